@@ -22,10 +22,10 @@ if TYPE_CHECKING:  # its module imports pyarrow
 
 AsOf = Annotated[
     str | None,
-    typer.Option("--as-of", help="Judge what is closed, and what is old, at this instant (UTC)."),
+    typer.Option("--as-of", help="Decide what is closed and old as of this time (UTC)."),
 ]
 Symbols = Annotated[
-    str | None, typer.Option(help="Only these underlyings: AAPL,BRK_B; _ stands for a blank.")
+    str | None, typer.Option(help="Only these underlyings: AAPL,BRK_B; _ stands for a space.")
 ]
 LAST = date.max
 SHOWN = 20  # lines of one kind
@@ -43,26 +43,28 @@ def archive_command(
         bool | None,
         typer.Option(
             "--compact/--no-compact",
-            help="Compact all that is archived, or nothing; by default what the settings say.",
+            help="Compact all that is archived, or nothing; by default as the settings say.",
         ),
     ] = None,
     check: Annotated[
         bool,
         typer.Option(
             "--check",
-            help="Read every file of the archive, compare it with its record, and name files without one.",
+            help="Read every file of the archive, compare it with its record, and list files "
+            "without one.",
         ),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only tell how many partitions would be looked at.")
+        bool, typer.Option("--dry-run", help="Only print how many partitions would be checked.")
     ] = False,
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
-    """Write closed days of option chains to Parquet, an underlying and day each, and compact older ones.
+    """Write closed days of option chains to Parquet, a file per underlying and day; compact old ones.
 
-    A day is closed when it is over and was judged, open interest included. What stands and did not change is
-    not written again. Leaves with 5 where a file is damaged, or the warehouse has fewer rows than the archive.
+    A day is closed when it is over and has all its verdicts, open interest included. Unchanged days
+    are not written again. Exit code 5 where a file is damaged, or where the warehouse has fewer rows
+    than the archive.
 
     Example: quotemill archive --since 2026-11-01 --symbols AAPL
     """
@@ -75,15 +77,15 @@ def archive_command(
         tuple(view or ()),
         shell.parse_day(since),
         shell.parse_day(until),
-        chosen(symbols),
+        parse_symbols(symbols),
         compact,
         check,
         dry_run,
     )
     with measured(settings, "archive", "ib") as figures:
-        warehouse = warehouse_of(settings)
+        warehouse = prepare_warehouse(settings)
         with reporter() as shown:
-            result = archive(settings, warehouse, request, shown, instant(as_of))
+            result = archive(settings, warehouse, request, shown, parse_time(as_of))
         wrong = (result.narrower, result.damaged, result.refused, result.unknown)
         figures |= {
             "files": result.files,
@@ -105,17 +107,17 @@ def archive_command(
 
 def retention_command(
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check all, files too, and drop nothing.")
+        bool, typer.Option("--dry-run", help="Check everything, files too, and delete nothing.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Drop without asking.")] = False,
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
-    """Drop slots of option chains that are old and archived, and old logs.
+    """Delete slots of option chains that are old and archived, and old logs.
 
-    Slots of more than ib.intraday_retain_days ago, where their files were read anew and give back what the
-    warehouse has; logs after ib.error_log_retain_days. What was built of these slots stays. On a terminal it asks
-    first. Leaves with 6 where old days stay: not archived as they are, not built, or their file damaged.
+    Slots go after ib.intraday_retain_days, once their files were read again and match the warehouse;
+    logs go after ib.error_log_retain_days. What was built from these slots stays. Asks first on a
+    terminal. Exit code 6 where old days stay: changed since, not built, or their file damaged.
 
     Example: quotemill retention --dry-run
     """
@@ -124,13 +126,13 @@ def retention_command(
 
     settings = load_settings()
     shell.start_logs(settings)
-    warehouse = warehouse_of(settings)
+    warehouse = prepare_warehouse(settings)
     if not (yes or dry_run) and sys.stdin.isatty():
         days = f"more than {settings.ib.intraday_retain_days} days ago"
         typer.confirm(f"Drop archived slots of {days}, and old logs?", abort=True, err=True)
     with measured(settings, "retention", "ib") as figures:
         with reporter() as shown:
-            result = retain(settings, warehouse, shown, instant(as_of), dry_run=dry_run)
+            result = retain(settings, warehouse, shown, parse_time(as_of), dry_run=dry_run)
         figures |= {
             "rows_dropped": 0 if dry_run else result.rows,
             "kept_partitions": len(result.kept),
@@ -149,7 +151,7 @@ def restore_command(
     view: Annotated[
         str, typer.Argument(help="chain_intraday or open_interest: what was landed.")
     ] = "chain_intraday",
-    date: Annotated[str | None, typer.Option(help="The day to bring back.")] = None,
+    date: Annotated[str | None, typer.Option(help="The day to restore.")] = None,
     since: Annotated[str | None, typer.Option(help="Or all days from this one on.")] = None,
     until: Annotated[str | None, typer.Option(help="And up to this one.")] = None,
     symbols: Symbols = None,
@@ -159,10 +161,10 @@ def restore_command(
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
-    """Bring archived days of option chains back into the warehouse, from small files or compacted ones.
+    """Restore archived days of option chains to the warehouse, from single or compacted files.
 
-    Rows that the warehouse has stay; where it has others than were archived, that underlying and day are left as
-    they are, and it leaves with 5, as for a damaged file. `quotemill build` takes what came back.
+    Rows of the warehouse stay; an underlying and day with other rows than the archive is skipped,
+    with exit code 5, as for a damaged file. `quotemill build` reads the restored rows.
 
     Example: quotemill restore chain_intraday --date 2026-11-24 --symbols AAPL
     """
@@ -171,16 +173,16 @@ def restore_command(
 
     if (date is None) == (since is None) or (until is not None and since is None):
         raise UsageError("which days?", hint="--date 2026-11-24, or --since with --until")
-    first = day(str(date or since))
-    last = first if date is not None else day(until) if until is not None else LAST
+    first = parse_day(str(date or since))
+    last = first if date is not None else parse_day(until) if until is not None else LAST
     if last < first:
         raise UsageError(f"{last} is before {first}")
     settings = load_settings()
     shell.start_logs(settings)
-    request = Request(view, first, last, chosen(symbols), dry_run)
-    warehouse = warehouse_of(settings)
+    request = Request(view, first, last, parse_symbols(symbols), dry_run)
+    warehouse = prepare_warehouse(settings)
     with reporter() as shown:
-        result = restore(settings, warehouse, request, shown, instant(as_of))
+        result = restore(settings, warehouse, request, shown, parse_time(as_of))
     log("error", "damaged", result.damaged)
     log("warning", "other rows", result.other)
     if json:
@@ -204,11 +206,11 @@ def _print(result: "ArchiveResult") -> None:
             f"{one.view} {one.month}: {one.files_before:,} files, {one.bytes_before / 1e6:,.1f} MB "
             f"-> {one.files_after:,}, {one.bytes_after / 1e6:,.1f} MB{small}"
         )
-    tell("waiting, not judged yet", list(map(str, result.waiting)))
-    tell("left, fewer rows than archived", result.narrower)
-    tell("refused", result.refused)
-    tell("damaged", result.damaged)
-    tell("unknown file", result.unknown)
+    print_lines("waiting, not judged yet", list(map(str, result.waiting)))
+    print_lines("left, fewer rows than archived", result.narrower)
+    print_lines("refused", result.refused)
+    print_lines("damaged", result.damaged)
+    print_lines("unknown file", result.unknown)
 
 
 def _print_retention(result: "RetentionResult") -> None:
@@ -219,20 +221,20 @@ def _print_retention(result: "RetentionResult") -> None:
     print(f"{result.log_lines:,} lines of loads' logs {verb}")
     if result.restored:
         print(f"{result.restored:,} partitions stay that were brought back")
-    tell("kept", result.kept)
-    tell("damaged", result.damaged)
+    print_lines("kept", result.kept)
+    print_lines("damaged", result.damaged)
 
 
 def _print_restored(result: "RestoreResult") -> None:
     verb = "would come back" if result.dry_run else "came back"
     print(f"{result.view}: {result.partitions:,} partitions, {result.rows:,} rows {verb}")
     print(f"{result.standing:,} partitions are there as they were archived")
-    tell("left, other rows", result.other)
-    tell("damaged", result.damaged)
+    print_lines("left, other rows", result.other)
+    print_lines("damaged", result.damaged)
 
 
-def tell(what: str, lines: Sequence[str]) -> None:
-    """The first lines of a kind, and how many more there are."""
+def print_lines(what: str, lines: Sequence[str]) -> None:
+    """Print the first lines of a kind, and how many more follow."""
     for line in lines[:SHOWN]:
         print(f"{what}: {line}")
     if len(lines) > SHOWN:
@@ -240,34 +242,34 @@ def tell(what: str, lines: Sequence[str]) -> None:
 
 
 def log(level: str, what: str, lines: Sequence[str]) -> None:
-    """Into the log of what runs, one line of a kind."""
+    """Log a line of a kind."""
     if lines:
         detail = {"count": len(lines), "lines": list(lines[:SHOWN])}
         runlog.write(level, f"{what}: {lines[0]}", source="ib", detail=detail)
 
 
-def chosen(symbols: str | None) -> tuple[str, ...] | None:
+def parse_symbols(symbols: str | None) -> tuple[str, ...] | None:
     """Underlyings by the names that `loaders run ib --symbols` takes. Raises UsageError for none."""
     if symbols is None:
         return None
-    found = tuple(s.strip().replace("_", " ").upper() for s in symbols.split(",") if s.strip())
-    if not found:
+    names = tuple(s.strip().replace("_", " ").upper() for s in symbols.split(",") if s.strip())
+    if not names:
         raise UsageError("no symbol is given")
-    return found
+    return names
 
 
-def instant(as_of: str | None) -> datetime:
+def parse_time(as_of: str | None) -> datetime:
     return shell.parse_time(as_of, UTC) or datetime.now(UTC)
 
 
-def day(text: str) -> date:
-    found = shell.parse_day(text)
-    assert found is not None
-    return found
+def parse_day(text: str) -> date:
+    day = shell.parse_day(text)
+    assert day is not None
+    return day
 
 
-def warehouse_of(settings: Settings) -> Warehouse:
-    """Brought to what this version needs. Raises UsageError where nothing was loaded yet."""
+def prepare_warehouse(settings: Settings) -> Warehouse:
+    """The warehouse in the state of this version. Raises UsageError before the first load."""
     from loaders import loads
     from orchestration.run import build
 

@@ -15,7 +15,7 @@ from loaders.settings import load_settings
 app = typer.Typer()
 _Folder = Annotated[
     Path | None,
-    typer.Option("--folder", help="Where backups are; by default what backup_folder says."),
+    typer.Option("--folder", help="Folder of the backups; by default backup_folder."),
 ]
 _Name = Annotated[
     str | None, typer.Argument(help="Name of a backup, or its path; the newest if absent.")
@@ -28,14 +28,15 @@ def backup_command(
     folder: _Folder = None,
     keep: Annotated[
         int | None,
-        typer.Option(min=1, help="How many of this warehouse stay; else backups_kept says."),
+        typer.Option(min=1, help="How many of this warehouse stay; by default backups_kept."),
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Write a backup, read it back, and let go of the oldest.
+    """Write a backup, read it back, and delete the oldest.
 
-    A folder with a dump of the warehouse, the settings without secrets and a list of the archive's files. It
-    appears under its name once it was read back from end to end; only then older ones go.
+    A backup is a folder with a dump of the warehouse, the settings without secrets and a list of
+    the archive's files. It gets its name after it was read back whole; only then older ones are
+    deleted.
 
     Example: quotemill backup --keep 8
     """
@@ -70,7 +71,7 @@ def backup_command(
 
 @app.command("list")
 def list_command(folder: _Folder = None, json: JsonFlag = False) -> None:
-    """The backups that are there, the oldest first.
+    """List the backups, the oldest first.
 
     Example: quotemill backup list
     """
@@ -88,12 +89,12 @@ def list_command(folder: _Folder = None, json: JsonFlag = False) -> None:
         size = f"{backup.size_bytes / 1e6:,.1f} MB"
         print(f"{backup.name}  {made}  {size}  {backup.told['warehouse']['label']}")
     if not found:
-        print(f"there is no backup in {root}", file=sys.stderr)
+        print(f"no backup in {root}", file=sys.stderr)
 
 
 @app.command("check")
 def check_command(name: _Name = None, folder: _Folder = None, json: JsonFlag = False) -> None:
-    """Read a backup anew from end to end; leaves with 1 where it is not what was written.
+    """Read a backup again from end to end; exit code 1 where it differs from what was written.
 
     Example: quotemill backup check
     """
@@ -115,14 +116,14 @@ def restore_command(
     name: _Name = None,
     folder: _Folder = None,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Replace what the warehouse holds without asking.")
+        bool, typer.Option("--yes", help="Replace the content of the warehouse without asking.")
     ] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Bring the warehouse of a backup back, in one transaction; asks before it replaces anything.
+    """Restore the warehouse of a backup in one transaction; asks before it replaces anything.
 
-    Every byte of the backup is read first. What it cannot bring is named: secrets, files of the archive, ticks
-    in QuestDB. `quotemill run` then loads the days since.
+    Every byte of the backup is read first. What it cannot restore is listed: secrets, files of the
+    archive, ticks in QuestDB. `quotemill run` then loads the days since.
 
     Example: quotemill backup restore
     """

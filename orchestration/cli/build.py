@@ -18,13 +18,13 @@ from orchestration.run.metrics import measured, of_builds
 
 def build_command(
     select: Annotated[
-        str | None, typer.Option("--select", "-s", help="Only these models, in dbt's words.")
+        str | None, typer.Option("--select", "-s", help="Only these models, in dbt's syntax.")
     ] = None,
     full_refresh: Annotated[
         bool,
         typer.Option(
             "--full-refresh",
-            help="Compare every table with what it should be, whatever changed, and write what differs.",
+            help="Compare every table with what it should be, and write the differences.",
         ),
     ] = False,
     json: JsonFlag = False,
@@ -44,12 +44,12 @@ def build_command(
         figures |= {metric.name: metric.value for metric in of_builds([result])}
         if json:
             shell.print_json(result.as_json())
-        summarise(result)
+        print_summary(result)
         raise typer.Exit(result.exit_code)
 
 
-def summarise(result: BuildResult) -> None:
-    """The figures of a build in a few lines on stderr."""
+def print_summary(result: BuildResult) -> None:
+    """Print the figures of a build on stderr."""
     for finding in result.findings:
         print(f"{finding.status}: {finding.name}: {finding.message}", file=sys.stderr)
     print(

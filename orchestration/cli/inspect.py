@@ -15,22 +15,20 @@ from loaders.warehouse.postgres import find_warehouse
 def status_command(
     limit: Annotated[int, typer.Option(min=1, help="How many loads and builds to show.")] = 5,
     as_of: Annotated[
-        str | None, typer.Option("--as-of", help="Judge freshness at this instant.")
+        str | None, typer.Option("--as-of", help="Evaluate freshness as of this time.")
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """The last loads and builds, how fresh each dataset is, what failed and what mends it.
+    """Show the last loads and builds, the freshness of each dataset, what failed and its fix.
 
     Example: quotemill status --json
     """
     from orchestration.checks import status
     from orchestration.run import findings
 
-    instant = shell.parse_time(as_of)
+    at = shell.parse_time(as_of)
     settings = load_settings()
-    shown = status.read(
-        find_warehouse(settings), limit, instant.isoformat() if instant else None, settings
-    )
+    shown = status.read(find_warehouse(settings), limit, at.isoformat() if at else None, settings)
     if json:
         shell.print_json(shown.as_json())
         return
@@ -61,12 +59,13 @@ def status_command(
         print(f"ticks in {shown.ticks}")
     jobs.print_failures(shown.loads)
     for wrong, mend in shown.mends:
-        print(f"mend: {wrong}: `{mend}`")
+        print(f"fix: {wrong}: `{mend}`")
 
 
 def findings_command(
     new: Annotated[
-        bool, typer.Option("--new", help="Only those that the run before the newest had not.")
+        bool,
+        typer.Option("--new", help="Only findings that the run before the newest did not have."),
     ] = False,
     severity: Annotated[
         str | None, typer.Option(help="Only of this severity: error, warning or info.")
@@ -79,17 +78,17 @@ def findings_command(
         ),
     ] = None,
     reason: Annotated[
-        str | None, typer.Option(help="Why; kept with what --ack acknowledges.")
+        str | None, typer.Option(help="Why; stored with what --ack acknowledges.")
     ] = None,
     as_of: Annotated[
-        str | None, typer.Option("--as-of", help="Judge what is behind at this instant.")
+        str | None, typer.Option("--as-of", help="Evaluate freshness as of this time.")
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """What is wrong with the data, and since when; acknowledge what is known and stays.
+    """List what is wrong with the data, and since when; acknowledge what is known and stays.
 
-    A finding is new until the next run, then standing; one that vanished and comes back is new.
-    Acknowledged ones are listed as such, and are forgotten once they vanish.
+    A finding is new until the next run, then standing; one that vanished and returns is new.
+    Acknowledged findings are listed as such, and are deleted once they vanish.
 
     Example: quotemill findings --ack 12 --reason "halted, checked with the exchange"
     """
@@ -103,16 +102,14 @@ def findings_command(
         raise UsageError("--ack needs a reason", hint='--reason "why it may stay"')
     if reason and not ack:
         raise UsageError("--reason goes with --ack", hint="--ack NUMBER or --ack CHECK")
-    instant = shell.parse_time(as_of)
+    at = shell.parse_time(as_of)
     warehouse = find_warehouse(load_settings())
     listed: list[findings.Finding] = []
     if warehouse is not None:
         qa = warehouse.inner_schema("qa")
         with warehouse.connect() as conn:
-            if instant:
-                conn.execute(
-                    "select set_config('quotemill.as_of', %s, false)", (instant.isoformat(),)
-                )
+            if at:
+                conn.execute("select set_config('quotemill.as_of', %s, false)", (at.isoformat(),))
             if ack and reason:
                 by = requester().partition(" pid ")[0]
                 done = findings.acknowledge(conn, qa, ack, reason, by, severity)
@@ -141,7 +138,7 @@ def findings_command(
 
 
 def doctor_command(json: JsonFlag = False) -> None:
-    """Check settings, warehouse, service, disk, clock and calendar; say what mends each.
+    """Check settings, warehouse, service, disk, clock and calendar; print the fix of each.
 
     Example: quotemill doctor
     """
@@ -154,5 +151,5 @@ def doctor_command(json: JsonFlag = False) -> None:
         for check in checks:
             print(f"{check.status:<5} {check.name:<11} {check.seen}")
             if check.mend:
-                print(f"      {'':<11} mend: {check.mend}")
+                print(f"      {'':<11} fix: {check.mend}")
     raise typer.Exit(most_severe(check.exit_code for check in checks))

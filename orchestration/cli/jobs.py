@@ -21,18 +21,16 @@ from loaders.warehouse.postgres import Warehouse, find_warehouse
 if TYPE_CHECKING:
     from loaders.engine.job_status import JobView
 
-POLL = 1.0  # seconds between two looks at a job that is followed
-EVERY = 10.0  # seconds between two accounts of it where there is no terminal
-SHOWN = 20  # keys that failed
+POLL = 1.0  # seconds between two reads of a job that is followed
+EVERY = 10.0  # seconds between two reports of it without a terminal
+SHOWN = 20  # failed keys
 
 
 def jobs_command(
-    job: Annotated[
-        int | None, typer.Argument(help="Its number; all of the last if absent.")
-    ] = None,
+    job: Annotated[int | None, typer.Argument(help="Its number; the last jobs if absent.")] = None,
     follow: Annotated[
         bool,
-        typer.Option("--follow", help="Watch it, the running one if none is named, to its end."),
+        typer.Option("--follow", help="Watch it to its end; the running job if none is named."),
     ] = False,
     log: Annotated[
         Path | None, typer.Option(help="Write its log there, as JSON lines; - for stdout.")
@@ -40,10 +38,10 @@ def jobs_command(
     limit: Annotated[int, typer.Option(min=1, help="How many jobs to list.")] = 20,
     json: JsonFlag = False,
 ) -> None:
-    """The last loads, or one of them: how far it is, how fast, when it will be done, what failed and why.
+    """List the last loads, or show one: progress, rate, time left, what failed and why.
 
-    From any terminal, also of another machine. With --follow it leaves with 6 where the job does not succeed;
-    Ctrl-C stops the watching, not the job.
+    Works from any terminal, also of another machine. With --follow the exit code is 6 where the job
+    does not succeed; Ctrl-C stops the watching, not the job.
 
     Example: quotemill jobs --follow
     """
@@ -54,7 +52,9 @@ def jobs_command(
         raise UsageError("no load has run yet", hint="quotemill run")
     if job is None and not follow:
         if log is not None:
-            raise UsageError("the log of which job?", hint="quotemill jobs 12 --log 12.jsonl")
+            raise UsageError(
+                "--log needs the number of a job", hint="quotemill jobs 12 --log 12.jsonl"
+            )
         listed = job_list.report(warehouse, limit)["jobs"]
         if json:
             shell.print_json(listed)
@@ -64,9 +64,9 @@ def jobs_command(
                 or "no load has run yet: `quotemill run`"
             )
         return
-    with warehouse.keeping_connections() as kept:
-        number = job_status.find_running_job(kept) if job is None else job
-        view = _followed(kept, number) if follow else job_status.read_job(kept, number)
+    with warehouse.keeping_connections() as pooled:
+        number = job_status.find_running_job(pooled) if job is None else job
+        view = _follow(pooled, number) if follow else job_status.read_job(pooled, number)
     if log is not None:
         _write_log(warehouse, number, log)
     if json:
@@ -84,10 +84,10 @@ def cancel_command(
     source: Annotated[
         str | None, typer.Argument(help="tdx, or the job's number; not needed while one load runs")
     ] = None,
-    job: Annotated[int | None, typer.Argument(help="the running one if absent")] = None,
+    job: Annotated[int | None, typer.Argument(help="the running job if absent")] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Ask a running load of any source to stop; it finishes what is in hand.
+    """Ask a running load of any source to stop after its current batch.
 
     Example: quotemill cancel 12
     """
@@ -95,13 +95,13 @@ def cancel_command(
 
 
 def lines(view: "JobView") -> Iterator[str]:
-    """A job as text: itself, its datasets, what failed."""
+    """A job as lines of text: itself, its datasets, its failures."""
     job, seconds = view.job, _time(view.job["seconds"])
     took = f"for {seconds}" if view.is_running else f"after {seconds}"
     yield (
         f"job {job['job_id']}  {job['source']} {job['mode']}  {job['status']} {took}, "
         f"since {job['started_at']:%Y-%m-%d %H:%M:%S} UTC, by {job['requested_by']}"
-        + (f", again what job {job['retry_of']} left" if job["retry_of"] else "")
+        + (f", retries job {job['retry_of']}" if job["retry_of"] else "")
     )
     if job["cancel_requested_at"] and view.is_running:
         yield "  it is asked to stop"
@@ -111,26 +111,26 @@ def lines(view: "JobView") -> Iterator[str]:
         rate = f"  {part.rate:,.1f}/s" if part.rate else ""
         left = f", {_time(part.left)} left" if part.left else ""
         yield (
-            f"  {part.dataset:<21} {part.reached:,} of {part.keys:,}{rate}{left}  {part.skipped:,} skipped, "
-            f"{part.failed:,} failed; {part.rows_new:,} new, {part.rows_changed:,} changed"
+            f"  {part.dataset:<21} {part.reached:,} of {part.keys:,}{rate}{left}  "
+            f"{part.skipped:,} skipped, {part.failed:,} failed; {part.rows_new:,} new, {part.rows_changed:,} changed"
         )
     for dataset, key, reason in view.failures[:SHOWN]:
         yield f"  failed: {dataset} {key}: {reason}"
     if len(view.failures) > SHOWN:
         yield f"  failed: {len(view.failures) - SHOWN:,} more; --log FILE has all"
     if not view.is_running and job["status"] != "succeeded":
-        yield f"mend: `quotemill retry {job['job_id']}`"
+        yield f"fix: `quotemill retry {job['job_id']}`"
 
 
 def _time(seconds: float) -> str:
     return str(timedelta(seconds=round(seconds)))
 
 
-def _followed(warehouse: Warehouse, job_id: int) -> "JobView":
-    """Show a job until it has ended: on a terminal in place, else now and then."""
+def _follow(warehouse: Warehouse, job_id: int) -> "JobView":
+    """Show a job to its end: on a terminal in place, else every few seconds."""
     from loaders.engine import job_status
 
-    with _shown() as show:
+    with _display() as show:
         while (view := job_status.read_job(warehouse, job_id)).is_running:
             show("\n".join(lines(view)))
             time.sleep(POLL)
@@ -138,7 +138,7 @@ def _followed(warehouse: Warehouse, job_id: int) -> "JobView":
 
 
 @contextmanager
-def _shown() -> Iterator[Callable[[str], None]]:
+def _display() -> Iterator[Callable[[str], None]]:
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.live import Live
@@ -147,15 +147,15 @@ def _shown() -> Iterator[Callable[[str], None]]:
         with Live(console=Console(stderr=True), transient=True) as live:
             yield lambda text: live.update(Text(text), refresh=True)
         return
-    said = 0.0
+    shown_at = 0.0
 
-    def now_and_then(text: str) -> None:
-        nonlocal said
-        if not said or time.monotonic() - said >= EVERY:
-            said = time.monotonic()
+    def show_sometimes(text: str) -> None:
+        nonlocal shown_at
+        if not shown_at or time.monotonic() - shown_at >= EVERY:
+            shown_at = time.monotonic()
             print(text, file=sys.stderr, flush=True)
 
-    yield now_and_then
+    yield show_sometimes
 
 
 def _write_log(warehouse: Warehouse, job_id: int, path: Path) -> None:

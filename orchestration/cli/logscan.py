@@ -26,40 +26,40 @@ def logscan_command(
     since: Annotated[
         str | None,
         typer.Option(
-            help="From this instant (UTC) to now; a day before now if absent. last: from where the last scan with it "
-            "ended."
+            help="From this time (UTC) to now; a day before now if absent. last: from the end of the "
+            "last scan with it."
         ),
     ] = None,
-    date: Annotated[str | None, typer.Option(help="A day of UTC instead.")] = None,
+    date: Annotated[str | None, typer.Option(help="A day in UTC instead.")] = None,
     keyword: Annotated[
         list[str] | None,
-        typer.Option(help="Look for these words too, in any case; may be repeated."),
+        typer.Option(help="Search for these words too, in any case; may be repeated."),
     ] = None,
     level: Annotated[
-        str, typer.Option(help="The least level of lines in which words count.")
+        str, typer.Option(help="The lowest level of lines in which words count.")
     ] = "warning",
     max_total: Annotated[
         int | None,
-        typer.Option(
-            min=0, help="So many lines with a keyword may be found, whatever their level."
-        ),
+        typer.Option(min=0, help="Allow so many lines with a keyword, of any level."),
     ] = None,
     file: Annotated[
         list[Path] | None,
         typer.Option(help="Scan this file of JSON lines instead; may be repeated."),
     ] = None,
     summary: Annotated[
-        Path | None, typer.Option(help="Write what was found to this file, as JSON.")
+        Path | None, typer.Option(help="Write the result to this file, as JSON.")
     ] = None,
-    as_of: Annotated[str | None, typer.Option("--as-of", help="Take this for now (UTC).")] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="Act as if it were this time (UTC).")
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """What the log of the commands says went wrong: counts by keyword, level and source.
+    """Count the problems in the log of the commands, by keyword, level and source.
 
-    Looks for errors and tracebacks by the lines' level, and for words of each source: of ib pacing, disconnect,
-    permission, delayed data and more. The log is logs/run-DAY.jsonl of the home, a file a day of UTC.
-    Exit code 5 where a line is an error (with --max-total: where more lines than that have a keyword), and where no
-    line is there to be scanned; warnings are listed alone.
+    Searches for errors and tracebacks by the level of lines, and for words of each source: for ib
+    pacing, disconnect, permission, delayed data and more. The log is logs/run-DAY.jsonl of the home,
+    a file per day in UTC. Exit code 5 where a line is an error (with --max-total: where more lines
+    than that have a keyword), and where the log has no lines; warnings are only listed.
 
     Example: quotemill logscan ib --date 2026-11-20 --summary summary.json
     """
@@ -70,7 +70,7 @@ def logscan_command(
         raise UsageError("give one of --since and --date")
     if since == LAST and file:  # the next nightly scan would begin after lines unread
         raise UsageError(
-            "--since last is of the home's log, not of --file", hint="--since an instant, or --date"
+            "--since last is for the home's log, not for --file", hint="--since a time, or --date"
         )
     if level not in log.LEVELS:
         allowed = ", ".join(log.LEVELS)

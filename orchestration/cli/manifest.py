@@ -13,12 +13,12 @@ from loaders.settings import load_settings
 from orchestration.run import build as builds
 from orchestration.run import build_record, manifest
 
-app = typer.Typer(help="What each completed build came to, as files.", no_args_is_help=True)
+app = typer.Typer(help="The result of each completed build, as files.", no_args_is_help=True)
 
 
 @app.command("write")
 def write_command(json: JsonFlag = False) -> None:
-    """Write a manifest of what is built now: plain `dbt build` writes none.
+    """Write a manifest of the current build; plain `dbt build` writes none.
 
     It comes after that of the newest build on record, and takes no other's place. Where nothing is another
     since the newest manifest, that one is named. Refused where nothing is built, and after a build that did
@@ -37,7 +37,7 @@ def write_command(json: JsonFlag = False) -> None:
             )
         path = manifest.write_now(settings, warehouse, build_id)
     if path is None:
-        raise UsageError("nothing that a manifest tells of is built yet", hint="quotemill run")
+        raise UsageError("nothing for a manifest is built yet", hint="quotemill run")
     if json:
         shell.print_json({"path": str(path)})
     else:
@@ -52,7 +52,7 @@ def check_command(
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Compare a manifest with what is stored now, of the days that it is about.
+    """Compare a manifest with what is stored now, for the days of the manifest.
 
     Manifests are in `manifests/<warehouse>/` of the home; a name alone is looked for there.
     Exit code 5 where something differs; each difference is named.

@@ -12,21 +12,21 @@ from loaders.settings import load_settings
 from loaders.warehouse.postgres import Warehouse, find_warehouse
 
 app = typer.Typer(
-    no_args_is_help=True, help="The stages by which the universe of option chains grows."
+    no_args_is_help=True, help="The stages in which the universe of option chains grows."
 )
-By = Annotated[str, typer.Option(help="Who decides it: a name or a role.")]
-Note = Annotated[str | None, typer.Option(help="Why, in a few words; kept beside it.")]
+By = Annotated[str, typer.Option(help="Who decides: a name or a role.")]
+Note = Annotated[str | None, typer.Option(help="Why, in a few words; stored with it.")]
 Stage = Annotated[int, typer.Argument(min=1, help="Number of the stage.")]
 
 
 def selfcheck_command(
     source: Annotated[str, typer.Argument(help="The source: ib.")],
     date: Annotated[
-        str | None, typer.Option(help="The session; by default the newest one that is over.")
+        str | None, typer.Option(help="The session; by default the newest finished one.")
     ] = None,
-    as_of: Annotated[str | None, typer.Option("--as-of", help="Judge at this instant.")] = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", help="Evaluate as of this time.")] = None,
 ) -> None:
-    """The daily list about option chains as JSON: PASS, FAIL, or PENDING where open interest is yet to come.
+    """Print the daily checks of option chains as JSON: PASS, FAIL, PENDING until open interest.
 
     Coverage of the slots, data types, rows of the day by where they come from, counts against the slots,
     open interest, flags; room on the disk, and whether archive and retention keep up. Leaves with 5 where something fails, and where a session has no row.
@@ -37,7 +37,7 @@ def selfcheck_command(
     from orchestration.run.metrics import measured
 
     if source != "ib":
-        raise UsageError(f"no daily list is known of {source}", hint="quotemill selfcheck ib")
+        raise UsageError(f"selfcheck is not available for {source}", hint="quotemill selfcheck ib")
     settings = load_settings()
     shell.start_logs(settings)
     with measured(settings, "selfcheck", source) as figures:
@@ -62,7 +62,7 @@ def selfcheck_command(
 
 @app.command("list")
 def list_command(json: JsonFlag = False) -> None:
-    """Which stages are open, which may be opened, and what is missing; what goes wrong in the open one.
+    """List the stages: which are open, which may be opened, what is missing, what goes wrong.
 
     Example: quotemill gate list
     """
@@ -86,10 +86,10 @@ def open_command(
     by: By,
     note: Note = None,
     force: Annotated[
-        bool, typer.Option(help="Open it though it is not ready; that is recorded.")
+        bool, typer.Option(help="Open it although it is not ready; that is recorded.")
     ] = False,
 ) -> None:
-    """Record that a stage is opened: who, when, and on which figures. Settings stay as they are.
+    """Record that a stage is opened: by whom, when, by which figures. Settings do not change.
 
     Example: quotemill gate open 1 --by "data owner"
     """
@@ -109,7 +109,7 @@ def _decide(stage: int, action: str, by: str, note: str | None, force: bool) -> 
     from orchestration.checks import option_gates
 
     if not by.strip():
-        raise UsageError("nobody is named", hint='--by "data owner"')
+        raise UsageError("--by must not be empty", hint='--by "data owner"')
     row = option_gates.decide(_warehouse(), stage, action, by, note, force)
     rates = f"{row['snapshot_per_minute']} batches a minute of {row['max_concurrent_snapshots']}"
     print(f"stage {stage} is {row['state']}: {row['symbols']}, {rates}", file=sys.stderr)

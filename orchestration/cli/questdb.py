@@ -13,7 +13,8 @@ from loaders.errors import UsageError
 from loaders.settings import load_settings
 
 app = typer.Typer(
-    help="Fetch, start, stop, check and remove a QuestDB server of our own.", no_args_is_help=True
+    help="Fetch, start, stop, check and remove the QuestDB server of this home.",
+    no_args_is_help=True,
 )
 
 

@@ -20,10 +20,10 @@ def report_command(
     since: Annotated[
         str | None, typer.Option(help="Show from this day on; a year back if absent.")
     ] = None,
-    as_of: Annotated[str | None, typer.Option("--as-of", help="Judge at this instant.")] = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", help="Evaluate as of this time.")] = None,
     json: JsonFlag = False,
 ) -> None:
-    """How things stand as one page of HTML: runs, freshness, coverage, findings, timings, space.
+    """Write the state as one page of HTML: runs, freshness, coverage, findings, timings, space.
 
     The page needs no server and no other file, and is of the same size for a small warehouse and a large one.
 
@@ -31,15 +31,15 @@ def report_command(
     """
     from orchestration.report import gather, page
 
-    settings, instant = load_settings(), shell.parse_time(as_of)
-    now = instant or datetime.now(UTC)
+    settings, at = load_settings(), shell.parse_time(as_of)
+    now = at or datetime.now(UTC)
     begin = shell.parse_day(since) or gather.default_since(now)
     if begin > now.date():
-        raise UsageError(f"--since {begin} is to come", hint="name a day that is over")
+        raise UsageError(f"--since {begin} is in the future", hint="give a past day")
     path = out or page.place(settings)
     if path.is_dir():
         raise UsageError(f"{path} is a folder", hint="--out names a file")
-    found = gather.gather(settings, find_warehouse(settings), begin, instant)
+    found = gather.gather(settings, find_warehouse(settings), begin, at)
     page.write(found, path)
     if json:
         shell.print_json({"path": str(path), "since": begin, "mends": len(found.status.mends)})

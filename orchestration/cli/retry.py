@@ -27,9 +27,9 @@ def retry_command(
     verbose: Verbose = False,
     json: JsonFlag = False,
 ) -> None:
-    """Load again what is left of a job that failed, was cancelled or cut off, and build what that touched.
+    """Load what is left of a job that failed or was interrupted, and build what that touched.
 
-    Of any source. `loaders retry` does the load alone.
+    For any source. `loaders retry` only loads.
 
     Example: quotemill retry 12
     """
@@ -43,10 +43,10 @@ def retry_command(
         warehouse = open_warehouse(settings)
         built = builds.build(settings, warehouse, builds.stderr.line, only_touched=True)
     if built is not None:
-        build.summarise(built)
+        build.print_summary(built)
     metrics.record(settings, [*loads.measure_loads([loaded]), *of_builds([built] if built else [])])
     code = most_severe([loaded.exit_code, built.exit_code if built else 0])
     if json:
-        told = {"load": loaded.as_json(), "build": built and built.as_json()}
-        shell.print_json(told | {"exit_code": code, "error": loaded.error, "hint": loaded.hint})
+        answer = {"load": loaded.as_json(), "build": built and built.as_json()}
+        shell.print_json(answer | {"exit_code": code, "error": loaded.error, "hint": loaded.hint})
     raise typer.Exit(code)

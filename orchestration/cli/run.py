@@ -27,19 +27,19 @@ def run_command(
     only: Annotated[
         list[str] | None,
         typer.Option(
-            help="Only this stage: calendar, load, build, qa, archive, alerts, report; repeat for more."
+            help="Only this stage: calendar, load, build, qa, archive, alerts, report; may be "
+            "repeated."
         ),
     ] = None,
     as_of: AsOf = None,
     verbose: Verbose = False,
     json: JsonFlag = False,
 ) -> None:
-    """Load what is new from every configured source, build what that touched, judge the result, archive
-    what is closed, tell what is wrong.
+    """Load what is new from every configured source, build, check, archive and send alerts.
 
-    On a day without a session it says "nothing to do" where nothing is behind. A stage that fails does not stop
-    what does not depend on it; the exit code is the gravest. Running again is always safe.
-    `quotemill schedule` has it run by itself.
+    On a day without a session it prints "nothing to do" where nothing is late. A failed stage stops
+    only what depends on it; the exit code is the most severe one. Running again is always safe.
+    `quotemill schedule` runs it on a schedule.
 
     Example: quotemill run --json
     """
@@ -57,7 +57,7 @@ def demo_command(
     codes: Annotated[int, typer.Option(help="Size of the simulated market.")] = 30,
     days: Annotated[int, typer.Option(help="Trading days of the simulated market.")] = 500,
 ) -> None:
-    """Everything once on a simulated market: server, sandbox, load, build, figures to check.
+    """Run everything once on a simulated market: server, sandbox, load, build, figures.
 
     Writes below var/demo of the working directory; in a checkout, plain dbt then goes there too.
 
@@ -90,7 +90,7 @@ def run_all(
         only=only,
     )
     for built in result.builds:
-        build.summarise(built)
+        build.print_summary(built)
     if result.judgement:
         print(f"findings: {result.judgement}", file=sys.stderr)
         if result.judgement.new:

@@ -20,7 +20,7 @@ def touch_command(
     ] = None,
     since: Annotated[str | None, typer.Option(help="Only rows from this day on.")] = None,
 ) -> None:
-    """Tell the next build of rows that were edited by hand; it takes them from the table anew.
+    """Announce rows that were edited by hand; the next build reads them again from the table.
 
     Loads tell of what they write themselves. After TRUNCATE touch the whole table.
 
@@ -36,4 +36,4 @@ def touch_command(
     for code in unknown:
         print(f"{code}: {found.qualified} has no row of it", file=sys.stderr)
     what = ", ".join(chosen) or "every row"
-    print(f"touched {found.qualified}: {what}; `quotemill build` takes it", file=sys.stderr)
+    print(f"touched {found.qualified}: {what}; `quotemill build` reads it", file=sys.stderr)

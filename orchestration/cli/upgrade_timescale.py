@@ -20,7 +20,7 @@ _File = Annotated[
     Path | None,
     typer.Option("--file", help="Where the backup goes; by default below QUOTEMILL_HOME/backups."),
 ]
-_DryRun = Annotated[bool, typer.Option("--dry-run", help="Only tell which tables it would be.")]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Only list the tables.")]
 _Yes = Annotated[bool, typer.Option("--yes", help="Convert without asking.")]
 
 
@@ -32,7 +32,7 @@ def upgrade_command(
     yes: _Yes = False,
     json: JsonFlag = False,
 ) -> None:
-    """Make hypertables of the plain tables that are meant to be such, on a server with TimescaleDB.
+    """Convert plain tables to the hypertables they should be, on a server with TimescaleDB.
 
     Writes a backup first and reads it back, then converts table by table. Each is one transaction, compared row
     by row before and after, in which nobody else reads or writes it: what was interrupted is as it was, and
@@ -56,7 +56,7 @@ def rollback_command(
     yes: _Yes = False,
     json: JsonFlag = False,
 ) -> None:
-    """Make plain tables of hypertables and continuous aggregates, with the rows that they hold by now.
+    """Convert hypertables and continuous aggregates to plain tables, with their current rows.
 
     Backs up, converts and compares as the upgrade does.
 

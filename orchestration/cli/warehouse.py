@@ -1,4 +1,4 @@
-"""`quotemill warehouse`: the PostgreSQL of this QUOTEMILL_HOME, or the one that the settings name."""
+"""`quotemill warehouse`: the PostgreSQL of this QUOTEMILL_HOME, or that of the settings."""
 
 import dataclasses
 import os
@@ -21,7 +21,7 @@ from orchestration.backup import dump_restore as restores
 from orchestration.cli import upgrade_timescale
 
 app = typer.Typer(
-    help="Start, stop, look at, dump, restore and remove the warehouse.", no_args_is_help=True
+    help="Start, stop, inspect, dump, restore and remove the warehouse.", no_args_is_help=True
 )
 app.add_typer(upgrade_timescale.app, name="upgrade-timescale")
 _File = Annotated[Path, typer.Argument(help="File of a dump.")]
@@ -29,12 +29,12 @@ _File = Annotated[Path, typer.Argument(help="File of a dump.")]
 
 @app.command()
 def start() -> None:
-    """Start the embedded server, or do nothing when it is running.
+    """Start the embedded server, unless it is running.
 
     Example: quotemill warehouse start
     """
     settings = load_settings()
-    _must_be_embedded(settings, "start that server by its own means, or remove the setting")
+    _require_embedded(settings, "start that server by its own means, or remove the setting")
     allow_embedded(settings)
     server = embedded.ensure_running(settings.home, settings.server.given())
     typer.echo(f"running: PostgreSQL {server.major}, process {server.pid}, {server.socket_dir}")
@@ -63,8 +63,8 @@ def status(json: JsonFlag = False) -> None:
         facts |= dataclasses.asdict(embedded.status(settings.home))
     found = _sizes(settings, warehouse) if warehouse.embedded else []
     if json:
-        told = {"sizes": [dataclasses.asdict(size) for size in found]} if found else {}
-        shell.print_json(facts | told)
+        listed = {"sizes": [dataclasses.asdict(size) for size in found]} if found else {}
+        shell.print_json(facts | listed)
         return
     for name, value in facts.items():
         if name == "size_bytes":
@@ -78,7 +78,7 @@ def status(json: JsonFlag = False) -> None:
 
 
 def _sizes(settings: Settings, warehouse: Warehouse) -> list[sizes.Size]:
-    """Of the running server; else what it will start with."""
+    """The sizes of the running server, else those of its next start."""
 
     def origin(name: str) -> str:
         return settings.origin(f"server.{name}")
@@ -91,7 +91,7 @@ def _sizes(settings: Settings, warehouse: Warehouse) -> list[sizes.Size]:
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def psql(context: typer.Context) -> None:
-    """Open psql on the warehouse; arguments are handed on to it.
+    """Open psql on the warehouse; arguments are passed on to it.
 
     Example: quotemill warehouse psql -c 'select count(*) from market.kline_daily'
     """
@@ -133,7 +133,7 @@ def dump(
 def restore(
     file: _File,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Replace what the warehouse holds without asking.")
+        bool, typer.Option("--yes", help="Replace the content of the warehouse without asking.")
     ] = False,
 ) -> None:
     """Restore FILE in one transaction; asks before it replaces anything.
@@ -160,7 +160,7 @@ def remove(
     Example: quotemill warehouse remove
     """
     settings = load_settings()
-    _must_be_embedded(settings, "drop its schemas or its database by that server's own means")
+    _require_embedded(settings, "drop its schemas or its database by that server's own means")
     found = embedded.status(settings.home)
     if found.version is None:
         typer.echo(f"{settings.home} has no warehouse")
@@ -174,9 +174,9 @@ def remove(
     typer.echo(f"deleted {what}")
 
 
-def _must_be_embedded(settings: Settings, mend: str) -> None:
+def _require_embedded(settings: Settings, fix: str) -> None:
     if settings.warehouse_url is not None:
         raise UsageError(
             f"the warehouse is not the embedded server: {settings.origin('warehouse_url')} names it",
-            hint=mend,
+            hint=fix,
         )

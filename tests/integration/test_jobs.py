@@ -81,7 +81,7 @@ def test_what_failed_is_named_with_its_reason_and_the_command_that_mends_it(
     assert "partial after" in head
     assert "1 failed" in part
     assert failed == "  failed: price cc: cc.csv is not there"
-    assert mend == "mend: `quotemill retry 1`"
+    assert mend == "fix: `quotemill retry 1`"
     assert jobs()[0].startswith("job    1")
     told = json.loads("\n".join(jobs(1, json=True)))
     assert told["failures"] == [{"dataset": "price", "key": "cc", "reason": "cc.csv is not there"}]

@@ -229,7 +229,7 @@ def test_a_manifest_of_what_plain_dbt_built_is_written_by_command(
     with pytest.raises(UsageError, match="build 1, the newest, did not succeed"):
         checks.write_command()
     made.execute("update ops.builds set status = 'succeeded'; drop table futures.main_schedule")
-    with pytest.raises(UsageError, match="nothing that a manifest tells of is built"):
+    with pytest.raises(UsageError, match="nothing for a manifest is built"):
         checks.write_command()
 
 
