@@ -82,11 +82,11 @@ class Stamp:
 
 
 @dataclass(frozen=True)
-class IndexRow:
+class StoredDay:
     """A day that is complete, or was until its contract changed.
 
     `volume`: lots traded by the end of its ticks. `day_volume`: lots of the day bar that they were
-    compared with; None where there was none.
+    compared with; None where there was none. The other fields: see Measured.
     """
 
     symbol: str
@@ -103,9 +103,23 @@ class IndexRow:
     book_levels: int
     volume: int
     day_volume: int | None
+    status: Status
+
+    @property
+    def key(self) -> DayKey:
+        return DayKey(self.symbol, self.contract, self.trading_day)
+
+    @property
+    def stamp(self) -> Stamp:
+        return Stamp(self.trading_day, self.segment_id, self.schedule_hash)
+
+
+@dataclass(frozen=True)
+class IndexRow(StoredDay):
+    """A row of the store's own index."""
+
     run_id: str
     updated_at: datetime
-    status: Status = "complete"
     ticks_kind: str = TICKS_KIND
 
 
@@ -127,6 +141,10 @@ class NoDataRow:
     first_checked_at: datetime
     nights: int
     status: EmptyStatus = "no_data"
+
+    @property
+    def key(self) -> DayKey:
+        return DayKey(self.symbol, self.contract, self.trading_day)
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def _change_store(ctx: Context, changes: Mapping[DayKey, LedgerRow]) -> None:
     taken_out, restamped = find_store_changes(changes, ctx.stored)
     stamps: dict[tuple[str, str], list[Stamp]] = defaultdict(list)
     for row in restamped:
-        stamps[row.symbol, row.contract].append(Stamp(row.trading_day, *row.stamp))
+        stamps[row.symbol, row.contract].append(row.stamp)
     for (symbol, contract), days in stamps.items():
         ctx.store.restamp(symbol, contract, days)
     for key in taken_out:

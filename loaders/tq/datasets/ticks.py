@@ -116,8 +116,6 @@ def _store_day(ctx: Context, day: Scheduled, ticks: pa.Table, route: str) -> Out
     frame = day_frame(sifted.ticks, key, segment_id=day.segment_id, schedule_hash=day.schedule_hash)
     unlist_other_contracts(ctx, day)
     measured = ctx.store.write_day(frame)
-    assert measured.first_ts is not None
-    assert measured.last_ts is not None
     now = ctx.load.clock()
     row = IndexRow(
         symbol=key.symbol,
@@ -125,15 +123,10 @@ def _store_day(ctx: Context, day: Scheduled, ticks: pa.Table, route: str) -> Out
         trading_day=key.trading_day,
         segment_id=day.segment_id,
         schedule_hash=day.schedule_hash,
-        rows=measured.rows,
-        first_ts=measured.first_ts,
-        last_ts=measured.last_ts,
-        hash_a=measured.hash_a,
-        hash_b=measured.hash_b,
-        row_hash=measured.row_hash,
-        book_levels=measured.book_levels,
+        **vars(measured),
         volume=traded_lots(sifted.ticks),
         day_volume=traded,
+        status="complete",
         run_id=str(ctx.load.job_id),
         updated_at=now,
     )

@@ -96,7 +96,7 @@ def find_store_changes(
             continue
         if row.status == "superseded":
             taken_out.append(key)
-        elif (own.segment_id, own.schedule_hash) != row.stamp:
+        elif own.stamp != row.stamp:
             restamped.append(row)
     return taken_out, restamped
 

@@ -6,13 +6,13 @@ with the ledger. `raw_tq.no_data_day` is a copy of the store's record of days wi
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 import psycopg
 
 from loaders.ticks.frame import DayKey
-from loaders.ticks.store import IndexRow, NoDataRow, Status
+from loaders.ticks.store import IndexRow, NoDataRow, StoredDay
 from loaders.tq.tables import NO_DATA_DAY
 from loaders.tq.tick_days.completeness import TOLERANCE
 from loaders.tq.tick_days.schedule import Scheduled
@@ -34,47 +34,21 @@ CORRECTED = """
 
 
 @dataclass(frozen=True)
-class LedgerRow:
-    """A contract-day whose ticks are stored, or were until its contract changed.
+class LedgerRow(StoredDay):
+    """A row of the ledger; `source_route`: how the ticks came."""
 
-    `source_route`: how the ticks came. The other fields: see loaders.ticks.store.IndexRow.
-    """
-
-    symbol: str
-    contract: str
-    trading_day: date
-    segment_id: int
-    schedule_hash: str
-    rows: int
-    first_ts: datetime
-    last_ts: datetime
-    hash_a: int
-    hash_b: int
-    row_hash: str
-    book_levels: int
-    status: Status
-    volume: int
-    day_volume: int | None
     source_route: str
 
     @classmethod
     def from_store(cls, row: IndexRow, route: str) -> "LedgerRow":
         return cls(**{name: getattr(row, name) for name in STORED_FIELDS}, source_route=route)
 
-    @property
-    def key(self) -> DayKey:
-        return DayKey(self.symbol, self.contract, self.trading_day)
-
-    @property
-    def stamp(self) -> tuple[int, str]:
-        return self.segment_id, self.schedule_hash
-
     def as_record(self, at: datetime) -> dict[str, Any]:
         """The record to land."""
         return vars(self) | {"fetched_at": at, "is_final": True}
 
 
-STORED_FIELDS = tuple(field.name for field in fields(LedgerRow))[:-1]
+STORED_FIELDS = tuple(field.name for field in fields(StoredDay))
 NO_DATA_FIELDS = tuple(
     name for name in NO_DATA_DAY.schema.names if name not in {f.name for f in STANDARD_FIELDS}
 )

@@ -28,7 +28,7 @@ from loaders.tq import landed
 from loaders.tq.client.answers import TickAnswer
 from loaders.tq.context import Context
 from loaders.tq.tick_days.corrected_days import keep_stored_ticks
-from loaders.tq.tick_days.schedule import Scheduled, key_of, key_text
+from loaders.tq.tick_days.schedule import Scheduled, key_text
 from loaders.tq.trading_day import night_of
 
 LATE = 3  # newest settled days of a variety whose ticks may not be in the history yet
@@ -44,7 +44,7 @@ class NoDataDays:
 
     def __init__(self, store: TickStore, symbols: Collection[str]) -> None:
         self._store = store
-        self.rows = {key_of(row): row for row in store.no_data(symbols)}
+        self.rows = {row.key: row for row in store.no_data(symbols)}
 
     @property
     def checked_at(self) -> dict[DayKey, datetime]:
@@ -63,14 +63,14 @@ class NoDataDays:
 
     def put(self, row: NoDataRow) -> None:
         self._store.put_no_data([row])
-        self.rows[key_of(row)] = row
+        self.rows[row.key] = row
 
     def take_back(self, keys: Iterable[DayKey]) -> None:
         """Supersede the records of days that have ticks after all."""
         rows = filter(None, map(self.get, keys))
         if superseded := [replace(row, status="superseded") for row in rows]:
             self._store.put_no_data(superseded)
-            self.rows |= {key_of(row): row for row in superseded}
+            self.rows |= {row.key: row for row in superseded}
 
 
 def record_empty_day(
@@ -131,7 +131,7 @@ def is_last_chance(ctx: Context, day: Scheduled) -> bool:
 
 def _is_over(ctx: Context, row: NoDataRow) -> bool:
     """Whether a day failed for long enough; `row` holds its newest failure."""
-    known = ctx.no_data.get(key_of(row))
+    known = ctx.no_data.get(row.key)
     if known is not None and known.status == "no_data":
         return True
     return row.checked_at >= _asked_until(ctx, row) and row.nights >= NIGHTS

@@ -32,7 +32,6 @@ from loaders.tq.tick_days.recent_ticks import check_history, select_obtainable
 from loaders.tq.tick_days.schedule import (
     COLUMNS,
     Scheduled,
-    key_of,
     key_text,
     read_schedule,
     read_settled_days,
@@ -61,7 +60,7 @@ def plan_ticks(ctx: Context) -> Iterator[Sequence[Unit]]:
     ctx.schedule = {day.key: day for day in schedule}
     ctx.settled_days = ctx.ask(read_settled_days)
     _read_ledger(ctx)
-    ctx.stored = {key_of(row): row for row in ctx.store.index(ctx.symbols)}
+    ctx.stored = {row.key: row for row in ctx.store.index(ctx.symbols)}
     if ctx.load.request.datasets is None:
         _require_same_store(ctx)
     datasets = ctx.load.request.datasets or TICK_DATASETS

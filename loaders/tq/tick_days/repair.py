@@ -17,7 +17,7 @@ from loaders.ticks.frame import DayKey
 from loaders.ticks.open_store import open_store
 from loaders.ticks.store import Stamp
 from loaders.tq.request import TICK_LANE
-from loaders.tq.tick_days.schedule import key_of, parse_key
+from loaders.tq.tick_days.schedule import parse_key
 from loaders.tq.tick_days.verify import Verification, is_as_indexed, read_visible_days, verify
 from loaders.warehouse.lock import load_lock
 from loaders.warehouse.postgres import Warehouse
@@ -67,13 +67,12 @@ def take_out_unlisted(settings: Settings, warehouse: Warehouse) -> int:
     with load_lock(warehouse, TICK_LANE), closing(open_store(settings, warehouse)) as store:
         store.prepare()
         visible = read_visible_days(store)
-        complete = {key_of(row): row for row in store.index() if row.status == "complete"}
+        complete = {row.key: row for row in store.index() if row.status == "complete"}
         for key in sorted(visible.keys() & complete.keys()):
             row = complete[key]
-            stamps = {(part.segment_id, part.schedule_hash) for part in visible[key]}
-            if stamps != {(row.segment_id, row.schedule_hash)}:
-                stamp = Stamp(row.trading_day, row.segment_id, row.schedule_hash)
-                store.restamp(row.symbol, row.contract, [stamp])
+            stamps = {Stamp(p.trading_day, p.segment_id, p.schedule_hash) for p in visible[key]}
+            if stamps != {row.stamp}:
+                store.restamp(row.symbol, row.contract, [row.stamp])
         return sum(store.supersede(*key) for key in sorted(visible.keys() - complete.keys()))
 
 
@@ -88,7 +87,7 @@ def accept_loss(settings: Settings, warehouse: Warehouse, keys: Sequence[str]) -
     with load_lock(warehouse, TICK_LANE), closing(open_store(settings, warehouse)) as store:
         store.prepare()
         rows = store.index({key.symbol for key in wanted.values()})
-        complete = {key_of(row): row for row in rows if row.status == "complete"}
+        complete = {row.key: row for row in rows if row.status == "complete"}
         for text, key in wanted.items():
             if key not in complete:
                 raise UsageError(f"{text}: the index has no such complete day", hint=NAMED)

@@ -8,7 +8,6 @@ import psycopg
 from psycopg import sql
 
 from loaders.ticks.frame import DayKey
-from loaders.ticks.store import IndexRow, NoDataRow
 
 # of futures.main_schedule, in the order of Scheduled
 COLUMNS = (
@@ -66,10 +65,6 @@ class Scheduled(NamedTuple):
     @property
     def key(self) -> DayKey:
         return DayKey(self.symbol, self.contract, self.trading_day)
-
-
-def key_of(row: IndexRow | NoDataRow) -> DayKey:
-    return DayKey(row.symbol, row.contract, row.trading_day)
 
 
 def key_text(key: DayKey) -> str:

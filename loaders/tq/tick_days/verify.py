@@ -16,7 +16,7 @@ from loaders.ticks.frame import LEVELS, DayKey
 from loaders.ticks.open_store import open_store
 from loaders.ticks.store import IndexRow, StoreError, TickStore, VisibleTicks
 from loaders.tq.tick_days.ledger import changed_rows, follow_store, read_ledger
-from loaders.tq.tick_days.schedule import Scheduled, key_of, key_text, read_schedule
+from loaders.tq.tick_days.schedule import Scheduled, key_text, read_schedule
 from loaders.warehouse.postgres import Warehouse
 
 STAMP = ("segment_id", "schedule_hash")
@@ -80,7 +80,7 @@ def verify(settings: Settings, warehouse: Warehouse, reporter: Reporter) -> Veri
         rows = store.index()
         reporter.start("days", len(rows))
         for row in rows:
-            differences += _compare_day(store, row, visible.pop(key_of(row), ()))
+            differences += _compare_day(store, row, visible.pop(row.key, ()))
             reporter.advance("days", 1)
         for key, parts in visible.items():
             count = sum(part.rows for part in parts)
@@ -88,7 +88,7 @@ def verify(settings: Settings, warehouse: Warehouse, reporter: Reporter) -> Veri
             differences.append(Difference(key_text(key), text, needs_download=False))
         differences += _compare_schedules(store, warehouse, rows)
         ledger = warehouse.ask(read_ledger)
-    for key in changed_rows(ledger, follow_store(ledger, {key_of(row): row for row in rows})):
+    for key in changed_rows(ledger, follow_store(ledger, {row.key: row for row in rows})):
         text = "its row of raw_tq.symbol_day differs from the store's index"
         differences.append(Difference(key_text(key), text, needs_download=False))
     complete = [row for row in rows if row.status == "complete"]
@@ -124,7 +124,7 @@ def is_as_indexed(store: TickStore, row: IndexRow) -> bool:
 def _compare_day(
     store: TickStore, row: IndexRow, visible: Sequence[VisibleTicks]
 ) -> Iterator[Difference]:
-    key = key_text(key_of(row))
+    key = key_text(row.key)
     now = store.measure(row.symbol, row.contract, row.trading_day)
     if row.status != "complete":
         if now.rows:

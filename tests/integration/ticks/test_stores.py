@@ -230,6 +230,7 @@ def _indexed(key: DayKey, seen: Measured) -> IndexRow:
         book_levels=seen.book_levels,
         volume=900,
         day_volume=None,
+        status="complete",
         run_id="run-1",
         updated_at=datetime(2025, 11, 20, 1, 2, 3, 456789, tzinfo=UTC),
     )

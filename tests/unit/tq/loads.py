@@ -11,7 +11,7 @@ from loaders.ticks.store import IndexRow, NoDataRow
 from loaders.tq.context import Context
 from loaders.tq.settings import TqSettings
 from loaders.tq.tick_days.ledger import LedgerRow
-from loaders.tq.tick_days.schedule import Scheduled, key_of
+from loaders.tq.tick_days.schedule import Scheduled
 
 NOW = datetime(2025, 11, 3, 10, tzinfo=UTC)
 SERIES = "KQ.m@SHFE.cu"
@@ -48,6 +48,7 @@ def index_row(day: Scheduled, **values: Any) -> IndexRow:
         "book_levels": 5,
         "volume": 900,
         "day_volume": 900,
+        "status": "complete",
         "run_id": "1",
         "updated_at": NOW,
     }
@@ -67,13 +68,13 @@ class Store:
         self.superseded: list[DayKey] = []
 
     def put_no_data(self, rows: Sequence[NoDataRow]) -> None:
-        self.rows |= {key_of(row): row for row in rows}
+        self.rows |= {row.key: row for row in rows}
 
     def no_data(self, _: object) -> list[NoDataRow]:
         return list(self.rows.values())
 
     def put_index(self, rows: Sequence[IndexRow]) -> None:
-        self.indexed |= {key_of(row): row for row in rows}
+        self.indexed |= {row.key: row for row in rows}
 
     def supersede(self, symbol: str, contract: str, trading_day: date) -> None:
         self.superseded.append(DayKey(symbol, contract, trading_day))

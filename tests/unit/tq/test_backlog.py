@@ -12,7 +12,7 @@ from loaders.tq.tick_days.backlog import (
     order_days,
 )
 from loaders.tq.tick_days.ledger import LedgerRow
-from loaders.tq.tick_days.schedule import Scheduled, key_of, key_text, parse_key
+from loaders.tq.tick_days.schedule import Scheduled, key_text, parse_key
 from tests.unit.tq.loads import NOW, index_row, ledger_row, scheduled
 
 
@@ -54,7 +54,7 @@ def changes(
     no_data: Any = (),
     stored: list[IndexRow] | None = None,
 ) -> list[LedgerRow]:
-    own_rows = None if stored is None else {key_of(row): row for row in stored}
+    own_rows = None if stored is None else {row.key: row for row in stored}
     found = find_changes(schedule, {row.key: row for row in rows}, no_data, own_rows)
     return list(found.values())
 
@@ -129,7 +129,7 @@ def test_the_ledger_follows_the_rows_of_the_store() -> None:
 
 
 def test_the_store_changes_what_it_has_otherwise() -> None:
-    stored = {key_of(row): row for row in (own(13), own(14), own(15, status="superseded"))}
+    stored = {row.key: row for row in (own(13), own(14), own(15, status="superseded"))}
     rows = [held(13, segment=2), held(14, status="superseded"), held(15, status="superseded")]
     taken_out, restamped = find_store_changes({row.key: row for row in rows}, stored)
     assert (taken_out, restamped) == ([on(14).key], [held(13, segment=2)])

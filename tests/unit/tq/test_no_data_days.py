@@ -15,7 +15,6 @@ from loaders.tq.tick_days.backlog import find_backlog
 from loaders.tq.tick_days.fetch import NotAsked
 from loaders.tq.tick_days.ledger import LedgerRow
 from loaders.tq.tick_days.no_data_days import NoDataDays, record_empty_day
-from loaders.tq.tick_days.schedule import key_of
 from loaders.warehouse.postgres import WarehouseAway
 from tests.unit.tq.loads import Store, context, index_row, scheduled
 
@@ -159,7 +158,7 @@ def test_a_stored_day_that_a_repair_does_not_get_is_never_on_record(
             outcome = ticks.load_day(ctx, DAY, error)
         assert str(outcome.failure).endswith("the stored ticks stay")
     assert nights.store.rows == {}
-    assert key_of(index_row(DAY)) in nights.store.indexed
+    assert DAY.key in nights.store.indexed
 
 
 def test_a_day_that_nothing_else_explains_is_on_record_at_once(nights: Nights) -> None:
