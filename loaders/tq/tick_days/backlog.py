@@ -16,7 +16,7 @@ from datetime import date, datetime, timedelta
 
 from loaders.ticks.frame import DayKey
 from loaders.ticks.store import IndexRow
-from loaders.tq.tick_days.ledger import LedgerRow, changed_rows, follow_store
+from loaders.tq.tick_days.ledger import LedgerRow, follow_store
 from loaders.tq.tick_days.schedule import Scheduled
 
 
@@ -68,9 +68,9 @@ def find_changes(
     no_data: Collection[DayKey],
     stored: Mapping[DayKey, IndexRow] | None = None,
 ) -> dict[DayKey, LedgerRow]:
-    """Ledger rows to change without a download, by key.
+    """Ledger rows to land without a download, by key.
 
-    Restamped, outgrown, and corrected by the store.
+    For days that the ledger has otherwise, or the store: restamped, outgrown, or corrected by it.
 
     `stored`: the store's own index rows, which the ledger follows; None: it follows them already.
     """
@@ -82,7 +82,11 @@ def find_changes(
             rows[day.key] = replace(row, **stamp)  # type: ignore[arg-type]
     for key in _outgrown(schedule, complete, no_data):
         rows[key] = replace(rows[key], status="superseded")
-    return changed_rows(ledger, rows)
+    taken_out, restamped = find_store_changes(rows, stored or {})
+    behind = {*taken_out, *(row.key for row in restamped)}
+    return {
+        key: row for key, row in sorted(rows.items()) if ledger.get(key) != row or key in behind
+    }
 
 
 def find_store_changes(

@@ -128,6 +128,18 @@ def test_the_ledger_follows_the_rows_of_the_store() -> None:
     assert (row.source_route, row.day_volume) == ("recent_ticks", 800)
 
 
+def test_a_store_that_is_behind_the_ledger_is_changed_again() -> None:
+    schedule = [on(13, segment=2), on(14, "B", 2)]
+    rows = [held(13, segment=2), held(14, status="superseded"), held(14, "B", 2)]
+    stored = [own(13), own(14), own(14, "B", 2)]
+    assert [row.key for row in changes(schedule, *rows, stored=stored)] == [
+        on(13).key,
+        on(14).key,
+    ]
+    in_line = [own(13, segment=2), own(14, status="superseded"), own(14, "B", 2)]
+    assert changes(schedule, *rows, stored=in_line) == []
+
+
 def test_the_store_changes_what_it_has_otherwise() -> None:
     stored = {row.key: row for row in (own(13), own(14), own(15, status="superseded"))}
     rows = [held(13, segment=2), held(14, status="superseded"), held(15, status="superseded")]
