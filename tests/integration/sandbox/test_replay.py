@@ -35,8 +35,8 @@ def file_rows(file: Path) -> list[dict[str, str]]:
 
 def test_the_calendar_is_the_union_of_the_daily_files(sandbox: TdxSandbox, folder: Path) -> None:
     days = {row["date"] for file in folder.glob("daily_*.csv") for row in file_rows(file)}
-    found = data(sandbox, "workday/range?start=19900101&end=20301231")["list"]
-    assert [day["iso"] for day in found] == sorted(days)
+    answer = data(sandbox, "workday/range?start=19900101&end=20301231")["list"]
+    assert [day["iso"] for day in answer] == sorted(days)
     assert sandbox.clock.isoformat() == "2011-12-06T18:00:00"
 
 
@@ -51,9 +51,9 @@ def test_the_adjusted_series_agrees_with_the_expected_prices(
 ) -> None:
     """The service cuts to thousandths where the file rounds to cents."""
     expected = file_rows(folder / f"expected_qfq_{name}.csv")
-    found = data(sandbox, f"kline-all/ths?code={name.lower()}")["list"]
-    assert len(found) == len(expected)
-    for bar, row in zip(found, expected, strict=True):
+    answer = data(sandbox, f"kline-all/ths?code={name.lower()}")["list"]
+    assert len(answer) == len(expected)
+    for bar, row in zip(answer, expected, strict=True):
         assert bar["Time"].startswith(row["date"])
         for key in ("open", "high", "low", "close"):
             assert abs(bar[key.capitalize()] - parse_li(row[f"qfq_{key}"])) <= 6
@@ -61,9 +61,9 @@ def test_the_adjusted_series_agrees_with_the_expected_prices(
 
 def test_vipdoc_days_come_after_the_csv_once_the_clock_is_there(folder: Path) -> None:
     with TdxSandbox(ReplayMarket(folder), clock="2025-08-05") as sandbox:
-        found = data(sandbox, "kline-all?code=sh600000")["list"]
-        assert found[-1]["Time"].startswith("2025-08-05")
-        assert (found[-1]["Close"], found[-1]["Volume"]) == (13750, 1336465)
+        answer = data(sandbox, "kline-all?code=sh600000")["list"]
+        assert answer[-1]["Time"].startswith("2025-08-05")
+        assert (answer[-1]["Close"], answer[-1]["Volume"]) == (13750, 1336465)
         days = data(sandbox, "workday/range?start=20111201&end=20301231")["list"]
         assert days[-1]["iso"] == "2011-12-06"
 

@@ -60,13 +60,13 @@ def test_a_fault_of_rows_changes_the_answer_of_each_of_its_routes(kind: str) -> 
     service = state()
     options = {"short": ":keep=3", "duplicate": ":page=20", "duplicate-page": ":page=20"}
     for route in KINDS[kind].routes:
-        asked = request(route)
+        query = request(route)
         if kind == "noon-label":
-            asked.params.update({"type": "minute1", "limit": "700"})
+            query.params.update({"type": "minute1", "limit": "700"})
         service.faults.clear()
-        whole = answer(service, asked).body
+        whole = answer(service, query).body
         service.faults.add(f"{kind}:{route}{options.get(kind, '')}")
-        assert answer(service, asked).body != whole, route
+        assert answer(service, query).body != whole, route
 
 
 @pytest.mark.parametrize("kind", ["high-below-low", "value"])
