@@ -42,7 +42,7 @@ def land(conn: psycopg.Connection, table: str, rows: Iterable[dict[str, object]]
             + ", ".join(f"{c} = excluded.{c}" for c in rest)
             + f" where ({', '.join(f'd.{c}' for c in rest)}) is distinct from "
             f"({', '.join(f'excluded.{c}' for c in rest)}) returning d.*) "
-            + changes.told(declared.qualified, "landed", key, declared.day)
+            + changes.insert_changes_sql(declared.qualified, "landed", key=key, day=declared.day)
         )
         cursor.execute("drop table batch")
 
