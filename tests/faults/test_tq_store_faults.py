@@ -129,7 +129,7 @@ def test_a_server_that_is_killed_between_two_days_is_waited_for(
             server.start(questdb_folder, same, conf={"dev.mode.enabled": "true"})
         return outcome(*args)
 
-    monkeypatch.setattr(ticks, "_outcome", counted)
+    monkeypatch.setattr(ticks, "load_day", counted)
     with with_store(questdb_url) as made:
         assert made.load("ticks").status == "succeeded"
         assert called == [DAYS]
