@@ -211,7 +211,7 @@ def _to_error(answer: dict[str, Any]) -> Exception:
         hint = "check QUOTEMILL_TQ__ACCOUNT and QUOTEMILL_TQ__PASSWORD (tq.account, tq.password)"
         return TqAuthError(f"the futures servers do not let the account in: {message}", hint=hint)
     if kind == "permission":
-        hint = "the professional edition of TqSdk has it; the newest ticks and all other data need none"
+        hint = "the professional edition of TqSdk has it; the newest ticks and other data need none"
         return TqPermissionError(f"the account lacks a permission: {message}", hint=hint)
     if kind == "missing":
         return TqMissing(

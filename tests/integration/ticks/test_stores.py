@@ -132,7 +132,7 @@ def test_a_superseded_day_is_invisible(store: TickStore) -> None:
     assert store.write_day(day_of_ticks(300)) == seen
 
 
-def test_visible_ticks_are_counted_by_day_and_stamp_whatever_the_index_says(
+def test_visible_ticks_are_counted_by_day_and_stamp(
     store: TickStore,
 ) -> None:
     assert store.visible_ticks() == []

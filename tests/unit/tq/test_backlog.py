@@ -84,7 +84,7 @@ def test_another_segment_of_the_same_contract_is_a_stamp_and_no_download() -> No
     assert changes(schedule, *rows) == [held(14, segment=2)]
 
 
-def test_a_revised_day_takes_the_old_contract_out_once_the_new_one_is_stored() -> None:
+def test_a_revised_day_takes_out_the_old_contract_after_the_new_one() -> None:
     schedule = [on(13), on(14, "B", 2), on(15, "B", 2)]
     rows = [held(13), held(14)]
     assert backlog(schedule, *rows) == (["B14"], ["B15"])
@@ -105,7 +105,7 @@ def test_a_contract_that_comes_back_is_missing_where_it_was_superseded() -> None
     assert backlog([on(13)], held(13, status="superseded")) == ([], ["A13"])
 
 
-def test_a_complete_day_with_a_corrected_day_bar_is_missing_unless_on_record() -> None:
+def test_a_day_with_a_corrected_day_bar_is_missing_unless_on_record() -> None:
     schedule, rows, key = [on(13), on(14)], [held(13), held(14)], on(13).key
     assert backlog(schedule, *rows, corrected={key}) == ([], ["A13"])
     checked = {key: NOW - timedelta(1)}

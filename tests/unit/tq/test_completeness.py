@@ -45,13 +45,13 @@ def test_large_steps_of_a_thin_day_are_trades() -> None:
     assert describe_gap(ticks([0, 0]), 0) is None
 
 
-def test_late_ticks_missing_volumes_and_ticks_of_the_day_before_are_no_holes() -> None:
+def test_late_ticks_missing_volumes_and_leftovers_are_no_holes() -> None:
     late = np.concatenate([WHOLE[MANY:], WHOLE[:MANY]])
     assert describe_gap(ticks([None, float("nan"), *late]), TRADED) is None
     assert describe_gap(ticks([3.0 * TRADED, *WHOLE]), TRADED) is None
 
 
-def test_the_better_answer_lacks_nothing_or_reaches_further_or_has_more_ticks() -> None:
+def test_the_better_answer_is_whole_or_longer_or_has_more_ticks() -> None:
     whole, late_start = ticks(WHOLE), ticks(WHOLE[COUNT // 2 :])
     short, shorter = ticks(WHOLE[: COUNT // 2]), ticks(WHOLE[: COUNT // 3])
     assert rank(whole, TRADED) > rank(late_start, TRADED) > rank(short, TRADED)

@@ -65,7 +65,7 @@ def test_an_impossible_tick_is_refused_with_its_reason(
     assert rejected.row_key.startswith("SHFE.cu2511 2025-10-14 ")
 
 
-def test_a_tick_that_comes_twice_is_stored_once_but_not_one_of_the_same_stamp() -> None:
+def test_a_repeated_tick_is_stored_once_but_not_one_of_the_same_stamp() -> None:
     given = answer()
     twice = pa.concat_tables([given, given])
     sifted = sift_ticks(twice, KEY, START, END)

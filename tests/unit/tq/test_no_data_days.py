@@ -185,7 +185,7 @@ def test_a_day_that_nothing_else_explains_is_on_record_at_once(nights: Nights) -
         (TqTransport("no answer"), False),
     ],
 )
-def test_failures_of_the_day_alone_end_it_and_servers_that_are_away_never_do(
+def test_failures_of_the_day_alone_end_it_and_those_of_servers_never(
     nights: Nights, error: Exception, gives_up: bool
 ) -> None:
     first = ticks.load_day(nights.load(0), DAY, error)

@@ -140,7 +140,7 @@ def test_the_oldest_hours_stand_for_all_time_before_them() -> None:
         (date(2026, 1, 20), True),
     ],
 )
-def test_a_calendar_that_was_not_renewed_fails_from_the_first_day_it_does_not_know(
+def test_a_calendar_that_was_not_renewed_fails_from_its_first_missing_day(
     today: date, ends: bool
 ) -> None:
     known = [day for n in range(62) if (day := date(2025, 11, 1) + timedelta(n)).year == 2025]
