@@ -28,7 +28,8 @@ def insert_changes_sql(table: str, rows: str, *, key: str, day: str | None) -> s
     """The INSERT that reports the relation `rows`, which has the columns `key` and `day`."""
     table = table.replace("'", "''")
     if day is None:
-        return f"insert into ops.changes (table_name, key) select distinct '{table}', {key} from {rows}"
+        insert = "insert into ops.changes (table_name, key)"
+        return f"{insert} select distinct '{table}', {key} from {rows}"
     return f"""
         insert into ops.changes (table_name, key, dates)
         select

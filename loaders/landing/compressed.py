@@ -22,7 +22,7 @@ _LIMIT = "timescaledb.max_tuples_decompressed_per_dml_transaction"
 
 @dataclass(frozen=True)
 class CompressedTable:
-    """A table some of whose chunks are compressed; `time` is the column that cuts it into chunks."""
+    """A table some of whose chunks are compressed; the column `time` cuts it into chunks."""
 
     target: Target
     time: str
@@ -51,14 +51,14 @@ class CompressedTable:
     def keep_differing(self, conn: psycopg.Connection, columns: Sequence[str]) -> int:
         """Remove from `_land` what the table has already, or has better; the rows that are left."""
         target = self.target
-        near = self.bounds(conn)
+        near = f"{target.equal(target.key, 't', 'l', cast=True)} and {self.bounds(conn)}"
         conn.execute(b"alter table _land rename to _read")
         return conn.execute(
             f"""
             create temp table _land on commit drop as
             select l.*
             from _read as l
-            left join {target.name} as t on {target.equal(target.key, "t", "l", cast=True)} and {near}
+            left join {target.name} as t on {near}
             where t.{quote(target.key[0])} is null
                 or {replaces_sql(target, columns, lambda c: target.cast(c, "l"))}
             """.encode()

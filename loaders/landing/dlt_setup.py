@@ -54,6 +54,6 @@ class _Context(RunContext):
 
 @contextlib.contextmanager
 def own_context(folder: Path) -> Iterator[None]:
-    """Give dlt our settings only, and `folder` for its files; restore its own context at the end."""
+    """Give dlt our settings only, and `folder` for its files; then restore its own context."""
     with Container().injectable_context(PluggableRunContext(_Context(folder))):
         yield

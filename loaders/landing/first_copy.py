@@ -1,8 +1,9 @@
 """COPY of a file straight into its table, where the table has no row of its codes.
 
 The temp table and the upsert compare each row with the stored ones. For a code without any that is
-wasted, and a first load is nothing else: straight it takes half the time. A key that repeats in the
-file, or a value that the table or the feed refuses, undoes the COPY, and the file lands as any other.
+wasted, and a first load is nothing else: straight it takes half the time. A key that repeats in
+the file, or a value that the table or the feed refuses, undoes the COPY, and the file lands as any
+other.
 """
 
 import logging

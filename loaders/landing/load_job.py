@@ -142,8 +142,8 @@ def land(
     """Land batches of one table as one package; the counts are of the rows of that table.
 
     The batches are drawn while dlt extracts, so memory stays flat. Their rejected rows land in the
-    table `rejects`, what they have beside their rows in `beside`. Rows that the table itself refuses
-    land among the source's rejected rows too, under the name `dataset`; without one they end the
+    table `rejects`, what they have beside their rows in `beside`. Rows that the table refuses land
+    among the source's rejected rows too, under the name `dataset`; without one they end the
     load.
     """
     with own_context(Path(pipeline.pipelines_dir)), _spool_errors(Path(pipeline.working_dir)):

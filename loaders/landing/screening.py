@@ -123,7 +123,7 @@ def _any(mask: Any) -> Any:
 
 
 def limits(column: pa.Field, landed: LandedTable) -> tuple[Any, Any]:
-    """The least and the greatest value of a column; None for a text, and where its type bounds it."""
+    """The least and greatest value of a column; None for a text, and where its type bounds it."""
     kind = column.type
     if pa.types.is_string(kind):
         return None, None

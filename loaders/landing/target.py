@@ -69,9 +69,9 @@ class Target:
         )
 
     def with_changes(self, statement: str, result: str, before: str = "") -> bytes:
-        """A write to the table as t that feeds the change feed too; `result` reads its CTE `written`.
+        """A write to the table as t that feeds the change feed too.
 
-        `statement` ends where its RETURNING list goes on.
+        `result` reads its CTE `written`. `statement` ends where its RETURNING list goes on.
         """
         key = f"t.{quote(self.entity)}" if self.entity else "''"
         day = f", t.{quote(self.day)} as day" if self.day else ""

@@ -1,6 +1,7 @@
 """The statements that bring staged rows into their table, and report them to the change feed.
 
-Of a table whose rows are replaced unit by unit (a day of ticks), what the new unit lacks is deleted.
+Of a table with units that are replaced as one (a day of ticks), rows that a new unit lacks are
+deleted.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,7 +40,7 @@ def replaces_sql(target: Target, columns: Sequence[str], new: Callable[[str], st
 
 
 def upsert_sql(target: Target, columns: Sequence[str], *, distinct: bool = False) -> bytes:
-    """INSERT from `_land` that feeds the change feed; it returns the counts of new and changed rows.
+    """INSERT from `_land` that feeds the change feed, returning counts of new and changed rows.
 
     A row is rewritten when it differs, and is not worse: a provisional row never replaces a final
     one, nor an older answer a newer one. With `distinct` the best row of a repeated key wins.

@@ -16,24 +16,29 @@ from loaders.warehouse.embedded.places import unusable
 from loaders.warehouse.postgres import Warehouse
 
 LOCK = "quotemill:load:"  # and the lane: what the advisory lock is the hash of
-QUEUE_POLL = 0.5  # seconds between two tries at a lock that is waited for
-RETAKE_TRIES = 10  # at a lock that a broken connection of ours may hold still
-WATCH_POLL = 1.0  # seconds between two looks for a cancel from another terminal
+QUEUE_POLL = 0.5  # seconds between two tries while waiting for a lock
+RETAKE_TRIES = 10  # at a lock that a broken connection of ours may still hold
+WATCH_POLL = 1.0  # seconds between two checks for a cancel from another terminal
 
 
 def is_held(name: str) -> str:
-    """SQL of whether somebody holds the advisory lock of this database whose name an expression gives."""
+    """SQL: whether anybody holds this database's advisory lock of a name, an SQL expression."""
     return f"""exists (
         select 1 from pg_locks as l
         where l.locktype = 'advisory' and l.objsubid = 1
-            and l.database = (select d.oid from pg_database as d where d.datname = current_database())
+            and l.database = (
+                select d.oid from pg_database as d where d.datname = current_database()
+            )
             and (l.classid::bigint << 32) | l.objid::bigint = hashtextextended({name}, 0)
     )"""
 
 
 class LoadLock:
-    """An advisory lock of the warehouse, which every machine sees, and a file's lock, which outlives a
-    restart of the warehouse. Both vanish with their process. May be used by several threads."""
+    """The lock of a lane: an advisory lock of the warehouse, and a lock of a file.
+
+    Every machine sees the first; the second outlives a restart of the warehouse. Both vanish with
+    their process. May be used by several threads.
+    """
 
     def __init__(self, warehouse: Warehouse, lane: str) -> None:
         self._warehouse, self._lane = warehouse, lane
@@ -51,12 +56,15 @@ class LoadLock:
             raise
 
     def confirm(self) -> None:
-        """Have the lock still, or again after the warehouse was away. Raises LockHeldError where
-        another machine took it meanwhile, WarehouseAway while it is away."""
+        """Check that the lock is held, or take it again after the warehouse was away.
+
+        Raises LockHeldError where another machine took it meanwhile, WarehouseAway while the
+        warehouse is away.
+        """
         self.ask("select 1")
 
     def ask(self, query: str, values: Mapping[str, Any] | None = None) -> tuple[Any, ...] | None:
-        """The first row of a query, on the connection that holds the lock. Raises as `confirm` does."""
+        """The first row of a query, on the lock's connection. Raises as `confirm` does."""
         with self._turn:
             try:
                 return self._conn.execute(query.encode(), values).fetchone()
@@ -66,7 +74,7 @@ class LoadLock:
                 return self._conn.execute(query.encode(), values).fetchone()
 
     def close(self) -> None:
-        # a server ends a session a moment after its client has left: the next load would find it held
+        # a server ends a session shortly after its client: the next load would meet a held lock
         with contextlib.suppress(psycopg.Error), self._turn:
             self._conn.execute("select pg_advisory_unlock_all()")
         self._conn.close()
@@ -86,7 +94,7 @@ class LoadLock:
         return conn
 
     def _taken_again(self) -> psycopg.Connection:
-        """After the connection broke: the server may not know yet that its other end is gone."""
+        """Take the lock after the connection broke, which the server may not have noticed yet."""
         for attempt in range(RETAKE_TRIES):
             try:
                 conn = self._taken()
@@ -113,24 +121,27 @@ class LoadLock:
         ).fetchone()
         return LockHeldError(
             f"another load of {self._lane} holds the lock: "
-            + (holder[0] if holder else "it has only just begun"),
+            + (holder[0] if holder else "it has only just started"),
             hint="wait for it, or stop it by `loaders cancel`; `loaders status` shows it",
         )
 
 
 _WATCH = """
-    with told as (
+    with progress as (
         update ops.ingestion_job_tasks set fetched = %(fetched)s
-        where job_id = %(job)s and task_no = %(task)s and status = 'running' and fetched <> %(fetched)s
+        where job_id = %(job)s and task_no = %(task)s
+            and status = 'running' and fetched <> %(fetched)s
     )
     select cancel_requested_at is not null from ops.ingestion_jobs where job_id = %(job)s
 """
 
 
 class Watch:
-    """Looks at the warehouse, in a thread of its own, whether somebody cancelled a job and whether its
-    lock is held still, and tells how far it is: what fetches and what lands never waits for that.
-    A context manager. `progress` says which task runs and how many of its keys have an answer."""
+    """A thread that checks a running job's lock and cancel request, and records its progress.
+
+    What fetches and what lands never waits for that. A context manager. `progress` returns the task
+    that runs and how many of its keys have an answer.
+    """
 
     def __init__(self, lock: LoadLock, job_id: int) -> None:
         self._lock, self._job_id = lock, job_id
@@ -152,7 +163,7 @@ class Watch:
         self._asked.set()
 
     def asked(self) -> bool:
-        """Has anybody asked the load to stop? Raises LockHeldError where the lock was lost."""
+        """Whether anybody asked the load to stop. Raises LockHeldError where the lock was lost."""
         if self._lost is not None:
             raise self._lost
         return self._asked.is_set()
@@ -168,7 +179,7 @@ class Watch:
                 self._lost = error
                 return
             except (QuotemillError, psycopg.Error):
-                continue  # what is fetched now is kept on disk
+                continue  # what is fetched meanwhile stays on disk
 
 
 def _lock_file(warehouse: Warehouse, lane: str) -> int:
@@ -188,7 +199,7 @@ def load_lock(
 ) -> AbstractContextManager[LoadLock]:
     """Take the lock of a lane. Raises LockHeldError that names the holder.
 
-    With `queue` wait for it instead, after saying by `queue` what is waited for.
+    With `queue` wait for it instead, and report the holder by `queue`.
     """
     said = False
     while True:

@@ -17,11 +17,11 @@ INNER_SCHEMAS = ("options", "futures", "qa", "quotemill_staging", "quotemill_int
 
 
 def prepare(
-    warehouse: Warehouse, tables: Iterable[LandedTable], told: Mapping[str, str] | None = None
+    warehouse: Warehouse, tables: Iterable[LandedTable], settings: Mapping[str, str] | None = None
 ) -> None:
     """Claim the schemas, migrate `ops`, create the landed tables. One transaction: all or nothing.
 
-    `told` are settings that dbt's models read from ops.settings, so that plain dbt knows them too.
+    `settings` are those that dbt's models read from ops.settings, so that plain dbt has them too.
     Raises SettingsError where a schema holds relations that are not ours.
     """
     tables = list(tables)
@@ -37,7 +37,7 @@ def prepare(
         for table in tables:
             create_indexes(conn, table)
         put_setting(conn, "reader_role", warehouse.reader_role)
-        for key, value in (told or {}).items():
+        for key, value in (settings or {}).items():
             put_setting(conn, key, value)
 
 
@@ -49,7 +49,7 @@ def schemas(warehouse: Warehouse, tables: Iterable[LandedTable]) -> list[str]:
 
 
 def warehouse_id(warehouse: Warehouse) -> str:
-    """A random name given to the warehouse once: what a package of rows was fetched for."""
+    """The random name that the warehouse got once: a package of rows is fetched for it."""
     with warehouse.connect() as conn:
         [(name,)] = conn.execute(
             "insert into ops.settings values ('warehouse_id', %s) "
@@ -62,13 +62,13 @@ def warehouse_id(warehouse: Warehouse) -> str:
 def other_market_schemas(
     conn: psycopg.Connection, warehouse: Warehouse, tables: Iterable[LandedTable]
 ) -> list[str]:
-    """Schemas of ours that belong to another market schema, or are left from an earlier name of it."""
-    of_sources = {name for name in FIXED_SCHEMAS if name not in INNER_SCHEMAS}
-    return sorted(owned_schemas(conn) - of_sources - set(schemas(warehouse, tables)))
+    """Schemas of ours that belong to another market schema, or to an earlier name of it."""
+    source_schemas = {name for name in FIXED_SCHEMAS if name not in INNER_SCHEMAS}
+    return sorted(owned_schemas(conn) - source_schemas - set(schemas(warehouse, tables)))
 
 
 def _forget_dropped_schemas(conn: psycopg.Connection) -> None:
-    """Where somebody dropped a schema of ours, what it is made anew for is no business of ours."""
+    """Delete the records of schemas of ours that somebody dropped."""
     conn.execute(
         """
         with gone as (
@@ -85,19 +85,22 @@ def _forget_dropped_schemas(conn: psycopg.Connection) -> None:
 
 
 def _forget_changes_of_another_cluster(conn: psycopg.Connection) -> None:
-    """The feed is ordered by transaction ids, which start anew where a dump is restored. Without
-    cursors the next build reads everything."""
-    told = conn.execute(
+    """Empty the feed in another cluster than the one that wrote it.
+
+    It is ordered by transaction ids, which start again where a dump is restored. Without cursors
+    the next build reads everything.
+    """
+    moved = conn.execute(
         "insert into ops.settings select 'cluster', system_identifier::text "
         "from pg_control_system() on conflict (key) do update set value = excluded.value "
         "where ops.settings.value is distinct from excluded.value"
     )
-    if told.rowcount:
+    if moved.rowcount:
         conn.execute("truncate ops.changes, ops.change_cursors")
 
 
 def put_setting(conn: psycopg.Connection, key: str, value: str | None) -> None:
-    """What dbt's models, and later loads, read from ops.settings."""
+    """Write a value that dbt's models, or later loads, read from ops.settings."""
     conn.execute(
         "insert into ops.settings values (%s, %s) on conflict (key) do update "
         "set value = excluded.value where ops.settings.value is distinct from excluded.value",

@@ -1,4 +1,4 @@
-"""Which schemas of a warehouse are ours, and what we may do there.
+"""The schemas of a warehouse that are ours, and what we may do there.
 
 A warehouse may hold its user's own tables, even in a schema named `market`. A schema is claimed
 once, while it holds no relation or does not exist; `ops.owned_schema` is the record of it. Nothing
@@ -34,11 +34,11 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class Privilege:
-    """One thing that the connected role needs. `mend`: the statement that gives it, if missing."""
+    """A privilege that the connected role needs; `fix` is the statement that grants it."""
 
     name: str
     held: bool
-    mend: str
+    fix: str
 
 
 def check_market_schema(name: str, origin: str) -> None:
@@ -60,17 +60,17 @@ def claim_schemas(conn: psycopg.Connection, schemas: Iterable[str]) -> None:
     """Make sure that every schema exists and is ours; all of them or none.
 
     A second call changes nothing. Processes doing so at once wait for each other until their
-    transactions end. Needs CREATE on the database, or empty schemas made beforehand in which the
-    role has CREATE. Raises SettingsError that lists foreign relations, or names the missing grant.
+    transactions end. Needs CREATE on the database, or empty schemas in which the role has CREATE.
+    Raises SettingsError that lists foreign relations, or names the missing grant.
     """
     wanted = list(dict.fromkeys(["ops", *schemas]))
     with conn.transaction():
         conn.execute("select pg_advisory_xact_lock(hashtextextended('quotemill:ownership', 0))")
         owned = owned_schemas(conn)
         foreign = {
-            name: found
+            name: relations
             for name in wanted
-            if name not in owned and (found := _relations(conn, name))
+            if name not in owned and (relations := _relations(conn, name))
         }
         if foreign:
             raise _refusal(foreign)
@@ -93,7 +93,7 @@ def claim_schemas(conn: psycopg.Connection, schemas: Iterable[str]) -> None:
 
 
 def owned_schemas(conn: psycopg.Connection) -> set[str]:
-    """Schemas that were claimed here. `ops` counts as ours by the record itself."""
+    """Schemas that were claimed here. `ops` is ours where the record exists."""
     row = conn.execute(
         "select has_schema_privilege(n.oid, 'USAGE') and has_table_privilege(c.oid, 'SELECT') "
         "from pg_class c join pg_namespace n on n.oid = c.relnamespace "
@@ -112,33 +112,35 @@ def owned_schemas(conn: psycopg.Connection) -> set[str]:
 
 
 def foreign_relations(conn: psycopg.Connection, schemas: Iterable[str]) -> dict[str, list[str]]:
-    """Per schema that was never claimed here: the relations it holds."""
+    """The relations of each schema that was never claimed here."""
     owned = owned_schemas(conn)
     return {
-        name: found for name in schemas if name not in owned and (found := _relations(conn, name))
+        name: relations
+        for name in schemas
+        if name not in owned and (relations := _relations(conn, name))
     }
 
 
 def privileges(conn: psycopg.Connection, reader_role: str | None = None) -> list[Privilege]:
-    """What the connected role needs to load and build, held or not, for `quotemill doctor`."""
+    """The privileges that loads and builds need, held or not."""
     role = _role(conn)
     database = conn.info.dbname
     quoted = _quote(conn, database)
-    may_create, may_temp = _one(
+    may_create, may_temp = _fetch_row(
         conn,
         "select has_database_privilege(current_database(), 'CREATE'), "
         "has_database_privilege(current_database(), 'TEMPORARY')",
     )
     owned = sorted(owned_schemas(conn))
-    # pre-made schemas do as well: CREATE on the database is needed while one is still to come
+    # schemas made in advance do as well: CREATE on the database is needed while one is missing
     needs_create = not owned or any(not _exists(conn, name) for name in owned)
-    found = [(f"temporary tables in {database}", may_temp, "temporary on database " + quoted)]
+    grants = [(f"temporary tables in {database}", may_temp, "temporary on database " + quoted)]
     if needs_create or may_create:
-        found.append((f"create schemas in {database}", may_create, "create on database " + quoted))
+        grants.append((f"create schemas in {database}", may_create, "create on database " + quoted))
     for name in owned:
         if _exists(conn, name):
             usage = f"usage, create on schema {_quote(conn, name)}"
-            found.append((f"create relations in {name}", _may_create_in(conn, name), usage))
+            grants.append((f"create relations in {name}", _may_create_in(conn, name), usage))
     others = conn.execute(
         "select pg_get_userbyid(c.relowner), count(*) from pg_class c "
         "join pg_namespace n on n.oid = c.relnamespace "
@@ -148,22 +150,24 @@ def privileges(conn: psycopg.Connection, reader_role: str | None = None) -> list
     ).fetchall()
     for owner, count in others:
         what = f"change {count} relations in our schemas that {owner} owns"
-        found.append((what, False, _quote(conn, owner)))
-    needed = [Privilege(what, held, f"grant {grant} to {role}") for what, held, grant in found]
+        grants.append((what, False, _quote(conn, owner)))
+    needed = [Privilege(what, held, f"grant {grant} to {role}") for what, held, grant in grants]
     if reader_role:
         exists = has_role(conn, reader_role)
-        mend = f"create role {_quote(conn, reader_role)}"
-        needed.append(Privilege(f"the reader role {reader_role} exists", exists, mend))
+        fix = f"create role {_quote(conn, reader_role)}"
+        needed.append(Privilege(f"the reader role {reader_role} exists", exists, fix))
     return needed
 
 
 def has_relation(conn: psycopg.Connection, name: str) -> bool:
-    """Is there a table or view of this qualified name?"""
-    return bool(_one(conn, "select to_regclass(%s) is not null", name)[0])
+    """Whether there is a table or view of this qualified name."""
+    return bool(_fetch_row(conn, "select to_regclass(%s) is not null", name)[0])
 
 
 def has_role(conn: psycopg.Connection, name: str) -> bool:
-    return bool(_one(conn, "select exists (select 1 from pg_roles where rolname = %s)", name)[0])
+    return bool(
+        _fetch_row(conn, "select exists (select 1 from pg_roles where rolname = %s)", name)[0]
+    )
 
 
 def _refusal(foreign: dict[str, list[str]]) -> SettingsError:
@@ -184,8 +188,10 @@ def _refusal(foreign: dict[str, list[str]]) -> SettingsError:
 
 
 def _relations(conn: psycopg.Connection, schema: str) -> list[str]:
-    """Tables, views and sequences by name and kind, without those of extensions and the sequences
-    that belong to a column."""
+    """Tables, views and sequences, with their kind.
+
+    Without those of extensions and the sequences that belong to a column.
+    """
     rows = conn.execute(
         "select c.relname, c.relkind::text from pg_class c "
         "join pg_namespace n on n.oid = c.relnamespace "
@@ -222,22 +228,22 @@ def _require_create(conn: psycopg.Connection, schema: str) -> None:
 
 def _may_create_in(conn: psycopg.Connection, schema: str) -> bool:
     query = "select has_schema_privilege(%s, 'USAGE') and has_schema_privilege(%s, 'CREATE')"
-    return bool(_one(conn, query, schema, schema)[0])
+    return bool(_fetch_row(conn, query, schema, schema)[0])
 
 
 def _exists(conn: psycopg.Connection, schema: str) -> bool:
     query = "select exists (select 1 from pg_namespace where nspname = %s)"
-    return bool(_one(conn, query, schema)[0])
+    return bool(_fetch_row(conn, query, schema)[0])
 
 
 def _role(conn: psycopg.Connection) -> str:
-    return str(_one(conn, "select quote_ident(current_user)")[0])
+    return str(_fetch_row(conn, "select quote_ident(current_user)")[0])
 
 
 def _quote(conn: psycopg.Connection, name: str) -> str:
-    return str(_one(conn, "select quote_ident(%s)", name)[0])
+    return str(_fetch_row(conn, "select quote_ident(%s)", name)[0])
 
 
-def _one(conn: psycopg.Connection, query: str, *values: object) -> tuple[Any, ...]:
+def _fetch_row(conn: psycopg.Connection, query: str, *values: object) -> tuple[Any, ...]:
     [row] = conn.execute(query.encode(), values or None)
     return row

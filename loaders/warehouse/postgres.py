@@ -1,4 +1,4 @@
-"""The warehouse of a run: which PostgreSQL, where that setting came from, how to connect.
+"""The warehouse: its PostgreSQL, the origin of that setting, and connections to it.
 
 Passwords are in `url` and `dlt_url()` only: no label, repr or error text has them.
 """
@@ -25,23 +25,23 @@ from loaders.warehouse.ownership import check_market_schema
 T = TypeVar("T")
 OLDEST = 15  # PostgreSQL's major version
 PATIENCE = 60.0  # seconds that a load waits for a warehouse that restarts
-# a server that crashed or a cable that was pulled is noticed within a minute, and not after the two
-# hours and more of the system's own defaults, in which a load looks frozen. milliseconds in the last
+# A crashed server or a pulled cable is noticed within a minute, not after the two hours and more of
+# the system's defaults, in which a load looks frozen. Milliseconds in the last.
 WATCHFUL = {
     "keepalives": "1",
     "keepalives_idle": "30",
     "keepalives_interval": "10",
     "keepalives_count": "3",
-    "tcp_user_timeout": "30000",  # half of PATIENCE: one that is kept and dead leaves time for another
+    "tcp_user_timeout": "30000",  # half of PATIENCE: a dead idle connection leaves time for another
 }
-# for a session whose work is as long as tables are large, whatever its role or database is given; some
-# servers lack some of them
+# For a session whose work is as long as tables are large, in spite of limits of its role or
+# database. Some servers lack some of them.
 NO_TIMEOUTS = """
     select set_config(name, '0', false) from pg_settings where name in
     ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')
 """
-PASSING = "1s"  # that a look at a table in use may hold up those behind it
-_MENDS = [  # fragments of libpq's messages, and what to do about each
+PASSING = "1s"  # that we may wait for a table in use, as others wait behind us
+_FIXES = [  # fragments of libpq's messages, and what to do about each
     ("password authentication failed", "check user and password ({origin})"),
     ("no password supplied", "add the password to the URL ({origin}), or to ~/.pgpass"),
     ("no pg_hba.conf entry", "the server's pg_hba.conf must admit this user from this machine"),
@@ -57,11 +57,11 @@ _MENDS = [  # fragments of libpq's messages, and what to do about each
 
 
 class WarehouseAway(UpstreamError):
-    """The warehouse cannot be reached, or went away under our feet."""
+    """The warehouse cannot be reached, or went away while in use."""
 
 
 class _Pool:
-    """Connections that wait for the next question: `size` of them, `overflow` more in use at a time."""
+    """Idle connections: `size` of them; `overflow` more may be in use at a time."""
 
     def __init__(self, size: int, overflow: int) -> None:
         self.idle: list[psycopg.Connection] = []
@@ -90,9 +90,13 @@ class _Pool:
 
 @dataclass(frozen=True)
 class Warehouse:
-    """One PostgreSQL database. `url` is a libpq URI with the password; `origin` and `label` are
-    for people and never hold it. `home` is QUOTEMILL_HOME, where the embedded server lives; `sizes` are
-    those that the settings give it."""
+    """One PostgreSQL database.
+
+    url: a libpq URI with the password
+    origin, label: for people, without the password
+    home: QUOTEMILL_HOME, where the embedded server lives
+    sizes: those that the settings give the embedded server
+    """
 
     url: str = field(repr=False)
     origin: str
@@ -109,11 +113,11 @@ class Warehouse:
 
     @contextmanager
     def keeping_connections(self) -> Iterator["Warehouse"]:
-        """This warehouse, whose `ask` connects once and not for each question; to the end of the
-        block, in any thread, not in a process that is forked meanwhile.
+        """This warehouse, whose `ask` reuses connections until the end of the block.
 
-        At most `pool_size` connections are kept and `max_overflow` more are open at a time: who asks
-        then waits. They are made as they are needed, since a command mostly needs one.
+        In any thread, not in a process that is forked meanwhile. At most `pool_size` connections
+        stay and `max_overflow` more are open at a time: further callers wait. They are made as they
+        are needed, since a command mostly needs one.
         """
         pool = _Pool(self.pool_size, self.max_overflow)
         try:
@@ -127,7 +131,7 @@ class Warehouse:
     ) -> psycopg.Connection:
         """Connect; the session's time zone is UTC. An embedded server that died is started again.
 
-        Raises WarehouseAway with the mend as its hint.
+        Raises WarehouseAway with the fix as its hint.
         """
         try:
             try:
@@ -141,7 +145,7 @@ class Warehouse:
             raise self.away(error) from None
 
     def ask(self, work: Callable[[psycopg.Connection], T], *, patient: bool = True) -> T:
-        """Do one piece of work in one transaction; while the warehouse is away, again for a while.
+        """Do one piece of work in one transaction; while the warehouse is away, retry for a while.
 
         Raises WarehouseAway, at once where not `patient`.
         """
@@ -178,9 +182,11 @@ class Warehouse:
             self.pool.keep(conn)
 
     def inner_schema(self, name: str) -> str:
-        """What `futures`, `qa`, `quotemill_staging` and `quotemill_intermediate` are called beside
-        this market schema: each has its own, so that two can share a database.
-        macros/generate_schema_name.sql says the same."""
+        """The name of `futures`, `qa` and other inner schemas beside this market schema.
+
+        Each market schema has its own, so that two can share a database, as in
+        macros/generate_schema_name.sql.
+        """
         return name if self.market_schema == "market" else f"{name}_{self.market_schema}"
 
     def params(self) -> dict[str, str]:
@@ -188,11 +194,14 @@ class Warehouse:
         return _params(self.url, self.origin)
 
     def dlt_url(self) -> str:
-        """The form that dlt takes: it insists on host and password, even where a socket (by
-        ?host=, which libpq puts before the host in front) needs neither."""
+        """The URL as dlt takes it.
+
+        It insists on host and password, even where a socket (by ?host=, which libpq prefers to the
+        host in front) needs neither.
+        """
         defaults = {"host": "localhost", "port": "5432", "user": "postgres", "dbname": "postgres"}
         params = defaults | WATCHFUL | self.params()
-        return _url(params | {"password": params.get("password") or "x"}, of_socket="localhost")
+        return _url(params | {"password": params.get("password") or "x"}, socket_host="localhost")
 
     def without_password(self) -> tuple[str, dict[str, str]]:
         """Connection string fit for a command line, and the environment that completes it."""
@@ -209,27 +218,27 @@ class Warehouse:
         return text.replace(password, "***").replace(quote(password, safe=""), "***")
 
     def away(self, error: BaseException) -> WarehouseAway:
-        """What to raise when a connection failed or broke."""
+        """The error to raise when a connection failed or broke."""
         reason = self.scrub(str(error).strip())
-        mend = next((mend for part, mend in _MENDS if part in reason), "")
+        fix = next((fix for part, fix in _FIXES if part in reason), "")
         if self.embedded:
-            mend = (
+            fix = (
                 "quotemill warehouse start" if not self.may_start else "quotemill warehouse status"
             )
         return WarehouseAway(
             f"the warehouse {self.label} cannot be reached: {reason}",
-            hint=(mend or "is the server running, and is the address right ({origin})?").format(
+            hint=(fix or "is the server running, and is the address right ({origin})?").format(
                 origin=self.origin
             ),
         )
 
 
 def open_warehouse(settings: Settings, *, start: bool = True) -> Warehouse:
-    """The warehouse that the settings name, up and of a version that serves (15 or newer).
+    """The warehouse that the settings name, running and of a supported version (15 or newer).
 
     The embedded server is started if need be. With start=False no server is started or spoken to.
-    Raises SettingsError (exit 3) for a bad URL, an old server or an old TimescaleDB, UpstreamError (4)
-    when it is down.
+    Raises SettingsError (exit 3) for a bad URL, an old server or an old TimescaleDB, UpstreamError
+    (4) when it is down.
     """
     check_market_schema(settings.market_schema, settings.origin("market_schema"))
     if settings.warehouse_url is None:
@@ -256,20 +265,20 @@ def open_warehouse(settings: Settings, *, start: bool = True) -> Warehouse:
         if info.server_version < OLDEST * 10000:
             major = info.server_version // 10000
             raise SettingsError(
-                f"the warehouse {warehouse.label} is PostgreSQL {major}; {OLDEST} is the oldest "
-                "that serves",
+                f"the warehouse {warehouse.label} is PostgreSQL {major}; "
+                f"quotemill needs {OLDEST} or newer",
                 hint=f"point {origin} at a newer server, or remove it to use the embedded one",
             )
         timescale.find(connection)
         # what libpq took from ~/.pgpass, PG* variables or its defaults must reach dlt and dbt too
-        found = {"host": info.host, "port": str(info.port), "user": info.user}
-        found |= {"dbname": info.dbname, "password": info.password}
-    url = _url({k: v for k, v in found.items() if v} | params)
+        used = {"host": info.host, "port": str(info.port), "user": info.user}
+        used |= {"dbname": info.dbname, "password": info.password}
+    url = _url({k: v for k, v in used.items() if v} | params)
     return replace(warehouse, url=url, label=_label(_params(url, origin)))
 
 
 def find_warehouse(settings: Settings) -> Warehouse | None:
-    """For commands that only look: `open_warehouse`, but None where that would make a new server."""
+    """The warehouse for commands that only read; None where it would be a new server."""
     if settings.warehouse_url is None and not embedded.is_made(settings.home):
         allow_embedded(settings)
         return None
@@ -311,8 +320,10 @@ def _open_embedded(settings: Settings, start: bool) -> Warehouse:
 
 @contextmanager
 def unless_locked(conn: psycopg.Connection) -> Iterator[None]:
-    """A part of the caller's transaction that comes to nothing where somebody holds on to what it locks:
-    every command prepares the warehouse, and none waits for an import."""
+    """A part of the caller's transaction that is skipped where others hold what it locks.
+
+    Every command prepares the warehouse, and none waits for an import.
+    """
     [(timeout,)] = conn.execute("select current_setting('lock_timeout')")
     with suppress(psycopg.errors.LockNotAvailable), conn.transaction():
         conn.execute("select set_config('lock_timeout', %s, true)", (PASSING,))
@@ -340,7 +351,7 @@ def _unbroken(idle: list[psycopg.Connection]) -> psycopg.Connection | None:
             return None
         waiting = select.poll()
         waiting.register(conn.fileno(), select.POLLIN)
-        if not waiting.poll(0):  # nobody was asked: what can be read is the server's good-bye
+        if not waiting.poll(0):  # no query runs: what can be read is the end of the session
             return conn
         conn.close()
 
@@ -363,13 +374,13 @@ def _params(url: str, origin: str) -> dict[str, str]:
     return params
 
 
-def _url(params: Mapping[str, str], of_socket: str = "") -> str:
-    """`of_socket` is the host in front of a socket's folder, which has its place in the query."""
+def _url(params: Mapping[str, str], socket_host: str = "") -> str:
+    """A URI; `socket_host` is the host in front where a socket's folder is in the query."""
     query = dict(params)
     host, user, database = query.pop("host", ""), query.pop("user"), query.pop("dbname")
     port, password = query.pop("port"), query.pop("password", "")
     if host.startswith(("/", "@")):
-        query["host"], host = host, of_socket
+        query["host"], host = host, socket_host
     secret = f":{quote(password, safe='')}" if password else ""
     where = f"[{host}]" if ":" in host else quote(host, safe="")
     address = (

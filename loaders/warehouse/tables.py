@@ -13,7 +13,7 @@ from psycopg import sql
 
 from loaders.warehouse.postgres import unless_locked
 
-# what every landed row says of itself; dlt adds the load id while it extracts
+# the lineage of every landed row; dlt adds the load id while it extracts
 STANDARD_FIELDS = [
     pa.field("source_route", pa.string(), nullable=False),
     pa.field("fetched_at", pa.timestamp("us", tz="UTC"), nullable=False),
@@ -21,9 +21,9 @@ STANDARD_FIELDS = [
 ]
 LOAD_ID = "_dlt_load_id"
 SOURCE_ROUTE = "source_route"
-# what a table of `numbered` lineage has in their place
+# what a table of `numbered` lineage has instead
 ROUTE_NO, FILE_NO = "route_no", "file_no"
-# of a bigint that says nothing else: a thousand times that is still one
+# of a bigint by default: a thousand times that is still a bigint
 MOST = 10**15
 
 
@@ -31,13 +31,13 @@ MOST = 10**15
 class LandedTable:
     """One landed table: its place, the declared Arrow schema, the key, and further indexes.
 
-    `whole` names the columns of a unit that is replaced as one: rows of a landed unit that the new
-    answer lacks are deleted, in the transaction of its rows. `most` is the largest magnitude that a
-    number may have, so that no cast or sum of a SQL model fails; by default what the type holds, or
-    MOST of a bigint; of a text the bytes that an index of a model takes. `entity` and `day` name the columns by which the change feed tells what changed:
-    code, contract …, and a date; None where there is none. `time` names the column of the key by which
-    TimescaleDB cuts the table into chunks; None of a table that stays plain. `numbered` tables have
-    so many rows that route and load are numbers in them (loaders/landing/lineage.py).
+    whole: columns of a unit that is replaced as one: rows of a landed unit that the new answer
+        lacks are deleted, in the transaction of its rows
+    most: the largest magnitude of a number, so that no cast or sum of a SQL model fails; by default
+        what the type holds, or MOST of a bigint; of a text the bytes that an index of a model takes
+    entity, day: columns by which the change feed reports changes: code, contract …, and a date
+    time: the key's column by which TimescaleDB cuts the table into chunks; None: it stays plain
+    numbered: whether route and load are numbers, as the rows are many (loaders/landing/lineage.py)
     """
 
     dataset: str  # the PostgreSQL schema, raw_tdx
@@ -58,7 +58,7 @@ class LandedTable:
 
     @property
     def stored(self) -> pa.Schema:
-        """Its columns as a new table has them, in their order."""
+        """The columns of a new table, in their order."""
         if not self.numbered:
             return self.schema.append(pa.field(LOAD_ID, pa.string()))
         first, *rest = (f for f in self.schema if f.name not in (SOURCE_ROUTE, "is_final"))
@@ -72,12 +72,15 @@ class LandedTable:
 
     @property
     def index_names(self) -> tuple[str, ...]:
-        """The names of its further indexes, in their order."""
+        """The names of its secondary indexes, in their order."""
         return tuple(f"{self.name}_{'_'.join(columns)}_idx" for columns in self.indexes)
 
     def is_indexed(self, column: str) -> bool:
-        """Whether a column is part of an index: of the key or another one, of the models' own, which
-        are by the entity, or, as a route that is a number, of that of ops.routes."""
+        """Whether a column is part of an index.
+
+        Of the key or another one, of the models' own, which are by the entity, or, as a route that
+        is a number, of that of ops.routes.
+        """
         return column in {
             *self.key,
             *(name for index in self.indexes for name in index),
@@ -93,8 +96,13 @@ class LandedTable:
 
 @dataclass(frozen=True)
 class Batch:
-    """What lands together: rows of a table, rows that were refused, the cursors that move with them, and
-    rows of a table beside it; each part may be missing."""
+    """What lands together; each part may be missing.
+
+    rows: of the table itself
+    rejected: rows of the source's table of rejected rows
+    cursors: those that move with the rows, by key
+    beside: rows of a table beside it
+    """
 
     rows: pa.Table | None = None
     rejected: pa.Table | None = None
@@ -103,7 +111,7 @@ class Batch:
 
     @property
     def is_empty(self) -> bool:
-        """Is there nothing to land and no cursor to move?"""
+        """Whether there is nothing to land and no cursor to move."""
         return not self.cursors and all(
             part is None or not part.num_rows for part in (self.rows, self.rejected, self.beside)
         )
@@ -180,7 +188,7 @@ def _create(conn: psycopg.Connection, table: LandedTable) -> None:
     if not table.numbered:
         _alter(conn, name, added)
         return
-    # a load may be filling the table; until the next command gets there it writes the texts
+    # a load may be filling the table: then the next command does it, and texts land until then
     with unless_locked(conn):
         if SOURCE_ROUTE in present:
             added.append(
@@ -227,7 +235,7 @@ def create_indexes(conn: psycopg.Connection, table: LandedTable) -> None:
 
 
 def _index_statements(table: LandedTable) -> dict[str, sql.Composed]:
-    """The statement that creates each further index of a table, by its name."""
+    """The statement that creates each secondary index of a table, by its name."""
     return {
         name: sql.SQL("create index {} on {} ({})").format(
             sql.Identifier(name),

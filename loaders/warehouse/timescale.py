@@ -1,6 +1,6 @@
-"""TimescaleDB in a warehouse: whether it is there, of which edition, and what that one lacks.
+"""The edition and version of TimescaleDB in a warehouse, and what that edition lacks.
 
-macros/timescale/timescale_edition.sql asks the same for dbt.
+macros/timescale/timescale_edition.sql does the same for dbt.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Timescale:
 
     @property
     def off(self) -> list[str]:
-        """What the other editions bring and this one does not."""
+        """What other editions have and this one lacks."""
         lacks = {"none": ("hypertables", *_LICENSED), "apache": _LICENSED}
         return list(lacks.get(self.edition, ()))
 
@@ -34,21 +34,21 @@ class Timescale:
 
 
 def find(conn: psycopg.Connection) -> Timescale:
-    """What the database of the connection has. Raises SettingsError for a version that is too old."""
-    found = conn.execute(
+    """TimescaleDB in a database. Raises SettingsError for a version that is too old."""
+    row = conn.execute(
         "select case current_setting('timescaledb.license', true) "
         "when 'timescale' then 'tsl' else 'apache' end, extversion "
         "from pg_extension where extname = 'timescaledb'"
     ).fetchone()
-    if found is None:
+    if row is None:
         return Timescale("none")
-    edition, version = found
+    edition, version = row
     numbers = version.partition("-")[0].split(".")
     if tuple(int(number) for number in numbers if number.isdigit()) < OLDEST:
         oldest = ".".join(map(str, OLDEST))
         raise SettingsError(
-            f"this warehouse has TimescaleDB {version}; {oldest} is the oldest that serves: older ones do "
-            "not have the columnstore's functions",
+            f"this warehouse has TimescaleDB {version}; quotemill needs {oldest} or newer, "
+            "which has the columnstore's functions",
             hint="install a newer version on its server, then in a session of psql -X: "
             "alter extension timescaledb update",
         )

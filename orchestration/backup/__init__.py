@@ -1,10 +1,10 @@
-"""Backups: a dump of the warehouse with what a dump lacks, and how many of them are kept.
+"""Backups: a dump of the warehouse with what a dump lacks, of which the newest are kept.
 
     backups/backup-00012-20261121T200000Z/
         warehouse.dump   everything of ours in the warehouse, read back from end to end
         settings.toml    what was set, without secrets
-        archive.csv      which files the archive of option chains holds
+        archive.csv      the files that the archive of option chains holds
         backup.json      of what, when, by which versions; size and sha256 of the files above
 
-A backup is written under a name that nothing takes for one, and renamed once it is whole.
+A backup is written under a name that no reader takes for one, and renamed once it is whole.
 """

@@ -31,8 +31,11 @@ _COMPRESSION = 1
 
 @dataclass(frozen=True)
 class DumpResult:
-    """`entries` counts the objects in the dump's table of contents. `hypertables` are names: whose
-    rows a dump holds, or which a restore has made."""
+    """A dump that was written or restored.
+
+    entries: number of objects in the dump's table of contents
+    hypertables: names of those whose rows the dump holds, or which the restore has made
+    """
 
     path: Path
     size_bytes: int
@@ -42,7 +45,7 @@ class DumpResult:
 
 @dataclass(frozen=True)
 class Server:
-    """What decides which of PostgreSQL's programs fit; `schemas` are those of ours."""
+    """The facts that decide which of PostgreSQL's programs fit, and our schemas."""
 
     version: int
     encrypted: bool
@@ -63,7 +66,7 @@ def dump(warehouse: Warehouse, file: Path, *, overwrite: bool = False) -> DumpRe
         raise UsageError(f"{file} exists", hint="choose another name, or --overwrite")
     part = file.with_name(f"{file.name}.part")
     with warehouse.connect() as conn:
-        server = look_at(conn)
+        server = inspect_server(conn)
         if not server.schemas and not warehouse.embedded:
             raise SettingsError(f"the warehouse {warehouse.label} holds nothing of quotemill yet")
         program = server.tool("pg_restore")
@@ -83,8 +86,8 @@ def dump(warehouse: Warehouse, file: Path, *, overwrite: bool = False) -> DumpRe
     return result
 
 
-def look_at(conn: psycopg.Connection) -> Server:
-    """Ends the transaction: what follows takes long, and servers may end who is idle in one."""
+def inspect_server(conn: psycopg.Connection) -> Server:
+    """Read the facts and end the transaction: what follows takes long."""
     server = Server(conn.info.server_version, conn.pgconn.ssl_in_use, sorted(owned_schemas(conn)))
     conn.rollback()
     return server
@@ -105,13 +108,15 @@ def _write(warehouse: Warehouse, conn: psycopg.Connection, server: Server, part:
         # quoted: no letter of it is a wildcard
         command += [f"--schema={sql.Identifier(name).as_string(None)}" for name in server.schemas]
     for table in beside:
-        kept = "table-data" if table.time else "table"  # of a continuous aggregate no view either
-        command.append(f"--exclude-{kept}={table.identifier.as_string(None)}")
+        part_name = (
+            "table-data" if table.time else "table"
+        )  # of a continuous aggregate no view either
+        command.append(f"--exclude-{part_name}={table.identifier.as_string(None)}")
     if not beside:
         _run(warehouse, [*command, f"--file={part}"])
         return
     with zipfile.ZipFile(part, "w", compresslevel=_COMPRESSION) as file:
-        file.writestr(dump_file.HYPERTABLES, dump_file.told(beside))
+        file.writestr(dump_file.HYPERTABLES, dump_file.hypertables_text(beside))
         with file.open(zipfile.ZipInfo(dump_file.PG_DUMP), "w", force_zip64=True) as out:
             _run(warehouse, command, out)
         psql: list[str | Path] = [server.tool("psql"), "-X", "-q", "-w"]
@@ -142,9 +147,9 @@ def _copy_out(table: Hypertable, snapshot: str) -> str:
 def _run(warehouse: Warehouse, command: Sequence[str | Path], out: IO[bytes] | None = None) -> None:
     """Run a program of PostgreSQL's; what it prints goes to `out`."""
     _, secret = warehouse.without_password()
-    with tempfile.TemporaryFile() as trouble:
+    with tempfile.TemporaryFile() as errors:
         with subprocess.Popen(
-            command, env=dict(os.environ) | secret, stdout=subprocess.PIPE, stderr=trouble
+            command, env=dict(os.environ) | secret, stdout=subprocess.PIPE, stderr=errors
         ) as process:
             assert process.stdout is not None
             if out is not None:
@@ -152,8 +157,8 @@ def _run(warehouse: Warehouse, command: Sequence[str | Path], out: IO[bytes] | N
             else:
                 process.stdout.read()
         if process.returncode != 0:
-            trouble.seek(0)
-            raise failure(warehouse, Path(command[0]).name, trouble.read().decode(errors="replace"))
+            errors.seek(0)
+            raise failure(warehouse, Path(command[0]).name, errors.read().decode(errors="replace"))
 
 
 def failure(warehouse: Warehouse, what: str, message: str) -> UpstreamError:

@@ -47,15 +47,15 @@ def member(table: Hypertable) -> str:
     return f"rows/{table.qualified}"
 
 
-def told(tables: Sequence[Hypertable]) -> str:
+def hypertables_text(tables: Sequence[Hypertable]) -> str:
     """The text of hypertables.json."""
     return json.dumps({"format": 1, "hypertables": [asdict(table) for table in tables]}, indent=1)
 
 
 def schema_entry(line: str) -> str | None:
     """`market` of `5; 2615 16389 SCHEMA - market postgres`."""
-    _, found, rest = line.partition(" SCHEMA - ")
-    return rest.rpartition(" ")[0] if found else None
+    _, mark, rest = line.partition(" SCHEMA - ")
+    return rest.rpartition(" ")[0] if mark else None
 
 
 def read(path: Path, program: Path) -> DumpFile:
@@ -76,20 +76,20 @@ def read(path: Path, program: Path) -> DumpFile:
 
 @contextlib.contextmanager
 def pg_restore(
-    program: Path, path: Path, arguments: Sequence[str], trouble: IO[bytes]
+    program: Path, path: Path, arguments: Sequence[str], errors: IO[bytes]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """pg_restore at work on what pg_dump wrote, wherever that is; its messages go to `trouble`."""
+    """pg_restore at work on what pg_dump wrote, wherever that is; its messages go to `errors`."""
     command = [str(program), *arguments]
     if _is_plain(path):
         command.append(str(path))
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=trouble) as process:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors) as process:
             yield process
         return
     with (
         zipfile.ZipFile(path) as file,
         file.open(PG_DUMP) as part,
         subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=trouble
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
         ) as process,
     ):
         assert process.stdin is not None
@@ -126,13 +126,13 @@ def _hypertables(path: Path) -> list[Hypertable]:
 
 
 def _output(program: Path, path: Path, arguments: Sequence[str]) -> str:
-    with tempfile.TemporaryFile() as trouble:
-        with pg_restore(program, path, arguments, trouble) as process:
+    with tempfile.TemporaryFile() as errors:
+        with pg_restore(program, path, arguments, errors) as process:
             assert process.stdout is not None
             text = process.stdout.read().decode()
         if process.returncode != 0:
-            trouble.seek(0)
-            raise _unreadable(path, trouble.read().decode(errors="replace").strip())
+            errors.seek(0)
+            raise _unreadable(path, errors.read().decode(errors="replace").strip())
     return text
 
 

@@ -1,6 +1,6 @@
 """Restore of a dump in one transaction: all of it, or nothing changes.
 
-What were hypertables are hypertables again where the server has TimescaleDB, made while they are
+Hypertables are hypertables again where the server has TimescaleDB, made while they are
 empty, and plain tables elsewhere. A continuous aggregate comes back as a plain table of its rows.
 """
 
@@ -28,7 +28,7 @@ from loaders.warehouse.lock import load_lock
 from loaders.warehouse.ownership import foreign_relations, has_relation
 from loaders.warehouse.postgres import NO_TIMEOUTS, Warehouse
 from orchestration.backup import dump_file
-from orchestration.backup.dump import DumpResult, Server, failure, look_at
+from orchestration.backup.dump import DumpResult, Server, failure, inspect_server
 from orchestration.backup.dump_file import DumpFile, schema_entry
 
 _PREAMBLE = 40  # lines at the start of pg_restore's script where its SET statements are
@@ -47,30 +47,30 @@ def restore(warehouse: Warehouse, file: Path, *, clean: bool) -> DumpResult:
     if not file.is_file():
         raise UsageError(f"{file} is not a file")
     with warehouse.connect() as conn:
-        server = look_at(conn)
+        server = inspect_server(conn)
         _refuse_while_writing(conn)
-        found = dump_file.read(file, server.tool("pg_restore"))
-        held = _held(conn, found.schemas)
-        if held and not clean:
+        dumped = dump_file.read(file, server.tool("pg_restore"))
+        relations = _count_relations(conn, dumped.schemas)
+        if relations and not clean:
             raise UsageError(
-                f"the warehouse {warehouse.label} holds {held} relations already",
+                f"the warehouse {warehouse.label} holds {relations} relations already",
                 hint="--yes replaces those that the dump holds too",
             )
-        made = _made_hypertables(conn, found)
-        script = _Script(warehouse, server, found)
-        in_the_way = _in_the_way(conn, found) if held else []
+        made = _made_hypertables(conn, dumped)
+        script = _Script(warehouse, server, dumped)
+        drops = _drop_statements(conn, dumped) if relations else []
         present = {name for (name,) in conn.execute("select nspname from pg_namespace")}
-    script.run(_parts(script, found, made, in_the_way, present, clean=held > 0))
-    _forget_fetched(warehouse)
+    script.run(_parts(script, dumped, made, drops, present, clean=relations > 0))
+    _discard_fetched(warehouse)
     names = tuple(table.qualified for table, _ in made)
-    return DumpResult(file, file.stat().st_size, len(found.entries), names)
+    return DumpResult(file, file.stat().st_size, len(dumped.entries), names)
 
 
-def occupied(warehouse: Warehouse, file: Path) -> int:
-    """How many relations the warehouse already holds in the schemas of the dump."""
+def count_occupied(warehouse: Warehouse, file: Path) -> int:
+    """The number of relations that the warehouse already holds in the schemas of the dump."""
     with warehouse.connect() as conn:
-        found = dump_file.read(file, look_at(conn).tool("pg_restore"))
-        return _held(conn, found.schemas)
+        dumped = dump_file.read(file, inspect_server(conn).tool("pg_restore"))
+        return _count_relations(conn, dumped.schemas)
 
 
 def _refuse_while_writing(conn: psycopg.Connection) -> None:
@@ -86,9 +86,11 @@ def _refuse_while_writing(conn: psycopg.Connection) -> None:
         )
 
 
-def _forget_fetched(warehouse: Warehouse) -> None:
-    """Rows that were fetched for what the warehouse was, and never landed: their cursors are ahead of
-    what came back, and the days in between would stay away."""
+def _discard_fetched(warehouse: Warehouse) -> None:
+    """Remove rows that were fetched for the former content and never landed.
+
+    Their cursors are ahead of what came back, and the days in between would stay missing.
+    """
     from loaders.warehouse.migrate import warehouse_id
 
     with warehouse.connect() as conn:
@@ -96,12 +98,12 @@ def _forget_fetched(warehouse: Warehouse) -> None:
             return
     folder = warehouse.home / "pipelines" / warehouse_id(warehouse)
     for lane in sorted(folder.glob("[!.]*/")):
-        # one that is held is that of the warehouse which the dump was made of, under the same name
+        # a held one belongs to the warehouse that the dump was made of, under the same name
         with contextlib.suppress(LockHeldError), load_lock(warehouse, lane.name):
             shutil.rmtree(lane)
 
 
-def _held(conn: psycopg.Connection, schemas: list[str]) -> int:
+def _count_relations(conn: psycopg.Connection, schemas: list[str]) -> int:
     foreign = foreign_relations(conn, schemas)
     if foreign:
         names = "\n".join(f"  {schema}: {', '.join(r[:20])}" for schema, r in foreign.items())
@@ -118,29 +120,31 @@ def _held(conn: psycopg.Connection, schemas: list[str]) -> int:
 
 
 def _made_hypertables(
-    conn: psycopg.Connection, found: DumpFile
+    conn: psycopg.Connection, dumped: DumpFile
 ) -> list[tuple[Hypertable, sql.Composed]]:
     """The hypertables that this server can have, with the statement that makes each."""
     if extension_schema(conn) is None:
         return []
     return [
         (table, make_hypertable(conn, table.identifier, table.time, table.chunk))
-        for table in found.hypertables
+        for table in dumped.hypertables
         if table.time and table.chunk
     ]
 
 
-def _in_the_way(conn: psycopg.Connection, found: DumpFile) -> list[bytes]:
-    """Statements that drop what pg_restore's own do not: a continuous aggregate is no table to
-    them, a hypertable's key cannot be dropped by ONLY, and they know nothing of a table that a dump
-    holds as an aggregate, or that is a view since. Views that read them go before, and come back with the dump; one that it
-    lacks stops the restore."""
-    relations = [match.groups() for line in found.entries if (match := _RELATION.match(line))]
-    named = {t.qualified for t in found.hypertables if t.time is None}
-    held = named | {f"{schema}.{name}" for _, schema, name in relations}
-    there = [t for t in hypertables(conn, found.schemas) if t.qualified in held]
-    aggregates = {t.qualified for t in there if t.time is None}
-    tables = named | {t.qualified for t in there if t.time}
+def _drop_statements(conn: psycopg.Connection, dumped: DumpFile) -> list[bytes]:
+    """Statements that drop what those of pg_restore do not.
+
+    A continuous aggregate is no table to them, a hypertable's key cannot be dropped by ONLY, and
+    they do not know a table that a dump holds as an aggregate, or that is a view now. Views that
+    read them go before, and come back with the dump; one that it lacks stops the restore.
+    """
+    relations = [match.groups() for line in dumped.entries if (match := _RELATION.match(line))]
+    named = {t.qualified for t in dumped.hypertables if t.time is None}
+    dumped_names = named | {f"{schema}.{name}" for _, schema, name in relations}
+    stored = [t for t in hypertables(conn, dumped.schemas) if t.qualified in dumped_names]
+    aggregates = {t.qualified for t in stored if t.time is None}
+    tables = named | {t.qualified for t in stored if t.time}
     # what was a table when the dump was made may be a view now
     replaced = {f"{schema}.{name}" for kind, schema, name in relations if kind == "TABLE"}
     replaced -= aggregates | tables
@@ -163,34 +167,34 @@ def _in_the_way(conn: psycopg.Connection, found: DumpFile) -> list[bytes]:
 
 def _parts(
     script: "_Script",
-    found: DumpFile,
+    dumped: DumpFile,
     made: Sequence[tuple[Hypertable, sql.Composed]],
-    in_the_way: Iterable[bytes],
+    drops: Iterable[bytes],
     present: set[str],
     *,
     clean: bool,
 ) -> Generator[bytes, None, None]:
     """The script, in blocks. Keys and indexes of hypertables come after their rows."""
-    schemas = [line for line in found.entries if schema_entry(line)]
-    later = [line for line in found.entries if _is_of(line, found.hypertables)]
+    schemas = [line for line in dumped.entries if schema_entry(line)]
+    later = [line for line in dumped.entries if _belongs_to(line, dumped.hypertables)]
     rest = [
         line
-        for line in found.entries
-        if line not in (*schemas, *later) and not _is_trigger_of(line, found.hypertables)
+        for line in dumped.entries
+        if line not in (*schemas, *later) and not _is_trigger(line, dumped.hypertables)
     ]
-    yield from in_the_way
+    yield from drops
     # schemas that are there stay: they may hold what is not in the dump, or belong to another
     yield from script.restored([line for line in schemas if schema_entry(line) not in present])
-    for table in found.hypertables:
+    for table in dumped.hypertables:
         if table.time is None:
             yield _line(_create(table))
     yield from script.restored(rest, clean=clean)
     for _, statement in made:
         yield _line(statement)
-    for table in found.hypertables:
+    for table in dumped.hypertables:
         names = sql.SQL(", ").join(sql.Identifier(name) for name, _ in table.columns)
         yield _line(sql.SQL("copy {} ({}) from stdin").format(table.identifier, names))
-        with found.rows(table) as rows:
+        with dumped.rows(table) as rows:
             yield from iter(lambda: rows.read(dump_file.BLOCK), b"")
         yield b"\\.\n"
         if table.key:
@@ -209,7 +213,7 @@ def _create(table: Hypertable) -> sql.Composed:
     return sql.SQL("create table {} ({})").format(table.identifier, sql.SQL(", ").join(columns))
 
 
-def _is_of(line: str, tables: Iterable[Hypertable]) -> bool:
+def _belongs_to(line: str, tables: Iterable[Hypertable]) -> bool:
     """Whether an entry is the key or an index of one of the tables."""
     what = line.split(" ", 3)[-1]
     return any(
@@ -219,7 +223,7 @@ def _is_of(line: str, tables: Iterable[Hypertable]) -> bool:
     )
 
 
-def _is_trigger_of(line: str, tables: Iterable[Hypertable]) -> bool:
+def _is_trigger(line: str, tables: Iterable[Hypertable]) -> bool:
     """Whether an entry is a trigger by which TimescaleDB guards a hypertable."""
     what = line.split(" ", 3)[-1]
     return any(what.startswith(f"TRIGGER {table.schema} {table.name} ts_") for table in tables)
@@ -230,12 +234,15 @@ def _line(statement: sql.Composed) -> bytes:
 
 
 class _Script:
-    """A script for psql: by itself pg_restore of version 17 or newer sets a parameter that older
-    servers refuse, and it knows nothing of hypertables."""
+    """A script for psql.
 
-    def __init__(self, warehouse: Warehouse, server: Server, found: DumpFile) -> None:
-        self.warehouse, self.server, self.found = warehouse, server, found
-        self.trouble: IO[bytes]
+    By itself pg_restore of version 17 or newer sets a parameter that older servers refuse, and it
+    does not know hypertables.
+    """
+
+    def __init__(self, warehouse: Warehouse, server: Server, dumped: DumpFile) -> None:
+        self.warehouse, self.server, self.dumped = warehouse, server, dumped
+        self.errors: IO[bytes]
 
     def restored(self, entries: Sequence[str], *, clean: bool = False) -> Iterator[bytes]:
         """pg_restore's script of some entries. Raises UpstreamError where it breaks off."""
@@ -248,7 +255,7 @@ class _Script:
             arguments += ["--clean", "--if-exists"] if clean else []
             arguments.append(f"--use-list={selection.name}")
             program = self.server.tool("pg_restore")
-            with dump_file.pg_restore(program, self.found.path, arguments, self.trouble) as process:
+            with dump_file.pg_restore(program, self.dumped.path, arguments, self.errors) as process:
                 out = process.stdout
                 assert out is not None
                 try:
@@ -268,12 +275,12 @@ class _Script:
         conninfo, secret = self.warehouse.without_password()
         psql: list[str | Path] = [self.server.tool("psql"), "-X", "-q", "-w", "-d", conninfo]
         psql += ["-v", "ON_ERROR_STOP=1"]
-        with tempfile.TemporaryFile() as self.trouble, contextlib.closing(parts):
+        with tempfile.TemporaryFile() as self.errors, contextlib.closing(parts):
             writer = subprocess.Popen(
                 psql,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
-                stderr=self.trouble,
+                stderr=self.errors,
                 env=dict(os.environ) | secret,
             )
             assert writer.stdin is not None
@@ -284,7 +291,7 @@ class _Script:
                     writer.stdin.write(part)
                 writer.stdin.write(b"commit;\n")
             except BrokenPipeError:
-                pass  # psql met an error and left; it says which
+                pass  # psql met an error and ended; it says which
             except BaseException:
                 writer.kill()
                 raise
@@ -296,6 +303,6 @@ class _Script:
                 raise self._failure()
 
     def _failure(self) -> Exception:
-        self.trouble.seek(0)
-        message = self.trouble.read().decode(errors="replace")
+        self.errors.seek(0)
+        message = self.errors.read().decode(errors="replace")
         return failure(self.warehouse, "the restore", message)

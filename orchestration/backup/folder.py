@@ -1,4 +1,4 @@
-"""The folder of backups: each is a folder of its own that is whole, or not there."""
+"""The folder of backups: each is an own folder, which is whole or absent."""
 
 import contextlib
 import errno
@@ -30,10 +30,10 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @dataclass(frozen=True)
 class Backup:
-    """`told` is its backup.json."""
+    """A whole backup; `manifest` is its backup.json."""
 
     path: Path
-    told: Mapping[str, Any]
+    manifest: Mapping[str, Any]
 
     @property
     def name(self) -> str:
@@ -41,40 +41,46 @@ class Backup:
 
     @property
     def number(self) -> int:
-        found = NAME.fullmatch(self.name)
-        return int(found[1]) if found else 0
+        match = NAME.fullmatch(self.name)
+        return int(match[1]) if match else 0
 
     @property
     def made_at(self) -> datetime:
-        return datetime.fromisoformat(self.told["made_at"])
+        return datetime.fromisoformat(self.manifest["made_at"])
 
     @property
     def warehouse_id(self) -> str:
-        return str(self.told["warehouse"]["id"])
+        return str(self.manifest["warehouse"]["id"])
 
     @property
     def size_bytes(self) -> int:
-        return sum(int(file["bytes"]) for file in self.told["files"].values())
+        return sum(int(file["bytes"]) for file in self.manifest["files"].values())
 
     def as_json(self) -> dict[str, Any]:
-        return {"path": str(self.path), "size_bytes": self.size_bytes, **self.told}
+        return {"path": str(self.path), "size_bytes": self.size_bytes, **self.manifest}
 
 
-def root_of(settings: Settings, folder: Path | None = None) -> Path:
-    """Where backups go: `folder`, else as the settings say."""
-    found = folder or settings.backup_folder or settings.home / "backups"
-    return found.expanduser().absolute()
+def backup_root(settings: Settings, folder: Path | None = None) -> Path:
+    """The folder of backups: `folder`, else as the settings say."""
+    root = folder or settings.backup_folder or settings.home / "backups"
+    return root.expanduser().absolute()
 
 
 def make(root: Path, home: Path) -> None:
-    """Make the folder of backups, and of those above it at most the home. Raises SettingsError as `check_place`."""
+    """Make the folder of backups, and of those above it at most the home.
+
+    Raises SettingsError as `check_place`.
+    """
     check_place(root, home)
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def check_place(root: Path, home: Path) -> None:
-    """A backup beneath the place of a disk that is not mounted would land on another one: raises SettingsError where
-    there is nothing above it, and where backups went before and left no trace."""
+    """Make sure that backups go to the disk that they are meant for.
+
+    Below the place of a disk that is not mounted they would land on another one: raises
+    SettingsError where the folder above is missing, and where former backups left no trace.
+    """
     if root.is_relative_to(home):
         return
     if not root.parent.is_dir():
@@ -91,8 +97,8 @@ def check_place(root: Path, home: Path) -> None:
         )
 
 
-def remember(root: Path, home: Path) -> None:
-    """Note that a backup went there, if it is not in the home. Raises OSError."""
+def record_root(root: Path, home: Path) -> None:
+    """Record that a backup went there, if it is not in the home. Raises OSError."""
     known = _known(home)
     if root.is_relative_to(home) or str(root) in known:
         return
@@ -114,8 +120,10 @@ def _known(home: Path) -> list[str]:
 
 @contextlib.contextmanager
 def usable(root: Path) -> Iterator[None]:
-    """Turns what goes wrong with the file system into words; a disk without room too, of which
-    pg_dump and a dump tell by their text alone."""
+    """Turn errors of the file system into ours, a disk without room too.
+
+    pg_dump and a dump report that one by their text alone.
+    """
     try:
         yield
     except OSError as error:
@@ -132,9 +140,9 @@ def usable(root: Path) -> Iterator[None]:
 
 
 def _no_room(root: Path) -> QuotemillError:
-    kept = len(list_of(root))
+    count = len(list_backups(root))
     return QuotemillError(
-        f"no room left for a backup in {root}; the older ones are kept ({kept})",
+        f"no room left for a backup in {root}; the older ones are kept ({count})",
         hint="free some space, set backup_folder to a larger disk, or keep fewer (backups_kept)",
     )
 
@@ -155,48 +163,47 @@ def lock(root: Path) -> Iterator[None]:
         os.close(file)
 
 
-def list_of(root: Path) -> list[Backup]:
-    """The backups of a folder, in the order in which they were made; none where there is no folder."""
+def list_backups(root: Path) -> list[Backup]:
+    """The backups of a folder in the order in which they were made; none without a folder."""
     return scan(root)[0]
 
 
 def scan(root: Path) -> tuple[list[Backup], list[str]]:
-    """The backups of a folder as `list_of` has them, and what is wrong with those that cannot be read: one
-    that is damaged is in nobody's way."""
-    found, damaged = [], []
+    """The backups of a folder, and the errors of those that cannot be read and are left out."""
+    backups, damaged = [], []
     for path in _folders(root):
         try:
-            found.append(read(path))
+            backups.append(read(path))
         except UsageError:
             if path.is_dir():  # else it was removed meanwhile
                 damaged.append(f"{path / MANIFEST} is missing")
         except (QuotemillError, OSError) as error:
             damaged.append(str(error))
-    return found, damaged
+    return backups, damaged
 
 
 def next_number(root: Path) -> int:
-    """By the names alone: the number of a damaged backup is not given to another one."""
+    """The next number, by names alone: that of a damaged backup is not used again."""
     return max((Backup(path, {}).number for path in _folders(root)), default=0) + 1
 
 
 def _folders(root: Path) -> list[Path]:
     with contextlib.suppress(FileNotFoundError):
-        found = [path for path in root.iterdir() if NAME.fullmatch(path.name)]
-        return sorted(found, key=lambda path: Backup(path, {}).number)
+        paths = [path for path in root.iterdir() if NAME.fullmatch(path.name)]
+        return sorted(paths, key=lambda path: Backup(path, {}).number)
     return []
 
 
 def read(path: Path) -> Backup:
     """The backup at a path, by its backup.json alone. Raises UsageError, QuotemillError."""
     try:
-        told = json.loads((path / MANIFEST).read_text("utf-8"))
-        if told["format"] != FORMAT:
+        manifest = json.loads((path / MANIFEST).read_text("utf-8"))
+        if manifest["format"] != FORMAT:
             raise SettingsError(
-                f"{path} was written by a later version, {told['quotemill']}",
+                f"{path} was written by a later version, {manifest['quotemill']}",
                 hint="install that version",
             )
-        backup = Backup(path, told)
+        backup = Backup(path, manifest)
         backup.made_at, backup.warehouse_id, backup.size_bytes  # noqa: B018
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(
@@ -212,12 +219,12 @@ def read(path: Path) -> Backup:
 def find(root: Path, name: str | None) -> Backup:
     """A backup by its path, or by its name in the folder; without one the newest.
 
-    Raises UsageError where there is none, or where it is not plain of which warehouse.
+    Raises UsageError where there is no backup, or where those of several warehouses are there.
     """
     if name is not None:
         path = Path(name).expanduser().absolute()
         return read(root / name if not path.exists() and Path(name).name == name else path)
-    backups = list_of(root)
+    backups = list_backups(root)
     if not backups:
         raise UsageError(f"there is no backup in {root}", hint="quotemill backup")
     if len({backup.warehouse_id for backup in backups}) > 1:
@@ -236,20 +243,20 @@ def describe(path: Path) -> dict[str, Any]:
 
 
 def check(backup: Backup) -> None:
-    """Read all of a backup. Raises QuotemillError that names what is not as it was written."""
-    for name, written in backup.told["files"].items():
+    """Read all of a backup. Raises QuotemillError that names the file which is damaged."""
+    for name, written in backup.manifest["files"].items():
         path = backup.path / name
         try:
-            found = describe(path)
+            actual = describe(path)
         except OSError as error:
-            found = {"error": error.strerror}
-        if found != written:
-            why = found.get("error", "it is not what was written")
+            actual = {"error": error.strerror}
+        if actual != written:
+            why = actual.get("error", "it is not what was written")
             raise QuotemillError(f"{path} is damaged: {why}", hint="take another backup")
 
 
-def settle(part: Path, path: Path) -> None:
-    """Give a whole backup its name: its bytes are on the disk before that, the name when it returns."""
+def publish(part: Path, path: Path) -> None:
+    """Give a whole backup its name, once its bytes are on the disk; then the name is, too."""
     for inner in (*part.iterdir(), part):
         _sync(inner)
     part.rename(path)
@@ -257,14 +264,14 @@ def settle(part: Path, path: Path) -> None:
 
 
 def remove(backup: Backup) -> None:
-    """It is no backup any more from the first moment on."""
-    going = backup.path.with_name(UNFINISHED + backup.name)
-    backup.path.rename(going)
-    shutil.rmtree(going)
+    """Remove a backup; its first step is a name that no reader takes for one."""
+    doomed = backup.path.with_name(UNFINISHED + backup.name)
+    backup.path.rename(doomed)
+    shutil.rmtree(doomed)
 
 
 def discard_unfinished(root: Path) -> None:
-    """What a backup or a removal left that was cut short. The caller holds the lock."""
+    """Remove what an interrupted backup or removal left. The caller holds the lock."""
     for path in root.glob(f"{UNFINISHED}*"):
         shutil.rmtree(path)
 

@@ -1,4 +1,4 @@
-"""Bring a backup back into a warehouse, and say what it cannot bring."""
+"""Restore of a backup into a warehouse, and the list of what it cannot restore."""
 
 import csv
 import tomllib
@@ -18,12 +18,12 @@ from orchestration.backup import folder as folders
 from orchestration.backup.folder import Backup
 from orchestration.backup.settings_text import without_secrets
 
-_OF_THE_PLACE = ("home", "warehouse_url", "backup_folder")  # settings that may well be others now
+_PLACES = ("home", "warehouse_url", "backup_folder")  # settings that may well differ now
 
 
 @dataclass(frozen=True)
 class RestoreResult:
-    """`objects` came back from the dump; `left` is what a person has to see to, a line each."""
+    """`objects` came back from the dump; `left` is what a person has to do, a line each."""
 
     backup: Backup
     objects: int
@@ -36,11 +36,11 @@ class RestoreResult:
 def restore(
     settings: Settings, warehouse: Warehouse, backup: Backup, reporter: Reporter, *, clean: bool
 ) -> RestoreResult:
-    """Bring back a warehouse as it was, once every byte of the backup was read and found unchanged.
+    """Restore a warehouse, once every byte of the backup was read and is unchanged.
 
-    With `clean` what the backup holds replaces what is there under the same names. Raises SettingsError
-    where this version or these settings do not fit it, QuotemillError for one that is damaged, and as
-    orchestration.backup.dump_restore does: in all these cases nothing was changed.
+    With `clean` what the backup holds replaces what is there under the same names. Raises
+    SettingsError where this version or these settings do not fit it, QuotemillError for one that is
+    damaged, and as orchestration.backup.dump_restore does: in all these cases nothing was changed.
     """
     _require_fit(settings, backup)
     folders.check(backup)
@@ -51,18 +51,18 @@ def restore(
 
 
 def _require_fit(settings: Settings, backup: Backup) -> None:
-    told = backup.told["warehouse"]
-    migration_files.refuse_older(told["migrations"], backup.name)
-    if migration_files.newer(told["migrations"]):
+    facts = backup.manifest["warehouse"]
+    migration_files.refuse_older(facts["migrations"], backup.name)
+    if migration_files.newer(facts["migrations"]):
         raise SettingsError(
-            f"{backup.name} was made by quotemill {backup.told['quotemill']}, which is newer",
+            f"{backup.name} was made by quotemill {backup.manifest['quotemill']}, which is newer",
             hint="install that version, or one after it",
         )
-    if told["market_schema"] != settings.market_schema:
+    if facts["market_schema"] != settings.market_schema:
         raise SettingsError(
-            f"{backup.name} has its tables in the schema {told['market_schema']}, and "
+            f"{backup.name} has its tables in the schema {facts['market_schema']}, and "
             f"market_schema is {settings.market_schema} ({settings.origin('market_schema')})",
-            hint=f"QUOTEMILL_MARKET_SCHEMA={told['market_schema']}",
+            hint=f"QUOTEMILL_MARKET_SCHEMA={facts['market_schema']}",
         )
 
 
@@ -71,10 +71,10 @@ def _settings(settings: Settings, backup: Backup) -> Iterator[str]:
     then = flatten(tomllib.loads(path.read_text("utf-8")))
     now = flatten(tomllib.loads(without_secrets(settings)[0]))
     names = {name for name in then.keys() | now.keys() if then.get(name) != now.get(name)}
-    if differing := sorted(names.difference(_OF_THE_PLACE)):
+    if differing := sorted(names.difference(_PLACES)):
         yield f"settings that were others: {', '.join(differing)} ({path} has them)"
-    absent = [name for name in backup.told["secrets"] if settings.origin(name) == "default"]
-    if absent := sorted(set(absent).difference(_OF_THE_PLACE)):
+    absent = [name for name in backup.manifest["secrets"] if settings.origin(name) == "default"]
+    if absent := sorted(set(absent).difference(_PLACES)):
         yield f"secrets that no backup has, to be set again: {', '.join(absent)}"
 
 
@@ -85,8 +85,8 @@ def _archive(settings: Settings, backup: Backup) -> Iterator[str]:
     absent = [row for row in rows if not _is_there(root, row)]
     if absent:
         yield (
-            f"{len(absent):,} of {len(rows):,} files of the archive are not in {root}: bring it back "
-            "from a copy, then `quotemill archive --check`"
+            f"{len(absent):,} of {len(rows):,} files of the archive are not in {root}: "
+            "restore it from a copy, then `quotemill archive --check`"
         )
 
 
@@ -97,6 +97,6 @@ def _is_there(root: Path, row: Mapping[str, str]) -> bool:
 
 
 def _ticks(settings: Settings, backup: Backup) -> Iterator[str]:
-    store = backup.told["tick_store"]
+    store = backup.manifest["tick_store"]
     if store is not None and settings.questdb_url is None:
         yield f"ticks were in {store['store']}: set questdb_url"

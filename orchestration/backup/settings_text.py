@@ -1,4 +1,4 @@
-"""What was set, as a settings file without secrets."""
+"""The settings that differ from defaults, as a settings file without secrets."""
 
 import json
 import re
@@ -31,17 +31,17 @@ def without_secrets(settings: Settings) -> tuple[str, list[str]]:
 
 
 def _value(settings: Settings, dotted: str) -> Any:
-    found: Any = settings
+    value: Any = settings
     for part in dotted.split("."):
-        if isinstance(found, BaseModel):
-            found = getattr(found, part, None)
+        if isinstance(value, BaseModel):
+            value = getattr(value, part, None)
         else:
-            found = found.get(part) if isinstance(found, Mapping) else None
-    return found
+            value = value.get(part) if isinstance(value, Mapping) else None
+    return value
 
 
 def _is_secret(value: Any) -> bool:
-    """One that is declared so, or a text with a password in it, as of a URL."""
+    """Whether a value is declared secret, or a text that contains a password, such as a URL."""
     if isinstance(value, list | tuple):
         return any(map(_is_secret, value))
     return isinstance(value, SecretStr) or log.scrub(str(value)) != str(value)

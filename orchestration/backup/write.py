@@ -1,4 +1,4 @@
-"""Write a backup, read it back, and let go of the oldest."""
+"""Write a backup, read it back, and remove the oldest."""
 
 import csv
 import json
@@ -35,7 +35,7 @@ _ARCHIVED = """
 
 @dataclass(frozen=True)
 class BackupResult:
-    """The new backup, which was read back, and the names of the older ones that made way for it."""
+    """The new backup, which was read back, and the names of the older ones that were removed."""
 
     backup: Backup
     kept: int
@@ -55,20 +55,19 @@ def back_up(
     folder: Path | None = None,
     keep: int | None = None,
 ) -> BackupResult:
-    """Write a backup into `folder`; of this warehouse the newest `keep` stay, by default as the
-    settings say.
+    """Write a backup into `folder`; the newest `keep` of this warehouse stay (default: settings).
 
     Older ones go only after the new one was read back; damaged ones are named, and stay. Raises
     LockHeldError while another is written, UsageError where nothing was loaded yet, QuotemillError
-    where there is no room, SettingsError for a folder that cannot be used, UpstreamError where pg_dump
-    fails.
+    where there is no room, SettingsError for a folder that cannot be used, UpstreamError where
+    pg_dump fails.
     """
-    began = datetime.now(UTC)
+    started = datetime.now(UTC)
     with warehouse.connect() as conn:
         if not has_relation(conn, "ops.settings"):
             raise UsageError("nothing was loaded yet", hint="quotemill run")
     own = migrate.warehouse_id(warehouse)
-    root = folders.root_of(settings, folder)
+    root = folders.backup_root(settings, folder)
     with folders.usable(root):
         folders.make(root, settings.home)
         with folders.lock(root):
@@ -76,40 +75,42 @@ def back_up(
             for damaged in folders.scan(root)[1]:
                 report(f"warning: {damaged}")
                 log.write("warning", damaged, detail={"next": "remove it once another is there"})
-            path = root / f"backup-{folders.next_number(root):05}-{began:%Y%m%dT%H%M%SZ}"
+            path = root / f"backup-{folders.next_number(root):05}-{started:%Y%m%dT%H%M%SZ}"
             part = root / f"{folders.UNFINISHED}{path.name}"
             report(f"backup: {path}")
             part.mkdir(mode=0o700)
             try:
-                _write(settings, warehouse, own, began, part)
-                folders.settle(part, path)
+                _write(settings, warehouse, own, started, part)
+                folders.publish(part, path)
             except BaseException:
                 shutil.rmtree(part, ignore_errors=True)
                 raise
             try:
-                folders.remember(root, settings.home)
+                folders.record_root(root, settings.home)
             except OSError as error:  # of the home, which may be full: the backup is whole
-                text = f"{settings.home} takes no note of where backups go: {error.strerror}"
+                text = f"{settings.home} cannot record where backups go: {error.strerror}"
                 report(f"warning: {text}")
                 log.write("warning", text, detail={"next": "the next backup tries again"})
             backup = folders.read(path)
-            ours = [b for b in folders.list_of(root) if b.warehouse_id == own]
-            going = ours[: -(keep or settings.backups_kept)]
-            for old in going:
+            ours = [b for b in folders.list_backups(root) if b.warehouse_id == own]
+            oldest = ours[: -(keep or settings.backups_kept)]
+            for old in oldest:
                 folders.remove(old)
-    seconds = round((datetime.now(UTC) - began).total_seconds(), 2)
-    detail = {"bytes": backup.size_bytes, "seconds": seconds, "removed": [b.name for b in going]}
+    seconds = round((datetime.now(UTC) - started).total_seconds(), 2)
+    detail = {"bytes": backup.size_bytes, "seconds": seconds, "removed": [b.name for b in oldest]}
     log.write("info", f"backup {path} was read back", detail=detail)
-    return BackupResult(backup, len(ours) - len(going), tuple(b.name for b in going), seconds)
+    return BackupResult(backup, len(ours) - len(oldest), tuple(b.name for b in oldest), seconds)
 
 
-def _write(settings: Settings, warehouse: Warehouse, own: str, began: datetime, part: Path) -> None:
+def _write(
+    settings: Settings, warehouse: Warehouse, own: str, started: datetime, part: Path
+) -> None:
     # it reads back what it wrote
     dumped = dump.dump(warehouse, part / folders.DUMP)
     with warehouse.connect() as conn:
         conn.read_only = True
         archived = _archived(conn, part / folders.ARCHIVE)
-        of_warehouse = {
+        about_warehouse = {
             "id": own,
             "label": warehouse.label,
             "embedded": warehouse.embedded,
@@ -121,20 +122,20 @@ def _write(settings: Settings, warehouse: Warehouse, own: str, began: datetime, 
     text, secret = without_secrets(settings)
     _put(part / folders.SETTINGS, text)
     names = (folders.DUMP, folders.SETTINGS, folders.ARCHIVE)
-    told = {
+    manifest = {
         "format": folders.FORMAT,
-        "made_at": began.isoformat(timespec="seconds"),
+        "made_at": started.isoformat(timespec="seconds"),
         "host": socket.gethostname(),
         "quotemill": version("quotemill"),
         "python": platform.python_version(),
-        "warehouse": of_warehouse,
+        "warehouse": about_warehouse,
         "dump": {"objects": dumped.entries, "hypertables": dumped.hypertables},
         "secrets": secret,
         "archive": archived and archived | {"folder": str(_archive_folder(settings))},
         "tick_store": _tick_store(settings, warehouse),
         "files": {name: folders.describe(part / name) for name in names},
     }
-    _put(part / folders.MANIFEST, json.dumps(told, ensure_ascii=False, indent=1, default=str))
+    _put(part / folders.MANIFEST, json.dumps(manifest, ensure_ascii=False, indent=1, default=str))
 
 
 def _migrations(conn: psycopg.Connection) -> list[str]:
@@ -143,12 +144,12 @@ def _migrations(conn: psycopg.Connection) -> list[str]:
 
 
 def _archived(conn: psycopg.Connection, path: Path) -> dict[str, Any] | None:
-    """Write which files the archive holds; how many with how many rows and bytes, None of none."""
+    """Write the list of the archive's files; their number, rows and bytes, None without files."""
     rows: list[tuple[Any, ...]] = []
     names = ["schema_name", "path"]
     if has_relation(conn, "ops.archive_files"):
-        found = conn.execute(_ARCHIVED.encode())
-        names, rows = [column.name for column in found.description or ()], found.fetchall()
+        result = conn.execute(_ARCHIVED.encode())
+        names, rows = [column.name for column in result.description or ()], result.fetchall()
     with _private(path) as file:
         csv.writer(file).writerows([names, *rows])
     sizes = {"rows": names.index("row_count"), "bytes": names.index("size_bytes")} if rows else {}
@@ -161,7 +162,7 @@ def _archive_folder(settings: Settings) -> Path:
 
 
 def _tick_store(settings: Settings, warehouse: Warehouse) -> dict[str, Any] | None:
-    """Where ticks are that are in no dump, and what is there; a store that is away costs no backup."""
+    """The place and size of a tick store outside dumps; one that is away costs no backup."""
     if settings.questdb_url is None:
         return None
     seen = tick_store.read_state(settings, warehouse)

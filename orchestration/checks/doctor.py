@@ -112,7 +112,7 @@ def _inside(warehouse: Warehouse, now: datetime) -> Iterator[Check]:
         yield Check("schemas", "ok", seen, mend)
     for privilege in held:
         if not privilege.held:
-            missing = SettingsError(f"missing: {privilege.name}", hint=privilege.mend)
+            missing = SettingsError(f"missing: {privilege.name}", hint=privilege.fix)
             yield failed("privileges", missing)
     if all(privilege.held for privilege in held):
         yield Check("privileges", "ok", "everything a load and a build need")
@@ -163,7 +163,7 @@ def _schedule(settings: Settings, warehouse: Warehouse | None, now: datetime) ->
 
 
 def _backup(settings: Settings, now: datetime) -> Check:
-    root = backups.root_of(settings)
+    root = backups.backup_root(settings)
     try:
         with backups.usable(root):
             backups.check_place(root, settings.home)

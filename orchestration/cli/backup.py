@@ -77,7 +77,7 @@ def list_command(folder: _Folder = None, json: JsonFlag = False) -> None:
     """
     from orchestration.backup import folder as folders
 
-    root = folders.root_of(load_settings(), folder)
+    root = folders.backup_root(load_settings(), folder)
     with folders.usable(root):
         found, damaged = folders.scan(root)
     _warn(damaged)
@@ -87,7 +87,7 @@ def list_command(folder: _Folder = None, json: JsonFlag = False) -> None:
     for backup in found:
         made = f"{backup.made_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         size = f"{backup.size_bytes / 1e6:,.1f} MB"
-        print(f"{backup.name}  {made}  {size}  {backup.told['warehouse']['label']}")
+        print(f"{backup.name}  {made}  {size}  {backup.manifest['warehouse']['label']}")
     if not found:
         print(f"no backup in {root}", file=sys.stderr)
 
@@ -100,7 +100,7 @@ def check_command(name: _Name = None, folder: _Folder = None, json: JsonFlag = F
     """
     from orchestration.backup import folder as folders
 
-    root = folders.root_of(load_settings(), folder)
+    root = folders.backup_root(load_settings(), folder)
     with folders.usable(root):
         _warn(folders.scan(root)[1] if name is None else [])
         backup = folders.find(root, name)
@@ -135,14 +135,14 @@ def restore_command(
 
     settings = load_settings()
     shell.start_logs(settings)
-    root = folders.root_of(settings, folder)
+    root = folders.backup_root(settings, folder)
     with folders.usable(root):
         _warn(folders.scan(root)[1] if name is None else [])
         backup = folders.find(root, name)
     warehouse = open_warehouse(settings)
     print(f"backup: {backup.path}", file=sys.stderr)
     if not yes and sys.stdin.isatty():
-        held = restores.occupied(warehouse, backup.path / folders.DUMP)
+        held = restores.count_occupied(warehouse, backup.path / folders.DUMP)
         question = f"{warehouse.label} holds {held} relations. Replace what the backup holds too?"
         yes = held > 0 and typer.confirm(question, abort=True, err=True)
     with reporter() as shown:

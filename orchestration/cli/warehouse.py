@@ -142,7 +142,7 @@ def restore(
     """
     warehouse = open_warehouse(load_settings())
     if not yes and sys.stdin.isatty():
-        held = restores.occupied(warehouse, file)
+        held = restores.count_occupied(warehouse, file)
         question = f"{warehouse.label} holds {held} relations. Replace what {file} holds too?"
         yes = held > 0 and typer.confirm(question, abort=True)
     result = restores.restore(warehouse, file, clean=yes)

@@ -1,4 +1,4 @@
-"""What a table holds, as two figures that do not depend on where its rows lie."""
+"""The content of a table as two figures that do not depend on where its rows lie."""
 
 from dataclasses import dataclass
 
@@ -8,8 +8,7 @@ from psycopg import sql
 
 @dataclass(frozen=True)
 class Content:
-    """What a table holds: `hash` is the sum of the 64-bit hashes of its rows as text, so that
-    their order does not matter."""
+    """The content of a table; `hash` is the sum of the 64-bit hashes of its rows as text."""
 
     rows: int
     hash: int

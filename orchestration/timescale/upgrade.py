@@ -1,6 +1,6 @@
 """Existing plain tables become hypertables, and back: a backup first, then table by table.
 
-Which tables are meant to be hypertables is what `meta.hypertable` of models and sources says.
+`meta.hypertable` of models and sources declares the hypertables.
 """
 
 from collections.abc import Callable
@@ -46,8 +46,11 @@ class Declared:
 
 @dataclass(frozen=True)
 class Table:
-    """What becomes, or became, of a table: `rows` is an estimate until it was converted; `hash` is of
-    its rows, the same before and after."""
+    """A table to convert, or converted.
+
+    rows: an estimate until it was converted
+    hash: of its rows, the same before and after
+    """
 
     name: str
     rows: int
@@ -57,14 +60,17 @@ class Table:
 
     @property
     def about(self) -> str:
-        """Its size in words; how many rows only where the server has counted them."""
+        """Its size in words; with rows only where the server has counted them."""
         return (f"about {self.rows:,} rows, " if self.rows else "") + _mb(self.size_bytes)
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """`tables` are those that were, or with a dry run would be, converted; `left` were what they are
-    to be already."""
+    """The result of a conversion.
+
+    tables: those that were, or with a dry run would be, converted
+    left: those that needed none
+    """
 
     edition: str
     backup: Path | None
@@ -83,21 +89,21 @@ class Conversion:
 def declared(settings: Settings, warehouse: Warehouse) -> list[Declared]:
     """Every table that the dbt project wants as a hypertable or a continuous aggregate, by name."""
     outcome = invoke(settings, warehouse, ["--no-write-json", "parse"], quiet=True)
-    found = []
+    tables = []
     for source in outcome.result.sources.values():
         wanted = (source.config.meta or {}).get("hypertable")
         if wanted:
-            found.append(_declared(source.schema, source.identifier, wanted, ()))
+            tables.append(_declared(source.schema, source.identifier, wanted, ()))
     for node in outcome.result.nodes.values():
         if node.resource_type != "model":
             continue
         wanted = (node.config.meta or {}).get("hypertable")
         key = tuple(node.config.unique_key or ())
         if node.config.materialized == "continuous_aggregate":
-            found.append(Declared(node.schema, node.alias, None, "", key))
+            tables.append(Declared(node.schema, node.alias, None, "", key))
         elif wanted:
-            found.append(_declared(node.schema, node.alias, wanted, key))
-    return sorted(found, key=lambda table: table.qualified)
+            tables.append(_declared(node.schema, node.alias, wanted, key))
+    return sorted(tables, key=lambda table: table.qualified)
 
 
 def upgrade(
@@ -116,12 +122,18 @@ def upgrade(
     """
     edition = _edition(warehouse)
     return _converted(
-        settings, warehouse, [t for t in tables if t.time], edition, report,
+        settings,
+        warehouse,
+        [t for t in tables if t.time],
+        edition,
+        report,
         lambda conn, table: conversion.to_hypertable(
             conn, table.identifier, str(table.time), table.chunk
         ),
-        from_hypertables=False, file=file, dry_run=dry_run,
-    )  # fmt: skip
+        from_hypertables=False,
+        file=file,
+        dry_run=dry_run,
+    )
 
 
 def rollback(
@@ -133,15 +145,23 @@ def rollback(
     file: Path | None = None,
     dry_run: bool = False,
 ) -> Conversion:
-    """Make plain tables of the hypertables and continuous aggregates of `tables`, with the rows that
-    they hold by now, after a backup to `file`."""
+    """Make plain tables of the hypertables and continuous aggregates, after a backup to `file`.
+
+    With the rows that they hold by now.
+    """
     edition = _edition(warehouse)
-    # what reads hypertables goes before them
+    # what reads hypertables is converted before them
     return _converted(
-        settings, warehouse, sorted(tables, key=lambda table: table.time is not None), edition,
-        report, lambda conn, table: conversion.to_plain(conn, table.identifier, table.key),
-        from_hypertables=True, file=file, dry_run=dry_run,
-    )  # fmt: skip
+        settings,
+        warehouse,
+        sorted(tables, key=lambda table: table.time is not None),
+        edition,
+        report,
+        lambda conn, table: conversion.to_plain(conn, table.identifier, table.key),
+        from_hypertables=True,
+        file=file,
+        dry_run=dry_run,
+    )
 
 
 def _converted(
@@ -158,9 +178,9 @@ def _converted(
 ) -> Conversion:
     with build_lock(warehouse), warehouse.connect(autocommit=True) as conn:
         hyper = {table.qualified for table in hypertables(conn, sorted(owned_schemas(conn)))}
-        there = [(table, *_size(conn, table)) for table in tables if _exists(conn, table)]
-        due = [row for row in there if (row[0].qualified in hyper) == from_hypertables]
-        left = tuple(t.qualified for t, *_ in there if (t.qualified in hyper) != from_hypertables)
+        stored = [(table, *_size(conn, table)) for table in tables if _exists(conn, table)]
+        due = [row for row in stored if (row[0].qualified in hyper) == from_hypertables]
+        left = tuple(t.qualified for t, *_ in stored if (t.qualified in hyper) != from_hypertables)
         planned = tuple(Table(table.qualified, rows, size) for table, rows, size in due)
         if dry_run or not due:
             return Conversion(edition, None, planned, left, dry_run)
@@ -170,12 +190,12 @@ def _converted(
         made = []
         for number, (table, _, size) in enumerate(due, 1):
             report(f"{number} of {len(due)}: {table.qualified}, {planned[number - 1].about}")
-            began = datetime.now(UTC)
-            held = convert(conn, table)
+            started = datetime.now(UTC)
+            content = convert(conn, table)
             conn.execute(sql.SQL("analyze {}").format(table.identifier))
-            seconds = (datetime.now(UTC) - began).total_seconds()
-            made.append(Table(table.qualified, held.rows, size, held.hash, round(seconds, 1)))
-            report(f"{table.qualified}: {held.rows:,} rows, the same as before, {seconds:.0f} s")
+            seconds = (datetime.now(UTC) - started).total_seconds()
+            made.append(Table(table.qualified, content.rows, size, content.hash, round(seconds, 1)))
+            report(f"{table.qualified}: {content.rows:,} rows, the same as before, {seconds:.0f} s")
     return Conversion(edition, backup, tuple(made), left, dry_run)
 
 
@@ -198,14 +218,14 @@ def _back_up(
 
 def _edition(warehouse: Warehouse) -> str:
     with warehouse.connect() as conn:
-        found = timescale.find(conn)
-    if found.edition == "none":
+        extension = timescale.find(conn)
+    if extension.edition == "none":
         raise SettingsError(
             f"the warehouse {warehouse.label} has no TimescaleDB: its tables stay plain",
             hint="where the server has it (shared_preload_libraries), as a superuser in that "
             "database: create extension timescaledb",
         )
-    return found.edition
+    return extension.edition
 
 
 def _declared(schema: str, name: str, wanted: dict[str, Any], key: tuple[str, ...]) -> Declared:
@@ -214,15 +234,15 @@ def _declared(schema: str, name: str, wanted: dict[str, Any], key: tuple[str, ..
 
 
 def _exists(conn: psycopg.Connection, table: Declared) -> bool:
-    [(there,)] = conn.execute(
+    [(exists,)] = conn.execute(
         "select to_regclass(%s) is not null", (table.identifier.as_string(None),)
     )
-    return bool(there)
+    return bool(exists)
 
 
 def _size(conn: psycopg.Connection, table: Declared) -> tuple[int, int]:
-    """About how many rows, and bytes with indexes."""
-    [found] = conn.execute(
+    """An estimate of the rows, and bytes with indexes."""
+    [size] = conn.execute(
         "with recursive parts as (select %s::regclass::oid as oid "
         "union all select i.inhrelid from parts as p inner join pg_inherits as i "
         "on p.oid = i.inhparent) "
@@ -231,7 +251,7 @@ def _size(conn: psycopg.Connection, table: Declared) -> tuple[int, int]:
         "from parts as p inner join pg_class as c on p.oid = c.oid",
         (table.identifier.as_string(None),),
     )
-    return found
+    return size
 
 
 def _mb(size: int) -> str:

@@ -205,5 +205,5 @@ def test_a_week_of_kills_and_wrong_clocks(
         ("Mon", 0),
     ]
     assert codes(made, "tq_daily")[:4] == [("Mon", 4), ("Tue", 4), ("Wed", 4), ("Thu", 0)]
-    [backup] = backups.list_of(made.place.home / "backups")
+    [backup] = backups.list_backups(made.place.home / "backups")
     backups.check(backup)

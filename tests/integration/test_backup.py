@@ -86,19 +86,22 @@ def test_a_backup_holds_the_warehouse_the_settings_and_the_archives_list(bench: 
 
     path = result.backup.path
     assert sorted(p.name for p in path.iterdir()) == [
-        *("archive.csv", "backup.json", "settings.toml", "warehouse.dump")
+        "archive.csv",
+        "backup.json",
+        "settings.toml",
+        "warehouse.dump",
     ]
     modes = {p.stat().st_mode & 0o777 for p in path.iterdir()}
     assert (modes, path.stat().st_mode & 0o777) == ({0o600}, 0o700)
-    told = json.loads((path / "backup.json").read_text())
-    assert told["warehouse"]["id"] == warehouse_id(bench.warehouse)
-    assert told["warehouse"]["migrations"][0] == "0001_warehouse.sql"
-    assert told["archive"] == {
+    manifest = json.loads((path / "backup.json").read_text())
+    assert manifest["warehouse"]["id"] == warehouse_id(bench.warehouse)
+    assert manifest["warehouse"]["migrations"][0] == "0001_warehouse.sql"
+    assert manifest["archive"] == {
         "folder": str(bench.settings.home / "archive"),
         **{"files": 1, "rows": 7, "bytes": 5},
     }
     assert (path / "archive.csv").read_text().splitlines()[1].startswith("options,view=x/part-0")
-    assert folders.list_of(bench.root) == [result.backup]
+    assert folders.list_backups(bench.root) == [result.backup]
     assert list(bench.root.glob(".unfinished-*")) == []
     folders.check(result.backup)
 
@@ -114,9 +117,9 @@ def test_a_restore_brings_the_rows_back_and_says_what_is_left_to_do(
     own = "select key, value from ops.settings where key in ('planted', 'warehouse_id') order by 1"
     assert another.rows(own) == bench.rows(own)
     assert ("planted", "row") in bench.rows(own)
-    told = "\n".join(result.left)
-    assert "settings that were others: tdx.indices" in told
-    assert "1 of 1 files of the archive are not in" in told
+    left = "\n".join(result.left)
+    assert "settings that were others: tdx.indices" in left
+    assert "1 of 1 files of the archive are not in" in left
     with pytest.raises(UsageError, match="holds"):
         restore(another.settings, another.warehouse, backup, Silent(), clean=False)
     bench.execute("delete from ops.settings where key = 'planted'")
@@ -131,7 +134,7 @@ def test_only_so_many_of_this_warehouse_stay(
     prepare(other.warehouse, [])
     kept = other.back_up(folder=bench.root).backup.name
     made = [bench.back_up(keep=2).backup.name for _ in range(3)]
-    assert [backup.name for backup in folders.list_of(bench.root)] == [kept, *made[1:]]
+    assert [backup.name for backup in folders.list_backups(bench.root)] == [kept, *made[1:]]
     # which one is meant is asked, where there are those of two
     with pytest.raises(UsageError, match="several warehouses"):
         folders.find(bench.root, None)
@@ -177,9 +180,9 @@ def test_one_of_a_newer_version_or_another_schema_is_refused(
     another = open_bench("another", QUOTEMILL_MARKET_SCHEMA="quotemill_market")
     with pytest.raises(SettingsError, match="market_schema is quotemill_market"):
         restore(another.settings, another.warehouse, backup, Silent(), clean=False)
-    told = json.loads((backup.path / "backup.json").read_text())
-    told["warehouse"]["migrations"].append("9999_later.sql")
-    (backup.path / "backup.json").write_text(json.dumps(told))
+    manifest = json.loads((backup.path / "backup.json").read_text())
+    manifest["warehouse"]["migrations"].append("9999_later.sql")
+    (backup.path / "backup.json").write_text(json.dumps(manifest))
     with pytest.raises(SettingsError, match="is newer"):
         restore(bench.settings, bench.warehouse, folders.read(backup.path), Silent(), clean=True)
 
@@ -245,7 +248,7 @@ def test_in_the_place_of_a_disk_that_held_backups_none_is_made_while_it_is_empty
     shutil.rmtree(mount)
     (tmp_path / "away").rename(mount)
     assert bench.back_up(folder=root).backup.number == 2
-    for backup in folders.list_of(root):
+    for backup in folders.list_backups(root):
         shutil.rmtree(backup.path)
     bench.back_up(folder=root)
 
@@ -259,7 +262,7 @@ def test_one_elsewhere_is_made_while_the_disk_of_the_home_is_full(
         settings = bench.settings.model_copy(update={"home": home})
         result = back_up(settings, bench.warehouse, said.append, folder=tmp_path / "usb")
         assert [path.name for path in home.iterdir()] == ["filler"]
-    assert folders.list_of(tmp_path / "usb") == [result.backup]
+    assert folders.list_backups(tmp_path / "usb") == [result.backup]
     assert f"warning: {home} takes no note of where backups go: No space left on device" in said
 
 
@@ -279,17 +282,17 @@ def test_the_commands(bench: Bench, tmp_path: Path) -> None:
     )
     assert place.inside("quotemill", "backup", "restore").returncode == 2
     made = place.inside("quotemill", "backup", "--json")
-    told = json.loads(made.stdout)
-    assert (made.returncode, told["kept"], told["removed"]) == (0, 1, [])
-    name = Path(told["path"]).name
+    answer = json.loads(made.stdout)
+    assert (made.returncode, answer["kept"], answer["removed"]) == (0, 1, [])
+    name = Path(answer["path"]).name
     assert name in place.inside("quotemill", "backup", "list").stdout
     assert place.inside("quotemill", "backup", "check", name).returncode == 0
     refused = place.inside("quotemill", "backup", "restore")
     assert refused.returncode == 2
     assert "--yes" in refused.stderr
     done = place.inside("quotemill", "backup", "restore", "--yes", "--json")
-    assert (done.returncode, json.loads(done.stdout)["path"]) == (0, told["path"])
-    (Path(told["path"]) / "warehouse.dump").write_bytes(b"PGDMP")
+    assert (done.returncode, json.loads(done.stdout)["path"]) == (0, answer["path"])
+    (Path(answer["path"]) / "warehouse.dump").write_bytes(b"PGDMP")
     damaged = place.inside("quotemill", "backup", "check")
     assert damaged.returncode == 1
     assert "warehouse.dump is damaged" in damaged.stderr
@@ -311,6 +314,6 @@ def test_no_secret_is_in_any_file_of_it(open_bench: Callable[..., Bench]) -> Non
     made = open_bench(QUOTEMILL_TQ__PASSWORD="planted-password", QUOTEMILL_TQ__ACCOUNT="somebody")
     prepare(made.warehouse, [])
     backup = made.back_up().backup
-    assert backup.told["secrets"] == ["tq.account", "tq.password", "warehouse_url"]
+    assert backup.manifest["secrets"] == ["tq.account", "tq.password", "warehouse_url"]
     for file in backup.path.iterdir():
         assert b"planted-password" not in file.read_bytes()

@@ -1,7 +1,7 @@
 """The embedded PostgreSQL server of a QUOTEMILL_HOME: made at first use, shared, left running.
 
 It listens on a Unix socket only, in a folder that nobody but its owner can enter, and so trusts
-whoever can connect. Everything else is told from the data directory: `postmaster.pid` names the
+anyone who can connect. Everything else follows from the data directory: `postmaster.pid` names the
 process, the socket's folder and the state, so clients need no file of ours to find the server, and
 the kill of any of them, or of the server, leaves nothing that could be wrong.
 

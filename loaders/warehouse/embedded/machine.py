@@ -17,8 +17,7 @@ class Machine:
 
 
 def machine(proc: Path = Path("/proc/self"), groups: Path = Path("/sys/fs/cgroup")) -> Machine:
-    """The machine, or what the control groups of a container or a service leave of it: those of
-    version 1 and of version 2."""
+    """The machine, within the limits of control groups (version 1 and 2) around this process."""
     memory = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     processors = [_scheduled_on()]
     for folder in _control_groups(proc, groups):
@@ -38,8 +37,10 @@ def _scheduled_on() -> int:
 
 
 def _control_groups(proc: Path, groups: Path) -> Iterator[Path]:
-    """Folders of the groups that we are in, and of those around them. A container may be told a path
-    of its host, which it does not see: its own group is the topmost then."""
+    """Folders of the groups that we are in, and of those around them.
+
+    A container may see a path of its host, which it cannot read: its own group is the topmost then.
+    """
     try:
         lines = (proc / "cgroup").read_text().splitlines()
     except OSError:

@@ -1,8 +1,8 @@
-"""Where the folders of a home's server are, and as whom it runs.
+"""The folders of a home's server, and the user that it runs as.
 
 The data are in the home. Root's server runs as another user: where that one cannot reach the home,
 they are in a folder below /var/lib/quotemill that the file `postgres.place` of the home names and
-that names the home in turn, so a home made anew at the same place does not get them.
+that names the home in turn, so a new home at the same place does not get them.
 """
 
 import hashlib
@@ -34,9 +34,9 @@ class Orphan:
 
 
 def candidates(home: Path) -> Iterator[Path]:
-    """Where the home's data directory may be, the likelier first.
+    """The possible data directories of a home, the likelier first.
 
-    Raises SettingsError where data are below SYSTEM_ROOT and it is not clear whose they are.
+    Raises SettingsError where data are below SYSTEM_ROOT and their home is not clear.
     """
     home = home.resolve()
     yield home / "postgres"
@@ -46,27 +46,27 @@ def candidates(home: Path) -> Iterator[Path]:
 
 
 def existing_base(home: Path) -> Path:
-    """The folder that holds the data directory; the home where there is none yet."""
+    """The folder that holds the data directory; the home before there is a data directory."""
     return next((data.parent for data in candidates(home) if is_made(data)), home.resolve())
 
 
 def base(home: Path) -> tuple[Path, Account | None]:
-    """Where the server's folders are, made if need be, and as whom it runs (None: as we do)."""
+    """The folder of the server's folders, made if need be, and its user (None: as we run)."""
     home = home.resolve()
     if os.geteuid() != 0:
         return home, None
-    found = existing_base(home)
-    if is_made(found / "postgres"):
-        account = binaries.account_of_owner(found / "postgres") or binaries.system_account()
-        if not binaries.reaches(account, found / "postgres"):
+    existing = existing_base(home)
+    if is_made(existing / "postgres"):
+        account = binaries.account_of_owner(existing / "postgres") or binaries.system_account()
+        if not binaries.reaches(account, existing / "postgres"):
             raise SettingsError(
-                f"the user {account.name}, as whom the embedded server runs, "
-                f"can no longer reach its data in {found / 'postgres'}",
-                hint="give the folders above it back the modes they had",
+                f"the user {account.name}, which the embedded server runs as, "
+                f"can no longer reach its data in {existing / 'postgres'}",
+                hint="restore the modes of the folders above it",
             )
-        if found != home:
-            (found / OWNER).write_text(f"{home}\n")  # it may have moved
-        return found, account
+        if existing != home:
+            (existing / OWNER).write_text(f"{home}\n")  # it may have moved
+        return existing, account
     account = binaries.account_of_owner(home) or binaries.system_account()
     if binaries.reaches(account, home):
         return home, account
@@ -74,8 +74,10 @@ def base(home: Path) -> tuple[Path, Account | None]:
 
 
 def make_home(home: Path) -> None:
-    """Make the home where it is missing; one that root makes its server's user can enter, so the
-    data stay inside it. Raises SettingsError."""
+    """Make the home where it is missing. Raises SettingsError.
+
+    The server's user can enter one that root makes, so the data stay inside it.
+    """
     try:
         make_folder(home, None)
     except OSError as error:
@@ -90,8 +92,10 @@ def unusable(folder: Path, error: OSError) -> SettingsError:
 
 
 def make_folder(path: Path, account: Account | None) -> None:
-    """Make the folder and those above it that are missing, whatever the umask: for us alone, of
-    root's also for the server's user (None: the system user) to pass through."""
+    """Make the folder and those above it that are missing, private in spite of the umask.
+
+    Of root's folders the server's user (None: the system user) may pass through.
+    """
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     for folder in reversed(missing):
         try:
@@ -124,7 +128,7 @@ def size(folder: Path) -> int:
         for name in files:
             try:
                 total += (Path(parent) / name).lstat().st_size
-            except OSError:  # the server removes files while we look
+            except OSError:  # the server removes files meanwhile
                 continue
     return total
 
@@ -134,7 +138,7 @@ def private_folder(path: Path, account: Account | None) -> bool:
     try:
         path.mkdir(mode=0o700)
     except FileExistsError:
-        facts = path.lstat()  # never through a link that somebody laid
+        facts = path.lstat()  # never through a link of somebody else
         owner = account.uid if account else os.geteuid()
         return (
             path.is_dir()
@@ -164,7 +168,7 @@ def socket_folder(base: Path, account: Account | None) -> Path:
 
 
 def orphans() -> list[Orphan]:
-    """Data that no home points to (any more); told to root alone, who alone can have made them."""
+    """Data that no home points to (any more); for root, as only root makes them."""
     if os.geteuid() != 0 or not SYSTEM_ROOT.is_dir():
         return []
     return [
@@ -176,22 +180,19 @@ def orphans() -> list[Orphan]:
     ]
 
 
-# --- below /var/lib/quotemill --------------------------------------------------------------------
-
-
 def _system_base(home: Path) -> Path | None:
     """The folder below SYSTEM_ROOT that the home names."""
     if os.geteuid() != 0:
         return None
     name = _pointer(home)
     if name is None:
-        earlier = SYSTEM_ROOT / _digest(home)  # named so before homes named them
+        earlier = SYSTEM_ROOT / _digest(home)  # the name that it had before homes had a pointer
         if is_made(earlier / "postgres"):
             if (home / "pipelines").is_dir():  # the very home that loaded into them
                 return earlier
             raise SettingsError(
                 f"{earlier} holds the data of an earlier home {home}",
-                hint=f"`echo {earlier.name} > {home / POINTER}` takes them up, "
+                hint=f"`echo {earlier.name} > {home / POINTER}` takes them over, "
                 f"`rm -r {earlier}` deletes them",
             )
         return None
@@ -200,7 +201,7 @@ def _system_base(home: Path) -> Path | None:
     if other is not None and other.resolve() != home and _pointer(other) == name:
         raise SettingsError(
             f"the data in {base} belong to the home {other}, of which {home} is a copy",
-            hint=f"remove {home / POINTER}: this home then gets a warehouse of its own",
+            hint=f"remove {home / POINTER}: this home then gets an own warehouse",
         )
     return base
 

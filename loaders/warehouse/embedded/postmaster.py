@@ -46,8 +46,10 @@ def answers(path: Path) -> bool:
 
 
 def alive(pid: int, data: Path) -> bool:
-    """Whether the process is a server of this data directory: after a reboot the number may be
-    another program's, and a killed server nobody waited for stays as a zombie."""
+    """Whether the process is a server of this data directory.
+
+    After a reboot the number may be another program's, and a killed server may stay as a zombie.
+    """
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -66,8 +68,10 @@ def alive(pid: int, data: Path) -> bool:
 
 
 def wait_for_other(data: Path, patience: float) -> bool:
-    """Wait for a server that is starting, recovering or stopping. True once it answers; False when
-    there is none (any more). One whose socket was deleted under it is stopped: nobody can use it."""
+    """Wait for a server that is starting, recovering or stopping. True once it answers.
+
+    False where no server runs (any more). One whose socket was deleted is stopped: it is of no use.
+    """
     deadline = time.monotonic() + patience
     while True:
         pidfile = read_pidfile(data)
@@ -83,7 +87,7 @@ def wait_for_other(data: Path, patience: float) -> bool:
             raise UpstreamError(
                 f"the embedded server (process {pidfile.pid}) has been {pidfile.state} for "
                 f"{patience:.0f} s",
-                hint="recovery after a crash goes on by itself: run the command again later",
+                hint="recovery after a crash continues by itself: run the command again later",
             )
         time.sleep(0.02)
 
@@ -92,7 +96,7 @@ def drop_stale_locks(data: Path, socket_dir: Path) -> None:
     """Remove lock files that no server of this data directory holds.
 
     PostgreSQL does not start while the number in postmaster.pid or in the socket's lock file is any
-    living process: another program's, or a zombie's. Leftover children of a dead server it tells
+    living process: another program's, or a zombie's. It notices leftover children of a dead server
     by their shared memory, with or without these files.
     """
     for path in (data / "postmaster.pid", socket_dir / f".s.PGSQL.{PORT}.lock"):

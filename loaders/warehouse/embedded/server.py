@@ -55,7 +55,7 @@ class Server:
 
 @dataclass(frozen=True)
 class ServerStatus:
-    """What `quotemill warehouse status` tells. `size_bytes` is the whole data directory."""
+    """The state of a home's server. `size_bytes` is the whole data directory."""
 
     running: bool
     pid: int | None
@@ -76,16 +76,16 @@ def running(home: Path) -> Server | None:
 
 
 def ensure_running(home: Path, given: Mapping[str, str] | None = None) -> Server:
-    """Reuse or start the home's server, making its data directory at first use. `given` are sizes that
-    are not left to the machine, by PostgreSQL's names.
+    """Reuse or start the home's server, making its data directory at first use.
 
-    Raises SettingsError for what the user must change (folder, other major version, no system
-    user), UpstreamError with the log's last lines when the server does not come up.
+    `given` are sizes from the settings, by PostgreSQL's names. Raises SettingsError for what the
+    user must change (folder, other major version, no system user), UpstreamError with the log's
+    last lines when the server does not start.
     """
     server = running(home)
     if server:
         return server
-    begun = time.time()
+    started = time.time()
     places.make_home(home)
     with _lock(home):
         base, account = places.base(home)
@@ -98,7 +98,7 @@ def ensure_running(home: Path, given: Mapping[str, str] | None = None) -> Server
         server = running(home)
     if server is None:
         raise UpstreamError(
-            "the embedded PostgreSQL started and was gone at once\n" + _log_tail(base, begun),
+            "the embedded PostgreSQL started and stopped at once\n" + _log_tail(base, started),
             hint=f"its log is in {places.logs(base)}",
         )
     return server
@@ -114,8 +114,10 @@ def stop(home: Path, *, patience: float = 60.0) -> bool:
 
 
 def remove(home: Path) -> Path | None:
-    """Stop the home's server and delete its data, logs and socket; the data directory that was
-    there. What else is in the home stays."""
+    """Stop the home's server and delete its data, logs and socket; the data directory it had.
+
+    The rest of the home stays.
+    """
     if not home.is_dir():
         return None
     with _lock(home):
@@ -158,7 +160,7 @@ def is_made(home: Path) -> bool:
 
 
 def expected_url(home: Path) -> str:
-    """The address that the home's server has or would have, as far as one can tell beforehand."""
+    """The address that the home's server has, or most likely will have."""
     server = running(home)
     return server.url if server else _url(places.existing_base(home) / "socket")
 
@@ -190,9 +192,6 @@ def _lock(home: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-# --- data directory -----------------------------------------------------------------------------
 
 
 def _initialise(data: Path, account: Account | None) -> None:
@@ -241,9 +240,6 @@ def _check_major(data: Path) -> None:
         )
 
 
-# --- start ------------------------------------------------------------------------------------
-
-
 def _start(base: Path, account: Account | None, given: Mapping[str, str]) -> None:
     data, logs = base / "postgres", places.logs(base)
     try:
@@ -256,7 +252,7 @@ def _start(base: Path, account: Account | None, given: Mapping[str, str]) -> Non
             logs / "start.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600
         )
     except OSError as error:
-        raise UpstreamError(f"{error.filename}: {error.strerror}", hint="see the disk") from None
+        raise UpstreamError(f"{error.filename}: {error.strerror}", hint="check the disk") from None
     # on the command line, where no ALTER SYSTEM can open the server to the network
     options = {
         "config_file": str(config),
@@ -274,13 +270,13 @@ def _start(base: Path, account: Account | None, given: Mapping[str, str]) -> Non
         while True:
             postmaster.drop_stale_locks(data, socket_dir)
             os.ftruncate(start_log, 0)
-            begun = time.time()
+            started = time.time()
             done = binaries.run_as(account, command, stdout=start_log, stderr=start_log)
-            # the pg_ctl of a client that was killed meanwhile may have been a moment faster
+            # the pg_ctl of a client that was killed meanwhile may have been faster
             if done.returncode == 0 or postmaster.wait_for_other(data, PATIENCE):
                 return
-            tail = _log_tail(base, begun)
-            # children of a killed server take a moment to notice and to let go of its memory
+            tail = _log_tail(base, started)
+            # children of a killed server take a moment to notice and to release its memory
             passing = "still in use" in tail or "already exists" in tail
             if not passing or time.monotonic() > deadline:
                 break

@@ -12,14 +12,13 @@ LEAST = {"shared_buffers": "128kB", "max_wal_size": "32MB"}  # of the others 64k
 
 
 def in_bytes(size: str) -> int:
-    """Of a size as PostgreSQL writes it, `512MB`."""
+    """The bytes of a size as PostgreSQL writes it, `512MB`."""
     number, unit = re.fullmatch(r"(\d+)(\w+)", size).groups()  # type: ignore[union-attr]
     return int(number) * UNITS[unit]
 
 
 class ServerSettings(Section):
-    """Sizes of the embedded server, in PostgreSQL's own names and words; what is left out is chosen
-    by the machine at each start."""
+    """Sizes of the embedded server, by PostgreSQL's names; the rest fits the machine."""
 
     shared_buffers: str | None = Field(
         None, description="memory for the tables that the embedded server keeps at hand"
@@ -56,7 +55,7 @@ class ServerSettings(Section):
         return value
 
     def given(self) -> dict[str, str]:
-        """What is set, by PostgreSQL's names."""
+        """The sizes that are set, by PostgreSQL's names."""
         return {name: str(value) for name, value in self if value is not None}
 
 

@@ -1,8 +1,8 @@
-"""How large the embedded server is: by the machine at each start, or as the settings say.
+"""The sizes of the embedded server: by the machine at each start, or from the settings.
 
-The server reads `quotemill.conf` in its data directory, which is written anew at each start: sizes
-by the machine, then `postgresql.conf` with what its user wrote there, then what the settings say.
-ALTER SYSTEM stands above all of them, as PostgreSQL has it. Figures: docs/decisions/0016.
+The server reads `quotemill.conf` in its data directory, which is written at each start: sizes by
+the machine, then `postgresql.conf` with what its user wrote there, then the settings. ALTER SYSTEM
+overrides all of them, as in any PostgreSQL. Figures: docs/decisions/0016.
 """
 
 import os
@@ -24,8 +24,10 @@ ROOM = 512 * UNITS["MB"]  # of it for what the workers of parallel queries share
 
 @dataclass(frozen=True)
 class Size:
-    """A size of the server, in PostgreSQL's words, and who says so; `next` is what the next start
-    makes of it, where that is another."""
+    """A size of the server, in PostgreSQL's words, and its origin.
+
+    `next` is the value from the next start on, where it differs.
+    """
 
     name: str
     value: str
@@ -34,8 +36,10 @@ class Size:
 
 
 def by_machine(here: Machine, given: Mapping[str, str]) -> dict[str, str]:
-    """What more of a machine makes faster, for a server that shares it with other programs. Others are
-    PostgreSQL's own. There are processes for as many parallel workers as are `given`."""
+    """The sizes by which a larger machine is faster, for a server that shares it with programs.
+
+    The others are PostgreSQL's own. Processes suffice for the parallel workers that are `given`.
+    """
     most = max(8, here.processors)
     workers = str(min(4, max(2, here.processors // 2)))
     return {
@@ -53,8 +57,11 @@ def _megabytes(size: int) -> str:
 
 
 def shared_memory() -> dict[str, str]:
-    """Where parallel workers exchange rows, if it is not the default: a container's /dev/shm has 64 MB,
-    and a query that needs more fails. The room of System V's has no such bound."""
+    """The setting of where parallel workers exchange rows, if not the default.
+
+    A container's /dev/shm has 64 MB, and a query that needs more fails. The shared memory of System
+    V has no such limit.
+    """
     if sys.platform != "linux":
         return {}
     try:
@@ -67,9 +74,7 @@ def shared_memory() -> dict[str, str]:
 
 def write(data: Path, account: Account | None, given: Mapping[str, str]) -> Path:
     """Write the file for a start; its path."""
-    lines = [
-        "# written by quotemill at each start; yours are in postgresql.conf, which comes after"
-    ]
+    lines = ["# written by quotemill at each start; postgresql.conf, which comes after, is yours"]
     lines += [f"{name} = '{value}'" for name, value in by_machine(machine(), given).items()]
     lines += ["include 'postgresql.conf'"]
     lines += [f"{name} = '{value}'" for name, value in (shared_memory() | dict(given)).items()]
@@ -84,7 +89,7 @@ def write(data: Path, account: Account | None, given: Mapping[str, str]) -> Path
 
 
 def coming(given: Mapping[str, str], origin: Callable[[str], str]) -> list[Size]:
-    """What the next start writes; `origin` tells where a setting came from."""
+    """The sizes of the next start; `origin` gives the origin of a setting."""
     here = machine()
     chosen = {
         name: Size(name, value, f"machine: {here}")
@@ -100,7 +105,7 @@ def coming(given: Mapping[str, str], origin: Callable[[str], str]) -> list[Size]
 def in_force(
     conn: psycopg.Connection, given: Mapping[str, str], origin: Callable[[str], str]
 ) -> list[Size]:
-    """What a running server has, and who said so."""
+    """The sizes of a running server, with their origins."""
     wanted = {size.name: size for size in coming(given, origin)}
     names = dict.fromkeys((*ServerSettings.model_fields, *wanted))
     rows = conn.execute(
@@ -128,7 +133,7 @@ def _in_force(
         return Size(name, value, "ALTER SYSTEM")
     else:
         origin = f"{place}, line {line}" if file else f"PostgreSQL: {source}"
-        differs &= is_given or not file  # what stands there by hand goes before the machine's
+        differs &= is_given or not file  # what was written there by hand overrides the machine's
     return Size(name, value, origin, wanted.value if wanted and differs else None)
 
 

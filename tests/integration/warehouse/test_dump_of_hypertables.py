@@ -12,7 +12,7 @@ from loaders.warehouse.ownership import claim_schemas
 from loaders.warehouse.postgres import Warehouse
 from orchestration.backup import dump as dumps
 from orchestration.backup.dump import dump
-from orchestration.backup.dump_restore import occupied, restore
+from orchestration.backup.dump_restore import count_occupied, restore
 from orchestration.timescale.table_content import Content, content
 
 DatabaseOf = Callable[..., str]
@@ -207,7 +207,7 @@ def test_a_server_that_ends_idle_transactions_is_dumped_and_restored(
 
         monkeypatch.setattr(dumps, "_run", outlast)
         dumps.dump(filled, tmp_path / "w.dump")
-    assert occupied(filled, tmp_path / "w.dump") > 0
+    assert count_occupied(filled, tmp_path / "w.dump") > 0
     restore(filled, tmp_path / "w.dump", clean=True)
     assert _held(filled) == before
 

@@ -103,7 +103,7 @@ def test_a_password_from_the_environment_reaches_dlt_too(
     assert foreign_server.admin_password in warehouse.dlt_url()
 
 
-def test_a_wrong_password_is_an_unavailable_warehouse_with_its_mend(foreign_server: Any) -> None:
+def test_a_wrong_password_is_an_unavailable_warehouse_with_its_fix(foreign_server: Any) -> None:
     with pytest.raises(UpstreamError, match="password authentication failed") as caught:
         foreign_server.warehouse("postgres", "not-the-password", "postgres")
     assert "not-the-password" not in str(caught.value) + caught.value.hint
@@ -177,11 +177,11 @@ def test_schemas_are_claimed_once_and_later_tables_of_the_user_are_left_alone(
     ],
 )
 @pytest.mark.parametrize(
-    ("schema", "mend"),
+    ("schema", "fix"),
     [("market", "QUOTEMILL_MARKET_SCHEMA"), ("qa", "QUOTEMILL_WAREHOUSE_URL"), ("ops", "URL")],
 )
 def test_a_schema_with_relations_of_the_user_is_refused_and_nothing_is_changed(
-    foreign_server: Any, schema: str, mend: str, relation: str
+    foreign_server: Any, schema: str, fix: str, relation: str
 ) -> None:
     database, writer = foreign_server.fresh_database()
     with foreign_server.admin(database) as admin:
@@ -190,7 +190,7 @@ def test_a_schema_with_relations_of_the_user_is_refused_and_nothing_is_changed(
     warehouse = foreign_server.warehouse(writer, foreign_server.writer_password, database)
     with warehouse.connect() as conn, pytest.raises(SettingsError, match="theirs") as caught:
         claim_schemas(conn, SCHEMAS)
-    assert mend in caught.value.hint
+    assert fix in caught.value.hint
     with foreign_server.admin(database) as admin:
         names = {n for (n,) in admin.execute("select nspname from pg_namespace")}
         assert names & {"ops", *SCHEMAS} == {schema}
@@ -210,7 +210,7 @@ def test_a_schema_with_an_extension_alone_is_free(foreign_server: Any) -> None:
         claim_schemas(conn, SCHEMAS)
 
 
-def test_a_writer_who_may_not_create_schemas_is_told_the_grant(foreign_server: Any) -> None:
+def test_a_writer_who_may_not_create_schemas_gets_the_grant(foreign_server: Any) -> None:
     database, writer = foreign_server.fresh_database(owner_may_create=False)
     warehouse = foreign_server.warehouse(writer, foreign_server.writer_password, database)
     with warehouse.connect() as conn:
@@ -218,10 +218,10 @@ def test_a_writer_who_may_not_create_schemas_is_told_the_grant(foreign_server: A
             claim_schemas(conn, SCHEMAS)
         lacking = [privilege for privilege in privileges(conn) if not privilege.held]
     assert f"grant create on database {database} to {writer}" in caught.value.hint
-    assert [item.mend for item in lacking] == [f"grant create on database {database} to {writer}"]
+    assert [item.fix for item in lacking] == [f"grant create on database {database} to {writer}"]
 
 
-def test_empty_schemas_made_beforehand_need_no_right_on_the_database(foreign_server: Any) -> None:
+def test_empty_schemas_made_in_advance_need_no_right_on_the_database(foreign_server: Any) -> None:
     database, writer = foreign_server.fresh_database(owner_may_create=False)
     with foreign_server.admin(database) as admin:
         for schema in ("ops", *SCHEMAS):
@@ -247,8 +247,8 @@ def test_relations_of_another_owner_and_a_missing_reader_are_found(foreign_serve
     with foreign_server.admin(database) as admin:
         admin.execute("create table market.kline_daily (x int)")
     with warehouse.connect() as conn:
-        mends = [item.mend for item in privileges(conn, "nobody_yet") if not item.held]
-    assert mends == [f"grant postgres to {writer}", "create role nobody_yet"]
+        fixes = [item.fix for item in privileges(conn, "nobody_yet") if not item.held]
+    assert fixes == [f"grant postgres to {writer}", "create role nobody_yet"]
 
 
 def test_two_first_claims_at_once_agree(foreign_server: Any) -> None:
