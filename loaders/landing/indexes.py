@@ -4,9 +4,9 @@ Two indexes are cheaper built once than kept up row by row, as long as the rows 
 the stored ones: into an empty table by a quarter to a third (docs/benchmarks.md). One by date alone
 is not, as its entries are few; but it is two fifths of what COPY straight into a table costs (3.1
 µs a row of the server's processor with it, 1.7 without, 0.3 to build it). What is dropped is
-written to ops.pending_indexes in the transaction that drops it, a short one before that of the rows:
-readers read on meanwhile, and however the import ends, the next load to end builds it. The same
-record holds an index that was declared when its table had rows (loaders/warehouse/tables.py).
+written to ops.pending_indexes in the transaction that drops it, a short one before that of the
+rows: readers read on meanwhile, and however the import ends, the next load to end builds it. The
+same record holds an index that was declared when its table had rows (loaders/warehouse/tables.py).
 Primary keys stay.
 """
 

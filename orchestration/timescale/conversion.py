@@ -25,8 +25,8 @@ def to_hypertable(
     """Make a hypertable of a plain table, whose rows move into chunks.
 
     `chunk` is the SQL of an interval. Raises LockHeldError where others use the table,
-    SettingsError where it cannot be a hypertable (its key lacks the time column), UpstreamError where the server
-    ended the session, QuotemillError where the rows differ afterwards.
+    SettingsError where it cannot be a hypertable (its key lacks the time column), UpstreamError
+    where the server ended the session, QuotemillError where the rows differ afterwards.
     """
     with _unchanged(conn, table) as before:
         conn.execute(make_hypertable(conn, table, time, chunk))

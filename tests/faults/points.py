@@ -233,8 +233,8 @@ ARCHIVE = {
 
 BACKUP = {
     "dumped, not read back": before("orchestration.backup.dump_file:read"),
-    "dumped, not store_label": before("orchestration.backup.folder:describe"),
-    "whole, without its name": before("orchestration.backup.folder:settle"),
+    "dumped, not described": before("orchestration.backup.folder:describe"),
+    "whole, without its name": before("orchestration.backup.folder:publish"),
     "the oldest half removed": before("shutil:rmtree"),
 }
 

@@ -263,7 +263,7 @@ def test_one_elsewhere_is_made_while_the_disk_of_the_home_is_full(
         result = back_up(settings, bench.warehouse, said.append, folder=tmp_path / "usb")
         assert [path.name for path in home.iterdir()] == ["filler"]
     assert folders.list_backups(tmp_path / "usb") == [result.backup]
-    assert f"warning: {home} takes no note of where backups go: No space left on device" in said
+    assert f"warning: {home} cannot record where backups go: No space left on device" in said
 
 
 @pytest.mark.parametrize("who", ["a load", "a build"])

@@ -13,7 +13,7 @@ from loaders.warehouse.embedded.sizes import by_machine
 GB = 2**30
 
 
-def told(tmp_path: Path, cgroup: str, files: dict[str, str]) -> Machine:
+def read_machine(tmp_path: Path, cgroup: str, files: dict[str, str]) -> Machine:
     """The machine where a process is in these control groups, whose files say so."""
     proc, groups = tmp_path / "proc", tmp_path / "cgroup"
     proc.mkdir()
@@ -35,7 +35,7 @@ def test_the_narrowest_group_around_counts(tmp_path: Path) -> None:
         **{"a/b/memory.max": "max", "a/memory.max": "268435456", "memory.max": "536870912"},
         **{"a/b/cpu.max": "50000 100000", "a/cpu.max": "max 100000"},
     }
-    assert told(tmp_path, "0::/a/b\n", files) == Machine(2**28, 1)
+    assert read_machine(tmp_path, "0::/a/b\n", files) == Machine(2**28, 1)
 
 
 def test_groups_of_version_1_count(tmp_path: Path) -> None:
@@ -44,12 +44,12 @@ def test_groups_of_version_1_count(tmp_path: Path) -> None:
         "memory/memory.limit_in_bytes": "9" * 18,
     }
     files |= {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}
-    here = told(tmp_path, "4:memory:/a\n1:cpu,cpuacct:/\n", files)
+    here = read_machine(tmp_path, "4:memory:/a\n1:cpu,cpuacct:/\n", files)
     assert here == Machine(2**28, machine(tmp_path, tmp_path).processors)
 
 
-def test_a_container_that_is_told_its_hosts_path_finds_its_own_group(tmp_path: Path) -> None:
-    here = told(tmp_path, "0::/../docker/abc\n", {"memory.max": "268435456"})
+def test_a_container_that_sees_its_hosts_path_finds_its_own_group(tmp_path: Path) -> None:
+    here = read_machine(tmp_path, "0::/../docker/abc\n", {"memory.max": "268435456"})
     assert here.memory == 2**28
 
 

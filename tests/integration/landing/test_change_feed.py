@@ -21,7 +21,7 @@ from tests.declared import conform
 NOON = datetime(2024, 6, 28, 4, tzinfo=UTC)
 TODAY = date(2024, 6, 28)
 Land = Callable[..., None]
-Told = list[tuple[str, str]]
+Changes = list[tuple[str, str]]
 
 
 @pytest.fixture
@@ -47,8 +47,8 @@ def land(warehouse: Warehouse, tmp_path: Path) -> Land:
     return land_rows
 
 
-def told(warehouse: Warehouse, table: LandedTable) -> Told:
-    """What the feed was told of a table since this was last asked."""
+def take_changes(warehouse: Warehouse, table: LandedTable) -> Changes:
+    """What the feed has of a table, which is then removed from it."""
     with warehouse.connect() as conn:
         rows = conn.execute(
             "delete from ops.changes where table_name = %s returning key, dates::text",
@@ -65,14 +65,14 @@ def span(first: date, last: date) -> str:
     return f"[{first},{last + timedelta(days=1)})"
 
 
-def test_rows_that_are_new_or_changed_are_told_by_code_and_day(
+def test_rows_that_are_new_or_changed_are_reported_by_code_and_day(
     warehouse: Warehouse, land: Land
 ) -> None:
     old = date(1995, 3, 1)
     land(KLINE_DAILY, bar("sh600000", old), bar("sh600000", TODAY), bar("sz000002", TODAY))
     today = f"{{{span(TODAY, TODAY)}}}"
     two_days = f"{{{span(old, old)},{span(TODAY, TODAY)}}}"
-    assert told(warehouse, KLINE_DAILY) == [("sh600000", two_days), ("sz000002", today)]
+    assert take_changes(warehouse, KLINE_DAILY) == [("sh600000", two_days), ("sz000002", today)]
 
     later = NOON + timedelta(days=1)
     land(
@@ -81,41 +81,45 @@ def test_rows_that_are_new_or_changed_are_told_by_code_and_day(
         bar("sz000002", TODAY, 11, fetched_at=later),
         bar("sh600000", TODAY, 11, fetched_at=later, is_final=False),
     )
-    assert told(warehouse, KLINE_DAILY) == [("sz000002", today)]
+    assert take_changes(warehouse, KLINE_DAILY) == [("sz000002", today)]
 
 
-def test_a_long_history_is_told_in_few_ranges(warehouse: Warehouse, land: Land) -> None:
+def test_a_long_history_is_reported_in_few_ranges(warehouse: Warehouse, land: Land) -> None:
     years = [date(1999, 12, 30) + timedelta(days=n) for n in range(0, 4000, 7)]
     land(KLINE_DAILY, *(bar("sh600000", day) for day in years))
 
-    assert told(warehouse, KLINE_DAILY) == [("sh600000", f"{{{span(years[0], years[-1])}}}")]
+    assert take_changes(warehouse, KLINE_DAILY) == [
+        ("sh600000", f"{{{span(years[0], years[-1])}}}")
+    ]
 
 
-def test_a_table_without_codes_or_dates_is_told_without(warehouse: Warehouse, land: Land) -> None:
+def test_a_table_without_codes_or_dates_is_reported_without(
+    warehouse: Warehouse, land: Land
+) -> None:
     land(TRADING_DAY, {"trade_date": TODAY, "source": "service"})
     land(SECURITY, *({"code": c, **_named(c)} for c in ("sh600000", "sz000002")))
 
-    assert told(warehouse, TRADING_DAY) == [("", f"{{{span(TODAY, TODAY)}}}")]
-    assert told(warehouse, SECURITY) == [("sh600000", "{(,)}"), ("sz000002", "{(,)}")]
+    assert take_changes(warehouse, TRADING_DAY) == [("", f"{{{span(TODAY, TODAY)}}}")]
+    assert take_changes(warehouse, SECURITY) == [("sh600000", "{(,)}"), ("sz000002", "{(,)}")]
 
 
 def _named(code: str) -> dict[str, Any]:
     return {"exchange": code[:2], "name": code, "instrument_type": "stock", "is_listed": True}
 
 
-def test_a_day_that_only_lost_rows_is_told(warehouse: Warehouse, land: Land) -> None:
+def test_a_day_that_only_lost_rows_is_reported(warehouse: Warehouse, land: Land) -> None:
     def tick(ordinal: int, fetched: datetime) -> dict[str, Any]:
         row = {"code": "sh600000", "trade_date": TODAY, "ordinal": ordinal, "traded_at": NOON}
         return row | {"fetched_at": fetched}
 
     land(TICK_TRADE, tick(1, NOON), tick(2, NOON))
     day = [("sh600000", f"{{{span(TODAY, TODAY)}}}")]
-    assert told(warehouse, TICK_TRADE) == day
+    assert take_changes(warehouse, TICK_TRADE) == day
 
     land(TICK_TRADE, tick(1, NOON + timedelta(hours=1)))
-    assert told(warehouse, TICK_TRADE) == day
+    assert take_changes(warehouse, TICK_TRADE) == day
     land(TICK_TRADE, tick(1, NOON + timedelta(hours=2)))
-    assert told(warehouse, TICK_TRADE) == []
+    assert take_changes(warehouse, TICK_TRADE) == []
 
 
 def test_rows_and_feed_are_one_transaction(warehouse: Warehouse, land: Land) -> None:
@@ -128,14 +132,14 @@ def test_rows_and_feed_are_one_transaction(warehouse: Warehouse, land: Land) -> 
 
     with warehouse.connect() as conn:
         assert conn.execute("select count(*) from raw_tdx.kline_daily").fetchone() == (0,)
-    assert told(warehouse, KLINE_DAILY) == []
+    assert take_changes(warehouse, KLINE_DAILY) == []
 
 
 def test_a_touch_names_codes_that_have_no_row_and_refuses_what_cannot_be(
     warehouse: Warehouse, land: Land
 ) -> None:
     land(KLINE_DAILY, bar("sh600000", TODAY))
-    told(warehouse, KLINE_DAILY)
+    take_changes(warehouse, KLINE_DAILY)
     with warehouse.connect() as conn:
         assert change_feed.touch(conn, KLINE_DAILY, ["sh600000", "sh1"], TODAY) == ["sh1"]
         assert change_feed.touch(conn, TRADING_DAY) == []
@@ -144,11 +148,11 @@ def test_a_touch_names_codes_that_have_no_row_and_refuses_what_cannot_be(
         with pytest.raises(UsageError, match="has no dates"):
             change_feed.touch(conn, SECURITY, since=TODAY)
 
-    assert told(warehouse, KLINE_DAILY) == [
+    assert take_changes(warehouse, KLINE_DAILY) == [
         ("sh1", f"{{[{TODAY},)}}"),
         ("sh600000", f"{{[{TODAY},)}}"),
     ]
-    assert told(warehouse, TRADING_DAY) == [("", "{(,)}")]
+    assert take_changes(warehouse, TRADING_DAY) == [("", "{(,)}")]
 
 
 def test_a_table_is_found_by_either_name() -> None:

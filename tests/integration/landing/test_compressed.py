@@ -1,4 +1,4 @@
-"""Landing into compressed chunks: what differs alone is opened, told and counted, however much it is."""
+"""Landing into compressed chunks: only rows that differ are opened, reported and counted."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -50,8 +50,9 @@ class Shore:
     def compress(self, table: LandedTable, time: str, order: str) -> None:
         with self.warehouse.connect() as conn:
             conn.execute(
-                f"select create_hypertable('{table.qualified}', by_range('{time}', interval '1 month'), "
-                "create_default_indexes => false, migrate_data => true, if_not_exists => true)".encode()
+                f"select create_hypertable('{table.qualified}', "
+                f"by_range('{time}', interval '1 month'), create_default_indexes => false, "
+                "migrate_data => true, if_not_exists => true)".encode()
             )
             conn.execute(
                 f"alter table {table.qualified} set (timescaledb.enable_columnstore, "
@@ -60,19 +61,21 @@ class Shore:
             conn.execute(
                 f"select compress_chunk(c) from show_chunks('{table.qualified}') c".encode()
             )
-        self.told(table)
+        self.take_changes(table)
 
     def opened(self) -> int:
         """Chunks of which some rows were opened."""
         [(count,)] = self.rows(
-            f"select count(*) from _timescaledb_catalog.chunk where status & 1 = 1 and status <> {COMPRESSED}"
+            "select count(*) from _timescaledb_catalog.chunk "
+            f"where status & 1 = 1 and status <> {COMPRESSED}"
         )
         return int(count)
 
-    def told(self, table: LandedTable) -> dict[str, str]:
-        """What the feed was told of a table since this was last asked."""
+    def take_changes(self, table: LandedTable) -> dict[str, str]:
+        """What the feed has of a table, which is then removed from it."""
         rows = self.rows(
-            f"delete from ops.changes where table_name = '{table.qualified}' returning key, dates::text"
+            f"delete from ops.changes where table_name = '{table.qualified}' "
+            "returning key, dates::text"
         )
         return dict(rows)
 
@@ -142,14 +145,14 @@ def test_minutes_of_compressed_chunks(shore: Shore) -> None:
 
     same = shore.land(KLINE_MINUTE, minutes(CODES, 0, DAYS, fetch=1))
     assert (same.new, same.changed) == (0, 0)
-    assert shore.told(KLINE_MINUTE) == {}
+    assert shore.take_changes(KLINE_MINUTE) == {}
     assert shore.opened() == 0
 
     later = minutes(CODES, 0, DAYS, fetch=2)
     few = pc.and_(pc.equal(later["code"], "sh600007"), pc.equal(later["source_label"], "10:00"))
     landed = shore.land(KLINE_MINUTE, closing(later, few))
     assert (landed.new, landed.changed) == (0, DAYS)
-    assert list(shore.told(KLINE_MINUTE)) == ["sh600007"]
+    assert list(shore.take_changes(KLINE_MINUTE)) == ["sh600007"]
     assert shore.opened() > 0
 
     older = closing(bars, pa.array([True] * size))
@@ -159,7 +162,7 @@ def test_minutes_of_compressed_chunks(shore: Shore) -> None:
     )
     landed = shore.land(KLINE_MINUTE, every)
     assert (landed.new, landed.changed) == (CODES * 240, 0)
-    assert len(shore.told(KLINE_MINUTE)) == CODES
+    assert len(shore.take_changes(KLINE_MINUTE)) == CODES
 
 
 def test_more_than_a_hundred_thousand_compressed_minutes_change_at_once(shore: Shore) -> None:
@@ -172,7 +175,7 @@ def test_more_than_a_hundred_thousand_compressed_minutes_change_at_once(shore: S
     )
 
     assert (landed.new, landed.changed) == (0, size)
-    assert len(shore.told(KLINE_MINUTE)) == CODES
+    assert len(shore.take_changes(KLINE_MINUTE)) == CODES
 
 
 def test_a_row_that_the_table_refuses_costs_itself_beside_new_codes_and_compressed_rows(
@@ -189,7 +192,7 @@ def test_a_row_that_the_table_refuses_costs_itself_beside_new_codes_and_compress
     landed = shore.land(KLINE_MINUTE, later.set_column(place, later.schema.field(place), seven))
 
     assert (landed.read, landed.new, landed.changed) == (3 * 2 * 240 - 2, 2 * 240, 0)
-    assert list(shore.told(KLINE_MINUTE)) == ["sh600002"]
+    assert list(shore.take_changes(KLINE_MINUTE)) == ["sh600002"]
     assert shore.rows("select field, count(*) from raw_tdx.rejected_row group by 1") == [
         ("dear", 2)
     ]
@@ -201,7 +204,7 @@ def test_days_of_ticks_are_replaced_in_compressed_chunks(shore: Shore) -> None:
 
     same = shore.land(TICK_TRADE, ticks(4_000, NOON + timedelta(hours=1)))
     assert (same.new, same.changed) == (0, 0)
-    assert shore.told(TICK_TRADE) == {}
+    assert shore.take_changes(TICK_TRADE) == {}
     assert shore.opened() == 0
 
     worse = shore.land(TICK_TRADE, ticks(3_999, NOON - timedelta(hours=1)))
@@ -209,11 +212,11 @@ def test_days_of_ticks_are_replaced_in_compressed_chunks(shore: Shore) -> None:
     one = shore.land(TICK_TRADE, ticks(3_999, NOON + timedelta(hours=2), codes=1))
     assert (one.new, one.changed) == (0, 1)
     day = f"{{[{DAY},{DAY + timedelta(days=1)})}}"
-    assert shore.told(TICK_TRADE) == {"sh600000": day}
+    assert shore.take_changes(TICK_TRADE) == {"sh600000": day}
 
     short = shore.land(TICK_TRADE, ticks(500, NOON + timedelta(hours=3)))
     assert short.changed == CODES * 3_500 - 1 > 100_000
-    assert len(shore.told(TICK_TRADE)) == CODES
+    assert len(shore.take_changes(TICK_TRADE)) == CODES
     assert shore.rows("select count(*), max(ordinal) from raw_tdx.tick_trade") == [
         (CODES * 500, 500)
     ]
@@ -223,10 +226,10 @@ def test_compressing_again_and_dropping_by_age_tell_nothing(shore: Shore) -> Non
     shore.land(KLINE_MINUTE, minutes(2, 0, DAYS))
     shore.compress(KLINE_MINUTE, "bar_end", "bar_end desc")
     shore.land(KLINE_MINUTE, minutes(2, DAYS, 1))
-    shore.told(KLINE_MINUTE)
+    shore.take_changes(KLINE_MINUTE)
 
     shore.rows("select compress_chunk(c) from show_chunks('raw_tdx.kline_minute') c")
-    assert shore.told(KLINE_MINUTE) == {}
+    assert shore.take_changes(KLINE_MINUTE) == {}
     shore.rows("select drop_chunks('raw_tdx.kline_minute', interval '1 day')")
-    assert shore.told(KLINE_MINUTE) == {}
+    assert shore.take_changes(KLINE_MINUTE) == {}
     assert shore.rows("select count(*) from raw_tdx.kline_minute") == [(0,)]

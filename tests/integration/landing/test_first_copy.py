@@ -1,4 +1,4 @@
-"""Rows of codes that the table has nothing of go straight into it, and are told as any others."""
+"""Rows of codes that the table lacks go straight into it, and are reported as any others."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -72,14 +72,14 @@ def test_straight_or_by_the_upsert_rows_counts_and_feed_are_the_same(
     rows = bars(3, 0, 1_500)
     assert land(warehouse, rows) == (len(rows), len(rows), 0)
     assert staged == []
-    straight, told = conn.execute(ROWS).fetchall(), conn.execute(FEED).fetchall()
+    straight, changes = conn.execute(ROWS).fetchall(), conn.execute(FEED).fetchall()
     conn.execute("truncate raw_tdx.kline_daily, ops.changes")
     monkeypatch.setattr(first_copy, "FEWEST", 10**9)
 
     assert land(warehouse, rows) == (len(rows), len(rows), 0)
     assert [row[:-1] for row in conn.execute(ROWS)] == [row[:-1] for row in straight]
-    assert conn.execute(FEED).fetchall() == told
-    assert len(told) == 3
+    assert conn.execute(FEED).fetchall() == changes
+    assert len(changes) == 3
 
 
 def test_of_a_code_that_is_there_rows_are_compared(
@@ -101,15 +101,15 @@ def test_a_key_that_repeats_in_the_file_lands_once(
     assert conn.execute("select count(*) from raw_tdx.kline_daily").fetchone() == (len(rows),)
 
 
-def test_of_a_table_without_days_every_date_is_told(
+def test_of_a_table_without_days_every_date_is_reported(
     warehouse: Warehouse, conn: psycopg.Connection, staged: list[int]
 ) -> None:
     dateless = replace(KLINE_DAILY, name="bar_of_no_day", day=None, indexes=())
     migrate.prepare(warehouse, [dateless])
     assert land(warehouse, rows := bars(2, 0, 30), dateless) == (len(rows), len(rows), 0)
     assert staged == []
-    told = conn.execute("select key, dates::text from ops.changes order by key").fetchall()
-    assert told == [(code, "{(,)}") for code in sorted(set(rows["code"].to_pylist()))]
+    changes = conn.execute("select key, dates::text from ops.changes order by key").fetchall()
+    assert changes == [(code, "{(,)}") for code in sorted(set(rows["code"].to_pylist()))]
 
 
 def test_a_value_that_an_index_cannot_hold_costs_its_row_alone(

@@ -168,7 +168,7 @@ def test_what_a_killed_import_left_is_built_by_any_lane_once_its_own_is_free(
     assert len(there(conn)) == 2
 
 
-def test_an_invalid_index_is_told_and_built_anew(
+def test_an_invalid_index_is_reported_and_built_again(
     warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
     land(warehouse, bars(1, 0, 10))
@@ -269,7 +269,7 @@ def test_a_record_stays_while_its_index_is_not_there(
 
 
 @pytest.mark.parametrize("edition", ["apache", "tsl"])
-def test_a_hypertable_is_closed_to_writers_by_the_chunk_and_a_build_that_was_killed_is_done_anew(
+def test_a_killed_build_of_a_hypertable_is_done_again_chunk_by_chunk(
     edition: str, database_of: Callable[..., str], tmp_path: Path
 ) -> None:
     warehouse = prepared(database_of(edition), tmp_path, replace(BARS, time="trade_date"))

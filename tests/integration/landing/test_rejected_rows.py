@@ -105,13 +105,13 @@ def test_so_does_what_a_check_or_an_index_refuses(shore: Shore) -> None:
     ]
 
 
-def test_the_feed_is_told_of_the_rows_that_landed_and_of_the_refused(shore: Shore) -> None:
+def test_the_feed_has_the_rows_that_landed_and_the_rejected(shore: Shore) -> None:
     shore.change("alter table raw_tdx.price add constraint dear check (price <> 7)")
     shore.land(PRICE, prices(10))
 
-    told = shore.rows("select table_name, key from ops.changes")
+    changes = shore.rows("select table_name, key from ops.changes")
     codes = [f"sh{600000 + n}" for n in range(10) if n != 7]
-    assert sorted(told) == [
+    assert sorted(changes) == [
         *(("raw_tdx.price", code) for code in codes),
         ("raw_tdx.rejected_row", ""),
     ]

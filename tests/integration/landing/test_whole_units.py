@@ -71,7 +71,8 @@ def land(warehouse: Warehouse, tmp_path: Path) -> Land:
 def prices(warehouse: Warehouse) -> dict[tuple[str, date], list[int]]:
     with warehouse.connect() as conn:
         rows = conn.execute(
-            "select code, trade_date, array_agg(price order by ordinal) from raw_tdx.tick group by 1, 2"
+            "select code, trade_date, array_agg(price order by ordinal) "
+            "from raw_tdx.tick group by 1, 2"
         ).fetchall()
     return {(code, when): found for code, when, found in rows}
 

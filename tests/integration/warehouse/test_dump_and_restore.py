@@ -84,7 +84,7 @@ def test_the_embedded_server_is_dumped_and_restored_whole(
         assert conn.execute("select x from public.research").fetchone() == (42,)
 
 
-def test_a_warehouse_that_holds_rows_is_replaced_only_when_told_so(
+def test_a_warehouse_that_holds_rows_is_replaced_only_on_request(
     filled: Warehouse, tmp_path: Path
 ) -> None:
     dump(filled, tmp_path / "w.dump")
@@ -138,7 +138,7 @@ def test_tables_of_the_user_outside_our_schemas_are_not_dumped(
         assert conn.execute("select to_regnamespace('mine')").fetchone() == (None,)
 
 
-def test_an_existing_file_is_kept_unless_told_otherwise(filled: Warehouse, tmp_path: Path) -> None:
+def test_an_existing_file_is_kept_without_overwrite(filled: Warehouse, tmp_path: Path) -> None:
     file = tmp_path / "w.dump"
     file.write_text("precious")
     with pytest.raises(UsageError, match="exists"):

@@ -1,4 +1,4 @@
-"""Which edition of TimescaleDB a warehouse has, what is told of it, and which version is too old."""
+"""The edition of TimescaleDB in a warehouse, its report, and versions that are too old."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -42,14 +42,14 @@ def test_status_and_doctor_say_which_edition_is_used_and_what_is_off(
     warehouse = open_warehouse(settings)
     prepare(warehouse, landed_tables())
 
-    told = status.read(warehouse).as_json()["timescale"]
+    shown = status.read(warehouse).as_json()["timescale"]
     checks = {check.name: check for check in doctor.examine(settings)}
     monkeypatch.setenv("QUOTEMILL_WAREHOUSE_URL", url)
     monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     status_command()
 
-    assert told == {"edition": edition, "version": version, "off": OFF[edition]}
+    assert shown == {"edition": edition, "version": version, "off": OFF[edition]}
     assert checks["server"].seen.endswith(name)
     assert "hypertables" not in checks
     without = f": no {', '.join(OFF[edition])}" if OFF[edition] else ""
@@ -65,12 +65,14 @@ def test_an_old_version_is_refused_with_what_to_do(
     with psycopg.connect(url) as conn:
         conn.execute("set allow_system_table_mods = on")
         conn.execute(
-            "insert into pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion) "
+            "insert into pg_extension "
+            "(oid, extname, extowner, extnamespace, extrelocatable, extversion) "
             "values (99999, 'timescaledb', 10, 'public'::regnamespace, false, %s)",
             (version,),
         )
 
-    with pytest.raises(SettingsError, match=rf"TimescaleDB {version}; 2\.18\.0") as refused:
+    message = rf"TimescaleDB {version}; quotemill needs 2\.18\.0"
+    with pytest.raises(SettingsError, match=message) as refused:
         open_warehouse(settings_for(tmp_path, QUOTEMILL_WAREHOUSE_URL=url))
 
     assert "alter extension timescaledb update" in refused.value.hint
@@ -90,7 +92,8 @@ def test_landed_tables_of_minutes_and_ticks_are_hypertables_unless_they_have_row
     prepare(made, plain)
     with made.connect() as conn:
         conn.execute(
-            "insert into raw_tdx.tick_trade (code, trade_date, ordinal, traded_at, price, volume, side, "
+            "insert into raw_tdx.tick_trade "
+            "(code, trade_date, ordinal, traded_at, price, volume, side, "
             "order_count, route_no, file_no, fetched_at, is_final) values "
             "('sh600000', '2024-01-02', 1, now(), 1, 1, 0, 0, 1, 1, now(), true)"
         )
@@ -100,9 +103,9 @@ def test_landed_tables_of_minutes_and_ticks_are_hypertables_unless_they_have_row
         prepare(made, landed_tables())
         with made.connect() as conn:
             assert conn.execute(found.encode()).fetchall() == [("raw_tdx.kline_minute", "30 days")]
-    [told] = [check for check in doctor.examine(settings) if check.name == "hypertables"]
-    assert told.seen.endswith(": raw_tdx.tick_trade")
-    assert told.mend == "quotemill warehouse upgrade-timescale"
+    [check] = [each for each in doctor.examine(settings) if each.name == "hypertables"]
+    assert check.seen.endswith(": raw_tdx.tick_trade")
+    assert check.mend == "quotemill warehouse upgrade-timescale"
 
 
 def test_an_empty_table_that_somebody_has_locked_holds_up_no_command(

@@ -138,7 +138,7 @@ def test_a_server_that_is_too_old_is_refused(
     foreign_server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("loaders.warehouse.postgres.OLDEST", 99)
-    with pytest.raises(SettingsError, match="99 is the oldest"):
+    with pytest.raises(SettingsError, match="quotemill needs 99 or newer"):
         foreign_server.warehouse("postgres", foreign_server.admin_password, "postgres")
 
 

@@ -1,4 +1,4 @@
-"""One home for two warehouses: neither's manifests and run folders are in the way of the other's."""
+"""One home for two warehouses: manifests and run folders of both live side by side."""
 
 import json
 from collections.abc import Callable
@@ -32,15 +32,15 @@ def places(new_database: Callable[..., str], tmp_path: Path) -> list[Place]:
 @pytest.fixture
 def one_source(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each warehouse tells its own name of itself."""
-    source = SimpleNamespace(facts=lambda settings, warehouse, told: {"url": warehouse.label})
+    source = SimpleNamespace(facts=lambda settings, warehouse, previous: {"url": warehouse.label})
     registry = SimpleNamespace(configured=lambda _: (["one"], []), find=lambda _: source)
     monkeypatch.setattr(manifest, "sources", registry)
 
 
 def previous(path: Path | None) -> Any:
     assert path is not None
-    told = json.loads(path.read_text("utf-8"))["previous"]
-    return told and told["file"]
+    previous = json.loads(path.read_text("utf-8"))["previous"]
+    return previous and previous["file"]
 
 
 @pytest.mark.usefixtures("one_source")
@@ -70,7 +70,7 @@ def test_the_manifest_before_is_that_of_an_earlier_build(places: list[Place]) ->
     assert previous(manifest.write(*one, 6)) == "build-00000005.json"
 
 
-def test_what_was_built_without_a_record_is_told_after_the_newest_build(
+def test_what_was_built_without_a_record_is_shown_after_the_newest_build(
     places: list[Place], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, other = places

@@ -93,7 +93,7 @@ def test_the_data_of_a_home_that_root_makes_are_inside_it(make_home: Callable[[]
 
 
 @needs_root
-def test_a_home_made_anew_does_not_get_the_data_of_the_one_before(closed: Path) -> None:
+def test_a_new_home_of_the_same_path_does_not_get_the_data_of_the_one_before(closed: Path) -> None:
     home = closed / "home"
     _keep(home, 1)
     old = embedded.status(home).data_directory.parent

@@ -1,4 +1,4 @@
-"""The sizes of the embedded server: whose word counts, on what machine it starts, what status tells."""
+"""The sizes of the embedded server: which setting wins, small machines, and the status."""
 
 import os
 import subprocess
@@ -31,7 +31,8 @@ home = Path("/mnt")
 try:
     with open_warehouse(load_settings({"QUOTEMILL_HOME": "/mnt"}, cwd=home)).connect() as conn:
         conn.execute(
-            "create table rows as select i, repeat('x', 100) as x from generate_series(1, 60000) as i"
+            "create table rows as "
+            "select i, repeat('x', 100) as x from generate_series(1, 60000) as i"
         )
         conn.execute("analyze rows")
         for setting in (
@@ -56,8 +57,8 @@ def small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 def found(home: Path, given: Mapping[str, str]) -> dict[str, Size]:
     server = embedded.ensure_running(home, given)
     with psycopg.connect(server.url) as conn:
-        told = sizes.in_force(conn, given, lambda name: "quotemill.toml")
-    return {size.name: size for size in told}
+        listed = sizes.in_force(conn, given, lambda name: "quotemill.toml")
+    return {size.name: size for size in listed}
 
 
 def test_settings_stand_above_the_servers_own_file_and_that_above_the_machine(
@@ -80,17 +81,17 @@ def test_settings_stand_above_the_servers_own_file_and_that_above_the_machine(
     embedded.stop(empty_home)
     with (empty_home / "postgres" / "postgresql.conf").open("a") as file:
         file.write("work_mem = '5MB'\nmaintenance_work_mem = '99MB'\nshared_buffers = '48MB'\n")
-    told = found(empty_home, {"work_mem": "8192kB"})
-    assert told["work_mem"] == Size("work_mem", "8MB", "quotemill.toml")
-    assert told["shared_buffers"].value == "48MB"
-    assert told["maintenance_work_mem"].value == "99MB"
-    assert told["maintenance_work_mem"].origin.startswith("postgresql.conf, line ")
+    shown = found(empty_home, {"work_mem": "8192kB"})
+    assert shown["work_mem"] == Size("work_mem", "8MB", "quotemill.toml")
+    assert shown["shared_buffers"].value == "48MB"
+    assert shown["maintenance_work_mem"].value == "99MB"
+    assert shown["maintenance_work_mem"].origin.startswith("postgresql.conf, line ")
     with psycopg.connect(embedded.ensure_running(empty_home).url, autocommit=True) as conn:
         conn.execute("alter system set work_mem = '7MB'")
         conn.execute("select pg_reload_conf()")
     embedded.stop(empty_home)
-    told = found(empty_home, {"work_mem": "8192kB"})
-    assert told["work_mem"] == Size("work_mem", "7MB", "ALTER SYSTEM")
+    shown = found(empty_home, {"work_mem": "8192kB"})
+    assert shown["work_mem"] == Size("work_mem", "7MB", "ALTER SYSTEM")
 
 
 def test_a_server_that_comes_back_after_a_crash_has_the_settings_sizes(
@@ -109,8 +110,11 @@ def test_parallel_queries_work_where_a_container_has_hardly_any_shared_memory() 
 
     done = subprocess.run(
         [*apart, f'{MOUNTS} exec "$@"', "sh", sys.executable, "-c", JOIN],
-        capture_output=True, text=True, check=False, cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[3],
         env=os.environ | {"TMPDIR": "/tmp"},
-    )  # fmt: skip
+    )
 
     assert done.stdout == "60000\nsysv\n", done.stderr

@@ -53,7 +53,8 @@ def warehouse(settings: Settings) -> Warehouse:
             "create index kline_minute_bar_end_idx on raw_tdx.kline_minute (bar_end)",
             "comment on table raw_tdx.kline_minute is 'it''s raw'",
             "insert into raw_tdx.kline_minute select 'sh' || k, timestamptz '2024-01-01' + "
-            "i * interval '5 hours', i from generate_series(1, 5) as k, generate_series(1, 400) as i",
+            "i * interval '5 hours', i "
+            "from generate_series(1, 5) as k, generate_series(1, 400) as i",
             "create table market.kline_daily (code text, trade_date date, close numeric(18, 3), "
             "primary key (code, trade_date))",
             "insert into market.kline_daily select 'sh1', date '2020-01-01' + i, i / 7.0 "
@@ -93,7 +94,8 @@ def readers(conn: psycopg.Connection) -> list[tuple[Any, ...]]:
 def shape(conn: psycopg.Connection) -> list[tuple[Any, ...]]:
     return conn.execute(
         "select indexdef from pg_indexes where tablename in ('kline_minute', 'kline_daily') "
-        "union all select unnest(reloptions) from pg_class where oid = 'raw_tdx.kline_minute'::regclass "
+        "union all select unnest(reloptions) from pg_class "
+        "where oid = 'raw_tdx.kline_minute'::regclass "
         "union all select format('%s: %s', attname, attacl) from pg_attribute "
         "where attrelid = 'raw_tdx.kline_minute'::regclass and attacl is not null "
         "union all select obj_description('raw_tdx.kline_minute'::regclass) "
@@ -309,23 +311,23 @@ def test_what_a_new_table_would_lack_stops_a_rollback(
 
 
 @pytest.mark.parametrize(
-    ("code", "kind", "mend"),
+    ("code", "kind", "fix"),
     [
         ("53200", SettingsError, "max_locks_per_transaction"),
         ("53100", UpstreamError, "run again"),
         ("40P01", UpstreamError, "run again"),
     ],
 )
-def test_a_server_that_breaks_off_is_quoted_and_what_was_converted_is_told(
+def test_a_server_that_breaks_off_is_quoted_and_what_was_converted_is_reported(
     settings: Settings,
     warehouse: Warehouse,
     conn: psycopg.Connection,
     monkeypatch: pytest.MonkeyPatch,
     code: str,
     kind: type[QuotemillError],
-    mend: str,
+    fix: str,
 ) -> None:
-    make, told = conversion.make_hypertable, list[str]()
+    make, lines = conversion.make_hypertable, list[str]()
 
     def short(session: psycopg.Connection, table: sql.Identifier, *rest: str) -> sql.Composed:
         if table != MINUTES.identifier:
@@ -335,10 +337,10 @@ def test_a_server_that_breaks_off_is_quoted_and_what_was_converted_is_told(
 
     monkeypatch.setattr(conversion, "make_hypertable", short)
     with pytest.raises(kind, match="left as it was: no more of it") as caught:
-        upgrade(settings, warehouse, TABLES, told.append)
-    assert mend in caught.value.hint
+        upgrade(settings, warehouse, TABLES, lines.append)
+    assert fix in caught.value.hint
     assert hypertables(conn) == [DAYS.qualified]
-    assert any(line.startswith(f"{DAYS.qualified}: 900 rows, the same") for line in told)
+    assert any(line.startswith(f"{DAYS.qualified}: 900 rows, the same") for line in lines)
 
 
 def test_a_timeout_of_the_role_ends_no_conversion(

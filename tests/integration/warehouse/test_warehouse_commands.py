@@ -58,8 +58,8 @@ def test_status_tells_whose_size_counts_and_what_the_next_start_changes(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("QUOTEMILL_SERVER__WORK_MEM", "11MB")
-    told = [line for line in command("status").stdout.splitlines() if "work_mem" in line]
-    assert [line.split(maxsplit=2) for line in told] == [
+    lines = [line for line in command("status").stdout.splitlines() if "work_mem" in line]
+    assert [line.split(maxsplit=2) for line in lines] == [
         ["work_mem", "4MB", "(PostgreSQL: default); after the next start 11MB"],
         ["maintenance_work_mem", "32MB", "(machine: 1.0 GiB, 2 processors)"],
     ]
