@@ -79,7 +79,7 @@ def check(settings: Settings, _: datetime) -> Checked:
 
 
 def probe_option(gateway: Gateway, symbol: str, data_type: int) -> OptionProbe:
-    """A quote of a call of the nearest expiration after today. Raises GatewayGone, ClientIdInUse."""
+    """A quote of a call that expires next after today. Raises GatewayGone, ClientIdInUse."""
     try:
         stock, today = gateway.stock(symbol), date_in_new_york(gateway.now())
         close = gateway.previous_close(stock).price

@@ -1,8 +1,8 @@
 """What the historical-data call has of a few contracts: printed after the close, never landed.
 
 The service has no day bars of options and counts requests, so it is a sample: `ib.history_probe`
-contracts, spread over the session's, in bars of eight hours. The first refusal for too many requests
-ends it.
+contracts, spread over the session's, in bars of eight hours. The first refusal for too many
+requests ends it.
 """
 
 from collections import Counter

@@ -1,9 +1,9 @@
-"""What is landed of US option chains: values in the source's units, fields in snake case.
+"""Landed tables of US option chains: values in the source's units, fields in snake case.
 
-Prices are dollars per share, sizes and volumes contracts, `iv` a fraction per year, `vega` per point of
-volatility, `theta` per calendar day. A value that was not received is null, never 0 or a sentinel.
-`trade_date` is the session's day in New York. A request that brought nothing is a row with
-`snapshot_error`: no hole is silent.
+Prices are dollars per share, sizes and volumes contracts, `iv` a fraction per year, `vega` per
+point of volatility, `theta` per calendar day. A value that was not received is null, never 0 or a
+sentinel. `trade_date` is the session's day in New York. A request that brought nothing is a row
+with `snapshot_error`: no hole is silent.
 """
 
 import pyarrow as pa
@@ -19,14 +19,24 @@ _PRICE = pa.decimal128(18, 6)
 _STRIKE = pa.decimal128(12, 4)
 _MULTIPLIER = pa.decimal128(10, 2)
 _SECONDS = pa.decimal128(12, 3)
-_PRICES = (
-    *("bid", "ask", "last", "close_prev", "opt_price_model", "pv_dividend", "ref_price", "strike"),
-    *("und_price", "und_bid", "und_ask", "und_last"),
-)
+_PRICES = [
+    "bid",
+    "ask",
+    "last",
+    "close_prev",
+    "opt_price_model",
+    "pv_dividend",
+    "ref_price",
+    "strike",
+    "und_price",
+    "und_bid",
+    "und_ask",
+    "und_last",
+]
 _GREEKS = ("iv", "iv_bid", "iv_ask", "delta", "gamma", "vega", "theta")
-# The largest that the SQL models can cast, multiply by splits and add up: no share costs ten million
-# dollars (of the least strike, 0.0001, that is 10^11 times), no contract trades 10^12 times, and no
-# session has more half hours than a day.
+# the largest that the SQL models can cast, multiply by splits and add up: no share costs ten
+# million dollars (10^11 times the least strike, 0.0001), no contract trades 10^12 times, and no
+# session has more half hours than a day
 _MOST = (
     dict.fromkeys(_PRICES, 10**7)
     | dict.fromkeys(_GREEKS, 10**9)
@@ -42,7 +52,7 @@ _BY_SYMBOL = (("symbol", "trade_date"),)
 
 SESSION = landed_table(
     RAW_IB,
-    "session",  # of NYSE, from the first day asked for to some days ahead
+    "session",  # of NYSE, from the first loaded day to some days ahead
     [
         ("trade_date", _DATE),
         ("open_at", _STAMP),
@@ -109,8 +119,11 @@ SESSION_CONTRACT = landed_table(
     key=("trade_date", "conid"),
     most=_MOST,
     nullable=(
-        *("stale_from_date", "first_seen_slot"),
-        *("ref_price", "ref_price_date", "ref_price_source"),
+        "stale_from_date",
+        "first_seen_slot",
+        "ref_price",
+        "ref_price_date",
+        "ref_price_source",
     ),
     indexes=_BY_SYMBOL,
     entity="symbol",
@@ -140,7 +153,7 @@ _QUOTE = [
     *((name, _DOUBLE) for name in _GREEKS),
     # of the model that made iv and greeks
     *((name, _PRICE) for name in ("opt_price_model", "pv_dividend", "und_price")),
-    # the underlying's own quote of the same moment
+    # the underlying's own quote of the same time
     *((name, _PRICE) for name in ("und_bid", "und_ask", "und_last")),
     ("und_quote_at", _STAMP),
     ("market_data_type", _INT),  # as served: 1 live, 2 frozen, 3 delayed, 4 delayed and frozen
@@ -166,10 +179,7 @@ _SNAPSHOT = [
     ("captured_at", _STAMP),  # when the row was read
     ("capture_lag_s", _SECONDS),  # captured_at less sample_time
     ("snapshot_error", _BOOL),
-    (
-        "data_quality_flag",
-        _TEXT,
-    ),  # flags of the closed list, sorted, with commas between; '' for none
+    ("data_quality_flag", _TEXT),  # flags of the closed list, sorted, comma-separated; may be ''
     ("ingest_id", _TEXT),
     ("ingest_run_type", _TEXT),  # intraday, close, recapture
     ("source", _TEXT),  # IBKR, SANDBOX
@@ -206,7 +216,7 @@ OPEN_INTEREST = landed_table(
         ("conid", _BIG),
         ("oi_asof_date", _DATE),  # the session at whose end the position was so
         ("symbol", _TEXT),
-        ("trade_date", _DATE),  # the session it was asked for; its own may not be published yet
+        ("trade_date", _DATE),  # the requested session, which may not be published yet
         ("open_interest", _BIG),
         ("captured_at", _STAMP),
         ("ingest_id", _TEXT),
@@ -249,7 +259,7 @@ SLOT_RUN = landed_table(
         ("finished_at", _STAMP),
         ("status", _TEXT),  # complete, partial, failed
     ],
-    # the close view is of the moment of the last slot
+    # the close view has the time of the last slot
     key=("trade_date", "sample_time", "symbol", "ingest_run_type"),
     most=_MOST,
     entity="symbol",

@@ -182,7 +182,7 @@ def test_client_ids_that_are_all_in_use_are_named(place: Place, gateway: IbSandb
     done = place.inside("loaders", "run", "ib", "--task", "discover")
     gateway.faults.remove(rule)
     assert done.returncode == 4, done.stderr
-    assert "every client id that may be used is taken: 101" in done.stderr
+    assert "every configured client id is in use: 101" in done.stderr
     scanned = place.inside("quotemill", "logscan", "ib", "--json")
     found = json.loads(scanned.stdout)["keywords"]
     assert scanned.returncode == 5

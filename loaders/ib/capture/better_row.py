@@ -1,7 +1,7 @@
 """The better of two captures of a contract in a slot: a worse one never replaces it.
 
-In this order: no error, live before delayed, more complete, on time, later packet. Two captures in either
-order leave the same row.
+In this order: no error, live before delayed, more complete, on time, later packet. Two captures in
+either order leave the same row.
 """
 
 from collections.abc import Mapping

@@ -28,8 +28,8 @@ def find_older_session(
 ) -> date | None:
     """The older session whose open interest `values` still are, or None.
 
-    `values` and `known` (by as-of date) are by contract; `traded(day)` gives the contracts that were
-    traded after that day, None where no volume is known.
+    `values` and `known` (by as-of date) are by contract; `traded(day)` gives the contracts that
+    were traded after that day, None where no volume is known.
     """
     newest = {
         conid: max(days)

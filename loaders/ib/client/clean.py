@@ -1,8 +1,8 @@
 """Values of the gateway: those that stand for "no value" become None, the others get their type.
 
-Not received is NaN; -1 stands for no price, -2 for a greek that was not computed, the largest double
-and the largest integer for unset. 0 is a price of a bid (nobody buys), and no price of a last trade.
-What a model computes as next to nothing is 0.
+Not received is NaN; -1 stands for no price, -2 for a greek that was not computed, the largest
+double and the largest integer for unset. 0 is a price of a bid (nobody buys), and no price of a
+last trade. What a model computes as next to nothing is 0.
 """
 
 import math

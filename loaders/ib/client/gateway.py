@@ -31,7 +31,8 @@ class Underlying:
 class PreviousClose:
     """Close of the session before that of `Gateway.now`, or before the next one.
 
-    `close_date` is None where the source does not say it: `ticker`, whose close is the previous one.
+    `close_date` is None where the source does not say it: `ticker`, whose close is the previous
+    one.
     """
 
     price: Decimal
@@ -119,14 +120,13 @@ class Qualified:
 class Quote:
     """Answer about one contract in one batch: data, a failure, or data that miss something.
 
-    captured_at      when the row was read, by the gateway's clock or the injected one (UTC)
-    asof_at          when its last packet arrived, by the same clock; None where nothing came
-    market_data_type as served: 1 live, 2 frozen, 3 delayed, 4 delayed-frozen; None: nothing came
-    requested_type   as requested
-    greeks_source    `model`, or None where there are no greeks
-    und_*            our own quote of the underlying in the same batch; `und_price` is the model's
-    hold_s           seconds for which the request held a market data line
-    failure          None for a good row: a bid, an ask, a last trade, or the model's price or volatility.
+    captured_at      when the row was read, by the gateway's clock or the injected one (UTC) asof_at
+    when its last packet arrived, by the same clock; None where nothing came market_data_type as
+    served: 1 live, 2 frozen, 3 delayed, 4 delayed-frozen; None: nothing came requested_type   as
+    requested greeks_source    `model`, or None where there are no greeks und_*            our own
+    quote of the underlying in the same batch; `und_price` is the model's hold_s           seconds
+    for which the request held a market data line failure          None for a good row: a bid, an
+    ask, a last trade, or the model's price or volatility.
                      A row with a failure has no data, except where the gateway itself said that it
                      gives only a part (error_type `partial`), or gave no price (`no_price`)
     """
@@ -230,14 +230,14 @@ class Probe:
 class Gateway(Protocol):
     """A connection that is opened at the first request and again after it was lost.
 
-    Every method raises GatewayGone, ClientIdInUse or IbMissing where no connection can be had.
-    A connection that breaks within `qualify`, `quotes`, `open_interest` or `history_sample` raises
-    nothing: the rows that it cost come back as failures (`gateway_gone`), the others as they are, and
-    the next request connects again. Pauses after lost connections are `settings.retry_waits`.
+    Every method raises GatewayGone, ClientIdInUse or IbMissing where no connection can be had. A
+    connection that breaks within `qualify`, `quotes`, `open_interest` or `history_sample` raises
+    nothing: the rows that it cost come back as failures (`gateway_gone`), the others as they are,
+    and the next request connects again. Pauses after lost connections are `settings.retry_waits`.
     """
 
     def now(self) -> datetime:
-        """UTC: the injected clock; else the gateway's or the machine's, as `settings.clock` says."""
+        """UTC: the injected clock, else the one that `settings.clock` names."""
         ...
 
     def server_time(self) -> datetime:

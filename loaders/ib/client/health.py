@@ -1,7 +1,7 @@
 """Whether the gateway has its servers, by what it says of them; a broken one can be awaited.
 
-Each request needs some of them: a broken farm of historical data holds up no quote, and a broken farm
-of market data no look-up. What cuts the gateway off altogether (LOST) holds up all.
+Each request needs some of them: a broken farm of historical data holds up no quote, and a broken
+farm of market data no look-up. What cuts the gateway off altogether (LOST) holds up all.
 """
 
 import asyncio

@@ -1,9 +1,10 @@
 """One connection to a gateway: the only module that knows ib_insync, or ib_async in its place.
 
-None of their types gets out. Every request has its own number, a new contract object, and an end: an
-answer, an error of that number, a lost connection, or a deadline that the caller sets. The library's
-convenience calls do not distinguish these, and return the values of an earlier request again. So
-requests are made as the library itself makes them (`startReq`, `startTicker`), alike in both.
+None of their types gets out. Every request has its own number, a new contract object, and an end:
+an answer, an error of that number, a lost connection, or a deadline that the caller sets. The
+library's convenience calls do not distinguish these, and return the values of an earlier request
+again. So requests are made as the library itself makes them (`startReq`, `startTicker`), alike in
+both.
 """
 
 import asyncio

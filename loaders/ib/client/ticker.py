@@ -1,8 +1,8 @@
 """A market data line held until there is enough, or no more comes. Deadlines are of real time.
 
 A snapshot ends by itself (after up to 11 seconds). A complete one that has not ended for `settle`
-seconds is cancelled, a stream always. Advisory errors end the library's wait, but not ours: data may
-still come.
+seconds is cancelled, a stream always. Advisory errors end the library's wait, but not ours: data
+may still come.
 """
 
 import math
@@ -49,7 +49,7 @@ class Reading:
 
 
 def has_quote(tick: Tick) -> bool:
-    """Whether bid and ask came; -1 counts: the gateway has said that there is none."""
+    """Whether bid and ask came; -1 counts: the gateway says that it has no price."""
     return not (math.isnan(tick.bid) or math.isnan(tick.ask))
 
 

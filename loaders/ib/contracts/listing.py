@@ -17,7 +17,7 @@ from loaders.ib.slots import session_before
 
 
 def find_candidates(ctx: Context, symbol: str) -> Discovery:
-    """What may be listed of a symbol, or why nobody knows."""
+    """What may be listed of a symbol, or why that is unknown."""
     discovery, day = Discovery(symbol), named_day(ctx.load.request)
     underlying = ctx.ask(lambda conn: landed.read_underlying(conn, symbol))
     if underlying is None or ctx.gone is not None:
@@ -74,8 +74,8 @@ def _find_reference(ctx: Context, underlying: Underlying) -> Reference:
 def fit_slot(ctx: Context) -> SettingsError | None:
     """Leave out candidates that do not fit a slot beside the contracts of other symbols.
 
-    With `ib.overflow = refuse` no new contract is taken, so that older sets stand in; the error that
-    says so is returned.
+    With `ib.overflow = refuse` no new contract is taken, so that older sets stand in; the error
+    that says so is returned.
     """
     day = named_day(ctx.load.request)
     others = ctx.ask(lambda conn: landed.count_contracts(conn, day))

@@ -1,7 +1,7 @@
 """Dataset `chain_snapshot`: every contract of the session's set at a slot, and what a slot lacks.
 
-Keys are `AAPL 2026-11-19T15:00Z`. A contract that answered nothing is a row with its error; what can
-still be captured waits in the queue beside.
+Keys are `AAPL 2026-11-19T15:00Z`. A contract that answered nothing is a row with its error; what
+can still be captured waits in the queue beside.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,10 +1,10 @@
 """Dataset `contract`: options that exist; beside them those that do not, for the session.
 
-A known contract is not looked up again unless it was silent or refused in its last capture: one that
-no longer exists leaves the known ones, and comes back when it is found again. Discovery asks for
-parameters and candidates first (loaders.ib.contracts.listing), for all symbols, so that what does
-not fit a slot is left out first. The lists of strikes are unions over the expirations: where only
-some of the nearest are wanted, the next nearest replace those that do not exist.
+A known contract is not looked up again unless it was silent or refused in its last capture: one
+that no longer exists leaves the known ones, and comes back when it is found again. Discovery asks
+for parameters and candidates first (loaders.ib.contracts.listing), for all symbols, so that what
+does not fit a slot is left out first. The lists of strikes are unions over the expirations: where
+only some of the nearest are wanted, the next nearest replace those that do not exist.
 """
 
 from collections.abc import Iterator, Sequence

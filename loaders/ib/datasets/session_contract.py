@@ -1,7 +1,7 @@
 """Dataset `session_contract`: the set of contracts of a session, frozen once; later ones are added.
 
-Where discovery failed the newest older set stands in, as `discovery_stale`; contracts that are found
-afterwards are added.
+Where discovery failed the newest older set stands in, as `discovery_stale`; contracts that are
+found afterwards are added.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,1 +1,1 @@
-"""Which tasks a load of option chains has: by the clock, the universe and what is stored."""
+"""What is due at a time, the plan of a load, what fits a slot, and the execution."""

@@ -1,8 +1,8 @@
 """How many contracts fit a slot, and which are left out where they do not.
 
 A batch of `max_concurrent_snapshots` contracts costs a token; tokens come `per_minute`, and a sixth
-of a minute's may gather. A batch holds its lines for `hold_s`, and each contract and each underlying
-is a message on the wire. A slot must be captured before the next slot's grace:
+of a minute's may gather. A batch holds its lines for `hold_s`, and each contract and each
+underlying is a message on the wire. A slot must be captured before the next slot's grace:
 
     seconds = max((batches − per_minute / 6) · 60 / per_minute, batches · hold_s,
                   messages / messages_per_second)

@@ -1,7 +1,7 @@
 """`--dry-run`: the plan of a request, and what it takes of the rates; nothing is loaded.
 
-Contracts are those of the session, or of the newest one before that may stand in for it. The gateway
-is asked only about symbols without any: what it lists is the most that there may be.
+Contracts are those of the session, or of the newest one before that may stand in for it. For
+symbols without any the gateway is asked: what it lists is the most that there may be.
 """
 
 from collections.abc import Sequence
@@ -155,7 +155,7 @@ def _current_time(settings: Settings, warehouse: Warehouse | None) -> datetime:
 def _plan_tasks(
     settings: Settings, warehouse: Warehouse | None, request: LoadRequest, *, now: datetime
 ) -> tuple[tuple[str, ...], tuple[Plan, ...], str]:
-    """Tasks, their plans, and why there is none."""
+    """Tasks, their plans, and why nothing is due."""
     task = task_name(request)
     is_named = task not in ANY_TASK
     try:

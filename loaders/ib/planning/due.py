@@ -70,7 +70,7 @@ Answer = tuple[Options, Sequence[str] | None]  # options, symbols (None: all)
 def split_request(
     settings: Settings, request: LoadRequest, as_of: datetime | None
 ) -> Sequence[LoadRequest]:
-    """The loads of a request: its task, or what is due at this minute. Raises NotDue without any."""
+    """The loads of a request: its task, or what is due now. Raises NotDue without any."""
     if request.options or request.mode not in ANY_TASK or missing_settings(settings):
         return (replace(request, mode=task_name(request)),)
     now = as_of or current_time(settings)

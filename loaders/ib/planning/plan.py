@@ -84,7 +84,7 @@ def plan_request(ib: IbSettings, request: LoadRequest) -> Plan:
 def plan_retry(ib: IbSettings, request: LoadRequest, tasks: Sequence[Task]) -> Plan:
     """The plan of what is left of a job: the keys of its tasks.
 
-    Discovery is done as a whole for the symbols that are left, since each part needs the one before.
+    Discovery is repeated as a whole for the symbols that are left: each part needs the one before.
     """
     plan, dataset = plan_request(ib, request), DATASET_BY_TASK[request.mode]
     if plan.works_queue:

@@ -108,7 +108,7 @@ def read_known_contracts(
 def read_impossible(
     conn: psycopg.Connection, since: date, until: date, symbol: str
 ) -> set[tuple[Any, ...]]:
-    """(class, expiry, strike, right) of contracts that did not exist in the sessions of these days."""
+    """(class, expiry, strike, right) of contracts that did not exist on these days."""
     rows = conn.execute(
         "select trading_class, expiry, strike, option_right from raw_ib.negative_contract "
         "where trade_date between %s and %s and symbol = %s",
@@ -240,7 +240,7 @@ def read_traded(conn: psycopg.Connection, symbol: str, after: date, until: date)
 def read_enrichments(
     conn: psycopg.Connection, symbols: Sequence[str], since: date
 ) -> list[tuple[date, str, datetime, str, str]]:
-    """(trade date, symbol, attempted at, status, pass) of attempts at open interest, oldest first."""
+    """(trade date, symbol, attempted at, status, pass) of attempts, oldest first."""
     return conn.execute(
         "select trade_date, symbol, attempted_at, status, pass from raw_ib.enrichment "
         "where symbol = any(%s) and trade_date >= %s order by attempted_at",

@@ -1,11 +1,10 @@
 """Contracts that never tick: delisted ones above all.
 
 A contract is silent in a session once CAPTURES of it, repeated ones included, brought no price, and
-none has since; and as long as half of its symbol's contracts are not, else it is the gateway that is
-silent. A contract whose turn never came for lack of time has not been silent. Silent contracts are
-still requested once a slot, after the others, so that they come back with their first tick. Their
-rows are errors, flagged `no_quote`, and counted apart: they wait for nothing, and make no slot
-partial.
+none has since; and as long as half of its symbol's contracts are not, else the gateway is silent. A
+contract whose turn never came for lack of time has not been silent. Silent contracts are still
+requested once a slot, after the others, so that they come back with their first tick. Their rows
+are errors, flagged `no_quote`, and counted apart: they wait for nothing, and make no slot partial.
 
 Discovery looks up again what was silent or refused when its symbol was last captured: a contract
 that the gateway no longer knows leaves the known ones.

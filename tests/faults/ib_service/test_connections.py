@@ -15,7 +15,6 @@ from loaders.sandbox.ib.service import IbSandbox
 from loaders.sandbox.ib.world import World
 from tests.integration.ib_service.conftest import (
     Opened,
-    candidate_of,
     fault,
     kinds,
     settings_for,
@@ -105,7 +104,7 @@ def test_a_look_up_while_the_servers_are_lost_is_made_again(
     mine = opened({"timeout": 1})
     mine.server_time()
     tidy.lose_servers(1.5)
-    assert mine.qualify([candidate_of(c) for c in contracts]).contracts == contracts
+    assert mine.qualify([c.candidate for c in contracts]).contracts == contracts
 
 
 @pytest.mark.parametrize("code", [1100, 2110])
@@ -115,7 +114,7 @@ def test_servers_that_stay_lost_are_said_to_be(tidy: IbSandbox, opened: Opened, 
     tidy.notice(code)
     try:
         assert kinds(mine.quotes(some_contracts(tidy, 2), 1, timeout=0.2)) == ["connectivity"] * 2
-        (failed,) = mine.qualify([candidate_of(c) for c in some_contracts(tidy, 1)]).failed
+        (failed,) = mine.qualify([c.candidate for c in some_contracts(tidy, 1)]).failed
         assert failed[1].error_type == "no_answer"
     finally:
         tidy.notice(1102)

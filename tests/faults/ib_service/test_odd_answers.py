@@ -13,7 +13,6 @@ from loaders.sandbox.ib.service import IbSandbox
 from loaders.sandbox.ib.world import Query
 from tests.integration.ib_service.conftest import (
     Opened,
-    candidate_of,
     fault,
     kinds,
     listed,
@@ -138,7 +137,7 @@ def test_option_parameters_may_be_empty_or_never_come(tidy: IbSandbox, opened: O
 
 def test_a_look_up_that_hangs_is_not_impossible(tidy: IbSandbox, opened: Opened) -> None:
     contracts = some_contracts(tidy, 6)
-    asked = [candidate_of(contract) for contract in contracts]
+    asked = [contract.candidate for contract in contracts]
     with fault(tidy, f"details-hang:conid={contracts[2].conid}"):
         found = opened({"timeout": 1, "qualify_batch_size": 4}).qualify(asked)
     assert [c for c, _ in found.failed] == [asked[2]]
@@ -152,7 +151,7 @@ def test_an_unknown_contract_is_impossible_and_a_crossed_quote_stays(
 ) -> None:
     contracts = some_contracts(tidy, 3)
     with fault(tidy, f"flaky-contract:conid={contracts[0].conid}"):
-        found = shared.qualify([candidate_of(contract) for contract in contracts])
+        found = shared.qualify([contract.candidate for contract in contracts])
     assert found.impossible == [candidate_of(contracts[0])]
     with fault(tidy, f"crossed:conid={contracts[0].conid}"):
         crossed = [q.bid > q.ask for q in shared.quotes(contracts, 1) if q.bid and q.ask]

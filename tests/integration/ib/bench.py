@@ -1,4 +1,4 @@
-"""A warehouse, a simulated gateway, the real client and the loader between them, for tests to drive."""
+"""A warehouse, a simulated gateway, the real client and the loader between them."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -27,20 +27,26 @@ from tests.conftest import require_ib
 
 # two strikes an expiry, of three months; no pause of the real clock
 QUICK: dict[str, Any] = {
-    **{"stage": 1, "max_strikes_per_expiry": 2, "max_dte": 60, "max_concurrent_snapshots": 14},
-    **{"rate_limits": {"snapshot": {"per_minute": 6000}, "open_interest": {"per_minute": 6000}}},
-    **{"quote_timeout": 2.0, "settle": 0.05, "connectivity_wait": 2.0, "connect_timeout": 3.0},
+    "stage": 1,
+    "max_strikes_per_expiry": 2,
+    "max_dte": 60,
+    "max_concurrent_snapshots": 14,
+    "rate_limits": {"snapshot": {"per_minute": 6000}, "open_interest": {"per_minute": 6000}},
+    "quote_timeout": 2.0,
+    "settle": 0.05,
+    "connectivity_wait": 2.0,
+    "connect_timeout": 3.0,
 }
-# the gateway takes 50 messages a second, which costs a test a second for 20 contracts; the tests of the
-# client against the gateway (tests/faults/ib_service) keep to it
+# a gateway allows 50 messages a second, which costs a test a second for 20 contracts; the tests of
+# the client against the gateway (tests/faults/ib_service) stay below it
 MESSAGES_A_SECOND = 2_000
-# what says when and by which run a row came, and not what it holds
+# columns that say when and by which run a row came
 LINEAGE = ("fetched_at", "source_route", "_dlt_load_id", "ingest_id", "is_final")
 
 
 @dataclass
 class SandboxTime:
-    """Time that passes where somebody waits, and moves the sandbox's clock. `pauses` are the long ones."""
+    """Time that passes with pauses and moves the sandbox's clock; `pauses` are the long ones."""
 
     sandbox: IbSandbox
     pauses: list[float] = field(default_factory=list)

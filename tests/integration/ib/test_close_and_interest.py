@@ -10,7 +10,7 @@ ATTEMPTS = (
 BY_DAY = "select oi_asof_date::text, count(*)::int from raw_ib.open_interest group by 1 order by 1"
 
 
-def test_the_close_is_of_frozen_data_and_asks_again_for_what_it_lacks(made: Bench) -> None:
+def test_the_close_takes_frozen_data_and_completes_what_it_lacks(made: Bench) -> None:
     rule = made.sandbox.faults.add("mute:symbol=MSFT")
     first = made.at("2026-11-19T17:00:00").load("close")
     assert first.exit_code == 6
@@ -18,13 +18,16 @@ def test_the_close_is_of_frozen_data_and_asks_again_for_what_it_lacks(made: Benc
     made.sandbox.log.clear()
     [again] = made.at("2026-11-19T17:30:00").due()
     assert again.exit_code == 0
-    asked = {int(entry.fields[3]) for entry in made.sandbox.asked("reqMktData")}
-    of_msft = made.rows("select conid from raw_ib.contract where symbol = 'MSFT'")
+    requested = {int(entry.fields[3]) for entry in made.sandbox.asked("reqMktData")}
+    msft = made.rows("select conid from raw_ib.contract where symbol = 'MSFT'")
     stocks = made.rows("select conid from raw_ib.underlying where symbol = 'MSFT'")
-    assert asked == {conid for (conid,) in [*of_msft, *stocks]}
+    assert requested == {conid for (conid,) in [*msft, *stocks]}
     tallies = "select symbol, planned, captured, status from raw_ib.slot_run order by 1"
     assert made.rows(tallies) == [("AAPL", 28, 28, "complete"), ("MSFT", 16, 16, "complete")]
-    kinds = "select symbol, market_data_type, slot_30m, count(*)::int, bool_or(snapshot_error) from raw_ib.chain_close group by 1, 2, 3 order by 1"
+    kinds = (
+        "select symbol, market_data_type, slot_30m, count(*)::int, bool_or(snapshot_error) "
+        "from raw_ib.chain_close group by 1, 2, 3 order by 1"
+    )
     assert made.rows(kinds) == [("AAPL", 2, None, 28, False), ("MSFT", 2, None, 16, False)]
     assert made.rows("select distinct sample_time from raw_ib.chain_close") == (
         made.rows("select close_at from raw_ib.session where trade_date = '2026-11-19'")
@@ -33,7 +36,7 @@ def test_the_close_is_of_frozen_data_and_asks_again_for_what_it_lacks(made: Benc
     assert made.table("recapture") == []
 
 
-def test_who_asks_for_delayed_data_gets_the_close_of_these(made: Bench) -> None:
+def test_with_delayed_data_the_close_is_delayed_too(made: Bench) -> None:
     made.sandbox.faults.add("permission:code=354")
     delayed = made.at("2026-11-19T17:00:00").with_settings(market_data_type=3)
     assert delayed.load("close", symbols=["MSFT"]).exit_code == 0
@@ -46,7 +49,7 @@ def test_before_its_time_the_close_is_not_due(made: Bench) -> None:
     assert (idle.status, idle.exit_code) == ("not due", 0)
 
 
-def test_open_interest_is_of_the_day_that_its_moment_tells_and_again_changes_nothing(
+def test_the_time_gives_the_day_of_open_interest(
     made: Bench,
 ) -> None:
     [first] = made.at("2026-11-20T04:00:00").due()
@@ -66,7 +69,7 @@ def test_open_interest_is_of_the_day_that_its_moment_tells_and_again_changes_not
     assert made.rows(own) == [(True,)]
 
 
-def test_what_expired_on_the_day_is_not_asked_for(made: Bench) -> None:
+def test_an_expired_contract_has_no_open_interest_to_request(made: Bench) -> None:
     made.at("2026-11-20T09:25:00").load("discover")
     made.sandbox.log.clear()
     made.at("2026-11-23T07:30:00").load("enrich")
@@ -76,27 +79,27 @@ def test_what_expired_on_the_day_is_not_asked_for(made: Bench) -> None:
     assert eligible == filled
 
 
-def test_three_failed_mornings_ring(made: Bench) -> None:
+def test_three_failed_mornings_raise_an_alarm(made: Bench) -> None:
     made.sandbox.faults.add("no-oi:symbol=MSFT")
     quick = made.with_settings(quote_timeout=0.3)
-    told = []
+    failures = []
     for day in ("2026-11-20", "2026-11-23", "2026-11-24"):
         made.at(f"{day}T07:30:00")
-        found = quick.load("enrich", symbols=["MSFT"], date="2026-11-19")
-        assert found.exit_code in (4, 6)
-        told.append(found.tasks[0].failures["MSFT 2026-11-19"])
-    assert ["oi_enrichment_failed" in text for text in told] == [False, False, True]
+        result = quick.load("enrich", symbols=["MSFT"], date="2026-11-19")
+        assert result.exit_code in (4, 6)
+        failures.append(result.tasks[0].failures["MSFT 2026-11-19"])
+    assert ["oi_enrichment_failed" in text for text in failures] == [False, False, True]
 
 
-def test_open_interest_that_is_never_refreshed_is_confirmed_on_no_morning(made: Bench) -> None:
+def test_stale_open_interest_is_never_confirmed(made: Bench) -> None:
     assert made.at("2026-11-20T07:30:00").load("enrich", symbols=["MSFT"]).exit_code == 0
     rule = made.sandbox.faults.add("frozen-oi:since=2026-11-20")
-    told, before = [], made.table("open_interest")
+    failures, before = [], made.table("open_interest")
     for moment in ("2026-11-23T07:30:00", "2026-11-24T04:00:00", "2026-11-24T07:30:00"):
-        found = made.at(moment).load("enrich", symbols=["MSFT"])
-        told.append(" ".join(found.tasks[0].failures.values()))
-        assert found.exit_code == (4 if "07:30" in moment else 0)  # of one symbol
-    assert ["still that of 2026-11-19" in text for text in told] == [True, False, True]
+        result = made.at(moment).load("enrich", symbols=["MSFT"])
+        failures.append(" ".join(result.tasks[0].failures.values()))
+        assert result.exit_code == (4 if "07:30" in moment else 0)  # of one symbol
+    assert ["still that of 2026-11-19" in text for text in failures] == [True, False, True]
     assert made.table("open_interest") == before
     kinds = (
         "select status, filled, same > 0, stale > 0 from raw_ib.enrichment order by attempted_at"
@@ -108,7 +111,7 @@ def test_open_interest_that_is_never_refreshed_is_confirmed_on_no_morning(made: 
     assert newest == "2026-11-23"
 
 
-def test_open_interest_of_a_chain_that_hardly_anybody_traded_may_be_what_it_was(
+def test_open_interest_of_a_hardly_traded_chain_may_be_unchanged(
     made: Bench,
 ) -> None:
     def morning(day: str) -> int:
@@ -130,7 +133,7 @@ def test_open_interest_of_a_chain_that_hardly_anybody_traded_may_be_what_it_was(
     assert made.rows(kinds) == [("complete", False), ("complete", False)]
 
 
-def test_a_morning_that_was_missed_is_made_up_on_its_day_and_not_later(made: Bench) -> None:
+def test_a_missed_morning_is_made_up_on_its_day_only(made: Bench) -> None:
     late = [part for part in made.at("2026-11-20T11:10:00").due() if "enrich" in _tasks(part)]
     assert [part.exit_code for part in late] == [0]
     assert made.rows(BY_DAY) == [("2026-11-19", 44)]
@@ -138,13 +141,13 @@ def test_a_morning_that_was_missed_is_made_up_on_its_day_and_not_later(made: Ben
     assert not [part for part in made.at("2026-11-20T12:10:00").due() if "enrich" in _tasks(part)]
     # what the gateway shows on a later day is of the session before that day
     made.execute("delete from raw_ib.open_interest")
-    found = made.at("2026-11-24T12:10:00").load("enrich", symbols=["MSFT"], date="2026-11-19")
-    assert found.exit_code in (4, 6)
-    assert "that of 2026-11-23 is shown now" in found.tasks[0].failures["MSFT 2026-11-19"]
+    result = made.at("2026-11-24T12:10:00").load("enrich", symbols=["MSFT"], date="2026-11-19")
+    assert result.exit_code in (4, 6)
+    assert "that of 2026-11-23 is shown now" in result.tasks[0].failures["MSFT 2026-11-19"]
     assert [day for day, _ in made.rows(BY_DAY)] == ["2026-11-23"]
 
 
-def test_open_interest_that_did_not_come_is_asked_for_again_half_an_hour_later(
+def test_missing_open_interest_is_requested_again_in_half_an_hour(
     made: Bench,
 ) -> None:
     rule = made.sandbox.faults.add("no-oi:symbol=MSFT")

@@ -1,4 +1,4 @@
-"""Contracts of a session by the simulated gateway: frozen once, added to, and replaced by older ones."""
+"""Contracts of a session by the simulated gateway: frozen once, added to, or an older set."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ SETS = (
 )
 
 
-def test_a_set_is_keyed_by_class_and_frozen_and_what_does_not_exist_is_asked_once(
+def test_a_set_is_frozen_and_impossible_contracts_are_looked_up_once(
     made: Bench,
 ) -> None:
     made.at("2026-11-19T09:25:00")
@@ -35,8 +35,8 @@ def test_a_set_is_keyed_by_class_and_frozen_and_what_does_not_exist_is_asked_onc
 
 def test_on_the_next_day_known_contracts_are_not_looked_up_again(made: Bench) -> None:
     made.sandbox.log.clear()
-    found = made.at("2026-11-20T09:25:00").load("discover")
-    assert found.exit_code == 0
+    result = made.at("2026-11-20T09:25:00").load("discover")
+    assert result.exit_code == 0
     known = made.rows("select count(*)::int from raw_ib.contract")[0][0]
     new = known - 44
     refused = made.rows(
@@ -63,12 +63,10 @@ def test_a_refresh_at_midday_only_adds(made: Bench) -> None:
 
 
 @pytest.mark.parametrize("fault", ["secdef-empty:symbol=MSFT", "secdef-hang:symbol=MSFT"])
-def test_who_has_no_parameters_keeps_its_older_set_and_the_others_go_on(
-    fault: str, made: Bench
-) -> None:
+def test_a_symbol_without_parameters_keeps_its_older_set(fault: str, made: Bench) -> None:
     made.sandbox.faults.add(fault)
-    found = made.at("2026-11-20T09:25:00").with_settings(timeout=0.5).load("discover")
-    assert (found.status, found.exit_code) == ("partial", 6)
+    result = made.at("2026-11-20T09:25:00").with_settings(timeout=0.5).load("discover")
+    assert (result.status, result.exit_code) == ("partial", 6)
     sets = {row[0]: row[1:3] for row in made.rows(SETS, "2026-11-20")}
     assert sets == {
         "AAPL": ("session_freeze", None),
@@ -76,17 +74,17 @@ def test_who_has_no_parameters_keeps_its_older_set_and_the_others_go_on(
     }
 
 
-def test_a_gateway_that_is_gone_leaves_older_sets_and_exit_code_4(made: Bench) -> None:
+def test_a_lost_gateway_leaves_older_sets_and_exit_code_4(made: Bench) -> None:
     made.at("2026-11-20T09:25:00")
     made.sandbox.faults.add("secdef-hang")
     slow = made.with_settings(timeout=0.5, retry_waits=[])
-    # it breaks off after the clock was asked, and stays away
-    found = slow.load("discover", on_start=lambda _: made.sandbox.go_away(3600))
-    assert found.exit_code == 4
+    # it breaks off after the clock was read, and stays away
+    result = slow.load("discover", on_start=lambda _: made.sandbox.go_away(3600))
+    assert result.exit_code == 4
     assert {row[1] for row in made.rows(SETS, "2026-11-20")} <= {"discovery_stale"}
 
 
-def test_parameters_that_never_come_are_said_at_once_and_after_three_symbols_all_are_given_up(
+def test_after_three_symbols_without_parameters_discovery_ends(
     new_database: Callable[[], str], tmp_path: Path
 ) -> None:
     own = tmp_path / "universe.csv"
@@ -94,36 +92,36 @@ def test_parameters_that_never_come_are_said_at_once_and_after_three_symbols_all
     rows = [f"{name},{20 - n},A,true" for n, name in enumerate(names)]
     own.write_text("\n".join(["symbol,weight,group,enabled", *rows]))
     home = tmp_path / "home"
-    # so few contracts that none waits for its turn on the wire as long as that
+    # few contracts, so that none waits that long for its turn on the wire
     hasty = {"timeout": 0.5, "max_dte": 30}
     with bench(new_database(), home, symbols=names, universe=own, stage=2, **hasty) as made:
         made.sandbox.faults.add("secdef-hang:symbol=AAPL")
         made.sandbox.faults.add("secdef-hang:symbol=SPY")
-        found = made.load("discover")  # not in a row
-        assert found.exit_code == 6
+        result = made.load("discover")  # not in a row
+        assert result.exit_code == 6
         made.sandbox.faults.clear()
         made.sandbox.faults.add("secdef-hang")
         made.sandbox.log.clear()
-        found = made.at("2026-11-20T09:25:00").load("discover")
-        assert found.exit_code == 4
-        assert "3 symbols in a row" in str(found.error)
+        result = made.at("2026-11-20T09:25:00").load("discover")
+        assert result.exit_code == 4
+        assert "3 symbols in a row" in str(result.error)
         assert len(made.sandbox.asked("reqSecDefOptParams")) == 3
-        # who hung before comes last
-        said = [line.split(":")[1] for line in made.heard.lines if "after 3 symbols" in line]
-        assert said == [" AAPL", " SPY", " MSFT"]
+        # symbols that hung before come last
+        warned = [line.split(":")[1] for line in made.heard.lines if "after 3 symbols" in line]
+        assert warned == [" AAPL", " SPY", " MSFT"]
         sets = made.rows(SETS, "2026-11-20")
         stale = {("MSFT", "discovery_stale"), ("META", "discovery_stale")}
         assert stale < {row[:2] for row in sets}
 
 
-def test_a_set_older_than_five_sessions_stands_in_for_nothing(made: Bench) -> None:
+def test_a_set_older_than_five_sessions_does_not_stand_in(made: Bench) -> None:
     made.sandbox.faults.add("secdef-empty")
-    found = made.at("2026-11-30T09:25:00").load("discover")
-    assert found.exit_code == 6
+    result = made.at("2026-11-30T09:25:00").load("discover")
+    assert result.exit_code == 6
     assert made.rows(SETS, "2026-11-30") == []
 
 
-def test_what_does_not_fit_a_slot_is_left_out_or_refused(
+def test_contracts_that_do_not_fit_are_left_out_or_refused(
     new_database: Callable[[], str], tmp_path: Path
 ) -> None:
     tight = {"rate_limits": {"snapshot": {"per_minute": 0.1}}, "max_concurrent_snapshots": 4}
@@ -142,9 +140,9 @@ def test_an_unknown_symbol_fails_alone(new_database: Callable[[], str], tmp_path
     own = tmp_path / "universe.csv"
     own.write_text("symbol,weight,group,enabled\nAAPL,2,A,true\nGONE,1,A,true\n")
     with bench(new_database(), tmp_path / "home", symbols=["AAPL"], universe=own) as made:
-        found = made.load("discover")
-        assert (found.status, found.exit_code) == ("partial", 6)
-        failures = {k: v for task in found.tasks for k, v in task.failures.items()}
+        result = made.load("discover")
+        assert (result.status, result.exit_code) == ("partial", 6)
+        failures = {k: v for task in result.tasks for k, v in task.failures.items()}
         assert set(failures) == {"GONE"}
         assert "GONE" in failures["GONE"]
         assert made.rows("select distinct symbol from raw_ib.session_contract") == [("AAPL",)]

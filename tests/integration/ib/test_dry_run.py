@@ -1,4 +1,4 @@
-"""`--dry-run`: the plan of a load, without a gateway where contracts are known, and without a row."""
+"""`--dry-run`: the plan of a load, without a row, and mostly without a gateway."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The sample of historical data after the close: told, never landed, and no trouble for the close."""
+"""The sample of historical data after the close: printed, never landed, harmless."""
 
 from typing import Any
 
@@ -8,25 +8,25 @@ LANDED = ("chain_close", "slot_run", "contract", "underlying")
 
 
 def probed(made: Bench, *faults: str, count: int = 5) -> tuple[str, dict[str, Any], int]:
-    """What is told, what the job's log has of it, and how often the service was asked."""
+    """The line printed, the detail in the job's log, and the number of requests."""
     rules = [made.sandbox.faults.add(fault) for fault in faults]
     made.sandbox.log.clear()
     made = made.at("2026-11-19T17:00:00").with_settings(history_probe=count)
     assert made.load("close").exit_code == 0
     for rule in rules:
         made.sandbox.faults.remove(rule)
-    told = [line for line in made.heard.lines if line.startswith("history probe")]
+    lines = [line for line in made.heard.lines if line.startswith("history probe")]
     detail = made.rows(
         "select detail from ops.ingestion_logs where event = 'history probe' order by log_id desc"
     )
-    asked = len(list(made.sandbox.asked("reqHistoricalData")))
-    return told[-1] if told else "", detail[0][0] if detail else {}, asked
+    requests = len(list(made.sandbox.asked("reqHistoricalData")))
+    return lines[-1] if lines else "", detail[0][0] if detail else {}, requests
 
 
 def test_answers_are_counted_and_spread_over_the_symbols(made: Bench) -> None:
-    told, detail, asked = probed(made)
-    assert told == "history probe: 5 of 5 contracts have bars"
-    assert asked == len(detail) == 5
+    line, detail, requests = probed(made)
+    assert line == "history probe: 5 of 5 contracts have bars"
+    assert requests == len(detail) == 5
     assert {symbol[:6].strip().lstrip("2") for symbol in detail} == {"AAPL", "MSFT"}
     assert set(detail.values()) == {5}  # eight hours, a bar a session
     raw = made.rows(
@@ -35,16 +35,16 @@ def test_answers_are_counted_and_spread_over_the_symbols(made: Bench) -> None:
     assert not [name for (name,) in raw if "history" in name]
 
 
-def test_a_history_without_a_bar_is_empty_and_no_failure(made: Bench) -> None:
-    told, detail, _ = probed(made, "no-history")
-    assert told == "history probe: 0 of 5 contracts have bars; 5 have none"
+def test_a_history_without_bars_is_no_failure(made: Bench) -> None:
+    line, detail, _ = probed(made, "no-history")
+    assert line == "history probe: 0 of 5 contracts have bars; 5 have none"
     assert set(detail.values()) == {0}
 
 
 def test_a_refusal_for_too_many_requests_ends_the_sample(made: Bench) -> None:
-    told, detail, asked = probed(made, "history:times=1")
-    assert told == "history probe: 0 of 5 contracts have bars; pacing 5"
-    assert asked == 1
+    line, detail, requests = probed(made, "history:times=1")
+    assert line == "history probe: 0 of 5 contracts have bars; pacing 5"
+    assert requests == 1
     assert sorted(set(detail.values()))[1] == "not asked: too many requests"
     # the close had its own requests: it is whole, and no refusal is counted as its
     assert made.rows("select distinct status, pacing_events from raw_ib.slot_run") == [
@@ -52,14 +52,14 @@ def test_a_refusal_for_too_many_requests_ends_the_sample(made: Bench) -> None:
     ]
 
 
-def test_without_permission_each_is_told_so(made: Bench) -> None:
+def test_without_permission_each_contract_says_so(made: Bench) -> None:
     text = "Historical Market Data Service error message, No market data permissions for OPT"
-    told, detail, asked = probed(made, f"history:symbol=AAPL:message={text}")
-    assert told.startswith("history probe: ")
-    assert "no_permission" in told
-    assert asked == 5
+    line, detail, requests = probed(made, f"history:symbol=AAPL:message={text}")
+    assert line.startswith("history probe: ")
+    assert "no_permission" in line
+    assert requests == 5
     assert text in detail.values()
 
 
-def test_none_is_asked_for_unless_the_settings_say_so(made: Bench) -> None:
+def test_without_the_setting_nothing_is_requested(made: Bench) -> None:
     assert probed(made, count=0) == ("", {}, 0)

@@ -1,4 +1,4 @@
-"""What a gateway refuses and withholds is in the log of what runs, and is found there."""
+"""Refusals of a gateway are in the log, and a log scan counts them."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,8 +18,8 @@ def log(tmp_path: Path) -> Iterator[Path]:
     runlog.stop()
 
 
-def found(log: Path) -> dict[str, int]:
-    """Lines of each keyword, with the log begun anew."""
+def scan_log(log: Path) -> dict[str, int]:
+    """Lines of each keyword; the log is empty afterwards."""
     now = datetime.now(UTC)
     scan = logscan.run(log, now - timedelta(hours=1), now + timedelta(hours=1), source="ib")
     assert scan.damaged == 0
@@ -28,43 +28,41 @@ def found(log: Path) -> dict[str, int]:
     return {word: hits.count for word, hits in scan.keywords.items()}
 
 
-def test_a_load_without_a_fault_leaves_nothing_to_find(made: Bench, log: Path) -> None:
+def test_a_load_without_a_fault_leaves_no_keyword(made: Bench, log: Path) -> None:
     assert made.load("snapshot", slot="10:00").exit_code == 0
-    assert found(log) == {}
+    assert scan_log(log) == {}
 
 
-def test_delayed_data_and_lacking_permission_are_found(made: Bench, log: Path) -> None:
+def test_delayed_data_and_missing_permission_are_counted(made: Bench, log: Path) -> None:
     made.sandbox.faults.add("permission:code=354:symbol=MSFT")
     assert made.load("snapshot", slot="10:00", symbols=["MSFT"]).exit_code == 0
-    hits = found(log)
+    hits = scan_log(log)
     assert hits["permission"] >= 1
     assert hits["delayed"] >= 1
     assert "error" not in hits
 
 
-def test_who_asks_for_delayed_data_and_finds_another_client_id_has_nothing_to_look_at(
-    made: Bench, log: Path
-) -> None:
+def test_requested_delayed_data_and_a_busy_client_id_are_no_error(made: Bench, log: Path) -> None:
     made.sandbox.faults.add("permission:code=354:symbol=MSFT")
     chosen = made.with_settings(market_data_type=3)
     made.sandbox.faults.add(f"client-id:id={chosen.settings.ib.client_id}")
     assert chosen.load("snapshot", slot="10:00", symbols=["MSFT"]).exit_code == 0
     assert made.rows("select distinct market_data_type from raw_ib.chain_snapshot") == [(3,)]
     assert "gateway 326" in "".join(path.read_text() for path in log.iterdir())
-    assert found(log) == {}
+    assert scan_log(log) == {}
 
 
-def test_pacing_and_contracts_without_an_answer_are_found(made: Bench, log: Path) -> None:
+def test_pacing_and_missing_answers_are_counted(made: Bench, log: Path) -> None:
     rule = made.sandbox.faults.add("error:code=420:message=Invalid query, pacing violation:times=1")
     made.sandbox.faults.add("mute:symbol=MSFT")
     assert made.load("snapshot", slot="10:00").exit_code == 6
     made.sandbox.faults.remove(rule)
-    hits = found(log)
+    hits = scan_log(log)
     assert hits["pacing"] >= 1
     assert hits["no answer"] >= 1
 
 
-def test_a_connection_that_is_cut_is_found(made: Bench, log: Path) -> None:
+def test_a_lost_connection_is_counted(made: Bench, log: Path) -> None:
     made.sandbox.faults.add("disconnect:after=5")
     assert made.load("snapshot", slot="10:00").exit_code == 0
-    assert found(log)["disconnect"] >= 1
+    assert scan_log(log)["disconnect"] >= 1

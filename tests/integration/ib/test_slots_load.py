@@ -23,11 +23,11 @@ def counts(made: Bench) -> list[tuple[str, int, int]]:
     )
 
 
-def test_every_contract_of_the_session_has_a_row_and_again_changes_nothing(made: Bench) -> None:
+def test_every_contract_has_a_row_and_a_repeat_changes_nothing(made: Bench) -> None:
     first = made.load("snapshot", slot="now")
     assert (first.status, first.exit_code) == ("succeeded", 0)
     assert counts(made) == [("AAPL", 28, 28), ("MSFT", 16, 16)]
-    # a question for each contract and underlying at least, and what came of them
+    # a request for each contract and underlying at least, and the bytes of their answers
     assert first.counts["requests"] >= len(made.sandbox.asked("reqMktData")) >= 46
     assert first.counts["bytes"] > 46 * 50
     assert made.rows(
@@ -45,7 +45,7 @@ def test_every_contract_of_the_session_has_a_row_and_again_changes_nothing(made:
     assert not [e for e in made.sandbox.asked("reqMktData") if "101" in e.fields]
 
 
-def test_a_worse_capture_replaces_nothing_and_a_better_one_what_was_worse(made: Bench) -> None:
+def test_only_a_better_capture_replaces_a_row(made: Bench) -> None:
     denied = made.sandbox.faults.add("permission:code=354")
     assert made.load("snapshot", slot="now").status == "succeeded"
     assert {flag.split(",")[0] for (flag,) in made.rows(FLAGS)} == {"delayed_fallback"}
@@ -61,7 +61,7 @@ def test_a_worse_capture_replaces_nothing_and_a_better_one_what_was_worse(made: 
     assert (worse.status, made.table("slot_run")[0]["status"]) == ("succeeded", "complete")
 
 
-def test_a_slot_that_is_none_is_refused_and_on_a_holiday_nothing_is_due(made: Bench) -> None:
+def test_an_unknown_slot_is_refused_and_a_holiday_has_nothing_due(made: Bench) -> None:
     with pytest.raises(UsageError, match="no slot of 2026-11-19"):
         made.load("snapshot", slot="10:10")
     idle = made.at("2026-11-26T10:00:00").load("snapshot", slot="now")
@@ -70,12 +70,12 @@ def test_a_slot_that_is_none_is_refused_and_on_a_holiday_nothing_is_due(made: Be
     assert any("2026-11-26 is no trading day" in line for line in made.heard.lines)
 
 
-def test_a_slot_whose_load_was_cut_off_is_captured_late_until_the_next_one(made: Bench) -> None:
+def test_a_slot_that_was_cut_off_is_captured_until_the_next_one(made: Bench) -> None:
     assert made.at("2026-11-19T10:03:00").due() == []
-    # what a kill leaves: a job that ended without a word
+    # what a kill leaves: a job without an end
     request = LoadRequest("ib", mode="snapshot", options={"slots": "2026-11-19T15:00Z"})
-    begun_at = new_york("2026-11-19T10:00:05")
-    jobs.start_job(open_warehouse(made.settings), "ib_snapshot", request, "snapshot", begun_at)
+    started_at = new_york("2026-11-19T10:00:05")
+    jobs.start_job(open_warehouse(made.settings), "ib_snapshot", request, "snapshot", started_at)
     assert made.at("2026-11-19T10:33:00").due() == []
     late, *_ = made.at("2026-11-19T10:03:00").due()
     assert (late.status, counts(made)) == ("succeeded", [("AAPL", 28, 28), ("MSFT", 16, 16)])
@@ -88,36 +88,39 @@ def test_the_last_slot_before_the_close_gets_one_more_chance(made: Bench) -> Non
     made.at("2026-11-19T15:30:05").load("snapshot", slot="now")
     made.sandbox.faults.remove(rule)
     assert made.table("recapture") == []
-    [mended] = made.at("2026-11-19T15:55:00").due()
-    assert mended.exit_code == 0
+    [late] = made.at("2026-11-19T15:55:00").due()
+    assert late.exit_code == 0
     assert counts(made) == [("AAPL", 28, 28), ("MSFT", 16, 16)]
     assert made.rows("select distinct slot_label from raw_ib.chain_snapshot") == [("15:30",)]
     assert made.due() == []
 
 
-def test_an_older_set_gets_that_chance_too_where_discovery_never_ran(made: Bench) -> None:
+def test_an_older_set_gets_that_chance_too(made: Bench) -> None:
     rule = made.sandbox.faults.add("error:symbol=MSFT:code=420")
     assert made.at("2026-11-20T15:30:05").load("snapshot", slot="now").exit_code == 6
     made.sandbox.faults.remove(rule)
     made.at("2026-11-20T15:55:00")
-    mended = run_load(
+    late = run_load(
         made.settings, LoadRequest("ib", mode="snapshot", options={DUE: "missed"}), made.heard
     )
-    assert mended.exit_code == 0
+    assert late.exit_code == 0
     errors = "select distinct trade_date::text, snapshot_error from raw_ib.chain_snapshot"
     assert made.rows(errors) == [("2026-11-20", False)]
 
 
-def test_a_whole_day_waits_for_each_slot_and_works_the_queue_in_between(made: Bench) -> None:
+def test_a_whole_day_works_the_queue_between_its_slots(made: Bench) -> None:
     made.sandbox.faults.add("pacing:after=1:times=64")
-    found = made.at("2026-11-19T15:00:01").load("snapshot", run_day="yes")
-    assert found.status in ("succeeded", "partial")
-    slots = "select slot_label, count(*)::int, bool_or(snapshot_error) from raw_ib.chain_snapshot group by 1 order by 1"
+    result = made.at("2026-11-19T15:00:01").load("snapshot", run_day="yes")
+    assert result.status in ("succeeded", "partial")
+    slots = (
+        "select slot_label, count(*)::int, bool_or(snapshot_error) "
+        "from raw_ib.chain_snapshot group by 1 order by 1"
+    )
     assert made.rows(slots) == [("15:00", 44, False), ("15:30", 44, False), ("16:00", 44, False)]
     assert {row["state"] for row in made.table("recapture")} <= {"done"}
 
 
-def test_what_waits_over_the_close_expires(made: Bench) -> None:
+def test_the_queue_expires_with_its_session(made: Bench) -> None:
     made.sandbox.faults.add("mute:symbol=MSFT")
     assert made.load("snapshot", slot="now").exit_code == 6
     assert {row["state"] for row in made.table("recapture")} == {"queued"}
@@ -125,22 +128,22 @@ def test_what_waits_over_the_close_expires(made: Bench) -> None:
     assert {row["state"] for row in made.table("recapture")} == {"expired"}
 
 
-def test_a_slot_without_discovery_takes_the_newest_older_set_and_says_so(made: Bench) -> None:
+def test_a_slot_without_discovery_takes_the_newest_older_set(made: Bench) -> None:
     made.sandbox.faults.add("secdef-hang")
     results = made.at("2026-11-20T09:30:10").with_settings(timeout=0.5).due()
     # the slot comes first, then discovery, which fails
     assert results[0].status == "succeeded"
     assert made.rows(FLAGS)[0][0].startswith("discovery_stale")
     policies = (
-        "select distinct policy, stale_from_date::text, first_seen_slot from raw_ib.session_contract "
-        "where trade_date = '2026-11-20' order by 1"
+        "select distinct policy, stale_from_date::text, first_seen_slot "
+        "from raw_ib.session_contract where trade_date = '2026-11-20' order by 1"
     )
     stale = ("discovery_stale", "2026-11-19", None)
     assert made.rows(policies) == [stale]
     made.sandbox.faults.clear()
-    mended = made.at("2026-11-20T09:40:00").load("discover")
-    assert mended.exit_code == 0
-    assert [text for text in mended.warnings if "slots before 10:00 lack them" in text]
+    again = made.at("2026-11-20T09:40:00").load("discover")
+    assert again.exit_code == 0
+    assert [text for text in again.warnings if "slots before 10:00 lack them" in text]
     # what stood in stays; what the new price brings is added, from the next slot on
     assert made.rows(policies) == [stale, ("session_freeze", None, 1)]
 
@@ -149,12 +152,12 @@ def test_a_failed_slot_is_loaded_again_by_retry(made: Bench) -> None:
     rule = made.sandbox.faults.add("error:symbol=MSFT:code=420")
     assert made.load("snapshot", slot="now").exit_code == 6
     made.sandbox.faults.remove(rule)
-    # as the command asks for it: the job knows its task
+    # as the command requests it: the job knows its task
     assert made.load("incremental", retry=True).exit_code == 0
     assert counts(made) == [("AAPL", 28, 28), ("MSFT", 16, 16)]
 
 
-def test_a_symbol_that_nobody_knows_costs_the_others_nothing_of_their_day(
+def test_an_unknown_symbol_costs_the_others_nothing(
     new_database: Callable[[], str], tmp_path: Path
 ) -> None:
     own = tmp_path / "universe.csv"
@@ -165,13 +168,13 @@ def test_a_symbol_that_nobody_knows_costs_the_others_nothing_of_their_day(
     ) as made:
 
         def due(moment: str) -> list[tuple[str, int]]:
-            found = [x for x in made.at(f"2026-11-19T{moment}").due() if not x.is_idle]
-            return [(x.tasks[-1].dataset, x.exit_code) for x in found]
+            result = [x for x in made.at(f"2026-11-19T{moment}").due() if not x.is_idle]
+            return [(x.tasks[-1].dataset, x.exit_code) for x in result]
 
         assert due("09:25:00") == [("session_contract", 6)]
         assert due("09:26:00") == []
-        told = [("slot_run", 0), ("session_contract", 6), ("slot_run", 6)]
-        assert due("10:00:05") == told
+        captured = [("slot_run", 0), ("session_contract", 6), ("slot_run", 6)]
+        assert due("10:00:05") == captured
         made.sandbox.log.clear()
         assert due("10:01:00") == due("10:20:00") == []
         assert made.sandbox.asked("reqMktData") == []

@@ -1,4 +1,4 @@
-"""The real client against the sandbox. Tests where nothing goes wrong share a sandbox and a connection."""
+"""The real client against the sandbox; tests without faults share both."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from loaders.ib.client.gateway import Candidate, Gateway, OptionContract, Quote
+from loaders.ib.client.gateway import Gateway, OptionContract, Quote
 from loaders.ib.client.live_gateway import gateway
 from loaders.ib.settings import IbSettings
 from loaders.sandbox.ib.listing import Instrument
@@ -53,10 +53,10 @@ def tidy(sandbox: IbSandbox) -> Iterator[IbSandbox]:
 
 @pytest.fixture
 def opened(tidy: IbSandbox) -> Iterator[Callable[..., Gateway]]:
-    """Make gateways of their own to the module's sandbox; their settings and arguments by name.
+    """Make further gateways to the module's sandbox, by settings and arguments.
 
-    A wait that is cut short belongs to one of these: on the shared one, a message may have to wait for
-    those of the test before.
+    A wait that is cut short belongs to one of these: on the shared one, a message may have to wait
+    for those of the test before.
     """
     made: list[Any] = []
     ids = itertools.count(200)
@@ -90,7 +90,7 @@ def listed(sandbox: IbSandbox, symbol: str = "AAPL", width: float = 0.1) -> list
     ]
 
 
-def contract_of(row: Instrument) -> OptionContract:
+def to_contract(row: Instrument) -> OptionContract:
     assert row.expiry is not None
     return OptionContract(
         conid=row.conid,
@@ -108,18 +108,7 @@ def contract_of(row: Instrument) -> OptionContract:
 def some_contracts(
     sandbox: IbSandbox, count: int, symbol: str = "AAPL", first: int = 0
 ) -> list[OptionContract]:
-    return [contract_of(row) for row in listed(sandbox, symbol)[first : first + count]]
-
-
-def candidate_of(contract: OptionContract) -> Candidate:
-    return Candidate(
-        contract.symbol,
-        contract.underlying_conid,
-        contract.trading_class,
-        contract.expiry,
-        contract.strike,
-        contract.right,
-    )
+    return [to_contract(row) for row in listed(sandbox, symbol)[first : first + count]]
 
 
 def kinds(quotes: Sequence[Quote]) -> list[str | None]:

@@ -16,7 +16,6 @@ from loaders.sandbox.ib.service import IbSandbox
 from loaders.sandbox.ib.world import Query, World
 from tests.conftest import IB_LIBRARY
 from tests.integration.ib_service.conftest import (
-    candidate_of,
     listed,
     settings_for,
     some_contracts,
@@ -61,9 +60,9 @@ def test_it_tells_its_time_and_what_its_rows_come_from(shared: Gateway) -> None:
 def test_the_successor_alone_takes_the_client_s_place(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Under the successor's name alone; the client stands in for it where it is not installed itself."""
+    """The client stands in for its successor where that is not installed."""
     loaded = import_module("loaders.ib.client.ib_client")
-    monkeypatch.setattr(service, "ib_client", loaded)  # to be there again afterwards
+    monkeypatch.setattr(service, "ib_client", loaded)  # restored afterwards
     monkeypatch.delitem(sys.modules, loaded.__name__)
     monkeypatch.setitem(sys.modules, "ib_async", import_module(IB_LIBRARY))
     monkeypatch.setitem(sys.modules, "ib_insync", None)
@@ -115,7 +114,7 @@ def test_a_symbol_with_a_blank_has_a_class_without(shared: Gateway, sandbox: IbS
     params = shared.option_params(shared.stock("BRK B"))
     assert [row.trading_class for row in params] == ["BRKB"]
     (contract,) = some_contracts(sandbox, 1, "BRK B")
-    assert shared.qualify([candidate_of(contract)]).contracts == [contract]
+    assert shared.qualify([contract.candidate]).contracts == [contract]
 
 
 def test_quotes_are_those_of_the_market_and_asking_again_gives_the_same(
@@ -166,13 +165,13 @@ def test_history_has_bars_of_hours(shared: Gateway, sandbox: IbSandbox) -> None:
     assert sample.last.date() == TODAY
 
 
-def test_the_probe_tells_what_is_truly_served(shared: Gateway) -> None:
+def test_the_probe_names_the_data_type_that_is_served(shared: Gateway) -> None:
     found = shared.probe("MSFT")
     assert (found.requested_type, found.served_type, found.failure) == (1, 1, None)
     assert (found.accounts, found.client_id, found.server_version) == (1, 101, 176)
     assert found.server_time == TEN
-    told = {event.code: event.at for event in found.events}
-    assert [told[code] for code in (2104, 2106, 2158)] == [TEN] * 3  # before the clock was known
+    times = {event.code: event.at for event in found.events}
+    assert [times[code] for code in (2104, 2106, 2158)] == [TEN] * 3  # before the clock was known
     assert "DUSANDBOX" not in repr(found)
 
 
@@ -180,8 +179,17 @@ def test_nothing_that_could_order_was_ever_sent(shared: Gateway, sandbox: IbSand
     assert shared.server_time() == TEN
     kinds = {entry.what for entry in list(sandbox.log)}
     assert kinds <= {
-        *("startApi", "reqPositions", "reqAccountUpdates", "reqAccountUpdatesMulti"),
-        *("reqExecutions", "reqCurrentTime", "reqMarketDataType", "reqMktData", "cancelMktData"),
-        *("reqContractDetails", "reqSecDefOptParams", "reqHistoricalData"),
+        "startApi",
+        "reqPositions",
+        "reqAccountUpdates",
+        "reqAccountUpdatesMulti",
+        "reqExecutions",
+        "reqCurrentTime",
+        "reqMarketDataType",
+        "reqMktData",
+        "cancelMktData",
+        "reqContractDetails",
+        "reqSecDefOptParams",
+        "reqHistoricalData",
     }
     assert len(sandbox.asked("startApi")) == 1

@@ -13,21 +13,25 @@ from loaders.ib.client.events import mask
 LARGEST = 1.7976931348623157e308
 UNSET = (None, math.nan, math.inf, -math.inf, LARGEST, -LARGEST, 2147483647, 2147483647.0)
 FUNCTIONS = (
-    *(clean.price, clean.traded_price, clean.volatility, clean.greek, clean.count, clean.strike),
+    clean.price,
+    clean.traded_price,
+    clean.volatility,
+    clean.greek,
+    clean.count,
+    clean.strike,
 )
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("value", UNSET)
-def test_what_was_not_received_is_nothing(function: object, value: float | None) -> None:
+def test_a_value_that_was_not_received_is_none(function: object, value: float | None) -> None:
     assert callable(function)
     assert function(value) is None
 
 
-def test_minus_one_and_zero_mean_what_the_field_makes_of_them() -> None:
-    assert [f(-1.0) for f in (clean.price, clean.traded_price, clean.volatility, clean.count)] == [
-        *(None, None, None, None),
-    ]
+def test_minus_one_and_zero_depend_on_the_field() -> None:
+    for function in (clean.price, clean.traded_price, clean.volatility, clean.count):
+        assert function(-1.0) is None
     assert (clean.price(0.0), clean.count(0.0)) == (Decimal(0), 0)
     assert (clean.traded_price(0.0), clean.volatility(0.0)) == (None, None)
     assert (clean.greek(5e-324), clean.greek(-1e-310), clean.volatility(5e-324)) == (0.0, 0.0, None)
@@ -49,15 +53,15 @@ def test_a_price_of_four_places_survives_the_double(value: Decimal) -> None:
 @given(st.floats())
 def test_no_function_lets_a_sentinel_through(value: float) -> None:
     for function in FUNCTIONS:
-        found = function(value)
-        if found is not None:
-            assert math.isfinite(found)
-            assert abs(found) <= 1e300
-            assert found not in (-2, 2147483647)
+        number = function(value)
+        if number is not None:
+            assert math.isfinite(number)
+            assert abs(number) <= 1e300
+            assert number not in (-2, 2147483647)
 
 
-def test_account_numbers_are_mask_and_ordinary_words_are_not() -> None:
-    told = mask("No data for account U1234567,\n DU7654321 (F123456) or Joint-9", ["Joint-9"])
-    assert told == "No data for account <account>, <account> (<account>) or <account>"
+def test_account_numbers_are_masked_and_ordinary_words_are_not() -> None:
+    text = mask("No data for account U1234567,\n DU7654321 (F123456) or Joint-9", ["Joint-9"])
+    assert text == "No data for account <account>, <account> (<account>) or <account>"
     ordinary = "Can't find EId with tickerId:1234567 of AAPL  261218C00175000, farm usopt"
     assert mask(ordinary) == " ".join(ordinary.split())

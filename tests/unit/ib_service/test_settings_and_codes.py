@@ -78,7 +78,7 @@ def test_the_seed_of_the_codes_says_what_the_loader_does() -> None:
             said = (row["meaning"], row["error_type"], row["action"], row["flag"])
             assert said == (known.meaning, known.error_type, known.action, known.flag)
         assert row["handling"].endswith("."), row
-    # words that make another meaning are another row
+    # a text with another meaning is another row
     several = [row for row in seeded if row["message_has"]]
     assert {row["error_code"] for row in several} == {"162", "200", "420"}
     for row in several:
@@ -87,7 +87,7 @@ def test_the_seed_of_the_codes_says_what_the_loader_does() -> None:
     assert {row["error_type"] for row in seeded if not row["error_code"]} == set(NOT_FROM_CODES)
 
 
-def test_a_number_that_means_two_things_is_told_by_its_text() -> None:
+def test_the_text_decides_what_an_ambiguous_number_means() -> None:
     assert len({row.code for row in ERROR_CODES}) == len(ERROR_CODES)
     assert classify_code(200, "No security definition has been found").action == "negative"
     assert classify_code(200, "The contract description is ambiguous").error_type == "ambiguous"
