@@ -152,7 +152,7 @@ def test_an_unknown_contract_is_impossible_and_a_crossed_quote_stays(
     contracts = some_contracts(tidy, 3)
     with fault(tidy, f"flaky-contract:conid={contracts[0].conid}"):
         found = shared.qualify([contract.candidate for contract in contracts])
-    assert found.impossible == [candidate_of(contracts[0])]
+    assert found.impossible == [contracts[0].candidate]
     with fault(tidy, f"crossed:conid={contracts[0].conid}"):
         crossed = [q.bid > q.ask for q in shared.quotes(contracts, 1) if q.bid and q.ask]
     assert crossed[0]
