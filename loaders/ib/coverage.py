@@ -1,12 +1,12 @@
 """Coverage of option chains: contracts by slots of the newest sessions, symbols by sessions."""
 
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time
 
 import psycopg
 
 from loaders.engine.coverage import LINE, Coverage, Period, cells_by_item
-from loaders.ib.slots import NEW_YORK
+from loaders.ib.slots import EVERY, NEW_YORK
 from loaders.settings import Settings
 from loaders.warehouse.ownership import has_relation
 
@@ -66,7 +66,7 @@ def read_coverage(conn: psycopg.Connection, period: Period) -> Iterator[Coverage
     loaded = "chain_snapshot" in period.due
     if not loaded or not has_relation(conn, f"{schemas['qa']}.qa_option_day"):
         return
-    if slots := _slots(conn, schemas, period.settings, period.as_of):
+    if slots := _read_slots(conn, schemas, period.settings, period.as_of):
         moments, days, numbers = (list(column) for column in zip(*slots, strict=True))
         yield Coverage(
             key="contracts",
@@ -92,21 +92,21 @@ def read_coverage(conn: psycopg.Connection, period: Period) -> Iterator[Coverage
         )
 
 
-def _slots(
+def _read_slots(
     conn: psycopg.Connection, schemas: Mapping[str, str], settings: Settings, as_of: datetime
 ) -> list[tuple[datetime, date, int]]:
-    """The slots of the newest sessions that have begun and are captured: begin, session, number."""
+    """Captured slots of the newest sessions that have started: time, session, number."""
     rows = conn.execute(
         _SESSIONS.format(**schemas).encode(), {"as_of": as_of, "sessions": SESSIONS}
     ).fetchall()
     slots = [
-        (opened + number * timedelta(minutes=30), day, number)
+        (opened + number * EVERY, day, number)
         for day, opened, count in reversed(rows)
         for number in range(count)
     ]
-    return [slot for slot in slots if slot[0] <= as_of and _is_wanted(slot[0], settings)]
-
-
-def _is_wanted(moment: datetime, settings: Settings) -> bool:
-    first, _, last = (settings.ib.slot_range or "00:00-23:59").partition("-")
-    return first <= f"{moment.astimezone(NEW_YORK):%H:%M}" <= last
+    first, last = settings.ib.slots or (time.min, time.max)
+    return [
+        slot
+        for slot in slots
+        if slot[0] <= as_of and first <= slot[0].astimezone(NEW_YORK).time() <= last
+    ]

@@ -1,4 +1,4 @@
-"""The stages of the universe of option chains: which are open, which may be, and who decided so."""
+"""Stages of the universe of option chains: which are open, which may be, and who decided."""
 
 from typing import Any
 
@@ -20,22 +20,23 @@ def read(warehouse: Warehouse) -> list[dict[str, Any]]:
 def decide(
     warehouse: Warehouse, stage: int, action: str, by: str, note: str | None, force: bool = False
 ) -> dict[str, Any]:
-    """Record that a stage is opened or closed (`action` open, close), by whom, and on which figures.
+    """Record that a stage is opened or closed (`action` open, close), by whom, on which figures.
 
-    Settings and universe stay as they are. Raises UsageError for a stage that there is not, or that is so
-    already; DataQualityError where one that is not ready would be opened without `force`.
+    Settings and universe stay as they are. Raises UsageError for an unknown stage, or one that is
+    open or closed already; DataQualityError where one that is not ready would be opened without
+    `force`.
     """
     with warehouse.connect() as conn:
         rows = {row["stage"]: row for row in _read(conn, warehouse)}
         row = rows.get(stage)
         if row is None or stage == 0:
-            raise UsageError(f"stage {stage} cannot be decided", hint=f"1 to {max(rows)}")
+            raise UsageError(f"stage {stage} cannot be opened or closed", hint=f"1 to {max(rows)}")
         if (action == "open") == (row["state"] == "open"):
             raise UsageError(f"stage {stage} is {row['state']} already")
         if action == "open" and row["state"] != "ready" and not force:
             raise DataQualityError(
                 f"stage {stage} may not be opened: {row['reason']}",
-                hint="quotemill gate list; --force opens it all the same, and is recorded",
+                hint="quotemill gate list; --force opens it anyway, and is recorded",
             )
         figures = {name: value for name, value in row.items() if value is not None}
         conn.execute(

@@ -1,7 +1,7 @@
-"""The daily list about option chains: does a session pass, and what of it does not?
+"""The daily checks of option chains: whether a session passes, and which symbols do not.
 
-Its figures are those of qa.qa_option_day, three comparisons of the day's tables that only this looks at, and
-whether there is room: disk, archive, retention.
+The figures of qa.qa_option_day, three comparisons of the day's tables, and whether there is room:
+disk, archive, retention.
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ from loaders.errors import UsageError
 from loaders.settings import Settings
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
+from loaders.warehouse.sql_files import read_sql
 from orchestration.checks import storage
 
 PASS, FAIL, PENDING = "PASS", "FAIL", "PENDING"
@@ -23,16 +24,24 @@ _FIGURES = {
     "coverage": ("slot_coverage", "covered_slot_count", "slot_count", "uncovered_slots"),
     "delayed": ("delayed_share", "delayed_count", "data_count"),
     "fallback": (
-        *("fallback_share", "daily_count", "close_count", "slot_before_count", "last_good_count"),
+        "fallback_share",
+        "daily_count",
+        "close_count",
+        "slot_before_count",
+        "last_good_count",
         "unresolved_count",
     ),
     "oi": ("oi_share", "oi_count", "oi_eligible_count"),
     "integrity": (
-        *("out_of_range_count", "duplicate_count", "unknown_flag_count", "given_up_count"),
-        *("guessed_count", "source_count"),
+        "out_of_range_count",
+        "duplicate_count",
+        "unknown_flag_count",
+        "given_up_count",
+        "guessed_count",
+        "source_count",
     ),
 }
-# rows served otherwise than asked for say so; a close is of the close; no contract comes from nowhere
+# delayed rows say so; a close has the time of the close; every row of the day was captured
 _COMPARED = {
     "types": """
         select symbol, count(*) as row_count, count(*) filter (
@@ -50,36 +59,7 @@ _COMPARED = {
         where d.trade_date = %(day)s and d.rollup_strategy = 'close'
         group by d.symbol
     """,
-    "rows": """
-        select
-            coalesce(d.symbol, q.symbol) as symbol, count(q.conid) as captured_count,
-            count(d.conid) as daily_count,
-            count(*) filter (where q.conid is null and d.is_to_be_seen) as unseen_count,
-            count(*) filter (where d.conid is null and q.is_good) as lost_count
-        from (
-            select symbol, conid, bool_or(
-                not snapshot_error and coalesce(bid, ask, last) is not null and (bid > ask) is not true
-                and not 'slot_retry_exceeded' = any(data_quality_flag)
-            ) as is_good
-            from (
-                select symbol, conid, snapshot_error, bid, ask, last, data_quality_flag
-                from {options}.chain_intraday where trade_date = %(day)s
-                union all
-                select symbol, conid, snapshot_error, bid, ask, last, data_quality_flag
-                from {staging}.stg_ib__chain_close where trade_date = %(day)s
-            ) as captured
-            group by symbol, conid
-        ) as q
-        full join (
-            select symbol, conid, slots_seen = 0 or exists (
-                -- else its slots are in the archive
-                select 1 from raw_ib.chain_snapshot as s
-                where s.symbol = c.symbol and s.trade_date = %(day)s
-            ) as is_to_be_seen
-            from {options}.chain_daily_clean as c where trade_date = %(day)s
-        ) as d on q.symbol = d.symbol and q.conid = d.conid
-        group by 1
-    """,
+    "rows": read_sql(__package__, "selfcheck_rows"),
 }
 _WRONG = {
     "types": ("unflagged_count",),
@@ -95,7 +75,7 @@ _FLAGS = """
 
 @dataclass(frozen=True)
 class Check:
-    """One check of one symbol, or of none: PASS, FAIL or PENDING, and the figures it was judged on."""
+    """A check of a symbol ('' for none): PASS, FAIL or PENDING, and its figures."""
 
     name: str
     symbol: str
@@ -105,8 +85,12 @@ class Check:
 
 @dataclass(frozen=True)
 class Selfcheck:
-    """`status` is FAIL where a check is, else PENDING where one is, else PASS. `trade_date` is None where no
-    session has been judged yet. `flags` counts rows of the day by flag."""
+    """Result of all checks.
+
+    status      FAIL where a check is, else PENDING where one is, else PASS
+    trade_date  None where no session has been judged yet
+    flags       rows of the day by flag
+    """
 
     status: str
     trade_date: date | None
@@ -123,10 +107,10 @@ def run(
     as_of: datetime | None = None,
     settings: Settings | None = None,
 ) -> Selfcheck:
-    """Check a session, by default the newest one that is over, at 17:30 in New York; with `settings` also
-    whether there is room.
+    """Check a session, by default the newest one that is over, at 17:30 in New York.
 
-    A session without a row fails. Raises UsageError for a day that is none, and before the first build.
+    With `settings` also check whether there is room. A session without a row fails. Raises
+    UsageError for a day without a session, and before the first build.
     """
     schemas = {
         "qa": warehouse.inner_schema("qa"),
@@ -138,19 +122,19 @@ def run(
             raise UsageError("option chains were never built", hint="quotemill run ib")
         if as_of:
             conn.execute("select set_config('quotemill.as_of', %s, false)", (as_of.isoformat(),))
-        day = _session(conn, schemas["options"], day, as_of)
+        day = _find_session(conn, schemas["options"], day, as_of)
         if day is None:
-            return Selfcheck(FAIL, None, _room(conn, warehouse, settings, as_of), {})
-        checks = [*_verdicts(conn, schemas, day), *_comparisons(conn, schemas, day)]
-        room = _room(conn, warehouse, settings, as_of)
+            return Selfcheck(FAIL, None, _check_room(conn, warehouse, settings, as_of), {})
+        checks = [*_read_verdicts(conn, schemas, day), *_compare_tables(conn, schemas, day)]
+        room = _check_room(conn, warehouse, settings, as_of)
         flags = conn.execute(_FLAGS.format(**schemas).encode(), {"day": day}).fetchall()
-    found = {check.status for check in checks} or {FAIL}
-    found |= {check.status for check in room}
-    status = next(word for word in (FAIL, PENDING, PASS) if word in found)
+    statuses = {check.status for check in checks} or {FAIL}
+    statuses |= {check.status for check in room}
+    status = next(word for word in (FAIL, PENDING, PASS) if word in statuses)
     return Selfcheck(status, day, [*checks, *room], dict(flags))
 
 
-def _room(
+def _check_room(
     conn: psycopg.Connection,
     warehouse: Warehouse,
     settings: Settings | None,
@@ -162,23 +146,23 @@ def _room(
     return [Check(name, "", PASS if passes else FAIL, figures) for name, passes, figures in judged]
 
 
-def _session(
+def _find_session(
     conn: psycopg.Connection, options: str, day: date | None, as_of: datetime | None
 ) -> date | None:
     if day is not None:
         known = f"select 1 from {options}.sessions where trade_date = %s"
         if conn.execute(known.encode(), (day,)).fetchone() is None:
-            raise UsageError(f"{day} is no session that is known", hint="--date of a trading day")
+            raise UsageError(f"unknown session {day}", hint="--date of a trading day")
         return day
     newest = (
         f"select max(trade_date) from {options}.sessions where "
         "(trade_date + time '17:30') at time zone 'America/New_York' <= coalesce(%s, now())"
     )
-    [(found,)] = conn.execute(newest.encode(), (as_of,)).fetchall()
-    return found if isinstance(found, date) else None
+    [(over,)] = conn.execute(newest.encode(), (as_of,)).fetchall()
+    return over if isinstance(over, date) else None
 
 
-def _verdicts(conn: psycopg.Connection, schemas: Mapping[str, str], day: date) -> list[Check]:
+def _read_verdicts(conn: psycopg.Connection, schemas: Mapping[str, str], day: date) -> list[Check]:
     query = f"select * from {schemas['qa']}.qa_option_day where trade_date = %s order by symbol"
     rows = conn.cursor(row_factory=dict_row).execute(query.encode(), (day,)).fetchall()
     return [
@@ -188,7 +172,7 @@ def _verdicts(conn: psycopg.Connection, schemas: Mapping[str, str], day: date) -
     ]
 
 
-def _comparisons(conn: psycopg.Connection, schemas: Mapping[str, str], day: date) -> list[Check]:
+def _compare_tables(conn: psycopg.Connection, schemas: Mapping[str, str], day: date) -> list[Check]:
     checks = []
     for name, query in _COMPARED.items():
         rows = conn.cursor(row_factory=dict_row).execute(

@@ -28,8 +28,9 @@ def selfcheck_command(
 ) -> None:
     """Print the daily checks of option chains as JSON: PASS, FAIL, PENDING until open interest.
 
-    Coverage of the slots, data types, rows of the day by where they come from, counts against the slots,
-    open interest, flags; room on the disk, and whether archive and retention keep up. Leaves with 5 where something fails, and where a session has no row.
+    Coverage of the slots, data types, rows of the day by origin, counts against the slots, open
+    interest, flags; room on the disk, and whether archive and retention keep up. Exits 5 where a
+    check fails, and where a session has no row.
 
     Example: quotemill selfcheck ib --date 2026-11-25
     """
@@ -41,21 +42,25 @@ def selfcheck_command(
     settings = load_settings()
     shell.start_logs(settings)
     with measured(settings, "selfcheck", source) as figures:
-        found = selfcheck.run(
+        result = selfcheck.run(
             _warehouse(), shell.parse_day(date), shell.parse_time(as_of), settings
         )
         figures |= {
-            f"{name.lower()}_checks": sum(check.status == name for check in found.checks)
+            f"{name.lower()}_checks": sum(check.status == name for check in result.checks)
             for name in (selfcheck.PASS, selfcheck.FAIL, selfcheck.PENDING)
         }
-        figures["flagged_rows"] = sum(found.flags.values())
-        shell.print_json(found.as_json())
-        if found.status == selfcheck.FAIL:
+        figures["flagged_rows"] = sum(result.flags.values())
+        shell.print_json(result.as_json())
+        if result.status == selfcheck.FAIL:
             failed = sorted(
-                {f"{c.symbol} {c.name}".strip() for c in found.checks if c.status == selfcheck.FAIL}
+                {
+                    f"{c.symbol} {c.name}".strip()
+                    for c in result.checks
+                    if c.status == selfcheck.FAIL
+                }
             )
             raise DataQualityError(
-                f"{found.trade_date or 'option chains'}: {', '.join(failed) or 'there is no row'}",
+                f"{result.trade_date or 'option chains'}: {', '.join(failed) or 'no row'}",
                 hint="quotemill findings",
             )
 

@@ -1,0 +1,29 @@
+-- captured contracts against the rows of the day, by symbol
+select
+    coalesce(d.symbol, q.symbol) as symbol, count(q.conid) as captured_count,
+    count(d.conid) as daily_count,
+    count(*) filter (where q.conid is null and d.is_to_be_seen) as unseen_count,
+    count(*) filter (where d.conid is null and q.is_good) as lost_count
+from (
+    select symbol, conid, bool_or(
+        not snapshot_error and coalesce(bid, ask, last) is not null and (bid > ask) is not true
+        and not 'slot_retry_exceeded' = any(data_quality_flag)
+    ) as is_good
+    from (
+        select symbol, conid, snapshot_error, bid, ask, last, data_quality_flag
+        from {options}.chain_intraday where trade_date = %(day)s
+        union all
+        select symbol, conid, snapshot_error, bid, ask, last, data_quality_flag
+        from {staging}.stg_ib__chain_close where trade_date = %(day)s
+    ) as captured
+    group by symbol, conid
+) as q
+full join (
+    select symbol, conid, slots_seen = 0 or exists (
+        -- else its slots are in the archive
+        select 1 from raw_ib.chain_snapshot as s
+        where s.symbol = c.symbol and s.trade_date = %(day)s
+    ) as is_to_be_seen
+    from {options}.chain_daily_clean as c where trade_date = %(day)s
+) as d on q.symbol = d.symbol and q.conid = d.conid
+group by 1
