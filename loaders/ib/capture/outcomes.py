@@ -11,7 +11,7 @@ from loaders.ib.capture import flags
 from loaders.ib.capture.better_row import is_better
 from loaders.ib.capture.flags import is_silent
 from loaders.ib.capture.rounds import QUEUED, Capture
-from loaders.ib.capture.rows import CLOSE, RECAPTURE, Tally, make_row, make_slot_run
+from loaders.ib.capture.rows import CLOSE, RECAPTURE, Tally, make_row
 from loaders.ib.client.gateway import OptionContract
 from loaders.ib.context import Context
 from loaders.ib.queries import landed
@@ -88,16 +88,19 @@ def capture(
         failure = None
         if not is_idle:
             failure = _describe_failure(ctx, symbol, tally, [after[c.conid] for c in chosen])
-            ctx.slot_runs[key] = make_slot_run(
-                target.point,
-                symbol,
-                run_type=target.run_type,
-                tally=tally,
-                pacing_events=pacing[symbol],
-                attempts=max(result.attempts, 1),  # an earlier load requested what is settled
-                started_at=started_at,
-                finished_at=finished_at,
-            ) | {"source_route": ROUTE, **ctx.lineage}
+            ctx.slot_runs[key] = {
+                "trade_date": target.trade_date,
+                "sample_time": target.at,
+                "symbol": symbol,
+                "ingest_run_type": target.run_type,
+                **vars(tally),
+                "pacing_events": pacing[symbol],
+                "attempts": max(result.attempts, 1),  # an earlier load requested what is settled
+                "started_at": started_at,
+                "finished_at": finished_at,
+                "status": tally.status,
+                "source_route": ROUTE,
+            } | ctx.lineage
         queue = []
         if target.run_type != CLOSE:
             queue = _make_queue(ctx, target, symbol, chosen, after, result.unasked)

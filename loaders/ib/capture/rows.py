@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -125,28 +124,3 @@ class Tally:
         if not self.captured:
             return "failed"
         return "complete" if self.captured + self.silent == self.planned else "partial"
-
-
-def make_slot_run(
-    point: Slot | Session,
-    symbol: str,
-    *,
-    run_type: str,
-    tally: Tally,
-    pacing_events: int,
-    attempts: int,
-    started_at: datetime,
-    finished_at: datetime,
-) -> dict[str, Any]:
-    return {
-        "trade_date": point.trade_date,
-        "sample_time": point.at if isinstance(point, Slot) else point.close_at,
-        "symbol": symbol,
-        "ingest_run_type": run_type,
-        **vars(tally),
-        "pacing_events": pacing_events,
-        "attempts": attempts,
-        "started_at": started_at,
-        "finished_at": finished_at,
-        "status": tally.status,
-    }

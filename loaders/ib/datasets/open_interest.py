@@ -8,7 +8,6 @@ attempt is `stale`, and after the hour of publication it fails.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
@@ -27,21 +26,6 @@ from loaders.ib.tables import ENRICHMENT, OPEN_INTEREST
 MORNINGS = 3  # failed ones that are worth an alarm
 FAILED, STALE = "oi_enrichment_failed", "oi_stale"
 ROUTE = "open_interest"
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """Result of an attempt. `lacking` contracts of `eligible` have no value of the session."""
-
-    symbol: str
-    trade_date: date
-    by_clock: date  # session whose open interest is published by now
-    older: date | None  # session whose open interest is shown instead
-    lacking: int
-    eligible: int
-    values: int
-    answers: Sequence[OpenInterest]
-    status: str
 
 
 def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
@@ -93,23 +77,14 @@ def _attempt(ctx: Context, key: str, symbol: str, day: date) -> Outcome:
         "status": status,
         "source_route": ROUTE,
     } | ctx.lineage
-    attempt = Attempt(
-        symbol=symbol,
-        trade_date=day,
-        by_clock=by_clock,
-        older=older,
-        lacking=lacking,
-        eligible=len(eligible),
-        values=len(values),
-        answers=answers,
-        status=status,
-    )
     return Outcome(
         key,
         rows,
         cursor=day if status == "complete" else None,
         cursor_key=symbol,
-        failure=_describe_failure(ctx, attempt),
+        failure=_describe_failure(
+            ctx, row, answers, by_clock=by_clock, older=older, lacking=lacking
+        ),
         beside=[row],
     )
 
@@ -164,35 +139,42 @@ def _make_rows(
     return rows, counts
 
 
-def _describe_failure(ctx: Context, attempt: Attempt) -> str | None:
-    """Why an attempt failed; None where it is complete or the values are not published yet."""
-    a, day = attempt, attempt.trade_date
-    if a.older and a.status == "stale" and a.by_clock >= day:
-        return _raise_alarm(
-            ctx,
-            a.symbol,
-            f"{STALE}: the open interest of {a.values:,} contracts is still that of {a.older}, "
-            f"so that of {day} is not confirmed",
+def _describe_failure(
+    ctx: Context,
+    attempt: Mapping[str, Any],
+    answers: Sequence[OpenInterest],
+    *,
+    by_clock: date,
+    older: date | None,
+    lacking: int,
+) -> str | None:
+    """Why an attempt failed; None where it is complete or the values are not published yet.
+
+    `by_clock` is the session whose open interest is published by now, `older` the one whose values
+    are shown instead; `lacking` contracts have no value of the session.
+    """
+    symbol, day, status = attempt["symbol"], attempt["trade_date"], attempt["status"]
+    none = f"{lacking:,} of {attempt['eligible']:,} contracts have no open interest"
+    if older and status == "stale" and by_clock >= day:
+        count = attempt["eligible"] - attempt["failed"]
+        why = (
+            f"{STALE}: the open interest of {count:,} contracts is still that of {older}, "
+            f"so that of {day} is not confirmed"
         )
-    if a.status == "complete":
-        if a.lacking:
-            text = (
-                f"{a.symbol} {day}: {a.lacking:,} of {a.eligible:,} contracts have no open interest"
-            )
-            ctx.load.log("info", text, {})
+        return _raise_alarm(ctx, symbol, why)
+    if status == "complete":
+        if lacking:
+            ctx.load.log("info", f"{symbol} {day}: {none}", {})
         return None
-    if a.status == "stale":
-        ctx.load.log("info", f"{a.symbol} {day}: the open interest is not published yet", {})
+    if status == "stale":
+        ctx.load.log("info", f"{symbol} {day}: the open interest is not published yet", {})
         return None
-    why = next((x.failure.error_message for x in a.answers if x.failure), "no value came")
+    why = next((a.failure.error_message for a in answers if a.failure), "no value came")
     if ctx.gone:
         why = str(ctx.gone)
-    elif a.by_clock > day:
-        why = (
-            f"that of {a.by_clock} is shown now, that of an earlier session cannot be had any more"
-        )
-    text = f"{a.lacking:,} of {a.eligible:,} contracts have no open interest of {day}: {why}"
-    return _raise_alarm(ctx, a.symbol, text)
+    elif by_clock > day:
+        why = f"that of {by_clock} is shown now, that of an earlier session cannot be had any more"
+    return _raise_alarm(ctx, symbol, f"{none} of {day}: {why}")
 
 
 def _raise_alarm(ctx: Context, symbol: str, text: str) -> str:
