@@ -6,8 +6,9 @@ from itertools import product
 
 from loaders.engine.source import Checked
 from loaders.errors import QuotemillError
-from loaders.ib.client.gateway import Candidate, Failure, Gateway
+from loaders.ib.client.gateway import Gateway, open_gateway
 from loaders.ib.client.library import check_client
+from loaders.ib.client.values import Candidate, Failure
 from loaders.ib.contracts import universe
 from loaders.ib.errors import GatewayGone, GatewayTimeout
 from loaders.ib.slots import date_in_new_york
@@ -35,10 +36,8 @@ def check(settings: Settings, _: datetime) -> Checked:
     Raises SettingsError, UpstreamError.
     """
     check_client()
-    from loaders.ib.client import live_gateway
-
     symbol = universe.groups(settings.ib, None)[0][0]
-    with live_gateway.gateway(settings.ib) as gateway:
+    with open_gateway(settings.ib) as gateway:
         probe = gateway.probe(symbol)
         option = probe_option(gateway, symbol, probe.requested_type)
         source = gateway.source()

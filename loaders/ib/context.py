@@ -13,7 +13,8 @@ from loaders.engine import source
 from loaders.errors import UpstreamError
 from loaders.ib.capture.rounds import Capturer
 from loaders.ib.capture.rows import Provenance
-from loaders.ib.client.gateway import ApiEvent, Gateway
+from loaders.ib.client.gateway import Gateway
+from loaders.ib.client.values import ApiEvent
 from loaders.ib.contracts.discovery import Discovery
 from loaders.ib.errors import ClientIdInUse, GatewayGone, GatewayTimeout
 from loaders.ib.pacing import TokenBucket, Waits

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from loaders.errors import UpstreamError
-from loaders.ib.client.gateway import HistorySample
+from loaders.ib.client.values import HistorySample
 from loaders.ib.context import Context
 from loaders.ib.planning.due import named_day
 from loaders.ib.slots import parse_symbol

@@ -21,6 +21,7 @@ from loaders.engine.operations import DISCONNECT_WORDS
 from loaders.engine.source import Source
 from loaders.ib.check import check
 from loaders.ib.client.events import mask
+from loaders.ib.client.gateway import open_gateway
 from loaders.ib.context import Context
 from loaders.ib.coverage import read_coverage
 from loaders.ib.datasets import (
@@ -85,8 +86,6 @@ def open_context(
     load: Load, waits: Callable[[Callable[[], bool]], Waits] = MachineWaits
 ) -> Iterator[Context]:
     """The context of a load; a slot and the close wait a little for a gateway that is away."""
-    from loaders.ib.client import live_gateway
-
     ib, as_of = load.settings.ib, load.as_of
     is_urgent = load.request.mode in (SNAPSHOT, CLOSE)
     totals = zip(ib.retry_waits, accumulate(ib.retry_waits), strict=True)
@@ -98,7 +97,7 @@ def open_context(
 
     made: list[Context] = []  # it needs the gateway, whose pauses it makes
 
-    with live_gateway.gateway(
+    with open_gateway(
         ib,
         clock=frozen if as_of else None,
         sleep=lambda seconds: made[0].pause(seconds),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from loaders.ib.client.gateway import Quote
+from loaders.ib.client.values import Quote
 
 DELAYED = "delayed_fallback"
 LATE = "late_capture"

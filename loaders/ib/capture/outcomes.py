@@ -12,7 +12,7 @@ from loaders.ib.capture.better_row import is_better
 from loaders.ib.capture.flags import is_silent
 from loaders.ib.capture.rounds import QUEUED, Capture
 from loaders.ib.capture.rows import CLOSE, RECAPTURE, Tally, make_row
-from loaders.ib.client.gateway import OptionContract
+from loaders.ib.client.values import OptionContract
 from loaders.ib.context import Context
 from loaders.ib.queries import landed
 from loaders.ib.queries.landed import Chain, Queued

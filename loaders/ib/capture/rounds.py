@@ -13,7 +13,8 @@ from typing import TypeVar
 
 from loaders.errors import UpstreamError
 from loaders.ib.client import error_codes
-from loaders.ib.client.gateway import Failure, Gateway, OptionContract, Quote
+from loaders.ib.client.gateway import Gateway
+from loaders.ib.client.values import Failure, OptionContract, Quote
 from loaders.ib.errors import GatewayGone
 from loaders.ib.pacing import TokenBucket, Waits
 from loaders.request_counts import count

@@ -7,7 +7,7 @@ from typing import Any
 
 from loaders.ib.capture import flags
 from loaders.ib.client.error_codes import NO_PRICE, PARTIAL
-from loaders.ib.client.gateway import Quote
+from loaders.ib.client.values import Quote
 from loaders.ib.slots import Session, Slot
 
 INTRADAY, CLOSE, RECAPTURE = "intraday", "close", "recapture"

@@ -19,7 +19,9 @@ from loaders.ib.client.error_codes import (
     NO_PERMISSION,
     PACING,
 )
-from loaders.ib.client.gateway import (
+from loaders.ib.client.raw_answers import Details, Tick
+from loaders.ib.client.ticker import Patience, read_line
+from loaders.ib.client.values import (
     Candidate,
     ChainParams,
     Failure,
@@ -29,8 +31,6 @@ from loaders.ib.client.gateway import (
     Qualified,
     Underlying,
 )
-from loaders.ib.client.raw_answers import Details, Tick
-from loaders.ib.client.ticker import Patience, read_line
 from loaders.ib.errors import (
     CompetingSession,
     GatewayGone,

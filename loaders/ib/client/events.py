@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from loaders.ib.client.error_codes import PACING, classify_code
-from loaders.ib.client.gateway import ApiEvent, machine_clock
+from loaders.ib.client.values import ApiEvent, machine_clock
 
 # U1234567, DU1234567, DF..., I..., as they appear in texts
 ACCOUNT = re.compile(r"\b(?:D?[UFI]|DFP|UXX)\d{4,}[A-Z]?\b")

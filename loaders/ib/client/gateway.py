@@ -1,233 +1,87 @@
-"""What a load can request of a gateway, as plain values: the seam between loader and client.
+"""The seam between loader and client library: what a load can request of a gateway.
 
-Everything is synchronous; the client's event loop runs in its own thread. Prices are decimals in
-dollars per share, greeks floats, times UTC, dates those of New York. Nothing that the gateway sends
-for "no value" (NaN, -1, -2, the largest double) gets through: it is None.
-
-live_gateway.gateway makes one.
+Everything is synchronous: an event loop in a thread holds a connection that comes and goes, and a
+request runs on it while the caller waits. Pauses are spent in the caller's thread, so that the loop
+never sleeps and a test needs no time.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
-from typing import Literal, Protocol
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
 
-Right = Literal["C", "P"]
-Clock = Callable[[], datetime]
-Sleep = Callable[[float], None]
+from loaders.errors import SettingsError
+from loaders.ib.client import contract_details, quotes
+from loaders.ib.client.events import EventLog
+from loaders.ib.client.library import check_client
+from loaders.ib.client.quotes import Batch, Stamp
+from loaders.ib.client.ticker import Patience, has_quote, read_line
+from loaders.ib.client.values import (
+    ApiEvent,
+    Candidate,
+    ChainParams,
+    Clock,
+    HistorySample,
+    OpenInterest,
+    OptionContract,
+    PreviousClose,
+    Probe,
+    Qualified,
+    Quote,
+    Sleep,
+    Underlying,
+    machine_clock,
+)
+from loaders.ib.errors import ClientIdInUse, GatewayGone
+from loaders.ib.settings import IbSettings
+from loaders.request_counts import count
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from loaders.ib.client.ib_client import Connection
+
+T = TypeVar("T")
+SANDBOX_ACCOUNT = "DUSANDBOX"
+HISTORY_REQUESTS, HISTORY_SECONDS = 50, 600.0  # the service allows 60 in that time
+DELAYED_OR_FROZEN = 4  # market data type
+PAUSE_STEP = 0.5  # seconds between two calls of `cancelling`
 
 
-@dataclass(frozen=True)
-class Underlying:
-    symbol: str
-    conid: int
-    exchange: str  # the primary one
-    name: str = ""
-    currency: str = "USD"
+@contextmanager
+def open_gateway(
+    settings: IbSettings,
+    *,
+    clock: Clock | None = None,
+    sleep: Sleep | None = None,
+    cancelling: Callable[[], bool] = lambda: False,
+    first_waits: Sequence[float] = (),
+) -> "Iterator[Gateway]":
+    """A gateway for as long as the context lasts; nothing is opened before the first request.
 
-
-@dataclass(frozen=True)
-class PreviousClose:
-    """Close of the session before that of `Gateway.now`, or before the next one.
-
-    `close_date` is None where the source does not say it: `ticker`, whose close is the previous
-    one.
+    `clock` (UTC) and `sleep` stand in for those of the machine. A first connection is tried again
+    after each of `first_waits`; one that was lost at once, and then after each of
+    `settings.retry_waits`. `cancelling` ends pauses early. Raises SettingsError without a host,
+    IbMissing without the client.
     """
-
-    price: Decimal
-    close_date: date | None
-    source: Literal["history", "ticker"]
-
-
-@dataclass(frozen=True)
-class ChainParams:
-    """Listings of a trading class. The lists are unions: not every pair of them exists."""
-
-    trading_class: str
-    multiplier: Decimal
-    expirations: tuple[date, ...]
-    strikes: tuple[Decimal, ...]
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A contract that may exist; `qualify` finds out."""
-
-    symbol: str
-    underlying_conid: int
-    trading_class: str
-    expiry: date
-    strike: Decimal
-    right: Right
-
-
-@dataclass(frozen=True)
-class OptionContract:
-    """An option. `local_symbol` has 21 characters, its root padded with blanks: never strip it."""
-
-    conid: int
-    local_symbol: str
-    symbol: str
-    underlying_conid: int
-    trading_class: str
-    expiry: date
-    strike: Decimal
-    right: Right
-    multiplier: Decimal
-    exchange: str = "SMART"
-
-    @property
-    def candidate(self) -> Candidate:
-        return Candidate(
-            symbol=self.symbol,
-            underlying_conid=self.underlying_conid,
-            trading_class=self.trading_class,
-            expiry=self.expiry,
-            strike=self.strike,
-            right=self.right,
+    if settings.host is None:
+        raise SettingsError(
+            "no IB gateway is configured",
+            hint="set IB_HOST, or host in the section [ib] of quotemill.toml",
         )
+    check_client()
+    gateway = Gateway(settings, clock, sleep, cancelling, first_waits)
+    try:
+        yield gateway
+    finally:
+        gateway.close()
 
 
-@dataclass(frozen=True)
-class Failure:
-    """Why there is nothing.
-
-    error_type     a value of error_codes.py
-    error_code     the gateway's number; None where it said nothing
-    error_message  its words without account numbers
-    """
-
-    error_type: str
-    error_code: int | None
-    error_message: str
-
-
-@dataclass(frozen=True)
-class Qualified:
-    """Every candidate is in exactly one of the three.
-
-    impossible  the gateway says that there is no such contract, which holds for the session
-    failed      unknown whether there is such a contract
-    """
-
-    contracts: list[OptionContract] = field(default_factory=list)
-    impossible: list[Candidate] = field(default_factory=list)
-    failed: list[tuple[Candidate, Failure]] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Quote:
-    """Answer about one contract in one batch: data, a failure, or data that miss something.
-
-    captured_at      when the row was read, by the gateway's clock or the injected one (UTC) asof_at
-    when its last packet arrived, by the same clock; None where nothing came market_data_type as
-    served: 1 live, 2 frozen, 3 delayed, 4 delayed-frozen; None: nothing came requested_type   as
-    requested greeks_source    `model`, or None where there are no greeks und_*            our own
-    quote of the underlying in the same batch; `und_price` is the model's hold_s           seconds
-    for which the request held a market data line failure          None for a good row: a bid, an
-    ask, a last trade, or the model's price or volatility.
-                     A row with a failure has no data, except where the gateway itself said that it
-                     gives only a part (error_type `partial`), or gave no price (`no_price`)
-    """
-
-    contract: OptionContract
-    requested_type: int
-    captured_at: datetime
-    asof_at: datetime | None = None
-    market_data_type: int | None = None
-    bid: Decimal | None = None
-    ask: Decimal | None = None
-    last: Decimal | None = None
-    close_prev: Decimal | None = None
-    bid_size: int | None = None
-    ask_size: int | None = None
-    last_size: int | None = None
-    volume: int | None = None
-    open_interest: int | None = None
-    iv: float | None = None
-    iv_bid: float | None = None
-    iv_ask: float | None = None
-    delta: float | None = None
-    gamma: float | None = None
-    vega: float | None = None
-    theta: float | None = None
-    opt_price_model: Decimal | None = None
-    pv_dividend: Decimal | None = None
-    und_price: Decimal | None = None
-    greeks_source: str | None = None
-    und_bid: Decimal | None = None
-    und_ask: Decimal | None = None
-    und_last: Decimal | None = None
-    und_quote_at: datetime | None = None
-    und_market_data_type: int | None = None
-    hold_s: float = 0.0
-    failure: Failure | None = None
-
-    @property
-    def has_data(self) -> bool:
-        return self.market_data_type is not None
-
-
-@dataclass(frozen=True)
-class OpenInterest:
-    """Open interest of a contract. None without a failure: the gateway sent none in time."""
-
-    contract: OptionContract
-    open_interest: int | None
-    captured_at: datetime
-    market_data_type: int | None = None
-    failure: Failure | None = None
-
-
-@dataclass(frozen=True)
-class HistorySample:
-    """Answer of the historical-data call about a contract: only reported, never landed."""
-
-    contract: OptionContract
-    bars: int
-    first: datetime | None
-    last: datetime | None
-    failure: Failure | None = None
-
-
-@dataclass(frozen=True)
-class ApiEvent:
-    """A message of the gateway. `action` and `error_type` as in error_codes.py; `request_id` -1 is
-    a message of the system.
-    """
-
-    at: datetime
-    request_id: int
-    code: int
-    message: str
-    action: str
-    error_type: str
-    is_pacing: bool
-    conid: int | None = None
-
-
-@dataclass(frozen=True)
-class Probe:
-    """A test of the gateway.
-
-    served_type       what a quote of `symbol` was truly served as; None: `failure` says why
-    clock_difference  gateway minus this machine, whole seconds
-    """
-
-    server_version: int
-    client_id: int
-    accounts: int
-    symbol: str
-    requested_type: int
-    served_type: int | None
-    server_time: datetime
-    clock_difference: timedelta
-    events: tuple[ApiEvent, ...]
-    failure: Failure | None = None
-
-
-class Gateway(Protocol):
+class Gateway:
     """A connection that is opened at the first request and again after it was lost.
 
     Every method raises GatewayGone, ClientIdInUse or IbMissing where no connection can be had. A
@@ -236,46 +90,226 @@ class Gateway(Protocol):
     and the next request connects again. Pauses after lost connections are `settings.retry_waits`.
     """
 
+    def __init__(
+        self,
+        settings: IbSettings,
+        clock: Clock | None,
+        sleep: Sleep | None,
+        cancelling: Callable[[], bool],
+        first_waits: Sequence[float],
+    ) -> None:
+        self._settings, self._clock = settings, clock
+        self._sleep, self._cancelling, self._first_waits = sleep, cancelling, first_waits
+        self._connection: Connection | None = None
+        self._was_open = False
+        self._client_id: int | None = None
+        self._rate = settings.messages_per_second
+        self._server_time: datetime | None = None
+        self._history: deque[float] = deque()
+        self._log = EventLog(self._event_time)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._serve, name="ib", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Leave the gateway and end the thread."""
+        self.reconnect()
+        self._run(_end_all())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)  # the library uses the loop of its thread
+        self._loop.run_forever()
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def _request(self, request: "Callable[[Connection], Coroutine[Any, Any, T]]") -> T:
+        return self._run(request(self._open()))
+
+    def _open(self) -> "Connection":
+        """The open connection, or a new one. Raises GatewayGone, ClientIdInUse."""
+        if self._connection is not None and self._connection.is_open:
+            return self._connection
+        self.reconnect()
+        waits = self._settings.retry_waits if self._was_open else self._first_waits
+        for wait in (*waits, None):
+            try:
+                self._connection = self._run(self._connect())
+                self._was_open = True
+                return self._connection
+            except GatewayGone:
+                if wait is None or not self._pause(wait):
+                    raise
+                count("retries")
+        raise AssertionError("the last try raises")
+
+    async def _connect(self) -> "Connection":
+        from loaders.ib.client.ib_client import ClientIdTaken, Connection
+
+        s = self._settings
+        ids = dict.fromkeys([self._client_id or s.client_id, s.client_id, *s.client_id_pool])
+        for client_id in ids:
+            connection = Connection(self._on_message, self._rate, s.connectivity_wait)
+            try:
+                await connection.open(s.host or "", s.port, client_id, s.connect_timeout)
+            except ClientIdTaken:
+                continue
+            self._client_id = client_id
+            if self._clock is None and s.clock == "gateway":
+                try:
+                    self._log.restamp(await self._read_time(connection))
+                except GatewayGone:
+                    connection.close()
+                    raise
+            return connection
+        taken = ", ".join(map(str, ids))
+        raise ClientIdInUse(
+            f"every configured client id is in use: {taken}",
+            hint="another load runs, or one was killed and the gateway still holds its connection: "
+            "wait a minute, or set ib.client_id and ib.client_id_pool",
+        )
+
+    def reconnect(self) -> None:
+        """Leave the connection; the next request opens a new one without any state."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._rate = min(self._rate, connection.messages_per_second)
+            self._run(_leave(connection))
+
+    def _pause(self, seconds: float) -> bool:
+        """False if the load is being cancelled."""
+        if self._sleep is not None:
+            if not self._cancelling():
+                self._sleep(seconds)
+            return not self._cancelling()
+        until = time.monotonic() + seconds
+        while not self._cancelling() and (left := until - time.monotonic()) > 0:
+            time.sleep(min(PAUSE_STEP, left))
+        return not self._cancelling()
+
     def now(self) -> datetime:
         """UTC: the injected clock, else the one that `settings.clock` names."""
-        ...
+        if self._clock is not None:
+            return self._clock()
+        return self.server_time() if self._settings.clock == "gateway" else machine_clock()
 
     def server_time(self) -> datetime:
         """The gateway's clock, UTC, whole seconds."""
-        ...
+        return self._request(self._read_time)
+
+    async def _read_time(self, connection: "Connection") -> datetime:
+        self._server_time = await connection.server_time(self._settings.timeout)
+        return self._server_time
+
+    async def _stamping(self, connection: "Connection") -> Stamp:
+        """Times of packets: by the machine's clock; another clock is read once for a batch."""
+        if self._clock is not None:
+            time_read = self._clock()
+        elif self._settings.clock == "gateway":
+            try:
+                time_read = await self._read_time(connection)
+            except GatewayGone:
+                time_read = self._server_time or machine_clock()
+        else:
+            return lambda at: at
+        return lambda _: time_read
+
+    def _event_time(self) -> datetime | None:
+        """The time without a request, since the gateway is speaking; None: not known yet."""
+        if self._clock is not None:
+            return self._clock()
+        return self._server_time if self._settings.clock == "gateway" else machine_clock()
+
+    def _on_message(self, number: int, code: int, message: str, conid: int | None) -> None:
+        self._log.add(number, code, message, conid)
+
+    def take_events(self) -> list[ApiEvent]:
+        """Messages since the last call, oldest first."""
+        return self._log.take()
 
     def source(self) -> str:
         """Origin of the rows: IBKR, or SANDBOX where the gateway is one."""
-        ...
+        return "SANDBOX" if SANDBOX_ACCOUNT in self._open().accounts else "IBKR"
 
     def probe(self, symbol: str) -> Probe:
-        """Test the connection, and which data the gateway serves for a stock.
+        """Test the connection and the data served for a stock. Raises UnknownUnderlying."""
+        stock, requested = self.stock(symbol), self._settings.market_data_type
+        server_time, here = self.server_time(), machine_clock()
 
-        Raises UnknownUnderlying.
-        """
-        ...
+        async def read(connection: "Connection") -> Probe:
+            connection.use_data_type(requested)
+            reading = await read_line(
+                connection, stock.conid, has_quote, self._patience(None), snapshot=True
+            )
+            return Probe(
+                server_version=connection.server_version,
+                client_id=connection.client_id,
+                accounts=len(connection.accounts),
+                symbol=symbol,
+                requested_type=requested,
+                served_type=reading.tick.data_type,
+                server_time=server_time,
+                clock_difference=timedelta(seconds=round((server_time - here).total_seconds())),
+                events=tuple(self._log.seen()),
+                failure=reading.failure,
+            )
+
+        return self._request(read)
 
     def stock(self, symbol: str) -> Underlying:
-        """A US stock by its symbol. Raises UnknownUnderlying, RequestFailed, GatewayTimeout."""
-        ...
-
-    def previous_close(self, underlying: Underlying) -> PreviousClose:
-        """The close by the newest daily bar of a finished session, else by a quote.
-
-        Raises RequestFailed without either.
-        """
-        ...
+        """A US stock. Raises UnknownUnderlying, RequestFailed, GatewayTimeout."""
+        return self._request(lambda c: contract_details.stock(c, symbol, self._settings.timeout))
 
     def option_params(self, underlying: Underlying) -> list[ChainParams]:
         """Trading classes on SMART, ordered by name; empty where the gateway names none.
 
         Raises GatewayTimeout (it sometimes never answers), RequestFailed.
         """
-        ...
+        return self._request(
+            lambda c: contract_details.option_params(c, underlying, self._settings.timeout)
+        )
+
+    def previous_close(self, underlying: Underlying) -> PreviousClose:
+        """The close by the newest daily bar of a finished session, else by a quote.
+
+        Raises RequestFailed without either.
+        """
+        now, settings = self.now(), self._settings
+        by_history = self._may_ask_history()
+        data_types = [settings.market_data_type]
+        if settings.allow_fallback_to_delayed:
+            data_types.append(DELAYED_OR_FROZEN)
+
+        async def close(connection: "Connection") -> PreviousClose:
+            return await contract_details.previous_close(
+                connection,
+                underlying,
+                now,
+                self._patience(None),
+                data_types=data_types,
+                by_history=by_history,
+            )
+
+        return self._request(close)
+
+    def _may_ask_history(self) -> bool:
+        now = time.monotonic()
+        while self._history and now - self._history[0] > HISTORY_SECONDS:
+            self._history.popleft()
+        if len(self._history) >= HISTORY_REQUESTS:
+            return False
+        self._history.append(now)
+        return True
 
     def qualify(self, candidates: Sequence[Candidate]) -> Qualified:
         """Look candidates up, `qualify_batch_size` at once; each message obeys the wire limit."""
-        ...
+        s = self._settings
+        return self._request(
+            lambda c: contract_details.qualify(c, candidates, s.timeout, s.qualify_batch_size)
+        )
 
     def quotes(
         self,
@@ -292,10 +326,13 @@ class Gateway(Protocol):
         `settings.usable_lines`. First snapshots, then a streaming pass for rows that lack quotes or
         greeks; `streaming` leaves the snapshots out. `timeout` (default `quote_timeout`) holds for
         each pass. The type is a switch of the whole connection: to fall back, call again for what
-        failed with `NO_PERMISSION`, type 3 or 4. Pacing is not retried here: the rows fail with
-        `pacing`.
+        failed with `NO_PERMISSION`, type 3 or 4. Pacing is not retried: the rows fail with `pacing`.
         """
-        ...
+        return self._request(
+            lambda c: quotes.quotes(
+                self._batch(c, timeout, lines), contracts, market_data_type, streaming=streaming
+            )
+        )
 
     def open_interest(
         self,
@@ -306,20 +343,39 @@ class Gateway(Protocol):
         lines: int | None = None,
     ) -> list[OpenInterest]:
         """The open interest of each contract, in order, by the streaming generic tick 101."""
-        ...
+        return self._request(
+            lambda c: quotes.open_interest(
+                self._batch(c, timeout, lines), contracts, market_data_type
+            )
+        )
 
     def history_sample(self, contracts: Sequence[OptionContract]) -> list[HistorySample]:
         """Bars of 8 hours of 5 days of some contracts, as a test."""
-        ...
+        allowed = [contract for contract in contracts if self._may_ask_history()]
+        samples = self._request(
+            lambda c: contract_details.history_sample(c, allowed, self._settings.timeout)
+        )
+        why = f"{HISTORY_REQUESTS} requests in {HISTORY_SECONDS / 60:g} minutes are enough"
+        left = [contract for contract in contracts if contract not in allowed]
+        return [*samples, *(contract_details.skip_sample(contract, why) for contract in left)]
 
-    def reconnect(self) -> None:
-        """Leave the connection; the next request opens a new one without any state."""
-        ...
+    def _batch(self, connection: "Connection", timeout: float | None, lines: int | None) -> Batch:
+        usable = self._settings.usable_lines
+        lines = min(usable, lines or usable)
+        return Batch(connection, self._patience(timeout), lines, self._stamping)
 
-    def take_events(self) -> list[ApiEvent]:
-        """Messages since the last call, oldest first."""
-        ...
+    def _patience(self, timeout: float | None) -> Patience:
+        s = self._settings
+        return Patience(timeout or s.quote_timeout, s.settle, s.connectivity_wait)
 
 
-def machine_clock() -> datetime:
-    return datetime.now(UTC)
+async def _leave(connection: "Connection") -> None:
+    connection.close()
+
+
+async def _end_all() -> None:
+    """Cancel the tasks of a caller that was interrupted."""
+    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

@@ -16,7 +16,6 @@ from typing import Any
 
 from loaders.ib.client.error_codes import GATEWAY_GONE, NO_ANSWER, classify_code
 from loaders.ib.client.events import mask
-from loaders.ib.client.gateway import Failure
 from loaders.ib.client.health import RESTORED_EMPTY, Farm, Health
 from loaders.ib.client.raw_answers import (
     ADVISORY,
@@ -31,6 +30,7 @@ from loaders.ib.client.raw_answers import (
     Request,
     Tick,
 )
+from loaders.ib.client.values import Failure
 from loaders.ib.errors import GatewayGone, GatewayTimeout
 from loaders.request_counts import count
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from loaders.ib.client import clean
 from loaders.ib.client.error_codes import NO_ANSWER, NO_LINES, NO_PERMISSION, NO_PRICE, PARTIAL
-from loaders.ib.client.gateway import Failure, OpenInterest, OptionContract, Quote
 from loaders.ib.client.raw_answers import Tick
 from loaders.ib.client.ticker import (
     Enough,
@@ -19,6 +18,7 @@ from loaders.ib.client.ticker import (
     has_quote_and_greeks,
     read_line,
 )
+from loaders.ib.client.values import Failure, OpenInterest, OptionContract, Quote
 
 if TYPE_CHECKING:
     from loaders.ib.client.ib_client import Connection

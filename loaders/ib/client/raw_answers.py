@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Any
 
 from loaders.ib.client.error_codes import GATEWAY_GONE, PARTIAL, ErrorCode
-from loaders.ib.client.gateway import Failure
+from loaders.ib.client.values import Failure
 
 NAN = math.nan
 BROKE = "the connection to the gateway broke"

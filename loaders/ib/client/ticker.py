@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from loaders.ib.client.error_codes import GATEWAY_GONE, NO_ANSWER, NO_PERMISSION, PACING, PARTIAL
-from loaders.ib.client.gateway import Failure
 from loaders.ib.client.health import LOST
 from loaders.ib.client.raw_answers import ADVISORY, BROKE, Tick
+from loaders.ib.client.values import Failure
 
 if TYPE_CHECKING:
     from loaders.ib.client.ib_client import Connection, Line

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 
-from loaders.ib.client.gateway import Candidate, ChainParams, OptionContract, Right, Underlying
+from loaders.ib.client.values import Candidate, ChainParams, OptionContract, Right, Underlying
 from loaders.ib.contracts import expiries
 from loaders.ib.settings import IbSettings
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from loaders.errors import DataQualityError, SettingsError, UpstreamError
-from loaders.ib.client.gateway import ChainParams, Gateway, Underlying
+from loaders.ib.client.gateway import Gateway
+from loaders.ib.client.values import ChainParams, Underlying
 from loaders.ib.context import Context
 from loaders.ib.contracts.discovery import Discovery, Reference, choose_candidates, distances
 from loaders.ib.errors import NotPermitted

@@ -14,7 +14,7 @@ from typing import Any
 from loaders.engine.outcome import Outcome, records
 from loaders.errors import UpstreamError
 from loaders.ib.client.error_codes import AMBIGUOUS, ERROR_CODES, GATEWAY_GONE, NO_CONTRACT
-from loaders.ib.client.gateway import Candidate, Failure, OptionContract, Qualified
+from loaders.ib.client.values import Candidate, Failure, OptionContract, Qualified
 from loaders.ib.context import Context, Dataset
 from loaders.ib.contracts.discovery import Discovery, take_replacements
 from loaders.ib.planning.due import named_day

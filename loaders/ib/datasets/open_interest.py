@@ -15,7 +15,7 @@ from loaders.engine.outcome import Outcome, records
 from loaders.errors import UpstreamError
 from loaders.ib.capture.open_interest_date import find_older_session
 from loaders.ib.capture.rounds import split_batches
-from loaders.ib.client.gateway import OpenInterest, OptionContract
+from loaders.ib.client.values import OpenInterest, OptionContract
 from loaders.ib.context import Context, Dataset
 from loaders.ib.planning.capacity import INTEREST_BATCH
 from loaders.ib.planning.timetable import asof_date

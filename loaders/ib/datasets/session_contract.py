@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from loaders.engine.outcome import Outcome, records
-from loaders.ib.client.gateway import OptionContract
+from loaders.ib.client.values import OptionContract
 from loaders.ib.context import Context, Dataset
 from loaders.ib.contracts.discovery import Discovery
 from loaders.ib.planning.due import named_day

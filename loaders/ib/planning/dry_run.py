@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from loaders.engine.request import LoadRequest
 from loaders.engine.source import Previewed
 from loaders.errors import NotDue, UpstreamError, UsageError
+from loaders.ib.client.gateway import Gateway, open_gateway
 from loaders.ib.client.library import check_client
 from loaders.ib.contracts import universe
 from loaders.ib.contracts.discovery import Reference, choose_candidates
@@ -30,8 +31,6 @@ from loaders.warehouse.postgres import Warehouse
 
 if TYPE_CHECKING:
     import psycopg
-
-    from loaders.ib.client.gateway import Gateway
 
 
 @dataclass(frozen=True)
@@ -172,10 +171,8 @@ def _plan_tasks(
 def _list_symbols(ib: IbSettings, symbols: Sequence[str], day: date) -> dict[str, SymbolPlan]:
     """The most contracts that there may be, by what the gateway lists."""
     check_client()
-    from loaders.ib.client import live_gateway
-
     plans = {}
-    with live_gateway.gateway(ib) as gateway:
+    with open_gateway(ib) as gateway:
         gateway.server_time()  # raises where no gateway answers
         for symbol in symbols:
             try:
@@ -185,7 +182,7 @@ def _list_symbols(ib: IbSettings, symbols: Sequence[str], day: date) -> dict[str
     return plans
 
 
-def _count_listed(ib: IbSettings, gateway: "Gateway", symbol: str, day: date) -> int:
+def _count_listed(ib: IbSettings, gateway: Gateway, symbol: str, day: date) -> int:
     stock = gateway.stock(symbol)
     close = gateway.previous_close(stock)
     reference = Reference(close.price, close.close_date, close.source)

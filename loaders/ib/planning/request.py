@@ -6,6 +6,7 @@ from typing import Literal
 
 from loaders.engine.request import LoadRequest
 from loaders.errors import SettingsError, UsageError
+from loaders.ib.client.gateway import open_gateway
 from loaders.ib.client.library import check_client
 from loaders.ib.contracts import universe
 from loaders.settings import Settings
@@ -79,7 +80,5 @@ def current_time(settings: Settings) -> datetime:
     if settings.ib.clock == "machine":
         return datetime.now(UTC)
     check_client()
-    from loaders.ib.client import live_gateway
-
-    with live_gateway.gateway(settings.ib) as gateway:
+    with open_gateway(settings.ib) as gateway:
         return gateway.server_time()

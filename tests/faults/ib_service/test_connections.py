@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from loaders.errors import SettingsError
-from loaders.ib.client.gateway import Gateway, Underlying
-from loaders.ib.client.live_gateway import gateway
+from loaders.ib.client.gateway import Gateway, open_gateway
+from loaders.ib.client.values import Underlying
 from loaders.ib.errors import ClientIdInUse, GatewayGone, GatewayTimeout
 from loaders.ib.settings import IbSettings
 from loaders.sandbox.ib.service import IbSandbox
@@ -160,21 +160,24 @@ def test_no_gateway_is_said_at_once_and_a_first_wait_is_kept() -> None:
         port = free.getsockname()[1]
     waited: list[float] = []
     settings = IbSettings(host="127.0.0.1", port=port)
-    patient = gateway(settings, sleep=waited.append, first_waits=(1.0, 2.0))
+    patient = open_gateway(settings, sleep=waited.append, first_waits=(1.0, 2.0))
     with patient as nobody, pytest.raises(GatewayGone) as caught:
         nobody.server_time()
     assert waited == [1.0, 2.0]
     assert str(port) in str(caught.value)
     assert "IB_PORT" in caught.value.hint
     with (
-        gateway(
+        open_gateway(
             settings, sleep=waited.append, first_waits=(5.0,), cancelling=lambda: True
         ) as nobody,
         pytest.raises(GatewayGone),
     ):
         nobody.server_time()
     assert waited == [1.0, 2.0]
-    with pytest.raises(SettingsError, match="no IB gateway is configured"), gateway(IbSettings()):
+    with (
+        pytest.raises(SettingsError, match="no IB gateway is configured"),
+        open_gateway(IbSettings()),
+    ):
         pass
 
 
@@ -183,7 +186,7 @@ def test_a_port_where_nobody_answers_is_a_time_out() -> None:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         settings = IbSettings(host="127.0.0.1", port=silent.getsockname()[1], connect_timeout=0.3)
-        with gateway(settings) as mute, pytest.raises(GatewayTimeout, match="did not answer"):
+        with open_gateway(settings) as mute, pytest.raises(GatewayTimeout, match="did not answer"):
             mute.server_time()
 
 
@@ -207,7 +210,7 @@ def test_account_numbers_are_in_nothing_that_comes_out() -> None:
     world = World(["AAPL"])
     with IbSandbox(world, account="U7654321") as live:
         live.faults.add("error:code=420:message=No permission for account U7654321, DU1234567")
-        with gateway(settings_for(live)) as opened:
+        with open_gateway(settings_for(live)) as opened:
             assert opened.source() == "IBKR"
             heard: list[Any] = [*opened.quotes(some_contracts(live, 1), 1), opened.probe("AAPL")]
             heard += opened.take_events()

@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from loaders.ib.client.gateway import Gateway, OptionContract, Quote
+from loaders.ib.client.gateway import Gateway
+from loaders.ib.client.values import OptionContract, Quote
 from loaders.sandbox.ib.service import IbSandbox
 from loaders.sandbox.ib.world import Query
 from tests.integration.ib_service.conftest import some_contracts

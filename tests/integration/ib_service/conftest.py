@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from loaders.ib.client.gateway import Gateway, OptionContract, Quote
-from loaders.ib.client.live_gateway import gateway
+from loaders.ib.client.gateway import Gateway, open_gateway
+from loaders.ib.client.values import OptionContract, Quote
 from loaders.ib.settings import IbSettings
 from loaders.sandbox.ib.listing import Instrument
 from loaders.sandbox.ib.service import IbSandbox
@@ -38,7 +38,7 @@ def sandbox(world: World) -> Iterator[IbSandbox]:
 
 @pytest.fixture(scope="module")
 def shared(sandbox: IbSandbox) -> Iterator[Gateway]:
-    with gateway(settings_for(sandbox)) as opened:
+    with open_gateway(settings_for(sandbox)) as opened:
         yield opened
 
 
@@ -63,7 +63,7 @@ def opened(tidy: IbSandbox) -> Iterator[Callable[..., Gateway]]:
 
     def make(settings: dict[str, Any] | None = None, **arguments: Any) -> Gateway:
         mine = {"client_id": next(ids), **(settings or {})}
-        context = gateway(settings_for(tidy, **mine), **arguments)
+        context = open_gateway(settings_for(tidy, **mine), **arguments)
         made.append(context)
         return context.__enter__()
 

@@ -8,9 +8,9 @@ from importlib import import_module
 import pytest
 
 from loaders.ib import client as service
-from loaders.ib.client.gateway import Candidate, Gateway, Quote
+from loaders.ib.client.gateway import Gateway, open_gateway
 from loaders.ib.client.library import check_client
-from loaders.ib.client.live_gateway import gateway
+from loaders.ib.client.values import Candidate, Quote
 from loaders.ib.errors import UnknownUnderlying
 from loaders.sandbox.ib.service import IbSandbox
 from loaders.sandbox.ib.world import Query, World
@@ -67,7 +67,7 @@ def test_the_successor_alone_takes_the_client_s_place(
     monkeypatch.setitem(sys.modules, "ib_async", import_module(IB_LIBRARY))
     monkeypatch.setitem(sys.modules, "ib_insync", None)
     check_client()
-    with IbSandbox(world) as served, gateway(settings_for(served)) as alone:
+    with IbSandbox(world) as served, open_gateway(settings_for(served)) as alone:
         assert alone.source() == "SANDBOX"
 
 

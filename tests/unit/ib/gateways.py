@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from loaders.errors import UpstreamError
-from loaders.ib.client.gateway import Failure, OptionContract, Quote, Right
+from loaders.ib.client.values import Failure, OptionContract, Quote, Right
 from loaders.ib.slots import NEW_YORK
 
 TEN = datetime(2026, 11, 19, 15, 0, tzinfo=UTC)  # in New York

@@ -7,7 +7,7 @@ import pytest
 
 from loaders.errors import UpstreamError
 from loaders.ib.capture.rounds import Capture, Capturer
-from loaders.ib.client.gateway import OptionContract, Quote
+from loaders.ib.client.values import OptionContract, Quote
 from loaders.ib.errors import GatewayGone
 from loaders.ib.pacing import TokenBucket
 from tests.unit.ib.gateways import TEN, Answer, ScriptedGateway, Time, contract, failed, quote

@@ -3,7 +3,7 @@
 from datetime import date
 from decimal import Decimal
 
-from loaders.ib.client.gateway import Candidate, ChainParams, Underlying
+from loaders.ib.client.values import Candidate, ChainParams, Underlying
 from loaders.ib.contracts.discovery import (
     Discovery,
     Reference,

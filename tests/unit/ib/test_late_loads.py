@@ -14,9 +14,9 @@ from loaders.errors import LockHeldError
 from loaders.ib.capture import outcomes
 from loaders.ib.capture.rows import RECAPTURE
 from loaders.ib.client.error_codes import classify_code
-from loaders.ib.client.gateway import OpenInterest
 from loaders.ib.client.raw_answers import Tick
 from loaders.ib.client.ticker import _failure
+from loaders.ib.client.values import OpenInterest
 from loaders.ib.context import Context
 from loaders.ib.datasets import chain_close, chain_snapshot, open_interest
 from loaders.ib.errors import GatewayGone, GatewayTimeout, UnknownUnderlying

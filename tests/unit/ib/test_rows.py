@@ -9,7 +9,7 @@ import pytest
 from loaders.ib.capture.flags import CAPTURE_FLAGS
 from loaders.ib.capture.rounds import QUEUED
 from loaders.ib.capture.rows import CLOSE, INTRADAY, Provenance, Tally, make_row
-from loaders.ib.client.gateway import Failure, Quote
+from loaders.ib.client.values import Failure, Quote
 from loaders.ib.slots import parse_slot, require_session
 from loaders.ib.tables import CHAIN_SNAPSHOT
 from tests.unit.ib.gateways import TEN, contract, failed, quote

@@ -7,7 +7,7 @@ import pytest
 
 from loaders.errors import SettingsError
 from loaders.ib.client.error_codes import ERROR_CODES, NOT_FROM_CODES, classify_code
-from loaders.ib.client.live_gateway import gateway
+from loaders.ib.client.gateway import open_gateway
 from loaders.ib.errors import IbMissing
 from loaders.ib.settings import IbSettings
 from loaders.project import find_project
@@ -62,7 +62,7 @@ def test_without_a_gateway_the_variables_of_other_tools_are_theirs(tmp_path: Pat
 
 def test_a_client_that_is_not_installed_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(IbMissing) as caught, gateway(IbSettings(host="127.0.0.1")):
+    with pytest.raises(IbMissing) as caught, open_gateway(IbSettings(host="127.0.0.1")):
         pass
     assert "quotemill[ib]" in caught.value.hint
 
