@@ -153,9 +153,11 @@ def test_bad_input_has_a_message_and_its_exit_code(
     assert (done.returncode, says in done.stderr) == (code, True), done.stderr
 
 
-def test_a_source_that_tells_no_plan_says_so(place: Place) -> None:
+def test_a_source_without_a_dry_run_says_so(place: Place) -> None:
     done = place.inside("loaders", "run", "tdx", "--dry-run")
-    assert (done.returncode, "no plan is told of tdx" in done.stderr) == (2, True), done.stderr
+    assert (done.returncode, "--dry-run is not available for tdx" in done.stderr) == (2, True), (
+        done.stderr
+    )
 
 
 def test_a_holiday_is_no_alarm(place: Place, gateway: IbSandbox) -> None:

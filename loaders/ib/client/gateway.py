@@ -326,7 +326,7 @@ class Gateway:
         `settings.usable_lines`. First snapshots, then a streaming pass for rows that lack quotes or
         greeks; `streaming` leaves the snapshots out. `timeout` (default `quote_timeout`) holds for
         each pass. The type is a switch of the whole connection: to fall back, call again for what
-        failed with `NO_PERMISSION`, type 3 or 4. Pacing is not retried: the rows fail with `pacing`.
+        failed with `NO_PERMISSION`, type 3 or 4. Pacing is not retried: rows fail with `pacing`.
         """
         return self._request(
             lambda c: quotes.quotes(

@@ -125,8 +125,8 @@ class Quote:
     und_*             quote of the underlying in the same batch; `und_price` is the model's
     hold_s            seconds for which the request held a market data line
     failure           None for a good row: a bid, an ask, a last trade, or the model's price or
-                      volatility. A row with a failure has no data, except where the gateway said
-                      that it gives only a part (error_type `partial`), or gave no price (`no_price`)
+                      volatility. A row with a failure has no data, except where the gateway
+                      gives only a part (error_type `partial`) or no price (`no_price`)
     """
 
     contract: OptionContract

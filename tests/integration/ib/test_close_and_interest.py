@@ -44,11 +44,6 @@ def test_with_delayed_data_the_close_is_delayed_too(made: Bench) -> None:
     assert made.rows(kinds) == [(4, 4)]
 
 
-def test_before_its_time_the_close_is_not_due(made: Bench) -> None:
-    idle = made.at("2026-11-19T16:30:00").load("close")
-    assert (idle.status, idle.exit_code) == ("not due", 0)
-
-
 def test_the_time_gives_the_day_of_open_interest(
     made: Bench,
 ) -> None:

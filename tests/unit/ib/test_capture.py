@@ -3,8 +3,6 @@
 from datetime import timedelta
 from typing import Any
 
-import pytest
-
 from loaders.errors import UpstreamError
 from loaders.ib.capture.rounds import Capture, Capturer
 from loaders.ib.client.values import OptionContract, Quote
@@ -154,12 +152,6 @@ def test_a_load_that_is_to_stop_requests_no_further_batch() -> None:
     result, _gateway, _ = capture(lambda c, _: quote(c), cancelling=lambda: next(stops))
     assert result.stopped
     assert len(result.quotes) == 10
-
-
-@pytest.mark.parametrize("size", [1, 7, 30])
-def test_a_batch_is_never_larger_than_its_size(size: int) -> None:
-    _, gateway, _ = capture(lambda c, _: quote(c), batch_size=size)
-    assert max(len(conids) for _, conids in gateway.requests) <= size
 
 
 def test_a_gateway_without_answers_costs_only_its_own_slot() -> None:
