@@ -1,8 +1,8 @@
-"""Which days are closed, and what of them is not in the archive yet.
+"""Find closed days that the archive lacks.
 
-A day is closed once it is over in New York and its slots and its open interest were judged, passed or failed:
-`coverage_verdict` and `oi_verdict` of qa_option_day are no longer pending. So nothing is archived before dbt has
-built it. Open interest of a day without a verdict, as of the session before the first one, is closed after a week.
+A day is closed once it is over in New York and `coverage_verdict` and `oi_verdict` of qa_option_day
+are no longer pending, passed or failed. So nothing is archived before dbt has built it. Open interest
+of a day without a verdict, as of the session before the first one, is closed after a week.
 """
 
 from collections.abc import Sequence
@@ -25,8 +25,8 @@ def today(as_of: datetime) -> date:
     return as_of.astimezone(NEW_YORK).date()
 
 
-def judge_at(conn: psycopg.Connection, warehouse: Warehouse, as_of: datetime) -> None:
-    """Have verdicts of this instant in this session. Raises UsageError before the first build."""
+def set_verdict_time(conn: psycopg.Connection, warehouse: Warehouse, as_of: datetime) -> None:
+    """Make verdicts in this session as of a time. Raises UsageError before the first build."""
     if not has_relation(conn, f"{warehouse.inner_schema('qa')}.qa_option_day"):
         raise UsageError("option chains were never built", hint="quotemill run ib")
     conn.execute("select set_config('quotemill.as_of', %s, false)", (as_of.isoformat(),))
@@ -35,13 +35,15 @@ def judge_at(conn: psycopg.Connection, warehouse: Warehouse, as_of: datetime) ->
 def mark_changed(
     conn: psycopg.Connection, warehouse: Warehouse, view: View, fingerprint: str
 ) -> None:
-    """Note which partitions changed since the last run, by the change feed; all where the view has other
-    columns or another query than then. The cursor moves in the same transaction: a run that is cut short forgets
-    nothing."""
+    """Mark as stale the partitions that changed since the last run, by the change feed.
+
+    All of them where the view's columns or query changed. The cursor moves in the same transaction,
+    so a run that is cut short loses nothing.
+    """
     schema = warehouse.inner_schema("options")
     reader = f"{schema}.archive of {view.name}"
     followed = [name if "." in name else f"{schema}.{name}" for name in view.follows]
-    # before the feed is read: what is committed meanwhile is told to the next run
+    # before the feed is read: what commits meanwhile belongs to the next run
     [(seen,)] = conn.execute("select pg_current_snapshot()::text")
     values = {
         "schema": schema,
@@ -58,7 +60,7 @@ def mark_changed(
             where reader = %(reader)s and fingerprint = %(fingerprint)s
         ),
 
-        told as (
+        reported as (
             select distinct c.key, days
             from ops.changes as c
             cross join cursor as k
@@ -75,9 +77,9 @@ def mark_changed(
 
         changed as (
             select h.* from held as h
-            inner join told as t on h.underlying = t.key and t.days @> h.partition_date
+            inner join reported as t on h.underlying = t.key and t.days @> h.partition_date
             union
-            select h.* from held as h inner join told as t on t.key = '' and t.days @> h.partition_date
+            select h.* from held as h inner join reported as t on t.key = '' and t.days @> h.partition_date
             union
             select h.* from held as h where not exists (select 1 from cursor)
         )
@@ -98,7 +100,7 @@ def mark_changed(
     )
 
 
-def to_look_at(
+def list_days_to_check(
     conn: psycopg.Connection,
     warehouse: Warehouse,
     view: View,
@@ -108,7 +110,7 @@ def to_look_at(
     days: tuple[date | None, date | None] = (None, None),
     symbols: Sequence[str] | None = None,
 ) -> dict[date, list[str]]:
-    """Closed days with underlyings that are not archived, changed since, or are to be archived `again`."""
+    """Closed days with underlyings that are not archived, that changed, or that come `again`."""
     qa = warehouse.inner_schema("qa")
     if view.counted is not None:
         closed = (
@@ -123,10 +125,10 @@ def to_look_at(
             "on i.symbol = d.symbol and i.trade_date = d.trade_date "
             f"where ({_JUDGED}) or (d.symbol is null and i.trade_date < %(today)s - 7)"
         )
-    there = ""
+    is_stored = ""
     if view.counted is not None and view.landed is not None:
-        # what was counted once and is gone cannot be archived any more
-        there = (
+        # rows that were counted once and are gone can no longer be archived
+        is_stored = (
             f"and exists (select 1 from {view.landed.qualified} as r "
             f"where r.symbol = c.symbol and r.{view.day} = c.trade_date)"
         )
@@ -142,7 +144,7 @@ def to_look_at(
                     select 1 from ops.archive_partitions as p
                     where p.schema_name = %(schema)s and p.view_name = %(view)s
                         and p.partition_date = c.trade_date and p.underlying = c.symbol
-                ) {there}
+                ) {is_stored}
                 or exists (
                     select 1 from ops.archive_partitions as p
                     where p.schema_name = %(schema)s and p.view_name = %(view)s
@@ -166,31 +168,36 @@ def to_look_at(
         "again_days": [day for day, _ in again],
         "again_symbols": [symbol for _, symbol in again],
     }
-    return dict(_asked(conn, query, values))
+    return dict(_fetch(conn, query, values))
 
 
-def waiting(conn: psycopg.Connection, warehouse: Warehouse, as_of: datetime) -> list[date]:
-    """Days that are over, have slots, and were not judged: not built, without their open interest, or of no
-    session that is known."""
+def list_waiting_days(
+    conn: psycopg.Connection, warehouse: Warehouse, as_of: datetime
+) -> list[date]:
+    """Past days with slots and without a verdict: not built, no open interest, or no known session."""
     qa, inner = warehouse.inner_schema("qa"), warehouse.inner_schema("quotemill_intermediate")
     query = f"""
         with recursive landed as (
             select min(trade_date) as day from raw_ib.chain_snapshot
             union all
-            select (select min(s.trade_date) from raw_ib.chain_snapshot as s where s.trade_date > l.day)
+            select (
+                select min(s.trade_date) from raw_ib.chain_snapshot as s where s.trade_date > l.day
+            )
             from landed as l where l.day is not null
         )
         select day from landed
         where day < %(today)s
-            and not exists (select 1 from {inner}.int_option_days__counted as c where c.trade_date = day)
+            and not exists (
+                select 1 from {inner}.int_option_days__counted as c where c.trade_date = day
+            )
         union
         select c.trade_date from {inner}.int_option_days__counted as c
         left join {qa}.qa_option_day as d on c.symbol = d.symbol and c.trade_date = d.trade_date
         where c.trade_date < %(today)s and c.row_count > 0 and ({_JUDGED}) is not true
         order by 1
     """
-    return [day for (day,) in _asked(conn, query, {"today": today(as_of)})]
+    return [day for (day,) in _fetch(conn, query, {"today": today(as_of)})]
 
 
-def _asked(conn: psycopg.Connection, query: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+def _fetch(conn: psycopg.Connection, query: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
     return conn.execute(query.encode(), values).fetchall()

@@ -1,4 +1,7 @@
-"""Small Snappy files of a month become few large ones of ZSTD; rows of these that change leave them again."""
+"""Compact the small Snappy files of a month into few large ZSTD files.
+
+Rows of a compacted file that change leave it again.
+"""
 
 import itertools
 import re
@@ -22,8 +25,7 @@ _MB = 1_000_000
 
 @dataclass(frozen=True)
 class Compacted:
-    """A month of a view: how many files went into how many, their bytes before and after. `below_target` are
-    those that are smaller than they should be, for want of rows."""
+    """A compacted month of a view. `below_target` files lack the rows for the target size."""
 
     view: str
     month: str
@@ -44,8 +46,10 @@ def compact(
     as_of: datetime,
     reporter: Reporter,
 ) -> tuple[list[Compacted], list[Damaged]]:
-    """Compact what is due, month by month: all that is archived where it is `asked` for or enabled for the
-    same day, else what is of weeks that are over. Months with a damaged file are left as they are."""
+    """Compact what is due, month by month. Months with a damaged file stay as they are.
+
+    Everything archived where `asked`, or enabled for the same day; else the weeks that are over.
+    """
     last = _last_day(settings, asked, as_of)
     done: list[Compacted] = []
     damaged: list[Damaged] = []
@@ -53,12 +57,15 @@ def compact(
         return done, damaged
     schema = warehouse.inner_schema("options")
     with warehouse.connect() as conn:
-        months = {view.name: _months(ledger.find(conn, schema, view.name), last) for view in views}
+        months = {
+            view.name: _months(ledger.find_partitions(conn, schema, view.name), last)
+            for view in views
+        }
     reporter.start("compact", sum(map(len, months.values())))
     for view, by_month in months.items():
         for month, held in by_month.items():
             try:
-                done.append(_month(settings, warehouse, folder, view, month, held))
+                done.append(_compact_month(settings, warehouse, folder, view, month, held))
             except Damaged as error:
                 damaged.append(error)
                 reporter.line(f"damaged: {error}")
@@ -67,7 +74,7 @@ def compact(
 
 
 def _last_day(settings: Settings, asked: bool | None, as_of: datetime) -> date | None:
-    """The newest day that is compacted; None for nothing."""
+    """The newest day to compact; None for nothing."""
     today = closed.today(as_of)
     if asked or (asked is None and settings.ib.same_day_compaction_enabled):
         return today
@@ -77,17 +84,17 @@ def _last_day(settings: Settings, asked: bool | None, as_of: datetime) -> date |
 
 
 def _months(held: Sequence[Partition], last: date) -> dict[str, list[Partition]]:
-    """By month, what is to be compacted: small files, and with them the large ones that may grow still."""
-    found: dict[str, list[Partition]] = {}
+    """By month, what to compact: small files, and large ones below the target size."""
+    months: dict[str, list[Partition]] = {}
     for one in held:
         if one.is_below_target or (not one.is_compacted and one.partition_date <= last):
-            found.setdefault(f"{one.partition_date:%Y-%m}", []).append(one)
+            months.setdefault(f"{one.partition_date:%Y-%m}", []).append(one)
     return {
-        month: those for month, those in found.items() if not all(p.is_compacted for p in those)
+        month: those for month, those in months.items() if not all(p.is_compacted for p in those)
     }
 
 
-def _month(
+def _compact_month(
     settings: Settings,
     warehouse: Warehouse,
     folder: Folder,
@@ -96,7 +103,7 @@ def _month(
     held: Sequence[Partition],
 ) -> Compacted:
     schema = warehouse.inner_schema("options")
-    taken = parts.sources(held)
+    taken = parts.list_sources(held)
     with folder.usable():
         new = parts.write(
             folder,
@@ -106,7 +113,7 @@ def _month(
             _numbers(warehouse, folder, view, month, held),
             _target(settings),
         )
-    swap.swap(warehouse, folder, schema, [source.path for source in taken], new)
+    swap.replace_files(warehouse, folder, schema, [source.path for source in taken], new)
     sizes = {one.path: one.size_bytes for one in held}
     return Compacted(
         view,
@@ -120,7 +127,7 @@ def _month(
     )
 
 
-def take_out(
+def remove_partitions(
     settings: Settings,
     warehouse: Warehouse,
     folder: Folder,
@@ -128,39 +135,39 @@ def take_out(
     paths: Collection[str],
     moved: Mapping[Place, New],
 ) -> None:
-    """Write the files at `paths` anew without the partitions of `moved`, which get files of their own.
+    """Rewrite the files at `paths` without the partitions of `moved`, which get their own files.
 
-    Raises Damaged where one of them is; then none is put in place.
+    Raises Damaged where one of them is damaged; then nothing changes.
     """
     schema = warehouse.inner_schema("options")
     with warehouse.connect() as conn:
-        held = ledger.find(conn, schema, view, paths=sorted(paths))
+        held = ledger.find_partitions(conn, schema, view, paths=sorted(paths))
     by_month: dict[str, list[Partition]] = {}
     for one in held:
         by_month.setdefault(_month_of(one.path), []).append(one)
     rest: list[New] = []
     try:
         for month, those in by_month.items():
-            taken = parts.sources(those, frozenset(moved))
+            taken = parts.list_sources(those, frozenset(moved))
             numbers = _numbers(warehouse, folder, view, month, those)
             with folder.usable():
                 rest += parts.write(folder, view, month, taken, numbers, _target(settings))
     except BaseException:
         parts.discard(folder, [*rest, *moved.values()])
         raise
-    swap.swap(warehouse, folder, schema, paths, [*rest, *moved.values()])
+    swap.replace_files(warehouse, folder, schema, paths, [*rest, *moved.values()])
 
 
 def _numbers(
     warehouse: Warehouse, folder: Folder, view: str, month: str, held: Sequence[Partition]
 ) -> Iterator[int]:
-    """Numbers of files to write: those that give way, then such as no file of the month has."""
+    """Numbers for new files: those of replaced files, then numbers that the month does not use."""
     own = sorted({_number(one.path) for one in held if one.is_compacted})
     with warehouse.connect() as conn:
-        files = ledger.files(conn, warehouse.inner_schema("options"))
+        files = ledger.list_files(conn, warehouse.inner_schema("options"))
     prefix = f"view={view}/month={month}/"
     used = {_number(file.path) for file in files if file.path.startswith(prefix)}
-    for stray in folder.path(prefix).glob(".part-*.new"):  # of a run that was cut short
+    for stray in folder.path(prefix).glob(".part-*.new"):  # left by a run that was cut short
         stray.unlink()
     return itertools.chain(own, (n for n in itertools.count() if n not in used))
 
@@ -170,8 +177,8 @@ def _number(path: str) -> int:
 
 
 def _month_of(path: str) -> str:
-    found: Any = re.search(r"/month=([^/]+)/", path)
-    return str(found[1])
+    match: Any = re.search(r"/month=([^/]+)/", path)
+    return str(match[1])
 
 
 def _target(settings: Settings) -> int:

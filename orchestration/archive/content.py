@@ -1,9 +1,9 @@
-"""Count and hash of rows, whatever their order: the same from the warehouse and from a file.
+"""Count and hash of rows in any order: the same from the warehouse and from a file.
 
-Each value is written as text: whole numbers and numerics with all their digits, dates as days and instants as
-microseconds since 1970, doubles as their bits, arrays with commas, null as U+001E; U+001F between two. The
-first 16 bytes of the SHA-256 of a row's text are two numbers, those of rows add up modulo 2^64. So contents
-add up too: a compacted file's is the sum of what went into it.
+Each value becomes text: whole numbers and numerics with all digits, dates as days and timestamps as
+microseconds since 1970, doubles as their bits, arrays with commas, null as U+001E; U+001F separates
+values. The first 16 bytes of the SHA-256 of a row's text are two numbers, summed over rows modulo
+2^64. So contents add up: a compacted file's is the sum of what went into it.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ _MOST_SCALE = 6  # beyond, Arrow writes small numerics with an exponent
 
 @dataclass(frozen=True)
 class Content:
-    """How many rows, and their two sums."""
+    """The number of rows and their two sums."""
 
     rows: int = 0
     first: int = 0
@@ -40,30 +40,27 @@ class Content:
         return f"{self.first % _WHOLE:016x}{self.second % _WHOLE:016x}"
 
     @classmethod
-    def of(cls, rows: int, content_hash: str) -> "Content":
-        """As it was recorded."""
+    def parse(cls, rows: int, content_hash: str) -> "Content":
+        """The content that a count and a hash record."""
         return cls(rows, int(content_hash[:16], 16), int(content_hash[16:], 16))
 
 
-# -- of the warehouse ---------------------------------------------------------------------------
-
-
 def sql_sums(schema: pa.Schema) -> str:
-    """Three columns of a query over rows with the columns of `schema`: count and both sums."""
+    """Three SQL expressions over rows with the columns of `schema`: count and both sums."""
     text = f" || chr({ord(_BETWEEN)}) || ".join(
         f"coalesce({_sql_text(field)}, chr({ord(_NULL)}))" for field in schema
     )
     digest = f"sha256(convert_to({text}, 'UTF8'))"
 
-    def total(begin: int) -> str:
-        number = f"('x' || encode(substring({digest} from {begin} for 8), 'hex'))::bit(64)::bigint"
+    def total(start: int) -> str:
+        number = f"('x' || encode(substring({digest} from {start} for 8), 'hex'))::bit(64)::bigint"
         return f"sum({number})"
 
     return f"count(*), {total(1)}, {total(9)}"
 
 
-def of_sums(rows: int, first: Any, second: Any) -> Content:
-    """What a query with `sql_sums` answered."""
+def content_from_sums(rows: int, first: Any, second: Any) -> Content:
+    """The content that a query with `sql_sums` returned."""
     return Content(rows, int(first or 0) % _WHOLE, int(second or 0) % _WHOLE)
 
 
@@ -84,25 +81,22 @@ def _sql_text(field: pa.Field) -> str:
     return f"{name}::text"
 
 
-# -- of Arrow -----------------------------------------------------------------------------------
-
-
 def content(rows: pa.Table) -> Content:
-    """Of all the rows, over all their columns."""
-    return _summed(row_hashes(rows))
+    """The content of all rows over all columns."""
+    return _sum_hashes(row_hashes(rows))
 
 
 def content_by(rows: pa.Table, keys: pa.Table) -> dict[tuple[Any, ...], Content]:
-    """By the values of `keys`, a table of as many rows; rows of the same key need not be neighbours."""
-    found: dict[tuple[Any, ...], Content] = {}
+    """Contents by the values of `keys`, a table of as many rows; equal keys may lie apart."""
+    contents: dict[tuple[Any, ...], Content] = {}
     hashes = row_hashes(rows)
-    for key, begin, end in runs(keys):
-        found[key] = found.get(key, Content()) + _summed(hashes[begin:end])
-    return found
+    for key, start, end in runs(keys):
+        contents[key] = contents.get(key, Content()) + _sum_hashes(hashes[start:end])
+    return contents
 
 
 def runs(keys: pa.Table) -> Iterable[tuple[tuple[Any, ...], int, int]]:
-    """Stretches of neighbours with the same key: key, begin, end."""
+    """Runs of adjacent rows with the same key: key, start, end."""
     if keys.num_rows == 0:
         return
     changes = np.zeros(keys.num_rows - 1, bool)
@@ -111,13 +105,13 @@ def runs(keys: pa.Table) -> Iterable[tuple[tuple[Any, ...], int, int]]:
         codes = codes.combine_chunks() if isinstance(codes, pa.ChunkedArray) else codes
         numbers = codes.indices.to_numpy(zero_copy_only=False)
         changes |= numbers[1:] != numbers[:-1]
-    begins = [0, *(np.flatnonzero(changes) + 1).tolist()]
-    for begin, end in zip(begins, [*begins[1:], keys.num_rows], strict=True):
-        yield tuple(column[begin].as_py() for column in keys.columns), begin, end
+    starts = [0, *(np.flatnonzero(changes) + 1).tolist()]
+    for start, end in zip(starts, [*starts[1:], keys.num_rows], strict=True):
+        yield tuple(column[start].as_py() for column in keys.columns), start, end
 
 
 def row_hashes(rows: pa.Table) -> Any:
-    """Two numbers of 64 bits for each row, as an array of two columns."""
+    """Two 64-bit numbers per row, as an array of two columns."""
     if rows.num_rows == 0:
         return np.empty((0, 2), np.uint64)
     texts = [_arrow_text(rows[name]) for name in rows.column_names]
@@ -129,7 +123,7 @@ def row_hashes(rows: pa.Table) -> Any:
     return np.frombuffer(halves, ">u8").astype(np.uint64).reshape(-1, 2)
 
 
-def _summed(hashes: Any) -> Content:
+def _sum_hashes(hashes: Any) -> Content:
     first, second = hashes.sum(axis=0, dtype=np.uint64).tolist() if len(hashes) else (0, 0)
     return Content(len(hashes), first, second)
 
@@ -147,14 +141,12 @@ def _arrow_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     elif pa.types.is_boolean(kind):
         column = column.cast(pa.int8())
     elif pa.types.is_decimal(kind) and kind.scale > _MOST_SCALE:
-        raise ValueError(
-            f"a numeric of {kind.scale} digits behind the point has no text of its own"
-        )
+        raise ValueError(f"a numeric with {kind.scale} decimals has no unique text")
     return column.cast(pa.string())
 
 
 def difference(
     wanted: Mapping[tuple[Any, ...], Content], found: Mapping[tuple[Any, ...], Content]
 ) -> list[tuple[Any, ...]]:
-    """The keys whose contents are not the same."""
+    """The keys whose contents differ."""
     return sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))

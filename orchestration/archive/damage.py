@@ -1,4 +1,4 @@
-"""See that what was written is still there, and nothing else."""
+"""Check that the archive holds what was written, and nothing else."""
 
 from collections.abc import Sequence
 
@@ -11,55 +11,58 @@ from orchestration.archive.folder import Damaged, Folder
 from orchestration.archive.ledger import Partition
 
 
-def damaged(
+def find_damaged(
     warehouse: Warehouse, folder: Folder, schema: str, check: bool, reporter: Reporter
 ) -> dict[str, Damaged]:
-    """Files that are gone or of another size; with `check` also those that give back something else.
+    """Files that are missing or of another size; with `check` also those with other contents.
 
-    Raises SettingsError where none is there: what is written to a disk that is not mounted is lost with the mount.
+    Raises SettingsError where no file is there: files written to an unmounted disk would be hidden by
+    the mount.
     """
     with warehouse.connect() as conn:
-        files = ledger.files(conn, schema)
+        files = ledger.list_files(conn, schema)
         held: dict[str, list[Partition]] = {}
-        for one in ledger.find(conn, schema) if check else ():
+        for one in ledger.find_partitions(conn, schema) if check else ():
             held.setdefault(one.path, []).append(one)
     with folder.usable():
         if files and not check and not any(folder.path(file.path).exists() for file in files):
             raise SettingsError(
                 f"none of the {len(files):,} files of the archive is in {folder.root} ({folder.origin})",
-                hint="is its disk mounted, was it moved? Where it is lost, quotemill archive --check writes anew "
-                "what the warehouse has",
+                hint="mount its disk, or set ib.archive_folder to where it is now; if it is lost, "
+                "quotemill archive --check writes what the warehouse still has",
             )
     if check:
         reporter.start("check", len(files))
-    found = {}
+    damaged = {}
     for file in files:
         try:
             folders.check_size(folder.path(file.path), file.size_bytes)
             if check:
                 check_contents(folder, held.get(file.path, []))
         except Damaged as error:
-            found[file.path] = error
+            damaged[file.path] = error
             reporter.line(f"damaged: {error}")
         if check:
             reporter.advance("check", 1)
-    return found
+    return damaged
 
 
-def unknown(warehouse: Warehouse, folder: Folder, schema: str) -> list[str]:
-    """Files in the folder that the ledger does not know."""
+def find_unknown(warehouse: Warehouse, folder: Folder, schema: str) -> list[str]:
+    """Files in the folder that the ledger does not list."""
     with warehouse.connect() as conn:
-        known = {file.path for file in ledger.files(conn, schema)}
-    found = (path.relative_to(folder.root) for path in folder.root.glob("view=*/**/*.parquet"))
-    return sorted(name for name in map(str, found) if name not in known)
+        known = {file.path for file in ledger.list_files(conn, schema)}
+    paths = (path.relative_to(folder.root) for path in folder.root.glob("view=*/**/*.parquet"))
+    return sorted(name for name in map(str, paths) if name not in known)
 
 
 def check_contents(folder: Folder, held: Sequence[Partition]) -> None:
-    """Read a file, whose partitions are `held`, and compare. Raises Damaged."""
+    """Read the file with the partitions `held` and compare. Raises Damaged."""
     if not held:
         return
     path = folder.path(held[0].path)
     folders.check_size(path, held[0].size_bytes)
-    found = folders.contents_of(path, None if held[0].is_compacted else held[0].place)
-    if wrong := content.difference({p.place: p.content for p in held}, found):
-        raise Damaged(path, f"it does not give back {' '.join(map(str, wrong[0]))} as archived")
+    actual = folders.read_contents(path, None if held[0].is_compacted else held[0].place)
+    if wrong := content.difference({p.place: p.content for p in held}, actual):
+        raise Damaged(
+            path, f"its contents for {' '.join(map(str, wrong[0]))} are not those archived"
+        )

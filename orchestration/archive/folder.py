@@ -1,9 +1,9 @@
-"""The archive's folder: names of files, writing one so that it is whole or not there, reading it back.
+"""The archive's folder: file names, atomic writing, reading back.
 
     view=chain_intraday/date=2026-11-24/underlying=AAPL/exchange=SMART/part-0.parquet     Snappy
     view=chain_intraday/month=2026-11/part-0.parquet        compacted: ZSTD, with the columns of PLACE
 
-An unfinished file is called `.part-0.parquet.new`: neither pyarrow nor a pattern of DuckDB takes it for data.
+An unfinished file is called `.part-0.parquet.new`, which pyarrow and DuckDB patterns skip.
 """
 
 import contextlib
@@ -30,23 +30,23 @@ from orchestration.archive.content import Content
 from orchestration.archive.rows import Place
 from orchestration.archive.views import PLACE
 
-_GROUP = 65_536  # rows of a row group, and rows that are read at once
+_GROUP = 65_536  # rows of a row group, and rows read at a time
 _ZSTD_LEVEL = 7
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _METADATA = b"quotemill"
-_OWNER = ".owner.json"  # no reader of the folder takes it for data
+_OWNER = ".owner.json"  # readers of the folder skip it
 
 
 class Damaged(DataQualityError):
-    """A file of the archive is gone, or not what was written."""
+    """A file of the archive is missing, or not what was written."""
 
     def __init__(self, path: Path, why: str) -> None:
-        super().__init__(f"{path}: {why}", hint="bring the file back from a copy of the archive")
+        super().__init__(f"{path}: {why}", hint="restore the file from a copy of the archive")
 
 
 @dataclass(frozen=True)
 class Folder:
-    """Where the archive of a warehouse's views lies. `origin` says where that was set."""
+    """The folder of a warehouse's archive. `origin` says where it was set."""
 
     root: Path
     origin: str
@@ -56,7 +56,7 @@ class Folder:
 
     @contextmanager
     def usable(self) -> Iterator[None]:
-        """Turns what goes wrong with the file system into words."""
+        """Turn errors of the file system into messages."""
         try:
             yield
         except OSError as error:
@@ -75,36 +75,38 @@ class Folder:
             ) from None
 
     def require_own(self, warehouse_id: str) -> None:
-        """Raises SettingsError where the folder is the archive of another warehouse, which would find its
-        files overwritten."""
+        """Raises SettingsError where the folder is another warehouse's archive."""
         try:
             owner = json.loads(self.path(_OWNER).read_text("utf-8"))
         except OSError:
-            return  # a new folder; one that cannot be read is told with its first file
+            return  # a new folder; an unreadable one fails at its first file
         if owner["warehouse_id"] != warehouse_id:
             raise SettingsError(
                 f"{self.root} ({self.origin}) is the archive of another warehouse ({owner['label']})",
-                hint="name a folder of its own by ib.archive_folder; or, where this warehouse is in "
-                f"place of that one, delete {self.path(_OWNER)}",
+                hint="set ib.archive_folder to a folder of its own; or, if this warehouse replaces "
+                f"that one, delete {self.path(_OWNER)}",
             )
 
     def make(self, warehouse_id: str, label: str) -> None:
-        """Have the folder, of this warehouse. Raises SettingsError where it cannot be written, or is another's."""
+        """Create the folder for this warehouse.
+
+        Raises SettingsError where it cannot be written, or is another's.
+        """
         with self.usable():
             self.root.mkdir(parents=True, exist_ok=True)
             probe = self.root / f".probe-{os.getpid()}"
             probe.touch()
             probe.unlink()
             with (
-                contextlib.suppress(FileExistsError),  # of two that begin at once, one is refused
+                contextlib.suppress(FileExistsError),  # of two at the same time one is refused
                 self.path(_OWNER).open("x", encoding="utf-8") as file,
             ):
                 json.dump({"warehouse_id": warehouse_id, "label": label}, file)
         self.require_own(warehouse_id)
 
 
-def folder_of(settings: Settings, warehouse: Warehouse) -> Folder:
-    """A second market schema has views of its own, and a folder of its own."""
+def archive_folder(settings: Settings, warehouse: Warehouse) -> Folder:
+    """The folder by the settings; a second market schema has its own."""
     name = "ib.archive_folder"
     root = settings.ib.archive_folder or settings.home / "archive"
     options = warehouse.inner_schema("options")
@@ -127,10 +129,7 @@ def unfinished(path: Path) -> Path:
     return path.with_name(f".{path.name}.new")
 
 
-# -- writing ------------------------------------------------------------------------------------
-
-
-class Writing:
+class FileWriter:
     """A file under its unfinished name; `size` grows by row groups."""
 
     def __init__(self, path: Path, schema: pa.Schema, codec: str) -> None:
@@ -152,7 +151,7 @@ class Writing:
         self._writer.write_table(rows, row_group_size=_GROUP)
 
     def close(self) -> int:
-        """Its size in bytes."""
+        """Finish the file; return its size in bytes."""
         self._writer.close()
         size = self._file.tell()
         self._file.close()
@@ -164,20 +163,20 @@ class Writing:
         self._remove()
 
     def _remove(self) -> None:
-        with contextlib.suppress(OSError):  # a full disk has no room for what is buffered
+        with contextlib.suppress(OSError):  # a full disk has no room for the buffer
             self._file.close()
         self.path.unlink(missing_ok=True)
 
 
 def write(path: Path, rows: pa.Table, facts: dict[str, object], codec: str = "snappy") -> int:
-    """A file of one partition under its unfinished name; its size. `facts` go into its metadata."""
+    """Write one partition under its unfinished name; return its size. `facts` become metadata."""
     schema = with_facts(rows.schema, facts)
-    writing = Writing(path, schema, codec)
+    writer = FileWriter(path, schema, codec)
     try:
-        writing.write(rows.replace_schema_metadata(schema.metadata))
-        return writing.close()
+        writer.write(rows.replace_schema_metadata(schema.metadata))
+        return writer.close()
     except BaseException:
-        writing.abandon()
+        writer.abandon()
         raise
 
 
@@ -185,24 +184,26 @@ def with_facts(schema: pa.Schema, facts: dict[str, object]) -> pa.Schema:
     return schema.with_metadata({_METADATA: json.dumps(facts, default=str).encode()})
 
 
-def settle(paths: Sequence[Path], root: Path) -> None:
-    """Give unfinished files their names, in the place of those that have them. Their bytes are on the disk
-    before that, the names when it returns: a power cut takes neither."""
+def rename_all(paths: Sequence[Path], root: Path) -> None:
+    """Rename unfinished files to their final names, replacing older ones.
+
+    Bytes are on disk before the rename, names when it returns: safe against a power cut.
+    """
     sync([unfinished(path) for path in paths if unfinished(path).exists()])
     folders: set[Path] = set()
     for path in paths:
         if unfinished(path).exists():
-            finish(path)
+            rename(path)
         folders.update(level for level in path.parents if level.is_relative_to(root))
     sync(sorted(folders))
 
 
-def finish(path: Path) -> None:
+def rename(path: Path) -> None:
     unfinished(path).replace(path)
 
 
 def sync(paths: Sequence[Path]) -> None:
-    """Several at a time: a disk that writes them through takes them together."""
+    """Flush files to disk, several at a time."""
     with ThreadPoolExecutor(8) as pool:
         for _ in pool.map(_sync, paths):
             pass
@@ -217,7 +218,7 @@ def _sync(path: Path) -> None:
 
 
 def remove(path: Path, root: Path) -> None:
-    """Remove a file, and the folders that it leaves empty."""
+    """Remove a file and the folders it leaves empty."""
     path.unlink(missing_ok=True)
     for level in path.parents:
         if level == root or not level.is_relative_to(root):
@@ -229,16 +230,15 @@ def remove(path: Path, root: Path) -> None:
                 return
 
 
-# -- reading ------------------------------------------------------------------------------------
+def read_batches(path: Path, day: date | None = None) -> Iterator[pa.Table]:
+    """The rows of a file in its order, in batches; of a compacted one those of `day`, if given.
 
-
-def batches(path: Path, day: date | None = None) -> Iterator[pa.Table]:
-    """The rows of a file as they lie, some at a time; of a compacted one only those of `day`, if one is
-    given. Raises Damaged."""
+    Raises Damaged.
+    """
     with _readable(path), path.open("rb") as source, pq.ParquetFile(source) as file:
         groups = list(range(file.num_row_groups))
         if day is not None:
-            groups = [n for n in groups if _may_have(file.metadata.row_group(n), day)]
+            groups = [n for n in groups if _may_contain(file.metadata.row_group(n), day)]
         if not groups:
             return
         for batch in file.iter_batches(_GROUP, row_groups=groups, use_threads=False):
@@ -246,7 +246,7 @@ def batches(path: Path, day: date | None = None) -> Iterator[pa.Table]:
             yield rows if day is None else rows.filter(pc.equal(rows["date"], day))
 
 
-def _may_have(group: pq.RowGroupMetaData, day: date) -> bool:
+def _may_contain(group: pq.RowGroupMetaData, day: date) -> bool:
     for number in range(group.num_columns):
         column = group.column(number)
         if column.path_in_schema == "date" and column.is_stats_set:
@@ -255,7 +255,7 @@ def _may_have(group: pq.RowGroupMetaData, day: date) -> bool:
 
 
 def read_schema(path: Path) -> pa.Schema:
-    """Raises Damaged."""
+    """Read the schema of a file. Raises Damaged."""
     with _readable(path):
         return pq.read_schema(path)
 
@@ -265,30 +265,30 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise Damaged(path, "the file is gone") from None
+        raise Damaged(path, "the file is missing") from None
     except PermissionError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
     except (OSError, pa.ArrowException) as error:
         raise Damaged(path, f"the file cannot be read: {str(error).splitlines()[0]}") from None
 
 
-def contents_of(path: Path, place: Place | None) -> dict[Place, Content]:
-    """What a file gives back, by partition; `place` is that of a file that holds one. Raises Damaged."""
-    found: dict[Place, Content] = {}
-    for rows in batches(path):
+def read_contents(path: Path, place: Place | None) -> dict[Place, Content]:
+    """The contents of a file by partition; `place` is that of a file with one. Raises Damaged."""
+    contents: dict[Place, Content] = {}
+    for rows in read_batches(path):
         if place is not None:
             by = {place: content.content(rows)}
         else:
             data = rows.select([name for name in rows.column_names if name not in PLACE])
             by = content.content_by(data, rows.select(PLACE))
         for key, one in by.items():
-            found[key] = found.get(key, Content()) + one
-    return found
+            contents[key] = contents.get(key, Content()) + one
+    return contents
 
 
 def check_size(path: Path, size: int) -> None:
-    """Raises Damaged where the file is not there, cannot be reached, or is of another size."""
+    """Raises Damaged where the file is missing, unreachable, or of another size."""
     with _readable(path):
-        found = path.stat().st_size
-    if found != size:
-        raise Damaged(path, f"{found:,} bytes, {size:,} were written")
+        actual = path.stat().st_size
+    if actual != size:
+        raise Damaged(path, f"{actual:,} bytes, {size:,} were written")

@@ -1,4 +1,4 @@
-"""The landed rows of a partition: what a file of a landed view gives back, and what the warehouse holds."""
+"""The landed rows of a partition: convert them from a file; read, delete, insert them."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -12,9 +12,11 @@ from orchestration.archive.content import Content
 from orchestration.archive.views import View
 
 
-def given_back(view: View, rows: pa.Table) -> pa.Table:
-    """Rows of the landed table, of those of a file. A column that is younger than the file is null, as it is in
-    rows that were landed before it."""
+def rows_from_file(view: View, rows: pa.Table) -> pa.Table:
+    """Rows of the landed table from the rows of a file.
+
+    A column newer than the file is null, as in rows that were landed before it existed.
+    """
     assert view.landed is not None
     fields = list(view.landed.stored)
     known = set(rows.column_names)
@@ -22,7 +24,7 @@ def given_back(view: View, rows: pa.Table) -> pa.Table:
         [
             rows[name].cast(field.type) if name in known else pa.nulls(rows.num_rows, field.type)
             for field in fields
-            for name in [view.in_file(field.name)]
+            for name in [view.name_in_file(field.name)]
         ],
         names=[field.name for field in fields],
     )
@@ -31,20 +33,20 @@ def given_back(view: View, rows: pa.Table) -> pa.Table:
 def contents(
     conn: psycopg.Connection, view: View, day: date, symbols: Sequence[str]
 ) -> dict[str, Content]:
-    """By underlying, of the landed table as it is."""
+    """Contents of the landed table by underlying."""
     table = view.landed
     assert table is not None
     query = (
         f"select symbol, {content.sql_sums(table.stored)} from {table.qualified} "
         f"where {view.day} = %s and symbol = any(%s) group by 1"
     )
-    found = conn.execute(query.encode(), (day, list(symbols)))
-    return {row[0]: content.of_sums(*row[1:]) for row in found}
+    sums = conn.execute(query.encode(), (day, list(symbols)))
+    return {row[0]: content.content_from_sums(*row[1:]) for row in sums}
 
 
 def delete(conn: psycopg.Connection, view: View, day: date, symbols: Sequence[str]) -> int:
-    """Delete the rows of these underlyings on a day, and tell the change feed; how many they were."""
-    return _told(
+    """Delete the rows of underlyings on a day, note it in the change feed; return how many."""
+    return _execute_noting(
         conn,
         view,
         f"delete from {_name(view)} as t where t.{view.day} = %s and t.symbol = any(%s)",
@@ -53,11 +55,11 @@ def delete(conn: psycopg.Connection, view: View, day: date, symbols: Sequence[st
 
 
 def insert(conn: psycopg.Connection, view: View, staged: str) -> int:
-    """Insert the rows of the table `staged` that the landed table lacks, and tell the change feed."""
+    """Insert the rows of table `staged` that are missing, note it in the change feed."""
     table = view.landed
     assert table is not None
     columns = ", ".join(table.stored.names)
-    return _told(
+    return _execute_noting(
         conn,
         view,
         f"insert into {_name(view)} as t ({columns}) select {columns} from {staged} "
@@ -66,7 +68,9 @@ def insert(conn: psycopg.Connection, view: View, staged: str) -> int:
     )
 
 
-def _told(conn: psycopg.Connection, view: View, statement: str, values: tuple[object, ...]) -> int:
+def _execute_noting(
+    conn: psycopg.Connection, view: View, statement: str, values: tuple[object, ...]
+) -> int:
     feed = insert_changes_sql(_name(view), "written", key="key", day="day")
     [(count,)] = conn.execute(
         f"with written as ({statement} returning t.symbol as key, t.{view.day} as day), "

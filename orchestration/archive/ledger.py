@@ -1,4 +1,4 @@
-"""ops.archive_files and ops.archive_partitions: what lies where, as it was written and read back."""
+"""ops.archive_files and ops.archive_partitions: what lies where, as written and read back."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from orchestration.archive.rows import Place
 
 @dataclass(frozen=True)
 class File:
-    """`path` is below the archive's folder."""
+    """A file of the archive. `path` is relative to the archive's folder."""
 
     path: str
     view_name: str
@@ -26,7 +26,7 @@ class File:
 
 @dataclass(frozen=True)
 class Partition:
-    """The rows of an underlying on a day, with the file that they are in."""
+    """The rows of an underlying on a day, and the file with them."""
 
     view_name: str
     partition_date: date
@@ -48,14 +48,14 @@ class Partition:
 
     @property
     def content(self) -> Content:
-        return Content.of(self.row_count, self.content_hash)
+        return Content.parse(self.row_count, self.content_hash)
 
     @property
     def is_compacted(self) -> bool:
         return self.codec == "zstd"
 
 
-def find(
+def find_partitions(
     conn: psycopg.Connection,
     schema: str,
     view: str | None = None,
@@ -64,7 +64,7 @@ def find(
     symbols: Sequence[str] | None = None,
     paths: Sequence[str] | None = None,
 ) -> list[Partition]:
-    """By view, day, underlying, exchange."""
+    """Partitions in order of view, day, underlying, exchange."""
     return (
         conn.cursor(row_factory=class_row(Partition))
         .execute(
@@ -95,7 +95,7 @@ def find(
     )
 
 
-def files(conn: psycopg.Connection, schema: str) -> list[File]:
+def list_files(conn: psycopg.Connection, schema: str) -> list[File]:
     return (
         conn.cursor(row_factory=class_row(File))
         .execute(
@@ -110,7 +110,7 @@ def files(conn: psycopg.Connection, schema: str) -> list[File]:
 def record(
     conn: psycopg.Connection, schema: str, file: File, places: Iterable[tuple[Place, Content]]
 ) -> None:
-    """A file that has its name, and the partitions that are in it from now on."""
+    """Record a renamed file and the partitions that are in it from now on."""
     conn.execute(
         """
         insert into ops.archive_files (
@@ -124,8 +124,13 @@ def record(
         """,
         (
             schema,
-            *(file.path, file.view_name, file.codec, file.row_count, file.content_hash),
-            *(file.size_bytes, file.is_below_target),
+            file.path,
+            file.view_name,
+            file.codec,
+            file.row_count,
+            file.content_hash,
+            file.size_bytes,
+            file.is_below_target,
         ),
     )
     conn.cursor().executemany(
@@ -137,7 +142,7 @@ def record(
         on conflict (schema_name, view_name, partition_date, underlying, exchange) do update set
             path = excluded.path, row_count = excluded.row_count,
             content_hash = excluded.content_hash,
-            -- one that moved to a compacted file was not looked at in the warehouse
+            -- a partition that moved to a compacted file was not compared with the warehouse
             archived_at = case
                 when p.content_hash = excluded.content_hash then p.archived_at else excluded.archived_at
             end,
@@ -150,15 +155,15 @@ def record(
     )
 
 
-def forget_files(conn: psycopg.Connection, schema: str, paths: Sequence[str]) -> None:
-    """Files that are no more; no partition may be in one."""
+def delete_files(conn: psycopg.Connection, schema: str, paths: Sequence[str]) -> None:
+    """Delete the records of removed files; no partition may be in one."""
     conn.execute(
         "delete from ops.archive_files where schema_name = %s and path = any(%s)",
         (schema, list(paths)),
     )
 
 
-def mark(
+def mark_stale(
     conn: psycopg.Connection,
     schema: str,
     view: str,
@@ -167,7 +172,7 @@ def mark(
     *,
     stale: bool,
 ) -> None:
-    """As looked at and found to be what the warehouse has; or as to be looked at."""
+    """Mark partitions as equal to the warehouse (not stale) or as to be checked."""
     conn.execute(
         "update ops.archive_partitions set is_stale = %s where schema_name = %s and view_name = %s "
         "and partition_date = %s and underlying = any(%s)",

@@ -1,4 +1,4 @@
-"""One at a time: archive, retention and restore of a warehouse."""
+"""The lock that archive, retention and restore of a warehouse share."""
 
 import contextlib
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ LOCK = "quotemill:archive"
 
 @contextlib.contextmanager
 def archive_lock(warehouse: Warehouse) -> Iterator[None]:
-    """Hold the archive's lock; also says in words that the warehouse went away. Raises LockHeldError."""
+    """Hold the archive's lock. Raises LockHeldError, UpstreamError if the warehouse goes away."""
     with contextlib.closing(
         warehouse.connect(autocommit=True, application_name="quotemill archive lock")
     ) as conn:
@@ -30,6 +30,6 @@ def archive_lock(warehouse: Warehouse) -> Iterator[None]:
         except psycopg.OperationalError as error:
             raise warehouse.away(error) from None
         finally:
-            # the server may take a moment to notice that a connection was closed
+            # the server may take a while to notice a closed connection
             with contextlib.suppress(psycopg.Error):
                 conn.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (LOCK,))

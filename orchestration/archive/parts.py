@@ -1,4 +1,4 @@
-"""Compacted files: the rows of others, in their order, with day, underlying and exchange as columns."""
+"""Write compacted files: rows of other files, with day, underlying and exchange as columns."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from orchestration.archive.swap import New
 from orchestration.archive.views import PLACE
 
 _GROUP = 65_536
-_LEAST = 2 / 3  # of the size that is aimed at: 128 MB of 192
+_SMALL = 2 / 3  # of the target size: 128 MB of 192
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file that goes into others, and the partitions of it that shall."""
+    """A file to compact: its partitions, and the contents of those to take over."""
 
     path: str
     codec: str
@@ -29,18 +29,18 @@ class Source:
 
     @property
     def place(self) -> Place | None:
-        """Of a file of one partition, which has no column for it."""
+        """The place of a file with one partition, which has no column for it."""
         return next(iter(self.everything)) if self.codec == "snappy" else None
 
 
-def sources(
+def list_sources(
     partitions: Iterable[Partition], without: frozenset[Place] = frozenset()
 ) -> list[Source]:
-    """The files of partitions, compacted ones first, then by day; less those of `without`."""
+    """The files of partitions, compacted ones first, then by day; leaves out `without`."""
     by_path: dict[str, list[Partition]] = {}
     for one in partitions:
         by_path.setdefault(one.path, []).append(one)
-    found = [
+    sources = [
         Source(
             path,
             held[0].codec,
@@ -49,7 +49,7 @@ def sources(
         )
         for path, held in by_path.items()
     ]
-    return sorted(found, key=lambda s: (s.codec == "snappy", min(s.everything)))
+    return sorted(sources, key=lambda s: (s.codec == "snappy", min(s.everything)))
 
 
 def write(
@@ -60,10 +60,10 @@ def write(
     numbers: Iterator[int],
     target: int,
 ) -> list[New]:
-    """Files of about `target` bytes under their unfinished names, each read back and compared.
+    """Write files of about `target` bytes under their unfinished names; read back and compare each.
 
-    Rows of other columns, as after a change of the view, go into files of their own. Raises Damaged for a
-    source that is not what the ledger says.
+    Rows with other columns, as after a change of the view, go into separate files. Raises Damaged
+    for a source that is not what the ledger says.
     """
     by_schema: dict[pa.Schema, list[Source]] = {}
     schemas: list[pa.Schema] = []
@@ -76,7 +76,7 @@ def write(
     written: list[New] = []
     try:
         for schema, of_schema in by_schema.items():
-            for new in _parts(folder, view, month, schema, of_schema, numbers, target):
+            for new in _write_parts(folder, view, month, schema, of_schema, numbers, target):
                 written.append(new)
     except BaseException:
         discard(folder, written)
@@ -89,7 +89,7 @@ def discard(folder: Folder, written: Iterable[New]) -> None:
         folders.unfinished(folder.path(new.file.path)).unlink(missing_ok=True)
 
 
-def _parts(
+def _write_parts(
     folder: Folder,
     view: str,
     month: str,
@@ -111,37 +111,37 @@ def _parts(
         name = folders.part_name(view, month, next(numbers))
         path = folder.path(name)
         facts: dict[str, object] = {"view": view, "month": month}
-        writing = folders.Writing(path, folders.with_facts(whole, facts), "zstd")
+        writer = folders.FileWriter(path, folders.with_facts(whole, facts), "zstd")
         expected: dict[Place, Content] = {}
         try:
             held, count = [], 0
-            while rest and writing.size < target:
+            while rest and writer.size < target:
                 source = rest.pop(0)
                 expected |= source.contents
-                for rows in _rows(folder, source, whole):
+                for rows in _read_source(folder, source, whole):
                     held.append(rows)
                     count += rows.num_rows
                     if count >= _GROUP:
-                        writing.write(pa.concat_tables(held).replace_schema_metadata())
+                        writer.write(pa.concat_tables(held).replace_schema_metadata())
                         held, count = [], 0
             if held:
-                writing.write(pa.concat_tables(held).replace_schema_metadata())
-            size = writing.close()
-            found = folders.contents_of(writing.path, None)
-            if wrong := content.difference(expected, found):
-                raise Damaged(path, f"what was written does not give back {_named(wrong[0])}")
+                writer.write(pa.concat_tables(held).replace_schema_metadata())
+            size = writer.close()
+            actual = folders.read_contents(writer.path, None)
+            if wrong := content.difference(expected, actual):
+                raise Damaged(path, f"what was written is wrong for {_named(wrong[0])}")
         except BaseException:
-            writing.abandon()
+            writer.abandon()
             raise
         total = sum(expected.values(), Content())
-        is_small = size < target * _LEAST
+        is_small = size < target * _SMALL
         yield New(File(name, view, "zstd", total.rows, total.hash, size, is_small), expected)
 
 
-def _rows(folder: Folder, source: Source, schema: pa.Schema) -> Iterator[pa.Table]:
-    """The rows of a source that shall be kept, compared with the ledger as they go by."""
-    path, found = folder.path(source.path), dict[Place, Content]()
-    for rows in folders.batches(path):
+def _read_source(folder: Folder, source: Source, schema: pa.Schema) -> Iterator[pa.Table]:
+    """The rows of a source to take over, compared with the ledger on the way."""
+    path, contents = folder.path(source.path), dict[Place, Content]()
+    for rows in folders.read_batches(path):
         if source.place is not None:
             data = rows
             by: dict[Place, Content] = {source.place: content.content(rows)}
@@ -152,28 +152,28 @@ def _rows(folder: Folder, source: Source, schema: pa.Schema) -> Iterator[pa.Tabl
             data = rows.select([name for name in rows.column_names if name not in PLACE])
             by = content.content_by(data, rows.select(PLACE))
         for place, one in by.items():
-            found[place] = found.get(place, Content()) + one
+            contents[place] = contents.get(place, Content()) + one
         if len(source.contents) < len(source.everything):
-            rows = rows.filter(pa.array(_kept(rows, source)))
+            rows = rows.filter(pa.array(_select_rows(rows, source)))
         yield rows.select(schema.names).replace_schema_metadata()
     for place, one in source.contents.items():
-        if found.get(place) != one:
-            raise Damaged(path, f"it does not give back {_named(place)} as it was archived")
+        if contents.get(place) != one:
+            raise Damaged(path, f"its contents for {_named(place)} are not those archived")
 
 
-def _kept(rows: pa.Table, source: Source) -> list[bool]:
-    kept = [False] * rows.num_rows
-    for place, begin, end in content.runs(rows.select(PLACE)):
+def _select_rows(rows: pa.Table, source: Source) -> list[bool]:
+    selected = [False] * rows.num_rows
+    for place, start, end in content.runs(rows.select(PLACE)):
         if place in source.contents:
-            kept[begin:end] = [True] * (end - begin)
-    return kept
+            selected[start:end] = [True] * (end - start)
+    return selected
 
 
-def split(rows: pa.Table) -> Iterator[tuple[Place, pa.Table]]:
-    """Rows of a compacted file by partition, without the columns of PLACE; one may come more than once."""
+def split_by_place(rows: pa.Table) -> Iterator[tuple[Place, pa.Table]]:
+    """Rows of a compacted file by partition, without the columns of PLACE; a place may repeat."""
     data = rows.drop_columns(list(PLACE))
-    for (day, underlying, exchange), begin, end in content.runs(rows.select(PLACE)):
-        yield (day, underlying, exchange), data.slice(begin, end - begin)
+    for (day, underlying, exchange), start, end in content.runs(rows.select(PLACE)):
+        yield (day, underlying, exchange), data.slice(start, end - start)
 
 
 def _data_schema(folder: Folder, source: Source) -> pa.Schema:

@@ -1,4 +1,4 @@
-"""Bring archived days back into the warehouse: rows that it lacks, and only where all are what was archived."""
+"""Restore archived days: insert missing rows, and only where the result is what was archived."""
 
 import io
 from collections.abc import Mapping
@@ -22,12 +22,12 @@ from orchestration.archive.folder import Damaged, Folder
 from orchestration.archive.ledger import Partition
 from orchestration.archive.lock import archive_lock
 from orchestration.archive.rows import Place
-from orchestration.archive.views import View, find
+from orchestration.archive.views import View, find_view
 
 
 @dataclass(frozen=True)
 class Request:
-    """Days from `since` to `until`, and which underlyings; None: all that are archived."""
+    """Days from `since` to `until`, both included, and underlyings; None: all archived ones."""
 
     view: str
     since: date
@@ -38,8 +38,12 @@ class Request:
 
 @dataclass
 class RestoreResult:
-    """Partitions and rows that were brought back, and partitions that the warehouse has as they were. `damaged`
-    files and `other` partitions, of which it holds rows that are not those archived, were left."""
+    """Result of a restore.
+
+    standing: partitions that the warehouse already has as archived
+    other:    partitions with other rows in the warehouse than archived; left alone
+    damaged:  damaged files; left alone
+    """
 
     view: str
     dry_run: bool
@@ -64,33 +68,33 @@ def restore(
     reporter: Reporter,
     as_of: datetime,
 ) -> RestoreResult:
-    """Bring days back. A dry run reads and compares, and writes nothing. `as_of` is now.
+    """Restore days as of now (`as_of`). A dry run reads and compares, and writes nothing.
 
-    Raises UsageError for a view that dbt makes, and where nothing of it is archived; LockHeldError.
+    Raises UsageError for a view that dbt builds, and where nothing is archived; LockHeldError.
     """
-    view = find(request.view)
+    view = find_view(request.view)
     if view.landed is None:
         raise UsageError(
-            f"{view.name} is built of the slots",
+            f"{view.name} is built from the slots",
             hint="restore chain_intraday, then quotemill build",
         )
-    folder = folders.folder_of(settings, warehouse)
+    folder = folders.archive_folder(settings, warehouse)
     schema = warehouse.inner_schema("options")
     result = RestoreResult(view.name, request.dry_run)
     with archive_lock(warehouse):
         folder.require_own(migrate.warehouse_id(warehouse))
         if not request.dry_run:
-            swap.finish_begun(warehouse, folder, schema)
+            swap.finish_started(warehouse, folder, schema)
         with warehouse.connect() as conn:
             days: dict[date, list[Partition]] = {}
-            for one in ledger.find(conn, schema, view.name, symbols=request.symbols):
+            for one in ledger.find_partitions(conn, schema, view.name, symbols=request.symbols):
                 if request.since <= one.partition_date <= request.until:
                     days.setdefault(one.partition_date, []).append(one)
         if not days:
-            of = f" of {', '.join(request.symbols)}" if request.symbols else ""
+            symbols = f" of {', '.join(request.symbols)}" if request.symbols else ""
             raise UsageError(
-                f"nothing of {view.name}{of} is archived from {request.since} to {request.until}",
-                hint="ops.archive_partitions lists what is",
+                f"nothing of {view.name}{symbols} is archived from {request.since} to {request.until}",
+                hint="ops.archive_partitions lists what is archived",
             )
         reporter.start(view.name, len(days))
         for day, held in days.items():
@@ -100,7 +104,7 @@ def restore(
 
 
 class _Day:
-    """The partitions of a day, by underlying."""
+    """Restore the partitions of a day, by underlying."""
 
     def __init__(
         self,
@@ -126,7 +130,7 @@ class _Day:
                 other = [symbol for symbol in missing if after.get(symbol) != wanted[symbol]]
                 if other:
                     conn.rollback()
-                    self._tell(other, before, wanted)
+                    self._report_other(other, before, wanted)
                     given = {s: rows for s, rows in given.items() if s not in other}
                     continue
                 if self._result.dry_run:
@@ -139,8 +143,8 @@ class _Day:
             return
 
     def _read(self, held: list[Partition]) -> dict[str, pa.Table]:
-        """Landed rows by underlying, of files that give back what was archived."""
-        found: dict[str, list[pa.Table]] = {}
+        """Landed rows by underlying, from files that hold what was archived."""
+        tables: dict[str, list[pa.Table]] = {}
         damaged: set[str] = set()
         by_path: dict[str, list[Partition]] = {}
         for one in held:
@@ -148,19 +152,21 @@ class _Day:
         for of_file in by_path.values():
             try:
                 for place, rows in self._partitions(of_file).items():
-                    found.setdefault(place[1], []).append(landed.given_back(self._view, rows))
+                    tables.setdefault(place[1], []).append(landed.rows_from_file(self._view, rows))
             except Damaged as error:
                 self._result.damaged.append(str(error))
                 damaged.update(one.underlying for one in of_file)
-        return {s: pa.concat_tables(t) for s, t in found.items() if s not in damaged}
+        return {s: pa.concat_tables(t) for s, t in tables.items() if s not in damaged}
 
     def _partitions(self, held: list[Partition]) -> dict[Place, pa.Table]:
         path = self._folder.path(held[0].path)
         folders.check_size(path, held[0].size_bytes)
         pieces: dict[Place, list[pa.Table]] = {one.place: [] for one in held}
         is_compacted = held[0].is_compacted
-        for rows in folders.batches(path, self._day if is_compacted else None):
-            for place, piece in parts.split(rows) if is_compacted else [(held[0].place, rows)]:
+        for rows in folders.read_batches(path, self._day if is_compacted else None):
+            for place, piece in (
+                parts.split_by_place(rows) if is_compacted else [(held[0].place, rows)]
+            ):
                 if place in pieces:
                     pieces[place].append(piece)
         tables = {place: pa.concat_tables(those) for place, those in pieces.items() if those}
@@ -191,18 +197,18 @@ class _Day:
         return landed.insert(conn, self._view, "_restored")
 
     def _mark(self, conn: psycopg.Connection, symbols: list[str]) -> None:
-        # of every market schema: the landed rows are common to them
+        # for every market schema: they share the landed rows
         conn.execute(
             "update ops.archive_partitions set dropped_at = null, restored_at = %s "
             "where view_name = %s and partition_date = %s and underlying = any(%s)",
             (self._as_of, self._view.name, self._day, symbols),
         )
 
-    def _tell(
+    def _report_other(
         self, other: list[str], before: Mapping[str, Content], wanted: Mapping[str, Content]
     ) -> None:
         self._result.other += [
             f"{self._view.name} {self._day} {symbol}: the warehouse has "
-            f"{before.get(symbol, Content()).rows:,} rows that are not those {wanted[symbol].rows:,}"
+            f"{before.get(symbol, Content()).rows:,} rows that are not the archived {wanted[symbol].rows:,}"
             for symbol in other
         ]

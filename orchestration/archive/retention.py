@@ -1,9 +1,10 @@
-"""Drop slots that are old and archived; nothing whose file does not give back what the warehouse has.
+"""Drop old slots whose archive file holds exactly what the warehouse has.
 
-Of each underlying and old day: it was built and judged, its partitions are what the ledger says, over all
-columns and row by row as they were landed, and the files are there, of their size and with their hash. Landed
-rows are common to all market schemas: so each other one was built of them, and archived them where it archives.
-What the models made of these slots stays (`keeps` of their meta); the change feed is told.
+Required of each underlying and old day: it was built and has verdicts, its partitions are what the
+ledger says, over all columns and row by row as landed, and its files have their size and hash. All
+market schemas share the landed rows: each other one must have been built from them, and archived them
+if it archives. What the models made of these slots stays (`keeps` in their meta); the change feed
+gets the deletion.
 """
 
 from collections import Counter
@@ -27,14 +28,14 @@ from orchestration.archive.content import Content
 from orchestration.archive.folder import Damaged, Folder
 from orchestration.archive.ledger import Partition
 from orchestration.archive.lock import archive_lock
-from orchestration.archive.views import View, find
+from orchestration.archive.views import View, find_view
 
 VIEW = "chain_intraday"
 
 
 @dataclass(frozen=True)
 class DroppedDay:
-    """`underlyings` of a day, and how many rows of slots that are."""
+    """The number of dropped underlyings and slot rows of a day."""
 
     day: date
     underlyings: int
@@ -43,9 +44,13 @@ class DroppedDay:
 
 @dataclass
 class RetentionResult:
-    """What was dropped, or would be in a dry run. `kept` names old days and underlyings, and logs, that stay, with why;
-    `damaged` files for whose sake that is. `restored` are partitions that were brought back and stay a while.
-    `logs` are files, `log_lines` those in the warehouse."""
+    """What was dropped, or would be in a dry run.
+
+    kept:      old days and underlyings, and logs, that stay, with the reason
+    damaged:   files that keep a day from being dropped
+    restored:  restored partitions, which stay for a while
+    logs:      log files; log_lines: lines of logs in the warehouse
+    """
 
     dry_run: bool
     before: date
@@ -77,43 +82,46 @@ class RetentionResult:
 def retain(
     settings: Settings, warehouse: Warehouse, reporter: Reporter, as_of: datetime, *, dry_run: bool
 ) -> RetentionResult:
-    """Drop slots of days before today less `intraday_retain_days`, and logs of errors.
+    """Drop slots older than `intraday_retain_days`, and logs of errors.
 
-    A dry run checks all the same, files included. Raises UsageError before the first build, LockHeldError.
+    A dry run checks everything, files included. Raises UsageError before the first build,
+    LockHeldError.
     """
     before = closed.today(as_of) - timedelta(days=settings.ib.intraday_retain_days)
     result = RetentionResult(dry_run, before)
-    folder = folders.folder_of(settings, warehouse)
+    folder = folders.archive_folder(settings, warehouse)
     with archive_lock(warehouse):
         folder.require_own(migrate.warehouse_id(warehouse))
         if not dry_run:
-            swap.finish_begun(warehouse, folder, warehouse.inner_schema("options"))
+            swap.finish_started(warehouse, folder, warehouse.inner_schema("options"))
         with warehouse.connect() as conn:
-            closed.judge_at(conn, warehouse, as_of)
+            closed.set_verdict_time(conn, warehouse, as_of)
             days = _old_days(conn, before)
         reporter.start(VIEW, len(days))
         work = _Retention(settings, warehouse, folder, as_of, result)
         for day in days:
-            work.day(day)
+            work.drop_day(day)
             reporter.advance(VIEW, 1)
     _drop_logs(settings, warehouse, as_of, result)
     return result
 
 
 def _old_days(conn: psycopg.Connection, before: date) -> list[date]:
-    found = conn.execute(
+    rows = conn.execute(
         """
         with recursive landed as (
             select min(trade_date) as day from raw_ib.chain_snapshot
             union all
-            select (select min(s.trade_date) from raw_ib.chain_snapshot as s where s.trade_date > l.day)
+            select (
+                select min(s.trade_date) from raw_ib.chain_snapshot as s where s.trade_date > l.day
+            )
             from landed as l where l.day is not null
         )
         select day from landed where day < %s order by 1
         """,
         (before,),
     )
-    return [day for (day,) in found]
+    return [day for (day,) in rows]
 
 
 class _Retention:
@@ -126,24 +134,24 @@ class _Retention:
         result: RetentionResult,
     ) -> None:
         self._warehouse, self._folder, self._result = warehouse, folder, result
-        self._view: View = find(VIEW)
+        self._view: View = find_view(VIEW)
         self._schema = warehouse.inner_schema("options")
         self._as_of = as_of
         self._stays_until = timedelta(days=settings.ib.intraday_retain_days)
         # a compacted file is read once for all of its days
         self._checked: dict[str, Damaged | None] = {}
 
-    def day(self, day: date) -> None:
-        """Drop what may go of a day, in one transaction."""
+    def drop_day(self, day: date) -> None:
+        """Drop what may be dropped of a day, in one transaction."""
         try:
-            self._dropped(day)
+            self._drop_checked(day)
         except psycopg.errors.SerializationFailure:
-            self._result.kept.append(f"{day}: written to at this moment; run again")
+            self._result.kept.append(f"{day}: being written to; run again")
 
-    def _dropped(self, day: date) -> None:
+    def _drop_checked(self, day: date) -> None:
         with self._warehouse.connect() as conn:
             conn.execute("set transaction isolation level repeatable read")
-            closed.judge_at(conn, self._warehouse, self._as_of)
+            closed.set_verdict_time(conn, self._warehouse, self._as_of)
             stored: dict[str, int] = dict(
                 conn.execute(
                     f"select symbol, count(*) from raw_ib.chain_snapshot where {self._view.day} = %s "
@@ -152,7 +160,7 @@ class _Retention:
                 ).fetchall()
             )
             held: dict[str, list[Partition]] = {}
-            for one in ledger.find(conn, self._schema, VIEW, day=day):
+            for one in ledger.find_partitions(conn, self._schema, VIEW, day=day):
                 held.setdefault(one.underlying, []).append(one)
             reasons = self._reasons(conn, day, stored, held)
             going = [symbol for symbol in stored if symbol not in reasons]
@@ -163,7 +171,7 @@ class _Retention:
             if not going and not changed:
                 return
             if not self._result.dry_run:
-                ledger.mark(conn, self._schema, VIEW, day, changed, stale=True)
+                ledger.mark_stale(conn, self._schema, VIEW, day, changed, stale=True)
                 self._drop(conn, day, going, sum(stored[symbol] for symbol in going))
             if going:
                 count = sum(stored[symbol] for symbol in going)
@@ -175,9 +183,9 @@ class _Retention:
         gone = landed.delete(conn, self._view, day, symbols)
         if gone != expected:
             raise DataQualityError(
-                f"{day}: {gone:,} rows would go, {expected:,} are archived; nothing was dropped"
+                f"{day}: {gone:,} rows would be dropped, {expected:,} are archived; nothing was dropped"
             )
-        # of every market schema
+        # for every market schema
         conn.execute(
             "update ops.archive_partitions set dropped_at = %s, restored_at = null "
             "where view_name = %s and partition_date = %s and underlying = any(%s)",
@@ -191,20 +199,22 @@ class _Retention:
         stored: Mapping[str, int],
         held: Mapping[str, list[Partition]],
     ) -> dict[str, str]:
-        """Why underlyings of a day stay; without a word where that is as it should be."""
+        """Why underlyings of a day stay; an empty reason where that is expected."""
         reasons: dict[str, str] = {}
         for symbol in stored:
             back = [p.restored_at for p in held.get(symbol, []) if p.restored_at is not None]
             if symbol not in held:
-                reasons[symbol] = "not archived; quotemill archive"
+                reasons[symbol] = "not archived; fix: quotemill archive"
             elif back and max(back) + self._stays_until > self._as_of:
                 reasons[symbol] = ""
                 self._result.restored += 1
-        reasons = self._missed_elsewhere(conn, day, stored) | reasons
-        built = self._built(conn, day)
+        reasons = self._reasons_elsewhere(conn, day, stored) | reasons
+        built = self._count_built(conn, day)
         for symbol, count in stored.items():
             if symbol not in reasons and built.get(symbol) != count:
-                reasons[symbol] = "not built of all its slots, or not judged; quotemill build"
+                reasons[symbol] = (
+                    "not built from all its slots, or without verdict; fix: quotemill build"
+                )
         asked = [symbol for symbol in stored if symbol not in reasons]
         columns = self._view.schema(conn, self._warehouse)
         have: dict[str, dict[Any, Content]] = {}
@@ -212,31 +222,30 @@ class _Retention:
             conn, self._warehouse, self._view, columns, day, asked
         ).items():
             have.setdefault(place[1], {})[place] = one
-        lost = rows.not_given_back(conn, self._warehouse, self._view, day, asked)
+        lost = rows.count_lossy_rows(conn, self._warehouse, self._view, day, asked)
         for symbol in asked:
             recorded = {p.place: p.content for p in held[symbol]}
             if symbol in lost or have.get(symbol) != recorded:
                 reasons[symbol] = _CHANGED
                 continue
-            damaged = [found for p in held[symbol] if (found := self._damage(conn, p))]
-            if damaged:
+            if [error for p in held[symbol] if (error := self._find_damage(conn, p))]:
                 reasons[symbol] = "its file is damaged"
         return reasons
 
-    def _built(self, conn: psycopg.Connection, day: date) -> dict[str, int]:
-        """By underlying, the slots' rows that the models have counted, where the day was judged."""
+    def _count_built(self, conn: psycopg.Connection, day: date) -> dict[str, int]:
+        """Slot rows that the models counted, by underlying, where the day has verdicts."""
         qa = self._warehouse.inner_schema("qa")
-        found = conn.execute(
+        counts = conn.execute(
             f"select symbol, row_count from {qa}.qa_option_day where trade_date = %s "
             "and coverage_verdict <> 'pending' and oi_verdict <> 'pending'".encode(),
             (day,),
         )
-        return dict(found.fetchall())
+        return dict(counts.fetchall())
 
-    def _missed_elsewhere(
+    def _reasons_elsewhere(
         self, conn: psycopg.Connection, day: date, stored: Mapping[str, int]
     ) -> dict[str, str]:
-        """Why underlyings of a day stay for the sake of another market schema."""
+        """Why underlyings of a day stay because of another market schema."""
         reasons = {}
         for suffix in _market_schemas(conn):
             options = f"options{suffix}"
@@ -257,21 +266,26 @@ class _Retention:
                 ).fetchall()
             )
             archived = Counter[str]()
-            for one in ledger.find(conn, options, VIEW, day=day):
+            for one in ledger.find_partitions(conn, options, VIEW, day=day):
                 archived[one.underlying] += 0 if one.is_stale else one.row_count
             for symbol, count in stored.items():
                 if counted.get(symbol) != count:
                     reasons[symbol] = (
-                        f"{options} was not built of all its slots; build it, or drop it (quotemill doctor)"
+                        f"{options} was not built from all its slots; build it, or drop it "
+                        "(quotemill doctor)"
                     )
                 elif archives and archived[symbol] != count:
-                    reasons[symbol] = f"not archived as it is by {options}"
+                    reasons[symbol] = f"{options} has not archived it as it is"
         return reasons
 
-    def _damage(self, conn: psycopg.Connection, one: Partition) -> Damaged | None:
-        """What is wrong with the file of a partition, read anew."""
+    def _find_damage(self, conn: psycopg.Connection, one: Partition) -> Damaged | None:
+        """Read the file of a partition; return what is wrong with it."""
         if one.path not in self._checked:
-            whole = ledger.find(conn, self._schema, paths=[one.path]) if one.is_compacted else [one]
+            whole = (
+                ledger.find_partitions(conn, self._schema, paths=[one.path])
+                if one.is_compacted
+                else [one]
+            )
             try:
                 damage.check_contents(self._folder, whole)
                 self._checked[one.path] = None
@@ -282,8 +296,8 @@ class _Retention:
 
 
 def _market_schemas(conn: psycopg.Connection) -> list[str]:
-    """What the names of schemas end in beside each market schema whose models count days of option chains."""
-    found = conn.execute(
+    """Suffixes of the market schemas whose models count days of option chains."""
+    suffixes = conn.execute(
         """
         select substr(schema_name, length('quotemill_intermediate') + 1) from ops.owned_schema
         where schema_name ~ '^quotemill_intermediate(_|$)'
@@ -291,23 +305,24 @@ def _market_schemas(conn: psycopg.Connection) -> list[str]:
         order by 1
         """
     )
-    return [suffix for (suffix,) in found]
+    return [suffix for (suffix,) in suffixes]
 
 
 # the jobs themselves stay
 _OLD_LINES = """
     {} from ops.ingestion_logs as l
     where l.logged_at < %s::timestamp at time zone 'UTC'
-        and exists (select 1 from ops.ingestion_jobs as j where j.job_id = l.job_id and j.source = 'ib')
+        and exists (
+            select 1 from ops.ingestion_jobs as j where j.job_id = l.job_id and j.source = 'ib'
+        )
 """
-_CHANGED = "changed since it was archived; quotemill archive"
+_CHANGED = "changed since it was archived; fix: quotemill archive"
 
 
 def _drop_logs(
     settings: Settings, warehouse: Warehouse, as_of: datetime, result: RetentionResult
 ) -> None:
-    """Logs of errors and of runs, by the day in their name; and what loads of this source logged in the
-    warehouse. Days of UTC."""
+    """Drop log files by the day in their name, and what loads logged in the warehouse. UTC days."""
     last = as_of.astimezone(UTC).date() - timedelta(days=settings.ib.error_log_retain_days)
     with warehouse.connect() as conn:
         of_old = _OLD_LINES.format("select" if result.dry_run else "delete")
@@ -317,7 +332,7 @@ def _drop_logs(
         if day is None or date.fromisoformat(day) >= last:
             continue
         try:
-            size = _removed(path, result.dry_run)
+            size = _remove_file(path, result.dry_run)
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -327,7 +342,7 @@ def _drop_logs(
         result.logs_bytes += size
 
 
-def _removed(path: Path, dry_run: bool) -> int:
+def _remove_file(path: Path, dry_run: bool) -> int:
     size = path.stat().st_size
     if not dry_run:
         path.unlink()

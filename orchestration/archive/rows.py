@@ -1,4 +1,4 @@
-"""Rows of a view as the warehouse has them: their contents, and the rows, partition by partition."""
+"""Read the rows of a view from the warehouse: their contents, and rows by partition."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from orchestration.archive import content
 from orchestration.archive.content import Content
 from orchestration.archive.views import PLACE, View
 
-_BATCH = 20_000  # rows that are made Arrow at once
+_BATCH = 20_000  # rows converted to Arrow at a time
 _PLACES = pa.schema([("date", pa.date32()), ("underlying", pa.string()), ("exchange", pa.string())])
 Place = tuple[date, str, str]
 
@@ -26,31 +26,33 @@ def contents(
     day: date,
     symbols: Sequence[str],
 ) -> dict[Place, Content]:
-    """What the warehouse has of these underlyings on a day, over the columns of `schema`."""
+    """Contents of underlyings on a day, over the columns of `schema`."""
     query = (
         f"select date, underlying, exchange, {content.sql_sums(schema)} "
         f"from ({view.query(warehouse)}) as rows group by 1, 2, 3"
     )
     _join_by_hash(conn)
-    found = conn.execute(query.encode(), {"day": day, "symbols": list(symbols)})
-    return {(row[0], row[1], row[2]): content.of_sums(*row[3:]) for row in found}
+    sums = conn.execute(query.encode(), {"day": day, "symbols": list(symbols)})
+    return {(row[0], row[1], row[2]): content.content_from_sums(*row[3:]) for row in sums}
 
 
-def not_given_back(
+def count_lossy_rows(
     conn: psycopg.Connection, warehouse: Warehouse, view: View, day: date, symbols: Sequence[str]
 ) -> dict[str, int]:
-    """By underlying, landed rows that a file of the view would not give back as they are: the view lacks
-    them, or shows something else. None of a view that is not landed."""
+    """Landed rows by underlying that a file of the view would lose or change.
+
+    Empty for a view that dbt builds.
+    """
     if view.landed is None:
         return {}
     names = view.landed.schema.names
-    keys = " and ".join(f"r.{name} = v.{view.in_file(name)}" for name in view.landed.key)
+    keys = " and ".join(f"r.{name} = v.{view.name_in_file(name)}" for name in view.landed.key)
     query = (
         f"select r.symbol, count(*) from {view.landed.qualified} as r "
         f"left join ({view.query(warehouse)}) as v on {keys} "
         f"where r.{view.day} = %(day)s and r.symbol = any(%(symbols)s) and (v.symbol is null or "
         f"({', '.join(f'r.{name}' for name in names)}) "
-        f"is distinct from ({', '.join(f'v.{view.in_file(name)}' for name in names)})) group by 1"
+        f"is distinct from ({', '.join(f'v.{view.name_in_file(name)}' for name in names)})) group by 1"
     )
     _join_by_hash(conn)
     return dict(conn.execute(query.encode(), {"day": day, "symbols": list(symbols)}).fetchall())
@@ -64,7 +66,7 @@ def partitions(
     day: date,
     symbols: Sequence[str],
 ) -> Iterator[tuple[Place, pa.Table]]:
-    """Each underlying's rows of a day, in the order of their key. One partition is in memory at a time."""
+    """Rows of a day by underlying, ordered by key. One partition is in memory at a time."""
     whole = pa.schema([*schema, *_PLACES])
     columns = ", ".join(
         f"array_to_string({field.name}, ',')" if pa.types.is_list(field.type) else field.name
@@ -76,31 +78,33 @@ def partitions(
         "to stdout (format csv)"
     )
     _join_by_hash(conn)
-    # a server may be set to write them otherwise
+    # the server may be configured to write them otherwise
     conn.execute("set local datestyle = 'ISO'")
     conn.execute("set local extra_float_digits = 1")
     held: list[pa.Table] = []
     place: Place | None = None
     with conn.cursor().copy(query.encode(), {"day": day, "symbols": list(symbols)}) as copy:
         for batch in _batches(copy, whole):
-            for found, begin, end in content.runs(batch.select(PLACE)):
-                if place is not None and found != place:
+            for key, start, end in content.runs(batch.select(PLACE)):
+                if place is not None and key != place:
                     yield place, pa.concat_tables(held)
                     held = []
-                place = (found[0], found[1], found[2])
-                held.append(batch.slice(begin, end - begin).select(schema.names).cast(schema))
+                place = (key[0], key[1], key[2])
+                held.append(batch.slice(start, end - start).select(schema.names).cast(schema))
     if place is not None:
         yield place, pa.concat_tables(held)
 
 
 def _join_by_hash(conn: psycopg.Connection) -> None:
-    """For the rest of the transaction: of a day younger than its statistics the planner expects one row, and
-    would compare each row of a table with each of the others."""
+    """Switch nested loops off for the transaction.
+
+    For a day newer than its statistics the planner expects one row and would join row by row.
+    """
     conn.execute("set local enable_nestloop = off")
 
 
 def _batches(copy: psycopg.Copy, schema: pa.Schema) -> Iterator[pa.Table]:
-    """libpq hands out a row at a time."""
+    """Collect rows, which libpq returns one by one."""
     lines: list[bytes] = []
     for line in copy:
         lines.append(bytes(line))
@@ -112,7 +116,7 @@ def _batches(copy: psycopg.Copy, schema: pa.Schema) -> Iterator[pa.Table]:
 
 
 def _table(lines: list[bytes], schema: pa.Schema) -> pa.Table:
-    """Rows as CSV: null is nothing, an empty text is quoted."""
+    """Parse rows of CSV: null is empty, an empty text is quoted."""
     read = csv.read_csv(
         io.BytesIO(b"".join(lines)),
         csv.ReadOptions(column_names=schema.names, block_size=2**26),

@@ -1,8 +1,8 @@
-"""Files that take the place of others, all of them or, after a crash, at the next run.
+"""Replace files by others: all of them or, after a crash, at the next run.
 
-New files lie there under their unfinished names, read back; the plan is committed; then the old files go, the
-new ones get their names, and the ledger says so. Cut short anywhere, a reader of the folder may miss rows until
-the next run has finished the plan, and never finds a row twice.
+New files lie under their unfinished names and were read back; the plan is committed; then old files
+are removed, new ones renamed, and the ledger updated. Cut short anywhere, a reader of the folder may
+miss rows until the next run finishes the plan, and never reads a row twice.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,16 +23,16 @@ from orchestration.archive.rows import Place
 
 @dataclass(frozen=True)
 class New:
-    """A file under its unfinished name, and what it gives back."""
+    """A file under its unfinished name, and its contents by partition."""
 
     file: File
     contents: Mapping[Place, Content]
 
 
-def swap(
+def replace_files(
     warehouse: Warehouse, folder: Folder, schema: str, old: Iterable[str], new: Iterable[New]
 ) -> None:
-    """Put `new` in the place of `old` (paths below the archive's folder)."""
+    """Replace the files `old` (paths relative to the folder) by `new`."""
     new = list(new)
     with folder.usable():
         folders.sync([folders.unfinished(folder.path(one.file.path)) for one in new])
@@ -55,16 +55,16 @@ def swap(
     _carry_out(warehouse, folder, schema, number, plan)
 
 
-def finish_begun(warehouse: Warehouse, folder: Folder, schema: str) -> int:
-    """Finish what was cut short; how many plans that were. Raises Damaged where a file of one is gone."""
+def finish_started(warehouse: Warehouse, folder: Folder, schema: str) -> int:
+    """Finish plans that were cut short; return how many. Raises Damaged where a file is missing."""
     with warehouse.connect() as conn:
-        begun = conn.execute(
+        started = conn.execute(
             "select swap_id, plan from ops.archive_swaps where schema_name = %s order by 1",
             (schema,),
         ).fetchall()
-    for number, plan in begun:
+    for number, plan in started:
         _carry_out(warehouse, folder, schema, number, plan)
-    return len(begun)
+    return len(started)
 
 
 def _carry_out(
@@ -77,22 +77,22 @@ def _carry_out(
         try:
             folders.check_size(there if there.exists() else path, file.size_bytes)
         except Damaged as error:
-            raise Damaged(path, f"cut short while it was put in place, and {error}") from None
+            raise Damaged(path, f"cut short while files were replaced, and {error}") from None
     with folder.usable():
         for name in plan["remove"]:
             folders.remove(folder.path(name), folder.root)
         for path in (folder.path(file.path) for file in files):
-            # its rows may be in another new one
+            # its rows may be in another new file
             if folders.unfinished(path).exists():
                 path.unlink(missing_ok=True)
-        folders.settle([folder.path(file.path) for file in files], folder.root)
+        folders.rename_all([folder.path(file.path) for file in files], folder.root)
     with warehouse.connect() as conn:
         for file, one in zip(files, plan["add"], strict=True):
-            ledger.record(conn, schema, file, map(_recorded, one["places"]))
-        ledger.forget_files(conn, schema, plan["remove"])
+            ledger.record(conn, schema, file, map(_parse_place, one["places"]))
+        ledger.delete_files(conn, schema, plan["remove"])
         conn.execute("delete from ops.archive_swaps where swap_id = %s", (number,))
 
 
-def _recorded(place: list[Any]) -> tuple[Place, Content]:
+def _parse_place(place: list[Any]) -> tuple[Place, Content]:
     day, underlying, exchange, rows, content_hash = place
-    return (date.fromisoformat(day), underlying, exchange), Content.of(rows, content_hash)
+    return (date.fromisoformat(day), underlying, exchange), Content.parse(rows, content_hash)

@@ -1,4 +1,4 @@
-"""Units of the columns of option chains, as the files say them in their fields' metadata."""
+"""Units of option chain columns, written to the files as field metadata."""
 
 _PRICE, _CONTRACTS, _SHARE = "USD per share", "contracts", "fraction"
 _YEAR, _SECONDS, _UTC, _NEW_YORK = "fraction per year", "seconds", "UTC", "day in New York"
@@ -6,10 +6,28 @@ _YEAR, _SECONDS, _UTC, _NEW_YORK = "fraction per year", "seconds", "UTC", "day i
 UNITS = {
     **dict.fromkeys(
         (
-            *("bid", "ask", "mid", "spread", "last", "close_prev", "strike", "opt_price_model"),
-            *("pv_dividend", "und_price", "und_bid", "und_ask", "und_last", "underlying_price"),
-            *("underlying_close", "parity_gap", "mid_first", "mid_high", "mid_low", "mid_last"),
-            *("close_slot_bid", "close_slot_ask"),
+            "bid",
+            "ask",
+            "mid",
+            "spread",
+            "last",
+            "close_prev",
+            "strike",
+            "opt_price_model",
+            "pv_dividend",
+            "und_price",
+            "und_bid",
+            "und_ask",
+            "und_last",
+            "underlying_price",
+            "underlying_close",
+            "parity_gap",
+            "mid_first",
+            "mid_high",
+            "mid_low",
+            "mid_last",
+            "close_slot_bid",
+            "close_slot_ask",
         ),
         _PRICE,
     ),
@@ -32,7 +50,11 @@ UNITS = {
     **dict.fromkeys(("trade_date", "expiry", "oi_asof_date"), _NEW_YORK),
     **dict.fromkeys(
         (
-            *("sample_time", "rollup_source_time", "captured_at", "asof_at", "und_quote_at"),
+            "sample_time",
+            "rollup_source_time",
+            "captured_at",
+            "asof_at",
+            "und_quote_at",
             "fetched_at",
         ),
         _UTC,

@@ -1,8 +1,8 @@
-"""What is archived: views and tables that users know, each by underlying and day.
+"""The archived views and tables, each by underlying and day.
 
-`chain_daily_adjusted` is left out: it is `chain_daily_clean` in the shares of today, and each later split
-would make all files of its past wrong. Of a view that is landed, files hold besides its own columns what of
-the landed row it leaves out, so that they give the row back.
+`chain_daily_adjusted` is left out: it is `chain_daily_clean` in today's shares, and each later split
+would make all its past files wrong. Files of a view over a landed table also hold the landed columns
+that the view leaves out, so that the landed row can be restored.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from orchestration.archive.units import UNITS
 
 PLACE = ("date", "underlying", "exchange")
 _LINEAGE = ("source_route", "fetched_at", "is_final", "_dlt_load_id")
-# of PostgreSQL's types, but numeric
+# Arrow types by PostgreSQL type, without numeric
 _TYPES = {
     "bool": pa.bool_(),
     "int2": pa.int16(),
@@ -35,11 +35,14 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class View:
-    """`day` is the column of the date by which it is archived, `key` orders the rows of a partition,
-    `counted` is what of qa_option_day says how many rows a day has, None where it does not.
+    """An archived view.
 
-    Of a landed one `landed` is the table, `beside` columns of it that files have too (by their name in the
-    file), `renamed` columns of it that the view calls otherwise.
+    day:     the column with the date it is archived by
+    key:     orders the rows of a partition
+    counted: column of qa_option_day with the number of rows of a day, if there is one
+    landed:  the landed table under the view, if there is one
+    beside:  columns of `landed` that files hold too, by their name in the file
+    renamed: names in the view of renamed columns of `landed`
     """
 
     name: str
@@ -51,13 +54,13 @@ class View:
     beside: Mapping[str, str] = field(default_factory=dict)
     renamed: Mapping[str, str] = field(default_factory=dict)
 
-    def in_file(self, column: str) -> str:
-        """What files call a column of the landed table."""
+    def name_in_file(self, column: str) -> str:
+        """The name in files of a column of the landed table."""
         besides = {landed: name for name, landed in self.beside.items()}
         return besides.get(column) or self.renamed.get(column, column)
 
     def query(self, warehouse: Warehouse) -> str:
-        """Its rows with the columns of PLACE; `%(day)s` is the day, `%(symbols)s` are the underlyings."""
+        """A query for its rows and PLACE, with the parameters `day` and `symbols`."""
         options = warehouse.inner_schema("options")
         joins = beside = ""
         if self.landed is not None:
@@ -69,7 +72,7 @@ class View:
             beside = "".join(f", r.{landed} as {name}" for name, landed in self.beside.items())
         return (
             f"select q.*{beside}, q.{self.day} as date, q.symbol as underlying, "
-            # who asks, asks by this exchange
+            # requests go to this exchange
             "coalesce(c.exchange, 'SMART') as exchange "
             f"from {options}.{self.name} as q{joins} "
             "left join raw_ib.contract as c on q.conid = c.conid "
@@ -77,21 +80,20 @@ class View:
         )
 
     def schema(self, conn: psycopg.Connection, warehouse: Warehouse) -> pa.Schema:
-        """Its columns without those of PLACE, as the warehouse has them now; their units as metadata."""
-        found = conn.execute(
+        """Its columns in the warehouse without those of PLACE, with units as metadata."""
+        cursor = conn.execute(
             f"select * from ({self.query(warehouse)}) as rows limit 0".encode(),
             {"day": "2000-01-01", "symbols": []},
         )
         fields = [
             pa.field(column.name, _arrow_type(conn, column), metadata=_unit(column.name))
-            for column in found.description or []
+            for column in cursor.description or []
             if column.name not in PLACE
         ]
         return pa.schema(fields)
 
     def fingerprint(self, conn: psycopg.Connection, warehouse: Warehouse) -> str:
-        """Its columns, and what decides beside the landed rows what it shows: of a view its query, and the
-        queries of the views in it, as PostgreSQL prints them."""
+        """Its columns and its query, with those of the views in it, as PostgreSQL prints them."""
         [(queries,)] = conn.execute(
             """
             with recursive views as (
@@ -106,7 +108,9 @@ class View:
                     and d.refclassid = 'pg_class'::regclass
                 inner join pg_class as c on d.refobjid = c.oid and c.relkind = 'v'
             )
-            select coalesce(md5(string_agg(pg_get_viewdef(oid), ' ' order by oid::regclass::text)), '')
+            select coalesce(
+                md5(string_agg(pg_get_viewdef(oid), ' ' order by oid::regclass::text)), ''
+            )
             from views
             """,
             (f"{warehouse.inner_schema('options')}.{self.name}",),
@@ -122,7 +126,7 @@ def _arrow_type(conn: psycopg.Connection, column: psycopg.Column) -> pa.DataType
     if name == "numeric" and column.precision is not None:
         return pa.decimal128(column.precision, column.scale or 0)
     if name not in _TYPES:
-        raise TypeError(f"column {column.name} has a type that is not archived: {name}")
+        raise TypeError(f"column {column.name} has a type that cannot be archived: {name}")
     return _TYPES[name]
 
 
@@ -147,9 +151,7 @@ VIEWS = (
         },
         {"volume": "volume_contracts"},
     ),
-    View(
-        "chain_daily_clean", "trade_date", ("conid",), ("chain_daily_clean",), "daily_count",
-    ),
+    View("chain_daily_clean", "trade_date", ("conid",), ("chain_daily_clean",), "daily_count"),
     View(
         "open_interest",
         "oi_asof_date",
@@ -159,12 +161,12 @@ VIEWS = (
         tables.OPEN_INTEREST,
         {name: name for name in ("trade_date", *_LINEAGE)},
     ),
-)  # fmt: skip
+)
 NAMES = tuple(view.name for view in VIEWS)
 
 
-def find(name: str) -> View:
-    """Raises UsageError with the names that there are."""
+def find_view(name: str) -> View:
+    """A view by name. Raises UsageError, which lists the names."""
     for view in VIEWS:
         if view.name == name:
             return view

@@ -1,4 +1,4 @@
-"""Write what is closed and not archived yet, or changed since."""
+"""Archive closed days that are not archived yet, or changed since."""
 
 import contextlib
 import socket
@@ -23,16 +23,16 @@ from orchestration.archive.ledger import File, Partition
 from orchestration.archive.lock import archive_lock
 from orchestration.archive.rows import Place
 from orchestration.archive.swap import New
-from orchestration.archive.views import VIEWS, View, find
+from orchestration.archive.views import VIEWS, View, find_view
 
-_AT_ONCE = 100  # files that get their names together
+_RENAME_BATCH = 100  # files renamed together
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to archive; by default all that is closed. `compact` None: what the settings say.
+    """What to archive; by default everything closed. `compact` None: as the settings say.
 
-    `check` reads every file of the archive anew.
+    `check` reads every file of the archive.
     """
 
     views: tuple[str, ...] = ()
@@ -46,10 +46,16 @@ class Request:
 
 @dataclass
 class ArchiveResult:
-    """Files, rows and bytes that were written, partitions that were looked at and stand. `waiting` are days
-    that are over and not judged; `narrower` partitions of which the warehouse has fewer rows than the archive,
-    which were left; `damaged` files that are not what was written, with why; `unknown`, where all are read, files
-    in the folder that the ledger does not know: their rows may be in others too."""
+    """Files, rows and bytes written, and what was left.
+
+    unchanged: partitions that were compared and are equal
+    finished:  replacements that an earlier run had left unfinished
+    waiting:   past days without a verdict
+    narrower:  partitions with fewer rows in the warehouse than in the archive; left alone
+    damaged:   files that are not what was written, with the reason
+    unknown:   with `check`, files that the ledger does not list; their rows may be in others too
+    refused:   partitions whose view does not show the rows as landed
+    """
 
     dry_run: bool = False
     folder: str = ""
@@ -82,25 +88,25 @@ def archive(
     reporter: Reporter,
     as_of: datetime,
 ) -> ArchiveResult:
-    """Archive what is closed at `as_of`, then compact where that is due.
+    """Archive what is closed at `as_of`, then compact what is due.
 
-    Raises UsageError before the first build, SettingsError for a folder that cannot be used, LockHeldError.
+    Raises UsageError before the first build, SettingsError for an unusable folder, LockHeldError.
     """
-    folder = folders.folder_of(settings, warehouse)
+    folder = folders.archive_folder(settings, warehouse)
     schema = warehouse.inner_schema("options")
-    views = [find(name) for name in request.views] or list(VIEWS)
+    views = [find_view(name) for name in request.views] or list(VIEWS)
     result = ArchiveResult(request.dry_run, str(folder.root))
     own = migrate.warehouse_id(warehouse)
     with archive_lock(warehouse):
         folder.require_own(own)
         if not request.dry_run:
-            result.finished = swap.finish_begun(warehouse, folder, schema)
-        damaged = damage.damaged(warehouse, folder, schema, request.check, reporter)
+            result.finished = swap.finish_started(warehouse, folder, schema)
+        damaged = damage.find_damaged(warehouse, folder, schema, request.check, reporter)
         if not request.dry_run:
             folder.make(own, f"{warehouse.label}, home {settings.home} on {socket.gethostname()}")
         with warehouse.connect() as conn:
-            closed.judge_at(conn, warehouse, as_of)
-            result.waiting = closed.waiting(conn, warehouse, as_of)
+            closed.set_verdict_time(conn, warehouse, as_of)
+            result.waiting = closed.list_waiting_days(conn, warehouse, as_of)
             for view in views:
                 closed.mark_changed(conn, warehouse, view, view.fingerprint(conn, warehouse))
             plan = [(v, _plan(conn, warehouse, v, request, damaged, as_of)) for v in views]
@@ -112,7 +118,7 @@ def archive(
             result.damaged = sorted(map(str, damaged.values()))
             return result
         for view in views:
-            _rescue(settings, warehouse, folder, view, damaged, result)
+            _replace_damaged(settings, warehouse, folder, view, damaged, result)
         for view, days in plan:
             reporter.start(view.name, result.planned[view.name])
             for day, symbols in days.items():
@@ -125,7 +131,7 @@ def archive(
         )
         result.damaged = sorted({*result.damaged, *map(str, lost)})
         if request.check:
-            result.unknown = damage.unknown(warehouse, folder, schema)
+            result.unknown = damage.find_unknown(warehouse, folder, schema)
     return result
 
 
@@ -138,20 +144,20 @@ def _plan(
     as_of: datetime,
 ) -> dict[date, list[str]]:
     schema = warehouse.inner_schema("options")
-    lost = ledger.find(conn, schema, view.name, paths=sorted(damaged))
-    return closed.to_look_at(
+    lost = ledger.find_partitions(conn, schema, view.name, paths=sorted(damaged))
+    return closed.list_days_to_check(
         conn,
         warehouse,
         view,
         as_of,
-        # one that was dropped cannot be written anew
+        # a dropped day cannot be written again
         again=[(p.partition_date, p.underlying) for p in lost if not p.is_compacted],
         days=(request.since, request.until),
         symbols=request.symbols,
     )
 
 
-def _rescue(
+def _replace_damaged(
     settings: Settings,
     warehouse: Warehouse,
     folder: Folder,
@@ -159,10 +165,10 @@ def _rescue(
     damaged: dict[str, Damaged],
     result: ArchiveResult,
 ) -> None:
-    """Put small files in the place of large ones that are damaged, where the warehouse has all their rows."""
+    """Replace damaged compacted files by small ones where the warehouse has all their rows."""
     schema = warehouse.inner_schema("options")
     with warehouse.connect() as conn:
-        held = ledger.find(conn, schema, view.name, paths=sorted(damaged))
+        held = ledger.find_partitions(conn, schema, view.name, paths=sorted(damaged))
     by_path: dict[str, dict[date, list[Partition]]] = {}
     for one in held:
         if one.is_compacted:
@@ -172,24 +178,24 @@ def _rescue(
             (_Day(settings, warehouse, folder, view, day, damaged, result), of_day)
             for day, of_day in by_day.items()
         ]
-        if not all(day.has(of_day) for day, of_day in days):
+        if not all(day.has_rows(of_day) for day, of_day in days):
             continue
         new: dict[Place, New] = {}
         try:
             for day, of_day in days:
-                new |= day.anew(of_day)
+                new |= day.write_files(of_day)
         except BaseException:
             parts.discard(folder, new.values())
             raise
-        if len(new) < sum(map(len, by_day.values())):  # rows went at this moment
+        if len(new) < sum(map(len, by_day.values())):  # rows were deleted meanwhile
             parts.discard(folder, new.values())
             continue
-        swap.swap(warehouse, folder, schema, [path], new.values())
+        swap.replace_files(warehouse, folder, schema, [path], new.values())
         del damaged[path]
 
 
 class _Day:
-    """A day of a view: compared with the ledger, what differs written, read back and recorded."""
+    """Archive a day of a view: compare with the ledger, write what differs, read back, record."""
 
     def __init__(
         self,
@@ -206,7 +212,7 @@ class _Day:
         self._schema = warehouse.inner_schema("options")
         self._written_files: list[New] = []
         self._moved: dict[Place, New] = {}
-        self._left: set[str] = set()  # underlyings that the next run has to look at again
+        self._left: set[str] = set()  # underlyings that the next run checks again
 
     def run(self, symbols: Sequence[str]) -> None:
         view, day = self._view, self._day
@@ -214,53 +220,55 @@ class _Day:
             conn.execute("set transaction isolation level repeatable read, read only")
             recorded = {
                 p.place: p
-                for p in ledger.find(conn, self._schema, view.name, day=day, symbols=symbols)
+                for p in ledger.find_partitions(
+                    conn, self._schema, view.name, day=day, symbols=symbols
+                )
             }
             columns = view.schema(conn, self._warehouse)
             have = rows.contents(conn, self._warehouse, view, columns, day, symbols)
-            lost = rows.not_given_back(conn, self._warehouse, view, day, symbols)
+            lost = rows.count_lossy_rows(conn, self._warehouse, view, day, symbols)
             for symbol, count in lost.items():
                 self._left.add(symbol)
                 self._result.refused.append(
-                    f"{view.name} {day} {symbol}: the view does not show {count} rows as they were landed"
+                    f"{view.name} {day} {symbol}: the view does not show {count} rows as landed"
                 )
             wanted = {
                 place: one
                 for place, one in have.items()
-                if place[1] not in lost and self._is_to_write(recorded.get(place), one)
+                if place[1] not in lost and self._must_write(recorded.get(place), one)
             }
             try:
                 if wanted:
                     self._write(conn, columns, wanted, recorded)
             except Exception:
-                # what was read back until then is good; the disk may have no room for more
+                # files read back so far are good; the disk may have no room for more
                 with contextlib.suppress(Exception):
-                    self._put_in_place()
+                    self._rename_written()
                 parts.discard(self._folder, [*self._written_files, *self._moved.values()])
                 raise
-        self._put_in_place()
+        self._rename_written()
         self._move(recorded)
         seen = [symbol for symbol in symbols if symbol not in self._left]
         with self._warehouse.connect() as conn:
-            ledger.mark(conn, self._schema, view.name, day, seen, stale=False)
+            ledger.mark_stale(conn, self._schema, view.name, day, seen, stale=False)
 
-    def has(self, held: Sequence[Partition]) -> bool:
-        """Does the warehouse have the rows of these partitions, and are they such as a file gives back?"""
+    def has_rows(self, held: Sequence[Partition]) -> bool:
+        """Whether the warehouse has all rows of these partitions in archivable form."""
         symbols = [one.underlying for one in held]
         with self._warehouse.connect() as conn:
             columns = self._view.schema(conn, self._warehouse)
             have = rows.contents(conn, self._warehouse, self._view, columns, self._day, symbols)
-            lost = rows.not_given_back(conn, self._warehouse, self._view, self._day, symbols)
+            lost = rows.count_lossy_rows(conn, self._warehouse, self._view, self._day, symbols)
         return not lost and all(
             one.place in have
             and (self._view.landed is None or have[one.place].rows >= one.row_count)
             for one in held
         )
 
-    def anew(self, held: Sequence[Partition]) -> dict[Place, New]:
-        """Files of these partitions, as the warehouse has them now."""
+    def write_files(self, held: Sequence[Partition]) -> dict[Place, New]:
+        """Write files of these partitions as the warehouse has them now."""
         places, symbols = {one.place for one in held}, [one.underlying for one in held]
-        found: dict[Place, New] = {}
+        new_files: dict[Place, New] = {}
         try:
             with self._warehouse.connect() as conn:
                 conn.execute("set transaction isolation level repeatable read, read only")
@@ -269,20 +277,20 @@ class _Day:
                 have = rows.contents(*of_day)
                 for place, table in rows.partitions(*of_day):
                     if place in places:
-                        found[place] = self._written(place, table, have[place])
+                        new_files[place] = self._write_file(place, table, have[place])
         except BaseException:
-            parts.discard(self._folder, found.values())
+            parts.discard(self._folder, new_files.values())
             raise
-        return found
+        return new_files
 
-    def _is_to_write(self, recorded: Partition | None, one: Content) -> bool:
+    def _must_write(self, recorded: Partition | None, one: Content) -> bool:
         if recorded is None:
             return True
         if self._view.landed is not None and one.rows < recorded.row_count:
             self._left.add(recorded.underlying)
             self._result.narrower.append(
-                f"{self._view.name} {recorded.partition_date} {recorded.underlying}: the warehouse has "
-                f"{one.rows:,} of {recorded.row_count:,} rows"
+                f"{self._view.name} {recorded.partition_date} {recorded.underlying}: "
+                f"the warehouse has {one.rows:,} of {recorded.row_count:,} rows"
             )
             return False
         is_lost = recorded.path in self._damaged and not recorded.is_compacted
@@ -299,34 +307,34 @@ class _Day:
         recorded: Mapping[Place, Partition],
     ) -> None:
         symbols = sorted({place[1] for place in wanted})
-        found = rows.partitions(conn, self._warehouse, self._view, columns, self._day, symbols)
-        for place, table in found:
+        stored = rows.partitions(conn, self._warehouse, self._view, columns, self._day, symbols)
+        for place, table in stored:
             if place not in wanted:
                 continue
-            new = self._written(place, table, wanted[place])
+            new = self._write_file(place, table, wanted[place])
             before = recorded.get(place)
             if before is not None and before.path != new.file.path:
                 self._moved[place] = new
                 continue
             self._written_files.append(new)
-            if len(self._written_files) >= _AT_ONCE:
-                self._put_in_place()
+            if len(self._written_files) >= _RENAME_BATCH:
+                self._rename_written()
 
-    def _written(self, place: Place, table: pa.Table, wanted: Content) -> New:
-        """A file under its unfinished name that gives back what the warehouse has."""
+    def _write_file(self, place: Place, table: pa.Table, wanted: Content) -> New:
+        """Write a file under its unfinished name; read it back and compare with the warehouse."""
         name = folders.partition_name(self._view.name, place)
         path = self._folder.path(name)
         facts = dict(zip(("date", "underlying", "exchange"), place, strict=True))
         facts |= {"view": self._view.name, "rows": wanted.rows, "hash": wanted.hash}
         with self._folder.usable():
             size = folders.write(path, table, facts)
-        found = folders.contents_of(folders.unfinished(path), place).get(place, Content())
-        if found != wanted:
+        actual = folders.read_contents(folders.unfinished(path), place).get(place, Content())
+        if actual != wanted:
             folders.unfinished(path).unlink()
             raise DataQualityError(
-                f"{path}: what was written gives back {found.rows:,} rows, hash {found.hash}; the warehouse "
-                f"has {wanted.rows:,}, hash {wanted.hash}",
-                hint="nothing was put in place; please report it",
+                f"{path}: what was written has {actual.rows:,} rows, hash {actual.hash}; "
+                f"the warehouse has {wanted.rows:,}, hash {wanted.hash}",
+                hint="the archive is unchanged; please report it",
             )
         self._result.files += 1
         self._result.rows += wanted.rows
@@ -334,12 +342,11 @@ class _Day:
         file = File(name, self._view.name, "snappy", wanted.rows, wanted.hash, size)
         return New(file, {place: wanted})
 
-    def _put_in_place(self) -> None:
-        """Files that were read back get their names, and are recorded. Cut short in between, the next run
-        writes them again."""
+    def _rename_written(self) -> None:
+        """Rename files that were read back and record them. After a cut the next run repeats it."""
         paths = [self._folder.path(new.file.path) for new in self._written_files]
         with self._folder.usable():
-            folders.settle(paths, self._folder.root)
+            folders.rename_all(paths, self._folder.root)
         with self._warehouse.connect() as conn:
             for new in self._written_files:
                 ledger.record(conn, self._schema, new.file, new.contents.items())
@@ -347,12 +354,12 @@ class _Day:
         self._written_files = []
 
     def _move(self, recorded: Mapping[Place, Partition]) -> None:
-        """Take rows that changed out of the compacted files that they are in."""
+        """Remove changed rows from the compacted files they are in."""
         if not self._moved:
             return
         paths = {recorded[place].path for place in self._moved}
         try:
-            compaction.take_out(
+            compaction.remove_partitions(
                 self._settings, self._warehouse, self._folder, self._view.name, paths, self._moved
             )
         except Damaged as error:

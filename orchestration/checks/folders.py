@@ -66,9 +66,9 @@ def _archive(settings: Settings, warehouse: Warehouse) -> Iterator[Check]:
     if newest is None:
         return
     from loaders.warehouse import migrate
-    from orchestration.archive.folder import folder_of
+    from orchestration.archive.folder import archive_folder
 
-    folder = folder_of(settings, warehouse)
+    folder = archive_folder(settings, warehouse)
     try:
         folder.require_own(migrate.warehouse_id(warehouse))
         if not folder.path(newest[0]).is_file():

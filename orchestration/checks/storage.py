@@ -41,7 +41,7 @@ def _archived(
     conn: psycopg.Connection, warehouse: Warehouse, settings: Settings, as_of: datetime
 ) -> Iterator[Judged]:
     from orchestration.archive import closed
-    from orchestration.archive.views import find
+    from orchestration.archive.views import find_view
 
     [(count, newest)] = conn.execute(
         "select count(*), max(partition_date) from ops.archive_partitions "
@@ -51,8 +51,10 @@ def _archived(
     if not count:
         return
     today = closed.today(as_of)
-    unjudged = closed.waiting(conn, warehouse, as_of)
-    waiting = sorted({*unjudged, *closed.to_look_at(conn, warehouse, find(VIEW), as_of)})
+    unjudged = closed.list_waiting_days(conn, warehouse, as_of)
+    waiting = sorted(
+        {*unjudged, *closed.list_days_to_check(conn, warehouse, find_view(VIEW), as_of)}
+    )
     figures = {
         "archived_until": newest,
         "waiting_days": len(waiting),

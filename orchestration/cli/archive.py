@@ -172,7 +172,7 @@ def restore_command(
     from orchestration.archive.restore import Request, restore
 
     if (date is None) == (since is None) or (until is not None and since is None):
-        raise UsageError("which days?", hint="--date 2026-11-24, or --since with --until")
+        raise UsageError("no days given", hint="--date 2026-11-24, or --since with --until")
     first = parse_day(str(date or since))
     last = first if date is not None else parse_day(until) if until is not None else LAST
     if last < first:
@@ -206,7 +206,7 @@ def _print(result: "ArchiveResult") -> None:
             f"{one.view} {one.month}: {one.files_before:,} files, {one.bytes_before / 1e6:,.1f} MB "
             f"-> {one.files_after:,}, {one.bytes_after / 1e6:,.1f} MB{small}"
         )
-    print_lines("waiting, not judged yet", list(map(str, result.waiting)))
+    print_lines("waiting, no verdict yet", list(map(str, result.waiting)))
     print_lines("left, fewer rows than archived", result.narrower)
     print_lines("refused", result.refused)
     print_lines("damaged", result.damaged)
@@ -220,7 +220,7 @@ def _print_retention(result: "RetentionResult") -> None:
     print(f"{len(result.logs):,} logs, {result.logs_bytes / 1e6:,.1f} MB {verb}")
     print(f"{result.log_lines:,} lines of loads' logs {verb}")
     if result.restored:
-        print(f"{result.restored:,} partitions stay that were brought back")
+        print(f"{result.restored:,} restored partitions stay")
     print_lines("kept", result.kept)
     print_lines("damaged", result.damaged)
 
@@ -228,7 +228,7 @@ def _print_retention(result: "RetentionResult") -> None:
 def _print_restored(result: "RestoreResult") -> None:
     verb = "would come back" if result.dry_run else "came back"
     print(f"{result.view}: {result.partitions:,} partitions, {result.rows:,} rows {verb}")
-    print(f"{result.standing:,} partitions are there as they were archived")
+    print(f"{result.standing:,} partitions are as archived")
     print_lines("left, other rows", result.other)
     print_lines("damaged", result.damaged)
 
@@ -254,7 +254,7 @@ def parse_symbols(symbols: str | None) -> tuple[str, ...] | None:
         return None
     names = tuple(s.strip().replace("_", " ").upper() for s in symbols.split(",") if s.strip())
     if not names:
-        raise UsageError("no symbol is given")
+        raise UsageError("--symbols must not be empty")
     return names
 
 

@@ -18,9 +18,9 @@ from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
 from orchestration.archive import restore as restoring
 from orchestration.archive.closed import mark_changed
-from orchestration.archive.content import content, of_sums, sql_sums
-from orchestration.archive.rows import _batches, not_given_back
-from orchestration.archive.views import find
+from orchestration.archive.content import content, content_from_sums, sql_sums
+from orchestration.archive.rows import _batches, count_lossy_rows
+from orchestration.archive.views import find_view
 from tests.conftest import DBT_DATABASE
 from tests.integration.dbt.conftest import Outcome
 from tests.integration.dbt.option_days import (
@@ -152,7 +152,7 @@ def test_what_is_committed_while_the_feed_is_read_is_told_to_the_next_run(
     days: psycopg.Connection, warehouse: Warehouse, settings: Settings
 ) -> None:
     archived(settings, warehouse)
-    view = find("open_interest")
+    view = find_view("open_interest")
 
     class Late(psycopg.Connection):
         """A load ends right after the feed was read."""
@@ -249,8 +249,8 @@ def test_rows_of_a_day_without_statistics_are_compared_once(
         "where relid = 'raw_ib.chain_snapshot'::regclass"
     )
     with warehouse.connect() as conn:
-        of_day = (conn, warehouse, find("chain_intraday"), TUESDAY.day, ["AAPL", "BRK B"])
-        assert not_given_back(*of_day) == {}
+        of_day = (conn, warehouse, find_view("chain_intraday"), TUESDAY.day, ["AAPL", "BRK B"])
+        assert count_lossy_rows(*of_day) == {}
         # the landed rows, the view's, and what files have beside it
         assert conn.execute(read.encode()).fetchall()[0][0] <= 3 * stored
 
@@ -325,5 +325,5 @@ def test_the_warehouse_and_arrow_hash_odd_values_alike(conn: psycopg.Connection)
     columns = ", ".join(f"array_to_string({n}, ',')" if n == "flags" else n for n in schema.names)
     with conn.cursor().copy(f"copy (select {columns} from odd) to stdout (format csv)".encode()) as copy:  # fmt: skip
         found = list(_batches(copy, schema))
-    assert of_sums(*sums) == content(found[0])
+    assert content_from_sums(*sums) == content(found[0])
     assert found[0].num_rows == 7

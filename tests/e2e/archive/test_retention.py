@@ -13,7 +13,7 @@ from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
 from orchestration.archive import restore as restoring
 from orchestration.archive.lock import archive_lock
-from orchestration.archive.views import find
+from orchestration.archive.views import find_view
 from orchestration.checks import selfcheck
 from tests.integration.dbt.conftest import Outcome
 from tests.integration.dbt.option_days import (
@@ -101,7 +101,7 @@ def test_nothing_goes_that_is_not_archived_as_it_is(
     kept = retained(settings, warehouse)
     assert (kept.exit_code, kept.dropped) == (6, [])
     assert kept.kept == [
-        f"2026-11-24 {symbol}: not archived; quotemill archive" for symbol in ("AAPL", "BRK B")
+        f"2026-11-24 {symbol}: not archived; fix: quotemill archive" for symbol in ("AAPL", "BRK B")
     ]
     assert tables(days, LANDED) == before
 
@@ -109,7 +109,9 @@ def test_nothing_goes_that_is_not_archived_as_it_is(
     land(days, "raw_ib.chain_snapshot", [quote(AAPL[0], TUESDAY, 3, 100.5)])
     changed = retained(settings, warehouse)
     assert (changed.exit_code, changed.rows) == (6, 28)
-    assert changed.kept == ["2026-11-24 AAPL: changed since it was archived; quotemill archive"]
+    assert changed.kept == [
+        "2026-11-24 AAPL: changed since it was archived; fix: quotemill archive"
+    ]
     # where the feed does not tell of it, retention does
     days.execute("delete from ops.changes")
     assert dbt(*TABLES).success
@@ -127,7 +129,7 @@ def test_slots_that_no_build_has_counted_stay(
     kept = retained(settings, warehouse)
     assert (kept.exit_code, kept.rows) == (6, 28)
     assert kept.kept == [
-        "2026-11-24 AAPL: not built of all its slots, or not judged; quotemill build"
+        "2026-11-24 AAPL: not built from all its slots, or without verdict; fix: quotemill build"
     ]
 
 
@@ -149,7 +151,7 @@ def test_slots_stay_that_another_market_schema_has_not_archived(
     kept = retained(settings, warehouse)
     assert (kept.exit_code, kept.rows) == (6, 84)
     assert kept.kept == [
-        "2026-11-24 BRK B: options_mine was not built of all its slots; build it, or drop it (quotemill doctor)"
+        "2026-11-24 BRK B: options_mine was not built from all its slots; build it, or drop it (quotemill doctor)"
     ]
 
     restored(settings, warehouse)
@@ -182,7 +184,7 @@ def test_a_file_that_is_older_than_a_column_gives_its_rows_back(
     assert retained(settings, warehouse).rows == 112
     # as after an upgrade that lands one more
     days.execute("alter table raw_ib.chain_snapshot add column rho double precision")
-    view = find("chain_intraday")
+    view = find_view("chain_intraday")
     assert view.landed is not None
     wider = view.landed.schema.append(pa.field("rho", pa.float64()))
     younger = replace(view, landed=replace(view.landed, schema=wider))
@@ -220,7 +222,7 @@ def test_open_interest_comes_back_and_what_dbt_makes_is_refused(
     days.execute("truncate raw_ib.open_interest")
     assert restored(settings, warehouse, view="open_interest").rows == 14
     assert tables(days, LANDED) == before
-    with pytest.raises(UsageError, match="chain_daily_clean is built of the slots"):
+    with pytest.raises(UsageError, match="chain_daily_clean is built from the slots"):
         restored(settings, warehouse, view="chain_daily_clean")
     with pytest.raises(UsageError, match="of MSFT is archived from 2026-11-24"):
         restored(settings, warehouse, symbols=("MSFT",))

@@ -85,10 +85,10 @@ def test_rows_that_go_from_one_large_file_to_another_are_never_in_both(
     archived(settings.model_copy(update={"ib": small}), warehouse, compact=True)
     before = rows(folder)["chain_intraday"]
     with warehouse.connect() as conn:
-        held = ledger.find(conn, "options", "chain_intraday")
+        held = ledger.find_partitions(conn, "options", "chain_intraday")
         by_path = {
             file.path: file
-            for file in ledger.files(conn, "options")
+            for file in ledger.list_files(conn, "options")
             if file.view_name == "chain_intraday"
         }
     one, other = sorted(by_path)[:2]
@@ -97,7 +97,7 @@ def test_rows_that_go_from_one_large_file_to_another_are_never_in_both(
         folders.unfinished(folder / name).write_bytes((folder / old).read_bytes())
         contents = {p.place: p.content for p in held if p.path == old}
         new.append(New(replace(by_path[old], path=name), contents))
-    finish = folders.finish
+    finish = folders.rename
 
     def struck(path: Path) -> None:
         finish(path)
@@ -105,7 +105,7 @@ def test_rows_that_go_from_one_large_file_to_another_are_never_in_both(
 
     monkeypatch.setattr(folders, "finish", struck)
     with pytest.raises(Killed):
-        swap.swap(warehouse, Folder(folder, "test"), "options", [one, other], new)
+        swap.replace_files(warehouse, Folder(folder, "test"), "options", [one, other], new)
     monkeypatch.undo()
     found = rows(folder)["chain_intraday"]
     assert len(found) == len(set(found)) < len(before)

@@ -49,7 +49,7 @@ def test_the_order_of_rows_and_the_chunks_they_came_in_do_not_matter(
     mixed = random.sample(rows, len(rows))
     half = len(rows) // 2
     assert of(rows) == of(mixed) == of(mixed[:half]) + of(mixed[half:])
-    assert Content.of(len(rows), of(rows).hash) == of(rows)
+    assert Content.parse(len(rows), of(rows).hash) == of(rows)
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_errors_are_named_with_their_exit_code(
     file.unlink()
     done = quotemill("archive", AFTER)
     assert done.returncode == 5
-    assert f"damaged: {file}: the file is gone" in done.stdout
+    assert f"damaged: {file}: the file is missing" in done.stdout
     done = quotemill("restore", "--date", "2026-11-24", "--json")
     assert (done.returncode, json.loads(done.stdout)["partitions"]) == (5, 0)
     [log] = (place.home / "logs").glob("run-*.jsonl")
@@ -99,13 +99,13 @@ def test_errors_are_named_with_their_exit_code(
     ("arguments", "code", "says"),
     [
         (("archive", "--view", "chain"), 2, "chain is not archived"),
-        (("archive", "--symbols", ","), 2, "no symbol is given"),
+        (("archive", "--symbols", ","), 2, "--symbols must not be empty"),
         (("archive", "--since", "yesterday"), 2, "is not a day like"),
-        (("restore",), 2, "which days?"),
-        (("restore", "--date", "2026-11-24", "--since", "2026-11-24"), 2, "which days?"),
+        (("restore",), 2, "no days given"),
+        (("restore", "--date", "2026-11-24", "--since", "2026-11-24"), 2, "no days given"),
         (("restore", "--since", "2026-11-24", "--until", "2026-11-23"), 2, "is before"),
         (("restore", "--date", "2026-11-24"), 2, "nothing of chain_intraday is archived"),
-        (("restore", "chain_daily_clean", "--date", "2026-11-24"), 2, "built of the slots"),
+        (("restore", "chain_daily_clean", "--date", "2026-11-24"), 2, "built from the slots"),
     ],
 )
 def test_bad_input_is_reported(
