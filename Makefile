@@ -8,9 +8,9 @@ STAMP := $(VENV)/.installed
 .DEFAULT_GOAL := demo
 
 $(STAMP): requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit("quotemill needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "installing the $$(grep -c '==' requirements.lock) packages of requirements.lock into $(VENV), a line for each"
+	@echo "installing the $$(grep -c '==' requirements.lock) packages of requirements.lock into $(VENV)"
 	$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
@@ -65,4 +65,5 @@ soak: $(STAMP)
 
 clean:
 	-QUOTEMILL_HOME=var/demo $(BIN)/quotemill warehouse stop
-	rm -rf $(VENV) var dbt_project/target dbt_project/logs .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) var dbt_project/target dbt_project/logs
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,7 +1,6 @@
-"""Does a built site hold together? Every link of its pages leads to a file, and to an anchor in it; nothing
-that a page loads is elsewhere.
+"""Check a built site: every link leads to a file and an anchor in it, nothing is loaded elsewhere.
 
-    python -m tests.check_site docs/site
+python -m tests.check_site docs/site
 """
 
 import sys
@@ -26,12 +25,12 @@ class _Page(HTMLParser):
         super().__init__()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = {name: value or "" for name, value in attrs}
-        self.anchors |= {found[name] for name in ("id", "name") if name in found}
-        if tag == "a" and "href" in found:
-            self.links.append(found["href"])
-        if LOADED.get(tag, "") in found and found.get("rel") not in NOT_LOADED:
-            self.loaded.append(found[LOADED[tag]])
+        values = {name: value or "" for name, value in attrs}
+        self.anchors |= {values[name] for name in ("id", "name") if name in values}
+        if tag == "a" and "href" in values:
+            self.links.append(values["href"])
+        if LOADED.get(tag, "") in values and values.get("rel") not in NOT_LOADED:
+            self.loaded.append(values[LOADED[tag]])
 
 
 @cache
@@ -46,7 +45,7 @@ def _has(path: Path, fragment: str) -> bool:
 
 
 def wrong(site: Path) -> Iterator[str]:
-    """What does not hold, by page."""
+    """What is wrong with the site, page by page."""
     pages = [path for path in sorted(site.rglob("*.html")) if "_static" not in path.parts]
     for path in pages:
         page, name = _read(path), path.relative_to(site)
@@ -67,10 +66,10 @@ def wrong(site: Path) -> Iterator[str]:
 
 
 def main() -> int:
-    found = list(wrong(Path(sys.argv[1])))
-    for line in found:
+    errors = list(wrong(Path(sys.argv[1])))
+    for line in errors:
         print(line, file=sys.stderr)
-    return 1 if found else 0
+    return 1 if errors else 0
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def line_errors(path: Path, text: str) -> Iterator[tuple[int, str]]:
             yield number, f"word that is not used: {word[0]}"
         row = {".md": TABLE_ROW, ".yml": YAML_ROW}.get(path.suffix)
         is_table = row is not None and row.match(line)
-        if path.suffix not in (".csv", ".html") and not is_table:
+        if path.suffix not in (".csv", ".html", ".toml") and not is_table:
             width = len(ADDRESS.sub("", line))
             if width > COLUMNS:
                 yield number, f"{width} columns"

@@ -107,7 +107,9 @@ DEFAULTS = {
     "questdb.jar": "the pinned one, fetched once",
     "questdb.repository": "`mvn`, else Maven Central",
     "tdx.base_url": "none: the source is not loaded",
-    "tdx.corporate_actions": "`gbbq` where `tdx.client` is set, else none: adjusted prices equal raw ones",
+    "tdx.corporate_actions": (
+        "`gbbq` where `tdx.client` is set, else none: adjusted prices equal raw ones"
+    ),
     "tq.account": "none: the source is not loaded",
     "tq.password": "none",
     "tq.start": "a year before the first load",
@@ -182,8 +184,8 @@ def commands_page() -> str:
     lines = [
         "# Commands",
         "",
-        "Written by `python -m tests.write_reference`; edits are lost. Data go to stdout, progress and",
-        "warnings to stderr.",
+        "Written by `python -m tests.write_reference`; edits are lost. Data go to stdout, progress",
+        "and warnings to stderr.",
         "",
     ]
     for name, command in commands():
@@ -260,9 +262,9 @@ def settings_page() -> str:
         "",
         "Written by `python -m tests.write_reference`; edits are lost.",
         "",
-        "The first of these that has a setting wins: command-line flag, environment variable, `.env`",
-        "of the working directory, `quotemill.toml` of the working directory (or the file named by",
-        "`QUOTEMILL_CONFIG`), default. An unknown name is refused with exit code 3.",
+        "The first of these that has a setting wins: command-line flag, environment variable,",
+        "`.env` of the working directory, `quotemill.toml` of the working directory (or the file",
+        "named by `QUOTEMILL_CONFIG`), default. An unknown name is refused with exit code 3.",
         "",
         "| in `quotemill.toml` | environment | default | meaning |",
         "|---|---|---|---|",
@@ -275,9 +277,9 @@ def settings_page() -> str:
         lines.append(f"| `{dotted}` | {names} | {shown} | {_meaning(field)} |")
     lines += [
         "",
-        "Times are in seconds. In a variable a list is separated by commas. `DB_SCHEMA` renames only",
-        "the schema `market`. A relative `home` counts from the working directory. Replace `my_job`",
-        "with the name of a job that ships, or of your own ([schedule](../how-to/schedule.md)).",
+        "Times are in seconds. In a variable a list is separated by commas. `DB_SCHEMA` renames",
+        "only the schema `market`. A relative `home` counts from the working directory. Replace",
+        "`my_job` with the name of a job ([schedule](../how-to/schedule.md)).",
         "",
     ]
     return "\n".join(lines)
@@ -285,9 +287,9 @@ def settings_page() -> str:
 
 def example_file() -> str:
     lines = [
-        "# Every setting of quotemill with its default. Copy this file to quotemill.toml in the folder",
-        "# that commands run in (or name it in QUOTEMILL_CONFIG) and uncomment what you change.",
-        "# An environment variable comes before this file: QUOTEMILL_TDX__BASE_URL for tdx.base_url.",
+        "# Every setting of quotemill with its default. Copy this file to quotemill.toml in the",
+        "# folder of your commands (or name it in QUOTEMILL_CONFIG) and uncomment your changes.",
+        "# Environment variables win: QUOTEMILL_TDX__BASE_URL for tdx.base_url.",
         "# Written by `python -m tests.write_reference`.",
     ]
     for dotted, field in settings():

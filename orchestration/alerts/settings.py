@@ -19,13 +19,13 @@ class AlertSettings(Section):
     )
     ping_url: SecretStr | None = Field(
         None,
-        description="a dead man's switch: asked for at the end of each run that has told all it had to tell",
+        description="a dead man's switch: requested at the end of each run that sent all its alerts",
     )
     disk_percent: float = Field(
-        80.0, gt=0, le=100, description="a disk that is used more than this is told"
+        80.0, gt=0, le=100, description="per cent of a disk in use above which an alert is sent"
     )
     repeat_after: float | None = Field(
-        None, gt=0, description="hours after which what goes on is told again; empty: never"
+        None, gt=0, description="hours after which an open cause is sent again; empty: never"
     )
     timeout: float = Field(10.0, gt=0, description="longest wait for an answer of `ping_url`")
 
