@@ -8,9 +8,9 @@ STAMP := $(VENV)/.installed
 .DEFAULT_GOAL := demo
 
 $(STAMP): requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "needs Python 3.11 or newer")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "installing the $$(grep -c '==' requirements.lock) packages of requirements.lock into $(VENV)"
+	@echo "installing $$(grep -c '==' requirements.lock) packages of requirements.lock into $(VENV)"
 	$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@

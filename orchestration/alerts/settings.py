@@ -14,12 +14,12 @@ class AlertSettings(Section):
 
     urls: list[SecretStr] = Field(
         [],
-        description="channels by apprise's addresses, slack://…, mailtos://…, dingtalk://…; in a variable "
-        "separated by blanks",
+        description="channels as apprise's addresses, slack://…, mailtos://…, dingtalk://…; "
+        "blanks separate them in a variable",
     )
     ping_url: SecretStr | None = Field(
         None,
-        description="a dead man's switch: requested at the end of each run that sent all its alerts",
+        description="a dead man's switch: requested after each run that sent all its alerts",
     )
     disk_percent: float = Field(
         80.0, gt=0, le=100, description="per cent of a disk in use above which an alert is sent"
