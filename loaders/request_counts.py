@@ -34,7 +34,7 @@ def counted() -> Counter[str]:
 
 @contextmanager
 def retries_counted() -> Iterator[None]:
-    """Count and log retries in a block; stamina itself would warn of each, which may yet succeed."""
+    """Count and log retries in a block, in the place of stamina's warning for each."""
     before = stamina.instrumentation.get_on_retry_hooks()
     stamina.instrumentation.set_on_retry_hooks([_log_retry])
     try:

@@ -140,8 +140,8 @@ def _verify_ticks(repair: bool, accept: Sequence[str], as_of: str | None, json: 
     if found.differences:
         raise DataQualityError(
             f"{len(found.differences)} differences between the ticks and their index",
-            hint="`loaders verify tq --repair` downloads days again whose ticks differ, and repairs "
-            "the rest; `--accept KEY` gives up one that cannot be downloaded again",
+            hint="`loaders verify tq --repair` downloads days again whose ticks differ, and "
+            "repairs the rest; `--accept KEY` gives up one that cannot be downloaded again",
         )
 
 

@@ -2,21 +2,26 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from loaders.errors import QuotemillError, SettingsError
 
 
 @dataclass(frozen=True)
 class Check:
-    """`mend` is the command that repairs it, `exit_code` that of the error behind a `fail`."""
+    """`fix` is the command that repairs it, `exit_code` that of the error behind a `fail`."""
 
     name: str
     status: str  # ok, warn, fail
     seen: str
-    mend: str = ""
+    fix: str = ""
     exit_code: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        values = asdict(self)
+        return {"mend" if name == "fix" else name: value for name, value in values.items()}
 
 
 def failed(name: str, error: QuotemillError) -> Check:

@@ -143,8 +143,8 @@ class Source(Generic[C]):
     when_busy: "Callable[[Settings, LoadRequest], Literal['fail', 'skip', 'wait']]" = lambda *_: (
         "fail"
     )
-    # the loads of a request at a time (None: now), in order; `quotemill run` builds in between, where
-    # a later load reads what dbt made of an earlier one; raises NotDue
+    # the loads of a request at a time (None: now), in order; `quotemill run` builds in between,
+    # where a later load reads what dbt made of an earlier one; raises NotDue
     parts: "Callable[[Settings, LoadRequest, datetime | None], Sequence[LoadRequest]]" = (
         lambda _, request, __: (request,)
     )

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 class Window:
     """Days up to `due`, the newest day whose bars are finished.
 
-    `days` are all known trading days, ascending. `since` reads again from that day on, or starts the
-    history of a code there; `until` excludes later days; `from_start` reads every history from its
-    start.
+    `days` are all known trading days, ascending. `since` reads again from that day on, or starts
+    the history of a code there; `until` excludes later days; `from_start` reads every history from
+    its start.
     """
 
     days: Sequence[date]
@@ -61,7 +61,7 @@ class Window:
         return [i for i, day in enumerate(days) if first <= day <= last]
 
     def newest(self, count: int) -> list[date]:
-        """The newest finished trading days within `since` and `until`, at most `count`, ascending."""
+        """At most `count` newest finished trading days in `since` to `until`, ascending."""
         last = min(self.due, self.until) if self.until else self.due
         days = self.days[: bisect_right(self.days, last)][-count:]
         return list(days[bisect_left(days, self.since) :] if self.since else days)

@@ -60,11 +60,11 @@ def archive_command(
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
-    """Write closed days of option chains to Parquet, a file per underlying and day; compact old ones.
+    """Write closed days of option chains to Parquet, a file per underlying and day.
 
     A day is closed when it is over and has all its verdicts, open interest included. Unchanged days
-    are not written again. Exit code 5 where a file is damaged, or where the warehouse has fewer rows
-    than the archive.
+    are not written again; old files are compacted. Exit code 5 where a file is damaged, or where
+    the warehouse has fewer rows than the archive.
 
     Example: quotemill archive --since 2026-11-01 --symbols AAPL
     """
@@ -115,9 +115,9 @@ def retention_command(
 ) -> None:
     """Delete slots of option chains that are old and archived, and old logs.
 
-    Slots go after ib.intraday_retain_days, once their files were read again and match the warehouse;
-    logs go after ib.error_log_retain_days. What was built from these slots stays. Asks first on a
-    terminal. Exit code 6 where old days stay: changed since, not built, or their file damaged.
+    Slots go after ib.intraday_retain_days, once their files were read again and match the
+    warehouse; logs go after ib.error_log_retain_days. What was built from these slots stays. Asks
+    first on a terminal. Exit code 6 where old days stay: changed since, not built, or their file damaged.
 
     Example: quotemill retention --dry-run
     """
@@ -249,7 +249,7 @@ def log(level: str, what: str, lines: Sequence[str]) -> None:
 
 
 def parse_symbols(symbols: str | None) -> tuple[str, ...] | None:
-    """Underlyings by the names that `loaders run ib --symbols` takes. Raises UsageError for none."""
+    """Underlyings by the names that `loaders run ib --symbols` takes. Raises UsageError."""
     if symbols is None:
         return None
     names = tuple(s.strip().replace("_", " ").upper() for s in symbols.split(",") if s.strip())

@@ -45,9 +45,8 @@ def status_command(
         )
     for row in shown.freshness:
         word = "stale" if row["is_stale"] else "fresh"
-        print(
-            f"{row['dataset']:<18} {word}: up to {row['last_date']}, expected {row['expected_date']}"
-        )
+        days = f"up to {row['last_date']}, expected {row['expected_date']}"
+        print(f"{row['dataset']:<18} {word}: {days}")
     if shown.freshness:
         print(f"findings: {findings.tally(shown.findings)} (`quotemill findings` lists them)")
         errors = [finding for finding in shown.findings if finding.severity == "error"]
@@ -58,8 +57,8 @@ def status_command(
     if shown.ticks is not None:
         print(f"ticks in {shown.ticks}")
     jobs.print_failures(shown.loads)
-    for wrong, mend in shown.mends:
-        print(f"fix: {wrong}: `{mend}`")
+    for problem, fix in shown.mends:
+        print(f"fix: {problem}: `{fix}`")
 
 
 def findings_command(
@@ -146,10 +145,10 @@ def doctor_command(json: JsonFlag = False) -> None:
 
     checks = doctor.examine(load_settings())
     if json:
-        shell.print_json([check.__dict__ for check in checks])
+        shell.print_json([check.as_json() for check in checks])
     else:
         for check in checks:
             print(f"{check.status:<5} {check.name:<11} {check.seen}")
-            if check.mend:
-                print(f"      {'':<11} fix: {check.mend}")
+            if check.fix:
+                print(f"      {'':<11} fix: {check.fix}")
     raise typer.Exit(most_severe(check.exit_code for check in checks))

@@ -112,7 +112,8 @@ def lines(view: "JobView") -> Iterator[str]:
         left = f", {_time(part.left)} left" if part.left else ""
         yield (
             f"  {part.dataset:<21} {part.reached:,} of {part.keys:,}{rate}{left}  "
-            f"{part.skipped:,} skipped, {part.failed:,} failed; {part.rows_new:,} new, {part.rows_changed:,} changed"
+            f"{part.skipped:,} skipped, {part.failed:,} failed; "
+            f"{part.rows_new:,} new, {part.rows_changed:,} changed"
         )
     for dataset, key, reason in view.failures[:SHOWN]:
         yield f"  failed: {dataset} {key}: {reason}"

@@ -26,8 +26,8 @@ def logscan_command(
     since: Annotated[
         str | None,
         typer.Option(
-            help="From this time (UTC) to now; a day before now if absent. last: from the end of the "
-            "last scan with it."
+            help="From this time (UTC) to now; a day before now if absent. last: from the end of "
+            "the last scan with it."
         ),
     ] = None,
     date: Annotated[str | None, typer.Option(help="A day in UTC instead.")] = None,
@@ -57,8 +57,8 @@ def logscan_command(
     """Count the problems in the log of the commands, by keyword, level and source.
 
     Searches for errors and tracebacks by the level of lines, and for words of each source: for ib
-    pacing, disconnect, permission, delayed data and more. The log is logs/run-DAY.jsonl of the home,
-    a file per day in UTC. Exit code 5 where a line is an error (with --max-total: where more lines
+    pacing, disconnect, permission, delayed data and more. The log is logs/run-DAY.jsonl of the
+    home, a file per day in UTC. Exit code 5 where a line is an error (with --max-total: where more lines
     than that have a keyword), and where the log has no lines; warnings are only listed.
 
     Example: quotemill logscan ib --date 2026-11-20 --summary summary.json
@@ -148,8 +148,8 @@ def _show(scan: "logscan.Scan") -> None:
     lines = f"{scan.lines:,} lines" + (f", {scan.damaged:,} damaged" if scan.damaged else "")
     print(f"{lines} in {len(scan.files)} files")
     for source, levels in sorted(scan.levels.items()):
-        told = [f"{levels[level]:,} {level}" for level in log.LEVELS if level in levels]
-        print(f"{source:<5} {', '.join(told)}")
+        counts = [f"{levels[level]:,} {level}" for level in log.LEVELS if level in levels]
+        print(f"{source:<5} {', '.join(counts)}")
     for word, hits in sorted(scan.keywords.items(), key=lambda item: -item[1].count):
         of = ", ".join(f"{source} {count:,}" for source, count in hits.by_source.items())
         print(f"{word}: {hits.count:,} ({of})")

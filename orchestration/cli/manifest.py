@@ -20,9 +20,9 @@ app = typer.Typer(help="The result of each completed build, as files.", no_args_
 def write_command(json: JsonFlag = False) -> None:
     """Write a manifest of the current build; plain `dbt build` writes none.
 
-    It comes after that of the newest build on record, and takes no other's place. Where nothing is another
-    since the newest manifest, that one is named. Refused where nothing is built, and after a build that did
-    not succeed.
+    It follows the manifest of the newest recorded build and replaces none. Where nothing changed
+    since the newest manifest, prints that one. Refused where nothing is built, and after a failed
+    build.
 
     Example: quotemill manifest write
     """
@@ -32,7 +32,7 @@ def write_command(json: JsonFlag = False) -> None:
         build_id, status = build_record.newest_build(warehouse) or (0, "succeeded")
         if status != "succeeded":
             raise UsageError(
-                f"build {build_id}, the newest, did not succeed, so what is built may be half of it",
+                f"build {build_id}, the newest, did not succeed, so the tables may be incomplete",
                 hint="`quotemill build`, which writes a manifest itself",
             )
         path = manifest.write_now(settings, warehouse, build_id)

@@ -25,7 +25,7 @@ def report_command(
 ) -> None:
     """Write the state as one page of HTML: runs, freshness, coverage, findings, timings, space.
 
-    The page needs no server and no other file, and is of the same size for a small warehouse and a large one.
+    The page needs no server and no other file, and has the same size for any warehouse.
 
     Example: quotemill report --out report.html --since 2024-01-01
     """

@@ -34,9 +34,10 @@ def upgrade_command(
 ) -> None:
     """Convert plain tables to the hypertables they should be, on a server with TimescaleDB.
 
-    Writes a backup first and reads it back, then converts table by table. Each is one transaction, compared row
-    by row before and after, in which nobody else reads or writes it: what was interrupted is as it was, and
-    running again does the rest. Views on the tables stay. `rollback` makes plain tables again.
+    Writes a backup first and reads it back, then converts table by table. Each is one transaction
+    with the table locked, and is compared row by row before and after. An interrupted table is
+    unchanged, and running again converts the rest. Views on the tables stay. `rollback` makes plain
+    tables again.
 
     Example: quotemill warehouse upgrade-timescale --dry-run
     """

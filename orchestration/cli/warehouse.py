@@ -51,8 +51,10 @@ def stop() -> None:
 
 @app.command()
 def status(json: JsonFlag = False) -> None:
-    """Tell which warehouse it is, where that setting came from and where the data are; of the embedded
-    server its sizes, and whether the machine or somebody set them. Starts nothing.
+    """Print which warehouse is used, where that setting came from and where the data are.
+
+    For the embedded server also its sizes, and whether the machine or the settings chose them.
+    Starts nothing.
 
     Example: quotemill warehouse status --json
     """
@@ -119,9 +121,9 @@ def dump(
     file: _File,
     overwrite: Annotated[bool, typer.Option(help="Replace the file if it exists.")] = False,
 ) -> None:
-    """Write everything of ours into FILE, read back and complete before it appears.
+    """Write everything of ours into FILE, which appears once it was read back.
 
-    In pg_dump's custom format; a zip of that and of rows where TimescaleDB's hypertables are among it.
+    In pg_dump's custom format; with TimescaleDB's hypertables a zip of that and of their rows.
 
     Example: quotemill warehouse dump backup.dump
     """
@@ -177,6 +179,6 @@ def remove(
 def _require_embedded(settings: Settings, fix: str) -> None:
     if settings.warehouse_url is not None:
         raise UsageError(
-            f"the warehouse is not the embedded server: {settings.origin('warehouse_url')} names it",
+            f"{settings.origin('warehouse_url')} names another warehouse than the embedded server",
             hint=fix,
         )

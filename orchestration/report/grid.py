@@ -46,13 +46,13 @@ class Worst:
 
 @dataclass(frozen=True)
 class Grid:
-    """`unit` is what `wanted` and `there` count; `mend` the command that fetches what lacks."""
+    """`unit` is what `wanted` and `there` count; `fix` the command that loads the rest."""
 
     key: str
     title: str
     unit: str
     note: str
-    mend: str
+    fix: str
     items: int
     columns: tuple[str, ...]
     lines: tuple[Line, ...]
@@ -125,7 +125,7 @@ def fill(conn: psycopg.Connection, coverage: Coverage) -> Grid:
         title=coverage.title,
         unit=coverage.unit,
         note=coverage.note,
-        mend=coverage.fix,
+        fix=coverage.fix,
         items=len(items),
         columns=labels,
         lines=tuple(lines),

@@ -198,7 +198,7 @@ def test_another_name_of_the_schema_is_built_though_nothing_was_written(
 
     def left_over() -> dict[str, str]:
         checks = doctor.examine(market_bench.settings)
-        return {check.name: check.mend.split("'")[1] for check in checks if check.name == "schemas"}
+        return {check.name: check.fix.split("'")[1] for check in checks if check.name == "schemas"}
 
     # the earlier name's tables stay until somebody drops them
     drop = (
@@ -283,7 +283,7 @@ def test_doctor_reports_rows_edited_by_hand_and_a_touch_builds_them(
 
     def fixes() -> dict[str, str]:
         checks = doctor.examine(market_bench.settings)
-        return {check.mend: check.seen for check in checks if check.name == "steps"}
+        return {check.fix: check.seen for check in checks if check.name == "steps"}
 
     assert len(of_actions) > 1
     assert edited_tables.out_of_step(warehouse) == []

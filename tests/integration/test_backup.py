@@ -304,7 +304,7 @@ def test_doctor_warns_of_an_old_one(bench: Bench) -> None:
         return found
 
     now = datetime.now(UTC)
-    assert (check(now).status, check(now).mend) == ("ok", "quotemill backup")
+    assert (check(now).status, check(now).fix) == ("ok", "quotemill backup")
     bench.back_up()
     assert check(now).status == "ok"
     assert check(now + 2 * doctor.BACKUP_AGE).status == "warn"

@@ -48,7 +48,7 @@ def wrong(settings: Settings, warehouse: Warehouse, now: datetime = NOW) -> dict
         *find("tq").doctor(settings, warehouse, now),
     ]
     # nothing was loaded: said of every warehouse here
-    return {c.name: c for c in checks if c.mend != "quotemill run"}
+    return {c.name: c for c in checks if c.fix != "quotemill run"}
 
 
 def test_a_warehouse_as_it_was_made_has_nothing_wrong(
@@ -63,7 +63,7 @@ def test_a_newer_version_was_here(
     conn.execute("insert into ops.schema_migrations (name) values ('9999_later.sql')")
     check = wrong(settings, warehouse)["version"]
     assert "9999_later.sql" in check.seen
-    assert check.mend == "pip install --upgrade quotemill"
+    assert check.fix == "pip install --upgrade quotemill"
 
 
 def test_a_server_that_takes_no_rows(
@@ -80,14 +80,14 @@ def test_more_connections_than_the_server_has(settings: Settings, warehouse: War
     many = settings.model_copy(update={"max_overflow": 900})
     check = wrong(many, warehouse)["connections"]
     assert "915" in check.seen
-    assert "max_overflow" in check.mend
+    assert "max_overflow" in check.fix
 
 
 def test_a_lock_that_is_held_for_days(settings: Settings, warehouse: Warehouse) -> None:
     with warehouse.connect(application_name="quotemill build lock") as held:
         assert wrong(settings, warehouse) == {}
         check = wrong(settings, warehouse, NOW + timedelta(days=2))["locks"]
-        assert f"pg_terminate_backend({held.info.backend_pid})" in check.mend
+        assert f"pg_terminate_backend({held.info.backend_pid})" in check.fix
     assert "quotemill build lock" in check.seen
 
 
@@ -101,7 +101,7 @@ def test_a_self_test_that_failed_last(
             (failed,),
         )
         tests = wrong(settings, warehouse).get("tests")
-        assert (tests and tests.mend) == ("loaders selftest tdx" if failed else None)
+        assert (tests and tests.fix) == ("loaders selftest tdx" if failed else None)
 
 
 def test_futures_calendar_that_ends_soon(
@@ -123,10 +123,10 @@ def test_a_load_that_failed_is_named_with_its_retry(
         "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, parameters, as_of, "
         "started_at, finished_at) values ('ib', 'ib', 'incremental', 'failed', '', '{}', now(), now(), now())"
     )
-    assert wrong(settings, warehouse)["status"].mend.startswith(
+    assert wrong(settings, warehouse)["status"].fix.startswith(
         ("loaders retry", "quotemill build")
     )
-    mends = [c.mend for c in warehouse_checks.check(settings, warehouse, NOW)]
+    mends = [c.fix for c in warehouse_checks.check(settings, warehouse, NOW)]
     assert "loaders retry 1" in mends
 
 

@@ -65,7 +65,7 @@ def test_a_configured_source_that_was_never_loaded_is_named(made: Bench) -> None
     for read, is_named in ((settings, True), (made.settings, False)):
         checks = warehouse_checks.check(read, warehouse, datetime.now(UTC))
         assert (told in status.read(warehouse, settings=read).mends) == is_named
-        assert (told in [(check.seen, check.mend) for check in checks]) == is_named
+        assert (told in [(check.seen, check.fix) for check in checks]) == is_named
 
 
 def test_a_status_says_that_nobody_starts_what_would_bring_stale_data(made: Bench) -> None:

@@ -48,7 +48,7 @@ def test_what_a_setting_names_must_be_there(
     [check] = wrong(settings(tmp_path, **other, **{name: place}))
     assert (check.name, check.status, check.exit_code) == ("files", "fail", 3)
     assert f"{place} is not there" in check.seen
-    assert name.lower().replace("__", ".") in check.mend
+    assert name.lower().replace("__", ".") in check.fix
 
     place.mkdir()
     assert wrong(settings(tmp_path, **other, **{name: place})) == []
@@ -73,7 +73,7 @@ def test_a_profile_of_the_users_own_is_named_for_loads_refuse_it(
     (tmp_path / "profiles.yml").write_text("mine: {}\n")
     [check] = wrong(settings(tmp_path))
     assert (check.name, check.status, check.exit_code) == ("profile", "fail", 3)
-    assert "DBT_PROFILES_DIR" in check.mend
+    assert "DBT_PROFILES_DIR" in check.fix
 
 
 @pytest.mark.parametrize(

@@ -35,10 +35,10 @@ def install_command(
         Path | None, typer.Option(help="Write units or the agent there and not where they belong.")
     ] = None,
 ) -> None:
-    """Write the files by which this machine starts the jobs, from the working directory it is called in.
+    """Write the files by which this machine starts the jobs, in the current working directory.
 
-    They are checked by systemd-analyze, crontab or plutil where those are there. Run it again after a change of
-    the schedule's settings (not needed with --cron and --launchd), or after the environment has moved.
+    systemd-analyze, crontab or plutil check them where installed. Run it again after a change of the
+    schedule's settings (not needed with --cron and --launchd), or after the environment moved.
 
     Example: quotemill schedule install --systemd --dry-run
     """
@@ -50,7 +50,7 @@ def install_command(
     here = place.find(settings)
     if here.left_out:
         print(
-            f"warning: no timer has {', '.join(here.left_out)} of this shell: put what they say into "
+            f"warning: no timer has {', '.join(here.left_out)} of this shell: set them in "
             f"{here.folder / 'quotemill.toml'} or {here.folder / '.env'}",
             file=sys.stderr,
         )
@@ -110,7 +110,7 @@ def _install_systemd(settings: Settings, here: Place, folder: Path | None, dry_r
 
 
 def _remember(settings: Settings, logs: Path) -> None:
-    """Let starts count from now, where a warehouse is there: the first that is missed is caught up too."""
+    """Count starts from now on, if a warehouse exists: the first missed one is caught up too."""
     try:
         logs.mkdir(parents=True, exist_ok=True)
     except OSError as error:

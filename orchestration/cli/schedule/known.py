@@ -1,4 +1,4 @@
-"""The jobs as the commands of `quotemill schedule` need them: with their rows, and known to be commands."""
+"""The jobs for the commands of `quotemill schedule`: with their rows, and checked as commands."""
 
 import difflib
 import itertools
@@ -31,9 +31,9 @@ def moment(as_of: str | None) -> datetime:
 def known_jobs(
     settings: Settings, only: str | None = None
 ) -> tuple[dict[str, Job], dict[str, Row]]:
-    """The jobs, or one of them, and what is on record of each; makes no warehouse.
+    """The jobs, or one of them, and the record of each; creates no warehouse.
 
-    Raises UsageError for a job that there is not, SettingsError for one of these that cannot be read or runs no
+    Raises UsageError for an unknown job, SettingsError for one that cannot be read or runs no
     command.
     """
     rows = known_rows(settings)
@@ -69,7 +69,7 @@ def one(found: dict[str, Job], name: str) -> Job:
 
 
 def prepared(settings: Settings) -> Warehouse:
-    """The warehouse as this version needs it; a look each minute does not go through all of that each time."""
+    """The warehouse in the state of this version, prepared only where it is not: jobs run often."""
     warehouse = open_warehouse(settings)
     if not warehouse.ask(is_current):
         from loaders.loads import prepare_warehouse
@@ -80,8 +80,10 @@ def prepared(settings: Settings) -> Warehouse:
 
 
 def command_of(job: Job) -> Any:
-    """The command of a job as typer knows it. Raises SettingsError where there is none of its name, or it has an
-    option that the command does not take."""
+    """The command of a job as typer knows it.
+
+    Raises SettingsError for an unknown command, or an option that the command does not take.
+    """
     import loaders.cli
     from orchestration.cli import app as quotemill
 

@@ -25,10 +25,10 @@ from orchestration.schedule.preview import simulate
 
 
 def list_command(as_of: AsOf = None, json: JsonFlag = False) -> None:
-    """The jobs of the configured sources and of the settings: rule, next start, last run and its exit code.
+    """List the jobs of configured sources and settings: rule, next start, last run, exit code.
 
-    A job that cannot be read is shown as `wrong`, and why is said; then the exit code is 3. The others are started all the
-    same.
+    A job that cannot be read is shown as `wrong`, with the reason; then the exit code is 3. The
+    others are started all the same.
 
     Example: quotemill schedule list --json
     """
@@ -100,9 +100,9 @@ def simulate_command(
     job: OneJob = None,
     json: JsonFlag = False,
 ) -> None:
-    """Exactly what would start when on a day: calendars, early closes and changes of the clock included.
+    """Print exactly what would start on a day, with calendars, early closes and clock changes.
 
-    Nothing is started and nothing written.
+    Starts and writes nothing.
 
     Example: quotemill schedule simulate --date 2026-11-27
     """

@@ -44,11 +44,11 @@ def run_command(
     ] = False,
     as_of: AsOf = None,
 ) -> None:
-    """Start what is due now, each job as a process of its own, and wait for its end.
+    """Start what is due now, each job in its own process, and wait for its end.
 
-    For one line of cron a minute, or with JOB for a timer of its own. What was missed while nothing looked is made up
-    for by one run where the job catches up. Leaves with the gravest exit code of what it started, 0 where nothing is
-    due; 3 where a job cannot be read, which keeps no other from being started.
+    For a line of cron each minute, or with JOB for a timer of that job. Missed starts are made up
+    for by one run where the job catches up. The exit code is the most severe one of what it
+    started, 0 where nothing is due; 3 where a job cannot be read, which stops no other.
 
     Example: quotemill schedule run tdx_daily --now
     """
@@ -68,9 +68,9 @@ def run_command(
 
 
 def serve_command() -> None:
-    """Stay, and start each job when it is due: the scheduler where there is neither cron nor systemd.
+    """Keep running and start each job when it is due, on machines without cron and systemd.
 
-    SIGTERM or Ctrl-C ends it and what it started; what is missed meanwhile is caught up at the next start.
+    SIGTERM or Ctrl-C ends it and what it started; missed starts are caught up at the next start.
 
     Example: quotemill schedule serve
     """
@@ -127,8 +127,10 @@ def _run(settings: Settings, job: str | None, now: bool, as_of: str | None) -> i
 
 
 def _readable(settings: Settings) -> tuple[dict[str, Job], dict[str, SettingsError]]:
-    """The jobs that can be started, and what is wrong with the others, which is told at once: perhaps no job ends
-    for long. A command that there is not fails as a run of its job. Raises SettingsError where there is no job."""
+    """The jobs that can be started, and the errors of the others, which are sent at once.
+
+    An unknown command fails as a run of its job. Raises SettingsError where there is no job.
+    """
     found, wrong = survey(settings, known_rows(settings).values())
     if not found and not wrong:
         raise SettingsError(NO_JOB, hint="quotemill doctor")
@@ -149,7 +151,7 @@ def _runner(settings: Callable[[], Settings], warehouse: Warehouse, as_of: str |
 
 
 def _notify_cannot_start(settings: Settings, error: QuotemillError) -> None:
-    """Tell, once for each cause, that nothing can be started: who starts us each minute tells nobody."""
+    """Send an alert that nothing can be started; cron and timers report it to nobody."""
     nightly.notify_cannot_start(settings, error, "schedule")
 
 

@@ -263,7 +263,7 @@ def test_the_doctor_checks_the_store(
 
     def seen() -> tuple[str, str, str]:
         (check,) = doctor._tick_store(settings, None)
-        return check.status, check.seen, check.mend
+        return check.status, check.seen, check.fix
 
     assert seen() == ("ok", f"the QuestDB of {settings.home}", "")
     _sql(questdb_folder, f"alter table {TICKS_NAME} suspend wal")
@@ -278,7 +278,7 @@ def test_the_doctor_checks_the_store(
     questdb_store.resume()
     elsewhere = Settings(home=questdb_folder / "nowhere", questdb_url="local")
     (check,) = doctor._tick_store(elsewhere, None)
-    assert (check.status, check.mend, check.exit_code) == ("fail", "quotemill questdb start", 4)
+    assert (check.status, check.fix, check.exit_code) == ("fail", "quotemill questdb start", 4)
     away = tick_store.read_state(elsewhere, None)
     assert away.as_json() == {
         "store": f"the QuestDB of {elsewhere.home}",

@@ -105,7 +105,7 @@ def test_landed_tables_of_minutes_and_ticks_are_hypertables_unless_they_have_row
             assert conn.execute(found.encode()).fetchall() == [("raw_tdx.kline_minute", "30 days")]
     [check] = [each for each in doctor.examine(settings) if each.name == "hypertables"]
     assert check.seen.endswith(": raw_tdx.tick_trade")
-    assert check.mend == "quotemill warehouse upgrade-timescale"
+    assert check.fix == "quotemill warehouse upgrade-timescale"
 
 
 def test_an_empty_table_that_somebody_has_locked_holds_up_no_command(
