@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from loaders.engine.load import Load
     from loaders.settings import Settings
 
+    Preview = Callable[[Settings, Warehouse | None, LoadRequest, datetime | None], "Previewed"]
+
 C = TypeVar("C")  # the source's context: what its datasets need besides their keys
 
 
@@ -154,7 +156,7 @@ class Source(Generic[C]):
     # after a load: the remaining work, a line each with the command that does it
     due: "Callable[[Settings, Warehouse], Sequence[str]]" = lambda *_: ()
     # what a load of the request at a time (None: now) would do; loads nothing
-    preview: "Callable[[Settings, Warehouse | None, LoadRequest, datetime | None], Previewed] | None" = None
+    preview: "Preview | None" = None
     # what `quotemill schedule` starts while the source is configured, by name
     jobs: Mapping[str, ScheduledJob] = field(default_factory=dict)
     # what `quotemill logscan` counts in its log lines: words in lower case, by keyword

@@ -123,9 +123,7 @@ def test_a_load_that_failed_is_named_with_its_retry(
         "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, parameters, as_of, "
         "started_at, finished_at) values ('ib', 'ib', 'incremental', 'failed', '', '{}', now(), now(), now())"
     )
-    assert wrong(settings, warehouse)["status"].fix.startswith(
-        ("loaders retry", "quotemill build")
-    )
+    assert wrong(settings, warehouse)["status"].fix.startswith(("loaders retry", "quotemill build"))
     mends = [c.fix for c in warehouse_checks.check(settings, warehouse, NOW)]
     assert "loaders retry 1" in mends
 

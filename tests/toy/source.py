@@ -1,7 +1,7 @@
-"""The smallest source there can be: a folder of CSV files, one for each symbol.
+"""The smallest possible source: a folder of CSV files, one per symbol.
 
-A line is `slot,price`, where slots are text that ascends. Lane `toy` loads what is new of every file;
-lane `toy_spot` (mode spot) the newest line of each, at the same time if need be.
+A line is `slot,price`, with slots as ascending text. Lane `toy` loads what is new of every file;
+lane `toy_spot` (mode spot) loads the newest line of each, possibly at the same time.
 """
 
 import csv

@@ -47,16 +47,16 @@ def test_each_error_of_ours_is_an_object_too(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def toy(json: JsonFlag = False) -> None:
-        raise kind("the reason", hint="the mend")
+        raise kind("the reason", hint="the fix")
 
     code, out, err = answer(toy, ["--json"], monkeypatch, capsys)
     assert json.loads(out) == {
         "exit_code": kind.exit_code,
         "error": "the reason",
-        "hint": "the mend",
+        "hint": "the fix",
     }
     assert code == kind.exit_code
-    assert err == "error: the reason\nhint: the mend\n"
+    assert err == "error: the reason\nhint: the fix\n"
     assert answer(toy, [], monkeypatch, capsys)[1] == ""
 
 
@@ -66,9 +66,9 @@ def test_a_wrong_call_says_what_is_wrong_with_it(
     def toy(json: JsonFlag = False) -> None: ...
 
     code, out, _ = answer(toy, ["--json", "--frobnicate"], monkeypatch, capsys)
-    told = json.loads(out)
-    assert (code, told["exit_code"]) == (2, errors.UsageError.exit_code)
-    assert "--frobnicate" in told["error"]
+    printed = json.loads(out)
+    assert (code, printed["exit_code"]) == (2, errors.UsageError.exit_code)
+    assert "--frobnicate" in printed["error"]
 
 
 def test_an_interrupt_and_a_fault_of_ours_are_objects(
@@ -82,14 +82,14 @@ def test_an_interrupt_and_a_fault_of_ours_are_objects(
 
     monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path))
     code, out, _ = answer(stopped, ["--json"], monkeypatch, capsys)
-    told = json.loads(out)
-    assert (code, told["exit_code"]) == (INTERRUPTED, INTERRUPTED)
-    assert (told["error"], told["hint"]) == ("stopped", "run again to continue")
+    printed = json.loads(out)
+    assert (code, printed["exit_code"]) == (INTERRUPTED, INTERRUPTED)
+    assert (printed["error"], printed["hint"]) == ("stopped", "run again to continue")
     code, out, _ = answer(broken, ["--json"], monkeypatch, capsys)
-    told = json.loads(out)
-    assert (code, told["exit_code"]) == (1, 1)
-    assert "ZeroDivisionError: by nought" in told["error"]
-    assert str(tmp_path) in told["hint"]
+    printed = json.loads(out)
+    assert (code, printed["exit_code"]) == (1, 1)
+    assert "ZeroDivisionError: by nought" in printed["error"]
+    assert str(tmp_path) in printed["hint"]
 
 
 def test_a_result_is_the_only_object(

@@ -1,4 +1,4 @@
-"""`quotemill logscan`: what is found in a log, what is not, and that nothing to scan is no success."""
+"""`quotemill logscan`: what it counts in a log, and that an empty log is no success."""
 
 import json
 import sys
@@ -118,9 +118,9 @@ def test_a_summary_is_whole_or_the_one_before(
     write(tmp_path, line("pacing"))
     scan, target = logscan.run(tmp_path, DAY, NEXT), tmp_path / "sub" / "summary.json"
     logscan.write_summary(scan, target)
-    told = json.loads(target.read_text())
-    assert told["keywords"]["pacing"]["count"] == 1
-    assert told["status"] == "found"
+    answer = json.loads(target.read_text())
+    assert answer["keywords"]["pacing"]["count"] == 1
+    assert answer["status"] == "found"
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -133,7 +133,7 @@ def test_a_summary_is_whole_or_the_one_before(
     assert target.read_text() == before
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
         logscan.run(tmp_path, DAY, NEXT, files=[tmp_path / "nothing.jsonl"])
 
@@ -175,12 +175,12 @@ def test_the_command_says_what_it_found_and_leaves_with_its_code(
 ) -> None:
     if lines:
         write(tmp_path / "home" / "logs", *lines)
-    ended, err, told = scanned(tmp_path, monkeypatch, capsys, *arguments)
+    ended, err, answer = scanned(tmp_path, monkeypatch, capsys, *arguments)
     assert ended == code, err
     assert says in err
-    assert told["exit_code"] == code
+    assert answer["exit_code"] == code
     if code != 2:
-        assert told["status"] in {0: ("clean", "found"), 5: ("found", "empty")}[code]
+        assert answer["status"] in {0: ("clean", "found"), 5: ("found", "empty")}[code]
 
 
 def scanned(
@@ -207,10 +207,10 @@ def test_the_shipped_job_finds_each_error_once_that_of_a_friday_evening_on_monda
     logs = tmp_path / "home" / "logs"
 
     def at(moment: str) -> tuple[Any, Any]:
-        code, _, told = scanned(
+        code, _, answer = scanned(
             tmp_path, monkeypatch, capsys, *command[1:], "--as-of", f"{moment}:00"
         )
-        return code, told.get("errors")
+        return code, answer.get("errors")
 
     write(logs, line("pacing"), line("job 3 failed: GatewayGone", "error", at="23:30"))
     assert at("2026-11-20T22:30") == (0, 0)  # 17:30 in New York; a warning is listed

@@ -1,4 +1,4 @@
-"""Commands that only look make neither a home nor a server, and a setting refuses the embedded one."""
+"""Commands that only read create no home and no server; a setting refuses the embedded one."""
 
 import json
 import sys
@@ -81,11 +81,11 @@ def test_a_setting_refuses_the_embedded_server(
         ("quotemill", "status", "--json"),
     ):
         ended, out = command(*call)
-        told: Any = json.loads(out)
-        told = told["loads"][0] if "loads" in told else told
-        assert (ended, told["exit_code"]) == (3, 3), call
-        assert "QUOTEMILL_EMBEDDED_SERVER" in told["error"]
-        assert "QUOTEMILL_WAREHOUSE_URL" in told["hint"]
+        answer: Any = json.loads(out)
+        answer = answer["loads"][0] if "loads" in answer else answer
+        assert (ended, answer["exit_code"]) == (3, 3), call
+        assert "QUOTEMILL_EMBEDDED_SERVER" in answer["error"]
+        assert "QUOTEMILL_WAREHOUSE_URL" in answer["hint"]
     assert command("quotemill", "warehouse", "start")[0] == 3
     assert not home.exists()
 

@@ -140,7 +140,7 @@ def test_a_source_whose_parts_nobody_can_tell_keeps_no_other_from_its_load(
     find = sources.find
 
     def broken(*_: object) -> Any:
-        raise SettingsError("universe.csv, line 3: weight 'x' is no number", hint="mend it")
+        raise SettingsError("universe.csv, line 3: weight 'x' is no number", hint="correct it")
 
     def found(name: str) -> Any:
         return SimpleNamespace(parts=broken, now=broken) if name == "broken" else find(name)
@@ -149,9 +149,9 @@ def test_a_source_whose_parts_nobody_can_tell_keeps_no_other_from_its_load(
     result = run(did, {}, "broken", "one")
     assert did[1:] == ["one first", "build", "judge"]
     assert did[0].startswith("broken: universe.csv, line 3")
-    assert (result.exit_code, result.as_json()["hint"]) == (SettingsError.exit_code, "mend it")
-    told = loads.load_parts(Settings(), LoadRequest("broken"), silent, is_only=False)
-    assert [r.exit_code for r in told] == [SettingsError.exit_code]
+    assert (result.exit_code, result.as_json()["hint"]) == (SettingsError.exit_code, "correct it")
+    results = loads.load_parts(Settings(), LoadRequest("broken"), silent, is_only=False)
+    assert [r.exit_code for r in results] == [SettingsError.exit_code]
     # of the only source it is an error of the command, and the log has to know whose
     with pytest.raises(SettingsError) as caught:
         loads.load_parts(Settings(), LoadRequest("broken"), silent)
@@ -179,7 +179,7 @@ def test_a_warehouse_that_is_gone_after_the_loads_takes_no_result_away(
 def test_a_run_is_judged_by_the_clock_of_its_only_source(
     did: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[Any] = []
+    values_sent: list[Any] = []
     past = datetime(2026, 11, 19, 15, tzinfo=UTC)
     find = sources.find
 
@@ -188,18 +188,18 @@ def test_a_run_is_judged_by_the_clock_of_its_only_source(
         found.now = lambda _: past
         return found
 
-    conn = SimpleNamespace(execute=lambda _, values: told.append(values))
+    conn = SimpleNamespace(execute=lambda _, values: values_sent.append(values))
     warehouse = SimpleNamespace(ask=lambda work: work(conn), inner_schema=lambda name: name)
     monkeypatch.setattr(sources, "find", with_clock)
     monkeypatch.setattr(pipeline, "open_warehouse", lambda _: warehouse)
     run(did, {}, "one")
-    assert told == [(past.isoformat(),)]
+    assert values_sent == [(past.isoformat(),)]
     run(did, {}, "one", "two")  # of several none speaks for all
-    assert len(told) == 1
+    assert len(values_sent) == 1
     later = past + timedelta(hours=1)
     monkeypatch.setattr(loads, "try_load", lambda _, r, *__, **___: loaded(r.source))
     pipeline.run(Settings(), [LoadRequest("one")], silent, did.append, later)
-    assert told[1:] == [(later.isoformat(),)]
+    assert values_sent[1:] == [(later.isoformat(),)]
 
 
 def test_stages_run_alone(did: list[str]) -> None:

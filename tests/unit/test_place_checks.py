@@ -80,7 +80,7 @@ def test_a_profile_of_the_users_own_is_named_for_loads_refuse_it(
     ("free", "total", "status"),
     [(1, 100, "warn"), (15, 100, "warn"), (25, 100, "ok"), (150, 1000, "warn")],
 )
-def test_a_disk_that_fills_is_told_before_it_is_full(
+def test_a_disk_that_fills_is_reported_before_it_is_full(
     free: int, total: int, status: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gib = 2**30

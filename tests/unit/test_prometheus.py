@@ -115,7 +115,7 @@ def test_what_is_no_file_of_ours_gives_way(tmp_path: Path) -> None:
     assert 'quotemill_run_exit_code{command="run"} 0.0' in file.read_text()
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be written: No such file"):
         prometheus.write(tmp_path / "none" / "quotemill.prom", run_of("run", 0))
 

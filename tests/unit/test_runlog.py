@@ -1,4 +1,4 @@
-"""The log of what runs: lines that a program reads, without secrets, of nobody who did not ask for it."""
+"""The log of commands: lines for programs, without secrets, only once a command started it."""
 
 import json
 import logging
@@ -54,9 +54,7 @@ def test_a_line_says_when_how_bad_of_what_and_what(log: Path) -> None:
     }
 
 
-def test_a_line_says_where_it_befell_and_what_began_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_line_has_its_place_and_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(runlog.RUN_ID, "20261121T093000-4f2a")
     monkeypatch.setenv(runlog.SCHEDULE, "tdx_daily")
     runlog.start(tmp_path)
@@ -90,11 +88,11 @@ def test_no_secret_is_written(log: Path) -> None:
     )
     for text in texts:
         runlog.write("error", text, detail={"why": [text], text: 1}, traceback=text)
-    told = "".join(path.read_text() for path in log.iterdir())
+    values = "".join(path.read_text() for path in log.iterdir())
     for secret in ("ss-word", "very-secret", "abc", "else"):
-        assert secret not in told, secret
-    assert "is away" in told
-    assert "10.0.0.1/x said" in told
+        assert secret not in values, secret
+    assert "is away" in values
+    assert "10.0.0.1/x said" in values
 
 
 def test_texts_and_details_have_an_end(log: Path) -> None:
@@ -156,7 +154,7 @@ def test_nothing_is_written_before_it_is_started_and_no_home_made_for_a_wrong_ca
     assert [line["event"] for line in lines(folder)] == ["no gateway", "no such day"]
 
 
-def test_what_befell_a_source_is_no_fault_of_ours_and_has_its_name(log: Path) -> None:
+def test_an_error_of_a_source_has_its_name_and_no_traceback(log: Path) -> None:
     try:
         raise UpstreamError("no gateway") from OSError("refused")
     except UpstreamError as error:
@@ -186,10 +184,10 @@ def test_a_log_goes_on_once_it_can_be_written_again(
     torn, *rest = path.read_text().splitlines()
     assert len(torn) == 20
     assert [json.loads(line)["event"] for line in rest] == ["second", "third"]
-    assert [line.partition(" in ")[0] for line in said] == ["cannot be written"]
+    assert [line.partition(": ")[0] for line in said] == [f"the log in {log} cannot be written"]
 
 
-def test_a_log_that_cannot_be_written_is_told_once_and_stops_nobody(tmp_path: Path) -> None:
+def test_a_log_that_cannot_be_written_is_reported_once(tmp_path: Path) -> None:
     (tmp_path / "logs").write_text("a file")
     said: list[str] = []
     shell.route_logs(said.append)
@@ -197,7 +195,9 @@ def test_a_log_that_cannot_be_written_is_told_once_and_stops_nobody(tmp_path: Pa
     for _ in range(3):
         runlog.write("info", "x")
     runlog.stop()
-    assert [line.partition(" in ")[0] for line in said] == ["cannot be written"]
+    assert [line.partition(": ")[0] for line in said] == [
+        f"the log in {tmp_path / 'logs'} cannot be written"
+    ]
 
 
 def test_errors_of_a_day_are_once_more_in_a_file_of_their_own(log: Path) -> None:
@@ -256,8 +256,8 @@ def test_the_newest_file_stays_however_late_the_clock_says_it_is(tmp_path: Path)
 
 def test_the_addresses_of_channels_and_their_tokens_are_secrets(tmp_path: Path) -> None:
     url = "slack://T0ABCDEF1/B0ABCDEF2/abcdefghijklmnop/alerts"
-    told = {"urls": [url], "ping_url": "https://ping.example/uuid-4f2a-1111"}
-    settings = load_settings({}, cwd=tmp_path, alerts=told)
+    values = {"urls": [url], "ping_url": "https://ping.example/uuid-4f2a-1111"}
+    settings = load_settings({}, cwd=tmp_path, alerts=values)
     found = runlog.collect_secrets(settings)
     assert {url, "T0ABCDEF1", "B0ABCDEF2", "abcdefghijklmnop", "uuid-4f2a-1111"} <= found
     assert not {"alerts", "slack", "ping.example"} & found

@@ -1,4 +1,4 @@
-"""`loaders run` with several sources: each runs, whatever befalls another; the gravest code counts."""
+"""`loaders run` with several sources: each runs; the most severe exit code counts."""
 
 import json
 import sys
@@ -29,7 +29,7 @@ def fine(source: str) -> LoadResult:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Any:
-    """Call `loaders run --json` with these outcomes by source; exit code, object, stderr, and who ran."""
+    """Call `loaders run --json` with outcomes by source: exit code, object, stderr, what ran."""
 
     def call(outcomes: dict[str, Exception | LoadResult], *arguments: str) -> Any:
         ran: list[str] = []
@@ -67,7 +67,7 @@ def test_a_source_that_is_locked_or_down_keeps_no_other_from_running(run: Any) -
         ("three", "succeeded", 0),
     ]
     assert (shown[0]["error"], shown[0]["hint"]) == (str(LOCKED), LOCKED.hint)
-    assert code == 4  # graver than the lock
+    assert code == 4  # more severe than the lock
     assert "another load of one holds the lock" in err
     assert "nobody answers" in err
 

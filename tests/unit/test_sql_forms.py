@@ -12,7 +12,7 @@ REFUSED = {
     r"\bselect([ \t]+|\n[ \t]+)from\b": "select 1 from",
     r"\bdrop\s+(view|table)\s+(if\s+exists\s+)?pg_temp\.": "its name without the schema",
     r"\bdelete\s+from\s+(?!_)\S+(\s+as\s+\w+)?[\s\"f]+using\s+_": "a materialized CTE of the temporary table",
-    r"\bcreate\s+(constraint\s+)?trigger\b": "the change feed, told by whoever writes",
+    r"\bcreate\s+(constraint\s+)?trigger\b": "the change feed, which the writers append to",
 }
 
 

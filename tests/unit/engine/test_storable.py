@@ -37,9 +37,20 @@ THING = landed_table(
 )
 NOON = datetime(2024, 6, 28, 4, tzinfo=UTC)
 GOOD: dict[str, Any] = {
-    "name": "a", "maker": "m", "grade": "A", "note": "n" * 3000, "day": date(2024, 6, 28), "count": 1, "size": 2, "price": Decimal("1.5"),
-    "rate": 0.5, "at": NOON, "source_route": "x", "fetched_at": NOON, "is_final": True,
-}  # fmt: skip
+    "name": "a",
+    "maker": "m",
+    "grade": "A",
+    "note": "n" * 3000,
+    "day": date(2024, 6, 28),
+    "count": 1,
+    "size": 2,
+    "price": Decimal("1.5"),
+    "rate": 0.5,
+    "at": NOON,
+    "source_route": "x",
+    "fetched_at": NOON,
+    "is_final": True,
+}
 
 
 def with_bad(**changes: Any) -> Screened:
@@ -110,10 +121,18 @@ def test_days_beyond_the_years_of_a_calendar_are_named_too() -> None:
 def test_one_bad_tick_refuses_its_whole_day_and_no_other() -> None:
     def tick(day: int, ordinal: int, price: int) -> dict[str, Any]:
         return {
-            "code": "sh600000", "trade_date": date(2024, 6, day), "ordinal": ordinal,
-            "traded_at": NOON, "price": price, "volume": 1, "side": 0, "order_count": 0,
-            "source_route": "x", "fetched_at": NOON, "is_final": True,
-        }  # fmt: skip
+            "code": "sh600000",
+            "trade_date": date(2024, 6, day),
+            "ordinal": ordinal,
+            "traded_at": NOON,
+            "price": price,
+            "volume": 1,
+            "side": 0,
+            "order_count": 0,
+            "source_route": "x",
+            "fetched_at": NOON,
+            "is_final": True,
+        }
 
     found = screen([tick(27, 1, 10), tick(27, 2, 10**15), tick(28, 1, 10)], TICK_TRADE)
     assert [str(day) for day in found.rows["trade_date"].to_pylist()] == ["2024-06-28"]
