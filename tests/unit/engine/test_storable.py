@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from loaders.landing.rejects import withdrawn
@@ -167,6 +167,7 @@ def pa_values(kind: pa.DataType) -> st.SearchStrategy[Any]:
     return st.integers(0, 100)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data(), landed=st.sampled_from(list(landed_tables())))
 def test_whatever_comes_the_result_is_within_the_declaration(
     data: st.DataObject, landed: LandedTable
