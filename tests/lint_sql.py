@@ -1,4 +1,4 @@
-"""dbt parse, and sqlfluff with dbt's own templater against an embedded server: part of `make lint`."""
+"""Part of `make lint`: dbt parse, and sqlfluff with dbt's templater on an embedded server."""
 
 import os
 import subprocess

@@ -30,7 +30,7 @@ class Cause:
     attachment: Path | None = None
 
 
-# results of a check by cause name: None where all is well; a name is absent where nothing was checked
+# results by cause name: None where all is well; a name is absent where nothing was checked
 Verdicts = Mapping[str, Cause | None]
 
 
@@ -96,7 +96,7 @@ class Message:
 def update_book(
     entries: dict[str, Entry], verdicts: Verdicts, now: datetime, repeat_after: timedelta | None
 ) -> list[Message]:
-    """Update entries by the verdicts of a check; return the unsent messages, older ones included."""
+    """Update entries by the verdicts of a check; return all unsent messages, older ones too."""
     for name, cause in verdicts.items():
         entry = entries.get(name)
         if cause is None:

@@ -164,7 +164,8 @@ def _check_jobs(
     query = f"""
         select distinct on (coalesce(r.schedule, r.command))
             coalesce(r.schedule, r.command) as name, r.command, r.started_at, r.exit_code, r.error,
-            {history.STATUS} as status, r.schedule is not null as is_scheduled, lag(r.exit_code) over (
+            {history.STATUS} as status, r.schedule is not null as is_scheduled,
+            lag(r.exit_code) over (
                 partition by coalesce(r.schedule, r.command) order by r.started_at
             ) as code_before, exists (
                 -- its check ended: what a channel refused is in the book

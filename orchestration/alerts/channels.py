@@ -55,7 +55,7 @@ def configured_channels(settings: Settings) -> list[Channel]:
 
 
 def require_channels(settings: Settings) -> Sequence[Channel]:
-    """The channels that the settings name. Raises SettingsError where there is none."""
+    """The channels that the settings name. Raises SettingsError if it names none."""
     channels = configured_channels(settings)
     if not channels:
         raise SettingsError(

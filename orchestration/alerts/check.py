@@ -1,7 +1,7 @@
 """Check for problems: send what is new, send what is resolved, stay silent about the rest.
 
-While the warehouse is away that is the one cause, and the book is a file. The book is written before
-anything is sent, because a problem that is not on record would be sent by every check.
+While the warehouse is away that is the one cause, and the book is a file. The book is written
+before anything is sent: a problem that is not on record would be sent by every check.
 """
 
 import contextlib

@@ -1,8 +1,8 @@
 """Find closed days that the archive lacks.
 
 A day is closed once it is over in New York and `coverage_verdict` and `oi_verdict` of qa_option_day
-are no longer pending, passed or failed. So nothing is archived before dbt has built it. Open interest
-of a day without a verdict, as of the session before the first one, is closed after a week.
+are no longer pending, passed or failed. So nothing is archived before dbt has built it. Open
+interest of a day without a verdict, as of the session before the first one, is closed after a week.
 """
 
 from collections.abc import Sequence
@@ -79,7 +79,8 @@ def mark_changed(
             select h.* from held as h
             inner join reported as t on h.underlying = t.key and t.days @> h.partition_date
             union
-            select h.* from held as h inner join reported as t on t.key = '' and t.days @> h.partition_date
+            select h.* from held as h
+            inner join reported as t on t.key = '' and t.days @> h.partition_date
             union
             select h.* from held as h where not exists (select 1 from cursor)
         )
@@ -174,7 +175,7 @@ def list_days_to_check(
 def list_waiting_days(
     conn: psycopg.Connection, warehouse: Warehouse, as_of: datetime
 ) -> list[date]:
-    """Past days with slots and without a verdict: not built, no open interest, or no known session."""
+    """Past days with slots and no verdict: not built, no open interest, or no known session."""
     qa, inner = warehouse.inner_schema("qa"), warehouse.inner_schema("quotemill_intermediate")
     query = f"""
         with recursive landed as (

@@ -16,8 +16,8 @@ def find_damaged(
 ) -> dict[str, Damaged]:
     """Files that are missing or of another size; with `check` also those with other contents.
 
-    Raises SettingsError where no file is there: files written to an unmounted disk would be hidden by
-    the mount.
+    Raises SettingsError where no file is there: files written to an unmounted disk would be hidden
+    by the mount.
     """
     with warehouse.connect() as conn:
         files = ledger.list_files(conn, schema)
@@ -27,7 +27,8 @@ def find_damaged(
     with folder.usable():
         if files and not check and not any(folder.path(file.path).exists() for file in files):
             raise SettingsError(
-                f"none of the {len(files):,} files of the archive is in {folder.root} ({folder.origin})",
+                f"none of the {len(files):,} files of the archive is in {folder.root} "
+                f"({folder.origin})",
                 hint="mount its disk, or set ib.archive_folder to where it is now; if it is lost, "
                 "quotemill archive --check writes what the warehouse still has",
             )

@@ -1,7 +1,7 @@
 """The archive's folder: file names, atomic writing, reading back.
 
-    view=chain_intraday/date=2026-11-24/underlying=AAPL/exchange=SMART/part-0.parquet     Snappy
-    view=chain_intraday/month=2026-11/part-0.parquet        compacted: ZSTD, with the columns of PLACE
+    view=chain_intraday/date=2026-11-24/underlying=AAPL/exchange=SMART/part-0.parquet   Snappy
+    view=chain_intraday/month=2026-11/part-0.parquet      compacted: ZSTD, with the columns of PLACE
 
 An unfinished file is called `.part-0.parquet.new`, which pyarrow and DuckDB patterns skip.
 """
@@ -82,7 +82,8 @@ class Folder:
             return  # a new folder; an unreadable one fails at its first file
         if owner["warehouse_id"] != warehouse_id:
             raise SettingsError(
-                f"{self.root} ({self.origin}) is the archive of another warehouse ({owner['label']})",
+                f"{self.root} ({self.origin}) is the archive of another warehouse "
+                f"({owner['label']})",
                 hint="set ib.archive_folder to a folder of its own; or, if this warehouse replaces "
                 f"that one, delete {self.path(_OWNER)}",
             )

@@ -74,7 +74,7 @@ def _execute_noting(
     feed = insert_changes_sql(_name(view), "written", key="key", day="day")
     [(count,)] = conn.execute(
         f"with written as ({statement} returning t.symbol as key, t.{view.day} as day), "
-        f"told as ({feed}) select count(*) from written".encode(),
+        f"noted as ({feed}) select count(*) from written".encode(),
         values,
     ).fetchall()
     return int(count)

@@ -114,7 +114,8 @@ def record(
     conn.execute(
         """
         insert into ops.archive_files (
-            schema_name, path, view_name, codec, row_count, content_hash, size_bytes, is_below_target
+            schema_name, path, view_name, codec, row_count, content_hash, size_bytes,
+            is_below_target
         )
         values (%s, %s, %s, %s, %s, %s, %s, %s)
         on conflict (schema_name, path) do update set
@@ -136,7 +137,8 @@ def record(
     conn.cursor().executemany(
         """
         insert into ops.archive_partitions as p (
-            schema_name, view_name, partition_date, underlying, exchange, path, row_count, content_hash
+            schema_name, view_name, partition_date, underlying, exchange, path, row_count,
+            content_hash
         )
         values (%s, %s, %s, %s, %s, %s, %s, %s)
         on conflict (schema_name, view_name, partition_date, underlying, exchange) do update set
@@ -144,7 +146,8 @@ def record(
             content_hash = excluded.content_hash,
             -- a partition that moved to a compacted file was not compared with the warehouse
             archived_at = case
-                when p.content_hash = excluded.content_hash then p.archived_at else excluded.archived_at
+                when p.content_hash = excluded.content_hash then p.archived_at
+                else excluded.archived_at
             end,
             is_stale = p.is_stale and p.content_hash = excluded.content_hash,
             dropped_at = case

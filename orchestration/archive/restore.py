@@ -93,7 +93,8 @@ def restore(
         if not days:
             symbols = f" of {', '.join(request.symbols)}" if request.symbols else ""
             raise UsageError(
-                f"nothing of {view.name}{symbols} is archived from {request.since} to {request.until}",
+                f"nothing of {view.name}{symbols} is archived from {request.since} "
+                f"to {request.until}",
                 hint="ops.archive_partitions lists what is archived",
             )
         reporter.start(view.name, len(days))
@@ -209,6 +210,7 @@ class _Day:
     ) -> None:
         self._result.other += [
             f"{self._view.name} {self._day} {symbol}: the warehouse has "
-            f"{before.get(symbol, Content()).rows:,} rows that are not the archived {wanted[symbol].rows:,}"
+            f"{before.get(symbol, Content()).rows:,} rows that are not the archived "
+            f"{wanted[symbol].rows:,}"
             for symbol in other
         ]

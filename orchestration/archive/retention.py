@@ -2,9 +2,9 @@
 
 Required of each underlying and old day: it was built and has verdicts, its partitions are what the
 ledger says, over all columns and row by row as landed, and its files have their size and hash. All
-market schemas share the landed rows: each other one must have been built from them, and archived them
-if it archives. What the models made of these slots stays (`keeps` in their meta); the change feed
-gets the deletion.
+market schemas share the landed rows: each other one must have been built from them, and archived
+them if it archives. What the models made of these slots stays (`keeps` in their meta); the change
+feed gets the deletion.
 """
 
 from collections import Counter
@@ -154,7 +154,8 @@ class _Retention:
             closed.set_verdict_time(conn, self._warehouse, self._as_of)
             stored: dict[str, int] = dict(
                 conn.execute(
-                    f"select symbol, count(*) from raw_ib.chain_snapshot where {self._view.day} = %s "
+                    "select symbol, count(*) from raw_ib.chain_snapshot "
+                    f"where {self._view.day} = %s "
                     "group by 1".encode(),
                     (day,),
                 ).fetchall()
@@ -183,7 +184,8 @@ class _Retention:
         gone = landed.delete(conn, self._view, day, symbols)
         if gone != expected:
             raise DataQualityError(
-                f"{day}: {gone:,} rows would be dropped, {expected:,} are archived; nothing was dropped"
+                f"{day}: {gone:,} rows would be dropped, {expected:,} are archived; "
+                "nothing was dropped"
             )
         # for every market schema
         conn.execute(

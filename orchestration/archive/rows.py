@@ -52,7 +52,8 @@ def count_lossy_rows(
         f"left join ({view.query(warehouse)}) as v on {keys} "
         f"where r.{view.day} = %(day)s and r.symbol = any(%(symbols)s) and (v.symbol is null or "
         f"({', '.join(f'r.{name}' for name in names)}) "
-        f"is distinct from ({', '.join(f'v.{view.name_in_file(name)}' for name in names)})) group by 1"
+        f"is distinct from ({', '.join(f'v.{view.name_in_file(name)}' for name in names)})) "
+        "group by 1"
     )
     _join_by_hash(conn)
     return dict(conn.execute(query.encode(), {"day": day, "symbols": list(symbols)}).fetchall())

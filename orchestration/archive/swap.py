@@ -1,8 +1,8 @@
 """Replace files by others: all of them or, after a crash, at the next run.
 
 New files lie under their unfinished names and were read back; the plan is committed; then old files
-are removed, new ones renamed, and the ledger updated. Cut short anywhere, a reader of the folder may
-miss rows until the next run finishes the plan, and never reads a row twice.
+are removed, new ones renamed, and the ledger updated. Cut short anywhere, a reader of the folder
+may miss rows until the next run finishes the plan, and never reads a row twice.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,8 +1,8 @@
 """The archived views and tables, each by underlying and day.
 
-`chain_daily_adjusted` is left out: it is `chain_daily_clean` in today's shares, and each later split
-would make all its past files wrong. Files of a view over a landed table also hold the landed columns
-that the view leaves out, so that the landed row can be restored.
+`chain_daily_adjusted` is left out: it is `chain_daily_clean` in today's shares, and each later
+split would make all its past files wrong. Files of a view over a landed table also hold the landed
+columns that the view leaves out, so that the landed row can be restored.
 """
 
 from collections.abc import Mapping

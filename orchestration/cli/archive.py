@@ -117,7 +117,7 @@ def retention_command(
 
     Slots go after ib.intraday_retain_days, once their files were read again and match the
     warehouse; logs go after ib.error_log_retain_days. What was built from these slots stays. Asks
-    first on a terminal. Exit code 6 where old days stay: changed since, not built, or their file damaged.
+    first on a terminal. Exit code 6 where old days stay: changed since, not built, or damaged.
 
     Example: quotemill retention --dry-run
     """

@@ -1,4 +1,4 @@
-"""The jobs there are: those that ship with each source, as the settings and the warehouse change them."""
+"""Jobs: those that ship with each source, as settings and warehouse change them."""
 
 import difflib
 import shlex
@@ -39,8 +39,7 @@ def shipped_jobs() -> dict[str, dict[str, JobSettings]]:
 
 @dataclass(frozen=True)
 class Row:
-    """What ops.schedules holds of a job. `cron` and `options` of a job, or of a change to one, that was put
-    there by SQL; instants are UTC."""
+    """A row of ops.schedules. `cron` and `options` are set for jobs inserted by SQL. Times are UTC."""
 
     name: str
     source: str | None = None
@@ -99,7 +98,7 @@ class Job:
 
 
 def read(settings: Settings, rows: Iterable[Row] = ()) -> dict[str, Job]:
-    """The jobs of `survey`. Raises SettingsError, which names the job and what is allowed, where one cannot be read."""
+    """The jobs of `survey`. Raises SettingsError where one cannot be read."""
     found, wrong = survey(settings, rows)
     for error in wrong.values():
         raise error
@@ -109,8 +108,9 @@ def read(settings: Settings, rows: Iterable[Row] = ()) -> dict[str, Job]:
 def survey(
     settings: Settings, rows: Iterable[Row] = ()
 ) -> tuple[dict[str, Job], dict[str, SettingsError]]:
-    """The jobs of the configured sources and of the settings, by name, as they ship ◀ as a row of the warehouse
-    has them ◀ as the settings have them; and why of each that cannot be read, which keeps no other from being started.
+    """The jobs by name, and the errors of those that cannot be read, which stop no other job.
+
+    A job is as its source ships it, changed by its row in the warehouse, then by the settings.
     """
     configured, _ = sources.configured(settings)
     shipped = shipped_jobs()
@@ -161,7 +161,7 @@ def _of_row(row: Row) -> dict[str, Any]:
         allowed = ROW_OPTIONS.get(row.kind, ())
         if name not in allowed or type(value) not in (int, float):
             raise SettingsError(
-                f"schedule {row.name!r}: option {name} = {value!r} of ops.schedules is none",
+                f"schedule {row.name!r}: option {name} = {value!r} of ops.schedules is unknown",
                 hint=f"options of {row.kind} are numbers: {', '.join(allowed) or 'it has none'}",
             )
         command += f" --{name.replace('_', '-')} {value}"

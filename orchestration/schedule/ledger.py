@@ -178,7 +178,8 @@ def _register(conn: psycopg.Connection, job: Job, now: datetime) -> None:
             kind = excluded.kind,
             timing = excluded.timing,
             -- a row that was inserted by SQL, or moved here, says since when itself
-            due_through = case when s.timing is null then coalesce(s.due_through, excluded.due_through)
+            due_through = case
+                when s.timing is null then coalesce(s.due_through, excluded.due_through)
                 else greatest(s.due_through, excluded.due_through) end,
             queued_at = null,
             next_run_at = case when s.is_enabled then excluded.next_run_at end
@@ -191,8 +192,9 @@ def _record_start(
     conn: psycopg.Connection, job: Job, now: datetime, through: datetime, attempts: int
 ) -> None:
     conn.execute(
-        "update ops.schedules set last_run_at = %s, last_finished_at = null, last_exit_code = null, "
-        "last_host = %s, attempts = %s, due_through = %s, queued_at = null, next_run_at = %s, "
+        "update ops.schedules set "
+        "last_run_at = %s, last_finished_at = null, last_exit_code = null, last_host = %s, "
+        "attempts = %s, due_through = %s, queued_at = null, next_run_at = %s, "
         # from now on this run says which starts were made
         "missed_at = case when missed_at < %s then missed_at end "
         "where name = %s",

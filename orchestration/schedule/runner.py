@@ -56,7 +56,7 @@ class Runner:
         return [job for job in jobs if ledger.may_be_due(known.get(job.name), job, now)]
 
     def run_all(self, jobs: Iterable[Job]) -> int:
-        """Run the due ones of `jobs` in parallel; return the worst exit code once all have ended."""
+        """Run the due ones of `jobs` in parallel; return the worst exit code at the end."""
         chosen = list(jobs)
         # signals come to the main thread, which therefore only waits
         with ThreadPoolExecutor(max(1, len(chosen))) as pool:
@@ -200,7 +200,7 @@ def _end_process(process: "subprocess.Popen[bytes]", ended: threading.Event) -> 
 
 
 def executable(program: str) -> Path:
-    """The path of `quotemill` or `loaders`, beside the running interpreter. Raises SettingsError."""
+    """The path of a program of ours beside the running interpreter. Raises SettingsError."""
     beside = Path(sys.executable).with_name(program)
     found = str(beside) if beside.is_file() else shutil.which(program)
     if found is None:

@@ -1,4 +1,4 @@
-"""A scheduler that stays running: each minute it reads settings and ops.schedules, like cron's line.
+"""A scheduler that stays running: reads settings and ops.schedules each minute, like cron's line.
 
 APScheduler only wakes it: what is due, missed or queued is computed each time.
 """

@@ -1,4 +1,4 @@
-"""A section `schedule.JOB` of the settings: what of a shipped job is to be otherwise, or a job of one's own."""
+"""Section `schedule.JOB` of the settings: changes to a shipped job, or an own job."""
 
 from typing import Annotated, Literal
 

@@ -7,8 +7,8 @@
     monthly 1 10:00         days 1 to 28, which every month has
     cron 30 9 * * sat       five fields of crontab
 
-Pure: no clock, no state. Times are in the rule's zone. A time that spring skips starts an hour later
-(02:30 is 03:30 then); one that autumn repeats starts the first time, unless no hour is named.
+Pure: no clock, no state. Times are in the rule's zone. A time that spring skips starts an hour
+later (02:30 is 03:30 then); one that autumn repeats starts the first time, unless no hour is named.
 """
 
 import re

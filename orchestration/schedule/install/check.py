@@ -1,4 +1,4 @@
-"""What the platform's own checker says of files, before they are put anywhere."""
+"""Check files by the platform's own checker before they are installed."""
 
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ _LINES = 5  # of what it says: the first names the cause
 
 
 def systemd(files: Mapping[str, str]) -> bool:
-    """Have `systemd-analyze verify` read units; False where there is none. Raises QuotemillError."""
+    """Check units by `systemd-analyze verify`; False if it is absent. Raises QuotemillError."""
     if shutil.which("systemd-analyze") is None:
         return False
     with tempfile.TemporaryDirectory() as folder:
@@ -25,7 +25,7 @@ def systemd(files: Mapping[str, str]) -> bool:
 
 
 def launchd(agent: bytes) -> bool:
-    """Have `plutil -lint` read a property list; False where there is none. Raises QuotemillError."""
+    """Check a property list by `plutil -lint`; False if it is absent. Raises QuotemillError."""
     if shutil.which("plutil") is None:
         return False
     with tempfile.NamedTemporaryFile(suffix=".plist") as file:

@@ -1,5 +1,8 @@
-"""A crontab: one line that looks each minute. Times, zones and calendars are `schedule run`'s, since the crons
-differ: not all know CRON_TZ, and none the sessions of an exchange."""
+"""A crontab: one line that checks each minute.
+
+Times, zones and calendars are left to `schedule run`: not every cron knows CRON_TZ, and none the
+sessions of an exchange.
+"""
 
 import re
 import shlex
@@ -12,7 +15,7 @@ _COMMAND = re.compile(r"\* \* \* \* \* cd (.+?) && QUOTEMILL_.* schedule run >> 
 
 
 def block(place: Place) -> str:
-    """Our lines of a crontab. In a command % means a line's end, unless it is escaped."""
+    """Our lines of a crontab. In a command an unescaped % is the end of the line."""
     log = shlex.quote(str(place.log("cron")))
     variables = " ".join(f"{name}={shlex.quote(text)}" for name, text in place.environment.items())
     command = (
@@ -23,8 +26,7 @@ def block(place: Place) -> str:
 
 
 def merged(present: str, block: str) -> str:
-    """A crontab with our lines in it, in place of those that were there; no other line is lost, one that
-    somebody put between ours neither."""
+    """A crontab with our lines replaced; every other line stays, also one between ours."""
     kept = [line for line, is_ours in _lines(present) if not is_ours]
     return "".join(f"{line}\n" for line in kept) + block
 

@@ -1,5 +1,8 @@
-"""A launchd agent that keeps `quotemill schedule serve` alive: launchd's own times know neither a zone nor a
-session, and a start that it misses while the machine sleeps is caught up by the rules of each job."""
+"""A launchd agent that keeps `quotemill schedule serve` alive.
+
+launchd's own times know neither zones nor sessions; a start missed while the machine sleeps is
+caught up by the rules of each job.
+"""
 
 import plistlib
 from xml.parsers.expat import ExpatError
@@ -31,7 +34,7 @@ def agent(place: Place) -> bytes:
 
 
 def folder_of(agent: bytes) -> str:
-    """The folder that an agent works in. Raises ValueError for what is none."""
+    """The working folder of an agent. Raises ValueError for anything else."""
     try:
         return str(plistlib.loads(agent)["WorkingDirectory"])
     except (plistlib.InvalidFileException, ExpatError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""Where scheduled commands run: working directory, program, logs, and what of the environment they need."""
+"""Where scheduled commands run: working directory, program, logs, environment."""
 
 import os
 import re
@@ -15,8 +15,11 @@ MARK = "Written by `quotemill schedule install`"
 
 @dataclass(frozen=True)
 class Place:
-    """`environment` are variables that name files and folders, never secrets; `left_out` are settings that
-    come from this shell's environment, which no timer has."""
+    """Where and how scheduled commands run.
+
+    environment: variables that name files and folders, never secrets
+    left_out:    settings from this shell's environment, which no timer has
+    """
 
     folder: Path
     program: Path
@@ -29,7 +32,7 @@ class Place:
 
 
 def find(settings: Settings, cwd: Path | None = None) -> Place:
-    """Where this command was called. Raises SettingsError for a path that no file of timers can hold."""
+    """The place of this call. Raises SettingsError for a path that timer files cannot hold."""
     folder = (cwd or Path.cwd()).absolute()
     environment = {"QUOTEMILL_HOME": str(settings.home)}
     if config := os.environ.get("QUOTEMILL_CONFIG"):

@@ -1,8 +1,8 @@
-"""Units of systemd: a service and a timer for each job, one for what those missed, and one that tells of failures.
+"""systemd units: a service and a timer per job, one pair for missed starts, one that alerts.
 
-A job's timer fires at its starts alone: what was missed while the warehouse was away, or a queued run, is found by a
-look at all jobs every ten minutes, as cron's line and `schedule serve` do each minute. While what a look started runs,
-there is no other one: its service is at work.
+A job's timer fires only at its starts. Starts missed while the warehouse was away, and queued runs,
+are found by a check of all jobs every ten minutes, as cron's line and `schedule serve` do each
+minute. While a check's jobs run its service is active, so no second check starts.
 """
 
 import re
@@ -24,8 +24,7 @@ LOOKS = ("OnBootSec=2min", "OnCalendar=*-*-* *:04/10:00")
 
 
 def units(jobs: Iterable[Job], place: Place, year: int) -> Mapping[str, str]:
-    """The files by their names. `year` is the one whose sessions say between which hours a job that runs in
-    session is looked at."""
+    """Unit files by name. The sessions of `year` give the hours for jobs that run in session."""
     about = "what is due, or was missed, of all jobs"
     found = {
         ALERT: _alert(place),
@@ -51,7 +50,7 @@ def folder_of(unit: str) -> str | None:
 
 
 def calendar(timing: Timing, year: int) -> list[str]:
-    """A rule as OnCalendar has it, one or more; days without a session are left to `schedule run`."""
+    """A rule as OnCalendar texts; days without a session are left to `schedule run`."""
     zone = timing.zone.key
     if timing.every is None:
         return [f"{text} {zone}" for tab in timing.tabs for text in _of_tab(tab)]
@@ -88,7 +87,7 @@ def _listed(numbers: Iterable[int]) -> str:
 
 
 def _service(name: str, about: str, word: str, place: Place) -> str:
-    """`word` is what `schedule run` is told besides: a job, or nothing."""
+    """`word` is the argument of `schedule run`: a job, or nothing."""
     log = _plain(place.log(name))
     unit = name if name == LOOK else file_name(name)
     lines = [
@@ -103,7 +102,7 @@ def _service(name: str, about: str, word: str, place: Place) -> str:
         f"ExecStart={_program(place)} schedule run{word}",
         "# 75: another run is at work, which is no failure",
         "SuccessExitStatus=75",
-        "# the job is ended by `schedule run`, and the embedded server that it may have started stays",
+        "# `schedule run` ends the job; the embedded server that it may have started stays",
         "KillMode=process",
         "TimeoutStopSec=90",
         f"StandardOutput=append:{log}",
@@ -144,7 +143,7 @@ def _alert(place: Place) -> str:
 
 
 def _program(place: Place) -> str:
-    """The program's path; behind `env` where it has characters that a program of systemd's must not have."""
+    """The program's path; behind `env` if it has characters that systemd refuses there."""
     return (
         f"{'/usr/bin/env ' if set(str(place.program)) & set(_QUOTES) else ''}{_word(place.program)}"
     )

@@ -27,7 +27,7 @@ def systemd_folder() -> Path:
 def systemd_units(files: Mapping[str, str], folder: Path) -> list[Path]:
     """Write units, and remove those of jobs that there are no more: the names of these.
 
-    Files of such a name that an install did not write are refused, and so are those of another folder.
+    Refuses files of such a name that no install wrote, and those of another folder.
     """
     present = [path for kind in ("service", "timer") for path in folder.glob(f"{PREFIX}*.{kind}")]
     texts = {path: path.read_text("utf-8", "replace") for path in present}
@@ -64,12 +64,14 @@ def launchd_agent(agent: bytes, folder: Path | None) -> Path:
 
 
 def crontab(block: str) -> None:
-    """Put our lines into this user's crontab; the program `crontab` checks it as a whole. Raises SettingsError
-    where what is there cannot be read: it would be lost."""
+    """Put our lines into this user's crontab, which the program `crontab` checks.
+
+    Raises SettingsError where the present crontab cannot be read: it would be lost.
+    """
     listed = _crontab("-l")
     if listed.returncode and not _NO_CRONTAB.search(listed.stderr):
         why = listed.stderr.strip() or f"exit code {listed.returncode}"
-        raise SettingsError(f"crontab -l fails: {why}", hint="nothing was changed; mend that first")
+        raise SettingsError(f"crontab -l fails: {why}", hint="nothing was changed; fix that first")
     present = listed.stdout if listed.returncode == 0 else ""
     way_out = f"`crontab -e` removes it: from {cron.BEGIN} to {cron.END}"
     _refuse_another("the crontab", cron.folder_of(present), cron.folder_of(block), way_out)
@@ -100,7 +102,7 @@ def _refuse_another(what: str, other: str | None, here: str | None, way_out: str
     if other is not None and other != here:
         raise SettingsError(
             f"{what} starts the jobs of {other}, which would not run any more",
-            hint=f"{way_out}; or leave it, and have `quotemill schedule serve` start those of {here}",
+            hint=f"{way_out}; or leave it, and start those of {here} by `quotemill schedule serve`",
         )
 
 
