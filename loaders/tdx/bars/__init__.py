@@ -1,1 +1,1 @@
-"""Bars and ticks of TDX: what makes them plausible, which are due, how they become rows."""
+"""Bars and ticks of TDX: checks, what is due, conversion to rows."""

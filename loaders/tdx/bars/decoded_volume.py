@@ -1,9 +1,9 @@
-"""Volumes below 128 hands, some of which the service's decoder makes larger numbers of.
+"""Volumes below 128 hands, some of which the service's decoder reports too large.
 
-The macro decoded_volume says the same to dbt.
+The macro decoded_volume has the same rule for dbt.
 """
 
-_EXACT_FROM = 128  # hands and more are decoded rightly
+_EXACT_FROM = 128  # hands; from here on the decoder is right
 
 
 def _reported_as(hands: int) -> int:
@@ -20,8 +20,8 @@ _SMALL = {
 
 
 def decoded_volume(reported: int) -> int | None:
-    """The small number of hands that the decoder turns into the reported one; None: there is none.
+    """The small number of hands that the decoder reports as `reported`, or None.
 
-    A reported number may also be what it says.
+    The reported number may also be the true one.
     """
     return _SMALL.get(reported)

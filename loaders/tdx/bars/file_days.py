@@ -1,13 +1,14 @@
-"""Day bars of the client's files: which files were written since they were last read, and what of them lands.
+"""Day bars of the client's files: which files have changed, and which bars land.
 
-A file that was not written since is not opened: its state stands in the cursor, behind the day. Of one
-that grew the new records and an overlap are read; where these do not join what is stored, or are not
-as many as the file grew by (it grew at its head), the whole is read, as of a file that did not grow. One
-that has another time and the same bytes, as one that was copied, is not read again. A file that lacks
-days of its own span that are stored is refused.
+A file that was not written since the last read is not opened; its state is in the cursor, after the
+day. From a file that grew, the new records and an overlap are read. The whole file is read where
+these do not join what is stored, or are fewer than the file grew by (it grew at its head), or where
+the file did not grow. A file of which only the time differs, such as a copy, is not read again.
+A file that lacks stored days within its own span is refused.
 
-Of a day that a file and the service both have, the bar that was known later stays, as of any two: a
-file's were known when it was last written. The service is not asked for days that a file has.
+Where a file and the service have the same day, the bar that was known later stays, as for any two
+bars. A file's bars count as known when the file was last written. The service is not asked for days
+that a file has.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,14 +35,18 @@ PERIOD = "day"
 ROUTE = "vipdoc/lday"
 NO_FILE = "the client's folder has no file of days"
 NOTES_SAID = 5
-OF_TWO = "close of two sources"  # qa_rejected_rows knows it: a stored row does not mend it
+OF_TWO = "close of two sources"  # a stored row does not resolve it in qa_rejected_rows
 AGREE = "the client's file and the service must agree: the bar that was known later stays"
 
 
 @dataclass(frozen=True)
 class DayFiles:
-    """The files of some keys: `states` as they were last read, `due` those that were written since, by
-    key."""
+    """The files of some keys.
+
+    states: state of each file when it was last read, by key
+    due: files to read, by key
+    notes: warnings about files
+    """
 
     run: Context
     states: Mapping[str, State]
@@ -66,8 +71,11 @@ class DayFiles:
         return cls(run, states, due)
 
     def outcome(self, key: str, cursor: date | None, stored: Stored | None) -> Outcome:
-        """What of a file lands, or why nothing of it does: it was not written since, cannot be read, is
-        no bars of this code, or lacks what is stored."""
+        """The bars of a file that land, or why none does.
+
+        None lands if the file was not written since the last read, cannot be read, does not hold
+        bars of this code or lacks stored days.
+        """
         if key not in self.due:
             known = key in self.run.day_files
             return Outcome(key, skipped=NOT_DUE if known else f"{NO_FILE} of it")
@@ -77,7 +85,7 @@ class DayFiles:
             return Outcome(key, failure=str(error))
 
     def told(self, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
-        """The outcomes; what is odd about files is said between them."""
+        """Pass the outcomes on and print warnings about files between them."""
         return said_between(outcomes, self.notes, self.run.load.warn)
 
     def _read(self, key: str, cursor: date | None, stored: Stored | None) -> Outcome:
@@ -102,7 +110,7 @@ class DayFiles:
             shrank = f"{path.name} shrank from {before.size:,} to {file.state.size:,} bytes"
             self.notes.append(f"{shrank}; what is stored is kept")
         bars = file.bars
-        if run.load.as_of is not None:  # what was not yet at that moment is no fault of the file
+        if run.load.as_of is not None:  # bars after that time are no fault of the file
             bars = bars[bars["day"] <= records.number_of(window.today)]
         good, rejected = plausibility.check(key, bars, PERIOD, window)
         place = f"{ROUTE}/{path.name}"
@@ -137,12 +145,12 @@ class DayFiles:
             return outcome
         assert isinstance(outcome.cursor, date)
         newest_day = max(outcome.cursor, cursor or date.min)
-        # what was left out today is wanted another day
+        # without the state, a later load reads the bars left out today
         state = file.state if len(good) == whole else None
         return replace(outcome, cursor=cursor_of(newest_day, state))
 
     def filled(self, found: Outcome, answer: Outcome, stored: Stored | None) -> Outcome:
-        """What a file gave, with those bars of the service's answer whose days the file does not have."""
+        """The bars of a file, and the service's bars of days that the file lacks."""
         window, key = self.run.window, answer.key
         ours: Records = found.rows if found.rows is not None else records.empty()
         theirs: Records = answer.rows if answer.rows is not None else records.empty()
@@ -173,7 +181,7 @@ class DayFiles:
 def said_between(
     outcomes: Iterator[Outcome], notes: Sequence[str], warn: Callable[[str], None]
 ) -> Iterator[Outcome]:
-    """The outcomes; notes that come up are said between them, by the thread of the load."""
+    """Pass the outcomes on and print new notes between them, in the load's thread."""
     said = 0
     for outcome in outcomes:
         for note in notes[said:NOTES_SAID]:
@@ -185,7 +193,7 @@ def said_between(
 
 
 def day_of(outcome: Outcome) -> date | None:
-    """The day that a file's outcome has reached; None where its cursor does not move."""
+    """The day that a file's outcome has reached; None if its cursor does not move."""
     return date.fromisoformat(str(outcome.cursor)[:10]) if outcome.cursor else None
 
 
@@ -195,11 +203,13 @@ def between(bars: Records, first: date, last: date) -> Records:
 
 
 def _joins(bars: Records, cursor: date, stored: Stored, grown: int) -> bool:
-    """Does the tail of a file reach back to what is stored, with the same closes, and hold all by which
-    the file grew?"""
+    """Whether the tail of a file joins what is stored.
+
+    It must reach back to `cursor`, have the stored closes and hold all `grown` new records.
+    """
     if not len(bars) or bars["day"][0] > records.number_of(cursor):
         return False
-    # days that the service filled in since are new to the file
+    # the service may have filled in days since; these are new in the file
     had = max(stored.closes_by(lambda route: route == ROUTE), default=cursor)
     if np.count_nonzero(bars["day"] > records.number_of(min(had, cursor))) < grown:
         return False
@@ -207,7 +217,7 @@ def _joins(bars: Records, cursor: date, stored: Stored, grown: int) -> bool:
 
 
 def _other_closes(bars: Records, closes: Mapping[date, int]) -> dict[date, int]:
-    """The days of which a bar's close is another than the one given."""
+    """The bar's close on each day on which it differs from the given one."""
     near = bars[records.in_days(bars, closes)]
     days = records.dates_of(near["day"])
     return {
@@ -218,21 +228,24 @@ def _other_closes(bars: Records, closes: Mapping[date, int]) -> dict[date, int]:
 
 
 def _refuse_loss(path: Path, bars: Records, stored: Stored) -> None:
-    """Raises LostHistory for a file without days of its own span that are stored. It may begin later
-    than what is stored, and end earlier: files are copied at leisure."""
+    """Raise LostHistory for a file that lacks stored days within its own span.
+
+    The file may start later and end earlier than the stored days: users copy files at any time.
+    """
     first, last = (records.day_of(bars["day"][at]) for at in (0, -1))
     held = set(records.dates_of(bars["day"][records.in_days(bars, stored.closes)]))
     lost = sorted(day for day in stored.closes if first <= day <= last and day not in held)
     if lost:
         raise LostHistory(
-            f"{path.name} lacks {len(lost)} stored days, the first {lost[0]}; nothing was overwritten"
+            f"{path.name} lacks {len(lost)} stored days, the first {lost[0]};"
+            " nothing was overwritten"
         )
 
 
 def contradictions(
     key: str, bars: Records, closes: Mapping[date, int], route: str
 ) -> list[Rejected]:
-    """One finding for each day whose close another source told otherwise."""
+    """One rejected row for each day on which another source has a different close."""
     return [
         Rejected(
             f"{key} {day}",
@@ -249,8 +262,11 @@ def contradictions(
 
 
 def gap_rows(key: str, bars: Records, known: Ints) -> list[dict[str, Any]]:
-    """Rows of raw_tdx.answer_gap: neighbouring bars of an answer or a file with trading days between
-    them: nobody traded the code then. `known` are the trading days, ascending, counted from 1970-01-01."""
+    """Rows of raw_tdx.answer_gap: neighbouring bars with trading days between them.
+
+    The bars are those of one answer or file; on the days between, nobody traded the code.
+    known: trading days, ascending, counted from 1970-01-01
+    """
     days = bars["day"]
     before, after = days[:-1], days[1:]
     between = np.searchsorted(known, after, "left") - np.searchsorted(known, before, "right")

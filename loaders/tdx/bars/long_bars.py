@@ -1,9 +1,9 @@
-"""Bars of a day, a week or a month: the day that names each, and what of an answer lands.
+"""Bars of a day, a week or a month: the day that names each, and which bars land.
 
-The service stamps a bar with the last day that it covers, so the bar of an unfinished week has
-another stamp each evening, and that of a stock which stopped trading in mid-week keeps an early one.
-A row's key must not depend on that: `bar_end` is the close of the market's last trading day of that
-week or month (a day to come while it is unfinished), `trade_date` the last day that the bar covers.
+The service stamps a bar with the last day that it covers. The bar of an unfinished week therefore
+has a new stamp each evening; that of a stock that stopped trading in mid-week keeps an early one. A
+row's key must not depend on that: `bar_end` is the close of the market's last trading day of that
+week or month (a future day while it is unfinished), `trade_date` the last day that the bar covers.
 The bar is final once that last trading day is over.
 """
 
@@ -22,15 +22,17 @@ _MONTH = timedelta(days=31)
 
 
 def trading_days(window: Window) -> list[date]:
-    """Every day that one of the two calendars knows, up to a month ahead."""
+    """Trading days of either calendar, ascending, up to 31 days ahead."""
     published = published_days(window.days[0], window.today + _MONTH)
     return sorted({*window.days, *published})
 
 
 def ends_of(days: Sequence[date], period: str, known: Sequence[date]) -> list[date]:
-    """The last trading day of each bar's period; `days` are the last that the bars cover, ascending.
+    """The last trading day of each bar's period.
 
-    Of two bars in one period only the later one gets it; the earlier keeps its own day.
+    If two bars share a period, the later one gets that day and the earlier one keeps its own.
+    days: last day that each bar covers, ascending
+    known: all trading days, ascending
     """
     ends = [_last_day(day, period, known) for day in days]
     kept = [
@@ -58,9 +60,12 @@ def accepted(
     *,
     stored: bool,
 ) -> Outcome:
-    """What of an answer lands: plausible bars up to `until`, and from `since` on where nothing is
-    `stored`. Where something is, bars left out would be a gap that no later load closes. `known` are
-    all trading days, of which weeks and months need the last one."""
+    """The bars of an answer that land: plausible ones up to `until`.
+
+    Bars before `since` are left out only if nothing is `stored`; otherwise they would leave a gap
+    that no later load closes.
+    known: all trading days, ascending; only weeks and months need them
+    """
     good, rejected = plausibility.check(key, records.of_answer(bars), period, window)
     if not len(good):
         return Outcome(key, failure=plausibility.ALL_BROKEN, rejected=rejected)

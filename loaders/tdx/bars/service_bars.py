@@ -1,7 +1,7 @@
-"""Datasets of bars that the service builds itself: weeks, months, 5, 15, 30 and 60 minutes.
+"""Bars that the service builds: weeks, months, 5, 15, 30 and 60 minutes.
 
-Our own come from days and minutes; these are evidence to compare them with, and off by default. All
-share the table raw_tdx.kline_period; a cursor's key is the code and the period.
+Ours are built from days and minutes. The service's bars serve to check ours and are off by default.
+All share the table raw_tdx.kline_period; a cursor's key is the code and the period.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,10 @@ IN_FILES = ("minute5",)
 
 
 def _fetch_long(period: str, run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
-    """Weeks or months, in the order of `codes`, as loaders.tdx.datasets.kline_daily.fetch gives days."""
+    """Outcomes of weeks or months in the order of `codes`.
+
+    As loaders.tdx.datasets.kline_daily.fetch does for days.
+    """
     cursors = run.cursors(KLINE_PERIOD.name)
     stored = run.ask(lambda conn: stored_bars.stored(conn, KLINE_PERIOD, codes, period))
     known = long_bars.trading_days(run.window)
@@ -45,7 +48,7 @@ def _fetch_long(period: str, run: Context, codes: Sequence[str]) -> Iterator[Out
 
 
 def _fetch_timed(period: str, run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
-    """Bars of some minutes, in the order of `codes`."""
+    """Outcomes of bars of several minutes, in the order of `codes`."""
     cursors = run.cursors(KLINE_PERIOD.name)
 
     async def one(code: str) -> Outcome:
@@ -64,7 +67,7 @@ async def _load_timed(run: Context, code: str, period: str, cursor: date | None)
     if period in IN_FILES and (cursor is None or again):
         found, rejected = _of_file(run, code, period)
     held = records.whole_days(found, period)
-    # a file holds the past, so the service is asked from its newest day on
+    # the file has the past; request only from its newest whole day on
     start = max(held, default=None) if held else None if again else cursor
     fallback = None
     if start is None or window.wants(start) or again:
@@ -75,11 +78,11 @@ async def _load_timed(run: Context, code: str, period: str, cursor: date | None)
     whole = records.whole_days(found, period)
     found["final"] = records.fetched_after_close(found) & records.in_days(found, whole)
     days = records.days_in(found)
-    # the first day of an answer may be cut off: no loss where it is stored, no whole day elsewhere
+    # the first day of an answer may be cut off: no loss if it is stored, not whole otherwise
     cut = set(days[:1]) - whole
     first, last = window.since or date.min, window.until or date.max
     keep = [day for day in days if first <= day <= last and day not in cut]
-    # of nothing but a cut day nobody knows what came before
+    # if the only day is cut off, the days before it are unknown
     behind = cursor or (days[0] if len(days) > 1 else date.min)
     due = min(window.due, last)
     lacking = [d for d in days if behind < d <= due and d >= first and d not in whole]
@@ -103,7 +106,7 @@ def _of_file(run: Context, code: str, period: str) -> tuple[Records, list[Reject
 async def _ask(
     run: Context, code: str, period: str, start: date | None
 ) -> tuple[TimedBars, str | None]:
-    """The newest bars if they reach back to `start`, else all."""
+    """The newest bars if they reach back to `start`, else all, and why all were read."""
     newest = None
     if start is not None:
         limit = records.bars_back_to(run.window, start, period, run.clock())
@@ -119,7 +122,7 @@ async def _ask(
 
 
 def of_period(name: str, period: str) -> Dataset:
-    """Weeks and months, or bars of 5, 15, 30 or 60 minutes."""
+    """Dataset of weeks, months or bars of 5, 15, 30 or 60 minutes."""
     fetch = partial(_fetch_timed if period in MINUTES_OF else _fetch_long, period)
     table = partial(records.table, period=period)
     return Dataset(name, KLINE_PERIOD, ROUTE, fetch, table, period)

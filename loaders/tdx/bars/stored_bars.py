@@ -1,7 +1,7 @@
-"""What is stored of bars of a day or longer, and whether an answer joins it.
+"""Stored bars of a day or longer, and whether an answer joins them.
 
-The service has no ranges: an answer is the newest n bars or all of them. Nothing narrower than what is
-stored is ever landed.
+The service has no ranges: an answer is the newest n bars or all of them. An answer narrower than
+what is stored never lands.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -26,8 +26,12 @@ class LostHistory(DataQualityError):
 
 @dataclass(frozen=True)
 class Stored:
-    """The first and the newest day that a key has final bars of; and of some of the newest, where they
-    are compared, the close and the route that told it, by day."""
+    """Final bars that are stored of a key.
+
+    first, newest: first and newest day
+    closes: closes of some of the newest days, by day, where they are compared
+    routes: source of these closes, by day
+    """
 
     first: date
     newest: date
@@ -35,23 +39,29 @@ class Stored:
     routes: Mapping[date, str] = field(default_factory=dict)
 
     def closes_by(self, is_theirs: Callable[[str], bool]) -> dict[date, int]:
-        """The closes that some routes told."""
+        """The closes from routes for which `is_theirs` holds, by day."""
         return {d: close for d, close in self.closes.items() if is_theirs(self.routes.get(d, ""))}
 
     def beside_file(self) -> "Stored":
-        """What an answer of the service must join where a file holds the past: the newest day alone."""
+        """Only the newest day: what an answer must join where a file holds the past."""
         return Stored(date.max, self.newest)
 
     def agrees(self, bars: Bars) -> bool:
-        """A close that differs from the stored one means that the service's history was corrected,
-        maybe further back than the answer."""
+        """Whether `bars` reach back to the newest stored day and have the stored closes.
+
+        A different close means that the service corrected its history, maybe further back than the
+        answer goes.
+        """
         return bars.dates[0] <= self.newest and all(
             self.closes.get(day, close) == close
             for day, close in zip(bars.dates, bars.close, strict=True)
         )
 
     def lost(self, bars: Bars, *, is_all: bool) -> str | None:
-        """What an answer lacks of the days that are stored, in words; None if nothing."""
+        """A message about the stored days that an answer lacks; None if it lacks none.
+
+        is_all: the answer is the whole history
+        """
         if is_all and bars.dates[0] > self.first:
             return f"the whole history begins {bars.dates[0]}, but {self.first} is stored"
         lost = sorted({d for d in self.closes if d >= bars.dates[0]}.difference(bars.dates))
@@ -62,7 +72,7 @@ class Stored:
         return None
 
     def refuse_loss(self, bars: Bars) -> None:
-        """Raises LostHistory for a whole series that lacks what is stored."""
+        """Raise LostHistory for a whole history that lacks stored days."""
         if lost := self.lost(bars, is_all=True):
             raise LostHistory(f"{lost}; nothing was overwritten")
 
@@ -75,17 +85,21 @@ def stored(
     *,
     closes: int = 0,
 ) -> dict[str, Stored]:
-    """What is stored as final of each code, of one period if the table has several, with as many of
-    the newest closes. One index probe for each end of a code."""
+    """What is stored as final, by code, with one index probe for each end of a code.
+
+    period: needed if the table has several
+    closes: number of newest closes to read
+    """
     query = sql.SQL(
-        "select c.code, f.trade_date, t.trade_date, t.close, t.route from unnest(%s::text[]) as c (code)"
+        "select c.code, f.trade_date, t.trade_date, t.close, t.route"
+        " from unnest(%s::text[]) as c (code)"
         " cross join lateral ({first} limit 1) as f cross join lateral ({newest} limit %s) as t"
     )
     of_code = sql.SQL(
         "select t.trade_date, t.close, {route} as route from {table} as t"
         " where t.code = c.code and t.is_final{period} order by t.{order} "
     ).format(
-        # minutes, whose routes are numbers, are compared by nobody
+        # nothing compares minutes, whose routes are numbers
         route=sql.SQL("null::text" if table.numbered else "t.source_route"),
         table=sql.Identifier(table.dataset, table.name),
         period=sql.SQL(" and t.period = {}").format(period) if period else sql.SQL(""),
@@ -106,7 +120,10 @@ def stored(
 def newest_days(
     conn: psycopg.Connection, codes: Sequence[str], until: date = date.max
 ) -> dict[str, date]:
-    """The newest day bar of each code, up to `until`, finished or not. One index probe for each."""
+    """Day of the newest day bar up to `until`, finished or not, by code.
+
+    One index probe for each code.
+    """
     rows = conn.execute(
         """
         select c.code, k.trade_date
@@ -132,8 +149,8 @@ async def joined(
 ) -> Bars:
     """The answer if it joins what is stored, else `all_bars`. Raises LostHistory.
 
-    `limited` tells that `bars` are only the newest ones. A short answer of a degraded upstream mends
-    itself by the second reading.
+    The second request repairs a short answer of a degraded upstream.
+    limited: `bars` are only the newest ones
     """
     gap = cursor is not None and bars.dates[0] > cursor
     if limited and (gap or (stored is not None and not stored.agrees(bars))):
@@ -150,9 +167,11 @@ async def newest_else_all(
     lacks: Callable[[T], str | None],
     way: str,
 ) -> tuple[T, str | None]:
-    """The newest bars if they are asked for and suffice, else all; and why all were asked for.
+    """The newest bars if they suffice, else all, and why all were requested.
 
-    `lacks` says in words what the newest ones lack, `way` which route stood in for which.
+    newest: request for the newest bars; None requests all without a reason
+    lacks: message about what the newest bars lack, or None
+    way: the first route and its replacement, for the reason
     """
     if newest is None:
         return await everything(), None
