@@ -1,8 +1,8 @@
-"""Which days of minutes are due, and whether the minutes of a day fit its day bar.
+"""Days of minutes that are due, and whether the minutes of a day fit its day bar.
 
-A day is due that has a day bar and no final minute at 15:00, so gaps mend themselves. Where no day
-bar can tell, because none is stored of the code or the newest is older than those of its companions,
-the days of the calendar are due.
+A day is due if it has a day bar and no final minute at 15:00, so later loads fill gaps. Where day
+bars cannot decide, the days of the calendar are due: for a code without any day bar, and for days
+after the newest day bar of all given codes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,13 +19,13 @@ from loaders.tdx.bars.tick_days import DayBar
 from loaders.tdx.tables import KLINE_MINUTE
 from loaders.trading_time import close_of
 
-# of a day's volume: the sum of many single floats
+# share of a day's volume, which is a sum of many single floats
 SUM_TOLERANCE = 1e-4
-# each minute loses the odd shares of a hand
+# in a day: each minute drops the shares that do not fill a hand
 LOST_HANDS = 240
 
-# Days with a final minute that ends at one of some instants. LIMIT and OFFSET keep the planner from
-# reading whole tables instead of looking codes up.
+# Days with a final minute that ends at one of the given times. LIMIT and OFFSET keep the planner
+# from reading whole tables instead of probing for each code.
 _ENDING = """
     select c.code, m.trade_date
     from unnest(%(codes)s::text[]) as c (code)
@@ -39,7 +39,7 @@ SECOND_OF_AFTERNOON = timedelta(hours=-2, minutes=1)  # 13:01, from the close
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The newest day that is stored as final: how many minutes, and the sum of each column."""
+    """The newest day with final minutes: how many, and the sum of each column."""
 
     day: date
     count: int
@@ -48,10 +48,12 @@ class Stored:
 
 @dataclass
 class Wanted:
-    """What is due of a code, each day with its finished day bar where one is stored.
+    """Days of a code that are due, and what is stored of it.
 
-    `traded` are due days that a day bar proves to have traded; `oldest` and `newest` say what is
-    stored; `with_1301` are due days that are stored already, whole and with a minute 13:01.
+    days: due days, each with its finished day bar if one is stored
+    traded: due days that a day bar proves to have traded
+    with_1301: due days that are already stored whole, with a minute 13:01
+    oldest, newest: what is stored
     """
 
     days: dict[date, DayBar | None] = field(default_factory=dict)
@@ -64,7 +66,11 @@ class Wanted:
 def wanted(
     conn: psycopg.Connection, codes: Sequence[str], days: Sequence[date], *, again: bool
 ) -> dict[str, Wanted]:
-    """What of `days` (ascending) is due, by code; with `again` also what is stored as final."""
+    """The due ones of `days`, by code.
+
+    days: ascending
+    again: include days that are stored as final
+    """
     by_code = {code: Wanted() for code in codes}
     for code, stored in stored_bars.stored(conn, KLINE_MINUTE, codes).items():
         by_code[code].oldest = stored.first
@@ -99,7 +105,7 @@ def wanted(
 def _bars(
     conn: psycopg.Connection, codes: Sequence[str], days: Sequence[date], again: bool
 ) -> list[tuple[str, date, int, int, int, bool]]:
-    """The day bars of some days whose minute 15:00 is not stored as final; with `again` of all."""
+    """Day bars of days without a final minute 15:00; with `again`, of all days."""
     rows = conn.execute(
         f"""
         with stored as materialized ({_ENDING} where not %(again)s)
@@ -132,7 +138,7 @@ def _bars(
 def _ending(
     conn: psycopg.Connection, codes: Sequence[str], days: Sequence[date], offset: timedelta
 ) -> list[tuple[str, date]]:
-    """Days whose minute that ends `offset` from the close is stored as final."""
+    """Days with a final minute that ends at the close plus `offset`."""
     ends = [close_of(day) + offset for day in days]
     return conn.execute(_ENDING.encode(), {"codes": list(codes), "ends": ends}).fetchall()
 
@@ -161,15 +167,15 @@ def _newest_days(conn: psycopg.Connection, codes: Sequence[str]) -> list[tuple[s
 
 
 def same_as_stored(minutes: Records, stored: Stored) -> bool:
-    """Do the minutes of a day sum up, column by column, to what is stored of it?"""
+    """Whether a day has the stored count of minutes and sum of each column."""
     sums = tuple(int(np.maximum(minutes[name], 0).sum()) for name in NUMBERS)
     return (len(minutes), sums) == (stored.count, stored.sums)
 
 
 def misfits(minutes: Records, bars: Mapping[date, DayBar | None]) -> set[date]:
-    """Days whose minutes sum to more hands than the day bar has, or to fewer than rounding explains.
+    """Days whose minutes have more hands than the day bar, or too few to be rounding.
 
-    Some boards trade after 15:00, which no minute shows; and a day fetched early is not whole.
+    Some boards trade after 15:00, which no minute shows, and a day fetched early is not whole.
     """
     return {
         day
@@ -190,7 +196,7 @@ def _fits(minutes: Records, bar: DayBar) -> bool:
 
 
 def payable_hands(minutes: Records) -> int:
-    """The hands of a day, each minute's at most what its turnover can have paid for.
+    """The hands of a day, with each minute limited to what its turnover can pay for.
 
     The service decodes a few small numbers of shares as much larger ones: 1 as 32,768.
     """

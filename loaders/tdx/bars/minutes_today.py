@@ -1,6 +1,6 @@
-"""The running day's minutes: what should be stored by now and is not.
+"""Minutes of the running day that should be stored by now and are not.
 
-Everything here lands as provisional; the load after the close reads the day again and settles it.
+They land as provisional; the load after the close reads the day again and makes it final.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,14 +16,14 @@ from loaders.tdx.context import Context
 from loaders.trading_time import SHANGHAI, close_of
 
 PERIOD = "minute1"
-SPARE = 3  # bars more than are lacking: one can be born meanwhile
+SPARE = 3  # request more bars than are missing: a new one can start meanwhile
 
 
 def stored_labels(conn: psycopg.Connection, codes: Sequence[str], today: date) -> dict[str, Ints]:
-    """Labels of today's minutes that are stored and need no second look, by code.
+    """Labels of today's stored minutes that need not be read again, by code.
 
-    The newest bars may have been fetched while they grew, by a clock that differs from ours. (Their
-    own `fetched_at` tells only the first time that a bar was seen as it is.)
+    The newest bars may have been fetched while they grew, as the service's clock can differ from
+    ours. Their `fetched_at` is only the first time that a bar was seen with its present values.
     """
     opens = close_of(today) - timedelta(hours=6)
     rows = conn.execute(
@@ -48,7 +48,7 @@ def stored_labels(conn: psycopg.Connection, codes: Sequence[str], today: date) -
 
 
 def fetch_today(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
-    """Outcomes in the order of `codes`; a code of which nothing lacks is skipped without a request."""
+    """Outcomes in the order of `codes`; codes that lack nothing are not requested."""
     today = run.window.today
     now = run.clock().astimezone(SHANGHAI)
     due = records.grid(PERIOD)

@@ -1,8 +1,9 @@
-"""Whether bars can be true. Shapes were checked before (loaders.tdx.client.answers).
+"""Checks whether bars can be true.
 
-A single impossible bar is rejected with the rule it breaks and the rest is kept. An answer whose
-bars are mostly impossible is no data at all: an index asked through a stock route comes back as
-success with prices, days and volumes made of misaligned bytes.
+Their shapes were checked before (loaders.tdx.client.answers). A single impossible bar is rejected
+with the rule that it breaks; the rest lands. An answer with mostly impossible bars is no data at
+all: a request for an index on a stock route succeeds, with prices, days and volumes made of
+misaligned bytes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,7 @@ from loaders.tdx.client.answers_intraday import MINUTES_OF
 from loaders.tdx.tables import MOST
 from loaders.trading_time import FIRST_CHINESE_DAY
 
-Rule: TypeAlias = tuple[str, str, Mask]  # field, what must hold, the bars of which it does not
+Rule: TypeAlias = tuple[str, str, Mask]  # field, what must hold, the bars that break it
 
 ALL_BROKEN = "every bar of the answer broke a rule"
 JUMP = 3
@@ -36,11 +37,11 @@ class Implausible(DataQualityError):
 def check(
     code: str, bars: Records, period: str, window: Window, *, adjusted: bool = False
 ) -> tuple[Records, list[Rejected]]:
-    """The bars that can be true, and one Rejected for each rule that a bar breaks.
+    """The bars that can be true, and a Rejected for each rule that a bar breaks.
 
-    Prices of `adjusted` bars may be negative, and jump. Raises Implausible for an answer that is wrong
-    as a whole: mostly impossible bars, jumps that no market makes (an index read as a stock), or bars
-    of minutes of another length than was asked for.
+    Prices of `adjusted` bars may be negative and may jump. Raises Implausible for an answer that
+    is wrong as a whole: mostly impossible bars, jumps that no market makes (an index read as a
+    stock), or minute bars of another length than requested.
     """
     if not len(bars):
         return bars, []
@@ -68,7 +69,7 @@ def check(
 
 
 def _number_rules(bars: Records, least: int, least_amount: int) -> Iterator[Rule]:
-    """The rules of prices, volume and turnover."""
+    """Rules for prices, volume and turnover."""
     for name in PRICES:
         yield name, f"price must be above {least - 1}", bars[name] < least
     high, low = bars["high"], bars["low"]
@@ -89,7 +90,7 @@ def _day_rules(bars: Records, window: Window) -> Iterator[Rule]:
     yield "trade_date", f"no exchange traded before {FIRST_CHINESE_DAY}", early
     shut = _shut(bars, window) & ~future & ~early
     yield "trade_date", "the exchange was closed on this day", shut
-    # identical bars were merged when the answer was read
+    # identical bars were merged when the answer was read, so any two differ
     yield "trade_date", "bars of one day must not contradict each other", _contradicting(bars)
 
 
@@ -99,15 +100,15 @@ def _time_rules(bars: Records, period: str, window: Window) -> Iterator[Rule]:
     yield "bar_end", "bars of one label must not contradict each other", _contradicting(bars)
     ends = (records.minutes_of(bars) - records.ZONE_MINUTES) * MINUTE_US
     slack = (MINUTES_OF[period] + records.SLACK_MINUTES) * MINUTE_US
-    if period == "hour":  # the running one can reach over noon
+    if period == "hour":  # the running bar can span noon
         slack += 90 * MINUTE_US
     yield "bar_end", "bar must not end in the future", ends > bars["fetched"] + slack
     yield "trade_date", "the exchange was closed on this day", _shut(bars, window)
 
 
 def _shut(bars: Records, window: Window) -> Mask:
-    """Bars of days on which every calendar known says that the exchange was closed."""
-    # most days are known: a file of bars is judged without an object for each
+    """Bars of days on which the exchange was closed according to every known calendar."""
+    # most days are known, so a file is checked without a date object for each bar
     doubtful = bars["day"][~records.among(bars["day"], window.day_numbers)]
     return records.in_days(bars, filter(window.closed, records.dates_of(np.unique(doubtful))))
 
@@ -122,7 +123,7 @@ def _contradicting(bars: Records) -> Mask:
 def _refuse_nonsense(
     subject: str, rules: Sequence[Rule], broken: Mask, *, name_worst: bool
 ) -> None:
-    """Raises Implausible for an answer of mostly impossible bars."""
+    """Raise Implausible for an answer of mostly impossible bars."""
     count, size = int(broken.sum()), len(broken)
     if count < max(MIN_BROKEN, BROKEN_SHARE * size):
         return
@@ -135,7 +136,10 @@ def _refuse_nonsense(
 
 
 def _refuse_jumps(subject: str, closes: Ints, how_often: str) -> None:
-    """Raises Implausible for jumps that no market makes; `how_often` has room for two numbers."""
+    """Raise Implausible for jumps that no market makes.
+
+    how_often: format string with two places, for the number of jumps and of bars
+    """
     before, after = closes[:-1].astype(np.float64), closes[1:].astype(np.float64)
     jumps = int(((after > JUMP * before) | (before > JUMP * after)).sum())
     if jumps >= max(MIN_JUMPS, JUMP_SHARE * len(closes)):
@@ -147,7 +151,10 @@ def _refuse_jumps(subject: str, closes: Ints, how_often: str) -> None:
 
 
 def _refuse_other_spacing(subject: str, bars: Records, period: str) -> None:
-    """Unknown periods are silently served as another one."""
+    """Raise Implausible for bars further apart than requested.
+
+    The service answers an unknown period with another one and reports no error.
+    """
     at = np.searchsorted(records.grid(period), bars["label"]) + 1
     for times in (2, 3, 4, 5):
         if len(bars) >= MIN_BARS_OF_SPACING and not (at % times).any():

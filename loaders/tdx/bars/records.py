@@ -1,10 +1,14 @@
-"""Bars of every length in numpy: their labels, the repair of noon, which days are whole, their rows.
+"""Bars of any length in numpy: labels, the repair of noon, whole days, rows.
 
-One record is one bar: `day` is the last day that it covers and `end` the day that names it, both
-counted from 1970-01-01, `label` the minutes from midnight of the exchange's wall clock at which it
-ends. The two days differ in weeks and months alone (loaders.tdx.bars.long_bars). `source_label` is
-the label as it came, NO_LABEL of a day or longer. A day runs from 09:30 to 11:30 and from 13:00 to
-15:00.
+One record is one bar:
+
+day: last day that the bar covers, counted from 1970-01-01
+end: day that names the bar, counted from 1970-01-01; differs from `day` in weeks and months only
+    (loaders.tdx.bars.long_bars)
+label: end of the bar in minutes from midnight on the exchange's clock
+source_label: the label as received; NO_LABEL for a day or longer
+
+A day runs from 09:30 to 11:30 and from 13:00 to 15:00.
 """
 
 from bisect import bisect_left, bisect_right
@@ -35,7 +39,7 @@ RECORD = np.dtype(
     + [(name, "i8") for name in NUMBERS]
     + [("up", "i8"), ("down", "i8"), ("route", "i1"), ("fetched", "i8"), ("final", "?")]
 )
-NO_AMOUNT = -1  # turnover that the route does not tell
+NO_AMOUNT = -1  # the route does not report turnover
 NO_LABEL = 0
 ROUTES = (
     "/api/kline-history",
@@ -54,7 +58,7 @@ OPENING = time(9, 30)
 DAY_MINUTES = 1440
 MINUTE_US = 60_000_000
 ZONE_MINUTES = 8 * 60  # Shanghai is ahead of UTC
-SLACK_MINUTES = 5  # by which the service's clock may be ahead of ours
+SLACK_MINUTES = 5  # the service's clock may be this far ahead of ours
 EPOCH = date(1970, 1, 1)
 _EPOCH_INSTANT = datetime(1970, 1, 1, tzinfo=UTC)
 _CLOCK = [f"{minute // 60:02d}:{minute % 60:02d}" for minute in range(DAY_MINUTES)]
@@ -96,7 +100,7 @@ def empty() -> Records:
 
 
 def of_answer(bars: Bars | TimedBars) -> Records:
-    """An answer's bars, of minutes with noon repaired."""
+    """Records of an answer's bars; those of minutes have noon repaired."""
     records = np.zeros(len(bars), RECORD)
     for name in (*NUMBERS, "up", "down"):
         records[name] = getattr(bars, name)
@@ -109,7 +113,7 @@ def of_answer(bars: Bars | TimedBars) -> Records:
 
 
 def of_points(points: MinutePoints, divisor: int) -> Records:
-    """Minutes known by one price and a volume: open, high, low and close are that price."""
+    """Records of minutes that have one price: it is open, high, low and close."""
     records = np.zeros(len(points), RECORD)
     records["day"] = number_of(points.day)
     records["label"] = grid("minute1")[: len(points)]
@@ -121,16 +125,17 @@ def of_points(points: MinutePoints, divisor: int) -> Records:
 
 
 def sourced(bars: Records, route: str, fetched_at: datetime) -> Records:
-    """The bars with where they came from, and when."""
+    """Set the route and fetch time of bars, and `end` to `day`, in place."""
     bars["end"] = bars["day"]
     bars["route"], bars["fetched"] = ROUTES.index(route), microseconds(fetched_at)
     return bars
 
 
 def repaired(bars: Records) -> Records:
-    """Keeps each label as it came in `source_label`; 13:00 becomes 11:30 on days without that bar.
+    """Repair noon: 13:00 becomes 11:30 on days without a bar 11:30.
 
-    The service calls the noon bar 13:00 or 11:30, and the same bar differently at different hours.
+    `source_label` stores each label as received.
+    The service labels the noon bar 13:00 or 11:30, and the same bar differently at different hours.
     """
     bars["source_label"] = bars["label"]
     askew = bars["label"] == NOON_ASKEW
@@ -142,7 +147,7 @@ def repaired(bars: Records) -> Records:
 
 
 def merged(*parts: Records) -> Records:
-    """All bars in order of time; of one label the bar of the first part that has it."""
+    """All bars in order of time; each label from the first part that has it."""
     bars = np.concatenate(parts)
     _, first = np.unique(minutes_of(bars), return_index=True)
     return bars[first]
@@ -153,7 +158,7 @@ def in_days(bars: Records, days: Iterable[date]) -> Mask:
 
 
 def among(numbers: Ints, known: Ints) -> Mask:
-    """Which of some numbers are among ascending ones."""
+    """Which of `numbers` are in `known`, which is ascending."""
     if not len(known):
         return np.zeros(len(numbers), np.bool_)
     at = np.minimum(np.searchsorted(known, numbers), len(known) - 1)
@@ -165,19 +170,19 @@ def days_in(bars: Records) -> list[date]:
 
 
 def better(before: Records, bars: Records, period: str) -> Records:
-    """Whole days stay as they are; of the others the later answer counts."""
+    """Keep whole days of `before`; for other days prefer the later answer `bars`."""
     settled = whole_days(before, period)
     return merged(bars[~in_days(bars, settled)], before)
 
 
 def bars_back_to(window: Window, first: date, period: str, now: datetime) -> int:
-    """How many bars a code can have from the day `first` on until `now`."""
+    """The most bars that a code can have from the day `first` until `now`."""
     days = bisect_right(window.days, window.due) - bisect_left(window.days, first)
     return max(days, 0) * len(grid(period)) + _running(window, period, now)
 
 
 def _running(window: Window, period: str, now: datetime) -> int:
-    """Bars of today while it is not finished; 0 if it is no trading day."""
+    """Bars of today while it is not finished; 0 if it is not a trading day."""
     today = window.today
     if today <= window.due or (today not in window.days and not published_days(today, today)):
         return 0
@@ -187,7 +192,7 @@ def _running(window: Window, period: str, now: datetime) -> int:
 
 
 def whole_days(bars: Records, period: str) -> set[date]:
-    """Days of which every bar is there.
+    """Days that have every bar.
 
     13:01 may be missing where noon was labelled 13:00: that bar then holds both minutes.
     """
@@ -204,32 +209,38 @@ def whole_days(bars: Records, period: str) -> set[date]:
 
 
 def fetched_after_close(bars: Records) -> Mask:
-    """Was the bar fetched once the day that names it was finished?"""
+    """Whether each bar was fetched after the day that names it was finished."""
     finished = bars["end"].astype(np.int64) * DAY_MINUTES - ZONE_MINUTES
     finished += SHANGHAI_FINAL.hour * 60 + SHANGHAI_FINAL.minute
     return np.asarray(bars["fetched"] >= finished * MINUTE_US)
 
 
 def final_in_file(bars: Records) -> Mask:
-    """Are days of a file, ascending, finished? A later one proves each but the last."""
+    """Whether each day bar of a file is finished; bars are ascending.
+
+    A later bar proves that a day is finished; the last one needs its fetch time.
+    """
     is_final = fetched_after_close(bars)
     is_final[:-1] = True
     return is_final
 
 
 def minutes_of(bars: Records) -> Ints:
-    """The end of each bar in minutes, on the clock of the last day that it covers."""
+    """The end of each bar in minutes since 1970-01-01 on the exchange's clock.
+
+    Counts from the last day that the bar covers, not from the day that names it.
+    """
     return np.asarray(bars["day"].astype(np.int64) * DAY_MINUTES + bars["label"])
 
 
 def end_of(bar: np.void) -> datetime:
-    """The instant at which a bar ends."""
+    """The time at which a bar ends, in UTC."""
     minutes = int(bar["day"]) * DAY_MINUTES + int(bar["label"]) - ZONE_MINUTES
     return _EPOCH_INSTANT + timedelta(minutes=minutes)
 
 
 def clock_of(minutes: int) -> str:
-    """HH:MM; a file can hold any number."""
+    """Minutes as HH:MM; other numbers, which a file can hold, as text."""
     return _CLOCK[minutes] if 0 <= minutes < DAY_MINUTES else f"{minutes} minutes"
 
 
@@ -242,8 +253,10 @@ def outcome(
     skipped: str | None = None,
     fallback: str | None = None,
 ) -> Outcome:
-    """What lands of a key; the cursor is the newest day of final bars. `skipped` is why a key without a
-    bar and a failure has none."""
+    """The outcome of a key; its cursor is the newest day with final bars.
+
+    skipped: why there are no bars; used only without bars and without a failure
+    """
     final = bars["day"][bars["final"]]
     cursor = day_of(final.max()) if len(final) else None
     if len(bars) or failure:
@@ -255,8 +268,11 @@ def outcome(
 def table(
     outcomes: Sequence[Outcome], period: str | None = None, names: Collection[str] = ()
 ) -> pa.Table:
-    """The bars of some keys (`sh600000`, `sh000001 week`) as one Arrow table with all columns that a
-    table of bars can have, or with those named; `period` among them where it is given."""
+    """The bars of some keys (`sh600000`, `sh000001 week`) as one Arrow table.
+
+    period: value of the column `period`, which is left out if None
+    names: columns to include; if empty, every column that a table of bars can have
+    """
     parts: list[Records] = [o.rows for o in outcomes if o.rows is not None]
     codes = [o.key.partition(" ")[0] for o in outcomes if o.rows is not None]
     at = np.repeat(np.arange(len(parts), dtype=np.int32), [len(bars) for bars in parts])
