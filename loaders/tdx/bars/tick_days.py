@@ -1,8 +1,8 @@
-"""The ticks of one day: whether they are that day's, whole, and rightly scaled; and how they become rows.
+"""Ticks of one day: whether they are that day's, complete and in scale; rows.
 
 The service decodes tick prices as if every instrument had two decimals, so those of funds and B
-shares come out ten times too large. The day bar is not affected and is the witness for both scale
-and wholeness: every tick lies between its low and high, and the ticks sum to its volume.
+shares come out ten times too large. The day bar is not affected and proves both scale and
+completeness: every tick lies between its low and high, and the ticks sum to its volume.
 """
 
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ from loaders.tdx.bars.decoded_volume import decoded_volume
 from loaders.tdx.client.answers_trades import Ticks
 from loaders.trading_time import SHANGHAI
 
-# of a day's volume; ticks miss less than that, but a lost page is more
+# share of a day's volume; ticks miss less than that, a lost page is more
 TOLERANCE = 0.02
-# each can lose up to a hand to the division by 100, and on boards of single shares each tick
+# each can lose up to a hand to the division by 100; on boards of single shares each tick can
 MINUTES = 240
 ODD_LOT_PREFIXES = ("sh68", "bj")
 B_SHARE_PREFIXES = ("sh9", "sz2")
-# a running day has no bar yet; no fund moves further from the day before
+# no fund moves further from the bar of the day before; a running day has no bar yet
 DAILY_MOVE = 0.3
 
 _EPOCH = date(1970, 1, 1)
@@ -36,7 +36,11 @@ _STAMP = pa.timestamp("us", tz="UTC")
 
 @dataclass(frozen=True, slots=True)
 class DayBar:
-    """What the service's day bar says of a day: prices in li, volume in hands as it was reported."""
+    """The service's day bar.
+
+    low, high: prices in li
+    volume: hands as reported
+    """
 
     low: int
     high: int
@@ -47,8 +51,9 @@ class DayBar:
 class TickDay:
     """All ticks of a day as columns, in the order of the day.
 
-    `minute` counts from midnight on the exchange's clock, `price` is in li and rightly scaled,
-    `volume` in hands.
+    minute: minutes from midnight on the exchange's clock
+    price: li, correctly scaled
+    volume: hands
     """
 
     day: date
@@ -71,7 +76,7 @@ class TickDay:
 
 @dataclass(frozen=True, slots=True)
 class TickDays:
-    """Days of one code, ascending; its length is its number of ticks."""
+    """Days of one code, ascending; the length is the number of ticks."""
 
     days: tuple[TickDay, ...]
 
@@ -80,7 +85,7 @@ class TickDays:
 
 
 class BrokenRule(Exception):
-    """A day's ticks that cannot be what they are taken for."""
+    """The ticks of a day break a rule."""
 
     def __init__(self, field: str, rule: str, value: str) -> None:
         super().__init__(f"{rule} ({value})")
@@ -95,21 +100,21 @@ class BrokenRule(Exception):
 
 
 def digest_of(ticks: Ticks) -> str:
-    """The same for the same ticks, whichever route they came by."""
+    """A digest of the ticks that does not depend on their route."""
     columns = (ticks.stamps, ticks.price, ticks.volume, ticks.side)
     return sha256(orjson.dumps(columns)).hexdigest()[:16]
 
 
 def is_tenfold(code: str, instrument_type: str) -> bool:
-    """Do prices of ticks and minute points of this code come ten times too large?"""
+    """Whether prices of ticks and minute points are ten times too large."""
     return instrument_type == "fund" or code.startswith(B_SHARE_PREFIXES)
 
 
 def divisor(low: int, high: int, bar: DayBar | None, *, tenfold: bool, slack: float = 0) -> int:
-    """What to divide prices between `low` and `high` by, so that they fit `bar`; 0: nothing helps.
+    """The divisor by which prices from `low` to `high` fit `bar`; 0 if none does.
 
-    Prices that fit as they are stay as they are, for a service that scales rightly. `slack` widens
-    the bar, where it is not the bar of the same day.
+    Prices that already fit stay unchanged, for a service that scales correctly.
+    slack: share by which to widen a bar that is not of the same day
     """
     if bar is None:
         return 10 if tenfold else 1
@@ -121,7 +126,10 @@ def divisor(low: int, high: int, bar: DayBar | None, *, tenfold: bool, slack: fl
 
 
 def day_of(day: date, ticks: Ticks) -> TickDay:
-    """The ticks of `day`, one at least, as columns, prices as they came. Raises BrokenRule."""
+    """The ticks of `day`, at least one, as columns with unscaled prices.
+
+    Raises BrokenRule.
+    """
     shown = np.frombuffer("".join(ticks.stamps).encode(), np.uint8).reshape(-1, 19)
     digits = shown[:, [11, 12, 14, 15]].astype(np.int16) - ord("0")
     return TickDay(
@@ -144,7 +152,7 @@ def _small(name: str, values: Sequence[int]) -> npt.NDArray[np.int32]:
 
 
 def scaled(ticks: TickDay, by: int) -> TickDay:
-    """The day with its prices divided. Raises BrokenRule where a division would not be exact."""
+    """The day with its prices divided. Raises BrokenRule if a division is not exact."""
     if by == 1:
         return ticks
     if (rest := ticks.price % by).any():
@@ -154,9 +162,10 @@ def scaled(ticks: TickDay, by: int) -> TickDay:
 
 
 def priced(ticks: TickDay, bar: DayBar, *, tenfold: bool, near: bool = False) -> TickDay:
-    """The day rightly scaled by its own day bar, though with `near` some ticks may leave its range.
+    """The day with its prices scaled to fit its own day bar.
 
-    Raises BrokenRule, for a day that is near the bar if its prices can only be another security's.
+    Raises BrokenRule if a tick lies outside the bar; with `near`, only if the prices are so far
+    from it that they can only be another security's.
     """
     low, high = int(ticks.price.min()), int(ticks.price.max())
     by = divisor(low, high, bar, tenfold=tenfold, slack=DAILY_MOVE if near else 0)
@@ -169,7 +178,7 @@ def priced(ticks: TickDay, bar: DayBar, *, tenfold: bool, near: bool = False) ->
 
 
 def as_final(ticks: TickDay) -> TickDay:
-    """The day as one that is complete: final, if it was fetched on a later day of the exchange."""
+    """The complete day, final if it was fetched on a later day of the exchange."""
     later = ticks.fetched_at.astimezone(SHANGHAI).date() > ticks.day
     return replace(ticks, is_final=later)
 
@@ -180,7 +189,12 @@ def misfit(hands: int, bar: DayBar) -> int:
 
 
 def is_whole(code: str, hands: int, ticks: int, bar: DayBar) -> bool:
-    """Do so many ticks sum to the volume of the day bar, within what the division by 100 explains?"""
+    """Whether the ticks of a day sum to the volume of its bar.
+
+    Differences that the division by 100 explains are allowed.
+    hands: sum of the ticks
+    ticks: number of ticks
+    """
     lost = max(MINUTES, ticks if code.startswith(ODD_LOT_PREFIXES) else 0)
     return any(
         volume - min(TOLERANCE * volume + lost, volume) <= hands <= volume + TOLERANCE * volume + 1
@@ -189,13 +203,16 @@ def is_whole(code: str, hands: int, ticks: int, bar: DayBar) -> bool:
 
 
 def _volumes(bar: DayBar) -> Sequence[int]:
-    """What the volume of a day bar can mean."""
+    """Possible volumes of a day bar, in hands."""
     small = decoded_volume(bar.volume)
     return (bar.volume,) if small is None else (bar.volume, small)
 
 
 def rows_of(days: Sequence[tuple[str, TickDay]]) -> pa.Table:
-    """Days of some codes as one Arrow table of the declared schema, ordinals from 1 in each."""
+    """Days of some codes as one Arrow table of the declared schema.
+
+    Ordinals start at 1 in each day.
+    """
     sizes = np.array([len(found) for _, found in days])
     at = np.repeat(np.arange(len(days), dtype=np.int32), sizes)
     since_epoch = np.array([(found.day - _EPOCH).days for _, found in days], np.int32)[at]

@@ -1,4 +1,4 @@
-"""The running session's ticks, which are provisional: the load of a later day settles them."""
+"""Provisional ticks of the running session; a later day's load makes them final."""
 
 from collections.abc import Iterator, Sequence
 from datetime import date, time, timedelta
@@ -19,7 +19,7 @@ CLOCKS_DIFFER = timedelta(minutes=2)
 def last_bars(
     conn: psycopg.Connection, codes: Sequence[str], today: date
 ) -> tuple[dict[str, DayBar], dict[str, int]]:
-    """By code: the newest finished day bar before today, and the hands of today's stored ticks."""
+    """Newest final day bar before today and hands of today's stored ticks, by code."""
     rows = conn.execute(
         """
         select c.code, k.low, k.high, k.volume, s.hands
@@ -55,7 +55,11 @@ def fetch_today(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
 
 
 async def _load(run: Context, code: str, before: DayBar | None, hands: int) -> Outcome:
-    """`before` is the bar of the day before, `hands` what is stored of today."""
+    """The outcome of a code.
+
+    before: newest final day bar before today
+    hands: volume of today's stored ticks
+    """
     ticks = await run.client.trades_of_today(code)
     if not len(ticks):
         return Outcome(code)  # nothing has traded yet
@@ -71,8 +75,11 @@ async def _load(run: Context, code: str, before: DayBar | None, hands: int) -> O
 
 
 def of_today(today: date, ticks: Ticks, before: DayBar | None, *, tenfold: bool) -> TickDay:
-    """The running day's ticks. Raises BrokenRule, also for those of the last session: outside of
-    its hours the service can give them out as today's."""
+    """The running day's ticks. Raises BrokenRule.
+
+    Ticks of the last session break a rule too: outside trading hours the service can return them
+    as today's.
+    """
     found = tick_days.day_of(today, ticks)
     now = (ticks.fetched_at + CLOCKS_DIFFER).astimezone(SHANGHAI)
     if now.date() == today and int(found.minute[-1]) > now.hour * 60 + now.minute:
