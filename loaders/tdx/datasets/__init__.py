@@ -1,1 +1,1 @@
-"""One module for each name that `--dataset` takes, named like it."""
+"""The datasets, one module for each `--dataset` and with its name."""

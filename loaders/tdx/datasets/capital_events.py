@@ -1,8 +1,9 @@
-"""Dataset `capital_events`: every record of the desktop client's gbbq, whatever its category.
+"""Dataset `capital_events`: all records of the desktop client's gbbq file.
 
-Dividends, splits and changes of capital of the whole market, so codes choose nothing. The file is read
-again once it is another one; a code's records are replaced as one. An older copy than the one read before
-knows nothing of the days after it was written: what is stored of these stays.
+The file holds dividends, splits and changes of capital of the whole market, so a choice of codes
+has no effect. It is read again when it has changed. All records of a code are replaced together.
+A copy that is older than the one read before does not know the days after it was written: their
+stored records stay.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,7 +29,7 @@ KEY = "all"
 
 
 def fetch(run: Context, _: Sequence[str]) -> Iterator[Outcome]:
-    """The one outcome: all records of the file."""
+    """Yield one outcome with all records of the file."""
     yield _outcome(run)
 
 
@@ -56,8 +57,10 @@ def _outcome(run: Context) -> Outcome:
 
 
 def with_later(conn: psycopg.Connection, found: Gbbq) -> Gbbq:
-    """The file's records; of an older copy than the one read before those up to the day on which it was
-    written, and what is stored of later ones."""
+    """Add the stored records of later days if the file is an older copy.
+
+    An older copy counts up to the day on which it was written.
+    """
     names, day = found.rows.schema.names, found.state.day
     stored = conn.execute(
         f"select {', '.join(names)} from {CAPITAL_EVENT.qualified} where event_date > %s"
@@ -73,14 +76,14 @@ def with_later(conn: psycopg.Connection, found: Gbbq) -> Gbbq:
 
 
 def unknown_categories(rows: pa.Table) -> dict[int, int]:
-    """How many records have a category whose meaning nobody knows, by category."""
+    """Count the records of each category whose meaning is not known."""
     unknown = rows.filter(pc.invert(pc.is_in(rows["category"], pa.array(CATEGORIES, pa.int32()))))
     counts = pc.value_counts(unknown["category"]).to_pylist()
     return {found["values"]: found["counts"] for found in counts}
 
 
 def _landed(found: Gbbq, moment: datetime) -> pa.Table:
-    """The rows with their lineage."""
+    """Add the lineage columns to the rows."""
     table = found.rows
     for name, value in (
         ("source_route", gbbq.ROUTE),
@@ -93,7 +96,7 @@ def _landed(found: Gbbq, moment: datetime) -> pa.Table:
 
 
 def table(outcomes: Sequence[Outcome]) -> pa.Table:
-    """The rows of the only outcome."""
+    """Return the rows of the only outcome."""
     return pa.concat_tables(outcome.rows for outcome in outcomes if outcome.rows is not None)
 
 

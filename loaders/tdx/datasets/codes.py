@@ -1,13 +1,14 @@
-"""Dataset `codes`: the securities of the service's lists and of the desktop client's, and which vanished.
+"""Dataset `codes`: securities of the service and of the desktop client.
 
-Stocks come from /api/codes, funds from /api/etf; no list names an index, so the configured ones are
-added. The list is the whole truth of one moment and guarded as such: one exchange at zero, or fewer
-than 95 % of the codes known, is a fault of the service (it leaves out exchanges whose list fails).
+Stocks come from /api/codes, funds from /api/etf. No list names an index, so the configured indices
+are added. The service's list is complete at its time, so codes that it lacks are no longer listed.
+A list with no code of an exchange, or with fewer than 95 % of the known codes, is a fault of the
+service, which leaves out an exchange whose list fails.
 
-The client's folder adds what its lists name and what it has day bars of, by the rules of the code
-(loaders.tdx.instrument_kinds). It is no such truth: a code whose bars it has and which the list of its exchange does
-not name is listed no more, unless it has bars since that list was written; and nothing vanishes because a
-folder is smaller.
+The client's folder adds the codes in its lists and those with day bars, by the rules of
+loaders.tdx.instrument_kinds. The folder may be incomplete: a smaller folder delists nothing. A code
+that has day bars and is missing from the list of its exchange is no longer listed, unless it has
+bars since that list was written.
 """
 
 from collections import Counter
@@ -32,7 +33,8 @@ from loaders.tdx.tables import SECURITY
 
 KEY = "all"
 KEPT_SHARE = 0.95
-# as many as no exchange delists in a day are a failure, once: the next list is compared with them
+# More codes than exchanges delist in a day fail the load once: the next load compares with this
+# list.
 MOST_DELISTED, DELISTED_SHARE = 5, 0.005
 STRAYS_NAMED = 5
 
@@ -51,8 +53,11 @@ class Security:
 
 
 def fetch(run: Context, _: Sequence[str]) -> Iterator[Outcome]:
-    """The one outcome: what the lists hold now, and what vanished from them. It fails where a part of the
-    client's folder cannot be read, as nobody knows which codes that has; what can be is loaded."""
+    """Yield one outcome with the listed codes and those that vanished.
+
+    It fails if a part of the client's folder cannot be read, as the codes in that part are not
+    known. The other codes are loaded.
+    """
     fault = run.folder.fault if run.folder else None
     for outcome in _fetched(run):
         failure = "; ".join(filter(None, (outcome.failure, fault)))
@@ -69,7 +74,7 @@ def _fetched(run: Context) -> Iterator[Outcome]:
 
     async def lists() -> Outcome:
         found = await listed(run.client, run.settings.indices, before)
-        # what a folder alone named no list of the service can lose
+        # The service cannot lose a code that only the folder named.
         merged = merge(found, {c: s for c, s in before.items() if s.is_of_service})
         named = {s.code for s in found}
         merged += [s for s in in_folder.values() if s.code not in named]
@@ -80,7 +85,7 @@ def _fetched(run: Context) -> Iterator[Outcome]:
         return Outcome(KEY, records_of(merged, run.clock()), cursor=run.today, failure=failure)
 
     [outcome] = run.only(KEY, lists())
-    # not on the event loop: the warning is written to the warehouse too
+    # Not on the event loop, as the warning is written to the warehouse too.
     if vanished and not outcome.failure:
         run.load.warn(f"codes: {_listed_no_more(vanished)}")
     if outcome.rows is None and in_folder and run.mode != "realtime":
@@ -91,8 +96,10 @@ def _fetched(run: Context) -> Iterator[Outcome]:
 def _without_service(
     run: Context, failed: Outcome, found: Mapping[str, Security], before: Mapping[str, Security]
 ) -> Outcome:
-    """What the folder names beside the list that failed: files are there whether the service is or not.
-    Where it is gone, the load goes on with the folder alone; a retry plans all of it again."""
+    """Take the new codes of the folder after the service's list failed.
+
+    If the service is gone, the load goes on with the folder alone. A retry plans all of it again.
+    """
     failure = failed.failure
     if failed.gone is not None:
         run.service = None
@@ -107,8 +114,11 @@ def _was_listed(before: Mapping[str, Security], code: str) -> bool:
 
 
 def of_folder(run: Context, before: Mapping[str, Security]) -> dict[str, Security]:
-    """What the client's lists name and what it has day bars of, by code: none where files do not come
-    first. Instruments that are not modelled are counted and left."""
+    """Map each code of the client's lists and day bars to its security.
+
+    Empty unless files come first. Instruments of kinds that are not modelled are counted and
+    skipped.
+    """
     if run.folder is None or not run.settings.files_first:
         return {}
     found: dict[str, Security] = {}
@@ -146,8 +156,10 @@ def of_folder(run: Context, before: Mapping[str, Security]) -> dict[str, Securit
 
 
 def _trades_since(day: date | None, file: Path) -> bool:
-    """Has a file bars since the day on which the list that does not name its code was written? Without
-    a list nobody knows."""
+    """Check for bars since `day`, when a list without this code was written.
+
+    True without a list, as nothing says that the code is no longer listed.
+    """
     return day is None or (last_day(file) or date.min) >= day
 
 
@@ -169,9 +181,12 @@ def _listed_no_more(codes: Sequence[str]) -> str:
 async def listed(
     client: TdxClient, indices: Sequence[str], before: Mapping[str, Security]
 ) -> list[Security]:
-    """The lists of the service and the configured indices. Raises UpstreamError."""
+    """Return the service's listed codes and the configured indices.
+
+    Raises UpstreamError.
+    """
     stocks = await client.codes()
-    # a service may have no funds at all, but does not lose all that it had
+    # A service may have no funds, but it does not lose all the funds that it had.
     had_funds = any(s.instrument_type == "fund" and s.is_listed for s in before.values())
     funds = await client.etfs(expect_rows=had_funds)
     found = {index: Security(index, index, "index", "settings") for index in indices}
@@ -181,7 +196,7 @@ async def listed(
 
 
 def known(conn: psycopg.Connection) -> dict[str, Security]:
-    """What has landed before, by code."""
+    """Return the landed securities by code."""
     rows = conn.execute(
         "select code, name, instrument_type, source_route, is_listed from raw_tdx.security"
     )
@@ -189,9 +204,9 @@ def known(conn: psycopg.Connection) -> dict[str, Security]:
 
 
 def merge(found: Sequence[Security], before: Mapping[str, Security]) -> list[Security]:
-    """The rows to land: what was found, and what vanished marked as such.
+    """Add the securities that vanished, marked as not listed.
 
-    Raises UpstreamError for a list that shrank as no market does; nothing is landed then.
+    Raises UpstreamError if the list shrank more than a market does. Nothing lands then.
     """
     listed = {s.code for s in before.values() if s.is_listed and s.instrument_type != "index"}
     present = {s.code for s in found if s.instrument_type != "index"}
@@ -220,7 +235,7 @@ _RESTART = "the service may have started without its upstream: restart it, then 
 
 
 def records_of(rows: Sequence[Security], fetched_at: datetime) -> list[dict[str, Any]]:
-    """Securities as records of the landed table."""
+    """Turn securities into records of the landed table."""
     lineage = {"fetched_at": fetched_at, "is_final": True}
     return [asdict(s) | {"exchange": s.code[:2]} | lineage for s in rows]
 

@@ -1,4 +1,4 @@
-"""Dataset `corporate_actions`: what the configured source says now, and what it withdrew."""
+"""Dataset `corporate_actions`: present and withdrawn events of one source."""
 
 import asyncio
 import re
@@ -24,8 +24,8 @@ NO_SOURCE = (
     "no source of corporate actions is configured, so adjusted prices equal raw ones: "
     "set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file, a folder of them, gbbq or xdxr"
 )
-# a refused row that is of no CSV file: by its place in the answer, or by its key where no table can
-# hold it
+# The key of a refused row that is not from a CSV file. It starts with the source, or ends with the
+# source and a number if no table can hold the row.
 NOT_OF_CSV = re.compile(r"^(gbbq|xdxr) | (gbbq|xdxr) [0-9]+$")
 _OWN = [
     name for name in CORPORATE_ACTION.schema.names if name not in {f.name for f in STANDARD_FIELDS}
@@ -33,7 +33,10 @@ _OWN = [
 
 
 def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
-    """Outcomes in the order of `codes`. Raises SettingsError for an unusable source."""
+    """Yield outcomes in the order of `codes`.
+
+    Raises SettingsError for an unusable source.
+    """
     source = run.settings.actions_source
     if source is None:
         yield from (Outcome(code, skipped=NO_SOURCE) for code in codes)
@@ -46,7 +49,7 @@ def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
 
 
 def _of_servers(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
-    """One request for each code, in a thread: the client of the quote servers blocks."""
+    """Ask the quote servers for each code, in a thread as their client blocks."""
     from loaders.tdx.client.xdxr import QuoteServers, actions_of
 
     run.quote_servers = servers = run.quote_servers or QuoteServers()
@@ -60,7 +63,7 @@ def _of_servers(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
                 continue
             try:
                 answer = run.wait(asyncio.to_thread(servers.ask, code))
-            except SourceGone as error:  # the TDX service itself is there
+            except SourceGone as error:  # the TDX service itself is not gone
                 run.servers_gone = str(error)
                 yield Outcome(code, failure=run.servers_gone)
                 continue
@@ -76,8 +79,11 @@ def _of_servers(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
 
 
 def _of_client(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
-    """The client's gbbq, of codes that were not read of it as it is. A file that cannot be read is the
-    failure of the dataset capital_events, once; of each code where that is not in the load."""
+    """Read the client's gbbq for codes not yet read from this version of it.
+
+    If the file cannot be read, the dataset capital_events fails, once. If that dataset is not in
+    the load, each code fails.
+    """
     if run.gbbq_file is None:
         yield from (Outcome(code, skipped=gbbq.NO_FILE) for code in codes)
         return
@@ -98,17 +104,20 @@ def _of_client(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     of_due = set(due)
     for code in codes:
         if code not in of_due:
-            # read today, and nothing new
+            # The file was checked today and has nothing new.
             yield Outcome(code, skipped=NOT_DUE, cursor=run.today, cursor_key=gbbq.ROUTE)
             continue
         outcome = stored.outcome(run, code, found.get(code, ActionSet([])))
-        # the load's one reading, whatever was written since
+        # The load reads the file once, even if it is written again meanwhile.
         cursor = Reading.of(state, run.clock(), before[code]).cursor
         yield replace(outcome, cursor=cursor, cursor_key=f"{code} {gbbq.ROUTE}")
 
 
 def _of_files(run: Context, source: Path, codes: Sequence[str]) -> Iterator[Outcome]:
-    """The files, read once a load. What they refuse of any code comes with the first."""
+    """Read the files once in a load.
+
+    The rows that they refuse, of any code, come with the first outcome.
+    """
     is_first, refused = run.actions is None, list[Rejected]()
     if run.actions is None:
         run.actions = read_actions(
@@ -131,8 +140,12 @@ def _of_files(run: Context, source: Path, codes: Sequence[str]) -> Iterator[Outc
 
 @dataclass(frozen=True)
 class Stored:
-    """What earlier readings of a source (csv, gbbq, xdxr) left of some codes: events by code, and
-    refusals, of files those of all codes."""
+    """Stored events and refused rows of a source, of some codes.
+
+    source: csv, gbbq or xdxr.
+    events: those not withdrawn, by code.
+    refusals: open refused rows of the source, of all codes.
+    """
 
     source: str
     events: Mapping[str, Sequence[dict[str, Any]]]
@@ -159,7 +172,10 @@ class Stored:
     def outcome(
         self, run: Context, code: str, found: ActionSet, *, all_refusals: bool = False
     ) -> Outcome:
-        """The events of a code with what the source withdrew, and what it does not refuse any more."""
+        """Build a code's outcome with withdrawn events and settled refusals.
+
+        `all_refusals` also settles refused rows of other codes.
+        """
         route = str(run.settings.actions_source)
         lineage = {"source_route": route, "fetched_at": run.clock(), "is_final": True}
         rows = [asdict(row) | {"is_withdrawn": False} for row in found.rows]
@@ -184,10 +200,10 @@ class Stored:
         )
 
     def _withdrawn(self, code: str, found: ActionSet) -> list[dict[str, Any]]:
-        """Stored events that the source no longer has, marked as such.
+        """Mark stored events as withdrawn that the source no longer has.
 
-        All of a covered code, and those of any day that the source still has: `seq` counts within a
-        day, so a day with one row less has lost its last number.
+        These are all events of a covered code, and events of a day that the source still has:
+        `seq` counts within a day, so a day with one row less lacks its last number.
         """
         present = {(row.ex_date, row.seq) for row in found.rows}
         days = {day for day, _ in present}

@@ -1,9 +1,12 @@
-"""Dataset `index_kline`: days, weeks, months and minutes of the configured indices.
+"""Dataset `index_kline`: days, weeks, months and minutes of indices.
 
-Indices have routes of their own and no corporate actions: raw is adjusted. An index that the service
-does not have answers an empty success; with nothing stored of it that is a skip, otherwise a fault.
-A key is an index for its days, an index and a period for the rest: `sh000001 week`. Days come from the
-desktop client's files first, of every index that it has; the other periods from the service alone.
+Indices have their own routes. They have no corporate actions, so raw prices equal adjusted ones.
+The service answers for an index that it does not have with an empty success: a skip if nothing is
+stored of the index, otherwise a fault.
+
+The key of days is the index, that of other periods the index and the period: `sh000001 week`. Days
+come first from the desktop client's files, for every index in them. The other periods come from
+the service alone.
 """
 
 from collections.abc import Awaitable, Collection, Iterable, Iterator, Sequence
@@ -37,8 +40,11 @@ NO_MINUTES = "the service has no minutes of this index"
 def keys(
     indices: Sequence[str], in_files: Iterable[str] = (), *, served: bool = True
 ) -> tuple[str, ...]:
-    """What there is to load: each period of the configured indices, where a service is there, and days
-    of those that the client has files of."""
+    """List the keys to load.
+
+    They are each period of the configured indices if there is a service, and days of the indices
+    that the client has files of.
+    """
     of_service = [_key(index, period) for index in indices for period in PERIODS] if served else []
     return tuple(dict.fromkeys([*of_service, *sorted(in_files)]))
 
@@ -48,7 +54,7 @@ def _key(index: str, period: str) -> str:
 
 
 def index_and_period(key: str) -> tuple[str, str]:
-    """What a key is about."""
+    """Split a key into its index and its period."""
     index, _, period = key.partition(" ")
     return index, period or "day"
 
@@ -56,7 +62,7 @@ def index_and_period(key: str) -> tuple[str, str]:
 def due_minutes(
     conn: psycopg.Connection, indices: Sequence[str], days: Sequence[date]
 ) -> dict[str, set[date]]:
-    """Of some days those whose minute 15:00 is not stored as final, by index."""
+    """Return by index the days whose minute 15:00 is not stored as final."""
     rows = conn.execute(
         "select code, trade_date from raw_tdx.index_kline"
         " where code = any(%s) and period = %s and bar_end = any(%s) and is_final",
@@ -68,8 +74,10 @@ def due_minutes(
 def stored_keys(
     conn: psycopg.Connection, keys: Sequence[str], in_files: Collection[str], closes: int
 ) -> dict[str, Stored]:
-    """What is stored as final of days, weeks and months, by key; of those that files have with `closes`
-    of the newest closes, as a file's tail is compared with them."""
+    """Return by key the days, weeks and months that are stored as final.
+
+    Keys with a file get their `closes` newest closes, to compare with the tail of the file.
+    """
     found: dict[str, Stored] = {}
     for key in keys:
         index, period = index_and_period(key)
@@ -82,7 +90,7 @@ def stored_keys(
 
 
 def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
-    """Outcomes in the order of `keys`, as loaders.tdx.datasets.kline_daily.fetch gives them."""
+    """Yield outcomes in the order of `keys`, like kline_daily.fetch."""
     window, cursors = run.window, run.cursors(INDEX_KLINE.name)
     known = long_bars.trading_days(window)
     days = window.newest(run.settings.minute_days)
@@ -95,7 +103,7 @@ def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     files = DayFiles.of(run, INDEX_KLINE.name, keys)
 
     def of_file(key: str) -> Outcome:
-        # an index has no suspensions to tell of
+        # An index has no suspensions to land beside its bars.
         return replace(files.outcome(key, cursors.get(key), stored.get(key)), beside=())
 
     async def one(key: str) -> Outcome:
@@ -124,7 +132,7 @@ def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
 async def _load(
     run: Context, key: str, cursor: date | None, stored: Stored | None, known: Sequence[date]
 ) -> Outcome:
-    """Days, weeks or months."""
+    """Load days, weeks or months from the service."""
     index, period = index_and_period(key)
     client, limit, fallback, due = run.client, run.window.limit(cursor), None, cursor is not None
     all_bars = partial(client.index_all, index, period=period)
@@ -133,7 +141,7 @@ async def _load(
     except SourceGone:
         raise
     except UpstreamError:
-        # of weeks and months the short route would keep the oldest
+        # For weeks and months the short route would keep the oldest bars.
         if limit is None or limit > INDEX_LIMIT or period != "day":
             raise
         bars = await client.index(index, limit=limit, expect_rows=due)
@@ -146,9 +154,10 @@ async def _load(
 
 
 async def _load_minutes(run: Context, key: str, index: str, due: set[date]) -> Outcome:
-    """Minutes of due days, and today's: of the newest bars if they reach back far enough, else of all.
+    """Load the minutes of due days and of today.
 
-    The volume of an index's minute is turnover in hundreds of yuan; it is kept as it came.
+    Ask for the newest bars if they reach back far enough, else for all. The volume of an index's
+    minute is turnover in hundreds of yuan. It is stored unchanged.
     """
     client, window = run.client, run.window
     found, rejected, newest = records.empty(), list[Rejected](), None
@@ -179,7 +188,7 @@ async def _load_minutes(run: Context, key: str, index: str, due: set[date]) -> O
     whole = records.whole_days(bars, MINUTES)
     lacking = due - whole
     if len(bars) > INTRADAY_BARS - len(records.grid(MINUTES)):
-        # the series is full: its first day may be cut, and what came before is gone
+        # The series is full: its first day may be cut, and earlier days are gone.
         first = records.days_in(bars)[0]
         lacking = {day for day in lacking if day > first}
     keep = records.in_days(bars, due)
@@ -192,7 +201,7 @@ async def _load_minutes(run: Context, key: str, index: str, due: set[date]) -> O
 
 
 def table(outcomes: Sequence[Outcome]) -> pa.Table:
-    """The rows of some keys as one Arrow table."""
+    """Combine the rows of some keys in one Arrow table."""
     return pa.concat_tables(records.table([o], index_and_period(o.key)[1]) for o in outcomes)
 
 

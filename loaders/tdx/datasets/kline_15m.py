@@ -1,4 +1,4 @@
-"""Dataset `kline_15m`: bars of 15 minutes that the service builds itself, evidence beside ours."""
+"""Dataset `kline_15m`: 15-minute bars built by the service, to check ours."""
 
 from loaders.tdx.bars import service_bars
 

@@ -1,4 +1,4 @@
-"""Dataset `kline_30m`: bars of 30 minutes that the service builds itself, evidence beside ours."""
+"""Dataset `kline_30m`: 30-minute bars built by the service, to check ours."""
 
 from loaders.tdx.bars import service_bars
 

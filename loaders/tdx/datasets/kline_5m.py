@@ -1,4 +1,4 @@
-"""Dataset `kline_5m`: bars of 5 minutes that the service builds itself, evidence beside ours."""
+"""Dataset `kline_5m`: 5-minute bars built by the service, to check ours."""
 
 from loaders.tdx.bars import service_bars
 

@@ -1,4 +1,4 @@
-"""Dataset `kline_60m`: bars of 60 minutes that the service builds itself, evidence beside ours."""
+"""Dataset `kline_60m`: 60-minute bars built by the service, to check ours."""
 
 from loaders.tdx.bars import service_bars
 

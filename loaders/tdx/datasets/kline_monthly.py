@@ -1,4 +1,4 @@
-"""Dataset `kline_monthly`: months that the service builds itself, evidence beside ours."""
+"""Dataset `kline_monthly`: monthly bars built by the service, to check ours."""
 
 from loaders.tdx.bars import service_bars
 
