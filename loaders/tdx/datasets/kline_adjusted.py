@@ -1,8 +1,8 @@
-"""Dataset `kline_adjusted`: the vendor's forward-adjusted days, evidence to compare ours with.
+"""Dataset `kline_adjusted`: the vendor's forward-adjusted days, to check ours.
 
-They come from a third-party page through the service. Every corporate action rewrites the series,
-so it is read whole each time; prices may be negative and are cut, not rounded; there is no turnover.
-The page knows six digits and no exchange, so an index is never asked for.
+They come from a third-party page through the service. Each corporate action rewrites the series,
+so every load reads it whole. Prices may be negative and are cut, not rounded. There is no turnover.
+The page knows six digits and no exchange, so indices are never requested.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ IS_INDEX = "the vendor has no adjusted series of an index"
 
 
 def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
-    """Outcomes in the order of `codes`, as loaders.tdx.datasets.kline_daily.fetch gives them."""
+    """Yield outcomes in the order of `codes`, like kline_daily.fetch."""
     cursors = run.cursors(KLINE_ADJUSTED.name)
     stored = run.ask(lambda conn: stored_bars.stored(conn, KLINE_ADJUSTED, codes))
 

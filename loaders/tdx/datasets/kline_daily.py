@@ -1,9 +1,9 @@
-"""Dataset `kline_daily`: raw day bars of stocks and funds, one cursor for each code.
+"""Dataset `kline_daily`: raw day bars of stocks and funds, a cursor for each code.
 
-The desktop client's files come first (loaders.tdx.bars.file_days), where there are any; the service is
-asked for what they lack. An incremental load asks for the days since the cursor and an overlap, and
-trusts the answer only if it joins what is stored (loaders.tdx.bars.stored_bars); if not, the whole
-history is read again.
+The desktop client's files come first if there are any (loaders.tdx.bars.file_days). The service
+supplies the days that they lack. An incremental load requests the days since the cursor and an
+overlap. If the answer does not join the stored bars (loaders.tdx.bars.stored_bars), the load reads
+the whole history again.
 """
 
 from bisect import bisect_left
@@ -27,12 +27,15 @@ from loaders.tdx.tables import ANSWER_GAP, KLINE_DAILY
 
 ROUTE = "/api/kline-all"
 OF_LATE = 5  # trading days
-# that have no bar of a day and traded before: at most so many, or this share, are suspended
+# Of the codes that traded before, at most this number or this share are suspended on a new day.
 MOST_SUSPENDED, SUSPENDED_SHARE = 2, 0.05
 
 
 def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
-    """Outcomes in the order of `codes`. Ends early, each code left failed, once the service is gone."""
+    """Yield outcomes in the order of `codes`.
+
+    Ends early if the service is gone: each remaining code fails.
+    """
     window, cursors = run.window, run.cursors(KLINE_DAILY.name)
     files = DayFiles.of(run, KLINE_DAILY.name, codes)
     asked = [c for c in codes if c in files.due or (run.service and window.wants(cursors.get(c)))]
@@ -63,7 +66,7 @@ def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
 
 
 async def _load(run: Context, code: str, cursor: date | None, stored: Stored | None) -> Outcome:
-    """The bars of the service."""
+    """Load the bars of the service."""
     window, ask = run.window, partial(run.client.kline_all, code)
     limit = window.limit(cursor)
     bars = await stored_bars.joined(
@@ -76,7 +79,7 @@ async def _load(run: Context, code: str, cursor: date | None, stored: Stored | N
     last = window.until or date.max
     outcome = replace(outcome, beside=gaps(code, bars, window.days, first, last))
     due, must_have = min(window.due, last), run.overdue.get(code)
-    # a bar of long ago may never come right; the one that is due can
+    # An old bar may stay wrong for ever. The bar that is due can still come right.
     if refused := next((r.rule for r in outcome.rejected if r.row_key == f"{code} {due}"), None):
         return replace(outcome, failure=f"the bar of {due} was refused: {refused}")
     if must_have and bars.dates[-1] < must_have:
@@ -87,39 +90,47 @@ async def _load(run: Context, code: str, cursor: date | None, stored: Stored | N
 def gaps(
     code: str, bars: Bars, days: Sequence[date], first: date, last: date
 ) -> list[dict[str, Any]]:
-    """Neighbouring bars of an answer, from `first` to `last`, with trading days between them: nobody
-    traded the code then. `days` are the trading days, ascending."""
+    """List neighbouring bars of an answer with trading days between them.
+
+    The code was not traded on these days.
+
+    bars: the answer; bars from `first` to `last` count.
+    days: the trading days, ascending.
+    """
     landed = file_days.between(records.of_answer(bars), first, last)
     return file_days.gap_rows(code, landed, records.numbers_of(days))
 
 
 @dataclass(frozen=True)
 class Lagging:
-    """Codes that traded of late and have no bar of the day that is due, of `traded` that did."""
+    """Codes that traded recently and lack the bar of the due day.
+
+    traded: the number of codes that traded recently, these included.
+    """
 
     codes: tuple[str, ...]
     traded: int
 
     @property
     def too_many(self) -> bool:
-        """More than are suspended from one day to the next: the source is partial."""
+        """Whether more codes lag than are suspended in a day: the source is partial."""
         return len(self.codes) > max(MOST_SUSPENDED, SUSPENDED_SHARE * self.traded)
 
 
 def lagging(
     conn: psycopg.Connection, codes: Sequence[str], days: Sequence[date], due: date
 ) -> Lagging:
-    """Of some codes those whose newest bar is one of the last few days before `due`.
+    """Return the codes whose newest bar is from the last few days before `due`.
 
-    Counted from the newest day before `due` that any of them has, so that a source which stood still
-    for weeks is still seen to. What ended longer ago is suspended or delisted.
+    The days count back from the newest day before `due` that any code has: a source that stood
+    still for weeks is still noticed. Codes that ended earlier are suspended or delisted.
     """
     newest = stored_bars.newest_days(conn, codes, due)
     before = max((day for day in newest.values() if day < due), default=date.min)
     last = bisect_left(days, due if due in newest.values() else before)
     since = days[max(last - OF_LATE, 0)]
     ends = Counter(day for day in newest.values() if day < due)
-    # as many as are never suspended on one day ended for another reason, however long ago
+    # More codes than are ever suspended on a day ended for another reason, however long ago.
     together = {
         d for d, n in ends.items() if n > max(MOST_SUSPENDED, SUSPENDED_SHARE * len(newest))
     }

@@ -1,7 +1,7 @@
-"""Dataset `market_stats_snapshot`: what the service counts of each exchange.
+"""Dataset `market_stats_snapshot`: the service's counts for each exchange.
 
-Kept as what it is: the stocks in its cache with the signs of their stale prices, and the number of
-all instruments. Whether stocks rose or fell is computed from our own bars and quotes instead.
+It counts the stocks in its cache by the sign of their stale prices, and all instruments. The
+counts are stored unchanged. Whether stocks rose or fell is computed from our own bars and quotes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,8 +17,10 @@ COUNTS = "/api/market-count"
 
 
 def fetch(run: Context, exchanges: Sequence[str]) -> Iterator[Outcome]:
-    """Outcomes in the order of `exchanges` (sh, sz, bj), of two calls for all of them. A call that
-    fails leaves its columns null."""
+    """Yield outcomes in the order of `exchanges` (sh, sz, bj).
+
+    Two calls serve all exchanges. A call that fails leaves its columns null.
+    """
     try:
         stats, no_stats = run.wait(answer_or_fault(run.client.market_stats()))
         counts, no_counts = run.wait(answer_or_fault(run.client.market_count()))
@@ -44,7 +46,7 @@ def fetch(run: Context, exchanges: Sequence[str]) -> Iterator[Outcome]:
             "fetched_at": run.began,
             "is_final": True,
         }
-        # a service without its code cache counts 0 stocks of an exchange whose list it cannot get
+        # Without its code cache the service counts 0 stocks if it cannot get the exchange's list.
         fallback = said[0] if said else None
         if stats and (found := stats[exchange]).total:
             row |= {"stock_count": found.total, "up_count": found.up}

@@ -1,8 +1,8 @@
-"""Dataset `quote_snapshot`: prices of the moment with five levels, by batches of fifty codes.
+"""Dataset `quote_snapshot`: current prices with five levels.
 
-One code that cannot be served fails the whole call, so a batch that fails is halved until the
-culprit stands alone. Stocks and funds are asked for apart: a service that started without its code
-cache serves the ones and not the others.
+A call requests up to fifty codes. A single code without a quote fails the whole call, so a failed
+batch is halved until that code is alone. Stocks and funds are requested separately, as a service
+that started without its code cache serves only one kind.
 """
 
 from bisect import bisect_right
@@ -26,17 +26,17 @@ from loaders.tdx.tables import QUOTE
 ROUTE = "/api/batch-quote"
 SINGLE = "/api/quote"
 BATCH = 50  # the most that the service takes
-# what came of one code: its quote with its route and what that stood in for, or why there is none
+# A code's quote, its route and the fallback note, or the error that prevented the quote.
 Answer = tuple[Quote, str, str | None] | UpstreamError | DataQualityError
 
 
 def session_date(window: Window) -> date:
-    """The newest trading day that has begun or is over: the day which a snapshot is about."""
+    """Return the day of a snapshot: the newest trading day up to today."""
     return window.days[bisect_right(window.days, window.today) - 1]
 
 
 def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
-    """Outcomes in the order of `codes`, after the last batch has come."""
+    """Yield outcomes in the order of `codes`, after the last batch."""
     day = session_date(run.window)
 
     async def one(batch: Sequence[str]) -> dict[str, Answer]:
@@ -50,7 +50,7 @@ def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
 
 
 def batches(run: Context, codes: Sequence[str]) -> list[Sequence[str]]:
-    """Stocks and funds apart, at most fifty codes each."""
+    """Split codes into batches of stocks or funds, at most fifty codes each."""
     funds = [code for code in codes if run.instrument_type(code) == "fund"]
     stocks = [code for code in codes if run.instrument_type(code) != "fund"]
     return [
@@ -63,15 +63,15 @@ def batches(run: Context, codes: Sequence[str]) -> list[Sequence[str]]:
 async def asked(
     client: TdxClient, codes: Sequence[str], instead: str | None = None
 ) -> dict[str, Answer]:
-    """An answer for each code: its quote, or what keeps it from having one.
+    """Return for each code its quote or the error that prevented it.
 
-    `instead` is why these codes are asked for again, after a larger batch failed.
+    `instead` says why the codes are requested again, after a larger batch failed.
     """
     try:
         if len(codes) > 1:
             return {quote.code: (quote, ROUTE, None) for quote in await client.quotes(codes)}
         return {quote.code: (quote, SINGLE, instead) for quote in await client.quote(codes)}
-    except (SourceGone, NeedsRestart) as error:  # no smaller batch would fare better
+    except (SourceGone, NeedsRestart) as error:  # a smaller batch would fail too
         return dict.fromkeys(codes, error)
     except (UpstreamError, DataQualityError) as error:
         if len(codes) == 1:
@@ -103,7 +103,10 @@ def _outcome(run: Context, code: str, answer: Answer, day: date) -> Outcome:
 
 
 def broken_rules(quote: Quote) -> list[Rejected]:
-    """What of a quote cannot be true. Zeros can: of what is suspended, or has not opened yet."""
+    """List the impossible values of a quote.
+
+    Zeros are possible: the code is suspended or has not opened yet.
+    """
     wrong = [
         (name, f"{name} must not be negative")
         for name in ("previous_close", "open", "high", "low", "close", "total_hand")
@@ -113,10 +116,15 @@ def broken_rules(quote: Quote) -> list[Rejected]:
         wrong.append(("high", "high must not be below low"))
     payload = orjson.dumps(_row(quote), default=str).decode()
     return [
-        Rejected(f"{quote.code} {quote.fetched_at:%Y-%m-%dT%H:%M:%SZ}", name, rule,
-                 str(getattr(quote, name)), payload)
+        Rejected(
+            f"{quote.code} {quote.fetched_at:%Y-%m-%dT%H:%M:%SZ}",
+            name,
+            rule,
+            str(getattr(quote, name)),
+            payload,
+        )
         for name, rule in wrong
-    ]  # fmt: skip
+    ]
 
 
 def _row(quote: Quote) -> dict[str, Any]:

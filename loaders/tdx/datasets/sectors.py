@@ -1,9 +1,9 @@
-"""Dataset `sectors`: which codes are of which sector, from when to when, by the client's files.
+"""Dataset `sectors`: members of each sector with their dates, by the client's files.
 
-A file tells its sectors as they are when it is written; the day of that writing, in Shanghai, begins
-what is new in it and ends what it has no more. So the members of a past day are those of its time, as
-far back as files were read. A file is read again once it is another one; what an older copy than the one
-read before tells holds from the day of that one on.
+A file holds the sectors at the time of its writing. That day, in Shanghai, starts each membership
+that is new in the file and ends each that is no longer in it. So the members of a past day are
+those of its time, as far back as files were read. A file is read again when it has changed. If it
+is an older copy than the one read before, its content holds from the day of that one on.
 """
 
 from collections import Counter
@@ -32,7 +32,7 @@ _FILE_OF = {kind: name for name, kinds in sectors.KINDS.items() for kind in kind
 
 
 def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
-    """Outcomes in the order of `keys`, which are names of files."""
+    """Yield outcomes in the order of `keys`, which are file names."""
     for key in keys:
         path = run.client_file(f"T0002/hq_cache/{key}")
         if path is None:
@@ -67,8 +67,11 @@ def _outcome(run: Context, key: str, path: Path) -> Outcome:
 
 
 def lacking(found: Iterable[Membership], before: Iterable[Membership]) -> str | None:
-    """What a file lacks that lost more members of a kind than a market does: it was cut where a line or a
-    sector ends. Members may change, as those of yesterday's limit-ups do each day."""
+    """Describe the loss if a file lost more members of a kind than a market does.
+
+    Such a file was cut where a line or a sector ends. Members may change: those of yesterday's
+    limit-ups do each day.
+    """
     here, known = (Counter(kind for kind, _ in _members(told)) for told in (found, before))
     for kind, count in known.items():
         if here[kind] < KEPT_SHARE * count:
@@ -81,7 +84,7 @@ def _members(told: Iterable[Membership]) -> set[tuple[str, str]]:
 
 
 def current(conn: psycopg.Connection, kinds: Sequence[str]) -> dict[Membership, date]:
-    """The memberships of some kinds that have not ended, and the day each began."""
+    """Map each membership of some kinds that has not ended to its first day."""
     rows = conn.execute(
         "select sector_kind, sector_name, member, valid_from from raw_tdx.sector_member "
         "where valid_to is null and sector_kind = any(%s)",
@@ -93,7 +96,10 @@ def current(conn: psycopg.Connection, kinds: Sequence[str]) -> dict[Membership, 
 def changed(
     found: Iterable[Membership], before: Mapping[Membership, date], moment: datetime
 ) -> Iterator[dict[str, Any]]:
-    """The records to land of what a file tells since `moment`: what begins in it, and what ended."""
+    """Yield records of the memberships that start or end by a file.
+
+    `moment`: the time since which the file holds; its day in Shanghai is their date.
+    """
     day = moment.astimezone(SHANGHAI).date()
     lineage = {"source_route": "T0002/hq_cache", "fetched_at": moment, "is_final": True}
     present = set(found)

@@ -1,8 +1,8 @@
-"""Dataset `stock_info`: what the service says of a code at a glance, one row per part of it.
+"""Dataset `stock_info`: the service's overview of a code, a row for each part.
 
-An answer has up to three parts, each left out without notice where its source failed: the quote, the
-newest thirty days of the third party's adjusted bars, and the minutes of today. Where the third
-party's page comes back empty the whole call breaks, so the other two parts are asked for apart.
+An answer has up to three parts: the quote, the newest thirty days of the third party's adjusted
+bars, and the minutes of today. A part whose source failed is silently missing. If the third party's
+page is empty, the whole call fails. The other two parts are then requested separately.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ NOT_FOR_INDICES = "an index: the third party's bars would be those of the stock 
 
 
 def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
-    """Outcomes in the order of `codes`, as loaders.tdx.datasets.kline_daily.fetch gives them."""
+    """Yield outcomes in the order of `codes`, like kline_daily.fetch."""
     day = session_date(run.window)
 
     async def one(code: str) -> Outcome:
@@ -62,7 +62,7 @@ async def _load(run: Context, code: str, day: date) -> Outcome:
 
 
 async def _apart(client: TdxClient, code: str, today: date, cause: UpstreamError) -> StockInfo:
-    """Quote and minutes by routes of their own, after a call for all parts broke."""
+    """Request quote and minutes by their own routes, after the common call failed."""
     faults = {"kline_day": str(cause)}
     quotes, no_quote = await answer_or_fault(client.quote([code]))
     minute, no_minute = await answer_or_fault(client.minute_points(code, today))
@@ -76,7 +76,10 @@ async def _apart(client: TdxClient, code: str, today: date, cause: UpstreamError
 
 
 def rows_of(info: StockInfo, day: date, quote_route: str, *, tenfold: bool) -> list[dict[str, Any]]:
-    """A row for each part that came; `day` and `quote_route` are those of the quote."""
+    """Build a row for each part of the answer.
+
+    `day` and `quote_route` are those of the quote.
+    """
     rows = []
     if info.quote is not None:
         rows.append(_of_quote(info.quote, day, quote_route))
@@ -99,7 +102,7 @@ def _of_quote(quote: Quote, day: date, route: str) -> dict[str, Any]:
 
 
 def _of_days(bars: Bars) -> dict[str, Any]:
-    """The newest bar; these bars are adjusted and have no turnover."""
+    """Build the row of the newest bar, which is adjusted and has no turnover."""
     newest = bars.row(len(bars) - 1)
     return {name: newest[name] for name in ("open", "high", "low", "close", "volume")} | {
         "part": "kline_day",
@@ -112,7 +115,10 @@ def _of_days(bars: Bars) -> dict[str, Any]:
 
 
 def _of_minutes(points: MinutePoints, near: DayBar | None, *, tenfold: bool) -> dict[str, Any]:
-    """First, highest, lowest and last price of the minutes so far; none before the session."""
+    """Build the row of the minutes so far, without prices before the session.
+
+    Prices are the first, highest, lowest and last.
+    """
     row = {
         "part": "minute",
         "trade_date": points.day,
@@ -134,7 +140,10 @@ def _of_minutes(points: MinutePoints, near: DayBar | None, *, tenfold: bool) -> 
 
 
 def _range_of(info: StockInfo) -> DayBar | None:
-    """Prices that those of the minutes must be near to: the quote's, or the last adjusted day's."""
+    """Return the price range that the minutes must be near.
+
+    It is that of the quote, or of the last adjusted day.
+    """
     if info.quote is not None and info.quote.low > 0:
         return DayBar(info.quote.low, info.quote.high, 0)
     if info.kline_day and info.kline_day.low[-1] > 0:

@@ -1,7 +1,7 @@
-"""Dataset `vipdoc_daily`: day bars of the desktop client's `.day` files, evidence beside the service's.
+"""Dataset `vipdoc_daily`: day bars of the client's files, to check the service's.
 
-They land in raw_tdx.kline_period with period `day`. A file is read whole at each load, so there is
-nothing to continue; days before `since` and after `until` stay out.
+The `.day` files of the desktop client land in raw_tdx.kline_period with period `day`. Each load
+reads a file whole, so no load continues another. Days before `since` and after `until` are skipped.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,12 +19,15 @@ NO_FOLDER = "no folder of the desktop client is configured"
 
 
 def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
-    """Outcomes in the order of `codes`; a code without a file is skipped."""
+    """Yield outcomes in the order of `codes`, a skip for a code without a file."""
     return run.each(codes, lambda code: _load(run, code))
 
 
 async def _load(run: Context, code: str) -> Outcome:
-    """Raises DataQualityError for a file that cannot be read or is no bars of this code."""
+    """Load a code's file.
+
+    Raises DataQualityError if the file cannot be read or does not hold bars of this code.
+    """
     if run.folder is None:
         return Outcome(code, skipped=NO_FOLDER)
     path = run.file(code, PERIOD)
