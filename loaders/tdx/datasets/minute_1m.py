@@ -1,13 +1,13 @@
 """Dataset `minute_1m`: raw one-minute bars of stocks and funds.
 
-A due day (loaders.tdx.bars.minute_days) comes from the desktop client's file if there is one, else from
-the newest 800 bars, else from the whole series of 24,000, and what none of them has from the route
-of one day, which knows a price and a volume for each minute and nothing else. A file that was not
-written since it was last read is not opened: its state stands in the cursor, behind the day.
+The minutes of a due day (loaders.tdx.bars.minute_days) come from the desktop client's file, else
+from the newest 800 bars, else from the whole series of 24,000. Days that none of these has come
+from the route of one day, which has only a price and a volume for each minute. A file that has not
+been written since its last reading is not opened: the cursor stores its state after the day.
 
-A day is final when all its minutes are there, fetched after 15:05, and sum to the volume of the day
-bar. If they do not, the day is asked for once more on a later day and then taken for what the source
-has: some boards trade after 15:00, which no minute shows. Anything else lands as provisional.
+A day is final when it has all minutes, fetched after 15:05, and they sum to the volume of the day
+bar. If the sum differs, the day is requested again on a later day and is then final, as some boards
+trade after 15:00, which no minute shows. All other days land as provisional.
 """
 
 from collections.abc import Awaitable, Iterator, Sequence
@@ -48,7 +48,7 @@ MISFIT = (
 
 
 def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
-    """Outcomes in the order of `codes`, as loaders.tdx.datasets.kline_daily.fetch gives them."""
+    """Yield outcomes in the order of `codes`, like kline_daily.fetch."""
     if run.mode == "realtime":
         return fetch_today(run, codes)
     days = run.window.newest(run.settings.minute_days)
@@ -66,9 +66,14 @@ def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
 
 @dataclass
 class _Reading:
-    """The minutes of one code while they are read. `notes` are what is odd about files; `state` is that
-    of the file that was read so far; `out_of_reach` are days that no route has any more; `unanswered`:
-    the whole series could not be had; `empty`: no answer had a row."""
+    """The minutes of one code during the reading.
+
+    notes: warnings about files, of all codes.
+    state: state of the file version that was read so far.
+    out_of_reach: days that no route has any more.
+    unanswered: the request for the whole series failed.
+    empty: no answer had a row.
+    """
 
     run: Context
     code: str
@@ -87,12 +92,12 @@ class _Reading:
 
     @property
     def lacking(self) -> set[date]:
-        """Due days that are not whole yet."""
+        """Due days that are not complete yet."""
         return set(self.wanted.days) - records.whole_days(self.bars, PERIOD) - self.out_of_reach
 
     @property
     def lacking_known(self) -> list[date]:
-        """Those of them that are known to have minutes, ascending."""
+        """Lacking days that are known to have minutes, ascending."""
         return sorted(self.lacking & (self.wanted.traded | set(records.days_in(self.bars))))
 
     async def read(self) -> Outcome:
@@ -109,21 +114,24 @@ class _Reading:
             await self._ask_for_bars()
         none = self.empty and not len(self.bars)
         if not (none and absence.may_tell(days_told)):
-            # each is a request of its own: the newest few
+            # Each day costs a request, so only the newest few are requested.
             await self._ask_for_points(self.lacking_known[-MOST_POINT_DAYS:])
         if absence.possible and self.empty and not len(self.bars):
             return absence.of(self.code, days_told)
         return self._outcome()
 
     def reached(self, outcome: Outcome) -> Outcome:
-        """The outcome with a cursor that also says which version of the file was read."""
+        """Add the version of the file that was read to the outcome's cursor."""
         days = [str(day)[:DAY_LENGTH] for day in (outcome.cursor, self.cursor) if day]
         cursor = cursor_of(max(days), self.state) if days else None
         return replace(outcome, cursor=None if cursor == self.cursor else cursor)
 
     def _read_file(self) -> None:
-        """Of the client's file, where it is another one than was read so far: due days, what it has from
-        before and after all that is stored, and the days by which it grew."""
+        """Read the client's file if it has changed.
+
+        Take the due days, the days before and after all stored ones, and the days by which the file
+        grew.
+        """
         run, window, wanted = self.run, self.run.window, self.wanted
         again = window.from_start or window.since is not None
         self.state = before = None if again else state_in(self.cursor)
@@ -150,7 +158,7 @@ class _Reading:
         if again or wanted.oldest is None:
             keep[:] = True
         else:
-            # of a file that has but grown they were there before, and went by age
+            # Older days of a file that only grew were read before and dropped for their age.
             if not (before and before.begins(file)):
                 keep |= day < records.number_of(wanted.oldest)
             keep |= day > records.number_of(wanted.newest.day if wanted.newest else wanted.oldest)
@@ -158,7 +166,7 @@ class _Reading:
             if grown > 0 and len(day):
                 keep |= day >= day[-grown:][0]
         last = window.until or date.max
-        if run.load.as_of is not None:  # what was not yet at that moment is no fault of the file
+        if run.load.as_of is not None:  # days after that time are no fault of the file
             last = min(last, window.today)
         asked = day <= records.number_of(last)
         asked &= day >= records.number_of(window.since or date.min)
@@ -169,11 +177,11 @@ class _Reading:
             self._refuse_file(f"{file.name}: {error}")
             return
         self.rejected += [replace(row, source_route=place) for row in refused]
-        # what was left out today is wanted another day
+        # Days that were left out today are wanted on another day.
         self.state = read.state if asked.all() else None
 
     def _wants_of(self, file: Path) -> bool:
-        """Is a day due that lies within a file's? A later time may make it final."""
+        """Check for a due day within the file's days: a later time may make it final."""
         first, last = vipdoc.first_day(file), vipdoc.last_day(file)
         return not first or not last or any(first <= day <= last for day in self.wanted.days)
 
@@ -182,7 +190,7 @@ class _Reading:
         self.faults.append(why)
 
     async def _ask_for_bars(self) -> None:
-        """The newest bars if they reach back to the first day that is lacking, else all."""
+        """Request the newest bars if they reach the first lacking day, else all."""
         client, newest = self.run.client, None
         expect = bool(self.lacking & self.wanted.traded)
         limit = self._short_limit(min(self.lacking))
@@ -199,7 +207,7 @@ class _Reading:
             self.unanswered = bars is None
             if bars is not None and len(bars) > INTRADAY_BARS - A_DAY:
                 first = records.days_in(bars)[0]
-                # the series is full: its first day may be cut, and what came before is gone
+                # The series is full: its first day may be cut, and earlier days are gone.
                 self.out_of_reach |= {day for day in self.lacking if day <= first}
             return bars
 
@@ -209,7 +217,10 @@ class _Reading:
             self.ways.append(fallback)
 
     def _settled(self, bars: Records, limit: int) -> bool:
-        """Is nothing left to ask for? A day inside the answer that no day bar tells of had no trade."""
+        """Check that nothing is left to request.
+
+        A day within the answer and without a day bar had no trade.
+        """
         lacking = self.lacking
         if not lacking:
             return True
@@ -217,8 +228,11 @@ class _Reading:
         return reaches and not lacking & self.wanted.traded
 
     def _short_limit(self, first: date) -> int | None:
-        """How many of the newest bars reach back to `first`, and if there is room to the newest stored
-        day, which is read again; None: more than one answer holds."""
+        """Return how many of the newest bars reach back to `first`.
+
+        If there is room, they also reach the newest stored day, which is read again. None if they
+        are more than one answer holds.
+        """
         size = records.bars_back_to(self.run.window, first, PERIOD, self.run.clock())
         if size > HISTORY_LIMIT:
             return None
@@ -227,8 +241,10 @@ class _Reading:
         return min(size, HISTORY_LIMIT) or None
 
     async def _added(self, answer: Awaitable[TimedBars]) -> Records | None:
-        """The bars of an answer, added to those there are. A route that fails is a fault and stops
-        nothing."""
+        """Add the bars of an answer to those read before, and return them.
+
+        If the route fails, note the fault and return None: the reading goes on.
+        """
         try:
             bars = records.of_answer(await answer)
             bars, rejected = plausibility.check(self.code, bars, PERIOD, self.run.window)
@@ -243,7 +259,7 @@ class _Reading:
         return bars
 
     async def _ask_for_points(self, days: Sequence[date]) -> None:
-        """Fill the minutes that no bar is known of with the price of that minute."""
+        """Fill minutes without a bar with the price of that minute."""
         code, filled = self.code, 0
         tenfold = is_tenfold(code, self.run.instrument_type(code))
         for day in days:
@@ -279,7 +295,7 @@ class _Reading:
         )
         if misfits & set(records.days_in(bars[~bars["final"]])) & whole:
             self.ways.append(MISFIT)
-        if self.run.service is None:  # what files lack nobody has
+        if self.run.service is None:  # no other source has the days that files lack
             failure = self.faults[-1] if self.faults else None
             return records.outcome(
                 *(self.code, bars, self.rejected), failure=failure, skipped=NOT_DUE
@@ -297,8 +313,11 @@ class _Reading:
         )
 
     def _to_land(self) -> Mask:
-        """Days that were due or came from a file, the running one, and the newest stored one if it
-        differs now. A day that is stored with more minutes than it has now stays as it is."""
+        """Select the bars to land.
+
+        They are those of due days, of files, of the current day, and of the newest stored day if it
+        differs now. A day that is stored with more minutes than it has now stays unchanged.
+        """
         bars, window, wanted = self.bars, self.run.window, self.wanted
         keep = records.in_days(bars, wanted.days) | _from_file(bars)
         if window.until is None or window.until > window.due:
@@ -317,7 +336,10 @@ class _Reading:
         return np.asarray(keep & ~shorter)
 
     def _only_in_files(self, bars: Records) -> Mask:
-        """Bars of files older than any that the service can have: nothing better will come."""
+        """Select bars of files that are older than any bar of the service.
+
+        No better bars will come for these days.
+        """
         reach = self.run.window.newest(self.run.settings.minute_days)
         oldest = records.number_of(reach[0] if reach else self.run.window.due)
         return np.asarray(_from_file(bars) & (bars["day"] < oldest))
@@ -334,7 +356,7 @@ def _from_file(bars: Records) -> Mask:
 
 
 def _days_of_fetch(bars: Records) -> Ints:
-    """The exchange's day on which each bar was fetched."""
+    """Return the exchange's day on which each bar was fetched."""
     minutes = bars["fetched"] // records.MINUTE_US + records.ZONE_MINUTES
     return np.asarray(minutes // records.DAY_MINUTES)
 

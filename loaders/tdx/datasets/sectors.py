@@ -1,9 +1,10 @@
-"""Dataset `sectors`: members of each sector with their dates, by the client's files.
+"""Dataset `sectors`: members of each sector with their dates.
 
-A file holds the sectors at the time of its writing. That day, in Shanghai, starts each membership
-that is new in the file and ends each that is no longer in it. So the members of a past day are
-those of its time, as far back as files were read. A file is read again when it has changed. If it
-is an older copy than the one read before, its content holds from the day of that one on.
+A file of the desktop client holds the sectors at the time of its writing. That day, in Shanghai,
+starts each membership that is new in the file and ends each that is no longer in it. So the members
+of a past day are those of its time, as far back as files were read. A file is read again when it
+has changed. If it is an older copy than the one read before, its content holds from the day of that
+one on.
 """
 
 from collections import Counter

@@ -1,9 +1,9 @@
-"""Dataset `tick_trade`: every trade of the newest days, a day landing whole or not as final.
+"""Dataset `tick_trade`: all trades of the newest days.
 
-Due is a day with a day bar and no final tick stored, so gaps mend themselves. History is read by the
-route of many days, and what it leaves out day by day. It never holds the current day: that has a
-route of its own, is provisional, in the session and after it, and becomes final by the route of
-history on a later day.
+A day is due if it has a day bar and no final tick stored, so gaps are repaired by later loads. Only
+a complete day lands as final. Past days come from the route of many days, and the days that it
+leaves out come one by one. That route never has the current day, which has its own route and is
+provisional in the session and after it. It becomes final by the route of many days on a later day.
 """
 
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ from loaders.trading_time import SHANGHAI
 
 ROUTE = "/api/trade-history/full"
 BY_DAY = "/api/minute-trade-all"
-DAYS_AT_ONCE = 5  # the service reads on, day by day, when the client has long given up
+DAYS_AT_ONCE = 5  # the service reads day by day, long after the client has given up
 NO_BARS = "no day bar is stored, so no tick can be due: load kline_daily first"
 
 A = TypeVar("A", Ticks, dict[date, Ticks])
@@ -36,7 +36,12 @@ A = TypeVar("A", Ticks, dict[date, Ticks])
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What is stored of a day: its hands, its ticks, and the exchange's day that it came on."""
+    """The stored ticks of a day.
+
+    hands: sum of their volumes.
+    ticks: their number.
+    answered_on: the exchange's day on which they were fetched.
+    """
 
     hands: int
     ticks: int
@@ -48,14 +53,17 @@ class Due:
     day: date
     bar: DayBar
     stored: Stored | None
-    refused: str | None = None  # the digest of what was refused of it on an earlier day
+    refused: str | None = None  # the digest of the answer refused on an earlier day
 
 
 def due_days(
     conn: psycopg.Connection, codes: Sequence[str], days: Sequence[date], again_from: date | None
 ) -> dict[str, list[Due]]:
-    """Of some days those with a finished day bar and no final tick, ascending, by code; from
-    `again_from` on also those that are final. One index probe for each code and day."""
+    """Return by code the days with a final day bar and no final tick, ascending.
+
+    From `again_from` on, days with final ticks are due too. The query costs one index probe for
+    each code and day.
+    """
     # LIMIT keeps the planner from joining whole tables of bars and ticks instead
     rows = conn.execute(
         """
@@ -99,8 +107,11 @@ def due_days(
 
 
 def refusals(conn: psycopg.Connection, today: date) -> dict[str, str]:
-    """Digests of the answers whose prices were refused before today, by code and day."""
-    # an answer that comes again leaves the row as it is, and with it the first moment
+    """Return by code and day the digests of answers refused before today.
+
+    Their prices were refused.
+    """
+    # An answer that comes again leaves the row unchanged, and so the time of the first one.
     rows = conn.execute(
         """
         select row_key, payload::json ->> 'digest'
@@ -114,11 +125,11 @@ def refusals(conn: psycopg.Connection, today: date) -> dict[str, str]:
 
 
 def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
-    """Outcomes in the order of `codes`, as loaders.tdx.datasets.kline_daily.fetch gives them."""
+    """Yield outcomes in the order of `codes`, like kline_daily.fetch."""
     if run.mode == "realtime":
         return fetch_today(run, codes)
     absence, window = run.absence(DATASET.name, TICK_TRADE), run.window
-    # days that were named may be older than those that are kept complete
+    # Requested days may be older than the days that loads keep complete.
     days = window.newest(len(window.days) if window.since else run.settings.tick_days)
     due = run.ask(lambda conn: due_days(conn, codes, days, window.since)) if days else {}
     unknown = not run.cursors(KLINE_DAILY.name)
@@ -140,7 +151,7 @@ def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
 
 
 def _stands(code: str, due: Due, today: date) -> bool:
-    """Is this the current day, stored whole already? It cannot be final before another day."""
+    """Check for the current day, if stored completely: it is final on a later day."""
     return (
         due.day == today
         and due.stored is not None
@@ -149,7 +160,10 @@ def _stands(code: str, due: Due, today: date) -> bool:
 
 
 def stretches(due: Sequence[Due], calendar: Sequence[date]) -> list[list[Due]]:
-    """Due days in groups that span at most five trading days each, and no hole of the calendar."""
+    """Group due days in spans of at most five trading days.
+
+    No span covers a hole of the calendar.
+    """
     place = {day: i for i, day in enumerate(calendar)}
     found: list[list[Due]] = []
     for one in due:
@@ -164,7 +178,7 @@ def stretches(due: Sequence[Due], calendar: Sequence[date]) -> list[list[Due]]:
 
 @dataclass
 class _Reading:
-    """The days of one code while they are read."""
+    """The days of one code during the reading."""
 
     run: Context
     code: str
@@ -206,7 +220,10 @@ class _Reading:
         return answer, fault
 
     async def _read_stretch(self, stretch: Sequence[Due], ended: Sequence[Due]) -> bool:
-        """False where neither these days nor the newest of all have ticks, and no code has any."""
+        """Read a stretch of days.
+
+        False if these days and the newest day have no ticks, and no other code has any.
+        """
         client = self.run.client
         answers, fault = await self._asked(
             client.trades_of_days(self.code, stretch[0].day, stretch[-1].day)
@@ -228,7 +245,10 @@ class _Reading:
         return True
 
     async def _read_today(self, due: Due) -> None:
-        """The current day after its close, judged by its day bar; provisional."""
+        """Read the current day after its close and compare it with its day bar.
+
+        It lands as provisional.
+        """
         ticks, fault = await self._asked(self.run.client.trades_of_today(self.code))
         if ticks is None:
             self.failed[due.day] = str(fault)
@@ -246,7 +266,7 @@ class _Reading:
         self.failed[due.day] = str(broken)
 
     async def _read_day(self, due: Due, first: TickDay | BrokenRule | None) -> None:
-        """One day by itself, after the route of many days gave `first` of it."""
+        """Read a single day, after the route of many days returned `first` for it."""
         ticks, fault = await self._asked(self.run.client.trades_of_day(self.code, due.day))
         second = self._judged(due, ticks)
         if ticks is None:
@@ -265,7 +285,7 @@ class _Reading:
             return None
         tenfold = tick_days.is_tenfold(self.code, self.run.instrument_type(self.code))
         try:
-            # the same answer on a later day: the source has no other, and soon not even this
+            # The same answer came on a later day: the source has no other, and soon not even this.
             again = due.refused is not None and due.refused == tick_days.digest_of(ticks)
             return tick_days.priced(
                 tick_days.day_of(due.day, ticks), due.bar, tenfold=tenfold, near=again
@@ -274,8 +294,11 @@ class _Reading:
             return broken
 
     def _take(self, due: Due, found: TickDay) -> None:
-        """Land a day as final if it is whole, or if it came alike on two different days: then the
-        service has no more. Else it stands in, unless what is stored fits the day bar better."""
+        """Land a day as final if it is complete, or the same on two different days.
+
+        If it is the same, the service has no more ticks. Any other day lands as provisional, unless
+        the stored ticks fit the day bar as well or better.
+        """
         before = due.stored
         alike = before is not None and (
             before.hands == found.hands
@@ -307,7 +330,7 @@ def _failure(failed: Mapping[date, str], asked: int) -> str | None:
 
 
 def table(outcomes: Sequence[Outcome]) -> pa.Table:
-    """The rows of some codes as one Arrow table of the declared schema."""
+    """Combine the rows of some codes in one Arrow table of the declared schema."""
     return tick_days.rows_of([(o.key, found) for o in outcomes if o.rows for found in o.rows.days])
 
 

@@ -1,8 +1,9 @@
-"""Dataset `trading_calendar`: the days the market traded, and the days it is announced to trade.
+"""Dataset `trading_calendar`: past and announced trading days.
 
-The service knows days that have been (its own sh000001 bars, which have holes), never days to come; so
-does the desktop client's file of that index. The exchange's published calendar lands beside them, up to
-the end of the announced holidays, marked by `source`: a day that any of them knows is a trading day.
+The service knows past days from its own sh000001 bars, which have holes, and no future days. The
+same holds for the desktop client's file of that index. The exchange's published calendar lands
+beside them, up to the end of the announced holidays. `source` marks the origin. A day that any
+source knows is a trading day.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +24,10 @@ from loaders.tdx.files import vipdoc
 from loaders.tdx.tables import TRADING_DAY
 
 KEY = "SSE"
-INDICES = ("sh000001", "sz399001")  # the first that the client has a file of tells its days
+INDICES = (
+    "sh000001",
+    "sz399001",
+)  # the client's days are those of the first index that it has a file of
 SATURDAY = 5
 WITNESSES = ("service", "client")
 _FROZEN = (
@@ -33,7 +37,7 @@ _RESTART = "restart the TDX service on its first time zone (TZ), then run again"
 
 
 def stored(conn: psycopg.Connection) -> list[date]:
-    """The days of the service and of the client's files that have landed, ascending."""
+    """Return the landed days of the service and the client's files, ascending."""
     rows = conn.execute(
         "select distinct trade_date from raw_tdx.trading_day where source = any(%s) order by 1",
         (list(WITNESSES),),
@@ -42,7 +46,7 @@ def stored(conn: psycopg.Connection) -> list[date]:
 
 
 def of_service(conn: psycopg.Connection) -> list[date]:
-    """The service's days that have landed, ascending."""
+    """Return the landed days of the service, ascending."""
     rows = conn.execute(
         "select trade_date from raw_tdx.trading_day where source = 'service' order by trade_date"
     )
@@ -50,9 +54,9 @@ def of_service(conn: psycopg.Connection) -> list[date]:
 
 
 def trading_days(stored: list[date], last: date) -> list[date]:
-    """Trading days up to `last` that the service's stored calendar or the published one knows.
+    """Combine stored and published trading days up to `last`.
 
-    Either can have a hole; a day that one of them knows is a trading day.
+    Either calendar can have a hole. A day that one of them knows is a trading day.
     """
     start = max(trading_time.FIRST_SHANGHAI_DAY, last - timedelta(days=60))
     published = trading_time.published_days(start, last) if start <= last else ()
@@ -60,7 +64,7 @@ def trading_days(stored: list[date], last: date) -> list[date]:
 
 
 def fetch(run: Context, _: Sequence[str]) -> Iterator[Outcome]:
-    """The one outcome: all days of the service's calendar and of the client's file of the index."""
+    """Yield one outcome: the days of the service and of the client's index file."""
     of_files = days_of_files(run)
     if of_files:
         run.ask(lambda conn: withdraw(conn, of_files))
@@ -80,8 +84,11 @@ def fetch(run: Context, _: Sequence[str]) -> Iterator[Outcome]:
 
 
 def days_of_files(run: Context) -> list[date]:
-    """The days of the client's file of an index, up to today, of bars that can be true; none without a
-    file that can be read. Nobody trades at weekends."""
+    """Return the days of the client's index file, up to today.
+
+    Days of implausible bars are left out: the market is closed at weekends. Empty if no file can be
+    read.
+    """
     plain = Window([run.today], run.today, 0, lambda day: day.weekday() >= SATURDAY, run.today)
     for index in INDICES:
         if index in run.day_files:
@@ -100,8 +107,13 @@ def days_of_files(run: Context) -> list[date]:
 
 
 def withdraw(conn: psycopg.Connection, days: Sequence[date]) -> None:
-    """Forget days of the client's between the first and the last of `days`, ascending, that its file has
-    no more and the exchange did not publish: a bad day of a file must not stay for good."""
+    """Delete stored days of the client that its file no longer has.
+
+    A bad day of a file must not stay for ever. Days that the exchange published stay, and so do
+    days before the first and after the last of `days`.
+
+    days: the days of the file, ascending.
+    """
     known = {*days, *trading_time.published_days(days[0], days[-1])}
     conn.execute(
         "delete from raw_tdx.trading_day where source = 'client'"
@@ -111,27 +123,32 @@ def withdraw(conn: psycopg.Connection, days: Sequence[date]) -> None:
 
 
 def _of_files_alone(run: Context, days: list[date]) -> Outcome:
-    """An old folder is no fault: its newest day is what it has."""
+    """Build the outcome without a service.
+
+    An old folder is no fault: the calendar ends on its newest day.
+    """
     if not days:
         run.load.warn(
-            f"the client's folder has no file of {' or '.join(INDICES)}, whose days are the calendar:"
-            " the published one stands in; download day bars of the indices in the client"
+            f"the client's folder has no file of {' or '.join(INDICES)},"
+            " whose days are the calendar: the published one stands in;"
+            " download day bars of the indices in the client"
         )
         return Outcome(KEY, records_of([], run.clock()))
     missing = trading_time.published_days(days[-1] + timedelta(days=1), run.today)
     late = [day for day in missing if trading_time.is_final(day, run.clock())]
     if late:
         run.load.warn(
-            f"the client's folder is stale: its newest day is {days[-1]}, {len(late):,} trading days ago;"
+            f"the client's folder is stale: its newest day is {days[-1]},"
+            f" {len(late):,} trading days ago;"
             " download day bars in the client, or take its newest copy"
         )
     return Outcome(KEY, records_of([], run.clock(), days), cursor=days[-1])
 
 
 async def served(client: TdxClient, before: Sequence[date], as_of: datetime) -> list[date]:
-    """All days of the service's calendar.
+    """Return all days of the service's calendar.
 
-    Raises UpstreamError for an empty calendar and for one that lost days it had.
+    Raises UpstreamError if the calendar is empty or lost days that it had.
     """
     today = as_of.astimezone(trading_time.SHANGHAI).date()
     start = trading_time.FIRST_SHANGHAI_DAY
@@ -149,20 +166,20 @@ async def served(client: TdxClient, before: Sequence[date], as_of: datetime) -> 
         )
     expected = trading_time.published_days(days[-1] + timedelta(days=1), today)
     if expected and trading_time.is_final(expected[-1], as_of):
-        # the calendar is refreshed at 09:00 only, before today's bar; a range that comes out empty
-        # makes the service refresh it, and the next answer has the day if its bar is there
+        # The service refreshes its calendar only at 09:00, before today's bar. A request for a
+        # range without days makes it refresh. The next answer has the day if its bar is there.
         await client.workdays(expected[0], today)
         days = sorted({*days, *await client.workdays(start, today)})
     return days
 
 
 def frozen(days: Sequence[date], service_time: datetime | None) -> str | None:
-    """Why a service whose newest trading day is `days[-1]` does not go on; None if it does.
+    """Explain why a service that ends on `days[-1]` stands still; None if it does not.
 
-    It stands still once a published trading day is over by its own clock and it has no later day. A
-    replay of old files has the clock of its files. If the exchange was shut on a day that had been
-    published, this is said until the next trading day is over. Past the announced holidays, where
-    published days are guesses, nothing is said.
+    It stands still if a published trading day is over by its own clock and it has no later day. A
+    replay of old files has the clock of its files. If the exchange was shut on a published day, the
+    message appears until the next trading day is over. After the announced holidays published days
+    are guesses, so there is no message.
     """
     if service_time is None:
         return None
@@ -181,8 +198,10 @@ def frozen(days: Sequence[date], service_time: datetime | None) -> str | None:
 def records_of(
     served: Sequence[date], fetched_at: datetime, in_files: Sequence[date] = ()
 ) -> list[dict[str, Any]]:
-    """The days of the service and of the client's files, and all of the published calendar, as records of
-    the landed table."""
+    """Turn trading days into records of the landed table.
+
+    They are those of the service, of the client's files and of the whole published calendar.
+    """
     published = trading_time.published_days(trading_time.FIRST_SHANGHAI_DAY, trading_time.horizon())
     names = ("source", "source_route", "is_final", "fetched_at")
     service = ("service", "/api/workday/range", True, fetched_at)
