@@ -33,8 +33,8 @@ from loaders.tdx.tables import SECURITY
 
 KEY = "all"
 KEPT_SHARE = 0.95
-# More codes than exchanges delist in a day fail the load once: the next load compares with this
-# list.
+# A list that lacks more codes than exchanges delist in a day fails the load, once: the next load
+# compares with this list.
 MOST_DELISTED, DELISTED_SHARE = 5, 0.005
 STRAYS_NAMED = 5
 

@@ -130,7 +130,8 @@ def lagging(
     last = bisect_left(days, due if due in newest.values() else before)
     since = days[max(last - OF_LATE, 0)]
     ends = Counter(day for day in newest.values() if day < due)
-    # More codes than are ever suspended on a day ended for another reason, however long ago.
+    # Days on which more codes ended than are ever suspended in a day had another cause, whatever
+    # their age.
     together = {
         d for d, n in ends.items() if n > max(MOST_SUSPENDED, SUSPENDED_SHARE * len(newest))
     }

@@ -24,10 +24,8 @@ from loaders.tdx.files import vipdoc
 from loaders.tdx.tables import TRADING_DAY
 
 KEY = "SSE"
-INDICES = (
-    "sh000001",
-    "sz399001",
-)  # the client's days are those of the first index that it has a file of
+# The client's days are those of the first index that it has a file of.
+INDICES = ("sh000001", "sz399001")
 SATURDAY = 5
 WITNESSES = ("service", "client")
 _FROZEN = (
