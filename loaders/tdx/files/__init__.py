@@ -1,1 +1,1 @@
-"""Files that are read beside the service: the desktop client's, and CSV of corporate actions."""
+"""Readers of local files: the desktop client's, and CSV of corporate actions."""

@@ -1,7 +1,7 @@
-"""Corporate actions: the boundary behind which their sources differ.
+"""Corporate actions in one form for all sources, and the reader of their CSV files.
 
 The TDX service has no route for them. They come from CSV files (docs/datasets/corporate_actions.md
-has the format) or from the TDX quote servers (loaders.tdx.client.xdxr). Either way the result is one
+has the format) or from the TDX quote servers (loaders.tdx.client.xdxr). Every source gives an
 ActionSet. All amounts are per 10 shares and before tax.
 """
 
@@ -31,7 +31,7 @@ AMOUNTS = (
     "rights_price_yuan",
 )
 COUNTS = ("total_shares_10k", "float_shares_10k")
-# column → (digits in all, decimals) of the table that takes it
+# column → (total digits, decimals), as the table declares them
 PRECISION = {
     column.name: (column.type.precision, column.type.scale)
     for column in CORPORATE_ACTION.schema
@@ -64,10 +64,10 @@ YES_NO = {"y": True, "n": False, "": None}
 
 @dataclass(frozen=True, slots=True)
 class CorporateAction:
-    """One row of raw_tdx.corporate_action; column names and units are the table's.
+    """One row of raw_tdx.corporate_action, with the table's column names and units.
 
-    `seq`, which `numbered` sets, counts from 1 within (code, ex_date), in the order of the contents, so it does not depend
-    on the order of the rows in the source.
+    seq: counts from 1 within (code, ex_date) in the order of the contents, so the order of the
+        rows in the source does not matter; `numbered` sets it.
     """
 
     code: str
@@ -88,19 +88,19 @@ class CorporateAction:
     adjusts_price: bool | None = None
 
     def content(self) -> tuple[object, ...]:
-        """What the row says, without where it stands: equal contents are the same event."""
+        """The row's values without its place; equal contents are the same event."""
         values = (self.category, *(getattr(self, name) for name in PRECISION), self.adjusts_price)
         return (self.code, self.ex_date, *((v is not None, v or 0) for v in values))
 
 
 @dataclass(frozen=True, slots=True)
 class ActionSet:
-    """What a source says about the codes asked for.
+    """Corporate actions that a source has for the requested codes.
 
-    covers: the codes whose list here is complete: a stored row of theirs that is not in `rows` was
-        withdrawn by the source. A code with a rejected row is not covered, nor is any code while a
-        rejected row's own code cannot be read.
-    unknown_columns: 'file: column', not read.
+    covers: codes whose list is complete; the source has withdrawn a stored row of such a code that
+        is not in `rows`. A code with a rejected row is not covered. No code is covered if a
+        rejected row has an unreadable code.
+    unknown_columns: 'file: column' of the columns that are not read.
     """
 
     rows: list[CorporateAction]
@@ -112,15 +112,14 @@ class ActionSet:
 class _BadRow(Exception):
     def __init__(self, field: str, rule: str, value: str) -> None:
         super().__init__(rule)
-        # PostgreSQL's text holds no NUL; the whole row is in the payload
+        # text in PostgreSQL cannot hold NUL; the payload has the whole row
         self.field, self.rule, self.value = field, rule, value[:200].replace("\0", "\\0")
 
 
 def read_actions(source: Path, codes: Sequence[str]) -> ActionSet:
-    """Corporate actions of `codes` ('sh600000') from a CSV file or a folder of *.csv files.
+    """Read the actions of `codes` ('sh600000') from a CSV file or a folder of *.csv.
 
-    Raises SettingsError for a path or a header that cannot be used. A bad row is reported and the good
-    ones are kept.
+    A bad row is rejected; the good ones stay. Raises SettingsError for an unusable path or header.
     """
     rows: list[CorporateAction] = []
     rejected: list[Rejected] = []
@@ -168,7 +167,8 @@ def _files_of(path: Path) -> list[Path]:
     if not path.is_dir():
         raise SettingsError(
             f"tdx.corporate_actions names {path}, which does not exist",
-            hint="give a CSV file or a folder of them; docs/datasets/corporate_actions.md has the format",
+            hint="give a CSV file or a folder of them;"
+            " docs/datasets/corporate_actions.md has the format",
         )
     files = sorted(p for p in path.glob("*.csv") if p.is_file())
     if not files:
@@ -177,9 +177,10 @@ def _files_of(path: Path) -> list[Path]:
 
 
 def _open_csv(path: Path) -> tuple[list[str], Iterator[tuple[int, list[str] | str]]]:
-    """The header and the numbered rows. A row is one line: a stray quote cannot swallow the rest.
+    """The header and the rows, each with its line number.
 
-    A row that is not CSV or not UTF-8 comes as the text itself.
+    A row is one line, so a stray quote cannot swallow the rest. A line that is not CSV or not UTF-8
+    is returned as text.
     """
     try:
         raw = path.read_bytes()
@@ -306,7 +307,7 @@ def _category(record: Mapping[str, str]) -> int:
 def _check_sense(
     record: Mapping[str, str], category: int, numbers: Mapping[str, Decimal | None]
 ) -> None:
-    """Rules between the fields of one row."""
+    """Check the rules between the fields of one row. Raises _BadRow."""
     bonus, transfer = numbers["bonus_per10"], numbers["transfer_per10"]
     total = numbers["bonus_total_per10"]
     if bonus is not None and transfer is not None and bonus + transfer != total:
@@ -329,9 +330,10 @@ def _once_only(
     places: dict[tuple[str, date, int], CorporateAction],
     contents: dict[tuple[object, ...], CorporateAction],
 ) -> None:
-    """Refuse an event that was read before: adjusting twice for it would be wrong prices.
+    """Refuse an event that was read before: adjusting for it twice gives wrong prices.
 
-    Several rows on one day are added up, so they must differ, and stand in one file.
+    Several rows of one day are added up, so they must differ and be in the same file.
+    Raises _BadRow.
     """
     twin = contents.setdefault(row.content(), row)
     if twin is not row:

@@ -1,15 +1,15 @@
-"""The desktop client's folder as people have it: files by what they are, however their names are written.
+"""The desktop client's folder: its files by kind, however their names are written.
 
-    folder_of(settings)                  the folder of the settings, looked through once; None without one
+    folder_of(settings)                  the folder in the settings, scanned once; None without one
     folder.find("T0002/hq_cache/gbbq")   the path of that file, or None
-    folder.bars("day")                   vipdoc/*/lday/*.day by code: {"sh600000": Path}; of minutes
-                                         ("minute1", "minute5") the newer form where both are there
-    folder.strays                        files of bars that are no code of their exchange's folder
-    folder.unreadable                    folders and files that could not be looked at, each with why
+    folder.bars("day")                   vipdoc/*/lday/*.day by code: {"sh600000": Path}; minutes
+                                         ("minute1", "minute5") in the newer format if both exist
+    folder.strays                        files of bars not named as a code of their exchange
+    folder.unreadable                    folders and files that cannot be read, each with the reason
 
-Names are found in any case (`VIPDOC/SH/LDAY/SH600000.DAY`), and with the backslashes that unpacking a
-zip of Windows leaves in them (`vipdoc\\sh\\lday\\sh600000.day` is then one name). Nothing is written, so
-a read-only mount does.
+Names match in any case (`VIPDOC/SH/LDAY/SH600000.DAY`). They also match with the backslashes that
+unpacking a Windows zip leaves in them (`vipdoc\\sh\\lday\\sh600000.day` is then one name). Nothing
+is written, so a read-only mount is enough.
 """
 
 import contextlib
@@ -39,7 +39,11 @@ _WANTED = (*_BARS, HQ_CACHE)
 
 @dataclass(frozen=True)
 class Folder:
-    """Files of the client by their lower-case path with slashes (`vipdoc/sh/lday/sh600000.day`)."""
+    """Files of the client's folder.
+
+    files: by lower-case path with slashes, such as `vipdoc/sh/lday/sh600000.day`.
+    unreadable: a sentence for each folder or file that cannot be read.
+    """
 
     root: Path
     files: Mapping[str, Path] = field(repr=False)
@@ -47,24 +51,24 @@ class Folder:
 
     @property
     def fault(self) -> str | None:
-        """What of it cannot be read, in a sentence; None where all can."""
+        """A sentence about the unreadable parts; None if everything can be read."""
         if not self.unreadable:
             return None
         more = f" and {len(self.unreadable) - 1:,} more" if len(self.unreadable) > 1 else ""
         return f"{self.unreadable[0]}{more}; the rest of the client's folder is loaded"
 
     def find(self, name: str) -> Path | None:
-        """A file by its path in the client's folder, in any case; None if it is not there."""
+        """The file with this path in the client's folder, in any case; None without it."""
         return self.files.get(name.lower())
 
     def bars(self, period: str) -> Mapping[str, Path]:
-        """The files of day, minute1 or minute5 bars, by code."""
+        """Files of day, minute1 or minute5 bars by code."""
         return self._bars[period]
 
     @cached_property
     def _bars(self) -> Mapping[str, Mapping[str, Path]]:
         found: dict[str, dict[str, Path]] = {period: {} for period in FOLDERS}
-        # the newer form last, so that it stays
+        # the newer format comes last, so it replaces the older one
         for suffix, period in [(s, p) for p in SUFFIXES for s in reversed(SUFFIXES[p])]:
             for name, path in self.files.items():
                 code = _code_of(name, period, suffix)
@@ -74,7 +78,7 @@ class Folder:
 
     @cached_property
     def strays(self) -> tuple[Path, ...]:
-        """Files among the bars that are not named as a code of the exchange whose folder they are in."""
+        """Files of bars whose name is no code of their folder's exchange."""
         strays = []
         for name, path in self.files.items():
             place, _, file = name.rpartition("/")
@@ -95,9 +99,10 @@ def _code_of(name: str, period: str, suffix: str) -> str | None:
 
 
 def folder_of(settings: TdxSettings) -> Folder | None:
-    """The client's folder of the settings; `vipdoc`, where it is set, stands in for the folder's own.
+    """The client's folder in the settings; None if neither `client` nor `vipdoc` is set.
 
-    Raises SettingsError for a folder that is not there, cannot be read or is another one than is meant.
+    A `vipdoc` in the settings replaces the one in the client's folder. Raises SettingsError for a
+    folder that is missing, unreadable or a different one than the setting means.
     """
     if settings.client is None and settings.vipdoc is None:
         return None
@@ -117,12 +122,16 @@ def folder_of(settings: TdxSettings) -> Folder | None:
 
 
 def _walked(root: Path, prefix: str, setting: str, unreadable: list[str]) -> dict[str, Path]:
-    """The wanted files by their path in the client's folder; what cannot be read below the folder itself
-    is told in `unreadable`."""
+    """The wanted files by their path in the client's folder.
+
+    Adds what cannot be read below `root` to `unreadable`. Raises SettingsError if `root` itself is
+    not a folder or cannot be read.
+    """
     if not root.is_dir():
         raise SettingsError(
             f"{setting} names {root}, which is not a folder",
-            hint="tdx.client is the folder that holds vipdoc and T0002, tdx.vipdoc is vipdoc itself",
+            hint="tdx.client is the folder that holds vipdoc and T0002,"
+            " tdx.vipdoc is vipdoc itself",
         )
     try:
         os.scandir(root).close()
@@ -134,14 +143,14 @@ def _walked(root: Path, prefix: str, setting: str, unreadable: list[str]) -> dic
     found: dict[str, Path] = {}
     for name, path in _below(root, prefix, unreadable):
         twin = found.get(name)
-        # `vipdoc` and `VIPDOC` side by side: what was written last
+        # of `vipdoc` and `VIPDOC` side by side, the file written last counts
         if twin is None or _written(path) > _written(twin):
             found[name] = path
     return found
 
 
 def _below(folder: Path | str, prefix: str, unreadable: list[str]) -> Iterator[tuple[str, Path]]:
-    """The wanted files below a folder, whose own path in the client's folder is `prefix`."""
+    """Wanted files below `folder`, whose own path in the client's folder is `prefix`."""
     try:
         with os.scandir(folder) as entries:
             found = sorted(entries, key=lambda e: e.name)
@@ -172,7 +181,7 @@ def _written(path: Path) -> int:
 
 
 def _nothing_in(setting: str, folder: Path, unreadable: Sequence[str]) -> SettingsError:
-    """Why nothing of the client is found in a folder that is there, and which one may be meant."""
+    """The error for a folder without the client's files; its hint names a likely one."""
     if unreadable:
         return SettingsError(
             f"{setting}: {unreadable[0]}, and nothing else of the client is in {folder}",
@@ -193,7 +202,7 @@ def _nothing_in(setting: str, folder: Path, unreadable: Sequence[str]) -> Settin
     elif folder.name.lower() in ("t0002", "hq_cache"):
         hint = "it is the folder that holds T0002, not T0002 itself"
     else:
-        # one too high is told by what is right below
+        # a folder one level too high holds the client's folder directly
         below = (f for f in _folders_in(folder) if _folder_in(f, _VIPDOC))
         meant = next(below, None)
         hint = f"it is the folder that holds vipdoc and T0002{f': {meant}' if meant else ''}"
@@ -203,7 +212,7 @@ def _nothing_in(setting: str, folder: Path, unreadable: Sequence[str]) -> Settin
 
 
 def _folder_in(folder: Path, name: str) -> Path | None:
-    """The folder of that name, in any case, right below another."""
+    """The folder of that name, in any case, directly below `folder`; else None."""
     return next((f for f in _folders_in(folder) if f.name.lower() == name), None)
 
 
@@ -216,8 +225,11 @@ def _folders_in(folder: Path) -> Iterator[Path]:
 
 
 def _path_of(prefix: str, name: str) -> str:
-    """An entry's path in the client's folder: what stands before `vipdoc` in a name is the folder
-    that was packed."""
+    """The path of an entry in the client's folder.
+
+    A name with backslashes may start with the folder that was packed; the path starts at `vipdoc`
+    or `T0002`.
+    """
     parts = [part for part in name.lower().split("\\") if part]
     if not prefix and len(parts) > 1:
         tops = [i for i, part in enumerate(parts) if part in _TOPS]

@@ -1,8 +1,9 @@
-"""The desktop client's `T0002/hq_cache/gbbq`: dividends, splits and changes of capital of a whole market.
+"""The client's `T0002/hq_cache/gbbq`: dividends, splits and capital changes.
 
-A count, then records of 29 bytes: exchange, code, day, category and four single floats, whose meaning
-the category tells (docs/datasets/capital_events.md). 24 bytes of a record are encrypted, by tables that
-pytdx knows; its reader takes 0.1 ms a record, so they are decrypted here, all at once.
+It covers a whole market: a count, then records of 29 bytes with exchange, code, day, category and
+four single floats. The category decides what the floats mean (docs/datasets/capital_events.md).
+24 bytes of a record are encrypted with tables that pytdx has. The reader of pytdx takes 0.1 ms per
+record, so this module decrypts all records at once.
 """
 
 import re
@@ -29,7 +30,7 @@ ROUTE: Final = "gbbq"
 NO_FILE = "the client's folder holds no T0002/hq_cache/gbbq: start the client once, it downloads it"
 EXCHANGES = ("sz", "sh", "bj")
 VALUES = tuple(f"value{n}" for n in range(1, 5))
-DIGITS = 7  # that a single float carries of a decimal number
+DIGITS = 7  # significant decimal digits of a single float
 MOST_VALUE = CAPITAL_EVENT.most_of(VALUES[0])
 _HEAD, _ENCRYPTED = 4, 24
 _RECORD = np.dtype(
@@ -37,15 +38,18 @@ _RECORD = np.dtype(
 )
 _COLUMNS = {name: CAPITAL_EVENT.schema.field(name).type for name in VALUES}
 _ADJUSTING = (actions_csv.ADJUSTMENT, actions_csv.SPLIT)
-# what the values of a dividend are; of a split the third is the ratio
+# the four values of a dividend in order; a split has its ratio in the third value
 _AMOUNTS = ("cash_per10_yuan", "rights_price_yuan", "bonus_total_per10", "rights_per10")
 _RATIO = "value3"
 
 
 class Gbbq(NamedTuple):
-    """What the file holds: its readable records in the columns of raw_tdx.capital_event but those of
-    lineage, sorted by them; what was refused; and the state in which it was read, an older one where it
-    is being written."""
+    """Content of the file.
+
+    rows: readable records in the columns of raw_tdx.capital_event without lineage, sorted by them.
+    rejected: records that were refused.
+    state: the file's state before it was read; an older one if the file is being written.
+    """
 
     rows: pa.Table
     rejected: list[Rejected]
@@ -53,9 +57,10 @@ class Gbbq(NamedTuple):
 
 
 def read(path: Path) -> Gbbq:
-    """The file's events. A record that cannot be true is refused; an unknown category is kept.
+    """Read the file's events.
 
-    Raises DataQualityError for a file that cannot be read, is cut short, or is something else.
+    A record that cannot be true is refused; one of an unknown category stays. Raises
+    DataQualityError for a file that is unreadable, cut short or something else.
     """
     state = State.known_of(path)
     try:
@@ -86,8 +91,8 @@ def read(path: Path) -> Gbbq:
     good = np.logical_and.reduce([mask for mask, _ in rules.values()])
     if 2 * np.count_nonzero(good) < len(found):
         raise DataQualityError(
-            f"{path}: {np.count_nonzero(~good):,} of {len(found):,} records are no corporate action:"
-            " it is no gbbq of the TDX desktop client",
+            f"{path}: {np.count_nonzero(~good):,} of {len(found):,} records are no corporate"
+            " action: it is no gbbq of the TDX desktop client",
             hint="it stands in T0002/hq_cache of the client's folder",
         )
     rejected = [
@@ -103,8 +108,8 @@ def read(path: Path) -> Gbbq:
 
 
 def _decrypted(content: bytes) -> NDArray[np.void]:
-    """The records of a file: Blowfish over 24 bytes of each, the last five as they are."""
-    with warnings.catch_warnings():  # pytdx compares texts by identity
+    """Decrypt records: Blowfish over the first 24 bytes of each, the last 5 are plain."""
+    with warnings.catch_warnings():  # pytdx compares strings with `is`
         warnings.simplefilter("ignore", SyntaxWarning)
         from pytdx.reader.gbbq_reader import GbbqReader
 
@@ -123,7 +128,7 @@ def _decrypted(content: bytes) -> NDArray[np.void]:
 
 
 def _days_of(written: NDArray[np.uint32]) -> tuple[NDArray[np.datetime64], NDArray[np.bool_]]:
-    """Days written as YYYYMMDD; where there is no such day, any day and False."""
+    """Convert YYYYMMDD numbers to days; an impossible day gives any day and False."""
     number = written.astype(np.int64)
     year, month, day = number // 10_000, number // 100 % 100, number % 100
     sound = (year >= 1990) & (year <= 9999) & (month >= 1) & (month <= 12) & (day >= 1)
@@ -135,7 +140,10 @@ def _days_of(written: NDArray[np.uint32]) -> tuple[NDArray[np.datetime64], NDArr
 def _table(
     codes: NDArray[np.str_], days: NDArray[np.datetime64], records: NDArray[np.void]
 ) -> pa.Table:
-    """Records by code, day and category, in the order of the file, and numbered from 1 within these."""
+    """Sort records by code, day and category, and number them from 1 within these.
+
+    Records with the same three keep the order of the file.
+    """
     order = np.lexsort((records["category"], days, codes))
     codes, days, records = codes[order], days[order], records[order]
     categories, place = records["category"].astype(np.int32), np.arange(len(order))
@@ -157,8 +165,10 @@ def _table(
 
 
 def _exact(values: NDArray[np.float32], kind: pa.DataType) -> pa.Array:
-    """The decimals that the source turned into single floats: printed by six fixed decimals 43.74
-    would be 43.740002."""
+    """Restore the decimals that the source turned into single floats.
+
+    Seven significant digits do it; with six fixed decimals 43.74 would be 43.740002.
+    """
     distinct, where = np.unique(values, return_inverse=True)
     texts = [f"{value:.{DIGITS}g}" for value in distinct.tolist()]
     return pa.array([round(Decimal(text), kind.scale) for text in texts], kind).take(
@@ -167,7 +177,7 @@ def _exact(values: NDArray[np.float32], kind: pa.DataType) -> pa.Array:
 
 
 def _refused(record: np.void, place: int, name: str, rule: str) -> Rejected:
-    """`ex_date` and `category` stand in the payload as those of other sources' rows do."""
+    """A refused record; its payload has `ex_date` and `category` as in other sources."""
     market, day = int(record["market"]), str(record["day"])
     prefix = EXCHANGES[market] if market < len(EXCHANGES) else ""
     code = prefix + re.sub(r"[^0-9A-Za-z]", "?", record["code"].decode("latin-1"))
@@ -180,8 +190,11 @@ def _refused(record: np.void, place: int, name: str, rule: str) -> Rejected:
 
 
 def actions_of(found: Gbbq, codes: Sequence[str]) -> dict[str, ActionSet]:
-    """The events of the file that adjust prices, by code; of a code with other records only, none. A code
-    that it lacks is not covered: nothing told is no evidence that nothing happened."""
+    """Events of the file that adjust prices, by code.
+
+    A code with other records only has an empty set. A code that the file lacks is not in the
+    result: a missing record is no evidence that nothing happened.
+    """
     of_codes = found.rows.filter(pc.is_in(found.rows["code"], pa.array(codes, pa.string())))
     adjusting = pc.is_in(of_codes["category"], pa.array(_ADJUSTING, pa.int32()))
     doubtful = {row.row_key.split(" ")[1] for row in found.rejected}
@@ -218,7 +231,7 @@ def _action_set(code: str, rows: Sequence[dict[str, Any]], *, is_whole: bool) ->
 
 
 class _Refused(Exception):
-    """args: field, rule"""
+    """A row that breaks a rule; args are the field and the rule."""
 
 
 def _action(row: dict[str, Any]) -> CorporateAction:

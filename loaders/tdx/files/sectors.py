@@ -1,8 +1,8 @@
-"""The desktop client's sectors, in `T0002/hq_cache`: `block_{gn,fg,zs}.dat` and `tdxhy.cfg`.
+"""The client's sectors: `block_{gn,fg,zs}.dat` and `tdxhy.cfg` in `T0002/hq_cache`.
 
-block_*.dat   a head of 384 bytes, a count, then sectors of 2,813 bytes: a name and up to 400 codes of
-              six digits, without their exchange (read by pytdx)
-tdxhy.cfg     a line of each stock, `0|000001|T1001|440101|H1201`: exchange, code, the client's own
+block_*.dat   a head of 384 bytes, a count, then sectors of 2,813 bytes: a name and up to 400 codes
+              of six digits without their exchange (pytdx reads them)
+tdxhy.cfg     a line per stock, `0|000001|T1001|440101|H1201`: exchange, code, the client's own
               industry, and two further classifications
 """
 
@@ -15,7 +15,7 @@ from loaders.errors import DataQualityError
 from loaders.landing.rejects import Rejected
 
 INDUSTRIES = ("industry", "industry_2", "industry_3")
-# what the sectors of a file are
+# the kinds of sectors in each file
 KINDS = {
     "block_gn.dat": ("concept",),
     "block_fg.dat": ("style",),
@@ -28,7 +28,10 @@ _DIGITS = re.compile(r"[0-9]{6}")
 
 
 class Membership(NamedTuple):
-    """That a code is of a sector. `member` is six digits, of an industry with the exchange."""
+    """A code's membership in a sector.
+
+    member: six digits; in an industry with the exchange in front (`sz000001`).
+    """
 
     sector_kind: str
     sector_name: str
@@ -36,9 +39,9 @@ class Membership(NamedTuple):
 
 
 def read(path: Path, name: str) -> tuple[set[Membership], list[Rejected]]:
-    """The memberships that a file of KINDS tells, and what was refused of it.
+    """Read the memberships in a file of KINDS, and the records that were refused.
 
-    Raises DataQualityError for a file that cannot be read, is cut short, or tells of no sector.
+    Raises DataQualityError for a file that is unreadable, cut short or without any sector.
     """
     try:
         content = path.read_bytes()
@@ -61,7 +64,7 @@ def _blocks(content: bytes, path: Path, name: str) -> tuple[set[Membership], lis
             f" {len(content):,} are there",
             hint="the client may be writing it: run again; else it is no file of sectors",
         )
-    with warnings.catch_warnings():  # pytdx compares texts by identity
+    with warnings.catch_warnings():  # pytdx compares strings with `is`
         warnings.simplefilter("ignore", SyntaxWarning)
         from pytdx.reader.block_reader import BlockReader
 

@@ -1,8 +1,8 @@
-"""The client's lists of instruments, `T0002/hq_cache/{shm,szm,bjm}.tnf`: codes and names.
+"""Codes and names in the client's lists, `T0002/hq_cache/{shm,szm,bjm}.tnf`.
 
 A head of 50 bytes, then records of 314: the code at 0 (six digits), the name at 23 (GBK, ended by a
-zero byte). A client of another age writes records of another size; such a list is refused as a whole,
-as nothing tells where its names stand.
+zero byte). Older and newer clients write records of another size. Such a list is refused as a
+whole, because the place of its names is unknown.
 
     read(path, "sz")   {"sz000001": "平安银行", …}
 """
@@ -17,9 +17,9 @@ FILES = {"sh": "shm.tnf", "sz": "szm.tnf", "bj": "bjm.tnf"}
 
 
 def read(path: Path, exchange: str) -> dict[str, str]:
-    """Names by code (`sz000001`), in the order of the list.
+    """Read the names by code (`sz000001`), in the order of the list.
 
-    Raises DataQualityError for a file that cannot be read or is no such list.
+    Raises DataQualityError for a file that is unreadable or not such a list.
     """
     try:
         content = path.read_bytes()

@@ -1,9 +1,9 @@
-"""Files of the TDX desktop client, `vipdoc/{sh,sz,bj}/…`: day, one- and five-minute bars.
+"""Day, one-minute and five-minute bars in the client's `vipdoc/{sh,sz,bj}/…`.
 
-All have little-endian records of 32 bytes and no header; the client appends to them, so a file whose
-size is no multiple of 32 is being written and its tail is ignored. A file says what was known when
-it was last written; that moment is the rows' `fetched_at`. Prices of a day are in cents of stocks and
-indices, in thousandths of funds and of Shanghai's B shares.
+All files have little-endian records of 32 bytes and no header. The client appends to them: a file
+whose size is no multiple of 32 is being written, and its tail is ignored. A file holds what was
+known when it was last written; that time is the rows' `fetched_at`. Day prices are in cents for
+stocks and indices, in thousandths of a yuan for funds and Shanghai's B shares.
 
     lday/sh600000.day       u32 day, 4 × u32 price, f32 turnover in yuan, u32 volume
     minline/sh600000.lc1    u16 day, u16 minute of the bar's end, 4 × f32 price in yuan, f32, u32
@@ -42,8 +42,13 @@ MIN_REFUSED, REFUSED_SHARE = 3, 0.1
 
 
 class File(NamedTuple):
-    """Bars of a file, of minutes with noon repaired, what was refused of it, a word about a tail that
-    was ignored, and the file's state before it was read."""
+    """Content of a file of bars.
+
+    bars: minute bars have noon repaired.
+    rejected: records that were refused.
+    warning: a sentence about an ignored tail, or None.
+    state: the file's state before it was read.
+    """
 
     bars: Records
     rejected: list[Rejected]
@@ -52,7 +57,7 @@ class File(NamedTuple):
 
     @property
     def nonsense(self) -> str | None:
-        """Why nothing of the file should be taken: too many of its records are refused."""
+        """The reason to skip the whole file: too many refused records; else None."""
         count, size = len(self.rejected), len(self.bars) + len(self.rejected)
         if count < MIN_REFUSED or count <= REFUSED_SHARE * size:
             return None
@@ -60,7 +65,7 @@ class File(NamedTuple):
 
 
 def decimals_of(code: str, instrument_type: str) -> int:
-    """Decimals of an instrument's prices, which the scale of a file follows."""
+    """Decimals of an instrument's prices; a file scales its prices by them."""
     return 3 if instrument_type == "fund" or code.startswith("sh9") else 2
 
 
@@ -73,13 +78,16 @@ def read(
     newest: int | None = None,
     before: State | None = None,
 ) -> File:
-    """The bars of a file (day, minute1, minute5), in li and hands. Plausibility is the caller's to check.
+    """Read the bars of a file (day, minute1, minute5), in li and hands.
 
-    With `newest` only so many of the last records are read; the sum over the bytes then goes on from that
-    of the state `before`, in which the file was read last. Volumes of stocks are shares in the file;
-    those of an index, hands of days and no number of shares of minutes, are kept as they are. Records
-    whose day is no day are refused, and the fewest without which the rest ascends in time; those of days
-    after `now` are left out of that. Raises DataQualityError for an unreadable file.
+    newest: read only that many of the last records.
+    before: the state at the last reading; with `newest` its checksum is continued.
+
+    Volumes are shares in the file and become hands. Those of an index stay as they are: hands in
+    day bars, no number of shares in minute bars. Refuses records with an impossible day, and the
+    fewest records without which the rest ascends in time. Records of days after `now` stay and do
+    not count in that order. The caller checks plausibility. Raises DataQualityError for an
+    unreadable file.
     """
     is_days = period == "day"
     layout = _DAY if is_days else _OLD_MINUTE if file.suffix.lower() == ".5" else _MINUTE
@@ -91,7 +99,7 @@ def read(
     labels = np.full(len(raw), records.CLOSE) if is_days else raw["label"]
     days, is_day = _days_of(written)
     minutes = days.astype(np.int64) * records.DAY_MINUTES + labels
-    # one day that is too late must not cost all that follow it
+    # a single day in the future must not cost all records after it
     has_come = is_day & (
         days.astype(np.int64) <= records.number_of(now.astimezone(SHANGHAI).date())
     )
@@ -117,19 +125,19 @@ def read(
     bars["volume"] = kept["volume"] // (1 if instrument_type == "index" else 100)
     bars["amount"] = _li(kept["amount"], 3)
     if not is_days and (has_come & ascends).any():
-        # whatever its time says, a file was not written before its last bar
+        # the file's time may be wrong, but a file is not written before its last bar ends
         written_at = min(max(written_at, records.end_of(bars[has_come[ascends]][-1])), now)
     bars = records.sourced(bars, f"vipdoc/{FOLDERS[period]}", written_at)
     return File(bars if is_days else records.repaired(bars), rejected, warning, state)
 
 
 def first_day(file: Path) -> date | None:
-    """The day of the first record of a file; None where there is none."""
+    """The day of a file's first record; None without a readable one."""
     return _day_at(file, is_last=False)
 
 
 def last_day(file: Path) -> date | None:
-    """The day of the last whole record of a file; None where there is none."""
+    """The day of a file's last whole record; None without a readable one."""
     return _day_at(file, is_last=True)
 
 
@@ -151,8 +159,11 @@ def _day_at(file: Path, *, is_last: bool) -> date | None:
 def _records(
     file: Path, layout: np.dtype[np.void], newest: int | None, before: State | None
 ) -> tuple[Records, int, State, str | None]:
-    """The whole records of a file, or the newest of them, how many come before these, the state of the
-    file, and a word about its tail. It may grow or shrink meanwhile: its state is that before."""
+    """Read the whole records of a file, or only the `newest` of them.
+
+    Returns the records, the number of records before them, the file's state before reading (it may
+    grow or shrink meanwhile) and a warning about its tail. Raises DataQualityError.
+    """
     try:
         with file.open("rb", buffering=0) as opened:
             found = os.fstat(opened.fileno())
@@ -176,22 +187,25 @@ def _records(
 
 
 def _days_of(written: Ints) -> tuple[NDArray[np.datetime64], Mask]:
-    """Days written as YYYYMMDD; where there is no such day, any day and False."""
+    """Convert YYYYMMDD numbers to days; an impossible day gives any day and False."""
     year, month, day = written // 10_000, written // 100 % 100, written % 100
     sound = (
         (year >= 1990) & (year <= 9999) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
     )
     first = np.where(sound, (year - 1970) * 12 + month - 1, 0).astype("datetime64[M]")
     days = first.astype("datetime64[D]") + np.where(sound, day - 1, 0)
-    # the 31st of a shorter month has run into the next one
+    # the 31st of a shorter month is a day of the next month here
     return days, sound & (days.astype("datetime64[M]") == first)
 
 
 def _ascending(values: Ints) -> Mask:
-    """The most values that ascend: of equal ones the first, of as many the smaller."""
+    """Mark the longest strictly ascending selection of `values`.
+
+    Of equal values the first counts; of equally long selections the one with smaller values.
+    """
     if (np.diff(values) > 0).all():
         return np.ones(len(values), np.bool_)
-    ends, places = list[int](), list[int]()  # of the best row of each length: its last value
+    ends, places = list[int](), list[int]()  # last value and its place, per length of a selection
     before = list[int]()
     for place, value in enumerate(values.tolist()):
         at = bisect_left(ends, value)
@@ -207,6 +221,6 @@ def _ascending(values: Ints) -> Mask:
 
 
 def _li(values: NDArray[np.float32], decimals: int) -> Ints:
-    """Single floats in units of the last of `decimals` decimals; what is no amount becomes 0."""
+    """Scale single floats by 10**decimals and round; what is no amount becomes 0."""
     exact = values.astype(np.float64) * 10**decimals
     return np.rint(np.where(np.abs(exact) < 2**62, exact, 0)).astype(np.int64)

@@ -1,9 +1,9 @@
-"""Which version of a file was read: when it was written, its size, and of bars a sum over its bytes.
+"""The version of a file that was read: its time and size, and for bars a checksum.
 
-A file is another one than before where time or size differ. It need not be newer: folders are restored
-from older copies. Where the time alone differs, as of all files of a folder that was copied without their
-times, the sum tells whether it is another one after all; to sum up bytes takes a fraction of reading bars.
-What was read stands in a cursor, behind what that has reached:
+A file is a different version if its time or size differ. It need not be newer: people restore
+folders from older copies. If only the time differs, as after a copy without file times, the
+checksum decides; computing it takes a fraction of reading bars. A cursor stores the version after
+what it has reached:
 
     2025-06-30 1751270400000000000 320000 3735928559
 """
@@ -20,7 +20,12 @@ from loaders.trading_time import SHANGHAI
 
 @dataclass(frozen=True)
 class State:
-    """When a file was last written, in nanoseconds, its bytes, and where they were read their CRC-32."""
+    """The version of a file.
+
+    written_ns: time of the last write, nanoseconds since 1970 UTC.
+    size: bytes.
+    checksum: CRC-32 of the bytes; None if they were not read. States are equal without it.
+    """
 
     written_ns: int
     size: int
@@ -28,7 +33,7 @@ class State:
 
     @classmethod
     def of(cls, file: Path) -> "State | None":
-        """The state of a file now; None where there is none to be had."""
+        """The current state of a file; None if it cannot be read."""
         try:
             return cls.known_of(file)
         except DataQualityError:
@@ -36,7 +41,7 @@ class State:
 
     @classmethod
     def known_of(cls, file: Path) -> "State":
-        """The state of a file now. Raises DataQualityError."""
+        """The current state of a file. Raises DataQualityError if it cannot be read."""
         try:
             found = file.stat()
         except OSError as error:
@@ -44,15 +49,21 @@ class State:
         return cls(found.st_mtime_ns, found.st_size)
 
     def unchanged(self, file: Path) -> "State | None":
-        """The state of a file now whose bytes are those of this state, for all that its time says; None of
-        another one, or where nobody knows. Raises DataQualityError."""
+        """The current state of a file if its bytes are still those of this state.
+
+        The file's time does not matter. None if the bytes differ or this state has no checksum.
+        Raises DataQualityError.
+        """
         now = State.known_of(file)
         if now.size != self.size or not self.begins(file):
             return None
         return replace(now, checksum=self.checksum)
 
     def begins(self, file: Path) -> bool:
-        """Does a file begin with the bytes of this state, so that it has at most grown since? Raises DataQualityError."""
+        """Whether a file starts with the bytes of this state, so that it has only grown.
+
+        False without a checksum. Raises DataQualityError.
+        """
         if self.checksum is None:
             return False
         try:
@@ -68,28 +79,34 @@ class State:
 
     @property
     def day(self) -> date:
-        """The exchange's day on which it was written."""
+        """The day of the last write in exchange time."""
         return self.written_at.astimezone(SHANGHAI).date()
 
 
 class Reading(NamedTuple):
-    """A file that is read whole: the moment since which what it tells is known, and the cursor that says
-    that this version was read."""
+    """One reading of a whole file.
+
+    moment: the time since which its content is known.
+    cursor: records that this version was read.
+    """
 
     moment: datetime
     cursor: str
 
     @classmethod
     def of(cls, state: State, now: datetime, before: str | None) -> "Reading":
-        """`before` is the cursor of the last reading. An older copy takes that one's moment: what it tells
-        holds from then on, as nobody knew better before."""
+        """The reading of a file in this state.
+
+        before: the cursor of the last reading. An older copy takes the time of that reading: its
+            content holds from then on.
+        """
         known = f"{min(state.written_at, now):%Y-%m-%dT%H:%M:%S.%fZ}"
         known = max(known, (before or "").partition(" ")[0])
         return cls(datetime.fromisoformat(known), cursor_of(known, state))
 
 
 def cursor_of(reached: object, state: State | None) -> str:
-    """What a key has reached, and the state of the file that was read so far."""
+    """The cursor's text: what a key has reached, then the state of the file read."""
     if state is None:
         return str(reached)
     checksum = f" {state.checksum}" if state.checksum is not None else ""
@@ -97,6 +114,6 @@ def cursor_of(reached: object, state: State | None) -> str:
 
 
 def state_in(cursor: str | None) -> State | None:
-    """The state of the file in a cursor; None where no file was read."""
+    """The file's state in a cursor; None if no file was read."""
     numbers = (cursor or "").split(" ")[1:]
     return State(*map(int, numbers)) if len(numbers) in (2, 3) else None
