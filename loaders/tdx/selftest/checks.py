@@ -1,6 +1,7 @@
-"""The 31 checks of the self-test, one for each route of the service: what is asked, and when it passes.
+"""The table of the self-test's 31 checks, one for each route of the service.
 
-Only a table; loaders.tdx.selftest sends the requests, loaders.tdx.selftest.conditions judges answers.
+Each has its request and its condition. loaders.tdx.selftest.runner sends the requests,
+loaders.tdx.selftest.conditions judges the answers.
 """
 
 from collections.abc import Callable
@@ -30,10 +31,14 @@ def on_day(**params: Any) -> Params:
 
 @dataclass(frozen=True)
 class Check:
-    """`params` is the query of a GET, the JSON body of a POST. `needs` names what earlier checks must
-    have found. `volatile` names parts of the answer that come and go with the time of day, by their
-    paths: they do not belong to its shape. `starts` is the kind of task that the request starts,
-    `cancels` the kind that is cancelled after it."""
+    """One check of the self-test.
+
+    params: the query of a GET, the JSON body of a POST.
+    needs: facts that earlier checks must have learned.
+    volatile: paths of parts that come and go with the time of day; the shape leaves them out.
+    starts: the kind of task that the request starts.
+    cancels: the kind of task that is cancelled after the request.
+    """
 
     no: int
     name: str
@@ -49,7 +54,7 @@ class Check:
     cancels: str | None = None
 
     def at(self, facts: Facts) -> str:
-        """The path with the task's id in it, where it has one."""
+        """The request's path, with the task's id filled in."""
         return self.path.format(task=facts.tasks.get(self.cancels or "", ""))
 
 

@@ -1,7 +1,7 @@
-"""What must hold of the answer to each check of the self-test, in the words of the service's reference.
+"""Conditions on the answers to the self-test's checks, after the service's reference.
 
-A condition gets what the answer's envelope holds and raises Unmet, whose text says what was seen
-instead; an answer of an unexpected shape is one that does not hold.
+A condition gets the content of the answer's envelope. It raises Unmet with a text about what was
+seen instead, also for an answer of an unexpected shape.
 """
 
 import re
@@ -16,7 +16,7 @@ STOCK = "sz000001"
 STOCKS = (STOCK, "sh600000", "sz000002")
 PULL_KLINE, PULL_TRADE = "pull_kline", "pull_trade"
 PREFIXED = re.compile(r"(sh|sz|bj)[0-9]{6}")
-# what a check can need of an earlier one, and why it is skipped where that gave nothing
+# what a check can need from an earlier one, and the reason to skip the check without it
 NEEDS = {
     "day": "the calendar (check 25) gave no previous trading day",
     PULL_KLINE: "check 28 started no task",
@@ -25,13 +25,19 @@ NEEDS = {
 
 
 class Unmet(Exception):
-    """The condition of a check does not hold; the text says what was seen."""
+    """A check's condition does not hold; the text says what was seen."""
 
 
 @dataclass
 class Facts:
-    """What earlier checks found out. `day` is the trading day before `today`, the service's own date;
-    `oldest` lies five trading days before `day`. `rows` counts the rows of checks that passed."""
+    """Facts that earlier checks learned.
+
+    today: the service's own date.
+    day: the trading day before `today`.
+    oldest: the trading day five before `day`.
+    rows: row counts of checks that passed, by check name.
+    tasks: ids of started tasks, by kind.
+    """
 
     today: date
     day: date | None = None
@@ -40,7 +46,7 @@ class Facts:
     tasks: dict[str, str] = field(default_factory=dict)
 
     def missing(self, needs: Sequence[str]) -> str | None:
-        """Why a check with these needs cannot run, if it cannot."""
+        """The reason why a check with these needs cannot run; None if it can."""
         for need in needs:
             if (self.day if need == "day" else self.tasks.get(need)) is None:
                 return NEEDS[need]
@@ -53,7 +59,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Found:
-    """What a condition saw that holds. `evidence` is for people and for the record."""
+    """Result of a condition that holds; `evidence` is for people and for the record."""
 
     rows: int | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict)
@@ -63,16 +69,13 @@ class Found:
 Condition = Callable[[Any, Facts], Found]
 
 
-# -- reading an answer -------------------------------------------------------------------------
-
-
 def demand(holds: bool, seen: str) -> None:
     if not holds:
         raise Unmet(seen)
 
 
 def member(value: Any, name: str, kind: type) -> Any:
-    """`value[name]` of exactly this type."""
+    """Return `value[name]`, which must be of exactly this type. Raises Unmet."""
     demand(type(value) is dict, f"an object was expected, not {type(value).__name__}")
     demand(name in value, f"{name} is missing")
     found = value[name]
@@ -81,7 +84,7 @@ def member(value: Any, name: str, kind: type) -> Any:
 
 
 def rows_of(value: Any, name: str | None = None) -> list[Any]:
-    """A list of the answer, or the answer itself; null means no rows."""
+    """Return the list `name` of the answer, or the answer itself; null is no rows."""
     if name is not None:
         demand(type(value) is dict and name in value, f"{name} is missing")
         value = value[name]
@@ -92,14 +95,17 @@ def rows_of(value: Any, name: str | None = None) -> list[Any]:
 
 
 def counted(data: Any, count: str, name: str) -> list[Any]:
-    """The list `name`, whose length `count` tells."""
+    """Return the list `name`; the field `count` must be its length. Raises Unmet."""
     rows, told = rows_of(data, name), member(data, count, int)
     demand(told == len(rows), f"{count} says {told}, but {name} has {len(rows)} rows")
     return rows
 
 
 def times(rows: Sequence[Any], name: str = "Time") -> list[datetime]:
-    """Exchange wall clock of rows: the first 19 characters; the offset behind them means nothing."""
+    """Read the exchange's local time of rows. Raises Unmet.
+
+    It is the first 19 characters; the offset after them has no meaning.
+    """
     found = []
     for row in rows:
         text = member(row, name, str)
@@ -117,9 +123,6 @@ def ascending(stamps: Sequence[datetime], *, strictly: bool) -> None:
 
 def span(stamps: Sequence[datetime]) -> dict[str, str]:
     return {"first": str(stamps[0]), "last": str(stamps[-1])} if stamps else {}
-
-
-# -- conditions --------------------------------------------------------------------------------
 
 
 def says(wanted: str) -> Condition:
@@ -157,7 +160,7 @@ def adjusted_days(data: Any, facts: Facts) -> Found:
 
 
 def exactly(count: int) -> Condition:
-    """A page of bars or ticks that is full."""
+    """Require a full page of bars or ticks."""
 
     def holds(data: Any, _: Facts) -> Found:
         stamps = times(rows_of(data, "List"))
@@ -168,7 +171,10 @@ def exactly(count: int) -> Condition:
 
 
 def history(source: str, limit: int) -> Condition:
-    """Bars of a route that names their source; raw ones (tdx) have a turnover, adjusted ones none."""
+    """Require bars of a route that names their source.
+
+    Raw bars (tdx) have a turnover, adjusted ones have none.
+    """
 
     def holds(data: Any, facts: Facts) -> Found:
         rows = counted(data, "count", "list")
@@ -177,7 +183,7 @@ def history(source: str, limit: int) -> Condition:
         demand(named == source, f"meta.source is {named!r}")
         stamps = times(rows)
         for row, stamp in zip(rows, stamps, strict=True):
-            # today's bar has none before the first trade
+            # today's bar has no turnover before the first trade
             if source == "tdx" and stamp.date() < facts.today:
                 amount = member(row, "Amount", int)
                 demand(amount > 0, f"Amount of {stamp.date()} is {amount}")
@@ -220,7 +226,7 @@ def ticks(data: Any, _: Facts) -> Found:
 
 def whole_day_of_ticks(data: Any, facts: Facts) -> Found:
     stamps = times(rows_of(data, "List"))
-    # where the page failed, what it asks for must be there all the same
+    # if the check of the page failed, require at least the 200 rows that it asks for
     page = facts.rows.get("trade_history", 200)
     demand(len(stamps) >= page, f"{len(stamps)} ticks, fewer than the {page} of one page")
     return Found(len(stamps), span(stamps))
@@ -243,7 +249,7 @@ def found_by_search(data: Any, _: Facts) -> Found:
 def three_parts(data: Any, _: Facts) -> Found:
     demand(type(data) is dict, "data is no object")
     missing = [name for name in ("quote", "kline_day", "minute") if name not in data]
-    # the service leaves out a part whose source failed; without two of them it is not of use
+    # the service leaves out a part whose source failed; the answer is useless without two parts
     demand(len(missing) < 2, f"missing: {', '.join(missing)}")
     return Found(len(data), {}, tuple(f"{name} is missing" for name in missing))
 
@@ -287,7 +293,7 @@ def counts_of_three_exchanges(data: Any, _: Facts) -> Found:
 
 
 def calendar_day(value: Any) -> date:
-    """A day as the calendar writes it. Raises Unmet."""
+    """Read a day in the calendar's notation. Raises Unmet."""
     text = member(value, "iso", str)
     try:
         return date.fromisoformat(text)
@@ -296,7 +302,7 @@ def calendar_day(value: Any) -> date:
 
 
 def calendar_days(data: Any, name: str) -> list[date]:
-    """The days of a list of the calendar's answer. Raises Unmet."""
+    """Read the days of a list in the calendar's answer. Raises Unmet."""
     return [calendar_day(row) for row in rows_of(data, name)]
 
 

@@ -1,6 +1,6 @@
-"""One request of the self-test and what came of it: the answer's data, or the way in which it failed.
+"""One request of the self-test and its result: the answer's data or the failure.
 
-Unlike loaders.tdx.client.client nothing is retried and nothing is waited for: a self-test tells what is.
+Unlike loaders.tdx.client.client it neither retries nor waits: a self-test shows the present state.
 """
 
 import time
@@ -17,8 +17,11 @@ from loaders.http import NoAnswerInTime, send
 
 
 class NotPassed(Exception):
-    """Why a check did not pass. `kind` is timeout, connection, http, json, envelope or assertion;
-    `message` is the service's own word."""
+    """The reason why a check did not pass.
+
+    kind: timeout, connection, http, json, envelope or assertion.
+    message: the service's own message.
+    """
 
     def __init__(self, kind: str, detail: str, message: str | None = None) -> None:
         super().__init__(detail)
@@ -27,7 +30,10 @@ class NotPassed(Exception):
 
 @dataclass
 class Answer:
-    """What is known of an answer, as far as it came; `elapsed_ms` from the request to its last byte."""
+    """An answer as far as it arrived.
+
+    elapsed_ms: from the request to the last byte of the answer.
+    """
 
     elapsed_ms: int = 0
     http_status: int | None = None
@@ -37,7 +43,11 @@ class Answer:
 
 
 class Exchange:
-    """Requests over one HTTP client, each with a time limit (seconds); `rate` is entered before each."""
+    """Requests over one HTTP client.
+
+    limit: seconds that a request may take.
+    rate: entered before each request.
+    """
 
     def __init__(
         self, client: httpx.AsyncClient, limit: float, rate: AbstractAsyncContextManager[None]
@@ -54,9 +64,10 @@ class Exchange:
         in_envelope: bool = True,
         answer: Answer | None = None,
     ) -> Any:
-        """The data of an answer; `params` are the query of a GET, the JSON body of a POST.
+        """Send a request and return the answer's data. Raises NotPassed.
 
-        `answer` is filled on the way, so it is there after a failure too. Raises NotPassed.
+        params: the query of a GET, the JSON body of a POST.
+        answer: filled step by step, so it is of use after a failure too.
         """
         answer = answer if answer is not None else Answer()
         limit, params = limit or self._limit, params or {}

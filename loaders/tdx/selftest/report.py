@@ -1,4 +1,4 @@
-"""What a self-test leaves for people and programs: a JSON file, and a page about what failed."""
+"""Results of a self-test: a JSON file, and a page about the failures."""
 
 import json
 import os
@@ -17,7 +17,7 @@ RESULTS, REPORT = "tdx_api_test_results.json", "tdx_api_failure_report.md"
 
 
 def document(run: Run) -> dict[str, Any]:
-    """The JSON file's content. Instants in exchange time, durations in milliseconds."""
+    """Content of the JSON file; times in exchange time, durations in milliseconds."""
     total, passed = len(run.results), run.count("passed")
     return {
         "schema_version": SCHEMA_VERSION,
@@ -46,12 +46,12 @@ def document(run: Run) -> dict[str, Any]:
 
 
 def as_text(shown: Mapping[str, Any]) -> str:
-    """The JSON file's text."""
+    """Text of the JSON file."""
     return json.dumps(shown, ensure_ascii=False, indent=2) + "\n"
 
 
 def record(shown: Mapping[str, Any], run: Run, schedule: str | None) -> Record:
-    """A self-test as schema `ops` records it."""
+    """The record of a self-test for schema `ops`."""
     lines = [
         Line(
             row["no"],
@@ -78,7 +78,7 @@ def record(shown: Mapping[str, Any], run: Run, schedule: str | None) -> Record:
     )
 
 
-# of a result: what ops.testing_logs has columns for
+# fields of a result that have their own column in ops.testing_logs
 _OWN_COLUMN = ("no", "name", "status", "elapsed_ms", "reason")
 
 
@@ -107,7 +107,7 @@ def _row(result: Result) -> dict[str, Any]:
 
 
 def failure_page(shown: Mapping[str, Any]) -> str:
-    """The failures of a JSON file as Markdown, one section for each failed check."""
+    """The failures in a JSON file as Markdown, with a section for each failed check."""
     summary = shown["summary"]
     lines = [
         "# TDX self-test: what failed",
@@ -135,7 +135,7 @@ def failure_page(shown: Mapping[str, Any]) -> str:
 
 
 def may_run(task: Mapping[str, str]) -> bool:
-    """Was a task of the self-test perhaps not ended?"""
+    """Whether a task of the self-test may still run."""
     return task["end"].startswith("may")
 
 
@@ -179,7 +179,7 @@ def _fenced(text: str) -> list[str]:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file as a whole or not at all; its folder is made. Raises SettingsError."""
+    """Write a whole file or nothing, and create its folder. Raises SettingsError."""
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

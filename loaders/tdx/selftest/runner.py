@@ -1,7 +1,8 @@
-"""The self-test of the service: 31 checks, one for each route, and what came of them.
+"""The self-test of the service: 31 checks, one for each route, and their results.
 
-The calendar is asked first, because many checks need the previous trading day; it is reported in its
-place all the same. Every task that a check starts in the service is cancelled, whatever happens.
+The calendar comes first, because many checks need the previous trading day; its result keeps its
+place in the report. Every task that a check starts in the service is cancelled, also after an
+error or Ctrl-C.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,12 +21,17 @@ from loaders.tdx.selftest.shape import shape_of, short_hash
 from loaders.tdx.selftest.tasks import Tasks
 from loaders.trading_time import SHANGHAI
 
-SHOWN_BYTES = 300  # of the body of an answer that failed
+SHOWN_BYTES = 300  # shown from the body of an answer that failed
 
 
 @dataclass(frozen=True)
 class Options:
-    """Seconds that a check may take. `verbose` tells of each check while it goes."""
+    """Options of a self-test.
+
+    timeout: seconds that a check may take.
+    bulk_timeout: the same for checks with much data.
+    verbose: print each check when it is done.
+    """
 
     timeout: float = 10.0
     bulk_timeout: float = 30.0
@@ -34,8 +40,13 @@ class Options:
 
 @dataclass(frozen=True)
 class Result:
-    """One check and what came of it: what was found, the `failure`, or why it was `skipped`. `shape` is
-    a hash of the fields of the answer's data, None where there are none."""
+    """One check with its result.
+
+    found: what the condition saw.
+    shape: a hash of the fields in the answer's data; None without data.
+    failure: the reason why the check failed.
+    skipped: the reason why the check was skipped.
+    """
 
     check: Check
     path: str
@@ -48,17 +59,17 @@ class Result:
 
     @property
     def status(self) -> str:
-        """passed, failed or skipped."""
+        """The verdict: passed, failed or skipped."""
         return "skipped" if self.skipped else "failed" if self.failure else "passed"
 
     @property
     def reason(self) -> str | None:
-        """Why it did not pass."""
+        """The reason why the check did not pass; None if it passed."""
         return self.failure.detail if self.failure else self.skipped
 
     @property
     def is_away(self) -> bool:
-        """Did nobody answer?"""
+        """Whether the service could not be reached."""
         return self.failure is not None and self.failure.kind == "connection"
 
     @property
@@ -70,8 +81,12 @@ class Result:
 
 @dataclass(frozen=True)
 class Run:
-    """A self-test from its start to its end. `base_url` is without a password; `tasks` tells how each
-    task started in it ended."""
+    """A complete self-test.
+
+    base_url: without a password.
+    day: the previous trading day.
+    tasks: how each task that the self-test started has ended.
+    """
 
     base_url: str
     options: Options
@@ -86,20 +101,20 @@ class Run:
 
     @property
     def is_unreachable(self) -> bool:
-        """Nobody answered: what was asked failed at the connection, and the rest was not asked."""
+        """Whether no check passed and every request failed at the connection."""
         failed = [result for result in self.results if result.failure]
         return not self.count("passed") and all(result.is_away for result in failed)
 
     @property
     def status(self) -> str:
-        """passed, failed, or error where the service could not be reached at all."""
+        """The verdict: passed, failed, or error if the service was unreachable."""
         if not self.count("failed"):
             return "passed"
         return "error" if self.is_unreachable else "failed"
 
     @property
     def fingerprint(self) -> str:
-        """Another one where another revision answers, or where a verdict is another."""
+        """A hash that changes with the service's revision or with a verdict."""
         return short_hash(f"{r.check.no} {r.status} {r.shape}" for r in self.results)
 
 
@@ -110,9 +125,11 @@ async def run(
     clock: Callable[[], datetime],
     reporter: Reporter,
 ) -> Run:
-    """Make all checks; `as_of` tells today where the service's calendar does not.
+    """Run all checks.
 
-    Raises SettingsError where no service is configured; what is wrong with it is in the results.
+    as_of: gives today's date if the service's calendar does not.
+
+    Raises SettingsError if no service is configured. The service's faults are in the results.
     """
     base_url, address = settings.tdx.base_url, settings.tdx.address
     if base_url is None or address is None:
@@ -128,7 +145,7 @@ async def run(
         reporter.start("selftest", len(CHECKS))
         try:
             results = await test.run(reporter)
-        except BaseException:  # a Ctrl-C before all
+        except BaseException:  # above all Ctrl-C
             for end in await tasks.cancel_all():
                 reporter.line(f"task {end['kind']} {end['id']}: {end['end']}")
             raise
@@ -154,7 +171,7 @@ class _SelfTest:
         await self._find_oldest()
         first = tell(await self._make(CHECKS[0]))
         results = [first]
-        # twice in vain is enough where nobody answers
+        # two attempts are enough to call the service unreachable
         away = calendar.is_away and first.is_away
         for check in CHECKS[1:]:
             if check is CALENDAR:
@@ -166,7 +183,7 @@ class _SelfTest:
         return results
 
     async def _make(self, check: Check) -> Result:
-        """One check, from its request to its verdict."""
+        """Run one check, from its request to its verdict."""
         if why := self.facts.missing(check.needs):
             return self._skipped(check, why)
         params, path, answer = check.params(self.facts), check.at(self.facts), Answer()
@@ -208,7 +225,10 @@ class _SelfTest:
         return data
 
     async def _judge(self, check: Check, data: Any) -> Found:
-        """What the check found, remembered for the checks after it. Raises Unmet, NotPassed."""
+        """Judge an answer and store its facts for later checks.
+
+        Raises Unmet, NotPassed.
+        """
         warnings = self._learn_days(data) if check is CALENDAR else ()
         found = check.holds(data, self.facts)
         if check.starts:
@@ -221,18 +241,21 @@ class _SelfTest:
         return replace(found, warnings=(*found.warnings, *warnings))
 
     def _learn_days(self, data: Any) -> tuple[str, ...]:
-        """Today and the trading day before it, as the service has them; warnings about them."""
+        """Store the service's today and previous trading day; return warnings."""
         previous = calendar_days(data, "previous")
         self.facts.day = previous[0] if previous else None
         here = self.facts.today
         self.facts.today = calendar_day(member(data, "date", dict))
-        # a day more or less is a matter of time zones
+        # time zones explain a difference of one day
         if abs(self.facts.today - here) <= timedelta(days=1):
             return ()
         return (f"the service's date is {self.facts.today}, this machine's {here}",)
 
     async def _find_oldest(self) -> None:
-        """The trading day five before the previous one: how old the newest bar may be."""
+        """Store the trading day five before the previous one.
+
+        The newest bar may not be older.
+        """
         if self.facts.day is None:
             return
         params = {"date": self.facts.day_text, "count": "5"}
@@ -240,12 +263,12 @@ class _SelfTest:
             days = calendar_days(await self.exchange.ask("GET", CALENDAR.path, params), "previous")
             self.facts.oldest = days[-1]
         except (NotPassed, Unmet, IndexError):
-            # no holiday of the exchange is longer
+            # no holiday of the exchange is longer than this
             self.facts.oldest = self.facts.day - timedelta(days=14)
 
 
 def line_of(result: Result) -> str:
-    """A check in one line for people."""
+    """One line about a check, for people."""
     check, took = result.check, result.answer.elapsed_ms
     notes = (
         [result.reason] if result.reason else [f"warning: {text}" for text in result.found.warnings]

@@ -1,7 +1,7 @@
-"""The shape of an answer: which fields it has and of which type, whatever their values.
+"""The shape of an answer: its fields and their types, without their values.
 
-Revisions of the service differ in it, so a change of the fingerprint made of all shapes and verdicts
-tells that another revision answers now.
+Revisions of the service differ in it. So a change in the fingerprint of all shapes and verdicts
+shows that another revision answers now.
 """
 
 import hashlib
@@ -12,7 +12,10 @@ _KINDS = {bool: "boolean", int: "number", float: "number", str: "text", type(Non
 
 
 def shape_of(value: Any, volatile: Iterable[str] = ()) -> str:
-    """A short hash of the fields and types. Parts below a `volatile` path (`minute.List`) come and go."""
+    """A short hash of fields and types.
+
+    volatile: paths such as `minute.List` that come and go; the hash leaves them out.
+    """
     left_out = tuple(volatile)
     paths = {path for path in _paths(value, "") if not _below(path.partition(" ")[0], left_out)}
     return short_hash(sorted(paths))
@@ -23,7 +26,7 @@ def short_hash(lines: Iterable[str]) -> str:
 
 
 def _paths(value: Any, at: str) -> Iterator[str]:
-    """`List[].Time text` and so on: each field once for every type that it has."""
+    """Paths with types, such as `List[].Time text`; a field has one for each type."""
     if isinstance(value, dict):
         yield f"{at} object"
         for name, member in value.items():

@@ -1,7 +1,7 @@
-"""Background tasks that the self-test starts in the service: all of them are ended again.
+"""Background tasks that the self-test starts in the service, and their end.
 
-A task writes files on the service's own disk until it is cancelled. Where the answer to the start was
-lost, the task is looked for in the list: the one of its kind that was not there before.
+A task writes files on the service's own disk until it is cancelled. If the answer to the start was
+lost, the task is identified in the service's list: the only new task of its kind.
 """
 
 import contextlib
@@ -20,31 +20,38 @@ UNKNOWN = "任务不存在"
 
 @dataclass
 class Tasks:
-    """`ended` tells of each task by its id how it came to its end."""
+    """Tasks of one self-test.
+
+    started: the kind of each task by id.
+    ended: how each task ended, by id.
+    """
 
     exchange: Exchange
     policy: RetryPolicy
-    started: dict[str, str] = field(default_factory=dict)  # kind by id
+    started: dict[str, str] = field(default_factory=dict)
     ended: dict[str, str] = field(default_factory=dict)
     _before: set[str] | None = None
     _unanswered: list[str] = field(default_factory=list)
 
     async def starting(self, kind: str) -> None:
-        """A request that starts a task of this kind is about to be sent."""
+        """Prepare for a request that starts a task of this kind."""
         if self._before is None:
-            # without it a task whose id is lost cannot be told from somebody else's
+            # without the list a task whose id is lost looks like any other user's task
             with contextlib.suppress(NotPassed, Unmet):
                 self._before = {task["id"] for task in await self._listed()}
         self._unanswered.append(kind)
 
     def answered(self, kind: str, task_id: str | None) -> None:
-        """The request's answer: the new task's id, or None where it was refused."""
+        """Store the request's answer: the new task's id, or None if it was refused."""
         self._unanswered.remove(kind)
         if task_id is not None:
             self.started[task_id] = kind
 
     async def cancel(self, task_id: str) -> str:
-        """Cancel a task; says how it ended. Raises NotPassed, Unmet where it may still run."""
+        """Cancel a task and return how it ended.
+
+        Raises NotPassed or Unmet if it may still run.
+        """
         try:
             data = await self.exchange.ask("POST", f"/api/tasks/{task_id}/cancel")
         except NotPassed as failure:
@@ -59,7 +66,10 @@ class Tasks:
         return self.ended[task_id]
 
     async def cancel_all(self) -> list[dict[str, str]]:
-        """End what still runs, with retries; tell of every task, also of one that may go on."""
+        """Cancel all running tasks, with retries.
+
+        Returns kind, id and end of every task, also of one that may still run.
+        """
         lost = []
         for kind in self._unanswered:
             try:
@@ -78,7 +88,7 @@ class Tasks:
         ]
 
     async def _patiently(self, work: Callable[[], Awaitable[object]]) -> None:
-        """Try again what did not pass. Raises RetryableAnswer, Unmet."""
+        """Run `work` and retry it after NotPassed. Raises RetryableAnswer, Unmet."""
 
         async def attempt() -> None:
             try:
@@ -101,7 +111,10 @@ class Tasks:
         return f"ended by itself: {status}"
 
     async def _find(self, kind: str) -> None:
-        """Adopt the task whose id never came: the only new one of its kind."""
+        """Add the task whose id was lost to `started`: the only new one of its kind.
+
+        Raises NotPassed, and Unmet if the task cannot be identified.
+        """
         if self._before is None:
             raise Unmet("the list of tasks could not be read before")
         new = [
