@@ -1,1 +1,1 @@
-"""Spot checks of the warehouse after a load: counts, a few securities, space."""
+"""Spot checks of the warehouse after a load: counts, a few securities, disk space."""

@@ -1,7 +1,7 @@
-"""Spot checks after an initial load: is what was loaded there, and does it agree with the service?
+"""Spot checks after an initial load: presence, and agreement with the service.
 
-What no load has been asked for, and what no build has made yet, is skipped and said; what a load was
-asked for must be there.
+Data that a load was asked for must be there. A check is skipped, with a reason, if no load was
+asked for its data or no build has made its relation yet.
 """
 
 import asyncio
@@ -25,8 +25,8 @@ from loaders.trading_time import SHANGHAI
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.space import space
 
-NAMED = 5  # codes named of many
-NEWEST_BARS = 10  # asked of the service to find the newest stored one among them
+NAMED = 5  # most codes that a message names
+NEWEST_BARS = 10  # bars requested from the service; the newest stored one should be among them
 ROLLUPS = ("kline_5m", "kline_15m", "kline_30m", "kline_60m")
 NOT_BUILT = "not built yet: `quotemill build`"
 
@@ -37,7 +37,7 @@ Newest = dict[str, Bars | QuotemillError]  # by code
 
 
 class Unlike(Exception):
-    """A check failed; the text says what is missing or differs."""
+    """A check failed; the text says what is missing or different."""
 
     def __init__(self, text: str, evidence: Evidence | None = None) -> None:
         super().__init__(text)
@@ -49,20 +49,20 @@ class NotAsked(Exception):
 
 
 class Verification(Record):
-    """The record of spot checks, and what they say to people and programs."""
+    """The record of spot checks, and its document for people and programs."""
 
     @property
     def sample(self) -> tuple[str, ...]:
-        """The codes drawn."""
+        """The drawn codes."""
         return tuple(self.detail["codes"])
 
     @property
     def space(self) -> list[dict[str, Any]]:
-        """Tables, the largest first."""
+        """Tables with their sizes, the largest first."""
         return list(self.detail["space"])
 
     def document(self) -> dict[str, Any]:
-        """Everything as plain values; instants in exchange time."""
+        """All results as plain values; times in exchange time."""
         return {
             "schema_version": 1,
             "started_at": self.started_at.astimezone(SHANGHAI).isoformat(timespec="seconds"),
@@ -91,11 +91,14 @@ def verify(
     clock: Callable[[], datetime],
     reporter: Reporter,
 ) -> Verification:
-    """Make the spot checks with `sample` codes, drawn by `seed` from what loads say to have read.
+    """Run the spot checks on a random sample of loaded codes.
 
-    `schemas` are those whose sizes are measured.
+    schemas: schemas whose sizes are measured.
+    sample: number of codes to draw from those with recorded loads of day bars.
+    seed: seed of the draw.
 
-    Raises UsageError where nothing is loaded, UpstreamError where service or warehouse are away.
+    Raises UsageError if nothing is loaded, UpstreamError if the service or the warehouse is
+    unavailable.
     """
     started_at = clock()
     with warehouse.connect() as conn:
@@ -132,8 +135,10 @@ def verify(
 async def _asked(
     settings: Settings, codes: Sequence[str], as_of: datetime
 ) -> tuple[set[str], Newest]:
-    """What the service says: the codes of its lists, and the newest bars of each sampled code or why
-    there are none."""
+    """Ask the service for its listed codes and the newest bars of sampled codes.
+
+    Bars that the service does not give are replaced by the error.
+    """
     async with TdxClient(settings.tdx) as client:
         await client.probe(as_of.astimezone(SHANGHAI).date())
         listed = [*await client.codes(), *await client.etfs(expect_rows=False)]
@@ -162,7 +167,7 @@ def _line(no: int, name: str, check: Callable[[], Evidence]) -> Line:
 def _checks(
     settings: Settings, store: Store, listed: set[str], bars: Newest
 ) -> Iterator[tuple[str, Callable[[], Evidence]]]:
-    """Every check by its name. A function of its own each, so that one failure hides no other."""
+    """Every check with its name; each is a separate call, so a failure hides no other."""
     codes = list(bars)
     asked = store.asked([*codes, *index_kline.keys(settings.tdx.indices), *EXCHANGES])
     for exchange in EXCHANGES:
@@ -182,8 +187,11 @@ def _checks(
 
 
 def _codes(store: Store, service: set[str], exchange: str) -> Evidence:
-    """The stored list is the service's. What it lists no longer is kept, marked as delisted; it never
-    drops a code by itself, so a stored one that it lacks vanished from it since the last load."""
+    """Check that the stored codes of an exchange are those that the service lists.
+
+    A code that the service no longer lists stays, marked as delisted. The service never drops a
+    code by itself, so a code stored as listed that it lacks has vanished since the last load.
+    """
     stored = {c: listed for c, listed in store.securities().items() if c[:2] == exchange}
     theirs = {c for c in service if c[:2] == exchange}
     ours = {c for c, listed in stored.items() if listed}
@@ -219,7 +227,7 @@ def _codes(store: Store, service: set[str], exchange: str) -> Evidence:
 
 
 def _day_bar(store: Store, theirs: Bars | QuotemillError, code: str) -> Evidence:
-    """The newest final day bar is what the service says of that day."""
+    """Check that the newest final day bar equals the service's bar of that day."""
     ours = store.newest_day_bar(code)
     if isinstance(theirs, QuotemillError):
         raise Unlike(f"the service gave no bars to compare with: {theirs}")
@@ -241,7 +249,7 @@ def _day_bar(store: Store, theirs: Bars | QuotemillError, code: str) -> Evidence
 
 
 def _rows_of(store: Store, schema: str, relation: str, codes: Sequence[str]) -> Evidence:
-    """The relation has rows of all these codes."""
+    """Check that the relation has rows of all `codes`."""
     present = store.codes_in(schema, relation, codes)
     if missing := [code for code in codes if code not in present]:
         raise Unlike(f"{schema}.{relation} has no row of {_named(missing)}")
@@ -249,7 +257,7 @@ def _rows_of(store: Store, schema: str, relation: str, codes: Sequence[str]) -> 
 
 
 def _built(store: Store, relation: str, codes: Sequence[str]) -> Evidence:
-    """What is built has rows of all these codes."""
+    """Check that a built relation has rows of all `codes`."""
     if not store.exists(store.market, relation):
         raise NotAsked(NOT_BUILT)
     _rows_of(store, store.market, relation, codes)
@@ -257,7 +265,7 @@ def _built(store: Store, relation: str, codes: Sequence[str]) -> Evidence:
 
 
 def _minutes(settings: Settings, store: Store, asked: Asked, code: str) -> Evidence:
-    """A code that traded within the reach of a first load has minutes."""
+    """Check that a code has minutes if it traded within the reach of a first load."""
     _asked_of("minute_1m", asked, [code])
     if newest := store.newest_minute_day(code):
         return {"newest": newest.isoformat()}
@@ -268,7 +276,7 @@ def _minutes(settings: Settings, store: Store, asked: Asked, code: str) -> Evide
 
 
 def _index(store: Store, asked: Asked, code: str) -> Evidence:
-    """Every period that a load was asked for is there."""
+    """Check that an index has every period that a load was asked for."""
     keys = _asked_of("index_kline", asked, index_kline.keys([code]))
     stored = store.index_periods(code)
     wanted = [period for _, period in map(index_kline.index_and_period, keys)]
@@ -299,7 +307,7 @@ def _market_stats(store: Store, asked: Asked) -> Evidence:
 
 
 def _asked_of(dataset: str, asked: Asked, keys: Sequence[str]) -> list[str]:
-    """Those keys that a load of the dataset was asked for. Raises NotAsked where none was."""
+    """The keys that a load of the dataset was asked for. Raises NotAsked without any."""
     wanted = [key for key in keys if key in asked.get(dataset, ())]
     if not wanted:
         raise NotAsked(f"no load has been asked for it: `loaders run tdx --dataset {dataset}`")

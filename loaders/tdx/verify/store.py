@@ -1,4 +1,4 @@
-"""What the warehouse holds, as the spot checks after a load ask for it: by key, never by full scans."""
+"""Queries of the spot checks after a load: by key, never by full scans."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,26 +9,29 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-# fields of a day bar that the service and the warehouse both have
+# fields of a day bar that both the service and the warehouse have
 BAR_FIELDS = ("open", "high", "low", "close", "volume", "amount")
 
 
 @dataclass(frozen=True)
 class Store:
-    """Queries over one connection. `market` is the schema of what is built."""
+    """Queries over one connection.
+
+    market: the schema of the built relations.
+    """
 
     conn: psycopg.Connection
     market: str
 
     def securities(self) -> dict[str, bool]:
-        """Stored stocks and funds, each with whether it is listed still."""
+        """Stored stocks and funds by code; True if still listed."""
         rows = self.conn.execute(
             "select code, is_listed from raw_tdx.security where instrument_type <> 'index'"
         )
         return dict(rows.fetchall())
 
     def built_codes(self) -> set[str] | None:
-        """The stocks and funds of symbol_dim; None before the first build."""
+        """Codes of the stocks and funds in symbol_dim; None before the first build."""
         if not self.exists(self.market, "symbol_dim"):
             return None
         query = sql.SQL("select code from {} where instrument_type <> 'index'")
@@ -36,7 +39,7 @@ class Store:
         return {code for (code,) in self.conn.execute(built)}
 
     def loaded_codes(self) -> list[str]:
-        """Listed stocks and funds whose day bars a load says to have read, ascending."""
+        """Codes of listed stocks and funds with a recorded load of day bars, ascending."""
         rows = self.conn.execute(
             "select s.key from ops.ingestion_state as s "
             "inner join raw_tdx.security as c on c.code = s.key "
@@ -46,7 +49,10 @@ class Store:
         return [code for (code,) in rows]
 
     def asked(self, keys: Sequence[str]) -> dict[str, set[str]]:
-        """Which of some keys (codes, `sh000001 week`, exchanges) loads were asked for, by dataset."""
+        """Those of `keys` that loads were asked for, by dataset.
+
+        A key is a code, an index with its period (`sh000001 week`) or an exchange.
+        """
         rows = self.conn.execute(
             "select t.dataset, array_agg(distinct k) from ops.ingestion_jobs as j "
             "inner join ops.ingestion_job_tasks as t on t.job_id = j.job_id "
@@ -57,7 +63,7 @@ class Store:
         return {dataset: set(found) for dataset, found in rows}
 
     def newest_day_bar(self, code: str) -> dict[str, Any] | None:
-        """The newest final one: its trade_date, prices and amount in li, volume in hands."""
+        """The newest final day bar: prices and amount in li, volume in hands; or None."""
         with self.conn.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(
                 "select trade_date, open, high, low, close, volume, amount "
@@ -67,7 +73,7 @@ class Store:
             ).fetchone()
 
     def nth_newest_day(self, number: int) -> date | None:
-        """The trading day so many trading days back; None where the calendar is shorter."""
+        """The `number`th newest trading day; None if the calendar is shorter."""
         row = self.conn.execute(
             "select trade_date from raw_tdx.trading_day where source = 'service' "
             "order by trade_date desc offset %s limit 1",
@@ -76,7 +82,7 @@ class Store:
         return row[0] if row else None
 
     def newest_minute_day(self, code: str) -> date | None:
-        """The newest day with a minute of the code."""
+        """The newest day with a minute of the code; None without minutes."""
         row = self.conn.execute(
             "select trade_date from raw_tdx.kline_minute where code = %s "
             "order by bar_end desc limit 1",
@@ -94,14 +100,14 @@ class Store:
         return {period: day.isoformat() for period, day in rows}
 
     def codes_in(self, schema: str, relation: str, codes: Sequence[str]) -> list[str]:
-        """Which of some codes have a row."""
+        """Those of `codes` that have a row in the relation."""
         query = sql.SQL(
             "select c from unnest(%s::text[]) as c where exists (select 1 from {} where code = c)"
         ).format(sql.Identifier(schema, relation))
         return [code for (code,) in self.conn.execute(query, (list(codes),))]
 
     def exchanges_of_stats(self) -> dict[str, str]:
-        """Exchanges of market_stats, each with the moment of its newest row."""
+        """The time of the newest row in market_stats, by exchange."""
         rows = self.conn.execute(
             "select exchange, max(sampled_at) from raw_tdx.market_stats group by exchange"
         )
