@@ -1,4 +1,4 @@
-"""Corporate actions in one form for all sources, and the reader of their CSV files.
+"""Corporate actions in one form for all sources, and the CSV reader for them.
 
 The TDX service has no route for them. They come from CSV files (docs/datasets/corporate_actions.md
 has the format) or from the TDX quote servers (loaders.tdx.client.xdxr). Every source gives an

@@ -99,7 +99,7 @@ def _code_of(name: str, period: str, suffix: str) -> str | None:
 
 
 def folder_of(settings: TdxSettings) -> Folder | None:
-    """The client's folder in the settings; None if neither `client` nor `vipdoc` is set.
+    """The client's folder from the settings; None if they name none.
 
     A `vipdoc` in the settings replaces the one in the client's folder. Raises SettingsError for a
     folder that is missing, unreadable or a different one than the setting means.

@@ -1,4 +1,4 @@
-"""The client's sectors: `block_{gn,fg,zs}.dat` and `tdxhy.cfg` in `T0002/hq_cache`.
+"""The client's sectors in `T0002/hq_cache`: `block_{gn,fg,zs}.dat`, `tdxhy.cfg`.
 
 block_*.dat   a head of 384 bytes, a count, then sectors of 2,813 bytes: a name and up to 400 codes
               of six digits without their exchange (pytdx reads them)

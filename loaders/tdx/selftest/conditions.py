@@ -1,4 +1,4 @@
-"""Conditions on the answers to the self-test's checks, after the service's reference.
+"""Conditions on the self-test's answers, in terms of the service's reference.
 
 A condition gets the content of the answer's envelope. It raises Unmet with a text about what was
 seen instead, also for an answer of an unexpected shape.
