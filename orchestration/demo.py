@@ -1,4 +1,4 @@
-"""Everything once on a simulated market, and a few figures that a person can check by hand."""
+"""The whole pipeline on a simulated market, with figures to check by hand."""
 
 import os
 import subprocess
@@ -18,8 +18,8 @@ from orchestration.run.stages import RunResult
 
 HOME = Path("var/demo")
 ACTIONS = HOME / "corporate_actions.csv"
-OWN = ("QUOTEMILL_", "DB_", "TDX_")  # settings that are not the demo's
-# enough to look at, little to wait for
+OWN = ("QUOTEMILL_", "DB_", "TDX_")  # prefixes of the user's settings, which the demo ignores
+# enough data to explore, and quick to load
 MINUTE_DAYS, TICK_DAYS = 10, 3
 TABLES = (
     *("kline_daily", "kline_daily_qfq", "kline_weekly_qfq", "kline_monthly_qfq"),
@@ -45,7 +45,7 @@ EXAMPLE = """
 
 
 def run(codes: int, days: int, run_all: Callable[[Settings, str], RunResult]) -> int:
-    """Start the sandbox, run the pipeline against it, print the summary; the pipeline's exit code."""
+    """Run the pipeline on the sandbox, print the summary; return the exit code."""
     places.make_home(HOME)
     clock = _last_close(datetime.now(UTC))
     with _sandbox(codes, days, clock) as url:
@@ -60,7 +60,7 @@ def run(codes: int, days: int, run_all: Callable[[Settings, str], RunResult]) ->
                 "tick_days": TICK_DAYS,
             },
         )
-        # at the moment at which the sandbox stands: after midnight its day is not yet another to it
+        # at the sandbox's time, whose day stays the same after midnight
         result = run_all(settings, f"{clock}T18:00")
     if result.judgement and (not result.build or result.build.succeeded):
         _summary(settings)
@@ -68,7 +68,7 @@ def run(codes: int, days: int, run_all: Callable[[Settings, str], RunResult]) ->
 
 
 def _last_close(now: datetime) -> date:
-    """The newest trading day that has ended: the demo's data are as fresh as real ones."""
+    """The newest trading day that is over, so that the data are as fresh as real data."""
     today = now.astimezone(trading_time.SHANGHAI).date()
     days = trading_time.published_days(today - timedelta(days=30), today)
     newest = trading_time.newest_final(days, now)
@@ -83,7 +83,7 @@ def _sandbox(codes: int, days: int, clock: date) -> Iterator[str]:
         *("--port", "0", "--codes", str(codes), "--days", str(days), "--clock", str(clock)),
         *("--write-actions", str(ACTIONS)),
     ]
-    # Ctrl-C is for the load, which still needs the service for what is in hand
+    # Ctrl-C must only reach the load, which needs the service to finish its current batch
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         assert process.stdout is not None
@@ -110,8 +110,9 @@ def _summary(settings: Settings) -> None:
         ex_date = numbers.pop(2)
         raw, adjusted, cash, bonus, rights, price = (_plain(number) for number in numbers)
         print(
-            f"\ncheck by hand: {code} closed {day} at {raw}; on {ex_date} 10 shares got {cash} yuan, "
-            f"{bonus} new shares, and the right to {rights} more at {price}:\n"
+            f"\ncheck by hand: {code} closed {day} at {raw}; "
+            f"on {ex_date} 10 shares got {cash} yuan, {bonus} new shares, "
+            f"and the right to {rights} more at {price}:\n"
             f"  ({raw} - ({cash} - {rights} * {price}) / 10) / ((10 + {bonus} + {rights}) / 10) = "
             f"{adjusted} = close in market.kline_daily_qfq"
         )
@@ -122,5 +123,5 @@ def _summary(settings: Settings) -> None:
 
 
 def _plain(number: Decimal | None) -> str:
-    """Without the zeros that only the column's scale puts there."""
+    """A number without trailing zeros from the scale of its column; 0 for None."""
     return f"{(number or Decimal()).normalize():f}"
