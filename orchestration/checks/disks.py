@@ -1,4 +1,4 @@
-"""The file systems of this machine that hold something of ours."""
+"""File systems of this machine that hold data of quotemill."""
 
 import contextlib
 import shutil
@@ -13,8 +13,13 @@ LITTLE = 2 * 2**30  # bytes; a year of day bars of the whole market is a fractio
 
 @dataclass(frozen=True)
 class Disk:
-    """`name` is the first of what lies on it: home, warehouse, archive, backups. Sizes in bytes; `used` and
-    `free` are less than `total` by what only root may use."""
+    """A file system; sizes in bytes.
+
+    name    first folder on it: home, warehouse, archive or backups
+    folder  path of that folder
+    used, free, total
+            `used` plus `free` is less than `total` by the space reserved for root
+    """
 
     name: str
     folder: str
@@ -24,17 +29,23 @@ class Disk:
 
     @property
     def used_share(self) -> float:
-        """As df counts it."""
+        """Share that is used, as df counts it."""
         return self.used / (self.used + self.free)
 
     def is_short(self, percent: float) -> bool:
-        """Is it used to more than so many percent, or has little left? What the doctor and alerts go by."""
+        """Whether more than `percent` is used, or less than LITTLE is free.
+
+        The doctor and the alerts use this rule.
+        """
         return self.free < LITTLE or 100 * self.used_share > percent
 
 
 def disks(settings: Settings) -> list[Disk]:
-    """The disks of the home, of the embedded server's data, of the archive and of the backups, each once. One
-    that does not answer is left out: whoever needs it says so; so is one that tells no size, as some of a network."""
+    """Disks of home, embedded server, archive and backups, each once.
+
+    A disk that does not answer is left out; the command that needs it reports it. So is a disk
+    without a size, such as some network disks.
+    """
     wanted = [("home", settings.home)]
     if settings.warehouse_url is None:
         wanted.append(("warehouse", places.existing_base(settings.home)))
@@ -54,7 +65,7 @@ def disks(settings: Settings) -> list[Disk]:
 
 
 def existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
+    """The folder, or its nearest parent that exists."""
     while not folder.exists():
         folder = folder.parent
     return folder

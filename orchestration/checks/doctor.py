@@ -1,4 +1,4 @@
-"""Is everything in place? Each check says ok, warn or fail, what it saw, and the mend."""
+"""Checks of `quotemill doctor`: ok, warn or fail, what was seen, and the fix."""
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -28,11 +28,11 @@ if TYPE_CHECKING:  # its module imports pyarrow
 
 CLOCK_SKEW = timedelta(minutes=2)
 BACKUP_AGE = timedelta(days=10)  # one a week, and three days for a machine that was off
-SHOWN = 5  # of what is named: relations, codes, days
+SHOWN = 5  # relations, codes, days or other names in a message
 
 
 def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
-    """Run every check; one that fails does not keep the others from running."""
+    """Run every check, even if others fail."""
     now = now or datetime.now(UTC)
     checks: list[Check] = []
     warehouse: Warehouse | None = None
@@ -64,7 +64,7 @@ def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
 
 
 def _alerts(settings: Settings, warehouse: Warehouse | None) -> Check:
-    """Check that channels exist and accepted everything. Having none may be meant: no warning."""
+    """Check that channels accepted every alert; having no channel is fine."""
     names = [channel.name for channel in channels.configured_channels(settings)]
     names += ["a dead man's switch"] if settings.alerts.ping_url else []
     if not names:
@@ -127,9 +127,9 @@ def _inside(warehouse: Warehouse, now: datetime) -> Iterator[Check]:
 
 
 def index_checks(conn: psycopg.Connection, tables: "Iterable[LandedTable]") -> Iterator[Check]:
-    """Indexes of landed tables that are not there, or invalid."""
+    """Warn about missing or invalid indexes of landed tables."""
     if not has_relation(conn, "ops.pending_indexes"):
-        return  # of an older version: the next load adds it
+        return  # the warehouse of an older version; the next load adds the table
     for index in indexes.pending(conn, tables):
         seen = f"{index.qualified} is not there or of no use: {index.reason}"
         yield Check(
@@ -145,7 +145,7 @@ def _steps(warehouse: Warehouse) -> Iterator[Check]:
 
 
 def _schedule(settings: Settings, warehouse: Warehouse | None, now: datetime) -> Check:
-    """Can the jobs be read, and does anybody look at them?"""
+    """Check that the jobs can be read and that something starts them."""
     try:
         rows = warehouse.ask(ledger.read_rows) if warehouse is not None else []
         known = jobs.read(settings, rows)
@@ -155,7 +155,10 @@ def _schedule(settings: Settings, warehouse: Warehouse | None, now: datetime) ->
         names = ", ".join(
             f"{row.name} of {row.next_run_at:%Y-%m-%d %H:%M} UTC" for row in late[:SHOWN]
         )
-        mend = "is its timer on? `quotemill schedule install` makes one; `quotemill schedule run` catches up"
+        mend = (
+            "is its timer on? `quotemill schedule install` makes one; "
+            "`quotemill schedule run` catches up"
+        )
         return Check("schedule", "warn", f"nobody started {names}", mend)
     if not any(row.timing for row in rows):
         return Check("schedule", "ok", "nothing starts by itself", "quotemill schedule install")

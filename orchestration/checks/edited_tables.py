@@ -1,4 +1,4 @@
-"""Which built tables are out of step with the rows they were made from: somebody edited by hand."""
+"""Built tables that differ from their landed rows because of edits by hand."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -12,7 +12,11 @@ _Look = Callable[[psycopg.Connection, str, str], list[str]]
 
 
 class OutOfStep(NamedTuple):
-    """A landed and a built table, and in which `codes` or `days` they differ, ascending."""
+    """A landed and a built table that differ.
+
+    kind  `codes` or `days`
+    keys  those in which the tables differ, ascending
+    """
 
     landed: str
     built: str
@@ -21,17 +25,18 @@ class OutOfStep(NamedTuple):
 
 
 def out_of_step(warehouse: Warehouse) -> list[OutOfStep]:
-    """Where built tables differ from the landed ones. What the next build is to take anyway says nothing.
+    """List built tables that differ from the landed ones.
 
-    Cheap, so it sees no more than docs/runbooks/loads.md says: from code to code by the keys, and
-    the two small tables whole.
+    A landed table with changes for the next build is skipped. The check is cheap, so it sees only
+    what docs/runbooks/loads.md lists: it steps through the codes by the keys, and reads only the
+    two small tables whole.
     """
     market = warehouse.market_schema
     intermediate = warehouse.inner_schema("quotemill_intermediate")
     bars, minutes, ticks = "raw_tdx.kline_daily", "raw_tdx.kline_minute", "raw_tdx.tick_trade"
     days, actions = "raw_tdx.trading_day", "raw_tdx.corporate_action"
     adjusted = f"{market}.kline_daily_qfq"
-    # each build makes the calendar whole, so it has no cursor; prices that follow it have
+    # each build makes the whole calendar without a cursor; the adjusted prices after it have one
     calendar, segments = f"{market}.trading_calendar", f"{market}.adjustment_segments"
     looked: list[tuple[str, str, str, str, _Look]] = [
         (bars, adjusted, adjusted, "codes", _codes_of_one),
@@ -62,7 +67,7 @@ def _has_seen_all(conn: psycopg.Connection, reader: str, landed: str) -> bool:
 
 
 def _codes_of_one(conn: psycopg.Connection, landed: str, built: str) -> list[str]:
-    """Codes that only one of them has."""
+    """Codes that only one of the tables has."""
     first, second = (
         "(with recursive codes as ("
         f"(select code from {table} order by code limit 1) union all "
@@ -79,8 +84,11 @@ def _codes_of_one(conn: psycopg.Connection, landed: str, built: str) -> list[str
 
 
 def _codes_but_older(conn: psycopg.Connection, landed: str, built: str) -> list[str]:
-    """_codes_of_one, but for those of which only days older than the oldest landed one are left: they stay.
-    Of a continuous aggregate none: it knows by itself which rows were edited."""
+    """Codes that only one of the tables has, unless only older days are left.
+
+    Built days older than the oldest landed day are meant to stay. A continuous aggregate returns no
+    codes: it tracks edited rows itself.
+    """
     if conn.execute(
         "select 1 from pg_views where schemaname || '.' || viewname = %s", (built,)
     ).fetchone():
@@ -97,7 +105,7 @@ def _codes_but_older(conn: psycopg.Connection, landed: str, built: str) -> list[
 
 
 def _days_of_one(conn: psycopg.Connection, landed: str, built: str) -> list[str]:
-    """Days that only one of them has; some ten thousand rows in each."""
+    """Days that only one of the tables has; each has some ten thousand rows."""
     rows = conn.execute(
         f"select trade_date::text from {landed} as l full join {built} as b using (trade_date) "
         "where l.trade_date is null or b.trade_date is null group by trade_date order by 1".encode()
@@ -106,7 +114,10 @@ def _days_of_one(conn: psycopg.Connection, landed: str, built: str) -> list[str]
 
 
 def _codes_adjusted_for_nothing(conn: psycopg.Connection, landed: str, built: str) -> list[str]:
-    """Codes with an event in their segments that has not landed, nor was added by hand or inferred."""
+    """Codes with an event in their segments that exists nowhere else.
+
+    It is not landed, was not added by hand, and is not inferred.
+    """
     actions = f"{built.rpartition('.')[0]}.corporate_actions"
     if not has_relation(conn, actions):
         return []

@@ -1,4 +1,4 @@
-"""The part of the doctor about files and folders: what settings name is there, and can be used."""
+"""Checks of the doctor: files and folders of the settings exist and can be used."""
 
 import os
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def check(settings: Settings, warehouse: Warehouse | None) -> Iterator[Check]:
 
 
 def _home(settings: Settings) -> Iterator[Check]:
-    """Loads stage, log and lock below the home."""
+    """Check that loads can stage, log and lock below the home."""
     for folder in (settings.home, settings.home / "logs"):
         there = existing(folder)
         if not os.access(there, os.W_OK | os.X_OK):
@@ -46,8 +46,8 @@ def _disks(settings: Settings) -> Iterator[Check]:
         seen = f"{disk.free / 2**30:,.1f} GiB free at {disk.folder}, {disk.used_share:.0%} used"
         if disk.is_short(settings.alerts.disk_percent):
             mend = (
-                "free some space: `quotemill report` names the largest tables; or move what lies there "
-                "(QUOTEMILL_HOME, ib.archive_folder, backup_folder)"
+                "free some space: `quotemill report` names the largest tables; "
+                "or move what lies there (QUOTEMILL_HOME, ib.archive_folder, backup_folder)"
             )
             yield Check("disk", "warn", seen, mend)
         else:
@@ -55,7 +55,7 @@ def _disks(settings: Settings) -> Iterator[Check]:
 
 
 def _archive(settings: Settings, warehouse: Warehouse) -> Iterator[Check]:
-    """Where anything was archived: the folder is there, is ours, and has its newest file."""
+    """Check that a used archive is ours, has its newest file and is writable."""
     query = (
         "select path from ops.archive_files where schema_name = %s order by written_at desc limit 1"
     )
@@ -74,8 +74,8 @@ def _archive(settings: Settings, warehouse: Warehouse) -> Iterator[Check]:
         if not folder.path(newest[0]).is_file():
             raise SettingsError(
                 f"{folder.path(newest[0])} of the archive is not there",
-                hint="mount its disk, or set ib.archive_folder; `quotemill archive --check` names all "
-                "that is lost",
+                hint="mount its disk, or set ib.archive_folder; "
+                "`quotemill archive --check` names all that is lost",
             )
     except QuotemillError as error:
         yield failed("archive", error)

@@ -1,5 +1,4 @@
-"""The part of the doctor that looks at how a warehouse that was used stands: what failed, what is held, what
-does not fit its server."""
+"""Checks of the doctor in a used warehouse: failures, locks, and server settings."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -16,7 +15,7 @@ from loaders.warehouse.postgres import Warehouse
 from orchestration.checks import status
 
 LONG_HELD = timedelta(days=1)
-OTHERS = 5  # connections that a build takes besides those of our readers
+OTHERS = 5  # connections that a build opens besides those of our readers
 
 
 def check(settings: Settings, warehouse: Warehouse, now: datetime) -> Iterator[Check]:
@@ -28,7 +27,7 @@ def check(settings: Settings, warehouse: Warehouse, now: datetime) -> Iterator[C
         yield from _policies(conn)
         yield from _tests(conn)
         unloaded = status.never_loaded(settings, job_list.newest_jobs(conn))
-    # what is wrong with loads, builds and data, each with its mend
+    # problems of loads, builds and data, each with its fix
     for wrong, mend in [*status.read(warehouse).mends, *unloaded]:
         yield Check("status", "warn", wrong, mend)
 
@@ -82,7 +81,7 @@ def _locks(conn: psycopg.Connection, now: datetime) -> Iterator[Check]:
 
 
 def _policies(conn: psycopg.Connection) -> Iterator[Check]:
-    """TimescaleDB's own jobs on our tables: compression, refreshes."""
+    """Warn about failed jobs of TimescaleDB on our tables: compression, refreshes."""
     if not has_relation(conn, "timescaledb_information.job_stats"):
         return
     broken = conn.execute(
@@ -98,7 +97,7 @@ def _policies(conn: psycopg.Connection) -> Iterator[Check]:
 
 
 def _tests(conn: psycopg.Connection) -> Iterator[Check]:
-    """The newest self-test and verification of each source."""
+    """Warn if the newest self-test or verification of a source failed."""
     if not has_relation(conn, "ops.testing_runs"):
         return
     newest = conn.execute(
