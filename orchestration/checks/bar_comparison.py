@@ -1,7 +1,7 @@
-"""What a reconciliation compared: bars that both sides have, by check, and which of them differ.
+"""Bars that a reconciliation compared, by check, and those that differ.
 
-qa.reconciliation holds differences alone, qa.reconciliation_counts how many bars were compared. A
-check of which neither knows anything compared nothing: it must not pass for one that found nothing.
+qa.reconciliation holds only differences, qa.reconciliation_counts the number of compared bars. A
+check that is in neither compared nothing; it must not look like one without differences.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ from decimal import Decimal
 import psycopg
 from psycopg.rows import class_row
 
-# check and period of qa.reconciliation, and the dataset that its evidence comes from
+# dataset of the evidence by check and period of qa.reconciliation; None: needs no evidence
 CHECKS: dict[tuple[str, str], str | None] = {
     ("bars_of_minutes", "minute5"): "kline_5m",
     ("bars_of_minutes", "minute15"): "kline_15m",
@@ -40,7 +40,7 @@ DIFFERENCES = """
 
 @dataclass(frozen=True)
 class Comparison:
-    """What one check did: how many bars it compared, and how many of them differ."""
+    """Numbers of bars that one check compared, and of those that differ."""
 
     check_name: str
     period: str
@@ -54,7 +54,10 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Difference:
-    """One field of one bar, as qa.reconciliation has it. Prices in yuan, volumes in shares."""
+    """A row of qa.reconciliation: one field of one bar.
+
+    Prices in yuan, volumes in shares.
+    """
 
     check_name: str
     severity: str
@@ -78,10 +81,11 @@ def read(
     with_day_files: bool,
     qa: str = "qa",
 ) -> tuple[tuple[Comparison, ...], tuple[Difference, ...]]:
-    """What a run compared, and what differs, by the tables of schema `qa`.
+    """Read the comparisons and differences of a run from the schema `qa`.
 
-    Evidence that did not come this time may still be stored from before: what it shows is no finding
-    of this run, so it is left out. Day files are spoken of only where there are to be some.
+    Evidence in `not_loaded` may still be stored from an earlier run. Its differences do not belong
+    to this run, so they are left out. Without `with_day_files` the check of day files is listed
+    only if it compared bars.
     """
     with conn.cursor(row_factory=class_row(Difference)) as cursor:
         found = cursor.execute(DIFFERENCES.format(qa=qa).encode(), (run_id,)).fetchall()
@@ -104,7 +108,7 @@ def comparisons(
     *,
     with_day_files: bool,
 ) -> tuple[Comparison, ...]:
-    """One for each check, from how many bars each check and period compared."""
+    """Make one comparison per check; `bars` counts them by check and period."""
     made = []
     for check, period in dict.fromkeys([*CHECKS, *bars]):
         compared = bars.get((check, period), 0) - _bars(left_out, check, period)
@@ -115,7 +119,7 @@ def comparisons(
 
 
 def _bars(differences: Iterable[Difference], check: str, period: str) -> int:
-    """How many bars of a check differ in at least one field."""
+    """Number of bars of a check that differ in at least one field."""
     return len(
         {(d.code, d.bar_end) for d in differences if (d.check_name, d.period) == (check, period)}
     )

@@ -1,11 +1,11 @@
-"""Compare a sample of what is built with what others say of the same days.
+"""Compare a sample of built bars with other sources for the same days.
 
-    sample ▶ load the evidence (ordinary loads) ▶ record run and sample ▶ build qa.reconciliation ▶ read
+    sample ▶ load evidence (ordinary loads) ▶ record run and sample ▶ build qa.reconciliation ▶ read
 
-Evidence are the service's own weeks, months and parts of a day, the third party's adjusted days, and
-the desktop client's day files where the setting tdx.vipdoc names them; beside these the day bars are
-held against minutes and ticks. What is compared and which cause is likely is the models' to say.
-Nothing is recorded before the evidence is there.
+Evidence is: the service's own weeks, months and parts of a day; the third party's adjusted days;
+the desktop client's day files, if the setting tdx.vipdoc names them. The day bars are also compared
+with minutes and ticks. The dbt models decide what is compared and which cause is likely. Nothing is
+recorded before the evidence is loaded.
 """
 
 import random
@@ -46,9 +46,12 @@ GRAVE = ("error", "warning")
 
 @dataclass(frozen=True)
 class Request:
-    """What to compare. `month` is its first day, None the newest whole one; `seed` None is drawn.
+    """Bars to compare.
 
-    With `codes` these are compared and nothing is sampled.
+    month   first day of the month; None: the newest whole month
+    sample  number of codes
+    seed    of the sample; None: a random one
+    codes   codes to compare instead of a sample
     """
 
     month: date | None = None
@@ -59,7 +62,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """One run. `not_loaded` names, by dataset and code, why evidence did not come."""
+    """Result of one run; `not_loaded` is why evidence is missing, by dataset and code."""
 
     run_id: int
     as_of: datetime
@@ -94,9 +97,10 @@ def run(
     *,
     as_of: datetime | None = None,
 ) -> Reconciliation:
-    """Sample, load evidence, build and read what differs. `as_of` replaces the clock.
+    """Sample, load evidence, build and read the differences.
 
-    Raises UsageError where nothing can be compared, UpstreamError without any evidence.
+    `as_of` replaces the clock. Raises UsageError if nothing can be compared, UpstreamError
+    without any evidence.
     """
     now = as_of or datetime.now(UTC)
     with warehouse.connect() as conn:
@@ -138,7 +142,7 @@ def run(
 
 
 def _must_succeed(built: BuildResult | None, command: str) -> None:
-    """Raises what a failed build amounts to; a test of ours that fails is about data."""
+    """Raise the error of a failed build: DataQualityError if tests failed."""
     if built is None or built.succeeded:
         return
     kind = DataQualityError if built.tests_failed else QuotemillError
@@ -146,7 +150,10 @@ def _must_succeed(built: BuildResult | None, command: str) -> None:
 
 
 def newest_whole_month(conn: psycopg.Connection) -> date:
-    """The first day of the newest month whose last trading day is stored. Raises UsageError."""
+    """First day of the newest month whose last trading day is stored.
+
+    Raises UsageError.
+    """
     [(newest, oldest)] = conn.execute(
         "select max(trade_date), min(trade_date) from raw_tdx.kline_daily where is_final"
     )
@@ -188,7 +195,10 @@ def traded(conn: psycopg.Connection, first: date, last: date) -> list[str]:
 
 
 def chosen(candidates: Sequence[str], request: Request, seed: int, month: date) -> tuple[str, ...]:
-    """The codes to compare: those asked for, or a sample that the seed decides. Raises UsageError."""
+    """Choose the requested codes, or a sample that depends on the seed.
+
+    Raises UsageError.
+    """
     if request.codes is not None:
         if not request.codes:
             raise UsageError("no code is given", hint="--codes sh600000,sz000001")
@@ -213,10 +223,10 @@ def load_evidence(
     display: Display,
     as_of: datetime | None,
 ) -> dict[str, dict[str, str]]:
-    """Load what the codes are compared with; the failures by dataset and code.
+    """Load the evidence for the codes; return the failures by dataset and code.
 
-    The third party's series is read whole: an action it lacks shows on the days before it. Raises
-    UpstreamError where a load could do nothing, PartialError where it was stopped.
+    The third party's series is read whole: a missing action shows on the days before it. Raises
+    UpstreamError if a load fails or no evidence is loaded, PartialError if it was stopped.
     """
     of_month = (*OF_THE_MONTH, DAY_FILES) if settings.tdx.vipdoc else OF_THE_MONTH
     wanted = tuple(codes)
@@ -234,7 +244,7 @@ def load_evidence(
         for task in result.tasks:
             if task.failures and task.dataset in (request.datasets or ()):
                 failed.setdefault(task.dataset, {}).update(task.failures)
-    # files need no service
+    # without the day files, which need no service
     asked = {(dataset, code) for dataset in (*OF_THE_MONTH, ADJUSTED) for code in codes}
     if asked <= {(dataset, code) for dataset, by_code in failed.items() for code in by_code}:
         reason = next(iter(failed[ADJUSTED].values()))
@@ -253,7 +263,7 @@ def record(
     seed: int,
     codes: Sequence[str],
 ) -> int:
-    """Write a run and its sample down, in one transaction; the run's number."""
+    """Record a run and its sample in one transaction; return the run's number."""
     [(run_id,)] = conn.execute(
         "insert into ops.reconciliation_runs (as_of, month, sample, seed) "
         "values (%s, %s, %s, %s) returning run_id",

@@ -1,4 +1,4 @@
-"""The report of a reconciliation: one Markdown file that a person can act on."""
+"""Report of a reconciliation: one Markdown file that a person can act on."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -13,30 +13,31 @@ from orchestration.checks.reconcile import Reconciliation
 
 SHOWN = 20  # differences of one cause in full
 
-# what each cause means, and what mends it
+# the meaning of each cause, and its fix
 CAUSES = {
     "vendor_unadjusted": "The third party's series is raw where an event should show: it silently "
     "stopped adjusting. Nothing of ours is wrong; do not use that series.",
-    "late_corporate_action": "One side knows a corporate action that the other does not; the evidence "
-    "names it. Where ours lacks it, renew the corporate actions and run again; "
+    "late_corporate_action": "One side knows a corporate action that the other does not; "
+    "the evidence names it. Where ours lacks it, renew the corporate actions and run again; "
     "`market.inferred_actions` holds a proposal meanwhile.",
-    "vendor_at_another_day": "The third party's prices are adjusted as of an earlier day: it does not "
-    "have our newest event yet.",
+    "vendor_at_another_day": "The third party's prices are adjusted as of an earlier day: "
+    "it does not have our newest event yet.",
     "unfinished_bar": "One side's bar was still growing when it was read. Load and compare again "
     "after 15:05.",
     "missing_minutes": "Minutes are missing on our side, so what is built of them lacks them. "
-    "`loaders run tdx --dataset minute_1m --codes …` reads such days again while the service has them.",
+    "`loaders run tdx --dataset minute_1m --codes …` reads such days again "
+    "while the service has them.",
     "missing_ticks": "Ticks of the day are missing on our side. "
     "`loaders run tdx --dataset tick_trade --codes …` reads such days again.",
     "missing_days": "The other side has a day that we do not. "
     "`loaders run tdx --dataset kline_daily --mode init --codes …` reads whole histories again.",
     "missing_there": "We have a bar that the other side does not.",
-    "noon_label": "The bar of 11:30 came labelled 13:00 with the minute 13:01 inside it, so one minute "
-    "counts in the other half of the day. Known of the source.",
-    "price_only_minutes": "Minutes that a fall-back route gave know one price and a volume, so open, "
-    "high, low and turnover of what is built of them fall short.",
-    "small_volume_decoding": "The service decodes volumes below 128 wrongly; the day bar says which "
-    "value turnover confirms.",
+    "noon_label": "The bar of 11:30 came labelled 13:00 with the minute 13:01 inside it, "
+    "so one minute counts in the other half of the day. Known of the source.",
+    "price_only_minutes": "Minutes that a fall-back route gave know one price and a volume, "
+    "so open, high, low and turnover of what is built of them fall short.",
+    "small_volume_decoding": "The service decodes volumes below 128 wrongly; "
+    "the day bar says which value turnover confirms.",
     "first_week_of_year": "Weeks around New Year are cut differently by the other side.",
     "correction": "The day bars differ though both are complete: one side was corrected later.",
     "unexplained": "No known cause explains this; look at the rows themselves.",
@@ -44,7 +45,7 @@ CAUSES = {
 
 
 def markdown(result: Reconciliation) -> str:
-    """The whole report."""
+    """The whole report as Markdown."""
     parts = [
         f"# Reconciliation of {result.month:%Y-%m}, run {result.run_id}",
         _head(result),
@@ -59,7 +60,7 @@ def markdown(result: Reconciliation) -> str:
 
 
 def summary(result: Reconciliation) -> list[str]:
-    """The same in a few lines."""
+    """The report in a few lines."""
     lines = [
         f"{_name(c.check_name, c.period):<32} {_agreement(c.compared, c.agreeing)}"
         for c in result.comparisons
@@ -76,7 +77,7 @@ def summary(result: Reconciliation) -> list[str]:
 
 
 def write(result: Reconciliation, path: Path) -> None:
-    """Raises UsageError where the file cannot be written."""
+    """Write the report. Raises UsageError if the file cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(markdown(result), "utf-8")
@@ -85,7 +86,7 @@ def write(result: Reconciliation, path: Path) -> None:
 
 
 def by_cause(differences: Iterable[Difference]) -> list[tuple[str, list[Difference]]]:
-    """Differences by likely cause, the gravest and most frequent first."""
+    """Differences by likely cause, the most severe first, then the most frequent."""
     ordered = sorted(differences, key=lambda d: d.likely_cause)
     groups = [(cause, list(found)) for cause, found in groupby(ordered, lambda d: d.likely_cause)]
     return sorted(groups, key=lambda g: (RANK.get(_worst(g[1]), len(RANK)), -len(g[1]), g[0]))
