@@ -1,10 +1,13 @@
-"""What the log says went wrong: lines by keyword, level and source, the first and the last of each.
+"""Scan of the log: problems by keyword, level and source, with first and last.
 
-A keyword counts lines of the level `warning` and above, by words of their text: a plain line that quotes an
-error is none. `error` and `traceback` go by the line's own fields, not by its words. Warnings are listed: only
-errors fail a scan, unless it is said how many lines may be found. A scan that goes on where the one before ended
-(`last`, `remember`) finds each error once, whatever lies between the two, and knows which kinds of errors those
-before it have found, as long as none of them was free of errors.
+A keyword counts lines of level `warning` and above whose text has one of its words, so a plain
+line that quotes an error does not count. `error` and `traceback` depend on the fields of a line,
+not on its words. Only errors fail a scan, unless `max_total` limits the number of lines with a
+keyword. A scan without any line fails too.
+
+A scan that continues after the last one (`last`, `remember`) counts each error once, however long
+the pause. It also knows the kinds of errors of the scans before it, back to the last scan without
+errors.
 """
 
 import json
@@ -22,12 +25,12 @@ from loaders.errors import DataQualityError, QuotemillError, UsageError
 LEAST = "warning"
 LONGEST = 1_000_000  # bytes of a line; a longer one is damaged
 SHOWN = 300  # characters of an example
-MOST = 500  # kinds of errors that are remembered
-_LAST = "logscan.json"  # of the home: what is known of the last scan of each source
-# words with a digit are counts, codes, instants; a number before a colon says which error it is
+MOST = 500  # kinds of errors that are stored
+_LAST = "logscan.json"  # in the home: the last scan of each source
+# words with a digit are counts, codes, times; a number before a colon identifies the error
 _VARIES = re.compile(r"(?<!\S)(?!\d+:)\S*\d\S*")
 ERROR, TRACEBACK = "error", "traceback"
-# what to look for in lines of any source
+# words to search for in lines of any source
 COMMON: Mapping[str, tuple[str, ...]] = {
     "lock": ("holds the lock", "lockheld"),
     "warehouse": (
@@ -46,7 +49,7 @@ DBT_KEYWORDS: Mapping[str, tuple[str, ...]] = {
 
 @cache
 def _keywords(source: str) -> Mapping[str, Sequence[str]]:
-    """The keywords for lines of a source, or of dbt."""
+    """Keywords for lines of a source or of dbt."""
     if source == "dbt":
         return {**COMMON, **DBT_KEYWORDS}
     own = sources.find(source).log_keywords if source in sources.MODULES else {}
@@ -54,7 +57,7 @@ def _keywords(source: str) -> Mapping[str, Sequence[str]]:
 
 
 def _mask(text: str) -> str:
-    """A text without secrets, and without what each source hides."""
+    """Remove secrets and the private data of each source from a text."""
     text = log.scrub(text)
     for name in sources.MODULES:
         text = sources.find(name).mask(text)
@@ -63,7 +66,10 @@ def _mask(text: str) -> str:
 
 @dataclass
 class Hits:
-    """Lines that a keyword found. `first` and `last` are their texts, without secrets, cut to some length."""
+    """Lines with a keyword.
+
+    `first` and `last` are texts without secrets, at most SHOWN characters.
+    """
 
     count: int = 0
     first_at: datetime | None = None
@@ -83,7 +89,7 @@ class Hits:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the log that can be read; `text` is event and detail, without case."""
+    """A readable line of the log; `text` is event and detail, case-folded."""
 
     at: datetime
     level: str
@@ -98,7 +104,7 @@ class Line:
 
     @property
     def kind(self) -> str:
-        """What lines have in common that tell the same of another code, count or moment."""
+        """Source and event without codes, counts and times: equal for errors of one kind."""
         return f"{self.source}: {_VARIES.sub('#', self.shown)}"
 
     def reaches(self, level: str) -> bool:
@@ -107,13 +113,22 @@ class Line:
 
 @dataclass
 class Scan:
-    """`since` ≤ lines < `until`. `found` counts lines with any keyword, `errors` those of level error and above,
-    also by `kinds`, `damaged` those that cannot be read, `levels` all lines by source and level. `status` is empty where no line could
-    be read; `exit_code` says that too, and whether there is an error, or with `max_total` whether more were found."""
+    """Result of a scan of the lines with `since` ≤ time < `until`.
+
+    files      lines of each file
+    lines      readable lines in the window
+    damaged    lines that cannot be read
+    found      lines with any keyword
+    errors     lines of level error and above
+    kinds      the same by kind of error
+    keywords   lines by keyword
+    levels     all lines by source and level
+    max_total  limit of `found`; None: any error fails the scan
+    """
 
     since: datetime
     until: datetime
-    files: dict[str, int] = field(default_factory=dict)  # lines of each
+    files: dict[str, int] = field(default_factory=dict)
     lines: int = 0
     damaged: int = 0
     found: int = 0
@@ -151,7 +166,7 @@ def run(
 ) -> Scan:
     """Scan the log in `folder`, or `files`, for the built-in keywords and `keywords`.
 
-    With `source` only lines of it. Raises UsageError for a file that is not there or cannot be read.
+    With `source` only its lines count. Raises UsageError for a file that is missing or unreadable.
     """
     scan = Scan(since, until, max_total=max_total)
     own = tuple(dict.fromkeys(word.strip().casefold() for word in keywords))
@@ -168,7 +183,7 @@ def run(
 
 
 def of_window(folder: Path, since: datetime, until: datetime) -> list[Path]:
-    """The files of the days of UTC that the window touches."""
+    """Log files of the UTC days that the window touches."""
     first, last = (f"{at:%Y-%m-%d}" for at in (since, until - timedelta(microseconds=1)))
     found = sorted(folder.glob(log.FILES))
     return [p for p in found if (day := log.file_day(p.name)) and first <= day <= last]
@@ -176,31 +191,34 @@ def of_window(folder: Path, since: datetime, until: datetime) -> list[Path]:
 
 @dataclass(frozen=True)
 class Last:
-    """Where a scan ended, and the kinds of errors that it and those before it have found."""
+    """End of a scan, and the kinds of errors in it and in the scans before it."""
 
     until: datetime
     kinds: tuple[str, ...] = ()
 
 
 def last(home: Path, source: str | None) -> Last | None:
-    """The last scan of a source, or of all, that was remembered."""
+    """The last stored scan of a source; of all sources for None."""
     return _remembered(home).get(source or "")
 
 
 def remember(home: Path, source: str | None, found: Last) -> None:
-    """Let the next scan of it begin there. Raises QuotemillError."""
+    """Store a scan, so that the next one starts where it ended. Raises QuotemillError."""
     known = _remembered(home) | {source or "": found}
     _write(home / _LAST, {name: asdict(one) for name, one in known.items()})
 
 
 def kinds_known(before: Last | None, scan: Scan) -> tuple[str, ...]:
-    """The kinds of errors that this scan and those before it have found; none after one without errors."""
+    """Kinds of errors in this scan and those before it; empty after a clean scan."""
     known = before.kinds if before and scan.errors else ()
     return tuple(dict.fromkeys([*known, *scan.kinds]))[:MOST]
 
 
 def _remembered(home: Path) -> dict[str, Last]:
-    """Scans by source; none where the file is not there or damaged: better scanned twice than not at all."""
+    """Stored scans by source.
+
+    Empty if the file is missing or damaged: scanning twice is better than not at all.
+    """
     try:
         known = json.loads((home / _LAST).read_text("utf-8"))
         return {
@@ -212,7 +230,7 @@ def _remembered(home: Path) -> dict[str, Last]:
 
 
 def write_summary(scan: Scan, path: Path) -> None:
-    """Write the scan as JSON: the whole of it, or the file stays as it was. Raises QuotemillError."""
+    """Write the whole scan as JSON or leave the file. Raises QuotemillError."""
     _write(path, scan.as_json())
 
 
@@ -229,7 +247,7 @@ def _write(path: Path, value: Any) -> None:
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes | None]:
-    """Lines that are not empty; None for one that is too long to be one."""
+    """Lines that are not empty; None for one longer than LONGEST."""
     while raw := file.readline(LONGEST):
         if len(raw) == LONGEST and not raw.endswith(b"\n"):
             while (more := file.readline(LONGEST)) and not more.endswith(b"\n"):
@@ -261,7 +279,7 @@ def _count(
 
 
 def _words(line: Line, own: Sequence[str]) -> list[str]:
-    """The keywords that a line has."""
+    """Keywords of a line."""
     words = _keywords(line.source).items()
     found = [word for word, parts in words if any(part in line.text for part in parts)]
     found += [ERROR] if line.reaches(ERROR) else []
