@@ -1,1 +1,1 @@
-"""The checks behind doctor, status, self-check, reconcile and log scan."""
+"""Checks behind doctor, status, self-check, reconcile and log scan."""

@@ -1,4 +1,4 @@
-"""Stages of the universe of option chains: which are open, which may be, and who decided."""
+"""Stages of the option chain universe: open, ready to open, and who decided."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from loaders.warehouse.postgres import Warehouse
 
 
 def read(warehouse: Warehouse) -> list[dict[str, Any]]:
-    """The rows of qa.qa_option_gates. Raises UsageError before the first build."""
+    """Read qa.qa_option_gates. Raises UsageError before the first build."""
     with warehouse.connect() as conn:
         return _read(conn, warehouse)
 
@@ -20,11 +20,11 @@ def read(warehouse: Warehouse) -> list[dict[str, Any]]:
 def decide(
     warehouse: Warehouse, stage: int, action: str, by: str, note: str | None, force: bool = False
 ) -> dict[str, Any]:
-    """Record that a stage is opened or closed (`action` open, close), by whom, on which figures.
+    """Record that a stage is opened or closed, by whom, with its figures.
 
-    Settings and universe stay as they are. Raises UsageError for an unknown stage, or one that is
-    open or closed already; DataQualityError where one that is not ready would be opened without
-    `force`.
+    `action` is open or close. Settings and universe do not change. Raises UsageError for an unknown
+    stage and for one that is already open or closed; DataQualityError if a stage that is not
+    ready is opened without `force`.
     """
     with warehouse.connect() as conn:
         rows = {row["stage"]: row for row in _read(conn, warehouse)}

@@ -1,6 +1,6 @@
-"""The daily checks of option chains: whether a session passes, and which symbols do not.
+"""Daily checks of option chains: whether a session passes, and which symbols fail.
 
-The figures of qa.qa_option_day, three comparisons of the day's tables, and whether there is room:
+They are the figures of qa.qa_option_day, three comparisons of the day's tables, and the storage:
 disk, archive, retention.
 """
 
@@ -41,7 +41,7 @@ _FIGURES = {
         "source_count",
     ),
 }
-# delayed rows say so; a close has the time of the close; every row of the day was captured
+# delayed rows are flagged; a close has the time of the close; every row of the day was captured
 _COMPARED = {
     "types": """
         select symbol, count(*) as row_count, count(*) filter (
@@ -75,7 +75,7 @@ _FLAGS = """
 
 @dataclass(frozen=True)
 class Check:
-    """A check of a symbol ('' for none): PASS, FAIL or PENDING, and its figures."""
+    """A check of a symbol ('' without one): PASS, FAIL or PENDING, and its figures."""
 
     name: str
     symbol: str
@@ -87,8 +87,8 @@ class Check:
 class Selfcheck:
     """Result of all checks.
 
-    status      FAIL where a check is, else PENDING where one is, else PASS
-    trade_date  None where no session has been judged yet
+    status      FAIL if any check fails, else PENDING if any is pending, else PASS
+    trade_date  the session; None before the first one is over
     flags       rows of the day by flag
     """
 
@@ -107,10 +107,10 @@ def run(
     as_of: datetime | None = None,
     settings: Settings | None = None,
 ) -> Selfcheck:
-    """Check a session, by default the newest one that is over, at 17:30 in New York.
+    """Check a session, by default the newest one that is over.
 
-    With `settings` also check whether there is room. A session without a row fails. Raises
-    UsageError for a day without a session, and before the first build.
+    A session is over at 17:30 in New York; one without a row fails. With `settings` also check the
+    storage. Raises UsageError for a day without a session, and before the first build.
     """
     schemas = {
         "qa": warehouse.inner_schema("qa"),

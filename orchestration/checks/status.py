@@ -1,4 +1,4 @@
-"""How things stand: the last loads and builds, how fresh each dataset is, what failed and its mend."""
+"""Status: the last loads and builds, freshness of datasets, problems and fixes."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -30,16 +30,15 @@ NO_ACTIONS = (
 
 @dataclass(frozen=True)
 class Status:
-    """`mends` are (what is wrong, the command that mends it); `ticks` is None where no ticks are kept,
-    `timescale` where there is no warehouse yet."""
+    """Status of loads, builds and data."""
 
     loads: dict[str, Any]
     builds: list[dict[str, Any]]
     freshness: list[dict[str, Any]]
     findings: list[Finding]
-    mends: list[tuple[str, str]]
-    ticks: TickStoreState | None = None
-    timescale: Timescale | None = None
+    mends: list[tuple[str, str]]  # problem, fix
+    ticks: TickStoreState | None = None  # None: no ticks are stored
+    timescale: Timescale | None = None  # None: no warehouse yet
 
     def as_json(self) -> dict[str, Any]:
         judged = findings.tally(self.findings)
@@ -64,8 +63,10 @@ def read(
     as_of: str | None = None,
     settings: Settings | None = None,
 ) -> Status:
-    """Read it all; works on a warehouse that holds nothing yet, and without one. `settings` say where
-    ticks are kept; without them nobody looks there."""
+    """Read the status; works on an empty warehouse and without one.
+
+    Without `settings`, ticks, scheduled jobs and sources that never loaded are not checked.
+    """
     loads = job_list.report(warehouse, limit)
     nothing = Status(loads, [], [], [], [("nothing was loaded yet", "quotemill run")])
     if warehouse is None:
@@ -94,7 +95,7 @@ def read(
         _of_load(job) for job in reversed(newest) if job["status"] not in ("running", "succeeded")
     ]
     mends += never_loaded(settings, newest) if settings is not None else []
-    if not builds and not freshness:  # plain dbt builds too, and leaves no record
+    if not builds and not freshness:  # a build by plain dbt leaves no record
         mends.append(("nothing was built yet", "quotemill build"))
     elif builds and builds[0]["status"] in ("failed", "interrupted"):
         wrong = f"build {builds[0]['build_id']} {builds[0]['status']}"
@@ -117,10 +118,9 @@ def read(
 def _not_started(
     conn: psycopg.Connection, settings: Settings, now: datetime, is_stale: bool
 ) -> Iterator[tuple[str, str]]:
-    """Why data may be stale though no load failed: jobs that nobody starts, and where something is stale
-    those that somebody disabled."""
+    """Jobs that did not start: overdue ones, and disabled ones if data are stale."""
     rows = ledger.read_rows(conn)
-    known, _ = scheduled.survey(settings, rows)  # the doctor names those that cannot be read
+    known, _ = scheduled.survey(settings, rows)  # the doctor reports unreadable jobs
     for row in ledger.list_overdue(rows, known, now):
         yield (
             f"nobody started {row.name} of {row.next_run_at:%Y-%m-%d %H:%M} UTC",
@@ -132,8 +132,10 @@ def _not_started(
 
 
 def never_loaded(settings: Settings, newest: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    """Configured sources without any load, beside others that have one: no dataset of theirs would be named.
-    `newest` is the newest job of each source."""
+    """Configured sources without any load, if other sources have one.
+
+    `newest` is the newest job of each source. Freshness does not list datasets of such a source.
+    """
     ready, _ = sources.configured(settings)
     known = {job["source"] for job in newest}
     lacking = [source for source in ready if known and source not in known]
@@ -143,7 +145,7 @@ def never_loaded(settings: Settings, newest: list[dict[str, Any]]) -> list[tuple
 
 
 def _of_load(job: dict[str, Any]) -> tuple[str, str]:
-    """A load that did not succeed, why, and its mend."""
+    """A load that did not succeed, with the reason, and its fix."""
     why = job["error"] or (f"{job['failed']:,} keys failed" if job["failed"] else "")
     wrong = f"load {job['job_id']} of {job['source']} {job['status']}"
     return _because(wrong, why), f"loaders retry {job['job_id']}"
@@ -154,7 +156,7 @@ def _because(wrong: str, why: str | None) -> str:
 
 
 def _judged(conn: psycopg.Connection, qa: str) -> tuple[list[dict[str, Any]], list[Finding]]:
-    """Freshness and findings, none before the first build."""
+    """Freshness and findings; empty before the first build."""
     if not has_relation(conn, f"{qa}.freshness"):
         return [], []
     with conn.cursor(row_factory=dict_row) as cur:

@@ -1,4 +1,4 @@
-"""The part of the daily list that is about room: disk, archive and retention of option chains."""
+"""Daily checks of storage: disk, archive and retention of option chains."""
 
 import shutil
 from collections.abc import Iterator
@@ -13,22 +13,22 @@ from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
 
 VIEW = "chain_intraday"
-LEAST_SHARE, ENOUGH = 0.2, 100 * 2**30  # of a disk that is free: a fifth, or so many bytes
-SLACK = timedelta(days=7)  # a week's job may be due tomorrow
-Judged = tuple[str, bool, dict[str, Any]]  # name of the check, whether it passes, its figures
+LEAST_SHARE, ENOUGH = 0.2, 100 * 2**30  # free on a disk: share, or bytes
+SLACK = timedelta(days=7)  # a weekly job may not be due until tomorrow
+Judged = tuple[str, bool, dict[str, Any]]  # name of the check, whether it passes, figures
 
 
 def judge(
     conn: psycopg.Connection, warehouse: Warehouse, settings: Settings, as_of: datetime
 ) -> Iterator[Judged]:
-    """Archive and retention are judged where the archive is used at all."""
+    """Check the disk, and archive and retention where the archive is used."""
     yield disk(settings.home)
     if has_relation(conn, "ops.archive_partitions"):
         yield from _archived(conn, warehouse, settings, as_of)
 
 
 def disk(folder: Path) -> Judged:
-    """Fails where less than a fifth of the disk is free, and less than 100 GiB."""
+    """Check the disk; fails if less than a fifth and less than 100 GiB are free."""
     while not folder.exists():
         folder = folder.parent
     usage = shutil.disk_usage(folder)
@@ -71,7 +71,7 @@ def _archived(
 
 
 def _oldest_slots(conn: psycopg.Connection, warehouse: Warehouse) -> date | None:
-    """The oldest day whose slots are in the warehouse, those that were brought back left out."""
+    """The oldest day with slots in the warehouse; restored days do not count."""
     [(found,)] = conn.execute(
         """
         with recursive landed as (

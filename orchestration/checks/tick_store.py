@@ -20,8 +20,9 @@ INDEX = "ticks.ghtrader_symbol_day_index_v2"
 class TickStoreState:
     """The state of a tick store.
 
-    `summary`: None where the store did not answer. `problems`: pairs of problem and fix. `error`:
-    why the store could not be read; it is among the problems.
+    summary   None if the store did not answer
+    problems  pairs of problem and fix
+    error     why the store could not be read; also among the problems
     """
 
     label: str
@@ -56,7 +57,7 @@ def is_used(settings: Settings, warehouse: Warehouse | None) -> bool:
 
 
 def read_state(settings: Settings, warehouse: Warehouse | None) -> TickStoreState:
-    """The state of the store that the settings name: an open warehouse, or a QuestDB."""
+    """Read the state of the store in the settings: an open warehouse or a QuestDB."""
     from loaders.ticks.open_store import open_questdb, open_store, store_label
 
     label = "the tick store"
