@@ -1,4 +1,4 @@
-"""The doctor's look at a warehouse that was used: each failure has a check, and each check its mend."""
+"""Doctor checks of a used warehouse: each failure has a check, each check a fix."""
 
 import json
 from collections.abc import Iterator
@@ -96,8 +96,8 @@ def test_a_self_test_that_failed_last(
 ) -> None:
     for failed in (2, 0):
         conn.execute(
-            "insert into ops.testing_runs (source, kind, started_at, status, total, passed, failed, skipped) "
-            "values ('tdx', 'selftest', now(), 'failed', 31, 29, %s, 0)",
+            "insert into ops.testing_runs (source, kind, started_at, status, total, passed, "
+            "failed, skipped) values ('tdx', 'selftest', now(), 'failed', 31, 29, %s, 0)",
             (failed,),
         )
         tests = wrong(settings, warehouse).get("tests")
@@ -120,8 +120,9 @@ def test_a_load_that_failed_is_named_with_its_retry(
     settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
     conn.execute(
-        "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, parameters, as_of, "
-        "started_at, finished_at) values ('ib', 'ib', 'incremental', 'failed', '', '{}', now(), now(), now())"
+        "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, parameters, "
+        "as_of, started_at, finished_at) "
+        "values ('ib', 'ib', 'incremental', 'failed', '', '{}', now(), now(), now())"
     )
     assert wrong(settings, warehouse)["status"].fix.startswith(("loaders retry", "quotemill build"))
     mends = [c.fix for c in warehouse_checks.check(settings, warehouse, NOW)]
@@ -137,8 +138,9 @@ def test_an_archive_that_is_not_mounted_or_of_another_warehouse(
 
     assert seen() == []
     conn.execute(
-        "insert into ops.archive_files (schema_name, path, view_name, codec, row_count, content_hash, "
-        "size_bytes) values ('options', 'view=x/part-0.parquet', 'x', 'zstd', 1, '', 1)"
+        "insert into ops.archive_files (schema_name, path, view_name, codec, row_count, "
+        "content_hash, size_bytes) "
+        "values ('options', 'view=x/part-0.parquet', 'x', 'zstd', 1, '', 1)"
     )
     [gone] = seen()
     assert "part-0.parquet of the archive is not there" in gone

@@ -53,7 +53,10 @@ def found(conn: psycopg.Connection, *rows: tuple[object, ...]) -> None:
 
 
 def night(conn: psycopg.Connection, *rows: tuple[object, ...], told: bool = True) -> Judgement:
-    """What a run judges that finds these; `told`: no graver exit code hides it."""
+    """Judge these rows as a run's findings.
+
+    The flag is off where a more severe exit code hides them.
+    """
     found(conn, *rows)
     with conn.transaction():
         return findings.judge(conn, "qa", record=True, tell=told)
@@ -235,7 +238,10 @@ def test_thirty_thousand_standing_findings_cost_no_row(conn: psycopg.Connection)
     conn.execute(rows, ("gap ",))
     with conn.transaction():
         assert findings.judge(conn, "qa", record=True).new == {"warning": 30_000}
-    written = "select n_tup_ins + n_tup_upd + n_tup_del from pg_stat_user_tables where relid = 'ops.seen_findings'::regclass"
+    written = (
+        "select n_tup_ins + n_tup_upd + n_tup_del from pg_stat_user_tables "
+        "where relid = 'ops.seen_findings'::regclass"
+    )
     conn.execute("select pg_stat_force_next_flush()")
     before = conn.execute(written).fetchone()
     with conn.transaction():

@@ -41,7 +41,10 @@ def told_of(warehouse: Warehouse, answers: int) -> job_status.Part | None:
     return next((part for part in parts if part.reached == answers), None)
 
 
-def test_a_running_job_is_followed_from_elsewhere_to_its_end(bench: Toy, jobs: Command) -> None:  # noqa: F811
+def test_a_running_job_is_followed_from_elsewhere_to_its_end(
+    bench: Toy,  # noqa: F811
+    jobs: Command,
+) -> None:
     warehouse = open_warehouse(bench.settings)
     with ThreadPoolExecutor() as pool:
         reached = bench.block("dd")

@@ -90,8 +90,9 @@ def test_a_status_says_that_nobody_starts_what_would_bring_stale_data(made: Benc
     assert said(start + timedelta(days=2)) == []  # as somebody wanted it, while nothing lacks
     made.execute("create schema if not exists qa")
     made.execute(
-        "create table qa.freshness as select 'kline_daily' as dataset, 'tdx' as source, date '2025-06-27' as last_date, "
-        "date '2025-07-01' as expected_date, true as is_stale, 2 as lag_trading_days"
+        "create table qa.freshness as select 'kline_daily' as dataset, 'tdx' as source, "
+        "date '2025-06-27' as last_date, date '2025-07-01' as expected_date, "
+        "true as is_stale, 2 as lag_trading_days"
     )
     assert said(start + timedelta(days=2)) == [
         ("tdx_daily is disabled", "quotemill schedule enable tdx_daily")

@@ -1,4 +1,7 @@
-"""The whole of `quotemill run`: on record, told, with the exit code that its stages add up to."""
+"""The whole of `quotemill run`: its record, its report and its exit code.
+
+The exit code is what the stages add up to.
+"""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext

@@ -1,4 +1,4 @@
-"""Runs on record: what is known of one that runs, ended, was killed, or began before its warehouse."""
+"""Recorded runs: running, ended, killed, or started before their warehouse."""
 
 import contextlib
 import subprocess
@@ -89,7 +89,8 @@ def test_runs_and_figures_of_more_than_two_years_ago_go(settings: Settings) -> N
     with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
         for run_id, at in zip(ids, (old, kept), strict=True):
             conn.execute(
-                "insert into ops.runs (run_id, command, host, pid, started_at) values (%s, 'x', 'x', 1, %s)",
+                "insert into ops.runs (run_id, command, host, pid, started_at) "
+                "values (%s, 'x', 'x', 1, %s)",
                 (run_id, at),
             )
         # the last is of a clock that was wrong: what it measured is new
@@ -276,8 +277,8 @@ def test_a_job_of_every_five_minutes_hides_no_other(settings: Settings) -> None:
     with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
         begun = datetime(2026, 11, 20, 12, tzinfo=UTC)
         load = (
-            "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, parameters, as_of, "
-            "started_at) values (%s, %s, 'incremental', %s, 'test', '{}', %s, %s)"
+            "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, parameters, "
+            "as_of, started_at) values (%s, %s, 'incremental', %s, 'test', '{}', %s, %s)"
         )
         run = (
             "insert into ops.runs (run_id, schedule, command, host, pid, started_at) "

@@ -1,4 +1,7 @@
-"""The self-test against the simulated service: healthy, with each kind of fault, and interrupted."""
+"""The self-test against the simulated service.
+
+Healthy, with each kind of fault, and interrupted.
+"""
 
 import asyncio
 import socket

@@ -38,7 +38,8 @@ from tests.toy import source as toy
 
 FILES = {"AA": "1,10\n2,11\n", "Bb": "1,20\n", "cc": "1,30\n2,31\n3,32\n", "dd": "1,40\n"}
 DRIVER = (
-    "import sys; from pathlib import Path; from loaders import sources; from tests.toy import source;"
+    "import sys; from pathlib import Path; from loaders import sources; "
+    "from tests.toy import source;"
     "sources.MODULES['toy'] = 'tests.toy.source'; source.FOLDER = Path(sys.argv.pop(1));"
     "from loaders.cli import main; main()"
 )
@@ -70,8 +71,10 @@ class Toy:
         (self.folder / f"{symbol}.csv").write_text(text)
 
     def block(self, symbol: str) -> Callable[[], Callable[[], None]]:
-        """Whoever reads the symbol waits. The returned function waits for the reader, and returns one
-        that lets it go on."""
+        """Block readers of the symbol.
+
+        The returned function waits for the reader, and returns one that releases it.
+        """
         path = self.folder / f"{symbol}.csv"
         text = path.read_text()
         path.unlink()
@@ -120,7 +123,7 @@ def bench(new_database: Callable[[], str], tmp_path: Path, monkeypatch: pytest.M
 
 @contextmanager
 def load_elsewhere(bench: Toy) -> Iterator[subprocess.Popen[bytes]]:
-    """`loaders run toy` in a process of its own, as lanes are in earnest."""
+    """`loaders run toy` in its own process, as lanes run in production."""
     assert bench.settings.warehouse_url is not None
     environ = os.environ | {
         "QUOTEMILL_WAREHOUSE_URL": bench.settings.warehouse_url.get_secret_value(),
@@ -346,7 +349,7 @@ def in_two_parts(monkeypatch: pytest.MonkeyPatch, due: Callable[..., Sequence[st
 def called(
     bench: Toy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> tuple[int, list[str]]:
-    """Exit code of `loaders run toy`, and what it told."""
+    """Exit code of `loaders run toy`, and its lines on stderr."""
     monkeypatch.setattr(commands, "load_settings", lambda: bench.settings)
     with pytest.raises(typer.Exit) as ended:
         commands.run_command("toy")

@@ -4,7 +4,10 @@ from pathlib import Path
 
 from tests import check_site
 
-SOUND = '<html><head><link rel="icon" href="data:,"></head><h1 id="top">a</h1><a href="b.html#end">b</a></html>'
+SOUND = (
+    '<html><head><link rel="icon" href="data:,"></head>'
+    '<h1 id="top">a</h1><a href="b.html#end">b</a></html>'
+)
 
 
 def test_links_anchors_and_what_is_loaded_from_elsewhere(tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ FOLDERS = ("loaders", "orchestration", "macros", "dbt_project/models", "tests/db
 REFUSED = {
     r"\bselect([ \t]+|\n[ \t]+)from\b": "select 1 from",
     r"\bdrop\s+(view|table)\s+(if\s+exists\s+)?pg_temp\.": "its name without the schema",
-    r"\bdelete\s+from\s+(?!_)\S+(\s+as\s+\w+)?[\s\"f]+using\s+_": "a materialized CTE of the temporary table",
+    r"\bdelete\s+from\s+(?!_)\S+(\s+as\s+\w+)?[\s\"f]+using\s+_": (
+        "a materialized CTE of the temporary table"
+    ),
     r"\bcreate\s+(constraint\s+)?trigger\b": "the change feed, which the writers append to",
 }
 

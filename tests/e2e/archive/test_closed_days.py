@@ -1,4 +1,7 @@
-"""Closed days of option chains as Parquet: what is written, when it is written again, and who can read it."""
+"""Closed days of option chains as Parquet.
+
+What is written, when it is written again, and who can read it.
+"""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -230,7 +233,7 @@ def test_fewer_rows_than_were_archived_replace_nothing(
     days.execute(
         "insert into ops.changes (table_name, key) values ('raw_ib.chain_snapshot', 'AAPL')"
     )
-    for _ in range(2):  # it is told until it is mended
+    for _ in range(2):  # reported until it is repaired
         left = archived(settings, warehouse)
         assert (left.exit_code, left.files) == (5, 0)
         assert left.narrower == [

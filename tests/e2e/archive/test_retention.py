@@ -1,4 +1,7 @@
-"""Old slots leave the warehouse once their files give them back, and come back; what was built of them stays."""
+"""Old slots leave the warehouse once their files can restore them.
+
+Restoring brings them back; what was built from them stays.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -34,7 +37,10 @@ from tests.integration.dbt.option_days import (
 from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_options import quote
 
-WHOLE = "select symbol, trade_date, count(*)::int from raw_ib.chain_snapshot group by 1, 2 order by 2, 1"
+WHOLE = (
+    "select symbol, trade_date, count(*)::int from raw_ib.chain_snapshot "
+    "group by 1, 2 order by 2, 1"
+)
 
 
 @pytest.mark.parametrize("compact", [False, True])
@@ -124,7 +130,8 @@ def test_slots_that_no_build_has_counted_stay(
 ) -> None:
     archived(settings, warehouse)
     days.execute(
-        "update quotemill_intermediate.int_option_days__counted set row_count = 83 where symbol = 'AAPL'"
+        "update quotemill_intermediate.int_option_days__counted set row_count = 83 "
+        "where symbol = 'AAPL'"
     )
     kept = retained(settings, warehouse)
     assert (kept.exit_code, kept.rows) == (6, 28)
@@ -151,7 +158,8 @@ def test_slots_stay_that_another_market_schema_has_not_archived(
     kept = retained(settings, warehouse)
     assert (kept.exit_code, kept.rows) == (6, 84)
     assert kept.kept == [
-        "2026-11-24 BRK B: options_mine was not built from all its slots; build it, or drop it (quotemill doctor)"
+        "2026-11-24 BRK B: options_mine was not built from all its slots; "
+        "build it, or drop it (quotemill doctor)"
     ]
 
     restored(settings, warehouse)
@@ -250,7 +258,10 @@ def test_a_table_that_would_be_dropped_with_days_of_archived_slots_stays_and_say
     # where somebody dropped it all the same, the days are missed
     days.execute("drop table options.chain_daily_clean cascade")
     assert dbt("run", "-s", "chain_daily_clean+").success
-    lost = "select subject, trade_date from qa.findings where check_name = 'archived_day_lost' order by 1"
+    lost = (
+        "select subject, trade_date from qa.findings "
+        "where check_name = 'archived_day_lost' order by 1"
+    )
     assert days.execute(lost.encode()).fetchall() == [
         (symbol, TUESDAY.day) for symbol in ("AAPL", "BRK B")
     ]
@@ -263,8 +274,8 @@ def test_a_table_that_would_be_dropped_with_days_of_archived_slots_stays_and_say
 def logged(conn: psycopg.Connection, source: str, *at: str) -> int:
     """The number of a job that logged a line at each of these instants (UTC)."""
     [(job,)] = conn.execute(
-        "insert into ops.ingestion_jobs (source, mode, status, requested_by, parameters, as_of, lane) "
-        "values (%s, 'incremental', 'succeeded', 'test', '{}', %s, 'lane') returning job_id",
+        "insert into ops.ingestion_jobs (source, mode, status, requested_by, parameters, as_of, "
+        "lane) values (%s, 'incremental', 'succeeded', 'test', '{}', %s, 'lane') returning job_id",
         (source, at[0]),
     ).fetchall()
     for instant in at:

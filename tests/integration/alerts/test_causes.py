@@ -101,8 +101,8 @@ def test_a_self_test_that_failed_brings_its_report(settings: Settings, hook: Hoo
     assert settings.warehouse_url is not None
     with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
         conn.execute(
-            "insert into ops.testing_runs (source, kind, started_at, status, total, passed, failed, "
-            "skipped) values ('tdx', 'selftest', now(), 'failed', 31, 30, 1, 0)"
+            "insert into ops.testing_runs (source, kind, started_at, status, total, passed, "
+            "failed, skipped) values ('tdx', 'selftest', now(), 'failed', 31, 30, 1, 0)"
         )
         conn.execute(
             "insert into ops.testing_logs (run_id, no, name, status) "

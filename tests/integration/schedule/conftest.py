@@ -45,8 +45,10 @@ def warehouse(filled_database: Callable[..., str], tmp_path: Path) -> Warehouse:
 
 @pytest.fixture(autouse=True)
 def heeded() -> Iterator[None]:
-    """SIGINT is handled here, as the commands do, and so by default in what is started: who starts the tests in the
-    background of a script has it ignored, and every process after them."""
+    """Handle SIGINT as the commands do; child processes get the default.
+
+    Otherwise tests that a script starts in its background, and their child processes, ignore it.
+    """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -61,7 +63,10 @@ class Held:
             os.mkfifo(path)
 
     def job(self, job: Job) -> Job:
-        code = f"open({str(self._begun)!r}, 'w').close(); raise SystemExit(int(open({str(self._ends)!r}).read()))"
+        code = (
+            f"open({str(self._begun)!r}, 'w').close(); "
+            f"raise SystemExit(int(open({str(self._ends)!r}).read()))"
+        )
         return replace(job, command=("python", "-c", code))
 
     def wait(self) -> None:

@@ -1,4 +1,4 @@
-"""ops.schedules: what was started, by whom it may be started again, and the rows that were moved into it."""
+"""ops.schedules: what was started, who may start it again, and migrated rows."""
 
 import threading
 from collections.abc import Callable
@@ -156,7 +156,8 @@ def test_a_run_that_was_cut_off_for_good_is_not_at_work(book: Book) -> None:
         assert book.row(job).is_started
         assert book.do(ledger.defer_start, job, following).why == "skipped: it still runs"
         run.end(0)
-    # its end was not written: a machine that fell; of two timers that fire together one has the lock
+    # no end was recorded, as when the machine fails; of two timers that fire together
+    # one has the lock
     due = begin + timedelta(minutes=10)
     assert book.do(ledger.defer_start, job, due).why == "it runs already"
     assert book.take(job, due).start == due
@@ -271,8 +272,8 @@ def test_a_job_that_nobody_looks_at_is_told_by_the_doctor(warehouse: Warehouse, 
 def test_the_old_name_can_be_read_and_written(warehouse: Warehouse) -> None:
     with warehouse.connect() as conn:
         conn.execute(
-            "update ops.testing_schedules set cron = '0 8 * * 1-5', options = '{\"bulk_timeout\": 60}', "
-            "is_enabled = false where name = 'tdx_selftest'"
+            "update ops.testing_schedules set cron = '0 8 * * 1-5', "
+            "options = '{\"bulk_timeout\": 60}', is_enabled = false where name = 'tdx_selftest'"
         )
         conn.execute(
             "insert into ops.testing_schedules (name, source, kind, cron) "

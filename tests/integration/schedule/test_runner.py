@@ -85,7 +85,10 @@ def test_each_run_is_on_record_and_its_process_a_part_of_it(
     scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = tmp_path / "told"
-    code = f"import os; open({str(told)!r}, 'w').write(os.environ['QUOTEMILL_RUN_ID']); raise SystemExit(4)"
+    code = (
+        f"import os; open({str(told)!r}, 'w').write(os.environ['QUOTEMILL_RUN_ID']); "
+        "raise SystemExit(4)"
+    )
     after: list[str] = []
     scene.runner.after = lambda job: after.append(job.name)
     scene.runner.run(replace(DAILY, command=("python", "-c", code)))
@@ -242,7 +245,8 @@ def test_what_outlives_its_runner_is_not_started_twice_and_then_once_more(
         f"warehouse = open_warehouse(load_settings({{}}, warehouse_url={scene.warehouse.url!r}, "
         f"home=pathlib.Path({str(scene.warehouse.home)!r})))\n"
         f"job = replace(DAILY, command={job.command!r})\n"
-        f"Runner(warehouse, lambda: datetime.datetime.fromisoformat({FRIDAY.isoformat()!r}), print).run(job)\n"
+        f"Runner(warehouse, lambda: datetime.datetime.fromisoformat({FRIDAY.isoformat()!r}), print)"
+        ".run(job)\n"
     )
     killed = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
     held.wait()

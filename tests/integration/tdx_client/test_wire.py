@@ -66,7 +66,7 @@ async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
 
 
 class Wire:
-    """A server on loopback that meets the n-th connection with the n-th behaviour, then the last."""
+    """Loopback server: connection n meets behaviour n, later ones the last."""
 
     def __init__(self, *behaviours: Behaviour) -> None:
         self.behaviours, self.seen = behaviours, 0

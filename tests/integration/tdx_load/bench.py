@@ -31,8 +31,11 @@ CORE = ("codes", "trading_calendar", "kline_daily", "index_kline", "corporate_ac
 
 @dataclass
 class Bench(WarehouseQueries):
-    """`load` runs a load at the sandbox's clock, or another, with the given request; `rows` asks the
-    warehouse."""
+    """Loads from the sandbox, and queries of the warehouse.
+
+    `load`: run a load with the given request, at the sandbox's clock or another.
+    `rows`: query the warehouse.
+    """
 
     sandbox: TdxSandbox
     settings: Settings

@@ -49,8 +49,11 @@ def open_bench(warehouse_dsn: str, tmp_path: Path) -> OpenBench:
 def open_loaded(
     filled_database: Callable[..., str], small_market: SyntheticMarket, tmp_path: Path
 ) -> OpenBench:
-    """Open the small market after its first load by the end of the day `clock`, or of its last: a copy
-    of one such load. The sandbox has not been asked for anything yet."""
+    """Open the small market after its first load: a copy of one such load.
+
+    `clock`: the day by whose end the load ran; default: the market's last.
+    The sandbox has not received a request yet.
+    """
 
     def open_(*, clock: Any = None, **options: Any) -> AbstractContextManager[Bench]:
         def fill(dsn: str) -> None:

@@ -1,4 +1,7 @@
-"""Events and sectors of the desktop client's files in a load: what lands, and what is read again."""
+"""Events and sectors of the desktop client's files in a load.
+
+What lands, and what is read again.
+"""
 
 import os
 import struct

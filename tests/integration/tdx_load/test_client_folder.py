@@ -1,4 +1,7 @@
-"""Day bars, codes and the calendar from the desktop client's folder: alone, and before the service."""
+"""Day bars, codes and the calendar from the desktop client's folder.
+
+The folder alone, and the folder before the service.
+"""
 
 import os
 from collections.abc import Callable
@@ -556,11 +559,13 @@ def test_where_file_and_service_disagree_the_files_day_stays_and_a_finding_tells
     with open_bench(small_market, client=str(client)) as both:
         assert both.load().exit_code == 0
         assert both.rows(
-            "select close, source_route from raw_tdx.kline_daily where code = %s and trade_date = %s",
+            "select close, source_route from raw_tdx.kline_daily "
+            "where code = %s and trade_date = %s",
             *(CODE, days[-3]),
         ) == [(close, "vipdoc/lday")]
         [(value,)] = both.rows(
-            "select value from raw_tdx.rejected_row where row_key = %s and not coalesce(is_withdrawn, false)",
+            "select value from raw_tdx.rejected_row "
+            "where row_key = %s and not coalesce(is_withdrawn, false)",
             f"{CODE} {days[-3]}",
         )
         assert value.endswith(f"against {close}")

@@ -261,8 +261,8 @@ def test_rows_that_an_earlier_reading_of_a_file_refused_are_withdrawn(market_ben
     # what another source refused is no affair of the file's
     market_bench.load(datasets=("codes",))
     market_bench.execute(
-        "insert into raw_tdx.rejected_row select 'corporate_actions', k, 'category', 'rule', '', '{}', "
-        "false, 'xdxr', now(), true from unnest(array['xdxr sh600000 row 1', "
+        "insert into raw_tdx.rejected_row select 'corporate_actions', k, 'category', 'rule', '', "
+        "'{}', false, 'xdxr', now(), true from unnest(array['xdxr sh600000 row 1', "
         "'sh600000 2025-06-02 xdxr 1']) as k"
     )
     assert load(broken(first), broken(second), *rest) == [(one, False), (two, False)]

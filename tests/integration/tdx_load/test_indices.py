@@ -93,7 +93,8 @@ def test_a_gap_in_the_minutes_mends_itself_and_another_route_helps_where_one_fai
         load(at_once)
         expected = at_once.rows(BARS)
         at_once.execute(
-            f"delete from raw_tdx.index_kline where period = 'minute1' and trade_date = '{days[-2]}'"
+            "delete from raw_tdx.index_kline "
+            f"where period = 'minute1' and trade_date = '{days[-2]}'"
         )
         at_once.sandbox.log.clear()
         at_once.sandbox.faults.add("error:index:message=nothing")

@@ -121,7 +121,7 @@ def test_the_newest_stored_day_is_landed_again_where_the_service_corrected_it(
         )
         bench.sandbox.set_clock(days[-1])
 
-        # the mended bar, and the noon bar, which is called 13:00 on the evening of its own day only
+        # the repaired bar, and the noon bar: its label is 13:00 only on the evening of its own day
         assert minutes_task(load(bench)).rows_changed == 2
         assert without_labels(bench.rows(MINUTES))[:240] == expected
 

@@ -1,5 +1,7 @@
-"""Quotes and stock-info against the sandbox: poisoned batches, an outage, a half-initialised service,
-parts that are missing; and the counts of the market."""
+"""Quotes and stock-info against the sandbox, and the counts of the market.
+
+Poisoned batches, an outage, a half-initialised service and missing parts.
+"""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager

@@ -1,4 +1,7 @@
-"""Bars that the service or its vendor builds: weeks, months, longer minutes, the adjusted series."""
+"""Bars that the service or its vendor builds.
+
+Weeks, months, longer minutes and the adjusted series.
+"""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager

@@ -1,4 +1,7 @@
-"""Ticks: a day lands whole or as provisional, gaps mend themselves, and one bad day stops no other."""
+"""Ticks: a day lands whole or as provisional.
+
+Gaps repair themselves, and one bad day stops no other.
+"""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -70,7 +73,8 @@ def test_a_first_load_lands_the_newest_days_whole_and_today_as_provisional(
         assert result.exit_code == 0
         assert len(asked(bench, "trade-history/full")) == 1
         ordinals = bench.rows(
-            "select min(ordinal), max(ordinal) - count(*) from raw_tdx.tick_trade group by trade_date"
+            "select min(ordinal), max(ordinal) - count(*) from raw_tdx.tick_trade "
+            "group by trade_date"
         )
         assert set(ordinals) == {(1, 0)}
         cursor = bench.rows(

@@ -1,4 +1,7 @@
-"""The spot checks after a load: they pass on what was loaded, and find what is missing or differs."""
+"""Spot checks after a load.
+
+They pass on what was loaded, and find what is missing or differs.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack

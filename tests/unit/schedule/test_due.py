@@ -1,4 +1,7 @@
-"""What is started by looks at any moments: never twice, never late where that is no use, caught up where it is."""
+"""Jobs that checks at any times start.
+
+Never twice; never late where that is of no use; caught up where it is.
+"""
 
 from datetime import UTC, datetime, timedelta
 

@@ -186,7 +186,7 @@ def test_an_agent_of_another_folder_is_refused_and_stays(here: Place, tmp_path: 
 
 @pytest.fixture
 def own_crontab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file that a program `crontab` of this test alone keeps, since the real one's is its user's."""
+    """File of a `crontab` program for this test alone; the real one is the user's."""
     file, program = tmp_path / "of the user", tmp_path / "programs" / "crontab"
     program.parent.mkdir()
     quoted = shlex.quote(str(file))

@@ -1,4 +1,7 @@
-"""Rules as instants: nights on which clocks change, early closes, holidays, and no start lost between looks."""
+"""Schedule rules as times.
+
+Nights on which clocks change, early closes, holidays, and no start lost between checks.
+"""
 
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo

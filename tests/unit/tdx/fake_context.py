@@ -1,4 +1,7 @@
-"""A context for datasets without a load: requests are answered one after the other. And calendars."""
+"""A context for datasets without a load, and calendars.
+
+Requests are answered one after the other.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence

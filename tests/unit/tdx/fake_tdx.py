@@ -49,7 +49,7 @@ def bars_of(rows: list[dict[str, Any]]) -> Bars:
 
 
 def reply(route: str, data: Any, **counters: Counter[str]) -> Reply:
-    """The data of an answer, with the counters `unknown` and `oddities` where a test looks at them."""
+    """Answer of a route; a test that checks `unknown` or `oddities` passes them."""
     return Reply(
         route, data, FETCHED_AT, **{"unknown": Counter(), "oddities": Counter()} | counters
     )

@@ -181,7 +181,8 @@ def test_a_list_of_another_client_is_refused_by_name(tmp_path: Path, content: by
     [
         (
             "stock",
-            "sh600000 sh688001 sh689009 sh900901 sz000001 sz002001 sz300001 sz200002 sz201872 bj830799",
+            "sh600000 sh688001 sh689009 sh900901 "
+            "sz000001 sz002001 sz300001 sz200002 sz201872 bj830799",
         ),
         (
             "fund",

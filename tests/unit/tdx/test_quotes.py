@@ -126,7 +126,7 @@ def test_a_poisoned_batch_is_halved_until_its_culprit_stands_alone(position: int
     assert [o.key for o in found if o.rows] == [c for c in CODES[:50] if c != culprit]
     (named,) = [o.fallback for o in found if o.failure]
     assert culprit in (named or "")
-    # whoever was asked for alone on the way says why
+    # every code that was requested alone on the way has a reason
     assert {o.key for o in found if o.fallback} == set(service.singles)
     assert len(service.batches) + len(service.singles) <= 13
     assert culprit in service.singles

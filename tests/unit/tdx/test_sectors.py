@@ -1,4 +1,4 @@
-"""Sectors of the desktop client's files: who is told to be a member, and since when."""
+"""Sectors of the desktop client's files: their members, and since when."""
 
 import struct
 from datetime import UTC, date, datetime

@@ -1,4 +1,4 @@
-"""Every check of the self-test passes on a good answer and fails on each way in which it can be wrong."""
+"""Every self-test check passes on a good answer and fails on each wrong one."""
 
 import copy
 from collections.abc import Callable

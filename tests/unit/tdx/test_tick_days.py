@@ -43,9 +43,6 @@ def real_ticks(folder: Path, code: str) -> dict[date, Ticks]:
     }
 
 
-# -- real ticks ----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("day", "bar"),
     [
@@ -98,9 +95,6 @@ def test_rows_of_real_ticks_keep_order_price_and_minute(real_tdx_data: Path) -> 
     monday = rows.slice(3083, 1).to_pylist()[0]
     assert (monday["trade_date"], monday["ordinal"]) == (MONDAY, 1)
     assert rows["is_final"].to_pylist() == [True] * 6223
-
-
-# -- scale ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -159,9 +153,6 @@ def test_without_a_day_bar_the_class_of_the_code_decides() -> None:
 def test_a_price_that_no_column_can_hold_is_refused() -> None:
     with pytest.raises(BrokenRule, match="32-bit"):
         day_of(FRIDAY, ticks(price=2**40))
-
-
-# -- wholeness -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("hands", [1, 3, 4, 9, 16, 33, 64, 127, 128])

@@ -218,8 +218,6 @@ def test_a_code_of_which_nothing_is_due_costs_no_request() -> None:
     assert service.asked == []
 
 
-# -- the running day -----------------------------------------------------------------------------
-
 MORNING = datetime(2019, 2, 11, 1, 45, tzinfo=UTC)  # 09:45 in Shanghai
 
 
