@@ -260,8 +260,12 @@ def test_the_document_has_what_the_format_asks_for(sandbox: TdxSandbox) -> None:
     assert shown["reference_trading_day"] == "2025-06-27"
     assert shown["started_at"] == "2025-06-30T18:00:00+08:00"
     assert shown["summary"] == {
-        "total": 31, "passed": 30, "failed": 1, "skipped": 0, "pass_rate": 0.9677
-    }  # fmt: skip
+        "total": 31,
+        "passed": 30,
+        "failed": 1,
+        "skipped": 0,
+        "pass_rate": 0.9677,
+    }
     good, bad = shown["results"][6], shown["results"][9]
     assert good["params"] == {"code": "sz000001", "type": "day", "limit": "50"}
     assert (good["no"], good["bulk"], good["rows"], good["http_status"]) == (7, True, 50, 200)
@@ -282,8 +286,11 @@ def test_the_page_has_a_section_for_each_failure(sandbox: TdxSandbox) -> None:
     sandbox.faults.add("calendar-empty")
     page = report.failure_page(report.document(made(sandbox.url)))
     assert [line for line in page.splitlines() if line.startswith("## ")] == [
-        "## 6 kline_history", "## 25 workday", "## 26 workday_range", "## Skipped"
-    ]  # fmt: skip
+        "## 6 kline_history",
+        "## 25 workday",
+        "## 26 workday_range",
+        "## Skipped",
+    ]
     assert "`GET /api/kline-history?code=sz000001&type=minute5&limit=10`" in page
     assert "<title>502</title>" in page
     assert "- 12 minute: the calendar (check 25) gave no previous trading day" in page

@@ -146,9 +146,9 @@ def test_a_load_lands_everything_and_the_next_one_only_what_is_new(bench: Toy) -
     second = bench.load()
     assert (second.total("done"), second.total("skipped"), second.total("rows_new")) == (1, 3, 1)
     # the keys keep their capitals, and a cursor is any text that ascends
-    assert bench.rows("select key, cursor, last_success_date from ops.ingestion_state order by 1") == [
-        ("AA", "3", None), ("Bb", "1", None), ("cc", "3", None), ("dd", "1", None),
-    ]  # fmt: skip
+    assert bench.rows(
+        "select key, cursor, last_success_date from ops.ingestion_state order by 1"
+    ) == [("AA", "3", None), ("Bb", "1", None), ("cc", "3", None), ("dd", "1", None)]
 
 
 def test_a_row_that_breaks_a_rule_costs_nothing_else(bench: Toy) -> None:
@@ -157,11 +157,14 @@ def test_a_row_that_breaks_a_rule_costs_nothing_else(bench: Toy) -> None:
     result = bench.load()
     assert result.status == "succeeded"
     assert bench.rows("select slot from raw_toy.price where symbol in ('Bb', 'cc') order by 1") == [
-        ("1",), ("2",), ("3",),
-    ]  # fmt: skip
+        ("1",),
+        ("2",),
+        ("3",),
+    ]
     assert bench.rows("select row_key, field from raw_toy.rejected_row order by 1") == [
-        ("Bb 2", "price"), ("cc 1", "price"),
-    ]  # fmt: skip
+        ("Bb 2", "price"),
+        ("cc 1", "price"),
+    ]
 
 
 def test_a_refused_newest_row_keeps_the_cursor_of_its_part_of_a_shared_table(
@@ -202,8 +205,10 @@ def test_what_failed_is_loaded_again_and_nothing_else(bench: Toy) -> None:
     (bench.folder / "cc.csv").unlink()
     first = bench.load(keys=("AA", "Bb", "cc", "dd"))
     assert (first.status, first.exit_code, first.tasks[0].failures) == (
-        "partial", 6, {"cc": "cc.csv is not there"},
-    )  # fmt: skip
+        "partial",
+        6,
+        {"cc": "cc.csv is not there"},
+    )
 
     bench.write("cc", FILES["cc"])
     again = bench.load(retry=True)
@@ -375,8 +380,9 @@ def test_a_source_in_two_parts_loads_both_and_says_what_is_still_due(
     ]
     assert bench.rows() == EXPECTED
     assert bench.rows("select mode from ops.ingestion_jobs order by job_id") == [
-        ("incremental",), ("spot",),
-    ]  # fmt: skip
+        ("incremental",),
+        ("spot",),
+    ]
 
 
 def test_a_part_that_fails_ends_its_source(

@@ -61,9 +61,11 @@ def test_a_closed_day_becomes_a_file_for_each_underlying_once(
         f"view={view}/date={day}/underlying={symbol}/exchange=SMART/part-0.parquet"
         for view in VIEWS
         for day, symbol in (
-            ("2026-11-24", "AAPL"), ("2026-11-24", "BRK%20B"), ("2026-11-25", "AAPL"),
+            ("2026-11-24", "AAPL"),
+            ("2026-11-24", "BRK%20B"),
+            ("2026-11-25", "AAPL"),
         )
-    )  # fmt: skip
+    )
     before = {name: (folder / name).stat().st_mtime_ns for name in files(folder)}
     again = archived(settings, warehouse)
     assert (again.files, again.unchanged, again.planned) == (0, 0, dict.fromkeys(VIEWS, 0))
@@ -303,11 +305,17 @@ def test_a_chosen_part_alone_is_archived(
 def test_the_warehouse_and_arrow_hash_odd_values_alike(conn: psycopg.Connection) -> None:
     schema = pa.schema(
         [
-            ("name", pa.string()), ("price", pa.decimal128(18, 6)), ("small", pa.int32()),
-            ("big", pa.int64()), ("iv", pa.float64()), ("at", pa.timestamp("us", tz="UTC")),
-            ("day", pa.date32()), ("flag", pa.bool_()), ("flags", pa.list_(pa.string())),
+            ("name", pa.string()),
+            ("price", pa.decimal128(18, 6)),
+            ("small", pa.int32()),
+            ("big", pa.int64()),
+            ("iv", pa.float64()),
+            ("at", pa.timestamp("us", tz="UTC")),
+            ("day", pa.date32()),
+            ("flag", pa.bool_()),
+            ("flags", pa.list_(pa.string())),
         ]
-    )  # fmt: skip
+    )
     conn.execute(
         "create temp table odd (name text, price numeric(18, 6), small integer, big bigint, "
         "iv double precision, at timestamptz, day date, flag boolean, flags text[])"
@@ -326,7 +334,9 @@ def test_the_warehouse_and_arrow_hash_odd_values_alike(conn: psycopg.Connection)
     )
     [sums] = conn.execute(f"select {sql_sums(schema)} from odd".encode()).fetchall()
     columns = ", ".join(f"array_to_string({n}, ',')" if n == "flags" else n for n in schema.names)
-    with conn.cursor().copy(f"copy (select {columns} from odd) to stdout (format csv)".encode()) as copy:  # fmt: skip
+    with conn.cursor().copy(
+        f"copy (select {columns} from odd) to stdout (format csv)".encode()
+    ) as copy:
         found = list(_batches(copy, schema))
     assert content_from_sums(*sums) == content(found[0])
     assert found[0].num_rows == 7

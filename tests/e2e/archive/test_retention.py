@@ -218,8 +218,10 @@ def test_rows_that_are_others_than_archived_are_left_and_the_rest_comes_back(
         "chain_intraday 2026-11-24 BRK B: the warehouse has 6 rows that are not those 28"
     ]
     assert days.execute(WHOLE.encode()).fetchall() == [
-        ("AAPL", TUESDAY.day, 84), ("BRK B", TUESDAY.day, 6), ("AAPL", WEDNESDAY.day, 84),
-    ]  # fmt: skip
+        ("AAPL", TUESDAY.day, 84),
+        ("BRK B", TUESDAY.day, 6),
+        ("AAPL", WEDNESDAY.day, 84),
+    ]
 
 
 def test_open_interest_comes_back_and_what_dbt_makes_is_refused(

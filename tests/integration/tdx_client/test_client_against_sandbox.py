@@ -245,9 +245,13 @@ def test_the_actions_of_the_synthetic_market_are_all_read(
 def test_real_bars_come_through_as_they_were_recorded(real_tdx_data: Path) -> None:
     with (real_tdx_data / "daily_SZ000002.csv").open(encoding="utf-8") as file:
         recorded = [
-            (date.fromisoformat(r["date"]), *(Decimal(r[n]) * 1000 for n in ("open", "high", "low", "close")), int(r["volume_hands"]))
+            (
+                date.fromisoformat(r["date"]),
+                *(Decimal(r[n]) * 1000 for n in ("open", "high", "low", "close")),
+                int(r["volume_hands"]),
+            )
             for r in csv.DictReader(file)
-        ]  # fmt: skip
+        ]
     bars, _, client = asked(ReplayMarket(real_tdx_data), lambda c: c.kline_all("sz000002"))
     columns = (bars.dates, bars.open, bars.high, bars.low, bars.close, bars.volume)
     assert list(zip(*columns, strict=True)) == recorded

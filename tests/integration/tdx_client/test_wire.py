@@ -17,9 +17,17 @@ from loaders.tdx.settings import TdxSettings
 
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 BAR = {
-    "Last": 0, "Open": 10, "High": 11, "Low": 9, "Close": 10, "Volume": 1, "Amount": 1,
-    "Time": "2019-02-01T15:00:00+08:00", "UpCount": 0, "DownCount": 0,
-}  # fmt: skip
+    "Last": 0,
+    "Open": 10,
+    "High": 11,
+    "Low": 9,
+    "Close": 10,
+    "Volume": 1,
+    "Amount": 1,
+    "Time": "2019-02-01T15:00:00+08:00",
+    "UpCount": 0,
+    "DownCount": 0,
+}
 META = {"source": "tdx", "type": "day", "batch_limit": 800, "notes": []}
 BODY = orjson.dumps(
     {"code": 0, "message": "success", "data": {"count": 1, "list": [BAR], "meta": META}}

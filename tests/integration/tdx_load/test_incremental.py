@@ -141,8 +141,11 @@ def test_codes_limit_a_load_to_the_datasets_of_those_codes(market_bench: Bench) 
     result = market_bench.load(codes=("sh600000",))
 
     assert {t.dataset for t in result.tasks} == {
-        "codes", "trading_calendar", "kline_daily", "corporate_actions",
-    }  # fmt: skip
+        "codes",
+        "trading_calendar",
+        "kline_daily",
+        "corporate_actions",
+    }
     assert market_bench.rows("select count(*) from raw_tdx.index_kline") == [(0,)]
 
 

@@ -74,9 +74,13 @@ def test_what_was_loaded_passes_and_the_rest_is_skipped_with_its_reason(market: 
     assert found.status == "passed"
     passed = {name for name, line in lines.items() if line.status == "passed"}
     assert passed == {
-        "codes sh", "codes sz", "codes bj", "index sh000001", "quote_snapshot",
+        "codes sh",
+        "codes sz",
+        "codes bj",
+        "index sh000001",
+        "quote_snapshot",
         *(f"{code} day" for code in found.sample),
-    }  # fmt: skip
+    }
     reasons = {name: line.reason for name, line in lines.items() if line.status == "skipped"}
     assert reasons[f"{found.sample[0]} week"] == spot_checks.NOT_BUILT
     assert "--dataset minute_1m" in reasons[f"{found.sample[0]} minute"]

@@ -55,11 +55,21 @@ def test_the_order_of_rows_and_the_chunks_they_came_in_do_not_matter(
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("name", ""), ("name", None), ("name", "AAPL "), ("price", Decimal("1.000001")), ("price", None),
-        ("size", 0), ("size", None), ("iv", -0.0), ("iv", None), ("iv", 0.25000000000000006),
-        ("flags", []), ("flags", None), ("flags", ["a"]),
+        ("name", ""),
+        ("name", None),
+        ("name", "AAPL "),
+        ("price", Decimal("1.000001")),
+        ("price", None),
+        ("size", 0),
+        ("size", None),
+        ("iv", -0.0),
+        ("iv", None),
+        ("iv", 0.25000000000000006),
+        ("flags", []),
+        ("flags", None),
+        ("flags", ["a"]),
     ],
-)  # fmt: skip
+)
 def test_any_other_value_is_another_hash(name: str, value: Any) -> None:
     row = {
         "name": "AAPL",
@@ -87,8 +97,11 @@ def test_values_that_change_places_between_rows_or_columns_are_another_hash() ->
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from([1, 2, None])), max_size=12))
 def test_contents_by_key_are_those_of_the_rows_with_that_key(pairs: list[tuple[str, Any]]) -> None:
     keys = pa.table(
-        {"k": pa.array([k for k, _ in pairs], pa.string()), "n": pa.array([n for _, n in pairs], pa.int64())}
-    )  # fmt: skip
+        {
+            "k": pa.array([k for k, _ in pairs], pa.string()),
+            "n": pa.array([n for _, n in pairs], pa.int64()),
+        }
+    )
     rows = pa.table({"row": pa.array(range(len(pairs)), pa.int64())})
     found = content_by(rows, keys)
     wanted = {
@@ -98,7 +111,10 @@ def test_contents_by_key_are_those_of_the_rows_with_that_key(pairs: list[tuple[s
     assert found == wanted
     stretches = list(runs(keys))
     assert [n for _, begin, end in stretches for n in range(begin, end)] == list(range(len(pairs)))
-    assert all(keys.slice(b, e - b).to_pylist() == [dict(zip("kn", key, strict=True))] * (e - b) for key, b, e in stretches)  # fmt: skip
+    assert all(
+        keys.slice(b, e - b).to_pylist() == [dict(zip("kn", key, strict=True))] * (e - b)
+        for key, b, e in stretches
+    )
 
 
 def test_a_numeric_that_arrow_would_write_with_an_exponent_is_refused() -> None:

@@ -78,11 +78,15 @@ def test_a_daily_job_starts_once_on_each_day_whatever_its_clock(
 def test_the_nights_on_which_the_clock_of_new_york_changes() -> None:
     spring, autumn = ("2026-03-07", "2026-03-09"), ("2026-10-31", "2026-11-02")
     assert local(rule("daily 02:30"), *spring) == [
-        "03-07 02:30 EST", "03-08 03:30 EDT", "03-09 02:30 EDT"
-    ]  # fmt: skip
+        "03-07 02:30 EST",
+        "03-08 03:30 EDT",
+        "03-09 02:30 EDT",
+    ]
     assert local(rule("daily 01:30"), *autumn) == [
-        "10-31 01:30 EDT", "11-01 01:30 EDT", "11-02 01:30 EST"
-    ]  # fmt: skip
+        "10-31 01:30 EDT",
+        "11-01 01:30 EDT",
+        "11-02 01:30 EST",
+    ]
     assert len(local(rule("cron 0,30 * * * *"), "2026-03-08", "2026-03-08")) == 46
     assert len(local(rule("cron 0,30 * * * *"), "2026-11-01", "2026-11-01")) == 50
     # hours that are named come once

@@ -25,10 +25,17 @@ Handler = Callable[[httpx.Request], httpx.Response]
 def bar(day: date, close: int = 10_000, **changes: Any) -> dict[str, Any]:
     """One bar in the service's spelling."""
     return {
-        "Last": 0, "Open": close, "High": close + 100, "Low": close - 100, "Close": close,
-        "Volume": 1000, "Amount": close * 100_000, "Time": f"{day}T15:00:00+08:00",
-        "UpCount": 0, "DownCount": 0,
-    } | changes  # fmt: skip
+        "Last": 0,
+        "Open": close,
+        "High": close + 100,
+        "Low": close - 100,
+        "Close": close,
+        "Volume": 1000,
+        "Amount": close * 100_000,
+        "Time": f"{day}T15:00:00+08:00",
+        "UpCount": 0,
+        "DownCount": 0,
+    } | changes
 
 
 def days(count: int, start: date = date(2019, 1, 2)) -> list[date]:
@@ -72,8 +79,12 @@ def minute_bar(stamp: str, close: int = 10_000, **changes: Any) -> dict[str, Any
 def tick(stamp: str, price: int = 10_000, **changes: Any) -> dict[str, Any]:
     """One tick of a minute like 2024-11-08T09:31."""
     return {
-        "Time": f"{stamp}:00+08:00", "Price": price, "Volume": 5, "Status": 0, "Number": 0,
-    } | changes  # fmt: skip
+        "Time": f"{stamp}:00+08:00",
+        "Price": price,
+        "Volume": 5,
+        "Status": 0,
+        "Number": 0,
+    } | changes
 
 
 def upper(rows: list[dict[str, Any]] | None, **more: Any) -> dict[str, Any]:
@@ -87,12 +98,23 @@ def quote(code: str = "sz000001", **changes: Any) -> dict[str, Any]:
         for name, buy, step in (("BuyLevel", True, -10), ("SellLevel", False, 10))
     }
     return {
-        "Exchange": {"sz": 0, "sh": 1, "bj": 2}[code[:2]], "Code": code[2:], "Active1": 2843,
+        "Exchange": {"sz": 0, "sh": 1, "bj": 2}[code[:2]],
+        "Code": code[2:],
+        "Active1": 2843,
         "K": {"Last": 12_250, "Open": 12_300, "High": 12_600, "Low": 12_280, "Close": 12_500},
-        "ServerTime": "14585643", "ReversedBytes0": 14585643, "ReversedBytes1": -1250,
-        "TotalHand": 1_235_000, "Intuition": 100, "Amount": 1560000000, "InsideDish": 520_000,
-        "OuterDisc": 715_000, **levels, "ReversedBytes9": 0, "Rate": 0, "Active2": 2843,
-    } | changes  # fmt: skip
+        "ServerTime": "14585643",
+        "ReversedBytes0": 14585643,
+        "ReversedBytes1": -1250,
+        "TotalHand": 1_235_000,
+        "Intuition": 100,
+        "Amount": 1560000000,
+        "InsideDish": 520_000,
+        "OuterDisc": 715_000,
+        **levels,
+        "ReversedBytes9": 0,
+        "Rate": 0,
+        "Active2": 2843,
+    } | changes
 
 
 def good(data: Any) -> httpx.Response:
@@ -163,11 +185,15 @@ def read_real_bars(path: Path) -> Bars:
         rows = [
             bar(
                 date.fromisoformat(r["date"]),
-                Open=_li(r["open"]), High=_li(r["high"]), Low=_li(r["low"]), Close=_li(r["close"]),
-                Volume=int(r["volume_hands"]), Amount=int(r["amount_yuan"]) * 1000,
+                Open=_li(r["open"]),
+                High=_li(r["high"]),
+                Low=_li(r["low"]),
+                Close=_li(r["close"]),
+                Volume=int(r["volume_hands"]),
+                Amount=int(r["amount_yuan"]) * 1000,
             )
             for r in csv.DictReader(file)
-        ]  # fmt: skip
+        ]
     return bars_of(rows)
 
 

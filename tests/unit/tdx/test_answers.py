@@ -104,9 +104,7 @@ def test_unknown_fields_are_dropped_and_counted_by_place() -> None:
     data = kline_data([bar(d, Colour="red") for d in days(3)]) | {"page": 1}
     data["meta"]["region"] = "cn"
     assert read(data, unknown=unknown) == bars_of([bar(d) for d in days(3)])
-    assert unknown == {
-        "kline-all.list.Colour": 3, "kline-all.page": 1, "kline-all.meta.region": 1,
-    }  # fmt: skip
+    assert unknown == {"kline-all.list.Colour": 3, "kline-all.page": 1, "kline-all.meta.region": 1}
 
 
 @pytest.mark.parametrize("broken", [{"source": "ths"}, {"type": "minute1"}])

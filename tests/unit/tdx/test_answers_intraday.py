@@ -79,10 +79,16 @@ def test_the_offset_of_a_label_never_moves_it(offset: str) -> None:
 @pytest.mark.parametrize(
     "stamp",
     [
-        "2024-11-08T09:31:30+08:00", "2024-11-08T24:01:00Z", "2024-11-08T9:31:00Z", "2024-11-08",
-        "20241108T09:31:00", "2024-13-08T09:31:00Z", "2024-11-31T09:31:00Z", "",
+        "2024-11-08T09:31:30+08:00",
+        "2024-11-08T24:01:00Z",
+        "2024-11-08T9:31:00Z",
+        "2024-11-08",
+        "20241108T09:31:00",
+        "2024-13-08T09:31:00Z",
+        "2024-11-31T09:31:00Z",
+        "",
     ],
-)  # fmt: skip
+)
 def test_a_label_that_is_no_minute_refuses_the_answer_and_names_its_row(stamp: str) -> None:
     with pytest.raises(WrongShape, match="row 2 field Time"):
         read([*whole_day()[:2], bar(DAY, Time=stamp)])

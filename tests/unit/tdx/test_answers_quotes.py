@@ -74,7 +74,9 @@ def test_quotes_of_other_codes_than_asked_for_are_refused(rows: Any) -> None:
         read(rows, "sz000001", "sh600000")
 
 
-@pytest.mark.parametrize("name", sorted(set(quote()) - {"Rate", "ReversedBytes0", "ReversedBytes1", "ReversedBytes9"}))  # fmt: skip
+@pytest.mark.parametrize(
+    "name", sorted(set(quote()) - {"Rate", "ReversedBytes0", "ReversedBytes1", "ReversedBytes9"})
+)
 def test_a_quote_without_one_of_its_fields_refuses_the_answer(name: str) -> None:
     row = quote()
     del row[name]
@@ -114,8 +116,10 @@ def test_an_unknown_field_of_a_quote_is_counted_and_a_reserved_one_is_known() ->
 def parts(**changes: Any) -> dict[str, Any]:
     minute = upper([{"Time": "09:31", "Price": 1, "Number": 2}], date="20241108")
     return {
-        "quote": quote(), "kline_day": upper([bar(d) for d in days(30)]), "minute": minute,
-    } | changes  # fmt: skip
+        "quote": quote(),
+        "kline_day": upper([bar(d) for d in days(30)]),
+        "minute": minute,
+    } | changes
 
 
 def test_a_complete_stock_info_has_three_parts_and_no_fault() -> None:
@@ -124,8 +128,10 @@ def test_a_complete_stock_info_has_three_parts_and_no_fault() -> None:
     assert found.kline_day is not None
     assert found.minute is not None
     assert (found.quote.close, len(found.kline_day), found.minute.day) == (
-        12_500, 30, date(2024, 11, 8),
-    )  # fmt: skip
+        12_500,
+        30,
+        date(2024, 11, 8),
+    )
     assert found.faults == {}
 
 

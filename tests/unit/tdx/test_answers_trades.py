@@ -25,16 +25,26 @@ def read(rows: Any, **counters: Counter[str]) -> Ticks:
 
 def full_row(stamp: str, price: float = 10.72, **changes: Any) -> dict[str, Any]:
     return {
-        "time": f"{stamp}:00+08:00", "price": price, "volume": 5, "status": 0, "number": 0,
-    } | changes  # fmt: skip
+        "time": f"{stamp}:00+08:00",
+        "price": price,
+        "volume": 5,
+        "status": 0,
+        "number": 0,
+    } | changes
 
 
 def full(rows: list[dict[str, Any]] | None, **changes: Any) -> dict[str, Any]:
     covered = sorted({row["time"][:10].replace("-", "") for row in rows or []})
     return {
-        "code": "sh600000", "count": len(rows or []), "covered_dates": covered, "limit": 0,
-        "list": rows, "start_date": str(DAY), "end_date": str(NEXT), "truncated": False,
-    } | changes  # fmt: skip
+        "code": "sh600000",
+        "count": len(rows or []),
+        "covered_dates": covered,
+        "limit": 0,
+        "list": rows,
+        "start_date": str(DAY),
+        "end_date": str(NEXT),
+        "truncated": False,
+    } | changes
 
 
 def read_full(data: Any, **counters: Counter[str]) -> dict[date, Ticks]:

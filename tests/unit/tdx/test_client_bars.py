@@ -35,42 +35,60 @@ def always(data: Any) -> Service:
     [
         (
             lambda c: c.kline_all("sh600000", period="week"),
-            "kline-all", {"type": "week"}, meta([bar(DAY)], "week"),
+            "kline-all",
+            {"type": "week"},
+            meta([bar(DAY)], "week"),
         ),
         (
             lambda c: c.index_all("sh000001", period="month", limit=12),
-            "index/all", {"type": "month", "limit": "12"}, {"count": 1, "list": [bar(DAY)]},
+            "index/all",
+            {"type": "month", "limit": "12"},
+            {"count": 1, "list": [bar(DAY)]},
         ),
         (
             lambda c: c.intraday("sh600000", limit=240),
-            "kline-history", {"type": "minute1", "limit": "240"}, upper(MINUTES),
+            "kline-history",
+            {"type": "minute1", "limit": "240"},
+            upper(MINUTES),
         ),
         (
             lambda c: c.intraday("sh600000", period="hour"),
-            "kline-history", {"type": "hour", "limit": "800"}, upper(MINUTES),
+            "kline-history",
+            {"type": "hour", "limit": "800"},
+            upper(MINUTES),
         ),
         (
             lambda c: c.intraday_all("sh600000", period="minute5"),
-            "kline-all", {"type": "minute5"}, meta(MINUTES, "minute5"),
+            "kline-all",
+            {"type": "minute5"},
+            meta(MINUTES, "minute5"),
         ),
         (
             lambda c: c.index_intraday("sh000001"),
-            "index", {"type": "minute1", "limit": "800"}, upper(MINUTES),
+            "index",
+            {"type": "minute1", "limit": "800"},
+            upper(MINUTES),
         ),
         (
             lambda c: c.index_intraday_all("sh000001"),
-            "index/all", {"type": "minute1"}, {"count": 240, "list": MINUTES},
+            "index/all",
+            {"type": "minute1"},
+            {"count": 240, "list": MINUTES},
         ),
         (
             lambda c: c.kline_adjusted("sh600000"),
-            "kline-all/ths", {"type": "day"}, meta([bar(DAY)], "day", "ths"),
+            "kline-all/ths",
+            {"type": "day"},
+            meta([bar(DAY)], "day", "ths"),
         ),
         (
             lambda c: c.minute_points("sh600000", DAY),
-            "minute", {"date": "20241108"}, upper(POINTS, date="20241108"),
+            "minute",
+            {"date": "20241108"},
+            upper(POINTS, date="20241108"),
         ),
     ],
-)  # fmt: skip
+)
 def test_each_series_is_asked_for_by_its_route_type_and_limit(
     call: Any, route: str, params: dict[str, str], data: Any
 ) -> None:

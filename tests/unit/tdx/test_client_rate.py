@@ -91,9 +91,14 @@ def test_retries_wait_for_the_limit_too() -> None:
 
 def test_probes_of_an_outage_wait_for_the_limit_too() -> None:
     service = Timed(
-        lambda route, _p, n: LOST if n <= 3 else answer(route, _p, n)
-        if route == "kline-all" else good({"Count": 0, "List": None})
-    )  # fmt: skip
+        lambda route, _p, n: (
+            LOST
+            if n <= 3
+            else answer(route, _p, n)
+            if route == "kline-all"
+            else good({"Count": 0, "List": None})
+        )
+    )
     times = times_of(service, lambda c: c.kline_all("sh600000"), requests_per_second=0.1)
     assert service.routes() == {"kline-all": 2, "kline-history": 3}
     assert min(b - a for a, b in itertools.pairwise(times)) > 9.9

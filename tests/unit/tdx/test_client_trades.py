@@ -37,9 +37,15 @@ def paged(rows: list[dict[str, Any]], whole: httpx.Response | None = None) -> Se
 
 def test_a_range_is_sent_with_both_ends_and_never_with_today_included() -> None:
     data = {
-        "code": "sh600000", "count": 0, "covered_dates": [], "limit": 0, "list": [],
-        "start_date": "2019-02-01", "end_date": "2019-02-12", "truncated": False,
-    }  # fmt: skip
+        "code": "sh600000",
+        "count": 0,
+        "covered_dates": [],
+        "limit": 0,
+        "list": [],
+        "start_date": "2019-02-01",
+        "end_date": "2019-02-12",
+        "truncated": False,
+    }
     service = Service(lambda *_: good(data))
     last = date(2019, 2, 12)
     assert asked(service, lambda c: c.trades_of_days("sh600000", DAY, last)) == {}
@@ -169,4 +175,7 @@ def test_ticks_of_today_are_asked_for_without_a_date_and_must_be_todays() -> Non
 
 
 def test_no_trade_yet_today_is_no_failure() -> None:
-    assert len(asked(Service(lambda *_: good(upper(None))), lambda c: c.trades_of_today("sh600000"))) == 0  # fmt: skip
+    assert (
+        len(asked(Service(lambda *_: good(upper(None))), lambda c: c.trades_of_today("sh600000")))
+        == 0
+    )

@@ -33,9 +33,7 @@ def read(folder: Path, *lines: str, header: str = HEADER) -> ActionSet:
 
 def test_a_row_becomes_an_action_with_exact_numbers(tmp_path: Path) -> None:
     (row,) = read(tmp_path, DIVIDEND).rows
-    assert (row.code, row.ex_date, row.source, row.seq) == (
-        "sh600000", date(2002, 8, 22), "csv", 1,
-    )  # fmt: skip
+    assert (row.code, row.ex_date, row.source, row.seq) == ("sh600000", date(2002, 8, 22), "csv", 1)
     assert (row.cash_per10_yuan, row.bonus_total_per10) == (Decimal("2.0000"), Decimal(5))
     assert (row.category, row.adjusts_price, row.split_ratio) == (1, True, None)
     assert row.source_ref == "actions.csv:2"

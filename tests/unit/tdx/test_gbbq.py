@@ -46,11 +46,13 @@ def by_pytdx(file: Path) -> list[tuple[Any, ...]]:
 def by_us(found: Gbbq) -> list[tuple[Any, ...]]:
     return sorted(
         (
-            row["code"], int(f"{row['event_date']:%Y%m%d}"), row["category"],
+            row["code"],
+            int(f"{row['event_date']:%Y%m%d}"),
+            row["category"],
             *(f"{float(row[name]):.7g}" for name in gbbq.VALUES),
         )
         for row in found.rows.to_pylist()
-    )  # fmt: skip
+    )
 
 
 def test_records_are_those_of_pytdx(tmp_path: Path) -> None:
@@ -83,8 +85,11 @@ def test_the_numbers_are_the_decimals_that_became_single_floats(reading: Reading
     found = reading([("sz000009", 20080516, 1, (43.74, 2.000717, 2.87224, 0.1))])
     [row] = found.rows.to_pylist()
     assert [row[name] for name in gbbq.VALUES] == [
-        Decimal("43.74"), Decimal("2.000717"), Decimal("2.87224"), Decimal("0.1"),
-    ]  # fmt: skip
+        Decimal("43.74"),
+        Decimal("2.000717"),
+        Decimal("2.87224"),
+        Decimal("0.1"),
+    ]
 
 
 def test_records_of_a_code_day_and_category_are_numbered_in_the_order_of_the_file(
@@ -157,9 +162,12 @@ def test_dividends_and_splits_become_events_and_the_rest_does_not(reading: Readi
     assert (found["sz000001"].rows, found["sz000001"].covers) == ([], {"sz000001"})
     [dividend], [ratio] = found["sh600000"].rows, found["sh502003"].rows
     assert [
-        dividend.cash_per10_yuan, dividend.rights_price_yuan, dividend.bonus_total_per10,
-        dividend.rights_per10, dividend.split_ratio,
-    ] == [Decimal("1.6"), Decimal("8.45"), 3, Decimal("0.3"), None]  # fmt: skip
+        dividend.cash_per10_yuan,
+        dividend.rights_price_yuan,
+        dividend.bonus_total_per10,
+        dividend.rights_per10,
+        dividend.split_ratio,
+    ] == [Decimal("1.6"), Decimal("8.45"), 3, Decimal("0.3"), None]
     assert (ratio.category, ratio.split_ratio, ratio.cash_per10_yuan) == (11, Decimal("0.625"), 0)
     assert (dividend.source, dividend.ex_date, dividend.seq) == ("gbbq", date(2008, 5, 16), 1)
     assert found["sh600000"].covers == {"sh600000"}
@@ -169,16 +177,19 @@ def test_an_event_counts_once_and_one_that_cannot_be_true_does_not(reading: Read
     found = actions_of(
         reading(
             [
-                DIVIDEND, DIVIDEND,
+                DIVIDEND,
+                DIVIDEND,
                 ("sz000001", 20080516, 1, (-1, 0, 0, 0)),
                 ("sh502003", 20150101, 11, (0, 0, 0, 0)),
             ]
         ),
         ["sh600000", "sz000001", "sh502003"],
-    )  # fmt: skip
+    )
     assert {code: len(actions.rows) for code, actions in found.items()} == {
-        "sh502003": 0, "sh600000": 1, "sz000001": 0,
-    }  # fmt: skip
+        "sh502003": 0,
+        "sh600000": 1,
+        "sz000001": 0,
+    }
     refused = {code: actions.rejected[0] for code, actions in found.items()}
     assert refused["sh600000"].rule.startswith("repeats ")
     assert (refused["sz000001"].field, refused["sh502003"].field) == ("value1", "value3")

@@ -27,12 +27,24 @@ CODES = [f"sh{600000 + i}" for i in range(120)]
 
 def quote(code: str, **changes: Any) -> Quote:
     made = Quote(
-        code=code, previous_close=10_000, open=10_100, high=10_300, low=10_000, close=10_200,
-        total_hand=1235, current_hand=4, amount_yuan=Decimal("1260000.000"), inside_dish=600,
-        outer_disc=635, bids=tuple((10_190 - i, 5 + i) for i in range(5)),
-        asks=tuple((10_200 + i, 7 + i) for i in range(5)), server_time="14585643", active1=9,
-        active2=9, fetched_at=BEGAN,
-    )  # fmt: skip
+        code=code,
+        previous_close=10_000,
+        open=10_100,
+        high=10_300,
+        low=10_000,
+        close=10_200,
+        total_hand=1235,
+        current_hand=4,
+        amount_yuan=Decimal("1260000.000"),
+        inside_dish=600,
+        outer_disc=635,
+        bids=tuple((10_190 - i, 5 + i) for i in range(5)),
+        asks=tuple((10_200 + i, 7 + i) for i in range(5)),
+        server_time="14585643",
+        active1=9,
+        active2=9,
+        fetched_at=BEGAN,
+    )
     return replace(made, **changes)
 
 
@@ -57,9 +69,12 @@ class Service:
 
 def context(service: Service, funds: Sequence[str] = ()) -> Context:
     window = Window(
-        days=[date(2024, 11, 7), FRIDAY], due=FRIDAY, overlap=10, closed=lambda day: False,
+        days=[date(2024, 11, 7), FRIDAY],
+        due=FRIDAY,
+        overlap=10,
+        closed=lambda day: False,
         today=date(2024, 11, 9),
-    )  # fmt: skip
+    )
     return fake_context(
         client=service,
         settings=TdxSettings(),

@@ -85,8 +85,11 @@ def test_each_part_is_a_row() -> None:
     assert (days["previous_close"], days["amount_yuan"]) == (4_000, None)
     minute = found["minute"]
     assert (minute["open"], minute["high"], minute["low"], minute["close"]) == (
-        10_100, 10_300, 10_100, 10_200,
-    )  # fmt: skip
+        10_100,
+        10_300,
+        10_100,
+        10_200,
+    )
     assert (minute["row_count"], minute["volume"]) == (3, 30)
 
 

@@ -70,9 +70,13 @@ class Service:
 
 def context(service: Service, asked: Any, *, mode: str = "incremental", **changes: Any) -> Context:
     window = Window(
-        days=DAYS, due=MONDAY, overlap=10, closed=lambda day: False,
-        today=changes.pop("today", date(2019, 2, 12)), **changes.pop("window", {}),
-    )  # fmt: skip
+        days=DAYS,
+        due=MONDAY,
+        overlap=10,
+        closed=lambda day: False,
+        today=changes.pop("today", date(2019, 2, 12)),
+        **changes.pop("window", {}),
+    )
     return fake_context(
         client=service,
         settings=TdxSettings(),

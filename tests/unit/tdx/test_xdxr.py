@@ -12,9 +12,18 @@ from loaders.tdx.client.xdxr import read_answer
 from loaders.tdx.files.actions_csv import PRECISION
 
 FIELDS = (
-    "fenhong", "peigujia", "songzhuangu", "peigu", "suogu", "panqianliutong", "panhouliutong",
-    "qianzongguben", "houzongguben", "fenshu", "xingquanjia",
-)  # fmt: skip
+    "fenhong",
+    "peigujia",
+    "songzhuangu",
+    "peigu",
+    "suogu",
+    "panqianliutong",
+    "panhouliutong",
+    "qianzongguben",
+    "houzongguben",
+    "fenshu",
+    "xingquanjia",
+)
 
 
 def single(value: float) -> float:
@@ -36,9 +45,11 @@ def test_a_dividend_with_bonus_and_rights_is_mapped_and_rounded() -> None:
     assert rejected == []
     assert (action.code, action.ex_date, action.source) == ("sh600000", date(2011, 6, 3), "xdxr")
     assert [
-        action.cash_per10_yuan, action.bonus_total_per10, action.rights_per10,
+        action.cash_per10_yuan,
+        action.bonus_total_per10,
+        action.rights_per10,
         action.rights_price_yuan,
-    ] == [Decimal("1.6"), Decimal(3), Decimal("0.3"), Decimal("8.45")]  # fmt: skip
+    ] == [Decimal("1.6"), Decimal(3), Decimal("0.3"), Decimal("8.45")]
     # the sum alone is known, and whether the row adjusts is not said
     assert (action.bonus_per10, action.transfer_per10, action.adjusts_price) == (None, None, None)
     assert action.total_shares_10k is None
