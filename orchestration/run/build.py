@@ -1,4 +1,4 @@
-"""dbt, in this process: build what a load touched, pass any dbt command through, make the docs."""
+"""dbt in this process: builds of what loads touched, any dbt command, dbt docs."""
 
 import contextlib
 import hashlib
@@ -37,7 +37,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What a build did. `rows_written` sums what the models that keep tables wrote."""
+    """What a build did.
+
+    `models_built` counts models and seeds. `rows_written` sums the rows that they wrote.
+    """
 
     build_id: int
     succeeded: bool
@@ -65,8 +68,11 @@ class BuildResult:
 
 
 def dbt_target(settings: Settings, warehouse: Warehouse) -> Path:
-    """dbt's target folder, which holds our profile too: one for each warehouse and home. A shared
-    one costs a full parse at each change, and a shared profile sends a build to another's tables."""
+    """dbt's target folder, with our profile in it: one for each warehouse and home.
+
+    A shared folder would cost a full parse at each switch. A shared profile would send a build to
+    the tables of another warehouse.
+    """
     name = f"{warehouse.label} {warehouse.market_schema}"
     return settings.home / "dbt" / hashlib.sha256(name.encode()).hexdigest()[:12]
 
@@ -79,9 +85,10 @@ def build(
     only_touched: bool = False,
     arguments: Sequence[str] = (),
 ) -> BuildResult | None:
-    """`dbt build`; with `only_touched` of what loads wrote since the last good build.
+    """Run `dbt build`.
 
-    None where nothing was touched. A failed build is in the result, and in ops.builds.
+    `only_touched`: build only what depends on tables that loads wrote since the last good build.
+    None if nothing was touched. A build that failed is in the result and in ops.builds.
     """
     with recorded_build(settings, warehouse) as record:
         chosen = list(arguments)
@@ -91,9 +98,9 @@ def build(
             return None
         for table in tables or ():
             chosen += ["--select", f"source:{table}+"]
-        if not arguments:  # unit tests prove SQL and look at no row: they are for who writes models
+        if not arguments:  # unit tests check SQL and read no row: only authors of models need them
             chosen += ["--exclude", "resource_type:unit_test"]
-            if only_touched:  # findings are judged after it: each check would be asked twice
+            if only_touched:  # the qa stage judges findings afterwards: each check would run twice
                 chosen += ["test_name:no_rows"]
         # a build of named models proves nothing about the rest
         part = bool(arguments) and not only_touched
@@ -101,7 +108,7 @@ def build(
         command = " ".join(["build", *chosen])
         build_id = record.begin(command, part=part)
         report(f"build: dbt {command}")
-        # nobody reads dbt's JSON of it; of a table that no model reads there is nothing to build
+        # nobody reads the JSON of this build; a touched table that no model reads selects nothing
         command_line = ["--no-write-json", "build", *chosen]
         outcome = invoke(settings, warehouse, command_line, quiet=True, lenient=tables is not None)
         result = _result(build_id, command, outcome, time.monotonic() - started)
@@ -113,7 +120,10 @@ def build(
 
 
 def _log(result: BuildResult) -> None:
-    """A build's end and what did not pass, in the log. Tests that warn tell of findings, which stand."""
+    """Log how a build ended and what did not pass.
+
+    A test that warns is logged as info: it reports findings, which are judged separately.
+    """
     levels = {"warn": "info", "fail": "error", "error": "error"}
     for found in result.findings:
         log.write(levels[found.status], f"{found.name}: {found.message}", source="dbt")
@@ -130,10 +140,10 @@ def invoke(
     quiet: bool = False,
     lenient: bool = False,
 ) -> Any:
-    """Run dbt in this process with our project, profile and target; dbt's own result.
+    """Run dbt in this process with our project, profile and target.
 
-    dbt prints to stdout; `quiet` leaves only its errors, on stderr. A selector that matches nothing is
-    an error, but where `lenient`.
+    Returns dbt's own result. dbt prints to stdout; with `quiet` only its errors appear, on stderr.
+    A selector that matches nothing is an error unless `lenient`.
     """
     project = find_project()
     target = dbt_target(settings, warehouse)
@@ -161,7 +171,10 @@ def invoke(
 
 
 def passthrough(settings: Settings, arguments: Sequence[str]) -> int:
-    """Any dbt command with our settings; its exit code. A command that writes takes the build lock."""
+    """Run any dbt command with our settings; return its exit code.
+
+    A command that writes takes the build lock.
+    """
     if not arguments:
         raise UsageError("which dbt command?", hint="quotemill dbt build --select kline_daily_qfq+")
     warehouse = loads.prepare_warehouse(settings, stderr)
@@ -172,14 +185,14 @@ def passthrough(settings: Settings, arguments: Sequence[str]) -> int:
 
 
 def make_docs(settings: Settings, output: Path) -> Path:
-    """The dbt docs site as one static file."""
+    """Write the dbt docs site as one static file; return its path."""
     warehouse = loads.prepare_warehouse(settings, stderr)
     outcome = invoke(settings, warehouse, ["docs", "generate", "--static"], quiet=True)
     if not outcome.success:
         raise QuotemillError("dbt could not make its docs", hint="quotemill dbt docs generate")
     output.parent.mkdir(parents=True, exist_ok=True)
     made = (dbt_target(settings, warehouse) / "static_index.html").read_text("utf-8")
-    # dbt leaves a placeholder where its icon was to be
+    # dbt leaves a placeholder instead of its icon
     output.write_text(re.sub(r'href="\$\{require\([^"]*"', 'href="data:,"', made), "utf-8")
     return output
 
@@ -206,9 +219,17 @@ def _result(build_id: int, command: str, outcome: Any, seconds: float) -> BuildR
         if status in ("warn", "fail", "error"):
             findings.append(Finding(node.node.name, status, " ".join(str(node.message).split())))
     return BuildResult(
-        build_id, bool(outcome.success), command, kinds["model"], rows, kinds["passed"],
-        kinds["warned"], kinds["failed"], tuple(findings), round(seconds, 2),
-    )  # fmt: skip
+        build_id,
+        bool(outcome.success),
+        command,
+        kinds["model"],
+        rows,
+        kinds["passed"],
+        kinds["warned"],
+        kinds["failed"],
+        tuple(findings),
+        round(seconds, 2),
+    )
 
 
 class _Stderr(Silent):

@@ -1,8 +1,10 @@
-"""A build on record: its lock, what it has to do, how it ended. For our own builds and for those of
-others, whose orchestrator runs dbt in a way of its own (docs/how-to/orchestrators.md).
+"""A recorded build: its lock, what it has to build, how it ended.
 
-One build at a time: the lock is a PostgreSQL advisory lock on a connection of its own. The dbt
-project looks at it too, so that a plain `dbt build` refuses while a recorded one runs.
+It serves our own builds and those of other orchestrators, which run dbt in their own way
+(docs/how-to/orchestrators.md).
+
+Only one build runs at a time: the lock is a PostgreSQL advisory lock on a separate connection. The
+dbt project checks it too, so that a plain `dbt build` refuses while a recorded build runs.
 """
 
 import contextlib
@@ -22,37 +24,39 @@ from loaders.warehouse.lock import is_held
 from loaders.warehouse.postgres import Warehouse
 
 LOCK = "quotemill:build"
-# A build that runs holds the lock: what says running without it was killed.
+# A running build holds the lock: a row that says running while nobody holds it was killed.
 STATUS = f"""
     case when b.status = 'running' and not {is_held(f"'{LOCK}'")}
     then 'interrupted' else b.status end
 """
-# of ops.builds; each may be left out
+# columns of ops.builds; each may be omitted
 FIGURES = ("models_built", "rows_written", "tests_passed", "tests_warned", "tests_failed")
 
 
 @dataclass
 class BuildRecord:
-    """A build that holds the lock. It is on record in ops.builds once it was begun.
+    """A build that holds the lock; ops.builds has it from `begin` on.
 
-    `tables` are the landed tables (raw_tdx.kline_daily) with changes that no good build has seen yet;
-    None: everything is to be built, because there was none or the dbt project is another one.
+    `tables` are the landed tables (raw_tdx.kline_daily) with changes that no good build has seen.
+    None: build everything, because there was no good build or the dbt project has changed.
     """
 
     tables: list[str] | None
     build_id: int | None = None
-    succeeded: bool | None = None  # None: it has not ended
+    succeeded: bool | None = None  # None: not ended yet
     _warehouse: Warehouse = field(kw_only=True, repr=False)
-    _seen: str = field(kw_only=True, repr=False)  # the snapshot that was asked for `tables`
-    _fingerprint: str = field(kw_only=True, repr=False)  # that of the dbt project
+    _seen: str = field(kw_only=True, repr=False)  # the snapshot that `tables` was read from
+    _fingerprint: str = field(kw_only=True, repr=False)  # of the dbt project
     _proves: bool = field(default=False, repr=False)
 
     def begin(self, command: str, *, part: bool = False) -> int:
-        """Record that the build runs, as `command`; its id. One of a `part`, of some models of a table
-        and not of others, leaves `tables` to be built again."""
+        """Record that the build runs as `command`; return its id.
+
+        A build of a `part`, only some of the models of a table, leaves `tables` to the next build.
+        """
         self._proves = not part
         with self._warehouse.connect() as conn:
-            # we hold the lock: whatever still says running was killed
+            # we hold the lock: any row that still says running was killed
             conn.execute(
                 "update ops.builds set status = 'interrupted', finished_at = clock_timestamp() "
                 "where status = 'running'"
@@ -67,8 +71,11 @@ class BuildRecord:
     def end(
         self, succeeded: bool, error: str | None = None, figures: Mapping[str, int] | None = None
     ) -> None:
-        """Record how it ended. After a good build `tables` count as built; what landed since is left
-        for the next one. Raises UsageError for what was not begun."""
+        """Record how the build ended.
+
+        After a good build `tables` count as built; rows that landed since then are left to the
+        next build. Raises UsageError if `begin` was not called.
+        """
         if self.build_id is None:
             raise UsageError(
                 "a build ends that was not begun", hint="call begin() before the build"
@@ -92,10 +99,11 @@ class BuildRecord:
 
 @contextlib.contextmanager
 def recorded_build(settings: Settings, warehouse: Warehouse) -> Iterator[BuildRecord]:
-    """Hold the build lock, and say what is to be built. Whoever builds calls `begin`, then `end`.
+    """Hold the build lock and yield what to build.
 
-    dbt may run in this process or in one that it starts: either passes the lock. A build that was
-    begun and whose block raises, or is left without `end`, failed. Raises LockHeldError.
+    The caller calls `begin`, then `end`. dbt may run in this process or in one that it starts: the
+    lock lets both through. A build has failed if its block raises, or ends without `end`, after
+    `begin`. Raises LockHeldError.
     """
     with build_lock(warehouse):
         record = _look(settings, warehouse)
@@ -137,13 +145,22 @@ def build_lock(warehouse: Warehouse) -> Iterator[None]:
 
 
 def newest_build(warehouse: Warehouse) -> tuple[int, str] | None:
-    """Number and status of the newest build of everything on record; plain dbt's leave none."""
-    query = "select build_id, status from ops.builds where fingerprint <> 'part' order by 1 desc limit 1"
+    """Id and status of the newest recorded build that was not a part.
+
+    None before the first one; a plain `dbt build` is not recorded.
+    """
+    query = (
+        "select build_id, status from ops.builds where fingerprint <> 'part' "
+        "order by 1 desc limit 1"
+    )
     return warehouse.ask(lambda conn: conn.execute(query).fetchone())
 
 
 def _look(settings: Settings, warehouse: Warehouse) -> BuildRecord:
-    """What a build has to do, asked before dbt starts: what lands meanwhile is left for the next one."""
+    """What a build has to build, read before dbt starts.
+
+    Rows that land while dbt runs are left to the next build.
+    """
     fingerprint = _fingerprint(find_project(), warehouse, sources.dbt_settings(settings))
     seen, tables = warehouse.ask(
         lambda conn: change_feed.changed_tables(conn, _reader(warehouse), fingerprint)
@@ -154,7 +171,7 @@ def _look(settings: Settings, warehouse: Warehouse) -> BuildRecord:
 
 
 def _fingerprint(project: Project, warehouse: Warehouse, told: Mapping[str, str]) -> str:
-    """A hash of what decides, beside the landed rows, what a build makes."""
+    """A hash of everything but the landed rows that decides what a build makes."""
     digest = hashlib.sha256(f"{warehouse.market_schema} {warehouse.reader_role} {told}".encode())
     for folder in (project.dbt / "models", project.root / "macros", project.root / "seeds"):
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):

@@ -1,4 +1,7 @@
-"""Is there anything to load? Not on a day without a session, once the last one before it was loaded whole."""
+"""The check whether a load has anything to do.
+
+It has nothing to do on a day without a session, once the last session was loaded whole.
+"""
 
 import json
 from datetime import datetime
@@ -12,7 +15,7 @@ from loaders.settings import Settings
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import find_warehouse
 
-# all that the parts of a run are asked for, after that instant, by a job or its retry
+# whether a job, or its retry, loaded all that a part of a run asks for, as of that time or later
 _LOADED = """
     select exists (
         select 1 from ops.ingestion_jobs
@@ -23,9 +26,9 @@ _LOADED = """
 
 
 def nothing_to_do(settings: Settings, request: LoadRequest, as_of: datetime | None) -> str | None:
-    """Why a load of the request would find nothing at a moment (None: now); None where it might.
+    """The reason why a load would find nothing as of a time (None: now).
 
-    What nobody can tell is left to the load.
+    None if it might find something, or if that is not known: then the load decides.
     """
     source = sources.find(request.source)
     try:

@@ -1,9 +1,11 @@
-"""Which rows of qa.findings are new, standing or acknowledged.
+"""Findings, the rows of qa.findings, by state: new, standing or acknowledged.
 
-An alarm that rings every night is no alarm: `quotemill run` leaves with 5 for errors it has not told
-before. ops.seen_findings has each finding since it was first seen; one that vanished is forgotten,
-so if it comes back it is new. A finding is the same one while check, severity, subject and date are,
-whatever figures its evidence shows tonight; where several share these, the evidence tells them apart.
+An alarm that rings every night is no alarm: `quotemill run` exits with 5 only for errors that no
+run has reported before. ops.seen_findings stores each finding from the time it was first seen. A
+finding that vanishes is deleted there, so it is new if it comes back.
+
+A finding stays the same while its check, severity, subject and date do, even if the figures in its
+evidence change. If several findings share these, the evidence distinguishes them.
 """
 
 from collections import Counter
@@ -20,7 +22,7 @@ from loaders.warehouse.ownership import has_relation
 SEVERITIES = ("error", "warning", "info")
 STATES = ("new", "standing", "acknowledged")
 SHOWN = 20  # errors that `status` lists
-# the date of the two checks that are about a state is how far something has come, and moves on
+# two checks report a state: their date is how far something has come and moves: not in the key
 _MATCHED = """
     with found as (
         select distinct
@@ -78,7 +80,10 @@ _READ = """
 
 @dataclass(frozen=True)
 class Finding:
-    """`number` is what `--ack` takes; None before a run, or `--ack`, has recorded it."""
+    """A row of qa.findings and what is recorded about it.
+
+    `number` is what `--ack` takes; None until a run or `--ack` records the finding.
+    """
 
     number: int | None
     severity: str
@@ -99,9 +104,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What there is, by severity. `new` are those of the newest run; of a run's own judgement those
-    that the run before did not have, of which `ringing` counts the errors that no run has told; `newest` is the
-    largest number of those, the same while no further one comes."""
+    """Counts of findings by severity.
+
+    `new`: those of the newest run; in a run's own judgement, those the run before did not have.
+    `ringing`: the number of errors that no run has reported yet.
+    `newest`: the largest finding number of these errors; it grows only when another one appears.
+    """
 
     counts: dict[str, int] = field(default_factory=dict)
     new: dict[str, int] = field(default_factory=dict)
@@ -111,7 +119,7 @@ class Judgement:
     newest: int | None = None
 
     def __str__(self) -> str:
-        """`3 error (1 new, 1 acknowledged), 5 warning`."""
+        """One line, such as `3 error (1 new, 1 acknowledged), 5 warning`."""
         parts = []
         for severity in (s for s in SEVERITIES if s in self.counts):
             told = [("new", self.new), ("acknowledged", self.acknowledged)]
@@ -128,7 +136,10 @@ def read(
     severity: str | None = None,
     states: Sequence[str] = STATES,
 ) -> list[Finding]:
-    """The findings of schema `qa` there are now, the gravest first; none before the first build."""
+    """The current findings of schema `qa`, most severe first.
+
+    Empty before the first build.
+    """
     if not has_relation(conn, f"{qa}.findings"):
         return []
     matched = _MATCHED if has_relation(conn, "ops.seen_findings") else _UNRECORDED
@@ -149,10 +160,11 @@ def tally(findings: Iterable[Finding]) -> Judgement:
 
 
 def judge(conn: psycopg.Connection, qa: str, *, record: bool, tell: bool = False) -> Judgement:
-    """Compare what there is with what runs have seen; with `record` write it down as a run's, with
-    `tell` as told by its exit code: then it rings no more.
+    """Compare the current findings with those that runs have seen.
 
-    After a build that failed nothing is recorded: what it did not get to would seem to be gone.
+    `record`: store them as seen by this run. After a failed build nothing is recorded, because
+    findings that the build did not get to would seem to be gone.
+    `tell`: also mark them as reported by the exit code of this run, so that they ring no more.
     """
     if not has_relation(conn, f"{qa}.findings"):
         return Judgement()
@@ -194,9 +206,9 @@ def acknowledge(
     by: str,
     severity: str | None,
 ) -> int:
-    """Mark findings, each named by its number or all of a check by its name; how many there were.
+    """Acknowledge findings by number, or all of a check by its name; return how many.
 
-    Raises UsageError for a name or number that nothing has.
+    Raises UsageError for a number or name that no finding has.
     """
     if not has_relation(conn, f"{qa}.findings"):
         raise UsageError("there are no findings yet", hint="quotemill run")
@@ -231,7 +243,7 @@ def _match(conn: psycopg.Connection, qa: str) -> None:
 
 
 def _record(conn: psycopg.Connection, qa: str, judgement_id: int | None) -> None:
-    """Make ops.seen_findings what the temporary table `matched` says."""
+    """Make ops.seen_findings agree with the temporary table `matched`."""
     conn.execute(
         "delete from ops.seen_findings as s where s.qa_schema = %s and not exists "
         "(select 1 from matched as m where m.finding_id = s.finding_id)",

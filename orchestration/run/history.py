@@ -1,9 +1,9 @@
-"""Runs on record: ops.runs.
+"""Recorded runs: ops.runs.
 
-A run holds an advisory lock of its own while its process lives: one that was killed reads as interrupted, from
-every machine. A command that another run started (loaders.log.RUN_ID) is a part of it, with its id. What
-cannot be recorded stops nobody: it is kept until the run ends, then told in the log. What ended long ago
-(loaders.engine.metrics.KEPT) goes.
+A run holds its own advisory lock while its process lives, so a killed run reads as interrupted from
+every machine. A command that another run started (loaders.log.RUN_ID) is a part of that run and has
+its id. A failure to record stops no run: the figures wait until the run ends, then the log reports
+the failure. Runs older than loaders.engine.metrics.KEPT are deleted.
 """
 
 import contextlib
@@ -27,9 +27,9 @@ from loaders.warehouse.lock import is_held
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
 
-LOCK = "quotemill:run:"  # and the run's id
-INTERRUPTED = 130  # exit code of who pressed Ctrl-C
-# of a row of ops.runs named r: succeeded, failed, running, interrupted
+LOCK = "quotemill:run:"  # followed by the run's id
+INTERRUPTED = 130  # exit code after Ctrl-C
+# status of a row of ops.runs named r: succeeded, failed, running, interrupted
 STATUS = f"""
     case
         when r.finished_at is not null
@@ -42,7 +42,10 @@ STATUS = f"""
 
 @dataclass
 class Run:
-    """A run that is on record, or will be once the warehouse can be reached. `metrics` are all so far."""
+    """A run that is recorded, or will be once the warehouse can be reached.
+
+    `metrics` are all figures so far.
+    """
 
     run_id: str
     command: str
@@ -54,16 +57,16 @@ class Run:
     _where: Settings | Warehouse = field(kw_only=True, repr=False)
     _unwritten: list[Metric] = field(default_factory=list, repr=False)
     _warehouse: Warehouse | None = field(default=None, repr=False)
-    _lock: psycopg.Connection | None = field(default=None, repr=False)  # None of a part
+    _lock: psycopg.Connection | None = field(default=None, repr=False)  # None for a part
 
     def measure(self, measured: Sequence[Metric]) -> None:
-        """Record what a stage came to."""
+        """Record the figures of a stage."""
         self.metrics += measured
         self._unwritten += measured
         self._write()
 
     def end(self, exit_code: int, error: str | None = None) -> None:
-        """Say how the run ended; that is recorded when its block is left."""
+        """Set how the run ended; it is recorded when the block ends."""
         self.exit_code, self.error = exit_code, error and log.scrub(error)
 
     def _write(self, *, last: bool = False) -> None:
@@ -74,12 +77,12 @@ class Run:
             self._warehouse.ask(lambda conn: self._update(conn, last), patient=False)
             self._unwritten.clear()
         except (QuotemillError, psycopg.Error) as error:
-            # a wrong setting is told by who needs it, and makes no home
+            # the code that needs a wrong setting reports it; it must not create a home for the log
             if last and not isinstance(error, SettingsError):
                 log.write("warning", f"the run cannot be recorded: {innermost(error)}")
 
     def _begin(self) -> None:
-        """Take the run's lock. Where another run holds it, this one is a part of that."""
+        """Take the run's lock; if another run holds it, this run is a part of that one."""
         where = self._where
         if isinstance(where, Settings):
             where = loads.prepare_warehouse(where, Silent())
@@ -130,11 +133,11 @@ def recorded(
     run_id: str | None = None,
     schedule: str | None = None,
 ) -> Iterator[Run]:
-    """Record a run of `command` in the warehouse of the settings, or in one that was prepared. Whoever runs it
-    calls `end`; a block that raises has failed.
+    """Record a run of `command`.
 
-    Id and schedule are those of this process, by default. A process that is started with them in its
-    environment (`environment`) is a part of this run.
+    The caller calls `end`; a block that raises has failed. `where` is a prepared warehouse, or the
+    settings that name one. Id and schedule are those of this process by default. A process that
+    starts with them in its environment (`environment`) is a part of this run.
     """
     run = Run(
         run_id or log.run_id(),
@@ -157,12 +160,12 @@ def recorded(
 
 
 def environment(run_id: str, schedule: str | None = None) -> dict[str, str]:
-    """What a process is started with that is a part of a run."""
+    """Environment variables for a process that is a part of a run."""
     return {log.RUN_ID: run_id} | ({log.SCHEDULE: schedule} if schedule else {})
 
 
 def is_at_work(conn: psycopg.Connection, schedule: str) -> bool:
-    """Does a run of a scheduled job go on, on any machine?"""
+    """Check whether a run of a scheduled job is in progress on any machine."""
     query = f"""
         select exists (
             select 1 from ops.runs as r
@@ -179,9 +182,12 @@ def recent(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> list[dict[str, Any]]:
-    """Runs that began between two instants, newest first: the columns of ops.runs, and `status`. Of each
-    scheduled job, or command, the newest `limit`: one of every five minutes leaves the others' there."""
-    if not has_relation(conn, "ops.metrics"):  # of an older version: `runs` was something else
+    """Runs that started between two times, newest first.
+
+    Each has the columns of ops.runs and `status`. Only the newest `limit` of each scheduled job, or
+    command, are read: a job that runs every five minutes does not push out the others.
+    """
+    if not has_relation(conn, "ops.metrics"):  # an older version, in which `runs` was another table
         return []
     with conn.cursor(row_factory=dict_row) as cur:
         return cur.execute(

@@ -1,8 +1,8 @@
-"""Manifests: what each completed build came to, as a JSON file that can be checked later.
+"""Manifests: JSON files with the result of each completed build, to check later.
 
-A file says what its sources tell of themselves (`Source.facts`), and the sha256 of the file before it, so
-that a chain of them shows whether one was changed or is missing. `build-00000012.json` was written by build
-12; `build-00000012-1.json` tells what was there at a later moment, before another build on record.
+A file holds the facts of each source (`Source.facts`) and the sha256 of the file before it, so that
+a chain of files shows whether one was changed or is missing. Build 12 wrote `build-00000012.json`;
+`build-00000012-1.json` holds what was there later, before the next recorded build.
 """
 
 import hashlib
@@ -22,13 +22,16 @@ from loaders.warehouse.postgres import Warehouse
 
 KIND = "quotemill manifest"
 VERSION = 1
-APART = "made_with"  # of the facts: said and not checked
+APART = "made_with"  # key of facts that are stored but not checked
 NAME = re.compile(r"build-(\d+)(?:-(\d+))?\.json")
 
 
 @dataclass(frozen=True)
 class Check:
-    """`differences` are what is not as the manifest says; empty: all is."""
+    """A checked manifest.
+
+    `differences` say what is not as in the manifest; empty if nothing differs.
+    """
 
     path: str
     sources: tuple[str, ...]
@@ -39,21 +42,24 @@ class Check:
 
 
 def folder_of(settings: Settings, warehouse: Warehouse) -> Path:
-    """Builds are numbered by their warehouse, so each has a folder."""
+    """The folder of manifests, one per warehouse, because each numbers its own builds."""
     from loaders.warehouse import migrate
 
     return settings.home / "manifests" / migrate.warehouse_id(warehouse)
 
 
 def located(settings: Settings, warehouse: Warehouse, file: Path) -> Path:
-    """A file as it is named, or, of a name alone that is not here, in the folder of the manifests."""
+    """The path of a manifest.
+
+    A bare file name that does not exist here is taken from the folder of manifests.
+    """
     if file.exists() or file.name != str(file):
         return file
     return folder_of(settings, warehouse) / file
 
 
 def newest(settings: Settings, warehouse: Warehouse) -> Path:
-    """Of the newest build that has one. Raises UsageError where none has."""
+    """The newest manifest. Raises UsageError if no build has one."""
     folder = folder_of(settings, warehouse)
     if found := _numbered(folder):
         return found[-1][1]
@@ -65,14 +71,17 @@ def newest(settings: Settings, warehouse: Warehouse) -> Path:
 
 
 def write(settings: Settings, warehouse: Warehouse, build_id: int) -> Path | None:
-    """Write what a build came to, whole or not at all; None where no source has anything to tell."""
+    """Write the manifest of a build, whole or not at all; None if no source has facts."""
     told = _told(settings, warehouse)
     return _written(folder_of(settings, warehouse), build_id, 0, told) if told else None
 
 
 def write_now(settings: Settings, warehouse: Warehouse, build_id: int) -> Path | None:
-    """Write what is there now, which plain dbt may have built, after build `build_id`, the newest on record
-    (0: none is). The newest manifest's path where that says the same; None as `write`."""
+    """Write a manifest of what is there now, which plain dbt may have built.
+
+    `build_id` is the newest recorded build; 0: no build is recorded. Returns the newest manifest
+    without writing if it says the same, and None if no source has facts.
+    """
     told = _told(settings, warehouse)
     if not told:
         return None
@@ -88,7 +97,7 @@ def write_now(settings: Settings, warehouse: Warehouse, build_id: int) -> Path |
 
 
 def _told(settings: Settings, warehouse: Warehouse) -> dict[str, Any]:
-    """The facts of each source that has any."""
+    """The facts of each configured source that has any."""
     names = sources.configured(settings)[0]
     found = {name: sources.find(name).facts(settings, warehouse, None) for name in names}
     return {name: facts for name, facts in found.items() if facts is not None}
@@ -117,8 +126,10 @@ def _written(folder: Path, build_id: int, number: int, told: dict[str, Any]) -> 
 
 
 def check(settings: Settings, warehouse: Warehouse, path: Path) -> Check:
-    """Compare a manifest with what is stored now, of the days that it is about, and with the file that
-    was before it. Raises UsageError for a file that is no manifest."""
+    """Compare a manifest with what is stored now for its days.
+
+    Also checks the file before it. Raises UsageError for a file that is not a manifest.
+    """
     document = _read(path)
     found: list[str] = []
     for name, told in document["sources"].items():
@@ -135,12 +146,12 @@ def check(settings: Settings, warehouse: Warehouse, path: Path) -> Check:
 
 
 def _compared(facts: Mapping[str, Any] | None) -> Any:
-    """What of some facts is checked, as JSON holds it."""
+    """The part of some facts that is checked, as JSON holds it."""
     return json.loads(json.dumps({k: v for k, v in (facts or {}).items() if k != APART}))
 
 
 def _numbered(folder: Path) -> list[tuple[tuple[int, int], Path]]:
-    """The manifests in the order in which they were written."""
+    """Manifests with (build, number), in the order in which they were written."""
     named = ((NAME.fullmatch(path.name), path) for path in folder.glob("*"))
     return sorted(((int(m[1]), int(m[2] or 0)), path) for m, path in named if m)
 

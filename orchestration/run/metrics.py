@@ -1,4 +1,4 @@
-"""What the stages of a run, and commands that are jobs of their own, came to as figures: rows of ops.metrics."""
+"""Rows of ops.metrics: figures of stages of a run, and of commands that are jobs."""
 
 import contextlib
 import time
@@ -14,15 +14,19 @@ from orchestration.run.findings import SEVERITIES, Judgement
 
 @contextlib.contextmanager
 def measured(settings: Settings, stage: str, source: str = "") -> Iterator[dict[str, float | int]]:
-    """Record what a command comes to, however it ends: its seconds, its exit code, what it asked of sources, and
-    the figures that it puts in by name."""
+    """Record the figures of a command, however it ends.
+
+    They are its seconds, its exit code, the counts of its requests to sources, and the figures that
+    the block adds by name.
+    """
     figures: dict[str, float | int] = {}
     before, started, code = request_counts.counted(), time.monotonic(), 0
     try:
         yield figures
     except BaseException as error:
         stopped = isinstance(error, KeyboardInterrupt)
-        code = INTERRUPTED if stopped else getattr(error, "exit_code", 1)  # typer's has one too
+        # typer's exceptions have an exit code too
+        code = INTERRUPTED if stopped else getattr(error, "exit_code", 1)
         raise
     finally:
         seconds = round(time.monotonic() - started, 2)
@@ -32,7 +36,7 @@ def measured(settings: Settings, stage: str, source: str = "") -> Iterator[dict[
 
 
 def of_builds(builds: Sequence[BuildResult]) -> list[Metric]:
-    """The builds of a run together; none where there was none."""
+    """Figures of all builds of a run together; empty without a build."""
     if not builds:
         return []
     figures: dict[str, float | int] = {

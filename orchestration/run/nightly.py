@@ -1,6 +1,7 @@
-"""`quotemill run`: calendar ▶ load ▶ build ▶ qa ▶ archive ▶ alerts ▶ report, as one recorded run.
+"""`quotemill run`: all stages as one recorded run.
 
-A failed stage stops only what depends on it; alerts and report come in any case.
+The stages: calendar ▶ load ▶ build ▶ qa ▶ archive ▶ alerts ▶ report.
+A failed stage stops only what depends on it; alerts and report run in any case.
 """
 
 import time
@@ -29,14 +30,14 @@ from orchestration.run.stages import STAGES, RunResult, Stage
 
 @dataclass(frozen=True)
 class Done:
-    """What a stage comes to: one line, its exit code, and figures by name."""
+    """The result of a stage: one line, its exit code, and figures by name."""
 
     summary: str
     exit_code: int = 0
     error: str | None = None
     hint: str = ""
     figures: tuple[tuple[str, float | int], ...] = ()
-    metrics: Sequence[Metric] = ()  # of other stages than its own
+    metrics: Sequence[Metric] = ()  # of stages other than this one
 
 
 def run(
@@ -49,9 +50,10 @@ def run(
     as_of: datetime | None = None,
     only: Sequence[str] = (),
 ) -> RunResult:
-    """Run the stages for these sources, all or `only` some. Raises UsageError for a stage that there is not.
+    """Run all stages for these sources, or `only` some.
 
-    Whatever befalls a stage is in the result; nothing but Ctrl-C is raised.
+    The result holds the errors of stages. Only Ctrl-C is raised, and UsageError for an unknown
+    stage.
     """
     if unknown := [name for name in only if name not in STAGES]:
         raise UsageError(f"unknown stage {unknown[0]}", hint=f"stages: {', '.join(STAGES)}")
@@ -84,7 +86,7 @@ def _guarded(
     as_of: datetime | None,
     stages: Collection[str],
 ) -> RunResult:
-    """The pipeline; an internal error in it becomes an error of the run."""
+    """Run the pipeline; turn an internal error in it into an error of the run."""
     try:
         return pipeline.run(settings, requests, display, reporter.line, as_of, stages)
     except Exception as error:
@@ -101,7 +103,7 @@ def _with(result: RunResult, stage: Stage | None) -> RunResult:
 
 
 def _stage(name: str, work: Callable[[], Done]) -> Stage:
-    """Do the work of a stage, whatever befalls it."""
+    """Do the work of a stage; an error in it becomes its result."""
     started = time.monotonic()
     try:
         done = work()
@@ -120,7 +122,10 @@ def _stage(name: str, work: Callable[[], Done]) -> Stage:
 def _archived(
     settings: Settings, result: RunResult, reporter: Reporter, as_of: datetime
 ) -> Stage | None:
-    """Archive what is closed and drop what is old, where the archive is in use; not after a build that failed."""
+    """Archive what is closed and drop what is old, if the archive is in use.
+
+    None after an error of the run or a failed build.
+    """
     if result.error is not None or any(not build.succeeded for build in result.builds[-1:]):
         return None
 
@@ -160,12 +165,12 @@ def _archived(
 
 
 def _alerted(settings: Settings, result: RunResult, run_id: str) -> Stage:
-    """Send what is new and what is resolved. A failure to send is logged and leaves the exit code."""
+    """Send new and resolved alerts; a failure is logged and keeps the exit code."""
 
     def send_alerts() -> Done:
         verdicts = {"settings": None, **causes.check_run(result, settings)}
         checked = alerts.check_and_notify(settings, verdicts, run_id=run_id)
-        # the switch stays silent, and so rings, while a problem could not be sent to anybody
+        # without a ping the dead man's switch rings: so while a problem cannot be sent to anybody
         all_sent = not checked.unsent and (settings.alerts.urls or not checked.open)
         if all_sent and (why := channels.ping(settings)):
             log.write("warning", f"the dead man's switch: {why}")
@@ -183,7 +188,7 @@ def _alerted(settings: Settings, result: RunResult, run_id: str) -> Stage:
 
 
 def _reported(settings: Settings, as_of: datetime | None) -> Stage:
-    """Write the page of how things stand, in the place of the one before."""
+    """Write the report page over the one before."""
 
     def report() -> Done:
         from orchestration.report import gather, page
@@ -199,12 +204,15 @@ def _reported(settings: Settings, as_of: datetime | None) -> Stage:
 
 
 def notify_after_job(settings: Settings) -> None:
-    """Send what is new or resolved after a scheduled job: the schedule could start."""
+    """Send new and resolved alerts after a scheduled job: the schedule could start."""
     _notify(settings, {"schedule": None})
 
 
 def notify_cannot_start(settings: Settings, error: QuotemillError, name: str = "settings") -> None:
-    """Report that nothing can be run or scheduled, as after a settings file was moved or emptied."""
+    """Report that nothing can be run or scheduled.
+
+    For example, a settings file was moved or emptied.
+    """
     text = f"{error} ({error.hint})" if error.hint else str(error)
     _notify(settings, {name: Cause("error", text, "quotemill doctor")})
 
@@ -216,7 +224,7 @@ def _notify(settings: Settings, verdicts: Verdicts) -> None:
 
 
 def _summarize(settings: Settings, checked: alerts.CheckResult) -> str:
-    """One line on alerts; empty where nothing is wrong."""
+    """One line about alerts; empty if nothing is wrong."""
     parts = [f"{checked.sent} sent"] if checked.sent else []
     parts += [f"{checked.unsent} not sent, the next run tries again"] if checked.unsent else []
     if checked.open:

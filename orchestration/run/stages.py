@@ -1,4 +1,4 @@
-"""Load every configured source, build what the loads touched, judge the result."""
+"""The pipeline: load each source, build what the loads touched, judge the result."""
 
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -29,7 +29,10 @@ STAGES = ("calendar", "load", "build", "qa", "archive", "alerts", "report")
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage of a run after those of the pipeline. `summary` is one line of what it did, or why not."""
+    """The result of a stage after the pipeline.
+
+    `summary` is one line: what the stage did, or why it did nothing.
+    """
 
     name: str
     exit_code: int
@@ -42,8 +45,12 @@ class Stage:
 
 @dataclass(frozen=True)
 class RunResult:
-    """`judgement` is None where nothing was built or judged; `error` tells why where that is wrong, and
-    `error_code` is its own. `stages` are those after that."""
+    """The result of a run.
+
+    `judgement`: None if nothing was built or judged.
+    `error`: why not, if that is a failure; `error_code` is its exit code.
+    `stages`: the stages after the pipeline.
+    """
 
     loads: tuple[LoadResult, ...]
     exit_code: int
@@ -54,23 +61,23 @@ class RunResult:
     error_code: int = 0
     judged_in: float = 0.0  # seconds
     stages: tuple[Stage, ...] = ()
-    run_id: str | None = None  # where it is on record
+    run_id: str | None = None  # None: not recorded
 
     @property
     def build(self) -> BuildResult | None:
-        """The last one: what an earlier one could not build, it has tried too."""
+        """The last build; it also tried what an earlier one could not build."""
         return self.builds[-1] if self.builds else None
 
     @property
     def why(self) -> "RunResult | LoadResult | Stage":
-        """Whose `error` and `hint` tell why the run failed."""
+        """The part whose `error` and `hint` explain why the run failed."""
         parts: tuple[LoadResult | Stage, ...] = (*self.loads, *self.stages)
         failed = (x for x in parts if x.error and x.exit_code == self.exit_code)
         return self if self.error else next(failed, self)
 
     @property
     def was_stopped(self) -> bool:
-        """Did somebody cancel a load? Then nothing more of the run is wanted."""
+        """Whether a user cancelled a load, and so wants nothing more of the run."""
         return any(load.status == "cancelled" for load in self.loads)
 
     @property
@@ -82,7 +89,7 @@ class RunResult:
     def as_json(self) -> dict[str, Any]:
         judged = self.judgement or Judgement()
         why = self.why
-        # a script looks in one place for why a run failed
+        # a script reads in one place why a run failed
         return {
             "run_id": self.run_id,
             "loads": [load.as_json() for load in self.loads],
@@ -105,11 +112,12 @@ def run(
     as_of: datetime | None = None,
     only: Collection[str] = STAGES,
 ) -> RunResult:
-    """Calendar ▶ load ▶ build, and again where a source has a further part ▶ judge.
+    """Run calendar ▶ load ▶ build ▶ judge.
 
-    A failed source keeps no other from being built, and a build that cannot start keeps no other
-    load. Where nothing is due, only what an earlier run left is built. Freshness is judged as of
-    the time of the loads. `only` names the stages.
+    Load and build repeat for each part of a source. A failed source does not stop the build of
+    others, and a build that cannot start does not stop further loads. If nothing is due, only what
+    an earlier run left is built. Freshness is judged as of the time of the loads. `only` names the
+    stages.
     """
     results: list[LoadResult] = []
     built: list[BuildResult] = []
@@ -128,7 +136,7 @@ def run(
                 if part is None or part.source in ended:
                     continue
                 results.append(loads.try_load(settings, part, display, as_of=as_of))
-                if results[-1].status == "cancelled":  # then nobody wants a build of it now
+                if results[-1].status == "cancelled":  # then the user wants no build now
                     return RunResult(tuple(results), most_severe(codes()), tuple(built))
             # without a started load there is nothing to build
             moved = any(
@@ -154,7 +162,7 @@ def run(
         if not started or "qa" not in only:
             return RunResult(tuple(results), most_severe(codes()), tuple(built))
         warehouse = open_warehouse(settings)
-        # what a more severe code hides rings the next night
+        # a finding that a more severe code hides rings the next night
         tell = most_severe(codes()) in (0, DataQualityError.exit_code)
         record = all(build.succeeded for build in built[-1:])
         qa = warehouse.inner_schema("qa")
@@ -187,7 +195,10 @@ def run(
 
 
 def own_moment(settings: Settings, requests: Sequence[LoadRequest]) -> datetime | None:
-    """The moment by the clock of the only source: a sandbox's may stand in the past. None where nobody tells."""
+    """The time by the clock of the only source, which in a sandbox may be in the past.
+
+    None for several sources, or if the source cannot say.
+    """
     if len(requests) != 1:
         return None
     try:
@@ -204,7 +215,10 @@ def _rounds(
     report: Callable[[str], None],
     only: Collection[str],
 ) -> Sequence[Sequence[LoadRequest | None]]:
-    """The loads that are followed by a build, each time; one round without a load where there is only that."""
+    """The rounds of loads, each followed by a build.
+
+    One round without a load if there is only a build to run.
+    """
     if "load" not in only:
         return [()]
     parts = [_parts(settings, r, as_of, results, report, only) for r in requests]
@@ -220,8 +234,10 @@ def _parts(
     report: Callable[[str], None],
     only: Collection[str],
 ) -> Sequence[LoadRequest]:
-    """The loads that a source makes of a request; none, and a result that says so, where none is due or
-    nobody can tell."""
+    """The loads that a source makes of a request.
+
+    Empty if no load is due or an error prevents it; then `results` gets the reason.
+    """
     try:
         if "calendar" in only and (why := nothing_to_do(settings, request, as_of)) is not None:
             report(f"{request.source}: {why}")
@@ -231,7 +247,7 @@ def _parts(
     except NotDue as nothing:
         report(f"{request.source}: {nothing}")
         results.append(not_due(request.source, nothing))
-    except QuotemillError as error:  # it keeps no other source from being loaded
+    except QuotemillError as error:  # does not stop the loads of other sources
         report(f"{request.source}: {error}" + (f" ({error.hint})" if error.hint else ""))
         log.write_error(error, request.source)
         results.append(stopped(request.source, error))
