@@ -1,5 +1,6 @@
-"""`quotemill report`: how things stand on one page of HTML that needs no server and no other file.
+"""`quotemill report`: the state of everything on one HTML page.
 
-coverage*.py ask what is there of what was wanted, as grids (grid.py), runs.py what ran, space.py what it takes; gather.py puts
-it together, drawing.py makes pictures of it, page.py the page.
+The page needs no server and no other file. coverage.py reads, as grids (grid.py), how much of the
+wanted data is there; runs.py reads what ran, space.py what is stored. gather.py combines these,
+drawing.py draws the pictures, page.py writes the page.
 """

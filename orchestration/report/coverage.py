@@ -1,4 +1,4 @@
-"""Coverage of all sources as grids: of what was wanted, how much is there."""
+"""Coverage of all sources as grids: how much of the wanted data is there."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -22,7 +22,7 @@ def grids(
     as_of: datetime,
     freshness: Sequence[Mapping[str, Any]],
 ) -> list[Grid]:
-    """A grid of each loaded dataset; `freshness` has a row of each."""
+    """A grid of each loaded dataset; `freshness` has a row for each."""
     schemas = {
         "market": warehouse.market_schema,
         **{name: warehouse.inner_schema(name) for name in ("futures", "options", "qa")},

@@ -1,5 +1,8 @@
-"""Pictures as SVG: heat maps and courses. Colours are classes, so that the page decides them for light, dark
-and paper; every picture has a table of the same figures beside it."""
+"""Pictures as SVG: heat maps and courses.
+
+Colours are classes, so that the page decides them for light, dark and paper. Every picture has a
+table of the same figures beside it.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,19 +12,15 @@ from markupsafe import Markup, escape
 
 from orchestration.report.grid import Grid, Line
 
-WIDTH, GUTTER = 1000, 190  # of a picture, and of it what the names of lines take
-LEVELS = (
-    1.0,
-    0.99,
-    0.9,
-    0.5,
-)  # least shares of the classes; below them there is something, or nothing
+WIDTH, GUTTER = 1000, 190  # of a picture; the gutter is the part for the names of lines
+# lowest share of each class; two more classes follow: less, and nothing
+LEVELS = (1.0, 0.99, 0.9, 0.5)
 WORDS = ("all", "99 %", "90 %", "50 %", "less", "nothing")
 _TICKS = 6  # labels of the columns
 
 
 def level(wanted: int, there: int) -> int | None:
-    """Class of a cell: 0 all is there, 5 nothing is; None where nothing is wanted."""
+    """Class of a cell: 0 (all is there) to 5 (nothing); None if nothing is wanted."""
     if not wanted:
         return None
     share = there / wanted
@@ -32,7 +31,7 @@ def level(wanted: int, there: int) -> int | None:
 
 
 def share(wanted: int, there: int) -> str:
-    """In per cent, never rounded up to all nor down to nothing."""
+    """A share in per cent, never rounded up to all or down to nothing."""
     if not wanted:
         return "–"
     per_cent = 100 * there / wanted
@@ -42,11 +41,11 @@ def share(wanted: int, there: int) -> str:
 
 
 def heat_map(grid: Grid) -> Markup:
-    """Lines of cells; cells of a class that lie side by side are one rectangle."""
+    """Draw lines of cells; neighbours of the same class are one rectangle."""
     height = max(6, min(18, 480 // max(len(grid.lines), 1)))
     width = (WIDTH - GUTTER) / len(grid.columns)
     total = height * len(grid.lines)
-    every = -(-11 // height)  # lines between two names that do not touch
+    every = -(-11 // height)  # lines from one name to the next, so that names do not touch
     parts = [
         f'<svg viewBox="0 0 {WIDTH} {total + 22}" role="img" aria-labelledby="{grid.key}-title">',
         f'<title id="{grid.key}-title">{escape(grid.title)}: {share(grid.wanted, grid.there)} of '
@@ -75,7 +74,7 @@ def heat_map(grid: Grid) -> Markup:
 
 
 def _paths(line: Line, top: int, height: int, width: float) -> Iterator[tuple[int, str]]:
-    """One path for each class of a line."""
+    """One path for each class of a line, with its class."""
     runs: dict[int, list[str]] = {}
     kinds = [level(*cell) for cell in line.cells]
     column = 0
@@ -94,7 +93,7 @@ def _paths(line: Line, top: int, height: int, width: float) -> Iterator[tuple[in
 
 @dataclass(frozen=True)
 class Point:
-    """A value at an instant; `told` is what a pointer over it shows."""
+    """A value at a time, and the text that a pointer over it shows."""
 
     at: datetime
     value: float
@@ -102,7 +101,7 @@ class Point:
 
 
 def course(key: str, title: str, unit: str, series: Mapping[str, Sequence[Point]]) -> Markup:
-    """Values over time, a mark each; series are told apart by colour and by shape."""
+    """Draw values over time, a mark each; series differ by colour and by shape."""
     points = [point for of_one in series.values() for point in of_one]
     if not points:
         return Markup("")

@@ -1,4 +1,4 @@
-"""Everything that the page shows, asked once."""
+"""Everything that the page shows, read once."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,13 +21,16 @@ from orchestration.report.space import Space
 from orchestration.run import findings
 from orchestration.run.findings import Finding
 
-SHOWN = 20  # findings of a check, by name
-VERDICTS = 40  # sessions of symbols that failed, the newest
+SHOWN = 20  # findings listed for each check
+VERDICTS = 40  # failed sessions of symbols, the newest
 
 
 @dataclass(frozen=True)
 class Found:
-    """Findings of a check and severity: how many, of them new and acknowledged, and the first few."""
+    """Findings of a check and severity.
+
+    `count` is of all, `new` and `acknowledged` are parts of it; `shown` are the first few.
+    """
 
     check: str
     severity: str
@@ -39,7 +42,10 @@ class Found:
 
 @dataclass(frozen=True)
 class Report:
-    """`verdicts` are sessions of option chains that failed; `as_of` is when it was judged."""
+    """What the page shows, judged as of `as_of`.
+
+    `verdicts` are sessions of option chains that failed.
+    """
 
     as_of: datetime
     since: date
@@ -55,7 +61,7 @@ class Report:
 def gather(
     settings: Settings, warehouse: Warehouse | None, since: date, as_of: datetime | None = None
 ) -> Report:
-    """Ask it all; works on a warehouse that holds nothing yet, and without one."""
+    """Read everything; works with an empty warehouse, and without one."""
     instant = (as_of or datetime.now(UTC)).astimezone(UTC)
     told = status.read(warehouse, 5, as_of.isoformat() if as_of else None, settings)
     nothing = Report(
@@ -65,7 +71,7 @@ def gather(
         return nothing
     with warehouse.connect() as conn:
         conn.execute("set transaction isolation level repeatable read, read only")
-        # groups of a code and a column: 650,000 of the whole market, which would go to disk and back
+        # the whole market has 650,000 groups of a code and a column: keep them off the disk
         conn.execute("set local work_mem = '64MB'")
         conn.execute("set local jit = off")
         if as_of:
@@ -85,12 +91,12 @@ def gather(
 
 
 def default_since(as_of: datetime | None = None) -> date:
-    """A year back: some 250 trading days."""
+    """The day a year back: some 250 trading days."""
     return (as_of or datetime.now(UTC)).date() - timedelta(days=365)
 
 
 def _grouped(found: Sequence[Finding]) -> tuple[Found, ...]:
-    """By severity, the gravest first, then by check; `found` comes in that order."""
+    """Findings by severity, most severe first, then by check, as `found` is ordered."""
     groups: dict[tuple[str, str], list[Finding]] = {}
     for finding in found:
         groups.setdefault((finding.severity, finding.check_name), []).append(finding)
@@ -106,7 +112,7 @@ def _states(of_one: Iterable[Finding]) -> tuple[int, int]:
 
 
 def _foremost(of_one: list[Finding]) -> list[Finding]:
-    """New ones first, then the newest days."""
+    """The first findings to show: new ones first, then the newest days."""
     ordered = sorted(of_one, key=lambda f: f.trade_date or date.max, reverse=True)
     return sorted(ordered, key=lambda f: findings.STATES.index(f.state))[:SHOWN]
 

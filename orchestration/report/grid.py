@@ -1,7 +1,8 @@
-"""A grid of what was wanted and what is there: few lines and columns, however many codes and days there are.
+"""Grids of what was wanted and what is there, for any number of codes and days.
 
-It has at most MOST_LINES lines and MOST_COLUMNS columns, each of several codes or days where they are more, and the
-worst items by name. One query a grid; its aggregates are made in the database.
+A grid has at most MOST_LINES lines and MOST_COLUMNS columns. With more codes or days, a line or
+column combines several. The worst items are listed by name. Each grid is one query, which
+aggregates in the database.
 """
 
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ M = TypeVar("M", bound=_Ordered)
 
 @dataclass(frozen=True)
 class Line:
-    """One code, or several in order. `cells` are (wanted, there) by column."""
+    """One code, or several in order; `cells` are (wanted, there) by column."""
 
     name: str
     wanted: int
@@ -46,7 +47,10 @@ class Worst:
 
 @dataclass(frozen=True)
 class Grid:
-    """`unit` is what `wanted` and `there` count; `fix` the command that loads the rest."""
+    """A grid of a dataset.
+
+    `unit` is what `wanted` and `there` count; `fix` is the command that loads the rest.
+    """
 
     key: str
     title: str
@@ -67,7 +71,7 @@ class Grid:
         return sum(line.there for line in self.lines)
 
 
-# cells (item, no, line, col, wanted, there) to lines by column, and to items
+# sums of the cells (item, no, line, col, wanted, there): by line and column, and by item
 _SUMS = """
     select line, col, item, min(no) as no, sum(wanted)::bigint as wanted, sum(there)::bigint as there,
         min(col) filter (where there < wanted) as first_hole
@@ -76,13 +80,16 @@ _SUMS = """
 
 
 def starts_of(moments: Sequence[M], most: int = MOST_COLUMNS) -> list[M]:
-    """The first moment of each column: as many columns as moments, or `most` of about equal length."""
+    """The first time of each column.
+
+    There are as many columns as times, or `most` columns of about equal length.
+    """
     count = min(len(moments), most)
     return [moments[number * len(moments) // count] for number in range(count)]
 
 
 def fill(conn: psycopg.Connection, coverage: Coverage) -> Grid:
-    """Read a grid."""
+    """Read the grid of a coverage query."""
     moments = coverage.moments
     starts = starts_of(moments)
     befores = [moments.index(start) for start in starts]

@@ -1,4 +1,4 @@
-"""The page: one file of HTML with its style and pictures inside, no script, nothing from elsewhere."""
+"""The page: one HTML file with style and pictures, no script, nothing external."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,10 +18,10 @@ from orchestration.report.drawing import Point
 from orchestration.report.gather import Report
 from orchestration.report.space import SIZE, STAGE
 
-SHOWN_RUNS = 25  # in tables; pictures have all of the window
-LARGEST = 3  # tables in the picture of sizes, besides all
+SHOWN_RUNS = 25  # in tables; pictures show all of the window
+LARGEST = 3  # tables in the picture of sizes, beside the sum of all
 STAGES = ("load", "build", "qa", "report")
-# series of a picture: the stage of a run, the source (None: all of them added up), and its figure
+# series of a picture: the stage of a run, the source (None: the sum of all), and its figure
 FINDINGS = {name: ("qa", None, f"{name}_findings") for name in ("error", "warning", "new")}
 TROUBLE = {
     name: ("load", None, name) for name in ("retries", "fallbacks", "refused", "failed_keys")
@@ -29,12 +29,15 @@ TROUBLE = {
 
 
 def place(settings: Settings) -> Path:
-    """Where the page goes unless it is said."""
+    """The default path of the page."""
     return settings.home / "report.html"
 
 
 def write(report: Report, path: Path) -> Path:
-    """Write the page, whole or not at all; its path. Raises SettingsError where it cannot be written."""
+    """Write the page, whole or not at all; return its path.
+
+    Raises SettingsError if the page cannot be written.
+    """
     text = render(report)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +75,7 @@ def render(report: Report) -> str:
 
 
 def _courses(report: Report) -> Iterator[tuple[str, str, Markup, list[str]]]:
-    """Key, title, picture and the names of the series of each picture that has a point."""
+    """Key, title, picture and names of the series of each picture that has a point."""
     runs = report.runs
     for key, title, unit, series in (
         (
@@ -97,7 +100,7 @@ def _courses(report: Report) -> Iterator[tuple[str, str, Markup, list[str]]]:
 
 
 def _sizes(report: Report) -> Iterator[tuple[str, str, Markup, list[str]]]:
-    """The picture of what all tables and the largest take, up to now."""
+    """The picture of the size of all tables and of the largest, up to now."""
     if report.space is None:
         return
     now = report.space.sizes()
@@ -115,9 +118,9 @@ def _sizes(report: Report) -> Iterator[tuple[str, str, Markup, list[str]]]:
 
 
 def _grown(report: Report) -> dict[str, str]:
-    """By table how much it has grown since the first run of the window that measured it."""
+    """Growth by table since the first run of the window that measured it."""
     first: dict[str, float] = {}
-    for run in report.runs.runs:  # the newest first
+    for run in report.runs.runs:  # newest first, so that the oldest value stays
         first |= {
             of: value
             for (stage, of, name), value in run["figures"].items()
@@ -156,7 +159,10 @@ def _stages(report: Report) -> dict[str, list[Point]]:
 def _figures(
     report: Report, wanted: Mapping[str, tuple[str, str | None, str]], told: str = "{:,.0f}"
 ) -> dict[str, list[Point]]:
-    """Figures of runs by series, which names stage, source and figure; those of several sources are added up."""
+    """Figures of runs by series, each of a stage, source and figure.
+
+    Without a source, a point is the sum over all sources.
+    """
     found: dict[str, list[Point]] = {}
     for series, (stage, source, name) in wanted.items():
         rows = []
@@ -172,7 +178,7 @@ def _figures(
 
 
 def told_bytes(count: int | None) -> str:
-    """In the unit that leaves a figure or two before the point: 3.4 GiB."""
+    """A size in the largest unit in which it is at least 1, such as 3.4 GiB."""
     left = float(count or 0)
     for unit in ("B", "kiB", "MiB", "GiB"):
         if left < 1024:

@@ -1,4 +1,4 @@
-"""What ran in the window: loads, builds, self-tests; what they took, and what failed of them."""
+"""Loads, builds and self-tests of the window: how long they took and what failed."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,26 +12,28 @@ from loaders.warehouse.ownership import has_relation
 from orchestration.run import build_record
 from orchestration.run import history as recorded
 
-MOST = 400  # of each lane, command and kind, the newest: a gateway is asked every five minutes
+MOST = 400  # the newest of each lane, command and kind: a gateway is asked every five minutes
 FAILED_TASKS, FAILED_KEYS = 20, 5
 
 
 @dataclass(frozen=True)
 class Runs:
-    """Rows as `ops` has them, the newest first, each with its `seconds` (None while it runs).
-    `failed` are tasks of the newest load of each source that did not come to a good end."""
+    """Rows as in `ops`, newest first, each with its `seconds` (None while it runs).
+
+    `failed` are the tasks of each source's newest load that failed in full or in part.
+    """
 
     loads: list[dict[str, Any]]
     builds: list[dict[str, Any]]
     tests: list[dict[str, Any]]
     failed: list[dict[str, Any]]
     runs: list[dict[str, Any]]  # each with its `schedule`, and `figures` by (stage, source, name)
-    alerts: list[dict[str, Any]]  # that are open
-    jobs: list[dict[str, Any]]  # that run by themselves
+    alerts: list[dict[str, Any]]  # the open ones
+    jobs: list[dict[str, Any]]  # scheduled ones
 
 
 def read(conn: psycopg.Connection, since: datetime, as_of: datetime) -> Runs:
-    """Runs that began between two instants."""
+    """Read what started between two times."""
     if not has_relation(conn, "ops.ingestion_jobs"):
         return Runs([], [], [], [], [], [], [])
     loads = [
@@ -86,7 +88,7 @@ def _on_record(conn: psycopg.Connection, since: datetime, as_of: datetime) -> li
 
 
 def _rows(conn: psycopg.Connection, table: str, rest: str) -> list[dict[str, Any]]:
-    """Rows of a table of ops, which a warehouse of an older version does not have."""
+    """Rows of a table of ops; empty if the warehouse is older and lacks it."""
     if not has_relation(conn, f"ops.{table}"):
         return []
     with conn.cursor(row_factory=dict_row) as cur:
@@ -101,7 +103,7 @@ def _seconds(run: dict[str, Any]) -> float | None:
 
 
 def _shown(failures: dict[str, str]) -> str:
-    """Some keys with their reasons, and how many more there are."""
+    """Some failed keys with their reasons, and the number of the others."""
     told = [f"{key}: {why}" for key, why in list(failures.items())[:FAILED_KEYS]]
     more = len(failures) - FAILED_KEYS
     return "; ".join([*told, f"{more:,} more"] if more > 0 else told)

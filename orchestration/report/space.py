@@ -1,4 +1,7 @@
-"""What is stored, what room is left, and how that came: each report leaves its sizes in ops.metrics."""
+"""Sizes of what is stored, and the free space.
+
+Each report records its sizes in ops.metrics, so that later ones show the growth.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,16 +14,19 @@ from loaders.warehouse.ownership import has_relation, owned_schemas
 from loaders.warehouse.space import space
 from orchestration.checks.disks import Disk, disks
 
-MOST = 25  # tables by name, the largest
-STAGE, SIZE = (
-    "space",
-    "bytes",
-)  # of ops.metrics; `source` is a table there, `archive`, or empty for all tables
+MOST = 25  # tables listed by name, the largest
+# of ops.metrics, where `source` is a table, `archive`, or empty for all tables
+STAGE, SIZE = "space", "bytes"
 
 
 @dataclass(frozen=True)
 class Space:
-    """`tables` are the largest by name, `others` bytes of the rest, `archive` bytes of its files."""
+    """Sizes in bytes, indexes included.
+
+    `tables`: rows of the largest tables.
+    `others`: bytes of the other tables; `total`: of all.
+    `archive`: bytes of the files of the archive.
+    """
 
     tables: list[dict[str, Any]]
     others: int
@@ -29,7 +35,7 @@ class Space:
     disks: list[Disk]
 
     def sizes(self) -> dict[str, int]:
-        """Bytes by table, all tables as the empty name, and the archive."""
+        """Bytes by table, with all tables under the empty name, and the archive."""
         found = {f"{t['schema']}.{t['relation']}": int(t["total_bytes"]) for t in self.tables}
         return {"": self.total, **found, **({"archive": self.archive} if self.archive else {})}
 
@@ -38,7 +44,7 @@ class Space:
 
 
 def read(conn: psycopg.Connection, settings: Settings) -> Space:
-    """Sizes with indexes; of hypertables with their chunks."""
+    """Read the sizes, with indexes and the chunks of hypertables."""
     tables = space(conn, sorted(owned_schemas(conn)))
     total = sum(table["total_bytes"] or 0 for table in tables)
     archive = 0
