@@ -116,9 +116,9 @@ def replace_units(
         )
         """.encode()
     ).rowcount
-    for staged in ("_units", "_land") if worse else ():
+    for staged in ("units", "land") if worse else ():
         same = target.equal(target.unit, "s", "w")
-        conn.execute(f"delete from {staged} as s using _worse as w where {same}".encode())
+        conn.execute(f"delete from _{staged} as s using _worse as w where {same}".encode())
     stale = f"""
         select {names(target.key, "t")}
         from {target.name} as t

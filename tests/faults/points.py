@@ -199,31 +199,31 @@ TQ = TQ_DAY | TQ_SERVER | TQ_MAPPING | package_points("symbol_day") | package_po
 
 # `stage` is the command
 ARCHIVE_MODULES = "orchestration.archive"
-WRITE, CLOSE = (f"{ARCHIVE_MODULES}.folder:Writing.{name}" for name in ("write", "close"))
-SETTLE, FINISH, REMOVE = (
-    f"{ARCHIVE_MODULES}.folder:{name}" for name in ("settle", "finish", "remove")
+WRITE, CLOSE = (f"{ARCHIVE_MODULES}.folder:FileWriter.{name}" for name in ("write", "close"))
+RENAME_ALL, RENAME, REMOVE = (
+    f"{ARCHIVE_MODULES}.folder:{name}" for name in ("rename_all", "rename", "remove")
 )
-RECORD, MARK, FORGET = (
-    f"{ARCHIVE_MODULES}.ledger:{name}" for name in ("record", "mark", "forget_files")
+RECORD, MARK, DELETE_FILES = (
+    f"{ARCHIVE_MODULES}.ledger:{name}" for name in ("record", "mark_stale", "delete_files")
 )
 SWAP = f"{ARCHIVE_MODULES}.swap:_carry_out"
 DELETE, INSERT = (f"{ARCHIVE_MODULES}.landed:{name}" for name in ("delete", "insert"))
 ARCHIVE = {
     "a file is begun": before(WRITE, stage="archive"),
     "a file is written": after(CLOSE, stage="archive", nth=2),
-    "files are read back": before(SETTLE, stage="archive"),
-    "some have their names": after(FINISH, stage="archive", nth=2),
-    "all have their names": after(SETTLE, stage="archive"),
+    "files are read back": before(RENAME_ALL, stage="archive"),
+    "some have their names": after(RENAME, stage="archive", nth=2),
+    "all have their names": after(RENAME_ALL, stage="archive"),
     "some are recorded": after(RECORD, stage="archive", nth=2),
     "a view is through": after(MARK, stage="archive", nth=2),
     "a large file is begun": before(WRITE, stage="compact"),
     "a large file is written": after(CLOSE, stage="compact"),
     "the swap is planned": before(SWAP, stage="compact"),
     "some small files are gone": after(REMOVE, stage="compact", nth=2),
-    "all small files are gone": before(SETTLE, stage="compact"),
-    "the large file has its name": after(FINISH, stage="compact"),
+    "all small files are gone": before(RENAME_ALL, stage="compact"),
+    "the large file has its name": after(RENAME, stage="compact"),
     "the large file is recorded": after(RECORD, stage="compact"),
-    "the small files are forgotten": after(FORGET, stage="compact"),
+    "the small files are forgotten": after(DELETE_FILES, stage="compact"),
     "the second swap is planned": before(SWAP, stage="compact", nth=2),
     "files are read again": before(DELETE, stage="retention"),
     "rows are deleted": after(DELETE, stage="retention"),

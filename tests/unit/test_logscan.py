@@ -158,7 +158,7 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
             "are errors",
         ),
         ([], ("--since", "2026-11-20", "--date", "2026-11-20"), 2, "one of --since and --date"),
-        ([line("x")], ("--since", "last", "--file", "home/logs/x.jsonl"), 2, "not of --file"),
+        ([line("x")], ("--since", "last", "--file", "home/logs/x.jsonl"), 2, "not for --file"),
         ([], ("nowhere", "--date", "2026-11-20"), 2, "nowhere"),
         ([], ("--level", "loud"), 2, "--level loud"),
         ([], ("--keyword", " "), 2, "a keyword is empty"),

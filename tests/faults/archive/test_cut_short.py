@@ -55,9 +55,9 @@ def test_cut_short_at_any_step_no_row_is_there_twice(
     elif step == "removed":
         struck(folders, "remove", after=True, nth=2)
     elif step == "renamed":
-        struck(folders, "finish", after=True)
+        struck(folders, "rename", after=True)
     else:
-        struck(swap.ledger, "forget_files")
+        struck(swap.ledger, "delete_files")
     with pytest.raises(Killed):
         archived(settings, warehouse, **views)
     monkeypatch.undo()
@@ -103,7 +103,7 @@ def test_rows_that_go_from_one_large_file_to_another_are_never_in_both(
         finish(path)
         raise Killed
 
-    monkeypatch.setattr(folders, "finish", struck)
+    monkeypatch.setattr(folders, "rename", struck)
     with pytest.raises(Killed):
         swap.replace_files(warehouse, Folder(folder, "test"), "options", [one, other], new)
     monkeypatch.undo()

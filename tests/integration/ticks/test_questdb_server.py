@@ -97,7 +97,7 @@ def test_a_taken_port_is_a_wrong_setting(home: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         settings = SMALL.model_copy(update={"port": taken.getsockname()[1]})
-        with pytest.raises(SettingsError, match="taken by another program") as raised:
+        with pytest.raises(SettingsError, match="another program uses the port") as raised:
             server.start(home / "questdb", settings)
     assert "QUOTEMILL_QUESTDB__PORT" in raised.value.hint
     assert server.find_running(home / "questdb") is None

@@ -119,7 +119,7 @@ def test_contents_by_key_are_those_of_the_rows_with_that_key(pairs: list[tuple[s
 
 def test_a_numeric_that_arrow_would_write_with_an_exponent_is_refused() -> None:
     column = pa.table({"x": pa.array([Decimal("0.00000001")], pa.decimal128(18, 8))})
-    with pytest.raises(ValueError, match="8 digits"):
+    with pytest.raises(ValueError, match="8 decimals"):
         content(column)
 
 
