@@ -196,7 +196,7 @@ def test_a_file_that_is_older_than_a_column_gives_its_rows_back(
     assert view.landed is not None
     wider = view.landed.schema.append(pa.field("rho", pa.float64()))
     younger = replace(view, landed=replace(view.landed, schema=wider))
-    monkeypatch.setattr(restoring, "find", lambda _: younger)
+    monkeypatch.setattr(restoring, "find_view", lambda _: younger)
     back = restored(settings, warehouse)
     assert (back.exit_code, back.rows) == (0, 112)
     days.execute("alter table raw_ib.chain_snapshot drop column rho")
