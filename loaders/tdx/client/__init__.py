@@ -1,1 +1,4 @@
-"""The TDX HTTP service: what it is asked, and what its answers are. Knows nothing of datasets."""
+"""Client of the TDX HTTP service: requests and checked answers.
+
+It does not know the datasets.
+"""

@@ -1,9 +1,8 @@
-"""What the TDX service answers: envelope, errors, and the shapes of the routes in use.
+"""Answers of the TDX service: envelope, errors, day bars, code list and calendar.
 
-Pure functions from bytes to checked columns. The rules are those of the service's reference: HTTP
-200 for success and error alike, `code` 0 or -1, two spellings of an empty list, times as exchange
-wall clock with an offset that means nothing.
-Their shape is checked as loaders.tdx.client.reply does.
+Pure functions from bytes to checked columns. The rules come from the service's reference: HTTP 200
+for success and error alike, `code` 0 or -1, two spellings of an empty list, times as exchange wall
+clock with an offset that means nothing. loaders.tdx.client.reply checks the shapes.
 """
 
 from collections import Counter
@@ -18,7 +17,7 @@ from loaders.http import RetryableAnswer
 from loaders.tdx.client.reply import Columns, Kind, Reply, WrongShape, check_fields
 
 RESTART = "restart the TDX service"
-# texts of an answer that the same request would get again
+# error texts that the same request would get again
 PERMANENT_TEXTS = (
     "不支持",
     "错误,",
@@ -31,22 +30,22 @@ PERMANENT_TEXTS = (
     "无效",
     "只支持",
 )
-# of a quote: a code that the cache lacks, fewer quotes than codes
+# error texts of quotes: a code missing from the cache, fewer quotes than codes
 UNKNOWN_CODE_TEXTS = ("未查询到代码", "，实际")
 EXCHANGES = ("sh", "sz", "bj")
 NUMBERS = ("Open", "High", "Low", "Close", "Volume", "Amount", "UpCount", "DownCount", "Last")
 BAR_FIELDS: dict[str, Kind] = {"Time": str, **dict.fromkeys(NUMBERS, int)}
 LISTING_FIELDS: dict[str, Kind] = {"code": str, "exchange": str, "name": str}
-# of a bar's Time: the separators and the clock that every bar of a day or longer carries
+# the separators and the clock in the Time of every bar of a day or longer
 DAY_STAMP = "--T15:00:00"
 
 
 class UpstreamTimeout(RetryableAnswer):
-    """The service waited in vain for its quote server (`超时`)."""
+    """The service got no answer in time from its quote server (`超时`)."""
 
 
 class EmptyAnswer(RetryableAnswer):
-    """Success without rows where rows are due. Emptiness is not evidence of no data."""
+    """Success without rows where rows are due; no evidence that no data exist."""
 
 
 class PermanentAnswer(UpstreamError):
@@ -58,15 +57,15 @@ class NoRoute(PermanentAnswer):
 
 
 class UnknownCode(PermanentAnswer):
-    """Quotes of several codes failed as a whole because one of them cannot be served."""
+    """Quotes of several codes failed because the service cannot serve one of them."""
 
 
 class NeedsRestart(PermanentAnswer):
-    """The service runs half-initialised; only a restart of it helps."""
+    """The service runs half-initialised; only a restart helps."""
 
 
 class Outage(UpstreamError):
-    """The service has lost its quote server; no other request can succeed meanwhile."""
+    """The service lost its quote server; until it is back, no request succeeds."""
 
 
 class Listing(NamedTuple):
@@ -78,13 +77,17 @@ class Listing(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Bars(Columns):
-    """Bars of a day, a week or a month as columns, ascending; each has the last day it covers.
+    """Bars of a day, a week or a month as columns, ascending.
 
-    Prices and amount in li (0.001 yuan; indices: 0.001 point), volume in hands of 100 shares.
-    `up` and `down` are advancing and declining members, 0 for anything but an index.
-    Adjusted bars have no turnover (0) and may have prices below 0.
-    `fetched_at` is the moment the request was sent, UTC. Bars of one day that contradict each other
-    are all kept; loaders.tdx.bars.plausibility rejects them.
+    dates: the last day that each bar covers
+    open, high, low, close: li (0.001 yuan; indices: 0.001 point); adjusted ones may be below 0
+    volume: hands of 100 shares
+    amount: li; 0 in adjusted bars, which have no turnover
+    up, down: advancing and declining members of an index; 0 for anything else
+    source_route: the route that answered
+    fetched_at: when the request was sent, UTC
+
+    Contradicting bars of one day all stay; loaders.tdx.bars.plausibility rejects them.
     """
 
     dates: list[date]
@@ -113,7 +116,13 @@ COLUMNS = Bars.columns()
 
 @dataclass(frozen=True, slots=True)
 class BarShape:
-    """How a route spells its answer of bars; `source` and `period` as its `meta` must say, if any."""
+    """Spelling of a route's answer of bars.
+
+    key: the field with the rows
+    count: the field with their number
+    period: the period asked for; `meta.type`, where `source` is set, must equal it
+    source: what `meta.source` must be; None for a route without `meta`
+    """
 
     key: str
     count: str
@@ -124,9 +133,9 @@ class BarShape:
 def open_envelope(
     route: str, subject: str, status: int, content: bytes, unknown: Counter[str]
 ) -> Any:
-    """The `data` of a successful answer; every other answer as the error that tells what helps.
+    """The `data` of a successful answer; any other answer raises its error.
 
-    `subject` is what was asked for, for the messages.
+    The error's class or hint says what helps. `subject` is what was asked for, for the messages.
     """
     what = f"{route} {subject}".rstrip()
     if status >= 500 or status == 429:
@@ -156,7 +165,7 @@ def open_envelope(
 
 
 def failure_of(what: str, message: str) -> UpstreamError:
-    """The error that a -1 answer stands for; its text is free, so what is not known is retried."""
+    """The error of a -1 answer. Its text is free, so an unknown one is retryable."""
     what = f"{what}: {message}"
     if "use of closed network connection" in message:
         return Outage(what)
@@ -172,14 +181,17 @@ def failure_of(what: str, message: str) -> UpstreamError:
 
 
 def read_bars(reply: Reply, shape: BarShape) -> Bars:
-    """Bars of a day or longer, ascending, each once unless bars of a day contradict each other."""
+    """Bars of a day or longer, ascending.
+
+    Each bar comes once, unless bars of one day contradict each other.
+    """
     times, *numbers = bar_columns(reply, shape)
     columns = zip(COLUMNS, reply.in_order([_days(reply, times), *numbers]), strict=True)
     return Bars(**dict(columns), source_route=reply.route, fetched_at=reply.fetched_at)
 
 
 def bar_columns(reply: Reply, shape: BarShape) -> list[list[Any]]:
-    """Time, then the number columns."""
+    """The column Time, then the number columns."""
     reply.head({shape.count: int} | ({"meta": dict} if shape.source else {}), {shape.key})
     if shape.source:
         meta = reply.data["meta"]
@@ -191,7 +203,10 @@ def bar_columns(reply: Reply, shape: BarShape) -> list[list[Any]]:
 
 
 def _days(reply: Reply, times: list[str]) -> list[date]:
-    """Days of the stamps. What follows the 19th character is the server's zone, not the time."""
+    """Days of the stamps.
+
+    The text after the 19th character is the server's zone and no part of the time.
+    """
     try:
         if {t[4:5] + t[7:8] + t[10:19] for t in times} <= {DAY_STAMP}:
             return [date.fromisoformat(t[:10]) for t in times]
@@ -205,7 +220,7 @@ def _days(reply: Reply, times: list[str]) -> list[date]:
 
 
 def read_listings(reply: Reply, key: str) -> list[Listing]:
-    """Securities, each once with the last name given to it, in the order of the answer."""
+    """Securities in the order of the answer, each once, with the last name given."""
     reply.head({"total": int}, {key, "exchanges"})
     found: dict[str, Listing] = {}
     for index, row in enumerate(reply.rows(key)):
@@ -240,7 +255,7 @@ def read_workdays(reply: Reply, start: date, end: date) -> list[date]:
 
 
 def read_day(reply: Reply, row: int | None, field: str, text: str) -> date:
-    """A day in the form 2019-02-01 and no other."""
+    """A day in the form 2019-02-01; WrongShape for any other text."""
     try:
         if len(text) == 10 and text[4] == text[7] == "-":
             return date.fromisoformat(text)

@@ -1,7 +1,7 @@
-"""Shapes of what has a time of day: intraday bars, and the minute points of one day.
+"""Shapes of intraday answers: bars of minutes, and the minute points of one day.
 
-Labels are the exchange's wall clock at the end of a bar. They come through as delivered: the bar of
-11:30 may be labelled 13:00, and whether it is can change between two answers.
+Labels are the exchange's wall clock at the end of a bar, as delivered: the bar of 11:30 may be
+labelled 13:00 in one answer and 11:30 in the next.
 """
 
 import re
@@ -19,7 +19,7 @@ CLOCK = re.compile(r"T([01][0-9]|2[0-3]):[0-5][0-9]:00")
 
 @cache
 def labels(period: str) -> tuple[str, ...]:
-    """The labels of a complete day: ends of bars as HH:MM, 11:30 by its own name."""
+    """The labels of a complete day: ends of bars as HH:MM, with 11:30, not 13:00."""
     size = MINUTES_OF[period]
     sessions = ((9 * 60 + 30, 11 * 60 + 30), (13 * 60, 15 * 60))
     ends = [at for start, end in sessions for at in range(start + size, end + 1, size)]
@@ -30,12 +30,18 @@ def labels(period: str) -> tuple[str, ...]:
 class TimedBars(Columns):
     """Bars of one to sixty minutes as columns, ascending.
 
-    `stamps` are the first 19 characters of the label as delivered, '2024-11-08T09:31:00', exchange
-    wall clock at the bar's end, noon not repaired. Prices and amount in li (0.001 yuan; indices:
-    0.001 point), volume in hands of 100 shares, the odd shares of each bar cut off; an index has
-    turnover there, in a unit that is not shares. `fetched_at` is the moment the request was sent,
-    UTC. Bars of one label that contradict each other are all kept; loaders.tdx.bars.plausibility rejects
-    them.
+    stamps: exchange wall clock at the bar's end, '2024-11-08T09:31:00': the first 19 characters of
+        the label as delivered, noon not repaired
+    open, high, low, close: li (0.001 yuan; indices: 0.001 point)
+    volume: hands of 100 shares, the odd shares of each bar cut off; of an index turnover, in a unit
+        that is not shares
+    amount: li
+    up, down: UpCount and DownCount of the answer
+    source_route: the route that answered
+    fetched_at: when the request was sent, UTC
+    period: the service's name of it, a key of MINUTES_OF
+
+    Contradicting bars of one label all stay; loaders.tdx.bars.plausibility rejects them.
     """
 
     stamps: list[str]
@@ -59,8 +65,11 @@ class TimedBars(Columns):
 class MinutePoints:
     """Price and volume of the minutes of one day, from 09:31 on without a gap.
 
-    `labels` are ends of minutes, 'HH:MM'. `price` in li as delivered: ten times too large for
-    funds. `number` in hands; of an index turnover in 10,000 yuan.
+    labels: ends of minutes, 'HH:MM'
+    price: li as delivered, ten times too large for funds
+    number: hands; of an index turnover in 10,000 yuan
+    source_route: the route that answered
+    fetched_at: when the request was sent, UTC
     """
 
     day: date
@@ -75,7 +84,10 @@ class MinutePoints:
 
 
 def read_timed_bars(reply: Reply, shape: BarShape) -> TimedBars:
-    """Intraday bars, ascending, each once unless bars of one label contradict each other."""
+    """Intraday bars, ascending.
+
+    Each bar comes once, unless bars of one label contradict each other.
+    """
     times, *numbers = bar_columns(reply, shape)
     stamps = read_stamps(reply, times)
     if stamps and {s[10:] for s in stamps} == {"T15:00:00"} and stamps[0][:10] != stamps[-1][:10]:
@@ -87,7 +99,7 @@ def read_timed_bars(reply: Reply, shape: BarShape) -> TimedBars:
 
 
 def read_stamps(reply: Reply, times: list[str]) -> list[str]:
-    """The wall clock of the stamps, to the minute; what follows is the server's zone."""
+    """The wall clock of the stamps, to the minute, without the server's zone."""
     stamps = [text[:19] for text in times]
     wrong = {clock for clock in {stamp[10:] for stamp in stamps} if not CLOCK.fullmatch(clock)}
     if wrong:
@@ -103,10 +115,10 @@ def read_stamps(reply: Reply, times: list[str]) -> list[str]:
 
 
 def read_minute_points(reply: Reply, day: date | None) -> MinutePoints:
-    """The minutes of `day`, or with None of the day that the answer names.
+    """The minutes of `day`; with None, those of the day that the answer names.
 
-    The service counts the labels itself, so anything but an unbroken row of them from 09:31 on
-    refuses the answer, as does a price that is not above 0.
+    The service counts the labels itself, so they must be an unbroken row from 09:31 on. Raises
+    WrongShape for any other label, a price that is not above 0 and a negative number.
     """
     reply.head({"Count": int, "date": str}, {"List"})
     named = reply.data["date"]

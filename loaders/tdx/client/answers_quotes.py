@@ -1,4 +1,4 @@
-"""Shapes of what is true for a moment: quotes, the parts of stock-info, counts of the market."""
+"""Shapes of snapshots: quotes, the parts of stock-info, counts of the market."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ T = TypeVar("T")
 EXCHANGE_NUMBERS = {0: "sz", 1: "sh", 2: "bj"}
 LEVELS = 5
 LI = Decimal("0.001")
-MOST_YUAN = 1e20  # what the landed column holds
+MOST_YUAN = 1e20  # the most that the landed column holds
 QUOTE_FIELDS: dict[str, Kind] = {
     "Exchange": int, "Code": str, "K": dict, "ServerTime": str, "TotalHand": int, "Intuition": int,
     "Amount": NUMBER, "InsideDish": int, "OuterDisc": int, "BuyLevel": list, "SellLevel": list,
@@ -29,11 +29,15 @@ LAST_DAYS = BarShape("List", "Count", "day")
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """The state of one security. Prices in li, volumes in hands; what has not traded has 0.
+    """The state of one security; 0 where nothing traded yet.
 
-    `close` is the last price. `amount_yuan` is rounded to li. `bids` and `asks` are five pairs of
-    price and volume, the best first. `server_time`, `active1`, `active2`, `inside_dish` and
-    `outer_disc` are the source's own and not interpreted. `fetched_at` is UTC.
+    previous_close, open, high, low: li
+    close: the last price, li
+    total_hand, current_hand: hands
+    amount_yuan: yuan, rounded to li
+    bids, asks: five pairs of price (li) and volume (hands), the best first
+    inside_dish, outer_disc, server_time, active1, active2: as the source has them, not interpreted
+    fetched_at: when the request was sent, UTC
     """
 
     code: str
@@ -57,9 +61,13 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class StockInfo:
-    """Three parts, each None where it was left out or refused; `faults` then says why, by part.
+    """Three parts of one answer, each None where it is missing or refused.
 
-    `kline_day` holds the newest 30 days of the third-party page, forward-adjusted, no turnover.
+    quote: the state of the security
+    kline_day: the newest 30 days of the third-party page, forward-adjusted, without turnover
+    minute: the minutes of the day that the answer names
+    faults: by part, why it is None
+    fetched_at: when the request was sent, UTC
     """
 
     quote: Quote | None
@@ -71,7 +79,11 @@ class StockInfo:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Of one exchange: stocks in the cache. The rest is the sign of a stale price, not breadth."""
+    """Counts of one exchange.
+
+    total: stocks in the service's cache
+    up, down, flat: by the sign of a stale price; no measure of breadth
+    """
 
     total: int
     up: int
@@ -80,7 +92,7 @@ class Counts:
 
 
 def read_quotes(reply: Reply, codes: Sequence[str]) -> list[Quote]:
-    """One quote for each code asked for, in that order; anything else is refused."""
+    """One quote per requested code, in that order; WrongShape for anything else."""
     if type(reply.data) is not list:
         raise reply.wrong(None, "data", "not a list of quotes")
     if len(reply.data) != len(codes):
@@ -143,7 +155,7 @@ def _yuan(value: float) -> Decimal:
 
 
 def read_stock_info(reply: Reply, code: str) -> StockInfo:
-    """The parts one by one: a bad one leaves the others as they are."""
+    """The parts, each read on its own: a bad one does not affect the others."""
     reply.head({}, ("quote", "kline_day", "minute"))
     faults: dict[str, str] = {}
 
@@ -167,7 +179,7 @@ def read_stock_info(reply: Reply, code: str) -> StockInfo:
 
 
 def read_stats(reply: Reply) -> dict[str, Counts]:
-    """What the service counts of each exchange. All three must be named, with 0 at least."""
+    """Counts of each exchange. All three must be present, and no count negative."""
     reply.head(dict.fromkeys(EXCHANGES, dict), {"update_time"})
     names = ("total", "up", "down", "flat")
     for exchange in EXCHANGES:

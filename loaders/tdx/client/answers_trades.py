@@ -1,7 +1,7 @@
-"""Shapes of ticks: three routes in one spelling, and the route of many days in its own.
+"""Shapes of ticks: three routes share one spelling, the route of many days has its own.
 
-Ticks have no key and equal ones are legitimate, so their order is all that tells them apart: an
-answer in another order than that of time is refused, never sorted.
+Ticks have no key and equal ones are legitimate, so only their order tells them apart. An answer
+that is not in the order of time is refused, never sorted.
 """
 
 import itertools
@@ -15,7 +15,7 @@ from loaders.tdx.client.answers import read_day
 from loaders.tdx.client.answers_intraday import read_stamps
 from loaders.tdx.client.reply import NUMBER, Columns, Kind, Reply, WrongShape
 
-# from the call auction to the end of the trading after hours
+# from the call auction to the end of trading after hours
 FIRST_CLOCK, LAST_CLOCK = "T09:15:00", "T15:30:00"
 SIDES = (0, 1, 2)
 SMALL = 2**31
@@ -34,10 +34,14 @@ FULL_HEAD: dict[str, Kind] = {
 class Ticks(Columns):
     """The ticks of one day as columns, in the order of trading.
 
-    `stamps` are to the minute, '2024-11-08T09:31:00', exchange wall clock. `price` in li as
-    delivered: ten times too large for funds. `volume` in hands. `side` 0 buy, 1 sell, 2 auction or
-    neutral, and what else the source may say. `order_count` is 0 for every day but the current one.
-    `fallback` names the route that failed and why, if another stood in for it.
+    stamps: exchange wall clock to the minute, '2024-11-08T09:31:00'
+    price: li as delivered, ten times too large for funds
+    volume: hands
+    side: 0 buy, 1 sell, 2 auction or neutral; the source may send other values
+    order_count: 0 for every day but the current one
+    source_route: the route that answered
+    fetched_at: when the request was sent, UTC; of joined pages the earliest
+    fallback: the route that failed and why, if another replaced it
     """
 
     stamps: list[str]
@@ -54,7 +58,7 @@ class Ticks(Columns):
 
 
 def read_ticks(reply: Reply, day: date) -> Ticks:
-    """The ticks of an answer of one day, of which every one must be."""
+    """The ticks of `day`. Raises WrongShape if one is of another day."""
     reply.head({"Count": int}, {"List"})
     ticks = _ticks(reply, reply.columns("List", TICK_FIELDS))
     other = {stamp[:10] for stamp in ticks.stamps} - {day.isoformat()}
@@ -64,10 +68,10 @@ def read_ticks(reply: Reply, day: date) -> Ticks:
 
 
 def read_ticks_of_days(reply: Reply, code: str, first: date, last: date) -> dict[date, Ticks]:
-    """Ticks by day: the days that came whole, which may be fewer than were asked for.
+    """Ticks of the complete days, by day; these may be fewer than were asked for.
 
-    The last day of a truncated answer is left out. An answer for another code or range, or with a
-    tick on a day that it does not list as covered, is refused.
+    The last day of a truncated answer is left out. Raises WrongShape for an answer of another code
+    or range, and where the days with ticks are not the days that it lists as covered.
     """
     reply.head(FULL_HEAD, {"list", "covered_dates"})
     for name, wanted in (("code", code), ("start_date", str(first)), ("end_date", str(last))):
@@ -94,7 +98,7 @@ def read_ticks_of_days(reply: Reply, code: str, first: date, last: date) -> dict
 
 
 def joined(route: str, pages: Sequence[Ticks], fallback: str) -> Ticks:
-    """Pages of one day, the oldest first, as one; refused if they do not join in time."""
+    """Join pages of one day, the oldest first. Raises WrongShape if time goes back."""
     columns: dict[str, Any] = {
         name: list(itertools.chain.from_iterable(getattr(page, name) for page in pages))
         for name in Ticks.columns()

@@ -1,7 +1,7 @@
 """The client of the TDX HTTP service: one class over all routes in use.
 
-Each route is asked only for the class of instrument that it serves: an index through a stock route
-answers an empty body or garbage, a stock through an index route never answers.
+It asks each route only for the kind of instrument that the route serves: a stock route answers an
+index with an empty body or garbage, and an index route never answers a stock.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,11 @@ KNOWN_DAY = date(2019, 2, 1)
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """What a connection test found. `warnings` are for people; a failure raises instead."""
+    """Result of a connection test that succeeded.
+
+    first_day, last_day: the ends of the service's calendar
+    warnings: for people
+    """
 
     first_day: date
     last_day: date
@@ -33,7 +37,10 @@ class TdxClient(BarRoutes, TradeRoutes, QuoteRoutes):
     """All routes in use, and the connection test."""
 
     async def codes(self) -> list[Listing]:
-        """All stocks of the service's list. Delisted ones stay in it; indices are in no list."""
+        """All stocks of the service's list.
+
+        Delisted ones stay in it; indices are in no list.
+        """
         return await self._listings("codes", "codes")
 
     async def etfs(self, *, expect_rows: bool = True) -> list[Listing]:
@@ -41,10 +48,10 @@ class TdxClient(BarRoutes, TradeRoutes, QuoteRoutes):
         return await self._listings("etf", "list", expect_rows)
 
     async def workdays(self, start: date, end: date, *, expect_days: bool = False) -> list[date]:
-        """Trading days in [start, end]; none lies in the future, and the newest may be missing.
+        """Trading days in [start, end], none in the future; the newest may be missing.
 
-        With `expect_days` an empty list is a failure: a service whose calendar file was written in
-        another time zone answers success and no day, for every year.
+        With `expect_days` an empty list raises EmptyAnswer: a service whose calendar file was
+        written in another time zone answers success without a day, for every year.
         """
 
         def read(reply: Reply) -> list[date]:
@@ -61,10 +68,10 @@ class TdxClient(BarRoutes, TradeRoutes, QuoteRoutes):
         return await self._ask("workday/range", params, read, bulk=True)
 
     async def probe(self, as_of: date) -> Readiness:
-        """Whether the service can serve a load now: one real call and a look at its calendar.
+        """Test by one real call and the calendar whether the service can serve a load.
 
-        Does not wait for a service that is down. `health` and `server-status` answer constants and
-        prove nothing.
+        Does not wait for a service that is down; raises UpstreamError with the fix as its hint.
+        The routes `health` and `server-status` answer constants and prove nothing.
         """
         try:
             bars = await retrying(self._policy, self._knock)

@@ -1,6 +1,6 @@
 """Requests to the TDX HTTP service and their failures: limits, retries, outages.
 
-Knows the envelope of an answer and no route's rows; those are in the routes_* modules.
+This module knows the envelope of an answer; the routes_* modules know the rows.
 """
 
 import asyncio
@@ -40,14 +40,15 @@ PROBE = {"code": "sh600000", "type": "minute1", "limit": "1"}
 
 
 class Connection:
-    """One load's view of the service; an async context manager.
+    """One load's connection to the service; an async context manager.
 
-    At most `settings.concurrency` requests run at once and `settings.requests_per_second` begin in
-    a second, however many callers wait; retries and probes are counted too. `unknown_fields`
-    ('kline-all.list.Foo') and `oddities` ('kline-all.unsorted') count over the whole load; the
-    caller reports them once. `service_time` is the service's own clock, None before its first answer.
-    Every call can raise UpstreamError (SourceGone: no further call can succeed), WrongShape, and
-    for a malformed code UsageError.
+    At most `settings.concurrency` requests run at once and `settings.requests_per_second` start in
+    a second, retries and probes included. Every call can raise UpstreamError (SourceGone: no
+    further call can succeed), WrongShape, and UsageError for a malformed code.
+
+    unknown_fields: counts over the whole load, by place ('kline-all.list.Foo')
+    oddities: counts over the whole load, by kind ('kline-all.unsorted')
+    service_time: the service's own clock; None before its first answer
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Connection:
             )
         self._settings, self._now = settings, now
         self._policy = RetryPolicy(settings.retries, settings.backoff)
-        # one connection more than requests, for the probe of an outage
+        # one connection more than requests: the probe of an outage needs it
         self._http = http_client(
             settings.base_url, connections=settings.concurrency + 1, transport=transport
         )
@@ -76,7 +77,7 @@ class Connection:
         self.unknown_fields: Counter[str] = Counter()
         self.oddities: Counter[str] = Counter()
         self.service_time: datetime | None = None  # by the Date header of the newest answer
-        self._late: set[str] = set()  # routes that were late
+        self._late: set[str] = set()  # routes that timed out once
 
     async def __aenter__(self) -> Self:
         return self
@@ -97,12 +98,16 @@ class Connection:
         upstream: bool = True,
         due: str | None = None,
     ) -> T:
-        """Retries, then the gate: an outage costs a request no retry, but it survives only so many.
+        """Send a request, with retries, and wait out outages.
 
-        `subject` is what a request is about, for messages. `codes` makes it a POST of them.
-        `upstream` is true where an answer about a subject tells that the quote server is there, and
-        none that it may not be. `due` names what is missing from an answer of which `read` makes
-        nothing (`a single bar`), where that is a failure.
+        An outage costs no retry, but the number of outages that a request survives is limited.
+
+        bulk: use the time-out of bulk requests
+        subject: what the request is about, for messages
+        codes: send a POST of these codes
+        upstream: an answer about `subject` proves that the quote server is there, and a time-out is
+            a sign that it may not be
+        due: what is missing where `read` returns nothing (`a single bar`); None if that is no error
         """
         episode = 0
 
@@ -148,7 +153,7 @@ class Connection:
             self.service_time = _moment_of(response) or self.service_time
             reply = self._opened(route, subject or "", response, fetched_at)
         except (UpstreamTimeout, NoAnswerInTime) as error:
-            if route not in self._late:  # the tries to come may take minutes
+            if route not in self._late:  # the next tries may take minutes
                 self._late.add(route)
                 log.warning("%s; asking again (if it goes on: %s)", error, answers.RESTART)
             if subject is not None and upstream:
@@ -166,7 +171,7 @@ class Connection:
         return Reply(route, data, fetched_at, self.unknown_fields, self.oddities)
 
     async def _knock(self) -> int:
-        """One cheap request that reaches the quote server; the number of bars it gave."""
+        """Send a cheap request that reaches the quote server; return its number of bars."""
         route = "kline-history"
         async with self._rate:
             pass
@@ -178,7 +183,7 @@ class Connection:
             reply.head({"Count": int}, {"List"})
             return len(reply.rows("List"))
         except (PermanentAnswer, WrongShape):
-            # an answer all the same; whether it is usable shows at the request that needs it
+            # the service did answer; the request that needs the bars shows whether they are usable
             return 0
 
 
@@ -191,7 +196,7 @@ def _moment_of(response: httpx.Response) -> datetime | None:
 
 
 def check_code(code: str) -> None:
-    """Raises UsageError for anything but an exchange and six digits."""
+    """Raise UsageError for anything but an exchange and six digits."""
     if not CODE.fullmatch(code):
         raise UsageError(f"code must look like sh600000, not {code!r}")
 
@@ -199,8 +204,8 @@ def check_code(code: str) -> None:
 async def longest(ask: Callable[[], Awaitable[S]], page: int, most: int | None = None) -> S:
     """The longer of two answers where the first may have been cut short.
 
-    An upstream page that comes back empty ends an answer early, at a multiple of `page`. `most` rows
-    are all there can be.
+    An empty upstream page ends an answer early, at a multiple of `page` rows. An answer of `most`
+    rows is complete.
     """
     found = await ask()
     if not len(found) or len(found) % page or len(found) == most:

@@ -1,7 +1,7 @@
-"""The event loop of a load, in a thread of its own.
+"""The event loop of a load, in its own thread.
 
-Requests go on while rows land and while the warehouse is asked; whoever waits for an answer waits in
-the thread that landed, and a request to stop ends that wait.
+Requests continue while rows land and while the warehouse answers a query. A caller waits for an
+answer in the landing thread, and a request to stop ends that wait.
 """
 
 import asyncio
@@ -14,13 +14,16 @@ from typing import Any, Self, TypeVar
 
 from loaders.engine.outcome import Stopped
 
-TICK = 0.5  # seconds between two looks, while requests are out, whether the load is to stop
+TICK = 0.5  # seconds between two checks, while requests are out, whether to stop
 K = TypeVar("K")
 T = TypeVar("T")
 
 
 class EventLoop:
-    """A context manager; `stopping` is asked while somebody waits, in the thread that waits."""
+    """An event loop in a thread; a context manager.
+
+    It calls `stopping` during a wait, in the waiting thread.
+    """
 
     def __init__(self, stopping: Callable[[], bool] = lambda: False) -> None:
         self._stopping = stopping
@@ -38,13 +41,15 @@ class EventLoop:
         self._loop.close()
 
     def close(self, client: AbstractAsyncContextManager[Any]) -> None:
-        """Leave a client, whether the load is to stop or not."""
+        """Leave a client's context, whether the load is to stop or not."""
         work = client.__aexit__(None, None, None)
         asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of `work`. Raises Stopped once the load is to stop: it must not sit out the
-        wait for a service that is down when nobody wants it any more."""
+        """The result of `work`. Raises Stopped once the load is to stop.
+
+        Otherwise a load that is to stop would sit out the wait for a service that is down.
+        """
         return self._result(asyncio.run_coroutine_threadsafe(work, self._loop))
 
     def in_order(
@@ -54,10 +59,10 @@ class EventLoop:
         concurrency: int,
         room: Callable[[], bool] = lambda: True,
     ) -> Iterator[T]:
-        """Results in the order of `keys`, a few more tasks than `concurrency` in the air at a time.
+        """Results in the order of `keys`, with up to twice `concurrency` tasks under way.
 
-        Once there is no `room` for more it ends after what is in the air: the caller goes on from
-        there. Raises Stopped as `run` does.
+        Once `room` is false it starts no more tasks and ends after those under way; the caller
+        continues from there. Raises Stopped as `run` does.
         """
         pending: deque[Future[T]] = deque()
         try:

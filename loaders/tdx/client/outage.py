@@ -1,9 +1,9 @@
-"""Waiting out an outage, once for all requests of a load.
+"""Wait out an outage, once for all requests of a load.
 
-When the service is not there, or has lost its quote server, no other code can succeed either. So
-the first request that sees it closes a gate, everybody waits behind it, and one task probes in
-growing steps. If the service is not back in time the gate is shut for the rest of the load: what is
-left fails at once, and a later retry continues from the cursors.
+When the service is down or has lost its quote server, no code can succeed. So the first request
+that notices closes a gate, all requests wait behind it, and one task probes at growing intervals.
+If the service is not back in time, the gate stays shut for the rest of the load: the remaining
+requests fail at once, and a later retry continues from the cursors.
 """
 
 import asyncio
@@ -20,10 +20,13 @@ TIMEOUTS_IN_A_ROW = 10
 
 
 class OutageGate:
-    """`probe` raises UpstreamError while the service is down. `budget` seconds of waiting in all.
+    """A gate that holds all requests of a load during an outage.
 
-    The budget is refilled by a request that succeeds, not by a probe: a service that answers probes
-    and nothing else cannot hold a load for ever.
+    probe: raises UpstreamError while the service is down
+    budget: seconds of waiting in all
+
+    Only a successful request refills the budget, not a probe: otherwise a service that answers
+    probes and nothing else could hold a load for ever.
     """
 
     def __init__(
@@ -42,7 +45,7 @@ class OutageGate:
         self.episode = 0
 
     async def passage(self) -> int:
-        """Wait while the gate is closed. Returns the number of outages seen so far.
+        """Wait while the gate is closed; return the number of outages so far.
 
         Raises SourceGone once the load has given up.
         """
@@ -53,19 +56,26 @@ class OutageGate:
         return self.episode
 
     async def wait_out(self, episode: int, cause: UpstreamError) -> None:
-        """Report an outage seen by a request that passed at `episode`; return when it is over."""
+        """Report an outage and return when it is over.
+
+        `episode` is what `passage` returned to the request that noticed it. Raises SourceGone as
+        `passage` does.
+        """
         if self._probing is None and self._gone is None and episode == self.episode:
             self.episode += 1
             self._probing = asyncio.create_task(self._until_back(str(cause)))
         await self.passage()
 
     def answered(self) -> None:
-        """A request to the quote server succeeded."""
+        """Record that a request to the quote server succeeded."""
         self._waited = 0.0
         self._late.clear()
 
     def timed_out(self, subject: str) -> None:
-        """A request for `subject` got no answer in time. Many in a row: no code will get one."""
+        """Record that a request for `subject` got no answer in time.
+
+        After many different subjects in a row the load gives up on the service.
+        """
         self._late.add(subject)
         if len(self._late) >= TIMEOUTS_IN_A_ROW and self._gone is None:
             self._gone = SourceGone(

@@ -1,6 +1,6 @@
-"""The data of one answer of the service, and how its shape is checked.
+"""The data of one answer of the service, and the checks of its shape.
 
-A missing field or another JSON type refuses the whole answer (WrongShape); a field that is not known is
+A missing field or a wrong JSON type refuses the whole answer (WrongShape). An unknown field is
 dropped and counted.
 """
 
@@ -21,7 +21,13 @@ BIGINT = 2**63
 
 
 class WrongShape(DataQualityError):
-    """The answer breaks the schema contract. `row` counts from 0; None is the answer itself."""
+    """The answer breaks the schema contract.
+
+    route: the route that answered
+    row: from 0; None for the answer itself
+    field: path of the field
+    rule: what is wrong with it
+    """
 
     def __init__(self, route: str, row: int | None, field: str, rule: str) -> None:
         place = "" if row is None else f" row {row}"
@@ -33,7 +39,10 @@ class WrongShape(DataQualityError):
 
 
 class Columns:
-    """Rows as lists of one length, one for each column; what is no list is true of all rows."""
+    """Rows as columns: lists of one length.
+
+    A field that is not a list applies to all rows.
+    """
 
     __slots__ = ()
 
@@ -58,7 +67,10 @@ def check_fields(
     unknown: Counter[str],
     path: str = "",
 ) -> None:
-    """Refuse an object that lacks a required field or has it in another type; count strangers."""
+    """Check an object's fields; count the unknown ones.
+
+    Raises WrongShape if a required field is missing or has another type.
+    """
     if type(value) is not dict:
         raise WrongShape(route, row, path.rstrip(".") or "data", f"{_kind(value)}, not an object")
     for name, kind in required.items():
@@ -73,9 +85,13 @@ def check_fields(
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The `data` of one successful answer. `fetched_at` is the moment the request was sent, UTC.
+    """The `data` of one successful answer.
 
-    `unknown` (fields) and `oddities` count what is noticed while it is read, over the whole load.
+    route: the route that answered
+    data: decoded JSON
+    fetched_at: when the request was sent, UTC
+    unknown: unknown fields by place, counted over the whole load
+    oddities: accepted oddities by kind, counted over the whole load
     """
 
     route: str
@@ -89,7 +105,7 @@ class Reply:
         return WrongShape(self.route, row, field, rule)
 
     def odd(self, what: str, times: int = 1) -> None:
-        """Count what is strange and taken all the same."""
+        """Count an oddity that is accepted."""
         self.oddities[f"{self.route}.{what}"] += times
 
     def head(self, required: Mapping[str, Kind], known: Iterable[str] = ()) -> None:
@@ -121,7 +137,7 @@ class Reply:
     def columns(self, key: str, required: Mapping[str, Kind]) -> list[list[Any]]:
         """The required fields of all rows as columns, in the order of `required`.
 
-        Whole columns are checked; only a failure looks at rows.
+        Checks whole columns, and single rows only after a failure.
         """
         rows = self.rows(key)
         if not rows:
@@ -144,9 +160,9 @@ class Reply:
         return columns
 
     def in_order(self, columns: Sequence[list[Any]]) -> list[list[Any]]:
-        """Columns with their rows sorted by the first, each row once.
+        """Columns with their rows sorted by the first one, each row once.
 
-        Page joins upstream can repeat a bar at a border of 800.
+        The service's joins of pages can repeat a bar at a border of 800.
         """
         keys = columns[0]
         if all(a < b for a, b in itertools.pairwise(keys)):

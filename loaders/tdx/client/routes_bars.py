@@ -1,8 +1,8 @@
 """Routes of bars and of the minutes of a day.
 
-Raw bars come from /api/kline-all and, newest first and in one upstream request, intraday ones from
-/api/kline-history; indices have routes of their own. Days, weeks and months of /api/kline-history
-and /api/kline are the third-party page's and never asked for.
+Raw bars come from /api/kline-all. Intraday ones also come from /api/kline-history, newest first and
+in one upstream request. Indices have their own routes. Days, weeks and months of /api/kline-history
+and /api/kline come from the third-party page and are never requested.
 """
 
 import re
@@ -30,20 +30,23 @@ HISTORY_LIMIT = 800  # the most that /api/kline-history gives
 INTRADAY_BARS = 24_000  # the most of one-minute bars that the quote server keeps
 LONG_PERIODS = ("day", "week", "month")
 ADJUSTED = BarShape("list", "count", "day", "ths")
-# the third-party page knows six digits only: for an index it answers with the stock of its digits
+# the third-party page knows six digits only: for an index it answers the stock of the same digits
 INDEX_CODES = re.compile(r"sh000[0-9]{3}|sz399[0-9]{3}|bj899[0-9]{3}")
 
 
 class BarRoutes(Connection):
-    """Bars of every length, and minute points. `period` is the service's own word."""
+    """Bars of every length, and minute points.
+
+    `period` is the service's own word.
+    """
 
     async def kline_all(
         self, code: str, *, period: str = "day", limit: int | None = None, expect_rows: bool = True
     ) -> Bars:
-        """Raw bars (day, week, month) of a stock or fund: all of them, or the newest `limit`.
+        """Raw bars (day, week, month) of a stock or fund: all, or the newest `limit`.
 
-        With `expect_rows` an empty answer is a retryable failure. /api/kline-all/tdx is the same
-        handler under another name, so it is no fall-back.
+        With `expect_rows` an empty answer raises EmptyAnswer, which is retryable.
+        /api/kline-all/tdx is the same handler under another name, so it is no fall-back.
         """
         _check_period(period, LONG_PERIODS)
         shape = BarShape("list", "count", period, "tdx")
@@ -52,23 +55,26 @@ class BarRoutes(Connection):
     async def index_all(
         self, code: str, *, period: str = "day", limit: int | None = None, expect_rows: bool = True
     ) -> Bars:
-        """Bars (day, week, month) of an index: all of them, or the newest `limit`."""
+        """Bars (day, week, month) of an index: all, or the newest `limit`."""
         _check_period(period, LONG_PERIODS)
         shape = BarShape("list", "count", period)
         return await self._bars("index/all", code, shape, limit, expect_rows, read_bars)
 
     async def index(self, code: str, *, limit: int, expect_rows: bool = True) -> Bars:
-        """The newest `limit` (at most 800) day bars of an index in one upstream request: the
-        fall-back where `index_all` fails. Of weeks and months this route keeps the oldest, so they
-        are never asked of it."""
+        """The newest `limit` (at most 800) day bars of an index in one upstream request.
+
+        The fall-back where `index_all` fails. Of weeks and months this route keeps the oldest, so
+        they are never requested from it.
+        """
         _check_limit(limit, INDEX_LIMIT)
         shape = BarShape("List", "Count", "day")
         return await self._bars("index", code, shape, limit, expect_rows, read_bars)
 
     async def kline_adjusted(self, code: str) -> Bars:
-        """Forward-adjusted days of the third-party page, of a stock or fund; prices may be negative.
+        """Forward-adjusted days of a stock or fund from the third-party page.
 
-        Adjusted to whenever the page was made. Raises UsageError for an index.
+        Prices may be negative; they are adjusted as of the time when the page was made. Raises
+        UsageError for an index.
         """
         refuse_index(code)
         route = "kline-all/ths"
@@ -82,8 +88,10 @@ class BarRoutes(Connection):
         limit: int | None = None,
         expect_rows: bool = True,
     ) -> TimedBars:
-        """Raw intraday bars of a stock or fund: all that the quote server keeps (24,000 minutes), or
-        the newest `limit`, which saves no upstream request."""
+        """Raw intraday bars of a stock or fund: all, or the newest `limit`.
+
+        The quote server keeps 24,000 minutes. A `limit` saves no upstream request.
+        """
         _check_period(period, MINUTES_OF)
         shape = BarShape("list", "count", period, "tdx")
         return await self._bars("kline-all", code, shape, limit, expect_rows, read_timed_bars)
@@ -91,8 +99,10 @@ class BarRoutes(Connection):
     async def intraday(
         self, code: str, *, period: str = "minute1", limit: int = 800, expect_rows: bool = True
     ) -> TimedBars:
-        """The newest `limit` (at most 800) raw intraday bars in one upstream request. As many as
-        asked for means that there may be older ones."""
+        """The newest `limit` (at most 800) raw intraday bars in one upstream request.
+
+        If `limit` bars come back, older ones may exist.
+        """
         _check_period(period, MINUTES_OF)
         _check_limit(limit, HISTORY_LIMIT)
         shape = BarShape("List", "Count", period)
@@ -106,13 +116,16 @@ class BarRoutes(Connection):
     async def index_intraday(
         self, code: str, *, limit: int = 800, expect_rows: bool = True
     ) -> TimedBars:
-        """The newest `limit` (at most 800) one-minute bars of an index in one upstream request."""
+        """The newest `limit` (at most 800) one-minute bars of an index.
+
+        They come in one upstream request.
+        """
         _check_limit(limit, INDEX_LIMIT)
         shape = BarShape("List", "Count", "minute1")
         return await self._bars("index", code, shape, limit, expect_rows, read_timed_bars)
 
     async def minute_points(self, code: str, day: date) -> MinutePoints:
-        """Price and volume of the minutes of a day; fund prices are ten times too large."""
+        """Price and volume of a day's minutes; fund prices are ten times too large."""
         check_code(code)
         return await self._ask(
             "minute",
@@ -133,7 +146,10 @@ class BarRoutes(Connection):
         *,
         upstream: bool = True,
     ) -> B:
-        """An answer of all bars of the quote server can have been cut short, so it is looked at twice."""
+        """Request bars; an answer of all bars is requested twice if it may be cut short.
+
+        Only answers that come from the quote server can be cut short.
+        """
         check_code(code)
 
         def ask() -> Awaitable[B]:
@@ -153,7 +169,7 @@ class BarRoutes(Connection):
 
 
 def refuse_index(code: str) -> None:
-    """Raises UsageError for a code whose six digits are an index on its exchange."""
+    """Raise UsageError for a code whose six digits are an index on its exchange."""
     check_code(code)
     if INDEX_CODES.fullmatch(code):
         raise UsageError(
@@ -163,7 +179,7 @@ def refuse_index(code: str) -> None:
 
 
 def _check_period(period: str, known: Any) -> None:
-    # the service takes an unknown one for day, without a word
+    # the service silently takes an unknown period for day
     if period not in known:
         raise ValueError(f"period must be one of {', '.join(known)}, not {period!r}")
 

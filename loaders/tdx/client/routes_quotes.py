@@ -1,4 +1,4 @@
-"""Routes of the moment: quotes, stock-info, counts of the market."""
+"""Routes of snapshots: quotes, stock-info, counts of the market."""
 
 from collections.abc import Sequence
 
@@ -8,26 +8,28 @@ from loaders.tdx.client.connection import Connection, check_code
 from loaders.tdx.client.reply import Reply
 from loaders.tdx.client.routes_bars import refuse_index
 
-MOST_QUOTES = 50  # codes of one request; more are an error of the whole call
+MOST_QUOTES = 50  # codes of one request; with more the whole call fails
 
 
 class QuoteRoutes(Connection):
-    """What is true for a moment."""
+    """Snapshots of securities and of the market."""
 
     async def quotes(self, codes: Sequence[str]) -> list[Quote]:
-        """Quotes of 1 to 50 codes, in their order. One code that cannot be served fails them all
-        (UnknownCode)."""
+        """Quotes of 1 to 50 codes, in their order.
+
+        Raises UnknownCode for all of them if the service cannot serve one.
+        """
         return await self._quotes("batch-quote", codes, post=True)
 
     async def quote(self, codes: Sequence[str]) -> list[Quote]:
-        """As `quotes`, by the older route."""
+        """Quotes as `quotes` returns them, by the older route."""
         return await self._quotes("quote", codes, post=False)
 
     async def stock_info(self, code: str) -> StockInfo:
-        """What the service knows at once of a stock or fund, each part checked on its own.
+        """Quote, days and minutes of a stock or fund, each part checked on its own.
 
-        Part of it is the third-party page's: UsageError for an index. When that page comes back
-        empty the connection breaks and the whole call fails (RetryableAnswer).
+        One part comes from the third-party page, so an index raises UsageError. If that page comes
+        back empty, the connection breaks and the whole call fails (RetryableAnswer).
         """
         refuse_index(code)
         return await self._ask(
@@ -39,7 +41,7 @@ class QuoteRoutes(Connection):
         )
 
     async def market_stats(self) -> dict[str, Counts]:
-        """Stocks in the service's cache by exchange; its up, down and flat are not breadth."""
+        """Stocks in the service's cache by exchange; up, down, flat are no breadth."""
         return await self._ask("market-stats", {}, answers.read_stats)
 
     async def market_count(self) -> dict[str, int]:
@@ -53,7 +55,7 @@ class QuoteRoutes(Connection):
             check_code(code)
 
         def read(reply: Reply) -> list[Quote]:
-            # none at all is no other shape: it is due
+            # an empty list is no wrong shape: `due` makes it a retryable failure
             return answers.read_quotes(reply, codes) if reply.data != [] else []
 
         return await self._ask(

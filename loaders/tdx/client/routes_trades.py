@@ -1,8 +1,9 @@
 """Routes of ticks.
 
-Of a day before today: /api/minute-trade-all, then pages of /api/trade-history. Several such days:
-/api/trade-history/full, which skips a day that failed and says success. Of today only
-/api/minute-trade-all without a date. Prices of funds come ten times too large everywhere.
+A day before today: /api/minute-trade-all; if it fails, pages of /api/trade-history.
+Several such days: /api/trade-history/full, which skips a failed day and reports success.
+Today: only /api/minute-trade-all without a date.
+Prices of funds come ten times too large everywhere.
 """
 
 from datetime import date, timedelta
@@ -15,7 +16,8 @@ from loaders.tdx.client.reply import WrongShape
 from loaders.trading_time import SHANGHAI
 
 FULL, WHOLE_DAY, PAGES = "trade-history/full", "minute-trade-all", "trade-history"
-# five trading days around the longest holidays; the service reads on day by day after we left
+# holds five trading days around the longest holidays; not more, because after a time-out on our
+# side the service still reads the rest day by day
 LONGEST_RANGE = timedelta(days=21)
 PAGE = 2000  # ticks of one upstream request
 LAST_START = 65_535  # a larger `start` is taken modulo 65,536
@@ -25,10 +27,11 @@ class TradeRoutes(Connection):
     """Ticks of one day or of a few."""
 
     async def trades_of_days(self, code: str, first: date, last: date) -> dict[date, Ticks]:
-        """The days in [first, last] that came whole, `last` before today; about five trading days.
+        """Ticks of the complete days in [first, last], by day.
 
-        A day that is missing failed upstream, had no trades or is unknown to the service's calendar;
-        the answer does not tell which.
+        The range holds about five trading days and ends before today. A missing day failed
+        upstream, had no trades or is unknown to the service's calendar; the answer does not say
+        which.
         """
         check_code(code)
         if not first <= last <= first + LONGEST_RANGE:
@@ -36,7 +39,7 @@ class TradeRoutes(Connection):
 
         return await self._ask(
             FULL,
-            # both ends always: with one of them the service swaps the range or takes 30 days
+            # always both ends: with only one the service swaps the range or takes 30 days
             {"code": code, "start_date": f"{first:%Y%m%d}", "end_date": f"{last:%Y%m%d}"},
             lambda reply: read_ticks_of_days(reply, code, first, last),
             bulk=True,
@@ -44,9 +47,10 @@ class TradeRoutes(Connection):
         )
 
     async def trades_of_day(self, code: str, day: date, *, expect_rows: bool = True) -> Ticks:
-        """The ticks of a day before today; `fallback` of the answer tells if pages stood in.
+        """The ticks of a day before today.
 
-        With `expect_rows` an empty day is a failure of both routes.
+        If the answer comes from pages, its `fallback` says why. With `expect_rows` an empty day is
+        a failure of both routes.
         """
         check_code(code)
         try:
@@ -60,8 +64,8 @@ class TradeRoutes(Connection):
     async def trades_of_today(self, code: str) -> Ticks:
         """The ticks so far of the exchange's current day; none before its first trade.
 
-        Outside a session the service may give those of the session before, stamped with today: ask
-        on a trading day and after 09:25 only.
+        Outside a session the service may send the ticks of the session before, stamped with today:
+        call this only on a trading day and after 09:25.
         """
         check_code(code)
         return await self._ask(
@@ -73,7 +77,10 @@ class TradeRoutes(Connection):
         )
 
     async def _paged_day(self, code: str, day: date, expect_rows: bool, cause: str) -> Ticks:
-        """Pages count back from the end of the day; only all of them together have an order."""
+        """The ticks of a day from pages.
+
+        Pages count back from the end of the day; only all of them together have an order.
+        """
         pages: list[Ticks] = []
         for start in range(0, LAST_START + 1, PAGE):
             params = {"start": str(start), "count": str(PAGE)}

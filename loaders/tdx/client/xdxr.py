@@ -1,8 +1,8 @@
 """Corporate actions from the TDX quote servers, by their xdxr request.
 
-The servers are public, several, and unreliable:
-one that fails is left for the next. They send single-precision floats, which are read as the shortest
-decimals that are these floats; they know the sum of bonus and transferred shares only.
+The servers are several, public and unreliable: if one fails, the next takes over. They send
+single-precision floats, each read as the shortest decimal that gives the same float. They know only
+the sum of bonus and transferred shares.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ MARKETS = {"sz": 0, "sh": 1, "bj": 2}
 MOST_SERVERS = 8
 TIMEOUT = 5.0
 
-# field of the answer → column; what a category does not carry is None in the answer
+# field of the answer → column; None in the answer where the category does not carry it
 AMOUNT_FIELDS = {
     "fenhong": "cash_per10_yuan",
     "songzhuangu": "bonus_total_per10",
@@ -41,8 +41,11 @@ COUNT_FIELDS = {"houzongguben": "total_shares_10k", "panhouliutong": "float_shar
 
 
 def actions_of(code: str, answer: Sequence[Mapping[str, Any]]) -> ActionSet:
-    """What an answer says of a code. One without a single row does not cover it: an empty answer does
-    not prove that nothing happened."""
+    """Corporate actions of a code from an answer.
+
+    The set covers the code only if the answer has rows and all are good: an empty answer does not
+    prove that nothing happened.
+    """
     good, bad = read_answer(code, answer)
     return ActionSet(actions_csv.numbered(good), bad, frozenset([code] if good and not bad else ()))
 
@@ -50,7 +53,10 @@ def actions_of(code: str, answer: Sequence[Mapping[str, Any]]) -> ActionSet:
 def read_answer(
     code: str, answer: Sequence[Mapping[str, Any]]
 ) -> tuple[list[CorporateAction], list[Rejected]]:
-    """Rows of one code's answer; a row that cannot be true is rejected with the field and rule."""
+    """Good and rejected rows of one code's answer.
+
+    A row that cannot be true is rejected with the field and the rule.
+    """
     good, bad = [], []
     for index, row in enumerate(answer):
         try:
@@ -64,7 +70,7 @@ def read_answer(
 
 
 class _Refused(Exception):
-    """args: field, rule"""
+    """A row that cannot be true; args: field, rule."""
 
 
 def _action(code: str, row: Mapping[str, Any]) -> CorporateAction:
@@ -95,8 +101,11 @@ def _action(code: str, row: Mapping[str, Any]) -> CorporateAction:
 
 
 def _exact(row: Mapping[str, Any], name: str, column: str) -> Decimal | None:
-    """The decimal that the source turned into a single float: up to seven digits come back as they
-    were. What the column's decimals cannot hold is rounded."""
+    """The decimal that the source turned into a single-precision float.
+
+    Up to seven digits come back exactly; the result is rounded to the column's decimals. Raises
+    _Refused for a number outside 0 to 10^9.
+    """
     value = row[name]
     if value is None:
         return None
@@ -108,11 +117,16 @@ def _exact(row: Mapping[str, Any], name: str, column: str) -> Decimal | None:
 
 
 class QuoteServers:
-    """One connection, moved to the next server when it fails. A server that gives no answer in time,
-    or cannot be reached, is not asked again."""
+    """One connection, moved to the next server when it fails.
+
+    A server that cannot be reached or does not answer in time is not asked again.
+    """
 
     def __init__(self, hosts: Sequence[tuple[str, int]] | None = None) -> None:
-        """`hosts` are (address, port) in the order to try; by default the list that pytdx ships."""
+        """Take the servers; the first connection is made by `ask`.
+
+        `hosts` are (address, port) in the order to try; by default the list that pytdx ships.
+        """
         from pytdx.config.hosts import hq_hosts
         from pytdx.errors import TdxConnectionError
         from pytdx.hq import TdxHq_API
@@ -123,16 +137,16 @@ class QuoteServers:
         self._ever_answered = self._stopped = False
 
     def ask(self, code: str) -> list[Mapping[str, Any]]:
-        """The rows of one code; blocks. Tries a few servers, the one in use first.
+        """Request the rows of one code; blocks. Tries a few servers, the current one first.
 
-        Raises SourceGone once no server is left, or none of the first few ever answered, and
-        UpstreamError where none has an answer for this code.
+        Raises SourceGone once no server is left, or if none of those tried ever answered, and
+        UpstreamError if none has an answer for this code.
         """
         why = "none is configured"
         for _ in range(min(MOST_SERVERS, len(self._hosts))):
             try:
                 answer = self._connected().get_xdxr_info(MARKETS[code[:2]], code[2:])
-            except Exception as error:  # pytdx raises whatever a strange answer leads to
+            except Exception as error:  # on a strange answer pytdx can raise any error
                 why = self._failed(error)
             else:
                 self._ever_answered = True
@@ -146,20 +160,20 @@ class QuoteServers:
         )
 
     def stop(self) -> None:
-        """End a request that is under way in another thread."""
+        """End a request that another thread is waiting for."""
         self._stopped = True
         self.close()
 
     def close(self) -> None:
         api, self._api = self._api, None
         if api is not None and api.client is not None:
-            # its own disconnect() leaves the socket open when the other side has gone
+            # disconnect() of pytdx leaves the socket open when the other side has gone
             with contextlib.suppress(OSError):
-                api.client.shutdown(socket.SHUT_RDWR)  # wakes whoever waits for an answer
+                api.client.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for an answer
             api.client.close()
 
     def _failed(self, error: Exception) -> str:
-        """Leave the server in use; what it did, in words."""
+        """Leave the current server; return the reason as text."""
         cause = getattr(error, "original_exception", None) or error
         why = str(cause) or type(cause).__name__
         self.close()
