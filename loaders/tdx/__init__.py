@@ -1,1 +1,13 @@
-"""The TDX HTTP service: client, checks and datasets."""
+"""China A shares, funds and indices by TDX: bars, minutes, ticks, quotes, corporate actions.
+
+Data come from up to three places:
+- A TDX HTTP service (tdx.base_url), which asks a TDX quote server. Only its forward-adjusted days
+  and parts of its stock-info come from a third-party page; they are evidence, never truth.
+- The folder of the TDX desktop client (tdx.client), in place of the service or before it: day and
+  minute bars, code lists, sectors, and corporate actions in the file gbbq.
+- Corporate actions also come from CSV files or from the public TDX quote servers (xdxr).
+Rows land in schema raw_tdx in the source's own units, li (0.001 yuan) and hands (100 shares).
+
+source.py: the flow of the data · client/: the service · files/: the client's files and CSV
+bars/: plausible bars and ticks · datasets/: one module each · plan.py: the tasks of a load
+"""

@@ -1,4 +1,4 @@
-"""Is the service there, and what does the client's folder hold? For people to ask before a load."""
+"""`loaders check tdx`: test the service and the client's folder before a load."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -20,9 +20,9 @@ UNREADABLE_NAMED = 5
 
 
 def check(settings: Settings, now: datetime) -> Checked:
-    """Probe the service and look through the folder, whichever are configured; what they have, warnings.
+    """Check the service and the folder, if configured; return contents and warnings.
 
-    Raises SettingsError, or UpstreamError with the mend as its hint.
+    Raises SettingsError, or UpstreamError with the fix as its hint.
     """
     if missing := missing_settings(settings):
         raise SettingsError(f"no TDX service or client's folder is configured: {missing}")
@@ -49,7 +49,7 @@ async def _service(settings: Settings, now: datetime) -> Checked:
 
 
 def _folder(folder: Folder, now: datetime) -> Checked:
-    """What the client's folder holds and how new it is; an old one is stale, and no fault."""
+    """Contents and age of the client's folder; a stale one is a warning, no error."""
     newest = max(
         (day for file in folder.bars("day").values() if (day := last_day(file))), default=None
     )
@@ -83,7 +83,7 @@ def _cached(folder: Folder, name: str) -> Path | None:
 
 
 def _written(files: Mapping[str, Path]) -> str:
-    """The day on which the newest of some files was written, by the exchange's clock."""
+    """The day when the newest of some files was written, by the exchange's clock."""
     newest = max(path.stat().st_mtime for path in files.values())
     return datetime.fromtimestamp(newest, UTC).astimezone(SHANGHAI).date().isoformat()
 
@@ -102,4 +102,7 @@ def _warnings(folder: Folder, newest: date | None, now: datetime) -> Iterator[st
             "download day bars in the client, or take its newest copy"
         )
     if folder.strays:
-        yield f"{len(folder.strays):,} files are no code of their folder's exchange: {folder.strays[0]}"
+        yield (
+            f"{len(folder.strays):,} files are no code of their folder's exchange: "
+            f"{folder.strays[0]}"
+        )

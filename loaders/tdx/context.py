@@ -1,4 +1,4 @@
-"""What a running load of TDX offers its datasets."""
+"""The context that a running load of TDX passes to its datasets."""
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,9 +34,15 @@ R = TypeVar("R")
 
 @dataclass
 class Context:
-    """`began` is the load's one moment, UTC; `clock` goes on. `securities` and `days`, all trading days
-    known, ascending, are filled in once the code list and the calendar have been loaded. `service` is
-    None where the desktop client's folder is all there is."""
+    """State of one load.
+
+    service: None where only the desktop client's folder is configured
+    securities: by code; filled once the code list has been loaded
+    days: all known trading days, ascending; filled once the calendar has been loaded
+    mode: init, incremental, realtime
+    began: the start of the load, UTC, its one fixed time
+    clock: the current time, UTC
+    """
 
     load: "Load"
     service: TdxClient | None
@@ -44,9 +50,9 @@ class Context:
     securities: "dict[str, Security]" = field(default_factory=dict)
     days: list[date] = field(default_factory=list)
     absences: "dict[str, Absence]" = field(default_factory=dict)
-    # day bars that are asked for a second time, and the day which they must have
+    # codes whose day bars are requested again, each with the day that they must have
     overdue: dict[str, date] = field(default_factory=dict)
-    # what the files of corporate actions hold, once they were read
+    # corporate actions of the CSV files; None until these are read
     actions: "ActionSet | None" = None
     quote_servers: "QuoteServers | None" = None
     servers_gone: str | None = None
@@ -61,13 +67,16 @@ class Context:
 
     @property
     def client(self) -> TdxClient:
-        """The service, for what only it has; plan and request leave that out where there is none."""
+        """The service, for what only the service has. Raises UpstreamError without one.
+
+        plan.py and request.py leave out such datasets where no service is configured.
+        """
         if self.service is None:
             raise UpstreamError("no TDX service is configured", hint="QUOTEMILL_TDX__BASE_URL")
         return self.service
 
     def ask(self, work: "Callable[[psycopg.Connection], R]") -> R:
-        """A query of the warehouse, patiently. Never called on the event loop."""
+        """Query the warehouse, waiting for it if needed; never on the event loop."""
         return self.load.warehouse.ask(work)
 
     def cursors(self, resource: str) -> dict[str, date]:
@@ -77,22 +86,22 @@ class Context:
 
     @cached_property
     def folder(self) -> "Folder | None":
-        """The desktop client's folder, looked through once a load. Raises SettingsError."""
+        """The desktop client's folder, listed once per load. Raises SettingsError."""
         from loaders.tdx.files.folder import folder_of
 
         return folder_of(self.settings)
 
     def file(self, code: str, period: str) -> Path | None:
-        """The client's file of a code's bars (day, minute1, minute5)."""
+        """The client's file of a code's bars (day, minute1, minute5), or None."""
         return self.folder.bars(period).get(code) if self.folder else None
 
     @property
     def day_files(self) -> Mapping[str, Path]:
-        """The client's files of day bars by code, where day bars come from files first."""
+        """The client's files of day bars by code; none where the service comes first."""
         return self.folder.bars("day") if self.folder and self.settings.files_first else {}
 
     def absence(self, dataset: str, landed: LandedTable) -> "Absence":
-        """What this load knows of a dataset that the service may not have."""
+        """The state of a dataset that the service may not have, one per load."""
         from loaders.tdx.missing_datasets import Absence
 
         if dataset not in self.absences:
@@ -102,44 +111,49 @@ class Context:
         return self.absences[dataset]
 
     def wait(self, work: Coroutine[Any, Any, R]) -> R:
-        """The result of some requests. Raises Stopped once the load is to stop."""
+        """Run requests and return their result. Raises Stopped once the load is to stop."""
         return self.loop.run(work)
 
     def each(
         self, keys: Sequence[str], work: Callable[[str], Awaitable[Outcome]]
     ) -> Iterator[Outcome]:
-        """Outcomes in the order of the keys, several at a time; ends early once the package is full.
+        """Outcomes in the order of the keys, several at a time.
 
-        What goes wrong with one key is its outcome.
+        Ends early once the package is full. A failure of one key is its outcome.
         """
         return self.loop.in_order(
             keys, lambda key: outcome_of(key, work(key)), self.settings.concurrency, self.room
         )
 
     def at_once(self, keys: Sequence[str], work: Callable[[str], Outcome]) -> Iterator[Outcome]:
-        """Outcomes in the order of the keys, of what waits for nobody; ends early once the package is
-        full."""
+        """Outcomes in the order of the keys, of work without waits.
+
+        Ends early once the package is full.
+        """
         for key in keys:
             if not self.room():
                 return
             yield work(key)
 
     def only(self, key: str, work: Awaitable[Outcome]) -> Iterator[Outcome]:
-        """The one outcome of a dataset that is read whole; its failure says what to do."""
+        """The outcome of a dataset that is read whole; a failure says what to do."""
         yield self.loop.run(outcome_of(key, work, hint=True))
 
     def client_file(self, name: str) -> Path | None:
-        """A file of the desktop client by its path in the client's folder, where it is there."""
+        """A file by its path in the desktop client's folder; None if it is missing."""
         return self.folder.find(name) if self.folder else None
 
     @property
     def gbbq_file(self) -> Path | None:
-        """The desktop client's file of corporate actions and share capital, where it is there."""
+        """The desktop client's file of corporate actions and share capital, or None."""
         return self.client_file("T0002/hq_cache/gbbq")
 
     @cached_property
     def gbbq(self) -> "Gbbq":
-        """What that file holds, and what a newer one told that was read before. Raises DataQualityError."""
+        """The records of the file gbbq, and those of a newer file read earlier.
+
+        Raises DataQualityError.
+        """
         from loaders.tdx.datasets import capital_events
         from loaders.tdx.files.gbbq import read
 
@@ -148,13 +162,16 @@ class Context:
         return self.ask(lambda conn: capital_events.with_later(conn, found))
 
     def instrument_type(self, code: str) -> str:
-        """stock, fund or index: of a code that no list names by the rules of codes, else a stock."""
+        """The type of a code: stock, fund or index.
+
+        For a code in no list the rules of codes decide; a code that they do not know is a stock.
+        """
         found = self.securities.get(code)
         return found.instrument_type if found else kind_of(code) or "stock"
 
     @cached_property
     def window(self) -> Window:
-        """What the load wants. Raises UpstreamError where no trading day is known."""
+        """The days that the load wants. Raises UpstreamError if no trading day is known."""
         days, request = self.days, self.load.request
         due = trading_time.newest_final(days, self.clock())
         if due is None:
@@ -166,7 +183,7 @@ class Context:
         published = set(trading_time.published_days(days[0], max(days[-1], self.today)))
 
         def closed(day: date) -> bool:
-            # two witnesses: either calendar alone can have a hole
+            # two calendars, because each alone can have a gap
             return days[0] <= day <= days[-1] and day not in known and day not in published
 
         return Window(
@@ -185,7 +202,10 @@ Dataset = source.Dataset[Context]
 
 
 async def outcome_of(key: str, work: Awaitable[Outcome], *, hint: bool = False) -> Outcome:
-    """The outcome of loading one key; what goes wrong with it is its outcome, not an error."""
+    """The outcome of loading one key; a failure becomes an outcome, not an error.
+
+    With `hint` the failure's text includes the hint of the error.
+    """
     try:
         return await work
     except SourceGone as error:
@@ -199,7 +219,7 @@ async def outcome_of(key: str, work: Awaitable[Outcome], *, hint: bool = False) 
 async def answer_or_fault(
     request: Awaitable[R],
 ) -> tuple[R | None, UpstreamError | DataQualityError | None]:
-    """What one request of several gives, or why it gives nothing. Raises SourceGone, which ends all."""
+    """The answer to one request of several, or its error. Raises SourceGone."""
     try:
         return await request, None
     except SourceGone:

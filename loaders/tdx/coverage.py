@@ -8,9 +8,9 @@ import psycopg
 from loaders.engine.coverage import LINE, Coverage, Period
 from loaders.warehouse.ownership import has_relation
 
-MINUTE_DAYS = 100  # trading days of minutes, the newest: all that the service has
-SUSPENDED = 10  # trading days without a bar, after which nobody waits for one
-# numbers of days count from the first of the window: a code wants those after `before` up to `last`
+MINUTE_DAYS = 100  # newest trading days with minutes: all that the service has
+SUSPENDED = 10  # trading days without a bar, after which none is expected
+# days are numbered from the start of the window: a code wants those after `before` up to `last`
 _DAY_BARS = f"""
     with codes as (
         select
@@ -59,7 +59,7 @@ _DAY_BARS = f"""
         where w.wanted > 0
     )
 """
-# of datasets by day and code: wanted on every day that a code traded, from its first stored day
+# a dataset is wanted on every day that a code traded, from the code's first stored day
 _BY_DAY = f"""
     with stored as materialized ({{stored}}),
     codes as (
@@ -89,7 +89,8 @@ _TICK_DAYS = """
 """
 _MINUTES = ("minutes", "Minutes: codes by days", "half hours")
 _TICKS = ("trades", "Ticks of shares: codes by days", "days")
-# a day that only the published calendar had was none; after the newest served one nobody knows
+# a day that only the published calendar has was no trading day; only after the newest day that the
+# service's calendar has, this is not yet known
 _DAYS = """
     select trade_date from {market}.trading_calendar
     where trade_date between %(since)s and %(until)s and (is_served or trade_date > (
@@ -99,7 +100,7 @@ _DAYS = """
 
 
 def read_coverage(conn: psycopg.Connection, period: Period) -> Iterator[Coverage]:
-    """Day bars, minutes and ticks: codes by days."""
+    """Read the coverage of day bars, minutes and ticks, codes by days."""
     schemas, due = period.schemas, period.due
     until = due.get("kline_daily")
     if until is None or not has_relation(conn, f"{schemas['market']}.symbol_dim"):

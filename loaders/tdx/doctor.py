@@ -1,4 +1,4 @@
-"""Checks of `quotemill doctor` about this source: its settings, files and holidays."""
+"""Checks of `quotemill doctor`: settings, files and holidays of this source."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ HORIZON = timedelta(days=60)
 
 
 def check_setup(settings: Settings, _: Warehouse | None, now: datetime) -> Iterator[Check]:
-    """Check what a load needs besides the service."""
+    """Check the prerequisites of a load other than the service."""
     tdx = settings.tdx
     if tdx.actions_source is None:
         yield Check(

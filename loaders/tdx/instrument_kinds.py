@@ -1,7 +1,10 @@
-"""What an instrument is, by the rules of its code alone: lists of the desktop client do not tell."""
+"""Kinds of instruments, by the rules of codes alone.
 
-# the first digits of what is modelled; bonds, repurchases, warrants, open-ended funds and the vendor's
-# own indices are not
+The lists of the desktop client do not say what an instrument is.
+"""
+
+# the first digits of the codes that are modelled; bonds, repurchases, warrants, open-ended funds and
+# the vendor's own indices are not
 _PREFIXES = {
     "stock": (
         *("sh60", "sh68", "sh900"),  # sh900: B shares
@@ -15,5 +18,5 @@ _KINDS = {prefix: kind for kind, prefixes in _PREFIXES.items() for prefix in pre
 
 
 def kind_of(code: str) -> str | None:
-    """stock, fund or index; None for a code (`sh600000`) of something that is not modelled."""
+    """Kind of a code (`sh600000`): stock, fund or index; None if not modelled."""
     return _KINDS.get(code[:4]) or _KINDS.get(code[:5])

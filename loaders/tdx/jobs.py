@@ -1,4 +1,4 @@
-"""Scheduled jobs of the source; docs/how-to/schedule.md says why each runs when it does."""
+"""Scheduled jobs of the source; docs/how-to/schedule.md explains their times."""
 
 from functools import partial
 

@@ -1,8 +1,9 @@
-"""Whether the service has a dataset at all: a replay of day files has neither minutes nor ticks.
+"""Datasets that the service may not have: a replay of day files has no minutes or ticks.
 
-Emptiness is no evidence of no data, but of a dataset of which nothing has ever landed, several codes
-without a row on days that they traded are: they and the codes after them are skipped, which is said
-once, and the next load asks again. Once a single code has rows, a code without any is a failure.
+An empty answer alone is no evidence of no data. It is evidence if nothing of the dataset has ever
+landed and several codes have no row on days that they traded. Then these codes and those after them
+are skipped with one warning, and the next load asks again. Once a single code has rows, a code
+without any is a failure.
 """
 
 from collections.abc import Callable, Iterator, Sized
@@ -11,16 +12,22 @@ from dataclasses import dataclass, replace
 from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.tdx.client.answers import EmptyAnswer, NoRoute
 
-ENOUGH_CODES = 3  # or all that are asked for
+ENOUGH_CODES = 3  # or all requested codes
 ENOUGH_DAYS = 2  # one day of one code can be missing for many reasons
-NONE, TOO_FEW = "no row on several days", "no row on a single day"  # until it is known why
+NONE, TOO_FEW = "no row on several days", "no row on a single day"  # until the reason is known
 THEIRS_ALONE = "no route has any of its due days"
 
 
 @dataclass
 class Absence:
-    """What a load knows of it. `possible` while nothing of the dataset has landed or come; `told` by
-    a code, `proven` by enough of them. `warn` says it, once."""
+    """Evidence of one load that the service lacks a dataset.
+
+    possible: nothing of the dataset has landed or come yet
+    warn: called once, when the first code is skipped
+    told: one code is evidence
+    proven: enough codes are evidence
+    said: `warn` was called
+    """
 
     dataset: str
     possible: bool
@@ -30,15 +37,15 @@ class Absence:
     said: bool = False
 
     def may_tell(self, days: int) -> bool:
-        """Would a code without any row, though it traded on `days` due days, be evidence?"""
+        """Whether a code without a row, though it traded on `days` due days, is evidence."""
         return self.possible and days >= ENOUGH_DAYS
 
     def of(self, key: str, days: int) -> Outcome:
-        """A code without any row on so many due days."""
+        """The outcome of a code without a row on `days` due days."""
         return Outcome(key, skipped=NONE if days >= ENOUGH_DAYS else TOO_FEW)
 
     def judged(self, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
-        """The outcomes in their order; the first are held back until they tell."""
+        """The outcomes in their order; the first wait until the evidence is clear."""
         held: list[Outcome] = []
         for outcome in outcomes:
             held.append(outcome)
@@ -66,5 +73,8 @@ class Absence:
 
 
 def is_empty(found: Sized | None, fault: Exception | None) -> bool:
-    """Did a request succeed without a row, or is there no such route? Another fault tells nothing."""
+    """Whether a request succeeded without a row, or its route does not exist.
+
+    Any other error is no evidence.
+    """
     return isinstance(fault, EmptyAnswer | NoRoute) or (found is not None and not len(found))

@@ -1,4 +1,4 @@
-"""Shapes of ticks: three routes share one spelling, the route of many days has its own.
+"""Shapes of ticks: one for three routes, another for the route of many days.
 
 Ticks have no key and equal ones are legitimate, so only their order tells them apart. An answer
 that is not in the order of time is refused, never sorted.

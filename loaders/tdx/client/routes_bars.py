@@ -146,9 +146,9 @@ class BarRoutes(Connection):
         *,
         upstream: bool = True,
     ) -> B:
-        """Request bars; an answer of all bars is requested twice if it may be cut short.
+        """Request bars, a second time where the answer may have been cut short.
 
-        Only answers that come from the quote server can be cut short.
+        That can happen to an answer of all bars of the quote server.
         """
         check_code(code)
 

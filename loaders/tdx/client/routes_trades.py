@@ -16,8 +16,8 @@ from loaders.tdx.client.reply import WrongShape
 from loaders.trading_time import SHANGHAI
 
 FULL, WHOLE_DAY, PAGES = "trade-history/full", "minute-trade-all", "trade-history"
-# holds five trading days around the longest holidays; not more, because after a time-out on our
-# side the service still reads the rest day by day
+# five trading days around the longest holidays; after we disconnect the service still reads on,
+# day by day
 LONGEST_RANGE = timedelta(days=21)
 PAGE = 2000  # ticks of one upstream request
 LAST_START = 65_535  # a larger `start` is taken modulo 65,536

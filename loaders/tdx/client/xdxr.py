@@ -137,9 +137,9 @@ class QuoteServers:
         self._ever_answered = self._stopped = False
 
     def ask(self, code: str) -> list[Mapping[str, Any]]:
-        """Request the rows of one code; blocks. Tries a few servers, the current one first.
+        """Request the rows of one code; blocks.
 
-        Raises SourceGone once no server is left, or if none of those tried ever answered, and
+        Tries a few servers, the current one first. Raises SourceGone once no server is left, or if none of those tried ever answered, and
         UpstreamError if none has an answer for this code.
         """
         why = "none is configured"
