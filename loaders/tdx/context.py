@@ -76,7 +76,10 @@ class Context:
         return self.service
 
     def ask(self, work: "Callable[[psycopg.Connection], R]") -> R:
-        """Query the warehouse, waiting for it if needed; never on the event loop."""
+        """Query the warehouse, with retries while it is away.
+
+        Never call it on the event loop.
+        """
         return self.load.warehouse.ask(work)
 
     def cursors(self, resource: str) -> dict[str, date]:
@@ -150,7 +153,7 @@ class Context:
 
     @cached_property
     def gbbq(self) -> "Gbbq":
-        """The records of the file gbbq, and those of a newer file read earlier.
+        """The records of the file gbbq, and stored later ones of a newer copy.
 
         Raises DataQualityError.
         """

@@ -3,8 +3,8 @@
 The lists of the desktop client do not say what an instrument is.
 """
 
-# the first digits of the codes that are modelled; bonds, repurchases, warrants, open-ended funds and
-# the vendor's own indices are not
+# exchange and first digits of the modelled codes; bonds, repurchases, warrants, open-ended funds
+# and the vendor's own indices are not modelled
 _PREFIXES = {
     "stock": (
         *("sh60", "sh68", "sh900"),  # sh900: B shares

@@ -1,4 +1,4 @@
-"""Which tasks a load has: from what is asked for, or from what an earlier job left undone."""
+"""The tasks of a load: those requested, or those that an earlier job left undone."""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -20,14 +20,14 @@ from loaders.tdx.datasets import (
 )
 from loaders.tdx.settings import TdxSettings
 
-# in the order in which they load; day bars before minutes and ticks, which are judged by them
+# in the order of loading: day bars come before minutes and ticks, which are checked against them
 NAMES = (
     *("codes", "trading_calendar", "kline_daily", "index_kline", "stock_info"),
     *("minute_1m", "tick_trade", "quote_snapshot", "market_stats_snapshot"),
     *("kline_weekly", "kline_monthly", "kline_5m", "kline_15m", "kline_30m", "kline_60m"),
     *("kline_adjusted", "vipdoc_daily", "capital_events", "corporate_actions", "sectors"),
 )
-# each has a module of its name
+# each has a module with its name
 DATASETS: tuple[Dataset, ...] = tuple(
     import_module(f"loaders.tdx.datasets.{name}").DATASET for name in NAMES
 )
@@ -39,7 +39,7 @@ WHOLE = ("index_kline", "market_stats_snapshot", *OF_CLIENT)
 PER_CODE = tuple(n for n in PLANNED if n not in WHOLE)
 NOT_LISTED = "not in the service's code list (which never has B shares)"
 
-# what the client's folder has without a service, with the period of its files of bars
+# datasets that the client's folder has without a service, with the period of its files of bars
 OF_FILES: dict[str, str | None] = {
     **{"codes": None, "trading_calendar": None, "kline_daily": "day", "index_kline": None},
     **{"minute_1m": "minute1", "vipdoc_daily": "day", "corporate_actions": None},
@@ -58,7 +58,7 @@ DEFAULTS: dict[str, tuple[str, ...]] = {
 
 
 def plan(run: Context) -> Iterator[Sequence[Unit]]:
-    """The steps of a load: code list and calendar, then all that stands on them."""
+    """The steps of a load: code list and calendar, then all that depends on them."""
     if run.mode == "realtime":
         run.days = trading_calendar.trading_days(run.ask(trading_calendar.stored), run.today)
         if run.today not in run.days:
@@ -87,8 +87,11 @@ def plan(run: Context) -> Iterator[Sequence[Unit]]:
 
 
 def _overdue(run: Context, keys: set[str]) -> list[Unit]:
-    """The day bars that are asked for once more: where many codes lack the day that is due, the
-    source answered in part. Then each of them fails unless it comes; a few are suspended."""
+    """Tasks that request day bars once more.
+
+    If many codes lack the due day, the source answered in part: each of them then fails unless the
+    day comes. If only a few lack it, they are suspended.
+    """
     window = run.window
     last = bisect_right(run.days, min(window.due, window.until or window.due))
     if not last:
@@ -115,7 +118,7 @@ def _overdue(run: Context, keys: set[str]) -> list[Unit]:
 
 
 def chosen(request: LoadRequest) -> tuple[str, ...]:
-    """The datasets that a request means, in the order in which they load."""
+    """The datasets of a request, in the order of loading."""
     if request.datasets is not None:
         wanted = request.datasets
     else:
@@ -126,12 +129,12 @@ def chosen(request: LoadRequest) -> tuple[str, ...]:
 
 
 def of_request(run: Context, wanted: Sequence[str]) -> list[Unit]:
-    """The tasks that a request means, of what service and files can have."""
+    """The tasks of a request, as far as service and files can have the data."""
     request, settings = run.load.request, run.settings
     units: list[Unit] = []
     for name in chosen(request):
         if run.service is None and name not in OF_FILES:
-            continue  # check_request refuses one that was asked for
+            continue  # check_request refuses it if the user named it
         if name == "index_kline":
             in_files = [c for c in run.day_files if run.instrument_type(c) == "index"]
             served = run.service is not None
@@ -149,8 +152,10 @@ def of_request(run: Context, wanted: Sequence[str]) -> list[Unit]:
 
 
 def _held(run: Context, name: str, wanted: Sequence[str]) -> Sequence[str]:
-    """The codes that a load can have rows of: where there is no service, those that have a file, or that
-    were asked for by name."""
+    """The codes that a load can have rows of.
+
+    Without a service these are the codes that have a file or that the user named.
+    """
     period = OF_FILES.get(name)
     if run.service is not None or run.folder is None or run.load.request.keys or period is None:
         return wanted
@@ -158,11 +163,14 @@ def _held(run: Context, name: str, wanted: Sequence[str]) -> Sequence[str]:
 
 
 def of_job(tasks: Sequence[Task]) -> list[Unit] | None:
-    """What is left of an earlier job's tasks. None if it ended before it had planned any."""
+    """The unfinished tasks of an earlier job.
+
+    None if it ended before it planned any, or if its code list or calendar failed.
+    """
     planned = [t for t in tasks if t.dataset in PLANNED]
     base = [t for t in tasks if t.dataset in NAMES[:2]]
     if not planned or any(t.status != "succeeded" for t in base):
-        return None  # what stood on a list or a calendar that failed is not known
+        return None  # after a failed list or calendar the tasks are not known
     units = [
         Unit(t.dataset, t.keys, t.exchange)
         for t in planned
@@ -171,7 +179,7 @@ def of_job(tasks: Sequence[Task]) -> list[Unit] | None:
     barless = {c for t in planned if t.dataset == "kline_daily" for c in t.keys}
     for name in ("minute_1m", "tick_trade"):
         tasks_of = [t for t in planned if t.dataset == name]
-        # nothing was due of a code whose day bars had failed
+        # a code whose day bars failed had nothing due here
         missed = barless.difference(*(t.keys for t in tasks_of)) if tasks_of else ()
         units += [
             Unit(name, tuple(sorted(c for c in missed if c[:2] == exchange)), exchange)
@@ -181,9 +189,9 @@ def of_job(tasks: Sequence[Task]) -> list[Unit] | None:
 
 
 def _wanted_codes(run: Context) -> list[str]:
-    """The codes of the request. One that no list names fails, in a task of its own."""
+    """The codes of the request. Unknown codes fail in a separate task."""
     request, exchange = run.load.request, run.load.request.options.get("exchange")
-    # what is listed no more has a history in files
+    # a code that is no longer listed can have a history in files
     loadable = [
         s.code
         for s in run.securities.values()
@@ -199,7 +207,9 @@ def _wanted_codes(run: Context) -> list[str]:
         if exchange and not codes_of:
             raise UpstreamError(f"no code of exchange {exchange} is known")
         return codes_of
-    if not loadable:  # the list failed and nothing is stored: the user's word must do
+    if (
+        not loadable
+    ):  # the list failed and nothing is stored: accept the codes as the user gave them
         return sorted(request.keys)
     unknown = sorted(set(request.keys) - set(loadable))
     if unknown:
@@ -212,7 +222,7 @@ def _wanted_codes(run: Context) -> list[str]:
 
 
 def _units(dataset: str, codes_of: Sequence[str], settings: TdxSettings) -> list[Unit]:
-    """Codes as tasks of one exchange each, at most `batch_size` in one."""
+    """Split codes into tasks of one exchange and at most `batch_size` codes each."""
     size = settings.batch_size
     by_exchange = {e: tuple(c for c in codes_of if c[:2] == e) for e in EXCHANGES}
     return [

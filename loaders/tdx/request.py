@@ -1,4 +1,4 @@
-"""Whether a request makes sense, before anything is fetched, and which days it means."""
+"""Checks of a request before anything is fetched, and the days that it means."""
 
 from dataclasses import replace
 from datetime import date, datetime
@@ -23,7 +23,7 @@ FOLDERS = {
 
 
 def missing_settings(settings: Settings) -> str | None:
-    """Why this source cannot be loaded with these settings, or None."""
+    """The reason why these settings cannot load this source, or None."""
     tdx = settings.tdx
     if tdx.base_url or tdx.client or tdx.vipdoc:
         return None
@@ -31,7 +31,10 @@ def missing_settings(settings: Settings) -> str | None:
 
 
 def check_request(settings: Settings, request: LoadRequest) -> None:
-    """Raises UsageError, SettingsError for what can be known before anything is opened."""
+    """Check a request before anything is opened.
+
+    Raises UsageError, SettingsError.
+    """
     if missing := missing_settings(settings):
         raise SettingsError(
             f"no TDX service or client's folder is configured: {missing}",
@@ -97,8 +100,8 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
 def _check_without_client(settings: Settings, request: LoadRequest) -> None:
     if settings.tdx.corporate_actions == "gbbq":
         raise SettingsError(
-            f"setting tdx.corporate_actions ({settings.origin('tdx.corporate_actions')}): gbbq is a file"
-            " of the desktop client, and no folder of it is configured",
+            f"setting tdx.corporate_actions ({settings.origin('tdx.corporate_actions')}): "
+            "gbbq is a file of the desktop client, and no folder of it is configured",
             hint="QUOTEMILL_TDX__CLIENT=/srv/tdx",
         )
     if of_client := sorted(set(plan.OF_CLIENT).intersection(request.datasets or ())):
@@ -131,9 +134,10 @@ def _check_codes(settings: Settings, request: LoadRequest) -> None:
 
 
 def resolve(_: Settings, warehouse: Warehouse, request: LoadRequest, now: datetime) -> LoadRequest:
-    """The request with codes in lower case, and the day of `--date` as its first and last day.
+    """Complete a request: codes in lower case, and the days of `--date`.
 
-    Raises UsageError for a day without trading; its text names the trading day before.
+    The day of `--date` becomes the first and last day. Raises UsageError for a day without trading;
+    its text names the trading day before.
     """
     if request.keys is not None:
         request = replace(request, keys=tuple(dict.fromkeys(k.lower() for k in request.keys)))
@@ -171,7 +175,10 @@ def _day(text: str) -> date:
 
 
 def when_busy(settings: Settings, request: LoadRequest) -> Literal["fail", "skip", "wait"]:
-    """A realtime load comes again in a moment, so another load is no error to it."""
+    """What to do while another load of the source runs.
+
+    This is no error for a realtime load, because the next one soon follows.
+    """
     if request.mode != "realtime":
         return "fail"
     return "wait" if settings.tdx.realtime_when_busy == "queue" else "skip"

@@ -9,15 +9,15 @@ from loaders.section import Section
 
 
 class TdxSettings(Section):
-    """The TDX HTTP service. Times in seconds."""
+    """Settings of the TDX source. Times in seconds."""
 
     foreign_variables: ClassVar = {"TDX_API_BASE": "base_url"}
 
     base_url: str | None = Field(None, description="address of the service, http://host:8080")
     corporate_actions: Path | Literal["gbbq", "xdxr"] | None = Field(
         None,
-        description="a CSV file, a folder of them, `gbbq` for that of the desktop client, or `xdxr` for the "
-        "TDX quote servers; empty: gbbq where tdx.client is set",
+        description="a CSV file, a folder of them, `gbbq` for that of the desktop client, or "
+        "`xdxr` for the TDX quote servers; empty: gbbq where tdx.client is set",
     )
     indices: list[Annotated[str, Field(pattern=r"^(sh|sz|bj)[0-9]{6}$")]] = Field(
         ["sh000001", "sz399001", "sh000300"], description="indices to load; no list names them"
@@ -36,8 +36,8 @@ class TdxSettings(Section):
     )
     client: Path | None = Field(
         None,
-        description="the desktop client's folder, which holds vipdoc and T0002; files come before the "
-        "service, which may be absent",
+        description="the desktop client's folder, which holds vipdoc and T0002; files come before "
+        "the service, which may be absent",
     )
     vipdoc: Path | None = Field(
         None, description="the client's folder `vipdoc` alone, where there is no more of it"
@@ -56,7 +56,8 @@ class TdxSettings(Section):
     )
     apply_inferred_actions: bool = Field(
         False,
-        description="adjust prices by actions inferred from the vendor's series, where no source has them",
+        description="adjust prices by actions inferred from the vendor's series, where no source "
+        "has them",
     )
 
     @field_validator("base_url")
@@ -80,18 +81,20 @@ class TdxSettings(Section):
 
     @property
     def files_first(self) -> bool:
-        """Do day bars, codes and the calendar come from the client's files? A folder `vipdoc` beside a
-        service holds back-fill and evidence alone."""
+        """Whether day bars, codes and the calendar come from the client's files.
+
+        A folder `vipdoc` beside a service serves only back-fill and evidence.
+        """
         return self.client is not None or (self.vipdoc is not None and self.base_url is None)
 
     @property
     def actions_source(self) -> Path | Literal["gbbq", "xdxr"] | None:
-        """Where corporate actions come from: gbbq, xdxr, a path, or None."""
+        """The source of corporate actions: gbbq, xdxr, a path, or None."""
         return self.corporate_actions or ("gbbq" if self.client else None)
 
     @property
     def address(self) -> str | None:
-        """`base_url` for people and records: without a user and a password."""
+        """`base_url` without user and password, for people and records."""
         if self.base_url is None:
             return None
         scheme, _, rest = self.base_url.partition("://")

@@ -1,11 +1,12 @@
-"""The TDX source, and the way of its data.
+"""The TDX source, and the flow of its data.
 
-    codes ▶ trading_calendar ▶ kline_daily · index_kline ▶ minutes, ticks, quotes … ▶ corporate_actions
+    codes ▶ trading_calendar ▶ kline_daily · index_kline ▶ minutes, ticks, quotes …
+      ▶ corporate_actions
 
-The code list and the calendar are refreshed by every load but a realtime one: the others stand on
-them. A task is a batch of codes of one exchange. Requests run on an event loop of the load
-(service/event_loop.py), routes and shapes of answers are in service/, files in files/, what makes
-bars and ticks true in bars/, and each dataset has a module of its name in datasets/.
+Every load except a realtime one refreshes the code list and the calendar, because the other
+datasets depend on them. A task is a batch of codes of one exchange. Requests run on an event loop
+of the load (client/event_loop.py). Routes and shapes of answers are in client/, files in files/,
+the checks of bars and ticks in bars/; each dataset has a module with its name in datasets/.
 """
 
 from collections.abc import Iterator
@@ -30,14 +31,16 @@ from loaders.tdx.request import check_request, missing_settings, resolve, when_b
 from loaders.tdx.tables import REJECTED_ROW, TABLES
 from loaders.trading_time import resting_since
 
-READY = time(16, 0)  # by then the service has all of a day
+READY = time(16, 0)  # by then the service has the complete day
 
 
 @contextmanager
 def opened(load: Load) -> Iterator[Context]:
-    """The client on an event loop; oddities of the service's answers are said at the end. Where no
-    service is configured the desktop client's folder is all there is."""
-    # revisions of the service differ; the newest self-test tells which one this was
+    """Open the client on an event loop; at the end warn of oddities in its answers.
+
+    Without a configured service the context has only the desktop client's folder.
+    """
+    # revisions of the service differ; the newest self-test says which one this is
     if fingerprint := load.warehouse.ask(lambda conn: newest_fingerprint(conn, SOURCE.name)):
         load.log("info", "newest self-test of the service", {"fingerprint": fingerprint})
     if load.settings.tdx.base_url is None:
@@ -55,12 +58,16 @@ def opened(load: Load) -> Iterator[Context]:
 
 
 def _kind(source: Path | str | None) -> str:
-    """A source of corporate actions as raw_tdx.corporate_action names it."""
+    """The name of a source of corporate actions in raw_tdx.corporate_action."""
     return "csv" if isinstance(source, Path) else source or ""
 
 
 def _rests_since(settings: Settings, now: datetime) -> datetime | None:
-    """A newer copy of the client's folder comes on any day, and an old one is said to be stale."""
+    """The time since which the source has had nothing new, or None.
+
+    Always None for the client's folder: a newer copy can come on any day, and an old one is
+    reported as stale.
+    """
     return None if settings.tdx.files_first else resting_since(now, ready=READY)
 
 

@@ -1,6 +1,6 @@
-"""What the TDX loader lands, in the source's own units: li (0.001 yuan) and hands (100 shares).
+"""Landed tables of the TDX source, in the source's own units.
 
-Codes are `sh600000` everywhere: lower-case exchange and six digits.
+Prices are in li (0.001 yuan), volumes in hands (100 shares). Codes are `sh600000` everywhere: lower-case exchange and six digits.
 """
 
 import pyarrow as pa
@@ -12,11 +12,11 @@ RAW_TDX = "raw_tdx"
 _TEXT, _DATE, _INT, _BIG = pa.string(), pa.date32(), pa.int32(), pa.int64()
 _STAMP = pa.timestamp("us", tz="UTC")
 _PRICES = [("open", _BIG), ("high", _BIG), ("low", _BIG), ("close", _BIG)]
-# for reading days of a code, and one day of the market; many rows share an entry, so both are small
+# to read days of a code, and one day of the market; many rows share an entry, so both are small
 _BY_DAY = (("code", "trade_date"), ("trade_date", "code"))
 _EXACT = pa.decimal128(24, 9)  # actions have up to six decimals, single floats seven digits
-# The largest that the SQL models can cast, multiply and add up, by the unit: no security costs a
-# million yuan, and none trades 10^14 shares or yuan in a month.
+# The largest values that the SQL models can cast, multiply and add up, by unit: no security costs
+# a million yuan, and none trades 10^14 shares or yuan in a month.
 _PRICE, _HANDS, _LI, _YUAN_MOST, _COUNT = 10**9, 10**12, 10**17, 10**14, 10**9
 _SIDES = [f"{side}{level}" for side in ("bid", "ask") for level in range(1, 6)]
 MOST = (
@@ -27,7 +27,7 @@ MOST = (
     | {"amount": _LI, "amount_yuan": _YUAN_MOST}
     | dict.fromkeys(("stock_count", "up_count", "down_count", "flat_count"), _COUNT)
     | {"instrument_count": _COUNT}
-    # of 10 shares: prices times this, for a few events in a row
+    # per 10 shares; SQL multiplies prices by these, for a few events in a row
     | dict.fromkeys(("cash_per10_yuan", "rights_price_yuan"), 10**6)
     | dict.fromkeys(("bonus_per10", "transfer_per10", "bonus_total_per10", "rights_per10"), 10**4)
     | {"split_ratio": 10**3, "total_shares_10k": 10**9, "float_shares_10k": 10**9}
@@ -40,7 +40,7 @@ SECURITY = landed_table(
         ("code", _TEXT),
         ("exchange", _TEXT),
         ("name", _TEXT),
-        ("instrument_type", _TEXT),  # stock, fund, index: which list named it
+        ("instrument_type", _TEXT),  # stock, fund, index: by the list that has it
         ("is_listed", pa.bool_()),  # false once it vanished from the lists
     ],
     key=("code",),
@@ -59,11 +59,11 @@ KLINE_DAILY = landed_table(
     [("code", _TEXT), ("trade_date", _DATE), *_PRICES, ("volume", _BIG), ("amount", _BIG)],
     key=("code", "trade_date"),
     most=MOST,
-    # for reading one day of the whole market
+    # to read one day of the whole market
     indexes=(("trade_date",),),
 )
 
-# day, week, month, minute1, minute5, minute15, minute30, hour, as the table has them
+# periods: day, week, month, minute1, minute5, minute15, minute30, hour
 _BARS_OF_PERIODS = [
     ("code", _TEXT),
     ("period", _TEXT),
@@ -81,7 +81,7 @@ INDEX_KLINE = landed_table(
         *_BARS_OF_PERIODS,
         ("up_count", _INT),
         ("down_count", _INT),
-        ("source_label", _TEXT),  # of a minute: HH:MM as it came, before the repair of noon
+        ("source_label", _TEXT),  # of a minute: HH:MM as delivered, before the repair of noon
     ],
     key=("code", "period", "bar_end"),
     most=MOST,
@@ -91,8 +91,8 @@ INDEX_KLINE = landed_table(
 
 KLINE_PERIOD = landed_table(
     RAW_TDX,
-    "kline_period",  # bars that somebody else built; ours come from days and minutes
-    _BARS_OF_PERIODS,  # day: of a .day file
+    "kline_period",  # bars built by the vendor; ours come from days and minutes
+    _BARS_OF_PERIODS,  # day: from a .day file
     key=("code", "period", "bar_end"),
     most=MOST,
 )
@@ -112,13 +112,13 @@ KLINE_MINUTE = landed_table(
         ("code", _TEXT),
         ("bar_end", _STAMP),
         ("trade_date", _DATE),
-        ("source_label", _TEXT),  # HH:MM as it came, before the repair of noon
+        ("source_label", _TEXT),  # HH:MM as delivered, before the repair of noon
         *_PRICES,
         ("volume", _BIG),  # hands, the odd shares of a minute cut off
         ("amount", _BIG),
     ],
     key=("code", "bar_end"),
-    # no security trades 9 * 10^9 shares in a minute; times a price that is still a bigint
+    # no security trades 9 * 10^9 shares in a minute; multiplied by a price this still fits a bigint
     most=MOST | {"volume": 9 * 10**7},
     indexes=_BY_DAY,
     time="bar_end",
@@ -155,7 +155,7 @@ QUOTE = landed_table(
     "quote",
     [
         ("code", _TEXT),
-        ("sampled_at", _STAMP),  # one moment for all codes of a load
+        ("sampled_at", _STAMP),  # one time for all codes of a load
         ("trade_date", _DATE),
         ("previous_close", _BIG),
         *_PRICES,  # close is the last price; 0 where nothing traded yet
@@ -171,7 +171,7 @@ QUOTE = landed_table(
     ],
     key=("code", "sampled_at"),
     most=MOST,
-    # for the market's breadth of one day
+    # to read the market's breadth of one day
     indexes=(("trade_date",),),
 )
 
@@ -183,7 +183,7 @@ MARKET_STATS = landed_table(
         ("sampled_at", _STAMP),
         ("trade_date", _DATE),
         ("stock_count", _BIG),
-        # what the service calls so; it tests the sign of a stale price
+        # named by the service, which tests the sign of a stale price
         ("up_count", _BIG),
         ("down_count", _BIG),
         ("flat_count", _BIG),
@@ -246,7 +246,7 @@ CORPORATE_ACTION = landed_table(
 
 CAPITAL_EVENT = landed_table(
     RAW_TDX,
-    "capital_event",  # a record of the desktop client's gbbq, whatever its category
+    "capital_event",  # a record of the desktop client's gbbq, of any category
     [
         ("code", _TEXT),
         ("event_date", _DATE),
@@ -262,13 +262,13 @@ CAPITAL_EVENT = landed_table(
 
 SECTOR_MEMBER = landed_table(
     RAW_TDX,
-    "sector_member",  # as the client's files tell it, from one writing of them to another
+    "sector_member",  # as the client's files say, from one version of them to the next
     [
         ("sector_kind", _TEXT),
         ("sector_name", _TEXT),
-        ("member", _TEXT),  # six digits; of an industry with the exchange
+        ("member", _TEXT),  # six digits; for an industry with the exchange
         ("valid_from", _DATE),
-        ("valid_to", _DATE),  # the first day without it
+        ("valid_to", _DATE),  # the first day on which it is no member
     ],
     key=("sector_kind", "sector_name", "member", "valid_from"),
     nullable=("valid_to",),
@@ -278,7 +278,7 @@ REJECTED_ROW = rejected_rows(RAW_TDX)
 
 ANSWER_GAP = landed_table(
     RAW_TDX,
-    "answer_gap",  # between two neighbouring day bars of one answer: the code was not traded
+    "answer_gap",  # a day between two neighbouring day bars of one answer: the code did not trade
     [("code", _TEXT), ("trade_date", _DATE), ("last_bar_date", _DATE)],
     key=("code", "trade_date"),
 )

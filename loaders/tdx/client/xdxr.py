@@ -139,8 +139,8 @@ class QuoteServers:
     def ask(self, code: str) -> list[Mapping[str, Any]]:
         """Request the rows of one code; blocks.
 
-        Tries a few servers, the current one first. Raises SourceGone once no server is left, or if none of those tried ever answered, and
-        UpstreamError if none has an answer for this code.
+        Tries a few servers, the current one first. Raises SourceGone once no server is left or if
+        none has ever answered, and UpstreamError if none has an answer for this code.
         """
         why = "none is configured"
         for _ in range(min(MOST_SERVERS, len(self._hosts))):
