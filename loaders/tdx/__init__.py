@@ -1,8 +1,9 @@
-"""China A shares, funds and indices by TDX: bars, minutes, ticks, quotes, corporate actions.
+"""China A shares, funds and indices by TDX.
 
 Data come from up to three places:
-- A TDX HTTP service (tdx.base_url), which asks a TDX quote server. Only its forward-adjusted days
-  and parts of its stock-info come from a third-party page; they are evidence, never truth.
+- A TDX HTTP service (tdx.base_url), which asks a TDX quote server: codes, calendar, bars, ticks and
+  quotes. Its forward-adjusted days, those of stock-info included, come from a third-party page and
+  are evidence, never truth.
 - The folder of the TDX desktop client (tdx.client), in place of the service or before it: day and
   minute bars, code lists, sectors, and corporate actions in the file gbbq.
 - Corporate actions also come from CSV files or from the public TDX quote servers (xdxr).

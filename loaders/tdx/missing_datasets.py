@@ -1,9 +1,9 @@
-"""Datasets that the service may not have: a replay of day files has no minutes or ticks.
+"""Datasets that the service may not have.
 
-An empty answer alone is no evidence of no data. It is evidence if nothing of the dataset has ever
-landed and several codes have no row on days that they traded. Then these codes and those after them
-are skipped with one warning, and the next load asks again. Once a single code has rows, a code
-without any is a failure.
+A replay of day files, for example, has no minutes or ticks. An empty answer alone is no evidence of
+no data. It is evidence if nothing of the dataset has ever landed and several codes have no row on
+days that they traded. Then these codes and those after them are skipped with one warning, and the
+next load asks again. Once a single code has rows, a code without any is a failure.
 """
 
 from collections.abc import Callable, Iterator, Sized

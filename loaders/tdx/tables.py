@@ -1,6 +1,7 @@
 """Landed tables of the TDX source, in the source's own units.
 
-Prices are in li (0.001 yuan), volumes in hands (100 shares). Codes are `sh600000` everywhere: lower-case exchange and six digits.
+Prices and `amount` are in li (0.001 yuan), volumes in hands (100 shares). Codes are `sh600000`
+everywhere: lower-case exchange and six digits.
 """
 
 import pyarrow as pa
@@ -91,7 +92,7 @@ INDEX_KLINE = landed_table(
 
 KLINE_PERIOD = landed_table(
     RAW_TDX,
-    "kline_period",  # bars built by the vendor; ours come from days and minutes
+    "kline_period",  # bars built by the source; ours come from days and minutes
     _BARS_OF_PERIODS,  # day: from a .day file
     key=("code", "period", "bar_end"),
     most=MOST,
