@@ -49,7 +49,11 @@ class Columns:
     @classmethod
     def columns(cls) -> tuple[str, ...]:
         """Names of the columns, in order."""
-        return tuple(f.name for f in fields(cls) if get_origin(f.type) is list)  # type: ignore[arg-type]
+        return tuple(
+            f.name
+            for f in fields(cls)  # type: ignore[arg-type]
+            if get_origin(f.type) is list
+        )
 
     def take(self, indices: Iterable[int]) -> Self:
         """The rows at `indices`, in that order."""
