@@ -17,10 +17,20 @@ LEVELS = 5
 LI = Decimal("0.001")
 MOST_YUAN = 1e20  # the most that the landed column holds
 QUOTE_FIELDS: dict[str, Kind] = {
-    "Exchange": int, "Code": str, "K": dict, "ServerTime": str, "TotalHand": int, "Intuition": int,
-    "Amount": NUMBER, "InsideDish": int, "OuterDisc": int, "BuyLevel": list, "SellLevel": list,
-    "Active1": int, "Active2": int,
-}  # fmt: skip
+    "Exchange": int,
+    "Code": str,
+    "K": dict,
+    "ServerTime": str,
+    "TotalHand": int,
+    "Intuition": int,
+    "Amount": NUMBER,
+    "InsideDish": int,
+    "OuterDisc": int,
+    "BuyLevel": list,
+    "SellLevel": list,
+    "Active1": int,
+    "Active2": int,
+}
 KNOWN_QUOTE_FIELDS = {"Rate", *(f"ReversedBytes{i}" for i in range(10))}
 K_FIELDS: dict[str, Kind] = dict.fromkeys(("Last", "Open", "High", "Low", "Close"), int)
 LEVEL_FIELDS: dict[str, Kind] = {"Buy": bool, "Price": int, "Number": int}

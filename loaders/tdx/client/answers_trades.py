@@ -20,14 +20,27 @@ FIRST_CLOCK, LAST_CLOCK = "T09:15:00", "T15:30:00"
 SIDES = (0, 1, 2)
 SMALL = 2**31
 TICK_FIELDS: dict[str, Kind] = {
-    "Time": str, "Price": int, "Volume": int, "Status": int, "Number": int,
-}  # fmt: skip
+    "Time": str,
+    "Price": int,
+    "Volume": int,
+    "Status": int,
+    "Number": int,
+}
 FULL_FIELDS: dict[str, Kind] = {
-    "time": str, "price": NUMBER, "volume": int, "status": int, "number": int,
-}  # fmt: skip
+    "time": str,
+    "price": NUMBER,
+    "volume": int,
+    "status": int,
+    "number": int,
+}
 FULL_HEAD: dict[str, Kind] = {
-    "code": str, "count": int, "start_date": str, "end_date": str, "limit": int, "truncated": bool,
-}  # fmt: skip
+    "code": str,
+    "count": int,
+    "start_date": str,
+    "end_date": str,
+    "limit": int,
+    "truncated": bool,
+}
 
 
 @dataclass(frozen=True, slots=True)
