@@ -1,7 +1,7 @@
 """China A shares, funds and indices by TDX.
 
 Data come from up to three places:
-- A TDX HTTP service (tdx.base_url), which asks a TDX quote server: codes, calendar, bars, ticks and
+- A TDX HTTP service (tdx.base_url) in front of a TDX quote server: codes, calendar, bars, ticks and
   quotes. Its forward-adjusted days, those of stock-info included, come from a third-party page and
   are evidence, never truth.
 - The folder of the TDX desktop client (tdx.client), in place of the service or before it: day and
