@@ -1,8 +1,9 @@
 """Load and build together: what is built, when nothing is, what the exit code says."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +47,12 @@ def opened(dsn: str, home: Path, **options: Any) -> Iterator[Bench]:
         yield made
 
 
-def run(bench_: Bench) -> RunResult:
-    return stages.run(
-        bench_.settings, [LoadRequest("tdx")], lambda _: bench_.load(), bench_.heard.line
-    )
+def run(bench_: Bench, **options: Any) -> RunResult:
+    """The stages of a run; its load is the bench's, at the bench's time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loads, "try_load", lambda *_, **__: bench_.load(**options))
+        display = partial(nullcontext, bench_.heard)
+        return stages.run(bench_.settings, [LoadRequest("tdx")], display, bench_.heard.line)
 
 
 @pytest.fixture
@@ -166,12 +169,7 @@ def test_a_run_on_a_real_index_with_holes_has_no_findings_on_those_days(
     served = {date.fromisoformat(stamp[:10]) for stamp in world.day_bars("sh000001").stamps}
     world.days[:] = [day for day in world.days if day in served]  # as the service has its calendar
     with bench(world, warehouse_dsn, tmp_path) as made:
-        result = stages.run(
-            made.settings,
-            [LoadRequest("tdx")],
-            lambda _: made.load(codes=("sz000002",)),
-            made.heard.line,
-        )
+        result = run(made, codes=("sz000002",))
 
         assert result.judgement is not None
         assert (result.exit_code, result.judgement.counts.get("error")) == (0, None)

@@ -272,9 +272,9 @@ def test_a_view_that_no_longer_shows_what_was_landed_is_refused(
     refused = archived(settings, warehouse, views=("chain_intraday",))
     assert (refused.exit_code, refused.files) == (5, 0)
     assert refused.refused == [
-        "chain_intraday 2026-11-24 AAPL: the view does not show 84 rows as they were landed",
-        "chain_intraday 2026-11-24 BRK B: the view does not show 28 rows as they were landed",
-        "chain_intraday 2026-11-25 AAPL: the view does not show 84 rows as they were landed",
+        "chain_intraday 2026-11-24 AAPL: the view does not show 84 rows as landed",
+        "chain_intraday 2026-11-24 BRK B: the view does not show 28 rows as landed",
+        "chain_intraday 2026-11-25 AAPL: the view does not show 84 rows as landed",
     ]
 
 

@@ -176,7 +176,7 @@ def test_slots_stay_that_another_market_schema_has_not_archived(
         )
     kept = retained(settings, warehouse)
     assert (kept.exit_code, kept.rows) == (6, 84)
-    assert kept.kept == ["2026-11-24 BRK B: not archived as it is by options_mine"]
+    assert kept.kept == ["2026-11-24 BRK B: options_mine has not archived it as it is"]
     dropped = "select count(*) from ops.archive_partitions where dropped_at is not null"
     assert days.execute(dropped.encode()).fetchone() == (2,)
 
@@ -215,7 +215,7 @@ def test_rows_that_are_others_than_archived_are_left_and_the_rest_comes_back(
     assert (back.rows, back.partitions) == (planned.rows, planned.partitions) == (132, 2)
     assert back.exit_code == 5
     assert back.other == [
-        "chain_intraday 2026-11-24 BRK B: the warehouse has 6 rows that are not those 28"
+        "chain_intraday 2026-11-24 BRK B: the warehouse has 6 rows that are not the archived 28"
     ]
     assert days.execute(WHOLE.encode()).fetchall() == [
         ("AAPL", TUESDAY.day, 84),

@@ -167,7 +167,7 @@ def test_a_day_passes_with_the_open_interest_of_the_next_morning(
     assert checked(None) == ("PASS", WEDNESDAY.day, set())
     assert checked(None, 23) == ("PENDING", FRIDAY.day, {"oi"})
     assert checked(MONDAY.day) == ("FAIL", MONDAY.day, set())
-    with pytest.raises(UsageError, match="no session"):
+    with pytest.raises(UsageError, match="unknown session"):
         checked(date(2026, 11, 26))
     conn.execute("update options.chain_daily_clean set conid = 999 where conid = 100")
     assert checked(WEDNESDAY.day)[::2] == ("FAIL", {"rows"})
