@@ -53,7 +53,7 @@ class Coverage:
     """A grid to be: its words, its query, and the columns of its window.
 
     `cells` is a query that ends in `cells` (item, no, line, col, wanted, there). Beside `values` it
-    has the parameters lines, moments, starts, befores, lasts, since and until of
+    has the parameters lines, moments, starts, previous, lasts, since and until of
     orchestration.report.grid. `moments` are the days or slots in order. `unit` is what `wanted` and
     `there` count; `fix` is the command that loads the rest.
     """

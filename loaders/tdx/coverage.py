@@ -27,7 +27,7 @@ _DAY_BARS = f"""
     ),
     columns as (
         select k.ordinality - 1 as col, k.before, k.last
-        from unnest(%(befores)s::int[], %(lasts)s::int[]) with ordinality as k (before, last)
+        from unnest(%(previous)s::int[], %(lasts)s::int[]) with ordinality as k (before, last)
     ),
     suspended as (
         select s.item, k.col, sum(least(k.last, s.last) - greatest(k.before, s.before)) as days

@@ -36,7 +36,7 @@ class Status:
     builds: list[dict[str, Any]]
     freshness: list[dict[str, Any]]
     findings: list[Finding]
-    mends: list[tuple[str, str]]  # problem, fix
+    fixes: list[tuple[str, str]]  # problem, fix
     ticks: TickStoreState | None = None  # None: no ticks are stored
     timescale: Timescale | None = None  # None: no warehouse yet
 
@@ -53,7 +53,7 @@ class Status:
             "timescale": asdict(self.timescale) | {"off": self.timescale.off}
             if self.timescale
             else None,
-            "mends": [{"wrong": wrong, "mend": mend} for wrong, mend in self.mends],
+            "mends": [{"wrong": wrong, "mend": mend} for wrong, mend in self.fixes],
         }
 
 
@@ -91,28 +91,28 @@ def read(
         is_stale = any(row["is_stale"] for row in freshness)
         now = datetime.fromisoformat(as_of) if as_of else datetime.now(UTC)
         idle = list(_not_started(conn, settings, now, is_stale)) if settings is not None else []
-    mends = [
+    fixes = [
         _of_load(job) for job in reversed(newest) if job["status"] not in ("running", "succeeded")
     ]
-    mends += never_loaded(settings, newest) if settings is not None else []
+    fixes += never_loaded(settings, newest) if settings is not None else []
     if not builds and not freshness:  # a build by plain dbt leaves no record
-        mends.append(("nothing was built yet", "quotemill build"))
+        fixes.append(("nothing was built yet", "quotemill build"))
     elif builds and builds[0]["status"] in ("failed", "interrupted"):
         wrong = f"build {builds[0]['build_id']} {builds[0]['status']}"
-        mends.append((_because(wrong, builds[0]["error"]), "quotemill build"))
+        fixes.append((_because(wrong, builds[0]["error"]), "quotemill build"))
     if actions is not None and not actions["known"]:
-        mends.append((NO_ACTIONS, "quotemill run"))
+        fixes.append((NO_ACTIONS, "quotemill run"))
     for row in freshness:
         if row["is_stale"]:
             ends = f"ends {row['last_date']}" if row["last_date"] else "has no row"
             wrong = f"{row['dataset']} {ends}, expected {row['expected_date']}"
-            mends.append((wrong, "quotemill run"))
-    mends += idle
+            fixes.append((wrong, "quotemill run"))
+    fixes += idle
     ticks = None
     if settings is not None and tick_store.is_used(settings, warehouse):
         ticks = tick_store.read_state(settings, warehouse)
-        mends += ticks.problems
-    return Status(loads, builds, freshness, judged, mends, ticks, edition)
+        fixes += ticks.problems
+    return Status(loads, builds, freshness, judged, fixes, ticks, edition)
 
 
 def _not_started(

@@ -28,7 +28,7 @@ def check(settings: Settings, warehouse: Warehouse, now: datetime) -> Iterator[C
         yield from _tests(conn)
         unloaded = status.never_loaded(settings, job_list.newest_jobs(conn))
     # problems of loads, builds and data, each with its fix
-    for wrong, mend in [*status.read(warehouse).mends, *unloaded]:
+    for wrong, mend in [*status.read(warehouse).fixes, *unloaded]:
         yield Check("status", "warn", wrong, mend)
 
 

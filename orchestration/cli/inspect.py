@@ -57,7 +57,7 @@ def status_command(
     if shown.ticks is not None:
         print(f"ticks in {shown.ticks}")
     jobs.print_failures(shown.loads)
-    for problem, fix in shown.mends:
+    for problem, fix in shown.fixes:
         print(f"fix: {problem}: `{fix}`")
 
 

@@ -58,8 +58,8 @@ def logscan_command(
 
     Searches for errors and tracebacks by the level of lines, and for words of each source: for ib
     pacing, disconnect, permission, delayed data and more. The log is logs/run-DAY.jsonl of the
-    home, a file per day in UTC. Exit code 5 where a line is an error (with --max-total: where more lines
-    than that have a keyword), and where the log has no lines; warnings are only listed.
+    home, a file per day in UTC. Exit code 5 where a line is an error (with --max-total: where more
+    lines than that have a keyword), and where the log has no lines; warnings are only listed.
 
     Example: quotemill logscan ib --date 2026-11-20 --summary summary.json
     """

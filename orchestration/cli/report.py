@@ -42,6 +42,6 @@ def report_command(
     found = gather.gather(settings, find_warehouse(settings), begin, at)
     page.write(found, path)
     if json:
-        shell.print_json({"path": str(path), "since": begin, "mends": len(found.status.mends)})
+        shell.print_json({"path": str(path), "since": begin, "mends": len(found.status.fixes)})
         return
     print(path)

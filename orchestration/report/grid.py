@@ -92,13 +92,13 @@ def fill(conn: psycopg.Connection, coverage: Coverage) -> Grid:
     """Read the grid of a coverage query."""
     moments = coverage.moments
     starts = starts_of(moments)
-    befores = [moments.index(start) for start in starts]
+    previous = [moments.index(start) for start in starts]
     values = {
         "lines": MOST_LINES,
         "moments": list(moments),
         "starts": starts,
-        "befores": befores,
-        "lasts": [*befores[1:], len(moments)],
+        "previous": previous,
+        "lasts": [*previous[1:], len(moments)],
         "since": moments[0],
         "until": moments[-1],
         **coverage.values,

@@ -39,7 +39,7 @@ def shipped_jobs() -> dict[str, dict[str, JobSettings]]:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of ops.schedules. `cron` and `options` are set for jobs inserted by SQL. Times are UTC."""
+    """A row of ops.schedules, times in UTC. Jobs inserted by SQL have `cron` and `options`."""
 
     name: str
     source: str | None = None

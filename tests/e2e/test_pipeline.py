@@ -364,8 +364,8 @@ def test_without_a_source_of_actions_status_and_findings_say_so(
         shown = status.read(open_warehouse(made.settings), as_of=f"{DAYS[-1]}T20:00:00+08:00")
 
         assert result.exit_code == 0
-        assert [wrong for wrong, _ in shown.mends] == [status.NO_ACTIONS] + [
-            wrong for wrong, _ in shown.mends if wrong != status.NO_ACTIONS
+        assert [wrong for wrong, _ in shown.fixes] == [status.NO_ACTIONS] + [
+            wrong for wrong, _ in shown.fixes if wrong != status.NO_ACTIONS
         ]
         found = made.rows("select check_name from qa.findings")
         assert ("no_corporate_action_source",) in found

@@ -125,8 +125,8 @@ def test_a_load_that_failed_is_named_with_its_retry(
         "values ('ib', 'ib', 'incremental', 'failed', '', '{}', now(), now(), now())"
     )
     assert wrong(settings, warehouse)["status"].fix.startswith(("loaders retry", "quotemill build"))
-    mends = [c.fix for c in warehouse_checks.check(settings, warehouse, NOW)]
-    assert "loaders retry 1" in mends
+    fixes = [c.fix for c in warehouse_checks.check(settings, warehouse, NOW)]
+    assert "loaders retry 1" in fixes
 
 
 def test_an_archive_that_is_not_mounted_or_of_another_warehouse(

@@ -37,7 +37,7 @@ def test_a_status_before_anything_tells_what_to_type(made: Bench) -> None:
     with pytest.raises(UsageError, match="no job running"):
         request_cancel(open_warehouse(made.settings))
 
-    assert shown.mends == [("nothing was loaded yet", "quotemill run")]
+    assert shown.fixes == [("nothing was loaded yet", "quotemill run")]
 
 
 def test_a_build_that_was_killed_does_not_read_as_running(made: Bench) -> None:
@@ -53,7 +53,7 @@ def test_a_build_that_was_killed_does_not_read_as_running(made: Bench) -> None:
     with build_lock(warehouse):
         assert said() == ["running"] * 2
     assert said() == ["interrupted"] * 2
-    assert ("build 1 interrupted", "quotemill build") in status.read(warehouse).mends
+    assert ("build 1 interrupted", "quotemill build") in status.read(warehouse).fixes
 
 
 def test_a_configured_source_that_was_never_loaded_is_named(made: Bench) -> None:
@@ -64,7 +64,7 @@ def test_a_configured_source_that_was_never_loaded_is_named(made: Bench) -> None
     told = ("nothing of ib was loaded yet", "quotemill run ib")
     for read, is_named in ((settings, True), (made.settings, False)):
         checks = warehouse_checks.check(read, warehouse, datetime.now(UTC))
-        assert (told in status.read(warehouse, settings=read).mends) == is_named
+        assert (told in status.read(warehouse, settings=read).fixes) == is_named
         assert (told in [(check.seen, check.fix) for check in checks]) == is_named
 
 
@@ -75,8 +75,8 @@ def test_a_status_says_that_nobody_starts_what_would_bring_stale_data(made: Benc
     jobs = scheduled.read(made.settings)
 
     def said(as_of: datetime) -> list[tuple[str, str]]:
-        mends = status.read(warehouse, as_of=as_of.isoformat(), settings=made.settings).mends
-        return [m for m in mends if "tdx_daily" in m[0]]
+        fixes = status.read(warehouse, as_of=as_of.isoformat(), settings=made.settings).fixes
+        return [m for m in fixes if "tdx_daily" in m[0]]
 
     with warehouse.connect() as conn:
         ledger.register_jobs(conn, jobs.values(), night)

@@ -297,4 +297,4 @@ def test_a_job_of_every_five_minutes_hides_no_other(settings: Settings) -> None:
         assert (len(early.loads), len(early.runs)) == (2, 2)
         conn.commit()
     told = status.read(find_warehouse(settings))
-    assert ("load 1 of tdx failed", "loaders retry 1") in told.mends
+    assert ("load 1 of tdx failed", "loaders retry 1") in told.fixes

@@ -37,8 +37,8 @@ def install_command(
 ) -> None:
     """Write the files by which this machine starts the jobs, in the current working directory.
 
-    systemd-analyze, crontab or plutil check them where installed. Run it again after a change of the
-    schedule's settings (not needed with --cron and --launchd), or after the environment moved.
+    systemd-analyze, crontab or plutil check them where installed. Run it again after a change of
+    the schedule's settings (not needed with --cron and --launchd), or after the environment moved.
 
     Example: quotemill schedule install --systemd --dry-run
     """

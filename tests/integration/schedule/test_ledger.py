@@ -248,7 +248,9 @@ def test_a_look_finds_the_jobs_that_may_have_something_to_start(book: Book) -> N
     assert waits(DAILY, FRIDAY - 30 * DAY)  # by a clock that was wrong
 
 
-def test_a_job_that_nobody_looks_at_is_told_by_the_doctor(warehouse: Warehouse, book: Book) -> None:
+def test_a_job_that_nothing_starts_is_reported_by_the_doctor(
+    warehouse: Warehouse, book: Book
+) -> None:
     settings = load_settings(
         {"QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9"}, warehouse_url=warehouse.url
     )
