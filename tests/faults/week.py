@@ -175,7 +175,7 @@ class _Runner(Runner):
 
     start: Callable[[Job], int]
 
-    def _child(self, job: Job, lock: int, run_id: str) -> int:
+    def _run_process(self, job: Job, lock: int, run_id: str) -> int:
         return self.start(job)
 
 
