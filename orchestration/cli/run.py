@@ -13,10 +13,10 @@ from loaders.cli.progress import reporter
 from loaders.cli.shell import AsOf, JsonFlag, Verbose
 from loaders.errors import SettingsError
 from loaders.settings import Settings
+from orchestration import nightly
 from orchestration.alerts.check import load_settings_or_notify
 from orchestration.cli import build
 from orchestration.run import build as builds
-from orchestration.run import nightly
 from orchestration.run.stages import RunResult
 
 

@@ -20,7 +20,8 @@ from loaders.settings import Settings, load_settings
 from loaders.tdx.tables import TABLES
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import Warehouse
-from orchestration.run import build, findings, nightly
+from orchestration import nightly
+from orchestration.run import build, findings
 from orchestration.run.build import BuildResult
 from orchestration.run.findings import Judgement
 from orchestration.run.stages import RunResult

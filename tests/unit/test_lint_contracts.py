@@ -42,7 +42,7 @@ def test_every_package_is_in_a_layer(layers: dict[str, Any], imports: grimp.Impo
         ("loaders.ib.planning.plan", "loaders.tdx.tables"),
         ("loaders.sandbox.faults", "loaders.settings"),
         ("loaders.loads", "loaders.cli.shell"),
-        ("orchestration.run.nightly", "orchestration.cli.run"),
+        ("orchestration.nightly", "orchestration.cli.run"),
     ],
 )
 def test_an_import_of_a_higher_layer_breaks_the_contract(

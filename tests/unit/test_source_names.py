@@ -21,7 +21,7 @@ NAMED_IN = {
     "orchestration/cli/options.py": {"ib"},
     "orchestration/cli/reconcile.py": {"tdx"},
     "orchestration/demo.py": {"tdx"},
-    "orchestration/run/nightly.py": {"ib"},  # its archive
+    "orchestration/nightly.py": {"ib"},  # its archive
 }
 
 

@@ -16,6 +16,7 @@ from loaders.cli.shell import AsOf
 from loaders.errors import QuotemillError, SettingsError, UsageError, most_severe
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import Warehouse, open_warehouse
+from orchestration import nightly
 from orchestration.alerts.check import load_settings_or_notify
 from orchestration.cli.schedule.known import (
     NO_JOB,
@@ -28,7 +29,6 @@ from orchestration.cli.schedule.known import (
     prepared,
     takes_as_of,
 )
-from orchestration.run import nightly
 from orchestration.schedule import ledger
 from orchestration.schedule.jobs import Job, survey
 from orchestration.schedule.runner import Runner

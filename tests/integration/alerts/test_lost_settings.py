@@ -11,8 +11,8 @@ import pytest
 
 from loaders.errors import SettingsError, UpstreamError
 from loaders.settings import Settings, load_settings
+from orchestration import nightly
 from orchestration.alerts import check as alerts
-from orchestration.run import nightly
 from orchestration.schedule.settings import JobSettings
 from tests.e2e.commands import Place
 from tests.integration.alerts.conftest import NOW, TOKEN, Hook, environment

@@ -10,9 +10,10 @@ from psycopg import sql
 
 from loaders.errors import UpstreamError
 from loaders.settings import Settings
+from orchestration import nightly
 from orchestration.alerts import book, channels, file_book
 from orchestration.alerts import check as alerts
-from orchestration.run import history, nightly
+from orchestration.run import history
 from tests.e2e.commands import Place
 from tests.integration.alerts.conftest import (
     NOW,
