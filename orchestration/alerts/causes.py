@@ -16,11 +16,11 @@ from loaders import sources, trading_time
 from loaders.engine.result import LoadResult
 from loaders.errors import LockHeldError, most_severe
 from loaders.settings import Settings
+from loaders.warehouse.disks import list_disks
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
 from orchestration.alerts import book
 from orchestration.alerts.book import Cause, Verdicts
-from orchestration.checks.disks import disks
 from orchestration.run import history
 from orchestration.run.findings import Judgement
 from orchestration.run.stages import RunResult
@@ -112,7 +112,7 @@ def check_machine(settings: Settings, ready: list[str], now: datetime) -> dict[s
     """Verdicts on disks and announced holidays; `ready` are the configured sources."""
     causes: dict[str, Cause | None] = {}
     limit = settings.alerts.disk_percent
-    for disk in disks(settings):
+    for disk in list_disks(settings):
         if disk.is_short(limit):
             text = (
                 f"the disk of {disk.folder} is {100 * disk.used_share:.0f} % full: "

@@ -18,6 +18,7 @@ import psycopg
 from loaders import log
 from loaders.errors import UsageError
 from loaders.settings import Settings
+from loaders.ticks import store_state
 from loaders.warehouse import migrate, timescale
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
@@ -25,7 +26,6 @@ from orchestration.backup import dump
 from orchestration.backup import folder as folders
 from orchestration.backup.folder import Backup
 from orchestration.backup.settings_text import without_secrets
-from orchestration.checks import tick_store
 
 _ARCHIVED = """
     select schema_name, path, view_name, codec, row_count, content_hash, size_bytes, written_at
@@ -165,7 +165,7 @@ def _tick_store(settings: Settings, warehouse: Warehouse) -> dict[str, Any] | No
     """The place and size of a tick store outside dumps; one that is away costs no backup."""
     if settings.questdb_url is None:
         return None
-    seen = tick_store.read_state(settings, warehouse)
+    seen = store_state.read_state(settings, warehouse)
     return {
         "store": seen.label,
         **(asdict(seen.summary) if seen.summary else {"error": str(seen.error)}),

@@ -12,13 +12,14 @@ from loaders.errors import QuotemillError, SettingsError
 from loaders.landing import indexes
 from loaders.settings import Settings
 from loaders.sources import landed_tables
+from loaders.ticks import store_state
 from loaders.warehouse import hypertables, migrate, timescale
 from loaders.warehouse.embedded import places
 from loaders.warehouse.ownership import foreign_relations, has_relation, privileges
 from loaders.warehouse.postgres import Warehouse, find_warehouse
 from orchestration.alerts import book, channels
 from orchestration.backup import folder as backups
-from orchestration.checks import folders, tick_store
+from orchestration.checks import folders
 from orchestration.checks import warehouse as warehouse_checks
 from orchestration.checks.edited_tables import out_of_step
 from orchestration.schedule import jobs, ledger
@@ -196,7 +197,7 @@ def _service(source: str, settings: Settings, now: datetime) -> Check:
 
 
 def _tick_store(settings: Settings, warehouse: Warehouse | None) -> Iterator[Check]:
-    state = tick_store.read_state(settings, warehouse)
+    state = store_state.read_state(settings, warehouse)
     if state.error is not None:
         yield failed("tick store", state.error)
         return

@@ -8,9 +8,9 @@ from loaders.errors import QuotemillError, SettingsError
 from loaders.project import find_project
 from loaders.settings import Settings
 from loaders.warehouse import profiles
+from loaders.warehouse.disks import existing_parent, list_disks
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
-from orchestration.checks.disks import disks, existing
 
 
 def check(settings: Settings, warehouse: Warehouse | None) -> Iterator[Check]:
@@ -24,7 +24,7 @@ def check(settings: Settings, warehouse: Warehouse | None) -> Iterator[Check]:
 def _home(settings: Settings) -> Iterator[Check]:
     """Check that loads can stage, log and lock below the home."""
     for folder in (settings.home, settings.home / "logs"):
-        there = existing(folder)
+        there = existing_parent(folder)
         if not os.access(there, os.W_OK | os.X_OK):
             hint = "give it to the user who runs this, or set QUOTEMILL_HOME"
             yield failed("home", SettingsError(f"{there} cannot be written", hint=hint))
@@ -42,7 +42,7 @@ def _profile(settings: Settings) -> Iterator[Check]:
 
 
 def _disks(settings: Settings) -> Iterator[Check]:
-    for disk in disks(settings):
+    for disk in list_disks(settings):
         seen = f"{disk.free / 2**30:,.1f} GiB free at {disk.folder}, {disk.used_share:.0%} used"
         if disk.is_short(settings.alerts.disk_percent):
             mend = (

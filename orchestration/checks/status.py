@@ -11,12 +11,12 @@ from psycopg.rows import dict_row
 from loaders import sources
 from loaders.engine import job_list
 from loaders.settings import Settings
+from loaders.ticks import store_state
+from loaders.ticks.store_state import TickStoreState
 from loaders.warehouse import timescale
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.timescale import Timescale
-from orchestration.checks import tick_store
-from orchestration.checks.tick_store import TickStoreState
 from orchestration.run import build_record, findings
 from orchestration.run.findings import Finding
 from orchestration.schedule import jobs as scheduled
@@ -109,8 +109,8 @@ def read(
             fixes.append((wrong, "quotemill run"))
     fixes += idle
     ticks = None
-    if settings is not None and tick_store.is_used(settings, warehouse):
-        ticks = tick_store.read_state(settings, warehouse)
+    if settings is not None and store_state.is_used(settings, warehouse):
+        ticks = store_state.read_state(settings, warehouse)
         fixes += ticks.problems
     return Status(loads, builds, freshness, judged, fixes, ticks, edition)
 

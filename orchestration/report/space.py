@@ -10,9 +10,9 @@ import psycopg
 
 from loaders.engine.metrics import Metric
 from loaders.settings import Settings
+from loaders.warehouse.disks import Disk, list_disks
 from loaders.warehouse.ownership import has_relation, owned_schemas
 from loaders.warehouse.space import space
-from orchestration.checks.disks import Disk, disks
 
 MOST = 25  # tables listed by name, the largest
 # of ops.metrics, where `source` is a table, `archive`, or empty for all tables
@@ -54,4 +54,4 @@ def read(conn: psycopg.Connection, settings: Settings) -> Space:
         )
     shown = [table for table in tables[:MOST] if table["total_bytes"]]
     others = total - sum(table["total_bytes"] for table in shown)
-    return Space(shown, others, total, archive, disks(settings))
+    return Space(shown, others, total, archive, list_disks(settings))

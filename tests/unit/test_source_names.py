@@ -12,9 +12,9 @@ NAMED_IN = {
     "loaders/settings": set(SOURCES),
     "loaders/cli/selftest.py": {"tdx"},
     "loaders/cli/verify.py": {"tdx", "tq"},
+    "loaders/warehouse/disks.py": {"ib"},  # the folder of the archive
     "orchestration/archive": {"ib"},
     "orchestration/backup": {"ib"},  # the folder of the archive
-    "orchestration/checks/disks.py": {"ib"},
     "orchestration/checks/reconcile.py": {"tdx"},
     "orchestration/checks/storage.py": {"ib"},
     "orchestration/cli/archive.py": {"ib"},

@@ -10,6 +10,7 @@ import pytest
 
 from loaders.errors import SettingsError
 from loaders.settings import Settings
+from loaders.ticks import store_state
 from loaders.ticks.day_hash import measured
 from loaders.ticks.open_store import open_questdb, store_label
 from loaders.ticks.questdb import connection
@@ -19,7 +20,7 @@ from loaders.ticks.questdb.server import Address
 from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.store import StoreError
 from loaders.ticks.tables import MAIN_TICKS, QUESTDB_TABLES
-from orchestration.checks import doctor, tick_store
+from orchestration.checks import doctor
 from tests.integration.ticks.servers import SMALL, address_of, open_at
 from tests.ticks import KEY, day_of_ticks
 
@@ -270,7 +271,7 @@ def test_the_doctor_checks_the_store(
     status, what, fix = seen()
     assert (status, fix) == ("warn", "quotemill questdb resume")
     assert TICKS_NAME in what
-    state = tick_store.read_state(settings, None)
+    state = store_state.read_state(settings, None)
     assert (str(state), state.problems) == (
         f"the QuestDB of {settings.home}: no ticks yet",
         [(what, "quotemill questdb resume")],
@@ -279,7 +280,7 @@ def test_the_doctor_checks_the_store(
     elsewhere = Settings(home=questdb_folder / "nowhere", questdb_url="local")
     (check,) = doctor._tick_store(elsewhere, None)
     assert (check.status, check.fix, check.exit_code) == ("fail", "quotemill questdb start", 4)
-    away = tick_store.read_state(elsewhere, None)
+    away = store_state.read_state(elsewhere, None)
     assert away.as_json() == {
         "store": f"the QuestDB of {elsewhere.home}",
         "problems": [f"the QuestDB of {elsewhere.home} is not running"],

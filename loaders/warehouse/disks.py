@@ -8,7 +8,7 @@ from pathlib import Path
 from loaders.settings import Settings
 from loaders.warehouse.embedded import places
 
-LITTLE = 2 * 2**30  # bytes; a year of day bars of the whole market is a fraction of it
+LEAST_FREE = 2 * 2**30  # bytes; a year of day bars of the whole market is a fraction of it
 
 
 @dataclass(frozen=True)
@@ -33,38 +33,38 @@ class Disk:
         return self.used / (self.used + self.free)
 
     def is_short(self, percent: float) -> bool:
-        """Whether more than `percent` is used, or less than LITTLE is free.
+        """Whether more than `percent` is used, or less than LEAST_FREE is free.
 
         The doctor and the alerts use this rule.
         """
-        return self.free < LITTLE or 100 * self.used_share > percent
+        return self.free < LEAST_FREE or 100 * self.used_share > percent
 
 
-def disks(settings: Settings) -> list[Disk]:
-    """Disks of home, embedded server, archive and backups, each once.
+def list_disks(settings: Settings) -> list[Disk]:
+    """List the disks of home, embedded server, archive and backups, each once.
 
     A disk that does not answer is left out; the command that needs it reports it. So is a disk
     without a size, such as some network disks.
     """
-    wanted = [("home", settings.home)]
+    folders = [("home", settings.home)]
     if settings.warehouse_url is None:
-        wanted.append(("warehouse", places.existing_base(settings.home)))
+        folders.append(("warehouse", places.existing_base(settings.home)))
     if settings.ib.archive_folder is not None:
-        wanted.append(("archive", settings.ib.archive_folder))
+        folders.append(("archive", settings.ib.archive_folder))
     if settings.backup_folder is not None:
-        wanted.append(("backups", settings.backup_folder.expanduser().absolute()))
-    found: dict[int, Disk] = {}
-    for name, folder in wanted:
+        folders.append(("backups", settings.backup_folder.expanduser().absolute()))
+    disks: dict[int, Disk] = {}
+    for name, folder in folders:
         with contextlib.suppress(OSError):
-            there = existing(folder)
-            used = shutil.disk_usage(there)
-            if used.total:
-                disk = Disk(name, str(folder), used.used, used.free, used.total)
-                found.setdefault(there.stat().st_dev, disk)
-    return list(found.values())
+            parent = existing_parent(folder)
+            usage = shutil.disk_usage(parent)
+            if usage.total:
+                disk = Disk(name, str(folder), used=usage.used, free=usage.free, total=usage.total)
+                disks.setdefault(parent.stat().st_dev, disk)
+    return list(disks.values())
 
 
-def existing(folder: Path) -> Path:
+def existing_parent(folder: Path) -> Path:
     """The folder, or its nearest parent that exists."""
     while not folder.exists():
         folder = folder.parent
