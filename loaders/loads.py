@@ -4,14 +4,14 @@ Commands, the nightly run and other programs call these functions with plain val
 """
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from datetime import datetime
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from loaders import log, sources
+from loaders import log, signals, sources
 from loaders.engine import job_list, jobs, load, metrics
 from loaders.engine.load import Load
 from loaders.engine.metrics import Metric
@@ -70,11 +70,16 @@ def load_with_progress(
 ) -> LoadResult:
     """Run a load and show it; Ctrl-C stops it after the current batch, a second one at once."""
     loads: list[Load] = []
-    with display() as reporter, _sigint_restored():
+    with display() as reporter, ExitStack() as stack:
+
+        def stop(_signal: int, _frame: FrameType | None) -> None:
+            reporter.line("Stopping after the current batch; press Ctrl-C again to stop now")
+            loads[0].interrupt()
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
         def started(running: Load) -> None:
             loads.append(running)
-            _stop_on_interrupt(running, reporter)
+            stack.enter_context(signals.handled({signal.SIGINT: stop}))
 
         result = run_load(
             settings,
@@ -226,21 +231,3 @@ def _show(display: Display, *lines: str) -> None:
     with display() as reporter:
         for line in lines:
             reporter.line(line)
-
-
-@contextmanager
-def _sigint_restored() -> Iterator[None]:
-    previous = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
-
-
-def _stop_on_interrupt(running: Load, reporter: Reporter) -> None:
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        reporter.line("Stopping after the current batch; press Ctrl-C again to stop now")
-        running.interrupt()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    signal.signal(signal.SIGINT, stop)

@@ -85,9 +85,9 @@ def cancel_command(
     job: Annotated[int | None, typer.Argument(help="the running job if absent")] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Ask a running load to stop after its current batch.
+    """Ask a running load of any source to stop after its current batch.
 
-    Example: loaders cancel tdx
+    Example: loaders cancel tdx, or quotemill cancel 12
     """
     from loaders.engine import jobs
 

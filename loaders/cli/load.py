@@ -145,12 +145,15 @@ def name_configured(settings: Settings, trial: str) -> list[str]:
     return ready
 
 
+RetriedSource = Annotated[
+    str | None, typer.Argument(help="tdx, or the job's number; not needed where one failed")
+]
+RetriedJob = Annotated[int | None, typer.Argument(help="its newest job if absent")]
+
+
 def retry_command(
-    source: Annotated[
-        str | None,
-        typer.Argument(help="tdx, or the job's number; not needed where one failed"),
-    ] = None,
-    job: Annotated[int | None, typer.Argument(help="its newest job if absent")] = None,
+    source: RetriedSource = None,
+    job: RetriedJob = None,
     as_of: AsOf = None,
     verbose: Verbose = False,
     json: JsonFlag = False,
@@ -160,12 +163,18 @@ def retry_command(
     Example: loaders retry tdx 12
     """
     settings = load_settings()
+    finish(settings, [retry(settings, source, job, as_of=as_of, verbose=verbose)], json)
+
+
+def retry(
+    settings: Settings, source: str | None, job: int | None, *, as_of: str | None, verbose: bool
+) -> LoadResult:
+    """Load what is left of a job, as the arguments of a command name it."""
     shell.start_logs(settings, verbose)
     source, job = shell.parse_source_and_job(source, job)
     request = LoadRequest(source or loads.source_to_retry(settings, job), mode="incremental")
     at = shell.parse_time(as_of)
-    result = loads.try_load(settings, request, reporter, as_of=at, retry=True, retry_job=job)
-    finish(settings, [result], json)
+    return loads.try_load(settings, request, reporter, as_of=at, retry=True, retry_job=job)
 
 
 def finish(settings: Settings, results: list[LoadResult], json: bool) -> None:

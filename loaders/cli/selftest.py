@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from loaders import log
+from loaders import log, signals
 from loaders.cli import shell
 from loaders.cli.progress import reporter
 from loaders.cli.shell import AsOf, JsonFlag
@@ -58,7 +58,7 @@ def selftest_command(
     report = report or output.with_name(reports.REPORT)
     options = runner.Options(settings.tdx.timeout, bulk_timeout, verbose)
     # both cancel the tasks started in the service; a shell's `&` disables Ctrl-C
-    kill_as_ctrl_c = shell.signals(
+    kill_as_ctrl_c = signals.handled(
         {
             signal.SIGINT: signal.default_int_handler,
             signal.SIGTERM: lambda *_: signal.raise_signal(signal.SIGINT),

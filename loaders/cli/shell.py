@@ -2,13 +2,10 @@
 
 import json
 import logging
-import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, tzinfo
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
@@ -111,19 +108,6 @@ def log_requests(file: Path | None, verbose: bool) -> None:
         raise SettingsError(f"request_log {file} cannot be written: {error.strerror}") from None
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     _log.addHandler(handler)
-
-
-@contextmanager
-def signals(
-    handlers: Mapping[signal.Signals, Callable[[int, FrameType | None], Any]],
-) -> Iterator[None]:
-    """Handle these signals so in a block, and restore the earlier handlers."""
-    before = {sent: signal.signal(sent, handler) for sent, handler in handlers.items()}
-    try:
-        yield
-    finally:
-        for sent, handler in before.items():
-            signal.signal(sent, handler)
 
 
 def print_json(value: Any) -> None:

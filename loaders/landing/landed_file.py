@@ -58,7 +58,7 @@ def land_file(
         new, changed, dropped = _write_staged(conn, path, target, staged, compressed)
     if target.dataset is not None:
         load_id = file_id.partition("/")[0]
-        table_rejects.update_rejects(conn, path, target, staged.rejected, load_id=load_id)
+        table_rejects.update_rejects(conn, path, target, staged, load_id=load_id)
     if target.key:
         # a reader takes for unchanged what is neither new nor changed
         read = staged.read - len(staged.rejected) - dropped
@@ -97,7 +97,7 @@ def _write_staged(
     dropped = 0
     try:
         if staged.rejected:
-            dropped += table_rejects.drop_units(conn, path, target, staged.rejected)
+            dropped += table_rejects.drop_units(conn, path, target, staged)
         with conn.transaction():
             new, changed = _write(conn, target, staged, compressed)
     except table_rejects.ROW_ERRORS:
@@ -105,7 +105,7 @@ def _write_staged(
             raise
         statement = upsert_sql(target, staged.columns, distinct=True)
         staged.rejected |= table_rejects.take_rejects(conn, target, staged, statement)
-        dropped += table_rejects.drop_units(conn, path, target, staged.rejected)
+        dropped += table_rejects.drop_units(conn, path, target, staged)
         new, changed = _write(conn, target, staged, compressed)
     return new, changed, dropped
 

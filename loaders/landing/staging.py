@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg
 import pyarrow as pa
@@ -34,7 +34,8 @@ class Staged:
     read: rows of the file
     is_numbered: whether each row has its number in the file, as text had to do
     error: why text had to do
-    rejected: rows that no text of PostgreSQL holds, by number
+    rejected: rows that no text of PostgreSQL holds or the table refuses, by number
+    rows: those of them that were read from the file, by number
     """
 
     read: int
@@ -42,6 +43,7 @@ class Staged:
     is_numbered: bool = False
     error: Exception | None = None
     rejected: dict[int, Reason] = field(default_factory=dict)
+    rows: dict[int, dict[str, Any]] = field(default_factory=dict)
 
 
 class FileRows:

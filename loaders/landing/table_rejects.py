@@ -8,15 +8,17 @@ rejected rows, and qa_rejected_rows reports it.
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pyarrow.parquet as pq
 
+from loaders.landing.change_feed import touch
 from loaders.landing.rejects import (
     BY_TABLE,
+    Rejected,
     open_rejects,
     rejected_rows,
     row_key,
@@ -98,16 +100,15 @@ def _reason(
     return Reason(error.diag.column_name or error.diag.constraint_name or "", rule)
 
 
-def drop_units(
-    conn: psycopg.Connection, path: Path, target: Target, rejected: Mapping[int, Reason]
-) -> int:
+def drop_units(conn: psycopg.Connection, path: Path, target: Target, staged: Staged) -> int:
     """Delete the rest of rejected rows' units from `_land`; the number of rows.
 
     One rejected row rejects all of a unit that is replaced as one.
     """
     if not target.unit:
         return 0
-    units = {tuple(row[name] for name in target.unit) for row in _rows(path, rejected).values()}
+    rows = _rejected_rows(path, staged).values()
+    units = {tuple(row[name] for name in target.unit) for row in rows}
     same = " and ".join(f"{target.cast(name)} = %s" for name in target.unit)
     with conn.cursor() as cursor:
         cursor.executemany(f"delete from _land where {same}".encode(), list(units))
@@ -115,12 +116,7 @@ def drop_units(
 
 
 def update_rejects(
-    conn: psycopg.Connection,
-    path: Path,
-    target: Target,
-    rejected: Mapping[int, Reason],
-    *,
-    load_id: str,
+    conn: psycopg.Connection, path: Path, target: Target, staged: Staged, *, load_id: str
 ) -> None:
     """Withdraw what the table refused of the rows of a file before, then write what it refuses now.
 
@@ -128,30 +124,20 @@ def update_rejects(
     """
     table = rejected_rows(target.schema)
     before = open_rejects(conn, table, str(target.dataset), by_table=True)
-    rows = pq.read_table(path, columns=list(target.unit or target.key)) if before else None
-    gone = list(withdrawn(before, rows, target.key, target.unit)) if before else []
-    if gone:
+    gone: list[Rejected] = []
+    if before:
+        landed = pq.read_table(path, columns=list(target.unit or target.key))
+        gone = list(withdrawn(before, landed, target.key, target.unit))
         conn.cursor().executemany(
             f"update {table.qualified} set is_withdrawn = true, {LOAD_ID} = %s "
             "where dataset = %s and row_key = %s and field = %s and rule = %s".encode(),
             [(load_id, target.dataset, row.row_key, row.field, row.rule) for row in gone],
         )
-    if rejected:
-        _write(conn, path, target, rejected, load_id=load_id)
-    if gone or rejected:
-        conn.execute("insert into ops.changes (table_name) values (%s)", (table.qualified,))
-
-
-def _write(
-    conn: psycopg.Connection,
-    path: Path,
-    target: Target,
-    rejected: Mapping[int, Reason],
-    *,
-    load_id: str,
-) -> None:
-    table = rejected_rows(target.schema)
-    rows = _rows(path, rejected)
+    if gone or staged.rejected:
+        touch(conn, table)
+    if not staged.rejected:
+        return
+    rows = _rejected_rows(path, staged)
     conn.cursor().executemany(
         f"insert into {table.qualified} as r (dataset, row_key, field, rule, value, payload, "
         f"is_withdrawn, source_route, fetched_at, is_final, {LOAD_ID}) "
@@ -171,30 +157,32 @@ def _write(
                 rows[number]["fetched_at"],
                 load_id,
             )
-            for number, (field, rule) in sorted(rejected.items())
+            for number, (field, rule) in sorted(staged.rejected.items())
         ],
     )
-    first = min(rejected)
+    first = min(staged.rejected)
     log.warning(
         "%s: %d rows refused, the first: %s: %s",
         target.dataset,
-        len(rejected),
+        len(staged.rejected),
         row_key(rows[first], target.key),
-        rejected[first].rule,
+        staged.rejected[first].rule,
     )
 
 
-def _rows(path: Path, numbers: Iterable[int]) -> dict[int, dict[str, Any]]:
-    """Rows of a file by their number, from 1."""
-    wanted, rows, before = sorted(numbers), dict[int, dict[str, Any]](), 1
+def _rejected_rows(path: Path, staged: Staged) -> dict[int, dict[str, Any]]:
+    """The rejected rows of a file by their number, from 1; each is read once."""
+    wanted, before = sorted(staged.rejected.keys() - staged.rows.keys()), 1
+    if not wanted:
+        return staged.rows
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(COPY_ROWS):
             for number in wanted:
                 if before <= number < before + batch.num_rows:
-                    rows[number] = {
+                    staged.rows[number] = {
                         name: python_value(batch.column(name)[number - before])
                         for name in batch.schema.names
                         if name != LOAD_ID
                     }
             before += batch.num_rows
-    return rows
+    return staged.rows

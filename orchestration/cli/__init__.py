@@ -16,6 +16,7 @@ from typing import NoReturn
 
 import typer
 
+from loaders.cli import jobs as load_jobs
 from loaders.cli import shell
 from orchestration.cli import (
     alerts,
@@ -59,7 +60,7 @@ app.command("docs")(build.docs_command)
 app.command("status")(inspect.status_command)
 app.command("jobs")(jobs.jobs_command)
 app.command("retry")(retry.retry_command)
-app.command("cancel")(jobs.cancel_command)
+app.command("cancel")(load_jobs.cancel_command)
 app.command("findings")(inspect.findings_command)
 app.command("report")(report.report_command)
 app.command("doctor")(inspect.doctor_command)

@@ -80,20 +80,6 @@ def jobs_command(
         )
 
 
-def cancel_command(
-    source: Annotated[
-        str | None, typer.Argument(help="tdx, or the job's number; not needed while one load runs")
-    ] = None,
-    job: Annotated[int | None, typer.Argument(help="the running job if absent")] = None,
-    json: JsonFlag = False,
-) -> None:
-    """Ask a running load of any source to stop after its current batch.
-
-    Example: quotemill cancel 12
-    """
-    load_jobs.cancel_command(source, job, json)
-
-
 def lines(view: "JobView") -> Iterator[str]:
     """A job as lines of text: itself, its datasets, its failures."""
     job, seconds = view.job, _time(view.job["seconds"])

@@ -1,15 +1,11 @@
 """`quotemill retry`."""
 
-from typing import Annotated
-
 import typer
 
 from loaders import loads
-from loaders.cli import shell
-from loaders.cli.progress import reporter
+from loaders.cli import load, shell
 from loaders.cli.shell import AsOf, JsonFlag, Verbose
 from loaders.engine import metrics
-from loaders.engine.request import LoadRequest
 from loaders.errors import most_severe
 from loaders.settings import load_settings
 from loaders.warehouse.postgres import open_warehouse
@@ -19,10 +15,8 @@ from orchestration.run.metrics import of_builds
 
 
 def retry_command(
-    source: Annotated[
-        str | None, typer.Argument(help="tdx, or the job's number; not needed where one failed")
-    ] = None,
-    job: Annotated[int | None, typer.Argument(help="its newest job if absent")] = None,
+    source: load.RetriedSource = None,
+    job: load.RetriedJob = None,
     as_of: AsOf = None,
     verbose: Verbose = False,
     json: JsonFlag = False,
@@ -34,11 +28,7 @@ def retry_command(
     Example: quotemill retry 12
     """
     settings = load_settings()
-    shell.start_logs(settings, verbose)
-    source, job = shell.parse_source_and_job(source, job)
-    request = LoadRequest(source or loads.source_to_retry(settings, job), mode="incremental")
-    at, built = shell.parse_time(as_of), None
-    loaded = loads.try_load(settings, request, reporter, as_of=at, retry=True, retry_job=job)
+    loaded, built = load.retry(settings, source, job, as_of=as_of, verbose=verbose), None
     if loaded.job_id is not None and loaded.status != "cancelled":
         warehouse = open_warehouse(settings)
         built = builds.build(settings, warehouse, builds.stderr.line, only_touched=True)

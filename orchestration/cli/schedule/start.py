@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from loaders import log
+from loaders import log, signals
 from loaders.cli import shell
 from loaders.cli.shell import AsOf
 from loaders.errors import QuotemillError, SettingsError, UsageError, most_severe
@@ -166,7 +166,7 @@ def _ended_by_signals(halt: Callable[[], None]) -> AbstractContextManager[None]:
         print("ending what runs", file=sys.stderr, flush=True)
         halt()
 
-    return shell.signals({signal.SIGINT: stop, signal.SIGTERM: stop})
+    return signals.handled({signal.SIGINT: stop, signal.SIGTERM: stop})
 
 
 def _say(text: str) -> None:
