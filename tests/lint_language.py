@@ -2,8 +2,8 @@
 
     python -m tests.lint_language [PATH ...]
 
-Spelling (codespell), words that are not used, lines over 100 columns, banner comments and what
-steers the formatter. Without a path every file that git knows or would add is read. Prints
+Spelling (codespell), words and names that are not used, lines over 100 columns, banner comments and
+what steers the formatter. Without a path every file that git knows or would add is read. Prints
 `path:line: what is wrong`, then the count of each folder; exits 1 if there is any.
 """
 
@@ -32,6 +32,9 @@ KNOWN = re.compile(
     r'\b(?:recovery_told_at|told_at|is_told|told_messages)\b|"mends?"|"told"|\bis None\b'
     r"|\{[{%].*?\bis none\b.*?[%}]\}"
 )
+
+# names that say nothing of their value, or that the reader must learn first
+NAME = re.compile(r"_*(?:of_\w+|told|look|found|one|kept|mend\w*)")
 
 BANNER = re.compile(r"^\s*(?:#|--|//)\s*[-=─*#]{2,}")
 STEERING = re.compile(r"#\s*(?:fmt|yapf):|--\s*fmt:")
@@ -79,6 +82,23 @@ def star_errors(text: str) -> Iterator[tuple[int, str]]:
             yield node.lineno, "starred literal that steers the formatter"
 
 
+def name_errors(text: str) -> Iterator[tuple[int, str]]:
+    """Names that a Python file defines and that are not used: functions, arguments, variables."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            name = node.name
+        elif isinstance(node, ast.arg):
+            name = node.arg
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            name = node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            name = node.attr
+        else:
+            continue
+        if NAME.fullmatch(name):
+            yield node.lineno, f"name that is not used: {name}"
+
+
 def spelling_errors(paths: list[Path]) -> Iterator[tuple[Path, int, str]]:
     """What codespell finds; its settings are in pyproject.toml."""
     names = [str(path.relative_to(ROOT)) for path in paths]
@@ -97,7 +117,7 @@ def errors(paths: list[Path]) -> Iterator[tuple[Path, int, str]]:
         for number, message in line_errors(path, text):
             yield path, number, message
         if path.suffix == ".py":
-            for number, message in star_errors(text):
+            for number, message in (*star_errors(text), *name_errors(text)):
                 yield path, number, message
     if paths:
         yield from spelling_errors(paths)

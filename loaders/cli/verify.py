@@ -74,7 +74,7 @@ def verify_command(
     now = shell.parse_time(as_of) or datetime.now(UTC)
     with reporter() as progress:
         warehouse = loads.prepare_warehouse(settings, Silent())
-        found = verify(
+        verification = verify(
             settings,
             warehouse,
             schemas=migrate.schemas(warehouse, sources.landed_tables()),
@@ -84,16 +84,16 @@ def verify_command(
             clock=lambda: datetime.now(UTC),
             reporter=progress,
         )
-        recorded = replace(found, schedule=os.environ.get(log.SCHEDULE))
+        recorded = replace(verification, schedule=os.environ.get(log.SCHEDULE))
         test_runs.record(settings, lambda: warehouse, recorded, progress.line)
     if json:
-        shell.print_json(found.document())
+        shell.print_json(verification.document())
     else:
-        _print(found)
-    if found.status == "failed":
-        failed = found.count("failed")
+        _print(verification)
+    if verification.status == "failed":
+        failed = verification.count("failed")
         raise DataQualityError(
-            f"{failed} of {len(found.lines)} checks failed",
+            f"{failed} of {len(verification.lines)} checks failed",
             hint="the lines above name what is missing; `loaders run tdx` loads it",
         )
 
@@ -113,41 +113,41 @@ def _verify_ticks(repair: bool, accept: Sequence[str], as_of: str | None, json: 
 
     with reporter() as progress:
         warehouse = loads.prepare_warehouse(settings, progress)
-    found, repaired = verify_and_repair(
+    verification, repaired = verify_and_repair(
         settings, warehouse, load, reporter, repair=repair, accept=accept
     )
     figures = {
         "seconds": round(time.monotonic() - started, 2),
-        "days": found.days,
-        "rows_read": found.rows,
-        "differences": len(found.differences),
+        "days": verification.days,
+        "rows_read": verification.rows,
+        "differences": len(verification.differences),
     }
     metrics.record(settings, metrics.measure_stage("verify", "tq", figures))
     if json:
-        shell.print_json(found.as_json() | {"repaired": repaired})
+        shell.print_json(verification.as_json() | {"repaired": repaired})
     else:
-        for difference in found.differences:
+        for difference in verification.differences:
             print(f"{difference.key}: {difference.text}")
-        for variety, day in found.first_l5_days.items():
+        for variety, day in verification.first_l5_days.items():
             five = f"five levels of the order book from {day} on"
             levels = five if day else "no day with five levels"
             print(f"{variety}: {levels}")
         shown_repairs = f", {repaired} repaired" if repair else ""
         print(
-            f"{found.days:,} days, {found.rows:,} ticks: "
-            f"{len(found.differences)} differences{shown_repairs}"
+            f"{verification.days:,} days, {verification.rows:,} ticks: "
+            f"{len(verification.differences)} differences{shown_repairs}"
         )
-    if found.differences:
+    if verification.differences:
         raise DataQualityError(
-            f"{len(found.differences)} differences between the ticks and their index",
+            f"{len(verification.differences)} differences between the ticks and their index",
             hint="`loaders verify tq --repair` downloads days again whose ticks differ, and "
             "repairs the rest; `--accept KEY` gives up one that cannot be downloaded again",
         )
 
 
-def _print(found: "Verification") -> None:
-    print(f"seed {found.options['seed']} drew {', '.join(found.sample)}")
-    for line in found.lines:
+def _print(verification: "Verification") -> None:
+    print(f"seed {verification.options['seed']} drew {', '.join(verification.sample)}")
+    for line in verification.lines:
         shown = ", ".join(f"{name} {_short(value)}" for name, value in line.evidence.items())
         print(f"{line.status:<7} {line.name:<21} {line.reason or shown}")
     sizes = [
@@ -157,13 +157,13 @@ def _print(found: "Verification") -> None:
             f"{table['rows_estimate']:,}",
             _packed(table),
         )
-        for table in found.space[:LARGEST]
+        for table in verification.space[:LARGEST]
     ]
     shell.print_table([("table", "size", "rows, about", "compression"), *sizes])
-    counts = ", ".join(f"{found.count(s)} {s}" for s in ("passed", "failed", "skipped"))
+    counts = ", ".join(f"{verification.count(s)} {s}" for s in ("passed", "failed", "skipped"))
     print(
-        f"{len(found.lines)} checks: {counts}; {len(found.space)} tables take "
-        f"{_bytes(sum(table['total_bytes'] for table in found.space))}"
+        f"{len(verification.lines)} checks: {counts}; {len(verification.space)} tables take "
+        f"{_bytes(sum(table['total_bytes'] for table in verification.space))}"
     )
 
 

@@ -38,12 +38,12 @@ class BackupResult:
     """The new backup, which was read back, and the names of the older ones that were removed."""
 
     backup: Backup
-    kept: int
+    remaining: int
     removed: tuple[str, ...]
     seconds: float
 
     def as_json(self) -> dict[str, Any]:
-        about = {"kept": self.kept, "removed": self.removed, "seconds": self.seconds}
+        about = {"kept": self.remaining, "removed": self.removed, "seconds": self.seconds}
         return self.backup.as_json() | about
 
 

@@ -37,7 +37,7 @@ def archive_command(
         typer.Option(help="Only this view; may be repeated: chain_intraday, chain_daily_clean, …"),
     ] = None,
     since: Annotated[str | None, typer.Option(help="Only days from this one on.")] = None,
-    until: Annotated[str | None, typer.Option(help="Only days up to this one.")] = None,
+    until: Annotated[str | None, typer.Option(help="Only days up to this month.")] = None,
     symbols: Symbols = None,
     compact: Annotated[
         bool | None,
@@ -51,7 +51,7 @@ def archive_command(
         typer.Option(
             "--check",
             help="Read every file of the archive, compare it with its record, and list files "
-            "without one.",
+            "without month.",
         ),
     ] = False,
     dry_run: Annotated[
@@ -91,7 +91,7 @@ def archive_command(
             "files": result.files,
             "rows_archived": result.rows,
             "bytes": result.bytes,
-            "compacted_files": sum(one.files_before for one in result.compacted),
+            "compacted_files": sum(month.files_before for month in result.compacted),
             "failed_partitions": sum(map(len, wrong)),
         }
         log("error", "damaged", result.damaged)
@@ -153,7 +153,7 @@ def restore_command(
     ] = "chain_intraday",
     date: Annotated[str | None, typer.Option(help="The day to restore.")] = None,
     since: Annotated[str | None, typer.Option(help="Or all days from this one on.")] = None,
-    until: Annotated[str | None, typer.Option(help="And up to this one.")] = None,
+    until: Annotated[str | None, typer.Option(help="And up to this month.")] = None,
     symbols: Symbols = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Read and compare, and write nothing.")
@@ -200,11 +200,12 @@ def _print(result: "ArchiveResult") -> None:
         size = result.bytes / 1e6
         print(f"{result.files:,} files, {result.rows:,} rows, {size:,.1f} MB in {result.folder}")
         print(f"{result.unchanged:,} unchanged")
-    for one in result.compacted:
-        small = f", {one.below_target} below target" if one.below_target else ""
+    for month in result.compacted:
+        small = f", {month.below_target} below target" if month.below_target else ""
         print(
-            f"{one.view} {one.month}: {one.files_before:,} files, {one.bytes_before / 1e6:,.1f} MB "
-            f"-> {one.files_after:,}, {one.bytes_after / 1e6:,.1f} MB{small}"
+            f"{month.view} {month.month}: "
+            f"{month.files_before:,} files, {month.bytes_before / 1e6:,.1f} MB "
+            f"-> {month.files_after:,}, {month.bytes_after / 1e6:,.1f} MB{small}"
         )
     print_lines("waiting, no verdict yet", list(map(str, result.waiting)))
     print_lines("left, fewer rows than archived", result.narrower)

@@ -59,7 +59,7 @@ def backup_command(
         raise UsageError("nothing was loaded yet", hint="quotemill run")
     with measured(settings, "backup") as figures, reporter() as shown:
         result = back_up(settings, warehouse, shown.line, folder=folder, keep=keep)
-        figures |= {"bytes": result.backup.size_bytes, "kept_backups": result.kept}
+        figures |= {"bytes": result.backup.size_bytes, "kept_backups": result.remaining}
     if json:
         shell.print_json(result.as_json())
         return
@@ -79,16 +79,16 @@ def list_command(folder: _Folder = None, json: JsonFlag = False) -> None:
 
     root = folders.backup_root(load_settings(), folder)
     with folders.usable(root):
-        found, damaged = folders.scan(root)
+        backups, damaged = folders.scan(root)
     _warn(damaged)
     if json:
-        shell.print_json([backup.as_json() for backup in found])
+        shell.print_json([backup.as_json() for backup in backups])
         return
-    for backup in found:
+    for backup in backups:
         made = f"{backup.made_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         size = f"{backup.size_bytes / 1e6:,.1f} MB"
         print(f"{backup.name}  {made}  {size}  {backup.manifest['warehouse']['label']}")
-    if not found:
+    if not backups:
         print(f"no backup in {root}", file=sys.stderr)
 
 

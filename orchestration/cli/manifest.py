@@ -68,15 +68,15 @@ def check_command(
         if file
         else manifest.newest(settings, warehouse)
     )
-    found = manifest.check(settings, warehouse, path)
+    comparison = manifest.check(settings, warehouse, path)
     if json:
-        shell.print_json(found.as_json())
+        shell.print_json(comparison.as_json())
     else:
-        for line in found.differences:
+        for line in comparison.differences:
             print(line)
-        print(f"{found.path}: {len(found.differences)} differences")
-    if found.differences:
+        print(f"{comparison.path}: {len(comparison.differences)} differences")
+    if comparison.differences:
         raise DataQualityError(
-            f"{len(found.differences)} differences from the manifest",
+            f"{len(comparison.differences)} differences from the manifest",
             hint="`loaders verify tq` says whether ticks and index still agree",
         )

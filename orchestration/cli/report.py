@@ -39,9 +39,9 @@ def report_command(
     path = out or page.place(settings)
     if path.is_dir():
         raise UsageError(f"{path} is a folder", hint="--out names a file")
-    found = gather.gather(settings, find_warehouse(settings), begin, at)
-    page.write(found, path)
+    state = gather.gather(settings, find_warehouse(settings), begin, at)
+    page.write(state, path)
     if json:
-        shell.print_json({"path": str(path), "since": begin, "mends": len(found.status.fixes)})
+        shell.print_json({"path": str(path), "since": begin, "mends": len(state.status.fixes)})
         return
     print(path)

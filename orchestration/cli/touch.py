@@ -26,14 +26,14 @@ def touch_command(
 
     Example: quotemill touch kline_daily --codes sh600000 --since 2024-05-10 && quotemill build
     """
-    found = change_feed.find_table(sources.landed_tables(), table)
+    landed = change_feed.find_table(sources.landed_tables(), table)
     chosen = codes.replace(",", " ").split() if codes is not None else []
     if codes is not None and not chosen:
         raise UsageError("no code is given")
     warehouse = loads.prepare_warehouse(load_settings(), builds.stderr)
     with warehouse.connect() as conn:
-        unknown = change_feed.touch(conn, found, chosen, shell.parse_day(since))
+        unknown = change_feed.touch(conn, landed, chosen, shell.parse_day(since))
     for code in unknown:
-        print(f"{code}: {found.qualified} has no row of it", file=sys.stderr)
+        print(f"{code}: {landed.qualified} has no row of it", file=sys.stderr)
     what = ", ".join(chosen) or "every row"
-    print(f"touched {found.qualified}: {what}; `quotemill build` reads it", file=sys.stderr)
+    print(f"touched {landed.qualified}: {what}; `quotemill build` reads it", file=sys.stderr)

@@ -63,9 +63,9 @@ def status(json: JsonFlag = False) -> None:
     facts: dict[str, object] = {"warehouse": warehouse.label, "origin": warehouse.origin}
     if warehouse.embedded:
         facts |= dataclasses.asdict(embedded.status(settings.home))
-    found = _sizes(settings, warehouse) if warehouse.embedded else []
+    sizes = _sizes(settings, warehouse) if warehouse.embedded else []
     if json:
-        listed = {"sizes": [dataclasses.asdict(size) for size in found]} if found else {}
+        listed = {"sizes": [dataclasses.asdict(size) for size in sizes]} if sizes else {}
         shell.print_json(facts | listed)
         return
     for name, value in facts.items():
@@ -73,7 +73,7 @@ def status(json: JsonFlag = False) -> None:
             name, value = "size", f"{int(str(value)) / 1e6:.1f} MB"
         typer.echo(f"{name.replace('_', ' '):17} {value}")
     rows = []
-    for size in found:
+    for size in sizes:
         later = f"; after the next start {size.next}" if size.next else ""
         rows.append((size.name, size.value, f"({size.origin}){later}"))
     shell.print_table(rows)
@@ -163,11 +163,11 @@ def remove(
     """
     settings = load_settings()
     _require_embedded(settings, "drop its schemas or its database by that server's own means")
-    found = embedded.status(settings.home)
-    if found.version is None:
+    server = embedded.status(settings.home)
+    if server.version is None:
         typer.echo(f"{settings.home} has no warehouse")
         return
-    what = f"{found.data_directory} ({found.size_bytes / 1e6:.1f} MB)"
+    what = f"{server.data_directory} ({server.size_bytes / 1e6:.1f} MB)"
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError(f"this deletes {what}", hint="--yes deletes without asking")

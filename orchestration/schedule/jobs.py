@@ -99,10 +99,10 @@ class Job:
 
 def read(settings: Settings, rows: Iterable[Row] = ()) -> dict[str, Job]:
     """The jobs of `survey`. Raises SettingsError where one cannot be read."""
-    found, wrong = survey(settings, rows)
+    jobs, wrong = survey(settings, rows)
     for error in wrong.values():
         raise error
-    return found
+    return jobs
 
 
 def survey(
@@ -125,7 +125,7 @@ def survey(
         if row.cron is not None and row.source in configured:
             before, source = merged.get(row.name, (DEFAULT, row.source))
             try:
-                merged[row.name] = before.model_copy(update=_of_row(row)), source
+                merged[row.name] = before.model_copy(update=_changes_by_row(row)), source
             except SettingsError as error:
                 wrong[row.name] = error
     for name, given in settings.schedule.items():
@@ -135,14 +135,14 @@ def survey(
         if before.command is None and given.command is None:
             wrong.setdefault(name, _nameless(name, source_of))
         merged[name] = before.model_copy(update=given.model_dump(exclude_none=True)), known
-    found: dict[str, Job] = {}
+    jobs: dict[str, Job] = {}
     for name, (said, source) in merged.items():
         if name not in wrong:
             try:
-                found[name] = _job(name, said, source)
+                jobs[name] = _job(name, said, source)
             except SettingsError as error:
                 wrong[name] = error
-    return found, wrong
+    return jobs, wrong
 
 
 def _nameless(name: str, shipped: Iterable[str]) -> SettingsError:
@@ -154,7 +154,7 @@ def _nameless(name: str, shipped: Iterable[str]) -> SettingsError:
     )
 
 
-def _of_row(row: Row) -> dict[str, Any]:
+def _changes_by_row(row: Row) -> dict[str, Any]:
     """A row's cron text and options in the words of the settings."""
     command = f"loaders {row.kind} {row.source}"
     for name, value in row.options.items():

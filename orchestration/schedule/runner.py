@@ -202,10 +202,10 @@ def _end_process(process: "subprocess.Popen[bytes]", ended: threading.Event) -> 
 def executable(program: str) -> Path:
     """The path of a program of ours beside the running interpreter. Raises SettingsError."""
     beside = Path(sys.executable).with_name(program)
-    found = str(beside) if beside.is_file() else shutil.which(program)
-    if found is None:
+    path = str(beside) if beside.is_file() else shutil.which(program)
+    if path is None:
         raise SettingsError(
             f"{program} is neither beside {sys.executable} nor on PATH",
             hint="install quotemill into an environment: pip install quotemill",
         )
-    return Path(found)
+    return Path(path)

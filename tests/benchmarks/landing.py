@@ -142,10 +142,10 @@ def small_section(small: dict[str, dict[int, float]]) -> tuple[str, list[str]]:
     lines = [
         [
             NAMES[path],
-            *(f"{found[size] / ours:.2f}" for size in (few, many)),
-            f"{found[many] / found[few]:.2f}",
+            *(f"{by_size[size] / ours:.2f}" for size in (few, many)),
+            f"{by_size[many] / by_size[few]:.2f}",
         ]
-        for path, found in small.items()
+        for path, by_size in small.items()
     ]
     text = (
         "5,000 rows into a table with history, half of them known; relative to our path into the "

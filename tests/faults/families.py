@@ -101,8 +101,8 @@ def days_kept(scene: Scene, bars: Bars) -> Stored:
 
 
 def minutes_kept(scene: Scene, bars: TimedBars) -> Stored:
-    found = records.of_answer(bars)
-    good, rejected = plausibility.check("x", found, bars.period, scene.calendar)
+    landed = records.of_answer(bars)
+    good, rejected = plausibility.check("x", landed, bars.period, scene.calendar)
     finished = records.fetched_after_close(good)
     names = ("day", "label", *records.NUMBERS)
     keys = [(int(bar["day"]), int(bar["label"])) for bar in good]
@@ -116,15 +116,15 @@ def points_kept(scene: Scene, points: MinutePoints) -> Stored:
     return Stored(rows, misfit=abs(sum(points.number) - scene.hands(points.day)))
 
 
-def ticks_kept(scene: Scene, found: Mapping[date, Ticks]) -> Stored:
+def ticks_kept(scene: Scene, by_day: Mapping[date, Ticks]) -> Stored:
     rows = {
         (day, ordinal): row
-        for day, ticks in found.items()
+        for day, ticks in by_day.items()
         for ordinal, row in enumerate(
             zip(ticks.stamps, ticks.price, ticks.volume, ticks.side, strict=True)
         )
     }
-    misfit = sum(abs(sum(ticks.volume) - scene.hands(day)) for day, ticks in found.items())
+    misfit = sum(abs(sum(ticks.volume) - scene.hands(day)) for day, ticks in by_day.items())
     return Stored(rows, misfit=misfit)
 
 

@@ -72,11 +72,11 @@ def test_what_a_kill_left_undone_the_same_command_does(point: str, place: Place)
         nth, env = ARCHIVE[point].nth, place.environment()
         killed = drive("archive", point, nth, *arguments, env=env)
         assert killed.code == -signal.SIGKILL, killed.said
-        found = in_folder(place)
+        archived = in_folder(place)
         # no row twice; all of them but within a swap
-        assert all(found[view] <= whole[view] for view in VIEWS)
+        assert all(archived[view] <= whole[view] for view in VIEWS)
         if command in ("retention", "restore"):
-            assert found == whole
+            assert archived == whole
         day = "select count(*) from raw_ib.chain_snapshot where trade_date = %s"
         [(left,)] = conn.execute(day.encode(), (TUESDAY.day,)).fetchall()
         assert left == (0 if command == "restore" else 112)
@@ -103,9 +103,9 @@ def in_warehouse(conn: psycopg.Connection) -> dict[str, Counter[Any]]:
 
 
 def in_folder(place: Place) -> dict[str, Counter[Any]]:
-    found = {}
+    rows_by_view = {}
     for view, key in KEYS.items():
         folder = place.home / "archive"
         rows = read(folder, view).to_pylist() if (folder / f"view={view}").is_dir() else []
-        found[view] = Counter((row["conid"], row[key]) for row in rows)
-    return found
+        rows_by_view[view] = Counter((row["conid"], row[key]) for row in rows)
+    return rows_by_view

@@ -49,14 +49,14 @@ def test_one_that_is_killed_is_no_backup_and_the_next_clears_it_away(
     assert killed.code == -signal.SIGKILL, killed.said
 
     root = tmp_path / "backups"
-    found = folders.list_backups(root)
-    assert len(found) == 1
-    assert (found[0].number == first.number) == (point != "the oldest half removed")
-    folders.check(found[0])
+    backups = folders.list_backups(root)
+    assert len(backups) == 1
+    assert (backups[0].number == first.number) == (point != "the oldest half removed")
+    folders.check(backups[0])
     assert list(root.glob(".unfinished-*"))
     newest = backed_up(settings)
     assert list(root.glob(".unfinished-*")) == []
-    assert folders.list_backups(root) == [*found, newest]
+    assert folders.list_backups(root) == [*backups, newest]
 
 
 def test_what_cannot_be_read_back_is_a_failure_and_the_older_ones_stay(
@@ -94,10 +94,10 @@ def test_a_full_disk_is_named_and_the_older_ones_stay(settings: Settings, small_
         fill()
     assert raised.value.exit_code == 1
     assert "backups_kept" in raised.value.hint
-    found = folders.list_backups(small_disk)
-    assert found == [result.backup for result in made]
-    assert found
-    for backup in found:
+    backups = folders.list_backups(small_disk)
+    assert backups == [result.backup for result in made]
+    assert backups
+    for backup in backups:
         folders.check(backup)
     assert list(small_disk.glob(".unfinished-*")) == []
 

@@ -126,7 +126,7 @@ class Bench:
     sandbox: TdxSandbox
     truths: dict[str, Stored]
 
-    def found(self, family: Family, *faults: str, **settings: float) -> Stored:
+    def load_with(self, family: Family, *faults: str, **settings: float) -> Stored:
         """What is kept of the family's answer while these faults strike."""
         options = {"backoff": 0.0, "retries": 1, "outage_wait": 10} | settings
         for fault in (*family.standing, *faults):
@@ -148,24 +148,24 @@ class Bench:
 
     def truth(self, family: Family) -> Stored:
         if family.name not in self.truths:
-            self.truths[family.name] = self.found(family)
+            self.truths[family.name] = self.load_with(family)
         return self.truths[family.name]
 
     def verdict(self, family: Family, *faults: str, **settings: float) -> str:
         truth = self.truth(family)
         self.sandbox.log.clear()
         try:
-            found = self.found(family, *faults, **settings)
+            stored = self.load_with(family, *faults, **settings)
         except QuotemillError as error:
             return type(error).__name__
-        wrong = {key for key, row in found.rows.items() if truth.rows.get(key) != row}
+        wrong = {key for key, row in stored.rows.items() if truth.rows.get(key) != row}
         if wrong and wrong <= truth.provisional:
             return "provisional"
         if wrong:
-            return "unfit" if found.misfit > truth.misfit else "unchecked"
-        if found.rejected:
+            return "unfit" if stored.misfit > truth.misfit else "unchecked"
+        if stored.rejected:
             return "rejected"
-        return "same" if len(found.rows) == len(truth.rows) else "fewer"
+        return "same" if len(stored.rows) == len(truth.rows) else "fewer"
 
     def struck(self, kind: str, route: str) -> int:
         """How many requests for the route met the fault, by the sandbox's own log."""
@@ -220,4 +220,4 @@ def test_an_index_asked_for_as_a_stock_is_never_taken_for_minutes(bench: Bench) 
     minutes = next(family for family in FAMILIES if family.name == "minutes")
     wrong = Family("", minutes.route, lambda c, s: c.intraday("sh000001"), minutes.keep)
     with pytest.raises(Implausible, match="of 800 bars break a rule"):
-        bench.found(wrong)
+        bench.load_with(wrong)

@@ -237,14 +237,14 @@ def stored(loads: Bench, dataset: str) -> Rows:
     table = TABLES[dataset]
     period = SOURCE.dataset(dataset).part
     apart = ["_dlt_load_id", "file_no", "fetched_at", "source_route", "route_no", "source_label"]
-    found = loads.rows(
+    stored_rows = loads.rows(
         f"select (to_jsonb(t) - %s::text[])::text from raw_tdx.{table.name} as t "
         "where %s::text is null or to_jsonb(t) ->> 'period' = %s",
         apart,
         period,
         period,
     )
-    rows = [json.loads(row) for (row,) in found]
+    rows = [json.loads(row) for (row,) in stored_rows]
     cursors = loads.rows(
         "select key, last_success_date from ops.ingestion_state where dataset = %s", dataset
     )
@@ -280,17 +280,17 @@ def failure_text(loads: Bench, result: LoadResult) -> str:
     return "\n".join([*failed, *(json.dumps(json.loads(w), ensure_ascii=False) for (w,) in ways)])
 
 
-def assert_nothing_lost(found: Rows, before: Rows, expected: Rows) -> None:
+def assert_nothing_lost(rows_now: Rows, before: Rows, expected: Rows) -> None:
     """Each earlier row is there, as it was or as it will be; a provisional one may differ."""
     for key, row in before.items():
-        now = found.get(key)
+        now = rows_now.get(key)
         good = now in (row, expected.get(key)) or (now and not row.get("is_final", True))
         assert good, f"{key} was {row} and is {now}"
 
 
-def assert_same(found: Rows, expected: Rows) -> None:
-    for key in found.keys() | expected.keys():
-        assert found.get(key) == expected.get(key), key
+def assert_same(rows_now: Rows, expected: Rows) -> None:
+    for key in rows_now.keys() | expected.keys():
+        assert rows_now.get(key) == expected.get(key), key
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -312,17 +312,17 @@ def test_a_fault_costs_what_it_names_and_nothing_after_the_next_load(
         assert case.said in failure_text(loads, result)
         rules = {row[0] for row in loads.rows("select rule from raw_tdx.rejected_row")}
         assert rules == ({case.rejected} if case.rejected else set())
-        found = stored(loads, case.dataset)
+        rows_now = stored(loads, case.dataset)
         if not case.unchecked:
-            assert_nothing_lost(found, before, expected)
+            assert_nothing_lost(rows_now, before, expected)
         if case.late or case.unchecked:
-            assert found != expected
+            assert rows_now != expected
         else:
-            kept, right = (
+            common, right = (
                 {k: row for k, row in rows.items() if owner(case.dataset, k) not in failed}
-                for rows in (found, expected)
+                for rows in (rows_now, expected)
             )
-            assert_same(kept, right)
+            assert_same(common, right)
             if not failed:
                 return
 

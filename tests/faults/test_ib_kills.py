@@ -102,10 +102,10 @@ def test_what_a_kill_left_undone_the_same_load_does(
 
 def tables(made: Bench) -> dict[str, list[dict[str, Any]]]:
     """All that landed; rows that the killed attempt at open interest filled count as the same."""
-    found = {table: made.table(table) for table in TABLES}
-    for row in found["enrichment"]:
+    tables = {table: made.table(table) for table in TABLES}
+    for row in tables["enrichment"]:
         row["same"] += row.pop("filled")
-    return found
+    return tables
 
 
 def events(made: Bench) -> set[tuple[Any, ...]]:

@@ -118,8 +118,8 @@ def test_a_day_is_whole_after_the_server_was_killed(
     assert seen == measured(day)
     assert store.read_day(*KEY).num_rows == 2000
     assert store.measure(*YESTERDAY) == before
-    (kept,) = store._connection.http().rows(f"select count() as n from {MAIN_TICKS.name}")
-    assert kept["n"] == 1000 + len(_places(old) | _places(day)), "no row is there twice"
+    (answer,) = store._connection.http().rows(f"select count() as n from {MAIN_TICKS.name}")
+    assert answer["n"] == 1000 + len(_places(old) | _places(day)), "no row is there twice"
     assert not list((folder / "import").glob("quotemill-*"))
     store.close()
 

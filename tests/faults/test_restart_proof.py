@@ -189,8 +189,8 @@ def test_a_week_of_kills_and_wrong_clocks(
     killed = [text for text in made.messages if text.startswith("killed")]
     assert len(killed) >= 6, made.messages  # of seven; one may not have got so far again
     rows = sum(map(len, expected.values()))
-    of_all = f"{len(made.runs)} runs, {len(expected)} tables of {rows:,} rows"
-    record_property("figures", f"{of_all}, {len(killed)} kills: {'; '.join(killed)}")
+    totals = f"{len(made.runs)} runs, {len(expected)} tables of {rows:,} rows"
+    record_property("figures", f"{totals}, {len(killed)} kills: {'; '.join(killed)}")
     well = {name for name, _, code in made.runs if code == 0}
     # the log has the errors of the disturbances
     assert well >= {name for name, _, code in calm.runs if not code} - {"ib_logscan"}, made.runs

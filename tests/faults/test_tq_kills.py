@@ -108,8 +108,8 @@ def test_what_a_kill_left_undone_the_next_load_does(
         assert result.status == "succeeded", result
         assert asked_days(killed) == DAYS - indexed
         assert contents(killed) == contents(made)
-        found = verify(killed.settings, open_warehouse(killed.settings), Silent())
-        assert (found.days, found.differences) == (DAYS, ())
+        verification = verify(killed.settings, open_warehouse(killed.settings), Silent())
+        assert (verification.days, verification.differences) == (DAYS, ())
         assert killed.load("ticks").total("rows_new") == asked_days(killed) == 0
     record_property("figures", f"{kill}: {indexed} of {DAYS} days stood, {landed} on record")
 
@@ -141,12 +141,12 @@ def test_a_killed_load_of_main_contracts_is_completed_by_the_next(
 ) -> None:
     """`mapped` is what an undisturbed load leaves."""
     with bench(world(), new_database(), tmp_path / "killed") as killed:
-        of_clients = point == "main contracts asked for"
-        kill = Kill("postgres", "client" if of_clients else "load", point)
+        is_client_point = point == "main contracts asked for"
+        kill = Kill("postgres", "client" if is_client_point else "load", point)
         ended = die_at(killed, kill, {}, mode="mapping")
-        assert ended.code == (0 if of_clients else -signal.SIGKILL), ended.said
+        assert ended.code == (0 if is_client_point else -signal.SIGKILL), ended.said
         landed = killed.rows("select count(*) > 0 from raw_tq.main_event")
-        assert landed == [(of_clients or point in EVENTS[2:],)]
+        assert landed == [(is_client_point or point in EVENTS[2:],)]
         assert killed.load().status == "succeeded"
         for query in MAPPED:
             assert (rows := sorted(killed.rows(query), key=str)), query

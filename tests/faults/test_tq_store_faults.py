@@ -30,9 +30,11 @@ def with_store(
     """A bench whose ticks go to the QuestDB of a URL, with further settings of that."""
 
     @contextmanager
-    def make(url: str, **of_store: str) -> Iterator[Bench]:
+    def make(url: str, **store_settings: str) -> Iterator[Bench]:
         environ = {"QUOTEMILL_QUESTDB_URL": url, "QUOTEMILL_QUESTDB__WAIT": "60"}
-        environ |= {f"QUOTEMILL_QUESTDB__{name.upper()}": value for name, value in of_store.items()}
+        environ |= {
+            f"QUOTEMILL_QUESTDB__{name.upper()}": value for name, value in store_settings.items()
+        }
         with bench(world(), schedule_dsn, tmp_path, environ=environ) as made:
             yield made
 
@@ -40,8 +42,8 @@ def with_store(
 
 
 def is_whole(made: Bench) -> None:
-    found = verify(made.settings, open_warehouse(made.settings), Silent())
-    assert (found.days, found.differences) == (DAYS, ())
+    verification = verify(made.settings, open_warehouse(made.settings), Silent())
+    assert (verification.days, verification.differences) == (DAYS, ())
 
 
 def test_a_store_that_is_down_is_said_and_the_next_load_completes(

@@ -34,9 +34,9 @@ class Server:
 
     @property
     def pid(self) -> int:
-        found = embedded.running(self.home)
-        assert found is not None
-        return found.pid
+        server = embedded.running(self.home)
+        assert server is not None
+        return server.pid
 
     @property
     def url(self) -> str:
@@ -114,7 +114,7 @@ def test_a_server_killed_while_the_load_fetches_costs_nothing(
 
 
 @pytest.mark.parametrize(
-    ("point", "kept"),
+    ("point", "rows_stay"),
     [
         ("after COPY, before the upsert", True),
         pytest.param("load begun, no file started", True, marks=SOAK),
@@ -127,7 +127,7 @@ def test_a_load_whose_server_stays_away_keeps_what_it_fetched(
     undisturbed: dict[str, Any],
     tmp_path: Path,
     point: str,
-    kept: bool,
+    rows_stay: bool,
 ) -> None:
     scene = open_scene(dsn=server.url, **SLICED)
     scene.env |= {"FAULTS_VICTIM": str(server.pid), "FAULTS_PATIENCE": "1"}
@@ -135,14 +135,14 @@ def test_a_load_whose_server_stays_away_keeps_what_it_fetched(
 
     assert gone.code == 4, gone.said
     assert "Traceback" not in gone.said
-    assert ("the rows are kept on disk" in gone.said) is kept
+    assert ("the rows are kept on disk" in gone.said) is rows_stay
     assert "warehouse" in gone.said
     assert scene.run().code == 4
 
     server.start()
     again = scene.run()
     assert again.code == 0, again.said
-    assert ("rows that an interrupted run had fetched" in again.said) is kept
+    assert ("rows that an interrupted run had fetched" in again.said) is rows_stay
     assert scene.jobs() == ["interrupted", "succeeded"]
     assert_same(scene.facts(), undisturbed)
 

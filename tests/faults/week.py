@@ -16,7 +16,7 @@ from loaders.settings import load_settings
 from loaders.trading_time import SHANGHAI
 from loaders.warehouse.embedded import server as embedded
 from loaders.warehouse.postgres import open_warehouse
-from orchestration.cli.schedule.known import takes_as_of
+from orchestration.cli.schedule.jobs import takes_as_of
 from orchestration.schedule import jobs, ledger
 from orchestration.schedule.jobs import Job
 from orchestration.schedule.runner import Runner

@@ -79,13 +79,13 @@ def _contents(
     shown = bars.slice(0, count)
     files = [(f"lday/{security.code}.day", day_records(security, shown))]
     first = 0 if days is None else max(0, count - days)
-    one, five = [], []
+    minute, five = [], []
     for i in range(first, count):
         minutes = world.minutes(security.code, date.fromisoformat(bars.day(i)))
-        one.append(minute_records(security, minutes))
+        minute.append(minute_records(security, minutes))
         fives = group_bars(minutes, group_minutes(minutes, 5))
         five.append(minute_records(security, fives))
-    files.append((f"minline/{security.code}.lc1", b"".join(one)))
+    files.append((f"minline/{security.code}.lc1", b"".join(minute)))
     files.append((f"fzline/{security.code}.lc5", b"".join(five)))
     return [(f"{security.exchange}/{path}", content) for path, content in files if content]
 

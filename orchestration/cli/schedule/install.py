@@ -13,7 +13,7 @@ from loaders.errors import UsageError
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.embedded.places import unusable
 from loaders.warehouse.postgres import find_warehouse
-from orchestration.cli.schedule.known import known_jobs, prepared, tell_where_none
+from orchestration.cli.schedule.jobs import open_prepared, read_jobs, warn_if_no_job
 from orchestration.schedule import ledger
 from orchestration.schedule.install import check, cron, launchd, place, systemd, write
 from orchestration.schedule.install.place import Place
@@ -54,8 +54,8 @@ def install_command(
             f"{here.folder / 'quotemill.toml'} or {here.folder / '.env'}",
             file=sys.stderr,
         )
-    found, wrong = survey(settings)
-    tell_where_none([*found, *wrong])
+    jobs, wrong = survey(settings)
+    warn_if_no_job([*jobs, *wrong])
     if not dry_run:
         _remember(settings, here.logs)
     if for_cron:
@@ -87,7 +87,7 @@ def _install_launchd(here: Place, folder: Path | None, dry_run: bool) -> None:
 
 
 def _install_systemd(settings: Settings, here: Place, folder: Path | None, dry_run: bool) -> None:
-    jobs, _ = known_jobs(settings)
+    jobs, _ = read_jobs(settings)
     units = systemd.units(jobs.values(), here, datetime.now(UTC).year)
     if not check.systemd(units):
         print("not checked: there is no systemd-analyze here", file=sys.stderr)
@@ -116,7 +116,7 @@ def _remember(settings: Settings, logs: Path) -> None:
     except OSError as error:
         raise unusable(logs, error) from None
     if find_warehouse(settings) is not None:
-        warehouse = prepared(settings)
-        jobs, _ = known_jobs(settings)
+        warehouse = open_prepared(settings)
+        jobs, _ = read_jobs(settings)
         now = datetime.now(UTC)
         warehouse.ask(lambda conn: ledger.register_jobs(conn, jobs.values(), now))

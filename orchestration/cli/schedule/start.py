@@ -18,15 +18,15 @@ from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import Warehouse, open_warehouse
 from orchestration import nightly
 from orchestration.alerts.check import load_settings_or_notify
-from orchestration.cli.schedule.known import (
+from orchestration.cli.schedule.jobs import (
     NO_JOB,
     JobName,
     OneJob,
-    known_jobs,
-    known_rows,
-    moment,
-    one,
-    prepared,
+    get_job,
+    open_prepared,
+    parse_now,
+    read_jobs,
+    read_rows,
     takes_as_of,
 )
 from orchestration.schedule import ledger
@@ -81,11 +81,11 @@ def serve_command() -> None:
 
     def jobs() -> dict[str, Job]:
         nonlocal settings
-        settings = load_settings()  # of each look: whom to tell may have changed too
-        runner.warehouse = prepared(settings)
+        settings = load_settings()  # read at each check: the alert channels may have changed too
+        runner.warehouse = open_prepared(settings)
         return _readable(settings)[0]
 
-    # a warehouse that is away is asked for at each look: nothing starts this process again
+    # a warehouse that is away is asked for at each check: nothing starts this process again
     runner = _runner(lambda: settings, open_warehouse(settings, start=False), None)
     server = Server(runner, jobs, lambda error: _notify_cannot_start(settings, error))
     with _ended_by_signals(runner.halt):
@@ -98,9 +98,9 @@ def enable_command(job: JobName) -> None:
 
     Example: quotemill schedule enable tdx_daily
     """
-    found, warehouse = _found(job)
-    warehouse.ask(lambda conn: ledger.enable(conn, found, datetime.now(UTC)))
-    if found.timing is None:
+    opened, warehouse = _open_job(job)
+    warehouse.ask(lambda conn: ledger.enable(conn, opened, datetime.now(UTC)))
+    if opened.timing is None:
         print(f"{job} is enabled, but its rule is `off`: set schedule.{job}.when", file=sys.stderr)
 
 
@@ -109,20 +109,20 @@ def disable_command(job: JobName) -> None:
 
     Example: quotemill schedule disable tdx_daily
     """
-    found, warehouse = _found(job)
-    if warehouse.ask(lambda conn: ledger.disable(conn, found, datetime.now(UTC))):
+    opened, warehouse = _open_job(job)
+    if warehouse.ask(lambda conn: ledger.disable(conn, opened, datetime.now(UTC))):
         print("its queued run is cancelled", file=sys.stderr)
 
 
 def _run(settings: Settings, job: str | None, now: bool, as_of: str | None) -> int:
-    runner = _runner(lambda: settings, prepared(settings), as_of)
-    found, wrong = _readable(settings)
+    runner = _runner(lambda: settings, open_prepared(settings), as_of)
+    jobs, wrong = _readable(settings)
     if job in wrong:
         return wrong[job].exit_code
     with _ended_by_signals(runner.halt):
         if job:
-            return runner.run_one(one(found, job), forced=now)
-        code = runner.run_all(runner.list_due(found.values()))
+            return runner.run_one(get_job(jobs, job), forced=now)
+        code = runner.run_all(runner.list_due(jobs.values()))
     return most_severe([code, *(error.exit_code for error in wrong.values())])
 
 
@@ -131,23 +131,23 @@ def _readable(settings: Settings) -> tuple[dict[str, Job], dict[str, SettingsErr
 
     An unknown command fails as a run of its job. Raises SettingsError where there is no job.
     """
-    found, wrong = survey(settings, known_rows(settings).values())
-    if not found and not wrong:
+    jobs, wrong = survey(settings, read_rows(settings).values())
+    if not jobs and not wrong:
         raise SettingsError(NO_JOB, hint="quotemill doctor")
     for error in wrong.values():
         _say(f"{error} ({error.hint})")
     if wrong:
         nightly.notify_after_job(settings)
-    return found, wrong
+    return jobs, wrong
 
 
 def _runner(settings: Callable[[], Settings], warehouse: Warehouse, as_of: str | None) -> Runner:
     """What starts jobs, by the clock or at a moment given; `settings` are those of the moment."""
 
-    def look(_: Job) -> None:
+    def notify(_: Job) -> None:
         nightly.notify_after_job(settings())
 
-    return Runner(warehouse, lambda: moment(as_of), _say, takes_as_of, as_of, look)
+    return Runner(warehouse, lambda: parse_now(as_of), _say, takes_as_of, as_of, notify)
 
 
 def _notify_cannot_start(settings: Settings, error: QuotemillError) -> None:
@@ -155,10 +155,10 @@ def _notify_cannot_start(settings: Settings, error: QuotemillError) -> None:
     nightly.notify_cannot_start(settings, error, "schedule")
 
 
-def _found(name: str) -> tuple[Job, Warehouse]:
+def _open_job(name: str) -> tuple[Job, Warehouse]:
     settings = load_settings()
-    warehouse = prepared(settings)
-    return known_jobs(settings, name)[0][name], warehouse
+    warehouse = open_prepared(settings)
+    return read_jobs(settings, name)[0][name], warehouse
 
 
 def _ended_by_signals(halt: Callable[[], None]) -> AbstractContextManager[None]:

@@ -27,15 +27,15 @@ def block(place: Place) -> str:
 
 def merged(present: str, block: str) -> str:
     """A crontab with our lines replaced; every other line stays, also one between ours."""
-    kept = [line for line, is_ours in _lines(present) if not is_ours]
-    return "".join(f"{line}\n" for line in kept) + block
+    others = [line for line, is_ours in _lines(present) if not is_ours]
+    return "".join(f"{line}\n" for line in others) + block
 
 
 def folder_of(crontab: str) -> str | None:
     """The folder that our line works in, as a shell has it; None where there is no such line."""
     for line, is_ours in _lines(crontab):
-        if is_ours and (found := _COMMAND.fullmatch(line)):
-            return found[1].replace("\\%", "%")
+        if is_ours and (match := _COMMAND.fullmatch(line)):
+            return match[1].replace("\\%", "%")
     return None
 
 

@@ -26,7 +26,7 @@ LOOKS = ("OnBootSec=2min", "OnCalendar=*-*-* *:04/10:00")
 def units(jobs: Iterable[Job], place: Place, year: int) -> Mapping[str, str]:
     """Unit files by name. The sessions of `year` give the hours for jobs that run in session."""
     about = "what is due, or was missed, of all jobs"
-    found = {
+    units = {
         ALERT: _alert(place),
         f"{PREFIX}{LOOK}.service": _service(LOOK, about, "", place),
         f"{PREFIX}{LOOK}.timer": _timer(about, LOOKS),
@@ -36,24 +36,24 @@ def units(jobs: Iterable[Job], place: Place, year: int) -> Mapping[str, str]:
             name = PREFIX + file_name(job.name)
             about = f"{job.name}: {' '.join(job.command)}"
             word = f" {_word(job.name).replace('$', '$$')}"
-            found[f"{name}.service"] = _service(job.name, about, word, place)
+            units[f"{name}.service"] = _service(job.name, about, word, place)
             when = [f"OnCalendar={text}" for text in calendar(job.timing, year)]
             when.append(f"Persistent={'true' if job.catch_up else 'false'}")
-            found[f"{name}.timer"] = _timer(f"{job.name}: {job.timing}", when)
-    return found
+            units[f"{name}.timer"] = _timer(f"{job.name}: {job.timing}", when)
+    return units
 
 
 def folder_of(unit: str) -> str | None:
     """The folder that a unit works in; None of a timer, which has none."""
-    found = re.search("^WorkingDirectory=(.+)$", unit, re.MULTILINE)
-    return found[1].replace("%%", "%") if found else None
+    match = re.search("^WorkingDirectory=(.+)$", unit, re.MULTILINE)
+    return match[1].replace("%%", "%") if match else None
 
 
 def calendar(timing: Timing, year: int) -> list[str]:
     """A rule as OnCalendar texts; days without a session are left to `schedule run`."""
     zone = timing.zone.key
     if timing.every is None:
-        return [f"{text} {zone}" for tab in timing.tabs for text in _of_tab(tab)]
+        return [f"{text} {zone}" for tab in timing.tabs for text in _calendar_events(tab)]
     minutes = int(timing.every.total_seconds()) // 60
     first, last = _hours(timing, year)
     # at every minute that a session of this length may have a start at
@@ -69,7 +69,7 @@ def _hours(timing: Timing, year: int) -> tuple[int, int]:
     return (0, 23) if crosses else (min(hours), max(hours))
 
 
-def _of_tab(tab: Crontab) -> Iterator[str]:
+def _calendar_events(tab: Crontab) -> Iterator[str]:
     months = "*" if len(tab.months) == 12 else _listed(tab.months)
     days = "*" if len(tab.days) == 31 else _listed(tab.days)
     hours = "*" if len(tab.hours) == 24 else _listed(tab.hours)

@@ -61,9 +61,9 @@ def test_cut_short_at_any_step_no_row_is_there_twice(
     with pytest.raises(Killed):
         archived(settings, warehouse, **views)
     monkeypatch.undo()
-    found = rows(folder)["chain_intraday"]
-    assert len(found) == len(set(found))
-    assert set(found) <= set(before["chain_intraday"])
+    left = rows(folder)["chain_intraday"]
+    assert len(left) == len(set(left))
+    assert set(left) <= set(before["chain_intraday"])
     result = archived(settings, warehouse, **views)
     assert (result.exit_code, result.finished) == (0, 1)
     assert rows(folder) == before
@@ -91,9 +91,9 @@ def test_rows_that_go_from_one_large_file_to_another_are_never_in_both(
             for file in ledger.list_files(conn, "options")
             if file.view_name == "chain_intraday"
         }
-    one, other = sorted(by_path)[:2]
+    first, other = sorted(by_path)[:2]
     new = []
-    for name, old in ((one, other), (other, one)):
+    for name, old in ((first, other), (other, first)):
         folders.unfinished(folder / name).write_bytes((folder / old).read_bytes())
         contents = {p.place: p.content for p in held if p.path == old}
         new.append(New(replace(by_path[old], path=name), contents))
@@ -105,10 +105,10 @@ def test_rows_that_go_from_one_large_file_to_another_are_never_in_both(
 
     monkeypatch.setattr(folders, "rename", struck)
     with pytest.raises(Killed):
-        swap.replace_files(warehouse, Folder(folder, "test"), "options", [one, other], new)
+        swap.replace_files(warehouse, Folder(folder, "test"), "options", [first, other], new)
     monkeypatch.undo()
-    found = rows(folder)["chain_intraday"]
-    assert len(found) == len(set(found)) < len(before)
+    left = rows(folder)["chain_intraday"]
+    assert len(left) == len(set(left)) < len(before)
     done = archived(settings, warehouse, check=True)
     assert (done.exit_code, done.finished) == (0, 1)
     assert rows(folder)["chain_intraday"] == before

@@ -73,8 +73,8 @@ def test_a_file_without_a_record_is_reported(
     stray = folder / "view=open_interest/month=2026-11/part-0.parquet"
     stray.parent.mkdir()
     stray.write_bytes(part.read_bytes())
-    found = archived(settings, warehouse, check=True)
-    assert (found.exit_code, found.unknown) == (5, [str(stray.relative_to(folder))])
+    result = archived(settings, warehouse, check=True)
+    assert (result.exit_code, result.unknown) == (5, [str(stray.relative_to(folder))])
 
 
 def test_a_folder_that_cannot_be_written_is_named(
@@ -117,8 +117,8 @@ def test_a_damaged_small_file_keeps_its_month_as_it_is(
     result = archived(settings, warehouse, compact=True)
     assert result.exit_code == 5
     assert [str(folder / name) in line for line in result.damaged] == [True]
-    kept = [one for one in before if one.startswith("view=chain_intraday")]
-    assert files(folder) == sorted([*kept, PARTS[0], PARTS[2]])
+    intraday = [name for name in before if name.startswith("view=chain_intraday")]
+    assert files(folder) == sorted([*intraday, PARTS[0], PARTS[2]])
 
 
 @pytest.mark.parametrize("damage", ["gone", "changed"])
@@ -159,9 +159,9 @@ def test_a_folder_that_cannot_be_reached_is_named(
     archived(settings, warehouse)
     folder.rename(folder.with_name("elsewhere"))
     folder.touch()
-    kept = retained(settings, warehouse)
-    assert (kept.exit_code, kept.rows, len(kept.damaged)) == (6, 0, 2)
-    assert all("cannot be read" in line for line in kept.damaged)
+    result = retained(settings, warehouse)
+    assert (result.exit_code, result.rows, len(result.damaged)) == (6, 0, 2)
+    assert all("cannot be read" in line for line in result.damaged)
 
 
 @pytest.mark.parametrize("damage", ["gone", "short", "changed", "compacted"])
@@ -181,11 +181,11 @@ def test_a_damaged_file_is_named_and_its_slots_stay(
         file.write_bytes(whole[:-1])
     else:
         file.write_bytes(whole[:3000] + bytes(500) + whole[3500:])
-    kept = retained(settings, warehouse)
+    result = retained(settings, warehouse)
     rows, symbols = (0, ["AAPL", "BRK B"]) if damage == "compacted" else (84, ["BRK B"])
-    assert (kept.exit_code, kept.rows) == (6, rows)
-    assert kept.kept == [f"2026-11-24 {symbol}: its file is damaged" for symbol in symbols]
-    assert [str(file) in line for line in kept.damaged] == [True]
+    assert (result.exit_code, result.rows) == (6, rows)
+    assert result.kept == [f"2026-11-24 {symbol}: its file is damaged" for symbol in symbols]
+    assert [str(file) in line for line in result.damaged] == [True]
     # nothing comes of it either
     days.execute("delete from raw_ib.chain_snapshot where symbol = 'BRK B'")
     back = restored(settings, warehouse, symbols=("BRK B",))

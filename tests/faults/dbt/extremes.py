@@ -36,26 +36,26 @@ DAYS = (FIRST, LAST, FIRST - timedelta(1), LAST + timedelta(1))
 def extremes(landed: LandedTable, column: pa.Field) -> list[Any]:
     """The least and the greatest that the column takes, what lies beyond, what is odd, and none."""
     kind = column.type
-    found: list[Any] = []
+    values: list[Any] = []
     if pa.types.is_decimal(kind):
         digits = Decimal(10 ** (kind.precision - kind.scale))
         step = Decimal(1).scaleb(-kind.scale)
-        found = [-digits, digits - step, step, -step, Decimal(0), Decimal(10**17)]
+        values = [-digits, digits - step, step, -step, Decimal(0), Decimal(10**17)]
     elif pa.types.is_integer(kind):
         beyond = 2 ** (kind.bit_width - 1)
-        found = [-beyond, beyond - 1, 0, -1, 1, -(10**17), 3 * 10**9]
+        values = [-beyond, beyond - 1, 0, -1, 1, -(10**17), 3 * 10**9]
     elif pa.types.is_floating(kind):
-        found = [*DOUBLES]
+        values = [*DOUBLES]
     elif pa.types.is_string(kind):
-        found = [*TEXTS]
+        values = [*TEXTS]
     elif pa.types.is_date(kind):
-        found = [*DAYS]
+        values = [*DAYS]
     elif pa.types.is_timestamp(kind):
-        found = [*INSTANTS]
+        values = [*INSTANTS]
     elif pa.types.is_boolean(kind):
-        found = [True, False]
+        values = [True, False]
     limit = limits(column, landed)
-    return [*found, *(bound for bound in limit if bound is not None), *[None] * column.nullable]
+    return [*values, *(bound for bound in limit if bound is not None), *[None] * column.nullable]
 
 
 def cases(landed: LandedTable) -> Iterator[tuple[str, Any]]:
@@ -65,14 +65,14 @@ def cases(landed: LandedTable) -> Iterator[tuple[str, Any]]:
 
 def plain(landed: LandedTable, words: Row, name: str, day: date) -> Row:
     """A row that is nothing special: `words` where it has a column of theirs, `name` as a text."""
-    of_kind = {
+    by_kind = {
         pa.date32(): day,
         pa.timestamp("us", tz="UTC"): close_of(day),
         pa.bool_(): True,
         pa.string(): name,
         pa.float64(): 0.5,
     }
-    row = {c.name: words.get(c.name, of_kind.get(c.type, 1)) for c in landed.schema}
+    row = {c.name: words.get(c.name, by_kind.get(c.type, 1)) for c in landed.schema}
     # of a whole number of 64 bits Arrow makes no decimal
     row |= {
         c.name: Decimal(row[c.name])

@@ -50,13 +50,13 @@ def landed_rows(
     """What the table takes of the rows, and of odd ones, landed; and how many it refuses."""
     # apart: a column with a value that cannot be cast is cast one by one
     screened = [screen(part, landed) for part in (rows, odd) if part]
-    kept = {
+    good = {
         tuple(row[name] for name in landed.key): row
         for part in screened
         for row in part.rows.to_pylist()
     }
-    land(conn, landed.qualified.removeprefix("raw_tdx."), kept.values())
-    return list(kept.values()), sum(len(part.rejected_rows) for part in screened)
+    land(conn, landed.qualified.removeprefix("raw_tdx."), good.values())
+    return list(good.values()), sum(len(part.rejected_rows) for part in screened)
 
 
 def read_all(conn: psycopg.Connection, *schemas: str) -> None:
@@ -102,8 +102,8 @@ def test_the_extremes_of_every_column_can_be_built(
     codes: set[str] = set()
     refused = 0
     for landed in STOCKS:
-        kept, bad = landed_rows(conn, landed, *stock_rows(landed))
-        codes |= {row["code"] for row in kept if "code" in row}
+        good, bad = landed_rows(conn, landed, *stock_rows(landed))
+        codes |= {row["code"] for row in good if "code" in row}
         refused += bad
     assert refused > 100
     named = {code for (code,) in conn.execute("select code from raw_tdx.security").fetchall()}
@@ -124,7 +124,7 @@ FUTURES_WORDS: Row = WORDS | {
 }
 
 
-def of_variety(rows: Sequence[Row], number: int) -> list[Row]:
+def rename_variety(rows: Sequence[Row], number: int) -> list[Row]:
     """The plain rows, of another variety."""
     variety = f"X.v{number}"
     names = {"variety": variety, "symbol": f"KQ.m@{variety}", "contract": f"{variety}2401"}
@@ -163,7 +163,7 @@ def test_the_extremes_of_every_column_of_futures_can_be_built(
     for landed in FUTURES:
         template = [plain(landed, FUTURES_WORDS, "X", day) for day in DAYS[18:22]]
         names = ("variety", "symbol", "contract")
-        rows, odd = spread(landed, extremes, template, rename=of_variety, fixed=(names, names))
+        rows, odd = spread(landed, extremes, template, rename=rename_variety, fixed=(names, names))
         if landed.name == "trading_day":
             rows = [*rows, *(plain(landed, WORDS, "", day) for day in DAYS[15:25])]
         landed_rows(conn, landed, rows, odd)
@@ -226,7 +226,7 @@ def option_rows(landed: LandedTable) -> list[Row]:
     return list(rows.values())
 
 
-def of_symbol(rows: Sequence[Row], number: int) -> list[Row]:
+def rename_symbol(rows: Sequence[Row], number: int) -> list[Row]:
     """The plain rows, of another symbol."""
     names = dict.fromkeys(("symbol", "trading_class", "ingest_id"), f"S{number}")
     names = {name: word for name, word in names.items() if name in rows[0]}
@@ -249,7 +249,7 @@ def test_the_extremes_of_every_column_of_options_can_be_built(
         template = option_rows(landed)
         # what joins the tables stays in every second one
         fixed = ((), ("symbol", "conid", "trade_date", "sample_time"))
-        rows, odd = spread(landed, extremes, template, rename=of_symbol, fixed=fixed)
+        rows, odd = spread(landed, extremes, template, rename=rename_symbol, fixed=fixed)
         if landed.name == "session":
             rows += [plain(landed, WORDS | s.row, "", s.day) for s in (BEFORE, AFTER)]
         refused += landed_rows(conn, landed, rows, odd)[1]

@@ -243,10 +243,10 @@ def test_a_slot_of_fifty_symbols_is_covered_whole(
     own = tmp_path / "universe.csv"
     rows = [f"{name},{50 - n},{'AB'[n % 2]},true" for n, name in enumerate(symbols)]
     own.write_text("\n".join(["symbol,weight,group,enabled", *rows]))
-    of_stage_3 = {"stage": 3, "universe": own, "max_concurrent_snapshots": 20, "timeout": 30.0}
-    of_stage_3 |= {"rate_limits": {"snapshot": {"per_minute": 90}}}
+    stage_3 = {"stage": 3, "universe": own, "max_concurrent_snapshots": 20, "timeout": 30.0}
+    stage_3 |= {"rate_limits": {"snapshot": {"per_minute": 90}}}
     dsn, home = new_database(), tmp_path / "home"
-    with bench(dsn, home, symbols=symbols, clock="2026-11-19T09:25:00", **of_stage_3) as made:
+    with bench(dsn, home, symbols=symbols, clock="2026-11-19T09:25:00", **stage_3) as made:
         assert made.load("discover").exit_code == 0
         [(planned, of)] = made.rows(
             "select count(*)::int, count(distinct symbol)::int from raw_ib.session_contract"

@@ -17,8 +17,8 @@ STATES = "select distinct state from raw_ib.recapture where conid = %s order by 
 def lasting(made: Bench) -> int:
     """One of a symbol's contracts that lives longest."""
     query = "select conid from raw_ib.contract where symbol = 'AAPL' order by expiry desc, conid"
-    found: int = made.rows(query)[0][0]
-    return found
+    count: int = made.rows(query)[0][0]
+    return count
 
 
 def slot(made: Bench, clock: str, symbol: str = "AAPL", **options: str) -> int:

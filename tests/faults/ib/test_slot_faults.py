@@ -6,8 +6,8 @@ from tests.integration.ib.test_slots_load import FLAGS, counts
 
 def test_without_fallback_what_is_not_permitted_is_an_error_row(made: Bench) -> None:
     made.sandbox.faults.add("permission:symbol=MSFT:code=354")
-    found = made.with_settings(allow_fallback_to_delayed=False).load("snapshot", slot="now")
-    assert (found.status, found.exit_code) == ("partial", 6)
+    result = made.with_settings(allow_fallback_to_delayed=False).load("snapshot", slot="now")
+    assert (result.status, result.exit_code) == ("partial", 6)
     assert counts(made) == [("AAPL", 28, 28), ("MSFT", 16, 0)]
     [(kind, flag)] = made.rows(
         "select distinct error_type, data_quality_flag from raw_ib.chain_snapshot "
@@ -40,16 +40,16 @@ def test_what_is_turned_away_waits_and_is_captured_later(made: Bench) -> None:
 
 def test_a_connection_that_breaks_in_the_middle_costs_no_row(made: Bench) -> None:
     made.sandbox.faults.add("disconnect:after=12:times=3")
-    found = made.load("snapshot", slot="now")
-    assert (found.status, found.exit_code) == ("succeeded", 0)
+    result = made.load("snapshot", slot="now")
+    assert (result.status, result.exit_code) == ("succeeded", 0)
     assert counts(made) == [("AAPL", 28, 28), ("MSFT", 16, 16)]
 
 
 def test_a_gateway_that_stays_away_leaves_error_rows_and_exit_code_4(made: Bench) -> None:
     made.sandbox.faults.add("restart:after=6:seconds=3600")
-    found = made.load("snapshot", slot="now")
-    assert found.exit_code == 4
-    assert found.hint
+    result = made.load("snapshot", slot="now")
+    assert result.exit_code == 4
+    assert result.hint
     total, good = made.rows(
         "select count(*), count(*) filter (where not snapshot_error) from raw_ib.chain_snapshot"
     )[0]
@@ -65,8 +65,8 @@ def test_an_absent_gateway_is_waited_for_and_leaves_error_rows(
     """By the machine's clock the slot is known without it."""
     made.sandbox.go_away(3600)
     alone = made.with_settings(clock="machine")
-    found = alone.load("snapshot", as_of=new_york("2026-11-19T10:00:05"), slot="now")
-    assert (found.exit_code, made.time.pauses) == (4, [30.0, 60.0])
+    result = alone.load("snapshot", as_of=new_york("2026-11-19T10:00:05"), slot="now")
+    assert (result.exit_code, made.time.pauses) == (4, [30.0, 60.0])
     assert counts(made) == [("AAPL", 28, 0), ("MSFT", 16, 0)]
     kinds = made.rows("select distinct error_type, source from raw_ib.chain_snapshot")
     assert kinds == [("gateway_gone", "IBKR")]
@@ -77,8 +77,8 @@ def test_an_absent_gateway_is_waited_for_and_leaves_error_rows(
 def test_a_stale_quote_of_an_earlier_slot_is_never_served_again(made: Bench) -> None:
     assert made.load("snapshot", slot="now").exit_code == 0
     made.sandbox.faults.add("mute:symbol=MSFT")
-    found = made.at("2026-11-19T10:30:05").load("snapshot", slot="now")
-    assert found.exit_code == 6
+    result = made.at("2026-11-19T10:30:05").load("snapshot", slot="now")
+    assert result.exit_code == 6
     later = (
         "select symbol, count(bid)::int, count(*)::int from raw_ib.chain_snapshot "
         "where slot_30m = 2 group by 1 order by 1"
@@ -110,8 +110,8 @@ def test_what_waits_for_a_moment_that_the_calendar_lost_ends_with_a_reason(made:
     made.sandbox.faults.clear()
     # an hour at which there was a slot when it was queued
     made.execute("update raw_ib.recapture set sample_time = sample_time + interval '7 minutes'")
-    found = made.at("2026-11-19T10:20:00").load("snapshot", retry_missed="yes")
-    assert found.exit_code == 0
+    result = made.at("2026-11-19T10:20:00").load("snapshot", retry_missed="yes")
+    assert result.exit_code == 0
     assert any("no slot at 2026-11-19T15:07Z" in line for line in made.heard.lines)
     ends = "select distinct state, reason from raw_ib.recapture"
     assert made.rows(ends) == [("expired", "no_slot")]

@@ -27,15 +27,15 @@ def test_what_is_turned_away_fails_as_pacing_and_is_counted(
 ) -> None:
     shared.take_events()
     with fault(tidy, "pacing:times=2"):
-        found = shared.quotes(some_contracts(tidy, 4), 1)
-    assert kinds(found).count("pacing") == 1  # the other one was the stock
+        quotes = shared.quotes(some_contracts(tidy, 4), 1)
+    assert kinds(quotes).count("pacing") == 1  # the other one was the stock
     assert sum(event.is_pacing for event in shared.take_events()) == 2
 
 
 def test_fewer_lines_than_thought_only_take_longer(tidy: IbSandbox, shared: Gateway) -> None:
     with fault(tidy, "lines:count=3"):
-        found = shared.quotes(some_contracts(tidy, 10), 1, lines=10)
-    assert kinds(found) == [None] * 10
+        quotes = shared.quotes(some_contracts(tidy, 10), 1, lines=10)
+    assert kinds(quotes) == [None] * 10
 
 
 def test_messages_that_the_gateway_lost_are_pacing_and_we_go_slower(
@@ -91,9 +91,9 @@ def test_servers_that_are_lost_and_found_cost_nothing(
 ) -> None:
     contracts = some_contracts(tidy, 4)
     with fault(tidy, f"connectivity:after={tidy.requests + 2}:seconds=0.2:code={code}"):
-        found = shared.quotes(contracts, 1)
-    assert kinds(found) == [None] * 4
-    assert all(quote.iv for quote in found)
+        quotes = shared.quotes(contracts, 1)
+    assert kinds(quotes) == [None] * 4
+    assert all(quote.iv for quote in quotes)
     assert {1100, code} <= {event.code for event in shared.take_events()}
 
 
@@ -122,8 +122,8 @@ def test_servers_that_stay_lost_are_said_to_be(tidy: IbSandbox, opened: Opened, 
 
 def test_a_broken_farm_is_awaited(tidy: IbSandbox, shared: Gateway) -> None:
     with fault(tidy, f"farm:after={tidy.requests + 1}:seconds=0.3"):
-        found = shared.quotes(some_contracts(tidy, 2), 1)
-    assert kinds(found) == [None] * 2
+        quotes = shared.quotes(some_contracts(tidy, 2), 1)
+    assert kinds(quotes) == [None] * 2
 
 
 def test_a_farm_that_is_not_asked_holds_nothing_up(tidy: IbSandbox, opened: Opened) -> None:

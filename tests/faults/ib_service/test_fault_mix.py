@@ -56,9 +56,9 @@ def holds(sandbox: IbSandbox, mine: Gateway, contracts: list[OptionContract], se
     for text in faults:
         sandbox.faults.add(text)
     for _ in range(2):
-        found = mine.quotes(contracts, 1, lines=10, timeout=0.6)
-        assert [quote.contract for quote in found] == contracts, faults
-        for quote in found:
+        quotes = mine.quotes(contracts, 1, lines=10, timeout=0.6)
+        assert [quote.contract for quote in quotes] == contracts, faults
+        for quote in quotes:
             kind = quote.failure.error_type if quote.failure else None
             is_part = kind in ("partial", "no_price")
             assert quote.has_data != (quote.failure is not None) or is_part, (faults, quote)

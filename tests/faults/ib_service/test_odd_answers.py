@@ -22,8 +22,8 @@ from tests.integration.ib_service.conftest import (
 
 def test_no_sentinel_gets_through(tidy: IbSandbox, shared: Gateway) -> None:
     with fault(tidy, "sentinel-greeks"), fault(tidy, "no-quote"):
-        found = shared.quotes(some_contracts(tidy, 4), 1)
-    for quote in found:
+        quotes = shared.quotes(some_contracts(tidy, 4), 1)
+    for quote in quotes:
         assert quote.has_data
         assert (quote.bid, quote.ask, quote.iv, quote.delta, quote.vega, quote.theta) == (None,) * 6
         assert (quote.und_price, quote.bid_size) == (None, 0)
@@ -47,10 +47,10 @@ def test_sizes_and_the_close_before_are_no_quote(tidy: IbSandbox, opened: Opened
     with fault(tidy, "no-quote:symbol=AAPL"):
         assert kinds(mine.quotes(both, 1)) == [None] * 3  # the model has a price
         with fault(tidy, "no-greeks:symbol=AAPL"):
-            found = mine.quotes(both, 1, timeout=1)
-    assert kinds(found) == ["no_price", None, None]
-    assert (found[0].bid_size, found[0].bid, found[0].has_data) == (0, None, True)
-    assert found[0].close_prev is not None
+            quotes = mine.quotes(both, 1, timeout=1)
+    assert kinds(quotes) == ["no_price", None, None]
+    assert (quotes[0].bid_size, quotes[0].bid, quotes[0].has_data) == (0, None, True)
+    assert quotes[0].close_prev is not None
     with fault(tidy, "permission:code=10090"), fault(tidy, "no-quote:symbol=AAPL"):
         assert kinds(mine.quotes(both, 1, timeout=1)) == ["no_permission", "partial", "partial"]
 
@@ -61,9 +61,9 @@ def test_a_contract_that_never_ticks_fails_and_serves_no_older_price(
     contracts, mine = some_contracts(tidy, 3), opened()
     assert kinds(mine.quotes(contracts, 1)) == [None] * 3
     with fault(tidy, f"mute:conid={contracts[1].conid}"):
-        found = mine.quotes(contracts, 1, timeout=1)
-    assert kinds(found) == [None, "no_answer", None]
-    assert (found[1].bid, found[1].iv, found[1].close_prev, found[1].asof_at) == (None,) * 4
+        quotes = mine.quotes(contracts, 1, timeout=1)
+    assert kinds(quotes) == [None, "no_answer", None]
+    assert (quotes[1].bid, quotes[1].iv, quotes[1].close_prev, quotes[1].asof_at) == (None,) * 4
     with fault(tidy, f"mute:conid={contracts[1].conid}:times=1"):  # the stream has it
         assert kinds(mine.quotes(contracts, 1)) == [None] * 3
 
@@ -75,10 +75,10 @@ def test_a_stream_waits_for_late_greeks_and_missing_ones_are_none(
     with fault(tidy, "greeks-late:seconds=0.1"):
         assert all(quote.iv for quote in mine.quotes(contracts, 1))
     with fault(tidy, f"no-greeks:conid={contracts[0].conid}"):
-        found = mine.quotes(contracts, 1, timeout=1)
-    assert [quote.iv is None for quote in found] == [True, False, False]
-    assert kinds(found) == [None] * 3
-    assert found[0].bid is not None
+        quotes = mine.quotes(contracts, 1, timeout=1)
+    assert [quote.iv is None for quote in quotes] == [True, False, False]
+    assert kinds(quotes) == [None] * 3
+    assert quotes[0].bid is not None
 
 
 def test_a_complete_snapshot_is_not_held_until_its_end(tidy: IbSandbox, shared: Gateway) -> None:
@@ -109,9 +109,9 @@ def test_open_interest_changes_in_the_morning_and_may_be_missing(
     late = [row.open_interest for row in mine.open_interest(contracts)]
     assert early != late
     with fault(tidy, f"no-oi:conid={contracts[0].conid}"):
-        found = mine.open_interest(contracts, timeout=1)
-    assert [row.open_interest for row in found] == [None, *late[1:]]
-    assert found[0].failure is None
+        rows = mine.open_interest(contracts, timeout=1)
+    assert [row.open_interest for row in rows] == [None, *late[1:]]
+    assert rows[0].failure is None
 
 
 def test_the_close_before_the_open_is_yesterday_s(tidy: IbSandbox, shared: Gateway) -> None:
@@ -139,11 +139,11 @@ def test_a_look_up_that_hangs_is_not_impossible(tidy: IbSandbox, opened: Opened)
     contracts = some_contracts(tidy, 6)
     asked = [contract.candidate for contract in contracts]
     with fault(tidy, f"details-hang:conid={contracts[2].conid}"):
-        found = opened({"timeout": 1, "qualify_batch_size": 4}).qualify(asked)
-    assert [c for c, _ in found.failed] == [asked[2]]
-    assert found.failed[0][1].error_type == "no_answer"
-    assert found.contracts == [*contracts[:2], *contracts[3:]]
-    assert found.impossible == []
+        qualified = opened({"timeout": 1, "qualify_batch_size": 4}).qualify(asked)
+    assert [c for c, _ in qualified.failed] == [asked[2]]
+    assert qualified.failed[0][1].error_type == "no_answer"
+    assert qualified.contracts == [*contracts[:2], *contracts[3:]]
+    assert qualified.impossible == []
 
 
 def test_an_unknown_contract_is_impossible_and_a_crossed_quote_stays(
@@ -151,8 +151,8 @@ def test_an_unknown_contract_is_impossible_and_a_crossed_quote_stays(
 ) -> None:
     contracts = some_contracts(tidy, 3)
     with fault(tidy, f"flaky-contract:conid={contracts[0].conid}"):
-        found = shared.qualify([contract.candidate for contract in contracts])
-    assert found.impossible == [contracts[0].candidate]
+        qualified = shared.qualify([contract.candidate for contract in contracts])
+    assert qualified.impossible == [contracts[0].candidate]
     with fault(tidy, f"crossed:conid={contracts[0].conid}"):
         crossed = [q.bid > q.ask for q in shared.quotes(contracts, 1) if q.bid and q.ask]
     assert crossed[0]

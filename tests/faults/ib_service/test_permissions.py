@@ -42,17 +42,17 @@ def test_without_permission_rows_fail_or_are_a_quarter_of_an_hour_old(
 def test_a_part_without_permission_keeps_the_other_part(tidy: IbSandbox, shared: Gateway) -> None:
     contracts = some_contracts(tidy, 2)
     with fault(tidy, "permission:code=10090"):
-        (one, _) = shared.quotes(contracts, 1)
-    assert one.failure is not None
-    assert (one.failure.error_type, one.failure.error_code) == ("partial", 10090)
-    assert one.bid is not None
-    assert one.iv is None
-    assert one.greeks_source is None
+        (quote, _) = shared.quotes(contracts, 1)
+    assert quote.failure is not None
+    assert (quote.failure.error_type, quote.failure.error_code) == ("partial", 10090)
+    assert quote.bid is not None
+    assert quote.iv is None
+    assert quote.greeks_source is None
     with fault(tidy, "permission:code=10091"):
-        (one, _) = shared.quotes(contracts, 1)
-    assert one.bid is None
-    assert one.iv is not None
-    assert one.has_data
+        (quote, _) = shared.quotes(contracts, 1)
+    assert quote.bid is None
+    assert quote.iv is not None
+    assert quote.has_data
 
 
 @pytest.mark.parametrize("code", [0, 10089, 10090, 10091])

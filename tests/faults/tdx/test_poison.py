@@ -88,8 +88,8 @@ def test_an_index_whose_newest_row_is_refused_is_asked_again(market_bench: Bench
 
     market_bench.load()
 
-    found = market_bench.rows(
+    rows = market_bench.rows(
         "select period, max(trade_date) from raw_tdx.index_kline group by 1 order by 1"
     )
     today = market_bench.sandbox.clock.date()
-    assert found == [("day", today), ("minute1", today), ("month", today), ("week", today)]
+    assert rows == [("day", today), ("minute1", today), ("month", today), ("week", today)]

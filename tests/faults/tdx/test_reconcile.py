@@ -58,10 +58,10 @@ def run(bench_: Bench, **request: Any) -> Reconciliation:
 
 
 def causes(result: Reconciliation) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = defaultdict(set)
+    causes: dict[str, set[str]] = defaultdict(set)
     for difference in result.differences:
-        found[difference.code].add(difference.likely_cause)
-    return dict(found)
+        causes[difference.code].add(difference.likely_cause)
+    return dict(causes)
 
 
 EVERYTHING = (
@@ -174,10 +174,10 @@ def adjusted_alone(b: Bench, codes: Sequence[str], month: date) -> set[tuple[str
     models = ["--select", "int_corporate_actions__inferred", *reconcile.MODELS]
     build.build(b.settings, warehouse, b.heard.line, arguments=models)
     with warehouse.connect() as conn:
-        made, found = bar_comparison.read(conn, run_id, {}, with_day_files=False)
+        made, differences = bar_comparison.read(conn, run_id, {}, with_day_files=False)
     assert made[-1].check_name == "adjusted_bars"
     assert made[-1].compared > 0
-    return {(d.code, d.likely_cause) for d in found if d.check_name == "adjusted_bars"}
+    return {(d.code, d.likely_cause) for d in differences if d.check_name == "adjusted_bars"}
 
 
 def test_a_series_that_silently_turned_raw_is_flagged_every_time(

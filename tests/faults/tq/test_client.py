@@ -43,7 +43,7 @@ MakeHarvest = Callable[..., Harvest]
 
 
 @pytest.fixture
-def one(world: World) -> Iterator["TqSandbox"]:
+def first(world: World) -> Iterator["TqSandbox"]:
     """A sandbox for one test."""
     from loaders.sandbox.tq.service import TqSandbox
 
@@ -55,8 +55,8 @@ def fetch(harvest: Harvest, world: World, days: tuple[date, ...] = DAYS) -> list
     return list(harvest.ticks(CONTRACT, [day_range(world, day) for day in days]))
 
 
-def test_an_account_that_is_refused_is_named(one: "TqSandbox", own_harvest: MakeHarvest) -> None:
-    wrong = own_harvest(one, {"password": "s3cret-of-mine"})
+def test_an_account_that_is_refused_is_named(first: "TqSandbox", own_harvest: MakeHarvest) -> None:
+    wrong = own_harvest(first, {"password": "s3cret-of-mine"})
     with pytest.raises(TqAuthError, match="401") as refused:
         wrong.login()
     assert refused.value.exit_code == SettingsError.exit_code
@@ -65,18 +65,18 @@ def test_an_account_that_is_refused_is_named(one: "TqSandbox", own_harvest: Make
 
 
 def test_a_refused_connection_for_market_data_is_no_time_out(
-    one: "TqSandbox", own_harvest: MakeHarvest
+    first: "TqSandbox", own_harvest: MakeHarvest
 ) -> None:
-    one.faults.add("ws:status=403")
+    first.faults.add("ws:status=403")
     with pytest.raises(TqAuthError, match="the market data server refused with HTTP status 403"):
-        own_harvest(one).login()
+        own_harvest(first).login()
 
 
 def test_without_the_professional_history_the_newest_ticks_are_left(
-    one: "TqSandbox", own_harvest: MakeHarvest, world: World
+    first: "TqSandbox", own_harvest: MakeHarvest, world: World
 ) -> None:
-    one.faults.add("permission")
-    harvest = own_harvest(one)
+    first.faults.add("permission")
+    harvest = own_harvest(first)
     with pytest.raises(TqPermissionError, match="tq_dl") as refused:
         fetch(harvest, world)
     assert "newest ticks" in refused.value.hint
@@ -85,11 +85,11 @@ def test_without_the_professional_history_the_newest_ticks_are_left(
 
 
 def test_what_the_servers_do_not_know_is_named(
-    one: "TqSandbox", own_harvest: MakeHarvest, world: World
+    first: "TqSandbox", own_harvest: MakeHarvest, world: World
 ) -> None:
     """None of them costs the half minute that the client waits for a symbol."""
-    harvest = own_harvest(one)
-    one.faults.add(f"unknown:symbol={CONTRACT}")
+    harvest = own_harvest(first)
+    first.faults.add(f"unknown:symbol={CONTRACT}")
     with pytest.raises(UnknownSymbol, match=r"SHFE.zz") as unknown:
         harvest.instruments(["SHFE.cu", "SHFE.zz"])
     assert unknown.value.symbols == ["SHFE.zz"]
@@ -97,8 +97,8 @@ def test_what_the_servers_do_not_know_is_named(
         fetch(harvest, world)
     with pytest.raises(UnknownSymbol, match=r"SHFE.cu9901"):
         harvest.daily(["SHFE.cu2512", "SHFE.cu9901"], DAYS[0], DAYS[-1])
-    one.faults.add("no-mains:variety=SHFE.au")
-    one.faults.add("no-series:variety=SHFE.cu")
+    first.faults.add("no-mains:variety=SHFE.au")
+    first.faults.add("no-series:variety=SHFE.cu")
     for route in ("backtest", "history"):
         with pytest.raises(UnknownSymbol, match=r"SHFE.au"):
             harvest.main_events("SHFE.au", DAYS[0], DAYS[-1], route)
@@ -107,31 +107,33 @@ def test_what_the_servers_do_not_know_is_named(
         harvest.main_events("SHFE.cu", DAYS[0], DAYS[-1], "backtest")
 
 
-def test_error_pages_are_errors_of_the_servers(one: "TqSandbox", own_harvest: MakeHarvest) -> None:
-    one.faults.add("holidays")
-    one.faults.add("main-table")
-    harvest = own_harvest(one)
+def test_error_pages_are_errors_of_the_servers(
+    first: "TqSandbox", own_harvest: MakeHarvest
+) -> None:
+    first.faults.add("holidays")
+    first.faults.add("main-table")
+    harvest = own_harvest(first)
     with pytest.raises(TqTransport, match="JSON"):
         harvest.calendar(*DAYS[:2])
-    one.faults.clear()
-    one.faults.add("main-table")
+    first.faults.clear()
+    first.faults.add("main-table")
     with pytest.raises(TqTransport, match="404"):
         harvest.main_events("SHFE.cu", DAYS[0], DAYS[-1], "history")
 
 
 def test_what_breaks_is_asked_again_by_a_new_process(
-    one: "TqSandbox", own_harvest: MakeHarvest, world: World
+    first: "TqSandbox", own_harvest: MakeHarvest, world: World
 ) -> None:
     """A log-in that fails, a client killed after a day, and days that one process may not keep
     all: nothing is missing, nothing twice."""
-    one.faults.add("auth:status=503:times=1")
+    first.faults.add("auth:status=503:times=1")
     said: list[str] = []
-    harvest = own_harvest(one, {"retries": 1, "days_per_process": 2}, report=said.append)
+    harvest = own_harvest(first, {"retries": 1, "days_per_process": 2}, report=said.append)
     answers = []
     for answer in harvest.ticks(CONTRACT, [day_range(world, day) for day in DAYS]):
         answers.append(answer)
         if len(answers) == 1:
-            one.faults.add("slow:seconds=1:times=1")  # so that the next day is not there yet
+            first.faults.add("slow:seconds=1:times=1")  # so that the next day is not there yet
             (client,) = processes_below(os.getpid())
             client.kill()
     assert [(a.trading_day, a.rows) for a in answers] == [
@@ -142,29 +144,29 @@ def test_what_breaks_is_asked_again_by_a_new_process(
 
 
 def test_a_server_that_never_answers_is_given_up(
-    one: "TqSandbox", own_harvest: MakeHarvest, world: World
+    first: "TqSandbox", own_harvest: MakeHarvest, world: World
 ) -> None:
     """The requested day is named, though the empty one before was not reported yet."""
-    one.faults.add(f"empty:contract={CONTRACT}:day={DAYS[0]}")
-    one.faults.add(f"never-ready:contract={CONTRACT}:day={DAYS[1]}")
+    first.faults.add(f"empty:contract={CONTRACT}:day={DAYS[0]}")
+    first.faults.add(f"never-ready:contract={CONTRACT}:day={DAYS[1]}")
     with pytest.raises(TqTimeout, match=r"no sign of life for 2 s \(ticks\)") as silent:
-        fetch(own_harvest(one, {"timeout": 2}), world)
+        fetch(own_harvest(first, {"timeout": 2}), world)
     assert silent.value.trading_day == DAYS[1]
 
 
 def test_a_broken_connection_costs_a_retry_and_no_row(
-    one: "TqSandbox", own_harvest: MakeHarvest, world: World
+    first: "TqSandbox", own_harvest: MakeHarvest, world: World
 ) -> None:
     """The client waits half a minute and more, and after a clean close for good; we do not."""
     from loaders.sandbox.tq.service import TqSandbox
 
     with TqSandbox(world) as other, ThreadPoolExecutor() as both:
-        found = []
-        for text, sandbox in (("disconnect:after=5", one), ("close:after=5", other)):
+        futures = []
+        for text, sandbox in (("disconnect:after=5", first), ("close:after=5", other)):
             sandbox.faults.add(text)
             harvest = own_harvest(sandbox, {"timeout": 10, "retries": 1})
-            found.append(both.submit(fetch, harvest, world))
-        for future, sandbox in zip(found, (one, other), strict=True):
+            futures.append(both.submit(fetch, harvest, world))
+        for future, sandbox in zip(futures, (first, other), strict=True):
             answers = future.result()
             assert [entry.what for entry in sandbox.log].count("drop") == 1
             for answer in answers:
@@ -173,53 +175,53 @@ def test_a_broken_connection_costs_a_retry_and_no_row(
 
 
 def test_revised_ticks_are_fetched_again(
-    one: "TqSandbox", own_harvest: MakeHarvest, world: World
+    first: "TqSandbox", own_harvest: MakeHarvest, world: World
 ) -> None:
     """The client's own cache would serve the old ones for good."""
-    harvest, day = own_harvest(one), DAYS[:1]
+    harvest, day = own_harvest(first), DAYS[:1]
     before = pq.read_table(fetch(harvest, world, day)[0].path)
-    one.faults.add(f"revise-ticks:contract={CONTRACT}:day={day[0]}:by=3")
+    first.faults.add(f"revise-ticks:contract={CONTRACT}:day={day[0]}:by=3")
     after = pq.read_table(fetch(harvest, world, day)[0].path)
-    truth = one.tick_table(CONTRACT, day[0])
+    truth = first.tick_table(CONTRACT, day[0])
     assert after.select(truth.column_names).equals(truth)
     assert before["last_price"].to_pylist() == [p - 30 for p in truth["last_price"].to_pylist()]
 
 
 def processes_below(pid: int) -> list[Any]:
     """Processes of the client, without those that a client has just forked."""
-    found: dict[int, Any] = {}
+    processes: dict[int, Any] = {}
     for process in psutil.Process(pid).children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
-            if PROGRAM in " ".join(process.cmdline()) and process.ppid() not in found:
-                found[process.pid] = process
-    return list(found.values())
+            if PROGRAM in " ".join(process.cmdline()) and process.ppid() not in processes:
+                processes[process.pid] = process
+    return list(processes.values())
 
 
 def test_a_stop_kills_the_client_and_secrets_are_not_in_sight(
-    one: "TqSandbox", own_harvest: MakeHarvest, world: World, monkeypatch: pytest.MonkeyPatch
+    first: "TqSandbox", own_harvest: MakeHarvest, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("QUOTEMILL_DATABASE_URL", "postgresql://u:p4ss@h/d")
-    one.faults.add("slow:seconds=60")
+    first.faults.add("slow:seconds=60")
     stopped, seen = threading.Event(), list[Any]()
 
     def stop() -> bool:
         # once the client waits for market data, some seconds after its start
-        if not seen and any(entry.what == "connect" for entry in list(one.log)):
+        if not seen and any(entry.what == "connect" for entry in list(first.log)):
             seen.extend(processes_below(os.getpid()))
             (process,) = seen
             shown = f"{process.cmdline()} {process.environ()}"
-            assert not any(word in shown for word in (one.settings()["password"], "p4ss"))
+            assert not any(word in shown for word in (first.settings()["password"], "p4ss"))
             stopped.set()
         return stopped.is_set()
 
     with pytest.raises(Stopped):
-        fetch(own_harvest(one, stop=stop), world)
+        fetch(own_harvest(first, stop=stop), world)
     assert seen
     assert not any(process.is_running() for process in seen)
 
 
-def test_a_killed_parent_leaves_no_client(one: "TqSandbox", tmp_path: Path) -> None:
-    one.faults.add("slow:seconds=60")
+def test_a_killed_parent_leaves_no_client(first: "TqSandbox", tmp_path: Path) -> None:
+    first.faults.add("slow:seconds=60")
     program = (
         "import sys, pathlib, json\n"
         "from loaders.tq.settings import TqSettings\n"
@@ -231,9 +233,9 @@ def test_a_killed_parent_leaves_no_client(one: "TqSandbox", tmp_path: Path) -> N
         [sys.executable, "-c", program, str(tmp_path / "run")], stdin=subprocess.PIPE
     )
     assert parent.stdin is not None
-    parent.stdin.write(json.dumps(one.settings()).encode() + b"\n")
+    parent.stdin.write(json.dumps(first.settings()).encode() + b"\n")
     parent.stdin.close()
-    while not any(entry.what == "connect" for entry in list(one.log)):
+    while not any(entry.what == "connect" for entry in list(first.log)):
         assert parent.poll() is None
         threading.Event().wait(0.05)
     clients = processes_below(parent.pid)

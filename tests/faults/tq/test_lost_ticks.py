@@ -49,12 +49,12 @@ def test_a_day_with_a_corrected_day_bar_is_fetched_once_more(made: Bench) -> Non
         "select count(*) from raw_tq.symbol_day where volume > 0 and volume = day_volume"
     ) == [(DAYS,)]
     before = made.rows(INDEX)
-    of_day = f"where contract = '{OLD}' and trade_date = '{day}'"
-    made.execute(f"update raw_tq.contract_daily set volume = volume * 1.005 {of_day}")
+    the_day = f"where contract = '{OLD}' and trade_date = '{day}'"
+    made.execute(f"update raw_tq.contract_daily set volume = volume * 1.005 {the_day}")
     assert (
         list_next_steps(made.settings, open_warehouse(made.settings)) == []
     )  # of so little none are missing
-    made.execute(f"update raw_tq.contract_daily set volume = volume * 2 {of_day}")
+    made.execute(f"update raw_tq.contract_daily set volume = volume * 2 {the_day}")
     [line] = list_next_steps(made.settings, open_warehouse(made.settings))
     assert "1 days of ticks of SHFE.cu are missing" in line
     made.asked()

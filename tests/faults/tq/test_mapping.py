@@ -57,8 +57,8 @@ def test_a_late_holiday_takes_its_day_back_and_a_past_day_stays(
     served.holidays = sorted({*served.holidays, soon})
     after = datetime(2025, 11, 6, 18)
     assert small.load(clock=after, datasets=("trading_day",)).status == "succeeded"
-    found = [day for (day,) in small.rows(query) if day <= known[-1]]
-    assert found == [day for day in known if day not in (soon, late)]
+    days = [day for (day,) in small.rows(query) if day <= known[-1]]
+    assert days == [day for day in known if day not in (soon, late)]
 
     served.holidays = sorted({*served.holidays, date(2025, 11, 4)})
     result = small.load(clock=after, datasets=("trading_day",))
@@ -80,9 +80,9 @@ def test_wrong_credentials_end_the_load_at_once_and_are_in_no_record(small: Benc
 def test_requests_of_the_client_are_counted_and_bytes_are_not(
     small: Bench,
 ) -> None:
-    found = {m.name: m.value for m in measure_loads([small.load(datasets=("contract",))])}
-    assert found["requests"] >= 2  # the log-in and the instruments
-    assert "bytes" not in found
+    figures = {m.name: m.value for m in measure_loads([small.load(datasets=("contract",))])}
+    assert figures["requests"] >= 2  # the log-in and the instruments
+    assert "bytes" not in figures
 
 
 def test_an_unknown_variety_fails_by_name_and_costs_no_other(small: Bench) -> None:

@@ -103,8 +103,8 @@ def test_ticks_that_come_twice_or_late_are_stored_once(mapped: Bench) -> None:
     assert mapped.load("ticks", until=date(2025, 10, 16)).status == "succeeded"
     for day in (date(2025, 10, 15), date(2025, 10, 16)):
         expected = mapped.sandbox.tick_table("SHFE.cu2511", day)
-        found = stored(mapped, "SHFE.cu2511", day)
-        assert found["datetime_ns"].to_pylist() == sorted(expected["datetime_ns"].to_pylist())
+        ticks = stored(mapped, "SHFE.cu2511", day)
+        assert ticks["datetime_ns"].to_pylist() == sorted(expected["datetime_ns"].to_pylist())
     [(rules,)] = mapped.rows("select count(distinct rule) from raw_tq.rejected_row")
     assert rules == 1
 

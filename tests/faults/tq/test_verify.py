@@ -30,9 +30,13 @@ def verified(made: Bench) -> Verification:
 
 
 def test_what_was_loaded_is_right(made: Bench) -> None:
-    found = verified(made)
-    assert (found.days, found.rows, found.differences) == (DAYS, DAYS * 150, ())
-    assert found.as_json()["first_l5_days"] == {"SHFE.cu": str(TRADED[0])}
+    verification = verified(made)
+    assert (verification.days, verification.rows, verification.differences) == (
+        DAYS,
+        DAYS * 150,
+        (),
+    )
+    assert verification.as_json()["first_l5_days"] == {"SHFE.cu": str(TRADED[0])}
     shown = status.read(open_warehouse(made.settings), settings=made.settings)
     expected = f"the warehouse: {DAYS * 150:,} ticks on {DAYS} days of 1 series, up to {TRADED[-1]}"
     assert (str(shown.ticks), shown.ticks and shown.ticks.problems) == (expected, [])
@@ -56,8 +60,10 @@ def test_every_difference_is_named_and_a_repair_downloads_just_those_days(
     )
     made.execute(f"delete from {TICKS} where trading_day = '2025-10-21' and volume % 3 = 0")
     made.execute("update raw_tq.symbol_day set rows = 7 where trading_day = '2025-10-22'")
-    found = verified(made)
-    expected = {(d.key.rpartition(" ")[2], d.text.partition(":")[0]) for d in found.differences}
+    verification = verified(made)
+    expected = {
+        (d.key.rpartition(" ")[2], d.text.partition(":")[0]) for d in verification.differences
+    }
     assert {
         ("2025-10-15", "row_hash"),
         ("2025-10-21", "rows"),
@@ -65,7 +71,10 @@ def test_every_difference_is_named_and_a_repair_downloads_just_those_days(
     } <= expected
     assert ("2025-10-22", "its row of raw_tq.symbol_day differs from the store's index") in expected
     assert ("2025-10-15", "rows") not in expected
-    assert {key.rpartition(" ")[2] for key in found.repairable} == {"2025-10-15", "2025-10-21"}
+    assert {key.rpartition(" ")[2] for key in verification.repairable} == {
+        "2025-10-15",
+        "2025-10-21",
+    }
 
     monkeypatch.setattr(commands, "load_settings", lambda: made.settings)
     with pytest.raises(DataQualityError, match="differences between the ticks and their index"):
@@ -124,7 +133,7 @@ def test_a_day_that_cannot_be_had_again_differs_until_its_loss_is_accepted(
     )
     assert made.rows(revised) == [("2025-10-15", OLD, OLD, None)]
     result = made.load("ticks")
-    [(key, why)] = [found for task in result.tasks for found in task.failures.items()]
+    [(key, why)] = [item for task in result.tasks for item in task.failures.items()]
     assert (key, asked_days(made)) == (lost, 2)
     assert "asked again by each load until 2025-11-21" in why
     assert verified(made).differences == ()
@@ -137,10 +146,10 @@ def test_a_schedule_that_is_not_dbt_s_is_named_and_fixed_without_download(
         f"update {SCHEDULE} set segment_id = 9 where trading_day = '{TRADED[1]}'; "
         f"delete from {SCHEDULE} where trading_day in ('{TRADED[2]}', '{TRADED[-1]}')"
     )
-    [found] = verified(made).differences
-    assert found.key == f"KQ.m@SHFE.cu {OLD} {TRADED[1]}"
-    assert "segment_id is 9, dbt's 1" in found.text
-    assert "3 days of the series differ" in found.text
+    [difference] = verified(made).differences
+    assert difference.key == f"KQ.m@SHFE.cu {OLD} {TRADED[1]}"
+    assert "segment_id is 9, dbt's 1" in difference.text
+    assert "3 days of the series differ" in difference.text
     monkeypatch.setattr(commands, "load_settings", lambda: made.settings)
     made.asked()
     commands.verify_command("tq", repair=True, as_of=made.sandbox.clock.isoformat())
@@ -165,13 +174,13 @@ def test_stamps_and_days_missing_in_the_index_are_fixed_without_download(
         f"update {DAY_INDEX} set status = 'superseded' where trading_day = '{TRADED[-1]}'; "
         f"update raw_tq.symbol_day set status = 'superseded' where trading_day = '{TRADED[-1]}'"
     )
-    found = {d.key.rpartition(" ")[2]: d for d in verified(made).differences}
-    assert {day: d.text.partition(":")[0] for day, d in found.items()} == {
+    by_day = {d.key.rpartition(" ")[2]: d for d in verified(made).differences}
+    assert {day: d.text.partition(":")[0] for day, d in by_day.items()} == {
         str(TRADED[0]): "schedule_hash",
         str(TRADED[1]): "not in the index, and 150 ticks are visible",
         str(TRADED[-1]): "superseded, and 150 ticks of it are still visible",
     }
-    assert not any(d.needs_download for d in found.values())
+    assert not any(d.needs_download for d in by_day.values())
     assert take_out_unlisted(made.settings, open_warehouse(made.settings)) == 300
     assert verified(made).differences == ()
     assert made.rows(f"select count(*) from {TICKS} where not is_deleted") == [(150 * (DAYS - 2),)]
@@ -186,12 +195,12 @@ def test_a_manifest_lists_what_was_built_and_is_checked(made: Bench) -> None:
     assert first is not None
     assert second is not None
     document = json.loads(second.read_text())
-    of_contract = {c: [d for d in TRADED if (d < ROLL) == (c == OLD)] for c in (OLD, NEW)}
-    of_copper = document["sources"]["tq"]["varieties"]["SHFE.cu"]
-    assert [(s["contract"], s["complete_days"], s["rows"]) for s in of_copper["segments"]] == [
-        (contract, len(days), 150 * len(days)) for contract, days in of_contract.items()
+    days_by_contract = {c: [d for d in TRADED if (d < ROLL) == (c == OLD)] for c in (OLD, NEW)}
+    copper = document["sources"]["tq"]["varieties"]["SHFE.cu"]
+    assert [(s["contract"], s["complete_days"], s["rows"]) for s in copper["segments"]] == [
+        (contract, len(days), 150 * len(days)) for contract, days in days_by_contract.items()
     ]
-    assert of_copper["schedule_hash"] == of_copper["segments"][-1]["schedule_hash"]
+    assert copper["schedule_hash"] == copper["segments"][-1]["schedule_hash"]
     assert document["previous"]["file"] == first.name
     assert not list(first.parent.glob("*.part"))
     for secret in ("sandbox-password", '"account"', made.sandbox.url):
@@ -200,9 +209,9 @@ def test_a_manifest_lists_what_was_built_and_is_checked(made: Bench) -> None:
     assert manifest.check(made.settings, warehouse, second).differences == ()
 
     made.execute("update raw_tq.symbol_day set rows = rows - 1 where trading_day = '2025-10-22'")
-    found = manifest.check(made.settings, warehouse, second).differences
-    rows = 150 * len(of_contract[NEW])
-    assert found == (
+    differences = manifest.check(made.settings, warehouse, second).differences
+    rows = 150 * len(days_by_contract[NEW])
+    assert differences == (
         f"tq.varieties.SHFE.cu.segments[1].rows: the manifest says {rows}, now {rows - 1}",
     )
     first.write_text(first.read_text() + " ")

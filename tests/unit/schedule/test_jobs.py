@@ -7,7 +7,7 @@ import pytest
 
 from loaders.errors import SettingsError
 from loaders.settings import Settings, load_settings
-from orchestration.cli.schedule.known import command_of
+from orchestration.cli.schedule.jobs import find_command
 from orchestration.schedule import jobs
 from orchestration.schedule.jobs import Row, shipped_jobs
 
@@ -30,7 +30,7 @@ def test_each_source_ships_with_its_jobs_and_all_of_them_are_commands(tmp_path: 
     found = jobs.read(configured(tmp_path, **SOURCES))
     assert set(found) == {name for shipped in shipped_jobs().values() for name in shipped}
     for job in found.values():
-        assert callable(command_of(job).callback), job.name
+        assert callable(find_command(job).callback), job.name
         assert job.source is not None or job.name in shipped_jobs()[""]
 
 
@@ -153,18 +153,18 @@ def test_a_job_that_cannot_be_read_keeps_no_other_from_being_read(tmp_path: Path
 def test_a_job_whose_command_there_is_not_is_refused(tmp_path: Path) -> None:
     toml = '[schedule.x]\ncommand = "rnu tdx"\nwhen = "off"'
     with pytest.raises(SettingsError, match=r"schedule\.x: quotemill has no command rnu"):
-        command_of(jobs.read(configured(tmp_path, toml, **TDX))["x"])
+        find_command(jobs.read(configured(tmp_path, toml, **TDX))["x"])
 
 
 def test_a_job_whose_command_takes_no_such_option_is_refused(tmp_path: Path) -> None:
     toml = '[schedule.x]\ncommand = "run tdx --json --full"\nwhen = "off"'
     with pytest.raises(SettingsError, match=r"schedule\.x: `quotemill run .* takes no --full"):
-        command_of(jobs.read(configured(tmp_path, toml, **TDX))["x"])
+        find_command(jobs.read(configured(tmp_path, toml, **TDX))["x"])
 
 
 def test_every_shipped_job_is_a_command_that_takes_its_options(tmp_path: Path) -> None:
     for job in jobs.read(configured(tmp_path, "", **TDX)).values():
-        command_of(job)
+        find_command(job)
 
 
 @pytest.mark.parametrize(
@@ -172,4 +172,4 @@ def test_every_shipped_job_is_a_command_that_takes_its_options(tmp_path: Path) -
 )
 def test_a_job_may_hand_options_on(tmp_path: Path, command: str) -> None:
     toml = f'[schedule.x]\ncommand = "{command}"\nwhen = "off"'
-    command_of(jobs.read(configured(tmp_path, toml, **TDX))["x"])
+    find_command(jobs.read(configured(tmp_path, toml, **TDX))["x"])

@@ -11,16 +11,16 @@ from loaders.cli import shell
 from loaders.cli.shell import AsOf, JsonFlag
 from loaders.errors import SettingsError, UsageError, most_severe
 from loaders.settings import load_settings
-from orchestration.cli.schedule.known import (
+from orchestration.cli.schedule.jobs import (
     OneJob,
-    command_of,
-    known_jobs,
-    known_rows,
-    moment,
-    tell_where_none,
+    find_command,
+    parse_now,
+    read_jobs,
+    read_rows,
+    warn_if_no_job,
 )
-from orchestration.schedule import due, jobs
-from orchestration.schedule.jobs import Job, Row
+from orchestration.schedule import due
+from orchestration.schedule.jobs import Job, Row, survey
 from orchestration.schedule.preview import simulate
 
 
@@ -32,23 +32,23 @@ def list_command(as_of: AsOf = None, json: JsonFlag = False) -> None:
 
     Example: quotemill schedule list --json
     """
-    now = moment(as_of)
+    now = parse_now(as_of)
     settings = load_settings()
-    rows = known_rows(settings)
-    found, wrong = jobs.survey(settings, rows.values())
-    for job in found.values():
+    rows = read_rows(settings)
+    known, wrong = survey(settings, rows.values())
+    for job in known.values():
         try:
-            command_of(job)
+            find_command(job)
         except SettingsError as error:
             wrong[job.name] = error
-    right = [job for job in found.values() if job.name not in wrong]
-    shown = [_described(job, rows.get(job.name), now) for job in right]
-    shown += [_wrong(name, rows.get(name)) for name in wrong]
+    right = [job for job in known.values() if job.name not in wrong]
+    shown = [_describe_job(job, rows.get(job.name), now) for job in right]
+    shown += [_describe_unreadable(name, rows.get(name)) for name in wrong]
     if json:
         shell.print_json(shown)
     else:
         _print(shown)
-    tell_where_none(shown)
+    warn_if_no_job(shown)
     for why in wrong.values():
         shell.print_error(why)
     raise typer.Exit(most_severe(why.exit_code for why in wrong.values()))
@@ -76,10 +76,10 @@ def next_command(job: OneJob = None, as_of: AsOf = None, json: JsonFlag = False)
 
     Example: quotemill schedule next tdx_daily
     """
-    now = moment(as_of)
-    known, rows = known_jobs(load_settings(), job)
-    tell_where_none(known)
-    shown = [_described(found, rows.get(name), now) for name, found in known.items()]
+    now = parse_now(as_of)
+    known, rows = read_jobs(load_settings(), job)
+    warn_if_no_job(known)
+    shown = [_describe_job(job, rows.get(name), now) for name, job in known.items()]
     coming = sorted((x for x in shown if x["next_start"]), key=lambda x: str(x["next_start"]))
     if json:
         shell.print_json(coming)
@@ -110,21 +110,21 @@ def simulate_command(
     last = shell.parse_day(until) or first
     if last < first:
         raise UsageError(f"--until {last} is before --date {first}")
-    known, rows = known_jobs(load_settings(), job)
-    tell_where_none(known)
-    found = simulate(known.values(), rows, first, last)
+    known, rows = read_jobs(load_settings(), job)
+    warn_if_no_job(known)
+    day_plan = simulate(known.values(), rows, first, last)
     if json:
-        shell.print_json(found.as_json())
+        shell.print_json(day_plan.as_json())
         return
-    for note in found.notes:
+    for note in day_plan.notes:
         print(note, file=sys.stderr)
-    for planned in found.starts:
+    for planned in day_plan.starts:
         at = planned.begins_at.astimezone(ZoneInfo(planned.job.zone))
         print(
             f"{planned.begins_at:%Y-%m-%d %H:%M:%S} UTC  {at:%a %H:%M %Z}  {planned.job.name}  "
             f"{' '.join(planned.job.command)}"
         )
-    for name, why in found.idle.items():
+    for name, why in day_plan.idle.items():
         print(f"{name}: {why}", file=sys.stderr)
 
 
@@ -132,8 +132,8 @@ def _minute(at: datetime | None) -> str:
     return f"{at:%Y-%m-%d %H:%M}" if at else "-"
 
 
-def _wrong(name: str, row: Row | None) -> dict[str, Any]:
-    """A job of which nothing is known but what is on record."""
+def _describe_unreadable(name: str, row: Row | None) -> dict[str, Any]:
+    """Describe a job that cannot be read by what is on record."""
     return {
         **dict.fromkeys(("source", "time_zone", "next_start")),
         **{"job": name, "state": "wrong", "rule": "", "command": ""},
@@ -144,7 +144,7 @@ def _wrong(name: str, row: Row | None) -> dict[str, Any]:
     }
 
 
-def _described(job: Job, row: Row | None, now: datetime) -> dict[str, Any]:
+def _describe_job(job: Job, row: Row | None, now: datetime) -> dict[str, Any]:
     is_on = job.timing is not None and (row is None or row.is_enabled)
     start = job.timing.next_after(now) if job.timing and is_on else None
     state = "on" if is_on else "off" if job.timing is None else "disabled"

@@ -14,8 +14,8 @@ from loaders.errors import SettingsError, UsageError
 from loaders.settings import Settings
 from loaders.warehouse.migration_files import is_current
 from loaders.warehouse.postgres import Warehouse, find_warehouse, open_warehouse
-from orchestration.schedule import jobs, ledger
-from orchestration.schedule.jobs import Job, Row
+from orchestration.schedule import ledger
+from orchestration.schedule.jobs import Job, Row, survey
 
 NO_JOB = "no source is configured, so there is no job to start"
 
@@ -23,53 +23,51 @@ JobName = Annotated[str, typer.Argument(metavar="JOB", help="Name of the job.")]
 OneJob = Annotated[str | None, typer.Argument(metavar="JOB", help="Only this job; all if absent.")]
 
 
-def moment(as_of: str | None) -> datetime:
-    """Now, UTC, or the instant that stands for it."""
+def parse_now(as_of: str | None) -> datetime:
+    """The time given, or now, in UTC."""
     return (shell.parse_time(as_of) or datetime.now(UTC)).astimezone(UTC)
 
 
-def known_jobs(
-    settings: Settings, only: str | None = None
-) -> tuple[dict[str, Job], dict[str, Row]]:
-    """The jobs, or one of them, and the record of each; creates no warehouse.
+def read_jobs(settings: Settings, only: str | None = None) -> tuple[dict[str, Job], dict[str, Row]]:
+    """Read the jobs, or one of them, and the record of each; creates no warehouse.
 
     Raises UsageError for an unknown job, SettingsError for one that cannot be read or runs no
     command.
     """
-    rows = known_rows(settings)
-    found, wrong = jobs.survey(settings, rows.values())
+    rows = read_rows(settings)
+    jobs, wrong = survey(settings, rows.values())
     for name, error in wrong.items():
         if only in (None, name):
             raise error
-    chosen = found if only is None else {only: one(found, only)}
+    chosen = jobs if only is None else {only: get_job(jobs, only)}
     for job in chosen.values():
-        command_of(job)
+        find_command(job)
     return chosen, rows
 
 
-def tell_where_none(found: Sized) -> None:
-    """An empty list alone would read as if all were well."""
-    if not found:
+def warn_if_no_job(jobs: Sized) -> None:
+    """Say why the list is empty, which alone would read as if all were well."""
+    if not jobs:
         print(f"{NO_JOB}: `quotemill doctor` says what to set", file=sys.stderr)
 
 
-def known_rows(settings: Settings) -> dict[str, Row]:
-    """What is on record of each job; nothing where there is no warehouse."""
+def read_rows(settings: Settings) -> dict[str, Row]:
+    """The record of each job by name; empty where there is no warehouse."""
     warehouse = find_warehouse(settings)
     return {row.name: row for row in warehouse.ask(ledger.read_rows)} if warehouse else {}
 
 
-def one(found: dict[str, Job], name: str) -> Job:
-    if name not in found:
+def get_job(jobs: dict[str, Job], name: str) -> Job:
+    if name not in jobs:
         raise UsageError(
             f"there is no job {name} of a configured source",
-            hint=f"jobs: {', '.join(found)}" if found else "configure a source first",
+            hint=f"jobs: {', '.join(jobs)}" if jobs else "configure a source first",
         )
-    return found[name]
+    return jobs[name]
 
 
-def prepared(settings: Settings) -> Warehouse:
-    """The warehouse in the state of this version, prepared only where it is not: jobs run often."""
+def open_prepared(settings: Settings) -> Warehouse:
+    """Open the warehouse; bring it to this version only where it is older, as jobs run often."""
     warehouse = open_warehouse(settings)
     if not warehouse.ask(is_current):
         from loaders.loads import prepare_warehouse
@@ -79,7 +77,7 @@ def prepared(settings: Settings) -> Warehouse:
     return warehouse
 
 
-def command_of(job: Job) -> Any:
+def find_command(job: Job) -> Any:
     """The command of a job as typer knows it.
 
     Raises SettingsError for an unknown command, or an option that the command does not take.
@@ -115,4 +113,4 @@ def command_of(job: Job) -> Any:
 
 
 def takes_as_of(job: Job) -> bool:
-    return any(param.name == "as_of" for param in command_of(job).params)
+    return any(param.name == "as_of" for param in find_command(job).params)
