@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -12,8 +14,10 @@ import typer
 
 from loaders import log, signals
 from loaders.cli import shell
+from loaders.cli.checks import print_checks
 from loaders.cli.progress import reporter
 from loaders.cli.shell import AsOf, JsonFlag
+from loaders.engine.check import Check
 from loaders.errors import DataQualityError, UpstreamError, UsageError
 from loaders.progress import Silent
 from loaders.settings import load_settings
@@ -77,7 +81,7 @@ def selftest_command(
     if json:
         shell.print_json(shown)
     else:
-        _summarise(shown, output, report)
+        _summarise(shown, recorded.checks, output=output, report=report)
     if run.status == "error":
         raise UpstreamError(
             f"nothing answers at {run.base_url}",
@@ -89,17 +93,21 @@ def selftest_command(
         )
 
 
-def _summarise(shown: dict[str, Any], output: Path, report: Path) -> None:
+def _summarise(
+    shown: dict[str, Any], checks: Sequence[Check], *, output: Path, report: Path
+) -> None:
+    from loaders.engine.test_runs import WORDS
     from loaders.tdx.selftest.report import may_run
 
-    for row in shown["results"]:
-        if row["status"] != "passed":
-            print(f"{row['status']:<7} {row['no']:>2} {row['name']}: {row['reason']}")
-        for warning in row["warnings"]:
-            print(f"warning {row['no']:>2} {row['name']}: {warning}")
-    for task in shown["tasks"]:
-        if may_run(task):
-            print(f"warning: task {task['kind']} {task['id']}: {task['end']}")
+    shown_checks = []
+    for row, check in zip(shown["results"], checks, strict=True):
+        name = f"{row['no']:>2} {check.name}"
+        if check.status != "ok":
+            shown_checks.append(replace(check, name=name))
+        shown_checks += [Check(name, "warn", warning) for warning in row["warnings"]]
+    for task in filter(may_run, shown["tasks"]):
+        shown_checks.append(Check(f"task {task['kind']} {task['id']}", "warn", task["end"]))
+    print_checks(shown_checks, WORDS | {"warn": "warning"})
     summary = shown["summary"]
     print(
         f"{summary['total']} checks in {shown['duration_ms'] / 1000:.1f} s: "

@@ -3,7 +3,7 @@
 import os
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -12,9 +12,10 @@ import typer
 
 from loaders import log
 from loaders.cli import shell
+from loaders.cli.checks import print_checks
 from loaders.cli.progress import reporter
 from loaders.cli.shell import AsOf, JsonFlag
-from loaders.errors import DataQualityError, UsageError
+from loaders.errors import DataQualityError, QuotemillError, UsageError
 from loaders.progress import Silent
 from loaders.settings import load_settings
 
@@ -92,8 +93,11 @@ def verify_command(
         _print(verification)
     if verification.status == "failed":
         failed = verification.count("failed")
-        raise DataQualityError(
-            f"{failed} of {len(verification.lines)} checks failed",
+        is_internal = any(
+            check.exit_code == QuotemillError.exit_code for check in verification.checks
+        )
+        raise (QuotemillError if is_internal else DataQualityError)(
+            f"{failed} of {len(verification.checks)} checks failed",
             hint="the lines above name what is missing; `loaders run tdx` loads it",
         )
 
@@ -146,10 +150,12 @@ def _verify_ticks(repair: bool, accept: Sequence[str], as_of: str | None, json: 
 
 
 def _print(verification: "Verification") -> None:
+    from loaders.engine.test_runs import WORDS
+
     print(f"seed {verification.options['seed']} drew {', '.join(verification.sample)}")
-    for line in verification.lines:
-        shown = ", ".join(f"{name} {_short(value)}" for name, value in line.evidence.items())
-        print(f"{line.status:<7} {line.name:<21} {line.reason or shown}")
+    print_checks(
+        [replace(c, text=c.text or _describe(c.figures)) for c in verification.checks], WORDS
+    )
     sizes = [
         (
             f"{table['schema']}.{table['relation']}",
@@ -162,9 +168,13 @@ def _print(verification: "Verification") -> None:
     shell.print_table([("table", "size", "rows, about", "compression"), *sizes])
     counts = ", ".join(f"{verification.count(s)} {s}" for s in ("passed", "failed", "skipped"))
     print(
-        f"{len(verification.lines)} checks: {counts}; {len(verification.space)} tables take "
+        f"{len(verification.checks)} checks: {counts}; {len(verification.space)} tables take "
         f"{_bytes(sum(table['total_bytes'] for table in verification.space))}"
     )
+
+
+def _describe(figures: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {_short(value)}" for name, value in figures.items())
 
 
 def _short(value: object) -> str:

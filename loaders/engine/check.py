@@ -1,38 +1,93 @@
-"""One check of `quotemill doctor`, of the project's own or of a source."""
+"""Result of one check, and the runner of checks.
+
+Every command that answers whether all is well makes these: doctor, status, self-check, self-test,
+verification, check of a source.
+"""
 
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from loaders.errors import QuotemillError, SettingsError
+from loaders import log
+from loaders.errors import DataQualityError, QuotemillError, SettingsError
 
 
 @dataclass(frozen=True)
 class Check:
-    """`fix` is the command that repairs it, `exit_code` that of the error behind a `fail`."""
+    """Result of one check.
+
+    status      ok, warn, fail, or unknown if it could not be made
+    text        the state, the problem, or the reason for `unknown`
+    fix         command or step that repairs it
+    exit_code   exit code of the error behind a `fail`
+    subject     the checked symbol; empty if the check is not about one
+    figures     values behind the result, by name
+    elapsed_ms  duration; None if it was not measured
+    """
 
     name: str
-    status: str  # ok, warn, fail
-    seen: str
+    status: str
+    text: str = ""
     fix: str = ""
     exit_code: int = 0
+    subject: str = ""
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    elapsed_ms: int | None = None
 
     def as_json(self) -> dict[str, Any]:
-        values = asdict(self)
-        return {"mend" if name == "fix" else name: value for name, value in values.items()}
+        return {
+            "name": self.name,
+            "status": self.status,
+            "seen": self.text,
+            "mend": self.fix,
+            "exit_code": self.exit_code,
+        }
+
+
+class CheckFailed(DataQualityError):
+    """Raised by a check that fails, with the values behind it."""
+
+    def __init__(self, text: str, figures: Mapping[str, Any] | None = None) -> None:
+        super().__init__(text)
+        self.figures = figures or {}
+
+
+class NotApplicable(Exception):
+    """Raised by a check that cannot be made; the text is the reason."""
+
+
+def run_checks(checks: Iterable[tuple[str, Callable[[], Iterable[Check]]]]) -> Iterator[Check]:
+    """Run each named check, even if others fail; an exception becomes a failed check."""
+    for name, check in checks:
+        started = time.monotonic()
+        for result in _run_check(name, check):
+            yield replace(result, elapsed_ms=round((time.monotonic() - started) * 1000))
+
+
+def _run_check(name: str, check: Callable[[], Iterable[Check]]) -> Iterator[Check]:
+    try:
+        yield from check()
+    except NotApplicable as reason:
+        yield Check(name, "unknown", str(reason))
+    except Exception as error:
+        yield failed(name, log.explain(error))
 
 
 def failed(name: str, error: QuotemillError) -> Check:
     """A check that failed with an error that would end a command."""
-    return Check(name, "fail", str(error), error.hint, error.exit_code)
+    figures = error.figures if isinstance(error, CheckFailed) else {}
+    return Check(
+        name, "fail", str(error), fix=error.hint, exit_code=error.exit_code, figures=figures
+    )
 
 
 def check_paths(paths: Iterable[tuple[str, Path | None, str]]) -> Iterator[Check]:
-    """Failed checks of paths that settings name: (setting, its value, what it names)."""
+    """Failed checks of paths in settings: (setting, its value, its meaning)."""
     for setting, path, what in paths:
         if path is not None and not (path.exists() and os.access(path, os.R_OK)):
-            why = "cannot be read" if path.exists() else "is not there"
+            why = "cannot be read" if path.exists() else "does not exist"
             hint = f"{setting} names {what}: mount or create it, or change the setting"
             yield failed("files", SettingsError(f"{setting}: {path} {why}", hint=hint))

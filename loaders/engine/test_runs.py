@@ -10,21 +10,13 @@ import psycopg
 
 from loaders import request_counts
 from loaders.engine import metrics
+from loaders.engine.check import Check
 from loaders.errors import QuotemillError
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
 
-
-@dataclass(frozen=True)
-class Line:
-    """One check of a run. `status` is passed, failed or skipped."""
-
-    no: int
-    name: str
-    status: str
-    elapsed_ms: int | None
-    reason: str | None
-    evidence: Mapping[str, Any]
+# words of ops.testing_logs by status of a check
+WORDS = {"ok": "passed", "fail": "failed", "unknown": "skipped"}
 
 
 @dataclass(frozen=True)
@@ -41,14 +33,28 @@ class Record:
     started_at: datetime
     finished_at: datetime
     base_url: str
-    lines: Sequence[Line]
+    checks: Sequence[Check]
     fingerprint: str | None
     options: Mapping[str, Any]
     detail: Mapping[str, Any]
     schedule: str | None = None
 
-    def count(self, status: str) -> int:
-        return sum(line.status == status for line in self.lines)
+    def count(self, word: str) -> int:
+        return sum(WORDS[check.status] == word for check in self.checks)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The checks with the columns of ops.testing_logs."""
+        return [
+            {
+                "no": no,
+                "name": check.name,
+                "status": WORDS[check.status],
+                "elapsed_ms": check.elapsed_ms,
+                "reason": check.text or None,
+                "evidence": check.figures,
+            }
+            for no, check in enumerate(self.checks, 1)
+        ]
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,7 @@ def save(conn: psycopg.Connection, record: Record) -> int:
             record.finished_at,
             record.base_url,
             record.status,
-            len(record.lines),
+            len(record.checks),
             *(record.count(status) for status in ("passed", "failed", "skipped")),
             record.fingerprint,
             _json(record.options),
@@ -142,11 +148,9 @@ def save(conn: psycopg.Connection, record: Record) -> int:
     )
     with conn.cursor() as cursor:
         cursor.executemany(
-            "insert into ops.testing_logs values (%s, %s, %s, %s, %s, %s, %s)",
-            [
-                (run_id, x.no, x.name, x.status, x.elapsed_ms, x.reason, _json(x.evidence))
-                for x in record.lines
-            ],
+            "insert into ops.testing_logs values (%(run_id)s, %(no)s, %(name)s, %(status)s, "
+            "%(elapsed_ms)s, %(reason)s, %(evidence)s)",
+            [row | {"run_id": run_id, "evidence": _json(row["evidence"])} for row in record.rows()],
         )
     return int(run_id)
 

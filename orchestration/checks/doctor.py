@@ -1,13 +1,14 @@
-"""Checks of `quotemill doctor`: ok, warn or fail, what was seen, and the fix."""
+"""Checks of `quotemill doctor`."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import psycopg
 
 from loaders import sources
-from loaders.engine.check import Check, failed
+from loaders.engine.check import Check, failed, run_checks
 from loaders.errors import QuotemillError, SettingsError
 from loaders.landing import indexes
 from loaders.settings import Settings
@@ -21,7 +22,7 @@ from orchestration.alerts import book, channels
 from orchestration.backup import folder as backups
 from orchestration.checks import folders
 from orchestration.checks import warehouse as warehouse_checks
-from orchestration.checks.edited_tables import out_of_step
+from orchestration.checks.edited_tables import list_differences
 from orchestration.schedule import jobs, ledger
 
 if TYPE_CHECKING:  # its module imports pyarrow
@@ -35,184 +36,198 @@ SHOWN = 5  # relations, codes, days or other names in a message
 def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
     """Run every check, even if others fail."""
     now = now or datetime.now(UTC)
-    checks: list[Check] = []
     warehouse: Warehouse | None = None
     try:
         warehouse = find_warehouse(settings)
-        seen = f"none yet: the first load makes an embedded PostgreSQL in {settings.home}"
-        if warehouse is not None:
-            seen = f"{warehouse.label} ({warehouse.origin})"
-        checks.append(Check("warehouse", "ok", seen))
+        first = _describe_warehouse(settings, warehouse)
     except QuotemillError as error:
-        checks.append(failed("warehouse", error))
-    if warehouse is not None:
-        checks += [*_inside(warehouse, now), *_steps(warehouse), _backup(settings, now)]
-        checks += warehouse_checks.check(settings, warehouse, now)
-    checks += [_schedule(settings, warehouse, now), _alerts(settings, warehouse)]
+        first = failed("warehouse", error)
     ready, _ = sources.configured(settings)
-    checks += [_service(name, settings, now) for name in ready]
+    plan: list[tuple[str, Callable[[], Iterable[Check]]]] = []
+    if warehouse is not None:
+        plan += [
+            ("server", partial(_check_database, warehouse, now)),
+            ("steps", partial(_check_edits, warehouse)),
+            ("backup", partial(_check_backups, settings, now)),
+            ("status", partial(warehouse_checks.check, settings, warehouse, now)),
+        ]
+    plan += [
+        ("schedule", partial(_check_schedule, settings, warehouse, now)),
+        ("alerts", partial(_check_alerts, settings, warehouse)),
+    ]
+    plan += [("service", partial(_check_service, name, settings, now)) for name in ready]
     keeps_ticks = any(sources.find(name).keeps_ticks for name in ready)
     if settings.questdb_url is not None or (keeps_ticks and warehouse is not None):
-        checks += _tick_store(settings, warehouse)
-    checks += [*_orphans(), *folders.check(settings, warehouse)]
-    of_sources = [
-        check for name in ready for check in sources.find(name).doctor(settings, warehouse, now)
+        plan.append(("tick store", partial(_check_tick_store, settings, warehouse)))
+    plan += [
+        ("orphan", _check_orphans),
+        ("home", partial(folders.check, settings, warehouse)),
     ]
+    checks = [first, *run_checks(plan)]
+    by_source = list(
+        run_checks(
+            (name, partial(sources.find(name).doctor, settings, warehouse, now)) for name in ready
+        )
+    )
     # a warning about the settings of a source replaces the general line
-    about_settings = [check for check in of_sources if check.name == "settings"]
-    others = [check for check in of_sources if check.name != "settings"]
-    return [*(about_settings or [_settings(settings)]), *checks, *others]
+    about_settings = [check for check in by_source if check.name == "settings"]
+    others = [check for check in by_source if check.name != "settings"]
+    return [*(about_settings or [_check_settings(settings)]), *checks, *others]
 
 
-def _alerts(settings: Settings, warehouse: Warehouse | None) -> Check:
+def _check_settings(settings: Settings) -> Check:
+    ready, missing = sources.configured(settings)
+    if not ready:
+        error = SettingsError("no source is configured", hint="; ".join(missing.values()))
+        return failed("settings", error)
+    return Check("settings", "ok", f"home {settings.home} ({settings.origin('home')})")
+
+
+def _describe_warehouse(settings: Settings, warehouse: Warehouse | None) -> Check:
+    text = f"none yet: the first load creates an embedded PostgreSQL in {settings.home}"
+    if warehouse is not None:
+        text = f"{warehouse.label} ({warehouse.origin})"
+    return Check("warehouse", "ok", text)
+
+
+def _check_alerts(settings: Settings, warehouse: Warehouse | None) -> Iterator[Check]:
     """Check that channels accepted every alert; having no channel is fine."""
     names = [channel.name for channel in channels.configured_channels(settings)]
     names += ["a dead man's switch"] if settings.alerts.ping_url else []
     if not names:
-        return Check("alerts", "ok", "no channel is configured", "[alerts] urls in quotemill.toml")
-    if warehouse and settings.alerts.urls and (unsent := warehouse.ask(_unsent_causes)):
-        seen = f"some channel has not accepted {', '.join(unsent[:SHOWN])}"
-        return Check("alerts", "warn", seen, "quotemill alerts test")
-    return Check("alerts", "ok", f"sent to {', '.join(names)}; `quotemill alerts test` tries them")
+        yield Check("alerts", "ok", "no channel is configured", "[alerts] urls in quotemill.toml")
+    elif warehouse and settings.alerts.urls and (unsent := warehouse.ask(_list_unsent_causes)):
+        text = f"some channel has not accepted {', '.join(unsent[:SHOWN])}"
+        yield Check("alerts", "warn", text, "quotemill alerts test")
+    else:
+        text = f"sent to {', '.join(names)}; `quotemill alerts test` tries them"
+        yield Check("alerts", "ok", text)
 
 
-def _unsent_causes(conn: psycopg.Connection) -> list[str]:
-    known = book.read(conn) if has_relation(conn, "ops.alerts") else {}
-    return [name for name, entry in known.items() if entry.is_unsent]
+def _list_unsent_causes(conn: psycopg.Connection) -> list[str]:
+    entries = book.read(conn) if has_relation(conn, "ops.alerts") else {}
+    return [name for name, entry in entries.items() if entry.is_unsent]
 
 
-def _settings(settings: Settings) -> Check:
-    ready, missing = sources.configured(settings)
-    if not ready:
-        wanted = SettingsError("no source is configured", hint="; ".join(missing.values()))
-        return failed("settings", wanted)
-    return Check("settings", "ok", f"home {settings.home} ({settings.origin('home')})")
-
-
-def _inside(warehouse: Warehouse, now: datetime) -> Iterator[Check]:
+def _check_database(warehouse: Warehouse, now: datetime) -> Iterator[Check]:
     with warehouse.connect() as conn:
         [(clock, version)] = conn.execute("select clock_timestamp(), version()")
         edition = timescale.find(conn)
-        held = privileges(conn, warehouse.reader_role)
+        needed = privileges(conn, warehouse.reader_role)
         foreign = foreign_relations(conn, migrate.schemas(warehouse, landed_tables()))
         others = migrate.other_market_schemas(conn, warehouse, landed_tables())
-        unbuilt = list(index_checks(conn, landed_tables()))
+        unbuilt = list(check_indexes(conn, landed_tables()))
         plain = [table.qualified for table in hypertables.left_plain(conn, landed_tables())]
     yield Check("server", "ok", f"{version.split(' on ')[0]}, {edition}")
     if plain:
-        seen = f"plain tables, which TimescaleDB does nothing for: {', '.join(plain)}"
-        yield Check("hypertables", "ok", seen, "quotemill warehouse upgrade-timescale")
+        text = f"plain tables, without the benefits of TimescaleDB: {', '.join(plain)}"
+        yield Check("hypertables", "ok", text, "quotemill warehouse upgrade-timescale")
     for schema, relations in foreign.items():
         listed = ", ".join(relations[:SHOWN])
         hint = "QUOTEMILL_MARKET_SCHEMA or QUOTEMILL_WAREHOUSE_URL chooses another place"
         yield failed("ownership", SettingsError(f"{schema} is not ours: {listed}", hint=hint))
     if others:
         names = ", ".join(others)
-        seen = f"of another market schema, or left from an earlier name of it: {names}"
-        mend = f"if nobody reads them: quotemill warehouse psql -c 'drop schema {names} cascade'"
-        yield Check("schemas", "ok", seen, mend)
-    for privilege in held:
+        text = f"of another market schema, or left from an earlier name of it: {names}"
+        fix = f"if nobody reads them: quotemill warehouse psql -c 'drop schema {names} cascade'"
+        yield Check("schemas", "ok", text, fix)
+    for privilege in needed:
         if not privilege.held:
             missing = SettingsError(f"missing: {privilege.name}", hint=privilege.fix)
             yield failed("privileges", missing)
-    if all(privilege.held for privilege in held):
-        yield Check("privileges", "ok", "everything a load and a build need")
+    if all(privilege.held for privilege in needed):
+        yield Check("privileges", "ok", "everything that loads and builds need")
     yield from unbuilt
     skew = abs(clock - now)
     if skew > CLOCK_SKEW:
-        yield Check(
-            "clock", "warn", f"this machine and the warehouse differ by {skew}", "set both by NTP"
-        )
+        text = f"this machine and the warehouse differ by {skew}"
+        yield Check("clock", "warn", text, "set both by NTP")
     else:
         yield Check("clock", "ok", f"{now:%Y-%m-%d %H:%M} UTC")
 
 
-def index_checks(conn: psycopg.Connection, tables: "Iterable[LandedTable]") -> Iterator[Check]:
+def check_indexes(conn: psycopg.Connection, tables: "Iterable[LandedTable]") -> Iterator[Check]:
     """Warn about missing or invalid indexes of landed tables."""
     if not has_relation(conn, "ops.pending_indexes"):
-        return  # the warehouse of an older version; the next load adds the table
+        return  # no load has prepared this warehouse yet
     for index in indexes.pending(conn, tables):
-        seen = f"{index.qualified} is not there or of no use: {index.reason}"
-        yield Check(
-            "indexes", "warn", seen, "the end of its source's next load builds it: loaders run"
-        )
+        text = f"{index.qualified} is missing or unusable: {index.reason}"
+        fix = "the end of its source's next load builds it: loaders run"
+        yield Check("indexes", "warn", text, fix)
 
 
-def _steps(warehouse: Warehouse) -> Iterator[Check]:
-    for landed, built, kind, keys in out_of_step(warehouse):
-        seen = f"{built} is out of step with {landed} in {len(keys):,} {kind}: "
-        mend = f"quotemill touch {landed} && quotemill build"
-        yield Check("steps", "warn", seen + ", ".join(keys[:SHOWN]), mend)
+def _check_edits(warehouse: Warehouse) -> Iterator[Check]:
+    for landed, built, kind, keys in list_differences(warehouse):
+        text = f"{built} differs from {landed} in {len(keys):,} {kind}: {', '.join(keys[:SHOWN])}"
+        yield Check("steps", "warn", text, f"quotemill touch {landed} && quotemill build")
 
 
-def _schedule(settings: Settings, warehouse: Warehouse | None, now: datetime) -> Check:
+def _check_schedule(
+    settings: Settings, warehouse: Warehouse | None, now: datetime
+) -> Iterator[Check]:
     """Check that the jobs can be read and that something starts them."""
-    try:
-        rows = warehouse.ask(ledger.read_rows) if warehouse is not None else []
-        known = jobs.read(settings, rows)
-    except QuotemillError as error:
-        return failed("schedule", error)
+    rows = warehouse.ask(ledger.read_rows) if warehouse is not None else []
+    known = jobs.read(settings, rows)
     if late := ledger.list_overdue(rows, known, now):
         names = ", ".join(
             f"{row.name} of {row.next_run_at:%Y-%m-%d %H:%M} UTC" for row in late[:SHOWN]
         )
-        mend = (
+        fix = (
             "is its timer on? `quotemill schedule install` makes one; "
             "`quotemill schedule run` catches up"
         )
-        return Check("schedule", "warn", f"nobody started {names}", mend)
-    if not any(row.timing for row in rows):
-        return Check("schedule", "ok", "nothing starts by itself", "quotemill schedule install")
-    return Check("schedule", "ok", f"{len(known)} jobs")
+        yield Check("schedule", "warn", f"nothing started {names}", fix)
+    elif not any(row.timing for row in rows):
+        text = "no job starts automatically"
+        yield Check("schedule", "ok", text, "quotemill schedule install")
+    else:
+        yield Check("schedule", "ok", f"{len(known)} jobs")
 
 
-def _backup(settings: Settings, now: datetime) -> Check:
+def _check_backups(settings: Settings, now: datetime) -> Iterator[Check]:
     root = backups.backup_root(settings)
-    try:
-        with backups.usable(root):
-            backups.check_place(root, settings.home)
-            found, damaged = backups.scan(root)
-    except QuotemillError as error:
-        return failed("backup", error)
+    with backups.usable(root):
+        backups.check_place(root, settings.home)
+        stored, damaged = backups.scan(root)
     if damaged:
-        mend = "quotemill backup; then remove what is damaged"
-        return Check("backup", "warn", "; ".join(damaged[:SHOWN]), mend)
-    if not found:
-        return Check("backup", "ok", f"none in {root}", "quotemill backup")
-    made = found[-1].made_at
-    seen = f"{len(found)} in {root}, the newest of {made:%Y-%m-%d %H:%M} UTC"
-    if now - made > BACKUP_AGE:
-        return Check("backup", "warn", seen, "quotemill backup")
-    return Check("backup", "ok", seen)
+        fix = "quotemill backup; then remove what is damaged"
+        yield Check("backup", "warn", "; ".join(damaged[:SHOWN]), fix)
+    elif not stored:
+        yield Check("backup", "ok", f"none in {root}", "quotemill backup")
+    else:
+        made = stored[-1].made_at
+        text = f"{len(stored)} in {root}, the newest of {made:%Y-%m-%d %H:%M} UTC"
+        is_old = now - made > BACKUP_AGE
+        yield Check(
+            "backup",
+            "warn" if is_old else "ok",
+            text,
+            fix="quotemill backup" if is_old else "",
+        )
 
 
-def _service(source: str, settings: Settings, now: datetime) -> Check:
-    try:
-        found = sources.find(source).check(settings, now)
-    except QuotemillError as error:
-        return failed("service", error)
-    if found.warnings:
-        return Check("service", "warn", "; ".join(found.warnings), f"loaders check {source}")
-    return Check("service", "ok", f"{source}: {found.seen}")
+def _check_service(source: str, settings: Settings, now: datetime) -> Iterator[Check]:
+    result = sources.find(source).check(settings, now)
+    if result.warnings:
+        yield Check("service", "warn", "; ".join(result.warnings), f"loaders check {source}")
+    else:
+        yield Check("service", "ok", f"{source}: {result.seen}")
 
 
-def _tick_store(settings: Settings, warehouse: Warehouse | None) -> Iterator[Check]:
+def _check_tick_store(settings: Settings, warehouse: Warehouse | None) -> Iterator[Check]:
     state = store_state.read_state(settings, warehouse)
     if state.error is not None:
-        yield failed("tick store", state.error)
-        return
+        raise state.error
     for problem, fix in state.problems:
         yield Check("tick store", "warn", problem, fix)
     if not state.problems:
         yield Check("tick store", "ok", state.label)
 
 
-def _orphans() -> Iterator[Check]:
+def _check_orphans() -> Iterator[Check]:
     for orphan in places.orphans():
-        yield Check(
-            "orphan",
-            "warn",
-            f"{orphan.folder} ({orphan.size_bytes / 2**30:,.1f} GiB) is of no home any more: "
-            f"{orphan.home} was removed",
-            f"rm -r {orphan.folder}",
+        text = (
+            f"{orphan.folder} ({orphan.size_bytes / 2**30:,.1f} GiB) belongs to no home: "
+            f"{orphan.home} was removed"
         )
+        yield Check("orphan", "warn", text, f"rm -r {orphan.folder}")

@@ -8,10 +8,10 @@ import psycopg
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
 
-_Look = Callable[[psycopg.Connection, str, str], list[str]]
+_List = Callable[[psycopg.Connection, str, str], list[str]]
 
 
-class OutOfStep(NamedTuple):
+class Difference(NamedTuple):
     """A landed and a built table that differ.
 
     kind  `codes` or `days`
@@ -24,7 +24,7 @@ class OutOfStep(NamedTuple):
     keys: list[str]
 
 
-def out_of_step(warehouse: Warehouse) -> list[OutOfStep]:
+def list_differences(warehouse: Warehouse) -> list[Difference]:
     """List built tables that differ from the landed ones.
 
     A landed table with changes for the next build is skipped. The check is cheap, so it sees only
@@ -35,26 +35,28 @@ def out_of_step(warehouse: Warehouse) -> list[OutOfStep]:
     intermediate = warehouse.inner_schema("quotemill_intermediate")
     bars, minutes, ticks = "raw_tdx.kline_daily", "raw_tdx.kline_minute", "raw_tdx.tick_trade"
     days, actions = "raw_tdx.trading_day", "raw_tdx.corporate_action"
-    adjusted = f"{market}.kline_daily_qfq"
+    adjusted, five = f"{market}.kline_daily_qfq", f"{market}.kline_5m"
+    tick_days = f"{intermediate}.int_ticks__days"
     # each build makes the whole calendar without a cursor; the adjusted prices after it have one
     calendar, segments = f"{market}.trading_calendar", f"{market}.adjustment_segments"
-    looked: list[tuple[str, str, str, str, _Look]] = [
-        (bars, adjusted, adjusted, "codes", _codes_of_one),
-        (minutes, five := f"{market}.kline_5m", five, "codes", _codes_but_older),
-        (ticks, of_days := f"{intermediate}.int_ticks__days", of_days, "codes", _codes_but_older),
-        (days, calendar, adjusted, "days", _days_of_one),
-        (actions, segments, segments, "codes", _codes_adjusted_for_nothing),
+    pairs: list[tuple[str, str, str, str, _List]] = [
+        (bars, adjusted, adjusted, "codes", _list_unmatched_codes),
+        (minutes, five, five, "codes", _list_recent_unmatched_codes),
+        (ticks, tick_days, tick_days, "codes", _list_recent_unmatched_codes),
+        (days, calendar, adjusted, "days", _list_unmatched_days),
+        (actions, segments, segments, "codes", _list_codes_with_lost_events),
     ]
     with warehouse.connect() as conn:
-        found = [
-            OutOfStep(landed, built, kind, look(conn, landed, built))
-            for landed, built, reader, kind, look in looked
-            if has_relation(conn, built) and _has_seen_all(conn, reader, landed)
+        differences = [
+            Difference(landed, built, kind, keys=list_keys(conn, landed, built))
+            for landed, built, reader, kind, list_keys in pairs
+            if has_relation(conn, built) and _is_up_to_date(conn, reader, landed)
         ]
-    return [step for step in found if step.keys]
+    return [difference for difference in differences if difference.keys]
 
 
-def _has_seen_all(conn: psycopg.Connection, reader: str, landed: str) -> bool:
+def _is_up_to_date(conn: psycopg.Connection, reader: str, landed: str) -> bool:
+    """Whether the reader has seen every change of a landed table."""
     if not has_relation(conn, "ops.change_cursors"):
         return False
     row = conn.execute(
@@ -66,7 +68,7 @@ def _has_seen_all(conn: psycopg.Connection, reader: str, landed: str) -> bool:
     return row is not None
 
 
-def _codes_of_one(conn: psycopg.Connection, landed: str, built: str) -> list[str]:
+def _list_unmatched_codes(conn: psycopg.Connection, landed: str, built: str) -> list[str]:
     """Codes that only one of the tables has."""
     first, second = (
         "(with recursive codes as ("
@@ -83,7 +85,7 @@ def _codes_of_one(conn: psycopg.Connection, landed: str, built: str) -> list[str
     return [code for (code,) in rows]
 
 
-def _codes_but_older(conn: psycopg.Connection, landed: str, built: str) -> list[str]:
+def _list_recent_unmatched_codes(conn: psycopg.Connection, landed: str, built: str) -> list[str]:
     """Codes that only one of the tables has, unless only older days are left.
 
     Built days older than the oldest landed day are meant to stay. A continuous aggregate returns no
@@ -93,7 +95,7 @@ def _codes_but_older(conn: psycopg.Connection, landed: str, built: str) -> list[
         "select 1 from pg_views where schemaname || '.' || viewname = %s", (built,)
     ).fetchone():
         return []
-    codes = _codes_of_one(conn, landed, built)
+    codes = _list_unmatched_codes(conn, landed, built)
     rows = conn.execute(
         "select code from unnest(%s::text[]) as c (code) where "
         f"exists (select 1 from {landed} as l where l.code = c.code) "
@@ -104,7 +106,7 @@ def _codes_but_older(conn: psycopg.Connection, landed: str, built: str) -> list[
     return [code for (code,) in rows]
 
 
-def _days_of_one(conn: psycopg.Connection, landed: str, built: str) -> list[str]:
+def _list_unmatched_days(conn: psycopg.Connection, landed: str, built: str) -> list[str]:
     """Days that only one of the tables has; each has some ten thousand rows."""
     rows = conn.execute(
         f"select trade_date::text from {landed} as l full join {built} as b using (trade_date) "
@@ -113,7 +115,7 @@ def _days_of_one(conn: psycopg.Connection, landed: str, built: str) -> list[str]
     return [day for (day,) in rows]
 
 
-def _codes_adjusted_for_nothing(conn: psycopg.Connection, landed: str, built: str) -> list[str]:
+def _list_codes_with_lost_events(conn: psycopg.Connection, landed: str, built: str) -> list[str]:
     """Codes with an event in their segments that exists nowhere else.
 
     It is not landed, was not added by hand, and is not inferred.

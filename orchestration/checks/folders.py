@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Iterator
+from functools import partial
 
-from loaders.engine.check import Check, failed
-from loaders.errors import QuotemillError, SettingsError
+from loaders.engine.check import Check, run_checks
+from loaders.errors import SettingsError
 from loaders.project import find_project
 from loaders.settings import Settings
 from loaders.warehouse import profiles
@@ -14,75 +15,75 @@ from loaders.warehouse.postgres import Warehouse
 
 
 def check(settings: Settings, warehouse: Warehouse | None) -> Iterator[Check]:
-    yield from _home(settings)
-    yield from _profile(settings)
-    yield from _disks(settings)
+    yield from run_checks(
+        [
+            ("home", partial(_check_home, settings)),
+            ("profile", partial(_check_profile, settings)),
+            ("disk", partial(_check_disks, settings)),
+        ]
+    )
     if warehouse is not None:
-        yield from _archive(settings, warehouse)
+        yield from run_checks([("archive", partial(_check_archive, settings, warehouse))])
 
 
-def _home(settings: Settings) -> Iterator[Check]:
+def _check_home(settings: Settings) -> tuple[Check, ...]:
     """Check that loads can stage, log and lock below the home."""
     for folder in (settings.home, settings.home / "logs"):
-        there = existing_parent(folder)
-        if not os.access(there, os.W_OK | os.X_OK):
-            hint = "give it to the user who runs this, or set QUOTEMILL_HOME"
-            yield failed("home", SettingsError(f"{there} cannot be written", hint=hint))
-            return
+        parent = existing_parent(folder)
+        if not os.access(parent, os.W_OK | os.X_OK):
+            hint = "make its user the one who runs this, or set QUOTEMILL_HOME"
+            raise SettingsError(f"{parent} cannot be written", hint=hint)
+    return ()
 
 
-def _profile(settings: Settings) -> Iterator[Check]:
+def _check_profile(settings: Settings) -> tuple[Check, ...]:
     path = find_project().profiles(settings.home) / "profiles.yml"
     if path.exists() and not profiles.is_ours(path):
-        foreign = SettingsError(
+        raise SettingsError(
             f"{path} was not written by quotemill, and loads refuse to replace it",
             hint="point DBT_PROFILES_DIR at another folder, or move the file away",
         )
-        yield failed("profile", foreign)
+    return ()
 
 
-def _disks(settings: Settings) -> Iterator[Check]:
+def _check_disks(settings: Settings) -> Iterator[Check]:
     for disk in list_disks(settings):
-        seen = f"{disk.free / 2**30:,.1f} GiB free at {disk.folder}, {disk.used_share:.0%} used"
+        text = f"{disk.free / 2**30:,.1f} GiB free at {disk.folder}, {disk.used_share:.0%} used"
         if disk.is_short(settings.alerts.disk_percent):
-            mend = (
+            fix = (
                 "free some space: `quotemill report` names the largest tables; "
                 "or move what lies there (QUOTEMILL_HOME, ib.archive_folder, backup_folder)"
             )
-            yield Check("disk", "warn", seen, mend)
+            yield Check("disk", "warn", text, fix)
         else:
-            yield Check("disk", "ok", seen)
+            yield Check("disk", "ok", text)
 
 
-def _archive(settings: Settings, warehouse: Warehouse) -> Iterator[Check]:
+def _check_archive(settings: Settings, warehouse: Warehouse) -> tuple[Check, ...]:
     """Check that a used archive is ours, has its newest file and is writable."""
     query = (
         "select path from ops.archive_files where schema_name = %s order by written_at desc limit 1"
     )
     with warehouse.connect() as conn:
         if not has_relation(conn, "ops.archive_files"):
-            return
+            return ()
         newest = conn.execute(query, (warehouse.inner_schema("options"),)).fetchone()
     if newest is None:
-        return
+        return ()
     from loaders.warehouse import migrate
     from orchestration.archive.folder import archive_folder
 
     folder = archive_folder(settings, warehouse)
-    try:
-        folder.require_own(migrate.warehouse_id(warehouse))
-        if not folder.path(newest[0]).is_file():
-            raise SettingsError(
-                f"{folder.path(newest[0])} of the archive is not there",
-                hint="mount its disk, or set ib.archive_folder; "
-                "`quotemill archive --check` names all that is lost",
-            )
-    except QuotemillError as error:
-        yield failed("archive", error)
-        return
-    if not os.access(folder.root, os.W_OK | os.X_OK):
-        unwritable = SettingsError(
-            f"the archive's folder {folder.root} cannot be written",
-            hint="give it to the user who runs this, or set ib.archive_folder",
+    folder.require_own(migrate.warehouse_id(warehouse))
+    if not folder.path(newest[0]).is_file():
+        raise SettingsError(
+            f"{folder.path(newest[0])} of the archive does not exist",
+            hint="mount its disk, or set ib.archive_folder; "
+            "`quotemill archive --check` names everything that is lost",
         )
-        yield failed("archive", unwritable)
+    if not os.access(folder.root, os.W_OK | os.X_OK):
+        raise SettingsError(
+            f"the archive's folder {folder.root} cannot be written",
+            hint="make its user the one who runs this, or set ib.archive_folder",
+        )
+    return ()

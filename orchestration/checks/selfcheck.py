@@ -5,13 +5,14 @@ disk, archive, retention.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
 
+from loaders.engine.check import Check
 from loaders.errors import UsageError
 from loaders.settings import Settings
 from loaders.warehouse.ownership import has_relation
@@ -20,6 +21,9 @@ from loaders.warehouse.sql_files import read_sql
 from orchestration.checks import storage
 
 PASS, FAIL, PENDING = "PASS", "FAIL", "PENDING"
+WORDS = {"ok": PASS, "fail": FAIL, "unknown": PENDING}
+# by verdicts of qa.qa_option_day
+_STATUSES = {word.lower(): status for status, word in WORDS.items()}
 _FIGURES = {
     "coverage": ("slot_coverage", "covered_slot_count", "slot_count", "uncovered_slots"),
     "delayed": ("delayed_share", "delayed_count", "data_count"),
@@ -74,20 +78,10 @@ _FLAGS = """
 
 
 @dataclass(frozen=True)
-class Check:
-    """A check of a symbol ('' without one): PASS, FAIL or PENDING, and its figures."""
-
-    name: str
-    symbol: str
-    status: str
-    figures: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
 class Selfcheck:
-    """Result of all checks.
+    """Result of all checks; the subject of a check is its symbol.
 
-    status      FAIL if any check fails, else PENDING if any is pending, else PASS
+    status      FAIL if any check fails, else PENDING if any is unknown, else PASS
     trade_date  the session; None before the first one is over
     flags       rows of the day by flag
     """
@@ -98,7 +92,21 @@ class Selfcheck:
     flags: dict[str, int]
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        checks = [
+            {
+                "name": check.name,
+                "symbol": check.subject,
+                "status": WORDS[check.status],
+                "figures": check.figures,
+            }
+            for check in self.checks
+        ]
+        return {
+            "status": self.status,
+            "trade_date": self.trade_date,
+            "checks": checks,
+            "flags": self.flags,
+        }
 
 
 def run(
@@ -123,27 +131,18 @@ def run(
         if as_of:
             conn.execute("select set_config('quotemill.as_of', %s, false)", (as_of.isoformat(),))
         day = _find_session(conn, schemas["options"], day, as_of)
+        now = as_of or datetime.now(UTC)
+        storage_checks = (
+            list(storage.check(conn, warehouse, settings, now)) if settings is not None else []
+        )
         if day is None:
-            return Selfcheck(FAIL, None, _check_room(conn, warehouse, settings, as_of), {})
+            return Selfcheck(FAIL, None, storage_checks, {})
         checks = [*_read_verdicts(conn, schemas, day), *_compare_tables(conn, schemas, day)]
-        room = _check_room(conn, warehouse, settings, as_of)
         flags = conn.execute(_FLAGS.format(**schemas).encode(), {"day": day}).fetchall()
-    statuses = {check.status for check in checks} or {FAIL}
-    statuses |= {check.status for check in room}
-    status = next(word for word in (FAIL, PENDING, PASS) if word in statuses)
-    return Selfcheck(status, day, [*checks, *room], dict(flags))
-
-
-def _check_room(
-    conn: psycopg.Connection,
-    warehouse: Warehouse,
-    settings: Settings | None,
-    as_of: datetime | None,
-) -> list[Check]:
-    if settings is None:
-        return []
-    judged = storage.judge(conn, warehouse, settings, as_of or datetime.now(UTC))
-    return [Check(name, "", PASS if passes else FAIL, figures) for name, passes, figures in judged]
+    statuses = {check.status for check in checks} or {"fail"}
+    statuses |= {check.status for check in storage_checks}
+    status = next(WORDS[status] for status in ("fail", "unknown", "ok") if status in statuses)
+    return Selfcheck(status, day, [*checks, *storage_checks], dict(flags))
 
 
 def _find_session(
@@ -158,15 +157,20 @@ def _find_session(
         f"select max(trade_date) from {options}.sessions where "
         "(trade_date + time '17:30') at time zone 'America/New_York' <= coalesce(%s, now())"
     )
-    [(over,)] = conn.execute(newest.encode(), (as_of,)).fetchall()
-    return over if isinstance(over, date) else None
+    [(newest_day,)] = conn.execute(newest.encode(), (as_of,)).fetchall()
+    return newest_day if isinstance(newest_day, date) else None
 
 
 def _read_verdicts(conn: psycopg.Connection, schemas: Mapping[str, str], day: date) -> list[Check]:
     query = f"select * from {schemas['qa']}.qa_option_day where trade_date = %s order by symbol"
     rows = conn.cursor(row_factory=dict_row).execute(query.encode(), (day,)).fetchall()
     return [
-        Check(name, row["symbol"], row[f"{name}_verdict"].upper(), {f: row[f] for f in figures})
+        Check(
+            name,
+            _STATUSES[row[f"{name}_verdict"]],
+            subject=row["symbol"],
+            figures={figure: row[figure] for figure in figures},
+        )
         for row in rows
         for name, figures in _FIGURES.items()
     ]
@@ -179,6 +183,6 @@ def _compare_tables(conn: psycopg.Connection, schemas: Mapping[str, str], day: d
             query.format(**schemas).encode(), {"day": day}
         )
         for row in sorted(rows, key=lambda row: str(row["symbol"])):
-            status = FAIL if any(row[figure] for figure in _WRONG[name]) else PASS
-            checks.append(Check(name, row.pop("symbol"), status, row))
+            status = "fail" if any(row[figure] for figure in _WRONG[name]) else "ok"
+            checks.append(Check(name, status, subject=row.pop("symbol"), figures=row))
     return checks

@@ -1,45 +1,49 @@
 """Daily checks of storage: disk, archive and retention of option chains."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from loaders.engine.check import Check
 from loaders.settings import Settings
+from loaders.warehouse.disks import existing_parent
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
 
 VIEW = "chain_intraday"
 LEAST_SHARE, ENOUGH = 0.2, 100 * 2**30  # free on a disk: share, or bytes
 SLACK = timedelta(days=7)  # a weekly job may not be due until tomorrow
-Judged = tuple[str, bool, dict[str, Any]]  # name of the check, whether it passes, figures
 
 
-def judge(
+def check(
     conn: psycopg.Connection, warehouse: Warehouse, settings: Settings, as_of: datetime
-) -> Iterator[Judged]:
+) -> Iterator[Check]:
     """Check the disk, and archive and retention where the archive is used."""
-    yield disk(settings.home)
+    yield check_disk(settings.home)
     if has_relation(conn, "ops.archive_partitions"):
-        yield from _archived(conn, warehouse, settings, as_of)
+        yield from _check_archive(conn, warehouse, settings, as_of)
 
 
-def disk(folder: Path) -> Judged:
+def check_disk(folder: Path) -> Check:
     """Check the disk; fails if less than a fifth and less than 100 GiB are free."""
-    while not folder.exists():
-        folder = folder.parent
-    usage = shutil.disk_usage(folder)
+    parent = existing_parent(folder)
+    usage = shutil.disk_usage(parent)
     share = usage.free / usage.total
-    figures = {"free_gib": round(usage.free / 2**30, 1), "free_share": round(share, 3)}
-    return "disk", share >= LEAST_SHARE or usage.free >= ENOUGH, {"folder": str(folder)} | figures
+    figures = {
+        "folder": str(parent),
+        "free_gib": round(usage.free / 2**30, 1),
+        "free_share": round(share, 3),
+    }
+    return _make_check("disk", share >= LEAST_SHARE or usage.free >= ENOUGH, figures)
 
 
-def _archived(
+def _check_archive(
     conn: psycopg.Connection, warehouse: Warehouse, settings: Settings, as_of: datetime
-) -> Iterator[Judged]:
+) -> Iterator[Check]:
     from orchestration.archive import closed
     from orchestration.archive.views import find_view
 
@@ -60,24 +64,28 @@ def _archived(
         "waiting_days": len(waiting),
         "oldest_waiting_date": waiting[0] if waiting else None,
     }
-    yield "archive", not waiting or waiting[0] >= today - SLACK, figures
+    yield _make_check("archive", not waiting or waiting[0] >= today - SLACK, figures)
     retained = settings.ib.intraday_retain_days
-    oldest = _oldest_slots(conn, warehouse)
-    yield (
-        "retention",
-        oldest is None or oldest >= today - timedelta(days=retained) - SLACK,
-        {"oldest_slots_date": oldest, "retain_days": retained},
-    )
+    oldest = _find_oldest_slots(conn, warehouse)
+    passes = oldest is None or oldest >= today - timedelta(days=retained) - SLACK
+    figures = {"oldest_slots_date": oldest, "retain_days": retained}
+    yield _make_check("retention", passes, figures)
 
 
-def _oldest_slots(conn: psycopg.Connection, warehouse: Warehouse) -> date | None:
+def _make_check(name: str, passes: bool, figures: Mapping[str, Any]) -> Check:
+    return Check(name, "ok" if passes else "fail", figures=figures)
+
+
+def _find_oldest_slots(conn: psycopg.Connection, warehouse: Warehouse) -> date | None:
     """The oldest day with slots in the warehouse; restored days do not count."""
-    [(found,)] = conn.execute(
+    [(oldest,)] = conn.execute(
         """
         with recursive landed as (
             select min(trade_date) as day from raw_ib.chain_snapshot
             union all
-            select (select min(s.trade_date) from raw_ib.chain_snapshot as s where s.trade_date > l.day)
+            select (
+                select min(s.trade_date) from raw_ib.chain_snapshot as s where s.trade_date > l.day
+            )
             from landed as l where l.day is not null
         )
         select min(l.day) from landed as l
@@ -89,4 +97,4 @@ def _oldest_slots(conn: psycopg.Connection, warehouse: Warehouse) -> date | None
         """,
         (warehouse.inner_schema("options"), VIEW),
     )
-    return found if isinstance(found, date) else None
+    return oldest if isinstance(oldest, date) else None

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from loaders.cli import jobs, shell
+from loaders.cli.checks import print_checks
 from loaders.cli.shell import JsonFlag
 from loaders.errors import UsageError, most_severe
 from loaders.settings import load_settings
@@ -57,8 +58,7 @@ def status_command(
     if shown.ticks is not None:
         print(f"ticks in {shown.ticks}")
     jobs.print_failures(shown.loads)
-    for problem, fix in shown.fixes:
-        print(f"fix: {problem}: `{fix}`")
+    print_checks(shown.problems)
 
 
 def findings_command(
@@ -144,11 +144,5 @@ def doctor_command(json: JsonFlag = False) -> None:
     from orchestration.checks import doctor
 
     checks = doctor.examine(load_settings())
-    if json:
-        shell.print_json([check.as_json() for check in checks])
-    else:
-        for check in checks:
-            print(f"{check.status:<5} {check.name:<11} {check.seen}")
-            if check.fix:
-                print(f"      {'':<11} fix: {check.fix}")
+    print_checks(checks, json=json)
     raise typer.Exit(most_severe(check.exit_code for check in checks))

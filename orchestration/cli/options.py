@@ -46,18 +46,14 @@ def selfcheck_command(
             _warehouse(), shell.parse_day(date), shell.parse_time(as_of), settings
         )
         figures |= {
-            f"{name.lower()}_checks": sum(check.status == name for check in result.checks)
-            for name in (selfcheck.PASS, selfcheck.FAIL, selfcheck.PENDING)
+            f"{word.lower()}_checks": sum(check.status == status for check in result.checks)
+            for status, word in selfcheck.WORDS.items()
         }
         figures["flagged_rows"] = sum(result.flags.values())
         shell.print_json(result.as_json())
         if result.status == selfcheck.FAIL:
             failed = sorted(
-                {
-                    f"{c.symbol} {c.name}".strip()
-                    for c in result.checks
-                    if c.status == selfcheck.FAIL
-                }
+                {f"{c.subject} {c.name}".strip() for c in result.checks if c.status == "fail"}
             )
             raise DataQualityError(
                 f"{result.trade_date or 'option chains'}: {', '.join(failed) or 'no row'}",

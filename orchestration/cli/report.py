@@ -42,6 +42,6 @@ def report_command(
     state = gather.gather(settings, find_warehouse(settings), begin, at)
     page.write(state, path)
     if json:
-        shell.print_json({"path": str(path), "since": begin, "mends": len(state.status.fixes)})
+        shell.print_json({"path": str(path), "since": begin, "mends": len(state.status.problems)})
         return
     print(path)

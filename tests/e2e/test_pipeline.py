@@ -281,10 +281,10 @@ def test_doctor_reports_rows_edited_by_hand_and_a_touch_builds_them(
 
     def fixes() -> dict[str, str]:
         checks = doctor.examine(market_bench.settings)
-        return {check.fix: check.seen for check in checks if check.name == "steps"}
+        return {check.fix: check.text for check in checks if check.name == "steps"}
 
     assert len(of_actions) > 1
-    assert edited_tables.out_of_step(warehouse) == []
+    assert edited_tables.list_differences(warehouse) == []
     assert fixes() == {}
     market_bench.execute(f"delete from raw_tdx.kline_daily where code = '{code}'")
     market_bench.execute(f"delete from raw_tdx.trading_day where trade_date = '{last}'")
@@ -294,12 +294,12 @@ def test_doctor_reports_rows_edited_by_hand_and_a_touch_builds_them(
         f"jsonb_build_object('trade_date', '{added}'))"
     )
     market_bench.execute("truncate raw_tdx.corporate_action")
-    assert edited_tables.out_of_step(warehouse) == [
+    assert edited_tables.list_differences(warehouse) == [
         ("raw_tdx.kline_daily", "market.kline_daily_qfq", "codes", [code]),
         ("raw_tdx.trading_day", "market.trading_calendar", "days", [last, added]),
         ("raw_tdx.corporate_action", "market.adjustment_segments", "codes", of_actions),
     ]
-    calendar = "market.trading_calendar is out of step with raw_tdx.trading_day in 2 days: "
+    calendar = "market.trading_calendar differs from raw_tdx.trading_day in 2 days: "
     seen = fixes()
     assert len(seen) == 3
     assert seen["quotemill touch raw_tdx.trading_day && quotemill build"] == (
@@ -317,7 +317,7 @@ def test_doctor_reports_rows_edited_by_hand_and_a_touch_builds_them(
     built = build.build(market_bench.settings, warehouse, print, only_touched=True)
     assert built is not None
     assert "--select source:raw_tdx.kline_daily+" in built.command
-    assert edited_tables.out_of_step(warehouse) == []
+    assert edited_tables.list_differences(warehouse) == []
     assert market_bench.rows(f"select 1 from market.kline_weekly_qfq where code = '{code}'") == []
     assert market_bench.rows(adjusted) == []
     for wrong in ({"codes": " "}, {"since": "yesterday"}):
@@ -364,8 +364,8 @@ def test_without_a_source_of_actions_status_and_findings_say_so(
         shown = status.read(open_warehouse(made.settings), as_of=f"{DAYS[-1]}T20:00:00+08:00")
 
         assert result.exit_code == 0
-        assert [wrong for wrong, _ in shown.fixes] == [status.NO_ACTIONS] + [
-            wrong for wrong, _ in shown.fixes if wrong != status.NO_ACTIONS
+        assert [check.text for check in shown.problems] == [status.NO_ACTIONS] + [
+            check.text for check in shown.problems if check.text != status.NO_ACTIONS
         ]
         found = made.rows("select check_name from qa.findings")
         assert ("no_corporate_action_source",) in found

@@ -239,7 +239,7 @@ def test_in_the_place_of_a_disk_that_held_backups_none_is_made_while_it_is_empty
         assert list(mount.iterdir()) == []
     there = bench.settings.model_copy(update={"backup_folder": root})
     [check] = [c for c in doctor.examine(there) if c.name == "backup"]
-    assert (check.status, check.seen) == ("fail", str(refused.value))
+    assert (check.status, check.text) == ("fail", str(refused.value))
     # a new disk
     command = refused.value.hint.partition("a new one: ")[2]
     subprocess.run(["sh", "-c", command], check=True)

@@ -62,7 +62,7 @@ def test_a_newer_version_was_here(
 ) -> None:
     conn.execute("insert into ops.schema_migrations (name) values ('9999_later.sql')")
     check = wrong(settings, warehouse)["version"]
-    assert "9999_later.sql" in check.seen
+    assert "9999_later.sql" in check.text
     assert check.fix == "pip install --upgrade quotemill"
 
 
@@ -79,7 +79,7 @@ def test_a_server_that_takes_no_rows(
 def test_more_connections_than_the_server_has(settings: Settings, warehouse: Warehouse) -> None:
     many = settings.model_copy(update={"max_overflow": 900})
     check = wrong(many, warehouse)["connections"]
-    assert "915" in check.seen
+    assert "915" in check.text
     assert "max_overflow" in check.fix
 
 
@@ -88,7 +88,7 @@ def test_a_lock_that_is_held_for_days(settings: Settings, warehouse: Warehouse) 
         assert wrong(settings, warehouse) == {}
         check = wrong(settings, warehouse, NOW + timedelta(days=2))["locks"]
         assert f"pg_terminate_backend({held.info.backend_pid})" in check.fix
-    assert "quotemill build lock" in check.seen
+    assert "quotemill build lock" in check.text
 
 
 def test_a_self_test_that_failed_last(
@@ -134,7 +134,7 @@ def test_an_archive_that_is_not_mounted_or_of_another_warehouse(
 ) -> None:
     def seen() -> list[str]:
         checks = folders.check(settings, warehouse)
-        return [c.seen for c in checks if c.name == "archive" and c.status == "fail"]
+        return [c.text for c in checks if c.name == "archive" and c.status == "fail"]
 
     assert seen() == []
     conn.execute(
@@ -143,7 +143,7 @@ def test_an_archive_that_is_not_mounted_or_of_another_warehouse(
         "values ('options', 'view=x/part-0.parquet', 'x', 'zstd', 1, '', 1)"
     )
     [gone] = seen()
-    assert "part-0.parquet of the archive is not there" in gone
+    assert "part-0.parquet of the archive does not exist" in gone
 
     file = settings.home / "archive" / "view=x" / "part-0.parquet"
     file.parent.mkdir(parents=True)

@@ -29,6 +29,10 @@ def made(new_database: Callable[[], str], tmp_path: Path) -> Iterator[Bench]:
         yield empty
 
 
+def fixes(shown: status.Status) -> list[tuple[str, str]]:
+    return [(check.text, check.fix) for check in shown.problems]
+
+
 def test_a_status_before_anything_tells_what_to_type(made: Bench) -> None:
     shown = status.read(open_warehouse(made.settings), settings=made.settings)
 
@@ -37,7 +41,7 @@ def test_a_status_before_anything_tells_what_to_type(made: Bench) -> None:
     with pytest.raises(UsageError, match="no job running"):
         request_cancel(open_warehouse(made.settings))
 
-    assert shown.fixes == [("nothing was loaded yet", "quotemill run")]
+    assert fixes(shown) == [("nothing was loaded yet", "quotemill run")]
 
 
 def test_a_build_that_was_killed_does_not_read_as_running(made: Bench) -> None:
@@ -47,13 +51,13 @@ def test_a_build_that_was_killed_does_not_read_as_running(made: Bench) -> None:
 
     def said() -> list[str]:
         with warehouse.connect() as conn:
-            told = runs.read(conn, datetime(2020, 1, 1, tzinfo=UTC), datetime.now(UTC)).builds
-        return [build["status"] for build in (*status.read(warehouse).builds, *told)]
+            recorded = runs.read(conn, datetime(2020, 1, 1, tzinfo=UTC), datetime.now(UTC)).builds
+        return [build["status"] for build in (*status.read(warehouse).builds, *recorded)]
 
     with build_lock(warehouse):
         assert said() == ["running"] * 2
     assert said() == ["interrupted"] * 2
-    assert ("build 1 interrupted", "quotemill build") in status.read(warehouse).fixes
+    assert ("build 1 interrupted", "quotemill build") in fixes(status.read(warehouse))
 
 
 def test_a_configured_source_that_was_never_loaded_is_named(made: Bench) -> None:
@@ -61,11 +65,11 @@ def test_a_configured_source_that_was_never_loaded_is_named(made: Bench) -> None
     warehouse = open_warehouse(made.settings)
     ib = made.settings.ib.model_copy(update={"host": "127.0.0.1"})
     settings = made.settings.model_copy(update={"ib": ib})
-    told = ("nothing of ib was loaded yet", "quotemill run ib")
+    problem = ("nothing of ib was loaded yet", "quotemill run ib")
     for read, is_named in ((settings, True), (made.settings, False)):
         checks = warehouse_checks.check(read, warehouse, datetime.now(UTC))
-        assert (told in status.read(warehouse, settings=read).fixes) == is_named
-        assert (told in [(check.seen, check.fix) for check in checks]) == is_named
+        assert (problem in fixes(status.read(warehouse, settings=read))) == is_named
+        assert (problem in [(check.text, check.fix) for check in checks]) == is_named
 
 
 def test_a_status_says_that_nobody_starts_what_would_bring_stale_data(made: Bench) -> None:
@@ -75,15 +79,15 @@ def test_a_status_says_that_nobody_starts_what_would_bring_stale_data(made: Benc
     jobs = scheduled.read(made.settings)
 
     def said(as_of: datetime) -> list[tuple[str, str]]:
-        fixes = status.read(warehouse, as_of=as_of.isoformat(), settings=made.settings).fixes
-        return [m for m in fixes if "tdx_daily" in m[0]]
+        shown = status.read(warehouse, as_of=as_of.isoformat(), settings=made.settings)
+        return [fix for fix in fixes(shown) if "tdx_daily" in fix[0]]
 
     with warehouse.connect() as conn:
         ledger.register_jobs(conn, jobs.values(), night)
         [start] = [row.next_run_at for row in ledger.read_rows(conn) if row.name == "tdx_daily"]
     assert start is not None
     assert said(night) == []
-    late = f"nobody started tdx_daily of {start:%Y-%m-%d %H:%M} UTC"
+    late = f"nothing started tdx_daily of {start:%Y-%m-%d %H:%M} UTC"
     assert said(start + timedelta(days=2)) == [(late, "quotemill doctor")]
     with warehouse.connect() as conn:
         ledger.disable(conn, jobs["tdx_daily"], night)
@@ -120,7 +124,7 @@ def test_a_cancel_names_its_job_where_several_sources_load(made: Bench) -> None:
             source_of(warehouse, 99)
 
 
-def test_who_keeps_no_ticks_is_told_nothing_of_a_tick_store(made: Bench) -> None:
+def test_a_home_without_ticks_hears_nothing_of_a_tick_store(made: Bench) -> None:
     made.load(codes=("sh600000",), datasets=("codes",))
     shown = status.read(open_warehouse(made.settings), settings=made.settings)
     assert (shown.ticks, shown.as_json()["tick_store"]) == (None, None)
@@ -132,7 +136,7 @@ def test_the_doctor_names_a_schema_that_is_not_ours(made: Bench) -> None:
     checks = {check.name: check for check in doctor.examine(made.settings)}
 
     assert checks["ownership"].status == "fail"
-    assert "positions (table)" in checks["ownership"].seen
+    assert "positions (table)" in checks["ownership"].text
 
 
 def test_a_reader_role_that_does_not_exist_is_named(made: Bench) -> None:

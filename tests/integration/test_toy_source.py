@@ -273,7 +273,8 @@ def test_a_retry_that_names_no_source_means_the_only_one_that_failed(
     )
     jobs.finish_job(open_warehouse(bench.settings), other, "succeeded")
     shown = status.read(open_warehouse(bench.settings))
-    assert ("load 1 of toy partial: 1 keys failed", "loaders retry 1") in shown.fixes
+    problems = [(check.text, check.fix) for check in shown.problems]
+    assert ("load 1 of toy partial: 1 keys failed", "loaders retry 1") in problems
     assert loads.source_to_retry(bench.settings, None) == "toy"
     bench.load(keys=("AA",))
     with pytest.raises(UsageError, match="which source"):

@@ -47,7 +47,7 @@ def test_what_a_setting_names_must_be_there(
     place = tmp_path / "named"
     [check] = wrong(settings(tmp_path, **other, **{name: place}))
     assert (check.name, check.status, check.exit_code) == ("files", "fail", 3)
-    assert f"{place} is not there" in check.seen
+    assert f"{place} does not exist" in check.text
     assert name.lower().replace("__", ".") in check.fix
 
     place.mkdir()
@@ -63,7 +63,7 @@ def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     place.write_text("a file, in which root cannot make anything either")
     [check] = wrong(settings(place))
     assert (check.name, check.status, check.exit_code) == ("home", "fail", 3)
-    assert str(place) in check.seen
+    assert str(place) in check.text
 
 
 def test_a_profile_of_the_users_own_is_named_for_loads_refuse_it(

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from loaders.engine.test_runs import Line, Record
+from loaders.engine.check import Check
+from loaders.engine.test_runs import Record
 from loaders.errors import SettingsError
 from loaders.tdx.selftest.runner import Result, Run
 from loaders.trading_time import SHANGHAI
@@ -52,16 +53,17 @@ def as_text(shown: Mapping[str, Any]) -> str:
 
 def record(shown: Mapping[str, Any], run: Run, schedule: str | None) -> Record:
     """The record of a self-test for schema `ops`."""
-    lines = [
-        Line(
-            row["no"],
+    checks = [
+        Check(
             row["name"],
-            row["status"],
-            row["elapsed_ms"] if row["attempts"] else None,
-            row["reason"],
-            {k: v for k, v in row.items() if k not in _OWN_COLUMN and v not in (None, [], {})},
+            result.state,
+            row["reason"] or "",
+            elapsed_ms=row["elapsed_ms"] if row["attempts"] else None,
+            figures={
+                k: v for k, v in row.items() if k not in _OWN_COLUMN and v not in (None, [], {})
+            },
         )
-        for row in shown["results"]
+        for row, result in zip(shown["results"], run.results, strict=True)
     ]
     return Record(
         source="tdx",
@@ -70,7 +72,7 @@ def record(shown: Mapping[str, Any], run: Run, schedule: str | None) -> Record:
         started_at=run.started_at,
         finished_at=run.finished_at,
         base_url=run.base_url,
-        lines=lines,
+        checks=checks,
         fingerprint=run.fingerprint,
         options=shown["options"],
         detail={name: shown[name] for name in ("reference_trading_day", "tasks")},

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from loaders.engine.test_runs import WORDS
 from loaders.errors import SettingsError
 from loaders.http import RetryPolicy, http_client, rate_limit
 from loaders.progress import Reporter
@@ -58,9 +59,14 @@ class Result:
     skipped: str | None = None
 
     @property
+    def state(self) -> str:
+        """The verdict as the status of a check."""
+        return "unknown" if self.skipped else "fail" if self.failure else "ok"
+
+    @property
     def status(self) -> str:
         """The verdict: passed, failed or skipped."""
-        return "skipped" if self.skipped else "failed" if self.failure else "passed"
+        return WORDS[self.state]
 
     @property
     def reason(self) -> str | None:

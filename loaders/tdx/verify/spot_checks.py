@@ -6,14 +6,13 @@ asked for its data or no build has made its relation yet.
 
 import asyncio
 import random
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 from typing import Any
 
-from loaders.engine.test_runs import Line, Record
+from loaders.engine.check import Check, CheckFailed, NotApplicable, run_checks
+from loaders.engine.test_runs import Record
 from loaders.errors import QuotemillError, UsageError
 from loaders.progress import Reporter
 from loaders.settings import Settings
@@ -34,18 +33,6 @@ NOT_BUILT = "not built yet: `quotemill build`"
 Evidence = dict[str, Any]
 Asked = Mapping[str, set[str]]  # keys by dataset
 Newest = dict[str, Bars | QuotemillError]  # by code
-
-
-class Unlike(Exception):
-    """A check failed; the text says what is missing or different."""
-
-    def __init__(self, text: str, evidence: Evidence | None = None) -> None:
-        super().__init__(text)
-        self.evidence = evidence or {}
-
-
-class NotAsked(Exception):
-    """A check does not apply; the text says why."""
 
 
 class Verification(Record):
@@ -72,10 +59,10 @@ class Verification(Record):
             "sample": list(self.sample),
             "status": self.status,
             "summary": {
-                "total": len(self.lines),
+                "total": len(self.checks),
                 **{name: self.count(name) for name in ("passed", "failed", "skipped")},
             },
-            "results": [asdict(line) for line in self.lines],
+            "results": self.rows(),
             "space": self.space,
         }
 
@@ -110,22 +97,22 @@ def verify(
             )
         codes = sorted(random.Random(seed).sample(loaded, min(sample, len(loaded))))
         listed, bars = asyncio.run(_asked(settings, codes, as_of))
-        checks = list(_checks(settings, store, listed, bars))
-        reporter.start("verify", len(checks))
-        lines: list[Line] = []
-        for name, check in checks:
-            lines.append(_line(len(lines) + 1, name, check))
+        spot_checks = list(_checks(settings, store, listed, bars))
+        reporter.start("verify", len(spot_checks))
+        checks: list[Check] = []
+        for check in run_checks((name, partial(_pass, name, run)) for name, run in spot_checks):
+            checks.append(check)
             reporter.advance("verify", 1)
         tables = space(conn, schemas)
     assert settings.tdx.address is not None
     return Verification(
         source="tdx",
         kind="verify",
-        status="failed" if any(line.status == "failed" for line in lines) else "passed",
+        status="failed" if any(check.status == "fail" for check in checks) else "passed",
         started_at=started_at,
         finished_at=clock(),
         base_url=settings.tdx.address,
-        lines=lines,
+        checks=checks,
         fingerprint=None,
         options={"sample": len(codes), "seed": seed},
         detail={"codes": codes, "space": tables},
@@ -151,17 +138,9 @@ async def _asked(
     return {listing.code for listing in listed}, bars
 
 
-def _line(no: int, name: str, check: Callable[[], Evidence]) -> Line:
-    began = time.monotonic()
-    evidence: Evidence = {}
-    status, reason = "passed", None
-    try:
-        evidence = check()
-    except Unlike as found:
-        status, reason, evidence = "failed", str(found), found.evidence
-    except NotAsked as found:
-        status, reason = "skipped", str(found)
-    return Line(no, name, status, round((time.monotonic() - began) * 1000), reason, evidence)
+def _pass(name: str, check: Callable[[], Evidence]) -> list[Check]:
+    """Make a check, which raises CheckFailed or NotApplicable if it does not pass."""
+    return [Check(name, "ok", figures=check())]
 
 
 def _checks(
@@ -203,7 +182,7 @@ def _codes(store: Store, service: set[str], exchange: str) -> Evidence:
         "difference": len(ours) - len(theirs),
     }
     if not theirs and not ours:
-        raise NotAsked("neither the service nor the warehouse has a code of it")
+        raise NotApplicable("neither the service nor the warehouse has a code of it")
     faults = [
         f"{len(found)} {what} ({_named(found)})"
         for found, what in (
@@ -222,7 +201,7 @@ def _codes(store: Store, service: set[str], exchange: str) -> Evidence:
     else:
         seen["symbol_dim"] = NOT_BUILT
     if faults:
-        raise Unlike("; ".join(faults), seen)
+        raise CheckFailed("; ".join(faults), seen)
     return seen
 
 
@@ -230,21 +209,25 @@ def _day_bar(store: Store, theirs: Bars | QuotemillError, code: str) -> Evidence
     """Check that the newest final day bar equals the service's bar of that day."""
     ours = store.newest_day_bar(code)
     if isinstance(theirs, QuotemillError):
-        raise Unlike(f"the service gave no bars to compare with: {theirs}")
+        raise CheckFailed(f"the service gave no bars to compare with: {theirs}")
     if ours is None:
         if not len(theirs):
-            raise NotAsked("the service has no day bar of it either")
-        raise Unlike(f"no final day bar is stored; the service's newest is of {theirs.dates[-1]}")
+            raise NotApplicable("the service has no day bar of it either")
+        raise CheckFailed(
+            f"no final day bar is stored; the service's newest is of {theirs.dates[-1]}"
+        )
     day = ours["trade_date"]
     if day not in theirs.dates:
         newest = theirs.dates[-1] if len(theirs) else "none"
-        raise Unlike(f"the service has no bar of {day} among its newest; its newest is {newest}")
+        raise CheckFailed(
+            f"the service has no bar of {day} among its newest; its newest is {newest}"
+        )
     bar = theirs.row(theirs.dates.index(day))
     unlike = {name: [ours[name], bar[name]] for name in BAR_FIELDS if ours[name] != bar[name]}
     seen = {"trade_date": day.isoformat(), "service_newest": theirs.dates[-1].isoformat()}
     if unlike:
         text = ", ".join(f"{name} {a}, the service {b}" for name, (a, b) in unlike.items())
-        raise Unlike(f"{day}: stored {text} (li, hands)", {**seen, "differences": unlike})
+        raise CheckFailed(f"{day}: stored {text} (li, hands)", {**seen, "differences": unlike})
     return seen
 
 
@@ -252,14 +235,14 @@ def _rows_of(store: Store, schema: str, relation: str, codes: Sequence[str]) -> 
     """Check that the relation has rows of all `codes`."""
     present = store.codes_in(schema, relation, codes)
     if missing := [code for code in codes if code not in present]:
-        raise Unlike(f"{schema}.{relation} has no row of {_named(missing)}")
+        raise CheckFailed(f"{schema}.{relation} has no row of {_named(missing)}")
     return {"codes": present}
 
 
 def _built(store: Store, relation: str, codes: Sequence[str]) -> Evidence:
     """Check that a built relation has rows of all `codes`."""
     if not store.exists(store.market, relation):
-        raise NotAsked(NOT_BUILT)
+        raise NotApplicable(NOT_BUILT)
     _rows_of(store, store.market, relation, codes)
     return {"relation": f"{store.market}.{relation}"}
 
@@ -271,8 +254,10 @@ def _minutes(settings: Settings, store: Store, asked: Asked, code: str) -> Evide
         return {"newest": newest.isoformat()}
     bar, oldest = store.newest_day_bar(code), store.nth_newest_day(settings.tdx.minute_days)
     if bar is None or (oldest is not None and bar["trade_date"] < oldest):
-        raise NotAsked(f"it has not traded in the last {settings.tdx.minute_days} trading days")
-    raise Unlike(f"no minute is stored; its newest day bar is of {bar['trade_date']}")
+        raise NotApplicable(
+            f"it has not traded in the last {settings.tdx.minute_days} trading days"
+        )
+    raise CheckFailed(f"no minute is stored; its newest day bar is of {bar['trade_date']}")
 
 
 def _index(store: Store, asked: Asked, code: str) -> Evidence:
@@ -281,14 +266,14 @@ def _index(store: Store, asked: Asked, code: str) -> Evidence:
     stored = store.index_periods(code)
     wanted = [period for _, period in map(index_kline.index_and_period, keys)]
     if missing := [period for period in wanted if period not in stored]:
-        raise Unlike(f"no bar of: {', '.join(missing)}", {"newest": stored})
+        raise CheckFailed(f"no bar of: {', '.join(missing)}", {"newest": stored})
     return {"newest": stored}
 
 
 def _rollup(store: Store, relation: str, codes: Sequence[str]) -> Evidence:
     with_minutes = store.codes_in("raw_tdx", "kline_minute", codes)
     if not with_minutes:
-        raise NotAsked("none of the drawn codes has minutes")
+        raise NotApplicable("none of the drawn codes has minutes")
     return _built(store, relation, with_minutes)
 
 
@@ -302,15 +287,15 @@ def _market_stats(store: Store, asked: Asked) -> Evidence:
     wanted = _asked_of("market_stats_snapshot", asked, EXCHANGES)
     newest = store.exchanges_of_stats()
     if missing := [exchange for exchange in wanted if exchange not in newest]:
-        raise Unlike(f"raw_tdx.market_stats has no row of {', '.join(missing)}")
+        raise CheckFailed(f"raw_tdx.market_stats has no row of {', '.join(missing)}")
     return {"newest": newest}
 
 
 def _asked_of(dataset: str, asked: Asked, keys: Sequence[str]) -> list[str]:
-    """The keys that a load of the dataset was asked for. Raises NotAsked without any."""
+    """The keys that a load of the dataset was asked for. Raises NotApplicable without any."""
     wanted = [key for key in keys if key in asked.get(dataset, ())]
     if not wanted:
-        raise NotAsked(f"no load has been asked for it: `loaders run tdx --dataset {dataset}`")
+        raise NotApplicable(f"no load has been asked for it: `loaders run tdx --dataset {dataset}`")
     return wanted
 
 

@@ -161,8 +161,8 @@ def test_a_day_passes_with_the_open_interest_of_the_next_morning(
     # the daily list says the same, and two sessions in a row are what stage 1 asks for
     def checked(day: date | None, hour: int = 12) -> tuple[str, date | None, set[str]]:
         found = selfcheck.run(warehouse, day, datetime(2026, 11, 27, hour, tzinfo=UTC))
-        assert {check.symbol for check in found.checks} <= {"AAPL"}
-        return found.status, found.trade_date, {c.name for c in found.checks if c.status != "PASS"}
+        assert {check.subject for check in found.checks} <= {"AAPL"}
+        return found.status, found.trade_date, {c.name for c in found.checks if c.status != "ok"}
 
     assert checked(None) == ("PASS", WEDNESDAY.day, set())
     assert checked(None, 23) == ("PENDING", FRIDAY.day, {"oi"})

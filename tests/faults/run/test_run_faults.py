@@ -55,7 +55,7 @@ def test_a_failed_build_leaves_the_tables_and_is_made_up_for(market_bench: Bench
     assert failed.exit_code == 1
     assert market_bench.rows(ADJUSTED) == before
     shown = status.read(open_warehouse(market_bench.settings))
-    wrong, _ = next(fix for fix in shown.fixes if fix[1] == "quotemill build")
+    wrong = next(c.text for c in shown.problems if c.fix == "quotemill build")
     assert wrong.startswith(f"build {failed.build.build_id} failed: ")
     assert "kline_daily_qfq" in wrong
     market_bench.execute("alter table market.kline_daily_qfq drop constraint guard")

@@ -114,7 +114,7 @@ def check(settings: Settings, result: RunResult) -> alerts.CheckResult:
 def doctor_check(settings: Settings) -> tuple[str, str]:
     """Status and text of the doctor's check of alerts."""
     [check] = [check for check in doctor.examine(settings) if check.name == "alerts"]
-    return check.status, check.seen
+    return check.status, check.text
 
 
 def log_lines(home: Path) -> str:

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from loaders.warehouse.postgres import Warehouse
-from orchestration.checks.edited_tables import out_of_step
+from orchestration.checks.edited_tables import list_differences
 from tests.integration.dbt.conftest import NO_TESTS, Outcome
 from tests.integration.dbt.raw import bar, land, security, touch, trading_day, weekdays
 from tests.integration.dbt.raw_intraday import at, ticks
@@ -203,9 +203,9 @@ def test_days_whose_ticks_were_dropped_by_age_are_not_differences(
     assert dbt("run", "--full-refresh", "--select", "int_ticks__days").success
 
     conn.execute("delete from raw_tdx.tick_trade where trade_date = %s", (DAYS[0],))
-    assert out_of_step(warehouse) == []
+    assert list_differences(warehouse) == []
     # by hand
     conn.execute("delete from raw_tdx.tick_trade where code = 'sz000004'")
-    assert [(step.landed, step.keys) for step in out_of_step(warehouse)] == [
+    assert [(table.landed, table.keys) for table in list_differences(warehouse)] == [
         ("raw_tdx.tick_trade", ["sz000004"])
     ]

@@ -161,9 +161,9 @@ def test_what_a_killed_import_left_is_built_by_any_lane_once_its_own_is_free(
         assert build(conn, "ib") == []
         assert there(conn) == {}
 
-    [check] = [c for c in doctor.index_checks(conn, [BARS]) if NAMES[0] in c.seen]
+    [check] = [c for c in doctor.check_indexes(conn, [BARS]) if NAMES[0] in c.text]
     assert check.status == "warn"
-    assert "dropped by an import of tdx" in check.seen
+    assert "dropped by an import of tdx" in check.text
     assert len(build(conn, "ib")) == 2
     assert len(there(conn)) == 2
 
@@ -183,8 +183,8 @@ def test_an_invalid_index_is_reported_and_built_again(
             )
     assert set(there(conn)) == {NAMES[1]}
 
-    checks = doctor.index_checks(conn, [BARS])
-    assert [(c.status, "invalid" in c.seen) for c in checks] == [("warn", True)]
+    checks = doctor.check_indexes(conn, [BARS])
+    assert [(c.status, "invalid" in c.text) for c in checks] == [("warn", True)]
     assert len(build(conn)) == 1
     assert set(there(conn)) == set(NAMES)
 
@@ -310,7 +310,7 @@ def test_a_killed_build_of_a_hypertable_is_done_again_chunk_by_chunk(
 
         assert there(conn) == {}
         assert conn.execute(of_chunks).fetchall() != []
-        checks = doctor.index_checks(conn, [BARS])
+        checks = doctor.check_indexes(conn, [BARS])
         assert [check.status for check in checks] == ["warn", "warn"]
         assert len(build(conn)) == 2
         assert set(there(conn)) == set(NAMES)

@@ -256,15 +256,16 @@ def test_a_job_that_nothing_starts_is_reported_by_the_doctor(
     )
 
     def seen(now: datetime, **more: Any) -> tuple[str, str]:
-        check = doctor._schedule(settings.model_copy(update=more), warehouse, now)
-        return check.status, check.seen
+        changed = settings.model_copy(update=more)
+        [check] = [c for c in doctor.examine(changed, now) if c.name == "schedule"]
+        return check.status, check.text
 
-    assert seen(FRIDAY) == ("ok", "nothing starts by itself")
+    assert seen(FRIDAY) == ("ok", "no job starts automatically")
     daily = jobs.read(settings)["tdx_daily"]
     book.ran(daily, FRIDAY - HOUR)
     assert seen(FRIDAY + timedelta(minutes=29)) == ("ok", f"{len(jobs.read(settings))} jobs")
     late = seen(FRIDAY + timedelta(minutes=31))
-    assert late == ("warn", "nobody started tdx_daily of 2026-11-20 09:30 UTC")
+    assert late == ("warn", "nothing started tdx_daily of 2026-11-20 09:30 UTC")
     book.do(ledger.disable, daily, FRIDAY + HOUR)
     assert seen(FRIDAY + HOUR)[0] == "ok"
     wrong = JobSettings(when="at five")

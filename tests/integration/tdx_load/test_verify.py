@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -65,7 +66,7 @@ def verified(market: Bench, seed: int = 7, sample: int = 3) -> spot_checks.Verif
 
 
 def by_name(found: spot_checks.Verification) -> dict[str, Any]:
-    return {line.name: line for line in found.lines}
+    return {row["name"]: SimpleNamespace(**row) for row in found.rows()}
 
 
 def test_what_was_loaded_passes_and_the_rest_is_skipped_with_its_reason(market: Bench) -> None:
@@ -214,9 +215,9 @@ def test_a_verification_is_recorded(market: Bench) -> None:
         saved.run_id,
     )
     counts = [found.count(status) for status in ("passed", "failed", "skipped")]
-    assert run == ("verify", "passed", len(found.lines), *counts, 7, len(found.space))
+    assert run == ("verify", "passed", len(found.checks), *counts, 7, len(found.space))
     (logs,) = market.rows("select count(*) from ops.testing_logs where run_id = %s", saved.run_id)
-    assert logs == (len(found.lines),)
+    assert logs == (len(found.checks),)
 
 
 def test_without_a_load_or_a_service_there_is_nothing_to_verify(

@@ -263,8 +263,8 @@ def test_the_doctor_checks_the_store(
     settings = Settings(home=questdb_folder.parent, questdb_url="local")
 
     def seen() -> tuple[str, str, str]:
-        (check,) = doctor._tick_store(settings, None)
-        return check.status, check.seen, check.fix
+        (check,) = doctor._check_tick_store(settings, None)
+        return check.status, check.text, check.fix
 
     assert seen() == ("ok", f"the QuestDB of {settings.home}", "")
     _sql(questdb_folder, f"alter table {TICKS_NAME} suspend wal")
@@ -278,7 +278,7 @@ def test_the_doctor_checks_the_store(
     )
     questdb_store.resume()
     elsewhere = Settings(home=questdb_folder / "nowhere", questdb_url="local")
-    (check,) = doctor._tick_store(elsewhere, None)
+    [check] = [c for c in doctor.examine(elsewhere) if c.name == "tick store"]
     assert (check.status, check.fix, check.exit_code) == ("fail", "quotemill questdb start", 4)
     away = store_state.read_state(elsewhere, None)
     assert away.as_json() == {

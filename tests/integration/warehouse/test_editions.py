@@ -50,7 +50,7 @@ def test_status_and_doctor_say_which_edition_is_used_and_what_is_off(
     status_command()
 
     assert shown == {"edition": edition, "version": version, "off": OFF[edition]}
-    assert checks["server"].seen.endswith(name)
+    assert checks["server"].text.endswith(name)
     assert "hypertables" not in checks
     without = f": no {', '.join(OFF[edition])}" if OFF[edition] else ""
     assert f"edition: {name}{without}\n" in capsys.readouterr().out
@@ -104,7 +104,7 @@ def test_landed_tables_of_minutes_and_ticks_are_hypertables_unless_they_have_row
         with made.connect() as conn:
             assert conn.execute(found.encode()).fetchall() == [("raw_tdx.kline_minute", "30 days")]
     [check] = [each for each in doctor.examine(settings) if each.name == "hypertables"]
-    assert check.seen.endswith(": raw_tdx.tick_trade")
+    assert check.text.endswith(": raw_tdx.tick_trade")
     assert check.fix == "quotemill warehouse upgrade-timescale"
 
 

@@ -146,7 +146,7 @@ def test_the_doctor_names_data_without_a_home(monkeypatch: pytest.MonkeyPatch) -
 
     orphan = places.Orphan(Path("/var/lib/quotemill/abc"), Path("/srv/old"), 3 * 2**30)
     monkeypatch.setattr(places, "orphans", lambda: [orphan])
-    (check,) = doctor._orphans()
+    (check,) = doctor._check_orphans()
     assert (check.status, check.fix) == ("warn", "rm -r /var/lib/quotemill/abc")
-    assert "3.0 GiB" in check.seen
-    assert "/srv/old" in check.seen
+    assert "3.0 GiB" in check.text
+    assert "/srv/old" in check.text

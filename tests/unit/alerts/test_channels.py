@@ -33,14 +33,15 @@ def test_a_channel_is_called_by_its_place_and_kind(tmp_path: Path) -> None:
 
 
 def test_the_doctor_names_the_channels(tmp_path: Path) -> None:
-    assert doctor._alerts(load_settings({}, cwd=tmp_path), None).seen == "no channel is configured"
+    [check] = doctor._check_alerts(load_settings({}, cwd=tmp_path), None)
+    assert check.text == "no channel is configured"
     configured = {
         "urls": ["json://user:secret-one@h"],
         "ping_url": "https://ping.example/secret-two",
     }
-    seen = doctor._alerts(load_settings({}, cwd=tmp_path, alerts=configured), None).seen
-    assert seen.startswith("sent to 1 json, a dead man's switch;")
-    assert "secret" not in seen
+    [check] = doctor._check_alerts(load_settings({}, cwd=tmp_path, alerts=configured), None)
+    assert check.text.startswith("sent to 1 json, a dead man's switch;")
+    assert "secret" not in check.text
 
 
 def test_a_bad_address_is_refused_without_being_shown(tmp_path: Path) -> None:

@@ -40,9 +40,9 @@ def test_a_disk_is_full_without_free_share_or_space(
 ) -> None:
     usage = Usage(total * GIB, (total - free) * GIB, free * GIB)
     monkeypatch.setattr(storage.shutil, "disk_usage", lambda _: usage)
-    name, judged, figures = storage.disk(tmp_path / "home" / "that" / "is" / "not")
-    assert (name, judged) == ("disk", passes)
-    assert figures == {
+    check = storage.check_disk(tmp_path / "home" / "that" / "is" / "not")
+    assert (check.name, check.status) == ("disk", "ok" if passes else "fail")
+    assert check.figures == {
         "folder": str(tmp_path),
         "free_gib": free,
         "free_share": round(free / total, 3),
@@ -62,7 +62,7 @@ def test_archive_and_retention_are_checked_once_days_are_archived(
 
     def room(as_of: datetime) -> tuple[str, dict[str, str]]:
         found = selfcheck.run(warehouse, WEDNESDAY.day, as_of, settings)
-        own = {c.name: c.status for c in found.checks if not c.symbol}
+        own = {c.name: selfcheck.WORDS[c.status] for c in found.checks if not c.subject}
         return found.status, own
 
     passed = {"disk": "PASS", "archive": "PASS", "retention": "PASS"}
