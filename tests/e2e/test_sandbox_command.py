@@ -74,9 +74,3 @@ def test_a_wrong_call_is_a_usage_error_that_helps(arguments: list[str], says: st
     assert done.returncode == 2
     assert says in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_the_faults_are_listed() -> None:
-    done = subprocess.run([*COMMAND, "--fault", "list"], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0
-    assert "outage" in done.stdout

@@ -106,7 +106,7 @@ def test_a_backup_holds_the_warehouse_the_settings_and_the_archives_list(bench: 
     folders.check(result.backup)
 
 
-def test_a_restore_brings_the_rows_back_and_says_what_is_left_to_do(
+def test_a_restore_brings_the_rows_back_and_prints_next_steps(
     bench: Bench, open_bench: Callable[..., Bench]
 ) -> None:
     backup = bench.back_up().backup
@@ -127,21 +127,21 @@ def test_a_restore_brings_the_rows_back_and_says_what_is_left_to_do(
     assert ("planted", "row") in bench.rows(own)
 
 
-def test_only_so_many_of_this_warehouse_stay(
+def test_old_backups_of_this_warehouse_alone_are_pruned(
     bench: Bench, open_bench: Callable[..., Bench]
 ) -> None:
     other = open_bench("other")
     prepare(other.warehouse, [])
-    kept = other.back_up(folder=bench.root).backup.name
+    foreign = other.back_up(folder=bench.root).backup.name
     made = [bench.back_up(keep=2).backup.name for _ in range(3)]
-    assert [backup.name for backup in folders.list_backups(bench.root)] == [kept, *made[1:]]
+    assert [backup.name for backup in folders.list_backups(bench.root)] == [foreign, *made[1:]]
     # which one is meant is asked, where there are those of two
     with pytest.raises(UsageError, match="several warehouses"):
         folders.find(bench.root, None)
     assert folders.find(bench.root, made[2]).name == made[2]
 
 
-def test_a_clock_that_went_back_takes_no_newer_backup_for_an_older_one(
+def test_a_clock_that_went_back_prunes_no_newer_backup(
     bench: Bench,
 ) -> None:
     first = bench.back_up().backup
@@ -151,7 +151,7 @@ def test_a_clock_that_went_back_takes_no_newer_backup_for_an_older_one(
     assert folders.find(bench.root, None) == newest.backup
 
 
-def test_two_at_once_are_one_and_a_refusal(bench: Bench) -> None:
+def test_of_two_backups_at_once_one_is_refused(bench: Bench) -> None:
     bench.root.mkdir()
     with folders.lock(bench.root), pytest.raises(LockHeldError, match="another backup"):
         bench.back_up()
@@ -159,7 +159,7 @@ def test_two_at_once_are_one_and_a_refusal(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("name", ["warehouse.dump", "settings.toml", "archive.csv"])
-def test_one_that_changed_on_the_disk_is_refused_and_nothing_is_restored(
+def test_a_backup_changed_on_disk_is_refused_and_nothing_restored(
     bench: Bench, open_bench: Callable[..., Bench], name: str
 ) -> None:
     backup = bench.back_up().backup
@@ -173,7 +173,7 @@ def test_one_that_changed_on_the_disk_is_refused_and_nothing_is_restored(
     assert another.rows("select to_regnamespace('ops')") == [(None,)]
 
 
-def test_one_of_a_newer_version_or_another_schema_is_refused(
+def test_a_backup_of_a_newer_version_or_other_schema_is_refused(
     bench: Bench, open_bench: Callable[..., Bench]
 ) -> None:
     backup = bench.back_up().backup
@@ -187,7 +187,7 @@ def test_one_of_a_newer_version_or_another_schema_is_refused(
         restore(bench.settings, bench.warehouse, folders.read(backup.path), Silent(), clean=True)
 
 
-def test_one_that_is_damaged_is_named_and_in_nobodys_way(bench: Bench) -> None:
+def test_a_damaged_backup_is_named_and_blocks_nothing(bench: Bench) -> None:
     damaged, good = bench.back_up().backup, bench.back_up().backup
     (damaged.path / "backup.json").write_bytes(b'{"format": 1, "made')
     last = bench.root / "backup-00007-20261121T200000Z"
@@ -213,7 +213,7 @@ def test_one_that_is_damaged_is_named_and_in_nobodys_way(bench: Bench) -> None:
     assert check.status == "warn"
 
 
-def test_below_a_disk_that_is_not_mounted_nothing_is_made(bench: Bench, tmp_path: Path) -> None:
+def test_nothing_is_written_below_an_unmounted_disk(bench: Bench, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=f"there is no {tmp_path}/disk to make") as refused:
         bench.back_up(folder=tmp_path / "disk" / "quotemill")
     assert "mount its disk" in str(refused.value.hint)
@@ -223,7 +223,7 @@ def test_below_a_disk_that_is_not_mounted_nothing_is_made(bench: Bench, tmp_path
 
 
 @pytest.mark.parametrize("name", ["disk", "disk/quotemill"])
-def test_in_the_place_of_a_disk_that_held_backups_none_is_made_while_it_is_empty(
+def test_an_empty_folder_that_held_backups_gets_none(
     bench: Bench, tmp_path: Path, name: str
 ) -> None:
     mount, root = tmp_path / "disk", tmp_path / name
@@ -253,9 +253,7 @@ def test_in_the_place_of_a_disk_that_held_backups_none_is_made_while_it_is_empty
     bench.back_up(folder=root)
 
 
-def test_one_elsewhere_is_made_while_the_disk_of_the_home_is_full(
-    bench: Bench, tmp_path: Path
-) -> None:
+def test_a_backup_elsewhere_works_while_the_home_disk_is_full(bench: Bench, tmp_path: Path) -> None:
     said: list[str] = []
     with file_system(tmp_path / "full", "64k") as home:
         fill(home)
@@ -267,14 +265,14 @@ def test_one_elsewhere_is_made_while_the_disk_of_the_home_is_full(
 
 
 @pytest.mark.parametrize("who", ["a load", "a build"])
-def test_nothing_is_restored_while_somebody_writes(bench: Bench, who: str) -> None:
+def test_nothing_is_restored_while_a_writer_holds_a_lock(bench: Bench, who: str) -> None:
     backup = bench.back_up().backup
     held = load_lock(bench.warehouse, "tdx") if who == "a load" else build_lock(bench.warehouse)
     with held, pytest.raises(LockHeldError, match="writes to the warehouse"):
         restore(bench.settings, bench.warehouse, backup, Silent(), clean=True)
 
 
-def test_the_commands(bench: Bench, tmp_path: Path) -> None:
+def test_the_backup_commands_create_list_verify_and_restore(bench: Bench, tmp_path: Path) -> None:
     url = bench.settings.warehouse_url
     assert url is not None
     place = Place(
@@ -298,7 +296,7 @@ def test_the_commands(bench: Bench, tmp_path: Path) -> None:
     assert "warehouse.dump is damaged" in damaged.stderr
 
 
-def test_doctor_warns_of_an_old_one(bench: Bench) -> None:
+def test_doctor_warns_of_an_old_backup(bench: Bench) -> None:
     def check(now: datetime) -> doctor.Check:
         [found] = [c for c in doctor.examine(bench.settings, now) if c.name == "backup"]
         return found
@@ -310,7 +308,7 @@ def test_doctor_warns_of_an_old_one(bench: Bench) -> None:
     assert check(now + 2 * doctor.BACKUP_AGE).status == "warn"
 
 
-def test_no_secret_is_in_any_file_of_it(open_bench: Callable[..., Bench]) -> None:
+def test_no_file_of_a_backup_has_a_secret(open_bench: Callable[..., Bench]) -> None:
     made = open_bench(QUOTEMILL_TQ__PASSWORD="planted-password", QUOTEMILL_TQ__ACCOUNT="somebody")
     prepare(made.warehouse, [])
     backup = made.back_up().backup

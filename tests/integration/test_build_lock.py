@@ -12,7 +12,7 @@ from loaders.warehouse.postgres import Warehouse
 from orchestration.run.build_record import build_lock
 
 
-def test_it_is_free_before_the_server_has_seen_that_its_connection_was_closed(
+def test_a_released_build_lock_is_free_at_once(
     new_database: Callable[[], str], tmp_path: Path
 ) -> None:
     opened: list[psycopg.Connection] = []

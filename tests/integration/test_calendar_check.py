@@ -50,19 +50,19 @@ def loaded(
     return job
 
 
-def test_it_rests_on_a_day_without_a_session_after_a_whole_load(settings: Settings) -> None:
+def test_a_run_rests_on_a_day_without_a_session_after_a_load(settings: Settings) -> None:
     saturday = at(SATURDAY, 17, 30)
     assert nothing_to_do(settings, ALL, saturday) is None
     loaded(settings, at(FRIDAY, 17, 30))
-    told = nothing_to_do(settings, ALL, saturday)
-    assert told is not None
-    assert "2026-06-12 was loaded whole: nothing to do" in told
+    message = nothing_to_do(settings, ALL, saturday)
+    assert message is not None
+    assert "2026-06-12 was loaded whole: nothing to do" in message
     assert nothing_to_do(settings, ALL, at(FRIDAY, 17, 40)) is None
     # a holiday in the middle of a week, of which nothing is loaded
     assert nothing_to_do(settings, ALL, at(date(2026, 10, 1), 17, 30)) is None
 
 
-def test_what_is_behind_is_loaded_on_such_a_day_too(settings: Settings) -> None:
+def test_late_data_are_loaded_on_a_day_without_a_session_too(settings: Settings) -> None:
     saturday = at(SATURDAY, 17, 30)
     loaded(settings, at(FRIDAY, 15, 30))  # before all of the day was there
     loaded(settings, at(FRIDAY, 17, 30), request=LoadRequest("tdx", keys=("sh600000",)))
@@ -73,30 +73,30 @@ def test_what_is_behind_is_loaded_on_such_a_day_too(settings: Settings) -> None:
     assert nothing_to_do(settings, ALL, saturday) is not None
 
 
-def test_the_clients_folder_is_looked_at_on_such_a_day_too(
+def test_the_client_folder_is_read_on_a_day_without_a_session_too(
     settings: Settings, tmp_path: Path
 ) -> None:
     saturday = at(SATURDAY, 17, 30)
     loaded(settings, at(FRIDAY, 17, 30))
     assert nothing_to_do(settings, ALL, saturday) is not None
-    of_folder = settings.model_copy(
+    with_folder = settings.model_copy(
         update={"tdx": settings.tdx.model_copy(update={"client": tmp_path})}
     )
-    assert nothing_to_do(of_folder, ALL, saturday) is None
+    assert nothing_to_do(with_folder, ALL, saturday) is None
 
 
-def test_a_source_with_an_agenda_of_its_own_is_asked_itself(settings: Settings) -> None:
+def test_a_source_with_its_own_agenda_decides_itself(settings: Settings) -> None:
     assert nothing_to_do(settings, LoadRequest("ib"), at(SATURDAY, 17, 30)) is None
 
 
-def test_a_year_whose_holidays_are_not_announced_rests_on_weekends_alone() -> None:
+def test_before_holidays_are_announced_only_weekends_are_rest() -> None:
     year = trading_time.horizon().year + 1
     days = [date(year, 1, day) for day in range(1, 15)]
     rests = {day for day in days if resting_since(at(day, 18), time(16)) is not None}
     assert rests == {day for day in days if day.weekday() >= 5}
 
 
-def test_a_warehouse_that_is_away_is_left_to_the_load(tmp_path: Path) -> None:
+def test_an_unavailable_warehouse_is_left_to_the_load(tmp_path: Path) -> None:
     dead = f"postgresql://u@127.0.0.1:9/d?host={tmp_path}"
     settings = load_settings({"QUOTEMILL_WAREHOUSE_URL": dead}, cwd=tmp_path)
     assert nothing_to_do(settings, ALL, at(SATURDAY, 17, 30)) is None

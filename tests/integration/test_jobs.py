@@ -29,14 +29,14 @@ def jobs(
     monkeypatch.setattr(commands, "POLL", 0.01)
 
     def call(job: int | None = None, **options: Any) -> list[str]:
-        given = {"follow": False, "log": None, "limit": 20, "json": False} | options
-        commands.jobs_command(job, **given)
+        values = {"follow": False, "log": None, "limit": 20, "json": False} | options
+        commands.jobs_command(job, **values)
         return capsys.readouterr().out.splitlines()
 
     return call
 
 
-def told_of(warehouse: Warehouse, answers: int) -> job_status.Part | None:
+def part_with_answers(warehouse: Warehouse, answers: int) -> job_status.Part | None:
     parts = job_status.read_job(warehouse, 1).parts
     return next((part for part in parts if part.reached == answers), None)
 
@@ -52,7 +52,9 @@ def test_a_running_job_is_followed_from_elsewhere_to_its_end(
         release = reached()
         try:
             # a package of two has landed, the third is fetched and waits for the fourth
-            part = wait_until("three answers are told of", lambda: told_of(warehouse, 3), 30)
+            part = wait_until(
+                "three answers are shown", lambda: part_with_answers(warehouse, 3), 30
+            )
             [head, line] = jobs(1)
             following = pool.submit(jobs, follow=True)
             assert job_status.find_running_job(warehouse) == 1
@@ -72,7 +74,7 @@ def test_a_running_job_is_followed_from_elsewhere_to_its_end(
         jobs(follow=True)
 
 
-def test_what_failed_is_named_with_its_reason_and_the_command_that_mends_it(
+def test_a_failed_key_is_shown_with_its_reason_and_fix(
     bench: Toy,  # noqa: F811
     jobs: Command,
     tmp_path: Path,
@@ -80,14 +82,16 @@ def test_what_failed_is_named_with_its_reason_and_the_command_that_mends_it(
     (bench.folder / "cc.csv").unlink()
     bench.load(keys=("AA", "Bb", "cc", "dd"))
 
-    [head, part, failed, mend] = jobs(1)
+    [head, part, failed, fix] = jobs(1)
     assert "partial after" in head
     assert "1 failed" in part
     assert failed == "  failed: price cc: cc.csv is not there"
-    assert mend == "fix: `quotemill retry 1`"
+    assert fix == "fix: `quotemill retry 1`"
     assert jobs()[0].startswith("job    1")
-    told = json.loads("\n".join(jobs(1, json=True)))
-    assert told["failures"] == [{"dataset": "price", "key": "cc", "reason": "cc.csv is not there"}]
+    answer = json.loads("\n".join(jobs(1, json=True)))
+    assert answer["failures"] == [
+        {"dataset": "price", "key": "cc", "reason": "cc.csv is not there"}
+    ]
     with pytest.raises(PartialError, match="job 1 partial"):
         jobs(1, follow=True)
 

@@ -48,13 +48,13 @@ def sandbox(service: TdxSandbox) -> Iterator[TdxSandbox]:
     service.restart()
 
 
-def settings_of(url: str, **more: Any) -> Settings:
+def make_settings(url: str, **more: Any) -> Settings:
     return load_settings({}, tdx={"base_url": url, "backoff": 0.0}, **more)
 
 
 def made(url: str, *, timeout: float = 10.0, bulk_timeout: float = 30.0) -> runner.Run:
     options = runner.Options(timeout, bulk_timeout)
-    return asyncio.run(runner.run(settings_of(url), options, AS_OF, lambda: AS_OF, Silent()))
+    return asyncio.run(runner.run(make_settings(url), options, AS_OF, lambda: AS_OF, Silent()))
 
 
 def numbers(run: runner.Run, status: str) -> set[int]:
@@ -74,7 +74,7 @@ def test_all_31_checks_pass_on_a_healthy_service(sandbox: TdxSandbox) -> None:
     assert {entry.route for entry in sandbox.log} >= {"tasks/{id}", "kline-all/ths", "workday"}
 
 
-def test_the_calendar_is_asked_first_and_each_route_once(sandbox: TdxSandbox) -> None:
+def test_the_calendar_is_requested_first_and_each_route_once(sandbox: TdxSandbox) -> None:
     sandbox.log.clear()
     made(sandbox.url)
     routes = [entry.route for entry in sandbox.log]
@@ -149,10 +149,10 @@ def test_each_check_has_the_time_limit_of_its_kind(sandbox: TdxSandbox) -> None:
     assert run.results[10].answer.elapsed_ms >= 1200
 
 
-def test_a_service_with_another_date_is_told(sandbox: TdxSandbox) -> None:
+def test_a_service_with_another_date_is_a_warning(sandbox: TdxSandbox) -> None:
     run = asyncio.run(
         runner.run(
-            settings_of(sandbox.url),
+            make_settings(sandbox.url),
             runner.Options(),
             datetime(2026, 1, 1, tzinfo=UTC),
             lambda: AS_OF,
@@ -163,16 +163,16 @@ def test_a_service_with_another_date_is_told(sandbox: TdxSandbox) -> None:
     assert "2025-06-30" in run.results[24].found.warnings[0]
 
 
-def test_nobody_at_the_address_is_an_error_after_two_requests() -> None:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))  # bound and not listening: every connection is refused
-        run = made(f"http://127.0.0.1:{held.getsockname()[1]}")
+def test_an_unreachable_service_is_an_error_after_two_requests() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))  # bound and not listening: every connection is refused
+        run = made(f"http://127.0.0.1:{listener.getsockname()[1]}")
     assert run.status == "error"
     assert numbers(run, "failed") == {1, 25}
     assert len(numbers(run, "skipped")) == 29
 
 
-def test_a_service_that_is_not_configured_is_a_setting_to_mend() -> None:
+def test_an_unconfigured_service_is_a_settings_error() -> None:
     with pytest.raises(SettingsError, match="no TDX service"):
         asyncio.run(runner.run(load_settings({}), runner.Options(), AS_OF, lambda: AS_OF, Silent()))
 
@@ -193,7 +193,7 @@ def test_tasks_are_cancelled_after_failures(sandbox: TdxSandbox, fault: str, end
     assert {task["end"] for task in run.tasks} == {end}
 
 
-def test_a_task_whose_start_was_not_answered_is_found_and_cancelled(sandbox: TdxSandbox) -> None:
+def test_a_task_whose_start_got_no_answer_is_cancelled_too(sandbox: TdxSandbox) -> None:
     sandbox.state.tasks.clear()
     made(sandbox.url)  # leaves ended tasks behind
     before = len(sandbox.state.tasks)
@@ -204,7 +204,7 @@ def test_a_task_whose_start_was_not_answered_is_found_and_cancelled(sandbox: Tdx
     assert running_tasks(sandbox) == []
 
 
-def test_somebody_elses_task_is_left_alone(sandbox: TdxSandbox) -> None:
+def test_a_task_of_another_client_is_left_alone(sandbox: TdxSandbox) -> None:
     from loaders.sandbox.tdx.calls import Task
 
     sandbox.state.tasks["theirs"] = Task("theirs", "pull_trade", sandbox.clock, None)
@@ -213,7 +213,7 @@ def test_somebody_elses_task_is_left_alone(sandbox: TdxSandbox) -> None:
     assert [t.id for t in sandbox.state.tasks.values() if t.status == "running"] == ["theirs"]
 
 
-def test_a_task_that_may_go_on_is_told(sandbox: TdxSandbox) -> None:
+def test_a_task_that_may_still_run_is_reported(sandbox: TdxSandbox) -> None:
     sandbox.faults.add("error:tasks/{id}")
     run = made(sandbox.url)
     assert {task["end"].split(":")[0] for task in run.tasks} == {"may still run"}
@@ -226,7 +226,7 @@ def test_an_interrupted_self_test_cancels_its_tasks(sandbox: TdxSandbox) -> None
 
     async def interrupted() -> None:
         test = asyncio.create_task(
-            runner.run(settings_of(sandbox.url), runner.Options(), AS_OF, lambda: AS_OF, Silent())
+            runner.run(make_settings(sandbox.url), runner.Options(), AS_OF, lambda: AS_OF, Silent())
         )
         while len(running_tasks(sandbox)) < 2:
             await asyncio.sleep(0.01)
@@ -239,7 +239,7 @@ def test_an_interrupted_self_test_cancels_its_tasks(sandbox: TdxSandbox) -> None
     assert running_tasks(sandbox) == []
 
 
-def test_the_fingerprint_holds_from_day_to_day_and_tells_another_revision(
+def test_the_fingerprint_changes_with_the_service_revision_alone(
     sandbox: TdxSandbox,
 ) -> None:
     first = made(sandbox.url)
@@ -252,7 +252,7 @@ def test_the_fingerprint_holds_from_day_to_day_and_tells_another_revision(
     assert made(sandbox.url).fingerprint != first.fingerprint
 
 
-def test_the_document_has_what_the_format_asks_for(sandbox: TdxSandbox) -> None:
+def test_the_document_has_the_declared_format(sandbox: TdxSandbox) -> None:
     sandbox.faults.add("error:index:message=上游错误")
     shown = report.document(made(sandbox.url))
     assert shown["schema_version"] == 1
@@ -274,7 +274,7 @@ def test_the_document_has_what_the_format_asks_for(sandbox: TdxSandbox) -> None:
     assert "上游错误" in bad["evidence"]["body_start"]
 
 
-def test_a_password_of_the_address_is_used_and_never_told(sandbox: TdxSandbox) -> None:
+def test_a_password_in_the_address_is_used_and_never_shown(sandbox: TdxSandbox) -> None:
     run = made(sandbox.url.replace("http://", "http://user:secret@"))
     assert run.status == "passed"
     assert "secret" not in report.as_text(report.document(run))
@@ -302,7 +302,7 @@ def test_the_page_says_that_nothing_failed(sandbox: TdxSandbox) -> None:
     assert "## " not in page
 
 
-def test_the_body_in_the_page_ends_after_300_bytes(sandbox: TdxSandbox) -> None:
+def test_the_page_shows_300_bytes_of_a_body(sandbox: TdxSandbox) -> None:
     sandbox.faults.add("empty:kline-all/ths")
     sandbox.faults.add("descending:trade")
     bodies = [
@@ -315,14 +315,14 @@ def test_the_body_in_the_page_ends_after_300_bytes(sandbox: TdxSandbox) -> None:
 
 def recorded(url: str, settings: Settings, say: Callable[[str], object]) -> Any:
     run = made(url)
-    told = report.record(report.document(run), run, "tdx_selftest")
-    return test_runs.record_if_possible(lambda: prepare_warehouse(settings, Silent()), told, say)
+    row = report.record(report.document(run), run, "tdx_selftest")
+    return test_runs.record_if_possible(lambda: prepare_warehouse(settings, Silent()), row, say)
 
 
 def test_a_run_is_recorded_with_all_its_checks(
     sandbox: TdxSandbox, warehouse_dsn: str, tmp_path: Path
 ) -> None:
-    settings = settings_of(sandbox.url, warehouse_url=warehouse_dsn, home=tmp_path)
+    settings = make_settings(sandbox.url, warehouse_url=warehouse_dsn, home=tmp_path)
     said: list[str] = []
     sandbox.faults.add("calendar-empty")
     assert recorded(sandbox.url, settings, said.append) == test_runs.Recorded(1)
@@ -358,13 +358,13 @@ def test_a_run_is_recorded_with_all_its_checks(
     assert fingerprint == made(sandbox.url).fingerprint
 
 
-def test_a_warehouse_that_is_away_is_said_and_hinders_nothing(
+def test_an_unavailable_warehouse_is_reported_and_stops_nothing(
     sandbox: TdxSandbox, tmp_path: Path
 ) -> None:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        url = f"postgresql://u:secret@127.0.0.1:{held.getsockname()[1]}/x"
-        settings = settings_of(sandbox.url, warehouse_url=url, home=tmp_path)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        url = f"postgresql://u:secret@127.0.0.1:{listener.getsockname()[1]}/x"
+        settings = make_settings(sandbox.url, warehouse_url=url, home=tmp_path)
         said: list[str] = []
         assert recorded(sandbox.url, settings, said.append) is None
     assert len(said) == 1
@@ -372,7 +372,7 @@ def test_a_warehouse_that_is_away_is_said_and_hinders_nothing(
     assert "secret" not in said[0]
 
 
-def test_on_the_real_files_only_what_they_hold_passes(real_tdx_data: Path) -> None:
+def test_on_real_files_the_checks_they_can_answer_pass(real_tdx_data: Path) -> None:
     """They have two stocks, neither sz000001 nor a fund, and an index without counts of members."""
     with TdxSandbox(ReplayMarket(real_tdx_data)) as replay:
         run = made(replay.url)

@@ -120,7 +120,7 @@ def open_case(
     return open_
 
 
-def test_a_load_that_is_cancelled_by_its_number_is_taken_up_by_its_number(
+def test_a_load_is_cancelled_and_retried_by_its_number(
     source: str,
     open_case: Callable[[str], AbstractContextManager[Any]],
     tmp_path: Path,
@@ -160,8 +160,10 @@ def test_a_load_that_is_cancelled_by_its_number_is_taken_up_by_its_number(
         made_good = "select retry_of, status from ops.ingestion_jobs where job_id = %s"
         assert made.rows(made_good, loaded["job_id"]) == [(job, "succeeded")]
 
-        of_load = "select name, value::bigint from ops.metrics where stage = 'load' and source = %s"
-        figures = dict(made.rows(of_load, source))
+        load_metrics = (
+            "select name, value::bigint from ops.metrics where stage = 'load' and source = %s"
+        )
+        figures = dict(made.rows(load_metrics, source))
         assert (figures["failed_keys"], figures["exit_code"]) == (0, 0)
         assert figures["requests"] > 0
         assert ("bytes" in figures) == (source != "tq")

@@ -50,7 +50,7 @@ class Toy:
     dsn: str
     folder: Path
     settings: Settings
-    begun: list[Load] = field(default_factory=list)
+    started: list[Load] = field(default_factory=list)
 
     def load(self, mode: str = "incremental", *, retry: bool = False, **request: Any) -> LoadResult:
         return run_load(
@@ -58,7 +58,7 @@ class Toy:
             LoadRequest("toy", mode=mode, **request),
             Silent(),
             retry=retry,
-            on_start=self.begun.append,
+            on_start=self.started.append,
         )
 
     def rows(
@@ -115,10 +115,10 @@ def bench(new_database: Callable[[], str], tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(toy, "FOLDER", folder)
     monkeypatch.setattr(locks, "WATCH_POLL", 0.01)
     environ = {"QUOTEMILL_WAREHOUSE_URL": dsn, "QUOTEMILL_HOME": str(tmp_path / "home")}
-    found = Toy(dsn, folder, load_settings(environ, cwd=tmp_path))
+    prepared = Toy(dsn, folder, load_settings(environ, cwd=tmp_path))
     for symbol, text in FILES.items():
-        found.write(symbol, text)
-    return found
+        prepared.write(symbol, text)
+    return prepared
 
 
 @contextmanager
@@ -137,7 +137,7 @@ def load_elsewhere(bench: Toy) -> Iterator[subprocess.Popen[bytes]]:
             load.kill()
 
 
-def test_a_load_lands_everything_and_the_next_one_only_what_is_new(bench: Toy) -> None:
+def test_a_load_lands_everything_and_the_next_one_only_new_rows(bench: Toy) -> None:
     first = bench.load()
     assert (first.status, first.total("done"), first.total("rows_new")) == ("succeeded", 4, 7)
     assert bench.rows() == EXPECTED
@@ -151,9 +151,9 @@ def test_a_load_lands_everything_and_the_next_one_only_what_is_new(bench: Toy) -
     ) == [("AA", "3", None), ("Bb", "1", None), ("cc", "3", None), ("dd", "1", None)]
 
 
-def test_a_row_that_breaks_a_rule_costs_nothing_else(bench: Toy) -> None:
+def test_a_row_that_breaks_a_rule_is_rejected_alone(bench: Toy) -> None:
     bench.write("Bb", "1,20\n2,none\n3,22\n")
-    bench.write("cc", f"1,{10**18}\n2,31\n")  # more than the engine's own guard lets through
+    bench.write("cc", f"1,{10**18}\n2,31\n")  # above the limit of the engine
     result = bench.load()
     assert result.status == "succeeded"
     assert bench.rows("select slot from raw_toy.price where symbol in ('Bb', 'cc') order by 1") == [
@@ -167,7 +167,7 @@ def test_a_row_that_breaks_a_rule_costs_nothing_else(bench: Toy) -> None:
     ]
 
 
-def test_a_refused_newest_row_keeps_the_cursor_of_its_part_of_a_shared_table(
+def test_a_refused_newest_row_keeps_the_cursor_of_its_part(
     bench: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parted = replace(toy.SOURCE.dataset("price"), part="close")
@@ -177,7 +177,7 @@ def test_a_refused_newest_row_keeps_the_cursor_of_its_part_of_a_shared_table(
     assert bench.rows("select key, cursor from ops.ingestion_state") == [("AA close", "2")]
 
 
-def test_a_row_beside_that_no_table_can_hold_is_refused_like_any_other(
+def test_an_unstorable_row_of_a_second_table_is_refused_alone(
     bench: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prices = {"AA": 10**18, "Bb": 7}
@@ -201,7 +201,7 @@ def test_a_row_beside_that_no_table_can_hold_is_refused_like_any_other(
     assert bench.rows(spots) == [("AA", 9), ("Bb", 7)]
 
 
-def test_what_failed_is_loaded_again_and_nothing_else(bench: Toy) -> None:
+def test_a_retry_loads_the_failed_keys_alone(bench: Toy) -> None:
     (bench.folder / "cc.csv").unlink()
     first = bench.load(keys=("AA", "Bb", "cc", "dd"))
     assert (first.status, first.exit_code, first.tasks[0].failures) == (
@@ -226,7 +226,7 @@ def test_a_table_may_have_doubles(bench: Toy, monkeypatch: pytest.MonkeyPatch) -
     assert bench.rows("select symbol, price from raw_toy.greek") == [("Bb", 20.0)]
 
 
-def test_a_slow_lane_holds_up_no_other_and_itself_is_held_once(bench: Toy) -> None:
+def test_a_slow_lane_delays_no_other_and_refuses_a_second_load(bench: Toy) -> None:
     reached = bench.block("cc")
     with load_elsewhere(bench) as slow:
         release = reached()
@@ -239,14 +239,14 @@ def test_a_slow_lane_holds_up_no_other_and_itself_is_held_once(bench: Toy) -> No
     assert bench.rows() == EXPECTED
 
 
-def test_a_cancel_from_elsewhere_ends_a_load_between_two_keys(bench: Toy) -> None:
+def test_a_cancel_by_another_process_ends_a_load_between_keys(bench: Toy) -> None:
     reached = bench.block("cc")
 
     def cancel() -> None:
         release = reached()
         try:
             jobs.request_cancel(open_warehouse(bench.settings))
-            wait_until("the cancel is seen", bench.begun[0].watch.asked)
+            wait_until("the cancel is seen", bench.started[0].watch.asked)
         finally:
             release()
 
@@ -261,7 +261,7 @@ def test_a_cancel_from_elsewhere_ends_a_load_between_two_keys(bench: Toy) -> Non
     assert bench.rows() == EXPECTED
 
 
-def test_a_retry_that_names_no_source_means_the_only_one_that_failed(
+def test_a_retry_without_a_source_takes_the_only_failed_one(
     bench: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sources, "configured", lambda _: (["tdx", "toy"], {}))
@@ -287,22 +287,22 @@ RECORD = (
 )
 
 
-def test_a_lock_that_is_lost_after_the_last_package_ends_the_job_on_record_too(
+def test_a_lock_lost_after_the_last_package_ends_the_recorded_job(
     bench: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = tasks.run
+    run_tasks = tasks.run
 
-    def robbed(load: Load) -> None:
-        whole(load)
+    def lose_lock(load: Load) -> None:
+        run_tasks(load)
         load.watch._lost = LockHeldError("taken")
 
-    monkeypatch.setattr(tasks, "run", robbed)
+    monkeypatch.setattr(tasks, "run", lose_lock)
     result = bench.load()
     assert (result.status, result.exit_code, result.total("done")) == ("partial", 75, 4)
     assert bench.rows(RECORD) == [("partial", "taken", "succeeded")]
 
 
-def test_a_load_that_breaks_records_its_tasks_as_ended_and_what_it_broke_by(
+def test_a_load_that_raises_records_its_error_and_ends_its_tasks(
     bench: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def table(_: Any) -> Any:
@@ -315,9 +315,7 @@ def test_a_load_that_breaks_records_its_tasks_as_ended_and_what_it_broke_by(
     assert bench.rows(RECORD) == [("failed", "ValueError: http://db/x has no price", "failed")]
 
 
-def test_keys_that_a_source_says_nothing_of_have_failed(
-    bench: Toy, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_keys_without_an_outcome_have_failed(bench: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     price = toy.SOURCE.dataset("price")
     silent = replace(price, fetch=lambda *_: iter(()))
     monkeypatch.setattr(toy, "SOURCE", replace(toy.SOURCE, datasets=(silent,)))
@@ -325,7 +323,7 @@ def test_keys_that_a_source_says_nothing_of_have_failed(
     assert (result.status, set(result.tasks[0].failures)) == ("failed", {"AA", "Bb"})
 
 
-def test_a_server_that_does_not_start_for_a_while_leaves_the_watch_awake() -> None:
+def test_the_lock_watch_survives_a_server_that_does_not_start() -> None:
     tries = iter([UpstreamError("does not start"), SettingsError("in the way"), (True,)])
 
     def ask(*_: object) -> Any:
@@ -339,7 +337,7 @@ def test_a_server_that_does_not_start_for_a_while_leaves_the_watch_awake() -> No
         wait_until("the cancel is seen", watch.asked)
 
 
-def test_a_source_that_nobody_registered_is_named(bench: Toy) -> None:
+def test_an_unregistered_source_is_named(bench: Toy) -> None:
     with pytest.raises(UsageError, match="unknown source nothing") as error:
         sources.find("nothing")
     assert error.value.hint == "sources: tdx, tq, ib, toy"
@@ -352,7 +350,7 @@ def in_two_parts(monkeypatch: pytest.MonkeyPatch, due: Callable[..., Sequence[st
     monkeypatch.setattr(toy, "SOURCE", replace(toy.SOURCE, parts=parts, due=due))
 
 
-def called(
+def run_command(
     bench: Toy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> tuple[int, list[str]]:
     """Exit code of `loaders run toy`, and its lines on stderr."""
@@ -362,22 +360,22 @@ def called(
     return ended.value.exit_code, capsys.readouterr().err.splitlines()
 
 
-def test_a_source_in_two_parts_loads_both_and_says_what_is_still_due(
+def test_a_source_in_two_parts_loads_both_and_prints_next_steps(
     bench: Toy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def due(_: Settings, warehouse: Warehouse) -> list[str]:
         rows = warehouse.ask(
             lambda conn: conn.execute("select count(*) from raw_toy.spot").fetchall()
         )
-        return [f"{rows[0][0]} spots want a look: `look`"]
+        return [f"{rows[0][0]} spots are unread: `read`"]
 
     in_two_parts(monkeypatch, due)
-    code, told = called(bench, monkeypatch, capsys)
+    code, lines = run_command(bench, monkeypatch, capsys)
     assert code == 0
-    assert told.index("toy, incremental:") < told.index("toy, spot:")
-    assert told[-2:] == [
+    assert lines.index("toy, incremental:") < lines.index("toy, spot:")
+    assert lines[-2:] == [
         "next: `quotemill build`, or `dbt build`, makes the tables",
-        "next: 4 spots want a look: `look`",
+        "next: 4 spots are unread: `read`",
     ]
     assert bench.rows() == EXPECTED
     assert bench.rows("select mode from ops.ingestion_jobs order by job_id") == [
@@ -389,18 +387,18 @@ def test_a_source_in_two_parts_loads_both_and_says_what_is_still_due(
 def test_a_part_that_fails_ends_its_source(
     bench: Toy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def gone(_: Settings, __: Warehouse) -> list[str]:
-        raise UpstreamError("nobody is there to ask")
+    def unavailable(_: Settings, __: Warehouse) -> list[str]:
+        raise UpstreamError("the source is away")
 
-    in_two_parts(monkeypatch, gone)
+    in_two_parts(monkeypatch, unavailable)
     for file in bench.folder.iterdir():
         file.write_text("not a line")
-    code, told = called(bench, monkeypatch, capsys)
+    code, lines = run_command(bench, monkeypatch, capsys)
     assert code == 1
-    assert "toy, spot:" not in told
+    assert "toy, spot:" not in lines
     assert bench.rows("select mode, status from ops.ingestion_jobs") == [("incremental", "failed")]
     for symbol, text in FILES.items():
         bench.write(symbol, text)
-    code, told = called(bench, monkeypatch, capsys)
+    code, lines = run_command(bench, monkeypatch, capsys)
     assert (code, bench.rows()) == (0, EXPECTED)
-    assert told[-1].endswith("cannot be read: nobody is there to ask")
+    assert lines[-1].endswith("cannot be read: the source is away")

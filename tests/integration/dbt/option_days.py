@@ -79,18 +79,18 @@ def tables(conn: psycopg.Connection, names: tuple[str, ...]) -> list[list[str]]:
 
 
 def files(folder: Path) -> list[str]:
-    found = (str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
-    return sorted(name for name in found if name != ".owner.json")
+    names = (str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+    return sorted(name for name in names if name != ".owner.json")
 
 
 def rows(folder: Path) -> dict[str, list[str]]:
     """The rows of the whole folder by view, by the columns that all files have."""
-    found = {}
+    compared = {}
     for view in VIEWS:
         table = read(folder, view)
         names = sorted(set(table.column_names) - {"date", "underlying", "exchange"})
-        found[view] = sorted(map(str, table.select(names).to_pylist()))
-    return found
+        compared[view] = sorted(map(str, table.select(names).to_pylist()))
+    return compared
 
 
 def retained(

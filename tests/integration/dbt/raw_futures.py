@@ -20,7 +20,7 @@ class Harvest:
     route: str = "backtest"
 
     @property
-    def of_route(self) -> dict[str, object]:
+    def key(self) -> dict[str, object]:
         return {"variety": self.variety, "route": self.route}
 
 
@@ -38,13 +38,13 @@ def land_harvests(conn: psycopg.Connection, harvests: Iterable[Harvest]) -> None
     land(
         conn,
         "raw_tq.main_harvest",
-        [h.of_route | {"first_day": h.first, "last_day": h.last} for h in harvests],
+        [h.key | {"first_day": h.first, "last_day": h.last} for h in harvests],
     )
     land(
         conn,
         "raw_tq.main_event",
         [
-            h.of_route | {"trading_day": day, "event_at": clock, "contract": name}
+            h.key | {"trading_day": day, "event_at": clock, "contract": name}
             for h in harvests
             for day, clock, name in h.events
         ],

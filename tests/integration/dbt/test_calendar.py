@@ -64,9 +64,9 @@ def test_a_published_day_without_trading_is_not_a_gap(
 
     assert dbt(*REBUILD).success
 
-    found = conn.execute(
+    rows = conn.execute(
         "select check_name, trade_date from qa.findings "
         "where check_name in ('missing_bars', 'predicted_day', 'price_jump') order by 1"
     ).fetchall()
     # the day after it is judged by the close of the day before it
-    assert found == [("missing_bars", gap), ("predicted_day", storm), ("price_jump", days[7])]
+    assert rows == [("missing_bars", gap), ("predicted_day", storm), ("price_jump", days[7])]

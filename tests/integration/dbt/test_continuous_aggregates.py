@@ -77,7 +77,7 @@ def built(edition: str, conn: psycopg.Connection, dbt: Dbt) -> Stored:
     return stored
 
 
-def held(conn: psycopg.Connection, name: str) -> str:
+def content(conn: psycopg.Connection, name: str) -> str:
     """The hypertable with the rows of a continuous aggregate."""
     [(table,)] = conn.execute(
         "select materialization_hypertable_schema || '.' || materialization_hypertable_name "
@@ -155,7 +155,7 @@ def test_policies_exist_once_and_match_the_settings(
     assert policies(conn) == before
 
     # as an earlier version left it
-    conn.execute(f"comment on table {held(conn, 'kline_5m')} is 'other settings'")
+    conn.execute(f"comment on table {content(conn, 'kline_5m')} is 'other settings'")
     conn.execute("select remove_compression_policy('market.kline_5m')")
     assert dbt(*BUILD).success
     assert sorted(row[1:3] for row in policies(conn)) == sorted(row[1:3] for row in before)
@@ -245,7 +245,7 @@ def test_a_new_continuous_aggregate_keeps_bars_of_dropped_minutes(
     spans = conn.execute(
         "select distinct range_end - range_start from timescaledb_information.chunks "
         "where hypertable_schema || '.' || hypertable_name = %s",
-        (held(conn, "kline_5m"),),
+        (content(conn, "kline_5m"),),
     )
     assert spans.fetchall() == [(timedelta(days=90),)]  # of the rows carried over too
     stored.land(one_day(DAYS[3], "sh600000"))
@@ -320,13 +320,13 @@ def test_readers_find_the_same_columns_comments_and_rights(
     assert outcome.success, outcome.error
 
     for name in BARS:
-        found = conn.execute(
+        columns = conn.execute(
             "select attname, format_type(atttypid, atttypmod), col_description(attrelid, attnum) "
             "<> '' "
             "from pg_attribute where attrelid = %s::regclass and attnum > 0 order by attnum",
             (f"market.{name}",),
         ).fetchall()
-        assert found == [(*column, True) for column in COLUMNS]
+        assert columns == [(*column, True) for column in COLUMNS]
         [(comment, readable)] = conn.execute(
             "select obj_description(%(name)s::regclass, 'pg_class'), "
             "has_table_privilege('pg_checkpoint', %(name)s, 'select')",

@@ -32,26 +32,26 @@ def edition(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def settings_of(conn: psycopg.Connection, edition: str, table: str = MINUTES) -> dict[str, Any]:
+def table_settings(conn: psycopg.Connection, edition: str, table: str = MINUTES) -> dict[str, Any]:
     """The settings of a hypertable; a policy as (number of its job, age of chunks)."""
-    one = "where (hypertable_schema || '.' || hypertable_name) = %s"
+    condition = "where (hypertable_schema || '.' || hypertable_name) = %s"
     [(chunk,)] = conn.execute(
-        f"select time_interval::text from timescaledb_information.dimensions {one}", (table,)
+        f"select time_interval::text from timescaledb_information.dimensions {condition}", (table,)
     )
-    found: dict[str, Any] = {"chunk": chunk}
+    settings: dict[str, Any] = {"chunk": chunk}
     if edition == "tsl":
-        found["columns"] = conn.execute(
+        settings["columns"] = conn.execute(
             "select segmentby, orderby from "
             "timescaledb_information.hypertable_columnstore_settings "
             "where hypertable = %s::regclass",
             (table,),
         ).fetchone()
-        found["policies"] = conn.execute(
+        settings["policies"] = conn.execute(
             "select proc_name, coalesce(config ->> 'compress_after', config ->> 'drop_after') "
-            f"from timescaledb_information.jobs {one} order by 1",
+            f"from timescaledb_information.jobs {condition} order by 1",
             (table,),
         ).fetchall()
-    return found
+    return settings
 
 
 def jobs(conn: psycopg.Connection) -> list[tuple[Any, ...]]:
@@ -70,7 +70,7 @@ def test_a_build_applies_the_settings_and_those_that_changed_since(
         wanted["policies"] = [("policy_compression", "7 days")]
 
     assert dbt(*ONE).success
-    assert settings_of(conn, edition) == wanted
+    assert table_settings(conn, edition) == wanted
     before = jobs(conn)
     assert dbt(*ONE).success
     assert jobs(conn) == before
@@ -83,7 +83,7 @@ def test_a_build_applies_the_settings_and_those_that_changed_since(
         conn.execute(f"call add_columnstore_policy('{MINUTES}', after => interval '90 days')")
         conn.execute(f"select add_retention_policy('{MINUTES}', interval '10 years')")
     assert dbt("run-operation", "apply_hypertables").success
-    assert settings_of(conn, edition) == wanted
+    assert table_settings(conn, edition) == wanted
 
 
 @pytest.mark.parametrize("edition", ["apache"], indirect=True)
@@ -111,11 +111,11 @@ def test_plain_tables_get_the_settings_of_the_yaml(
     done = upgrade(settings, warehouse, tables, lambda text: None)
     assert MINUTES in [table.name for table in done.tables]
     assert dbt(*ONE).success
-    assert settings_of(conn, edition) == {"chunk": "30 days"}
+    assert table_settings(conn, edition) == {"chunk": "30 days"}
     assert conn.execute(f"select count(*) from {MINUTES}").fetchone() == (100,)
 
 
-def checkout_of_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the project, whose files a test may change, and which dbt builds from then on."""
     checkout = tmp_path / "checkout"
     for part in ("dbt_project", "macros", "seeds", "tests/dbt", "docs/dbt"):
@@ -136,7 +136,7 @@ def test_a_model_with_settings_is_a_hypertable_from_the_start(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    checkout = checkout_of_own(tmp_path, monkeypatch)
+    checkout = own_checkout(tmp_path, monkeypatch)
     model = checkout / "dbt_project/models/marts/market/kline_daily_qfq.sql"
     wanted = "'hypertable': {'time': 'trade_date', 'chunk': '1 month'}, 'follows': {"
     model.write_text(model.read_text("utf-8").replace("'follows': {", wanted), "utf-8")
@@ -148,7 +148,7 @@ def test_a_model_with_settings_is_a_hypertable_from_the_start(
     outcome = dbt("build", "-s", "+kline_daily_qfq", *NO_TESTS)
 
     assert outcome.success, outcome.error
-    assert settings_of(conn, "apache", table) == {"chunk": "30 days"}
+    assert table_settings(conn, "apache", table) == {"chunk": "30 days"}
     assert conn.execute(chunks.encode(), (table,)).fetchone() == (3,)
     indexes = "select count(*) from pg_indexes where tablename = 'kline_daily_qfq'"
     assert conn.execute(indexes.encode()).fetchone() == (2,)
@@ -170,7 +170,7 @@ def test_a_model_with_settings_is_a_hypertable_from_the_start(
 def retained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Minutes are dropped after a year."""
     sources = (
-        checkout_of_own(tmp_path, monkeypatch) / "dbt_project/models/staging/tdx/_tdx__sources.yml"
+        own_checkout(tmp_path, monkeypatch) / "dbt_project/models/staging/tdx/_tdx__sources.yml"
     )
     text = sources.read_text("utf-8")
     wanted = text.replace("order_by: bar_end desc,", "order_by: bar_end desc, retain: 1 year,")

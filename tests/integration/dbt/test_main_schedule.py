@@ -171,9 +171,9 @@ def scheduled(conn: psycopg.Connection) -> list[Row]:
     return conn.cursor(row_factory=dict_row).execute(query).fetchall()
 
 
-def switches(*of: tuple[int, str | None]) -> list[Event]:
+def switches(*events: tuple[int, str | None]) -> list[Event]:
     """Events by the number of the trading day on which they hold first."""
-    return [(CALENDAR[n], evening_before(CALENDAR[n]), name) for n, name in of]
+    return [(CALENDAR[n], evening_before(CALENDAR[n]), name) for n, name in events]
 
 
 def test_building_day_by_day_equals_from_nothing_in_every_time_zone(
@@ -185,9 +185,9 @@ def test_building_day_by_day_equals_from_nothing_in_every_time_zone(
     hours = {"session": "night", "idx": 0, "start_s": 75_600, "end_s": 90_000}
     land(conn, "raw_tq.trading_session", [{"variety": CU, "valid_from": CALENDAR[0], **hours}])
 
-    def harvest(last: int, of_cu: list[Event], of_index: list[Event]) -> dict[str, int]:
+    def harvest(last: int, cu_events: list[Event], index_events: list[Event]) -> dict[str, int]:
         window = CALENDAR[0], CALENDAR[last]
-        land_harvests(conn, [Harvest(CU, *window, of_cu), Harvest(IF, *window, of_index)])
+        land_harvests(conn, [Harvest(CU, *window, cu_events), Harvest(IF, *window, index_events)])
         for n in range(last + 1):
             bars = [
                 day_bar(name, CALENDAR[n], f"{100 + i}.5", 90 + 10 * i * n)
@@ -205,8 +205,8 @@ def test_building_day_by_day_equals_from_nothing_in_every_time_zone(
     land(conn, "raw_tq.symbol_day", [stored_day(row) for row in before[:-1]])
     absent = {"reason": "empty", "attempts": 2, "checked_at": "2025-10-20 12:00+00"}
     stored = stored_day(before[-1])
-    of_day = {name: stored[name] for name in ("symbol", "contract", "trading_day")}
-    land(conn, "raw_tq.no_data_day", [of_day | absent])
+    day_fields = {name: stored[name] for name in ("symbol", "contract", "trading_day")}
+    land(conn, "raw_tq.no_data_day", [day_fields | absent])
 
     # one day more costs the rows of one day, and changes none
     assert harvest(4, first, switches((4, index[0])))["main_schedule"] == 2
@@ -253,8 +253,8 @@ def test_a_window_that_starts_earlier_is_rebuilt_and_its_days_stay_stored(
     early = built(0)
     assert not {r["schedule_hash"] for r in early} & {r["schedule_hash"] for r in late}
     coverage = "select coverage from futures.tick_coverage order by trading_day"
-    found = [name for (name,) in conn.execute(coverage.encode())]
-    assert found == ["missing"] * 2 + ["to_restamp"] * 3
+    verdicts = [name for (name,) in conn.execute(coverage.encode())]
+    assert verdicts == ["missing"] * 2 + ["to_restamp"] * 3
 
 
 def test_findings_and_freshness_show_due_ticks_and_late_datasets(

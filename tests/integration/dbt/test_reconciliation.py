@@ -286,10 +286,10 @@ def test_day_files_differ_from_real_bars_only_where_the_exchange_corrected(
 
     assert dbt(*REBUILD).success
 
-    found = conn.execute(
+    rows = conn.execute(
         "select likely_cause, count(distinct trade_date) filter (where field in "
         "('open', 'high', 'low', 'close')), count(*) filter (where field = 'volume_shares'), "
         "count(*) filter (where field = 'amount_cny'), count(*) filter (where field = 'bar') "
         "from qa.reconciliation group by 1 order by 1"
     ).fetchall()
-    assert found == [("correction", 2, 6, 6, 0), ("missing_there", 0, 0, 0, 1)]
+    assert rows == [("correction", 2, 6, 6, 0), ("missing_there", 0, 0, 0, 1)]

@@ -35,8 +35,8 @@ def refused(place: int, code: str, ex_date: date | str, **changes: Any) -> dict[
     return row | changes
 
 
-def held(code: str, day: date) -> dict[str, Any]:
-    """What names a row by the key of its table."""
+def row_key(code: str, day: date) -> dict[str, Any]:
+    """The fields that name a row by the key of its table."""
     payload = json.dumps({"code": code, "ex_date": str(day), "category": 1})
     return {"row_key": f"{code} {day} csv 1", "payload": payload}
 
@@ -80,8 +80,8 @@ def test_a_refused_action_is_an_error_of_its_code_and_marks_its_prices(
             refused(6, "sz000001", DAYS[3]),
             refused(7, "600004", DAYS[3], field="code"),
             # by its key: what no table can hold, and what came well later
-            refused(8, "", DAYS[4]) | held("sh600002", DAYS[4]),
-            refused(9, "", DAYS[5]) | held("sh600003", DAYS[5]),
+            refused(8, "", DAYS[4]) | row_key("sh600002", DAYS[4]),
+            refused(9, "", DAYS[5]) | row_key("sh600003", DAYS[5]),
             # by the quote servers: of a code that the files tell of, and of another
             refused(0, "sh600003", DAYS[6], row_key="xdxr sh600003 row 1"),
             refused(0, "sh600004", DAYS[6], row_key="xdxr sh600004 row 1"),
@@ -157,12 +157,12 @@ def test_yuan_adjust_no_price_in_dollars(
         "sz200003": 6,
     }
     assert marked(conn) == {table: {"sh900901", "sz200002"} for table in PRICES}
-    found = conn.execute(
+    rows = conn.execute(
         "select subject, severity, evidence from qa.findings where check_name = 'action_in_yuan' "
         "order by 1"
     ).fetchall()
-    assert [row[:2] for row in found] == [("sh900901", "warning"), ("sz200002", "warning")]
-    assert ["USD" in found[0][2], "HKD" in found[1][2]] == [True, True]
+    assert [row[:2] for row in rows] == [("sh900901", "warning"), ("sz200002", "warning")]
+    assert ["USD" in rows[0][2], "HKD" in rows[1][2]] == [True, True]
     assert errors(conn) == []
 
     assert dbt(*REBUILD).success
@@ -187,8 +187,8 @@ def test_a_refused_bar_that_was_accepted_later_is_not_a_finding(
 
     assert dbt(*REBUILD).success
 
-    found = conn.execute("select subject from qa.findings where check_name = 'rejected_row'")
-    assert set(found) == {
+    rows = conn.execute("select subject from qa.findings where check_name = 'rejected_row'")
+    assert set(rows) == {
         (f"kline_daily sh600000 {DAYS[1]}",),
         (f"quote_snapshot {keys[1]}",),
     }

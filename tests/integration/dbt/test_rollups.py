@@ -52,10 +52,10 @@ def expected(minutes: dict[Key, Row], length: int) -> list[Bar]:
         labels = LABELS(end.date())
         at = bisect_left(labels, end)
         members[code, labels[at - at % length + length - 1]].append(row)
-    return [(code, end, *_one(rows)) for (code, end), rows in sorted(members.items())]
+    return [(code, end, *_merge(rows)) for (code, end), rows in sorted(members.items())]
 
 
-def _one(rows: list[Row]) -> Bar:
+def _merge(rows: list[Row]) -> Bar:
     price_only = any(row["amount"] is None for row in rows)
     prices = (
         rows[0]["open"],
@@ -335,12 +335,12 @@ def test_minutes_are_adjusted_on_reading_by_the_segment_of_their_day(
         land(conn, "corporate_action", [action(code, DAYS[1], bonus_total_per10="2")])
     assert dbt("run", "--select", "+adjustment_segments,config.materialized:incremental").success
 
-    found = conn.execute(
+    rows = conn.execute(
         "select code, trade_date, min(close), max(close), count(*) from market.kline_minute_qfq "
         "group by 1, 2 order by 1, 2"
     ).fetchall()
     adjusted = {"sh510300": Decimal("8.325"), "sh600000": Decimal("8.33")}
-    assert found == [
+    assert rows == [
         (code, day, price, price, 240)
         for code in adjusted
         for day in DAYS

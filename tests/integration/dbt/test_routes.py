@@ -29,8 +29,8 @@ def landed(conn: psycopg.Connection) -> None:
 
 
 def routes(conn: psycopg.Connection, view: str) -> list[str]:
-    found = conn.execute(f"select source_route from market.{view} order by 1".encode())
-    return [route for (route,) in found]
+    rows = conn.execute(f"select source_route from market.{view} order by 1".encode())
+    return [route for (route,) in rows]
 
 
 def plan(conn: psycopg.Connection, query: str) -> str:

@@ -69,13 +69,13 @@ def test_real_ticks_sum_to_their_day_bars(
 
     assert dbt("run", "--full-refresh", *TICKS).success
 
-    found = conn.execute(
+    days = conn.execute(
         "select code, trade_date, tick_count, volume_shares, verdict, first_price, last_price, "
         "buy_shares + sell_shares + neutral_shares - volume_shares, first_traded_at "
         "from market.tick_daily_summary where trade_date = '2019-02-01' and code = 'sh600000'"
     ).fetchall()
     rows = trades["sh600000", date(2019, 2, 1)]
-    assert found == [
+    assert days == [
         (
             "sh600000",
             date(2019, 2, 1),
@@ -139,10 +139,10 @@ def test_each_way_to_miss_the_day_bar_has_its_verdict(
         codes[6]: "day_volume_unreliable",
         "sh688001": "ok",
     }
-    found = conn.execute(
+    rows = conn.execute(
         "select subject, severity, evidence from qa.qa_tick_days order by subject"
     ).fetchall()
-    assert found == [
+    assert rows == [
         (codes[1], "warning", "10000 shares in 3 ticks, 13000 in the day bar"),
         (codes[2], "warning", "10000 shares in 3 ticks, 9000 in the day bar"),
         (codes[3], "error", "ticks between 10.000 and 10.200, outside the day bar"),

@@ -115,9 +115,9 @@ class Bench(WarehouseQueries):
         with self.connect() as conn:
             cursor = conn.execute(f"select * from raw_ib.{name}".encode())
             names = [column.name for column in cursor.description or ()]
-            found = [dict(zip(names, row, strict=True)) for row in cursor]
-        kept = [{k: v for k, v in row.items() if k not in LINEAGE} for row in found]
-        return sorted(kept, key=str)
+            rows = [dict(zip(names, row, strict=True)) for row in cursor]
+        compared = [{k: v for k, v in row.items() if k not in LINEAGE} for row in rows]
+        return sorted(compared, key=str)
 
     def with_settings(self, **ib: Any) -> "Bench":
         """The same place under other settings."""
@@ -139,7 +139,7 @@ def bench(
     """Serve a small market. Pauses move the sandbox's clock and take no time."""
     require_ib()
     home.mkdir(exist_ok=True)
-    given = {"QUOTEMILL_WAREHOUSE_URL": dsn, "QUOTEMILL_HOME": str(home)}
+    environment = {"QUOTEMILL_WAREHOUSE_URL": dsn, "QUOTEMILL_HOME": str(home)}
     market = World(list(symbols), splits=splits)
     with (
         IbSandbox(market, faults, clock, messages_a_second=MESSAGES_A_SECOND) as sandbox,
@@ -148,7 +148,7 @@ def bench(
         time = SandboxTime(sandbox)
         passed = partial(source.open_context, waits=lambda _: time)
         p.setattr(source, "SOURCE", replace(source.SOURCE, open=passed))
-        settings = load_settings(given, cwd=home, ib=sandbox.settings() | QUICK | ib)
+        settings = load_settings(environment, cwd=home, ib=sandbox.settings() | QUICK | ib)
         made = Bench(sandbox, settings, time, Heard())
         most = ib.get("messages_per_second", MESSAGES_A_SECOND)
         yield made.with_settings(messages_per_second=most)

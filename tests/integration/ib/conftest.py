@@ -21,5 +21,5 @@ def discovered_dsn(filled_database: Callable[..., str], tmp_path: Path) -> str:
 
 @pytest.fixture
 def made(discovered_dsn: str, tmp_path: Path) -> Iterator[Bench]:
-    with bench(discovered_dsn, tmp_path / "home", clock="2026-11-19T10:00:05") as found:
-        yield found
+    with bench(discovered_dsn, tmp_path / "home", clock="2026-11-19T10:00:05") as prepared:
+        yield prepared

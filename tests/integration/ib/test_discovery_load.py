@@ -13,7 +13,7 @@ SETS = (
 )
 
 
-def test_a_set_is_frozen_and_impossible_contracts_are_looked_up_once(
+def test_a_set_is_frozen_and_impossible_contracts_requested_once(
     made: Bench,
 ) -> None:
     made.at("2026-11-19T09:25:00")
@@ -33,7 +33,7 @@ def test_a_set_is_frozen_and_impossible_contracts_are_looked_up_once(
     assert made.sandbox.asked("reqContractDetails") == []
 
 
-def test_on_the_next_day_known_contracts_are_not_looked_up_again(made: Bench) -> None:
+def test_known_contracts_are_not_requested_again_the_next_day(made: Bench) -> None:
     made.sandbox.log.clear()
     result = made.at("2026-11-20T09:25:00").load("discover")
     assert result.exit_code == 0

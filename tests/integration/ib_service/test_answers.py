@@ -50,14 +50,14 @@ def assert_is_the_market_s(sandbox: IbSandbox, quote: Quote, at: datetime) -> No
     assert (quote.und_bid, quote.und_last) == (cents(spot - 0.01), cents(spot))
 
 
-def test_it_tells_its_time_and_what_its_rows_come_from(shared: Gateway) -> None:
+def test_the_gateway_gives_its_time_and_the_origin_of_rows(shared: Gateway) -> None:
     assert shared.now() == shared.server_time() == TEN
     assert shared.source() == "SANDBOX"
     client = sys.modules["loaders.ib.client.ib_client"].IB
     assert client.__module__.startswith(IB_LIBRARY)
 
 
-def test_the_successor_alone_takes_the_client_s_place(
+def test_only_a_successor_takes_the_place_of_a_client(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client stands in for its successor where that is not installed."""
@@ -71,7 +71,7 @@ def test_the_successor_alone_takes_the_client_s_place(
         assert alone.source() == "SANDBOX"
 
 
-def test_a_stock_its_close_and_what_is_listed(shared: Gateway, sandbox: IbSandbox) -> None:
+def test_a_stock_has_a_close_and_listed_options(shared: Gateway, sandbox: IbSandbox) -> None:
     apple = shared.stock("AAPL")
     assert (apple.conid, apple.exchange, apple.currency) == (265598, "NASDAQ", "USD")
     close = shared.previous_close(apple)
@@ -88,9 +88,7 @@ def test_a_stock_its_close_and_what_is_listed(shared: Gateway, sandbox: IbSandbo
         shared.stock("NOPE")
 
 
-def test_candidates_are_contracts_or_impossible_and_none_is_lost(
-    shared: Gateway, sandbox: IbSandbox
-) -> None:
+def test_every_candidate_is_a_contract_or_impossible(shared: Gateway, sandbox: IbSandbox) -> None:
     chain = [row for row in listed(sandbox) if row.expiry is not None and row.right == "C"]
     expiries = sorted({row.expiry for row in chain if row.expiry})[:4]
     strikes = sorted({row.strike for row in chain})
@@ -100,31 +98,31 @@ def test_candidates_are_contracts_or_impossible_and_none_is_lost(
         for strike in strikes
     ]
     truly = {(row.expiry, Decimal(str(row.strike))): row.conid for row in chain}
-    found = shared.qualify(asked)
-    assert found.failed == []
-    assert {(c.expiry, c.strike): c.conid for c in found.contracts} == {
+    answers = shared.qualify(asked)
+    assert answers.failed == []
+    assert {(c.expiry, c.strike): c.conid for c in answers.contracts} == {
         pair: conid for pair, conid in truly.items() if pair[0] in expiries
     }
-    assert set(found.impossible) == {c for c in asked if (c.expiry, c.strike) not in truly}
-    assert found.impossible
-    assert {len(c.local_symbol) for c in found.contracts} == {21}
+    assert set(answers.impossible) == {c for c in asked if (c.expiry, c.strike) not in truly}
+    assert answers.impossible
+    assert {len(c.local_symbol) for c in answers.contracts} == {21}
 
 
-def test_a_symbol_with_a_blank_has_a_class_without(shared: Gateway, sandbox: IbSandbox) -> None:
+def test_the_class_of_a_symbol_with_a_blank_has_no_blank(
+    shared: Gateway, sandbox: IbSandbox
+) -> None:
     params = shared.option_params(shared.stock("BRK B"))
     assert [row.trading_class for row in params] == ["BRKB"]
     (contract,) = some_contracts(sandbox, 1, "BRK B")
     assert shared.qualify([contract.candidate]).contracts == [contract]
 
 
-def test_quotes_are_those_of_the_market_and_asking_again_gives_the_same(
-    shared: Gateway, sandbox: IbSandbox
-) -> None:
+def test_quotes_equal_the_market_and_repeat(shared: Gateway, sandbox: IbSandbox) -> None:
     contracts = [*some_contracts(sandbox, 12), *some_contracts(sandbox, 4, "MSFT")]
     before = len(sandbox.asked("reqMktData"))
-    found = shared.quotes(contracts, 1, lines=10)
-    assert [quote.contract for quote in found] == contracts
-    for quote in found:
+    answers = shared.quotes(contracts, 1, lines=10)
+    assert [quote.contract for quote in answers] == contracts
+    for quote in answers:
         assert quote.failure is None
         assert (quote.market_data_type, quote.greeks_source) == (1, "model")
         assert quote.captured_at == quote.asof_at == quote.und_quote_at == TEN
@@ -133,7 +131,7 @@ def test_quotes_are_those_of_the_market_and_asking_again_gives_the_same(
     assert len(asked) == len(contracts) + 2  # one each, and one for each stock
     assert {entry.fields[16] for entry in asked} == {""}  # no generic ticks on snapshots
     again = shared.quotes(contracts, 1, lines=10)
-    assert [plain(quote) for quote in again] == [plain(quote) for quote in found]
+    assert [plain(quote) for quote in again] == [plain(quote) for quote in answers]
     assert sandbox.most_lines <= 10
 
 
@@ -142,17 +140,17 @@ def plain(quote: Quote) -> dict[str, object]:
     return {name: value for name, value in vars(quote).items() if name != "hold_s"}
 
 
-def test_streams_give_what_snapshots_give(shared: Gateway, sandbox: IbSandbox) -> None:
+def test_streams_and_snapshots_give_the_same_quotes(shared: Gateway, sandbox: IbSandbox) -> None:
     contracts = some_contracts(sandbox, 6)
     by_stream = shared.quotes(contracts, 1, streaming=True)
     assert [plain(q) for q in by_stream] == [plain(q) for q in shared.quotes(contracts, 1)]
 
 
-def test_open_interest_is_that_of_the_own_side(shared: Gateway, sandbox: IbSandbox) -> None:
+def test_open_interest_is_of_the_contracts_own_side(shared: Gateway, sandbox: IbSandbox) -> None:
     contracts = some_contracts(sandbox, 8)
     assert {contract.right for contract in contracts} == {"C", "P"}
-    found = shared.open_interest(contracts)
-    for row in found:
+    answers = shared.open_interest(contracts)
+    for row in answers:
         (true,) = sandbox.world.find(Query(conid=row.contract.conid), TODAY)
         assert row.open_interest == sandbox.world.open_interest(true, sandbox.clock)
         assert (row.captured_at, row.failure) == (TEN, None)
@@ -166,16 +164,16 @@ def test_history_has_bars_of_hours(shared: Gateway, sandbox: IbSandbox) -> None:
 
 
 def test_the_probe_names_the_data_type_that_is_served(shared: Gateway) -> None:
-    found = shared.probe("MSFT")
-    assert (found.requested_type, found.served_type, found.failure) == (1, 1, None)
-    assert (found.accounts, found.client_id, found.server_version) == (1, 101, 176)
-    assert found.server_time == TEN
-    times = {event.code: event.at for event in found.events}
+    answers = shared.probe("MSFT")
+    assert (answers.requested_type, answers.served_type, answers.failure) == (1, 1, None)
+    assert (answers.accounts, answers.client_id, answers.server_version) == (1, 101, 176)
+    assert answers.server_time == TEN
+    times = {event.code: event.at for event in answers.events}
     assert [times[code] for code in (2104, 2106, 2158)] == [TEN] * 3  # before the clock was known
-    assert "DUSANDBOX" not in repr(found)
+    assert "DUSANDBOX" not in repr(answers)
 
 
-def test_nothing_that_could_order_was_ever_sent(shared: Gateway, sandbox: IbSandbox) -> None:
+def test_no_order_message_was_ever_sent(shared: Gateway, sandbox: IbSandbox) -> None:
     assert shared.server_time() == TEN
     kinds = {entry.what for entry in list(sandbox.log)}
     assert kinds <= {

@@ -93,7 +93,7 @@ def test_a_long_history_is_reported_in_few_ranges(warehouse: Warehouse, land: La
     ]
 
 
-def test_a_table_without_codes_or_dates_is_reported_without(
+def test_a_table_without_codes_or_dates_is_reported_as_a_whole(
     warehouse: Warehouse, land: Land
 ) -> None:
     land(TRADING_DAY, {"trade_date": TODAY, "source": "service"})
@@ -135,7 +135,7 @@ def test_rows_and_feed_are_one_transaction(warehouse: Warehouse, land: Land) -> 
     assert take_changes(warehouse, KLINE_DAILY) == []
 
 
-def test_a_touch_names_codes_that_have_no_row_and_refuses_what_cannot_be(
+def test_a_touch_reports_codes_without_rows_and_refuses_bad_input(
     warehouse: Warehouse, land: Land
 ) -> None:
     land(KLINE_DAILY, bar("sh600000", TODAY))
@@ -155,7 +155,7 @@ def test_a_touch_names_codes_that_have_no_row_and_refuses_what_cannot_be(
     assert take_changes(warehouse, TRADING_DAY) == [("", "{(,)}")]
 
 
-def test_a_table_is_found_by_either_name() -> None:
+def test_a_table_can_be_named_with_or_without_its_schema() -> None:
     assert change_feed.find_table(TABLES, "kline_daily") is KLINE_DAILY
     assert change_feed.find_table(TABLES, "raw_tdx.kline_daily") is KLINE_DAILY
     with pytest.raises(UsageError, match=r"kline_dayly is no landed table") as error:

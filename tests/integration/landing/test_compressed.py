@@ -126,8 +126,10 @@ def test_lineage_becomes_numbers_in_place(shore: Shore) -> None:
 
     assert shore.land(KLINE_MINUTE, minutes(2, 0, 2, fetch=1)).changed == 0
     later = minutes(2, 0, 3, fetch=2)
-    one = pc.and_(pc.equal(later["code"], "sh600001"), pc.equal(later["source_label"], "10:00"))
-    landed = shore.land(KLINE_MINUTE, closing(later, one))
+    changed_row = pc.and_(
+        pc.equal(later["code"], "sh600001"), pc.equal(later["source_label"], "10:00")
+    )
+    landed = shore.land(KLINE_MINUTE, closing(later, changed_row))
     assert (landed.new, landed.changed) == (2 * 240, 3 - 1)
     kinds = "select source_route is null, route_no is null, count(*) from raw_tdx.kline_minute "
     assert shore.rows(kinds + "group by 1, 2 order by 1") == [
@@ -136,7 +138,7 @@ def test_lineage_becomes_numbers_in_place(shore: Shore) -> None:
     ]
 
 
-def test_minutes_of_compressed_chunks(shore: Shore) -> None:
+def test_minutes_in_compressed_chunks_are_corrected(shore: Shore) -> None:
     bars = minutes(CODES, 0, DAYS)
     size = CODES * DAYS * 240
     assert size > 100_000
@@ -165,7 +167,7 @@ def test_minutes_of_compressed_chunks(shore: Shore) -> None:
     assert len(shore.take_changes(KLINE_MINUTE)) == CODES
 
 
-def test_more_than_a_hundred_thousand_compressed_minutes_change_at_once(shore: Shore) -> None:
+def test_over_100000_compressed_minutes_change_at_once(shore: Shore) -> None:
     size = CODES * DAYS * 240
     shore.land(KLINE_MINUTE, minutes(CODES, 0, DAYS))
     shore.compress(KLINE_MINUTE, "bar_end", "bar_end desc")
@@ -178,7 +180,7 @@ def test_more_than_a_hundred_thousand_compressed_minutes_change_at_once(shore: S
     assert len(shore.take_changes(KLINE_MINUTE)) == CODES
 
 
-def test_a_row_that_the_table_refuses_costs_itself_beside_new_codes_and_compressed_rows(
+def test_a_refused_row_costs_no_new_code_and_no_compressed_row(
     shore: Shore,
 ) -> None:
     shore.execute("alter table raw_tdx.kline_minute add constraint dear check (close <> 7)")
@@ -209,8 +211,8 @@ def test_days_of_ticks_are_replaced_in_compressed_chunks(shore: Shore) -> None:
 
     worse = shore.land(TICK_TRADE, ticks(3_999, NOON - timedelta(hours=1)))
     assert (worse.new, worse.changed) == (0, 0)
-    one = shore.land(TICK_TRADE, ticks(3_999, NOON + timedelta(hours=2), codes=1))
-    assert (one.new, one.changed) == (0, 1)
+    changed_row = shore.land(TICK_TRADE, ticks(3_999, NOON + timedelta(hours=2), codes=1))
+    assert (changed_row.new, changed_row.changed) == (0, 1)
     day = f"{{[{DAY},{DAY + timedelta(days=1)})}}"
     assert shore.take_changes(TICK_TRADE) == {"sh600000": day}
 
@@ -222,7 +224,7 @@ def test_days_of_ticks_are_replaced_in_compressed_chunks(shore: Shore) -> None:
     ]
 
 
-def test_compressing_again_and_dropping_by_age_tell_nothing(shore: Shore) -> None:
+def test_compression_and_dropping_by_age_report_no_change(shore: Shore) -> None:
     shore.land(KLINE_MINUTE, minutes(2, 0, DAYS))
     shore.compress(KLINE_MINUTE, "bar_end", "bar_end desc")
     shore.land(KLINE_MINUTE, minutes(2, DAYS, 1))

@@ -111,7 +111,7 @@ def fail_in_job(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception], None]:
     return arm
 
 
-def test_our_job_lands_parquet_although_no_adbc_driver_is_there(
+def test_our_job_lands_parquet_without_an_adbc_driver(
     shore: Shore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     landed: list[str] = []
@@ -128,7 +128,7 @@ def test_our_job_lands_parquet_although_no_adbc_driver_is_there(
     assert {job.split(".")[-1] for job in landed} == {"parquet"}
 
 
-def test_the_table_that_we_declared_is_taken_as_it_is(shore: Shore) -> None:
+def test_a_declared_table_is_used_unchanged(shore: Shore) -> None:
     shore.land(Batch(prices({"sh600000": 8730}), None, {}))
 
     columns = shore.rows(
@@ -165,7 +165,7 @@ def test_a_file_that_lands_twice_is_landed_once(shore: Shore) -> None:
     assert dead[0][0] == 1
 
 
-def test_of_a_key_twice_in_one_file_the_best_row_wins(shore: Shore) -> None:
+def test_the_best_row_of_a_repeated_key_in_one_file_wins(shore: Shore) -> None:
     provisional = prices({"sh600000": 1}, fetched_at=EVENING, is_final=False)
     final = prices({"sh600000": 2}, fetched_at=NOON)
     shore.land(Batch(pa.concat_tables([provisional, final]), None, {}))
@@ -174,7 +174,7 @@ def test_of_a_key_twice_in_one_file_the_best_row_wins(shore: Shore) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stored", "arriving", "kept"),
+    ("stored", "arriving", "expected"),
     [
         pytest.param((NOON, False), (EVENING, True), 2, id="final replaces provisional"),
         pytest.param((NOON, True), (EVENING, False), 1, id="provisional never replaces final"),
@@ -186,15 +186,15 @@ def test_of_a_key_twice_in_one_file_the_best_row_wins(shore: Shore) -> None:
     ],
 )
 def test_only_a_row_that_is_not_worse_replaces_another(
-    shore: Shore, stored: tuple[datetime, bool], arriving: tuple[datetime, bool], kept: int
+    shore: Shore, stored: tuple[datetime, bool], arriving: tuple[datetime, bool], expected: int
 ) -> None:
     shore.land(Batch(prices({"sh600000": 1}, *stored), None, {}))
     shore.land(Batch(prices({"sh600000": 2}, *arriving), None, {}))
 
-    assert shore.closes() == {"sh600000": kept}
+    assert shore.closes() == {"sh600000": expected}
 
 
-def test_a_row_of_a_clock_ahead_is_right_again_with_the_next_that_is_the_same(shore: Shore) -> None:
+def test_the_next_equal_row_corrects_the_time_of_a_clock_ahead(shore: Shore) -> None:
     shore.land(Batch(prices({"sh600000": 1}, AHEAD), None, {}))
     shore.land(Batch(prices({"sh600000": 1}, EVENING), None, {}))
     assert shore.rows("select fetched_at from raw_tdx.price") == [(EVENING,)]
@@ -203,7 +203,7 @@ def test_a_row_of_a_clock_ahead_is_right_again_with_the_next_that_is_the_same(sh
     assert shore.closes() == {"sh600000": 1}
 
 
-def test_refused_rows_land_in_the_package_of_the_good_ones(shore: Shore) -> None:
+def test_refused_rows_land_in_the_package_of_the_good_rows(shore: Shore) -> None:
     refused = conform(pa.table({"row_key": ["x"]} | standard(1, EVENING, True)), REFUSED)
     landed = shore.land(
         Batch(prices({"sh600000": 1}), refused, {}), Batch(prices({"sh600001": 1}), None, {})
@@ -216,7 +216,7 @@ def test_refused_rows_land_in_the_package_of_the_good_ones(shore: Shore) -> None
     assert loads == [(landed.load_ids[0],)]
 
 
-def test_cursors_come_back_from_the_warehouse_when_the_folder_is_lost(shore: Shore) -> None:
+def test_lost_cursors_are_restored_from_the_warehouse(shore: Shore) -> None:
     shore.land(Batch(prices({"sh600000": 1}), None, {"sh600000": str(DAY)}))
     shutil.rmtree(shore.folder)
 
@@ -257,7 +257,7 @@ def test_a_cursor_never_moves_back(shore: Shore) -> None:
     assert shore.cursor() == {"sh600000": str(DAY)}
 
 
-def test_a_type_that_the_binary_encoder_lacks_goes_as_text(
+def test_a_type_without_a_binary_encoder_goes_as_text(
     shore: Shore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def lacking(schema: pa.Schema) -> None:
@@ -291,7 +291,7 @@ def test_settings_of_the_destination_are_resolved_once_for_all_packages(
     assert shore.closes() == {"sh600000": 2}
 
 
-def test_settings_of_other_pipelines_do_not_reach_ours_and_stay(
+def test_settings_of_other_pipelines_stay_and_do_not_reach_ours(
     shore: Shore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
@@ -342,10 +342,10 @@ def test_a_package_of_many_tables_lands_by_four_connections_at_most(
     monkeypatch.setattr(landed_file, "copy_to_stage", counted)
     refused = conform(pa.table({"row_key": ["x"]} | standard(1, EVENING, True)), REFUSED)
     rows = prices({"sh600000": 1})
-    with shore.warehouse.keeping_connections() as kept:
-        pipeline, _ = load_job.open_pipeline(kept, shore.folder, "tdx", "tdx")
+    with shore.warehouse.keeping_connections() as pooled:
+        pipeline, _ = load_job.open_pipeline(pooled, shore.folder, "tdx", "tdx")
         batch = Batch(rows, refused, {"sh600000": str(DAY)}, beside=rows)
-        load_job.land(pipeline, kept, "tdx", PRICE, [batch], REFUSED, beside)
+        load_job.land(pipeline, pooled, "tdx", PRICE, [batch], REFUSED, beside)
 
     assert len(opened) == 4
     assert max(opened) <= 4

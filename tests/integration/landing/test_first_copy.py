@@ -46,10 +46,10 @@ def staged(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts, copy = list[int](), landed_file.copy_to_stage
 
     def counted(conn: psycopg.Connection, file: object, *rest: object) -> object:
-        found = copy(conn, file, *rest)  # type: ignore[arg-type]
-        if found.read >= first_copy.FEWEST:
-            counts.append(found.read)
-        return found
+        result = copy(conn, file, *rest)  # type: ignore[arg-type]
+        if result.read >= first_copy.FEWEST:
+            counts.append(result.read)
+        return result
 
     monkeypatch.setattr(landed_file, "copy_to_stage", counted)
     return counts
@@ -63,7 +63,7 @@ def land(
     return done.read, done.new, done.changed
 
 
-def test_straight_or_by_the_upsert_rows_counts_and_feed_are_the_same(
+def test_straight_copy_and_upsert_give_the_same_rows_and_feed(
     warehouse: Warehouse,
     conn: psycopg.Connection,
     staged: list[int],
@@ -82,7 +82,7 @@ def test_straight_or_by_the_upsert_rows_counts_and_feed_are_the_same(
     assert len(changes) == 3
 
 
-def test_of_a_code_that_is_there_rows_are_compared(
+def test_rows_of_a_stored_code_are_compared(
     warehouse: Warehouse, conn: psycopg.Connection, staged: list[int]
 ) -> None:
     rows = bars(2, 0, 30)
@@ -101,7 +101,7 @@ def test_a_key_that_repeats_in_the_file_lands_once(
     assert conn.execute("select count(*) from raw_tdx.kline_daily").fetchone() == (len(rows),)
 
 
-def test_of_a_table_without_days_every_date_is_reported(
+def test_every_date_of_a_table_without_days_is_reported(
     warehouse: Warehouse, conn: psycopg.Connection, staged: list[int]
 ) -> None:
     dateless = replace(KLINE_DAILY, name="bar_of_no_day", day=None, indexes=())

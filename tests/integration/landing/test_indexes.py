@@ -81,7 +81,7 @@ def build(conn: psycopg.Connection, lane: str = "tdx") -> list[str]:
     return said
 
 
-def test_an_import_drops_them_once_and_the_end_of_the_load_builds_them(
+def test_an_import_drops_indexes_once_and_the_load_rebuilds_them(
     warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
     land(warehouse, bars(10, 0, 200))
@@ -96,7 +96,7 @@ def test_an_import_drops_them_once_and_the_end_of_the_load_builds_them(
 
 
 @pytest.mark.parametrize("days", [1, 90])
-def test_a_daily_load_touches_none(
+def test_a_daily_load_touches_no_index(
     warehouse: Warehouse, conn: psycopg.Connection, days: int
 ) -> None:
     land(warehouse, bars(11, 0, 100))
@@ -110,7 +110,7 @@ def test_a_daily_load_touches_none(
     assert len(before) == 2
 
 
-def test_rows_that_do_not_land_leave_word_of_what_made_way(
+def test_a_failed_import_leaves_a_record_of_the_dropped_indexes(
     warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
     conn.execute("alter table ops.landed_files add constraint broken check (rows_new = 0)")
@@ -124,7 +124,7 @@ def test_rows_that_do_not_land_leave_word_of_what_made_way(
     assert set(there(conn)) == set(NAMES)
 
 
-def test_who_comes_while_an_import_runs_reads_on(
+def test_readers_are_not_blocked_while_an_import_runs(
     warehouse: Warehouse, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
@@ -143,7 +143,7 @@ def test_who_comes_while_an_import_runs_reads_on(
     assert there(conn) == {}
 
 
-def test_a_table_that_somebody_reads_keeps_them(
+def test_a_table_with_a_reader_keeps_its_indexes(
     warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
     with warehouse.connect() as reader:
@@ -153,7 +153,7 @@ def test_a_table_that_somebody_reads_keeps_them(
     assert len(there(conn)) == 2
 
 
-def test_what_a_killed_import_left_is_built_by_any_lane_once_its_own_is_free(
+def test_any_lane_rebuilds_indexes_that_a_killed_import_dropped(
     warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
     with load_lock(warehouse, "tdx"):
@@ -168,7 +168,7 @@ def test_what_a_killed_import_left_is_built_by_any_lane_once_its_own_is_free(
     assert len(there(conn)) == 2
 
 
-def test_an_invalid_index_is_reported_and_built_again(
+def test_an_invalid_index_is_reported_and_rebuilt(
     warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
     land(warehouse, bars(1, 0, 10))
@@ -189,7 +189,7 @@ def test_an_invalid_index_is_reported_and_built_again(
     assert set(there(conn)) == set(NAMES)
 
 
-def test_where_somebody_reads_the_build_is_concurrent(
+def test_an_index_of_a_table_with_a_reader_is_built_concurrently(
     warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
     land(warehouse, bars(10, 0, 200))
@@ -205,7 +205,7 @@ def test_where_somebody_reads_the_build_is_concurrent(
     assert len(there(conn)) == 2
 
 
-def test_one_declared_since_is_built_when_a_load_ends_and_an_empty_table_has_it_at_once(
+def test_a_newly_declared_index_is_built_at_the_end_of_a_load(
     warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
     assert len(there(conn)) == 2
@@ -220,7 +220,9 @@ def test_one_declared_since_is_built_when_a_load_ends_and_an_empty_table_has_it_
     assert len(there(conn)) == 2
 
 
-def test_a_single_one_is_kept_up(warehouse: Warehouse, conn: psycopg.Connection) -> None:
+def test_a_single_index_is_kept_during_an_import(
+    warehouse: Warehouse, conn: psycopg.Connection
+) -> None:
     before = there(conn)
 
     land(warehouse, bars(10, 0, 200), table=replace(BARS, indexes=BARS.indexes[:1]))
@@ -228,7 +230,7 @@ def test_a_single_one_is_kept_up(warehouse: Warehouse, conn: psycopg.Connection)
     assert there(conn) == before
 
 
-def test_a_single_one_makes_way_only_where_the_file_goes_straight_into_the_table(
+def test_a_single_index_is_dropped_only_for_a_straight_copy(
     warehouse: Warehouse, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(first_copy, "FEWEST", 1_000)
@@ -244,7 +246,7 @@ def test_a_single_one_makes_way_only_where_the_file_goes_straight_into_the_table
     assert set(there(conn)) == {NAMES[1]}
 
 
-def test_others_indexes_stay(warehouse: Warehouse, conn: psycopg.Connection) -> None:
+def test_indexes_of_the_user_stay(warehouse: Warehouse, conn: psycopg.Connection) -> None:
     conn.execute("create index theirs on raw_tdx.kline_daily (close)")
 
     land(warehouse, bars(10, 0, 200))
@@ -252,7 +254,7 @@ def test_others_indexes_stay(warehouse: Warehouse, conn: psycopg.Connection) -> 
     assert set(there(conn)) == {"theirs"}
 
 
-def test_a_record_stays_while_its_index_is_not_there(
+def test_a_record_stays_until_its_index_exists(
     warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
     land(warehouse, bars(10, 0, 200))
@@ -269,7 +271,7 @@ def test_a_record_stays_while_its_index_is_not_there(
 
 
 @pytest.mark.parametrize("edition", ["apache", "tsl"])
-def test_a_killed_build_of_a_hypertable_is_done_again_chunk_by_chunk(
+def test_a_killed_index_build_of_a_hypertable_resumes_by_chunk(
     edition: str, database_of: Callable[..., str], tmp_path: Path
 ) -> None:
     warehouse = prepared(database_of(edition), tmp_path, replace(BARS, time="trade_date"))
@@ -278,7 +280,7 @@ def test_a_killed_build_of_a_hypertable_is_done_again_chunk_by_chunk(
         "select pid from pg_stat_activity "
         "where wait_event_type = 'Lock' and datname = current_database()"
     )
-    of_chunks = (
+    chunk_indexes = (
         "select x.indrelid, x.indisvalid from show_chunks('raw_tdx.kline_daily') as chunk "
         "inner join pg_index as x on x.indrelid = chunk and not x.indisprimary"
     )
@@ -293,7 +295,7 @@ def test_a_killed_build_of_a_hypertable_is_done_again_chunk_by_chunk(
         assert there(conn) == {}
         writer.execute(f"lock table {last} in row exclusive mode".encode())
         building = other.submit(build, builder)
-        while not (found := conn.execute(waiting).fetchone()):
+        while not (waiter := conn.execute(waiting).fetchone()):
             assert not building.done()
         conn.execute("set lock_timeout = '1s'")
         conn.execute(
@@ -301,19 +303,19 @@ def test_a_killed_build_of_a_hypertable_is_done_again_chunk_by_chunk(
             'select (jsonb_populate_record(k, \'{"code": "sz000001"}\')).* '
             "from raw_tdx.kline_daily as k order by trade_date limit 1"
         )
-        conn.execute("select pg_terminate_backend(%s)", found)
+        conn.execute("select pg_terminate_backend(%s)", waiter)
         with pytest.raises(psycopg.OperationalError):
             building.result()
         writer.rollback()
-        while conn.execute("select 1 from pg_stat_activity where pid = %s", found).fetchone():
+        while conn.execute("select 1 from pg_stat_activity where pid = %s", waiter).fetchone():
             pass
 
         assert there(conn) == {}
-        assert conn.execute(of_chunks).fetchall() != []
+        assert conn.execute(chunk_indexes).fetchall() != []
         checks = doctor.check_indexes(conn, [BARS])
         assert [check.status for check in checks] == ["warn", "warn"]
         assert len(build(conn)) == 2
         assert set(there(conn)) == set(NAMES)
-        built = [is_valid for _, is_valid in conn.execute(of_chunks)]
+        built = [is_valid for _, is_valid in conn.execute(chunk_indexes)]
         assert built == [True] * len(built)
         assert len(built) == 2 * chunks.rowcount

@@ -74,7 +74,7 @@ def columns(warehouse: Warehouse) -> list[tuple[str, str, bool]]:
 
 
 @pytest.mark.parametrize("fewest", [1, first_copy.FEWEST], ids=["straight", "staged"])
-def test_a_row_has_the_numbers_of_the_route_and_file_that_last_changed_it(
+def test_a_row_has_the_route_and_file_that_last_changed_it(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, fewest: int
 ) -> None:
     monkeypatch.setattr(first_copy, "FEWEST", fewest)
@@ -98,7 +98,7 @@ def test_a_row_has_the_numbers_of_the_route_and_file_that_last_changed_it(
     ]
 
 
-def test_behind_a_code_of_eight_characters_the_numbers_take_no_room(warehouse: Warehouse) -> None:
+def test_route_numbers_add_no_bytes_to_a_row_with_a_code(warehouse: Warehouse) -> None:
     own = [("code", pa.string()), ("close", pa.int64())]
     migrate.prepare(warehouse, [landed_table("raw_tdx", "minute", own, ("code",), numbered=True)])
     with warehouse.connect() as conn:
@@ -109,7 +109,7 @@ def test_behind_a_code_of_eight_characters_the_numbers_take_no_room(warehouse: W
     assert size == bare
 
 
-def test_rows_of_a_table_from_before_keep_their_texts_until_they_change(
+def test_rows_of_an_older_table_keep_their_texts_until_changed(
     warehouse: Warehouse,
 ) -> None:
     migrate.prepare(warehouse, [BEFORE, REJECTED])
@@ -129,7 +129,7 @@ def test_rows_of_a_table_from_before_keep_their_texts_until_they_change(
     assert columns(warehouse) == there
 
 
-def test_a_table_in_use_is_passed_over_and_takes_texts_until_then(
+def test_a_table_in_use_takes_texts_until_it_is_free(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgres, "PASSING", "10ms")
@@ -146,7 +146,7 @@ def test_a_table_in_use_is_passed_over_and_takes_texts_until_then(
     assert len(columns(warehouse)) == len(before) + 2
 
 
-def test_a_refused_row_tells_its_route_by_name(warehouse: Warehouse) -> None:
+def test_a_refused_row_has_the_name_of_its_route(warehouse: Warehouse) -> None:
     migrate.prepare(warehouse, [MINUTE, REJECTED])
     with warehouse.connect() as conn:
         conn.execute("alter table raw_tdx.minute add check (close > 0)")
@@ -159,7 +159,7 @@ def test_a_refused_row_tells_its_route_by_name(warehouse: Warehouse) -> None:
     ]
 
 
-def test_two_loads_that_meet_a_new_route_at_once_agree_on_its_number(
+def test_two_concurrent_loads_agree_on_the_number_of_a_new_route(
     warehouse: Warehouse, tmp_path: Path
 ) -> None:
     migrate.prepare(warehouse, [MINUTE, REJECTED])

@@ -75,7 +75,7 @@ def prices(count: int, **odd: Any) -> list[dict[str, Any]]:
     ]
 
 
-def test_a_number_too_large_for_the_column_as_it_is_costs_its_row(shore: Shore) -> None:
+def test_a_number_too_large_for_the_column_costs_its_row_alone(shore: Shore) -> None:
     shore.change("alter table raw_tdx.price alter column price type numeric(6, 2)")
 
     landed = shore.land(PRICE, prices(100, price=10**6))
@@ -91,7 +91,7 @@ def test_a_number_too_large_for_the_column_as_it_is_costs_its_row(shore: Shore) 
     assert landed.load_ids == (load_id,)
 
 
-def test_so_does_what_a_check_or_an_index_refuses(shore: Shore) -> None:
+def test_a_row_refused_by_a_check_or_an_index_costs_itself_alone(shore: Shore) -> None:
     shore.change("alter table raw_tdx.price add constraint dear check (price <> 7)")
     shore.change("create index wide on raw_tdx.price (name)")
     rows = prices(20, name="".join(f"{n * 7919:x}" for n in range(2000)))
@@ -117,7 +117,7 @@ def test_the_feed_has_the_rows_that_landed_and_the_rejected(shore: Shore) -> Non
     ]
 
 
-def test_what_binary_copy_refuses_goes_as_text_and_the_rest_lands(
+def test_a_file_that_binary_copy_refuses_goes_as_text(
     shore: Shore, caplog: pytest.LogCaptureFixture
 ) -> None:
     rows = prices(10, name="a\0b")
@@ -134,7 +134,7 @@ def test_what_binary_copy_refuses_goes_as_text_and_the_rest_lands(
     assert [r[1:3] for r in shore.refused()] == [(f"sh600005 {DAY} 1", "name")]
 
 
-def test_a_day_that_no_database_knows_costs_its_row(shore: Shore) -> None:
+def test_a_date_outside_the_database_range_costs_its_row_alone(shore: Shore) -> None:
     rows = prices(10)
     arrow = pa.Table.from_pylist(
         [{"trade_date": DAY, "seq": 1, "name": "x"} | STANDARD | r for r in rows], PRICE.schema
@@ -154,7 +154,7 @@ def test_a_day_that_no_database_knows_costs_its_row(shore: Shore) -> None:
     assert [r[2] for r in shore.refused()] == ["trade_date"]
 
 
-def test_of_a_unit_that_lands_whole_one_refused_row_refuses_all(shore: Shore) -> None:
+def test_one_refused_row_refuses_its_whole_unit(shore: Shore) -> None:
     rows = [
         {"code": code, "seq": seq, "price": seq}
         for code in ("sh600000", "sh600001")
@@ -175,7 +175,7 @@ def test_of_a_unit_that_lands_whole_one_refused_row_refuses_all(shore: Shore) ->
     assert [r[1] for r in shore.refused()] == [f"sh600001 {DAY} 2"]
 
 
-def test_a_table_that_refuses_too_much_is_itself_wrong(
+def test_a_table_that_refuses_too_many_rows_ends_its_load(
     shore: Shore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(table_rejects, "MOST", 5)
@@ -197,7 +197,7 @@ def test_a_table_without_a_place_for_refused_rows_ends_its_load(shore: Shore) ->
 
 
 def test_a_row_that_is_refused_again_stays_refused_until_it_lands(shore: Shore) -> None:
-    def standing() -> list[tuple[Any, ...]]:
+    def open_refusals() -> list[tuple[Any, ...]]:
         return shore.rows(
             "select row_key, is_withdrawn from raw_tdx.rejected_row where rule like 'the table%'"
         )
@@ -205,7 +205,7 @@ def test_a_row_that_is_refused_again_stays_refused_until_it_lands(shore: Shore) 
     shore.change("alter table raw_tdx.price add constraint dear check (price <> 7)")
     shore.land(PRICE, prices(10))
     key = f"sh600007 {DAY} 1"
-    assert standing() == [(key, False)]
+    assert open_refusals() == [(key, False)]
 
     # what the engine withdraws as it reads the row again may land after it
     again = pa.table({"code": ["sh600007"], "trade_date": [DAY], "seq": [1]})
@@ -214,20 +214,20 @@ def test_a_row_that_is_refused_again_stays_refused_until_it_lands(shore: Shore) 
     shore.land(PRICE, prices(10))
     rows = rejects_table(REFUSED, "prices", gone, source_route="/api/test", fetched_at=LATER)
     shore.land(REFUSED, rows.to_pylist(), dataset=None)
-    assert standing() == [(key, False)]
+    assert open_refusals() == [(key, False)]
     shore.land(PRICE, prices(5))  # of other rows
-    assert standing() == [(key, False)]
+    assert open_refusals() == [(key, False)]
 
     shore.land(PRICE, [{"code": "sh600007", "price": 8}])
-    assert standing() == [(key, True)]
+    assert open_refusals() == [(key, True)]
     shore.change("truncate ops.changes")
     shore.land(PRICE, [{"code": "sh600007", "price": 8}])
     assert shore.rows("select table_name from ops.changes") == []
     shore.land(PRICE, [{"code": "sh600007", "price": 7, "fetched_at": LATER}])
-    assert standing() == [(key, False)]
+    assert open_refusals() == [(key, False)]
 
 
-def test_a_limit_of_the_server_is_no_warehouse_that_went_away(shore: Shore) -> None:
+def test_a_server_limit_is_not_an_unavailable_warehouse(shore: Shore) -> None:
     shore.change(
         "create function raw_tdx.full() returns trigger language plpgsql as "
         "$$ begin raise exception 'too many' using errcode = '53400'; end $$"

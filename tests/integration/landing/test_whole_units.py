@@ -77,7 +77,7 @@ def prices(warehouse: Warehouse) -> dict[tuple[str, date], list[int]]:
     return {(code, when): found for code, when, found in rows}
 
 
-def test_a_day_that_shrinks_leaves_no_row_behind(warehouse: Warehouse, land: Land) -> None:
+def test_a_day_that_shrinks_leaves_no_old_row(warehouse: Warehouse, land: Land) -> None:
     first, last = DAYS
     land(
         day("sh600000", first, [1, 2], NOON, final=True),
@@ -115,7 +115,7 @@ def test_an_older_answer_replaces_no_part_of_a_newer_one(warehouse: Warehouse, l
     assert prices(warehouse) == {("sh600000", DAYS[1]): [1, 2]}
 
 
-def test_an_answer_of_a_clock_ahead_bars_no_later_one(warehouse: Warehouse, land: Land) -> None:
+def test_an_answer_of_a_clock_ahead_blocks_no_later_one(warehouse: Warehouse, land: Land) -> None:
     land(day("sh600000", DAYS[1], [1, 2], datetime(2999, 6, 28, tzinfo=UTC), final=True))
 
     land(day("sh600000", DAYS[1], [1, 3, 4], NEXT_DAY, final=True))
@@ -132,14 +132,14 @@ def test_the_same_day_again_writes_nothing(warehouse: Warehouse, land: Land) -> 
     assert (again.read, again.new, again.changed) == (3, 0, 0)
 
 
-def test_old_rows_go_in_the_transaction_in_which_new_ones_come(
+def test_old_and_new_rows_change_in_one_transaction(
     warehouse: Warehouse, land: Land, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land(day("sh600000", DAYS[1], [1, 2, 3], NOON, final=False))
     seen: list[int] = []
     upsert_sql = upsert.upsert_sql
 
-    def look(*args: Any, **kwargs: Any) -> bytes:
+    def encode_and_check(*args: Any, **kwargs: Any) -> bytes:
         # the old rows are deleted by now, for the landing's own eyes only
         with psycopg.connect(warehouse.url) as other:
             row = other.execute("select count(*) from raw_tdx.tick").fetchone()
@@ -147,7 +147,7 @@ def test_old_rows_go_in_the_transaction_in_which_new_ones_come(
         seen.append(row[0])
         return upsert_sql(*args, **kwargs)
 
-    monkeypatch.setattr(landed_file, "upsert_sql", look)
+    monkeypatch.setattr(landed_file, "upsert_sql", encode_and_check)
     land(day("sh600000", DAYS[1], [9], NEXT_DAY, final=True))
 
     assert 3 in seen

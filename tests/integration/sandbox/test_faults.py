@@ -71,22 +71,6 @@ def test_an_error_of_the_sandbox_is_reported_and_no_reset(
     assert get(sandbox, BARS).status_code == 200
 
 
-def test_faults_are_recorded_in_the_log(sandbox: TdxSandbox, fault: Fault) -> None:
-    fault("empty:kline-all:code=sh600000:first=1")
-    get(sandbox, BARS)
-    get(sandbox, BARS)
-    struck, spared = list(sandbox.log)[-2:]
-    assert struck.faults == ("empty:kline-all:first=1:code=sh600000",)
-    assert spared.faults == ()
-
-
-def test_latency_delays_the_answer(sandbox: TdxSandbox, fault: Fault) -> None:
-    fault("latency:seconds=0.2")
-    start = time.monotonic()
-    assert get(sandbox, BARS).json()["code"] == 0
-    assert time.monotonic() - start >= 0.2
-
-
 @pytest.mark.parametrize("kind", ["refuse", "restart"])
 def test_the_port_is_closed_for_a_while(sandbox: TdxSandbox, fault: Fault, kind: str) -> None:
     httpx.post(sandbox.url + "/api/tasks/pull-trade", json={"code": "sz000001"})
@@ -108,69 +92,12 @@ def test_the_port_is_closed_for_a_while(sandbox: TdxSandbox, fault: Fault, kind:
     assert len(data(sandbox, "tasks")) == (0 if kind == "restart" else before)
 
 
-def test_a_timeout_of_the_quote_server_waits_and_says_so() -> None:
-    world = SyntheticMarket(codes=2, days=60)
-    options = Options(timeout_delay=0.2)
-    with TdxSandbox(world, faults=["timeout:kline-all"], options=options) as sandbox:
-        start = time.monotonic()
-        assert message(sandbox) == "获取K线失败: 超时"
-        assert time.monotonic() - start >= 0.2
-
-
-def test_an_outage_fails_at_once_where_the_quote_server_is_needed(
-    sandbox: TdxSandbox, fault: Fault
-) -> None:
-    fault("outage:calls=2")
-    text = message(sandbox)
-    assert text.startswith("获取K线失败: write tcp ")
-    assert text.endswith("use of closed network connection")
-    assert b"\\u003e" in get(sandbox, "index/all?code=sh000001").content
-    assert get(sandbox, BARS).json()["code"] == 0
-    fault("outage")
-    assert message(sandbox, "market-count").startswith("获取 sh 数量失败: write tcp ")
-    for path in ("health", "codes", "workday", "kline?code=sh600000"):
-        assert get(sandbox, path).json().get("code", 0) == 0
-    assert "quote" not in data(sandbox, "stock-info?code=sh600000")
-
-
 def test_an_outage_can_last_some_seconds(sandbox: TdxSandbox, fault: Fault) -> None:
     fault("outage:seconds=0.3")
     assert message(sandbox)
     deadline = time.monotonic() + 60
     while get(sandbox, BARS).json()["code"] != 0:
         assert time.monotonic() < deadline
-
-
-def test_calls_above_the_rate_limit_are_refused(sandbox: TdxSandbox, fault: Fault) -> None:
-    fault("rate-limit:per_second=3")
-    with httpx.Client() as client:
-        answers = [client.get(sandbox.url + "/api/health").status_code for _ in range(5)]
-    assert answers == [200, 200, 200, 429, 429]
-
-
-def test_an_empty_success_has_null_or_brackets(sandbox: TdxSandbox, fault: Fault) -> None:
-    fault("empty")
-    bars = data(sandbox, BARS)
-    assert (bars["count"], bars["list"]) == (0, None)
-    assert data(sandbox, "kline-history?code=sh600000&type=minute1") == {"Count": 0, "List": None}
-    assert data(sandbox, "codes")["codes"] == []
-
-
-def test_the_last_bar_can_be_unfinished_or_change(sandbox: TdxSandbox, fault: Fault) -> None:
-    whole = rows(sandbox)
-    fault("unfinished")
-    assert rows(sandbox)[-1]["Volume"] == whole[-1]["Volume"] // 2
-    assert rows(sandbox)[:-1] == whole[:-1]
-    sandbox.faults.clear()
-    fault("provisional")
-    assert rows(sandbox)[-1] != rows(sandbox)[-1]
-
-
-def test_noon_can_be_labelled_as_thirteen(sandbox: TdxSandbox, fault: Fault) -> None:
-    fault("noon-label")
-    minutes = rows(sandbox, "kline-all?code=sh600000&type=minute1")
-    assert not any("T11:30" in row["Time"] for row in minutes)
-    assert sum("T13:00" in row["Time"] for row in minutes) == 100
 
 
 def test_the_third_party_can_lack_its_newest_actions_or_older_ones(
@@ -194,21 +121,6 @@ def test_the_third_party_can_lack_its_newest_actions_or_older_ones(
     sandbox.faults.clear()
     fault("ths-missing-action:count=9")
     assert closes(adjusted) == raw
-
-
-def test_lists_can_be_stale_doubled_or_lack_an_exchange(sandbox: TdxSandbox, fault: Fault) -> None:
-    whole = rows(sandbox, "codes")
-    fault("codes-stale:drop=2")
-    assert len(rows(sandbox, "codes")) == len(whole) - 2
-    sandbox.faults.clear()
-    fault("codes-duplicate")
-    assert rows(sandbox, "codes") == [whole[0], *whole]
-    sandbox.faults.clear()
-    fault("codes-missing:exchange=bj")
-    assert data(sandbox, "codes")["exchanges"]["bj"] == 0
-    sandbox.faults.clear()
-    fault("codes-vanish:code=sh600000")
-    assert "sh600000" not in rows(sandbox, "stock-codes")
 
 
 def test_the_control_port_moves_clock_and_faults(sandbox: TdxSandbox, fault: Fault) -> None:

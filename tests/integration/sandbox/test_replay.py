@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from loaders.errors import UsageError
-from loaders.sandbox.tdx.replay import ReplayMarket, parse_li
+from loaders.sandbox.tdx.replay import ReplayMarket
 from loaders.sandbox.tdx.service import TdxSandbox
 
 
@@ -31,32 +31,6 @@ def data(sandbox: TdxSandbox, path: str) -> Any:
 def file_rows(file: Path) -> list[dict[str, str]]:
     with file.open(encoding="utf-8", newline="") as lines:
         return list(csv.DictReader(lines))
-
-
-def test_the_calendar_is_the_union_of_the_daily_files(sandbox: TdxSandbox, folder: Path) -> None:
-    days = {row["date"] for file in folder.glob("daily_*.csv") for row in file_rows(file)}
-    answer = data(sandbox, "workday/range?start=19900101&end=20301231")["list"]
-    assert [day["iso"] for day in answer] == sorted(days)
-    assert sandbox.clock.isoformat() == "2011-12-06T18:00:00"
-
-
-def test_the_lists_hold_the_stocks_and_not_the_index(sandbox: TdxSandbox) -> None:
-    assert data(sandbox, "stock-codes")["list"] == ["sh600000", "sz000002"]
-    assert data(sandbox, "codes?exchange=sh")["codes"][0]["name"] == "浦发银行"
-
-
-@pytest.mark.parametrize("name", ["SH600000", "SZ000002"])
-def test_the_adjusted_series_agrees_with_the_expected_prices(
-    sandbox: TdxSandbox, folder: Path, name: str
-) -> None:
-    """The service cuts to thousandths where the file rounds to cents."""
-    expected = file_rows(folder / f"expected_qfq_{name}.csv")
-    answer = data(sandbox, f"kline-all/ths?code={name.lower()}")["list"]
-    assert len(answer) == len(expected)
-    for bar, row in zip(answer, expected, strict=True):
-        assert bar["Time"].startswith(row["date"])
-        for key in ("open", "high", "low", "close"):
-            assert abs(bar[key.capitalize()] - parse_li(row[f"qfq_{key}"])) <= 6
 
 
 def test_vipdoc_days_come_after_the_csv_once_the_clock_is_there(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""A warehouse with the tables of `ops`, and jobs whose processes a test holds in its hand."""
+"""A warehouse with the tables of `ops`, and jobs whose processes a test holds and releases."""
 
 import os
 import signal
@@ -44,7 +44,7 @@ def warehouse(filled_database: Callable[..., str], tmp_path: Path) -> Warehouse:
 
 
 @pytest.fixture(autouse=True)
-def heeded() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Handle SIGINT as the commands do; child processes get the default.
 
     Otherwise tests that a script starts in its background, and their child processes, ignore it.
@@ -54,28 +54,28 @@ def heeded() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-class Held:
-    """A process that has begun once `wait` is back, and ends with a code once it is let go."""
+class BlockedJob:
+    """A process that runs when `wait` returns, and exits with the code that `release` gets."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        self._begun, self._ends = folder / f"{name}.begun", folder / f"{name}.ends"
-        for path in (self._begun, self._ends):
+        self._started, self._ends = folder / f"{name}.started", folder / f"{name}.ends"
+        for path in (self._started, self._ends):
             os.mkfifo(path)
 
     def job(self, job: Job) -> Job:
         code = (
-            f"open({str(self._begun)!r}, 'w').close(); "
+            f"open({str(self._started)!r}, 'w').close(); "
             f"raise SystemExit(int(open({str(self._ends)!r}).read()))"
         )
         return replace(job, command=("python", "-c", code))
 
     def wait(self) -> None:
-        self._begun.read_text()
+        self._started.read_text()
 
-    def let_go(self, code: int = 0) -> None:
+    def release(self, code: int = 0) -> None:
         self._ends.write_text(str(code))
 
 
 @pytest.fixture
-def held(tmp_path: Path) -> Held:
-    return Held(tmp_path, "held")
+def blocked(tmp_path: Path) -> BlockedJob:
+    return BlockedJob(tmp_path, "blocked")

@@ -27,7 +27,7 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
 class Book:
-    """The ledger's functions at moments."""
+    """The functions of the ledger at given times."""
 
     def __init__(self, warehouse: Warehouse) -> None:
         self.warehouse = warehouse
@@ -67,31 +67,31 @@ def test_a_start_is_taken_once(book: Book) -> None:
     assert book.ran(DAILY, FRIDAY + 3 * DAY) == FRIDAY + 3 * DAY
 
 
-def test_a_timer_that_fires_at_the_first_start_of_an_unknown_job_finds_it(book: Book) -> None:
+def test_the_first_timer_of_an_unknown_job_starts_it(book: Book) -> None:
     assert book.ran(DAILY, FRIDAY + timedelta(minutes=9)) == FRIDAY
     other = replace(DAILY, name="other")
     assert book.ran(other, FRIDAY + timedelta(minutes=11)) is None
     assert book.row(other).next_run_at == FRIDAY + 3 * DAY
 
 
-def test_of_two_that_ask_at_once_one_takes_it(warehouse: Warehouse, book: Book) -> None:
+def test_concurrent_claims_of_a_start_give_it_once(warehouse: Warehouse, book: Book) -> None:
     book.ran(DAILY, FRIDAY - HOUR)
-    gate, found = threading.Barrier(4), list[Claim]()
+    gate, claims = threading.Barrier(4), list[Claim]()
 
-    def ask() -> None:
+    def claim_once() -> None:
         gate.wait()
-        found.append(book.take(DAILY, FRIDAY))
+        claims.append(book.take(DAILY, FRIDAY))
 
-    askers = [threading.Thread(target=ask) for _ in range(4)]
-    for asker in askers:
-        asker.start()
-    for asker in askers:
-        asker.join()
-    # the others find a run that seems cut off, which only the holder of the job's lock may judge
-    assert [taken.why for taken in found if taken.start].count("") == 1
+    threads = [threading.Thread(target=claim_once) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    # to the others the run seems interrupted, which only the holder of the job's lock may judge
+    assert [taken.why for taken in claims if taken.start].count("") == 1
 
 
-def test_what_was_missed_is_caught_up_once_or_not_at_all(book: Book) -> None:
+def test_missed_starts_are_caught_up_once_or_not_at_all(book: Book) -> None:
     book.ran(DAILY, FRIDAY - HOUR)
     book.ran(FIVE, FRIDAY - 3 * HOUR)  # at 14:30, which is a start
     assert book.ran(FIVE, FRIDAY) is None
@@ -108,11 +108,11 @@ def test_another_rule_counts_from_now(book: Book) -> None:
     assert book.row(earlier).next_run_at == FRIDAY + 3 * DAY - timedelta(hours=8.5)
 
 
-def test_a_job_that_is_disabled_starts_nothing_and_loses_what_is_queued(book: Book) -> None:
+def test_a_disabled_job_starts_nothing_and_loses_its_queued_start(book: Book) -> None:
     queueing = replace(FIVE, on_overlap="queue")
-    begin = FRIDAY - 3 * HOUR
-    following = begin + timedelta(minutes=5)
-    assert book.take(queueing, begin).start == begin
+    start_at = FRIDAY - 3 * HOUR
+    following = start_at + timedelta(minutes=5)
+    assert book.take(queueing, start_at).start == start_at
     with history.recorded(book.warehouse, "x", run_id="a", schedule=queueing.name) as run:
         assert book.do(ledger.defer_start, queueing, following).why == "queued: it still runs"
         run.end(0)
@@ -123,23 +123,23 @@ def test_a_job_that_is_disabled_starts_nothing_and_loses_what_is_queued(book: Bo
     assert book.row(queueing).next_run_at is None
     back = following + timedelta(minutes=12)
     book.do(ledger.enable, queueing, back)
-    assert book.row(queueing).next_run_at == begin + timedelta(minutes=20)
+    assert book.row(queueing).next_run_at == start_at + timedelta(minutes=20)
     taken = book.take(queueing, back)
-    assert taken.start is None  # what it would have started meanwhile is not made up for
+    assert taken.start is None  # starts skipped while it was disabled are not caught up
 
 
-def test_what_comes_while_it_runs_is_let_go_or_queued(book: Book) -> None:
-    begin = FRIDAY - 3 * HOUR
-    for on_overlap, then in (("skip", None), ("queue", begin + timedelta(minutes=10))):
+def test_a_start_during_a_run_is_skipped_or_queued(book: Book) -> None:
+    start_at = FRIDAY - 3 * HOUR
+    for on_overlap, then in (("skip", None), ("queue", start_at + timedelta(minutes=10))):
         job = replace(FIVE, name=on_overlap, on_overlap=on_overlap, catch_up=True)
-        assert book.take(job, begin).start == begin
-        end = begin + timedelta(minutes=11)
+        assert book.take(job, start_at).start == start_at
+        end = start_at + timedelta(minutes=11)
         book.warehouse.ask(lambda conn, job=job, end=end: ledger.record_end(conn, job, 6, end))
         assert book.take(job, end).start == then
         assert book.row(job).last_exit_code == (6 if then is None else None)
 
 
-def test_a_run_that_was_cut_off_is_started_again_once(book: Book) -> None:
+def test_an_interrupted_run_is_started_again_once(book: Book) -> None:
     book.take(DAILY, FRIDAY)
     again = book.take(DAILY, FRIDAY + HOUR)
     assert (again.start, again.why) == (FRIDAY, "its last run was cut off")
@@ -148,22 +148,22 @@ def test_a_run_that_was_cut_off_is_started_again_once(book: Book) -> None:
     assert book.take(DAILY, FRIDAY + 3 * DAY).start == FRIDAY + 3 * DAY
 
 
-def test_a_run_that_was_cut_off_for_good_is_not_at_work(book: Book) -> None:
-    job, begin = replace(FIVE, on_overlap="skip"), FRIDAY - 3 * HOUR
-    book.take(job, begin)
+def test_an_interrupted_run_does_not_count_as_running(book: Book) -> None:
+    job, start_at = replace(FIVE, on_overlap="skip"), FRIDAY - 3 * HOUR
+    book.take(job, start_at)
     with history.recorded(book.warehouse, "x", run_id="a", schedule=job.name) as run:
-        following = begin + timedelta(minutes=5)
+        following = start_at + timedelta(minutes=5)
         assert book.row(job).is_started
         assert book.do(ledger.defer_start, job, following).why == "skipped: it still runs"
         run.end(0)
     # no end was recorded, as when the machine fails; of two timers that fire together
     # one has the lock
-    due = begin + timedelta(minutes=10)
+    due = start_at + timedelta(minutes=10)
     assert book.do(ledger.defer_start, job, due).why == "it runs already"
     assert book.take(job, due).start == due
 
 
-def test_one_that_does_not_catch_up_is_started_again_while_it_is_as_good_as_on_time(
+def test_without_catch_up_an_interrupted_run_restarts_only_in_time(
     book: Book,
 ) -> None:
     then, minute = FRIDAY - 3 * HOUR, timedelta(minutes=1)
@@ -174,7 +174,7 @@ def test_one_that_does_not_catch_up_is_started_again_while_it_is_as_good_as_on_t
     assert book.take(FIVE, then + 8 * minute).start is None
 
 
-def test_a_run_that_was_cut_off_is_not_started_again_once_its_job_was_disabled(book: Book) -> None:
+def test_disabling_a_job_ends_the_restart_of_its_interrupted_run(book: Book) -> None:
     book.take(DAILY, FRIDAY)
     book.do(ledger.disable, DAILY, FRIDAY + HOUR)
     book.do(ledger.enable, DAILY, FRIDAY + 21 * DAY - HOUR)
@@ -190,7 +190,7 @@ def test_a_clock_that_goes_back_starts_nothing_twice(book: Book) -> None:
     assert book.ran(DAILY, FRIDAY + 3 * DAY) == FRIDAY + 3 * DAY
 
 
-def test_what_a_clock_far_ahead_let_go_was_not_missed(book: Book) -> None:
+def test_starts_skipped_by_a_clock_far_ahead_are_not_missed(book: Book) -> None:
     book.ran(FIVE, FRIDAY)
     book.ran(FIVE, FRIDAY + 70 * DAY)
     assert (book.row(FIVE).missed_at or FRIDAY) > FRIDAY
@@ -198,7 +198,7 @@ def test_what_a_clock_far_ahead_let_go_was_not_missed(book: Book) -> None:
     assert book.row(FIVE).missed_at is None
 
 
-def test_what_a_clock_some_hours_ahead_let_go_has_yet_to_come(book: Book) -> None:
+def test_a_start_skipped_by_a_clock_hours_ahead_still_happens(book: Book) -> None:
     job = replace(DAILY, catch_up=False)
     book.ran(job, FRIDAY - HOUR)
     assert book.ran(job, FRIDAY + 6 * HOUR) is None
@@ -210,7 +210,7 @@ def test_what_a_clock_some_hours_ahead_let_go_has_yet_to_come(book: Book) -> Non
     assert book.ran(job, FRIDAY) == FRIDAY
 
 
-def test_a_run_by_hand_has_nothing_made_twice_that_a_clock_ahead_made(book: Book) -> None:
+def test_a_manual_run_repeats_no_start_made_by_a_clock_ahead(book: Book) -> None:
     twice = parse_rule("daily 17:30 19:30", "Asia/Shanghai", "")
     job = replace(DAILY, timing=twice, catch_up=False)
     book.ran(job, FRIDAY - HOUR)
@@ -223,7 +223,7 @@ def test_a_run_by_hand_has_nothing_made_twice_that_a_clock_ahead_made(book: Book
     assert book.ran(job, FRIDAY + 2 * HOUR) == FRIDAY + 2 * HOUR
 
 
-def test_by_hand_it_runs_though_it_is_not_due_and_that_changes_no_start(book: Book) -> None:
+def test_a_manual_run_needs_no_due_start_and_changes_none(book: Book) -> None:
     book.ran(DAILY, FRIDAY - HOUR)
     book.do(ledger.disable, DAILY, FRIDAY - HOUR)
     assert book.take(DAILY, FRIDAY - HOUR, forced=True).start == FRIDAY - HOUR
@@ -232,7 +232,7 @@ def test_by_hand_it_runs_though_it_is_not_due_and_that_changes_no_start(book: Bo
     assert book.ran(DAILY, FRIDAY) == FRIDAY
 
 
-def test_a_look_finds_the_jobs_that_may_have_something_to_start(book: Book) -> None:
+def test_may_be_due_is_true_for_jobs_with_a_start_to_make(book: Book) -> None:
     def waits(job: Job, now: datetime) -> bool:
         return ledger.may_be_due(book.row(job), job, now)
 
@@ -242,7 +242,7 @@ def test_a_look_finds_the_jobs_that_may_have_something_to_start(book: Book) -> N
     assert waits(DAILY, FRIDAY)
     assert waits(replace(DAILY, timing=None), FRIDAY - HOUR)
     book.take(DAILY, FRIDAY)
-    assert waits(DAILY, FRIDAY + HOUR)  # it runs, or was cut off
+    assert waits(DAILY, FRIDAY + HOUR)  # it runs, or was interrupted
     book.warehouse.ask(lambda conn: ledger.record_end(conn, DAILY, 0, FRIDAY + HOUR))
     assert not waits(DAILY, FRIDAY + HOUR)
     assert waits(DAILY, FRIDAY - 30 * DAY)  # by a clock that was wrong
@@ -255,21 +255,24 @@ def test_a_job_that_nothing_starts_is_reported_by_the_doctor(
         {"QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9"}, warehouse_url=warehouse.url
     )
 
-    def seen(now: datetime, **more: Any) -> tuple[str, str]:
+    def check_result(now: datetime, **more: Any) -> tuple[str, str]:
         changed = settings.model_copy(update=more)
         [check] = [c for c in doctor.examine(changed, now) if c.name == "schedule"]
         return check.status, check.text
 
-    assert seen(FRIDAY) == ("ok", "no job starts automatically")
+    assert check_result(FRIDAY) == ("ok", "no job starts automatically")
     daily = jobs.read(settings)["tdx_daily"]
     book.ran(daily, FRIDAY - HOUR)
-    assert seen(FRIDAY + timedelta(minutes=29)) == ("ok", f"{len(jobs.read(settings))} jobs")
-    late = seen(FRIDAY + timedelta(minutes=31))
+    assert check_result(FRIDAY + timedelta(minutes=29)) == (
+        "ok",
+        f"{len(jobs.read(settings))} jobs",
+    )
+    late = check_result(FRIDAY + timedelta(minutes=31))
     assert late == ("warn", "nothing started tdx_daily of 2026-11-20 09:30 UTC")
     book.do(ledger.disable, daily, FRIDAY + HOUR)
-    assert seen(FRIDAY + HOUR)[0] == "ok"
+    assert check_result(FRIDAY + HOUR)[0] == "ok"
     wrong = JobSettings(when="at five")
-    assert seen(FRIDAY, schedule={"tdx_daily": wrong})[0] == "fail"
+    assert check_result(FRIDAY, schedule={"tdx_daily": wrong})[0] == "fail"
 
 
 def test_the_old_name_can_be_read_and_written(warehouse: Warehouse) -> None:
@@ -282,14 +285,14 @@ def test_the_old_name_can_be_read_and_written(warehouse: Warehouse) -> None:
             "insert into ops.testing_schedules (name, source, kind, cron) "
             "values ('nightly', 'tdx', 'verify', '0 20 * * *')"
         )
-        seen = conn.execute(
+        rows = conn.execute(
             "select name, kind, cron, is_enabled from ops.testing_schedules order by name"
         ).fetchall()
-    assert seen == [
+    assert rows == [
         ("nightly", "verify", "0 20 * * *", True),
         ("tdx_selftest", "selftest", "0 8 * * 1-5", False),
     ]
-    rows = {row.name: row for row in warehouse.ask(ledger.read_rows)}
-    assert rows["tdx_selftest"].options == {"bulk_timeout": 60}
+    jobs_by_name = {row.name: row for row in warehouse.ask(ledger.read_rows)}
+    assert jobs_by_name["tdx_selftest"].options == {"bulk_timeout": 60}
     with warehouse.connect() as conn, pytest.raises(psycopg.errors.WithCheckOptionViolation):
         conn.execute("update ops.testing_schedules set kind = 'run'")

@@ -39,7 +39,7 @@ def test_a_table_of_another_shape_is_named(url: str, tmp_path: Path) -> None:
         store.prepare()
 
 
-def test_a_day_that_reads_back_otherwise_is_not_kept(
+def test_a_day_that_reads_back_differently_is_not_stored(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = PostgresStore(a_warehouse(url, tmp_path))
@@ -52,13 +52,13 @@ def test_a_day_that_reads_back_otherwise_is_not_kept(
     assert store.measure(*KEY).rows == 0
 
 
-def test_tables_that_were_dropped_are_said(url: str, tmp_path: Path) -> None:
+def test_dropped_tables_are_reported(url: str, tmp_path: Path) -> None:
     assert PostgresStore(a_warehouse(url, tmp_path)).summary().days == 0
     with pytest.raises(StoreError, match="does not exist"):
         PostgresStore(a_warehouse(url, tmp_path)).measure(*KEY)
 
 
-def test_nothing_is_written_on_a_disk_that_is_nearly_full(url: str, tmp_path: Path) -> None:
+def test_nothing_is_written_to_a_nearly_full_disk(url: str, tmp_path: Path) -> None:
     store = PostgresStore(a_warehouse(url, tmp_path), min_free_gb=10.0**9)
     store.prepare()
     free = store.free_bytes()
@@ -75,7 +75,7 @@ def test_nothing_is_written_on_a_disk_that_is_nearly_full(url: str, tmp_path: Pa
     assert PostgresStore(a_warehouse(url, tmp_path), min_free_gb=10.0**-9).check() == []
 
 
-def test_free_space_is_not_known_of_a_server_that_tells_not_where_it_is(
+def test_free_space_is_unknown_without_the_data_directory(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = PostgresStore(a_warehouse(url, tmp_path), min_free_gb=10.0**9)

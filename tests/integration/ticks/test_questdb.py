@@ -35,16 +35,16 @@ def _sql(folder: Path, *statements: str) -> list[dict[str, object]]:
         http.close()
 
 
-def test_the_tables_are_made_as_they_are_declared(
+def test_the_tables_are_created_as_declared(
     questdb_store: QuestdbStore, questdb_folder: Path
 ) -> None:
     for table in QUESTDB_TABLES:
-        (kept,) = _sql(
+        (stored,) = _sql(
             questdb_folder,
             "select designatedTimestamp, partitionBy, walEnabled, dedup from tables() "
             f"where table_name = '{table.name}'",
         )
-        assert list(kept.values()) == ["ts", table.partition, True, True]
+        assert list(stored.values()) == ["ts", table.partition, True, True]
         keys = _sql(
             questdb_folder,
             f"select \"column\" from table_columns('{table.name}') where upsertKey",
@@ -158,7 +158,7 @@ def test_a_table_suspended_during_a_load_loses_nothing(
     assert questdb_store.measure(*KEY) == measured(day)
 
 
-def test_a_full_disk_is_seen_before_anything_is_written(
+def test_a_full_disk_is_reported_before_anything_is_written(
     questdb_store: QuestdbStore, questdb_folder: Path
 ) -> None:
     greedy = open_at(questdb_folder, settings=SMALL.model_copy(update={"min_free_gb": 10.0**9}))
@@ -170,7 +170,7 @@ def test_a_full_disk_is_seen_before_anything_is_written(
     assert questdb_store.measure(*KEY).rows == 0
 
 
-def test_a_day_that_reads_back_otherwise_is_an_error(
+def test_a_day_that_reads_back_differently_is_an_error(
     questdb_store: QuestdbStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put = QuestdbStore.put_rows
@@ -184,10 +184,10 @@ def test_a_day_that_reads_back_otherwise_is_an_error(
 def test_a_server_that_is_down_is_an_error_at_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def waited(seconds: float) -> None:
+    def fail_to_wait(seconds: float) -> None:
         raise AssertionError("a server that never answered is not waited for")
 
-    monkeypatch.setattr(connection.time, "sleep", waited)
+    monkeypatch.setattr(connection.time, "sleep", fail_to_wait)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listened on: nobody else gets it
         settings = Settings(
@@ -250,7 +250,7 @@ def test_the_password_is_shown_nowhere(
     assert all(address.password not in text for text in texts)
 
 
-def test_names_with_quotes_are_ordinary_texts(questdb_store: QuestdbStore) -> None:
+def test_names_with_quotes_are_plain_texts(questdb_store: QuestdbStore) -> None:
     key = KEY._replace(contract="it's'; drop", symbol="KQ.m@'")
     day = day_of_ticks(20, key)
     assert questdb_store.write_day(day) == measured(day)

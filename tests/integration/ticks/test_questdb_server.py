@@ -109,7 +109,7 @@ def test_a_server_that_does_not_start_says_why(home: Path) -> None:
     assert "server.log" in raised.value.hint
 
 
-def test_a_lock_that_nobody_holds_is_no_server(tmp_path: Path) -> None:
+def test_a_lock_file_without_a_holder_is_no_server(tmp_path: Path) -> None:
     (tmp_path / "server.lock").write_text(f"{os.getpid()}\n")
     (tmp_path / "server.json").write_text(
         json.dumps({"pid": os.getpid(), "port": 1, "version": "9"})
@@ -118,7 +118,7 @@ def test_a_lock_that_nobody_holds_is_no_server(tmp_path: Path) -> None:
     assert server.stop(tmp_path) is False
 
 
-def test_a_folder_that_cannot_be_made_is_a_wrong_setting(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_a_wrong_setting(tmp_path: Path) -> None:
     require_questdb()
     (tmp_path / "file").write_text("")
     with pytest.raises(QuotemillError, match="Not a directory") as raised:
@@ -133,7 +133,7 @@ def _listening(pid: int) -> list[str]:
         target = link.readlink().name if link.is_symlink() else ""
         if target.startswith("socket:["):
             inodes.add(target[8:-1])
-    found = []
+    result = []
     for table in ("tcp", "tcp6", "udp", "udp6"):
         for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
             fields = line.split()
@@ -142,5 +142,5 @@ def _listening(pid: int) -> list[str]:
                 address, _, port = fields[1].partition(":")
                 plain = address[-8:]  # the last four bytes of an address mapped to version 6
                 host = ".".join(str(int(plain[i : i + 2], 16)) for i in (6, 4, 2, 0))
-                found.append(f"{host}:{int(port, 16)}")
-    return found
+                result.append(f"{host}:{int(port, 16)}")
+    return result

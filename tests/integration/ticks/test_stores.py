@@ -55,7 +55,7 @@ def test_writing_again_changes_nothing(store: TickStore) -> None:
     assert store.read_day(*KEY).equals(_sorted(day))
 
 
-def test_a_shorter_day_leaves_nothing_of_the_longer_one(store: TickStore) -> None:
+def test_a_shorter_day_leaves_no_tick_of_the_longer_one(store: TickStore) -> None:
     long, short = day_of_ticks(500), day_of_ticks(500).slice(0, 320)
     store.write_day(long)
     assert store.write_day(short) == measured(short)
@@ -187,7 +187,7 @@ def test_the_schedule_is_the_last_built_one(store: TickStore) -> None:
     assert store.schedule("KQ.m@SHFE.zn").num_rows == 0
 
 
-def test_preparing_again_keeps_what_is_there(store: TickStore) -> None:
+def test_preparing_again_keeps_stored_ticks(store: TickStore) -> None:
     seen = store.write_day(day_of_ticks(50))
     store.prepare()
     assert store.measure(*KEY) == seen

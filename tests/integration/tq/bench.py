@@ -77,9 +77,9 @@ def bench(
     home.mkdir(exist_ok=True)
     quick = {"backoff": 0.0, "pace": 0.0, "retries": 1}
     quick |= {"days_per_process": 100, "concurrency": 1}
-    given = {"QUOTEMILL_WAREHOUSE_URL": dsn, "QUOTEMILL_HOME": str(home)} | (environ or {})
+    environment = {"QUOTEMILL_WAREHOUSE_URL": dsn, "QUOTEMILL_HOME": str(home)} | (environ or {})
     with TqSandbox(world, faults, clock) as sandbox:
-        settings = load_settings(given, cwd=home, tq=sandbox.settings() | quick | tq)
+        settings = load_settings(environment, cwd=home, tq=sandbox.settings() | quick | tq)
         yield Bench(sandbox, settings, Heard())
 
 

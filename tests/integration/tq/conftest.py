@@ -26,8 +26,8 @@ def schedule_dsn(filled_database: Callable[..., str], tmp_path: Path) -> str:
 @pytest.fixture
 def mapped(schedule_dsn: str, tmp_path: Path) -> Iterator[Bench]:
     """Main contracts loaded, and the schedule built."""
-    with bench(world(), schedule_dsn, tmp_path) as found:
-        yield found
+    with bench(world(), schedule_dsn, tmp_path) as prepared:
+        yield prepared
 
 
 @pytest.fixture
@@ -41,8 +41,8 @@ def made(filled_database: Callable[..., str], tmp_path: Path) -> Iterator[Bench]
             result = first.load("ticks")
             assert (result.status, result.total("rows_new")) == ("succeeded", DAYS)
 
-    with bench(world(), filled_database("ticks", fill), tmp_path) as found:
-        yield found
+    with bench(world(), filled_database("ticks", fill), tmp_path) as prepared:
+        yield prepared
 
 
 @pytest.fixture

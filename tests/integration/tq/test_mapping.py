@@ -29,11 +29,11 @@ def world(end: date = END, varieties: tuple[str, ...] = VARIETIES) -> World:
 
 def expected(served: World, route: str, last: date) -> list[tuple[Any, ...]]:
     """The switches of the simulated market, the first dated the window's first day."""
-    found = []
+    rows = []
     for variety in sorted(served.varieties):
         switches = [(day, contract) for day, contract in served.main_table(variety) if day <= last]
-        found += [(variety, route, max(day, served.first), contract) for day, contract in switches]
-    return found
+        rows += [(variety, route, max(day, served.first), contract) for day, contract in switches]
+    return rows
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_hours_contracts_and_day_bars_land_in_the_source_s_units(loaded: Bench) 
     assert (float(close), volume, oi) == ticked
 
 
-def test_a_load_without_anything_new_writes_and_asks_for_nothing(loaded: Bench) -> None:
+def test_a_load_without_new_data_writes_and_requests_nothing(loaded: Bench) -> None:
     again = loaded.load()
     assert (again.status, again.total("rows_new"), again.total("rows_changed")) == (
         "succeeded",
@@ -101,7 +101,7 @@ def test_a_load_without_anything_new_writes_and_asks_for_nothing(loaded: Bench) 
     assert sum(task.done for task in bars) == 0
 
 
-def test_another_day_extends_what_is_stored_and_changes_no_row_of_it(loaded: Bench) -> None:
+def test_another_day_adds_rows_and_changes_none(loaded: Bench) -> None:
     before = loaded.rows(EVENTS)
     loaded.sandbox.set_clock(date(2025, 10, 27))
     result = loaded.load(keys=("SHFE.cu",))
@@ -110,7 +110,7 @@ def test_another_day_extends_what_is_stored_and_changes_no_row_of_it(loaded: Ben
     assert loaded.rows("select max(last_day) from raw_tq.main_harvest") == [(date(2025, 10, 27),)]
 
 
-def test_a_running_day_is_final_once_the_source_shows_its_end(
+def test_a_running_day_is_final_after_the_source_shows_its_end(
     new_database: Callable[..., str], tmp_path: Path
 ) -> None:
     newest = (

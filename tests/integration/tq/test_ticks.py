@@ -45,10 +45,10 @@ def stored(made: Bench, contract: str, day: date) -> Any:
 def test_every_tick_of_the_schedule_is_stored_as_the_servers_have_it(made: Bench) -> None:
     for day, contract in made.sandbox.schedule("SHFE.cu"):
         assert contract is not None
-        expected, found = made.sandbox.tick_table(contract, day), stored(made, contract, day)
-        assert found.num_rows == expected.num_rows == 150
+        expected, landed = made.sandbox.tick_table(contract, day), stored(made, contract, day)
+        assert landed.num_rows == expected.num_rows == 150
         for name in expected.column_names:
-            assert found[name].to_pylist() == expected[name].to_pylist(), name
+            assert landed[name].to_pylist() == expected[name].to_pylist(), name
     expected_days = [(OLD if day < ROLL else NEW, day.day, "complete") for day in TRADED]
     assert days(made) == expected_days
     assert OLD != NEW
@@ -65,7 +65,7 @@ def test_the_route_without_a_schedule_extends_nothing(made: Bench) -> None:
     made.execute(reach.format("-", "backtest"))
 
 
-def test_a_second_run_asks_for_nothing(made: Bench) -> None:
+def test_a_second_run_requests_nothing(made: Bench) -> None:
     made.asked()
     result = made.load("ticks")
     assert (result.status, result.tasks) == ("succeeded", ())

@@ -30,7 +30,7 @@ def marked(folder: Path, mark: WarehouseMark) -> QuestdbStore:
     return store
 
 
-def test_of_two_warehouses_that_write_their_mark_at_once_one_is_refused(
+def test_of_two_warehouses_that_claim_a_questdb_one_is_refused(
     empty_questdb: Path,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -23,45 +23,45 @@ def days_of(world: World, first: date, last: date) -> list[date]:
     return [day for day in world.days if first <= day <= last]
 
 
-def held_by_day(world: World, found: MainEvents, days: list[date]) -> dict[date, str | None]:
+def contract_by_day(world: World, answer: MainEvents, days: list[date]) -> dict[date, str | None]:
     """The contract of each day; an event holds from its trading day on.
 
     After 18:00 that is the next day, weekends and holidays left out.
     """
     starts = []
-    for clock, contract in found.events:
+    for clock, contract in answer.events:
         day = (clock + timedelta(hours=8 + 6)).date()
         starts.append((next(d for d in world.calendar if d >= day), contract))
     return {day: [c for start, c in starts if start <= day][-1] for day in days}
 
 
 def test_trading_days_leave_out_weekends_and_holidays(harvest: Harvest, world: World) -> None:
-    found = harvest.calendar(date(2025, 9, 25), date(2025, 11, 30))
-    assert found == [d for d in world.calendar if date(2025, 9, 25) <= d <= date(2025, 11, 30)]
-    assert date(2025, 10, 1) not in found
-    assert date(2025, 11, 19) not in found
+    answer = harvest.calendar(date(2025, 9, 25), date(2025, 11, 30))
+    assert answer == [d for d in world.calendar if date(2025, 9, 25) <= d <= date(2025, 11, 30)]
+    assert date(2025, 10, 1) not in answer
+    assert date(2025, 11, 19) not in answer
     # no further than the holidays are published
     assert max(harvest.calendar(date(2026, 12, 1), date(2029, 1, 1))) == date(2027, 12, 31)
 
 
-def test_contracts_and_sessions_are_those_of_the_world(
+def test_contracts_and_sessions_equal_the_world(
     harvest: Harvest, sandbox: "TqSandbox", world: World
 ) -> None:
-    found = harvest.instruments(list(world.varieties))
-    assert found.sessions["SHFE.cu"][-1] == ("night", 0, 21 * 3600, 25 * 3600)
-    assert found.sessions["SHFE.au"][-1] == ("night", 0, 21 * 3600, 26 * 3600 + 1800)
-    assert found.sessions["CFFEX.IF"] == [("day", 0, 34200, 41400), ("day", 1, 46800, 54000)]
+    answer = harvest.instruments(list(world.varieties))
+    assert answer.sessions["SHFE.cu"][-1] == ("night", 0, 21 * 3600, 25 * 3600)
+    assert answer.sessions["SHFE.au"][-1] == ("night", 0, 21 * 3600, 26 * 3600 + 1800)
+    assert answer.sessions["CFFEX.IF"] == [("day", 0, 34200, 41400), ("day", 1, 46800, 54000)]
     listed = [c for v in world.varieties for c in sandbox.market.contracts(v)]
-    assert {row["contract"]: row["expire_date"] for row in found.contracts} == {
+    assert {row["contract"]: row["expire_date"] for row in answer.contracts} == {
         c.code: c.expires for c in listed
     }
-    gold = next(row for row in found.contracts if row["contract"] == "SHFE.au2512")
+    gold = next(row for row in answer.contracts if row["contract"] == "SHFE.au2512")
     assert gold["price_tick"] == Decimal("0.02")
     assert (gold["variety"], gold["exchange"], gold["volume_multiple"]) == ("SHFE.au", "SHFE", 1000)
     assert (gold["name"], gold["delivery_year"], gold["delivery_month"]) == ("沪金2512", 2025, 12)
     main = sandbox.schedule("SHFE.cu")[-1][1]
     newest = sandbox.ticks(str(main), LAST)[-1]["datetime"]
-    seen = found.seen_at["SHFE.cu"]
+    seen = answer.seen_at["SHFE.cu"]
     assert seen is not None
     assert int(seen.timestamp() * 1e6) * 1000 == newest
 
@@ -76,10 +76,10 @@ def test_both_routes_give_the_main_contract_of_every_day(
     truth = {day: main for day, main in sandbox.schedule(variety) if day >= FIRST}
     assert len(set(truth.values())) >= 3
     for route in ("backtest", "history"):
-        found = harvest.main_events(variety, first, LAST, route)
-        assert (found.first_day, found.last_day) == (FIRST, LAST)
-        assert found.events[0][0] == datetime(2025, 9, 14, 16, tzinfo=UTC)
-        assert held_by_day(world, found, days) == truth, route
+        answer = harvest.main_events(variety, first, LAST, route)
+        assert (answer.first_day, answer.last_day) == (FIRST, LAST)
+        assert answer.events[0][0] == datetime(2025, 9, 14, 16, tzinfo=UTC)
+        assert contract_by_day(world, answer, days) == truth, route
 
 
 def test_switches_after_holidays_and_weekends_have_their_trading_day(
@@ -97,7 +97,7 @@ def test_switches_after_holidays_and_weekends_have_their_trading_day(
     harvest.close()  # a process of the client keeps the vendor's table for good: a new one is asked
     days = days_of(world, first, LAST)
     for variety, to in wanted.items():
-        held = held_by_day(world, harvest.main_events(variety, first, LAST, "backtest"), days)
+        held = contract_by_day(world, harvest.main_events(variety, first, LAST, "backtest"), days)
         assert next(day for day in days if held[day] == moved[variety]) == to
     for rule in rules:
         sandbox.faults.remove(rule)
@@ -105,11 +105,11 @@ def test_switches_after_holidays_and_weekends_have_their_trading_day(
 
 
 def test_a_window_before_any_contract_says_so(harvest: Harvest, world: World) -> None:
-    found = harvest.main_events("SHFE.cu", date(2025, 8, 4), date(2025, 8, 8), "backtest")
-    assert [contract for _, contract in found.events] == [None]
-    assert (found.first_day, found.last_day) == (date(2025, 8, 4), date(2025, 8, 8))
+    answer = harvest.main_events("SHFE.cu", date(2025, 8, 4), date(2025, 8, 8), "backtest")
+    assert [contract for _, contract in answer.events] == [None]
+    assert (answer.first_day, answer.last_day) == (date(2025, 8, 4), date(2025, 8, 8))
     later = harvest.main_events("SHFE.cu", date(2025, 8, 25), date(2025, 9, 5), "backtest")
-    held = held_by_day(world, later, [date(2025, 8, 29), date(2025, 9, 1)])
+    held = contract_by_day(world, later, [date(2025, 8, 29), date(2025, 9, 1)])
     assert held == {
         date(2025, 8, 29): None,
         date(2025, 9, 1): world.main_on("SHFE.cu", date(2025, 9, 1)),
@@ -138,7 +138,7 @@ def test_days_carry_open_interest_and_exact_prices(
     )
 
 
-def test_ticks_of_several_days_are_those_of_the_world(
+def test_ticks_of_several_days_equal_the_world(
     harvest: Harvest, sandbox: "TqSandbox", world: World
 ) -> None:
     """Friday's night, the evening before a holiday, and a day without a tick between others.
@@ -195,7 +195,7 @@ def test_a_lone_empty_day_says_whether_the_contract_has_any_tick(
         harvest.close()  # the client holds the newest tick in memory
 
 
-def test_damaged_days_come_as_the_servers_sent_them(
+def test_damaged_days_arrive_as_the_servers_sent_them(
     harvest: Harvest, sandbox: "TqSandbox", world: World
 ) -> None:
     """Twice the same, in the wrong order, or too few: the loader decides what to store."""

@@ -67,7 +67,7 @@ def test_recorded_ticks_come_back_equal(
     assert pc.any(pc.equal(pc.bit_wise_and(pc.divide(ticks["datetime_ns"], 1000), 1), 1)).as_py()
 
 
-def test_a_day_of_bars_is_made_of_the_finest_recorded(recordings: Path) -> None:
+def test_a_day_bar_is_built_from_the_finest_recorded_data(recordings: Path) -> None:
     """Minutes across the holiday of October 2019.
 
     Friday's night belongs to Monday, the eve has none, and the days are those that traded.

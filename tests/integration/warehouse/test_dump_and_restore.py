@@ -148,9 +148,7 @@ def test_an_existing_file_is_kept_without_overwrite(filled: Warehouse, tmp_path:
     assert file.read_bytes().startswith(b"PGDMP")
 
 
-def test_what_stood_at_the_name_of_the_part_decides_nothing(
-    filled: Warehouse, tmp_path: Path
-) -> None:
+def test_a_leftover_partial_file_does_not_matter(filled: Warehouse, tmp_path: Path) -> None:
     part, file = tmp_path / "w.dump.part", tmp_path / "w.dump"
     part.write_text("left over")
     part.chmod(0o666)
@@ -207,9 +205,7 @@ def test_no_password_is_on_a_command_line(
     assert not any(foreign_server.writer_password in part or "%40ss" in part for part in seen)
 
 
-def test_a_table_of_the_dump_takes_the_place_of_a_view_of_its_name(
-    filled: Warehouse, tmp_path: Path
-) -> None:
+def test_a_table_of_the_dump_replaces_a_view_of_its_name(filled: Warehouse, tmp_path: Path) -> None:
     dump(filled, tmp_path / "w.dump")
     before = _checksum(filled)
     with filled.connect() as conn:

@@ -71,7 +71,7 @@ def _roll_up(conn: Any) -> None:
         conn.execute(statement.encode())
 
 
-def _held(warehouse: Warehouse) -> dict[str, Content]:
+def _contents(warehouse: Warehouse) -> dict[str, Content]:
     names = [MINUTES, READ, ROLLED_UP, SESSIONS]
     with warehouse.connect() as conn:
         return {
@@ -98,7 +98,7 @@ def _indexes(warehouse: Warehouse) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("target", EDITIONS)
-def test_hypertables_are_such_again_on_any_server_with_timescale(
+def test_hypertables_are_restored_on_any_server_with_timescale(
     filled: Warehouse, target: str, database_of: DatabaseOf, tmp_path: Path
 ) -> None:
     written = dump(filled, tmp_path / "w.dump")
@@ -107,13 +107,13 @@ def test_hypertables_are_such_again_on_any_server_with_timescale(
 
     assert made.hypertables == ("raw_tdx.kline_minute",)
     assert set(made.hypertables) <= set(written.hypertables)
-    assert _held(another) == _held(filled)
+    assert _contents(another) == _contents(filled)
     assert _indexes(another) == _indexes(filled)
     assert _hypertables(another) == [h for h in _hypertables(filled) if h[0] != "mine"]
 
 
 @pytest.mark.parametrize("filled", ["tsl"], indirect=True)  # the edition that has them
-def test_a_continuous_aggregate_is_a_table_with_the_key_that_its_model_has(
+def test_a_continuous_aggregate_is_restored_as_a_table_with_its_key(
     filled: Warehouse, warehouse_dsn: str, tmp_path: Path
 ) -> None:
     dump(filled, tmp_path / "w.dump")
@@ -127,39 +127,37 @@ def test_a_continuous_aggregate_is_a_table_with_the_key_that_its_model_has(
     assert keys == [("PRIMARY KEY (code, bar_end)",)]
 
 
-def test_they_are_plain_tables_where_there_is_no_timescale(
+def test_hypertables_are_plain_tables_without_timescale(
     filled: Warehouse, warehouse_dsn: str, tmp_path: Path
 ) -> None:
     dump(filled, tmp_path / "w.dump")
     another = _warehouse(warehouse_dsn, tmp_path)
 
     assert restore(another, tmp_path / "w.dump", clean=False).hypertables == ()
-    assert _held(another) == _held(filled)
+    assert _contents(another) == _contents(filled)
     assert _indexes(another) == _indexes(filled)
     with another.connect() as conn:
         assert conn.execute("select to_regnamespace('mine')").fetchone() == (None,)
 
 
-def test_a_restore_replaces_ours_and_leaves_those_of_others(
-    filled: Warehouse, tmp_path: Path
-) -> None:
+def test_a_restore_leaves_hypertables_of_the_user(filled: Warehouse, tmp_path: Path) -> None:
     dump(filled, tmp_path / "w.dump")
-    before = _held(filled)
+    before = _contents(filled)
     with filled.connect() as conn:
         conn.execute(
             "delete from raw_tdx.kline_minute where code = 'sh1' and bar_end > '2024-03-01'"
         )
         conn.execute("insert into mine.own values ('2025-01-01')")
-    assert _held(filled) != before
+    assert _contents(filled) != before
 
     restore(filled, tmp_path / "w.dump", clean=True)
-    assert _held(filled) == before
+    assert _contents(filled) == before
     assert [h[0] for h in _hypertables(filled)] == ["mine", "raw_tdx"]
     with filled.connect() as conn:
         assert conn.execute("select count(*) from mine.own").fetchone() == (3,)
 
 
-def test_a_dump_of_plain_tables_replaces_hypertables_and_what_reads_them(
+def test_a_plain_dump_replaces_hypertables_and_their_readers(
     filled: Warehouse, warehouse_dsn: str, tmp_path: Path
 ) -> None:
     plain = _warehouse(warehouse_dsn, tmp_path)
@@ -167,10 +165,10 @@ def test_a_dump_of_plain_tables_replaces_hypertables_and_what_reads_them(
     restore(plain, tmp_path / "w.dump", clean=False)
     assert dump(plain, tmp_path / "plain.dump").hypertables == ()
     assert (tmp_path / "plain.dump").read_bytes().startswith(b"PGDMP")
-    before = _held(filled)
+    before = _contents(filled)
 
     restore(filled, tmp_path / "plain.dump", clean=True)
-    assert _held(filled) == before
+    assert _contents(filled) == before
     assert [h[0] for h in _hypertables(filled)] == ["mine"]
 
 
@@ -181,16 +179,16 @@ def test_a_view_of_the_user_stops_a_replacement_and_nothing_is_lost(
     with filled.connect() as conn:
         conn.execute("delete from raw_tdx.kline_minute where bar_end > '2024-03-01'")
         conn.execute("create view mine.report as select * from market.kline_minute_raw")
-    before = _held(filled)
+    before = _contents(filled)
     with pytest.raises(UpstreamError, match="nothing was changed"):
         restore(filled, tmp_path / "w.dump", clean=True)
-    assert _held(filled) == before
+    assert _contents(filled) == before
 
 
 def test_a_server_that_ends_idle_transactions_is_dumped_and_restored(
     filled: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, run = _held(filled), dumps._run
+    before, run = _contents(filled), dumps._run
     with filled.connect(autocommit=True) as conn:
         timeout = sql.SQL("alter database {} set idle_in_transaction_session_timeout = '250ms'")
         conn.execute(timeout.format(sql.Identifier(conn.info.dbname)))
@@ -209,7 +207,7 @@ def test_a_server_that_ends_idle_transactions_is_dumped_and_restored(
         dumps.dump(filled, tmp_path / "w.dump")
     assert count_occupied(filled, tmp_path / "w.dump") > 0
     restore(filled, tmp_path / "w.dump", clean=True)
-    assert _held(filled) == before
+    assert _contents(filled) == before
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed"])
@@ -220,7 +218,7 @@ def test_a_damaged_dump_is_refused(filled: Warehouse, tmp_path: Path, damage: st
     place = len(whole) // 3
     rest = b"" if damage == "cut" else bytes([255 - whole[place]]) + whole[place + 1 :]
     file.write_bytes(whole[:place] + rest)
-    before = _held(filled)
+    before = _contents(filled)
     with pytest.raises(QuotemillError, match="not a readable dump"):
         restore(filled, file, clean=True)
-    assert _held(filled) == before
+    assert _contents(filled) == before

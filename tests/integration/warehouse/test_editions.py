@@ -78,12 +78,12 @@ def test_an_old_version_is_refused_with_what_to_do(
     assert "alter extension timescaledb update" in refused.value.hint
 
 
-def test_landed_tables_of_minutes_and_ticks_are_hypertables_unless_they_have_rows(
+def test_empty_landed_tables_of_minutes_and_ticks_are_hypertables(
     database_of: Callable[..., str], tmp_path: Path
 ) -> None:
     settings = settings_for(tmp_path, QUOTEMILL_WAREHOUSE_URL=database_of("apache"))
     made = open_warehouse(settings)
-    found = (
+    query = (
         "select hypertable_schema || '.' || hypertable_name, time_interval::text "
         "from timescaledb_information.dimensions order by 1"
     )
@@ -97,18 +97,18 @@ def test_landed_tables_of_minutes_and_ticks_are_hypertables_unless_they_have_row
             "order_count, route_no, file_no, fetched_at, is_final) values "
             "('sh600000', '2024-01-02', 1, now(), 1, 1, 0, 0, 1, 1, now(), true)"
         )
-        assert conn.execute(found.encode()).fetchall() == []
+        assert conn.execute(query.encode()).fetchall() == []
 
     for _ in range(2):
         prepare(made, landed_tables())
         with made.connect() as conn:
-            assert conn.execute(found.encode()).fetchall() == [("raw_tdx.kline_minute", "30 days")]
+            assert conn.execute(query.encode()).fetchall() == [("raw_tdx.kline_minute", "30 days")]
     [check] = [each for each in doctor.examine(settings) if each.name == "hypertables"]
     assert check.text.endswith(": raw_tdx.tick_trade")
     assert check.fix == "quotemill warehouse upgrade-timescale"
 
 
-def test_an_empty_table_that_somebody_has_locked_holds_up_no_command(
+def test_an_empty_table_with_a_lock_delays_no_command(
     database_of: Callable[..., str], tmp_path: Path
 ) -> None:
     made = open_warehouse(settings_for(tmp_path, QUOTEMILL_WAREHOUSE_URL=database_of("apache")))
@@ -122,5 +122,5 @@ def test_an_empty_table_that_somebody_has_locked_holds_up_no_command(
         assert hypertables(conn, ["raw_tdx"]) == []
         importing.rollback()
         make_of_empty(conn, [table])
-        assert [found.name for found in hypertables(conn, ["raw_tdx"])] == ["kline_minute"]
+        assert [query.name for query in hypertables(conn, ["raw_tdx"])] == ["kline_minute"]
         assert conn.execute("show lock_timeout").fetchone() == ("1min",)

@@ -21,7 +21,7 @@ from tests.integration.warehouse.clients import client as open_client
 OpenAt = Callable[..., Warehouse]
 
 
-def test_a_first_connection_makes_the_server_and_speaks_utc(running_warehouse: Warehouse) -> None:
+def test_a_first_connection_creates_the_server_in_utc(running_warehouse: Warehouse) -> None:
     with running_warehouse.connect() as conn:
         assert conn.execute("show timezone").fetchone() == ("UTC",)
         conn.rollback()
@@ -30,7 +30,7 @@ def test_a_first_connection_makes_the_server_and_speaks_utc(running_warehouse: W
         assert conn.execute("show jit").fetchone() == ("off",)
 
 
-def test_the_server_listens_on_no_network_and_its_socket_folder_is_private(
+def test_the_server_has_no_network_port_and_a_private_socket(
     running_home: Path, open_at: OpenAt
 ) -> None:
     server = embedded.running(running_home)
@@ -59,7 +59,7 @@ def test_a_running_server_is_reused_in_a_few_milliseconds(
     assert embedded.ensure_running(running_home) == first
 
 
-def test_a_running_server_is_found_without_a_subprocess_or_the_wheel(
+def test_a_running_server_needs_no_subprocess_and_no_wheel(
     running_home: Path, monkeypatch: pytest.MonkeyPatch, open_at: OpenAt
 ) -> None:
     def forbidden(*_: object, **__: object) -> None:
@@ -77,7 +77,7 @@ def test_no_label_or_repr_shows_the_address_with_its_secret(running_warehouse: W
     assert running_warehouse.origin == "default: embedded server"
 
 
-def test_looking_starts_nothing(empty_home: Path, open_at: OpenAt) -> None:
+def test_reading_the_state_starts_no_server(empty_home: Path, open_at: OpenAt) -> None:
     warehouse = open_at(empty_home, start=False)
     assert not embedded.status(empty_home).running
     with pytest.raises(UpstreamError) as caught:
@@ -86,7 +86,7 @@ def test_looking_starts_nothing(empty_home: Path, open_at: OpenAt) -> None:
     assert not (empty_home / "postgres").exists()
 
 
-def test_the_server_survives_the_interrupt_of_the_terminal_that_started_it(
+def test_the_server_survives_an_interrupt_of_its_terminal(
     empty_home: Path,
 ) -> None:
     client = open_client(empty_home, start_new_session=True)
@@ -98,7 +98,7 @@ def test_the_server_survives_the_interrupt_of_the_terminal_that_started_it(
     assert os.getpgid(server.pid) != client.pid
 
 
-def test_stop_ends_it_and_a_second_stop_says_so(empty_home: Path) -> None:
+def test_a_second_stop_reports_that_nothing_runs(empty_home: Path) -> None:
     embedded.ensure_running(empty_home)
     assert embedded.status(empty_home).size_bytes > 1_000_000
     assert embedded.stop(empty_home) is True
@@ -106,7 +106,7 @@ def test_stop_ends_it_and_a_second_stop_says_so(empty_home: Path) -> None:
     assert embedded.running(empty_home) is None
 
 
-def test_a_data_directory_of_another_major_names_the_way_to_migrate(
+def test_a_data_directory_of_another_major_names_the_migration(
     empty_home: Path, open_at: OpenAt
 ) -> None:
     embedded.ensure_running(empty_home)
@@ -143,7 +143,7 @@ def test_a_home_with_a_long_path_gets_a_short_private_socket_folder(
     shutil.rmtree(server.socket_dir)
 
 
-def test_a_link_laid_in_place_of_the_socket_folder_is_not_followed(empty_home: Path) -> None:
+def test_a_link_in_place_of_the_socket_folder_is_not_followed(empty_home: Path) -> None:
     target = empty_home / "elsewhere"
     target.mkdir()
     (empty_home / "socket").symlink_to(target)
@@ -154,7 +154,7 @@ def test_a_link_laid_in_place_of_the_socket_folder_is_not_followed(empty_home: P
     shutil.rmtree(server.socket_dir)
 
 
-def test_stopping_and_removing_make_no_home(empty_home: Path) -> None:
+def test_stopping_and_removing_create_no_home(empty_home: Path) -> None:
     home = empty_home / "absent"
     assert embedded.stop(home) is False
     assert embedded.remove(home) is None

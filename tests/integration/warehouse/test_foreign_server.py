@@ -23,7 +23,7 @@ OpenAt = Callable[..., Warehouse]
 SCHEMAS = ["raw_tdx", "qa", "market"]
 
 
-def test_a_password_with_every_awkward_sign_connects_and_is_never_shown(
+def test_a_password_with_special_signs_connects_and_is_not_shown(
     foreign_server: Any,
 ) -> None:
     database, writer = foreign_server.fresh_database()
@@ -39,7 +39,7 @@ def test_a_password_with_every_awkward_sign_connects_and_is_never_shown(
         assert conn.info.dbname == database
 
 
-def test_awkward_passwords_and_options_with_spaces_reach_the_landing(
+def test_special_passwords_and_options_with_spaces_reach_landing(
     foreign_server: Any, open_at: OpenAt, tmp_path: Path
 ) -> None:
     database, writer = foreign_server.fresh_database()
@@ -55,7 +55,7 @@ def test_awkward_passwords_and_options_with_spaces_reach_the_landing(
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="an option of Linux")
-def test_a_silent_server_is_noticed_within_a_minute_on_every_connection(
+def test_every_connection_notices_a_silent_server_in_a_minute(
     foreign_server: Any, open_at: OpenAt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database, writer = foreign_server.fresh_database()
@@ -64,8 +64,8 @@ def test_a_silent_server_is_noticed_within_a_minute_on_every_connection(
     def watched(file_number: int) -> tuple[int, ...]:
         with socket.fromfd(file_number, socket.AF_INET, socket.SOCK_STREAM) as seen:
             options = (socket.TCP_USER_TIMEOUT, socket.TCP_KEEPIDLE, socket.TCP_KEEPCNT)
-            kept = seen.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-            return (kept, *(seen.getsockopt(socket.IPPROTO_TCP, option) for option in options))
+            keepalive = seen.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            return (keepalive, *(seen.getsockopt(socket.IPPROTO_TCP, option) for option in options))
 
     with warehouse.connect() as conn:
         assert watched(conn.fileno()) == (1, 30_000, 30, 3)
@@ -82,7 +82,7 @@ def test_a_silent_server_is_noticed_within_a_minute_on_every_connection(
         assert watched(conn.fileno()) == (1, 30_000, 7, 3)
 
 
-def test_a_key_value_string_serves_as_well_as_a_url(foreign_server: Any, open_at: OpenAt) -> None:
+def test_a_key_value_string_works_like_a_url(foreign_server: Any, open_at: OpenAt) -> None:
     text = (
         f"host=127.0.0.1 port={foreign_server.port} user=postgres dbname=postgres "
         f"password={foreign_server.admin_password}"
@@ -125,7 +125,7 @@ def test_a_missing_database_and_a_closed_port_say_what_to_check(
 
 
 @pytest.mark.parametrize("url", ["postgresql://u:pa:ss@w@h:port/d", "mysql://u:s3cret@h/d", "x"])
-def test_an_address_that_libpq_cannot_read_is_a_settings_error_without_its_text(
+def test_an_invalid_address_is_a_settings_error_without_its_text(
     foreign_server: Any, open_at: OpenAt, url: str
 ) -> None:
     with pytest.raises(SettingsError) as caught:
@@ -150,7 +150,7 @@ def test_market_cannot_take_the_name_of_another_schema_of_ours(
         open_at(foreign_server.home, QUOTEMILL_MARKET_SCHEMA=name)
 
 
-def test_schemas_are_claimed_once_and_later_tables_of_the_user_are_left_alone(
+def test_schemas_are_claimed_once_and_user_tables_left_alone(
     foreign_server: Any,
 ) -> None:
     database, writer = foreign_server.fresh_database()
@@ -180,7 +180,7 @@ def test_schemas_are_claimed_once_and_later_tables_of_the_user_are_left_alone(
     ("schema", "fix"),
     [("market", "QUOTEMILL_MARKET_SCHEMA"), ("qa", "QUOTEMILL_WAREHOUSE_URL"), ("ops", "URL")],
 )
-def test_a_schema_with_relations_of_the_user_is_refused_and_nothing_is_changed(
+def test_a_schema_with_user_relations_is_refused_and_unchanged(
     foreign_server: Any, schema: str, fix: str, relation: str
 ) -> None:
     database, writer = foreign_server.fresh_database()
@@ -221,7 +221,7 @@ def test_a_writer_who_may_not_create_schemas_gets_the_grant(foreign_server: Any)
     assert [item.fix for item in lacking] == [f"grant create on database {database} to {writer}"]
 
 
-def test_empty_schemas_made_in_advance_need_no_right_on_the_database(foreign_server: Any) -> None:
+def test_existing_empty_schemas_need_no_right_on_the_database(foreign_server: Any) -> None:
     database, writer = foreign_server.fresh_database(owner_may_create=False)
     with foreign_server.admin(database) as admin:
         for schema in ("ops", *SCHEMAS):
@@ -239,7 +239,7 @@ def test_empty_schemas_made_in_advance_need_no_right_on_the_database(foreign_ser
         assert all(privilege.held for privilege in privileges(conn))
 
 
-def test_relations_of_another_owner_and_a_missing_reader_are_found(foreign_server: Any) -> None:
+def test_relations_of_another_owner_and_a_missing_reader_are_named(foreign_server: Any) -> None:
     database, writer = foreign_server.fresh_database()
     warehouse = foreign_server.warehouse(writer, foreign_server.writer_password, database)
     with warehouse.connect() as conn:
@@ -251,7 +251,7 @@ def test_relations_of_another_owner_and_a_missing_reader_are_found(foreign_serve
     assert fixes == [f"grant postgres to {writer}", "create role nobody_yet"]
 
 
-def test_two_first_claims_at_once_agree(foreign_server: Any) -> None:
+def test_two_concurrent_first_claims_agree(foreign_server: Any) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     database, writer = foreign_server.fresh_database()

@@ -21,12 +21,12 @@ Place = tuple[Settings, Warehouse]
 
 @pytest.fixture
 def places(new_database: Callable[..., str], tmp_path: Path) -> list[Place]:
-    found = []
+    result = []
     for _ in range(2):
         environ = {"QUOTEMILL_HOME": str(tmp_path), "QUOTEMILL_WAREHOUSE_URL": new_database()}
         settings = load_settings(environ, cwd=tmp_path)
-        found.append((settings, prepare_warehouse(settings, Silent())))
-    return found
+        result.append((settings, prepare_warehouse(settings, Silent())))
+    return result
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def previous(path: Path | None) -> Any:
 
 
 @pytest.mark.usefixtures("one_source")
-def test_builds_of_the_same_number_have_manifests_and_chains_of_their_own(
+def test_builds_of_the_same_number_have_separate_manifests(
     places: list[Place],
 ) -> None:
     one, other = places
@@ -61,7 +61,7 @@ def test_builds_of_the_same_number_have_manifests_and_chains_of_their_own(
 
 
 @pytest.mark.usefixtures("one_source")
-def test_the_manifest_before_is_that_of_an_earlier_build(places: list[Place]) -> None:
+def test_the_previous_manifest_is_of_an_earlier_build(places: list[Place]) -> None:
     one, _ = places
     for build_id in (99_999_999, 100_000_001, 5):
         manifest.write(*one, build_id)
@@ -70,7 +70,7 @@ def test_the_manifest_before_is_that_of_an_earlier_build(places: list[Place]) ->
     assert previous(manifest.write(*one, 6)) == "build-00000005.json"
 
 
-def test_what_was_built_without_a_record_is_shown_after_the_newest_build(
+def test_tables_built_without_a_record_are_shown_last(
     places: list[Place], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, other = places
@@ -97,7 +97,7 @@ def test_what_was_built_without_a_record_is_shown_after_the_newest_build(
     assert manifest.write_now(*other, 0) is None
 
 
-def test_loads_into_two_warehouses_have_folders_of_their_own(places: list[Place]) -> None:
+def test_loads_into_two_warehouses_have_separate_folders(places: list[Place]) -> None:
     request = LoadRequest("tq", mode="mapping")
     folders = {
         load_folder(cast("Any", SimpleNamespace(settings=s, warehouse=w, request=request)))

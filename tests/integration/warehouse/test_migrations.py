@@ -50,7 +50,7 @@ def record(warehouse: Warehouse, *names: str) -> None:
         )
 
 
-def test_a_warehouse_of_all_thirteen_is_taken_over_unchanged(warehouse: Warehouse) -> None:
+def test_a_warehouse_of_all_old_migrations_is_taken_over(warehouse: Warehouse) -> None:
     record(warehouse, *OLD_NAMES)
     with warehouse.connect() as conn:
         before = conn.execute(TABLES).fetchall()

@@ -47,7 +47,7 @@ def test_the_embedded_server_is_named_by_its_socket_folder(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_dbt_reads_the_values_that_libpq_was_given(tmp_path: Path, foreign_server: Any) -> None:
+def test_dbt_reads_the_values_that_libpq_gets(tmp_path: Path, foreign_server: Any) -> None:
     from dbt.config.renderer import ProfileRenderer
 
     for secret in (foreign_server.writer_password, "12345", "true", "{% x %}", "{# #}", "null"):
@@ -61,7 +61,7 @@ def foreign_server_warehouse(foreign_server: Any, secret: str) -> Warehouse:
     return _warehouse(foreign_server.url("postgres", secret, "postgres"))
 
 
-def test_encryption_settings_of_the_url_are_handed_on(tmp_path: Path) -> None:
+def test_encryption_settings_of_the_url_are_passed_on(tmp_path: Path) -> None:
     url = "postgresql://u:p@db.example:6543/d?sslmode=verify-full&sslrootcert=/ca.pem"
     output = _output(write_profile(_warehouse(url), tmp_path))
     assert (output["sslmode"], output["sslrootcert"]) == ("verify-full", "/ca.pem")
@@ -88,7 +88,7 @@ def test_plain_dbts_profile_is_in_the_project_or_where_dbt_profiles_dir_says(
     assert project.profiles(tmp_path / "home") == tmp_path / "profiles"
 
 
-def test_a_profile_of_the_users_own_is_left_alone(tmp_path: Path) -> None:
+def test_a_profile_of_the_user_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "profiles.yml").write_text("mine: {}\n")
     with pytest.raises(SettingsError, match="left alone"):
         write_profile(_warehouse("postgresql://u:p@h/d"), tmp_path)

@@ -51,12 +51,12 @@ def closed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(system_root)
 
 
-def _keep(home: Path, value: int) -> None:
+def _store(home: Path, value: int) -> None:
     with psycopg.connect(embedded.ensure_running(home).url) as conn:
         conn.execute(f"create table kept as select {value} as x".encode())
 
 
-def _kept(home: Path) -> int | None:
+def _stored(home: Path) -> int | None:
     with psycopg.connect(embedded.ensure_running(home).url) as conn:
         if conn.execute("select to_regclass('kept')").fetchone() == (None,):
             return None
@@ -65,7 +65,7 @@ def _kept(home: Path) -> int | None:
 
 
 @needs_root
-def test_roots_server_works_below_a_closed_home_and_changes_no_mode_above_it(closed: Path) -> None:
+def test_a_server_of_root_works_below_a_closed_home(closed: Path) -> None:
     server = embedded.ensure_running(closed / "home")
     assert server.data.is_relative_to(binaries.SYSTEM_ROOT)
     assert server.data.stat().st_uid == binaries.system_account().uid
@@ -77,7 +77,7 @@ def test_roots_server_works_below_a_closed_home_and_changes_no_mode_above_it(clo
 
 
 @needs_root
-def test_the_data_of_a_home_that_root_makes_are_inside_it(make_home: Callable[[], Path]) -> None:
+def test_the_data_of_a_home_of_root_are_inside_it(make_home: Callable[[], Path]) -> None:
     above = make_home()
     before = os.umask(0o077)
     try:
@@ -93,26 +93,26 @@ def test_the_data_of_a_home_that_root_makes_are_inside_it(make_home: Callable[[]
 
 
 @needs_root
-def test_a_new_home_of_the_same_path_does_not_get_the_data_of_the_one_before(closed: Path) -> None:
+def test_a_new_home_of_the_same_path_gets_no_old_data(closed: Path) -> None:
     home = closed / "home"
-    _keep(home, 1)
+    _store(home, 1)
     old = embedded.status(home).data_directory.parent
     embedded.stop(home)
     shutil.rmtree(home)
 
-    assert _kept(home) is None
+    assert _stored(home) is None
     assert [(orphan.folder, orphan.home) for orphan in places.orphans()] == [(old, home)]
     assert places.orphans()[0].size_bytes > 1_000_000
 
 
 @needs_root
-def test_a_home_that_moves_keeps_its_data_and_a_copy_does_not_share_them(closed: Path) -> None:
+def test_a_moved_home_keeps_its_data_and_a_copy_has_its_own(closed: Path) -> None:
     home, moved, copy = closed / "home", closed / "moved", closed / "copy"
-    _keep(home, 7)
+    _store(home, 7)
     embedded.stop(home)
     home.rename(moved)
     assert embedded.status(moved).version == 18
-    assert _kept(moved) == 7
+    assert _stored(moved) == 7
     assert places.orphans() == []
 
     shutil.copytree(moved, copy)
@@ -120,14 +120,14 @@ def test_a_home_that_moves_keeps_its_data_and_a_copy_does_not_share_them(closed:
         embedded.running(copy)
     assert f"remove {copy / places.POINTER}" in refused.value.hint
     (copy / places.POINTER).unlink()
-    assert _kept(copy) is None
-    assert _kept(moved) == 7
+    assert _stored(copy) is None
+    assert _stored(moved) == 7
 
 
-def _with_data_of_before(folder: Path) -> Path:
+def _with_unnamed_data(folder: Path) -> Path:
     """A home whose data lie where they did before homes named theirs."""
     home = folder / "home"
-    _keep(home, 3)
+    _store(home, 3)
     embedded.stop(home)
     earlier = binaries.SYSTEM_ROOT / places._digest(home)
     embedded.status(home).data_directory.parent.rename(earlier)
@@ -136,46 +136,46 @@ def _with_data_of_before(folder: Path) -> Path:
 
 
 @needs_root
-def test_data_of_before_homes_named_theirs_are_taken_up_on_word(closed: Path) -> None:
-    home = _with_data_of_before(closed)
+def test_unnamed_older_data_are_taken_over_on_request(closed: Path) -> None:
+    home = _with_unnamed_data(closed)
 
     with pytest.raises(SettingsError, match="data of an earlier home") as refused:
         embedded.ensure_running(home)
     (home / places.POINTER).write_text(refused.value.hint.split("echo ")[1].split(" >")[0])
-    assert _kept(home) == 3
+    assert _stored(home) == 3
 
 
 @needs_root
-def test_a_home_that_loaded_into_such_data_goes_on_with_them(closed: Path) -> None:
-    home = _with_data_of_before(closed)
+def test_a_home_that_loaded_into_unnamed_data_keeps_them(closed: Path) -> None:
+    home = _with_unnamed_data(closed)
     (home / "pipelines").mkdir()
-    assert _kept(home) == 3
+    assert _stored(home) == 3
 
 
-def test_remove_deletes_the_data_and_leaves_the_rest_of_the_home(
+def test_remove_deletes_the_data_alone(
     make_home: Callable[[], Path],
 ) -> None:
     home = make_home()
-    _keep(home, 1)
+    _store(home, 1)
     (home / "reports").mkdir()
     assert embedded.remove(home) == home / "postgres"
     assert sorted(path.name for path in home.iterdir()) == ["logs", "postgres.lock", "reports"]
     assert embedded.remove(home) is None
-    assert _kept(home) is None
+    assert _stored(home) is None
 
 
 @needs_root
 def test_remove_leaves_nothing_outside_the_home(closed: Path) -> None:
     home = closed / "home"
-    _keep(home, 1)
+    _store(home, 1)
     base = embedded.status(home).data_directory.parent
     assert embedded.remove(home) == base / "postgres"
     assert not base.exists()
-    assert _kept(home) is None
+    assert _stored(home) is None
 
 
 @needs_root
-def test_roots_server_runs_from_a_copy_where_the_environment_is_closed(
+def test_a_server_of_root_runs_from_a_copy_of_a_closed_environment(
     empty_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed = Path(tempfile.mkdtemp(prefix="qm-venv-"))  # mode 0700
@@ -198,7 +198,7 @@ def test_roots_server_runs_from_a_copy_where_the_environment_is_closed(
 
 
 @needs_root
-def test_root_uses_the_server_of_an_ordinary_users_home_as_that_user() -> None:
+def test_root_uses_the_server_of_a_user_home_as_that_user() -> None:
     nobody = 65534
     home = Path(tempfile.mkdtemp(prefix="qm-user-"))
     os.chown(home, nobody, nobody)

@@ -54,25 +54,25 @@ def small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sizes, "machine", lambda: HERE)
 
 
-def found(home: Path, given: Mapping[str, str]) -> dict[str, Size]:
-    server = embedded.ensure_running(home, given)
+def sizes_in_force(home: Path, values: Mapping[str, str]) -> dict[str, Size]:
+    server = embedded.ensure_running(home, values)
     with psycopg.connect(server.url) as conn:
-        listed = sizes.in_force(conn, given, lambda name: "quotemill.toml")
+        listed = sizes.in_force(conn, values, lambda name: "quotemill.toml")
     return {size.name: size for size in listed}
 
 
-def test_settings_stand_above_the_servers_own_file_and_that_above_the_machine(
+def test_settings_override_the_server_file_and_that_the_machine(
     empty_home: Path,
 ) -> None:
-    first = found(empty_home, {})
+    first = sizes_in_force(empty_home, {})
     ours = {n: size for n, size in first.items() if size.origin == "machine: 1.0 GiB, 1 processors"}
     assert {name: size.value for name, size in ours.items()} == by_machine(HERE, {})
     assert first["shared_buffers"].value == "128MB"
     assert first["shared_buffers"].origin.startswith("postgresql.conf, line ")
 
     # changed meanwhile: in force at the next start
-    given = {"maintenance_work_mem": "40MB", "work_mem": "8192kB"}
-    later = found(empty_home, given)
+    values = {"maintenance_work_mem": "40MB", "work_mem": "8192kB"}
+    later = sizes_in_force(empty_home, values)
     assert later["maintenance_work_mem"] == Size(
         "maintenance_work_mem", "32MB", "its start", "40MB"
     )
@@ -81,7 +81,7 @@ def test_settings_stand_above_the_servers_own_file_and_that_above_the_machine(
     embedded.stop(empty_home)
     with (empty_home / "postgres" / "postgresql.conf").open("a") as file:
         file.write("work_mem = '5MB'\nmaintenance_work_mem = '99MB'\nshared_buffers = '48MB'\n")
-    shown = found(empty_home, {"work_mem": "8192kB"})
+    shown = sizes_in_force(empty_home, {"work_mem": "8192kB"})
     assert shown["work_mem"] == Size("work_mem", "8MB", "quotemill.toml")
     assert shown["shared_buffers"].value == "48MB"
     assert shown["maintenance_work_mem"].value == "99MB"
@@ -90,11 +90,11 @@ def test_settings_stand_above_the_servers_own_file_and_that_above_the_machine(
         conn.execute("alter system set work_mem = '7MB'")
         conn.execute("select pg_reload_conf()")
     embedded.stop(empty_home)
-    shown = found(empty_home, {"work_mem": "8192kB"})
+    shown = sizes_in_force(empty_home, {"work_mem": "8192kB"})
     assert shown["work_mem"] == Size("work_mem", "7MB", "ALTER SYSTEM")
 
 
-def test_a_server_that_comes_back_after_a_crash_has_the_settings_sizes(
+def test_a_server_restarted_after_a_crash_has_the_set_sizes(
     empty_home: Path, open_at: Callable[..., object]
 ) -> None:
     warehouse = open_at(empty_home, QUOTEMILL_SERVER__WORK_MEM="9MB")
@@ -103,7 +103,7 @@ def test_a_server_that_comes_back_after_a_crash_has_the_settings_sizes(
         assert conn.execute("show work_mem").fetchone() == ("9MB",)
 
 
-def test_parallel_queries_work_where_a_container_has_hardly_any_shared_memory() -> None:
+def test_parallel_queries_work_with_little_shared_memory() -> None:
     apart = ["unshare", "--mount", "sh", "-ec"]
     done = subprocess.run([*apart, MOUNTS], capture_output=True, check=False)
     require("tmpfs", done.returncode == 0, "this user may not mount a file system")

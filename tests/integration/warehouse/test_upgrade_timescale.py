@@ -111,14 +111,14 @@ def shape(conn: psycopg.Connection) -> list[tuple[Any, ...]]:
 
 
 def hypertables(conn: psycopg.Connection) -> list[str]:
-    found = conn.execute(
+    rows = conn.execute(
         "select hypertable_schema || '.' || hypertable_name "
         "from timescaledb_information.hypertables order by 1"
     )
-    return [name for (name,) in found]
+    return [name for (name,) in rows]
 
 
-def test_an_upgrade_changes_nothing_that_anybody_reads(
+def test_an_upgrade_changes_no_row_and_no_reader(
     settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
     before, seen, made = contents(conn), readers(conn), shape(conn)
@@ -138,7 +138,7 @@ def test_an_upgrade_changes_nothing_that_anybody_reads(
     assert again.left == (DAYS.qualified, MINUTES.qualified)
 
 
-def test_the_backup_holds_what_was_there(
+def test_the_backup_holds_the_rows_from_before(
     settings: Settings, warehouse: Warehouse, conn: psycopg.Connection, warehouse_dsn: str
 ) -> None:
     before = contents(conn)
@@ -152,7 +152,7 @@ def test_the_backup_holds_what_was_there(
 
 
 @pytest.mark.parametrize("edition", ["apache", "tsl"])
-def test_a_rollback_keeps_what_came_since(
+def test_a_rollback_keeps_newer_rows(
     edition: str, settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
     role = sql.Identifier(f"reader_{secrets.token_hex(4)}")
@@ -217,7 +217,7 @@ def test_a_rollback_keeps_what_came_since(
         conn.execute(sql.SQL("drop role {}").format(name))
 
 
-def test_what_was_interrupted_is_as_it_was_and_can_be_run_again(
+def test_an_interrupted_upgrade_changes_nothing_and_can_be_repeated(
     settings: Settings,
     warehouse: Warehouse,
     conn: psycopg.Connection,
@@ -229,11 +229,11 @@ def test_what_was_interrupted_is_as_it_was_and_can_be_run_again(
         if table == MINUTES.identifier:  # the connection is lost right before its end
             compared = conversion.content
 
-            def lost(own: psycopg.Connection, one: sql.Identifier) -> Content:
+            def lost(own: psycopg.Connection, table_name: sql.Identifier) -> Content:
                 if hypertables(own) == [DAYS.qualified, MINUTES.qualified]:
                     pid = own.info.backend_pid
                     conn.execute("select pg_terminate_backend(%s, 10000)", (pid,))
-                return compared(own, one)
+                return compared(own, table_name)
 
             monkeypatch.setattr(conversion, "content", lost)
         return convert(session, table, *rest)
@@ -254,8 +254,8 @@ def test_what_was_interrupted_is_as_it_was_and_can_be_run_again(
 def test_a_difference_is_never_committed(
     warehouse: Warehouse, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = iter([Content(2, 7), Content(2, 8)])
-    monkeypatch.setattr(conversion, "content", lambda *_: next(found))
+    readings = iter([Content(2, 7), Content(2, 8)])
+    monkeypatch.setattr(conversion, "content", lambda *_: next(readings))
     with pytest.raises(QuotemillError, match="left as it was"):
         conversion.to_hypertable(conn, MINUTES.identifier, "bar_end", "interval '1 month'")
     assert hypertables(conn) == []
@@ -272,7 +272,7 @@ def test_a_table_in_use_is_left_alone(
     assert hypertables(conn) == []
 
 
-def test_a_key_without_the_time_and_a_materialized_view_stop_it(
+def test_a_key_without_time_or_a_materialized_view_stops_it(
     warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
     conn.execute("create table raw_tdx.odd (code text primary key, bar_end timestamptz not null)")
@@ -300,7 +300,7 @@ def test_a_key_without_the_time_and_a_materialized_view_stop_it(
         ("create publication theirs for table raw_tdx.kline_minute", "publication theirs"),
     ],
 )
-def test_what_a_new_table_would_lack_stops_a_rollback(
+def test_a_rollback_stops_where_the_new_table_would_lack_something(
     warehouse: Warehouse, conn: psycopg.Connection, made: str, named: str
 ) -> None:
     conversion.to_hypertable(conn, MINUTES.identifier, "bar_end", "interval '1 month'")
@@ -318,7 +318,7 @@ def test_what_a_new_table_would_lack_stops_a_rollback(
         ("40P01", UpstreamError, "run again"),
     ],
 )
-def test_a_server_that_breaks_off_is_quoted_and_what_was_converted_is_reported(
+def test_a_server_error_is_quoted_with_the_converted_tables(
     settings: Settings,
     warehouse: Warehouse,
     conn: psycopg.Connection,
@@ -362,7 +362,7 @@ def test_plain_postgresql_has_nothing_to_upgrade(warehouse_dsn: str, tmp_path: P
     assert caught.value.exit_code == 3
 
 
-def test_the_command_plans_asks_and_answers_in_json(
+def test_the_command_has_a_plan_a_question_and_json(
     warehouse: Warehouse,
     settings: Settings,
     conn: psycopg.Connection,

@@ -39,7 +39,7 @@ def test_every_help_shows_an_example(command: Command, name: str) -> None:
     assert "Example: " in result.stdout
 
 
-def test_status_tells_people_and_scripts(command: Command, running_home: Path) -> None:
+def test_status_prints_text_and_json(command: Command, running_home: Path) -> None:
     facts = json.loads(command("status", "--json").stdout)
     assert facts["running"] is True
     assert facts["version"] == 18
@@ -54,7 +54,7 @@ def test_status_tells_people_and_scripts(command: Command, running_home: Path) -
     }
 
 
-def test_status_tells_whose_size_counts_and_what_the_next_start_changes(
+def test_status_shows_the_origin_of_sizes_and_pending_changes(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("QUOTEMILL_SERVER__WORK_MEM", "11MB")
@@ -74,7 +74,7 @@ def test_status_tells_whose_size_counts_and_what_the_next_start_changes(
     command("start")
 
 
-def test_stop_and_start_say_what_they_did(command: Command, running_home: Path) -> None:
+def test_stop_and_start_report_their_result(command: Command, running_home: Path) -> None:
     assert command("stop").stdout == "stopped\n"
     assert command("stop").stdout == "was not running\n"
     assert command("start").stdout.startswith("running: PostgreSQL 18")

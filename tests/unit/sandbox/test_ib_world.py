@@ -51,26 +51,6 @@ def test_a_new_market_finds_a_contract_by_its_number(world: World) -> None:
     assert max(numbers) < 2**31
 
 
-def test_some_pairs_of_strike_and_expiry_are_missing_or_ambiguous(
-    world: World,
-) -> None:
-    chain = world.chain("AAPL", DAY).values()
-    pairs = {(row.expiry, row.strike) for row in chain}
-    assert len(pairs) < len({e for e, _ in pairs}) * len({k for _, k in pairs})
-    adjusted = next(row for row in chain if row.trading_class == "2AAPL")
-    query = Query(
-        symbol="AAPL",
-        kind="OPT",
-        expiry=adjusted.expiry_text,
-        strike=adjusted.strike,
-        right=adjusted.right,
-    )
-    matches = world.find(query, DAY)
-    assert sorted(row.trading_class for row in matches) == ["2AAPL", "AAPL"]
-    assert {len(row.local_symbol) for row in chain} == {21}
-    assert {row.trading_class for row in world.chain("BRK B", DAY).values()} == {"BRKB"}
-
-
 def test_an_expired_contract_is_not_known_on_the_next_day(world: World) -> None:
     last = next(
         row for row in world.chain("MSFT", DAY).values() if row.expiry == date(2026, 11, 20)

@@ -43,16 +43,6 @@ def test_a_code_does_not_depend_on_codes_made_before() -> None:
     assert (first.day_bars("sh600000").close == second.day_bars("sh600000").close).all()
 
 
-def test_every_bar_keeps_low_below_open_and_close_below_high(market: SyntheticMarket) -> None:
-    for security in market.securities:
-        b = market.day_bars(security.code)
-        assert len(b) > 0
-        assert (b.low > 0).all()
-        assert (b.low <= np.minimum(b.open, b.close)).all()
-        assert (b.high >= np.maximum(b.open, b.close)).all()
-        assert (b.volume > 0).all()
-
-
 def test_stocks_move_in_whole_cents_and_funds_in_whole_thousandths(market: SyntheticMarket) -> None:
     third_decimals = 0
     for security in market.securities:
@@ -62,15 +52,6 @@ def test_stocks_move_in_whole_cents_and_funds_in_whole_thousandths(market: Synth
         elif security.kind == "fund":
             third_decimals += int((b.close % 10 != 0).sum())
     assert third_decimals > 0
-
-
-def test_turnover_fits_price_and_volume(market: SyntheticMarket) -> None:
-    for security in market.securities:
-        if security.kind != "index":
-            b = market.day_bars(security.code)
-            average = b.amount / (b.volume * 100)
-            assert (average >= b.low * (1 - 1e-6)).all()
-            assert (average <= b.high * (1 + 1e-6)).all()
 
 
 def test_the_first_bar_after_an_event_opens_near_the_theoretical_price(

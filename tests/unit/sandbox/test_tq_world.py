@@ -128,57 +128,6 @@ def test_contracts_are_listed_and_expire(world: World) -> None:
     assert early.contract("SHFE.cu2605") is None
 
 
-def test_nothing_is_visible_beyond_the_clock(world: World) -> None:
-    morning = market(world, datetime(2025, 11, 18, 10, 0))
-    code = "SHFE.cu2601"
-    series = morning.series(code, 0)
-    newest = series.row(series.last_id)
-    assert newest
-    assert newest["datetime"] <= nanoseconds(date(2025, 11, 18), "10:00:00")
-    bar = morning.series(code, 86_400 * NS)
-    today = bar.row(bar.last_id)
-    assert today
-    assert (today["datetime"], today["close"]) == (
-        nanoseconds(date(2025, 11, 18)),
-        newest["last_price"],
-    )
-    evening = market(world, datetime(2025, 11, 18, 21, 30))
-    assert evening.today == date(2025, 11, 19)
-    assert all(day <= morning.today for day, _ in morning.main_table("SHFE.cu"))
-
-
-@pytest.mark.parametrize(
-    ("text", "count"),
-    [("empty", 0), ("short:keep=7", 7), ("duplicate", 160), ("late", 80), ("one-level", 80)],
-)
-def test_damaged_days_are_sent_and_the_truth_stays(world: World, text: str, count: int) -> None:
-    day, code = date(2025, 11, 18), "SHFE.cu2601"
-    kind, _, rest = text.partition(":")
-    rule = f"{kind}:contract={code}:day={day}" + (f":{rest}" if rest else "")
-    seen = market(world, world.end, rule)
-    truth = world.day_ticks(code, day)
-    sent = seen.day_ticks(code, day)
-    assert len(sent) == count
-    assert sent != truth
-    assert seen.day_ticks(code, day, damaged=False) == truth
-    # other days are as they were, and the numbers of the series fit
-    assert seen.day_ticks(code, date(2025, 11, 17)) == world.day_ticks(code, date(2025, 11, 17))
-    whole = market(world, world.end).series(code, 0)
-    assert seen.series(code, 0).last_id == whole.last_id + count - 80
-
-
-def test_a_revision_changes_the_truth(world: World) -> None:
-    day, code = date(2025, 11, 18), "SHFE.cu2601"
-    seen = market(world, world.end, f"revise-ticks:contract={code}:day={day}:by=2")
-    moved, before = seen.day_ticks(code, day, damaged=False), world.day_ticks(code, day)
-    assert [row["last_price"] for row in moved] == [row["last_price"] + 20 for row in before]
-    ((start, contract),) = [row for row in world.main_table("SHFE.cu") if row[1] == "SHFE.cu2512"]
-    later = market(world, world.end, f"revise-mains:contract={contract}:by=3")
-    position = world.calendar.index(start)
-    assert (world.calendar[position + 3], contract) in later.main_table("SHFE.cu")
-    assert later.main_on("SHFE.cu", start) != contract
-
-
 def test_an_impossible_world_is_refused() -> None:
     with pytest.raises(UsageError, match=r"SHFE\.zz"):
         World(["SHFE.zz"], holidays=())

@@ -1,7 +1,6 @@
 """The desktop client's files of the simulated market, read back byte by byte."""
 
 import struct
-from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -17,26 +16,6 @@ CODES = ("sz000001", "sh510300", "sh000001", "sh900901")
 @pytest.fixture(scope="module")
 def market() -> SyntheticMarket:
     return SyntheticMarket(codes=12, days=60)
-
-
-def test_files_lie_where_the_desktop_client_has_them(
-    market: SyntheticMarket, tmp_path: Path
-) -> None:
-    written = write_vipdoc(market, tmp_path, codes=["sz000001"], days=2)
-    sizes = {str(path.relative_to(tmp_path)): path.stat().st_size for path in tmp_path.rglob("*.*")}
-    assert sizes == {
-        "sz/lday/sz000001.day": 60 * 32,
-        "sz/minline/sz000001.lc1": 2 * 240 * 32,
-        "sz/fzline/sz000001.lc5": 2 * 48 * 32,
-    }
-    assert (written.files, written.records) == (3, 60 + 2 * 240 + 2 * 48)
-
-
-def test_no_file_reaches_past_the_clock(market: SyntheticMarket, tmp_path: Path) -> None:
-    in_session = datetime.combine(market.end.date(), datetime.min.time()).replace(hour=11)
-    write_vipdoc(market, tmp_path, codes=["sz000001"], days=1, until=in_session)
-    content = (tmp_path / "sz" / "lday" / "sz000001.day").read_bytes()
-    assert len(content) == 59 * 32
 
 
 def test_real_day_files_come_out_as_they_went_in(real_tdx_data: Path) -> None:

@@ -92,7 +92,7 @@ def test_errors_are_named_with_their_exit_code(
     assert (done.returncode, json.loads(done.stdout)["partitions"]) == (5, 0)
     [log] = (place.home / "logs").glob("run-*.jsonl")
     shown = [json.loads(line) for line in log.read_text().splitlines()]
-    assert any(one["level"] == "error" and str(file) in one["event"] for one in shown)
+    assert any(line["level"] == "error" and str(file) in line["event"] for line in shown)
 
 
 @pytest.mark.parametrize(

@@ -61,9 +61,9 @@ def test_archive_and_retention_are_checked_once_days_are_archived(
     settings = settings_in(tmp_path)
 
     def room(as_of: datetime) -> tuple[str, dict[str, str]]:
-        found = selfcheck.run(warehouse, WEDNESDAY.day, as_of, settings)
-        own = {c.name: selfcheck.WORDS[c.status] for c in found.checks if not c.subject}
-        return found.status, own
+        result = selfcheck.run(warehouse, WEDNESDAY.day, as_of, settings)
+        own = {c.name: selfcheck.WORDS[c.status] for c in result.checks if not c.subject}
+        return result.status, own
 
     passed = {"disk": "PASS", "archive": "PASS", "retention": "PASS"}
     assert room(AFTER)[1] == {"disk": "PASS"}
