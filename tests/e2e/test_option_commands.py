@@ -160,13 +160,6 @@ def test_a_source_without_a_dry_run_says_so(place: Place) -> None:
     )
 
 
-def test_a_holiday_is_no_alarm(place: Place, gateway: IbSandbox) -> None:
-    gateway.set_clock("2026-11-26T10:00:00")
-    for arguments in ((), ("--slot", "now"), ("--run-day",)):
-        done = place.inside("loaders", "run", "ib", *arguments)
-        assert (done.returncode, "no slot: 2026-11-26" in done.stderr) == (0, True), done.stderr
-
-
 def test_an_absent_gateway_is_named(place: Place) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -11,13 +11,13 @@ import pytest
 
 from loaders import loads
 from loaders.engine.request import LoadRequest
-from loaders.errors import LockHeldError, UsageError
+from loaders.errors import UsageError
 from loaders.sandbox.tdx.replay import ReplayMarket
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.checks import doctor, edited_tables, status
 from orchestration.cli.touch import touch_command
-from orchestration.run import build, build_record, stages
+from orchestration.run import build, stages
 from orchestration.run.stages import RunResult
 from tests.conftest import DBT_DATABASE
 from tests.integration.tdx_load.bench import Bench, bench
@@ -215,14 +215,6 @@ def test_another_name_of_the_schema_is_built_though_nothing_was_written(
     assert forgotten == []
 
 
-def test_a_second_build_and_plain_dbt_wait_for_the_first(loaded_bench: Bench) -> None:
-    warehouse = open_warehouse(loaded_bench.settings)
-    with build_record.build_lock(warehouse):
-        with pytest.raises(LockHeldError) as held:
-            build.build(loaded_bench.settings, warehouse, loaded_bench.heard.line)
-        assert held.value.exit_code == 75
-
-
 def test_plain_and_own_builds_make_the_same_objects(
     market_bench: Bench, request: pytest.FixtureRequest
 ) -> None:
@@ -369,18 +361,3 @@ def test_without_a_source_of_actions_status_and_findings_say_so(
         ]
         found = made.rows("select check_name from qa.findings")
         assert ("no_corporate_action_source",) in found
-
-
-def test_freshness_is_judged_by_trading_days(market_bench: Bench) -> None:
-    warehouse = open_warehouse(market_bench.settings)
-
-    def stale(as_of: str) -> set[str]:
-        shown = status.read(warehouse, as_of=as_of)
-        return {row["dataset"] for row in shown.freshness if row["is_stale"]}
-
-    def day_after(day: date) -> date:
-        return next(d for d in MARKET.days if d > day)
-
-    assert "kline_daily" not in stale(f"{DAYS[-2]}T20:00:00+08:00")
-    assert "kline_daily" not in stale(f"{day_after(DAYS[-2])}T10:00:00+08:00")
-    assert "kline_daily" in stale(f"{day_after(DAYS[-2])}T20:00:00+08:00")

@@ -82,17 +82,6 @@ def test_nobody_there_ends_with_4_and_files_and_a_record(place: Place, warehouse
         ]
 
 
-def test_a_warehouse_that_is_away_does_not_hinder_it(place: Place) -> None:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        url = f"postgresql://u@127.0.0.1:{held.getsockname()[1]}/x"
-        done = place.inside("loaders", "selftest", "tdx", QUOTEMILL_WAREHOUSE_URL=url)
-        due = place.inside("quotemill", "schedule", "run", QUOTEMILL_WAREHOUSE_URL=url)
-    assert done.returncode == 0, done.stderr
-    assert "not recorded in ops.testing_runs: " in done.stderr
-    assert due.returncode == 4
-
-
 def test_its_job_runs_when_it_is_due_and_not_again(
     place: Place, sandbox: TdxSandbox, warehouse_dsn: str
 ) -> None:

@@ -3,7 +3,7 @@ load, once the service is well, leaves what an undisturbed one leaves."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import date, datetime, time
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -228,26 +228,6 @@ def test_a_retry_after_an_outage_asks_only_for_what_is_left(
             )
         }
         assert left & landed <= stale
-
-
-@pytest.mark.parametrize("fault", [pytest.param("unfinished", marks=SOAK), "provisional"])
-def test_bars_of_the_running_day_are_replaced_by_the_finished_ones(
-    open_bench: OpenBench, undisturbed_dsn: str, days: list[date], fault: str
-) -> None:
-    noon = datetime.combine(days[-1], time(11, 0))
-    faults = [f"{fault}:kline-all", f"{fault}:index/all"]
-    with open_bench(clock=noon, faults=faults, minute_days=MINUTE_DAYS) as loads:
-        loads.load()
-        loads.load()
-        assert loads.rows(
-            "select bool_or(is_final) from raw_tdx.kline_daily where trade_date = %s", days[-1]
-        ) == [(False,)]
-
-        loads.sandbox.faults.clear()
-        loads.sandbox.set_clock(days[-1], restart=True)
-        assert loads.load().exit_code == 0
-
-        assert_same(facts_of(loads, times=False), facts(undisturbed_dsn, times=False))
 
 
 def test_a_half_bar_after_the_close_is_replaced_by_the_next_day(

@@ -9,12 +9,10 @@ from typing import Any
 
 import pytest
 
-from loaders.errors import LockHeldError
 from loaders.warehouse import lock as locks
 from tests.faults.scene import Scene, assert_same, ended
 
 OpenScene = Callable[..., Scene]
-CODE = "sh600000"
 # the third package of bars waits for answers that never come
 STUCK = "hang:kline-all:after=7"
 SLICED = {"QUOTEMILL_TDX__SLICE_SIZE": "3", "QUOTEMILL_TDX__BATCH_SIZE": "6"}
@@ -90,19 +88,6 @@ def test_a_ctrl_c_while_the_load_asks_for_a_cancel_is_not_forgotten(
     assert watch.asked()
 
 
-def test_a_lock_that_another_machine_took_ends_the_load(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locks, "WATCH_POLL", 0.001)
-
-    def ask(*_: object) -> None:
-        raise LockHeldError("taken")
-
-    lock: Any = SimpleNamespace(ask=ask)
-    with locks.Watch(lock, 1) as watch:
-        watch._thread.join(60)
-    with pytest.raises(LockHeldError):
-        watch.asked()
-
-
 @pytest.mark.parametrize(
     "moment",
     [
@@ -126,49 +111,3 @@ def test_ctrl_c_while_rows_land_lets_them_land(
     codes = scene.rows("select count(distinct code), count(*) from raw_tdx.kline_daily")
     assert codes == [(done or 0, rows or 0)]
     assert_continues(scene, undisturbed)
-
-
-def test_a_load_is_cancelled_from_another_terminal(
-    stuck: tuple[Scene, Any], undisturbed: dict[str, Any]
-) -> None:
-    scene, process = stuck
-    asked_to = scene.loaders("cancel")
-    assert asked_to.code == 0
-    assert "job 1 is asked to stop" in asked_to.out
-    stopped = ended(process)
-
-    assert stopped.code == 6, stopped.said
-    assert scene.jobs() == ["cancelled"]
-    assert scene.loaders("cancel").code == 2
-    assert_continues(scene, undisturbed)
-
-
-def test_a_second_load_says_who_holds_the_lock(stuck: tuple[Scene, Any]) -> None:
-    scene, process = stuck
-    second = scene.run()
-
-    assert second.code == 75
-    assert (
-        f"job 1 of {scene.rows('select requested_by from ops.ingestion_jobs')[0][0]}" in second.said
-    )
-    assert f"pid {process.pid}" in second.said
-    assert "loaders cancel" in second.said
-    assert scene.jobs() == ["running"]
-
-
-def test_a_retry_asks_for_nothing_but_the_codes_that_failed(
-    open_scene: OpenScene, undisturbed: dict[str, Any]
-) -> None:
-    scene = open_scene(faults=[f"error:kline-all:code={CODE}"], **SLICED)
-    first = scene.run()
-    assert first.code == 6
-    assert f"kline_daily {CODE}" in first.said
-    assert "`loaders retry`" in first.said
-    scene.sandbox.faults.clear()
-    scene.sandbox.log.clear()
-
-    again = scene.loaders("retry", "--as-of", scene.as_of)
-
-    assert again.code == 0, again.said
-    assert asked(scene) == {CODE}
-    assert_same(scene.facts(), undisturbed)

@@ -16,23 +16,6 @@ from tests.integration.test_toy_source import (  # noqa: F401
 )
 
 
-def test_a_killed_load_leaves_what_landed_and_the_next_one_completes_it(bench: Toy) -> None:
-    reached = bench.block("cc")
-    with load_elsewhere(bench) as load:
-        release = reached()
-        load.kill()
-        load.wait()
-    release()
-
-    result = bench.load()
-    assert (result.status, result.total("done"), result.total("skipped")) == ("succeeded", 2, 2)
-    assert bench.rows() == EXPECTED
-    assert bench.rows("select status from ops.ingestion_jobs order by job_id") == [
-        ("interrupted",),
-        ("succeeded",),
-    ]
-
-
 def test_a_killed_load_is_interrupted_and_cannot_be_cancelled(
     bench: Toy,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from loaders.errors import SettingsError, UpstreamError
+from loaders.errors import UpstreamError
 from loaders.progress import Silent
 from loaders.ticks.questdb import server
 from loaders.ticks.questdb.http import QuestdbHttp
@@ -78,40 +78,6 @@ def test_a_suspended_table_stops_the_load_before_it_fetches(
         http.close()
         assert made.load("ticks").status == "succeeded"
         is_whole(made)
-
-
-def test_a_full_disk_stops_the_load_before_it_fetches(
-    with_store: Callable[..., Any],
-    questdb_url: str,  # noqa: F811
-) -> None:
-    stood = 3
-    with with_store(questdb_url) as made:
-        assert made.load("ticks", until=world().days[stood - 1]).total("done") == stood
-    with with_store(questdb_url, min_free_gb="1e9") as made:
-        result = made.load("ticks")
-        assert (result.status, result.exit_code) == ("failed", UpstreamError.exit_code)
-        assert "GiB are free under QuestDB at http://127.0.0.1" in str(result.error)
-        assert made.asked() == []
-    with with_store(questdb_url) as made:
-        result = made.load("ticks")
-        assert (result.status, result.total("done")) == ("succeeded", DAYS - stood)
-        is_whole(made)
-
-
-def test_a_table_of_somebody_else_is_refused_by_name(
-    with_store: Callable[..., Any],
-    questdb_url: str,  # noqa: F811
-    questdb_folder: Path,  # noqa: F811
-) -> None:
-    http = QuestdbHttp(address_of(questdb_folder))
-    http.rows(f"create table {MAIN_TICKS.name} (ts timestamp, note string) timestamp(ts)")
-    with with_store(questdb_url) as made:
-        result = made.load("ticks")
-        assert (result.status, result.exit_code) == ("failed", SettingsError.exit_code)
-        assert MAIN_TICKS.name in str(result.error)
-        http.rows(f"drop table {MAIN_TICKS.name}")
-        assert made.load("ticks").status == "succeeded"
-    http.close()
 
 
 def test_a_server_that_is_killed_between_two_days_is_waited_for(

@@ -24,12 +24,13 @@ from orchestration.backup.restore import restore
 from orchestration.backup.write import BackupResult, back_up
 from orchestration.checks import doctor
 from orchestration.run.build_record import build_lock
+from tests.bench import WarehouseQueries
 from tests.e2e.commands import Place
 from tests.small_disk import file_system, fill
 
 
 @dataclass
-class Bench:
+class Bench(WarehouseQueries):
     """A warehouse with a few rows, in a home of its own."""
 
     settings: Settings
@@ -44,14 +45,6 @@ class Bench:
 
     def back_up(self, **options: Any) -> BackupResult:
         return back_up(self.settings, self.warehouse, lambda _: None, **options)
-
-    def rows(self, query: str) -> list[Any]:
-        with self.warehouse.connect() as conn:
-            return conn.execute(query.encode()).fetchall()
-
-    def execute(self, statement: str) -> None:
-        with self.warehouse.connect() as conn:
-            conn.execute(statement.encode())
 
 
 @pytest.fixture

@@ -52,9 +52,7 @@ def test_a_running_job_is_followed_from_elsewhere_to_its_end(
         release = reached()
         try:
             # a package of two has landed, the third is fetched and waits for the fourth
-            part = wait_until(
-                "three answers are shown", lambda: part_with_answers(warehouse, 3), 30
-            )
+            part = wait_until("three answers are shown", lambda: part_with_answers(warehouse, 3))
             [head, line] = jobs(1)
             following = pool.submit(jobs, follow=True)
             assert job_status.find_running_job(warehouse) == 1

@@ -221,24 +221,6 @@ def test_a_task_that_may_still_run_is_reported(sandbox: TdxSandbox) -> None:
     assert "## Tasks that may still run" in page
 
 
-def test_an_interrupted_self_test_cancels_its_tasks(sandbox: TdxSandbox) -> None:
-    sandbox.faults.add("hang:tasks:nth=2")  # it stands at check 30, both tasks are started
-
-    async def interrupted() -> None:
-        test = asyncio.create_task(
-            runner.run(make_settings(sandbox.url), runner.Options(), AS_OF, lambda: AS_OF, Silent())
-        )
-        while len(running_tasks(sandbox)) < 2:
-            await asyncio.sleep(0.01)
-        test.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await test
-
-    asyncio.run(interrupted())
-    assert len(sandbox.state.tasks) == 2
-    assert running_tasks(sandbox) == []
-
-
 def test_the_fingerprint_changes_with_the_service_revision_alone(
     sandbox: TdxSandbox,
 ) -> None:
@@ -294,12 +276,6 @@ def test_the_page_has_a_section_for_each_failure(sandbox: TdxSandbox) -> None:
     assert "`GET /api/kline-history?code=sz000001&type=minute5&limit=10`" in page
     assert "<title>502</title>" in page
     assert "- 12 minute: the calendar (check 25) gave no previous trading day" in page
-
-
-def test_the_page_says_that_nothing_failed(sandbox: TdxSandbox) -> None:
-    page = report.failure_page(report.document(made(sandbox.url)))
-    assert "Nothing failed." in page.splitlines()
-    assert "## " not in page
 
 
 def test_the_page_shows_300_bytes_of_a_body(sandbox: TdxSandbox) -> None:

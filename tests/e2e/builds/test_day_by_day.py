@@ -106,37 +106,3 @@ def test_building_day_by_day_equals_building_from_nothing(
     assert contents(conn) == day_by_day
     assert from_nothing(conn, dbt) == day_by_day
     assert len(day_by_day["market.kline_daily_qfq"]) == 3 * 6 + 1 + 2 + 3 * 2 - 1 + 1
-
-
-def test_a_build_that_fails_takes_no_change(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
-) -> None:
-    land(conn, "security", [security("sh600000")])
-    land(conn, "trading_day", [trading_day(day) for day in DAYS[:3]])
-    land(conn, "kline_daily", [bar("sh600000", DAYS[0], "10")])
-    assert dbt(*BARS_AGAIN).success
-    conn.execute("alter table market.kline_daily_qfq add constraint broken check (close < 11)")
-    land(conn, "kline_daily", [bar("sh600000", DAYS[1], "12")])
-
-    assert not dbt(*BARS_AGAIN).success
-    conn.execute("alter table market.kline_daily_qfq drop constraint broken")
-    assert dbt(*BARS_AGAIN).success
-
-    for table in ("daily", "weekly", "monthly"):
-        closes = conn.execute(f"select max(close) from market.kline_{table}_qfq").fetchone()
-        assert closes == (12,), table
-
-
-def test_rows_missing_in_the_feed_are_built_where_there_is_no_cursor(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
-) -> None:
-    land(conn, "trading_day", [trading_day(day) for day in DAYS[:3]])
-    land(conn, "kline_daily", [bar("sh600000", DAYS[0], "10")])
-    assert dbt(*BARS_AGAIN).success
-    land(conn, "kline_daily", [bar("sh600000", DAYS[1], "12")])
-    # as after a restore
-    conn.execute("truncate ops.changes, ops.change_cursors")
-
-    assert dbt(*BARS_AGAIN).success
-
-    assert conn.execute("select count(*) from market.kline_daily_qfq").fetchone() == (2,)

@@ -129,15 +129,6 @@ def run_on(made: Bench, before: list[Any]) -> None:
 
 
 @pytest.mark.soak
-def test_one_command_goes_the_whole_way(new_database: Callable[..., str], tmp_path: Path) -> None:
-    served = World(
-        ("SHFE.cu",), first=date(2025, 10, 14), end=date(2025, 10, 22), ticks_per_day=150
-    )
-    with bench(served, new_database(DBT_DATABASE), tmp_path) as made:
-        whole_way(made, 7)
-
-
-@pytest.mark.soak
 def test_three_varieties_and_sixty_days(
     new_database: Callable[..., str], tmp_path: Path, questdb_url: str
 ) -> None:

@@ -78,20 +78,6 @@ def absent(made: Bench) -> list[tuple[object, ...]]:
     return made.rows(ABSENT, now.astimezone(NEW_YORK))
 
 
-@pytest.mark.soak
-def test_an_early_close_has_eight_slots_and_all_of_them_are_covered(
-    new_database: Callable[[], str], tmp_path: Path
-) -> None:
-    day = date(2026, 11, 27)
-    with bench(new_database(), tmp_path / "home", clock=f"{day}T04:00:00") as made:
-        assert set(drive(made, [day])) == {0}
-        [(_, slots, rows, good)] = made.rows(COVERED)
-        assert (slots, rows) == (8, good)
-        assert absent(made) == []
-        runs = made.rows("select count(*)::int, min(status), max(status) from raw_ib.slot_run")
-        assert runs == [(18, "complete", "complete")]  # and the close
-
-
 def broken_off(made: Bench) -> None:
     """The connection breaks twice while a slot is captured, each time in the midst of a batch."""
     so_far = made.sandbox.requests

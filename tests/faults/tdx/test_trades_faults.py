@@ -3,7 +3,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import date, datetime
+from datetime import date
 
 from loaders.sandbox.world.market import SyntheticMarket
 from tests.integration.tdx_load.bench import Bench
@@ -20,61 +20,6 @@ from tests.integration.tdx_load.test_trades import (  # noqa: F401
 )
 
 OpenBench = Callable[..., AbstractContextManager[Bench]]
-
-
-def test_days_that_the_batch_leaves_out_come_one_by_one(
-    open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date], before_noon: datetime
-) -> None:
-    faults = ["missing-days:trade-history/full:days=2"]
-    with open_bench(tiny_market, tick_days=5, clock=before_noon, faults=faults) as bench:
-        result = load(bench)
-
-        assert list(stored(bench)) == days[-6:-1]
-        assert [p["date"] for p in asked(bench, "minute-trade-all")] == [
-            f"{day:%Y%m%d}" for day in days[-6:-4]
-        ]
-        assert result.exit_code == 0
-        (said,) = bench.rows(
-            "select detail::text from ops.ingestion_logs where event like 'tick_trade%%'"
-        )
-        assert "days are missing" in said[0]
-
-
-def test_one_day_that_fails_is_named_and_the_others_land(
-    open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date], before_noon: datetime
-) -> None:
-    faults = [
-        "missing-days:trade-history/full:days=1",
-        "error:minute-trade-all:message=上游错误",
-        "error:trade-history:message=上游错误",
-    ]
-    with open_bench(tiny_market, tick_days=3, clock=before_noon, faults=faults) as bench:
-        result = load(bench, STOCK, FUND)
-
-        (task,) = [t for t in result.tasks if t.dataset == "tick_trade"]
-        assert set(task.failures) == {STOCK, FUND}
-        assert f"1 of 3 days: {days[-4]}" in task.failures[STOCK]
-        assert list(stored(bench)) == days[-3:-1]
-        assert result.exit_code == 6
-
-        bench.sandbox.faults.clear()
-        assert bench.load(retry=True).exit_code == 0
-        assert list(stored(bench)) == list(stored(bench, FUND)) == days[-4:-1]
-
-
-def test_a_page_that_came_twice_is_refused_and_single_pages_stand_in(
-    open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date], before_noon: datetime
-) -> None:
-    faults = ["missing-days:trade-history/full", "duplicate-page:minute-trade-all:page=300"]
-    with open_bench(tiny_market, tick_days=1, clock=before_noon, faults=faults) as bench:
-        result = load(bench)
-
-        assert result.exit_code == 0
-        assert stored(bench)[days[-2]][1:] == (hands_of(tiny_market, STOCK, days[-2]), True)
-        routes = bench.rows(
-            "select distinct route from raw_tdx.tick_trade inner join ops.routes using (route_no)"
-        )
-        assert routes == [("/api/trade-history",)]
 
 
 def test_a_day_with_a_lost_page_never_lands_over_a_fuller_one(
@@ -102,24 +47,6 @@ def test_a_day_with_a_lost_page_never_lands_over_a_fuller_one(
             bench.sandbox.faults.add(rule)
         assert load(bench, since=day).exit_code == 6
         assert stored(bench) == whole
-
-
-def test_a_day_outside_of_its_day_bar_is_refused_with_the_rule(
-    open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date], before_noon: datetime
-) -> None:
-    with open_bench(tiny_market, tick_days=2, clock=before_noon) as bench:
-        bench.load(codes=(FUND,), datasets=("kline_daily",))
-        bench.execute(
-            "update raw_tdx.kline_daily set low = high where trade_date = "
-            f"'{days[-2]}' and code = '{FUND}'"
-        )
-
-        bench.load(codes=(FUND,), datasets=("tick_trade",))
-
-        assert list(stored(bench, FUND)) == [days[-3]]
-        refused = bench.rows("select row_key, field, rule from raw_tdx.rejected_row")
-        rule = "every tick must lie between low and high of the day bar"
-        assert refused == [(f"{FUND} {days[-2]}", "price", rule)]
 
 
 def squeeze(bench: Bench, day: date) -> None:

@@ -3,15 +3,12 @@
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from loaders.errors import SettingsError
 from loaders.loads import measure_loads
 from loaders.sandbox.tq.world import World
-from loaders.tq.client.harvest import Harvest
-from loaders.tq.errors import TqClientError
 from loaders.tq.landed import REPEATS
 from tests.integration.tq.bench import Bench, bench
 from tests.integration.tq.test_mapping import END, EVENTS
@@ -174,24 +171,3 @@ def test_an_expired_contract_without_bars_fails_in_some_loads(
         made.asked()
         assert made.load(datasets=bars).status == "succeeded"
         assert made.asked(gone) == []
-
-
-def test_a_contract_that_the_client_chokes_on_fails_alone(
-    small: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    daily, asked = Harvest.daily, list[list[str]]()
-
-    def choking(self: Harvest, contracts: list[str], first: date, last: date) -> Any:
-        asked.append(list(contracts))
-        if "SHFE.cu2512" in contracts:
-            raise TqClientError("the futures client failed: KeyError")
-        return daily(self, contracts, first, last)
-
-    monkeypatch.setattr(Harvest, "daily", choking)
-    small.execute("delete from raw_tq.daily_harvest")
-    result = small.load(datasets=("contract_daily",))
-    failures = {key: text for task in result.tasks for key, text in task.failures.items()}
-    assert failures == {"SHFE.cu2512": "the futures client failed: KeyError"}
-    known = {contract for (contract,) in small.rows("select contract from raw_tq.daily_harvest")}
-    assert known == {contract for group in asked for contract in group} - {"SHFE.cu2512"}
-    assert ["SHFE.cu2510"] in asked  # what is over is asked for apart

@@ -17,7 +17,7 @@ from tests.integration.warehouse.clients import client as open_client
 OpenAt = Callable[..., Warehouse]
 
 
-def _await(condition: Callable[[], bool], seconds: float = 10) -> None:
+def _await(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

@@ -134,15 +134,3 @@ def test_contracts_that_do_not_fit_are_left_out_or_refused(
         assert any("nearest strikes" in text for text in shrunk.warnings)
         total = made.rows("select count(*)::int from raw_ib.session_contract")[0][0]
         assert 0 < total <= 12
-
-
-def test_an_unknown_symbol_fails_alone(new_database: Callable[[], str], tmp_path: Path) -> None:
-    own = tmp_path / "universe.csv"
-    own.write_text("symbol,weight,group,enabled\nAAPL,2,A,true\nGONE,1,A,true\n")
-    with bench(new_database(), tmp_path / "home", symbols=["AAPL"], universe=own) as made:
-        result = made.load("discover")
-        assert (result.status, result.exit_code) == ("partial", 6)
-        failures = {k: v for task in result.tasks for k, v in task.failures.items()}
-        assert set(failures) == {"GONE"}
-        assert "GONE" in failures["GONE"]
-        assert made.rows("select distinct symbol from raw_ib.session_contract") == [("AAPL",)]

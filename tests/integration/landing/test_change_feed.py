@@ -10,13 +10,11 @@ import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from loaders.errors import UsageError
-from loaders.landing import change_feed, load_job
-from loaders.settings import load_settings
+from loaders.landing import change_feed
 from loaders.tdx.tables import KLINE_DAILY, SECURITY, TABLES, TICK_TRADE, TRADING_DAY
-from loaders.warehouse import migrate
-from loaders.warehouse.postgres import Warehouse, open_warehouse
 from loaders.warehouse.tables import Batch, LandedTable
 from tests.declared import conform
+from tests.integration.landing.conftest import LandingBench
 
 NOON = datetime(2024, 6, 28, 4, tzinfo=UTC)
 TODAY = date(2024, 6, 28)
@@ -25,36 +23,20 @@ Changes = list[tuple[str, str]]
 
 
 @pytest.fixture
-def warehouse(warehouse_dsn: str, tmp_path: Path) -> Warehouse:
-    settings = load_settings(
-        {"QUOTEMILL_WAREHOUSE_URL": warehouse_dsn, "QUOTEMILL_HOME": str(tmp_path)}, cwd=tmp_path
-    )
-    made = open_warehouse(settings)
-    migrate.prepare(made, TABLES)
-    return made
+def bench(warehouse_dsn: str, tmp_path: Path) -> LandingBench:
+    return LandingBench(warehouse_dsn, tmp_path, *TABLES)
 
 
 @pytest.fixture
-def land(warehouse: Warehouse, tmp_path: Path) -> Land:
+def land(bench: LandingBench) -> Land:
     def land_rows(table: LandedTable, *rows: dict[str, Any]) -> None:
         standard = {"source_route": "/api/test", "fetched_at": NOON, "is_final": True}
         defaults = {f.name: None if f.nullable else 1 for f in table.schema}
         filled = [defaults | standard | row for row in rows]
         arrow = conform(pa.Table.from_pylist(filled, schema=table.schema), table)
-        pipeline, _ = load_job.open_pipeline(warehouse, tmp_path / "pipelines", "tdx", "tdx")
-        load_job.land(pipeline, warehouse, "tdx", table, [Batch(arrow)])
+        bench.land_batches(table, Batch(arrow))
 
     return land_rows
-
-
-def take_changes(warehouse: Warehouse, table: LandedTable) -> Changes:
-    """What the feed has of a table, which is then removed from it."""
-    with warehouse.connect() as conn:
-        rows = conn.execute(
-            "delete from ops.changes where table_name = %s returning key, dates::text",
-            (table.qualified,),
-        ).fetchall()
-    return sorted(rows)
 
 
 def bar(code: str, day: date, close: int = 10, **more: Any) -> dict[str, Any]:
@@ -66,13 +48,13 @@ def span(first: date, last: date) -> str:
 
 
 def test_rows_that_are_new_or_changed_are_reported_by_code_and_day(
-    warehouse: Warehouse, land: Land
+    bench: LandingBench, land: Land
 ) -> None:
     old = date(1995, 3, 1)
     land(KLINE_DAILY, bar("sh600000", old), bar("sh600000", TODAY), bar("sz000002", TODAY))
     today = f"{{{span(TODAY, TODAY)}}}"
     two_days = f"{{{span(old, old)},{span(TODAY, TODAY)}}}"
-    assert take_changes(warehouse, KLINE_DAILY) == [("sh600000", two_days), ("sz000002", today)]
+    assert bench.take_changes(KLINE_DAILY) == [("sh600000", two_days), ("sz000002", today)]
 
     later = NOON + timedelta(days=1)
     land(
@@ -81,66 +63,64 @@ def test_rows_that_are_new_or_changed_are_reported_by_code_and_day(
         bar("sz000002", TODAY, 11, fetched_at=later),
         bar("sh600000", TODAY, 11, fetched_at=later, is_final=False),
     )
-    assert take_changes(warehouse, KLINE_DAILY) == [("sz000002", today)]
+    assert bench.take_changes(KLINE_DAILY) == [("sz000002", today)]
 
 
-def test_a_long_history_is_reported_in_few_ranges(warehouse: Warehouse, land: Land) -> None:
+def test_a_long_history_is_reported_in_few_ranges(bench: LandingBench, land: Land) -> None:
     years = [date(1999, 12, 30) + timedelta(days=n) for n in range(0, 4000, 7)]
     land(KLINE_DAILY, *(bar("sh600000", day) for day in years))
 
-    assert take_changes(warehouse, KLINE_DAILY) == [
-        ("sh600000", f"{{{span(years[0], years[-1])}}}")
-    ]
+    assert bench.take_changes(KLINE_DAILY) == [("sh600000", f"{{{span(years[0], years[-1])}}}")]
 
 
 def test_a_table_without_codes_or_dates_is_reported_as_a_whole(
-    warehouse: Warehouse, land: Land
+    bench: LandingBench, land: Land
 ) -> None:
     land(TRADING_DAY, {"trade_date": TODAY, "source": "service"})
     land(SECURITY, *({"code": c, **_named(c)} for c in ("sh600000", "sz000002")))
 
-    assert take_changes(warehouse, TRADING_DAY) == [("", f"{{{span(TODAY, TODAY)}}}")]
-    assert take_changes(warehouse, SECURITY) == [("sh600000", "{(,)}"), ("sz000002", "{(,)}")]
+    assert bench.take_changes(TRADING_DAY) == [("", f"{{{span(TODAY, TODAY)}}}")]
+    assert bench.take_changes(SECURITY) == [("sh600000", "{(,)}"), ("sz000002", "{(,)}")]
 
 
 def _named(code: str) -> dict[str, Any]:
     return {"exchange": code[:2], "name": code, "instrument_type": "stock", "is_listed": True}
 
 
-def test_a_day_that_only_lost_rows_is_reported(warehouse: Warehouse, land: Land) -> None:
+def test_a_day_that_only_lost_rows_is_reported(bench: LandingBench, land: Land) -> None:
     def tick(ordinal: int, fetched: datetime) -> dict[str, Any]:
         row = {"code": "sh600000", "trade_date": TODAY, "ordinal": ordinal, "traded_at": NOON}
         return row | {"fetched_at": fetched}
 
     land(TICK_TRADE, tick(1, NOON), tick(2, NOON))
     day = [("sh600000", f"{{{span(TODAY, TODAY)}}}")]
-    assert take_changes(warehouse, TICK_TRADE) == day
+    assert bench.take_changes(TICK_TRADE) == day
 
     land(TICK_TRADE, tick(1, NOON + timedelta(hours=1)))
-    assert take_changes(warehouse, TICK_TRADE) == day
+    assert bench.take_changes(TICK_TRADE) == day
     land(TICK_TRADE, tick(1, NOON + timedelta(hours=2)))
-    assert take_changes(warehouse, TICK_TRADE) == []
+    assert bench.take_changes(TICK_TRADE) == []
 
 
-def test_rows_and_feed_are_one_transaction(warehouse: Warehouse, land: Land) -> None:
-    with warehouse.connect() as conn:
+def test_rows_and_feed_are_one_transaction(bench: LandingBench, land: Land) -> None:
+    with bench.connect() as conn:
         # the last statement of a landing cannot succeed
         conn.execute("alter table ops.landed_files add constraint broken check (rows_new = 0)")
 
     with pytest.raises(PipelineStepFailed):
         land(KLINE_DAILY, bar("sh600000", TODAY))
 
-    with warehouse.connect() as conn:
+    with bench.connect() as conn:
         assert conn.execute("select count(*) from raw_tdx.kline_daily").fetchone() == (0,)
-    assert take_changes(warehouse, KLINE_DAILY) == []
+    assert bench.take_changes(KLINE_DAILY) == []
 
 
 def test_a_touch_reports_codes_without_rows_and_refuses_bad_input(
-    warehouse: Warehouse, land: Land
+    bench: LandingBench, land: Land
 ) -> None:
     land(KLINE_DAILY, bar("sh600000", TODAY))
-    take_changes(warehouse, KLINE_DAILY)
-    with warehouse.connect() as conn:
+    bench.take_changes(KLINE_DAILY)
+    with bench.connect() as conn:
         assert change_feed.touch(conn, KLINE_DAILY, ["sh600000", "sh1"], TODAY) == ["sh1"]
         assert change_feed.touch(conn, TRADING_DAY) == []
         with pytest.raises(UsageError, match="has no codes"):
@@ -148,11 +128,11 @@ def test_a_touch_reports_codes_without_rows_and_refuses_bad_input(
         with pytest.raises(UsageError, match="has no dates"):
             change_feed.touch(conn, SECURITY, since=TODAY)
 
-    assert take_changes(warehouse, KLINE_DAILY) == [
+    assert bench.take_changes(KLINE_DAILY) == [
         ("sh1", f"{{[{TODAY},)}}"),
         ("sh600000", f"{{[{TODAY},)}}"),
     ]
-    assert take_changes(warehouse, TRADING_DAY) == [("", "{(,)}")]
+    assert bench.take_changes(TRADING_DAY) == [("", "{(,)}")]
 
 
 def test_a_table_can_be_named_with_or_without_its_schema() -> None:

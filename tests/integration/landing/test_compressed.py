@@ -11,16 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from loaders.landing import load_job
 from loaders.landing.load_job import Landed
 from loaders.landing.rejects import rejected_rows
-from loaders.settings import load_settings
 from loaders.tdx.tables import KLINE_MINUTE, TICK_TRADE
 from loaders.warehouse import migrate
-from loaders.warehouse.postgres import Warehouse, open_warehouse
 from loaders.warehouse.tables import Batch, LandedTable
 from tests.benchmarks.rows import minutes
 from tests.declared import conform
+from tests.integration.landing.conftest import LandingBench
 
 CODES, DAYS = 30, 15
 DAY = date(2024, 6, 28)
@@ -29,23 +27,9 @@ REFUSED = rejected_rows("raw_tdx")
 COMPRESSED = 1  # of a chunk's status; one more bit is set once rows of it are opened
 
 
-class Shore:
-    def __init__(self, warehouse: Warehouse) -> None:
-        self.warehouse = warehouse
-
+class Shore(LandingBench):
     def land(self, table: LandedTable, rows: pa.Table) -> Landed:
-        folder = self.warehouse.home / "pipelines"
-        pipeline, _ = load_job.open_pipeline(self.warehouse, folder, "tdx", "tdx")
-        batches = [Batch(rows)]
-        return load_job.land(pipeline, self.warehouse, "tdx", table, batches, REFUSED, dataset="x")
-
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
-        with self.warehouse.connect() as conn:
-            return conn.execute(query.encode()).fetchall()
-
-    def execute(self, statement: str) -> None:
-        with self.warehouse.connect() as conn:
-            conn.execute(statement.encode())
+        return self.land_batches(table, Batch(rows), rejects=REFUSED, dataset="x")
 
     def compress(self, table: LandedTable, time: str, order: str) -> None:
         with self.warehouse.connect() as conn:
@@ -71,21 +55,13 @@ class Shore:
         )
         return int(count)
 
-    def take_changes(self, table: LandedTable) -> dict[str, str]:
-        """What the feed has of a table, which is then removed from it."""
-        rows = self.rows(
-            f"delete from ops.changes where table_name = '{table.qualified}' "
-            "returning key, dates::text"
-        )
-        return dict(rows)
+    def take_changes(self, table: LandedTable) -> dict[str, str]:  # type: ignore[override]
+        return dict(super().take_changes(table))
 
 
 @pytest.fixture
 def shore(database_of: Callable[..., str], tmp_path: Path) -> Shore:
-    environ = {"QUOTEMILL_WAREHOUSE_URL": database_of("tsl"), "QUOTEMILL_HOME": str(tmp_path)}
-    warehouse = open_warehouse(load_settings(environ, cwd=tmp_path))
-    migrate.prepare(warehouse, [KLINE_MINUTE, TICK_TRADE, REFUSED])
-    return Shore(warehouse)
+    return Shore(database_of("tsl"), tmp_path, KLINE_MINUTE, TICK_TRADE, REFUSED)
 
 
 def ticks(count: int, fetched: datetime, price: int = 10, codes: int = CODES) -> pa.Table:

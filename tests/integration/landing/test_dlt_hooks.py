@@ -20,11 +20,10 @@ from dlt.destinations.impl.postgres.factory import postgres
 from loaders.landing import cursors, landed_file, load_job, staging
 from loaders.landing.dlt_setup import own_context
 from loaders.landing.load_job import Landed, UpsertCopyJob
-from loaders.settings import load_settings
 from loaders.warehouse import migrate
-from loaders.warehouse.postgres import Warehouse, open_warehouse
 from loaders.warehouse.tables import Batch, landed_table
 from tests.declared import conform
+from tests.integration.landing.conftest import LandingBench
 
 DAY = date(2024, 6, 28)
 NOON = datetime(2024, 6, 28, 4, tzinfo=UTC)
@@ -59,26 +58,15 @@ def prices(
     return conform(pa.table(own | standard(len(closes), fetched_at, is_final)), PRICE)
 
 
-class Shore:
-    """A prepared warehouse, and a folder for dlt to work in."""
-
-    def __init__(self, warehouse: Warehouse, folder: Path) -> None:
-        self.warehouse, self.folder = warehouse, folder
-
-    def open(self) -> tuple[dlt.Pipeline, Landed]:
-        return load_job.open_pipeline(self.warehouse, self.folder, "tdx", "tdx")
+class Shore(LandingBench):
+    """Prices that land, and the cursors that move with them."""
 
     def land(self, *batches: Batch) -> Landed:
-        pipeline, _ = self.open()
-        return load_job.land(pipeline, self.warehouse, "tdx", PRICE, iter(batches), REFUSED)
+        return self.land_batches(PRICE, *batches, rejects=REFUSED)
 
     def cursor(self) -> dict[str, str]:
         pipeline, _ = self.open()
         return cursors.read(pipeline.state, "tdx", "price")
-
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
-        with self.warehouse.connect() as conn:
-            return conn.execute(query.encode()).fetchall()
 
     def closes(self) -> dict[str, int]:
         return dict(self.rows("select code, close from raw_tdx.price"))
@@ -86,12 +74,7 @@ class Shore:
 
 @pytest.fixture
 def shore(warehouse_dsn: str, tmp_path: Path) -> Shore:
-    settings = load_settings(
-        {"QUOTEMILL_WAREHOUSE_URL": warehouse_dsn, "QUOTEMILL_HOME": str(tmp_path)}, cwd=tmp_path
-    )
-    warehouse = open_warehouse(settings)
-    migrate.prepare(warehouse, [PRICE, REFUSED])
-    return Shore(warehouse, tmp_path / "pipelines")
+    return Shore(warehouse_dsn, tmp_path, PRICE, REFUSED)
 
 
 @pytest.fixture
@@ -270,24 +253,27 @@ def test_a_type_without_a_binary_encoder_goes_as_text(
     assert "using text" in caplog.text
 
 
-def test_settings_of_the_destination_are_resolved_once_for_all_packages(
-    shore: Shore, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("owner", "name"), [(postgres, "configuration"), (SchemaStorage, "load_schema")]
+)
+def test_a_pipeline_reads_its_settings_and_schema_once_for_all_packages(
+    shore: Shore, monkeypatch: pytest.MonkeyPatch, owner: type, name: str
 ) -> None:
-    resolved: list[object] = []
-    original = postgres.configuration
+    calls: list[object] = []
+    original = getattr(owner, name)
 
-    def configuration(self: postgres, *args: Any) -> Any:
-        resolved.append(args)
-        return original(self, *args)
+    def counted(*args: Any) -> Any:
+        calls.append(args)
+        return original(*args)
 
-    monkeypatch.setattr(postgres, "configuration", configuration)
+    monkeypatch.setattr(owner, name, counted)
     pipeline, _ = shore.open()
     for close in (1, 2):
-        before = len(resolved)
+        before = len(calls)
         batch = Batch(prices({"sh600000": close}), None, {"sh600000": str(DAY)})
         load_job.land(pipeline, shore.warehouse, "tdx", PRICE, iter([batch]), REFUSED)
 
-    assert len(resolved) == before
+    assert len(calls) == before
     assert shore.closes() == {"sh600000": 2}
 
 
@@ -301,27 +287,6 @@ def test_settings_of_other_pipelines_stay_and_do_not_reach_ours(
 
     assert shore.rows("select _dlt_load_id from raw_tdx.price") == [(landed.load_ids[0],)]
     assert dlt.config["tdx.workers"] == "two"
-
-
-def test_the_schema_of_a_pipeline_is_read_from_disk_once(
-    shore: Shore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read: list[str] = []
-    original = SchemaStorage.load_schema
-
-    def load_schema(self: SchemaStorage, name: str) -> Any:
-        read.append(name)
-        return original(self, name)
-
-    monkeypatch.setattr(SchemaStorage, "load_schema", load_schema)
-    pipeline, _ = shore.open()
-    for close in (1, 2):
-        before = len(read)
-        batch = Batch(prices({"sh600000": close}), None, {"sh600000": str(DAY)})
-        load_job.land(pipeline, shore.warehouse, "tdx", PRICE, iter([batch]), REFUSED)
-
-    assert len(read) == before
-    assert shore.closes() == {"sh600000": 2}
 
 
 def test_a_package_of_many_tables_lands_by_four_connections_at_most(

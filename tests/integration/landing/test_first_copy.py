@@ -1,6 +1,5 @@
 """Rows of codes that the table lacks go straight into it, and are reported as any others."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,13 +7,12 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from loaders.landing import first_copy, landed_file, load_job
-from loaders.settings import load_settings
+from loaders.landing import first_copy, landed_file
 from loaders.tdx.tables import KLINE_DAILY, REJECTED_ROW
 from loaders.warehouse import migrate
-from loaders.warehouse.postgres import Warehouse, open_warehouse
 from loaders.warehouse.tables import Batch, LandedTable
 from tests.benchmarks.rows import bars
+from tests.integration.landing.conftest import LandingBench
 
 ROWS = "select * from raw_tdx.kline_daily order by code, trade_date"
 FEED = """
@@ -24,19 +22,8 @@ FEED = """
 
 
 @pytest.fixture
-def warehouse(warehouse_dsn: str, tmp_path: Path) -> Warehouse:
-    settings = load_settings(
-        {"QUOTEMILL_WAREHOUSE_URL": warehouse_dsn, "QUOTEMILL_HOME": str(tmp_path)}, cwd=tmp_path
-    )
-    made = open_warehouse(settings)
-    migrate.prepare(made, [KLINE_DAILY, REJECTED_ROW])
-    return made
-
-
-@pytest.fixture
-def conn(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
-    with warehouse.connect(autocommit=True) as made:
-        yield made
+def bench(warehouse_dsn: str, tmp_path: Path) -> LandingBench:
+    return LandingBench(warehouse_dsn, tmp_path, KLINE_DAILY, REJECTED_ROW)
 
 
 @pytest.fixture
@@ -56,64 +43,63 @@ def staged(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def land(
-    warehouse: Warehouse, rows: pa.Table, table: LandedTable = KLINE_DAILY
+    bench: LandingBench, rows: pa.Table, table: LandedTable = KLINE_DAILY
 ) -> tuple[int, int, int]:
-    pipeline, _ = load_job.open_pipeline(warehouse, warehouse.home / "pipelines", "tdx", "tdx")
-    done = load_job.land(pipeline, warehouse, "tdx", table, [Batch(rows)], dataset="kline_daily")
+    done = bench.land_batches(table, Batch(rows), dataset="kline_daily")
     return done.read, done.new, done.changed
 
 
 def test_straight_copy_and_upsert_give_the_same_rows_and_feed(
-    warehouse: Warehouse,
+    bench: LandingBench,
     conn: psycopg.Connection,
     staged: list[int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rows = bars(3, 0, 1_500)
-    assert land(warehouse, rows) == (len(rows), len(rows), 0)
+    assert land(bench, rows) == (len(rows), len(rows), 0)
     assert staged == []
     straight, changes = conn.execute(ROWS).fetchall(), conn.execute(FEED).fetchall()
     conn.execute("truncate raw_tdx.kline_daily, ops.changes")
     monkeypatch.setattr(first_copy, "FEWEST", 10**9)
 
-    assert land(warehouse, rows) == (len(rows), len(rows), 0)
+    assert land(bench, rows) == (len(rows), len(rows), 0)
     assert [row[:-1] for row in conn.execute(ROWS)] == [row[:-1] for row in straight]
     assert conn.execute(FEED).fetchall() == changes
     assert len(changes) == 3
 
 
 def test_rows_of_a_stored_code_are_compared(
-    warehouse: Warehouse, conn: psycopg.Connection, staged: list[int]
+    bench: LandingBench, conn: psycopg.Connection, staged: list[int]
 ) -> None:
     rows = bars(2, 0, 30)
-    land(warehouse, rows.slice(0, 15))
-    assert land(warehouse, rows) == (len(rows), len(rows) - 15, 0)
+    land(bench, rows.slice(0, 15))
+    assert land(bench, rows) == (len(rows), len(rows) - 15, 0)
     assert staged == [len(rows)]
     assert conn.execute("select count(*) from raw_tdx.kline_daily").fetchone() == (len(rows),)
 
 
 def test_a_key_that_repeats_in_the_file_lands_once(
-    warehouse: Warehouse, conn: psycopg.Connection, staged: list[int]
+    bench: LandingBench, conn: psycopg.Connection, staged: list[int]
 ) -> None:
     rows = bars(1, 0, 30)
-    land(warehouse, pa.concat_tables([rows, rows.slice(0, 1)]))
+    land(bench, pa.concat_tables([rows, rows.slice(0, 1)]))
     assert staged == [len(rows) + 1]
     assert conn.execute("select count(*) from raw_tdx.kline_daily").fetchone() == (len(rows),)
 
 
 def test_every_date_of_a_table_without_days_is_reported(
-    warehouse: Warehouse, conn: psycopg.Connection, staged: list[int]
+    bench: LandingBench, conn: psycopg.Connection, staged: list[int]
 ) -> None:
     dateless = replace(KLINE_DAILY, name="bar_of_no_day", day=None, indexes=())
-    migrate.prepare(warehouse, [dateless])
-    assert land(warehouse, rows := bars(2, 0, 30), dateless) == (len(rows), len(rows), 0)
+    migrate.prepare(bench.warehouse, [dateless])
+    assert land(bench, rows := bars(2, 0, 30), dateless) == (len(rows), len(rows), 0)
     assert staged == []
     changes = conn.execute("select key, dates::text from ops.changes order by key").fetchall()
     assert changes == [(code, "{(,)}") for code in sorted(set(rows["code"].to_pylist()))]
 
 
 def test_a_value_that_an_index_cannot_hold_costs_its_row_alone(
-    warehouse: Warehouse, conn: psycopg.Connection, staged: list[int]
+    bench: LandingBench, conn: psycopg.Connection, staged: list[int]
 ) -> None:
     conn.execute("create index wide on raw_tdx.kline_daily (source_route)")
     rows = bars(1, 0, 30)
@@ -121,5 +107,5 @@ def test_a_value_that_an_index_cannot_hold_costs_its_row_alone(
     routes[3] = "".join(f"{n * 7919:x}" for n in range(2_000))
     at = rows.schema.get_field_index("source_route")
     rows = rows.set_column(at, rows.schema.field(at), pa.array(routes))
-    assert land(warehouse, rows)[:2] == (len(rows) - 1, len(rows) - 1)
+    assert land(bench, rows)[:2] == (len(rows) - 1, len(rows) - 1)
     assert staged == [len(rows)]

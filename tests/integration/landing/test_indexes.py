@@ -1,6 +1,6 @@
 """Further indexes: out of the way of an import, built when a load ends."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -10,15 +10,15 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from loaders.landing import first_copy, indexes, landed_file, load_job
+from loaders.landing import first_copy, indexes, landed_file
 from loaders.landing.load_job import Landed
-from loaders.settings import load_settings
 from loaders.warehouse import migrate
 from loaders.warehouse.lock import load_lock
-from loaders.warehouse.postgres import Warehouse, open_warehouse
+from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.tables import Batch, LandedTable, landed_table
 from orchestration.checks import doctor
 from tests.benchmarks.rows import bars
+from tests.integration.landing.conftest import LandingBench
 
 BARS = landed_table(
     "raw_tdx",
@@ -34,18 +34,9 @@ BARS = landed_table(
 NAMES = ("kline_daily_trade_date_idx", "kline_daily_trade_date_code_idx")
 
 
-def prepared(dsn: str, home: Path, table: LandedTable) -> Warehouse:
-    settings = load_settings(
-        {"QUOTEMILL_WAREHOUSE_URL": dsn, "QUOTEMILL_HOME": str(home)}, cwd=home
-    )
-    made = open_warehouse(settings)
-    migrate.prepare(made, [table])
-    return made
-
-
 @pytest.fixture
-def warehouse(warehouse_dsn: str, tmp_path: Path) -> Warehouse:
-    return prepared(warehouse_dsn, tmp_path, BARS)
+def bench(warehouse_dsn: str, tmp_path: Path) -> LandingBench:
+    return LandingBench(warehouse_dsn, tmp_path, BARS)
 
 
 @pytest.fixture(autouse=True)
@@ -53,15 +44,8 @@ def _a_thousand_rows_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(indexes, "FEWEST", 1_000)
 
 
-@pytest.fixture
-def conn(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
-    with warehouse.connect(autocommit=True) as made:
-        yield made
-
-
-def land(warehouse: Warehouse, rows: pa.Table, table: LandedTable = BARS) -> Landed:
-    pipeline, _ = load_job.open_pipeline(warehouse, warehouse.home / "pipelines", "tdx", "tdx")
-    return load_job.land(pipeline, warehouse, "tdx", table, [Batch(rows)])
+def land(bench: LandingBench, rows: pa.Table, table: LandedTable = BARS) -> Landed:
+    return bench.land_batches(table, Batch(rows))
 
 
 def there(conn: psycopg.Connection) -> dict[str, int]:
@@ -82,12 +66,12 @@ def build(conn: psycopg.Connection, lane: str = "tdx") -> list[str]:
 
 
 def test_an_import_drops_indexes_once_and_the_load_rebuilds_them(
-    warehouse: Warehouse, conn: psycopg.Connection
+    bench: LandingBench, conn: psycopg.Connection
 ) -> None:
-    land(warehouse, bars(10, 0, 200))
+    land(bench, bars(10, 0, 200))
     assert there(conn) == {}
     assert len(indexes.pending(conn, [BARS])) == 2
-    land(warehouse, bars(10, 200, 200))  # no index is there that a second file could find
+    land(bench, bars(10, 200, 200))  # no index is there that a second file could find
 
     assert len(build(conn)) == 2
     assert set(there(conn)) == set(NAMES)
@@ -97,13 +81,13 @@ def test_an_import_drops_indexes_once_and_the_load_rebuilds_them(
 
 @pytest.mark.parametrize("days", [1, 90])
 def test_a_daily_load_touches_no_index(
-    warehouse: Warehouse, conn: psycopg.Connection, days: int
+    bench: LandingBench, conn: psycopg.Connection, days: int
 ) -> None:
-    land(warehouse, bars(11, 0, 100))
+    land(bench, bars(11, 0, 100))
     build(conn)
     before = there(conn)
 
-    landed = land(warehouse, bars(11, 100, days))
+    landed = land(bench, bars(11, 100, days))
 
     assert landed.new == 11 * days
     assert there(conn) == before
@@ -111,12 +95,12 @@ def test_a_daily_load_touches_no_index(
 
 
 def test_a_failed_import_leaves_a_record_of_the_dropped_indexes(
-    warehouse: Warehouse, conn: psycopg.Connection
+    bench: LandingBench, conn: psycopg.Connection
 ) -> None:
     conn.execute("alter table ops.landed_files add constraint broken check (rows_new = 0)")
 
     with pytest.raises(Exception, match="broken"):
-        land(warehouse, bars(10, 0, 200))
+        land(bench, bars(10, 0, 200))
 
     assert there(conn) == {}
     assert len(indexes.pending(conn, [BARS])) == 2
@@ -125,7 +109,10 @@ def test_a_failed_import_leaves_a_record_of_the_dropped_indexes(
 
 
 def test_readers_are_not_blocked_while_an_import_runs(
-    warehouse: Warehouse, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+    bench: LandingBench,
+    warehouse: Warehouse,
+    conn: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen = []
     statement = landed_file.upsert_sql
@@ -137,27 +124,27 @@ def test_readers_are_not_blocked_while_an_import_runs(
         return statement(*args, **options)
 
     monkeypatch.setattr(landed_file, "upsert_sql", read_before)
-    land(warehouse, bars(10, 0, 200))
+    land(bench, bars(10, 0, 200))
 
     assert set(seen) == {(0,)}
     assert there(conn) == {}
 
 
 def test_a_table_with_a_reader_keeps_its_indexes(
-    warehouse: Warehouse, conn: psycopg.Connection
+    bench: LandingBench, warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
     with warehouse.connect() as reader:
         reader.execute("select count(*) from raw_tdx.kline_daily")
-        land(warehouse, bars(10, 0, 200))
+        land(bench, bars(10, 0, 200))
 
     assert len(there(conn)) == 2
 
 
 def test_any_lane_rebuilds_indexes_that_a_killed_import_dropped(
-    warehouse: Warehouse, conn: psycopg.Connection
+    bench: LandingBench, warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
     with load_lock(warehouse, "tdx"):
-        land(warehouse, bars(10, 0, 200))
+        land(bench, bars(10, 0, 200))
         assert build(conn, "ib") == []
         assert there(conn) == {}
 
@@ -169,9 +156,9 @@ def test_any_lane_rebuilds_indexes_that_a_killed_import_dropped(
 
 
 def test_an_invalid_index_is_reported_and_rebuilt(
-    warehouse: Warehouse, conn: psycopg.Connection
+    bench: LandingBench, warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
-    land(warehouse, bars(1, 0, 10))
+    land(bench, bars(1, 0, 10))
     name = NAMES[0]
     conn.execute(f"drop index raw_tdx.{name}".encode())
     with warehouse.connect() as writer, warehouse.connect(autocommit=True) as builder:
@@ -190,9 +177,9 @@ def test_an_invalid_index_is_reported_and_rebuilt(
 
 
 def test_an_index_of_a_table_with_a_reader_is_built_concurrently(
-    warehouse: Warehouse, conn: psycopg.Connection
+    bench: LandingBench, warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
-    land(warehouse, bars(10, 0, 200))
+    land(bench, bars(10, 0, 200))
     with warehouse.connect() as reader:
         reader.execute("select count(*) from raw_tdx.kline_daily")
         # in a transaction a concurrent build is refused, and a plain one is not
@@ -206,10 +193,10 @@ def test_an_index_of_a_table_with_a_reader_is_built_concurrently(
 
 
 def test_a_newly_declared_index_is_built_at_the_end_of_a_load(
-    warehouse: Warehouse, conn: psycopg.Connection
+    bench: LandingBench, warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
     assert len(there(conn)) == 2
-    land(warehouse, bars(1, 0, 10))
+    land(bench, bars(1, 0, 10))
     conn.execute(f"drop index raw_tdx.{NAMES[1]}".encode())
 
     migrate.prepare(warehouse, [BARS])
@@ -221,43 +208,43 @@ def test_a_newly_declared_index_is_built_at_the_end_of_a_load(
 
 
 def test_a_single_index_is_kept_during_an_import(
-    warehouse: Warehouse, conn: psycopg.Connection
+    bench: LandingBench, conn: psycopg.Connection
 ) -> None:
     before = there(conn)
 
-    land(warehouse, bars(10, 0, 200), table=replace(BARS, indexes=BARS.indexes[:1]))
+    land(bench, bars(10, 0, 200), table=replace(BARS, indexes=BARS.indexes[:1]))
 
     assert there(conn) == before
 
 
 def test_a_single_index_is_dropped_only_for_a_straight_copy(
-    warehouse: Warehouse, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+    bench: LandingBench, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(first_copy, "FEWEST", 1_000)
     single = replace(BARS, indexes=BARS.indexes[:1])
     before = there(conn)
-    land(warehouse, bars(1, 0, 10), table=single)
+    land(bench, bars(1, 0, 10), table=single)
 
-    land(warehouse, bars(10, 0, 200), table=single)  # one of its codes is there
+    land(bench, bars(10, 0, 200), table=single)  # one of its codes is there
     assert there(conn) == before
 
     conn.execute("truncate raw_tdx.kline_daily")
-    land(warehouse, bars(10, 0, 200), table=single)
+    land(bench, bars(10, 0, 200), table=single)
     assert set(there(conn)) == {NAMES[1]}
 
 
-def test_indexes_of_the_user_stay(warehouse: Warehouse, conn: psycopg.Connection) -> None:
+def test_indexes_of_the_user_stay(bench: LandingBench, conn: psycopg.Connection) -> None:
     conn.execute("create index theirs on raw_tdx.kline_daily (close)")
 
-    land(warehouse, bars(10, 0, 200))
+    land(bench, bars(10, 0, 200))
 
     assert set(there(conn)) == {"theirs"}
 
 
 def test_a_record_stays_until_its_index_exists(
-    warehouse: Warehouse, conn: psycopg.Connection
+    bench: LandingBench, conn: psycopg.Connection
 ) -> None:
-    land(warehouse, bars(10, 0, 200))
+    land(bench, bars(10, 0, 200))
     # as if the next import had dropped it before its record is struck out
     conn.execute(
         "update ops.pending_indexes set definition = replace(definition, index_name, 'other') "
@@ -274,8 +261,9 @@ def test_a_record_stays_until_its_index_exists(
 def test_a_killed_index_build_of_a_hypertable_resumes_by_chunk(
     edition: str, database_of: Callable[..., str], tmp_path: Path
 ) -> None:
-    warehouse = prepared(database_of(edition), tmp_path, replace(BARS, time="trade_date"))
-    land(warehouse, bars(10, 0, 200))
+    bench = LandingBench(database_of(edition), tmp_path, replace(BARS, time="trade_date"))
+    warehouse = bench.warehouse
+    land(bench, bars(10, 0, 200))
     waiting = (
         "select pid from pg_stat_activity "
         "where wait_event_type = 'Lock' and datname = current_database()"

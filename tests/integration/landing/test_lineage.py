@@ -10,13 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from loaders.landing import first_copy, lineage, load_job
+from loaders.landing import first_copy, lineage
 from loaders.landing.load_job import Landed
 from loaders.landing.rejects import rejected_rows
-from loaders.settings import load_settings
 from loaders.warehouse import migrate, postgres
-from loaders.warehouse.postgres import Warehouse, open_warehouse
 from loaders.warehouse.tables import Batch, landed_table
+from tests.integration.landing.conftest import LandingBench
 
 DAY, NOON = date(2024, 6, 28), datetime(2024, 6, 28, 4, tzinfo=UTC)
 MINUTE = landed_table(
@@ -36,14 +35,11 @@ STORED = "select code, source_route, _dlt_load_id is null, route_no is null, fil
 
 
 @pytest.fixture
-def warehouse(warehouse_dsn: str, tmp_path: Path) -> Warehouse:
-    settings = load_settings(
-        {"QUOTEMILL_WAREHOUSE_URL": warehouse_dsn, "QUOTEMILL_HOME": str(tmp_path)}, cwd=tmp_path
-    )
-    return open_warehouse(settings)
+def bench(warehouse_dsn: str, tmp_path: Path) -> LandingBench:
+    return LandingBench(warehouse_dsn, tmp_path)
 
 
-def land(warehouse: Warehouse, closes: dict[str, int], route: str, hour: int = 0) -> Landed:
+def land(bench: LandingBench, closes: dict[str, int], route: str, hour: int = 0) -> Landed:
     rows = [
         {
             "code": code,
@@ -56,38 +52,31 @@ def land(warehouse: Warehouse, closes: dict[str, int], route: str, hour: int = 0
         for code, close in closes.items()
     ]
     batch = Batch(pa.Table.from_pylist(rows, MINUTE.schema))
-    pipeline, _ = load_job.open_pipeline(warehouse, warehouse.home / "pipelines", "tdx", "tdx")
-    return load_job.land(pipeline, warehouse, "tdx", MINUTE, [batch], dataset="minute")
+    return bench.land_batches(MINUTE, batch, dataset="minute")
 
 
-def rows(warehouse: Warehouse, query: str) -> list[tuple[Any, ...]]:
-    with warehouse.connect() as conn:
-        return conn.execute(query.encode()).fetchall()
-
-
-def columns(warehouse: Warehouse) -> list[tuple[str, str, bool]]:
-    return rows(
-        warehouse,
+def columns(bench: LandingBench) -> list[tuple[Any, ...]]:
+    return bench.rows(
         "select attname, format_type(atttypid, null), attnotnull from pg_attribute "
-        "where attrelid = 'raw_tdx.minute'::regclass and attnum > 0 order by attnum",
+        "where attrelid = 'raw_tdx.minute'::regclass and attnum > 0 order by attnum"
     )
 
 
 @pytest.mark.parametrize("fewest", [1, first_copy.FEWEST], ids=["straight", "staged"])
 def test_a_row_has_the_route_and_file_that_last_changed_it(
-    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, fewest: int
+    bench: LandingBench, monkeypatch: pytest.MonkeyPatch, fewest: int
 ) -> None:
     monkeypatch.setattr(first_copy, "FEWEST", fewest)
-    migrate.prepare(warehouse, [MINUTE, REJECTED])
-    first = land(warehouse, {"sh600000": 1, "sh600001": 1}, "/api/one")
-    second = land(warehouse, {"sh600000": 1, "sh600001": 2}, "/api/two", hour=1)
+    migrate.prepare(bench.warehouse, [MINUTE, REJECTED])
+    first = land(bench, {"sh600000": 1, "sh600001": 1}, "/api/one")
+    second = land(bench, {"sh600000": 1, "sh600001": 2}, "/api/two", hour=1)
 
     assert (second.read, second.new, second.changed) == (2, 0, 1)
-    assert rows(warehouse, NAMED) == [
+    assert bench.rows(NAMED) == [
         ("sh600000", "/api/one", first.load_ids[0]),
         ("sh600001", "/api/two", second.load_ids[0]),
     ]
-    assert columns(warehouse) == [
+    assert columns(bench) == [
         ("code", "text", True),
         ("is_final", "boolean", True),
         ("route_no", "smallint", True),
@@ -98,10 +87,12 @@ def test_a_row_has_the_route_and_file_that_last_changed_it(
     ]
 
 
-def test_route_numbers_add_no_bytes_to_a_row_with_a_code(warehouse: Warehouse) -> None:
+def test_route_numbers_add_no_bytes_to_a_row_with_a_code(bench: LandingBench) -> None:
     own = [("code", pa.string()), ("close", pa.int64())]
-    migrate.prepare(warehouse, [landed_table("raw_tdx", "minute", own, ("code",), numbered=True)])
-    with warehouse.connect() as conn:
+    migrate.prepare(
+        bench.warehouse, [landed_table("raw_tdx", "minute", own, ("code",), numbered=True)]
+    )
+    with bench.warehouse.connect() as conn:
         [(size, bare)] = conn.execute(
             "insert into raw_tdx.minute as m values ('sh600000', true, 1, 1, 10, now()) "
             "returning pg_column_size(m.*), pg_column_size(row(m.code, m.close, m.fetched_at))"
@@ -110,64 +101,62 @@ def test_route_numbers_add_no_bytes_to_a_row_with_a_code(warehouse: Warehouse) -
 
 
 def test_rows_of_an_older_table_keep_their_texts_until_changed(
-    warehouse: Warehouse,
+    bench: LandingBench,
 ) -> None:
-    migrate.prepare(warehouse, [BEFORE, REJECTED])
-    land(warehouse, {"sh600000": 1, "sh600001": 1}, "/api/one")
+    migrate.prepare(bench.warehouse, [BEFORE, REJECTED])
+    land(bench, {"sh600000": 1, "sh600001": 1}, "/api/one")
 
-    migrate.prepare(warehouse, [MINUTE, REJECTED])
-    again = land(warehouse, {"sh600000": 1, "sh600001": 2, "sh600002": 1}, "/api/one", hour=1)
+    migrate.prepare(bench.warehouse, [MINUTE, REJECTED])
+    again = land(bench, {"sh600000": 1, "sh600001": 2, "sh600002": 1}, "/api/one", hour=1)
 
     assert (again.new, again.changed) == (1, 1)
-    assert rows(warehouse, f"{STORED} from raw_tdx.minute order by code") == [
+    assert bench.rows(f"{STORED} from raw_tdx.minute order by code") == [
         ("sh600000", "/api/one", False, True, True),
         ("sh600001", None, True, False, False),
         ("sh600002", None, True, False, False),
     ]
-    there = columns(warehouse)
-    migrate.prepare(warehouse, [MINUTE, REJECTED])
-    assert columns(warehouse) == there
+    there = columns(bench)
+    migrate.prepare(bench.warehouse, [MINUTE, REJECTED])
+    assert columns(bench) == there
 
 
 def test_a_table_in_use_takes_texts_until_it_is_free(
-    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+    bench: LandingBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgres, "PASSING", "10ms")
-    migrate.prepare(warehouse, [BEFORE, REJECTED])
-    before = columns(warehouse)
-    with warehouse.connect() as reader:
+    migrate.prepare(bench.warehouse, [BEFORE, REJECTED])
+    before = columns(bench)
+    with bench.warehouse.connect() as reader:
         reader.execute("select 1 from raw_tdx.minute")
-        migrate.prepare(warehouse, [MINUTE, REJECTED])
-        land(warehouse, {"sh600000": 1}, "/api/one")
+        migrate.prepare(bench.warehouse, [MINUTE, REJECTED])
+        land(bench, {"sh600000": 1}, "/api/one")
 
-    assert columns(warehouse) == before
-    assert rows(warehouse, "select source_route from raw_tdx.minute") == [("/api/one",)]
-    migrate.prepare(warehouse, [MINUTE, REJECTED])
-    assert len(columns(warehouse)) == len(before) + 2
+    assert columns(bench) == before
+    assert bench.rows("select source_route from raw_tdx.minute") == [("/api/one",)]
+    migrate.prepare(bench.warehouse, [MINUTE, REJECTED])
+    assert len(columns(bench)) == len(before) + 2
 
 
-def test_a_refused_row_has_the_name_of_its_route(warehouse: Warehouse) -> None:
-    migrate.prepare(warehouse, [MINUTE, REJECTED])
-    with warehouse.connect() as conn:
+def test_a_refused_row_has_the_name_of_its_route(bench: LandingBench) -> None:
+    migrate.prepare(bench.warehouse, [MINUTE, REJECTED])
+    with bench.warehouse.connect() as conn:
         conn.execute("alter table raw_tdx.minute add check (close > 0)")
 
-    assert land(warehouse, {"sh600000": 1, "sh600001": -1}, "/api/one").new == 1
+    assert land(bench, {"sh600000": 1, "sh600001": -1}, "/api/one").new == 1
 
-    assert rows(warehouse, "select source_route from raw_tdx.rejected_row") == [("/api/one",)]
-    assert [(code, route) for code, route, _ in rows(warehouse, NAMED)] == [
-        ("sh600000", "/api/one")
-    ]
+    assert bench.rows("select source_route from raw_tdx.rejected_row") == [("/api/one",)]
+    assert [(code, route) for code, route, _ in bench.rows(NAMED)] == [("sh600000", "/api/one")]
 
 
 def test_two_concurrent_loads_agree_on_the_number_of_a_new_route(
-    warehouse: Warehouse, tmp_path: Path
+    bench: LandingBench, tmp_path: Path
 ) -> None:
-    migrate.prepare(warehouse, [MINUTE, REJECTED])
+    migrate.prepare(bench.warehouse, [MINUTE, REJECTED])
     path = tmp_path / "rows.parquet"
     pq.write_table(pa.table({"source_route": ["/api/new", "/api/own"]}), path)
     waits = "select count(*) from pg_locks where not granted and pid = %s"
 
-    with warehouse.connect() as first, warehouse.connect(autocommit=True) as second:
+    with bench.warehouse.connect() as first, bench.warehouse.connect(autocommit=True) as second:
         [(number,)] = first.execute(
             "insert into ops.routes (route) values ('/api/new') returning route_no"
         )
@@ -184,7 +173,7 @@ def test_two_concurrent_loads_agree_on_the_number_of_a_new_route(
                 pass
             first.commit()
             assert met.result()["/api/new"] == number
-    assert rows(warehouse, "select route from ops.routes order by 1") == [
+    assert bench.rows("select route from ops.routes order by 1") == [
         ("/api/new",),
         ("/api/own",),
     ]

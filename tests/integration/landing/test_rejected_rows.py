@@ -9,13 +9,11 @@ import pyarrow as pa
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from loaders.landing import load_job, table_rejects
+from loaders.landing import table_rejects
 from loaders.landing.load_job import Landed
 from loaders.landing.rejects import open_rejects, rejected_rows, rejects_table, withdrawn
-from loaders.settings import load_settings
-from loaders.warehouse import migrate
-from loaders.warehouse.postgres import Warehouse, open_warehouse
 from loaders.warehouse.tables import Batch, LandedTable, landed_table
+from tests.integration.landing.conftest import LandingBench
 
 DAY = date(2024, 6, 28)
 NOON = datetime(2024, 6, 28, 4, tzinfo=UTC)
@@ -30,27 +28,13 @@ REFUSED = rejected_rows("raw_tdx")
 STANDARD = {"source_route": "/api/test", "fetched_at": NOON, "is_final": True}
 
 
-class Shore:
-    def __init__(self, warehouse: Warehouse) -> None:
-        self.warehouse = warehouse
-
-    def land(self, table: LandedTable, rows: list[dict[str, Any]], **how: Any) -> Landed:
+class Shore(LandingBench):
+    def land(self, table: LandedTable, rows: list[dict[str, Any]], **options: Any) -> Landed:
         base = {"trade_date": DAY, "seq": 1, "name": "x", "price": 1} | STANDARD
         arrow = pa.Table.from_pylist([base | row for row in rows], table.schema)
-        pipeline, _ = load_job.open_pipeline(
-            self.warehouse, self.warehouse.home / "pipelines", "tdx", "tdx"
-        )
-        how = {"dataset": "prices"} | how
-        beside = REFUSED if table is not REFUSED else None
-        return load_job.land(pipeline, self.warehouse, "tdx", table, [Batch(arrow)], beside, **how)
-
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
-        with self.warehouse.connect() as conn:
-            return conn.execute(query.encode()).fetchall()
-
-    def change(self, statement: str) -> None:
-        with self.warehouse.connect() as conn:
-            conn.execute(statement.encode())
+        options = {"dataset": "prices"} | options
+        rejects = REFUSED if table is not REFUSED else None
+        return self.land_batches(table, Batch(arrow), rejects=rejects, **options)
 
     def refused(self) -> list[tuple[Any, ...]]:
         return self.rows(
@@ -60,12 +44,7 @@ class Shore:
 
 @pytest.fixture
 def shore(warehouse_dsn: str, tmp_path: Path) -> Shore:
-    settings = load_settings(
-        {"QUOTEMILL_WAREHOUSE_URL": warehouse_dsn, "QUOTEMILL_HOME": str(tmp_path)}, cwd=tmp_path
-    )
-    warehouse = open_warehouse(settings)
-    migrate.prepare(warehouse, [PRICE, UNIT, REFUSED])
-    return Shore(warehouse)
+    return Shore(warehouse_dsn, tmp_path, PRICE, UNIT, REFUSED)
 
 
 def prices(count: int, **odd: Any) -> list[dict[str, Any]]:
@@ -76,7 +55,7 @@ def prices(count: int, **odd: Any) -> list[dict[str, Any]]:
 
 
 def test_a_number_too_large_for_the_column_costs_its_row_alone(shore: Shore) -> None:
-    shore.change("alter table raw_tdx.price alter column price type numeric(6, 2)")
+    shore.execute("alter table raw_tdx.price alter column price type numeric(6, 2)")
 
     landed = shore.land(PRICE, prices(100, price=10**6))
 
@@ -92,8 +71,8 @@ def test_a_number_too_large_for_the_column_costs_its_row_alone(shore: Shore) -> 
 
 
 def test_a_row_refused_by_a_check_or_an_index_costs_itself_alone(shore: Shore) -> None:
-    shore.change("alter table raw_tdx.price add constraint dear check (price <> 7)")
-    shore.change("create index wide on raw_tdx.price (name)")
+    shore.execute("alter table raw_tdx.price add constraint dear check (price <> 7)")
+    shore.execute("create index wide on raw_tdx.price (name)")
     rows = prices(20, name="".join(f"{n * 7919:x}" for n in range(2000)))
 
     landed = shore.land(PRICE, rows)
@@ -106,7 +85,7 @@ def test_a_row_refused_by_a_check_or_an_index_costs_itself_alone(shore: Shore) -
 
 
 def test_the_feed_has_the_rows_that_landed_and_the_rejected(shore: Shore) -> None:
-    shore.change("alter table raw_tdx.price add constraint dear check (price <> 7)")
+    shore.execute("alter table raw_tdx.price add constraint dear check (price <> 7)")
     shore.land(PRICE, prices(10))
 
     changes = shore.rows("select table_name, key from ops.changes")
@@ -142,13 +121,8 @@ def test_a_date_outside_the_database_range_costs_its_row_alone(shore: Shore) -> 
     days = arrow["trade_date"].cast(pa.int32()).to_pylist()
     days[4] = 2**31 - 1
     arrow = arrow.set_column(1, PRICE.schema.field(1), pa.array(days, pa.int32()).cast(pa.date32()))
-    pipeline, _ = load_job.open_pipeline(
-        shore.warehouse, shore.warehouse.home / "pipelines", "tdx", "tdx"
-    )
 
-    landed = load_job.land(
-        pipeline, shore.warehouse, "tdx", PRICE, [Batch(arrow)], REFUSED, dataset="prices"
-    )
+    landed = shore.land_batches(PRICE, Batch(arrow), rejects=REFUSED, dataset="prices")
 
     assert landed.new == 9
     assert [r[2] for r in shore.refused()] == ["trade_date"]
@@ -161,7 +135,7 @@ def test_one_refused_row_refuses_its_whole_unit(shore: Shore) -> None:
         for seq in (1, 2)
     ]
     shore.land(UNIT, rows)
-    shore.change("alter table raw_tdx.unit add constraint dear check (price <> 9)")
+    shore.execute("alter table raw_tdx.unit add constraint dear check (price <> 9)")
 
     landed = shore.land(UNIT, [rows[0], rows[2] | {"price": 5}, rows[3] | {"price": 9}])
 
@@ -179,7 +153,7 @@ def test_a_table_that_refuses_too_many_rows_ends_its_load(
     shore: Shore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(table_rejects, "MOST", 5)
-    shore.change("alter table raw_tdx.price add constraint none check (price < 0)")
+    shore.execute("alter table raw_tdx.price add constraint none check (price < 0)")
 
     with pytest.raises(Exception, match="none"):
         shore.land(PRICE, prices(10))
@@ -188,7 +162,7 @@ def test_a_table_that_refuses_too_many_rows_ends_its_load(
 
 
 def test_a_table_without_a_place_for_refused_rows_ends_its_load(shore: Shore) -> None:
-    shore.change("alter table raw_tdx.price add constraint dear check (price <> 7)")
+    shore.execute("alter table raw_tdx.price add constraint dear check (price <> 7)")
 
     with pytest.raises(Exception, match="dear"):
         shore.land(PRICE, prices(10), dataset=None)
@@ -202,7 +176,7 @@ def test_a_row_that_is_refused_again_stays_refused_until_it_lands(shore: Shore) 
             "select row_key, is_withdrawn from raw_tdx.rejected_row where rule like 'the table%'"
         )
 
-    shore.change("alter table raw_tdx.price add constraint dear check (price <> 7)")
+    shore.execute("alter table raw_tdx.price add constraint dear check (price <> 7)")
     shore.land(PRICE, prices(10))
     key = f"sh600007 {DAY} 1"
     assert open_refusals() == [(key, False)]
@@ -220,7 +194,7 @@ def test_a_row_that_is_refused_again_stays_refused_until_it_lands(shore: Shore) 
 
     shore.land(PRICE, [{"code": "sh600007", "price": 8}])
     assert open_refusals() == [(key, True)]
-    shore.change("truncate ops.changes")
+    shore.execute("truncate ops.changes")
     shore.land(PRICE, [{"code": "sh600007", "price": 8}])
     assert shore.rows("select table_name from ops.changes") == []
     shore.land(PRICE, [{"code": "sh600007", "price": 7, "fetched_at": LATER}])
@@ -228,11 +202,11 @@ def test_a_row_that_is_refused_again_stays_refused_until_it_lands(shore: Shore) 
 
 
 def test_a_server_limit_is_not_an_unavailable_warehouse(shore: Shore) -> None:
-    shore.change(
+    shore.execute(
         "create function raw_tdx.full() returns trigger language plpgsql as "
         "$$ begin raise exception 'too many' using errcode = '53400'; end $$"
     )
-    shore.change(
+    shore.execute(
         "create trigger full_up before insert on raw_tdx.price execute function raw_tdx.full()"
     )
 

@@ -9,13 +9,12 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from loaders.landing import landed_file, load_job, upsert
+from loaders.landing import landed_file, upsert
 from loaders.landing.load_job import Landed
-from loaders.settings import load_settings
-from loaders.warehouse import migrate
-from loaders.warehouse.postgres import Warehouse, open_warehouse
+from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.tables import Batch, landed_table
 from tests.declared import conform
+from tests.integration.landing.conftest import LandingBench
 
 DAYS = (date(2024, 6, 27), date(2024, 6, 28))
 NOON = datetime(2024, 6, 28, 4, tzinfo=UTC)
@@ -50,22 +49,13 @@ def day(code: str, when: date, prices: list[int], fetched: datetime, *, final: b
 
 
 @pytest.fixture
-def warehouse(warehouse_dsn: str, tmp_path: Path) -> Warehouse:
-    settings = load_settings(
-        {"QUOTEMILL_WAREHOUSE_URL": warehouse_dsn, "QUOTEMILL_HOME": str(tmp_path)}, cwd=tmp_path
-    )
-    made = open_warehouse(settings)
-    migrate.prepare(made, [TICK])
-    return made
+def bench(warehouse_dsn: str, tmp_path: Path) -> LandingBench:
+    return LandingBench(warehouse_dsn, tmp_path, TICK)
 
 
 @pytest.fixture
-def land(warehouse: Warehouse, tmp_path: Path) -> Land:
-    def land_days(*days: pa.Table) -> Landed:
-        pipeline, _ = load_job.open_pipeline(warehouse, tmp_path / "pipelines", "tdx", "tdx")
-        return load_job.land(pipeline, warehouse, "tdx", TICK, (Batch(rows) for rows in days))
-
-    return land_days
+def land(bench: LandingBench) -> Land:
+    return lambda *days: bench.land_batches(TICK, *map(Batch, days))
 
 
 def prices(warehouse: Warehouse) -> dict[tuple[str, date], list[int]]:

@@ -183,13 +183,6 @@ def test_disabling_a_job_ends_the_restart_of_its_interrupted_run(book: Book) -> 
     assert book.row(DAILY).attempts == 1
 
 
-def test_a_clock_that_goes_back_starts_nothing_twice(book: Book) -> None:
-    assert book.ran(DAILY, FRIDAY) == FRIDAY
-    for hours in (-1, 0, 1, -20, 3):
-        assert book.ran(DAILY, FRIDAY + hours * HOUR) is None
-    assert book.ran(DAILY, FRIDAY + 3 * DAY) == FRIDAY + 3 * DAY
-
-
 def test_starts_skipped_by_a_clock_far_ahead_are_not_missed(book: Book) -> None:
     book.ran(FIVE, FRIDAY)
     book.ran(FIVE, FRIDAY + 70 * DAY)

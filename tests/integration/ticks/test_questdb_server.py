@@ -38,13 +38,6 @@ def command(home: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     return lambda *args, **kwargs: CliRunner().invoke(app, list(args), **kwargs)
 
 
-@pytest.mark.parametrize("name", ["fetch", "start", "stop", "status", "resume", "remove"])
-def test_every_help_shows_an_example(name: str) -> None:
-    result = CliRunner().invoke(app, [name, "--help"])
-    assert result.exit_code == 0
-    assert "Example: " in result.stdout
-
-
 def test_a_server_from_its_start_to_its_removal(command: Command, home: Path) -> None:
     folder = home / "questdb"
     assert json.loads(command("status", "--json").stdout)["running"] is False

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -110,26 +109,6 @@ def test_another_day_adds_rows_and_changes_none(loaded: Bench) -> None:
     assert loaded.rows("select max(last_day) from raw_tq.main_harvest") == [(date(2025, 10, 27),)]
 
 
-def test_a_running_day_is_final_after_the_source_shows_its_end(
-    new_database: Callable[..., str], tmp_path: Path
-) -> None:
-    newest = (
-        "select trade_date, is_final from raw_tq.contract_daily "
-        "where contract = 'SHFE.cu2511' order by 1 desc limit 2"
-    )
-    bars = ("trading_day", "contract_daily")
-    served = World(("SHFE.cu",), first=date(2025, 10, 13), end=END, ticks_per_day=200)
-    with bench(served, new_database(), tmp_path, clock="2025-10-23T14:00:00") as made:
-        assert made.load().status == "succeeded"
-        assert made.rows(newest) == [(date(2025, 10, 23), False), (date(2025, 10, 22), True)]
-        made.sandbox.set_clock("2025-10-23T15:10:00")  # within the margin more may come
-        made.load(datasets=bars)
-        assert made.rows(newest)[0] == (date(2025, 10, 23), False)
-        made.sandbox.set_clock("2025-10-23T17:00:00")
-        made.load(datasets=bars)
-        assert made.rows(newest)[0] == (date(2025, 10, 23), True)
-
-
 def test_nonsensical_requests_are_refused_before_anything_is_opened(loaded: Bench) -> None:
     for wrong in (
         {"keys": ("copper",)},
@@ -152,20 +131,3 @@ def test_a_run_is_the_main_contracts_and_then_the_ticks() -> None:
     assert [(r.mode, source.lane_of(r)) for r in both] == [("mapping", "tq"), ("ticks", "tq_ticks")]
     assert modes(LoadRequest("tq", datasets=("contract",))) == ["mapping"]
     assert modes(LoadRequest("tq", datasets=("ticks",))) == ["ticks"]
-
-
-def test_a_window_before_the_listing_starts_with_no_contract(
-    new_database: Callable[..., str], tmp_path: Path
-) -> None:
-    served = World(("SHFE.cu",), first=date(2025, 10, 13), end=END, ticks_per_day=60)
-    with bench(served, new_database(), tmp_path, start="2025-09-22") as made:
-        result = made.load(datasets=("trading_day", "main_events"))
-        assert result.status == "succeeded", result
-        [(_, contract), (listed, first_contract), *_] = made.rows(
-            "select trading_day, contract from raw_tq.main_event "
-            "where route = 'backtest' order by 1"
-        )
-        assert (contract, listed) == (None, served.first)
-        assert first_contract == served.main_table("SHFE.cu")[0][1]
-        covered = "select distinct first_day from raw_tq.main_harvest"
-        assert made.rows(covered) == [(date(2025, 9, 22),)]

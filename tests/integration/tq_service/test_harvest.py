@@ -1,12 +1,11 @@
 """What the real client brings back is what the sandbox's world holds."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
-import pytest
 
 from loaders.sandbox.tq.world import World
 from loaders.tq.client.answers import MainEvents
@@ -67,19 +66,6 @@ def test_contracts_and_sessions_equal_the_world(
 
 
 # a night session, a day without one, and expiries of two kinds; the window begins on a Saturday
-@pytest.mark.parametrize("variety", ["SHFE.cu", "CFFEX.IF"])
-def test_both_routes_give_the_main_contract_of_every_day(
-    harvest: Harvest, sandbox: "TqSandbox", world: World, variety: str
-) -> None:
-    first = date(2025, 9, 13)
-    days = days_of(world, FIRST, LAST)
-    truth = {day: main for day, main in sandbox.schedule(variety) if day >= FIRST}
-    assert len(set(truth.values())) >= 3
-    for route in ("backtest", "history"):
-        answer = harvest.main_events(variety, first, LAST, route)
-        assert (answer.first_day, answer.last_day) == (FIRST, LAST)
-        assert answer.events[0][0] == datetime(2025, 9, 14, 16, tzinfo=UTC)
-        assert contract_by_day(world, answer, days) == truth, route
 
 
 def test_switches_after_holidays_and_weekends_have_their_trading_day(

@@ -169,14 +169,18 @@ def test_a_failed_dump_leaves_no_file(filled: Warehouse, tmp_path: Path) -> None
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("damage", [0, 100, 0.6])
+@pytest.mark.parametrize("damage", [0, 100, 0.6, "changed"])
 def test_a_damaged_dump_is_refused_before_anything_changes(
-    filled: Warehouse, tmp_path: Path, damage: float
+    filled: Warehouse, tmp_path: Path, damage: float | str
 ) -> None:
     file = tmp_path / "w.dump"
     dump(filled, file)
     whole = file.read_bytes()
-    file.write_bytes(whole[: int(damage) if damage >= 1 else int(len(whole) * damage)])
+    if isinstance(damage, str):
+        place = len(whole) // 3
+        file.write_bytes(whole[:place] + bytes([255 - whole[place]]) + whole[place + 1 :])
+    else:
+        file.write_bytes(whole[: int(damage) if damage >= 1 else int(len(whole) * damage)])
     before = _checksum(filled)
     with pytest.raises(QuotemillError, match="not a readable dump"):
         restore(filled, file, clean=True)

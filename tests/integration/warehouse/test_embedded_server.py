@@ -6,7 +6,6 @@ import shutil
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,14 +47,9 @@ def test_the_server_has_no_network_port_and_a_private_socket(
     assert not inodes & {line.split()[9] for line in tcp.splitlines() if len(line.split()) > 9}
 
 
-def test_a_running_server_is_reused_in_a_few_milliseconds(
-    running_home: Path, open_at: OpenAt
-) -> None:
+def test_a_running_server_is_reused(running_home: Path, open_at: OpenAt) -> None:
     first = embedded.running(running_home)
-    started = time.perf_counter()
-    for _ in range(20):
-        open_at(running_home)
-    assert (time.perf_counter() - started) / 20 < 0.02
+    open_at(running_home)
     assert embedded.ensure_running(running_home) == first
 
 

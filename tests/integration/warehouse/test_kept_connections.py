@@ -65,14 +65,14 @@ def test_threads_never_share_a_connection(warehouse: Warehouse) -> None:
 
     def hold(conn: psycopg.Connection) -> int:
         inside.set()
-        assert other.wait(30)
+        assert other.wait(60)
         return conn.info.backend_pid
 
     with warehouse.keeping_connections() as pooled:
         pids: list[int] = []
         thread = threading.Thread(target=lambda: pids.append(pooled.ask(hold)))
         thread.start()
-        assert inside.wait(30)
+        assert inside.wait(60)
         pids.append(query_value(pooled))
         other.set()
         thread.join()
@@ -86,14 +86,14 @@ def test_open_and_pooled_connections_stay_within_the_settings(
     both, go_on = threading.Barrier(3), threading.Event()
 
     def hold(conn: psycopg.Connection) -> None:
-        both.wait(30)
-        assert go_on.wait(30)
+        both.wait(60)
+        assert go_on.wait(60)
 
     with few.keeping_connections() as pooled:
         threads = [threading.Thread(target=pooled.ask, args=(hold,)) for _ in range(2)]
         for thread in threads:
             thread.start()
-        both.wait(30)
+        both.wait(60)
         monkeypatch.setattr(postgres, "PATIENCE", 0.01)
         with pytest.raises(WarehouseAway, match="all 2 connections"):
             pooled.ask(lambda _: None, patient=False)

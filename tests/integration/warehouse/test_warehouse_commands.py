@@ -30,15 +30,6 @@ def command(running_home: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     return lambda *args, **kwargs: CliRunner().invoke(app, list(args), **kwargs)
 
 
-@pytest.mark.parametrize(
-    "name", ["start", "stop", "status", "psql", "url", "dump", "restore", "remove"]
-)
-def test_every_help_shows_an_example(command: Command, name: str) -> None:
-    result = command(name, "--help")
-    assert result.exit_code == 0
-    assert "Example: " in result.stdout
-
-
 def test_status_prints_text_and_json(command: Command, running_home: Path) -> None:
     facts = json.loads(command("status", "--json").stdout)
     assert facts["running"] is True

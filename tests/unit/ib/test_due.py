@@ -1,6 +1,5 @@
 """What is due at a time, by the request and by what is stored."""
 
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -12,7 +11,7 @@ from loaders.ib.planning import due
 from loaders.ib.planning.due import Question
 from loaders.ib.planning.request import DUE, check_request
 from loaders.ib.planning.timetable import Timetable
-from loaders.ib.queries import landed, loads
+from loaders.ib.queries import landed
 from loaders.ib.queries.landed import Queued
 from loaders.ib.settings import IbSettings
 from loaders.settings import Settings
@@ -156,80 +155,3 @@ def test_open_interest_is_retried_until_it_is_complete(monkeypatch: pytest.Monke
         resolve("15:00:00")
     attempts.clear()
     assert resolve("07:31:00")[0]["date"] == f"{day}"
-
-
-@pytest.fixture
-def stored(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """State of AAPL, MSFT and NEW in the warehouse; NEW has no contracts."""
-    state: dict[str, Any] = {"cursors": {}, "recorded": set(), "failed": {}, "missing": set()}
-    state["cut_off"] = False
-    chains: Any = {"AAPL": None, "MSFT": None}
-
-    def missing(*_: Any) -> dict[str, set[int]]:
-        return {s: {1} if s in state["missing"] else set() for s in chains}
-
-    monkeypatch.setattr(loads, "was_cut_off", lambda *_: state["cut_off"])
-    monkeypatch.setattr(loads, "read_cursors", lambda *_: state["cursors"])
-    monkeypatch.setattr(loads, "read_failed_discoveries", lambda *_: state["failed"])
-    monkeypatch.setattr(
-        landed, "read_chains", lambda _, __, symbols: [s for s in symbols if s in chains]
-    )
-    monkeypatch.setattr(landed, "read_recorded_symbols", lambda *_: state["recorded"])
-    monkeypatch.setattr(landed, "read_missing", missing)
-    return state
-
-
-def find_symbols(resolver: Callable[[Question], Any], now: str, option: str = "now") -> list[str]:
-    """The symbols that are due; none where nothing is."""
-    try:
-        _, symbols = resolver(make_question(now, ["AAPL", "MSFT", "NEW"], option))
-    except NotDue:
-        return []
-    return list(symbols)
-
-
-def test_a_symbol_without_contracts_costs_the_others_no_slot(stored: dict[str, Any]) -> None:
-    def symbols(option: str = "now") -> list[str]:
-        return find_symbols(due._resolve_snapshot, "2026-11-19T10:00:05", option)
-
-    slot = "2026-11-19T15:00Z"
-    assert symbols("known") == ["AAPL", "MSFT"]
-    assert symbols() == ["AAPL", "MSFT", "NEW"]
-    stored["cursors"] = {"AAPL": slot, "NEW": "2026-11-18T21:00Z"}
-    assert symbols("known") == ["MSFT"]
-    assert symbols() == ["MSFT", "NEW"]
-    stored["cursors"] |= {"MSFT": slot}
-    assert symbols("known") == []
-    assert symbols() == ["NEW"]
-    stored["recorded"] = {"AAPL", "MSFT", "NEW"}
-    assert symbols() == []
-
-
-def test_a_slot_that_was_cut_off_is_continued_after_its_grace(stored: dict[str, Any]) -> None:
-    assert find_symbols(due._resolve_snapshot, "2026-11-19T10:20:00", "known") == []
-    stored["cut_off"] = True
-    assert find_symbols(due._resolve_snapshot, "2026-11-19T10:20:00", "known") == ["AAPL", "MSFT"]
-
-
-def test_failed_discovery_is_tried_again_at_the_next_slot(stored: dict[str, Any]) -> None:
-    def symbols(clock: str) -> list[str]:
-        return find_symbols(due._resolve_discovery, f"2026-11-19T{clock}")
-
-    stored["cursors"] = {"AAPL": "2026-11-19", "MSFT": "2026-11-18"}
-    assert symbols("09:25:00") == ["MSFT", "NEW"]
-    stored["failed"] = {"NEW": new_york("2026-11-19T09:25:00")}
-    assert symbols("09:29:00") == ["MSFT"]
-    stored["cursors"] |= {"MSFT": "2026-11-19"}
-    assert symbols("09:29:00") == []
-    assert symbols("09:30:05") == ["NEW"]
-    stored["failed"] = {"NEW": new_york("2026-11-19T09:30:05")}
-    assert symbols("09:59:00") == []
-    assert symbols("10:00:00") == ["NEW"]
-
-
-def test_a_symbol_without_contracts_has_no_close(stored: dict[str, Any]) -> None:
-    assert find_symbols(due._resolve_close, "2026-11-19T17:00:00") == ["AAPL", "MSFT"]
-    stored["cursors"] = {"AAPL": "2026-11-19", "MSFT": "2026-11-19"}
-    assert find_symbols(due._resolve_close, "2026-11-19T17:01:00") == []
-    stored["missing"] = {"MSFT"}
-    assert find_symbols(due._resolve_close, "2026-11-19T17:01:00") == ["MSFT"]

@@ -1,0 +1,60 @@
+"""A warehouse with the landed tables of a test, and rows that land in it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dlt
+import psycopg
+import pytest
+
+from loaders.landing import load_job
+from loaders.landing.load_job import Landed
+from loaders.settings import load_settings
+from loaders.warehouse import migrate
+from loaders.warehouse.postgres import Warehouse, open_warehouse
+from loaders.warehouse.tables import Batch, LandedTable
+from tests.bench import WarehouseQueries
+
+
+class LandingBench(WarehouseQueries):
+    """A warehouse prepared for some landed tables, and a folder for dlt to work in."""
+
+    def __init__(self, dsn: str, home: Path, *tables: LandedTable) -> None:
+        environ = {"QUOTEMILL_WAREHOUSE_URL": dsn, "QUOTEMILL_HOME": str(home)}
+        self.settings = load_settings(environ, cwd=home)
+        self.warehouse = open_warehouse(self.settings)
+        self.folder = home / "pipelines"
+        migrate.prepare(self.warehouse, tables)
+
+    def connect(self) -> psycopg.Connection:
+        return self.warehouse.connect()
+
+    def open(self) -> tuple[dlt.Pipeline, Landed]:
+        return load_job.open_pipeline(self.warehouse, self.folder, "tdx", "tdx")
+
+    def land_batches(self, table: LandedTable, *batches: Batch, **options: Any) -> Landed:
+        pipeline, _ = self.open()
+        return load_job.land(
+            pipeline, self.warehouse, "tdx", table=table, batches=iter(batches), **options
+        )
+
+    def take_changes(self, table: LandedTable) -> list[tuple[Any, ...]]:
+        """What the feed has of a table, which is then removed from it."""
+        return sorted(
+            self.rows(
+                "delete from ops.changes where table_name = %s returning key, dates::text",
+                table.qualified,
+            )
+        )
+
+
+@pytest.fixture
+def warehouse(bench: LandingBench) -> Warehouse:
+    return bench.warehouse
+
+
+@pytest.fixture
+def conn(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
+    with warehouse.connect(autocommit=True) as made:
+        yield made
