@@ -291,8 +291,8 @@ def test_the_backup_commands_create_list_verify_and_restore(bench: Bench, tmp_pa
 
 def test_doctor_warns_of_an_old_backup(bench: Bench) -> None:
     def check(now: datetime) -> doctor.Check:
-        [found] = [c for c in doctor.examine(bench.settings, now) if c.name == "backup"]
-        return found
+        [result] = [c for c in doctor.examine(bench.settings, now) if c.name == "backup"]
+        return result
 
     now = datetime.now(UTC)
     assert (check(now).status, check(now).fix) == ("ok", "quotemill backup")

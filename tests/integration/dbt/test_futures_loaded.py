@@ -69,7 +69,9 @@ def test_a_loaded_schedule_equals_the_servers_and_ticks_cover_it(
     )
     assert rows(fresh) == [("main_events", False), ("ticks", False)]
     # the one switch by the servers, by the closes that were loaded
-    [(before, after)] = [(one, two) for one, two in pairwise(served) if one[1] != two[1]]
+    [(before, after)] = [
+        (day, following) for day, following in pairwise(served) if day[1] != following[1]
+    ]
     assert rows(
         "select r.trading_day, r.price_day, r.prev_contract, r.underlying_contract, "
         "r.price_step = n.close - o.close, r.back_adjust_step = r.price_step "

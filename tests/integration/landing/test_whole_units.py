@@ -64,7 +64,7 @@ def prices(warehouse: Warehouse) -> dict[tuple[str, date], list[int]]:
             "select code, trade_date, array_agg(price order by ordinal) "
             "from raw_tdx.tick group by 1, 2"
         ).fetchall()
-    return {(code, when): found for code, when, found in rows}
+    return {(code, when): closes for code, when, closes in rows}
 
 
 def test_a_day_that_shrinks_leaves_no_old_row(warehouse: Warehouse, land: Land) -> None:

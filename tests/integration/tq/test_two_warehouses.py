@@ -63,41 +63,41 @@ def test_a_second_warehouse_is_refused_until_the_first_is_released(
 
     environ = {"QUOTEMILL_QUESTDB_URL": questdb_url}
     with (
-        bench(world(), schedule_dsn, tmp_path / "one", environ=environ) as one,
+        bench(world(), schedule_dsn, tmp_path / "one", environ=environ) as owner,
         bench(
             world(), filled_database("schedule", never), tmp_path / "two", environ=environ
-        ) as two,
+        ) as other,
     ):
-        # a copy of a database is the same warehouse; this one becomes another, of another schedule
-        two.execute("update ops.settings set value = 'another' where key = 'warehouse_id'")
-        two.execute("update futures.main_schedule set schedule_hash = repeat('f', 16)")
-        assert one.load("ticks", until=TRADED[1]).status == "succeeded"
-        before = one.rows(INDEX)
-        two.asked()
-        result = two.load("ticks", until=TRADED[1])
+        # a copy of a database is the same warehouse; this owner becomes another, of another schedule
+        other.execute("update ops.settings set value = 'another' where key = 'warehouse_id'")
+        other.execute("update futures.main_schedule set schedule_hash = repeat('f', 16)")
+        assert owner.load("ticks", until=TRADED[1]).status == "succeeded"
+        before = owner.rows(INDEX)
+        other.asked()
+        result = other.load("ticks", until=TRADED[1])
         assert (result.status, result.exit_code) == ("failed", SettingsError.exit_code)
         assert str(tmp_path / "one") in str(result.error)
         assert RELEASE in result.hint
-        assert asked_days(two) == 0
-        assert two.rows(INDEX) == []
-        there = open_warehouse(two.settings)
+        assert asked_days(other) == 0
+        assert other.rows(INDEX) == []
+        there = open_warehouse(other.settings)
         for refused in (
-            lambda: verify(two.settings, there, Silent()),
-            lambda: take_out_unlisted(two.settings, there),
+            lambda: verify(other.settings, there, Silent()),
+            lambda: take_out_unlisted(other.settings, there),
         ):
             with pytest.raises(SettingsError, match="another warehouse"):
                 refused()
-        assert one.load("ticks", until=TRADED[1]).tasks == ()
-        assert one.rows(INDEX) == before
+        assert owner.load("ticks", until=TRADED[1]).tasks == ()
+        assert owner.rows(INDEX) == before
 
         http = QuestdbHttp(address_of(questdb_folder))
         http.rows(RELEASE)
         http.close()
-        assert two.load("ticks", until=TRADED[1]).status == "succeeded"
-        assert asked_days(two) == 0, "stored days are stamped, and not fetched"
-        assert [row[:2] for row in two.rows(INDEX)] == [row[:2] for row in before]
-        assert stamps(two) == {"f" * 16}
-        assert one.load("ticks", until=TRADED[1]).exit_code == SettingsError.exit_code
+        assert other.load("ticks", until=TRADED[1]).status == "succeeded"
+        assert asked_days(other) == 0, "stored days are stamped, and not fetched"
+        assert [row[:2] for row in other.rows(INDEX)] == [row[:2] for row in before]
+        assert stamps(other) == {"f" * 16}
+        assert owner.load("ticks", until=TRADED[1]).exit_code == SettingsError.exit_code
 
 
 def test_the_former_command_take_over_explains_what_to_do() -> None:

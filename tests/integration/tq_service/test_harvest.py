@@ -172,8 +172,8 @@ def test_a_lone_empty_day_says_whether_the_contract_has_any_tick(
     harvest: Harvest, sandbox: "TqSandbox", world: World
 ) -> None:
     day = date(2025, 11, 14)
-    one, all_ = f"empty:contract=SHFE.cu2601:day={day}", "empty:contract=SHFE.cu2601"
-    for text, any_rows in ((one, True), (all_, False)):
+    rules = {f"empty:contract=SHFE.cu2601:day={day}": True, "empty:contract=SHFE.cu2601": False}
+    for text, any_rows in rules.items():
         rule = sandbox.faults.add(text)
         (answer,) = harvest.ticks("SHFE.cu2601", [day_range(world, day)])
         sandbox.faults.remove(rule)

@@ -47,7 +47,7 @@ def previous(path: Path | None) -> Any:
 def test_builds_of_the_same_number_have_separate_manifests(
     places: list[Place],
 ) -> None:
-    one, other = places
+    first, other = places
     names = [manifest.write(*place, build_id) for build_id in (1, 7) for place in places]
     assert len(set(names)) == 4
     assert [previous(path) for path in names] == [None] * 2 + ["build-00000001.json"] * 2
@@ -55,44 +55,44 @@ def test_builds_of_the_same_number_have_separate_manifests(
         path = manifest.located(*place, Path("build-00000007.json"))
         assert path in names
         assert manifest.check(*place, path).differences == ()
-    assert manifest.located(*one, Path("build-00000007.json")) != manifest.located(
+    assert manifest.located(*first, Path("build-00000007.json")) != manifest.located(
         *other, Path("build-00000007.json")
     )
 
 
 @pytest.mark.usefixtures("one_source")
 def test_the_previous_manifest_is_of_an_earlier_build(places: list[Place]) -> None:
-    one, _ = places
+    first, _ = places
     for build_id in (99_999_999, 100_000_001, 5):
-        manifest.write(*one, build_id)
-    (manifest.folder_of(*one) / "build-copy.json").write_text("{}")
-    assert previous(manifest.write(*one, 100_000_002)) == "build-100000001.json"
-    assert previous(manifest.write(*one, 6)) == "build-00000005.json"
+        manifest.write(*first, build_id)
+    (manifest.folder_of(*first) / "build-copy.json").write_text("{}")
+    assert previous(manifest.write(*first, 100_000_002)) == "build-100000001.json"
+    assert previous(manifest.write(*first, 6)) == "build-00000005.json"
 
 
 def test_tables_built_without_a_record_are_shown_last(
     places: list[Place], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, other = places
+    first, other = places
     built = {"rows": 1, "made_with": "one"}
     source = SimpleNamespace(facts=lambda *_: dict(built) if built["rows"] else None)
     registry = SimpleNamespace(configured=lambda _: (["one"], []), find=lambda _: source)
     monkeypatch.setattr(manifest, "sources", registry)
-    assert manifest.write(*one, 1) == manifest.write_now(*one, 1), "it says the same"
+    assert manifest.write(*first, 1) == manifest.write_now(*first, 1), "it says the same"
     for rows, build_id, name in ((2, 1, "1-1"), (3, 1, "1-2"), (4, 2, "2"), (5, 2, "2-1")):
-        before = manifest.newest(*one)
+        before = manifest.newest(*first)
         built |= {"rows": rows, "made_with": "another"}
-        path = manifest.write_now(*one, build_id)
+        path = manifest.write_now(*first, build_id)
         assert path is not None
-        assert path == manifest.newest(*one) == manifest.write_now(*one, build_id)
+        assert path == manifest.newest(*first) == manifest.write_now(*first, build_id)
         assert path.stem == f"build-{int(name[0]):08d}{name[1:]}"
         assert previous(path) == before.name
-        assert manifest.check(*one, path).differences == ()
+        assert manifest.check(*first, path).differences == ()
     assert path is not None
-    assert previous(manifest.write(*one, 3)) == path.name
-    first = manifest.write_now(*other, 0)
-    assert first is not None
-    assert (first.name, previous(first)) == ("build-00000000-1.json", None)
+    assert previous(manifest.write(*first, 3)) == path.name
+    initial = manifest.write_now(*other, 0)
+    assert initial is not None
+    assert (initial.name, previous(initial)) == ("build-00000000-1.json", None)
     built["rows"] = 0
     assert manifest.write_now(*other, 0) is None
 
