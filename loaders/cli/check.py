@@ -1,5 +1,6 @@
 """`loaders check`: does a source answer, and what to do when it does not."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -7,8 +8,10 @@ import typer
 
 from loaders import sources
 from loaders.cli import shell
+from loaders.cli.checks import print_checks
 from loaders.cli.load import name_configured
 from loaders.cli.shell import JsonFlag
+from loaders.engine.check import Check
 from loaders.errors import QuotemillError, most_severe
 from loaders.settings import load_settings
 
@@ -33,12 +36,10 @@ def check_command(
             answer = {"exit_code": error.exit_code, "error": str(error), "hint": error.hint}
             answers.append({"source": name} | answer)
             continue
-        detail = {**checked.detail, "warnings": checked.warnings}
-        answers.append({"source": name, "exit_code": 0, **detail})
+        answers.append({"source": name, "exit_code": 0, **checked.figures})
         if not json:
-            print(f"{name}: {checked.seen}")
-            for warning in checked.warnings:
-                print(f"warning: {warning}")
+            warnings = [Check(name, "warning", text) for text in checked.figures["warnings"]]
+            print_checks([replace(checked, name=name, status="ok"), *warnings])
     if json:
         shell.print_json(answers[0] if len(answers) == 1 else answers)
     raise typer.Exit(most_severe(answer["exit_code"] for answer in answers))

@@ -84,6 +84,13 @@ def failed(name: str, error: QuotemillError) -> Check:
     )
 
 
+def describe_service(text: str, warnings: Iterable[str], figures: Mapping[str, Any]) -> Check:
+    """The check of a source that answers; its figures hold the warnings too."""
+    noted = tuple(warnings)
+    status = "warn" if noted else "ok"
+    return Check("service", status, text, figures={**figures, "warnings": noted})
+
+
 def check_paths(paths: Iterable[tuple[str, Path | None, str]]) -> Iterator[Check]:
     """Failed checks of paths in settings: (setting, its value, its meaning)."""
     for setting, path, what in paths:

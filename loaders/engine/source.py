@@ -87,15 +87,6 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class Checked:
-    """The result of checking a source: one line, warnings, and figures by name for scripts."""
-
-    seen: str
-    warnings: tuple[str, ...]
-    detail: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
 class Previewed:
     """What a load would do: lines for people, the same for scripts, the error it would raise."""
 
@@ -123,7 +114,7 @@ class Source(Generic[C]):
     # why the source cannot be loaded with these settings, or None
     missing: "Callable[[Settings], str | None]"
     # asks whether it answers, at a time in UTC; raises SettingsError, UpstreamError
-    check: "Callable[[Settings, datetime], Checked]"
+    check: "Callable[[Settings, datetime], Check]"
     # client, event loop and everything else that lives as long as the load
     open: "Callable[[Load], AbstractContextManager[C]]"
     # the tasks of the load in steps; a step is planned after all tasks of the one before ended

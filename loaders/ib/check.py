@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import product
 
-from loaders.engine.source import Checked
+from loaders.engine.check import Check, describe_service
 from loaders.errors import QuotemillError
 from loaders.ib.client.gateway import Gateway, open_gateway
 from loaders.ib.client.library import check_client
@@ -30,7 +30,7 @@ class OptionProbe:
     why: str = ""
 
 
-def check(settings: Settings, _: datetime) -> Checked:
+def check(settings: Settings, _: datetime) -> Check:
     """Connect and ask for a quote of the heaviest stock and of an option of it.
 
     Raises SettingsError, UpstreamError.
@@ -55,11 +55,11 @@ def check(settings: Settings, _: datetime) -> Checked:
             f"the gateway's clock differs by {seconds:+.0f} s: slots follow this machine's"
         )
     place = f"{settings.ib.host}:{settings.ib.port}"
-    return Checked(
+    return describe_service(
         f"the gateway at {place} ({source}, version {probe.server_version}) serves "
         f"{WORDS[probe.served_type]} data of {symbol} and {WORDS[option.served_type]} data of its "
         f"options to client {probe.client_id}; its clock differs by {seconds:+.0f} s",
-        tuple(filter(None, warnings)),
+        filter(None, warnings),
         {
             "source": source,
             "server_version": probe.server_version,

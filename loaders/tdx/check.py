@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from loaders.engine.source import Checked
+from loaders.engine.check import Check, describe_service
 from loaders.errors import SettingsError
 from loaders.settings import Settings
 from loaders.tdx.client.client import TdxClient
@@ -19,7 +19,7 @@ SECTORS = ("block_gn.dat", "block_fg.dat", "block_zs.dat", "tdxhy.cfg")
 UNREADABLE_NAMED = 5
 
 
-def check(settings: Settings, now: datetime) -> Checked:
+def check(settings: Settings, now: datetime) -> Check:
     """Check the service and the folder, if configured; return contents and warnings.
 
     Raises SettingsError, or UpstreamError with the fix as its hint.
@@ -27,28 +27,29 @@ def check(settings: Settings, now: datetime) -> Checked:
     if missing := missing_settings(settings):
         raise SettingsError(f"no TDX service or client's folder is configured: {missing}")
     folder = folder_of(settings.tdx)
-    found = [_folder(folder, now)] if folder else []
+    parts = [_folder(folder, now)] if folder else []
     if settings.tdx.base_url is not None:
-        found.insert(0, asyncio.run(_service(settings, now)))
-    return Checked(
-        "; ".join(checked.seen for checked in found),
-        tuple(warning for checked in found for warning in checked.warnings),
-        {name: value for checked in found for name, value in checked.detail.items()},
+        parts.insert(0, asyncio.run(_service(settings, now)))
+    figures = {name: value for part in parts for name, value in part.figures.items()}
+    return describe_service(
+        "; ".join(part.text for part in parts),
+        [warning for part in parts for warning in part.figures["warnings"]],
+        {name: value for name, value in figures.items() if name != "warnings"},
     )
 
 
-async def _service(settings: Settings, now: datetime) -> Checked:
+async def _service(settings: Settings, now: datetime) -> Check:
     async with TdxClient(settings.tdx) as client:
         ready = await client.probe(now.astimezone(SHANGHAI).date())
     address = settings.tdx.address
-    return Checked(
+    return describe_service(
         f"{address} answers; its calendar runs {ready.first_day} to {ready.last_day}",
         ready.warnings,
         {"base_url": address, "first_day": ready.first_day, "last_day": ready.last_day},
     )
 
 
-def _folder(folder: Folder, now: datetime) -> Checked:
+def _folder(folder: Folder, now: datetime) -> Check:
     """Contents and age of the client's folder; a stale one is a warning, no error."""
     newest = max(
         (day for file in folder.bars("day").values() if (day := last_day(file))), default=None
@@ -62,9 +63,9 @@ def _folder(folder: Folder, now: datetime) -> Checked:
     parts += [f"{', '.join(lists)} of {_written(lists)}"] if lists else ["no list of codes"]
     parts += [f"gbbq of {_written({'gbbq': gbbq})}"] if gbbq else ["no gbbq"]
     parts += [f"sectors of {_written(sectors)}"] if sectors else ["no sectors"]
-    return Checked(
+    return describe_service(
         f"{folder.root}: {', '.join(parts)}",
-        tuple(_warnings(folder, newest, now)),
+        _warnings(folder, newest, now),
         {
             "client": str(folder.root),
             "day_files": counts["day"],

@@ -4,14 +4,14 @@ import tempfile
 from datetime import datetime
 from pathlib import Path
 
-from loaders.engine.source import Checked
+from loaders.engine.check import Check, describe_service
 from loaders.settings import Settings
 from loaders.tq.client.harvest import Harvest
 from loaders.tq.request import check_client
 from loaders.tq.tick_days.recent_ticks import HISTORY, LACKING, NEWEST
 
 
-def check(settings: Settings, _: datetime) -> Checked:
+def check(settings: Settings, _: datetime) -> Check:
     """Log in, and ask for the contracts of the varieties.
 
     Raises SettingsError, or UpstreamError with the fix as its hint.
@@ -31,4 +31,6 @@ def check(settings: Settings, _: datetime) -> Checked:
             "the rest needs no permission"
         )
     detail = {"contracts": counts, "newest_quote": newest, "history_of_ticks": history}
-    return Checked(f"the futures servers let the account in; {contracts}", tuple(warnings), detail)
+    return describe_service(
+        f"the futures servers let the account in; {contracts}", warnings, detail
+    )

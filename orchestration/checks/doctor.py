@@ -208,10 +208,10 @@ def _check_backups(settings: Settings, now: datetime) -> Iterator[Check]:
 
 def _check_service(source: str, settings: Settings, now: datetime) -> Iterator[Check]:
     result = sources.find(source).check(settings, now)
-    if result.warnings:
-        yield Check("service", "warn", "; ".join(result.warnings), f"loaders check {source}")
+    if warnings := result.figures["warnings"]:
+        yield Check("service", "warn", "; ".join(warnings), f"loaders check {source}")
     else:
-        yield Check("service", "ok", f"{source}: {result.seen}")
+        yield Check("service", "ok", f"{source}: {result.text}")
 
 
 def _check_tick_store(settings: Settings, warehouse: Warehouse | None) -> Iterator[Check]:

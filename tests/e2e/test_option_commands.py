@@ -121,14 +121,14 @@ def test_a_check_tells_what_the_account_is_served(place: Place, gateway: IbSandb
     gateway.faults.remove(rule)
     assert done.returncode == 0
     assert "serves live data of AAPL and no data of its options" in done.stdout
-    assert "warning: no data of AAPL  26" in done.stdout
+    assert "warning  ib  no data of AAPL  26" in done.stdout
     assert "Requested market data is not subscribed" in done.stdout
-    assert "warning: options need a market data subscription of their own" in done.stdout
+    assert "warning  ib  options need a market data subscription of their own" in done.stdout
     rule = gateway.faults.add("permission:code=354")
     done = place.inside("loaders", "check", "ib")
     gateway.faults.remove(rule)
     assert done.returncode == 0
-    assert "warning: no data of AAPL came" in done.stdout
+    assert "warning  ib  no data of AAPL came" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from loaders.engine.check import describe_service
 from loaders.engine.load import Load
 from loaders.engine.outcome import NOT_DUE, Outcome, Stopped, records
-from loaders.engine.source import Checked, Dataset, Source, Unit
+from loaders.engine.source import Dataset, Source, Unit
 from loaders.landing.rejects import Rejected, rejected_rows
 from loaders.warehouse.tables import landed_table
 
@@ -88,7 +89,7 @@ SOURCE = Source(
     ),
     slice_size=lambda _: 2,
     missing=lambda _: None if FOLDER.is_dir() else f"{FOLDER} is not a folder",
-    check=lambda *_: Checked(f"{FOLDER} is there", (), {"folder": str(FOLDER)}),
+    check=lambda *_: describe_service(f"{FOLDER} is there", (), {"folder": str(FOLDER)}),
     open=opened,
     plan=plan,
     lane=lambda request: "toy_spot" if request.mode == "spot" else "toy",

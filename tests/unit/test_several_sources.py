@@ -13,9 +13,9 @@ from loaders import loads, sources
 from loaders.cli import check as checks
 from loaders.cli import load as commands
 from loaders.cli import shell
+from loaders.engine.check import Check, describe_service
 from loaders.engine.request import LoadRequest
 from loaders.engine.result import LoadResult
-from loaders.engine.source import Checked
 from loaders.errors import INTERRUPTED, LockHeldError, QuotemillError, UpstreamError, UsageError
 from loaders.settings import load_settings
 
@@ -124,10 +124,12 @@ def test_a_job_is_named_by_its_number_its_source_or_both(arguments: Any, expecte
 def test_check_asks_every_configured_source(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    def check(source: str) -> Checked:
+    def check(source: str) -> Check:
         if source == "one":
             raise DOWN
-        return Checked(f"{source} answers", ("its clock is late",), {"last_day": "2024-06-28"})
+        return describe_service(
+            f"{source} answers", ("its clock is late",), {"last_day": "2024-06-28"}
+        )
 
     monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path))
 
