@@ -41,7 +41,7 @@ lint: $(STAMP)
 # what keeps to the language rules in names and texts, too; the other folders follow
 PLAIN := docs dbt_project macros seeds README.md CONTRIBUTING.md CHANGELOG.md Makefile \
 	$(addprefix loaders/,cli engine ib landing sandbox settings ticks tq warehouse) \
-	$(addprefix orchestration/,alerts backup cli schedule timescale) \
+	$(addprefix orchestration/,alerts backup checks cli schedule timescale) \
 	$(addprefix tests/,benchmarks dbt faults)
 
 format: $(STAMP)

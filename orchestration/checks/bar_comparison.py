@@ -1,7 +1,7 @@
 """Bars that a reconciliation compared, by check, and those that differ.
 
 qa.reconciliation holds only differences, qa.reconciliation_counts the number of compared bars. A
-check that is in neither compared nothing; it must not look like one without differences.
+check that is in neither compared nothing; it must not pass for one without differences.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -88,20 +88,20 @@ def read(
     only if it compared bars.
     """
     with conn.cursor(row_factory=class_row(Difference)) as cursor:
-        found = cursor.execute(DIFFERENCES.format(qa=qa).encode(), (run_id,)).fetchall()
+        stored = cursor.execute(DIFFERENCES.format(qa=qa).encode(), (run_id,)).fetchall()
     counts = conn.execute(COUNTS.format(qa=qa).encode(), (run_id,)).fetchall()
     bars = {(check, period): n for check, period, n in counts}
 
-    def came(difference: Difference) -> bool:
+    def is_current(difference: Difference) -> bool:
         dataset = CHECKS.get((difference.check_name, difference.period))
         return dataset is None or difference.code not in not_loaded.get(dataset, {})
 
-    kept = tuple(d for d in found if came(d))
-    left_out = [d for d in found if not came(d)]
-    return comparisons(bars, kept, left_out, with_day_files=with_day_files), kept
+    differences = tuple(d for d in stored if is_current(d))
+    left_out = [d for d in stored if not is_current(d)]
+    return compare(bars, differences, left_out, with_day_files=with_day_files), differences
 
 
-def comparisons(
+def compare(
     bars: Mapping[tuple[str, str], int],
     differences: Sequence[Difference],
     left_out: Sequence[Difference] = (),
@@ -109,16 +109,17 @@ def comparisons(
     with_day_files: bool,
 ) -> tuple[Comparison, ...]:
     """Make one comparison per check; `bars` counts them by check and period."""
-    made = []
+    comparisons = []
     for check, period in dict.fromkeys([*CHECKS, *bars]):
-        compared = bars.get((check, period), 0) - _bars(left_out, check, period)
+        compared = bars.get((check, period), 0) - _count_bars(left_out, check, period)
         if (check, period) == DAY_FILES and not (with_day_files or compared):
             continue
-        made.append(Comparison(check, period, compared, _bars(differences, check, period)))
-    return tuple(made)
+        differing = _count_bars(differences, check, period)
+        comparisons.append(Comparison(check, period, compared=compared, differing=differing))
+    return tuple(comparisons)
 
 
-def _bars(differences: Iterable[Difference], check: str, period: str) -> int:
+def _count_bars(differences: Iterable[Difference], check: str, period: str) -> int:
     """Number of bars of a check that differ in at least one field."""
     return len(
         {(d.code, d.bar_end) for d in differences if (d.check_name, d.period) == (check, period)}

@@ -5,7 +5,7 @@ line that quotes an error does not count. `error` and `traceback` depend on the 
 not on its words. Only errors fail a scan, unless `max_total` limits the number of lines with a
 keyword. A scan without any line fails too.
 
-A scan that continues after the last one (`last`, `remember`) counts each error once, however long
+A scan that continues after the last one (`read_last`, `store`) counts each error once, however long
 the pause. It also knows the kinds of errors of the scans before it, back to the last scan without
 errors.
 """
@@ -82,9 +82,9 @@ class Hits:
         self.count += 1
         self.by_source[line.source] = self.by_source.get(line.source, 0) + 1
         if self.first_at is None or line.at < self.first_at:
-            self.first_at, self.first = line.at, line.shown
+            self.first_at, self.first = line.at, line.excerpt
         if self.last_at is None or line.at >= self.last_at:
-            self.last_at, self.last = line.at, line.shown
+            self.last_at, self.last = line.at, line.excerpt
 
 
 @dataclass(frozen=True)
@@ -99,13 +99,13 @@ class Line:
     traceback: str
 
     @property
-    def shown(self) -> str:
+    def excerpt(self) -> str:
         return _mask(self.event)[:SHOWN]
 
     @property
     def kind(self) -> str:
         """Source and event without codes, counts and times: equal for errors of one kind."""
-        return f"{self.source}: {_VARIES.sub('#', self.shown)}"
+        return f"{self.source}: {_VARIES.sub('#', self.excerpt)}"
 
     def reaches(self, level: str) -> bool:
         return log.LEVELS.index(self.level) >= log.LEVELS.index(level)
@@ -118,12 +118,12 @@ class Scan:
     files      lines of each file
     lines      readable lines in the window
     damaged    lines that cannot be read
-    found      lines with any keyword
+    matching   lines with any keyword
     errors     lines of level error and above
     kinds      the same by kind of error
     keywords   lines by keyword
     levels     all lines by source and level
-    max_total  limit of `found`; None: any error fails the scan
+    max_total  limit of `matching`; None: any error fails the scan
     """
 
     since: datetime
@@ -131,7 +131,7 @@ class Scan:
     files: dict[str, int] = field(default_factory=dict)
     lines: int = 0
     damaged: int = 0
-    found: int = 0
+    matching: int = 0
     errors: int = 0
     kinds: dict[str, int] = field(default_factory=dict)
     keywords: dict[str, Hits] = field(default_factory=dict)
@@ -142,15 +142,16 @@ class Scan:
     def status(self) -> str:
         if not self.lines:
             return "empty"
-        return "found" if self.found else "clean"
+        return "found" if self.matching else "clean"
 
     @property
     def exit_code(self) -> int:
-        wrong = self.errors > 0 if self.max_total is None else self.found > self.max_total
+        wrong = self.errors > 0 if self.max_total is None else self.matching > self.max_total
         return DataQualityError.exit_code if wrong or self.status == "empty" else 0
 
     def as_json(self) -> dict[str, Any]:
-        return {"status": self.status, **asdict(self), "exit_code": self.exit_code}
+        values = {"found" if n == "matching" else n: v for n, v in asdict(self).items()}
+        return {"status": self.status, **values, "exit_code": self.exit_code}
 
 
 def run(
@@ -170,7 +171,7 @@ def run(
     """
     scan = Scan(since, until, max_total=max_total)
     own = tuple(dict.fromkeys(word.strip().casefold() for word in keywords))
-    for path in files or of_window(folder, since, until):
+    for path in files or list_files(folder, since, until):
         scan.files[str(path)] = 0
         try:
             with path.open("rb") as file:
@@ -182,11 +183,11 @@ def run(
     return scan
 
 
-def of_window(folder: Path, since: datetime, until: datetime) -> list[Path]:
+def list_files(folder: Path, since: datetime, until: datetime) -> list[Path]:
     """Log files of the UTC days that the window touches."""
     first, last = (f"{at:%Y-%m-%d}" for at in (since, until - timedelta(microseconds=1)))
-    found = sorted(folder.glob(log.FILES))
-    return [p for p in found if (day := log.file_day(p.name)) and first <= day <= last]
+    files = sorted(folder.glob(log.FILES))
+    return [p for p in files if (day := log.file_day(p.name)) and first <= day <= last]
 
 
 @dataclass(frozen=True)
@@ -197,33 +198,33 @@ class Last:
     kinds: tuple[str, ...] = ()
 
 
-def last(home: Path, source: str | None) -> Last | None:
+def read_last(home: Path, source: str | None) -> Last | None:
     """The last stored scan of a source; of all sources for None."""
-    return _remembered(home).get(source or "")
+    return _read_stored(home).get(source or "")
 
 
-def remember(home: Path, source: str | None, found: Last) -> None:
+def store(home: Path, source: str | None, scanned: Last) -> None:
     """Store a scan, so that the next one starts where it ended. Raises QuotemillError."""
-    known = _remembered(home) | {source or "": found}
-    _write(home / _LAST, {name: asdict(one) for name, one in known.items()})
+    scans = _read_stored(home) | {source or "": scanned}
+    _write(home / _LAST, {name: asdict(scan) for name, scan in scans.items()})
 
 
-def kinds_known(before: Last | None, scan: Scan) -> tuple[str, ...]:
+def list_known_kinds(before: Last | None, scan: Scan) -> tuple[str, ...]:
     """Kinds of errors in this scan and those before it; empty after a clean scan."""
     known = before.kinds if before and scan.errors else ()
     return tuple(dict.fromkeys([*known, *scan.kinds]))[:MOST]
 
 
-def _remembered(home: Path) -> dict[str, Last]:
+def _read_stored(home: Path) -> dict[str, Last]:
     """Stored scans by source.
 
     Empty if the file is missing or damaged: scanning twice is better than not at all.
     """
     try:
-        known = json.loads((home / _LAST).read_text("utf-8"))
+        stored = json.loads((home / _LAST).read_text("utf-8"))
         return {
-            name: Last(datetime.fromisoformat(one["until"]), tuple(map(str, one["kinds"])))
-            for name, one in known.items()
+            name: Last(datetime.fromisoformat(scan["until"]), tuple(map(str, scan["kinds"])))
+            for name, scan in stored.items()
         }
     except (OSError, ValueError, TypeError, AttributeError, KeyError):
         return {}
@@ -269,8 +270,8 @@ def _count(
     scan.lines += 1
     levels = scan.levels.setdefault(line.source, {})
     levels[line.level] = levels.get(line.level, 0) + 1
-    hits = _words(line, own) if line.reaches(level) else []
-    scan.found += bool(hits)
+    hits = _find_keywords(line, own) if line.reaches(level) else []
+    scan.matching += bool(hits)
     if line.reaches(ERROR):
         scan.errors += 1
         scan.kinds[line.kind] = scan.kinds.get(line.kind, 0) + 1
@@ -278,14 +279,14 @@ def _count(
         scan.keywords.setdefault(word, Hits()).add(line)
 
 
-def _words(line: Line, own: Sequence[str]) -> list[str]:
-    """Keywords of a line."""
+def _find_keywords(line: Line, own: Sequence[str]) -> list[str]:
+    """Keywords whose words are in a line."""
     words = _keywords(line.source).items()
-    found = [word for word, parts in words if any(part in line.text for part in parts)]
-    found += [ERROR] if line.reaches(ERROR) else []
-    found += [TRACEBACK] if line.traceback else []
+    hits = [word for word, parts in words if any(part in line.text for part in parts)]
+    hits += [ERROR] if line.reaches(ERROR) else []
+    hits += [TRACEBACK] if line.traceback else []
     whole = line.text + line.traceback
-    return found + [word for word in own if word not in found and word in whole]
+    return hits + [word for word in own if word not in hits and word in whole]
 
 
 def _read(raw: bytes | None) -> Line | None:

@@ -37,11 +37,11 @@ from orchestration.run.build import BuildResult
 
 SOURCE = "tdx"
 PARTS_OF_A_DAY = ("kline_5m", "kline_15m", "kline_30m", "kline_60m")
-OF_THE_MONTH = ("kline_weekly", "kline_monthly", *PARTS_OF_A_DAY)
+MONTH_DATASETS = ("kline_weekly", "kline_monthly", *PARTS_OF_A_DAY)
 DAY_FILES = "vipdoc_daily"
 ADJUSTED = "kline_adjusted"
 MODELS = ("reconciliation", "reconciliation_counts")
-GRAVE = ("error", "warning")
+FAILING = ("error", "warning")
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Reconciliation:
     @property
     def exit_code(self) -> int:
         codes = []
-        if any(d.severity in GRAVE for d in self.differences):
+        if any(d.severity in FAILING for d in self.differences):
             codes.append(DataQualityError.exit_code)
         if self.not_loaded:
             codes.append(PartialError.exit_code)
@@ -104,11 +104,11 @@ def run(
     """
     now = as_of or datetime.now(UTC)
     with warehouse.connect() as conn:
-        month = request.month or newest_whole_month(conn)
-        last = month_end(month)
-        candidates = traded(conn, month, last)
+        month = request.month or find_newest_whole_month(conn)
+        last = last_day(month)
+        candidates = list_traded(conn, month, last)
     seed = request.seed if request.seed is not None else random.SystemRandom().randrange(2**31)
-    codes = chosen(candidates, request, seed, month)
+    codes = choose_codes(candidates, request, seed, month)
     report(
         f"reconcile: {month:%Y-%m}, {len(codes)} of {len(candidates)} codes, seed {seed}: "
         + ", ".join(codes)
@@ -149,7 +149,7 @@ def _must_succeed(built: BuildResult | None, command: str) -> None:
     raise kind(f"the build failed, so nothing was compared: {built.failures}", hint=command)
 
 
-def newest_whole_month(conn: psycopg.Connection) -> date:
+def find_newest_whole_month(conn: psycopg.Connection) -> date:
     """First day of the newest month whose last trading day is stored.
 
     Raises UsageError.
@@ -165,20 +165,20 @@ def newest_whole_month(conn: psycopg.Connection) -> date:
     if last_trading_day(month) < oldest:
         raise UsageError(
             f"no whole month is stored: the day bars run from {oldest} to {newest}",
-            hint=f"--month {newest:%Y-%m} compares the days there are",
+            hint=f"--month {newest:%Y-%m} compares the stored days",
         )
     return month
 
 
-def month_end(month: date) -> date:
+def last_day(month: date) -> date:
     return month.replace(day=monthrange(month.year, month.month)[1])
 
 
 def last_trading_day(month: date) -> date:
-    return trading_time.published_days(month, month_end(month))[-1]
+    return trading_time.published_days(month, last_day(month))[-1]
 
 
-def traded(conn: psycopg.Connection, first: date, last: date) -> list[str]:
+def list_traded(conn: psycopg.Connection, first: date, last: date) -> list[str]:
     """Listed stocks and funds with a final day bar between two days, ascending."""
     rows = conn.execute(
         """
@@ -194,7 +194,9 @@ def traded(conn: psycopg.Connection, first: date, last: date) -> list[str]:
     return [code for (code,) in rows]
 
 
-def chosen(candidates: Sequence[str], request: Request, seed: int, month: date) -> tuple[str, ...]:
+def choose_codes(
+    candidates: Sequence[str], request: Request, seed: int, month: date
+) -> tuple[str, ...]:
     """Choose the requested codes, or a sample that depends on the seed.
 
     Raises UsageError.
@@ -202,10 +204,10 @@ def chosen(candidates: Sequence[str], request: Request, seed: int, month: date) 
     if request.codes is not None:
         if not request.codes:
             raise UsageError("no code is given", hint="--codes sh600000,sz000001")
-        strangers = sorted(set(request.codes) - set(candidates))
-        if strangers:
+        unknown = sorted(set(request.codes) - set(candidates))
+        if unknown:
             raise UsageError(
-                f"no day bar of {month:%Y-%m} is stored of {', '.join(strangers)}",
+                f"no day bar of {month:%Y-%m} is stored of {', '.join(unknown)}",
                 hint="stocks and funds that traded in the month can be compared",
             )
         return tuple(sorted(set(request.codes)))
@@ -228,11 +230,10 @@ def load_evidence(
     The third party's series is read whole: a missing action shows on the days before it. Raises
     UpstreamError if a load fails or no evidence is loaded, PartialError if it was stopped.
     """
-    of_month = (*OF_THE_MONTH, DAY_FILES) if settings.tdx.vipdoc else OF_THE_MONTH
-    wanted = tuple(codes)
+    month_datasets = (*MONTH_DATASETS, DAY_FILES) if settings.tdx.vipdoc else MONTH_DATASETS
     requests = (
-        LoadRequest(SOURCE, datasets=of_month, keys=wanted, since=first, until=last),
-        LoadRequest(SOURCE, mode="init", datasets=(ADJUSTED,), keys=wanted),
+        LoadRequest(SOURCE, datasets=month_datasets, keys=tuple(codes), since=first, until=last),
+        LoadRequest(SOURCE, mode="init", datasets=(ADJUSTED,), keys=tuple(codes)),
     )
     failed: dict[str, dict[str, str]] = {}
     for request in requests:
@@ -245,11 +246,11 @@ def load_evidence(
             if task.failures and task.dataset in (request.datasets or ()):
                 failed.setdefault(task.dataset, {}).update(task.failures)
     # without the day files, which need no service
-    asked = {(dataset, code) for dataset in (*OF_THE_MONTH, ADJUSTED) for code in codes}
-    if asked <= {(dataset, code) for dataset, by_code in failed.items() for code in by_code}:
+    requested = {(dataset, code) for dataset in (*MONTH_DATASETS, ADJUSTED) for code in codes}
+    if requested <= {(dataset, code) for dataset, by_code in failed.items() for code in by_code}:
         reason = next(iter(failed[ADJUSTED].values()))
         raise UpstreamError(
-            f"no evidence could be loaded: {reason}", hint="`loaders check tdx` asks the service"
+            f"no evidence could be loaded: {reason}", hint="`loaders check tdx` tests the service"
         )
     return failed
 

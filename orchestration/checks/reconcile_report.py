@@ -65,10 +65,10 @@ def summary(result: Reconciliation) -> list[str]:
         f"{_name(c.check_name, c.period):<32} {_agreement(c.compared, c.agreeing)}"
         for c in result.comparisons
     ]
-    for cause, found in by_cause(result.differences):
-        codes = sorted({d.code for d in found})
+    for cause, rows in group_by_cause(result.differences):
+        codes = sorted({d.code for d in rows})
         named = ", ".join(codes[:5]) + (f" and {len(codes) - 5} more" if len(codes) > 5 else "")
-        lines.append(f"{_worst(found)}: {cause}: {len(found):,} of {named}")
+        lines.append(f"{_worst(rows)}: {cause}: {len(rows):,} of {named}")
     for dataset, by_code in result.not_loaded.items():
         lines.append(f"not loaded: {dataset}: {', '.join(sorted(by_code))}")
     if not result.differences:
@@ -85,18 +85,18 @@ def write(result: Reconciliation, path: Path) -> None:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def by_cause(differences: Iterable[Difference]) -> list[tuple[str, list[Difference]]]:
+def group_by_cause(differences: Iterable[Difference]) -> list[tuple[str, list[Difference]]]:
     """Differences by likely cause, the most severe first, then the most frequent."""
     ordered = sorted(differences, key=lambda d: d.likely_cause)
-    groups = [(cause, list(found)) for cause, found in groupby(ordered, lambda d: d.likely_cause)]
+    groups = [(cause, list(rows)) for cause, rows in groupby(ordered, lambda d: d.likely_cause)]
     return sorted(groups, key=lambda g: (RANK.get(_worst(g[1]), len(RANK)), -len(g[1]), g[0]))
 
 
 RANK = {"error": 0, "warning": 1, "info": 2}
 
 
-def _worst(found: Sequence[Difference]) -> str:
-    return min((d.severity for d in found), key=lambda s: RANK.get(s, len(RANK)))
+def _worst(rows: Sequence[Difference]) -> str:
+    return min((d.severity for d in rows), key=lambda s: RANK.get(s, len(RANK)))
 
 
 def _head(result: Reconciliation) -> str:
@@ -117,7 +117,7 @@ def _comparisons(result: Reconciliation) -> str:
     ]
     nothing = [_name(c.check_name, c.period) for c in result.comparisons if not c.compared]
     if nothing:
-        lines += ["", f"Compared nothing, for want of rows on one side: {', '.join(nothing)}."]
+        lines += ["", f"Compared nothing, because one side has no rows: {', '.join(nothing)}."]
     return "\n".join(lines)
 
 
@@ -125,38 +125,36 @@ def _differences(result: Reconciliation) -> str:
     if not result.differences:
         return "Nothing."
     parts = []
-    for cause, found in by_cause(result.differences):
-        parts.append(f"### {cause}: {len(found):,} ({_worst(found)})")
+    for cause, rows in group_by_cause(result.differences):
+        parts.append(f"### {cause}: {len(rows):,} ({_worst(rows)})")
         if cause in CAUSES:
             parts.append(CAUSES[cause])
-        counts = Counter((d.code, d.check_name, d.period) for d in found)
+        counts = Counter((d.code, d.check_name, d.period) for d in rows)
         parts.append(
             "\n".join(
                 f"- {code}, {_name(check, period)}: {count:,}"
                 for (code, check, period), count in sorted(counts.items())[:SHOWN]
             )
         )
-        parts.append(_table(found[:SHOWN]))
-        if len(found) > SHOWN:
+        parts.append(_table(rows[:SHOWN]))
+        if len(rows) > SHOWN:
             parts.append(
-                f"… and {len(found) - SHOWN:,} more: `select * from qa.reconciliation "
+                f"… and {len(rows) - SHOWN:,} more: `select * from qa.reconciliation "
                 f"where run_id = {result.run_id} and likely_cause = '{cause}'`"
             )
     return "\n\n".join(parts)
 
 
-def _table(found: Sequence[Difference]) -> str:
+def _table(rows: Sequence[Difference]) -> str:
     lines = [
         "| code | check | bar | field | ours | theirs | difference | evidence |",
         "|---|---|---|---|---:|---:|---:|---|",
     ]
-    for d in found:
+    for d in rows:
         bar = f"{d.bar_end.astimezone(SHANGHAI):%Y-%m-%d %H:%M}"
-        cells = (
-            *(d.code, _name(d.check_name, d.period), bar, d.field),
-            *(_shown(d.ours), _shown(d.theirs), _shown(d.difference), _shown(d.evidence)),
-        )
-        lines.append(f"| {' | '.join(cells)} |")
+        names = [d.code, _name(d.check_name, d.period), bar, d.field]
+        values = map(_format, (d.ours, d.theirs, d.difference, d.evidence))
+        lines.append(f"| {' | '.join([*names, *values])} |")
     return "\n".join(lines)
 
 
@@ -177,7 +175,7 @@ def _agreement(compared: int, agreeing: int) -> str:
     return f"{agreeing:,} of {compared:,} bars agree" if compared else "compared nothing"
 
 
-def _shown(value: object) -> str:
+def _format(value: object) -> str:
     if isinstance(value, Decimal):
         return format(value.normalize(), "f")
     return "" if value is None else str(value).replace("|", "\\|")

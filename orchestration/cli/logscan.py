@@ -68,7 +68,7 @@ def logscan_command(
 
     if since is not None and date is not None:
         raise UsageError("give one of --since and --date")
-    if since == LAST and file:  # the next nightly scan would begin after lines unread
+    if since == LAST and file:  # the next nightly scan would start after lines that none has read
         raise UsageError(
             "--since last is for the home's log, not for --file", hint="--since a time, or --date"
         )
@@ -83,13 +83,13 @@ def logscan_command(
     with measured(settings, "logscan", source or "") as figures:
         home = settings.home
         folder = home / "logs"
-        last = scans.last(home, source) if since == LAST else None
-        begin, end = _window(
+        last = scans.read_last(home, source) if since == LAST else None
+        start, end = _parse_window(
             None if since == LAST else since, date, as_of, last.until if last else None
         )
         scan = scans.run(
             folder,
-            begin,
+            start,
             end,
             files=file or (),
             source=source,
@@ -97,10 +97,10 @@ def logscan_command(
             level=level,
             max_total=max_total,
         )
-        kinds = scans.kinds_known(last, scan)
+        kinds = scans.list_known_kinds(last, scan)
         figures |= {
             "lines": scan.lines,
-            "found_lines": scan.found,
+            "found_lines": scan.matching,
             "error_lines": scan.errors,
             "damaged_lines": scan.damaged,
             **({"error_kinds": len(kinds)} if scan.errors else {}),
@@ -110,48 +110,48 @@ def logscan_command(
         if json:
             shell.print_json(scan.as_json())
         else:
-            _show(scan)
-        # where there was no line at all the next one looks again
+            _print(scan)
+        # the next scan repeats the window of an empty one
         if since == LAST and scan.status != "empty":
-            scans.remember(home, source, scans.Last(end, kinds))
-        window = f"{begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
+            scans.store(home, source, scans.Last(end, kinds))
+        window = f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
         if scan.status == "empty":
-            where = (
-                f"in {len(scan.files)} files" if scan.files else f"and no file of it in {folder}"
-            )
+            where = f"in {len(scan.files)} files" if scan.files else f"and no file in {folder}"
             raise DataQualityError(
-                f"there is no line of {window} {where}: nothing ran, or it logged elsewhere",
-                hint="QUOTEMILL_HOME says where the log is; --date and --since which part of it",
+                f"no line of {window} {where}: nothing ran, or it logged elsewhere",
+                hint="QUOTEMILL_HOME names the home of the log; --date and --since choose its part",
             )
         if scan.exit_code:
             what = "are errors" if max_total is None else "have a keyword"
-            count = scan.errors if max_total is None else scan.found
+            count = scan.errors if max_total is None else scan.matching
             raise DataQualityError(f"{count:,} lines of {window} {what}", hint="quotemill status")
 
 
-def _window(
+def _parse_window(
     since: str | None, day: str | None, as_of: str | None, last: datetime | None
 ) -> tuple[datetime, datetime]:
-    if (of := shell.parse_day(day)) is not None:
-        begin = datetime.combine(of, time(), UTC)
-        return begin, begin + timedelta(days=1)
+    if (parsed := shell.parse_day(day)) is not None:
+        start = datetime.combine(parsed, time(), UTC)
+        return start, start + timedelta(days=1)
     end = shell.parse_time(as_of, UTC) or datetime.now(UTC)
     if last is not None and last < end:  # a clock may have gone back
         return last.astimezone(UTC), end.astimezone(UTC)
-    begin = shell.parse_time(since, UTC) or end - timedelta(days=1)
-    if begin >= end:
+    start = shell.parse_time(since, UTC) or end - timedelta(days=1)
+    if start >= end:
         raise UsageError(f"--since {since}: not before {end:%Y-%m-%d %H:%M} UTC")
-    return begin.astimezone(UTC), end.astimezone(UTC)
+    return start.astimezone(UTC), end.astimezone(UTC)
 
 
-def _show(scan: "logscan.Scan") -> None:
+def _print(scan: "logscan.Scan") -> None:
     lines = f"{scan.lines:,} lines" + (f", {scan.damaged:,} damaged" if scan.damaged else "")
     print(f"{lines} in {len(scan.files)} files")
     for source, levels in sorted(scan.levels.items()):
         counts = [f"{levels[level]:,} {level}" for level in log.LEVELS if level in levels]
         print(f"{source:<5} {', '.join(counts)}")
     for word, hits in sorted(scan.keywords.items(), key=lambda item: -item[1].count):
-        of = ", ".join(f"{source} {count:,}" for source, count in hits.by_source.items())
-        print(f"{word}: {hits.count:,} ({of})")
+        sources_of_word = ", ".join(
+            f"{source} {count:,}" for source, count in hits.by_source.items()
+        )
+        print(f"{word}: {hits.count:,} ({sources_of_word})")
         print(f"    first {hits.first_at:%Y-%m-%d %H:%M:%S} UTC  {hits.first}")
         print(f"    last  {hits.last_at:%Y-%m-%d %H:%M:%S} UTC  {hits.last}")

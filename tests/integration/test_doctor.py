@@ -42,56 +42,56 @@ def conn(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-def wrong(settings: Settings, warehouse: Warehouse, now: datetime = NOW) -> dict[str, Check]:
+def find_problems(
+    settings: Settings, warehouse: Warehouse, now: datetime = NOW
+) -> dict[str, Check]:
     checks = [
         *warehouse_checks.check(settings, warehouse, now),
         *find("tq").doctor(settings, warehouse, now),
     ]
-    # nothing was loaded: said of every warehouse here
+    # without the problem of every warehouse here: nothing was loaded
     return {c.name: c for c in checks if c.fix != "quotemill run"}
 
 
-def test_a_warehouse_as_it_was_made_has_nothing_wrong(
-    settings: Settings, warehouse: Warehouse
-) -> None:
-    assert wrong(settings, warehouse) == {}
+def test_a_new_warehouse_has_no_problems(settings: Settings, warehouse: Warehouse) -> None:
+    assert find_problems(settings, warehouse) == {}
 
 
-def test_a_newer_version_was_here(
+def test_a_warehouse_of_a_newer_version_is_reported(
     settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
     conn.execute("insert into ops.schema_migrations (name) values ('9999_later.sql')")
-    check = wrong(settings, warehouse)["version"]
+    check = find_problems(settings, warehouse)["version"]
     assert "9999_later.sql" in check.text
     assert check.fix == "pip install --upgrade quotemill"
 
 
-def test_a_server_that_takes_no_rows(
+def test_a_read_only_server_is_reported(
     settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
     conn.execute(
         f'alter database "{conn.info.dbname}" set default_transaction_read_only = on'.encode()
     )
-    check = wrong(settings, warehouse)["server"]
+    check = find_problems(settings, warehouse)["server"]
     assert (check.status, check.exit_code) == ("fail", 3)
 
 
-def test_more_connections_than_the_server_has(settings: Settings, warehouse: Warehouse) -> None:
+def test_too_many_connections_are_reported(settings: Settings, warehouse: Warehouse) -> None:
     many = settings.model_copy(update={"max_overflow": 900})
-    check = wrong(many, warehouse)["connections"]
+    check = find_problems(many, warehouse)["connections"]
     assert "915" in check.text
     assert "max_overflow" in check.fix
 
 
-def test_a_lock_that_is_held_for_days(settings: Settings, warehouse: Warehouse) -> None:
+def test_a_lock_held_for_days_is_reported(settings: Settings, warehouse: Warehouse) -> None:
     with warehouse.connect(application_name="quotemill build lock") as held:
-        assert wrong(settings, warehouse) == {}
-        check = wrong(settings, warehouse, NOW + timedelta(days=2))["locks"]
+        assert find_problems(settings, warehouse) == {}
+        check = find_problems(settings, warehouse, NOW + timedelta(days=2))["locks"]
         assert f"pg_terminate_backend({held.info.backend_pid})" in check.fix
     assert "quotemill build lock" in check.text
 
 
-def test_a_self_test_that_failed_last(
+def test_a_self_test_is_reported_until_one_passes(
     settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
     for failed in (2, 0):
@@ -100,23 +100,23 @@ def test_a_self_test_that_failed_last(
             "failed, skipped) values ('tdx', 'selftest', now(), 'failed', 31, 29, %s, 0)",
             (failed,),
         )
-        tests = wrong(settings, warehouse).get("tests")
+        tests = find_problems(settings, warehouse).get("tests")
         assert (tests and tests.fix) == ("loaders selftest tdx" if failed else None)
 
 
-def test_futures_calendar_that_ends_soon(
+def test_a_futures_calendar_that_ends_soon_is_reported(
     settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
-    for days, said in ((3, True), (40, False)):
+    for days, is_reported in ((3, True), (40, False)):
         conn.execute(
             "insert into raw_tq.trading_day (trade_date, fetched_at, source_route, is_final) "
             "values (%s, now(), '', true)",
             (NOW.date() + timedelta(days=days),),
         )
-        assert ("horizon" in wrong(settings, warehouse)) == said
+        assert ("horizon" in find_problems(settings, warehouse)) == is_reported
 
 
-def test_a_load_that_failed_is_named_with_its_retry(
+def test_a_failed_load_is_reported_with_its_retry(
     settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
     conn.execute(
@@ -124,32 +124,34 @@ def test_a_load_that_failed_is_named_with_its_retry(
         "as_of, started_at, finished_at) "
         "values ('ib', 'ib', 'incremental', 'failed', '', '{}', now(), now(), now())"
     )
-    assert wrong(settings, warehouse)["status"].fix.startswith(("loaders retry", "quotemill build"))
+    assert find_problems(settings, warehouse)["status"].fix.startswith(
+        ("loaders retry", "quotemill build")
+    )
     fixes = [c.fix for c in warehouse_checks.check(settings, warehouse, NOW)]
     assert "loaders retry 1" in fixes
 
 
-def test_an_archive_that_is_not_mounted_or_of_another_warehouse(
+def test_a_missing_or_foreign_archive_is_reported(
     settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
-    def seen() -> list[str]:
+    def list_failures() -> list[str]:
         checks = folders.check(settings, warehouse)
         return [c.text for c in checks if c.name == "archive" and c.status == "fail"]
 
-    assert seen() == []
+    assert list_failures() == []
     conn.execute(
         "insert into ops.archive_files (schema_name, path, view_name, codec, row_count, "
         "content_hash, size_bytes) "
         "values ('options', 'view=x/part-0.parquet', 'x', 'zstd', 1, '', 1)"
     )
-    [gone] = seen()
+    [gone] = list_failures()
     assert "part-0.parquet of the archive does not exist" in gone
 
     file = settings.home / "archive" / "view=x" / "part-0.parquet"
     file.parent.mkdir(parents=True)
     file.touch()
-    assert seen() == []
+    assert list_failures() == []
     owner = {"warehouse_id": "another", "label": "elsewhere"}
     (settings.home / "archive" / ".owner.json").write_text(json.dumps(owner))
-    [others] = seen()
+    [others] = list_failures()
     assert "another warehouse (elsewhere)" in others

@@ -45,21 +45,23 @@ def conn(prepared: str) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-def found(conn: psycopg.Connection, *rows: tuple[object, ...]) -> None:
+def write_findings(conn: psycopg.Connection, *rows: tuple[object, ...]) -> None:
     """These are the findings of the night."""
     conn.execute("truncate qa.findings")
     with conn.cursor() as cur:
         cur.executemany("insert into qa.findings values (%s, %s, %s, %s, %s)", rows)
 
 
-def night(conn: psycopg.Connection, *rows: tuple[object, ...], told: bool = True) -> Judgement:
+def night(
+    conn: psycopg.Connection, *rows: tuple[object, ...], is_reported: bool = True
+) -> Judgement:
     """Judge these rows as a run's findings.
 
     The flag is off where a more severe exit code hides them.
     """
-    found(conn, *rows)
+    write_findings(conn, *rows)
     with conn.transaction():
-        return findings.judge(conn, "qa", record=True, tell=told)
+        return findings.judge(conn, "qa", record=True, tell=is_reported)
 
 
 def states(conn: psycopg.Connection) -> list[tuple[str, str]]:
@@ -79,16 +81,16 @@ def test_a_finding_rings_once_and_stands_until_it_is_gone(conn: psycopg.Connecti
     assert night(conn, ERROR).ringing == 1
 
 
-def test_errors_that_a_graver_code_hides_are_the_same_alert_each_night(
+def test_errors_hidden_by_another_exit_code_keep_one_alert(
     conn: psycopg.Connection, tmp_path: Path
 ) -> None:
     def state(*rows: tuple[object, ...]) -> str:
-        judged = night(conn, *rows, told=False)
-        found = causes.check_run(
+        judged = night(conn, *rows, is_reported=False)
+        checked = causes.check_run(
             RunResult((), 6, judgement=judged), load_settings({}, home=tmp_path)
         )
-        assert found["qa"] is not None
-        return found["qa"].state
+        assert checked["qa"] is not None
+        return checked["qa"].state
 
     first = state(ERROR)
     assert state(ERROR) == first
@@ -121,7 +123,7 @@ def test_a_new_error_rings_beside_standing_ones(conn: psycopg.Connection) -> Non
         ),
     ],
 )
-def test_other_figures_do_not_make_it_new(
+def test_other_figures_do_not_make_a_finding_new(
     conn: psycopg.Connection, before: tuple[object, ...], after: tuple[object, ...]
 ) -> None:
     night(conn, before)
@@ -150,7 +152,7 @@ def test_a_warning_that_becomes_an_error_rings(conn: psycopg.Connection) -> None
     assert night(conn, ("tick_day", "error", "sh600000", DAY, "few")).ringing == 1
 
 
-def test_several_of_one_key_are_told_apart_by_their_evidence(conn: psycopg.Connection) -> None:
+def test_evidence_distinguishes_findings_of_one_key(conn: psycopg.Connection) -> None:
     def refused(field: str) -> tuple[object, ...]:
         return ("rejected_row", "error", "kline_daily sh600000", None, f"{field} breaks a rule")
 
@@ -162,8 +164,10 @@ def test_several_of_one_key_are_told_apart_by_their_evidence(conn: psycopg.Conne
     assert night(conn, refused("low"), refused("low")).counts == {"error": 1}
 
 
-def test_what_a_graver_exit_code_hid_rings_the_next_night(conn: psycopg.Connection) -> None:
-    assert night(conn, ERROR, told=False).ringing == 1
+def test_an_error_hidden_by_another_exit_code_rings_in_the_next_run(
+    conn: psycopg.Connection,
+) -> None:
+    assert night(conn, ERROR, is_reported=False).ringing == 1
     hidden = night(conn, ERROR)
     assert (hidden.new, hidden.ringing) == ({}, 1)
     assert night(conn, ERROR).ringing == 0
@@ -171,7 +175,7 @@ def test_what_a_graver_exit_code_hid_rings_the_next_night(conn: psycopg.Connecti
 
 def test_a_failed_build_records_nothing(conn: psycopg.Connection) -> None:
     night(conn, ERROR)
-    found(conn)
+    write_findings(conn)
     with conn.transaction():
         assert findings.judge(conn, "qa", record=False).judgement_id is None
     assert night(conn, ERROR).new == {}
@@ -200,11 +204,11 @@ def test_acknowledged_findings_are_listed_as_such_until_they_vanish(
         findings.acknowledge(conn, "qa", ["nonsense"], "?", "ann@desk", None)
 
 
-def test_what_no_run_has_judged_can_be_acknowledged_and_is_new_to_the_next_run(
+def test_a_finding_no_run_has_judged_can_be_acknowledged(
     conn: psycopg.Connection,
 ) -> None:
     jump = ("price_jump", "error", "sh600001", DAY, "open 5")
-    found(conn, ERROR, jump)
+    write_findings(conn, ERROR, jump)
     assert [finding.number for finding in findings.read(conn, "qa")] == [None, None]
     assert findings.acknowledge(conn, "qa", ["price_jump"], "known", "ann@desk", None) == 1
     judged = night(conn, ERROR, jump)
@@ -212,14 +216,14 @@ def test_what_no_run_has_judged_can_be_acknowledged_and_is_new_to_the_next_run(
     assert dict(states(conn)) == {"ohlc_order": "new", "price_jump": "acknowledged"}
 
 
-def test_a_warehouse_of_before_lists_all_as_new(conn: psycopg.Connection) -> None:
-    found(conn, ERROR)
+def test_a_warehouse_without_record_lists_all_as_new(conn: psycopg.Connection) -> None:
+    write_findings(conn, ERROR)
     with conn.transaction(force_rollback=True):
         conn.execute("drop table ops.seen_findings; drop table ops.judgements")
         assert states(conn) == [("ohlc_order", "new")]
 
 
-def test_each_market_schema_has_findings_of_its_own(conn: psycopg.Connection) -> None:
+def test_each_market_schema_has_separate_findings(conn: psycopg.Connection) -> None:
     night(conn, ERROR)
     with conn.transaction(force_rollback=True):
         conn.execute("create schema qa_cn; create table qa_cn.findings as table qa.findings")

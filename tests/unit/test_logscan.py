@@ -32,7 +32,7 @@ def write(folder: Path, *lines: str, day: str = "2026-11-20") -> Path:
     return path
 
 
-def test_lines_are_counted_by_keyword_source_and_level_with_the_first_and_the_last(
+def test_lines_are_counted_by_keyword_source_and_level(
     tmp_path: Path,
 ) -> None:
     write(
@@ -50,7 +50,7 @@ def test_lines_are_counted_by_keyword_source_and_level_with_the_first_and_the_la
         **{"pacing": 2, "delayed": 1, "permission": 1, "error": 2},
         **{"disconnect": 1, "traceback": 1},
     }
-    assert (scan.status, scan.lines, scan.found, scan.damaged) == ("found", 7, 5, 0)
+    assert (scan.status, scan.lines, scan.matching, scan.damaged) == ("found", 7, 5, 0)
     assert scan.levels["ib"] == {"warning": 3, "info": 1, "error": 1}
     assert scan.levels["-"] == {"critical": 1}
     pacing = scan.keywords["pacing"]
@@ -62,7 +62,7 @@ def test_lines_are_counted_by_keyword_source_and_level_with_the_first_and_the_la
     assert scan.keywords["error"].by_source == {"ib": 1, "-": 1}
 
 
-def test_a_window_a_source_and_a_level_narrow_it(tmp_path: Path) -> None:
+def test_window_source_and_level_narrow_a_scan(tmp_path: Path) -> None:
     write(tmp_path, line("pacing", at="14:00"), line("pacing", at="15:00"))
     write(tmp_path, line("pacing", source="tdx"), day="2026-11-21")  # of another day by its name
     at = datetime(2026, 11, 20, 14, 0, tzinfo=UTC)
@@ -70,8 +70,8 @@ def test_a_window_a_source_and_a_level_narrow_it(tmp_path: Path) -> None:
     assert logscan.run(tmp_path, at - timedelta(hours=1), at).status == "empty"
     assert logscan.run(tmp_path, DAY, NEXT, source="tdx").status == "empty"
     assert logscan.run(tmp_path, DAY, NEXT, level="error").status == "clean"
-    assert [p.name for p in logscan.of_window(tmp_path, DAY, NEXT)] == ["run-2026-11-20.jsonl"]
-    assert len(logscan.of_window(tmp_path, DAY, NEXT + timedelta(seconds=1))) == 2
+    assert [p.name for p in logscan.list_files(tmp_path, DAY, NEXT)] == ["run-2026-11-20.jsonl"]
+    assert len(logscan.list_files(tmp_path, DAY, NEXT + timedelta(seconds=1))) == 2
 
 
 def test_own_keywords_count_in_any_case_and_in_tracebacks(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_damaged_lines_are_counted_and_the_others_read(tmp_path: Path) -> None:
         file.write(b"x" * (2 * logscan.LONGEST + 7) + b"\n")
         file.write(line("pacing").encode())
     scan = logscan.run(tmp_path, DAY, NEXT)
-    assert (scan.lines, scan.damaged, scan.found) == (2, 7, 2)
+    assert (scan.lines, scan.damaged, scan.matching) == (2, 7, 2)
     assert scan.files == {str(path): 9}
 
 
@@ -112,7 +112,7 @@ def test_a_long_log_is_read_line_by_line(tmp_path: Path) -> None:
     assert peak < size / 20
 
 
-def test_a_summary_is_whole_or_the_one_before(
+def test_a_failed_summary_leaves_the_one_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path, line("pacing"))
@@ -164,7 +164,7 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
         ([], ("--keyword", " "), 2, "a keyword is empty"),
     ],
 )
-def test_the_command_says_what_it_found_and_leaves_with_its_code(
+def test_the_command_prints_its_result_and_exits_with_its_code(
     lines: list[str],
     arguments: tuple[str, ...],
     code: int,
@@ -200,7 +200,7 @@ def scanned(
     return ended.value.code, err, json.loads(out)
 
 
-def test_the_shipped_job_finds_each_error_once_that_of_a_friday_evening_on_monday(
+def test_the_scheduled_scan_counts_each_error_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = str(shipped_jobs()["ib"]["ib_logscan"].command).split()

@@ -1,4 +1,4 @@
-"""The doctor's look at files and folders that settings name."""
+"""Doctor checks of the files and folders that settings name."""
 
 import shutil
 from datetime import UTC, datetime
@@ -26,10 +26,10 @@ def settings(home: Path, **environ: Any) -> Settings:
     return load_settings({"QUOTEMILL_HOME": str(home), **named}, cwd=home.parent)
 
 
-def wrong(settings: Settings) -> list[Check]:
+def find_problems(settings: Settings) -> list[Check]:
     ready, _ = sources.configured(settings)
-    found = [c for name in ready for c in sources.find(name).doctor(settings, None, NOW)]
-    checks = [*folders.check(settings, None), *(c for c in found if c.name == "files")]
+    by_source = [c for name in ready for c in sources.find(name).doctor(settings, None, NOW)]
+    checks = [*folders.check(settings, None), *(c for c in by_source if c.name == "files")]
     return [c for c in checks if c.status != "ok"]
 
 
@@ -41,37 +41,37 @@ def wrong(settings: Settings) -> list[Check]:
         ("IB__UNIVERSE", {"IB__HOST": "localhost"}),
     ],
 )
-def test_what_a_setting_names_must_be_there(
+def test_a_missing_path_of_a_setting_is_reported(
     name: str, other: dict[str, str], tmp_path: Path
 ) -> None:
     place = tmp_path / "named"
-    [check] = wrong(settings(tmp_path, **other, **{name: place}))
+    [check] = find_problems(settings(tmp_path, **other, **{name: place}))
     assert (check.name, check.status, check.exit_code) == ("files", "fail", 3)
     assert f"{place} does not exist" in check.text
     assert name.lower().replace("__", ".") in check.fix
 
     place.mkdir()
-    assert wrong(settings(tmp_path, **other, **{name: place})) == []
+    assert find_problems(settings(tmp_path, **other, **{name: place})) == []
 
 
-def test_what_belongs_to_a_source_that_is_not_configured_nobody_asks_for(tmp_path: Path) -> None:
-    assert wrong(settings(tmp_path, IB__UNIVERSE=tmp_path / "named")) == []
+def test_paths_of_unconfigured_sources_are_not_checked(tmp_path: Path) -> None:
+    assert find_problems(settings(tmp_path, IB__UNIVERSE=tmp_path / "named")) == []
 
 
-def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_a_home_that_is_not_writable_is_reported(tmp_path: Path) -> None:
     place = tmp_path / "home"
     place.write_text("a file, in which root cannot make anything either")
-    [check] = wrong(settings(place))
+    [check] = find_problems(settings(place))
     assert (check.name, check.status, check.exit_code) == ("home", "fail", 3)
     assert str(place) in check.text
 
 
-def test_a_profile_of_the_users_own_is_named_for_loads_refuse_it(
+def test_a_profile_written_by_the_user_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DBT_PROFILES_DIR", str(tmp_path))
     (tmp_path / "profiles.yml").write_text("mine: {}\n")
-    [check] = wrong(settings(tmp_path))
+    [check] = find_problems(settings(tmp_path))
     assert (check.name, check.status, check.exit_code) == ("profile", "fail", 3)
     assert "DBT_PROFILES_DIR" in check.fix
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from loaders.errors import UsageError
-from orchestration.checks.bar_comparison import Comparison, Difference, comparisons
-from orchestration.checks.reconcile import Reconciliation, Request, chosen
-from orchestration.checks.reconcile_report import SHOWN, by_cause, markdown, summary, write
+from orchestration.checks.bar_comparison import Comparison, Difference, compare
+from orchestration.checks.reconcile import Reconciliation, Request, choose_codes
+from orchestration.checks.reconcile_report import SHOWN, group_by_cause, markdown, summary, write
 
 JUNE = date(2025, 6, 1)
 NOON = datetime(2025, 6, 3, 3, 30, tzinfo=UTC)
@@ -54,7 +54,7 @@ def difference(
 def test_a_clean_run_says_what_agreed_and_what_compared_nothing() -> None:
     text = markdown(CLEAN)
     assert "| bars_of_minutes | minute5 | 960 | 960 | 0 |" in text
-    assert "Compared nothing, for want of rows on one side: day_of_ticks tick." in text
+    assert "Compared nothing, because one side has no rows: day_of_ticks tick." in text
     assert "seed 11" in text
     assert "sh600000, sz000001" in text
     assert "day_of_ticks tick                compared nothing" in summary(CLEAN)
@@ -62,12 +62,11 @@ def test_a_clean_run_says_what_agreed_and_what_compared_nothing() -> None:
     assert CLEAN.exit_code == 0
 
 
-def test_differences_are_grouped_by_cause_the_gravest_first() -> None:
+def test_differences_are_grouped_by_cause_most_severe_first() -> None:
     many = [difference("sz000001", "unfinished_bar", severity="info") for _ in range(5)]
     result = replace(CLEAN, differences=(*many, difference(), difference(cause="unexplained")))
-    assert [cause for cause, _ in by_cause(result.differences)] == [
-        *("missing_minutes", "unexplained", "unfinished_bar"),
-    ]
+    causes = [cause for cause, _ in group_by_cause(result.differences)]
+    assert causes == ["missing_minutes", "unexplained", "unfinished_bar"]
     text = markdown(result)
     assert "### missing_minutes: 1 (warning)" in text
     assert "loaders run tdx --dataset minute_1m" in text
@@ -76,14 +75,14 @@ def test_differences_are_grouped_by_cause_the_gravest_first() -> None:
 
 
 def test_the_first_differences_are_shown_and_the_rest_counted() -> None:
-    found = tuple(difference(f"sh6{i:05d}") for i in range(SHOWN + 15))
-    text = markdown(replace(CLEAN, differences=found))
+    differences = tuple(difference(f"sh6{i:05d}") for i in range(SHOWN + 15))
+    text = markdown(replace(CLEAN, differences=differences))
     assert text.count("| sh6") == SHOWN
     assert "… and 15 more" in text
     assert "run_id = 7 and likely_cause = 'missing_minutes'" in text
 
 
-def test_the_exit_code_tells_differences_and_missing_evidence() -> None:
+def test_the_exit_code_shows_differences_and_missing_evidence() -> None:
     differing = replace(CLEAN, differences=(difference(),))
     lacking = {"kline_adjusted": {"sz000001": "the page failed"}}
     assert differing.exit_code == 5
@@ -97,21 +96,21 @@ def test_the_exit_code_tells_differences_and_missing_evidence() -> None:
 
 def test_a_seed_draws_the_same_codes_again() -> None:
     codes = [f"sh6{i:05d}" for i in range(100)]
-    first = chosen(codes, Request(sample=5), 42, JUNE)
-    assert first == chosen(codes, Request(sample=5), 42, JUNE)
-    assert first != chosen(codes, Request(sample=5), 43, JUNE)
+    first = choose_codes(codes, Request(sample=5), 42, JUNE)
+    assert first == choose_codes(codes, Request(sample=5), 42, JUNE)
+    assert first != choose_codes(codes, Request(sample=5), 43, JUNE)
     assert len(set(first)) == 5
     assert list(first) == sorted(first)
-    assert chosen(codes[:3], Request(sample=5), 42, JUNE) == tuple(codes[:3])
+    assert choose_codes(codes[:3], Request(sample=5), 42, JUNE) == tuple(codes[:3])
 
 
 def test_codes_that_did_not_trade_cannot_be_compared() -> None:
     with pytest.raises(UsageError, match="sz000009"):
-        chosen(["sh600000"], Request(codes=("sh600000", "sz000009")), 1, JUNE)
+        choose_codes(["sh600000"], Request(codes=("sh600000", "sz000009")), 1, JUNE)
     with pytest.raises(UsageError, match="2025-06"):
-        chosen([], Request(), 1, JUNE)
+        choose_codes([], Request(), 1, JUNE)
     with pytest.raises(UsageError, match="no code"):
-        chosen(["sh600000"], Request(codes=()), 1, JUNE)
+        choose_codes(["sh600000"], Request(codes=()), 1, JUNE)
 
 
 def test_a_report_that_cannot_be_written_is_named(tmp_path: Path) -> None:
@@ -121,27 +120,27 @@ def test_a_report_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_a_bar_that_differs_in_two_fields_counts_once() -> None:
-    found = [difference(), difference(field="close"), difference(bar_end=NOON)]
+    differences = [difference(), difference(field="close"), difference(bar_end=NOON)]
     bars = {("bars_of_minutes", "minute5"): 48}
-    (five, *others) = comparisons(bars, found, with_day_files=False)
+    (five, *others) = compare(bars, differences, with_day_files=False)
     assert (five.compared, five.differing, five.agreeing) == (48, 2, 46)
     assert {c.compared for c in others} == {0}
 
 
-def test_bars_whose_evidence_did_not_come_are_neither_compared_nor_found() -> None:
+def test_bars_without_evidence_of_this_run_are_left_out() -> None:
     bars = {("bars_of_minutes", "minute5"): 48}
-    (five, *_) = comparisons(bars, [], [difference()], with_day_files=False)
+    (five, *_) = compare(bars, [], [difference()], with_day_files=False)
     assert (five.compared, five.differing) == (47, 0)
 
 
-def test_a_check_that_is_new_to_the_report_is_counted_too() -> None:
-    made = comparisons({("closing_auction", "day"): 3}, [], with_day_files=False)
+def test_a_check_unknown_to_the_report_is_counted_too() -> None:
+    made = compare({("closing_auction", "day"): 3}, [], with_day_files=False)
     assert made[-1] == Comparison("closing_auction", "day", 3, 0)
 
 
-def test_day_files_are_spoken_of_where_there_are_to_be_some() -> None:
+def test_day_files_are_listed_only_if_configured_or_compared() -> None:
     def named(with_day_files: bool) -> list[tuple[str, str]]:
-        made = comparisons({}, [], with_day_files=with_day_files)
+        made = compare({}, [], with_day_files=with_day_files)
         return [(c.check_name, c.period) for c in made]
 
     assert ("bars_of_days", "day") in named(True)

@@ -43,7 +43,7 @@ def read_source_names(path: Path) -> Iterator[tuple[int, str]]:
 def test_no_other_module_names_a_source() -> None:
     own = {"sandbox", *SOURCES}
     paths = [path for top in ("loaders", "orchestration") for path in (ROOT / top).rglob("*.py")]
-    found = []
+    names_elsewhere = []
     for path in paths:
         place = path.relative_to(ROOT)
         if place.parts[1] in own:
@@ -54,5 +54,7 @@ def test_no_other_module_names_a_source() -> None:
             for name in names
             if str(place) == known or Path(known) in place.parents
         }
-        found += [f"{place}:{no}: {n}" for no, n in read_source_names(path) if n not in allowed]
-    assert found == []
+        names_elsewhere += [
+            f"{place}:{no}: {n}" for no, n in read_source_names(path) if n not in allowed
+        ]
+    assert names_elsewhere == []

@@ -168,7 +168,7 @@ def adjusted_alone(b: Bench, codes: Sequence[str], month: date) -> set[tuple[str
     """Codes and causes from the third party's series, read again."""
     warehouse = open_warehouse(b.settings)
     assert b.load(mode="init", datasets=(reconcile.ADJUSTED,), codes=codes).status == "succeeded"
-    as_of, last = datetime(2025, 7, 1, tzinfo=UTC), reconcile.month_end(month)
+    as_of, last = datetime(2025, 7, 1, tzinfo=UTC), reconcile.last_day(month)
     with warehouse.connect() as conn:
         run_id = reconcile.record(conn, as_of, month, last, 0, 1, codes)
     models = ["--select", "int_corporate_actions__inferred", *reconcile.MODELS]
@@ -180,9 +180,7 @@ def adjusted_alone(b: Bench, codes: Sequence[str], month: date) -> set[tuple[str
     return {(d.code, d.likely_cause) for d in differences if d.check_name == "adjusted_bars"}
 
 
-def test_a_series_that_silently_turned_raw_is_flagged_every_time(
-    warehouse_dsn: str, tmp_path: Path
-) -> None:
+def test_a_series_that_turned_raw_is_flagged_every_time(warehouse_dsn: str, tmp_path: Path) -> None:
     """Of several draws of codes each one, and never a code that was not drawn."""
     last = MARKET.end.date()
     adjusted = [
@@ -206,7 +204,7 @@ def test_a_series_that_silently_turned_raw_is_flagged_every_time(
             }
 
 
-def test_real_series_raise_no_alarm(
+def test_real_series_have_no_differences(
     warehouse_dsn: str, tmp_path: Path, real_tdx_data: Path
 ) -> None:
     codes = ("sh600000", "sz000002")

@@ -1,4 +1,4 @@
-"""What `status`, `doctor`, `findings` and `cancel` see of a warehouse that was hardly used."""
+"""`status`, `doctor`, `findings` and `cancel` on a warehouse with few or no loads."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -33,7 +33,7 @@ def fixes(shown: status.Status) -> list[tuple[str, str]]:
     return [(check.text, check.fix) for check in shown.problems]
 
 
-def test_a_status_before_anything_tells_what_to_type(made: Bench) -> None:
+def test_status_of_an_empty_warehouse_says_what_to_type(made: Bench) -> None:
     shown = status.read(open_warehouse(made.settings), settings=made.settings)
 
     with open_warehouse(made.settings).connect() as conn:
@@ -44,23 +44,23 @@ def test_a_status_before_anything_tells_what_to_type(made: Bench) -> None:
     assert fixes(shown) == [("nothing was loaded yet", "quotemill run")]
 
 
-def test_a_build_that_was_killed_does_not_read_as_running(made: Bench) -> None:
+def test_a_killed_build_is_shown_as_interrupted(made: Bench) -> None:
     made.load(codes=("sh600000",), datasets=("codes",))
     made.execute("insert into ops.builds (status, command, fingerprint) values ('running', '', '')")
     warehouse = open_warehouse(made.settings)
 
-    def said() -> list[str]:
+    def read_statuses() -> list[str]:
         with warehouse.connect() as conn:
             recorded = runs.read(conn, datetime(2020, 1, 1, tzinfo=UTC), datetime.now(UTC)).builds
         return [build["status"] for build in (*status.read(warehouse).builds, *recorded)]
 
     with build_lock(warehouse):
-        assert said() == ["running"] * 2
-    assert said() == ["interrupted"] * 2
+        assert read_statuses() == ["running"] * 2
+    assert read_statuses() == ["interrupted"] * 2
     assert ("build 1 interrupted", "quotemill build") in fixes(status.read(warehouse))
 
 
-def test_a_configured_source_that_was_never_loaded_is_named(made: Bench) -> None:
+def test_a_configured_source_without_loads_is_reported(made: Bench) -> None:
     made.load(codes=("sh600000",), datasets=("codes",))
     warehouse = open_warehouse(made.settings)
     ib = made.settings.ib.model_copy(update={"host": "127.0.0.1"})
@@ -72,13 +72,13 @@ def test_a_configured_source_that_was_never_loaded_is_named(made: Bench) -> None
         assert (problem in [(check.text, check.fix) for check in checks]) == is_named
 
 
-def test_a_status_says_that_nobody_starts_what_would_bring_stale_data(made: Bench) -> None:
+def test_status_reports_overdue_jobs_and_disabled_ones_of_stale_data(made: Bench) -> None:
     made.load(codes=("sh600000",), datasets=("codes",))
     warehouse = open_warehouse(made.settings)
     night = datetime(2025, 6, 30, 10, tzinfo=UTC)
     jobs = scheduled.read(made.settings)
 
-    def said(as_of: datetime) -> list[tuple[str, str]]:
+    def list_fixes(as_of: datetime) -> list[tuple[str, str]]:
         shown = status.read(warehouse, as_of=as_of.isoformat(), settings=made.settings)
         return [fix for fix in fixes(shown) if "tdx_daily" in fix[0]]
 
@@ -86,24 +86,24 @@ def test_a_status_says_that_nobody_starts_what_would_bring_stale_data(made: Benc
         ledger.register_jobs(conn, jobs.values(), night)
         [start] = [row.next_run_at for row in ledger.read_rows(conn) if row.name == "tdx_daily"]
     assert start is not None
-    assert said(night) == []
+    assert list_fixes(night) == []
     late = f"nothing started tdx_daily of {start:%Y-%m-%d %H:%M} UTC"
-    assert said(start + timedelta(days=2)) == [(late, "quotemill doctor")]
+    assert list_fixes(start + timedelta(days=2)) == [(late, "quotemill doctor")]
     with warehouse.connect() as conn:
         ledger.disable(conn, jobs["tdx_daily"], night)
-    assert said(start + timedelta(days=2)) == []  # as somebody wanted it, while nothing lacks
+    assert list_fixes(start + timedelta(days=2)) == []  # disabled on purpose, and no data are stale
     made.execute("create schema if not exists qa")
     made.execute(
         "create table qa.freshness as select 'kline_daily' as dataset, 'tdx' as source, "
         "date '2025-06-27' as last_date, date '2025-07-01' as expected_date, "
         "true as is_stale, 2 as lag_trading_days"
     )
-    assert said(start + timedelta(days=2)) == [
+    assert list_fixes(start + timedelta(days=2)) == [
         ("tdx_daily is disabled", "quotemill schedule enable tdx_daily")
     ]
 
 
-def test_a_cancel_names_its_job_where_several_sources_load(made: Bench) -> None:
+def test_cancel_needs_a_job_while_several_sources_load(made: Bench) -> None:
     made.load(codes=("sh600000",), datasets=("codes",))
     warehouse = open_warehouse(made.settings)
     with load_lock(warehouse, "a"), load_lock(warehouse, "b"):
@@ -124,13 +124,13 @@ def test_a_cancel_names_its_job_where_several_sources_load(made: Bench) -> None:
             source_of(warehouse, 99)
 
 
-def test_a_home_without_ticks_hears_nothing_of_a_tick_store(made: Bench) -> None:
+def test_status_without_ticks_shows_no_tick_store(made: Bench) -> None:
     made.load(codes=("sh600000",), datasets=("codes",))
     shown = status.read(open_warehouse(made.settings), settings=made.settings)
     assert (shown.ticks, shown.as_json()["tick_store"]) == (None, None)
 
 
-def test_the_doctor_names_a_schema_that_is_not_ours(made: Bench) -> None:
+def test_doctor_reports_a_foreign_schema(made: Bench) -> None:
     made.execute("create schema market; create table market.positions (id int)")
 
     checks = {check.name: check for check in doctor.examine(made.settings)}
@@ -139,14 +139,14 @@ def test_the_doctor_names_a_schema_that_is_not_ours(made: Bench) -> None:
     assert "positions (table)" in checks["ownership"].text
 
 
-def test_a_reader_role_that_does_not_exist_is_named(made: Bench) -> None:
+def test_a_missing_reader_role_is_reported(made: Bench) -> None:
     made.settings = made.settings.model_copy(update={"reader_role": "nobody_reads"})
     made.load(codes=("sh600000",))
 
     assert any("nobody_reads does not exist" in line for line in made.heard.lines)
 
 
-def test_the_doctor_speaks_of_shanghai_holidays_to_who_loads_from_there(made: Bench) -> None:
+def test_doctor_checks_shanghai_holidays_only_with_a_source_there(made: Bench) -> None:
     def named() -> set[str]:
         return {check.name for check in doctor.examine(made.settings)}
 
