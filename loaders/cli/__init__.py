@@ -12,25 +12,24 @@ Common workflows:
 
 from typing import NoReturn
 
-import typer
+from loaders.cli.lazy import lazy_app
 
-from loaders.cli import check, jobs, load, sandbox, selftest, shell, verify
-
-app = typer.Typer(
-    help=__doc__,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+app = lazy_app(
+    __doc__,
+    {
+        "run": "loaders.cli.load:run_command",
+        "status": "loaders.cli.jobs:status_command",
+        "retry": "loaders.cli.load:retry_command",
+        "cancel": "loaders.cli.jobs:cancel_command",
+        "check": "loaders.cli.check:check_command",
+        "selftest": "loaders.cli.selftest:selftest_command",
+        "verify": "loaders.cli.verify:verify_command",
+        "sandbox": "loaders.cli.sandbox:app",
+    },
 )
-app.command("run")(load.run_command)
-app.command("status")(jobs.status_command)
-app.command("retry")(load.retry_command)
-app.command("cancel")(jobs.cancel_command)
-app.command("check")(check.check_command)
-app.command("selftest")(selftest.selftest_command)
-app.command("verify")(verify.verify_command)
-app.add_typer(sandbox.app, name="sandbox", help="A stand-in for a source, to try everything with.")
 
 
 def main() -> NoReturn:
+    from loaders.cli import shell
+
     shell.run_app(app)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from loaders.sandbox.tq.exchange import Exchange
     from loaders.sandbox.world.world import World
 
-app = typer.Typer(no_args_is_help=True, help="Run a simulated service on this machine.")
+app = typer.Typer(no_args_is_help=True, help="A stand-in for a source, to try everything with.")
 
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 picks a free one.")]
 ControlPort = Annotated[

@@ -14,70 +14,45 @@ Common workflows:
 
 from typing import NoReturn
 
-import typer
+from loaders.cli.lazy import lazy_app
 
-from loaders.cli import jobs as load_jobs
-from loaders.cli import shell
-from orchestration.cli import (
-    alerts,
-    archive,
-    backup,
-    build,
-    inspect,
-    jobs,
-    logscan,
-    manifest,
-    options,
-    questdb,
-    reconcile,
-    report,
-    retry,
-    run,
-    schedule,
-    touch,
-    warehouse,
-)
+# dbt reads the options of its commands, `--help` included
+_PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
-app = typer.Typer(
-    help=__doc__,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("run")(run.run_command)
-app.command("demo")(run.demo_command)
-app.command("build")(build.build_command)
-app.command(
-    "dbt",
-    context_settings={
-        "allow_extra_args": True,
-        "ignore_unknown_options": True,
-        "help_option_names": [],
+app = lazy_app(
+    __doc__,
+    {
+        "run": "orchestration.cli.run:run_command",
+        "demo": "orchestration.cli.run:demo_command",
+        "build": "orchestration.cli.build:build_command",
+        "dbt": ("orchestration.cli.build:dbt_command", {"context_settings": _PASSED_ON}),
+        "touch": "orchestration.cli.touch:touch_command",
+        "docs": "orchestration.cli.build:docs_command",
+        "status": "orchestration.cli.inspect:status_command",
+        "jobs": "orchestration.cli.jobs:jobs_command",
+        "retry": "orchestration.cli.retry:retry_command",
+        "cancel": "loaders.cli.jobs:cancel_command",
+        "findings": "orchestration.cli.inspect:findings_command",
+        "report": "orchestration.cli.report:report_command",
+        "doctor": "orchestration.cli.inspect:doctor_command",
+        "reconcile": "orchestration.cli.reconcile:reconcile_command",
+        "selfcheck": "orchestration.cli.options:selfcheck_command",
+        "logscan": "orchestration.cli.logscan:logscan_command",
+        "archive": "orchestration.cli.archive:archive_command",
+        "retention": "orchestration.cli.archive:retention_command",
+        "restore": "orchestration.cli.archive:restore_command",
+        "schedule": "orchestration.cli.schedule:app",
+        "alerts": "orchestration.cli.alerts:app",
+        "warehouse": "orchestration.cli.warehouse:app",
+        "backup": "orchestration.cli.backup:app",
+        "questdb": "orchestration.cli.questdb:app",
+        "manifest": "orchestration.cli.manifest:app",
+        "gate": "orchestration.cli.options:app",
     },
-)(build.dbt_command)
-app.command("touch")(touch.touch_command)
-app.command("docs")(build.docs_command)
-app.command("status")(inspect.status_command)
-app.command("jobs")(jobs.jobs_command)
-app.command("retry")(retry.retry_command)
-app.command("cancel")(load_jobs.cancel_command)
-app.command("findings")(inspect.findings_command)
-app.command("report")(report.report_command)
-app.command("doctor")(inspect.doctor_command)
-app.command("reconcile")(reconcile.reconcile_command)
-app.command("selfcheck")(options.selfcheck_command)
-app.command("logscan")(logscan.logscan_command)
-app.command("archive")(archive.archive_command)
-app.command("retention")(archive.retention_command)
-app.command("restore")(archive.restore_command)
-app.add_typer(schedule.app, name="schedule")
-app.add_typer(alerts.app, name="alerts")
-app.add_typer(warehouse.app, name="warehouse")
-app.add_typer(backup.app, name="backup")
-app.add_typer(questdb.app, name="questdb")
-app.add_typer(manifest.app, name="manifest")
-app.add_typer(options.app, name="gate")
+)
 
 
 def main() -> NoReturn:
+    from loaders.cli import shell
+
     shell.run_app(app)

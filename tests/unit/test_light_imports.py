@@ -3,8 +3,13 @@
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+
+from loaders.settings import load_settings
+from orchestration.schedule import quiet
 
 HEAVY = ("dlt", "dbt", "tqsdk", "ib_insync", "ib_async", "pandas", "pyarrow", "apprise")
 
@@ -51,3 +56,20 @@ def test_what_status_stands_on_is_light() -> None:
     )
     code = "".join(f"import {module}\nlook()\n" for module in modules)
     assert dict(zip(modules, heavy_after(code), strict=True)) == {name: [] for name in modules}
+
+
+def test_a_check_of_the_schedule_before_the_next_start_imports_nothing_heavy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    quiet.store(load_settings(), [], datetime.now(UTC))
+    code = """
+from orchestration.cli import app
+with contextlib.suppress(SystemExit):
+    app(["schedule", "run"])
+look()
+light = ("psycopg", "loaders.tdx.source", "httpx")
+print("heavy:", *[name for name in light if name in sys.modules])
+"""
+    assert heavy_after(code) == [[], []]

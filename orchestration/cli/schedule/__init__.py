@@ -1,17 +1,17 @@
 """`quotemill schedule`: which jobs there are, when they start, starting them."""
 
-import typer
+from loaders.cli.lazy import lazy_app
 
-from orchestration.cli.schedule import install, preview, start
-
-app = typer.Typer(
-    no_args_is_help=True, help="Jobs by the clock: which there are, when they start, starting them."
+app = lazy_app(
+    "Jobs by the clock: which there are, when they start, starting them.",
+    {
+        "list": "orchestration.cli.schedule.preview:list_command",
+        "next": "orchestration.cli.schedule.preview:next_command",
+        "simulate": "orchestration.cli.schedule.preview:simulate_command",
+        "run": "orchestration.cli.schedule.run:run_command",
+        "enable": "orchestration.cli.schedule.start:enable_command",
+        "disable": "orchestration.cli.schedule.start:disable_command",
+        "install": "orchestration.cli.schedule.install:install_command",
+        "serve": "orchestration.cli.schedule.start:serve_command",
+    },
 )
-app.command("list")(preview.list_command)
-app.command("next")(preview.next_command)
-app.command("simulate")(preview.simulate_command)
-app.command("run")(start.run_command)
-app.command("enable")(start.enable_command)
-app.command("disable")(start.disable_command)
-app.command("install")(install.install_command)
-app.command("serve")(start.serve_command)

@@ -14,7 +14,7 @@ from loaders.settings import Settings, load_settings
 from loaders.warehouse.embedded.places import unusable
 from loaders.warehouse.postgres import find_warehouse
 from orchestration.cli.schedule.jobs import open_prepared, read_jobs, warn_if_no_job
-from orchestration.schedule import ledger
+from orchestration.schedule import ledger, quiet
 from orchestration.schedule.install import check, cron, launchd, place, systemd, write
 from orchestration.schedule.install.place import Place
 from orchestration.schedule.jobs import survey
@@ -120,3 +120,4 @@ def _remember(settings: Settings, logs: Path) -> None:
         jobs, _ = read_jobs(settings)
         now = datetime.now(UTC)
         warehouse.ask(lambda conn: ledger.register_jobs(conn, jobs.values(), now))
+        quiet.forget(settings.home)

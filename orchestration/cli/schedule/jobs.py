@@ -5,7 +5,7 @@ import itertools
 import sys
 from collections.abc import Sized
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
@@ -18,9 +18,6 @@ from orchestration.schedule import ledger
 from orchestration.schedule.jobs import Job, Row, survey
 
 NO_JOB = "no source is configured, so there is no job to start"
-
-JobName = Annotated[str, typer.Argument(metavar="JOB", help="Name of the job.")]
-OneJob = Annotated[str | None, typer.Argument(metavar="JOB", help="Only this job; all if absent.")]
 
 
 def parse_now(as_of: str | None) -> datetime:

@@ -12,13 +12,13 @@ from loaders.cli.shell import AsOf, JsonFlag
 from loaders.errors import SettingsError, UsageError, most_severe
 from loaders.settings import load_settings
 from orchestration.cli.schedule.jobs import (
-    OneJob,
     find_command,
     parse_now,
     read_jobs,
     read_rows,
     warn_if_no_job,
 )
+from orchestration.cli.schedule.run import OneJob
 from orchestration.schedule import due
 from orchestration.schedule.jobs import Job, Row, survey
 from orchestration.schedule.preview import simulate

@@ -1,4 +1,4 @@
-"""`quotemill schedule run`, `serve`, `enable` and `disable`."""
+"""`quotemill schedule serve`, `enable`, `disable`, and what `run` does once a job may be due."""
 
 import signal
 import sys
@@ -6,13 +6,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from types import FrameType
-from typing import Annotated
-
-import typer
 
 from loaders import log, signals
 from loaders.cli import shell
-from loaders.cli.shell import AsOf
 from loaders.errors import QuotemillError, SettingsError, UsageError, most_severe
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import Warehouse, open_warehouse
@@ -20,8 +16,6 @@ from orchestration import nightly
 from orchestration.alerts.check import load_settings_or_notify
 from orchestration.cli.schedule.jobs import (
     NO_JOB,
-    JobName,
-    OneJob,
     get_job,
     open_prepared,
     parse_now,
@@ -29,42 +23,24 @@ from orchestration.cli.schedule.jobs import (
     read_rows,
     takes_as_of,
 )
-from orchestration.schedule import ledger
+from orchestration.cli.schedule.run import JobName
+from orchestration.schedule import ledger, quiet
 from orchestration.schedule.jobs import Job, survey
 from orchestration.schedule.runner import Runner
 
 
-def run_command(
-    job: OneJob = None,
-    now: Annotated[
-        bool,
-        typer.Option(
-            "--now", help="Run JOB though it is not due, or disabled; 75 where it runs already."
-        ),
-    ] = False,
-    as_of: AsOf = None,
-) -> None:
-    """Start what is due now, each job in its own process, and wait for its end.
-
-    For a line of cron each minute, or with JOB for a timer of that job. Missed starts are made up
-    for by one run where the job catches up. The exit code is the most severe one of what it
-    started, 0 where nothing is due; 3 where a job cannot be read, which stops no other.
-
-    Example: quotemill schedule run tdx_daily --now
-    """
-    if now and job is None:
-        raise UsageError("--now goes with one job", hint="quotemill schedule run JOB --now")
+def run_due_jobs(job: str | None, now: bool, as_of: str | None) -> int:
+    """Start what is due, or one job; return the most severe exit code."""
     settings = load_settings_or_notify()
     shell.start_logs(settings)
     try:
-        code = _run(settings, job, now, as_of)
+        return _run(settings, job, now, as_of)
     except UsageError:
         raise
     except Exception as error:
         known = log.explain(error)
         _notify_cannot_start(settings, known)
         raise known from error
-    raise typer.Exit(code)
 
 
 def serve_command() -> None:
@@ -100,6 +76,7 @@ def enable_command(job: JobName) -> None:
     """
     opened, warehouse = _open_job(job)
     warehouse.ask(lambda conn: ledger.enable(conn, opened, datetime.now(UTC)))
+    quiet.forget(warehouse.home)
     if opened.timing is None:
         print(f"{job} is enabled, but its rule is `off`: set schedule.{job}.when", file=sys.stderr)
 
@@ -112,6 +89,7 @@ def disable_command(job: JobName) -> None:
     opened, warehouse = _open_job(job)
     if warehouse.ask(lambda conn: ledger.disable(conn, opened, datetime.now(UTC))):
         print("its queued run is cancelled", file=sys.stderr)
+    quiet.forget(warehouse.home)
 
 
 def _run(settings: Settings, job: str | None, now: bool, as_of: str | None) -> int:
@@ -122,7 +100,11 @@ def _run(settings: Settings, job: str | None, now: bool, as_of: str | None) -> i
     with _ended_by_signals(runner.halt):
         if job:
             return runner.run_one(get_job(jobs, job), forced=now)
-        code = runner.run_all(runner.list_due(jobs.values()))
+        due = runner.list_due(jobs.values())
+        if not due and not wrong and as_of is None:
+            rows = [row for row in read_rows(settings).values() if row.name in jobs]
+            quiet.store(settings, rows, datetime.now(UTC))
+        code = runner.run_all(due)
     return most_severe([code, *(error.exit_code for error in wrong.values())])
 
 

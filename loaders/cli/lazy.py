@@ -1,0 +1,90 @@
+"""Commands that are imported when they are called: `schedule run` starts each minute."""
+
+import importlib
+import re
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+Commands = Mapping[str, str | tuple[str, dict[str, Any]]]
+
+
+class _LazyCommands(MutableMapping[str, Any]):
+    """Commands by name, each imported at its first use.
+
+    targets: `module:attribute` of a function or a Typer app, for a function also in a pair with
+    what `Typer.command` takes
+    """
+
+    def __init__(self, targets: Commands) -> None:
+        self._targets = targets
+        self._imported: dict[str, Any] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._targets)
+
+    def __len__(self) -> int:
+        return len(self._targets)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._targets
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._imported:
+            self._imported[name] = _import_command(name, self._targets[name])
+        return self._imported[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._imported[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        raise TypeError("commands are not removed")
+
+
+def _import_command(name: str, target: str | tuple[str, dict[str, Any]]) -> Any:
+    path, options = (target, {}) if isinstance(target, str) else target
+    module, _, attribute = path.partition(":")
+    value = getattr(importlib.import_module(module), attribute)
+    if isinstance(value, typer.Typer):
+        command: Any = typer.main.get_group(value)
+    else:
+        app = typer.Typer(add_completion=False)
+        app.command(name, **options)(value)
+        command = typer.main.get_command(app)
+    command.name = name
+    _join_lines(command)
+    return command
+
+
+def _join_lines(command: Any) -> None:
+    """Make each paragraph of the help one line, which a terminal of any width wraps once."""
+    if command.help:
+        paragraphs = re.split(r"\n\s*\n", command.help)
+        command.help = "\n\n".join(
+            text if re.match(r"\s*\d+\. ", text) else re.sub(r"\s*\n\s*", " ", text)
+            for text in paragraphs
+        )
+    commands = getattr(command, "commands", {})
+    if not isinstance(commands, _LazyCommands):  # those follow when they are imported
+        for subcommand in commands.values():
+            _join_lines(subcommand)
+
+
+def lazy_app(help: str, commands: Commands) -> typer.Typer:
+    """Make an app of these commands, none of which is imported yet."""
+
+    class LazyGroup(TyperGroup):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            self.commands = _LazyCommands(commands)
+
+    app = typer.Typer(
+        cls=LazyGroup,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(help=help)(lambda: None)
+    return app

@@ -1,0 +1,68 @@
+"""Until when nothing is due, from the last check: cron's line checks each minute.
+
+A check that finds nothing due writes that time into the home. Until then the next checks end at
+once, without SQL and without importing the sources. Other settings, another version and every
+command that changes a job end it early.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loaders.settings import Settings
+
+if TYPE_CHECKING:
+    from orchestration.schedule.jobs import Row
+
+# a job that another machine enables or adds is seen within this time
+LONGEST = timedelta(minutes=10)
+
+
+def is_quiet(settings: Settings, now: datetime) -> bool:
+    """Whether an earlier check with these settings knows that nothing is due at `now` (UTC)."""
+    try:
+        stored = json.loads(_file(settings.home).read_text())
+        start, end = (datetime.fromisoformat(stored[name]) for name in ("from", "until"))
+        return bool(stored["settings"] == _digest(settings) and start <= now < end)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def store(settings: Settings, rows: Iterable["Row"], now: datetime) -> None:
+    """Store that nothing is due before the first of the next starts. Without a home: nothing."""
+    starts = [row.next_run_at for row in rows if row.is_enabled and row.next_run_at is not None]
+    until = min([*starts, now + LONGEST])
+    stored = {
+        "settings": _digest(settings),
+        "from": now.isoformat(),
+        "until": until.isoformat(),
+    }
+    file = _file(settings.home)
+    fresh = file.with_suffix(".new")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fresh.write_text(json.dumps(stored))
+        fresh.replace(file)
+    except OSError:  # a full disk: the next check asks again
+        forget(settings.home)
+
+
+def forget(home: Path) -> None:
+    """Let the next check ask again."""
+    try:
+        _file(home).unlink(missing_ok=True)
+    except OSError:
+        return
+
+
+def _file(home: Path) -> Path:
+    return home / "schedule" / "quiet.json"
+
+
+def _digest(settings: Settings) -> str:
+    text = f"{version('quotemill')} {settings.model_dump_json()}"
+    return hashlib.sha256(text.encode()).hexdigest()
