@@ -26,6 +26,11 @@ class QuotemillError(Exception):
         self.hint = hint
 
     @property
+    def with_hint(self) -> str:
+        """The message, and the hint in brackets."""
+        return f"{self} ({self.hint})" if self.hint else str(self)
+
+    @property
     def lines(self) -> list[str]:
         """Message and hint, for people."""
         return [f"error: {self}", *([f"hint: {self.hint}"] if self.hint else [])]

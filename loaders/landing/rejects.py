@@ -4,7 +4,7 @@ Two places reject. loaders/landing/screening.py does it before landing, by what 
 to hold; loaders/landing/table_rejects.py while landing, where PostgreSQL itself refuses a row.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -97,6 +97,21 @@ def withdrawn(
     near = rows.select(list(key)).filter(pc.is_in(first, value_set=pa.array(entities, _TEXT)))
     for name in {row_key(row, key) for row in near.to_pylist()} & by_key.keys():
         yield from (replace(reject, is_withdrawn=True) for reject in by_key[name])
+
+
+def withdraw_settled(
+    stored: Iterable[Rejected], rejected: Iterable[Rejected], is_own: Callable[[Rejected], bool]
+) -> list[Rejected]:
+    """Stored rejects of a source that a new reading no longer rejects, withdrawn.
+
+    is_own: whether the reading covers the row of a stored reject
+    """
+    again = {(row.row_key, row.field, row.rule) for row in rejected}
+    return [
+        replace(row, is_withdrawn=True)
+        for row in stored
+        if is_own(row) and (row.row_key, row.field, row.rule) not in again
+    ]
 
 
 def rejects_table(

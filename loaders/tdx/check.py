@@ -9,7 +9,7 @@ from loaders.engine.check import Check, describe_service
 from loaders.errors import SettingsError
 from loaders.settings import Settings
 from loaders.tdx.client.client import TdxClient
-from loaders.tdx.files.folder import HQ_CACHE, Folder, folder_of
+from loaders.tdx.files.folder import HQ_CACHE, Folder, scan_folder
 from loaders.tdx.files.tnf import FILES as LISTS
 from loaders.tdx.files.vipdoc import last_day
 from loaders.tdx.request import missing_settings
@@ -20,13 +20,10 @@ UNREADABLE_NAMED = 5
 
 
 def check(settings: Settings, now: datetime) -> Check:
-    """Check the service and the folder, if configured; return contents and warnings.
-
-    Raises SettingsError, or UpstreamError with the fix as its hint.
-    """
+    """Check service and folder, if configured. Raises SettingsError, UpstreamError."""
     if missing := missing_settings(settings):
         raise SettingsError(f"no TDX service or client's folder is configured: {missing}")
-    folder = folder_of(settings.tdx)
+    folder = scan_folder(settings.tdx)
     parts = [_folder(folder, now)] if folder else []
     if settings.tdx.base_url is not None:
         parts.insert(0, asyncio.run(_service(settings, now)))
@@ -104,6 +101,6 @@ def _warnings(folder: Folder, newest: date | None, now: datetime) -> Iterator[st
         )
     if folder.strays:
         yield (
-            f"{len(folder.strays):,} files are no code of their folder's exchange: "
-            f"{folder.strays[0]}"
+            f"{len(folder.strays):,} files are not named for a code of their folder's exchange, "
+            f"such as {folder.strays[0]}"
         )

@@ -14,7 +14,7 @@ from loaders.engine.window import Window
 from loaders.errors import DataQualityError, UpstreamError
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.client.event_loop import EventLoop
-from loaders.tdx.instrument_kinds import kind_of
+from loaders.tdx.instrument_kinds import classify_code
 from loaders.tdx.settings import TdxSettings
 from loaders.warehouse.tables import LandedTable
 
@@ -67,19 +67,13 @@ class Context:
 
     @property
     def client(self) -> TdxClient:
-        """The service, for what only the service has. Raises UpstreamError without one.
-
-        plan.py and request.py leave out such datasets where no service is configured.
-        """
+        """The service. Raises UpstreamError where none is configured."""
         if self.service is None:
-            raise UpstreamError("no TDX service is configured", hint="QUOTEMILL_TDX__BASE_URL")
+            raise UpstreamError("no TDX service is configured", hint="set QUOTEMILL_TDX__BASE_URL")
         return self.service
 
     def ask(self, work: "Callable[[psycopg.Connection], R]") -> R:
-        """Query the warehouse, with retries while it is away.
-
-        Never call it on the event loop.
-        """
+        """Query the warehouse, with retries; never call it on the event loop."""
         return self.load.warehouse.ask(work)
 
     def cursors(self, resource: str) -> dict[str, date]:
@@ -90,9 +84,9 @@ class Context:
     @cached_property
     def folder(self) -> "Folder | None":
         """The desktop client's folder, listed once per load. Raises SettingsError."""
-        from loaders.tdx.files.folder import folder_of
+        from loaders.tdx.files.folder import scan_folder
 
-        return folder_of(self.settings)
+        return scan_folder(self.settings)
 
     def file(self, code: str, period: str) -> Path | None:
         """The client's file of a code's bars (day, minute1, minute5), or None."""
@@ -120,19 +114,13 @@ class Context:
     def each(
         self, keys: Sequence[str], work: Callable[[str], Awaitable[Outcome]]
     ) -> Iterator[Outcome]:
-        """Outcomes in the order of the keys, several at a time.
-
-        Ends early once the package is full. A failure of one key is its outcome.
-        """
+        """Outcomes in the order of the keys, several at a time, until the package is full."""
         return self.loop.in_order(
-            keys, lambda key: outcome_of(key, work(key)), self.settings.concurrency, self.room
+            keys, lambda key: catch_failure(key, work(key)), self.settings.concurrency, self.room
         )
 
     def at_once(self, keys: Sequence[str], work: Callable[[str], Outcome]) -> Iterator[Outcome]:
-        """Outcomes in the order of the keys, of work without waits.
-
-        Ends early once the package is full.
-        """
+        """Outcomes in the order of the keys, of work without waits, until it is full."""
         for key in keys:
             if not self.room():
                 return
@@ -140,7 +128,7 @@ class Context:
 
     def only(self, key: str, work: Awaitable[Outcome]) -> Iterator[Outcome]:
         """The outcome of a dataset that is read whole; a failure says what to do."""
-        yield self.loop.run(outcome_of(key, work, hint=True))
+        yield self.loop.run(catch_failure(key, work, hint=True))
 
     def client_file(self, name: str) -> Path | None:
         """A file by its path in the desktop client's folder; None if it is missing."""
@@ -153,24 +141,18 @@ class Context:
 
     @cached_property
     def gbbq(self) -> "Gbbq":
-        """The records of the file gbbq, and stored later ones of a newer copy.
-
-        Raises DataQualityError.
-        """
+        """The file gbbq, and stored later records. Raises DataQualityError."""
         from loaders.tdx.datasets import capital_events
         from loaders.tdx.files.gbbq import read
 
         assert self.gbbq_file is not None
-        found = read(self.gbbq_file)
-        return self.ask(lambda conn: capital_events.with_later(conn, found))
+        content = read(self.gbbq_file)
+        return self.ask(lambda conn: capital_events.add_later(conn, content))
 
     def instrument_type(self, code: str) -> str:
-        """The type of a code: stock, fund or index.
-
-        For a code in no list the rules of codes decide; a code that they do not know is a stock.
-        """
-        found = self.securities.get(code)
-        return found.instrument_type if found else kind_of(code) or "stock"
+        """The type of a code: stock, fund or index; a stock if no list or rule knows it."""
+        security = self.securities.get(code)
+        return security.instrument_type if security else classify_code(code) or "stock"
 
     @cached_property
     def window(self) -> Window:
@@ -204,19 +186,14 @@ class Context:
 Dataset = source.Dataset[Context]
 
 
-async def outcome_of(key: str, work: Awaitable[Outcome], *, hint: bool = False) -> Outcome:
-    """The outcome of loading one key; a failure becomes an outcome, not an error.
-
-    With `hint` the failure's text includes the hint of the error.
-    """
+async def catch_failure(key: str, work: Awaitable[Outcome], *, hint: bool = False) -> Outcome:
+    """The outcome of loading one key, a failure included (with its `hint` if wanted)."""
     try:
         return await work
     except SourceGone as error:
         return Outcome(key, failure=str(error), gone=error)
     except (UpstreamError, DataQualityError) as error:
-        return Outcome(
-            key, failure=f"{error} ({error.hint})" if hint and error.hint else str(error)
-        )
+        return Outcome(key, failure=error.with_hint if hint else str(error))
 
 
 async def answer_or_fault(

@@ -24,57 +24,54 @@ class Absence:
 
     possible: nothing of the dataset has landed or come yet
     warn: called once, when the first code is skipped
-    told: one code is evidence
+    evident: one code is evidence
     proven: enough codes are evidence
-    said: `warn` was called
+    warned: `warn` was called
     """
 
     dataset: str
     possible: bool
     warn: Callable[[str], None]
-    told: bool = False
+    evident: bool = False
     proven: bool = False
-    said: bool = False
+    warned: bool = False
 
-    def may_tell(self, days: int) -> bool:
+    def is_evidence(self, days: int) -> bool:
         """Whether a code without a row, though it traded on `days` due days, is evidence."""
         return self.possible and days >= ENOUGH_DAYS
 
-    def of(self, key: str, days: int) -> Outcome:
+    def skip(self, key: str, days: int) -> Outcome:
         """The outcome of a code without a row on `days` due days."""
         return Outcome(key, skipped=NONE if days >= ENOUGH_DAYS else TOO_FEW)
 
-    def judged(self, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
+    def settle(self, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
         """The outcomes in their order; the first wait until the evidence is clear."""
         held: list[Outcome] = []
         for outcome in outcomes:
             held.append(outcome)
             self.possible = self.possible and outcome.rows is None
-            self.told = self.told or outcome.skipped == NONE
+            self.evident = self.evident or outcome.skipped == NONE
             empty = sum(o.skipped == NONE for o in held)
             self.proven = self.possible and (self.proven or empty >= ENOUGH_CODES)
             if self.proven or not self.possible:
-                yield from map(self._judged, held)
+                yield from map(self._give_reason, held)
                 held = []
-        yield from map(self._judged, held)
+        yield from map(self._give_reason, held)
 
-    def _judged(self, outcome: Outcome) -> Outcome:
+    def _give_reason(self, outcome: Outcome) -> Outcome:
         if outcome.skipped not in (NONE, TOO_FEW):
             return outcome
-        if not (self.possible and self.told):
+        if not (self.possible and self.evident):
             return replace(outcome, skipped=None, failure=THEIRS_ALONE)
-        if not self.said:
-            self.said = True
+        if not self.warned:
+            self.warned = True
             self.warn(
-                f"the service has no {self.dataset} of {outcome.key} and others, on days that they"
-                " traded: the rest is skipped, and the next load asks again"
+                f"the service has no {self.dataset} of {outcome.key} and other codes on days that"
+                " they traded; the remaining codes are skipped, and the next load asks again"
             )
         return replace(outcome, skipped=NOT_DUE)
 
 
-def is_empty(found: Sized | None, fault: Exception | None) -> bool:
-    """Whether a request succeeded without a row, or its route does not exist.
-
-    Any other error is no evidence.
-    """
-    return isinstance(fault, EmptyAnswer | NoRoute) or (found is not None and not len(found))
+def is_empty(answer: Sized | None, fault: Exception | None) -> bool:
+    """Whether an answer or its error is evidence that no row exists."""
+    return isinstance(fault, EmptyAnswer | NoRoute) or (answer is not None and not len(answer))

@@ -22,10 +22,26 @@ from loaders.tdx.settings import TdxSettings
 
 # in the order of loading: day bars come before minutes and ticks, which are checked against them
 NAMES = (
-    *("codes", "trading_calendar", "kline_daily", "index_kline", "stock_info"),
-    *("minute_1m", "tick_trade", "quote_snapshot", "market_stats_snapshot"),
-    *("kline_weekly", "kline_monthly", "kline_5m", "kline_15m", "kline_30m", "kline_60m"),
-    *("kline_adjusted", "vipdoc_daily", "capital_events", "corporate_actions", "sectors"),
+    "codes",
+    "trading_calendar",
+    "kline_daily",
+    "index_kline",
+    "stock_info",
+    "minute_1m",
+    "tick_trade",
+    "quote_snapshot",
+    "market_stats_snapshot",
+    "kline_weekly",
+    "kline_monthly",
+    "kline_5m",
+    "kline_15m",
+    "kline_30m",
+    "kline_60m",
+    "kline_adjusted",
+    "vipdoc_daily",
+    "capital_events",
+    "corporate_actions",
+    "sectors",
 )
 # each has a module with its name
 DATASETS: tuple[Dataset, ...] = tuple(
@@ -34,22 +50,24 @@ DATASETS: tuple[Dataset, ...] = tuple(
 # the code list and the calendar are loaded by every load, planned or not
 PLANNED = NAMES[2:]
 # each is read whole, from one or more of the desktop client's files
-OF_CLIENT = {"capital_events": (capital_events.KEY,), "sectors": sectors.KEYS}
-WHOLE = ("index_kline", "market_stats_snapshot", *OF_CLIENT)
+CLIENT_DATASETS = {"capital_events": (capital_events.KEY,), "sectors": sectors.KEYS}
+WHOLE = ("index_kline", "market_stats_snapshot", *CLIENT_DATASETS)
 PER_CODE = tuple(n for n in PLANNED if n not in WHOLE)
 NOT_LISTED = "not in the service's code list (which never has B shares)"
 
 # datasets that the client's folder has without a service, with the period of its files of bars
-OF_FILES: dict[str, str | None] = {
-    **{"codes": None, "trading_calendar": None, "kline_daily": "day", "index_kline": None},
-    **{"minute_1m": "minute1", "vipdoc_daily": "day", "corporate_actions": None},
-    **dict.fromkeys(OF_CLIENT),
+FILE_DATASETS: dict[str, str | None] = {
+    "codes": None,
+    "trading_calendar": None,
+    "kline_daily": "day",
+    "index_kline": None,
+    "minute_1m": "minute1",
+    "vipdoc_daily": "day",
+    "corporate_actions": None,
+    **dict.fromkeys(CLIENT_DATASETS),
 }
 REALTIME = ("minute_1m", "tick_trade", "quote_snapshot")
-_ALWAYS = (
-    *("codes", "trading_calendar", "kline_daily", "index_kline", "minute_1m"),
-    *("corporate_actions", *OF_CLIENT),
-)
+_ALWAYS = (*NAMES[:4], "minute_1m", "corporate_actions", *CLIENT_DATASETS)
 DEFAULTS: dict[str, tuple[str, ...]] = {
     "init": (*_ALWAYS, "stock_info", "quote_snapshot"),
     "incremental": (*_ALWAYS, "tick_trade"),
@@ -57,67 +75,68 @@ DEFAULTS: dict[str, tuple[str, ...]] = {
 }
 
 
-def plan(run: Context) -> Iterator[Sequence[Unit]]:
+def plan(ctx: Context) -> Iterator[Sequence[Unit]]:
     """The steps of a load: code list and calendar, then all that depends on them."""
-    if run.mode == "realtime":
-        run.days = trading_calendar.trading_days(run.ask(trading_calendar.stored), run.today)
-        if run.today not in run.days:
-            run.load.reporter.line(f"{run.today} is not a trading day: nothing to do")
+    if ctx.mode == "realtime":
+        ctx.days = trading_calendar.trading_days(ctx.ask(trading_calendar.stored), ctx.today)
+        if ctx.today not in ctx.days:
+            ctx.load.reporter.line(f"{ctx.today} is not a trading day: nothing to do")
             return
-        run.securities = run.ask(codes.known)
-        if not run.securities:
+        ctx.securities = ctx.ask(codes.known)
+        if not ctx.securities:
             yield [Unit("codes", (codes.KEY,))]
-            run.securities = run.ask(codes.known)
+            ctx.securities = ctx.ask(codes.known)
     else:
         yield [Unit("codes", (codes.KEY,))]
-        run.securities = run.ask(codes.known)
+        ctx.securities = ctx.ask(codes.known)
         yield [Unit("trading_calendar", (trading_calendar.KEY,))]
-        run.days = run.ask(trading_calendar.stored)
-        if not run.days and run.service is None:
-            run.days = trading_calendar.trading_days([], run.today)
-    wanted = _wanted_codes(run)
-    units = None if run.load.retried is None else of_job(run.load.retried)
+        ctx.days = ctx.ask(trading_calendar.stored)
+        if not ctx.days and ctx.service is None:
+            ctx.days = trading_calendar.trading_days([], ctx.today)
+    wanted = _select_codes(ctx)
+    units = None if ctx.load.retried is None else plan_retry(ctx.load.retried)
     if units is None:
-        units = of_request(run, wanted)
+        units = plan_request(ctx, wanted)
     yield units
-    if run.service is None:
+    if ctx.service is None:
         return
-    if of_days := {key for unit in units if unit.dataset == "kline_daily" for key in unit.keys}:
-        yield _overdue(run, of_days)
+    if day_codes := {key for unit in units if unit.dataset == "kline_daily" for key in unit.keys}:
+        yield _plan_overdue(ctx, day_codes)
 
 
-def _overdue(run: Context, keys: set[str]) -> list[Unit]:
+def _plan_overdue(ctx: Context, keys: set[str]) -> list[Unit]:
     """Tasks that request day bars once more.
 
-    If many codes lack the due day, the source answered in part: each of them then fails unless the
-    day comes. If only a few lack it, they are suspended.
+    If many codes lack the due day, the answers were partial: each code must get it or fail. If only
+    a few lack it, they are suspended.
     """
-    window = run.window
-    last = bisect_right(run.days, min(window.due, window.until or window.due))
+    window = ctx.window
+    last = bisect_right(ctx.days, min(window.due, window.until or window.due))
     if not last:
         return []
-    due = run.days[last - 1]
-    tasks = (task for task in run.load.tasks if task.dataset == "kline_daily")
+    due = ctx.days[last - 1]
+    tasks = (task for task in ctx.load.tasks if task.dataset == "kline_daily")
     failed = {key for task in tasks for key in task.failures}
-    found = run.ask(lambda conn: kline_daily.lagging(conn, sorted(keys - failed), run.days, due))
-    if not found.codes:
-        return []
-    what = (
-        f"{len(found.codes):,} of {found.traded:,} codes that traded of late have no bar of {due}"
+    lagging = ctx.ask(
+        lambda conn: kline_daily.find_lagging(conn, sorted(keys - failed), ctx.days, due)
     )
-    if not found.too_many and len(found.codes) == found.traded:
-        run.load.warn(f"kline_daily: {what}: suspended, or the service's bars stand still")
+    if not lagging.codes:
         return []
-    if not found.too_many:
-        run.load.log("info", f"kline_daily: {what}", {"codes": found.codes[:20]})
-        run.load.reporter.line(f"kline_daily: {what}: suspended")
+    counts = f"{len(lagging.codes):,} of {lagging.traded:,}"
+    what = f"{counts} codes that traded recently have no bar of {due}"
+    if not lagging.too_many and len(lagging.codes) == lagging.traded:
+        ctx.load.warn(f"kline_daily: {what}: suspended, or the service's bars stand still")
         return []
-    run.load.warn(f"kline_daily: {what}: the service answers in part, asking again")
-    run.overdue = dict.fromkeys(found.codes, due)
-    return _units("kline_daily", found.codes, run.settings)
+    if not lagging.too_many:
+        ctx.load.log("info", f"kline_daily: {what}", {"codes": lagging.codes[:20]})
+        ctx.load.reporter.line(f"kline_daily: {what}: suspended")
+        return []
+    ctx.load.warn(f"kline_daily: {what}: the service answers in part, asking again")
+    ctx.overdue = dict.fromkeys(lagging.codes, due)
+    return _split_codes("kline_daily", lagging.codes, ctx.settings)
 
 
-def chosen(request: LoadRequest) -> tuple[str, ...]:
+def choose_datasets(request: LoadRequest) -> tuple[str, ...]:
     """The datasets of a request, in the order of loading."""
     if request.datasets is not None:
         wanted = request.datasets
@@ -128,45 +147,39 @@ def chosen(request: LoadRequest) -> tuple[str, ...]:
     return tuple(name for name in NAMES if name in wanted)
 
 
-def of_request(run: Context, wanted: Sequence[str]) -> list[Unit]:
+def plan_request(ctx: Context, wanted: Sequence[str]) -> list[Unit]:
     """The tasks of a request, as far as service and files can have the data."""
-    request, settings = run.load.request, run.settings
+    request, settings = ctx.load.request, ctx.settings
     units: list[Unit] = []
-    for name in chosen(request):
-        if run.service is None and name not in OF_FILES:
+    for name in choose_datasets(request):
+        if ctx.service is None and name not in FILE_DATASETS:
             continue  # check_request refuses it if the user named it
         if name == "index_kline":
-            in_files = [c for c in run.day_files if run.instrument_type(c) == "index"]
-            served = run.service is not None
+            in_files = [c for c in ctx.day_files if ctx.instrument_type(c) == "index"]
+            served = ctx.service is not None
             units.append(Unit(name, index_kline.keys(settings.indices, in_files, served=served)))
         elif name == "market_stats_snapshot":
             units.append(Unit(name, EXCHANGES))
-        elif name in OF_CLIENT:
+        elif name in CLIENT_DATASETS:
             if settings.client:
-                units.append(Unit(name, OF_CLIENT[name]))
+                units.append(Unit(name, CLIENT_DATASETS[name]))
         elif name == "corporate_actions":
             units.append(Unit(name, tuple(wanted)))
         elif name in PLANNED:
-            units += _units(name, _held(run, name, wanted), settings)
+            units += _split_codes(name, _available_codes(ctx, name, wanted), settings)
     return [unit for unit in units if unit.keys]
 
 
-def _held(run: Context, name: str, wanted: Sequence[str]) -> Sequence[str]:
-    """The codes that a load can have rows of.
-
-    Without a service these are the codes that have a file or that the user named.
-    """
-    period = OF_FILES.get(name)
-    if run.service is not None or run.folder is None or run.load.request.keys or period is None:
+def _available_codes(ctx: Context, name: str, wanted: Sequence[str]) -> Sequence[str]:
+    """The codes that a load can have rows of; without a service those with a file."""
+    period = FILE_DATASETS.get(name)
+    if ctx.service is not None or ctx.folder is None or ctx.load.request.keys or period is None:
         return wanted
-    return [code for code in wanted if code in run.folder.bars(period)]
+    return [code for code in wanted if code in ctx.folder.bars(period)]
 
 
-def of_job(tasks: Sequence[Task]) -> list[Unit] | None:
-    """The unfinished tasks of an earlier job.
-
-    None if it ended before it planned any, or if its code list or calendar failed.
-    """
+def plan_retry(tasks: Sequence[Task]) -> list[Unit] | None:
+    """The unfinished tasks of an earlier job; None if all must be planned again."""
     planned = [t for t in tasks if t.dataset in PLANNED]
     base = [t for t in tasks if t.dataset in NAMES[:2]]
     if not planned or any(t.status != "succeeded" for t in base):
@@ -178,9 +191,9 @@ def of_job(tasks: Sequence[Task]) -> list[Unit] | None:
     ]
     barless = {c for t in planned if t.dataset == "kline_daily" for c in t.keys}
     for name in ("minute_1m", "tick_trade"):
-        tasks_of = [t for t in planned if t.dataset == name]
+        same_dataset = [t for t in planned if t.dataset == name]
         # a code whose day bars failed had nothing due here
-        missed = barless.difference(*(t.keys for t in tasks_of)) if tasks_of else ()
+        missed = barless.difference(*(t.keys for t in same_dataset)) if same_dataset else ()
         units += [
             Unit(name, tuple(sorted(c for c in missed if c[:2] == exchange)), exchange)
             for exchange in sorted({c[:2] for c in missed})
@@ -188,45 +201,43 @@ def of_job(tasks: Sequence[Task]) -> list[Unit] | None:
     return units
 
 
-def _wanted_codes(run: Context) -> list[str]:
+def _select_codes(ctx: Context) -> list[str]:
     """The codes of the request. Unknown codes fail in a separate task."""
-    request, exchange = run.load.request, run.load.request.options.get("exchange")
+    request, exchange = ctx.load.request, ctx.load.request.options.get("exchange")
     # a code that is no longer listed can have a history in files
     loadable = [
         s.code
-        for s in run.securities.values()
-        if s.instrument_type != "index" and (s.is_listed or s.code in run.day_files)
+        for s in ctx.securities.values()
+        if s.instrument_type != "index" and (s.is_listed or s.code in ctx.day_files)
     ]
-    if request.keys is None and not loadable and {*PER_CODE} & {*chosen(request)}:
+    if request.keys is None and not loadable and {*PER_CODE} & {*choose_datasets(request)}:
         raise UpstreamError(
-            "no code is known, so nothing can be asked for",
+            "no code is known, so nothing can be requested",
             hint="the code list must load first: `loaders check tdx`",
         )
     if request.keys is None:
-        codes_of = sorted(c for c in loadable if exchange in (None, c[:2]))
-        if exchange and not codes_of:
+        selected = sorted(c for c in loadable if exchange in (None, c[:2]))
+        if exchange and not selected:
             raise UpstreamError(f"no code of exchange {exchange} is known")
-        return codes_of
-    if (
-        not loadable
-    ):  # the list failed and nothing is stored: accept the codes as the user gave them
+        return selected
+    if not loadable:  # the list failed and nothing is stored: accept the codes as given
         return sorted(request.keys)
     unknown = sorted(set(request.keys) - set(loadable))
     if unknown:
-        task = run.load.add_task("unknown_codes", unknown)
+        task = ctx.load.add_task("unknown_codes", unknown)
         task.failures = dict.fromkeys(unknown, NOT_LISTED)
         task.status = task.verdict
-        run.load.save(task)
-        run.load.warn(f"{', '.join(unknown)}: {NOT_LISTED}")
+        ctx.load.save(task)
+        ctx.load.warn(f"{', '.join(unknown)}: {NOT_LISTED}")
     return sorted(set(request.keys) - set(unknown))
 
 
-def _units(dataset: str, codes_of: Sequence[str], settings: TdxSettings) -> list[Unit]:
+def _split_codes(dataset: str, keys: Sequence[str], settings: TdxSettings) -> list[Unit]:
     """Split codes into tasks of one exchange and at most `batch_size` codes each."""
     size = settings.batch_size
-    by_exchange = {e: tuple(c for c in codes_of if c[:2] == e) for e in EXCHANGES}
+    by_exchange = {e: tuple(c for c in keys if c[:2] == e) for e in EXCHANGES}
     return [
-        Unit(dataset, found[start : start + size], exchange)
-        for exchange, found in by_exchange.items()
-        for start in range(0, len(found), size)
+        Unit(dataset, members[start : start + size], exchange)
+        for exchange, members in by_exchange.items()
+        for start in range(0, len(members), size)
     ]

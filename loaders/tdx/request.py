@@ -31,10 +31,7 @@ def missing_settings(settings: Settings) -> str | None:
 
 
 def check_request(settings: Settings, request: LoadRequest) -> None:
-    """Check a request before anything is opened.
-
-    Raises UsageError, SettingsError.
-    """
+    """Check a request at the start. Raises UsageError, SettingsError."""
     if missing := missing_settings(settings):
         raise SettingsError(
             f"no TDX service or client's folder is configured: {missing}",
@@ -53,7 +50,7 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
             f"--mode {request.mode}: unknown", hint=f"allowed: {', '.join(plan.DEFAULTS)}"
         )
     if foreign := sorted(set(request.options) - set(OPTIONS)):
-        raise UsageError(f"tdx knows no option --{foreign[0]}")
+        raise UsageError(f"--{foreign[0]} is not an option of tdx")
     exchange = request.options.get("exchange")
     if exchange not in (None, *EXCHANGES):
         raise UsageError(f"--exchange {exchange}: unknown", hint=f"allowed: {', '.join(EXCHANGES)}")
@@ -70,11 +67,12 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
             hint="QUOTEMILL_TDX__CLIENT=/srv/tdx, or QUOTEMILL_TDX__VIPDOC=/srv/tdx/vipdoc",
         )
     wanted = plan.REALTIME if request.mode == "realtime" else request.datasets or ()
-    of_service = [name for name in wanted if name not in plan.OF_FILES]
-    if settings.tdx.base_url is None and of_service:
+    service_only = [name for name in wanted if name not in plan.FILE_DATASETS]
+    if settings.tdx.base_url is None and service_only:
         raise SettingsError(
-            f"{', '.join(of_service)}: only a TDX service has that, and none is configured",
-            hint=f"QUOTEMILL_TDX__BASE_URL=http://host:8080; a folder has {', '.join(plan.OF_FILES)}",
+            f"{', '.join(service_only)}: no TDX service is configured, and only one has these",
+            hint="QUOTEMILL_TDX__BASE_URL=http://host:8080; a folder has "
+            + ", ".join(plan.FILE_DATASETS),
         )
     if settings.tdx.client is None:
         _check_without_client(settings, request)
@@ -83,11 +81,11 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
         others = [d for d in request.datasets or () if d not in plan.REALTIME]
         if others:
             raise UsageError(
-                f"{', '.join(others)}: no dataset of a running session",
-                hint=f"--mode realtime fills {', '.join(plan.REALTIME)}",
+                f"{', '.join(others)}: not a dataset of --mode realtime",
+                hint=f"--mode realtime loads {', '.join(plan.REALTIME)}",
             )
         if request.since or request.until or day:
-            raise UsageError("--mode realtime is about today: it takes no day")
+            raise UsageError("--mode realtime loads today; leave out --since, --until and --date")
     if day and (request.since or request.until):
         raise UsageError("--date excludes --since and --until")
     if day and day != LAST:
@@ -104,9 +102,9 @@ def _check_without_client(settings: Settings, request: LoadRequest) -> None:
             "gbbq is a file of the desktop client, and no folder of it is configured",
             hint="QUOTEMILL_TDX__CLIENT=/srv/tdx",
         )
-    if of_client := sorted(set(plan.OF_CLIENT).intersection(request.datasets or ())):
+    if client_only := sorted(set(plan.CLIENT_DATASETS).intersection(request.datasets or ())):
         raise SettingsError(
-            f"dataset {of_client[0]}: no folder of the desktop client is configured",
+            f"dataset {client_only[0]}: no folder of the desktop client is configured",
             hint="QUOTEMILL_TDX__CLIENT=/srv/tdx",
         )
 
@@ -124,7 +122,7 @@ def _check_codes(settings: Settings, request: LoadRequest) -> None:
     for dataset, what in (
         (index_kline.DATASET.name, "the indices of the setting tdx.indices"),
         (market_stats_snapshot.DATASET.name, "the figures of each exchange"),
-        *((name, "the client's files whole") for name in plan.OF_CLIENT),
+        *((name, "the client's files whole") for name in plan.CLIENT_DATASETS),
     ):
         if request.keys is not None and dataset in (request.datasets or ()):
             raise UsageError(
@@ -134,10 +132,9 @@ def _check_codes(settings: Settings, request: LoadRequest) -> None:
 
 
 def resolve(_: Settings, warehouse: Warehouse, request: LoadRequest, now: datetime) -> LoadRequest:
-    """Complete a request: codes in lower case, and the days of `--date`.
+    """Complete a request: codes in lower case, `--date` as first and last day.
 
-    The day of `--date` becomes the first and last day. Raises UsageError for a day without trading;
-    its text names the trading day before.
+    Raises UsageError for a day without trading; its text names the trading day before.
     """
     if request.keys is not None:
         request = replace(request, keys=tuple(dict.fromkeys(k.lower() for k in request.keys)))
@@ -152,14 +149,14 @@ def resolve(_: Settings, warehouse: Warehouse, request: LoadRequest, now: dateti
     else:
         day = wanted if wanted in known else None
         if wanted > today:
-            raise UsageError(f"--date {wanted} lies in the future", hint=f"--date {LAST}")
+            raise UsageError(f"--date {wanted} is in the future", hint=f"--date {LAST}")
     if day is None:
         raise UsageError(
             f"{wanted} is not a trading day"
             + (f"; the trading day before it is {known[-1]}" if known else ""),
             hint=f"--date {known[-1]}, or --date {LAST} for the newest day that has ended"
             if known
-            else f"no day before {trading_time.FIRST_SHANGHAI_DAY} was one",
+            else f"the first trading day was {trading_time.FIRST_SHANGHAI_DAY}",
         )
     options = {k: v for k, v in request.options.items() if k != "date"}
     return replace(request, options=options, since=day, until=day)
@@ -175,10 +172,7 @@ def _day(text: str) -> date:
 
 
 def when_busy(settings: Settings, request: LoadRequest) -> Literal["fail", "skip", "wait"]:
-    """What to do while another load of the source runs.
-
-    This is no error for a realtime load, because the next one soon follows.
-    """
+    """What to do while another load of the source runs; a realtime load may skip."""
     if request.mode != "realtime":
         return "fail"
     return "wait" if settings.tdx.realtime_when_busy == "queue" else "skip"

@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from loaders.errors import SettingsError
 from loaders.section import Section
 
 
@@ -79,11 +80,20 @@ class TdxSettings(Section):
             [v.strip() for v in value.split(",") if v.strip()] if isinstance(value, str) else value
         )
 
+    def require_service(self) -> str:
+        """The address of the service. Raises SettingsError where none is configured."""
+        if self.base_url is None:
+            raise SettingsError(
+                "no TDX service is configured",
+                hint="set QUOTEMILL_TDX__BASE_URL=http://host:8080, or start `loaders sandbox tdx`",
+            )
+        return self.base_url
+
     @property
     def files_first(self) -> bool:
         """Whether day bars, codes and the calendar come from the client's files.
 
-        A folder `vipdoc` beside a service serves only back-fill and evidence.
+        A folder `vipdoc` beside a service only fills gaps and serves as evidence.
         """
         return self.client is not None or (self.vipdoc is not None and self.base_url is None)
 

@@ -36,10 +36,7 @@ READY = time(16, 0)  # by then the service has the complete day
 
 @contextmanager
 def opened(load: Load) -> Iterator[Context]:
-    """Open the client on an event loop; at the end warn of oddities in its answers.
-
-    Without a configured service the context has only the desktop client's folder.
-    """
+    """Open the client on an event loop; at the end warn of oddities in its answers."""
     # revisions of the service differ; the newest self-test says which one this is
     if fingerprint := load.warehouse.ask(lambda conn: newest_fingerprint(conn, SOURCE.name)):
         load.log("info", "newest self-test of the service", {"fingerprint": fingerprint})
@@ -63,11 +60,7 @@ def _kind(source: Path | str | None) -> str:
 
 
 def _rests_since(settings: Settings, now: datetime) -> datetime | None:
-    """The time since which the source has had nothing new, or None.
-
-    Always None for the client's folder: a newer copy can come on any day, and an old one is
-    reported as stale.
-    """
+    """The time since which the service has nothing new; None for a client's folder."""
     return None if settings.tdx.files_first else resting_since(now, ready=READY)
 
 

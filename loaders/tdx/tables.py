@@ -13,6 +13,7 @@ RAW_TDX = "raw_tdx"
 _TEXT, _DATE, _INT, _BIG = pa.string(), pa.date32(), pa.int32(), pa.int64()
 _STAMP = pa.timestamp("us", tz="UTC")
 _PRICES = [("open", _BIG), ("high", _BIG), ("low", _BIG), ("close", _BIG)]
+_BAR = [*_PRICES, ("volume", _BIG), ("amount", _BIG)]
 # to read days of a code, and one day of the market; many rows share an entry, so both are small
 _BY_DAY = (("code", "trade_date"), ("trade_date", "code"))
 _EXACT = pa.decimal128(24, 9)  # actions have up to six decimals, single floats seven digits
@@ -57,7 +58,7 @@ TRADING_DAY = landed_table(
 KLINE_DAILY = landed_table(
     RAW_TDX,
     "kline_daily",
-    [("code", _TEXT), ("trade_date", _DATE), *_PRICES, ("volume", _BIG), ("amount", _BIG)],
+    [("code", _TEXT), ("trade_date", _DATE), *_BAR],
     key=("code", "trade_date"),
     most=MOST,
     # to read one day of the whole market
@@ -70,9 +71,7 @@ _BARS_OF_PERIODS = [
     ("period", _TEXT),
     ("bar_end", _STAMP),
     ("trade_date", _DATE),
-    *_PRICES,
-    ("volume", _BIG),
-    ("amount", _BIG),
+    *_BAR,
 ]
 
 INDEX_KLINE = landed_table(
@@ -213,6 +212,17 @@ STOCK_INFO = landed_table(
     nullable=("previous_close", "open", "high", "low", "close", "volume", "amount_yuan"),
 )
 
+ACTION_AMOUNTS = (
+    "cash_per10_yuan",
+    "bonus_per10",
+    "transfer_per10",
+    "bonus_total_per10",
+    "rights_per10",
+    "rights_price_yuan",
+)
+ACTION_COUNTS = ("total_shares_10k", "float_shares_10k")
+_NUMBERS = (*ACTION_AMOUNTS, "split_ratio", *ACTION_COUNTS)
+
 CORPORATE_ACTION = landed_table(
     RAW_TDX,
     "corporate_action",
@@ -222,15 +232,7 @@ CORPORATE_ACTION = landed_table(
         ("source", _TEXT),  # csv, gbbq, xdxr
         ("seq", _INT),
         ("category", _INT),
-        ("cash_per10_yuan", _EXACT),
-        ("bonus_per10", _EXACT),
-        ("transfer_per10", _EXACT),
-        ("bonus_total_per10", _EXACT),
-        ("rights_per10", _EXACT),
-        ("rights_price_yuan", _EXACT),
-        ("split_ratio", _EXACT),
-        ("total_shares_10k", _EXACT),
-        ("float_shares_10k", _EXACT),
+        *((name, _EXACT) for name in _NUMBERS),
         ("adjusts_price", pa.bool_()),
         ("is_withdrawn", pa.bool_()),  # the source no longer has the row
         ("source_ref", _TEXT),
@@ -238,11 +240,7 @@ CORPORATE_ACTION = landed_table(
     key=("code", "ex_date", "source", "seq"),
     most=MOST,
     day="ex_date",
-    nullable=(
-        *("cash_per10_yuan", "bonus_per10", "transfer_per10", "bonus_total_per10"),
-        *("rights_per10", "rights_price_yuan", "split_ratio"),
-        *("total_shares_10k", "float_shares_10k", "adjusts_price"),
-    ),
+    nullable=(*_NUMBERS, "adjusts_price"),
 )
 
 CAPITAL_EVENT = landed_table(

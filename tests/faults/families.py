@@ -17,7 +17,7 @@ from loaders.tdx.client.answers_intraday import MinutePoints, TimedBars
 from loaders.tdx.client.answers_quotes import Quote, StockInfo
 from loaders.tdx.client.answers_trades import Ticks
 from loaders.tdx.client.client import TdxClient
-from loaders.tdx.datasets.quote_snapshot import broken_rules
+from loaders.tdx.datasets.quote_snapshot import find_broken_rules
 from loaders.trading_time import SHANGHAI, is_final
 from tests.unit.tdx.fake_context import calendar
 
@@ -92,16 +92,16 @@ def scene_of(market: SyntheticMarket) -> Scene:
 
 
 def days_kept(scene: Scene, bars: Bars) -> Stored:
-    good, rejected = plausibility.check("x", records.of_answer(bars), "day", scene.calendar)
+    good, rejected = plausibility.check("x", records.from_answer(bars), "day", scene.calendar)
     names = (*records.NUMBERS, "up", "down")
-    days = records.dates_of(good["day"])
+    days = records.to_dates(good["day"])
     rows = {day: [int(bar[n]) for n in names] for day, bar in zip(days, good, strict=True)}
     running = frozenset(day for day in rows if not is_final(day, bars.fetched_at))
     return Stored(rows, running, len(rejected))
 
 
 def minutes_kept(scene: Scene, bars: TimedBars) -> Stored:
-    landed = records.of_answer(bars)
+    landed = records.from_answer(bars)
     good, rejected = plausibility.check("x", landed, bars.period, scene.calendar)
     finished = records.fetched_after_close(good)
     names = ("day", "label", *records.NUMBERS)
@@ -137,7 +137,7 @@ def _plain(quote: Quote) -> dict[str, Any]:
 
 
 def quotes_kept(scene: Scene, quotes: list[Quote]) -> Stored:
-    rejected = sum(len(broken_rules(quote)) for quote in quotes)
+    rejected = sum(len(find_broken_rules(quote)) for quote in quotes)
     return Stored({quote.code: _plain(quote) for quote in quotes}, rejected=rejected)
 
 

@@ -70,7 +70,7 @@ def test_all_31_checks_pass_on_a_healthy_service(sandbox: TdxSandbox) -> None:
     assert numbers(run, "passed") == set(range(1, 32))
     assert [result.check.no for result in run.results] == list(range(1, 32))
     assert (run.status, str(run.day)) == ("passed", "2025-06-27")
-    assert not any(result.found.warnings for result in run.results)
+    assert not any(result.observation.warnings for result in run.results)
     assert {entry.route for entry in sandbox.log} >= {"tasks/{id}", "kline-all/ths", "workday"}
 
 
@@ -160,7 +160,7 @@ def test_a_service_with_another_date_is_a_warning(sandbox: TdxSandbox) -> None:
         )
     )
     assert run.status == "passed"
-    assert "2025-06-30" in run.results[24].found.warnings[0]
+    assert "2025-06-30" in run.results[24].observation.warnings[0]
 
 
 def test_an_unreachable_service_is_an_error_after_two_requests() -> None:

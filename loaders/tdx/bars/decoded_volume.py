@@ -20,8 +20,5 @@ _SMALL = {
 
 
 def decoded_volume(reported: int) -> int | None:
-    """The small number of hands that the decoder reports as `reported`, or None.
-
-    The reported number may also be the true one.
-    """
+    """The small number of hands that `reported` may stand for, or None."""
     return _SMALL.get(reported)

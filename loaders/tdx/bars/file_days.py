@@ -29,13 +29,13 @@ from loaders.tdx.bars.records import Ints, Records
 from loaders.tdx.bars.stored_bars import LostHistory, Stored
 from loaders.tdx.context import Context
 from loaders.tdx.files import vipdoc
-from loaders.tdx.files.written import State, cursor_of, state_in
+from loaders.tdx.files.written import State, make_cursor, state_in
 
 PERIOD = "day"
 ROUTE = "vipdoc/lday"
 NO_FILE = "the client's folder has no file of days"
 NOTES_SAID = 5
-OF_TWO = "close of two sources"  # a stored row does not resolve it in qa_rejected_rows
+TWO_CLOSES = "close of two sources"  # a stored row does not resolve it in qa_rejected_rows
 AGREE = "the client's file and the service must agree: the bar that was known later stays"
 
 
@@ -48,16 +48,16 @@ class DayFiles:
     notes: warnings about files
     """
 
-    run: Context
+    ctx: Context
     states: Mapping[str, State]
     due: Mapping[str, Path]
     notes: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, run: Context, resource: str, keys: Iterable[str]) -> "DayFiles":
-        window = run.window
+    def select(cls, ctx: Context, resource: str, keys: Iterable[str]) -> "DayFiles":
+        window = ctx.window
         again = window.from_start or window.since is not None
-        cursors, files = run.load.cursors(resource), run.day_files
+        cursors, files = ctx.load.cursors(resource), ctx.day_files
         states, due = dict[str, State](), dict[str, Path]()
         for key in keys:
             path = files.get(key)
@@ -66,37 +66,33 @@ class DayFiles:
             before = state_in(cursors.get(key))
             if before is not None and not again:
                 states[key] = before
-            if before is None or again or State.of(path) != before:
+            if before is None or again or State.try_read(path) != before:
                 due[key] = path
-        return cls(run, states, due)
+        return cls(ctx, states, due)
 
     def outcome(self, key: str, cursor: date | None, stored: Stored | None) -> Outcome:
-        """The bars of a file that land, or why none does.
-
-        None lands if the file was not written since the last read, cannot be read, does not hold
-        bars of this code or lacks stored days.
-        """
+        """The bars of a file that land, or the reason why none does."""
         if key not in self.due:
-            known = key in self.run.day_files
+            known = key in self.ctx.day_files
             return Outcome(key, skipped=NOT_DUE if known else f"{NO_FILE} of it")
         try:
             return self._read(key, cursor, stored)
         except DataQualityError as error:
             return Outcome(key, failure=str(error))
 
-    def told(self, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
+    def with_warnings(self, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
         """Pass the outcomes on and print warnings about files between them."""
-        return said_between(outcomes, self.notes, self.run.load.warn)
+        return warn_between(outcomes, self.notes, self.ctx.load.warn)
 
     def _read(self, key: str, cursor: date | None, stored: Stored | None) -> Outcome:
-        run, window, path = self.run, self.run.window, self.due[key]
-        kind, before = run.instrument_type(key), self.states.get(key)
-        now = State.of(path)
+        ctx, window, path = self.ctx, self.ctx.window, self.due[key]
+        kind, before = ctx.instrument_type(key), self.states.get(key)
+        now = State.try_read(path)
         if before and now and cursor and now.size == before.size:
             is_final = (vipdoc.last_day(path) or date.max) <= cursor
             if is_final and (same := before.unchanged(path)):
-                return Outcome(key, skipped=NOT_DUE, cursor=cursor_of(cursor, same))
-        read = partial(vipdoc.read, path, key, kind, PERIOD, run.clock(), before=before)
+                return Outcome(key, skipped=NOT_DUE, cursor=make_cursor(cursor, same))
+        read = partial(vipdoc.read, path, key, kind, PERIOD, ctx.clock(), before=before)
         file = None
         if before and now and stored and cursor and now.size > before.size:
             grown = (now.size - before.size) // vipdoc.SIZE
@@ -108,10 +104,10 @@ class DayFiles:
             self.notes.append(f"{file.warning}; the rest is read")
         if before and file.state.size < before.size:
             shrank = f"{path.name} shrank from {before.size:,} to {file.state.size:,} bytes"
-            self.notes.append(f"{shrank}; what is stored is kept")
+            self.notes.append(f"{shrank}; the stored rows stay")
         bars = file.bars
-        if run.load.as_of is not None:  # bars after that time are no fault of the file
-            bars = bars[bars["day"] <= records.number_of(window.today)]
+        if ctx.load.as_of is not None:  # bars after that time are no fault of the file
+            bars = bars[bars["day"] <= records.to_number(window.today)]
         good, rejected = plausibility.check(key, bars, PERIOD, window)
         place = f"{ROUTE}/{path.name}"
         rejected = [replace(row, source_route=place) for row in (*file.rejected, *rejected)]
@@ -126,11 +122,11 @@ class DayFiles:
         if stored:
             _refuse_loss(path, good, stored)
             others = stored.closes_by(lambda route: route != ROUTE)
-            rejected += contradictions(key, good, others, ROUTE)
+            rejected += list_contradictions(key, good, others, ROUTE)
         whole = len(good) + len(file.bars) - len(bars)
         good["final"] = records.final_in_file(good)
         if not good["final"][-1] and file.state.day < (
-            newest_bar := records.day_of(good["day"][-1])
+            newest_bar := records.to_date(good["day"][-1])
         ):
             early = (
                 f"{path.name} was written on {file.state.day}, before its newest day {newest_bar}"
@@ -140,45 +136,45 @@ class DayFiles:
         good = between(good, first, window.until or date.max)
         none = f"{path.name} holds no bar of these days"
         outcome = records.outcome(key, good, rejected, skipped=none)
-        outcome = replace(outcome, beside=gap_rows(key, good, window.day_numbers))
+        outcome = replace(outcome, beside=list_gaps(key, good, window.day_numbers))
         if outcome.cursor is None:
             return outcome
         assert isinstance(outcome.cursor, date)
         newest_day = max(outcome.cursor, cursor or date.min)
         # without the state, a later load reads the bars left out today
         state = file.state if len(good) == whole else None
-        return replace(outcome, cursor=cursor_of(newest_day, state))
+        return replace(outcome, cursor=make_cursor(newest_day, state))
 
-    def filled(self, found: Outcome, answer: Outcome, stored: Stored | None) -> Outcome:
+    def fill_gaps(self, in_file: Outcome, answer: Outcome, stored: Stored | None) -> Outcome:
         """The bars of a file, and the service's bars of days that the file lacks."""
-        window, key = self.run.window, answer.key
-        ours: Records = found.rows if found.rows is not None else records.empty()
+        window, key = self.ctx.window, answer.key
+        ours: Records = in_file.rows if in_file.rows is not None else records.empty()
         theirs: Records = answer.rows if answer.rows is not None else records.empty()
         closes = stored.closes_by(lambda route: route == ROUTE) if stored else {}
         newest = ours[ours["final"]][-window.overlap :]
-        closes |= dict(zip(records.dates_of(newest["day"]), newest["close"].tolist(), strict=True))
-        in_file = np.isin(theirs["day"], ours["day"]) | records.in_days(theirs, closes)
-        rejected = [*found.rejected, *answer.rejected]
+        closes |= dict(zip(records.to_dates(newest["day"]), newest["close"].tolist(), strict=True))
+        known_days = np.isin(theirs["day"], ours["day"]) | records.in_days(theirs, closes)
+        rejected = [*in_file.rejected, *answer.rejected]
         if len(theirs):
             route = records.ROUTES[theirs["route"][0]]
-            rejected += contradictions(key, theirs, closes, route)
-        bars = records.merged(ours, theirs[~in_file])
+            rejected += list_contradictions(key, theirs, closes, route)
+        bars = records.merge_bars(ours, theirs[~known_days])
         outcome = records.outcome(
             key,
             bars,
             rejected,
             failure=answer.failure,
-            skipped=answer.skipped or found.skipped,
-            fallback=found.failure and f"{ROUTE} → the service: {found.failure}",
+            skipped=answer.skipped or in_file.skipped,
+            fallback=in_file.failure and f"{ROUTE} → the service: {in_file.failure}",
         )
         outcome = replace(outcome, gone=answer.gone)
-        reached = [day for day in (outcome.cursor, day_of(found)) if isinstance(day, date)]
-        state = state_in(str(found.cursor or "")) or self.states.get(key)
-        cursor = cursor_of(max(reached), state) if reached else None
-        return replace(outcome, cursor=cursor, beside=[*found.beside, *answer.beside])
+        reached = [day for day in (outcome.cursor, reached_day(in_file)) if isinstance(day, date)]
+        state = state_in(str(in_file.cursor or "")) or self.states.get(key)
+        cursor = make_cursor(max(reached), state) if reached else None
+        return replace(outcome, cursor=cursor, beside=[*in_file.beside, *answer.beside])
 
 
-def said_between(
+def warn_between(
     outcomes: Iterator[Outcome], notes: Sequence[str], warn: Callable[[str], None]
 ) -> Iterator[Outcome]:
     """Pass the outcomes on and print new notes between them, in the load's thread."""
@@ -192,14 +188,14 @@ def said_between(
         warn(f"and {len(notes) - NOTES_SAID:,} more files of that kind")
 
 
-def day_of(outcome: Outcome) -> date | None:
+def reached_day(outcome: Outcome) -> date | None:
     """The day that a file's outcome has reached; None if its cursor does not move."""
     return date.fromisoformat(str(outcome.cursor)[:10]) if outcome.cursor else None
 
 
 def between(bars: Records, first: date, last: date) -> Records:
     days = bars["day"]
-    return bars[(days >= records.number_of(first)) & (days <= records.number_of(last))]
+    return bars[(days >= records.to_number(first)) & (days <= records.to_number(last))]
 
 
 def _joins(bars: Records, cursor: date, stored: Stored, grown: int) -> bool:
@@ -207,11 +203,11 @@ def _joins(bars: Records, cursor: date, stored: Stored, grown: int) -> bool:
 
     It must reach back to `cursor`, have the stored closes and hold all `grown` new records.
     """
-    if not len(bars) or bars["day"][0] > records.number_of(cursor):
+    if not len(bars) or bars["day"][0] > records.to_number(cursor):
         return False
     # the service may have filled in days since; these are new in the file
     had = max(stored.closes_by(lambda route: route == ROUTE), default=cursor)
-    if np.count_nonzero(bars["day"] > records.number_of(min(had, cursor))) < grown:
+    if np.count_nonzero(bars["day"] > records.to_number(min(had, cursor))) < grown:
         return False
     return not _other_closes(bars, stored.closes)
 
@@ -219,7 +215,7 @@ def _joins(bars: Records, cursor: date, stored: Stored, grown: int) -> bool:
 def _other_closes(bars: Records, closes: Mapping[date, int]) -> dict[date, int]:
     """The bar's close on each day on which it differs from the given one."""
     near = bars[records.in_days(bars, closes)]
-    days = records.dates_of(near["day"])
+    days = records.to_dates(near["day"])
     return {
         day: close
         for day, close in zip(days, near["close"].tolist(), strict=True)
@@ -228,12 +224,9 @@ def _other_closes(bars: Records, closes: Mapping[date, int]) -> dict[date, int]:
 
 
 def _refuse_loss(path: Path, bars: Records, stored: Stored) -> None:
-    """Raise LostHistory for a file that lacks stored days within its own span.
-
-    The file may start later and end earlier than the stored days: users copy files at any time.
-    """
-    first, last = (records.day_of(bars["day"][at]) for at in (0, -1))
-    held = set(records.dates_of(bars["day"][records.in_days(bars, stored.closes)]))
+    """Raise LostHistory for a file that lacks stored days within its own span."""
+    first, last = (records.to_date(bars["day"][at]) for at in (0, -1))
+    held = set(records.to_dates(bars["day"][records.in_days(bars, stored.closes)]))
     lost = sorted(day for day in stored.closes if first <= day <= last and day not in held)
     if lost:
         raise LostHistory(
@@ -242,14 +235,14 @@ def _refuse_loss(path: Path, bars: Records, stored: Stored) -> None:
         )
 
 
-def contradictions(
+def list_contradictions(
     key: str, bars: Records, closes: Mapping[date, int], route: str
 ) -> list[Rejected]:
     """One rejected row for each day on which another source has a different close."""
     return [
         Rejected(
             f"{key} {day}",
-            OF_TWO,
+            TWO_CLOSES,
             AGREE,
             f"{close} against {closes[day]}",
             orjson.dumps(
@@ -261,7 +254,7 @@ def contradictions(
     ]
 
 
-def gap_rows(key: str, bars: Records, known: Ints) -> list[dict[str, Any]]:
+def list_gaps(key: str, bars: Records, known: Ints) -> list[dict[str, Any]]:
     """Rows of raw_tdx.answer_gap: neighbouring bars with trading days between them.
 
     The bars are those of one answer or file; on the days between, nobody traded the code.
@@ -273,10 +266,12 @@ def gap_rows(key: str, bars: Records, known: Ints) -> list[dict[str, Any]]:
     ends = np.flatnonzero(between > 0)
     if not len(ends):
         return []
-    told = {
+    lineage = {
         "source_route": records.ROUTES[bars["route"][0]],
-        "fetched_at": records.moment_of(bars["fetched"][0]),
+        "fetched_at": records.to_time(bars["fetched"][0]),
         "is_final": True,
     }
-    pairs = zip(records.dates_of(before[ends]), records.dates_of(after[ends]), strict=True)
-    return [{"code": key, "trade_date": end, "last_bar_date": begin} | told for begin, end in pairs]
+    pairs = zip(records.to_dates(before[ends]), records.to_dates(after[ends]), strict=True)
+    return [
+        {"code": key, "trade_date": end, "last_bar_date": begin} | lineage for begin, end in pairs
+    ]

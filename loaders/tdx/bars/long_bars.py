@@ -27,19 +27,18 @@ def trading_days(window: Window) -> list[date]:
     return sorted({*window.days, *published})
 
 
-def ends_of(days: Sequence[date], period: str, known: Sequence[date]) -> list[date]:
-    """The last trading day of each bar's period.
+def find_period_ends(days: Sequence[date], period: str, known: Sequence[date]) -> list[date]:
+    """The last trading day of each bar's period; of two bars in one, for the later.
 
-    If two bars share a period, the later one gets that day and the earlier one keeps its own.
     days: last day that each bar covers, ascending
     known: all trading days, ascending
     """
     ends = [_last_day(day, period, known) for day in days]
-    kept = [
+    own_ends = [
         day if end == following else end
         for day, (end, following) in zip(days[:-1], pairwise(ends), strict=True)
     ]
-    return kept + ends[-1:]
+    return own_ends + ends[-1:]
 
 
 def _last_day(day: date, period: str, known: Sequence[date]) -> date:
@@ -51,7 +50,7 @@ def _last_day(day: date, period: str, known: Sequence[date]) -> date:
     return max(day, known[at - 1]) if at else day
 
 
-def accepted(
+def select_bars(
     key: str,
     bars: Bars,
     window: Window,
@@ -66,11 +65,13 @@ def accepted(
     that no later load closes.
     known: all trading days, ascending; only weeks and months need them
     """
-    good, rejected = plausibility.check(key, records.of_answer(bars), period, window)
+    good, rejected = plausibility.check(key, records.from_answer(bars), period, window)
     if not len(good):
         return Outcome(key, failure=plausibility.ALL_BROKEN, rejected=rejected)
-    good = good[window.within(records.dates_of(good["day"]), stored=stored)]
+    good = good[window.within(records.to_dates(good["day"]), stored=stored)]
     if period != "day":
-        good["end"] = records.numbers_of(ends_of(records.dates_of(good["day"]), period, known))
+        good["end"] = records.to_numbers(
+            find_period_ends(records.to_dates(good["day"]), period, known)
+        )
     good["final"] = records.fetched_after_close(good)
     return records.outcome(key, good, rejected)

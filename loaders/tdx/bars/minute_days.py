@@ -16,6 +16,7 @@ from loaders.tdx.bars import records, stored_bars
 from loaders.tdx.bars.decoded_volume import decoded_volume
 from loaders.tdx.bars.records import NO_AMOUNT, NUMBERS, Records
 from loaders.tdx.bars.tick_days import DayBar
+from loaders.tdx.queries import query
 from loaders.tdx.tables import KLINE_MINUTE
 from loaders.trading_time import close_of
 
@@ -24,16 +25,6 @@ SUM_TOLERANCE = 1e-4
 # in a day: each minute drops the shares that do not fill a hand
 LOST_HANDS = 240
 
-# Days with a final minute that ends at one of the given times. LIMIT and OFFSET keep the planner
-# from reading whole tables instead of probing for each code.
-_ENDING = """
-    select c.code, m.trade_date
-    from unnest(%(codes)s::text[]) as c (code)
-    cross join lateral (
-        select k.trade_date from raw_tdx.kline_minute as k
-        where k.code = c.code and k.bar_end = any(%(ends)s) and k.is_final offset 0
-    ) as m
-"""
 SECOND_OF_AFTERNOON = timedelta(hours=-2, minutes=1)  # 13:01, from the close
 
 
@@ -72,7 +63,7 @@ def wanted(
     again: include days that are stored as final
     """
     by_code = {code: Wanted() for code in codes}
-    for code, stored in stored_bars.stored(conn, KLINE_MINUTE, codes).items():
+    for code, stored in stored_bars.read_stored(conn, KLINE_MINUTE, codes).items():
         by_code[code].oldest = stored.first
     newest = stored_bars.newest_days(conn, codes)
     if not days:
@@ -88,16 +79,16 @@ def wanted(
         if code not in newest or (last is not None and day > last)
     ]
     if unknown and not again:
-        of_codes, of_days = {code for code, _ in unknown}, {day for _, day in unknown}
-        ended = set(_ending(conn, sorted(of_codes), sorted(of_days), timedelta(0)))
+        unknown_codes, unknown_days = {code for code, _ in unknown}, {day for _, day in unknown}
+        ended = set(_read_ending(conn, sorted(unknown_codes), sorted(unknown_days), timedelta(0)))
         unknown = [pair for pair in unknown if pair not in ended]
     for code, day in unknown:
         by_code[code].days.setdefault(day, None)
     if again:
-        for code, day in _ending(conn, codes, days, SECOND_OF_AFTERNOON):
+        for code, day in _read_ending(conn, codes, days, SECOND_OF_AFTERNOON):
             by_code[code].with_1301.add(day)
     else:
-        for code, stored_day in _newest_days(conn, codes):
+        for code, stored_day in _read_newest_days(conn, codes):
             by_code[code].newest = stored_day
     return by_code
 
@@ -107,21 +98,7 @@ def _bars(
 ) -> list[tuple[str, date, int, int, int, bool]]:
     """Day bars of days without a final minute 15:00; with `again`, of all days."""
     rows = conn.execute(
-        f"""
-        with stored as materialized ({_ENDING} where not %(again)s)
-        select c.code, d.trade_date, d.low, d.high, d.volume, d.is_final
-        from unnest(%(codes)s::text[]) as c (code)
-        cross join lateral (
-            select b.trade_date, b.low, b.high, b.volume, b.is_final
-            from raw_tdx.kline_daily as b
-            where b.code = c.code and b.trade_date between %(first)s and %(last)s and b.volume > 0
-            order by b.trade_date limit %(span)s
-        ) as d
-        where not exists (
-            select 1 from stored as s where s.code = c.code and s.trade_date = d.trade_date
-        )
-        order by 1, 2
-        """.encode(),
+        query("due_minute_days", ending=query("ending_minutes").decode()),
         {
             "codes": list(codes),
             "ends": [close_of(day) for day in days],
@@ -135,34 +112,17 @@ def _bars(
     return [row for row in rows if row[1] in known]
 
 
-def _ending(
+def _read_ending(
     conn: psycopg.Connection, codes: Sequence[str], days: Sequence[date], offset: timedelta
 ) -> list[tuple[str, date]]:
     """Days with a final minute that ends at the close plus `offset`."""
     ends = [close_of(day) + offset for day in days]
-    return conn.execute(_ENDING.encode(), {"codes": list(codes), "ends": ends}).fetchall()
+    return conn.execute(query("ending_minutes"), {"codes": list(codes), "ends": ends}).fetchall()
 
 
-def _newest_days(conn: psycopg.Connection, codes: Sequence[str]) -> list[tuple[str, Stored]]:
+def _read_newest_days(conn: psycopg.Connection, codes: Sequence[str]) -> list[tuple[str, Stored]]:
     sums = ", ".join(f"coalesce(sum(k.{name}), 0)::bigint as {name}" for name in NUMBERS)
-    rows = conn.execute(
-        f"""
-        select c.code, d.day, s.*
-        from unnest(%s::text[]) as c (code)
-        cross join lateral (
-            select k.trade_date as day,
-                (k.trade_date + time '15:00') at time zone interval '08:00' as close
-            from raw_tdx.kline_minute as k
-            where k.code = c.code and k.is_final order by k.bar_end desc limit 1
-        ) as d
-        cross join lateral (
-            select count(*) as minutes, {sums} from raw_tdx.kline_minute as k
-            where k.code = c.code and k.is_final
-                and k.bar_end between d.close - interval '6 hours' and d.close
-        ) as s
-        """.encode(),
-        (list(codes),),
-    )
+    rows = conn.execute(query("newest_minute_days", sums=sums), (list(codes),))
     return [(code, Stored(day, count, tuple(sums))) for code, day, count, *sums in rows]
 
 
@@ -172,22 +132,19 @@ def same_as_stored(minutes: Records, stored: Stored) -> bool:
     return (len(minutes), sums) == (stored.count, stored.sums)
 
 
-def misfits(minutes: Records, bars: Mapping[date, DayBar | None]) -> set[date]:
-    """Days whose minutes have more hands than the day bar, or too few to be rounding.
-
-    Some boards trade after 15:00, which no minute shows, and a day fetched early is not whole.
-    """
+def find_misfits(minutes: Records, bars: Mapping[date, DayBar | None]) -> set[date]:
+    """Days whose minutes have more hands than the day bar, or too few to be rounding."""
     return {
         day
         for day, bar in bars.items()
-        if bar is not None and not _fits(minutes[minutes["day"] == records.number_of(day)], bar)
+        if bar is not None and not _fits(minutes[minutes["day"] == records.to_number(day)], bar)
     }
 
 
 def _fits(minutes: Records, bar: DayBar) -> bool:
     if not len(minutes):
         return True
-    hands = payable_hands(minutes)
+    hands = cap_hands(minutes)
     small = decoded_volume(bar.volume)
     if small is not None and hands <= small:
         return True
@@ -195,14 +152,11 @@ def _fits(minutes: Records, bar: DayBar) -> bool:
     return bar.volume * (1 - SUM_TOLERANCE) - LOST_HANDS <= hands <= most
 
 
-def payable_hands(minutes: Records) -> int:
-    """The hands of a day, with each minute limited to what its turnover can pay for.
-
-    The service decodes a few small numbers of shares as much larger ones: 1 as 32,768.
-    """
-    told = minutes["amount"] != NO_AMOUNT
-    if not minutes["amount"][told].any():
+def cap_hands(minutes: Records) -> int:
+    """The hands of a day, with each minute limited to what its turnover can pay for."""
+    has_amount = minutes["amount"] != NO_AMOUNT
+    if not minutes["amount"][has_amount].any():
         return int(minutes["volume"].sum())
     payable = np.maximum(minutes["amount"], 0) / np.maximum(minutes["low"], 1) / 100
-    most = np.where(told, np.floor(payable * (1 + 1e-5)) + 1, minutes["volume"])
+    most = np.where(has_amount, np.floor(payable * (1 + 1e-5)) + 1, minutes["volume"])
     return int(np.minimum(minutes["volume"], most).sum())

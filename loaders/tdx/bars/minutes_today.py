@@ -13,13 +13,14 @@ from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.tdx.bars import plausibility, records
 from loaders.tdx.bars.records import Ints
 from loaders.tdx.context import Context
+from loaders.tdx.queries import query
 from loaders.trading_time import SHANGHAI, close_of
 
 PERIOD = "minute1"
 SPARE = 3  # request more bars than are missing: a new one can start meanwhile
 
 
-def stored_labels(conn: psycopg.Connection, codes: Sequence[str], today: date) -> dict[str, Ints]:
+def read_labels(conn: psycopg.Connection, codes: Sequence[str], today: date) -> dict[str, Ints]:
     """Labels of today's stored minutes that need not be read again, by code.
 
     The newest bars may have been fetched while they grew, as the service's clock can differ from
@@ -27,47 +28,38 @@ def stored_labels(conn: psycopg.Connection, codes: Sequence[str], today: date) -
     """
     opens = close_of(today) - timedelta(hours=6)
     rows = conn.execute(
-        """
-        select code,
-            array_agg((extract(epoch from bar_end + interval '8 hours')::bigint
-                %% 86400 / 60)::integer),
-            (array_agg(is_final or fetched_at >= bar_end + make_interval(mins => %s)
-                order by bar_end desc))[1]
-        from raw_tdx.kline_minute
-        where code = any(%s) and trade_date = %s and bar_end > %s and bar_end <= %s
-        group by code
-        """,
+        query("minutes_of_today"),
         (records.SLACK_MINUTES, list(codes), today, opens, close_of(today)),
     )
-    found = {}
+    by_code = {}
     for code, minutes, settled in rows:
         labels = np.array(minutes)
         newest = labels.max() - (0 if settled else records.SLACK_MINUTES)
-        found[code] = labels[labels <= newest]
-    return found
+        by_code[code] = labels[labels <= newest]
+    return by_code
 
 
-def fetch_today(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
+def fetch_today(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Outcomes in the order of `codes`; codes that lack nothing are not requested."""
-    today = run.window.today
-    now = run.clock().astimezone(SHANGHAI)
+    today = ctx.window.today
+    now = ctx.clock().astimezone(SHANGHAI)
     due = records.grid(PERIOD)
     due = due[due <= now.hour * 60 + now.minute]
-    stored = run.ask(lambda conn: stored_labels(conn, codes, today)) if len(due) else {}
+    stored = ctx.ask(lambda conn: read_labels(conn, codes, today)) if len(due) else {}
 
-    async def one(code: str) -> Outcome:
+    async def load_code(code: str) -> Outcome:
         lacking = np.setdiff1d(due, stored.get(code, []))
         if not len(lacking):
             return Outcome(code, skipped=NOT_DUE)
         limit = int((due >= lacking[0]).sum()) + SPARE
-        return await _load(run, code, lacking, limit)
+        return await _load(ctx, code, lacking, limit)
 
-    return run.each(codes, one)
+    return ctx.each(codes, load_code)
 
 
-async def _load(run: Context, code: str, lacking: Ints, limit: int) -> Outcome:
-    answer = await run.client.intraday(code, limit=limit, expect_rows=False)
-    bars, rejected = plausibility.check(code, records.of_answer(answer), PERIOD, run.window)
-    of_today = records.in_days(bars, [run.window.today])
-    bars = bars[of_today & np.isin(bars["label"], lacking)]
+async def _load(ctx: Context, code: str, lacking: Ints, limit: int) -> Outcome:
+    answer = await ctx.client.intraday(code, limit=limit, expect_rows=False)
+    bars, rejected = plausibility.check(code, records.from_answer(answer), PERIOD, ctx.window)
+    is_today = records.in_days(bars, [ctx.window.today])
+    bars = bars[is_today & np.isin(bars["label"], lacking)]
     return records.outcome(code, bars, rejected, skipped=NOT_DUE)

@@ -84,8 +84,8 @@ def _number_rules(bars: Records, least: int, least_amount: int) -> Iterator[Rule
 
 
 def _day_rules(bars: Records, window: Window) -> Iterator[Rule]:
-    future = bars["day"] > records.number_of(window.today)
-    early = bars["day"] < records.number_of(FIRST_CHINESE_DAY)
+    future = bars["day"] > records.to_number(window.today)
+    early = bars["day"] < records.to_number(FIRST_CHINESE_DAY)
     yield "trade_date", "day must not lie in the future", future
     yield "trade_date", f"no exchange traded before {FIRST_CHINESE_DAY}", early
     shut = _shut(bars, window) & ~future & ~early
@@ -98,7 +98,7 @@ def _time_rules(bars: Records, period: str, window: Window) -> Iterator[Rule]:
     allowed = np.append(records.grid(period), records.NOON_ASKEW)
     yield "bar_end", f"no bar of {period} ends so", ~np.isin(bars["label"], allowed)
     yield "bar_end", "bars of one label must not contradict each other", _contradicting(bars)
-    ends = (records.minutes_of(bars) - records.ZONE_MINUTES) * MINUTE_US
+    ends = (records.to_minutes(bars) - records.ZONE_MINUTES) * MINUTE_US
     slack = (MINUTES_OF[period] + records.SLACK_MINUTES) * MINUTE_US
     if period == "hour":  # the running bar can span noon
         slack += 90 * MINUTE_US
@@ -110,13 +110,13 @@ def _shut(bars: Records, window: Window) -> Mask:
     """Bars of days on which the exchange was closed according to every known calendar."""
     # most days are known, so a file is checked without a date object for each bar
     doubtful = bars["day"][~records.among(bars["day"], window.day_numbers)]
-    return records.in_days(bars, filter(window.closed, records.dates_of(np.unique(doubtful))))
+    return records.in_days(bars, filter(window.closed, records.to_dates(np.unique(doubtful))))
 
 
 def _contradicting(bars: Records) -> Mask:
-    if (np.diff(records.minutes_of(bars)) > 0).all():
+    if (np.diff(records.to_minutes(bars)) > 0).all():
         return np.zeros(len(bars), np.bool_)
-    _, where, count = np.unique(records.minutes_of(bars), return_inverse=True, return_counts=True)
+    _, where, count = np.unique(records.to_minutes(bars), return_inverse=True, return_counts=True)
     return np.asarray(count[where] > 1)
 
 
@@ -151,10 +151,7 @@ def _refuse_jumps(subject: str, closes: Ints, how_often: str) -> None:
 
 
 def _refuse_other_spacing(subject: str, bars: Records, period: str) -> None:
-    """Raise Implausible for bars further apart than requested.
-
-    The service answers an unknown period with another one and reports no error.
-    """
+    """Raise Implausible for bars further apart: an unknown period is answered so."""
     at = np.searchsorted(records.grid(period), bars["label"]) + 1
     for times in (2, 3, 4, 5):
         if len(bars) >= MIN_BARS_OF_SPACING and not (at % times).any():
@@ -165,9 +162,9 @@ def _refuse_other_spacing(subject: str, bars: Records, period: str) -> None:
 
 
 def _rejected(code: str, bar: np.void, field: str, rule: str, *, timed: bool) -> Rejected:
-    day = records.day_of(bar["day"]).isoformat()
+    day = records.to_date(bar["day"]).isoformat()
     place = (
-        {"day": day, "label": records.clock_of(int(bar["label"]))} if timed else {"trade_date": day}
+        {"day": day, "label": records.to_clock(int(bar["label"]))} if timed else {"trade_date": day}
     )
     numbers = {name: int(bar[name]) for name in (*NUMBERS, "up", "down")}
     at = " ".join(place.values())

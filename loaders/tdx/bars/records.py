@@ -65,19 +65,19 @@ _CLOCK = [f"{minute // 60:02d}:{minute % 60:02d}" for minute in range(DAY_MINUTE
 _STAMP = pa.timestamp("us", tz="UTC")
 
 
-def number_of(day: date) -> int:
+def to_number(day: date) -> int:
     return (day - EPOCH).days
 
 
-def day_of(number: int) -> date:
+def to_date(number: int) -> date:
     return EPOCH + timedelta(days=int(number))
 
 
-def numbers_of(days: Iterable[date]) -> Ints:
+def to_numbers(days: Iterable[date]) -> Ints:
     return np.fromiter(map(date.toordinal, days), np.int64) - EPOCH.toordinal()
 
 
-def dates_of(numbers: Ints) -> list[date]:
+def to_dates(numbers: Ints) -> list[date]:
     return list(numbers.astype("datetime64[D]").tolist())
 
 
@@ -87,11 +87,11 @@ def grid(period: str) -> Ints:
     return np.array([int(text[:2]) * 60 + int(text[3:]) for text in labels(period)])
 
 
-def microseconds(moment: datetime) -> int:
-    return (moment - _EPOCH_INSTANT) // timedelta(microseconds=1)
+def microseconds(at: datetime) -> int:
+    return (at - _EPOCH_INSTANT) // timedelta(microseconds=1)
 
 
-def moment_of(microseconds: int) -> datetime:
+def to_time(microseconds: int) -> datetime:
     return _EPOCH_INSTANT + timedelta(microseconds=int(microseconds))
 
 
@@ -99,43 +99,42 @@ def empty() -> Records:
     return np.zeros(0, RECORD)
 
 
-def of_answer(bars: Bars | TimedBars) -> Records:
+def from_answer(bars: Bars | TimedBars) -> Records:
     """Records of an answer's bars; those of minutes have noon repaired."""
     records = np.zeros(len(bars), RECORD)
     for name in (*NUMBERS, "up", "down"):
         records[name] = getattr(bars, name)
     if isinstance(bars, Bars):
-        records["day"], records["label"] = numbers_of(bars.dates), CLOSE
-        return sourced(records, f"/api/{bars.source_route}", bars.fetched_at)
+        records["day"], records["label"] = to_numbers(bars.dates), CLOSE
+        return set_source(records, f"/api/{bars.source_route}", bars.fetched_at)
     minutes = np.array(bars.stamps, "datetime64[m]").astype(np.int64)
     records["day"], records["label"] = np.divmod(minutes, DAY_MINUTES)
-    return repaired(sourced(records, f"/api/{bars.source_route}", bars.fetched_at))
+    return repair_noon(set_source(records, f"/api/{bars.source_route}", bars.fetched_at))
 
 
-def of_points(points: MinutePoints, divisor: int) -> Records:
+def from_points(points: MinutePoints, divisor: int) -> Records:
     """Records of minutes that have one price: it is open, high, low and close."""
     records = np.zeros(len(points), RECORD)
-    records["day"] = number_of(points.day)
+    records["day"] = to_number(points.day)
     records["label"] = grid("minute1")[: len(points)]
     for name in PRICES:
         records[name] = points.price
         records[name] //= divisor
     records["volume"], records["amount"] = points.number, NO_AMOUNT
-    return repaired(sourced(records, f"/api/{points.source_route}", points.fetched_at))
+    return repair_noon(set_source(records, f"/api/{points.source_route}", points.fetched_at))
 
 
-def sourced(bars: Records, route: str, fetched_at: datetime) -> Records:
+def set_source(bars: Records, route: str, fetched_at: datetime) -> Records:
     """Set the route and fetch time of bars, and `end` to `day`, in place."""
     bars["end"] = bars["day"]
     bars["route"], bars["fetched"] = ROUTES.index(route), microseconds(fetched_at)
     return bars
 
 
-def repaired(bars: Records) -> Records:
+def repair_noon(bars: Records) -> Records:
     """Repair noon: 13:00 becomes 11:30 on days without a bar 11:30.
 
-    `source_label` stores each label as received.
-    The service labels the noon bar 13:00 or 11:30, and the same bar differently at different hours.
+    The service labels the noon bar either way; `source_label` stores the label as received.
     """
     bars["source_label"] = bars["label"]
     askew = bars["label"] == NOON_ASKEW
@@ -146,15 +145,15 @@ def repaired(bars: Records) -> Records:
     return bars
 
 
-def merged(*parts: Records) -> Records:
+def merge_bars(*parts: Records) -> Records:
     """All bars in order of time; each label from the first part that has it."""
     bars = np.concatenate(parts)
-    _, first = np.unique(minutes_of(bars), return_index=True)
+    _, first = np.unique(to_minutes(bars), return_index=True)
     return bars[first]
 
 
 def in_days(bars: Records, days: Iterable[date]) -> Mask:
-    return np.isin(bars["day"], numbers_of(days))
+    return np.isin(bars["day"], to_numbers(days))
 
 
 def among(numbers: Ints, known: Ints) -> Mask:
@@ -166,13 +165,13 @@ def among(numbers: Ints, known: Ints) -> Mask:
 
 
 def days_in(bars: Records) -> list[date]:
-    return dates_of(np.unique(bars["day"]))
+    return to_dates(np.unique(bars["day"]))
 
 
-def better(before: Records, bars: Records, period: str) -> Records:
+def update_bars(before: Records, bars: Records, period: str) -> Records:
     """Keep whole days of `before`; for other days prefer the later answer `bars`."""
     settled = whole_days(before, period)
-    return merged(bars[~in_days(bars, settled)], before)
+    return merge_bars(bars[~in_days(bars, settled)], before)
 
 
 def bars_back_to(window: Window, first: date, period: str, now: datetime) -> int:
@@ -192,10 +191,7 @@ def _running(window: Window, period: str, now: datetime) -> int:
 
 
 def whole_days(bars: Records, period: str) -> set[date]:
-    """Days that have every bar.
-
-    13:01 may be missing where noon was labelled 13:00: that bar then holds both minutes.
-    """
+    """Days that have every bar; 13:01 may be missing where noon was labelled 13:00."""
     if not len(bars):
         return set()
     days, where = np.unique(bars["day"], return_inverse=True)
@@ -205,7 +201,7 @@ def whole_days(bars: Records, period: str) -> set[date]:
     second = np.bincount(where[bars["label"] == FIRST_OF_AFTERNOON], minlength=len(days)) > 0
     size = len(grid(period))
     full = (count == size) | ((period == "minute1") & (count == size - 1) & askew & ~second)
-    return set(dates_of(days[full]))
+    return set(to_dates(days[full]))
 
 
 def fetched_after_close(bars: Records) -> Mask:
@@ -216,30 +212,24 @@ def fetched_after_close(bars: Records) -> Mask:
 
 
 def final_in_file(bars: Records) -> Mask:
-    """Whether each day bar of a file is finished; bars are ascending.
-
-    A later bar proves that a day is finished; the last one needs its fetch time.
-    """
+    """Whether each day bar is finished: a later bar or the fetch time proves it."""
     is_final = fetched_after_close(bars)
     is_final[:-1] = True
     return is_final
 
 
-def minutes_of(bars: Records) -> Ints:
-    """The end of each bar in minutes since 1970-01-01 on the exchange's clock.
-
-    Counts from the last day that the bar covers, not from the day that names it.
-    """
+def to_minutes(bars: Records) -> Ints:
+    """The end of each bar in minutes since 1970-01-01 on the exchange's clock."""
     return np.asarray(bars["day"].astype(np.int64) * DAY_MINUTES + bars["label"])
 
 
-def end_of(bar: np.void) -> datetime:
+def end_time(bar: np.void) -> datetime:
     """The time at which a bar ends, in UTC."""
     minutes = int(bar["day"]) * DAY_MINUTES + int(bar["label"]) - ZONE_MINUTES
     return _EPOCH_INSTANT + timedelta(minutes=minutes)
 
 
-def clock_of(minutes: int) -> str:
+def to_clock(minutes: int) -> str:
     """Minutes as HH:MM; other numbers, which a file can hold, as text."""
     return _CLOCK[minutes] if 0 <= minutes < DAY_MINUTES else f"{minutes} minutes"
 
@@ -258,7 +248,7 @@ def outcome(
     skipped: why there are no bars; used only without bars and without a failure
     """
     final = bars["day"][bars["final"]]
-    cursor = day_of(final.max()) if len(final) else None
+    cursor = to_date(final.max()) if len(final) else None
     if len(bars) or failure:
         skipped = None
     rows = bars if len(bars) else None

@@ -24,60 +24,57 @@ SHORT_ROUTE = "/api/kline-history"
 IN_FILES = ("minute5",)
 
 
-def _fetch_long(period: str, run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
-    """Outcomes of weeks or months in the order of `codes`.
+def _fetch_long(period: str, ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
+    """Outcomes of weeks or months in the order of `codes`, like kline_daily.fetch."""
+    cursors = ctx.cursors(KLINE_PERIOD.name)
+    stored = ctx.ask(lambda conn: stored_bars.read_stored(conn, KLINE_PERIOD, codes, period))
+    known = long_bars.trading_days(ctx.window)
 
-    As loaders.tdx.datasets.kline_daily.fetch does for days.
-    """
-    cursors = run.cursors(KLINE_PERIOD.name)
-    stored = run.ask(lambda conn: stored_bars.stored(conn, KLINE_PERIOD, codes, period))
-    known = long_bars.trading_days(run.window)
-
-    async def one(code: str) -> Outcome:
+    async def load_code(code: str) -> Outcome:
         cursor, before = cursors.get(f"{code} {period}"), stored.get(code)
-        if not run.window.wants(cursor):
+        if not ctx.window.wants(cursor):
             return Outcome(code, skipped=NOT_DUE)
-        ask, limit = partial(run.client.kline_all, code, period=period), run.window.limit(cursor)
-        bars = await stored_bars.joined(
+        ask, limit = partial(ctx.client.kline_all, code, period=period), ctx.window.limit(cursor)
+        bars = await stored_bars.join_or_reload(
             await ask(limit=limit), ask, cursor, before, limited=limit is not None
         )
         is_stored = before is not None
-        return long_bars.accepted(code, bars, run.window, period, known, stored=is_stored)
+        return long_bars.select_bars(code, bars, ctx.window, period, known, stored=is_stored)
 
-    return run.each(codes, one)
+    return ctx.each(codes, load_code)
 
 
-def _fetch_timed(period: str, run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
+def _fetch_timed(period: str, ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Outcomes of bars of several minutes, in the order of `codes`."""
-    cursors = run.cursors(KLINE_PERIOD.name)
+    cursors = ctx.cursors(KLINE_PERIOD.name)
 
-    async def one(code: str) -> Outcome:
+    async def load_code(code: str) -> Outcome:
         cursor = cursors.get(f"{code} {period}")
-        if not run.window.wants(cursor):
+        if not ctx.window.wants(cursor):
             return Outcome(code, skipped=NOT_DUE)
-        return await _load_timed(run, code, period, cursor)
+        return await _load_timed(ctx, code, period, cursor)
 
-    return run.each(codes, one)
+    return ctx.each(codes, load_code)
 
 
-async def _load_timed(run: Context, code: str, period: str, cursor: date | None) -> Outcome:
-    window = run.window
+async def _load_timed(ctx: Context, code: str, period: str, cursor: date | None) -> Outcome:
+    window = ctx.window
     again = window.from_start or window.since is not None
-    found, rejected = records.empty(), list[Rejected]()
+    collected, rejected = records.empty(), list[Rejected]()
     if period in IN_FILES and (cursor is None or again):
-        found, rejected = _of_file(run, code, period)
-    held = records.whole_days(found, period)
+        collected, rejected = _read_file(ctx, code, period)
+    held = records.whole_days(collected, period)
     # the file has the past; request only from its newest whole day on
     start = max(held, default=None) if held else None if again else cursor
     fallback = None
     if start is None or window.wants(start) or again:
-        bars, fallback = await _ask(run, code, period, start)
-        good, refused = plausibility.check(code, records.of_answer(bars), period, window)
+        bars, fallback = await _ask(ctx, code, period, start)
+        good, refused = plausibility.check(code, records.from_answer(bars), period, window)
         rejected += refused
-        found = records.better(found, good, period)
-    whole = records.whole_days(found, period)
-    found["final"] = records.fetched_after_close(found) & records.in_days(found, whole)
-    days = records.days_in(found)
+        collected = records.update_bars(collected, good, period)
+    whole = records.whole_days(collected, period)
+    collected["final"] = records.fetched_after_close(collected) & records.in_days(collected, whole)
+    days = records.days_in(collected)
     # the first day of an answer may be cut off: no loss if it is stored, not whole otherwise
     cut = set(days[:1]) - whole
     first, last = window.since or date.min, window.until or date.max
@@ -87,41 +84,43 @@ async def _load_timed(run: Context, code: str, period: str, cursor: date | None)
     due = min(window.due, last)
     lacking = [d for d in days if behind < d <= due and d >= first and d not in whole]
     failure = f"{len(lacking)} days lack bars, the newest {lacking[-1]}" if lacking else None
-    kept = found[records.in_days(found, keep)]
-    return records.outcome(code, kept, rejected, failure=failure, fallback=fallback)
+    landing = collected[records.in_days(collected, keep)]
+    return records.outcome(code, landing, rejected, failure=failure, fallback=fallback)
 
 
-def _of_file(run: Context, code: str, period: str) -> tuple[Records, list[Rejected]]:
-    file = run.file(code, period)
+def _read_file(ctx: Context, code: str, period: str) -> tuple[Records, list[Rejected]]:
+    file = ctx.file(code, period)
     if file is None:
         return records.empty(), []
     try:
-        read = vipdoc.read(file, code, run.instrument_type(code), period, run.clock())
-        bars, refused = plausibility.check(code, read.bars, period, run.window)
+        read = vipdoc.read(file, code, ctx.instrument_type(code), period, ctx.clock())
+        bars, refused = plausibility.check(code, read.bars, period, ctx.window)
     except DataQualityError:
         return records.empty(), []
     return bars, [*read.rejected, *refused]
 
 
 async def _ask(
-    run: Context, code: str, period: str, start: date | None
+    ctx: Context, code: str, period: str, start: date | None
 ) -> tuple[TimedBars, str | None]:
     """The newest bars if they reach back to `start`, else all, and why all were read."""
     newest = None
     if start is not None:
-        limit = records.bars_back_to(run.window, start, period, run.clock())
+        limit = records.bars_back_to(ctx.window, start, period, ctx.clock())
         if limit <= HISTORY_LIMIT:
-            newest = run.client.intraday(code, period=period, limit=limit)
+            newest = ctx.client.intraday(code, period=period, limit=limit)
 
     def lacks(bars: TimedBars) -> str | None:
         reaches = bars.stamps[0][:10] <= str(start)
         return None if reaches else "the answer does not reach what is stored"
 
-    everything = partial(run.client.intraday_all, code, period=period)
-    return await stored_bars.newest_else_all(newest, everything, lacks, f"{SHORT_ROUTE} → {ROUTE}")
+    everything = partial(ctx.client.intraday_all, code, period=period)
+    return await stored_bars.ask_newest_else_all(
+        newest, everything, lacks, f"{SHORT_ROUTE} → {ROUTE}"
+    )
 
 
-def of_period(name: str, period: str) -> Dataset:
+def make_dataset(name: str, period: str) -> Dataset:
     """Dataset of weeks, months or bars of 5, 15, 30 or 60 minutes."""
     fetch = partial(_fetch_timed if period in MINUTES_OF else _fetch_long, period)
     table = partial(records.table, period=period)

@@ -15,6 +15,7 @@ from psycopg import sql
 from loaders.engine.outcome import SourceGone
 from loaders.errors import DataQualityError, UpstreamError
 from loaders.tdx.client.answers import Bars
+from loaders.tdx.queries import query
 from loaders.warehouse.tables import LandedTable
 
 T = TypeVar("T")
@@ -47,28 +48,21 @@ class Stored:
         return Stored(date.max, self.newest)
 
     def agrees(self, bars: Bars) -> bool:
-        """Whether `bars` reach back to the newest stored day and have the stored closes.
-
-        A different close means that the service corrected its history, maybe further back than the
-        answer goes.
-        """
+        """Whether `bars` reach back to the newest stored day and have the stored closes."""
         return bars.dates[0] <= self.newest and all(
             self.closes.get(day, close) == close
             for day, close in zip(bars.dates, bars.close, strict=True)
         )
 
     def lost(self, bars: Bars, *, is_all: bool) -> str | None:
-        """A message about the stored days that an answer lacks; None if it lacks none.
-
-        is_all: the answer is the whole history
-        """
+        """A message about stored days that an answer (the history if `is_all`) lacks."""
         if is_all and bars.dates[0] > self.first:
-            return f"the whole history begins {bars.dates[0]}, but {self.first} is stored"
+            return f"the whole history starts on {bars.dates[0]}, but {self.first} is stored"
         lost = sorted({d for d in self.closes if d >= bars.dates[0]}.difference(bars.dates))
         if lost:
             return f"the answer lacks {len(lost)} stored days, the first {lost[0]}"
         if bars.dates[-1] < self.newest:
-            return f"the answer ends {bars.dates[-1]}, but {self.newest} is stored"
+            return f"the answer ends on {bars.dates[-1]}, but {self.newest} is stored"
         return None
 
     def refuse_loss(self, bars: Bars) -> None:
@@ -77,7 +71,7 @@ class Stored:
             raise LostHistory(f"{lost}; nothing was overwritten")
 
 
-def stored(
+def read_stored(
     conn: psycopg.Connection,
     table: LandedTable,
     codes: Sequence[str],
@@ -95,7 +89,7 @@ def stored(
         " from unnest(%s::text[]) as c (code)"
         " cross join lateral ({first} limit 1) as f cross join lateral ({newest} limit %s) as t"
     )
-    of_code = sql.SQL(
+    by_code_query = sql.SQL(
         "select t.trade_date, t.close, {route} as route from {table} as t"
         " where t.code = c.code and t.is_final{period} order by t.{order} "
     ).format(
@@ -105,41 +99,26 @@ def stored(
         period=sql.SQL(" and t.period = {}").format(period) if period else sql.SQL(""),
         order=sql.Identifier(table.key[-1]),
     )
-    first, newest = of_code + sql.SQL("asc"), of_code + sql.SQL("desc")
+    first, newest = by_code_query + sql.SQL("asc"), by_code_query + sql.SQL("desc")
     rows = conn.execute(query.format(first=first, newest=newest), (list(codes), max(closes, 1)))
-    found: dict[str, tuple[date, dict[date, int], dict[date, str]]] = {}
+    by_code: dict[str, tuple[date, dict[date, int], dict[date, str]]] = {}
     for code, begin, day, close, route in rows:
-        _, by_day, routes = found.setdefault(code, (begin, {}, {}))
+        _, by_day, routes = by_code.setdefault(code, (begin, {}, {}))
         by_day[day], routes[day] = close, route
     return {
         code: Stored(begin, max(by_day), by_day if closes else {}, routes)
-        for code, (begin, by_day, routes) in found.items()
+        for code, (begin, by_day, routes) in by_code.items()
     }
 
 
 def newest_days(
     conn: psycopg.Connection, codes: Sequence[str], until: date = date.max
 ) -> dict[str, date]:
-    """Day of the newest day bar up to `until`, finished or not, by code.
-
-    One index probe for each code.
-    """
-    rows = conn.execute(
-        """
-        select c.code, k.trade_date
-        from unnest(%s::text[]) as c (code)
-        cross join lateral (
-            select b.trade_date from raw_tdx.kline_daily as b
-            where b.code = c.code and b.trade_date <= %s
-            order by b.trade_date desc limit 1
-        ) as k
-        """,
-        (list(codes), until),
-    )
-    return dict(rows.fetchall())
+    """Day of the newest day bar up to `until`, finished or not, by code."""
+    return dict(conn.execute(query("newest_day_bars"), (list(codes), until)).fetchall())
 
 
-async def joined(
+async def join_or_reload(
     bars: Bars,
     all_bars: Callable[[], Awaitable[Bars]],
     cursor: date | None,
@@ -149,7 +128,6 @@ async def joined(
 ) -> Bars:
     """The answer if it joins what is stored, else `all_bars`. Raises LostHistory.
 
-    The second request repairs a short answer of a degraded upstream.
     limited: `bars` are only the newest ones
     """
     gap = cursor is not None and bars.dates[0] > cursor
@@ -161,7 +139,7 @@ async def joined(
     return bars
 
 
-async def newest_else_all(
+async def ask_newest_else_all(
     newest: Awaitable[T] | None,
     everything: Callable[[], Awaitable[T]],
     lacks: Callable[[T], str | None],

@@ -93,13 +93,13 @@ class BrokenRule(Exception):
 
     def rejected(self, code: str, day: date, ticks: Ticks) -> Rejected:
         what = {"code": code, "trade_date": day.isoformat(), "ticks": len(ticks)}
-        what["digest"] = digest_of(ticks)
+        what["digest"] = compute_digest(ticks)
         return Rejected(
             f"{code} {day}", self.field, self.rule, self.value, orjson.dumps(what).decode()
         )
 
 
-def digest_of(ticks: Ticks) -> str:
+def compute_digest(ticks: Ticks) -> str:
     """A digest of the ticks that does not depend on their route."""
     columns = (ticks.stamps, ticks.price, ticks.volume, ticks.side)
     return sha256(orjson.dumps(columns)).hexdigest()[:16]
@@ -110,10 +110,11 @@ def is_tenfold(code: str, instrument_type: str) -> bool:
     return instrument_type == "fund" or code.startswith(B_SHARE_PREFIXES)
 
 
-def divisor(low: int, high: int, bar: DayBar | None, *, tenfold: bool, slack: float = 0) -> int:
+def find_divisor(
+    low: int, high: int, bar: DayBar | None, *, tenfold: bool, slack: float = 0
+) -> int:
     """The divisor by which prices from `low` to `high` fit `bar`; 0 if none does.
 
-    Prices that already fit stay unchanged, for a service that scales correctly.
     slack: share by which to widen a bar that is not of the same day
     """
     if bar is None:
@@ -125,11 +126,8 @@ def divisor(low: int, high: int, bar: DayBar | None, *, tenfold: bool, slack: fl
     return 0
 
 
-def day_of(day: date, ticks: Ticks) -> TickDay:
-    """The ticks of `day`, at least one, as columns with unscaled prices.
-
-    Raises BrokenRule.
-    """
+def to_tick_day(day: date, ticks: Ticks) -> TickDay:
+    """At least one tick of `day` as columns, unscaled. Raises BrokenRule."""
     shown = np.frombuffer("".join(ticks.stamps).encode(), np.uint8).reshape(-1, 19)
     digits = shown[:, [11, 12, 14, 15]].astype(np.int16) - ord("0")
     return TickDay(
@@ -151,7 +149,7 @@ def _small(name: str, values: Sequence[int]) -> npt.NDArray[np.int32]:
         raise BrokenRule(name, f"{name} must fit a 32-bit number", str(max(values))) from None
 
 
-def scaled(ticks: TickDay, by: int) -> TickDay:
+def divide_prices(ticks: TickDay, by: int) -> TickDay:
     """The day with its prices divided. Raises BrokenRule if a division is not exact."""
     if by == 1:
         return ticks
@@ -161,23 +159,23 @@ def scaled(ticks: TickDay, by: int) -> TickDay:
     return replace(ticks, price=ticks.price // np.int32(by))
 
 
-def priced(ticks: TickDay, bar: DayBar, *, tenfold: bool, near: bool = False) -> TickDay:
+def scale_to_bar(ticks: TickDay, bar: DayBar, *, tenfold: bool, near: bool = False) -> TickDay:
     """The day with its prices scaled to fit its own day bar.
 
     Raises BrokenRule if a tick lies outside the bar; with `near`, only if the prices are so far
     from it that they can only be another security's.
     """
     low, high = int(ticks.price.min()), int(ticks.price.max())
-    by = divisor(low, high, bar, tenfold=tenfold, slack=DAILY_MOVE if near else 0)
+    by = find_divisor(low, high, bar, tenfold=tenfold, slack=DAILY_MOVE if near else 0)
     if not by:
         rule = "every tick must lie between low and high of the day bar"
         if near:
             rule = "the ticks must be near the day bar"
         raise BrokenRule("price", rule, f"ticks {low} to {high}, bar {bar.low} to {bar.high}")
-    return scaled(ticks, by)
+    return divide_prices(ticks, by)
 
 
-def as_final(ticks: TickDay) -> TickDay:
+def mark_final(ticks: TickDay) -> TickDay:
     """The complete day, final if it was fetched on a later day of the exchange."""
     later = ticks.fetched_at.astimezone(SHANGHAI).date() > ticks.day
     return replace(ticks, is_final=later)
@@ -189,12 +187,7 @@ def misfit(hands: int, bar: DayBar) -> int:
 
 
 def is_whole(code: str, hands: int, ticks: int, bar: DayBar) -> bool:
-    """Whether the ticks of a day sum to the volume of its bar.
-
-    Differences that the division by 100 explains are allowed.
-    hands: sum of the ticks
-    ticks: number of ticks
-    """
+    """Whether the ticks of a day sum to the volume of its bar, up to cut-off hands."""
     lost = max(MINUTES, ticks if code.startswith(ODD_LOT_PREFIXES) else 0)
     return any(
         volume - min(TOLERANCE * volume + lost, volume) <= hands <= volume + TOLERANCE * volume + 1
@@ -208,33 +201,30 @@ def _volumes(bar: DayBar) -> Sequence[int]:
     return (bar.volume,) if small is None else (bar.volume, small)
 
 
-def rows_of(days: Sequence[tuple[str, TickDay]]) -> pa.Table:
-    """Days of some codes as one Arrow table of the declared schema.
-
-    Ordinals start at 1 in each day.
-    """
-    sizes = np.array([len(found) for _, found in days])
+def build_table(days: Sequence[tuple[str, TickDay]]) -> pa.Table:
+    """Days of some codes as one Arrow table; ordinals start at 1 in each day."""
+    sizes = np.array([len(tick_day) for _, tick_day in days])
     at = np.repeat(np.arange(len(days), dtype=np.int32), sizes)
-    since_epoch = np.array([(found.day - _EPOCH).days for _, found in days], np.int32)[at]
-    minute = np.concatenate([found.minute for _, found in days]).astype(np.int64)
+    since_epoch = np.array([(tick_day.day - _EPOCH).days for _, tick_day in days], np.int32)[at]
+    minute = np.concatenate([tick_day.minute for _, tick_day in days]).astype(np.int64)
     seconds = (since_epoch * np.int64(1440) + minute - _SHANGHAI_MINUTES) * 60
     first = np.repeat(np.cumsum(sizes) - sizes, sizes)
 
-    def of_day(values: list[object], kind: pa.DataType) -> pa.Array:
+    def per_day(values: list[object], kind: pa.DataType) -> pa.Array:
         return pa.DictionaryArray.from_arrays(at, pa.array(values, kind)).dictionary_decode()
 
     def column(name: str) -> npt.NDArray[np.int32]:
-        return np.concatenate([getattr(found, name) for _, found in days])
+        return np.concatenate([getattr(tick_day, name) for _, tick_day in days])
 
     return pa.table(
         {
-            "code": of_day([code for code, _ in days], pa.string()),
+            "code": per_day([code for code, _ in days], pa.string()),
             "trade_date": pa.array(since_epoch).view(pa.date32()),
             "ordinal": (np.arange(len(at)) - first + 1).astype(np.int32),
             "traded_at": pa.array(seconds * 1_000_000).view(_STAMP),
             **{n: column(n) for n in ("price", "volume", "side", "order_count")},
-            "source_route": of_day([found.source_route for _, found in days], pa.string()),
-            "fetched_at": of_day([found.fetched_at for _, found in days], _STAMP),
-            "is_final": pa.array(np.array([found.is_final for _, found in days])[at]),
+            "source_route": per_day([tick_day.source_route for _, tick_day in days], pa.string()),
+            "fetched_at": per_day([tick_day.fetched_at for _, tick_day in days], _STAMP),
+            "is_final": pa.array(np.array([tick_day.is_final for _, tick_day in days])[at]),
         }
     )

@@ -133,16 +133,13 @@ class BarShape:
 def open_envelope(
     route: str, subject: str, status: int, content: bytes, unknown: Counter[str]
 ) -> Any:
-    """The `data` of a successful answer; any other answer raises its error.
-
-    The error's class or hint says what helps. `subject` is what was asked for, for the messages.
-    """
+    """The `data` of a successful answer about `subject`; else raises its error."""
     what = f"{route} {subject}".rstrip()
     if status >= 500 or status == 429:
         raise RetryableAnswer(f"{what}: HTTP {status}")
     if status != 200:
         raise (NoRoute if status == 404 else PermanentAnswer)(
-            f"{what}: HTTP {status} {_start_of(content)}",
+            f"{what}: HTTP {status} {_shorten(content)}",
             hint="is this address a TDX service? check tdx.base_url",
         )
     if not content:
@@ -158,13 +155,13 @@ def open_envelope(
     if answer["code"] not in (0, -1):
         raise WrongShape(route, None, "code", f"must be 0 or -1, not {answer['code']}")
     if answer["code"] == -1:
-        raise failure_of(what, answer["message"])
+        raise classify_failure(what, answer["message"])
     if "data" not in answer:
         raise WrongShape(route, None, "data", "is missing")
     return answer["data"]
 
 
-def failure_of(what: str, message: str) -> UpstreamError:
+def classify_failure(what: str, message: str) -> UpstreamError:
     """The error of a -1 answer. Its text is free, so an unknown one is retryable."""
     what = f"{what}: {message}"
     if "use of closed network connection" in message:
@@ -181,10 +178,7 @@ def failure_of(what: str, message: str) -> UpstreamError:
 
 
 def read_bars(reply: Reply, shape: BarShape) -> Bars:
-    """Bars of a day or longer, ascending.
-
-    Each bar comes once, unless bars of one day contradict each other.
-    """
+    """Bars of a day or longer, ascending; contradicting ones of a day all stay."""
     times, *numbers = bar_columns(reply, shape)
     columns = zip(COLUMNS, reply.in_order([_days(reply, times), *numbers]), strict=True)
     return Bars(**dict(columns), source_route=reply.route, fetched_at=reply.fetched_at)
@@ -203,10 +197,7 @@ def bar_columns(reply: Reply, shape: BarShape) -> list[list[Any]]:
 
 
 def _days(reply: Reply, times: list[str]) -> list[date]:
-    """Days of the stamps.
-
-    The text after the 19th character is the server's zone and no part of the time.
-    """
+    """Days of the stamps, without the server's zone after the 19th character."""
     try:
         if {t[4:5] + t[7:8] + t[10:19] for t in times} <= {DAY_STAMP}:
             return [date.fromisoformat(t[:10]) for t in times]
@@ -222,7 +213,7 @@ def _days(reply: Reply, times: list[str]) -> list[date]:
 def read_listings(reply: Reply, key: str) -> list[Listing]:
     """Securities in the order of the answer, each once, with the last name given."""
     reply.head({"total": int}, {key, "exchanges"})
-    found: dict[str, Listing] = {}
+    listings: dict[str, Listing] = {}
     for index, row in enumerate(reply.rows(key)):
         reply.check(index, row, LISTING_FIELDS, {"last_price"}, f"{key}.")
         digits, exchange = row["code"], row["exchange"]
@@ -232,11 +223,11 @@ def read_listings(reply: Reply, key: str) -> list[Listing]:
             reply.odd(f"unknown_exchange.{exchange}")
             continue
         code = exchange + digits
-        if code in found:
+        if code in listings:
             reply.odd("repeated_code")
         # the service pads names with NULs, which PostgreSQL's text cannot hold
-        found[code] = Listing(code, row["name"].replace("\0", "").strip())
-    return list(found.values())
+        listings[code] = Listing(code, row["name"].replace("\0", "").strip())
+    return list(listings.values())
 
 
 def read_workdays(reply: Reply, start: date, end: date) -> list[date]:
@@ -264,5 +255,5 @@ def read_day(reply: Reply, row: int | None, field: str, text: str) -> date:
     raise reply.wrong(row, field, f"{text!r} is not a day like 2019-02-01")
 
 
-def _start_of(content: bytes) -> str:
+def _shorten(content: bytes) -> str:
     return content[:80].decode("utf-8", "replace").strip()

@@ -32,16 +32,12 @@ class TimedBars(Columns):
 
     stamps: exchange wall clock at the bar's end, '2024-11-08T09:31:00': the first 19 characters of
         the label as delivered, noon not repaired
-    open, high, low, close: li (0.001 yuan; indices: 0.001 point)
     volume: hands of 100 shares, the odd shares of each bar cut off; of an index turnover, in a unit
         that is not shares
-    amount: li
     up, down: UpCount and DownCount of the answer
-    source_route: the route that answered
-    fetched_at: when the request was sent, UTC
     period: the service's name of it, a key of MINUTES_OF
 
-    Contradicting bars of one label all stay; loaders.tdx.bars.plausibility rejects them.
+    The other fields are those of Bars. Contradicting bars of one label all stay.
     """
 
     stamps: list[str]
@@ -68,8 +64,6 @@ class MinutePoints:
     labels: ends of minutes, 'HH:MM'
     price: li as delivered, ten times too large for funds
     number: hands; of an index turnover in 10,000 yuan
-    source_route: the route that answered
-    fetched_at: when the request was sent, UTC
     """
 
     day: date
@@ -84,10 +78,7 @@ class MinutePoints:
 
 
 def read_timed_bars(reply: Reply, shape: BarShape) -> TimedBars:
-    """Intraday bars, ascending.
-
-    Each bar comes once, unless bars of one label contradict each other.
-    """
+    """Intraday bars, ascending; contradicting ones of a label all stay."""
     times, *numbers = bar_columns(reply, shape)
     stamps = read_stamps(reply, times)
     if stamps and {s[10:] for s in stamps} == {"T15:00:00"} and stamps[0][:10] != stamps[-1][:10]:
@@ -117,21 +108,20 @@ def read_stamps(reply: Reply, times: list[str]) -> list[str]:
 def read_minute_points(reply: Reply, day: date | None) -> MinutePoints:
     """The minutes of `day`; with None, those of the day that the answer names.
 
-    The service counts the labels itself, so they must be an unbroken row from 09:31 on. Raises
-    WrongShape for any other label, a price that is not above 0 and a negative number.
+    The service counts the labels itself: any gap from 09:31 on raises WrongShape.
     """
     reply.head({"Count": int, "date": str}, {"List"})
     named = reply.data["date"]
     answered = read_day(reply, None, "date", f"{named[:4]}-{named[4:6]}-{named[6:]}")
     if day is not None and answered != day:
         raise reply.wrong(None, "date", f"{named!r} is not {day}")
-    found, price, number = reply.in_order(reply.columns("List", POINT_FIELDS))
+    clocks, price, number = reply.in_order(reply.columns("List", POINT_FIELDS))
     whole = labels("minute1")
-    for index, label in enumerate(found):
+    for index, label in enumerate(clocks):
         if index >= len(whole) or label != whole[index]:
             raise reply.wrong(index, "List.Time", f"{label!r} breaks the row of minutes")
         if price[index] <= 0:
             raise reply.wrong(index, "List.Price", f"{price[index]} is not above 0")
         if number[index] < 0:
             raise reply.wrong(index, "List.Number", f"{number[index]} is negative")
-    return MinutePoints(answered, found, price, number, reply.route, reply.fetched_at)
+    return MinutePoints(answered, clocks, price, number, reply.route, reply.fetched_at)

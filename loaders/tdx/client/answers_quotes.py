@@ -203,15 +203,15 @@ def read_stats(reply: Reply) -> dict[str, Counts]:
 def read_counts(reply: Reply) -> dict[str, int]:
     """Instruments of each exchange, bonds and indices included."""
     reply.head({"total": int, "exchanges": list})
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for index, row in enumerate(reply.rows("exchanges")):
         reply.check(index, row, {"exchange": str, "count": int}, path="exchanges.")
-        if row["exchange"] in found or row["count"] < 0:
+        if row["exchange"] in counts or row["count"] < 0:
             raise reply.wrong(index, "exchanges", "named twice, or less than none")
-        found[row["exchange"]] = row["count"]
-    if set(found) != set(EXCHANGES):
-        raise reply.wrong(None, "exchanges", f"{sorted(found)} are not the three exchanges")
+        counts[row["exchange"]] = row["count"]
+    if set(counts) != set(EXCHANGES):
+        raise reply.wrong(None, "exchanges", f"{sorted(counts)} are not the three exchanges")
     total = reply.data["total"]
-    if sum(found.values()) != total:
+    if sum(counts.values()) != total:
         raise reply.wrong(None, "total", f"{total} is not the sum of its exchanges")
-    return found
+    return counts

@@ -52,7 +52,6 @@ class Ticks(Columns):
     volume: hands
     side: 0 buy, 1 sell, 2 auction or neutral; the source may send other values
     order_count: 0 for every day but the current one
-    source_route: the route that answered
     fetched_at: when the request was sent, UTC; of joined pages the earliest
     fallback: the route that failed and why, if another replaced it
     """
@@ -73,7 +72,7 @@ class Ticks(Columns):
 def read_ticks(reply: Reply, day: date) -> Ticks:
     """The ticks of `day`. Raises WrongShape if one is of another day."""
     reply.head({"Count": int}, {"List"})
-    ticks = _ticks(reply, reply.columns("List", TICK_FIELDS))
+    ticks = _check_ticks(reply, reply.columns("List", TICK_FIELDS))
     other = {stamp[:10] for stamp in ticks.stamps} - {day.isoformat()}
     if other:
         raise reply.wrong(None, "Time", f"{min(other)} is not {day}")
@@ -83,15 +82,15 @@ def read_ticks(reply: Reply, day: date) -> Ticks:
 def read_ticks_of_days(reply: Reply, code: str, first: date, last: date) -> dict[date, Ticks]:
     """Ticks of the complete days, by day; these may be fewer than were asked for.
 
-    The last day of a truncated answer is left out. Raises WrongShape for an answer of another code
-    or range, and where the days with ticks are not the days that it lists as covered.
+    The last day of a truncated answer is left out. Raises WrongShape for another code or range, and
+    where the days with ticks are not those listed as covered.
     """
     reply.head(FULL_HEAD, {"list", "covered_dates"})
     for name, wanted in (("code", code), ("start_date", str(first)), ("end_date", str(last))):
         if reply.data[name] != wanted:
             raise reply.wrong(None, name, f"{reply.data[name]!r} is not {wanted}")
     covered = {
-        _covered(reply, index, text, first, last)
+        _read_covered_day(reply, index, text, first, last)
         for index, text in enumerate(reply.rows("covered_dates"))
     }
     stamps, prices, *rest = reply.columns("list", FULL_FIELDS)
@@ -99,7 +98,7 @@ def read_ticks_of_days(reply: Reply, code: str, first: date, last: date) -> dict
     for index, (yuan, li) in enumerate(zip(prices, price, strict=True)):
         if abs(yuan * 1000 - li) > 0.01:
             raise reply.wrong(index, "price", f"{yuan!r} yuan is not a whole number of li")
-    ticks = _ticks(reply, [stamps, price, *rest])
+    ticks = _check_ticks(reply, [stamps, price, *rest])
     days = {date.fromisoformat(text) for text in {stamp[:10] for stamp in ticks.stamps}}
     if days != covered:
         day = min(days ^ covered)
@@ -107,10 +106,10 @@ def read_ticks_of_days(reply: Reply, code: str, first: date, last: date) -> dict
     if reply.data["truncated"]:
         reply.odd("truncated")
         days.discard(max(days, default=last))
-    return {day: _of_day(ticks, day) for day in sorted(days)}
+    return {day: _select_day(ticks, day) for day in sorted(days)}
 
 
-def joined(route: str, pages: Sequence[Ticks], fallback: str) -> Ticks:
+def join_pages(route: str, pages: Sequence[Ticks], fallback: str) -> Ticks:
     """Join pages of one day, the oldest first. Raises WrongShape if time goes back."""
     columns: dict[str, Any] = {
         name: list(itertools.chain.from_iterable(getattr(page, name) for page in pages))
@@ -121,7 +120,7 @@ def joined(route: str, pages: Sequence[Ticks], fallback: str) -> Ticks:
     return Ticks(**columns, source_route=route, fetched_at=sent, fallback=fallback)
 
 
-def _covered(reply: Reply, index: int, text: Any, first: date, last: date) -> date:
+def _read_covered_day(reply: Reply, index: int, text: Any, first: date, last: date) -> date:
     if type(text) is not str or len(text) != 8:
         raise reply.wrong(index, "covered_dates", f"{text!r} is not a day like 20190201")
     day = read_day(reply, index, "covered_dates", f"{text[:4]}-{text[4:6]}-{text[6:]}")
@@ -130,12 +129,12 @@ def _covered(reply: Reply, index: int, text: Any, first: date, last: date) -> da
     return day
 
 
-def _ticks(reply: Reply, columns: list[list[Any]]) -> Ticks:
+def _check_ticks(reply: Reply, columns: list[list[Any]]) -> Ticks:
     times, price, volume, side, number = columns
     stamps = read_stamps(reply, times)
     for clock in {stamp[10:] for stamp in stamps}:
         if not FIRST_CLOCK <= clock <= LAST_CLOCK:
-            raise reply.wrong(None, "Time", f"nobody trades at {clock[1:6]}")
+            raise reply.wrong(None, "Time", f"no trade can happen at {clock[1:6]}")
     _refuse_disorder(reply.route, stamps)
     for name, column, least in (("Price", price, 1), ("Volume", volume, 0)):
         if column and min(column) < least:
@@ -155,6 +154,6 @@ def _refuse_disorder(route: str, stamps: list[str]) -> None:
         raise WrongShape(route, index, "Time", f"{stamps[index]} comes after {stamps[index - 1]}")
 
 
-def _of_day(ticks: Ticks, day: date) -> Ticks:
+def _select_day(ticks: Ticks, day: date) -> Ticks:
     start = bisect_left(ticks.stamps, f"{day}T")
     return ticks.take(range(start, bisect_right(ticks.stamps, f"{day}U")))

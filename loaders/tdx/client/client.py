@@ -37,10 +37,7 @@ class TdxClient(BarRoutes, TradeRoutes, QuoteRoutes):
     """All routes in use, and the connection test."""
 
     async def codes(self) -> list[Listing]:
-        """All stocks of the service's list.
-
-        Delisted ones stay in it; indices are in no list.
-        """
+        """All stocks of the service's list, delisted ones included."""
         return await self._listings("codes", "codes")
 
     async def etfs(self, *, expect_rows: bool = True) -> list[Listing]:
@@ -82,14 +79,14 @@ class TdxClient(BarRoutes, TradeRoutes, QuoteRoutes):
             ) from None
         except Unreachable as error:
             raise UpstreamError(
-                str(error), hint="start the service, or mend tdx.base_url in the settings"
+                str(error), hint="start the service, or correct tdx.base_url in the settings"
             ) from None
         days = await self.workdays(FIRST_SHANGHAI_DAY, as_of, expect_days=True)
         warnings = []
         if not bars:
             warnings.append("the service has no minute bar of sh600000")
         if days[0] > KNOWN_DAY:
-            warnings.append(f"the service's calendar begins only at {days[0]}")
+            warnings.append(f"the service's calendar starts only at {days[0]}")
         elif days[-1] >= KNOWN_DAY and KNOWN_DAY not in set(days):
             raise UpstreamError(
                 f"the service's calendar lacks the trading day {KNOWN_DAY}",

@@ -15,7 +15,7 @@ from typing import Self, TypeVar
 
 import httpx
 
-from loaders.errors import SettingsError, UpstreamError, UsageError
+from loaders.errors import UpstreamError, UsageError
 from loaders.http import (
     NoAnswerInTime,
     RetryPolicy,
@@ -60,17 +60,11 @@ class Connection:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        if settings.base_url is None:
-            raise SettingsError(
-                "no TDX service is configured",
-                hint="set QUOTEMILL_TDX__BASE_URL=http://host:8080, or start `loaders sandbox tdx`",
-            )
         self._settings, self._now = settings, now
         self._policy = RetryPolicy(settings.retries, settings.backoff)
         # one connection more than requests: the probe of an outage needs it
-        self._http = http_client(
-            settings.base_url, connections=settings.concurrency + 1, transport=transport
-        )
+        address = settings.require_service()
+        self._http = http_client(address, connections=settings.concurrency + 1, transport=transport)
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._rate = rate_limit(settings.requests_per_second)
         self._gate = OutageGate(self._knock, budget=settings.outage_wait, sleep=sleep, clock=clock)
@@ -118,11 +112,11 @@ class Connection:
                 reply = await self._once(
                     route, params, bulk=bulk, subject=subject, codes=codes, upstream=upstream
                 )
-                found = read(reply)
-                if due and not found:
+                result = read(reply)
+                if due and not result:
                     what = f"{route} {subject or ''}".rstrip()
                     raise EmptyAnswer(f"{what}: success without {due}")
-                return found
+                return result
 
         for _ in range(self._policy.retries + 1):
             try:
@@ -130,7 +124,9 @@ class Connection:
             except (Outage, Unreachable) as error:
                 await self._gate.wait_out(episode, error)
                 cause = error
-        raise UpstreamError(str(cause), hint="it failed again after each outage; `loaders retry`")
+        raise UpstreamError(
+            str(cause), hint="it failed again after each outage: run `loaders retry` later"
+        )
 
     async def _once(
         self,
@@ -150,8 +146,8 @@ class Connection:
             method, payload = ("POST", {"codes": codes}) if codes else ("GET", params)
             named = subject if codes else None
             response = await send(self._http, method, path, payload, limit=limit, subject=named)
-            self.service_time = _moment_of(response) or self.service_time
-            reply = self._opened(route, subject or "", response, fetched_at)
+            self.service_time = _read_date(response) or self.service_time
+            reply = self._open_reply(route, subject or "", response, fetched_at)
         except (UpstreamTimeout, NoAnswerInTime) as error:
             if route not in self._late:  # the next tries may take minutes
                 self._late.add(route)
@@ -163,7 +159,7 @@ class Connection:
             self._gate.answered()
         return reply
 
-    def _opened(
+    def _open_reply(
         self, route: str, subject: str, response: httpx.Response, fetched_at: datetime
     ) -> Reply:
         status, content = response.status_code, response.content
@@ -179,7 +175,7 @@ class Connection:
             self._http, "GET", f"/api/{route}", PROBE, limit=self._settings.timeout
         )
         try:
-            reply = self._opened(route, PROBE["code"], response, self._now())
+            reply = self._open_reply(route, PROBE["code"], response, self._now())
             reply.head({"Count": int}, {"List"})
             return len(reply.rows("List"))
         except (PermanentAnswer, WrongShape):
@@ -187,10 +183,10 @@ class Connection:
             return 0
 
 
-def _moment_of(response: httpx.Response) -> datetime | None:
+def _read_date(response: httpx.Response) -> datetime | None:
     try:
-        moment = parsedate_to_datetime(response.headers["Date"])
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        sent_at = parsedate_to_datetime(response.headers["Date"])
+        return sent_at if sent_at.tzinfo else sent_at.replace(tzinfo=UTC)
     except (KeyError, ValueError):
         return None
 
@@ -204,10 +200,9 @@ def check_code(code: str) -> None:
 async def longest(ask: Callable[[], Awaitable[S]], page: int, most: int | None = None) -> S:
     """The longer of two answers where the first may have been cut short.
 
-    An empty upstream page ends an answer early, at a multiple of `page` rows. An answer of `most`
-    rows is complete.
+    That is possible at a multiple of `page` rows, unless the answer has `most` rows.
     """
-    found = await ask()
-    if not len(found) or len(found) % page or len(found) == most:
-        return found
-    return max(found, await ask(), key=len)
+    first = await ask()
+    if not len(first) or len(first) % page or len(first) == most:
+        return first
+    return max(first, await ask(), key=len)

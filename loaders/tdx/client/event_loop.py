@@ -20,10 +20,7 @@ T = TypeVar("T")
 
 
 class EventLoop:
-    """An event loop in a thread; a context manager.
-
-    It calls `stopping` during a wait, in the waiting thread.
-    """
+    """An event loop in a thread; a waiting thread calls `stopping` meanwhile."""
 
     def __init__(self, stopping: Callable[[], bool] = lambda: False) -> None:
         self._stopping = stopping
@@ -46,10 +43,7 @@ class EventLoop:
         asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of `work`. Raises Stopped once the load is to stop.
-
-        Otherwise a load that is to stop would sit out the wait for a service that is down.
-        """
+        """The result of `work`. Raises Stopped once the load is to stop."""
         return self._result(asyncio.run_coroutine_threadsafe(work, self._loop))
 
     def in_order(
@@ -61,8 +55,7 @@ class EventLoop:
     ) -> Iterator[T]:
         """Results in the order of `keys`, with up to twice `concurrency` tasks under way.
 
-        Once `room` is false it starts no more tasks and ends after those under way; the caller
-        continues from there. Raises Stopped as `run` does.
+        Starts no more tasks once `room` is false. Raises Stopped as `run` does.
         """
         pending: deque[Future[T]] = deque()
         try:

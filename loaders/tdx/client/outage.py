@@ -56,10 +56,9 @@ class OutageGate:
         return self.episode
 
     async def wait_out(self, episode: int, cause: UpstreamError) -> None:
-        """Report an outage and return when it is over.
+        """Report an outage and return when it is over. Raises SourceGone as `passage`.
 
-        `episode` is what `passage` returned to the request that noticed it. Raises SourceGone as
-        `passage` does.
+        episode: what `passage` returned to the request that noticed it
         """
         if self._probing is None and self._gone is None and episode == self.episode:
             self.episode += 1
@@ -72,16 +71,13 @@ class OutageGate:
         self._late.clear()
 
     def timed_out(self, subject: str) -> None:
-        """Record that a request for `subject` got no answer in time.
-
-        After many different subjects in a row the load gives up on the service.
-        """
+        """Record a time-out; after many subjects in a row the load gives up."""
         self._late.add(subject)
         if len(self._late) >= TIMEOUTS_IN_A_ROW and self._gone is None:
             self._gone = SourceGone(
                 f"no answer in time for {len(self._late)} different codes in a row",
-                hint="the service's quote server has fallen silent and the service does not replace"
-                " it: restart the TDX service, then `loaders retry`",
+                hint="the service's quote server no longer answers, and the service does not"
+                " replace it: restart the TDX service, then `loaders retry`",
             )
 
     async def close(self) -> None:
@@ -109,9 +105,8 @@ class OutageGate:
                     self._waited += max(pause, self._clock() - begun)
                 log.warning("the TDX service is still down (waited %.1f s)", self._waited)
             self._gone = SourceGone(
-                f"TDX service outage: waited {self._waited:.0f} s in vain ({cause})",
-                hint="see that the service runs and tdx.base_url is right (`loaders check tdx`),"
-                " then `loaders retry`",
+                f"TDX service outage: waited {self._waited:.0f} s without an answer ({cause})",
+                hint="check service and tdx.base_url (`loaders check tdx`), then `loaders retry`",
             )
         finally:
             self._probing = None

@@ -33,16 +33,13 @@ class WrongShape(DataQualityError):
         place = "" if row is None else f" row {row}"
         super().__init__(
             f"{route}:{place} field {field}: {rule}",
-            hint="the service's revision may have changed; `loaders check tdx` tells more",
+            hint="the service's revision may have changed; `loaders check tdx` shows more",
         )
         self.route, self.row, self.field, self.rule = route, row, field, rule
 
 
 class Columns:
-    """Rows as columns: lists of one length.
-
-    A field that is not a list applies to all rows.
-    """
+    """Rows as columns: lists of one length; any other field applies to all rows."""
 
     __slots__ = ()
 
@@ -71,10 +68,7 @@ def check_fields(
     unknown: Counter[str],
     path: str = "",
 ) -> None:
-    """Check an object's fields; count the unknown ones.
-
-    Raises WrongShape if a required field is missing or has another type.
-    """
+    """Check an object's fields and count unknown ones. Raises WrongShape."""
     if type(value) is not dict:
         raise WrongShape(route, row, path.rstrip(".") or "data", f"{_kind(value)}, not an object")
     for name, kind in required.items():
@@ -164,10 +158,7 @@ class Reply:
         return columns
 
     def in_order(self, columns: Sequence[list[Any]]) -> list[list[Any]]:
-        """Columns with their rows sorted by the first one, each row once.
-
-        The service's joins of pages can repeat a bar at a border of 800.
-        """
+        """Columns sorted by the first one, each row once: pages repeat bars at a border."""
         keys = columns[0]
         if all(a < b for a, b in itertools.pairwise(keys)):
             return list(columns)

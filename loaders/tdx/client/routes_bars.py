@@ -35,10 +35,7 @@ INDEX_CODES = re.compile(r"sh000[0-9]{3}|sz399[0-9]{3}|bj899[0-9]{3}")
 
 
 class BarRoutes(Connection):
-    """Bars of every length, and minute points.
-
-    `period` is the service's own word.
-    """
+    """Bars of every length, and minute points; `period` is the service's word."""
 
     async def kline_all(
         self, code: str, *, period: str = "day", limit: int | None = None, expect_rows: bool = True
@@ -73,8 +70,7 @@ class BarRoutes(Connection):
     async def kline_adjusted(self, code: str) -> Bars:
         """Forward-adjusted days of a stock or fund from the third-party page.
 
-        Prices may be negative; they are adjusted as of the time when the page was made. Raises
-        UsageError for an index.
+        Prices may be negative. Raises UsageError for an index.
         """
         refuse_index(code)
         route = "kline-all/ths"
@@ -88,10 +84,7 @@ class BarRoutes(Connection):
         limit: int | None = None,
         expect_rows: bool = True,
     ) -> TimedBars:
-        """Raw intraday bars of a stock or fund: all, or the newest `limit`.
-
-        The quote server keeps 24,000 minutes. A `limit` saves no upstream request.
-        """
+        """Raw intraday bars of a stock or fund: all 24,000, or the newest `limit`."""
         _check_period(period, MINUTES_OF)
         shape = BarShape("list", "count", period, "tdx")
         return await self._bars("kline-all", code, shape, limit, expect_rows, read_timed_bars)
@@ -99,10 +92,7 @@ class BarRoutes(Connection):
     async def intraday(
         self, code: str, *, period: str = "minute1", limit: int = 800, expect_rows: bool = True
     ) -> TimedBars:
-        """The newest `limit` (at most 800) raw intraday bars in one upstream request.
-
-        If `limit` bars come back, older ones may exist.
-        """
+        """The newest `limit` (at most 800) raw intraday bars in one upstream request."""
         _check_period(period, MINUTES_OF)
         _check_limit(limit, HISTORY_LIMIT)
         shape = BarShape("List", "Count", period)
@@ -116,10 +106,7 @@ class BarRoutes(Connection):
     async def index_intraday(
         self, code: str, *, limit: int = 800, expect_rows: bool = True
     ) -> TimedBars:
-        """The newest `limit` (at most 800) one-minute bars of an index.
-
-        They come in one upstream request.
-        """
+        """The newest `limit` (at most 800) one-minute bars of an index, in one request."""
         _check_limit(limit, INDEX_LIMIT)
         shape = BarShape("List", "Count", "minute1")
         return await self._bars("index", code, shape, limit, expect_rows, read_timed_bars)
@@ -146,10 +133,7 @@ class BarRoutes(Connection):
         *,
         upstream: bool = True,
     ) -> B:
-        """Request bars, a second time where the answer may have been cut short.
-
-        That can happen to an answer of all bars of the quote server.
-        """
+        """Request bars; ask for all of them twice, as an answer may be cut short."""
         check_code(code)
 
         def ask() -> Awaitable[B]:

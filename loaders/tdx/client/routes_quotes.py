@@ -15,10 +15,7 @@ class QuoteRoutes(Connection):
     """Snapshots of securities and of the market."""
 
     async def quotes(self, codes: Sequence[str]) -> list[Quote]:
-        """Quotes of 1 to 50 codes, in their order.
-
-        Raises UnknownCode for all of them if the service cannot serve one.
-        """
+        """Quotes of 1 to 50 codes, in their order. Raises UnknownCode for all of them."""
         return await self._quotes("batch-quote", codes, post=True)
 
     async def quote(self, codes: Sequence[str]) -> list[Quote]:

@@ -10,7 +10,7 @@ from datetime import date, timedelta
 
 from loaders.engine.outcome import SourceGone
 from loaders.errors import DataQualityError, UpstreamError
-from loaders.tdx.client.answers_trades import Ticks, joined, read_ticks, read_ticks_of_days
+from loaders.tdx.client.answers_trades import Ticks, join_pages, read_ticks, read_ticks_of_days
 from loaders.tdx.client.connection import Connection, check_code, longest
 from loaders.tdx.client.reply import WrongShape
 from loaders.trading_time import SHANGHAI
@@ -54,7 +54,7 @@ class TradeRoutes(Connection):
         """
         check_code(code)
         try:
-            return await longest(lambda: self._of_day(WHOLE_DAY, code, day, expect_rows), PAGE)
+            return await longest(lambda: self._ask_day(WHOLE_DAY, code, day, expect_rows), PAGE)
         except SourceGone:
             raise
         except (UpstreamError, DataQualityError) as error:
@@ -64,8 +64,8 @@ class TradeRoutes(Connection):
     async def trades_of_today(self, code: str) -> Ticks:
         """The ticks so far of the exchange's current day; none before its first trade.
 
-        Outside a session the service may send the ticks of the session before, stamped with today:
-        call this only on a trading day and after 09:25.
+        Call it only on a trading day after 09:25: outside a session the service may send the ticks
+        of the session before, stamped with today.
         """
         check_code(code)
         return await self._ask(
@@ -77,20 +77,17 @@ class TradeRoutes(Connection):
         )
 
     async def _paged_day(self, code: str, day: date, expect_rows: bool, cause: str) -> Ticks:
-        """The ticks of a day from pages.
-
-        Pages count back from the end of the day; only all of them together have an order.
-        """
+        """The ticks of a day from pages, which count back from the end of the day."""
         pages: list[Ticks] = []
         for start in range(0, LAST_START + 1, PAGE):
             params = {"start": str(start), "count": str(PAGE)}
-            page = await self._of_day(PAGES, code, day, expect_rows and start == 0, **params)
+            page = await self._ask_day(PAGES, code, day, expect_rows and start == 0, **params)
             pages.insert(0, page)
             if len(pages[0]) < PAGE:
-                return joined(PAGES, pages, cause)
+                return join_pages(PAGES, pages, cause)
         raise WrongShape(PAGES, None, "List", f"a day of more than {LAST_START} ticks has no pages")
 
-    async def _of_day(
+    async def _ask_day(
         self, route: str, code: str, day: date, expect_rows: bool, **params: str
     ) -> Ticks:
         return await self._ask(

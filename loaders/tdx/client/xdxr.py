@@ -21,7 +21,7 @@ from loaders.engine.outcome import SourceGone
 from loaders.errors import UpstreamError
 from loaders.landing.rejects import Rejected
 from loaders.tdx.files import actions_csv
-from loaders.tdx.files.actions_csv import ActionSet, CorporateAction
+from loaders.tdx.files.actions_csv import ActionSet, CorporateAction, Refused
 from loaders.trading_time import FIRST_CHINESE_DAY
 
 log = logging.getLogger(__name__)
@@ -40,28 +40,23 @@ AMOUNT_FIELDS = {
 COUNT_FIELDS = {"houzongguben": "total_shares_10k", "panhouliutong": "float_shares_10k"}
 
 
-def actions_of(code: str, answer: Sequence[Mapping[str, Any]]) -> ActionSet:
-    """Corporate actions of a code from an answer.
-
-    The set covers the code only if the answer has rows and all are good: an empty answer does not
-    prove that nothing happened.
-    """
+def build_actions(code: str, answer: Sequence[Mapping[str, Any]]) -> ActionSet:
+    """Corporate actions of a code; it is covered if the answer has rows, all good."""
     good, bad = read_answer(code, answer)
-    return ActionSet(actions_csv.numbered(good), bad, frozenset([code] if good and not bad else ()))
+    return ActionSet(
+        actions_csv.number_rows(good), bad, frozenset([code] if good and not bad else ())
+    )
 
 
 def read_answer(
     code: str, answer: Sequence[Mapping[str, Any]]
 ) -> tuple[list[CorporateAction], list[Rejected]]:
-    """Good and rejected rows of one code's answer.
-
-    A row that cannot be true is rejected with the field and the rule.
-    """
+    """Good rows of one code's answer, and impossible ones with field and rule."""
     good, bad = [], []
     for index, row in enumerate(answer):
         try:
             good.append(_action(code, row))
-        except _Refused as refused:
+        except Refused as refused:
             name, rule = refused.args
             payload = orjson.dumps(dict(row), default=str).decode()
             value = str(row.get(name))
@@ -69,20 +64,16 @@ def read_answer(
     return good, bad
 
 
-class _Refused(Exception):
-    """A row that cannot be true; args: field, rule."""
-
-
 def _action(code: str, row: Mapping[str, Any]) -> CorporateAction:
     category = row["category"]
     if category not in actions_csv.CATEGORIES:
-        raise _Refused("category", "must be a whole number from 1 to 14")
+        raise Refused("category", "must be a whole number from 1 to 14")
     try:
         day = date(row["year"], row["month"], row["day"])
     except (TypeError, ValueError):
-        raise _Refused("day", "year, month and day must form a day") from None
+        raise Refused("day", "year, month and day must form a day") from None
     if day < FIRST_CHINESE_DAY:
-        raise _Refused("day", f"no exchange traded before {FIRST_CHINESE_DAY}")
+        raise Refused("day", f"no exchange traded before {FIRST_CHINESE_DAY}")
     numbers: dict[str, Decimal | None] = {}
     if category == actions_csv.ADJUSTMENT:
         for name, column in AMOUNT_FIELDS.items():
@@ -94,39 +85,32 @@ def _action(code: str, row: Mapping[str, Any]) -> CorporateAction:
     if category == actions_csv.SPLIT:
         numbers["split_ratio"] = _exact(row, "suogu", "split_ratio")
         if not numbers["split_ratio"]:
-            raise _Refused("suogu", "must be above 0 in a row of category 11")
+            raise Refused("suogu", "must be above 0 in a row of category 11")
     return CorporateAction(
         code, day, "xdxr", category, source_ref="xdxr", seq=0, adjusts_price=None, **numbers
     )
 
 
 def _exact(row: Mapping[str, Any], name: str, column: str) -> Decimal | None:
-    """The decimal that the source turned into a single-precision float.
+    """The decimal behind a single-precision float of up to seven digits.
 
-    Up to seven digits come back exactly; the result is rounded to the column's decimals. Raises
-    _Refused for a number outside 0 to 10^9.
+    Raises Refused for a number outside 0 to 10^9.
     """
     value = row[name]
     if value is None:
         return None
     if not math.isfinite(value) or not 0 <= value < 10**9:
-        raise _Refused(name, "must be a number from 0 to 10^9")
+        raise Refused(name, "must be a number from 0 to 10^9")
     shortest = Decimal(np.format_float_positional(np.float32(value), trim="-"))
     places: int = actions_csv.PRECISION[column][1]
     return round(shortest, places)
 
 
 class QuoteServers:
-    """One connection, moved to the next server when it fails.
-
-    A server that cannot be reached or does not answer in time is not asked again.
-    """
+    """One connection, moved to the next server if it fails; silent ones are left out."""
 
     def __init__(self, hosts: Sequence[tuple[str, int]] | None = None) -> None:
-        """Take the servers; the first connection is made by `ask`.
-
-        `hosts` are (address, port) in the order to try; by default the list that pytdx ships.
-        """
+        """Take (address, port) in the order to try; by default the list of pytdx."""
         from pytdx.config.hosts import hq_hosts
         from pytdx.errors import TdxConnectionError
         from pytdx.hq import TdxHq_API
@@ -137,17 +121,16 @@ class QuoteServers:
         self._ever_answered = self._stopped = False
 
     def ask(self, code: str) -> list[Mapping[str, Any]]:
-        """Request the rows of one code; blocks.
+        """Request the rows of one code from a few servers; blocks.
 
-        Tries a few servers, the current one first. Raises SourceGone once no server is left or if
-        none has ever answered, and UpstreamError if none has an answer for this code.
+        Raises SourceGone if no server is left or none ever answered, else UpstreamError.
         """
         why = "none is configured"
         for _ in range(min(MOST_SERVERS, len(self._hosts))):
             try:
-                answer = self._connected().get_xdxr_info(MARKETS[code[:2]], code[2:])
+                answer = self._connect().get_xdxr_info(MARKETS[code[:2]], code[2:])
             except Exception as error:  # on a strange answer pytdx can raise any error
-                why = self._failed(error)
+                why = self._leave_server(error)
             else:
                 self._ever_answered = True
                 return list(answer)
@@ -172,7 +155,7 @@ class QuoteServers:
                 api.client.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for an answer
             api.client.close()
 
-    def _failed(self, error: Exception) -> str:
+    def _leave_server(self, error: Exception) -> str:
         """Leave the current server; return the reason as text."""
         cause = getattr(error, "original_exception", None) or error
         why = str(cause) or type(cause).__name__
@@ -185,7 +168,7 @@ class QuoteServers:
             self._hosts.append(host)
         return why
 
-    def _connected(self) -> Any:
+    def _connect(self) -> Any:
         if self._api is None:
             self._api = self._new_api(raise_exception=True)
             self._api.connect(*self._hosts[0], time_out=TIMEOUT)

@@ -7,7 +7,6 @@ stored records stay.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 import psycopg
@@ -16,7 +15,7 @@ import pyarrow.compute as pc
 
 from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.errors import DataQualityError
-from loaders.landing.rejects import open_rejects
+from loaders.landing.rejects import open_rejects, withdraw_settled
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import gbbq
 from loaders.tdx.files.actions_csv import CATEGORIES
@@ -28,66 +27,62 @@ NAME = "capital_events"
 KEY = "all"
 
 
-def fetch(run: Context, _: Sequence[str]) -> Iterator[Outcome]:
+def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
     """Yield one outcome with all records of the file."""
-    yield _outcome(run)
+    yield _outcome(ctx)
 
 
-def _outcome(run: Context) -> Outcome:
-    if run.gbbq_file is None:
+def _outcome(ctx: Context) -> Outcome:
+    if ctx.gbbq_file is None:
         return Outcome(KEY, skipped=gbbq.NO_FILE)
     try:
-        before = run.load.cursors(CAPITAL_EVENT.name).get(KEY)
-        if State.known_of(run.gbbq_file) == state_in(before):
+        before = ctx.load.cursors(CAPITAL_EVENT.name).get(KEY)
+        if State.read(ctx.gbbq_file) == state_in(before):
             return Outcome(KEY, skipped=NOT_DUE)
-        found = run.gbbq
+        content = ctx.gbbq
     except DataQualityError as error:
-        return Outcome(KEY, failure=f"{error} ({error.hint})" if error.hint else str(error))
-    for category, count in unknown_categories(found.rows).items():
-        run.load.warn(f"{NAME}: {count:,} records of the unknown category {category} are kept")
-    refused = {(row.row_key, row.field, row.rule) for row in found.rejected}
-    mended = [
-        replace(row, is_withdrawn=True)
-        for row in run.ask(lambda conn: open_rejects(conn, REJECTED_ROW, NAME))
-        if row.row_key.startswith(gbbq.ROUTE) and (row.row_key, row.field, row.rule) not in refused
+        return Outcome(KEY, failure=error.with_hint)
+    for category, count in count_unknown(content.rows).items():
+        ctx.load.warn(f"{NAME}: {count:,} records of the unknown category {category} land unused")
+    stored = ctx.ask(lambda conn: open_rejects(conn, REJECTED_ROW, NAME))
+    rejected = [
+        *content.rejected,
+        *withdraw_settled(stored, content.rejected, lambda row: row.row_key.startswith(gbbq.ROUTE)),
     ]
-    reading = Reading.of(found.state, run.clock(), before)
-    rows = _landed(found, reading.moment)
-    return Outcome(KEY, rows, [*found.rejected, *mended], reading.cursor)
+    reading = Reading.make(content.state, ctx.clock(), before)
+    rows = _add_lineage(content, reading.known_at)
+    return Outcome(KEY, rows, rejected, reading.cursor)
 
 
-def with_later(conn: psycopg.Connection, found: Gbbq) -> Gbbq:
-    """Add the stored records of later days if the file is an older copy.
-
-    An older copy counts up to the day on which it was written.
-    """
-    names, day = found.rows.schema.names, found.state.day
+def add_later(conn: psycopg.Connection, content: Gbbq) -> Gbbq:
+    """Add stored records of days after the file was written, if it is an older copy."""
+    names, day = content.rows.schema.names, content.state.day
     stored = conn.execute(
         f"select {', '.join(names)} from {CAPITAL_EVENT.qualified} where event_date > %s"
         f" and %s < (select max(fetched_at) from {CAPITAL_EVENT.qualified})".encode(),
-        (day, found.state.written_at),
+        (day, content.state.written_at),
     ).fetchall()
     if not stored:
-        return found
+        return content
     later = [dict(zip(names, row, strict=True)) for row in stored]
-    told = found.rows.filter(pc.less_equal(found.rows["event_date"], pa.scalar(day)))
-    rows = pa.concat_tables([told, pa.Table.from_pylist(later, found.rows.schema)])
-    return found._replace(rows=rows.sort_by([(name, "ascending") for name in names[:4]]))
+    earlier = content.rows.filter(pc.less_equal(content.rows["event_date"], pa.scalar(day)))
+    rows = pa.concat_tables([earlier, pa.Table.from_pylist(later, content.rows.schema)])
+    return content._replace(rows=rows.sort_by([(name, "ascending") for name in names[:4]]))
 
 
-def unknown_categories(rows: pa.Table) -> dict[int, int]:
+def count_unknown(rows: pa.Table) -> dict[int, int]:
     """Count the records of each category whose meaning is not known."""
     unknown = rows.filter(pc.invert(pc.is_in(rows["category"], pa.array(CATEGORIES, pa.int32()))))
     counts = pc.value_counts(unknown["category"]).to_pylist()
-    return {found["values"]: found["counts"] for found in counts}
+    return {entry["values"]: entry["counts"] for entry in counts}
 
 
-def _landed(found: Gbbq, moment: datetime) -> pa.Table:
+def _add_lineage(content: Gbbq, known_at: datetime) -> pa.Table:
     """Add the lineage columns to the rows."""
-    table = found.rows
+    table = content.rows
     for name, value in (
         ("source_route", gbbq.ROUTE),
-        ("fetched_at", moment),
+        ("fetched_at", known_at),
         ("is_final", True),
     ):
         kind = CAPITAL_EVENT.schema.field(name).type

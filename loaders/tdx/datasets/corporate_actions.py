@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 
 from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone, Stopped, records
 from loaders.errors import DataQualityError, LockHeldError, UpstreamError
-from loaders.landing.rejects import Rejected, open_rejects
+from loaders.landing.rejects import Rejected, open_rejects, withdraw_settled
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import gbbq
 from loaders.tdx.files.actions_csv import ActionSet, CorporateAction, read_actions
@@ -32,45 +32,42 @@ _OWN = [
 ]
 
 
-def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
-    """Yield outcomes in the order of `codes`.
-
-    Raises SettingsError for an unusable source.
-    """
-    source = run.settings.actions_source
+def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
+    """Yield outcomes in the order of `codes`. Raises SettingsError."""
+    source = ctx.settings.actions_source
     if source is None:
         yield from (Outcome(code, skipped=NO_SOURCE) for code in codes)
     elif source == gbbq.ROUTE:
-        yield from _of_client(run, codes)
+        yield from _read_gbbq(ctx, codes)
     elif source == "xdxr":
-        yield from _of_servers(run, codes)
+        yield from _ask_servers(ctx, codes)
     else:
-        yield from _of_files(run, source, codes)
+        yield from _read_files(ctx, source, codes)
 
 
-def _of_servers(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
+def _ask_servers(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Ask the quote servers for each code, in a thread as their client blocks."""
-    from loaders.tdx.client.xdxr import QuoteServers, actions_of
+    from loaders.tdx.client.xdxr import QuoteServers, build_actions
 
-    run.quote_servers = servers = run.quote_servers or QuoteServers()
-    stored = run.ask(lambda conn: Stored.of(conn, codes, "xdxr"))
+    ctx.quote_servers = servers = ctx.quote_servers or QuoteServers()
+    stored = ctx.ask(lambda conn: Stored.read(conn, codes, "xdxr"))
     try:
         for code in codes:
-            if not run.room():
+            if not ctx.room():
                 return
-            if run.servers_gone:
-                yield Outcome(code, failure=run.servers_gone)
+            if ctx.servers_gone:
+                yield Outcome(code, failure=ctx.servers_gone)
                 continue
             try:
-                answer = run.wait(asyncio.to_thread(servers.ask, code))
+                answer = ctx.wait(asyncio.to_thread(servers.ask, code))
             except SourceGone as error:  # the TDX service itself is not gone
-                run.servers_gone = str(error)
-                yield Outcome(code, failure=run.servers_gone)
+                ctx.servers_gone = str(error)
+                yield Outcome(code, failure=ctx.servers_gone)
                 continue
             except UpstreamError as error:
                 yield Outcome(code, failure=str(error))
                 continue
-            yield stored.outcome(run, code, actions_of(code, answer))
+            yield stored.outcome(ctx, code, build_actions(code, answer))
     except (Stopped, LockHeldError, KeyboardInterrupt):
         servers.stop()
         raise
@@ -78,63 +75,58 @@ def _of_servers(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
         servers.close()
 
 
-def _of_client(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
+def _read_gbbq(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Read the client's gbbq for codes not yet read from this version of it.
 
-    If the file cannot be read, the dataset capital_events fails, once. If that dataset is not in
-    the load, each code fails.
+    An unreadable file fails the dataset capital_events, once; without that, each code.
     """
-    if run.gbbq_file is None:
+    if ctx.gbbq_file is None:
         yield from (Outcome(code, skipped=gbbq.NO_FILE) for code in codes)
         return
     try:
-        state, cursors = State.known_of(run.gbbq_file), run.load.cursors(CORPORATE_ACTION.name)
+        state, cursors = State.read(ctx.gbbq_file), ctx.load.cursors(CORPORATE_ACTION.name)
         before = {code: cursors.get(f"{code} {gbbq.ROUTE}") for code in codes}
         due = [code for code in codes if state_in(before[code]) != state]
-        found = gbbq.actions_of(run.gbbq, due) if due else {}
-        state = run.gbbq.state if due else state
+        actions = gbbq.select_actions(ctx.gbbq, due) if due else {}
+        state = ctx.gbbq.state if due else state
     except DataQualityError as error:
-        told = f"{error} ({error.hint})" if error.hint else str(error)
-        if any(task.dataset == "capital_events" for task in run.load.tasks):
-            yield from (Outcome(code, skipped=told) for code in codes)
+        if any(task.dataset == "capital_events" for task in ctx.load.tasks):
+            yield from (Outcome(code, skipped=error.with_hint) for code in codes)
         else:
-            yield from (Outcome(code, failure=told) for code in codes)
+            yield from (Outcome(code, failure=error.with_hint) for code in codes)
         return
-    stored = run.ask(lambda conn: Stored.of(conn, due, gbbq.ROUTE))
-    of_due = set(due)
+    stored = ctx.ask(lambda conn: Stored.read(conn, due, gbbq.ROUTE))
+    due_codes = set(due)
     for code in codes:
-        if code not in of_due:
+        if code not in due_codes:
             # The file was checked today and has nothing new.
-            yield Outcome(code, skipped=NOT_DUE, cursor=run.today, cursor_key=gbbq.ROUTE)
+            yield Outcome(code, skipped=NOT_DUE, cursor=ctx.today, cursor_key=gbbq.ROUTE)
             continue
-        outcome = stored.outcome(run, code, found.get(code, ActionSet([])))
+        outcome = stored.outcome(ctx, code, actions.get(code, ActionSet([])))
         # The load reads the file once, even if it is written again meanwhile.
-        cursor = Reading.of(state, run.clock(), before[code]).cursor
+        cursor = Reading.make(state, ctx.clock(), before[code]).cursor
         yield replace(outcome, cursor=cursor, cursor_key=f"{code} {gbbq.ROUTE}")
 
 
-def _of_files(run: Context, source: Path, codes: Sequence[str]) -> Iterator[Outcome]:
-    """Read the files once in a load.
-
-    The rows that they refuse, of any code, come with the first outcome.
-    """
-    is_first, refused = run.actions is None, list[Rejected]()
-    if run.actions is None:
-        run.actions = read_actions(
-            source, sorted({*run.securities, *(run.load.request.keys or ())})
+def _read_files(ctx: Context, source: Path, codes: Sequence[str]) -> Iterator[Outcome]:
+    """Read the files once in a load; refused rows come with the first outcome."""
+    is_first, refused = ctx.actions is None, list[Rejected]()
+    if ctx.actions is None:
+        ctx.actions = read_actions(
+            source, sorted({*ctx.securities, *(ctx.load.request.keys or ())})
         )
-        refused = run.actions.rejected
+        refused = ctx.actions.rejected
         for row in refused:
-            run.load.warn(f"{row.row_key}: {row.field}: {row.rule} (found {row.value!r})")
-        for column in run.actions.unknown_columns:
-            run.load.warn(f"column not read: {column}")
+            ctx.load.warn(f"{row.row_key}: {row.field}: {row.rule} (found {row.value!r})")
+        for column in ctx.actions.unknown_columns:
+            ctx.load.warn(f"column not read: {column}")
     by_code: dict[str, list[CorporateAction]] = {}
-    for action in run.actions.rows:
+    for action in ctx.actions.rows:
         by_code.setdefault(action.code, []).append(action)
-    stored = run.ask(lambda conn: Stored.of(conn, codes, "csv"))
+    stored = ctx.ask(lambda conn: Stored.read(conn, codes, "csv"))
     for code in codes:
-        of_code = ActionSet(by_code.get(code, []), refused, run.actions.covers)
-        yield stored.outcome(run, code, of_code, all_refusals=is_first)
+        own_actions = ActionSet(by_code.get(code, []), refused, ctx.actions.covers)
+        yield stored.outcome(ctx, code, own_actions, all_refusals=is_first)
         refused, is_first = [], False
 
 
@@ -152,7 +144,7 @@ class Stored:
     refusals: Sequence[Rejected]
 
     @classmethod
-    def of(cls, conn: psycopg.Connection, codes: Sequence[str], source: str) -> Self:
+    def read(cls, conn: psycopg.Connection, codes: Sequence[str], source: str) -> Self:
         events: dict[str, list[dict[str, Any]]] = {}
         with conn.cursor(row_factory=dict_row) as cur:
             cur.execute(
@@ -165,59 +157,52 @@ class Stored:
         refusals = [
             row
             for row in open_rejects(conn, REJECTED_ROW, "corporate_actions")
-            if _source_of(row) == source
+            if _origin(row) == source
         ]
         return cls(source, events, refusals)
 
     def outcome(
-        self, run: Context, code: str, found: ActionSet, *, all_refusals: bool = False
+        self, ctx: Context, code: str, actions: ActionSet, *, all_refusals: bool = False
     ) -> Outcome:
-        """Build a code's outcome with withdrawn events and settled refusals.
-
-        `all_refusals` also settles refused rows of other codes.
-        """
-        route = str(run.settings.actions_source)
-        lineage = {"source_route": route, "fetched_at": run.clock(), "is_final": True}
-        rows = [asdict(row) | {"is_withdrawn": False} for row in found.rows]
-        rows += self._withdrawn(code, found)
+        """Build a code's outcome with withdrawn events and settled refusals."""
+        route = str(ctx.settings.actions_source)
+        lineage = {"source_route": route, "fetched_at": ctx.clock(), "is_final": True}
+        rows = [asdict(row) | {"is_withdrawn": False} for row in actions.rows]
+        rows += self._withdrawn(code, actions)
         own = f"{self.source} {code} ", f"{code} "
-        refused = {(row.row_key, row.field, row.rule) for row in found.rejected}
-        mended = [
-            replace(row, is_withdrawn=True)
-            for row in self.refusals
-            if (
-                row.row_key.startswith(own)
-                or (all_refusals and not re.search(r" csv \d+$", row.row_key))
+
+        def is_own(row: Rejected) -> bool:
+            return row.row_key.startswith(own) or (
+                all_refusals and not re.search(r" csv \d+$", row.row_key)
             )
-            and (row.row_key, row.field, row.rule) not in refused
-        ]
+
+        rejected = [*actions.rejected, *withdraw_settled(self.refusals, actions.rejected, is_own)]
         return Outcome(
             code,
             [row | lineage for row in rows] or None,
-            [replace(row, source_route=route) for row in [*found.rejected, *mended]],
-            run.today,
+            [replace(row, source_route=route) for row in rejected],
+            ctx.today,
             cursor_key=self.source,
         )
 
-    def _withdrawn(self, code: str, found: ActionSet) -> list[dict[str, Any]]:
+    def _withdrawn(self, code: str, actions: ActionSet) -> list[dict[str, Any]]:
         """Mark stored events as withdrawn that the source no longer has.
 
-        These are all events of a covered code, and events of a day that the source still has:
-        `seq` counts within a day, so a day with one row less lacks its last number.
+        These are all events of a covered code, and events of a day that the source still has.
         """
-        present = {(row.ex_date, row.seq) for row in found.rows}
+        present = {(row.ex_date, row.seq) for row in actions.rows}
         days = {day for day, _ in present}
         return [
             {name: row[name] for name in _OWN} | {"is_withdrawn": True}
             for row in self.events.get(code, ())
             if (row["ex_date"], row["seq"]) not in present
-            and (code in found.covers or row["ex_date"] in days)
+            and (code in actions.covers or row["ex_date"] in days)
         ]
 
 
-def _source_of(row: Rejected) -> str:
-    found = NOT_OF_CSV.search(row.row_key)
-    return (found[1] or found[2]) if found else "csv"
+def _origin(row: Rejected) -> str:
+    match = NOT_OF_CSV.search(row.row_key)
+    return (match[1] or match[2]) if match else "csv"
 
 
 DATASET = Dataset("corporate_actions", CORPORATE_ACTION, "corporate actions", fetch, records)

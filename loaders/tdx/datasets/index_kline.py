@@ -21,12 +21,12 @@ from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
 from loaders.errors import UpstreamError
 from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import long_bars, plausibility, records, stored_bars
-from loaders.tdx.bars.file_days import DayFiles, day_of
+from loaders.tdx.bars.file_days import DayFiles, reached_day
 from loaders.tdx.bars.records import Records
 from loaders.tdx.bars.stored_bars import Stored
 from loaders.tdx.client.answers_intraday import TimedBars
 from loaders.tdx.client.routes_bars import INDEX_LIMIT, INTRADAY_BARS
-from loaders.tdx.context import Context, Dataset, outcome_of
+from loaders.tdx.context import Context, Dataset, catch_failure
 from loaders.tdx.tables import INDEX_KLINE
 from loaders.trading_time import close_of
 
@@ -40,26 +40,22 @@ NO_MINUTES = "the service has no minutes of this index"
 def keys(
     indices: Sequence[str], in_files: Iterable[str] = (), *, served: bool = True
 ) -> tuple[str, ...]:
-    """List the keys to load.
-
-    They are each period of the configured indices if there is a service, and days of the indices
-    that the client has files of.
-    """
-    of_service = [_key(index, period) for index in indices for period in PERIODS] if served else []
-    return tuple(dict.fromkeys([*of_service, *sorted(in_files)]))
+    """List each period of the configured indices if `served`, and files' days."""
+    served_keys = [_key(index, period) for index in indices for period in PERIODS] if served else []
+    return tuple(dict.fromkeys([*served_keys, *sorted(in_files)]))
 
 
 def _key(index: str, period: str) -> str:
     return index if period == "day" else f"{index} {period}"
 
 
-def index_and_period(key: str) -> tuple[str, str]:
+def split_key(key: str) -> tuple[str, str]:
     """Split a key into its index and its period."""
     index, _, period = key.partition(" ")
     return index, period or "day"
 
 
-def due_minutes(
+def read_due_minutes(
     conn: psycopg.Connection, indices: Sequence[str], days: Sequence[date]
 ) -> dict[str, set[date]]:
     """Return by index the days whose minute 15:00 is not stored as final."""
@@ -71,70 +67,67 @@ def due_minutes(
     return {i: set(days) - {day for index, day in rows if index == i} for i in indices}
 
 
-def stored_keys(
+def read_stored_keys(
     conn: psycopg.Connection, keys: Sequence[str], in_files: Collection[str], closes: int
 ) -> dict[str, Stored]:
-    """Return by key the days, weeks and months that are stored as final.
-
-    Keys with a file get their `closes` newest closes, to compare with the tail of the file.
-    """
-    found: dict[str, Stored] = {}
+    """Return final days, weeks and months by key, with `closes` closes for files."""
+    by_key: dict[str, Stored] = {}
     for key in keys:
-        index, period = index_and_period(key)
+        index, period = split_key(key)
         if period != MINUTES:
             compared = closes if key in in_files else 0
-            of_index = stored_bars.stored(conn, INDEX_KLINE, [index], period, closes=compared)
-            if index in of_index:
-                found[key] = of_index[index]
-    return found
+            by_index = stored_bars.read_stored(conn, INDEX_KLINE, [index], period, closes=compared)
+            if index in by_index:
+                by_key[key] = by_index[index]
+    return by_key
 
 
-def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
+def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     """Yield outcomes in the order of `keys`, like kline_daily.fetch."""
-    window, cursors = run.window, run.cursors(INDEX_KLINE.name)
+    window, cursors = ctx.window, ctx.cursors(INDEX_KLINE.name)
     known = long_bars.trading_days(window)
-    days = window.newest(run.settings.minute_days)
+    days = window.newest(ctx.settings.minute_days)
     if window.from_start or window.since:
-        due = {index_and_period(key)[0]: set(days) for key in keys}
+        due = {split_key(key)[0]: set(days) for key in keys}
     else:
-        of_minutes = [i for i, period in map(index_and_period, keys) if period == MINUTES]
-        due = run.ask(lambda conn: due_minutes(conn, of_minutes, days)) if of_minutes else {}
-    stored = run.ask(lambda conn: stored_keys(conn, keys, run.day_files, window.overlap))
-    files = DayFiles.of(run, INDEX_KLINE.name, keys)
+        minute_keys = [i for i, period in map(split_key, keys) if period == MINUTES]
+        due = ctx.ask(lambda conn: read_due_minutes(conn, minute_keys, days)) if minute_keys else {}
+    stored = ctx.ask(lambda conn: read_stored_keys(conn, keys, ctx.day_files, window.overlap))
+    files = DayFiles.select(ctx, INDEX_KLINE.name, keys)
 
-    def of_file(key: str) -> Outcome:
+    def read_file(key: str) -> Outcome:
         # An index has no suspensions to land beside its bars.
         return replace(files.outcome(key, cursors.get(key), stored.get(key)), beside=())
 
-    async def one(key: str) -> Outcome:
-        index, period = index_and_period(key)
+    async def load_key(key: str) -> Outcome:
+        index, period = split_key(key)
         if period == MINUTES:
             if not due[index]:
                 return Outcome(key, skipped=NOT_DUE)
-            return await _load_minutes(run, key, index, due[index])
-        if key in run.day_files:
-            found, before = of_file(key), stored.get(key)
-            reached = day_of(found) or cursors.get(key)
-            if found.failure is None and not window.wants(reached):
-                return found
+            return await _load_minutes(ctx, key, index, due[index])
+        if key in ctx.day_files:
+            in_file, before = read_file(key), stored.get(key)
+            reached = reached_day(in_file) or cursors.get(key)
+            if in_file.failure is None and not window.wants(reached):
+                return in_file
             before_answer = before and before.beside_file()
-            work = _load(run, key, reached, before_answer, known)
-            return files.filled(found, await outcome_of(key, work), before)
+            work = _load(ctx, key, reached, before_answer, known)
+            return files.fill_gaps(in_file, await catch_failure(key, work), before)
         if not window.wants(cursors.get(key)):
             return Outcome(key, skipped=NOT_DUE)
-        return await _load(run, key, cursors.get(key), stored.get(key), known)
+        return await _load(ctx, key, cursors.get(key), stored.get(key), known)
 
-    if run.service is None:
-        return files.told(run.at_once(keys, of_file))
-    return files.told(run.each(keys, one))
+    if ctx.service is None:
+        return files.with_warnings(ctx.at_once(keys, read_file))
+    return files.with_warnings(ctx.each(keys, load_key))
 
 
 async def _load(
-    run: Context, key: str, cursor: date | None, stored: Stored | None, known: Sequence[date]
+    ctx: Context, key: str, cursor: date | None, stored: Stored | None, known: Sequence[date]
 ) -> Outcome:
     """Load days, weeks or months from the service."""
-    index, period = index_and_period(key)
-    client, limit, fallback, due = run.client, run.window.limit(cursor), None, cursor is not None
+    index, period = split_key(key)
+    client, limit, fallback, due = ctx.client, ctx.window.limit(cursor), None, cursor is not None
     all_bars = partial(client.index_all, index, period=period)
     try:
         bars = await all_bars(limit=limit, expect_rows=due)
@@ -148,36 +141,37 @@ async def _load(
         fallback = f"{ROUTE} → {SHORT_ROUTE}: no answer"
     if not len(bars):
         return Outcome(key, skipped=ABSENT)
-    bars = await stored_bars.joined(bars, all_bars, cursor, stored, limited=limit is not None)
-    outcome = long_bars.accepted(key, bars, run.window, period, known, stored=due)
+    bars = await stored_bars.join_or_reload(
+        bars, all_bars, cursor, stored, limited=limit is not None
+    )
+    outcome = long_bars.select_bars(key, bars, ctx.window, period, known, stored=due)
     return replace(outcome, fallback=fallback)
 
 
-async def _load_minutes(run: Context, key: str, index: str, due: set[date]) -> Outcome:
-    """Load the minutes of due days and of today.
+async def _load_minutes(ctx: Context, key: str, index: str, due: set[date]) -> Outcome:
+    """Load the minutes of due days and of today, from all bars if need be.
 
-    Ask for the newest bars if they reach back far enough, else for all. The volume of an index's
-    minute is turnover in hundreds of yuan. It is stored unchanged.
+    The volume of an index's minute is turnover in hundreds of yuan, stored unchanged.
     """
-    client, window = run.client, run.window
-    found, rejected, newest = records.empty(), list[Rejected](), None
+    client, window = ctx.client, ctx.window
+    collected, rejected, newest = records.empty(), list[Rejected](), None
 
     async def added(answer: Awaitable[TimedBars]) -> Records:
-        nonlocal found
-        bars, refused = plausibility.check(key, records.of_answer(await answer), MINUTES, window)
+        nonlocal collected
+        bars, refused = plausibility.check(key, records.from_answer(await answer), MINUTES, window)
         rejected.extend(refused)
-        found = records.better(found, bars, MINUTES)
-        return found
+        collected = records.update_bars(collected, bars, MINUTES)
+        return collected
 
     def lacks(bars: Records) -> str | None:
         whole = due <= records.whole_days(bars, MINUTES)
         return None if whole else "minutes of due days are missing"
 
-    size = records.bars_back_to(window, min(due), MINUTES, run.clock())
+    size = records.bars_back_to(window, min(due), MINUTES, ctx.clock())
     if size <= INDEX_LIMIT:
         limit = min(size + len(records.grid(MINUTES)), INDEX_LIMIT)
         newest = added(client.index_intraday(index, limit=limit, expect_rows=False))
-    bars, fallback = await stored_bars.newest_else_all(
+    bars, fallback = await stored_bars.ask_newest_else_all(
         newest,
         lambda: added(client.index_intraday_all(index, expect_rows=False)),
         lacks,
@@ -193,7 +187,7 @@ async def _load_minutes(run: Context, key: str, index: str, due: set[date]) -> O
         lacking = {day for day in lacking if day > first}
     keep = records.in_days(bars, due)
     if window.until is None or window.until > window.due:
-        keep |= bars["day"] > records.number_of(window.due)
+        keep |= bars["day"] > records.to_number(window.due)
     bars = bars[keep]
     bars["final"] = records.fetched_after_close(bars) & records.in_days(bars, whole)
     failure = f"{len(lacking)} days lack minutes, the newest {max(lacking)}" if lacking else None
@@ -202,7 +196,7 @@ async def _load_minutes(run: Context, key: str, index: str, due: set[date]) -> O
 
 def table(outcomes: Sequence[Outcome]) -> pa.Table:
     """Combine the rows of some keys in one Arrow table."""
-    return pa.concat_tables(records.table([o], index_and_period(o.key)[1]) for o in outcomes)
+    return pa.concat_tables(records.table([o], split_key(o.key)[1]) for o in outcomes)
 
 
 DATASET = Dataset(

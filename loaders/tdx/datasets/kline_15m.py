@@ -2,4 +2,4 @@
 
 from loaders.tdx.bars import service_bars
 
-DATASET = service_bars.of_period("kline_15m", "minute15")
+DATASET = service_bars.make_dataset("kline_15m", "minute15")

@@ -17,27 +17,27 @@ ROUTE = "/api/kline-all/ths"
 IS_INDEX = "the vendor has no adjusted series of an index"
 
 
-def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
+def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Yield outcomes in the order of `codes`, like kline_daily.fetch."""
-    cursors = run.cursors(KLINE_ADJUSTED.name)
-    stored = run.ask(lambda conn: stored_bars.stored(conn, KLINE_ADJUSTED, codes))
+    cursors = ctx.cursors(KLINE_ADJUSTED.name)
+    stored = ctx.ask(lambda conn: stored_bars.read_stored(conn, KLINE_ADJUSTED, codes))
 
-    async def one(code: str) -> Outcome:
-        if run.instrument_type(code) == "index":
+    async def load_code(code: str) -> Outcome:
+        if ctx.instrument_type(code) == "index":
             return Outcome(code, skipped=IS_INDEX)
-        if not run.window.wants(cursors.get(code)):
+        if not ctx.window.wants(cursors.get(code)):
             return Outcome(code, skipped=NOT_DUE)
-        return await _load(run, code, stored.get(code))
+        return await _load(ctx, code, stored.get(code))
 
-    return run.each(codes, one)
+    return ctx.each(codes, load_code)
 
 
-async def _load(run: Context, code: str, stored: Stored | None) -> Outcome:
-    bars = await run.client.kline_adjusted(code)
+async def _load(ctx: Context, code: str, stored: Stored | None) -> Outcome:
+    bars = await ctx.client.kline_adjusted(code)
     if stored is not None:
         stored.refuse_loss(bars)
-    found = records.of_answer(bars)
-    good, rejected = plausibility.check(code, found, "day", run.window, adjusted=True)
+    answer = records.from_answer(bars)
+    good, rejected = plausibility.check(code, answer, "day", ctx.window, adjusted=True)
     if not len(good):
         return Outcome(code, failure=plausibility.ALL_BROKEN, rejected=rejected)
     good["final"] = records.fetched_after_close(good)

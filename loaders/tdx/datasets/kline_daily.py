@@ -19,66 +19,63 @@ import psycopg
 from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.tdx.bars import file_days, records, stored_bars
 from loaders.tdx.bars.file_days import DayFiles
-from loaders.tdx.bars.long_bars import accepted
+from loaders.tdx.bars.long_bars import select_bars
 from loaders.tdx.bars.stored_bars import Stored
 from loaders.tdx.client.answers import Bars
-from loaders.tdx.context import Context, Dataset, outcome_of
+from loaders.tdx.context import Context, Dataset, catch_failure
 from loaders.tdx.tables import ANSWER_GAP, KLINE_DAILY
 
 ROUTE = "/api/kline-all"
-OF_LATE = 5  # trading days
+RECENT_DAYS = 5  # trading days
 # Of the codes that traded before, at most this number or this share are suspended on a new day.
 MOST_SUSPENDED, SUSPENDED_SHARE = 2, 0.05
 
 
-def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
-    """Yield outcomes in the order of `codes`.
-
-    Ends early if the service is gone: each remaining code fails.
-    """
-    window, cursors = run.window, run.cursors(KLINE_DAILY.name)
-    files = DayFiles.of(run, KLINE_DAILY.name, codes)
-    asked = [c for c in codes if c in files.due or (run.service and window.wants(cursors.get(c)))]
-    stored = run.ask(
-        lambda conn: stored_bars.stored(conn, KLINE_DAILY, asked, closes=window.overlap)
+def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
+    """Yield outcomes in the order of `codes`; if the service is gone, the rest fail."""
+    window, cursors = ctx.window, ctx.cursors(KLINE_DAILY.name)
+    files = DayFiles.select(ctx, KLINE_DAILY.name, codes)
+    asked = [c for c in codes if c in files.due or (ctx.service and window.wants(cursors.get(c)))]
+    stored = ctx.ask(
+        lambda conn: stored_bars.read_stored(conn, KLINE_DAILY, asked, closes=window.overlap)
     )
 
-    def of_file(code: str) -> Outcome:
+    def read_file(code: str) -> Outcome:
         return files.outcome(code, cursors.get(code), stored.get(code))
 
-    async def one(code: str) -> Outcome:
+    async def load_code(code: str) -> Outcome:
         cursor, before = cursors.get(code), stored.get(code)
-        if code not in run.day_files:
+        if code not in ctx.day_files:
             if not window.wants(cursor):
                 return Outcome(code, skipped=NOT_DUE)
-            return await _load(run, code, cursor, before)
-        found = of_file(code)
-        reached = file_days.day_of(found) or cursor
-        if found.failure is None and not window.wants(reached):
-            return found
+            return await _load(ctx, code, cursor, before)
+        in_file = read_file(code)
+        reached = file_days.reached_day(in_file) or cursor
+        if in_file.failure is None and not window.wants(reached):
+            return in_file
         before_answer = before and before.beside_file()
-        answer = await outcome_of(code, _load(run, code, reached, before_answer))
-        return files.filled(found, answer, before)
+        answer = await catch_failure(code, _load(ctx, code, reached, before_answer))
+        return files.fill_gaps(in_file, answer, before)
 
-    if run.service is None:
-        return files.told(run.at_once(codes, of_file))
-    return files.told(run.each(codes, one))
+    if ctx.service is None:
+        return files.with_warnings(ctx.at_once(codes, read_file))
+    return files.with_warnings(ctx.each(codes, load_code))
 
 
-async def _load(run: Context, code: str, cursor: date | None, stored: Stored | None) -> Outcome:
+async def _load(ctx: Context, code: str, cursor: date | None, stored: Stored | None) -> Outcome:
     """Load the bars of the service."""
-    window, ask = run.window, partial(run.client.kline_all, code)
+    window, ask = ctx.window, partial(ctx.client.kline_all, code)
     limit = window.limit(cursor)
-    bars = await stored_bars.joined(
+    bars = await stored_bars.join_or_reload(
         await ask(limit=limit), ask, cursor, stored, limited=limit is not None
     )
-    outcome = accepted(code, bars, window, stored=cursor is not None)
+    outcome = select_bars(code, bars, window, stored=cursor is not None)
     if outcome.failure:
         return outcome
     first = date.min if cursor else window.since or date.min
     last = window.until or date.max
-    outcome = replace(outcome, beside=gaps(code, bars, window.days, first, last))
-    due, must_have = min(window.due, last), run.overdue.get(code)
+    outcome = replace(outcome, beside=list_day_gaps(code, bars, window.days, first, last))
+    due, must_have = min(window.due, last), ctx.overdue.get(code)
     # An old bar may stay wrong for ever. The bar that is due can still come right.
     if refused := next((r.rule for r in outcome.rejected if r.row_key == f"{code} {due}"), None):
         return replace(outcome, failure=f"the bar of {due} was refused: {refused}")
@@ -87,18 +84,12 @@ async def _load(run: Context, code: str, cursor: date | None, stored: Stored | N
     return outcome
 
 
-def gaps(
+def list_day_gaps(
     code: str, bars: Bars, days: Sequence[date], first: date, last: date
 ) -> list[dict[str, Any]]:
-    """List neighbouring bars of an answer with trading days between them.
-
-    The code was not traded on these days.
-
-    bars: the answer; bars from `first` to `last` count.
-    days: the trading days, ascending.
-    """
-    landed = file_days.between(records.of_answer(bars), first, last)
-    return file_days.gap_rows(code, landed, records.numbers_of(days))
+    """List neighbouring bars from `first` to `last` with trading days between them."""
+    landed = file_days.between(records.from_answer(bars), first, last)
+    return file_days.list_gaps(code, landed, records.to_numbers(days))
 
 
 @dataclass(frozen=True)
@@ -117,18 +108,18 @@ class Lagging:
         return len(self.codes) > max(MOST_SUSPENDED, SUSPENDED_SHARE * self.traded)
 
 
-def lagging(
+def find_lagging(
     conn: psycopg.Connection, codes: Sequence[str], days: Sequence[date], due: date
 ) -> Lagging:
     """Return the codes whose newest bar is from the last few days before `due`.
 
     The days count back from the newest day before `due` that any code has: a source that stood
-    still for weeks is still noticed. Codes that ended earlier are suspended or delisted.
+    still for weeks is noticed too.
     """
     newest = stored_bars.newest_days(conn, codes, due)
     before = max((day for day in newest.values() if day < due), default=date.min)
     last = bisect_left(days, due if due in newest.values() else before)
-    since = days[max(last - OF_LATE, 0)]
+    since = days[max(last - RECENT_DAYS, 0)]
     ends = Counter(day for day in newest.values() if day < due)
     # Days on which more codes ended than are ever suspended in a day had another cause, whatever
     # their age.

@@ -9,48 +9,45 @@ from typing import Any
 
 from loaders.engine.outcome import Outcome, SourceGone, records
 from loaders.tdx.context import Context, Dataset, answer_or_fault
-from loaders.tdx.datasets.quote_snapshot import session_date
+from loaders.tdx.datasets.quote_snapshot import find_session_date
 from loaders.tdx.tables import MARKET_STATS
 
 ROUTE = "/api/market-stats"
 COUNTS = "/api/market-count"
 
 
-def fetch(run: Context, exchanges: Sequence[str]) -> Iterator[Outcome]:
-    """Yield outcomes in the order of `exchanges` (sh, sz, bj).
-
-    Two calls serve all exchanges. A call that fails leaves its columns null.
-    """
+def fetch(ctx: Context, exchanges: Sequence[str]) -> Iterator[Outcome]:
+    """Yield outcomes in the order of `exchanges`; a failed call leaves nulls."""
     try:
-        stats, no_stats = run.wait(answer_or_fault(run.client.market_stats()))
-        counts, no_counts = run.wait(answer_or_fault(run.client.market_count()))
+        stats, no_stats = ctx.wait(answer_or_fault(ctx.client.market_stats()))
+        counts, no_counts = ctx.wait(answer_or_fault(ctx.client.market_count()))
     except SourceGone as error:
         for exchange in exchanges:
             yield Outcome(exchange, failure=str(error), gone=error)
         return
-    day = session_date(run.window)
-    said = [
+    day = find_session_date(ctx.window)
+    reasons = [
         f"{route} → nothing: {why}"
         for route, why in ((ROUTE, no_stats), (COUNTS, no_counts))
         if why is not None
     ]
     for exchange in exchanges:
-        if len(said) == 2:
-            yield Outcome(exchange, failure="; ".join(said))
+        if len(reasons) == 2:
+            yield Outcome(exchange, failure="; ".join(reasons))
             continue
         row: dict[str, Any] = {
             "exchange": exchange,
-            "sampled_at": run.began,
+            "sampled_at": ctx.began,
             "trade_date": day,
             "source_route": ROUTE if stats else COUNTS,
-            "fetched_at": run.began,
+            "fetched_at": ctx.began,
             "is_final": True,
         }
         # Without its code cache the service counts 0 stocks if it cannot get the exchange's list.
-        fallback = said[0] if said else None
-        if stats and (found := stats[exchange]).total:
-            row |= {"stock_count": found.total, "up_count": found.up}
-            row |= {"down_count": found.down, "flat_count": found.flat}
+        fallback = reasons[0] if reasons else None
+        if stats and (counted := stats[exchange]).total:
+            row |= {"stock_count": counted.total, "up_count": counted.up}
+            row |= {"down_count": counted.down, "flat_count": counted.flat}
         elif stats:
             fallback = f"{ROUTE} → nothing: it counts no stock of {exchange}"
         if counts:

@@ -22,17 +22,17 @@ from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
 from loaders.errors import DataQualityError, UpstreamError
 from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import minute_days, plausibility, records, stored_bars
-from loaders.tdx.bars.file_days import said_between
+from loaders.tdx.bars.file_days import warn_between
 from loaders.tdx.bars.minute_days import Wanted
 from loaders.tdx.bars.minutes_today import fetch_today
 from loaders.tdx.bars.records import Ints, Mask, Records
-from loaders.tdx.bars.tick_days import divisor, is_tenfold
+from loaders.tdx.bars.tick_days import find_divisor, is_tenfold
 from loaders.tdx.client.answers_intraday import TimedBars
 from loaders.tdx.client.routes_bars import HISTORY_LIMIT, INTRADAY_BARS
 from loaders.tdx.context import Context, Dataset, answer_or_fault
 from loaders.tdx.files import vipdoc
 from loaders.tdx.files.folder import FOLDERS
-from loaders.tdx.files.written import State, cursor_of, state_in
+from loaders.tdx.files.written import State, make_cursor, state_in
 from loaders.tdx.missing_datasets import Absence, is_empty
 from loaders.tdx.tables import KLINE_MINUTE
 
@@ -47,21 +47,21 @@ MISFIT = (
 )
 
 
-def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
+def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Yield outcomes in the order of `codes`, like kline_daily.fetch."""
-    if run.mode == "realtime":
-        return fetch_today(run, codes)
-    days = run.window.newest(run.settings.minute_days)
-    again = run.window.from_start or run.window.since is not None
-    wanted = run.ask(lambda conn: minute_days.wanted(conn, codes, days, again=again))
-    absence = run.absence(DATASET.name, KLINE_MINUTE)
-    cursors, notes = run.load.cursors(KLINE_MINUTE.name), list[str]()
+    if ctx.mode == "realtime":
+        return fetch_today(ctx, codes)
+    days = ctx.window.newest(ctx.settings.minute_days)
+    again = ctx.window.from_start or ctx.window.since is not None
+    wanted = ctx.ask(lambda conn: minute_days.wanted(conn, codes, days, again=again))
+    absence = ctx.absence(DATASET.name, KLINE_MINUTE)
+    cursors, notes = ctx.load.cursors(KLINE_MINUTE.name), list[str]()
 
-    async def one(code: str) -> Outcome:
-        reading = _Reading(run, code, wanted[code], absence, cursors.get(code), notes)
+    async def load_code(code: str) -> Outcome:
+        reading = _Reading(ctx, code, wanted[code], absence, cursors.get(code), notes)
         return reading.reached(await reading.read())
 
-    return said_between(absence.judged(run.each(codes, one)), notes, run.load.warn)
+    return warn_between(absence.settle(ctx.each(codes, load_code)), notes, ctx.load.warn)
 
 
 @dataclass
@@ -75,7 +75,7 @@ class _Reading:
     empty: no answer had a row.
     """
 
-    run: Context
+    ctx: Context
     code: str
     wanted: Wanted
     absence: Absence
@@ -101,48 +101,47 @@ class _Reading:
         return sorted(self.lacking & (self.wanted.traded | set(records.days_in(self.bars))))
 
     async def read(self) -> Outcome:
-        absence, days_told = self.absence, len(self.wanted.traded)
+        absence, due_count = self.absence, len(self.wanted.traded)
         self._read_file()
         nothing_read = not (len(self.bars) or self.faults or self.rejected)
         if not self.wanted.days and nothing_read:
             return Outcome(self.code, skipped=NOT_DUE)
         if absence.proven and nothing_read:
-            return absence.of(self.code, days_told)
-        if self.run.service is None:
+            return absence.skip(self.code, due_count)
+        if self.ctx.service is None:
             return self._outcome()
         if self.lacking:
             await self._ask_for_bars()
         none = self.empty and not len(self.bars)
-        if not (none and absence.may_tell(days_told)):
+        if not (none and absence.is_evidence(due_count)):
             # Each day costs a request, so only the newest few are requested.
             await self._ask_for_points(self.lacking_known[-MOST_POINT_DAYS:])
         if absence.possible and self.empty and not len(self.bars):
-            return absence.of(self.code, days_told)
+            return absence.skip(self.code, due_count)
         return self._outcome()
 
     def reached(self, outcome: Outcome) -> Outcome:
         """Add the version of the file that was read to the outcome's cursor."""
         days = [str(day)[:DAY_LENGTH] for day in (outcome.cursor, self.cursor) if day]
-        cursor = cursor_of(max(days), self.state) if days else None
+        cursor = make_cursor(max(days), self.state) if days else None
         return replace(outcome, cursor=None if cursor == self.cursor else cursor)
 
     def _read_file(self) -> None:
         """Read the client's file if it has changed.
 
-        Take the due days, the days before and after all stored ones, and the days by which the file
-        grew.
+        Take due days, days before and after all stored ones, and the days by which the file grew.
         """
-        run, window, wanted = self.run, self.run.window, self.wanted
+        ctx, window, wanted = self.ctx, self.ctx.window, self.wanted
         again = window.from_start or window.since is not None
         self.state = before = None if again else state_in(self.cursor)
-        file = run.file(self.code, PERIOD)
-        if file is None or (before and State.of(file) == before):
+        file = ctx.file(self.code, PERIOD)
+        if file is None or (before and State.try_read(file) == before):
             return
         try:
-            if before and not self._wants_of(file) and (same := before.unchanged(file)):
+            if before and not self._has_due_day(file) and (same := before.unchanged(file)):
                 self.state = same
                 return
-            read = vipdoc.read(file, self.code, run.instrument_type(self.code), PERIOD, run.clock())
+            read = vipdoc.read(file, self.code, ctx.instrument_type(self.code), PERIOD, ctx.clock())
         except DataQualityError as error:
             self._refuse_file(str(error))
             return
@@ -154,22 +153,22 @@ class _Reading:
         if read.warning:
             self.notes.append(f"{read.warning}; the rest is read")
         day = read.bars["day"]
-        keep = np.isin(day, records.numbers_of(wanted.days))
+        keep = np.isin(day, records.to_numbers(wanted.days))
         if again or wanted.oldest is None:
             keep[:] = True
         else:
             # Older days of a file that only grew were read before and dropped for their age.
             if not (before and before.begins(file)):
-                keep |= day < records.number_of(wanted.oldest)
-            keep |= day > records.number_of(wanted.newest.day if wanted.newest else wanted.oldest)
+                keep |= day < records.to_number(wanted.oldest)
+            keep |= day > records.to_number(wanted.newest.day if wanted.newest else wanted.oldest)
             grown = (read.state.size - before.size) // vipdoc.SIZE if before else 0
             if grown > 0 and len(day):
                 keep |= day >= day[-grown:][0]
         last = window.until or date.max
-        if run.load.as_of is not None:  # days after that time are no fault of the file
+        if ctx.load.as_of is not None:  # days after that time are no fault of the file
             last = min(last, window.today)
-        asked = day <= records.number_of(last)
-        asked &= day >= records.number_of(window.since or date.min)
+        asked = day <= records.to_number(last)
+        asked &= day >= records.to_number(window.since or date.min)
         bars = read.bars[keep & asked]
         try:
             self.bars, refused = plausibility.check(self.code, bars, PERIOD, window)
@@ -180,7 +179,7 @@ class _Reading:
         # Days that were left out today are wanted on another day.
         self.state = read.state if asked.all() else None
 
-    def _wants_of(self, file: Path) -> bool:
+    def _has_due_day(self, file: Path) -> bool:
         """Check for a due day within the file's days: a later time may make it final."""
         first, last = vipdoc.first_day(file), vipdoc.last_day(file)
         return not first or not last or any(first <= day <= last for day in self.wanted.days)
@@ -191,7 +190,7 @@ class _Reading:
 
     async def _ask_for_bars(self) -> None:
         """Request the newest bars if they reach the first lacking day, else all."""
-        client, newest = self.run.client, None
+        client, newest = self.ctx.client, None
         expect = bool(self.lacking & self.wanted.traded)
         limit = self._short_limit(min(self.lacking))
         if limit is not None:
@@ -212,15 +211,12 @@ class _Reading:
             return bars
 
         way = f"{SHORT_ROUTE} → {ROUTE}"
-        _, fallback = await stored_bars.newest_else_all(newest, everything, lacks, way)
+        _, fallback = await stored_bars.ask_newest_else_all(newest, everything, lacks, way)
         if fallback:
             self.ways.append(fallback)
 
     def _settled(self, bars: Records, limit: int) -> bool:
-        """Check that nothing is left to request.
-
-        A day within the answer and without a day bar had no trade.
-        """
+        """Check that nothing is left to request; a day without a bar had no trade."""
         lacking = self.lacking
         if not lacking:
             return True
@@ -228,12 +224,11 @@ class _Reading:
         return reaches and not lacking & self.wanted.traded
 
     def _short_limit(self, first: date) -> int | None:
-        """Return how many of the newest bars reach back to `first`.
+        """Return how many of the newest bars reach `first`; None if more than one answer.
 
-        If there is room, they also reach the newest stored day, which is read again. None if they
-        are more than one answer holds.
+        If there is room, they also reach the newest stored day.
         """
-        size = records.bars_back_to(self.run.window, first, PERIOD, self.run.clock())
+        size = records.bars_back_to(self.ctx.window, first, PERIOD, self.ctx.clock())
         if size > HISTORY_LIMIT:
             return None
         if self.wanted.newest is not None and self.wanted.newest.day < first:
@@ -241,13 +236,10 @@ class _Reading:
         return min(size, HISTORY_LIMIT) or None
 
     async def _added(self, answer: Awaitable[TimedBars]) -> Records | None:
-        """Add the bars of an answer to those read before, and return them.
-
-        If the route fails, note the fault and return None: the reading goes on.
-        """
+        """Add an answer's bars to those read before; None after a noted failure."""
         try:
-            bars = records.of_answer(await answer)
-            bars, rejected = plausibility.check(self.code, bars, PERIOD, self.run.window)
+            bars = records.from_answer(await answer)
+            bars, rejected = plausibility.check(self.code, bars, PERIOD, self.ctx.window)
         except SourceGone:
             raise
         except (UpstreamError, DataQualityError) as error:
@@ -255,21 +247,21 @@ class _Reading:
             self.faults.append(str(error))
             return None
         self.rejected += rejected
-        self.bars = records.better(self.bars, bars, PERIOD)
+        self.bars = records.update_bars(self.bars, bars, PERIOD)
         return bars
 
     async def _ask_for_points(self, days: Sequence[date]) -> None:
         """Fill minutes without a bar with the price of that minute."""
         code, filled = self.code, 0
-        tenfold = is_tenfold(code, self.run.instrument_type(code))
+        tenfold = is_tenfold(code, self.ctx.instrument_type(code))
         for day in days:
-            points, fault = await answer_or_fault(self.run.client.minute_points(code, day))
+            points, fault = await answer_or_fault(self.ctx.client.minute_points(code, day))
             self.empty = self.empty and is_empty(points, fault)
             if points is None:
                 self.faults.append(str(fault))
                 continue
             low, high, bar = min(points.price), max(points.price), self.wanted.days[day]
-            by = divisor(low, high, bar, tenfold=tenfold)
+            by = find_divisor(low, high, bar, tenfold=tenfold)
             if not by:
                 assert bar is not None
                 rule = "a minute's price must lie between low and high of the day bar"
@@ -279,7 +271,7 @@ class _Reading:
                 self.rejected.append(Rejected(f"{code} {day}", "close", rule, value, payload))
                 self.faults.append(f"{POINT_ROUTE} {code} {day}: {rule} ({value})")
                 continue
-            self.bars = records.merged(self.bars, records.of_points(points, by))
+            self.bars = records.merge_bars(self.bars, records.from_points(points, by))
             filled += 1
         if filled:
             self.ways.append(f"{ROUTE} → {POINT_ROUTE}: bars of due days are missing; prices alone")
@@ -287,7 +279,7 @@ class _Reading:
     def _outcome(self) -> Outcome:
         bars = self.bars[self._to_land()]
         whole = records.whole_days(bars[bars["amount"] != records.NO_AMOUNT], PERIOD)
-        misfits = minute_days.misfits(bars, self.wanted.days)
+        misfits = minute_days.find_misfits(bars, self.wanted.days)
         later = bars["day"] < _days_of_fetch(bars)
         bars["final"] = records.fetched_after_close(bars) & (
             (records.in_days(bars, whole) & (later | ~records.in_days(bars, misfits)))
@@ -295,35 +287,32 @@ class _Reading:
         )
         if misfits & set(records.days_in(bars[~bars["final"]])) & whole:
             self.ways.append(MISFIT)
-        if self.run.service is None:  # no other source has the days that files lack
+        if self.ctx.service is None:  # no other source has the days that files lack
             failure = self.faults[-1] if self.faults else None
-            return records.outcome(
-                *(self.code, bars, self.rejected), failure=failure, skipped=NOT_DUE
-            )
+            return records.outcome(self.code, bars, self.rejected, failure=failure, skipped=NOT_DUE)
         lacking = sorted(self.lacking & (self.wanted.traded | set(records.days_in(bars))))
         failed = bool(lacking) or (self.unanswered and bool(self.lacking))
-        of_file = self.faults[-1] if self.faults and not self.wanted.days else None
+        file_fault = self.faults[-1] if self.faults and not self.wanted.days else None
         return records.outcome(
             self.code,
             bars,
             self.rejected,
-            failure=self._failure(lacking) if failed else of_file,
+            failure=self._failure(lacking) if failed else file_fault,
             skipped=NOT_DUE,
             fallback="; ".join(self.ways) or None,
         )
 
     def _to_land(self) -> Mask:
-        """Select the bars to land.
+        """Select the bars of due days, of files, of today and of a changed newest day.
 
-        They are those of due days, of files, of the current day, and of the newest stored day if it
-        differs now. A day that is stored with more minutes than it has now stays unchanged.
+        A day that is stored with more minutes than it has now stays unchanged.
         """
-        bars, window, wanted = self.bars, self.run.window, self.wanted
+        bars, window, wanted = self.bars, self.ctx.window, self.wanted
         keep = records.in_days(bars, wanted.days) | _from_file(bars)
         if window.until is None or window.until > window.due:
-            keep |= bars["day"] > records.number_of(window.due)
+            keep |= bars["day"] > records.to_number(window.due)
         if wanted.newest is not None:
-            stored = bars["day"] == records.number_of(wanted.newest.day)
+            stored = bars["day"] == records.to_number(wanted.newest.day)
             same = bars[stored]
             if (
                 records.whole_days(same, PERIOD)
@@ -336,12 +325,9 @@ class _Reading:
         return np.asarray(keep & ~shorter)
 
     def _only_in_files(self, bars: Records) -> Mask:
-        """Select bars of files that are older than any bar of the service.
-
-        No better bars will come for these days.
-        """
-        reach = self.run.window.newest(self.run.settings.minute_days)
-        oldest = records.number_of(reach[0] if reach else self.run.window.due)
+        """Select bars of files that are older than any bar of the service."""
+        reach = self.ctx.window.newest(self.ctx.settings.minute_days)
+        oldest = records.to_number(reach[0] if reach else self.ctx.window.due)
         return np.asarray(_from_file(bars) & (bars["day"] < oldest))
 
     def _failure(self, lacking: Sequence[date]) -> str:

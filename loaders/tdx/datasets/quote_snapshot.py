@@ -30,29 +30,29 @@ BATCH = 50  # the most that the service takes
 Answer = tuple[Quote, str, str | None] | UpstreamError | DataQualityError
 
 
-def session_date(window: Window) -> date:
+def find_session_date(window: Window) -> date:
     """Return the day of a snapshot: the newest trading day up to today."""
     return window.days[bisect_right(window.days, window.today) - 1]
 
 
-def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
+def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Yield outcomes in the order of `codes`, after the last batch."""
-    day = session_date(run.window)
+    day = find_session_date(ctx.window)
 
-    async def one(batch: Sequence[str]) -> dict[str, Answer]:
-        return await asked(run.client, batch)
+    async def load_batch(batch: Sequence[str]) -> dict[str, Answer]:
+        return await request_quotes(ctx.client, batch)
 
     answers: dict[str, Answer] = {}
-    for found in run.loop.in_order(batches(run, codes), one, run.settings.concurrency):
-        answers |= found
+    for quotes in ctx.loop.in_order(batches(ctx, codes), load_batch, ctx.settings.concurrency):
+        answers |= quotes
     for code in codes:
-        yield _outcome(run, code, answers[code], day)
+        yield _outcome(ctx, code, answers[code], day)
 
 
-def batches(run: Context, codes: Sequence[str]) -> list[Sequence[str]]:
+def batches(ctx: Context, codes: Sequence[str]) -> list[Sequence[str]]:
     """Split codes into batches of stocks or funds, at most fifty codes each."""
-    funds = [code for code in codes if run.instrument_type(code) == "fund"]
-    stocks = [code for code in codes if run.instrument_type(code) != "fund"]
+    funds = [code for code in codes if ctx.instrument_type(code) == "fund"]
+    stocks = [code for code in codes if ctx.instrument_type(code) != "fund"]
     return [
         kind[start : start + BATCH]
         for kind in (stocks, funds)
@@ -60,7 +60,7 @@ def batches(run: Context, codes: Sequence[str]) -> list[Sequence[str]]:
     ]
 
 
-async def asked(
+async def request_quotes(
     client: TdxClient, codes: Sequence[str], instead: str | None = None
 ) -> dict[str, Answer]:
     """Return for each code its quote or the error that prevented it.
@@ -78,11 +78,11 @@ async def asked(
             return {codes[0]: error}
         instead = f"{ROUTE} → {SINGLE}: {type(error).__name__}"
     half = len(codes) // 2
-    first = await asked(client, codes[:half], instead)
-    return first | await asked(client, codes[half:], instead)
+    first = await request_quotes(client, codes[:half], instead)
+    return first | await request_quotes(client, codes[half:], instead)
 
 
-def _outcome(run: Context, code: str, answer: Answer, day: date) -> Outcome:
+def _outcome(ctx: Context, code: str, answer: Answer, day: date) -> Outcome:
     if isinstance(answer, SourceGone):
         return Outcome(code, failure=str(answer), gone=answer)
     if isinstance(answer, NeedsRestart):
@@ -91,10 +91,10 @@ def _outcome(run: Context, code: str, answer: Answer, day: date) -> Outcome:
         culprit = f"{ROUTE} → {SINGLE}: no quote of {code} ({answer})"
         return Outcome(code, failure=str(answer), fallback=culprit)
     quote, route, instead = answer
-    if refused := broken_rules(quote):
+    if refused := find_broken_rules(quote):
         return Outcome(code, rejected=refused, fallback=instead)
     row = _row(quote) | {
-        "sampled_at": run.began,
+        "sampled_at": ctx.began,
         "trade_date": day,
         "source_route": route,
         "is_final": True,  # a snapshot never changes
@@ -102,11 +102,8 @@ def _outcome(run: Context, code: str, answer: Answer, day: date) -> Outcome:
     return Outcome(code, rows=[row], cursor=day, fallback=instead)
 
 
-def broken_rules(quote: Quote) -> list[Rejected]:
-    """List the impossible values of a quote.
-
-    Zeros are possible: the code is suspended or has not opened yet.
-    """
+def find_broken_rules(quote: Quote) -> list[Rejected]:
+    """List the impossible values of a quote; zeros are possible before it opens."""
     wrong = [
         (name, f"{name} must not be negative")
         for name in ("previous_close", "open", "high", "low", "close", "total_hand")

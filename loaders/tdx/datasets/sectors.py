@@ -9,7 +9,6 @@ one on.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,9 @@ import psycopg
 
 from loaders.engine.outcome import NOT_DUE, Outcome, records
 from loaders.errors import DataQualityError
-from loaders.landing.rejects import open_rejects
+from loaders.landing.rejects import open_rejects, withdraw_settled
 from loaders.tdx.context import Context, Dataset
-from loaders.tdx.datasets.codes import KEPT_SHARE
+from loaders.tdx.datasets.codes import LEAST_SHARE
 from loaders.tdx.files import sectors
 from loaders.tdx.files.sectors import Membership
 from loaders.tdx.files.written import Reading, State, state_in
@@ -32,59 +31,53 @@ KEYS = tuple(sectors.KINDS)
 _FILE_OF = {kind: name for name, kinds in sectors.KINDS.items() for kind in kinds}
 
 
-def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
+def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     """Yield outcomes in the order of `keys`, which are file names."""
     for key in keys:
-        path = run.client_file(f"T0002/hq_cache/{key}")
+        path = ctx.client_file(f"T0002/hq_cache/{key}")
         if path is None:
             yield Outcome(key, skipped=f"the client's folder holds no T0002/hq_cache/{key}")
             continue
         try:
-            yield _outcome(run, key, path)
+            yield _outcome(ctx, key, path)
         except DataQualityError as error:
-            yield Outcome(key, failure=f"{error} ({error.hint})" if error.hint else str(error))
+            yield Outcome(key, failure=error.with_hint)
 
 
-def _outcome(run: Context, key: str, path: Path) -> Outcome:
-    state, last = State.known_of(path), run.load.cursors(SECTOR_MEMBER.name).get(key)
+def _outcome(ctx: Context, key: str, path: Path) -> Outcome:
+    state, last = State.read(path), ctx.load.cursors(SECTOR_MEMBER.name).get(key)
     if state == state_in(last):
         return Outcome(key, skipped=NOT_DUE)
-    reading = Reading.of(state, run.clock(), last)
-    found, rejected = sectors.read(path, key)
-    before = run.ask(lambda conn: current(conn, sectors.KINDS[key]))
-    refused = {row.row_key for row in rejected}
-    mended = [
-        replace(row, is_withdrawn=True)
-        for row in run.ask(lambda conn: open_rejects(conn, REJECTED_ROW, NAME))
-        if row.row_key.startswith(key) and row.row_key not in refused
-    ]
-    if why := lacking(found, before):
+    reading = Reading.make(state, ctx.clock(), last)
+    memberships, rejected = sectors.read(path, key)
+    before = ctx.ask(lambda conn: read_current(conn, sectors.KINDS[key]))
+    stored = ctx.ask(lambda conn: open_rejects(conn, REJECTED_ROW, NAME))
+    rejected += withdraw_settled(stored, rejected, lambda row: row.row_key.startswith(key))
+    if why := describe_loss(memberships, before):
         raise DataQualityError(
-            f"{path} has {why}: what is stored is kept",
-            hint="the client may be writing it: run again; else let the client download it anew",
+            f"{path} has {why}: the stored rows stay",
+            hint="the client may be writing it: run again; else let the client download it again",
         )
-    rows = list(changed(found, before, reading.moment))
-    return Outcome(key, rows or None, [*rejected, *mended], reading.cursor)
+    rows = list(list_changes(memberships, before, reading.known_at))
+    return Outcome(key, rows or None, rejected, reading.cursor)
 
 
-def lacking(found: Iterable[Membership], before: Iterable[Membership]) -> str | None:
-    """Describe the loss if a file lost more members of a kind than a market does.
-
-    Such a file was cut where a line or a sector ends. Members may change: those of yesterday's
-    limit-ups do each day.
-    """
-    here, known = (Counter(kind for kind, _ in _members(told)) for told in (found, before))
+def describe_loss(present: Iterable[Membership], before: Iterable[Membership]) -> str | None:
+    """Describe the loss if a file lost more members of a kind than a market does."""
+    current_counts, known = (
+        Counter(kind for kind, _ in _members(memberships)) for memberships in (present, before)
+    )
     for kind, count in known.items():
-        if here[kind] < KEPT_SHARE * count:
-            return f"{here[kind]:,} codes of {kind}, where {count:,} were known before"
+        if current_counts[kind] < LEAST_SHARE * count:
+            return f"{current_counts[kind]:,} codes of {kind}, where {count:,} were known before"
     return None
 
 
-def _members(told: Iterable[Membership]) -> set[tuple[str, str]]:
-    return {(it.sector_kind, it.member) for it in told}
+def _members(memberships: Iterable[Membership]) -> set[tuple[str, str]]:
+    return {(it.sector_kind, it.member) for it in memberships}
 
 
-def current(conn: psycopg.Connection, kinds: Sequence[str]) -> dict[Membership, date]:
+def read_current(conn: psycopg.Connection, kinds: Sequence[str]) -> dict[Membership, date]:
     """Map each membership of some kinds that has not ended to its first day."""
     rows = conn.execute(
         "select sector_kind, sector_name, member, valid_from from raw_tdx.sector_member "
@@ -94,16 +87,13 @@ def current(conn: psycopg.Connection, kinds: Sequence[str]) -> dict[Membership, 
     return {Membership(*row[:3]): row[3] for row in rows}
 
 
-def changed(
-    found: Iterable[Membership], before: Mapping[Membership, date], moment: datetime
+def list_changes(
+    memberships: Iterable[Membership], before: Mapping[Membership, date], known_at: datetime
 ) -> Iterator[dict[str, Any]]:
-    """Yield records of the memberships that start or end by a file.
-
-    `moment`: the time since which the file holds; its day in Shanghai is their date.
-    """
-    day = moment.astimezone(SHANGHAI).date()
-    lineage = {"source_route": "T0002/hq_cache", "fetched_at": moment, "is_final": True}
-    present = set(found)
+    """Yield records of memberships that start or end on the day of `known_at`."""
+    day = known_at.astimezone(SHANGHAI).date()
+    lineage = {"source_route": "T0002/hq_cache", "fetched_at": known_at, "is_final": True}
+    present = set(memberships)
     spans: list[tuple[Membership, date, date | None]]
     spans = [(it, day, None) for it in sorted(present - before.keys())]
     spans += [(it, before[it], day) for it in sorted(before.keys() - present)]

@@ -11,13 +11,13 @@ from typing import Any
 
 from loaders.engine.outcome import Outcome, SourceGone, records
 from loaders.errors import UpstreamError
-from loaders.tdx.bars.tick_days import DAILY_MOVE, DayBar, divisor, is_tenfold
+from loaders.tdx.bars.tick_days import DAILY_MOVE, DayBar, find_divisor, is_tenfold
 from loaders.tdx.client.answers import Bars, NeedsRestart
 from loaders.tdx.client.answers_intraday import MinutePoints
 from loaders.tdx.client.answers_quotes import Quote, StockInfo
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.context import Context, Dataset, answer_or_fault
-from loaders.tdx.datasets.quote_snapshot import SINGLE, session_date
+from loaders.tdx.datasets.quote_snapshot import SINGLE, find_session_date
 from loaders.tdx.tables import STOCK_INFO
 
 ROUTE = "/api/stock-info"
@@ -25,29 +25,29 @@ MINUTE = "/api/minute"
 NOT_FOR_INDICES = "an index: the third party's bars would be those of the stock of the same digits"
 
 
-def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
+def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Yield outcomes in the order of `codes`, like kline_daily.fetch."""
-    day = session_date(run.window)
+    day = find_session_date(ctx.window)
 
-    async def one(code: str) -> Outcome:
-        if code in run.settings.indices or run.instrument_type(code) == "index":
+    async def load_code(code: str) -> Outcome:
+        if code in ctx.settings.indices or ctx.instrument_type(code) == "index":
             return Outcome(code, skipped=NOT_FOR_INDICES)
-        return await _load(run, code, day)
+        return await _load(ctx, code, day)
 
-    return run.each(codes, one)
+    return ctx.each(codes, load_code)
 
 
-async def _load(run: Context, code: str, day: date) -> Outcome:
+async def _load(ctx: Context, code: str, day: date) -> Outcome:
     fallback, quote_route = None, ROUTE
     try:
-        info = await run.client.stock_info(code)
+        info = await ctx.client.stock_info(code)
     except (SourceGone, NeedsRestart):
         raise
     except UpstreamError as error:
-        info = await _apart(run.client, code, run.window.today, error)
+        info = await _apart(ctx.client, code, ctx.window.today, error)
         fallback, quote_route = f"{ROUTE} → {SINGLE}, {MINUTE}: {type(error).__name__}", SINGLE
-    tenfold = is_tenfold(code, run.instrument_type(code))
-    rows = rows_of(info, day, quote_route, tenfold=tenfold)
+    tenfold = is_tenfold(code, ctx.instrument_type(code))
+    rows = build_rows(info, day, quote_route, tenfold=tenfold)
     if not rows:
         reasons = "; ".join(f"{part}: {why}" for part, why in sorted(info.faults.items()))
         return Outcome(code, failure=f"none of the three parts came: {reasons}")
@@ -75,22 +75,21 @@ async def _apart(client: TdxClient, code: str, today: date, cause: UpstreamError
     return StockInfo(quote, None, minute, faults, min(parts))
 
 
-def rows_of(info: StockInfo, day: date, quote_route: str, *, tenfold: bool) -> list[dict[str, Any]]:
-    """Build a row for each part of the answer.
-
-    `day` and `quote_route` are those of the quote.
-    """
+def build_rows(
+    info: StockInfo, day: date, quote_route: str, *, tenfold: bool
+) -> list[dict[str, Any]]:
+    """Build a row for each part; `day` and `quote_route` are those of the quote."""
     rows = []
     if info.quote is not None:
-        rows.append(_of_quote(info.quote, day, quote_route))
+        rows.append(_quote_row(info.quote, day, quote_route))
     if info.kline_day:
-        rows.append(_of_days(info.kline_day))
+        rows.append(_days_row(info.kline_day))
     if info.minute is not None:
-        rows.append(_of_minutes(info.minute, _range_of(info), tenfold=tenfold))
+        rows.append(_minutes_row(info.minute, _price_range(info), tenfold=tenfold))
     return rows
 
 
-def _of_quote(quote: Quote, day: date, route: str) -> dict[str, Any]:
+def _quote_row(quote: Quote, day: date, route: str) -> dict[str, Any]:
     same = ("previous_close", "open", "high", "low", "close", "amount_yuan", "fetched_at")
     return {name: getattr(quote, name) for name in same} | {
         "part": "quote",
@@ -101,7 +100,7 @@ def _of_quote(quote: Quote, day: date, route: str) -> dict[str, Any]:
     }
 
 
-def _of_days(bars: Bars) -> dict[str, Any]:
+def _days_row(bars: Bars) -> dict[str, Any]:
     """Build the row of the newest bar, which is adjusted and has no turnover."""
     newest = bars.row(len(bars) - 1)
     return {name: newest[name] for name in ("open", "high", "low", "close", "volume")} | {
@@ -114,11 +113,8 @@ def _of_days(bars: Bars) -> dict[str, Any]:
     }
 
 
-def _of_minutes(points: MinutePoints, near: DayBar | None, *, tenfold: bool) -> dict[str, Any]:
-    """Build the row of the minutes so far, without prices before the session.
-
-    Prices are the first, highest, lowest and last.
-    """
+def _minutes_row(points: MinutePoints, near: DayBar | None, *, tenfold: bool) -> dict[str, Any]:
+    """Build the row of the minutes so far, without prices before the session."""
     row = {
         "part": "minute",
         "trade_date": points.day,
@@ -129,7 +125,7 @@ def _of_minutes(points: MinutePoints, near: DayBar | None, *, tenfold: bool) -> 
     if not len(points):
         return row
     low, high = min(points.price), max(points.price)
-    by = divisor(low, high, near, tenfold=tenfold, slack=DAILY_MOVE) or (10 if tenfold else 1)
+    by = find_divisor(low, high, near, tenfold=tenfold, slack=DAILY_MOVE) or (10 if tenfold else 1)
     return row | {
         "open": points.price[0] // by,
         "high": high // by,
@@ -139,11 +135,8 @@ def _of_minutes(points: MinutePoints, near: DayBar | None, *, tenfold: bool) -> 
     }
 
 
-def _range_of(info: StockInfo) -> DayBar | None:
-    """Return the price range that the minutes must be near.
-
-    It is that of the quote, or of the last adjusted day.
-    """
+def _price_range(info: StockInfo) -> DayBar | None:
+    """Return the range of the quote, or of the last adjusted day, for the minutes."""
     if info.quote is not None and info.quote.low > 0:
         return DayBar(info.quote.low, info.quote.high, 0)
     if info.kline_day and info.kline_day.low[-1] > 0:

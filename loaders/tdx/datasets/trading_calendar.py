@@ -17,7 +17,7 @@ from loaders.engine.outcome import Outcome, records
 from loaders.engine.window import Window
 from loaders.errors import DataQualityError, UpstreamError
 from loaders.tdx.bars import plausibility
-from loaders.tdx.bars.records import dates_of, number_of
+from loaders.tdx.bars.records import to_dates, to_number
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import vipdoc
@@ -43,7 +43,7 @@ def stored(conn: psycopg.Connection) -> list[date]:
     return [row[0] for row in rows]
 
 
-def of_service(conn: psycopg.Connection) -> list[date]:
+def read_service_days(conn: psycopg.Connection) -> list[date]:
     """Return the landed days of the service, ascending."""
     rows = conn.execute(
         "select trade_date from raw_tdx.trading_day where source = 'service' order by trade_date"
@@ -52,65 +52,55 @@ def of_service(conn: psycopg.Connection) -> list[date]:
 
 
 def trading_days(stored: list[date], last: date) -> list[date]:
-    """Combine stored and published trading days up to `last`.
-
-    Either calendar can have a hole. A day that one of them knows is a trading day.
-    """
+    """Combine stored and published days up to `last`; either can have a hole."""
     start = max(trading_time.FIRST_SHANGHAI_DAY, last - timedelta(days=60))
     published = trading_time.published_days(start, last) if start <= last else ()
     return sorted({*published, *(day for day in stored if day <= last)})
 
 
-def fetch(run: Context, _: Sequence[str]) -> Iterator[Outcome]:
+def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
     """Yield one outcome: the days of the service and of the client's index file."""
-    of_files = days_of_files(run)
-    if of_files:
-        run.ask(lambda conn: withdraw(conn, of_files))
-    if run.service is None:
-        yield _of_files_alone(run, of_files)
+    file_days = read_file_days(ctx)
+    if file_days:
+        ctx.ask(lambda conn: withdraw(conn, file_days))
+    if ctx.service is None:
+        yield _load_files_alone(ctx, file_days)
         return
-    before = run.ask(of_service)
+    before = ctx.ask(read_service_days)
 
     async def days() -> Outcome:
-        found = await served(run.client, before, run.clock())
-        served_at = run.client.service_time
-        stands = frozen(found, served_at and min(served_at, run.clock()))
-        rows = records_of(found, run.clock(), of_files)
-        return Outcome(KEY, rows, cursor=max(found + of_files), failure=stands)
+        served_days = await served(ctx.client, before, ctx.clock())
+        served_at = ctx.client.service_time
+        stands = explain_frozen(served_days, served_at and min(served_at, ctx.clock()))
+        rows = build_records(served_days, ctx.clock(), file_days)
+        return Outcome(KEY, rows, cursor=max(served_days + file_days), failure=stands)
 
-    yield from run.only(KEY, days())
+    yield from ctx.only(KEY, days())
 
 
-def days_of_files(run: Context) -> list[date]:
-    """Return the days of the client's index file, up to today.
-
-    Days of implausible bars are left out: the market is closed at weekends. Empty if no file can be
-    read.
-    """
-    plain = Window([run.today], run.today, 0, lambda day: day.weekday() >= SATURDAY, run.today)
+def read_file_days(ctx: Context) -> list[date]:
+    """Return plausible days of the client's index file, up to today; maybe none."""
+    plain = Window([ctx.today], ctx.today, 0, lambda day: day.weekday() >= SATURDAY, ctx.today)
     for index in INDICES:
-        if index in run.day_files:
+        if index in ctx.day_files:
             try:
-                file = vipdoc.read(run.day_files[index], index, "index", "day", run.clock())
+                file = vipdoc.read(ctx.day_files[index], index, "index", "day", ctx.clock())
                 if file.nonsense:
                     raise DataQualityError(f"{index}.day: {file.nonsense}")
-                come = file.bars[file.bars["day"] <= number_of(run.today)]
+                come = file.bars[file.bars["day"] <= to_number(ctx.today)]
                 bars, _ = plausibility.check(index, come, "day", plain)
             except DataQualityError as error:
-                run.load.warn(str(error))
+                ctx.load.warn(str(error))
                 continue
             if len(bars):
-                return dates_of(bars["day"])
+                return to_dates(bars["day"])
     return []
 
 
 def withdraw(conn: psycopg.Connection, days: Sequence[date]) -> None:
-    """Delete stored days of the client that its file no longer has.
+    """Delete stored days of the client that its file (days ascending) lost.
 
-    A bad day of a file must not stay for ever. Days that the exchange published stay, and so do
-    days before the first and after the last of `days`.
-
-    days: the days of the file, ascending.
+    Days that the exchange published stay, and days outside the file's span.
     """
     known = {*days, *trading_time.published_days(days[0], days[-1])}
     conn.execute(
@@ -120,34 +110,28 @@ def withdraw(conn: psycopg.Connection, days: Sequence[date]) -> None:
     )
 
 
-def _of_files_alone(run: Context, days: list[date]) -> Outcome:
-    """Build the outcome without a service.
-
-    An old folder is no fault: the calendar ends on its newest day.
-    """
+def _load_files_alone(ctx: Context, days: list[date]) -> Outcome:
+    """Build the outcome without a service; an old folder is no fault."""
     if not days:
-        run.load.warn(
+        ctx.load.warn(
             f"the client's folder has no file of {' or '.join(INDICES)},"
-            " whose days are the calendar: the published one stands in;"
+            " whose days are the calendar: the published one is used instead;"
             " download day bars of the indices in the client"
         )
-        return Outcome(KEY, records_of([], run.clock()))
-    missing = trading_time.published_days(days[-1] + timedelta(days=1), run.today)
-    late = [day for day in missing if trading_time.is_final(day, run.clock())]
+        return Outcome(KEY, build_records([], ctx.clock()))
+    missing = trading_time.published_days(days[-1] + timedelta(days=1), ctx.today)
+    late = [day for day in missing if trading_time.is_final(day, ctx.clock())]
     if late:
-        run.load.warn(
+        ctx.load.warn(
             f"the client's folder is stale: its newest day is {days[-1]},"
             f" {len(late):,} trading days ago;"
             " download day bars in the client, or take its newest copy"
         )
-    return Outcome(KEY, records_of([], run.clock(), days), cursor=days[-1])
+    return Outcome(KEY, build_records([], ctx.clock(), days), cursor=days[-1])
 
 
 async def served(client: TdxClient, before: Sequence[date], as_of: datetime) -> list[date]:
-    """Return all days of the service's calendar.
-
-    Raises UpstreamError if the calendar is empty or lost days that it had.
-    """
+    """Return all days of the service's calendar. Raises UpstreamError if it lost any."""
     today = as_of.astimezone(trading_time.SHANGHAI).date()
     start = trading_time.FIRST_SHANGHAI_DAY
     days = await client.workdays(start, today)
@@ -159,7 +143,7 @@ async def served(client: TdxClient, before: Sequence[date], as_of: datetime) -> 
     if lost:
         raise UpstreamError(
             f"the service's trading calendar lost {len(lost)} days it had, the first {lost[0]}: "
-            "what is stored is kept",
+            "the stored days stay",
             hint=_RESTART,
         )
     expected = trading_time.published_days(days[-1] + timedelta(days=1), today)
@@ -171,13 +155,11 @@ async def served(client: TdxClient, before: Sequence[date], as_of: datetime) -> 
     return days
 
 
-def frozen(days: Sequence[date], service_time: datetime | None) -> str | None:
+def explain_frozen(days: Sequence[date], service_time: datetime | None) -> str | None:
     """Explain why a service that ends on `days[-1]` stands still; None if it does not.
 
-    It stands still if a published trading day is over by its own clock and it has no later day. A
-    replay of old files has the clock of its files. If the exchange was shut on a published day, the
-    message appears until the next trading day is over. After the announced holidays published days
-    are guesses, so there is no message.
+    It does if a published trading day is over by its own clock (a replay has the clock of its
+    files). After the announced holidays published days are guesses and do not count.
     """
     if service_time is None:
         return None
@@ -193,13 +175,10 @@ def frozen(days: Sequence[date], service_time: datetime | None) -> str | None:
     )
 
 
-def records_of(
+def build_records(
     served: Sequence[date], fetched_at: datetime, in_files: Sequence[date] = ()
 ) -> list[dict[str, Any]]:
-    """Turn trading days into records of the landed table.
-
-    They are those of the service, of the client's files and of the whole published calendar.
-    """
+    """Turn days of service, files and published calendar into records of the table."""
     published = trading_time.published_days(trading_time.FIRST_SHANGHAI_DAY, trading_time.horizon())
     names = ("source", "source_route", "is_final", "fetched_at")
     service = ("service", "/api/workday/range", True, fetched_at)

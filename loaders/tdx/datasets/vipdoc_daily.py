@@ -18,26 +18,23 @@ PERIOD = "day"
 NO_FOLDER = "no folder of the desktop client is configured"
 
 
-def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
+def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Yield outcomes in the order of `codes`, a skip for a code without a file."""
-    return run.each(codes, lambda code: _load(run, code))
+    return ctx.each(codes, lambda code: _load(ctx, code))
 
 
-async def _load(run: Context, code: str) -> Outcome:
-    """Load a code's file.
-
-    Raises DataQualityError if the file cannot be read or does not hold bars of this code.
-    """
-    if run.folder is None:
+async def _load(ctx: Context, code: str) -> Outcome:
+    """Load a code's file. Raises DataQualityError if it is unreadable or another's."""
+    if ctx.folder is None:
         return Outcome(code, skipped=NO_FOLDER)
-    path = run.file(code, PERIOD)
+    path = ctx.file(code, PERIOD)
     if path is None:
         return Outcome(code, skipped=f"no file {code}.day")
-    found = vipdoc.read(path, code, run.instrument_type(code), PERIOD, run.clock())
-    good, refused = plausibility.check(code, found.bars, PERIOD, run.window)
+    file = vipdoc.read(path, code, ctx.instrument_type(code), PERIOD, ctx.clock())
+    good, refused = plausibility.check(code, file.bars, PERIOD, ctx.window)
     good["final"] = records.final_in_file(good)
-    good = good[run.window.within(records.dates_of(good["day"]), stored=False)]
-    return records.outcome(code, good, [*found.rejected, *refused], fallback=found.warning)
+    good = good[ctx.window.within(records.to_dates(good["day"]), stored=False)]
+    return records.outcome(code, good, [*file.rejected, *refused], fallback=file.warning)
 
 
 table = partial(records.table, period=PERIOD)

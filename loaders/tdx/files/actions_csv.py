@@ -19,18 +19,9 @@ import pyarrow as pa
 
 from loaders.errors import SettingsError
 from loaders.landing.rejects import Rejected
-from loaders.tdx.tables import CORPORATE_ACTION
+from loaders.tdx.tables import ACTION_AMOUNTS, ACTION_COUNTS, CORPORATE_ACTION
 from loaders.trading_time import FIRST_CHINESE_DAY
 
-AMOUNTS = (
-    "cash_per10_yuan",
-    "bonus_per10",
-    "transfer_per10",
-    "bonus_total_per10",
-    "rights_per10",
-    "rights_price_yuan",
-)
-COUNTS = ("total_shares_10k", "float_shares_10k")
 # column → (total digits, decimals), as the table declares them
 PRECISION = {
     column.name: (column.type.precision, column.type.scale)
@@ -48,7 +39,7 @@ REQUIRED = (
 OPTIONAL = (
     "bonus_per10",
     "transfer_per10",
-    *COUNTS,
+    *ACTION_COUNTS,
     "adjusts_price",
     "category",
     "split_ratio",
@@ -109,6 +100,10 @@ class ActionSet:
     unknown_columns: tuple[str, ...] = ()
 
 
+class Refused(Exception):
+    """A row that cannot be true; args: field, rule."""
+
+
 class _BadRow(Exception):
     def __init__(self, field: str, rule: str, value: str) -> None:
         super().__init__(rule)
@@ -127,7 +122,7 @@ def read_actions(source: Path, codes: Sequence[str]) -> ActionSet:
     doubtful: set[str | None] = set()
     places: dict[tuple[str, date, int], CorporateAction] = {}
     contents: dict[tuple[object, ...], CorporateAction] = {}
-    for path in _files_of(source):
+    for path in _list_files(source):
         header, lines = _open_csv(path)
         unknown += [f"{path.name}: {c}" for c in header if c not in REQUIRED + OPTIONAL]
         for number, cells in lines:
@@ -144,14 +139,14 @@ def read_actions(source: Path, codes: Sequence[str]) -> ActionSet:
                 rejected.append(Rejected(place, bad.field, bad.rule, bad.value, payload))
     wanted = set(codes)
     return ActionSet(
-        rows=numbered([r for r in rows if r.code in wanted]),
+        rows=number_rows([r for r in rows if r.code in wanted]),
         rejected=rejected,
         covers=frozenset() if None in doubtful else frozenset(wanted - doubtful),
         unknown_columns=tuple(unknown),
     )
 
 
-def numbered(rows: Sequence[CorporateAction]) -> list[CorporateAction]:
+def number_rows(rows: Sequence[CorporateAction]) -> list[CorporateAction]:
     """The rows sorted by code, day and content, with `seq` set."""
     result: list[CorporateAction] = []
     for row in sorted(rows, key=CorporateAction.content):
@@ -161,7 +156,7 @@ def numbered(rows: Sequence[CorporateAction]) -> list[CorporateAction]:
     return result
 
 
-def _files_of(path: Path) -> list[Path]:
+def _list_files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if not path.is_dir():
@@ -179,8 +174,7 @@ def _files_of(path: Path) -> list[Path]:
 def _open_csv(path: Path) -> tuple[list[str], Iterator[tuple[int, list[str] | str]]]:
     """The header and the rows, each with its line number.
 
-    A row is one line, so a stray quote cannot swallow the rest. A line that is not CSV or not UTF-8
-    is returned as text.
+    A row is one line, so a stray quote cannot swallow the rest; a line that is not CSV stays text.
     """
     try:
         raw = path.read_bytes()
@@ -257,10 +251,10 @@ def _action(record: Mapping[str, str], place: str) -> CorporateAction:
 
 
 def _code_or_none(text: str) -> str | None:
-    found = CODE.fullmatch(text)
-    if not found:
+    match = CODE.fullmatch(text)
+    if not match:
         return None
-    exchange, digits = found[1] or found[4], found[2] or found[3]
+    exchange, digits = match[1] or match[4], match[2] or match[3]
     return exchange.lower() + digits
 
 
@@ -314,7 +308,7 @@ def _check_sense(
         rule = "must be bonus_per10 + transfer_per10"
         raise _BadRow("bonus_total_per10", rule, record["bonus_total_per10"])
     if category != ADJUSTMENT:
-        for name in AMOUNTS:
+        for name in ACTION_AMOUNTS:
             if numbers[name]:
                 rule = f"must be 0 in a row of category {category}"
                 raise _BadRow(name, rule, record[name])
@@ -330,11 +324,7 @@ def _once_only(
     places: dict[tuple[str, date, int], CorporateAction],
     contents: dict[tuple[object, ...], CorporateAction],
 ) -> None:
-    """Refuse an event that was read before: adjusting for it twice gives wrong prices.
-
-    Several rows of one day are added up, so they must differ and be in the same file.
-    Raises _BadRow.
-    """
+    """Refuse an event read before, as rows of a day add up. Raises _BadRow."""
     twin = contents.setdefault(row.content(), row)
     if twin is not row:
         raise _BadRow("row", f"repeats {twin.source_ref}", row.source_ref)

@@ -1,6 +1,6 @@
 """The desktop client's folder: its files by kind, however their names are written.
 
-    folder_of(settings)                  the folder in the settings, scanned once; None without one
+    scan_folder(settings)                the folder in the settings, scanned once; None without one
     folder.find("T0002/hq_cache/gbbq")   the path of that file, or None
     folder.bars("day")                   vipdoc/*/lday/*.day by code: {"sh600000": Path}; minutes
                                          ("minute1", "minute5") in the newer format if both exist
@@ -67,14 +67,14 @@ class Folder:
 
     @cached_property
     def _bars(self) -> Mapping[str, Mapping[str, Path]]:
-        found: dict[str, dict[str, Path]] = {period: {} for period in FOLDERS}
+        by_period: dict[str, dict[str, Path]] = {period: {} for period in FOLDERS}
         # the newer format comes last, so it replaces the older one
         for suffix, period in [(s, p) for p in SUFFIXES for s in reversed(SUFFIXES[p])]:
             for name, path in self.files.items():
-                code = _code_of(name, period, suffix)
+                code = _read_code(name, period, suffix)
                 if code:
-                    found[period][code] = path
-        return found
+                    by_period[period][code] = path
+        return by_period
 
     @cached_property
     def strays(self) -> tuple[Path, ...]:
@@ -84,12 +84,12 @@ class Folder:
             place, _, file = name.rpartition("/")
             period = _BARS.get(place, ("", ""))[1]
             suffix = next((s for s in SUFFIXES.get(period, ()) if file.endswith(s)), None)
-            if suffix and _code_of(name, period, suffix) is None:
+            if suffix and _read_code(name, period, suffix) is None:
                 strays.append(path)
         return tuple(strays)
 
 
-def _code_of(name: str, period: str, suffix: str) -> str | None:
+def _read_code(name: str, period: str, suffix: str) -> str | None:
     place, _, file = name.rpartition("/")
     exchange, its_period = _BARS.get(place, ("", ""))
     if its_period != period or not file.endswith(suffix):
@@ -98,35 +98,30 @@ def _code_of(name: str, period: str, suffix: str) -> str | None:
     return code if CODE.fullmatch(code) and code.startswith(exchange) else None
 
 
-def folder_of(settings: TdxSettings) -> Folder | None:
+def scan_folder(settings: TdxSettings) -> Folder | None:
     """The client's folder from the settings; None if they name none.
 
-    A `vipdoc` in the settings replaces the one in the client's folder. Raises SettingsError for a
-    folder that is missing, unreadable or a different one than the setting means.
+    A `vipdoc` in the settings replaces the one in the client's folder. Raises SettingsError.
     """
     if settings.client is None and settings.vipdoc is None:
         return None
     files: dict[str, Path] = {}
     unreadable: list[str] = []
     if settings.client is not None:
-        files = _walked(settings.client, "", "tdx.client", unreadable)
+        files = _walk(settings.client, "", "tdx.client", unreadable)
         if settings.vipdoc is None and not files:
-            raise _nothing_in("tdx.client", settings.client, unreadable)
+            raise _explain_empty("tdx.client", settings.client, unreadable)
     if settings.vipdoc is not None:
         files = {name: path for name, path in files.items() if not name.startswith("vipdoc/")}
-        of_vipdoc = _walked(settings.vipdoc, "vipdoc", "tdx.vipdoc", unreadable)
-        if not of_vipdoc and _folder_in(settings.vipdoc, _VIPDOC):
-            raise _nothing_in("tdx.vipdoc", settings.vipdoc, unreadable)
-        files |= of_vipdoc
+        vipdoc_files = _walk(settings.vipdoc, "vipdoc", "tdx.vipdoc", unreadable)
+        if not vipdoc_files and _find_folder(settings.vipdoc, _VIPDOC):
+            raise _explain_empty("tdx.vipdoc", settings.vipdoc, unreadable)
+        files |= vipdoc_files
     return Folder(settings.client or settings.vipdoc or Path(), files, tuple(unreadable))
 
 
-def _walked(root: Path, prefix: str, setting: str, unreadable: list[str]) -> dict[str, Path]:
-    """The wanted files by their path in the client's folder.
-
-    Adds what cannot be read below `root` to `unreadable`. Raises SettingsError if `root` itself is
-    not a folder or cannot be read.
-    """
+def _walk(root: Path, prefix: str, setting: str, unreadable: list[str]) -> dict[str, Path]:
+    """The wanted files by their path in the client's folder. Raises SettingsError."""
     if not root.is_dir():
         raise SettingsError(
             f"{setting} names {root}, which is not a folder",
@@ -140,25 +135,27 @@ def _walked(root: Path, prefix: str, setting: str, unreadable: list[str]) -> dic
             f"{setting}: {root} cannot be read: {error.strerror}",
             hint="let the user that runs quotemill read the client's folder",
         ) from error
-    found: dict[str, Path] = {}
-    for name, path in _below(root, prefix, unreadable):
-        twin = found.get(name)
+    files: dict[str, Path] = {}
+    for name, path in _walk_below(root, prefix, unreadable):
+        twin = files.get(name)
         # of `vipdoc` and `VIPDOC` side by side, the file written last counts
-        if twin is None or _written(path) > _written(twin):
-            found[name] = path
-    return found
+        if twin is None or _read_time(path) > _read_time(twin):
+            files[name] = path
+    return files
 
 
-def _below(folder: Path | str, prefix: str, unreadable: list[str]) -> Iterator[tuple[str, Path]]:
+def _walk_below(
+    folder: Path | str, prefix: str, unreadable: list[str]
+) -> Iterator[tuple[str, Path]]:
     """Wanted files below `folder`, whose own path in the client's folder is `prefix`."""
     try:
         with os.scandir(folder) as entries:
-            found = sorted(entries, key=lambda e: e.name)
+            listing = sorted(entries, key=lambda e: e.name)
     except OSError as error:
         unreadable.append(f"{folder} cannot be read: {error.strerror}")
         return
-    for entry in found:
-        name = _path_of(prefix, entry.name)
+    for entry in listing:
+        name = _inner_path(prefix, entry.name)
         is_wanted = name.rpartition("/")[0] in _WANTED
         if not is_wanted and not any(f"{w}/".startswith(f"{name}/") for w in _WANTED):
             continue
@@ -170,24 +167,24 @@ def _below(folder: Path | str, prefix: str, unreadable: list[str]) -> Iterator[t
         if is_wanted and is_file:
             yield name, Path(entry.path)
         elif is_folder and not is_wanted:
-            yield from _below(entry.path, name, unreadable)
+            yield from _walk_below(entry.path, name, unreadable)
 
 
-def _written(path: Path) -> int:
+def _read_time(path: Path) -> int:
     try:
         return path.stat().st_mtime_ns
     except OSError:
         return 0
 
 
-def _nothing_in(setting: str, folder: Path, unreadable: Sequence[str]) -> SettingsError:
+def _explain_empty(setting: str, folder: Path, unreadable: Sequence[str]) -> SettingsError:
     """The error for a folder without the client's files; its hint names a likely one."""
     if unreadable:
         return SettingsError(
             f"{setting}: {unreadable[0]}, and nothing else of the client is in {folder}",
             hint="let the user that runs quotemill read the client's folder",
         )
-    inner = _folder_in(folder, _VIPDOC)
+    inner = _find_folder(folder, _VIPDOC)
     if setting == "tdx.vipdoc":
         hint = f"it is the folder that holds sh and sz: tdx.vipdoc = {inner}"
     elif inner is not None:
@@ -195,7 +192,7 @@ def _nothing_in(setting: str, folder: Path, unreadable: Sequence[str]) -> Settin
             f"{setting} names {folder}, whose {inner.name} holds no file of bars",
             hint="download day bars in the client, then run again",
         )
-    elif folder.name.lower() == _VIPDOC or _folder_in(folder, "sh") or _folder_in(folder, "sz"):
+    elif folder.name.lower() == _VIPDOC or _find_folder(folder, "sh") or _find_folder(folder, "sz"):
         hint = (
             f"this looks like vipdoc itself: tdx.client = {folder.absolute().parent}, or tdx.vipdoc"
         )
@@ -203,7 +200,7 @@ def _nothing_in(setting: str, folder: Path, unreadable: Sequence[str]) -> Settin
         hint = "it is the folder that holds T0002, not T0002 itself"
     else:
         # a folder one level too high holds the client's folder directly
-        below = (f for f in _folders_in(folder) if _folder_in(f, _VIPDOC))
+        below = (f for f in _list_folders(folder) if _find_folder(f, _VIPDOC))
         meant = next(below, None)
         hint = f"it is the folder that holds vipdoc and T0002{f': {meant}' if meant else ''}"
     return SettingsError(
@@ -211,12 +208,12 @@ def _nothing_in(setting: str, folder: Path, unreadable: Sequence[str]) -> Settin
     )
 
 
-def _folder_in(folder: Path, name: str) -> Path | None:
+def _find_folder(folder: Path, name: str) -> Path | None:
     """The folder of that name, in any case, directly below `folder`; else None."""
-    return next((f for f in _folders_in(folder) if f.name.lower() == name), None)
+    return next((f for f in _list_folders(folder) if f.name.lower() == name), None)
 
 
-def _folders_in(folder: Path) -> Iterator[Path]:
+def _list_folders(folder: Path) -> Iterator[Path]:
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda e: e.name):
             with contextlib.suppress(OSError):
@@ -224,12 +221,8 @@ def _folders_in(folder: Path) -> Iterator[Path]:
                     yield Path(entry.path)
 
 
-def _path_of(prefix: str, name: str) -> str:
-    """The path of an entry in the client's folder.
-
-    A name with backslashes may start with the folder that was packed; the path starts at `vipdoc`
-    or `T0002`.
-    """
+def _inner_path(prefix: str, name: str) -> str:
+    """The path of an entry in the client's folder, from `vipdoc` or `T0002` on."""
     parts = [part for part in name.lower().split("\\") if part]
     if not prefix and len(parts) > 1:
         tops = [i for i, part in enumerate(parts) if part in _TOPS]

@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from loaders.errors import DataQualityError
 from loaders.landing.rejects import Rejected
 from loaders.tdx.files import actions_csv
-from loaders.tdx.files.actions_csv import ActionSet, CorporateAction
-from loaders.tdx.files.written import State
+from loaders.tdx.files.actions_csv import ActionSet, CorporateAction, Refused
+from loaders.tdx.files.vipdoc import read_days
+from loaders.tdx.files.written import State, read_content
 from loaders.tdx.tables import CAPITAL_EVENT
 
 ROUTE: Final = "gbbq"
@@ -62,48 +63,45 @@ def read(path: Path) -> Gbbq:
     A record that cannot be true is refused; one of an unknown category stays. Raises
     DataQualityError for a file that is unreadable, cut short or something else.
     """
-    state = State.known_of(path)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataQualityError(f"{path} cannot be read: {error.strerror}") from error
+    state = State.read(path)
+    content = read_content(path)
     announced = int.from_bytes(content[:_HEAD], "little")
     size = _HEAD + announced * _RECORD.itemsize
     if not announced or len(content) < size:
         raise DataQualityError(
-            f"{path}: {announced:,} records are announced, {len(content):,} bytes are there and"
-            f" {size:,} would hold them",
-            hint="the client may be writing it: run again; else let the client download it anew",
+            f"{path}: {announced:,} announced records need {size:,} bytes, and the file has"
+            f" {len(content):,}",
+            hint="the client may be writing it: run again; else let the client download it again",
         )
-    found = _decrypted(content[_HEAD:size])
-    days, is_day = _days_of(found["day"])
-    codes = np.char.decode(found["code"], "latin-1")
+    raw = _decrypted(content[_HEAD:size])
+    days, is_day = read_days(raw["day"].astype(np.int64))
+    codes = np.char.decode(raw["code"], "latin-1")
     is_code = (np.char.str_len(codes) == 6) & np.char.isdecimal(codes)
     rules = {
-        "market": (found["market"] < len(EXCHANGES), "must be 0 (sz), 1 (sh) or 2 (bj)"),
+        "market": (raw["market"] < len(EXCHANGES), "must be 0 (sz), 1 (sh) or 2 (bj)"),
         "code": (is_code, "must be six digits"),
         "datetime": (is_day, "must be a day of the calendar, since 1990"),
         "values": (
-            (np.abs(found["values"]) <= MOST_VALUE).all(axis=1),
+            (np.abs(raw["values"]) <= MOST_VALUE).all(axis=1),
             f"must be numbers up to {MOST_VALUE}",
         ),
     }
     good = np.logical_and.reduce([mask for mask, _ in rules.values()])
-    if 2 * np.count_nonzero(good) < len(found):
+    if 2 * np.count_nonzero(good) < len(raw):
         raise DataQualityError(
-            f"{path}: {np.count_nonzero(~good):,} of {len(found):,} records are no corporate"
+            f"{path}: {np.count_nonzero(~good):,} of {len(raw):,} records are no corporate"
             " action: it is no gbbq of the TDX desktop client",
-            hint="it stands in T0002/hq_cache of the client's folder",
+            hint="the file is T0002/hq_cache/gbbq of the client's folder",
         )
     rejected = [
-        _refused(found[i], int(i), name, rule)
+        _refused(raw[i], int(i), name, rule)
         for i in np.flatnonzero(~good)
         for name, (mask, rule) in rules.items()
         if not mask[i]
     ]
-    kept, days = found[good], days[good]
-    prefixes = np.array(EXCHANGES)[kept["market"]]
-    table = _table(np.char.add(prefixes, codes[good]), days, kept)
+    good_records, days = raw[good], days[good]
+    prefixes = np.array(EXCHANGES)[good_records["market"]]
+    table = _table(np.char.add(prefixes, codes[good]), days, good_records)
     return Gbbq(table, rejected, state)
 
 
@@ -127,23 +125,10 @@ def _decrypted(content: bytes) -> NDArray[np.void]:
     return records.reshape(-1).view(_RECORD)
 
 
-def _days_of(written: NDArray[np.uint32]) -> tuple[NDArray[np.datetime64], NDArray[np.bool_]]:
-    """Convert YYYYMMDD numbers to days; an impossible day gives any day and False."""
-    number = written.astype(np.int64)
-    year, month, day = number // 10_000, number // 100 % 100, number % 100
-    sound = (year >= 1990) & (year <= 9999) & (month >= 1) & (month <= 12) & (day >= 1)
-    first = np.where(sound, (year - 1970) * 12 + month - 1, 0).astype("datetime64[M]")
-    days = first.astype("datetime64[D]") + np.where(sound & (day <= 31), day - 1, 0)
-    return days, sound & (day <= 31) & (days.astype("datetime64[M]") == first)
-
-
 def _table(
     codes: NDArray[np.str_], days: NDArray[np.datetime64], records: NDArray[np.void]
 ) -> pa.Table:
-    """Sort records by code, day and category, and number them from 1 within these.
-
-    Records with the same three keep the order of the file.
-    """
+    """Sort records by code, day and category, and number them from 1 within these."""
     order = np.lexsort((records["category"], days, codes))
     codes, days, records = codes[order], days[order], records[order]
     categories, place = records["category"].astype(np.int32), np.arange(len(order))
@@ -165,10 +150,7 @@ def _table(
 
 
 def _exact(values: NDArray[np.float32], kind: pa.DataType) -> pa.Array:
-    """Restore the decimals that the source turned into single floats.
-
-    Seven significant digits do it; with six fixed decimals 43.74 would be 43.740002.
-    """
+    """Restore the seven digits that the source turned into single floats."""
     distinct, where = np.unique(values, return_inverse=True)
     texts = [f"{value:.{DIGITS}g}" for value in distinct.tolist()]
     return pa.array([round(Decimal(text), kind.scale) for text in texts], kind).take(
@@ -184,24 +166,20 @@ def _refused(record: np.void, place: int, name: str, rule: str) -> Rejected:
     ex_date = f"{day[:4]}-{day[4:6]}-{day[6:]}"
     category, values = int(record["category"]), [str(v) for v in record["values"]]
     row = {"code": code, "ex_date": ex_date, "category": category, "values": values}
-    found = {"market": str(market), "code": code, "datetime": day, "values": ", ".join(values)}
+    shown = {"market": str(market), "code": code, "datetime": day, "values": ", ".join(values)}
     payload = orjson.dumps(row).decode()
-    return Rejected(f"{ROUTE} {code} record {place}", name, rule, found[name], payload)
+    return Rejected(f"{ROUTE} {code} record {place}", name, rule, shown[name], payload)
 
 
-def actions_of(found: Gbbq, codes: Sequence[str]) -> dict[str, ActionSet]:
-    """Events of the file that adjust prices, by code.
-
-    A code with other records only has an empty set. A code that the file lacks is not in the
-    result: a missing record is no evidence that nothing happened.
-    """
-    of_codes = found.rows.filter(pc.is_in(found.rows["code"], pa.array(codes, pa.string())))
-    adjusting = pc.is_in(of_codes["category"], pa.array(_ADJUSTING, pa.int32()))
-    doubtful = {row.row_key.split(" ")[1] for row in found.rejected}
+def select_actions(content: Gbbq, codes: Sequence[str]) -> dict[str, ActionSet]:
+    """Events of the file that adjust prices, by code; codes not in it are left out."""
+    wanted = content.rows.filter(pc.is_in(content.rows["code"], pa.array(codes, pa.string())))
+    adjusting = pc.is_in(wanted["category"], pa.array(_ADJUSTING, pa.int32()))
+    doubtful = {row.row_key.split(" ")[1] for row in content.rejected}
     by_code: dict[str, list[dict[str, Any]]] = {
-        code: [] for code in pc.unique(of_codes["code"]).to_pylist()
+        code: [] for code in pc.unique(wanted["code"]).to_pylist()
     }
-    for row in of_codes.filter(adjusting).to_pylist():
+    for row in wanted.filter(adjusting).to_pylist():
         by_code[row["code"]].append(row)
     return {
         code: _action_set(code, rows, is_whole=code not in doubtful)
@@ -216,33 +194,29 @@ def _action_set(code: str, rows: Sequence[dict[str, Any]], *, is_whole: bool) ->
         try:
             action = _action(row)
             if good.setdefault(action.content(), action) is not action:
-                raise _Refused("row", "repeats another of the day")
-        except _Refused as refused:
+                raise Refused("row", "repeats another of the day")
+        except Refused as refused:
             name, rule = refused.args
             day, category = row["event_date"].isoformat(), row["category"]
             key = f"{ROUTE} {code} {day} {category} {row['seq']}"
             payload = orjson.dumps(row | {"ex_date": day}, default=str).decode()
             rejected.append(Rejected(key, name, rule, str(row.get(name, key)), payload))
     return ActionSet(
-        actions_csv.numbered(list(good.values())),
+        actions_csv.number_rows(list(good.values())),
         rejected,
         frozenset([code]) if is_whole and not rejected else frozenset(),
     )
-
-
-class _Refused(Exception):
-    """A row that breaks a rule; args are the field and the rule."""
 
 
 def _action(row: dict[str, Any]) -> CorporateAction:
     is_split = row["category"] == actions_csv.SPLIT
     amounts: dict[str, Any] = dict.fromkeys(_AMOUNTS, Decimal(0))
     if is_split and not row[_RATIO] > 0:
-        raise _Refused(_RATIO, "must be above 0 in a row of category 11")
+        raise Refused(_RATIO, "must be above 0 in a row of category 11")
     if not is_split:
         for name, column in zip(VALUES, _AMOUNTS, strict=True):
             if row[name] < 0:
-                raise _Refused(name, "must not be negative")
+                raise Refused(name, "must not be negative")
             amounts[column] = row[name]
     return CorporateAction(
         row["code"],

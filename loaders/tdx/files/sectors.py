@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from loaders.errors import DataQualityError
 from loaders.landing.rejects import Rejected
+from loaders.tdx.files.written import read_content
 
 INDUSTRIES = ("industry", "industry_2", "industry_3")
 # the kinds of sectors in each file
@@ -28,10 +29,7 @@ _DIGITS = re.compile(r"[0-9]{6}")
 
 
 class Membership(NamedTuple):
-    """A code's membership in a sector.
-
-    member: six digits; in an industry with the exchange in front (`sz000001`).
-    """
+    """A code's membership; an industry's member has its exchange in front."""
 
     sector_kind: str
     sector_name: str
@@ -43,16 +41,13 @@ def read(path: Path, name: str) -> tuple[set[Membership], list[Rejected]]:
 
     Raises DataQualityError for a file that is unreadable, cut short or without any sector.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataQualityError(f"{path} cannot be read: {error.strerror}") from error
-    found, rejected = (
+    content = read_content(path)
+    memberships, rejected = (
         _industries(content, path) if name == "tdxhy.cfg" else _blocks(content, path, name)
     )
-    if not found:
-        raise DataQualityError(f"{path} tells of no sector: what is stored is kept")
-    return found, rejected
+    if not memberships:
+        raise DataQualityError(f"{path} holds no sector: the stored rows stay")
+    return memberships, rejected
 
 
 def _blocks(content: bytes, path: Path, name: str) -> tuple[set[Membership], list[Rejected]]:
@@ -60,8 +55,8 @@ def _blocks(content: bytes, path: Path, name: str) -> tuple[set[Membership], lis
     size = _HEAD + count * _SECTOR
     if len(content) != size:
         raise DataQualityError(
-            f"{path}: {count:,} sectors are announced, which are {size:,} bytes, and"
-            f" {len(content):,} are there",
+            f"{path}: {count:,} announced sectors need {size:,} bytes, and the file has"
+            f" {len(content):,}",
             hint="the client may be writing it: run again; else it is no file of sectors",
         )
     with warnings.catch_warnings():  # pytdx compares strings with `is`
@@ -69,31 +64,31 @@ def _blocks(content: bytes, path: Path, name: str) -> tuple[set[Membership], lis
         from pytdx.reader.block_reader import BlockReader
 
     [kind] = KINDS[name]
-    found, rejected = set[Membership](), []
+    memberships, rejected = set[Membership](), []
     for row in BlockReader().get_data(bytearray(content)):
         sector = row["blockname"].partition("\0")[0]
         if sector and _DIGITS.fullmatch(row["code"]):
-            found.add(Membership(kind, sector, row["code"]))
+            memberships.add(Membership(kind, sector, row["code"]))
         else:
             key = f"{name} {sector} {row['code_index']}"
             value = row["code"].replace("\0", "\\0")
             rejected.append(Rejected(key, "code", "must be six digits", value, "{}"))
-    return found, rejected
+    return memberships, rejected
 
 
 def _industries(content: bytes, path: Path) -> tuple[set[Membership], list[Rejected]]:
-    found, rejected = set[Membership](), []
+    memberships, rejected = set[Membership](), []
     lines = content.decode("gbk", "replace").splitlines()
     if content and not content.endswith(b"\n"):
         raise DataQualityError(
-            f"{path} ends within line {len(lines):,}: it is cut short, and what is stored is kept",
-            hint="the client may be writing it: run again; else let the client download it anew",
+            f"{path} ends within line {len(lines):,}: it is cut short, and the stored rows stay",
+            hint="the client may be writing it: run again; else let the client download it again",
         )
     for number, line in enumerate(lines, 1):
         exchange, digits, *names = [*line.strip().split("|"), "", ""]
         if exchange in EXCHANGES and _DIGITS.fullmatch(digits):
             member = EXCHANGES[exchange] + digits
-            found |= {
+            memberships |= {
                 Membership(kind, name, member)
                 for kind, name in zip(INDUSTRIES, names, strict=False)
                 if name
@@ -102,4 +97,4 @@ def _industries(content: bytes, path: Path) -> tuple[set[Membership], list[Rejec
             rule = "must be 0 (sz), 1 (sh) or 2 (bj), and six digits"
             value = line[:200].replace("\0", "\\0")
             rejected.append(Rejected(f"tdxhy.cfg:{number}", "code", rule, value, "{}"))
-    return found, rejected
+    return memberships, rejected

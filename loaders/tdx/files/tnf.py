@@ -10,6 +10,7 @@ whole, because the place of its names is unknown.
 from pathlib import Path
 
 from loaders.errors import DataQualityError
+from loaders.tdx.files.written import read_content
 
 HEAD, SIZE = 50, 314
 _CODE, _NAME = slice(0, 6), slice(23, 41)
@@ -17,14 +18,8 @@ FILES = {"sh": "shm.tnf", "sz": "szm.tnf", "bj": "bjm.tnf"}
 
 
 def read(path: Path, exchange: str) -> dict[str, str]:
-    """Read the names by code (`sz000001`), in the order of the list.
-
-    Raises DataQualityError for a file that is unreadable or not such a list.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataQualityError(f"{path} cannot be read: {error.strerror}") from error
+    """Read the names by code (`sz000001`). Raises DataQualityError for another file."""
+    content = read_content(path)
     body = content[HEAD:]
     count, tail = divmod(len(body), SIZE)
     if tail or not count:
@@ -37,7 +32,9 @@ def read(path: Path, exchange: str) -> dict[str, str]:
         record = body[at * SIZE : (at + 1) * SIZE]
         digits = record[_CODE]
         if not digits.isdigit():
-            raise DataQualityError(f"{path.name}: record {at + 1} begins with {digits!r}, no code")
+            raise DataQualityError(
+                f"{path.name}: record {at + 1} starts with {digits!r}, which is no code"
+            )
         name = record[_NAME].partition(b"\0")[0].decode("gbk", "replace").strip()
         names.setdefault(f"{exchange}{digits.decode()}", name)
     return names

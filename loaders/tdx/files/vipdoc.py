@@ -64,7 +64,7 @@ class File(NamedTuple):
         return f"{count:,} of {size:,} records are refused: download it again in the client"
 
 
-def decimals_of(code: str, instrument_type: str) -> int:
+def price_decimals(code: str, instrument_type: str) -> int:
     """Decimals of an instrument's prices; a file scales its prices by them."""
     return 3 if instrument_type == "fund" or code.startswith("sh9") else 2
 
@@ -97,11 +97,11 @@ def read(
     if not is_days:
         written = ((written >> 11) + FIRST_MINUTE_YEAR) * 10_000 + (written & 2047)
     labels = np.full(len(raw), records.CLOSE) if is_days else raw["label"]
-    days, is_day = _days_of(written)
+    days, is_day = read_days(written)
     minutes = days.astype(np.int64) * records.DAY_MINUTES + labels
     # a single day in the future must not cost all records after it
     has_come = is_day & (
-        days.astype(np.int64) <= records.number_of(now.astimezone(SHANGHAI).date())
+        days.astype(np.int64) <= records.to_number(now.astimezone(SHANGHAI).date())
     )
     ascends = is_day.copy()
     ascends[has_come] = _ascending(minutes[has_come])
@@ -114,21 +114,21 @@ def read(
         payload = orjson.dumps(where | row).decode()
         field = "trade_date" if is_days else "bar_end"
         rejected.append(Rejected(f"{code} {place}", field, rule, place, payload))
-    kept = raw[ascends]
-    decimals = decimals_of(code, instrument_type)
-    bars = np.zeros(len(kept), RECORD)
+    good = raw[ascends]
+    decimals = price_decimals(code, instrument_type)
+    bars = np.zeros(len(good), RECORD)
     bars["day"], bars["label"] = days[ascends].astype(np.int64), labels[ascends]
     for name in PRICES:
-        is_exact = kept[name].dtype.kind == "u"
-        whole = kept[name].astype(np.int64) if is_exact else _li(kept[name], decimals)
+        is_exact = good[name].dtype.kind == "u"
+        whole = good[name].astype(np.int64) if is_exact else _li(good[name], decimals)
         bars[name] = whole * 10 ** (3 - decimals)
-    bars["volume"] = kept["volume"] // (1 if instrument_type == "index" else 100)
-    bars["amount"] = _li(kept["amount"], 3)
+    bars["volume"] = good["volume"] // (1 if instrument_type == "index" else 100)
+    bars["amount"] = _li(good["amount"], 3)
     if not is_days and (has_come & ascends).any():
         # the file's time may be wrong, but a file is not written before its last bar ends
-        written_at = min(max(written_at, records.end_of(bars[has_come[ascends]][-1])), now)
-    bars = records.sourced(bars, f"vipdoc/{FOLDERS[period]}", written_at)
-    return File(bars if is_days else records.repaired(bars), rejected, warning, state)
+        written_at = min(max(written_at, records.end_time(bars[has_come[ascends]][-1])), now)
+    bars = records.set_source(bars, f"vipdoc/{FOLDERS[period]}", written_at)
+    return File(bars if is_days else records.repair_noon(bars), rejected, warning, state)
 
 
 def first_day(file: Path) -> date | None:
@@ -152,7 +152,7 @@ def _day_at(file: Path, *, is_last: bool) -> date | None:
         return None
     if not is_days:
         written = ((written >> 11) + FIRST_MINUTE_YEAR) * 10_000 + (written & 2047)
-    days, is_day = _days_of(np.array([written]))
+    days, is_day = read_days(np.array([written]))
     return date.fromisoformat(str(days[0])) if count and is_day[0] else None
 
 
@@ -161,13 +161,13 @@ def _records(
 ) -> tuple[Records, int, State, str | None]:
     """Read the whole records of a file, or only the `newest` of them.
 
-    Returns the records, the number of records before them, the file's state before reading (it may
-    grow or shrink meanwhile) and a warning about its tail. Raises DataQualityError.
+    Returns the records, the number before them, the state before reading and a warning about the
+    tail. Raises DataQualityError.
     """
     try:
         with file.open("rb", buffering=0) as opened:
-            found = os.fstat(opened.fileno())
-            state = State(found.st_mtime_ns, found.st_size)
+            info = os.fstat(opened.fileno())
+            state = State(info.st_mtime_ns, info.st_size)
             first = max(state.size // SIZE - newest, 0) if newest is not None else 0
             opened.seek(first * SIZE)
             content = opened.read(max(state.size - first * SIZE, 0))
@@ -175,7 +175,7 @@ def _records(
         raise DataQualityError(f"{file} cannot be read: {error.strerror}") from error
     tail = len(content) % SIZE
     count = first + len(content) // SIZE
-    warning = f"{file.name}: of record {count + 1:,} only {tail} bytes are there" if tail else None
+    warning = f"{file.name}: record {count + 1:,} has only {tail} bytes" if tail else None
     if first * SIZE + len(content) < state.size:
         warning = f"{file.name} shrank while it was read"
     elif first == 0:
@@ -186,7 +186,7 @@ def _records(
     return np.frombuffer(content[: len(content) - tail], layout), first, state, warning
 
 
-def _days_of(written: Ints) -> tuple[NDArray[np.datetime64], Mask]:
+def read_days(written: Ints) -> tuple[NDArray[np.datetime64], Mask]:
     """Convert YYYYMMDD numbers to days; an impossible day gives any day and False."""
     year, month, day = written // 10_000, written // 100 % 100, written % 100
     sound = (
@@ -199,10 +199,7 @@ def _days_of(written: Ints) -> tuple[NDArray[np.datetime64], Mask]:
 
 
 def _ascending(values: Ints) -> Mask:
-    """Mark the longest strictly ascending selection of `values`.
-
-    Of equal values the first counts; of equally long selections the one with smaller values.
-    """
+    """Mark the longest ascending selection, of several that with smaller values."""
     if (np.diff(values) > 0).all():
         return np.ones(len(values), np.bool_)
     ends, places = list[int](), list[int]()  # last value and its place, per length of a selection
@@ -212,12 +209,12 @@ def _ascending(values: Ints) -> Mask:
         before.append(places[at - 1] if at else -1)
         if ends[at : at + 1] != [value]:
             ends[at : at + 1], places[at : at + 1] = [value], [place]
-    kept = np.zeros(len(values), np.bool_)
+    selected = np.zeros(len(values), np.bool_)
     place = places[-1]
     while place >= 0:
-        kept[place] = True
+        selected[place] = True
         place = before[place]
-    return kept
+    return selected
 
 
 def _li(values: NDArray[np.float32], decimals: int) -> Ints:

@@ -32,45 +32,37 @@ class State:
     checksum: int | None = field(default=None, compare=False)
 
     @classmethod
-    def of(cls, file: Path) -> "State | None":
+    def try_read(cls, file: Path) -> "State | None":
         """The current state of a file; None if it cannot be read."""
         try:
-            return cls.known_of(file)
+            return cls.read(file)
         except DataQualityError:
             return None
 
     @classmethod
-    def known_of(cls, file: Path) -> "State":
+    def read(cls, file: Path) -> "State":
         """The current state of a file. Raises DataQualityError if it cannot be read."""
         try:
-            found = file.stat()
+            info = file.stat()
         except OSError as error:
             raise DataQualityError(f"{file} cannot be read: {error.strerror}") from error
-        return cls(found.st_mtime_ns, found.st_size)
+        return cls(info.st_mtime_ns, info.st_size)
 
     def unchanged(self, file: Path) -> "State | None":
         """The current state of a file if its bytes are still those of this state.
 
-        The file's time does not matter. None if the bytes differ or this state has no checksum.
-        Raises DataQualityError.
+        None if they differ or this state has no checksum. Raises DataQualityError.
         """
-        now = State.known_of(file)
+        now = State.read(file)
         if now.size != self.size or not self.begins(file):
             return None
         return replace(now, checksum=self.checksum)
 
     def begins(self, file: Path) -> bool:
-        """Whether a file starts with the bytes of this state, so that it has only grown.
-
-        False without a checksum. Raises DataQualityError.
-        """
+        """Whether a file starts with the bytes of this state. Raises DataQualityError."""
         if self.checksum is None:
             return False
-        try:
-            with file.open("rb") as opened:
-                content = opened.read(self.size)
-        except OSError as error:
-            raise DataQualityError(f"{file} cannot be read: {error.strerror}") from error
+        content = read_content(file)[: self.size]
         return (len(content), zlib.crc32(content)) == (self.size, self.checksum)
 
     @property
@@ -83,18 +75,26 @@ class State:
         return self.written_at.astimezone(SHANGHAI).date()
 
 
+def read_content(path: Path) -> bytes:
+    """The bytes of a file. Raises DataQualityError if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataQualityError(f"{path} cannot be read: {error.strerror}") from error
+
+
 class Reading(NamedTuple):
     """One reading of a whole file.
 
-    moment: the time since which its content is known.
+    known_at: the time since which its content is known.
     cursor: records that this version was read.
     """
 
-    moment: datetime
+    known_at: datetime
     cursor: str
 
     @classmethod
-    def of(cls, state: State, now: datetime, before: str | None) -> "Reading":
+    def make(cls, state: State, now: datetime, before: str | None) -> "Reading":
         """The reading of a file in this state.
 
         before: the cursor of the last reading. An older copy takes the time of that reading: its
@@ -102,10 +102,10 @@ class Reading(NamedTuple):
         """
         known = f"{min(state.written_at, now):%Y-%m-%dT%H:%M:%S.%fZ}"
         known = max(known, (before or "").partition(" ")[0])
-        return cls(datetime.fromisoformat(known), cursor_of(known, state))
+        return cls(datetime.fromisoformat(known), make_cursor(known, state))
 
 
-def cursor_of(reached: object, state: State | None) -> str:
+def make_cursor(reached: object, state: State | None) -> str:
     """The cursor's text: what a key has reached, then the state of the file read."""
     if state is None:
         return str(reached)

@@ -5,7 +5,7 @@ loaders.tdx.selftest.conditions judges the answers.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -76,145 +76,81 @@ def _this_year(facts: Facts) -> dict[str, Any]:
     return {"code": STOCK, "start_year": facts.today.year, "end_year": facts.today.year}
 
 
+def _check(route: str, holds: Condition, params: Params = nothing, **options: Any) -> Check:
+    """A check without its number; its name is the route with underscores."""
+    name = options.pop("name", route.replace("-", "_").replace("/", "_"))
+    return Check(no=0, name=name, path=f"/api/{route}", holds=holds, params=params, **options)
+
+
 _DAY = ("day",)
-CALENDAR = Check(
-    25, "workday", "/api/workday", answer.three_days_before, fixed(count="3"), volatile=("next",)
-)
-CHECKS = (
-    Check(1, "health", "/api/health", answer.says("healthy"), in_envelope=False),
-    Check(2, "server_status", "/api/server-status", answer.says("running")),
-    Check(3, "quote", "/api/quote", answer.quotes_of(STOCKS[:2]), fixed(code=",".join(STOCKS[:2]))),
-    Check(
-        4,
-        "batch_quote",
-        "/api/batch-quote",
-        answer.quotes_of(STOCKS),
-        fixed(codes=list(STOCKS)),
-        "POST",
-    ),
-    Check(
-        5, "kline", "/api/kline", answer.adjusted_days, fixed(code=STOCK, type="day"), needs=_DAY
-    ),
-    Check(
-        6,
-        "kline_history",
-        "/api/kline-history",
-        answer.exactly(10),
-        fixed(code=STOCK, type="minute5", limit="10"),
-    ),
-    Check(
-        7,
-        "kline_all",
-        "/api/kline-all",
-        answer.history("tdx", 50),
-        fixed(code=STOCK, type="day", limit="50"),
-        bulk=True,
-    ),
-    Check(
-        8,
-        "kline_all_tdx",
-        "/api/kline-all/tdx",
+_BARS = fixed(code=STOCK, type="day", limit="50")
+_PULL = fixed(codes=[STOCK], tables=["day"])
+_IN_ORDER = (
+    _check("health", answer.says("healthy"), in_envelope=False),
+    _check("server-status", answer.says("running")),
+    _check("quote", answer.quotes_in_order(STOCKS[:2]), fixed(code=",".join(STOCKS[:2]))),
+    _check("batch-quote", answer.quotes_in_order(STOCKS), fixed(codes=list(STOCKS)), method="POST"),
+    _check("kline", answer.adjusted_days, fixed(code=STOCK, type="day"), needs=_DAY),
+    _check("kline-history", answer.exactly(10), fixed(code=STOCK, type="minute5", limit="10")),
+    _check("kline-all", answer.history("tdx", 50), _BARS, bulk=True),
+    _check(
+        "kline-all/tdx",
         answer.history("tdx", 10),
         fixed(code=STOCK, type="week", limit="10"),
         bulk=True,
     ),
-    Check(
-        9,
-        "kline_all_ths",
-        "/api/kline-all/ths",
-        answer.history("ths", 50),
-        fixed(code=STOCK, type="day", limit="50"),
-        bulk=True,
+    _check("kline-all/ths", answer.history("ths", 50), _BARS, bulk=True),
+    _check("index", answer.index_days, fixed(code=INDEX, type="day", limit="10")),
+    _check(
+        "index/all", answer.index_months, fixed(code=INDEX, type="month", limit="12"), bulk=True
     ),
-    Check(10, "index", "/api/index", answer.index_days, fixed(code=INDEX, type="day", limit="10")),
-    Check(
-        11,
-        "index_all",
-        "/api/index/all",
-        answer.index_months,
-        fixed(code=INDEX, type="month", limit="12"),
-        bulk=True,
-    ),
-    Check(12, "minute", "/api/minute", answer.whole_day_of_minutes, on_day(), needs=_DAY),
-    Check(13, "trade", "/api/trade", answer.ticks, on_day(), needs=_DAY),
-    Check(
-        14,
-        "trade_history",
-        "/api/trade-history",
-        answer.exactly(200),
-        on_day(count="200"),
-        needs=_DAY,
-    ),
-    Check(
-        15,
-        "minute_trade_all",
-        "/api/minute-trade-all",
-        answer.whole_day_of_ticks,
-        on_day(),
-        needs=_DAY,
-    ),
-    Check(
-        16,
-        "trade_history_full",
-        "/api/trade-history/full",
-        answer.ticks_of_the_range,
-        _one_day,
-        bulk=True,
-        needs=_DAY,
-    ),
-    Check(17, "search", "/api/search", answer.found_by_search, fixed(keyword=STOCK[2:])),
-    Check(
-        18,
-        "stock_info",
-        "/api/stock-info",
-        answer.three_parts,
-        fixed(code=STOCK),
-        volatile=("minute.List",),
-    ),
-    Check(19, "codes", "/api/codes", answer.listed_codes, fixed(exchange="sh")),
-    Check(20, "stock_codes", "/api/stock-codes", answer.ten_codes, fixed(limit="10")),
-    Check(21, "etf_codes", "/api/etf-codes", answer.ten_codes, fixed(limit="10")),
-    Check(22, "etf", "/api/etf", answer.five_funds_of_sh, fixed(exchange="sh", limit="5")),
-    Check(23, "market_stats", "/api/market-stats", answer.stats_of_two_exchanges),
-    Check(24, "market_count", "/api/market-count", answer.counts_of_three_exchanges),
-    CALENDAR,
-    Check(
-        26, "workday_range", "/api/workday/range", answer.ten_days_of_a_month, _last_days, bulk=True
-    ),
-    Check(27, "income", "/api/income", answer.returns, _two_months),
-    Check(
-        28,
-        "task_pull_kline",
-        "/api/tasks/pull-kline",
+    _check("minute", answer.whole_day_of_minutes, on_day(), needs=_DAY),
+    _check("trade", answer.ticks, on_day(), needs=_DAY),
+    _check("trade-history", answer.exactly(200), on_day(count="200"), needs=_DAY),
+    _check("minute-trade-all", answer.whole_day_of_ticks, on_day(), needs=_DAY),
+    _check("trade-history/full", answer.ticks_of_the_range, _one_day, bulk=True, needs=_DAY),
+    _check("search", answer.search_hit, fixed(keyword=STOCK[2:])),
+    _check("stock-info", answer.three_parts, fixed(code=STOCK), volatile=("minute.List",)),
+    _check("codes", answer.listed_codes, fixed(exchange="sh")),
+    _check("stock-codes", answer.ten_codes, fixed(limit="10")),
+    _check("etf-codes", answer.ten_codes, fixed(limit="10")),
+    _check("etf", answer.five_funds_of_sh, fixed(exchange="sh", limit="5")),
+    _check("market-stats", answer.stats_of_two_exchanges),
+    _check("market-count", answer.counts_of_three_exchanges),
+    _check("workday", answer.three_days_before, fixed(count="3"), volatile=("next",)),
+    _check("workday/range", answer.ten_days_of_a_month, _last_days, bulk=True),
+    _check("income", answer.returns, _two_months),
+    _check(
+        "tasks/pull-kline",
         answer.new_task,
-        fixed(codes=[STOCK], tables=["day"]),
-        "POST",
+        _PULL,
+        name="task_pull_kline",
+        method="POST",
         starts=PULL_KLINE,
     ),
-    Check(
-        29,
-        "task_pull_trade",
-        "/api/tasks/pull-trade",
+    _check(
+        "tasks/pull-trade",
         answer.new_task,
         _this_year,
-        "POST",
+        name="task_pull_trade",
+        method="POST",
         starts=PULL_TRADE,
     ),
-    Check(
-        30,
-        "task_list",
-        "/api/tasks",
+    _check(
+        "tasks",
         answer.both_tasks,
+        name="task_list",
         needs=(PULL_KLINE, PULL_TRADE),
         volatile=("[].ended_at", "[].error"),
     ),
-    Check(
-        31,
-        "task_get_cancel",
-        "/api/tasks/{task}",
+    _check(
+        "tasks/{task}",
         answer.the_task,
+        name="task_get_cancel",
         needs=(PULL_TRADE,),
         volatile=("ended_at", "error"),
         cancels=PULL_TRADE,
     ),
 )
+CHECKS = tuple(replace(check, no=no) for no, check in enumerate(_IN_ORDER, start=1))
+[CALENDAR] = (check for check in CHECKS if check.name == "workday")

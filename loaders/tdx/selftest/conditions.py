@@ -58,7 +58,7 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Found:
+class Observation:
     """Result of a condition that holds; `evidence` is for people and for the record."""
 
     rows: int | None = None
@@ -66,7 +66,7 @@ class Found:
     warnings: tuple[str, ...] = ()
 
 
-Condition = Callable[[Any, Facts], Found]
+Condition = Callable[[Any, Facts], Observation]
 
 
 def demand(holds: bool, seen: str) -> None:
@@ -78,12 +78,12 @@ def member(value: Any, name: str, kind: type) -> Any:
     """Return `value[name]`, which must be of exactly this type. Raises Unmet."""
     demand(type(value) is dict, f"an object was expected, not {type(value).__name__}")
     demand(name in value, f"{name} is missing")
-    found = value[name]
-    demand(type(found) is kind, f"{name} is {found!r:.60}, not {kind.__name__}")
-    return found
+    content = value[name]
+    demand(type(content) is kind, f"{name} is {content!r:.60}, not {kind.__name__}")
+    return content
 
 
-def rows_of(value: Any, name: str | None = None) -> list[Any]:
+def require_rows(value: Any, name: str | None = None) -> list[Any]:
     """Return the list `name` of the answer, or the answer itself; null is no rows."""
     if name is not None:
         demand(type(value) is dict and name in value, f"{name} is missing")
@@ -96,24 +96,21 @@ def rows_of(value: Any, name: str | None = None) -> list[Any]:
 
 def counted(data: Any, count: str, name: str) -> list[Any]:
     """Return the list `name`; the field `count` must be its length. Raises Unmet."""
-    rows, told = rows_of(data, name), member(data, count, int)
-    demand(told == len(rows), f"{count} says {told}, but {name} has {len(rows)} rows")
+    rows, announced = require_rows(data, name), member(data, count, int)
+    demand(announced == len(rows), f"{count} says {announced}, but {name} has {len(rows)} rows")
     return rows
 
 
 def times(rows: Sequence[Any], name: str = "Time") -> list[datetime]:
-    """Read the exchange's local time of rows. Raises Unmet.
-
-    It is the first 19 characters; the offset after them has no meaning.
-    """
-    found = []
+    """Read the exchange's local time of rows, the first 19 characters. Raises Unmet."""
+    stamps = []
     for row in rows:
         text = member(row, name, str)
         try:
-            found.append(datetime.fromisoformat(text[:19]))
+            stamps.append(datetime.fromisoformat(text[:19]))
         except ValueError:
             raise Unmet(f"{name} {text!r} is no time") from None
-    return found
+    return stamps
 
 
 def ascending(stamps: Sequence[datetime], *, strictly: bool) -> None:
@@ -126,57 +123,54 @@ def span(stamps: Sequence[datetime]) -> dict[str, str]:
 
 
 def says(wanted: str) -> Condition:
-    def holds(data: Any, _: Facts) -> Found:
+    def holds(data: Any, _: Facts) -> Observation:
         status = member(data, "status", str)
         demand(status == wanted, f"status is {status!r}")
-        return Found()
+        return Observation()
 
     return holds
 
 
-def quotes_of(codes: Sequence[str]) -> Condition:
-    def holds(data: Any, _: Facts) -> Found:
-        rows = rows_of(data)
+def quotes_in_order(codes: Sequence[str]) -> Condition:
+    def holds(data: Any, _: Facts) -> Observation:
+        rows = require_rows(data)
         demand(len(rows) == len(codes), f"{len(rows)} quotes instead of {len(codes)}")
         last = {}
         for code, row in zip(codes, rows, strict=True):
-            found = member(row, "Code", str)
-            demand(found == code[2:], f"{found} stands where {code} was asked for")
+            digits = member(row, "Code", str)
+            demand(digits == code[2:], f"{digits} instead of {code}")
             last[code] = member(member(row, "K", dict), "Last", int)
             demand(last[code] > 0, f"K.Last of {code} is {last[code]}")
-        return Found(len(rows), {"last_li": last})
+        return Observation(len(rows), {"last_li": last})
 
     return holds
 
 
-def adjusted_days(data: Any, facts: Facts) -> Found:
-    stamps = times(rows_of(data, "List"))
+def adjusted_days(data: Any, facts: Facts) -> Observation:
+    stamps = times(require_rows(data, "List"))
     demand(bool(stamps), "no bar")
     ascending(stamps, strictly=True)
     if facts.oldest:
         newest = stamps[-1].date()
         demand(newest >= facts.oldest, f"the newest bar is of {newest}, before {facts.oldest}")
-    return Found(len(stamps), span(stamps))
+    return Observation(len(stamps), span(stamps))
 
 
 def exactly(count: int) -> Condition:
     """Require a full page of bars or ticks."""
 
-    def holds(data: Any, _: Facts) -> Found:
-        stamps = times(rows_of(data, "List"))
+    def holds(data: Any, _: Facts) -> Observation:
+        stamps = times(require_rows(data, "List"))
         demand(len(stamps) == count, f"{len(stamps)} rows instead of {count}")
-        return Found(count, span(stamps))
+        return Observation(count, span(stamps))
 
     return holds
 
 
 def history(source: str, limit: int) -> Condition:
-    """Require bars of a route that names their source.
+    """Require bars of a route that names their source; raw ones have a turnover."""
 
-    Raw bars (tdx) have a turnover, adjusted ones have none.
-    """
-
-    def holds(data: Any, facts: Facts) -> Found:
+    def holds(data: Any, facts: Facts) -> Observation:
         rows = counted(data, "count", "list")
         demand(1 <= len(rows) <= limit, f"{len(rows)} bars instead of 1 to {limit}")
         named = member(member(data, "meta", dict), "source", str)
@@ -187,109 +181,109 @@ def history(source: str, limit: int) -> Condition:
             if source == "tdx" and stamp.date() < facts.today:
                 amount = member(row, "Amount", int)
                 demand(amount > 0, f"Amount of {stamp.date()} is {amount}")
-        return Found(len(rows), span(stamps))
+        return Observation(len(rows), span(stamps))
 
     return holds
 
 
-def index_days(data: Any, facts: Facts) -> Found:
-    rows = rows_of(data, "List")
+def index_days(data: Any, facts: Facts) -> Observation:
+    rows = require_rows(data, "List")
     demand(len(rows) == 10, f"{len(rows)} bars instead of 10")
     stamps = times(rows)
     full = [row for row, at in zip(rows, stamps, strict=True) if at.date() < facts.today]
     demand(bool(full), f"no bar of a day before {facts.today}")
     members = member(full[-1], "UpCount", int) + member(full[-1], "DownCount", int)
     demand(members > 0, "UpCount + DownCount of the last full day is 0")
-    return Found(10, span(stamps) | {"members": members})
+    return Observation(10, span(stamps) | {"members": members})
 
 
-def index_months(data: Any, _: Facts) -> Found:
+def index_months(data: Any, _: Facts) -> Observation:
     rows = counted(data, "count", "list")
     demand(len(rows) == 12, f"{len(rows)} bars instead of 12")
-    return Found(12, span(times(rows)))
+    return Observation(12, span(times(rows)))
 
 
-def whole_day_of_minutes(data: Any, _: Facts) -> Found:
+def whole_day_of_minutes(data: Any, _: Facts) -> Observation:
     rows = counted(data, "Count", "List")
     demand(len(rows) == 240, f"{len(rows)} minutes instead of 240")
     last = member(rows[-1], "Time", str)
     demand(last == "15:00", f"the last label is {last}")
-    return Found(240, {"last": last})
+    return Observation(240, {"last": last})
 
 
-def ticks(data: Any, _: Facts) -> Found:
-    stamps = times(rows_of(data, "List"))
+def ticks(data: Any, _: Facts) -> Observation:
+    stamps = times(require_rows(data, "List"))
     demand(bool(stamps), "no tick")
     ascending(stamps, strictly=False)
-    return Found(len(stamps), span(stamps))
+    return Observation(len(stamps), span(stamps))
 
 
-def whole_day_of_ticks(data: Any, facts: Facts) -> Found:
-    stamps = times(rows_of(data, "List"))
+def whole_day_of_ticks(data: Any, facts: Facts) -> Observation:
+    stamps = times(require_rows(data, "List"))
     # if the check of the page failed, require at least the 200 rows that it asks for
     page = facts.rows.get("trade_history", 200)
     demand(len(stamps) >= page, f"{len(stamps)} ticks, fewer than the {page} of one page")
-    return Found(len(stamps), span(stamps))
+    return Observation(len(stamps), span(stamps))
 
 
-def ticks_of_the_range(data: Any, facts: Facts) -> Found:
+def ticks_of_the_range(data: Any, facts: Facts) -> Observation:
     rows = counted(data, "count", "list")
     demand(len(rows) <= 500, f"{len(rows)} ticks where 500 were the limit")
-    covered = rows_of(data, "covered_dates")
+    covered = require_rows(data, "covered_dates")
     demand(covered == [facts.day_text], f"covered_dates is {covered}, not [{facts.day_text}]")
-    return Found(len(rows), span(times(rows, "time")))
+    return Observation(len(rows), span(times(rows, "time")))
 
 
-def found_by_search(data: Any, _: Facts) -> Found:
-    codes = [member(row, "code", str) for row in rows_of(data)]
+def search_hit(data: Any, _: Facts) -> Observation:
+    codes = [member(row, "code", str) for row in require_rows(data)]
     demand(STOCK[2:] in codes, f"{STOCK[2:]} is not among {codes}")
-    return Found(len(codes))
+    return Observation(len(codes))
 
 
-def three_parts(data: Any, _: Facts) -> Found:
+def three_parts(data: Any, _: Facts) -> Observation:
     demand(type(data) is dict, "data is no object")
     missing = [name for name in ("quote", "kline_day", "minute") if name not in data]
     # the service leaves out a part whose source failed; the answer is useless without two parts
     demand(len(missing) < 2, f"missing: {', '.join(missing)}")
-    return Found(len(data), {}, tuple(f"{name} is missing" for name in missing))
+    return Observation(len(data), {}, tuple(f"{name} is missing" for name in missing))
 
 
-def listed_codes(data: Any, _: Facts) -> Found:
+def listed_codes(data: Any, _: Facts) -> Observation:
     rows = counted(data, "total", "codes")
     demand(bool(rows), "the list is empty")
-    return Found(len(rows))
+    return Observation(len(rows))
 
 
-def ten_codes(data: Any, _: Facts) -> Found:
+def ten_codes(data: Any, _: Facts) -> Observation:
     rows = counted(data, "count", "list")
     demand(len(rows) == 10, f"{len(rows)} codes instead of 10")
     bare = [row for row in rows if not (type(row) is str and PREFIXED.fullmatch(row))]
     demand(not bare, f"without a prefix: {bare}")
-    return Found(10, {"first": rows[0]})
+    return Observation(10, {"first": rows[0]})
 
 
-def five_funds_of_sh(data: Any, _: Facts) -> Found:
+def five_funds_of_sh(data: Any, _: Facts) -> Observation:
     rows = counted(data, "total", "list")
     demand(len(rows) == 5, f"{len(rows)} funds instead of 5")
     others = [row for row in rows if member(row, "exchange", str) != "sh"]
     demand(not others, f"of another exchange: {others}")
-    return Found(5)
+    return Observation(5)
 
 
-def stats_of_two_exchanges(data: Any, _: Facts) -> Found:
+def stats_of_two_exchanges(data: Any, _: Facts) -> Observation:
     totals = {name: member(member(data, name, dict), "total", int) for name in ("sh", "sz")}
     for name, total in totals.items():
         demand(total > 0, f"{name}.total is {total}")
-    return Found(evidence=totals)
+    return Observation(evidence=totals)
 
 
-def counts_of_three_exchanges(data: Any, _: Facts) -> Found:
-    rows = rows_of(data, "exchanges")
+def counts_of_three_exchanges(data: Any, _: Facts) -> Observation:
+    rows = require_rows(data, "exchanges")
     counts = {member(row, "exchange", str): member(row, "count", int) for row in rows}
     demand(len(rows) == 3 and set(counts) == {"sh", "sz", "bj"}, f"exchanges: {', '.join(counts)}")
     total = member(data, "total", int)
     demand(total == sum(counts.values()), f"total is {total}, the sum {sum(counts.values())}")
-    return Found(3, counts)
+    return Observation(3, counts)
 
 
 def calendar_day(value: Any) -> date:
@@ -303,44 +297,44 @@ def calendar_day(value: Any) -> date:
 
 def calendar_days(data: Any, name: str) -> list[date]:
     """Read the days of a list in the calendar's answer. Raises Unmet."""
-    return [calendar_day(row) for row in rows_of(data, name)]
+    return [calendar_day(row) for row in require_rows(data, name)]
 
 
-def three_days_before(data: Any, _: Facts) -> Found:
+def three_days_before(data: Any, _: Facts) -> Observation:
     days = calendar_days(data, "previous")
     demand(len(days) == 3, f"{len(days)} previous days instead of 3")
-    return Found(3, {"previous": [str(day) for day in days]})
+    return Observation(3, {"previous": [str(day) for day in days]})
 
 
-def ten_days_of_a_month(data: Any, _: Facts) -> Found:
+def ten_days_of_a_month(data: Any, _: Facts) -> Observation:
     days = calendar_days(data, "list")
     demand(len(days) >= 10, f"{len(days)} trading days in 30 days")
-    return Found(len(days), {"first": str(days[0]), "last": str(days[-1])})
+    return Observation(len(days), {"first": str(days[0]), "last": str(days[-1])})
 
 
-def returns(data: Any, _: Facts) -> Found:
+def returns(data: Any, _: Facts) -> Observation:
     rows = counted(data, "count", "list")
     demand(bool(rows), "no offset lies within the data")
-    return Found(len(rows), {"offsets": [member(row, "offset", int) for row in rows]})
+    return Observation(len(rows), {"offsets": [member(row, "offset", int) for row in rows]})
 
 
-def new_task(data: Any, _: Facts) -> Found:
+def new_task(data: Any, _: Facts) -> Observation:
     text = member(data, "task_id", str)
     try:
         uuid.UUID(text)
     except ValueError:
         raise Unmet(f"task_id {text!r} is no UUID") from None
-    return Found(evidence={"task_id": text})
+    return Observation(evidence={"task_id": text})
 
 
-def both_tasks(data: Any, facts: Facts) -> Found:
-    listed = {member(row, "id", str) for row in rows_of(data)}
+def both_tasks(data: Any, facts: Facts) -> Observation:
+    listed = {member(row, "id", str) for row in require_rows(data)}
     missing = [f"{name} {id_}" for name, id_ in facts.tasks.items() if id_ not in listed]
     demand(not missing, f"not in the list: {', '.join(missing)}")
-    return Found(len(listed))
+    return Observation(len(listed))
 
 
-def the_task(data: Any, facts: Facts) -> Found:
-    found = member(data, "id", str)
-    demand(found == facts.tasks[PULL_TRADE], f"the task answers with the id {found}")
-    return Found(evidence={"status": member(data, "status", str)})
+def the_task(data: Any, facts: Facts) -> Observation:
+    answered_id = member(data, "id", str)
+    demand(answered_id == facts.tasks[PULL_TRADE], f"the task answers with the id {answered_id}")
+    return Observation(evidence={"status": member(data, "status", str)})

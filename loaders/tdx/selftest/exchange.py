@@ -79,8 +79,7 @@ class Exchange:
         except NoAnswerInTime:
             raise NotPassed("timeout", f"no complete answer within {limit:g} s") from None
         except UpstreamError as error:
-            hint = f" ({error.hint})" if error.hint else ""
-            raise NotPassed("connection", f"{error}{hint}") from None
+            raise NotPassed("connection", error.with_hint) from None
         finally:
             answer.elapsed_ms = round((time.monotonic() - began) * 1000)
         answer.http_status, answer.content = response.status_code, response.content
@@ -92,10 +91,10 @@ class Exchange:
             document = orjson.loads(response.content)
         except orjson.JSONDecodeError as error:
             raise NotPassed("json", f"not JSON: {error}") from None
-        return _opened(document, answer) if in_envelope else document
+        return _open_envelope(document, answer) if in_envelope else document
 
 
-def _opened(document: Any, answer: Answer) -> Any:
+def _open_envelope(document: Any, answer: Answer) -> Any:
     if type(document) is not dict or type(document.get("code")) is not int:
         raise NotPassed("envelope", "no object with a `code`")
     message = document.get("message")

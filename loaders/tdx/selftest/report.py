@@ -85,7 +85,12 @@ _OWN_COLUMN = ("no", "name", "status", "elapsed_ms", "reason")
 
 
 def _row(result: Result) -> dict[str, Any]:
-    check, answer, found, failure = result.check, result.answer, result.found, result.failure
+    check, answer, observation, failure = (
+        result.check,
+        result.answer,
+        result.observation,
+        result.failure,
+    )
     return {
         "no": check.no,
         "name": check.name,
@@ -97,10 +102,10 @@ def _row(result: Result) -> dict[str, Any]:
         "http_status": answer.http_status,
         "service_code": answer.service_code,
         "service_message": answer.service_message,
-        "rows": found.rows,
+        "rows": observation.rows,
         "elapsed_ms": answer.elapsed_ms,
         "attempts": 0 if result.skipped else 1,
-        "warnings": list(found.warnings),
+        "warnings": list(observation.warnings),
         "error": {"kind": failure.kind, "detail": failure.detail} if failure else None,
         "reason": result.reason,
         "evidence": dict(result.evidence),
@@ -159,10 +164,10 @@ def _section(row: Mapping[str, Any]) -> list[str]:
 
 def _notes(rows: list[Mapping[str, Any]], status: str) -> list[str]:
     if status == "skipped":
-        found = [(row, row["reason"]) for row in rows if row["status"] == "skipped"]
+        notes = [(row, row["reason"]) for row in rows if row["status"] == "skipped"]
     else:
-        found = [(row, text) for row in rows for text in row["warnings"]]
-    return [f"- {row['no']} {row['name']}: {text}" for row, text in found]
+        notes = [(row, text) for row in rows for text in row["warnings"]]
+    return [f"- {row['no']} {row['name']}: {text}" for row, text in notes]
 
 
 def _request(row: Mapping[str, Any]) -> str:

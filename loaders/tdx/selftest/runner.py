@@ -11,14 +11,20 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from loaders.engine.test_runs import WORDS
-from loaders.errors import SettingsError
 from loaders.http import RetryPolicy, http_client, rate_limit
 from loaders.progress import Reporter
 from loaders.settings import Settings
 from loaders.tdx.selftest.checks import CALENDAR, CHECKS, Check
-from loaders.tdx.selftest.conditions import Facts, Found, Unmet, calendar_day, calendar_days, member
+from loaders.tdx.selftest.conditions import (
+    Facts,
+    Observation,
+    Unmet,
+    calendar_day,
+    calendar_days,
+    member,
+)
 from loaders.tdx.selftest.exchange import Answer, Exchange, NotPassed
-from loaders.tdx.selftest.shape import shape_of, short_hash
+from loaders.tdx.selftest.shape import hash_shape, short_hash
 from loaders.tdx.selftest.tasks import Tasks
 from loaders.trading_time import SHANGHAI
 
@@ -43,7 +49,7 @@ class Options:
 class Result:
     """One check with its result.
 
-    found: what the condition saw.
+    observation: what the condition saw.
     shape: a hash of the fields in the answer's data; None without data.
     failure: the reason why the check failed.
     skipped: the reason why the check was skipped.
@@ -53,7 +59,7 @@ class Result:
     path: str
     params: dict[str, Any]
     answer: Answer = field(default_factory=Answer)
-    found: Found = field(default_factory=Found)
+    observation: Observation = field(default_factory=Observation)
     shape: str | None = None
     failure: NotPassed | None = None
     skipped: str | None = None
@@ -81,7 +87,7 @@ class Result:
     @property
     def evidence(self) -> Mapping[str, Any]:
         if not self.failure:
-            return self.found.evidence
+            return self.observation.evidence
         return {"body_start": self.answer.content[:SHOWN_BYTES].decode("utf-8", "replace")}
 
 
@@ -137,12 +143,7 @@ async def run(
 
     Raises SettingsError if no service is configured. The service's faults are in the results.
     """
-    base_url, address = settings.tdx.base_url, settings.tdx.address
-    if base_url is None or address is None:
-        raise SettingsError(
-            "no TDX service is configured",
-            hint="set QUOTEMILL_TDX__BASE_URL=http://host:8080, or start `loaders sandbox tdx`",
-        )
+    base_url = settings.tdx.require_service()
     started_at = clock()
     async with http_client(base_url, connections=2) as client:
         exchange = Exchange(client, options.timeout, rate_limit(settings.tdx.requests_per_second))
@@ -156,7 +157,15 @@ async def run(
                 reporter.line(f"task {end['kind']} {end['id']}: {end['end']}")
             raise
         ends = await tasks.cancel_all()
-    return Run(address, options, started_at, clock(), test.facts.day, tuple(results), tuple(ends))
+    return Run(
+        settings.tdx.address or base_url,
+        options,
+        started_at,
+        clock(),
+        test.facts.day,
+        tuple(results),
+        tuple(ends),
+    )
 
 
 @dataclass
@@ -167,15 +176,15 @@ class _SelfTest:
     facts: Facts
 
     async def run(self, reporter: Reporter) -> list[Result]:
-        def tell(result: Result) -> Result:
+        def report(result: Result) -> Result:
             reporter.advance("selftest", 1)
             if self.options.verbose:
-                reporter.line(line_of(result))
+                reporter.line(format_line(result))
             return result
 
-        calendar = tell(await self._make(CALENDAR))
+        calendar = report(await self._make(CALENDAR))
         await self._find_oldest()
-        first = tell(await self._make(CHECKS[0]))
+        first = report(await self._make(CHECKS[0]))
         results = [first]
         # two attempts are enough to call the service unreachable
         away = calendar.is_away and first.is_away
@@ -183,9 +192,9 @@ class _SelfTest:
             if check is CALENDAR:
                 results.append(calendar)
             elif away:
-                results.append(tell(self._skipped(check, "nobody answers at this address")))
+                results.append(report(self._skipped(check, "no service answers at this address")))
             else:
-                results.append(tell(await self._make(check)))
+                results.append(report(await self._make(check)))
         return results
 
     async def _make(self, check: Check) -> Result:
@@ -193,16 +202,16 @@ class _SelfTest:
         if why := self.facts.missing(check.needs):
             return self._skipped(check, why)
         params, path, answer = check.params(self.facts), check.at(self.facts), Answer()
-        found, shape, failure = Found(), None, None
+        observation, shape, failure = Observation(), None, None
         try:
             data = await self._ask(check, path, params, answer)
-            shape = shape_of(data, check.volatile)
-            found = await self._judge(check, data)
+            shape = hash_shape(data, check.volatile)
+            observation = await self._judge(check, data)
         except NotPassed as error:
             failure = error
         except Unmet as error:
             failure = NotPassed("assertion", str(error))
-        return Result(check, path, params, answer, found, shape, failure)
+        return Result(check, path, params, answer, observation, shape, failure)
 
     def _skipped(self, check: Check, why: str) -> Result:
         path, params = check.at(self.facts), check.params(self.facts)
@@ -230,21 +239,18 @@ class _SelfTest:
             self.tasks.answered(check.starts, task_id if type(task_id) is str else None)
         return data
 
-    async def _judge(self, check: Check, data: Any) -> Found:
-        """Judge an answer and store its facts for later checks.
-
-        Raises Unmet, NotPassed.
-        """
+    async def _judge(self, check: Check, data: Any) -> Observation:
+        """Judge an answer and store its facts. Raises Unmet, NotPassed."""
         warnings = self._learn_days(data) if check is CALENDAR else ()
-        found = check.holds(data, self.facts)
+        observation = check.holds(data, self.facts)
         if check.starts:
-            self.facts.tasks[check.starts] = found.evidence["task_id"]
+            self.facts.tasks[check.starts] = observation.evidence["task_id"]
         if check.cancels:
             end = await self.tasks.cancel(self.facts.tasks[check.cancels])
-            found = replace(found, evidence={**found.evidence, "end": end})
-        if found.rows is not None:
-            self.facts.rows[check.name] = found.rows
-        return replace(found, warnings=(*found.warnings, *warnings))
+            observation = replace(observation, evidence={**observation.evidence, "end": end})
+        if observation.rows is not None:
+            self.facts.rows[check.name] = observation.rows
+        return replace(observation, warnings=(*observation.warnings, *warnings))
 
     def _learn_days(self, data: Any) -> tuple[str, ...]:
         """Store the service's today and previous trading day; return warnings."""
@@ -258,10 +264,7 @@ class _SelfTest:
         return (f"the service's date is {self.facts.today}, this machine's {here}",)
 
     async def _find_oldest(self) -> None:
-        """Store the trading day five before the previous one.
-
-        The newest bar may not be older.
-        """
+        """Store the trading day five before the previous one: no bar may be older."""
         if self.facts.day is None:
             return
         params = {"date": self.facts.day_text, "count": "5"}
@@ -273,10 +276,12 @@ class _SelfTest:
             self.facts.oldest = self.facts.day - timedelta(days=14)
 
 
-def line_of(result: Result) -> str:
+def format_line(result: Result) -> str:
     """One line about a check, for people."""
     check, took = result.check, result.answer.elapsed_ms
     notes = (
-        [result.reason] if result.reason else [f"warning: {text}" for text in result.found.warnings]
+        [result.reason]
+        if result.reason
+        else [f"warning: {text}" for text in result.observation.warnings]
     )
     return "  ".join([f"{check.no:>2} {check.name:<18} {result.status:<7} {took:>6} ms", *notes])

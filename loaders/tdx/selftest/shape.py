@@ -11,7 +11,7 @@ from typing import Any
 _KINDS = {bool: "boolean", int: "number", float: "number", str: "text", type(None): "null"}
 
 
-def shape_of(value: Any, volatile: Iterable[str] = ()) -> str:
+def hash_shape(value: Any, volatile: Iterable[str] = ()) -> str:
     """A short hash of fields and types.
 
     volatile: paths such as `minute.List` that come and go; the hash leaves them out.

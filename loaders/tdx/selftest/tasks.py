@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from loaders.http import RetryableAnswer, RetryPolicy, retrying
-from loaders.tdx.selftest.conditions import Unmet, demand, member, rows_of
+from loaders.tdx.selftest.conditions import Unmet, demand, member, require_rows
 from loaders.tdx.selftest.exchange import Exchange, NotPassed
 
 ENDED = "任务不存在或已结束"
@@ -48,10 +48,7 @@ class Tasks:
             self.started[task_id] = kind
 
     async def cancel(self, task_id: str) -> str:
-        """Cancel a task and return how it ended.
-
-        Raises NotPassed or Unmet if it may still run.
-        """
+        """Cancel a task, return its end. Raises NotPassed or Unmet if it may still run."""
         try:
             data = await self.exchange.ask("POST", f"/api/tasks/{task_id}/cancel")
         except NotPassed as failure:
@@ -66,10 +63,7 @@ class Tasks:
         return self.ended[task_id]
 
     async def cancel_all(self) -> list[dict[str, str]]:
-        """Cancel all running tasks, with retries.
-
-        Returns kind, id and end of every task, also of one that may still run.
-        """
+        """Cancel all running tasks, with retries; return kind, id and end of each."""
         lost = []
         for kind in self._unanswered:
             try:
@@ -111,10 +105,7 @@ class Tasks:
         return f"ended by itself: {status}"
 
     async def _find(self, kind: str) -> None:
-        """Add the task whose id was lost to `started`: the only new one of its kind.
-
-        Raises NotPassed, and Unmet if the task cannot be identified.
-        """
+        """Add the only new task of its kind to `started`. Raises NotPassed, Unmet."""
         if self._before is None:
             raise Unmet("the list of tasks could not be read before")
         new = [
@@ -126,7 +117,7 @@ class Tasks:
         self.started |= dict.fromkeys(new, kind)
 
     async def _listed(self) -> list[dict[str, Any]]:
-        rows = rows_of(await self.exchange.ask("GET", "/api/tasks"))
+        rows = require_rows(await self.exchange.ask("GET", "/api/tasks"))
         for row in rows:
             member(row, "id", str)
         return rows

@@ -31,7 +31,7 @@ NOT_BUILT = "not built yet: `quotemill build`"
 
 
 Evidence = dict[str, Any]
-Asked = Mapping[str, set[str]]  # keys by dataset
+Requested = Mapping[str, set[str]]  # keys by dataset
 Newest = dict[str, Bars | QuotemillError]  # by code
 
 
@@ -96,7 +96,7 @@ def verify(
                 "no day bars have been loaded yet", hint="`loaders run tdx --mode init` loads them"
             )
         codes = sorted(random.Random(seed).sample(loaded, min(sample, len(loaded))))
-        listed, bars = asyncio.run(_asked(settings, codes, as_of))
+        listed, bars = asyncio.run(_ask_service(settings, codes, as_of))
         spot_checks = list(_checks(settings, store, listed, bars))
         reporter.start("verify", len(spot_checks))
         checks: list[Check] = []
@@ -119,13 +119,10 @@ def verify(
     )
 
 
-async def _asked(
+async def _ask_service(
     settings: Settings, codes: Sequence[str], as_of: datetime
 ) -> tuple[set[str], Newest]:
-    """Ask the service for its listed codes and the newest bars of sampled codes.
-
-    Bars that the service does not give are replaced by the error.
-    """
+    """Ask the service for its codes and the newest bars, or errors, of sampled ones."""
     async with TdxClient(settings.tdx) as client:
         await client.probe(as_of.astimezone(SHANGHAI).date())
         listed = [*await client.codes(), *await client.etfs(expect_rows=False)]
@@ -148,28 +145,27 @@ def _checks(
 ) -> Iterator[tuple[str, Callable[[], Evidence]]]:
     """Every check with its name; each is a separate call, so a failure hides no other."""
     codes = list(bars)
-    asked = store.asked([*codes, *index_kline.keys(settings.tdx.indices), *EXCHANGES])
+    requested = store.requested([*codes, *index_kline.keys(settings.tdx.indices), *EXCHANGES])
     for exchange in EXCHANGES:
         yield f"codes {exchange}", partial(_codes, store, listed, exchange)
     for code in codes:
         yield f"{code} day", partial(_day_bar, store, bars[code], code)
         for period, relation in (("week", "kline_weekly_qfq"), ("month", "kline_monthly_qfq")):
             yield f"{code} {period}", partial(_built, store, relation, [code])
-        yield f"{code} minute", partial(_minutes, settings, store, asked, code)
+        yield f"{code} minute", partial(_minutes, settings, store, requested, code)
     for code in settings.tdx.indices:
-        yield f"index {code}", partial(_index, store, asked, code)
+        yield f"index {code}", partial(_index, store, requested, code)
     for relation in ROLLUPS:
         yield relation, partial(_rollup, store, relation, codes)
     for dataset, relation in (("quote_snapshot", "quote"), ("stock_info", "stock_info")):
-        yield dataset, partial(_snapshot, store, asked, dataset, relation, codes)
-    yield "market_stats_snapshot", partial(_market_stats, store, asked)
+        yield dataset, partial(_snapshot, store, requested, dataset, relation, codes)
+    yield "market_stats_snapshot", partial(_market_stats, store, requested)
 
 
 def _codes(store: Store, service: set[str], exchange: str) -> Evidence:
     """Check that the stored codes of an exchange are those that the service lists.
 
-    A code that the service no longer lists stays, marked as delisted. The service never drops a
-    code by itself, so a code stored as listed that it lacks has vanished since the last load.
+    A code that the service no longer lists stays, marked as delisted.
     """
     stored = {c: listed for c, listed in store.securities().items() if c[:2] == exchange}
     theirs = {c for c in service if c[:2] == exchange}
@@ -184,20 +180,20 @@ def _codes(store: Store, service: set[str], exchange: str) -> Evidence:
     if not theirs and not ours:
         raise NotApplicable("neither the service nor the warehouse has a code of it")
     faults = [
-        f"{len(found)} {what} ({_named(found)})"
-        for found, what in (
+        f"{len(group)} {what} ({_name_some(group)})"
+        for group, what in (
             (theirs - ours, "codes of the service are not stored as listed"),
             (ours - theirs, "codes stored as listed are not in the service's lists"),
         )
-        if found
+        if group
     ]
     if built is not None:
         here = {code for code in built if code[:2] == exchange}
         seen["symbol_dim"] = len(here)
         if lacking := set(stored) - here:
-            faults.append(f"symbol_dim lacks {len(lacking)} stored codes ({_named(lacking)})")
+            faults.append(f"symbol_dim lacks {len(lacking)} stored codes ({_name_some(lacking)})")
         if surplus := here - set(stored):
-            faults.append(f"symbol_dim has {len(surplus)} codes more ({_named(surplus)})")
+            faults.append(f"symbol_dim has {len(surplus)} codes more ({_name_some(surplus)})")
     else:
         seen["symbol_dim"] = NOT_BUILT
     if faults:
@@ -231,11 +227,11 @@ def _day_bar(store: Store, theirs: Bars | QuotemillError, code: str) -> Evidence
     return seen
 
 
-def _rows_of(store: Store, schema: str, relation: str, codes: Sequence[str]) -> Evidence:
+def _require_rows(store: Store, schema: str, relation: str, codes: Sequence[str]) -> Evidence:
     """Check that the relation has rows of all `codes`."""
     present = store.codes_in(schema, relation, codes)
     if missing := [code for code in codes if code not in present]:
-        raise CheckFailed(f"{schema}.{relation} has no row of {_named(missing)}")
+        raise CheckFailed(f"{schema}.{relation} has no row of {_name_some(missing)}")
     return {"codes": present}
 
 
@@ -243,13 +239,13 @@ def _built(store: Store, relation: str, codes: Sequence[str]) -> Evidence:
     """Check that a built relation has rows of all `codes`."""
     if not store.exists(store.market, relation):
         raise NotApplicable(NOT_BUILT)
-    _rows_of(store, store.market, relation, codes)
+    _require_rows(store, store.market, relation, codes)
     return {"relation": f"{store.market}.{relation}"}
 
 
-def _minutes(settings: Settings, store: Store, asked: Asked, code: str) -> Evidence:
+def _minutes(settings: Settings, store: Store, requested: Requested, code: str) -> Evidence:
     """Check that a code has minutes if it traded within the reach of a first load."""
-    _asked_of("minute_1m", asked, [code])
+    _requested_keys("minute_1m", requested, [code])
     if newest := store.newest_minute_day(code):
         return {"newest": newest.isoformat()}
     bar, oldest = store.newest_day_bar(code), store.nth_newest_day(settings.tdx.minute_days)
@@ -260,11 +256,11 @@ def _minutes(settings: Settings, store: Store, asked: Asked, code: str) -> Evide
     raise CheckFailed(f"no minute is stored; its newest day bar is of {bar['trade_date']}")
 
 
-def _index(store: Store, asked: Asked, code: str) -> Evidence:
+def _index(store: Store, requested: Requested, code: str) -> Evidence:
     """Check that an index has every period that a load was asked for."""
-    keys = _asked_of("index_kline", asked, index_kline.keys([code]))
+    keys = _requested_keys("index_kline", requested, index_kline.keys([code]))
     stored = store.index_periods(code)
-    wanted = [period for _, period in map(index_kline.index_and_period, keys)]
+    wanted = [period for _, period in map(index_kline.split_key, keys)]
     if missing := [period for period in wanted if period not in stored]:
         raise CheckFailed(f"no bar of: {', '.join(missing)}", {"newest": stored})
     return {"newest": stored}
@@ -278,27 +274,27 @@ def _rollup(store: Store, relation: str, codes: Sequence[str]) -> Evidence:
 
 
 def _snapshot(
-    store: Store, asked: Asked, dataset: str, relation: str, codes: Sequence[str]
+    store: Store, requested: Requested, dataset: str, relation: str, codes: Sequence[str]
 ) -> Evidence:
-    return _rows_of(store, "raw_tdx", relation, _asked_of(dataset, asked, codes))
+    return _require_rows(store, "raw_tdx", relation, _requested_keys(dataset, requested, codes))
 
 
-def _market_stats(store: Store, asked: Asked) -> Evidence:
-    wanted = _asked_of("market_stats_snapshot", asked, EXCHANGES)
+def _market_stats(store: Store, requested: Requested) -> Evidence:
+    wanted = _requested_keys("market_stats_snapshot", requested, EXCHANGES)
     newest = store.exchanges_of_stats()
     if missing := [exchange for exchange in wanted if exchange not in newest]:
         raise CheckFailed(f"raw_tdx.market_stats has no row of {', '.join(missing)}")
     return {"newest": newest}
 
 
-def _asked_of(dataset: str, asked: Asked, keys: Sequence[str]) -> list[str]:
+def _requested_keys(dataset: str, requested: Requested, keys: Sequence[str]) -> list[str]:
     """The keys that a load of the dataset was asked for. Raises NotApplicable without any."""
-    wanted = [key for key in keys if key in asked.get(dataset, ())]
+    wanted = [key for key in keys if key in requested.get(dataset, ())]
     if not wanted:
-        raise NotApplicable(f"no load has been asked for it: `loaders run tdx --dataset {dataset}`")
+        raise NotApplicable(f"no load has requested it: `loaders run tdx --dataset {dataset}`")
     return wanted
 
 
-def _named(codes: set[str] | Sequence[str]) -> str:
+def _name_some(codes: set[str] | Sequence[str]) -> str:
     shown = sorted(codes)[:NAMED]
     return ", ".join(shown) + (", …" if len(codes) > NAMED else "")

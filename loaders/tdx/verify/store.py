@@ -48,8 +48,8 @@ class Store:
         )
         return [code for (code,) in rows]
 
-    def asked(self, keys: Sequence[str]) -> dict[str, set[str]]:
-        """Those of `keys` that loads were asked for, by dataset.
+    def requested(self, keys: Sequence[str]) -> dict[str, set[str]]:
+        """Those of `keys` that loads requested, by dataset.
 
         A key is a code, an index with its period (`sh000001 week`) or an exchange.
         """
@@ -60,7 +60,7 @@ class Store:
             "group by t.dataset",
             (list(keys),),
         )
-        return {dataset: set(found) for dataset, found in rows}
+        return {dataset: set(loaded) for dataset, loaded in rows}
 
     def newest_day_bar(self, code: str) -> dict[str, Any] | None:
         """The newest final day bar: prices and amount in li, volume in hands; or None."""

@@ -6,7 +6,7 @@ from datetime import date
 import psycopg
 import pytest
 
-from loaders.tdx.bars.file_days import OF_TWO
+from loaders.tdx.bars.file_days import TWO_CLOSES
 from tests.integration.dbt.conftest import REBUILD, UPDATE, Outcome
 from tests.integration.dbt.raw import FETCHED, action, bar, land, security, trading_day, weekdays
 
@@ -181,7 +181,7 @@ def test_closes_that_differ_between_file_and_service_are_found(
         "value": "1 against 2",
         "payload": f'{{"code": "sh600000", "trade_date": "{day}"}}',
     }
-    land(conn, "rejected_row", [refused | {"field": name} for name in ("low", OF_TWO)])
+    land(conn, "rejected_row", [refused | {"field": name} for name in ("low", TWO_CLOSES)])
     found = conn.execute("select evidence from qa.findings where check_name = 'rejected_row'")
     [(evidence,)] = found.fetchall()
-    assert evidence.startswith(f"{OF_TWO} = 1 against 2")
+    assert evidence.startswith(f"{TWO_CLOSES} = 1 against 2")

@@ -20,11 +20,11 @@ def test_a_warehouse_that_restarts_while_findings_are_judged_costs_nothing(
     judge, cut = findings.judge, list[int]()
 
     def cut_off(conn: psycopg.Connection, *args: Any, **options: Any) -> findings.Judgement:
-        judged = judge(conn, *args, **options)
+        settle = judge(conn, *args, **options)
         if not cut:
             cut.append(conn.info.backend_pid)
             conn.execute("select pg_terminate_backend(pg_backend_pid())")
-        return judged
+        return settle
 
     monkeypatch.setattr(findings, "judge", cut_off)
     result = run(market_bench)

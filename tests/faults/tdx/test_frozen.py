@@ -80,7 +80,7 @@ def test_days_past_the_announced_holidays_call_nothing_frozen(
     end = trading_time.horizon()
     days = [date.fromisoformat(f"{end.year}-{last_known}")]
     later = datetime(end.year + 1, 2, 1, 12, tzinfo=UTC)
-    assert (trading_calendar.frozen(days, later) is not None) is stands_still
+    assert (trading_calendar.explain_frozen(days, later) is not None) is stands_still
 
 
 def test_a_replay_of_old_files_does_not_stand_still(

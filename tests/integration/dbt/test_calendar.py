@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from loaders.tdx.datasets.trading_calendar import records_of
+from loaders.tdx.datasets.trading_calendar import build_records
 from tests.integration.dbt.conftest import REBUILD, Outcome
 from tests.integration.dbt.raw import (
     bar,
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("models")
 
 def land_calendar(conn: psycopg.Connection, served: list[date]) -> None:
     """Both calendars, as the loader lands them."""
-    land(conn, "trading_day", records_of(served, datetime(2024, 1, 31, tzinfo=UTC)))
+    land(conn, "trading_day", build_records(served, datetime(2024, 1, 31, tzinfo=UTC)))
 
 
 def test_a_gap_in_the_calendar_of_the_service_is_not_an_error(

@@ -56,8 +56,8 @@ def asked(
 
 
 def stocks(market: SyntheticMarket) -> list[str]:
-    found, _, _ = asked(market, lambda c: c.codes())
-    return [listing.code for listing in found]
+    result, _, _ = asked(market, lambda c: c.codes())
+    return [listing.code for listing in result]
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def undisturbed(market: SyntheticMarket, code: str) -> Bars:
 
 
 def check(code: str, bars: Bars, today: date, closed: Any = lambda _: False) -> Any:
-    return plausibility.check(code, records.of_answer(bars), "day", calendar(today, closed))
+    return plausibility.check(code, records.from_answer(bars), "day", calendar(today, closed))
 
 
 def columns(bars: Bars) -> list[Any]:
@@ -115,8 +115,8 @@ def test_every_security_of_the_lists_gives_plausible_bars(market: SyntheticMarke
 def test_a_passing_fault_changes_no_bar(
     market: SyntheticMarket, code: str, undisturbed: Bars, fault: str
 ) -> None:
-    found, _, _ = asked(market, lambda c: c.kline_all(code), fault, bulk_timeout=0.5)
-    assert columns(found) == columns(undisturbed)
+    result, _, _ = asked(market, lambda c: c.kline_all(code), fault, bulk_timeout=0.5)
+    assert columns(result) == columns(undisturbed)
 
 
 @pytest.mark.parametrize(
@@ -171,17 +171,17 @@ def test_a_history_cut_at_a_page_border_is_read_again(
     market: SyntheticMarket, code: str, undisturbed: Bars
 ) -> None:
     assert len(undisturbed) > 800
-    found, routes, _ = asked(
+    result, routes, _ = asked(
         market, lambda c: c.kline_all(code), "short:kline-all:first=1:keep=800"
     )
-    assert columns(found) == columns(undisturbed)
+    assert columns(result) == columns(undisturbed)
     assert routes["kline-all"] == 2
 
 
 def test_a_bar_with_high_below_low_is_rejected_alone(market: SyntheticMarket, code: str) -> None:
-    found, _, _ = asked(market, lambda c: c.kline_all(code), "high-below-low")
-    good, rejected = check(code, found, found.dates[-1])
-    assert len(good) == len(found) - 1
+    result, _, _ = asked(market, lambda c: c.kline_all(code), "high-below-low")
+    good, rejected = check(code, result, result.dates[-1])
+    assert len(good) == len(result) - 1
     assert {r.rule for r in rejected} == {"high must not be below low"}
 
 
@@ -219,8 +219,8 @@ def test_the_connection_test_finds_what_a_load_would_meet(
     market: SyntheticMarket, fault: str
 ) -> None:
     today = market.end.date()
-    found, _, _ = asked(market, lambda c: c.probe(today))
-    assert found.last_day <= today
+    result, _, _ = asked(market, lambda c: c.probe(today))
+    assert result.last_day <= today
 
     async def failing(client: TdxClient) -> str:
         try:
@@ -228,8 +228,9 @@ def test_the_connection_test_finds_what_a_load_would_meet(
         except UpstreamError:
             return "failed"
 
-    told, _, _ = asked(market, failing, fault)
-    assert "calendar begins only at" in told if fault == "calendar-short" else told == "failed"
+    warnings, _, _ = asked(market, failing, fault)
+    short = fault == "calendar-short"
+    assert "calendar starts only at" in warnings if short else warnings == "failed"
 
 
 def test_the_actions_of_the_synthetic_market_are_all_read(
@@ -237,9 +238,9 @@ def test_the_actions_of_the_synthetic_market_are_all_read(
 ) -> None:
     path = tmp_path / "actions.csv"
     path.write_text(actions_csv(market.all_actions()), encoding="utf-8")
-    found = read_actions(path, [s.code for s in market.securities])
-    assert found.rejected == []
-    assert len(found.rows) == len(list(market.all_actions())) > 0
+    result = read_actions(path, [s.code for s in market.securities])
+    assert result.rejected == []
+    assert len(result.rows) == len(list(market.all_actions())) > 0
 
 
 def test_real_bars_come_through_as_they_were_recorded(real_tdx_data: Path) -> None:

@@ -30,9 +30,9 @@ def ask(real_tdx_data: Path) -> Iterator[Callable[..., Any]]:
 
             async def scenario() -> T:
                 async with TdxClient(TdxSettings(base_url=sandbox.url, backoff=0.0)) as client:
-                    found = await call(client)
+                    result = await call(client)
                     assert (client.unknown_fields, client.oddities) == ({}, {})
-                    return found
+                    return result
 
             try:
                 return asyncio.run(scenario())
@@ -74,12 +74,12 @@ def test_recorded_minute_lines_come_through_as_points(
     assert points.number == [int(row["volume_hands"]) for row in mine]
 
 
-def test_twenty_four_thousand_recorded_minutes_of_an_index_keep_their_noon_label(
+def test_recorded_minutes_of_an_index_keep_their_noon_label(
     ask: Callable[..., Any],
 ) -> None:
     bars = ask(lambda c: c.index_intraday_all("sh000001"))
     clocks = [stamp[11:16] for stamp in bars.stamps]
     assert (len(bars), clocks.count("13:00")) == (24_000, 100)
     days = calendar(date(2019, 2, 15), lambda day: day.weekday() > 4)
-    good, rejected = plausibility.check("x", records.of_answer(bars), "minute1", days)
+    good, rejected = plausibility.check("x", records.from_answer(bars), "minute1", days)
     assert (len(good), rejected) == (24_000, [])

@@ -14,7 +14,7 @@ import pytest
 from loaders.engine.outcome import SourceGone
 from loaders.errors import UpstreamError
 from loaders.tdx.client import xdxr
-from loaders.tdx.client.xdxr import QuoteServers, actions_of
+from loaders.tdx.client.xdxr import QuoteServers, build_actions
 
 Address = tuple[str, int]
 
@@ -99,13 +99,13 @@ def refusing() -> Address:
 def test_the_servers_answer_becomes_actions() -> None:
     with quote_server({(1, b"600000"): ONE_ROW}) as address:
         servers = QuoteServers([address])
-        found = actions_of("sh600000", servers.ask("sh600000"))
-        nothing = actions_of("sz000002", servers.ask("sz000002"))
+        result = build_actions("sh600000", servers.ask("sh600000"))
+        nothing = build_actions("sz000002", servers.ask("sz000002"))
         servers.close()
-    (row,) = found.rows
+    (row,) = result.rows
     assert (row.cash_per10_yuan, row.bonus_total_per10) == (Decimal("1.6"), Decimal(3))
     # an empty answer is no evidence that nothing happened
-    assert (found.covers, nothing.covers) == ({"sh600000"}, frozenset())
+    assert (result.covers, nothing.covers) == ({"sh600000"}, frozenset())
 
 
 def test_a_server_that_refuses_is_left_for_the_next() -> None:

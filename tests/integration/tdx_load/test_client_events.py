@@ -140,9 +140,9 @@ def test_a_file_written_during_a_load_is_read_by_the_next_one(
     read = gbbq_file.read
 
     def written_after(*args: Any) -> Any:
-        found = read(*args)
+        result = read(*args)
         write(cache / "gbbq", encode_gbbq([new]), 5)
-        return found
+        return result
 
     monkeypatch.setattr(gbbq_file, "read", written_after)
     client_bench.load(datasets=EVENTS)
@@ -164,13 +164,13 @@ def test_a_file_that_is_no_gbbq_fails_alone_and_a_bad_record_costs_itself(
     cut = client_bench.load(datasets=(*CORE, "capital_events"))
     assert cut.exit_code == 6
     assert set(failures(cut)) == {"capital_events"}
-    assert "records are announced" in failures(cut)["capital_events"]
+    assert "announced records need" in failures(cut)["capital_events"]
     assert client_bench.rows("select count(*) from raw_tdx.capital_event") == [(0,)]
     both = client_bench.load(datasets=EVENTS)
     assert set(failures(both)) == {"capital_events"}
     alone = client_bench.load(codes=["sh600000"], datasets=("corporate_actions",))
     assert alone.exit_code != 0
-    assert "records are announced" in failures(alone)["corporate_actions"]
+    assert "announced records need" in failures(alone)["corporate_actions"]
 
     good = ("sh600000", 20250602, 1, (1.0, 0.0, 3.0, 0.0))
     no_day = ("sh600000", 20250231, 1, (1.0, 0.0, 3.0, 0.0))
@@ -224,7 +224,7 @@ def test_members_begin_and_end_on_the_day_their_file_was_written(
     assert [kind for (kind,) in kinds] == ["concept", "industry", "industry_2", "industry_3"]
 
 
-def test_what_an_older_copy_tells_of_members_holds_from_the_day_of_the_newer_one(
+def test_members_in_an_older_copy_hold_from_the_day_of_the_newer_one(
     client_bench: Bench, cache: Path
 ) -> None:
     for day, members in ((5, ["600000", "300750"]), (2, ["600000", "000001"])):

@@ -164,9 +164,9 @@ def test_since_and_until_bound_what_is_landed(market_bench: Bench, mode: str) ->
     days = days_until(market_bench.sandbox.world)
     market_bench.load(datasets=BARS, mode=mode, since=days[-10], until=days[-3])
 
-    found = market_bench.rows("select min(trade_date), max(trade_date) from raw_tdx.kline_daily")
-    assert found[0][0] >= days[-10]
-    assert found[0][1] == days[-3]
+    result = market_bench.rows("select min(trade_date), max(trade_date) from raw_tdx.kline_daily")
+    assert result[0][0] >= days[-10]
+    assert result[0][1] == days[-3]
     market_bench.load(datasets=BARS)
     assert market_bench.rows("select max(trade_date) from raw_tdx.kline_daily")[0][0] == days[-1]
 
@@ -180,12 +180,12 @@ def test_since_a_day_after_the_cursor_opens_no_gap(
         bench.load(since=days[-2])
 
         for table in ("kline_daily", "index_kline"):
-            found = bench.rows(
+            result = bench.rows(
                 f"select trade_date from raw_tdx.{table} where code in ('sh600000', 'sh000001') "
                 + ("and period = 'day' " if table == "index_kline" else "")
                 + "order by trade_date desc limit 6"
             )
-            assert [row[0] for row in found] == days[:-7:-1], table
+            assert [row[0] for row in result] == days[:-7:-1], table
 
 
 def test_without_a_source_of_actions_the_load_says_so(
@@ -216,7 +216,7 @@ def test_an_action_that_leaves_the_file_is_withdrawn(loaded_bench: Bench) -> Non
     assert withdrawn == [tuple(lines[1].split(",")[:2])]
 
 
-def test_days_without_a_trade_are_kept_as_such_and_lost_bars_are_not_taken_for_them(
+def test_days_without_a_trade_are_stored_and_lost_bars_are_none_of_them(
     open_loaded: OpenBench, small_market: SyntheticMarket
 ) -> None:
     days = days_until(small_market)
@@ -260,7 +260,7 @@ def test_rows_that_an_earlier_reading_of_a_file_refused_are_withdrawn(market_ben
     def broken(line: str) -> str:
         return re.sub(r"\d{4}-\d\d-\d\d", "soon", line)
 
-    one, two = f"{path.name}:2", f"{path.name}:3"
+    line_2, line_3 = f"{path.name}:2", f"{path.name}:3"
     # what another source refused is no affair of the file's
     market_bench.load(datasets=("codes",))
     market_bench.execute(
@@ -268,10 +268,10 @@ def test_rows_that_an_earlier_reading_of_a_file_refused_are_withdrawn(market_ben
         "'{}', false, 'xdxr', now(), true from unnest(array['xdxr sh600000 row 1', "
         "'sh600000 2025-06-02 xdxr 1']) as k"
     )
-    assert load(broken(first), broken(second), *rest) == [(one, False), (two, False)]
-    assert load(first, broken(second), *rest) == [(one, True), (two, False)]
-    assert load(broken(first), second, *rest) == [(one, False), (two, True)]
-    assert load(*good.splitlines()[1:]) == [(one, True), (two, True)]
+    assert load(broken(first), broken(second), *rest) == [(line_2, False), (line_3, False)]
+    assert load(first, broken(second), *rest) == [(line_2, True), (line_3, False)]
+    assert load(broken(first), second, *rest) == [(line_2, False), (line_3, True)]
+    assert load(*good.splitlines()[1:]) == [(line_2, True), (line_3, True)]
 
 
 def test_the_second_of_two_loads_says_who_holds_the_lock(market_bench: Bench) -> None:
@@ -284,7 +284,7 @@ def test_the_second_of_two_loads_says_who_holds_the_lock(market_bench: Bench) ->
     assert held.value.exit_code == 75
 
 
-def test_a_request_that_cannot_be_served_is_refused_before_anything_happens(
+def test_a_request_that_cannot_be_served_is_refused_at_once(
     new_database: Callable[[], str], small_market: SyntheticMarket, tmp_path: Path
 ) -> None:
     with bench(small_market, new_database(), tmp_path) as empty:
@@ -304,7 +304,7 @@ def test_a_request_that_cannot_be_served_is_refused_before_anything_happens(
             empty.load()
 
 
-def test_the_record_tells_what_happened(market_bench: Bench) -> None:
+def test_the_record_shows_each_task_and_its_rows(market_bench: Bench) -> None:
     result = market_bench.load()
 
     job = market_bench.rows("select source, mode, status, as_of from ops.ingestion_jobs")

@@ -65,7 +65,7 @@ def test_each_period_is_loaded_by_the_route_that_keeps_the_newest_and_once(
     assert {e.params["type"] for e in market_bench.sandbox.log if "index" in e.route} == {"week"}
 
 
-def test_the_bar_of_an_unfinished_week_is_one_row_that_grows_and_becomes_final(
+def test_the_bar_of_an_unfinished_week_is_one_row_that_becomes_final(
     open_bench: OpenBench, small_market: SyntheticMarket
 ) -> None:
     wednesday, friday = date(2025, 6, 25), date(2025, 6, 27)
@@ -85,7 +85,7 @@ def test_the_bar_of_an_unfinished_week_is_one_row_that_grows_and_becomes_final(
         assert bench.rows(week) == [(friday, end, True), before]
 
 
-def test_a_gap_in_the_minutes_mends_itself_and_another_route_helps_where_one_fails(
+def test_a_gap_in_the_minutes_is_filled_by_another_route_if_one_fails(
     open_bench: OpenBench, small_market: SyntheticMarket
 ) -> None:
     days = days_until(small_market)
@@ -104,7 +104,7 @@ def test_a_gap_in_the_minutes_mends_itself_and_another_route_helps_where_one_fai
         assert at_once.rows(BARS) == expected
 
 
-def test_minutes_of_the_running_day_are_provisional_and_noon_keeps_its_label(
+def test_minutes_of_the_running_day_are_provisional_with_their_noon_label(
     open_bench: OpenBench, small_market: SyntheticMarket
 ) -> None:
     today = days_until(small_market)[-1]

@@ -51,7 +51,7 @@ def minutes_task(result: LoadResult) -> Any:
     return next(task for task in result.tasks if task.dataset == "minute_1m")
 
 
-def test_a_first_load_lands_the_newest_days_whole_and_final_and_a_gap_mends_itself(
+def test_a_first_load_lands_the_newest_days_final_and_later_ones_fill_gaps(
     market_bench: Bench, small_market: SyntheticMarket
 ) -> None:
     result = load(market_bench, STOCK, FUND)
@@ -76,7 +76,7 @@ def test_a_first_load_lands_the_newest_days_whole_and_final_and_a_gap_mends_itse
     assert without_labels(market_bench.rows(MINUTES)) == without_labels(expected)
 
 
-def test_a_first_load_of_more_days_than_one_answer_holds_reads_the_whole_series(
+def test_a_first_load_of_many_days_reads_the_whole_series(
     open_bench: OpenBench, small_market: SyntheticMarket
 ) -> None:
     with open_bench(small_market, minute_days=5) as bench:
@@ -89,7 +89,7 @@ def test_a_first_load_of_more_days_than_one_answer_holds_reads_the_whole_series(
         assert len(calls(bench, "kline-all")) == 2
 
 
-def test_a_second_load_asks_nothing_and_the_next_day_reads_the_newest_one_again(
+def test_a_second_load_requests_nothing_the_next_day_rereads_the_newest(
     open_bench: OpenBench, small_market: SyntheticMarket
 ) -> None:
     days = days_until(small_market)
@@ -108,7 +108,7 @@ def test_a_second_load_asks_nothing_and_the_next_day_reads_the_newest_one_again(
         assert [row[:3] for row in bench.rows(BY_DAY, STOCK)] == [(d, 240, True) for d in days[-4:]]
 
 
-def test_the_newest_stored_day_is_landed_again_where_the_service_corrected_it(
+def test_the_newest_stored_day_lands_again_if_the_service_corrected_it(
     open_bench: OpenBench, small_market: SyntheticMarket
 ) -> None:
     days = days_until(small_market)
@@ -174,7 +174,7 @@ def test_realtime_asks_for_what_is_missing_by_now_and_nothing_twice(
         assert bench.rows(BY_DAY, STOCK)[0][:3] == (today, 120, False)
 
 
-def test_files_of_the_desktop_client_then_the_service_give_the_rows_of_the_service_alone(
+def test_files_then_the_service_give_the_rows_of_the_service_alone(
     open_bench: OpenBench,
     small_market: SyntheticMarket,
     new_database: Callable[[], str],
@@ -204,7 +204,7 @@ def test_files_of_the_desktop_client_then_the_service_give_the_rows_of_the_servi
         assert dict(routes) == {"vipdoc/minline": 3, "/api/kline-history": 1}
 
 
-def test_a_day_that_misses_volume_is_final_only_when_a_later_day_says_the_same(
+def test_a_day_that_lacks_volume_is_final_once_a_later_day_repeats_it(
     open_bench: OpenBench, small_market: SyntheticMarket
 ) -> None:
     days = days_until(small_market)

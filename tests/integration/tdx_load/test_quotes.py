@@ -64,7 +64,7 @@ def test_a_load_appends_a_snapshot_of_every_code(
         assert spread == [(True,)]
 
 
-def test_one_poisoned_code_is_found_by_halving_and_all_others_land(
+def test_halving_isolates_one_poisoned_code_and_all_others_land(
     open_bench: OpenBench, eight_codes: SyntheticMarket
 ) -> None:
     culprit = "sz000002"
@@ -127,7 +127,7 @@ def parts(bench: Bench, code: str) -> dict[str, tuple[Any, ...]]:
     return {row[0]: row[1:] for row in rows}
 
 
-def test_stock_info_has_a_row_for_each_part_and_is_replaced_by_the_next_load(
+def test_stock_info_has_a_row_for_each_part_replaced_by_the_next_load(
     open_bench: OpenBench, eight_codes: SyntheticMarket
 ) -> None:
     today = eight_codes.end.date()

@@ -64,10 +64,10 @@ def test_a_first_load_lands_the_newest_days_whole_and_today_as_provisional(
     with open_bench(tiny_market, tick_days=6) as bench:
         result = load(bench)
 
-        found = stored(bench)
+        actual = stored(bench)
         # today, even after its close, is not history yet
-        assert list(found) == days[-6:]
-        for day, (count, hands, final) in found.items():
+        assert list(actual) == days[-6:]
+        for day, (count, hands, final) in actual.items():
             assert (count, final) == (len(tiny_market.ticks(STOCK, day)), day < days[-1])
             assert hands == hands_of(tiny_market, STOCK, day)
         assert result.exit_code == 0
@@ -105,7 +105,7 @@ def test_the_next_day_brings_one_day_and_a_second_load_asks_for_nothing(
         ]
 
 
-def test_a_gap_mends_itself_whatever_the_cursor_says(
+def test_a_gap_is_filled_whatever_the_cursor_says(
     open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date]
 ) -> None:
     with open_bench(tiny_market, tick_days=6) as bench:
@@ -206,12 +206,12 @@ def test_probes_of_what_is_due_stay_index_scans(
             plans: list[str] = []
 
             class Explained:
-                def execute(self, query: str, values: dict[str, Any]) -> list[Any]:
-                    rows = conn.execute(f"explain {query}".encode(), values).fetchall()
+                def execute(self, query: bytes, values: dict[str, Any]) -> list[Any]:
+                    rows = conn.execute(b"explain " + query, values).fetchall()
                     plans.extend(row[0] for row in rows)
                     return []
 
-            tick_trade.due_days(Explained(), [STOCK], days, None)  # type: ignore[arg-type]
+            tick_trade.read_due_days(Explained(), [STOCK], days, None)  # type: ignore[arg-type]
     plan = "\n".join(plans)
     assert "Hash" not in plan
     assert "Merge" not in plan

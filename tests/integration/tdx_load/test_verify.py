@@ -65,14 +65,14 @@ def verified(market: Bench, seed: int = 7, sample: int = 3) -> spot_checks.Verif
     )
 
 
-def by_name(found: spot_checks.Verification) -> dict[str, Any]:
-    return {row["name"]: SimpleNamespace(**row) for row in found.rows()}
+def by_name(result: spot_checks.Verification) -> dict[str, Any]:
+    return {row["name"]: SimpleNamespace(**row) for row in result.rows()}
 
 
 def test_what_was_loaded_passes_and_the_rest_is_skipped_with_its_reason(market: Bench) -> None:
-    found = verified(market)
-    lines = by_name(found)
-    assert found.status == "passed"
+    result = verified(market)
+    lines = by_name(result)
+    assert result.status == "passed"
     passed = {name for name, line in lines.items() if line.status == "passed"}
     assert passed == {
         "codes sh",
@@ -80,11 +80,11 @@ def test_what_was_loaded_passes_and_the_rest_is_skipped_with_its_reason(market: 
         "codes bj",
         "index sh000001",
         "quote_snapshot",
-        *(f"{code} day" for code in found.sample),
+        *(f"{code} day" for code in result.sample),
     }
     reasons = {name: line.reason for name, line in lines.items() if line.status == "skipped"}
-    assert reasons[f"{found.sample[0]} week"] == spot_checks.NOT_BUILT
-    assert "--dataset minute_1m" in reasons[f"{found.sample[0]} minute"]
+    assert reasons[f"{result.sample[0]} week"] == spot_checks.NOT_BUILT
+    assert "--dataset minute_1m" in reasons[f"{result.sample[0]} minute"]
     assert reasons["kline_5m"] == "none of the drawn codes has minutes"
     assert "--dataset stock_info" in reasons["stock_info"]
     assert lines["codes sh"].evidence["difference"] == 0
@@ -97,7 +97,7 @@ def test_the_same_seed_draws_the_same_codes(market: Bench) -> None:
     assert len(verified(market, sample=999).sample) == len(set(verified(market, sample=999).sample))
 
 
-def test_the_space_of_each_table_is_told_the_largest_first(market: Bench) -> None:
+def test_the_space_of_each_table_is_listed_the_largest_first(market: Bench) -> None:
     market.execute("analyze raw_tdx.kline_daily")
     tables = verified(market).space
     sizes = [table["total_bytes"] for table in tables]
@@ -115,10 +115,10 @@ def test_a_changed_bar_is_a_difference_in_li(market: Bench) -> None:
         f"(select code, max(trade_date) from raw_tdx.kline_daily where code = '{code}' group by 1)"
     )
     market.execute(change.format("+"))
-    found = verified(market)
+    result = verified(market)
     market.execute(change.format("-"))
-    line = by_name(found)[f"{code} day"]
-    assert (found.status, line.status) == ("failed", "failed")
+    line = by_name(result)[f"{code} day"]
+    assert (result.status, line.status) == ("failed", "failed")
     (ours, theirs) = line.evidence["differences"]["close"]
     assert ours - theirs == 10
     assert f"close {ours}, the service {theirs}" in line.reason
@@ -148,11 +148,11 @@ def test_what_a_load_was_asked_for_must_be_there(market: Bench) -> None:
     market.execute("delete from raw_tdx.quote")
     market.execute("create table kept_index as select * from raw_tdx.index_kline")
     market.execute("delete from raw_tdx.index_kline")
-    found = verified(market)
+    result = verified(market)
     market.execute("insert into raw_tdx.quote table kept")
     market.execute("insert into raw_tdx.index_kline table kept_index")
     market.execute("drop table kept, kept_index")
-    lines = by_name(found)
+    lines = by_name(result)
     assert lines["quote_snapshot"].reason.startswith("raw_tdx.quote has no row of ")
     assert lines["index sh000001"].reason.startswith("no bar of: day, ")
     assert verified(market).status == "passed"
@@ -206,18 +206,18 @@ def test_minutes_and_rollups_of_a_traded_code_are_expected_once_loaded(market: B
 
 
 def test_a_verification_is_recorded(market: Bench) -> None:
-    found = verified(market)
-    saved = test_runs.record_if_possible(lambda: open_warehouse(market.settings), found, print)
+    result = verified(market)
+    saved = test_runs.record_if_possible(lambda: open_warehouse(market.settings), result, print)
     assert saved is not None
     (run,) = market.rows(
         "select kind, status, total, passed, failed, skipped, (options ->> 'seed')::int, "
         "jsonb_array_length(detail -> 'space') from ops.testing_runs where run_id = %s",
         saved.run_id,
     )
-    counts = [found.count(status) for status in ("passed", "failed", "skipped")]
-    assert run == ("verify", "passed", len(found.checks), *counts, 7, len(found.space))
+    counts = [result.count(status) for status in ("passed", "failed", "skipped")]
+    assert run == ("verify", "passed", len(result.checks), *counts, 7, len(result.space))
     (logs,) = market.rows("select count(*) from ops.testing_logs where run_id = %s", saved.run_id)
-    assert logs == (len(found.checks),)
+    assert logs == (len(result.checks),)
 
 
 def test_without_a_load_or_a_service_there_is_nothing_to_verify(
@@ -234,7 +234,7 @@ def test_without_a_load_or_a_service_there_is_nothing_to_verify(
 
 
 @pytest.mark.parametrize("edition", ["apache", "tsl"])
-def test_sizes_of_chunks_are_told_and_what_compression_saved(
+def test_sizes_of_chunks_count_with_the_space_saved_by_compression(
     edition: str, database_of: Callable[..., str]
 ) -> None:
     with psycopg.connect(database_of(edition), autocommit=True) as conn:
@@ -255,18 +255,18 @@ def test_sizes_of_chunks_are_told_and_what_compression_saved(
             conn.execute("alter table a.ticks set (timescaledb.compress)")
             conn.execute("select compress_chunk(c) from show_chunks('a.ticks') as c")
         conn.execute("analyze")
-        found = {table["relation"]: table for table in space.space(conn, ["a"])}
+        result = {table["relation"]: table for table in space.space(conn, ["a"])}
         chunks = conn.execute("select count(*) from show_chunks('a.ticks')").fetchone()
 
     names = {"ticks", "plain"} | ({"bars"} if edition == "tsl" else set())
-    assert found.keys() == names
-    assert found["plain"]["total_bytes"] == 0
+    assert result.keys() == names
+    assert result["plain"]["total_bytes"] == 0
     for name in names - {"plain"}:
-        assert found[name]["total_bytes"] > 8192
-        assert found[name]["rows_estimate"] > 0
-    told = found["ticks"]["compression"]
+        assert result[name]["total_bytes"] > 8192
+        assert result[name]["rows_estimate"] > 0
+    saved = result["ticks"]["compression"]
     if edition == "apache":
-        assert told is None
+        assert saved is None
     else:
-        assert (told["total_chunks"],) == (told["compressed_chunks"],) == chunks
-        assert told["after_bytes"] < told["before_bytes"]
+        assert (saved["total_chunks"],) == (saved["compressed_chunks"],) == chunks
+        assert saved["after_bytes"] < saved["before_bytes"]

@@ -12,7 +12,7 @@ import pytest
 
 from loaders.errors import SettingsError, UpstreamError
 from loaders.landing import load_job
-from loaders.tdx.datasets.codes import Security, records_of
+from loaders.tdx.datasets.codes import Security, build_records
 from loaders.tdx.tables import SECURITY
 from loaders.warehouse import migrate
 from loaders.warehouse.ownership import claim_schemas, owned_schemas, privileges
@@ -49,7 +49,7 @@ def test_special_passwords_and_options_with_spaces_reach_landing(
     migrate.prepare(warehouse, [SECURITY])
     pipeline, _ = load_job.open_pipeline(warehouse, tmp_path / "pipelines", "tdx", "tdx")
     bank = Security("sh600000", "PF Bank", "stock", "/api/codes")
-    records = records_of([bank], datetime(2024, 6, 28, tzinfo=UTC))
+    records = build_records([bank], datetime(2024, 6, 28, tzinfo=UTC))
     rows = pa.Table.from_pylist(records, SECURITY.schema)
     assert load_job.land(pipeline, warehouse, "tdx", SECURITY, [Batch(rows)]).new == 1
 

@@ -11,14 +11,14 @@ from typing import Any, cast
 
 from loaders.engine.outcome import Outcome
 from loaders.engine.window import Window
-from loaders.tdx.context import Context, outcome_of
+from loaders.tdx.context import Context, catch_failure
 from loaders.tdx.missing_datasets import Absence
 
 
 def fake_context(**attributes: Any) -> Context:
     def each(keys: Sequence[str], work: Callable[[str], Awaitable[Outcome]]) -> Iterator[Outcome]:
         for key in keys:
-            yield asyncio.run(outcome_of(key, work(key)))
+            yield asyncio.run(catch_failure(key, work(key)))
 
     def in_order(keys: Sequence[Any], work: Callable[[Any], Any], *_: Any) -> Iterator[Any]:
         for key in keys:

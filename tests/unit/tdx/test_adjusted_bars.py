@@ -42,8 +42,8 @@ def outcome(
         instrument_type=lambda code: kind,
     )
 
-    (found,) = kline_adjusted.fetch(run, [CODE])
-    return found
+    (result,) = kline_adjusted.fetch(run, [CODE])
+    return result
 
 
 def series(**changes: Any) -> list[dict[str, Any]]:
@@ -59,9 +59,9 @@ def test_an_index_is_never_asked_for() -> None:
 
 def test_prices_may_be_negative() -> None:
     deep = series(Open=-50, High=100, Low=-100, Close=-20)
-    found = outcome(Vendor(bars_of(deep)))
-    assert (found.rejected, found.cursor) == ([], DAYS[-1])
-    assert kline_adjusted.DATASET.table([found])["close"].to_pylist()[9] == -20
+    result = outcome(Vendor(bars_of(deep)))
+    assert (result.rejected, result.cursor) == ([], DAYS[-1])
+    assert kline_adjusted.DATASET.table([result])["close"].to_pylist()[9] == -20
 
 
 @pytest.mark.parametrize(
@@ -76,16 +76,16 @@ def test_prices_may_be_negative() -> None:
 def test_a_bar_that_cannot_be_true_is_refused_and_the_rest_is_kept(
     changes: dict[str, Any], field: str
 ) -> None:
-    found = outcome(Vendor(bars_of(series(**changes))))
-    assert {refused.field for refused in found.rejected} == {field}
-    assert len(found.rows) == 38
+    result = outcome(Vendor(bars_of(series(**changes))))
+    assert {refused.field for refused in result.rejected} == {field}
+    assert len(result.rows) == 38
 
 
 def test_bars_of_one_day_that_contradict_each_other_are_both_refused() -> None:
     rows = series()
-    found = outcome(Vendor(bars_of([*rows[:10], bar(DAYS[10], 11_000), *rows[10:]])))
-    assert [refused.row_key for refused in found.rejected] == [f"{CODE} {DAYS[10]}"] * 2
-    assert len(found.rows) == 38
+    result = outcome(Vendor(bars_of([*rows[:10], bar(DAYS[10], 11_000), *rows[10:]])))
+    assert [refused.row_key for refused in result.rejected] == [f"{CODE} {DAYS[10]}"] * 2
+    assert len(result.rows) == 38
 
 
 def test_an_answer_that_is_mostly_impossible_is_refused_as_a_whole() -> None:
@@ -94,12 +94,12 @@ def test_an_answer_that_is_mostly_impossible_is_refused_as_a_whole() -> None:
 
 
 @pytest.mark.parametrize("span", [Stored(DAYS[0], DAYS[-1]), Stored(DAYS[5], DAYS[-2])])
-def test_a_series_that_begins_later_or_ends_earlier_than_what_is_stored_changes_nothing(
+def test_a_series_narrower_than_the_stored_one_changes_nothing(
     span: Stored,
 ) -> None:
-    found = outcome(Vendor(bars_of(series()[5:-2])), span=span)
-    assert found.rows is None
-    assert "nothing was overwritten" in (found.failure or "")
+    result = outcome(Vendor(bars_of(series()[5:-2])), span=span)
+    assert result.rows is None
+    assert "nothing was overwritten" in (result.failure or "")
 
 
 def test_a_series_whose_newest_day_is_stored_is_not_asked_for() -> None:

@@ -18,7 +18,7 @@ from loaders.tdx.client.answers import (
     PermanentAnswer,
     UnknownCode,
     UpstreamTimeout,
-    failure_of,
+    classify_failure,
     open_envelope,
     read_bars,
     read_listings,
@@ -139,7 +139,7 @@ def test_a_bar_repeated_at_a_page_border_is_taken_once_and_reported() -> None:
     assert oddities == {"kline-all.repeated_bar": 1}
 
 
-def test_bars_of_one_day_that_contradict_each_other_are_both_kept_for_judgement() -> None:
+def test_contradicting_bars_of_one_day_both_stay_for_the_checks() -> None:
     first, second = bar(date(2019, 2, 1), 10_000), bar(date(2019, 2, 1), 10_010)
     assert len(read(kline_data([first, second]))) == 2
 
@@ -173,7 +173,7 @@ def test_a_failure_is_named_by_what_helps_against_it(message: str, kind: type) -
 
 
 def test_a_half_initialised_service_is_advised_to_be_restarted() -> None:
-    assert "restart" in failure_of("codes", "股票代码缓存未初始化").hint
+    assert "restart" in classify_failure("codes", "股票代码缓存未初始化").hint
 
 
 @pytest.mark.parametrize(
@@ -213,8 +213,8 @@ def test_a_code_listed_twice_is_taken_once_with_its_last_name() -> None:
     ]
     oddities: Counter[str] = Counter()
     data = {"total": 3, "exchanges": {}, "codes": rows}
-    found = read_listings(reply("codes", data, oddities=oddities), "codes")
-    assert found == [("sh600000", "浦发银行"), ("sz000001", "平安银行")]
+    result = read_listings(reply("codes", data, oddities=oddities), "codes")
+    assert result == [("sh600000", "浦发银行"), ("sz000001", "平安银行")]
     assert oddities == {"codes.repeated_code": 1}
 
 
@@ -239,9 +239,9 @@ def day_object(day: date) -> dict[str, str]:
 
 def test_workdays_ascend_and_lie_in_the_range_asked_for() -> None:
     start, end = date(2019, 2, 1), date(2019, 2, 12)
-    found = [date(2019, 2, 12), date(2019, 2, 1), date(2019, 2, 11)]
-    data = {"count": 3, "list": [day_object(d) for d in found]}
-    assert read_workdays(reply("r", data), start, end) == sorted(found)
+    result = [date(2019, 2, 12), date(2019, 2, 1), date(2019, 2, 11)]
+    data = {"count": 3, "list": [day_object(d) for d in result]}
+    assert read_workdays(reply("r", data), start, end) == sorted(result)
     with pytest.raises(WrongShape, match="outside"):
         read_workdays(reply("r", data), start, date(2019, 2, 11))
 

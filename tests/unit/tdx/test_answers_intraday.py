@@ -51,10 +51,10 @@ def whole_points() -> list[dict[str, Any]]:
 def test_labels_are_the_ends_of_bars_within_the_sessions(
     period: str, size: int, some: tuple[str, ...]
 ) -> None:
-    found = labels(period)
-    assert len(found) == size
-    assert set(some) <= set(found)
-    assert list(found) == sorted(found)
+    result = labels(period)
+    assert len(result) == size
+    assert set(some) <= set(result)
+    assert list(result) == sorted(result)
 
 
 def test_a_day_of_minutes_comes_back_as_it_was_with_its_labels() -> None:
@@ -144,14 +144,14 @@ def test_twenty_days_of_minutes_are_read_from_bytes_as_they_were_sent() -> None:
 
 
 def test_points_of_a_day_that_is_over_are_240() -> None:
-    found = points(whole_points())
-    assert (len(found), found.labels[-1], found.price[0], found.number[0]) == (
+    result = points(whole_points())
+    assert (len(result), result.labels[-1], result.price[0], result.number[0]) == (
         240,
         "15:00",
         10_000,
         7,
     )
-    assert found.day == DAY
+    assert result.day == DAY
 
 
 def test_points_of_a_running_session_begin_at_its_first_minute() -> None:

@@ -29,13 +29,13 @@ def info(data: Any, **counters: Counter[str]) -> StockInfo:
 
 
 def test_a_quote_comes_through_with_its_units() -> None:
-    (found,) = read([quote()], "sz000001")
-    assert found.code == "sz000001"
-    assert (found.previous_close, found.open, found.close) == (12_250, 12_300, 12_500)
-    assert (found.total_hand, found.current_hand) == (1_235_000, 100)
-    assert found.amount_yuan == Decimal(1_560_000_000)
-    assert found.bids[:2] == ((12_500, 1), (12_490, 2))
-    assert (len(found.bids), len(found.asks), found.asks[4]) == (5, 5, (12_540, 5))
+    (result,) = read([quote()], "sz000001")
+    assert result.code == "sz000001"
+    assert (result.previous_close, result.open, result.close) == (12_250, 12_300, 12_500)
+    assert (result.total_hand, result.current_hand) == (1_235_000, 100)
+    assert result.amount_yuan == Decimal(1_560_000_000)
+    assert result.bids[:2] == ((12_500, 1), (12_490, 2))
+    assert (len(result.bids), len(result.asks), result.asks[4]) == (5, 5, (12_540, 5))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_quote_of_another_form_refuses_the_answer(change: dict[str, Any]) -> N
         read([quote(**change)], "sz000001")
 
 
-def test_an_unknown_field_of_a_quote_is_counted_and_a_reserved_one_is_known() -> None:
+def test_an_unknown_field_of_a_quote_is_counted_a_reserved_one_is_not() -> None:
     unknown: Counter[str] = Counter()
     row = quote(Depth=10)
     row["K"] = row["K"] | {"Average": 3}
@@ -123,16 +123,16 @@ def parts(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_complete_stock_info_has_three_parts_and_no_fault() -> None:
-    found = info(parts())
-    assert found.quote is not None
-    assert found.kline_day is not None
-    assert found.minute is not None
-    assert (found.quote.close, len(found.kline_day), found.minute.day) == (
+    result = info(parts())
+    assert result.quote is not None
+    assert result.kline_day is not None
+    assert result.minute is not None
+    assert (result.quote.close, len(result.kline_day), result.minute.day) == (
         12_500,
         30,
         date(2024, 11, 8),
     )
-    assert found.faults == {}
+    assert result.faults == {}
 
 
 @pytest.mark.parametrize("name", ["quote", "kline_day", "minute"])
@@ -143,10 +143,10 @@ def test_a_bad_part_of_stock_info_leaves_the_others(name: str, broken: bool) -> 
         data[name] = {"List": 3}
     else:
         del data[name]
-    found = info(data)
-    assert list(found.faults) == [name]
-    assert (found.faults[name] == "left out") is not broken
-    there = {n for n in ("quote", "kline_day", "minute") if getattr(found, n) is not None}
+    result = info(data)
+    assert list(result.faults) == [name]
+    assert (result.faults[name] == "left out") is not broken
+    there = {n for n in ("quote", "kline_day", "minute") if getattr(result, n) is not None}
     assert there == {"quote", "kline_day", "minute"} - {name}
 
 
@@ -159,9 +159,9 @@ def test_an_empty_stock_info_is_three_faults() -> None:
 
 
 def test_a_day_outside_the_session_has_no_minutes_and_that_is_no_fault() -> None:
-    found = info(parts(minute=upper(None, date="20241108")))
-    assert found.minute is not None
-    assert (len(found.minute), found.faults) == (0, {})
+    result = info(parts(minute=upper(None, date="20241108")))
+    assert result.minute is not None
+    assert (len(result.minute), result.faults) == (0, {})
 
 
 def test_stock_info_of_another_form_is_refused_and_strangers_are_counted() -> None:
@@ -180,8 +180,8 @@ def stats(data: Any) -> dict[str, Counts]:
 
 
 def test_the_services_counts_are_taken_for_what_they_are() -> None:
-    found = stats({"sh": ONE, "sz": ONE, "bj": ONE, "update_time": ""})
-    assert found == dict.fromkeys(("sh", "sz", "bj"), Counts(3, 2, 0, 1))
+    result = stats({"sh": ONE, "sz": ONE, "bj": ONE, "update_time": ""})
+    assert result == dict.fromkeys(("sh", "sz", "bj"), Counts(3, 2, 0, 1))
 
 
 @pytest.mark.parametrize(

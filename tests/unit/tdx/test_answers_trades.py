@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fake_tdx import reply, tick, upper
 
-from loaders.tdx.client.answers_trades import Ticks, joined, read_ticks, read_ticks_of_days
+from loaders.tdx.client.answers_trades import Ticks, join_pages, read_ticks, read_ticks_of_days
 from loaders.tdx.client.reply import WrongShape
 
 DAY, NEXT = date(2019, 2, 1), date(2019, 2, 11)
@@ -59,11 +59,11 @@ TWO_DAYS = [
 
 
 def test_ticks_come_back_in_the_order_of_the_answer() -> None:
-    found = read(ROWS)
-    assert found.stamps[:3] == ["2019-02-01T09:25:00", *["2019-02-01T09:30:00"] * 2]
-    assert found.price == [10_720, 10_730, 10_730, 10_710]
-    assert (found.side, found.volume) == ([2, 1, 0, 0], [5, 0, 5, 5])
-    assert found.order_count == [0, 0, 3, 0]
+    result = read(ROWS)
+    assert result.stamps[:3] == ["2019-02-01T09:25:00", *["2019-02-01T09:30:00"] * 2]
+    assert result.price == [10_720, 10_730, 10_730, 10_710]
+    assert (result.side, result.volume) == ([2, 1, 0, 0], [5, 0, 5, 5])
+    assert result.order_count == [0, 0, 3, 0]
 
 
 def test_equal_ticks_are_all_kept() -> None:
@@ -85,8 +85,8 @@ def test_ticks_in_another_order_are_refused() -> None:
     ("change", "rule"),
     [
         ({"Time": "2019-02-11T09:30:00+08:00"}, "2019-02-11 is not 2019-02-01"),
-        ({"Time": "2019-02-01T08:00:00+08:00"}, "nobody trades at 08:00"),
-        ({"Time": "2019-02-01T15:31:00+08:00"}, "nobody trades at 15:31"),
+        ({"Time": "2019-02-01T08:00:00+08:00"}, "no trade can happen at 08:00"),
+        ({"Time": "2019-02-01T15:31:00+08:00"}, "no trade can happen at 15:31"),
         ({"Time": "2019-02-01"}, "is no minute of a day"),
         ({"Price": 0}, "0 is not at least 1"),
         ({"Price": -10}, "-10 is not at least 1"),
@@ -122,18 +122,18 @@ def test_an_extra_field_of_a_tick_is_counted() -> None:
 
 def test_pages_join_into_a_day_and_only_in_order() -> None:
     first, second = read(ROWS[:2]), read(ROWS[2:])
-    day = joined("trade-history", [first, second], "why")
+    day = join_pages("trade-history", [first, second], "why")
     assert (day.price, day.fallback) == (read(ROWS).price, "why")
     with pytest.raises(WrongShape, match="comes after"):
-        joined("trade-history", [second, first], "why")
+        join_pages("trade-history", [second, first], "why")
 
 
 def test_yuan_of_many_days_become_whole_li_by_day() -> None:
-    found = read_full(full(TWO_DAYS))
-    assert list(found) == [DAY, NEXT]
-    assert found[DAY].price == [10_720, 11_200]
-    assert found[NEXT].price == [13_000]
-    assert found[NEXT].stamps == ["2019-02-11T09:30:00"]
+    result = read_full(full(TWO_DAYS))
+    assert list(result) == [DAY, NEXT]
+    assert result[DAY].price == [10_720, 11_200]
+    assert result[NEXT].price == [13_000]
+    assert result[NEXT].stamps == ["2019-02-11T09:30:00"]
 
 
 @pytest.mark.parametrize("price", [0.07, 1.001, 4.35, 11.21, 41.25, 257.87, 1788.99, 99999.999])
@@ -151,8 +151,8 @@ def test_a_price_that_is_no_amount_of_li_refuses_the_answer(price: Any) -> None:
 
 def test_the_last_day_of_a_truncated_answer_is_left_out() -> None:
     oddities: Counter[str] = Counter()
-    found = read_full(full(TWO_DAYS, truncated=True), oddities=oddities)
-    assert list(found) == [DAY]
+    result = read_full(full(TWO_DAYS, truncated=True), oddities=oddities)
+    assert list(result) == [DAY]
     assert oddities == {"trade-history/full.truncated": 1}
 
 

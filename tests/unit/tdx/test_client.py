@@ -66,7 +66,7 @@ def test_a_code_without_its_exchange_is_never_sent(code: str) -> None:
     ],
     ids=["upstream timeout", "generic failure", "5xx", "cut JSON", "empty success"],
 )
-def test_what_another_try_may_mend_is_tried_three_times_more(response: httpx.Response) -> None:
+def test_failures_that_may_pass_are_retried_three_times(response: httpx.Response) -> None:
     service = after(3, response, good(kline_data(ROWS)))
     assert len(asked(service, lambda c: c.kline_all("sh600000"))) == 3
     service = after(4, response, good(kline_data(ROWS)))
@@ -126,7 +126,7 @@ def test_a_silent_service_is_left_after_the_time_limit_of_its_route() -> None:
     assert len(service.requests) == 3
 
 
-def test_a_history_that_ends_on_a_page_border_is_read_again_and_the_wider_wins() -> None:
+def test_a_history_that_ends_on_a_page_border_is_read_twice_the_wider_wins() -> None:
     full = [bar(d) for d in days(1700)]
     service = after(1, good(kline_data(full[-800:])), good(kline_data(full)))
     assert len(asked(service, lambda c: c.kline_all("sh600000"))) == 1700
@@ -235,12 +235,12 @@ AS_OF = date(2019, 3, 1)
 
 
 def test_a_ready_service_tells_the_ends_of_its_calendar() -> None:
-    found = asked(ready([date(1990, 12, 19), date(2019, 2, 1)]), lambda c: c.probe(AS_OF))
-    assert (found.first_day, found.last_day) == (date(1990, 12, 19), date(2019, 2, 1))
-    assert found.warnings == ()
+    result = asked(ready([date(1990, 12, 19), date(2019, 2, 1)]), lambda c: c.probe(AS_OF))
+    assert (result.first_day, result.last_day) == (date(1990, 12, 19), date(2019, 2, 1))
+    assert result.warnings == ()
 
 
-def test_a_calendar_that_lost_a_known_trading_day_fails_the_connection_test() -> None:
+def test_a_calendar_without_a_known_trading_day_fails_the_connection_test() -> None:
     with pytest.raises(UpstreamError, match="lacks the trading day 2019-02-01"):
         asked(ready([date(1990, 12, 19), date(2019, 2, 11)]), lambda c: c.probe(AS_OF))
     with pytest.raises(UpstreamError, match="calendar is empty"):
@@ -248,13 +248,13 @@ def test_a_calendar_that_lost_a_known_trading_day_fails_the_connection_test() ->
 
 
 def test_a_calendar_with_its_beginning_missing_is_a_warning() -> None:
-    found = asked(ready([date(2019, 2, 11)]), lambda c: c.probe(AS_OF))
-    assert "begins only at 2019-02-11" in found.warnings[0]
+    result = asked(ready([date(2019, 2, 11)]), lambda c: c.probe(AS_OF))
+    assert "starts only at 2019-02-11" in result.warnings[0]
 
 
 def test_a_service_whose_clock_stands_in_the_past_is_ready() -> None:
-    found = asked(ready([date(1990, 12, 19), date(2011, 12, 6)]), lambda c: c.probe(AS_OF))
-    assert found.last_day == date(2011, 12, 6)
+    result = asked(ready([date(1990, 12, 19), date(2011, 12, 6)]), lambda c: c.probe(AS_OF))
+    assert result.last_day == date(2011, 12, 6)
 
 
 def test_the_connection_test_does_not_wait_for_a_service_that_is_down() -> None:

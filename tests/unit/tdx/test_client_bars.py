@@ -93,11 +93,11 @@ def test_each_series_is_asked_for_by_its_route_type_and_limit(
     call: Any, route: str, params: dict[str, str], data: Any
 ) -> None:
     service = always(data)
-    found = asked(service, call)
+    result = asked(service, call)
     ((sent, with_params),) = service.requests
-    assert sent == route == found.source_route
+    assert sent == route == result.source_route
     assert {k: v for k, v in with_params.items() if k != "code"} == params
-    assert len(found)
+    assert len(result)
 
 
 @pytest.mark.parametrize("period", ["minute1", "MINUTE1", "minute60", "1", "quarter", "", "Day"])
@@ -164,7 +164,7 @@ def test_all_there_can_be_or_all_that_was_asked_for_needs_no_second_look(
     assert len(service.requests) == 1
 
 
-def test_a_day_of_points_that_came_empty_is_tried_again_where_points_are_due() -> None:
+def test_an_empty_day_of_points_is_requested_again_where_points_are_due() -> None:
     service = always(upper(None, date="20241108"))
     with pytest.raises(EmptyAnswer, match="without a minute of 2024-11-08"):
         asked(service, lambda c: c.minute_points("sh600000", DAY))
@@ -178,7 +178,7 @@ def test_an_index_asked_for_as_a_stock_is_asked_once() -> None:
     assert len(service.requests) == 1
 
 
-def test_a_third_party_page_that_falls_silent_is_no_evidence_against_the_quote_server() -> None:
+def test_a_silent_third_party_page_is_no_evidence_against_the_server() -> None:
     service = Service(
         lambda route, *_: (
             failing("获取同花顺K线失败: 超时")

@@ -17,9 +17,9 @@ QUOTES = good([quote(code) for code in CODES])
 
 def test_a_batch_is_posted_and_its_quotes_keep_the_order() -> None:
     service = Service(lambda *_: QUOTES)
-    found = asked(service, lambda c: c.quotes(CODES))
-    assert [q.code for q in found] == CODES
-    assert found[0].fetched_at == FETCHED_AT
+    result = asked(service, lambda c: c.quotes(CODES))
+    assert [q.code for q in result] == CODES
+    assert result[0].fetched_at == FETCHED_AT
     assert service.requests == [("batch-quote", {"codes": CODES})]
 
 
@@ -78,10 +78,10 @@ def test_a_posted_batch_is_retried_over_a_broken_connection() -> None:
 
 
 def test_stock_info_and_counts_are_asked_for_by_their_routes() -> None:
-    one = {"total": 1, "up": 1, "down": 0, "flat": 0}
+    counts = {"total": 1, "up": 1, "down": 0, "flat": 0}
     answers: dict[str, Any] = {
         "stock-info": {},
-        "market-stats": {"sh": one, "sz": one, "bj": one, "update_time": ""},
+        "market-stats": {"sh": counts, "sz": counts, "bj": counts, "update_time": ""},
         "market-count": {
             "total": 3,
             "exchanges": [{"exchange": name, "count": 1} for name in ("sh", "sz", "bj")],

@@ -58,7 +58,7 @@ def test_a_range_is_sent_with_both_ends_and_never_with_today_included() -> None:
 
 
 @pytest.mark.parametrize("last", [date(2019, 1, 31), date(2019, 3, 1)])
-def test_a_range_that_the_service_would_swap_or_read_for_minutes_is_never_sent(last: date) -> None:
+def test_a_range_that_the_service_would_swap_or_misread_is_never_sent(last: date) -> None:
     service = paged([])
     with pytest.raises(ValueError, match="no range of a few days"):
         asked(service, lambda c: c.trades_of_days("sh600000", DAY, last))
@@ -80,8 +80,8 @@ def test_ticks_of_a_code_without_its_exchange_are_never_asked_for(code: str) -> 
 
 def test_a_day_comes_whole_from_one_route() -> None:
     service = Service(lambda *_: good(upper(ticks(10))))
-    found = asked(service, lambda c: c.trades_of_day("sh600000", DAY))
-    assert (len(found), found.source_route, found.fallback) == (10, "minute-trade-all", None)
+    result = asked(service, lambda c: c.trades_of_day("sh600000", DAY))
+    assert (len(result), result.source_route, result.fallback) == (10, "minute-trade-all", None)
     assert service.requests == [("minute-trade-all", {"code": "sh600000", "date": "20190201"})]
 
 
@@ -95,12 +95,12 @@ def test_a_day_that_ends_on_a_page_border_is_read_again() -> None:
 def test_pages_stand_in_for_the_whole_day_and_lose_no_tick(count: int) -> None:
     rows = ticks(count)
     service = paged(rows)
-    found = asked(service, lambda c: c.trades_of_day("sh600000", DAY), retries=0)
-    assert found.price == [row["Price"] for row in rows]
-    assert found.source_route == "trade-history"
-    assert found.fallback is not None
-    assert "minute-trade-all → trade-history" in found.fallback
-    assert "EOF" in found.fallback
+    result = asked(service, lambda c: c.trades_of_day("sh600000", DAY), retries=0)
+    assert result.price == [row["Price"] for row in rows]
+    assert result.source_route == "trade-history"
+    assert result.fallback is not None
+    assert "minute-trade-all → trade-history" in result.fallback
+    assert "EOF" in result.fallback
     assert service.routes()["trade-history"] == count // 2000 + 1
 
 
@@ -115,8 +115,8 @@ def test_pages_stand_in_for_the_whole_day_and_lose_no_tick(count: int) -> None:
     ids=["empty", "disorder", "wrong shape", "empty body"],
 )
 def test_a_whole_day_that_cannot_be_taken_falls_back_to_pages(whole: httpx.Response) -> None:
-    found = asked(paged(ticks(50), whole), lambda c: c.trades_of_day("sh600000", DAY))
-    assert (len(found), found.source_route) == (50, "trade-history")
+    result = asked(paged(ticks(50), whole), lambda c: c.trades_of_day("sh600000", DAY))
+    assert (len(result), result.source_route) == (50, "trade-history")
 
 
 def test_a_day_empty_on_both_routes_is_a_failure_where_ticks_are_due() -> None:

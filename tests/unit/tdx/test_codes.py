@@ -29,12 +29,12 @@ def test_a_code_that_vanished_is_kept_as_such() -> None:
 
 
 def test_a_list_is_not_read_again_for_each_code() -> None:
-    found = Counting(stock(n) for n in range(100))
-    merge(found, {s.code: s for s in found})
-    assert found.reads < 10
+    result = Counting(stock(n) for n in range(100))
+    merge(result, {s.code: s for s in result})
+    assert result.reads < 10
 
 
-def test_without_a_list_the_code_tells_what_an_instrument_is() -> None:
+def test_without_a_list_the_code_decides_the_kind_of_instrument() -> None:
     run = cast(Context, SimpleNamespace(securities={}))
     codes = ("sh510300", "sz399001", "sh600000", "sh880001")
     kinds = [Context.instrument_type(run, code) for code in codes]

@@ -41,16 +41,16 @@ def test_a_row_becomes_an_action_with_exact_numbers(tmp_path: Path) -> None:
 
 def test_every_real_row_is_read(real_tdx_data: Path) -> None:
     path = real_tdx_data / "corporate_actions.csv"
-    found = read_actions(path, CODES)
+    result = read_actions(path, CODES)
     with path.open(encoding="utf-8") as file:
         recorded = list(csv.DictReader(file))
-    assert found.rejected == []
-    assert found.covers == set(CODES)
-    assert len(found.rows) == len(recorded) == 61
-    assert {(r.code.upper(), str(r.ex_date), r.cash_per10_yuan) for r in found.rows} == {
+    assert result.rejected == []
+    assert result.covers == set(CODES)
+    assert len(result.rows) == len(recorded) == 61
+    assert {(r.code.upper(), str(r.ex_date), r.cash_per10_yuan) for r in result.rows} == {
         (r["code"], r["ex_date"], Decimal(r["cash_per10_yuan"])) for r in recorded
     }
-    assert sum(r.adjusts_price is True for r in found.rows) == 32
+    assert sum(r.adjusts_price is True for r in result.rows) == 32
 
 
 @pytest.mark.parametrize("code", ["SH600000", "sh600000", "Sh600000", "600000.SH", "600000.sh"])
@@ -62,17 +62,17 @@ def test_columns_may_stand_in_any_order_beside_columns_of_the_user(tmp_path: Pat
     header = (
         "ex_date,announced,rights_price_yuan,rights_per10,bonus_total_per10,cash_per10_yuan,Code"
     )
-    found = read(tmp_path, "2002-08-22,2002-08-10,0,0,5,2,sh600000", header=header)
-    assert found.rows[0].bonus_total_per10 == 5
-    assert found.rows[0].adjusts_price is None
-    assert found.unknown_columns == ("actions.csv: announced",)
+    result = read(tmp_path, "2002-08-22,2002-08-10,0,0,5,2,sh600000", header=header)
+    assert result.rows[0].bonus_total_per10 == 5
+    assert result.rows[0].adjusts_price is None
+    assert result.unknown_columns == ("actions.csv: announced",)
 
 
 def test_a_file_saved_by_a_spreadsheet_is_read(tmp_path: Path) -> None:
     path = tmp_path / "actions.csv"
     path.write_bytes(b"\xef\xbb\xbf" + f"{HEADER}\r\n{DIVIDEND}\r\n\r\n".encode())
-    found = read_actions(path, CODES)
-    assert (len(found.rows), found.rejected) == (1, [])
+    result = read_actions(path, CODES)
+    assert (len(result.rows), result.rejected) == (1, [])
 
 
 def cell(name: str, value: str) -> str:
@@ -108,9 +108,9 @@ def cell(name: str, value: str) -> str:
 def test_a_bad_row_is_named_by_file_line_field_and_rule(
     tmp_path: Path, name: str, value: str, rule: str
 ) -> None:
-    found = read(tmp_path, OTHER_DAY, cell(name, value), DIVIDEND)
-    assert [r.ex_date.year for r in found.rows] == [2002, 2003]
-    (bad,) = found.rejected
+    result = read(tmp_path, OTHER_DAY, cell(name, value), DIVIDEND)
+    assert [r.ex_date.year for r in result.rows] == [2002, 2003]
+    (bad,) = result.rejected
     assert (bad.row_key, bad.field) == ("actions.csv:3", name)
     assert rule in bad.rule
     assert bad.value == value.strip('"')
@@ -125,9 +125,9 @@ def test_decimals_beyond_those_of_the_table_may_be_zeros(tmp_path: Path) -> None
 def test_a_row_of_another_form_does_not_take_the_next_ones_with_it(
     tmp_path: Path, line: str
 ) -> None:
-    found = read(tmp_path, line, DIVIDEND)
-    assert len(found.rows) == 1
-    assert [r.row_key for r in found.rejected] == ["actions.csv:2"]
+    result = read(tmp_path, line, DIVIDEND)
+    assert len(result.rows) == 1
+    assert [r.row_key for r in result.rejected] == ["actions.csv:2"]
 
 
 def test_a_row_that_is_not_utf8_is_rejected_alone(tmp_path: Path) -> None:
@@ -135,9 +135,9 @@ def test_a_row_that_is_not_utf8_is_rejected_alone(tmp_path: Path) -> None:
     path.write_bytes(
         f"{HEADER},notes\n{OTHER_DAY},分红\n{DIVIDEND},".encode() + "分红".encode("gbk")
     )
-    found = read_actions(path, CODES)
-    assert len(found.rows) == 1
-    assert "UTF-8" in found.rejected[0].rule
+    result = read_actions(path, CODES)
+    assert len(result.rows) == 1
+    assert "UTF-8" in result.rejected[0].rule
 
 
 @pytest.mark.parametrize(
@@ -170,8 +170,8 @@ def test_a_folder_is_read_file_by_file(tmp_path: Path) -> None:
     write(tmp_path, OTHER_DAY, name="2003.csv")
     write(tmp_path, DIVIDEND, name="2002.csv")
     (tmp_path / "notes.txt").write_text("not read")
-    found = read_actions(tmp_path, CODES)
-    assert [r.source_ref for r in found.rows] == ["2002.csv:2", "2003.csv:2"]
+    result = read_actions(tmp_path, CODES)
+    assert [r.source_ref for r in result.rows] == ["2002.csv:2", "2003.csv:2"]
 
 
 @pytest.mark.parametrize("again", [DIVIDEND, DIVIDEND.replace("2.0000", "3.0000")])
@@ -180,18 +180,18 @@ def test_an_event_in_two_files_is_taken_once_and_both_places_are_named(
 ) -> None:
     write(tmp_path, DIVIDEND, name="a.csv")
     write(tmp_path, OTHER_DAY, again, name="b.csv")
-    found = read_actions(tmp_path, CODES)
-    assert [r.source_ref for r in found.rows] == ["a.csv:2", "b.csv:2"]
-    (bad,) = found.rejected
+    result = read_actions(tmp_path, CODES)
+    assert [r.source_ref for r in result.rows] == ["a.csv:2", "b.csv:2"]
+    (bad,) = result.rejected
     assert bad.row_key == "b.csv:3"
     assert "a.csv:2" in bad.rule
 
 
 def test_a_row_repeated_in_its_file_is_taken_once(tmp_path: Path) -> None:
     same = DIVIDEND.replace("2.0000", "2").replace("SH", "sh")
-    found = read(tmp_path, DIVIDEND, same)
-    assert len(found.rows) == 1
-    assert found.rejected[0].rule == "repeats actions.csv:2"
+    result = read(tmp_path, DIVIDEND, same)
+    assert len(result.rows) == 1
+    assert result.rejected[0].rule == "repeats actions.csv:2"
 
 
 def test_two_events_of_one_day_are_numbered_whatever_their_order(tmp_path: Path) -> None:
@@ -227,14 +227,14 @@ def test_a_split_carries_its_ratio(tmp_path: Path) -> None:
 def test_a_row_that_contradicts_its_category_is_rejected(
     tmp_path: Path, line: str, field: str
 ) -> None:
-    found = read(tmp_path, line, header=SPLIT_HEADER)
-    assert [r.field for r in found.rejected] == [field]
+    result = read(tmp_path, line, header=SPLIT_HEADER)
+    assert [r.field for r in result.rejected] == [field]
 
 
 def test_only_the_codes_asked_for_are_given(tmp_path: Path) -> None:
-    found = read(tmp_path, DIVIDEND, DIVIDEND.replace("SH600000", "sz300001"))
-    assert [r.code for r in found.rows] == ["sh600000"]
-    assert found.covers == set(CODES)
+    result = read(tmp_path, DIVIDEND, DIVIDEND.replace("SH600000", "sz300001"))
+    assert [r.code for r in result.rows] == ["sh600000"]
+    assert result.covers == set(CODES)
 
 
 def test_a_code_with_a_bad_row_is_not_covered(tmp_path: Path) -> None:

@@ -76,8 +76,8 @@ def test_without_room_no_further_key_is_begun_and_what_is_begun_comes() -> None:
             yield key
 
     with EventLoop() as loop:
-        found = list(loop.in_order(keys(), work, 2, room=lambda: len(begun) < 4))
-    assert found == [0, 1, 2]
+        result = list(loop.in_order(keys(), work, 2, room=lambda: len(begun) < 4))
+    assert result == [0, 1, 2]
 
 
 def test_a_request_to_stop_ends_the_wait_for_an_answer_that_never_comes() -> None:

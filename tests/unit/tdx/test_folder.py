@@ -9,8 +9,8 @@ import pytest
 
 from loaders.errors import DataQualityError, SettingsError
 from loaders.tdx.files import tnf
-from loaders.tdx.files.folder import folder_of
-from loaders.tdx.instrument_kinds import kind_of
+from loaders.tdx.files.folder import scan_folder
+from loaders.tdx.instrument_kinds import classify_code
 from loaders.tdx.settings import TdxSettings
 from tests.homes import new_home
 
@@ -33,10 +33,8 @@ def put(root: Path, *names: str) -> Path:
         (r"vipdoc\sh/lday/sh600000.day", r"T0002/hq_cache\gbbq"),
     ],
 )
-def test_files_are_found_however_their_names_are_written(
-    tmp_path: Path, day: str, gbbq: str
-) -> None:
-    folder = folder_of(TdxSettings(client=put(tmp_path, day, gbbq)))
+def test_file_names_match_in_any_spelling(tmp_path: Path, day: str, gbbq: str) -> None:
+    folder = scan_folder(TdxSettings(client=put(tmp_path, day, gbbq)))
     assert folder is not None
     assert folder.bars("day") == {"sh600000": tmp_path / day}
     assert folder.find("T0002/hq_cache/gbbq") == tmp_path / gbbq
@@ -44,13 +42,11 @@ def test_files_are_found_however_their_names_are_written(
 
 
 def test_of_minutes_the_newer_form_counts_and_of_other_things_nothing(tmp_path: Path) -> None:
-    put(
-        tmp_path,
-        *("vipdoc/sz/fzline/sz000001.5", "vipdoc/sz/fzline/sz000001.lc5"),
-        *("vipdoc/sz/fzline/sz000002.5", "vipdoc/ds/lday/31#00700.day", "T0002/other/gbbq"),
-        *("vipdoc/sz/lday/sh600000.day", "vipdoc/sh/lday/sh60000.day", "vipdoc/sh/lday/readme.txt"),
-    )
-    folder = folder_of(TdxSettings(client=tmp_path))
+    minutes = [f"sz/fzline/{name}" for name in ("sz000001.5", "sz000001.lc5", "sz000002.5")]
+    others = ["ds/lday/31#00700.day", "sz/lday/sh600000.day", "sh/lday/sh60000.day"]
+    files = [f"vipdoc/{name}" for name in [*minutes, *others, "sh/lday/readme.txt"]]
+    put(tmp_path, *files, "T0002/other/gbbq")
+    folder = scan_folder(TdxSettings(client=tmp_path))
     assert folder is not None
     files = {code: path.name for code, path in folder.bars("minute5").items()}
     assert files == {"sz000001": "sz000001.lc5", "sz000002": "sz000002.5"}
@@ -62,7 +58,7 @@ def test_of_minutes_the_newer_form_counts_and_of_other_things_nothing(tmp_path: 
 def test_a_folder_vipdoc_stands_in_for_the_clients_own(tmp_path: Path) -> None:
     client = put(tmp_path / "client", "vipdoc/sh/lday/sh600000.day", "T0002/hq_cache/gbbq")
     vipdoc = put(tmp_path / "other", "sz/lday/sz000001.day")
-    folder = folder_of(TdxSettings(client=client, vipdoc=vipdoc))
+    folder = scan_folder(TdxSettings(client=client, vipdoc=vipdoc))
     assert folder is not None
     assert folder.files == {
         "t0002/hq_cache/gbbq": client / "T0002/hq_cache/gbbq",
@@ -71,11 +67,11 @@ def test_a_folder_vipdoc_stands_in_for_the_clients_own(tmp_path: Path) -> None:
 
 
 def test_what_is_no_folder_of_the_client_is_refused_with_what_it_should_be(tmp_path: Path) -> None:
-    assert folder_of(TdxSettings()) is None
+    assert scan_folder(TdxSettings()) is None
     with pytest.raises(SettingsError, match=r"tdx\.client .* is not a folder"):
-        folder_of(TdxSettings(client=tmp_path / "absent"))
+        scan_folder(TdxSettings(client=tmp_path / "absent"))
     with pytest.raises(SettingsError, match="no file of the desktop client"):
-        folder_of(TdxSettings(client=put(tmp_path, "sh/lday/sh600000.day")))
+        scan_folder(TdxSettings(client=put(tmp_path, "sh/lday/sh600000.day")))
 
 
 @contextmanager
@@ -99,14 +95,13 @@ def test_what_cannot_be_read_is_named_and_costs_nothing_else() -> None:
         closed.chmod(0)
         try:
             with as_another_user():
-                folder = folder_of(TdxSettings(client=client))
+                folder = scan_folder(TdxSettings(client=client))
         finally:
             closed.chmod(0o755)
     assert folder is not None
     assert set(folder.bars("day")) == {"sh600000"}
-    assert [told.partition(" cannot be read")[0] for told in folder.unreadable] == [
-        *(str(closed), str(loop))
-    ]
+    unreadable = [text.partition(" cannot be read")[0] for text in folder.unreadable]
+    assert unreadable == [str(closed), str(loop)]
     assert folder.fault is not None
     assert "and 1 more" in folder.fault
 
@@ -117,7 +112,7 @@ def test_a_folder_that_nobody_may_read_is_refused() -> None:
         client.chmod(0)
         try:
             with as_another_user(), pytest.raises(SettingsError, match="cannot be read"):
-                folder_of(TdxSettings(client=client))
+                scan_folder(TdxSettings(client=client))
         finally:
             client.chmod(0o755)
 
@@ -130,25 +125,25 @@ def test_a_folder_that_nobody_may_read_is_refused() -> None:
         (".", "that holds vipdoc and T0002: {root}/tdx"),
     ],
 )
-def test_a_folder_beside_the_one_that_is_meant_is_told_which_it_is(
+def test_the_hint_for_a_wrong_folder_names_the_likely_right_one(
     tmp_path: Path, named: str, hint: str
 ) -> None:
     put(tmp_path, "tdx/vipdoc/sh/lday/sh600000.day", "tdx/T0002/hq_cache/gbbq")
     with pytest.raises(SettingsError, match="no file of the desktop client") as refused:
-        folder_of(TdxSettings(client=tmp_path / named))
+        scan_folder(TdxSettings(client=tmp_path / named))
     assert hint.format(root=tmp_path) in refused.value.hint
 
 
-def test_the_clients_folder_is_no_vipdoc_and_an_empty_vipdoc_is_to_be_filled(
+def test_the_clients_folder_is_no_vipdoc_and_an_empty_vipdoc_is_accepted(
     tmp_path: Path,
 ) -> None:
     client = put(tmp_path / "tdx", "vipdoc/sh/lday/sh600000.day")
     with pytest.raises(SettingsError, match=r"tdx\.vipdoc names") as refused:
-        folder_of(TdxSettings(vipdoc=client))
+        scan_folder(TdxSettings(vipdoc=client))
     assert f"tdx.vipdoc = {client / 'vipdoc'}" in refused.value.hint
     (tmp_path / "new/vipdoc").mkdir(parents=True)
     with pytest.raises(SettingsError, match="vipdoc holds no file of bars") as refused:
-        folder_of(TdxSettings(client=tmp_path / "new"))
+        scan_folder(TdxSettings(client=tmp_path / "new"))
     assert "download day bars" in refused.value.hint
 
 
@@ -193,11 +188,11 @@ def test_a_list_of_another_client_is_refused_by_name(tmp_path: Path, content: by
     ],
 )
 def test_kinds_follow_from_codes(kind: str | None, codes: str) -> None:
-    assert {kind_of(code) for code in codes.split()} == {kind}
+    assert {classify_code(code) for code in codes.split()} == {kind}
 
 
 def test_real_lists_hold_what_is_known_of_the_market(real_client: Path) -> None:
     names = tnf.read(real_client / "T0002/hq_cache/szm.tnf", "sz")
     assert len(names) == 11_838
     assert names["sz000001"] == "平安银行"
-    assert sum(kind_of(code) == "stock" for code in names) > 2_000
+    assert sum(classify_code(code) == "stock" for code in names) > 2_000

@@ -13,9 +13,9 @@ import pytest
 from loaders.errors import DataQualityError
 from loaders.sandbox.tdx import client_files
 from loaders.sandbox.tdx.client_files import Record
-from loaders.tdx.datasets.capital_events import unknown_categories
+from loaders.tdx.datasets.capital_events import count_unknown
 from loaders.tdx.files import gbbq
-from loaders.tdx.files.gbbq import Gbbq, actions_of
+from loaders.tdx.files.gbbq import Gbbq, select_actions
 from loaders.tdx.files.written import State
 
 DIVIDEND: Record = ("sh600000", 20080516, 1, (1.6, 8.45, 3, 0.3))
@@ -43,7 +43,7 @@ def by_pytdx(file: Path) -> list[tuple[Any, ...]]:
     )
 
 
-def by_us(found: Gbbq) -> list[tuple[Any, ...]]:
+def by_us(result: Gbbq) -> list[tuple[Any, ...]]:
     return sorted(
         (
             row["code"],
@@ -51,7 +51,7 @@ def by_us(found: Gbbq) -> list[tuple[Any, ...]]:
             row["category"],
             *(f"{float(row[name]):.7g}" for name in gbbq.VALUES),
         )
-        for row in found.rows.to_pylist()
+        for row in result.rows.to_pylist()
     )
 
 
@@ -82,8 +82,8 @@ def test_real_records_are_those_of_pytdx(real_client: Path, tmp_path: Path) -> N
 
 
 def test_the_numbers_are_the_decimals_that_became_single_floats(reading: Reading) -> None:
-    found = reading([("sz000009", 20080516, 1, (43.74, 2.000717, 2.87224, 0.1))])
-    [row] = found.rows.to_pylist()
+    result = reading([("sz000009", 20080516, 1, (43.74, 2.000717, 2.87224, 0.1))])
+    [row] = result.rows.to_pylist()
     assert [row[name] for name in gbbq.VALUES] == [
         Decimal("43.74"),
         Decimal("2.000717"),
@@ -92,12 +92,12 @@ def test_the_numbers_are_the_decimals_that_became_single_floats(reading: Reading
     ]
 
 
-def test_records_of_a_code_day_and_category_are_numbered_in_the_order_of_the_file(
+def test_records_of_a_code_day_and_category_are_numbered_in_file_order(
     reading: Reading,
 ) -> None:
     later = (*DIVIDEND[:1], 20090101, *DIVIDEND[2:])
-    found = reading([later, CAPITAL, DIVIDEND, (*DIVIDEND[:3], (9, 0, 0, 0)), CAPITAL])
-    rows = [tuple(row.values())[:4] for row in found.rows.to_pylist()]
+    result = reading([later, CAPITAL, DIVIDEND, (*DIVIDEND[:3], (9, 0, 0, 0)), CAPITAL])
+    rows = [tuple(row.values())[:4] for row in result.rows.to_pylist()]
     assert rows == [
         ("sh600000", date(2008, 5, 16), 1, 1),
         ("sh600000", date(2008, 5, 16), 1, 2),
@@ -109,10 +109,10 @@ def test_records_of_a_code_day_and_category_are_numbered_in_the_order_of_the_fil
 
 def test_an_unknown_category_is_kept_and_counted(reading: Reading) -> None:
     strange = ("sh600000", 20080516, 77, (1.0, 2.0, 3.0, 4.0))
-    found = reading([DIVIDEND, strange, strange])
-    assert unknown_categories(found.rows) == {77: 2}
-    assert len(found.rows) == 3
-    assert found.rejected == []
+    result = reading([DIVIDEND, strange, strange])
+    assert count_unknown(result.rows) == {77: 2}
+    assert len(result.rows) == 3
+    assert result.rejected == []
 
 
 @pytest.mark.parametrize(
@@ -131,9 +131,9 @@ def test_a_record_that_cannot_be_true_is_refused_and_the_rest_is_read(
     reading: Reading, monkeypatch: pytest.MonkeyPatch, record: Record, field: str
 ) -> None:
     monkeypatch.setitem(client_files.EXCHANGES, "xx", 7)
-    found = reading([CAPITAL, record, CAPITAL])
-    assert [row["code"] for row in found.rows.to_pylist()] == ["sz000001"] * 2
-    [refused] = found.rejected
+    result = reading([CAPITAL, record, CAPITAL])
+    assert [row["code"] for row in result.rows.to_pylist()] == ["sz000001"] * 2
+    [refused] = result.rejected
     assert refused.field == field
     assert " record 1" in refused.row_key
 
@@ -141,8 +141,8 @@ def test_a_record_that_cannot_be_true_is_refused_and_the_rest_is_read(
 def test_what_is_no_gbbq_is_refused_as_a_whole(tmp_path: Path) -> None:
     whole = client_files.encode_gbbq([DIVIDEND] * 40)
     for content, said in (
-        (b"", "0 records are announced"),
-        (whole[:-1], "40 records are announced, 1,163 bytes are there and 1,164"),
+        (b"", "0 announced records"),
+        (whole[:-1], "40 announced records need 1,164 bytes, and the file has 1,163"),
         (struct.pack("<I", 40) + bytes(range(256)) * 8, "of 40 records are no corporate action"),
     ):
         file = tmp_path / "gbbq"
@@ -156,11 +156,11 @@ def test_what_is_no_gbbq_is_refused_as_a_whole(tmp_path: Path) -> None:
 def test_dividends_and_splits_become_events_and_the_rest_does_not(reading: Reading) -> None:
     split = ("sh502003", 20150101, 11, (0.0, 0.0, 0.625, 0.0))
     codes = ["sh600000", "sh502003", "sz000001", "sz000002"]
-    found = actions_of(reading([DIVIDEND, CAPITAL, split]), codes)
-    assert set(found) == {"sh600000", "sh502003", "sz000001"}
+    result = select_actions(reading([DIVIDEND, CAPITAL, split]), codes)
+    assert set(result) == {"sh600000", "sh502003", "sz000001"}
     # so that an event which was its only one is withdrawn
-    assert (found["sz000001"].rows, found["sz000001"].covers) == ([], {"sz000001"})
-    [dividend], [ratio] = found["sh600000"].rows, found["sh502003"].rows
+    assert (result["sz000001"].rows, result["sz000001"].covers) == ([], {"sz000001"})
+    [dividend], [ratio] = result["sh600000"].rows, result["sh502003"].rows
     assert [
         dividend.cash_per10_yuan,
         dividend.rights_price_yuan,
@@ -170,11 +170,11 @@ def test_dividends_and_splits_become_events_and_the_rest_does_not(reading: Readi
     ] == [Decimal("1.6"), Decimal("8.45"), 3, Decimal("0.3"), None]
     assert (ratio.category, ratio.split_ratio, ratio.cash_per10_yuan) == (11, Decimal("0.625"), 0)
     assert (dividend.source, dividend.ex_date, dividend.seq) == ("gbbq", date(2008, 5, 16), 1)
-    assert found["sh600000"].covers == {"sh600000"}
+    assert result["sh600000"].covers == {"sh600000"}
 
 
 def test_an_event_counts_once_and_one_that_cannot_be_true_does_not(reading: Reading) -> None:
-    found = actions_of(
+    result = select_actions(
         reading(
             [
                 DIVIDEND,
@@ -185,23 +185,23 @@ def test_an_event_counts_once_and_one_that_cannot_be_true_does_not(reading: Read
         ),
         ["sh600000", "sz000001", "sh502003"],
     )
-    assert {code: len(actions.rows) for code, actions in found.items()} == {
+    assert {code: len(actions.rows) for code, actions in result.items()} == {
         "sh502003": 0,
         "sh600000": 1,
         "sz000001": 0,
     }
-    refused = {code: actions.rejected[0] for code, actions in found.items()}
+    refused = {code: actions.rejected[0] for code, actions in result.items()}
     assert refused["sh600000"].rule.startswith("repeats ")
     assert (refused["sz000001"].field, refused["sh502003"].field) == ("value1", "value3")
-    assert not any(actions.covers for actions in found.values())
+    assert not any(actions.covers for actions in result.values())
 
 
 def test_a_code_with_an_unreadable_record_is_not_covered(reading: Reading) -> None:
-    found = actions_of(
+    result = select_actions(
         reading([DIVIDEND, (*DIVIDEND[:1], 20080231, *DIVIDEND[2:]), CAPITAL]), ["sh600000"]
     )
-    assert len(found["sh600000"].rows) == 1
-    assert found["sh600000"].covers == frozenset()
+    assert len(result["sh600000"].rows) == 1
+    assert result["sh600000"].covers == frozenset()
 
 
 def test_a_file_written_while_it_is_read_is_not_taken_for_read(
@@ -209,7 +209,7 @@ def test_a_file_written_while_it_is_read_is_not_taken_for_read(
 ) -> None:
     file = tmp_path / "gbbq"
     file.write_bytes(client_files.encode_gbbq([DIVIDEND]))
-    before, read_bytes = State.of(file), Path.read_bytes
+    before, read_bytes = State.try_read(file), Path.read_bytes
 
     def written_meanwhile(path: Path) -> bytes:
         content = read_bytes(path)
@@ -217,6 +217,6 @@ def test_a_file_written_while_it_is_read_is_not_taken_for_read(
         return content
 
     monkeypatch.setattr(Path, "read_bytes", written_meanwhile)
-    found = gbbq.read(file)
-    assert (found.state, len(found.rows)) == (before, 1)
-    assert State.of(file) != before
+    result = gbbq.read(file)
+    assert (result.state, len(result.rows)) == (before, 1)
+    assert State.try_read(file) != before

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loaders.tdx.client.answers import COLUMNS, Bars
-from loaders.tdx.datasets.kline_daily import gaps
+from loaders.tdx.datasets.kline_daily import list_day_gaps
 
 FETCHED = datetime(2024, 1, 31, tzinfo=UTC)
 DAYS = st.sets(st.integers(0, 20)).map(
@@ -25,5 +25,6 @@ def test_gaps_are_neighbours_with_trading_days_between(
 
     landed = [day for day in dates if bounds[0] <= day <= bounds[1]]
     assert [
-        (row["last_bar_date"], row["trade_date"]) for row in gaps("sh600000", bars, days, *bounds)
+        (row["last_bar_date"], row["trade_date"])
+        for row in list_day_gaps("sh600000", bars, days, *bounds)
     ] == [(a, b) for a, b in pairwise(landed) if any(a < day < b for day in days)]

@@ -31,21 +31,21 @@ def outcomes(stats: Any, count: Any) -> list[Outcome]:
     return list(market_stats_snapshot.fetch(run, EXCHANGES))
 
 
-def counts(found: list[Outcome]) -> dict[str, tuple[Any, ...]]:
-    rows = screen(records(found), MARKET_STATS).rows.to_pylist()
+def counts(result: list[Outcome]) -> dict[str, tuple[Any, ...]]:
+    rows = screen(records(result), MARKET_STATS).rows.to_pylist()
     return {r["exchange"]: (r["stock_count"], r["up_count"], r["instrument_count"]) for r in rows}
 
 
 def test_both_calls_make_one_row_of_each_exchange() -> None:
-    found = outcomes(STATS, COUNT)
-    assert counts(found)["sh"] == (2200, 2199, 26_000)
-    assert {(o.key, o.cursor) for o in found} == {(e, FRIDAY) for e in EXCHANGES}
+    result = outcomes(STATS, COUNT)
+    assert counts(result)["sh"] == (2200, 2199, 26_000)
+    assert {(o.key, o.cursor) for o in result} == {(e, FRIDAY) for e in EXCHANGES}
 
 
 def test_an_exchange_of_which_no_stock_is_counted_has_no_count() -> None:
-    found = outcomes(STATS, COUNT)
-    assert counts(found)["bj"] == (None, None, 300)
-    assert "counts no stock of bj" in (found[2].fallback or "")
+    result = outcomes(STATS, COUNT)
+    assert counts(result)["bj"] == (None, None, 300)
+    assert "counts no stock of bj" in (result[2].fallback or "")
 
 
 def test_a_call_that_fails_leaves_its_columns_null_and_is_said() -> None:
@@ -56,10 +56,10 @@ def test_a_call_that_fails_leaves_its_columns_null_and_is_said() -> None:
 
 
 def test_two_calls_that_fail_are_a_failure_of_each_exchange() -> None:
-    found = outcomes(UpstreamError("down"), UpstreamError("down too"))
-    assert all("down too" in (o.failure or "") and o.rows is None for o in found)
+    result = outcomes(UpstreamError("down"), UpstreamError("down too"))
+    assert all("down too" in (o.failure or "") and o.rows is None for o in result)
 
 
 def test_a_service_that_is_gone_fails_what_is_left() -> None:
-    found = outcomes(STATS, SourceGone("gone"))
-    assert all(o.gone and o.failure == "gone" for o in found)
+    result = outcomes(STATS, SourceGone("gone"))
+    assert all(o.gone and o.failure == "gone" for o in result)

@@ -50,26 +50,26 @@ def renamed(stamps: list[str], changes: dict[str, str | None]) -> list[str]:
         ({"11:30": "13:00", "15:00": None}, "13:00", 239, False),
     ],
 )
-def test_noon_gets_its_own_name_and_only_its_merger_with_1301_may_cost_a_minute(
+def test_noon_gets_its_own_label_and_only_its_merger_may_cost_a_minute(
     changes: dict[str, str | None], label_of_noon: str | None, count: int, whole: bool
 ) -> None:
-    found = records.of_answer(bars(renamed(stamps_of(DAY), changes)))
+    result = records.from_answer(bars(renamed(stamps_of(DAY), changes)))
 
-    assert len(found) == count
-    noon = found[found["label"] == 690]
+    assert len(result) == count
+    noon = result[result["label"] == 690]
     assert [records._CLOCK[int(bar["source_label"])] for bar in noon] == (
         [label_of_noon] if label_of_noon else []
     )
-    assert not (found["label"] == 780).any()
-    assert (DAY in records.whole_days(found, "minute1")) is whole
+    assert not (result["label"] == 780).any()
+    assert (DAY in records.whole_days(result, "minute1")) is whole
 
 
 def test_a_bar_1300_beside_a_bar_1130_keeps_its_label() -> None:
     stamps = [f"{DAY}T11:30:00", f"{DAY}T13:00:00", f"{DAY}T13:01:00"]
-    assert records.of_answer(bars(stamps))["label"].tolist() == [690, 780, 781]
+    assert records.from_answer(bars(stamps))["label"].tolist() == [690, 780, 781]
 
 
-def test_every_day_of_a_real_capture_is_repaired_and_all_its_full_days_are_whole(
+def test_every_day_of_a_real_capture_is_repaired_and_full_days_are_whole(
     real_tdx_data: Path,
 ) -> None:
     with (real_tdx_data / "minute1_bars_SH000001_2017.csv").open(encoding="utf-8") as lines:
@@ -82,26 +82,26 @@ def test_every_day_of_a_real_capture_is_repaired_and_all_its_full_days_are_whole
     captured = datetime(2017, 8, 1, tzinfo=UTC)
 
     answer = bars(stamps, captured, volume=volume, **columns)
-    found, rejected = plausibility.check(
-        "sh000001", records.of_answer(answer), "minute1", calendar(date(2017, 8, 1), OPEN.closed)
+    result, rejected = plausibility.check(
+        "sh000001", records.from_answer(answer), "minute1", calendar(date(2017, 8, 1), OPEN.closed)
     )
 
-    assert (len(found), rejected) == (24_000, [])
-    days = records.days_in(found)
-    repaired = found[(found["label"] == 690) & (found["source_label"] == 780)]
+    assert (len(result), rejected) == (24_000, [])
+    days = records.days_in(result)
+    repaired = result[(result["label"] == 690) & (result["source_label"] == 780)]
     assert len(days) == 101
     assert records.days_in(repaired) == days[1:]  # the first day begins in the afternoon
-    without_1301 = set(days) - set(records.days_in(found[found["label"] == 781]))
+    without_1301 = set(days) - set(records.days_in(result[result["label"] == 781]))
     assert len(without_1301) == 100
-    assert [(found["day"] == records.number_of(day)).sum() for day in days].count(239) == 99
-    assert records.whole_days(found, "minute1") == set(days[1:])
+    assert [(result["day"] == records.to_number(day)).sum() for day in days].count(239) == 99
+    assert records.whole_days(result, "minute1") == set(days[1:])
 
 
 def test_a_day_is_finished_five_minutes_after_the_close() -> None:
     for moment, finished in (((7, 4, 59), False), ((7, 5, 0), True)):
         fetched = datetime(2024, 11, 8, *moment, tzinfo=UTC)
-        found = records.of_answer(bars([f"{DAY}T09:31:00"], fetched))
-        assert records.fetched_after_close(found).tolist() == [finished]
+        result = records.from_answer(bars([f"{DAY}T09:31:00"], fetched))
+        assert records.fetched_after_close(result).tolist() == [finished]
 
 
 def broken(**changes: Any) -> list[tuple[str, str]]:
@@ -111,7 +111,7 @@ def broken(**changes: Any) -> list[tuple[str, str]]:
     answer = replace(answer, **columns)
     if at:
         answer.stamps[0] = at
-    good, rejected = plausibility.check("sh600000", records.of_answer(answer), "minute1", OPEN)
+    good, rejected = plausibility.check("sh600000", records.from_answer(answer), "minute1", OPEN)
     assert len(good) < 240
     return [(r.field, r.rule) for r in rejected]
 
@@ -138,40 +138,40 @@ def test_a_bar_that_cannot_be_true_is_refused_and_the_rest_is_kept(
     assert (field, rule) in broken(**changes)
 
 
-def test_bars_of_a_closed_day_are_refused_and_mostly_impossible_answers_as_a_whole() -> None:
+def test_bars_of_a_closed_day_and_mostly_impossible_answers_are_refused() -> None:
     closed = calendar(DAY, lambda day: day == DAY)
     with pytest.raises(Implausible, match=r"240 of 240 bars.*the exchange was closed"):
-        plausibility.check("sh600000", records.of_answer(bars(stamps_of(DAY))), "minute1", closed)
+        plausibility.check("sh600000", records.from_answer(bars(stamps_of(DAY))), "minute1", closed)
 
 
 def test_prices_that_jump_all_the_time_are_no_market() -> None:
     prices = [PRICE if i % 2 else 4 * PRICE for i in range(240)]
     columns = dict.fromkeys(("open", "high", "low", "close"), prices)
-    found = records.of_answer(bars(stamps_of(DAY), **columns))
+    result = records.from_answer(bars(stamps_of(DAY), **columns))
     with pytest.raises(Implausible, match="jumps by more than a factor 3"):
-        plausibility.check("sh000001", found, "minute1", OPEN)
+        plausibility.check("sh000001", result, "minute1", OPEN)
 
 
 @pytest.mark.parametrize(("asked", "given"), [("minute1", "minute5"), ("minute5", "minute15")])
 def test_bars_of_another_length_than_was_asked_for_are_refused(asked: str, given: str) -> None:
-    found = records.of_answer(bars(stamps_of(DAY, given)))
+    result = records.from_answer(bars(stamps_of(DAY, given)))
     with pytest.raises(Implausible, match=f"bars of {asked} were asked for"):
-        plausibility.check("sh600000", found, asked, OPEN)
+        plausibility.check("sh600000", result, asked, OPEN)
 
 
-def test_the_service_clock_may_be_ahead_and_the_running_bar_ends_later_than_now() -> None:
+def test_the_service_clock_may_be_ahead_and_the_running_bar_ends_later() -> None:
     now = datetime(2024, 11, 8, 2, 0, 30, tzinfo=UTC)  # 10:00:30
     for label, count in (("10:01", 1), ("10:06", 1), ("10:08", 0)):
-        found = records.of_answer(bars([f"{DAY}T{label}:00"], now))
-        assert len(plausibility.check("sh600000", found, "minute1", OPEN)[0]) == count
+        result = records.from_answer(bars([f"{DAY}T{label}:00"], now))
+        assert len(plausibility.check("sh600000", result, "minute1", OPEN)[0]) == count
 
 
 def test_minute_points_are_bars_of_one_price_without_turnover() -> None:
     points = MinutePoints(DAY, ["09:31", "09:32"], [41250, 41260], [7, 8], "minute", EVENING)
 
-    found = Outcome("sh510300", records.of_points(points, 10))
+    result = Outcome("sh510300", records.from_points(points, 10))
 
-    shown = records.table([found]).to_pylist()
+    shown = records.table([result]).to_pylist()
     assert [row["bar_end"] for row in shown] == [
         datetime(2024, 11, 8, 1, 31, tzinfo=UTC),
         datetime(2024, 11, 8, 1, 32, tzinfo=UTC),
@@ -182,24 +182,26 @@ def test_minute_points_are_bars_of_one_price_without_turnover() -> None:
 
 
 def test_of_two_answers_the_better_one_of_each_day_counts() -> None:
-    before = records.of_answer(bars(stamps_of(DAY), close=[PRICE] * 240))
-    later = records.of_answer(bars([f"{DAY}T09:31:00", "2024-11-07T09:31:00"][::-1], volume=[1, 2]))
-    found = records.better(before, later, "minute1")
-    assert len(found) == 241
-    assert found["volume"].tolist()[:2] == [1, 100]
+    before = records.from_answer(bars(stamps_of(DAY), close=[PRICE] * 240))
+    later = records.from_answer(
+        bars([f"{DAY}T09:31:00", "2024-11-07T09:31:00"][::-1], volume=[1, 2])
+    )
+    result = records.update_bars(before, later, "minute1")
+    assert len(result) == 241
+    assert result["volume"].tolist()[:2] == [1, 100]
 
 
 def test_of_a_day_that_is_not_whole_the_later_bar_of_a_minute_counts() -> None:
     stamps = stamps_of(DAY)[:3]
-    before = records.of_answer(bars(stamps, volume=[1, 2, 3]))
-    later = records.of_answer(bars(stamps[1:], volume=[20, 30]))
-    assert records.better(before, later, "minute1")["volume"].tolist() == [1, 20, 30]
+    before = records.from_answer(bars(stamps, volume=[1, 2, 3]))
+    later = records.from_answer(bars(stamps[1:], volume=[20, 30]))
+    assert records.update_bars(before, later, "minute1")["volume"].tolist() == [1, 20, 30]
 
 
 def hands(*volumes: int, amounts: list[int] | None = None) -> records.Records:
     stamps = stamps_of(DAY)[: len(volumes)]
     paid = amounts or [v * 100 * PRICE for v in volumes]
-    return records.of_answer(bars(stamps, volume=list(volumes), amount=paid))
+    return records.from_answer(bars(stamps, volume=list(volumes), amount=paid))
 
 
 @pytest.mark.parametrize(
@@ -222,10 +224,10 @@ def test_minutes_fit_a_day_bar_within_what_rounding_and_cutting_explain(
     minutes: tuple[int, ...], day_volume: int, fits: bool
 ) -> None:
     bar = {DAY: DayBar(PRICE, PRICE, day_volume)}
-    assert minute_days.misfits(hands(*minutes), bar) == (set() if fits else {DAY})
+    assert minute_days.find_misfits(hands(*minutes), bar) == (set() if fits else {DAY})
 
 
-def test_a_volume_that_its_turnover_cannot_have_paid_for_counts_by_its_turnover() -> None:
+def test_a_volume_beyond_its_turnover_counts_by_its_turnover() -> None:
     # one share, which the service reports as 32,768 of them
-    found = hands(100, 327, amounts=[100 * 100 * PRICE, PRICE])
-    assert minute_days.payable_hands(found) == 101
+    result = hands(100, 327, amounts=[100 * 100 * PRICE, PRICE])
+    assert minute_days.cap_hands(result) == 101

@@ -80,7 +80,7 @@ def test_no_wait_is_a_setting_too() -> None:
     assert service.pauses == []
 
 
-def test_a_service_that_answers_probes_and_nothing_else_cannot_hold_a_load_for_ever() -> None:
+def test_a_service_that_answers_only_probes_cannot_hold_a_load_for_ever() -> None:
     service = Service(
         lambda route, *_: good({"Count": 0, "List": None}) if route == "kline-history" else LOST
     )
@@ -117,7 +117,7 @@ def test_a_second_outage_has_the_whole_wait_again() -> None:
     assert service.time > 1100
 
 
-def test_the_probe_goes_on_when_the_request_that_found_the_outage_is_cancelled() -> None:
+def test_the_probe_goes_on_after_the_request_that_noticed_is_cancelled() -> None:
     service = Failing(lambda s: s.time < 40)
 
     async def cancel_the_first(client: TdxClient) -> int:
@@ -160,7 +160,7 @@ def test_ten_timeouts_in_a_row_over_different_codes_stop_the_load() -> None:
     assert "restart the TDX service" in results[-1].hint
 
 
-def test_the_first_time_out_of_a_route_is_said_at_once_and_how_to_mend_it() -> None:
+def test_the_first_time_out_of_a_route_is_logged_at_once_with_its_fix() -> None:
     heard: list[int] = []
 
     def mute(*_: Any) -> httpx.Response:
@@ -200,11 +200,11 @@ def test_an_answer_of_the_third_party_does_not_end_it() -> None:
     service = Service(lambda route, *_: adjusted if route == "kline-all/ths" else TIMED_OUT)
 
     async def in_turns(client: TdxClient) -> list[Any]:
-        found: list[Any] = []
+        result: list[Any] = []
         for code in CODES:
-            found += await asyncio.gather(client.kline_all(code), return_exceptions=True)
+            result += await asyncio.gather(client.kline_all(code), return_exceptions=True)
             await asyncio.gather(client.kline_adjusted(code), return_exceptions=True)
-        return found
+        return result
 
     results = asked(service, in_turns, retries=0, concurrency=1)
     assert [type(r).__name__ for r in results] == ["UpstreamTimeout"] * 10 + ["SourceGone"] * 10

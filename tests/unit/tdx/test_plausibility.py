@@ -21,7 +21,7 @@ DAY = date(2019, 2, 1)
 
 
 def check(bars: Bars, closed: Any = lambda _: False) -> tuple[Records, list[Rejected]]:
-    return plausibility.check("sh600000", records.of_answer(bars), "day", calendar(AS_OF, closed))
+    return plausibility.check("sh600000", records.from_answer(bars), "day", calendar(AS_OF, closed))
 
 
 def checked(
@@ -31,8 +31,8 @@ def checked(
     return good.tolist(), rejected
 
 
-def kept(rows: list[dict[str, Any]]) -> list[Any]:
-    return list(records.of_answer(bars_of(rows)).tolist())
+def read_bars(rows: list[dict[str, Any]]) -> list[Any]:
+    return list(records.from_answer(bars_of(rows)).tolist())
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_an_impossible_bar_is_rejected_with_its_rule_and_the_rest_is_kept(
     rows = [bar(d) for d in days(20)]
     rows[7] |= changes
     good, rejected = checked(rows)
-    assert good == kept(rows[:7] + rows[8:])
+    assert good == read_bars(rows[:7] + rows[8:])
     assert [(r.field, r.rule) for r in rejected] == [(field, rule)]
     assert rejected[0].row_key == f"sh600000 {rows[7]['Time'][:10]}"
     payload = orjson.loads(rejected[0].payload)
@@ -71,7 +71,7 @@ def test_a_bar_on_a_closed_day_is_rejected() -> None:
 def test_bars_of_one_day_that_contradict_each_other_are_both_rejected() -> None:
     rows = [bar(d) for d in days(30)]
     good, rejected = checked([*rows[:3], rows[2] | {"Volume": 5}, *rows[3:]])
-    assert good == kept(rows[:2] + rows[3:])
+    assert good == read_bars(rows[:2] + rows[3:])
     assert len(rejected) == 2
 
 
@@ -115,7 +115,7 @@ def test_no_real_bar_is_rejected(real_tdx_data: Path, name: str) -> None:
     bars = read_real_bars(real_tdx_data / f"daily_{name}.csv")
     good, rejected = check(bars, lambda d: d.weekday() > 4)
     assert rejected == []
-    assert good.tolist() == records.of_answer(bars).tolist()
+    assert good.tolist() == records.from_answer(bars).tolist()
 
 
 @pytest.mark.parametrize("name", ["SH600000", "SZ000002", "SH000001"])

@@ -99,9 +99,9 @@ def poisoned_by(*culprits: str) -> Callable[[Sequence[str]], None]:
 def test_quotes_come_in_batches_of_fifty_and_in_the_order_of_the_codes() -> None:
     service = Service()
 
-    found = outcomes(context(service, funds=CODES[3:5]))
+    result = outcomes(context(service, funds=CODES[3:5]))
 
-    assert [o.key for o in found] == CODES
+    assert [o.key for o in result] == CODES
     assert sorted(service.batches) == [2, 18, 50, 50]
 
 
@@ -116,7 +116,7 @@ def test_quotes_come_in_batches_of_fifty_and_in_the_order_of_the_codes() -> None
 def test_a_snapshot_is_about_the_newest_day_that_has_begun(today: date, day: date) -> None:
     thursday = date(2024, 11, 7)
     window = Window([thursday, FRIDAY], thursday, 10, lambda day: False, today)
-    assert quote_snapshot.session_date(window) == day
+    assert quote_snapshot.find_session_date(window) == day
 
 
 def test_a_row_has_one_moment_for_all_the_day_and_five_levels() -> None:
@@ -135,22 +135,22 @@ def test_a_poisoned_batch_is_halved_until_its_culprit_stands_alone(position: int
     culprit = CODES[position]
     service = Service(poisoned_by(culprit))
 
-    found = outcomes(context(service), CODES[:50])
+    result = outcomes(context(service), CODES[:50])
 
-    assert [o.key for o in found if o.failure] == [culprit]
-    assert [o.key for o in found if o.rows] == [c for c in CODES[:50] if c != culprit]
-    (named,) = [o.fallback for o in found if o.failure]
+    assert [o.key for o in result if o.failure] == [culprit]
+    assert [o.key for o in result if o.rows] == [c for c in CODES[:50] if c != culprit]
+    (named,) = [o.fallback for o in result if o.failure]
     assert culprit in (named or "")
     # every code that was requested alone on the way has a reason
-    assert {o.key for o in found if o.fallback} == set(service.singles)
+    assert {o.key for o in result if o.fallback} == set(service.singles)
     assert len(service.batches) + len(service.singles) <= 13
     assert culprit in service.singles
 
 
-def test_two_culprits_of_one_batch_are_both_found() -> None:
+def test_two_culprits_of_one_batch_are_both_isolated() -> None:
     service = Service(poisoned_by(CODES[7], CODES[33]))
-    found = outcomes(context(service), CODES[:50])
-    assert [o.key for o in found if o.failure] == [CODES[7], CODES[33]]
+    result = outcomes(context(service), CODES[:50])
+    assert [o.key for o in result if o.failure] == [CODES[7], CODES[33]]
 
 
 def test_an_outage_is_not_halved() -> None:
@@ -158,10 +158,10 @@ def test_an_outage_is_not_halved() -> None:
         raise SourceGone("gone")
 
     service = Service(fails)
-    found = outcomes(context(service), CODES[:50])
+    result = outcomes(context(service), CODES[:50])
 
     assert service.batches == [50]
-    assert all(o.gone and o.failure == "gone" for o in found)
+    assert all(o.gone and o.failure == "gone" for o in result)
 
 
 def test_a_half_initialised_service_serves_stocks_and_fails_funds_at_once() -> None:
@@ -172,17 +172,17 @@ def test_a_half_initialised_service_serves_stocks_and_fails_funds_at_once() -> N
             raise NeedsRestart("no cache", hint="restart the TDX service")
 
     service = Service(fails)
-    found = outcomes(context(service, funds))
+    result = outcomes(context(service, funds))
 
-    assert [o.key for o in found if o.failure] == funds
-    assert {o.failure for o in found if o.failure} == {"no cache (restart the TDX service)"}
+    assert [o.key for o in result if o.failure] == funds
+    assert {o.failure for o in result if o.failure} == {"no cache (restart the TDX service)"}
     assert sorted(service.batches) == [20, 50, 50]
     assert service.singles == []
 
 
 def test_zeros_of_a_suspended_stock_are_kept() -> None:
     zeros = dict.fromkeys(("open", "high", "low", "close", "total_hand"), 0)
-    assert quote_snapshot.broken_rules(quote("sh600000", **zeros)) == []
+    assert quote_snapshot.find_broken_rules(quote("sh600000", **zeros)) == []
 
 
 @pytest.mark.parametrize(
@@ -196,6 +196,6 @@ def test_zeros_of_a_suspended_stock_are_kept() -> None:
 def test_a_quote_that_cannot_be_true_is_refused_with_the_rule(
     changes: dict[str, int], rule: str
 ) -> None:
-    (refused,) = quote_snapshot.broken_rules(quote("sh600000", **changes))
+    (refused,) = quote_snapshot.find_broken_rules(quote("sh600000", **changes))
     assert refused.rule == rule
     assert refused.row_key == "sh600000 2024-11-08T06:00:00Z"

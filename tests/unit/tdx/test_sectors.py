@@ -7,25 +7,25 @@ from pathlib import Path
 import pytest
 
 from loaders.errors import DataQualityError
-from loaders.tdx.datasets.sectors import changed, lacking
+from loaders.tdx.datasets.sectors import describe_loss, list_changes
 from loaders.tdx.files.sectors import KINDS, Membership, read
 
 EVENING = datetime(2026, 1, 5, 17, tzinfo=UTC)  # 01:00 of the 6th in Shanghai
 
 
 def blocks(sectors: dict[str, list[str]]) -> bytes:
-    found = bytes(384) + struct.pack("<H", len(sectors))
+    result = bytes(384) + struct.pack("<H", len(sectors))
     for name, members in sectors.items():
         head = name.encode("gbk").ljust(9, b"\0") + struct.pack("<HH", len(members), 2)
-        found += (head + b"".join(m.encode().ljust(7, b"\0") for m in members)).ljust(2813, b"\0")
-    return found
+        result += (head + b"".join(m.encode().ljust(7, b"\0") for m in members)).ljust(2813, b"\0")
+    return result
 
 
 def test_members_of_blocks_are_six_digits_and_what_is_not_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "block_gn.dat"
     file.write_bytes(blocks({"5G概念": ["000063", "600050", "60005"], "芯片": ["000063"]}))
-    found, rejected = read(file, file.name)
-    assert found == {
+    result, rejected = read(file, file.name)
+    assert result == {
         Membership("concept", "5G概念", "000063"),
         Membership("concept", "5G概念", "600050"),
         Membership("concept", "芯片", "000063"),
@@ -36,8 +36,8 @@ def test_members_of_blocks_are_six_digits_and_what_is_not_is_refused(tmp_path: P
 def test_a_line_of_industries_tells_three_classifications_and_the_exchange(tmp_path: Path) -> None:
     file = tmp_path / "tdxhy.cfg"
     file.write_text("0|000001|T1001|440101|H1201\r\n1|900955|T00||\n7|000001|T1|1|1\nbroken\n\n")
-    found, rejected = read(file, file.name)
-    assert found == {
+    result, rejected = read(file, file.name)
+    assert result == {
         Membership("industry", "T1001", "sz000001"),
         Membership("industry_2", "440101", "sz000001"),
         Membership("industry_3", "H1201", "sz000001"),
@@ -46,13 +46,17 @@ def test_a_line_of_industries_tells_three_classifications_and_the_exchange(tmp_p
     assert [row.row_key for row in rejected] == ["tdxhy.cfg:3", "tdxhy.cfg:4"]
 
 
-def test_a_file_that_is_cut_short_or_tells_nothing_is_refused_as_a_whole(tmp_path: Path) -> None:
+def test_a_file_that_is_cut_short_or_empty_is_refused_as_a_whole(tmp_path: Path) -> None:
     whole = blocks({"芯片": ["000063"]})
     for name, content, said in (
-        ("block_fg.dat", whole[:-1], "1 sectors are announced, which are 3,199 bytes, and 3,198"),
-        ("block_fg.dat", blocks({}), "tells of no sector"),
-        ("block_fg.dat", b"", "0 bytes|no sector|and 0 are there"),
-        ("tdxhy.cfg", b"", "tells of no sector"),
+        (
+            "block_fg.dat",
+            whole[:-1],
+            "1 announced sectors need 3,199 bytes, and the file has 3,198",
+        ),
+        ("block_fg.dat", blocks({}), "holds no sector"),
+        ("block_fg.dat", b"", "0 announced sectors need 386 bytes, and the file has 0"),
+        ("tdxhy.cfg", b"", "holds no sector"),
         ("tdxhy.cfg", b"0|000001|T1001|440101|H1201\n0|000002|T10", "ends within line 2"),
     ):
         (tmp_path / name).write_bytes(content)
@@ -61,21 +65,21 @@ def test_a_file_that_is_cut_short_or_tells_nothing_is_refused_as_a_whole(tmp_pat
 
 
 def test_real_files_are_read_whole(real_client: Path) -> None:
-    told = {"block_gn.dat": 164, "block_fg.dat": 118, "block_zs.dat": 70}
-    for name, count in told.items():
-        found, rejected = read(real_client / "T0002/hq_cache" / name, name)
-        assert len({membership.sector_name for membership in found}) == count
+    counts = {"block_gn.dat": 164, "block_fg.dat": 118, "block_zs.dat": 70}
+    for name, count in counts.items():
+        result, rejected = read(real_client / "T0002/hq_cache" / name, name)
+        assert len({membership.sector_name for membership in result}) == count
         assert rejected == []
-    found, rejected = read(real_client / "T0002/hq_cache/tdxhy.cfg", "tdxhy.cfg")
-    assert len({m.member for m in found}) == 4267
-    assert {m.sector_kind for m in found} == {*KINDS["tdxhy.cfg"]}
+    result, rejected = read(real_client / "T0002/hq_cache/tdxhy.cfg", "tdxhy.cfg")
+    assert len({m.member for m in result}) == 4267
+    assert {m.sector_kind for m in result} == {*KINDS["tdxhy.cfg"]}
     assert rejected == []
 
 
 def test_what_is_new_begins_and_what_is_gone_ends_on_the_day_of_the_file() -> None:
     stays, goes, comes = (Membership("concept", "芯片", d) for d in ("000063", "600050", "300750"))
     before = {stays: date(2025, 12, 1), goes: date(2025, 12, 2)}
-    rows = list(changed({stays, comes}, before, EVENING))
+    rows = list(list_changes({stays, comes}, before, EVENING))
     assert [(row["member"], row["valid_from"], row["valid_to"]) for row in rows] == [
         ("300750", date(2026, 1, 6), None),
         ("600050", date(2025, 12, 2), date(2026, 1, 6)),
@@ -87,8 +91,10 @@ def test_a_file_lacks_members_that_has_fewer_of_a_kind_than_a_market_loses() -> 
         return {Membership(kind, f"{n % 3}", f"{n:06d}") for n in range(first, first + count)}
 
     before = members("industry", 0, 100) | members("industry_2", 0, 100)
-    assert lacking(members("industry", 50, 95) | members("industry_2", 0, 200), before) is None
-    short = lacking(members("industry", 0, 100) | members("industry_2", 0, 94), before)
+    assert (
+        describe_loss(members("industry", 50, 95) | members("industry_2", 0, 200), before) is None
+    )
+    short = describe_loss(members("industry", 0, 100) | members("industry_2", 0, 94), before)
     assert short == "94 codes of industry_2, where 100 were known before"
-    assert lacking(members("industry", 0, 100), before) is not None
-    assert lacking(before, set()) is None
+    assert describe_loss(members("industry", 0, 100), before) is not None
+    assert describe_loss(before, set()) is None

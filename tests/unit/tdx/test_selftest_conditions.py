@@ -159,7 +159,7 @@ BAD: dict[str, dict[str, Change]] = {
         "an old series": put("List", bars(20, date(2024, 10, 30))),
         "not ascending": last_first,
         "a bar twice": put("List", [*bars(20), *bars(1)]),
-        "a time that is none": put("List", 3, "Time", "yesterday"),
+        "no valid time": put("List", 3, "Time", "yesterday"),
     },
     "kline_history": {"nine bars": short("List", "Count"), "no list": drop("List")},
     "kline_all": {
@@ -258,8 +258,8 @@ def test_there_are_31_checks_and_each_can_fail() -> None:
 
 def test_one_missing_part_of_stock_info_is_a_warning() -> None:
     check = next(check for check in CHECKS if check.name == "stock_info")
-    found = check.holds({"quote": {}, "minute": {}}, FACTS)
-    assert found.warnings == ("kline_day is missing",)
+    result = check.holds({"quote": {}, "minute": {}}, FACTS)
+    assert result.warnings == ("kline_day is missing",)
 
 
 def test_the_bar_of_the_running_day_may_lack_its_turnover() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from loaders.tdx.selftest.shape import shape_of
+from loaders.tdx.selftest.shape import hash_shape
 
 ANSWER: dict[str, Any] = {"Count": 1, "List": [{"Time": "a", "Price": 1}], "date": None}
 
@@ -16,7 +16,7 @@ def test_values_and_numbers_of_rows_do_not_count() -> None:
         "List": [{"Time": "b", "Price": 2.5}, {"Time": "c", "Price": 0}],
         "date": None,
     }
-    assert shape_of(more) == shape_of(ANSWER)
+    assert hash_shape(more) == hash_shape(ANSWER)
 
 
 @pytest.mark.parametrize(
@@ -31,13 +31,13 @@ def test_values_and_numbers_of_rows_do_not_count() -> None:
     ],
 )
 def test_another_field_or_type_is_another_shape(other: Any) -> None:
-    assert shape_of(other) != shape_of(ANSWER)
+    assert hash_shape(other) != hash_shape(ANSWER)
 
 
 def test_parts_that_come_and_go_are_left_out() -> None:
     session, closed = copy.deepcopy(ANSWER), copy.deepcopy(ANSWER)
     closed["List"] = None
-    assert shape_of(session, ["List"]) == shape_of(closed, ["List"])
+    assert hash_shape(session, ["List"]) == hash_shape(closed, ["List"])
     tasks = [{"id": "a"}, {"id": "b", "ended_at": "c"}]
-    assert shape_of(tasks, ["[].ended_at"]) == shape_of(tasks[:1], ["[].ended_at"])
-    assert shape_of(tasks) != shape_of(tasks[:1])
+    assert hash_shape(tasks, ["[].ended_at"]) == hash_shape(tasks[:1], ["[].ended_at"])
+    assert hash_shape(tasks) != hash_shape(tasks[:1])

@@ -8,8 +8,8 @@ from fake_tdx import bar, bars_of
 
 from loaders.engine.window import Window
 from loaders.tdx.bars import records
-from loaders.tdx.bars.long_bars import accepted, ends_of
-from loaders.tdx.bars.stored_bars import LostHistory, Stored, joined
+from loaders.tdx.bars.long_bars import find_period_ends, select_bars
+from loaders.tdx.bars.stored_bars import LostHistory, Stored, join_or_reload
 from loaders.tdx.client.answers import Bars
 
 # the weeks of 2025-06-16, -23 and -30; the last goes on into July
@@ -18,29 +18,33 @@ KNOWN = [d for d in (date(2025, 6, 16) + timedelta(days=i) for i in range(19)) i
 
 def test_a_week_is_named_by_the_last_trading_day_of_the_market() -> None:
     days = [date(2025, 6, 18), date(2025, 6, 25), date(2025, 6, 30)]
-    assert ends_of(days, "week", KNOWN) == [date(2025, 6, 20), date(2025, 6, 27), date(2025, 7, 4)]
+    assert find_period_ends(days, "week", KNOWN) == [
+        date(2025, 6, 20),
+        date(2025, 6, 27),
+        date(2025, 7, 4),
+    ]
 
 
 def test_a_holiday_at_the_end_of_a_week_moves_its_end() -> None:
     known = [day for day in KNOWN if day != date(2025, 6, 27)]
-    assert ends_of([date(2025, 6, 25)], "week", known) == [date(2025, 6, 26)]
+    assert find_period_ends([date(2025, 6, 25)], "week", known) == [date(2025, 6, 26)]
 
 
 def test_a_month_is_named_by_its_last_trading_day() -> None:
-    assert ends_of([date(2025, 6, 18)], "month", KNOWN) == [date(2025, 6, 30)]
-    assert ends_of([date(2025, 7, 1)], "month", KNOWN) == [date(2025, 7, 4)]
+    assert find_period_ends([date(2025, 6, 18)], "month", KNOWN) == [date(2025, 6, 30)]
+    assert find_period_ends([date(2025, 7, 1)], "month", KNOWN) == [date(2025, 7, 4)]
     december = [date(2025, 12, 30), date(2025, 12, 31), date(2026, 1, 5)]
-    assert ends_of([date(2025, 12, 30)], "month", december) == [date(2025, 12, 31)]
+    assert find_period_ends([date(2025, 12, 30)], "month", december) == [date(2025, 12, 31)]
 
 
 def test_of_two_bars_in_one_week_the_earlier_keeps_its_own_day() -> None:
     days = [date(2025, 6, 17), date(2025, 6, 19)]
-    assert ends_of(days, "week", KNOWN) == [date(2025, 6, 17), date(2025, 6, 20)]
+    assert find_period_ends(days, "week", KNOWN) == [date(2025, 6, 17), date(2025, 6, 20)]
 
 
 def test_before_the_first_known_day_a_bar_keeps_its_own_day() -> None:
-    assert ends_of([date(1990, 12, 7)], "week", KNOWN) == [date(1990, 12, 7)]
-    assert ends_of([], "week", KNOWN) == []
+    assert find_period_ends([date(1990, 12, 7)], "week", KNOWN) == [date(1990, 12, 7)]
+    assert find_period_ends([], "week", KNOWN) == []
 
 
 FRIDAYS = [date(2024, 10, 18), date(2024, 10, 25), date(2024, 11, 1), date(2024, 11, 8)]
@@ -71,30 +75,30 @@ def test_an_answer_that_does_not_join_what_is_stored_is_read_again_whole(
         again.append(1)
         return weeks(*FRIDAYS)
 
-    bars = asyncio.run(joined(weeks(*answer), all_bars, cursor, span, limited=limited))
+    bars = asyncio.run(join_or_reload(weeks(*answer), all_bars, cursor, span, limited=limited))
 
     assert 1 + len(again) == readings
     assert bars.dates == (answer if readings == 1 else FRIDAYS)
 
 
-def test_what_the_whole_series_lacks_of_what_is_stored_is_told() -> None:
+def test_a_whole_series_without_stored_days_is_refused() -> None:
     async def all_bars() -> Bars:
         return weeks(*FRIDAYS[1:3])
 
     span = Stored(FRIDAYS[0], FRIDAYS[2])
-    with pytest.raises(LostHistory, match="history begins 2024-10-25, but 2024-10-18 is stored"):
-        asyncio.run(joined(weeks(*FRIDAYS[1:3]), all_bars, None, span, limited=False))
+    with pytest.raises(LostHistory, match="history starts on 2024-10-25, but 2024-10-18 is stored"):
+        asyncio.run(join_or_reload(weeks(*FRIDAYS[1:3]), all_bars, None, span, limited=False))
     span = Stored(FRIDAYS[1], FRIDAYS[3])
-    with pytest.raises(LostHistory, match="answer ends 2024-11-01, but 2024-11-08 is stored"):
-        asyncio.run(joined(weeks(*FRIDAYS[1:3]), all_bars, None, span, limited=False))
+    with pytest.raises(LostHistory, match="answer ends on 2024-11-01, but 2024-11-08 is stored"):
+        asyncio.run(join_or_reload(weeks(*FRIDAYS[1:3]), all_bars, None, span, limited=False))
 
 
-@pytest.mark.parametrize(("stored", "kept"), [(True, FRIDAYS[:3]), (False, FRIDAYS[1:3])])
-def test_since_begins_a_history_and_opens_no_gap_in_one(stored: bool, kept: list[date]) -> None:
+@pytest.mark.parametrize(("stored", "landing"), [(True, FRIDAYS[:3]), (False, FRIDAYS[1:3])])
+def test_since_begins_a_history_and_opens_no_gap_in_one(stored: bool, landing: list[date]) -> None:
     window = Window(FRIDAYS, FRIDAYS[-1], 10, lambda _: False, FRIDAYS[-1], FRIDAYS[1], FRIDAYS[2])
-    found = accepted("sh600000", weeks(*FRIDAYS), window, "week", FRIDAYS, stored=stored)
-    assert records.days_in(found.rows) == kept
-    assert found.cursor == FRIDAYS[2]
+    result = select_bars("sh600000", weeks(*FRIDAYS), window, "week", FRIDAYS, stored=stored)
+    assert records.days_in(result.rows) == landing
+    assert result.cursor == FRIDAYS[2]
 
 
 def test_a_week_is_final_once_its_last_trading_day_is_over() -> None:
@@ -102,7 +106,7 @@ def test_a_week_is_final_once_its_last_trading_day_is_over() -> None:
     wednesday, known = weeks(date(2024, 11, 6)), [*FRIDAYS, date(2024, 11, 29)]
     window = Window(FRIDAYS, FRIDAYS[-1], 10, lambda _: False, FRIDAYS[-1])
     week, month = (
-        records.table([accepted("sh600000", wednesday, window, period, known, stored=False)])
+        records.table([select_bars("sh600000", wednesday, window, period, known, stored=False)])
         for period in ("week", "month")
     )
     assert week["is_final"].to_pylist() == [True]

@@ -30,10 +30,10 @@ def minutes(*prices: int) -> MinutePoints:
 
 
 def info(**parts: Any) -> StockInfo:
-    found = {"quote": quote(CODE), "kline_day": THIRTY, "minute": minutes(10_100, 10_300, 10_200)}
-    found |= parts
-    faults = {name: "left out" for name, part in found.items() if part is None}
-    return StockInfo(**found, faults=faults, fetched_at=BEGAN)
+    result = {"quote": quote(CODE), "kline_day": THIRTY, "minute": minutes(10_100, 10_300, 10_200)}
+    result |= parts
+    faults = {name: "left out" for name, part in result.items() if part is None}
+    return StockInfo(**result, faults=faults, fetched_at=BEGAN)
 
 
 class Service:
@@ -67,23 +67,23 @@ def outcome(service: Service, *, code: str = CODE, kind: str = "stock") -> Outco
         instrument_type=lambda code: kind,
     )
 
-    (found,) = stock_info.fetch(run, [code])
-    return found
+    (result,) = stock_info.fetch(run, [code])
+    return result
 
 
-def rows(found: Outcome) -> dict[str, dict[str, Any]]:
-    return {row["part"]: row for row in screen(records([found]), STOCK_INFO).rows.to_pylist()}
+def rows(result: Outcome) -> dict[str, dict[str, Any]]:
+    return {row["part"]: row for row in screen(records([result]), STOCK_INFO).rows.to_pylist()}
 
 
 def test_each_part_is_a_row() -> None:
-    found = rows(outcome(Service(info())))
+    result = rows(outcome(Service(info())))
 
-    assert set(found) == {"quote", "kline_day", "minute"}
-    assert (found["quote"]["close"], found["quote"]["volume"]) == (10_200, 1235)
-    days = found["kline_day"]
+    assert set(result) == {"quote", "kline_day", "minute"}
+    assert (result["quote"]["close"], result["quote"]["volume"]) == (10_200, 1235)
+    days = result["kline_day"]
     assert (days["trade_date"], days["row_count"], days["close"]) == (FRIDAY, 2, 4_100)
     assert (days["previous_close"], days["amount_yuan"]) == (4_000, None)
-    minute = found["minute"]
+    minute = result["minute"]
     assert (minute["open"], minute["high"], minute["low"], minute["close"]) == (
         10_100,
         10_300,
@@ -95,16 +95,16 @@ def test_each_part_is_a_row() -> None:
 
 @pytest.mark.parametrize("missing", ["quote", "kline_day", "minute"])
 def test_a_part_that_is_missing_is_named_and_the_others_land(missing: str) -> None:
-    found = outcome(Service(info(**{missing: None})))
+    result = outcome(Service(info(**{missing: None})))
 
-    assert set(rows(found)) == {"quote", "kline_day", "minute"} - {missing}
-    assert found.fallback == f"/api/stock-info without {missing}"
-    assert found.failure is None
+    assert set(rows(result)) == {"quote", "kline_day", "minute"} - {missing}
+    assert result.fallback == f"/api/stock-info without {missing}"
+    assert result.failure is None
 
 
 def test_an_answer_without_any_part_is_a_failure() -> None:
-    found = outcome(Service(info(quote=None, kline_day=None, minute=None)))
-    assert found.failure == (
+    result = outcome(Service(info(quote=None, kline_day=None, minute=None)))
+    assert result.failure == (
         "none of the three parts came: kline_day: left out; minute: left out; quote: left out"
     )
 
@@ -114,19 +114,19 @@ def test_minutes_outside_a_session_are_a_row_without_prices() -> None:
     assert (minute["row_count"], minute["open"], minute["volume"]) == (0, None, None)
 
 
-def test_a_dropped_connection_is_mended_by_quote_and_minutes_apart() -> None:
+def test_after_a_dropped_connection_quote_and_minutes_come_apart() -> None:
     broken = RetryableAnswer("the connection broke")
 
-    found = outcome(Service(broken, single=quote(CODE)))
+    result = outcome(Service(broken, single=quote(CODE)))
 
-    assert set(rows(found)) == {"quote", "minute"}
-    assert rows(found)["quote"]["source_route"] == "/api/quote"
-    assert found.fallback == "/api/stock-info → /api/quote, /api/minute: RetryableAnswer"
+    assert set(rows(result)) == {"quote", "minute"}
+    assert rows(result)["quote"]["source_route"] == "/api/quote"
+    assert result.fallback == "/api/stock-info → /api/quote, /api/minute: RetryableAnswer"
 
 
 def test_a_call_that_breaks_where_nothing_else_answers_is_a_failure() -> None:
-    found = outcome(Service(RetryableAnswer("the connection broke")))
-    assert found.failure == "the connection broke"
+    result = outcome(Service(RetryableAnswer("the connection broke")))
+    assert result.failure == "the connection broke"
 
 
 def test_the_minutes_of_a_fund_are_divided_by_ten_where_the_quote_says_so() -> None:
@@ -140,8 +140,8 @@ def test_the_minutes_of_a_fund_are_divided_by_ten_where_the_quote_says_so() -> N
 
 def test_a_quote_without_a_price_leaves_the_scale_to_the_last_adjusted_day() -> None:
     suspended = replace(quote(CODE), open=0, high=0, low=0, close=0)
-    found = outcome(Service(info(quote=suspended, minute=minutes(4_050))), kind="fund")
-    assert rows(found)["minute"]["close"] == 4_050
+    result = outcome(Service(info(quote=suspended, minute=minutes(4_050))), kind="fund")
+    assert rows(result)["minute"]["close"] == 4_050
 
 
 def test_an_index_is_never_asked_for() -> None:

@@ -11,14 +11,14 @@ import pytest
 from loaders.tdx.bars.tick_days import (
     BrokenRule,
     DayBar,
-    as_final,
-    day_of,
-    divisor,
+    build_table,
+    find_divisor,
     is_tenfold,
     is_whole,
+    mark_final,
     misfit,
-    priced,
-    rows_of,
+    scale_to_bar,
+    to_tick_day,
 )
 from loaders.tdx.client.answers_trades import Ticks
 from tests.unit.tdx.fake_ticks import BAR, FRIDAY, LATER, MONDAY, ticks
@@ -31,15 +31,15 @@ def real_ticks(folder: Path, code: str) -> dict[date, Ticks]:
             rows[date.fromisoformat(row["date"])].append(row)
     return {
         day: Ticks(
-            [f"{day}T{r['minute']}:00" for r in found],
-            [round(float(r["price_yuan"]) * 1000) for r in found],
-            [int(r["volume_hands"]) for r in found],
-            [int(r["side"]) for r in found],
-            [0] * len(found),
+            [f"{day}T{r['minute']}:00" for r in result],
+            [round(float(r["price_yuan"]) * 1000) for r in result],
+            [int(r["volume_hands"]) for r in result],
+            [int(r["side"]) for r in result],
+            [0] * len(result),
             "minute-trade-all",
             LATER,
         )
-        for day, found in rows.items()
+        for day, result in rows.items()
     }
 
 
@@ -54,13 +54,13 @@ def real_ticks(folder: Path, code: str) -> dict[date, Ticks]:
 def test_real_ticks_are_the_whole_of_their_real_day(
     real_tdx_data: Path, day: date, bar: DayBar
 ) -> None:
-    found = day_of(day, real_ticks(real_tdx_data, "sh600000")[day])
+    result = to_tick_day(day, real_ticks(real_tdx_data, "sh600000")[day])
 
-    at_scale = priced(found, bar, tenfold=False)
+    at_scale = scale_to_bar(result, bar, tenfold=False)
 
     assert at_scale.hands == bar.volume
     assert is_whole("sh600000", at_scale.hands, len(at_scale), bar)
-    assert as_final(at_scale).is_final
+    assert mark_final(at_scale).is_final
 
 
 def test_real_ticks_that_lost_their_newest_page_are_not_whole(real_tdx_data: Path) -> None:
@@ -76,15 +76,15 @@ def test_real_ticks_that_lost_their_newest_page_are_not_whole(real_tdx_data: Pat
         fetched_at=LATER,
     )
 
-    assert is_whole("sz000002", day_of(FRIDAY, all_of_it).hands, len(all_of_it), bar)
-    assert not is_whole("sz000002", day_of(FRIDAY, cut).hands, len(cut), bar)
+    assert is_whole("sz000002", to_tick_day(FRIDAY, all_of_it).hands, len(all_of_it), bar)
+    assert not is_whole("sz000002", to_tick_day(FRIDAY, cut).hands, len(cut), bar)
 
 
 def test_rows_of_real_ticks_keep_order_price_and_minute(real_tdx_data: Path) -> None:
     days = real_ticks(real_tdx_data, "sh600000")
-    found = [("sh600000", as_final(day_of(day, answer))) for day, answer in days.items()]
+    result = [("sh600000", mark_final(to_tick_day(day, answer))) for day, answer in days.items()]
 
-    rows = rows_of(found)
+    rows = build_table(result)
 
     assert rows.num_rows == 6223
     first = rows.slice(0, 2).to_pylist()
@@ -115,84 +115,89 @@ def test_funds_and_b_shares_have_tenfold_tick_prices(
 
 
 def test_the_price_of_a_fund_is_divided_where_its_day_bar_says_so() -> None:
-    found = day_of(FRIDAY, ticks(price=[41_250, 41_260, 41_240]))
+    result = to_tick_day(FRIDAY, ticks(price=[41_250, 41_260, 41_240]))
 
-    at_scale = priced(found, DayBar(4_120, 4_130, 300), tenfold=True)
+    at_scale = scale_to_bar(result, DayBar(4_120, 4_130, 300), tenfold=True)
 
     assert at_scale.price.tolist() == [4_125, 4_126, 4_124]
 
 
 def test_a_fund_whose_prices_already_fit_is_left_alone() -> None:
-    found = day_of(FRIDAY, ticks(price=4_125))
-    assert priced(found, DayBar(4_120, 4_130, 300), tenfold=True).price[0] == 4_125
+    result = to_tick_day(FRIDAY, ticks(price=4_125))
+    assert scale_to_bar(result, DayBar(4_120, 4_130, 300), tenfold=True).price[0] == 4_125
 
 
 def test_a_stock_is_never_divided() -> None:
-    found = day_of(FRIDAY, ticks(price=105_000))
+    result = to_tick_day(FRIDAY, ticks(price=105_000))
     with pytest.raises(BrokenRule, match="between low and high of the day bar"):
-        priced(found, BAR, tenfold=False)
+        scale_to_bar(result, BAR, tenfold=False)
 
 
-def test_one_tick_outside_the_day_bar_refuses_the_day_even_after_the_division() -> None:
-    found = day_of(FRIDAY, ticks(price=[41_250, 41_260, 51_240]))
+def test_one_tick_outside_the_day_bar_refuses_the_divided_day_too() -> None:
+    result = to_tick_day(FRIDAY, ticks(price=[41_250, 41_260, 51_240]))
     with pytest.raises(BrokenRule, match="ticks 41250 to 51240, bar 4120 to 4130"):
-        priced(found, DayBar(4_120, 4_130, 300), tenfold=True)
+        scale_to_bar(result, DayBar(4_120, 4_130, 300), tenfold=True)
 
 
 def test_a_tenfold_price_that_ten_does_not_divide_is_refused() -> None:
-    found = day_of(FRIDAY, ticks(price=41_255))
+    result = to_tick_day(FRIDAY, ticks(price=41_255))
     with pytest.raises(BrokenRule, match="must be a multiple of 10"):
-        priced(found, DayBar(4_120, 4_130, 300), tenfold=True)
+        scale_to_bar(result, DayBar(4_120, 4_130, 300), tenfold=True)
 
 
 def test_without_a_day_bar_the_class_of_the_code_decides() -> None:
-    assert divisor(41_250, 41_260, None, tenfold=True) == 10
-    assert divisor(10_500, 10_500, None, tenfold=False) == 1
+    assert find_divisor(41_250, 41_260, None, tenfold=True) == 10
+    assert find_divisor(10_500, 10_500, None, tenfold=False) == 1
 
 
 def test_a_price_that_no_column_can_hold_is_refused() -> None:
     with pytest.raises(BrokenRule, match="32-bit"):
-        day_of(FRIDAY, ticks(price=2**40))
+        to_tick_day(FRIDAY, ticks(price=2**40))
 
 
 @pytest.mark.parametrize("hands", [1, 3, 4, 9, 16, 33, 64, 127, 128])
-def test_small_volumes_of_day_bars_that_the_service_decodes_wrongly_still_fit(hands: int) -> None:
+def test_small_volumes_that_the_service_decodes_wrongly_still_fit(hands: int) -> None:
     shown = {1: 32768, 3: 4098, 4: 8194, 9: 264, 16: 2056, 33: 48, 64: 544}.get(hands, hands)
     assert misfit(hands, DayBar(1, 1, shown)) == 0
 
 
-def test_every_minute_may_lose_a_hand_and_on_boards_of_single_shares_every_tick() -> None:
-    found = day_of(FRIDAY, ticks(volumes=(9,) * 300))
-    assert is_whole("sh600000", found.hands, len(found), DayBar(10_000, 11_000, 2_940))
-    assert not is_whole("sh600000", found.hands, len(found), DayBar(10_000, 11_000, 3_050))
-    assert is_whole("sh688001", found.hands, len(found), DayBar(10_000, 11_000, 3_050))
-    assert is_whole("bj920001", found.hands, len(found), DayBar(10_000, 11_000, 3_050))
+def test_every_minute_may_lose_a_hand_on_single_share_boards_every_tick() -> None:
+    result = to_tick_day(FRIDAY, ticks(volumes=(9,) * 300))
+    assert is_whole("sh600000", result.hands, len(result), DayBar(10_000, 11_000, 2_940))
+    assert not is_whole("sh600000", result.hands, len(result), DayBar(10_000, 11_000, 3_050))
+    assert is_whole("sh688001", result.hands, len(result), DayBar(10_000, 11_000, 3_050))
+    assert is_whole("bj920001", result.hands, len(result), DayBar(10_000, 11_000, 3_050))
 
 
 def test_more_hands_than_the_day_had_are_not_whole() -> None:
-    found = day_of(FRIDAY, ticks(volumes=(9,) * 300))
-    assert is_whole("sh600000", found.hands, len(found), DayBar(10_000, 11_000, 2_650))
-    assert not is_whole("sh600000", found.hands, len(found), DayBar(10_000, 11_000, 2_600))
+    result = to_tick_day(FRIDAY, ticks(volumes=(9,) * 300))
+    assert is_whole("sh600000", result.hands, len(result), DayBar(10_000, 11_000, 2_650))
+    assert not is_whole("sh600000", result.hands, len(result), DayBar(10_000, 11_000, 2_600))
 
 
-def test_a_day_is_final_only_if_it_was_fetched_on_a_later_day_of_the_exchange() -> None:
+def test_a_day_is_final_only_if_fetched_on_a_later_day_of_the_exchange() -> None:
     # 15:59 UTC is 23:59 in Shanghai, and a minute later it is the next day there
     evening = datetime(2019, 2, 1, 15, 59, tzinfo=UTC)
-    same = day_of(FRIDAY, ticks(fetched_at=evening))
-    later = day_of(FRIDAY, ticks(fetched_at=evening + timedelta(minutes=1)))
-    assert not as_final(same).is_final
-    assert as_final(later).is_final
+    same = to_tick_day(FRIDAY, ticks(fetched_at=evening))
+    later = to_tick_day(FRIDAY, ticks(fetched_at=evening + timedelta(minutes=1)))
+    assert not mark_final(same).is_final
+    assert mark_final(later).is_final
 
 
 def test_equal_ticks_stay_apart_by_their_ordinal() -> None:
-    rows = rows_of(
-        [("sh600000", day_of(FRIDAY, ticks(volumes=(5, 5), stamps=[f"{FRIDAY}T09:31:00"] * 2)))]
+    rows = build_table(
+        [
+            (
+                "sh600000",
+                to_tick_day(FRIDAY, ticks(volumes=(5, 5), stamps=[f"{FRIDAY}T09:31:00"] * 2)),
+            )
+        ]
     )
     assert rows["ordinal"].to_pylist() == [1, 2]
     assert rows["traded_at"].to_pylist()[0] == rows["traded_at"].to_pylist()[1]
 
 
 def test_columns_of_a_day_are_narrow() -> None:
-    found = day_of(FRIDAY, ticks())
-    assert found.minute.dtype == np.int16
-    assert found.price.dtype == found.volume.dtype == np.int32
+    result = to_tick_day(FRIDAY, ticks())
+    assert result.minute.dtype == np.int16
+    assert result.price.dtype == result.volume.dtype == np.int32

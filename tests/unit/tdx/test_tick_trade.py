@@ -14,12 +14,12 @@ from loaders.tdx.bars.tick_days import (
     BrokenRule,
     DayBar,
 )
-from loaders.tdx.bars.ticks_today import of_today
+from loaders.tdx.bars.ticks_today import check_today
 from loaders.tdx.client.answers_trades import Ticks
 from loaders.tdx.context import Context
 from loaders.tdx.datasets import tick_trade
 from loaders.tdx.datasets.codes import Security
-from loaders.tdx.datasets.tick_trade import Due, Stored, stretches
+from loaders.tdx.datasets.tick_trade import Due, Stored, group_days
 from loaders.tdx.settings import TdxSettings
 from tests.unit.tdx.fake_context import fake_context
 from tests.unit.tdx.fake_ticks import BAR, FRIDAY, LATER, MONDAY, ticks
@@ -29,13 +29,13 @@ DAYS = [FRIDAY - timedelta(days=7), *(FRIDAY - timedelta(days=i) for i in (4, 3,
 
 def test_stretches_span_at_most_five_trading_days() -> None:
     due = [Due(day, BAR, None) for day in DAYS]
-    assert [[d.day for d in group] for group in stretches(due, DAYS)] == [DAYS[:5], DAYS[5:]]
+    assert [[d.day for d in group] for group in group_days(due, DAYS)] == [DAYS[:5], DAYS[5:]]
 
 
 def test_stretches_do_not_cross_a_hole_of_the_calendar() -> None:
     far = date(2019, 4, 1)
     due = [Due(FRIDAY, BAR, None), Due(far, BAR, None)]
-    assert len(stretches(due, [FRIDAY, far])) == 2
+    assert len(group_days(due, [FRIDAY, far])) == 2
 
 
 class Service:
@@ -43,29 +43,29 @@ class Service:
 
     def __init__(
         self,
-        of_days: Mapping[date, Ticks] | Exception,
-        of_day: Callable[[date], Ticks | Exception] = lambda day: UpstreamError("nothing"),
-        of_today: Ticks | None = None,
+        days: Mapping[date, Ticks] | Exception,
+        day: Callable[[date], Ticks | Exception] = lambda day: UpstreamError("nothing"),
+        today: Ticks | None = None,
     ) -> None:
-        self.of_days, self.of_day, self.of_today = of_days, of_day, of_today
+        self.days, self.day, self.today = days, day, today
         self.asked: list[date | tuple[date, date]] = []
 
     async def trades_of_days(self, code: str, first: date, last: date) -> Mapping[date, Ticks]:
         self.asked.append((first, last))
-        if isinstance(self.of_days, Exception):
-            raise self.of_days
-        return {day: found for day, found in self.of_days.items() if first <= day <= last}
+        if isinstance(self.days, Exception):
+            raise self.days
+        return {day: result for day, result in self.days.items() if first <= day <= last}
 
     async def trades_of_day(self, code: str, day: date) -> Ticks:
         self.asked.append(day)
-        found = self.of_day(day)
-        if isinstance(found, Exception):
-            raise found
-        return found
+        result = self.day(day)
+        if isinstance(result, Exception):
+            raise result
+        return result
 
     async def trades_of_today(self, code: str) -> Ticks:
-        assert self.of_today is not None
-        return self.of_today
+        assert self.today is not None
+        return self.today
 
 
 def context(service: Service, asked: Any, *, mode: str = "incremental", **changes: Any) -> Context:
@@ -91,13 +91,13 @@ def context(service: Service, asked: Any, *, mode: str = "incremental", **change
 
 
 def outcome(run: Context) -> Outcome:
-    (found,) = tick_trade.fetch(run, ["sh600000"])
-    return found
+    (result,) = tick_trade.fetch(run, ["sh600000"])
+    return result
 
 
-def landed(found: Outcome) -> dict[date, bool]:
+def landed(result: Outcome) -> dict[date, bool]:
     """Days that land, and whether as final."""
-    return {day.day: day.is_final for day in found.rows.days} if found.rows else {}
+    return {day.day: day.is_final for day in result.rows.days} if result.rows else {}
 
 
 def due(*days: date, stored: Stored | None = None) -> dict[str, list[Due]]:
@@ -107,32 +107,32 @@ def due(*days: date, stored: Stored | None = None) -> dict[str, list[Due]]:
 def test_days_that_come_whole_land_as_final_and_move_the_cursor() -> None:
     service = Service({day: ticks(day) for day in (FRIDAY, MONDAY)})
 
-    found = outcome(context(service, due(FRIDAY, MONDAY)))
+    result = outcome(context(service, due(FRIDAY, MONDAY)))
 
-    assert landed(found) == {FRIDAY: True, MONDAY: True}
-    assert (found.cursor, found.failure, found.fallback) == (MONDAY, None, None)
+    assert landed(result) == {FRIDAY: True, MONDAY: True}
+    assert (result.cursor, result.failure, result.fallback) == (MONDAY, None, None)
     assert service.asked == [(FRIDAY, MONDAY)]
 
 
 def test_a_day_that_the_answer_does_not_cover_is_asked_for_by_itself() -> None:
     service = Service({MONDAY: ticks(MONDAY)}, lambda day: ticks(day))
 
-    found = outcome(context(service, due(FRIDAY, MONDAY)))
+    result = outcome(context(service, due(FRIDAY, MONDAY)))
 
-    assert landed(found) == {FRIDAY: True, MONDAY: True}
+    assert landed(result) == {FRIDAY: True, MONDAY: True}
     assert service.asked == [(FRIDAY, MONDAY), FRIDAY]
-    assert found.fallback == "/api/trade-history/full → /api/minute-trade-all: days are missing"
+    assert result.fallback == "/api/trade-history/full → /api/minute-trade-all: days are missing"
 
 
 def test_days_that_fail_are_named_and_the_others_land() -> None:
     def alone(day: date) -> Ticks | Exception:
         return UpstreamError("silence") if day == FRIDAY else ticks(day)
 
-    found = outcome(context(Service(UpstreamError("down"), alone), due(FRIDAY, MONDAY)))
+    result = outcome(context(Service(UpstreamError("down"), alone), due(FRIDAY, MONDAY)))
 
-    assert landed(found) == {MONDAY: True}
-    assert found.failure == "1 of 2 days: 2019-02-01 (2019-02-01: silence)"
-    assert found.cursor == MONDAY
+    assert landed(result) == {MONDAY: True}
+    assert result.failure == "1 of 2 days: 2019-02-01 (2019-02-01: silence)"
+    assert result.cursor == MONDAY
 
 
 def test_a_service_that_is_gone_keeps_what_came_before() -> None:
@@ -140,66 +140,66 @@ def test_a_service_that_is_gone_keeps_what_came_before() -> None:
     days = [DAYS[0], FRIDAY, MONDAY]
     service = Service({DAYS[0]: ticks(DAYS[0])}, lambda day: gone)
 
-    found = outcome(context(service, due(*days)))
+    result = outcome(context(service, due(*days)))
 
-    assert landed(found) == {DAYS[0]: True}
-    assert found.gone is gone
-    assert found.failure == "gone"
+    assert landed(result) == {DAYS[0]: True}
+    assert result.gone is gone
+    assert result.failure == "gone"
 
 
-def test_ticks_outside_the_day_bar_by_both_routes_refuse_the_day_with_the_rule() -> None:
+def test_ticks_outside_the_day_bar_on_both_routes_refuse_the_day() -> None:
     wrong = ticks(FRIDAY, price=20_000)
 
-    found = outcome(context(Service({FRIDAY: wrong}, lambda day: wrong), due(FRIDAY)))
+    result = outcome(context(Service({FRIDAY: wrong}, lambda day: wrong), due(FRIDAY)))
 
-    assert landed(found) == {}
-    assert "every tick must lie between" in (found.failure or "")
-    (refused,) = found.rejected
+    assert landed(result) == {}
+    assert "every tick must lie between" in (result.failure or "")
+    (refused,) = result.rejected
     assert refused.row_key == "sh600000 2019-02-01"
     assert refused.rule == "every tick must lie between low and high of the day bar"
 
 
 @pytest.mark.parametrize("volumes", [(1_000, 1_000), (1_000,) * 6], ids=["short", "a page twice"])
-def test_a_day_that_misses_the_volume_of_its_bar_lands_provisional_and_is_a_failure(
+def test_a_day_that_lacks_volume_lands_provisional_and_is_a_failure(
     volumes: tuple[int, ...],
 ) -> None:
     wrong = ticks(FRIDAY, volumes=volumes)
 
-    found = outcome(context(Service({FRIDAY: wrong}, lambda day: wrong), due(FRIDAY)))
+    result = outcome(context(Service({FRIDAY: wrong}, lambda day: wrong), due(FRIDAY)))
 
-    assert landed(found) == {FRIDAY: False}
-    assert found.cursor is None
-    assert f"{sum(volumes):,} hands of ticks, but 3,000 of the day bar" in (found.failure or "")
+    assert landed(result) == {FRIDAY: False}
+    assert result.cursor is None
+    assert f"{sum(volumes):,} hands of ticks, but 3,000 of the day bar" in (result.failure or "")
 
 
 def test_a_short_day_never_lands_over_a_fuller_one() -> None:
     short = ticks(FRIDAY, volumes=(1_000, 500))
     stored = Stored(2_500, 3, FRIDAY)
 
-    found = outcome(context(Service({}, lambda day: short), due(FRIDAY, stored=stored)))
+    result = outcome(context(Service({}, lambda day: short), due(FRIDAY, stored=stored)))
 
-    assert landed(found) == {}
-    assert "nothing was overwritten" in (found.failure or "")
+    assert landed(result) == {}
+    assert "nothing was overwritten" in (result.failure or "")
 
 
 def test_of_two_answers_that_are_not_whole_the_fuller_one_stands_in() -> None:
     service = Service({FRIDAY: ticks(volumes=(1_000, 1_000))}, lambda day: ticks(volumes=(1_000,)))
 
-    found = outcome(context(service, due(FRIDAY)))
+    result = outcome(context(service, due(FRIDAY)))
 
-    assert [day.hands for day in found.rows.days] == [2_000]
+    assert [day.hands for day in result.rows.days] == [2_000]
 
 
 def test_a_day_that_comes_alike_on_two_days_is_all_that_the_service_has() -> None:
     short = ticks(FRIDAY, volumes=(1_000, 500))
     yesterday = Stored(1_500, 3, MONDAY)
 
-    found = outcome(context(Service({}, lambda day: short), due(FRIDAY, stored=yesterday)))
+    result = outcome(context(Service({}, lambda day: short), due(FRIDAY, stored=yesterday)))
     again = outcome(
         context(Service({}, lambda day: short), due(FRIDAY, stored=Stored(1_500, 3, LATER.date())))
     )
 
-    assert (landed(found), found.failure) == ({FRIDAY: True}, None)
+    assert (landed(result), result.failure) == ({FRIDAY: True}, None)
     # the same day's second try proves nothing
     assert landed(again) == {}
 
@@ -207,13 +207,13 @@ def test_a_day_that_comes_alike_on_two_days_is_all_that_the_service_has() -> Non
 @pytest.mark.parametrize(("hands", "asked"), [(3_000, False), (1_500, True)])
 def test_the_current_day_is_asked_for_again_until_it_is_whole(hands: int, asked: bool) -> None:
     evening = datetime(2019, 2, 11, 9, 0, tzinfo=UTC)
-    service = Service({}, of_today=ticks(MONDAY, fetched_at=evening))
+    service = Service({}, today=ticks(MONDAY, fetched_at=evening))
     stored = Stored(hands, 3, MONDAY)
 
-    found = outcome(context(service, due(MONDAY, stored=stored), today=MONDAY, began=evening))
+    result = outcome(context(service, due(MONDAY, stored=stored), today=MONDAY, began=evening))
 
-    assert landed(found) == ({MONDAY: False} if asked else {})
-    assert (found.skipped == NOT_DUE) is not asked
+    assert landed(result) == ({MONDAY: False} if asked else {})
+    assert (result.skipped == NOT_DUE) is not asked
 
 
 def test_a_code_of_which_nothing_is_due_costs_no_request() -> None:
@@ -227,22 +227,22 @@ MORNING = datetime(2019, 2, 11, 1, 45, tzinfo=UTC)  # 09:45 in Shanghai
 
 def realtime(answer: Ticks, stored: int = 0, *, began: datetime = MORNING) -> Outcome:
     bars = ({"sh600000": BAR}, {"sh600000": stored} if stored else {})
-    service = Service({}, of_today=answer)
+    service = Service({}, today=answer)
     return outcome(context(service, bars, mode="realtime", began=began, today=MONDAY))
 
 
 def test_ticks_of_the_running_day_land_as_provisional() -> None:
-    found = realtime(ticks(MONDAY, fetched_at=MORNING, volumes=(100, 80)))
+    result = realtime(ticks(MONDAY, fetched_at=MORNING, volumes=(100, 80)))
 
-    assert landed(found) == {MONDAY: False}
-    assert found.cursor is None
+    assert landed(result) == {MONDAY: False}
+    assert result.cursor is None
 
 
 def test_fewer_ticks_than_are_stored_of_the_running_day_are_a_failure() -> None:
-    found = realtime(ticks(MONDAY, fetched_at=MORNING, volumes=(100, 80)), stored=200)
+    result = realtime(ticks(MONDAY, fetched_at=MORNING, volumes=(100, 80)), stored=200)
 
-    assert landed(found) == {}
-    assert "180 hands of ticks, but 200 are stored" in (found.failure or "")
+    assert landed(result) == {}
+    assert "180 hands of ticks, but 200 are stored" in (result.failure or "")
 
 
 def test_before_the_opening_auction_nothing_is_asked_for() -> None:
@@ -254,16 +254,16 @@ def test_ticks_of_the_last_session_are_not_taken_for_todays() -> None:
     # all of yesterday's hands, stamped with today, long before today's close
     future = replace(ticks(MONDAY, fetched_at=MORNING), stamps=[f"{MONDAY}T15:00:00"] * 3)
     with pytest.raises(BrokenRule, match="future"):
-        of_today(MONDAY, future, BAR, tenfold=False)
+        check_today(MONDAY, future, BAR, tenfold=False)
     evening = datetime(2019, 2, 11, 7, 30, tzinfo=UTC)
     with pytest.raises(BrokenRule, match="last session"):
-        of_today(MONDAY, replace(future, fetched_at=evening), BAR, tenfold=False)
+        check_today(MONDAY, replace(future, fetched_at=evening), BAR, tenfold=False)
 
 
 def test_todays_fund_is_scaled_by_the_bar_of_the_day_before() -> None:
     before = DayBar(4_100, 4_200, 1)
     tenfold = ticks(MONDAY, price=43_000, fetched_at=MORNING, volumes=(2,))
     right = ticks(MONDAY, price=4_300, fetched_at=MORNING, volumes=(2,))
-    assert of_today(MONDAY, tenfold, before, tenfold=True).price[0] == 4_300
-    assert of_today(MONDAY, right, before, tenfold=True).price[0] == 4_300
-    assert of_today(MONDAY, tenfold, None, tenfold=True).price[0] == 4_300
+    assert check_today(MONDAY, tenfold, before, tenfold=True).price[0] == 4_300
+    assert check_today(MONDAY, right, before, tenfold=True).price[0] == 4_300
+    assert check_today(MONDAY, tenfold, None, tenfold=True).price[0] == 4_300

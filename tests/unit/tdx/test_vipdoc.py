@@ -33,9 +33,9 @@ def written(folder: Path, name: str, *records: bytes) -> Path:
     return file
 
 
-def rows(found: records.Records) -> list[tuple[object, ...]]:
+def rows(result: records.Records) -> list[tuple[object, ...]]:
     names = ("day", "label", "open", "high", "low", "close", "volume", "amount")
-    return [tuple(int(bar[name]) for name in names) for bar in found]
+    return [tuple(int(bar[name]) for name in names) for bar in result]
 
 
 @pytest.mark.parametrize(
@@ -67,10 +67,10 @@ def test_real_day_files_are_read_in_li_and_hands(
 ) -> None:
     file = real_tdx_data / "vipdoc" / code[:2] / "lday" / f"{code}.day"
 
-    found = vipdoc.read(file, code, kind, "day", NOW)
+    result = vipdoc.read(file, code, kind, "day", NOW)
 
-    bars, days = found.bars, records.dates_of(found.bars["day"])
-    assert (len(bars), found.rejected, found.warning) == (count, [], None)
+    bars, days = result.bars, records.to_dates(result.bars["day"])
+    assert (len(bars), result.rejected, result.warning) == (count, [], None)
     for index, expected in ((0, first), (count - 1, last)):
         assert (str(days[index]), *rows(bars)[index][2:]) == expected
     assert days == sorted(set(days))
@@ -84,16 +84,20 @@ def test_a_day_file_of_a_fund_has_three_decimals(tmp_path: Path) -> None:
     assert [row[name] for name in ("open", "high", "low", "close")] == [4125, 4130, 4120, 4126]
 
 
-def test_records_that_do_not_ascend_or_have_no_day_are_refused_and_the_rest_is_kept(
+def test_records_that_do_not_ascend_or_have_no_day_are_refused(
     tmp_path: Path,
 ) -> None:
     days = (20241107, 20241108, 20241107, 20241108, 20241131, 0, 20241111)
     file = written(tmp_path, "sh600000.day", *(day_record(d, 10, 12, 9, 11) for d in days))
 
-    found = vipdoc.read(file, "sh600000", "stock", "day", NOW)
+    result = vipdoc.read(file, "sh600000", "stock", "day", NOW)
 
-    assert records.days_in(found.bars) == [date(2024, 11, 7), date(2024, 11, 8), date(2024, 11, 11)]
-    assert [(r.value, r.rule) for r in found.rejected] == [
+    assert records.days_in(result.bars) == [
+        date(2024, 11, 7),
+        date(2024, 11, 8),
+        date(2024, 11, 11),
+    ]
+    assert [(r.value, r.rule) for r in result.rejected] == [
         ("20241107", "records must ascend in time"),
         ("20241108", "records must ascend in time"),
         ("20241131", "must be a day of the calendar"),
@@ -107,48 +111,48 @@ def days_of(tmp_path: Path, *days: int) -> vipdoc.File:
 
 
 def test_one_day_that_is_too_late_costs_none_that_follows_it(tmp_path: Path) -> None:
-    found = days_of(tmp_path, 20241107, 20250808, 20241108, 20241111, 20241112)
-    assert [day.day for day in records.days_in(found.bars)] == [7, 8, 11, 12]
-    assert [refused.value for refused in found.rejected] == ["20250808"]
-    assert found.nonsense is None
+    result = days_of(tmp_path, 20241107, 20250808, 20241108, 20241111, 20241112)
+    assert [day.day for day in records.days_in(result.bars)] == [7, 8, 11, 12]
+    assert [refused.value for refused in result.rejected] == ["20250808"]
+    assert result.nonsense is None
 
 
-def test_a_day_that_has_not_come_is_left_to_whoever_knows_the_days(tmp_path: Path) -> None:
-    found = days_of(tmp_path, 20241107, 20991231, 20241108, 20241111)
-    days = records.dates_of(found.bars["day"])
+def test_a_day_in_the_future_is_left_to_the_caller(tmp_path: Path) -> None:
+    result = days_of(tmp_path, 20241107, 20991231, 20241108, 20241111)
+    days = records.to_dates(result.bars["day"])
     assert [str(day) for day in days] == ["2024-11-07", "2099-12-31", "2024-11-08", "2024-11-11"]
-    assert not found.rejected
+    assert not result.rejected
 
 
 def test_a_file_of_which_more_than_a_tenth_is_refused_is_none(tmp_path: Path) -> None:
-    found = days_of(tmp_path, *range(20241101, 20241128), 0, 0, 0)
-    assert found.nonsense is None
-    found = days_of(tmp_path, *range(20241101, 20241127), 0, 0, 0)
-    assert found.nonsense == "3 of 29 records are refused: download it again in the client"
+    result = days_of(tmp_path, *range(20241101, 20241128), 0, 0, 0)
+    assert result.nonsense is None
+    result = days_of(tmp_path, *range(20241101, 20241127), 0, 0, 0)
+    assert result.nonsense == "3 of 29 records are refused: download it again in the client"
 
 
 def test_the_tail_of_a_file_that_is_being_written_is_ignored_with_a_word(tmp_path: Path) -> None:
     record = day_record(20241108, 10, 12, 9, 11)
     file = written(tmp_path, "sh600000.day", record, record[:7])
 
-    found = vipdoc.read(file, "sh600000", "stock", "day", NOW)
+    result = vipdoc.read(file, "sh600000", "stock", "day", NOW)
 
-    assert len(found.bars) == 1
-    assert found.warning == "sh600000.day: of record 2 only 7 bytes are there"
+    assert len(result.bars) == 1
+    assert result.warning == "sh600000.day: record 2 has only 7 bytes"
 
 
 def test_minutes_are_rounded_to_the_decimals_of_the_instrument(tmp_path: Path) -> None:
     # 9.85 and 4.126 are no single floats
     stock = written(tmp_path, "a.lc1", minute(DAY, "09:31", 9.85, 9.87, 9.84, 9.86, shares=12345))
     fund = written(tmp_path, "b.lc1", minute(DAY, "09:31", 4.125, 4.127, 4.124, 4.126))
-    number = records.number_of(DAY)
+    number = records.to_number(DAY)
 
-    of_stock = vipdoc.read(stock, "sh600000", "stock", "minute1", NOW).bars
-    of_fund = vipdoc.read(fund, "sh510300", "fund", "minute1", NOW).bars
-    of_b_share = vipdoc.read(fund, "sh900901", "stock", "minute1", NOW).bars
+    stock_bars = vipdoc.read(stock, "sh600000", "stock", "minute1", NOW).bars
+    fund_bars = vipdoc.read(fund, "sh510300", "fund", "minute1", NOW).bars
+    b_share_bars = vipdoc.read(fund, "sh900901", "stock", "minute1", NOW).bars
 
-    assert rows(of_stock) == [(number, 571, 9850, 9870, 9840, 9860, 123, 1_000_000_000)]
-    assert rows(of_fund)[0][2:6] == rows(of_b_share)[0][2:6] == (4125, 4127, 4124, 4126)
+    assert rows(stock_bars) == [(number, 571, 9850, 9870, 9840, 9860, 123, 1_000_000_000)]
+    assert rows(fund_bars)[0][2:6] == rows(b_share_bars)[0][2:6] == (4125, 4127, 4124, 4126)
 
 
 def test_the_volume_of_an_index_minute_is_kept_as_it_is(tmp_path: Path) -> None:
@@ -156,9 +160,9 @@ def test_the_volume_of_an_index_minute_is_kept_as_it_is(tmp_path: Path) -> None:
         tmp_path, "i.lc1", minute(DAY, "09:31", 3214.66, 3215.41, 3214.06, 3215.12, shares=5390247)
     )
 
-    found = vipdoc.read(file, "sh000001", "index", "minute1", NOW).bars
+    result = vipdoc.read(file, "sh000001", "index", "minute1", NOW).bars
 
-    assert rows(found)[0][2:7] == (3214660, 3215410, 3214060, 3215120, 5390247)
+    assert rows(result)[0][2:7] == (3214660, 3215410, 3214060, 3215120, 5390247)
 
 
 def test_old_five_minute_files_have_whole_numbers_for_prices(tmp_path: Path) -> None:
@@ -166,9 +170,9 @@ def test_old_five_minute_files_have_whole_numbers_for_prices(tmp_path: Path) -> 
     record = struct.pack("<HHIIIIfII", packed, 575, 985, 987, 984, 986, 1e6, 1000, 0)
     file = written(tmp_path, "sh600000.5", record)
 
-    found = vipdoc.read(file, "sh600000", "stock", "minute5", NOW).bars
+    result = vipdoc.read(file, "sh600000", "stock", "minute5", NOW).bars
 
-    assert rows(found)[0][1:6] == (575, 9850, 9870, 9840, 9860)
+    assert rows(result)[0][1:6] == (575, 9850, 9870, 9840, 9860)
 
 
 def test_noon_is_repaired_in_files_too_and_what_is_no_number_is_no_price(tmp_path: Path) -> None:
@@ -180,25 +184,25 @@ def test_noon_is_repaired_in_files_too_and_what_is_no_number_is_no_price(tmp_pat
         minute(date(2024, 11, 7), "15:00", 9.85, 9.85, 9.85, 9.85),
     )
 
-    found = vipdoc.read(file, "sh600000", "stock", "minute1", NOW)
+    result = vipdoc.read(file, "sh600000", "stock", "minute1", NOW)
 
-    assert [(int(b["label"]), int(b["source_label"])) for b in found.bars] == [
+    assert [(int(b["label"]), int(b["source_label"])) for b in result.bars] == [
         (689, 689),
         (690, 780),
     ]
-    assert int(found.bars[0]["close"]) == 0
-    assert [r.rule for r in found.rejected] == ["records must ascend in time"]
+    assert int(result.bars[0]["close"]) == 0
+    assert [r.rule for r in result.rejected] == ["records must ascend in time"]
 
 
-def test_rows_of_a_file_are_as_old_as_the_file_and_never_newer_than_the_load(
+def test_rows_are_as_old_as_their_file_and_never_newer_than_the_load(
     tmp_path: Path,
 ) -> None:
     file = written(tmp_path, "t.lc1", minute(DAY, "09:31", 1, 1, 1, 1))
     moment = datetime(2024, 11, 8, 10, 0, tzinfo=UTC)
     for touched, expected in ((moment, moment), (datetime(2030, 1, 1, tzinfo=UTC), NOW)):
         os.utime(file, (touched.timestamp(), touched.timestamp()))
-        found = vipdoc.read(file, "sh600000", "stock", "minute1", NOW).bars
-        assert int(found["fetched"][0]) == records.microseconds(expected)
+        result = vipdoc.read(file, "sh600000", "stock", "minute1", NOW).bars
+        assert int(result["fetched"][0]) == records.microseconds(expected)
 
 
 def test_an_empty_file_has_no_bar_and_a_lost_one_is_a_fault(tmp_path: Path) -> None:
@@ -208,16 +212,15 @@ def test_an_empty_file_has_no_bar_and_a_lost_one_is_a_fault(tmp_path: Path) -> N
         vipdoc.read(tmp_path / "sz000001.lc1", "sz000001", "stock", "minute1", NOW)
 
 
-def test_of_a_tail_the_newest_records_are_read_and_the_state_is_that_of_the_whole(
+def test_a_read_tail_has_the_newest_records_and_the_state_of_the_whole(
     tmp_path: Path,
 ) -> None:
     days = [day_record(20241100 + day, 100, 100, 100, 100) for day in (4, 5, 5, 6, 7)]
     file = written(tmp_path, "sh600000.day", *days)
     tail = vipdoc.read(file, "sh600000", "stock", "day", NOW, newest=4)
-    assert [str(day) for day in records.dates_of(tail.bars["day"])] == [
-        *("2024-11-05", "2024-11-06", "2024-11-07")
-    ]
-    assert tail.state == State.of(file)
+    read_days = [str(day) for day in records.to_dates(tail.bars["day"])]
+    assert read_days == ["2024-11-05", "2024-11-06", "2024-11-07"]
+    assert tail.state == State.try_read(file)
     assert tail.state.size == 5 * 32
     [refused] = tail.rejected
     assert orjson.loads(refused.payload)["record"] == 3
@@ -226,7 +229,7 @@ def test_of_a_tail_the_newest_records_are_read_and_the_state_is_that_of_the_whol
 
 
 @pytest.mark.parametrize(("code", "li"), [("sh900901", 825), ("sz200002", 8250)])
-def test_b_shares_of_shanghai_are_in_thousandths_and_those_of_shenzhen_in_cents(
+def test_b_shares_are_in_thousandths_in_shanghai_and_cents_in_shenzhen(
     tmp_path: Path, code: str, li: int
 ) -> None:
     file = written(tmp_path, f"{code}.day", day_record(20241108, 825, 825, 825, 825))
@@ -239,7 +242,7 @@ def test_a_file_of_random_bytes_is_refused_record_by_record(tmp_path: Path) -> N
         ("sh600000.day", lambda f: vipdoc.read(f, "sh600000", "stock", "day", NOW)),
         ("sh600000.lc1", lambda f: vipdoc.read(f, "sh600000", "stock", "minute1", NOW)),
     ):
-        found = read(written(tmp_path, name, noise))
-        assert len(found.bars) + len(found.rejected) >= len(noise) // 32
+        result = read(written(tmp_path, name, noise))
+        assert len(result.bars) + len(result.rejected) >= len(noise) // 32
         if name.endswith(".day"):
-            assert not len(found.bars)
+            assert not len(result.bars)

@@ -13,7 +13,7 @@ from loaders.engine.window import Window
 from loaders.sandbox.tdx.vipdoc_files import write_vipdoc
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.datasets import vipdoc_daily
-from loaders.tdx.files.folder import folder_of
+from loaders.tdx.files.folder import scan_folder
 from loaders.tdx.settings import TdxSettings
 from tests.unit.tdx.fake_context import fake_context
 
@@ -31,10 +31,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 def fetched(folder: Path | None, codes: Sequence[str], **window: Any) -> list[Outcome]:
-    found = folder_of(TdxSettings(vipdoc=folder))
+    result = scan_folder(TdxSettings(vipdoc=folder))
     context = fake_context(
         folder=folder,
-        file=lambda code, period: found.bars(period).get(code) if found else None,
+        file=lambda code, period: result.bars(period).get(code) if result else None,
         window=Window(DAYS, DAYS[-1], 10, lambda _: False, DAYS[-1], **window),
         clock=lambda: NOW,
         room=lambda: True,

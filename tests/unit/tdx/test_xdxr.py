@@ -56,7 +56,7 @@ def test_a_dividend_with_bonus_and_rights_is_mapped_and_rounded() -> None:
 
 
 @pytest.mark.parametrize("text", ["1.27356", "0.084513", "0.1234567", "12.5", "3", "199.9999"])
-def test_up_to_seven_digits_come_back_as_they_were_before_they_became_a_single_float(
+def test_up_to_seven_digits_survive_a_single_float(
     text: str,
 ) -> None:
     (action,), _ = read_answer("sh600000", [answer_row(1, fenhong=single(float(text)))])

@@ -1,0 +1,13 @@
+select c.code, d.day, s.*
+from unnest(%s::text[]) as c (code)
+cross join lateral (
+    select k.trade_date as day,
+        (k.trade_date + time '15:00') at time zone interval '08:00' as close
+    from raw_tdx.kline_minute as k
+    where k.code = c.code and k.is_final order by k.bar_end desc limit 1
+) as d
+cross join lateral (
+    select count(*) as minutes, {sums} from raw_tdx.kline_minute as k
+    where k.code = c.code and k.is_final
+        and k.bar_end between d.close - interval '6 hours' and d.close
+) as s
