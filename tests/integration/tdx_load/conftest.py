@@ -8,9 +8,11 @@ import pytest
 
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.sources import landed_tables
+from loaders.tdx.files import vipdoc
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import Warehouse
 from tests.integration.tdx_load.bench import Bench, bench, days_until
+from tests.integration.tdx_load.folder import ClientFolder
 
 OpenBench = Callable[..., AbstractContextManager[Bench]]
 
@@ -80,3 +82,24 @@ def market_bench(open_bench: OpenBench, small_market: SyntheticMarket) -> Iterat
     """The small market, not loaded yet, its clock at the end of its last day."""
     with open_bench(small_market) as made:
         yield made
+
+
+@pytest.fixture
+def folder(
+    warehouse_dsn: str, tmp_path: Path, small_market: SyntheticMarket, days: list[date]
+) -> ClientFolder:
+    """The desktop client's folder of the small market, not written yet."""
+    return ClientFolder(tmp_path / "client", small_market, days, warehouse_dsn, tmp_path)
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int | None]]:
+    """The files of bars that are read, each with how many of its last records."""
+    read, files = vipdoc.read, list[tuple[str, int | None]]()
+
+    def counted(file: Path, *rest: Any, newest: int | None = None, **options: Any) -> vipdoc.File:
+        files.append((file.name, newest))
+        return read(file, *rest, newest=newest, **options)
+
+    monkeypatch.setattr(vipdoc, "read", counted)
+    return files

@@ -1,0 +1,78 @@
+"""The desktop client's folder of the small market, and loads that have nothing but it."""
+
+import os
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from loaders.sandbox.tdx.vipdoc_files import write_vipdoc
+from loaders.sandbox.world.market import SyntheticMarket
+from loaders.trading_time import SHANGHAI
+from tests.integration.tdx_load.bench import CORE, Bench, Heard, settings_for
+
+CODE = "sh600000"
+RECORD = 32
+CALENDAR_FILE = "sh000001.day"
+MINUTES = (*CORE, "minute_1m")
+BARS = """
+    select code, trade_date, open, high, low, close, volume, is_final
+    from raw_tdx.kline_daily order by code, trade_date
+"""
+COUNT = f"select count(*) from raw_tdx.kline_daily where code = '{CODE}'"
+
+
+def set_time(file: Path, day: date, at: time = time(18)) -> None:
+    """Set the time of a file's last write, by the exchange's clock."""
+    written = datetime.combine(day, at, SHANGHAI).timestamp()
+    os.utime(file, (written, written))
+
+
+def raise_prices(content: bytearray, record: int) -> None:
+    """Add a cent to the four prices of a record of a day file."""
+    for place in range(record * RECORD + 4, record * RECORD + 20, 4):
+        price = int.from_bytes(content[place : place + 4], "little") + 1
+        content[place : place + 4] = price.to_bytes(4, "little")
+
+
+@dataclass
+class ClientFolder:
+    """The client's folder, written as the client leaves it.
+
+    home: folder of quotemill
+    """
+
+    path: Path
+    market: SyntheticMarket
+    days: list[date]
+    dsn: str
+    home: Path
+
+    def write(self, day: date | None = None, at: time = time(18), *, minutes: int = 1) -> None:
+        """Write all files as of a day, by default the last one, with so many days of minutes."""
+        day = day or self.days[-1]
+        until = datetime.combine(day, time(18))
+        write_vipdoc(self.market, self.path / "vipdoc", until=until, days=minutes)
+        for file in (self.path / "vipdoc").rglob("*.*"):
+            set_time(file, day, at)
+
+    def day_file(self, code: str = CODE) -> Path:
+        return self.path / f"vipdoc/{code[:2]}/lday/{code}.day"
+
+    def minute_file(self, code: str = CODE) -> Path:
+        return self.path / f"vipdoc/{code[:2]}/minline/{code}.lc1"
+
+    def bench(self, day: date | None = None, base_url: str | None = None) -> Bench:
+        """A warehouse and the folder; the clock is at 18:00 of `day` or at the market's end."""
+        clock = datetime.combine(day, time(18)) if day else self.market.end
+        client = {"client": str(self.path), "base_url": base_url}
+        settings = settings_for("", self.dsn, self.home, **client)
+        still: Any = SimpleNamespace(clock=clock)
+        return Bench(still, settings, Heard())
+
+    def load(self, day: date | None = None, **request: Any) -> Bench:
+        """Open a bench and load without a failure."""
+        bench = self.bench(day)
+        assert bench.load(**request).exit_code == 0, bench.heard.lines
+        return bench

@@ -1,0 +1,79 @@
+"""Minutes from the desktop client's folder alone."""
+
+from datetime import date, time
+
+from tests.integration.tdx_load.folder import CALENDAR_FILE, CODE, MINUTES, ClientFolder
+
+MINUTES_BY_DAY = """
+    select trade_date, count(*)::int, bool_and(is_final) from raw_tdx.kline_minute
+    where code = %s group by 1 order by 1
+"""
+
+
+def test_a_file_of_minutes_that_was_not_written_since_is_not_opened(
+    folder: ClientFolder, days: list[date], opened: list[tuple[str, int | None]]
+) -> None:
+    folder.write()
+    bench = folder.load(datasets=MINUTES)
+    assert bench.rows(MINUTES_BY_DAY, CODE) == [(days[-1], 240, True)]
+    opened.clear()
+    again = bench.load(datasets=MINUTES)
+    assert (again.exit_code, again.total("rows_new"), again.total("rows_changed")) == (0, 0, 0)
+    assert opened == [(CALENDAR_FILE, None)]
+
+
+def test_of_minutes_all_days_land_by_which_a_file_grew_however_many(
+    folder: ClientFolder, days: list[date]
+) -> None:
+    folder.write(days[-6])
+    folder.load(days[-6], datasets=MINUTES)
+    folder.write(minutes=6)
+    bench = folder.load(datasets=MINUTES)
+    assert bench.settings.tdx.minute_days < 5
+    assert bench.rows(MINUTES_BY_DAY, CODE) == [(day, 240, True) for day in days[-6:]]
+
+
+def test_minutes_that_went_by_age_do_not_come_back_from_a_file_that_grew(
+    folder: ClientFolder, days: list[date]
+) -> None:
+    folder.write(days[-2], minutes=5)
+    bench = folder.load(days[-2], datasets=MINUTES)
+    bench.execute(f"delete from raw_tdx.kline_minute where trade_date < '{days[-3]}'")
+    file = folder.minute_file()
+    before = file.read_bytes()
+    folder.write(minutes=1)
+    file.write_bytes(before + file.read_bytes())
+    bench = folder.load(datasets=MINUTES)
+    assert bench.rows(MINUTES_BY_DAY, CODE) == [(day, 240, True) for day in days[-3:]]
+
+
+def test_a_bad_file_of_minutes_is_named_although_nothing_is_due(folder: ClientFolder) -> None:
+    folder.write()
+    bench, file = folder.load(datasets=MINUTES), folder.minute_file()
+    file.write_bytes(b"\xff" * file.stat().st_size)
+    assert bench.load(datasets=MINUTES).exit_code == 6
+    assert any(f"{CODE}.lc1: 240 of 240 records are refused" in line for line in bench.heard.lines)
+
+
+def test_a_file_of_minutes_that_was_cut_is_named_with_its_record(
+    folder: ClientFolder, days: list[date]
+) -> None:
+    folder.write()
+    file = folder.minute_file()
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-9])
+    bench = folder.load(datasets=MINUTES)
+    warning = f"{CODE}.lc1: record 240 has only 23 bytes; the rest is read"
+    assert any(warning in line for line in bench.heard.lines)
+    assert bench.rows(MINUTES_BY_DAY, CODE) == [(days[-1], 239, False)]
+    file.write_bytes(whole)
+    bench = folder.load(datasets=MINUTES)
+    assert bench.rows(MINUTES_BY_DAY, CODE) == [(days[-1], 240, True)]
+
+
+def test_minutes_of_a_file_whose_time_is_too_early_land(
+    folder: ClientFolder, days: list[date]
+) -> None:
+    folder.write(at=time(8), minutes=2)
+    bench = folder.load(datasets=MINUTES)
+    assert bench.rows(MINUTES_BY_DAY, CODE) == [(days[-2], 240, True), (days[-1], 240, False)]
