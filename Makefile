@@ -40,9 +40,9 @@ lint: $(STAMP)
 
 # what keeps to the language rules in names and texts, too; the other folders follow
 PLAIN := docs dbt_project macros seeds README.md CONTRIBUTING.md CHANGELOG.md Makefile \
-	$(addprefix loaders/,cli engine ib landing sandbox settings ticks tq warehouse) \
+	$(addprefix loaders/,cli engine ib landing sandbox settings tdx ticks tq warehouse) \
 	$(addprefix orchestration/,alerts backup checks cli schedule timescale) \
-	$(addprefix tests/,benchmarks dbt faults)
+	$(addprefix tests/,benchmarks dbt faults unit/tdx integration/tdx_load integration/tdx_client)
 
 format: $(STAMP)
 	$(BIN)/ruff format .
