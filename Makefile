@@ -42,7 +42,9 @@ lint: $(STAMP)
 PLAIN := docs dbt_project macros seeds README.md CONTRIBUTING.md CHANGELOG.md Makefile \
 	$(addprefix loaders/,cli engine ib landing sandbox settings tdx ticks tq warehouse) \
 	$(addprefix orchestration/,alerts backup checks cli schedule timescale) \
-	$(addprefix tests/,benchmarks dbt faults unit/tdx integration/tdx_load integration/tdx_client)
+	$(addprefix tests/,benchmarks dbt faults toy unit/sandbox unit/tdx) \
+	$(addprefix tests/integration/,ib ib_service landing sandbox schedule tdx_client tdx_load) \
+	$(addprefix tests/integration/,ticks tq tq_service warehouse)
 
 format: $(STAMP)
 	$(BIN)/ruff format .

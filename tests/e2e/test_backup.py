@@ -42,7 +42,7 @@ def everything(made: Bench) -> dict[str, list[tuple[Any, ...]]]:
     return facts(url.get_secret_value()) | marts
 
 
-def test_all_is_lost_and_the_next_night_leaves_the_same_tables(
+def test_a_restored_warehouse_has_the_same_tables_after_a_run(
     new_database: Callable[..., str], tmp_path: Path
 ) -> None:
     backups, actions = tmp_path / "backups", tmp_path / "actions.csv"

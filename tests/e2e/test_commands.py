@@ -50,7 +50,7 @@ def built(place: Place, loaded: dict[str, Any]) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
-def test_a_load_tells_what_it_did_as_json(loaded: dict[str, Any]) -> None:
+def test_a_load_prints_its_result_as_json(loaded: dict[str, Any]) -> None:
     assert (loaded["status"], loaded["exit_code"]) == ("succeeded", 0)
     new = {task["dataset"]: task["rows_new"] for task in loaded["tasks"] if task["rows_new"]}
     assert set(new) == {
@@ -112,7 +112,7 @@ def test_a_second_run_writes_nothing_and_says_so(place: Place, built: dict[str, 
     assert all(t["rows_new"] + t["rows_changed"] == 0 for t in again["loads"][0]["tasks"])
 
 
-def test_status_tells_how_fresh_the_data_are(place: Place, built: dict[str, Any]) -> None:
+def test_status_shows_how_fresh_the_data_are(place: Place, built: dict[str, Any]) -> None:
     shown = json.loads(place.inside("quotemill", "status", "--as-of", CLOSE, "--json").stdout)
     assert shown["builds"][0]["status"] == "succeeded"
     assert {row["dataset"]: row["is_stale"] for row in shown["freshness"]}["kline_daily"] is False

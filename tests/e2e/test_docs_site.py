@@ -9,7 +9,7 @@ from tests import browser, check_site, write_reference
 from tests.conftest import ROOT
 
 
-def test_the_site_holds_together_and_opens_without_a_complaint(tmp_path: Path) -> None:
+def test_the_site_is_complete_and_opens_without_errors(tmp_path: Path) -> None:
     site = tmp_path / "site"
     write_reference.write(write_reference.PAGES)
     make = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html"]

@@ -52,21 +52,21 @@ class Wire:
         self._socket.close()
 
 
-def test_it_prints_what_the_loader_needs(running: dict[str, str]) -> None:
+def test_the_sandbox_prints_what_the_loader_needs(running: dict[str, str]) -> None:
     assert "clock=2026-11-19T10:00:00-05:00" in running["line"]
     assert "stocks=3" in running["line"]
     assert (running["HOST"], running["CLOCK"]) == ("127.0.0.1", "gateway")
 
 
 @pytest.mark.skipif(not SOCKETS.exists(), reason="the machine does not list its sockets there")
-def test_it_listens_on_the_loopback_alone(running: dict[str, str]) -> None:
+def test_the_sandbox_listens_on_the_loopback_alone(running: dict[str, str]) -> None:
     rows = [line.split() for line in SOCKETS.read_text().splitlines()[1:]]
     listening = {row[1] for row in rows if row[3] == "0A"}
     for port in (int(running["PORT"]), int(running["control"].rpartition(":")[2])):
         assert {at for at in listening if at.endswith(f":{port:04X}")} == {f"0100007F:{port:04X}"}
 
 
-def test_a_client_id_comes_in_once_and_orders_never(running: dict[str, str]) -> None:
+def test_a_client_id_connects_once_and_orders_are_refused(running: dict[str, str]) -> None:
     first = Wire(int(running["PORT"]))
     assert first.read()[0] == "176"
     first.send(71, 2, 101, "")

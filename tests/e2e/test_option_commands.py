@@ -108,7 +108,7 @@ def test_the_smoke_configuration_captures_two_strikes_in_two_slots(
     assert found["levels"]["ib"]["info"] >= 11  # begin and end of five tasks, and what was not due
 
 
-def test_a_check_tells_what_the_account_is_served(place: Place, gateway: IbSandbox) -> None:
+def test_a_check_shows_what_the_account_may_read(place: Place, gateway: IbSandbox) -> None:
     gateway.set_clock("2026-11-19T10:00:00")
     done = place.inside("loaders", "check", "ib")
     assert done.returncode == 0, done.stderr

@@ -14,7 +14,9 @@ COMMAND = [sys.executable, "-c", "from loaders.cli import main; main()", "sandbo
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_says_where_it_is_and_ends_quietly(number: signal.Signals, tmp_path: Path) -> None:
+def test_the_sandbox_prints_its_address_and_ends_quietly(
+    number: signal.Signals, tmp_path: Path
+) -> None:
     actions = tmp_path / "actions.csv"
     size = ["--port", "0", "--control-port", "0", "--codes", "12", "--days", "60"]
     process = subprocess.Popen(

@@ -60,7 +60,7 @@ def test_a_day_in_the_future_is_shown(place: Place) -> None:
 @pytest.mark.parametrize(
     "command", ["list", "next", "simulate --date 2026-11-27", "install --cron --dry-run"]
 )
-def test_without_a_source_it_is_said_that_there_is_no_job(command: str, tmp_path: Path) -> None:
+def test_without_a_source_a_message_says_that_there_is_no_job(command: str, tmp_path: Path) -> None:
     bare = Place(tmp_path, tmp_path / "home")
     done = bare.inside("quotemill", "schedule", *command.split())
     assert done.returncode == 0
@@ -83,7 +83,7 @@ def test_a_job_is_listed_disabled_and_enabled_again(place: Place) -> None:
     assert "hello" in place.inside("quotemill", "schedule", "list").stdout
 
 
-def test_what_is_due_is_started_and_recorded(place: Place) -> None:
+def test_due_jobs_are_started_and_recorded(place: Place) -> None:
     early = place.inside("quotemill", "schedule", "run", "--as-of", "2026-11-21T11:59Z")
     assert (early.returncode, early.stderr) == (0, "")
     due = place.inside("quotemill", "schedule", "run", "--as-of", "2026-11-21T12:00Z")
@@ -111,7 +111,7 @@ def test_a_warehouse_that_is_not_current_is_prepared_first(place: Place) -> None
         assert conn.execute(names).fetchall() == before
 
 
-def test_units_are_written_where_they_are_asked_for(place: Place, tmp_path: Path) -> None:
+def test_units_are_written_to_the_given_folder(place: Place, tmp_path: Path) -> None:
     folder = str(tmp_path / "units")
     install = ("quotemill", "schedule", "install", "--systemd", "--folder", folder)
     dry = place.inside(*install, "--dry-run")
@@ -128,7 +128,7 @@ def test_units_are_written_where_they_are_asked_for(place: Place, tmp_path: Path
     assert (place.home / "logs").is_dir()
 
 
-def test_the_server_ends_by_a_signal(place: Place) -> None:
+def test_a_signal_ends_the_server(place: Place) -> None:
     process = subprocess.Popen(
         [str(BIN / "quotemill"), "schedule", "serve"],
         cwd=place.folder,

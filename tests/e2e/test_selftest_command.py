@@ -50,7 +50,7 @@ def test_a_healthy_service_ends_with_0_and_leaves_two_files(place: Place) -> Non
     assert list(place.folder.iterdir()) == []
 
 
-def test_a_failed_check_ends_with_5_and_is_in_files_of_ones_own_choice(
+def test_a_failed_check_ends_with_5_and_is_in_the_given_files(
     place: Place, sandbox: TdxSandbox
 ) -> None:
     sandbox.faults.add("half-init")
@@ -68,7 +68,7 @@ def test_a_failed_check_ends_with_5_and_is_in_files_of_ones_own_choice(
     assert not place.home.joinpath("selftest").exists()
 
 
-def test_nobody_there_ends_with_4_and_files_and_a_record(place: Place, warehouse_dsn: str) -> None:
+def test_an_absent_service_ends_with_4_files_and_a_record(place: Place, warehouse_dsn: str) -> None:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))  # bound and not listening: every connection is refused
         url = f"http://127.0.0.1:{held.getsockname()[1]}"
@@ -82,7 +82,7 @@ def test_nobody_there_ends_with_4_and_files_and_a_record(place: Place, warehouse
         ]
 
 
-def test_its_job_runs_when_it_is_due_and_not_again(
+def test_the_scheduled_self_test_runs_once_when_it_is_due(
     place: Place, sandbox: TdxSandbox, warehouse_dsn: str
 ) -> None:
     def due(at: str) -> subprocess.CompletedProcess[str]:
@@ -110,7 +110,7 @@ def test_its_job_runs_when_it_is_due_and_not_again(
     assert kept == (5,)
 
 
-def test_it_takes_signals_while_it_runs_and_no_longer(place: Place) -> None:
+def test_signal_handlers_are_restored_after_a_self_test(place: Place) -> None:
     before = [signal.getsignal(sent) for sent in (signal.SIGINT, signal.SIGTERM)]
     assert place.inside("loaders", "selftest", "tdx", QUOTEMILL_TDX__BASE_URL="").returncode == 3
     assert [signal.getsignal(sent) for sent in (signal.SIGINT, signal.SIGTERM)] == before

@@ -26,7 +26,7 @@ def running() -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
         yield process, printed
 
 
-def test_it_prints_what_the_loader_needs(
+def test_the_sandbox_prints_what_the_loader_needs(
     running: tuple[subprocess.Popen[str], dict[str, str]],
 ) -> None:
     process, printed = running
@@ -44,7 +44,7 @@ def test_it_prints_what_the_loader_needs(
     assert len(listening) == 2
 
 
-def test_only_its_account_is_let_in(running: tuple[subprocess.Popen[str], dict[str, str]]) -> None:
+def test_only_its_account_may_log_in(running: tuple[subprocess.Popen[str], dict[str, str]]) -> None:
     _, printed = running
     given = {
         "grant_type": "password",

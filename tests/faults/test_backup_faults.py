@@ -38,7 +38,7 @@ def backed_up(settings: Settings) -> folders.Backup:
 
 
 @pytest.mark.parametrize("point", BACKUP)
-def test_one_that_is_killed_is_no_backup_and_the_next_clears_it_away(
+def test_a_killed_backup_does_not_count_and_the_next_removes_it(
     settings: Settings, tmp_path: Path, point: str
 ) -> None:
     first = backed_up(settings)
@@ -59,7 +59,7 @@ def test_one_that_is_killed_is_no_backup_and_the_next_clears_it_away(
     assert folders.list_backups(root) == [*backups, newest]
 
 
-def test_what_cannot_be_read_back_is_a_failure_and_the_older_ones_stay(
+def test_an_unreadable_backup_is_a_failure_and_older_ones_stay(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     first, write = backed_up(settings), dump._write

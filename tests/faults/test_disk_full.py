@@ -41,7 +41,7 @@ def test_a_full_staging_folder_is_named_and_the_next_load_is_complete(
     assert_same(scene.facts(), undisturbed)
 
 
-def test_a_file_that_may_not_grow_is_the_same_to_the_user(open_scene: OpenScene) -> None:
+def test_a_file_size_limit_has_the_message_of_a_full_disk(open_scene: OpenScene) -> None:
     scene = open_scene()
     command = [BIN / "loaders", "run", "tdx", "--as-of", scene.as_of]
     size = (8192, 8192)

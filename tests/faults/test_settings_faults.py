@@ -58,7 +58,7 @@ def test_a_mistake_in_the_settings_is_named_with_what_is_allowed(
     assert {path.name for path in scene.home.iterdir()} == {"quotemill.toml"}
 
 
-def test_malformed_corporate_actions_are_named_and_the_good_ones_land(
+def test_malformed_corporate_actions_are_named_and_good_ones_land(
     open_scene: OpenScene, actions_file: Path
 ) -> None:
     scene = open_scene()

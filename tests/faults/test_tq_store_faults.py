@@ -46,7 +46,7 @@ def is_whole(made: Bench) -> None:
     assert (verification.days, verification.differences) == (DAYS, ())
 
 
-def test_a_store_that_is_down_is_said_and_the_next_load_completes(
+def test_a_store_that_is_down_is_reported_and_the_next_load_completes(
     with_store: Callable[..., Any],
     questdb_url: str,  # noqa: F811
 ) -> None:

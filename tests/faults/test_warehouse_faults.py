@@ -157,7 +157,7 @@ def test_a_warehouse_that_is_down_is_named_with_what_to_do(open_scene: OpenScene
     assert "secret" not in down.said
 
 
-def test_no_second_load_begins_while_the_server_of_the_first_restarts(
+def test_no_second_load_starts_while_the_server_restarts(
     open_scene: OpenScene, server: Server, undisturbed: dict[str, Any]
 ) -> None:
     scene = open_scene(dsn=server.url, **SLICED)
@@ -174,7 +174,7 @@ def test_no_second_load_begins_while_the_server_of_the_first_restarts(
     assert_same(scene.facts(), undisturbed)
 
 
-def test_a_lock_that_another_machine_took_meanwhile_ends_the_load(
+def test_a_lock_taken_by_another_machine_ends_the_load(
     new_database: Callable[[], str],
     market: SyntheticMarket,
     actions_file: Path,

@@ -42,8 +42,8 @@ def fetch(run: Context, symbols: Sequence[str]) -> Iterator[Outcome]:
 
 def fetch_newest(run: Context, symbols: Sequence[str]) -> Iterator[Outcome]:
     for symbol in symbols:
-        found = _read(run, symbol, "")
-        yield Outcome(symbol, (found.rows or [])[-1:], failure=found.failure)
+        outcome = _read(run, symbol, "")
+        yield Outcome(symbol, (outcome.rows or [])[-1:], failure=outcome.failure)
 
 
 def _read(run: Context, symbol: str, after: str) -> Outcome:

@@ -129,7 +129,7 @@ def run_on(made: Bench, before: list[Any]) -> None:
 
 
 @pytest.mark.soak
-def test_three_varieties_and_sixty_days(
+def test_three_varieties_over_sixty_days_are_loaded_and_built(
     new_database: Callable[..., str], tmp_path: Path, questdb_url: str
 ) -> None:
     served = World(
@@ -151,7 +151,7 @@ def test_three_varieties_and_sixty_days(
         whole_way(made, len(days))
 
 
-def test_quest_db_holds_the_same_days(
+def test_ticks_in_questdb_equal_the_schedule(
     new_database: Callable[..., str], tmp_path: Path, questdb_url: str
 ) -> None:
     served = World(

@@ -11,7 +11,7 @@ SETS = (
 )
 
 
-def test_symbols_that_hang_come_last_the_next_time(
+def test_symbols_that_hang_are_requested_last_the_next_time(
     new_database: Callable[[], str], tmp_path: Path
 ) -> None:
     own = tmp_path / "universe.csv"

@@ -31,7 +31,7 @@ def quick(made: Bench) -> Bench:
     return made.with_settings(quote_timeout=0.7)
 
 
-def test_a_silent_contract_is_asked_once_a_slot_and_fails_no_slot(quick: Bench) -> None:
+def test_a_silent_contract_is_requested_once_and_fails_no_slot(quick: Bench) -> None:
     mute = lasting(quick)
     rule = quick.sandbox.faults.add(f"mute:conid={mute}")
     again = {"retry_missed": "yes"}
@@ -64,14 +64,14 @@ def test_a_silent_contract_is_asked_once_a_slot_and_fails_no_slot(quick: Bench) 
     assert slot(quick, "11:30:05") == 6
 
 
-def test_a_symbol_of_which_nothing_ticks_is_no_silent_contract(quick: Bench) -> None:
+def test_a_symbol_without_any_tick_has_no_silent_contract(quick: Bench) -> None:
     quick.sandbox.faults.add("mute:symbol=MSFT")
     clocks = ("10:00:05", "10:30:05", "11:00:05", "11:30:05")
     assert [slot(quick, clock, "MSFT") for clock in clocks] == [6] * 4
     assert {state for (state,) in quick.rows("select state from raw_ib.recapture")} == {"queued"}
 
 
-def test_who_was_never_asked_for_want_of_time_is_no_silent_contract(
+def test_a_contract_not_requested_for_lack_of_time_is_not_silent(
     made: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A batch of 14 is asked, and of the chain's 28 contracts the others never are."""
@@ -91,7 +91,7 @@ def known(made: Bench, day: str, conid: int) -> list[tuple[Any, ...]]:
     )
 
 
-def test_a_delisted_contract_goes_and_comes_back_when_it_is_listed_again(
+def test_a_delisted_contract_leaves_the_set_until_it_is_relisted(
     made: Bench,
 ) -> None:
     gone = lasting(made)

@@ -4,7 +4,7 @@ from tests.integration.ib.bench import Bench, new_york
 from tests.integration.ib.test_slots_load import FLAGS, counts
 
 
-def test_what_is_turned_away_waits_and_is_captured_later(made: Bench) -> None:
+def test_a_refused_request_waits_and_is_captured_later(made: Bench) -> None:
     rule = made.sandbox.faults.add("pacing:after=1:times=100000")
     first = made.load("snapshot", slot="now")
     assert (first.exit_code, made.time.pauses) == (6, [30.0, 60.0, 120.0, 240.0])
@@ -47,7 +47,7 @@ def test_an_absent_gateway_is_waited_for_and_leaves_error_rows(
     assert {row["status"] for row in made.table("slot_run")} == {"failed"}
 
 
-def test_what_waits_for_a_moment_that_the_calendar_lost_ends_with_a_reason(made: Bench) -> None:
+def test_a_queued_slot_that_left_the_calendar_ends_with_a_reason(made: Bench) -> None:
     made.sandbox.faults.add("error:symbol=MSFT:code=420:message=pacing")
     assert made.with_settings(retry_waits=[]).load("snapshot", slot="now").exit_code == 6
     made.sandbox.faults.clear()

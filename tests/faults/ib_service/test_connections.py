@@ -22,9 +22,7 @@ from tests.integration.ib_service.conftest import (
 )
 
 
-def test_what_is_turned_away_fails_as_pacing_and_is_counted(
-    tidy: IbSandbox, shared: Gateway
-) -> None:
+def test_a_refused_request_fails_as_pacing_and_is_counted(tidy: IbSandbox, shared: Gateway) -> None:
     shared.take_events()
     with fault(tidy, "pacing:times=2"):
         quotes = shared.quotes(some_contracts(tidy, 4), 1)
@@ -32,7 +30,7 @@ def test_what_is_turned_away_fails_as_pacing_and_is_counted(
     assert sum(event.is_pacing for event in shared.take_events()) == 2
 
 
-def test_fewer_lines_than_thought_only_take_longer(tidy: IbSandbox, shared: Gateway) -> None:
+def test_fewer_lines_than_set_only_take_longer(tidy: IbSandbox, shared: Gateway) -> None:
     with fault(tidy, "lines:count=3"):
         quotes = shared.quotes(some_contracts(tidy, 10), 1, lines=10)
     assert kinds(quotes) == [None] * 10
@@ -86,9 +84,7 @@ def test_a_gateway_that_restarts_is_awaited(tidy: IbSandbox, opened: Opened) -> 
 
 
 @pytest.mark.parametrize("code", [1101, 1102])
-def test_servers_that_are_lost_and_found_cost_nothing(
-    tidy: IbSandbox, shared: Gateway, code: int
-) -> None:
+def test_servers_that_come_back_cost_nothing(tidy: IbSandbox, shared: Gateway, code: int) -> None:
     contracts = some_contracts(tidy, 4)
     with fault(tidy, f"connectivity:after={tidy.requests + 2}:seconds=0.2:code={code}"):
         quotes = shared.quotes(contracts, 1)
@@ -97,9 +93,7 @@ def test_servers_that_are_lost_and_found_cost_nothing(
     assert {1100, code} <= {event.code for event in shared.take_events()}
 
 
-def test_a_look_up_while_the_servers_are_lost_is_made_again(
-    tidy: IbSandbox, opened: Opened
-) -> None:
+def test_a_request_during_a_server_outage_is_repeated(tidy: IbSandbox, opened: Opened) -> None:
     contracts = some_contracts(tidy, 3)
     mine = opened({"timeout": 1})
     mine.server_time()
@@ -108,7 +102,7 @@ def test_a_look_up_while_the_servers_are_lost_is_made_again(
 
 
 @pytest.mark.parametrize("code", [1100, 2110])
-def test_servers_that_stay_lost_are_said_to_be(tidy: IbSandbox, opened: Opened, code: int) -> None:
+def test_servers_that_stay_away_are_reported(tidy: IbSandbox, opened: Opened, code: int) -> None:
     mine = opened({"connectivity_wait": 0.2, "timeout": 1})
     mine.server_time()
     tidy.notice(code)
@@ -126,7 +120,7 @@ def test_a_broken_farm_is_awaited(tidy: IbSandbox, shared: Gateway) -> None:
     assert kinds(quotes) == [None] * 2
 
 
-def test_a_farm_that_is_not_asked_holds_nothing_up(tidy: IbSandbox, opened: Opened) -> None:
+def test_a_farm_that_is_not_needed_delays_nothing(tidy: IbSandbox, opened: Opened) -> None:
     contracts = some_contracts(tidy, 2)
     mine = opened({"connectivity_wait": 0.2, "timeout": 1.0})
     tidy.notice(2105)
@@ -154,7 +148,7 @@ def test_a_client_id_that_is_in_use_makes_way_for_the_next_of_the_pool(
     assert full.probe("AAPL").client_id == 42
 
 
-def test_no_gateway_is_said_at_once_and_a_first_wait_is_kept() -> None:
+def test_an_absent_gateway_is_reported_after_the_first_waits() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -181,7 +175,7 @@ def test_no_gateway_is_said_at_once_and_a_first_wait_is_kept() -> None:
         pass
 
 
-def test_a_port_where_nobody_answers_is_a_time_out() -> None:
+def test_a_silent_port_is_a_timeout() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -190,7 +184,7 @@ def test_a_port_where_nobody_answers_is_a_time_out() -> None:
             mute.server_time()
 
 
-def test_a_log_in_that_is_never_answered_is_tried_again(tidy: IbSandbox, opened: Opened) -> None:
+def test_an_unanswered_login_is_tried_again(tidy: IbSandbox, opened: Opened) -> None:
     waited: list[float] = []
     mine = opened({"connect_timeout": 1}, sleep=waited.append, first_waits=(1.0,))
     with fault(tidy, "no-login:times=1"):
@@ -206,7 +200,7 @@ def test_an_injected_clock_stamps_every_row(tidy: IbSandbox, opened: Opened) -> 
     assert {event.at for event in mine.take_events()} == {at}
 
 
-def test_account_numbers_are_in_nothing_that_comes_out() -> None:
+def test_account_numbers_are_masked_everywhere() -> None:
     world = World(["AAPL"])
     with IbSandbox(world, account="U7654321") as live:
         live.faults.add("error:code=420:message=No permission for account U7654321, DU1234567")

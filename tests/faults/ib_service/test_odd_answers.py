@@ -89,7 +89,7 @@ def test_a_complete_snapshot_is_not_held_until_its_end(tidy: IbSandbox, shared: 
     assert len(tidy.asked("cancelMktData")) - before == 3  # the stock's too
 
 
-def test_after_the_close_frozen_data_tell_the_last_quotes(tidy: IbSandbox, shared: Gateway) -> None:
+def test_frozen_data_give_the_last_quotes_after_the_close(tidy: IbSandbox, shared: Gateway) -> None:
     tidy.set_clock("2026-11-19T17:00:00")
     contracts = some_contracts(tidy, 2)
     assert [quote.bid for quote in shared.quotes(contracts, 1)] == [None, None]
@@ -135,7 +135,7 @@ def test_option_parameters_may_be_empty_or_never_come(tidy: IbSandbox, opened: O
     assert patient.option_params(apple)
 
 
-def test_a_look_up_that_hangs_is_not_impossible(tidy: IbSandbox, opened: Opened) -> None:
+def test_a_contract_request_that_hangs_is_not_impossible(tidy: IbSandbox, opened: Opened) -> None:
     contracts = some_contracts(tidy, 6)
     asked = [contract.candidate for contract in contracts]
     with fault(tidy, f"details-hang:conid={contracts[2].conid}"):

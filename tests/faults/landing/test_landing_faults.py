@@ -39,7 +39,7 @@ def test_a_package_left_behind_lands_before_anything_else(
     assert shore.cursor() == {"sh600000": str(DAY)}
 
 
-def test_rows_that_the_warehouse_refuses_take_their_cursors_back(
+def test_rows_that_the_warehouse_refuses_leave_their_cursors(
     shore: Shore, fail_in_job: Callable[[Exception], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shore.land(Batch(prices({"sh600000": 1}), None, {"sh600000": str(date(2024, 6, 27))}))

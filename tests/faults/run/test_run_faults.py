@@ -32,7 +32,7 @@ def test_a_warehouse_that_restarts_while_findings_are_judged_costs_nothing(
     assert market_bench.rows("select count(*) from ops.judgements") == [(2,)]
 
 
-def test_a_build_that_is_kept_out_is_in_the_result_beside_the_loads(market_bench: Bench) -> None:
+def test_a_refused_build_is_in_the_result_beside_the_loads(market_bench: Bench) -> None:
     with build_record.build_lock(open_warehouse(market_bench.settings)):
         result = run(market_bench)
     assert result.exit_code == 75
@@ -42,7 +42,7 @@ def test_a_build_that_is_kept_out_is_in_the_result_beside_the_loads(market_bench
     assert "quotemill status" in shown["hint"]
 
 
-def test_a_failed_build_leaves_the_tables_and_is_made_up_for(market_bench: Bench) -> None:
+def test_a_failed_build_leaves_the_tables_and_is_repeated(market_bench: Bench) -> None:
     before = market_bench.rows(ADJUSTED)
     market_bench.sandbox.set_clock(DAYS[-1])
     guard = "alter table market.kline_daily_qfq add constraint guard check (trade_date < '{}')"

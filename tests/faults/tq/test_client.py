@@ -64,7 +64,7 @@ def test_an_account_that_is_refused_is_named(first: "TqSandbox", own_harvest: Ma
     assert "s3cret" not in f"{refused.value!r} {refused.value.hint} {wrong!r}"
 
 
-def test_a_refused_connection_for_market_data_is_no_time_out(
+def test_a_refused_connection_for_market_data_is_not_a_timeout(
     first: "TqSandbox", own_harvest: MakeHarvest
 ) -> None:
     first.faults.add("ws:status=403")
@@ -84,7 +84,7 @@ def test_without_the_professional_history_the_newest_ticks_are_left(
     assert harvest.recent_ticks(CONTRACT, 5).num_rows == 5
 
 
-def test_what_the_servers_do_not_know_is_named(
+def test_symbols_that_the_servers_do_not_know_are_named(
     first: "TqSandbox", own_harvest: MakeHarvest, world: World
 ) -> None:
     """None of them costs the half minute that the client waits for a symbol."""
@@ -121,7 +121,7 @@ def test_error_pages_are_errors_of_the_servers(
         harvest.main_events("SHFE.cu", DAYS[0], DAYS[-1], "history")
 
 
-def test_what_breaks_is_asked_again_by_a_new_process(
+def test_a_broken_request_is_repeated_by_a_new_process(
     first: "TqSandbox", own_harvest: MakeHarvest, world: World
 ) -> None:
     """A log-in that fails, a client killed after a day, and days that one process may not keep
@@ -143,7 +143,7 @@ def test_what_breaks_is_asked_again_by_a_new_process(
     assert any("ended during ticks: exit code -9" in line for line in said)
 
 
-def test_a_server_that_never_answers_is_given_up(
+def test_a_server_that_never_answers_is_a_timeout(
     first: "TqSandbox", own_harvest: MakeHarvest, world: World
 ) -> None:
     """The requested day is named, though the empty one before was not reported yet."""

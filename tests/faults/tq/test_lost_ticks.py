@@ -66,7 +66,7 @@ def test_a_day_with_a_corrected_day_bar_is_fetched_once_more(made: Bench) -> Non
     assert made.load("ticks").tasks == ()
 
 
-def test_less_than_is_stored_takes_no_place_where_a_day_bar_was_corrected(made: Bench) -> None:
+def test_a_corrected_day_bar_lets_no_smaller_answer_replace_ticks(made: Bench) -> None:
     day = TRADED[1]
     before = made.rows(INDEX)
     made.sandbox.faults.add(f"short:contract={OLD}:day={day}:keep=10")

@@ -27,7 +27,7 @@ def small(filled_database: Callable[..., str], tmp_path: Path) -> Iterator[Bench
         yield made
 
 
-def test_a_source_that_stands_still_fails_and_what_is_stored_stays(small: Bench) -> None:
+def test_a_source_that_stands_still_fails_and_stored_rows_stay(small: Bench) -> None:
     before = small.rows(EVENTS)
     result = small.load(clock=datetime(2025, 10, 28, 18))  # ours goes on, theirs does not
     assert result.status == "partial"
@@ -65,7 +65,7 @@ def test_a_late_holiday_takes_its_day_back_and_a_past_day_stays(
     assert (date(2025, 11, 4),) in small.rows(query)
 
 
-def test_wrong_credentials_end_the_load_at_once_and_are_in_no_record(small: Bench) -> None:
+def test_wrong_credentials_end_the_load_and_are_in_no_record(small: Bench) -> None:
     small.sandbox.faults.add("auth:status=401")
     result = small.load()
     assert (result.status, result.exit_code) == ("failed", SettingsError.exit_code)
@@ -91,7 +91,7 @@ def test_an_unknown_variety_fails_by_name_and_costs_no_other(small: Bench) -> No
     assert small.rows("select distinct variety from raw_tq.main_event") == [("SHFE.cu",)]
 
 
-def test_an_empty_answer_is_a_failure_and_keeps_what_is_stored(small: Bench) -> None:
+def test_an_empty_answer_is_a_failure_and_stored_rows_stay(small: Bench) -> None:
     before = small.rows(EVENTS)
     assert before
     small.sandbox.faults.add("no-mains:variety=SHFE.cu")
@@ -104,7 +104,7 @@ def test_an_empty_answer_is_a_failure_and_keeps_what_is_stored(small: Bench) -> 
     assert small.rows(EVENTS) == before
 
 
-def test_a_revision_of_the_past_replaces_the_events_and_is_said(small: Bench) -> None:
+def test_a_revision_of_the_past_replaces_events_with_a_warning(small: Bench) -> None:
     served = small.sandbox.world
     roll, contract = served.main_table("SHFE.cu")[1]
     before = served.previous(roll)
@@ -119,7 +119,7 @@ def test_a_revision_of_the_past_replaces_the_events_and_is_said(small: Bench) ->
     assert days == [(before,)]
 
 
-def test_an_expired_contract_is_asked_for_by_some_loads_without_alarm(
+def test_an_expired_contract_is_requested_by_some_loads_only(
     small: Bench,
 ) -> None:
     """Its bars are stored, and the record of what was asked for is gone."""

@@ -19,7 +19,7 @@ def failures(result: LoadResult) -> dict[str, str]:
     return {key: text for task in result.tasks for key, text in task.failures.items()}
 
 
-def test_a_day_without_ticks_is_recorded_and_asked_again_much_later(
+def test_a_day_without_ticks_is_recorded_and_requested_much_later(
     mapped: Bench,
 ) -> None:
     mapped.sandbox.faults.add("empty:contract=SHFE.cu2511:day=2025-10-15")
@@ -62,7 +62,7 @@ def test_records_of_a_load_that_ended_early_land_with_the_next(
     assert mapped.rows(landed) == [(date(2025, 10, 15), "no_data")]
 
 
-def test_a_day_that_has_just_settled_and_was_traded_is_never_on_record(mapped: Bench) -> None:
+def test_a_traded_day_that_just_settled_is_never_on_record(mapped: Bench) -> None:
     mapped.sandbox.faults.add(f"empty:contract={NEW}:day={END}")
     result = mapped.load("ticks")
     assert (result.status, list(failures(result))) == ("partial", [f"{SERIES} {NEW} {END}"])
@@ -87,7 +87,7 @@ def test_emptiness_of_all_days_of_a_contract_is_no_evidence(mapped: Bench) -> No
     assert (day, attempts) == (END, 4)
 
 
-def test_the_newest_day_is_not_complete_before_its_ticks_add_up(mapped: Bench) -> None:
+def test_the_newest_day_is_incomplete_until_its_ticks_add_up(mapped: Bench) -> None:
     mapped.sandbox.faults.add(f"short:contract={NEW}:day=2025-10-22:keep=60")
     result = mapped.load("ticks")
     assert [text.rpartition(": ")[2] for text in failures(result).values()] == ["not complete yet"]
@@ -134,7 +134,7 @@ def test_without_the_permission_only_the_newest_ticks_land_marked(
     assert mapped.rows(routes) == landed
 
 
-def test_days_that_an_account_can_never_have_are_due_and_ring_in_no_night(
+def test_days_that_an_account_may_not_read_are_due_without_alerts(
     mapped: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recent_ticks, "NEWEST", 200)  # a day and a part of one

@@ -29,7 +29,7 @@ def verified(made: Bench) -> Verification:
     return verify(made.settings, open_warehouse(made.settings), Silent())
 
 
-def test_what_was_loaded_is_right(made: Bench) -> None:
+def test_loaded_ticks_pass_verification(made: Bench) -> None:
     verification = verified(made)
     assert (verification.days, verification.rows, verification.differences) == (
         DAYS,
@@ -186,7 +186,7 @@ def test_stamps_and_days_missing_in_the_index_are_fixed_without_download(
     assert made.rows(f"select count(*) from {TICKS} where not is_deleted") == [(150 * (DAYS - 2),)]
 
 
-def test_a_manifest_lists_what_was_built_and_is_checked(made: Bench) -> None:
+def test_a_manifest_lists_the_built_tables_and_is_checked(made: Bench) -> None:
     warehouse = open_warehouse(made.settings)
     with pytest.raises(UsageError, match="no manifest is in"):
         manifest.newest(made.settings, warehouse)
@@ -223,7 +223,7 @@ def test_a_manifest_lists_what_was_built_and_is_checked(made: Bench) -> None:
         manifest.check(made.settings, warehouse, second)
 
 
-def test_a_manifest_of_what_plain_dbt_built_is_written_by_command(
+def test_a_manifest_of_a_plain_dbt_build_is_written_by_command(
     made: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     local = made.settings.model_copy(update={"questdb_url": SecretStr("local")})
@@ -242,7 +242,7 @@ def test_a_manifest_of_what_plain_dbt_built_is_written_by_command(
         checks.write_command()
 
 
-def test_a_longer_window_changes_nothing_of_what_a_manifest_says(made: Bench) -> None:
+def test_a_longer_window_changes_no_manifest(made: Bench) -> None:
     warehouse = open_warehouse(made.settings)
     path = manifest.write(made.settings, warehouse, 1)
     assert path is not None

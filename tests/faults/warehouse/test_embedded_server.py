@@ -24,7 +24,7 @@ def _await(condition: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.01)
 
 
-def test_two_first_starters_end_up_with_one_server(empty_home: Path) -> None:
+def test_concurrent_first_starts_make_one_server(empty_home: Path) -> None:
     clients = [open_client(empty_home) for _ in range(3)]
     answers = [client.communicate(timeout=60) for client in clients]
     assert [client.returncode for client in clients] == [0, 0, 0], answers

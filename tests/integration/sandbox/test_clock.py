@@ -10,8 +10,6 @@ from loaders.sandbox.tdx.calls import Options
 from loaders.sandbox.tdx.service import TdxSandbox
 from loaders.sandbox.world.market import SyntheticMarket
 
-MORNING = "2025-07-01T10:15:00"
-
 
 @pytest.fixture(scope="module")
 def world() -> SyntheticMarket:

@@ -1,7 +1,5 @@
-"""A market replayed from real files: calendar, lists, adjusted prices, refusals."""
+"""A market replayed from real files: days of two kinds of files, refusals."""
 
-import csv
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +11,12 @@ from loaders.sandbox.tdx.replay import ReplayMarket
 from loaders.sandbox.tdx.service import TdxSandbox
 
 
-@pytest.fixture(scope="module")
-def folder(real_tdx_data: Path) -> Path:
-    return real_tdx_data
-
-
-@pytest.fixture(scope="module")
-def sandbox(folder: Path) -> Iterator[TdxSandbox]:
-    with TdxSandbox(ReplayMarket(folder)) as running:
-        yield running
-
-
 def data(sandbox: TdxSandbox, path: str) -> Any:
     return httpx.get(f"{sandbox.url}/api/{path}").json()["data"]
 
 
-def file_rows(file: Path) -> list[dict[str, str]]:
-    with file.open(encoding="utf-8", newline="") as lines:
-        return list(csv.DictReader(lines))
-
-
-def test_vipdoc_days_come_after_the_csv_once_the_clock_is_there(folder: Path) -> None:
-    with TdxSandbox(ReplayMarket(folder), clock="2025-08-05") as sandbox:
+def test_vipdoc_days_come_after_the_csv_once_the_clock_is_there(real_tdx_data: Path) -> None:
+    with TdxSandbox(ReplayMarket(real_tdx_data), clock="2025-08-05") as sandbox:
         answer = data(sandbox, "kline-all?code=sh600000")["list"]
         assert answer[-1]["Time"].startswith("2025-08-05")
         assert (answer[-1]["Close"], answer[-1]["Volume"]) == (13750, 1336465)

@@ -68,7 +68,7 @@ def test_a_second_warehouse_is_refused_until_the_first_is_released(
             world(), filled_database("schedule", never), tmp_path / "two", environ=environ
         ) as other,
     ):
-        # a copy of a database is the same warehouse; this one becomes another, with its own schedule
+        # a copy of a database is the same warehouse; this one becomes another with its schedule
         other.execute("update ops.settings set value = 'another' where key = 'warehouse_id'")
         other.execute("update futures.main_schedule set schedule_hash = repeat('f', 16)")
         assert owner.load("ticks", until=TRADED[1]).status == "succeeded"

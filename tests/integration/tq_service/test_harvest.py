@@ -15,7 +15,7 @@ from tests.integration.tq_service.conftest import day_range
 if TYPE_CHECKING:
     from loaders.sandbox.tq.service import TqSandbox
 
-FIRST, LAST = date(2025, 9, 15), date(2025, 12, 12)
+LAST = date(2025, 12, 12)
 
 
 def days_of(world: World, first: date, last: date) -> list[date]:
@@ -63,9 +63,6 @@ def test_contracts_and_sessions_equal_the_world(
     seen = answer.seen_at["SHFE.cu"]
     assert seen is not None
     assert int(seen.timestamp() * 1e6) * 1000 == newest
-
-
-# a night session, a day without one, and expiries of two kinds; the window begins on a Saturday
 
 
 def test_switches_after_holidays_and_weekends_have_their_trading_day(

@@ -10,8 +10,6 @@ from loaders.sandbox.tdx.replay import ReplayMarket
 from loaders.sandbox.tdx.vipdoc_files import day_records, write_vipdoc
 from loaders.sandbox.world.market import SyntheticMarket
 
-CODES = ("sz000001", "sh510300", "sh000001", "sh900901")
-
 
 @pytest.fixture(scope="module")
 def market() -> SyntheticMarket:
