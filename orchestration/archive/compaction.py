@@ -1,26 +1,27 @@
-"""Compact the small Snappy files of a month into few large ZSTD files.
+"""Compact the small Snappy files of a month into few large ZSTD files, written beside them.
 
-Rows of a compacted file that change leave it again.
+Large files have day, underlying and exchange as columns. Rows of a large file that change later
+leave it again, for a small file, until the next compaction.
 """
 
 import itertools
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+
+import pyarrow as pa
 
 from loaders.progress import Reporter
-from loaders.settings import Settings
-from loaders.warehouse.postgres import Warehouse
-from orchestration.archive import closed, ledger, parts, swap
+from orchestration.archive import closed, content, ledger, swap
+from orchestration.archive import folder as folders
+from orchestration.archive.content import Content
 from orchestration.archive.folder import Damaged, Folder
-from orchestration.archive.ledger import Partition
-from orchestration.archive.rows import Place
-from orchestration.archive.swap import New
-from orchestration.archive.views import View
+from orchestration.archive.ledger import File, New, Partition
+from orchestration.archive.store import Archive
+from orchestration.archive.views import PLACE_FIELDS, Place, View
 
 _MB = 1_000_000
+_SMALL = 2 / 3  # of the target size: 128 MB of 192
 
 
 @dataclass(frozen=True)
@@ -38,148 +39,156 @@ class Compacted:
 
 
 def compact(
-    settings: Settings,
-    warehouse: Warehouse,
-    folder: Folder,
+    archive: Archive,
     views: Sequence[View],
-    asked: bool | None,
+    is_wanted: bool | None,
     as_of: datetime,
     reporter: Reporter,
 ) -> tuple[list[Compacted], list[Damaged]]:
     """Compact what is due, month by month. Months with a damaged file stay as they are.
 
-    Everything archived where `asked`, or enabled for the same day; else the weeks that are over.
+    Everything archived where `is_wanted`, or enabled for the same day; else the weeks that are
+    over.
     """
-    last = _last_day(settings, asked, as_of)
     done: list[Compacted] = []
     damaged: list[Damaged] = []
-    if last is None:
-        return done, damaged
-    schema = warehouse.inner_schema("options")
-    with warehouse.connect() as conn:
-        months = {
-            view.name: _months(ledger.find_partitions(conn, schema, view.name), last)
-            for view in views
-        }
-    reporter.start("compact", sum(map(len, months.values())))
-    for view, by_month in months.items():
-        for month, held in by_month.items():
-            try:
-                done.append(_compact_month(settings, warehouse, folder, view, month, held))
-            except Damaged as error:
-                damaged.append(error)
-                reporter.line(f"damaged: {error}")
-            reporter.advance("compact", 1)
+    months = _list_months(archive, views, _last_day(archive, is_wanted, as_of))
+    reporter.start("compact", len(months))
+    for (view, month), partitions in months.items():
+        try:
+            new = rewrite(archive, view, month, partitions)
+        except Damaged as error:
+            damaged.append(error)
+            reporter.line(f"damaged: {error}")
+        else:
+            before = {partition.path: partition.size_bytes for partition in partitions}
+            done.append(
+                Compacted(
+                    view,
+                    month,
+                    files_before=len(before),
+                    files_after=len(new),
+                    bytes_before=sum(before.values()),
+                    bytes_after=sum(large.file.size_bytes for large in new),
+                    rows=sum(large.file.row_count for large in new),
+                    below_target=sum(large.file.is_below_target for large in new),
+                )
+            )
+        reporter.advance("compact", 1)
     return done, damaged
 
 
-def _last_day(settings: Settings, asked: bool | None, as_of: datetime) -> date | None:
-    """The newest day to compact; None for nothing."""
-    today = closed.today(as_of)
-    if asked or (asked is None and settings.ib.same_day_compaction_enabled):
+def _last_day(archive: Archive, is_wanted: bool | None, as_of: datetime) -> date:
+    """The newest day to compact; the first of all days for nothing."""
+    today, ib = closed.today(as_of), archive.settings.ib
+    if is_wanted or (is_wanted is None and ib.same_day_compaction_enabled):
         return today
-    if asked is None and settings.ib.weekly_compaction_enabled:
+    if is_wanted is None and ib.weekly_compaction_enabled:
         return today - timedelta(days=today.weekday() + 1)
-    return None
+    return date.min
 
 
-def _months(held: Sequence[Partition], last: date) -> dict[str, list[Partition]]:
-    """By month, what to compact: small files, and large ones below the target size."""
-    months: dict[str, list[Partition]] = {}
-    for one in held:
-        if one.is_below_target or (not one.is_compacted and one.partition_date <= last):
-            months.setdefault(f"{one.partition_date:%Y-%m}", []).append(one)
+def _list_months(
+    archive: Archive, views: Sequence[View], last: date
+) -> dict[tuple[str, str], list[Partition]]:
+    """Partitions to compact, by view and month: in small files, and in large ones below target."""
+    months: dict[tuple[str, str], list[Partition]] = {}
+    with archive.warehouse.connect() as conn:
+        for view in views:
+            for partition in ledger.find_partitions(conn, archive.schema, view.name):
+                is_small = not partition.is_compacted and partition.partition_date <= last
+                if is_small or partition.is_below_target:
+                    months.setdefault((view.name, partition.month), []).append(partition)
     return {
-        month: those for month, those in months.items() if not all(p.is_compacted for p in those)
+        month: partitions
+        for month, partitions in months.items()
+        if not all(partition.is_compacted for partition in partitions)
     }
 
 
-def _compact_month(
-    settings: Settings,
-    warehouse: Warehouse,
-    folder: Folder,
+def rewrite(
+    archive: Archive,
     view: str,
     month: str,
-    held: Sequence[Partition],
-) -> Compacted:
-    schema = warehouse.inner_schema("options")
-    taken = parts.list_sources(held)
-    with folder.usable():
-        new = parts.write(
-            folder,
-            view,
-            month,
-            taken,
-            _numbers(warehouse, folder, view, month, held),
-            _target(settings),
-        )
-    swap.replace_files(warehouse, folder, schema, [source.path for source in taken], new)
-    sizes = {one.path: one.size_bytes for one in held}
-    return Compacted(
-        view,
-        month,
-        len(taken),
-        len(new),
-        sum(sizes.values()),
-        sum(one.file.size_bytes for one in new),
-        sum(one.file.row_count for one in new),
-        sum(one.file.is_below_target for one in new),
-    )
+    partitions: Sequence[Partition],
+    moved: Mapping[Place, New] | None = None,
+) -> list[New]:
+    """Replace all files of these partitions by new large ones, which are returned.
 
-
-def remove_partitions(
-    settings: Settings,
-    warehouse: Warehouse,
-    folder: Folder,
-    view: str,
-    paths: Collection[str],
-    moved: Mapping[Place, New],
-) -> None:
-    """Rewrite the files at `paths` without the partitions of `moved`, which get their own files.
-
-    Raises Damaged where one of them is damaged; then nothing changes.
+    Partitions in `moved` get the files given there instead. Raises Damaged where a file that must
+    be read is damaged; then nothing changes.
     """
-    schema = warehouse.inner_schema("options")
-    with warehouse.connect() as conn:
-        held = ledger.find_partitions(conn, schema, view, paths=sorted(paths))
-    by_month: dict[str, list[Partition]] = {}
-    for one in held:
-        by_month.setdefault(_month_of(one.path), []).append(one)
-    rest: list[New] = []
-    try:
-        for month, those in by_month.items():
-            taken = parts.list_sources(those, frozenset(moved))
-            numbers = _numbers(warehouse, folder, view, month, those)
-            with folder.usable():
-                rest += parts.write(folder, view, month, taken, numbers, _target(settings))
-    except BaseException:
-        parts.discard(folder, [*rest, *moved.values()])
-        raise
-    swap.replace_files(warehouse, folder, schema, paths, [*rest, *moved.values()])
+    moved = moved or {}
+    old: dict[str, list[Partition]] = {}
+    for partition in sorted(partitions, key=lambda p: (not p.is_compacted, p.place)):
+        rest = old.setdefault(partition.path, [])
+        if partition.place not in moved:
+            rest.append(partition)
+    with archive.warehouse.connect() as conn:
+        used = {file.path for file in ledger.list_files(conn, archive.schema)} - old.keys()
+    names = (folders.large_name(view, month, number) for number in itertools.count())
+    with archive.folder.usable():
+        new = list(
+            _write_large(
+                archive,
+                {"view": view, "month": month},
+                [rest for rest in old.values() if rest],
+                (name for name in names if name not in used),
+            )
+        )
+    swap.replace_files(
+        archive.warehouse, archive.folder, archive.schema, old, [*new, *moved.values()]
+    )
+    return new
 
 
-def _numbers(
-    warehouse: Warehouse, folder: Folder, view: str, month: str, held: Sequence[Partition]
-) -> Iterator[int]:
-    """Numbers for new files: those of replaced files, then numbers that the month does not use."""
-    own = sorted({_number(one.path) for one in held if one.is_compacted})
-    with warehouse.connect() as conn:
-        files = ledger.list_files(conn, warehouse.inner_schema("options"))
-    prefix = f"view={view}/month={month}/"
-    used = {_number(file.path) for file in files if file.path.startswith(prefix)}
-    for stray in folder.path(prefix).glob(".part-*.new"):  # left by a run that was cut short
-        stray.unlink()
-    return itertools.chain(own, (n for n in itertools.count() if n not in used))
+def _write_large(
+    archive: Archive, facts: dict[str, str], sources: list[list[Partition]], names: Iterator[str]
+) -> Iterator[New]:
+    """Write files of about the target size under their unfinished names; read back and compare.
+
+    Rows with other columns, as after a change of the view, go into separate files.
+    """
+    folder, target = archive.folder, archive.settings.ib.target_file_size_mb * _MB
+    by_schema: dict[pa.Schema, list[list[Partition]]] = {}
+    for source in sources:
+        schema = folders.read_schema(folder.path(source[0].path))
+        by_schema.setdefault(schema, []).append(source)
+    for data, waiting in by_schema.items():
+        schema = folders.describe_schema(pa.schema([*PLACE_FIELDS, *data]), facts)
+        while waiting:
+            name, expected = next(names), dict[Place, Content]()
+            with folders.FileWriter(folder, name, schema, "zstd") as writer:
+                while waiting and writer.size < target:
+                    source = waiting.pop(0)
+                    expected |= {partition.place: partition.content for partition in source}
+                    for rows in _read_source(folder, source, schema):
+                        writer.write(rows)
+                size = writer.close()
+            path = folder.path(name)
+            actual = folders.read_contents(folders.unfinished(path), None)
+            if wrong := content.difference(expected, actual):
+                raise Damaged(path, f"what was written is wrong for {wrong}")
+            total = sum(expected.values(), Content())
+            is_small = size < target * _SMALL
+            file = File(name, facts["view"], "zstd", total.rows, total.hash, size, is_small)
+            yield New(file, expected)
 
 
-def _number(path: str) -> int:
-    return int(re.findall(r"part-(\d+)\.parquet$", path)[0])
-
-
-def _month_of(path: str) -> str:
-    match: Any = re.search(r"/month=([^/]+)/", path)
-    return str(match[1])
-
-
-def _target(settings: Settings) -> int:
-    return settings.ib.target_file_size_mb * _MB
+def _read_source(
+    folder: Folder, source: Sequence[Partition], schema: pa.Schema
+) -> Iterator[pa.Table]:
+    """The rows of partitions of a file, compared with the ledger on the way."""
+    path, actual = folder.path(source[0].path), dict[Place, Content]()
+    expected = {partition.place: partition.content for partition in source}
+    own_place = None if source[0].is_compacted else source[0].place
+    for place, rows, piece in folders.read_partitions(path, own_place):
+        if place in expected:
+            actual[place] = actual.get(place, Content()) + piece
+            places = [
+                pa.repeat(pa.scalar(value, field.type), rows.num_rows)
+                for value, field in zip(place, PLACE_FIELDS, strict=True)
+            ]
+            yield pa.table([*places, *rows.columns], schema=schema)
+    if wrong := content.difference(expected, actual):
+        raise Damaged(path, f"its contents for {wrong} are not those archived")

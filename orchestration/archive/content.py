@@ -83,19 +83,10 @@ def _sql_text(field: pa.Field) -> str:
 
 def content(rows: pa.Table) -> Content:
     """The content of all rows over all columns."""
-    return _sum_hashes(row_hashes(rows))
+    return sum_hashes(row_hashes(rows))
 
 
-def content_by(rows: pa.Table, keys: pa.Table) -> dict[tuple[Any, ...], Content]:
-    """Contents by the values of `keys`, a table of as many rows; equal keys may lie apart."""
-    contents: dict[tuple[Any, ...], Content] = {}
-    hashes = row_hashes(rows)
-    for key, start, end in runs(keys):
-        contents[key] = contents.get(key, Content()) + _sum_hashes(hashes[start:end])
-    return contents
-
-
-def runs(keys: pa.Table) -> Iterable[tuple[tuple[Any, ...], int, int]]:
+def runs(keys: pa.Table) -> Iterable[tuple[Any, int, int]]:
     """Runs of adjacent rows with the same key: key, start, end."""
     if keys.num_rows == 0:
         return
@@ -123,7 +114,8 @@ def row_hashes(rows: pa.Table) -> Any:
     return np.frombuffer(halves, ">u8").astype(np.uint64).reshape(-1, 2)
 
 
-def _sum_hashes(hashes: Any) -> Content:
+def sum_hashes(hashes: Any) -> Content:
+    """The content of rows with these hashes."""
     first, second = hashes.sum(axis=0, dtype=np.uint64).tolist() if len(hashes) else (0, 0)
     return Content(len(hashes), first, second)
 
@@ -146,7 +138,8 @@ def _arrow_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def difference(
-    wanted: Mapping[tuple[Any, ...], Content], found: Mapping[tuple[Any, ...], Content]
-) -> list[tuple[Any, ...]]:
-    """The keys whose contents differ."""
-    return sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
+    wanted: Mapping[tuple[Any, ...], Content], actual: Mapping[tuple[Any, ...], Content]
+) -> str | None:
+    """The first key whose contents differ, as text."""
+    keys = sorted(k for k in wanted.keys() | actual.keys() if wanted.get(k) != actual.get(k))
+    return " ".join(map(str, keys[0])) if keys else None

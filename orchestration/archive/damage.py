@@ -4,26 +4,25 @@ from collections.abc import Sequence
 
 from loaders.errors import SettingsError
 from loaders.progress import Reporter
-from loaders.warehouse.postgres import Warehouse
 from orchestration.archive import content, ledger
 from orchestration.archive import folder as folders
 from orchestration.archive.folder import Damaged, Folder
 from orchestration.archive.ledger import Partition
+from orchestration.archive.store import Archive
 
 
-def find_damaged(
-    warehouse: Warehouse, folder: Folder, schema: str, check: bool, reporter: Reporter
-) -> dict[str, Damaged]:
+def find_damaged(archive: Archive, check: bool, reporter: Reporter) -> dict[str, Damaged]:
     """Files that are missing or of another size; with `check` also those with other contents.
 
     Raises SettingsError where no file is there: files written to an unmounted disk would be hidden
     by the mount.
     """
-    with warehouse.connect() as conn:
-        files = ledger.list_files(conn, schema)
+    folder = archive.folder
+    with archive.warehouse.connect() as conn:
+        files = ledger.list_files(conn, archive.schema)
         held: dict[str, list[Partition]] = {}
-        for one in ledger.find_partitions(conn, schema) if check else ():
-            held.setdefault(one.path, []).append(one)
+        for partition in ledger.find_partitions(conn, archive.schema) if check else ():
+            held.setdefault(partition.path, []).append(partition)
     with folder.usable():
         if files and not check and not any(folder.path(file.path).exists() for file in files):
             raise SettingsError(
@@ -48,12 +47,12 @@ def find_damaged(
     return damaged
 
 
-def find_unknown(warehouse: Warehouse, folder: Folder, schema: str) -> list[str]:
+def find_unknown(archive: Archive) -> list[str]:
     """Files in the folder that the ledger does not list."""
-    with warehouse.connect() as conn:
-        known = {file.path for file in ledger.list_files(conn, schema)}
-    paths = (path.relative_to(folder.root) for path in folder.root.glob("view=*/**/*.parquet"))
-    return sorted(name for name in map(str, paths) if name not in known)
+    root = archive.folder.root
+    with archive.warehouse.connect() as conn:
+        known = {file.path for file in ledger.list_files(conn, archive.schema)}
+    return sorted({str(p.relative_to(root)) for p in root.glob("view=*/**/*.parquet")} - known)
 
 
 def check_contents(folder: Folder, held: Sequence[Partition]) -> None:
@@ -64,6 +63,4 @@ def check_contents(folder: Folder, held: Sequence[Partition]) -> None:
     folders.check_size(path, held[0].size_bytes)
     actual = folders.read_contents(path, None if held[0].is_compacted else held[0].place)
     if wrong := content.difference({p.place: p.content for p in held}, actual):
-        raise Damaged(
-            path, f"its contents for {' '.join(map(str, wrong[0]))} are not those archived"
-        )
+        raise Damaged(path, f"its contents for {wrong} are not those archived")

@@ -10,12 +10,13 @@ import contextlib
 import errno
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import Any, Self
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -27,10 +28,10 @@ from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
 from orchestration.archive import content
 from orchestration.archive.content import Content
-from orchestration.archive.rows import Place
-from orchestration.archive.views import PLACE
+from orchestration.archive.views import PLACE, Place
 
 _GROUP = 65_536  # rows of a row group, and rows read at a time
+_WAITING = 65_536  # rows that are written together
 _ZSTD_LEVEL = 7
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _METADATA = b"quotemill"
@@ -46,10 +47,15 @@ class Damaged(DataQualityError):
 
 @dataclass(frozen=True)
 class Folder:
-    """The folder of a warehouse's archive. `origin` says where it was set."""
+    """The folder of a warehouse's archive.
+
+    origin:  where it was set
+    pending: paths whose unfinished files nobody finishes if the command ends now
+    """
 
     root: Path
     origin: str
+    pending: set[Path] = field(default_factory=set, compare=False)
 
     def path(self, name: str) -> Path:
         return self.root / name
@@ -105,6 +111,16 @@ class Folder:
                 json.dump({"warehouse_id": warehouse_id, "label": label}, file)
         self.require_own(warehouse_id)
 
+    def discard_pending(self) -> None:
+        while self.pending:
+            unfinished(self.pending.pop()).unlink(missing_ok=True)
+
+    def discard_abandoned(self) -> None:
+        """Remove large files that a command was writing when it was killed."""
+        with self.usable():
+            for path in self.root.glob("view=*/month=*/.*.new"):
+                path.unlink()
+
 
 def archive_folder(settings: Settings, warehouse: Warehouse) -> Folder:
     """The folder by the settings; a second market schema has its own."""
@@ -122,7 +138,7 @@ def partition_name(view: str, place: Place) -> str:
     )
 
 
-def part_name(view: str, month: str, number: int) -> str:
+def large_name(view: str, month: str, number: int) -> str:
     return f"view={view}/month={month}/part-{number}.parquet"
 
 
@@ -131,72 +147,67 @@ def unfinished(path: Path) -> Path:
 
 
 class FileWriter:
-    """A file under its unfinished name; `size` grows by row groups."""
+    """A file under its unfinished name. Rows are written in row groups, by which `size` grows."""
 
-    def __init__(self, path: Path, schema: pa.Schema, codec: str) -> None:
-        self.path = unfinished(path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self.path.open("wb")
+    def __init__(self, folder: Folder, name: str, schema: pa.Schema, codec: str) -> None:
+        path = folder.path(name)
+        folder.pending.add(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = unfinished(path).open("wb")
+        self._waiting: list[pa.Table] = []
         level = {"compression_level": _ZSTD_LEVEL} if codec == "zstd" else {}
-        try:
-            self._writer = pq.ParquetWriter(self._file, schema, compression=codec, **level)
-        except BaseException:
-            self._remove()
-            raise
+        self._writer = pq.ParquetWriter(self._file, schema, compression=codec, **level)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        # closed already, or abandoned: a full disk has no room for the rest
+        with contextlib.suppress(Exception):
+            self._writer.close()
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     @property
     def size(self) -> int:
         return self._file.tell()
 
     def write(self, rows: pa.Table) -> None:
-        self._writer.write_table(rows, row_group_size=_GROUP)
+        self._waiting.append(rows)
+        if sum(table.num_rows for table in self._waiting) >= _WAITING:
+            self._flush()
 
     def close(self) -> int:
         """Finish the file; return its size in bytes."""
+        self._flush()
         self._writer.close()
-        size = self._file.tell()
+        size = self.size
         self._file.close()
         return size
 
-    def abandon(self) -> None:
-        with contextlib.suppress(Exception):
-            self._writer.close()
-        self._remove()
-
-    def _remove(self) -> None:
-        with contextlib.suppress(OSError):  # a full disk has no room for the buffer
-            self._file.close()
-        self.path.unlink(missing_ok=True)
+    def _flush(self) -> None:
+        if self._waiting:
+            self._writer.write_table(pa.concat_tables(self._waiting), row_group_size=_GROUP)
+            self._waiting.clear()
 
 
-def write(path: Path, rows: pa.Table, facts: dict[str, object], codec: str = "snappy") -> int:
-    """Write one partition under its unfinished name; return its size. `facts` become metadata."""
-    schema = with_facts(rows.schema, facts)
-    writer = FileWriter(path, schema, codec)
-    try:
-        writer.write(rows.replace_schema_metadata(schema.metadata))
-        return writer.close()
-    except BaseException:
-        writer.abandon()
-        raise
+def describe_schema(schema: pa.Schema, facts: Mapping[str, object]) -> pa.Schema:
+    """The schema of a file, with what it holds as metadata."""
+    return schema.with_metadata({_METADATA: json.dumps(dict(facts), default=str).encode()})
 
 
-def with_facts(schema: pa.Schema, facts: dict[str, object]) -> pa.Schema:
-    return schema.with_metadata({_METADATA: json.dumps(facts, default=str).encode()})
-
-
-def rename_all(paths: Sequence[Path], root: Path) -> None:
+def rename_all(folder: Folder, names: Sequence[str]) -> None:
     """Rename unfinished files to their final names, replacing older ones.
 
     Bytes are on disk before the rename, names when it returns: safe against a power cut.
     """
-    sync([unfinished(path) for path in paths if unfinished(path).exists()])
-    folders: set[Path] = set()
-    for path in paths:
-        if unfinished(path).exists():
-            rename(path)
-        folders.update(level for level in path.parents if level.is_relative_to(root))
-    sync(sorted(folders))
+    paths = [folder.path(name) for name in names]
+    left = [path for path in paths if unfinished(path).exists()]
+    sync([unfinished(path) for path in left])
+    for path in left:
+        rename(path)
+    sync(sorted({up for path in paths for up in path.parents if up.is_relative_to(folder.root)}))
+    folder.pending.difference_update(paths)
 
 
 def rename(path: Path) -> None:
@@ -256,9 +267,9 @@ def _may_contain(group: pq.RowGroupMetaData, day: date) -> bool:
 
 
 def read_schema(path: Path) -> pa.Schema:
-    """Read the schema of a file. Raises Damaged."""
+    """The schema of a file without the columns of PLACE. Raises Damaged."""
     with _readable(path):
-        return pq.read_schema(path)
+        return pa.schema([field for field in pq.read_schema(path) if field.name not in PLACE])
 
 
 @contextmanager
@@ -273,17 +284,26 @@ def _readable(path: Path) -> Iterator[None]:
         raise Damaged(path, f"the file cannot be read: {str(error).splitlines()[0]}") from None
 
 
+def read_partitions(
+    path: Path, place: Place | None, day: date | None = None
+) -> Iterator[tuple[Place, pa.Table, Content]]:
+    """The rows of a file by partition, without the columns of PLACE, and their contents.
+
+    `place` is that of a file with one partition. A partition may come in pieces. Raises Damaged.
+    """
+    for rows in read_batches(path, day):
+        data = rows if place is not None else rows.drop_columns(list(PLACE))
+        hashes = content.row_hashes(data)
+        whole: list[tuple[Any, int, int]] = [(place, 0, rows.num_rows)]
+        for key, start, end in content.runs(rows.select(PLACE)) if place is None else whole:
+            yield key, data.slice(start, end - start), content.sum_hashes(hashes[start:end])
+
+
 def read_contents(path: Path, place: Place | None) -> dict[Place, Content]:
-    """The contents of a file by partition; `place` is that of a file with one. Raises Damaged."""
+    """The contents of a file by partition. Raises Damaged."""
     contents: dict[Place, Content] = {}
-    for rows in read_batches(path):
-        if place is not None:
-            by = {place: content.content(rows)}
-        else:
-            data = rows.select([name for name in rows.column_names if name not in PLACE])
-            by = content.content_by(data, rows.select(PLACE))
-        for key, one in by.items():
-            contents[key] = contents.get(key, Content()) + one
+    for key, _, piece in read_partitions(path, place):
+        contents[key] = contents.get(key, Content()) + piece
     return contents
 
 

@@ -1,14 +1,14 @@
 """ops.archive_files and ops.archive_partitions: what lies where, as written and read back."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 
 import psycopg
 from psycopg.rows import class_row
 
 from orchestration.archive.content import Content
-from orchestration.archive.rows import Place
+from orchestration.archive.views import Place
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,14 @@ class File:
     content_hash: str
     size_bytes: int
     is_below_target: bool = False
+
+
+@dataclass(frozen=True)
+class New:
+    """A file under its unfinished name, read back, and its contents by partition."""
+
+    file: File
+    contents: Mapping[Place, Content]
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,10 @@ class Partition:
     @property
     def content(self) -> Content:
         return Content.parse(self.row_count, self.content_hash)
+
+    @property
+    def month(self) -> str:
+        return f"{self.partition_date:%Y-%m}"
 
     @property
     def is_compacted(self) -> bool:
@@ -107,9 +119,7 @@ def list_files(conn: psycopg.Connection, schema: str) -> list[File]:
     )
 
 
-def record(
-    conn: psycopg.Connection, schema: str, file: File, places: Iterable[tuple[Place, Content]]
-) -> None:
+def record(conn: psycopg.Connection, schema: str, new: New) -> None:
     """Record a renamed file and the partitions that are in it from now on."""
     conn.execute(
         """
@@ -117,22 +127,16 @@ def record(
             schema_name, path, view_name, codec, row_count, content_hash, size_bytes,
             is_below_target
         )
-        values (%s, %s, %s, %s, %s, %s, %s, %s)
+        values (
+            %(schema)s, %(path)s, %(view_name)s, %(codec)s, %(row_count)s, %(content_hash)s,
+            %(size_bytes)s, %(is_below_target)s
+        )
         on conflict (schema_name, path) do update set
             codec = excluded.codec, row_count = excluded.row_count,
             content_hash = excluded.content_hash, size_bytes = excluded.size_bytes,
             is_below_target = excluded.is_below_target, written_at = excluded.written_at
         """,
-        (
-            schema,
-            file.path,
-            file.view_name,
-            file.codec,
-            file.row_count,
-            file.content_hash,
-            file.size_bytes,
-            file.is_below_target,
-        ),
+        asdict(new.file) | {"schema": schema},
     )
     conn.cursor().executemany(
         """
@@ -154,7 +158,10 @@ def record(
                 when p.content_hash = excluded.content_hash then p.dropped_at
             end
         """,
-        [(schema, file.view_name, *place, file.path, one.rows, one.hash) for place, one in places],
+        [
+            (schema, new.file.view_name, *place, new.file.path, content.rows, content.hash)
+            for place, content in new.contents.items()
+        ],
     )
 
 

@@ -13,16 +13,14 @@ from pyarrow import csv
 from loaders.errors import DataQualityError, UsageError
 from loaders.progress import Reporter
 from loaders.settings import Settings
-from loaders.warehouse import migrate
 from loaders.warehouse.postgres import Warehouse
-from orchestration.archive import content, landed, ledger, parts, swap
+from orchestration.archive import content, landed, ledger
 from orchestration.archive import folder as folders
 from orchestration.archive.content import Content
-from orchestration.archive.folder import Damaged, Folder
+from orchestration.archive.folder import Damaged
 from orchestration.archive.ledger import Partition
-from orchestration.archive.lock import archive_lock
-from orchestration.archive.rows import Place
-from orchestration.archive.views import View, find_view
+from orchestration.archive.store import Archive, open_archive
+from orchestration.archive.views import Place, View, find_view
 
 
 @dataclass(frozen=True)
@@ -78,18 +76,15 @@ def restore(
             f"{view.name} is built from the slots",
             hint="restore chain_intraday, then quotemill build",
         )
-    folder = folders.archive_folder(settings, warehouse)
-    schema = warehouse.inner_schema("options")
     result = RestoreResult(view.name, request.dry_run)
-    with archive_lock(warehouse):
-        folder.require_own(migrate.warehouse_id(warehouse))
-        if not request.dry_run:
-            swap.finish_started(warehouse, folder, schema)
+    with open_archive(settings, warehouse, dry_run=request.dry_run) as archive:
         with warehouse.connect() as conn:
             days: dict[date, list[Partition]] = {}
-            for one in ledger.find_partitions(conn, schema, view.name, symbols=request.symbols):
-                if request.since <= one.partition_date <= request.until:
-                    days.setdefault(one.partition_date, []).append(one)
+            for partition in ledger.find_partitions(
+                conn, archive.schema, view.name, symbols=request.symbols
+            ):
+                if request.since <= partition.partition_date <= request.until:
+                    days.setdefault(partition.partition_date, []).append(partition)
         if not days:
             symbols = f" of {', '.join(request.symbols)}" if request.symbols else ""
             raise UsageError(
@@ -99,7 +94,7 @@ def restore(
             )
         reporter.start(view.name, len(days))
         for day, held in days.items():
-            _Day(warehouse, folder, view, day, as_of, result).run(held)
+            _Day(archive, view, day, as_of, result).run(held)
             reporter.advance(view.name, 1)
     return result
 
@@ -108,15 +103,9 @@ class _Day:
     """Restore the partitions of a day, by underlying."""
 
     def __init__(
-        self,
-        warehouse: Warehouse,
-        folder: Folder,
-        view: View,
-        day: date,
-        as_of: datetime,
-        result: RestoreResult,
+        self, archive: Archive, view: View, day: date, as_of: datetime, result: RestoreResult
     ) -> None:
-        self._warehouse, self._folder, self._view = warehouse, folder, view
+        self._warehouse, self._folder, self._view = archive.warehouse, archive.folder, view
         self._day, self._as_of, self._result = day, as_of, result
 
     def run(self, held: list[Partition]) -> None:
@@ -143,39 +132,40 @@ class _Day:
             self._result.standing += len(given) - len(missing)
             return
 
-    def _read(self, held: list[Partition]) -> dict[str, pa.Table]:
+    def _read(self, partitions: list[Partition]) -> dict[str, pa.Table]:
         """Landed rows by underlying, from files that hold what was archived."""
         tables: dict[str, list[pa.Table]] = {}
         damaged: set[str] = set()
         by_path: dict[str, list[Partition]] = {}
-        for one in held:
-            by_path.setdefault(one.path, []).append(one)
-        for of_file in by_path.values():
+        for partition in partitions:
+            by_path.setdefault(partition.path, []).append(partition)
+        for in_file in by_path.values():
             try:
-                for place, rows in self._partitions(of_file).items():
-                    tables.setdefault(place[1], []).append(landed.rows_from_file(self._view, rows))
+                for (_, symbol, _), pieces in self._read_file(in_file).items():
+                    tables.setdefault(symbol, []).extend(pieces)
             except Damaged as error:
                 self._result.damaged.append(str(error))
-                damaged.update(one.underlying for one in of_file)
-        return {s: pa.concat_tables(t) for s, t in tables.items() if s not in damaged}
+                damaged.update(partition.underlying for partition in in_file)
+        return {
+            symbol: pa.concat_tables(landed.rows_from_file(self._view, rows) for rows in pieces)
+            for symbol, pieces in tables.items()
+            if symbol not in damaged
+        }
 
-    def _partitions(self, held: list[Partition]) -> dict[Place, pa.Table]:
-        path = self._folder.path(held[0].path)
-        folders.check_size(path, held[0].size_bytes)
-        pieces: dict[Place, list[pa.Table]] = {one.place: [] for one in held}
-        is_compacted = held[0].is_compacted
-        for rows in folders.read_batches(path, self._day if is_compacted else None):
-            for place, piece in (
-                parts.split_by_place(rows) if is_compacted else [(held[0].place, rows)]
-            ):
-                if place in pieces:
-                    pieces[place].append(piece)
-        tables = {place: pa.concat_tables(those) for place, those in pieces.items() if those}
-        for one in held:
-            if one.place not in tables or content.content(tables[one.place]) != one.content:
-                named = " ".join(map(str, one.place))
-                raise Damaged(path, f"it does not give back {named} as archived")
-        return tables
+    def _read_file(self, partitions: list[Partition]) -> dict[Place, list[pa.Table]]:
+        first, path = partitions[0], self._folder.path(partitions[0].path)
+        folders.check_size(path, first.size_bytes)
+        expected = {partition.place: partition.content for partition in partitions}
+        pieces: dict[Place, list[pa.Table]] = {}
+        actual: dict[Place, Content] = {}
+        own_place, day = (None, self._day) if first.is_compacted else (first.place, None)
+        for place, rows, piece in folders.read_partitions(path, own_place, day):
+            if place in expected:
+                pieces.setdefault(place, []).append(rows)
+                actual[place] = actual.get(place, Content()) + piece
+        if wrong := content.difference(expected, actual):
+            raise Damaged(path, f"it does not give back {wrong} as archived")
+        return pieces
 
     def _insert(self, conn: psycopg.Connection, given: Mapping[str, pa.Table]) -> int:
         if not given:

@@ -20,15 +20,13 @@ from loaders import log
 from loaders.errors import DataQualityError, PartialError, most_severe
 from loaders.progress import Reporter
 from loaders.settings import Settings
-from loaders.warehouse import migrate
 from loaders.warehouse.postgres import Warehouse
-from orchestration.archive import closed, damage, landed, ledger, rows, swap
-from orchestration.archive import folder as folders
+from orchestration.archive import closed, damage, landed, ledger, rows
 from orchestration.archive.content import Content
-from orchestration.archive.folder import Damaged, Folder
+from orchestration.archive.folder import Damaged
 from orchestration.archive.ledger import Partition
-from orchestration.archive.lock import archive_lock
-from orchestration.archive.views import View, find_view
+from orchestration.archive.store import Archive, open_archive
+from orchestration.archive.views import find_view
 
 VIEW = "chain_intraday"
 
@@ -89,16 +87,12 @@ def retain(
     """
     before = closed.today(as_of) - timedelta(days=settings.ib.intraday_retain_days)
     result = RetentionResult(dry_run, before)
-    folder = folders.archive_folder(settings, warehouse)
-    with archive_lock(warehouse):
-        folder.require_own(migrate.warehouse_id(warehouse))
-        if not dry_run:
-            swap.finish_started(warehouse, folder, warehouse.inner_schema("options"))
+    with open_archive(settings, warehouse, dry_run=dry_run) as archive:
         with warehouse.connect() as conn:
             closed.set_verdict_time(conn, warehouse, as_of)
             days = _old_days(conn, before)
         reporter.start(VIEW, len(days))
-        work = _Retention(settings, warehouse, folder, as_of, result)
+        work = _Retention(archive, as_of, result)
         for day in days:
             work.drop_day(day)
             reporter.advance(VIEW, 1)
@@ -125,19 +119,11 @@ def _old_days(conn: psycopg.Connection, before: date) -> list[date]:
 
 
 class _Retention:
-    def __init__(
-        self,
-        settings: Settings,
-        warehouse: Warehouse,
-        folder: Folder,
-        as_of: datetime,
-        result: RetentionResult,
-    ) -> None:
-        self._warehouse, self._folder, self._result = warehouse, folder, result
-        self._view: View = find_view(VIEW)
-        self._schema = warehouse.inner_schema("options")
-        self._as_of = as_of
-        self._stays_until = timedelta(days=settings.ib.intraday_retain_days)
+    def __init__(self, archive: Archive, as_of: datetime, result: RetentionResult) -> None:
+        self._warehouse, self._folder = archive.warehouse, archive.folder
+        self._schema, self._view = archive.schema, find_view(VIEW)
+        self._as_of, self._result = as_of, result
+        self._stays_until = timedelta(days=archive.settings.ib.intraday_retain_days)
         # a compacted file is read once for all of its days
         self._checked: dict[str, Damaged | None] = {}
 

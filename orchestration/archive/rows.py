@@ -1,8 +1,10 @@
 """Read the rows of a view from the warehouse: their contents, and rows by partition."""
 
 import io
+import itertools
 from collections.abc import Iterator, Sequence
 from datetime import date
+from operator import itemgetter
 
 import psycopg
 import pyarrow as pa
@@ -11,11 +13,9 @@ from pyarrow import csv
 from loaders.warehouse.postgres import Warehouse
 from orchestration.archive import content
 from orchestration.archive.content import Content
-from orchestration.archive.views import PLACE, View
+from orchestration.archive.views import PLACE, PLACE_FIELDS, Place, View
 
 _BATCH = 20_000  # rows converted to Arrow at a time
-_PLACES = pa.schema([("date", pa.date32()), ("underlying", pa.string()), ("exchange", pa.string())])
-Place = tuple[date, str, str]
 
 
 def contents(
@@ -68,7 +68,7 @@ def partitions(
     symbols: Sequence[str],
 ) -> Iterator[tuple[Place, pa.Table]]:
     """Rows of a day by underlying, ordered by key. One partition is in memory at a time."""
-    whole = pa.schema([*schema, *_PLACES])
+    whole = pa.schema([*schema, *PLACE_FIELDS])
     columns = ", ".join(
         f"array_to_string({field.name}, ',')" if pa.types.is_list(field.type) else field.name
         for field in whole
@@ -82,18 +82,15 @@ def partitions(
     # the server may be configured to write them otherwise
     conn.execute("set local datestyle = 'ISO'")
     conn.execute("set local extra_float_digits = 1")
-    held: list[pa.Table] = []
-    place: Place | None = None
     with conn.cursor().copy(query.encode(), {"day": day, "symbols": list(symbols)}) as copy:
-        for batch in _batches(copy, whole):
-            for key, start, end in content.runs(batch.select(PLACE)):
-                if place is not None and key != place:
-                    yield place, pa.concat_tables(held)
-                    held = []
-                place = (key[0], key[1], key[2])
-                held.append(batch.slice(start, end - start).select(schema.names).cast(schema))
-    if place is not None:
-        yield place, pa.concat_tables(held)
+        pieces = (
+            (place, batch.slice(start, end - start))
+            for batch in _batches(copy, whole)
+            for place, start, end in content.runs(batch.select(PLACE))
+        )
+        for place, group in itertools.groupby(pieces, itemgetter(0)):
+            table = pa.concat_tables(piece for _, piece in group)
+            yield place, table.select(schema.names).cast(schema)
 
 
 def _join_by_hash(conn: psycopg.Connection) -> None:
@@ -106,14 +103,9 @@ def _join_by_hash(conn: psycopg.Connection) -> None:
 
 def _batches(copy: psycopg.Copy, schema: pa.Schema) -> Iterator[pa.Table]:
     """Collect rows, which libpq returns one by one."""
-    lines: list[bytes] = []
-    for line in copy:
-        lines.append(bytes(line))
-        if len(lines) == _BATCH:
-            yield _table(lines, schema)
-            lines = []
-    if lines:
-        yield _table(lines, schema)
+    lines = map(bytes, copy)
+    while batch := list(itertools.islice(lines, _BATCH)):
+        yield _table(batch, schema)
 
 
 def _table(lines: list[bytes], schema: pa.Schema) -> pa.Table:

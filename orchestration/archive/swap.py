@@ -6,7 +6,7 @@ may miss rows until the next run finishes the plan, and never reads a row twice.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import date
 from typing import Any
 
@@ -17,34 +17,25 @@ from orchestration.archive import folder as folders
 from orchestration.archive import ledger
 from orchestration.archive.content import Content
 from orchestration.archive.folder import Damaged, Folder
-from orchestration.archive.ledger import File
-from orchestration.archive.rows import Place
-
-
-@dataclass(frozen=True)
-class New:
-    """A file under its unfinished name, and its contents by partition."""
-
-    file: File
-    contents: Mapping[Place, Content]
+from orchestration.archive.ledger import File, New
 
 
 def replace_files(
     warehouse: Warehouse, folder: Folder, schema: str, old: Iterable[str], new: Iterable[New]
 ) -> None:
     """Replace the files `old` (paths relative to the folder) by `new`."""
-    new = list(new)
+    files = {item.file.path: item for item in new}
+    paths = [folder.path(name) for name in files]
     with folder.usable():
-        folders.sync([folders.unfinished(folder.path(one.file.path)) for one in new])
-    added = {one.file.path for one in new}
+        folders.sync([folders.unfinished(path) for path in paths])
     plan = {
-        "remove": sorted(set(old) - added),
+        "remove": sorted(set(old) - files.keys()),
         "add": [
             {
-                "file": asdict(one.file),
-                "places": [[str(d), u, e, c.rows, c.hash] for (d, u, e), c in one.contents.items()],
+                "file": asdict(item.file),
+                "places": [[*map(str, p), c.rows, c.hash] for p, c in item.contents.items()],
             }
-            for one in new
+            for item in files.values()
         ],
     }
     with warehouse.connect() as conn:
@@ -52,6 +43,7 @@ def replace_files(
             "insert into ops.archive_swaps (schema_name, plan) values (%s, %s) returning swap_id",
             (schema, Jsonb(plan)),
         )
+    folder.pending.difference_update(paths)
     _carry_out(warehouse, folder, schema, number, plan)
 
 
@@ -70,29 +62,33 @@ def finish_started(warehouse: Warehouse, folder: Folder, schema: str) -> int:
 def _carry_out(
     warehouse: Warehouse, folder: Folder, schema: str, number: int, plan: Mapping[str, Any]
 ) -> None:
-    files = [File(**one["file"]) for one in plan["add"]]
-    for file in files:
-        path = folder.path(file.path)
+    new = [
+        New(
+            File(**item["file"]),
+            {
+                (date.fromisoformat(day), underlying, exchange): Content.parse(rows, content_hash)
+                for day, underlying, exchange, rows, content_hash in item["places"]
+            },
+        )
+        for item in plan["add"]
+    ]
+    for item in new:
+        path = folder.path(item.file.path)
         there = folders.unfinished(path)
         try:
-            folders.check_size(there if there.exists() else path, file.size_bytes)
+            folders.check_size(there if there.exists() else path, item.file.size_bytes)
         except Damaged as error:
             raise Damaged(path, f"cut short while files were replaced, and {error}") from None
     with folder.usable():
         for name in plan["remove"]:
             folders.remove(folder.path(name), folder.root)
-        for path in (folder.path(file.path) for file in files):
+        for path in (folder.path(item.file.path) for item in new):
             # its rows may be in another new file
             if folders.unfinished(path).exists():
                 path.unlink(missing_ok=True)
-        folders.rename_all([folder.path(file.path) for file in files], folder.root)
+        folders.rename_all(folder, [item.file.path for item in new])
     with warehouse.connect() as conn:
-        for file, one in zip(files, plan["add"], strict=True):
-            ledger.record(conn, schema, file, map(_parse_place, one["places"]))
+        for item in new:
+            ledger.record(conn, schema, item)
         ledger.delete_files(conn, schema, plan["remove"])
         conn.execute("delete from ops.archive_swaps where swap_id = %s", (number,))
-
-
-def _parse_place(place: list[Any]) -> tuple[Place, Content]:
-    day, underlying, exchange, rows, content_hash = place
-    return (date.fromisoformat(day), underlying, exchange), Content.parse(rows, content_hash)

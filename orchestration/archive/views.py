@@ -7,6 +7,7 @@ columns that the view leaves out, so that the landed row can be restored.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 
 import psycopg
 import pyarrow as pa
@@ -17,7 +18,14 @@ from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.tables import LandedTable
 from orchestration.archive.units import UNITS
 
-PLACE = ("date", "underlying", "exchange")
+# what a compacted file has as columns, and other files in their path
+PLACE_FIELDS = (
+    pa.field("date", pa.date32()),
+    pa.field("underlying", pa.string()),
+    pa.field("exchange", pa.string()),
+)
+PLACE = tuple(place.name for place in PLACE_FIELDS)
+Place = tuple[date, str, str]
 _LINEAGE = ("source_route", "fetched_at", "is_final", "_dlt_load_id")
 # Arrow types by PostgreSQL type, without numeric
 _TYPES = {

@@ -15,7 +15,7 @@ from loaders.errors import LockHeldError, UsageError
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
 from orchestration.archive import restore as restoring
-from orchestration.archive.lock import archive_lock
+from orchestration.archive.store import archive_lock
 from orchestration.archive.views import find_view
 from orchestration.checks import selfcheck
 from tests.integration.dbt.conftest import Outcome

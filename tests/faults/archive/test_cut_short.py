@@ -10,9 +10,9 @@ import pytest
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
 from orchestration.archive import folder as folders
-from orchestration.archive import ledger, parts, swap
+from orchestration.archive import ledger, swap
 from orchestration.archive.folder import Folder
-from orchestration.archive.swap import New
+from orchestration.archive.ledger import New
 from tests.integration.dbt.option_days import PARTS, archived, files, rows
 
 
@@ -79,7 +79,7 @@ def test_rows_that_go_from_one_large_file_to_another_are_never_in_both(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # a file for each partition
-    monkeypatch.setattr(parts, "_GROUP", 1)
+    monkeypatch.setattr(folders, "_WAITING", 1)
     monkeypatch.setattr("orchestration.archive.compaction._MB", 5)
     small = settings.ib.model_copy(update={"target_file_size_mb": 1})
     archived(settings.model_copy(update={"ib": small}), warehouse, compact=True)

@@ -12,7 +12,7 @@ import pytest
 
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
-from orchestration.archive import parts
+from orchestration.archive import folder as folders
 from tests.integration.dbt.conftest import Outcome
 from tests.integration.dbt.option_days import (
     AAPL,
@@ -115,7 +115,7 @@ def test_files_have_the_size_of_the_setting_and_full_ones_stay(
     archived(settings, warehouse)
     before = rows(folder)
     # a row group is a partition, and two of them make a file
-    monkeypatch.setattr(parts, "_GROUP", 1)
+    monkeypatch.setattr(folders, "_WAITING", 1)
     monkeypatch.setattr("orchestration.archive.compaction._MB", 1)
     size = (folder / "view=chain_intraday" / "date=2026-11-24" / "underlying=AAPL").rglob(
         "*.parquet"

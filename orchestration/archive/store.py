@@ -1,0 +1,78 @@
+"""The archive of a warehouse, opened by one command at a time."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import psycopg
+
+from loaders.errors import LockHeldError
+from loaders.settings import Settings
+from loaders.warehouse import migrate
+from loaders.warehouse.postgres import Warehouse
+from orchestration.archive import swap
+from orchestration.archive.folder import Folder, archive_folder
+
+LOCK = "quotemill:archive"
+
+
+@dataclass(frozen=True)
+class Archive:
+    """The archive of a market schema.
+
+    schema:       that of the archived views, options
+    warehouse_id: the owner of the folder
+    finished:     replacements that an earlier run had left unfinished
+    """
+
+    settings: Settings
+    warehouse: Warehouse
+    folder: Folder
+    schema: str
+    warehouse_id: str = ""
+    finished: int = 0
+
+
+@contextlib.contextmanager
+def open_archive(settings: Settings, warehouse: Warehouse, *, dry_run: bool) -> Iterator[Archive]:
+    """Lock the archive, and finish what an earlier command left, unless in a dry run.
+
+    Raises LockHeldError; SettingsError for the folder of another warehouse; Damaged.
+    """
+    folder = archive_folder(settings, warehouse)
+    schema = warehouse.inner_schema("options")
+    with archive_lock(warehouse):
+        own = migrate.warehouse_id(warehouse)
+        folder.require_own(own)
+        finished = 0
+        if not dry_run:
+            finished = swap.finish_started(warehouse, folder, schema)
+            folder.discard_abandoned()
+        try:
+            yield Archive(settings, warehouse, folder, schema, own, finished)
+        finally:
+            folder.discard_pending()
+
+
+@contextlib.contextmanager
+def archive_lock(warehouse: Warehouse) -> Iterator[None]:
+    """Hold the archive's lock. Raises LockHeldError, UpstreamError if the warehouse goes away."""
+    with contextlib.closing(
+        warehouse.connect(autocommit=True, application_name="quotemill archive lock")
+    ) as conn:
+        [(is_taken,)] = conn.execute(
+            "select pg_try_advisory_lock(hashtextextended(%s, 0))", (LOCK,)
+        )
+        if not is_taken:
+            raise LockHeldError(
+                "another archive, retention or restore of this warehouse is running",
+                hint="wait for it to end",
+            )
+        try:
+            yield
+        except psycopg.OperationalError as error:
+            raise warehouse.away(error) from None
+        finally:
+            # the server may take a while to notice a closed connection
+            with contextlib.suppress(psycopg.Error):
+                conn.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (LOCK,))
