@@ -13,11 +13,21 @@ from zoneinfo import ZoneInfo
 import psycopg
 
 from loaders.errors import UsageError
+from loaders.landing.change_feed import move_cursor
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
 from orchestration.archive.views import View
 
 NEW_YORK = ZoneInfo("America/New_York")
+# the days with slots, by the index; the last row is null
+LANDED_DAYS = """
+    with recursive landed as (
+        select min(trade_date) as day from raw_ib.chain_snapshot
+        union all
+        select (select min(s.trade_date) from raw_ib.chain_snapshot as s where s.trade_date > l.day)
+        from landed as l where l.day is not null
+    )
+"""
 _JUDGED = "d.coverage_verdict <> 'pending' and d.oi_verdict <> 'pending'"
 
 
@@ -50,7 +60,6 @@ def mark_changed(
         "view": view.name,
         "reader": reader,
         "fingerprint": fingerprint,
-        "seen": seen,
         "tables": followed,
     }
     conn.execute(
@@ -92,13 +101,7 @@ def mark_changed(
         """,
         values,
     )
-    conn.execute(
-        "insert into ops.change_cursors (reader, seen, fingerprint) "
-        "values (%(reader)s, %(seen)s, %(fingerprint)s) "
-        "on conflict (reader) do update set seen = excluded.seen, "
-        "fingerprint = excluded.fingerprint, moved_at = excluded.moved_at",
-        values,
-    )
+    move_cursor(conn, reader, seen, fingerprint)
 
 
 def list_days_to_check(
@@ -136,22 +139,19 @@ def list_days_to_check(
     query = f"""
         select c.trade_date, array_agg(c.symbol order by c.symbol)
         from ({closed}) as c
+        left join (
+            select partition_date, underlying, bool_or(is_stale) as is_stale
+            from ops.archive_partitions
+            where schema_name = %(schema)s and view_name = %(view)s
+            group by 1, 2
+        ) as p on c.trade_date = p.partition_date and c.symbol = p.underlying
         where c.trade_date < %(today)s
             and (%(since)s::date is null or c.trade_date >= %(since)s)
             and (%(until)s::date is null or c.trade_date <= %(until)s)
             and (%(symbols)s::text[] is null or c.symbol = any(%(symbols)s))
             and (
-                not exists (
-                    select 1 from ops.archive_partitions as p
-                    where p.schema_name = %(schema)s and p.view_name = %(view)s
-                        and p.partition_date = c.trade_date and p.underlying = c.symbol
-                ) {is_stored}
-                or exists (
-                    select 1 from ops.archive_partitions as p
-                    where p.schema_name = %(schema)s and p.view_name = %(view)s
-                        and p.partition_date = c.trade_date and p.underlying = c.symbol
-                        and p.is_stale
-                )
+                p.is_stale
+                or p.is_stale is null {is_stored}
                 or (c.trade_date, c.symbol) in (
                     select * from unnest(%(again_days)s::date[], %(again_symbols)s::text[])
                 )
@@ -178,14 +178,7 @@ def list_waiting_days(
     """Past days with slots and no verdict: not built, no open interest, or no known session."""
     qa, inner = warehouse.inner_schema("qa"), warehouse.inner_schema("quotemill_intermediate")
     query = f"""
-        with recursive landed as (
-            select min(trade_date) as day from raw_ib.chain_snapshot
-            union all
-            select (
-                select min(s.trade_date) from raw_ib.chain_snapshot as s where s.trade_date > l.day
-            )
-            from landed as l where l.day is not null
-        )
+        {LANDED_DAYS}
         select day from landed
         where day < %(today)s
             and not exists (

@@ -90,7 +90,8 @@ def retain(
     with open_archive(settings, warehouse, dry_run=dry_run) as archive:
         with warehouse.connect() as conn:
             closed.set_verdict_time(conn, warehouse, as_of)
-            days = _old_days(conn, before)
+            query = f"{closed.LANDED_DAYS} select day from landed where day < %s order by 1"
+            days = [day for (day,) in conn.execute(query.encode(), (before,)).fetchall()]
         reporter.start(VIEW, len(days))
         work = _Retention(archive, as_of, result)
         for day in days:
@@ -98,24 +99,6 @@ def retain(
             reporter.advance(VIEW, 1)
     _drop_logs(settings, warehouse, as_of, result)
     return result
-
-
-def _old_days(conn: psycopg.Connection, before: date) -> list[date]:
-    rows = conn.execute(
-        """
-        with recursive landed as (
-            select min(trade_date) as day from raw_ib.chain_snapshot
-            union all
-            select (
-                select min(s.trade_date) from raw_ib.chain_snapshot as s where s.trade_date > l.day
-            )
-            from landed as l where l.day is not null
-        )
-        select day from landed where day < %s order by 1
-        """,
-        (before,),
-    )
-    return [day for (day,) in rows]
 
 
 class _Retention:

@@ -78,23 +78,18 @@ def _make_check(name: str, passes: bool, figures: Mapping[str, Any]) -> Check:
 
 def _find_oldest_slots(conn: psycopg.Connection, warehouse: Warehouse) -> date | None:
     """The oldest day with slots in the warehouse; restored days do not count."""
-    [(oldest,)] = conn.execute(
-        """
-        with recursive landed as (
-            select min(trade_date) as day from raw_ib.chain_snapshot
-            union all
-            select (
-                select min(s.trade_date) from raw_ib.chain_snapshot as s where s.trade_date > l.day
-            )
-            from landed as l where l.day is not null
-        )
+    from orchestration.archive import closed
+
+    [(day,)] = conn.execute(
+        f"""
+        {closed.LANDED_DAYS}
         select min(l.day) from landed as l
         where not exists (
             select 1 from ops.archive_partitions as p
             where p.schema_name = %s and p.view_name = %s and p.partition_date = l.day
                 and p.restored_at is not null
         )
-        """,
+        """.encode(),
         (warehouse.inner_schema("options"), VIEW),
-    )
-    return oldest if isinstance(oldest, date) else None
+    ).fetchall()
+    return day if isinstance(day, date) else None
