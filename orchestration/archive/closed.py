@@ -28,7 +28,7 @@ LANDED_DAYS = """
         from landed as l where l.day is not null
     )
 """
-_JUDGED = "d.coverage_verdict <> 'pending' and d.oi_verdict <> 'pending'"
+JUDGED = "d.coverage_verdict <> 'pending' and d.oi_verdict <> 'pending'"
 
 
 def today(as_of: datetime) -> date:
@@ -119,7 +119,7 @@ def list_days_to_check(
     if view.counted is not None:
         closed = (
             f"select d.trade_date, d.symbol from {qa}.qa_option_day as d "
-            f"where {_JUDGED} and d.{view.counted} > 0"
+            f"where {JUDGED} and d.{view.counted} > 0"
         )
     else:
         assert view.landed is not None
@@ -127,7 +127,7 @@ def list_days_to_check(
             f"select i.trade_date, i.symbol from (select distinct {view.day} as trade_date, symbol "
             f"from {view.landed.qualified}) as i left join {qa}.qa_option_day as d "
             "on i.symbol = d.symbol and i.trade_date = d.trade_date "
-            f"where ({_JUDGED}) or (d.symbol is null and i.trade_date < %(today)s - 7)"
+            f"where ({JUDGED}) or (d.symbol is null and i.trade_date < %(today)s - 7)"
         )
     is_stored = ""
     if view.counted is not None and view.landed is not None:
@@ -187,7 +187,7 @@ def list_waiting_days(
         union
         select c.trade_date from {inner}.int_option_days__counted as c
         left join {qa}.qa_option_day as d on c.symbol = d.symbol and c.trade_date = d.trade_date
-        where c.trade_date < %(today)s and c.row_count > 0 and ({_JUDGED}) is not true
+        where c.trade_date < %(today)s and c.row_count > 0 and ({JUDGED}) is not true
         order by 1
     """
     return [day for (day,) in _fetch(conn, query, {"today": today(as_of)})]

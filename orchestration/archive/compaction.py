@@ -119,20 +119,18 @@ def rewrite(
     be read is damaged; then nothing changes.
     """
     moved = moved or {}
-    old: dict[str, list[Partition]] = {}
-    for partition in sorted(partitions, key=lambda p: (not p.is_compacted, p.place)):
-        rest = old.setdefault(partition.path, [])
-        if partition.place not in moved:
-            rest.append(partition)
+    old = {partition.path for partition in partitions}
+    in_order = sorted(partitions, key=lambda p: (not p.is_compacted, p.place))
+    rest = ledger.group_by_path(p for p in in_order if p.place not in moved)
     with archive.warehouse.connect() as conn:
-        used = {file.path for file in ledger.list_files(conn, archive.schema)} - old.keys()
+        used = {file.path for file in ledger.list_files(conn, archive.schema)} - old
     names = (folders.large_name(view, month, number) for number in itertools.count())
     with archive.folder.usable():
         new = list(
             _write_large(
                 archive,
                 {"view": view, "month": month},
-                [rest for rest in old.values() if rest],
+                list(rest.values()),
                 (name for name in names if name not in used),
             )
         )

@@ -20,9 +20,8 @@ def find_damaged(archive: Archive, check: bool, reporter: Reporter) -> dict[str,
     folder = archive.folder
     with archive.warehouse.connect() as conn:
         files = ledger.list_files(conn, archive.schema)
-        held: dict[str, list[Partition]] = {}
-        for partition in ledger.find_partitions(conn, archive.schema) if check else ():
-            held.setdefault(partition.path, []).append(partition)
+        partitions = ledger.find_partitions(conn, archive.schema) if check else []
+    by_path = ledger.group_by_path(partitions)
     with folder.usable():
         if files and not check and not any(folder.path(file.path).exists() for file in files):
             raise SettingsError(
@@ -38,7 +37,7 @@ def find_damaged(archive: Archive, check: bool, reporter: Reporter) -> dict[str,
         try:
             folders.check_size(folder.path(file.path), file.size_bytes)
             if check:
-                check_contents(folder, held.get(file.path, []))
+                check_contents(folder, by_path.get(file.path, []))
         except Damaged as error:
             damaged[file.path] = error
             reporter.line(f"damaged: {error}")
@@ -55,12 +54,12 @@ def find_unknown(archive: Archive) -> list[str]:
     return sorted({str(p.relative_to(root)) for p in root.glob("view=*/**/*.parquet")} - known)
 
 
-def check_contents(folder: Folder, held: Sequence[Partition]) -> None:
-    """Read the file with the partitions `held` and compare. Raises Damaged."""
-    if not held:
+def check_contents(folder: Folder, partitions: Sequence[Partition]) -> None:
+    """Read the file with these partitions, which are all it has, and compare. Raises Damaged."""
+    if not partitions:
         return
-    path = folder.path(held[0].path)
-    folders.check_size(path, held[0].size_bytes)
-    actual = folders.read_contents(path, None if held[0].is_compacted else held[0].place)
-    if wrong := content.difference({p.place: p.content for p in held}, actual):
+    first, path = partitions[0], folder.path(partitions[0].path)
+    folders.check_size(path, first.size_bytes)
+    actual = folders.read_contents(path, None if first.is_compacted else first.place)
+    if wrong := content.difference({p.place: p.content for p in partitions}, actual):
         raise Damaged(path, f"its contents for {wrong} are not those archived")

@@ -1,6 +1,6 @@
 """ops.archive_files and ops.archive_partitions: what lies where, as written and read back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 
@@ -105,6 +105,14 @@ def find_partitions(
         )
         .fetchall()
     )
+
+
+def group_by_path(partitions: Iterable[Partition]) -> dict[str, list[Partition]]:
+    """Partitions by the file they are in, in their order."""
+    groups: dict[str, list[Partition]] = {}
+    for partition in partitions:
+        groups.setdefault(partition.path, []).append(partition)
+    return groups
 
 
 def list_files(conn: psycopg.Connection, schema: str) -> list[File]:

@@ -93,8 +93,8 @@ def restore(
                 hint="ops.archive_partitions lists what is archived",
             )
         reporter.start(view.name, len(days))
-        for day, held in days.items():
-            _Day(archive, view, day, as_of, result).run(held)
+        for day, partitions in days.items():
+            _Day(archive, view, day, as_of, result).run(partitions)
             reporter.advance(view.name, 1)
     return result
 
@@ -108,8 +108,8 @@ class _Day:
         self._warehouse, self._folder, self._view = archive.warehouse, archive.folder, view
         self._day, self._as_of, self._result = day, as_of, result
 
-    def run(self, held: list[Partition]) -> None:
-        given = self._read(held)
+    def run(self, partitions: list[Partition]) -> None:
+        given = self._read(partitions)
         wanted = {symbol: content.content(table) for symbol, table in given.items()}
         while given:
             with self._warehouse.connect() as conn:
@@ -136,10 +136,7 @@ class _Day:
         """Landed rows by underlying, from files that hold what was archived."""
         tables: dict[str, list[pa.Table]] = {}
         damaged: set[str] = set()
-        by_path: dict[str, list[Partition]] = {}
-        for partition in partitions:
-            by_path.setdefault(partition.path, []).append(partition)
-        for in_file in by_path.values():
+        for in_file in ledger.group_by_path(partitions).values():
             try:
                 for (_, symbol, _), pieces in self._read_file(in_file).items():
                     tables.setdefault(symbol, []).extend(pieces)

@@ -22,7 +22,6 @@ from loaders.progress import Reporter
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
 from orchestration.archive import closed, damage, landed, ledger, rows
-from orchestration.archive.content import Content
 from orchestration.archive.folder import Damaged
 from orchestration.archive.ledger import Partition
 from orchestration.archive.store import Archive, open_archive
@@ -108,7 +107,7 @@ class _Retention:
         self._as_of, self._result = as_of, result
         self._stays_until = timedelta(days=archive.settings.ib.intraday_retain_days)
         # a compacted file is read once for all of its days
-        self._checked: dict[str, Damaged | None] = {}
+        self._damage: dict[str, str | None] = {}
 
     def drop_day(self, day: date) -> None:
         """Drop what may be dropped of a day, in one transaction."""
@@ -121,39 +120,33 @@ class _Retention:
         with self._warehouse.connect() as conn:
             conn.execute("set transaction isolation level repeatable read")
             closed.set_verdict_time(conn, self._warehouse, self._as_of)
-            stored: dict[str, int] = dict(
-                conn.execute(
-                    "select symbol, count(*) from raw_ib.chain_snapshot "
-                    f"where {self._view.day} = %s "
-                    "group by 1".encode(),
-                    (day,),
-                ).fetchall()
+            stored = _fetch_counts(
+                conn,
+                "select symbol, count(*) from raw_ib.chain_snapshot where trade_date = %s "
+                "group by 1",
+                day,
             )
-            held: dict[str, list[Partition]] = {}
-            for one in ledger.find_partitions(conn, self._schema, VIEW, day=day):
-                held.setdefault(one.underlying, []).append(one)
-            reasons = self._reasons(conn, day, stored, held)
-            going = [symbol for symbol in stored if symbol not in reasons]
+            reasons = self._list_reasons(conn, day, stored)
+            symbols = [symbol for symbol in stored if symbol not in reasons]
             changed = [symbol for symbol, why in reasons.items() if why == _CHANGED]
             self._result.kept += [
                 f"{day} {symbol}: {why}" for symbol, why in sorted(reasons.items()) if why
             ]
-            if not going and not changed:
-                return
+            count = sum(stored[symbol] for symbol in symbols)
             if not self._result.dry_run:
                 ledger.mark_stale(conn, self._schema, VIEW, day, changed, stale=True)
-                self._drop(conn, day, going, sum(stored[symbol] for symbol in going))
-            if going:
-                count = sum(stored[symbol] for symbol in going)
-                self._result.dropped.append(DroppedDay(day, len(going), count))
+                if symbols:
+                    self._drop(conn, day, symbols, count)
+            if symbols:
+                self._result.dropped.append(DroppedDay(day, len(symbols), count))
 
     def _drop(
         self, conn: psycopg.Connection, day: date, symbols: Sequence[str], expected: int
     ) -> None:
-        gone = landed.delete(conn, self._view, day, symbols)
-        if gone != expected:
+        count = landed.delete(conn, self._view, day, symbols)
+        if count != expected:
             raise DataQualityError(
-                f"{day}: {gone:,} rows would be dropped, {expected:,} are archived; "
+                f"{day}: {count:,} rows would be dropped, {expected:,} are archived; "
                 "nothing was dropped"
             )
         # for every market schema
@@ -163,57 +156,51 @@ class _Retention:
             (self._as_of, VIEW, day, list(symbols)),
         )
 
-    def _reasons(
-        self,
-        conn: psycopg.Connection,
-        day: date,
-        stored: Mapping[str, int],
-        held: Mapping[str, list[Partition]],
+    def _list_reasons(
+        self, conn: psycopg.Connection, day: date, stored: Mapping[str, int]
     ) -> dict[str, str]:
         """Why underlyings of a day stay; an empty reason where that is expected."""
+        archived: dict[str, list[Partition]] = {}
+        for partition in ledger.find_partitions(conn, self._schema, VIEW, day=day):
+            archived.setdefault(partition.underlying, []).append(partition)
+        elsewhere = self._list_reasons_elsewhere(conn, day, stored)
+        qa = self._warehouse.inner_schema("qa")
+        built = _fetch_counts(
+            conn,
+            f"select symbol, row_count from {qa}.qa_option_day as d "
+            f"where trade_date = %s and {closed.JUDGED}",
+            day,
+        )
         reasons: dict[str, str] = {}
-        for symbol in stored:
-            back = [p.restored_at for p in held.get(symbol, []) if p.restored_at is not None]
-            if symbol not in held:
+        for symbol, count in stored.items():
+            restored = [p.restored_at for p in archived.get(symbol, []) if p.restored_at]
+            if symbol not in archived:
                 reasons[symbol] = "not archived; fix: quotemill archive"
-            elif back and max(back) + self._stays_until > self._as_of:
+            elif restored and max(restored) + self._stays_until > self._as_of:
                 reasons[symbol] = ""
                 self._result.restored += 1
-        reasons = self._reasons_elsewhere(conn, day, stored) | reasons
-        built = self._count_built(conn, day)
-        for symbol, count in stored.items():
-            if symbol not in reasons and built.get(symbol) != count:
+            elif symbol in elsewhere:
+                reasons[symbol] = elsewhere[symbol]
+            elif built.get(symbol) != count:
                 reasons[symbol] = (
                     "not built from all its slots, or without verdict; fix: quotemill build"
                 )
-        asked = [symbol for symbol in stored if symbol not in reasons]
+        symbols = [symbol for symbol in stored if symbol not in reasons]
         columns = self._view.schema(conn, self._warehouse)
-        have: dict[str, dict[Any, Content]] = {}
-        for place, one in rows.contents(
-            conn, self._warehouse, self._view, columns, day, asked
-        ).items():
-            have.setdefault(place[1], {})[place] = one
-        lost = rows.count_lossy_rows(conn, self._warehouse, self._view, day, asked)
-        for symbol in asked:
-            recorded = {p.place: p.content for p in held[symbol]}
-            if symbol in lost or have.get(symbol) != recorded:
+        contents = rows.contents(conn, self._warehouse, self._view, columns, day, symbols)
+        lost = rows.count_lossy_rows(conn, self._warehouse, self._view, day, symbols)
+        for symbol in symbols:
+            recorded = {p.place: p.content for p in archived[symbol]}
+            actual = {place: value for place, value in contents.items() if place[1] == symbol}
+            if symbol in lost or actual != recorded:
                 reasons[symbol] = _CHANGED
                 continue
-            if [error for p in held[symbol] if (error := self._find_damage(conn, p))]:
+            damaged = [self._find_damage(conn, partition) for partition in archived[symbol]]
+            if any(damaged):
                 reasons[symbol] = "its file is damaged"
         return reasons
 
-    def _count_built(self, conn: psycopg.Connection, day: date) -> dict[str, int]:
-        """Slot rows that the models counted, by underlying, where the day has verdicts."""
-        qa = self._warehouse.inner_schema("qa")
-        counts = conn.execute(
-            f"select symbol, row_count from {qa}.qa_option_day where trade_date = %s "
-            "and coverage_verdict <> 'pending' and oi_verdict <> 'pending'".encode(),
-            (day,),
-        )
-        return dict(counts.fetchall())
-
-    def _reasons_elsewhere(
+    def _list_reasons_elsewhere(
         self, conn: psycopg.Connection, day: date, stored: Mapping[str, int]
     ) -> dict[str, str]:
         """Why underlyings of a day stay because of another market schema."""
@@ -222,48 +209,46 @@ class _Retention:
             options = f"options{suffix}"
             if options == self._schema:
                 continue
-            counted: dict[str, int] = dict(
-                conn.execute(
-                    "select symbol, row_count "
-                    f"from quotemill_intermediate{suffix}.int_option_days__counted "
-                    "where trade_date = %s".encode(),
-                    (day,),
-                ).fetchall()
+            built = _fetch_counts(
+                conn,
+                "select symbol, row_count "
+                f"from quotemill_intermediate{suffix}.int_option_days__counted "
+                "where trade_date = %s",
+                day,
             )
-            archives = bool(
-                conn.execute(
-                    "select 1 from ops.archive_partitions where schema_name = %s limit 1",
-                    (options,),
-                ).fetchall()
-            )
+            is_archiving = conn.execute(
+                "select 1 from ops.archive_partitions where schema_name = %s limit 1", (options,)
+            ).fetchone()
             archived = Counter[str]()
-            for one in ledger.find_partitions(conn, options, VIEW, day=day):
-                archived[one.underlying] += 0 if one.is_stale else one.row_count
+            for partition in ledger.find_partitions(conn, options, VIEW, day=day):
+                archived[partition.underlying] += partition.row_count * (not partition.is_stale)
             for symbol, count in stored.items():
-                if counted.get(symbol) != count:
+                if built.get(symbol) != count:
                     reasons[symbol] = (
                         f"{options} was not built from all its slots; build it, or drop it "
                         "(quotemill doctor)"
                     )
-                elif archives and archived[symbol] != count:
+                elif is_archiving and archived[symbol] != count:
                     reasons[symbol] = f"{options} has not archived it as it is"
         return reasons
 
-    def _find_damage(self, conn: psycopg.Connection, one: Partition) -> Damaged | None:
+    def _find_damage(self, conn: psycopg.Connection, partition: Partition) -> str | None:
         """Read the file of a partition; return what is wrong with it."""
-        if one.path not in self._checked:
-            whole = (
-                ledger.find_partitions(conn, self._schema, paths=[one.path])
-                if one.is_compacted
-                else [one]
-            )
+        path, partitions = partition.path, [partition]
+        if path not in self._damage:
+            if partition.is_compacted:
+                partitions = ledger.find_partitions(conn, self._schema, paths=[path])
             try:
-                damage.check_contents(self._folder, whole)
-                self._checked[one.path] = None
+                damage.check_contents(self._folder, partitions)
+                self._damage[path] = None
             except Damaged as error:
-                self._checked[one.path] = error
+                self._damage[path] = str(error)
                 self._result.damaged.append(str(error))
-        return self._checked[one.path]
+        return self._damage[path]
+
+
+def _fetch_counts(conn: psycopg.Connection, query: str, day: date) -> dict[str, int]:
+    return dict(conn.execute(query.encode(), (day,)).fetchall())
 
 
 def _market_schemas(conn: psycopg.Connection) -> list[str]:

@@ -205,12 +205,12 @@ class _Writing:
             partitions = ledger.find_partitions(
                 conn, archive.schema, view, paths=sorted(self._moved)
             )
-        for path, moved in self._moved.items():
-            held = [partition for partition in partitions if partition.path == path]
-            if path in self._damaged and len(moved) < len(held):
+        for path, in_file in ledger.group_by_path(partitions).items():
+            moved = self._moved[path]
+            if path in self._damaged and len(moved) < len(in_file):
                 continue
             try:
-                compaction.rewrite(archive, view, held[0].month, held, moved)
+                compaction.rewrite(archive, view, in_file[0].month, in_file, moved)
             except Damaged as error:
                 self._damaged[path] = error
             else:

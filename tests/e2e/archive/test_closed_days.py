@@ -147,13 +147,13 @@ def test_a_day_that_changed_is_archived_again_and_nothing_else(
         if (row["conid"], row["trade_date"], row["slot_30m"]) == (100, TUESDAY.day, 3)
     ]
     assert bids == [Decimal(str(better["bid"]))]
-    # rows that were written again as they were are looked at, and stand
+    # rows that were written again as they were are compared, and stay
     days.execute("insert into ops.changes (table_name) values ('raw_ib.chain_snapshot')")
     stands = archived(settings, warehouse)
     assert (stands.files, stands.unchanged) == (0, 3)
 
 
-def test_what_is_committed_while_the_feed_is_read_is_told_to_the_next_run(
+def test_what_commits_while_the_feed_is_read_is_left_to_the_next_run(
     days: psycopg.Connection, warehouse: Warehouse, settings: Settings
 ) -> None:
     archived(settings, warehouse)
@@ -198,15 +198,15 @@ def test_days_are_archived_again_where_a_view_shows_something_else(
     assert archived(settings, warehouse).planned == dict.fromkeys(VIEWS, 0)
 
 
-def test_a_day_of_no_known_session_is_told_as_waiting(
+def test_a_day_without_a_known_session_is_listed_as_waiting(
     days: psycopg.Connection, warehouse: Warehouse, settings: Settings
 ) -> None:
     days.execute("delete from raw_ib.session where trade_date = %s", (TUESDAY.day,))
-    told = archived(settings, warehouse, views=("chain_intraday",))
-    assert (told.waiting, told.files) == ([TUESDAY.day], 1)
+    result = archived(settings, warehouse, views=("chain_intraday",))
+    assert (result.waiting, result.files) == ([TUESDAY.day], 1)
 
 
-def test_slots_that_are_gone_before_they_were_archived_are_not_asked_for_each_night(
+def test_slots_deleted_before_they_were_archived_are_not_planned_again(
     days: psycopg.Connection, warehouse: Warehouse, settings: Settings
 ) -> None:
     days.execute("delete from raw_ib.chain_snapshot where symbol = 'BRK B'")

@@ -76,7 +76,7 @@ def test_old_slots_go_their_days_stay_built_and_come_back_as_they_were(
     assert tables(days, BUILT) == built
     back = restored(settings, warehouse)
     assert (back.partitions, back.rows, back.standing) == (0, 0, 3)
-    # what was brought back is not taken away by the next night
+    # restored days are not dropped by the next night
     stays = retained(settings, warehouse, LATER + timedelta(days=59))
     assert (stays.restored, [d.day for d in stays.dropped]) == (2, [WEDNESDAY.day])
     gone = retained(settings, warehouse, LATER + timedelta(days=60))
@@ -118,7 +118,7 @@ def test_nothing_goes_that_is_not_archived_as_it_is(
     assert changed.kept == [
         "2026-11-24 AAPL: changed since it was archived; fix: quotemill archive"
     ]
-    # where the feed does not tell of it, retention does
+    # where the feed does not report it, retention does
     days.execute("delete from ops.changes")
     assert dbt(*TABLES).success
     assert archived(settings, warehouse, LATER).files == 1
@@ -273,24 +273,24 @@ def test_a_table_that_would_be_dropped_with_days_of_archived_slots_stays_and_say
     assert tables(days, BUILT) == built
 
 
-def logged(conn: psycopg.Connection, source: str, *at: str) -> int:
-    """The number of a job that logged a line at each of these instants (UTC)."""
+def log_lines(conn: psycopg.Connection, source: str, *at: str) -> int:
+    """The number of a job that logged a line at each of these times (UTC)."""
     [(job,)] = conn.execute(
         "insert into ops.ingestion_jobs (source, mode, status, requested_by, parameters, as_of, "
         "lane) values (%s, 'incremental', 'succeeded', 'test', '{}', %s, 'lane') returning job_id",
         (source, at[0]),
     ).fetchall()
-    for instant in at:
+    for logged_at in at:
         conn.execute(
             "insert into ops.ingestion_logs (job_id, logged_at, level, event) "
             "values (%s, %s::timestamp at time zone 'UTC', 'error', 'refused')",
-            (job, instant),
+            (job, logged_at),
         )
     conn.commit()
     return int(job)
 
 
-def lines_of(conn: psycopg.Connection, job: int) -> int:
+def count_lines(conn: psycopg.Connection, job: int) -> int:
     query = "select from ops.ingestion_logs where job_id = %s"
     return conn.execute(query, (job,)).rowcount
 
@@ -301,20 +301,24 @@ def test_logs_go_after_their_days_and_other_files_stay(
     logs = settings.home / "logs"
     logs.mkdir()
     for name in (
-        *("error-20261224T101500Z.log", "error-20261225T101500Z.log", "run-2026-12-24.jsonl"),
-        *("run-2026-12-25.jsonl", "error-of-mine.log", "notes.txt"),
+        "error-20261224T101500Z.log",
+        "error-20261225T101500Z.log",
+        "run-2026-12-24.jsonl",
+        "run-2026-12-25.jsonl",
+        "error-of-mine.log",
+        "notes.txt",
     ):
         (logs / name).write_text("12345")
     jobs = {
-        source: logged(days, source, "2026-12-24 23:59", "2026-12-25") for source in ("ib", "tq")
+        source: log_lines(days, source, "2026-12-24 23:59", "2026-12-25") for source in ("ib", "tq")
     }
     archived(settings, warehouse)
     planned = retained(settings, warehouse, dry_run=True)
     assert len(list(logs.iterdir())) == 6
-    assert lines_of(days, jobs["ib"]) == 2
+    assert count_lines(days, jobs["ib"]) == 2
     done = retained(settings, warehouse)
     assert (planned.log_lines, done.log_lines) == (1, 1)
-    assert [lines_of(days, job) for job in jobs.values()] == [1, 2]
+    assert [count_lines(days, job) for job in jobs.values()] == [1, 2]
     assert planned.logs == done.logs == ["error-20261224T101500Z.log", "run-2026-12-24.jsonl"]
     assert done.logs_bytes == 10
     assert len(list(logs.iterdir())) == 4
