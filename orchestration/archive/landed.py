@@ -7,79 +7,62 @@ import psycopg
 import pyarrow as pa
 
 from loaders.landing.change_feed import insert_changes_sql
+from loaders.warehouse.tables import LandedTable
 from orchestration.archive import content
 from orchestration.archive.content import Content
 from orchestration.archive.views import View
 
 
-def rows_from_file(view: View, rows: pa.Table) -> pa.Table:
+def rows_from_file(view: View, table: LandedTable, rows: pa.Table) -> pa.Table:
     """Rows of the landed table from the rows of a file.
 
     A column newer than the file is null, as in rows that were landed before it existed.
     """
-    assert view.landed is not None
-    fields = list(view.landed.stored)
-    known = set(rows.column_names)
-    return pa.table(
-        [
-            rows[name].cast(field.type) if name in known else pa.nulls(rows.num_rows, field.type)
-            for field in fields
-            for name in [view.name_in_file(field.name)]
-        ],
-        names=[field.name for field in fields],
-    )
+    columns = {}
+    for field in table.stored:
+        name = view.name_in_file(field.name)
+        is_older = name not in rows.column_names
+        columns[field.name] = (
+            pa.nulls(rows.num_rows, field.type) if is_older else rows[name].cast(field.type)
+        )
+    return pa.table(columns)
 
 
 def contents(
-    conn: psycopg.Connection, view: View, day: date, symbols: Sequence[str]
+    conn: psycopg.Connection, table: LandedTable, day: date, symbols: Sequence[str]
 ) -> dict[str, Content]:
     """Contents of the landed table by underlying."""
-    table = view.landed
-    assert table is not None
     query = (
         f"select symbol, {content.sql_sums(table.stored)} from {table.qualified} "
-        f"where {view.day} = %s and symbol = any(%s) group by 1"
+        f"where {table.day} = %s and symbol = any(%s) group by 1"
     )
     sums = conn.execute(query.encode(), (day, list(symbols)))
     return {row[0]: content.content_from_sums(*row[1:]) for row in sums}
 
 
-def delete(conn: psycopg.Connection, view: View, day: date, symbols: Sequence[str]) -> int:
-    """Delete the rows of underlyings on a day, note it in the change feed; return how many."""
-    return _execute_noting(
-        conn,
-        view,
-        f"delete from {_name(view)} as t where t.{view.day} = %s and t.symbol = any(%s)",
-        (day, list(symbols)),
-    )
+def delete(conn: psycopg.Connection, table: LandedTable, day: date, symbols: Sequence[str]) -> int:
+    """Delete the rows of underlyings on a day; report them in the change feed and count them."""
+    statement = f"delete from {table.qualified} as t where t.{table.day} = %s and symbol = any(%s)"
+    return _execute(conn, table, statement, (day, list(symbols)))
 
 
-def insert(conn: psycopg.Connection, view: View, staged: str) -> int:
-    """Insert the rows of table `staged` that are missing, note it in the change feed."""
-    table = view.landed
-    assert table is not None
+def insert(conn: psycopg.Connection, table: LandedTable, staged: str) -> int:
+    """Insert the rows of `staged` that are missing; report them in the feed and count them."""
     columns = ", ".join(table.stored.names)
-    return _execute_noting(
-        conn,
-        view,
-        f"insert into {_name(view)} as t ({columns}) select {columns} from {staged} "
-        f"on conflict ({', '.join(table.key)}) do nothing",
-        (),
+    statement = (
+        f"insert into {table.qualified} as t ({columns}) select {columns} from {staged} "
+        f"on conflict ({', '.join(table.key)}) do nothing"
     )
+    return _execute(conn, table, statement, ())
 
 
-def _execute_noting(
-    conn: psycopg.Connection, view: View, statement: str, values: tuple[object, ...]
+def _execute(
+    conn: psycopg.Connection, table: LandedTable, statement: str, values: tuple[object, ...]
 ) -> int:
-    feed = insert_changes_sql(_name(view), "written", key="key", day="day")
+    feed = insert_changes_sql(table.qualified, "written", key="key", day="day")
     [(count,)] = conn.execute(
-        f"with written as ({statement} returning t.symbol as key, t.{view.day} as day), "
+        f"with written as ({statement} returning t.symbol as key, t.{table.day} as day), "
         f"noted as ({feed}) select count(*) from written".encode(),
         values,
     ).fetchall()
     return int(count)
-
-
-def _name(view: View) -> str:
-    assert view.landed is not None
-    return view.landed.qualified

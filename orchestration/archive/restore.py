@@ -1,7 +1,7 @@
 """Restore archived days: insert missing rows, and only where the result is what was archived."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -105,32 +105,42 @@ class _Day:
     def __init__(
         self, archive: Archive, view: View, day: date, as_of: datetime, result: RestoreResult
     ) -> None:
-        self._warehouse, self._folder, self._view = archive.warehouse, archive.folder, view
+        assert view.landed is not None
+        self._warehouse, self._folder = archive.warehouse, archive.folder
+        self._view, self._table = view, view.landed
         self._day, self._as_of, self._result = day, as_of, result
 
     def run(self, partitions: list[Partition]) -> None:
-        given = self._read(partitions)
-        wanted = {symbol: content.content(table) for symbol, table in given.items()}
-        while given:
-            with self._warehouse.connect() as conn:
-                before = landed.contents(conn, self._view, self._day, list(given))
-                missing = {s: rows for s, rows in given.items() if before.get(s) != wanted[s]}
-                count = self._insert(conn, missing)
-                after = landed.contents(conn, self._view, self._day, list(missing))
-                other = [symbol for symbol in missing if after.get(symbol) != wanted[symbol]]
-                if other:
-                    conn.rollback()
-                    self._report_other(other, before, wanted)
-                    given = {s: rows for s, rows in given.items() if s not in other}
-                    continue
-                if self._result.dry_run:
-                    conn.rollback()
-                else:
-                    self._mark(conn, list(missing))
+        rows = self._read(partitions)
+        wanted = {symbol: content.content(table) for symbol, table in rows.items()}
+        # without the underlyings that turn out to have other rows
+        while rows and not self._restore(rows, wanted):
+            pass
+
+    def _restore(self, rows: dict[str, pa.Table], wanted: Mapping[str, Content]) -> bool:
+        """Insert rows in one transaction, or remove underlyings with other rows from `rows`."""
+        with self._warehouse.connect() as conn:
+            before = landed.contents(conn, self._table, self._day, list(rows))
+            missing = [symbol for symbol in rows if before.get(symbol) != wanted[symbol]]
+            count = self._insert(conn, [rows[symbol] for symbol in missing]) if missing else 0
+            after = landed.contents(conn, self._table, self._day, missing)
+            other = [symbol for symbol in missing if after.get(symbol) != wanted[symbol]]
+            if other or self._result.dry_run:
+                conn.rollback()
+            else:
+                self._mark(conn, missing)
+        for symbol in other:
+            del rows[symbol]
+            self._result.other.append(
+                f"{self._view.name} {self._day} {symbol}: the warehouse has "
+                f"{before.get(symbol, Content()).rows:,} rows that are not the archived "
+                f"{wanted[symbol].rows:,}"
+            )
+        if not other:
             self._result.rows += count
             self._result.partitions += len(missing)
-            self._result.standing += len(given) - len(missing)
-            return
+            self._result.standing += len(rows) - len(missing)
+        return not other
 
     def _read(self, partitions: list[Partition]) -> dict[str, pa.Table]:
         """Landed rows by underlying, from files that hold what was archived."""
@@ -144,7 +154,9 @@ class _Day:
                 self._result.damaged.append(str(error))
                 damaged.update(partition.underlying for partition in in_file)
         return {
-            symbol: pa.concat_tables(landed.rows_from_file(self._view, rows) for rows in pieces)
+            symbol: pa.concat_tables(
+                landed.rows_from_file(self._view, self._table, rows) for rows in pieces
+            )
             for symbol, pieces in tables.items()
             if symbol not in damaged
         }
@@ -164,25 +176,17 @@ class _Day:
             raise Damaged(path, f"it does not give back {wrong} as archived")
         return pieces
 
-    def _insert(self, conn: psycopg.Connection, given: Mapping[str, pa.Table]) -> int:
-        if not given:
-            return 0
-        table = self._view.landed
-        assert table is not None
-        conn.execute(
-            f"create temp table _restored (like {table.qualified}) on commit drop".encode()
-        )
-        columns = ", ".join(table.stored.names)
-        with conn.cursor().copy(
-            f"copy _restored ({columns}) from stdin (format csv)".encode()
-        ) as to:
-            for rows in given.values():
+    def _insert(self, conn: psycopg.Connection, tables: Iterable[pa.Table]) -> int:
+        name, columns = self._table.qualified, ", ".join(self._table.stored.names)
+        conn.execute(f"create temp table _restored (like {name}) on commit drop".encode())
+        copy_rows = f"copy _restored ({columns}) from stdin (format csv)"
+        options = csv.WriteOptions(include_header=False, quoting_style="all_valid")
+        with conn.cursor().copy(copy_rows.encode()) as copy:
+            for rows in tables:
                 text = io.BytesIO()
-                csv.write_csv(
-                    rows, text, csv.WriteOptions(include_header=False, quoting_style="all_valid")
-                )
-                to.write(text.getvalue())
-        return landed.insert(conn, self._view, "_restored")
+                csv.write_csv(rows, text, options)
+                copy.write(text.getvalue())
+        return landed.insert(conn, self._table, "_restored")
 
     def _mark(self, conn: psycopg.Connection, symbols: list[str]) -> None:
         # for every market schema: they share the landed rows
@@ -191,13 +195,3 @@ class _Day:
             "where view_name = %s and partition_date = %s and underlying = any(%s)",
             (self._as_of, self._view.name, self._day, symbols),
         )
-
-    def _report_other(
-        self, other: list[str], before: Mapping[str, Content], wanted: Mapping[str, Content]
-    ) -> None:
-        self._result.other += [
-            f"{self._view.name} {self._day} {symbol}: the warehouse has "
-            f"{before.get(symbol, Content()).rows:,} rows that are not the archived "
-            f"{wanted[symbol].rows:,}"
-            for symbol in other
-        ]

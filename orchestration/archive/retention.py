@@ -18,6 +18,7 @@ import psycopg
 
 from loaders import log
 from loaders.errors import DataQualityError, PartialError, most_severe
+from loaders.ib.tables import CHAIN_SNAPSHOT
 from loaders.progress import Reporter
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
@@ -143,7 +144,7 @@ class _Retention:
     def _drop(
         self, conn: psycopg.Connection, day: date, symbols: Sequence[str], expected: int
     ) -> None:
-        count = landed.delete(conn, self._view, day, symbols)
+        count = landed.delete(conn, CHAIN_SNAPSHOT, day, symbols)
         if count != expected:
             raise DataQualityError(
                 f"{day}: {count:,} rows would be dropped, {expected:,} are archived; "
