@@ -195,7 +195,7 @@ def restore_command(
 def _print(result: "ArchiveResult") -> None:
     if result.dry_run:
         for name, count in result.planned.items():
-            print(f"{name}: {count:,} to look at")
+            print(f"{name}: {count:,} to compare")
     else:
         size = result.bytes / 1e6
         print(f"{result.files:,} files, {result.rows:,} rows, {size:,.1f} MB in {result.folder}")
