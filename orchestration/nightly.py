@@ -149,7 +149,7 @@ def _archived(
         kept = archive(settings, warehouse, Request(), reporter, as_of)
         dropped = retain(settings, warehouse, reporter, as_of, dry_run=False)
         code = most_severe([kept.exit_code, dropped.exit_code])
-        wrong = [*kept.damaged, *kept.narrower, *kept.refused, *dropped.damaged, *dropped.kept]
+        wrong = [*kept.damaged, *kept.narrower, *kept.refused, *dropped.damaged, *dropped.remaining]
         return Done(
             f"{kept.files:,} files written, {dropped.rows:,} old rows dropped",
             code,

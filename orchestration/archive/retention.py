@@ -44,7 +44,7 @@ class DroppedDay:
 class RetentionResult:
     """What was dropped, or would be in a dry run.
 
-    kept:      old days and underlyings, and logs, that stay, with the reason
+    remaining: old days and underlyings, and logs, that stay, with the reason
     damaged:   files that keep a day from being dropped
     restored:  restored partitions, which stay for a while
     logs:      log files; log_lines: lines of logs in the warehouse
@@ -53,7 +53,7 @@ class RetentionResult:
     dry_run: bool
     before: date
     dropped: list[DroppedDay] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)
+    remaining: list[str] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
     restored: int = 0
     logs: list[str] = field(default_factory=list)
@@ -69,12 +69,13 @@ class RetentionResult:
         return most_severe(
             [
                 DataQualityError.exit_code if self.damaged else 0,
-                PartialError.exit_code if self.kept else 0,
+                PartialError.exit_code if self.remaining else 0,
             ]
         )
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self) | {"rows": self.rows, "exit_code": self.exit_code}
+        fields = {"kept" if name == "remaining" else name: v for name, v in asdict(self).items()}
+        return fields | {"rows": self.rows, "exit_code": self.exit_code}
 
 
 def retain(
@@ -115,7 +116,7 @@ class _Retention:
         try:
             self._drop_checked(day)
         except psycopg.errors.SerializationFailure:
-            self._result.kept.append(f"{day}: being written to; run again")
+            self._result.remaining.append(f"{day}: being written to; run again")
 
     def _drop_checked(self, day: date) -> None:
         with self._warehouse.connect() as conn:
@@ -130,7 +131,7 @@ class _Retention:
             reasons = self._list_reasons(conn, day, stored)
             symbols = [symbol for symbol in stored if symbol not in reasons]
             changed = [symbol for symbol, why in reasons.items() if why == _CHANGED]
-            self._result.kept += [
+            self._result.remaining += [
                 f"{day} {symbol}: {why}" for symbol, why in sorted(reasons.items()) if why
             ]
             count = sum(stored[symbol] for symbol in symbols)
@@ -282,8 +283,8 @@ def _drop_logs(
     """Drop log files by the day in their name, and what loads logged in the warehouse. UTC days."""
     last = as_of.astimezone(UTC).date() - timedelta(days=settings.ib.error_log_retain_days)
     with warehouse.connect() as conn:
-        of_old = _OLD_LINES.format("select" if result.dry_run else "delete")
-        result.log_lines = conn.execute(of_old.encode(), (last,)).rowcount
+        statement = _OLD_LINES.format("select" if result.dry_run else "delete")
+        result.log_lines = conn.execute(statement.encode(), (last,)).rowcount
     for path in sorted((settings.home / "logs").glob("*-*")):
         day = log.file_day(path.name)
         if day is None or date.fromisoformat(day) >= last:
@@ -293,7 +294,7 @@ def _drop_logs(
         except FileNotFoundError:
             continue
         except OSError as error:
-            result.kept.append(f"{path}: {error.strerror}")
+            result.remaining.append(f"{path}: {error.strerror}")
             continue
         result.logs.append(path.name)
         result.logs_bytes += size

@@ -135,11 +135,11 @@ def retention_command(
             result = retain(settings, warehouse, shown, parse_time(as_of), dry_run=dry_run)
         figures |= {
             "rows_dropped": 0 if dry_run else result.rows,
-            "kept_partitions": len(result.kept),
+            "kept_partitions": len(result.remaining),
             "damaged_files": len(result.damaged),
         }
         log("error", "damaged", result.damaged)
-        log("warning", "kept", result.kept)
+        log("warning", "kept", result.remaining)
         if json:
             shell.print_json(result.as_json())
         else:
@@ -222,7 +222,7 @@ def _print_retention(result: "RetentionResult") -> None:
     print(f"{result.log_lines:,} lines of loads' logs {verb}")
     if result.restored:
         print(f"{result.restored:,} restored partitions stay")
-    print_lines("kept", result.kept)
+    print_lines("kept", result.remaining)
     print_lines("damaged", result.damaged)
 
 

@@ -1,1 +1,1 @@
-"""Days of option chains that are closed: kept as Parquet, and let go."""
+"""Closed days of option chains: written to Parquet, and dropped."""

@@ -110,10 +110,10 @@ def test_pyarrow_and_duckdb_read_the_folder_as_it_lies(
     )
     wanted = days.execute(spread.format("options.chain_intraday").encode()).fetchall()
     assert len(wanted) == 3
-    found = f"read_parquet('{folder}/view=chain_intraday/**/*.parquet')"
-    assert duckdb.sql(spread.format(found)).fetchall() == wanted
+    source = f"read_parquet('{folder}/view=chain_intraday/**/*.parquet')"
+    assert duckdb.sql(spread.format(source)).fetchall() == wanted
     by_folder = duckdb.sql(
-        f"select date, underlying, exchange, count(*) from {found} group by all order by all"
+        f"select date, underlying, exchange, count(*) from {source} group by all order by all"
     ).fetchall()
     assert by_folder == [(day, symbol, "SMART", count) for day, symbol, count, _ in wanted]
 
@@ -254,8 +254,8 @@ def test_rows_of_a_day_without_statistics_are_compared_once(
         "where relid = 'raw_ib.chain_snapshot'::regclass"
     )
     with warehouse.connect() as conn:
-        of_day = (conn, warehouse, find_view("chain_intraday"), TUESDAY.day, ["AAPL", "BRK B"])
-        assert count_lossy_rows(*of_day) == {}
+        arguments = (conn, warehouse, find_view("chain_intraday"), TUESDAY.day, ["AAPL", "BRK B"])
+        assert count_lossy_rows(*arguments) == {}
         # the landed rows, the view's, and what files have beside it
         assert conn.execute(read.encode()).fetchall()[0][0] <= 3 * stored
 
@@ -337,6 +337,6 @@ def test_the_warehouse_and_arrow_hash_odd_values_alike(conn: psycopg.Connection)
     with conn.cursor().copy(
         f"copy (select {columns} from odd) to stdout (format csv)".encode()
     ) as copy:
-        found = list(_batches(copy, schema))
-    assert content_from_sums(*sums) == content(found[0])
-    assert found[0].num_rows == 7
+        batches = list(_batches(copy, schema))
+    assert content_from_sums(*sums) == content(batches[0])
+    assert batches[0].num_rows == 7

@@ -104,9 +104,9 @@ def test_nothing_goes_that_is_not_archived_as_it_is(
     days: psycopg.Connection, warehouse: Warehouse, settings: Settings, dbt: Callable[..., Outcome]
 ) -> None:
     before = tables(days, LANDED)
-    kept = retained(settings, warehouse)
-    assert (kept.exit_code, kept.dropped) == (6, [])
-    assert kept.kept == [
+    result = retained(settings, warehouse)
+    assert (result.exit_code, result.dropped) == (6, [])
+    assert result.remaining == [
         f"2026-11-24 {symbol}: not archived; fix: quotemill archive" for symbol in ("AAPL", "BRK B")
     ]
     assert tables(days, LANDED) == before
@@ -115,7 +115,7 @@ def test_nothing_goes_that_is_not_archived_as_it_is(
     land(days, "raw_ib.chain_snapshot", [quote(AAPL[0], TUESDAY, 3, 100.5)])
     changed = retained(settings, warehouse)
     assert (changed.exit_code, changed.rows) == (6, 28)
-    assert changed.kept == [
+    assert changed.remaining == [
         "2026-11-24 AAPL: changed since it was archived; fix: quotemill archive"
     ]
     # where the feed does not report it, retention does
@@ -133,9 +133,9 @@ def test_slots_that_no_build_has_counted_stay(
         "update quotemill_intermediate.int_option_days__counted set row_count = 83 "
         "where symbol = 'AAPL'"
     )
-    kept = retained(settings, warehouse)
-    assert (kept.exit_code, kept.rows) == (6, 28)
-    assert kept.kept == [
+    result = retained(settings, warehouse)
+    assert (result.exit_code, result.rows) == (6, 28)
+    assert result.remaining == [
         "2026-11-24 AAPL: not built from all its slots, or without verdict; fix: quotemill build"
     ]
 
@@ -155,9 +155,9 @@ def test_slots_stay_that_another_market_schema_has_not_archived(
         f"create table {counted.format('_mine')} as select * from {counted.format('')} "
         "where symbol = 'AAPL'".encode()
     )
-    kept = retained(settings, warehouse)
-    assert (kept.exit_code, kept.rows) == (6, 84)
-    assert kept.kept == [
+    result = retained(settings, warehouse)
+    assert (result.exit_code, result.rows) == (6, 84)
+    assert result.remaining == [
         "2026-11-24 BRK B: options_mine was not built from all its slots; "
         "build it, or drop it (quotemill doctor)"
     ]
@@ -174,9 +174,9 @@ def test_slots_stay_that_another_market_schema_has_not_archived(
             '\'{"schema_name": "options_mine"}\')).* '
             f"from ops.archive_{table} as a where path like '%%AAPL%%'".encode()
         )
-    kept = retained(settings, warehouse)
-    assert (kept.exit_code, kept.rows) == (6, 84)
-    assert kept.kept == ["2026-11-24 BRK B: options_mine has not archived it as it is"]
+    result = retained(settings, warehouse)
+    assert (result.exit_code, result.rows) == (6, 84)
+    assert result.remaining == ["2026-11-24 BRK B: options_mine has not archived it as it is"]
     dropped = "select count(*) from ops.archive_partitions where dropped_at is not null"
     assert days.execute(dropped.encode()).fetchone() == (2,)
 
@@ -325,9 +325,9 @@ def test_logs_go_after_their_days_and_other_files_stay(
     # one that cannot be removed keeps nothing else
     (logs / "run-2026-12-23.jsonl").mkdir()
     (logs / "run-2026-12-24.jsonl").touch()
-    kept = retained(settings, warehouse)
-    assert (kept.exit_code, kept.logs) == (6, ["run-2026-12-24.jsonl"])
-    assert [str(logs / "run-2026-12-23.jsonl") in line for line in kept.kept] == [True]
+    result = retained(settings, warehouse)
+    assert (result.exit_code, result.logs) == (6, ["run-2026-12-24.jsonl"])
+    assert [str(logs / "run-2026-12-23.jsonl") in line for line in result.remaining] == [True]
 
 
 def test_one_at_a_time(days: psycopg.Connection, warehouse: Warehouse, settings: Settings) -> None:

@@ -184,7 +184,7 @@ def test_a_damaged_file_is_named_and_its_slots_stay(
     result = retained(settings, warehouse)
     rows, symbols = (0, ["AAPL", "BRK B"]) if damage == "compacted" else (84, ["BRK B"])
     assert (result.exit_code, result.rows) == (6, rows)
-    assert result.kept == [f"2026-11-24 {symbol}: its file is damaged" for symbol in symbols]
+    assert result.remaining == [f"2026-11-24 {symbol}: its file is damaged" for symbol in symbols]
     assert [str(file) in line for line in result.damaged] == [True]
     # nothing comes of it either
     days.execute("delete from raw_ib.chain_snapshot where symbol = 'BRK B'")

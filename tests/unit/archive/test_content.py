@@ -84,8 +84,8 @@ def test_any_other_value_is_another_hash(name: str, value: Any) -> None:
 
 
 def test_values_that_change_places_between_rows_or_columns_are_another_hash() -> None:
-    one, other = {"name": "a", "size": 1}, {"name": "b", "size": 2}
-    assert of([one, other]) != of([one | {"size": 2}, other | {"size": 1}])
+    first, second = {"name": "a", "size": 1}, {"name": "b", "size": 2}
+    assert of([first, second]) != of([first | {"size": 2}, second | {"size": 1}])
     pair = pa.schema([("a", pa.string()), ("b", pa.string())])
     left, right = ({"a": "x", "b": None}, {"a": None, "b": "x"})
     assert content(pa.Table.from_pylist([left], pair)) != content(

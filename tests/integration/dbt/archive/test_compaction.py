@@ -91,8 +91,8 @@ def test_a_changed_day_leaves_the_large_file_until_the_next_compaction(
     assert dbt(*TABLES).success
     assert archived(settings, warehouse).files == 2
     changed = rows(folder)
-    assert {view: len(found) for view, found in changed.items()} == {
-        view: len(found) for view, found in before.items()
+    assert {view: len(lines) for view, lines in changed.items()} == {
+        view: len(lines) for view, lines in before.items()
     }
     assert changed["chain_intraday"] == before["chain_intraday"]
     assert len(set(changed["open_interest"]) - set(before["open_interest"])) == 1
