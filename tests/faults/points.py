@@ -238,11 +238,4 @@ BACKUP = {
     "the oldest half removed": before("shutil:rmtree"),
 }
 
-GROUPS = {
-    "tdx": TDX,
-    "run": TDX | BUILD,
-    "ib": IB,
-    "tq": TQ,
-    "archive": ARCHIVE,
-    "backup": BACKUP,
-}
+GROUPS = {"tdx": TDX, "run": TDX | BUILD, "ib": IB, "tq": TQ, "archive": ARCHIVE, "backup": BACKUP}

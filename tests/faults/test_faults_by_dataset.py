@@ -94,9 +94,7 @@ CASES = (
     Case("stock_info", ("outage",), said="without minute, quote", late=True),
     # its routes are cut short and mislabelled without a word, and the last one has no turnover
     Case(
-        "minute_1m",
-        ("short:kline-history:keep=100",),
-        said="/api/kline-history → /api/kline-all",
+        "minute_1m", ("short:kline-history:keep=100",), said="/api/kline-history → /api/kline-all"
     ),
     Case("minute_1m", ("noon-label:kline-history",)),
     Case(
@@ -127,21 +125,11 @@ CASES = (
     Case("tick_trade", ("missing-days:trade-history/full",), said="days are missing"),
     Case("tick_trade", ("calendar-empty:trade-history/full",), said="days are missing"),
     Case("tick_trade", ("short:trade-history/full:keep=50",), said="days are not whole"),
-    Case(
-        "tick_trade",
-        ("duplicate-page:minute-trade-all:page=300",),
-        CODES,
-        "comes after",
-    ),
+    Case("tick_trade", ("duplicate-page:minute-trade-all:page=300",), CODES, "comes after"),
     Case("tick_trade", (f"timeout:*:code={STOCK}",), frozenset({STOCK}), "超时"),
     # one code that cannot be served fails fifty
     Case("quote_snapshot", (f"quote-mismatch:*:code={STOCK}",), frozenset({STOCK}), "预期"),
-    Case(
-        "quote_snapshot",
-        ("half-init",),
-        frozenset({FUND}),
-        "restart",
-    ),
+    Case("quote_snapshot", ("half-init",), frozenset({FUND}), "restart"),
     Case("quote_snapshot", ("empty:batch-quote",), said="→ /api/quote: EmptyAnswer"),
     Case(
         "quote_snapshot",

@@ -70,9 +70,7 @@ def test_ctrl_c_stops_a_load_at_once_and_the_next_one_continues(
     assert_continues(scene, undisturbed)
 
 
-def test_a_ctrl_c_during_a_check_for_cancels_is_not_lost(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_ctrl_c_during_a_check_for_cancels_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "WATCH_POLL", 0.001)
     asked = Event()
 

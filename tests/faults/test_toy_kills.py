@@ -16,9 +16,7 @@ from tests.integration.test_toy_source import (  # noqa: F401
 )
 
 
-def test_a_killed_load_is_interrupted_and_cannot_be_cancelled(
-    bench: Toy,
-) -> None:
+def test_a_killed_load_is_interrupted_and_cannot_be_cancelled(bench: Toy) -> None:
     reached = bench.block("cc")
     warehouse = open_warehouse(bench.settings)
     with load_elsewhere(bench) as load:

@@ -54,10 +54,7 @@ FUTURES = {
     "DAYS_PER_PROCESS": "100",
 }
 # refuses every connection
-DEAD = {
-    "QUOTEMILL_TQ__AUTH_URL": "http://127.0.0.1:9",
-    "QUOTEMILL_TQ__MD_URL": "ws://127.0.0.1:9",
-}
+DEAD = {"QUOTEMILL_TQ__AUTH_URL": "http://127.0.0.1:9", "QUOTEMILL_TQ__MD_URL": "ws://127.0.0.1:9"}
 COMPARED = {
     "market": "symbol_dim trading_calendar corporate_actions adjustment_segments kline_daily_hfq "
     "kline_daily_qfq kline_weekly_qfq index_kline_daily",

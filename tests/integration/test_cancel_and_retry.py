@@ -29,12 +29,7 @@ from tests.integration.ib import bench as ib
 from tests.integration.tdx_load import bench as tdx
 from tests.integration.tq import bench as tq
 
-COMMANDS = (
-    loaders.cli.load,
-    loaders.cli.jobs,
-    orchestration.cli.jobs,
-    orchestration.cli.retry,
-)
+COMMANDS = (loaders.cli.load, loaders.cli.jobs, orchestration.cli.jobs, orchestration.cli.retry)
 
 
 @dataclass
@@ -69,10 +64,7 @@ def served_tdx(dsn: str, home: Path) -> AbstractContextManager[tdx.Bench]:
 
 def served_tq(dsn: str, home: Path) -> AbstractContextManager[tq.Bench]:
     world = World(
-        ("SHFE.cu", "CFFEX.IF"),
-        first=date(2025, 10, 13),
-        end=date(2025, 10, 24),
-        ticks_per_day=200,
+        ("SHFE.cu", "CFFEX.IF"), first=date(2025, 10, 13), end=date(2025, 10, 24), ticks_per_day=200
     )
     return tq.bench(world, dsn, home)
 

@@ -221,9 +221,7 @@ def test_a_task_that_may_still_run_is_reported(sandbox: TdxSandbox) -> None:
     assert "## Tasks that may still run" in page
 
 
-def test_the_fingerprint_changes_with_the_service_revision_alone(
-    sandbox: TdxSandbox,
-) -> None:
+def test_the_fingerprint_changes_with_the_service_revision_alone(sandbox: TdxSandbox) -> None:
     first = made(sandbox.url)
     sandbox.set_clock("2025-06-26T10:15:00", restart=True)
     in_session = made(sandbox.url)

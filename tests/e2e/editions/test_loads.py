@@ -45,10 +45,7 @@ COMPRESS = """
 
 @pytest.mark.parametrize("edition", ["apache", "tsl"])
 def test_two_days_of_loads_land_the_rows_of_plain_postgresql(
-    edition: str,
-    database_of: Callable[..., str],
-    small_market: SyntheticMarket,
-    tmp_path: Path,
+    edition: str, database_of: Callable[..., str], small_market: SyntheticMarket, tmp_path: Path
 ) -> None:
     evenings = days_until(small_market)[-2:]
 

@@ -137,8 +137,7 @@ FAULTY = {"a short day": (date(2026, 11, 27), date(2026, 11, 27)), **WEEKS}
 
 
 @pytest.mark.parametrize(
-    "days_of",
-    ["a short day", pytest.param("with Thanksgiving", marks=pytest.mark.soak)],
+    "days_of", ["a short day", pytest.param("with Thanksgiving", marks=pytest.mark.soak)]
 )
 def test_under_a_script_of_faults_no_contract_is_silently_absent(
     days_of: str, new_database: Callable[[], str], tmp_path: Path

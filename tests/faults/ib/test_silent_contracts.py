@@ -91,9 +91,7 @@ def known(made: Bench, day: str, conid: int) -> list[tuple[Any, ...]]:
     )
 
 
-def test_a_delisted_contract_leaves_the_set_until_it_is_relisted(
-    made: Bench,
-) -> None:
+def test_a_delisted_contract_leaves_the_set_until_it_is_relisted(made: Bench) -> None:
     gone = lasting(made)
     refused = made.sandbox.faults.add(f"error:code=200:conid={gone}")
     clocks = ("10:00:05", "10:30:05", "11:00:05", "11:30:05")

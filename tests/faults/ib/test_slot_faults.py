@@ -32,9 +32,7 @@ def test_a_connection_that_breaks_in_the_middle_costs_no_row(made: Bench) -> Non
     assert counts(made) == [("AAPL", 28, 28), ("MSFT", 16, 16)]
 
 
-def test_an_absent_gateway_is_waited_for_and_leaves_error_rows(
-    made: Bench,
-) -> None:
+def test_an_absent_gateway_is_waited_for_and_leaves_error_rows(made: Bench) -> None:
     """By the machine's clock the slot is known without it."""
     made.sandbox.go_away(3600)
     alone = made.with_settings(clock="machine")

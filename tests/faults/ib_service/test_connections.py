@@ -13,13 +13,7 @@ from loaders.ib.errors import ClientIdInUse, GatewayGone, GatewayTimeout
 from loaders.ib.settings import IbSettings
 from loaders.sandbox.ib.service import IbSandbox
 from loaders.sandbox.ib.world import World
-from tests.integration.ib_service.conftest import (
-    Opened,
-    fault,
-    kinds,
-    settings_for,
-    some_contracts,
-)
+from tests.integration.ib_service.conftest import Opened, fault, kinds, settings_for, some_contracts
 
 
 def test_a_refused_request_fails_as_pacing_and_is_counted(tidy: IbSandbox, shared: Gateway) -> None:

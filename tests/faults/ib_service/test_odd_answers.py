@@ -11,13 +11,7 @@ from loaders.ib.client.gateway import Gateway
 from loaders.ib.errors import GatewayTimeout
 from loaders.sandbox.ib.service import IbSandbox
 from loaders.sandbox.ib.world import Query
-from tests.integration.ib_service.conftest import (
-    Opened,
-    fault,
-    kinds,
-    listed,
-    some_contracts,
-)
+from tests.integration.ib_service.conftest import Opened, fault, kinds, listed, some_contracts
 
 
 def test_no_sentinel_gets_through(tidy: IbSandbox, shared: Gateway) -> None:

@@ -9,12 +9,7 @@ from loaders.ib.client.gateway import Gateway
 from loaders.ib.errors import NotPermitted
 from loaders.sandbox.ib.service import IbSandbox
 from loaders.sandbox.ib.world import Query
-from tests.integration.ib_service.conftest import (
-    Opened,
-    fault,
-    kinds,
-    some_contracts,
-)
+from tests.integration.ib_service.conftest import Opened, fault, kinds, some_contracts
 
 
 @pytest.mark.parametrize("code", [354, 10089, 10168, 10186])

@@ -10,13 +10,7 @@ from loaders.errors import QuotemillError, UpstreamError
 from loaders.landing import load_job
 from loaders.landing.load_job import UpsertCopyJob
 from loaders.warehouse.tables import Batch
-from tests.integration.landing.test_dlt_hooks import (
-    DAY,
-    PRICE,
-    REFUSED,
-    Shore,
-    prices,
-)
+from tests.integration.landing.test_dlt_hooks import DAY, PRICE, REFUSED, Shore, prices
 
 
 def test_a_package_left_behind_lands_before_anything_else(

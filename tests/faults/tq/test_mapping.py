@@ -38,9 +38,7 @@ def test_a_source_that_stands_still_fails_and_stored_rows_stay(small: Bench) -> 
     assert small.rows(EVENTS) == before
 
 
-def test_a_late_holiday_takes_its_day_back_and_a_past_day_stays(
-    small: Bench,
-) -> None:
+def test_a_late_holiday_takes_its_day_back_and_a_past_day_stays(small: Bench) -> None:
     """The day may be over by the next load, and is lost by none."""
     served, query = small.sandbox.world, "select trade_date from raw_tq.trading_day order by 1"
     known = [day for (day,) in small.rows(query)]
@@ -74,9 +72,7 @@ def test_wrong_credentials_end_the_load_and_are_in_no_record(small: Bench) -> No
     assert "sandbox-password" not in text
 
 
-def test_requests_of_the_client_are_counted_and_bytes_are_not(
-    small: Bench,
-) -> None:
+def test_requests_of_the_client_are_counted_and_bytes_are_not(small: Bench) -> None:
     figures = {m.name: m.value for m in measure_loads([small.load(datasets=("contract",))])}
     assert figures["requests"] >= 2  # the log-in and the instruments
     assert "bytes" not in figures
@@ -119,9 +115,7 @@ def test_a_revision_of_the_past_replaces_events_with_a_warning(small: Bench) -> 
     assert days == [(before,)]
 
 
-def test_an_expired_contract_is_requested_by_some_loads_only(
-    small: Bench,
-) -> None:
+def test_an_expired_contract_is_requested_by_some_loads_only(small: Bench) -> None:
     """Its bars are stored, and the record of what was asked for is gone."""
     gone = "SHFE.cu2510"
     asked = "select first_day, failed from raw_tq.daily_harvest where contract = %s"

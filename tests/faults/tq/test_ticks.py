@@ -19,9 +19,7 @@ def failures(result: LoadResult) -> dict[str, str]:
     return {key: text for task in result.tasks for key, text in task.failures.items()}
 
 
-def test_a_day_without_ticks_is_recorded_and_requested_much_later(
-    mapped: Bench,
-) -> None:
+def test_a_day_without_ticks_is_recorded_and_requested_much_later(mapped: Bench) -> None:
     mapped.sandbox.faults.add("empty:contract=SHFE.cu2511:day=2025-10-15")
     mapped.asked()
     result = mapped.load("ticks")
@@ -49,9 +47,7 @@ def test_a_day_without_ticks_is_recorded_and_requested_much_later(
     assert mapped.load("ticks", clock=later).tasks == ()
 
 
-def test_records_of_a_load_that_ended_early_land_with_the_next(
-    mapped: Bench,
-) -> None:
+def test_records_of_a_load_that_ended_early_land_with_the_next(mapped: Bench) -> None:
     mapped.sandbox.faults.add("empty:contract=SHFE.cu2511:day=2025-10-15")
     until = date(2025, 10, 16)
     assert mapped.load("ticks", until=until, datasets=("ticks",)).status == "succeeded"
@@ -109,9 +105,7 @@ def test_ticks_that_come_twice_or_late_are_stored_once(mapped: Bench) -> None:
     assert rules == 1
 
 
-def test_without_the_permission_only_the_newest_ticks_land_marked(
-    mapped: Bench,
-) -> None:
+def test_without_the_permission_only_the_newest_ticks_land_marked(mapped: Bench) -> None:
     mapped.sandbox.faults.add("permission:feature=tq_dl")
     result = mapped.load("ticks")
     assert (result.status, result.exit_code, result.total("skipped")) == ("succeeded", 0, 0)

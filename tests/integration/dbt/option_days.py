@@ -16,13 +16,7 @@ from orchestration.archive.restore import RestoreResult, restore
 from orchestration.archive.retention import RetentionResult, retain
 from orchestration.archive.write import ArchiveResult, Request, archive
 from tests.integration.dbt.raw import land
-from tests.integration.dbt.raw_options import (
-    Session,
-    chain,
-    land_day,
-    land_sessions,
-    open_interest,
-)
+from tests.integration.dbt.raw_options import Session, chain, land_day, land_sessions, open_interest
 
 TUESDAY, WEDNESDAY = Session(date(2026, 11, 24)), Session(date(2026, 11, 25))
 FRIDAY, MONDAY = Session(date(2026, 11, 27), close=13), Session(date(2026, 11, 30))

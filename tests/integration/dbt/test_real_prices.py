@@ -42,9 +42,7 @@ def test_real_stocks_get_the_expected_prices(
                 assert abs(value - Decimal(want[name])) <= Decimal("5.1e-13"), (code, day, name)
 
 
-def test_real_bars_have_only_the_known_gaps_in_actions(
-    real_market: psycopg.Connection,
-) -> None:
+def test_real_bars_have_only_the_known_gaps_in_actions(real_market: psycopg.Connection) -> None:
     jumps = real_market.execute(
         "select subject, trade_date::text from qa.findings where check_name = 'price_jump' "
         "order by trade_date"

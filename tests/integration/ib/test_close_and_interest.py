@@ -44,9 +44,7 @@ def test_with_delayed_data_the_close_is_delayed_too(made: Bench) -> None:
     assert made.rows(kinds) == [(4, 4)]
 
 
-def test_the_time_gives_the_day_of_open_interest(
-    made: Bench,
-) -> None:
+def test_the_time_gives_the_day_of_open_interest(made: Bench) -> None:
     [first] = made.at("2026-11-20T04:00:00").due()
     assert first.exit_code == 0
     assert made.rows(BY_DAY) == [("2026-11-18", 44)]
@@ -106,9 +104,7 @@ def test_stale_open_interest_is_never_confirmed(made: Bench) -> None:
     assert newest == "2026-11-23"
 
 
-def test_open_interest_of_a_hardly_traded_chain_may_be_unchanged(
-    made: Bench,
-) -> None:
+def test_open_interest_of_a_hardly_traded_chain_may_be_unchanged(made: Bench) -> None:
     def morning(day: str) -> int:
         return made.at(f"{day}T07:30:00").load("enrich", symbols=["AAPL"]).exit_code
 
@@ -142,9 +138,7 @@ def test_a_missed_morning_is_made_up_on_its_day_only(made: Bench) -> None:
     assert [day for day, _ in made.rows(BY_DAY)] == ["2026-11-23"]
 
 
-def test_missing_open_interest_is_requested_again_in_half_an_hour(
-    made: Bench,
-) -> None:
+def test_missing_open_interest_is_requested_again_in_half_an_hour(made: Bench) -> None:
     rule = made.sandbox.faults.add("no-oi:symbol=MSFT")
     made = made.with_settings(quote_timeout=1.0)
     assert [x.exit_code for x in made.at("2026-11-20T07:30:00").due()] == [6]

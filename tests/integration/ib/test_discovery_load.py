@@ -13,9 +13,7 @@ SETS = (
 )
 
 
-def test_a_set_is_frozen_and_impossible_contracts_requested_once(
-    made: Bench,
-) -> None:
+def test_a_set_is_frozen_and_impossible_contracts_requested_once(made: Bench) -> None:
     made.at("2026-11-19T09:25:00")
     assert made.rows(SETS, "2026-11-19") == [
         ("AAPL", "session_freeze", None, None, 28),
@@ -68,10 +66,7 @@ def test_a_symbol_without_parameters_keeps_its_older_set(fault: str, made: Bench
     result = made.at("2026-11-20T09:25:00").with_settings(timeout=0.5).load("discover")
     assert (result.status, result.exit_code) == ("partial", 6)
     sets = {row[0]: row[1:3] for row in made.rows(SETS, "2026-11-20")}
-    assert sets == {
-        "AAPL": ("session_freeze", None),
-        "MSFT": ("discovery_stale", "2026-11-19"),
-    }
+    assert sets == {"AAPL": ("session_freeze", None), "MSFT": ("discovery_stale", "2026-11-19")}
 
 
 def test_a_lost_gateway_leaves_older_sets_and_exit_code_4(made: Bench) -> None:

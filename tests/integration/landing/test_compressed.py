@@ -156,9 +156,7 @@ def test_over_100000_compressed_minutes_change_at_once(shore: Shore) -> None:
     assert len(shore.take_changes(KLINE_MINUTE)) == CODES
 
 
-def test_a_refused_row_costs_no_new_code_and_no_compressed_row(
-    shore: Shore,
-) -> None:
+def test_a_refused_row_costs_no_new_code_and_no_compressed_row(shore: Shore) -> None:
     shore.execute("alter table raw_tdx.kline_minute add constraint dear check (close <> 7)")
     shore.land(KLINE_MINUTE, minutes(2, 0, 2))
     shore.compress(KLINE_MINUTE, "bar_end", "bar_end desc")

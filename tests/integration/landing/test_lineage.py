@@ -100,9 +100,7 @@ def test_route_numbers_add_no_bytes_to_a_row_with_a_code(bench: LandingBench) ->
     assert size == bare
 
 
-def test_rows_of_an_older_table_keep_their_texts_until_changed(
-    bench: LandingBench,
-) -> None:
+def test_rows_of_an_older_table_keep_their_texts_until_changed(bench: LandingBench) -> None:
     migrate.prepare(bench.warehouse, [BEFORE, REJECTED])
     land(bench, {"sh600000": 1, "sh600001": 1}, "/api/one")
 
@@ -173,7 +171,4 @@ def test_two_concurrent_loads_agree_on_the_number_of_a_new_route(
                 pass
             first.commit()
             assert met.result()["/api/new"] == number
-    assert bench.rows("select route from ops.routes order by 1") == [
-        ("/api/new",),
-        ("/api/own",),
-    ]
+    assert bench.rows("select route from ops.routes order by 1") == [("/api/new",), ("/api/own",)]

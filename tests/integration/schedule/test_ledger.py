@@ -163,9 +163,7 @@ def test_an_interrupted_run_does_not_count_as_running(book: Book) -> None:
     assert book.take(job, due).start == due
 
 
-def test_without_catch_up_an_interrupted_run_restarts_only_in_time(
-    book: Book,
-) -> None:
+def test_without_catch_up_an_interrupted_run_restarts_only_in_time(book: Book) -> None:
     then, minute = FRIDAY - 3 * HOUR, timedelta(minutes=1)
     book.take(FIVE, then)
     assert book.take(FIVE, then + minute).start == then

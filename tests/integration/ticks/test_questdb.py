@@ -46,8 +46,7 @@ def test_the_tables_are_created_as_declared(
         )
         assert list(stored.values()) == ["ts", table.partition, True, True]
         keys = _sql(
-            questdb_folder,
-            f"select \"column\" from table_columns('{table.name}') where upsertKey",
+            questdb_folder, f"select \"column\" from table_columns('{table.name}') where upsertKey"
         )
         assert {row["column"] for row in keys} == set(table.key)
 
@@ -79,14 +78,8 @@ def test_a_server_on_another_disk_gets_rows_over_http(
 @pytest.mark.parametrize(
     ("ddl", "why"),
     [
-        (
-            "(symbol symbol, at timestamp) timestamp(at) partition by day wal",
-            "lacks the column ts",
-        ),
-        (
-            "({columns}) timestamp(ts) partition by day wal",
-            "its column ts is no key",
-        ),
+        ("(symbol symbol, at timestamp) timestamp(at) partition by day wal", "lacks the column ts"),
+        ("({columns}) timestamp(ts) partition by day wal", "its column ts is no key"),
         (
             "({volume_as_double}) timestamp(ts) partition by day wal dedup upsert keys({keys})",
             "has DOUBLE as its column volume, not LONG",

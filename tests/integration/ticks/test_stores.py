@@ -132,9 +132,7 @@ def test_a_superseded_day_is_invisible(store: TickStore) -> None:
     assert store.write_day(day_of_ticks(300)) == seen
 
 
-def test_visible_ticks_are_counted_by_day_and_stamp(
-    store: TickStore,
-) -> None:
+def test_visible_ticks_are_counted_by_day_and_stamp(store: TickStore) -> None:
     assert store.visible_ticks() == []
     new_year = MONDAY._replace(trading_day=date(2026, 1, 5))
     for key, rows in ((KEY, 300), (MONDAY, 200), (new_year, 100)):

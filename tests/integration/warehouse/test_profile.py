@@ -39,11 +39,7 @@ def test_the_embedded_server_is_named_by_its_socket_folder(
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     output = _output(path)
     assert output["host"] == running_warehouse.params()["host"]
-    assert (output["type"], output["schema"], output["threads"]) == (
-        "postgres",
-        "market",
-        3,
-    )
+    assert (output["type"], output["schema"], output["threads"]) == ("postgres", "market", 3)
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -152,9 +152,7 @@ def test_a_home_that_loaded_into_unnamed_data_keeps_them(closed: Path) -> None:
     assert _stored(home) == 3
 
 
-def test_remove_deletes_the_data_alone(
-    make_home: Callable[[], Path],
-) -> None:
+def test_remove_deletes_the_data_alone(make_home: Callable[[], Path]) -> None:
     home = make_home()
     _store(home, 1)
     (home / "reports").mkdir()

@@ -61,9 +61,7 @@ def sizes_in_force(home: Path, values: Mapping[str, str]) -> dict[str, Size]:
     return {size.name: size for size in listed}
 
 
-def test_settings_override_the_server_file_and_that_the_machine(
-    empty_home: Path,
-) -> None:
+def test_settings_override_the_server_file_and_that_the_machine(empty_home: Path) -> None:
     first = sizes_in_force(empty_home, {})
     ours = {n: size for n, size in first.items() if size.origin == "machine: 1.0 GiB, 1 processors"}
     assert {name: size.value for name, size in ours.items()} == by_machine(HERE, {})

@@ -48,9 +48,7 @@ def test_a_market_is_quoted_to_its_close_however_few_its_ticks_are(world: World)
         assert stamps == sorted(set(stamps))
 
 
-def test_a_night_belongs_to_the_next_day_and_none_is_before_holidays(
-    world: World,
-) -> None:
+def test_a_night_belongs_to_the_next_day_and_none_is_before_holidays(world: World) -> None:
     friday = date(2025, 9, 26)
     assert world.sessions("SHFE.cu", MONDAY)[0] == (
         nanoseconds(friday, "21:00:00"),
