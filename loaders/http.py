@@ -6,6 +6,7 @@ and raises RetryableAnswer where another try may succeed.
 
 import asyncio
 import logging
+import os
 import socket
 import ssl
 import time
@@ -26,6 +27,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 LONGEST_PAUSE = 30.0
+PROXIES = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY")
 
 
 class RetryableAnswer(UpstreamError):
@@ -50,6 +52,22 @@ class RetryPolicy:
 
     retries: int
     backoff: float
+
+
+def internet_client(timeout: float) -> httpx.Client:
+    """A client for an address on the internet, through the proxies that the environment names.
+
+    Raises SettingsError for a proxy that cannot be used: httpx speaks SOCKS only with `socksio`.
+    """
+    try:
+        return httpx.Client(timeout=timeout, follow_redirects=True)
+    except (ImportError, ValueError):  # their texts may have the password of the proxy
+        named = [name for name in PROXIES if os.environ.get(name) or os.environ.get(name.lower())]
+        raise SettingsError(
+            f"the proxy of {' or '.join(named)} cannot be used; only http:// and https:// work "
+            "without more",
+            hint="for socks5://: pip install 'httpx[socks]'; or unset the variable",
+        ) from None
 
 
 def http_client(

@@ -26,6 +26,7 @@ app = lazy_app(
         "verify": "loaders.cli.verify:verify_command",
         "sandbox": "loaders.cli.sandbox:app",
     },
+    shows_version=True,
 )
 
 

@@ -3,7 +3,8 @@
 import importlib
 import re
 from collections.abc import Iterator, Mapping, MutableMapping
-from typing import Any
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -72,7 +73,7 @@ def _join_lines(command: Any) -> None:
             _join_lines(subcommand)
 
 
-def lazy_app(help: str, commands: Commands) -> typer.Typer:
+def lazy_app(help: str, commands: Commands, *, shows_version: bool = False) -> typer.Typer:
     """Make an app of these commands, none of which is imported yet."""
 
     class LazyGroup(TyperGroup):
@@ -86,5 +87,29 @@ def lazy_app(help: str, commands: Commands) -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback(help=help)(lambda: None)
+    app.callback(help=help)(_root if shows_version else _group)
     return app
+
+
+def _group() -> None:
+    """Nothing of its own: a command follows."""
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"quotemill {version('quotemill')}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            is_eager=True,
+            callback=_print_version,
+            help="Print the version and exit.",
+        ),
+    ] = False,
+) -> None:
+    """Nothing of its own: a command follows."""

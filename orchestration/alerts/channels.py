@@ -1,7 +1,7 @@
 """Send messages: channels by apprise, and the dead man's switch.
 
 Addresses hold tokens. apprise and the HTTP client log addresses, so their loggers are silent here,
-and only the status of the answer is taken from their error texts.
+and only the answer's status, and a mail server's text, are taken from their error texts.
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
@@ -18,6 +19,8 @@ from loaders.settings import Settings
 
 _LOGGERS = ("apprise", "urllib3", "requests", "requests_oauthlib", "httpx", "httpcore")
 _STATUS = re.compile(r"error[=:]\s*(\d{3})")
+_MAIL_ANSWER = re.compile(r"\((\d{3}), b(['\"])(.*?)\2")
+_NO_SOCKS = "Missing dependencies for SOCKS support"  # of requests
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,22 @@ class Channel:
                     return ""
             except Exception as error:  # of a plugin; its text may have the address
                 return type(error).__name__
-        status = next((m.group(1) for line in lines if (m := _STATUS.search(line))), None)
-        return f"it answered {status}" if status else "it cannot be reached, or refused the message"
+        return _explain(lines, self.url.get_secret_value())
+
+
+def _explain(lines: Sequence[str], url: str) -> str:
+    """Why a message was not accepted, by what apprise logged."""
+    if any(_NO_SOCKS in line for line in lines):
+        return (
+            "a socks5:// proxy of the environment needs PySocks: pip install pysocks; or unset "
+            "ALL_PROXY, HTTPS_PROXY and HTTP_PROXY"
+        )
+    if mail := next((m for line in lines if (m := _MAIL_ANSWER.search(line))), None):
+        secret = unquote(urlsplit(url).password or "")
+        text = mail[3].replace(secret, "***") if secret else mail[3]
+        return f"the mail server answered {mail[1]}: {text}"
+    status = next((m[1] for line in lines if (m := _STATUS.search(line))), None)
+    return f"it answered {status}" if status else "it cannot be reached, or refused the message"
 
 
 def configured_channels(settings: Settings) -> list[Channel]:
@@ -76,10 +93,13 @@ def ping(settings: Settings) -> str:
     with _captured_logs():
         import httpx
 
+        from loaders.http import internet_client
+
         try:
-            answer = httpx.get(
-                url.get_secret_value(), timeout=settings.alerts.timeout, follow_redirects=True
-            )
+            with internet_client(settings.alerts.timeout) as client:
+                answer = client.get(url.get_secret_value())
+        except SettingsError as error:
+            return f"{error}; {error.hint}"
         except (httpx.HTTPError, httpx.InvalidURL) as error:  # their texts may have the address
             return f"it cannot be reached ({type(error).__name__})"
     return "" if answer.is_success else f"it answered {answer.status_code}"
@@ -102,7 +122,7 @@ def _captured_logs() -> Iterator[list[str]]:
     before = [(log.handlers, log.propagate, log.level) for log in loggers]
     for log in loggers:
         log.handlers, log.propagate = [collector], False
-        log.setLevel(logging.WARNING)
+        log.setLevel(logging.DEBUG)  # apprise tells a mail server's answer at this level
     try:
         yield collector.lines
     finally:

@@ -49,6 +49,7 @@ app = lazy_app(
         "manifest": "orchestration.cli.manifest:app",
         "gate": "orchestration.cli.options:app",
     },
+    shows_version=True,
 )
 
 

@@ -14,6 +14,7 @@ import httpx
 from platformdirs import user_cache_dir
 
 from loaders.errors import SettingsError, UpstreamError, innermost
+from loaders.http import internet_client
 from loaders.ticks.settings import QuestdbSettings
 
 VERSION = "9.3.4"
@@ -125,7 +126,8 @@ def _by_http(base: str, target: Path) -> None:
     url = f"{base}/org/questdb/questdb/{VERSION}/{_NAME}"
     try:
         with (
-            httpx.stream("GET", url, timeout=60.0, follow_redirects=True) as answer,
+            internet_client(60.0) as client,
+            client.stream("GET", url) as answer,
             target.open("wb") as file,
         ):
             answer.raise_for_status()

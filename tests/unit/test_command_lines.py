@@ -1,0 +1,38 @@
+"""What both command lines have in common: version, near names, help that wraps once."""
+
+from importlib.metadata import version
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import loaders.cli
+import orchestration.cli
+
+APPS = pytest.mark.parametrize("app", [loaders.cli.app, orchestration.cli.app])
+RUNNER = CliRunner(env={"COLUMNS": "80", "NO_COLOR": "1", "TERMINAL_WIDTH": "80"})
+
+
+@APPS
+def test_the_version_is_printed(app: typer.Typer) -> None:
+    done = RUNNER.invoke(app, ["--version"])
+    assert (done.exit_code, done.stdout) == (0, f"quotemill {version('quotemill')}\n")
+
+
+@APPS
+def test_a_mistyped_command_names_the_nearest(app: typer.Typer) -> None:
+    done = RUNNER.invoke(app, ["statsu"])
+    assert done.exit_code == 2
+    assert "Did you mean 'status'?" in done.output
+
+
+def test_help_of_80_columns_is_wrapped_once() -> None:
+    done = RUNNER.invoke(orchestration.cli.app, ["schedule", "run", "--help"])
+    text = done.output.partition("Arguments")[0]
+    paragraph = next(p for p in text.split("\n \n") if "For a line of cron" in p)
+    lines = [line.strip() for line in paragraph.strip().splitlines() if line.strip()]
+    start = next(n for n, line in enumerate(lines) if line.startswith("For a line of cron"))
+    end = next(n for n, line in enumerate(lines) if line.startswith("Example"))
+    # every line but the last is filled: the next word would not have fitted
+    filled = zip(lines[start : end - 1], lines[start + 1 : end], strict=True)
+    assert all(len(line) + 1 + len(below.split()[0]) > 78 for line, below in filled)
