@@ -33,15 +33,15 @@ def report_command(
 
     settings, at = load_settings(), shell.parse_time(as_of)
     now = at or datetime.now(UTC)
-    begin = shell.parse_day(since) or gather.default_since(now)
-    if begin > now.date():
-        raise UsageError(f"--since {begin} is in the future", hint="give a past day")
-    path = out or page.place(settings)
+    start = shell.parse_day(since) or gather.default_since(now)
+    if start > now.date():
+        raise UsageError(f"--since {start} is in the future", hint="give a past day")
+    path = out or page.default_path(settings)
     if path.is_dir():
         raise UsageError(f"{path} is a folder", hint="--out names a file")
-    state = gather.gather(settings, find_warehouse(settings), begin, at)
-    page.write(state, path)
+    report = gather.gather(settings, find_warehouse(settings), start, at)
+    page.write(report, path)
     if json:
-        shell.print_json({"path": str(path), "since": begin, "mends": len(state.status.problems)})
+        shell.print_json({"path": str(path), "since": start, "mends": len(report.status.problems)})
         return
     print(path)

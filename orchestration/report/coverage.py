@@ -34,4 +34,4 @@ def grids(
         for name in sources.MODULES
         for coverage in sources.find(name).coverage(conn, period)
     ]
-    return [found for found in filled if found.wanted]
+    return [filled_grid for filled_grid in filled if filled_grid.wanted]

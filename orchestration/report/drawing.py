@@ -1,4 +1,4 @@
-"""Pictures as SVG: heat maps and courses.
+"""Pictures as SVG: heat maps and charts over time.
 
 Colours are classes, so that the page decides them for light, dark and paper. Every picture has a
 table of the same figures beside it.
@@ -53,10 +53,9 @@ def heat_map(grid: Grid) -> Markup:
     ]
     for number, line in enumerate(grid.lines):
         top = number * height
-        told = (
-            f"{line.name}: {share(line.wanted, line.there)}, {line.wanted - line.there:,} missing"
-        )
-        parts.append(f"<g><title>{escape(told)}</title>")
+        missing = f"{line.wanted - line.there:,} missing"
+        text = f"{line.name}: {share(line.wanted, line.there)}, {missing}"
+        parts.append(f"<g><title>{escape(text)}</title>")
         if number % every == 0:
             name = line.name if len(line.name) <= 28 else f"{line.name[:27]}…"
             parts.append(
@@ -97,12 +96,12 @@ class Point:
 
     at: datetime
     value: float
-    told: str
+    text: str
 
 
-def course(key: str, title: str, unit: str, series: Mapping[str, Sequence[Point]]) -> Markup:
+def chart(key: str, title: str, unit: str, series: Mapping[str, Sequence[Point]]) -> Markup:
     """Draw values over time, a mark each; series differ by colour and by shape."""
-    points = [point for of_one in series.values() for point in of_one]
+    points = [point for line in series.values() for point in line]
     if not points:
         return Markup("")
     first, last = min(p.at for p in points), max(p.at for p in points)
@@ -124,12 +123,12 @@ def course(key: str, title: str, unit: str, series: Mapping[str, Sequence[Point]
         x = left + (right - left) * number / (_TICKS - 1)
         anchor = ("start", "middle", "end")[(number > 0) + (number == _TICKS - 1)]
         parts.append(f'<text x="{x:.1f}" y="190" text-anchor="{anchor}">{at:%Y-%m-%d}</text>')
-    for number, of_one in enumerate(series.values()):
+    for number, line in enumerate(series.values()):
         parts.append(f'<g class="s{number % 4}">')
-        for point in of_one:
+        for point in line:
             x = left + (right - left) * (point.at - first).total_seconds() / span
             y = bottom - (bottom - top) * point.value / most
-            parts.append(f"<g><title>{escape(point.told)}</title>{_mark(number, x, y)}</g>")
+            parts.append(f"<g><title>{escape(point.text)}</title>{_mark(number, x, y)}</g>")
         parts.append("</g>")
     return Markup("".join([*parts, "</svg>"]))
 

@@ -1,7 +1,7 @@
 """Everything that the page shows, read once."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -26,7 +26,7 @@ VERDICTS = 40  # failed sessions of symbols, the newest
 
 
 @dataclass(frozen=True)
-class Found:
+class FindingGroup:
     """Findings of a check and severity.
 
     `count` is of all, `new` and `acknowledged` are parts of it; `shown` are the first few.
@@ -53,7 +53,7 @@ class Report:
     status: Status
     runs: Runs
     grids: tuple[Grid, ...]
-    findings: tuple[Found, ...]
+    findings: tuple[FindingGroup, ...]
     verdicts: tuple[Mapping[str, Any], ...]
     space: Space | None
 
@@ -62,13 +62,10 @@ def gather(
     settings: Settings, warehouse: Warehouse | None, since: date, as_of: datetime | None = None
 ) -> Report:
     """Read everything; works with an empty warehouse, and without one."""
-    instant = (as_of or datetime.now(UTC)).astimezone(UTC)
-    told = status.read(warehouse, 5, as_of.isoformat() if as_of else None, settings)
-    nothing = Report(
-        instant, since, "none yet", told, Runs([], [], [], [], [], [], []), (), (), (), None
-    )
+    now = (as_of or datetime.now(UTC)).astimezone(UTC)
+    state = status.read(warehouse, 5, as_of.isoformat() if as_of else None, settings)
     if warehouse is None:
-        return nothing
+        return Report(now, since, "none yet", state, Runs(), (), (), (), None)
     with warehouse.connect() as conn:
         conn.execute("set transaction isolation level repeatable read, read only")
         # the whole market has 650,000 groups of a code and a column: keep them off the disk
@@ -76,17 +73,17 @@ def gather(
         conn.execute("set local jit = off")
         if as_of:
             conn.execute("select set_config('quotemill.as_of', %s, false)", (as_of.isoformat(),))
-        began = datetime.combine(since, datetime.min.time(), UTC)
+        grids = coverage.grids(conn, warehouse, settings, since, now, state.freshness)
         return Report(
-            instant,
-            since,
-            warehouse.label,
-            told,
-            runs.read(conn, began, instant),
-            tuple(coverage.grids(conn, warehouse, settings, since, instant, told.freshness)),
-            _grouped(told.findings),
-            tuple(_verdicts(conn, warehouse.inner_schema("qa"), since)),
-            space.read(conn, settings),
+            as_of=now,
+            since=since,
+            warehouse=warehouse.label,
+            status=state,
+            runs=runs.read(conn, datetime.combine(since, datetime.min.time(), UTC), now),
+            grids=tuple(grids),
+            findings=_group_findings(state.findings),
+            verdicts=tuple(_read_verdicts(conn, warehouse.inner_schema("qa"), since)),
+            space=space.read(conn, settings),
         )
 
 
@@ -95,29 +92,30 @@ def default_since(as_of: datetime | None = None) -> date:
     return (as_of or datetime.now(UTC)).date() - timedelta(days=365)
 
 
-def _grouped(found: Sequence[Finding]) -> tuple[Found, ...]:
-    """Findings by severity, most severe first, then by check, as `found` is ordered."""
+def _group_findings(listed: Sequence[Finding]) -> tuple[FindingGroup, ...]:
+    """Findings by severity, most severe first, then by check, as they are listed."""
     groups: dict[tuple[str, str], list[Finding]] = {}
-    for finding in found:
+    for finding in listed:
         groups.setdefault((finding.severity, finding.check_name), []).append(finding)
-    return tuple(
-        Found(check, severity, len(of_one), *_states(of_one), tuple(_foremost(of_one)))
-        for (severity, check), of_one in groups.items()
+    return tuple(_summarize(check, name, group) for (name, check), group in groups.items())
+
+
+def _summarize(check: str, severity: str, group: list[Finding]) -> FindingGroup:
+    """Count a group; its first findings are the new ones, then those of the newest days."""
+    counts = Counter(finding.state for finding in group)
+    group.sort(key=lambda f: f.trade_date or date.max, reverse=True)
+    group.sort(key=lambda f: findings.STATES.index(f.state))
+    return FindingGroup(
+        check=check,
+        severity=severity,
+        count=len(group),
+        new=counts["new"],
+        acknowledged=counts["acknowledged"],
+        shown=tuple(group[:SHOWN]),
     )
 
 
-def _states(of_one: Iterable[Finding]) -> tuple[int, int]:
-    counts = Counter(finding.state for finding in of_one)
-    return counts["new"], counts["acknowledged"]
-
-
-def _foremost(of_one: list[Finding]) -> list[Finding]:
-    """The first findings to show: new ones first, then the newest days."""
-    ordered = sorted(of_one, key=lambda f: f.trade_date or date.max, reverse=True)
-    return sorted(ordered, key=lambda f: findings.STATES.index(f.state))[:SHOWN]
-
-
-def _verdicts(conn: psycopg.Connection, qa: str, since: date) -> list[dict[str, Any]]:
+def _read_verdicts(conn: psycopg.Connection, qa: str, since: date) -> list[dict[str, Any]]:
     if not has_relation(conn, f"{qa}.qa_option_day"):
         return []
     query = f"""

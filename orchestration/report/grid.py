@@ -22,7 +22,7 @@ class _Ordered(Protocol):
     def __lt__(self, other: Any, /) -> bool: ...
 
 
-M = TypeVar("M", bound=_Ordered)
+T = TypeVar("T", bound=_Ordered)
 
 
 @dataclass(frozen=True)
@@ -73,34 +73,34 @@ class Grid:
 
 # sums of the cells (item, no, line, col, wanted, there): by line and column, and by item
 _SUMS = """
-    select line, col, item, min(no) as no, sum(wanted)::bigint as wanted, sum(there)::bigint as there,
-        min(col) filter (where there < wanted) as first_hole
+    select line, col, item, min(no) as no, sum(wanted)::bigint as wanted,
+        sum(there)::bigint as there, min(col) filter (where there < wanted) as first_hole
     from cells group by grouping sets ((line, col), (line, item))
 """
 
 
-def starts_of(moments: Sequence[M], most: int = MOST_COLUMNS) -> list[M]:
+def split_columns(times: Sequence[T], most: int = MOST_COLUMNS) -> list[T]:
     """The first time of each column.
 
     There are as many columns as times, or `most` columns of about equal length.
     """
-    count = min(len(moments), most)
-    return [moments[number * len(moments) // count] for number in range(count)]
+    count = min(len(times), most)
+    return [times[number * len(times) // count] for number in range(count)]
 
 
 def fill(conn: psycopg.Connection, coverage: Coverage) -> Grid:
     """Read the grid of a coverage query."""
-    moments = coverage.moments
-    starts = starts_of(moments)
-    previous = [moments.index(start) for start in starts]
+    times = coverage.moments
+    starts = split_columns(times)
+    previous = [times.index(start) for start in starts]
     values = {
         "lines": MOST_LINES,
-        "moments": list(moments),
+        "moments": list(times),
         "starts": starts,
         "previous": previous,
-        "lasts": [*previous[1:], len(moments)],
-        "since": moments[0],
-        "until": moments[-1],
+        "lasts": [*previous[1:], len(times)],
+        "since": times[0],
+        "until": times[-1],
         **coverage.values,
     }
     labels = tuple(
@@ -117,10 +117,10 @@ def fill(conn: psycopg.Connection, coverage: Coverage) -> Grid:
             items.append((no, line, item, wanted, there, hole))
     items.sort()
     lines = []
-    for number, of_line in sorted(by_line.items()):
+    for number, cells in sorted(by_line.items()):
         names = [item for _, line, item, *_ in items if line == number]
         name = names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
-        row = tuple(of_line.get(col, (0, 0)) for col in range(len(starts)))
+        row = tuple(cells.get(col, (0, 0)) for col in range(len(starts)))
         lines.append(Line(name, sum(w for w, _ in row), sum(t for _, t in row), row))
     lacking = sorted((i for i in items if i[4] < i[3]), key=lambda i: (i[4] - i[3], i[0]))
     worst = tuple(

@@ -21,6 +21,7 @@ from orchestration.report.space import SIZE, STAGE
 SHOWN_RUNS = 25  # in tables; pictures show all of the window
 LARGEST = 3  # tables in the picture of sizes, beside the sum of all
 STAGES = ("load", "build", "qa", "report")
+Chart = tuple[str, str, Markup, list[str]]  # key, title, picture, names of the series
 # series of a picture: the stage of a run, the source (None: the sum of all), and its figure
 FINDINGS = {name: ("qa", None, f"{name}_findings") for name in ("error", "warning", "new")}
 TROUBLE = {
@@ -28,7 +29,7 @@ TROUBLE = {
 }
 
 
-def place(settings: Settings) -> Path:
+def default_path(settings: Settings) -> Path:
     """The default path of the page."""
     return settings.home / "report.html"
 
@@ -46,7 +47,7 @@ def write(report: Report, path: Path) -> Path:
         part.replace(path)
     except OSError as error:
         raise SettingsError(
-            f"{path} cannot be written: {error.strerror}", hint="--out names another place"
+            f"{path} cannot be written: {error.strerror}", hint="--out names another file"
         ) from None
     return path
 
@@ -60,12 +61,12 @@ def render(report: Report) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"bytes": told_bytes, "seconds": told_seconds, "moment": told_moment}
+    environment.filters |= {"bytes": format_bytes, "seconds": format_seconds, "time": format_time}
     return environment.get_template("page.html").render(
         report=report,
-        courses=list(_courses(report)),
-        sizes=list(_sizes(report)),
-        grown=_grown(report),
+        charts=list(_run_charts(report)),
+        sizes=list(_size_charts(report)),
+        growth=_measure_growth(report),
         heat_map=drawing.heat_map,
         share=drawing.share,
         words=drawing.WORDS,
@@ -74,110 +75,109 @@ def render(report: Report) -> str:
     )
 
 
-def _courses(report: Report) -> Iterator[tuple[str, str, Markup, list[str]]]:
-    """Key, title, picture and names of the series of each picture that has a point."""
+def _run_charts(report: Report) -> Iterator[Chart]:
+    """The charts about runs that have a point."""
     runs = report.runs
+    load_seconds = _by_source(runs.loads, "seconds", "{:,.1f} s")
+    load_rows = _by_source(runs.loads, "rows", "{:,} rows")
+    builds = {"build": _points(runs.builds, "build_id", "seconds", "{:,.1f} s")}
+    stages = {stage: (stage, None, "seconds") for stage in STAGES}
+    findings, retries = _figures(report, FINDINGS), _figures(report, TROUBLE)
     for key, title, unit, series in (
+        ("load-seconds", "Duration of loads", "seconds", load_seconds),
+        ("load-rows", "Rows that loads wrote", "rows", load_rows),
+        ("build-seconds", "Duration of builds", "seconds", builds),
         (
-            *("load-seconds", "What loads took", "seconds"),
-            _by_source(runs.loads, "seconds", "{:,.1f} s"),
+            "stage-seconds",
+            "Duration of the stages of runs",
+            "seconds",
+            _figures(report, stages, "{:,.1f} s"),
         ),
-        (
-            *("load-rows", "Rows that loads wrote", "rows"),
-            _by_source(runs.loads, "rows", "{:,} rows"),
-        ),
-        (
-            *("build-seconds", "What builds took", "seconds"),
-            {"build": _points(runs.builds, "build_id", "seconds", "{:,.1f} s")},
-        ),
-        ("stage-seconds", "What the stages of runs took", "seconds", _stages(report)),
-        ("findings-course", "Findings at the end of runs", "findings", _figures(report, FINDINGS)),
-        ("trouble-course", "Tried again, and fallen back", "requests", _figures(report, TROUBLE)),
+        ("findings-chart", "Findings at the end of runs", "findings", findings),
+        ("trouble-chart", "Retries, fallbacks and failures", "requests", retries),
     ):
         filled = {name: points for name, points in sorted(series.items()) if points}
         if filled:
-            yield key, title, drawing.course(key, title, unit, filled), list(filled)
+            yield key, title, drawing.chart(key, title, unit, filled), list(filled)
 
 
-def _sizes(report: Report) -> Iterator[tuple[str, str, Markup, list[str]]]:
-    """The picture of the size of all tables and of the largest, up to now."""
+def _size_charts(report: Report) -> Iterator[Chart]:
+    """The chart of the size of all tables and of the largest, up to now."""
     if report.space is None:
         return
     now = report.space.sizes()
-    names = {"all tables": "", **{name: name for name in list(now)[1 : 1 + LARGEST]}}
-    past = _figures(report, {n: (STAGE, of, SIZE) for n, of in names.items()})
+    tables = {"all tables": "", **{name: name for name in list(now)[1 : 1 + LARGEST]}}
+    past = _figures(report, {name: (STAGE, table, SIZE) for name, table in tables.items()})
     series = {
         name: [
             *(replace(p, value=p.value / 2**20) for p in past[name]),
-            Point(report.as_of, now[of] / 2**20, f"now: {told_bytes(now[of])}"),
+            Point(report.as_of, now[table] / 2**20, f"now: {format_bytes(now[table])}"),
         ]
-        for name, of in names.items()
+        for name, table in tables.items()
     }
-    title = "What tables take"
-    yield "space-course", title, drawing.course("space-course", title, "MiB", series), list(series)
+    key, title = "space-chart", "Size of tables"
+    yield key, title, drawing.chart(key, title, "MiB", series), list(series)
 
 
-def _grown(report: Report) -> dict[str, str]:
+def _measure_growth(report: Report) -> dict[str, str]:
     """Growth by table since the first run of the window that measured it."""
     first: dict[str, float] = {}
     for run in report.runs.runs:  # newest first, so that the oldest value stays
         first |= {
-            of: value
-            for (stage, of, name), value in run["figures"].items()
+            table: value
+            for (stage, table, name), value in run["figures"].items()
             if (stage, name) == (STAGE, SIZE)
         }
     now = report.space.sizes() if report.space else {}
     changes = {name: now[name] - round(first[name]) for name in now if name in first}
-    return {name: ("−" if c < 0 else "+") + told_bytes(abs(c)) for name, c in changes.items()}
+    return {name: ("−" if c < 0 else "+") + format_bytes(abs(c)) for name, c in changes.items()}
 
 
-def _points(rows: Iterable[Mapping[str, Any]], name: str, value: str, told: str) -> list[Point]:
+def _points(rows: Iterable[Mapping[str, Any]], name: str, value: str, pattern: str) -> list[Point]:
     """A point for each row that has the value."""
     word = name.partition("_")[0]
     return [
         Point(
             row["started_at"],
             float(row[value]),
-            f"{word} {row[name]}, {told_moment(row['started_at'])}: {told.format(row[value])}",
+            f"{word} {row[name]}, {format_time(row['started_at'])}: {pattern.format(row[value])}",
         )
         for row in rows
         if row[value] is not None
     ]
 
 
-def _by_source(loads: Iterable[Mapping[str, Any]], value: str, told: str) -> dict[str, list[Point]]:
+def _by_source(
+    loads: Iterable[Mapping[str, Any]], value: str, pattern: str
+) -> dict[str, list[Point]]:
     sources: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for job in loads:
         sources[job["source"]].append({**job, "load_id": f"{job['job_id']} of {job['source']}"})
-    return {name: _points(rows, "load_id", value, told) for name, rows in sources.items()}
-
-
-def _stages(report: Report) -> dict[str, list[Point]]:
-    return _figures(report, {stage: (stage, None, "seconds") for stage in STAGES}, "{:,.1f} s")
+    return {name: _points(rows, "load_id", value, pattern) for name, rows in sources.items()}
 
 
 def _figures(
-    report: Report, wanted: Mapping[str, tuple[str, str | None, str]], told: str = "{:,.0f}"
+    report: Report, wanted: Mapping[str, tuple[str, str | None, str]], pattern: str = "{:,.0f}"
 ) -> dict[str, list[Point]]:
     """Figures of runs by series, each of a stage, source and figure.
 
     Without a source, a point is the sum over all sources.
     """
-    found: dict[str, list[Point]] = {}
-    for series, (stage, source, name) in wanted.items():
+    series = {}
+    for label, (stage, source, name) in wanted.items():
         rows = []
         for run in report.runs.runs:
-            of_run = [
+            values = [
                 value
-                for (measure_stage, of, figure), value in run["figures"].items()
-                if (measure_stage, figure) == (stage, name) and source in (None, of)
+                for (measured_stage, measured_source, figure), value in run["figures"].items()
+                if (measured_stage, figure) == (stage, name) and source in (None, measured_source)
             ]
-            rows.append({**run, "value": sum(of_run) if of_run else None})
-        found[series] = _points(rows, "run_id", "value", told)
-    return found
+            rows.append({**run, "value": sum(values) if values else None})
+        series[label] = _points(rows, "run_id", "value", pattern)
+    return series
 
 
-def told_bytes(count: int | None) -> str:
+def format_bytes(count: int | None) -> str:
     """A size in the largest unit in which it is at least 1, such as 3.4 GiB."""
     left = float(count or 0)
     for unit in ("B", "kiB", "MiB", "GiB"):
@@ -187,7 +187,7 @@ def told_bytes(count: int | None) -> str:
     return f"{left:,.1f} TiB"
 
 
-def told_seconds(seconds: float | None) -> str:
+def format_seconds(seconds: float | None) -> str:
     if seconds is None:
         return "–"
     if seconds < 60:
@@ -196,5 +196,5 @@ def told_seconds(seconds: float | None) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def told_moment(moment: datetime | None) -> str:
-    return "–" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
+def format_time(at: datetime | None) -> str:
+    return "–" if at is None else f"{at:%Y-%m-%d %H:%M:%S}"

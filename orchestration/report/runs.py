@@ -1,5 +1,6 @@
 """Loads, builds and self-tests of the window: how long they took and what failed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,9 +10,9 @@ from psycopg.rows import dict_row
 
 from loaders.engine import job_list
 from loaders.warehouse.ownership import has_relation
-from orchestration.run import build_record
-from orchestration.run import history as recorded
+from orchestration.run import build_record, history
 
+Row = dict[str, Any]
 MOST = 400  # the newest of each lane, command and kind: a gateway is asked every five minutes
 FAILED_TASKS, FAILED_KEYS = 20, 5
 
@@ -20,39 +21,33 @@ FAILED_TASKS, FAILED_KEYS = 20, 5
 class Runs:
     """Rows as in `ops`, newest first, each with its `seconds` (None while it runs).
 
-    `failed` are the tasks of each source's newest load that failed in full or in part.
+    `failed` are the tasks of each source's newest load that failed in full or in part, `alerts` the
+    open ones, `jobs` the scheduled ones. A run has `figures` by (stage, source, name).
     """
 
-    loads: list[dict[str, Any]]
-    builds: list[dict[str, Any]]
-    tests: list[dict[str, Any]]
-    failed: list[dict[str, Any]]
-    runs: list[dict[str, Any]]  # each with its `schedule`, and `figures` by (stage, source, name)
-    alerts: list[dict[str, Any]]  # the open ones
-    jobs: list[dict[str, Any]]  # scheduled ones
+    loads: Sequence[Row] = ()
+    builds: Sequence[Row] = ()
+    tests: Sequence[Row] = ()
+    failed: Sequence[Row] = ()
+    runs: Sequence[Row] = ()
+    alerts: Sequence[Row] = ()
+    jobs: Sequence[Row] = ()
 
 
 def read(conn: psycopg.Connection, since: datetime, as_of: datetime) -> Runs:
     """Read what started between two times."""
     if not has_relation(conn, "ops.ingestion_jobs"):
-        return Runs([], [], [], [], [], [], [])
+        return Runs()
     loads = [
         job | {"seconds": _seconds(job), "rows": job["rows_new"] + job["rows_changed"]}
         for job in job_list.jobs_between(conn, since, as_of, MOST)
     ]
     newest = {job["source"]: job["job_id"] for job in reversed(loads)}
     with conn.cursor(row_factory=dict_row) as cur:
-        window = {"since": since, "as_of": as_of, "most": MOST}
-        builds = cur.execute(
-            f"select b.*, {build_record.STATUS} as status from ops.builds as b "
-            "where b.started_at between %(since)s and %(as_of)s "
-            "order by b.build_id desc limit %(most)s".encode(),
-            window,
-        ).fetchall()
         tests = cur.execute(
-            "select * from ops.testing_runs where started_at between %(since)s and %(as_of)s "
-            "order by run_id desc limit %(most)s",
-            window,
+            "select * from ops.testing_runs where started_at between %s and %s "
+            "order by run_id desc limit %s",
+            (since, as_of, MOST),
         ).fetchall()
         failed = cur.execute(
             """
@@ -63,47 +58,42 @@ def read(conn: psycopg.Connection, since: datetime, as_of: datetime) -> Runs:
             """,
             (list(newest.values()), FAILED_TASKS),
         ).fetchall()
+        alerts = cur.execute(
+            "select * from ops.alerts where recovered_at is null order by severity, first_at"
+        ).fetchall()
+        jobs = cur.execute("select * from ops.schedules order by name").fetchall()
+    builds = build_record.recent(conn, MOST, since, as_of)
     return Runs(
-        loads,
-        [build | {"seconds": _seconds(build)} for build in builds],
-        tests,
-        [task | {"shown": _shown(task["failures"])} for task in failed],
-        _on_record(conn, since, as_of),
-        _rows(conn, "alerts", "where recovered_at is null order by severity, first_at"),
-        _rows(conn, "schedules", "order by name"),
+        loads=loads,
+        builds=[build | {"seconds": _seconds(build)} for build in builds],
+        tests=tests,
+        failed=[task | {"shown": _describe_failures(task["failures"])} for task in failed],
+        runs=_read_runs(conn, since, as_of),
+        alerts=alerts,
+        jobs=jobs,
     )
 
 
-def _on_record(conn: psycopg.Connection, since: datetime, as_of: datetime) -> list[dict[str, Any]]:
-    found = recorded.recent(conn, MOST, since, as_of)
-    if not found:
-        return []
-    figures: dict[str, dict[tuple[str, str, str], float]] = {run["run_id"]: {} for run in found}
+def _read_runs(conn: psycopg.Connection, since: datetime, as_of: datetime) -> list[Row]:
+    runs = history.recent(conn, MOST, since, as_of)
+    figures: dict[str, dict[tuple[str, str, str], float]] = {run["run_id"]: {} for run in runs}
     query = (
         "select run_id, stage, source, name, value::float8 from ops.metrics where run_id = any(%s)"
     )
     for run_id, stage, source, name, value in conn.execute(query, (list(figures),)):
         figures[run_id][stage, source, name] = value
-    return [run | {"seconds": _seconds(run), "figures": figures[run["run_id"]]} for run in found]
+    return [run | {"seconds": _seconds(run), "figures": figures[run["run_id"]]} for run in runs]
 
 
-def _rows(conn: psycopg.Connection, table: str, rest: str) -> list[dict[str, Any]]:
-    """Rows of a table of ops; empty if the warehouse is older and lacks it."""
-    if not has_relation(conn, f"ops.{table}"):
-        return []
-    with conn.cursor(row_factory=dict_row) as cur:
-        return cur.execute(f"select * from ops.{table} {rest}".encode()).fetchall()
-
-
-def _seconds(run: dict[str, Any]) -> float | None:
+def _seconds(run: Row) -> float | None:
     if run["finished_at"] is None:
         return None
     taken: float = (run["finished_at"] - run["started_at"]).total_seconds()
     return taken
 
 
-def _shown(failures: dict[str, str]) -> str:
+def _describe_failures(failures: dict[str, str]) -> str:
     """Some failed keys with their reasons, and the number of the others."""
-    told = [f"{key}: {why}" for key, why in list(failures.items())[:FAILED_KEYS]]
+    texts = [f"{key}: {why}" for key, why in list(failures.items())[:FAILED_KEYS]]
     more = len(failures) - FAILED_KEYS
-    return "; ".join([*told, f"{more:,} more"] if more > 0 else told)
+    return "; ".join([*texts, f"{more:,} more"] if more > 0 else texts)

@@ -36,8 +36,8 @@ class Space:
 
     def sizes(self) -> dict[str, int]:
         """Bytes by table, with all tables under the empty name, and the archive."""
-        found = {f"{t['schema']}.{t['relation']}": int(t["total_bytes"]) for t in self.tables}
-        return {"": self.total, **found, **({"archive": self.archive} if self.archive else {})}
+        named = {f"{t['schema']}.{t['relation']}": int(t["total_bytes"]) for t in self.tables}
+        return {"": self.total, **named, **({"archive": self.archive} if self.archive else {})}
 
     def metrics(self) -> list[Metric]:
         return [Metric(STAGE, name, SIZE, size) for name, size in self.sizes().items()]

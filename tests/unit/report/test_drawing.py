@@ -8,7 +8,7 @@ import pytest
 
 from orchestration.report import drawing
 from orchestration.report.drawing import Point
-from orchestration.report.grid import MOST_COLUMNS, MOST_LINES, Grid, Line, starts_of
+from orchestration.report.grid import MOST_COLUMNS, MOST_LINES, Grid, Line, split_columns
 
 
 def grid(*lines: tuple[str, list[tuple[int, int]]]) -> Grid:
@@ -63,20 +63,19 @@ def test_names_from_outside_are_text_in_a_picture() -> None:
     assert "<b>" not in svg
 
 
-def test_a_course_has_a_mark_for_each_point_and_none_without_points() -> None:
+def test_a_chart_has_a_mark_for_each_point_and_none_without_points() -> None:
     noon = datetime(2024, 5, 6, 12, tzinfo=UTC)
     points = [Point(noon + timedelta(days=n), float(n), f"day {n}") for n in range(5)]
-    svg = drawing.course("took", "What it took", "seconds", {"tdx": points[:3], "ib": points[3:]})
-    found = ElementTree.fromstring(svg)
-    told = [e.text for e in found.iter() if e.tag.endswith("title")]
-    assert told[1:] == [f"day {n}" for n in range(5)]
+    svg = drawing.chart("took", "What it took", "seconds", {"tdx": points[:3], "ib": points[3:]})
+    titles = [e.text for e in ElementTree.fromstring(svg).iter() if e.tag.endswith("title")]
+    assert titles[1:] == [f"day {n}" for n in range(5)]
     assert len(re.findall("<circle", svg)) == 3
-    assert drawing.course("took", "What it took", "seconds", {"tdx": []}) == ""
+    assert drawing.chart("took", "What it took", "seconds", {"tdx": []}) == ""
 
 
 @pytest.mark.parametrize("count", [1, 7, 120, 121, 2500])
-def test_columns_are_at_most_so_many_and_begin_with_the_first_moment(count: int) -> None:
-    starts = starts_of(list(range(count)))
+def test_there_are_at_most_so_many_columns_and_the_first_starts_first(count: int) -> None:
+    starts = split_columns(list(range(count)))
     assert len(starts) == min(count, MOST_COLUMNS)
     assert starts[0] == 0
     assert starts == sorted(set(starts))

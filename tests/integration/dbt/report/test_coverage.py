@@ -34,14 +34,14 @@ def grids(
 ) -> dict[str, Grid]:
     freshness = [{"dataset": name, "expected_date": day} for name, day in due.items()]
     with warehouse.connect() as conn:
-        found = coverage.grids(conn, warehouse, settings, since, as_of, freshness)
-    return {grid.key: grid for grid in found}
+        filled = coverage.grids(conn, warehouse, settings, since, as_of, freshness)
+    return {grid.key: grid for grid in filled}
 
 
 def land_bars(conn: psycopg.Connection, days_of: dict[str, list[date]], days: list[date]) -> None:
     raw.land(conn, "security", [raw.security(code) for code in days_of])
     raw.land(conn, "trading_day", [raw.trading_day(day) for day in days])
-    bars = [raw.bar(code, day, "10") for code, of_code in days_of.items() for day in of_code]
+    bars = [raw.bar(code, day, "10") for code, traded in days_of.items() for day in traded]
     raw.land(conn, "kline_daily", bars)
 
 
@@ -70,8 +70,8 @@ def test_gaps_are_missing_but_not_suspensions_or_days_before_a_listing(
 
     grid = grids(warehouse, settings, {"kline_daily": DAYS[-1]})["day-bars"]
 
-    found = {line.name: (line.wanted, line.there) for line in grid.lines}
-    assert found == {
+    counts = {line.name: (line.wanted, line.there) for line in grid.lines}
+    assert counts == {
         "sh600000": (30, 30),
         "sh600001": (30, 28),
         "sh600002": (25, 25),
@@ -141,8 +141,8 @@ def test_minutes_and_ticks_are_wanted_where_a_code_traded(
     held = {"sh600000": days, "sz000001": [days[0], days[3]]}
     minutes = [
         raw.minute(code, end, "10")
-        for code, of_code in held.items()
-        for day in of_code
+        for code, traded in held.items()
+        for day in traded
         for end in raw.session_minutes(day)
         if (code, day, end.hour) != ("sh600000", days[2], 4)  # 12:01 to 13:00: none
     ]
@@ -169,14 +169,14 @@ def test_minutes_and_ticks_are_wanted_where_a_code_traded(
     assert dbt("run", "--select", *SHARES[2:], "kline_5m", "kline_30m", "int_ticks__days").success
 
     due = dict.fromkeys(("kline_daily", "minute_1m", "tick_trade"), days[-1])
-    found = grids(warehouse, settings, due)
+    by_key = grids(warehouse, settings, due)
 
     # of 600000 a morning lacks; 000001 traded on three of four days, and one of them has no minute
-    assert [line.cells for line in found["minutes"].lines] == [
+    assert [line.cells for line in by_key["minutes"].lines] == [
         ((8, 8), (8, 8), (8, 4), (8, 8)),
         ((8, 8), (0, 0), (8, 0), (8, 8)),
     ]
-    assert [line.cells for line in found["trades"].lines] == [((1, 1), (1, 0), (1, 0), (1, 1))]
+    assert [line.cells for line in by_key["trades"].lines] == [((1, 1), (1, 0), (1, 0), (1, 1))]
 
 
 def test_contracts_by_slots_and_symbols_by_sessions(
@@ -195,9 +195,9 @@ def test_contracts_by_slots_and_symbols_by_sessions(
     )
 
     as_of = FRIDAY.at(FRIDAY.slots)
-    found = grids(warehouse, settings, {"chain_snapshot": FRIDAY.day}, TUESDAY.day, as_of)
+    by_key = grids(warehouse, settings, {"chain_snapshot": FRIDAY.day}, TUESDAY.day, as_of)
 
-    grid = found["contracts"]
+    grid = by_key["contracts"]
     named = dict(conn.execute("select local_symbol, conid from raw_ib.contract").fetchall())
     lines = {named[line.name]: line for line in grid.lines}
     assert len(grid.columns) == 14 + 14 + 8
@@ -206,7 +206,7 @@ def test_contracts_by_slots_and_symbols_by_sessions(
     assert friday == ((1, 1), (1, 1), (1, 1), (1, 0), (1, 1), (1, 1), (1, 1), (1, 0))
     assert grid.wanted - grid.there == 1 + len(AAPL)
     assert {line.wanted for line in grid.lines} == {36, 14}  # BRK B has Tuesday alone
-    by_day = found["symbols"]
+    by_day = by_key["symbols"]
     [(wanted, there)] = conn.execute(
         "select sum(slot_count), sum(covered_slot_count) from qa.qa_option_day"
     )

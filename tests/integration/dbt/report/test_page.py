@@ -133,7 +133,7 @@ def test_the_page_opens_without_errors_or_other_requests(
     assert [url for url in opened.requests if not url.startswith(("file:", "data:"))] == []
     assert len([url for url in opened.requests if url.startswith("file:")]) == 1
     assert opened.ask("document.scripts.length") == 0
-    # a picture of each grid and course, each as wide as the page and with something in it
+    # a picture of each grid and chart, each as wide as the page and with something in it
     assert len(report.grids) == 3
     boxes = opened.ask(
         "[...document.querySelectorAll('svg')].map(e => [e.getBoundingClientRect().width, "
@@ -155,11 +155,11 @@ def test_the_numbers_of_the_page_equal_the_tables(opened: Page, used: psycopg.Co
     assert opened.table("freshness-table") == [list(row) for row in fresh]
     assert fresh
 
-    found = used.execute(
+    findings = used.execute(
         "select check_name, severity, to_char(count(*), 'FM999,999') from qa.findings group by 1, 2"
     ).fetchall()
     shown = {tuple(row[:3]) for row in opened.table("findings-table")}
-    assert shown == set(found)
+    assert shown == set(findings)
     assert {severity for _, severity, _ in shown} == {"error", "warning"}
 
     loads = used.execute(
@@ -208,7 +208,7 @@ def test_the_numbers_of_the_page_equal_the_tables(opened: Page, used: psycopg.Co
     assert grown.pop("raw_ib.chain_snapshot") == f"+{(size - 8192) / 1024:,.1f} kiB"
     assert set(grown.values()) == {"–"}
     assert opened.texts("#space-table tfoot td.n")[2].startswith("+")
-    [picture] = [text for text in opened.texts("svg title") if text.startswith("What tables take")]
+    [picture] = [text for text in opened.texts("svg title") if text.startswith("Size of tables")]
     assert "in MiB" in picture
     assert "run 20261127T220000-4f2a, 2026-11-27 22:00:00: 1,048,576" in opened.texts("svg title")
 
