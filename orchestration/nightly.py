@@ -5,8 +5,8 @@ A failed stage stops only what depends on it; alerts and report run in any case.
 """
 
 import time
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from loaders import log
@@ -29,14 +29,14 @@ from orchestration.run.stages import STAGES, RunResult, Stage
 
 
 @dataclass(frozen=True)
-class Done:
+class StageOutcome:
     """The result of a stage: one line, its exit code, and figures by name."""
 
     summary: str
     exit_code: int = 0
     error: str | None = None
     hint: str = ""
-    figures: tuple[tuple[str, float | int], ...] = ()
+    figures: Mapping[str, float | int] = field(default_factory=dict)
     metrics: Sequence[Metric] = ()  # of stages other than this one
 
 
@@ -60,17 +60,17 @@ def run(
     stages = only or STAGES
     requests = [LoadRequest(name) for name in names]
     with history.recorded(settings, command) as record:
-        result = _guarded(settings, requests, display, reporter, as_of, stages)
+        result = _run_pipeline(settings, requests, display, reporter, as_of, stages)
         result = replace(result, run_id=record.run_id)
         record.measure(result.metrics)
         if not result.was_stopped:
-            moment = as_of or pipeline.own_moment(settings, requests) or datetime.now(UTC)
             if "archive" in stages and "ib" in names:
-                result = _with(result, _archived(settings, result, reporter, moment))
+                now = as_of or pipeline.source_time(settings, requests) or datetime.now(UTC)
+                result = _add_stage(result, _run_archive(settings, result, reporter, now))
             if "alerts" in stages:
-                result = _with(result, _alerted(settings, result, record.run_id))
+                result = _add_stage(result, _send_alerts(settings, result, record.run_id))
             if "report" in stages:
-                result = _with(result, _reported(settings, as_of))
+                result = _add_stage(result, _write_report(settings, as_of))
             record.measure([metric for stage in result.stages for metric in stage.metrics])
         record.end(result.exit_code, result.why.error)
         whole = sample_run(command, record.started_at, datetime.now(UTC), result.exit_code)
@@ -78,7 +78,7 @@ def run(
     return result
 
 
-def _guarded(
+def _run_pipeline(
     settings: Settings,
     requests: Sequence[LoadRequest],
     display: Display,
@@ -95,31 +95,38 @@ def _guarded(
         return RunResult((), known.exit_code, error=str(known), hint=known.hint, error_code=1)
 
 
-def _with(result: RunResult, stage: Stage | None) -> RunResult:
+def _add_stage(result: RunResult, stage: Stage | None) -> RunResult:
     if stage is None:
         return result
     code = most_severe([result.exit_code, stage.exit_code])
     return replace(result, stages=(*result.stages, stage), exit_code=code)
 
 
-def _stage(name: str, work: Callable[[], Done]) -> Stage:
+def _time_stage(name: str, work: Callable[[], StageOutcome]) -> Stage:
     """Do the work of a stage; an error in it becomes its result."""
     started = time.monotonic()
     try:
-        done = work()
+        outcome = work()
     except Exception as error:
         known = log.explain(error)
         log.write_error(known)
         for line in known.lines:
             builds.stderr.line(line)
-        done = Done("failed", known.exit_code, str(known), known.hint)
+        outcome = StageOutcome("failed", known.exit_code, str(known), known.hint)
     seconds = round(time.monotonic() - started, 2)
-    figures = (("seconds", seconds), ("exit_code", done.exit_code), *done.figures)
-    measured = (*measure_stage(name, "", dict(figures)), *done.metrics)
-    return Stage(name, done.exit_code, seconds, done.summary, done.error, done.hint, measured)
+    figures = {"seconds": seconds, "exit_code": outcome.exit_code, **outcome.figures}
+    return Stage(
+        name=name,
+        exit_code=outcome.exit_code,
+        seconds=seconds,
+        summary=outcome.summary,
+        error=outcome.error,
+        hint=outcome.hint,
+        metrics=(*measure_stage(name, "", figures), *outcome.metrics),
+    )
 
 
-def _archived(
+def _run_archive(
     settings: Settings, result: RunResult, reporter: Reporter, as_of: datetime
 ) -> Stage | None:
     """Archive what is closed and drop what is old, if the archive is in use.
@@ -136,71 +143,73 @@ def _archived(
         with open_warehouse(settings).connect() as conn:
             if not has_relation(conn, "ops.archive_partitions"):
                 return False
-            [(found,)] = conn.execute(query).fetchall()
-        return bool(found)
+            [(has_partition,)] = conn.execute(query).fetchall()
+        return bool(has_partition)
 
-    def archive() -> Done:
+    def archive() -> StageOutcome:
         from orchestration.archive.retention import retain
         from orchestration.archive.write import Request, archive
 
         if not is_used():
-            return Done("not in use: `quotemill archive` begins it")
+            return StageOutcome("not in use; `quotemill archive` starts it")
         warehouse = open_warehouse(settings)
-        kept = archive(settings, warehouse, Request(), reporter, as_of)
+        written = archive(settings, warehouse, Request(), reporter, as_of)
         dropped = retain(settings, warehouse, reporter, as_of, dry_run=False)
-        code = most_severe([kept.exit_code, dropped.exit_code])
-        wrong = [*kept.damaged, *kept.narrower, *kept.refused, *dropped.damaged, *dropped.remaining]
-        return Done(
-            f"{kept.files:,} files written, {dropped.rows:,} old rows dropped",
+        code = most_severe([written.exit_code, dropped.exit_code])
+        wrong = [*written.damaged, *written.narrower, *written.refused]
+        wrong += [*dropped.damaged, *dropped.remaining]
+        return StageOutcome(
+            f"{written.files:,} files written, {dropped.rows:,} old rows dropped",
             code,
             f"{len(wrong):,} partitions stay: {wrong[0]}" if code and wrong else None,
             "quotemill archive" if code else "",
-            (
-                *(("files", kept.files), ("rows_archived", kept.rows), ("bytes", kept.bytes)),
-                ("rows_dropped", dropped.rows),
-            ),
+            {
+                "files": written.files,
+                "rows_archived": written.rows,
+                "bytes": written.bytes,
+                "rows_dropped": dropped.rows,
+            },
         )
 
-    return _stage("archive", archive)
+    return _time_stage("archive", archive)
 
 
-def _alerted(settings: Settings, result: RunResult, run_id: str) -> Stage:
+def _send_alerts(settings: Settings, result: RunResult, run_id: str) -> Stage:
     """Send new and resolved alerts; a failure is logged and keeps the exit code."""
 
-    def send_alerts() -> Done:
+    def send_alerts() -> StageOutcome:
         verdicts = {"settings": None, **causes.check_run(result, settings)}
         checked = alerts.check_and_notify(settings, verdicts, run_id=run_id)
         # without a ping the dead man's switch rings: so while a problem cannot be sent to anybody
         all_sent = not checked.unsent and (settings.alerts.urls or not checked.open)
         if all_sent and (why := channels.ping(settings)):
             log.write("warning", f"the dead man's switch: {why}")
-        return Done(
+        return StageOutcome(
             _summarize(settings, checked),
-            figures=(
-                ("open_causes", len(checked.open)),
-                ("told_messages", checked.sent),
-                ("untold_messages", checked.unsent),
-            ),
+            figures={
+                "open_causes": len(checked.open),
+                "told_messages": checked.sent,
+                "untold_messages": checked.unsent,
+            },
         )
 
-    stage = _stage("alerts", send_alerts)
+    stage = _time_stage("alerts", send_alerts)
     return replace(stage, exit_code=0)
 
 
-def _reported(settings: Settings, as_of: datetime | None) -> Stage:
+def _write_report(settings: Settings, as_of: datetime | None) -> Stage:
     """Write the report page over the one before."""
 
-    def report() -> Done:
+    def report() -> StageOutcome:
         from orchestration.report import gather, page
 
-        found = gather.gather(
-            settings, open_warehouse(settings), gather.default_since(as_of), as_of
-        )
-        path = page.write(found, page.place(settings))
-        sizes = found.space.metrics() if found.space else ()
-        return Done(str(path), figures=(("bytes", path.stat().st_size),), metrics=sizes)
+        warehouse, since = open_warehouse(settings), gather.default_since(as_of)
+        state = gather.gather(settings, warehouse, since, as_of)
+        path = page.write(state, page.default_path(settings))
+        sizes = state.space.metrics() if state.space else ()
+        return StageOutcome(str(path), figures={"bytes": path.stat().st_size}, metrics=sizes)
 
-    return _stage("report", report)
+    return _time_stage("report", report)
 
 
 def notify_after_job(settings: Settings) -> None:
@@ -218,8 +227,9 @@ def notify_cannot_start(settings: Settings, error: QuotemillError, name: str = "
 
 
 def _notify(settings: Settings, verdicts: Verdicts) -> None:
-    _stage(
-        "alerts", lambda: Done(_summarize(settings, alerts.check_and_notify(settings, verdicts)))
+    _time_stage(
+        "alerts",
+        lambda: StageOutcome(_summarize(settings, alerts.check_and_notify(settings, verdicts))),
     )
 
 

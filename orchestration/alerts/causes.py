@@ -19,6 +19,7 @@ from loaders.settings import Settings
 from loaders.warehouse.disks import list_disks
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
+from loaders.warehouse.sql_files import read_sql
 from orchestration.alerts import book
 from orchestration.alerts.book import Cause, Verdicts
 from orchestration.run import history
@@ -161,25 +162,7 @@ def _check_jobs(
     A killed run counts, and a failed one that did not report itself as `quotemill run` does. Runs
     dated by a clock far ahead are left out; a job that has not run for long is resolved.
     """
-    query = f"""
-        select distinct on (coalesce(r.schedule, r.command))
-            coalesce(r.schedule, r.command) as name, r.command, r.started_at, r.exit_code, r.error,
-            {history.STATUS} as status, r.schedule is not null as is_scheduled,
-            lag(r.exit_code) over (
-                partition by coalesce(r.schedule, r.command) order by r.started_at
-            ) as code_before, exists (
-                -- its check ended: what a channel refused is in the book
-                select 1 from ops.metrics as m
-                where m.run_id = r.run_id and m.stage = 'alerts' and m.name = 'untold_messages'
-            ) as has_reported, (
-                select m.value from ops.metrics as m
-                where m.run_id = r.run_id and m.stage = 'logscan' and m.name = 'error_kinds'
-            ) as error_kinds
-        from ops.runs as r
-        where r.started_at between %(since)s and %(until)s
-            and r.run_id is distinct from %(run_id)s and {history.STATUS} <> 'running'
-        order by coalesce(r.schedule, r.command), r.started_at desc
-    """
+    query = read_sql(__package__, "last_runs").format(status=history.STATUS)
     with conn.cursor(row_factory=dict_row) as cur:
         values = {"since": now - RUN_MEMORY, "until": now + due.WRONG_CLOCK, "run_id": run_id}
         rows = cur.execute(query.encode(), values).fetchall()
@@ -291,15 +274,7 @@ def _overdue(at: datetime | None, now: datetime) -> datetime | None:
 
 
 def _check_selftests(conn: psycopg.Connection, settings: Settings) -> dict[str, Cause | None]:
-    rows = conn.execute(
-        """
-        select distinct on (r.source) r.source, r.status, r.failed, r.total, r.started_at, (
-            select string_agg(l.no::text, ' ' order by l.no) from ops.testing_logs as l
-            where l.run_id = r.run_id and l.status = 'failed'
-        )
-        from ops.testing_runs as r where r.kind = 'selftest' order by r.source, r.run_id desc
-        """
-    ).fetchall()
+    rows = conn.execute(read_sql(__package__, "newest_selftests").encode()).fetchall()
     causes: dict[str, Cause | None] = {}
     for source, status, failed, total, at, numbers in rows:
         name = f"selftest:{source}"

@@ -80,11 +80,7 @@ def read(
         newest = job_list.newest_jobs(conn)
         if as_of:
             cur.execute("select set_config('quotemill.as_of', %s, false)", (as_of,))
-        builds = cur.execute(
-            f"select b.*, {build_record.STATUS} as status from ops.builds as b "
-            "order by b.build_id desc limit %s".encode(),
-            (limit,),
-        ).fetchall()
+        builds = build_record.recent(conn, limit)
         freshness, rows = _read_findings(conn, warehouse.inner_schema("qa"))
         actions = cur.execute(
             "select exists (select 1 from ops.ingestion_state where dataset = 'corporate_actions') "

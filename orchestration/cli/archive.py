@@ -13,7 +13,7 @@ from loaders.cli.shell import JsonFlag
 from loaders.errors import UsageError
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import Warehouse, find_warehouse
-from orchestration.run.metrics import measured
+from orchestration.run.metrics import measure_command
 
 if TYPE_CHECKING:  # its module imports pyarrow
     from orchestration.archive.restore import RestoreResult
@@ -82,7 +82,7 @@ def archive_command(
         check,
         dry_run,
     )
-    with measured(settings, "archive", "ib") as figures:
+    with measure_command(settings, "archive", "ib") as figures:
         warehouse = prepare_warehouse(settings)
         with reporter() as shown:
             result = archive(settings, warehouse, request, shown, parse_time(as_of))
@@ -130,7 +130,7 @@ def retention_command(
     if not (yes or dry_run) and sys.stdin.isatty():
         days = f"more than {settings.ib.intraday_retain_days} days ago"
         typer.confirm(f"Drop archived slots of {days}, and old logs?", abort=True, err=True)
-    with measured(settings, "retention", "ib") as figures:
+    with measure_command(settings, "retention", "ib") as figures:
         with reporter() as shown:
             result = retain(settings, warehouse, shown, parse_time(as_of), dry_run=dry_run)
         figures |= {

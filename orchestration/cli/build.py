@@ -13,7 +13,7 @@ from loaders.errors import UsageError
 from loaders.settings import load_settings
 from orchestration.run import build as builds
 from orchestration.run.build import BuildResult
-from orchestration.run.metrics import measured, of_builds
+from orchestration.run.metrics import measure_builds, measure_command
 
 
 def build_command(
@@ -35,13 +35,13 @@ def build_command(
     """
     settings = load_settings()
     shell.start_logs(settings)
-    with measured(settings, "build") as figures:
+    with measure_command(settings, "build") as figures:
         warehouse = loads.prepare_warehouse(settings, builds.stderr)
         arguments = ["--select", select] if select else []
         arguments += ["--full-refresh"] if full_refresh else []
         result = builds.build(settings, warehouse, builds.stderr.line, arguments=arguments)
         assert result is not None
-        figures |= {metric.name: metric.value for metric in of_builds([result])}
+        figures |= {metric.name: metric.value for metric in measure_builds([result])}
         if json:
             shell.print_json(result.as_json())
         print_summary(result)
@@ -66,7 +66,7 @@ def dbt_command(context: typer.Context) -> None:
 
     Example: quotemill dbt build --select kline_daily_qfq+
     """
-    raise typer.Exit(builds.passthrough(load_settings(), context.args))
+    raise typer.Exit(builds.run_dbt(load_settings(), context.args))
 
 
 def docs_command(

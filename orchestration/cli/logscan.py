@@ -64,7 +64,7 @@ def logscan_command(
     Example: quotemill logscan ib --date 2026-11-20 --summary summary.json
     """
     from orchestration.checks import logscan as scans
-    from orchestration.run.metrics import measured
+    from orchestration.run.metrics import measure_command
 
     if since is not None and date is not None:
         raise UsageError("give one of --since and --date")
@@ -80,7 +80,7 @@ def logscan_command(
     if source not in (None, "dbt"):
         sources.find(str(source))
     settings = load_settings()
-    with measured(settings, "logscan", source or "") as figures:
+    with measure_command(settings, "logscan", source or "") as figures:
         home = settings.home
         folder = home / "logs"
         last = scans.read_last(home, source) if since == LAST else None

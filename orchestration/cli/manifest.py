@@ -64,9 +64,7 @@ def check_command(
         settings, builds.stderr
     )  # which may be of an earlier version
     path = (
-        manifest.located(settings, warehouse, file)
-        if file
-        else manifest.newest(settings, warehouse)
+        manifest.locate(settings, warehouse, file) if file else manifest.newest(settings, warehouse)
     )
     comparison = manifest.check(settings, warehouse, path)
     if json:

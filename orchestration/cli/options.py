@@ -35,13 +35,13 @@ def selfcheck_command(
     Example: quotemill selfcheck ib --date 2026-11-25
     """
     from orchestration.checks import selfcheck
-    from orchestration.run.metrics import measured
+    from orchestration.run.metrics import measure_command
 
     if source != "ib":
         raise UsageError(f"selfcheck is not available for {source}", hint="quotemill selfcheck ib")
     settings = load_settings()
     shell.start_logs(settings)
-    with measured(settings, "selfcheck", source) as figures:
+    with measure_command(settings, "selfcheck", source) as figures:
         result = selfcheck.run(
             _warehouse(), shell.parse_day(date), shell.parse_time(as_of), settings
         )

@@ -40,7 +40,7 @@ def reconcile_command(
     from loaders.cli.progress import reporter
     from orchestration.checks import reconcile, reconcile_report
     from orchestration.run import build
-    from orchestration.run.metrics import measured
+    from orchestration.run.metrics import measure_command
 
     settings = load_settings()
     shell.start_logs(settings)
@@ -50,7 +50,7 @@ def reconcile_command(
         seed,
         tuple(c.strip() for c in codes.split(",") if c.strip()) if codes is not None else None,
     )
-    with measured(settings, "reconcile", "tdx") as figures:
+    with measure_command(settings, "reconcile", "tdx") as figures:
         warehouse = loads.prepare_warehouse(settings, build.stderr)
         result = reconcile.run(
             settings,

@@ -11,7 +11,7 @@ from loaders.settings import load_settings
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.cli import build
 from orchestration.run import build as builds
-from orchestration.run.metrics import of_builds
+from orchestration.run.metrics import measure_builds
 
 
 def retry_command(
@@ -34,7 +34,9 @@ def retry_command(
         built = builds.build(settings, warehouse, builds.stderr.line, only_touched=True)
     if built is not None:
         build.print_summary(built)
-    metrics.record(settings, [*loads.measure_loads([loaded]), *of_builds([built] if built else [])])
+    metrics.record(
+        settings, [*loads.measure_loads([loaded]), *measure_builds([built] if built else [])]
+    )
     code = most_severe([loaded.exit_code, built.exit_code if built else 0])
     if json:
         answer = {"load": loaded.as_json(), "build": built and built.as_json()}

@@ -5,25 +5,21 @@ import hashlib
 import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from loaders import loads, log
-from loaders.errors import (
-    DataQualityError,
-    QuotemillError,
-    SettingsError,
-    UsageError,
-)
+from loaders.errors import DataQualityError, QuotemillError, SettingsError, UsageError
 from loaders.progress import Silent
 from loaders.project import find_project
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.profiles import write_profile
 from orchestration.run import manifest
-from orchestration.run.build_record import build_lock, recorded_build
+from orchestration.run.build_record import FIGURES, build_lock, recorded_build
 
 
 @dataclass(frozen=True)
@@ -37,7 +33,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What a build did.
+    """Result of a build.
 
     `models_built` counts models and seeds. `rows_written` sums the rows that they wrote.
     """
@@ -91,42 +87,42 @@ def build(
     None if nothing was touched. A build that failed is in the result and in ops.builds.
     """
     with recorded_build(settings, warehouse) as record:
-        chosen = list(arguments)
+        selection = list(arguments)
         tables = record.tables if only_touched else None
         if tables == []:
             report("build: nothing was written since the last build")
             return None
         for table in tables or ():
-            chosen += ["--select", f"source:{table}+"]
+            selection += ["--select", f"source:{table}+"]
         if not arguments:  # unit tests check SQL and read no row: only authors of models need them
-            chosen += ["--exclude", "resource_type:unit_test"]
+            selection += ["--exclude", "resource_type:unit_test"]
             if only_touched:  # the qa stage judges findings afterwards: each check would run twice
-                chosen += ["test_name:no_rows"]
+                selection += ["test_name:no_rows"]
         # a build of named models proves nothing about the rest
         part = bool(arguments) and not only_touched
         started = time.monotonic()
-        command = " ".join(["build", *chosen])
+        command = " ".join(["build", *selection])
         build_id = record.begin(command, part=part)
         report(f"build: dbt {command}")
         # nobody reads the JSON of this build; a touched table that no model reads selects nothing
-        command_line = ["--no-write-json", "build", *chosen]
+        command_line = ["--no-write-json", "build", *selection]
         outcome = invoke(settings, warehouse, command_line, quiet=True, lenient=tables is not None)
-        result = _result(build_id, command, outcome, time.monotonic() - started)
+        result = _summarize(build_id, command, outcome, time.monotonic() - started)
         record.end(result.succeeded, result.failures, asdict(result))
-        _log(result)
+        _log_result(result)
         if result.succeeded and not part:
             manifest.write(settings, warehouse, build_id)
     return result
 
 
-def _log(result: BuildResult) -> None:
+def _log_result(result: BuildResult) -> None:
     """Log how a build ended and what did not pass.
 
     A test that warns is logged as info: it reports findings, which are judged separately.
     """
     levels = {"warn": "info", "fail": "error", "error": "error"}
-    for found in result.findings:
-        log.write(levels[found.status], f"{found.name}: {found.message}", source="dbt")
+    for finding in result.findings:
+        log.write(levels[finding.status], f"{finding.name}: {finding.message}", source="dbt")
     end, level = ("succeeded", "info") if result.succeeded else ("failed", "error")
     figures = {"seconds": result.seconds, "models": result.models_built}
     log.write(level, f"build {result.build_id} {end}", source="dbt", detail=figures)
@@ -156,7 +152,7 @@ def invoke(
         "--target-path": str(target),
         "--log-path": str(settings.home / "logs"),
     }
-    given = {name for name in defaults if any(a.split("=")[0] == name for a in arguments)}
+    given = {argument.split("=")[0] for argument in arguments}
     options = [
         part for name, value in defaults.items() if name not in given for part in (name, value)
     ]
@@ -170,13 +166,15 @@ def invoke(
     return outcome
 
 
-def passthrough(settings: Settings, arguments: Sequence[str]) -> int:
+def run_dbt(settings: Settings, arguments: Sequence[str]) -> int:
     """Run any dbt command with our settings; return its exit code.
 
     A command that writes takes the build lock.
     """
     if not arguments:
-        raise UsageError("which dbt command?", hint="quotemill dbt build --select kline_daily_qfq+")
+        raise UsageError(
+            "dbt needs a command", hint="quotemill dbt build --select kline_daily_qfq+"
+        )
     warehouse = loads.prepare_warehouse(settings, stderr)
     writes = arguments[0] in ("build", "run", "seed", "snapshot", "clone", "retry")
     with build_lock(warehouse) if writes else contextlib.nullcontext():
@@ -191,9 +189,9 @@ def make_docs(settings: Settings, output: Path) -> Path:
     if not outcome.success:
         raise QuotemillError("dbt could not make its docs", hint="quotemill dbt docs generate")
     output.parent.mkdir(parents=True, exist_ok=True)
-    made = (dbt_target(settings, warehouse) / "static_index.html").read_text("utf-8")
+    page = (dbt_target(settings, warehouse) / "static_index.html").read_text("utf-8")
     # dbt leaves a placeholder instead of its icon
-    output.write_text(re.sub(r'href="\$\{require\([^"]*"', 'href="data:,"', made), "utf-8")
+    output.write_text(re.sub(r'href="\$\{require\([^"]*"', 'href="data:,"', page), "utf-8")
     return output
 
 
@@ -203,32 +201,29 @@ def _dbt_error(error: BaseException) -> QuotemillError:
         return UsageError(text, hint="`quotemill dbt ls` lists what can be selected")
     if type(error).__name__ in ("DbtUsageException", "BadOptionUsage", "NoSuchOption"):
         return UsageError(text, hint="quotemill dbt --help")
-    return SettingsError(f"dbt: {text}", hint="quotemill dbt debug tells more")
+    return SettingsError(f"dbt: {text}", hint="quotemill dbt debug shows more")
 
 
-def _result(build_id: int, command: str, outcome: Any, seconds: float) -> BuildResult:
-    kinds = {"model": 0, "passed": 0, "warned": 0, "failed": 0}
-    rows, findings = 0, []
+def _summarize(build_id: int, command: str, outcome: Any, seconds: float) -> BuildResult:
+    counts: Counter[str] = Counter()
+    names = {"pass": "tests_passed", "warn": "tests_warned"}
+    findings = []
     for node in outcome.result:
         status, kind = str(node.status), str(node.node.resource_type)
         if kind in ("model", "seed") and status == "success":
-            kinds["model"] += 1
-            rows += max(0, int(node.adapter_response.get("rows_affected") or 0))
+            counts["models_built"] += 1
+            counts["rows_written"] += max(0, int(node.adapter_response.get("rows_affected") or 0))
         elif kind in ("test", "unit_test") and status in ("pass", "warn", "fail", "error"):
-            kinds[{"pass": "passed", "warn": "warned"}.get(status, "failed")] += 1
+            counts[names.get(status, "tests_failed")] += 1
         if status in ("warn", "fail", "error"):
             findings.append(Finding(node.node.name, status, " ".join(str(node.message).split())))
     return BuildResult(
-        build_id,
-        bool(outcome.success),
-        command,
-        kinds["model"],
-        rows,
-        kinds["passed"],
-        kinds["warned"],
-        kinds["failed"],
-        tuple(findings),
-        round(seconds, 2),
+        build_id=build_id,
+        succeeded=bool(outcome.success),
+        command=command,
+        findings=tuple(findings),
+        seconds=round(seconds, 2),
+        **{name: counts[name] for name in FIGURES},
     )
 
 

@@ -12,8 +12,11 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
 import psycopg
+from psycopg.rows import dict_row
 
 from loaders import sources
 from loaders.errors import LockHeldError, UsageError
@@ -47,14 +50,14 @@ class BuildRecord:
     _warehouse: Warehouse = field(kw_only=True, repr=False)
     _seen: str = field(kw_only=True, repr=False)  # the snapshot that `tables` was read from
     _fingerprint: str = field(kw_only=True, repr=False)  # of the dbt project
-    _proves: bool = field(default=False, repr=False)
+    _is_whole: bool = field(default=False, repr=False)
 
     def begin(self, command: str, *, part: bool = False) -> int:
         """Record that the build runs as `command`; return its id.
 
         A build of a `part`, only some of the models of a table, leaves `tables` to the next build.
         """
-        self._proves = not part
+        self._is_whole = not part
         with self._warehouse.connect() as conn:
             # we hold the lock: any row that still says running was killed
             conn.execute(
@@ -77,9 +80,7 @@ class BuildRecord:
         next build. Raises UsageError if `begin` was not called.
         """
         if self.build_id is None:
-            raise UsageError(
-                "a build ends that was not begun", hint="call begin() before the build"
-            )
+            raise UsageError("end() without begin()", hint="call begin() before the build")
         with self._warehouse.connect() as conn:
             conn.execute(
                 "update ops.builds set status = %s, finished_at = clock_timestamp(), error = %s, "
@@ -91,7 +92,7 @@ class BuildRecord:
                     self.build_id,
                 ),
             )
-            if succeeded and self._proves:
+            if succeeded and self._is_whole:
                 reader = _reader(self._warehouse)
                 change_feed.move_cursor(conn, reader, self._seen, self._fingerprint)
         self.succeeded = succeeded
@@ -106,13 +107,13 @@ def recorded_build(settings: Settings, warehouse: Warehouse) -> Iterator[BuildRe
     `begin`. Raises LockHeldError.
     """
     with build_lock(warehouse):
-        record = _look(settings, warehouse)
+        record = _read_record(settings, warehouse)
         try:
             yield record
         except BaseException as error:
             _fail(record, f"{type(error).__name__}: {error}")
             raise
-        _fail(record, "nobody said how it ended")
+        _fail(record, "the caller did not record how it ended")
 
 
 def _fail(record: BuildRecord, error: str) -> None:
@@ -144,6 +145,22 @@ def build_lock(warehouse: Warehouse) -> Iterator[None]:
                 conn.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (LOCK,))
 
 
+def recent(
+    conn: psycopg.Connection,
+    limit: int,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> list[dict[str, Any]]:
+    """Rows of ops.builds that started between two times, newest first; a killed one says so."""
+    query = (
+        f"select b.*, {STATUS} as status from ops.builds as b "
+        "where b.started_at between coalesce(%s::timestamptz, '-infinity') "
+        "and coalesce(%s::timestamptz, 'infinity') order by b.build_id desc limit %s"
+    )
+    with conn.cursor(row_factory=dict_row) as cur:
+        return cur.execute(query.encode(), (since, until, limit)).fetchall()
+
+
 def newest_build(warehouse: Warehouse) -> tuple[int, str] | None:
     """Id and status of the newest recorded build that was not a part.
 
@@ -156,8 +173,8 @@ def newest_build(warehouse: Warehouse) -> tuple[int, str] | None:
     return warehouse.ask(lambda conn: conn.execute(query).fetchone())
 
 
-def _look(settings: Settings, warehouse: Warehouse) -> BuildRecord:
-    """What a build has to build, read before dbt starts.
+def _read_record(settings: Settings, warehouse: Warehouse) -> BuildRecord:
+    """Read what a build has to build, before dbt starts.
 
     Rows that land while dbt runs are left to the next build.
     """
@@ -170,9 +187,10 @@ def _look(settings: Settings, warehouse: Warehouse) -> BuildRecord:
     return BuildRecord(tables, _warehouse=warehouse, _seen=seen, _fingerprint=fingerprint)
 
 
-def _fingerprint(project: Project, warehouse: Warehouse, told: Mapping[str, str]) -> str:
+def _fingerprint(project: Project, warehouse: Warehouse, variables: Mapping[str, str]) -> str:
     """A hash of everything but the landed rows that decides what a build makes."""
-    digest = hashlib.sha256(f"{warehouse.market_schema} {warehouse.reader_role} {told}".encode())
+    names = f"{warehouse.market_schema} {warehouse.reader_role}"
+    digest = hashlib.sha256(f"{names} {variables}".encode())
     for folder in (project.dbt / "models", project.root / "macros", project.root / "seeds"):
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
             digest.update(path.relative_to(project.root).as_posix().encode())

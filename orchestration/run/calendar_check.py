@@ -20,7 +20,7 @@ _LOADED = """
     select exists (
         select 1 from ops.ingestion_jobs
         where source = %(source)s and status = 'succeeded' and as_of >= %(since)s
-            and parameters @> %(asked)s::jsonb
+            and parameters @> %(parameters)s::jsonb
     )
 """
 
@@ -52,11 +52,11 @@ def nothing_to_do(settings: Settings, request: LoadRequest, as_of: datetime | No
 
 
 def _was_loaded(conn: psycopg.Connection, part: LoadRequest, since: datetime) -> bool:
-    asked = {
+    parameters = {
         name: value
         for name, value in part.parameters().items()
         if name in ("mode", "datasets", "keys", "since", "until", "options")
     }
-    values = {"source": part.source, "since": since, "asked": json.dumps(asked)}
-    [(found,)] = conn.execute(_LOADED, values)
-    return bool(found)
+    values = {"source": part.source, "since": since, "parameters": json.dumps(parameters)}
+    [(was_loaded,)] = conn.execute(_LOADED, values)
+    return bool(was_loaded)

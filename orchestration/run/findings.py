@@ -18,64 +18,11 @@ from psycopg.rows import class_row
 
 from loaders.errors import UsageError
 from loaders.warehouse.ownership import has_relation
+from loaders.warehouse.sql_files import read_sql
 
 SEVERITIES = ("error", "warning", "info")
 STATES = ("new", "standing", "acknowledged")
 SHOWN = 20  # errors that `status` lists
-# two checks report a state: their date is how far something has come and moves: not in the key
-_MATCHED = """
-    with found as (
-        select distinct
-            check_name, severity, subject, trade_date, evidence, md5(evidence) as evidence_hash,
-            case when check_name not in ('stale_dataset', 'calendar_horizon') then trade_date end
-                as key_date
-        from {qa}.findings
-    ),
-
-    found_by_key as (
-        select *, count(*) over (partition by check_name, severity, subject, key_date) as sharing
-        from found
-    ),
-
-    seen_by_key as (
-        select *, count(*) over (partition by check_name, severity, subject, trade_date) as sharing
-        from ops.seen_findings
-        where qa_schema = '{qa}'
-    )
-
-    select
-        f.check_name, f.severity, f.subject, f.trade_date, f.evidence, f.evidence_hash, f.key_date,
-        s.finding_id, s.evidence_hash as seen_hash, s.first_run, s.first_seen_at,
-        s.acknowledged_at, s.acknowledged_by, s.reason, coalesce(s.is_told, false) as is_told,
-        case
-            when s.acknowledged_at is not null then 'acknowledged'
-            when s.first_run < (select max(judgement_id) from ops.judgements where qa_schema = '{qa}')
-                then 'standing'
-            else 'new'
-        end as state
-    from found_by_key as f
-    left join seen_by_key as s
-        on f.check_name = s.check_name
-        and f.severity = s.severity
-        and f.subject = s.subject
-        and coalesce(f.key_date, 'infinity') = coalesce(s.trade_date, 'infinity')
-        and (f.evidence_hash = s.evidence_hash or (f.sharing = 1 and s.sharing = 1))
-"""
-_UNRECORDED = """
-    select
-        *, null::bigint as finding_id, 'new' as state, null::timestamptz as first_seen_at,
-        null::timestamptz as acknowledged_at, null as acknowledged_by, null as reason
-    from {qa}.findings
-"""
-_READ = """
-    select
-        finding_id as number, severity, check_name, subject, trade_date, state, evidence,
-        first_seen_at, acknowledged_at, acknowledged_by, reason
-    from ({matched}) as matched
-    where severity = coalesce(%(severity)s, severity) and state = any(%(states)s)
-    order by
-        array_position(array['error', 'warning', 'info'], severity), check_name, subject, trade_date
-"""
 
 
 @dataclass(frozen=True)
@@ -122,9 +69,9 @@ class Judgement:
         """One line, such as `3 error (1 new, 1 acknowledged), 5 warning`."""
         parts = []
         for severity in (s for s in SEVERITIES if s in self.counts):
-            told = [("new", self.new), ("acknowledged", self.acknowledged)]
-            of_these = [f"{by[severity]:,} {word}" for word, by in told if by.get(severity)]
-            aside = f" ({', '.join(of_these)})" if of_these else ""
+            shares = (("new", self.new), ("acknowledged", self.acknowledged))
+            texts = [f"{share[severity]:,} {word}" for word, share in shares if share.get(severity)]
+            aside = f" ({', '.join(texts)})" if texts else ""
             parts.append(f"{self.counts[severity]:,} {severity}{aside}")
         return ", ".join(parts) or "none"
 
@@ -142,12 +89,10 @@ def read(
     """
     if not has_relation(conn, f"{qa}.findings"):
         return []
-    matched = _MATCHED if has_relation(conn, "ops.seen_findings") else _UNRECORDED
+    query = read_sql(__package__, "listed_findings").format(current=_current(qa))
+    values = {"severity": severity, "states": list(states)}
     with conn.cursor(row_factory=class_row(Finding)) as cur:
-        return cur.execute(
-            _READ.format(matched=matched.format(qa=qa)).encode(),
-            {"severity": severity, "states": list(states)},
-        ).fetchall()
+        return cur.execute(query.encode(), values).fetchall()
 
 
 def tally(findings: Iterable[Finding]) -> Judgement:
@@ -159,12 +104,12 @@ def tally(findings: Iterable[Finding]) -> Judgement:
     return Judgement(dict(counts["all"]), dict(counts["new"]), dict(counts["acknowledged"]))
 
 
-def judge(conn: psycopg.Connection, qa: str, *, record: bool, tell: bool = False) -> Judgement:
+def judge(conn: psycopg.Connection, qa: str, *, record: bool, report: bool = False) -> Judgement:
     """Compare the current findings with those that runs have seen.
 
     `record`: store them as seen by this run. After a failed build nothing is recorded, because
     findings that the build did not get to would seem to be gone.
-    `tell`: also mark them as reported by the exit code of this run, so that they ring no more.
+    `report`: also mark them as reported by the exit code of this run, so that they ring no more.
     """
     if not has_relation(conn, f"{qa}.findings"):
         return Judgement()
@@ -189,7 +134,7 @@ def judge(conn: psycopg.Connection, qa: str, *, record: bool, tell: bool = False
         "where qa_schema = %s and severity = 'error' and not is_told",
         (qa,),
     )
-    if record and tell:
+    if record and report:
         conn.execute(
             "update ops.seen_findings set is_told = true where qa_schema = %s and not is_told",
             (qa,),
@@ -201,7 +146,7 @@ def judge(conn: psycopg.Connection, qa: str, *, record: bool, tell: bool = False
 def acknowledge(
     conn: psycopg.Connection,
     qa: str,
-    which: Sequence[str],
+    names: Sequence[str],
     reason: str,
     by: str,
     severity: str | None,
@@ -212,34 +157,35 @@ def acknowledge(
     """
     if not has_relation(conn, f"{qa}.findings"):
         raise UsageError("there are no findings yet", hint="quotemill run")
-    if not has_relation(conn, "ops.seen_findings"):
-        raise UsageError("no run of this version has judged findings yet", hint="quotemill run")
-    done = 0
+    count = 0
     with conn.transaction():
         _match(conn, qa)
         _record(conn, qa, None)
-        for name in which:
+        for name in names:
             column = "finding_id::text" if name.isdigit() else "check_name"
-            marked = conn.execute(
+            updated = conn.execute(
                 "update ops.seen_findings set acknowledged_at = clock_timestamp(), "
                 "acknowledged_by = %s, reason = %s, is_told = true "
                 f"where qa_schema = %s and {column} = %s "
                 "and severity = coalesce(%s, severity)".encode(),
                 (by, reason, qa, name, severity),
             )
-            if not marked.rowcount:
+            if not updated.rowcount:
                 raise UsageError(
                     f"no finding has the number or check {name}",
                     hint="`quotemill findings` lists both",
                 )
-            done += marked.rowcount
-    return done
+            count += updated.rowcount
+    return count
 
 
 def _match(conn: psycopg.Connection, qa: str) -> None:
     conn.execute("lock table ops.seen_findings in share row exclusive mode")
-    matched = _MATCHED.format(qa=qa)
-    conn.execute(f"create temp table matched on commit drop as {matched}".encode())
+    conn.execute(f"create temp table matched on commit drop as {_current(qa)}".encode())
+
+
+def _current(qa: str) -> str:
+    return read_sql(__package__, "current_findings").format(qa=qa)
 
 
 def _record(conn: psycopg.Connection, qa: str, judgement_id: int | None) -> None:

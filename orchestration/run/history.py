@@ -24,8 +24,8 @@ from loaders.errors import QuotemillError, SettingsError, innermost
 from loaders.progress import Silent
 from loaders.settings import Settings
 from loaders.warehouse.lock import is_held
-from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
+from loaders.warehouse.sql_files import read_sql
 
 LOCK = "quotemill:run:"  # followed by the run's id
 INTERRUPTED = 130  # exit code after Ctrl-C
@@ -103,11 +103,9 @@ class Run:
             return
         conn.execute(
             "insert into ops.runs (run_id, schedule, command, host, pid, started_at) "
-            "values (%s, %s, %s, %s, %s, %s) on conflict (run_id) do nothing",
-            (
-                *(self.run_id, self.schedule, self.command),
-                *(socket.gethostname(), os.getpid(), self.started_at),
-            ),
+            "values (%(run_id)s, %(schedule)s, %(command)s, %(host)s, %(pid)s, %(started_at)s) "
+            "on conflict (run_id) do nothing",
+            vars(self) | {"host": socket.gethostname(), "pid": os.getpid()},
         )
         if last:
             conn.execute(
@@ -164,7 +162,7 @@ def environment(run_id: str, schedule: str | None = None) -> dict[str, str]:
     return {log.RUN_ID: run_id} | ({log.SCHEDULE: schedule} if schedule else {})
 
 
-def is_at_work(conn: psycopg.Connection, schedule: str) -> bool:
+def is_running(conn: psycopg.Connection, schedule: str) -> bool:
     """Check whether a run of a scheduled job is in progress on any machine."""
     query = f"""
         select exists (
@@ -172,8 +170,8 @@ def is_at_work(conn: psycopg.Connection, schedule: str) -> bool:
             where r.schedule = %s and r.finished_at is null and {STATUS} = 'running'
         )
     """
-    [(found,)] = conn.execute(query.encode(), (schedule,))
-    return bool(found)
+    [(is_running,)] = conn.execute(query.encode(), (schedule,))
+    return bool(is_running)
 
 
 def recent(
@@ -187,23 +185,7 @@ def recent(
     Each has the columns of ops.runs and `status`. Only the newest `limit` of each scheduled job, or
     command, are read: a job that runs every five minutes does not push out the others.
     """
-    if not has_relation(conn, "ops.metrics"):  # an older version, in which `runs` was another table
-        return []
     with conn.cursor(row_factory=dict_row) as cur:
-        return cur.execute(
-            f"""
-            select r.*, {STATUS} as status from ops.runs as r
-            where r.run_id in (
-                select k.run_id from (
-                    select run_id, row_number() over (
-                        partition by coalesce(schedule, command) order by started_at desc, run_id desc
-                    ) as place
-                    from ops.runs
-                    where started_at >= coalesce(%s::timestamptz, '-infinity')
-                        and started_at <= coalesce(%s::timestamptz, 'infinity')
-                ) as k where k.place <= %s
-            )
-            order by r.started_at desc, r.run_id desc
-            """.encode(),
-            (since, until, limit),
-        ).fetchall()
+        query = read_sql(__package__, "recent_runs").format(status=STATUS)
+        values = {"since": since, "until": until, "limit": limit}
+        return cur.execute(query.encode(), values).fetchall()

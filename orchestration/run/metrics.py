@@ -13,7 +13,9 @@ from orchestration.run.findings import SEVERITIES, Judgement
 
 
 @contextlib.contextmanager
-def measured(settings: Settings, stage: str, source: str = "") -> Iterator[dict[str, float | int]]:
+def measure_command(
+    settings: Settings, stage: str, source: str = ""
+) -> Iterator[dict[str, float | int]]:
     """Record the figures of a command, however it ends.
 
     They are its seconds, its exit code, the counts of its requests to sources, and the figures that
@@ -30,12 +32,12 @@ def measured(settings: Settings, stage: str, source: str = "") -> Iterator[dict[
         raise
     finally:
         seconds = round(time.monotonic() - started, 2)
-        asked = request_counts.counted() - before
-        of_all = {"seconds": seconds, "exit_code": code, **asked, **figures}
-        record(settings, measure_stage(stage, source, of_all))
+        requests = request_counts.counted() - before
+        totals = {"seconds": seconds, "exit_code": code, **requests, **figures}
+        record(settings, measure_stage(stage, source, totals))
 
 
-def of_builds(builds: Sequence[BuildResult]) -> list[Metric]:
+def measure_builds(builds: Sequence[BuildResult]) -> list[Metric]:
     """Figures of all builds of a run together; empty without a build."""
     if not builds:
         return []
@@ -43,20 +45,18 @@ def of_builds(builds: Sequence[BuildResult]) -> list[Metric]:
         "seconds": round(sum(build.seconds for build in builds), 2),
         "exit_code": max(build.exit_code for build in builds),
         "models": sum(build.models_built for build in builds),
-        "rows_written": sum(build.rows_written for build in builds),
-        "tests_passed": sum(build.tests_passed for build in builds),
-        "tests_warned": sum(build.tests_warned for build in builds),
-        "tests_failed": sum(build.tests_failed for build in builds),
     }
+    for name in ("rows_written", "tests_passed", "tests_warned", "tests_failed"):
+        figures[name] = sum(getattr(build, name) for build in builds)
     return measure_stage("build", "", figures)
 
 
-def of_judgement(judged: Judgement, seconds: float) -> list[Metric]:
+def measure_judgement(judged: Judgement, seconds: float) -> list[Metric]:
     figures: dict[str, float | int] = {
         "seconds": seconds,
         **{f"{severity}_findings": judged.counts.get(severity, 0) for severity in SEVERITIES},
+        "new_findings": sum(judged.new.values()),
+        "acknowledged_findings": sum(judged.acknowledged.values()),
+        "ringing_findings": judged.ringing,
     }
-    figures["new_findings"] = sum(judged.new.values())
-    figures["acknowledged_findings"] = sum(judged.acknowledged.values())
-    figures["ringing_findings"] = judged.ringing
     return measure_stage("qa", "", figures)

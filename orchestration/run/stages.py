@@ -82,9 +82,14 @@ class RunResult:
 
     @property
     def metrics(self) -> list[Metric]:
-        judged = metrics.of_judgement(self.judgement, self.judged_in) if self.judgement else []
+        judged = metrics.measure_judgement(self.judgement, self.judged_in) if self.judgement else []
         later = [metric for stage in self.stages for metric in stage.metrics]
-        return [*loads.measure_loads(self.loads), *metrics.of_builds(self.builds), *judged, *later]
+        return [
+            *loads.measure_loads(self.loads),
+            *metrics.measure_builds(self.builds),
+            *judged,
+            *later,
+        ]
 
     def as_json(self) -> dict[str, Any]:
         judged = self.judgement or Judgement()
@@ -162,22 +167,21 @@ def run(
         if not started or "qa" not in only:
             return RunResult(tuple(results), most_severe(codes()), tuple(built))
         warehouse = open_warehouse(settings)
-        # a finding that a more severe code hides rings the next night
-        tell = most_severe(codes()) in (0, DataQualityError.exit_code)
-        record = all(build.succeeded for build in built[-1:])
         qa = warehouse.inner_schema("qa")
-
-        moment = as_of or own_moment(settings, requests)
+        # a finding that a more severe code hides rings the next night
+        reports = most_severe(codes()) in (0, DataQualityError.exit_code)
+        record = all(build.succeeded for build in built[-1:])
+        judged_as_of = as_of or source_time(settings, requests)
 
         def judge(conn: "psycopg.Connection") -> Judgement:
-            if moment:  # freshness as of the loads
-                at = moment.isoformat()
-                conn.execute("select set_config('quotemill.as_of', %s, true)", (at,))
-            return findings.judge(conn, qa, record=record, tell=tell)
+            if judged_as_of:  # freshness as of the loads
+                values = (judged_as_of.isoformat(),)
+                conn.execute("select set_config('quotemill.as_of', %s, true)", values)
+            return findings.judge(conn, qa, record=record, report=reports)
 
-        judging_since = time.monotonic()
+        start = time.monotonic()
         judged = warehouse.ask(judge)
-        seconds = round(time.monotonic() - judging_since, 2)
+        seconds = round(time.monotonic() - start, 2)
     except QuotemillError as error:
         log.write_error(error)
         return RunResult(
@@ -194,7 +198,7 @@ def run(
     return RunResult(tuple(results), code, tuple(built), judged, judged_in=seconds)
 
 
-def own_moment(settings: Settings, requests: Sequence[LoadRequest]) -> datetime | None:
+def source_time(settings: Settings, requests: Sequence[LoadRequest]) -> datetime | None:
     """The time by the clock of the only source, which in a sandbox may be in the past.
 
     None for several sources, or if the source cannot say.

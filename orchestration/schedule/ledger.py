@@ -117,7 +117,7 @@ def defer_start(conn: psycopg.Connection, job: Job, now: datetime) -> Claim:
     and leaves it to the next check.
     """
     row = _lock_row(conn, job, now)
-    if row.is_started and history.is_at_work(conn, job.name):
+    if row.is_started and history.is_running(conn, job.name):
         return _skip_or_queue(conn, job, row, now)
     return Claim(why="it runs already")
 

@@ -61,7 +61,7 @@ def night(
     """
     write_findings(conn, *rows)
     with conn.transaction():
-        return findings.judge(conn, "qa", record=True, tell=is_reported)
+        return findings.judge(conn, "qa", record=True, report=is_reported)
 
 
 def states(conn: psycopg.Connection) -> list[tuple[str, str]]:
@@ -216,19 +216,12 @@ def test_a_finding_no_run_has_judged_can_be_acknowledged(
     assert dict(states(conn)) == {"ohlc_order": "new", "price_jump": "acknowledged"}
 
 
-def test_a_warehouse_without_record_lists_all_as_new(conn: psycopg.Connection) -> None:
-    write_findings(conn, ERROR)
-    with conn.transaction(force_rollback=True):
-        conn.execute("drop table ops.seen_findings; drop table ops.judgements")
-        assert states(conn) == [("ohlc_order", "new")]
-
-
 def test_each_market_schema_has_separate_findings(conn: psycopg.Connection) -> None:
     night(conn, ERROR)
     with conn.transaction(force_rollback=True):
         conn.execute("create schema qa_cn; create table qa_cn.findings as table qa.findings")
         assert [finding.state for finding in findings.read(conn, "qa_cn")] == ["new"]
-        assert findings.judge(conn, "qa_cn", record=True, tell=True).ringing == 1
+        assert findings.judge(conn, "qa_cn", record=True, report=True).ringing == 1
         conn.execute("drop table matched")
         assert findings.judge(conn, "qa", record=True).new == {}
         assert [finding.state for finding in findings.read(conn, "qa")] == ["standing"]

@@ -27,7 +27,7 @@ from orchestration.checks import status
 from orchestration.report import runs as shown_runs
 from orchestration.report.runs import MOST
 from orchestration.run import history
-from orchestration.run import metrics as figured
+from orchestration.run import metrics as run_metrics
 
 ROOT = Path(__file__).parents[2]
 
@@ -63,7 +63,7 @@ def figures(settings: Settings) -> list[tuple[Any, ...]]:
         ).fetchall()
 
 
-def test_a_run_is_running_until_it_has_ended(settings: Settings) -> None:
+def test_a_run_is_running_until_it_ends(settings: Settings) -> None:
     with history.recorded(settings, "run tdx") as run:
         [row] = on_record(settings)
         assert (row["run_id"], row["status"], row["command"]) == (run.run_id, "running", "run tdx")
@@ -81,20 +81,23 @@ def test_a_run_is_running_until_it_has_ended(settings: Settings) -> None:
     assert [row["status"] for row in on_record(settings)] == ["succeeded", "failed"]
 
 
-def test_runs_and_figures_of_more_than_two_years_ago_go(settings: Settings) -> None:
+def test_runs_and_figures_older_than_two_years_are_deleted(settings: Settings) -> None:
     assert settings.warehouse_url is not None
     now = datetime.now(UTC)
-    old, kept = (now - timedelta(days=days) for days in (740, 720))
-    ids = [f"{at:%Y%m%dT%H%M%S}-4f2a" for at in (old, kept)]
+    deleted, recent = (now - timedelta(days=days) for days in (740, 720))
+    ids = [f"{at:%Y%m%dT%H%M%S}-4f2a" for at in (deleted, recent)]
     with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
-        for run_id, at in zip(ids, (old, kept), strict=True):
+        for run_id, at in zip(ids, (deleted, recent), strict=True):
             conn.execute(
                 "insert into ops.runs (run_id, command, host, pid, started_at) "
                 "values (%s, 'x', 'x', 1, %s)",
                 (run_id, at),
             )
         # the last is of a clock that was wrong: what it measured is new
-        for run_id, at in (*zip(ids, (old, kept), strict=True), ("19700101T000000-0000", now)):
+        for run_id, at in (
+            *zip(ids, (deleted, recent), strict=True),
+            ("19700101T000000-0000", now),
+        ):
             metrics.write(conn, run_id, [Metric("load", "tdx", "rows_new", 3)])
             conn.execute("update ops.metrics set measured_at = %s where run_id = %s", (at, run_id))
     with history.recorded(settings, "run tdx") as run:
@@ -105,7 +108,7 @@ def test_runs_and_figures_of_more_than_two_years_ago_go(settings: Settings) -> N
     assert len(figures(settings)) == 3
 
 
-def test_a_run_that_raises_has_failed_with_what_it_raised(settings: Settings) -> None:
+def test_a_run_that_raises_fails_with_the_error(settings: Settings) -> None:
     with pytest.raises(UpstreamError), history.recorded(settings, "run"):
         raise UpstreamError("nobody answers at http://u:pass-word@h:1")
     [row] = on_record(settings)
@@ -146,15 +149,15 @@ def test_a_run_that_was_killed_reads_as_interrupted(settings: Settings) -> None:
     assert (row["status"], row["schedule"]) == ("interrupted", "tdx_daily")
 
 
-def _until(look: Callable[[], Any], done: Callable[[Any], bool]) -> Any:
-    """A server notices a client that is gone a moment later."""
+def _until(read: Callable[[], Any], is_done: Callable[[Any], bool]) -> Any:
+    """Read until done: a server notices a lost client a little later."""
     for _ in range(10_000):
-        if done(found := look()):
-            return found
-    raise AssertionError(found)
+        if is_done(value := read()):
+            return value
+    raise AssertionError(value)
 
 
-def test_what_a_run_starts_is_a_part_of_it(
+def test_a_command_that_a_run_starts_is_a_part_of_it(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with history.recorded(settings, "run tdx", schedule="tdx_daily") as outer:
@@ -172,7 +175,7 @@ def test_what_a_run_starts_is_a_part_of_it(
     assert figures(settings) == [(outer.run_id, "build", "", "models", 7, "models")]
 
 
-def test_a_warehouse_that_comes_back_has_the_run_all_the_same(
+def test_a_run_is_recorded_once_the_warehouse_is_back(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as away:
@@ -190,7 +193,7 @@ def test_a_warehouse_that_comes_back_has_the_run_all_the_same(
     assert len(figures(settings)) == 1
 
 
-def test_a_warehouse_that_stays_away_stops_nobody_and_is_in_the_log(tmp_path: Path) -> None:
+def test_a_run_without_its_warehouse_goes_on_and_is_logged(tmp_path: Path) -> None:
     dead = f"postgresql://u:pass-word@127.0.0.1:9/d?host={tmp_path}"
     environ = {"QUOTEMILL_WAREHOUSE_URL": dead, "QUOTEMILL_HOME": str(tmp_path)}
     settings = load_settings(environ, cwd=tmp_path)
@@ -203,46 +206,48 @@ def test_a_warehouse_that_stays_away_stops_nobody_and_is_in_the_log(tmp_path: Pa
     assert "pass-word" not in path.read_text()
 
 
-def test_the_loads_of_a_source_are_one_row_of_figures() -> None:
+def test_the_figures_of_a_source_are_those_recorded_its_loads() -> None:
     task = Task(1, "kline_daily", keys=("a", "b", "c"), done=1, failures={"b": "no answer"})
     task.rows_read, task.rows_new = 5, 2
 
     def loaded(source: str, code: int, **counts: int) -> LoadResult:
         return LoadResult(1, source, "partial", code, (task,), (), None, "", 1.5, counts)
 
-    found = loads.measure_loads([loaded("tdx", 4, retries=2), loaded("tdx", 6, retries=1, bytes=9)])
-    by_name = {m.name: m.value for m in found}
-    assert {m.source for m in found} == {"tdx"}
+    measured = loads.measure_loads(
+        [loaded("tdx", 4, retries=2), loaded("tdx", 6, retries=1, bytes=9)]
+    )
+    by_name = {m.name: m.value for m in measured}
+    assert {m.source for m in measured} == {"tdx"}
     assert by_name["seconds"] == 3.0
     assert (by_name["rows_new"], by_name["failed_keys"], by_name["exit_code"]) == (4, 2, 4)
     assert (by_name["retries"], by_name["bytes"], by_name["fallbacks"]) == (3, 9, 0)
-    units = {m.name: m.unit for m in found}
+    units = {m.name: m.unit for m in measured}
     assert (units["rows_new"], units["failed_keys"], units["bytes"]) == ("rows", "keys", "B")
 
 
-def test_what_nobody_can_count_is_no_figure() -> None:
+def test_what_was_not_counted_has_no_figure() -> None:
     result = LoadResult(1, "tq", "succeeded", 0, (), (), None, "", 1.5, {"requests": 3})
     by_name = {m.name: m.value for m in loads.measure_loads([result])}
     assert (by_name["requests"], by_name["retries"], "bytes" in by_name) == (3, 0, False)
 
 
-def test_a_command_that_is_a_job_leaves_its_figures_however_it_ends(settings: Settings) -> None:
-    with figured.measured(settings, "backup") as found:
+def test_a_command_records_its_figures_however_it_ends(settings: Settings) -> None:
+    with run_metrics.measure_command(settings, "backup") as added:
         count("requests", 2)
-        found |= {"bytes": 7}
+        added |= {"bytes": 7}
     log.start(settings.home / "logs")
-    with pytest.raises(UpstreamError), figured.measured(settings, "archive", "ib"):
+    with pytest.raises(UpstreamError), run_metrics.measure_command(settings, "archive", "ib"):
         raise UpstreamError("away")
     ended = contextlib.suppress(typer.Exit)
-    with ended, figured.measured(settings, "retention", "ib") as found:
-        found["rows_dropped"] = 3
+    with ended, run_metrics.measure_command(settings, "retention", "ib") as added:
+        added["rows_dropped"] = 3
         raise typer.Exit(6)
-    of_all = {
+    recorded = {
         (stage, source, name): (value, unit)
         for _, stage, source, name, value, unit in figures(settings)
     }
-    assert of_all.pop(("backup", "", "seconds"))[1] == "s"
-    assert {key: value for key, value in of_all.items() if key[2] != "seconds"} == {
+    assert recorded.pop(("backup", "", "seconds"))[1] == "s"
+    assert {key: value for key, value in recorded.items() if key[2] != "seconds"} == {
         ("backup", "", "exit_code"): (0, "code"),
         ("backup", "", "requests"): (2, "requests"),
         ("backup", "", "bytes"): (7, "B"),
@@ -252,19 +257,19 @@ def test_a_command_that_is_a_job_leaves_its_figures_however_it_ends(settings: Se
     }
 
 
-def test_the_figures_of_a_command_without_a_log_are_of_the_run_that_started_it(
+def test_a_command_without_a_log_adds_its_figures_to_its_run(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(log.RUN_ID, "20261121T093000-4f2a")
-    with figured.measured(settings, "logscan"):
+    with run_metrics.measure_command(settings, "logscan"):
         pass
     assert {run_id for run_id, *_ in figures(settings)} == {"20261121T093000-4f2a"}
 
 
-def test_figures_that_cannot_be_written_fail_nothing(tmp_path: Path) -> None:
+def test_a_command_succeeds_though_its_figures_are_lost(tmp_path: Path) -> None:
     log.start(tmp_path / "logs")
     gone = load_settings({"QUOTEMILL_HOME": str(tmp_path)}, cwd=tmp_path)
-    with figured.measured(gone, "logscan"):
+    with run_metrics.measure_command(gone, "logscan"):
         pass
     log.stop()
     assert {path.name for path in tmp_path.iterdir()} == {"logs"}
@@ -272,7 +277,7 @@ def test_figures_that_cannot_be_written_fail_nothing(tmp_path: Path) -> None:
     assert "the figures cannot be recorded" in path.read_text()
 
 
-def test_a_job_of_every_five_minutes_hides_no_other(settings: Settings) -> None:
+def test_a_job_of_every_five_minutes_hides_no_other_job(settings: Settings) -> None:
     assert settings.warehouse_url is not None
     with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
         begun = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -93,7 +93,7 @@ def test_a_part_that_fails_ends_its_source_and_nothing_else(did: list[str]) -> N
     assert result.exit_code == UpstreamError.exit_code
 
 
-def test_a_part_in_part_and_one_whose_lane_is_held_end_nothing(did: list[str]) -> None:
+def test_a_partial_part_and_a_held_lane_end_nothing(did: list[str]) -> None:
     for status, code in (("partial", 6), ("failed", LockHeldError.exit_code)):
         did.clear()
         result = run(did, {"two first": loaded("two", status, code)}, "two")
@@ -101,9 +101,7 @@ def test_a_part_in_part_and_one_whose_lane_is_held_end_nothing(did: list[str]) -
         assert result.exit_code == code
 
 
-def test_a_build_that_finds_another_at_work_keeps_nothing_from_being_loaded(
-    did: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_held_build_lock_stops_no_load(did: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     held = [True, False]
     works = build.build
 
@@ -124,7 +122,7 @@ def test_a_build_that_finds_another_at_work_keeps_nothing_from_being_loaded(
     assert (result.exit_code, result.error_code) == (75, 75)
 
 
-def test_where_no_load_began_nothing_is_built(did: list[str]) -> None:
+def test_nothing_is_built_if_no_load_started(did: list[str]) -> None:
     refused = loaded("two", "failed", 3, None)
     assert run(did, {"two first": refused}, "two").exit_code == 3
     assert did == ["two first"]
@@ -134,7 +132,7 @@ def test_where_no_load_began_nothing_is_built(did: list[str]) -> None:
     assert did == ["two first", "build", "two second", "judge"]
 
 
-def test_a_source_whose_parts_nobody_can_tell_keeps_no_other_from_its_load(
+def test_a_source_that_cannot_name_its_parts_stops_no_other(
     did: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     find = sources.find
@@ -142,10 +140,10 @@ def test_a_source_whose_parts_nobody_can_tell_keeps_no_other_from_its_load(
     def broken(*_: object) -> Any:
         raise SettingsError("universe.csv, line 3: weight 'x' is no number", hint="correct it")
 
-    def found(name: str) -> Any:
+    def find_or_fail(name: str) -> Any:
         return SimpleNamespace(parts=broken, now=broken) if name == "broken" else find(name)
 
-    monkeypatch.setattr(sources, "find", found)
+    monkeypatch.setattr(sources, "find", find_or_fail)
     result = run(did, {}, "broken", "one")
     assert did[1:] == ["one first", "build", "judge"]
     assert did[0].startswith("broken: universe.csv, line 3")
@@ -158,13 +156,13 @@ def test_a_source_whose_parts_nobody_can_tell_keeps_no_other_from_its_load(
     assert caught.value.source == "broken"
 
 
-def test_who_stops_a_part_wants_nothing_after_it(did: list[str]) -> None:
+def test_a_cancelled_part_ends_the_run(did: list[str]) -> None:
     result = run(did, {"two second": loaded("two", "cancelled", 6)}, "two")
     assert did == ["two first", "build", "two second"]
     assert (result.judgement, len(result.builds)) == (None, 1)
 
 
-def test_a_warehouse_that_is_gone_after_the_loads_takes_no_result_away(
+def test_the_results_of_loads_survive_an_unreachable_warehouse(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def gone(_: Settings) -> None:
@@ -184,9 +182,9 @@ def test_a_run_is_judged_by_the_clock_of_its_only_source(
     find = sources.find
 
     def with_clock(name: str) -> Any:
-        found = find(name)
-        found.now = lambda _: past
-        return found
+        source = find(name)
+        source.now = lambda _: past
+        return source
 
     conn = SimpleNamespace(execute=lambda _, values: values_sent.append(values))
     warehouse = SimpleNamespace(ask=lambda work: work(conn), inner_schema=lambda name: name)
@@ -216,7 +214,7 @@ def test_stages_run_alone(did: list[str]) -> None:
         assert did == done
 
 
-def test_a_source_that_rests_is_not_loaded_and_what_is_left_is_built(
+def test_a_resting_source_is_not_loaded_but_built(
     did: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def rests(_: Settings, request: LoadRequest, __: object) -> str | None:

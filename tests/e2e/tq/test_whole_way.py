@@ -124,7 +124,7 @@ def run_on(made: Bench, before: list[Any]) -> None:
     ) * 2
     assert made.load("ticks").tasks == ()
     assert verify(made.settings, warehouse, Silent()).differences == ()
-    newest = max(manifest.folder_of(made.settings, warehouse).glob("*.json"))
+    newest = max(manifest.manifest_folder(made.settings, warehouse).glob("*.json"))
     assert manifest.check(made.settings, warehouse, newest).differences == ()
 
 

@@ -219,7 +219,7 @@ def test_a_manifest_lists_the_built_tables_and_is_checked(made: Bench) -> None:
     first.unlink()
     assert "is not there" in manifest.check(made.settings, warehouse, second).differences[-1]
     second.write_text("{}")
-    with pytest.raises(UsageError, match="no manifest"):
+    with pytest.raises(UsageError, match="is not a manifest"):
         manifest.check(made.settings, warehouse, second)
 
 

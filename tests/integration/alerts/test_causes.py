@@ -34,16 +34,15 @@ def test_killed_and_failed_jobs_are_reported_by_the_next_check(
         run.measure([Metric("alerts", "", name, 0) for name in names])
         run.end(4, "nobody answers")
     with history.recorded(settings, "run tq", run_id="d", schedule="tq_daily") as run:
-        run.end(6)  # its deadline came before its look
+        run.end(6)  # it ended before its check of alerts
     with history.recorded(settings, "run ib", run_id="c", schedule="ib_daily") as run:
         run.end(0)
     assert settings.warehouse_url is not None
     with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
         conn.execute("update ops.runs set finished_at = null where run_id = 'c'")
     now = datetime.now(UTC)
-    assert set(alerts.check_and_notify(settings, {}, now=now).open) == {
-        *("job:weekly_backup", "job:ib_daily", "job:tq_daily")
-    }
+    open_causes = alerts.check_and_notify(settings, {}, now=now).open
+    assert set(open_causes) == {"job:weekly_backup", "job:ib_daily", "job:tq_daily"}
     text = " ".join(message["message"] for message in hook.received)
     assert "`backup`" in text
     assert "no room" in text
@@ -58,9 +57,7 @@ def test_killed_and_failed_jobs_are_reported_by_the_next_check(
     assert alerts.check_and_notify(settings, {}, now=now) == alerts.CheckResult((), 3, 0)
 
 
-def test_scheduled_jobs_that_nobody_started_are_told_until_they_run(
-    settings: Settings, hook: Hook
-) -> None:
+def test_missed_starts_of_jobs_are_reported_until_they_run(settings: Settings, hook: Hook) -> None:
     assert settings.warehouse_url is not None
     hour, own = timedelta(hours=1), JobSettings(command="status", when="daily 12:00")
     names = ("overdue", "let_go", "made_up_for", "soon", "disabled")
@@ -94,7 +91,7 @@ def test_scheduled_jobs_that_nobody_started_are_told_until_they_run(
     assert alerts.check_and_notify(settings, {}, now=NOW) == alerts.CheckResult((), 2, 0)
 
 
-def test_a_self_test_that_failed_brings_its_report(settings: Settings, hook: Hook) -> None:
+def test_a_failed_self_test_attaches_its_report(settings: Settings, hook: Hook) -> None:
     report = settings.home / "selftest" / "tdx_api_failure_report.md"
     report.parent.mkdir()
     report.write_text("# Check 24 failed\n")
@@ -114,10 +111,10 @@ def test_a_self_test_that_failed_brings_its_report(settings: Settings, hook: Hoo
     assert [a["filename"] for a in message["attachments"]] == ["tdx_api_failure_report.md"]
 
 
-def test_findings_ring_once_and_are_over_when_no_error_stands(settings: Settings) -> None:
+def test_findings_ring_once_and_are_resolved_with_the_last_error(settings: Settings) -> None:
     def judged(ringing: int, standing: int) -> dict[str, Any]:
-        found = Judgement({"error": standing}, {}, {}, 7, ringing)
-        return causes.check_run(RunResult((), 0, judgement=found), settings)
+        judgement = Judgement({"error": standing}, {}, {}, 7, ringing)
+        return causes.check_run(RunResult((), 0, judgement=judgement), settings)
 
     assert judged(2, 5)["qa"].command == "quotemill findings --new"
     assert "qa" not in judged(0, 5)
@@ -170,11 +167,11 @@ def test_a_disk_without_a_size_stops_no_check(settings: Settings) -> None:
     sizeless = Path("/proc")
     if not sizeless.is_dir() or shutil.disk_usage(sizeless).total:
         pytest.skip("no file system without a size")
-    found = causes.check_machine(settings.model_copy(update={"backup_folder": sizeless}), [], NOW)
-    assert "disk:backups" not in found
+    changed = settings.model_copy(update={"backup_folder": sizeless})
+    assert "disk:backups" not in causes.check_machine(changed, [], NOW)
 
 
-def test_a_lock_is_told_when_it_is_held_twice_in_a_row(settings: Settings, hook: Hook) -> None:
+def test_a_lock_is_reported_when_held_twice_in_a_row(settings: Settings, hook: Hook) -> None:
     held = load(75, "another load of tdx holds the lock")
     assert check(settings, held).sent == 0
     assert check(settings, held).sent == 1
@@ -184,16 +181,16 @@ def test_a_lock_is_told_when_it_is_held_twice_in_a_row(settings: Settings, hook:
     assert hook.titles == ["warning: lock:tdx", "warning: lock:archive"]
 
 
-def test_a_load_that_stood_back_ends_no_failure_and_counts_as_a_held_lock(
+def test_a_skipped_load_counts_as_a_held_lock_and_resolves_nothing(
     settings: Settings,
 ) -> None:
-    stood = LoadResult(None, "ib", "skipped", 0, (), ("another load runs",), None, "", 0.0)
-    found = causes.check_run(RunResult((stood,), 0), settings)
-    assert set(found) == {"lock:ib"}
-    assert found["lock:ib"] is not None
+    skipped = LoadResult(None, "ib", "skipped", 0, (), ("another load runs",), None, "", 0.0)
+    verdicts = causes.check_run(RunResult((skipped,), 0), settings)
+    assert set(verdicts) == {"lock:ib"}
+    assert verdicts["lock:ib"] is not None
     done = LoadResult(1, "ib", "succeeded", 0, (), (), None, "", 0.1)
-    found = causes.check_run(RunResult((done,), 0), settings)
-    assert found == {"lock:ib": None, "load:ib": None}
+    verdicts = causes.check_run(RunResult((done,), 0), settings)
+    assert verdicts == {"lock:ib": None, "load:ib": None}
 
 
 def test_a_job_that_finds_another_running_twice_is_reported(settings: Settings) -> None:
@@ -202,7 +199,7 @@ def test_a_job_that_finds_another_running_twice_is_reported(settings: Settings) 
             run.end(code)
 
     held("a", 75)
-    for _ in range(2):  # looks are no runs
+    for _ in range(2):  # checks are no runs
         assert alerts.check_and_notify(settings, {}).open == ()
     held("b", 75)
     assert alerts.check_and_notify(settings, {}).open == ("lock:ib_rollup",)
@@ -211,10 +208,10 @@ def test_a_job_that_finds_another_running_twice_is_reported(settings: Settings) 
 
 
 def test_a_job_that_fails_otherwise_is_sent_again(settings: Settings, hook: Hook) -> None:
-    def ended(run_id: str, code: int, *, has_looked: bool = False) -> None:
+    def ended(run_id: str, code: int, *, has_checked: bool = False) -> None:
         with history.recorded(settings, "run tdx", run_id=run_id, schedule="tdx_daily") as run:
             run.measure([Metric("alerts", "", "exit_code", 0)])
-            if has_looked:  # one of two channels did not take it: it is in the book
+            if has_checked:  # one of two channels did not take it: it is in the book
                 run.measure([Metric("alerts", "", "untold_messages", 1)])
             run.end(code)
 
@@ -225,7 +222,7 @@ def test_a_job_that_fails_otherwise_is_sent_again(settings: Settings, hook: Hook
     ended("c", 6)
     assert alerts.check_and_notify(settings, {}).sent == 1
     assert "exit code 6" in hook.received[-1]["message"]
-    ended("d", 6, has_looked=True)
+    ended("d", 6, has_checked=True)
     assert alerts.check_and_notify(settings, {}).open == ()
 
 
@@ -246,9 +243,9 @@ def test_a_new_kind_of_error_in_the_log_is_sent(
     def sent(night: int, *events: str) -> int:
         at, run_id = tomorrow + timedelta(days=night), f"scan-{night}"
         fields = {"at": f"{at:%Y-%m-%dT%H:%M:%SZ}", "source": "ib"}
-        found = [fields | {"level": "info", "event": "x"}]
-        found += [fields | {"level": "error", "event": event} for event in events]
-        text = "".join(json.dumps(line) + "\n" for line in found)
+        lines = [fields | {"level": "info", "event": "x"}]
+        lines += [fields | {"level": "error", "event": event} for event in events]
+        text = "".join(json.dumps(line) + "\n" for line in lines)
         (logs / f"run-{at:%Y-%m-%d}.jsonl").write_text(text)
         command = ("logscan", "ib", "--since", "last", "--as-of", f"{at:%Y-%m-%d}T18:00Z")
         variables = history.environment(run_id, "ib_logscan")
@@ -262,13 +259,11 @@ def test_a_new_kind_of_error_in_the_log_is_sent(
     assert sent(3, "gateway 200: no contract 4712") == 0
     assert sent(4) == 1
     assert sent(5, "gateway 200: no contract 4713") == 1
-    assert hook.titles == [
-        *["error: job:ib_logscan"] * 2,
-        *["resolved: job:ib_logscan", "error: job:ib_logscan"],
-    ]
+    kinds = ("error", "error", "resolved", "error")
+    assert hook.titles == [f"{kind}: job:ib_logscan" for kind in kinds]
 
 
-def test_a_run_of_a_clock_that_was_far_ahead_hides_no_later_failure(settings: Settings) -> None:
+def test_a_run_dated_far_ahead_hides_no_later_failure(settings: Settings) -> None:
     assert settings.warehouse_url is not None
     with history.recorded(settings, "backup", run_id="ahead", schedule="backup") as run:
         run.end(0)
@@ -279,7 +274,7 @@ def test_a_run_of_a_clock_that_was_far_ahead_hides_no_later_failure(settings: Se
     assert alerts.check_and_notify(settings, {}).open == ("job:backup",)
 
 
-def test_a_job_that_has_not_run_for_long_is_no_cause_any_more(settings: Settings) -> None:
+def test_a_job_that_has_not_run_for_long_is_resolved(settings: Settings) -> None:
     with history.recorded(settings, "backup", run_id="a", schedule="backup") as run:
         run.end(1, "no room")
     now = datetime.now(UTC)

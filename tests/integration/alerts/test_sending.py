@@ -150,7 +150,7 @@ def test_the_dead_mans_switch_is_requested_only_when_all_was_sent(
 ) -> None:
     def send_alerts(code: int) -> None:
         result = load(code, "nobody answers" if code else None)
-        assert nightly._alerted(settings, result, "r").exit_code == 0
+        assert nightly._send_alerts(settings, result, "r").exit_code == 0
 
     hook.status = 503
     send_alerts(4)
@@ -175,7 +175,7 @@ def test_alerts_that_break_leave_the_run_its_exit_code(
         raise UpstreamError("broken")
 
     monkeypatch.setattr(alerts, "check_and_notify", broken)
-    stage = nightly._alerted(settings, load(0), "r")
+    stage = nightly._send_alerts(settings, load(0), "r")
     assert (stage.exit_code, stage.error) == (0, "broken")
 
 

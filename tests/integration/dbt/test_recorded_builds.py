@@ -89,7 +89,7 @@ def test_only_a_good_build_of_all_touched_tables_counts_as_built(
     assert conn.execute(NEWEST).fetchone() == (
         "failed",
         "says nothing",
-        "nobody said how it ended",
+        "the caller did not record how it ended",
         None,
     )
     with recorded_build(settings, warehouse) as build:

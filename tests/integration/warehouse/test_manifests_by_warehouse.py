@@ -52,10 +52,10 @@ def test_builds_of_the_same_number_have_separate_manifests(
     assert len(set(names)) == 4
     assert [previous(path) for path in names] == [None] * 2 + ["build-00000001.json"] * 2
     for place in places:
-        path = manifest.located(*place, Path("build-00000007.json"))
+        path = manifest.locate(*place, Path("build-00000007.json"))
         assert path in names
         assert manifest.check(*place, path).differences == ()
-    assert manifest.located(*first, Path("build-00000007.json")) != manifest.located(
+    assert manifest.locate(*first, Path("build-00000007.json")) != manifest.locate(
         *other, Path("build-00000007.json")
     )
 
@@ -65,7 +65,7 @@ def test_the_previous_manifest_is_of_an_earlier_build(places: list[Place]) -> No
     first, _ = places
     for build_id in (99_999_999, 100_000_001, 5):
         manifest.write(*first, build_id)
-    (manifest.folder_of(*first) / "build-copy.json").write_text("{}")
+    (manifest.manifest_folder(*first) / "build-copy.json").write_text("{}")
     assert previous(manifest.write(*first, 100_000_002)) == "build-100000001.json"
     assert previous(manifest.write(*first, 6)) == "build-00000005.json"
 

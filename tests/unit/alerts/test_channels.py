@@ -27,9 +27,9 @@ def test_each_form_in_the_documentation_is_one() -> None:
 def test_a_channel_is_called_by_its_place_and_kind(tmp_path: Path) -> None:
     two = "SLACK://a/b/c/d json://user:secret-one@h"
     settings = load_settings({"QUOTEMILL_ALERTS__URLS": two}, cwd=tmp_path)
-    found = channels.configured_channels(settings)
-    assert [channel.name for channel in found] == ["1 slack", "2 json"]
-    assert "secret-one" not in repr(found)
+    configured = channels.configured_channels(settings)
+    assert [channel.name for channel in configured] == ["1 slack", "2 json"]
+    assert "secret-one" not in repr(configured)
 
 
 def test_the_doctor_names_the_channels(tmp_path: Path) -> None:

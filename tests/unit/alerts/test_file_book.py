@@ -19,18 +19,18 @@ ENTRY = Entry("warehouse", "error", "it is away", "quotemill doctor", NIGHT, NIG
 
 
 def test_only_a_regular_file_is_read_without_waiting(tmp_path: Path) -> None:
-    place, kept = tmp_path / "alerts.json", tmp_path / "kept.json"
+    place, other = tmp_path / "alerts.json", tmp_path / "other.json"
     assert file_book.write(tmp_path, [ENTRY])
     assert file_book.read(tmp_path) == {"warehouse": ENTRY}
-    place.rename(kept)
-    place.symlink_to(kept)
+    place.rename(other)
+    place.symlink_to(other)
     assert file_book.read(tmp_path) == {}
     place.unlink()
     os.mkfifo(place)
 
     def offer() -> None:
         with contextlib.suppress(OSError):
-            place.write_bytes(kept.read_bytes())
+            place.write_bytes(other.read_bytes())
 
     # a reader that waits for a writer would get one, and an entry
     threading.Thread(target=offer, daemon=True).start()

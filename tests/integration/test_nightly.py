@@ -1,7 +1,4 @@
-"""The whole of `quotemill run`: its record, its report and its exit code.
-
-The exit code is what the stages add up to.
-"""
+"""The whole of `quotemill run`: its record, its report and its exit code."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -43,16 +40,16 @@ def settings(filled_database: Callable[..., str], tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def builds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """A build that succeeds, a judgement of nothing; how often each build was asked for."""
-    asked: list[int] = []
+    """An entry for each build; builds succeed and two warnings are judged."""
+    builds: list[int] = []
 
     def built(*_: object, **__: object) -> BuildResult:
-        asked.append(1)
-        return BuildResult(len(asked), True, "build", 3, 10, 5, 1, 0, (), 0.25)
+        builds.append(1)
+        return BuildResult(len(builds), True, "build", 3, 10, 5, 1, 0, (), 0.25)
 
     monkeypatch.setattr(build, "build", built)
     monkeypatch.setattr(findings, "judge", lambda *_, **__: Judgement({"warning": 2}))
-    return asked
+    return builds
 
 
 def run(
@@ -81,7 +78,7 @@ def rows(settings: Settings, query: str) -> list[tuple[Any, ...]]:
         return conn.execute(query.encode()).fetchall()
 
 
-def test_a_run_is_on_record_with_the_figures_of_its_stages(
+def test_a_run_is_recorded_with_the_figures_of_its_stages(
     settings: Settings, builds: list[int]
 ) -> None:
     result = run(settings, loaded())
@@ -89,28 +86,28 @@ def test_a_run_is_on_record_with_the_figures_of_its_stages(
     assert rows(settings, "select run_id, command, exit_code, error from ops.runs") == [
         (result.run_id, "run tdx", 0, None)
     ]
-    found = {
+    figures = {
         (stage, source, name): float(value)
         for stage, source, name, value in rows(
             settings, "select stage, source, name, value from ops.metrics"
         )
     }
-    assert found[("load", "tdx", "retries")] == 2
-    assert found[("load", "tdx", "seconds")] == 0.5
-    assert found[("build", "", "models")] == 3
-    assert found[("qa", "", "warning_findings")] == 2
-    assert found[("alerts", "", "open_causes")] == 0
+    assert figures[("load", "tdx", "retries")] == 2
+    assert figures[("load", "tdx", "seconds")] == 0.5
+    assert figures[("build", "", "models")] == 3
+    assert figures[("qa", "", "warning_findings")] == 2
+    assert figures[("alerts", "", "open_causes")] == 0
     assert settings.metrics_file is not None
     assert 'quotemill_load_retries{source="tdx"} 2' in settings.metrics_file.read_text()
     assert [stage["name"] for stage in result.as_json()["stages"]] == ["alerts", "report"]
-    assert found[("report", "", "bytes")] == (settings.home / "report.html").stat().st_size
+    assert figures[("report", "", "bytes")] == (settings.home / "report.html").stat().st_size
 
 
 @pytest.mark.parametrize(
     ("code", "status", "job"),
     [(4, "failed", 1), (6, "partial", 1), (75, "failed", None), (3, "failed", None)],
 )
-def test_the_exit_code_of_a_load_is_that_of_the_run_and_is_told(
+def test_the_exit_code_of_a_load_is_that_of_the_run_and_is_reported(
     settings: Settings, builds: list[int], code: int, status: str, job: int | None
 ) -> None:
     result = run(settings, loaded(code, status, job, "why"))
@@ -123,7 +120,7 @@ def test_the_exit_code_of_a_load_is_that_of_the_run_and_is_told(
     assert rows(settings, "select count(*) from ops.alerts where recovered_at is null") == [(0,)]
 
 
-def test_new_errors_among_the_findings_are_5(
+def test_new_findings_of_severity_error_are_5(
     settings: Settings, builds: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judged = Judgement({"error": 1}, {"error": 1}, {}, 9, 1, newest=17)
@@ -132,11 +129,11 @@ def test_new_errors_among_the_findings_are_5(
     assert rows(settings, "select cause, state from ops.alerts") == [("qa", "finding 17")]
 
 
-def test_a_fault_of_ours_is_1_is_on_record_and_is_told(
+def test_an_internal_error_is_1_recorded_and_reported(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
-        raise ZeroDivisionError("by nought")
+        raise ZeroDivisionError("division by zero")
 
     monkeypatch.setattr(build, "build", broken)
     result = run(settings, loaded())
@@ -146,7 +143,7 @@ def test_a_fault_of_ours_is_1_is_on_record_and_is_told(
     assert rows(settings, "select cause from ops.alerts") == [("build",)]
 
 
-def test_a_stage_that_fails_stops_none_that_does_not_depend_on_it(
+def test_a_failed_stage_stops_only_what_depends_on_it(
     settings: Settings, builds: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
@@ -169,7 +166,7 @@ def test_a_stage_that_fails_stops_none_that_does_not_depend_on_it(
     assert [s.name for s in result.stages] == ["alerts"]
 
 
-def test_a_report_that_cannot_be_written_is_told_by_the_next_run(
+def test_the_next_run_reports_that_a_report_could_not_be_written(
     settings: Settings, builds: list[int]
 ) -> None:
     (settings.home / "report.html").mkdir(parents=True)
@@ -183,13 +180,13 @@ def test_a_report_that_cannot_be_written_is_told_by_the_next_run(
     assert rows(settings, "select cause from ops.alerts where recovered_at is null") == []
 
 
-def test_who_stops_a_load_wants_nothing_more(settings: Settings, builds: list[int]) -> None:
+def test_a_cancelled_load_ends_the_run(settings: Settings, builds: list[int]) -> None:
     result = run(settings, loaded(130, "cancelled"))
     assert (result.exit_code, result.stages, builds) == (130, (), [])
     assert rows(settings, "select exit_code from ops.runs") == [(130,)]
 
 
-def test_stages_have_names(settings: Settings) -> None:
+def test_unknown_stages_are_refused(settings: Settings) -> None:
     with pytest.raises(UsageError, match="unknown stage lod"):
         run(settings, loaded(), "lod")
     assert run(settings, loaded(4), "alerts").loads == ()

@@ -1,0 +1,7 @@
+select
+    finding_id as number, severity, check_name, subject, trade_date, state, evidence,
+    first_seen_at, acknowledged_at, acknowledged_by, reason
+from ({current}) as f
+where severity = coalesce(%(severity)s, severity) and state = any(%(states)s)
+order by
+    array_position(array['error', 'warning', 'info'], severity), check_name, subject, trade_date
