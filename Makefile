@@ -41,7 +41,7 @@ lint: $(STAMP)
 # what keeps to the language rules in names and texts, too; the other folders follow
 PLAIN := docs dbt_project macros seeds README.md CONTRIBUTING.md CHANGELOG.md Makefile \
 	$(addprefix loaders/,cli engine ib landing sandbox settings tdx ticks tq warehouse) \
-	$(addprefix orchestration/,alerts backup checks cli schedule timescale) \
+	$(addprefix orchestration/,alerts backup checks cli nightly.py report run schedule timescale) \
 	$(addprefix tests/,benchmarks dbt faults toy unit/sandbox unit/tdx) \
 	$(addprefix tests/integration/,ib ib_service landing sandbox schedule tdx_client tdx_load) \
 	$(addprefix tests/integration/,ticks tq tq_service warehouse)

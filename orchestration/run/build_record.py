@@ -80,7 +80,7 @@ class BuildRecord:
         next build. Raises UsageError if `begin` was not called.
         """
         if self.build_id is None:
-            raise UsageError("end() without begin()", hint="call begin() before the build")
+            raise UsageError("the build has not begun", hint="call begin() before the build")
         with self._warehouse.connect() as conn:
             conn.execute(
                 "update ops.builds set status = %s, finished_at = clock_timestamp(), error = %s, "
