@@ -8,12 +8,14 @@ import itertools
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import httpx
+import hypothesis
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -28,9 +30,24 @@ from loaders.warehouse.profiles import write_profile
 from orchestration.run import build
 from tests import timescale
 from tests.homes import new_home, scratch
-from tests.planted import found_in
+from tests.planted import find_secrets
+from tests.spare import spare_dbt, spare_dlt
 
 ROOT = Path(__file__).parent.parent
+# what `require` may skip for, and what adds it
+ADDED_BY = {
+    "shared": "real market data beside the checkout, in ../shared",
+    "tq": "make install",
+    "ib": "make install",
+    "questdb": "quotemill questdb fetch",
+    "timescale": ".ci/timescale",
+    "tsl": "QUOTEMILL_TEST_TSL_URL, a server with TimescaleDB's community edition",
+    "browser": ".ci/browser",
+    "systemd": "systemd-analyze on PATH",
+    "cron": "crontab on PATH",
+    "promtool": "promtool on PATH",
+    "tmpfs": "a user who may mount a file system",
+}
 # `ib_async` for an environment that has the client's successor and not the client
 IB_LIBRARY = os.environ.get("IB_LIBRARY", "ib_insync")
 DBT_DATABASE = "dbt"
@@ -39,6 +56,11 @@ EDITIONS = ("none", "apache", "tsl")  # as macros/timescale/timescale_edition.sq
 for name in ("PYTEST_DEBUG_TEMPROOT", "TMPDIR"):
     os.environ.setdefault(name, str(scratch()))
 tempfile.tempdir = None
+# a busy machine makes an example slow, and no test wrong
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
 # each full collection walks all that dlt and dbt hold: by default a sixth of the suite's time
 gc.set_threshold(500_000, 20, 20)
 
@@ -49,7 +71,21 @@ def require(name: str, present: bool, reason: str) -> None:
         return
     if name in os.environ.get("QUOTEMILL_REQUIRE", "").split(","):
         pytest.fail(f"QUOTEMILL_REQUIRE names {name}, but {reason}")
-    pytest.skip(reason)
+    pytest.skip(f"{name}: {reason}")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Print as the last line how many tests were left out, and what adds them."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
+    names = Counter[str]()
+    for reason, count in reasons.items():
+        name = reason.partition(":")[0]
+        names[f"{name} ({ADDED_BY[name]})" if name in ADDED_BY else reason] += count
+    if names:
+        parts = ", ".join(f"{count} {name}" for name, count in names.most_common())
+        reporter.write_line(f"left out {len(skipped)} tests: {parts}")
 
 
 def require_ib() -> None:
@@ -59,85 +95,6 @@ def require_ib() -> None:
     require(
         "ib", importlib.util.find_spec(IB_LIBRARY) is not None, f"{IB_LIBRARY} is not installed"
     )
-
-
-def spare_dbt(patch: pytest.MonkeyPatch) -> None:
-    """Let dbt's commands in this process do without what no test looks at: half of their time."""
-    import psycopg2
-    from dbt.adapters.base.connections import BaseConnectionManager
-    from dbt.adapters.contracts.connection import ConnectionState
-    from dbt.adapters.postgres.connections import PostgresCredentials
-    from dbt_common.clients import agate_helper, jinja
-    from dbt_common.events import base_types
-    from dbt_common.events.event_manager import EventManager
-
-    # dbt remembers a flag more with each command of a process, and walks the stack for each of them
-    source = "dbt_common.behavior_flags.BehaviorFlagRendered._default_source"
-    patch.setattr(source, lambda _: "dbt")
-
-    # no model reads where the server is: what was parsed for one serves for another
-    keys = ("database", "schema")
-    patch.setattr(PostgresCredentials, "_connection_keys", lambda _: keys)
-
-    # some 40 lines a model, made and scrubbed for a log that is off
-    make, fire = base_types.BaseEvent.__init__, EventManager.fire_event
-
-    def make_seldom(event: Any, *args: Any, **values: Any) -> None:
-        if not isinstance(event, base_types.DebugLevel):
-            make(event, *args, **values)
-
-    def fire_seldom(manager: Any, event: Any, level: Any = None, **options: Any) -> None:
-        if not isinstance(event, base_types.DebugLevel):
-            fire(manager, event, level, **options)
-
-    patch.setattr(base_types.BaseEvent, "__init__", make_seldom)
-    patch.setattr(EventManager, "fire_event", fire_seldom)
-
-    # three calendars for each query, to tell text from dates
-    tester, kept = agate_helper.build_type_tester, dict[Any, Any]()
-
-    def tester_once(text_columns: Iterable[str], string_null_values: Any = ("null", "")) -> Any:
-        key = tuple(sorted(text_columns)), tuple(string_null_values)
-        if key not in kept:
-            kept[key] = tester(key[0], key[1])
-        return kept[key]
-
-    patch.setattr(agate_helper, "build_type_tester", tester_once)
-
-    # the same models and macros, compiled again by each command
-    compiled, code = jinja.MacroFuzzEnvironment.compile, dict[Any, Any]()
-
-    def compile_once(environment: Any, source: Any, *args: Any, **options: Any) -> Any:
-        key = type(environment), source, args, tuple(sorted(options.items()))
-        if not isinstance(source, str):
-            return compiled(environment, source, *args, **options)
-        if key not in code:
-            code[key] = compiled(environment, source, *args, **options)
-        return code[key]
-
-    patch.setattr(jinja.MacroFuzzEnvironment, "compile", compile_once)
-
-    # a connection for each model, whose first questions fill its caches: half of the server's time
-    release = BaseConnectionManager.release
-
-    def keep(connections: Any) -> None:
-        connection = connections.get_if_exists()
-        if connection is None or connection.state != ConnectionState.OPEN:
-            return
-        handle = connection.handle
-        try:
-            handle.rollback()
-            connection.transaction_open = False
-            handle.autocommit = True
-            with handle.cursor() as cursor:
-                cursor.execute("discard all")
-                # as a connection's end does: tests count what was read
-                cursor.execute("select pg_stat_force_next_flush()")
-            handle.autocommit = False
-        except psycopg2.Error:
-            release(connections)
-
-    patch.setattr(BaseConnectionManager, "release", keep)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -164,6 +121,7 @@ def _settings_come_from_tests_alone(tmp_path_factory: pytest.TempPathFactory) ->
         tls = "httpx._transports.default.create_ssl_context"
         patch.setattr(tls, functools.cache(httpx.create_ssl_context))
         spare_dbt(patch)
+        spare_dlt(patch)
         yield
 
 
@@ -195,7 +153,7 @@ def _own_profile_and_silent_log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 def _no_secret_is_written(tmp_path: Path) -> Iterator[None]:
     """No output of a command contains the secrets that tests put into settings."""
     yield
-    assert found_in(tmp_path) == []
+    assert find_secrets(tmp_path) == []
 
 
 @pytest.fixture(scope="session")
@@ -325,15 +283,15 @@ def filled_database(new_database: Callable[..., str]) -> Callable[..., str]:
     `fill(url)` runs once for each `kind` in a session; later calls copy its result. With a `name`
     all have that name, and the next replaces the one before.
     """
-    kept: dict[str, str] = {}
+    templates: dict[str, str] = {}
 
     def make(kind: str, fill: Callable[[str], object], name: str | None = None) -> str:
-        if kind not in kept:
+        if kind not in templates:
             dsn = new_database(name)
             fill(dsn)
-            kept[kind] = new_database(template=dsn)
+            templates[kind] = new_database(template=dsn)
             return dsn
-        return new_database(name, template=kept[kind])
+        return new_database(name, template=templates[kind])
 
     return make
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from loaders.warehouse.embedded import server as embedded
-from tests.planted import found_in
+from tests.planted import find_secrets
 
 MEMORY = Path("/dev/shm")
 NEEDED = 10 * 2**30  # bytes; a whole run keeps some gigabytes of databases
@@ -46,6 +46,6 @@ def new_home() -> Iterator[Path]:
         yield home
     finally:
         embedded.stop(home)
-        leaks = found_in(home)
+        leaks = find_secrets(home)
         shutil.rmtree(home)
     assert not leaks

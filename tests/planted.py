@@ -1,4 +1,4 @@
-"""Secrets that tests put into settings, and the look for them in all that commands wrote."""
+"""Secrets that tests put into settings, and the search for them in all that commands wrote."""
 
 import json
 import os
@@ -25,9 +25,9 @@ ELSEWHERE = {
 }  # nothing of these is for reading
 
 
-def found_in(folder: Path) -> list[str]:
+def find_secrets(folder: Path) -> list[str]:
     """The files below a folder that hold one of the secrets, with which one."""
-    found = []
+    leaks = []
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name not in ELSEWHERE]
         for name in names:
@@ -35,5 +35,5 @@ def found_in(folder: Path) -> list[str]:
             # a pipe that a test made would be waited for
             if (name.endswith(WRITTEN) or name == "alerts.json") and file.is_file():
                 text = file.read_bytes()
-                found += [f"{file}: {s}" for s in SECRETS if s.encode() in text]
-    return found
+                leaks += [f"{file}: {s}" for s in SECRETS if s.encode() in text]
+    return leaks

@@ -151,7 +151,7 @@ def main() -> None:
     if group == "run":
         import pytest
 
-        from tests.conftest import spare_dbt
+        from tests.spare import spare_dbt
 
         # as in the tests' own process: else each of the two parses again what the other parsed
         spare_dbt(pytest.MonkeyPatch())

@@ -11,7 +11,7 @@ def test_a_secret_is_found_and_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     log.parent.mkdir()
     os.mkfifo(tmp_path / "alerts.json")
     log.write_text("no secret")
-    assert planted.found_in(tmp_path) == []
+    assert planted.find_secrets(tmp_path) == []
     log.write_text(f"password={planted.SECRETS[2]}")
-    assert planted.found_in(tmp_path) == [f"{log}: {planted.SECRETS[2]}"]
+    assert planted.find_secrets(tmp_path) == [f"{log}: {planted.SECRETS[2]}"]
     log.unlink()

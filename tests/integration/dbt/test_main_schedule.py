@@ -122,7 +122,6 @@ def test_the_schedule_equals_the_oracle_in_windows_of_any_length(
 
     @settings(
         max_examples=60,
-        deadline=None,
         database=None,
         derandomize=True,
         suppress_health_check=list(HealthCheck),

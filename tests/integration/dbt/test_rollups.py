@@ -164,7 +164,6 @@ def test_any_minutes_in_any_order_give_the_bars_of_those_stored(
 
     @settings(
         max_examples=examples,
-        deadline=None,
         database=None,
         derandomize=examples < 10,
         phases=[Phase.generate],  # to shrink would build for hours

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loaders.landing.rejects import withdrawn
@@ -134,9 +134,9 @@ def test_one_bad_tick_refuses_its_whole_day_and_no_other() -> None:
             "is_final": True,
         }
 
-    found = screen([tick(27, 1, 10), tick(27, 2, 10**15), tick(28, 1, 10)], TICK_TRADE)
-    assert [str(day) for day in found.rows["trade_date"].to_pylist()] == ["2024-06-28"]
-    assert len(found.rejected) == 1
+    screened = screen([tick(27, 1, 10), tick(27, 2, 10**15), tick(28, 1, 10)], TICK_TRADE)
+    assert [str(day) for day in screened.rows["trade_date"].to_pylist()] == ["2024-06-28"]
+    assert len(screened.rejected) == 1
 
 
 def any_value(kind: pa.DataType) -> st.SearchStrategy[Any]:
@@ -167,7 +167,6 @@ def pa_values(kind: pa.DataType) -> st.SearchStrategy[Any]:
     return st.integers(0, 100)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data(), landed=st.sampled_from(list(landed_tables())))
 def test_whatever_comes_the_result_is_within_the_declaration(
     data: st.DataObject, landed: LandedTable

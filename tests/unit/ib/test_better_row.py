@@ -4,7 +4,7 @@ from datetime import timedelta
 from itertools import pairwise, permutations
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loaders.ib.capture.better_row import is_better, rank
@@ -42,7 +42,6 @@ def landed(captures: tuple[Row, ...]) -> Row:
     return stored
 
 
-@settings(deadline=None)
 @given(st.lists(rows, min_size=1, max_size=4))
 def test_every_order_leaves_a_row_of_the_same_rank(captures: list[Row]) -> None:
     ranks = {rank(landed(order)) for order in permutations(captures)}

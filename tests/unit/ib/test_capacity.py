@@ -4,7 +4,6 @@ from decimal import Decimal
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from loaders.ib.planning.capacity import nearest, overflow_error, shares, slot_batches
@@ -39,7 +38,6 @@ def test_lines_that_are_held_long_limit_the_capacity() -> None:
     assert "do not fit a slot" in str(overflow_error(slow))
 
 
-@hypothesis_settings(deadline=None)
 @given(
     st.dictionaries(st.text("ABC", min_size=1), st.integers(0, 500), min_size=1),
     st.integers(0, 2000),

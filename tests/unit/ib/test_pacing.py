@@ -1,7 +1,7 @@
 """The bucket of tokens, by a clock of the test's own."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loaders.engine.outcome import Stopped
@@ -9,7 +9,6 @@ from loaders.ib.pacing import MachineWaits, TokenBucket, seconds_for
 from tests.unit.ib.gateways import Time
 
 
-@settings(deadline=None)
 @given(st.integers(1, 600), st.lists(st.floats(0, 30), max_size=60))
 def test_no_period_sees_more_than_a_burst_and_what_came_in(
     per_minute: int, gaps: list[float]

@@ -5,7 +5,7 @@ import sys
 from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loaders.ib import slots as module
@@ -29,7 +29,6 @@ def utc(day: str, index: int) -> str:
     return f"{session.slots[index].at:%H:%M}"
 
 
-@settings(deadline=None)
 @given(st.dates(date(2025, 1, 1), date(2027, 12, 31)))
 def test_slots_are_every_half_hour_from_the_open_to_the_close(day: date) -> None:
     session = session_on(day)
@@ -46,7 +45,6 @@ def test_slots_are_every_half_hour_from_the_open_to_the_close(day: date) -> None
     assert sorted(slot.name for slot in slots) == [slot.name for slot in slots]
 
 
-@settings(deadline=None)
 @given(st.datetimes(datetime(2025, 1, 1), datetime(2027, 12, 30), timezones=st.just(UTC)))
 def test_the_slot_of_a_time_is_the_newest_that_has_started(at: datetime) -> None:
     day = at.astimezone(NEW_YORK).date()

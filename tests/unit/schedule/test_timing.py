@@ -31,9 +31,9 @@ MOMENTS = st.datetimes(datetime(2025, 1, 1), datetime(2026, 12, 31), timezones=s
 
 
 def rule(when: str, zone: str = NEW_YORK, calendar: str = "") -> Timing:
-    found = parse_rule(when, zone, calendar)
-    assert found is not None
-    return found
+    timing = parse_rule(when, zone, calendar)
+    assert timing is not None
+    return timing
 
 
 def local(timing: Timing, first: str, last: str) -> list[str]:
@@ -42,11 +42,11 @@ def local(timing: Timing, first: str, last: str) -> list[str]:
         datetime.combine(date.fromisoformat(day) + timedelta(days=n), time(), timing.zone)
         for day, n in ((first, 0), (last, 1))
     )
-    found = timing.starts(begin - timedelta(seconds=1), end - timedelta(seconds=1))
-    return [f"{at.astimezone(timing.zone):%m-%d %H:%M %Z}" for at in found]
+    starts = timing.starts(begin - timedelta(seconds=1), end - timedelta(seconds=1))
+    return [f"{at.astimezone(timing.zone):%m-%d %H:%M %Z}" for at in starts]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from(RULES), st.sampled_from(ZONES), MOMENTS, st.tuples(*[st.integers(0, 200)] * 2)
 )
@@ -62,15 +62,15 @@ def test_no_start_is_lost_or_doubled_between_two_looks(
     assert all(begin < at <= end for at in parts)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(ZONES), st.times(), st.dates(date(2015, 1, 1), date(2026, 12, 1)))
 def test_a_daily_job_starts_once_on_each_day_whatever_its_clock(
     zone: str, clock: time, first: date
 ) -> None:
     timing = rule(f"daily {clock:%H:%M}", zone)
     begin = datetime.combine(first, time(), ZoneInfo(zone)) - timedelta(seconds=1)
-    found = list(timing.starts(begin, begin.astimezone(UTC) + timedelta(days=200, hours=3)))
-    days = [at.astimezone(timing.zone).date() for at in found]
+    starts = list(timing.starts(begin, begin.astimezone(UTC) + timedelta(days=200, hours=3)))
+    days = [at.astimezone(timing.zone).date() for at in starts]
     assert len(days) == len(set(days))
     assert days[:200] == [first + timedelta(days=n) for n in range(200)]
 
@@ -95,43 +95,43 @@ def test_the_nights_on_which_the_clock_of_new_york_changes() -> None:
 
 def test_after_the_night_the_open_of_new_york_is_another_instant() -> None:
     timing = rule("daily 09:25", calendar="XNYS")
-    found = timing.starts(datetime(2026, 10, 30, tzinfo=UTC), datetime(2026, 11, 3, tzinfo=UTC))
-    assert [f"{at:%a %H:%M}" for at in found] == ["Fri 13:25", "Mon 14:25"]
+    starts = timing.starts(datetime(2026, 10, 30, tzinfo=UTC), datetime(2026, 11, 3, tzinfo=UTC))
+    assert [f"{at:%a %H:%M}" for at in starts] == ["Fri 13:25", "Mon 14:25"]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.dates(date(2024, 1, 1), date(2027, 12, 31)))
 def test_half_hours_in_session_are_the_slots_of_option_chains(day: date) -> None:
     timing = rule("every 30m in session", calendar="XNYS")
     session = session_on(day)
     midnight = datetime.combine(day, time(), timing.zone)
-    found = list(timing.starts(midnight, midnight + timedelta(days=1)))
-    assert found == [slot.at for slot in session.slots] if session else found == []
+    starts = list(timing.starts(midnight, midnight + timedelta(days=1)))
+    assert starts == [slot.at for slot in session.slots] if session else starts == []
 
 
 def test_an_early_close_ends_the_starts_in_session() -> None:
     timing = rule("every 30m in session", calendar="XNYS")
-    found = local(timing, "2026-11-26", "2026-11-27")  # Thanksgiving, and the day after
-    assert (found[0], found[-1], len(found)) == ("11-27 09:30 EST", "11-27 13:00 EST", 8)
+    starts = local(timing, "2026-11-26", "2026-11-27")  # Thanksgiving, and the day after
+    assert (starts[0], starts[-1], len(starts)) == ("11-27 09:30 EST", "11-27 13:00 EST", 8)
 
 
 def test_a_session_in_shanghai_has_its_break_at_noon() -> None:
-    found = local(rule("every 60m in session", SHANGHAI, "XSHG"), "2026-11-20", "2026-11-20")
+    starts = local(rule("every 60m in session", SHANGHAI, "XSHG"), "2026-11-20", "2026-11-20")
     hours = ["09:30", "10:30", "11:30", "13:00", "14:00", "15:00"]
-    assert [at[6:11] for at in found] == hours
+    assert [at[6:11] for at in starts] == hours
 
 
 def test_a_chinese_holiday_has_no_start_and_the_weekend_that_is_worked_none_either() -> None:
-    found = local(rule("daily 17:30", SHANGHAI, "XSHG"), "2025-09-26", "2025-10-13")
-    assert [at[:5] for at in found] == ["09-26", "09-29", "09-30", "10-09", "10-10", "10-13"]
+    starts = local(rule("daily 17:30", SHANGHAI, "XSHG"), "2025-09-26", "2025-10-13")
+    assert [at[:5] for at in starts] == ["09-26", "09-29", "09-30", "10-09", "10-10", "10-13"]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.dates(date(2015, 1, 1), date(2025, 6, 1)))
 def test_a_job_of_shanghai_starts_on_its_trading_days(first: date) -> None:
     last = first + timedelta(days=200)
-    found = local(rule("daily 17:30", SHANGHAI, "XSHG"), str(first), str(last))
-    assert [at[:5] for at in found] == [f"{day:%m-%d}" for day in published_days(first, last)]
+    starts = local(rule("daily 17:30", SHANGHAI, "XSHG"), str(first), str(last))
+    assert [at[:5] for at in starts] == [f"{day:%m-%d}" for day in published_days(first, last)]
 
 
 def test_a_week_and_a_month() -> None:

@@ -1,0 +1,119 @@
+"""dbt and dlt in the process of tests, without repeated work that no test checks."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+
+def spare_dbt(patch: pytest.MonkeyPatch) -> None:
+    """Skip work of dbt's commands in this process that no test checks: half of their time."""
+    import psycopg2
+    from dbt.adapters.base.connections import BaseConnectionManager
+    from dbt.adapters.contracts.connection import ConnectionState
+    from dbt.adapters.postgres.connections import PostgresCredentials
+    from dbt_common.clients import agate_helper, jinja
+    from dbt_common.events import base_types
+    from dbt_common.events.event_manager import EventManager
+
+    # dbt stores one more flag with each command of a process, and walks the stack for each
+    source = "dbt_common.behavior_flags.BehaviorFlagRendered._default_source"
+    patch.setattr(source, lambda _: "dbt")
+
+    # no model reads the server's address: a project parsed for one serves for another
+    keys = ("database", "schema")
+    patch.setattr(PostgresCredentials, "_connection_keys", lambda _: keys)
+
+    # 40 lines for each model, built and scrubbed for a log that is off
+    make, fire = base_types.BaseEvent.__init__, EventManager.fire_event
+
+    def make_unless_debug(event: Any, *args: Any, **values: Any) -> None:
+        if not isinstance(event, base_types.DebugLevel):
+            make(event, *args, **values)
+
+    def fire_unless_debug(manager: Any, event: Any, level: Any = None, **options: Any) -> None:
+        if not isinstance(event, base_types.DebugLevel):
+            fire(manager, event, level, **options)
+
+    patch.setattr(base_types.BaseEvent, "__init__", make_unless_debug)
+    patch.setattr(EventManager, "fire_event", fire_unless_debug)
+
+    # three calendars for each query, to tell text from dates
+    build, testers = agate_helper.build_type_tester, dict[Any, Any]()
+
+    def tester_once(text_columns: Iterable[str], string_null_values: Any = ("null", "")) -> Any:
+        key = tuple(sorted(text_columns)), tuple(string_null_values)
+        if key not in testers:
+            testers[key] = build(key[0], key[1])
+        return testers[key]
+
+    patch.setattr(agate_helper, "build_type_tester", tester_once)
+
+    # the same models and macros, compiled again by each command
+    compiled, code = jinja.MacroFuzzEnvironment.compile, dict[Any, Any]()
+
+    def compile_once(environment: Any, source: Any, *args: Any, **options: Any) -> Any:
+        key = type(environment), source, args, tuple(sorted(options.items()))
+        if not isinstance(source, str):
+            return compiled(environment, source, *args, **options)
+        if key not in code:
+            code[key] = compiled(environment, source, *args, **options)
+        return code[key]
+
+    patch.setattr(jinja.MacroFuzzEnvironment, "compile", compile_once)
+
+    # one connection for all models: the first queries of a new one fill its caches, which is half
+    # of the server's time
+    release = BaseConnectionManager.release
+
+    def keep(connections: Any) -> None:
+        connection = connections.get_if_exists()
+        if connection is None or connection.state != ConnectionState.OPEN:
+            return
+        handle = connection.handle
+        try:
+            handle.rollback()
+            connection.transaction_open = False
+            handle.autocommit = True
+            with handle.cursor() as cursor:
+                cursor.execute("discard all")
+                # as a connection's end does: tests count what was read
+                cursor.execute("select pg_stat_force_next_flush()")
+            handle.autocommit = False
+        except psycopg2.Error:
+            release(connections)
+
+    patch.setattr(BaseConnectionManager, "release", keep)
+
+
+def spare_dlt(patch: pytest.MonkeyPatch) -> None:
+    """Read each type's hints, origin and fields once: a fifth of a package's time."""
+    from dlt.common import typing, validation
+    from dlt.common.configuration.specs.base_configuration import BaseConfiguration
+
+    read_hints, hints = validation.get_type_hints, dict[Any, Any]()
+    read_origin, origins = typing.get_origin, dict[Any, Any]()
+    count, counts = BaseConfiguration.__len__, dict[type, int]()
+
+    def hints_once(spec: Any, **options: Any) -> Any:
+        if spec not in hints:
+            hints[spec] = read_hints(spec, **options)
+        return hints[spec]
+
+    def origin_once(hint: Any) -> Any:
+        with suppress(TypeError):  # a hint that is annotated with a list has no hash
+            if hint not in origins:
+                origins[hint] = read_origin(hint)
+            return origins[hint]
+        return read_origin(hint)
+
+    def count_once(configuration: Any) -> int:
+        kind = type(configuration)
+        if kind not in counts:
+            counts[kind] = count(configuration)
+        return counts[kind]
+
+    patch.setattr(validation, "get_type_hints", hints_once)
+    patch.setattr(typing, "get_origin", origin_once)
+    patch.setattr(BaseConfiguration, "__len__", count_once)
