@@ -55,13 +55,13 @@ def quote_server(answers: dict[tuple[int, bytes], bytes | None]) -> Iterator[tup
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-        thread.join(5)
+        thread.join()
 
 
 ONE_ROW = packed((1, date(2011, 6, 3), 1, (1.6, 0.0, 3.0, 0.0)))
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def _short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(xdxr, "TIMEOUT", 0.2)
 
@@ -85,9 +85,14 @@ def mute_server(heard: Callable[[], object] = lambda: None) -> Iterator[tuple[Ad
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-        thread.join(5)
+        thread.join()
         for connection in held:
             connection.close()
+
+
+def asking(*addresses: Address) -> contextlib.closing[QuoteServers]:
+    """Asks these servers; a server's end waits for its connections."""
+    return contextlib.closing(QuoteServers(list(addresses)))
 
 
 def refusing() -> Address:
@@ -97,33 +102,35 @@ def refusing() -> Address:
 
 
 def test_the_servers_answer_becomes_actions() -> None:
-    with quote_server({(1, b"600000"): ONE_ROW}) as address:
-        servers = QuoteServers([address])
-        result = build_actions("sh600000", servers.ask("sh600000"))
+    with quote_server({(1, b"600000"): ONE_ROW}) as address, asking(address) as servers:
+        actions = build_actions("sh600000", servers.ask("sh600000"))
         nothing = build_actions("sz000002", servers.ask("sz000002"))
-        servers.close()
-    (row,) = result.rows
+    (row,) = actions.rows
     assert (row.cash_per10_yuan, row.bonus_total_per10) == (Decimal("1.6"), Decimal(3))
     # an empty answer is no evidence that nothing happened
-    assert (result.covers, nothing.covers) == ({"sh600000"}, frozenset())
+    assert (actions.covers, nothing.covers) == ({"sh600000"}, frozenset())
 
 
 def test_a_server_that_refuses_is_left_for_the_next() -> None:
-    with quote_server({(1, b"600000"): ONE_ROW}) as address:
-        assert len(QuoteServers([refusing(), address]).ask("sh600000")) == 1
+    with (
+        quote_server({(1, b"600000"): ONE_ROW}) as address,
+        asking(refusing(), address) as servers,
+    ):
+        assert len(servers.ask("sh600000")) == 1
 
 
 def test_a_server_that_breaks_off_is_left_for_the_next() -> None:
     with (
         quote_server({(1, b"600000"): None}) as breaking,
         quote_server({(1, b"600000"): ONE_ROW}) as address,
+        asking(breaking, address) as servers,
     ):
-        assert len(QuoteServers([breaking, address]).ask("sh600000")) == 1
+        assert len(servers.ask("sh600000")) == 1
 
 
 def test_a_code_that_no_server_answers_fails_alone() -> None:
-    with quote_server({(1, b"600000"): ONE_ROW, (0, b"000002"): None}) as address:
-        servers = QuoteServers([address])
+    answers = {(1, b"600000"): ONE_ROW, (0, b"000002"): None}
+    with quote_server(answers) as address, asking(address) as servers:
         servers.ask("sh600000")
         with pytest.raises(UpstreamError, match="no TDX quote server answered") as caught:
             servers.ask("sz000002")
@@ -131,6 +138,7 @@ def test_a_code_that_no_server_answers_fails_alone() -> None:
         assert len(servers.ask("sh600000")) == 1
 
 
+@pytest.mark.usefixtures("_short_wait")
 def test_a_server_that_is_mute_is_asked_once_in_a_load() -> None:
     with mute_server() as (mute, came), quote_server({}) as breaking:
         servers = QuoteServers([mute, breaking])
@@ -140,6 +148,7 @@ def test_a_server_that_is_mute_is_asked_once_in_a_load() -> None:
         assert came == [1]
 
 
+@pytest.mark.usefixtures("_short_wait")
 def test_without_a_server_that_answers_there_is_no_waiting_for_each_code() -> None:
     with mute_server() as (first, came), mute_server() as (second, too):
         servers = QuoteServers([first, second])

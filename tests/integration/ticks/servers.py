@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
+import pytest
+
 from loaders.errors import QuotemillError
 from loaders.settings import Settings
 from loaders.ticks.open_store import local_address
@@ -20,6 +22,12 @@ from tests.conftest import require
 
 # a port of its own, and no waiting for a disk that need not survive a power cut
 SMALL = QuestdbSettings(port=0, heap="256m", fsync=False, wait=120.0)
+# threads without work sleep early: half of an idle server's time
+IDLE = {
+    f"{pool}.worker.{step}.threshold": rounds
+    for pool in ("shared", "wal.apply")
+    for step, rounds in (("yield", "5"), ("nap", "50"), ("sleep", "100"))
+}
 
 
 def require_questdb() -> None:
@@ -43,7 +51,11 @@ def a_server(
     with tempfile.TemporaryDirectory(prefix="qm-questdb-") as name:
         folder = Path(name) / "questdb"
         try:
-            server.start(folder, settings, conf={"dev.mode.enabled": "true"} | dict(conf or {}))
+            keys = {"dev.mode.enabled": "true"} | IDLE | dict(conf or {})
+            with pytest.MonkeyPatch.context() as patch:
+                # a server that lives for minutes gains nothing from the slow compiler
+                patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+                server.start(folder, settings, conf=keys)
             yield folder
         finally:
             server.remove(folder)
