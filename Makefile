@@ -20,13 +20,15 @@ install: $(STAMP)
 demo: $(STAMP)
 	@$(BIN)/quotemill demo
 
+# a process more than a small machine has cores: tests spend much of their time waiting. Without a
+# network QuestDB's jar does not come, and its tests are left out
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --durations=10 --ignore=tests/e2e --ignore=tests/faults
+	-@$(BIN)/quotemill questdb fetch >/dev/null
+	$(BIN)/python -m pytest -n 3 --durations=10 --ignore=tests/e2e --ignore=tests/faults
 
 test-e2e: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --durations=10 tests/e2e
+	$(BIN)/python -m pytest -n 3 --durations=10 tests/e2e
 
-# one worker more than elsewhere: these tests spend much of their time waiting
 test-faults: $(STAMP)
 	$(BIN)/python -m pytest -n 3 --durations=10 tests/faults
 
