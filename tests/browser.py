@@ -38,10 +38,10 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 def find() -> str:
     """The program; skips the test without one."""
-    found = next(filter(None, map(shutil.which, (str(UNPACKED), *NAMES))), None)
+    program = next(filter(None, map(shutil.which, (str(UNPACKED), *NAMES))), None)
     absent = f"no browser is on PATH: apt install {NAMES[0]}, or .ci/browser, which unpacks it"
-    require("browser", found is not None, absent)
-    return str(found)
+    require("browser", program is not None, absent)
+    return str(program)
 
 
 @dataclass
@@ -73,7 +73,7 @@ class Page:
         cells = "[...row.cells].map(cell => cell.textContent.trim())"
         return list(self.ask(f"[...{rows}].map(row => {cells})"))
 
-    def look(self, media: str = "screen", scheme: str = "light") -> None:
+    def set_media(self, media: str = "screen", scheme: str = "light") -> None:
         """Show the page on a medium, in light or dark."""
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self._send("Emulation.setEmulatedMedia", media=media, features=features)

@@ -53,7 +53,7 @@ def test_every_adjusted_price_is_the_expected_one(
         for row in expected
     }
     codes = sorted({code for code, _ in wanted})
-    found = {
+    findings = {
         (code, day): tuple(prices)
         for code, day, *prices in market.execute(
             "select code, trade_date, 100 * open, 100 * high, 100 * low, 100 * close "
@@ -62,7 +62,7 @@ def test_every_adjusted_price_is_the_expected_one(
         )
     }
     assert len(wanted) == 170_452
-    assert found == wanted
+    assert findings == wanted
 
 
 def test_funds_do_not_jump_at_splits_but_on_two_days_with_findings(
@@ -145,8 +145,8 @@ def test_the_same_through_the_service_gives_the_same_tables(
             assert len(codes) >= 130
             for name, columns in SAME.items():
                 query = f"select {columns} from market.{name} where code = any(%s) order by 1, 2"
-                one, other = (conn.execute(query, (codes,)).fetchall() for conn in (market, served))
-                assert one
-                assert one == other, name
+                own, other = (conn.execute(query, (codes,)).fetchall() for conn in (market, served))
+                assert own
+                assert own == other, name
             query = "select trade_date from market.trading_calendar where is_served order by 1"
             assert market.execute(query).fetchall() == served.execute(query).fetchall()

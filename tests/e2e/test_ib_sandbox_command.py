@@ -40,13 +40,13 @@ class Wire:
         return self._exactly(size).decode().split("\0")[:-1]
 
     def _exactly(self, size: int) -> bytes:
-        found = b""
-        while len(found) < size:
-            more = self._socket.recv(size - len(found))
+        received = b""
+        while len(received) < size:
+            more = self._socket.recv(size - len(received))
             if not more:
                 raise ConnectionError("the sandbox hung up")
-            found += more
-        return found
+            received += more
+        return received
 
     def close(self) -> None:
         self._socket.close()

@@ -71,9 +71,9 @@ def test_the_smoke_configuration_captures_two_strikes_in_two_slots(
         contracts = conn.execute("select distinct conid from raw_ib.session_contract").fetchall()
     day, until = "--date=2026-11-19", "--as-of=2026-11-20T15:00"
     checked = place.inside("quotemill", "selfcheck", "ib", day, until)
-    found = json.loads(checked.stdout)
-    assert (checked.returncode, found["status"], found["trade_date"]) == (0, "PASS", "2026-11-19")
-    figures = {check["name"]: check["figures"] for check in found["checks"]}
+    result = json.loads(checked.stdout)
+    assert (checked.returncode, result["status"], result["trade_date"]) == (0, "PASS", "2026-11-19")
+    figures = {check["name"]: check["figures"] for check in result["checks"]}
     assert (figures["coverage"]["slot_count"], figures["coverage"]["slot_coverage"]) == (
         2,
         "1.0000",
@@ -103,9 +103,9 @@ def test_the_smoke_configuration_captures_two_strikes_in_two_slots(
     assert [of["set_date"] for of in plan["symbols"]] == ["2026-11-19"]
     assert "a slot: " in place.inside("loaders", "run", "ib", "--dry-run").stdout
     scanned = place.inside("quotemill", "logscan", "ib", "--json")
-    found = json.loads(scanned.stdout)
-    assert (scanned.returncode, found["status"]) == (0, "clean"), found
-    assert found["levels"]["ib"]["info"] >= 11  # begin and end of five tasks, and what was not due
+    result = json.loads(scanned.stdout)
+    assert (scanned.returncode, result["status"]) == (0, "clean"), result
+    assert result["levels"]["ib"]["info"] >= 11  # begin and end of five tasks, and what was not due
 
 
 def test_a_check_shows_what_the_account_may_read(place: Place, gateway: IbSandbox) -> None:
@@ -179,9 +179,9 @@ def test_client_ids_that_are_all_in_use_are_named(place: Place, gateway: IbSandb
     assert done.returncode == 4, done.stderr
     assert "every configured client id is in use: 101" in done.stderr
     scanned = place.inside("quotemill", "logscan", "ib", "--json")
-    found = json.loads(scanned.stdout)["keywords"]
+    keywords = json.loads(scanned.stdout)["keywords"]
     assert scanned.returncode == 5
-    assert {word: hits["count"] for word, hits in found.items()} == {"client id": 1, "error": 1}
+    assert {word: hits["count"] for word, hits in keywords.items()} == {"client id": 1, "error": 1}
 
 
 def test_without_a_gateway_in_the_settings_the_source_is_left_alone(place: Place) -> None:

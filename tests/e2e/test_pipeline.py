@@ -268,14 +268,14 @@ def test_doctor_reports_rows_edited_by_hand_and_a_touch_builds_them(
     adjusted = (
         "select distinct code from market.adjustment_segments where valid_from > '1900-01-01'"
     )
-    of_actions = sorted(c for (c,) in market_bench.rows(adjusted))
+    codes_with_actions = sorted(c for (c,) in market_bench.rows(adjusted))
     last, added = str(DAYS[-2]), "2099-01-01"
 
     def fixes() -> dict[str, str]:
         checks = doctor.examine(market_bench.settings)
         return {check.fix: check.text for check in checks if check.name == "steps"}
 
-    assert len(of_actions) > 1
+    assert len(codes_with_actions) > 1
     assert edited_tables.list_differences(warehouse) == []
     assert fixes() == {}
     market_bench.execute(f"delete from raw_tdx.kline_daily where code = '{code}'")
@@ -289,7 +289,7 @@ def test_doctor_reports_rows_edited_by_hand_and_a_touch_builds_them(
     assert edited_tables.list_differences(warehouse) == [
         ("raw_tdx.kline_daily", "market.kline_daily_qfq", "codes", [code]),
         ("raw_tdx.trading_day", "market.trading_calendar", "days", [last, added]),
-        ("raw_tdx.corporate_action", "market.adjustment_segments", "codes", of_actions),
+        ("raw_tdx.corporate_action", "market.adjustment_segments", "codes", codes_with_actions),
     ]
     calendar = "market.trading_calendar differs from raw_tdx.trading_day in 2 days: "
     seen = fixes()
@@ -359,5 +359,5 @@ def test_without_a_source_of_actions_status_and_findings_say_so(
         assert [check.text for check in shown.problems] == [status.NO_ACTIONS] + [
             check.text for check in shown.problems if check.text != status.NO_ACTIONS
         ]
-        found = made.rows("select check_name from qa.findings")
-        assert ("no_corporate_action_source",) in found
+        findings = made.rows("select check_name from qa.findings")
+        assert ("no_corporate_action_source",) in findings

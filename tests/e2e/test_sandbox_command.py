@@ -39,12 +39,12 @@ def test_the_sandbox_prints_its_address_and_ends_quietly(
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
-        found = re.match(
+        match = re.match(
             r"TDX sandbox on (http://127\.0\.0\.1:\d+)  clock=2025-06-30T18:00:00", line
         )
-        assert found, line
+        assert match, line
         assert line.endswith("  codes=16  days=60\n")
-        path = found[1] + "/api/kline-all?code=sz000001"
+        path = match[1] + "/api/kline-all?code=sz000001"
         assert httpx.get(path).json()["data"]["list"] is None
         assert httpx.get(path).json()["data"]["count"] == 60
     finally:

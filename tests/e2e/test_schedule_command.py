@@ -38,17 +38,17 @@ def shown(place: Place, *command: str) -> Any:
 
 
 def test_a_day_in_the_future_is_shown(place: Place) -> None:
-    found = shown(place, "simulate", "--date", "2026-11-27")
-    slots = [start for start in found["starts"] if start["job"] == "ib_snapshot"]
+    planned = shown(place, "simulate", "--date", "2026-11-27")
+    slots = [start for start in planned["starts"] if start["job"] == "ib_snapshot"]
     assert [slots[0]["local"], slots[-1]["local"], len(slots)] == [
         "2026-11-27T09:30:00-05:00",
         "2026-11-27T13:00:00-05:00",
         8,
     ]
-    [daily] = [start for start in found["starts"] if start["job"] == "tdx_daily"]
+    [daily] = [start for start in planned["starts"] if start["job"] == "tdx_daily"]
     assert (daily["at"], daily["command"]) == ("2026-11-27T09:30:00+00:00", "quotemill run tdx")
-    assert found["notes"] == ["2026-11-27: XNYS closes early, 18:00 UTC"]
-    assert found["idle"]["tdx_realtime"] == "off by its settings"
+    assert planned["notes"] == ["2026-11-27: XNYS closes early, 18:00 UTC"]
+    assert planned["idle"]["tdx_realtime"] == "off by its settings"
     text = place.inside("quotemill", "schedule", "simulate", "hello", "--date", "2026-11-27")
     assert text.stdout == "2026-11-27 12:00:00 UTC  Fri 12:00 UTC  hello  quotemill status\n"
     week = ("--date", "2026-10-01", "--until", "2026-10-08")
@@ -69,8 +69,8 @@ def test_without_a_source_a_message_says_that_there_is_no_job(command: str, tmp_
 
 def test_a_job_is_listed_disabled_and_enabled_again(place: Place) -> None:
     def state(job: str = "hello") -> tuple[str, Any]:
-        found = {row["job"]: row for row in shown(place, "list", "--as-of", "2026-11-21T06:00Z")}
-        return found[job]["state"], found[job]["next_start"]
+        rows = {row["job"]: row for row in shown(place, "list", "--as-of", "2026-11-21T06:00Z")}
+        return rows[job]["state"], rows[job]["next_start"]
 
     assert state() == ("on", "2026-11-21 12:00:00+00:00")
     assert state("tdx_realtime") == ("off", None)

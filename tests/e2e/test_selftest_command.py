@@ -103,11 +103,11 @@ def test_the_scheduled_self_test_runs_once_when_it_is_due(
             "select schedule, status, options ->> 'bulk_timeout_s' from ops.testing_runs "
             "order by run_id"
         ).fetchall()
-        [kept] = conn.execute(
+        [stored] = conn.execute(
             "select last_exit_code from ops.schedules where name = 'tdx_selftest'"
         ).fetchall()
     assert runs == [("tdx_selftest", "passed", "30.0"), ("tdx_selftest", "failed", "9.0")]
-    assert kept == (5,)
+    assert stored == (5,)
 
 
 def test_signal_handlers_are_restored_after_a_self_test(place: Place) -> None:

@@ -49,8 +49,8 @@ def test_interleaved_builds_of_two_homes_each_land_in_their_own_warehouse(
 ) -> None:
     from dbt.cli.main import dbtRunner
 
-    one, first = home("one", tmp_path, new_database(DBT_DATABASE))
-    shutil.copytree(parsed_project[0], build.dbt_target(one, first))
+    first_home, first = home("one", tmp_path, new_database(DBT_DATABASE))
+    shutil.copytree(parsed_project[0], build.dbt_target(first_home, first))
     two, second = home("two", tmp_path, new_database())
     assert two.warehouse_url is not None
     theirs = os.environ | {
@@ -71,7 +71,7 @@ def test_interleaved_builds_of_two_homes_each_land_in_their_own_warehouse(
         return invoke(self, arguments)
 
     monkeypatch.setattr(dbtRunner, "invoke", after_the_other)
-    built = build.build(one, first, print, arguments=MODELS)
+    built = build.build(first_home, first, print, arguments=MODELS)
 
     assert built is not None
     assert built.succeeded

@@ -39,15 +39,17 @@ def test_a_run_replaces_its_own_figures_and_leaves_those_of_others(tmp_path: Pat
     )
     prometheus.write(file, tdx)
     prometheus.write(file, run_of("run tdx", 6, Metric("load", "tdx", "rows_new", 1), later=60))
-    found = samples(file)
-    assert found['quotemill_load_rows_new{source="ib"}'] == 5
-    assert found['quotemill_load_rows_new{source="tdx"}'] == 1
-    assert found["quotemill_build_seconds"] == 0.5
-    assert found['quotemill_run_exit_code{command="run tdx"}'] == 6
-    assert found['quotemill_run_duration_seconds{command="run ib"}'] == 12.5
+    values = samples(file)
+    assert values['quotemill_load_rows_new{source="ib"}'] == 5
+    assert values['quotemill_load_rows_new{source="tdx"}'] == 1
+    assert values["quotemill_build_seconds"] == 0.5
+    assert values['quotemill_run_exit_code{command="run tdx"}'] == 6
+    assert values['quotemill_run_duration_seconds{command="run ib"}'] == 12.5
     # of a run that failed it stays where it was
-    assert found['quotemill_run_success_timestamp_seconds{command="run tdx"}'] == ENDED.timestamp()
-    assert found['quotemill_run_end_timestamp_seconds{command="run tdx"}'] == ENDED.timestamp() + 60
+    assert values['quotemill_run_success_timestamp_seconds{command="run tdx"}'] == ENDED.timestamp()
+    assert (
+        values['quotemill_run_end_timestamp_seconds{command="run tdx"}'] == ENDED.timestamp() + 60
+    )
 
 
 def test_each_name_has_one_help_and_one_type_before_its_samples(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def test_check_asks_every_configured_source(
     monkeypatch.setattr(shell, "_answered", False)
     with pytest.raises(SystemExit) as ended:
         shell.run_app(loaders.cli.app)
-    one, two = json.loads(capsys.readouterr().out)
+    first, two = json.loads(capsys.readouterr().out)
     assert ended.value.code == 4
-    assert (one["source"], one["exit_code"], one["error"]) == ("one", 4, "nobody answers")
+    assert (first["source"], first["exit_code"], first["error"]) == ("one", 4, "nobody answers")
     assert (two["source"], two["exit_code"], two["last_day"]) == ("two", 0, "2024-06-28")

@@ -19,11 +19,11 @@ REFUSED = {
 
 
 def written() -> list[Path]:
-    found = [
+    lines = [
         p for folder in FOLDERS for p in (ROOT / folder).rglob("*") if p.suffix in (".sql", ".py")
     ]
-    assert len(found) > 300
-    return found
+    assert len(lines) > 300
+    return lines
 
 
 @pytest.mark.parametrize(("form", "instead"), REFUSED.items(), ids=REFUSED.values())

@@ -58,10 +58,10 @@ def land_minutes(conn: psycopg.Connection, days: list[date]) -> None:
             for code in WITH_MINUTES
         ],
     )
-    of_days = [
+    days_of_ticks = [
         ticks(code, day, [("09:31", "10", 1000, 0)]) for code in WITH_MINUTES for day in days
     ]
-    raw.land(conn, "tick_trade", [tick for of_day in of_days for tick in of_day])
+    raw.land(conn, "tick_trade", [tick for day in days_of_ticks for tick in day])
 
 
 def cost_of_one_day(

@@ -40,11 +40,11 @@ def test_findings_about_single_rows_do_not_fail_a_plain_build(
     assert dbt("build").success
 
     conn.execute("set quotemill.as_of = '2024-01-16 16:00+08'")
-    found = conn.execute(
+    findings = conn.execute(
         "select check_name, severity, subject, trade_date::text from qa.findings "
         "order by check_name, trade_date"
     ).fetchall()
-    assert found == [
+    assert findings == [
         ("calendar_horizon", "warning", "trading_calendar", "2024-01-15"),
         ("missing_bars", "warning", "sh600000", "2024-01-04"),
         ("no_corporate_action_source", "warning", "corporate_actions", None),
@@ -69,15 +69,15 @@ def test_day_bars_of_an_index_are_checked_when_they_change(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
     def land_bar(day: date, close: int = 7, **changed: int) -> None:
-        of_index = {
+        index_bar = {
             "period": "day",
             "bar_end": f"{day} 0{close}:00+00",
             "up_count": 0,
             "down_count": 0,
         }
-        land(conn, "index_kline", [bar("sh000001", day, "2900") | of_index | changed])
+        land(conn, "index_kline", [bar("sh000001", day, "2900") | index_bar | changed])
 
-    def found() -> list[tuple[object, ...]]:
+    def findings() -> list[tuple[object, ...]]:
         assert dbt("run", "-s", "int_index_bars__findings").success
         return conn.execute(
             "select check_name, severity, trade_date, evidence from qa.findings "
@@ -94,13 +94,13 @@ def test_day_bars_of_an_index_are_checked_when_they_change(
         ("negative_volume", "warning", DAYS[1], "volume -100"),
         ("ohlc_order", "warning", DAYS[1], prices),
     ]
-    assert found() == broken
+    assert findings() == broken
     assert key_holds()
     land_bar(DAYS[0], close=8)
-    assert found() == [("duplicate_bar", "error", DAYS[0], "2 bars of one day"), *broken]
+    assert findings() == [("duplicate_bar", "error", DAYS[0], "2 bars of one day"), *broken]
     assert not key_holds()
     land_bar(DAYS[1])
-    assert [name for name, *_ in found()] == ["duplicate_bar"]
+    assert [name for name, *_ in findings()] == ["duplicate_bar"]
 
 
 def freshness_at(conn: psycopg.Connection, instant: str) -> tuple[str, bool, int]:
@@ -182,6 +182,6 @@ def test_closes_that_differ_between_file_and_service_are_found(
         "payload": f'{{"code": "sh600000", "trade_date": "{day}"}}',
     }
     land(conn, "rejected_row", [refused | {"field": name} for name in ("low", TWO_CLOSES)])
-    found = conn.execute("select evidence from qa.findings where check_name = 'rejected_row'")
-    [(evidence,)] = found.fetchall()
+    findings = conn.execute("select evidence from qa.findings where check_name = 'rejected_row'")
+    [(evidence,)] = findings.fetchall()
     assert evidence.startswith(f"{TWO_CLOSES} = 1 against 2")

@@ -192,10 +192,10 @@ def test_cash_and_split_of_a_fund_are_distinguished_and_an_override_holds(
 
     assert dbt(*REBUILD).success
 
-    found = conn.execute(
+    findings = conn.execute(
         "select code, ex_date, m, c, is_applied from market.inferred_actions order by code"
     ).fetchall()
-    assert found == [(fund, days[45], 2, 0, True), (code, days[60], 1, Decimal("0.35"), True)]
+    assert findings == [(fund, days[45], 2, 0, True), (code, days[60], 1, Decimal("0.35"), True)]
     evidence = conn.execute(
         "select subject, severity, evidence like '%(applied)%' from qa.qa_inferred_actions "
         "order by subject"

@@ -140,8 +140,10 @@ def test_a_day_passes_with_the_open_interest_of_the_next_morning(
     land(conn, "raw_ib.slot_run", [closed("AAPL", FRIDAY, "2026-11-27 22:04+00")])
     assert verdicts(conn, "2026-11-27 22:03+00")[2][2:4] == ("pending", "pending")
     assert verdicts(conn, "2026-11-27 22:04+00")[2][2:] == judged
-    found = conn.execute("select check_name, trade_date, evidence from qa.qa_options").fetchall()
-    assert found == [("oi_completeness", WEDNESDAY.day, "9 of 12 contracts have an open interest")]
+    findings = conn.execute("select check_name, trade_date, evidence from qa.qa_options").fetchall()
+    assert findings == [
+        ("oi_completeness", WEDNESDAY.day, "9 of 12 contracts have an open interest")
+    ]
     flags = "select distinct data_quality_flag from options.chain_daily_clean where trade_date = %s"
     assert conn.execute(flags, (TUESDAY.day,)).fetchall() == [([],)]
     assert sorted(f for (f,) in conn.execute(flags, (WEDNESDAY.day,))) == [
@@ -160,9 +162,9 @@ def test_a_day_passes_with_the_open_interest_of_the_next_morning(
 
     # the daily list says the same, and two sessions in a row are what stage 1 asks for
     def checked(day: date | None, hour: int = 12) -> tuple[str, date | None, set[str]]:
-        found = selfcheck.run(warehouse, day, datetime(2026, 11, 27, hour, tzinfo=UTC))
-        assert {check.subject for check in found.checks} <= {"AAPL"}
-        return found.status, found.trade_date, {c.name for c in found.checks if c.status != "ok"}
+        result = selfcheck.run(warehouse, day, datetime(2026, 11, 27, hour, tzinfo=UTC))
+        assert {check.subject for check in result.checks} <= {"AAPL"}
+        return result.status, result.trade_date, {c.name for c in result.checks if c.status != "ok"}
 
     assert checked(None) == ("PASS", WEDNESDAY.day, set())
     assert checked(None, 23) == ("PENDING", FRIDAY.day, {"oi"})
@@ -194,9 +196,9 @@ def test_delayed_data_pass_at_a_limit_of_one_a_guessed_session_never(
     conn = days
     late = {"market_data_type": 3, "data_quality_flag": "delayed_fallback"}
     land_contracts(conn, TUESDAY, MSFT)
-    rows = [row | late for of_slot in slots(TUESDAY, MSFT, 400) for row in of_slot]
+    rows = [row | late for slot in slots(TUESDAY, MSFT, 400) for row in slot]
     land(conn, "raw_ib.chain_snapshot", rows)
-    # its contracts were never found
+    # discovery never saw its contracts
     land(conn, "raw_ib.slot_run", [slot_run("AAPL", TUESDAY)])
     assert dbt(*TABLES).success
 
@@ -212,8 +214,8 @@ def test_delayed_data_pass_at_a_limit_of_one_a_guessed_session_never(
     conn.execute("insert into ops.settings values ('ib_max_delayed_share', '1')")
     assert judged() == [nothing, ("MSFT", "pass", "pass", "pass")]
     # its last slot is of 15:45: what stands for the day is another one
-    found = "select distinct rollup_strategy from options.chain_daily_clean"
-    assert conn.execute(found).fetchall() == [("slot_1530",)]
+    strategies = "select distinct rollup_strategy from options.chain_daily_clean"
+    assert conn.execute(strategies).fetchall() == [("slot_1530",)]
 
     flags = {"data_quality_flag": "calendar_fallback,delayed_fallback"}
     land(conn, "raw_ib.chain_snapshot", [rows[0] | flags])
@@ -231,10 +233,10 @@ def test_freshness_is_judged_by_the_sessions_of_the_exchange(days: psycopg.Conne
 
     def seen(instant: str) -> dict[str, tuple[date | None, date | None, bool, int | None]]:
         conn.execute(f"set quotemill.as_of = '{instant}'".encode())
-        found = conn.execute(
+        findings = conn.execute(
             "select dataset, last_date, expected_date, is_stale, lag_trading_days from qa.freshness"
         )
-        return {name: (last, due, stale, lag) for name, last, due, stale, lag in found}
+        return {name: (last, due, stale, lag) for name, last, due, stale, lag in findings}
 
     assert seen("2026-11-26 01:00+00") == {}
     conn.execute(
@@ -294,12 +296,12 @@ def test_failed_rows_are_explained_by_their_codes(
         land(conn, "raw_ib.chain_snapshot", [row])
     row |= {"slot_30m": None, "slot_label": None, "error_type": "no_permission", "error_code": 354}
     land(conn, "raw_ib.chain_close", [row])
-    found = conn.execute(
+    findings = conn.execute(
         "select error_type, error_code, meaning, row_count, contract_count, slot_labels, "
         "error_message "
         "from qa.qa_option_errors where symbol = 'AAPL' order by 1, 2"
     ).fetchall()
-    assert found == [
+    assert findings == [
         ("no_answer", None, "nothing came in time", 1, 1, ["11:00"], "no_answer of 3"),
         (
             "no_permission",

@@ -58,7 +58,7 @@ def test_a_split_leaves_a_chain_that_can_be_compared_across_it(
         "select trade_date, split_factor from options.chain_daily_adjusted group by 1, 2 order by 1"
     )
     assert rows(factors) == [(BEFORE, 4), (EX, 1)]
-    kept = (
+    history = (
         "select bool_and(a.strike_adj = c.strike / 4 "
         "and a.mid_adj * c.strike = c.mid * a.strike_adj "
         "and a.volume_adj = c.volume_contracts * 4 and a.moneyness = c.moneyness), "
@@ -68,7 +68,7 @@ def test_a_split_leaves_a_chain_that_can_be_compared_across_it(
         "join options.chain_daily_clean as c using (symbol, trade_date, conid) "
         f"where a.trade_date = '{BEFORE}' and (a.is_comparable or c.is_adjusted)"
     )
-    assert rows(kept) == [(True, True, True)]
+    assert rows(history) == [(True, True, True)]
     # each goes on as the contract of the new terms: the same strike, a price of the same size
     went_on = rows(
         "select o.strike_adj = n.strike_adj, o.expiry = n.expiry, o.option_right = n.option_right, "

@@ -32,7 +32,7 @@ def bars(conn: psycopg.Connection, length: int) -> dict[tuple[str, date], list[i
 
 
 @pytest.fixture
-def kept(edition: str, conn: psycopg.Connection, dbt: Dbt) -> Dbt:
+def aged(edition: str, conn: psycopg.Connection, dbt: Dbt) -> Dbt:
     """Three days of two codes, built, and the minutes of the first day gone by age."""
     if edition != "none":
         make_hypertable(conn)
@@ -52,33 +52,33 @@ def expected(length: int) -> dict[tuple[str, date], list[int]]:
     return {(code, day): [10] * (31 // length + 1) for code in CODES for day in DAYS}
 
 
-def test_bars_older_than_the_oldest_minute_stay(conn: psycopg.Connection, kept: Dbt) -> None:
+def test_bars_older_than_the_oldest_minute_stay(conn: psycopg.Connection, aged: Dbt) -> None:
     # a change of all days of a code, and one of every code
     touch(conn, "kline_minute", CODES[0])
     late = datetime.fromisoformat(f"{DAYS[1]} 10:01+08")
     land(conn, "kline_minute", [minute(CODES[0], late, "12")])
-    assert kept("run", *ROLLUPS).success
+    assert aged("run", *ROLLUPS).success
     touch(conn, "kline_minute")
-    assert kept("run", *ROLLUPS).success
+    assert aged("run", *ROLLUPS).success
 
     for length in (5, 15, 30):
         want = expected(length)
         want[CODES[0], DAYS[1]][30 // length] = 12
         assert bars(conn, length) == want
-    assert kept("run", "--full-refresh", *ROLLUPS).success
+    assert aged("run", "--full-refresh", *ROLLUPS).success
     for length in (5, 15, 30):
         assert bars(conn, length).keys() == expected(length).keys()
 
 
 def test_minutes_of_a_dropped_day_that_come_again_make_their_bars_alone(
-    conn: psycopg.Connection, kept: Dbt
+    conn: psycopg.Connection, aged: Dbt
 ) -> None:
     ends = session_minutes(DAYS[0])[:31]
     land(conn, "kline_minute", [minute(CODES[0], end, "11") for end in ends])
     land(conn, "kline_minute", [minute(CODES[1], session_minutes(DAYS[2])[0], "12")])
 
     for _ in range(2):
-        assert kept("run", *ROLLUPS).success
+        assert aged("run", *ROLLUPS).success
         for length in (5, 15, 30):
             want = expected(length)
             want[CODES[0], DAYS[0]] = [11] * (31 // length + 1)
@@ -87,11 +87,11 @@ def test_minutes_of_a_dropped_day_that_come_again_make_their_bars_alone(
         touch(conn, "kline_minute", CODES[0])
 
 
-def test_bars_of_minutes_that_somebody_deleted_go(conn: psycopg.Connection, kept: Dbt) -> None:
+def test_bars_of_minutes_that_somebody_deleted_go(conn: psycopg.Connection, aged: Dbt) -> None:
     conn.execute("delete from raw_tdx.kline_minute where code = %s", (CODES[0],))
     touch(conn, "kline_minute", CODES[0])
 
-    assert kept("run", *ROLLUPS).success
+    assert aged("run", *ROLLUPS).success
 
     # but for those of days of which nothing is left of any code
     gone = {(CODES[0], day) for day in DAYS[1:]}
@@ -99,23 +99,23 @@ def test_bars_of_minutes_that_somebody_deleted_go(conn: psycopg.Connection, kept
         assert bars(conn, length).keys() == expected(length).keys() - gone
 
 
-def test_without_a_minute_every_bar_stays(conn: psycopg.Connection, kept: Dbt) -> None:
+def test_without_a_minute_every_bar_stays(conn: psycopg.Connection, aged: Dbt) -> None:
     conn.execute("truncate raw_tdx.kline_minute")
     touch(conn, "kline_minute")
 
-    assert kept("run", *ROLLUPS).success
+    assert aged("run", *ROLLUPS).success
 
     assert bars(conn, 5) == expected(5)
 
 
 @pytest.mark.parametrize("edition", ["none"])
-def test_a_table_with_such_bars_is_not_made_again(conn: psycopg.Connection, kept: Dbt) -> None:
+def test_a_table_with_such_bars_is_not_made_again(conn: psycopg.Connection, aged: Dbt) -> None:
     conn.execute(
         "do $$ begin execute (select 'alter table market.kline_5m drop constraint ' || conname "
         "from pg_constraint where conrelid = 'market.kline_5m'::regclass and contype = 'p'); end $$"
     )
 
-    outcome = kept("run", "--full-refresh", *ROLLUPS)
+    outcome = aged("run", "--full-refresh", *ROLLUPS)
 
     assert not outcome.success
     for part in ("key code, bar_end", "14 of its rows", "raw_tdx.kline_minute", "2024-06-04"):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.archive.content import Content, content, row_hashes, runs, sum_hashes
@@ -41,7 +41,6 @@ def of(rows: list[dict[str, Any]]) -> Content:
     return content(pa.Table.from_pylist(rows, SCHEMA))
 
 
-@settings(deadline=None)  # the first one imports what Arrow computes with
 @given(ROWS, st.randoms())
 def test_the_order_of_rows_and_the_chunks_they_came_in_do_not_matter(
     rows: Any, random: Any
@@ -93,7 +92,6 @@ def test_values_that_change_places_between_rows_or_columns_are_another_hash() ->
     )
 
 
-@settings(deadline=None)  # the first one imports what Arrow computes with
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from([1, 2, None])), max_size=12))
 def test_contents_by_key_are_those_of_the_rows_with_that_key(pairs: list[tuple[str, Any]]) -> None:
     keys = pa.table(

@@ -18,16 +18,16 @@ MINUTES = st.lists(st.integers(0, 6000), min_size=1, max_size=40)
 
 
 def timing_of(when: str) -> Timing:
-    found = parse_rule(when, "America/New_York", "XNYS" if "session" in when else "")
-    assert found is not None
-    return found
+    rule = parse_rule(when, "America/New_York", "XNYS" if "session" in when else "")
+    assert rule is not None
+    return rule
 
 
 def looked(
     when: str, looks: list[datetime], *, jitter: int = 0, catch_up: bool, since: datetime = BEGIN
 ) -> list[tuple[datetime, due.Verdict]]:
     """Verdicts at some moments, one after the other, as a ledger keeps what was dealt with."""
-    timing, through, found = timing_of(when), since, []
+    timing, through, verdicts = timing_of(when), since, []
     missed_at = last_run_at = None
     for now in looks:
         through = due.handled_through("job", through, missed_at, last_run_at, now, jitter=jitter)
@@ -38,32 +38,33 @@ def looked(
         if verdict.start:
             last_run_at = now
             missed_at = missed_at if missed_at and missed_at < now else None
-        found.append((now, verdict))
-    return found
+        verdicts.append((now, verdict))
+    return verdicts
 
 
-def started(found: list[tuple[datetime, due.Verdict]]) -> list[datetime]:
-    return [verdict.start for _, verdict in found if verdict.start]
+def started(verdicts: list[tuple[datetime, due.Verdict]]) -> list[datetime]:
+    return [verdict.start for _, verdict in verdicts if verdict.start]
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.sampled_from(WHENS), st.integers(0, 3800), st.integers(0, 600))
 def test_who_looks_each_minute_makes_every_start_once_and_in_time(
     when: str, minutes: int, jitter: int
 ) -> None:
     begin = BEGIN + timedelta(minutes=minutes)
     looks = [begin + timedelta(minutes=n) for n in range(200)]
-    found = looked(when, looks, jitter=jitter, catch_up=False, since=begin)
+    verdicts = looked(when, looks, jitter=jitter, catch_up=False, since=begin)
     expected = list(timing_of(when).starts(begin, looks[-1]))
-    assert started(found) == [s for s in expected if due.delay_start("job", s, jitter) <= looks[-1]]
-    for now, verdict in found:
+    assert started(verdicts) == [
+        s for s in expected if due.delay_start("job", s, jitter) <= looks[-1]
+    ]
+    for now, verdict in verdicts:
         if verdict.start:
             late = now - due.delay_start("job", verdict.start, jitter)
             assert timedelta() <= late < timedelta(minutes=1)
             assert verdict.missed == 0
 
 
-@settings(deadline=None)
 @given(st.sampled_from(WHENS), MINUTES, st.booleans(), st.integers(0, 600))
 def test_a_clock_that_jumps_starts_nothing_twice(
     when: str, minutes: list[int], catch_up: bool, jitter: int
@@ -74,7 +75,6 @@ def test_a_clock_that_jumps_starts_nothing_twice(
     assert made == sorted(set(made))
 
 
-@settings(deadline=None)
 @given(st.sampled_from(WHENS), MINUTES)
 def test_after_a_sleep_one_run_stands_for_all_that_was_missed(
     when: str, minutes: list[int]
@@ -90,17 +90,16 @@ def test_after_a_sleep_one_run_stands_for_all_that_was_missed(
         assert not list(timing.starts(through, now))
 
 
-@settings(deadline=None)
 @given(st.sampled_from(WHENS), MINUTES)
 def test_what_is_of_no_use_later_is_let_go_and_counted(when: str, minutes: list[int]) -> None:
     looks = sorted(BEGIN + timedelta(minutes=n) for n in minutes)
-    found = looked(when, looks, catch_up=False)
-    for now, verdict in found:
+    verdicts = looked(when, looks, catch_up=False)
+    for now, verdict in verdicts:
         if verdict.start:
             assert now - verdict.start <= due.GRACE
-    passed = sum(verdict.missed + bool(verdict.start) for _, verdict in found)
+    passed = sum(verdict.missed + bool(verdict.start) for _, verdict in verdicts)
     assert passed == len(list(timing_of(when).starts(BEGIN, looks[-1])))
-    missed_at = [verdict.missed_at for _, verdict in found if verdict.missed]
+    missed_at = [verdict.missed_at for _, verdict in verdicts if verdict.missed]
     assert all(at is not None for at in missed_at)
 
 
@@ -122,7 +121,7 @@ def test_also_where_the_first_look_by_a_right_clock_is_after_the_start(seconds: 
 def test_of_two_clocks_the_one_ahead_takes_no_start_from_the_other() -> None:
     right = [BEGIN + timedelta(minutes=n) for n in range(60)]
     ahead = [now + timedelta(hours=3, seconds=5) for now in right]
-    looks = [look for both in zip(right, ahead, strict=True) for look in both]
+    looks = [at for both in zip(right, ahead, strict=True) for at in both]
     assert started(looked("daily 01:30", looks, catch_up=False)) == [BEGIN + timedelta(minutes=30)]
 
 

@@ -43,8 +43,8 @@ def units(here: Place, tmp_path: Path) -> dict[str, str]:
     toml = '[schedule.tdx_realtime]\nwhen = "every 5m in session"\n'
     toml += '[schedule.odd]\ncommand = "status"\nwhen = "cron 0 8 13 * fri"\njitter = 60'
     (tmp_path / "quotemill.toml").write_text(toml, "utf-8")
-    found = jobs.read(load_settings(SOURCES, cwd=tmp_path))
-    return dict(systemd.units(found.values(), here, 2026))
+    known = jobs.read(load_settings(SOURCES, cwd=tmp_path))
+    return dict(systemd.units(known.values(), here, 2026))
 
 
 def analyze(*command: str) -> str:
@@ -61,8 +61,8 @@ def elapses(text: str, begin: datetime, count: int) -> list[datetime]:
     )
     in_utc = "(in UTC):" if "(in UTC):" in out else ("Next elapse:", "Iter. #")
     lines = (line.strip() for line in out.splitlines())
-    found = (line.split(": ", 1)[1].strip() for line in lines if line.startswith(in_utc))
-    return [datetime.strptime(x, "%a %Y-%m-%d %H:%M:%S UTC").replace(tzinfo=UTC) for x in found]
+    times = (line.split(": ", 1)[1].strip() for line in lines if line.startswith(in_utc))
+    return [datetime.strptime(x, "%a %Y-%m-%d %H:%M:%S UTC").replace(tzinfo=UTC) for x in times]
 
 
 @pytest.mark.parametrize(
@@ -81,11 +81,11 @@ def test_systemd_reads_the_rules_as_they_are_meant(when: str, zone: str, calenda
     timing = parse_rule(when, zone, calendar)
     assert timing is not None
     begin = datetime(2026, 10, 30, 12, tzinfo=UTC)  # two days before New York's clock goes back
-    found = sorted(
+    starts = sorted(
         {at for text in systemd.calendar(timing, 2026) for at in elapses(text, begin, 12)}
     )
-    expected = list(timing.starts(begin, found[11]))
-    assert found[: len(expected)] == expected
+    expected = list(timing.starts(begin, starts[11]))
+    assert starts[: len(expected)] == expected
 
 
 @pytest.mark.parametrize(
@@ -271,17 +271,21 @@ def test_crons_own_checker_takes_the_line(here: Place, tmp_path: Path) -> None:
 def test_the_agent_of_launchd_is_a_property_list_that_stays_alive(here: Place) -> None:
     agent = launchd.agent(here)
     check.launchd(agent)
-    found = plistlib.loads(agent)
-    assert found["ProgramArguments"] == [str(here.program), "schedule", "serve"]
-    assert found["WorkingDirectory"] == str(here.folder)
-    assert (found["KeepAlive"], found["RunAtLoad"], found["AbandonProcessGroup"]) == (True,) * 3
+    agent_settings = plistlib.loads(agent)
+    assert agent_settings["ProgramArguments"] == [str(here.program), "schedule", "serve"]
+    assert agent_settings["WorkingDirectory"] == str(here.folder)
+    assert (
+        agent_settings["KeepAlive"],
+        agent_settings["RunAtLoad"],
+        agent_settings["AbandonProcessGroup"],
+    ) == (True,) * 3
 
 
 def test_settings_that_only_this_shell_has_are_named_and_never_written(tmp_path: Path) -> None:
     environ = {"QUOTEMILL_HOME": str(tmp_path / "home"), "QUOTEMILL_TQ__PASSWORD": "secret"}
-    found = place.find(load_settings(environ, cwd=tmp_path), tmp_path)
-    assert found.left_out == ("QUOTEMILL_TQ__PASSWORD",)
-    assert dict(found.environment) == {"QUOTEMILL_HOME": str(tmp_path / "home")}
+    installed = place.find(load_settings(environ, cwd=tmp_path), tmp_path)
+    assert installed.left_out == ("QUOTEMILL_TQ__PASSWORD",)
+    assert dict(installed.environment) == {"QUOTEMILL_HOME": str(tmp_path / "home")}
 
 
 def test_a_home_that_cannot_be_made_is_named(

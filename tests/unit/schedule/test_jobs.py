@@ -27,9 +27,9 @@ def configured(tmp_path: Path, toml: str = "", **environ: str) -> Settings:
 
 
 def test_each_source_ships_with_its_jobs_and_all_of_them_are_commands(tmp_path: Path) -> None:
-    found = jobs.read(configured(tmp_path, **SOURCES))
-    assert set(found) == {name for shipped in shipped_jobs().values() for name in shipped}
-    for job in found.values():
+    known = jobs.read(configured(tmp_path, **SOURCES))
+    assert set(known) == {name for shipped in shipped_jobs().values() for name in shipped}
+    for job in known.values():
         assert callable(find_command(job).callback), job.name
         assert job.source is not None or job.name in shipped_jobs()[""]
 
@@ -75,9 +75,9 @@ def test_a_job_of_ones_own(tmp_path: Path) -> None:
 
 def test_a_row_of_the_warehouse_changes_a_job_and_settings_come_before_it(tmp_path: Path) -> None:
     row = Row("tdx_selftest", "tdx", "selftest", cron="0 8 * * 1-5", options={"bulk_timeout": 60})
-    found = jobs.read(configured(tmp_path, **TDX), [row])["tdx_selftest"]
-    assert found.command == ("loaders", "selftest", "tdx", "--bulk-timeout", "60")
-    assert (found.rule, found.deadline) == ("cron 0 8 * * 1-5 Asia/Shanghai", 60)
+    job = jobs.read(configured(tmp_path, **TDX), [row])["tdx_selftest"]
+    assert job.command == ("loaders", "selftest", "tdx", "--bulk-timeout", "60")
+    assert (job.rule, job.deadline) == ("cron 0 8 * * 1-5 Asia/Shanghai", 60)
     toml = '[schedule.tdx_selftest]\nwhen = "off"'
     assert jobs.read(configured(tmp_path, toml, **TDX), [row])["tdx_selftest"].timing is None
 
@@ -145,9 +145,9 @@ def test_a_job_that_cannot_be_read_keeps_no_other_from_being_read(tmp_path: Path
         Row("tdx_selftest", "tdx", "selftest", cron="0 9 * * *", options={"x": 1}),
         Row("nightly", "tdx", "verify", cron="nightly"),
     ]
-    found, wrong = jobs.survey(configured(tmp_path, toml, **TDX), rows)
+    known, wrong = jobs.survey(configured(tmp_path, toml, **TDX), rows)
     assert set(wrong) == {"tdx_daily", "hello", "tdx_selftest", "nightly"}
-    assert set(found) == {*shipped_jobs()["tdx"], "backup"} - set(wrong)
+    assert set(known) == {*shipped_jobs()["tdx"], "backup"} - set(wrong)
 
 
 def test_a_job_whose_command_there_is_not_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from orchestration.schedule import output
 
 
-def test_a_file_that_is_too_large_begins_anew_while_it_is_written(
+def test_a_file_that_is_too_large_starts_again_while_it_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(output, "MAX_BYTES", 100)

@@ -138,8 +138,8 @@ def test_java_is_looked_for_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert find_java(QuestdbSettings()).program == str(path)
     monkeypatch.setenv("JAVA_HOME", str(home.parent.parent))
     assert find_java(QuestdbSettings()).program == str(home)
-    found = find_java(QuestdbSettings(java=own))
-    assert (found.program, found.major) == (str(own), 21)
+    java = find_java(QuestdbSettings(java=own))
+    assert (java.program, java.major) == (str(own), 21)
 
 
 def test_an_old_java_is_passed_over_unless_the_settings_name_it(

@@ -32,7 +32,7 @@ def backlog(
     schedule: list[Scheduled], *rows: LedgerRow, settled: int = 31, **days: Any
 ) -> tuple[list[str], list[str]]:
     """The revised and the missing days."""
-    found = find_backlog(
+    backlog = find_backlog(
         schedule,
         {row.key: row for row in rows},
         days.pop("no_data", {}),
@@ -41,7 +41,7 @@ def backlog(
         recheck_after=timedelta(days=30),
         **days,
     )
-    return names(found.revised), names(found.missing)
+    return names(backlog.revised), names(backlog.missing)
 
 
 def names(days: list[Scheduled]) -> list[str]:
@@ -55,8 +55,8 @@ def changes(
     stored: list[IndexRow] | None = None,
 ) -> list[LedgerRow]:
     own_rows = None if stored is None else {row.key: row for row in stored}
-    found = find_changes(schedule, {row.key: row for row in rows}, no_data, own_rows)
-    return list(found.values())
+    changes = find_changes(schedule, {row.key: row for row in rows}, no_data, own_rows)
+    return list(changes.values())
 
 
 def test_a_complete_day_or_one_that_is_not_over_is_not_missing() -> None:

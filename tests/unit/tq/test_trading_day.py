@@ -86,10 +86,10 @@ def test_every_minute_of_every_calendar_agrees_with_the_oracle(
 ) -> None:
     calendar = days(holidays)
     clock = datetime.combine(FIRST, time(), SHANGHAI) + timedelta(minutes=minutes)
-    found = trading_day_of(clock, calendar)
-    assert found == oracle(clock, calendar)
-    if found and found != calendar[0]:
-        start, end = bounds(found, calendar)
+    day = trading_day_of(clock, calendar)
+    assert day == oracle(clock, calendar)
+    if day and day != calendar[0]:
+        start, end = bounds(day, calendar)
         assert start <= clock < end
 
 

@@ -225,7 +225,7 @@ def test_the_page_is_readable_in_the_dark_on_paper_and_aloud(opened: Page) -> No
     colours = "getComputedStyle(document.body)"
     seen = {}
     for media, scheme in (("screen", "light"), ("screen", "dark"), ("print", "dark")):
-        opened.look(media, scheme)
+        opened.set_media(media, scheme)
         seen[media, scheme] = (
             opened.ask(f"{colours}.backgroundColor"),
             opened.ask(f"{colours}.color"),
@@ -237,7 +237,7 @@ def test_the_page_is_readable_in_the_dark_on_paper_and_aloud(opened: Page) -> No
     assert seen["screen", "dark"][2] != seen["screen", "light"][2]
     assert seen["print", "dark"][:2] == (white, black)
     assert opened.print().startswith(b"%PDF")
-    opened.look()
+    opened.set_media()
 
     assert opened.ask("document.documentElement.lang") == "en"
     heads = opened.ask("[...document.querySelectorAll('h1, h2, h3')].map(e => +e.tagName[1])")
