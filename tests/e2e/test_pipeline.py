@@ -115,7 +115,7 @@ def test_a_new_day_is_built_and_a_run_without_one_builds_no_row(
     assert newest[0][0] == DAYS[-1]
     assert second.build is not None
     assert "source:raw_tdx.kline_daily+" in second.build.command
-    # unit tests prove SQL and look at no row; findings are judged after the build
+    # unit tests prove SQL and read no row; findings are judged after the build
     left_out = "--exclude resource_type:unit_test test_name:no_rows"
     assert first.build.command == f"build {left_out}"
     assert second.build.command.endswith(f"+ {left_out}")

@@ -29,5 +29,5 @@ def test_links_anchors_and_what_is_loaded_from_elsewhere(tmp_path: Path) -> None
     ]
 
 
-def test_an_empty_site_is_none(tmp_path: Path) -> None:
+def test_an_empty_site_is_an_error(tmp_path: Path) -> None:
     assert list(check_site.wrong(tmp_path)) == [f"no page is in {tmp_path}"]

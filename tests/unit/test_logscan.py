@@ -206,9 +206,9 @@ def test_the_scheduled_scan_counts_each_error_once(
     command = str(shipped_jobs()["ib"]["ib_logscan"].command).split()
     logs = tmp_path / "home" / "logs"
 
-    def at(moment: str) -> tuple[Any, Any]:
+    def at(time: str) -> tuple[Any, Any]:
         code, _, answer = scanned(
-            tmp_path, monkeypatch, capsys, *command[1:], "--as-of", f"{moment}:00"
+            tmp_path, monkeypatch, capsys, *command[1:], "--as-of", f"{time}:00"
         )
         return code, answer.get("errors")
 
@@ -217,7 +217,7 @@ def test_the_scheduled_scan_counts_each_error_once(
     later = '{"at": "2026-11-23T15:00:00.000Z", "level": "info", "source": "ib", "event": "x"}\n'
     write(logs, later, day="2026-11-23")
     assert at("2026-11-23T22:30") == (5, 1)  # the error of Friday, 18:30
-    assert at("2026-11-24T22:30") == (5, 0)  # nothing ran: that is what to look at
+    assert at("2026-11-24T22:30") == (5, 0)  # nothing ran: that needs attention
     write(logs, later.replace("-23T15", "-24T15"), day="2026-11-24")
     assert at("2026-11-24T22:31") == (0, 0)
     (tmp_path / "home" / "logscan.json").write_text('{"ib": "2026-11-2')

@@ -6,7 +6,7 @@ from pathlib import Path
 from tests import planted
 
 
-def test_a_secret_is_found_and_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_secret_is_reported_and_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "run.jsonl"
     log.parent.mkdir()
     os.mkfifo(tmp_path / "alerts.json")

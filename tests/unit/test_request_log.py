@@ -51,7 +51,7 @@ def test_a_retry_that_succeeds_prints_nothing_without_verbose() -> None:
     assert said == []
 
 
-def test_verbose_tells_each_request_and_retry() -> None:
+def test_verbose_prints_each_request_and_retry() -> None:
     said: list[str] = []
     shell.log_requests(None, True)
     shell.route_logs(said.append)

@@ -103,8 +103,8 @@ def test_day_bars_of_an_index_are_checked_when_they_change(
     assert [name for name, *_ in findings()] == ["duplicate_bar"]
 
 
-def freshness_at(conn: psycopg.Connection, instant: str) -> tuple[str, bool, int]:
-    conn.execute(f"set quotemill.as_of = '{instant}'")
+def freshness_at(conn: psycopg.Connection, as_of: str) -> tuple[str, bool, int]:
+    conn.execute(f"set quotemill.as_of = '{as_of}'")
     row = conn.execute(
         "select expected_date::text, is_stale, lag_trading_days from qa.freshness "
         "where dataset = 'kline_daily'"
@@ -169,7 +169,7 @@ def test_freshness_is_judged_by_trading_days_that_are_due(
 
 
 @pytest.mark.usefixtures("models")
-def test_closes_that_differ_between_file_and_service_are_found(
+def test_closes_that_differ_between_file_and_service_are_findings(
     conn: psycopg.Connection,
 ) -> None:
     day = DAYS[0]

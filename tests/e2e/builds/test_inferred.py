@@ -87,7 +87,7 @@ def real_events(conn: psycopg.Connection) -> set[tuple[str, date]]:
     )
 
 
-def test_all_32_real_events_are_found_and_prices_come_within_a_cent(
+def test_all_32_real_events_are_inferred_and_prices_come_within_a_cent(
     real_tdx_data: Path,
     conn: psycopg.Connection,
     dbt: Callable[..., Outcome],
@@ -141,7 +141,7 @@ def test_all_32_real_events_are_found_and_prices_come_within_a_cent(
     assert sum(rows for rows in again.written.values() if rows > 0) == 0
 
 
-def test_any_choice_of_missing_events_is_found_and_no_other(
+def test_any_choice_of_missing_events_is_inferred_and_no_other(
     real_tdx_data: Path,
     conn: psycopg.Connection,
     dbt: Callable[..., Outcome],

@@ -54,8 +54,8 @@ def tables(conn: psycopg.Connection) -> list[list[tuple[Any, ...]]]:
     ]
 
 
-def verdicts(conn: psycopg.Connection, instant: str) -> list[tuple[Any, ...]]:
-    conn.execute(f"set quotemill.as_of = '{instant}'".encode())
+def verdicts(conn: psycopg.Connection, as_of: str) -> list[tuple[Any, ...]]:
+    conn.execute(f"set quotemill.as_of = '{as_of}'".encode())
     return conn.execute(
         "select symbol, trade_date, verdict, coverage_verdict, fallback_verdict, oi_verdict "
         "from qa.qa_option_day order by 1, 2"
@@ -231,8 +231,8 @@ def test_delayed_data_pass_at_a_limit_of_one_a_guessed_session_never(
 def test_freshness_is_judged_by_the_sessions_of_the_exchange(days: psycopg.Connection) -> None:
     conn = days
 
-    def seen(instant: str) -> dict[str, tuple[date | None, date | None, bool, int | None]]:
-        conn.execute(f"set quotemill.as_of = '{instant}'".encode())
+    def seen(as_of: str) -> dict[str, tuple[date | None, date | None, bool, int | None]]:
+        conn.execute(f"set quotemill.as_of = '{as_of}'".encode())
         findings = conn.execute(
             "select dataset, last_date, expected_date, is_stale, lag_trading_days from qa.freshness"
         )
@@ -259,8 +259,8 @@ def test_freshness_is_judged_by_the_sessions_of_the_exchange(days: psycopg.Conne
     land(conn, "raw_ib.enrichment", tried)
     fresh = (WEDNESDAY.day, WEDNESDAY.day, False, 0)
     # Thanksgiving is no session; an early close is due no earlier
-    for instant in ("2026-11-26 23:00+00", "2026-11-27 23:59+00"):
-        assert seen(instant) == {
+    for as_of in ("2026-11-26 23:00+00", "2026-11-27 23:59+00"):
+        assert seen(as_of) == {
             "chain_snapshot": fresh,
             "chain_close": (TUESDAY.day, WEDNESDAY.day, True, 1),
             "open_interest": (TUESDAY.day, TUESDAY.day, False, 0),

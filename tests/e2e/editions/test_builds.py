@@ -73,7 +73,7 @@ def gone_and_new(conn: psycopg.Connection) -> None:
 
 
 def contents(conn: psycopg.Connection) -> Rows:
-    """The rows of every relation of the market, but of the feed, which tells of moments."""
+    """The rows of every relation of the market, except the feed, which holds times."""
     names = conn.execute(
         "select relname from pg_class where relnamespace = 'market'::regnamespace "
         "and relkind in ('r', 'p', 'v', 'm') and relname <> 'changes' order by 1"

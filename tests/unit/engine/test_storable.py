@@ -168,9 +168,7 @@ def pa_values(kind: pa.DataType) -> st.SearchStrategy[Any]:
 
 
 @given(data=st.data(), landed=st.sampled_from(list(landed_tables())))
-def test_whatever_comes_the_result_is_within_the_declaration(
-    data: st.DataObject, landed: LandedTable
-) -> None:
+def test_any_rows_are_screened_to_the_declaration(data: st.DataObject, landed: LandedTable) -> None:
     record = st.fixed_dictionaries({c.name: any_value(c.type) for c in landed.schema})
     records = data.draw(st.lists(record, max_size=4))
 

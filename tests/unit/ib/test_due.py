@@ -25,8 +25,8 @@ def make_request(mode: str = "incremental", **options: str) -> LoadRequest:
     return LoadRequest("ib", mode=mode, options=options)
 
 
-def resolved(request: LoadRequest, moment: str) -> dict[str, str]:
-    return dict(due.resolve(IB, None, request, new_york(moment)).options)
+def resolved(request: LoadRequest, now: str) -> dict[str, str]:
+    return dict(due.resolve(IB, None, request, new_york(now)).options)
 
 
 def test_options_become_named_slots_and_days() -> None:
@@ -47,7 +47,7 @@ def test_options_become_named_slots_and_days() -> None:
 
 
 @pytest.mark.parametrize(
-    ("moment", "tasks"),
+    ("now", "tasks"),
     [
         ("2026-11-19T09:25:00", ["discover"]),
         ("2026-11-19T10:01:00", ["discover", "snapshot"]),
@@ -56,10 +56,10 @@ def test_options_become_named_slots_and_days() -> None:
     ],
 )
 def test_without_a_task_the_minute_decides(
-    moment: str, tasks: list[str], monkeypatch: pytest.MonkeyPatch
+    now: str, tasks: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(due, "find_warehouse", lambda _: None)
-    assert [p.mode for p in due.split_request(IB, make_request(), new_york(moment))] == tasks
+    assert [p.mode for p in due.split_request(IB, make_request(), new_york(now))] == tasks
 
 
 def test_on_a_closed_day_nothing_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,10 +69,10 @@ def test_on_a_closed_day_nothing_is_due(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_task_by_name_or_by_its_option_is_one_load() -> None:
-    moment = datetime.now(UTC) + timedelta(days=1)
-    assert [p.mode for p in due.split_request(IB, make_request("close"), moment)] == ["close"]
-    assert [p.mode for p in due.split_request(IB, make_request(slot="now"), moment)] == ["snapshot"]
-    assert [p.mode for p in due.split_request(IB, make_request(date="2026-11-19"), moment)] == [
+    now = datetime.now(UTC) + timedelta(days=1)
+    assert [p.mode for p in due.split_request(IB, make_request("close"), now)] == ["close"]
+    assert [p.mode for p in due.split_request(IB, make_request(slot="now"), now)] == ["snapshot"]
+    assert [p.mode for p in due.split_request(IB, make_request(date="2026-11-19"), now)] == [
         "enrich"
     ]
 

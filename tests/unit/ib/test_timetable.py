@@ -16,7 +16,7 @@ def at(text: str, **ib: Any) -> Timetable:
 
 
 @pytest.mark.parametrize(
-    ("moment", "label"),
+    ("now", "label"),
     [
         ("2026-11-19T09:30:00", "09:30"),
         ("2026-11-19T10:01:59", "10:00"),
@@ -25,12 +25,12 @@ def at(text: str, **ib: Any) -> Timetable:
         ("2026-11-27T13:01:00", "13:00"),
     ],
 )
-def test_the_current_slot_is_the_newest_that_has_started(moment: str, label: str) -> None:
-    assert at(moment).current_slot(in_time=False).label == label
+def test_the_current_slot_is_the_newest_that_has_started(now: str, label: str) -> None:
+    assert at(now).current_slot(in_time=False).label == label
 
 
 @pytest.mark.parametrize(
-    ("moment", "why"),
+    ("now", "why"),
     [
         ("2026-11-19T09:29:59", "the first is at 09:30"),
         ("2026-11-19T16:02:01", "is over"),
@@ -39,9 +39,9 @@ def test_the_current_slot_is_the_newest_that_has_started(moment: str, label: str
         ("2026-11-21T12:00:00", "no trading day"),
     ],
 )
-def test_out_of_hours_there_is_no_slot(moment: str, why: str) -> None:
+def test_out_of_hours_there_is_no_slot(now: str, why: str) -> None:
     with pytest.raises(NotDue, match=f"no slot: .*{why}"):
-        at(moment).current_slot(in_time=False)
+        at(now).current_slot(in_time=False)
 
 
 def test_by_the_clock_a_slot_is_due_only_within_its_grace() -> None:
@@ -81,8 +81,8 @@ def test_each_task_has_its_hours() -> None:
         at("2026-11-19T16:30:00").close_session(by_clock=False)
     with pytest.raises(NotDue, match="ended 19:00"):
         at("2026-11-19T19:00:01").close_session(by_clock=True)
-    moments = "04:00:00", "07:30:00", "09:30:00", "23:59:00"
-    passes = [at(f"2026-11-23T{moment}").interest_pass() for moment in moments]
+    times = "04:00:00", "07:30:00", "09:30:00", "23:59:00"
+    passes = [at(f"2026-11-23T{now}").interest_pass() for now in times]
     assert {p.trade_date for p in passes} == {date(2026, 11, 20)}
     assert [p.name for p in passes] == ["first", "confirm", "late", "late"]
     with pytest.raises(NotDue, match="04:00"):
@@ -94,7 +94,7 @@ def test_each_task_has_its_hours() -> None:
 
 
 @pytest.mark.parametrize(
-    ("moment", "day"),
+    ("now", "day"),
     [
         ("2026-11-20T04:00:00", "2026-11-18"),  # not published yet
         ("2026-11-20T06:30:00", "2026-11-19"),
@@ -103,5 +103,5 @@ def test_each_task_has_its_hours() -> None:
         ("2026-11-27T07:30:00", "2026-11-25"),  # over a holiday
     ],
 )
-def test_open_interest_is_that_before_the_newest_publication(moment: str, day: str) -> None:
-    assert f"{asof_date(new_york(moment), '06:30')}" == day
+def test_open_interest_is_that_before_the_newest_publication(now: str, day: str) -> None:
+    assert f"{asof_date(new_york(now), '06:30')}" == day

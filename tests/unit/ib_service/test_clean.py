@@ -24,7 +24,7 @@ FUNCTIONS = (
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("value", UNSET)
-def test_a_value_that_was_not_received_is_none(function: object, value: float | None) -> None:
+def test_a_value_that_was_not_received_is_null(function: object, value: float | None) -> None:
     assert callable(function)
     assert function(value) is None
 

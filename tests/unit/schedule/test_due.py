@@ -26,7 +26,7 @@ def timing_of(when: str) -> Timing:
 def looked(
     when: str, looks: list[datetime], *, jitter: int = 0, catch_up: bool, since: datetime = BEGIN
 ) -> list[tuple[datetime, due.Verdict]]:
-    """Verdicts at some moments, one after the other, as a ledger keeps what was dealt with."""
+    """Verdicts at some times, one after the other, as a ledger records them."""
     timing, through, verdicts = timing_of(when), since, []
     missed_at = last_run_at = None
     for now in looks:
@@ -48,7 +48,7 @@ def started(verdicts: list[tuple[datetime, due.Verdict]]) -> list[datetime]:
 
 @settings(max_examples=12)
 @given(st.sampled_from(WHENS), st.integers(0, 3800), st.integers(0, 600))
-def test_who_looks_each_minute_makes_every_start_once_and_in_time(
+def test_checks_each_minute_make_every_start_once_and_in_time(
     when: str, minutes: int, jitter: int
 ) -> None:
     begin = BEGIN + timedelta(minutes=minutes)
@@ -91,7 +91,7 @@ def test_after_a_sleep_one_run_stands_for_all_that_was_missed(
 
 
 @given(st.sampled_from(WHENS), MINUTES)
-def test_what_is_of_no_use_later_is_let_go_and_counted(when: str, minutes: list[int]) -> None:
+def test_starts_of_no_use_later_are_skipped_and_counted(when: str, minutes: list[int]) -> None:
     looks = sorted(BEGIN + timedelta(minutes=n) for n in minutes)
     verdicts = looked(when, looks, catch_up=False)
     for now, verdict in verdicts:
@@ -103,7 +103,7 @@ def test_what_is_of_no_use_later_is_let_go_and_counted(when: str, minutes: list[
     assert all(at is not None for at in missed_at)
 
 
-def test_what_a_clock_some_hours_ahead_let_go_comes_when_it_is_right_again() -> None:
+def test_starts_skipped_by_a_clock_hours_ahead_come_when_it_is_right_again() -> None:
     ahead, right = BEGIN + timedelta(hours=3), [BEGIN + timedelta(minutes=n) for n in range(5, 120)]
     made = started(
         looked("cron */20 * * * *", [BEGIN, ahead + 5 * due.GRACE, *right], catch_up=False)
@@ -112,7 +112,7 @@ def test_what_a_clock_some_hours_ahead_let_go_comes_when_it_is_right_again() -> 
 
 
 @pytest.mark.parametrize("seconds", [0, 1, 119])
-def test_also_where_the_first_look_by_a_right_clock_is_after_the_start(seconds: int) -> None:
+def test_also_where_the_first_check_by_a_right_clock_is_after_the_start(seconds: int) -> None:
     start = BEGIN + timedelta(minutes=30)
     looks = [BEGIN, BEGIN + timedelta(hours=5), start + timedelta(seconds=seconds)]
     assert started(looked("daily 01:30", looks, catch_up=False)) == [start]
@@ -149,11 +149,11 @@ def test_jitter_is_the_same_each_time_and_within_its_bounds(
     assert timedelta() <= begin - start <= timedelta(seconds=jitter)
 
 
-def test_jitter_spreads_the_jobs_of_a_moment() -> None:
+def test_jitter_spreads_jobs_of_the_same_time() -> None:
     assert len({due.delay_start(f"job {n}", BEGIN, 600) for n in range(50)}) > 40
 
 
-def test_a_start_that_waits_for_its_jitter_says_when_it_begins() -> None:
+def test_a_start_that_waits_for_its_jitter_says_when_it_starts() -> None:
     timing = timing_of("daily 01:30")
     start = next(timing.starts(BEGIN, BEGIN + timedelta(days=1)))
     verdict = due.find_due_start("job", timing, BEGIN, start, jitter=3600, catch_up=False)

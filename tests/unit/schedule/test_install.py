@@ -111,7 +111,7 @@ def test_systemd_takes_the_units_and_would_refuse_others(units: dict[str, str]) 
         check.systemd(units | {"quotemill-tdx_daily.timer": broken})
 
 
-def test_each_job_has_a_service_and_a_timer_and_tells_of_its_failure(
+def test_each_job_has_a_service_and_a_timer_and_reports_its_failure(
     units: dict[str, str], here: Place
 ) -> None:
     off = {"quotemill-odd.service", "quotemill-tdx_realtime.timer", "quotemill-tdx_daily.timer"}
@@ -126,7 +126,7 @@ def test_each_job_has_a_service_and_a_timer_and_tells_of_its_failure(
     assert str(here.log("tdx_daily")).replace("%", "%%") in service
 
 
-def test_a_timer_looks_at_all_jobs_after_the_boot_and_between_their_starts(
+def test_a_timer_checks_all_jobs_after_the_boot_and_between_their_starts(
     units: dict[str, str], tmp_path: Path
 ) -> None:
     service, timer = (units[f"quotemill-schedule.run.{kind}"] for kind in ("service", "timer"))

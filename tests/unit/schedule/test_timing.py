@@ -50,7 +50,7 @@ def local(timing: Timing, first: str, last: str) -> list[str]:
 @given(
     st.sampled_from(RULES), st.sampled_from(ZONES), MOMENTS, st.tuples(*[st.integers(0, 200)] * 2)
 )
-def test_no_start_is_lost_or_doubled_between_two_looks(
+def test_no_start_is_lost_or_doubled_between_two_checks(
     when: str, zone: str, begin: datetime, hours: tuple[int, int]
 ) -> None:
     timing = rule(when, zone, "XNYS")
@@ -64,7 +64,7 @@ def test_no_start_is_lost_or_doubled_between_two_looks(
 
 @settings(max_examples=60)
 @given(st.sampled_from(ZONES), st.times(), st.dates(date(2015, 1, 1), date(2026, 12, 1)))
-def test_a_daily_job_starts_once_on_each_day_whatever_its_clock(
+def test_a_daily_job_starts_once_on_each_day_at_any_time_of_day(
     zone: str, clock: time, first: date
 ) -> None:
     timing = rule(f"daily {clock:%H:%M}", zone)
@@ -93,7 +93,7 @@ def test_the_nights_on_which_the_clock_of_new_york_changes() -> None:
     assert len(local(rule("cron 0,30 0-23 * * *"), "2026-11-01", "2026-11-01")) == 48
 
 
-def test_after_the_night_the_open_of_new_york_is_another_instant() -> None:
+def test_after_the_change_of_clocks_new_york_opens_at_another_utc_time() -> None:
     timing = rule("daily 09:25", calendar="XNYS")
     starts = timing.starts(datetime(2026, 10, 30, tzinfo=UTC), datetime(2026, 11, 3, tzinfo=UTC))
     assert [f"{at:%a %H:%M}" for at in starts] == ["Fri 13:25", "Mon 14:25"]
@@ -143,7 +143,7 @@ def test_a_week_and_a_month() -> None:
     ]
 
 
-def test_the_next_start_is_the_first_one_after_a_moment() -> None:
+def test_the_next_start_is_the_first_one_after_a_time() -> None:
     timing = rule("every 5m in session", SHANGHAI, "XSHG")
     friday = datetime(2026, 11, 20, 15, 0, tzinfo=ZoneInfo(SHANGHAI))
     coming = timing.next_after(friday)

@@ -128,7 +128,7 @@ def _java(folder: Path, version: str) -> Path:
     return program
 
 
-def test_java_is_looked_for_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_java_is_searched_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own, home, path = (
         _java(tmp_path / name, version)
         for name, version in (("own", "21.0.1"), ("home", "18"), ("path", "17.0.2"))

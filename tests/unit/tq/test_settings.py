@@ -23,12 +23,12 @@ def test_account_and_password_are_shown_nowhere(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["ACCOUNT", "PASSWORD"])
-def test_an_empty_account_is_none(name: str, tmp_path: Path) -> None:
+def test_an_empty_account_counts_as_unset(name: str, tmp_path: Path) -> None:
     settings = load_settings({f"QUOTEMILL_TQ__{name}": ""}, cwd=tmp_path)
     assert getattr(settings.tq, name.lower()) is None
 
 
-def test_a_mistake_beside_the_password_does_not_tell_it(tmp_path: Path) -> None:
+def test_an_error_beside_the_password_does_not_show_it(tmp_path: Path) -> None:
     environ = {"QUOTEMILL_TQ__PASSWORD": SECRET, "QUOTEMILL_TQ__VARIETIES": "copper"}
     with pytest.raises(SettingsError, match=r"tq\.varieties") as error:
         load_settings(environ, cwd=tmp_path)
@@ -47,7 +47,7 @@ def test_an_address_of_another_protocol_is_refused(name: str, tmp_path: Path) ->
     assert getattr(load_settings({}, cwd=tmp_path).tq, name) is None
 
 
-def test_a_check_without_an_account_names_the_setting_and_asks_nobody(tmp_path: Path) -> None:
+def test_a_check_without_an_account_names_the_setting_and_sends_nothing(tmp_path: Path) -> None:
     settings = load_settings({"QUOTEMILL_HOME": str(tmp_path)}, cwd=tmp_path)
     with pytest.raises(SettingsError, match="QUOTEMILL_TQ__ACCOUNT is not set"):
         check(settings, datetime(2025, 11, 14, tzinfo=UTC))
