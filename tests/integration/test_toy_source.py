@@ -317,7 +317,10 @@ def test_keys_without_an_outcome_have_failed(bench: Toy, monkeypatch: pytest.Mon
     assert (result.status, set(result.tasks[0].failures)) == ("failed", {"AA", "Bb"})
 
 
-def test_the_lock_watch_survives_a_server_that_does_not_start() -> None:
+def test_the_lock_watch_survives_a_server_that_does_not_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(locks, "WATCH_POLL", 0.01)
     tries = iter([UpstreamError("does not start"), SettingsError("in the way"), (True,)])
 
     def ask(*_: object) -> Any:
