@@ -64,8 +64,14 @@ def raw_columns() -> Iterator[tuple[str, str, str, str]]:
 
 
 def _entries(section: str) -> Iterator[Any]:
-    for path in sorted((ROOT / "dbt_project" / "models").rglob("*.yml")):
-        yield from yaml.safe_load(path.read_text("utf-8")).get(section) or ()
+    for file in _files():
+        yield from file.get(section) or ()
+
+
+@cache
+def _files() -> list[Any]:
+    paths = sorted((ROOT / "dbt_project" / "models").rglob("*.yml"))
+    return [yaml.safe_load(path.read_text("utf-8")) for path in paths]
 
 
 def _meaning(column: Any) -> str:
