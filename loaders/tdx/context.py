@@ -39,7 +39,6 @@ class Context:
     service: None where only the desktop client's folder is configured
     securities: by code; filled once the code list has been loaded
     days: all known trading days, ascending; filled once the calendar has been loaded
-    mode: init, incremental, realtime
     began: the start of the load, UTC, its one fixed time
     clock: the current time, UTC
     """

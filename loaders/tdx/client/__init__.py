@@ -1,4 +1,1 @@
-"""Client of the TDX HTTP service: requests and checked answers.
-
-It does not know the datasets.
-"""
+"""Client of the TDX HTTP service: requests and checked answers; knows no dataset."""

@@ -21,10 +21,7 @@ SIDES = (0, 1, 2)
 SMALL = 2**31
 TICK_FIELDS: dict[str, Kind] = {
     "Time": str,
-    "Price": int,
-    "Volume": int,
-    "Status": int,
-    "Number": int,
+    **dict.fromkeys(("Price", "Volume", "Status", "Number"), int),
 }
 FULL_FIELDS: dict[str, Kind] = {
     "time": str,
