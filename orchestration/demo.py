@@ -14,6 +14,7 @@ from loaders.errors import QuotemillError
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.embedded import places
 from loaders.warehouse.postgres import open_warehouse
+from loaders.warehouse.sql_files import read_sql
 from orchestration.run.stages import RunResult
 
 HOME = Path("var/demo")
@@ -22,26 +23,18 @@ OWN = ("QUOTEMILL_", "DB_", "TDX_")  # prefixes of the user's settings, which th
 # enough data to explore, and quick to load
 MINUTE_DAYS, TICK_DAYS = 10, 3
 TABLES = (
-    *("kline_daily", "kline_daily_qfq", "kline_weekly_qfq", "kline_monthly_qfq"),
-    *("index_kline_daily", "kline_minute_raw", "kline_5m", "kline_60m"),
-    *("tick_trade_raw", "tick_daily_summary", "corporate_actions"),
+    "kline_daily",
+    "kline_daily_qfq",
+    "kline_weekly_qfq",
+    "kline_monthly_qfq",
+    "index_kline_daily",
+    "kline_minute_raw",
+    "kline_5m",
+    "kline_60m",
+    "tick_trade_raw",
+    "tick_daily_summary",
+    "corporate_actions",
 )
-# the newest day whose price is adjusted by exactly one event, a cash dividend or bonus
-EXAMPLE = """
-    select
-        k.code, k.trade_date, k.close, q.close, a.ex_date,
-        a.cash_per10_yuan, a.bonus_total_per10, a.rights_per10, a.rights_price_yuan
-    from market.corporate_actions as a
-    inner join market.kline_daily as k on k.code = a.code and k.trade_date < a.ex_date
-    inner join market.kline_daily_qfq as q on q.code = k.code and q.trade_date = k.trade_date
-    where a.is_active and a.category = 1 and not exists (
-        select 1 from market.corporate_actions as other
-        where other.code = a.code and other.is_active and other.ex_date >= a.ex_date
-            and (other.ex_date, other.seq) <> (a.ex_date, a.seq)
-    )
-    order by a.bonus_total_per10 * a.cash_per10_yuan > 0 desc, k.trade_date desc, k.code
-    limit 1
-"""
 
 
 def run(codes: int, days: int, run_all: Callable[[Settings, str], RunResult]) -> int:
@@ -78,11 +71,9 @@ def _last_close(now: datetime) -> date:
 
 @contextmanager
 def _sandbox(codes: int, days: int, clock: date) -> Iterator[str]:
-    command = [
-        *(sys.executable, "-c", "from loaders.cli import main; main()", "sandbox", "tdx"),
-        *("--port", "0", "--codes", str(codes), "--days", str(days), "--clock", str(clock)),
-        *("--write-actions", str(ACTIONS)),
-    ]
+    command = [sys.executable, "-c", "from loaders.cli import main; main()", "sandbox", "tdx"]
+    command += ["--port", "0", "--codes", str(codes), "--days", str(days), "--clock", str(clock)]
+    command += ["--write-actions", str(ACTIONS)]
     # Ctrl-C must only reach the load, which needs the service to finish its current batch
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
@@ -100,7 +91,7 @@ def _sandbox(codes: int, days: int, clock: date) -> Iterator[str]:
 
 def _summary(settings: Settings) -> None:
     with open_warehouse(settings).connect() as conn:
-        example = conn.execute(EXAMPLE).fetchone()
+        example = conn.execute(read_sql("orchestration", "demo_example").encode()).fetchone()
         print()
         for table in TABLES:
             [(count,)] = conn.execute(f"select count(*) from market.{table}".encode())
