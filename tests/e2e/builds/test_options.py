@@ -37,7 +37,13 @@ FRIDAY, MONDAY = Session(date(2026, 11, 27), close=13), Session(date(2026, 11, 3
 DECEMBER, JANUARY = date(2026, 12, 18), date(2027, 1, 15)
 AAPL = chain("AAPL", 100, [DECEMBER, JANUARY], [95, 100, 105])
 MSFT = chain("MSFT", 200, [DECEMBER], [400])
-TABLES = ("run", "-s", "chain_daily_clean", "int_option_days__counted")
+TABLES = (
+    "run",
+    "-s",
+    "chain_daily_clean",
+    "int_option_days__rolled_up",
+    "int_option_days__counted",
+)
 
 
 @pytest.fixture

@@ -21,25 +21,8 @@
     },
 ) }}
 
-with session_contracts as (
-    select * from {{ changed(ref('stg_ib__session_contract')) }}
-),
-
-planned as (
-    select
-        p.symbol,
-        p.trade_date,
-        p.conid,
-        -- a contract added by a refresh is wanted from then on; one that discovery found late, all
-        -- day
-        case when p.policy = 'midday_refresh' then coalesce(p.first_seen_slot, 0) else 0 end
-            as first_slot,
-        p.policy,
-        c.expiry,
-        c.trading_class || ' ' || c.expiry || ' ' || c.strike || ' ' || c.option_right as terms,
-        c.first_seen_date
-    from session_contracts as p
-    left join {{ ref('stg_ib__contract') }} as c on p.conid = c.conid
+with planned as (
+    select * from {{ changed(ref('int_option_contracts__planned')) }}
 ),
 
 contract_counts as (
@@ -56,23 +39,13 @@ contract_counts as (
 ),
 
 captured as (
-    select
-        *,
-        true as is_slot
-    from {{ changed(ref('stg_ib__chain_snapshot')) }}
-    union all
-    select
-        *,
-        false as is_slot
-    from {{ changed(ref('stg_ib__chain_close')) }}
+    {{ captured_quotes() | indent }}
 ),
 
 judged as (
     select
         q.*,
-        {{ is_good_quote('q') | indent }} as is_good,
-        {{ option_mid('q') | indent }} as mid,
-        {{ underlying_price('q') | indent }} as underlying_price,
+        q.rollup_source_view = 'intraday' as is_slot,
         not q.snapshot_error and coalesce(q.bid, q.ask, q.last) is not null as has_data,
         q.iv <= 0 or q.iv > 10 or abs(q.delta) > 1 or q.gamma < -1e-9 or q.vega < -1e-9
         or case c.option_right when 'C' then q.delta < 0 when 'P' then q.delta > 0 end
@@ -118,27 +91,7 @@ row_counts as (
 ),
 
 daily_counts as (
-    select
-        symbol,
-        trade_date,
-        count(*) as daily_count,
-        count(*) filter (where rollup_strategy = 'close') as close_count,
-        count(*) filter (where rollup_strategy like 'slot_%') as slot_before_count,
-        count(*) filter (where rollup_strategy = 'last_good') as last_good_count,
-        count(*) filter (where expiry > trade_date) as oi_eligible_count,
-        count(*) filter (where expiry > trade_date and oi_asof_date is not null) as oi_count,
-        count(*) filter (where iv is not null and iv_from_mid is not null) as iv_compared_count,
-        count(*) filter (where 'iv_mismatch' = any(data_quality_flag)) as iv_mismatch_count,
-        count(*) filter (where parity_gap is not null) as parity_compared_count,
-        count(*) filter (where parity_gap > 0) as parity_count,
-        count(*) filter (
-            where data_quality_flag && array[
-                'parity_violation', 'butterfly_violation', 'calendar_violation'
-            ]
-        ) as arbitrage_count,
-        max(underlying_close) as underlying_close
-    from {{ changed(ref('chain_daily_clean')) }}
-    group by symbol, trade_date
+    select * from {{ changed(ref('int_option_days__rolled_up')) }}
 ),
 
 run_counts as (
@@ -195,29 +148,6 @@ rows_by_slot as (
     group by symbol, trade_date, slot_30m
 ),
 
--- the slots that are wanted: those of ib.slot_range (09:30-10:00, in New York), or all
-wanted_slots as (
-    select
-        n.trade_date,
-        n.slot_30m,
-        n.slot_label
-    from (
-        select
-            s.trade_date,
-            g.slot_30m,
-            to_char(
-                (s.open_at + g.slot_30m * interval '30 minutes') at time zone 'America/New_York',
-                'HH24:MI'
-            ) as slot_label
-        from {{ ref('stg_ib__session') }} as s
-        cross join generate_series(0, s.slot_count - 1) as g (slot_30m)
-    ) as n
-    left join {{ source('ops', 'settings') }} as r on r.key = 'ib_slot_range' and r.value <> ''
-    where
-        r.key is null
-        or n.slot_label between split_part(r.value, '-', 1) and split_part(r.value, '-', 2)
-),
-
 -- A slot is covered by nine tenths of the contracts planned for it; where no set was frozen, of
 -- those asked for.
 slots as (
@@ -230,7 +160,7 @@ slots as (
         and max(g.good_count) >= 0.9 * coalesce(sum(p.contract_count), max(g.row_count))
             as is_covered
     from days as d
-    inner join wanted_slots as n on d.trade_date = n.trade_date
+    inner join {{ ref('int_option_slots__wanted') }} as n on d.trade_date = n.trade_date
     left join planned_by_slot as p
         on d.symbol = p.symbol and d.trade_date = p.trade_date and n.slot_30m >= p.first_slot
     left join rows_by_slot as g

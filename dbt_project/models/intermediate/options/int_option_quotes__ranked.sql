@@ -1,13 +1,5 @@
 with quotes as (
-    select
-        'close' as rollup_source_view,
-        *
-    from {{ ref('stg_ib__chain_close') }}
-    union all
-    select
-        'intraday' as rollup_source_view,
-        *
-    from {{ ref('stg_ib__chain_snapshot') }}
+    {{ captured_quotes() | indent }}
 ),
 
 -- A row captured more than 15 minutes after the close is not a close; nor is a row of delayed
@@ -15,9 +7,6 @@ with quotes as (
 placed as (
     select
         q.*,
-        {{ option_mid('q') | indent }} as mid,
-        {{ underlying_price('q') | indent }} as underlying_price,
-        {{ is_good_quote('q') | indent }} as is_good,
         q.rollup_source_view = 'intraday' and q.slot_30m = s.slot_count - 1 as is_close_slot,
         case
             when

@@ -12,8 +12,7 @@
     },
 ) }}
 
--- the landed numbers, read once in the order of their key: bars that may fail a check, by a wider
--- rule
+-- the landed numbers, read once in the order of their key: bars that may fail, by a wider rule
 with bars as (
     select
         *,
@@ -24,21 +23,12 @@ with bars as (
 ),
 
 -- read by index only: a table named twice would be copied
-all_bars as not materialized (
-    select * from {{ ref('kline_daily') }}
-),
-
-segments as not materialized (
-    select * from {{ ref('adjustment_segments') }}
-),
-
 trading_calendar as not materialized (
     select * from {{ ref('trading_calendar') }}
 ),
 
 -- The checks of the few bars left are exact. Changed days lie apart, so a bar without its neighbour
--- of the previous trading day is one of them. `exists` checks whether a segment starts: the planner
--- looks few bars up, and hashes many.
+-- of the previous trading day is one of them.
 suspects as materialized (
     select
         b.code,
@@ -52,10 +42,7 @@ suspects as materialized (
         or b.low > least(b.open, b.high, b.close)
         or b.low <= 0
         or not {{ turnover_fits('volume') }}
-        or exists (
-            select 1 from segments as s
-            where s.code = b.code and s.valid_from = b.trade_date
-        )
+        or {{ starts_segment('b') | indent(8) }}
 ),
 
 -- offset 0 keeps the planner to one index scan each
@@ -63,37 +50,32 @@ suspect_bars as materialized (
     select k.*
     from suspects as s
     inner join lateral (
-        select b.* from all_bars as b
+        select b.* from {{ ref('kline_daily') }} as b
         where b.code = s.code and b.trade_date = s.trade_date
         order by b.code
         offset 0
     ) as k on true
 ),
 
--- a day that was only published is not a gap: possibly nothing traded
-numbered_days as materialized (
-    select
-        trade_date,
-        count(*) filter (where is_served) over (order by trade_date) as served_number,
-        is_served::integer as is_served
-    from trading_calendar
-),
-
--- A bar on a day without trading neither closes a gap nor sets a price. The calendar is read bar by
--- bar: a join would read it in full for each code.
+-- A bar on a day without trading neither closes a gap nor sets a price. A day that was only
+-- published is not missing: possibly nothing traded. The calendar is read bar by bar: a join would
+-- read it in full for each code.
 with_last_bar as (
     select
         b.*,
-        c.served_number - c.is_served as served_before,
         p.trade_date as last_bar_date,
-        p.close as last_close
+        p.close as last_close,
+        (
+            select count(*) from trading_calendar as c
+            where c.is_served and c.trade_date > p.trade_date and c.trade_date < b.trade_date
+        ) as missing_count
     from suspect_bars as b
-    inner join numbered_days as c on b.trade_date = c.trade_date
+    inner join trading_calendar as d on b.trade_date = d.trade_date
     cross join lateral (
         select
             k.trade_date,
             k.close
-        from all_bars as k
+        from {{ ref('kline_daily') }} as k
         where
             k.code = b.code
             and k.trade_date < b.trade_date
@@ -105,95 +87,63 @@ with_last_bar as (
     ) as p
 ),
 
-with_gap as (
-    select
-        b.*,
-        b.served_before - c.served_number as missing_count
-    from with_last_bar as b
-    inner join numbered_days as c on b.last_bar_date = c.trade_date
-),
-
 -- The first bar after a suspension may move freely. A fund is suspended a few days for a split:
 -- without these bars no ratio would ever be checked.
 next_day_bars as (
     select
-        b.*,
-        case
-            when b.trade_date < date '1996-12-16' then 0.20
-            when b.code like 'bj%' then 0.305
-            when b.code like 'sh68%' then 0.205
-            when b.code like 'sz30%' and b.trade_date >= date '2020-08-24' then 0.205
-            else 0.105
-        end as allowed
-    from with_gap as b
+        *,
+        {{ jump_limit('code', 'trade_date') | indent }} as allowed
+    from with_last_bar as b
     where
-        b.missing_count = 0
+        missing_count = 0
         or (
-            b.missing_count <= 5
+            missing_count <= 5
             and exists (
-                select 1 from segments as s
+                select 1 from {{ ref('adjustment_segments') }} as s
                 where s.code = b.code and s.valid_from = b.trade_date and s.price_decimals = 3
             )
         )
 ),
 
 -- most opens fit the last close unchanged: only the others and those on an ex-date need factors
-unlike_the_day_before as (
-    select b.*
-    from next_day_bars as b
-    where
-        abs(b.open - b.last_close) > b.allowed * b.last_close
-        or exists (
-            select 1 from segments as s
-            where s.code = b.code and s.valid_from = b.trade_date
-        )
-),
-
-compared as (
+with_expected_open as (
     select
         b.*,
         (
             coalesce(l.backward_a, 1) * b.last_close + coalesce(l.backward_b, 0)
-            - coalesce(s.backward_b, 0)
-        ) / coalesce(s.backward_a, 1) as expected_open
-    from unlike_the_day_before as b
+            - coalesce(t.backward_b, 0)
+        ) / coalesce(t.backward_a, 1) as expected_open
+    from next_day_bars as b
     left join lateral (
-        select x.* from segments as x
-        where x.code = b.code and x.valid_from <= b.trade_date
-        order by x.valid_from desc
-        limit 1
-    ) as s on true
+        {{ segment_on('b.code', 'b.trade_date') | indent }}
+    ) as t on true
     left join lateral (
-        select x.* from segments as x
-        where x.code = b.code and x.valid_from <= b.last_bar_date
-        order by x.valid_from desc
-        limit 1
+        {{ segment_on('b.code', 'b.last_bar_date') | indent }}
     ) as l on true
+    where
+        abs(b.open - b.last_close) > b.allowed * b.last_close
+        or {{ starts_segment('b') | indent(8) }}
 ),
 
--- the open of a day suffices: the limits of the day hold for the close too
-jumped as (
-    select
-        code,
-        trade_date,
-        expected_open,
-        allowed,
-        case
-            when missing_count > 0 and abs(open / expected_open - 1) <= allowed then 'close'
-            else 'open'
-        end as name,
-        case
-            when missing_count > 0 and abs(open / expected_open - 1) <= allowed then close
-            else open
-        end as price
-    from compared
-    where expected_open > 0
-),
-
+-- the open suffices, as the limits hold for the close too; after missing days the close may jump
 jumps as materialized (
-    select *
-    from jumped
-    where abs(price / expected_open - 1) > allowed
+    select
+        b.*,
+        p.name,
+        p.price
+    from with_expected_open as b
+    inner join lateral (
+        select
+            k.name,
+            k.price
+        from (values (1, 'open', b.open), (2, 'close', b.close)) as k (place, name, price)
+        where
+            abs(k.price / b.expected_open - 1) > b.allowed
+            and (k.name = 'open' or b.missing_count > 0)
+        order by k.place
+        limit 1
+    ) as p on true
+    where b.expected_open > 0
 )
 
 select
@@ -210,9 +160,8 @@ select
     trade_date,
     'volume_mismatch' as check_name,
     trade_date as finding_date,
-    format(
-        '%s yuan for %s shares between %s and %s', amount_cny, volume_shares, low, high
-    ) as evidence
+    format('%s yuan for %s shares between %s and %s', amount_cny, volume_shares, low, high)
+        as evidence
 from suspect_bars
 where volume_flag = 'unreliable'
 union all
@@ -229,7 +178,7 @@ select
         select max(c.trade_date) from trading_calendar as c
         where c.is_served and c.trade_date < b.trade_date
     ) || ': no answer covers them' as evidence
-from with_gap as b
+from with_last_bar as b
 where b.missing_count > 0
 union all
 -- a new listing may move freely too, for five days
@@ -239,19 +188,12 @@ select
     'price_jump' as check_name,
     j.trade_date as finding_date,
     format(
-        '%s %s against %s expected from the last close (%s %%): missing action?',
-        j.name,
-        j.price,
-        round(j.expected_open, 3),
-        round(100 * (j.price / j.expected_open - 1), 1)
+        '%s %s against %s expected from the last close (%s %%): missing action?', j.name, j.price,
+        round(j.expected_open, 3), round(100 * (j.price / j.expected_open - 1), 1)
     ) as evidence
 from jumps as j
-where
-    (
-        select count(*) from (
-            select 1 from all_bars as k
-            where k.code = j.code and k.trade_date < j.trade_date
-            order by k.trade_date
-            limit 5
-        ) as earlier
-    ) = 5
+where exists (
+    select 1 from {{ ref('kline_daily') }} as k
+    where k.code = j.code and k.trade_date < j.trade_date
+    order by k.trade_date limit 1 offset 4
+)

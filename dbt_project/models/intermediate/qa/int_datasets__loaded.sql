@@ -1,0 +1,92 @@
+with recursive states as (
+    select * from {{ source('ops', 'ingestion_state') }}
+),
+
+-- by steps through the key: `distinct` would read every bar
+indices as (
+    select min(code) as code from {{ source('raw_tdx', 'index_kline') }}
+    union all
+    select (
+        select min(k.code) from {{ source('raw_tdx', 'index_kline') }} as k
+        where k.code > i.code
+    )
+    from indices as i
+    where i.code is not null
+)
+
+-- a warehouse without TDX lacks nothing of it
+select
+    'kline_daily' as dataset,
+    max(trade_date) as last_date
+from {{ source('raw_tdx', 'kline_daily') }}
+having max(trade_date) is not null or exists (select 1 from states where source = 'tdx')
+union all
+select
+    'trading_calendar' as dataset,
+    max(trade_date) as last_date
+from {{ ref('trading_calendar') }}
+where is_served
+having count(*) > 0 or exists (select 1 from states where source = 'tdx')
+union all
+select
+    'index_kline' as dataset,
+    max(k.trade_date) as last_date
+from indices as i
+inner join lateral (
+    select b.trade_date from {{ source('raw_tdx', 'index_kline') }} as b
+    where b.code = i.code and b.period = 'day'
+    order by b.bar_end desc
+    limit 1
+) as k on true
+having max(k.trade_date) is not null
+union all
+-- read in full each time: as new as the last load
+select
+    dataset,
+    max((last_success_at at time zone 'Asia/Shanghai')::date) as last_date
+from states
+where dataset in ('codes', 'corporate_actions')
+group by dataset
+union all
+-- by their cursors: minutes and ticks are too many for a max
+select
+    dataset,
+    max(last_success_date) as last_date
+from states
+where
+    dataset in (
+        'minute_1m', 'tick_trade', 'stock_info', 'quote_snapshot', 'market_stats_snapshot',
+        'kline_weekly', 'kline_monthly', 'kline_5m', 'kline_15m', 'kline_30m', 'kline_60m',
+        'kline_adjusted', 'capital_events', 'sectors'
+    )
+group by dataset
+union all
+select
+    'main_events' as dataset,
+    max(last_trading_day) as last_date
+from {{ ref('stg_tq__main_harvest') }}
+having count(*) > 0
+union all
+-- a day without ticks was requested too
+select
+    'ticks' as dataset,
+    max(trading_day) as last_date
+from {{ ref('tick_coverage') }}
+where coverage in ('complete', 'to_restamp', 'no_data')
+having count(*) > 0
+union all
+select
+    k.dataset,
+    max(r.trade_date) as last_date
+from (values ('chain_snapshot', false), ('chain_close', true)) as k (dataset, is_close)
+left join {{ ref('stg_ib__slot_run') }} as r
+    on k.is_close = (r.ingest_run_type = 'close') and r.captured_count > 0
+where exists (select 1 from states where source = 'ib')
+group by k.dataset
+union all
+select
+    'open_interest' as dataset,
+    max(trade_date) as last_date
+from {{ ref('stg_ib__enrichment') }}
+where status = 'complete'
+having count(*) > 0

@@ -1,0 +1,117 @@
+select
+    f.check_name,
+    f.severity,
+    d.symbol as subject,
+    d.trade_date,
+    f.evidence
+from {{ ref('qa_option_day') }} as d
+cross join
+    lateral (
+        values
+        (
+            'slot_coverage', 'warning', d.coverage_verdict = 'fail',
+            format(
+                '%s of %s slots hold nine tenths of their contracts: not %s',
+                d.covered_slot_count,
+                d.slot_count,
+                coalesce(nullif(array_to_string(d.uncovered_slots, ', '), ''), 'one')
+            )
+        ),
+        (
+            'delayed_share', 'warning', d.delayed_verdict = 'fail' and d.data_count > 0,
+            format('%s of %s rows with data are delayed', d.delayed_count, d.data_count)
+        ),
+        (
+            'rollup_fallback', 'warning', d.fallback_verdict = 'fail' and d.daily_count > 0,
+            format(
+                '%s of %s contracts lack a quote of the close: %s have the one before',
+                d.daily_count - d.close_count,
+                d.daily_count,
+                d.slot_before_count
+            )
+        ),
+        (
+            'oi_completeness', 'warning', d.oi_verdict = 'fail' and d.daily_count > 0,
+            format('%s of %s contracts have an open interest', d.oi_count, d.oi_eligible_count)
+        ),
+        (
+            'unresolved_contracts', 'warning',
+            d.coverage_verdict <> 'pending' and d.unresolved_count > 0.1 * d.contract_count,
+            format(
+                '%s of %s contracts have no row of the day',
+                d.unresolved_count,
+                d.contract_count
+            )
+        ),
+        (
+            'slot_retry_exceeded', 'warning', d.given_up_count > 0,
+            format('%s quotes were given up after all retries', d.given_up_count)
+        ),
+        (
+            'discovery_stale', 'warning', d.is_discovery_stale,
+            format('the %s contracts are those of an older session', d.contract_count)
+        ),
+        (
+            'greeks_out_of_range', 'error', d.out_of_range_count > 0,
+            format('%s rows with an impossible volatility or greek', d.out_of_range_count)
+        ),
+        (
+            'duplicate_contracts', 'error', d.duplicate_count > 0,
+            format('%s contracts are twice in the session, by two ids', d.duplicate_count)
+        ),
+        (
+            'unknown_flag', 'error', d.unknown_flag_count > 0,
+            format('%s rows with a flag that is not on the list', d.unknown_flag_count)
+        ),
+        (
+            'calendar_fallback', 'error', d.guessed_count > 0,
+            'the sessions are guessed: pandas-market-calendars is not installed'
+        ),
+        (
+            'mixed_sources', 'error', d.source_count > 1,
+            'rows of the gateway and of a sandbox in one day'
+        ),
+        (
+            'crossed_quotes', 'warning', d.crossed_count > 0.01 * d.data_count,
+            format(
+                '%s of %s rows have a bid above the ask, %s one as high', d.crossed_count,
+                d.data_count, d.locked_count
+            )
+        ),
+        (
+            'locked_quotes', 'warning', d.locked_count > 0.05 * d.data_count,
+            format(
+                '%s of %s rows have a bid as high as the ask', d.locked_count, d.data_count
+            )
+        ),
+        (
+            'missing_greeks', 'warning',
+            d.coverage_verdict <> 'pending' and d.greeks_count < 0.9 * d.two_sided_count,
+            format(
+                '%s of %s rows with two prices lack volatility or delta',
+                d.two_sided_count - d.greeks_count, d.two_sided_count
+            )
+        ),
+        (
+            'iv_mismatch', 'warning', d.iv_mismatch_count > 0.05 * d.iv_compared_count,
+            format(
+                'the volatility of %s of %s contracts is not that of their price',
+                d.iv_mismatch_count, d.iv_compared_count
+            )
+        ),
+        (
+            'put_call_parity', 'warning', d.parity_count > 0.02 * d.parity_compared_count,
+            format(
+                '%s of %s contracts near the money are outside the band of put-call parity',
+                d.parity_count, d.parity_compared_count
+            )
+        ),
+        (
+            'arbitrage', 'warning', d.arbitrage_count > 0.02 * d.daily_count,
+            format(
+                '%s of %s contracts can be traded against each other without risk',
+                d.arbitrage_count, d.daily_count
+            )
+        )
+    ) as f (check_name, severity, is_found, evidence)
+where f.is_found
