@@ -125,7 +125,7 @@ def test_vanished_codes_are_named_and_many_are_a_failure_once(
     market_bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     market_bench.load(datasets=BARS)
-    monkeypatch.setattr(codes, "KEPT_SHARE", 0.5)
+    monkeypatch.setattr(codes, "LEAST_SHARE", 0.5)
     market_bench.sandbox.faults.add("codes-vanish:code=sh600000")
     result = market_bench.load(datasets=BARS)
     assert result.exit_code == 0
