@@ -31,7 +31,7 @@ from orchestration.run import build
 from tests import timescale
 from tests.homes import new_home, scratch
 from tests.planted import find_secrets
-from tests.spare import spare_dbt, spare_dlt
+from tests.spare import spare_dbt, spare_dbt_commands, spare_dlt
 
 ROOT = Path(__file__).parent.parent
 # what `require` may skip for, and what adds it
@@ -323,6 +323,7 @@ def parsed_project(
         return invoke(runner, arguments, **options)
 
     with pytest.MonkeyPatch.context() as patch:
+        spare_dbt_commands(patch)
         patch.setattr(dbtRunner, "invoke", invoke_parsed)
         yield folder, result
 
