@@ -41,12 +41,9 @@ lint: $(STAMP)
 	$(BIN)/python -m tests.lint_language $(PLAIN)
 
 # what keeps to the language rules in names and texts, too; the other folders follow
-PLAIN := docs dbt_project macros seeds README.md CONTRIBUTING.md CHANGELOG.md Makefile \
+PLAIN := .ci docs dbt_project macros seeds tests README.md CONTRIBUTING.md CHANGELOG.md Makefile \
 	$(addprefix loaders/,cli engine ib landing sandbox settings tdx ticks tq warehouse) \
-	$(addprefix orchestration/,alerts backup checks cli nightly.py report run schedule timescale) \
-	$(addprefix tests/,benchmarks dbt faults toy unit/sandbox unit/tdx) \
-	$(addprefix tests/integration/,ib ib_service landing sandbox schedule tdx_client tdx_load) \
-	$(addprefix tests/integration/,ticks tq tq_service warehouse)
+	$(addprefix orchestration/,alerts backup checks cli nightly.py report run schedule timescale)
 
 format: $(STAMP)
 	$(BIN)/ruff format .

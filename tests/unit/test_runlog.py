@@ -69,14 +69,14 @@ def test_a_line_has_its_place_and_the_run(tmp_path: Path, monkeypatch: pytest.Mo
     }
 
 
-def test_each_run_has_an_id_of_its_own_that_orders_as_they_begin(tmp_path: Path) -> None:
-    found = []
+def test_each_run_has_its_own_id_that_orders_by_start(tmp_path: Path) -> None:
+    ids = []
     for _ in range(2):
         runlog.start(tmp_path)
-        found.append(runlog.run_id())
+        ids.append(runlog.run_id())
     runlog.stop()
-    assert found[0] != found[1]
-    assert found[0][:16] <= found[1][:16]
+    assert ids[0] != ids[1]
+    assert ids[0][:16] <= ids[1][:16]
 
 
 def test_no_secret_is_written(log: Path) -> None:
@@ -114,23 +114,26 @@ def test_warnings_and_errors_of_a_command_are_in_it(
     except ZeroDivisionError as error:
         shell.print_error(runlog.explain(error))
     assert "no gateway" in capsys.readouterr().err
-    found = [(line["level"], line["source"], line["event"]) for line in lines(log)]
-    assert found[:2] == [("warning", "tdx", "down for 5 s"), ("error", "ib", "no gateway")]
-    assert found[2][0] == "critical"
+    events = [(line["level"], line["source"], line["event"]) for line in lines(log)]
+    assert events[:2] == [("warning", "tdx", "down for 5 s"), ("error", "ib", "no gateway")]
+    assert events[2][0] == "critical"
     assert "test_runlog.py" in lines(log)[2]["traceback"]
     assert "very-secret" not in lines(log)[2]["traceback"]
-    [kept] = log.glob("error-*.log")
-    assert "ZeroDivisionError: by ***" in kept.read_text()
+    [trace] = log.glob("error-*.log")
+    assert "ZeroDivisionError: by ***" in trace.read_text()
 
 
 @pytest.mark.parametrize(
     "command",
     [
-        *("loaders selftest tdx", "loaders verify tdx", "loaders verify tq"),
-        *("quotemill reconcile", "quotemill selfcheck ib"),
+        "loaders selftest tdx",
+        "loaders verify tdx",
+        "loaders verify tq",
+        "quotemill reconcile",
+        "quotemill selfcheck ib",
     ],
 )
-def test_a_command_that_only_looks_keeps_a_log_too(command: str, tmp_path: Path) -> None:
+def test_a_command_that_only_reads_writes_a_log_too(command: str, tmp_path: Path) -> None:
     logs = tmp_path / "home" / "logs"
     logs.mkdir(parents=True)
     place = Place(tmp_path, logs.parent, {"QUOTEMILL_EMBEDDED_SERVER": "false"})
@@ -200,17 +203,16 @@ def test_a_log_that_cannot_be_written_is_reported_once(tmp_path: Path) -> None:
     ]
 
 
-def test_errors_of_a_day_are_once_more_in_a_file_of_their_own(log: Path) -> None:
+def test_errors_of_a_day_are_also_in_a_separate_file(log: Path) -> None:
     for level in ("info", "warning", "error", "critical"):
         runlog.write(level, level)
     [path] = log.glob("errors-*.jsonl")
-    assert [json.loads(line)["event"] for line in path.read_text().splitlines()] == [
-        *("error", "critical")
-    ]
+    events = [json.loads(line)["event"] for line in path.read_text().splitlines()]
+    assert events == ["error", "critical"]
     assert len(lines(log)) == 4
 
 
-def test_a_file_that_has_grown_goes_on_under_a_number(
+def test_a_file_that_has_grown_continues_under_a_number(
     log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runlog, "LARGEST", 2_000)
@@ -233,13 +235,13 @@ def test_old_files_go_and_the_oldest_while_all_are_too_large(tmp_path: Path) -> 
         return path.name
 
     old = [name(11), name(11, "errors-{}.jsonl"), name(12, "run-{}.1.jsonl")]
-    kept = [name(1), name(2), name(9), name(9, "errors-{}.jsonl")]
+    newest = [name(1), name(2), name(9), name(9, "errors-{}.jsonl")]
     (tmp_path / "dbt.log").write_text("not ours")
     old_trace = tmp_path / "error-20200101T000000Z.log"
     old_trace.write_text("a traceback")
     runlog.start(tmp_path, days=10)
     left = {path.name for path in tmp_path.iterdir()}
-    assert left == {*kept, "dbt.log"}, old
+    assert left == {*newest, "dbt.log"}, old
     runlog.start(tmp_path, days=10, megabytes=2)
     runlog.stop()
     left = {path.name for path in tmp_path.iterdir()}
@@ -258,8 +260,8 @@ def test_the_addresses_of_channels_and_their_tokens_are_secrets(tmp_path: Path) 
     url = "slack://T0ABCDEF1/B0ABCDEF2/abcdefghijklmnop/alerts"
     values = {"urls": [url], "ping_url": "https://ping.example/uuid-4f2a-1111"}
     settings = load_settings({}, cwd=tmp_path, alerts=values)
-    found = runlog.collect_secrets(settings)
-    assert {url, "T0ABCDEF1", "B0ABCDEF2", "abcdefghijklmnop", "uuid-4f2a-1111"} <= found
-    assert not {"alerts", "slack", "ping.example"} & found
+    secrets = runlog.collect_secrets(settings)
+    assert {url, "T0ABCDEF1", "B0ABCDEF2", "abcdefghijklmnop", "uuid-4f2a-1111"} <= secrets
+    assert not {"alerts", "slack", "ping.example"} & secrets
     for shown in (repr(settings), str(settings.alerts), settings.model_dump_json()):
         assert "abcdefghijklmnop" not in shown
