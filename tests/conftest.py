@@ -36,17 +36,17 @@ from tests.spare import spare_dbt, spare_dbt_commands, spare_dlt
 ROOT = Path(__file__).parent.parent
 # what `require` may skip for, and what adds it
 ADDED_BY = {
-    "shared": "real market data beside the checkout, in ../shared",
-    "tq": "make install",
-    "ib": "make install",
-    "questdb": "quotemill questdb fetch",
-    "timescale": ".ci/timescale",
-    "tsl": "QUOTEMILL_TEST_TSL_URL, a server with TimescaleDB's community edition",
-    "browser": ".ci/browser",
-    "systemd": "systemd-analyze on PATH",
-    "cron": "crontab on PATH",
-    "promtool": "promtool on PATH",
-    "tmpfs": "a user who may mount a file system",
+    "shared": "recorded market data (in ../shared)",
+    "tq": "futures client (make install)",
+    "ib": "IB's client (make install)",
+    "questdb": "QuestDB (quotemill questdb fetch)",
+    "timescale": "TimescaleDB (.ci/timescale)",
+    "tsl": "TimescaleDB's community edition (QUOTEMILL_TEST_TSL_URL)",
+    "browser": "browser (.ci/browser)",
+    "systemd": "systemd-analyze (on PATH)",
+    "cron": "crontab (on PATH)",
+    "promtool": "promtool (on PATH)",
+    "tmpfs": "full disk (a user who may mount one)",
 }
 # `ib_async` for an environment that has the client's successor and not the client
 IB_LIBRARY = os.environ.get("IB_LIBRARY", "ib_insync")
@@ -82,7 +82,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     names = Counter[str]()
     for reason, count in reasons.items():
         name = reason.partition(":")[0]
-        names[f"{name} ({ADDED_BY[name]})" if name in ADDED_BY else reason] += count
+        names[ADDED_BY.get(name, reason)] += count
     if names:
         parts = ", ".join(f"{count} {name}" for name, count in names.most_common())
         reporter.write_line(f"left out {len(skipped)} tests: {parts}")
