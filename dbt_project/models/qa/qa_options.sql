@@ -69,14 +69,7 @@ lost_days as (
 ),
 
 refused as (
-    select
-        'rejected_row' as check_name,
-        'warning' as severity,
-        dataset || ' ' || row_key as subject,
-        null::date as trade_date,
-        format('%s = %s breaks the rule: %s', field, coalesce(value, 'null'), rule) as evidence
-    from {{ ref('stg_ib__rejected_row') }}
-    where not is_withdrawn
+    {{ rejected_row_findings(ref('stg_ib__rejected_row')) | indent }}
 )
 
 select * from {{ ref('int_option_days__failed') }}

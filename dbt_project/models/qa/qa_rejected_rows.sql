@@ -68,11 +68,4 @@ where rule = '{{ foreign_money_rule() }}'
 group by code
 union all
 -- a futures row that came well later was withdrawn when it landed
-select
-    'rejected_row' as check_name,
-    'warning' as severity,
-    dataset || ' ' || row_key as subject,
-    null::date as trade_date,
-    format('%s = %s breaks the rule: %s', field, coalesce(value, 'null'), rule) as evidence
-from {{ ref('stg_tq__rejected_row') }}
-where not is_withdrawn
+{{ rejected_row_findings(ref('stg_tq__rejected_row')) }}

@@ -2,10 +2,7 @@
 select
     b.code,
     b.trade_date,
-    {{ backward_adjusted('b.open') }} as open,
-    {{ backward_adjusted('b.high') }} as high,
-    {{ backward_adjusted('b.low') }} as low,
-    {{ backward_adjusted('b.close') }} as close,
+    {{ backward_adjusted() }},
     b.volume_shares,
     b.amount_cny,
     coalesce(s.ratio_factor, 1)::numeric(38, 18) as ratio_factor,

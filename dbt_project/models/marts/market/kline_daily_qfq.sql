@@ -23,10 +23,7 @@ segments as (
 select
     b.code,
     b.trade_date,
-    {{ forward_adjusted('b.open') }} as open,
-    {{ forward_adjusted('b.high') }} as high,
-    {{ forward_adjusted('b.low') }} as low,
-    {{ forward_adjusted('b.close') }} as close,
+    {{ forward_adjusted() }},
     b.volume_shares,
     b.amount_cny,
     coalesce(s.has_inferred_action, false) as has_inferred_action,
