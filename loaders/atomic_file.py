@@ -1,9 +1,18 @@
-"""A small file that is written whole, or stays as it was."""
+"""Files that survive a crash: written whole or not at all, flushed to disk."""
 
 import contextlib
 import os
 import tempfile
 from pathlib import Path
+
+
+def sync(path: Path) -> None:
+    """Flush a file or a folder to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write(path: Path, text: str, *, mode: int = 0o600) -> None:

@@ -6,6 +6,13 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict
 
 
+def check_web_address(value: str | None) -> str | None:
+    """The address of a service without a slash at its end; None for an empty one."""
+    if value is not None and not value.startswith(("http://", "https://")):
+        raise ValueError("must start with http:// or https://")
+    return value.rstrip("/") if value else None
+
+
 class Section(BaseModel):
     """A frozen model that refuses unknown names."""
 

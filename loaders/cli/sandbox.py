@@ -28,6 +28,14 @@ ControlPort = Annotated[
     ),
 ]
 
+Clock = Annotated[
+    str | None, typer.Option(help="Time of the clock: 2025-12-12 (18:00) or 2025-12-12T10:15:00.")
+]
+Fault = Annotated[
+    list[str] | None,
+    typer.Option(help="KIND[:name=value ...]; may be repeated; `list` shows all."),
+]
+
 
 @app.callback()
 def sandbox() -> None:
@@ -45,10 +53,7 @@ def tdx(
     codes: Annotated[int, typer.Option(help="Size of the synthetic market: codes.")] = 30,
     days: Annotated[int, typer.Option(help="Size of the synthetic market: days.")] = 500,
     seed: Annotated[int, typer.Option(help="The same seed gives the same market and faults.")] = 1,
-    clock: Annotated[
-        str | None,
-        typer.Option(help="Time of the clock: 2025-06-30 (18:00) or 2025-06-30T10:15:00."),
-    ] = None,
+    clock: Clock = None,
     fault: Annotated[
         list[str] | None,
         typer.Option(help="KIND[:ROUTE][:name=value ...]; may be repeated; `list` shows all."),
@@ -136,14 +141,8 @@ def tq(
         int, typer.Option(min=1, max=20_000, help="Ticks of a main contract on a day.")
     ] = 120,
     seed: Annotated[int, typer.Option(help="The same seed gives the same market.")] = 1,
-    clock: Annotated[
-        str | None,
-        typer.Option(help="Time of the clock: 2025-12-12 (18:00) or 2025-12-12T10:15:00."),
-    ] = None,
-    fault: Annotated[
-        list[str] | None,
-        typer.Option(help="KIND[:name=value ...]; may be repeated; `list` shows all."),
-    ] = None,
+    clock: Clock = None,
+    fault: Fault = None,
 ) -> None:
     """Simulate the servers of TqSdk (China futures) until Ctrl-C.
 
@@ -200,10 +199,7 @@ def ib(
     speed: Annotated[
         float, typer.Option(min=0, help="Virtual seconds a second; at 0 the clock stands still.")
     ] = 0.0,
-    fault: Annotated[
-        list[str] | None,
-        typer.Option(help="KIND[:name=value ...]; may be repeated; `list` shows all."),
-    ] = None,
+    fault: Fault = None,
 ) -> None:
     """Simulate an IB Gateway (US stocks and their options) until Ctrl-C.
 

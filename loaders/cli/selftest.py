@@ -78,10 +78,9 @@ def selftest_command(
         test_runs.record(settings, prepare, recorded, shown_progress.line)
         reports.write(output, reports.as_text(shown))
         reports.write(report, reports.failure_page(shown))
-    if json:
-        shell.print_json(shown)
-    else:
-        _summarise(shown, recorded.checks, output=output, report=report)
+    shell.print_answer(
+        shown, json, lambda: _summarise(shown, recorded.checks, output=output, report=report)
+    )
     if run.status == "error":
         raise UpstreamError(
             f"nothing answers at {run.base_url}",

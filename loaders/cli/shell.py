@@ -117,6 +117,14 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
 
 
+def print_answer(document: Any, json: bool, show: Callable[[], None]) -> None:
+    """Print the answer of a command: its JSON document, or what `show` prints for people."""
+    if json:
+        print_json(document)
+    else:
+        show()
+
+
 def print_table(rows: Sequence[Sequence[str]]) -> None:
     """Print rows of texts with aligned columns; nothing without rows."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

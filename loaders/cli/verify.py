@@ -87,10 +87,7 @@ def verify_command(
         )
         recorded = replace(verification, schedule=os.environ.get(log.SCHEDULE))
         test_runs.record(settings, lambda: warehouse, recorded, progress.line)
-    if json:
-        shell.print_json(verification.document())
-    else:
-        _print(verification)
+    shell.print_answer(verification.document(), json, lambda: _print(verification))
     if verification.status == "failed":
         failed = verification.count("failed")
         is_internal = any(

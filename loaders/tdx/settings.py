@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from loaders.errors import SettingsError
-from loaders.section import Section
+from loaders.section import Section, check_web_address
 
 
 class TdxSettings(Section):
@@ -61,12 +61,7 @@ class TdxSettings(Section):
         "has them",
     )
 
-    @field_validator("base_url")
-    @classmethod
-    def _web_address(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("http://", "https://")):
-            raise ValueError("must start with http:// or https://")
-        return value.rstrip("/") if value else None
+    _web_address = field_validator("base_url")(check_web_address)
 
     @field_validator("corporate_actions", "client", "vipdoc")
     @classmethod

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from loaders.section import Section
+from loaders.section import Section, check_web_address
 
 
 class QuestdbSettings(Section):
@@ -41,12 +41,7 @@ class QuestdbSettings(Section):
     def _own_home(cls, value: Path | None) -> Path | None:
         return value.expanduser() if value else None
 
-    @field_validator("repository")
-    @classmethod
-    def _web_address(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("http://", "https://")):
-            raise ValueError("must start with http:// or https://")
-        return value.rstrip("/") if value else None
+    _web_address = field_validator("repository")(check_web_address)
 
 
 SECTION = QuestdbSettings

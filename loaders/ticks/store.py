@@ -61,12 +61,22 @@ NOTHING = Measured(0, None, None, 0, 0, "0" * 16, 0)
 
 
 @dataclass(frozen=True)
-class VisibleTicks:
-    """The visible ticks of a contract-day with one stamp; a sound day has one."""
+class ContractDay:
+    """A trading day of a contract, as a series of main contracts has it."""
 
     symbol: str
     contract: str
     trading_day: date
+
+    @property
+    def key(self) -> DayKey:
+        return DayKey(self.symbol, self.contract, self.trading_day)
+
+
+@dataclass(frozen=True)
+class VisibleTicks(ContractDay):
+    """The visible ticks of a contract-day with one stamp; a sound day has one."""
+
     segment_id: int
     schedule_hash: str
     rows: int
@@ -82,16 +92,13 @@ class Stamp:
 
 
 @dataclass(frozen=True)
-class StoredDay:
+class StoredDay(ContractDay):
     """A day that is complete, or was until its contract changed.
 
     `volume`: lots traded by the end of its ticks. `day_volume`: lots of the day bar that they were
     compared with; None where there was none. The other fields: see Measured.
     """
 
-    symbol: str
-    contract: str
-    trading_day: date
     segment_id: int
     schedule_hash: str
     rows: int
@@ -104,10 +111,6 @@ class StoredDay:
     volume: int
     day_volume: int | None
     status: Status
-
-    @property
-    def key(self) -> DayKey:
-        return DayKey(self.symbol, self.contract, self.trading_day)
 
     @property
     def stamp(self) -> Stamp:
@@ -124,7 +127,7 @@ class IndexRow(StoredDay):
 
 
 @dataclass(frozen=True)
-class NoDataRow:
+class NoDataRow(ContractDay):
     """A day of a contract for which the source has no tick, and why.
 
     `status`: doubtful is not believed yet, and every load asks again; superseded had ticks since.
@@ -132,19 +135,12 @@ class NoDataRow:
     found nothing; 0 while only silent servers were asked.
     """
 
-    symbol: str
-    contract: str
-    trading_day: date
     reason: str
     attempts: int
     checked_at: datetime
     first_checked_at: datetime
     nights: int
     status: EmptyStatus = "no_data"
-
-    @property
-    def key(self) -> DayKey:
-        return DayKey(self.symbol, self.contract, self.trading_day)
 
 
 @dataclass(frozen=True)

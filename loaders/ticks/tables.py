@@ -80,8 +80,16 @@ _POSTGRES = {
 }
 
 
+_DAY_KEY = (
+    ("symbol", pa.string()),
+    ("underlying_contract", pa.string()),
+    ("trading_day", pa.date32()),
+    ("ticks_kind", pa.string()),
+)
+
+
 def _day_table(*fields: tuple[str, pa.DataType], nullable: tuple[str, ...] = ()) -> pa.Schema:
-    columns = [("ts", _TS), *fields]
+    columns = [("ts", _TS), *_DAY_KEY, *fields]
     return pa.schema([pa.field(name, kind, name in nullable) for name, kind in columns])
 
 
@@ -104,10 +112,6 @@ MAIN_SCHEDULE = StoreTable(
 DAY_INDEX = StoreTable(
     "ghtrader_symbol_day_index_v2",
     _day_table(
-        ("symbol", pa.string()),
-        ("underlying_contract", pa.string()),
-        ("trading_day", pa.date32()),
-        ("ticks_kind", pa.string()),
         ("segment_id", pa.int32()),
         ("schedule_hash", pa.string()),
         ("rows", pa.int64()),
@@ -130,10 +134,6 @@ DAY_INDEX = StoreTable(
 NO_DATA_DAYS = StoreTable(
     "ghtrader_no_data_days_v2",
     _day_table(
-        ("symbol", pa.string()),
-        ("underlying_contract", pa.string()),
-        ("trading_day", pa.date32()),
-        ("ticks_kind", pa.string()),
         ("reason", pa.string()),
         ("attempts", pa.int32()),
         ("checked_at", _TS),

@@ -20,22 +20,11 @@ FIRST_CHUNKS = "interval '1 month'"  # until a build applies what the models' YA
 
 
 @dataclass(frozen=True)
-class Hypertable:
-    """A hypertable, or a continuous aggregate, which has no `time`.
-
-    columns: pairs of name and type
-    chunk: the SQL of a chunk's interval
-    indexes: their names
-    key: what a continuous aggregate groups by
-    """
+class TableName:
+    """A table by its schema and name."""
 
     schema: str
     name: str
-    columns: list[tuple[str, str]]
-    time: str | None
-    chunk: str | None
-    indexes: list[str]
-    key: list[str]
 
     @property
     def qualified(self) -> str:
@@ -44,6 +33,23 @@ class Hypertable:
     @property
     def identifier(self) -> sql.Identifier:
         return sql.Identifier(self.schema, self.name)
+
+
+@dataclass(frozen=True)
+class Hypertable(TableName):
+    """A hypertable, or a continuous aggregate, which has no `time`.
+
+    columns: pairs of name and type
+    chunk: the SQL of a chunk's interval
+    indexes: their names
+    key: what a continuous aggregate groups by
+    """
+
+    columns: list[tuple[str, str]]
+    time: str | None
+    chunk: str | None
+    indexes: list[str]
+    key: list[str]
 
 
 def hypertables(conn: psycopg.Connection, schemas: Sequence[str]) -> list[Hypertable]:

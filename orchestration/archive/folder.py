@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from loaders import atomic_file
 from loaders.errors import DataQualityError, QuotemillError, SettingsError
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
@@ -218,16 +219,8 @@ def rename(path: Path) -> None:
 def sync(paths: Sequence[Path]) -> None:
     """Flush files to disk, several at a time."""
     with ThreadPoolExecutor(8) as pool:
-        for _ in pool.map(_sync, paths):
+        for _ in pool.map(atomic_file.sync, paths):
             pass
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def remove(path: Path, root: Path) -> None:

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from loaders import atomic_file
 from loaders.errors import LockHeldError, QuotemillError, SettingsError, UsageError
 from loaders.settings import Settings
 
@@ -258,9 +259,9 @@ def check(backup: Backup) -> None:
 def publish(part: Path, path: Path) -> None:
     """Give a whole backup its name, once its bytes are on the disk; then the name is, too."""
     for inner in (*part.iterdir(), part):
-        _sync(inner)
+        atomic_file.sync(inner)
     part.rename(path)
-    _sync(path.parent)
+    atomic_file.sync(path.parent)
 
 
 def remove(backup: Backup) -> None:
@@ -274,11 +275,3 @@ def discard_unfinished(root: Path) -> None:
     """Remove what an interrupted backup or removal left. The caller holds the lock."""
     for path in root.glob(f"{UNFINISHED}*"):
         shutil.rmtree(path)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -98,10 +98,7 @@ def archive_command(
         log("warning", "fewer rows than archived", result.narrower)
         log("error", "unknown file", result.unknown)
         log("error", "refused", result.refused)
-        if json:
-            shell.print_json(result.as_json())
-        else:
-            _print(result)
+        shell.print_answer(result.as_json(), json, lambda: _print(result))
         raise typer.Exit(result.exit_code)
 
 
@@ -140,10 +137,7 @@ def retention_command(
         }
         log("error", "damaged", result.damaged)
         log("warning", "kept", result.remaining)
-        if json:
-            shell.print_json(result.as_json())
-        else:
-            _print_retention(result)
+        shell.print_answer(result.as_json(), json, lambda: _print_retention(result))
         raise typer.Exit(result.exit_code)
 
 
@@ -185,10 +179,7 @@ def restore_command(
         result = restore(settings, warehouse, request, shown, parse_time(as_of))
     log("error", "damaged", result.damaged)
     log("warning", "other rows", result.other)
-    if json:
-        shell.print_json(result.as_json())
-    else:
-        _print_restored(result)
+    shell.print_answer(result.as_json(), json, lambda: _print_restored(result))
     raise typer.Exit(result.exit_code)
 
 

@@ -107,10 +107,7 @@ def logscan_command(
         }
         if summary is not None:
             scans.write_summary(scan, summary)
-        if json:
-            shell.print_json(scan.as_json())
-        else:
-            _print(scan)
+        shell.print_answer(scan.as_json(), json, lambda: _print(scan))
         # the next scan repeats the window of an empty one
         if since == LAST and scan.status != "empty":
             scans.store(home, source, scans.Last(end, kinds))

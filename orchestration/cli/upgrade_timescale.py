@@ -1,7 +1,7 @@
 """`quotemill warehouse upgrade-timescale`: plain tables become hypertables, and back."""
 
 import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -75,7 +75,7 @@ def _convert(
 
     settings = load_settings()
     shell.start_logs(settings)
-    convert: Callable[..., Conversion] = getattr(upgrade, verb)
+    convert = partial(upgrade.convert, to_plain=verb == "rollback")
     with reporter() as shown:
         warehouse = prepare_warehouse(settings, shown)
         tables = upgrade.declared(settings, warehouse)
@@ -92,10 +92,7 @@ def _convert(
     if planned.tables and not dry_run:
         with reporter() as shown:
             result = convert(settings, warehouse, tables, shown.line, file=file)
-    if json:
-        shell.print_json(result.as_json())
-    else:
-        _print(result, verb, target)
+    shell.print_answer(result.as_json(), json, lambda: _print(result, verb, target))
 
 
 def _print(result: "Conversion", verb: str, target: str) -> None:

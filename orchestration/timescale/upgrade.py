@@ -15,33 +15,22 @@ from psycopg import sql
 from loaders.errors import SettingsError
 from loaders.settings import Settings
 from loaders.warehouse import timescale
-from loaders.warehouse.hypertables import hypertables
+from loaders.warehouse.hypertables import TableName, hypertables
 from loaders.warehouse.ownership import owned_schemas
 from loaders.warehouse.postgres import Warehouse
 from orchestration.backup import dump
 from orchestration.run.build import invoke
 from orchestration.run.build_record import build_lock
 from orchestration.timescale import conversion
-from orchestration.timescale.table_content import Content
 
 
 @dataclass(frozen=True)
-class Declared:
+class Declared(TableName):
     """A table that is meant to be a hypertable, or a continuous aggregate, which has no `time`."""
 
-    schema: str
-    name: str
     time: str | None
     chunk: str
     key: tuple[str, ...]
-
-    @property
-    def qualified(self) -> str:
-        return f"{self.schema}.{self.name}"
-
-    @property
-    def identifier(self) -> sql.Identifier:
-        return sql.Identifier(self.schema, self.name)
 
 
 @dataclass(frozen=True)
@@ -106,92 +95,47 @@ def declared(settings: Settings, warehouse: Warehouse) -> list[Declared]:
     return sorted(tables, key=lambda table: table.qualified)
 
 
-def upgrade(
+def convert(
     settings: Settings,
     warehouse: Warehouse,
     tables: list[Declared],
     report: Callable[[str], None],
     *,
+    to_plain: bool = False,
     file: Path | None = None,
     dry_run: bool = False,
 ) -> Conversion:
     """Make hypertables of the plain ones of `tables`, after a backup to `file`.
 
-    Raises SettingsError where the warehouse has no TimescaleDB, or a table cannot be one; what was
-    converted before stays so.
+    With `to_plain` it makes plain tables of hypertables and continuous aggregates, with the rows
+    that they hold by now. Raises SettingsError where the warehouse has no TimescaleDB, or a table
+    cannot be one; what was converted before stays so.
     """
     edition = _edition(warehouse)
-    return _converted(
-        settings,
-        warehouse,
-        [t for t in tables if t.time],
-        edition,
-        report,
-        lambda conn, table: conversion.to_hypertable(
-            conn, table.identifier, str(table.time), table.chunk
-        ),
-        from_hypertables=False,
-        file=file,
-        dry_run=dry_run,
-    )
-
-
-def rollback(
-    settings: Settings,
-    warehouse: Warehouse,
-    tables: list[Declared],
-    report: Callable[[str], None],
-    *,
-    file: Path | None = None,
-    dry_run: bool = False,
-) -> Conversion:
-    """Make plain tables of the hypertables and continuous aggregates, after a backup to `file`.
-
-    With the rows that they hold by now.
-    """
-    edition = _edition(warehouse)
-    # what reads hypertables is converted before them
-    return _converted(
-        settings,
-        warehouse,
-        sorted(tables, key=lambda table: table.time is not None),
-        edition,
-        report,
-        lambda conn, table: conversion.to_plain(conn, table.identifier, table.key),
-        from_hypertables=True,
-        file=file,
-        dry_run=dry_run,
-    )
-
-
-def _converted(
-    settings: Settings,
-    warehouse: Warehouse,
-    tables: list[Declared],
-    edition: str,
-    report: Callable[[str], None],
-    convert: Callable[[psycopg.Connection, Declared], Content],
-    *,
-    from_hypertables: bool,
-    file: Path | None,
-    dry_run: bool,
-) -> Conversion:
+    if to_plain:  # what reads hypertables is converted before them
+        tables = sorted(tables, key=lambda table: table.time is not None)
+    else:
+        tables = [table for table in tables if table.time]
     with build_lock(warehouse), warehouse.connect(autocommit=True) as conn:
         hyper = {table.qualified for table in hypertables(conn, sorted(owned_schemas(conn)))}
         stored = [(table, *_size(conn, table)) for table in tables if _exists(conn, table)]
-        due = [row for row in stored if (row[0].qualified in hyper) == from_hypertables]
-        left = tuple(t.qualified for t, *_ in stored if (t.qualified in hyper) != from_hypertables)
+        due = [row for row in stored if (row[0].qualified in hyper) == to_plain]
+        left = tuple(t.qualified for t, *_ in stored if (t.qualified in hyper) != to_plain)
         planned = tuple(Table(table.qualified, rows, size) for table, rows, size in due)
         if dry_run or not due:
             return Conversion(edition, None, planned, left, dry_run)
-        backup = _back_up(
-            settings, warehouse, file, "rollback" if from_hypertables else "upgrade", report
-        )
+        verb = "rollback" if to_plain else "upgrade"
+        backup = _back_up(settings, warehouse, file, verb, report)
         made = []
         for number, (table, _, size) in enumerate(due, 1):
             report(f"{number} of {len(due)}: {table.qualified}, {planned[number - 1].about}")
             started = datetime.now(UTC)
-            content = convert(conn, table)
+            if to_plain:
+                content = conversion.to_plain(conn, table.identifier, table.key)
+            else:
+                content = conversion.to_hypertable(
+                    conn, table.identifier, str(table.time), table.chunk
+                )
             conn.execute(sql.SQL("analyze {}").format(table.identifier))
             seconds = (datetime.now(UTC) - started).total_seconds()
             made.append(Table(table.qualified, content.rows, size, content.hash, round(seconds, 1)))

@@ -27,7 +27,12 @@ NOTHING = Tick()
 
 @dataclass(frozen=True)
 class Patience:
-    """Seconds: for an answer, for a complete one to end, for a gateway without its servers."""
+    """Longest waits in seconds.
+
+    timeout       for an answer
+    settle        for a complete answer to end
+    connectivity  for a gateway without its servers
+    """
 
     timeout: float
     settle: float

@@ -121,16 +121,17 @@ class Session:
         self._charts[name] = message
         series = self._series(symbol, duration)
         if before is None:
-            chart = {
-                "left_id": -1,
-                "right_id": -1,
-                "more_data": True,
-                "ready": False,
-                "state": state,
-            }
-            rows = _wrap_rows(symbol, duration, {"last_id": -1})
-            self._push({"charts": {name: chart}, **rows, "mdhis_more_data": True})
+            self._push_empty_chart(message, state, more_data=True, ready=False)
         self._push_rows(name, message, state, series)
+
+    def _push_empty_chart(
+        self, message: Diff, state: Diff, *, more_data: bool, ready: bool
+    ) -> None:
+        flags = {"more_data": more_data, "ready": ready}
+        chart = {"left_id": -1, "right_id": -1, "state": state, **flags}
+        rows = _wrap_rows(*_subject(message), {"last_id": -1})
+        charts: Diff = {"charts": {message["chart_id"]: chart}, "mdhis_more_data": more_data}
+        self._push(charts | rows)
 
     def _series(self, symbol: str, duration: int) -> Series:
         known = describe_instrument(self._market, symbol) is not None
@@ -142,15 +143,7 @@ class Session:
         day = self._located_day(message)
         ready = self._market.faults.strike("never-ready", contract=symbol, day=day) is None
         if series.last_id < 0:
-            chart = {
-                "left_id": -1,
-                "right_id": -1,
-                "more_data": False,
-                "ready": ready,
-                "state": state,
-            }
-            rows = _wrap_rows(symbol, duration, {"last_id": -1})
-            self._push({"charts": {name: chart}, **rows, "mdhis_more_data": False})
+            self._push_empty_chart(message, state, more_data=False, ready=ready)
             return
         left, right = _window(message, series)
         newest = {str(series.last_id): series.row(series.last_id)}
@@ -160,7 +153,7 @@ class Session:
             last = n + 1 == len(starts)
             block = series.rows(max(first, top - ROWS_PER_PACKET + 1), top)
             data = {str(number): row for number, row in block.items()} | newest
-            chart = {"more_data": not last, "ready": last and ready}
+            chart: Diff = {"more_data": not last, "ready": last and ready}
             tail: Diff = {"charts": {name: chart}, "mdhis_more_data": not last}
             if n == 0:
                 chart |= {"left_id": left, "right_id": right, "state": state}

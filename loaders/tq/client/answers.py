@@ -46,7 +46,11 @@ class MainEvents:
 
 @dataclass(frozen=True)
 class DayRange:
-    """A trading day: ticks from `start` (included) to `end` (excluded), UTC."""
+    """A trading day and its ticks.
+
+    start  of its ticks, UTC, included
+    end    of its ticks, UTC, excluded
+    """
 
     trading_day: date
     start: datetime

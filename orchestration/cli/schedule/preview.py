@@ -44,10 +44,7 @@ def list_command(as_of: AsOf = None, json: JsonFlag = False) -> None:
     right = [job for job in known.values() if job.name not in wrong]
     shown = [_describe_job(job, rows.get(job.name), now) for job in right]
     shown += [_describe_unreadable(name, rows.get(name)) for name in wrong]
-    if json:
-        shell.print_json(shown)
-    else:
-        _print(shown)
+    shell.print_answer(shown, json, lambda: _print(shown))
     warn_if_no_job(shown)
     for why in wrong.values():
         shell.print_error(why)

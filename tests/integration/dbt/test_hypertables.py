@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,15 +11,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from loaders.settings import load_settings
 from loaders.warehouse.postgres import Warehouse
-from orchestration.timescale.upgrade import declared, rollback, upgrade
-from tests.integration.dbt.conftest import NO_TESTS, PROJECT, Outcome
+from orchestration.timescale.upgrade import convert, declared
+from tests.bench import settings_at
+from tests.integration.dbt.conftest import NO_TESTS, PROJECT, Dbt
 from tests.integration.dbt.hypertables import make_plain
 from tests.integration.dbt.raw import land, minute, security, touch
 from tests.integration.dbt.two_codes import CODES, DAYS, closes, land_days, oids
 
-Dbt = Callable[..., Outcome]
 MINUTES = "raw_tdx.kline_minute"
 # what a build of it costs is its hooks
 ONE = ("run", "-s", "stg_tq__contract")
@@ -95,11 +93,9 @@ def test_plain_tables_get_the_settings_of_the_yaml(
     quick_builds: None,
     tmp_path: Path,
 ) -> None:
-    settings = load_settings(
-        {"QUOTEMILL_WAREHOUSE_URL": warehouse.url, "QUOTEMILL_HOME": str(tmp_path)}, cwd=tmp_path
-    )
+    settings = settings_at(warehouse.url, tmp_path)
     tables = declared(settings, warehouse)
-    rollback(settings, warehouse, tables, lambda text: None)
+    convert(settings, warehouse, tables, lambda text: None, to_plain=True)
     assert [table.qualified for table in tables if table.qualified == MINUTES] == [MINUTES]
     conn.execute(
         f"insert into {MINUTES} (code, bar_end, trade_date, source_label, open, high, low, close, "
@@ -108,7 +104,7 @@ def test_plain_tables_get_the_settings_of_the_yaml(
         "+ i * interval '1 day', date '2024-01-02' + i, '09:31', 1, 1, 1, 1, 1, 1, 1, now(), true "
         "from generate_series(0, 99) as i"
     )
-    done = upgrade(settings, warehouse, tables, lambda text: None)
+    done = convert(settings, warehouse, tables, lambda text: None)
     assert MINUTES in [table.name for table in done.tables]
     assert dbt(*ONE).success
     assert table_settings(conn, edition) == {"chunk": "30 days"}

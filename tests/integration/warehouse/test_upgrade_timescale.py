@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from orchestration.cli.upgrade_timescale import app
 from orchestration.timescale import conversion
 from orchestration.timescale import upgrade as upgrade_timescale
 from orchestration.timescale.table_content import Content, content
-from orchestration.timescale.upgrade import Conversion, Declared, rollback, upgrade
+from orchestration.timescale.upgrade import Conversion, Declared, convert
 from tests.integration.warehouse.conftest import settings_for
 
 DatabaseOf = Callable[..., str]
@@ -67,12 +67,6 @@ def warehouse(settings: Settings) -> Warehouse:
         ):
             conn.execute(statement.encode())
     return made
-
-
-@pytest.fixture
-def conn(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
-    with warehouse.connect(autocommit=True) as connection:
-        yield connection
 
 
 def silent(text: str) -> None: ...
@@ -122,9 +116,9 @@ def test_an_upgrade_changes_no_row_and_no_reader(
     settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
     before, seen, made = contents(conn), readers(conn), shape(conn)
-    planned = upgrade(settings, warehouse, TABLES, silent, dry_run=True)
+    planned = convert(settings, warehouse, TABLES, silent, dry_run=True)
     assert hypertables(conn) == []
-    done = upgrade(settings, warehouse, TABLES, silent)
+    done = convert(settings, warehouse, TABLES, silent)
 
     assert hypertables(conn) == [DAYS.qualified, MINUTES.qualified]
     assert [table.name for table in done.tables] == [table.name for table in planned.tables]
@@ -133,7 +127,7 @@ def test_an_upgrade_changes_no_row_and_no_reader(
         before[MINUTES.qualified],
     ]
     assert (contents(conn), readers(conn), shape(conn)) == (before, seen, made)
-    again = upgrade(settings, warehouse, TABLES, silent)
+    again = convert(settings, warehouse, TABLES, silent)
     assert (again.tables, again.backup) == ((), None)
     assert again.left == (DAYS.qualified, MINUTES.qualified)
 
@@ -142,7 +136,7 @@ def test_the_backup_holds_the_rows_from_before(
     settings: Settings, warehouse: Warehouse, conn: psycopg.Connection, warehouse_dsn: str
 ) -> None:
     before = contents(conn)
-    done = upgrade(settings, warehouse, TABLES, silent)
+    done = convert(settings, warehouse, TABLES, silent)
     assert done.backup is not None
     assert done.backup.parent == settings.home / "backups"
     plain = Warehouse(warehouse_dsn, "test", False, "market", None, "test", settings.home)
@@ -177,7 +171,7 @@ def test_a_rollback_keeps_newer_rows(
     conn.execute(sql.SQL("alter table raw_tdx.kline_minute owner to {}").format(owner))
     conn.execute(sql.SQL("grant usage on schema raw_tdx to {}").format(owner))
     seen, made = readers(conn), shape(conn)
-    upgrade(settings, warehouse, TABLES, silent)
+    convert(settings, warehouse, TABLES, silent)
     conn.execute("insert into raw_tdx.kline_minute values ('sz1', '2025-01-01', 1)")
     if edition == "apache":  # chunks that others' keys point at cannot be compressed
         conn.execute(
@@ -202,7 +196,7 @@ def test_a_rollback_keeps_newer_rows(
         rolled_up = content(conn, ROLLED_UP.identifier)
     before = contents(conn)
 
-    done = rollback(settings, warehouse, TABLES, silent)
+    done = convert(settings, warehouse, TABLES, silent, to_plain=True)
     assert hypertables(conn) == []
     assert (contents(conn), readers(conn), shape(conn)) == (before, seen, made)
     if edition == "tsl":
@@ -241,12 +235,12 @@ def test_an_interrupted_upgrade_changes_nothing_and_can_be_repeated(
     with monkeypatch.context() as patch:
         patch.setattr(conversion, "to_hypertable", cut_short)
         with pytest.raises(psycopg.OperationalError):
-            upgrade(settings, warehouse, TABLES, silent)
+            convert(settings, warehouse, TABLES, silent)
     monkeypatch.undo()
     assert hypertables(conn) == [DAYS.qualified]
     assert contents(conn) == before
 
-    done = upgrade(settings, warehouse, TABLES, silent)
+    done = convert(settings, warehouse, TABLES, silent)
     assert [table.name for table in done.tables] == [MINUTES.qualified]
     assert contents(conn) == before
 
@@ -337,7 +331,7 @@ def test_a_server_error_is_quoted_with_the_converted_tables(
 
     monkeypatch.setattr(conversion, "make_hypertable", short)
     with pytest.raises(kind, match="left as it was: no more of it") as caught:
-        upgrade(settings, warehouse, TABLES, lines.append)
+        convert(settings, warehouse, TABLES, lines.append)
     assert fix in caught.value.hint
     assert hypertables(conn) == [DAYS.qualified]
     assert any(line.startswith(f"{DAYS.qualified}: 900 rows, the same") for line in lines)
@@ -358,7 +352,7 @@ def test_a_timeout_of_the_role_ends_no_conversion(
 def test_plain_postgresql_has_nothing_to_upgrade(warehouse_dsn: str, tmp_path: Path) -> None:
     settings = settings_for(tmp_path, QUOTEMILL_WAREHOUSE_URL=warehouse_dsn)
     with pytest.raises(SettingsError, match="no TimescaleDB") as caught:
-        upgrade(settings, open_warehouse(settings), TABLES, silent)
+        convert(settings, open_warehouse(settings), TABLES, silent)
     assert caught.value.exit_code == 3
 
 
@@ -391,6 +385,6 @@ def test_the_command_has_a_plan_a_question_and_json(
     assert "quotemill build" not in back.stdout
     assert "all are plain tables already" in runner.invoke(app, ["rollback"]).stdout
     assert DAYS.qualified not in hypertables(conn)
-    assert isinstance(rollback(settings, warehouse, [DAYS], silent), Conversion)
+    assert isinstance(convert(settings, warehouse, [DAYS], silent, to_plain=True), Conversion)
     monkeypatch.setattr(upgrade_timescale, "declared", lambda *_: [ROLLED_UP])
     assert "none of the tables" in runner.invoke(app, []).stdout

@@ -19,10 +19,7 @@ THING = landed_table(
     "raw_x",
     "thing",
     [
-        ("name", pa.string()),
-        ("maker", pa.string()),
-        ("grade", pa.string()),
-        ("note", pa.string()),
+        *((name, pa.string()) for name in ("name", "maker", "grade", "note")),
         ("day", pa.date32()),
         ("count", pa.int32()),
         ("size", pa.int64()),
