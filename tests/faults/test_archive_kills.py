@@ -1,4 +1,5 @@
 """Archive, compaction, retention and restore killed at any step: run again, they finish."""
+# ruff: noqa: F811
 
 import random
 import signal
@@ -10,12 +11,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from loaders.warehouse.postgres import Warehouse
 from tests.conftest import DBT_DATABASE
 from tests.e2e.commands import Place
 from tests.faults.points import ARCHIVE
 from tests.faults.scene import drive
-from tests.integration.dbt.conftest import Outcome, dbt_on, prepared  # noqa: F401
+from tests.integration.dbt.conftest import Dbt, DbtOn, Outcome, dbt_on, prepared  # noqa: F401
 from tests.integration.dbt.option_days import LANDED, TUESDAY, VIEWS, land_days, read, tables
 
 DICE = random.Random(20261130)
@@ -36,11 +36,7 @@ KEYS = {
 
 
 @pytest.fixture
-def place(
-    filled_database: Callable[..., str],
-    dbt_on: Callable[[Warehouse], Callable[..., Outcome]],  # noqa: F811
-    tmp_path: Path,
-) -> Place:
+def place(filled_database: Callable[..., str], dbt_on: DbtOn, tmp_path: Path) -> Place:
     """Two days of option chains, landed and built as far as the archive needs."""
 
     def fill(dsn: str) -> None:

@@ -3,7 +3,6 @@
 What is written, when it is written again, and who can read it.
 """
 
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -25,7 +24,7 @@ from orchestration.archive.content import content, content_from_sums, sql_sums
 from orchestration.archive.rows import _batches, count_lossy_rows
 from orchestration.archive.views import find_view
 from tests.conftest import DBT_DATABASE
-from tests.integration.dbt.conftest import Outcome
+from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.option_days import (
     AAPL,
     AFTER,
@@ -125,11 +124,7 @@ def test_pyarrow_and_duckdb_read_the_folder_as_it_lies(
 
 
 def test_a_day_that_changed_is_archived_again_and_nothing_else(
-    days: psycopg.Connection,
-    warehouse: Warehouse,
-    settings: Settings,
-    folder: Path,
-    dbt: Callable[..., Outcome],
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path, dbt: Dbt
 ) -> None:
     archived(settings, warehouse)
     land(days, "raw_ib.open_interest", [open_interest(AAPL[0], WEDNESDAY.day, 10)])
@@ -214,7 +209,7 @@ def test_slots_deleted_before_they_were_archived_are_not_planned_again(
 
 
 def test_the_running_day_and_what_was_not_built_wait(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, dbt: Callable[..., Outcome]
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, dbt: Dbt
 ) -> None:
     for rows in list(slots(MONDAY, AAPL, 101))[:2]:
         land(days, "raw_ib.chain_snapshot", rows)

@@ -3,7 +3,6 @@
 Restoring brings them back; what was built from them stays.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -18,7 +17,7 @@ from orchestration.archive import restore as restoring
 from orchestration.archive.store import archive_lock
 from orchestration.archive.views import find_view
 from orchestration.checks import selfcheck
-from tests.integration.dbt.conftest import Outcome
+from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.option_days import (
     AAPL,
     AFTER,
@@ -45,11 +44,7 @@ WHOLE = (
 
 @pytest.mark.parametrize("compact", [False, True])
 def test_old_slots_go_their_days_stay_built_and_come_back_as_they_were(
-    compact: bool,
-    days: psycopg.Connection,
-    warehouse: Warehouse,
-    settings: Settings,
-    dbt: Callable[..., Outcome],
+    compact: bool, days: psycopg.Connection, warehouse: Warehouse, settings: Settings, dbt: Dbt
 ) -> None:
     archived(settings, warehouse, compact=compact)
     landed, built = tables(days, LANDED), tables(days, BUILT)
@@ -101,7 +96,7 @@ def test_the_daily_list_misses_no_slot_that_was_archived(
 
 
 def test_nothing_goes_that_is_not_archived_as_it_is(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, dbt: Callable[..., Outcome]
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, dbt: Dbt
 ) -> None:
     before = tables(days, LANDED)
     result = retained(settings, warehouse)
@@ -239,10 +234,7 @@ def test_open_interest_comes_back_and_what_dbt_makes_is_refused(
 
 
 def test_a_table_that_would_be_dropped_with_days_of_archived_slots_stays_and_says_so(
-    days: psycopg.Connection,
-    warehouse: Warehouse,
-    settings: Settings,
-    dbt: Callable[..., Outcome],
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, dbt: Dbt
 ) -> None:
     archived(settings, warehouse)
     built = tables(days, BUILT)

@@ -1,6 +1,6 @@
 """One new day costs the same however long the history is."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from tests.integration.dbt import raw
-from tests.integration.dbt.conftest import REBUILD, UPDATE, Outcome
+from tests.integration.dbt.conftest import REBUILD, UPDATE, Dbt
 from tests.integration.dbt.raw_intraday import ticks
 
 # all is built; a test lands its rows and builds the tables
@@ -65,7 +65,7 @@ def land_minutes(conn: psycopg.Connection, days: list[date]) -> None:
 
 
 def cost_of_one_day(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome], days: list[date]
+    conn: psycopg.Connection, dbt: Dbt, days: list[date]
 ) -> tuple[dict[str, int], dict[str, int]]:
     """(rows read by table, rows written by model) for the last of `days`.
 
@@ -93,7 +93,7 @@ def cost_of_one_day(
 
 
 def test_one_day_reads_and_writes_the_same_at_four_times_the_history(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     days = raw.weekdays(date(2021, 1, 4), 4 * HISTORY)
 
@@ -123,7 +123,7 @@ def bars_touched(plan: dict[str, Any]) -> Iterator[int]:
 
 
 def test_the_breadth_of_one_day_reads_the_bars_of_one_day(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     days = raw.weekdays(date(2021, 1, 4), 360)
     raw.land(conn, "security", [raw.security(code) for code in CODES])

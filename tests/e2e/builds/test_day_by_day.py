@@ -1,12 +1,11 @@
 """Whatever the order in which rows arrive, building as they come equals building from nothing."""
 
-from collections.abc import Callable
 from datetime import date
 
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import BARS, BARS_AGAIN, Outcome
+from tests.integration.dbt.conftest import BARS, BARS_AGAIN, Dbt
 from tests.integration.dbt.raw import action, bar, land, security, touch, trading_day, weekdays
 
 TABLES = {
@@ -31,9 +30,7 @@ def contents(conn: psycopg.Connection) -> dict[str, list[tuple[object, ...]]]:
     }
 
 
-def from_nothing(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
-) -> dict[str, list[tuple[object, ...]]]:
+def from_nothing(conn: psycopg.Connection, dbt: Dbt) -> dict[str, list[tuple[object, ...]]]:
     for schema in ("market", "qa", "quotemill_staging", "quotemill_intermediate"):
         conn.execute(f"drop schema {schema} cascade")
     assert dbt("build", *BARS).success
@@ -41,7 +38,7 @@ def from_nothing(
 
 
 def test_building_day_by_day_equals_building_from_nothing(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     def prices(day: int, *codes: str, **changes: object) -> None:
         rows = [bar(code, DAYS[day], f"{10 + day}.01", **changes) for code in codes]

@@ -1,20 +1,19 @@
 """Errors of the data are rows of qa.findings, and do not stop a build."""
 
-from collections.abc import Callable
 from datetime import date
 
 import psycopg
 import pytest
 
 from loaders.tdx.bars.file_days import TWO_CLOSES
-from tests.integration.dbt.conftest import REBUILD, UPDATE, Outcome
+from tests.integration.dbt.conftest import REBUILD, UPDATE, Dbt
 from tests.integration.dbt.raw import FETCHED, action, bar, land, security, trading_day, weekdays
 
 DAYS = weekdays(date(2024, 1, 1), 12)
 
 
 def test_findings_about_single_rows_do_not_fail_a_plain_build(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     saturday, sunday = date(2024, 1, 6), date(2024, 1, 7)
     land(conn, "security", [security("sh600000")])
@@ -66,7 +65,7 @@ def test_findings_about_single_rows_do_not_fail_a_plain_build(
 
 @pytest.mark.usefixtures("models")
 def test_day_bars_of_an_index_are_checked_when_they_change(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     def land_bar(day: date, close: int = 7, **changed: int) -> None:
         index_bar = {
@@ -115,7 +114,7 @@ def freshness_at(conn: psycopg.Connection, as_of: str) -> tuple[str, bool, int]:
 
 @pytest.mark.usefixtures("models")
 def test_a_split_of_a_fund_is_judged_though_it_was_suspended(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     # the first bar after a suspension of one day: open and close, where a split by two makes 2.000
     after = {"sh502001": (1900, "2.100"), "sh502002": (1780, "2.000"), "sh502003": (2050, "2.240")}
@@ -153,7 +152,7 @@ def test_a_source_without_data_has_no_findings(conn: psycopg.Connection) -> None
 
 @pytest.mark.usefixtures("models")
 def test_freshness_is_judged_by_trading_days_that_are_due(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     friday, monday, tuesday = DAYS[4], DAYS[5], DAYS[6]
     land(conn, "trading_day", [trading_day(friday)])

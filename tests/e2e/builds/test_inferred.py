@@ -1,7 +1,6 @@
 """Events that only the vendor's adjusted series shows: on the right days, never on others."""
 
 import random
-from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -10,7 +9,7 @@ import psycopg
 import pytest
 
 from loaders.warehouse.postgres import Warehouse
-from tests.integration.dbt.conftest import REBUILD, Outcome, prepared
+from tests.integration.dbt.conftest import REBUILD, Dbt, prepared
 from tests.integration.dbt.raw import action, bar, land, security, touch, trading_day
 from tests.integration.dbt.raw_comparison import real_vendor_bars
 
@@ -88,10 +87,7 @@ def real_events(conn: psycopg.Connection) -> set[tuple[str, date]]:
 
 
 def test_all_32_real_events_are_inferred_and_prices_come_within_a_cent(
-    real_tdx_data: Path,
-    conn: psycopg.Connection,
-    dbt: Callable[..., Outcome],
-    real_events: set[tuple[str, date]],
+    real_tdx_data: Path, conn: psycopg.Connection, dbt: Dbt, real_events: set[tuple[str, date]]
 ) -> None:
     land(conn, "kline_adjusted", real_vendor_bars(real_tdx_data, "thirdparty_forward"))
     before = contents(conn)
@@ -142,10 +138,7 @@ def test_all_32_real_events_are_inferred_and_prices_come_within_a_cent(
 
 
 def test_any_choice_of_missing_events_is_inferred_and_no_other(
-    real_tdx_data: Path,
-    conn: psycopg.Connection,
-    dbt: Callable[..., Outcome],
-    real_events: set[tuple[str, date]],
+    real_tdx_data: Path, conn: psycopg.Connection, dbt: Dbt, real_events: set[tuple[str, date]]
 ) -> None:
     land(conn, "kline_adjusted", real_vendor_bars(real_tdx_data, "expected_qfq"))
     seeded = random.Random(7)
@@ -157,7 +150,7 @@ def test_any_choice_of_missing_events_is_inferred_and_no_other(
 
 
 def test_cash_and_split_of_a_fund_are_distinguished_and_an_override_holds(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     code, fund, ahead = "sh600000", "sh510300", "sh600001"
     days = [date.fromordinal(738000 + n) for n in range(91)]

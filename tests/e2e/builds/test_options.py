@@ -1,6 +1,5 @@
 """Option chains: day by day equals from nothing, verdicts of days, archived slots."""
 
-from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 from loaders.errors import DataQualityError, UsageError
 from loaders.warehouse.postgres import Warehouse
 from orchestration.checks import option_gates, selfcheck
-from tests.integration.dbt.conftest import Outcome
+from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_options import (
     Session,
@@ -69,7 +68,7 @@ def verdicts(conn: psycopg.Connection, as_of: str) -> list[tuple[Any, ...]]:
 
 
 def test_day_by_day_equals_from_nothing_in_every_time_zone(
-    days: psycopg.Connection, dbt: Callable[..., Outcome]
+    days: psycopg.Connection, dbt: Dbt
 ) -> None:
     conn = days
 
@@ -116,7 +115,7 @@ def test_day_by_day_equals_from_nothing_in_every_time_zone(
 
 
 def test_a_day_passes_with_the_open_interest_of_the_next_morning(
-    days: psycopg.Connection, dbt: Callable[..., Outcome], warehouse: Warehouse
+    days: psycopg.Connection, dbt: Dbt, warehouse: Warehouse
 ) -> None:
     conn = days
     for session in (TUESDAY, WEDNESDAY, FRIDAY):
@@ -197,7 +196,7 @@ def test_a_day_passes_with_the_open_interest_of_the_next_morning(
 
 
 def test_delayed_data_pass_at_a_limit_of_one_a_guessed_session_never(
-    days: psycopg.Connection, dbt: Callable[..., Outcome]
+    days: psycopg.Connection, dbt: Dbt
 ) -> None:
     conn = days
     late = {"market_data_type": 3, "data_quality_flag": "delayed_fallback"}
@@ -289,9 +288,7 @@ def test_freshness_is_judged_by_the_sessions_of_the_exchange(days: psycopg.Conne
     )
 
 
-def test_failed_rows_are_explained_by_their_codes(
-    days: psycopg.Connection, dbt: Callable[..., Outcome]
-) -> None:
+def test_failed_rows_are_explained_by_their_codes(days: psycopg.Connection, dbt: Dbt) -> None:
     conn = days
     assert dbt("seed", "-s", "ib_error_codes").success
     kinds = [("no_permission", 354), ("no_permission", 354), ("pacing", 162), ("no_answer", None)]
@@ -323,9 +320,7 @@ def test_failed_rows_are_explained_by_their_codes(
     ]
 
 
-def test_rows_of_slots_that_were_archived_are_kept(
-    days: psycopg.Connection, dbt: Callable[..., Outcome]
-) -> None:
+def test_rows_of_slots_that_were_archived_are_kept(days: psycopg.Connection, dbt: Dbt) -> None:
     conn = days
     for session in (TUESDAY, WEDNESDAY):
         land_contracts(conn, session, AAPL)

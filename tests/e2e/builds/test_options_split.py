@@ -1,6 +1,5 @@
 """A split within the window, from the simulated gateway to the day in today's shares."""
 
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import pytest
 
 from loaders.sandbox.ib.splits import Split
 from loaders.warehouse.postgres import Warehouse
-from tests.integration.dbt.conftest import Outcome
+from tests.integration.dbt.conftest import Dbt
 from tests.integration.ib.bench import bench
 
 # all is built; the test loads rows and builds the tables
@@ -24,7 +23,7 @@ FINDINGS = (
 
 
 def test_a_split_leaves_a_chain_that_can_be_compared_across_it(
-    conn: psycopg.Connection, warehouse: Warehouse, dbt: Callable[..., Outcome], tmp_path: Path
+    conn: psycopg.Connection, warehouse: Warehouse, dbt: Dbt, tmp_path: Path
 ) -> None:
     def rows(query: str) -> list[tuple[Any, ...]]:
         return conn.execute(query.encode()).fetchall()

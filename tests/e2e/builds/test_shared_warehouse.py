@@ -1,6 +1,5 @@
 """The warehouse is shared: with a user's own tables, with readers, and with another build."""
 
-from collections.abc import Callable
 from datetime import date
 
 import psycopg
@@ -9,7 +8,7 @@ import pytest
 from loaders.sources import landed_tables
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import Warehouse
-from tests.integration.dbt.conftest import NO_TESTS, UPDATE, Outcome
+from tests.integration.dbt.conftest import NO_TESTS, UPDATE, Dbt
 from tests.integration.dbt.raw import (
     bar,
     land,
@@ -28,9 +27,7 @@ def land_one_bar(conn: psycopg.Connection) -> None:
     land(conn, "kline_daily", [bar("sh600000", DAY, "10")])
 
 
-def test_a_relation_that_is_not_ours_is_never_replaced(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
-) -> None:
+def test_a_relation_that_is_not_ours_is_never_replaced(conn: psycopg.Connection, dbt: Dbt) -> None:
     conn.execute("create table market.kline_daily (mine integer)")
     conn.execute("insert into market.kline_daily values (1)")
 
@@ -44,7 +41,7 @@ def test_a_relation_that_is_not_ours_is_never_replaced(
 
 
 def test_a_warehouse_without_new_columns_is_refused_with_their_names(
-    conn: psycopg.Connection, warehouse: Warehouse, dbt: Callable[..., Outcome]
+    conn: psycopg.Connection, warehouse: Warehouse, dbt: Dbt
 ) -> None:
     conn.execute("alter table raw_tq.no_data_day drop column status")
     conn.execute("drop table raw_ib.gateway_event")
@@ -63,10 +60,7 @@ def test_a_warehouse_without_new_columns_is_refused_with_their_names(
 
 @pytest.mark.usefixtures("models")
 def test_plain_dbt_refuses_while_another_build_holds_the_lock(
-    warehouse: Warehouse,
-    conn: psycopg.Connection,
-    dbt: Callable[..., Outcome],
-    monkeypatch: pytest.MonkeyPatch,
+    warehouse: Warehouse, conn: psycopg.Connection, dbt: Dbt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land_one_bar(conn)
     with warehouse.connect(application_name="quotemill build") as holder:
@@ -86,7 +80,7 @@ def test_plain_dbt_refuses_while_another_build_holds_the_lock(
 
 
 def test_plain_dbt_on_an_empty_warehouse_says_what_to_do(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     conn.execute("drop schema ops cascade")
 
@@ -98,7 +92,7 @@ def test_plain_dbt_on_an_empty_warehouse_says_what_to_do(
 
 @pytest.mark.usefixtures("models")
 def test_readers_keep_their_grants_and_views_through_rebuilds(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     land_one_bar(conn)
     conn.execute("drop role if exists dbt_test_reader")
@@ -131,7 +125,7 @@ def test_readers_keep_their_grants_and_views_through_rebuilds(
 
 @pytest.mark.usefixtures("models")
 def test_a_view_with_other_columns_says_what_would_go_with_it(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     build = ("run", "-s", "index_kline_daily")
     ours = "select pg_get_viewdef('market.index_kline_daily'::regclass)"
@@ -157,7 +151,7 @@ def test_a_view_with_other_columns_says_what_would_go_with_it(
 @pytest.mark.usefixtures("models")
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai", "America/New_York"])
 def test_the_time_zone_of_the_session_changes_nothing(
-    zone: str, conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    zone: str, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     conn.execute(f"alter database {conn.info.dbname} set timezone to '{zone}'")
     land_one_bar(conn)

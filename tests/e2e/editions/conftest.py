@@ -1,7 +1,6 @@
 """The whole way on each edition, by what the tests of its parts use."""
 
 from tests.integration.dbt.conftest import (  # noqa: F401
-    conn,
     dbt,
     dbt_on,
     models,

@@ -9,11 +9,10 @@ import psycopg
 import pytest
 
 from loaders.settings import load_settings
-from loaders.warehouse.postgres import Warehouse
 from orchestration.run.build import build
 from tests.conftest import DBT_DATABASE
 from tests.integration.dbt import raw
-from tests.integration.dbt.conftest import NO_TESTS, Outcome, prepared
+from tests.integration.dbt.conftest import NO_TESTS, DbtOn, prepared
 
 DAYS = raw.weekdays(date(2024, 5, 27), 8)  # over the border of two chunks
 CODES = ("sh600000", "sz000002")
@@ -101,10 +100,7 @@ def objects(conn: psycopg.Connection, edition: str) -> list[tuple[Any, ...]]:
 
 @pytest.fixture
 def played(
-    database_of: Callable[..., str],
-    dbt_on: Callable[[Warehouse], Callable[..., Outcome]],
-    quick_builds: None,
-    tmp_path: Path,
+    database_of: Callable[..., str], dbt_on: DbtOn, quick_builds: None, tmp_path: Path
 ) -> Callable[[str], list[Rows]]:
     """Play the steps on an edition with builds by both commands, which find the same objects.
 

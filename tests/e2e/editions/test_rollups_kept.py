@@ -1,17 +1,15 @@
 """Minutes that were dropped by age take no bar with them, ticks no day of their summary."""
 
-from collections.abc import Callable
 from datetime import date, datetime
 
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import Outcome
+from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.hypertables import make_hypertable
 from tests.integration.dbt.raw import land, minute, session_minutes, touch, weekdays
 from tests.integration.dbt.raw_intraday import ticks
 
-Dbt = Callable[..., Outcome]
 DAYS = weekdays(date(2024, 6, 3), 3)
 CODES = ("sh600000", "sz000002")
 ROLLUPS = ("-s", "stg_tdx__kline_minute", "kline_5m", "kline_15m", "kline_30m")

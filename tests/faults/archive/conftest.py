@@ -3,7 +3,6 @@
 from tests.integration.dbt.archive.conftest import days, folder, settings  # noqa: F401
 from tests.integration.dbt.conftest import (  # noqa: F401
     _option_days,
-    conn,
     dbt_on,
     models,
     option_days,

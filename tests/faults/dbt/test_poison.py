@@ -15,7 +15,7 @@ from loaders.tdx.tables import TRADING_DAY
 from loaders.tq.tables import TABLES as FUTURES
 from loaders.warehouse.tables import LandedTable
 from tests.faults.dbt.extremes import Mixed, Row, cases, plain
-from tests.integration.dbt.conftest import REBUILD, Outcome
+from tests.integration.dbt.conftest import REBUILD, Dbt
 from tests.integration.dbt.raw import land, security, trading_day, weekdays
 from tests.integration.dbt.raw_options import Session
 
@@ -95,9 +95,7 @@ def stock_rows(landed: LandedTable) -> tuple[list[Row], list[Row]]:
     return rows, odd
 
 
-def test_the_extremes_of_every_column_can_be_built(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
-) -> None:
+def test_the_extremes_of_every_column_can_be_built(conn: psycopg.Connection, dbt: Dbt) -> None:
     land(conn, "trading_day", [trading_day(day) for day in DAYS])
     codes: set[str] = set()
     refused = 0
@@ -157,7 +155,7 @@ def spread(
 
 
 def test_the_extremes_of_every_column_of_futures_can_be_built(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     extremes = [(landed, name, value) for landed in FUTURES for name, value in cases(landed)]
     for landed in FUTURES:
@@ -236,7 +234,7 @@ def rename_symbol(rows: Sequence[Row], number: int) -> list[Row]:
 
 
 def test_the_extremes_of_every_column_of_options_can_be_built(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     extremes = [(landed, name, value) for landed in OPTIONS for name, value in cases(landed)]
     conn.execute(

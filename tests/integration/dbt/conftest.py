@@ -1,11 +1,10 @@
 """A prepared warehouse and dbt on it, in this process."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from loaders.sources import landed_tables
@@ -56,6 +55,10 @@ class Outcome:
     written: dict[str, int]
 
 
+Dbt = Callable[..., Outcome]
+DbtOn = Callable[[Warehouse], Dbt]
+
+
 @pytest.fixture
 def warehouse_dsn(request: pytest.FixtureRequest) -> str:
     """The URL of a database named as the parsed project: empty, or of another fixture."""
@@ -81,20 +84,14 @@ def warehouse(warehouse_dsn: str, tmp_path: Path) -> Warehouse:
 
 
 @pytest.fixture
-def conn(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
-    with warehouse.connect(autocommit=True) as connection:
-        yield connection
-
-
-@pytest.fixture
 def dbt_on(
     tmp_path: Path, parsed_project: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch
-) -> Callable[[Warehouse], Callable[..., Outcome]]:
+) -> DbtOn:
     """The commands of fixture `dbt` for another warehouse."""
     monkeypatch.setenv("DBT_PROFILES_DIR", str(tmp_path / "profiles"))
     monkeypatch.setenv("DBT_LOG_PATH", str(tmp_path / "dbt_logs"))
 
-    def on(warehouse: Warehouse) -> Callable[..., Outcome]:
+    def on(warehouse: Warehouse) -> Dbt:
         name, parsed = warehouse.params()["dbname"], parsed_project[0]
         target = parsed if name == DBT_DATABASE else parsed.with_name(f"{parsed.name}_{name}")
         monkeypatch.setenv("DBT_TARGET_PATH", str(target))
@@ -105,9 +102,7 @@ def dbt_on(
 
 
 @pytest.fixture
-def dbt(
-    warehouse: Warehouse, dbt_on: Callable[[Warehouse], Callable[..., Outcome]]
-) -> Callable[..., Outcome]:
+def dbt(warehouse: Warehouse, dbt_on: DbtOn) -> Dbt:
     """Run a dbt command as a person in dbt_project/ would."""
     return dbt_on(warehouse)
 
@@ -115,7 +110,7 @@ def dbt(
 @pytest.fixture
 def models(
     filled_database: Callable[..., str],
-    dbt_on: Callable[[Warehouse], Callable[..., Outcome]],
+    dbt_on: DbtOn,
     tmp_path: Path,
 ) -> str:
     """The URL of a warehouse without a row, all of it built."""
@@ -137,7 +132,7 @@ def option_days(
     request: pytest.FixtureRequest,
     _option_days: dict[str, str],
     new_database: Callable[..., str],
-    dbt_on: Callable[[Warehouse], Callable[..., Outcome]],
+    dbt_on: DbtOn,
     tmp_path: Path,
 ) -> str:
     """The URL of a built warehouse with the days of tests.integration.dbt.option_days."""
@@ -155,7 +150,7 @@ def option_days(
 @pytest.fixture
 def built_dsn(
     filled_database: Callable[..., str],
-    dbt_on: Callable[[Warehouse], Callable[..., Outcome]],
+    dbt_on: DbtOn,
     tmp_path: Path,
 ) -> str:
     """The URL of a warehouse with two codes and thirty days, built."""
@@ -171,7 +166,7 @@ def built_dsn(
 
 
 @pytest.fixture
-def built(built_dsn: str, dbt: Callable[..., Outcome]) -> Callable[..., Outcome]:
+def built(built_dsn: str, dbt: Dbt) -> Dbt:
     """dbt on the warehouse of `built_dsn`."""
     return dbt
 
@@ -179,7 +174,7 @@ def built(built_dsn: str, dbt: Callable[..., Outcome]) -> Callable[..., Outcome]
 @pytest.fixture
 def real_market_dsn(
     filled_database: Callable[..., str],
-    dbt_on: Callable[[Warehouse], Callable[..., Outcome]],
+    dbt_on: DbtOn,
     real_tdx_data: Path,
     tmp_path: Path,
 ) -> str:

@@ -1,17 +1,15 @@
 """Actions and segments built by code equal a build of everything, in any order."""
 
 import random
-from collections.abc import Callable
 from datetime import date
 from typing import Any
 
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import Outcome
+from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.raw import action, bar, land, security, touch, trading_day, weekdays
 
-Dbt = Callable[..., Outcome]
 DAYS = weekdays(date(2024, 6, 3), 30)
 CODES = [*(f"sh60000{n}" for n in range(6)), "sz200002", "sh900901", "sh510300"]
 TABLES = {

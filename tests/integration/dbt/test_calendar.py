@@ -1,7 +1,6 @@
 """Trading days are in either of two calendars; each difference is one finding."""
 
 import csv
-from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import psycopg
 import pytest
 
 from loaders.tdx.datasets.trading_calendar import build_records
-from tests.integration.dbt.conftest import REBUILD, Outcome
+from tests.integration.dbt.conftest import REBUILD, Dbt
 from tests.integration.dbt.raw import (
     bar,
     land,
@@ -29,7 +28,7 @@ def land_calendar(conn: psycopg.Connection, served: list[date]) -> None:
 
 
 def test_a_gap_in_the_calendar_of_the_service_is_not_an_error(
-    real_tdx_data: Path, conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    real_tdx_data: Path, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     land_real_market(conn, real_tdx_data)
     conn.execute("delete from raw_tdx.trading_day")
@@ -51,9 +50,7 @@ def test_a_gap_in_the_calendar_of_the_service_is_not_an_error(
     assert not conn.execute("select * from qa.findings where severity = 'error'").fetchall()
 
 
-def test_a_published_day_without_trading_is_not_a_gap(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
-) -> None:
+def test_a_published_day_without_trading_is_not_a_gap(conn: psycopg.Connection, dbt: Dbt) -> None:
     days = weekdays(date(2024, 1, 1), 12)
     storm, gap = days[6], days[9]
     land(conn, "security", [security("sh600000")])

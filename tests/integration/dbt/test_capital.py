@@ -1,12 +1,11 @@
 """Share capital and sectors: building day by day equals building from nothing."""
 
-from collections.abc import Callable
 from datetime import date
 
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import NO_TESTS, Outcome
+from tests.integration.dbt.conftest import NO_TESTS, Dbt
 from tests.integration.dbt.raw import action, bar, land, security, touch, trading_day, weekdays
 
 TABLES = {
@@ -39,9 +38,7 @@ def contents(conn: psycopg.Connection) -> dict[str, list[tuple[object, ...]]]:
     }
 
 
-def test_capital_built_day_by_day_equals_from_nothing(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
-) -> None:
+def test_capital_built_day_by_day_equals_from_nothing(conn: psycopg.Connection, dbt: Dbt) -> None:
     codes = ("sh600000", "sz000002", "sh510300")
     land(conn, "trading_day", [trading_day(day) for day in DAYS])
     land(conn, "security", [security(code) for code in codes[:2]])
@@ -108,9 +105,7 @@ def test_capital_built_day_by_day_equals_from_nothing(
     ]
 
 
-def test_members_of_a_past_day_are_those_of_that_day(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
-) -> None:
+def test_members_of_a_past_day_are_those_of_that_day(conn: psycopg.Connection, dbt: Dbt) -> None:
     land(conn, "security", [security(code) for code in ("sh600000", "sz000002", "sz000001")])
     land(conn, "security", [security("sh000001", "index")])
     land(

@@ -13,7 +13,7 @@ from loaders.tdx.tables import KLINE_DAILY, TABLES
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.profiles import write_profile
-from tests.integration.dbt.conftest import BARS, BARS_AGAIN, MARTS, Outcome
+from tests.integration.dbt.conftest import BARS, BARS_AGAIN, MARTS, Dbt, Outcome
 from tests.integration.dbt.raw import action, bar, land, security, touch, trading_day, weekdays
 from tests.integration.dbt.two_codes import (
     CODES,
@@ -23,8 +23,6 @@ from tests.integration.dbt.two_codes import (
     land_days,
     recorded_changes,
 )
-
-Dbt = Callable[..., Outcome]
 
 
 def reads(conn: psycopg.Connection, *tables: str) -> int:

@@ -2,16 +2,13 @@
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import BARS, BARS_AGAIN, PROJECT, Outcome
+from tests.integration.dbt.conftest import BARS, BARS_AGAIN, PROJECT, Dbt
 from tests.integration.dbt.two_codes import DAYS, TABLES_OF_BARS, closes, oids
-
-Dbt = Callable[..., Outcome]
 
 
 def test_a_changed_view_reaches_old_rows_of_a_table_built_alone(

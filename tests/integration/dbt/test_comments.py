@@ -1,11 +1,9 @@
 """Tables carry their descriptions as comments; only those that differ are written."""
 
-from collections.abc import Callable
-
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import Outcome
+from tests.integration.dbt.conftest import Dbt
 
 pytestmark = pytest.mark.usefixtures("models")
 MODELS = ("run", "--select", "trading_calendar", "suspensions")  # a table and a view
@@ -17,9 +15,7 @@ WRITTEN = """
 """
 
 
-def test_only_a_comment_that_differs_is_written(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
-) -> None:
+def test_only_a_comment_that_differs_is_written(conn: psycopg.Connection, dbt: Dbt) -> None:
     first = conn.execute(WRITTEN).fetchall()
     texts = {(name, column): text for name, column, text, _ in first}
     assert texts["market.trading_calendar", 1] == "The exchange's trading date."

@@ -1,15 +1,13 @@
 """Builds correct compressed hypertables of any size, and open only what differs."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import NO_TESTS, Outcome
+from tests.integration.dbt.conftest import NO_TESTS, Dbt
 from tests.integration.dbt.raw import land, minute, touch
 
-Dbt = Callable[..., Outcome]
 TABLE = "market.kline_daily_qfq"
 # more rows than a transaction may open by default
 CODES, DAYS = 60, 2000

@@ -1,6 +1,5 @@
 """The bars of minutes are the same on every edition, as tables and as continuous aggregates."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from threading import Event
@@ -10,13 +9,12 @@ import psycopg
 import pytest
 
 from loaders.warehouse.postgres import Warehouse
-from tests.integration.dbt.conftest import Outcome
+from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.hypertables import make_hypertable, make_plain
 from tests.integration.dbt.raw import EXCHANGE, land, minute, session_minutes, weekdays
 from tests.integration.dbt.test_rollups import Stored, assert_built
 from tests.integration.dbt.two_codes import oids
 
-Dbt = Callable[..., Outcome]
 DAYS = weekdays(date(2024, 6, 3), 12)
 BARS = ("kline_5m", "kline_15m", "kline_30m")
 BUILD = ("run", "-s", "stg_tdx__kline_minute", *BARS, "kline_60m")

@@ -1,6 +1,5 @@
 """A table created from its whole query is the table that its contract declares."""
 
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.integration.dbt.conftest import Outcome
+from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.raw import bar, land, security, trading_day
 
 # all is built; a test lands its rows and builds the tables
@@ -88,7 +87,7 @@ def test_new_tables_are_what_their_contracts_declare(
 
 
 def test_rows_that_break_the_key_fail_a_first_build_by_model_and_key(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     land(conn, "security", [security("sh600000")])
     land(conn, "trading_day", [trading_day(DAY)])
@@ -105,9 +104,7 @@ def test_rows_that_break_the_key_fail_a_first_build_by_model_and_key(
     assert conn.execute("select to_regclass('market.kline_daily_qfq')").fetchone() == (None,)
 
 
-def test_a_key_replaces_the_test_of_uniqueness(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
-) -> None:
+def test_a_key_replaces_the_test_of_uniqueness(conn: psycopg.Connection, dbt: Dbt) -> None:
     week = ("sh600000", date(2024, 6, 3), DAY)
     columns = "code, week_start, trade_date"
     insert = f"insert into market.kline_weekly_qfq ({columns}) values (%s, %s, %s)".encode()

@@ -1,17 +1,14 @@
 """An outside reader of market.changes sees every change once, in order."""
 
 import sqlite3
-from collections.abc import Callable
 from typing import Any
 
 import psycopg
 
 from loaders.warehouse.postgres import Warehouse
-from tests.integration.dbt.conftest import BARS_AGAIN, PROJECT, Outcome
+from tests.integration.dbt.conftest import BARS_AGAIN, PROJECT, Dbt
 from tests.integration.dbt.raw import action, bar, land, touch
 from tests.integration.dbt.two_codes import CODES, DAYS
-
-Dbt = Callable[..., Outcome]
 
 
 def test_numbers_for_outside_readers_never_skip_a_late_commit(

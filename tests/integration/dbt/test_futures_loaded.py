@@ -1,7 +1,6 @@
 """Rows loaded from the simulated futures servers build a schedule without findings."""
 
 import importlib.util
-from collections.abc import Callable
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from loaders.sandbox.tq.world import World
 from loaders.warehouse.postgres import Warehouse
 from tests.conftest import require
-from tests.integration.dbt.conftest import Outcome
+from tests.integration.dbt.conftest import Dbt
 from tests.integration.tq.bench import bench
 
 # all is built; the tests land rows and build the tables
@@ -23,7 +22,7 @@ FINDINGS = "select severity, check_name, subject, trade_date, evidence from qa.f
 
 
 def test_a_loaded_schedule_equals_the_servers_and_ticks_cover_it(
-    conn: psycopg.Connection, warehouse: Warehouse, dbt: Callable[..., Outcome], tmp_path: Path
+    conn: psycopg.Connection, warehouse: Warehouse, dbt: Dbt, tmp_path: Path
 ) -> None:
     present = importlib.util.find_spec("tqsdk") is not None
     require("tq", present, "the extra tq is not installed")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from psycopg.rows import dict_row
 
 from orchestration.cli import inspect
-from tests.integration.dbt.conftest import PROJECT, Outcome
+from tests.integration.dbt.conftest import PROJECT, Dbt
 from tests.integration.dbt.raw import EXCHANGE, land, touch, weekdays
 from tests.integration.dbt.raw_futures import (
     Harvest,
@@ -83,7 +83,7 @@ def oracle(variety: str, first: date, last: date, events: Sequence[Event]) -> li
 
 
 @pytest.fixture
-def schedule(conn: psycopg.Connection, dbt: Callable[..., Outcome]) -> Callable[[], list[Row]]:
+def schedule(conn: psycopg.Connection, dbt: Dbt) -> Callable[[], list[Row]]:
     """The rows of the query of main_schedule, over what is landed."""
     from dbt.cli.main import dbtRunner
 
@@ -176,7 +176,7 @@ def switches(*events: tuple[int, str | None]) -> list[Event]:
 
 
 def test_building_day_by_day_equals_from_nothing_in_every_time_zone(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     land_days(conn, CALENDAR)
     land(conn, "raw_tq.contract", [row for rows in NAMES.values() for row in rows])
@@ -236,7 +236,7 @@ def test_building_day_by_day_equals_from_nothing_in_every_time_zone(
 
 
 def test_a_window_that_starts_earlier_is_rebuilt_and_its_days_stay_stored(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     land_days(conn, CALENDAR)
     events = switches((0, "A"), (1, "B"), (3, "C"))
@@ -258,7 +258,7 @@ def test_a_window_that_starts_earlier_is_rebuilt_and_its_days_stay_stored(
 
 def test_findings_and_freshness_show_due_ticks_and_late_datasets(
     conn: psycopg.Connection,
-    dbt: Callable[..., Outcome],
+    dbt: Dbt,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     warehouse_dsn: str,
@@ -317,7 +317,7 @@ def test_findings_and_freshness_show_due_ticks_and_late_datasets(
 
 
 def test_a_stored_contract_day_is_compared_with_the_schedule(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     land_days(conn, CALENDAR)
     land_harvests(conn, [Harvest(CU, CALENDAR[0], CALENDAR[2], switches((0, "A"), (2, "B")))])

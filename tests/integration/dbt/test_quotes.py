@@ -1,13 +1,12 @@
 """Quotes, the overview of a code, and true breadth."""
 
-from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import REBUILD, Outcome
+from tests.integration.dbt.conftest import REBUILD, Dbt
 from tests.integration.dbt.raw import action, bar, land, security, trading_day, weekdays
 from tests.integration.dbt.raw_intraday import at, quote
 
@@ -18,7 +17,7 @@ MOMENT = at(DAYS[4], "10:30")
 
 
 def test_a_missing_price_is_null_and_levels_are_in_yuan_and_shares(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     land(conn, "security", [security("sh600000"), security("sh600001")])
     land(conn, "trading_day", [trading_day(DAYS[4])])
@@ -69,7 +68,7 @@ def breadth(conn: psycopg.Connection, day: date) -> list[tuple[object, ...]]:
 
 
 def test_breadth_counts_quotes_or_bars_where_quotes_are_missing(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     names = {"sh600005": "*ST Five"}
     codes = [f"sh60000{n}" for n in range(7)] + ["sz000001", "sz300001"]

@@ -3,7 +3,6 @@
 import csv
 import struct
 from collections import Counter
-from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import REBUILD, Outcome
+from tests.integration.dbt.conftest import REBUILD, Dbt
 from tests.integration.dbt.raw import (
     action,
     bar,
@@ -78,7 +77,7 @@ def differences(conn: psycopg.Connection) -> list[Row]:
 
 
 def test_equal_bars_leave_no_row_and_each_kind_of_difference_is_named(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     land_agreeing_market(conn)
     compare(conn, [CODE, OTHER], DAYS[0], DAYS[-1])
@@ -145,7 +144,7 @@ def test_equal_bars_leave_no_row_and_each_kind_of_difference_is_named(
 
 
 def test_the_label_of_noon_and_minutes_of_one_price_are_known_causes(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     land_agreeing_market(conn)
     # 13:01 is inside the bar that came as 13:00
@@ -194,7 +193,7 @@ def adjusted_findings(conn: psycopg.Connection) -> Counter[Row]:
 
 
 def test_a_vendor_that_stops_adjusting_is_one_finding(
-    real_tdx_data: Path, conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    real_tdx_data: Path, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     land_real_market(conn, real_tdx_data)
     land(conn, "kline_adjusted", real_vendor_bars(real_tdx_data, "thirdparty_forward"))
@@ -231,7 +230,7 @@ def test_a_vendor_that_stops_adjusting_is_one_finding(
 
 
 def test_an_older_reading_of_the_vendor_is_not_a_missing_event(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     days = weekdays(date(2024, 1, 1), 60)
     land(conn, "trading_day", [trading_day(day) for day in days])
@@ -250,7 +249,7 @@ def test_an_older_reading_of_the_vendor_is_not_a_missing_event(
 
 
 def test_day_files_differ_from_real_bars_only_where_the_exchange_corrected(
-    real_tdx_data: Path, conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    real_tdx_data: Path, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     """The README of the data counts 2 days with other prices, 6 with another volume, 6 with another
     turnover by more than 1,500 yuan; the CSV's turnover is rounded to 1,000."""

@@ -1,6 +1,5 @@
 """Builds by another orchestrator: on record, under the lock, with what to build."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +7,11 @@ import psycopg
 import pytest
 
 from loaders.errors import LockHeldError, UsageError
-from loaders.settings import Settings, load_settings
+from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
 from orchestration.run.build_record import recorded_build
-from tests.integration.dbt.conftest import PROJECT, Outcome
+from tests.bench import settings_at
+from tests.integration.dbt.conftest import PROJECT, Dbt
 from tests.integration.dbt.raw import bar, land, security
 from tests.integration.dbt.two_codes import CODES, DAYS, land_days
 
@@ -25,9 +25,7 @@ NEWEST = (
 @pytest.fixture
 def settings(warehouse: Warehouse, tmp_path: Path) -> Settings:
     """Of a warehouse whose models are built, over no row, and on record."""
-    made = load_settings(
-        {"QUOTEMILL_WAREHOUSE_URL": warehouse.url, "QUOTEMILL_HOME": str(tmp_path)}, cwd=tmp_path
-    )
+    made = settings_at(warehouse.url, tmp_path)
     with recorded_build(made, warehouse) as build:
         assert build.tables is None
         build.begin("first")
@@ -110,7 +108,7 @@ def test_only_a_good_build_of_all_touched_tables_counts_as_built(
 
 
 def test_the_lock_is_held_and_passed_to_dbt(
-    settings: Settings, warehouse: Warehouse, dbt: Callable[..., Outcome], conn: psycopg.Connection
+    settings: Settings, warehouse: Warehouse, dbt: Dbt, conn: psycopg.Connection
 ) -> None:
     with recorded_build(settings, warehouse):
         with pytest.raises(LockHeldError), recorded_build(settings, warehouse):

@@ -2,7 +2,6 @@
 
 import json
 import random
-from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -11,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import REBUILD, UPDATE, Outcome
+from tests.integration.dbt.conftest import REBUILD, UPDATE, Dbt
 from tests.integration.dbt.raw import FETCHED, action, bar, land, security, trading_day, weekdays
 from tests.integration.dbt.raw_intraday import quote
 
@@ -62,7 +61,7 @@ def errors(conn: psycopg.Connection) -> list[tuple[Any, ...]]:
 
 
 def test_a_refused_action_is_an_error_of_its_code_and_marks_its_prices(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     codes = [f"sh60000{n}" for n in range(6)] + ["sz000001"]
     land(conn, "security", [security(code) for code in codes])
@@ -127,9 +126,7 @@ def test_a_refused_action_is_an_error_of_its_code_and_marks_its_prices(
     assert row == (Decimal("0.123456789"),)
 
 
-def test_yuan_adjust_no_price_in_dollars(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
-) -> None:
+def test_yuan_adjust_no_price_in_dollars(conn: psycopg.Connection, dbt: Dbt) -> None:
     codes = ["sh600000", "sh900901", "sz200002", "sz200003"]
     dividend = {"source": "gbbq", "cash_per10_yuan": 3, "bonus_total_per10": 2}
     land(conn, "security", [security(code) for code in codes])
@@ -170,7 +167,7 @@ def test_yuan_adjust_no_price_in_dollars(
 
 
 def test_a_refused_bar_that_was_accepted_later_is_not_a_finding(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     land(conn, "security", [security("sh600000")])
     land(conn, "trading_day", [trading_day(day) for day in DAYS[:3]])
@@ -195,7 +192,7 @@ def test_a_refused_bar_that_was_accepted_later_is_not_a_finding(
 
 
 def test_thirty_events_of_nine_decimals_adjust_to_the_cent(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     seeded = random.Random(8)
     events = {

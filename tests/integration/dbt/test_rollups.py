@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from loaders.sandbox.world.market import SyntheticMarket
-from tests.integration.dbt.conftest import Outcome
+from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.raw import (
     EXCHANGE,
     action,
@@ -151,7 +151,7 @@ def _play(
     "examples", [pytest.param(2, id="few"), pytest.param(60, marks=pytest.mark.soak, id="many")]
 )
 def test_any_minutes_in_any_order_give_the_bars_of_those_stored(
-    examples: int, conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    examples: int, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     stored = Stored(conn, {})
 
@@ -183,7 +183,7 @@ def test_any_minutes_in_any_order_give_the_bars_of_those_stored(
 
 
 def test_a_day_of_minutes_gives_the_labels_of_the_sessions(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     stored = Stored(conn, {})
     stored.land(minute("sh600000", end, "10") for end in MINUTES[:240])
@@ -206,7 +206,7 @@ def test_a_day_of_minutes_gives_the_labels_of_the_sessions(
 
 
 def test_real_minutes_with_gaps_are_rolled_up(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome], real_tdx_data: Path
+    conn: psycopg.Connection, dbt: Dbt, real_tdx_data: Path
 ) -> None:
     """24,000 bars of an index as captured, noon repaired; 13:01 is missing on nearly all days."""
     with (real_tdx_data / "minute1_bars_SH000001_2017.csv").open(newline="") as file:
@@ -245,9 +245,7 @@ def test_real_minutes_with_gaps_are_rolled_up(
     ]
 
 
-def test_the_minutes_of_the_sandbox_add_up_to_its_days(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
-) -> None:
+def test_the_minutes_of_the_sandbox_add_up_to_its_days(conn: psycopg.Connection, dbt: Dbt) -> None:
     market = SyntheticMarket(codes=4, days=40)
     days: dict[tuple[str, date], Row] = {}
     minutes = []
@@ -290,7 +288,7 @@ def test_the_minutes_of_the_sandbox_add_up_to_its_days(
 
 
 def test_minutes_landed_while_no_cursor_was_stored_are_built(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     stored = Stored(conn, {})
     stored.land(minute("sh600000", end, "10") for end in MINUTES[:7])
@@ -305,9 +303,7 @@ def test_minutes_landed_while_no_cursor_was_stored_are_built(
     assert_built(conn, stored.rows)
 
 
-def test_a_build_that_fails_takes_no_minute(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
-) -> None:
+def test_a_build_that_fails_takes_no_minute(conn: psycopg.Connection, dbt: Dbt) -> None:
     stored = Stored(conn, {})
     stored.land(minute("sh600000", end, "10") for end in MINUTES[:7])
     assert dbt("run", *ROLLUPS).success
@@ -322,7 +318,7 @@ def test_a_build_that_fails_takes_no_minute(
 
 
 def test_minutes_are_adjusted_on_reading_by_the_segment_of_their_day(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     kinds = {"sh600000": "stock", "sh510300": "fund"}
     others = [security(f"sz{number:06d}") for number in range(2000)]

@@ -1,12 +1,11 @@
 """Routes: numbers in the landed rows, names for readers."""
 
-from collections.abc import Callable
 from datetime import date
 
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import Outcome
+from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.raw import land, minute, session_minutes
 from tests.integration.dbt.raw_intraday import ticks
 
@@ -53,7 +52,7 @@ def test_a_query_without_the_route_reads_one_table(conn: psycopg.Connection, vie
 
 
 def test_an_old_table_shows_its_route_texts_and_later_both(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     landed(conn)
     conn.execute("drop view quotemill_staging.stg_tdx__kline_minute cascade")

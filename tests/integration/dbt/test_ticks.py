@@ -2,7 +2,6 @@
 
 import csv
 from collections import defaultdict
-from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 
 from loaders.warehouse.postgres import Warehouse
 from orchestration.checks.edited_tables import list_differences
-from tests.integration.dbt.conftest import NO_TESTS, Outcome
+from tests.integration.dbt.conftest import NO_TESTS, Dbt
 from tests.integration.dbt.raw import bar, land, security, touch, trading_day, weekdays
 from tests.integration.dbt.raw_intraday import at, ticks
 
@@ -30,7 +29,7 @@ def summaries(conn: psycopg.Connection) -> list[tuple[object, ...]]:
 
 
 def test_real_ticks_sum_to_their_day_bars(
-    real_tdx_data: Path, conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    real_tdx_data: Path, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     """On 2019-02-01 the collector lost no tick of sh600000: 191,193 hands, as its minutes."""
     trades = defaultdict(list)
@@ -95,9 +94,7 @@ def test_real_ticks_sum_to_their_day_bars(
     assert averages == (0,)
 
 
-def test_each_way_to_miss_the_day_bar_has_its_verdict(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
-) -> None:
+def test_each_way_to_miss_the_day_bar_has_its_verdict(conn: psycopg.Connection, dbt: Dbt) -> None:
     def of(code: str, hands: int, **changes: object) -> dict[str, object]:
         prices = {"open": 10_000, "high": 10_200, "low": 10_000, "volume": hands}
         return bar(code, DAYS[0], "10.10", **prices, amount=hands * 1_010_000, **changes)
@@ -150,9 +147,7 @@ def test_each_way_to_miss_the_day_bar_has_its_verdict(
     ]
 
 
-def test_only_days_whose_ticks_changed_are_summed_again(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
-) -> None:
+def test_only_days_whose_ticks_changed_are_summed_again(conn: psycopg.Connection, dbt: Dbt) -> None:
     codes = ("sh600000", "sz000002")
     land(conn, "trading_day", [trading_day(day) for day in DAYS])
     land(conn, "security", [security(code) for code in codes])
@@ -196,7 +191,7 @@ def test_only_days_whose_ticks_changed_are_summed_again(
 
 
 def test_days_whose_ticks_were_dropped_by_age_are_not_differences(
-    warehouse: Warehouse, conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    warehouse: Warehouse, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     for code, day in (("sh600000", DAYS[0]), ("sz000002", DAYS[1]), ("sz000004", DAYS[1])):
         land(conn, "tick_trade", ticks(code, day, DAY))

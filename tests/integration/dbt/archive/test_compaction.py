@@ -1,6 +1,5 @@
 """Small files of a month become large ones with the same rows, after any change."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
 from orchestration.archive import folder as folders
-from tests.integration.dbt.conftest import Outcome
+from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.option_days import (
     AAPL,
     AFTER,
@@ -79,11 +78,7 @@ def test_a_week_is_compacted_when_over_or_the_same_day_by_setting(
 
 
 def test_a_changed_day_leaves_the_large_file_until_the_next_compaction(
-    days: psycopg.Connection,
-    warehouse: Warehouse,
-    settings: Settings,
-    folder: Path,
-    dbt: Callable[..., Outcome],
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path, dbt: Dbt
 ) -> None:
     archived(settings, warehouse, compact=True)
     before = rows(folder)

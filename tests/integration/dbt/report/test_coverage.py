@@ -3,39 +3,37 @@
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 
-from loaders.settings import Settings, load_settings
+from loaders.settings import load_settings
 from loaders.warehouse.postgres import Warehouse
 from orchestration.report import coverage
 from orchestration.report.grid import MOST_COLUMNS, MOST_LINES, WORST, Grid
 from tests.integration.dbt import raw
+from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.option_days import AAPL, FRIDAY, MONDAY, TUESDAY
 from tests.integration.dbt.raw_options import NEW_YORK, land_day
 
 DAYS = raw.weekdays(date(2024, 1, 2), 30)
 EVENING = datetime(2024, 2, 12, 12, tzinfo=UTC)
+ReadGrids = Callable[..., dict[str, Grid]]
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return load_settings({"QUOTEMILL_HOME": str(tmp_path)}, cwd=tmp_path)
+def read_grids(conn: psycopg.Connection, warehouse: Warehouse, tmp_path: Path) -> ReadGrids:
+    """Read the grids by key; `environ` are more settings."""
 
+    def read(
+        due: dict[str, date], since: date = DAYS[0], as_of: datetime = EVENING, **environ: str
+    ) -> dict[str, Grid]:
+        settings = load_settings({"QUOTEMILL_HOME": str(tmp_path), **environ}, cwd=tmp_path)
+        freshness = [{"dataset": name, "expected_date": day} for name, day in due.items()]
+        grids = coverage.grids(conn, warehouse, settings, since, as_of, freshness)
+        return {grid.key: grid for grid in grids}
 
-def grids(
-    warehouse: Warehouse,
-    settings: Settings,
-    due: dict[str, date],
-    since: date = DAYS[0],
-    as_of: datetime = EVENING,
-) -> dict[str, Grid]:
-    freshness = [{"dataset": name, "expected_date": day} for name, day in due.items()]
-    with warehouse.connect() as conn:
-        filled = coverage.grids(conn, warehouse, settings, since, as_of, freshness)
-    return {grid.key: grid for grid in filled}
+    return read
 
 
 def land_bars(conn: psycopg.Connection, days_of: dict[str, list[date]], days: list[date]) -> None:
@@ -49,11 +47,7 @@ SHARES = ("run", "--select", "symbol_dim", "trading_calendar", "int_market_day__
 
 
 def test_gaps_are_missing_but_not_suspensions_or_days_before_a_listing(
-    models: str,
-    dbt: Callable[..., Any],
-    conn: psycopg.Connection,
-    warehouse: Warehouse,
-    settings: Settings,
+    models: str, dbt: Dbt, conn: psycopg.Connection, read_grids: ReadGrids
 ) -> None:
     days_of = {
         "sh600000": DAYS,
@@ -68,7 +62,7 @@ def test_gaps_are_missing_but_not_suspensions_or_days_before_a_listing(
     raw.land(conn, "answer_gap", [gap])
     assert dbt(*SHARES).success
 
-    grid = grids(warehouse, settings, {"kline_daily": DAYS[-1]})["day-bars"]
+    grid = read_grids({"kline_daily": DAYS[-1]})["day-bars"]
 
     counts = {line.name: (line.wanted, line.there) for line in grid.lines}
     assert counts == {
@@ -88,28 +82,20 @@ def test_gaps_are_missing_but_not_suspensions_or_days_before_a_listing(
 
 
 def test_a_day_without_any_row_is_missing_for_all_codes(
-    models: str,
-    dbt: Callable[..., Any],
-    conn: psycopg.Connection,
-    warehouse: Warehouse,
-    settings: Settings,
+    models: str, dbt: Dbt, conn: psycopg.Connection, read_grids: ReadGrids
 ) -> None:
     land_bars(conn, {"sh600000": DAYS[:-1], "sz000001": DAYS[:-1]}, DAYS[:-1])
     published = [raw.trading_day(day, "exchange_calendar") for day in DAYS]
     raw.land(conn, "trading_day", published)
     assert dbt(*SHARES).success
 
-    grid = grids(warehouse, settings, {"kline_daily": DAYS[-1]})["day-bars"]
+    grid = read_grids({"kline_daily": DAYS[-1]})["day-bars"]
 
     assert [line.cells[-2:] for line in grid.lines] == [((1, 1), (1, 0))] * 2
 
 
 def test_a_large_market_is_binned_and_counts_every_bar(
-    models: str,
-    dbt: Callable[..., Any],
-    conn: psycopg.Connection,
-    warehouse: Warehouse,
-    settings: Settings,
+    models: str, dbt: Dbt, conn: psycopg.Connection, read_grids: ReadGrids
 ) -> None:
     days = raw.weekdays(date(2023, 1, 2), 250)
     codes = [f"sh60{n:04}" for n in range(130)]
@@ -117,7 +103,7 @@ def test_a_large_market_is_binned_and_counts_every_bar(
     land_bars(conn, {code: lacking.get(code, days) for code in codes}, days)
     assert dbt(*SHARES).success
 
-    grid = grids(warehouse, settings, {"kline_daily": days[-1]}, days[0])["day-bars"]
+    grid = read_grids({"kline_daily": days[-1]}, days[0])["day-bars"]
 
     [(bars,)] = conn.execute("select count(*) from market.kline_daily")
     assert (grid.there, grid.wanted) == (bars, 130 * 250)
@@ -128,11 +114,7 @@ def test_a_large_market_is_binned_and_counts_every_bar(
 
 
 def test_minutes_and_ticks_are_wanted_where_a_code_traded(
-    models: str,
-    dbt: Callable[..., Any],
-    conn: psycopg.Connection,
-    warehouse: Warehouse,
-    settings: Settings,
+    models: str, dbt: Dbt, conn: psycopg.Connection, read_grids: ReadGrids
 ) -> None:
     days = DAYS[:4]
     land_bars(conn, {"sh600000": days, "sz000001": days}, days)
@@ -169,7 +151,7 @@ def test_minutes_and_ticks_are_wanted_where_a_code_traded(
     assert dbt("run", "--select", *SHARES[2:], "kline_5m", "kline_30m", "int_ticks__days").success
 
     due = dict.fromkeys(("kline_daily", "minute_1m", "tick_trade"), days[-1])
-    by_key = grids(warehouse, settings, due)
+    by_key = read_grids(due)
 
     # of 600000 a morning lacks; 000001 traded on three of four days, and one of them has no minute
     assert [line.cells for line in by_key["minutes"].lines] == [
@@ -180,7 +162,7 @@ def test_minutes_and_ticks_are_wanted_where_a_code_traded(
 
 
 def test_contracts_by_slots_and_symbols_by_sessions(
-    option_days: str, conn: psycopg.Connection, warehouse: Warehouse, settings: Settings
+    option_days: str, conn: psycopg.Connection, read_grids: ReadGrids
 ) -> None:
     land_day(conn, FRIDAY, AAPL, 102)
     [gone] = conn.execute(
@@ -195,7 +177,7 @@ def test_contracts_by_slots_and_symbols_by_sessions(
     )
 
     as_of = FRIDAY.at(FRIDAY.slots)
-    by_key = grids(warehouse, settings, {"chain_snapshot": FRIDAY.day}, TUESDAY.day, as_of)
+    by_key = read_grids({"chain_snapshot": FRIDAY.day}, TUESDAY.day, as_of)
 
     grid = by_key["contracts"]
     named = dict(conn.execute("select local_symbol, conid from raw_ib.contract").fetchall())
@@ -215,19 +197,16 @@ def test_contracts_by_slots_and_symbols_by_sessions(
 
 
 def test_unwanted_slots_have_no_column(
-    option_days: str, conn: psycopg.Connection, warehouse: Warehouse, tmp_path: Path
+    option_days: str, conn: psycopg.Connection, read_grids: ReadGrids
 ) -> None:
-    some = load_settings(
-        {"QUOTEMILL_HOME": str(tmp_path), "QUOTEMILL_IB__SLOT_RANGE": "10:00-11:00"}, cwd=tmp_path
-    )
     as_of = TUESDAY.at(20)
-    grid = grids(warehouse, some, {"chain_snapshot": TUESDAY.day}, TUESDAY.day, as_of)["contracts"]
+    grid = read_grids(
+        {"chain_snapshot": TUESDAY.day}, TUESDAY.day, as_of, QUOTEMILL_IB__SLOT_RANGE="10:00-11:00"
+    )["contracts"]
     assert [column[-5:] for column in grid.columns] == ["10:00", "10:30", "11:00"]
 
 
-def test_varieties_by_days(
-    models: str, conn: psycopg.Connection, warehouse: Warehouse, settings: Settings
-) -> None:
+def test_varieties_by_days(models: str, conn: psycopg.Connection, read_grids: ReadGrids) -> None:
     # the two views, as tables of a test: what they say is tested where they are built
     conn.execute("drop view futures.tick_coverage cascade")
     conn.execute(
@@ -247,7 +226,7 @@ def test_varieties_by_days(
                 (variety, day),
             )
 
-    grid = grids(warehouse, settings, {"ticks": DAYS[2]})["varieties"]
+    grid = read_grids({"ticks": DAYS[2]})["varieties"]
 
     assert [(line.name, line.cells) for line in grid.lines] == [
         ("DCE.m", ((0, 0), (1, 1), (0, 0))),
@@ -255,9 +234,7 @@ def test_varieties_by_days(
     ]
 
 
-def test_an_empty_warehouse_has_no_grid(
-    models: str, warehouse: Warehouse, settings: Settings
-) -> None:
-    assert grids(warehouse, settings, {}) == {}
+def test_an_empty_warehouse_has_no_grid(models: str, read_grids: ReadGrids) -> None:
+    assert read_grids({}) == {}
     everything = ("kline_daily", "minute_1m", "tick_trade", "ticks", "chain_snapshot")
-    assert grids(warehouse, settings, dict.fromkeys(everything, DAYS[-1])) == {}
+    assert read_grids(dict.fromkeys(everything, DAYS[-1])) == {}

@@ -10,11 +10,12 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from loaders.settings import Settings, load_settings
+from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
 from orchestration.report import gather, page
 from orchestration.report.gather import Report
 from tests import browser
+from tests.bench import settings_at
 from tests.browser import Browser, Page
 from tests.integration.dbt import raw
 from tests.integration.dbt.option_days import AAPL, FRIDAY, TUESDAY
@@ -34,8 +35,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture
 def settings(tmp_path: Path, warehouse: Warehouse) -> Settings:
-    environ = {"QUOTEMILL_HOME": str(tmp_path), "QUOTEMILL_WAREHOUSE_URL": warehouse.url}
-    return load_settings(environ, cwd=tmp_path)
+    return settings_at(warehouse.url, tmp_path)
 
 
 @pytest.fixture
