@@ -1,12 +1,17 @@
 """What the benches of all sources share: a quiet reporter, and queries of the warehouse."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from loaders.progress import Silent
-from loaders.settings import Settings
+from loaders.settings import Settings, load_settings
+from loaders.warehouse import migrate
+from loaders.warehouse.postgres import Warehouse, open_warehouse
+from loaders.warehouse.tables import LandedTable
 
 
 @dataclass
@@ -35,3 +40,18 @@ class WarehouseQueries:
     def execute(self, statement: str) -> None:
         with self.connect() as conn:
             conn.execute(statement.encode())
+
+
+def settings_at(
+    dsn: str, home: Path, environ: Mapping[str, str] | None = None, **more: Any
+) -> Settings:
+    """The settings of a home whose warehouse is the database at `dsn`."""
+    own = {"QUOTEMILL_WAREHOUSE_URL": dsn, "QUOTEMILL_HOME": str(home)}
+    return load_settings(own | dict(environ or {}), cwd=home, **more)
+
+
+def prepared_warehouse(dsn: str, home: Path, tables: Iterable[LandedTable]) -> Warehouse:
+    """The warehouse in a database, with these empty landed tables and schema ops."""
+    warehouse = open_warehouse(settings_at(dsn, home))
+    migrate.prepare(warehouse, tables)
+    return warehouse

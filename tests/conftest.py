@@ -296,6 +296,18 @@ def filled_database(new_database: Callable[..., str]) -> Callable[..., str]:
     return make
 
 
+@pytest.fixture
+def prepared_dsn(filled_database: Callable[..., str], tmp_path: Path) -> str:
+    """The URL of a database with schema ops and the empty landed tables of every source."""
+    from loaders.sources import landed_tables
+    from loaders.warehouse.migrate import prepare
+
+    def fill(dsn: str) -> None:
+        prepare(Warehouse(dsn, "test", False, "market", None, "test", tmp_path), landed_tables())
+
+    return filled_database("prepared", fill)
+
+
 @pytest.fixture(scope="session")
 def parsed_project(
     server_url: str, tmp_path_factory: pytest.TempPathFactory
@@ -352,3 +364,10 @@ def models_alone(quick_builds: None, monkeypatch: pytest.MonkeyPatch) -> None:
 def warehouse_dsn(new_database: Callable[[], str]) -> str:
     """The URL of an empty database."""
     return new_database()
+
+
+@pytest.fixture
+def conn(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
+    """A connection to the `warehouse` of a test, which commits each statement."""
+    with warehouse.connect(autocommit=True) as connection:
+        yield connection

@@ -74,6 +74,17 @@ class Place:
         assert "Traceback" not in done.stdout + done.stderr, done.stderr
         return done
 
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """Start a console script; its stderr can be read."""
+        program, *arguments = command
+        return subprocess.Popen(
+            [str(BIN / program), *arguments],
+            cwd=self.folder,
+            env=self.environment(),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
     def environment(self) -> dict[str, str]:
         return clean_environ() | {"QUOTEMILL_HOME": str(self.home)} | dict(self.settings)
 

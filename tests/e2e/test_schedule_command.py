@@ -2,7 +2,6 @@
 
 import json
 import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.e2e.commands import BIN, Place
+from tests.e2e.commands import Place
 
 SETTINGS = """
     [tdx]
@@ -129,13 +128,7 @@ def test_units_are_written_to_the_given_folder(place: Place, tmp_path: Path) -> 
 
 
 def test_a_signal_ends_the_server(place: Place) -> None:
-    process = subprocess.Popen(
-        [str(BIN / "quotemill"), "schedule", "serve"],
-        cwd=place.folder,
-        env=place.environment(),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = place.start("quotemill", "schedule", "serve")
     assert process.stderr is not None
     assert process.stderr.readline().startswith("serving ")
     process.send_signal(signal.SIGTERM)

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from loaders.sandbox.tdx.service import TdxSandbox
-from tests.e2e.commands import BIN, Place
+from tests.e2e.commands import Place
 from tests.integration.test_selftest import market, sandbox, service  # noqa: F401
 
 CLOSE = "2025-06-30T18:00"  # where the sandbox's clock stands
@@ -121,13 +121,7 @@ def test_a_stop_cancels_the_tasks_it_started(
     place: Place, sandbox: TdxSandbox, sent: signal.Signals
 ) -> None:
     sandbox.faults.add("hang:tasks:nth=2")  # at check 30: both tasks are started
-    process = subprocess.Popen(
-        [str(BIN / "loaders"), "selftest", "tdx"],
-        cwd=place.folder,
-        env=place.environment(),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = place.start("loaders", "selftest", "tdx")
     deadline = time.monotonic() + 60
     while len(sandbox.state.tasks) < 2 and time.monotonic() < deadline:
         time.sleep(0.02)

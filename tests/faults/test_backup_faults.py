@@ -10,11 +10,11 @@ import pytest
 
 from loaders.errors import QuotemillError
 from loaders.settings import Settings, load_settings
-from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.backup import dump
 from orchestration.backup import folder as folders
 from orchestration.backup.write import back_up
+from tests.bench import prepared_warehouse, settings_at
 from tests.faults.points import BACKUP
 from tests.faults.scene import Scene, assert_same, drive
 from tests.small_disk import file_system
@@ -25,12 +25,9 @@ OpenScene = Callable[..., Scene]
 @pytest.fixture
 def settings(filled_database: Callable[..., str], tmp_path: Path) -> Settings:
     def fill(dsn: str) -> None:
-        own = {"QUOTEMILL_HOME": str(tmp_path), "QUOTEMILL_WAREHOUSE_URL": dsn}
-        prepare(open_warehouse(load_settings(own, cwd=tmp_path)), [])
+        prepared_warehouse(dsn, tmp_path, [])
 
-    dsn = filled_database("backup faults", fill)
-    own = {"QUOTEMILL_HOME": str(tmp_path), "QUOTEMILL_WAREHOUSE_URL": dsn}
-    return load_settings(own, cwd=tmp_path)
+    return settings_at(filled_database("backup faults", fill), tmp_path)
 
 
 def backed_up(settings: Settings) -> folders.Backup:

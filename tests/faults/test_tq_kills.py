@@ -1,4 +1,5 @@
 """Killed loads, clients or stores of ticks: the next load makes the same tables and hashes."""
+# ruff: noqa: F811
 
 import random
 import signal
@@ -80,8 +81,8 @@ ENDS = {"client": 0, "server": UpstreamError.exit_code}
 )
 def test_what_a_kill_left_undone_the_next_load_does(
     kill: Kill,
-    schedule_dsn: str,  # noqa: F811
-    made: Bench,  # noqa: F811
+    schedule_dsn: str,
+    made: Bench,
     tmp_path: Path,
     request: pytest.FixtureRequest,
     record_property: Callable[[str, object], None],
@@ -134,10 +135,7 @@ MAPPED = (
 
 @pytest.mark.parametrize("point", MAPPINGS)
 def test_a_killed_load_of_main_contracts_is_completed_by_the_next(
-    point: str,
-    mapped: Bench,  # noqa: F811
-    new_database: Callable[..., str],
-    tmp_path: Path,
+    point: str, mapped: Bench, new_database: Callable[..., str], tmp_path: Path
 ) -> None:
     """`mapped` is what an undisturbed load leaves."""
     with bench(world(), new_database(), tmp_path / "killed") as killed:

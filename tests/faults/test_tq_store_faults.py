@@ -1,4 +1,5 @@
 """QuestDB as the tick store of a load: down, suspended, another's table, killed in the middle."""
+# ruff: noqa: F811
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,10 +24,7 @@ from tests.integration.tq.worlds import DAYS, world
 
 
 @pytest.fixture
-def with_store(
-    schedule_dsn: str,  # noqa: F811
-    tmp_path: Path,
-) -> Callable[..., Any]:
+def with_store(schedule_dsn: str, tmp_path: Path) -> Callable[..., Any]:
     """A bench whose ticks go to the QuestDB of a URL, with further settings of that."""
 
     @contextmanager
@@ -47,8 +45,7 @@ def is_whole(made: Bench) -> None:
 
 
 def test_a_store_that_is_down_is_reported_and_the_next_load_completes(
-    with_store: Callable[..., Any],
-    questdb_url: str,  # noqa: F811
+    with_store: Callable[..., Any], questdb_url: str
 ) -> None:
     with with_store("http://somebody:a-secret@127.0.0.1:9") as made:
         result = made.load("ticks")
@@ -61,9 +58,7 @@ def test_a_store_that_is_down_is_reported_and_the_next_load_completes(
 
 
 def test_a_suspended_table_stops_the_load_before_it_fetches(
-    with_store: Callable[..., Any],
-    questdb_url: str,  # noqa: F811
-    questdb_folder: Path,  # noqa: F811
+    with_store: Callable[..., Any], questdb_url: str, questdb_folder: Path
 ) -> None:
     with with_store(questdb_url) as made:
         assert made.load("ticks", until=world().days[2]).status == "succeeded"
@@ -82,8 +77,8 @@ def test_a_suspended_table_stops_the_load_before_it_fetches(
 
 def test_a_server_that_is_killed_between_two_days_is_waited_for(
     with_store: Callable[..., Any],
-    questdb_url: str,  # noqa: F811
-    questdb_folder: Path,  # noqa: F811
+    questdb_url: str,
+    questdb_folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     outcome, called = ticks.load_day, [0]

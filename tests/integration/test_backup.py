@@ -14,7 +14,7 @@ import pytest
 
 from loaders.errors import LockHeldError, QuotemillError, SettingsError, UsageError
 from loaders.progress import Silent
-from loaders.settings import Settings, load_settings
+from loaders.settings import Settings
 from loaders.sources import landed_tables
 from loaders.warehouse.lock import load_lock
 from loaders.warehouse.migrate import prepare, warehouse_id
@@ -24,7 +24,7 @@ from orchestration.backup.restore import restore
 from orchestration.backup.write import BackupResult, back_up
 from orchestration.checks import doctor
 from orchestration.run.build_record import build_lock
-from tests.bench import WarehouseQueries
+from tests.bench import WarehouseQueries, prepared_warehouse, settings_at
 from tests.e2e.commands import Place
 from tests.small_disk import file_system, fill
 
@@ -52,8 +52,7 @@ def open_bench(new_database: Callable[[], str], tmp_path: Path) -> Callable[...,
     def open_(name: str = "home", dsn: str = "", **environ: str) -> Bench:
         home = tmp_path / name
         home.mkdir(exist_ok=True)
-        own = {"QUOTEMILL_HOME": str(home), "QUOTEMILL_WAREHOUSE_URL": dsn or new_database()}
-        return Bench(load_settings(own | environ, cwd=home))
+        return Bench(settings_at(dsn or new_database(), home, environ))
 
     return open_
 
@@ -63,7 +62,7 @@ def bench(
     filled_database: Callable[..., str], open_bench: Callable[..., Bench], tmp_path: Path
 ) -> Bench:
     def fill(dsn: str) -> None:
-        prepare(Warehouse(dsn, "test", False, "market", None, "test", tmp_path), landed_tables())
+        prepared_warehouse(dsn, tmp_path, landed_tables())
         with psycopg.connect(dsn) as conn:
             conn.execute("insert into ops.settings values ('planted', 'row')")
             conn.execute(

@@ -1,6 +1,5 @@
 """On a day without a session nothing is loaded, once the last one before it was loaded whole."""
 
-from collections.abc import Callable
 from datetime import date, datetime, time
 from pathlib import Path
 
@@ -10,11 +9,10 @@ from loaders import trading_time
 from loaders.engine.jobs import finish_job, start_job
 from loaders.engine.request import LoadRequest
 from loaders.settings import Settings, load_settings
-from loaders.tdx.tables import TABLES
 from loaders.trading_time import SHANGHAI, resting_since
-from loaders.warehouse.migrate import prepare
-from loaders.warehouse.postgres import Warehouse, open_warehouse
+from loaders.warehouse.postgres import open_warehouse
 from orchestration.run.calendar_check import nothing_to_do
+from tests.bench import settings_at
 
 FRIDAY, SATURDAY = date(2026, 6, 12), date(2026, 6, 13)
 ALL = LoadRequest("tdx")
@@ -25,15 +23,8 @@ def at(day: date, hour: int, minute: int = 0) -> datetime:
 
 
 @pytest.fixture
-def settings(filled_database: Callable[..., str], tmp_path: Path) -> Settings:
-    def fill(url: str) -> None:
-        prepare(Warehouse(url, "test", False, "market", None, "w", tmp_path), TABLES)
-
-    environ = {
-        "QUOTEMILL_WAREHOUSE_URL": filled_database("prepared", fill),
-        "QUOTEMILL_HOME": str(tmp_path),
-    }
-    return load_settings(environ, cwd=tmp_path)
+def settings(prepared_dsn: str, tmp_path: Path) -> Settings:
+    return settings_at(prepared_dsn, tmp_path)
 
 
 def loaded(

@@ -1,7 +1,6 @@
 """Doctor checks of a used warehouse: each failure has a check, each check a fix."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,24 +8,20 @@ import psycopg
 import pytest
 
 from loaders.engine.check import Check
-from loaders.settings import Settings, load_settings
+from loaders.settings import Settings
 from loaders.sources import find, landed_tables
 from loaders.warehouse import migrate
 from loaders.warehouse.postgres import Warehouse, open_warehouse
 from orchestration.checks import folders
 from orchestration.checks import warehouse as warehouse_checks
+from tests.bench import settings_at
 
 NOW = datetime.now(UTC)
 
 
 @pytest.fixture
 def settings(warehouse_dsn: str, tmp_path: Path) -> Settings:
-    environ = {
-        "QUOTEMILL_WAREHOUSE_URL": warehouse_dsn,
-        "QUOTEMILL_HOME": str(tmp_path),
-        "QUOTEMILL_TQ__ACCOUNT": "somebody",
-    }
-    return load_settings(environ, cwd=tmp_path)
+    return settings_at(warehouse_dsn, tmp_path, tq={"account": "somebody"})
 
 
 @pytest.fixture
@@ -34,12 +29,6 @@ def warehouse(settings: Settings) -> Warehouse:
     made = open_warehouse(settings)
     migrate.prepare(made, landed_tables())
     return made
-
-
-@pytest.fixture
-def conn(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
-    with warehouse.connect(autocommit=True) as connection:
-        yield connection
 
 
 def find_problems(

@@ -1,4 +1,5 @@
 """A load as others see it: how far it is, what failed, its log."""
+# ruff: noqa: F811
 
 import json
 from collections.abc import Callable
@@ -20,9 +21,7 @@ Command = Callable[..., list[str]]
 
 @pytest.fixture
 def jobs(
-    bench: Toy,  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    bench: Toy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Command:
     """`quotemill jobs` of the bench: its lines on stdout."""
     monkeypatch.setattr(commands, "load_settings", lambda: bench.settings)
@@ -41,10 +40,7 @@ def part_with_answers(warehouse: Warehouse, answers: int) -> job_status.Part | N
     return next((part for part in parts if part.reached == answers), None)
 
 
-def test_a_running_job_is_followed_from_elsewhere_to_its_end(
-    bench: Toy,  # noqa: F811
-    jobs: Command,
-) -> None:
+def test_a_running_job_is_followed_from_elsewhere_to_its_end(bench: Toy, jobs: Command) -> None:
     warehouse = open_warehouse(bench.settings)
     with ThreadPoolExecutor() as pool:
         reached = bench.block("dd")
@@ -73,9 +69,7 @@ def test_a_running_job_is_followed_from_elsewhere_to_its_end(
 
 
 def test_a_failed_key_is_shown_with_its_reason_and_fix(
-    bench: Toy,  # noqa: F811
-    jobs: Command,
-    tmp_path: Path,
+    bench: Toy, jobs: Command, tmp_path: Path
 ) -> None:
     (bench.folder / "cc.csv").unlink()
     bench.load(keys=("AA", "Bb", "cc", "dd"))

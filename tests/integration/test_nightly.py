@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import psycopg
 import pytest
@@ -13,29 +14,20 @@ from loaders.engine.request import LoadRequest
 from loaders.engine.result import LoadResult
 from loaders.errors import UsageError
 from loaders.progress import Silent
-from loaders.settings import Settings, load_settings
-from loaders.tdx.tables import TABLES
-from loaders.warehouse.migrate import prepare
-from loaders.warehouse.postgres import Warehouse
+from loaders.settings import Settings
 from orchestration import nightly
 from orchestration.run import build, findings
 from orchestration.run.build import BuildResult
 from orchestration.run.findings import Judgement
 from orchestration.run.stages import RunResult
+from tests.bench import settings_at
 
 
 @pytest.fixture
-def settings(filled_database: Callable[..., str], tmp_path: Path) -> Settings:
-    def fill(url: str) -> None:
-        prepare(Warehouse(url, "test", False, "market", None, "w", tmp_path), TABLES)
-
-    environ = {
-        "QUOTEMILL_WAREHOUSE_URL": filled_database("prepared", fill),
-        "QUOTEMILL_HOME": str(tmp_path / "home"),
-        "QUOTEMILL_METRICS_FILE": str(tmp_path / "quotemill.prom"),
-        "QUOTEMILL_ALERTS__DISK_PERCENT": "100",
-    }
-    return load_settings(environ, cwd=tmp_path)
+def settings(prepared_dsn: str, tmp_path: Path) -> Settings:
+    figures = str(tmp_path / "quotemill.prom")
+    alerts = {"disk_percent": 100}
+    return settings_at(prepared_dsn, tmp_path / "home", metrics_file=figures, alerts=alerts)
 
 
 @pytest.fixture
@@ -132,10 +124,7 @@ def test_new_findings_of_severity_error_are_5(
 def test_an_internal_error_is_1_recorded_and_reported(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object, **__: object) -> None:
-        raise ZeroDivisionError("division by zero")
-
-    monkeypatch.setattr(build, "build", broken)
+    monkeypatch.setattr(build, "build", Mock(side_effect=ZeroDivisionError("division by zero")))
     result = run(settings, loaded())
     assert result.exit_code == 1
     [(code, error)] = rows(settings, "select exit_code, error from ops.runs")
@@ -146,12 +135,9 @@ def test_an_internal_error_is_1_recorded_and_reported(
 def test_a_failed_stage_stops_only_what_depends_on_it(
     settings: Settings, builds: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object, **__: object) -> None:
-        raise OSError("no archive")
-
     from orchestration.archive import write as archives
 
-    monkeypatch.setattr(archives, "archive", broken)
+    monkeypatch.setattr(archives, "archive", Mock(side_effect=OSError("no archive")))
     with_archive = settings.model_copy(
         update={"ib": settings.ib.model_copy(update={"archive_folder": settings.home / "a"})}
     )

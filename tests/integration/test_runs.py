@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import psycopg
 import pytest
@@ -20,33 +21,24 @@ from loaders.engine.result import LoadResult
 from loaders.errors import UpstreamError
 from loaders.request_counts import count
 from loaders.settings import Settings, load_settings
-from loaders.tdx.tables import TABLES
-from loaders.warehouse.migrate import prepare
-from loaders.warehouse.postgres import Warehouse, find_warehouse
+from loaders.warehouse.postgres import find_warehouse
 from orchestration.checks import status
 from orchestration.report import runs as shown_runs
 from orchestration.report.runs import MOST
 from orchestration.run import history
 from orchestration.run import metrics as run_metrics
+from tests.bench import settings_at
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def settings(
-    filled_database: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Settings:
+def settings(prepared_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A warehouse of this version without a row."""
-
-    def fill(url: str) -> None:
-        prepare(Warehouse(url, "test", False, "market", None, "w", tmp_path), TABLES)
-
-    url = filled_database("prepared", fill)
     log.stop()  # a command of another test in this process may have begun a run
     for name in (log.RUN_ID, log.SCHEDULE):
         monkeypatch.delenv(name, raising=False)
-    environ = {"QUOTEMILL_WAREHOUSE_URL": url, "QUOTEMILL_HOME": str(tmp_path)}
-    return load_settings(environ, cwd=tmp_path)
+    return settings_at(prepared_dsn, tmp_path)
 
 
 def on_record(settings: Settings) -> list[dict[str, Any]]:
@@ -179,11 +171,11 @@ def test_a_run_is_recorded_once_the_warehouse_is_back(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as away:
-
-        def refuse(*_: object) -> None:
-            raise UpstreamError("the warehouse cannot be reached")
-
-        away.setattr(loads, "prepare_warehouse", refuse)
+        away.setattr(
+            loads,
+            "prepare_warehouse",
+            Mock(side_effect=UpstreamError("the warehouse cannot be reached")),
+        )
         with history.recorded(settings, "run") as run:
             run.measure([Metric("load", "tdx", "rows_new", 3)])
             assert on_record(settings) == []
@@ -195,8 +187,7 @@ def test_a_run_is_recorded_once_the_warehouse_is_back(
 
 def test_a_run_without_its_warehouse_goes_on_and_is_logged(tmp_path: Path) -> None:
     dead = f"postgresql://u:pass-word@127.0.0.1:9/d?host={tmp_path}"
-    environ = {"QUOTEMILL_WAREHOUSE_URL": dead, "QUOTEMILL_HOME": str(tmp_path)}
-    settings = load_settings(environ, cwd=tmp_path)
+    settings = settings_at(dead, tmp_path)
     log.start(tmp_path / "logs", log.collect_secrets(settings))
     with history.recorded(settings, "run") as run:
         run.end(0)

@@ -6,6 +6,7 @@ import tracemalloc
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -122,11 +123,10 @@ def test_a_failed_summary_leaves_the_one_before(
     assert answer["keywords"]["pacing"]["count"] == 1
     assert answer["status"] == "found"
 
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
     before = target.read_text()
-    monkeypatch.setattr(atomic_file.os, "fsync", full)
+    monkeypatch.setattr(
+        atomic_file.os, "fsync", Mock(side_effect=OSError(28, "No space left on device"))
+    )
     with pytest.raises(QuotemillError, match="No space left"):
         logscan.write_summary(scan, target)
     assert [p.name for p in target.parent.iterdir()] == ["summary.json"]

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -24,10 +25,9 @@ Command = Callable[..., tuple[int, str]]
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Of which nothing is there yet; the service of the settings is down."""
 
-    def forbidden(*_: object) -> None:
-        raise AssertionError("a server was asked for")
-
-    monkeypatch.setattr(embedded, "ensure_running", forbidden)
+    monkeypatch.setattr(
+        embedded, "ensure_running", Mock(side_effect=AssertionError("a server was asked for"))
+    )
     monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("QUOTEMILL_TDX__BASE_URL", "http://127.0.0.1:9")
     monkeypatch.chdir(tmp_path)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import date, datetime, timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import pytest
@@ -76,10 +77,9 @@ def test_mute_quote_servers_fail_their_codes_and_hide_nothing_else(
     days: list[date],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def gone(*_: object) -> Any:
-        raise SourceGone("no quote server answers")
-
-    monkeypatch.setattr(xdxr.QuoteServers, "ask", gone)
+    monkeypatch.setattr(
+        xdxr.QuoteServers, "ask", Mock(side_effect=SourceGone("no quote server answers"))
+    )
     with open_bench(small_market, clock=days[-6], corporate_actions="xdxr") as bench:
         bench.load(datasets=BARS)
         bench.sandbox.set_clock(days[-5], restart=True)

@@ -1,6 +1,6 @@
 """Stores that lost days, stopped loads, corrected bars: what is fetched again."""
 
-from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -29,11 +29,12 @@ def test_a_revision_taken_back_after_a_stop_leaves_no_day_empty(
     made.sandbox.faults.add(f"revise-mains:contract={NEW}:by=-1")
     build_schedule(made)
 
-    def stopped(*_: Any) -> None:
-        raise StoreError("stopped before the index was written")
-
     with monkeypatch.context() as patch:
-        patch.setattr(PostgresStore, "put_index", stopped)
+        patch.setattr(
+            PostgresStore,
+            "put_index",
+            Mock(side_effect=StoreError("stopped before the index was written")),
+        )
         assert made.load("ticks").status != "succeeded"
     made.sandbox.faults.clear()
     build_schedule(made)

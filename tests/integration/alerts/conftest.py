@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,14 +13,12 @@ import pytest
 
 from loaders import log
 from loaders.engine.result import LoadResult
-from loaders.settings import Settings, load_settings
-from loaders.tdx.tables import TABLES
-from loaders.warehouse.migrate import prepare
-from loaders.warehouse.postgres import Warehouse
+from loaders.settings import Settings
 from orchestration.alerts import causes
 from orchestration.alerts import check as alerts
 from orchestration.checks import doctor
 from orchestration.run.stages import RunResult
+from tests.bench import settings_at
 from tests.planted import SECRETS
 
 TOKEN = SECRETS[0]  # in the address of the channel
@@ -70,13 +68,10 @@ def hook() -> Iterator[Hook]:
 
 
 @pytest.fixture
-def settings(filled_database: Callable[..., str], hook: Hook, tmp_path: Path) -> Iterator[Settings]:
+def settings(prepared_dsn: str, hook: Hook, tmp_path: Path) -> Iterator[Settings]:
     """An empty warehouse and a channel; the disk is never too full."""
 
-    def fill(url: str) -> None:
-        prepare(Warehouse(url, "test", False, "market", None, "w", tmp_path), TABLES)
-
-    made = settings_of(filled_database("prepared", fill), hook, tmp_path)
+    made = settings_of(prepared_dsn, hook, tmp_path)
     log.start(tmp_path / "logs", log.collect_secrets(made))
     yield made
     log.stop()
@@ -93,13 +88,12 @@ def environment(settings: Settings, hook: Hook) -> dict[str, str]:
 
 
 def settings_of(url: str, hook: Hook, home: Path) -> Settings:
-    environ = {"QUOTEMILL_WAREHOUSE_URL": url, "QUOTEMILL_HOME": str(home)}
     alert_settings = {
         "urls": [f"json://user:{TOKEN}@{hook.url}/{TOKEN}"],
         "ping_url": f"http://{hook.url}/ping/{TOKEN}",
         "disk_percent": 100,
     }
-    return load_settings(environ, cwd=home, alerts=alert_settings)
+    return settings_at(url, home, alerts=alert_settings)
 
 
 def load(code: int, error: str | None = None) -> RunResult:

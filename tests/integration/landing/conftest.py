@@ -1,6 +1,5 @@
 """A warehouse with the landed tables of a test, and rows that land in it."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +9,17 @@ import pytest
 
 from loaders.landing import load_job
 from loaders.landing.load_job import Landed
-from loaders.settings import load_settings
-from loaders.warehouse import migrate
-from loaders.warehouse.postgres import Warehouse, open_warehouse
+from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.tables import Batch, LandedTable
-from tests.bench import WarehouseQueries
+from tests.bench import WarehouseQueries, prepared_warehouse
 
 
 class LandingBench(WarehouseQueries):
     """A warehouse prepared for some landed tables, and a folder for dlt to work in."""
 
     def __init__(self, dsn: str, home: Path, *tables: LandedTable) -> None:
-        environ = {"QUOTEMILL_WAREHOUSE_URL": dsn, "QUOTEMILL_HOME": str(home)}
-        self.settings = load_settings(environ, cwd=home)
-        self.warehouse = open_warehouse(self.settings)
+        self.warehouse = prepared_warehouse(dsn, home, tables)
         self.folder = home / "pipelines"
-        migrate.prepare(self.warehouse, tables)
 
     def connect(self) -> psycopg.Connection:
         return self.warehouse.connect()
@@ -52,9 +46,3 @@ class LandingBench(WarehouseQueries):
 @pytest.fixture
 def warehouse(bench: LandingBench) -> Warehouse:
     return bench.warehouse
-
-
-@pytest.fixture
-def conn(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
-    with warehouse.connect(autocommit=True) as made:
-        yield made

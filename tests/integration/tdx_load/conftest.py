@@ -7,10 +7,7 @@ from typing import Any
 import pytest
 
 from loaders.sandbox.world.market import SyntheticMarket
-from loaders.sources import landed_tables
 from loaders.tdx.files import vipdoc
-from loaders.warehouse.migrate import prepare
-from loaders.warehouse.postgres import Warehouse
 from tests.integration.tdx_load.bench import Bench, bench, days_until
 from tests.integration.tdx_load.folder import ClientFolder
 
@@ -30,13 +27,9 @@ def days(small_market: SyntheticMarket) -> list[date]:
 
 
 @pytest.fixture
-def warehouse_dsn(filled_database: Callable[..., str], tmp_path: Path) -> str:
-    """The URL of a database with all tables, empty: what a first load begins with, made once."""
-
-    def fill(dsn: str) -> None:
-        prepare(Warehouse(dsn, "test", False, "market", None, "test", tmp_path), landed_tables())
-
-    return filled_database("prepared", fill)
+def warehouse_dsn(prepared_dsn: str) -> str:
+    """The URL of a database with all tables, empty: what a first load starts with."""
+    return prepared_dsn
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 """Two warehouses and one QuestDB: it serves the first one."""
+# ruff: noqa: F811
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,8 +32,7 @@ def marked(folder: Path, mark: WarehouseMark) -> QuestdbStore:
 
 
 def test_of_two_warehouses_that_claim_a_questdb_one_is_refused(
-    empty_questdb: Path,  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
+    empty_questdb: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put = QuestdbStore._put
 
@@ -55,7 +55,7 @@ def test_a_second_warehouse_is_refused_until_the_first_is_released(
     schedule_dsn: str,
     filled_database: Callable[..., str],
     questdb_url: str,
-    questdb_folder: Path,  # noqa: F811
+    questdb_folder: Path,
     tmp_path: Path,
 ) -> None:
     def never(_: str) -> None:

@@ -53,6 +53,13 @@ def another(foreign_server: Any) -> Warehouse:
     return warehouse
 
 
+@pytest.fixture
+def dumped(filled: Warehouse, tmp_path: Path) -> Path:
+    """A dump of `filled`."""
+    dump(filled, tmp_path / "w.dump")
+    return tmp_path / "w.dump"
+
+
 def test_a_dump_restores_into_another_database_under_another_owner(
     filled: Warehouse, another: Warehouse, tmp_path: Path
 ) -> None:
@@ -85,43 +92,40 @@ def test_the_embedded_server_is_dumped_and_restored_whole(
 
 
 def test_a_warehouse_that_holds_rows_is_replaced_only_on_request(
-    filled: Warehouse, tmp_path: Path
+    filled: Warehouse, dumped: Path
 ) -> None:
-    dump(filled, tmp_path / "w.dump")
     before = _checksum(filled)
     with filled.connect() as conn:
         conn.execute("delete from raw_tdx.bar where code < 'sh2'")
     after = _checksum(filled)
     with pytest.raises(UsageError) as caught:
-        restore(filled, tmp_path / "w.dump", clean=False)
+        restore(filled, dumped, clean=False)
     assert "--yes" in caught.value.hint
     assert _checksum(filled) == after
-    restore(filled, tmp_path / "w.dump", clean=True)
+    restore(filled, dumped, clean=True)
     assert _checksum(filled) == before
 
 
 def test_a_view_of_the_user_on_ours_stops_a_replacement_and_nothing_is_lost(
-    filled: Warehouse, tmp_path: Path
+    filled: Warehouse, dumped: Path
 ) -> None:
-    dump(filled, tmp_path / "w.dump")
     before = _checksum(filled)
     with filled.connect() as conn:
         conn.execute("create schema mine")
         conn.execute("create view mine.report as select * from market.bar")
     with pytest.raises(UpstreamError, match="nothing was changed"):
-        restore(filled, tmp_path / "w.dump", clean=True)
+        restore(filled, dumped, clean=True)
     assert _checksum(filled) == before
 
 
 def test_a_users_schema_of_the_same_name_is_never_replaced(
-    filled: Warehouse, another: Warehouse, tmp_path: Path
+    another: Warehouse, dumped: Path
 ) -> None:
-    dump(filled, tmp_path / "w.dump")
     with another.connect() as conn:
         conn.execute("create schema market")
         conn.execute("create table market.bar as select 1 as theirs")
     with pytest.raises(SettingsError, match="did not create"):
-        restore(another, tmp_path / "w.dump", clean=True)
+        restore(another, dumped, clean=True)
     with another.connect() as conn:
         assert conn.execute("select theirs from market.bar").fetchone() == (1,)
 
@@ -209,14 +213,13 @@ def test_no_password_is_on_a_command_line(
     assert not any(foreign_server.writer_password in part or "%40ss" in part for part in seen)
 
 
-def test_a_table_of_the_dump_replaces_a_view_of_its_name(filled: Warehouse, tmp_path: Path) -> None:
-    dump(filled, tmp_path / "w.dump")
+def test_a_table_of_the_dump_replaces_a_view_of_its_name(filled: Warehouse, dumped: Path) -> None:
     before = _checksum(filled)
     with filled.connect() as conn:
         conn.execute("create table raw_tdx.renamed as select * from raw_tdx.bar")
         conn.execute("drop table raw_tdx.bar cascade")
         conn.execute("create view raw_tdx.bar as select * from raw_tdx.renamed where code < 'sh3'")
-    restore(filled, tmp_path / "w.dump", clean=True)
+    restore(filled, dumped, clean=True)
     assert _checksum(filled) == before
     with filled.connect() as conn:
         kinds = conn.execute(

@@ -23,6 +23,15 @@ OpenAt = Callable[..., Warehouse]
 SCHEMAS = ["raw_tdx", "qa", "market"]
 
 
+def claimed(server: Any) -> tuple[str, str, Warehouse]:
+    """A new database whose schemas are claimed: its name, its writer, its warehouse."""
+    database, writer = server.fresh_database()
+    warehouse = server.warehouse(writer, server.writer_password, database)
+    with warehouse.connect() as conn:
+        claim_schemas(conn, SCHEMAS)
+    return database, writer, warehouse
+
+
 def test_a_password_with_special_signs_connects_and_is_not_shown(
     foreign_server: Any,
 ) -> None:
@@ -153,10 +162,7 @@ def test_market_cannot_take_the_name_of_another_schema_of_ours(
 def test_schemas_are_claimed_once_and_user_tables_left_alone(
     foreign_server: Any,
 ) -> None:
-    database, writer = foreign_server.fresh_database()
-    warehouse = foreign_server.warehouse(writer, foreign_server.writer_password, database)
-    with warehouse.connect() as conn:
-        claim_schemas(conn, SCHEMAS)
+    database, _, warehouse = claimed(foreign_server)
     with foreign_server.admin(database) as admin:
         admin.execute("create table market.my_notes (x int)")
     with warehouse.connect() as conn:
@@ -240,10 +246,7 @@ def test_existing_empty_schemas_need_no_right_on_the_database(foreign_server: An
 
 
 def test_relations_of_another_owner_and_a_missing_reader_are_named(foreign_server: Any) -> None:
-    database, writer = foreign_server.fresh_database()
-    warehouse = foreign_server.warehouse(writer, foreign_server.writer_password, database)
-    with warehouse.connect() as conn:
-        claim_schemas(conn, SCHEMAS)
+    database, writer, warehouse = claimed(foreign_server)
     with foreign_server.admin(database) as admin:
         admin.execute("create table market.kline_daily (x int)")
     with warehouse.connect() as conn:

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from loaders.errors import SettingsError
-from loaders.settings import load_settings
 from loaders.warehouse import migration_files
 from loaders.warehouse.migrate import prepare
-from loaders.warehouse.postgres import Warehouse, open_warehouse
+from loaders.warehouse.postgres import Warehouse
+from tests.bench import prepared_warehouse
 
 OLD_NAMES = (
     "0001_ops.sql",
@@ -34,12 +34,7 @@ TABLES = (
 
 @pytest.fixture
 def warehouse(warehouse_dsn: str, tmp_path: Path) -> Warehouse:
-    settings = load_settings(
-        {"QUOTEMILL_WAREHOUSE_URL": warehouse_dsn, "QUOTEMILL_HOME": str(tmp_path)}, cwd=tmp_path
-    )
-    warehouse = open_warehouse(settings)
-    prepare(warehouse, [])
-    return warehouse
+    return prepared_warehouse(warehouse_dsn, tmp_path, [])
 
 
 def record(warehouse: Warehouse, *names: str) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -144,16 +145,16 @@ def test_a_partial_answer_without_data_is_a_refusal(code: int) -> None:
 def test_a_scheduled_load_skips_a_busy_lane(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def held(*_: object, **__: object) -> None:
-        raise LockHeldError("another load holds the lock")
-
     source: Any = SimpleNamespace(
         check_request=lambda *_: None,
         resolve=lambda _, __, request, ___: LoadRequest("ib", mode=request.mode),
         when_busy=when_busy,
         lane_of=lambda request: request.mode,
     )
-    monkeypatch.setattr("loaders.warehouse.lock.load_lock", held)
+    monkeypatch.setattr(
+        "loaders.warehouse.lock.load_lock",
+        Mock(side_effect=LockHeldError("another load holds the lock")),
+    )
     reporter: Any = SimpleNamespace(line=lambda _: None)
 
     def status(**options: str) -> str:
