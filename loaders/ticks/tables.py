@@ -89,7 +89,7 @@ _DAY_KEY = (
 
 
 def _day_table(*fields: tuple[str, pa.DataType], nullable: tuple[str, ...] = ()) -> pa.Schema:
-    columns = [("ts", _TS), *_DAY_KEY, *fields]
+    columns = [("ts", _TS), *fields]
     return pa.schema([pa.field(name, kind, name in nullable) for name, kind in columns])
 
 
@@ -112,6 +112,7 @@ MAIN_SCHEDULE = StoreTable(
 DAY_INDEX = StoreTable(
     "ghtrader_symbol_day_index_v2",
     _day_table(
+        *_DAY_KEY,
         ("segment_id", pa.int32()),
         ("schedule_hash", pa.string()),
         ("rows", pa.int64()),
@@ -134,6 +135,7 @@ DAY_INDEX = StoreTable(
 NO_DATA_DAYS = StoreTable(
     "ghtrader_no_data_days_v2",
     _day_table(
+        *_DAY_KEY,
         ("reason", pa.string()),
         ("attempts", pa.int32()),
         ("checked_at", _TS),

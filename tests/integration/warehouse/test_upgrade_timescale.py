@@ -217,7 +217,7 @@ def test_an_interrupted_upgrade_changes_nothing_and_can_be_repeated(
     conn: psycopg.Connection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    before, convert = contents(conn), conversion.to_hypertable
+    before, original = contents(conn), conversion.to_hypertable
 
     def cut_short(session: psycopg.Connection, table: sql.Identifier, *rest: str) -> Content:
         if table == MINUTES.identifier:  # the connection is lost right before its end
@@ -230,7 +230,7 @@ def test_an_interrupted_upgrade_changes_nothing_and_can_be_repeated(
                 return compared(own, table_name)
 
             monkeypatch.setattr(conversion, "content", lost)
-        return convert(session, table, *rest)
+        return original(session, table, *rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(conversion, "to_hypertable", cut_short)
