@@ -264,18 +264,6 @@ def edition(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-def apache_database(database_of: Callable[..., str]) -> str:
-    """The URL of an empty database with TimescaleDB's Apache edition."""
-    return database_of("apache")
-
-
-@pytest.fixture
-def tsl_database(database_of: Callable[..., str]) -> str:
-    """The URL of an empty database with TimescaleDB's community edition."""
-    return database_of("tsl")
-
-
 @pytest.fixture(scope="session")
 def filled_database(new_database: Callable[..., str]) -> Callable[..., str]:
     """Make a database as `fill` leaves it, and return its URL.

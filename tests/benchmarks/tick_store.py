@@ -138,9 +138,7 @@ def _ours(address: Address, way: Any) -> Iterator[Save]:
     store = QuestdbStore(lambda: address, SETTINGS, label="bench", way=way)
     bench = replace(MAIN_TICKS, name=f"bench_{way}")
     _create(address, bench.questdb_ddl())
-    yield lambda day: _seconds(
-        lambda: store.put_rows(bench, as_stored(bench, with_flag(day, False)))
-    )
+    yield lambda day: _seconds(lambda: store.put_rows(bench, as_stored(bench, with_flag(day))))
     store.close()
 
 
@@ -158,7 +156,7 @@ def _client(address: Address) -> Iterator[Save]:
         def save(day: pa.Table) -> float:
             import pandas as pd
 
-            rows = as_stored(bench, with_flag(day, False))
+            rows = as_stored(bench, with_flag(day))
             frame = rows.to_pandas(types_mapper=pd.ArrowDtype)
             began = time.perf_counter()
             with sender.transaction(bench.name) as transaction:

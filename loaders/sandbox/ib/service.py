@@ -110,9 +110,9 @@ class IbSandbox(Sandbox):
         """
         self._thread.call(lambda: self._send_notice(code))
 
-    def lose_servers(self, seconds: float, back: int = 1102) -> None:
-        """Send 1100 now and, after some real seconds, the recovery (1101 or 1102)."""
-        self._thread.call(lambda: self.lose(1100, back, seconds=seconds))
+    def lose_servers(self, seconds: float) -> None:
+        """Send 1100 now and, after some real seconds, the recovery (1102)."""
+        self._thread.call(lambda: self.lose(1100, 1102, seconds=seconds))
 
     def drop_all(self) -> None:
         """Break every connection."""

@@ -48,9 +48,9 @@ def measured_from_row(row: dict[str, Any]) -> Measured:
     return measured_row(row)
 
 
-def with_flag(day: pa.Table, is_deleted: bool) -> pa.Table:
-    """TICKS as rows of MAIN_TICKS."""
-    flags = pa.repeat(is_deleted, day.num_rows)
+def with_flag(day: pa.Table) -> pa.Table:
+    """TICKS as rows of MAIN_TICKS, none of them deleted."""
+    flags = pa.repeat(False, day.num_rows)
     return day.append_column(MAIN_TICKS.schema.field("is_deleted"), flags)
 
 

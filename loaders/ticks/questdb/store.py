@@ -205,7 +205,7 @@ class QuestdbStore:
         free = self._connection.free_bytes()
         require_space(self.label, free, self._settings.min_free_gb)
         self._require_sound(MAIN_TICKS)
-        rows = as_stored(MAIN_TICKS, with_flag(day, False))
+        rows = as_stored(MAIN_TICKS, with_flag(day))
         # even an outdated count will do: no visible row leaves no surplus
         if self._count(where):
             rows = pa.concat_tables([rows, self._surplus(day, key).select(rows.column_names)])

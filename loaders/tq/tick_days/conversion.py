@@ -18,6 +18,7 @@ from loaders.landing.rejects import Rejected
 from loaders.ticks.frame import MOST, QUOTED, DayKey
 from loaders.tq.trading_day import nanoseconds
 
+AUCTION_S = 900  # before and after a session, when its auctions may be
 SHOWN = 20  # refused rows of a day that are stored one by one for each rule
 COUNTS = ("volume", "open_interest", *(n for n, kind in QUOTED if "_volume" in n))
 
@@ -72,15 +73,12 @@ def sift_ticks(answer: pa.Table, key: DayKey, start: datetime, end: datetime) ->
     return Sifted(ticks.filter(pa.array(keep)), rejected, int((~keep).sum()))
 
 
-def count_outside(
-    stamps: Any, spans: Sequence[tuple[datetime, datetime]], margin_s: int = 900
-) -> int:
+def count_outside(stamps: Any, spans: Sequence[tuple[datetime, datetime]]) -> int:
     """How many stamps (ns) lie outside all sessions and the auctions around them."""
     if not spans:
         return 0
-    inside = np.zeros(len(stamps), bool)
+    inside, around = np.zeros(len(stamps), bool), AUCTION_S * 1_000_000_000
     for start, end in spans:
-        around = margin_s * 1_000_000_000
         inside |= (stamps >= nanoseconds(start) - around) & (stamps <= nanoseconds(end) + around)
     return int((~inside).sum())
 

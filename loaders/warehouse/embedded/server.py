@@ -289,8 +289,8 @@ def _start(base: Path, account: Account | None, given: Mapping[str, str]) -> Non
     raise UpstreamError(f"the embedded PostgreSQL in {data} does not start\n{tail}", hint=hint)
 
 
-def _last_lines(text: str, count: int = 12) -> str:
-    return "\n".join(f"  {line}" for line in text.strip().splitlines()[-count:])
+def _last_lines(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.strip().splitlines()[-12:])
 
 
 def _log_tail(base: Path, since: float) -> str:

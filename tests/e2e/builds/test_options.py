@@ -122,7 +122,7 @@ def test_a_day_passes_with_the_open_interest_of_the_next_morning(
         land_day(conn, session, AAPL, 100)
     land(conn, "raw_ib.open_interest", [open_interest(o, TUESDAY.day, 9) for o in AAPL])
     land(conn, "raw_ib.open_interest", [open_interest(o, WEDNESDAY.day, 9) for o in AAPL[:9]])
-    early = enrichment("AAPL", WEDNESDAY.day, "2026-11-27 09:00+00", "first", "stale")
+    early = enrichment(WEDNESDAY.day, "2026-11-27 09:00+00", "first", "stale")
     land(conn, "raw_ib.enrichment", [early])
     assert dbt(*TABLES).success
 
@@ -258,8 +258,8 @@ def test_freshness_is_judged_by_the_sessions_of_the_exchange(days: psycopg.Conne
     land(conn, "raw_ib.slot_run", [*runs, slot_run("AAPL", FRIDAY)])
     land(conn, "raw_ib.slot_run", [runs[0] | {"ingest_run_type": "close"}])
     tried = [
-        enrichment("AAPL", TUESDAY.day, "2026-11-25 12:30+00", "confirm", "complete"),
-        enrichment("AAPL", WEDNESDAY.day, "2026-11-27 12:30+00", "confirm", "stale"),
+        enrichment(TUESDAY.day, "2026-11-25 12:30+00", "confirm", "complete"),
+        enrichment(WEDNESDAY.day, "2026-11-27 12:30+00", "confirm", "stale"),
     ]
     land(conn, "raw_ib.enrichment", tried)
     fresh = (WEDNESDAY.day, WEDNESDAY.day, False, 0)

@@ -201,11 +201,11 @@ def open_interest(option: Option, day: date, value: int) -> Row:
     }
 
 
-def enrichment(symbol: str, day: date, attempted_at: str, which: str, status: str) -> Row:
+def enrichment(day: date, attempted_at: str, which: str, status: str) -> Row:
     counts = ("eligible", "filled", "same", "changed", "stale", "failed", "expired")
     return {
         "trade_date": day,
-        "symbol": symbol,
+        "symbol": "AAPL",
         "attempted_at": attempted_at,
         "pass": which,
         **dict.fromkeys(counts, 0),

@@ -105,10 +105,8 @@ def to_contract(row: Instrument) -> OptionContract:
     )
 
 
-def some_contracts(
-    sandbox: IbSandbox, count: int, symbol: str = "AAPL", first: int = 0
-) -> list[OptionContract]:
-    return [to_contract(row) for row in listed(sandbox, symbol)[first : first + count]]
+def some_contracts(sandbox: IbSandbox, count: int, symbol: str = "AAPL") -> list[OptionContract]:
+    return [to_contract(row) for row in listed(sandbox, symbol)[:count]]
 
 
 def kinds(quotes: Sequence[Quote]) -> list[str | None]:

@@ -20,11 +20,11 @@ def world() -> World:
     return World(["AAPL", "MSFT", "BRK B"])
 
 
-def near_the_money(world: World, symbol: str = "AAPL") -> list[Instrument]:
-    spot, root = world.spot(symbol, TEN), world.stocks[symbol].root
+def near_the_money(world: World) -> list[Instrument]:
+    spot, root = world.spot("AAPL", TEN), world.stocks["AAPL"].root
     return [
         row
-        for row in world.chain(symbol, DAY).values()
+        for row in world.chain("AAPL", DAY).values()
         if abs(row.strike / spot - 1) < 0.1 and row.trading_class == root and row.ends_at > TEN
     ]
 

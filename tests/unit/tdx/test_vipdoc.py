@@ -23,8 +23,8 @@ def minute(day: date, label: str, *prices: float, yuan: float = 1e6, shares: int
     return struct.pack("<HHfffffII", packed, at, *prices, yuan, shares, 0)
 
 
-def day_record(day: int, *prices: int, yuan: float = 1e6, volume: int = 1000) -> bytes:
-    return struct.pack("<IIIIIfII", day, *prices, yuan, volume, 65536)
+def day_record(day: int, *prices: int) -> bytes:
+    return struct.pack("<IIIIIfII", day, *prices, 1e6, 1000, 65536)
 
 
 def written(folder: Path, name: str, *records: bytes) -> Path:

@@ -60,10 +60,8 @@ class Nights:
         )
         return bool(backlog.missing)
 
-    def find_nothing(
-        self, nights: float, *, more_rows: bool = False, traded: int | None = 10
-    ) -> Outcome:
-        answer = TickAnswer(FIRST, None, 0, more_rows)
+    def find_nothing(self, nights: float, *, traded: int | None = 10) -> Outcome:
+        answer = TickAnswer(FIRST, None, 0, more_days_had_rows=False)
         return record_empty_day(self.load(nights), DAY, answer, traded)
 
 
