@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TOOLS := $(VENV)/.installed-tools
 
 .PHONY: install demo test test-e2e test-faults lint format docs bench bench-peers soak clean
 .DEFAULT_GOAL := demo
@@ -15,6 +16,12 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
+# what the tests, the linters and the docs site need on top
+$(TOOLS): $(STAMP) requirements-dev.lock
+	@echo "installing the tools of requirements-dev.lock into $(VENV)"
+	$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	touch $@
+
 install: $(STAMP)
 
 demo: $(STAMP)
@@ -22,17 +29,17 @@ demo: $(STAMP)
 
 # a process more than a small machine has cores: tests spend much of their time waiting. Without a
 # network QuestDB's jar does not come, and its tests are left out
-test: $(STAMP)
+test: $(TOOLS)
 	-@$(BIN)/quotemill questdb fetch >/dev/null
 	$(BIN)/python -m pytest -n 3 --durations=10 --ignore=tests/e2e --ignore=tests/faults
 
-test-e2e: $(STAMP)
+test-e2e: $(TOOLS)
 	$(BIN)/python -m pytest -n 3 --durations=10 tests/e2e
 
-test-faults: $(STAMP)
+test-faults: $(TOOLS)
 	$(BIN)/python -m pytest -n 3 --durations=10 tests/faults
 
-lint: $(STAMP)
+lint: $(TOOLS)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -45,14 +52,14 @@ PLAIN := .ci docs dbt_project macros seeds tests README.md CONTRIBUTING.md CHANG
 	$(addprefix loaders/,cli engine ib landing sandbox settings tdx ticks tq warehouse) \
 	$(addprefix orchestration/,alerts backup checks cli nightly.py report run schedule timescale)
 
-format: $(STAMP)
+format: $(TOOLS)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 # in a warehouse of its own: the models' tables are described, not somebody's data
 docs: export QUOTEMILL_HOME = var/docs
 docs: export DBT_PROFILES_DIR = var/docs
-docs: $(STAMP)
+docs: $(TOOLS)
 	rm -rf docs/site
 	$(BIN)/python -m tests.write_reference
 	$(BIN)/sphinx-build -q -W --keep-going -b html -c docs -d var/docs/pages . docs/site
@@ -61,14 +68,14 @@ docs: $(STAMP)
 	cp docs/first_page.html docs/site/index.html
 	$(BIN)/python -m tests.check_site docs/site
 
-bench: $(STAMP)
+bench: $(TOOLS)
 	$(BIN)/python -m tests.benchmarks
 
 # beside the save calls of other projects, whose environments are made at first use
-bench-peers: $(STAMP)
+bench-peers: $(TOOLS)
 	$(BIN)/python -m tests.benchmarks --only ticks peers
 
-soak: $(STAMP)
+soak: $(TOOLS)
 	$(BIN)/python -m pytest -n 2 --durations=10 --timeout=0 -m soak
 
 clean:

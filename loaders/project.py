@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from loaders.errors import SettingsError
@@ -39,3 +40,12 @@ def find_project(cwd: Path | None = None) -> Project:
         if (root / "dbt_project" / "dbt_project.yml").is_file() and (root / "macros").is_dir():
             return Project(root)
     raise SettingsError("the dbt project is missing", hint="install quotemill again")
+
+
+def install_hint(extra: str = "") -> str:
+    """The command that installs quotemill, with an extra: from its clone, else from a wheel."""
+    clone = Path(__file__).resolve().parent.parent
+    if (clone / "pyproject.toml").is_file() and (clone / "Makefile").is_file():
+        return f"make install, in {clone}"
+    wheel = f"PATH/quotemill-{version('quotemill')}-py3-none-any.whl"
+    return f"pip install '{wheel}[{extra}]'" if extra else f"pip install {wheel}"

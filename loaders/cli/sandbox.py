@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from loaders.errors import UsageError
+from loaders.project import install_hint
 
 if TYPE_CHECKING:
     from loaders.sandbox.faults import Kind
@@ -158,9 +159,7 @@ def tq(
     try:
         from loaders.sandbox.tq.service import TqSandbox
     except ImportError as error:
-        raise UsageError(
-            "the sandbox of TqSdk needs aiohttp", hint="pip install 'quotemill[tq]'"
-        ) from error
+        raise UsageError("the sandbox of TqSdk needs aiohttp", hint=install_hint("tq")) from error
     world = _make_futures_market(data, variety or (), ticks_per_day, seed=seed)
     sandbox = TqSandbox(world, fault or (), clock, port=port, control_port=control_port)
     with _run(sandbox):

@@ -9,6 +9,7 @@ from typing import Literal
 
 from loaders.engine.request import LoadRequest
 from loaders.errors import SettingsError, UsageError
+from loaders.project import install_hint
 from loaders.settings import Settings
 from loaders.tq.errors import TqMissing
 from loaders.tq.settings import VARIETY
@@ -41,9 +42,7 @@ def check_client(settings: Settings) -> None:
             "or try `loaders sandbox tq`",
         )
     if importlib.util.find_spec("tqsdk") is None:
-        raise TqMissing(
-            "the futures client tqsdk is not installed", hint="pip install 'quotemill[tq]'"
-        )
+        raise TqMissing("the futures client tqsdk is not installed", hint=install_hint("tq"))
 
 
 def check_request(settings: Settings, request: LoadRequest) -> None:

@@ -47,7 +47,7 @@ def _check_version(conn: psycopg.Connection) -> Iterator[Check]:
     migration_files.refuse_older(applied, "the warehouse")
     if newer := migration_files.newer(applied):
         text = f"the warehouse was used by a newer quotemill: it has {', '.join(newer)}"
-        yield Check("version", "warn", text, "pip install --upgrade quotemill")
+        yield Check("version", "warn", text, "install that version of quotemill, or a newer one")
 
 
 def _check_writable(conn: psycopg.Connection) -> tuple[Check, ...]:

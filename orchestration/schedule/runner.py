@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from loaders import log
 from loaders.errors import LockHeldError, PartialError, SettingsError, most_severe
+from loaders.project import install_hint
 from loaders.warehouse.embedded.places import unusable
 from loaders.warehouse.postgres import Warehouse
 from orchestration.run import history as runs
@@ -206,6 +207,6 @@ def executable(program: str) -> Path:
     if path is None:
         raise SettingsError(
             f"{program} is neither beside {sys.executable} nor on PATH",
-            hint="install quotemill into an environment: pip install quotemill",
+            hint=f"install quotemill into an environment: {install_hint()}",
         )
     return Path(path)

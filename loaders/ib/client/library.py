@@ -6,6 +6,7 @@ Only looked up here; ib_client.py alone imports it.
 import importlib.util
 
 from loaders.ib.errors import IbMissing
+from loaders.project import install_hint
 
 LIBRARIES = ("ib_insync", "ib_async")
 
@@ -13,6 +14,4 @@ LIBRARIES = ("ib_insync", "ib_async")
 def check_client() -> None:
     """Raises IbMissing where neither client is installed."""
     if not any(importlib.util.find_spec(name) for name in LIBRARIES):
-        raise IbMissing(
-            "the gateway's client ib_insync is not installed", hint="pip install 'quotemill[ib]'"
-        )
+        raise IbMissing("the gateway's client ib_insync is not installed", hint=install_hint("ib"))

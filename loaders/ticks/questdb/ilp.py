@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from loaders.errors import SettingsError
+from loaders.project import install_hint
 from loaders.ticks.questdb.http import StoreAway
 from loaders.ticks.questdb.server import Address
 from loaders.ticks.store import StoreError
@@ -78,7 +79,7 @@ def _client() -> Any:
         import questdb
     except ImportError:
         raise SettingsError(
-            "a QuestDB on another machine needs its client", hint="pip install 'quotemill[questdb]'"
+            "a QuestDB on another machine needs its client", hint=install_hint("questdb")
         ) from None
     return questdb
 

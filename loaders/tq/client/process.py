@@ -22,6 +22,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 from loaders.engine.outcome import Stopped
+from loaders.project import install_hint
 from loaders.request_counts import count
 from loaders.tq.errors import (
     TqAnswerError,
@@ -214,9 +215,7 @@ def _to_error(answer: dict[str, Any]) -> Exception:
         hint = "the professional edition of TqSdk has it; the newest ticks and other data need none"
         return TqPermissionError(f"the account lacks a permission: {message}", hint=hint)
     if kind == "missing":
-        return TqMissing(
-            f"the futures client is not installed: {message}", hint="pip install 'quotemill[tq]'"
-        )
+        return TqMissing(f"the futures client is not installed: {message}", hint=install_hint("tq"))
     if kind == "answer":
         return TqAnswerError(message)
     if kind == "timeout":

@@ -38,7 +38,7 @@ def require_questdb() -> None:
     except QuotemillError as error:
         missing = str(error)
     if find_spec("questdb") is None:
-        missing = "its client is not installed: pip install 'quotemill[questdb]'"
+        missing = "its client is not installed: make install"
     require("questdb", not missing, f"QuestDB cannot run here: {missing}")
 
 

@@ -64,7 +64,7 @@ def test_a_client_that_is_not_installed_is_said_to_be(monkeypatch: pytest.Monkey
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(IbMissing) as caught, open_gateway(IbSettings(host="127.0.0.1")):
         pass
-    assert "quotemill[ib]" in caught.value.hint
+    assert "make install" in caught.value.hint
 
 
 def test_the_seed_of_the_codes_says_what_the_loader_does() -> None:
