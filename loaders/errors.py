@@ -74,6 +74,11 @@ def most_severe(codes: Iterable[int]) -> int:
     return next((code for code in _MOST_SEVERE_FIRST if code in failed), max(failed, default=0))
 
 
+def sqlstate(error: BaseException) -> str | None:
+    """PostgreSQL's code of an error, from either driver; None for other errors."""
+    return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+
+
 def innermost(error: BaseException) -> str:
     """The first cause of an error: one line, without the user and the password of a URL."""
     while error.__cause__ is not None:

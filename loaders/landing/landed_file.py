@@ -22,6 +22,7 @@ from loaders.landing.first_copy import copy_straight, find_encoder
 from loaders.landing.staging import FileRows, Staged, copy_to_stage
 from loaders.landing.target import Target
 from loaders.landing.upsert import replace_units, upsert_sql
+from loaders.warehouse.postgres import NO_TIMEOUTS_ONCE
 from loaders.warehouse.tables import ROUTE_NO, SOURCE_ROUTE
 
 
@@ -36,6 +37,7 @@ def land_file(
     with pq.ParquetFile(path) as file:
         # a short transaction: readers of the table must not wait until the rows have landed
         with conn.transaction():
+            conn.execute(NO_TIMEOUTS_ONCE)
             target = replace(target, types=_column_types(conn, target))
             compressed = find_compressed(conn, target)
             encoder = None if compressed else find_encoder(conn, file, target)
@@ -45,6 +47,7 @@ def land_file(
         has_numbers = ROUTE_NO in target.types
         routes = lineage.number_routes(conn, file) if has_numbers else {}
         # the transaction of the rows starts here; savepoints follow
+        conn.execute(NO_TIMEOUTS_ONCE)
         file_no = lineage.number_file(conn, file_id)
         numbers = lineage.Numbers(routes, file_no, SOURCE_ROUTE in target.types)
         if compressed:

@@ -35,7 +35,7 @@ from dlt.destinations.impl.postgres.postgres import PostgresClient
 from dlt.pipeline.exceptions import PipelineStepFailed
 from psycopg.conninfo import make_conninfo
 
-from loaders.errors import QuotemillError
+from loaders.errors import QuotemillError, sqlstate
 from loaders.landing import cursors, pipeline_state
 from loaders.landing.dlt_setup import own_context
 from loaders.landing.landed_file import land_file
@@ -222,8 +222,9 @@ def _run(
             if error.step == "load":
                 data = None  # its package is on disk
             try:
-                if not left:
-                    raise warehouse.away(away)
+                known = warehouse.away(away)
+                if not left or not isinstance(known, WarehouseAway):  # a limit ends it again
+                    raise known from error
                 warehouse.ask(lambda _: None)
             except WarehouseAway as gone:
                 raise WarehouseAway(
@@ -253,7 +254,7 @@ def _away(pipeline: dlt.Pipeline, error: PipelineStepFailed) -> BaseException:
     if error.step in ("load", "sync"):
         away = [c for c in causes if isinstance(c, AWAY) and not isinstance(c, BAD_DATA)]
         if away:
-            return away[-1]
+            return next(filter(sqlstate, away), away[-1])
     if error.step == "load":
         pipeline.abort_packages()  # rewinds the cursors of rows that can never land
     raise error

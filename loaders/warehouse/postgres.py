@@ -16,7 +16,7 @@ import psycopg
 import stamina
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from loaders.errors import SettingsError, UpstreamError
+from loaders.errors import QuotemillError, SettingsError, UpstreamError, sqlstate
 from loaders.settings import Settings
 from loaders.warehouse import timescale
 from loaders.warehouse.embedded import server as embedded
@@ -34,12 +34,18 @@ WATCHFUL = {
     "keepalives_count": "3",
     "tcp_user_timeout": "30000",  # half of PATIENCE: a dead idle connection leaves time for another
 }
-# For a session whose work is as long as tables are large, in spite of limits of its role or
-# database. Some servers lack some of them.
-NO_TIMEOUTS = """
-    select set_config(name, '0', false) from pg_settings where name in
-    ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')
+# limits of a role or database, by the code of the error that they end work with
+LIMITS = {
+    "57014": "statement_timeout",
+    "25P03": "idle_in_transaction_session_timeout",
+    "25P04": "transaction_timeout",
+}
+# For a session whose work is as long as tables are large, in spite of those limits. Some servers
+# lack some of them.
+NO_TIMEOUTS = f"""
+    select set_config(name, '0', false) from pg_settings where name in {tuple(LIMITS.values())}
 """
+NO_TIMEOUTS_ONCE = NO_TIMEOUTS.replace("false", "true")  # until the transaction ends
 PASSING = "1s"  # that we may wait for a table in use, as others wait behind us
 _FIXES = [  # fragments of libpq's messages, and what to do about each
     ("password authentication failed", "check user and password ({origin})"),
@@ -217,9 +223,17 @@ class Warehouse:
             return text
         return text.replace(password, "***").replace(quote(password, safe=""), "***")
 
-    def away(self, error: BaseException) -> WarehouseAway:
-        """The error to raise when a connection failed or broke."""
+    def away(self, error: BaseException) -> QuotemillError:
+        """The error to raise when a connection failed or broke, or a limit ended its work."""
         reason = self.scrub(str(error).strip())
+        limit = LIMITS.get(sqlstate(error) or "")
+        if limit is not None and "user request" not in reason:
+            user = self.params().get("user", "")
+            return SettingsError(
+                f"the warehouse {self.label} ended a statement by its {limit}: "
+                f"{reason.partition(chr(10))[0]}",
+                hint=f"alter role {user} set {limit} = 0, then run again; fetched rows are kept",
+            )
         fix = next((fix for part, fix in _FIXES if part in reason), "")
         if self.embedded:
             fix = (
