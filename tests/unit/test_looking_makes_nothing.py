@@ -54,7 +54,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         (0, ("quotemill", "status"), "nothing was loaded yet"),
         (0, ("quotemill", "findings"), "findings: none"),
         (0, ("quotemill", "warehouse", "status"), "running           False"),
-        (4, ("quotemill", "doctor"), "warehouse   none yet"),
+        (4, ("quotemill", "doctor"), "none yet: the first load creates"),
         (0, ("quotemill", "--help"), "findings"),
         (2, ("loaders", "cancel", "--json"), "no load has run yet"),
         (2, ("loaders", "retry", "12", "--json"), "no load has run yet"),
