@@ -19,7 +19,7 @@ from tests.integration.dbt.two_codes import CODES, DAYS, land_days
 PROJECT = Path(__file__).parents[3] / "dbt_project"
 # what to build where neither findings nor dbt's own tests matter
 NO_TESTS = ("--exclude", "resource_type:unit_test", "resource_type:test")
-MARTS = (*NO_TESTS, "path:models/qa")
+MARTS = (*NO_TESTS, "path:models/qa+")
 # from the day bars to those of weeks and months, and the findings about them
 BARS = (
     "--select",
