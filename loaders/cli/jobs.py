@@ -29,6 +29,13 @@ def status_command(
     print_failures(shown)
     if shown["failures"]:
         print(f"fix: `loaders retry {shown['jobs'][0]['job_id']}`")
+    earlier = [row for row in shown["failed_keys"] if row["job_id"] != shown["jobs"][0]["job_id"]]
+    for row in earlier[:10]:
+        print(f"failed in job {row['job_id']}: {row['dataset']} {row['key']}: {row['reason']}")
+    if len(earlier) > 10:
+        print(f"failed in earlier jobs: {len(earlier) - 10:,} more")
+    for job_id in dict.fromkeys(row["job_id"] for row in earlier):
+        print(f"fix: `loaders retry {job_id}`")
 
 
 def print_jobs(shown: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
+from loaders.engine import failed_keys
 from loaders.engine.jobs import JOBS, OPEN, STATUS
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
@@ -69,9 +70,16 @@ def _summed(
 def report(warehouse: Warehouse | None, limit: int = 10) -> dict[str, Any]:
     """The newest jobs, tasks and failures of the last one, and the state of each dataset.
 
+    `failed_keys` are those of any job that no later load of the key repaired.
     Only the warehouse's name before the first load.
     """
-    nothing: dict[str, Any] = {"jobs": [], "tasks": [], "failures": {}, "datasets": []}
+    nothing: dict[str, Any] = {
+        "jobs": [],
+        "tasks": [],
+        "failures": {},
+        "failed_keys": [],
+        "datasets": [],
+    }
     if warehouse is None:
         return {"warehouse": "none yet"} | nothing
     with warehouse.connect() as conn, conn.cursor(row_factory=dict_row) as cur:
@@ -87,6 +95,7 @@ def report(warehouse: Warehouse | None, limit: int = 10) -> dict[str, Any]:
             "select dataset, failures from ops.ingestion_job_tasks where failures <> '{}' "
             "and job_id = (select max(job_id) from ops.ingestion_jobs) order by task_no"
         ).fetchall()
+        unrepaired = failed_keys.read(conn)
         datasets = cur.execute(
             "select source, dataset, count(*)::int as keys, min(last_success_date) as oldest, "
             "max(last_success_date) as newest, max(last_success_at) as at "
@@ -102,5 +111,6 @@ def report(warehouse: Warehouse | None, limit: int = 10) -> dict[str, Any]:
         "jobs": recent,
         "tasks": tasks,
         "failures": failed,
+        "failed_keys": [failure.__dict__ for failure in unrepaired],
         "datasets": datasets,
     }

@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
+from loaders.engine import failed_keys
 from loaders.engine.request import LoadRequest
 from loaders.errors import LockHeldError, UsageError
 from loaders.warehouse.lock import LOCK, is_held, load_lock
@@ -111,9 +112,10 @@ def start_job(
 
 
 def save_task(warehouse: Warehouse, job_id: int, task: Task) -> None:
-    """Insert or update the record of a task."""
-    warehouse.ask(
-        lambda conn: conn.execute(
+    """Insert or update the record of a task, and of the keys that failed in it."""
+
+    def save(conn: psycopg.Connection) -> None:
+        conn.execute(
             """
             insert into ops.ingestion_job_tasks as t (
                 job_id, task_no, dataset, exchange, keys, status, done, skipped, failed, fetched,
@@ -143,8 +145,12 @@ def save_task(warehouse: Warehouse, job_id: int, task: Task) -> None:
                 "failures": json.dumps(task.failures, ensure_ascii=False),
                 "cursor": json.dumps(task.cursor, default=str),
             },
-        ),
-    )
+        )
+        if task.reached:
+            keys = task.keys[: task.reached]
+            failed_keys.update(conn, job_id, task.dataset, keys, task.failures)
+
+    warehouse.ask(save)
 
 
 def finish_job(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from loaders import log, request_counts
-from loaders.engine import jobs
+from loaders.engine import failed_keys, jobs
 from loaders.engine.jobs import Task
 from loaders.engine.request import LoadRequest, read_request
 from loaders.engine.result import LoadResult, not_due, skipped
@@ -38,6 +38,7 @@ from loaders.warehouse.postgres import Warehouse, WarehouseAway, open_warehouse
 if TYPE_CHECKING:
     import dlt
 
+    from loaders.engine.failed_keys import FailedKey
     from loaders.engine.source import Source
     from loaders.warehouse.tables import LandedTable
 
@@ -273,6 +274,15 @@ def _finish(
     text = str(error) if error else None
     jobs.finish_job(load.warehouse, load.job_id, status, text)
     _log_end(load, status, text, seconds)
+    is_standing = False
+    if exit_code == PartialError.exit_code and failed:
+        known = _list_known_failures(load)
+        is_standing = len(known) == len(
+            {(t.dataset, key) for t in load.tasks for key in t.failures}
+        )
+        if is_standing and all(failure.acknowledged_at for failure in known):
+            load.reporter.line(f"{failed:,} keys failed, all of them acknowledged")
+            exit_code = 0
     hint = "`loaders retry` loads what failed" if exit_code else ""
     if status == "cancelled":
         hint = "run again to continue"
@@ -289,7 +299,18 @@ def _finish(
         hint,
         round(seconds, 2),
         dict(load.counts),
+        is_standing=is_standing,
     )
+
+
+def _list_known_failures(load: Load) -> "list[FailedKey]":
+    """Failed keys of the load that an earlier one had too, or that are acknowledged."""
+    return [
+        failure
+        for failure in load.warehouse.ask(failed_keys.read)
+        if failure.job_id == load.job_id
+        and (failure.first_job_id != load.job_id or failure.acknowledged_at)
+    ]
 
 
 def _log_end(load: Load, status: str, error: str | None, seconds: float) -> None:

@@ -30,6 +30,8 @@ class LoadResult:
     counts: Mapping[str, int] = field(default_factory=dict)
     # a day without a session, after one that was loaded whole: what is not built yet still builds
     is_resting: bool = False
+    # every key that failed had failed before, or is acknowledged
+    is_standing: bool = False
 
     def total(self, name: str) -> int:
         return sum(getattr(task, name) for task in self.tasks)

@@ -19,6 +19,7 @@ from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse, find_warehouse
 from orchestration.alerts import book, causes, channels, file_book
 from orchestration.alerts.book import Cause, Entry, Message, Verdicts
+from orchestration.alerts.failed_keys import check_failed_keys
 
 WAREHOUSE = "warehouse"
 SETTINGS_FILE = "settings_file"  # resolved by any check, which needs readable settings
@@ -58,7 +59,8 @@ def check_and_notify(
             return _notify_from_file(settings, {**machine, **verdicts}, now)
         with _locked(warehouse) as conn:
             stored = causes.check_warehouse(conn, warehouse, settings, run_id, now)
-            verdicts = {WAREHOUSE: None, **machine, **stored, **verdicts}
+            keys = check_failed_keys(conn, verdicts)
+            verdicts = {WAREHOUSE: None, **machine, **stored, **verdicts, **keys}
             return _notify_from_warehouse(settings, conn, verdicts, now)
     except (QuotemillError, psycopg.Error, OSError) as error:
         # a full disk may be the reason

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from itertools import starmap
+from itertools import groupby, starmap
+from operator import itemgetter
 from typing import Any
 
 import psycopg
@@ -28,6 +29,7 @@ NO_ACTIONS = (
     "no source of corporate actions was ever read, so adjusted prices equal raw ones: "
     "set QUOTEMILL_TDX__CORPORATE_ACTIONS"
 )
+SHOWN_KEYS = 5  # failed keys of a load
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,14 @@ def read(
         is_stale = any(row["is_stale"] for row in freshness)
         now = datetime.fromisoformat(as_of) if as_of else datetime.now(UTC)
         idle = list(_list_idle_jobs(conn, settings, now, is_stale)) if settings is not None else []
+    failures = [row for row in loads["failed_keys"] if row["acknowledged_at"] is None]
     problems = [
         _describe_load(job)
         for job in reversed(newest)
-        if job["status"] not in ("running", "succeeded")
+        if job["status"] not in ("running", "succeeded") and not _is_accepted(job, loads)
     ]
+    described = {job["job_id"] for job in newest}
+    problems += _list_unrepaired([row for row in failures if row["job_id"] not in described])
     problems += list_never_loaded(settings, newest) if settings is not None else []
     if not builds and not freshness:  # a build by plain dbt leaves no record
         problems.append(_warn("nothing was built yet", "quotemill build"))
@@ -150,6 +155,23 @@ def _describe_load(job: dict[str, Any]) -> Check:
     reason = job["error"] or (f"{job['failed']:,} keys failed" if job["failed"] else "")
     text = f"load {job['job_id']} of {job['source']} {job['status']}"
     return _warn(_add_reason(text, reason), f"loaders retry {job['job_id']}")
+
+
+def _is_accepted(job: dict[str, Any], loads: dict[str, Any]) -> bool:
+    """Whether keys failed in a load and all of them are acknowledged."""
+    own = [row for row in loads["failed_keys"] if row["job_id"] == job["job_id"]]
+    is_only_keys = job["status"] == "partial" and not job["error"] and len(own) == job["failed"]
+    return bool(own) and is_only_keys and all(row["acknowledged_at"] for row in own)
+
+
+def _list_unrepaired(failures: list[dict[str, Any]]) -> Iterator[Check]:
+    """Keys that failed in an earlier load and that no later one has loaded, by load."""
+    for job_id, rows in groupby(sorted(failures, key=itemgetter("job_id")), itemgetter("job_id")):
+        of_job = list(rows)
+        keys = ", ".join(f"{row['dataset']} {row['key']}" for row in of_job[:SHOWN_KEYS])
+        more = f" and {len(of_job) - SHOWN_KEYS:,} more" if len(of_job) > SHOWN_KEYS else ""
+        text = f"keys that load {job_id} of {of_job[0]['source']} could not load: {keys}{more}"
+        yield _warn(f"{text}: {of_job[0]['reason']}", f"loaders retry {job_id}")
 
 
 def _add_reason(text: str, reason: str | None) -> str:

@@ -72,8 +72,8 @@ def findings_command(
     ack: Annotated[
         list[str] | None,
         typer.Option(
-            help="Acknowledge the finding of this number, or all of the check of this name; "
-            "may be repeated."
+            help="Acknowledge the finding of this number, all of the check of this name, or a "
+            "failed key of loads; may be repeated."
         ),
     ] = None,
     reason: Annotated[
@@ -87,10 +87,13 @@ def findings_command(
     """List what is wrong with the data, and since when; acknowledge what is known and stays.
 
     A finding is new until the next run, then standing; one that vanished and returns is new.
-    Acknowledged findings are listed as such, and are deleted once they vanish.
+    Acknowledged findings are listed as such, and are deleted once they vanish. Keys that loads
+    could not load come last: `--ack sh600000`, `--ack "kline_daily sh600000"` or, for all of a
+    dataset, `--ack kline_daily` stops their alert and exit code until a load of them succeeds.
 
     Example: quotemill findings --ack 12 --reason "halted, checked with the exchange"
     """
+    from loaders.engine import failed_keys
     from loaders.engine.jobs import requester
     from orchestration.run import findings
 
@@ -104,6 +107,7 @@ def findings_command(
     at = shell.parse_time(as_of)
     warehouse = find_warehouse(load_settings())
     listed: list[findings.Finding] = []
+    failures: list[failed_keys.FailedKey] = []
     if warehouse is not None:
         qa = warehouse.inner_schema("qa")
         with warehouse.connect() as conn:
@@ -115,6 +119,7 @@ def findings_command(
                 print(f"{done:,} acknowledged", file=sys.stderr)
             states = ("new",) if new else findings.STATES
             listed = findings.read(conn, qa, severity=severity, states=states)
+            failures = failed_keys.read(conn)
     elif ack:
         raise UsageError("there are no findings yet", hint="quotemill run")
     counted = findings.tally(listed)
@@ -125,6 +130,7 @@ def findings_command(
                 "counts": counted.counts,
                 "new": counted.new,
                 "acknowledged": counted.acknowledged,
+                "failed_keys": [failure.__dict__ for failure in failures],
             }
         )
         return
@@ -134,6 +140,13 @@ def findings_command(
         if finding.acknowledged_at:
             print(f"       by {finding.acknowledged_by}: {finding.reason}")
     print(f"findings: {counted}")
+    if failures:
+        print("keys that a load could not load, and none did since:")
+    for failure in failures:
+        state = "open" if failure.is_open else "acknowledged"
+        print(f"       {state} since {failure.first_failed_at:%Y-%m-%d} {failure}")
+        if failure.acknowledged_at:
+            print(f"       by {failure.acknowledged_by}: {failure.acknowledged_because}")
 
 
 def doctor_command(json: JsonFlag = False) -> None:

@@ -16,6 +16,7 @@ from datetime import date, datetime
 import psycopg
 from psycopg.rows import class_row
 
+from loaders.engine import failed_keys
 from loaders.errors import UsageError
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.sql_files import read_sql
@@ -153,14 +154,17 @@ def acknowledge(
 ) -> int:
     """Acknowledge findings by number, or all of a check by its name; return how many.
 
-    Raises UsageError for a number or name that no finding has.
+    A name that no check has is that of failed keys, see failed_keys.acknowledge. Raises UsageError
+    where nothing has the number or name.
     """
-    if not has_relation(conn, f"{qa}.findings"):
+    is_built = has_relation(conn, f"{qa}.findings")
+    if not is_built and not failed_keys.read(conn):
         raise UsageError("there are no findings yet", hint="quotemill run")
     count = 0
     with conn.transaction():
-        _match(conn, qa)
-        _record(conn, qa, None)
+        if is_built:
+            _match(conn, qa)
+            _record(conn, qa, None)
         for name in names:
             column = "finding_id::text" if name.isdigit() else "check_name"
             updated = conn.execute(
@@ -170,12 +174,13 @@ def acknowledge(
                 "and severity = coalesce(%s, severity)".encode(),
                 (by, reason, qa, name, severity),
             )
-            if not updated.rowcount:
+            done = updated.rowcount or failed_keys.acknowledge(conn, name, reason, by)
+            if not done:
                 raise UsageError(
-                    f"no finding has the number or check {name}",
-                    hint="`quotemill findings` lists both",
+                    f"no finding has the number or check {name}, and no load failed for this key",
+                    hint="`quotemill findings` lists them",
                 )
-            count += updated.rowcount
+            count += done
     return count
 
 

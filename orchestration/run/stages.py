@@ -11,7 +11,7 @@ from loaders import loads, log, sources
 from loaders.engine.metrics import Metric
 from loaders.engine.request import LoadRequest
 from loaders.engine.result import LoadResult, not_due, stopped
-from loaders.errors import DataQualityError, NotDue, QuotemillError, most_severe
+from loaders.errors import DataQualityError, NotDue, PartialError, QuotemillError, most_severe
 from loaders.loads import Display
 from loaders.settings import Settings
 from loaders.warehouse.postgres import open_warehouse
@@ -169,7 +169,7 @@ def run(
         warehouse = open_warehouse(settings)
         qa = warehouse.inner_schema("qa")
         # a finding that a more severe code hides rings the next night
-        reports = most_severe(codes()) in (0, DataQualityError.exit_code)
+        reports = not hides_findings(results, most_severe(codes()))
         record = all(build.succeeded for build in built[-1:])
         judged_as_of = as_of or source_time(settings, requests)
 
@@ -194,8 +194,21 @@ def run(
         )
     ringing = judged.ringing > settings.finding_limit
     log.write("error" if ringing else "info", f"findings: {judged}")
-    code = most_severe(codes(DataQualityError.exit_code if ringing else 0))
+    if ringing and reports:
+        code = DataQualityError.exit_code
+    else:
+        code = most_severe(codes(DataQualityError.exit_code if ringing else 0))
     return RunResult(tuple(results), code, tuple(built), judged, judged_in=seconds)
+
+
+def hides_findings(loads: Sequence[LoadResult], code: int) -> bool:
+    """Whether the exit code of loads and builds comes before that of new findings.
+
+    Keys that had failed before, with exit code 6 each night, do not.
+    """
+    if code == PartialError.exit_code:
+        return not all(load.is_standing for load in loads if load.exit_code == code)
+    return code not in (0, DataQualityError.exit_code)
 
 
 def source_time(settings: Settings, requests: Sequence[LoadRequest]) -> datetime | None:

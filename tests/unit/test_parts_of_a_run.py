@@ -234,3 +234,14 @@ def test_a_resting_source_is_not_loaded_but_built(
     did.clear()
     run(did, {}, "one", only=("load", "build", "qa"))  # whatever the calendar says
     assert did == ["one first", "judge"]
+
+
+@pytest.mark.parametrize(
+    ("code", "is_standing", "hides"),
+    [(0, False, False), (5, False, False), (6, True, False), (6, False, True), (4, False, True)],
+)
+def test_keys_that_failed_before_hide_no_new_finding(
+    code: int, is_standing: bool, hides: bool
+) -> None:
+    failed = replace(loaded("tdx", "partial", code), is_standing=is_standing)
+    assert pipeline.hides_findings([loaded("ib"), failed], code) is hides

@@ -1,0 +1,95 @@
+"""Keys whose newest load failed: ops.failed_keys. A load of the key that succeeds deletes it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg
+from psycopg.rows import class_row
+
+from loaders.warehouse.ownership import has_relation
+
+TABLE = "ops.failed_keys"
+
+
+@dataclass(frozen=True)
+class FailedKey:
+    """A row of ops.failed_keys; `failure_id` grows with each further key that fails."""
+
+    failure_id: int
+    source: str
+    dataset: str
+    key: str
+    reason: str
+    first_job_id: int
+    job_id: int
+    first_failed_at: datetime
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    acknowledged_because: str | None
+
+    @property
+    def is_open(self) -> bool:
+        return self.acknowledged_at is None
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.dataset} {self.key}: {self.reason}"
+
+
+def update(
+    conn: psycopg.Connection,
+    job_id: int,
+    dataset: str,
+    reached: Sequence[str],
+    failures: Mapping[str, str],
+) -> None:
+    """Record the outcomes of the keys that a task of a job has reached."""
+    conn.execute(
+        "delete from ops.failed_keys where dataset = %(dataset)s and key = any(%(keys)s) and "
+        "source = (select source from ops.ingestion_jobs where job_id = %(job)s)",
+        {
+            "dataset": dataset,
+            "keys": [key for key in reached if key not in failures],
+            "job": job_id,
+        },
+    )
+    if not failures:
+        return
+    conn.execute(
+        "insert into ops.failed_keys as f "
+        "(source, dataset, key, reason, first_job_id, job_id) "
+        "select j.source, %(dataset)s, k.key, k.reason, j.job_id, j.job_id "
+        "from ops.ingestion_jobs as j, unnest(%(keys)s::text[], %(why)s::text[]) "
+        "as k (key, reason) where j.job_id = %(job)s "
+        "on conflict (source, dataset, key) do update "
+        "set reason = excluded.reason, job_id = excluded.job_id "
+        "where f.job_id <> excluded.job_id or f.reason <> excluded.reason",
+        {
+            "dataset": dataset,
+            "keys": list(failures),
+            "why": list(failures.values()),
+            "job": job_id,
+        },
+    )
+
+
+def read(conn: psycopg.Connection) -> list[FailedKey]:
+    """All failed keys in the order in which they failed first; none in an older warehouse."""
+    if not has_relation(conn, TABLE):
+        return []
+    with conn.cursor(row_factory=class_row(FailedKey)) as cur:
+        return cur.execute(f"select * from {TABLE} order by failure_id".encode()).fetchall()
+
+
+def acknowledge(conn: psycopg.Connection, name: str, reason: str, by: str) -> int:
+    """Acknowledge failed keys; return how many.
+
+    `name` is a key, a dataset, or both with a blank between.
+    """
+    if not has_relation(conn, TABLE):
+        return 0
+    return conn.execute(
+        "update ops.failed_keys set acknowledged_at = clock_timestamp(), acknowledged_by = %s, "
+        "acknowledged_because = %s where %s in (key, dataset, dataset || ' ' || key)",
+        (by, reason, name),
+    ).rowcount
