@@ -63,6 +63,12 @@ def run_command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="ib: print the plan and load nothing.")
     ] = False,
+    accept_loss: Annotated[
+        bool,
+        typer.Option(
+            "--accept-loss", help="Take what --dataset has now, though stored rows are gone there."
+        ),
+    ] = False,
     as_of: AsOf = None,
     verbose: Verbose = False,
     json: JsonFlag = False,
@@ -95,6 +101,11 @@ def run_command(
         raise UsageError("give one of --task and --mode")
     if symbols is not None and codes is not None:
         raise UsageError("give one of --symbols and --codes")
+    if accept_loss and (source is None or not dataset):
+        raise UsageError(
+            "--accept-loss needs a source and --dataset",
+            hint="loaders run tdx --dataset codes --accept-loss",
+        )
     request = LoadRequest(
         source or "",
         mode=task or mode,
@@ -103,6 +114,7 @@ def run_command(
         since=shell.parse_day(since),
         until=shell.parse_day(until),
         options={name: value for name, value in options.items() if value is not None},
+        accept_loss=accept_loss,
     )
     names = [source] if source else name_configured(settings, "loaders sandbox tdx")
     at = shell.parse_time(as_of)

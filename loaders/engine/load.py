@@ -128,6 +128,15 @@ class Load:
             detail=detail,
         )
 
+    def accepts_loss(self, dataset: str, loss: str) -> bool:
+        """Whether the request takes a loss that a guard would refuse; if so it is recorded."""
+        if not self.request.accept_loss or dataset not in (self.request.datasets or ()):
+            return False
+        text = f"{dataset}: accepted by {jobs.requester()}: {loss}"
+        if text not in self.warnings:
+            self.warn(text)
+        return True
+
     def cursors(self, resource: str) -> dict[str, str]:
         """The cursors of a landed table, by key."""
         return cursors.read(self.pipeline.state, self.source.name, resource)

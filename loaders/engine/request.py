@@ -17,6 +17,8 @@ class LoadRequest:
     `mode` is init (whole histories), incremental (what is new), realtime (what is missing of the
     running session), or another mode of the source. Dates are the exchange's, both included.
     `options` are those of the source: text by name, without what was not given.
+    `accept_loss` takes the source's present state of the named datasets where a guard refuses it,
+    because rows are gone.
     """
 
     source: str
@@ -26,14 +28,24 @@ class LoadRequest:
     since: date | None = None
     until: date | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    accept_loss: bool = False
 
     def parameters(self) -> dict[str, Any]:
         """As the job's record holds it."""
-        return asdict(self) | {
+        values = asdict(self)
+        if not self.accept_loss:  # jobs of before have no such word, and are compared by all
+            del values["accept_loss"]
+        return values | {
             "version": VERSION,
             "since": self.since and self.since.isoformat(),
             "until": self.until and self.until.isoformat(),
         }
+
+
+def name_acceptance(source: str, *datasets: str) -> str:
+    """The way out of a guard, for its message."""
+    named = " ".join(f"--dataset {name}" for name in datasets)
+    return f"if it is right so: `loaders run {source} {named} --accept-loss`"
 
 
 def read_request(parameters: Mapping[str, Any]) -> LoadRequest:

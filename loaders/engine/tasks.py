@@ -54,7 +54,7 @@ def _announce(load: "Load", units: Sequence[Unit]) -> None:
 class RunningTask:
     """One task while it runs.
 
-    `fallbacks` and `skips` collect the keys of each reason, `open_rejections` the rows that earlier
+    `fallbacks`, `skips` and `repeated` (failures) collect the keys of each reason, `open_rejections` the rows that earlier
     readings rejected, by table.
     """
 
@@ -63,6 +63,7 @@ class RunningTask:
     dataset: Dataset[Any]
     fallbacks: dict[str, list[str]] = field(default_factory=dict)
     skips: dict[str, list[str]] = field(default_factory=dict)
+    repeated: dict[str, list[str]] = field(default_factory=dict)
     open_rejections: dict[str, list[Rejected]] = field(default_factory=dict)
 
     def run(self, context: Any) -> None:
@@ -158,7 +159,11 @@ class RunningTask:
         if outcome.failure is not None:
             task.failures[outcome.key] = outcome.failure
             if outcome.gone is None and not self.dataset.only_key:
-                load.reporter.line(f"{task.dataset} {outcome.key}: {outcome.failure}")
+                if outcome.failure in self.repeated:
+                    self.repeated[outcome.failure].append(outcome.key)
+                else:
+                    load.reporter.line(f"{task.dataset} {outcome.key}: {outcome.failure}")
+                    self.repeated[outcome.failure] = []
         elif outcome.skipped is not None:
             task.skipped += 1
             if outcome.skipped != NOT_DUE:
@@ -241,6 +246,10 @@ class RunningTask:
         if self.dataset.only_key and load.gone is None:
             for failure in task.failures.values():
                 load.warn(f"{task.dataset}: {failure}")
+        for why, keys in self.repeated.items():
+            if keys:
+                more = f" and {len(keys) - 1:,} more" if len(keys) > 1 else ""
+                load.reporter.line(f"{task.dataset} {keys[0]}{more}: {why}")
         for why, keys in self.skips.items():
             more = f" and {len(keys) - 1:,} more" if len(keys) > 1 else ""
             load.warn(f"{task.dataset} {keys[0]}{more}: {why}")

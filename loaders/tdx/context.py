@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from loaders.tdx.files.actions_csv import ActionSet
     from loaders.tdx.files.folder import Folder
     from loaders.tdx.files.gbbq import Gbbq
+    from loaders.tdx.lost_events import LostEvents
     from loaders.tdx.missing_datasets import Absence
 
 R = TypeVar("R")
@@ -147,6 +148,14 @@ class Context:
         assert self.gbbq_file is not None
         content = read(self.gbbq_file)
         return self.ask(lambda conn: capital_events.add_later(conn, content))
+
+    @cached_property
+    def lost_actions(self) -> "LostEvents":
+        """Stored corporate actions that gbbq lacks. Raises DataQualityError."""
+        from loaders.tdx.lost_events import find_lost_events
+        from loaders.tdx.tables import CORPORATE_ACTION
+
+        return self.ask(lambda conn: find_lost_events(conn, CORPORATE_ACTION, self.gbbq))
 
     def instrument_type(self, code: str) -> str:
         """The type of a code: stock, fund or index; a stock if no list or rule knows it."""

@@ -2,7 +2,8 @@
 
 The file holds dividends, splits and changes of capital of the whole market, so a choice of codes
 has no effect. It is read again when it has changed. All records of a code are replaced together.
-A copy that is older than the one read before does not know the days after it was written: their
+A file that lacks stored dividends or splits is refused for their codes, or whole
+(loaders.tdx.lost_events). A copy that is older than the one read before does not know the days after it was written: their
 stored records stay.
 """
 
@@ -15,12 +16,14 @@ import pyarrow.compute as pc
 
 from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.errors import DataQualityError
+from loaders.landing.change_feed import touch
 from loaders.landing.rejects import open_rejects, withdraw_settled
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import gbbq
 from loaders.tdx.files.actions_csv import CATEGORIES
 from loaders.tdx.files.gbbq import Gbbq
 from loaders.tdx.files.written import Reading, State, state_in
+from loaders.tdx.lost_events import find_lost_events
 from loaders.tdx.tables import CAPITAL_EVENT, REJECTED_ROW
 
 NAME = "capital_events"
@@ -51,7 +54,16 @@ def _outcome(ctx: Context) -> Outcome:
     ]
     reading = Reading.make(content.state, ctx.clock(), before)
     rows = _add_lineage(content, reading.known_at)
-    return Outcome(KEY, rows, rejected, reading.cursor)
+    lost = ctx.ask(lambda conn: find_lost_events(conn, CAPITAL_EVENT, content))
+    if not (loss := lost.describe()):
+        return Outcome(KEY, rows, rejected, reading.cursor)
+    if ctx.load.accepts_loss(NAME, loss):
+        ctx.ask(lambda conn: drop_absent_codes(conn, content.rows))
+        return Outcome(KEY, rows, rejected, reading.cursor)
+    if lost.is_gross:
+        return Outcome(KEY, failure=lost.refusal())
+    kept = pc.is_in(rows["code"], pa.array(lost.by_code, pa.string()))
+    return Outcome(KEY, rows.filter(pc.invert(kept)), rejected, failure=lost.refusal())
 
 
 def add_later(conn: psycopg.Connection, content: Gbbq) -> Gbbq:
@@ -68,6 +80,16 @@ def add_later(conn: psycopg.Connection, content: Gbbq) -> Gbbq:
     earlier = content.rows.filter(pc.less_equal(content.rows["event_date"], pa.scalar(day)))
     rows = pa.concat_tables([earlier, pa.Table.from_pylist(later, content.rows.schema)])
     return content._replace(rows=rows.sort_by([(name, "ascending") for name in names[:4]]))
+
+
+def drop_absent_codes(conn: psycopg.Connection, rows: pa.Table) -> None:
+    """Delete the stored records of codes of which a file has none."""
+    gone = conn.execute(
+        f"delete from {CAPITAL_EVENT.qualified} where code <> all(%s) returning code".encode(),
+        (pc.unique(rows["code"]).to_pylist(),),
+    ).fetchall()
+    if codes := sorted({code for (code,) in gone}):
+        touch(conn, CAPITAL_EVENT, codes)
 
 
 def count_unknown(rows: pa.Table) -> dict[int, int]:

@@ -22,11 +22,12 @@ from loaders.warehouse.tables import STANDARD_FIELDS
 
 NO_SOURCE = (
     "no source of corporate actions is configured, so adjusted prices equal raw ones: "
-    "set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file, a folder of them, gbbq or xdxr"
+    "set QUOTEMILL_TDX__NAME to a CSV file, a folder of them, gbbq or xdxr"
 )
 # The key of a refused row that is not from a CSV file. It starts with the source, or ends with the
 # source and a number if no table can hold the row.
 NOT_OF_CSV = re.compile(r"^(gbbq|xdxr) | (gbbq|xdxr) [0-9]+$")
+NAME = "corporate_actions"
 _OWN = [
     name for name in CORPORATE_ACTION.schema.names if name not in {f.name for f in STANDARD_FIELDS}
 ]
@@ -96,13 +97,20 @@ def _read_gbbq(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
             yield from (Outcome(code, failure=error.with_hint) for code in codes)
         return
     stored = ctx.ask(lambda conn: Stored.read(conn, due, gbbq.ROUTE))
+    lost = ctx.lost_actions if due else None
+    accepts = bool(lost and (loss := lost.describe()) and ctx.load.accepts_loss(NAME, loss))
     due_codes = set(due)
     for code in codes:
         if code not in due_codes:
             # The file was checked today and has nothing new.
             yield Outcome(code, skipped=NOT_DUE, cursor=ctx.today, cursor_key=gbbq.ROUTE)
             continue
-        outcome = stored.outcome(ctx, code, actions.get(code, ActionSet([])))
+        if lost and not accepts and (refusal := lost.refusal(code)):
+            yield Outcome(code, failure=refusal)
+            continue
+        # Of a code without any record nothing is withdrawn, unless its events may go.
+        covers = frozenset([code] if accepts and lost and code in lost.by_code else [])
+        outcome = stored.outcome(ctx, code, actions.get(code, ActionSet([], covers=covers)))
         # The load reads the file once, even if it is written again meanwhile.
         cursor = Reading.make(state, ctx.clock(), before[code]).cursor
         yield replace(outcome, cursor=cursor, cursor_key=f"{code} {gbbq.ROUTE}")
@@ -154,11 +162,7 @@ class Stored:
             )
             for row in cur:
                 events.setdefault(row["code"], []).append(row)
-        refusals = [
-            row
-            for row in open_rejects(conn, REJECTED_ROW, "corporate_actions")
-            if _origin(row) == source
-        ]
+        refusals = [row for row in open_rejects(conn, REJECTED_ROW, NAME) if _origin(row) == source]
         return cls(source, events, refusals)
 
     def outcome(
@@ -205,4 +209,4 @@ def _origin(row: Rejected) -> str:
     return (match[1] or match[2]) if match else "csv"
 
 
-DATASET = Dataset("corporate_actions", CORPORATE_ACTION, "corporate actions", fetch, records)
+DATASET = Dataset(NAME, CORPORATE_ACTION, "corporate actions", fetch, records)

@@ -38,7 +38,7 @@ _RECORD = np.dtype(
     [("market", "u1"), ("code", "S7"), ("day", "<u4"), ("category", "u1"), ("values", "<f4", 4)]
 )
 _COLUMNS = {name: CAPITAL_EVENT.schema.field(name).type for name in VALUES}
-_ADJUSTING = (actions_csv.ADJUSTMENT, actions_csv.SPLIT)
+ADJUSTING = (actions_csv.ADJUSTMENT, actions_csv.SPLIT)
 # the four values of a dividend in order; a split has its ratio in the third value
 _AMOUNTS = ("cash_per10_yuan", "rights_price_yuan", "bonus_total_per10", "rights_per10")
 _RATIO = "value3"
@@ -174,7 +174,7 @@ def _refused(record: np.void, place: int, name: str, rule: str) -> Rejected:
 def select_actions(content: Gbbq, codes: Sequence[str]) -> dict[str, ActionSet]:
     """Events of the file that adjust prices, by code; codes not in it are left out."""
     wanted = content.rows.filter(pc.is_in(content.rows["code"], pa.array(codes, pa.string())))
-    adjusting = pc.is_in(wanted["category"], pa.array(_ADJUSTING, pa.int32()))
+    adjusting = pc.is_in(wanted["category"], pa.array(ADJUSTING, pa.int32()))
     doubtful = {row.row_key.split(" ")[1] for row in content.rejected}
     by_code: dict[str, list[dict[str, Any]]] = {
         code: [] for code in pc.unique(wanted["code"]).to_pylist()

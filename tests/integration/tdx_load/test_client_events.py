@@ -15,6 +15,7 @@ import pytest
 
 from loaders.engine.result import LoadResult
 from loaders.sandbox.tdx.client_files import Record, encode_gbbq, write_client_files
+from loaders.sandbox.tdx.folder_faults import lose_events
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.files import gbbq as gbbq_file
 from tests.integration.tdx_load.bench import CORE, Bench
@@ -87,19 +88,68 @@ def test_a_code_that_was_not_asked_for_is_read_later_from_the_same_file(
     assert client_bench.rows(count)[0][0] > 5
 
 
-def test_what_a_newer_file_has_no_more_is_withdrawn(client_bench: Bench, cache: Path) -> None:
+def test_an_event_that_a_newer_file_lacks_stays_until_its_loss_is_accepted(
+    client_bench: Bench, cache: Path
+) -> None:
     bonus = ("sh600000", 20250602, 1, (1.0, 0.0, 3.0, 0.0))
     gone = ("sh600000", 20250603, 1, (2.0, 0.0, 0.0, 0.0))
     capital = ("sh600000", 20250602, 5, (1.0, 2.0, 3.0, 4.0))
-    standing = "select ex_date::text from raw_tdx.corporate_action where source = 'gbbq'"
-    write(cache / "gbbq", encode_gbbq([bonus, gone, capital]), 4)
+    other, later = (("sz000001", day, 1, (1.0, 0.0, 0.0, 0.0)) for day in (20250602, 20250604))
+    standing = """
+        select code, ex_date::text from raw_tdx.corporate_action
+        where source = 'gbbq' and not is_withdrawn order by 1, 2
+    """
+    records = "select code, category from raw_tdx.capital_event order by 1, 2"
+    write(cache / "gbbq", encode_gbbq([bonus, gone, capital, other]), 4)
     client_bench.load(datasets=EVENTS)
-    assert client_bench.rows(f"{standing} order by 1") == [("2025-06-02",), ("2025-06-03",)]
+    stored = [("sh600000", "2025-06-02"), ("sh600000", "2025-06-03"), ("sz000001", "2025-06-02")]
+    assert client_bench.rows(standing) == stored
 
-    write(cache / "gbbq", encode_gbbq([bonus]), 5)
-    client_bench.load(datasets=EVENTS)
-    assert client_bench.rows(f"{standing} and not is_withdrawn") == [("2025-06-02",)]
-    assert client_bench.rows("select category from raw_tdx.capital_event") == [(1,)]
+    write(cache / "gbbq", encode_gbbq([bonus, other, later]), 5)
+    refused = client_bench.load(datasets=EVENTS)
+    assert refused.exit_code == 6
+    lost = "gbbq lacks 1 stored event, the newest of sh600000 on 2025-06-03"
+    way_out = "loaders run tdx --dataset capital_events --dataset corporate_actions --accept-loss"
+    assert set(failures(refused)) == set(EVENTS)
+    assert all(lost in why and way_out in why for why in failures(refused).values())
+    assert client_bench.rows(standing) == [*stored, ("sz000001", "2025-06-04")]
+    kept = [("sh600000", 1), ("sh600000", 1), ("sh600000", 5), ("sz000001", 1), ("sz000001", 1)]
+    assert client_bench.rows(records) == kept
+
+    accepted = client_bench.load(datasets=EVENTS, accept_loss=True)
+    assert accepted.exit_code == 0
+    assert any("accepted by" in text and lost in text for text in accepted.warnings)
+    assert client_bench.rows(standing) == [stored[0], stored[2], ("sz000001", "2025-06-04")]
+    assert client_bench.rows(records) == [("sh600000", 1), ("sz000001", 1), ("sz000001", 1)]
+    assert client_bench.load(datasets=EVENTS).exit_code == 0
+    assert client_bench.rows(
+        "select (parameters->>'accept_loss')::boolean from ops.ingestion_jobs where job_id = %s",
+        accepted.job_id,
+    ) == [(True,)]
+
+
+def test_a_file_that_lost_half_of_its_records_is_refused_whole(
+    client_bench: Bench, cache: Path
+) -> None:
+    stored = [ACTIONS.format(source="gbbq"), "select * from raw_tdx.capital_event order by 1, 2, 3"]
+    assert client_bench.load(datasets=EVENTS).exit_code == 0
+    before = [client_bench.rows(query) for query in stored]
+    lose_events(cache / "gbbq", keep=0.5)
+    os.utime(cache / "gbbq")
+
+    refused = client_bench.load(datasets=EVENTS)
+
+    assert refused.exit_code == 6
+    assert set(failures(refused)) == set(EVENTS)
+    assert [client_bench.rows(query) for query in stored] == before
+    said = [line for line in client_bench.heard.lines if line.startswith("corporate_actions ")]
+    assert len(said) == 2  # the first code, and how many more
+    assert " more: gbbq lacks " in said[1]
+
+    assert client_bench.load(datasets=EVENTS, accept_loss=True).exit_code == 0
+    assert len(client_bench.rows(stored[0])) < len(before[0])
+    again = client_bench.load(datasets=EVENTS)
+    assert (again.exit_code, again.total("rows_changed")) == (0, 0)
 
 
 def test_an_older_copy_is_read_once_and_takes_nothing_of_later_days_away(
@@ -121,9 +171,9 @@ def test_an_older_copy_is_read_once_and_takes_nothing_of_later_days_away(
     client_bench.load(datasets=EVENTS)
     assert standing() == [[(1, 1), (2, 2), (5, 5)]] * 2
 
-    write(cache / "gbbq", encode_gbbq([event(2, 9)]), 3)
+    write(cache / "gbbq", encode_gbbq([event(1, 1), event(2, 9)]), 3)
     assert client_bench.load(datasets=EVENTS).exit_code == 0
-    assert standing() == [[(2, 9), (5, 5)]] * 2
+    assert standing() == [[(1, 1), (2, 9), (5, 5)]] * 2
     again = client_bench.load(datasets=EVENTS).tasks
     assert [task.rows_read for task in again if task.dataset in EVENTS] == [0, 0]
 

@@ -1,0 +1,83 @@
+"""Stored events that a version of the client's gbbq lacks: it is refused, unless accepted.
+
+A copy that lost records cannot be told from one whose records were withdrawn, and each withdrawal
+changes the adjusted prices of a code's whole history.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import psycopg
+
+from loaders.engine.request import name_acceptance
+from loaders.tdx.files import gbbq
+from loaders.tdx.files.gbbq import Gbbq
+from loaders.tdx.tables import CAPITAL_EVENT, CORPORATE_ACTION
+from loaders.warehouse.tables import LandedTable
+
+# The file is refused whole if it lacks more stored records than this number and share.
+MOST, SHARE = 5, 0.05
+WAY_OUT = name_acceptance("tdx", CAPITAL_EVENT.name + "s", CORPORATE_ACTION.name + "s")
+_STORED = {
+    CAPITAL_EVENT.name: "select code, event_date, category, count(*) from raw_tdx.capital_event"
+    " group by 1, 2, 3",
+    CORPORATE_ACTION.name: "select code, ex_date, category, count(*) from raw_tdx.corporate_action"
+    " where source = 'gbbq' and not is_withdrawn group by 1, 2, 3",
+}
+
+
+@dataclass(frozen=True)
+class LostEvents:
+    """Records of a table that a file lacks.
+
+    stored: the number of stored records
+    count: of these the missing ones, of every category
+    by_code: days of missing events that adjust prices, ascending
+    """
+
+    stored: int
+    count: int
+    by_code: Mapping[str, Sequence[date]]
+
+    @property
+    def is_gross(self) -> bool:
+        return self.count > max(MOST, SHARE * self.stored)
+
+    def describe(self, code: str | None = None) -> str | None:
+        """The loss of a code, or of the whole file; None without one."""
+        if self.is_gross:
+            return f"gbbq lacks {self.count:,} of {self.stored:,} stored records"
+        codes = sorted(self.by_code) if code is None else [code] if code in self.by_code else []
+        if not codes:
+            return None
+        days = [(day, name) for name in codes for day in self.by_code[name]]
+        newest, name = max(days)
+        what = "event" if len(days) == 1 else "events"
+        return f"gbbq lacks {len(days):,} stored {what}, the newest of {name} on {newest}"
+
+    def refusal(self, code: str | None = None) -> str | None:
+        """The failure of a code or of the whole file, with its way out; None without a loss."""
+        loss = self.describe(code)
+        return f"{loss}: what is stored stays ({WAY_OUT})" if loss else None
+
+
+def find_lost_events(conn: psycopg.Connection, table: LandedTable, content: Gbbq) -> LostEvents:
+    """Compare a file with the events of a table: capital_event or corporate_action.
+
+    A code with a refused record is left out, as that record can be the missing event.
+    """
+    doubtful = {row.row_key.split(" ")[1] for row in content.rejected}
+    rows = conn.execute(_STORED[table.name].encode()).fetchall()
+    stored = {tuple(key): number for *key, number in rows if key[0] not in doubtful}
+    key = ["code", "event_date", "category"]
+    counted = content.rows.select(key).group_by(key).aggregate([([], "count_all")])
+    keys = zip(*(counted[name].to_pylist() for name in key), strict=True)
+    present = Counter(dict(zip(keys, counted["count_all"].to_pylist(), strict=True)))
+    lost = {of: number - present[of] for of, number in stored.items() if number > present[of]}
+    by_code: dict[str, list[date]] = {}
+    for code, day, category in sorted(lost):
+        if category in gbbq.ADJUSTING:
+            by_code.setdefault(code, []).append(day)
+    return LostEvents(sum(stored.values()), sum(lost.values()), by_code)
