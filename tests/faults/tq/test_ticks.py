@@ -120,7 +120,7 @@ def test_without_the_permission_only_the_newest_ticks_land_marked(mapped: Bench)
     may = "select value from ops.settings where key = 'tq_history'"  # for futures.tick_coverage
     assert mapped.rows(may) == [("false",)]
     checked = check(mapped.settings, datetime(2025, 10, 22))
-    assert "tq_dl" in str(checked.warnings)
+    assert "tq_dl" in str(checked.figures["warnings"])
     # another stamp, or a copy that is made again, says nothing of how the ticks came
     mapped.execute("update futures.main_schedule set schedule_hash = repeat('f', 16)")
     assert mapped.load("ticks").status == "succeeded"
