@@ -1,5 +1,8 @@
-"""The wheel alone, far from any checkout, brings the dbt project and stays unchanged."""
+"""The wheel alone, far from any checkout, brings the dbt project, and serves in a container."""
 
+import json
+import re
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -8,9 +11,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.e2e.commands import ROOT
 from tests.homes import clean_environ, new_home
+
+PROGRAM = "from orchestration.cli import main; main()"
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +64,10 @@ def test_dbt_runs_from_an_empty_folder_and_leaves_the_package_unchanged(
     python: Path, tmp_path: Path
 ) -> None:
     (site,) = (python.parent.parent / "lib").glob("python*/site-packages")
-    code = "from orchestration.cli import main; main()"
 
     def quotemill(*arguments: str) -> None:
         done = subprocess.run(
-            [str(python), "-B", "-c", code, *arguments],
+            [str(python), "-B", "-c", PROGRAM, *arguments],
             cwd=tmp_path,
             env=environ | {"QUOTEMILL_HOME": str(home)},
             capture_output=True,
@@ -79,3 +84,47 @@ def test_dbt_runs_from_an_empty_folder_and_leaves_the_package_unchanged(
         assert profile.stat().st_mode & 0o777 == 0o600
     assert sorted(site.rglob("*")) == before
     assert list(tmp_path.iterdir()) == []
+
+
+def test_compose_yaml_follows_the_compose_specification() -> None:
+    check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    done = subprocess.run([*check, str(ROOT / "compose.yaml")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_port_of_compose_yaml_is_bound_to_this_machine() -> None:
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))["services"]
+    ports = [port for service in services.values() for port in service.get("ports", ())]
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_the_command_of_the_image_serves_from_the_wheel_until_it_is_stopped(
+    python: Path, tmp_path: Path
+) -> None:
+    image = (ROOT / "Dockerfile").read_text("utf-8")
+    words = {
+        name: json.loads(re.search(rf"^{name} (.+)$", image, re.MULTILINE)[1])  # type: ignore[index]
+        for name in ("ENTRYPOINT", "CMD")
+    }
+    service = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))["services"]["quotemill"]
+    assert words == {"ENTRYPOINT": ["quotemill"], "CMD": service["command"]}
+    with new_home() as home:
+        environ = clean_environ() | {
+            "QUOTEMILL_HOME": str(home),
+            "QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9",
+        }
+        serving = subprocess.Popen(
+            [str(python), "-B", "-c", PROGRAM, *words["CMD"]],
+            cwd=tmp_path,
+            env=environ,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert serving.stderr is not None
+        first = serving.stderr.readline()
+        serving.send_signal(signal.SIGTERM)  # as `docker compose stop` does
+        rest = serving.communicate(timeout=120)[1]
+    assert first.startswith("serving the schedule"), first + rest
+    assert serving.returncode == 0, rest
+    assert "Traceback" not in rest
