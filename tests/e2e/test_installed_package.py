@@ -103,10 +103,8 @@ def test_the_command_of_the_image_serves_from_the_wheel_until_it_is_stopped(
     python: Path, tmp_path: Path
 ) -> None:
     image = (ROOT / "Dockerfile").read_text("utf-8")
-    words = {
-        name: json.loads(re.search(rf"^{name} (.+)$", image, re.MULTILINE)[1])  # type: ignore[index]
-        for name in ("ENTRYPOINT", "CMD")
-    }
+    lines = re.findall(r"^(ENTRYPOINT|CMD) (.+)$", image, re.MULTILINE)
+    words = {name: json.loads(text) for name, text in lines}
     service = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))["services"]["quotemill"]
     assert words == {"ENTRYPOINT": ["quotemill"], "CMD": service["command"]}
     with new_home() as home:
