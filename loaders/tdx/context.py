@@ -72,6 +72,12 @@ class Context:
             raise UpstreamError("no TDX service is configured", hint="set QUOTEMILL_TDX__BASE_URL")
         return self.service
 
+    @property
+    def service_day(self) -> date:
+        """The service's own current day, by its Date header, but none after the load's."""
+        at = self.service.service_time if self.service else None
+        return min(at.astimezone(trading_time.SHANGHAI).date(), self.today) if at else self.today
+
     def ask(self, work: "Callable[[psycopg.Connection], R]") -> R:
         """Query the warehouse, with retries; never call it on the event loop."""
         return self.load.warehouse.ask(work)

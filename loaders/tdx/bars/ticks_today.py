@@ -47,7 +47,7 @@ async def _load(ctx: Context, code: str, before: DayBar | None, hands: int) -> O
     before: newest final day bar before today
     hands: volume of today's stored ticks
     """
-    ticks = await ctx.client.trades_of_today(code)
+    ticks = await ctx.client.trades_of_today(code, ctx.window.today)
     if not len(ticks):
         return Outcome(code)  # nothing has traded yet
     tenfold = tick_days.is_tenfold(code, ctx.instrument_type(code))

@@ -13,7 +13,6 @@ from loaders.errors import DataQualityError, UpstreamError
 from loaders.tdx.client.answers_trades import Ticks, join_pages, read_ticks, read_ticks_of_days
 from loaders.tdx.client.connection import Connection, check_code, longest
 from loaders.tdx.client.reply import WrongShape
-from loaders.trading_time import SHANGHAI
 
 FULL, WHOLE_DAY, PAGES = "trade-history/full", "minute-trade-all", "trade-history"
 # five trading days around the longest holidays; after we disconnect the service still reads on,
@@ -61,8 +60,8 @@ class TradeRoutes(Connection):
             cause = f"{WHOLE_DAY} → {PAGES}: {error}"
         return await self._paged_day(code, day, expect_rows, cause)
 
-    async def trades_of_today(self, code: str) -> Ticks:
-        """The ticks so far of the exchange's current day; none before its first trade.
+    async def trades_of_today(self, code: str, day: date) -> Ticks:
+        """The ticks so far of the service's current day, `day`; none before its first trade.
 
         Call it only on a trading day after 09:25: outside a session the service may send the ticks
         of the session before, stamped with today.
@@ -71,7 +70,7 @@ class TradeRoutes(Connection):
         return await self._ask(
             WHOLE_DAY,
             {"code": code},
-            lambda reply: read_ticks(reply, reply.fetched_at.astimezone(SHANGHAI).date()),
+            lambda reply: read_ticks(reply, day),
             bulk=True,
             subject=code,
         )

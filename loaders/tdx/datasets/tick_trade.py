@@ -103,7 +103,7 @@ def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
         wanted = [
             replace(d, refused=refused.get(f"{code} {d.day}"))
             for d in due.get(code, [])
-            if not _is_settled(code, d, window.today)
+            if not _is_settled(code, d, ctx.service_day)
         ]
         if absence.proven and wanted:
             return absence.skip(code, len(wanted))
@@ -153,13 +153,14 @@ class _Reading:
     async def read(self, due: Sequence[Due]) -> Outcome:
         gone: SourceGone | None = None
         try:
-            today = self.ctx.window.today
-            ended = [d for d in due if d.day < today]
+            today = self.ctx.service_day
+            ended = [d for d in due if d.day != today]
             for stretch in group_days(ended, self.ctx.window.days):
                 if not await self._read_stretch(stretch, ended):
                     return self.absence.skip(self.code, len(ended))
-            for due_day in due[len(ended) :]:
-                await self._read_today(due_day)
+            for due_day in due:
+                if due_day.day == today:
+                    await self._read_today(due_day)
         except SourceGone as error:
             gone = error
         if self.absence.possible and self.empty and not gone:
@@ -204,7 +205,7 @@ class _Reading:
 
     async def _read_today(self, due: Due) -> None:
         """Read the current day after its close, as provisional, and check its volume."""
-        ticks, fault = await self._asked(self.ctx.client.trades_of_today(self.code))
+        ticks, fault = await self._asked(self.ctx.client.trades_of_today(self.code, due.day))
         if ticks is None:
             self.failed[due.day] = str(fault)
             return

@@ -5,7 +5,7 @@ Gaps repair themselves, and one bad day stops no other.
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -215,3 +215,18 @@ def test_probes_of_what_is_due_stay_index_scans(
     plan = "\n".join(plans)
     assert "Hash" not in plan
     assert "Merge" not in plan
+
+
+def test_a_service_whose_day_is_past_has_that_day_by_its_own_route(
+    open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date]
+) -> None:
+    # the simulated service's day is long ago by this machine's clock
+    later = datetime.combine(days[-1] + timedelta(days=90), time(18, 0))
+    with open_bench(tiny_market) as bench:
+        first = load(bench, clock=later)
+        second = load(bench, clock=later)
+
+        assert (first.exit_code, second.exit_code) == (0, 0)
+        _, hands, final = stored(bench)[days[-1]]
+        assert (hands, final) == (hands_of(tiny_market, STOCK, days[-1]), True)
+        assert second.total("rows_new") == second.total("rows_changed") == 0

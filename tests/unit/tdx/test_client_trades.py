@@ -71,7 +71,7 @@ def test_ticks_of_a_code_without_its_exchange_are_never_asked_for(code: str) -> 
     for call in (
         lambda c: c.trades_of_days(code, DAY, DAY),
         lambda c: c.trades_of_day(code, DAY),
-        lambda c: c.trades_of_today(code),
+        lambda c: c.trades_of_today(code, TODAY),
     ):
         with pytest.raises(UsageError):
             asked(service, call)
@@ -167,15 +167,20 @@ def test_both_routes_failing_is_the_failure_of_the_last() -> None:
 
 def test_ticks_of_today_are_asked_for_without_a_date_and_must_be_todays() -> None:
     service = Service(lambda *_: good(upper(ticks(5, TODAY))))
-    assert len(asked(service, lambda c: c.trades_of_today("sh600000"))) == 5
+    assert len(asked(service, lambda c: c.trades_of_today("sh600000", TODAY))) == 5
     assert service.requests == [("minute-trade-all", {"code": "sh600000"})]
     yesterday = Service(lambda *_: good(upper(ticks(5))))
     with pytest.raises(WrongShape, match="2019-02-01 is not 2024-11-08"):
-        asked(yesterday, lambda c: c.trades_of_today("sh600000"))
+        asked(yesterday, lambda c: c.trades_of_today("sh600000", TODAY))
 
 
 def test_no_trade_yet_today_is_no_failure() -> None:
     assert (
-        len(asked(Service(lambda *_: good(upper(None))), lambda c: c.trades_of_today("sh600000")))
+        len(
+            asked(
+                Service(lambda *_: good(upper(None))),
+                lambda c: c.trades_of_today("sh600000", TODAY),
+            )
+        )
         == 0
     )

@@ -63,7 +63,7 @@ class Service:
             raise result
         return result
 
-    async def trades_of_today(self, code: str) -> Ticks:
+    async def trades_of_today(self, code: str, day: date) -> Ticks:
         assert self.today is not None
         return self.today
 
@@ -81,6 +81,7 @@ def context(service: Service, asked: Any, *, mode: str = "incremental", **change
         client=service,
         settings=TdxSettings(),
         window=window,
+        service_day=window.today,
         mode=mode,
         began=changes.pop("began", LATER),
         ask=lambda query: asked,
