@@ -42,6 +42,21 @@ def horizon() -> date:
     return date(max(_shanghai().adhoc_holidays).year, 12, 31)
 
 
+def ends_soon(now: datetime) -> bool:
+    """Whether the announced holidays end in less than three weeks."""
+    return horizon() - now.astimezone(SHANGHAI).date() < timedelta(weeks=3)
+
+
+def describe_horizon() -> str:
+    """What it means that the announced holidays end."""
+    end = horizon()
+    return (
+        f"the trading days of China's exchanges are known up to {end}: those of {end.year + 1} are "
+        "not announced yet, or not in this version; until a release of pandas-market-calendars "
+        "has them, every weekday counts as one"
+    )
+
+
 @cache
 def _shanghai() -> Any:
     """The published calendar, cached: computing two centuries of holidays takes 0.2 s."""

@@ -1,15 +1,13 @@
 """Checks of `quotemill doctor`: settings, files and holidays of this source."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from loaders import trading_time
 from loaders.engine.check import Check, check_paths
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
-
-HORIZON = timedelta(days=60)
 
 
 def check_setup(settings: Settings, _: Warehouse | None, now: datetime) -> Iterator[Check]:
@@ -29,9 +27,8 @@ def check_setup(settings: Settings, _: Warehouse | None, now: datetime) -> Itera
             ("tdx.vipdoc", tdx.vipdoc, "the desktop client's folder"),
         ]
     )
-    end = trading_time.horizon()
-    seen = f"announced holidays reach {end}"
-    if end - now.date() < HORIZON:
-        yield Check("horizon", "warn", seen, "pip install --upgrade pandas-market-calendars")
+    if trading_time.ends_soon(now):
+        fix = "upgrade pandas-market-calendars once a release has the days of the next year"
+        yield Check("horizon", "warn", trading_time.describe_horizon(), fix)
     else:
-        yield Check("horizon", "ok", seen)
+        yield Check("horizon", "ok", f"announced holidays reach {trading_time.horizon()}")

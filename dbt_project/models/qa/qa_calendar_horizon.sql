@@ -28,11 +28,11 @@ select
     'warning' as severity,
     'trading_calendar' as subject,
     h.last_date as trade_date,
-    'the days of ' || h.source || ' end in less than 60 days: upgrade pandas-market-calendars,'
-    || ' then loaders run tdx --dataset trading_calendar' as evidence
+    'the days of ' || h.source || ' end in less than three weeks: the exchange has not announced'
+    || ' the next year, or this version does not know it' as evidence
 from horizons as h
 cross join clock as c
-where h.last_date < c.today + 60
+where h.last_date < c.today + 21
 union all
 -- a month ahead is loaded, as far as the list of holidays reaches
 select
