@@ -15,9 +15,10 @@ from loaders.cli import shell
 from loaders.cli.checks import print_checks
 from loaders.cli.progress import reporter
 from loaders.cli.shell import AsOf, JsonFlag
-from loaders.errors import DataQualityError, QuotemillError, UsageError
+from loaders.errors import DataQualityError, QuotemillError, SettingsError, UsageError
 from loaders.progress import Silent
-from loaders.settings import load_settings
+from loaders.settings import Settings, load_settings
+from loaders.warehouse.postgres import find_warehouse
 
 if TYPE_CHECKING:
     from loaders.engine.result import LoadResult
@@ -106,6 +107,8 @@ def _verify_ticks(repair: bool, accept: Sequence[str], as_of: str | None, json: 
     from loaders.tq.tick_days.repair import verify_and_repair
 
     settings, started = load_settings(), time.monotonic()
+    if find_warehouse(settings) is None:
+        raise _nothing_to_verify(settings)
     shell.start_logs(settings)
     at = shell.parse_time(as_of)
 
@@ -117,6 +120,8 @@ def _verify_ticks(repair: bool, accept: Sequence[str], as_of: str | None, json: 
     verification, repaired = verify_and_repair(
         settings, warehouse, load, reporter, repair=repair, accept=accept
     )
+    if not verification.days and not verification.differences and not repaired:
+        raise _nothing_to_verify(settings)
     figures = {
         "seconds": round(time.monotonic() - started, 2),
         "days": verification.days,
@@ -144,6 +149,14 @@ def _verify_ticks(repair: bool, accept: Sequence[str], as_of: str | None, json: 
             hint="`loaders verify tq --repair` downloads days again whose ticks differ, and "
             "repairs the rest; `--accept KEY` gives up one that cannot be downloaded again",
         )
+
+
+def _nothing_to_verify(settings: Settings) -> SettingsError:
+    from loaders import sources
+
+    _, missing = sources.configured(settings)
+    hint = missing.get("tq", "`loaders run tq` loads ticks")
+    return SettingsError("nothing to verify: no day of ticks is stored", hint=hint)
 
 
 def _print(verification: "Verification") -> None:

@@ -19,6 +19,8 @@ from orchestration.cli import build
 from orchestration.run import build as builds
 from orchestration.run.stages import RunResult
 
+NO_SETTINGS = "quotemill.example.toml lists the settings; `quotemill run` loads what is configured"
+
 
 def run_command(
     source: Annotated[
@@ -47,6 +49,8 @@ def run_command(
     shell.start_logs(settings, verbose)
     if source is not None:
         sources.find(source)
+        if why := sources.configured(settings)[1].get(source):
+            raise SettingsError(f"{source} is not configured: {why}", hint=NO_SETTINGS)
     result = run_all(settings, as_of, source, only or ())
     if json:
         shell.print_json(result.as_json())
