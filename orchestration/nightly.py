@@ -21,7 +21,7 @@ from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.alerts import causes, channels
 from orchestration.alerts import check as alerts
-from orchestration.alerts.book import Cause, Verdicts
+from orchestration.alerts.book import Cause, Verdicts, on_this_host
 from orchestration.run import build as builds
 from orchestration.run import history
 from orchestration.run import stages as pipeline
@@ -178,7 +178,7 @@ def _send_alerts(settings: Settings, result: RunResult, run_id: str) -> Stage:
     """Send new and resolved alerts; a failure is logged and keeps the exit code."""
 
     def send_alerts() -> StageOutcome:
-        verdicts = {"settings": None, **causes.check_run(result, settings)}
+        verdicts = {on_this_host("settings"): None, **causes.check_run(result, settings)}
         checked = alerts.check_and_notify(settings, verdicts, run_id=run_id)
         # without a ping the dead man's switch rings: so while a problem cannot be sent to anybody
         all_sent = not checked.unsent and (settings.alerts.urls or not checked.open)
@@ -214,7 +214,7 @@ def _write_report(settings: Settings, as_of: datetime | None) -> Stage:
 
 def notify_after_job(settings: Settings) -> None:
     """Send new and resolved alerts after a scheduled job: the schedule could start."""
-    _notify(settings, {"schedule": None})
+    _notify(settings, {on_this_host("schedule"): None})
 
 
 def notify_cannot_start(settings: Settings, error: QuotemillError, name: str = "settings") -> None:
@@ -223,7 +223,7 @@ def notify_cannot_start(settings: Settings, error: QuotemillError, name: str = "
     For example, a settings file was moved or emptied.
     """
     text = f"{error} ({error.hint})" if error.hint else str(error)
-    _notify(settings, {name: Cause("error", text, "quotemill doctor")})
+    _notify(settings, {on_this_host(name): Cause("error", text, "quotemill doctor")})
 
 
 def _notify(settings: Settings, verdicts: Verdicts) -> None:

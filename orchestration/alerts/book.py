@@ -5,6 +5,7 @@ A cause is sent once, again when its state changes (another exit code) or after
 again at the next check.
 """
 
+import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
@@ -32,6 +33,11 @@ class Cause:
 
 # results by cause name: None where all is well; a name is absent where nothing was checked
 Verdicts = Mapping[str, Cause | None]
+
+
+def on_this_host(name: str) -> str:
+    """The name of a cause that machines on one warehouse have each for themselves."""
+    return f"{name}@{socket.gethostname()}"
 
 
 @dataclass
@@ -101,7 +107,7 @@ def update_book(
         entry = entries.get(name)
         if cause is None:
             if entry is not None and entry.is_open:
-                _resolve(entry, now)
+                resolve(entry, now)
         elif entry is None or not entry.is_open:
             entries[name] = Entry(
                 cause=name,
@@ -133,7 +139,7 @@ def _continue(entry: Entry, cause: Cause, now: datetime, repeat_after: timedelta
     entry.last_at, entry.count = now, entry.count + 1
 
 
-def _resolve(entry: Entry, now: datetime) -> None:
+def resolve(entry: Entry, now: datetime) -> None:
     """Close an entry. Only channels that were sent the problem are sent its end."""
     entry.recovered_at = now
     if not entry.is_known:

@@ -1,7 +1,7 @@
 """Find what is wrong: in the stages of a run, on this machine, in the warehouse's records.
 
-A cause is named by kind and subject, such as load:tdx or job:tdx_daily; docs/how-to/alerts.md lists
-them all.
+A cause is named by kind and subject, such as load:tdx or job:tdx_daily; one of a machine ends with
+its name, such as disk:home@alpha. docs/how-to/alerts.md lists them all.
 """
 
 import socket
@@ -21,14 +21,12 @@ from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.sql_files import read_sql
 from orchestration.alerts import book
-from orchestration.alerts.book import Cause, Verdicts
+from orchestration.alerts.book import Cause, Verdicts, on_this_host
 from orchestration.run import history
 from orchestration.run.findings import Judgement
 from orchestration.run.stages import RunResult
 from orchestration.schedule import due, jobs, ledger
 
-# announced holidays must reach this many days ahead, as in `quotemill doctor`
-HORIZON = timedelta(days=60)
 # a job that stopped running is judged by its last run for this long
 RUN_MEMORY = timedelta(days=35)
 LATE = timedelta(hours=1)  # a start this far back was missed: no scheduler runs
@@ -119,17 +117,13 @@ def check_machine(settings: Settings, ready: list[str], now: datetime) -> dict[s
                 f"the disk of {disk.folder} is {100 * disk.used_share:.0f} % full: "
                 f"{disk.free / 2**30:,.1f} GiB are free"
             )
-            causes[f"disk:{disk.name}"] = Cause("error", text, "quotemill doctor")
+            causes[on_this_host(f"disk:{disk.name}")] = Cause("error", text, "quotemill doctor")
         elif not disk.is_short(limit - RECOVERY_MARGIN):
-            causes[f"disk:{disk.name}"] = None
+            causes[on_this_host(f"disk:{disk.name}")] = None
     if any(sources.find(name).needs_holidays for name in ready):
-        end = trading_time.horizon()
-        text = (
-            f"the announced holidays of China's exchanges reach {end}: "
-            "pip install --upgrade pandas-market-calendars"
-        )
-        is_near = end - now.date() < HORIZON
-        causes["calendar"] = Cause("warning", text, "quotemill doctor") if is_near else None
+        text = trading_time.describe_horizon()
+        cause = Cause("warning", text, "quotemill doctor")
+        causes[on_this_host("calendar")] = cause if trading_time.ends_soon(now) else None
     return causes
 
 
@@ -221,20 +215,25 @@ def _check_schedules(
 ) -> dict[str, Cause | None]:
     """Verdicts on scheduled jobs that cannot be read, or that missed their start.
 
-    Jobs of sources that another machine has configured are judged there.
+    Jobs that another machine has configured are judged there.
     """
     rows = ledger.read_rows(conn)
     ready, _ = sources.configured(settings)
     known, wrong = jobs.survey(settings, rows)
     # an open cause is resolved unless it is found again below: a job may be gone without a row
     causes: dict[str, Cause | None] = {
-        name: None for name in book.read(conn, only_open=True) if name.startswith("schedule:")
+        name: None
+        for name in book.read(conn, only_open=True)
+        if name.startswith("schedule:") and name == on_this_host(name.partition("@")[0])
     }
     for name, error in wrong.items():
         text = f"{error} ({error.hint})"[:_LONGEST]
-        causes[f"schedule:{name}"] = Cause("error", text, "quotemill schedule list", str(error))
+        place = on_this_host(f"schedule:{name}")
+        causes[place] = Cause("error", text, "quotemill schedule list", str(error))
     for row in rows:
         if row.name in wrong or (row.source is not None and row.source not in ready):
+            continue
+        if row.name not in known and row.last_host not in (None, socket.gethostname()):
             continue
         causes[f"missed:{row.name}"] = None
         job, last = known.get(row.name), row.last_run_at
@@ -258,7 +257,7 @@ def _check_lost_settings(
         # a job that another machine ran last is judged there
         if row.source is None or row.last_run_at is None or row.last_host != socket.gethostname():
             continue
-        name = f"settings:{row.source}"
+        name = on_this_host(f"settings:{row.source}")
         causes.setdefault(name, None)
         if row.source not in ready and row.is_enabled and row.last_run_at > now - RUN_MEMORY:
             text = (

@@ -13,12 +13,12 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from loaders import log, sources
-from loaders.errors import QuotemillError, SettingsError
+from loaders.errors import QuotemillError, SettingsError, UsageError
 from loaders.settings import Settings, load_settings, read_environment_settings
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse, find_warehouse
 from orchestration.alerts import book, causes, channels, file_book
-from orchestration.alerts.book import Cause, Entry, Message, Verdicts
+from orchestration.alerts.book import Cause, Entry, Message, Verdicts, on_this_host
 from orchestration.alerts.failed_keys import check_failed_keys
 
 WAREHOUSE = "warehouse"
@@ -52,7 +52,7 @@ def check_and_notify(
     now = now or datetime.now(UTC)
     ready, _ = sources.configured(settings)
     machine = causes.check_machine(settings, ready, now)
-    verdicts = {SETTINGS_FILE: None, **verdicts}
+    verdicts = {on_this_host(SETTINGS_FILE): None, **verdicts}
     try:
         warehouse = find_warehouse(settings)
         if warehouse is None:  # the run could not create one
@@ -60,13 +60,45 @@ def check_and_notify(
         with _locked(warehouse) as conn:
             stored = causes.check_warehouse(conn, warehouse, settings, run_id, now)
             keys = check_failed_keys(conn, verdicts)
-            verdicts = {WAREHOUSE: None, **machine, **stored, **verdicts, **keys}
+            verdicts = {on_this_host(WAREHOUSE): None, **machine, **stored, **verdicts, **keys}
             return _notify_from_warehouse(settings, conn, verdicts, now)
     except (QuotemillError, psycopg.Error, OSError) as error:
         # a full disk may be the reason
         full = [c.message for name, c in machine.items() if c and name.startswith("disk:")]
         away = Cause("error", "; ".join([str(error).strip(), *full]), "quotemill doctor")
-        return _notify_from_file(settings, {SETTINGS_FILE: None, WAREHOUSE: away}, now)
+        return _notify_from_file(
+            settings, {on_this_host(SETTINGS_FILE): None, on_this_host(WAREHOUSE): away}, now
+        )
+
+
+def close(settings: Settings, name: str, now: datetime | None = None) -> Entry:
+    """Resolve an open cause; the next check sends its end.
+
+    Raises UsageError where it is not open.
+    """
+    now = now or datetime.now(UTC)
+    warehouse = find_warehouse(settings)
+    if warehouse is None:
+        with file_book.lock(settings.home):
+            entries = file_book.read(settings.home)
+            closed = _close(entries, name, now)
+            file_book.write(settings.home, entries.values())
+        return closed
+    with _locked(warehouse) as conn:
+        closed = _close(file_book.merge(book.read(conn), file_book.read(settings.home)), name, now)
+        book.write(conn, [closed])
+    return closed
+
+
+def _close(entries: dict[str, Entry], name: str, now: datetime) -> Entry:
+    entry = entries.get(name)
+    if entry is None or not entry.is_open:
+        listed = ", ".join(other for other in entries if entries[other].is_open)
+        raise UsageError(
+            f"no open alert is named {name}", hint=f"open: {listed}" if listed else "none is open"
+        )
+    book.resolve(entry, now)
+    return entry
 
 
 def load_settings_or_notify() -> Settings:
@@ -87,7 +119,7 @@ def load_settings_or_notify() -> Settings:
             cause = Cause(
                 "error", f"the settings cannot be read: {error}{hint}", "quotemill doctor"
             )
-            _notify_from_file(settings, {SETTINGS_FILE: cause}, datetime.now(UTC))
+            _notify_from_file(settings, {on_this_host(SETTINGS_FILE): cause}, datetime.now(UTC))
         raise
 
 

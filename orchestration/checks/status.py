@@ -167,11 +167,11 @@ def _is_accepted(job: dict[str, Any], loads: dict[str, Any]) -> bool:
 def _list_unrepaired(failures: list[dict[str, Any]]) -> Iterator[Check]:
     """Keys that failed in an earlier load and that no later one has loaded, by load."""
     for job_id, rows in groupby(sorted(failures, key=itemgetter("job_id")), itemgetter("job_id")):
-        of_job = list(rows)
-        keys = ", ".join(f"{row['dataset']} {row['key']}" for row in of_job[:SHOWN_KEYS])
-        more = f" and {len(of_job) - SHOWN_KEYS:,} more" if len(of_job) > SHOWN_KEYS else ""
-        text = f"keys that load {job_id} of {of_job[0]['source']} could not load: {keys}{more}"
-        yield _warn(f"{text}: {of_job[0]['reason']}", f"loaders retry {job_id}")
+        own = list(rows)
+        keys = ", ".join(f"{row['dataset']} {row['key']}" for row in own[:SHOWN_KEYS])
+        more = f" and {len(own) - SHOWN_KEYS:,} more" if len(own) > SHOWN_KEYS else ""
+        text = f"keys that load {job_id} of {own[0]['source']} could not load: {keys}{more}"
+        yield _warn(f"{text}: {own[0]['reason']}", f"loaders retry {job_id}")
 
 
 def _add_reason(text: str, reason: str | None) -> str:

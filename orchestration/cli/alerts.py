@@ -87,6 +87,27 @@ def list_command(
         print("no alerts so far" if all else "no open alerts")
 
 
+@app.command("close")
+def close_command(
+    cause: Annotated[str, typer.Argument(help="Its name, as `quotemill alerts list` shows it.")],
+    json: JsonFlag = False,
+) -> None:
+    """Close an open alert that no check resolves, such as one of a source that is gone.
+
+    The next check sends its end. It opens the alert again if it finds the problem.
+
+    Example: quotemill alerts close load:tq
+    """
+    from orchestration.alerts.check import close
+
+    settings = load_settings()
+    closed = close(settings, cause)
+    if json:
+        shell.print_json(closed.__dict__)
+    else:
+        print(f"{cause} is closed; the next check sends that, or opens it again")
+
+
 @app.command("look", hidden=True)
 @app.command("check")
 def check_command(json: JsonFlag = False) -> None:

@@ -16,6 +16,7 @@ from loaders.engine.result import LoadResult
 from loaders.settings import Settings
 from orchestration.alerts import causes
 from orchestration.alerts import check as alerts
+from orchestration.alerts.book import on_this_host
 from orchestration.checks import doctor
 from orchestration.run.stages import RunResult
 from tests.bench import settings_at
@@ -36,7 +37,9 @@ class Hook:
 
     @property
     def titles(self) -> list[str]:
-        return [message["title"].partition(", ")[2] for message in self.received]
+        """What was sent, without the name of this machine."""
+        titles = (message["title"].partition(", ")[2] for message in self.received)
+        return [title.removesuffix(on_this_host("")) for title in titles]
 
 
 @pytest.fixture

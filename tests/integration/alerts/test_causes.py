@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,18 +10,20 @@ from typing import Any
 import psycopg
 import pytest
 
-from loaders import log
+from loaders import log, trading_time
 from loaders.engine.metrics import Metric
 from loaders.engine.result import LoadResult
+from loaders.errors import UsageError
 from loaders.settings import Settings
 from orchestration.alerts import causes
 from orchestration.alerts import check as alerts
+from orchestration.alerts.book import on_this_host
 from orchestration.run import history, stages
 from orchestration.run.findings import Judgement
 from orchestration.run.stages import RunResult
 from orchestration.schedule.settings import JobSettings
 from tests.e2e.commands import Place
-from tests.integration.alerts.conftest import NOW, Hook, check, load
+from tests.integration.alerts.conftest import NOW, Hook, check, environment, load
 from tests.unit.test_place_checks import Usage
 
 
@@ -121,7 +124,7 @@ def test_findings_ring_once_and_are_resolved_with_the_last_error(settings: Setti
     assert judged(0, 0)["qa"] is None
 
 
-def test_a_full_disk_and_an_ending_calendar_are_reported(
+def test_a_full_disk_is_reported(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # of another file system on any machine
@@ -146,21 +149,27 @@ def test_a_full_disk_and_an_ending_calendar_are_reported(
         )
         return causes.check_machine(full, ["tdx"], NOW)
 
+    home, backups = on_this_host("disk:home"), on_this_host("disk:backups")
     filling = tmp_path
-    assert "81 %" in used(81)["disk:home"].message
-    assert used(81)["disk:backups"] is None
-    assert "disk:home" not in used(79)  # neither full nor with room again
-    assert used(77)["disk:home"] is None
+    assert "81 %" in used(81)[home].message
+    assert used(81)[backups] is None
+    assert home not in used(79)  # neither full nor with room again
+    assert used(77)[home] is None
     filling = elsewhere
-    assert str(elsewhere) in used(81)["disk:backups"].message
-    assert used(81)["disk:home"] is None
-    assert used(77)["calendar"] is None
-    late = datetime(2099, 12, 1, tzinfo=UTC)
-    assert (
-        "pandas-market-calendars"
-        in causes.check_machine(settings, ["tdx"], late)["calendar"].message
-    )
-    assert "calendar" not in causes.check_machine(settings, ["ib"], late)
+    assert str(elsewhere) in used(81)[backups].message
+    assert used(81)[home] is None
+
+
+def test_an_ending_calendar_is_reported_in_its_last_three_weeks(settings: Settings) -> None:
+    calendar, end = on_this_host("calendar"), trading_time.horizon()
+    last = datetime(end.year, 12, 31, tzinfo=UTC)
+    checked = causes.check_machine(settings, ["tdx"], last - timedelta(days=21))
+    assert checked[calendar] is None
+    cause = causes.check_machine(settings, ["tdx"], last - timedelta(days=20))[calendar]
+    assert cause is not None
+    assert f"those of {end.year + 1} are not announced yet" in cause.message
+    assert "pip install" not in cause.message
+    assert calendar not in causes.check_machine(settings, ["ib"], last)
 
 
 def test_a_disk_without_a_size_stops_no_check(settings: Settings) -> None:
@@ -168,7 +177,7 @@ def test_a_disk_without_a_size_stops_no_check(settings: Settings) -> None:
     if not sizeless.is_dir() or shutil.disk_usage(sizeless).total:
         pytest.skip("no file system without a size")
     changed = settings.model_copy(update={"backup_folder": sizeless})
-    assert "disk:backups" not in causes.check_machine(changed, [], NOW)
+    assert on_this_host("disk:backups") not in causes.check_machine(changed, [], NOW)
 
 
 def test_a_lock_is_reported_when_held_twice_in_a_row(settings: Settings, hook: Hook) -> None:
@@ -280,3 +289,45 @@ def test_a_job_that_has_not_run_for_long_is_resolved(settings: Settings) -> None
     now = datetime.now(UTC)
     assert alerts.check_and_notify(settings, {}, now=now).open == ("job:backup",)
     assert alerts.check_and_notify(settings, {}, now=now + causes.RUN_MEMORY).open == ()
+
+
+def test_two_machines_do_not_resolve_each_others_causes(
+    settings: Settings, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = settings.alerts.model_copy(update={"disk_percent": 0.001})
+    machines = {"alpha": settings.model_copy(update={"alerts": full}), "beta": settings}
+    for host in ("alpha", "beta") * 3:
+        monkeypatch.setattr(socket, "gethostname", lambda host=host: host)
+        alerts.check_and_notify(machines[host], {}, now=NOW)
+    # the home, and perhaps the disk of the warehouse
+    titles = [message["title"] for message in hook.received]
+    assert "quotemill on alpha, error: disk:home@alpha" in titles
+    assert len(set(titles)) == len(titles)
+    assert not [title for title in titles if "resolved" in title]
+
+
+def test_an_alert_that_no_check_resolves_is_closed_by_its_name(
+    settings: Settings, hook: Hook
+) -> None:
+    check(settings, load(3, "tdx is not configured"))
+    with pytest.raises(UsageError, match="no open alert is named load:tq") as refused:
+        alerts.close(settings, "load:tq")
+    assert refused.value.hint == "open: load:tdx"
+    assert alerts.close(settings, "load:tdx").recovered_at is not None
+    assert alerts.check_and_notify(settings, {}, now=NOW).open == ()
+    assert hook.titles == ["error: load:tdx", "resolved: load:tdx"]
+
+
+def test_a_source_without_settings_opens_no_alert(
+    settings: Settings, hook: Hook, tmp_path: Path
+) -> None:
+    log.stop()  # of a process of its own
+    place = Place(tmp_path, settings.home, environment(settings, hook))
+    done = place.inside("quotemill", "run", "tq")
+    assert done.returncode == 3
+    assert "tq is not configured" in done.stderr
+    done = place.inside("loaders", "verify", "tq")
+    assert done.returncode == 3
+    assert "nothing to verify" in done.stderr
+    assert place.inside("quotemill", "alerts", "list").stdout == "no open alerts\n"
+    assert hook.titles == []

@@ -13,6 +13,7 @@ from loaders.errors import SettingsError, UpstreamError
 from loaders.settings import Settings, load_settings
 from orchestration import nightly
 from orchestration.alerts import check as alerts
+from orchestration.alerts.book import on_this_host
 from orchestration.schedule.settings import JobSettings
 from tests.e2e.commands import Place
 from tests.integration.alerts.conftest import NOW, TOKEN, Hook, environment
@@ -107,7 +108,10 @@ def test_an_unreadable_job_is_reported_beside_the_others(settings: Settings, hoo
             (NOW - timedelta(hours=2),),
         )
     wrong = settings.model_copy(update={"schedule": broken})
-    assert set(alerts.check_and_notify(wrong, {}, now=NOW).open) == {"missed:late", "schedule:mine"}
+    assert set(alerts.check_and_notify(wrong, {}, now=NOW).open) == {
+        "missed:late",
+        on_this_host("schedule:mine"),
+    }
     assert "when 'noon' must be one of" in " ".join(message["message"] for message in hook.received)
     right = settings.model_copy(update={"schedule": {"late": own}})
     assert alerts.check_and_notify(right, {}, now=NOW).open == ("missed:late",)
@@ -149,7 +153,7 @@ def test_lost_settings_of_a_source_are_reported_where_its_jobs_ran(settings: Set
             "values (%s, %s, %s, %s, %s)",
             rows,
         )
-    assert alerts.check_and_notify(settings, {}, now=NOW).open == ("settings:tdx",)
+    assert alerts.check_and_notify(settings, {}, now=NOW).open == (on_this_host("settings:tdx"),)
     again = load_settings({"QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9"}).tdx
     assert (
         alerts.check_and_notify(settings.model_copy(update={"tdx": again}), {}, now=NOW).open == ()

@@ -13,6 +13,7 @@ from loaders.settings import Settings
 from orchestration import nightly
 from orchestration.alerts import book, channels, file_book
 from orchestration.alerts import check as alerts
+from orchestration.alerts.book import on_this_host
 from orchestration.run import history
 from tests.e2e.commands import Place
 from tests.integration.alerts.conftest import (
@@ -80,7 +81,9 @@ def test_a_warehouse_away_is_one_cause_taken_over_by_the_next_check(
 ) -> None:
     assert check(settings, load(4, "nobody answers")).sent == 1
     gone = settings_of(f"postgresql://u@127.0.0.1:9/d?host={tmp_path}", hook, tmp_path)
-    assert check(gone, load(4, "the warehouse cannot be reached")).open == ("warehouse",)
+    assert check(gone, load(4, "the warehouse cannot be reached")).open == (
+        on_this_host("warehouse"),
+    )
     assert check(gone, load(4, "the warehouse cannot be reached")).sent == 0
     assert (tmp_path / "alerts.json").is_file()
     assert set(check(settings, load(4, "nobody answers")).open) == {"load:tdx"}
@@ -118,7 +121,7 @@ def test_a_read_only_warehouse_is_sent_once(settings: Settings, hook: Hook) -> N
         only_reads = "alter database {} set default_transaction_read_only = {}"
         conn.execute(sql.SQL(only_reads).format(database, sql.SQL("on")))
         for _ in range(2):
-            assert check(settings, load(4, "nobody answers")).open == ("warehouse",)
+            assert check(settings, load(4, "nobody answers")).open == (on_this_host("warehouse"),)
         assert hook.titles == ["error: warehouse"]
         conn.execute(sql.SQL(only_reads).format(database, sql.SQL("off")))
     assert check(settings, load(4, "nobody answers")).open == ("load:tdx",)
