@@ -1,6 +1,6 @@
 """Stored events that a version of the client's gbbq lacks: it is refused, unless accepted.
 
-A copy that lost records cannot be told from one whose records were withdrawn, and each withdrawal
+A copy that lost records looks like one whose records were withdrawn, and each withdrawal
 changes the adjusted prices of a code's whole history.
 """
 

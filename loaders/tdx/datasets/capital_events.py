@@ -3,8 +3,8 @@
 The file holds dividends, splits and changes of capital of the whole market, so a choice of codes
 has no effect. It is read again when it has changed. All records of a code are replaced together.
 A file that lacks stored dividends or splits is refused for their codes, or whole
-(loaders.tdx.lost_events). A copy that is older than the one read before does not know the days after it was written: their
-stored records stay.
+(loaders.tdx.lost_events). A copy that is older than the one read before does not know the days
+after it was written: their stored records stay.
 """
 
 from collections.abc import Iterator, Sequence
@@ -62,8 +62,8 @@ def _outcome(ctx: Context) -> Outcome:
         return Outcome(KEY, rows, rejected, reading.cursor)
     if lost.is_gross:
         return Outcome(KEY, failure=lost.refusal())
-    kept = pc.is_in(rows["code"], pa.array(lost.by_code, pa.string()))
-    return Outcome(KEY, rows.filter(pc.invert(kept)), rejected, failure=lost.refusal())
+    is_refused = pc.is_in(rows["code"], pa.array(lost.by_code, pa.string()))
+    return Outcome(KEY, rows.filter(pc.invert(is_refused)), rejected, failure=lost.refusal())
 
 
 def add_later(conn: psycopg.Connection, content: Gbbq) -> Gbbq:

@@ -113,8 +113,8 @@ def test_an_event_that_a_newer_file_lacks_stays_until_its_loss_is_accepted(
     assert set(failures(refused)) == set(EVENTS)
     assert all(lost in why and way_out in why for why in failures(refused).values())
     assert client_bench.rows(standing) == [*stored, ("sz000001", "2025-06-04")]
-    kept = [("sh600000", 1), ("sh600000", 1), ("sh600000", 5), ("sz000001", 1), ("sz000001", 1)]
-    assert client_bench.rows(records) == kept
+    staying = [("sh600000", 1), ("sh600000", 1), ("sh600000", 5), ("sz000001", 1), ("sz000001", 1)]
+    assert client_bench.rows(records) == staying
 
     accepted = client_bench.load(datasets=EVENTS, accept_loss=True)
     assert accepted.exit_code == 0
