@@ -36,8 +36,9 @@ from urllib.parse import quote, unquote
 from pydantic import BaseModel, SecretStr
 
 from loaders.errors import QuotemillError, SettingsError, UsageError, innermost
+from loaders.refusals import explain_refusal
 from loaders.section import Section
-from loaders.settings import load_settings
+from loaders.settings import Settings, load_settings
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 FILES = "run-*.jsonl"
@@ -205,13 +206,23 @@ def write_error(error: QuotemillError, source: str | None = None) -> None:
 
 
 def explain(error: Exception) -> QuotemillError:
-    """An error as one of ours; of any other the first cause, and where its traceback is."""
+    """An error as one of ours: what the warehouse refuses, else where the traceback is."""
     if isinstance(error, QuotemillError):
         return error
+    refusal = explain_refusal(error, _settings())
+    if refusal is not None:
+        refusal.__cause__ = error
+        return refusal
     hint = f"{_keep_traceback(error)} has the traceback; please report it"
     known = QuotemillError(f"internal error: {innermost(error)}", hint=hint)
     known.__cause__ = error
     return known
+
+
+def _settings() -> Settings | None:
+    with contextlib.suppress(QuotemillError):
+        return load_settings()
+    return None
 
 
 def _keep_traceback(error: Exception) -> str:

@@ -1,0 +1,45 @@
+"""What the warehouse refuses its role, as an error with the grant that is missing."""
+
+import re
+
+from loaders.errors import SettingsError, sqlstate
+from loaders.settings import Settings
+
+DENIED, READ_ONLY = "42501", "25006"  # PostgreSQL's codes of errors
+_GRANTS = {"schema": "usage on schema", "sequence": "usage on sequence", "database": "create on"}
+
+
+def explain_refusal(error: BaseException, settings: Settings | None) -> SettingsError | None:
+    """The refusal among the causes of an error, if any."""
+    cause: BaseException | None = error
+    while cause is not None and sqlstate(cause) not in (DENIED, READ_ONLY):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None:
+        return None
+    reason, role = str(cause).strip().partition("\n")[0], _role(settings)
+    if sqlstate(cause) == READ_ONLY:
+        return SettingsError(
+            f"the warehouse takes no writes: {reason}",
+            hint="name the primary server in QUOTEMILL_WAREHOUSE_URL, or: "
+            f"alter role {role} reset default_transaction_read_only",
+        )
+    match = re.search(r"permission denied for (\w+) ([\w.]+)", reason)
+    if match is None:  # such as: must be owner of table kline_daily
+        grant = f"grant the owner's role to {role}"
+    else:
+        kind, name = match.groups()
+        grant = f"grant {_GRANTS.get(kind, 'select on')} {name} to {role}"
+    return SettingsError(
+        f"the role {role} may not do this in the warehouse: {reason}",
+        hint=f"as the owner: {grant}; loads and builds need the role that made the tables, and "
+        "`quotemill doctor` lists what it lacks",
+    )
+
+
+def _role(settings: Settings | None) -> str:
+    if settings is None or settings.warehouse_url is None:
+        return "current_user"
+    from psycopg.conninfo import conninfo_to_dict
+
+    url = settings.warehouse_url.get_secret_value()
+    return str(conninfo_to_dict(url).get("user") or "current_user")
