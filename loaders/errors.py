@@ -64,8 +64,9 @@ class NotDue(Exception):
     """There is nothing to do at this time; not an error."""
 
 
-# an internal error first, then what keeps data away, then what is wrong with data
-_MOST_SEVERE_FIRST = (1, 2, 3, 4, 75, 6, 5)
+# an internal error first, then what keeps data away, then what is wrong with data; a held lock is
+# no failure for a service manager, so it must hide none
+_MOST_SEVERE_FIRST = (1, 2, 3, 4, 6, 5, 75)
 
 
 def most_severe(codes: Iterable[int]) -> int:

@@ -51,7 +51,10 @@ def check_run(result: RunResult, settings: Settings) -> dict[str, Cause | None]:
             causes[f"load:{source}"] = why if code else None
     if result.error is not None:
         held = result.error_code == _HELD
-        causes["lock:build"] = _locked("the build") if held else None
+        # the run waited for long: the other may hang
+        text = f"{result.error}, so what was loaded is not built; the other build may hang"
+        waited = Cause("warning", text, "quotemill status")
+        causes["lock:build"] = waited if held else None
         if not held:
             causes["build"] = _failed("build", result.error_code, result.error)
     elif result.builds:

@@ -12,6 +12,7 @@ from loaders.warehouse.postgres import open_warehouse
 from orchestration.cli import build
 from orchestration.run import build as builds
 from orchestration.run.metrics import measure_builds
+from orchestration.run.stages import BUILD_WAIT
 
 
 def retry_command(
@@ -31,7 +32,9 @@ def retry_command(
     loaded, built = load.retry(settings, source, job, as_of=as_of, verbose=verbose), None
     if loaded.job_id is not None and loaded.status != "cancelled":
         warehouse = open_warehouse(settings)
-        built = builds.build(settings, warehouse, builds.stderr.line, only_touched=True)
+        built = builds.build(
+            settings, warehouse, builds.stderr.line, only_touched=True, wait=BUILD_WAIT
+        )
     if built is not None:
         build.print_summary(built)
     metrics.record(

@@ -19,7 +19,7 @@ from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.profiles import write_profile
 from orchestration.run import manifest
-from orchestration.run.build_record import FIGURES, build_lock, recorded_build
+from orchestration.run.build_record import FIGURES, Wait, build_lock, recorded_build
 
 
 @dataclass(frozen=True)
@@ -80,13 +80,16 @@ def build(
     *,
     only_touched: bool = False,
     arguments: Sequence[str] = (),
+    wait: float | None = None,
 ) -> BuildResult | None:
     """Run `dbt build`.
 
     `only_touched`: build only what depends on tables that loads wrote since the last good build.
+    `wait`: seconds to wait for another build; None: LockHeldError at once.
     None if nothing was touched. A build that failed is in the result and in ops.builds.
     """
-    with recorded_build(settings, warehouse) as record:
+    patience = None if wait is None else Wait(wait, report)
+    with recorded_build(settings, warehouse, patience) as record:
         selection = list(arguments)
         tables = record.tables if only_touched else None
         if tables == []:

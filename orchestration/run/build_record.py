@@ -10,7 +10,8 @@ dbt project checks it too, so that a plain `dbt build` refuses while a recorded 
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -27,6 +28,7 @@ from loaders.warehouse.lock import is_held
 from loaders.warehouse.postgres import Warehouse
 
 LOCK = "quotemill:build"
+WAIT_POLL = 1.0  # seconds between two tries while waiting for the lock
 # A running build holds the lock: a row that says running while nobody holds it was killed.
 STATUS = f"""
     case when b.status = 'running' and not {is_held(f"'{LOCK}'")}
@@ -98,15 +100,25 @@ class BuildRecord:
         self.succeeded = succeeded
 
 
+@dataclass(frozen=True)
+class Wait:
+    """How long to wait for another build, in seconds; `report` prints that, once."""
+
+    seconds: float
+    report: Callable[[str], object]
+
+
 @contextlib.contextmanager
-def recorded_build(settings: Settings, warehouse: Warehouse) -> Iterator[BuildRecord]:
+def recorded_build(
+    settings: Settings, warehouse: Warehouse, wait: Wait | None = None
+) -> Iterator[BuildRecord]:
     """Hold the build lock and yield what to build.
 
     The caller calls `begin`, then `end`. dbt may run in this process or in one that it starts: the
     lock lets both through. A build has failed if its block raises, or ends without `end`, after
-    `begin`. Raises LockHeldError.
+    `begin`. Raises LockHeldError, with `wait` once that is over.
     """
-    with build_lock(warehouse):
+    with build_lock(warehouse, wait):
         record = _read_record(settings, warehouse)
         try:
             yield record
@@ -122,20 +134,12 @@ def _fail(record: BuildRecord, error: str) -> None:
 
 
 @contextlib.contextmanager
-def build_lock(warehouse: Warehouse) -> Iterator[None]:
-    """Hold the build lock. Raises LockHeldError."""
+def build_lock(warehouse: Warehouse, wait: Wait | None = None) -> Iterator[None]:
+    """Hold the build lock. Raises LockHeldError, with `wait` once that is over."""
     with contextlib.closing(
         warehouse.connect(autocommit=True, application_name="quotemill build lock")
     ) as conn:
-        [(is_taken, pid)] = conn.execute(
-            "select pg_try_advisory_lock(hashtextextended(%s, 0)), pg_backend_pid()", (LOCK,)
-        )
-        if not is_taken:
-            raise LockHeldError(
-                "another build is writing to this warehouse",
-                hint="wait for it to end; `quotemill status` shows it",
-            )
-        os.environ["QUOTEMILL_BUILD_LOCK_HELD"] = str(pid)
+        os.environ["QUOTEMILL_BUILD_LOCK_HELD"] = str(_take_lock(conn, wait))
         try:
             yield
         finally:
@@ -143,6 +147,29 @@ def build_lock(warehouse: Warehouse) -> Iterator[None]:
             # the server may take a moment to notice that a connection was closed
             with contextlib.suppress(psycopg.Error):
                 conn.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (LOCK,))
+
+
+def _take_lock(conn: psycopg.Connection, wait: Wait | None) -> int:
+    """Take the build lock; return the server's process that holds it.
+
+    By trying again: a query that waits would hold back the other build.
+    """
+    query = "select pg_try_advisory_lock(hashtextextended(%s, 0)), pg_backend_pid()"
+    end: float | None = None
+    while True:
+        [(is_taken, pid)] = conn.execute(query, (LOCK,))
+        if is_taken:
+            return int(pid)
+        if wait is not None and end is None:
+            end = time.monotonic() + wait.seconds
+            wait.report("build: waiting for another build, which writes to this warehouse")
+        if wait is None or end is None or time.monotonic() >= end:
+            after = f", still after {wait.seconds / 60:,.0f} minutes" if wait is not None else ""
+            raise LockHeldError(
+                f"another build is writing to this warehouse{after}",
+                hint="wait for it to end; `quotemill status` shows it",
+            )
+        time.sleep(min(WAIT_POLL, wait.seconds))
 
 
 def recent(

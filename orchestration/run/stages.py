@@ -11,7 +11,14 @@ from loaders import loads, log, sources
 from loaders.engine.metrics import Metric
 from loaders.engine.request import LoadRequest
 from loaders.engine.result import LoadResult, not_due, stopped
-from loaders.errors import DataQualityError, NotDue, PartialError, QuotemillError, most_severe
+from loaders.errors import (
+    DataQualityError,
+    LockHeldError,
+    NotDue,
+    PartialError,
+    QuotemillError,
+    most_severe,
+)
 from loaders.loads import Display
 from loaders.settings import Settings
 from loaders.warehouse.postgres import open_warehouse
@@ -24,6 +31,8 @@ from orchestration.run.findings import Judgement
 if TYPE_CHECKING:
     import psycopg
 
+# seconds to wait for another build: longer than a first build of a whole market
+BUILD_WAIT = 3600.0
 STAGES = ("calendar", "load", "build", "qa", "archive", "alerts", "report")
 
 
@@ -153,7 +162,11 @@ def run(
             if "build" in only:
                 try:
                     result = builds.build(
-                        settings, open_warehouse(settings), report, only_touched=True
+                        settings,
+                        open_warehouse(settings),
+                        report,
+                        only_touched=True,
+                        wait=BUILD_WAIT,
                     )
                 except QuotemillError as error:
                     # further loads need no build, and the next build includes this one
@@ -208,7 +221,7 @@ def hides_findings(loads: Sequence[LoadResult], code: int) -> bool:
     """
     if code == PartialError.exit_code:
         return not all(load.is_standing for load in loads if load.exit_code == code)
-    return code not in (0, DataQualityError.exit_code)
+    return code not in (0, DataQualityError.exit_code, LockHeldError.exit_code)
 
 
 def source_time(settings: Settings, requests: Sequence[LoadRequest]) -> datetime | None:

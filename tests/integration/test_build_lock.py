@@ -1,5 +1,6 @@
 """The lock of a build: free for the next one as soon as a build ended."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 
 from loaders.errors import LockHeldError
 from loaders.warehouse.postgres import Warehouse
-from orchestration.run.build_record import build_lock
+from orchestration.run.build_record import Wait, build_lock
 
 
 def test_a_released_build_lock_is_free_at_once(
@@ -34,3 +35,29 @@ def test_a_released_build_lock_is_free_at_once(
     assert len(opened) == 3
     for conn in opened:
         psycopg.Connection.close(conn)
+
+
+def test_a_build_waits_for_another_one_up_to_its_deadline(
+    new_database: Callable[[], str], tmp_path: Path
+) -> None:
+    warehouse = Warehouse(new_database(), "test", False, "market", None, "test", tmp_path)
+    held, free, lines = threading.Event(), threading.Event(), list[str]()
+
+    def hold() -> None:
+        with build_lock(warehouse):
+            held.set()
+            free.wait()
+
+    def release(line: str) -> None:
+        lines.append(line)
+        free.set()
+
+    other = threading.Thread(target=hold)
+    other.start()
+    held.wait()
+    late = pytest.raises(LockHeldError, match="still after 0 minutes")
+    with late, build_lock(warehouse, Wait(0, lines.append)):
+        pass
+    with build_lock(warehouse, Wait(60, release)):
+        other.join()
+    assert lines == ["build: waiting for another build, which writes to this warehouse"] * 2

@@ -20,6 +20,11 @@ def test_no_failure_is_lost_beside_a_success(code: int) -> None:
 
 def test_a_fault_of_ours_and_absent_data_come_before_wrong_data() -> None:
     wrong = errors.DataQualityError.exit_code
-    for worse in (*CODES[:4], errors.PartialError.exit_code, errors.LockHeldError.exit_code):
+    for worse in (*CODES[:4], errors.PartialError.exit_code):
         assert most_severe([wrong, worse]) == worse
     assert most_severe(CODES) == QuotemillError.exit_code
+
+
+@pytest.mark.parametrize("code", [code for code in CODES if code != 75])
+def test_a_held_lock_hides_no_failure(code: int) -> None:
+    assert most_severe([errors.LockHeldError.exit_code, code]) == code

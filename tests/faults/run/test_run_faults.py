@@ -1,5 +1,6 @@
 """A build or a warehouse that fails during `quotemill run`: the next run completes it."""
 
+import contextlib
 from typing import Any
 
 import psycopg
@@ -7,7 +8,7 @@ import pytest
 
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.checks import status
-from orchestration.run import build_record, findings
+from orchestration.run import build_record, findings, stages
 from tests.e2e.test_pipeline import ADJUSTED, DAYS, run
 from tests.integration.tdx_load.bench import Bench
 
@@ -32,7 +33,10 @@ def test_a_warehouse_that_restarts_while_findings_are_judged_costs_nothing(
     assert market_bench.rows("select count(*) from ops.judgements") == [(2,)]
 
 
-def test_a_refused_build_is_in_the_result_beside_the_loads(market_bench: Bench) -> None:
+def test_a_refused_build_is_in_the_result_beside_the_loads(
+    market_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages, "BUILD_WAIT", 0.0)
     with build_record.build_lock(open_warehouse(market_bench.settings)):
         result = run(market_bench)
     assert result.exit_code == 75
@@ -40,6 +44,31 @@ def test_a_refused_build_is_in_the_result_beside_the_loads(market_bench: Bench) 
     shown = result.as_json()
     assert "another build" in shown["error"]
     assert "quotemill status" in shown["hint"]
+
+
+def test_a_run_that_meets_another_build_waits_and_builds(
+    market_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    market_bench.sandbox.set_clock(DAYS[-1])
+    with contextlib.ExitStack() as other:
+        other.enter_context(build_record.build_lock(open_warehouse(market_bench.settings)))
+        monkeypatch.setattr(market_bench.heard, "line", lambda _: other.close())
+        result = run(market_bench)
+    assert result.exit_code == 0
+    assert market_bench.rows("select max(trade_date) from market.kline_daily_qfq") == [(DAYS[-1],)]
+
+
+def test_rows_that_no_build_took_are_not_fresh(
+    market_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages, "BUILD_WAIT", 0.0)
+    market_bench.sandbox.set_clock(DAYS[-1])
+    warehouse = open_warehouse(market_bench.settings)
+    with build_record.build_lock(warehouse):
+        run(market_bench)
+    assert market_bench.rows("select max(trade_date) from raw_tdx.kline_daily") == [(DAYS[-1],)]
+    shown = {row["dataset"]: row for row in status.read(warehouse).freshness}
+    assert shown["kline_daily"]["last_date"] == DAYS[-2]
 
 
 def test_a_failed_build_leaves_the_tables_and_is_repeated(market_bench: Bench) -> None:

@@ -14,11 +14,11 @@ indices as (
     where i.code is not null
 )
 
--- a warehouse without TDX lacks nothing of it
+-- by what readers see, not by what landed; a warehouse without TDX lacks nothing of it
 select
     'kline_daily' as dataset,
     max(trade_date) as last_date
-from {{ source('raw_tdx', 'kline_daily') }}
+from {{ ref('kline_daily_qfq') }}
 having max(trade_date) is not null or exists (select 1 from states where source = 'tdx')
 union all
 select
@@ -63,9 +63,9 @@ group by dataset
 union all
 select
     'main_events' as dataset,
-    max(last_trading_day) as last_date
-from {{ ref('stg_tq__main_harvest') }}
-having count(*) > 0
+    max(trading_day) as last_date
+from {{ ref('main_schedule') }}
+having count(*) > 0 or exists (select 1 from {{ ref('stg_tq__main_harvest') }})
 union all
 -- a day without ticks was requested too
 select
@@ -77,7 +77,8 @@ having count(*) > 0
 union all
 select
     k.dataset,
-    max(r.trade_date) as last_date
+    least(max(r.trade_date), (select max(trade_date) from {{ ref('chain_daily_clean') }}))
+        as last_date
 from (values ('chain_snapshot', false), ('chain_close', true)) as k (dataset, is_close)
 left join {{ ref('stg_ib__slot_run') }} as r
     on k.is_close = (r.ingest_run_type = 'close') and r.captured_count > 0
