@@ -164,6 +164,8 @@ def invoke(
         head += ["--warn-error-options", '{"error": ["NoNodesForSelectionCriteria"]}']
     with contextlib.redirect_stdout(sys.stderr) if quiet else contextlib.nullcontext():
         outcome = dbtRunner().invoke([*head, *arguments, *options])
+    if isinstance(outcome.exception, KeyboardInterrupt):  # dbt has cancelled its queries
+        raise outcome.exception
     if outcome.exception is not None and not outcome.result:
         raise _dbt_error(outcome.exception)
     return outcome

@@ -122,6 +122,8 @@ def recorded_build(
         record = _read_record(settings, warehouse)
         try:
             yield record
+        except KeyboardInterrupt:
+            raise  # the row without an end reads as interrupted, as that of a killed build
         except BaseException as error:
             _fail(record, f"{type(error).__name__}: {error}")
             raise

@@ -1,12 +1,19 @@
 """A build or a warehouse that fails during `quotemill run`: the next run completes it."""
 
 import contextlib
+import os
+import signal
+import threading
+import time
 from typing import Any
 
 import psycopg
 import pytest
 
+from loaders import loads
+from loaders.progress import Silent
 from loaders.warehouse.postgres import open_warehouse
+from orchestration import nightly
 from orchestration.checks import status
 from orchestration.run import build_record, findings, stages
 from tests.e2e.test_pipeline import ADJUSTED, DAYS, run
@@ -89,5 +96,43 @@ def test_a_failed_build_leaves_the_tables_and_is_repeated(market_bench: Bench) -
     assert "kline_daily_qfq" in wrong
     market_bench.execute("alter table market.kline_daily_qfq drop constraint guard")
 
+    assert run(market_bench).exit_code == 0
+    assert market_bench.rows("select max(trade_date) from market.kline_daily_qfq") == [(DAYS[-1],)]
+
+
+WAITING = "select exists (select 1 from pg_stat_activity where wait_event_type = 'Lock')"
+
+
+def test_ctrl_c_in_the_build_is_130_and_no_alert(
+    market_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    market_bench.sandbox.set_clock(DAYS[-1])
+    warehouse = open_warehouse(market_bench.settings)
+    monkeypatch.setattr(loads, "try_load", lambda *_, **__: market_bench.load())
+
+    def interrupt() -> None:
+        """Press Ctrl-C once the build waits for the locked table."""
+        with warehouse.connect(autocommit=True) as other:
+            while other.execute(WAITING).fetchone() != (True,):
+                time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with warehouse.connect() as conn:
+        conn.execute("lock table market.kline_daily_qfq in share mode")
+        pressing = threading.Thread(target=interrupt)
+        pressing.start()
+        with pytest.raises(KeyboardInterrupt):
+            nightly.run(
+                market_bench.settings,
+                ["tdx"],
+                lambda: contextlib.nullcontext(Silent()),
+                Silent(),
+                only=("load", "build", "qa", "alerts"),
+            )
+        pressing.join()
+    assert market_bench.rows("select exit_code from ops.runs") == [(130,)]
+    assert market_bench.rows("select cause from ops.alerts where recovered_at is null") == []
+    with warehouse.connect() as conn:
+        assert build_record.recent(conn, 1)[0]["status"] == "interrupted"
     assert run(market_bench).exit_code == 0
     assert market_bench.rows("select max(trade_date) from market.kline_daily_qfq") == [(DAYS[-1],)]
