@@ -1,6 +1,7 @@
 """The whole pipeline on a simulated market, with figures to check by hand."""
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -114,7 +115,7 @@ def _summary(settings: Settings) -> None:
         )
     print(
         "\nlook around:  quotemill warehouse psql   quotemill status   quotemill docs\n"
-        f"with these data: export QUOTEMILL_HOME={HOME}"
+        f"with these data: export QUOTEMILL_HOME={shlex.quote(str(HOME.absolute()))}"
     )
 
 

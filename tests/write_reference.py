@@ -263,8 +263,11 @@ def settings_page() -> str:
         "Written by `python -m tests.write_reference`; edits are lost.",
         "",
         "The first of these that has a setting wins: command-line flag, environment variable,",
-        "`.env` of the working directory, `quotemill.toml` of the working directory (or the file",
-        "named by `QUOTEMILL_CONFIG`), default. An unknown name is refused with exit code 3.",
+        "`.env`, `quotemill.toml` (or the file named by `QUOTEMILL_CONFIG`), default. An unknown",
+        "name is refused with exit code 3. The nearest of these files in the working directory or",
+        "above it counts (above it, a `.env` only beside a quotemill.toml or with a variable",
+        "`QUOTEMILL_…`), else the `quotemill.toml` of the user's configuration folder, on Linux",
+        "`~/.config/quotemill`.",
         "",
         "| in `quotemill.toml` | environment | default | meaning |",
         "|---|---|---|---|",
@@ -278,8 +281,9 @@ def settings_page() -> str:
     lines += [
         "",
         "Times are in seconds. In a variable a list is separated by commas. `DB_SCHEMA` renames",
-        "only the schema `market`. A relative `home` counts from the working directory. Replace",
-        "`my_job` with the name of a job ([schedule](../how-to/schedule.md)).",
+        "only the schema `market`. A relative path counts from the file that sets it, that of a",
+        "variable from the working directory. Replace `my_job` with the name of a job",
+        "([schedule](../how-to/schedule.md)).",
         "",
     ]
     return "\n".join(lines)
@@ -288,7 +292,8 @@ def settings_page() -> str:
 def example_file() -> str:
     lines = [
         "# Every setting of quotemill with its default. Copy this file to quotemill.toml in the",
-        "# folder of your commands (or name it in QUOTEMILL_CONFIG) and uncomment your changes.",
+        "# folder of your commands, one above it or ~/.config/quotemill (or name it in",
+        "# QUOTEMILL_CONFIG) and uncomment your changes. Relative paths count from the file.",
         "# Environment variables win: QUOTEMILL_TDX__BASE_URL for tdx.base_url.",
         "# Written by `python -m tests.write_reference`.",
     ]

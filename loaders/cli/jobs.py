@@ -7,7 +7,7 @@ import typer
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
 from loaders.errors import UsageError
-from loaders.settings import load_settings
+from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import find_warehouse
 
 
@@ -21,10 +21,12 @@ def status_command(
     """
     from loaders.engine import job_list
 
-    shown = job_list.report(find_warehouse(load_settings()), limit)
+    settings = load_settings()
+    shown = job_list.report(find_warehouse(settings), limit)
     if json:
-        shell.print_json(shown)
+        shell.print_json(shown | describe_place(settings))
         return
+    print_place(settings, shown["warehouse"])
     print_jobs(shown)
     print_failures(shown)
     if shown["failures"]:
@@ -38,9 +40,19 @@ def status_command(
         print(f"fix: `loaders retry {job_id}`")
 
 
+def describe_place(settings: Settings) -> dict[str, Any]:
+    """The home, and where the settings came from."""
+    return {"home": str(settings.home), "settings": settings.places}
+
+
+def print_place(settings: Settings, warehouse: str) -> None:
+    """Print in one line which warehouse, home and settings a status is about."""
+    places = ", ".join(settings.places) or "none, all defaults"
+    print(f"warehouse: {warehouse}; home: {settings.home}; settings: {places}")
+
+
 def print_jobs(shown: dict[str, Any]) -> None:
     """Print jobs and datasets of a report."""
-    print(f"warehouse: {shown['warehouse']}")
     if not shown["jobs"]:
         print("no load has run yet: `loaders run`")
         return

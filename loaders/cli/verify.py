@@ -18,7 +18,7 @@ from loaders.cli.shell import AsOf, JsonFlag
 from loaders.errors import DataQualityError, QuotemillError, SettingsError, UsageError
 from loaders.progress import Silent
 from loaders.settings import Settings, load_settings
-from loaders.warehouse.postgres import find_warehouse
+from loaders.warehouse.postgres import find_warehouse, require_warehouse
 
 if TYPE_CHECKING:
     from loaders.engine.result import LoadResult
@@ -72,6 +72,7 @@ def verify_command(
     from loaders.warehouse import migrate
 
     settings = load_settings()
+    require_warehouse(settings)
     shell.start_logs(settings)
     now = shell.parse_time(as_of) or datetime.now(UTC)
     with reporter() as progress:

@@ -1,7 +1,8 @@
 """Settings: flag > environment > .env > quotemill.toml > default.
 
 `sections.py` lists the sections, each a model beside the code it is about. `model.py` is the whole
-of them, `environment.py` reads variables and .env, `merge.py` puts everything together.
+of them, `files.py` finds the files, `environment.py` reads variables and .env, `merge.py` puts
+everything together.
 """
 
 from loaders.settings.merge import flatten, load_settings, read_environment_settings

@@ -1,7 +1,8 @@
 """The settings of a command, merged from all their places.
 
-Precedence: flag > environment > .env > quotemill.toml > default. The settings file is
-`quotemill.toml` in the working directory, or the file that QUOTEMILL_CONFIG names.
+Precedence: flag > environment > .env > quotemill.toml > default. `files.py` says which files these
+are. A relative path counts from the file that sets it, of a flag or variable from the working
+directory.
 """
 
 import contextlib
@@ -18,7 +19,8 @@ from pydantic_core import ErrorDetails
 
 from loaders.errors import SettingsError
 from loaders.section import Section
-from loaders.settings.environment import drop_foreign_values, read_dotenv, read_variables
+from loaders.settings.environment import drop_foreign_values, read_variables
+from loaders.settings.files import find_dotenv, find_files
 from loaders.settings.model import Settings
 from loaders.settings.sections import section_types
 
@@ -29,16 +31,12 @@ def load_settings(
     """Read every place once. Raises SettingsError that names the field and what it allows."""
     cwd = cwd or Path.cwd()
     env = dict(os.environ if environ is None else environ)
-    dotenv = read_dotenv(cwd / ".env")
-    config = env.get("QUOTEMILL_CONFIG") or dotenv.get("QUOTEMILL_CONFIG")
-    toml = Path(config) if config else cwd / "quotemill.toml"
-    if config and not toml.is_file():
-        raise SettingsError(f"QUOTEMILL_CONFIG names {toml}, which is not a file")
+    files = find_files(env, cwd)
     merged: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for values in (
-        _read_toml(toml),
-        read_variables(dotenv, str(cwd / ".env")),
+        _count_from(files.toml.parent, _read_toml(files.toml)),
+        _count_from(files.dotenv.parent, read_variables(files.variables, str(files.dotenv))),
         read_variables(env, "environment"),
         {k: (v, "flag") for k, v in flatten(flags).items() if v is not None},
     ):
@@ -64,7 +62,7 @@ def read_environment_settings(
     """
     env = dict(os.environ if environ is None else environ)
     with contextlib.suppress(SettingsError):
-        dotenv = read_dotenv((cwd or Path.cwd()) / ".env")
+        _, dotenv = find_dotenv(cwd or Path.cwd())
         env = {k: v for k, v in dotenv.items() if v} | env
     known = {name: value for name, (value, _) in read_variables(env, "").items()}
     merged: dict[str, Any] = {}
@@ -99,6 +97,23 @@ def _read_toml(path: Path) -> dict[str, tuple[Any, str]]:
         raise SettingsError(f"{path} is not valid TOML: {error}") from None
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _count_from(folder: Path, values: Mapping[str, tuple[Any, str]]) -> dict[str, tuple[Any, str]]:
+    """The values of a file; relative paths count from its folder."""
+    return {
+        dotted: (str(folder.absolute() / value) if _is_relative(dotted, value) else value, place)
+        for dotted, (value, place) in values.items()
+    }
+
+
+def _is_relative(dotted: str, value: Any) -> bool:
+    """Whether the value of a setting is a relative path, not a word such as gbbq."""
+    if dotted.count(".") > 1 or not isinstance(value, str) or value[:1] in ("", "/", "~"):
+        return False
+    field = _section(dotted).model_fields.get(dotted.rpartition(".")[2])
+    kinds = (get_args(field.annotation) or (field.annotation,)) if field is not None else ()
+    return Path in kinds and value not in {word for kind in kinds for word in get_args(kind)}
 
 
 def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:

@@ -1,5 +1,6 @@
 """The settings of a command, as one frozen value."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, get_origin
 
@@ -89,6 +90,12 @@ class _TopSettings(Section):
     def origin(self, name: str) -> str:
         """Where the value of `name` (`tdx.base_url`) came from, for people to read."""
         return self.origins.get(name, "default")
+
+    @property
+    def places(self) -> list[str]:
+        """Where settings came from: the environment, files, flags."""
+        named = (re.sub(r" [A-Z0-9_]+$", "", origin) for origin in self.origins.values())
+        return list(dict.fromkeys(named))
 
 
 if TYPE_CHECKING:

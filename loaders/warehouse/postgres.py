@@ -299,6 +299,17 @@ def find_warehouse(settings: Settings) -> Warehouse | None:
     return open_warehouse(settings)
 
 
+def require_warehouse(settings: Settings) -> Warehouse:
+    """The warehouse for a command that reads. Raises SettingsError before the first load."""
+    warehouse = find_warehouse(settings)
+    if warehouse is None:
+        raise SettingsError(
+            f"no warehouse yet below {settings.home} ({settings.origin('home')})",
+            hint="`quotemill run` makes it; QUOTEMILL_HOME=/absolute/path names another one",
+        )
+    return warehouse
+
+
 def allow_embedded(settings: Settings) -> None:
     """Raises SettingsError where the settings refuse the embedded server."""
     if not settings.embedded_server:

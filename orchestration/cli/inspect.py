@@ -31,8 +31,9 @@ def status_command(
     settings = load_settings()
     shown = status.read(find_warehouse(settings), limit, at.isoformat() if at else None, settings)
     if json:
-        shell.print_json(shown.as_json())
+        shell.print_json(shown.as_json() | jobs.describe_place(settings))
         return
+    jobs.print_place(settings, shown.loads["warehouse"])
     if shown.timescale is not None:
         off = f": no {', '.join(shown.timescale.off)}" if shown.timescale.off else ""
         print(f"edition: {shown.timescale}{off}")

@@ -15,7 +15,12 @@ from loaders.settings import Settings, load_settings
 from loaders.warehouse.embedded import server as embedded
 from loaders.warehouse.embedded import sizes
 from loaders.warehouse.embedded.binaries import client_tool
-from loaders.warehouse.postgres import Warehouse, allow_embedded, open_warehouse
+from loaders.warehouse.postgres import (
+    Warehouse,
+    allow_embedded,
+    open_warehouse,
+    require_warehouse,
+)
 from orchestration.backup import dump as dumps
 from orchestration.backup import dump_restore as restores
 from orchestration.cli import upgrade_timescale
@@ -97,7 +102,7 @@ def psql(context: typer.Context) -> None:
 
     Example: quotemill warehouse psql -c 'select count(*) from market.kline_daily'
     """
-    warehouse = open_warehouse(load_settings())
+    warehouse = require_warehouse(load_settings())
     with warehouse.connect() as conn:
         version, encrypted = conn.info.server_version, conn.pgconn.ssl_in_use
     program = client_tool("psql", server_version=version, encrypted=encrypted)
@@ -109,11 +114,11 @@ def psql(context: typer.Context) -> None:
 
 @app.command()
 def url() -> None:
-    """Print the warehouse's URL, with its password, for other programs. Starts the server.
+    """Print the warehouse's URL, with its password, for other programs. Starts its server.
 
     Example: psql "$(quotemill warehouse url)"
     """
-    typer.echo(open_warehouse(load_settings()).url)
+    typer.echo(require_warehouse(load_settings()).url)
 
 
 @app.command()
@@ -127,7 +132,7 @@ def dump(
 
     Example: quotemill warehouse dump backup.dump
     """
-    result = dumps.dump(open_warehouse(load_settings()), file, overwrite=overwrite)
+    result = dumps.dump(require_warehouse(load_settings()), file, overwrite=overwrite)
     typer.echo(f"{result.path}: {result.entries} objects, {result.size_bytes / 1e6:.1f} MB")
 
 

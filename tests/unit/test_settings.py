@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from loaders.errors import SettingsError
-from loaders.settings import load_settings
+from loaders.settings import files, load_settings
 
 SECRET = "p@ss w/rd:1"
 
@@ -64,6 +64,57 @@ def test_another_settings_file_can_be_named(folder: Path, tmp_path: Path) -> Non
     assert load_settings({"QUOTEMILL_CONFIG": str(other)}, cwd=folder).market_schema == "from_other"
     with pytest.raises(SettingsError, match="QUOTEMILL_CONFIG names"):
         load_settings({"QUOTEMILL_CONFIG": str(tmp_path / "absent.toml")}, cwd=folder)
+
+
+def test_settings_are_those_of_the_nearest_folder_above(folder: Path) -> None:
+    inner = folder / "dbt_project" / "models"
+    inner.mkdir(parents=True)
+    settings = load_settings({}, cwd=inner)
+    assert settings.home == Path("/srv/toml")
+    assert settings.tdx.base_url == "http://dotenv:2"
+    assert settings.places == [str(folder / "quotemill.toml"), str(folder / ".env")]
+    (inner.parent / "quotemill.toml").write_text('home = "/srv/nearer"\n')
+    assert load_settings({}, cwd=inner).home == Path("/srv/nearer")
+
+
+def test_a_dotenv_file_of_another_project_above_counts_for_nothing(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("DB_HOST=other.example\n")
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    assert load_settings({}, cwd=inner).warehouse_url is None
+    (tmp_path / ".env").write_text("DB_HOST=db.example\nQUOTEMILL_HOME=/srv/q\n")
+    settings = load_settings({}, cwd=inner)
+    assert (settings.home, settings.warehouse_url is None) == (Path("/srv/q"), False)
+
+
+def test_the_users_settings_file_comes_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "user_config_dir", lambda *_, **__: str(tmp_path / "config"))
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "quotemill.toml").write_text('home = "data"\n')
+    here = tmp_path / "here"
+    here.mkdir()
+    assert load_settings({}, cwd=here).home == tmp_path / "config" / "data"
+    (here / "quotemill.toml").write_text('market_schema = "m"\n')
+    assert load_settings({}, cwd=here).origin("home") == "default"
+
+
+def test_relative_paths_of_a_file_count_from_the_file(tmp_path: Path) -> None:
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    (tmp_path / "quotemill.toml").write_text(
+        'home = "var"\nrequest_log = "requests.log"\n[tdx]\nclient = "../tdx"\n'
+    )
+    (tmp_path / ".env").write_text("QUOTEMILL_TDX__CORPORATE_ACTIONS=actions\n")
+    settings = load_settings({}, cwd=inner)
+    assert settings.home == tmp_path / "var"
+    assert settings.request_log == tmp_path / "requests.log"
+    assert settings.tdx.client == tmp_path / ".." / "tdx"
+    assert settings.tdx.corporate_actions == tmp_path / "actions"
+    (tmp_path / ".env").write_text("QUOTEMILL_TDX__CORPORATE_ACTIONS=xdxr\nQUOTEMILL_HOME=~/qm\n")
+    settings = load_settings({}, cwd=inner)
+    assert (settings.tdx.corporate_actions, settings.home) == ("xdxr", Path("~/qm").expanduser())
 
 
 def test_a_list_in_a_variable_is_separated_by_commas(tmp_path: Path) -> None:
