@@ -203,8 +203,7 @@ def _write_report(settings: Settings, as_of: datetime | None) -> Stage:
     def report() -> StageOutcome:
         from orchestration.report import gather, page
 
-        warehouse, since = open_warehouse(settings), gather.default_since(as_of)
-        state = gather.gather(settings, warehouse, since, as_of)
+        state = gather.gather(settings, open_warehouse(settings), None, as_of)
         path = page.write(state, page.default_path(settings))
         sizes = state.space.metrics() if state.space else ()
         return StageOutcome(str(path), figures={"bytes": path.stat().st_size}, metrics=sizes)

@@ -18,7 +18,8 @@ def report_command(
         Path | None, typer.Option("--out", help="The file; report.html of the home if absent.")
     ] = None,
     since: Annotated[
-        str | None, typer.Option(help="Show from this day on; a year back if absent.")
+        str | None,
+        typer.Option(help="Show from this day on; the year up to the newest data if absent."),
     ] = None,
     as_of: Annotated[str | None, typer.Option("--as-of", help="Evaluate as of this time.")] = None,
     json: JsonFlag = False,
@@ -32,9 +33,8 @@ def report_command(
     from orchestration.report import gather, page
 
     settings, at = load_settings(), shell.parse_time(as_of)
-    now = at or datetime.now(UTC)
-    start = shell.parse_day(since) or gather.default_since(now)
-    if start > now.date():
+    start = shell.parse_day(since)
+    if start and start > (at or datetime.now(UTC)).date():
         raise UsageError(f"--since {start} is in the future", hint="give a past day")
     path = out or page.default_path(settings)
     if path.is_dir():
@@ -42,6 +42,8 @@ def report_command(
     report = gather.gather(settings, find_warehouse(settings), start, at)
     page.write(report, path)
     if json:
-        shell.print_json({"path": str(path), "since": start, "mends": len(report.status.problems)})
+        shell.print_json(
+            {"path": str(path), "since": report.since, "mends": len(report.status.problems)}
+        )
         return
     print(path)

@@ -21,13 +21,18 @@ def grids(
     since: date,
     as_of: datetime,
     freshness: Sequence[Mapping[str, Any]],
+    until: date = date.max,
 ) -> list[Grid]:
-    """A grid of each loaded dataset; `freshness` has a row for each."""
+    """A grid of each loaded dataset up to a day; `freshness` has a row for each."""
     schemas = {
         "market": warehouse.market_schema,
         **{name: warehouse.inner_schema(name) for name in ("futures", "options", "qa")},
     }
-    due = {row["dataset"]: row["expected_date"] or row["last_date"] for row in freshness}
+    due = {
+        row["dataset"]: min(day, until)
+        for row in freshness
+        if (day := row["expected_date"] or row["last_date"])
+    }
     period = Period(settings, schemas, since, as_of, due)
     filled = [
         grid.fill(conn, coverage)

@@ -6,7 +6,7 @@ table of the same figures beside it.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from markupsafe import Markup, escape
 
@@ -116,13 +116,14 @@ def chart(key: str, title: str, unit: str, series: Mapping[str, Sequence[Point]]
         y = bottom - part * (bottom - top)
         parts.append(f'<path class="rule" d="M{left} {y:.1f}H{right}"/>')
         parts.append(
-            f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{part * most:,.4g}</text>'
+            f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">'
+            f"{_short_number(part * most)}</text>"
         )
-    for number in range(_TICKS):
-        at = first + (last - first) * number / (_TICKS - 1)
-        x = left + (right - left) * number / (_TICKS - 1)
-        anchor = ("start", "middle", "end")[(number > 0) + (number == _TICKS - 1)]
-        parts.append(f'<text x="{x:.1f}" y="190" text-anchor="{anchor}">{at:%Y-%m-%d}</text>')
+    parts.append(f'<text x="{left + 6}" y="{top + 10}">{escape(unit)}</text>')
+    for share_of_span, label in _time_labels(first, last):
+        x = left + (right - left) * share_of_span
+        anchor = "start" if share_of_span == 0 else "end" if share_of_span == 1 else "middle"
+        parts.append(f'<text x="{x:.1f}" y="190" text-anchor="{anchor}">{label}</text>')
     for number, line in enumerate(series.values()):
         parts.append(f'<g class="s{number % 4}">')
         for point in line:
@@ -131,6 +132,26 @@ def chart(key: str, title: str, unit: str, series: Mapping[str, Sequence[Point]]
             parts.append(f"<g><title>{escape(point.text)}</title>{_mark(number, x, y)}</g>")
         parts.append("</g>")
     return Markup("".join([*parts, "</svg>"]))
+
+
+def _short_number(value: float) -> str:
+    """A value of an axis: 1.1 M, 250 k, 12, 0.5."""
+    for size, letter in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if value >= size:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}"
+
+
+def _time_labels(first: datetime, last: datetime) -> Iterator[tuple[float, str]]:
+    """Places on the time axis, 0 to 1, with labels that differ: days, or minutes of two days."""
+    pattern = "%Y-%m-%d" if last - first > timedelta(days=2) else "%m-%d %H:%M"
+    before = ""
+    for number in range(_TICKS):
+        place = number / (_TICKS - 1)
+        label = f"{first + (last - first) * place:{pattern}}"
+        if label != before:
+            yield place, label
+        before = label
 
 
 def _mark(number: int, x: float, y: float) -> str:

@@ -22,6 +22,7 @@ from orchestration.run import findings
 from orchestration.run.findings import Finding
 
 SHOWN = 20  # findings listed for each check
+YEAR = timedelta(days=365)  # some 250 trading days
 VERDICTS = 40  # failed sessions of symbols, the newest
 
 
@@ -59,11 +60,18 @@ class Report:
 
 
 def gather(
-    settings: Settings, warehouse: Warehouse | None, since: date, as_of: datetime | None = None
+    settings: Settings, warehouse: Warehouse | None, since: date | None, as_of: datetime | None
 ) -> Report:
-    """Read everything; works with an empty warehouse, and without one."""
+    """Read everything; works with an empty warehouse, and without one.
+
+    Without `since` the window is the year up to the newest data: a folder that was copied years ago
+    still shows what it holds.
+    """
     now = (as_of or datetime.now(UTC)).astimezone(UTC)
     state = status.read(warehouse, 5, as_of.isoformat() if as_of else None, settings)
+    newest = max((row["last_date"] for row in state.freshness if row["last_date"]), default=None)
+    until = now.date() if newest is None or since else min(newest, now.date())
+    since = since or until - YEAR
     if warehouse is None:
         return Report(now, since, "none yet", state, Runs(), (), (), (), None)
     with warehouse.connect() as conn:
@@ -73,7 +81,7 @@ def gather(
         conn.execute("set local jit = off")
         if as_of:
             conn.execute("select set_config('quotemill.as_of', %s, false)", (as_of.isoformat(),))
-        grids = coverage.grids(conn, warehouse, settings, since, now, state.freshness)
+        grids = coverage.grids(conn, warehouse, settings, since, now, state.freshness, until)
         return Report(
             as_of=now,
             since=since,
@@ -85,11 +93,6 @@ def gather(
             verdicts=tuple(_read_verdicts(conn, warehouse.inner_schema("qa"), since)),
             space=space.read(conn, settings),
         )
-
-
-def default_since(as_of: datetime | None = None) -> date:
-    """The day a year back: some 250 trading days."""
-    return (as_of or datetime.now(UTC)).date() - timedelta(days=365)
 
 
 def _group_findings(listed: Sequence[Finding]) -> tuple[FindingGroup, ...]:

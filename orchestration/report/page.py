@@ -17,6 +17,7 @@ from orchestration.report import drawing
 from orchestration.report.drawing import Point
 from orchestration.report.gather import Report
 from orchestration.report.space import SIZE, STAGE
+from orchestration.schedule.ledger import OVERDUE
 
 SHOWN_RUNS = 25  # in tables; pictures show all of the window
 LARGEST = 3  # tables in the picture of sizes, beside the sum of all
@@ -71,6 +72,7 @@ def render(report: Report) -> str:
         share=drawing.share,
         words=drawing.WORDS,
         most=SHOWN_RUNS,
+        overdue=OVERDUE,
         version=metadata.version("quotemill"),
     )
 

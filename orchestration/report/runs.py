@@ -33,6 +33,12 @@ class Runs:
     alerts: Sequence[Row] = ()
     jobs: Sequence[Row] = ()
 
+    @property
+    def failed_tests(self) -> list[Row]:
+        """The newest self-test and verification of each source, where it did not pass."""
+        newest = {(test["source"], test["kind"]): test for test in reversed(self.tests)}
+        return [test for test in newest.values() if test["status"] != "passed"]
+
 
 def read(conn: psycopg.Connection, since: datetime, as_of: datetime) -> Runs:
     """Read what started between two times."""

@@ -73,6 +73,22 @@ def test_a_chart_has_a_mark_for_each_point_and_none_without_points() -> None:
     assert drawing.chart("took", "What it took", "seconds", {"tdx": []}) == ""
 
 
+@pytest.mark.parametrize(
+    ("hours", "labels"),
+    [
+        (0, ["05-06 12:00"]),
+        (10, [f"05-06 {hour}:00" for hour in (12, 14, 16, 18, 20, 22)]),
+        (240, ["2024-05-06", "2024-05-08", "2024-05-10", "2024-05-12", "2024-05-14", "2024-05-16"]),
+    ],
+)
+def test_a_chart_says_its_unit_and_each_time_once(hours: int, labels: list[str]) -> None:
+    noon = datetime(2024, 5, 6, 12, tzinfo=UTC)
+    points = [Point(noon, 0.0, ""), Point(noon + timedelta(hours=hours), 1_098_000.0, "")]
+    svg = drawing.chart("rows", "Rows that loads wrote", "rows", {"tdx": points})
+    texts = [e.text for e in ElementTree.fromstring(svg).iter() if e.tag.endswith("text")]
+    assert texts == ["0", "549 k", "1.1 M", "rows", *labels]
+
+
 @pytest.mark.parametrize("count", [1, 7, 120, 121, 2500])
 def test_there_are_at_most_so_many_columns_and_the_first_starts_first(count: int) -> None:
     starts = split_columns(list(range(count)))

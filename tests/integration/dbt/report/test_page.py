@@ -1,7 +1,8 @@
 """The page in a real browser: no errors, no requests, and the figures of the tables."""
 
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,45 @@ def test_the_page_opens_without_errors_or_other_requests(
     )
     assert len(boxes) == len(report.grids) + 6  # of loads, rows, builds, stages, retries and sizes
     assert all(width > 600 and marks > 2 for width, marks in boxes)
+
+
+def test_what_to_do_is_never_nothing_beside_an_alert_or_a_failed_self_test(
+    report: Report,
+) -> None:
+    def what_to_do(alerts: Sequence[Mapping[str, Any]], tests: Sequence[dict[str, Any]]) -> str:
+        runs = replace(report.runs, alerts=alerts, tests=tests)
+        text = page.render(replace(report, runs=runs, status=replace(report.status, problems=())))
+        return text.partition('id="fixes"')[2].partition('id="freshness"')[0]
+
+    failed = {
+        "source": "tdx",
+        "kind": "selftest",
+        "status": "failed",
+        "started_at": AS_OF,
+        "failed": 3,
+        "total": 31,
+        "passed": 28,
+        "skipped": 0,
+        "run_id": 1,
+    }
+    assert "Nothing." in what_to_do([], [])
+    assert "Nothing." not in what_to_do(report.runs.alerts, [])
+    assert "load of tdx failed" in what_to_do(report.runs.alerts, [])
+    assert "Nothing." not in what_to_do([], [failed])
+    assert "<code>loaders selftest tdx</code>" in what_to_do([], [failed])
+    # a later run that passed closes it
+    assert "Nothing." in what_to_do([], [failed | {"status": "passed"}, failed])
+
+
+def test_the_window_ends_at_the_newest_data(
+    used: psycopg.Connection, settings: Settings, warehouse: Warehouse
+) -> None:
+    years_later = AS_OF + timedelta(days=3650)
+    late = gather.gather(settings, warehouse, None, years_later)
+    newest = max(row["last_date"] for row in late.status.freshness if row["last_date"])
+    assert late.since == newest - gather.YEAR
+    assert late.grids
+    assert all(grid.there for grid in late.grids)
 
 
 def test_the_numbers_of_the_page_equal_the_tables(opened: Page, used: psycopg.Connection) -> None:
