@@ -68,6 +68,10 @@ def tdx(
             help="Write this market as a desktop client's files: vipdoc, T0002 beside it."
         ),
     ] = None,
+    client_generation: Annotated[
+        str,
+        typer.Option(help="Whose files --write-vipdoc writes: today's client's or older (older)."),
+    ] = "today",
     vipdoc_days: Annotated[
         int | None, typer.Option(min=1, help="Write only the newest days of minutes.")
     ] = None,
@@ -97,6 +101,11 @@ def tdx(
         return
     if zone not in ("shanghai", "utc"):
         raise UsageError(f"unknown zone {zone!r}", hint="--zone shanghai or --zone utc")
+    if client_generation not in ("today", "older"):
+        raise UsageError(
+            f"unknown generation {client_generation!r} of the client",
+            hint="--client-generation today or --client-generation older",
+        )
     end = parse_clock(clock, EXAMPLE) if clock else None
     world = _make_stock_market(data, codes, days, seed=seed, end=end)
     if write_actions:
@@ -107,12 +116,16 @@ def tdx(
         except OSError as error:
             raise UsageError(f"cannot write {write_actions}: {error.strerror}") from error
     if write_vipdoc:
-        from loaders.sandbox.tdx.client_files import write_client_files
+        from loaders.sandbox.tdx.client_files import (
+            write_client_files,
+            write_sectors,
+        )
         from loaders.sandbox.tdx.vipdoc_files import write_vipdoc as write_files
 
         write_files(world, write_vipdoc, until=end, days=vipdoc_days)
         client = write_vipdoc.parent if write_vipdoc.name == "vipdoc" else write_vipdoc
-        write_client_files(world, client / "T0002" / "hq_cache")
+        for write in (write_client_files, write_sectors):
+            write(world, client / "T0002" / "hq_cache", client_generation)
     sandbox = TdxSandbox(
         world,
         clock=clock,

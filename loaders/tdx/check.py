@@ -1,21 +1,23 @@
 """`loaders check tdx`: test the service and the client's folder before a load."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 from loaders.engine.check import Check, describe_service
-from loaders.errors import SettingsError
+from loaders.errors import DataQualityError, SettingsError
 from loaders.settings import Settings
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.files.folder import HQ_CACHE, Folder, scan_folder
+from loaders.tdx.files.generations import Choice, Pair, choose
+from loaders.tdx.files.sectors import FILES as SECTORS
+from loaders.tdx.files.sectors import read_generation
 from loaders.tdx.files.tnf import FILES as LISTS
 from loaders.tdx.files.vipdoc import last_day
 from loaders.tdx.request import missing_settings
 from loaders.trading_time import SHANGHAI, newest_final, published_days
 
-SECTORS = ("block_gn.dat", "block_fg.dat", "block_zs.dat", "tdxhy.cfg")
 UNREADABLE_NAMED = 5
 
 
@@ -52,14 +54,20 @@ def _folder(folder: Folder, now: datetime) -> Check:
         (day for file in folder.bars("day").values() if (day := last_day(file))), default=None
     )
     counts = {period: len(folder.bars(period)) for period in ("day", "minute1", "minute5")}
-    lists = {name: path for name in LISTS.values() if (path := _cached(folder, name))}
-    sectors = {name: path for name in SECTORS if (path := _cached(folder, name))}
-    gbbq = _cached(folder, "gbbq")
+    lists = _choose(folder, LISTS.values())
+    sectors = [
+        choice._replace(generation=_read_generation(choice.path))
+        for choice in _choose(folder, SECTORS.values())
+    ]
+    pairs = (*LISTS.values(), *SECTORS.values())
+    unread = [pair.older for pair in pairs if (it := choose(folder, pair)) and it.unread]
+    gbbq = folder.find(f"{HQ_CACHE}/gbbq")
     parts = [f"day bars of {counts['day']:,} codes" + (f" to {newest}" if newest else "")]
     parts += [f"minutes of {counts['minute1']:,}"] if counts["minute1"] else []
-    parts += [f"{', '.join(lists)} of {_written(lists)}"] if lists else ["no list of codes"]
-    parts += [f"gbbq of {_written({'gbbq': gbbq})}"] if gbbq else ["no gbbq"]
-    parts += [f"sectors of {_written(sectors)}"] if sectors else ["no sectors"]
+    parts += list(_describe("lists", lists)) or ["no list of codes"]
+    parts += [f"gbbq of {_written([gbbq])}"] if gbbq else ["no gbbq"]
+    parts += list(_describe("sectors", sectors)) or ["no sectors"]
+    parts += [f"not read, of an older client: {', '.join(unread)}"] if unread else []
     return describe_service(
         f"{folder.root}: {', '.join(parts)}",
         _warnings(folder, newest, now),
@@ -69,20 +77,36 @@ def _folder(folder: Folder, now: datetime) -> Check:
             "minute_files": counts["minute1"],
             "five_minute_files": counts["minute5"],
             "newest_day": newest,
-            "lists": sorted(lists),
-            "gbbq": gbbq is not None and _written({"gbbq": gbbq}),
-            "sectors": sorted(sectors),
+            "lists": sorted(choice.name for choice in lists),
+            "gbbq": gbbq is not None and _written([gbbq]),
+            "sectors": sorted({choice.name for choice in sectors}),
         },
     )
 
 
-def _cached(folder: Folder, name: str) -> Path | None:
-    return folder.find(f"{HQ_CACHE}/{name}")
+def _choose(folder: Folder, pairs: Iterable[Pair]) -> list[Choice]:
+    return [choice for pair in pairs if (choice := choose(folder, pair))]
 
 
-def _written(files: Mapping[str, Path]) -> str:
+def _read_generation(path: Path) -> str:
+    try:
+        return read_generation(path)
+    except DataQualityError:
+        return "an unknown client, unreadable"
+
+
+def _describe(what: str, choices: Sequence[Choice]) -> Iterator[str]:
+    """The files of each generation with the day of the newest."""
+    by_generation: dict[str, dict[str, Path]] = {}
+    for path, name, generation, _ in choices:
+        by_generation.setdefault(generation, {})[name] = path
+    for generation, files in by_generation.items():
+        yield f"{what} of {_written(files.values())} ({', '.join(files)} of {generation})"
+
+
+def _written(files: Iterable[Path]) -> str:
     """The day when the newest of some files was written, by the exchange's clock."""
-    newest = max(path.stat().st_mtime for path in files.values())
+    newest = max(path.stat().st_mtime for path in files)
     return datetime.fromtimestamp(newest, UTC).astimezone(SHANGHAI).date().isoformat()
 
 

@@ -95,9 +95,11 @@ def _first_day(file: Path) -> date | None:
 
 
 def _names(folder: Path) -> Iterator[tuple[str, str]]:
-    for list_ in folder.glob("[tT]0002/[hH][qQ]_[cC][aA][cC][hH][eE]/s[hz]m.tnf"):
-        content, exchange = list_.read_bytes()[50:], list_.name[:2]
-        for at in range(0, len(content) // 314 * 314, 314):
-            digits = content[at : at + 6].decode("ascii", "replace")
-            name = content[at + 23 : at + 41].partition(b"\0")[0].decode("gbk", "replace").strip()
-            yield exchange + digits, name or digits
+    # an older client's lists first: today's names replace theirs
+    for letter, size, at_name in (("m", 314, 23), ("s", 360, 31)):
+        for list_ in folder.glob(f"[tT]0002/[hH][qQ]_[cC][aA][cC][hH][eE]/[sb][hzj]{letter}.tnf"):
+            content, exchange = list_.read_bytes()[50:], list_.name[:2]
+            for at in range(0, len(content) // size * size, size):
+                digits = content[at : at + 6].decode("ascii", "replace")
+                name = content[at + at_name : at + size].partition(b"\0")[0]
+                yield exchange + digits, name.decode("gbk", "replace").strip() or digits

@@ -26,6 +26,7 @@ from loaders.tdx.client.client import TdxClient
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import tnf
 from loaders.tdx.files.folder import HQ_CACHE
+from loaders.tdx.files.generations import choose
 from loaders.tdx.files.vipdoc import last_day
 from loaders.tdx.files.written import State
 from loaders.tdx.instrument_kinds import classify_code
@@ -115,12 +116,17 @@ def read_folder(ctx: Context, before: Mapping[str, Security]) -> dict[str, Secur
         return {}
     securities: dict[str, Security] = {}
     listed_on, left = dict[str, date](), Counter[str]()
-    for exchange, file in tnf.FILES.items():
-        path = ctx.folder.find(f"{HQ_CACHE}/{file}")
-        if path is None:
+    read: dict[str, list[str]] = {}
+    for exchange, pair in tnf.FILES.items():
+        choice = choose(ctx.folder, pair)
+        if choice is None:
             continue
+        path, file = choice.path, choice.name
+        if choice.unread:
+            ctx.load.reporter.line(f"codes: {choice.unread}")
         try:
             names, listed_on[exchange] = tnf.read(path, exchange), State.read(path).day
+            read.setdefault(choice.generation, []).append(file)
         except DataQualityError as error:
             ctx.load.warn(f"{error}; codes of {exchange} come from the names of files")
             continue
@@ -138,6 +144,8 @@ def read_folder(ctx: Context, before: Mapping[str, Security]) -> dict[str, Secur
         name = before[code].name if code in before else code
         is_listed = kind == "index" or _trades_since(listed_on.get(code[:2]), ctx.day_files[code])
         securities[code] = Security(code, name, kind, "vipdoc/lday", is_listed)
+    for generation, files in read.items():
+        ctx.load.reporter.line(f"codes: {', '.join(files)} of {generation}")
     for place, count in left.items():
         ctx.load.reporter.line(
             f"codes: {count:,} instruments of {place} are of a kind that is not modelled: skipped"

@@ -5,12 +5,14 @@ starts each membership that is new in the file and ends each that is no longer i
 of a past day are those of its time, as far back as files were read. A file is read again when it
 has changed. If it is an older copy than the one read before, its content holds from the day of that
 one on.
+
+Today's client and older ones write different files. A key is named for the older file, and reads
+today's if there is one (loaders.tdx.files.generations).
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -21,7 +23,8 @@ from loaders.landing.rejects import open_rejects, withdraw_settled
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.datasets.codes import LEAST_SHARE
 from loaders.tdx.files import sectors
-from loaders.tdx.files.sectors import Membership
+from loaders.tdx.files.generations import Choice, choose
+from loaders.tdx.files.sectors import Membership, SectorFile
 from loaders.tdx.files.written import Reading, State, state_in
 from loaders.tdx.tables import REJECTED_ROW, SECTOR_MEMBER
 from loaders.trading_time import SHANGHAI
@@ -34,32 +37,74 @@ _FILE_OF = {kind: name for name, kinds in sectors.KINDS.items() for kind in kind
 def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     """Yield outcomes in the order of `keys`, which are file names."""
     for key in keys:
-        path = ctx.client_file(f"T0002/hq_cache/{key}")
-        if path is None:
-            yield Outcome(key, skipped=f"the client's folder holds no T0002/hq_cache/{key}")
+        choice = choose(ctx.folder, sectors.FILES[key]) if ctx.folder else None
+        if choice is None:
+            names = " nor ".join(dict.fromkeys(sectors.FILES[key]))
+            yield Outcome(key, skipped=f"the client's folder holds no T0002/hq_cache/{names}")
             continue
         try:
-            yield _outcome(ctx, key, path)
+            yield _outcome(ctx, key, choice)
         except DataQualityError as error:
             yield Outcome(key, failure=error.with_hint)
 
 
-def _outcome(ctx: Context, key: str, path: Path) -> Outcome:
-    state, last = State.read(path), ctx.load.cursors(SECTOR_MEMBER.name).get(key)
+def _outcome(ctx: Context, key: str, choice: Choice) -> Outcome:
+    path, last = choice.path, ctx.load.cursors(SECTOR_MEMBER.name).get(key)
+    state = State.read(path)
     if state == state_in(last):
         return Outcome(key, skipped=NOT_DUE)
     reading = Reading.make(state, ctx.clock(), last)
-    memberships, rejected = sectors.read(path, key)
+    file = sectors.read(path, key)
     before = ctx.ask(lambda conn: read_current(conn, sectors.KINDS[key]))
+    _report(ctx, choice, file)
+    if not file.memberships and not before:
+        return Outcome(key, skipped=f"{choice.name} has no sector of this kind")
     stored = ctx.ask(lambda conn: open_rejects(conn, REJECTED_ROW, NAME))
-    rejected += withdraw_settled(stored, rejected, lambda row: row.row_key.startswith(key))
-    if why := describe_loss(memberships, before):
+    rejected = file.rejected + withdraw_settled(
+        stored, file.rejected, lambda row: sectors.owns_rejected(key, row.row_key)
+    )
+    ended, compared = compare_generations(file, before)
+    if why := describe_loss(file.memberships, compared):
         raise DataQualityError(
             f"{path} has {why}: the stored rows stay",
             hint="the client may be writing it: run again; else let the client download it again",
         )
-    rows = list(list_changes(memberships, before, reading.known_at))
+    if ended:
+        ctx.load.warn(
+            f"sectors: {choice.name} is of {file.generation}: memberships of another client in"
+            f" {', '.join(ended)} end"
+        )
+    rows = list(list_changes(file.memberships, before, reading.known_at))
     return Outcome(key, rows or None, rejected, reading.cursor)
+
+
+def _report(ctx: Context, choice: Choice, file: SectorFile) -> None:
+    """Say which file is read, and what of it is not understood."""
+    say, count = ctx.load.reporter.line, len({m.member for m in file.memberships})
+    kinds = ", ".join(file.kinds)
+    say(f"sectors: {kinds} of {count:,} codes from {choice.name} of {file.generation}")
+    if choice.unread:
+        say(f"sectors: {choice.unread}")
+    for sentence in file.unknown:
+        say(f"sectors: {choice.name}: {sentence}")
+
+
+def compare_generations(
+    file: SectorFile, before: Iterable[Membership]
+) -> tuple[list[str], list[Membership]]:
+    """Kinds whose stored members end with this client, and the members to compare a file with.
+
+    What another generation knew is no measure of a file: it may lack a classification, and an older
+    client's blocks, whose members have no exchange, know other sectors than today's.
+    """
+    has_exchange = {m.sector_kind for m in file.memberships if not m.member.isdigit()}
+    compared = [
+        m
+        for m in before
+        if m.sector_kind in file.kinds
+        and not (m.sector_kind in has_exchange and m.member.isdigit())
+    ]
+    return sorted({m.sector_kind for m in {*before} - {*compared}}), compared
 
 
 def describe_loss(present: Iterable[Membership], before: Iterable[Membership]) -> str | None:

@@ -1,21 +1,29 @@
-"""The client's sectors in `T0002/hq_cache`: `block_{gn,fg,zs}.dat`, `tdxhy.cfg`.
+"""The client's sectors in `T0002/hq_cache`, as today's client and older ones write them.
 
-block_*.dat   a head of 384 bytes, a count, then sectors of 2,813 bytes: a name and up to 400 codes
-              of six digits without their exchange (pytdx reads them)
-tdxhy.cfg     a line per stock, `0|000001|T1001|440101|H1201`: exchange, code, the client's own
-              industry, and two further classifications
+infoharbor_block.dat   today's concepts, styles and indices: text in GB18030; a line for each sector
+                       (`#GN_通达信88,88,880515,20050607,20260512,,`: kind and name, number of
+                       members), then lines of members (`0#000001,1#600000`: exchange, code)
+block_*.dat            the same of older clients: a head of 384 bytes, a count, then sectors of
+                       2,813 bytes: a name and up to 400 codes of six digits without their exchange
+                       (pytdx reads them)
+tdxhy.cfg              industries, a line per stock: exchange, code, the client's own industry and
+                       further classifications. Today's lines have six fields, the last with the
+                       research industry, `0|000001|T1001|||X500102`; older ones have five,
+                       `0|000001|T1001|440101|H1201`
 """
 
 import re
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from loaders.errors import DataQualityError
 from loaders.landing.rejects import Rejected
+from loaders.tdx.files.generations import OLDER, TODAY, Pair
 from loaders.tdx.files.written import read_content
 
-INDUSTRIES = ("industry", "industry_2", "industry_3")
+INDUSTRIES = ("industry", "industry_2", "industry_3", "industry_x")
 # the kinds of sectors in each file
 KINDS = {
     "block_gn.dat": ("concept",),
@@ -23,31 +31,77 @@ KINDS = {
     "block_zs.dat": ("index",),
     "tdxhy.cfg": INDUSTRIES,
 }
+BLOCKS = "infoharbor_block.dat"
+# today's file and an older client's, by key
+FILES = {key: Pair(key if key == "tdxhy.cfg" else BLOCKS, key) for key in KINDS}
 EXCHANGES = {"0": "sz", "1": "sh", "2": "bj"}
+_INDUSTRIES_IN = {
+    TODAY: ("industry", "industry_x"),
+    OLDER: ("industry", "industry_2", "industry_3"),
+}
+_PREFIXES = {"block_gn.dat": "GN", "block_fg.dat": "FG", "block_zs.dat": "ZS"}
 _HEAD, _SECTOR = 386, 2813
 _DIGITS = re.compile(r"[0-9]{6}")
+_MEMBER = re.compile(r"([012])#([0-9]{6})")
+_HEADER = re.compile(r"#([A-Za-z]+)_([^,]+),([0-9]*)")
+_EXPLAIN_CODE = "must be 0 (sz), 1 (sh) or 2 (bj), and six digits"
 
 
 class Membership(NamedTuple):
-    """A code's membership; an industry's member has its exchange in front."""
+    """A code's membership; only the member of an older client's block has no exchange in front."""
 
     sector_kind: str
     sector_name: str
     member: str
 
 
-def read(path: Path, name: str) -> tuple[set[Membership], list[Rejected]]:
-    """Read the memberships in a file of KINDS, and the records that were refused.
+class SectorFile(NamedTuple):
+    """Content of a file of sectors.
+
+    generation: TODAY or OLDER.
+    kinds: those that files of this generation have.
+    unknown: a sentence for each part that is not understood.
+    """
+
+    memberships: set[Membership]
+    rejected: list[Rejected]
+    generation: str
+    kinds: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
+
+
+def read(path: Path, key: str) -> SectorFile:
+    """Read the sectors of a key of KINDS.
 
     Raises DataQualityError for a file that is unreadable, cut short or without any sector.
     """
     content = read_content(path)
-    memberships, rejected = (
-        _industries(content, path) if name == "tdxhy.cfg" else _blocks(content, path, name)
-    )
-    if not memberships:
+    if key == "tdxhy.cfg":
+        file = _industries(content, path)
+    elif _is_text(path):
+        file = _text_blocks(content, path, key)
+    else:
+        memberships, rejected = _blocks(content, path, key)
+        file = SectorFile(memberships, rejected, OLDER, KINDS[key])
+    if not file.memberships and not _is_text(path):
         raise DataQualityError(f"{path} holds no sector: the stored rows stay")
-    return memberships, rejected
+    return file
+
+
+def owns_rejected(key: str, row_key: str) -> bool:
+    """Whether a rejected row is of a key of KINDS."""
+    return row_key.startswith((key, f"{BLOCKS} {_PREFIXES.get(key, key)}_"))
+
+
+def read_generation(path: Path) -> str:
+    """The generation of a file of sectors. Raises DataQualityError."""
+    if path.name.lower().endswith("tdxhy.cfg"):
+        return _generation(read_content(path).decode("gbk", "replace").splitlines())
+    return TODAY if _is_text(path) else OLDER
+
+
+def _is_text(path: Path) -> bool:
+    return path.name.lower().endswith(BLOCKS)  # a zip of Windows may leave its folders in the name
 
 
 def _blocks(content: bytes, path: Path, name: str) -> tuple[set[Membership], list[Rejected]]:
@@ -76,8 +130,65 @@ def _blocks(content: bytes, path: Path, name: str) -> tuple[set[Membership], lis
     return memberships, rejected
 
 
-def _industries(content: bytes, path: Path) -> tuple[set[Membership], list[Rejected]]:
-    memberships, rejected = set[Membership](), []
+def _text_blocks(content: bytes, path: Path, key: str) -> SectorFile:
+    [kind], prefix = KINDS[key], _PREFIXES[key]
+    memberships, rejected = set[Membership](), list[Rejected]()
+    empty, uneven, foreign = list[str](), list[str](), set[str]()
+    sectors = list(_split_sectors(content, path))
+    for header, members in sectors:
+        match = _HEADER.match(header)
+        if match is None or match[1] not in _PREFIXES.values():
+            foreign.add(match[1] if match else header[:40])
+            continue
+        if match[1] != prefix:
+            continue
+        name, count = match[2], match[3]
+        if not members:
+            empty.append(name)
+        elif count and int(count) != len(members):
+            uneven.append(f"{name}: {len(members):,} where {int(count):,} are announced")
+        for place, member in enumerate(members):
+            if parts := _MEMBER.fullmatch(member):
+                code = EXCHANGES[parts[1]] + parts[2]
+                memberships.add(Membership(kind, name, code))
+            else:
+                row_key, value = f"{BLOCKS} {prefix}_{name} {place}", member.replace("\0", "\\0")
+                rejected.append(Rejected(row_key, "code", _EXPLAIN_CODE, value[:200], "{}"))
+    unknown = []
+    if foreign:
+        unknown.append(f"sectors of an unknown kind are skipped: {', '.join(sorted(foreign)[:5])}")
+    if empty:
+        unknown.append(f"{len(empty):,} of kind {kind} name no member, such as {empty[0]}")
+    if uneven:
+        unknown.append(f"{len(uneven):,} have another number of members, such as {uneven[0]}")
+    return SectorFile(memberships, rejected, TODAY, KINDS[key], tuple(unknown))
+
+
+def _split_sectors(content: bytes, path: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield the first line and the members of each sector. Raises DataQualityError."""
+    text = content.decode("gb18030", "replace").strip()
+    first, *parts = re.split(r"^#", text, flags=re.MULTILINE)
+    if first or not parts:
+        raise DataQualityError(
+            f"{path} holds no sector: the stored rows stay",
+            hint="the client may be writing it: run again; else let the client download it again",
+        )
+    for number, part in enumerate(parts, 1):
+        header, *lines = part.splitlines()
+        members = [m for line in lines for m in line.replace("\r", "").split(",") if m.strip()]
+        match = _HEADER.match(f"#{header}")
+        if number == len(parts) and match and len(members) < int(match[3] or 0):
+            raise DataQualityError(
+                f"{path}: the last sector announces {int(match[3]):,} members and has"
+                f" {len(members):,}: it is cut short, and the stored rows stay",
+                hint="the client may be writing it: run again; else let the client download it"
+                " again",
+            )
+        yield f"#{header}", [member.strip() for member in members]
+
+
+def _industries(content: bytes, path: Path) -> SectorFile:
+    memberships, rejected, longer = set[Membership](), [], 0
     lines = content.decode("gbk", "replace").splitlines()
     if content and not content.endswith(b"\n"):
         raise DataQualityError(
@@ -93,8 +204,17 @@ def _industries(content: bytes, path: Path) -> tuple[set[Membership], list[Rejec
                 for kind, name in zip(INDUSTRIES, names, strict=False)
                 if name
             }
+            longer += any(names[len(INDUSTRIES) :])
         elif line.strip():
-            rule = "must be 0 (sz), 1 (sh) or 2 (bj), and six digits"
             value = line[:200].replace("\0", "\\0")
-            rejected.append(Rejected(f"tdxhy.cfg:{number}", "code", rule, value, "{}"))
-    return memberships, rejected
+            rejected.append(Rejected(f"tdxhy.cfg:{number}", "code", _EXPLAIN_CODE, value, "{}"))
+    unknown = (f"{longer:,} lines have unknown fields after the sixth",) if longer else ()
+    generation = _generation(lines)
+    kinds = _INDUSTRIES_IN[generation]
+    kinds += tuple(sorted({m.sector_kind for m in memberships} - {*kinds}))
+    return SectorFile(memberships, rejected, generation, kinds, unknown)
+
+
+def _generation(lines: list[str]) -> str:
+    """Today's if most lines of industries have six fields."""
+    return TODAY if sum(line.count("|") >= 5 for line in lines) * 2 > len(lines) else OLDER

@@ -1,8 +1,11 @@
-"""Codes and names in the client's lists, `T0002/hq_cache/{shm,szm,bjm}.tnf`.
+"""Codes and names in the client's lists, `T0002/hq_cache/{shs,szs,bjs}.tnf` or `{shm,szm,bjm}.tnf`.
 
-A head of 50 bytes, then records of 314: the code at 0 (six digits), the name at 23 (GBK, ended by a
-zero byte). Older and newer clients write records of another size. Such a list is refused as a
-whole, because the place of its names is unknown.
+A head of 50 bytes, then records: the code at 0 (six digits), the name in GBK, ended by a zero byte.
+
+    shs.tnf, szs.tnf, bjs.tnf   today's client: records of 360 bytes, the name at 31
+    shm.tnf, szm.tnf, bjm.tnf   older clients: records of 314 bytes, the name at 23
+
+A list with records of another size is refused as a whole: the place of its names is unknown.
 
     read(path, "sz")   {"sz000001": "平安银行", …}
 """
@@ -10,31 +13,35 @@ whole, because the place of its names is unknown.
 from pathlib import Path
 
 from loaders.errors import DataQualityError
+from loaders.tdx.files.generations import Pair
 from loaders.tdx.files.written import read_content
 
-HEAD, SIZE = 50, 314
-_CODE, _NAME = slice(0, 6), slice(23, 41)
-FILES = {"sh": "shm.tnf", "sz": "szm.tnf", "bj": "bjm.tnf"}
+FILES = {exchange: Pair(f"{exchange}s.tnf", f"{exchange}m.tnf") for exchange in ("sh", "sz", "bj")}
+HEAD = 50
+# size of a record and place of the name in it, by the last letter of the file's name
+LAYOUTS = {"s": (360, slice(31, 76)), "m": (314, slice(23, 41))}
+_CODE = slice(0, 6)
 
 
 def read(path: Path, exchange: str) -> dict[str, str]:
     """Read the names by code (`sz000001`). Raises DataQualityError for another file."""
     content = read_content(path)
+    size, name_place = LAYOUTS[path.stem[-1].lower()]
     body = content[HEAD:]
-    count, tail = divmod(len(body), SIZE)
+    count, tail = divmod(len(body), size)
     if tail or not count:
         raise DataQualityError(
-            f"{path.name}: {len(content):,} bytes are no head of {HEAD} and records of {SIZE}:"
+            f"{path.name}: {len(content):,} bytes are no head of {HEAD} and records of {size}:"
             " a list of another client, or one that is being written"
         )
     names: dict[str, str] = {}
     for at in range(count):
-        record = body[at * SIZE : (at + 1) * SIZE]
+        record = body[at * size : (at + 1) * size]
         digits = record[_CODE]
         if not digits.isdigit():
             raise DataQualityError(
                 f"{path.name}: record {at + 1} starts with {digits!r}, which is no code"
             )
-        name = record[_NAME].partition(b"\0")[0].decode("gbk", "replace").strip()
+        name = record[name_place].partition(b"\0")[0].decode("gbk", "replace").strip()
         names.setdefault(f"{exchange}{digits.decode()}", name)
     return names

@@ -14,12 +14,17 @@ from typing import Any
 import pytest
 
 from loaders.engine.result import LoadResult
-from loaders.sandbox.tdx.client_files import Record, encode_gbbq, write_client_files
+from loaders.sandbox.tdx.client_files import (
+    Record,
+    encode_gbbq,
+    older_blocks,
+    write_client_files,
+    write_sectors,
+)
 from loaders.sandbox.tdx.folder_faults import lose_events
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.files import gbbq as gbbq_file
 from tests.integration.tdx_load.bench import CORE, Bench
-from tests.unit.tdx.test_sectors import blocks
 
 OpenBench = Callable[..., AbstractContextManager[Bench]]
 EVENTS = ("capital_events", "corporate_actions")
@@ -255,12 +260,12 @@ def test_members_begin_and_end_on_the_day_their_file_was_written(
         "select member, valid_from::text, valid_to::text from raw_tdx.sector_member "
         "where sector_kind = 'concept' order by 1, 2"
     )
-    write(cache / "block_gn.dat", blocks({"芯片": ["600000", "000001"]}), 2)
+    write(cache / "block_gn.dat", older_blocks({"芯片": ["600000", "000001"]}), 2)
     write(cache / "tdxhy.cfg", b"1|600000|T1001|440101|H1201\n", 2)
     assert client_bench.load(datasets=("sectors",)).exit_code == 0
     assert client_bench.load(datasets=("sectors",)).tasks[-1].rows_read == 0
 
-    write(cache / "block_gn.dat", blocks({"芯片": ["600000", "300750"]}), 5)
+    write(cache / "block_gn.dat", older_blocks({"芯片": ["600000", "300750"]}), 5)
     write(cache / "block_zs.dat", struct.pack("<384xH", 3), 5)
     result = client_bench.load(datasets=("sectors",))
 
@@ -278,7 +283,7 @@ def test_members_in_an_older_copy_hold_from_the_day_of_the_newer_one(
     client_bench: Bench, cache: Path
 ) -> None:
     for day, members in ((5, ["600000", "300750"]), (2, ["600000", "000001"])):
-        write(cache / "block_gn.dat", blocks({"芯片": members}), day)
+        write(cache / "block_gn.dat", older_blocks({"芯片": members}), day)
         assert client_bench.load(datasets=("sectors",)).exit_code == 0
     assert client_bench.load(datasets=("sectors",)).tasks[-1].rows_read == 0
     assert client_bench.rows(
@@ -289,3 +294,27 @@ def test_members_in_an_older_copy_hold_from_the_day_of_the_newer_one(
         ("300750", "2025-06-05", "2025-06-05"),
         ("600000", "2025-06-05", None),
     ]
+
+
+def test_sectors_of_todays_client_replace_those_of_an_older_one(
+    client_bench: Bench, cache: Path, small_market: SyntheticMarket
+) -> None:
+    current = """
+        select sector_kind, min(length(member)) from raw_tdx.sector_member
+        where valid_to is null group by 1 order by 1
+    """
+    for generation in ("older", "today"):
+        write_client_files(small_market, cache, generation)
+        write_sectors(small_market, cache, generation)
+        result = client_bench.load(datasets=("sectors",))
+        assert result.exit_code == 0
+        if generation == "older":
+            kinds = [kind for kind, _ in client_bench.rows(current)]
+            assert kinds == ["concept", "index", "industry", "industry_2", "industry_3", "style"]
+    assert client_bench.rows(current) == [
+        (kind, len("sh600000")) for kind in ("concept", "index", "industry", "industry_x", "style")
+    ]
+    assert any("industry_2, industry_3 end" in warning for warning in result.warnings)
+    lines = client_bench.heard.lines
+    assert any("from infoharbor_block.dat of today's client" in line for line in lines)
+    assert any("block_gn.dat of" in line and "is not read" in line for line in lines)

@@ -147,7 +147,7 @@ def test_the_clients_folder_is_no_vipdoc_and_an_empty_vipdoc_is_accepted(
     assert "download day bars" in refused.value.hint
 
 
-def record(code: str, name: str, size: int = tnf.SIZE) -> bytes:
+def record(code: str, name: str, size: int = 314) -> bytes:
     text = code.encode() + bytes(17) + name.encode("gbk")
     return text + bytes(size - len(text))
 

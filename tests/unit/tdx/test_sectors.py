@@ -1,30 +1,22 @@
 """Sectors of the desktop client's files: their members, and since when."""
 
-import struct
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
 from loaders.errors import DataQualityError
+from loaders.sandbox.tdx.client_files import older_blocks
 from loaders.tdx.datasets.sectors import describe_loss, list_changes
-from loaders.tdx.files.sectors import KINDS, Membership, read
+from loaders.tdx.files.sectors import Membership, read
 
 EVENING = datetime(2026, 1, 5, 17, tzinfo=UTC)  # 01:00 of the 6th in Shanghai
 
 
-def blocks(sectors: dict[str, list[str]]) -> bytes:
-    result = bytes(384) + struct.pack("<H", len(sectors))
-    for name, members in sectors.items():
-        head = name.encode("gbk").ljust(9, b"\0") + struct.pack("<HH", len(members), 2)
-        result += (head + b"".join(m.encode().ljust(7, b"\0") for m in members)).ljust(2813, b"\0")
-    return result
-
-
 def test_members_of_blocks_are_six_digits_and_what_is_not_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "block_gn.dat"
-    file.write_bytes(blocks({"5G概念": ["000063", "600050", "60005"], "芯片": ["000063"]}))
-    result, rejected = read(file, file.name)
+    file.write_bytes(older_blocks({"5G概念": ["000063", "600050", "60005"], "芯片": ["000063"]}))
+    result, rejected, *_ = read(file, file.name)
     assert result == {
         Membership("concept", "5G概念", "000063"),
         Membership("concept", "5G概念", "600050"),
@@ -36,7 +28,7 @@ def test_members_of_blocks_are_six_digits_and_what_is_not_is_refused(tmp_path: P
 def test_a_line_of_industries_tells_three_classifications_and_the_exchange(tmp_path: Path) -> None:
     file = tmp_path / "tdxhy.cfg"
     file.write_text("0|000001|T1001|440101|H1201\r\n1|900955|T00||\n7|000001|T1|1|1\nbroken\n\n")
-    result, rejected = read(file, file.name)
+    result, rejected, *_ = read(file, file.name)
     assert result == {
         Membership("industry", "T1001", "sz000001"),
         Membership("industry_2", "440101", "sz000001"),
@@ -47,14 +39,14 @@ def test_a_line_of_industries_tells_three_classifications_and_the_exchange(tmp_p
 
 
 def test_a_file_that_is_cut_short_or_empty_is_refused_as_a_whole(tmp_path: Path) -> None:
-    whole = blocks({"芯片": ["000063"]})
+    whole = older_blocks({"芯片": ["000063"]})
     for name, content, said in (
         (
             "block_fg.dat",
             whole[:-1],
             "1 announced sectors need 3,199 bytes, and the file has 3,198",
         ),
-        ("block_fg.dat", blocks({}), "holds no sector"),
+        ("block_fg.dat", older_blocks({}), "holds no sector"),
         ("block_fg.dat", b"", "0 announced sectors need 386 bytes, and the file has 0"),
         ("tdxhy.cfg", b"", "holds no sector"),
         ("tdxhy.cfg", b"0|000001|T1001|440101|H1201\n0|000002|T10", "ends within line 2"),
@@ -67,12 +59,12 @@ def test_a_file_that_is_cut_short_or_empty_is_refused_as_a_whole(tmp_path: Path)
 def test_real_files_are_read_whole(real_client: Path) -> None:
     counts = {"block_gn.dat": 164, "block_fg.dat": 118, "block_zs.dat": 70}
     for name, count in counts.items():
-        result, rejected = read(real_client / "T0002/hq_cache" / name, name)
+        result, rejected, *_ = read(real_client / "T0002/hq_cache" / name, name)
         assert len({membership.sector_name for membership in result}) == count
         assert rejected == []
-    result, rejected = read(real_client / "T0002/hq_cache/tdxhy.cfg", "tdxhy.cfg")
+    result, rejected, *_ = read(real_client / "T0002/hq_cache/tdxhy.cfg", "tdxhy.cfg")
     assert len({m.member for m in result}) == 4267
-    assert {m.sector_kind for m in result} == {*KINDS["tdxhy.cfg"]}
+    assert {m.sector_kind for m in result} == {"industry", "industry_2", "industry_3"}
     assert rejected == []
 
 
