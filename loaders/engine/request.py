@@ -1,11 +1,13 @@
 """What a load is asked to do."""
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any
 
 from loaders.errors import UsageError
+from loaders.project import find_project
 
 VERSION = 2  # of the form that jobs are stored in
 
@@ -64,3 +66,18 @@ def read_request(parameters: Mapping[str, Any]) -> LoadRequest:
     for name in ("datasets", "keys"):
         stored[name] = None if stored[name] is None else tuple(stored[name])
     return LoadRequest(**stored)
+
+
+def unknown_dataset(names: Sequence[str], known: Sequence[str]) -> UsageError:
+    """The refusal of names that are not datasets; for a table of dbt what builds it."""
+    name = names[0]
+    if any(find_project().dbt.glob(f"models/*/*/{name}.sql")):
+        return UsageError(
+            f"{name} is not loaded but built from what is loaded",
+            hint=f"`quotemill build` builds it, `quotemill dbt build -s {name}` it alone",
+        )
+    near = difflib.get_close_matches(name, known, n=1)
+    guess = f"; did you mean {near[0]}?" if near else ""
+    return UsageError(
+        f"unknown dataset {', '.join(names)}{guess}", hint=f"datasets: {', '.join(known)}"
+    )

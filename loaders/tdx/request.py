@@ -5,12 +5,12 @@ from datetime import date, datetime
 from typing import Literal
 
 from loaders import trading_time
-from loaders.engine.request import LoadRequest
+from loaders.engine.request import LoadRequest, unknown_dataset
 from loaders.errors import SettingsError, UsageError
 from loaders.settings import Settings
 from loaders.tdx import plan
 from loaders.tdx.client.answers import EXCHANGES
-from loaders.tdx.client.connection import CODE
+from loaders.tdx.code_forms import read_codes
 from loaders.tdx.datasets import index_kline, market_stats_snapshot, trading_calendar, vipdoc_daily
 from loaders.warehouse.postgres import Warehouse
 
@@ -56,9 +56,7 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
         raise UsageError(f"--exchange {exchange}: unknown", hint=f"allowed: {', '.join(EXCHANGES)}")
     unknown = [d for d in request.datasets or () if d not in plan.NAMES]
     if unknown:
-        raise UsageError(
-            f"unknown dataset {', '.join(unknown)}", hint=f"datasets: {', '.join(plan.NAMES)}"
-        )
+        raise unknown_dataset(unknown, plan.NAMES)
     if vipdoc_daily.DATASET.name in (request.datasets or ()) and not (
         settings.tdx.client or settings.tdx.vipdoc
     ):
@@ -110,10 +108,7 @@ def _check_without_client(settings: Settings, request: LoadRequest) -> None:
 
 
 def _check_codes(settings: Settings, request: LoadRequest) -> None:
-    malformed = [c for c in request.keys or () if not CODE.fullmatch(c.lower())]
-    if malformed:
-        raise UsageError(f"not a code like sh600000: {', '.join(malformed)}")
-    named_indices = [c for c in request.keys or () if c.lower() in settings.tdx.indices]
+    named_indices = [c for c in read_codes(request.keys or ()) if c in settings.tdx.indices]
     if named_indices:
         raise UsageError(
             f"{', '.join(named_indices)}: an index, not a stock or fund",
@@ -132,12 +127,12 @@ def _check_codes(settings: Settings, request: LoadRequest) -> None:
 
 
 def resolve(_: Settings, warehouse: Warehouse, request: LoadRequest, now: datetime) -> LoadRequest:
-    """Complete a request: codes in lower case, `--date` as first and last day.
+    """Complete a request: codes like sh600000, `--date` as first and last day.
 
     Raises UsageError for a day without trading; its text names the trading day before.
     """
     if request.keys is not None:
-        request = replace(request, keys=tuple(dict.fromkeys(k.lower() for k in request.keys)))
+        request = replace(request, keys=read_codes(request.keys))
     named = request.options.get("date")
     if named is None:
         return request

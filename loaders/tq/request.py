@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
-from loaders.engine.request import LoadRequest
+from loaders.engine.request import LoadRequest, unknown_dataset
 from loaders.errors import SettingsError, UsageError
 from loaders.project import install_hint
 from loaders.settings import Settings
@@ -55,9 +55,7 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
     both = (*MAPPING_DATASETS, *TICK_DATASETS)
     names = {MAPPING: MAPPING_DATASETS, TICKS: TICK_DATASETS}.get(request.mode, both)
     if foreign := [name for name in request.datasets or () if name not in names]:
-        raise UsageError(
-            f"unknown dataset {', '.join(foreign)}", hint=f"datasets: {', '.join(names)}"
-        )
+        raise unknown_dataset(foreign, names)
     allowed = rf"{VARIETY}|{DAY}" if request.mode == TICKS else VARIETY
     if wrong := [key for key in request.keys or () if not re.match(allowed, key)]:
         raise UsageError(

@@ -38,6 +38,7 @@ def reconcile_command(
     """
     from loaders import loads
     from loaders.cli.progress import reporter
+    from loaders.tdx.code_forms import read_codes
     from orchestration.checks import reconcile, reconcile_report
     from orchestration.run import build
     from orchestration.run.metrics import measure_command
@@ -48,7 +49,7 @@ def reconcile_command(
         _month(month),
         sample,
         seed,
-        tuple(c.strip() for c in codes.split(",") if c.strip()) if codes is not None else None,
+        None if codes is None else read_codes(c for c in codes.split(",") if c.strip()),
     )
     with measure_command(settings, "reconcile", "tdx") as figures:
         warehouse = loads.prepare_warehouse(settings, build.stderr)

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[2]
 # the registry and the settings; commands and checks about one source alone
 NAMED_IN = {
     "loaders/settings": set(SOURCES),
+    "loaders/cli/sandbox.py": {"tq"},  # the extra that its sandbox needs
     "loaders/cli/selftest.py": {"tdx"},
     "loaders/cli/verify.py": {"tdx", "tq"},
     "loaders/warehouse/disks.py": {"ib"},  # the folder of the archive

@@ -291,7 +291,7 @@ def test_a_request_that_cannot_be_served_is_refused_at_once(
         with pytest.raises(UsageError, match="unknown dataset"):
             empty.load(datasets=("klines",))
         with pytest.raises(UsageError, match="not a code like"):
-            empty.load(codes=("600000",))
+            empty.load(codes=("60000",))
         with pytest.raises(UsageError, match="an index"):
             empty.load(codes=("sh000001",))
         with pytest.raises(UsageError, match="exclude each other"):

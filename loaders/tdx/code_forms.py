@@ -1,0 +1,42 @@
+"""Codes as people and other tools write them, read as `sh600000`."""
+
+import re
+from collections.abc import Iterable
+
+from loaders.errors import UsageError
+from loaders.tdx.instrument_kinds import classify_code
+
+_EXCHANGES = {
+    **dict.fromkeys(("sh", "shse", "sse", "ss", "xshg"), "sh"),
+    **dict.fromkeys(("sz", "szse", "xshe"), "sz"),
+    **dict.fromkeys(("bj", "bjse", "bse"), "bj"),
+}
+_NAMES = "|".join(sorted(_EXCHANGES, key=len, reverse=True))
+_FORM = re.compile(rf"(?:({_NAMES})[._]?)?([0-9]{{6}})(?:[._]?({_NAMES}))?")
+
+
+def read_code(text: str) -> str:
+    """Read `sh600000`, `SHSE.600000`, `600000.SH` or `600000`. Raises UsageError.
+
+    Six digits alone must belong to one exchange: 000001 is a stock in Shenzhen, an index in
+    Shanghai.
+    """
+    match = _FORM.fullmatch(text.strip().lower())
+    named = {_EXCHANGES[name] for name in (match[1], match[3]) if name} if match else set()
+    if match is None or len(named) > 1:
+        raise UsageError(f"not a code like sh600000: {text}")
+    digits = match[2]
+    possible = [*named] or [e for e in ("sh", "sz", "bj") if classify_code(e + digits)]
+    if not possible:
+        raise UsageError(f"not a code like sh600000: {text}; no exchange has such a number")
+    if len(possible) > 1:
+        raise UsageError(
+            f"{text} is ambiguous: {' or '.join(e + digits for e in possible)}",
+            hint=f"name the exchange: {possible[-1]}{digits}",
+        )
+    return possible[0] + digits
+
+
+def read_codes(texts: Iterable[str]) -> tuple[str, ...]:
+    """Read codes, each once, in their order. Raises UsageError."""
+    return tuple(dict.fromkeys(map(read_code, texts)))

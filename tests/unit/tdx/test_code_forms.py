@@ -1,0 +1,31 @@
+"""Codes as people write them."""
+
+import pytest
+
+from loaders.errors import UsageError
+from loaders.tdx.code_forms import read_code, read_codes
+
+FORMS = "sh600000 SH600000 600000 600000.SH 600000.ss SHSE.600000 sse.600000 600000.XSHG sh.600000"
+
+
+@pytest.mark.parametrize("text", FORMS.split())
+def test_a_code_is_understood_as_people_and_tools_write_it(text: str) -> None:
+    assert read_code(text) == "sh600000"
+
+
+def test_six_digits_alone_mean_the_only_exchange_that_has_them() -> None:
+    texts = ["600519", "300750", "159915", "510300", "830799", "000002.SZ", "300750.sz"]
+    codes = ("sh600519", "sz300750", "sz159915", "sh510300", "bj830799", "sz000002")
+    assert read_codes(texts) == codes
+
+
+def test_digits_of_two_exchanges_are_refused_with_both_names() -> None:
+    with pytest.raises(UsageError, match="000001 is ambiguous: sh000001 or sz000001") as refused:
+        read_code("000001")
+    assert "sz000001" in refused.value.hint
+
+
+@pytest.mark.parametrize("text", ["60000", "AAPL", "sh600000.sz", "us600000", "777777", ""])
+def test_what_is_no_code_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="not a code like sh600000"):
+        read_code(text)

@@ -1,0 +1,69 @@
+"""Each command and option that a code block of a page shows exists."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import write_reference
+
+ROOT = Path(__file__).parents[2]
+PAGES = [
+    *sorted(ROOT.glob("README*.md")),
+    ROOT / "docs" / "tutorial.md",
+    *sorted((ROOT / "docs" / "how-to").glob("*.md")),
+    *sorted((ROOT / "docs" / "runbooks").glob("*.md")),
+]
+COMMANDS = dict(write_reference.commands())
+
+
+def calls(text: str) -> Iterator[list[str]]:
+    """The words of each call of our command lines in the blocks for a shell."""
+    for block in re.findall(r"^ *```sh\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE):
+        plain = re.sub(r"(^|\s)#.*$", "", block.replace("\\\n", " "), flags=re.MULTILINE)
+        lexer = shlex.shlex(plain, posix=True, punctuation_chars="();&|\n")
+        lexer.whitespace, lexer.commenters = " \t\r", ""
+        words: list[str] = []
+        for word in [*lexer, "\n"]:
+            if set(word) <= set("();&|\n"):
+                while words and re.match(r"\w+=", words[0]):
+                    words.pop(0)
+                if words and words[0] in ("quotemill", "loaders"):
+                    yield words
+                words = []
+            else:
+                words.append(word)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_and_options_in_code_blocks_exist(page: Path) -> None:
+    for words in calls(page.read_text("utf-8")):
+        name, *rest = words
+        while rest and f"{name} {rest[0]}" in COMMANDS:
+            name = f"{name} {rest.pop(0)}"
+        command: Any = COMMANDS[name]
+        known = {option for p in command.params for option in [*p.opts, *p.secondary_opts]}
+        if getattr(command, "commands", None) and rest:
+            assert rest[0].startswith("-"), f"no such command: {' '.join(words)}"
+        if command.context_settings.get("ignore_unknown_options"):
+            continue  # dbt and psql read their own
+        used = {word.partition("=")[0] for word in rest if re.match(r"--?[a-z]", word)}
+        assert used <= known | {"--help", "-h"}, " ".join(words)
+
+
+def test_calls_are_read_from_blocks_with_all_their_options() -> None:
+    text = """
+```sh
+A=1 loaders run tdx --codes x   # a comment
+cd x && quotemill build && (loaders run \\
+  tdx --since 2024-01-02)
+```
+"""
+    assert list(calls(text)) == [
+        ["loaders", "run", "tdx", "--codes", "x"],
+        ["quotemill", "build"],
+        ["loaders", "run", "tdx", "--since", "2024-01-02"],
+    ]
