@@ -36,7 +36,9 @@ class Metric(NamedTuple):
     def unit(self) -> str:
         """s, B, code, or the counted thing: rows of rows_new, keys of failed_keys."""
         words = self.name.split("_")
-        return UNITS.get(self.name) or (words[0] if words[0] in ("rows", "tests") else words[-1])
+        return UNITS.get(self.name) or (
+            words[0] if words[0] in ("rows", "tests", "days") else words[-1]
+        )
 
 
 def measure_loads(

@@ -164,6 +164,8 @@ class Source(Generic[C]):
     keeps_ticks: bool = False
     # whether it relies on the announced holidays of China's exchanges
     needs_holidays: bool = False
+    # what brings data that are late up to date
+    stale_fix: "Callable[[Settings], str]" = lambda _: "quotemill run"
     # figures of loaders.engine.metrics that cannot be counted for it
     uncounted: Sequence[str] = ()
     # for the manifest of a build: what was built of the source, or, given earlier facts, the same

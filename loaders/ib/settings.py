@@ -155,6 +155,9 @@ class IbSettings(Section):
         ge=0,
         description="contracts whose historical data are requested after the close, as a test",
     )
+    stale_after: int = Field(
+        5, ge=0, description="trading days after which late data are an alert; 0: never"
+    )
     archive_folder: Path | None = Field(
         None, description="where closed days go as Parquet files; empty: `archive` below the home"
     )

@@ -32,3 +32,11 @@ def check_setup(settings: Settings, _: Warehouse | None, now: datetime) -> Itera
         yield Check("horizon", "warn", trading_time.describe_horizon(), fix)
     else:
         yield Check("horizon", "ok", f"announced holidays reach {trading_time.horizon()}")
+
+
+def describe_stale_fix(settings: Settings) -> str:
+    """What brings late data up to date; a client's folder is only as new as its downloads."""
+    if settings.tdx.base_url is not None:
+        return "quotemill run"
+    folder = settings.tdx.client or settings.tdx.vipdoc
+    return f"download day bars in the client of {folder}, then quotemill run"

@@ -35,6 +35,9 @@ class TdxSettings(Section):
     requests_per_second: float | None = Field(
         None, gt=0, description="most requests a second, of all routes together; empty: no limit"
     )
+    stale_after: int = Field(
+        5, ge=0, description="trading days after which late data are an alert; 0: never"
+    )
     client: Path | None = Field(
         None,
         description="the desktop client's folder, which holds vipdoc and T0002; files come before "

@@ -24,7 +24,7 @@ from loaders.tdx.client.client import TdxClient
 from loaders.tdx.client.event_loop import EventLoop
 from loaders.tdx.context import Context
 from loaders.tdx.coverage import read_coverage
-from loaders.tdx.doctor import check_setup
+from loaders.tdx.doctor import check_setup, describe_stale_fix
 from loaders.tdx.jobs import JOBS
 from loaders.tdx.plan import DATASETS, plan
 from loaders.tdx.request import check_request, missing_settings, resolve, when_busy
@@ -82,6 +82,7 @@ SOURCE = Source(
     coverage=read_coverage,
     doctor=check_setup,
     needs_holidays=True,
+    stale_fix=describe_stale_fix,
     log_keywords={
         "disconnect": (*DISCONNECT_WORDS, "is down", "is still down", "outage"),
         "timeout": ("no answer in time", "timed out", "timeout"),

@@ -56,6 +56,9 @@ class TqSettings(Section):
     settle_margin: float = Field(
         1800.0, ge=0, description="how long after its close the newest day may still get ticks"
     )
+    stale_after: int = Field(
+        5, ge=0, description="trading days after which late data are an alert; 0: never"
+    )
     auth_url: str | None = Field(None, description="another log-in service: a sandbox's")
     md_url: str | None = Field(None, description="another market data service: a sandbox's")
     holiday_url: str | None = Field(None, description="another list of holidays: a sandbox's")

@@ -66,7 +66,25 @@ def check_run(result: RunResult, settings: Settings) -> dict[str, Cause | None]:
             causes["build"] = Cause("error", text, "quotemill status", str(last.exit_code))
     if result.judgement is not None:
         causes |= _check_findings(result.judgement, settings.finding_limit)
-    return causes | _check_archive(result)
+    return causes | _check_lags(result, settings) | _check_archive(result)
+
+
+def _check_lags(result: RunResult, settings: Settings) -> dict[str, Cause | None]:
+    """Report sources whose data are later than the setting `stale_after` allows."""
+    causes: dict[str, Cause | None] = {}
+    for lag in result.lags:
+        section = getattr(settings, lag.source, None)
+        limit = getattr(section, "stale_after", 0)
+        text = (
+            f"the data of {lag.source} are late: {lag.dataset} ends {lag.last_date}, "
+            f"{lag.days:,} trading days before {lag.expected_date}; "
+            f"fix: {sources.find(lag.source).stale_fix(settings)}"
+        )
+        is_late = limit and lag.days >= limit
+        causes[f"stale:{lag.source}"] = (
+            Cause("error", text, "quotemill status") if is_late else None
+        )
+    return causes
 
 
 def _check_archive(result: RunResult) -> dict[str, Cause | None]:

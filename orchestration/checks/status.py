@@ -66,10 +66,12 @@ def read(
     limit: int = 5,
     as_of: str | None = None,
     settings: Settings | None = None,
+    fixes: Settings | None = None,
 ) -> Status:
     """Read the status; works on an empty warehouse and without one.
 
-    Without `settings`, ticks, scheduled jobs and sources that never loaded are not checked.
+    Without `settings`, ticks, scheduled jobs and sources that never loaded are not checked; then
+    `fixes` are the settings that the fixes are for.
     """
     loads = job_list.report(warehouse, limit)
     nothing = Status(loads, [], [], [], [_warn("nothing was loaded yet", "quotemill run")])
@@ -111,7 +113,9 @@ def read(
         if row["is_stale"]:
             ends = f"ends {row['last_date']}" if row["last_date"] else "has no row"
             text = f"{row['dataset']} {ends}, expected {row['expected_date']}"
-            problems.append(_warn(text, "quotemill run"))
+            where = fixes or settings
+            fix = sources.find(row["source"]).stale_fix(where) if where else "quotemill run"
+            problems.append(_warn(text, fix))
     problems += idle
     ticks = None
     if settings is not None and store_state.is_used(settings, warehouse):

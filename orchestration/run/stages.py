@@ -27,6 +27,7 @@ from orchestration.run import findings, metrics
 from orchestration.run.build import BuildResult
 from orchestration.run.calendar_check import nothing_to_do
 from orchestration.run.findings import Judgement
+from orchestration.run.lags import Lag, measure_lags, read_lags
 
 if TYPE_CHECKING:
     import psycopg
@@ -71,6 +72,7 @@ class RunResult:
     judged_in: float = 0.0  # seconds
     stages: tuple[Stage, ...] = ()
     run_id: str | None = None  # None: not recorded
+    lags: tuple[Lag, ...] = ()  # of the loaded sources
 
     @property
     def build(self) -> BuildResult | None:
@@ -97,6 +99,7 @@ class RunResult:
             *loads.measure_loads(self.loads),
             *metrics.measure_builds(self.builds),
             *judged,
+            *measure_lags(self.lags),
             *later,
         ]
 
@@ -186,14 +189,15 @@ def run(
         record = all(build.succeeded for build in built[-1:])
         judged_as_of = as_of or source_time(settings, requests)
 
-        def judge(conn: "psycopg.Connection") -> Judgement:
+        def judge(conn: "psycopg.Connection") -> tuple[Judgement, tuple[Lag, ...]]:
             if judged_as_of:  # freshness as of the loads
                 values = (judged_as_of.isoformat(),)
                 conn.execute("select set_config('quotemill.as_of', %s, true)", values)
-            return findings.judge(conn, qa, record=record, report=reports)
+            judged = findings.judge(conn, qa, record=record, report=reports)
+            return judged, read_lags(conn, qa)
 
         start = time.monotonic()
-        judged = warehouse.ask(judge)
+        judged, lags = warehouse.ask(judge)
         seconds = round(time.monotonic() - start, 2)
     except QuotemillError as error:
         log.write_error(error)
@@ -211,7 +215,9 @@ def run(
         code = DataQualityError.exit_code
     else:
         code = most_severe(codes(DataQualityError.exit_code if ringing else 0))
-    return RunResult(tuple(results), code, tuple(built), judged, judged_in=seconds)
+    own = {load.source for load in results}
+    lags = tuple(lag for lag in lags if lag.source in own)
+    return RunResult(tuple(results), code, tuple(built), judged, judged_in=seconds, lags=lags)
 
 
 def hides_findings(loads: Sequence[LoadResult], code: int) -> bool:

@@ -15,6 +15,7 @@ from loaders.warehouse.postgres import Warehouse
 from orchestration.alerts import causes
 from orchestration.run import findings
 from orchestration.run.findings import Judgement
+from orchestration.run.lags import read_lags
 from orchestration.run.stages import RunResult
 
 DAY = date(2024, 1, 2)
@@ -245,3 +246,28 @@ def test_thirty_thousand_standing_findings_cost_no_row(conn: psycopg.Connection)
         assert findings.judge(conn, "qa", record=True).new == {}
     conn.execute("select pg_stat_force_next_flush()")
     assert conn.execute(written).fetchone() == before
+
+
+def test_the_lag_of_a_source_is_that_of_its_latest_dataset(conn: psycopg.Connection) -> None:
+    conn.execute(
+        "create table qa.freshness (dataset text, source text, last_date date, "
+        "expected_date date, is_stale boolean, lag_trading_days int)"
+    )
+    rows = [
+        ("codes", "tdx", date(2024, 1, 9), date(2024, 1, 9), False, 0),
+        ("kline_daily", "tdx", DAY, date(2024, 1, 9), True, 5),
+        ("minute_1m", "tdx", date(2023, 1, 3), date(2024, 1, 9), True, 240),
+        ("index_kline", "tdx", None, date(2024, 1, 9), True, None),
+        ("main_events", "tq", date(2024, 1, 9), date(2024, 1, 8), False, 0),
+    ]
+    conn.cursor().executemany("insert into qa.freshness values (%s, %s, %s, %s, %s, %s)", rows)
+    abandoned = ("stale_dataset", "warning", "minute_1m", None, "240 trading days behind")
+    night(conn, abandoned)
+
+    def lags() -> list[tuple[str, str, int]]:
+        return [(lag.source, lag.dataset, lag.days) for lag in read_lags(conn, "qa")]
+
+    assert lags() == [("tdx", "minute_1m", 240), ("tq", "main_events", 0)]
+    findings.acknowledge(conn, "qa", ["stale_dataset"], "not loaded any more", "me", None)
+    assert lags() == [("tdx", "kline_daily", 5), ("tq", "main_events", 0)]
+    conn.execute("drop table qa.freshness")

@@ -58,6 +58,7 @@ def did(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(build, "build", built)
     monkeypatch.setattr(findings, "judge", judge)
     monkeypatch.setattr(pipeline, "open_warehouse", lambda _: warehouse)
+    monkeypatch.setattr(pipeline, "read_lags", lambda *_: ())
     return done
 
 

@@ -1,0 +1,39 @@
+"""How late the data of each source are: the most late of its datasets in qa.freshness."""
+
+from dataclasses import dataclass
+from datetime import date
+
+import psycopg
+from psycopg.rows import class_row
+
+from loaders.engine.metrics import Metric, measure_stage
+from loaders.warehouse.ownership import has_relation
+from loaders.warehouse.sql_files import read_sql
+
+
+@dataclass(frozen=True)
+class Lag:
+    """The dataset of a source that is latest; `days` are trading days, 0 where none is late."""
+
+    source: str
+    dataset: str
+    last_date: date
+    expected_date: date
+    days: int
+
+
+def read_lags(conn: psycopg.Connection, qa: str) -> tuple[Lag, ...]:
+    """The lag of each source; none before the first build."""
+    if not has_relation(conn, f"{qa}.freshness"):
+        return ()
+    query = read_sql(__package__, "lags").format(qa=qa)
+    with conn.cursor(row_factory=class_row(Lag)) as cur:
+        return tuple(cur.execute(query.encode()).fetchall())
+
+
+def measure_lags(lags: tuple[Lag, ...]) -> list[Metric]:
+    return [
+        metric
+        for lag in lags
+        for metric in measure_stage("freshness", lag.source, {"days_behind": lag.days})
+    ]

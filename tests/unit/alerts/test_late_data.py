@@ -1,0 +1,52 @@
+"""Data that are late are an alert and a figure, with a fix that can work."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from loaders.engine.prometheus import Sample, sample_metrics
+from loaders.settings import load_settings
+from orchestration.alerts import causes
+from orchestration.run.lags import Lag
+from orchestration.run.stages import RunResult
+
+SERVICE = {"QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9"}
+CLIENT = {"QUOTEMILL_TDX__CLIENT": "/srv/tdx"}
+
+
+def late(days: int) -> RunResult:
+    lag = Lag("tdx", "kline_daily", date(2015, 1, 5), date(2024, 8, 2), days)
+    return RunResult((), 0, lags=(lag,))
+
+
+@pytest.mark.parametrize(
+    ("variables", "fix"),
+    [
+        (SERVICE, "fix: quotemill run"),
+        (CLIENT, "fix: download day bars in the client of /srv/tdx, then quotemill run"),
+    ],
+)
+def test_late_data_are_an_alert_whose_fix_can_work(
+    variables: dict[str, str], fix: str, tmp_path: Path
+) -> None:
+    settings = load_settings(variables, cwd=tmp_path, home=tmp_path)
+    cause = causes.check_run(late(2330), settings)["stale:tdx"]
+    assert cause is not None
+    assert "kline_daily ends 2015-01-05, 2,330 trading days before 2024-08-02" in cause.message
+    assert cause.message.endswith(fix)
+
+
+@pytest.mark.parametrize(("days", "after", "rings"), [(4, 5, 0), (5, 5, 1), (9, 10, 0), (9, 0, 0)])
+def test_the_days_after_which_data_are_late_are_a_setting(
+    days: int, after: int, rings: bool, tmp_path: Path
+) -> None:
+    variables = SERVICE | {"QUOTEMILL_TDX__STALE_AFTER": str(after)}
+    settings = load_settings(variables, cwd=tmp_path, home=tmp_path)
+    cause = causes.check_run(late(days), settings)["stale:tdx"]
+    assert (cause is not None) == rings
+
+
+def test_how_late_data_are_is_a_figure_of_the_run() -> None:
+    samples = sample_metrics(late(7).metrics)
+    assert Sample("quotemill_freshness_days_behind", 7.0, ("source", "tdx")) in samples
