@@ -8,7 +8,7 @@ from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
 from loaders.errors import UsageError
 from loaders.settings import Settings, load_settings
-from loaders.warehouse.postgres import find_warehouse
+from loaders.warehouse.migration_files import find_current_warehouse
 
 
 def status_command(
@@ -22,7 +22,7 @@ def status_command(
     from loaders.engine import job_list
 
     settings = load_settings()
-    shown = job_list.report(find_warehouse(settings), limit)
+    shown = job_list.report(find_current_warehouse(settings), limit)
     if json:
         shell.print_json(shown | describe_place(settings))
         return
@@ -111,7 +111,7 @@ def cancel_command(
     from loaders.engine import jobs
 
     source, job = shell.parse_source_and_job(source, job)
-    warehouse = find_warehouse(load_settings())
+    warehouse = find_current_warehouse(load_settings())
     if warehouse is None:
         raise UsageError("no load has run yet", hint="loaders run")
     asked = jobs.request_cancel(warehouse, source, job)

@@ -7,7 +7,9 @@ from importlib.resources.abc import Traversable
 import psycopg
 
 from loaders.errors import SettingsError
+from loaders.settings import Settings
 from loaders.warehouse.ownership import has_relation
+from loaders.warehouse.postgres import Warehouse, find_warehouse
 
 # The last of the thirteen that made the same tables before 0.1.0; their names were recorded.
 LAST_BEFORE_RELEASE = "0013_routes.sql"
@@ -32,6 +34,30 @@ def applied(conn: psycopg.Connection) -> set[str]:
 def is_current(conn: psycopg.Connection) -> bool:
     """Whether the warehouse has every migration of this version."""
     return applied(conn).issuperset(shipped())
+
+
+def find_current_warehouse(settings: Settings) -> Warehouse | None:
+    """The warehouse for commands that read what this version writes; None before the first load.
+
+    Raises SettingsError where an older version made its tables.
+    """
+    warehouse = find_warehouse(settings)
+    if warehouse is not None:
+        warehouse.ask(refuse_outdated)
+    return warehouse
+
+
+def refuse_outdated(conn: psycopg.Connection) -> None:
+    """Raises SettingsError where the tables lack migrations of this version."""
+    names = applied(conn)
+    refuse_older(names, "the warehouse")
+    if LAST_BEFORE_RELEASE in names:
+        names = {shipped()[0]}
+    if names and not names.issuperset(shipped()):
+        raise SettingsError(
+            "the tables of the warehouse are those of an older version of quotemill",
+            hint="`quotemill run` brings them up to date, or `quotemill warehouse migrate` alone",
+        )
 
 
 def newer(names: Iterable[str]) -> list[str]:

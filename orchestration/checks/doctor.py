@@ -16,8 +16,9 @@ from loaders.sources import landed_tables
 from loaders.ticks import store_state
 from loaders.warehouse import hypertables, migrate, timescale
 from loaders.warehouse.embedded import places
+from loaders.warehouse.migration_files import find_current_warehouse
 from loaders.warehouse.ownership import foreign_relations, has_relation, privileges
-from loaders.warehouse.postgres import Warehouse, find_warehouse
+from loaders.warehouse.postgres import Warehouse
 from orchestration.alerts import book, channels
 from orchestration.backup import folder as backups
 from orchestration.checks import folders
@@ -38,7 +39,7 @@ def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
     now = now or datetime.now(UTC)
     warehouse: Warehouse | None = None
     try:
-        warehouse = find_warehouse(settings)
+        warehouse = find_current_warehouse(settings)
         first = _describe_warehouse(settings, warehouse)
     except QuotemillError as error:
         first = failed("warehouse", error)

@@ -10,7 +10,7 @@ from loaders.cli.checks import print_checks
 from loaders.cli.shell import JsonFlag
 from loaders.errors import UsageError, most_severe
 from loaders.settings import load_settings
-from loaders.warehouse.postgres import find_warehouse
+from loaders.warehouse.migration_files import find_current_warehouse
 
 
 def status_command(
@@ -29,7 +29,9 @@ def status_command(
 
     at = shell.parse_time(as_of)
     settings = load_settings()
-    shown = status.read(find_warehouse(settings), limit, at.isoformat() if at else None, settings)
+    shown = status.read(
+        find_current_warehouse(settings), limit, at.isoformat() if at else None, settings
+    )
     if json:
         shell.print_json(shown.as_json() | jobs.describe_place(settings))
         return
@@ -106,7 +108,7 @@ def findings_command(
     if reason and not ack:
         raise UsageError("--reason goes with --ack", hint="--ack NUMBER or --ack CHECK")
     at = shell.parse_time(as_of)
-    warehouse = find_warehouse(load_settings())
+    warehouse = find_current_warehouse(load_settings())
     listed: list[findings.Finding] = []
     failures: list[failed_keys.FailedKey] = []
     if warehouse is not None:

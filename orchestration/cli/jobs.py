@@ -16,7 +16,8 @@ from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
 from loaders.errors import PartialError, UsageError
 from loaders.settings import load_settings
-from loaders.warehouse.postgres import Warehouse, find_warehouse
+from loaders.warehouse.migration_files import find_current_warehouse
+from loaders.warehouse.postgres import Warehouse
 
 if TYPE_CHECKING:
     from loaders.engine.job_status import JobView
@@ -47,7 +48,7 @@ def jobs_command(
     """
     from loaders.engine import job_list, job_status
 
-    warehouse = find_warehouse(load_settings())
+    warehouse = find_current_warehouse(load_settings())
     if warehouse is None:
         raise UsageError("no load has run yet", hint="quotemill run")
     if job is None and not follow:

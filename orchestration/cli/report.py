@@ -10,7 +10,7 @@ from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
 from loaders.errors import UsageError
 from loaders.settings import load_settings
-from loaders.warehouse.postgres import find_warehouse
+from loaders.warehouse.migration_files import find_current_warehouse
 
 
 def report_command(
@@ -39,7 +39,7 @@ def report_command(
     path = out or page.default_path(settings)
     if path.is_dir():
         raise UsageError(f"{path} is a folder", hint="--out names a file")
-    report = gather.gather(settings, find_warehouse(settings), start, at)
+    report = gather.gather(settings, find_current_warehouse(settings), start, at)
     page.write(report, path)
     if json:
         shell.print_json(

@@ -24,6 +24,7 @@ from loaders.warehouse.postgres import (
 from orchestration.backup import dump as dumps
 from orchestration.backup import dump_restore as restores
 from orchestration.cli import upgrade_timescale
+from orchestration.run import build as builds
 
 app = typer.Typer(
     help="Start, stop, inspect, dump, restore and remove the warehouse.", no_args_is_help=True
@@ -119,6 +120,18 @@ def url() -> None:
     Example: psql "$(quotemill warehouse url)"
     """
     typer.echo(require_warehouse(load_settings()).url)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the tables of an older version up to date, as the first load does.
+
+    Example: quotemill warehouse migrate
+    """
+    from loaders.loads import prepare_warehouse
+
+    warehouse = prepare_warehouse(load_settings(), builds.stderr)
+    typer.echo(f"{warehouse.label} is up to date; `quotemill build` does the same for the models")
 
 
 @app.command()

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from loaders.errors import SettingsError
+from loaders.settings import load_settings
 from loaders.warehouse import migration_files
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import Warehouse
+from orchestration.checks import doctor
 from tests.bench import prepared_warehouse
 
 OLD_NAMES = (
@@ -71,3 +73,26 @@ def test_an_older_warehouse_is_refused_and_left_as_it_is(warehouse: Warehouse) -
     assert "load again into an empty database" in str(refused.value.hint)
     with warehouse.connect() as conn:
         assert migration_files.applied(conn) == set(OLD_NAMES[:9])
+
+
+def test_commands_that_read_an_older_warehouse_name_what_updates_it(warehouse: Warehouse) -> None:
+    warehouse.ask(migration_files.refuse_outdated)
+    newest = migration_files.shipped()[-1]
+    with warehouse.connect() as conn:
+        conn.execute("drop table ops.failed_keys")
+        conn.execute("delete from ops.schema_migrations where name = %s", (newest,))
+    settings = load_settings(
+        {"QUOTEMILL_WAREHOUSE_URL": warehouse.url, "QUOTEMILL_HOME": str(warehouse.home)},
+        cwd=warehouse.home,
+    )
+    with pytest.raises(SettingsError, match="of an older version") as refused:
+        migration_files.find_current_warehouse(settings)
+    assert refused.value.exit_code == 3
+    assert "`quotemill run`" in refused.value.hint
+    assert "`quotemill warehouse migrate`" in refused.value.hint
+    [check] = [c for c in doctor.examine(settings) if c.name == "warehouse"]
+    assert (check.status, check.exit_code) == ("fail", 3)
+
+    prepare(warehouse, [])
+
+    assert migration_files.find_current_warehouse(settings) is not None
