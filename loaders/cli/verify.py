@@ -51,11 +51,11 @@ def verify_command(
     """Check that what was loaded is there and correct. Exit code 5 if a check failed.
 
     tdx: spot checks of code counts, drawn securities, indices, rollups, snapshots and space; they
-    compare with the service where possible. tq: rows and hashes of every day of the tick store,
-    recomputed; ticks without a row of the index, or with another stamp; the landed copy of the
-    index; and the store's schedule against the one that dbt built. A day that --repair cannot
-    download again stays different; --accept "KQ.m@SHFE.cu SHFE.cu2601 2025-11-25" removes it, and
-    the next load requests it like any missing day.
+    compare with the service where possible, without one with the client's files. tq: rows and
+    hashes of every day of the tick store, recomputed; ticks without a row of the index, or with
+    another stamp; the landed copy of the index; and the store's schedule against the one that dbt
+    built. A day that --repair cannot download again stays different; --accept "KQ.m@SHFE.cu
+    SHFE.cu2601 2025-11-25" removes it, and the next load requests it like any missing day.
 
     Example: loaders verify tdx --sample 5 --seed 7
     """

@@ -17,7 +17,8 @@ DISCONNECT_WORDS = (
 class ScheduledJob:
     """A job as a source ships it; `quotemill schedule` starts it.
 
-    The fields are those of a section `schedule.JOB` of the settings, in the same words.
+    The fields are those of a section `schedule.JOB` of the settings, in the same words, and
+    `needs`: a setting of the source without which the job has nothing to do.
     """
 
     command: str
@@ -28,3 +29,4 @@ class ScheduledJob:
     jitter: int = 0  # seconds
     deadline: int = 600  # minutes
     catch_up: bool = True
+    needs: str = ""  # base_url

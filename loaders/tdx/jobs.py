@@ -11,6 +11,6 @@ JOBS = {
         "loaders run tdx --mode realtime", "off", calendar="XSHG", catch_up=False, deadline=60
     ),
     "tdx_calendar": _job("loaders run tdx --dataset trading_calendar", "weekly sun 09:00"),
-    "tdx_reconcile": _job("reconcile", "monthly 1 10:00"),
-    "tdx_selftest": _job("loaders selftest tdx", "weekly sat 09:30", deadline=60),
+    "tdx_reconcile": _job("reconcile", "monthly 1 10:00", needs="base_url"),
+    "tdx_selftest": _job("loaders selftest tdx", "weekly sat 09:30", deadline=60, needs="base_url"),
 }

@@ -20,21 +20,26 @@ PROGRAMS = ("quotemill", "loaders")
 ROW_OPTIONS = {"selftest": ("bulk_timeout",), "verify": ("sample",)}
 
 
+def _words(job: ScheduledJob) -> JobSettings:
+    """A shipped job in the words of the settings."""
+    return JobSettings(**{name: v for name, v in asdict(job).items() if name != "needs"})
+
+
 # of no source: where any is configured
 _BACKUP = ScheduledJob("backup", "weekly sun 12:00")
 # of a job that only the settings or the warehouse have
-DEFAULT = JobSettings(**asdict(ScheduledJob("", "off")) | {"command": None})
+DEFAULT = _words(ScheduledJob("", "off")).model_copy(update={"command": None})
 
 
-def shipped_jobs() -> dict[str, dict[str, JobSettings]]:
+def shipped_jobs() -> dict[str, Mapping[str, ScheduledJob]]:
     """The jobs that ship with each source by name, and under "" those of no source."""
-    shipped = {name: sources.find(name).jobs for name in sources.MODULES} | {
-        "": {"backup": _BACKUP}
-    }
-    return {
-        source: {name: JobSettings(**asdict(job)) for name, job in jobs.items()}
-        for source, jobs in shipped.items()
-    }
+    return {name: sources.find(name).jobs for name in sources.MODULES} | {"": {"backup": _BACKUP}}
+
+
+def _is_shipped(settings: Settings, source: str, name: str, job: ScheduledJob) -> bool:
+    """Whether the source has the setting that a job needs, or the settings name the job."""
+    is_set = not job.needs or getattr(getattr(settings, source), job.needs) is not None
+    return is_set or name in settings.schedule
 
 
 @dataclass(frozen=True)
@@ -116,9 +121,10 @@ def survey(
     shipped = shipped_jobs()
     source_of = {name: source for source, jobs in shipped.items() for name in jobs}
     merged: dict[str, tuple[JobSettings, str | None]] = {
-        name: (job, source or None)
+        name: (_words(job), source or None)
         for source in (*configured, *([""] if configured else []))
         for name, job in shipped[source].items()
+        if _is_shipped(settings, source, name, job)
     }
     wrong: dict[str, SettingsError] = {}
     for row in rows:

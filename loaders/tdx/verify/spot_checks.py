@@ -1,5 +1,7 @@
 """Spot checks after an initial load: presence, and agreement with the service.
 
+Without a service, day bars are compared with the files of the desktop client.
+
 Data that a load was asked for must be there. A check is skipped, with a reason, if no load was
 asked for its data or no build has made its relation yet.
 """
@@ -9,16 +11,20 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from loaders.engine.check import Check, CheckFailed, NotApplicable, run_checks
 from loaders.engine.test_runs import Record
-from loaders.errors import QuotemillError, UsageError
+from loaders.errors import DataQualityError, QuotemillError, UsageError
 from loaders.progress import Reporter
 from loaders.settings import Settings
+from loaders.tdx.bars import records
 from loaders.tdx.client.answers import EXCHANGES, Bars
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.datasets import index_kline
+from loaders.tdx.files import vipdoc
+from loaders.tdx.files.folder import scan_folder
 from loaders.tdx.verify.store import BAR_FIELDS, Store
 from loaders.trading_time import SHANGHAI
 from loaders.warehouse.postgres import Warehouse
@@ -96,7 +102,11 @@ def verify(
                 "no day bars have been loaded yet", hint="`loaders run tdx --mode init` loads them"
             )
         codes = sorted(random.Random(seed).sample(loaded, min(sample, len(loaded))))
-        listed, bars = asyncio.run(_ask_service(settings, codes, as_of))
+        listed: set[str] | None = None
+        if settings.tdx.base_url is not None:
+            listed, bars = asyncio.run(_ask_service(settings, codes, as_of))
+        else:
+            bars = _read_files(settings, store, codes, as_of)
         spot_checks = list(_checks(settings, store, listed, bars))
         reporter.start("verify", len(spot_checks))
         checks: list[Check] = []
@@ -104,14 +114,13 @@ def verify(
             checks.append(check)
             reporter.advance("verify", 1)
         tables = space(conn, schemas)
-    assert settings.tdx.address is not None
     return Verification(
         source="tdx",
         kind="verify",
         status="failed" if any(check.status == "fail" for check in checks) else "passed",
         started_at=started_at,
         finished_at=clock(),
-        base_url=settings.tdx.address,
+        base_url=settings.tdx.address or str(settings.tdx.client or settings.tdx.vipdoc),
         checks=checks,
         fingerprint=None,
         options={"sample": len(codes), "seed": seed},
@@ -135,21 +144,54 @@ async def _ask_service(
     return {listing.code for listing in listed}, bars
 
 
+def _read_files(settings: Settings, store: Store, codes: Sequence[str], as_of: datetime) -> Newest:
+    """Read the newest bars of sampled codes from the client's files, or errors.
+
+    Raises SettingsError for an unusable folder, or without any.
+    """
+    folder = scan_folder(settings.tdx)
+    if folder is None:
+        settings.tdx.require_service()
+        return {}
+    files, types = folder.bars("day"), store.instrument_types(codes)
+    bars: Newest = {}
+    for code in codes:
+        try:
+            bars[code] = _read_file(files.get(code), code, types.get(code, "stock"), as_of)
+        except QuotemillError as error:
+            bars[code] = error
+    return bars
+
+
+def _read_file(path: Path | None, code: str, instrument_type: str, as_of: datetime) -> Bars:
+    """The newest bars of a file. Raises DataQualityError for one that is missing or unreadable."""
+    if path is None:
+        raise DataQualityError(f"the client's folder has no file {code}.day")
+    file = vipdoc.read(path, code, instrument_type, "day", as_of, newest=NEWEST_BARS)
+    numbers = {name: file.bars[name].tolist() for name in (*records.NUMBERS, "up", "down")}
+    return Bars(
+        dates=records.to_dates(file.bars["day"]),
+        **numbers,
+        source_route="vipdoc/lday",
+        fetched_at=file.state.written_at,
+    )
+
+
 def _pass(name: str, check: Callable[[], Evidence]) -> list[Check]:
     """Make a check, which raises CheckFailed or NotApplicable if it does not pass."""
     return [Check(name, "ok", figures=check())]
 
 
 def _checks(
-    settings: Settings, store: Store, listed: set[str], bars: Newest
+    settings: Settings, store: Store, listed: set[str] | None, bars: Newest
 ) -> Iterator[tuple[str, Callable[[], Evidence]]]:
     """Every check with its name; each is a separate call, so a failure hides no other."""
-    codes = list(bars)
+    codes, source = list(bars), "the service" if listed is not None else "the client's file"
     requested = store.requested([*codes, *index_kline.keys(settings.tdx.indices), *EXCHANGES])
     for exchange in EXCHANGES:
         yield f"codes {exchange}", partial(_codes, store, listed, exchange)
     for code in codes:
-        yield f"{code} day", partial(_day_bar, store, bars[code], code)
+        yield f"{code} day", partial(_day_bar, store, bars[code], source, code)
         for period, relation in (("week", "kline_weekly_qfq"), ("month", "kline_monthly_qfq")):
             yield f"{code} {period}", partial(_built, store, relation, [code])
         yield f"{code} minute", partial(_minutes, settings, store, requested, code)
@@ -162,11 +204,14 @@ def _checks(
     yield "market_stats_snapshot", partial(_market_stats, store, requested)
 
 
-def _codes(store: Store, service: set[str], exchange: str) -> Evidence:
+def _codes(store: Store, service: set[str] | None, exchange: str) -> Evidence:
     """Check that the stored codes of an exchange are those that the service lists.
 
-    A code that the service no longer lists stays, marked as delisted.
+    A code that the service no longer lists stays, marked as delisted. Raises NotApplicable without
+    a service: the client's folder may be incomplete, so it delists nothing.
     """
+    if service is None:
+        raise NotApplicable("no service is configured whose list could be compared")
     stored = {c: listed for c, listed in store.securities().items() if c[:2] == exchange}
     theirs = {c for c in service if c[:2] == exchange}
     ours = {c for c, listed in stored.items() if listed}
@@ -201,28 +246,26 @@ def _codes(store: Store, service: set[str], exchange: str) -> Evidence:
     return seen
 
 
-def _day_bar(store: Store, theirs: Bars | QuotemillError, code: str) -> Evidence:
-    """Check that the newest final day bar equals the service's bar of that day."""
+def _day_bar(store: Store, theirs: Bars | QuotemillError, source: str, code: str) -> Evidence:
+    """Check that the newest final day bar equals the bar of that day at the source."""
     ours = store.newest_day_bar(code)
     if isinstance(theirs, QuotemillError):
-        raise CheckFailed(f"the service gave no bars to compare with: {theirs}")
+        raise CheckFailed(f"{source} gave no bars to compare with: {theirs}")
     if ours is None:
         if not len(theirs):
-            raise NotApplicable("the service has no day bar of it either")
+            raise NotApplicable(f"{source} has no day bar of it either")
         raise CheckFailed(
-            f"no final day bar is stored; the service's newest is of {theirs.dates[-1]}"
+            f"no final day bar is stored; the newest of {source} is of {theirs.dates[-1]}"
         )
     day = ours["trade_date"]
     if day not in theirs.dates:
         newest = theirs.dates[-1] if len(theirs) else "none"
-        raise CheckFailed(
-            f"the service has no bar of {day} among its newest; its newest is {newest}"
-        )
+        raise CheckFailed(f"{source} has no bar of {day} among its newest; its newest is {newest}")
     bar = theirs.row(theirs.dates.index(day))
     unlike = {name: [ours[name], bar[name]] for name in BAR_FIELDS if ours[name] != bar[name]}
     seen = {"trade_date": day.isoformat(), "service_newest": theirs.dates[-1].isoformat()}
     if unlike:
-        text = ", ".join(f"{name} {a}, the service {b}" for name, (a, b) in unlike.items())
+        text = ", ".join(f"{name} {a}, {source} {b}" for name, (a, b) in unlike.items())
         raise CheckFailed(f"{day}: stored {text} (li, hands)", {**seen, "differences": unlike})
     return seen
 
@@ -249,6 +292,8 @@ def _minutes(settings: Settings, store: Store, requested: Requested, code: str) 
     if newest := store.newest_minute_day(code):
         return {"newest": newest.isoformat()}
     bar, oldest = store.newest_day_bar(code), store.nth_newest_day(settings.tdx.minute_days)
+    if settings.tdx.base_url is None:
+        raise NotApplicable("the client's folder has no minutes of it, and there is no service")
     if bar is None or (oldest is not None and bar["trade_date"] < oldest):
         raise NotApplicable(
             f"it has not traded in the last {settings.tdx.minute_days} trading days"

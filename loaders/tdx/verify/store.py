@@ -30,6 +30,11 @@ class Store:
         )
         return dict(rows.fetchall())
 
+    def instrument_types(self, codes: Sequence[str]) -> dict[str, str]:
+        """The types of stored codes: stock, fund or index."""
+        query = "select code, instrument_type from raw_tdx.security where code = any(%s)"
+        return dict(self.conn.execute(query, (list(codes),)).fetchall())
+
     def built_codes(self) -> set[str] | None:
         """Codes of the stocks and funds in symbol_dim; None before the first build."""
         if not self.exists(self.market, "symbol_dim"):

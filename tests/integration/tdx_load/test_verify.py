@@ -25,6 +25,7 @@ from loaders.warehouse import space
 from loaders.warehouse.migrate import schemas
 from loaders.warehouse.postgres import open_warehouse
 from tests.integration.tdx_load.bench import Bench, bench
+from tests.integration.tdx_load.folder import ClientFolder
 
 DATASETS = ("codes", "trading_calendar", "kline_daily", "index_kline", "quote_snapshot")
 
@@ -270,3 +271,24 @@ def test_sizes_of_chunks_count_with_the_space_saved_by_compression(
     else:
         assert (saved["total_chunks"],) == (saved["compressed_chunks"],) == chunks
         assert saved["after_bytes"] < saved["before_bytes"]
+
+
+def test_a_folder_alone_is_compared_with_the_tables(folder: ClientFolder) -> None:
+    folder.write()
+    alone = folder.load()
+    result = verified(alone)
+    lines = by_name(result)
+    assert result.status == "passed"
+    assert {f"{code} day" for code in result.sample} <= {
+        name for name, line in lines.items() if line.status == "passed"
+    }
+    assert "no service" in lines["codes sh"].reason
+    code = result.sample[0]
+    alone.execute(f"update raw_tdx.kline_daily set close = close + 10 where code = '{code}'")
+    again = by_name(verified(alone))
+    assert (again[f"{code} day"].status, "the client's file" in again[f"{code} day"].reason) == (
+        "failed",
+        True,
+    )
+    folder.day_file(code).unlink()
+    assert "no file" in by_name(verified(alone))[f"{code} day"].reason

@@ -39,6 +39,16 @@ def test_jobs_of_a_source_that_is_not_configured_are_left_out(tmp_path: Path) ->
     assert set(jobs.read(configured(tmp_path, toml, **TDX))) == {*shipped_jobs()["tdx"], "backup"}
 
 
+def test_jobs_of_a_service_need_one(tmp_path: Path) -> None:
+    folder = {"QUOTEMILL_TDX__CLIENT": str(tmp_path)}
+    for_service = {"tdx_selftest", "tdx_reconcile"}
+    known = jobs.read(configured(tmp_path, **folder))
+    assert set(known) == {*shipped_jobs()["tdx"], "backup"} - for_service
+    toml = '[schedule.tdx_selftest]\nwhen = "off"'
+    assert jobs.read(configured(tmp_path, toml, **folder))["tdx_selftest"].timing is None
+    assert for_service < set(jobs.read(configured(tmp_path, **folder, **TDX)))
+
+
 def test_settings_change_only_what_they_name(tmp_path: Path) -> None:
     toml = '[schedule.tdx_daily]\nwhen = "daily 18:00"\njitter = 60'
     job = jobs.read(configured(tmp_path, toml, **TDX))["tdx_daily"]
