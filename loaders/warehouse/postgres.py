@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import psycopg
 import stamina
@@ -19,6 +19,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from loaders.errors import QuotemillError, SettingsError, UpstreamError, sqlstate
 from loaders.settings import Settings
 from loaders.warehouse import timescale
+from loaders.warehouse.address import build_address, label_address, parse_address
 from loaders.warehouse.embedded import server as embedded
 from loaders.warehouse.ownership import check_market_schema
 
@@ -197,7 +198,7 @@ class Warehouse:
 
     def params(self) -> dict[str, str]:
         """libpq's parameters by name: host, port, user, password, dbname, sslmode, …"""
-        return _params(self.url, self.origin)
+        return parse_address(self.url, self.origin)
 
     def dlt_url(self) -> str:
         """The URL as dlt takes it.
@@ -207,7 +208,9 @@ class Warehouse:
         """
         defaults = {"host": "localhost", "port": "5432", "user": "postgres", "dbname": "postgres"}
         params = defaults | WATCHFUL | self.params()
-        return _url(params | {"password": params.get("password") or "x"}, socket_host="localhost")
+        return build_address(
+            params | {"password": params.get("password") or "x"}, socket_host="localhost"
+        )
 
     def without_password(self) -> tuple[str, dict[str, str]]:
         """Connection string fit for a command line, and the environment that completes it."""
@@ -260,14 +263,14 @@ def open_warehouse(settings: Settings, *, start: bool = True) -> Warehouse:
         return _open_embedded(settings, start)
     origin = settings.origin("warehouse_url")
     url = settings.warehouse_url.get_secret_value()
-    params = _params(url, origin)
+    params = parse_address(url, origin)
     warehouse = Warehouse(
         url=url,
         origin=origin,
         embedded=False,
         market_schema=settings.market_schema,
         reader_role=settings.reader_role,
-        label=_label(params),
+        label=label_address(params),
         home=settings.home,
         pool_size=settings.pool_size,
         max_overflow=settings.max_overflow,
@@ -287,8 +290,8 @@ def open_warehouse(settings: Settings, *, start: bool = True) -> Warehouse:
         # what libpq took from ~/.pgpass, PG* variables or its defaults must reach dlt and dbt too
         used = {"host": info.host, "port": str(info.port), "user": info.user}
         used |= {"dbname": info.dbname, "password": info.password}
-    url = _url({k: v for k, v in used.items() if v} | params)
-    return replace(warehouse, url=url, label=_label(_params(url, origin)))
+    url = build_address({k: v for k, v in used.items() if v} | params)
+    return replace(warehouse, url=url, label=label_address(parse_address(url, origin)))
 
 
 def find_warehouse(settings: Settings) -> Warehouse | None:
@@ -379,43 +382,3 @@ def _unbroken(idle: list[psycopg.Connection]) -> psycopg.Connection | None:
         if not waiting.poll(0):  # no query runs: what can be read is the end of the session
             return conn
         conn.close()
-
-
-def _params(url: str, origin: str) -> dict[str, str]:
-    """Connection parameters of a URL or a `host=… dbname=…` string."""
-    try:
-        params = {k: str(v) for k, v in conninfo_to_dict(url).items() if v is not None}
-    except psycopg.ProgrammingError:
-        # libpq's own text may quote a part of the password
-        raise SettingsError(
-            f"setting warehouse_url ({origin}) is not a PostgreSQL address",
-            hint="postgresql://user:password@host:5432/database; special characters in the "
-            "password as %XX",
-        ) from None
-    if "," in params.get("host", "") or "," in params.get("port", ""):
-        raise SettingsError(f"setting warehouse_url ({origin}) must name one host, not several")
-    if not params.get("port", "5432").isdigit():
-        raise SettingsError(f"setting warehouse_url ({origin}): the port is not a number")
-    return params
-
-
-def _url(params: Mapping[str, str], socket_host: str = "") -> str:
-    """A URI; `socket_host` is the host in front where a socket's folder is in the query."""
-    query = dict(params)
-    host, user, database = query.pop("host", ""), query.pop("user"), query.pop("dbname")
-    port, password = query.pop("port"), query.pop("password", "")
-    if host.startswith(("/", "@")):
-        query["host"], host = host, socket_host
-    secret = f":{quote(password, safe='')}" if password else ""
-    where = f"[{host}]" if ":" in host else quote(host, safe="")
-    address = (
-        f"postgresql://{quote(user, safe='')}{secret}@{where}:{port}/{quote(database, safe='')}"
-    )
-    return address + (f"?{urlencode(query, quote_via=quote)}" if query else "")
-
-
-def _label(params: dict[str, str]) -> str:
-    host = params.get("host") or params.get("hostaddr") or "localhost"
-    user = f"{params['user']}@" if "user" in params else ""
-    database = params.get("dbname") or params.get("user") or ""
-    return f"postgresql://{user}{host}:{params.get('port', '5432')}/{database}"
