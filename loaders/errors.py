@@ -64,6 +64,12 @@ class NotDue(Exception):
     """There is nothing to do at this time; not an error."""
 
 
+def name_acceptance(source: str, *datasets: str) -> str:
+    """The way out of a guard, for its message."""
+    named = " ".join(f"--dataset {name}" for name in datasets)
+    return f"if it is right so: `loaders run {source} {named} --accept-loss`"
+
+
 # an internal error first, then what keeps data away, then what is wrong with data; a held lock is
 # no failure for a service manager, so it must hide none
 _MOST_SEVERE_FIRST = (1, 2, 3, 4, 6, 5, 75)

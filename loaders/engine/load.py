@@ -130,7 +130,7 @@ class Load:
 
     def accepts_loss(self, dataset: str, loss: str) -> bool:
         """Whether the request takes a loss that a guard would refuse; if so it is recorded."""
-        if not self.request.accept_loss or dataset not in (self.request.datasets or ()):
+        if not self.request.accepts_loss_of(dataset):
             return False
         text = f"{dataset}: accepted by {jobs.requester()}: {loss}"
         if text not in self.warnings:
@@ -211,7 +211,13 @@ def run_load(
                 reporter.line(f"nothing of job {retry_of} had failed")
                 return skipped(request.source)
         folder = settings.home / "pipelines" / migrate.warehouse_id(warehouse)
-        pipeline, pending = load_job.open_pipeline(warehouse, folder, lane, source.name)
+        pipeline, pending = load_job.open_pipeline(
+            warehouse,
+            folder,
+            lane=lane,
+            source=source.name,
+            accepts_loss=(request.datasets or ()) if request.accept_loss else (),
+        )
         if pending.load_ids:
             reporter.line(
                 f"landed {pending.read:,} rows that an interrupted run had fetched "

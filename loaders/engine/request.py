@@ -32,6 +32,10 @@ class LoadRequest:
     options: Mapping[str, str] = field(default_factory=dict)
     accept_loss: bool = False
 
+    def accepts_loss_of(self, dataset: str) -> bool:
+        """Whether guards of a dataset let a loss pass."""
+        return self.accept_loss and dataset in (self.datasets or ())
+
     def parameters(self) -> dict[str, Any]:
         """As the job's record holds it."""
         values = asdict(self)
@@ -42,12 +46,6 @@ class LoadRequest:
             "since": self.since and self.since.isoformat(),
             "until": self.until and self.until.isoformat(),
         }
-
-
-def name_acceptance(source: str, *datasets: str) -> str:
-    """The way out of a guard, for its message."""
-    named = " ".join(f"--dataset {name}" for name in datasets)
-    return f"if it is right so: `loaders run {source} {named} --accept-loss`"
 
 
 def read_request(parameters: Mapping[str, Any]) -> LoadRequest:

@@ -54,8 +54,8 @@ def _announce(load: "Load", units: Sequence[Unit]) -> None:
 class RunningTask:
     """One task while it runs.
 
-    `fallbacks`, `skips` and `repeated` (failures) collect the keys of each reason,
-    `open_rejections` the rows that earlier readings rejected, by table.
+    `fallbacks`, `skips` and `repeated` (failures) collect keys by reason, `open_rejections` the
+    rows that earlier readings rejected, by table.
     """
 
     load: "Load"

@@ -39,6 +39,7 @@ from loaders.errors import QuotemillError, sqlstate
 from loaders.landing import cursors, pipeline_state
 from loaders.landing.dlt_setup import own_context
 from loaders.landing.landed_file import land_file
+from loaders.landing.table_rejects import TooManyRejected
 from loaders.landing.target import Target
 from loaders.warehouse.postgres import Warehouse, WarehouseAway
 from loaders.warehouse.tables import LOAD_ID, ROUTE_NO, SOURCE_ROUTE, Batch, LandedTable
@@ -90,9 +91,11 @@ class Landed:
 
 
 def open_pipeline(
-    warehouse: Warehouse, folder: Path, lane: str, source: str
+    warehouse: Warehouse, folder: Path, lane: str, source: str, accepts_loss: Iterable[str] = ()
 ) -> tuple[dlt.Pipeline, Landed]:
     """The dlt pipeline of one lane of a source, and the rows that an interrupted run had left.
+
+    accepts_loss: datasets of which the tables may refuse any number of rows
 
     The caller holds the lane's lock: two processes in one folder break it. Raises UpstreamError
     while the warehouse is away.
@@ -100,14 +103,14 @@ def open_pipeline(
     with _spool_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with own_context(folder), _spool_errors(folder):
-        pipeline = _pipeline(warehouse, folder, lane, source)
+        pipeline = _pipeline(warehouse, folder, lane, source, accepts_loss)
         landed = Landed()
         while pipeline.has_pending_data:
             landed += _run(pipeline, warehouse, None)
         # The folder moves the cursors at the end of extract, the warehouse with the rows. Only the
         # warehouse never leads them, so every run starts from what it holds.
         shutil.rmtree(pipeline.working_dir)
-        pipeline = _pipeline(warehouse, folder, lane, source)
+        pipeline = _pipeline(warehouse, folder, lane, source, accepts_loss)
         try:
             pipeline.sync_destination()
         except PipelineStepFailed as error:
@@ -118,10 +121,12 @@ def open_pipeline(
     return pipeline, landed
 
 
-def _pipeline(warehouse: Warehouse, folder: Path, lane: str, source: str) -> dlt.Pipeline:
+def _pipeline(
+    warehouse: Warehouse, folder: Path, lane: str, source: str, accepts_loss: Iterable[str]
+) -> dlt.Pipeline:
     pipeline: Any = dlt.pipeline(
         lane,
-        destination=landing(warehouse.dlt_url(), lane=lane),
+        destination=landing(warehouse.dlt_url(), lane=lane, accepts_loss=" ".join(accepts_loss)),
         dataset_name=f"raw_{source}",
         pipelines_dir=str(folder),
     )
@@ -257,6 +262,10 @@ def _away(pipeline: dlt.Pipeline, error: PipelineStepFailed) -> BaseException:
             return next(filter(sqlstate, away), away[-1])
     if error.step == "load":
         pipeline.abort_packages()  # rewinds the cursors of rows that can never land
+        jobs = [getattr(cause, "client_exception", None) for cause in causes]
+        refused = [c for job in jobs for c in _causes(job) if isinstance(c, TooManyRejected)]
+        if refused:
+            raise refused[0] from error
     raise error
 
 
@@ -274,8 +283,7 @@ def _spool_errors(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    cause: BaseException | None = error
+def _causes(cause: BaseException | None) -> Iterator[BaseException]:
     while cause is not None:
         yield cause
         cause = cause.__cause__ or cause.__context__
@@ -299,7 +307,7 @@ class UpsertCopyJob(RunnableLoadJob, HasFollowupJobs):
         try:
             with AT_ONCE, psycopg.connect(url, application_name="quotemill landing") as conn:
                 self._land(conn, client)
-        except BAD_DATA as error:  # the same file fails again: no retry
+        except (*BAD_DATA, TooManyRejected) as error:  # the same file fails again: no retry
             raise DatabaseTerminalException(error) from error
         except psycopg.Error as error:
             raise DatabaseTransientException(error) from error
@@ -310,6 +318,7 @@ class UpsertCopyJob(RunnableLoadJob, HasFollowupJobs):
         def marked(hint: str) -> tuple[str, ...]:
             return tuple(get_columns_names_with_prop(table, hint))
 
+        config: Any = client.config  # ours, see LandingConfiguration
         target = Target(
             schema=client.sql_client.dataset_name,
             table=self.load_table_name,
@@ -319,10 +328,10 @@ class UpsertCopyJob(RunnableLoadJob, HasFollowupJobs):
             day=next(iter(marked(_DAY)), None),
             indexes=tuple(table.get(_INDEXES, ())),
             dataset=table.get(_DATASET),
+            accepts_loss=table.get(_DATASET) in config.accepts_loss.split(),
         )
         file_id = f"{self._load_id}/{self.job_id()}"
-        lane = client.config.lane  # type: ignore[attr-defined]  # ours, see LandingConfiguration
-        land_file(conn, Path(self._file_path), target, file_id=file_id, lane=lane)
+        land_file(conn, Path(self._file_path), target, file_id=file_id, lane=config.lane)
 
 
 @configspec(init=False)
@@ -338,6 +347,7 @@ class LandingCredentials(PostgresCredentials):
 class LandingConfiguration(PostgresClientConfiguration):
     credentials: LandingCredentials = None  # type: ignore[assignment]  # dlt fills it in
     lane: str = ""  # whose packages these are
+    accepts_loss: str = ""  # datasets, with spaces between
 
 
 class LandingClient(PostgresClient):

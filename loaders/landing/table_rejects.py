@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 import pyarrow.parquet as pq
 
+from loaders.errors import DataQualityError, name_acceptance
 from loaders.landing.change_feed import touch
 from loaders.landing.rejects import (
     BY_TABLE,
@@ -36,13 +37,17 @@ ROW_ERRORS = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramL
 MOST = 1_000  # of a file; where a table refuses more, it is the table that is wrong
 
 
+class TooManyRejected(DataQualityError):
+    """A table refuses more rows of a file than single bad rows explain."""
+
+
 def take_rejects(
     conn: psycopg.Connection, target: Target, staged: Staged, statement: bytes
 ) -> dict[int, Reason]:
     """Remove the rows from `_land` that `statement` cannot take; they are returned by number.
 
-    By halves: each part is tried and rolled back. Raises the error itself where more than MOST rows
-    are refused.
+    By halves: each part is tried and rolled back. Raises TooManyRejected where more than MOST rows
+    are refused, unless that is accepted.
     """
     columns = names(staged.columns)
     number = ROW_NO if staged.is_numbered else f"row_number() over () as {ROW_NO}"
@@ -71,8 +76,15 @@ def take_rejects(
         except ROW_ERRORS as error:
             if first == last:
                 rejected[first] = _reason(conn, first, target, staged.columns, error=error)
-                if len(rejected) > MOST:
-                    raise
+                if len(rejected) > MOST and not target.accepts_loss:
+                    source = target.schema.removeprefix("raw_")
+                    way_out = name_acceptance(source, str(target.dataset))
+                    raise TooManyRejected(
+                        f"{target.schema}.{target.table} refuses more than {MOST:,} rows of a"
+                        f" package, the last by: {error.diag.message_primary}",
+                        hint="drop the constraint or trigger that was added to the table, then run"
+                        f" again; to reject these rows {way_out}",
+                    ) from error
                 continue
             middle = (first + last) // 2
             spans += [(middle + 1, last), (first, middle)]

@@ -1,5 +1,6 @@
 """The context that a running load of TDX passes to its datasets."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -102,6 +103,25 @@ class Context:
     def day_files(self) -> Mapping[str, Path]:
         """The client's files of day bars by code; none where the service comes first."""
         return self.folder.bars("day") if self.folder and self.settings.files_first else {}
+
+    @cached_property
+    def lost_files(self) -> Mapping[str, str]:
+        """Files of day bars that were read before and are gone: a sentence per exchange.
+
+        Empty where the service comes first, or part of the folder cannot be read, which is its own
+        failure.
+        """
+        from loaders.tdx.files.written import state_in
+
+        if self.folder is None or self.folder.unreadable or not self.settings.files_first:
+            return {}
+        cursors = self.load.cursors("kline_daily")
+        gone = [c for c in cursors if c not in self.day_files and state_in(cursors[c])]
+        return {
+            exchange: f"vipdoc/{exchange}: {count:,} files of day bars that were read before are"
+            f" gone, such as {min(c for c in gone if c.startswith(exchange))}.day"
+            for exchange, count in sorted(Counter(code[:2] for code in gone).items())
+        }
 
     def absence(self, dataset: str, landed: LandedTable) -> "Absence":
         """The state of a dataset that the service may not have, one per load."""

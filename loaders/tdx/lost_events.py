@@ -11,7 +11,7 @@ from datetime import date
 
 import psycopg
 
-from loaders.engine.request import name_acceptance
+from loaders.errors import name_acceptance
 from loaders.tdx.files import gbbq
 from loaders.tdx.files.gbbq import Gbbq
 from loaders.tdx.tables import CAPITAL_EVENT, CORPORATE_ACTION

@@ -18,6 +18,7 @@ from loaders.tdx.datasets import (
     sectors,
     trading_calendar,
 )
+from loaders.tdx.files.written import state_in
 from loaders.tdx.settings import TdxSettings
 
 # in the order of loading: day bars come before minutes and ticks, which are checked against them
@@ -175,7 +176,12 @@ def _available_codes(ctx: Context, name: str, wanted: Sequence[str]) -> Sequence
     period = FILE_DATASETS.get(name)
     if ctx.service is not None or ctx.folder is None or ctx.load.request.keys or period is None:
         return wanted
-    return [code for code in wanted if code in ctx.folder.bars(period)]
+    files = ctx.folder.bars(period)
+    # a code whose file is gone fails, rather than being left out
+    read = {
+        c for c, cursor in ctx.load.cursors(name).items() if period == "day" and state_in(cursor)
+    }
+    return [code for code in wanted if code in files or (ctx.lost_files and code in read)]
 
 
 def plan_retry(tasks: Sequence[Task]) -> list[Unit] | None:

@@ -139,6 +139,9 @@ class Call:
         known = self.world.days[: self.state.known_days]
         if self.hit("calendar-empty"):
             return []
+        if hole := self.hit("calendar-hole"):
+            at = -int(hole.number("back")) - 1
+            known = [*known[:at], *known[at + 1 :]]
         short = self.hit("calendar-short")
         return known[-int(short.number("keep")) :] if short else known
 

@@ -96,6 +96,9 @@ KINDS: dict[str, Kind] = {
     "calendar-short": Kind(
         "only the newest days are known", {"keep": "100"}, routes=(*CALENDAR, RANGE)
     ),
+    "calendar-hole": Kind(
+        "the day so many trading days ago is missing", {"back": "10"}, routes=(*CALENDAR, RANGE)
+    ),
     "half-init": Kind("the code cache was never filled", routes=(*LISTS, *QUOTES)),
     "ths-down": Kind("the third-party page fails", routes=THS),
     "ths-missing-action": Kind(

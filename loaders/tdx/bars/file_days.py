@@ -22,7 +22,7 @@ import numpy as np
 import orjson
 
 from loaders.engine.outcome import NOT_DUE, Outcome
-from loaders.errors import DataQualityError
+from loaders.errors import DataQualityError, name_acceptance
 from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import plausibility, records
 from loaders.tdx.bars.records import Ints, Records
@@ -43,14 +43,18 @@ AGREE = "the client's file and the service must agree: the bar that was known la
 class DayFiles:
     """The files of some keys.
 
+    resource: the landed table, which is the dataset's name
     states: state of each file when it was last read, by key
     due: files to read, by key
+    read_before: keys without a file that had one
     notes: warnings about files
     """
 
     ctx: Context
+    resource: str
     states: Mapping[str, State]
     due: Mapping[str, Path]
+    read_before: frozenset[str] = frozenset()
     notes: list[str] = field(default_factory=list)
 
     @classmethod
@@ -58,23 +62,26 @@ class DayFiles:
         window = ctx.window
         again = window.from_start or window.since is not None
         cursors, files = ctx.load.cursors(resource), ctx.day_files
-        states, due = dict[str, State](), dict[str, Path]()
+        states, due, read_before = dict[str, State](), dict[str, Path](), set[str]()
         for key in keys:
             path = files.get(key)
-            if path is None:
-                continue
             before = state_in(cursors.get(key))
+            if path is None:
+                if before is not None:
+                    read_before.add(key)
+                continue
             if before is not None and not again:
                 states[key] = before
             if before is None or again or State.try_read(path) != before:
                 due[key] = path
-        return cls(ctx, states, due)
+        return cls(ctx, resource, states, due, frozenset(read_before))
 
     def outcome(self, key: str, cursor: date | None, stored: Stored | None) -> Outcome:
         """The bars of a file that land, or the reason why none does."""
         if key not in self.due:
-            known = key in self.ctx.day_files
-            return Outcome(key, skipped=NOT_DUE if known else f"{NO_FILE} of it")
+            if key in self.ctx.day_files:
+                return Outcome(key, skipped=NOT_DUE)
+            return self._without_file(key, cursor)
         try:
             return self._read(key, cursor, stored)
         except DataQualityError as error:
@@ -83,6 +90,17 @@ class DayFiles:
     def with_warnings(self, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
         """Pass the outcomes on and print warnings about files between them."""
         return warn_between(outcomes, self.notes, self.ctx.load.warn)
+
+    def _without_file(self, key: str, cursor: date | None) -> Outcome:
+        """A failure if there was a file, unless its loss is accepted."""
+        outcome = Outcome(key, skipped=f"{NO_FILE} of it")
+        loss = self.ctx.lost_files.get(key[:2])
+        if loss is None or key not in self.read_before:
+            return outcome
+        if self.ctx.load.accepts_loss(self.resource, loss):
+            return replace(outcome, cursor=cursor)  # without the file's state it is not missed
+        way_out = name_acceptance("tdx", self.resource)
+        return Outcome(key, failure=f"{loss}; is the share mounted? ({way_out})")
 
     def _read(self, key: str, cursor: date | None, stored: Stored | None) -> Outcome:
         ctx, window, path = self.ctx, self.ctx.window, self.due[key]

@@ -62,8 +62,8 @@ def _outcome(ctx: Context) -> Outcome:
         return Outcome(KEY, rows, rejected, reading.cursor)
     if lost.is_gross:
         return Outcome(KEY, failure=lost.refusal())
-    is_refused = pc.is_in(rows["code"], pa.array(lost.by_code, pa.string()))
-    return Outcome(KEY, rows.filter(pc.invert(is_refused)), rejected, failure=lost.refusal())
+    is_lost = pc.is_in(rows["code"], pa.array(lost.by_code, pa.string()))
+    return Outcome(KEY, rows.filter(pc.invert(is_lost)), rejected, failure=lost.refusal())
 
 
 def add_later(conn: psycopg.Connection, content: Gbbq) -> Gbbq:

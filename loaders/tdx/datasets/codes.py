@@ -21,7 +21,7 @@ from typing import Any
 import psycopg
 
 from loaders.engine.outcome import Outcome, records
-from loaders.errors import DataQualityError, UpstreamError
+from loaders.errors import DataQualityError, UpstreamError, name_acceptance
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import tnf
@@ -32,6 +32,7 @@ from loaders.tdx.files.written import State
 from loaders.tdx.instrument_kinds import classify_code
 from loaders.tdx.tables import SECURITY
 
+NAME = "codes"
 KEY = "all"
 LEAST_SHARE = 0.95
 # A list that lacks more codes than exchanges delist in a day fails the load, once: the next load
@@ -68,22 +69,29 @@ def _fetched(ctx: Context) -> Iterator[Outcome]:
         yield _load_folder_alone(ctx, in_folder)
         return
     vanished: list[str] = []
+    accepts_loss = ctx.load.request.accepts_loss_of(NAME)
 
     async def lists() -> Outcome:
-        securities = await listed(ctx.client, ctx.settings.indices, before)
+        securities = await listed(
+            ctx.client, ctx.settings.indices, before, accepts_loss=accepts_loss
+        )
         # The service cannot lose a code that only the folder named.
-        merged = merge(securities, {c: s for c, s in before.items() if s.is_from_service})
+        served_before = {c: s for c, s in before.items() if s.is_from_service}
+        merged = merge(securities, served_before, accepts_loss=accepts_loss)
         named = {s.code for s in securities}
         merged += [s for s in in_folder.values() if s.code not in named]
         vanished.extend(s.code for s in merged if not s.is_listed and _was_listed(before, s.code))
         failure = None
-        if len(vanished) > max(MOST_DELISTED, DELISTED_SHARE * len(before)):
+        is_many = len(vanished) > max(MOST_DELISTED, DELISTED_SHARE * len(before))
+        if is_many and not accepts_loss:
             failure = f"{_listed_no_more(vanished)}, …; is the service's list whole?"
         return Outcome(KEY, build_records(merged, ctx.clock()), cursor=ctx.today, failure=failure)
 
     [outcome] = ctx.only(KEY, lists())
     # Not on the event loop, as the warning is written to the warehouse too.
-    if vanished and not outcome.failure:
+    if vanished and ctx.load.accepts_loss(NAME, _listed_no_more(vanished)):
+        ctx.load.log("info", f"{NAME}: listed until now", {"codes": vanished})
+    elif vanished and not outcome.failure:
         ctx.load.warn(f"codes: {_listed_no_more(vanished)}")
     if outcome.rows is None and in_folder and ctx.mode != "realtime":
         outcome = _without_service(ctx, outcome, in_folder, before)
@@ -168,7 +176,15 @@ def _load_folder_alone(ctx: Context, securities: Mapping[str, Security]) -> Outc
             failure=f"{ctx.folder.root} names no code: neither a list nor a file of day bars; "
             "download day bars in the client, then run again",
         )
-    return Outcome(KEY, build_records(list(securities.values()), ctx.clock()), cursor=ctx.today)
+    failure = None
+    if not ctx.day_files:
+        assert ctx.folder is not None
+        failure = (
+            f"{ctx.folder.root} holds no file of day bars: vipdoc is empty, or its share is not"
+            " mounted; download day bars in the client, then run again"
+        )
+    rows = build_records(list(securities.values()), ctx.clock())
+    return Outcome(KEY, rows, cursor=ctx.today, failure=failure)
 
 
 def _listed_no_more(codes: Sequence[str]) -> str:
@@ -176,13 +192,17 @@ def _listed_no_more(codes: Sequence[str]) -> str:
 
 
 async def listed(
-    client: TdxClient, indices: Sequence[str], before: Mapping[str, Security]
+    client: TdxClient,
+    indices: Sequence[str],
+    before: Mapping[str, Security],
+    *,
+    accepts_loss: bool = False,
 ) -> list[Security]:
     """Return the service's codes and the configured indices. Raises UpstreamError."""
     stocks = await client.codes()
     # A service may have no funds, but it does not lose all the funds that it had.
     had_funds = any(s.instrument_type == "fund" and s.is_listed for s in before.values())
-    funds = await client.etfs(expect_rows=had_funds)
+    funds = await client.etfs(expect_rows=had_funds and not accepts_loss)
     securities = {index: Security(index, index, "index", "settings") for index in indices}
     securities |= {x.code: Security(x.code, x.name, "fund", "/api/etf") for x in funds}
     securities |= {x.code: Security(x.code, x.name, "stock", "/api/codes") for x in stocks}
@@ -197,7 +217,9 @@ def known(conn: psycopg.Connection) -> dict[str, Security]:
     return {row[0]: Security(*row) for row in rows}
 
 
-def merge(current: Sequence[Security], before: Mapping[str, Security]) -> list[Security]:
+def merge(
+    current: Sequence[Security], before: Mapping[str, Security], *, accepts_loss: bool = False
+) -> list[Security]:
     """Add vanished securities as not listed. Raises UpstreamError if too many are."""
     listed = {s.code for s in before.values() if s.is_listed and s.instrument_type != "index"}
     present = {s.code for s in current if s.instrument_type != "index"}
@@ -205,15 +227,16 @@ def merge(current: Sequence[Security], before: Mapping[str, Security]) -> list[S
         raise UpstreamError("the service's code list is empty", hint=_RESTART)
     counts, known_counts = (Counter(code[:2] for code in codes) for codes in (present, listed))
     for exchange, count in sorted(known_counts.items()):
-        if not counts[exchange]:
+        if not counts[exchange] and not accepts_loss:
             raise UpstreamError(
-                f"the code list has no code of {exchange}, where {count} were known", hint=_RESTART
+                f"the code list has no code of {exchange}, where {count} were known",
+                hint=f"{_RESTART}; {name_acceptance('tdx', NAME)}",
             )
     common = len(listed & present)
-    if common < LEAST_SHARE * len(listed):
+    if common < LEAST_SHARE * len(listed) and not accepts_loss:
         raise UpstreamError(
             f"the code list has {common} of the {len(listed)} codes known before: refused",
-            hint=_RESTART,
+            hint=f"{_RESTART}; {name_acceptance('tdx', NAME)}",
         )
     named = {s.code for s in current}
     vanished = [
@@ -231,4 +254,4 @@ def build_records(rows: Sequence[Security], fetched_at: datetime) -> list[dict[s
     return [asdict(s) | {"exchange": s.code[:2]} | lineage for s in rows]
 
 
-DATASET = Dataset("codes", SECURITY, "/api/codes", fetch, records, only_key=KEY)
+DATASET = Dataset(NAME, SECURITY, "/api/codes", fetch, records, only_key=KEY)

@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 
 from loaders.engine.outcome import NOT_DUE, Outcome, records
-from loaders.errors import DataQualityError
+from loaders.errors import DataQualityError, name_acceptance
 from loaders.landing.rejects import open_rejects, withdraw_settled
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.datasets.codes import LEAST_SHARE
@@ -64,10 +64,12 @@ def _outcome(ctx: Context, key: str, choice: Choice) -> Outcome:
         stored, file.rejected, lambda row: sectors.owns_rejected(key, row.row_key)
     )
     ended, compared = compare_generations(file, before)
-    if why := describe_loss(file.memberships, compared):
+    why = describe_loss(file.memberships, compared)
+    if why and not ctx.load.accepts_loss(NAME, f"{path.name} has {why}"):
         raise DataQualityError(
             f"{path} has {why}: the stored rows stay",
-            hint="the client may be writing it: run again; else let the client download it again",
+            hint="the client may be writing it: run again; else let the client download it again;"
+            f" {name_acceptance('tdx', NAME)}",
         )
     if ended:
         ctx.load.warn(

@@ -10,12 +10,15 @@ from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import orjson
 import psycopg
 
 from loaders import trading_time
 from loaders.engine.outcome import Outcome, records
 from loaders.engine.window import Window
-from loaders.errors import DataQualityError, UpstreamError
+from loaders.errors import DataQualityError, UpstreamError, name_acceptance
+from loaders.landing.change_feed import touch
+from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import plausibility
 from loaders.tdx.bars.records import to_dates, to_number
 from loaders.tdx.client.client import TdxClient
@@ -23,7 +26,10 @@ from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import vipdoc
 from loaders.tdx.tables import TRADING_DAY
 
+NAME = "trading_calendar"
 KEY = "SSE"
+MOST_LOST = 0.05  # of the stored days; a calendar that lost more is refused
+LOST_DAY = "the service had this day and must still have it: it stays a trading day"
 # The client's days are those of the first index that it has a file of.
 INDICES = ("sh000001", "sz399001")
 SATURDAY = 5
@@ -66,16 +72,23 @@ def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
     if ctx.service is None:
         yield _load_files_alone(ctx, file_days)
         return
-    before = ctx.ask(read_service_days)
+    before, accepts_loss = ctx.ask(read_service_days), ctx.load.request.accepts_loss_of(NAME)
+    gone: list[date] = []
 
     async def days() -> Outcome:
-        served_days = await served(ctx.client, before, ctx.clock())
+        served_days = await served(ctx.client, before, ctx.clock(), accepts_loss=accepts_loss)
+        known = {*served_days, *(day for day in before if day > ctx.today)}
+        gone.extend(day for day in before if day not in known)
         served_at = ctx.client.service_time
         stands = explain_frozen(served_days, served_at and min(served_at, ctx.clock()))
         rows = build_records(served_days, ctx.clock(), file_days)
-        return Outcome(KEY, rows, cursor=max(served_days + file_days), failure=stands)
+        holes = [] if accepts_loss else [_reject_hole(day) for day in gone]
+        return Outcome(KEY, rows, holes, max(served_days + file_days), failure=stands)
 
-    yield from ctx.only(KEY, days())
+    [outcome] = ctx.only(KEY, days())
+    if gone and ctx.load.accepts_loss(NAME, _describe_lost(gone)):
+        ctx.ask(lambda conn: drop_service_days(conn, gone))
+    yield outcome
 
 
 def read_file_days(ctx: Context) -> list[date]:
@@ -110,6 +123,25 @@ def withdraw(conn: psycopg.Connection, days: Sequence[date]) -> None:
     )
 
 
+def drop_service_days(conn: psycopg.Connection, days: Sequence[date]) -> None:
+    """Delete days of the service that it no longer has."""
+    conn.execute(
+        "delete from raw_tdx.trading_day where source = 'service' and trade_date = any(%s)",
+        (list(days),),
+    )
+    touch(conn, TRADING_DAY)
+
+
+def _describe_lost(days: Sequence[date]) -> str:
+    count = f"{len(days):,} days" if len(days) > 1 else "a day"
+    return f"the service's trading calendar lost {count} it had, the first {days[0]}"
+
+
+def _reject_hole(day: date) -> Rejected:
+    payload = orjson.dumps({"trade_date": day, "source": "service"}).decode()
+    return Rejected(f"{day} service", "trade_date", LOST_DAY, str(day), payload)
+
+
 def _load_files_alone(ctx: Context, days: list[date]) -> Outcome:
     """Build the outcome without a service; an old folder is no fault."""
     if not days:
@@ -130,8 +162,14 @@ def _load_files_alone(ctx: Context, days: list[date]) -> Outcome:
     return Outcome(KEY, build_records([], ctx.clock(), days), cursor=days[-1])
 
 
-async def served(client: TdxClient, before: Sequence[date], as_of: datetime) -> list[date]:
-    """Return all days of the service's calendar. Raises UpstreamError if it lost any."""
+async def served(
+    client: TdxClient, before: Sequence[date], as_of: datetime, *, accepts_loss: bool = False
+) -> list[date]:
+    """Return all days of the service's calendar.
+
+    A few days that it had and no longer has between the others are no reason to refuse the newer
+    ones. Raises UpstreamError if it lost more, or the newest.
+    """
     today = as_of.astimezone(trading_time.SHANGHAI).date()
     start = trading_time.FIRST_SHANGHAI_DAY
     days = await client.workdays(start, today)
@@ -140,11 +178,11 @@ async def served(client: TdxClient, before: Sequence[date], as_of: datetime) -> 
             f"the service's trading calendar is empty from {start} to {today}", hint=_RESTART
         )
     lost = sorted({day for day in before if day <= today} - set(days))
-    if lost:
+    is_hole = len(lost) <= MOST_LOST * len(before) and (not lost or lost[-1] < days[-1])
+    if not is_hole and not accepts_loss:
         raise UpstreamError(
-            f"the service's trading calendar lost {len(lost)} days it had, the first {lost[0]}: "
-            "the stored days stay",
-            hint=_RESTART,
+            f"{_describe_lost(lost)}: the stored days stay",
+            hint=f"{_RESTART}; {name_acceptance('tdx', NAME)}",
         )
     expected = trading_time.published_days(days[-1] + timedelta(days=1), today)
     if expected and trading_time.is_final(expected[-1], as_of):
@@ -191,6 +229,4 @@ def build_records(
     ]
 
 
-DATASET = Dataset(
-    "trading_calendar", TRADING_DAY, "/api/workday/range", fetch, records, only_key=KEY
-)
+DATASET = Dataset(NAME, TRADING_DAY, "/api/workday/range", fetch, records, only_key=KEY)

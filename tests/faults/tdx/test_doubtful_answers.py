@@ -1,6 +1,6 @@
 """Answers that are less than what is stored, or cannot be true, destroy nothing."""
 
-from datetime import date
+from datetime import date, datetime
 
 import pytest
 
@@ -8,6 +8,7 @@ from loaders.sandbox.world.market import SyntheticMarket
 from tests.integration.tdx_load.bench import Bench
 from tests.integration.tdx_load.conftest import OpenBench
 
+CALENDAR = ("trading_calendar",)
 BARS = ("kline_daily",)  # with the codes and the calendar, which come first
 
 
@@ -85,6 +86,64 @@ def test_a_calendar_that_lost_days_is_a_failure_and_the_stored_one_stays(
     assert result.exit_code == 6
     assert any("calendar" in warning for warning in result.warnings)
     assert loaded_bench.rows("select * from raw_tdx.trading_day order by 1, 2") == before
+
+
+def test_an_old_hole_in_the_calendar_is_a_finding_and_newer_days_count(
+    open_loaded: OpenBench, days: list[date]
+) -> None:
+    stored = "select trade_date from raw_tdx.trading_day where source = 'service' order by 1"
+    holes = "select row_key from raw_tdx.rejected_row where is_withdrawn is not true"
+    clock = datetime.combine(days[-3], datetime.min.time()).replace(hour=18)
+    with open_loaded(clock=clock) as bench:
+        bench.sandbox.set_clock(days[-1], restart=True)
+        bench.sandbox.faults.add("calendar-hole:back=10")
+
+        assert bench.load(datasets=CALENDAR).exit_code == 0
+
+        assert [day for (day,) in bench.rows(stored)] == days
+        assert bench.rows(holes) == [(f"{days[-11]} service",)]
+
+        bench.sandbox.faults.clear()
+        bench.load(datasets=CALENDAR)
+        assert bench.rows(holes) == []
+
+
+@pytest.mark.parametrize("fault", ["calendar-short:keep=5", "calendar-hole:back=10"])
+def test_a_lost_day_goes_once_its_loss_is_accepted(
+    loaded_bench: Bench, days: list[date], fault: str
+) -> None:
+    loaded_bench.sandbox.faults.add(fault)
+    refused = loaded_bench.load(datasets=CALENDAR)
+    if "short" in fault:
+        way_out = "`loaders run tdx --dataset trading_calendar --accept-loss`"
+        assert any(way_out in warning for warning in refused.warnings)
+
+    accepted = loaded_bench.load(datasets=CALENDAR, accept_loss=True)
+
+    assert accepted.exit_code == 0
+    assert any("accepted by" in warning and " lost " in warning for warning in accepted.warnings)
+    [(count,)] = loaded_bench.rows(
+        "select count(*) from raw_tdx.trading_day where source = 'service'"
+    )
+    assert count == (5 if "short" in fault else len(days) - 1)
+    assert not any(" lost " in text for text in loaded_bench.load(datasets=CALENDAR).warnings)
+
+
+def test_an_exchange_that_the_service_lists_no_more_goes_once_accepted(
+    loaded_bench: Bench,
+) -> None:
+    loaded_bench.sandbox.faults.add("codes-missing:codes:exchange=bj")
+    refused = loaded_bench.load(datasets=("codes",))
+    way_out = "`loaders run tdx --dataset codes --accept-loss`"
+    assert any(way_out in warning for warning in refused.warnings)
+
+    accepted = loaded_bench.load(datasets=("codes",), accept_loss=True)
+
+    assert accepted.exit_code == 0
+    assert any("accepted by" in warning for warning in accepted.warnings)
+    listed = "select distinct exchange from raw_tdx.security where is_listed order by 1"
+    assert loaded_bench.rows(listed) == [("sh",), ("sz",)]
+    assert loaded_bench.load(datasets=("codes",)).exit_code == 0
 
 
 def test_a_bar_on_a_holiday_and_one_with_high_below_low_are_rejected_whole(

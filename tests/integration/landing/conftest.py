@@ -24,8 +24,10 @@ class LandingBench(WarehouseQueries):
     def connect(self) -> psycopg.Connection:
         return self.warehouse.connect()
 
-    def open(self) -> tuple[dlt.Pipeline, Landed]:
-        return load_job.open_pipeline(self.warehouse, self.folder, "tdx", "tdx")
+    def open(self, accepts_loss: tuple[str, ...] = ()) -> tuple[dlt.Pipeline, Landed]:
+        return load_job.open_pipeline(
+            self.warehouse, self.folder, lane="tdx", source="tdx", accepts_loss=accepts_loss
+        )
 
     def land_batches(self, table: LandedTable, *batches: Batch, **options: Any) -> Landed:
         pipeline, _ = self.open()

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from loaders.landing import table_rejects
 from loaders.landing.load_job import Landed
 from loaders.landing.rejects import open_rejects, rejected_rows, rejects_table, withdrawn
+from loaders.landing.table_rejects import TooManyRejected
 from loaders.warehouse.tables import Batch, LandedTable, landed_table
 from tests.integration.landing.conftest import LandingBench
 
@@ -155,10 +157,15 @@ def test_a_table_that_refuses_too_many_rows_ends_its_load(
     monkeypatch.setattr(table_rejects, "MOST", 5)
     shore.execute("alter table raw_tdx.price add constraint none check (price < 0)")
 
-    with pytest.raises(Exception, match="none"):
+    with pytest.raises(TooManyRejected, match="none") as caught:
         shore.land(PRICE, prices(10))
 
+    assert "loaders run tdx --dataset prices --accept-loss" in caught.value.hint
     assert shore.refused() == []
+
+    shore.open = partial(shore.open, accepts_loss=("prices",))  # type: ignore[method-assign]
+    assert shore.land(PRICE, prices(10)).new == 0
+    assert len(shore.refused()) == 10
 
 
 def test_a_table_without_a_place_for_refused_rows_ends_its_load(shore: Shore) -> None:

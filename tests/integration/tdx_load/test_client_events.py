@@ -118,8 +118,8 @@ def test_an_event_that_a_newer_file_lacks_stays_until_its_loss_is_accepted(
     assert set(failures(refused)) == set(EVENTS)
     assert all(lost in why and way_out in why for why in failures(refused).values())
     assert client_bench.rows(standing) == [*stored, ("sz000001", "2025-06-04")]
-    staying = [("sh600000", 1), ("sh600000", 1), ("sh600000", 5), ("sz000001", 1), ("sz000001", 1)]
-    assert client_bench.rows(records) == staying
+    both = [("sh600000", 1), ("sh600000", 1), ("sh600000", 5), ("sz000001", 1), ("sz000001", 1)]
+    assert client_bench.rows(records) == both
 
     accepted = client_bench.load(datasets=EVENTS, accept_loss=True)
     assert accepted.exit_code == 0
@@ -318,3 +318,21 @@ def test_sectors_of_todays_client_replace_those_of_an_older_one(
     lines = client_bench.heard.lines
     assert any("from infoharbor_block.dat of today's client" in line for line in lines)
     assert any("block_gn.dat of" in line and "is not read" in line for line in lines)
+
+
+def test_a_file_with_fewer_members_is_taken_once_its_loss_is_accepted(
+    client_bench: Bench, cache: Path
+) -> None:
+    ended = "select count(*) from raw_tdx.sector_member where valid_to is not null"
+    write(cache / "block_gn.dat", older_blocks({"芯片": ["600000", "300750", "000001"]}), 2)
+    assert client_bench.load(datasets=("sectors",)).exit_code == 0
+    write(cache / "block_gn.dat", older_blocks({"芯片": ["600000"]}), 5)
+
+    refused = client_bench.load(datasets=("sectors",))
+    assert "loaders run tdx --dataset sectors --accept-loss" in failures(refused)["sectors"]
+    assert client_bench.rows(ended) == [(0,)]
+
+    accepted = client_bench.load(datasets=("sectors",), accept_loss=True)
+    assert accepted.exit_code == 0
+    assert any("block_gn.dat has 1 codes of concept" in text for text in accepted.warnings)
+    assert client_bench.rows(ended) == [(2,)]

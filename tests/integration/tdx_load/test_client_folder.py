@@ -4,7 +4,8 @@ from datetime import date, time, timedelta
 
 import pytest
 
-from loaders.sandbox.tdx.client_files import instrument_list
+from loaders.sandbox.tdx.client_files import instrument_list, write_client_files
+from loaders.sandbox.tdx.folder_faults import lose_exchange
 from loaders.sandbox.world.market import SyntheticMarket
 from tests.integration.tdx_load.conftest import OpenBench
 from tests.integration.tdx_load.folder import (
@@ -291,3 +292,48 @@ def test_a_bad_day_of_the_index_is_no_trading_day_for_good(
     file.write_bytes(whole)
     bench.load()
     assert [day for (day,) in bench.rows(CALENDAR)] == days
+
+
+def test_files_that_are_gone_are_a_failure_of_their_codes_until_accepted(
+    folder: ClientFolder,
+) -> None:
+    folder.write()
+    write_client_files(folder.market, folder.path / "T0002" / "hq_cache")
+    bench = folder.load()
+    files = {file.stem for file in (folder.path / "vipdoc/sz/lday").glob("*.day")}
+    lost = {code for (code,) in bench.rows("select distinct code from raw_tdx.kline_daily")} & files
+    before = bench.rows(BARS)
+    lose_exchange(folder.path / "vipdoc", "sz")
+
+    refused = bench.load()
+
+    assert refused.exit_code == 6
+    [reason] = {why for task in refused.tasks for why in task.failures.values()}
+    assert {code for task in refused.tasks for code in task.failures} == lost
+    assert f"vipdoc/sz: {len(lost)} files of day bars that were read before are gone" in reason
+    assert "loaders run tdx --dataset kline_daily --accept-loss" in reason
+    assert sum("are gone" in line for line in bench.heard.lines) == 2  # the first, and the others
+    assert bench.rows(BARS) == before
+
+    accepted = bench.load(datasets=("kline_daily",), accept_loss=True)
+    assert accepted.exit_code == 0
+    assert any("accepted by" in text and "vipdoc/sz" in text for text in accepted.warnings)
+    assert bench.load().exit_code == 0
+    assert bench.rows(BARS) == before
+
+
+def test_an_emptied_folder_of_bars_is_a_failure(folder: ClientFolder) -> None:
+    folder.write()
+    write_client_files(folder.market, folder.path / "T0002" / "hq_cache")
+    bench = folder.load()
+    for exchange in ("sh", "sz", "bj"):
+        lose_exchange(folder.path / "vipdoc", exchange)
+
+    result = bench.load()
+
+    assert result.exit_code == 6
+    failed = {task.dataset: len(task.failures) for task in result.tasks if task.failures}
+    assert failed.keys() == {"codes", "kline_daily"}
+    codes = "select distinct code from raw_tdx.kline_daily"
+    shown = sum(len(task.failures) for task in result.tasks if task.dataset == "kline_daily")
+    assert shown == len(bench.rows(codes))
