@@ -12,6 +12,7 @@ app = lazy_app(
         "enable": "orchestration.cli.schedule.start:enable_command",
         "disable": "orchestration.cli.schedule.start:disable_command",
         "install": "orchestration.cli.schedule.install:install_command",
+        "uninstall": "orchestration.cli.schedule.install:uninstall_command",
         "serve": "orchestration.cli.schedule.start:serve_command",
     },
 )

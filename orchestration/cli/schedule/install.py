@@ -1,4 +1,4 @@
-"""`quotemill schedule install`."""
+"""`quotemill schedule install` and `uninstall`."""
 
 import os
 import shlex
@@ -15,7 +15,7 @@ from loaders.warehouse.embedded.places import unusable
 from loaders.warehouse.postgres import find_warehouse
 from orchestration.cli.schedule.jobs import open_prepared, read_jobs, warn_if_no_job
 from orchestration.schedule import ledger, quiet
-from orchestration.schedule.install import check, cron, launchd, place, systemd, write
+from orchestration.schedule.install import check, cron, launchd, place, remove, systemd, write
 from orchestration.schedule.install.place import Place
 from orchestration.schedule.jobs import survey
 
@@ -64,6 +64,42 @@ def install_command(
         _install_launchd(here, folder, dry_run)
     else:
         _install_systemd(settings, here, folder, dry_run)
+
+
+def uninstall_command(
+    for_cron: Annotated[bool, typer.Option("--cron", help="The line in this crontab.")] = False,
+    for_systemd: Annotated[bool, typer.Option("--systemd", help="Services and timers.")] = False,
+    for_launchd: Annotated[bool, typer.Option("--launchd", help="The agent of macOS.")] = False,
+    folder: Annotated[
+        Path | None, typer.Option(help="Folder that the install was given, of units or the agent.")
+    ] = None,
+) -> None:
+    """Remove what `install` wrote for the current working directory; all else stays.
+
+    Example: quotemill schedule uninstall --systemd
+    """
+    if (for_cron, for_systemd, for_launchd).count(True) != 1:
+        raise UsageError("give one of --cron, --systemd and --launchd")
+    here = place.find(load_settings())
+    if for_cron:
+        if not remove.remove_cron_lines(here):
+            raise UsageError("the crontab has no line of an install")
+        print("removed from the crontab", file=sys.stderr)
+        return
+    removed = (
+        remove.remove_agent(here, folder)
+        if for_launchd
+        else remove.remove_units(here, folder or write.systemd_folder())
+    )
+    if not removed:
+        raise UsageError(f"no install of {here.folder} is there", hint="run it in its folder")
+    print(*removed, sep="\n")
+    if for_launchd:
+        print(f"next: launchctl bootout gui/$(id -u)/{launchd.LABEL}", file=sys.stderr)
+        return
+    ctl = "systemctl" if os.geteuid() == 0 else "systemctl --user"
+    timers = " ".join(path.name for path in removed if path.name.endswith(".timer"))
+    print(f"next: {ctl} stop {timers}; {ctl} daemon-reload", file=sys.stderr)
 
 
 def _install_cron(here: Place, dry_run: bool) -> None:

@@ -49,18 +49,27 @@ def systemd_units(files: Mapping[str, str], folder: Path) -> list[Path]:
 
 
 def launchd_agent(agent: bytes, folder: Path | None) -> Path:
-    path = (folder or Path.home() / "Library" / "LaunchAgents") / f"{launchd.LABEL}.plist"
+    path = agent_path(folder)
     if path.exists():
-        try:
-            other = launchd.folder_of(path.read_bytes())
-        except ValueError:
-            raise SettingsError(
-                f"{path} was not written by an install", hint="rename or remove it"
-            ) from None
-        way_out = f"launchctl bootout gui/$(id -u)/{launchd.LABEL}; rm {shlex.quote(str(path))}"
-        _refuse_another(str(path), other, launchd.folder_of(agent), way_out)
+        refuse_foreign_agent(path, agent)
     write(path, agent)
     return path
+
+
+def agent_path(folder: Path | None) -> Path:
+    return (folder or Path.home() / "Library" / "LaunchAgents") / f"{launchd.LABEL}.plist"
+
+
+def refuse_foreign_agent(path: Path, agent: bytes) -> None:
+    """Raises SettingsError for a file that no install wrote, or one of another folder."""
+    try:
+        other = launchd.folder_of(path.read_bytes())
+    except ValueError:
+        raise SettingsError(
+            f"{path} was not written by an install", hint="rename or remove it"
+        ) from None
+    way_out = f"launchctl bootout gui/$(id -u)/{launchd.LABEL}; rm {shlex.quote(str(path))}"
+    _refuse_another(str(path), other, launchd.folder_of(agent), way_out)
 
 
 def crontab(block: str) -> None:
@@ -68,6 +77,11 @@ def crontab(block: str) -> None:
 
     Raises SettingsError where the present crontab cannot be read: it would be lost.
     """
+    write_crontab(cron.merged(read_crontab(block), block))
+
+
+def read_crontab(block: str) -> str:
+    """The present crontab. Raises SettingsError where it starts the jobs of another folder."""
     listed = _crontab("-l")
     if listed.returncode and not _NO_CRONTAB.search(listed.stderr):
         why = listed.stderr.strip() or f"exit code {listed.returncode}"
@@ -75,7 +89,11 @@ def crontab(block: str) -> None:
     present = listed.stdout if listed.returncode == 0 else ""
     way_out = f"`crontab -e` removes it: from {cron.BEGIN} to {cron.END}"
     _refuse_another("the crontab", cron.folder_of(present), cron.folder_of(block), way_out)
-    done = _crontab("-", cron.merged(present, block))
+    return present
+
+
+def write_crontab(text: str) -> None:
+    done = _crontab("-", text)
     if done.returncode:
         raise SettingsError(f"crontab refuses it: {done.stderr.strip()}")
 

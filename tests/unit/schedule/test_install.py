@@ -18,7 +18,7 @@ from loaders.errors import QuotemillError, SettingsError
 from loaders.settings import load_settings
 from orchestration.cli import app
 from orchestration.schedule import jobs
-from orchestration.schedule.install import check, cron, launchd, place, systemd, write
+from orchestration.schedule.install import check, cron, launchd, place, remove, systemd, write
 from orchestration.schedule.install.place import Place
 from orchestration.schedule.timing import Timing, parse_rule
 from tests.conftest import require
@@ -211,6 +211,30 @@ def test_a_crontab_that_starts_another_folders_jobs_is_left_alone(
     assert shlex.quote(str(here.folder)) in str(refused.value)
     assert "crontab -e" in str(refused.value.hint)
     assert own_crontab.read_text("utf-8") == cron.block(here)
+
+
+def test_an_uninstall_takes_away_what_an_install_wrote_alone(
+    here: Place, units: dict[str, str], own_crontab: Path, tmp_path: Path
+) -> None:
+    own_crontab.write_text("5 4 * * * mine\n", "utf-8")
+    write.crontab(cron.block(here))
+    with pytest.raises(SettingsError, match="starts the jobs of"):
+        remove.remove_cron_lines(replace(here, folder=tmp_path / "other"))
+    assert remove.remove_cron_lines(here)
+    assert own_crontab.read_text("utf-8") == "5 4 * * * mine\n"
+    assert not remove.remove_cron_lines(here)
+
+    folder = tmp_path / "units"
+    write.systemd_units(units, folder)
+    (folder / "quotemill-mine.timer").write_text("[Timer]\n", "utf-8")
+    with pytest.raises(SettingsError, match="starts the jobs of"):
+        remove.remove_units(replace(here, folder=tmp_path / "other"), folder)
+    assert {path.name for path in remove.remove_units(here, folder)} == set(units)
+    assert [path.name for path in folder.iterdir()] == ["quotemill-mine.timer"]
+
+    write.launchd_agent(launchd.agent(here), folder)
+    assert len(remove.remove_agent(here, folder)) == 1
+    assert remove.remove_agent(here, folder) == []
 
 
 def test_a_crontab_that_cannot_be_read_is_not_taken_for_none(

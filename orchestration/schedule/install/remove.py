@@ -1,0 +1,45 @@
+"""Take away the files of an install of this folder, and no others."""
+
+from pathlib import Path
+
+from loaders.errors import SettingsError
+from orchestration.schedule.install import cron, launchd, systemd, write
+from orchestration.schedule.install.place import MARK, Place
+from orchestration.schedule.install.systemd import PREFIX
+
+
+def remove_units(here: Place, folder: Path) -> list[Path]:
+    """Delete the units of this folder; their paths. Raises SettingsError for those of another."""
+    own = systemd.folder_of(systemd.units((), here, 2000)[systemd.ALERT])
+    units = [*folder.glob(f"{PREFIX}*.service"), *folder.glob(f"{PREFIX}*.timer")]
+    texts = {path: path.read_text("utf-8", "replace") for path in sorted(units)}
+    ours = {path: text for path, text in texts.items() if MARK in text}
+    for path, text in ours.items():
+        other = systemd.folder_of(text)
+        if other not in (own, None):
+            raise SettingsError(
+                f"{path} starts the jobs of {other}", hint=f"run the command in {other}"
+            )
+    for path in ours:
+        path.unlink()
+    return list(ours)
+
+
+def remove_agent(here: Place, folder: Path | None) -> list[Path]:
+    """Delete the agent of this folder; its path. Raises SettingsError for that of another."""
+    path = write.agent_path(folder)
+    if not path.exists():
+        return []
+    write.refuse_foreign_agent(path, launchd.agent(here))
+    path.unlink()
+    return [path]
+
+
+def remove_cron_lines(here: Place) -> bool:
+    """Take our lines out of the crontab; whether it had any. Raises SettingsError as an install."""
+    present = write.read_crontab(cron.block(here))
+    left = cron.merged(present, "")
+    if left == present:
+        return False
+    write.write_crontab(left)
+    return True
