@@ -31,26 +31,51 @@ open_rows as (
     select r.*
     from {{ ref('stg_tdx__rejected_row') }} as r
     where not r.is_withdrawn and {{ not_stored | join(' and ') }}
+),
+
+-- beyond ten a file is one finding
+judged as (
+    select
+        r.*,
+        a.code as action_code,
+        a.ex_date as action_date,
+        a.code is null and r.file_name is not null
+        and count(*) filter (where a.code is null)
+            over (partition by r.dataset, r.file_name) > 10 as is_of_bad_file
+    from open_rows as r
+    left join refused_actions as a
+        on
+            r.dataset in ('corporate_actions', 'capital_events')
+            and r.row_key = a.row_key
+            and r.field = a.field
+            and r.rule = a.rule
 )
 
 select
-    case when a.code is null then 'rejected_row' else 'refused_action' end as check_name,
-    case when a.code is null then 'warning' else 'error' end as severity,
-    coalesce(a.code, r.dataset || ' ' || r.row_key) as subject,
-    a.ex_date as trade_date,
-    case when a.code is null then '' else r.row_key || ': ' end
-    || format('%s = %s breaks the rule: %s', r.field, coalesce(r.value, 'null'), r.rule)
+    case when action_code is null then 'rejected_row' else 'refused_action' end as check_name,
+    case when action_code is null then 'warning' else 'error' end as severity,
+    coalesce(action_code, dataset || ' ' || row_key) as subject,
+    action_date as trade_date,
+    case when action_code is null then '' else row_key || ': ' end
+    || format('%s = %s breaks the rule: %s', field, coalesce(value, 'null'), rule)
     || case
-        when a.code is null then ''
+        when action_code is null then ''
         else '. Its adjusted prices lack this event (has_refused_action)'
     end as evidence
-from open_rows as r
-left join refused_actions as a
-    on
-        r.dataset in ('corporate_actions', 'capital_events')
-        and r.row_key = a.row_key
-        and r.field = a.field
-        and r.rule = a.rule
+from judged
+where not is_of_bad_file
+union all
+select
+    'rejected_row' as check_name,
+    'warning' as severity,
+    dataset || ' ' || file_name as subject,
+    null::date as trade_date,
+    format(
+        '%s records break rules, such as %s: %s', count(*), min(row_key), min(rule)
+    ) as evidence
+from judged
+where is_of_bad_file
+group by dataset, file_name
 union all
 select
     'action_in_yuan' as check_name,

@@ -1,5 +1,6 @@
 -- The key of a bar is its code, the period of an index, the day and the label of a minute; that of
--- an action its place in a file or its key. The row itself has the rest as it was written.
+-- an action its place in a file or its key. The row itself has the rest as it was written. The file
+-- of a record is its route, or stands in front of its key.
 with parsed as (
     select
         *,
@@ -38,6 +39,11 @@ select
     bar_key[4] as source_label,
     ex_date,
     category,
+    coalesce(
+        substring(source_route from '^vipdoc/[a-z]+/(.+)$'),
+        substring(row_key from '^([^ :]+[.](?:dat|cfg|csv))[ :]'),
+        substring(row_key from '^(gbbq) ')
+    ) as file_name,
     is_withdrawn is true as is_withdrawn,
     fetched_at
 from parsed
