@@ -49,7 +49,7 @@ def load_settings(
     except ValidationError as error:
         raise SettingsError(
             "\n".join(_explain(e, origins) for e in error.errors(include_input=False)),
-            hint="quotemill.example.toml lists every setting",
+            hint="`quotemill init` writes a quotemill.toml with every setting to choose from",
         ) from None
 
 

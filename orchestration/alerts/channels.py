@@ -77,7 +77,7 @@ def require_channels(settings: Settings) -> Sequence[Channel]:
     if not channels:
         raise SettingsError(
             "no channel is configured: alerts.urls is empty",
-            hint='quotemill.toml: [alerts] urls = ["slack://…"]; docs/how-to/alerts.md lists forms',
+            hint='quotemill.toml: [alerts] urls = ["slack://…"], in the forms of Apprise',
         )
     return channels
 

@@ -26,6 +26,8 @@ app = lazy_app(
         "demo": "orchestration.cli.run:demo_command",
         "build": "orchestration.cli.build:build_command",
         "dbt": ("orchestration.cli.build:dbt_command", {"context_settings": _PASSED_ON}),
+        "settings": "orchestration.cli.settings:settings_command",
+        "init": "orchestration.cli.settings:init_command",
         "touch": "orchestration.cli.touch:touch_command",
         "docs": "orchestration.cli.build:docs_command",
         "status": "orchestration.cli.inspect:status_command",

@@ -46,7 +46,7 @@ def send_test_command(json: JsonFlag = False) -> None:
         raise UpstreamError(
             f"{len(failed)} of {len(results)} channels failed: {', '.join(failed)}",
             hint=f"{' and '.join(sorted(places))} in quotemill.toml; "
-            "docs/how-to/alerts.md lists forms of addresses",
+            "addresses have the forms of Apprise: mailtos://user:secret@example.com",
         )
 
 

@@ -19,7 +19,7 @@ from orchestration.cli import build
 from orchestration.run import build as builds
 from orchestration.run.stages import RunResult
 
-NO_SETTINGS = "quotemill.example.toml lists the settings; `quotemill run` loads what is configured"
+NO_SETTINGS = "`quotemill init` writes a quotemill.toml; `quotemill run` loads what it configures"
 
 
 def run_command(

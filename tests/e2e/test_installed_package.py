@@ -57,7 +57,7 @@ def test_the_wheel_carries_what_a_checkout_has_for_dbt(wheel: Path) -> None:
         for path in (ROOT / part).rglob("*")
         if path.is_file() and not path.name.startswith(".")
     }
-    assert packed == needed | {"dbt_project/dbt_project.yml"}
+    assert packed == needed | {"dbt_project/dbt_project.yml", "quotemill.example.toml"}
 
 
 def test_dbt_runs_from_an_empty_folder_and_leaves_the_package_unchanged(

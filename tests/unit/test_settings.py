@@ -154,7 +154,7 @@ def test_a_mistake_names_the_field_where_it_stands_and_what_is_allowed(
         load_settings(environ, cwd=tmp_path)
     for part in says:
         assert part in str(caught.value)
-    assert "quotemill.example.toml" in caught.value.hint
+    assert "quotemill init" in caught.value.hint
 
 
 def test_a_dotenv_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

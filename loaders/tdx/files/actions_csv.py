@@ -162,8 +162,7 @@ def _list_files(path: Path) -> list[Path]:
     if not path.is_dir():
         raise SettingsError(
             f"tdx.corporate_actions names {path}, which does not exist",
-            hint="give a CSV file or a folder of them;"
-            " docs/datasets/corporate_actions.md has the format",
+            hint=f"give a CSV file or a folder of them, with the columns {', '.join(REQUIRED)}",
         )
     files = sorted(p for p in path.glob("*.csv") if p.is_file())
     if not files:
@@ -206,8 +205,8 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
     if missing:
         raise SettingsError(
             f"{path}: the header lacks {', '.join(missing)}",
-            hint="a comma-separated UTF-8 file is expected; docs/datasets/corporate_actions.md has"
-            f" the format. The header is: {', '.join(header)[:200] or 'empty'}",
+            hint=f"a comma-separated UTF-8 file with {', '.join(REQUIRED)} is expected."
+            f" The header is: {', '.join(header)[:200] or 'empty'}",
         )
     twice = sorted({c for c in header if header.count(c) > 1})
     if twice:

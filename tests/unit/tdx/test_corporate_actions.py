@@ -161,7 +161,7 @@ def test_a_header_that_cannot_be_used_is_a_settings_error(
 def test_a_path_that_does_not_exist_is_a_settings_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="does not exist") as caught:
         read_actions(tmp_path / "nothing.csv", CODES)
-    assert "corporate_actions.md" in caught.value.hint
+    assert "with the columns" in caught.value.hint
     with pytest.raises(SettingsError, match=r"no \*\.csv"):
         read_actions(tmp_path, CODES)
 
