@@ -190,7 +190,7 @@ def require_configured(settings: Settings, trial: str) -> tuple[list[str], list[
     if not ready:
         raise SettingsError(
             f"no source is configured: {'; '.join(skipped.values())}",
-            hint=f"`quotemill init` writes a quotemill.toml with all settings; `{trial}` needs none",
+            hint=f"`quotemill init` writes a quotemill.toml to fill in; `{trial}` needs none",
         )
     return ready, list(skipped)
 
