@@ -18,6 +18,8 @@ from typing import Any
 from loaders import atomic_file
 from loaders.errors import LockHeldError, QuotemillError, SettingsError, UsageError
 from loaders.settings import Settings
+from loaders.warehouse.disks import existing_parent
+from loaders.warehouse.embedded import places
 
 MANIFEST, DUMP, SETTINGS, ARCHIVE = "backup.json", "warehouse.dump", "settings.toml", "archive.csv"
 FORMAT = 1
@@ -65,6 +67,14 @@ def backup_root(settings: Settings, folder: Path | None = None) -> Path:
     """The folder of backups: `folder`, else as the settings say."""
     root = folder or settings.backup_folder or settings.home / "backups"
     return root.expanduser().absolute()
+
+
+def is_on_warehouse_disk(settings: Settings, root: Path) -> bool:
+    """Whether one failing disk would take the embedded server and its backups."""
+    if settings.warehouse_url is not None:
+        return False
+    data = places.existing_base(settings.home)
+    return existing_parent(root).stat().st_dev == existing_parent(data).stat().st_dev
 
 
 def make(root: Path, home: Path) -> None:

@@ -49,6 +49,7 @@ def backup_command(
         return
     from loaders.cli.progress import reporter
     from loaders.warehouse.postgres import find_warehouse
+    from orchestration.backup.folder import is_on_warehouse_disk
     from orchestration.backup.write import back_up
     from orchestration.run.metrics import measure_command
 
@@ -60,6 +61,12 @@ def backup_command(
     with measure_command(settings, "backup") as figures, reporter() as shown:
         result = back_up(settings, warehouse, shown.line, folder=folder, keep=keep)
         figures |= {"bytes": result.backup.size_bytes, "kept_backups": result.remaining}
+    if is_on_warehouse_disk(settings, result.backup.path):
+        print(
+            "warning: this backup is on the warehouse's own disk, whose loss would take both: "
+            "let backup_folder name another disk",
+            file=sys.stderr,
+        )
     if json:
         shell.print_json(result.as_json())
         return
