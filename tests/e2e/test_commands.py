@@ -146,7 +146,7 @@ def test_the_docs_site_is_one_file(place: Place, built: dict[str, Any], tmp_path
     ("command", "says"),
     [
         (("loaders", "run", "tdx", "--dataset", "ticks"), "kline_daily"),
-        (("loaders", "run", "tdx", "--codes", "600000"), "sh600000"),
+        (("loaders", "run", "tdx", "--codes", "000001"), "sz000001"),
         (("loaders", "run", "tdx", "--mode", "fast"), "incremental"),
         (("loaders", "run", "tdx", "--since", "June"), "2024-06-28"),
         (("loaders", "run", "nasdaq"), "tdx"),
@@ -184,7 +184,7 @@ def test_without_settings_the_missing_one_is_named(
     ("code", "command", "reason"),
     [
         (2, ("loaders", "run", "nasdaq"), "unknown source"),
-        (2, ("loaders", "run", "tdx", "--codes", "600000"), "600000"),
+        (2, ("loaders", "run", "tdx", "--codes", "000001"), "000001"),
         (2, ("loaders", "retry", "999"), "unknown job 999"),
         (2, ("quotemill", "status", "--frobnicate"), "--frobnicate"),
         (2, ("quotemill", "build", "--select", "no_such_model"), "no_such_model"),
