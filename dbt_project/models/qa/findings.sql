@@ -1,5 +1,6 @@
 {% set checks = [
     'qa_bars',
+    'qa_missing_days',
     'qa_index_bars',
     'qa_non_trading_days',
     'qa_rejected_rows',

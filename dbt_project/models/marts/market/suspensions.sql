@@ -30,3 +30,11 @@ where
             and b.trade_date > s.last_bar_date
             and b.trade_date < s.trade_date
     )
+    -- what most codes lack was not downloaded
+    and not exists (
+        select 1 from {{ ref('int_bars__missing_days') }} as m
+        where
+            m.exchange = left(s.code, 2)
+            and m.trade_date > s.last_bar_date
+            and m.trade_date < s.trade_date
+    )

@@ -1,0 +1,66 @@
+-- A gap inside one answer or file says that nobody traded a code, unless most codes have it: then
+-- the days were not downloaded.
+with served_days as (
+    select trade_date
+    from {{ ref('trading_calendar') }}
+    where is_served
+),
+
+gaps as (
+    select
+        g.code,
+        g.last_bar_date,
+        g.trade_date
+    from {{ source('raw_tdx', 'answer_gap') }} as g
+    where
+        not exists (
+            select 1 from {{ source('raw_tdx', 'kline_daily') }} as b
+            where b.code = g.code and b.trade_date > g.last_bar_date and b.trade_date < g.trade_date
+        )
+),
+
+histories as (
+    select
+        s.exchange,
+        b.first_date,
+        b.last_date
+    from {{ source('raw_tdx', 'security') }} as s
+    cross join lateral (
+        select
+            min(k.trade_date) as first_date,
+            max(k.trade_date) as last_date
+        from {{ source('raw_tdx', 'kline_daily') }} as k
+        where k.code = s.code
+    ) as b
+    where b.first_date is not null
+),
+
+-- by how many codes the two counts change on a day
+steps as (
+    select left(code, 2) as exchange, last_bar_date + 1 as day, 1 as lacking, 0 as listed from gaps
+    union all
+    select left(code, 2) as exchange, trade_date as day, -1 as lacking, 0 as listed from gaps
+    union all
+    select exchange, first_date as day, 0 as lacking, 1 as listed from histories
+    union all
+    select exchange, last_date + 1 as day, 0 as lacking, -1 as listed from histories
+    union all
+    select x.exchange, d.trade_date as day, 0 as lacking, 0 as listed
+    from served_days as d
+    cross join (select distinct exchange from histories) as x
+),
+
+counts as (
+    select
+        exchange,
+        day as trade_date,
+        (sum(sum(lacking)) over (partition by exchange order by day))::integer as lacking_count,
+        (sum(sum(listed)) over (partition by exchange order by day))::integer as listed_count
+    from steps
+    group by exchange, day
+)
+
+select c.*
+from counts as c
+inner join served_days as d on c.trade_date = d.trade_date
+where c.lacking_count >= 20 and c.lacking_count * 4 >= c.listed_count * 3
