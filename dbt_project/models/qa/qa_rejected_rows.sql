@@ -39,9 +39,9 @@ judged as (
         r.*,
         a.code as action_code,
         a.ex_date as action_date,
-        a.code is null and r.file_name is not null
-        and count(*) filter (where a.code is null)
-            over (partition by r.dataset, r.file_name) > 10 as is_of_bad_file
+        count(*) filter (where a.code is null)
+            over (partition by r.dataset, r.file_name)
+            as file_count
     from open_rows as r
     left join refused_actions as a
         on
@@ -63,7 +63,7 @@ select
         else '. Its adjusted prices lack this event (has_refused_action)'
     end as evidence
 from judged
-where not is_of_bad_file
+where action_code is not null or file_name is null or file_count <= 10
 union all
 select
     'rejected_row' as check_name,
@@ -74,7 +74,7 @@ select
         '%s records break rules, such as %s: %s', count(*), min(row_key), min(rule)
     ) as evidence
 from judged
-where is_of_bad_file
+where action_code is null and file_name is not null and file_count > 10
 group by dataset, file_name
 union all
 select
