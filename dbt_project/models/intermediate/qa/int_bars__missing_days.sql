@@ -25,29 +25,58 @@ histories as (
         b.first_date,
         b.last_date
     from {{ source('raw_tdx', 'security') }} as s
-    cross join lateral (
-        select
-            min(k.trade_date) as first_date,
-            max(k.trade_date) as last_date
-        from {{ source('raw_tdx', 'kline_daily') }} as k
-        where k.code = s.code
-    ) as b
+    cross join
+        lateral (
+            select
+                min(k.trade_date) as first_date,
+                max(k.trade_date) as last_date
+            from {{ source('raw_tdx', 'kline_daily') }} as k
+            where k.code = s.code
+        ) as b
     where b.first_date is not null
+),
+
+exchanges as (
+    select distinct exchange from histories
 ),
 
 -- by how many codes the two counts change on a day
 steps as (
-    select left(code, 2) as exchange, last_bar_date + 1 as day, 1 as lacking, 0 as listed from gaps
+    select
+        left(code, 2) as exchange,
+        last_bar_date + 1 as day,
+        1 as lacking,
+        0 as listed
+    from gaps
     union all
-    select left(code, 2) as exchange, trade_date as day, -1 as lacking, 0 as listed from gaps
+    select
+        left(code, 2) as exchange,
+        trade_date as day,
+        -1 as lacking,
+        0 as listed
+    from gaps
     union all
-    select exchange, first_date as day, 0 as lacking, 1 as listed from histories
+    select
+        exchange,
+        first_date as day,
+        0 as lacking,
+        1 as listed
+    from histories
     union all
-    select exchange, last_date + 1 as day, 0 as lacking, -1 as listed from histories
+    select
+        exchange,
+        last_date + 1 as day,
+        0 as lacking,
+        -1 as listed
+    from histories
     union all
-    select x.exchange, d.trade_date as day, 0 as lacking, 0 as listed
+    select
+        x.exchange,
+        d.trade_date as day,
+        0 as lacking,
+        0 as listed
     from served_days as d
-    cross join (select distinct exchange from histories) as x
+    cross join exchanges as x
 ),
 
 counts as (
