@@ -72,8 +72,8 @@ def verify_command(
     from loaders.warehouse import migrate
 
     settings = load_settings()
+    _start_logs(settings)
     require_warehouse(settings)
-    shell.start_logs(settings)
     now = shell.parse_time(as_of) or datetime.now(UTC)
     with reporter() as progress:
         warehouse = loads.prepare_warehouse(settings, Silent())
@@ -101,6 +101,12 @@ def verify_command(
         )
 
 
+def _start_logs(settings: Settings) -> None:
+    """Log to the home, unless there is neither a home nor a warehouse: reading makes none."""
+    if settings.home.is_dir() or find_warehouse(settings) is not None:
+        shell.start_logs(settings)
+
+
 def _verify_ticks(repair: bool, accept: Sequence[str], as_of: str | None, json: bool) -> None:
     from loaders import loads
     from loaders.engine import metrics
@@ -108,9 +114,9 @@ def _verify_ticks(repair: bool, accept: Sequence[str], as_of: str | None, json: 
     from loaders.tq.tick_days.repair import verify_and_repair
 
     settings, started = load_settings(), time.monotonic()
+    _start_logs(settings)
     if find_warehouse(settings) is None:
         raise _nothing_to_verify(settings)
-    shell.start_logs(settings)
     at = shell.parse_time(as_of)
 
     def load(request: LoadRequest) -> "LoadResult":

@@ -244,5 +244,5 @@ def test_a_schedule_in_a_read_only_warehouse_is_sent_once(
         )
     for _ in range(2):
         done = place.inside("quotemill", "schedule", "run", "--as-of", "2026-11-21T12:00Z")
-        assert done.returncode == 1
+        assert done.returncode == 3
         assert hook.titles == ["error: warehouse"]
