@@ -1,5 +1,6 @@
 """`loaders status` and `loaders cancel`."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -51,8 +52,8 @@ def print_place(settings: Settings, warehouse: str) -> None:
     print(f"warehouse: {warehouse}; home: {settings.home}; settings: {places}")
 
 
-def print_jobs(shown: dict[str, Any]) -> None:
-    """Print jobs and datasets of a report."""
+def print_jobs(shown: dict[str, Any], fresh: Mapping[str, str] | None = None) -> None:
+    """Print jobs and datasets of a report, a line each; `fresh` has more words by dataset."""
     if not shown["jobs"]:
         print("no load has run yet: `loaders run`")
         return
@@ -64,7 +65,8 @@ def print_jobs(shown: dict[str, Any]) -> None:
     for row in shown["datasets"]:
         newest = f" up to {row['newest']}" if row["newest"] else ""  # some cursors are no days
         oldest = "" if row["oldest"] == row["newest"] else f", the oldest at {row['oldest']}"
-        print(f"{row['dataset']:<21} {row['keys']:,} keys{newest}{oldest}")
+        state = f"; {fresh[row['dataset']]}" if fresh and row["dataset"] in fresh else ""
+        print(f"{row['dataset']:<21} {row['keys']:,} keys{newest}{oldest}{state}")
 
 
 def format_job(job: dict[str, Any]) -> str:

@@ -39,7 +39,14 @@ def status_command(
     if shown.timescale is not None:
         off = f": no {', '.join(shown.timescale.off)}" if shown.timescale.off else ""
         print(f"edition: {shown.timescale}{off}")
-    jobs.print_jobs(shown.loads)
+    fresh = {
+        row["dataset"]: f"{'stale' if row['is_stale'] else 'fresh'}: up to {row['last_date']}, "
+        f"expected {row['expected_date']}"
+        for row in shown.freshness
+    }
+    jobs.print_jobs(shown.loads, fresh)
+    for dataset in sorted(fresh.keys() - {row["dataset"] for row in shown.loads["datasets"]}):
+        print(f"{dataset:<21} {fresh[dataset]}")
     for build in shown.builds:
         print(
             f"build {build['build_id']:>3} {build['started_at']:%Y-%m-%d %H:%M:%S} UTC  "
@@ -47,10 +54,6 @@ def status_command(
             f"{build['rows_written'] or 0:,} rows; tests: {build['tests_passed'] or 0} passed, "
             f"{build['tests_warned'] or 0} warned, {build['tests_failed'] or 0} failed"
         )
-    for row in shown.freshness:
-        word = "stale" if row["is_stale"] else "fresh"
-        days = f"up to {row['last_date']}, expected {row['expected_date']}"
-        print(f"{row['dataset']:<18} {word}: {days}")
     if shown.freshness:
         print(f"findings: {findings.tally(shown.findings)} (`quotemill findings` lists them)")
         errors = [finding for finding in shown.findings if finding.severity == "error"]

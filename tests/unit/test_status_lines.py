@@ -1,0 +1,64 @@
+"""`status` prints a line for each dataset: its keys and its freshness together."""
+
+from datetime import UTC, date, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from loaders.cli import jobs
+from orchestration.checks import status
+from orchestration.cli import inspect
+
+JOB = {
+    **dict.fromkeys(("done", "skipped", "failed", "rows_new", "rows_changed"), 0),
+    "job_id": 1,
+    "started_at": datetime(2024, 6, 28, 9, tzinfo=UTC),
+    "source": "tdx",
+    "mode": "incremental",
+    "status": "succeeded",
+    "error": None,
+}
+KEYS = {"dataset": "kline_daily", "keys": 12, "newest": "2024-06-28", "oldest": "2024-06-28"}
+
+
+def test_each_dataset_is_printed_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loads: dict[str, Any] = {
+        "warehouse": "here",
+        "jobs": [JOB],
+        "tasks": [],
+        "datasets": [KEYS],
+        "failures": {},
+    }
+    freshness = [
+        {
+            "dataset": dataset,
+            "is_stale": dataset == "ticks",
+            "last_date": date(2024, 6, 28),
+            "expected_date": date(2024, 6, 28),
+        }
+        for dataset in ("kline_daily", "ticks")
+    ]
+    shown = SimpleNamespace(
+        loads=loads,
+        freshness=freshness,
+        findings=(),
+        problems=(),
+        builds=(),
+        ticks=None,
+        timescale=None,
+    )
+    monkeypatch.setattr(status, "read", lambda *_: shown)
+    monkeypatch.setattr(inspect, "find_current_warehouse", lambda _: None)
+    monkeypatch.setattr(jobs, "print_failures", lambda _: None)
+    inspect.status_command(limit=5, as_of=None, json=False)
+    printed = capsys.readouterr().out.splitlines()
+    assert [line for line in printed if "kline_daily" in line] == [
+        "kline_daily           12 keys up to 2024-06-28; fresh: up to 2024-06-28, "
+        "expected 2024-06-28"
+    ]
+    assert [line for line in printed if "ticks" in line] == [
+        "ticks                 stale: up to 2024-06-28, expected 2024-06-28"
+    ]
