@@ -1,1 +1,1 @@
-"""The datasets, one module for each `--dataset` and with its name."""
+"""The datasets of TDX, a module each; `loaders.tdx.plan.NAMES` lists them in loading order."""
