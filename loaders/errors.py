@@ -72,13 +72,14 @@ def name_acceptance(source: str, *datasets: str) -> str:
 
 # an internal error first, then what keeps data away, then what is wrong with data; a held lock is
 # no failure for a service manager, so it must hide none
-_MOST_SEVERE_FIRST = (1, 2, 3, 4, 6, 5, 75)
+_MOST_SEVERE_FIRST = (1, 2, 3, 4, 6, 5)
 
 
 def most_severe(codes: Iterable[int]) -> int:
     """The one exit code for several; 0 only where all are."""
     failed = {code for code in codes if code}
-    return next((code for code in _MOST_SEVERE_FIRST if code in failed), max(failed, default=0))
+    listed = next((code for code in _MOST_SEVERE_FIRST if code in failed), None)
+    return listed or max(failed - {LockHeldError.exit_code}, default=max(failed, default=0))
 
 
 def sqlstate(error: BaseException) -> str | None:

@@ -48,7 +48,7 @@ OWN = re.compile(r"(?:(?:run|errors)-(\d{4}-\d\d-\d\d)(?:\.\d+)?\.jsonl|error-(\
 RUN_ID, SCHEDULE = "QUOTEMILL_RUN_ID", "QUOTEMILL_SCHEDULE"  # variables of a command's environment
 HIDDEN = "***"
 LONGEST, MOST = 10_000, 200  # characters of a text, entries of a detail
-_IN_URL = re.compile(r"://[^/@\s]+@")
+_IN_URL = re.compile(r"://[^/\s]+@")  # a password may have an @
 _NAMED = re.compile(
     r"(?i)\b(pass(?:word|wd|phrase)?|secret|token|api[_-]?key|authorization)"
     r"""(["']?\s*[=:]\s*["']?)(?:bearer\s+|basic\s+)?[^\s"',;&}]+"""

@@ -6,7 +6,13 @@ from loaders.errors import SettingsError, sqlstate
 from loaders.settings import Settings
 
 DENIED, READ_ONLY = "42501", "25006"  # PostgreSQL's codes of errors
-_GRANTS = {"schema": "usage on schema", "sequence": "usage on sequence", "database": "create on"}
+_GRANTS = {
+    "schema": "usage, create on schema",
+    "sequence": "usage on sequence",
+    "database": "create on database",
+    "function": "execute on function",
+}
+_KIND = r"materialized view|foreign table|\w+"
 
 
 def explain_refusal(error: BaseException, settings: Settings | None) -> SettingsError | None:
@@ -23,12 +29,14 @@ def explain_refusal(error: BaseException, settings: Settings | None) -> Settings
             hint="name the primary server in QUOTEMILL_WAREHOUSE_URL, or: "
             f"alter role {role} reset default_transaction_read_only",
         )
-    match = re.search(r"permission denied for (\w+) ([\w.]+)", reason)
+    match = re.search(rf"permission denied for ({_KIND}) ([\w.]+)", reason)
     if match is None:  # such as: must be owner of table kline_daily
         grant = f"grant the owner's role to {role}"
     else:
         kind, name = match.groups()
         grant = f"grant {_GRANTS.get(kind, 'select on')} {name} to {role}"
+        if kind not in _GRANTS and "." not in name:
+            grant += f" (name the {kind} with its schema)"
     return SettingsError(
         f"the role {role} may not do this in the warehouse: {reason}",
         hint=f"as the owner: {grant}; loads and builds need the role that made the tables, and "

@@ -92,7 +92,9 @@ def _run_pipeline(
     except Exception as error:
         known = log.explain(error)
         log.write_error(known)
-        return RunResult((), known.exit_code, error=str(known), hint=known.hint, error_code=1)
+        return RunResult(
+            (), known.exit_code, error=str(known), hint=known.hint, error_code=known.exit_code
+        )
 
 
 def _add_stage(result: RunResult, stage: Stage | None) -> RunResult:

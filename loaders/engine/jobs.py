@@ -111,7 +111,9 @@ def start_job(
     return warehouse.ask(insert)
 
 
-def save_task(warehouse: Warehouse, job_id: int, task: Task) -> None:
+def save_task(
+    warehouse: Warehouse, job_id: int, task: Task, *, stores_failures: bool = True
+) -> None:
     """Insert or update the record of a task, and of the keys that failed in it."""
 
     def save(conn: psycopg.Connection) -> None:
@@ -148,7 +150,8 @@ def save_task(warehouse: Warehouse, job_id: int, task: Task) -> None:
         )
         if task.reached:
             keys = task.keys[: task.reached]
-            failed_keys.update(conn, job_id, task.dataset, keys, task.failures)
+            failures = task.failures if stores_failures else {}
+            failed_keys.update(conn, job_id, task.dataset, keys, failures)
 
     warehouse.ask(save)
 

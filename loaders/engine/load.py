@@ -142,7 +142,8 @@ class Load:
         return cursors.read(self.pipeline.state, self.source.name, resource)
 
     def save(self, task: Task) -> None:
-        jobs.save_task(self.warehouse, self.job_id, task)
+        stores = any(d.name == task.dataset and d.recurs for d in self.source.datasets)
+        jobs.save_task(self.warehouse, self.job_id, task, stores_failures=stores)
 
     def add_task(self, dataset: str, keys: Sequence[str], exchange: str | None = None) -> Task:
         task = Task(len(self.tasks) + 1, dataset, exchange, tuple(keys))
@@ -290,7 +291,7 @@ def _finish(
     jobs.finish_job(load.warehouse, load.job_id, status, text)
     _log_end(load, status, text, seconds)
     is_standing = False
-    if exit_code == PartialError.exit_code and failed:
+    if exit_code == PartialError.exit_code and failed and error is None and not cancelled:
         known = _list_known_failures(load)
         is_standing = len(known) == len(
             {(t.dataset, key) for t in load.tasks for key in t.failures}

@@ -52,6 +52,9 @@ class Dataset(Generic[C]):
     the dataset's share of a table that several datasets land: the keys of its cursors end with it.
     `key_of` returns the key that a row belongs to, where that is not its value in the first column
     of the table's key.
+
+    `recurs` is False where a key names a moment: once that passed it is not loaded again, so its
+    failure is not stored as one to repair.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Dataset(Generic[C]):
     key_of: Callable[[Mapping[str, Any]], str] | None = None
     only_key: str | None = None
     beside: LandedTable | None = None
+    recurs: bool = True
 
     def cursor_key(self, key: str) -> str:
         return f"{key} {self.part}" if self.part else key

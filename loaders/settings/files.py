@@ -5,6 +5,8 @@ warehouse in every folder of a project; else the quotemill.toml of the user's co
 QUOTEMILL_CONFIG names another settings file.
 """
 
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +14,7 @@ from pathlib import Path
 from platformdirs import user_config_dir
 
 from loaders.errors import SettingsError
-from loaders.settings.environment import PREFIX, read_dotenv
+from loaders.settings.environment import PREFIX, read_dotenv, read_variables
 
 TOML = "quotemill.toml"
 DOTENV = ".env"
@@ -28,40 +30,66 @@ class SettingsFiles:
 
 
 def find_files(env: Mapping[str, str], cwd: Path) -> SettingsFiles:
-    """Find both. Raises SettingsError for one that cannot be read."""
+    """Find both. Raises SettingsError for one that cannot be read, or that another user owns."""
+    toml = _find_toml(cwd)
     dotenv, variables = find_dotenv(cwd)
     for folder, names in ((cwd, env), (dotenv.parent, variables)):
         if named := names.get("QUOTEMILL_CONFIG"):
             if not _is_file(folder / named):
                 raise SettingsError(f"QUOTEMILL_CONFIG names {folder / named}, which is not a file")
             return SettingsFiles(folder / named, dotenv, variables)
-    return SettingsFiles(_find_toml(cwd), dotenv, variables)
+    if toml is not None:
+        _refuse_foreign(toml, cwd)
+    return SettingsFiles(toml or _user_toml() or cwd / TOML, dotenv, variables)
 
 
-def _find_toml(cwd: Path) -> Path:
-    user = Path(user_config_dir("quotemill", appauthor=False))
-    paths = (folder / TOML for folder in (*_list_folders(cwd), user))
-    return next((path for path in paths if _is_file(path)), cwd / TOML)
+def _find_toml(cwd: Path) -> Path | None:
+    paths = (folder / TOML for folder in _list_folders(cwd))
+    return next((path for path in paths if _is_file(path)), None)
+
+
+def _user_toml() -> Path | None:
+    path = Path(user_config_dir("quotemill", appauthor=False)) / TOML
+    return path if _is_file(path) else None
 
 
 def find_dotenv(cwd: Path) -> tuple[Path, dict[str, str]]:
-    """The nearest .env; above the working directory only one that is meant for quotemill."""
-    path = cwd / DOTENV
-    if _is_file(path):
-        return path, read_dotenv(path)
-    for folder in _list_folders(cwd)[1:]:
-        path = folder / DOTENV
-        if not _is_file(path):
-            continue
-        try:
-            variables = read_dotenv(path)
-        except SettingsError:
-            if _is_file(folder / TOML):
-                raise
-            continue  # of another project
-        if _is_file(folder / TOML) or any(name.startswith(PREFIX) for name in variables):
-            return path, variables
+    """The nearest .env that is meant for quotemill, not above the nearest quotemill.toml.
+
+    A file nearer to the working directory wins: .env outranks quotemill.toml, so one further up
+    must not. One without a variable of ours belongs to another tool, and the search goes on.
+    """
+    toml = _find_toml(cwd)
+    for folder in _list_folders(cwd):
+        path, is_beside = folder / DOTENV, toml is not None and toml.parent == folder
+        is_here = folder == cwd.absolute()
+        if _is_file(path):
+            try:
+                variables = read_dotenv(path)
+            except SettingsError:
+                if is_beside or is_here:
+                    raise
+                variables = {}  # of another project
+            is_ours = any(name.startswith(PREFIX) for name in variables)
+            # variables of other tools, such as DB_HOST, count where the user works
+            if is_ours or ((is_beside or is_here) and read_variables(variables, "")):
+                _refuse_foreign(path, cwd)
+                return path, variables
+        if is_beside:
+            break
     return cwd / DOTENV, {}
+
+
+def _refuse_foreign(path: Path, cwd: Path) -> None:
+    """Refuse a file above the working directory that another user can write: it names programs."""
+    if path.parent == cwd.absolute() or not hasattr(os, "getuid"):
+        return
+    state = path.stat()
+    if state.st_uid not in (0, os.getuid()) or state.st_mode & stat.S_IWOTH:
+        raise SettingsError(
+            f"{path} counts here, but another user can write it",
+            hint=f"run in {path.parent}, or let QUOTEMILL_CONFIG name the settings file",
+        )
 
 
 def _list_folders(cwd: Path) -> list[Path]:

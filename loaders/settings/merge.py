@@ -49,7 +49,9 @@ def load_settings(
     except ValidationError as error:
         raise SettingsError(
             "\n".join(_explain(e, origins) for e in error.errors(include_input=False)),
-            hint="`quotemill init` writes a quotemill.toml with every setting to choose from",
+            hint=f"change {files.toml}; `quotemill settings` shows where each value is from"
+            if files.toml.is_file()
+            else "`quotemill init` writes a quotemill.toml with every setting to choose from",
         ) from None
 
 

@@ -35,11 +35,13 @@ class LostEvents:
     stored: the number of stored records
     count: of these the missing ones, of every category
     by_code: days of missing events that adjust prices, ascending
+    codes: all codes of missing records
     """
 
     stored: int
     count: int
     by_code: Mapping[str, Sequence[date]]
+    codes: frozenset[str] = frozenset()
 
     @property
     def is_gross(self) -> bool:
@@ -55,7 +57,9 @@ class LostEvents:
         days = [(day, name) for name in codes for day in self.by_code[name]]
         newest, name = max(days)
         what = "event" if len(days) == 1 else "events"
-        return f"gbbq lacks {len(days):,} stored {what}, the newest of {name} on {newest}"
+        others = self.count - len(days) if code is None else 0
+        beside = f", and {others:,} records of other kinds" if others else ""
+        return f"gbbq lacks {len(days):,} stored {what}, the newest of {name} on {newest}{beside}"
 
     def refusal(self, code: str | None = None) -> str | None:
         """The failure of a code or of the whole file, with its way out; None without a loss."""
@@ -80,4 +84,5 @@ def find_lost_events(conn: psycopg.Connection, table: LandedTable, content: Gbbq
     for code, day, category in sorted(lost):
         if category in gbbq.ADJUSTING:
             by_code.setdefault(code, []).append(day)
-    return LostEvents(sum(stored.values()), sum(lost.values()), by_code)
+    codes = frozenset(code for code, _, _ in lost)
+    return LostEvents(sum(stored.values()), sum(lost.values()), by_code, codes)

@@ -82,7 +82,7 @@ def _check_lags(result: RunResult, settings: Settings) -> dict[str, Cause | None
         )
         is_late = limit and lag.days >= limit
         causes[f"stale:{lag.source}"] = (
-            Cause("error", text, "quotemill status") if is_late else None
+            Cause("error", text, "quotemill status", lag.late) if is_late else None
         )
     return causes
 

@@ -6,7 +6,7 @@ from loaders import loads
 from loaders.cli import load, shell
 from loaders.cli.shell import AsOf, JsonFlag, Verbose
 from loaders.engine import metrics
-from loaders.errors import most_severe
+from loaders.errors import QuotemillError, most_severe
 from loaders.settings import load_settings
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.cli import build
@@ -30,18 +30,37 @@ def retry_command(
     """
     settings = load_settings()
     loaded, built = load.retry(settings, source, job, as_of=as_of, verbose=verbose), None
+    unbuilt: QuotemillError | None = None
     if loaded.job_id is not None and loaded.status != "cancelled":
         warehouse = open_warehouse(settings)
-        built = builds.build(
-            settings, warehouse, builds.stderr.line, only_touched=True, wait=BUILD_WAIT
-        )
+        try:
+            built = builds.build(
+                settings, warehouse, builds.stderr.line, only_touched=True, wait=BUILD_WAIT
+            )
+        except QuotemillError as error:  # it must not hide how the load ended
+            unbuilt = error
+            shell.print_error(error)
     if built is not None:
         build.print_summary(built)
     metrics.record(
         settings, [*loads.measure_loads([loaded]), *measure_builds([built] if built else [])]
     )
-    code = most_severe([loaded.exit_code, built.exit_code if built else 0])
+    failure = unbuilt or loaded
+    code = most_severe(
+        [
+            loaded.exit_code,
+            built.exit_code if built else 0,
+            unbuilt.exit_code if unbuilt else 0,
+        ]
+    )
     if json:
         answer = {"load": loaded.as_json(), "build": built and built.as_json()}
-        shell.print_json(answer | {"exit_code": code, "error": loaded.error, "hint": loaded.hint})
+        shell.print_json(
+            answer
+            | {
+                "exit_code": code,
+                "error": loaded.error or (str(unbuilt) if unbuilt else None),
+                "hint": failure.hint,
+            }
+        )
     raise typer.Exit(code)

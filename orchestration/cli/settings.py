@@ -1,5 +1,6 @@
 """`quotemill settings` and `quotemill init`."""
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ from loaders.errors import UsageError
 from loaders.project import find_project
 from loaders.settings import flatten, load_settings
 from loaders.settings.environment import PREFIX
+from loaders.settings.files import find_files
 
 FILE = "quotemill.toml"
 
@@ -55,7 +57,9 @@ def _mask(value: Any) -> Any:
         return [_mask(item) for item in value]
     if value is None or isinstance(value, bool | int | float):
         return value
-    return re.sub(r"://[^/@\s]*@", "://**********@", str(value))
+    text = re.sub(r"://[^/\s]*@", "://**********@", str(value))
+    # a token may be part of an address
+    return re.sub(r"([?&][^=&\s]+=)[^&#\s]+", r"\1**********", text) if "://" in text else text
 
 
 def init_command() -> None:
@@ -68,6 +72,12 @@ def init_command() -> None:
     # of the code that runs, not of a checkout around the working directory
     text = (find_project(Path(__file__).parent).root / "quotemill.example.toml").read_text("utf-8")
     path = Path(FILE).absolute()
+    present = find_files(os.environ, Path.cwd()).toml
+    if present.is_file() and present != path:
+        raise UsageError(
+            f"{present} has the settings of this folder; one here would hide it",
+            hint=f"change that file; for settings of its own make {path} by hand",
+        )
     try:
         # it may get secrets
         path.touch(mode=0o600, exist_ok=False)

@@ -13,13 +13,17 @@ from loaders.warehouse.sql_files import read_sql
 
 @dataclass(frozen=True)
 class Lag:
-    """The dataset of a source that is latest; `days` are trading days, 0 where none is late."""
+    """The dataset of a source that is latest; `days` are trading days, 0 where none is late.
+
+    `late` names every late dataset of the source: a further one is another state.
+    """
 
     source: str
     dataset: str
     last_date: date
     expected_date: date
     days: int
+    late: str = ""
 
 
 def read_lags(conn: psycopg.Connection, qa: str) -> tuple[Lag, ...]:

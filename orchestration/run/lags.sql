@@ -2,7 +2,13 @@
 -- nobody loads it any more, does not count
 select distinct on (f.source)
     f.source, f.dataset, f.last_date, f.expected_date,
-    case when f.is_stale then f.lag_trading_days else 0 end as days
+    case when f.is_stale then f.lag_trading_days else 0 end as days,
+    coalesce(
+        string_agg(case when f.is_stale then f.dataset end, ' ') over (
+            partition by f.source order by f.dataset
+            rows between unbounded preceding and unbounded following
+        ), ''
+    ) as late
 from {qa}.freshness as f
 where f.last_date is not null
     and not exists (

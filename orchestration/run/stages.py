@@ -164,12 +164,9 @@ def run(
             started = started or moved
             if "build" in only:
                 try:
+                    # without a wait: a load that is due meanwhile must not be missed
                     result = builds.build(
-                        settings,
-                        open_warehouse(settings),
-                        report,
-                        only_touched=True,
-                        wait=BUILD_WAIT,
+                        settings, open_warehouse(settings), report, only_touched=True
                     )
                 except QuotemillError as error:
                     # further loads need no build, and the next build includes this one
@@ -178,6 +175,13 @@ def run(
                 unbuilt = None
                 built += [result] if result else []
                 started = started or result is not None
+        if isinstance(unbuilt, LockHeldError):
+            result = builds.build(
+                settings, open_warehouse(settings), report, only_touched=True, wait=BUILD_WAIT
+            )
+            unbuilt = None
+            built += [result] if result else []
+            started = True
         if unbuilt is not None:
             raise unbuilt
         if not started or "qa" not in only:

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from loaders import log
 from loaders.settings import Settings
 
 if TYPE_CHECKING:
@@ -64,5 +65,6 @@ def _file(home: Path) -> Path:
 
 
 def _digest(settings: Settings) -> str:
-    text = f"{version('quotemill')} {settings.model_dump_json()}"
+    secrets = sorted(log.collect_secrets(settings))  # the warehouse's address is one
+    text = f"{version('quotemill')} {settings.model_dump_json()} {secrets}"
     return hashlib.sha256(text.encode()).hexdigest()

@@ -28,3 +28,8 @@ def test_a_fault_of_ours_and_absent_data_come_before_wrong_data() -> None:
 @pytest.mark.parametrize("code", [code for code in CODES if code != 75])
 def test_a_held_lock_hides_no_failure(code: int) -> None:
     assert most_severe([errors.LockHeldError.exit_code, code]) == code
+
+
+@pytest.mark.parametrize("code", [130, 137])
+def test_a_held_lock_hides_no_killed_process(code: int) -> None:
+    assert most_severe([75, code]) == code

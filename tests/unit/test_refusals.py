@@ -19,8 +19,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("error", "fix"),
     [
-        (DENIED("permission denied for schema ops"), "grant usage on schema ops to reader"),
+        (DENIED("permission denied for schema ops"), "grant usage, create on schema ops to reader"),
         (DENIED("permission denied for table changes"), "grant select on changes to reader"),
+        (
+            DENIED("permission denied for database market"),
+            "grant create on database market to reader",
+        ),
+        (
+            DENIED("permission denied for materialized view days"),
+            "grant select on days to reader (name the materialized view with its schema)",
+        ),
         (DENIED("must be owner of table changes"), "grant the owner's role to reader"),
         (
             psycopg.errors.ReadOnlySqlTransaction("cannot execute INSERT in a read-only …"),

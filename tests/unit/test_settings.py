@@ -87,6 +87,39 @@ def test_a_dotenv_file_of_another_project_above_counts_for_nothing(tmp_path: Pat
     assert (settings.home, settings.warehouse_url is None) == (Path("/srv/q"), False)
 
 
+def test_a_dotenv_file_above_a_nearer_settings_file_counts_for_nothing(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("QUOTEMILL_WAREHOUSE_URL=postgresql://me@production/market\n")
+    inner = tmp_path / "test" / "deep"
+    inner.mkdir(parents=True)
+    (tmp_path / "test" / "quotemill.toml").write_text(
+        'warehouse_url = "postgresql://me@testing/market"\n'
+    )
+    url = load_settings({}, cwd=inner).warehouse_url
+    assert url is not None
+    assert "testing" in url.get_secret_value()
+
+
+def test_a_dotenv_file_of_another_tool_does_not_hide_the_one_above(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("QUOTEMILL_HOME=/srv/q\n")
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    (inner / ".env").write_text("FOO=1\n")
+    assert load_settings({}, cwd=inner).home == Path("/srv/q")
+
+
+@pytest.mark.parametrize("name", ["quotemill.toml", ".env"])
+def test_a_file_above_that_others_can_write_is_refused(tmp_path: Path, name: str) -> None:
+    text = {"quotemill.toml": 'home = "/srv/q"\n', ".env": "QUOTEMILL_HOME=/srv/q\n"}
+    (tmp_path / name).write_text(text[name])
+    (tmp_path / name).chmod(0o666)
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    with pytest.raises(SettingsError, match="another user can write it") as refused:
+        load_settings({}, cwd=inner)
+    assert f"run in {tmp_path}" in refused.value.hint
+    assert load_settings({}, cwd=tmp_path).home == Path("/srv/q")
+
+
 def test_the_users_settings_file_comes_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

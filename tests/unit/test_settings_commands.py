@@ -15,11 +15,13 @@ def place(tmp_path: Path) -> Place:
 
 
 def test_each_setting_is_printed_with_its_value_and_origin(place: Place) -> None:
-    (place.folder / "quotemill.toml").write_text('[tdx]\nbase_url = "http://me:word@tdx:8080"\n')
+    (place.folder / "quotemill.toml").write_text(
+        '[tdx]\nbase_url = "http://me:wo@rd@tdx:8080?key=4711"\n'
+    )
     done = place.inside("quotemill", "settings", "--json", QUOTEMILL_TQ__PASSWORD="secret")
     assert done.returncode == 0, done.stderr
     rows = {row["name"]: row for row in json.loads(done.stdout)}
-    assert rows["tdx.base_url"]["value"] == "http://**********@tdx:8080"
+    assert rows["tdx.base_url"]["value"] == "http://**********@tdx:8080?key=**********"
     assert rows["tdx.base_url"]["origin"].endswith("quotemill.toml")
     assert rows["tq.password"]["value"] == "**********"
     assert rows["tq.password"]["origin"] == "environment QUOTEMILL_TQ__PASSWORD"
@@ -47,3 +49,15 @@ def test_init_writes_every_setting_as_a_comment_once(place: Place) -> None:
     assert "# base_url = " in written.read_text("utf-8")
     assert written.stat().st_mode & 0o777 == 0o600
     assert (second.returncode, "nothing was written" in second.stderr) == (2, True)
+
+
+def test_init_hides_no_settings_of_a_folder_above(place: Place) -> None:
+    above = place.folder.parent / "quotemill.toml"
+    above.write_text("log_days = 7\n")
+    try:
+        done = place.inside("quotemill", "init")
+    finally:
+        above.unlink()
+    assert done.returncode == 2
+    assert f"{above} has the settings of this folder" in done.stderr
+    assert not (place.folder / "quotemill.toml").exists()

@@ -112,4 +112,5 @@ DATASET = Dataset(
     records,
     key_of=lambda row: str(row["symbol"]),
     beside=QUEUE,
+    recurs=False,
 )

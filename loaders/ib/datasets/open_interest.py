@@ -209,4 +209,5 @@ DATASET = Dataset(
     records,
     key_of=lambda row: str(row["symbol"]),
     beside=ENRICHMENT,
+    recurs=False,
 )

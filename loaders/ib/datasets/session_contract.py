@@ -91,4 +91,5 @@ DATASET = Dataset(
     fetch,
     records,
     key_of=lambda row: str(row["symbol"]),
+    recurs=False,
 )

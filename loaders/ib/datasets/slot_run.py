@@ -44,6 +44,12 @@ def fetch_events(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
 
 
 DATASET = Dataset(
-    "slot_run", SLOT_RUN, "market_data", fetch, records, key_of=lambda row: str(row["symbol"])
+    "slot_run",
+    SLOT_RUN,
+    "market_data",
+    fetch,
+    records,
+    key_of=lambda row: str(row["symbol"]),
+    recurs=False,
 )
-EVENTS = Dataset("gateway_event", GATEWAY_EVENT, "messages", fetch_events, records)
+EVENTS = Dataset("gateway_event", GATEWAY_EVENT, "messages", fetch_events, records, recurs=False)

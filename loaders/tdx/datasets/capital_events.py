@@ -7,7 +7,7 @@ A file that lacks stored dividends or splits is refused for their codes, or whol
 after it was written: their stored records stay.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
 import psycopg
@@ -58,7 +58,7 @@ def _outcome(ctx: Context) -> Outcome:
     if not (loss := lost.describe()):
         return Outcome(KEY, rows, rejected, reading.cursor)
     if ctx.load.accepts_loss(NAME, loss):
-        ctx.ask(lambda conn: drop_absent_codes(conn, content.rows))
+        ctx.ask(lambda conn: drop_absent_codes(conn, content, lost.codes))
         return Outcome(KEY, rows, rejected, reading.cursor)
     if lost.is_gross:
         return Outcome(KEY, failure=lost.refusal())
@@ -82,11 +82,12 @@ def add_later(conn: psycopg.Connection, content: Gbbq) -> Gbbq:
     return content._replace(rows=rows.sort_by([(name, "ascending") for name in names[:4]]))
 
 
-def drop_absent_codes(conn: psycopg.Connection, rows: pa.Table) -> None:
-    """Delete the stored records of codes of which a file has none."""
+def drop_absent_codes(conn: psycopg.Connection, content: Gbbq, lost: Collection[str]) -> None:
+    """Delete the stored records of the codes with an accepted loss of which a file has none."""
+    absent = set(lost) - set(pc.unique(content.rows["code"]).to_pylist())
     gone = conn.execute(
-        f"delete from {CAPITAL_EVENT.qualified} where code <> all(%s) returning code".encode(),
-        (pc.unique(rows["code"]).to_pylist(),),
+        f"delete from {CAPITAL_EVENT.qualified} where code = any(%s) returning code".encode(),
+        (sorted(absent),),
     ).fetchall()
     if codes := sorted({code for (code,) in gone}):
         touch(conn, CAPITAL_EVENT, codes)

@@ -177,7 +177,7 @@ def _load_folder_alone(ctx: Context, securities: Mapping[str, Security]) -> Outc
             "download day bars in the client, then run again",
         )
     failure = None
-    if not ctx.day_files:
+    if not ctx.day_files and ctx.lost_files:
         assert ctx.folder is not None
         failure = (
             f"{ctx.folder.root} holds no file of day bars: vipdoc is empty, or its share is not"

@@ -25,7 +25,9 @@ from (
     from ops.ingestion_job_tasks as t
     inner join ops.ingestion_jobs as j on t.job_id = j.job_id
     cross join lateral unnest(t.keys[1:t.done + t.skipped + t.failed]) as k (key)
+    -- keys of ib name a moment that passed; unknown codes are of one request
     where j.started_at > now() - interval '35 days'
+        and j.source <> 'ib' and t.dataset <> 'unknown_codes'
     order by j.source, t.dataset, k.key, t.job_id desc
 ) as newest
 where reason is not null

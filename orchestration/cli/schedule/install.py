@@ -11,6 +11,7 @@ import typer
 
 from loaders.errors import UsageError
 from loaders.settings import Settings, load_settings
+from loaders.settings.files import find_files
 from loaders.warehouse.embedded.places import unusable
 from loaders.warehouse.postgres import find_warehouse
 from orchestration.cli.schedule.jobs import open_prepared, read_jobs, warn_if_no_job
@@ -51,7 +52,7 @@ def install_command(
     if here.left_out:
         print(
             f"warning: no timer has {', '.join(here.left_out)} of this shell: set them in "
-            f"{here.folder / 'quotemill.toml'} or {here.folder / '.env'}",
+            f"{find_files(os.environ, here.folder).toml} or {here.folder / '.env'}",
             file=sys.stderr,
         )
     jobs, wrong = survey(settings)

@@ -22,6 +22,8 @@ def remove_units(here: Place, folder: Path) -> list[Path]:
             )
     for path in ours:
         path.unlink()
+        # what `systemctl enable` made; a later install would start at boot by it
+        (folder / "timers.target.wants" / path.name).unlink(missing_ok=True)
     return list(ours)
 
 

@@ -14,6 +14,7 @@ from loaders.ib.planning.timetable import Timetable
 from loaders.ib.queries import landed
 from loaders.ib.queries.landed import Queued
 from loaders.ib.settings import IbSettings
+from loaders.ib.source import SOURCE
 from loaders.settings import Settings
 from tests.conftest import require_ib
 from tests.unit.ib.gateways import new_york
@@ -155,3 +156,9 @@ def test_open_interest_is_retried_until_it_is_complete(monkeypatch: pytest.Monke
         resolve("15:00:00")
     attempts.clear()
     assert resolve("07:31:00")[0]["date"] == f"{day}"
+
+
+def test_keys_that_name_a_moment_are_not_stored_as_failures_to_repair() -> None:
+    passing = {dataset.name for dataset in SOURCE.datasets if not dataset.recurs}
+    assert passing >= {"chain_snapshot", "chain_close", "slot_run", "open_interest"}
+    assert {"contract", "underlying", "session"}.isdisjoint(passing)

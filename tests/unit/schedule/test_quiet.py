@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from loaders.settings import Settings
 from orchestration.schedule import quiet
@@ -39,8 +40,11 @@ def test_the_warehouse_is_asked_at_least_every_ten_minutes(settings: Settings) -
 
 def test_other_settings_end_it(settings: Settings) -> None:
     quiet.store(settings, [], NOW)
-    changed = settings.model_copy(update={"log_days": settings.log_days + 1})
-    assert not quiet.is_quiet(changed, NOW)
+    for changes in (
+        {"log_days": settings.log_days + 1},
+        {"warehouse_url": SecretStr("postgresql://me:secret@db/another")},
+    ):
+        assert not quiet.is_quiet(settings.model_copy(update=changes), NOW)
 
 
 def test_a_clock_that_was_ahead_is_not_believed(settings: Settings) -> None:
