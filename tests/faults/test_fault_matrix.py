@@ -72,6 +72,7 @@ EXPECTED: dict[str, tuple[str, dict[str, str]]] = {
     "codes-vanish": ("fewer", COUNTED),
     "calendar-empty": ("EmptyAnswer", {"ticks of days": "fewer"}),
     "calendar-short": ("fewer", {"ticks of days": "same"}),
+    "calendar-hole": ("fewer", {"ticks of days": "same"}),
     # lists go on live, and a stock's quote needs no cache; an index's does
     "half-init": ("same", {"quotes": "NeedsRestart"}),
     "ths-down": ("same", PARTS | {"adjusted days": "RetryableAnswer"}),
