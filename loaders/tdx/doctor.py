@@ -39,4 +39,7 @@ def describe_stale_fix(settings: Settings) -> str:
     if settings.tdx.base_url is not None:
         return "quotemill run"
     folder = settings.tdx.client or settings.tdx.vipdoc
-    return f"download day bars in the client of {folder}, then quotemill run"
+    return (
+        f"download the newest bars in the client of {folder}, then quotemill run; for a dataset "
+        "that you load no more: quotemill findings --ack"
+    )

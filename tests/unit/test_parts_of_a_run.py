@@ -117,9 +117,9 @@ def test_a_held_build_lock_stops_no_load(did: list[str], monkeypatch: pytest.Mon
     assert did == ["two first", "one first", "held", "two second", "build", "judge"]
     assert (result.exit_code, result.error) == (0, None)
     did.clear()
-    held += [True, True]
+    held += [True, True, True]  # the last one after all loads, with a wait
     result = run(did, {}, "two", "one")
-    assert did == ["two first", "one first", "held", "two second", "held"]
+    assert did == ["two first", "one first", "held", "two second", "held", "held"]
     assert (result.exit_code, result.error_code) == (75, 75)
 
 

@@ -24,7 +24,7 @@ def late(days: int) -> RunResult:
     ("variables", "fix"),
     [
         (SERVICE, "fix: quotemill run"),
-        (CLIENT, "fix: download day bars in the client of /srv/tdx, then quotemill run"),
+        (CLIENT, "fix: download the newest bars in the client of /srv/tdx, then quotemill run"),
     ],
 )
 def test_late_data_are_an_alert_whose_fix_can_work(
@@ -34,7 +34,7 @@ def test_late_data_are_an_alert_whose_fix_can_work(
     cause = causes.check_run(late(2330), settings)["stale:tdx"]
     assert cause is not None
     assert "kline_daily ends 2015-01-05, 2,330 trading days before 2024-08-02" in cause.message
-    assert cause.message.endswith(fix)
+    assert fix in cause.message
 
 
 @pytest.mark.parametrize(("days", "after", "rings"), [(4, 5, 0), (5, 5, 1), (9, 10, 0), (9, 0, 0)])
