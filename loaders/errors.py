@@ -12,7 +12,7 @@
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 INTERRUPTED = 130  # exit code after Ctrl-C
 
@@ -87,9 +87,16 @@ def sqlstate(error: BaseException) -> str | None:
     return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
 
 
+def walk_causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what led to it, the outermost first."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def innermost(error: BaseException) -> str:
     """The first cause of an error: one line, without the user and the password of a URL."""
     while error.__cause__ is not None:
         error = error.__cause__
     text = str(error).strip().partition("\n")[0]
-    return re.sub(r"://[^/@\s]*@", "://", f"{type(error).__name__}: {text}")
+    return re.sub(r"://[^/\s]*@", "://", f"{type(error).__name__}: {text}")

@@ -20,7 +20,7 @@ import httpx
 import stamina
 from aiolimiter import AsyncLimiter
 
-from loaders.errors import SettingsError, UpstreamError
+from loaders.errors import SettingsError, UpstreamError, walk_causes
 from loaders.request_counts import count
 
 T = TypeVar("T")
@@ -178,6 +178,4 @@ def _port(url: httpx.URL) -> int:
 
 
 def _caused_by(error: BaseException | None, kind: type[BaseException]) -> bool:
-    while error is not None and not isinstance(error, kind):
-        error = error.__cause__ or error.__context__
-    return error is not None
+    return any(isinstance(cause, kind) for cause in walk_causes(error))

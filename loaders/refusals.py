@@ -2,7 +2,7 @@
 
 import re
 
-from loaders.errors import SettingsError, sqlstate
+from loaders.errors import SettingsError, sqlstate, walk_causes
 from loaders.settings import Settings
 
 DENIED, READ_ONLY = "42501", "25006"  # PostgreSQL's codes of errors
@@ -17,10 +17,8 @@ _KIND = r"materialized view|foreign table|\w+"
 
 def explain_refusal(error: BaseException, settings: Settings | None) -> SettingsError | None:
     """The refusal among the causes of an error, if any."""
-    cause: BaseException | None = error
-    while cause is not None and sqlstate(cause) not in (DENIED, READ_ONLY):
-        cause = cause.__cause__ or cause.__context__
-    if cause is None:
+    refusals = (c for c in walk_causes(error) if sqlstate(c) in (DENIED, READ_ONLY))
+    if (cause := next(refusals, None)) is None:
         return None
     reason, role = str(cause).strip().partition("\n")[0], _role(settings)
     if sqlstate(cause) == READ_ONLY:

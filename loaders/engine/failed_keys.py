@@ -81,6 +81,15 @@ def read(conn: psycopg.Connection) -> list[FailedKey]:
         return cur.execute(f"select * from {TABLE} order by failure_id".encode()).fetchall()
 
 
+def read_known(conn: psycopg.Connection, job_id: int) -> list[FailedKey]:
+    """The failed keys of a load that an earlier one had too, or that are acknowledged."""
+    return [
+        failure
+        for failure in read(conn)
+        if failure.job_id == job_id and (failure.first_job_id != job_id or failure.acknowledged_at)
+    ]
+
+
 def acknowledge(conn: psycopg.Connection, name: str, reason: str, by: str) -> int:
     """Acknowledge failed keys; return how many.
 

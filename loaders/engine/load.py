@@ -38,7 +38,6 @@ from loaders.warehouse.postgres import Warehouse, WarehouseAway, open_warehouse
 if TYPE_CHECKING:
     import dlt
 
-    from loaders.engine.failed_keys import FailedKey
     from loaders.engine.source import Source
     from loaders.warehouse.tables import LandedTable
 
@@ -292,7 +291,7 @@ def _finish(
     _log_end(load, status, text, seconds)
     is_standing = False
     if exit_code == PartialError.exit_code and failed and error is None and not cancelled:
-        known = _list_known_failures(load)
+        known = load.warehouse.ask(lambda conn: failed_keys.read_known(conn, load.job_id))
         is_standing = len(known) == len(
             {(t.dataset, key) for t in load.tasks for key in t.failures}
         )
@@ -317,16 +316,6 @@ def _finish(
         dict(load.counts),
         is_standing=is_standing,
     )
-
-
-def _list_known_failures(load: Load) -> "list[FailedKey]":
-    """Failed keys of the load that an earlier one had too, or that are acknowledged."""
-    return [
-        failure
-        for failure in load.warehouse.ask(failed_keys.read)
-        if failure.job_id == load.job_id
-        and (failure.first_job_id != load.job_id or failure.acknowledged_at)
-    ]
 
 
 def _log_end(load: Load, status: str, error: str | None, seconds: float) -> None:

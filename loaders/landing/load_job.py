@@ -23,7 +23,6 @@ from dlt.common.configuration import configspec
 from dlt.common.destination.client import HasFollowupJobs, RunnableLoadJob
 from dlt.common.destination.exceptions import DestinationTransientException
 from dlt.common.schema.utils import get_columns_names_with_prop
-from dlt.common.storages.live_schema_storage import LiveSchemaStorage
 from dlt.common.storages.load_package import ParsedLoadJobFileName
 from dlt.destinations.exceptions import DatabaseTerminalException, DatabaseTransientException
 from dlt.destinations.impl.postgres.configuration import (
@@ -35,7 +34,7 @@ from dlt.destinations.impl.postgres.postgres import PostgresClient
 from dlt.pipeline.exceptions import PipelineStepFailed
 from psycopg.conninfo import make_conninfo
 
-from loaders.errors import QuotemillError, sqlstate
+from loaders.errors import QuotemillError, sqlstate, walk_causes
 from loaders.landing import cursors, pipeline_state
 from loaders.landing.dlt_setup import own_context
 from loaders.landing.landed_file import land_file
@@ -130,7 +129,7 @@ def _pipeline(
         dataset_name=f"raw_{source}",
         pipelines_dir=str(folder),
     )
-    pipeline._schema_storage = _Schemas(pipeline._schema_storage_config)
+    pipeline._schema_storage = pipeline_state.Schemas(pipeline._schema_storage_config)
     return pipeline
 
 
@@ -252,7 +251,7 @@ def _run(
 
 def _away(pipeline: dlt.Pipeline, error: PipelineStepFailed) -> BaseException:
     """The cause, if the warehouse went away. Raises everything else."""
-    causes = list(_causes(error))
+    causes = list(walk_causes(error))
     for cause in causes:
         if isinstance(cause, (QuotemillError, OSError, KeyboardInterrupt)):
             raise cause from error
@@ -263,7 +262,7 @@ def _away(pipeline: dlt.Pipeline, error: PipelineStepFailed) -> BaseException:
     if error.step == "load":
         pipeline.abort_packages()  # rewinds the cursors of rows that can never land
         jobs = [getattr(cause, "client_exception", None) for cause in causes]
-        refused = [c for job in jobs for c in _causes(job) if isinstance(c, TooManyRejected)]
+        refused = [c for job in jobs for c in walk_causes(job) if isinstance(c, TooManyRejected)]
         if refused:
             raise refused[0] from error
     raise error
@@ -281,12 +280,6 @@ def _spool_errors(folder: Path) -> Iterator[None]:
             hint="free some space or move everything by QUOTEMILL_HOME, then run again: "
             "what has landed is kept",
         ) from error
-
-
-def _causes(cause: BaseException | None) -> Iterator[BaseException]:
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__
 
 
 def _first_line(error: BaseException) -> str:
@@ -365,13 +358,6 @@ class LandingClient(PostgresClient):
                 texts: Any = {c: {"name": c, "data_type": "text"} for c in (SOURCE_ROUTE, LOAD_ID)}
                 columns = texts | columns
             yield name, columns
-
-
-class _Schemas(LiveSchemaStorage):
-    """Schemas of a pipeline, not read again from its folder, which nobody else writes."""
-
-    def __getitem__(self, name: str) -> Any:
-        return self.live_schemas.get(name) or super().__getitem__(name)
 
 
 class landing(postgres):  # dlt names a destination after its class

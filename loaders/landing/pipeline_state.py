@@ -4,7 +4,10 @@ A state holds every cursor of its pipeline (79 kB for 6,000 codes), and dlt read
 Those before it would grow to a gigabyte a year.
 """
 
+from typing import Any
+
 import psycopg
+from dlt.common.storages.live_schema_storage import LiveSchemaStorage
 from psycopg import sql
 
 from loaders.warehouse.ownership import has_relation
@@ -44,3 +47,10 @@ def prune(conn: psycopg.Connection, schema: str, pipeline: str) -> int:
         ).format(states=states, loads=loads, age=sql.Literal(LOADS_AGE))
     )
     return pruned
+
+
+class Schemas(LiveSchemaStorage):
+    """Schemas of a pipeline, not read again from its folder, which nobody else writes."""
+
+    def __getitem__(self, name: str) -> Any:
+        return self.live_schemas.get(name) or super().__getitem__(name)

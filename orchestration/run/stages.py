@@ -144,6 +144,10 @@ def run(
     def codes(*more: int) -> list[int]:
         return [*(load.exit_code for load in results), *(b.exit_code for b in built[-1:]), *more]
 
+    def build_touched(wait: float | None) -> BuildResult | None:
+        warehouse = open_warehouse(settings)
+        return builds.build(settings, warehouse, report, only_touched=True, wait=wait)
+
     try:
         for parts in _rounds(settings, requests, as_of, results, report, only):
             first = len(results)
@@ -164,10 +168,7 @@ def run(
             started = started or moved
             if "build" in only:
                 try:
-                    # without a wait: a load that is due meanwhile must not be missed
-                    result = builds.build(
-                        settings, open_warehouse(settings), report, only_touched=True
-                    )
+                    result = build_touched(None)  # a load that is due meanwhile cannot wait
                 except QuotemillError as error:
                     # further loads need no build, and the next build includes this one
                     unbuilt = error
@@ -176,9 +177,7 @@ def run(
                 built += [result] if result else []
                 started = started or result is not None
         if isinstance(unbuilt, LockHeldError):
-            result = builds.build(
-                settings, open_warehouse(settings), report, only_touched=True, wait=BUILD_WAIT
-            )
+            result = build_touched(BUILD_WAIT)
             unbuilt = None
             built += [result] if result else []
             started = True
