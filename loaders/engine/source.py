@@ -21,7 +21,7 @@ import pyarrow as pa
 from loaders.engine.check import Check
 from loaders.engine.coverage import Coverage, Period
 from loaders.engine.operations import ScheduledJob
-from loaders.engine.outcome import Outcome
+from loaders.engine.outcome import Outcome, records
 from loaders.engine.request import LoadRequest
 from loaders.errors import QuotemillError
 from loaders.warehouse.postgres import Warehouse
@@ -61,7 +61,7 @@ class Dataset(Generic[C]):
     landed: LandedTable
     route: str
     fetch: Callable[[C, Sequence[str]], Iterator[Outcome]]
-    table: "Callable[[Sequence[Outcome]], pa.Table | list[dict[str, Any]]]"
+    table: "Callable[[Sequence[Outcome]], pa.Table | list[dict[str, Any]]]" = records
     part: str | None = None
     key_of: Callable[[Mapping[str, Any]], str] | None = None
     only_key: str | None = None

@@ -5,8 +5,9 @@ A repeated load requests only contracts without a row, and rows that are errors.
 
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
+from operator import itemgetter
 
-from loaders.engine.outcome import Outcome, records
+from loaders.engine.outcome import Outcome
 from loaders.ib.capture.flags import DELAYED_TYPES, is_silent
 from loaders.ib.capture.outcomes import Target, capture
 from loaders.ib.capture.rows import CLOSE
@@ -65,11 +66,5 @@ def why_too_late(session: Session, now: datetime) -> str | None:
 
 
 DATASET = Dataset(
-    "chain_close",
-    CHAIN_CLOSE,
-    "market_data",
-    fetch,
-    records,
-    key_of=lambda row: str(row["symbol"]),
-    recurs=False,
+    "chain_close", CHAIN_CLOSE, "market_data", fetch, key_of=itemgetter("symbol"), recurs=False
 )

@@ -7,8 +7,9 @@ can still be captured waits in the queue beside.
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
+from operator import itemgetter
 
-from loaders.engine.outcome import NOT_DUE, Outcome, records
+from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.ib.capture.outcomes import Target, capture, make_queue_row
 from loaders.ib.capture.rows import INTRADAY, RECAPTURE
 from loaders.ib.context import Context, Dataset
@@ -109,8 +110,7 @@ DATASET = Dataset(
     CHAIN_SNAPSHOT,
     "market_data",
     fetch,
-    records,
-    key_of=lambda row: str(row["symbol"]),
+    key_of=itemgetter("symbol"),
     beside=QUEUE,
     recurs=False,
 )

@@ -9,9 +9,10 @@ only some of the nearest are wanted, the next nearest replace those that do not 
 
 from collections.abc import Iterator, Sequence
 from datetime import date
+from operator import itemgetter
 from typing import Any
 
-from loaders.engine.outcome import Outcome, records
+from loaders.engine.outcome import Outcome
 from loaders.errors import UpstreamError
 from loaders.ib.client.error_codes import AMBIGUOUS, ERROR_CODES, GATEWAY_GONE, NO_CONTRACT
 from loaders.ib.client.values import Candidate, Failure, OptionContract, Qualified
@@ -112,7 +113,6 @@ DATASET = Dataset(
     CONTRACT,
     "contract_details",
     fetch,
-    records,
-    key_of=lambda row: str(row["symbol"]),
+    key_of=itemgetter("symbol"),
     beside=NEGATIVE_CONTRACT,
 )

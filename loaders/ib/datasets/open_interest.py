@@ -9,9 +9,10 @@ attempt is `stale`, and after the hour of publication it fails.
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from operator import itemgetter
 from typing import Any
 
-from loaders.engine.outcome import Outcome, records
+from loaders.engine.outcome import Outcome
 from loaders.errors import UpstreamError
 from loaders.ib.capture.open_interest_date import find_older_session
 from loaders.ib.capture.rounds import split_batches
@@ -206,8 +207,7 @@ DATASET = Dataset(
     OPEN_INTEREST,
     ROUTE,
     fetch,
-    records,
-    key_of=lambda row: str(row["symbol"]),
+    key_of=itemgetter("symbol"),
     beside=ENRICHMENT,
     recurs=False,
 )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from loaders.engine.outcome import Outcome, records
+from loaders.engine.outcome import Outcome
 from loaders.ib.context import Context, Dataset
 from loaders.ib.planning.timetable import oldest_set
 from loaders.ib.slots import calendar_version, sessions_between
@@ -32,4 +32,4 @@ def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
     yield Outcome(KEY, rows, cursor=today)
 
 
-DATASET = Dataset("session", SESSION, "calendar", fetch, records, only_key=KEY)
+DATASET = Dataset("session", SESSION, "calendar", fetch, only_key=KEY)

@@ -5,9 +5,10 @@ found afterwards are added.
 """
 
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
-from loaders.engine.outcome import Outcome, records
+from loaders.engine.outcome import Outcome
 from loaders.ib.client.values import OptionContract
 from loaders.ib.context import Context, Dataset
 from loaders.ib.contracts.discovery import Discovery
@@ -89,7 +90,6 @@ DATASET = Dataset(
     SESSION_CONTRACT,
     "contract_details",
     fetch,
-    records,
-    key_of=lambda row: str(row["symbol"]),
+    key_of=itemgetter("symbol"),
     recurs=False,
 )

@@ -1,8 +1,9 @@
 """Datasets `slot_run` and `gateway_event`: results of captures, and what the gateway said."""
 
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 
-from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone, records
+from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
 from loaders.ib.capture.flags import DELAYED_TYPES
 from loaders.ib.context import Context, Dataset
 from loaders.ib.slots import date_in_new_york
@@ -44,12 +45,6 @@ def fetch_events(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
 
 
 DATASET = Dataset(
-    "slot_run",
-    SLOT_RUN,
-    "market_data",
-    fetch,
-    records,
-    key_of=lambda row: str(row["symbol"]),
-    recurs=False,
+    "slot_run", SLOT_RUN, "market_data", fetch, key_of=itemgetter("symbol"), recurs=False
 )
-EVENTS = Dataset("gateway_event", GATEWAY_EVENT, "messages", fetch_events, records, recurs=False)
+EVENTS = Dataset("gateway_event", GATEWAY_EVENT, "messages", fetch_events, recurs=False)

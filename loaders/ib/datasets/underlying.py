@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from loaders.engine.outcome import NOT_DUE, Outcome, records
+from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.errors import UpstreamError
 from loaders.ib.context import Context, Dataset
 from loaders.ib.errors import UnknownUnderlying
@@ -30,4 +30,4 @@ def _look_up(ctx: Context, symbol: str) -> Outcome:
     return Outcome(symbol, [row | ctx.lineage], cursor=ctx.timetable.today)
 
 
-DATASET = Dataset("underlying", UNDERLYING, "contract_details", fetch, records)
+DATASET = Dataset("underlying", UNDERLYING, "contract_details", fetch)

@@ -20,7 +20,7 @@ from typing import Any
 
 import psycopg
 
-from loaders.engine.outcome import Outcome, records
+from loaders.engine.outcome import Outcome
 from loaders.errors import DataQualityError, UpstreamError, name_acceptance
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.context import Context, Dataset
@@ -254,4 +254,4 @@ def build_records(rows: Sequence[Security], fetched_at: datetime) -> list[dict[s
     return [asdict(s) | {"exchange": s.code[:2]} | lineage for s in rows]
 
 
-DATASET = Dataset(NAME, SECURITY, "/api/codes", fetch, records, only_key=KEY)
+DATASET = Dataset(NAME, SECURITY, "/api/codes", fetch, only_key=KEY)

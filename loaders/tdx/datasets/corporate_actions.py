@@ -10,7 +10,7 @@ from typing import Any, Self
 import psycopg
 from psycopg.rows import dict_row
 
-from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone, Stopped, records
+from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone, Stopped
 from loaders.errors import DataQualityError, LockHeldError, UpstreamError
 from loaders.landing.rejects import Rejected, open_rejects, withdraw_settled
 from loaders.tdx.context import Context, Dataset
@@ -209,4 +209,4 @@ def _origin(row: Rejected) -> str:
     return (match[1] or match[2]) if match else "csv"
 
 
-DATASET = Dataset(NAME, CORPORATE_ACTION, "corporate actions", fetch, records)
+DATASET = Dataset(NAME, CORPORATE_ACTION, "corporate actions", fetch)

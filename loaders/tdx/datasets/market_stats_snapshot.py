@@ -7,7 +7,7 @@ counts are stored unchanged. Whether stocks rose or fell is computed from our ow
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from loaders.engine.outcome import Outcome, SourceGone, records
+from loaders.engine.outcome import Outcome, SourceGone
 from loaders.tdx.context import Context, Dataset, answer_or_fault
 from loaders.tdx.datasets.quote_snapshot import find_session_date
 from loaders.tdx.tables import MARKET_STATS
@@ -55,4 +55,4 @@ def fetch(ctx: Context, exchanges: Sequence[str]) -> Iterator[Outcome]:
         yield Outcome(exchange, [row], cursor=day, fallback=fallback)
 
 
-DATASET = Dataset("market_stats_snapshot", MARKET_STATS, ROUTE, fetch, records)
+DATASET = Dataset("market_stats_snapshot", MARKET_STATS, ROUTE, fetch)

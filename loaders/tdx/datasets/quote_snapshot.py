@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from loaders.engine.outcome import Outcome, SourceGone, records
+from loaders.engine.outcome import Outcome, SourceGone
 from loaders.engine.window import Window
 from loaders.errors import DataQualityError, UpstreamError
 from loaders.landing.rejects import Rejected
@@ -135,4 +135,4 @@ def _row(quote: Quote) -> dict[str, Any]:
     }
 
 
-DATASET = Dataset("quote_snapshot", QUOTE, ROUTE, fetch, records)
+DATASET = Dataset("quote_snapshot", QUOTE, ROUTE, fetch)

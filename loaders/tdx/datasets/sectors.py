@@ -17,7 +17,7 @@ from typing import Any
 
 import psycopg
 
-from loaders.engine.outcome import NOT_DUE, Outcome, records
+from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.errors import DataQualityError, name_acceptance
 from loaders.landing.rejects import open_rejects, withdraw_settled
 from loaders.tdx.context import Context, Dataset
@@ -149,10 +149,5 @@ def list_changes(
 
 
 DATASET = Dataset(
-    NAME,
-    SECTOR_MEMBER,
-    "T0002/hq_cache",
-    fetch,
-    records,
-    key_of=lambda row: _FILE_OF[row["sector_kind"]],
+    NAME, SECTOR_MEMBER, "T0002/hq_cache", fetch, key_of=lambda row: _FILE_OF[row["sector_kind"]]
 )

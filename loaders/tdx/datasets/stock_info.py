@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
 
-from loaders.engine.outcome import Outcome, SourceGone, records
+from loaders.engine.outcome import Outcome, SourceGone
 from loaders.errors import UpstreamError
 from loaders.tdx.bars.tick_days import DAILY_MOVE, DayBar, find_divisor, is_tenfold
 from loaders.tdx.client.answers import Bars, NeedsRestart
@@ -144,4 +144,4 @@ def _price_range(info: StockInfo) -> DayBar | None:
     return None
 
 
-DATASET = Dataset("stock_info", STOCK_INFO, ROUTE, fetch, records)
+DATASET = Dataset("stock_info", STOCK_INFO, ROUTE, fetch)

@@ -14,7 +14,7 @@ import orjson
 import psycopg
 
 from loaders import trading_time
-from loaders.engine.outcome import Outcome, records
+from loaders.engine.outcome import Outcome
 from loaders.engine.window import Window
 from loaders.errors import DataQualityError, UpstreamError, name_acceptance
 from loaders.landing.change_feed import touch
@@ -229,4 +229,4 @@ def build_records(
     ]
 
 
-DATASET = Dataset(NAME, TRADING_DAY, "/api/workday/range", fetch, records, only_key=KEY)
+DATASET = Dataset(NAME, TRADING_DAY, "/api/workday/range", fetch, only_key=KEY)

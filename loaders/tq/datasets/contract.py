@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from operator import itemgetter
 
-from loaders.engine.outcome import Outcome, records
+from loaders.engine.outcome import Outcome
 from loaders.errors import UpstreamError
 from loaders.tq.context import Context, Dataset
 from loaders.tq.tables import CONTRACT
@@ -25,11 +26,4 @@ def _load_contracts(ctx: Context, variety: str) -> Outcome:
     return Outcome(variety, [row | lineage for row in answer.contracts])
 
 
-DATASET = Dataset(
-    "contract",
-    CONTRACT,
-    "instruments",
-    fetch,
-    records,
-    key_of=lambda row: str(row["variety"]),
-)
+DATASET = Dataset("contract", CONTRACT, "instruments", fetch, key_of=itemgetter("variety"))

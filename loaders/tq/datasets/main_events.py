@@ -12,7 +12,7 @@ from datetime import date, datetime
 from functools import partial
 from typing import Any
 
-from loaders.engine.outcome import Outcome, records
+from loaders.engine.outcome import Outcome
 from loaders.errors import UpstreamError
 from loaders.tq import landed
 from loaders.tq.client.answers import MainEvents
@@ -113,11 +113,5 @@ def _row_key(row: Any) -> str:
 
 
 DATASET = Dataset(
-    "main_events",
-    MAIN_EVENT,
-    "backtest",
-    fetch,
-    records,
-    key_of=_row_key,
-    beside=MAIN_HARVEST,
+    "main_events", MAIN_EVENT, "backtest", fetch, key_of=_row_key, beside=MAIN_HARVEST
 )

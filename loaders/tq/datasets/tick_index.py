@@ -7,8 +7,9 @@ Changes of the ledger without a download, and the copy of the store's days witho
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 
-from loaders.engine.outcome import Outcome, records
+from loaders.engine.outcome import Outcome
 from loaders.ticks.frame import DayKey
 from loaders.ticks.store import Stamp
 from loaders.tq.context import Context, Dataset
@@ -66,9 +67,8 @@ DATASET = Dataset(
     SYMBOL_DAY,
     "index",
     fetch,
-    records,
     part="index",
-    key_of=lambda row: str(row["symbol"]),
+    key_of=itemgetter("symbol"),
     beside=TICK_REVISION,
 )
-NO_DATA = Dataset("no_data_day", NO_DATA_DAY, "ticks", fetch_no_data, records)
+NO_DATA = Dataset("no_data_day", NO_DATA_DAY, "ticks", fetch_no_data)

@@ -8,11 +8,12 @@ kill in between the next load repeats the step: the store replaces a day in one 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from operator import itemgetter
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loaders.engine.outcome import Outcome, Stopped, records
+from loaders.engine.outcome import Outcome, Stopped
 from loaders.errors import DataQualityError, UpstreamError
 from loaders.ticks.frame import day_frame
 from loaders.ticks.store import IndexRow, StoreError
@@ -243,8 +244,7 @@ DATASET = Dataset(
     SYMBOL_DAY,
     HISTORY,
     fetch,
-    records,
     part="ticks",
-    key_of=lambda row: str(row["symbol"]),
+    key_of=itemgetter("symbol"),
     beside=TICK_REVISION,
 )

@@ -9,7 +9,7 @@ may take it back; from then on its loss is a failure.
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from loaders.engine.outcome import Outcome, records
+from loaders.engine.outcome import Outcome
 from loaders.errors import UpstreamError
 from loaders.tq import landed
 from loaders.tq.context import Context, Dataset
@@ -50,4 +50,4 @@ def _load_calendar(ctx: Context, key: str) -> Outcome:
     return Outcome(key, rows, cursor=past[-1], failure=why if is_outdated else None)
 
 
-DATASET = Dataset("trading_day", TRADING_DAY, "holidays", fetch, records, only_key=KEY)
+DATASET = Dataset("trading_day", TRADING_DAY, "holidays", fetch, only_key=KEY)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from functools import partial
 
-from loaders.engine.outcome import NOT_DUE, Outcome, records
+from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.errors import UpstreamError
 from loaders.tq import landed
 from loaders.tq.context import Context, Dataset
@@ -45,4 +45,4 @@ def _load_hours(ctx: Context, variety: str) -> Outcome:
     return Outcome(variety, rows, cursor=max(hours))
 
 
-DATASET = Dataset("trading_session", TRADING_SESSION, "instruments", fetch, records)
+DATASET = Dataset("trading_session", TRADING_SESSION, "instruments", fetch)
