@@ -4,11 +4,13 @@ A copy that lost records looks like one whose records were withdrawn, and each w
 changes the adjusted prices of a code's whole history.
 """
 
+import contextlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+import orjson
 import psycopg
 
 from loaders.errors import name_acceptance
@@ -70,15 +72,11 @@ class LostEvents:
 def find_lost_events(conn: psycopg.Connection, table: LandedTable, content: Gbbq) -> LostEvents:
     """Compare a file with the events of a table: capital_event or corporate_action.
 
-    A code with a refused record is left out, as that record can be the missing event.
+    A refused record is not lost: it counts as the event of its code, day and category.
     """
-    doubtful = {row.row_key.split(" ")[1] for row in content.rejected}
     rows = conn.execute(_STORED[table.name].encode()).fetchall()
-    stored = {tuple(key): number for *key, number in rows if key[0] not in doubtful}
-    key = ["code", "event_date", "category"]
-    counted = content.rows.select(key).group_by(key).aggregate([([], "count_all")])
-    keys = zip(*(counted[name].to_pylist() for name in key), strict=True)
-    present = Counter(dict(zip(keys, counted["count_all"].to_pylist(), strict=True)))
+    stored = {tuple(key): number for *key, number in rows}
+    present = _count_records(content)
     lost = {of: number - present[of] for of, number in stored.items() if number > present[of]}
     by_code: dict[str, list[date]] = {}
     for code, day, category in sorted(lost):
@@ -86,3 +84,18 @@ def find_lost_events(conn: psycopg.Connection, table: LandedTable, content: Gbbq
             by_code.setdefault(code, []).append(day)
     codes = frozenset(code for code, _, _ in lost)
     return LostEvents(sum(stored.values()), sum(lost.values()), by_code, codes)
+
+
+def _count_records(content: Gbbq) -> Counter[tuple[str, date, int]]:
+    """Count the records of a file, refused ones too, by code, day and category."""
+    key = ["code", "event_date", "category"]
+    counted = content.rows.select(key).group_by(key).aggregate([([], "count_all")])
+    keys = zip(*(counted[name].to_pylist() for name in key), strict=True)
+    present = Counter(dict(zip(keys, counted["count_all"].to_pylist(), strict=True)))
+    # a record that breaks several rules has one refusal for each
+    for row in {refusal.row_key: refusal for refusal in content.rejected}.values():
+        record = orjson.loads(row.payload)
+        with contextlib.suppress(ValueError):  # the day can be what was refused
+            day = date.fromisoformat(record["ex_date"])
+            present[record["code"], day, record["category"]] += 1
+    return present

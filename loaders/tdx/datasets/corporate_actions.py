@@ -2,8 +2,9 @@
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any, Self
 
@@ -109,8 +110,8 @@ def _read_gbbq(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
             yield Outcome(code, failure=refusal)
             continue
         # Of a code without any record nothing is withdrawn, unless its events may go.
-        covers = frozenset([code] if accepts and lost and code in lost.by_code else [])
-        outcome = stored.outcome(ctx, code, actions.get(code, ActionSet([], covers=covers)))
+        gone = lost.by_code.get(code, ()) if lost and accepts else ()
+        outcome = stored.outcome(ctx, code, actions.get(code, ActionSet([])), gone=gone)
         # The load reads the file once, even if it is written again meanwhile.
         cursor = Reading.make(state, ctx.clock(), before[code]).cursor
         yield replace(outcome, cursor=cursor, cursor_key=f"{code} {gbbq.ROUTE}")
@@ -166,13 +167,22 @@ class Stored:
         return cls(source, events, refusals)
 
     def outcome(
-        self, ctx: Context, code: str, actions: ActionSet, *, all_refusals: bool = False
+        self,
+        ctx: Context,
+        code: str,
+        actions: ActionSet,
+        *,
+        all_refusals: bool = False,
+        gone: Collection[date] = (),
     ) -> Outcome:
-        """Build a code's outcome with withdrawn events and settled refusals."""
+        """Build a code's outcome with withdrawn events and settled refusals.
+
+        gone: days whose events may go though the code's list is not complete
+        """
         route = str(ctx.settings.actions_source)
         lineage = {"source_route": route, "fetched_at": ctx.clock(), "is_final": True}
         rows = [asdict(row) | {"is_withdrawn": False} for row in actions.rows]
-        rows += self._withdrawn(code, actions)
+        rows += self._withdrawn(code, actions, gone)
         own = f"{self.source} {code} ", f"{code} "
 
         def is_own(row: Rejected) -> bool:
@@ -189,13 +199,16 @@ class Stored:
             cursor_key=self.source,
         )
 
-    def _withdrawn(self, code: str, actions: ActionSet) -> list[dict[str, Any]]:
+    def _withdrawn(
+        self, code: str, actions: ActionSet, gone: Collection[date]
+    ) -> list[dict[str, Any]]:
         """Mark stored events as withdrawn that the source no longer has.
 
-        These are all events of a covered code, and events of a day that the source still has.
+        These are all events of a covered code, and events of a day that the source still has, or
+        whose loss was accepted.
         """
         present = {(row.ex_date, row.seq) for row in actions.rows}
-        days = {day for day, _ in present}
+        days = {day for day, _ in present} | {*gone}
         return [
             {name: row[name] for name in _OWN} | {"is_withdrawn": True}
             for row in self.events.get(code, ())

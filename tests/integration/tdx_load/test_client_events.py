@@ -3,6 +3,7 @@
 What lands, and what is read again.
 """
 
+import math
 import os
 import struct
 from collections.abc import Callable, Iterator
@@ -131,6 +132,37 @@ def test_an_event_that_a_newer_file_lacks_stays_until_its_loss_is_accepted(
         "select (parameters->>'accept_loss')::boolean from ops.ingestion_jobs where job_id = %s",
         accepted.job_id,
     ) == [(True,)]
+
+
+def test_a_refused_record_hides_no_lost_event_of_its_code(client_bench: Bench, cache: Path) -> None:
+    def event(day: int, cash: float) -> Record:
+        return ("sh600000", 20250600 + day, 1, (cash, 0.0, 0.0, 0.0))
+
+    standing = """
+        select ex_date::text from raw_tdx.corporate_action
+        where source = 'gbbq' and not is_withdrawn order by 1
+    """
+    write(cache / "gbbq", encode_gbbq([event(2, 1), event(3, 2), event(4, 3)]), 5)
+    client_bench.load(datasets=EVENTS)
+    stored = client_bench.rows(standing)
+
+    # a refused record is no loss: its event stays
+    write(cache / "gbbq", encode_gbbq([event(2, math.nan), event(3, 2), event(4, 3)]), 6)
+    assert client_bench.load(datasets=EVENTS).exit_code == 0
+    assert client_bench.rows(standing) == stored
+
+    write(cache / "gbbq", encode_gbbq([event(2, math.nan), event(4, 3)]), 7)
+    refused = client_bench.load(datasets=EVENTS)
+    assert refused.exit_code == 6
+    lost = "gbbq lacks 1 stored event, the newest of sh600000 on 2025-06-03"
+    assert set(failures(refused)) == set(EVENTS)
+    assert all(lost in why for why in failures(refused).values())
+    assert client_bench.rows(standing) == stored
+
+    # what was shown goes, and no more
+    assert client_bench.load(datasets=EVENTS, accept_loss=True).exit_code == 0
+    assert client_bench.rows(standing) == [stored[0], stored[2]]
+    assert client_bench.load(datasets=EVENTS).exit_code == 0
 
 
 def test_a_file_that_lost_half_of_its_records_is_refused_whole(
