@@ -18,13 +18,13 @@ from loaders.engine.outcome import Outcome
 from loaders.engine.window import Window
 from loaders.errors import DataQualityError, UpstreamError, name_acceptance
 from loaders.landing.change_feed import touch
-from loaders.landing.rejects import Rejected
+from loaders.landing.rejects import Rejected, open_rejects, withdraw_settled
 from loaders.tdx.bars import plausibility
 from loaders.tdx.bars.records import to_dates, to_number
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import vipdoc
-from loaders.tdx.tables import TRADING_DAY
+from loaders.tdx.tables import REJECTED_ROW, TRADING_DAY
 
 NAME = "trading_calendar"
 KEY = "SSE"
@@ -73,6 +73,7 @@ def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
         yield _load_files_alone(ctx, file_days)
         return
     before, accepts_loss = ctx.ask(read_service_days), ctx.load.request.accepts_loss_of(NAME)
+    known_holes = ctx.ask(lambda conn: open_rejects(conn, REJECTED_ROW, NAME))
     gone: list[date] = []
 
     async def days() -> Outcome:
@@ -83,6 +84,7 @@ def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
         stands = explain_frozen(served_days, served_at and min(served_at, ctx.clock()))
         rows = build_records(served_days, ctx.clock(), file_days)
         holes = [] if accepts_loss else [_reject_hole(day) for day in gone]
+        holes += withdraw_settled(known_holes, holes, lambda row: row.rule == LOST_DAY)
         return Outcome(KEY, rows, holes, max(served_days + file_days), failure=stands)
 
     [outcome] = ctx.only(KEY, days())

@@ -126,6 +126,8 @@ def test_a_lost_day_goes_once_its_loss_is_accepted(
         "select count(*) from raw_tdx.trading_day where source = 'service'"
     )
     assert count == (5 if "short" in fault else len(days) - 1)
+    holes = "select row_key from raw_tdx.rejected_row where is_withdrawn is not true"
+    assert loaded_bench.rows(holes) == []
     assert not any(" lost " in text for text in loaded_bench.load(datasets=CALENDAR).warnings)
 
 
