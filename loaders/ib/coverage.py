@@ -36,7 +36,7 @@ _CONTRACT_SLOTS = f"""
     quoted as (
         select sample_time, conid from raw_ib.chain_snapshot
         where trade_date = any(%(dates)s) and not snapshot_error
-            and coalesce(bid, ask, last) is not null
+            and coalesce(bid, ask, last) is not null and capture_lag_s <= %(window_s)s
     ),
     cells as (
         select c.item, c.no, c.line, w.col, count(*) as wanted, count(q.conid) as there
@@ -72,12 +72,16 @@ def read_coverage(conn: psycopg.Connection, period: Period) -> Iterator[Coverage
             key="contracts",
             title="Option chains: contracts by slots",
             unit="quotes",
-            note="A contract is there where a bid, an ask or a last trade came.",
+            note="A contract is there where a bid, an ask or a last trade came in time.",
             fix="loaders run ib --retry-missed",
             cells=_CONTRACT_SLOTS.format(**schemas),
             moments=moments,
             are_slots=True,
-            values={"dates": days, "numbers": numbers},
+            values={
+                "dates": days,
+                "numbers": numbers,
+                "window_s": 60 * period.settings.ib.slot_window_minutes,
+            },
         )
     until = period.due["chain_snapshot"] or period.as_of.date()
     if sessions := period.read_days(conn, _DAYS, until):
@@ -85,7 +89,7 @@ def read_coverage(conn: psycopg.Connection, period: Period) -> Iterator[Coverage
             key="symbols",
             title="Option chains: symbols by sessions",
             unit="slots",
-            note="A slot is covered where nine tenths of the contracts have a good row.",
+            note="A slot is covered where nine tenths of the contracts have a good row in time.",
             fix="quotemill findings",
             cells=cells_by_item(_SYMBOL_DAYS.format(**schemas)),
             moments=sessions,

@@ -113,6 +113,12 @@ class IbSettings(Section):
     slot_grace_seconds: int = Field(
         120, ge=0, lt=1800, description="a capture that begins later than this is late"
     )
+    slot_window_minutes: int = Field(
+        15,
+        ge=1,
+        le=30,
+        description="a quote that comes later after its slot is stored, and stands for no slot",
+    )
     pre_open_time: Clock = Field("09:25", description="discovery, in New York")
     midday_refresh_enabled: bool = Field(
         False, description="discover further contracts at `midday_refresh_time`"
@@ -190,6 +196,13 @@ class IbSettings(Section):
     )
     min_oi_share: float = Field(
         0.95, ge=0, le=1, description="of a day's verdict: least share with open interest"
+    )
+
+    max_capture_lag_seconds: float = Field(
+        120.0,
+        gt=0,
+        description="of a day's verdict: within how long after their slot 95 of 100 quotes come; "
+        "more symbols take longer",
     )
 
     @property

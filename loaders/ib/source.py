@@ -76,6 +76,8 @@ DBT_SETTINGS = (
     "max_delayed_share",
     "max_fallback_share",
     "min_oi_share",
+    "max_capture_lag_seconds",
+    "slot_window_minutes",
     "close_snapshot_until",
     "open_interest_published_at",
 )

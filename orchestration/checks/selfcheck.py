@@ -35,6 +35,7 @@ _FIGURES = {
         "last_good_count",
         "unresolved_count",
     ),
+    "lag": ("capture_lag_p95_s", "late_count"),
     "oi": ("oi_share", "oi_count", "oi_eligible_count"),
     "integrity": (
         "out_of_range_count",

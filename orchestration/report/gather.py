@@ -123,7 +123,7 @@ def _read_verdicts(conn: psycopg.Connection, qa: str, since: date) -> list[dict[
         return []
     query = f"""
         select symbol, trade_date, coverage_verdict, delayed_verdict, fallback_verdict, oi_verdict,
-            integrity_verdict, slot_coverage, delayed_share, fallback_share, oi_share
+            integrity_verdict, lag_verdict, slot_coverage, delayed_share, fallback_share, oi_share
         from {qa}.qa_option_day where verdict = 'fail' and trade_date >= %s
         order by trade_date desc, symbol limit {VERDICTS}
     """

@@ -8,6 +8,7 @@ limits as (
         {{ setting('ib_max_delayed_share', 0.10) | indent }} as max_delayed_share,
         {{ setting('ib_max_fallback_share', 0.05) | indent }} as max_fallback_share,
         {{ setting('ib_min_oi_share', 0.95) | indent }} as min_oi_share,
+        {{ setting('ib_max_capture_lag_seconds', 120) | indent }} as max_capture_lag,
         {{ clock_setting('ib_close_snapshot_until', '19:00') | indent }} as close_ends,
         {{ clock_setting('ib_open_interest_published_at', '06:30') | indent }} as oi_published
 ),
@@ -148,6 +149,11 @@ verdicts as (
             else 'pending'
         end as oi_verdict,
         case
+            when not d.is_judged then 'pending'
+            when d.capture_lag_p95_s <= x.max_capture_lag then 'pass'
+            else 'fail'
+        end as lag_verdict,
+        case
             when
                 d.out_of_range_count + d.duplicate_count + d.unknown_flag_count
                 + d.given_up_count + d.guessed_count > 0
@@ -166,12 +172,14 @@ select
     case
         when
             'fail' in (
-                coverage_verdict, delayed_verdict, fallback_verdict, oi_verdict, integrity_verdict
+                coverage_verdict, delayed_verdict, fallback_verdict, oi_verdict, lag_verdict,
+                integrity_verdict
             )
             then 'fail'
         when
             'pending' in (
-                coverage_verdict, delayed_verdict, fallback_verdict, oi_verdict, integrity_verdict
+                coverage_verdict, delayed_verdict, fallback_verdict, oi_verdict, lag_verdict,
+                integrity_verdict
             )
             then 'pending'
         else 'pass'
@@ -181,6 +189,7 @@ select
     fallback_verdict,
     oi_verdict,
     integrity_verdict,
+    lag_verdict,
     is_early_close,
     slot_coverage,
     delayed_share,

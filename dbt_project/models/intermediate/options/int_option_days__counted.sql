@@ -13,7 +13,7 @@
             'raw_ib.session': 'day',
             'chain_daily_clean': 'day',
         },
-        'settings': ['ib_slot_range'],
+        'settings': ['ib_slot_range', 'ib_slot_window_minutes'],
         'keeps': 'stored.row_count > 0 and not exists (
             select 1 from raw_ib.chain_snapshot as k
             where k.symbol = stored.symbol and k.trade_date = stored.trade_date
@@ -84,7 +84,7 @@ row_counts as (
         percentile_disc(0.95) within group (order by capture_lag_s)
         filter (where is_slot and has_data) as capture_lag_p95_s,
         (array_agg(underlying_price order by sample_time, conid) filter (
-            where is_slot and underlying_price is not null
+            where is_slot and is_on_time and underlying_price is not null
         ))[1] as underlying_open
     from judged
     group by symbol, trade_date
@@ -142,14 +142,14 @@ rows_by_slot as (
         trade_date,
         slot_30m,
         count(*) as row_count,
-        count(*) filter (where is_good) as good_count
+        count(*) filter (where is_good and is_on_time) as good_count
     from judged
     where is_slot
     group by symbol, trade_date, slot_30m
 ),
 
--- A slot is covered by nine tenths of the contracts planned for it; where no set was frozen, of
--- those asked for.
+-- A slot is covered by nine tenths of the contracts planned for it, in time; where no set was
+-- frozen, of those asked for.
 slots as (
     select
         d.symbol,

@@ -2,8 +2,8 @@ with quotes as (
     {{ captured_quotes() | indent }}
 ),
 
--- A row captured more than 15 minutes after the close is not a close; nor is a row of delayed
--- data, which is as old.
+-- A row captured after the window of the last slot is not a close; nor is a row of delayed data,
+-- which is as old.
 placed as (
     select
         q.*,
@@ -13,7 +13,7 @@ placed as (
                 q.rollup_source_view = 'close'
                 or (
                     q.slot_30m = s.slot_count - 1
-                    and q.capture_lag_s <= 900
+                    and q.is_on_time
                     and (q.market_data_type in (3, 4)) is not true
                 )
                 then 1
@@ -28,10 +28,10 @@ placed as (
 -- the latest.
 select
     *,
-    is_good and row_number() over (
+    is_good and is_on_time and row_number() over (
         partition by symbol, trade_date, conid
         order by
-            case when is_good then 0 else 1 end asc,
+            case when is_good and is_on_time then 0 else 1 end asc,
             rung asc,
             case
                 when mid is not null then 0

@@ -35,6 +35,14 @@ cross join
             format('%s of %s contracts have an open interest', d.oi_count, d.oi_eligible_count)
         ),
         (
+            'capture_lag', 'warning', d.lag_verdict = 'fail' and d.data_count > 0,
+            format(
+                '95 of 100 quotes came within %s s of their slot, more than '
+                'ib.max_capture_lag_seconds',
+                d.capture_lag_p95_s
+            )
+        ),
+        (
             'unresolved_contracts', 'warning',
             d.coverage_verdict <> 'pending' and d.unresolved_count > 0.1 * d.contract_count,
             format(

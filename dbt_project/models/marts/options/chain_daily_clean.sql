@@ -13,7 +13,7 @@
             'raw_ib.open_interest': 'day',
             'raw_ib.enrichment': 'day',
         },
-        'settings': ['ib_risk_free_rate', 'ib_dividend_yield'],
+        'settings': ['ib_risk_free_rate', 'ib_dividend_yield', 'ib_slot_window_minutes'],
         'keeps': 'stored.slots_seen > 0 and not exists (
             select 1 from raw_ib.chain_snapshot as k
             where k.symbol = stored.symbol and k.trade_date = stored.trade_date
@@ -22,7 +22,10 @@
 ) }}
 
 with quotes as (
-    select * from {{ changed(ref('int_option_quotes__ranked')) }}
+    select
+        *,
+        rollup_source_view = 'intraday' and is_good and is_on_time as is_of_slot
+    from {{ changed(ref('int_option_quotes__ranked')) }}
 ),
 
 checks as (
@@ -35,18 +38,15 @@ contract_days as (
         trade_date,
         conid,
         max(volume_contracts) as volume_contracts,
-        (count(*) filter (where rollup_source_view = 'intraday' and is_good))::integer
-            as slots_seen,
-        max(mid) filter (where rollup_source_view = 'intraday' and is_good) as mid_high,
-        min(mid) filter (where rollup_source_view = 'intraday' and is_good) as mid_low,
-        (array_agg(mid order by sample_time) filter (
-            where rollup_source_view = 'intraday' and is_good and mid is not null
-        ))[1] as mid_first,
-        (array_agg(mid order by sample_time desc) filter (
-            where rollup_source_view = 'intraday' and is_good and mid is not null
-        ))[1] as mid_last,
-        max(bid) filter (where is_close_slot and is_good) as close_slot_bid,
-        max(ask) filter (where is_close_slot and is_good) as close_slot_ask
+        (count(*) filter (where is_of_slot))::integer as slots_seen,
+        max(mid) filter (where is_of_slot) as mid_high,
+        min(mid) filter (where is_of_slot) as mid_low,
+        (array_agg(mid order by sample_time) filter (where is_of_slot and mid is not null))[1]
+            as mid_first,
+        (array_agg(mid order by sample_time desc) filter (where is_of_slot and mid is not null))[1]
+            as mid_last,
+        max(bid) filter (where is_close_slot and is_of_slot) as close_slot_bid,
+        max(ask) filter (where is_close_slot and is_of_slot) as close_slot_ask
     from quotes
     group by symbol, trade_date, conid
 ),
@@ -60,7 +60,7 @@ underlying_days as (
         coalesce(und_last, underlying_price) as underlying_close,
         rollup_source_view as underlying_close_source
     from quotes
-    where coalesce(und_last, underlying_price) is not null
+    where is_on_time and coalesce(und_last, underlying_price) is not null
     order by
         symbol asc, trade_date asc,
         case when rung = 1 and rollup_source_view = 'intraday' then captured_at end asc nulls last,
