@@ -47,9 +47,11 @@ from loaders.warehouse.tables import LOAD_ID, ROUTE_NO, SOURCE_ROUTE, Batch, Lan
 _UNIT = "x-quotemill-unit"
 _ENTITY = "x-quotemill-entity"
 _DAY = "x-quotemill-day"
-# and of the table: its secondary indexes, and the dataset under whose name rows are rejected
+# and of the table: its secondary indexes, the name under which its rows are rejected, and the
+# dataset that brings them where that has another name
 _INDEXES = "x-quotemill-indexes"
 _DATASET = "x-quotemill-refusals"
+_LOADED_BY = "x-quotemill-loaded-by"
 # files that land side by side; with dlt's own connection and that of the load, four
 AT_ONCE = threading.BoundedSemaphore(2)
 ROUNDS = 3  # of dlt's own five tries at a file, each started when the warehouse answers again
@@ -184,12 +186,15 @@ def _resources(
         resources.append(_resource(rejects, lambda: iter(others["rejected"])))
     if beside is not None:
         named = beside.name if dataset else None
-        resources.append(_resource(beside, lambda: iter(others["beside"]), named))
+        resources.append(_resource(beside, lambda: iter(others["beside"]), named, dataset))
     return resources
 
 
 def _resource(
-    table: LandedTable, rows: Callable[[], Iterator[pa.Table]], dataset: str | None = None
+    table: LandedTable,
+    rows: Callable[[], Iterator[pa.Table]],
+    dataset: str | None = None,
+    loaded_by: str | None = None,
 ) -> Any:
     columns: Any = [
         {"name": f.name, "nullable": f.nullable}
@@ -205,7 +210,7 @@ def _resource(
         write_disposition="append",
         columns=columns,
     )
-    values = {_INDEXES: list(table.index_names), _DATASET: dataset}
+    values = {_INDEXES: list(table.index_names), _DATASET: dataset, _LOADED_BY: loaded_by}
     hints: dict[str, Any] = {name: value for name, value in values.items() if value}
     return resource.apply_hints(additional_table_hints=hints) if hints else resource
 
@@ -312,6 +317,7 @@ class UpsertCopyJob(RunnableLoadJob, HasFollowupJobs):
             return tuple(get_columns_names_with_prop(table, hint))
 
         config: Any = client.config  # ours, see LandingConfiguration
+        loaded_by = table.get(_LOADED_BY) or table.get(_DATASET)
         target = Target(
             schema=client.sql_client.dataset_name,
             table=self.load_table_name,
@@ -321,7 +327,8 @@ class UpsertCopyJob(RunnableLoadJob, HasFollowupJobs):
             day=next(iter(marked(_DAY)), None),
             indexes=tuple(table.get(_INDEXES, ())),
             dataset=table.get(_DATASET),
-            accepts_loss=table.get(_DATASET) in config.accepts_loss.split(),
+            loaded_by=loaded_by,
+            accepts_loss=loaded_by in config.accepts_loss.split(),
         )
         file_id = f"{self._load_id}/{self.job_id()}"
         land_file(conn, Path(self._file_path), target, file_id=file_id, lane=config.lane)

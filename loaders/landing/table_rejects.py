@@ -78,7 +78,7 @@ def take_rejects(
                 rejected[first] = _reason(conn, first, target, staged.columns, error=error)
                 if len(rejected) > MOST and not target.accepts_loss:
                     source = target.schema.removeprefix("raw_")
-                    way_out = name_acceptance(source, str(target.dataset))
+                    way_out = name_acceptance(source, str(target.loaded_by))
                     raise TooManyRejected(
                         f"{target.schema}.{target.table} refuses more than {MOST:,} rows of a"
                         f" package, the last by: {error.diag.message_primary}",

@@ -30,6 +30,7 @@ class Target:
     indexes: names of its secondary indexes
     dataset: the name under which rejected rows are kept; None where a rejected row ends the load,
         as the table has no place for them
+    loaded_by: the dataset that brings the rows, as `--dataset` takes it
     accepts_loss: whether any number of rows may be rejected
     types: the columns in the database, with their types
     """
@@ -42,6 +43,7 @@ class Target:
     day: str | None = None
     indexes: tuple[str, ...] = ()
     dataset: str | None = None
+    loaded_by: str | None = None
     accepts_loss: bool = False
     types: Mapping[str, str] = field(default_factory=dict)
 

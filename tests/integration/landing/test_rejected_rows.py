@@ -168,6 +168,27 @@ def test_a_table_that_refuses_too_many_rows_ends_its_load(
     assert len(shore.refused()) == 10
 
 
+def test_a_table_beside_names_the_dataset_that_brings_its_rows(
+    shore: Shore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_rejects, "MOST", 5)
+    shore.execute("alter table raw_tdx.unit add constraint none check (price < 0)")
+    base = {"trade_date": DAY, "seq": 1, "name": "x"} | STANDARD
+    rows = pa.Table.from_pylist([base | row for row in prices(10)], PRICE.schema)
+    batch = Batch(rows, beside=rows)
+
+    def land() -> Landed:
+        return shore.land_batches(PRICE, batch, rejects=REFUSED, beside=UNIT, dataset="prices")
+
+    with pytest.raises(TooManyRejected, match="unit") as caught:
+        land()
+    assert "loaders run tdx --dataset prices --accept-loss" in caught.value.hint
+
+    shore.open = partial(shore.open, accepts_loss=("prices",))  # type: ignore[method-assign]
+    assert land().read == 10
+    assert {row[0] for row in shore.refused()} == {"unit"}
+
+
 def test_a_table_without_a_place_for_refused_rows_ends_its_load(shore: Shore) -> None:
     shore.execute("alter table raw_tdx.price add constraint dear check (price <> 7)")
 
