@@ -33,15 +33,11 @@ open_rows as (
     where not r.is_withdrawn and {{ not_stored | join(' and ') }}
 ),
 
--- beyond ten a file is one finding
 judged as (
     select
         r.*,
         a.code as action_code,
-        a.ex_date as action_date,
-        count(*) filter (where a.code is null)
-            over (partition by r.dataset, r.file_name)
-            as file_count
+        a.ex_date as action_date
     from open_rows as r
     left join refused_actions as a
         on
@@ -49,33 +45,44 @@ judged as (
             and r.row_key = a.row_key
             and r.field = a.field
             and r.rule = a.rule
+),
+
+-- beyond ten findings a file is one; a record may break several rules
+bad_files as (
+    select
+        dataset,
+        file_name,
+        count(distinct row_key) as record_count,
+        min(row_key) as row_key,
+        (array_agg(rule order by row_key, rule))[1] as rule
+    from judged
+    where action_code is null and file_name is not null
+    group by dataset, file_name
+    having count(*) > 10
 )
 
 select
-    case when action_code is null then 'rejected_row' else 'refused_action' end as check_name,
-    case when action_code is null then 'warning' else 'error' end as severity,
-    coalesce(action_code, dataset || ' ' || row_key) as subject,
-    action_date as trade_date,
-    case when action_code is null then '' else row_key || ': ' end
-    || format('%s = %s breaks the rule: %s', field, coalesce(value, 'null'), rule)
+    case when j.action_code is null then 'rejected_row' else 'refused_action' end as check_name,
+    case when j.action_code is null then 'warning' else 'error' end as severity,
+    coalesce(j.action_code, j.dataset || ' ' || j.row_key) as subject,
+    j.action_date as trade_date,
+    case when j.action_code is null then '' else j.row_key || ': ' end
+    || format('%s = %s breaks the rule: %s', j.field, coalesce(j.value, 'null'), j.rule)
     || case
-        when action_code is null then ''
+        when j.action_code is null then ''
         else '. Its adjusted prices lack this event (has_refused_action)'
     end as evidence
-from judged
-where action_code is not null or file_name is null or file_count <= 10
+from judged as j
+left join bad_files as f on j.dataset = f.dataset and j.file_name = f.file_name
+where j.action_code is not null or f.file_name is null
 union all
 select
     'rejected_row' as check_name,
     'warning' as severity,
     dataset || ' ' || file_name as subject,
     null::date as trade_date,
-    format(
-        '%s records break rules, such as %s: %s', count(*), min(row_key), min(rule)
-    ) as evidence
-from judged
-where action_code is null and file_name is not null and file_count > 10
-group by dataset, file_name
+    format('%s records break rules, such as %s: %s', record_count, row_key, rule) as evidence
+from bad_files
 union all
 select
     'action_in_yuan' as check_name,
