@@ -35,9 +35,18 @@ class Cause:
 Verdicts = Mapping[str, Cause | None]
 
 
+_OF_MACHINES = ("settings", "settings_file", "schedule", "warehouse", "calendar", "disk")
+
+
 def on_this_host(name: str) -> str:
     """The name of a cause that machines on one warehouse have each for themselves."""
     return f"{name}@{socket.gethostname()}"
+
+
+def with_host(name: str) -> str:
+    """A cause's name of an older version, which did not name the machine."""
+    is_of_machine = name.partition(":")[0] in _OF_MACHINES and "@" not in name
+    return on_this_host(name) if is_of_machine else name
 
 
 @dataclass

@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 
 from loaders import atomic_file
-from orchestration.alerts.book import Entry
+from orchestration.alerts.book import Entry, with_host
 
 _MEMORY = Path("/dev/shm")
 _TIMES = ("first_at", "last_at", "told_at", "recovered_at", "recovery_told_at")
@@ -94,6 +94,7 @@ def _read_file(place: Path) -> dict[str, Entry]:
             rows = json.load(file)
         for row in rows:
             row |= {n: row[n] and datetime.fromisoformat(row[n]) for n in _TIMES}
+            row["cause"] = with_host(row["cause"])
         return {row["cause"]: Entry(**row) for row in rows}
     except (OSError, ValueError, TypeError, KeyError):
         return {}
