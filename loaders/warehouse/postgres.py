@@ -61,6 +61,8 @@ _FIXES = [  # fragments of libpq's messages, and what to do about each
     ("starting up", "the server is starting or recovering: run the command again in a moment"),
     ("shutting down", "the server is stopping: start it, then run the command again"),
 ]
+# a server may speak another language, and libpq passes on no code of the error
+_ANY_FIX = "is the server running, and are host, user, password and database right ({origin})?"
 
 
 class WarehouseAway(UpstreamError):
@@ -230,7 +232,7 @@ class Warehouse:
         """The error to raise when a connection failed or broke, or a limit ended its work."""
         reason = self.scrub(str(error).strip())
         limit = LIMITS.get(sqlstate(error) or "")
-        if limit is not None and "user request" not in reason:
+        if limit is not None and self._has_limit(limit):
             user = self.params().get("user", "")
             return SettingsError(
                 f"the warehouse {self.label} ended a statement by its {limit}: "
@@ -244,10 +246,17 @@ class Warehouse:
             )
         return WarehouseAway(
             f"the warehouse {self.label} cannot be reached: {reason}",
-            hint=(fix or "is the server running, and is the address right ({origin})?").format(
-                origin=self.origin
-            ),
+            hint=(fix or _ANY_FIX).format(origin=self.origin),
         )
+
+    def _has_limit(self, name: str) -> bool:
+        """Whether sessions have a limit: the code of its error is that of a cancelled query too."""
+        try:
+            with _connect(self.url, True, "quotemill") as conn:
+                [(value,)] = conn.execute("select current_setting(%s, true)", (name,))
+        except psycopg.Error:
+            return False
+        return value not in (None, "", "0")
 
 
 def open_warehouse(settings: Settings, *, start: bool = True) -> Warehouse:

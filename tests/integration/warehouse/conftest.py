@@ -19,6 +19,8 @@ from loaders.warehouse.postgres import Warehouse, open_warehouse
 from tests.homes import new_home
 from tests.planted import AWKWARD_PASSWORD
 
+# with the translations of its messages
+DEBIAN = Path("/usr/lib/postgresql/15/bin")
 OpenAt = Callable[..., Warehouse]
 
 
@@ -101,8 +103,7 @@ def foreign_server() -> Iterator[ForeignServer]:
         home = base / "home"
         home.mkdir()
         account = binaries.system_account() if os.geteuid() == 0 else None
-        debian = Path("/usr/lib/postgresql/15/bin")
-        programs = debian if debian.is_dir() else binaries.server_bin(account)
+        programs = DEBIAN if DEBIAN.is_dir() else binaries.server_bin(account)
         data, password = base / "data", secrets.token_hex(8)
         data.mkdir(mode=0o700)
         secret = base / "secret"
@@ -118,6 +119,8 @@ def foreign_server() -> Iterator[ForeignServer]:
         binaries.run_as(account, initdb, check=True, capture_output=True)
         options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories='' -F"
         control = [programs / "pg_ctl", "-D", data, "-w", "-o", options, "-l", data / "log"]
-        binaries.run_as(account, [*control, "start"], check=True, capture_output=True)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("LANGUAGE", "de")  # where lc_messages is not C
+            binaries.run_as(account, [*control, "start"], check=True, capture_output=True)
         yield ForeignServer(port, password, home)
         binaries.run_as(account, [*control, "-m", "immediate", "stop"], capture_output=True)

@@ -16,7 +16,7 @@ from loaders.tdx.datasets.codes import Security, build_records
 from loaders.tdx.tables import SECURITY
 from loaders.warehouse import migrate
 from loaders.warehouse.ownership import claim_schemas, owned_schemas, privileges
-from loaders.warehouse.postgres import Warehouse
+from loaders.warehouse.postgres import Warehouse, WarehouseAway
 from loaders.warehouse.tables import Batch
 
 OpenAt = Callable[..., Warehouse]
@@ -313,3 +313,10 @@ def test_a_timeout_that_cannot_be_lifted_is_named_and_keeps_the_rows(
             slow_landing()
     assert "set statement_timeout = 0" in caught.value.hint
     assert slow_landing() == 1
+
+
+@pytest.mark.parametrize("text", ["canceling statement due to user request", "由于用户请求"])
+def test_a_statement_that_somebody_cancelled_is_no_limit(foreign_server: Any, text: str) -> None:
+    database, writer = foreign_server.fresh_database()
+    warehouse = foreign_server.warehouse(writer, foreign_server.writer_password, database)
+    assert isinstance(warehouse.away(psycopg.errors.QueryCanceled(text)), WarehouseAway)
