@@ -10,6 +10,7 @@ from loaders.ib.client.gateway import Gateway, open_gateway
 from loaders.ib.client.library import check_client
 from loaders.ib.client.values import Candidate, Failure
 from loaders.ib.contracts import universe
+from loaders.ib.contracts.universe import Member
 from loaders.ib.errors import GatewayGone, GatewayTimeout
 from loaders.ib.slots import date_in_new_york
 from loaders.settings import Settings
@@ -31,15 +32,16 @@ class OptionProbe:
 
 
 def check(settings: Settings, _: datetime) -> Check:
-    """Connect and ask for a quote of the heaviest stock and of an option of it.
+    """Connect and ask for a quote of the heaviest underlying and of an option of it.
 
     Raises SettingsError, UpstreamError.
     """
     check_client()
     symbol = universe.groups(settings.ib, None)[0][0]
+    member = universe.find_member(settings.ib, symbol)
     with open_gateway(settings.ib) as gateway:
-        probe = gateway.probe(symbol)
-        option = probe_option(gateway, symbol, probe.requested_type)
+        probe = gateway.probe(symbol, member.sec_type, member.exchange)
+        option = probe_option(gateway, member, probe.requested_type)
         source = gateway.source()
     seconds = probe.clock_difference.total_seconds()
     requested = WORDS[probe.requested_type]
@@ -77,12 +79,13 @@ def check(settings: Settings, _: datetime) -> Check:
     )
 
 
-def probe_option(gateway: Gateway, symbol: str, data_type: int) -> OptionProbe:
+def probe_option(gateway: Gateway, member: Member, data_type: int) -> OptionProbe:
     """A quote of a call that expires next after today. Raises GatewayGone, ClientIdInUse."""
     try:
-        stock, today = gateway.stock(symbol), date_in_new_york(gateway.now())
-        close = gateway.previous_close(stock).price
-        params = max(gateway.option_params(stock), key=lambda p: len(p.strikes), default=None)
+        found = gateway.find_underlying(member.symbol, member.sec_type, member.exchange)
+        today = date_in_new_york(gateway.now())
+        close = gateway.previous_close(found).price
+        params = max(gateway.option_params(found), key=lambda p: len(p.strikes), default=None)
     except QuotemillError as error:
         if isinstance(error, GatewayGone) and not isinstance(error, GatewayTimeout):
             raise
@@ -93,7 +96,15 @@ def probe_option(gateway: Gateway, symbol: str, data_type: int) -> OptionProbe:
     strikes = sorted(params.strikes, key=lambda strike: abs(strike - close))[:NEAREST]
     qualified = gateway.qualify(
         [
-            Candidate(symbol, stock.conid, params.trading_class, expiry, strike, "C")
+            Candidate(
+                symbol=member.symbol,
+                underlying_conid=found.conid,
+                trading_class=params.trading_class,
+                expiry=expiry,
+                strike=strike,
+                right="C",
+                underlying_route=found.route,
+            )
             for expiry, strike in product(expiries, strikes)
         ]
     )

@@ -15,10 +15,12 @@ class NotPermitted(SettingsError):
 
 
 class UnknownUnderlying(SettingsError):
-    """The gateway knows no such stock; `symbols` names them."""
+    """The gateway knows no such stock or index; `symbols` names them."""
 
-    def __init__(self, symbols: list[str], *, hint: str = "") -> None:
-        hint = hint or "US stocks by their symbol, in capitals: AAPL, BRK B"
+    def __init__(self, symbols: list[str], sec_type: str = "STK") -> None:
+        hint = "US stocks by their symbol, in capitals: AAPL, BRK B; an index needs sec_type IND"
+        if sec_type == "IND":
+            hint = "an index by its symbol, in capitals, and its exchange: SPX at CBOE"
         super().__init__(f"the gateway knows no {', '.join(symbols)}", hint=hint)
         self.symbols = symbols
 

@@ -73,12 +73,20 @@ UNDERLYING = landed_table(
         ("exchange", _TEXT),
         ("currency", _TEXT),
         ("name", _TEXT),
+        ("sec_type", _TEXT),  # STK, IND; null of a stock that was looked up before there were both
     ],
     key=("symbol",),
-    nullable=("name",),
+    nullable=("name", "sec_type"),
     entity="symbol",
 )
 
+# null of a contract that was looked up before these were read
+_TERMS = [
+    ("expiration_date", _DATE),
+    ("settlement", _TEXT),  # AM, PM
+    ("expires_at", _STAMP),
+    ("trades_until", _TEXT),  # HH:MM in New York, of a usual day
+]
 CONTRACT = landed_table(
     RAW_IB,
     "contract",
@@ -87,16 +95,18 @@ CONTRACT = landed_table(
         ("symbol", _TEXT),
         ("underlying_conid", _BIG),
         ("trading_class", _TEXT),
-        ("expiry", _DATE),
+        ("expiry", _DATE),  # last day of trading
         ("strike", _STRIKE),
         ("option_right", _TEXT),  # C, P
         ("multiplier", _MULTIPLIER),
         ("local_symbol", _TEXT),  # 21 characters, its root padded with blanks
         ("exchange", _TEXT),
         ("first_seen_date", _DATE),
+        *_TERMS,
     ],
     key=("conid",),
     most=_MOST,
+    nullable=tuple(name for name, _ in _TERMS),
     entity="symbol",
     day=None,
 )

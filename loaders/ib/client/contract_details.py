@@ -1,4 +1,4 @@
-"""Requests about contracts: the stock, its previous close, what is listed, what truly exists."""
+"""Requests about contracts: the underlying, its previous close, what is listed, what truly exists."""
 
 import asyncio
 import math
@@ -19,9 +19,11 @@ from loaders.ib.client.error_codes import (
     NO_PERMISSION,
     PACING,
 )
+from loaders.ib.client.option_terms import read_terms
 from loaders.ib.client.raw_answers import Details, Tick
 from loaders.ib.client.ticker import Patience, read_line
 from loaders.ib.client.values import (
+    SMART,
     Candidate,
     ChainParams,
     Failure,
@@ -29,6 +31,7 @@ from loaders.ib.client.values import (
     OptionContract,
     PreviousClose,
     Qualified,
+    SecType,
     Underlying,
 )
 from loaders.ib.errors import (
@@ -45,28 +48,35 @@ if TYPE_CHECKING:
     from loaders.ib.client.ib_client import Connection
 
 NEW_YORK = ZoneInfo("America/New_York")
-SMART = "SMART"
 DEFAULT_MULTIPLIER = Decimal(100)  # of an option without one
 
 
-async def stock(connection: "Connection", symbol: str, timeout: float) -> Underlying:
+async def find_underlying(
+    connection: "Connection", symbol: str, sec_type: SecType, *, exchange: str, timeout: float
+) -> Underlying:
+    """A stock, by SMART, or an index, at `exchange` or at the only one that has it."""
+    route, word = (SMART, "stocks") if sec_type == "STK" else (exchange, "indices")
     rows, failure = await connection.details(
-        timeout, symbol=symbol, secType="STK", exchange=SMART, currency="USD"
+        timeout, symbol=symbol, secType=sec_type, exchange=route, currency="USD"
     )
     if failure is not None and failure.error_type == NO_CONTRACT:
-        raise UnknownUnderlying([symbol])
+        raise UnknownUnderlying([symbol], sec_type)
     if failure is not None:
         raise make_error(failure, f"the contract of {symbol}")
     if len(rows) != 1:
-        raise RequestFailed(f"the gateway knows {len(rows)} stocks {symbol}", None)
+        places = ", ".join(sorted(row.exchange for row in rows))
+        hint = f"name its exchange in the universe: {places}" if sec_type == "IND" else ""
+        raise RequestFailed(f"the gateway knows {len(rows)} {word} {symbol}", None, hint=hint)
     row = rows[0]
-    return Underlying(symbol, row.conid, row.exchange, row.name, row.currency)
+    return Underlying(symbol, row.conid, row.exchange, row.name, row.currency, sec_type)
 
 
 async def option_params(
     connection: "Connection", underlying: Underlying, timeout: float
 ) -> list[ChainParams]:
-    rows, failure = await connection.chains(underlying.symbol, underlying.conid, timeout)
+    rows, failure = await connection.chains(
+        underlying.symbol, underlying.sec_type, underlying.conid, timeout
+    )
     if failure is not None:
         raise make_error(failure, f"the option parameters of {underlying.symbol}")
     return [
@@ -97,7 +107,9 @@ async def previous_close(
     """
     failure: Failure | None = None
     if by_history and connection.health.is_good("history"):
-        bars, failure = await connection.bars(underlying.conid, "5 D", "1 day", patience.timeout)
+        bars, failure = await connection.bars(
+            underlying.conid, "5 D", "1 day", patience.timeout, route=underlying.route
+        )
         today = now.astimezone(NEW_YORK).date()
         for bar in reversed(bars):
             price = clean.traded_price(bar.close)
@@ -107,7 +119,14 @@ async def previous_close(
             raise make_error(failure, f"the previous close of {underlying.symbol}")
     for data_type in data_types:
         connection.use_data_type(data_type)
-        reading = await read_line(connection, underlying.conid, _has_close, patience, snapshot=True)
+        reading = await read_line(
+            connection,
+            underlying.conid,
+            _has_close,
+            patience,
+            snapshot=True,
+            route=underlying.route,
+        )
         price = clean.traded_price(reading.tick.close)
         if price is not None:
             return PreviousClose(price, None, "ticker")
@@ -167,6 +186,13 @@ async def _look_up(
         strike=candidate.strike,
         right=candidate.right,
         multiplier=_multiplier(row.multiplier),
+        underlying_route=candidate.underlying_route,
+        terms=read_terms(
+            row.local_symbol,
+            candidate.expiry,
+            liquid_hours=row.liquid_hours,
+            time_zone=row.time_zone,
+        ),
     )
 
 

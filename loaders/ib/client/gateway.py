@@ -19,7 +19,7 @@ from loaders.ib.client import contract_details, quotes
 from loaders.ib.client.events import EventLog
 from loaders.ib.client.library import check_client
 from loaders.ib.client.quotes import Batch, Stamp
-from loaders.ib.client.ticker import Patience, has_quote, read_line
+from loaders.ib.client.ticker import Patience, has_level, has_quote, read_line
 from loaders.ib.client.values import (
     ApiEvent,
     Candidate,
@@ -32,6 +32,7 @@ from loaders.ib.client.values import (
     Probe,
     Qualified,
     Quote,
+    SecType,
     Sleep,
     Underlying,
     machine_clock,
@@ -234,15 +235,21 @@ class Gateway:
         """Origin of the rows: IBKR, or SANDBOX where the gateway is one."""
         return "SANDBOX" if SANDBOX_ACCOUNT in self._open().accounts else "IBKR"
 
-    def probe(self, symbol: str) -> Probe:
-        """Test the connection and the data served for a stock. Raises UnknownUnderlying."""
-        stock, requested = self.stock(symbol), self._settings.market_data_type
+    def probe(self, symbol: str, sec_type: SecType = "STK", exchange: str = "") -> Probe:
+        """Test the connection and the data of an underlying. Raises UnknownUnderlying."""
+        found = self.find_underlying(symbol, sec_type, exchange)
+        requested = self._settings.market_data_type
         server_time, here = self.server_time(), machine_clock()
 
         async def read(connection: "Connection") -> Probe:
             connection.use_data_type(requested)
             reading = await read_line(
-                connection, stock.conid, has_quote, self._patience(None), snapshot=True
+                connection,
+                found.conid,
+                has_level if found.is_index else has_quote,
+                self._patience(None),
+                snapshot=True,
+                route=found.route,
             )
             return Probe(
                 server_version=connection.server_version,
@@ -261,7 +268,16 @@ class Gateway:
 
     def stock(self, symbol: str) -> Underlying:
         """A US stock. Raises UnknownUnderlying, RequestFailed, GatewayTimeout."""
-        return self._request(lambda c: contract_details.stock(c, symbol, self._settings.timeout))
+        return self.find_underlying(symbol, "STK")
+
+    def find_underlying(self, symbol: str, sec_type: SecType, exchange: str = "") -> Underlying:
+        """A US stock or index. Raises UnknownUnderlying, RequestFailed, GatewayTimeout."""
+        timeout = self._settings.timeout
+        return self._request(
+            lambda c: contract_details.find_underlying(
+                c, symbol, sec_type, exchange=exchange, timeout=timeout
+            )
+        )
 
     def option_params(self, underlying: Underlying) -> list[ChainParams]:
         """Trading classes on SMART, ordered by name; empty where the gateway names none.

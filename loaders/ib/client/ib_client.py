@@ -174,19 +174,19 @@ class Connection:
         return [_details(row) for row in rows], failure
 
     async def chains(
-        self, symbol: str, conid: int, timeout: float
+        self, symbol: str, sec_type: str, conid: int, timeout: float
     ) -> tuple[list[Chain], Failure | None]:
         send = self._ib.client.reqSecDefOptParams
         rows, failure = await self._answer(
-            lambda n: send(n, symbol, "", "STK", conid), timeout, "contracts"
+            lambda n: send(n, symbol, "", sec_type, conid), timeout, "contracts"
         )
         return [_chain(row) for row in rows], failure
 
     async def bars(
-        self, conid: int, duration: str, size: str, timeout: float
+        self, conid: int, duration: str, size: str, timeout: float, *, route: str = "SMART"
     ) -> tuple[list[Bar], Failure | None]:
         """Trades of regular hours, oldest first."""
-        contract, client = Contract(conId=conid, exchange="SMART"), self._ib.client
+        contract, client = Contract(conId=conid, exchange=route), self._ib.client
 
         def send(number: int) -> None:
             client.reqHistoricalData(
@@ -238,9 +238,11 @@ class Connection:
             self._ib.reqMarketDataType(data_type)
             self._data_type = data_type
 
-    def open_line(self, conid: int, *, snapshot: bool, generic: str = "") -> "Line":
+    def open_line(
+        self, conid: int, *, snapshot: bool, generic: str = "", route: str = "SMART"
+    ) -> "Line":
         """Request a contract's market data. Raises ConnectionError without a connection."""
-        contract = Contract(conId=conid, exchange="SMART")
+        contract = Contract(conId=conid, exchange=route)
         request = self._start(contract, conid)
         ticker = self._ib.wrapper.startTicker(request.number, contract, "mktData")
         ticker.updateEvent += lambda _: request.changed.set()
@@ -323,6 +325,8 @@ def _details(row: Any) -> Details:
         currency=contract.currency,
         name=row.longName,
         underlying_conid=int(row.underConId or 0),
+        liquid_hours=row.liquidHours or "",
+        time_zone=row.timeZoneId or "",
     )
 
 

@@ -2,9 +2,10 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from loaders.ib.client import clean
@@ -14,11 +15,12 @@ from loaders.ib.client.ticker import (
     Enough,
     Patience,
     Reading,
+    has_level,
     has_quote,
     has_quote_and_greeks,
     read_line,
 )
-from loaders.ib.client.values import Failure, OpenInterest, OptionContract, Quote
+from loaders.ib.client.values import SMART, Failure, OpenInterest, OptionContract, Quote
 
 if TYPE_CHECKING:
     from loaders.ib.client.ib_client import Connection
@@ -45,11 +47,11 @@ async def quotes(
 ) -> list[Quote]:
     """One quote for each contract, in order; see `Gateway.quotes`."""
     batch.connection.use_data_type(data_type)
-    stocks = list(dict.fromkeys(contract.underlying_conid for contract in contracts))
-    numbers = [*stocks, *(contract.conid for contract in contracts)]
+    routes = {contract.underlying_conid: contract.underlying_route for contract in contracts}
+    numbers = [*routes, *(contract.conid for contract in contracts)]
     enough: dict[int, Enough] = dict.fromkeys(numbers, has_quote_and_greeks)
-    enough |= dict.fromkeys(stocks, has_quote)
-    readings = await _read_lines(batch, numbers, enough, snapshot=not streaming)
+    enough |= {conid: has_quote if r == SMART else has_level for conid, r in routes.items()}
+    readings = await _read_lines(batch, numbers, enough, snapshot=not streaming, routes=routes)
     if not streaming:
         lacking = [c.conid for c in contracts if _may_get_more(readings[c.conid])]
         again = await _read_lines(batch, lacking, enough, snapshot=False)
@@ -96,8 +98,12 @@ async def _read_lines(
     *,
     snapshot: bool,
     generic: str = "",
+    routes: Mapping[int, str] = MappingProxyType({}),
 ) -> dict[int, Reading]:
-    """At most `batch.lines` at once; fewer where the gateway has not as many left."""
+    """At most `batch.lines` at once; fewer where the gateway has not as many left.
+
+    `routes` has the exchanges of those that are not on SMART.
+    """
     readings: dict[int, Reading] = {}
     lines, wanted = batch.lines, list(dict.fromkeys(conids))
     for _ in range(HALVINGS + 1):
@@ -113,6 +119,7 @@ async def _read_lines(
                     snapshot=snapshot,
                     generic=generic,
                     linger=not generic,
+                    route=routes.get(conid, SMART),
                 )
 
         await asyncio.gather(*(read(conid) for conid in wanted))

@@ -63,6 +63,8 @@ class Details:
     currency: str
     name: str
     underlying_conid: int
+    liquid_hours: str = ""
+    time_zone: str = ""
 
 
 @dataclass(frozen=True)

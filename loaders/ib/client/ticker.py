@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from loaders.ib.client.error_codes import GATEWAY_GONE, NO_ANSWER, NO_PERMISSION, PACING, PARTIAL
 from loaders.ib.client.health import LOST
 from loaders.ib.client.raw_answers import ADVISORY, BROKE, Tick
-from loaders.ib.client.values import Failure
+from loaders.ib.client.values import SMART, Failure
 
 if TYPE_CHECKING:
     from loaders.ib.client.ib_client import Connection, Line
@@ -58,6 +58,11 @@ def has_quote(tick: Tick) -> bool:
     return not (math.isnan(tick.bid) or math.isnan(tick.ask))
 
 
+def has_level(tick: Tick) -> bool:
+    """Whether the level of an index came: it has neither bid nor ask."""
+    return not math.isnan(tick.last)
+
+
 def has_quote_and_greeks(tick: Tick) -> bool:
     return has_quote(tick) and tick.model is not None
 
@@ -71,6 +76,7 @@ async def read_line(
     snapshot: bool,
     generic: str = "",
     linger: bool = True,
+    route: str = SMART,
 ) -> Reading:
     """Request a contract's data. A broken connection is the failure `gateway_gone`; nothing raises.
 
@@ -79,7 +85,7 @@ async def read_line(
     started, lost = time.monotonic(), connection.lost_messages
     for _ in range(MOST_REQUESTS):
         try:
-            line = connection.open_line(conid, snapshot=snapshot, generic=generic)
+            line = connection.open_line(conid, snapshot=snapshot, generic=generic, route=route)
         except OSError:
             return _make_reading(NOTHING, Failure(GATEWAY_GONE, None, BROKE), started)
         try:

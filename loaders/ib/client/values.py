@@ -10,18 +10,34 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Literal
 
+from loaders.ib.client.option_terms import Terms
+
 Right = Literal["C", "P"]
+SecType = Literal["STK", "IND"]
+SMART = "SMART"
 Clock = Callable[[], datetime]
 Sleep = Callable[[float], None]
 
 
 @dataclass(frozen=True)
 class Underlying:
+    """A stock, or an index (`sec_type` IND), which is quoted at its own exchange alone."""
+
     symbol: str
     conid: int
     exchange: str  # the primary one
     name: str = ""
     currency: str = "USD"
+    sec_type: SecType = "STK"
+
+    @property
+    def is_index(self) -> bool:
+        return self.sec_type == "IND"
+
+    @property
+    def route(self) -> str:
+        """Where its market data and bars are requested."""
+        return self.exchange if self.is_index else SMART
 
 
 @dataclass(frozen=True)
@@ -57,11 +73,17 @@ class Candidate:
     expiry: date
     strike: Decimal
     right: Right
+    underlying_route: str = SMART
 
 
 @dataclass(frozen=True)
 class OptionContract:
-    """An option. `local_symbol` has 21 characters, its root padded with blanks: never strip it."""
+    """An option. `local_symbol` has 21 characters, its root padded with blanks: never strip it.
+
+    expiry            last day on which it trades
+    underlying_route  exchange of its index; SMART of a stock
+    terms             when it expires; None of a contract that was looked up before
+    """
 
     conid: int
     local_symbol: str
@@ -72,7 +94,13 @@ class OptionContract:
     strike: Decimal
     right: Right
     multiplier: Decimal
-    exchange: str = "SMART"
+    exchange: str = SMART
+    underlying_route: str = SMART
+    terms: Terms | None = field(default=None, compare=False)
+
+    @property
+    def of_index(self) -> bool:
+        return self.underlying_route != SMART
 
     @property
     def candidate(self) -> Candidate:
@@ -83,6 +111,7 @@ class OptionContract:
             expiry=self.expiry,
             strike=self.strike,
             right=self.right,
+            underlying_route=self.underlying_route,
         )
 
 

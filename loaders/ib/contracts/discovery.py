@@ -58,7 +58,11 @@ def choose_candidates(
     wanted, further = set[Candidate](), dict[Candidate, None]()
     for chain in params:
         for expiry in expiries.choose(
-            chain.expirations, today, kinds=ib.expiry_types, max_dte=ib.max_dte
+            chain.expirations,
+            today,
+            kinds=ib.expiry_types,
+            max_dte=ib.max_dte,
+            index=underlying.symbol if underlying.is_index else None,
         ):
             near: list[list[Candidate]] = []
             for strike in strikes_in_range(chain.strikes, reference.price, ib.strike_range):
@@ -70,6 +74,7 @@ def choose_candidates(
                         expiry=expiry,
                         strike=strike,
                         right=right,
+                        underlying_route=underlying.route,
                     )
                     for right in RIGHTS
                     if (chain.trading_class, expiry, strike, right) not in impossible

@@ -22,7 +22,7 @@ def find_candidates(ctx: Context, symbol: str) -> Discovery:
     discovery, day = Discovery(symbol), named_day(ctx.load.request)
     underlying = ctx.ask(lambda conn: landed.read_underlying(conn, symbol))
     if underlying is None or ctx.gone is not None:
-        failure = str(ctx.gone) if ctx.gone else f"the stock {symbol} is unknown"
+        failure = str(ctx.gone) if ctx.gone else f"{symbol} is unknown"
         return replace(discovery, underlying=underlying, failure=failure)
     discovery.underlying = underlying
     try:
@@ -51,7 +51,7 @@ def find_candidates(ctx: Context, symbol: str) -> Discovery:
 
 
 def read_params(gateway: Gateway, underlying: Underlying) -> list[ChainParams]:
-    """Trading classes of a stock. Raises UpstreamError where the gateway names none."""
+    """Trading classes of an underlying. Raises UpstreamError where the gateway names none."""
     params = gateway.option_params(underlying)
     if not params:
         raise UpstreamError(f"the gateway names no options of {underlying.symbol}")

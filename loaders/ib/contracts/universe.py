@@ -1,5 +1,8 @@
 """The universe of symbols, a CSV file of symbol, weight, group, enabled, and its stages.
 
+Two more columns may follow: `sec_type` (IND for an index; else a stock) and `exchange` (of an index
+that several have).
+
 Stage 0 is the heaviest symbol, 1 the two heaviest, 2 the ten heaviest in groups of three or four,
 3 all in their own groups, at least two. Each group lands before the next starts.
 """
@@ -11,13 +14,16 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from itertools import groupby
 from pathlib import Path
+from typing import get_args
 
 from loaders.errors import SettingsError, UsageError
+from loaders.ib.client.values import SecType
 from loaders.ib.settings import IbSettings
 from loaders.project import find_project
 
 SYMBOL = re.compile(r"[A-Z][A-Z0-9]{0,9}([ .][A-Z])?")
 FIELDS = ("symbol", "weight", "group", "enabled")
+SEC_TYPES = get_args(SecType)
 STAGE_SIZES = {0: 1, 1: 2, 2: 10}
 GROUP_SIZE = 4  # of stage 2
 LEAST_GROUPS = 2  # of stage 3
@@ -32,6 +38,8 @@ class Member:
     weight: Decimal
     group: str
     is_enabled: bool
+    sec_type: SecType = "STK"
+    exchange: str = ""
 
 
 def shipped() -> Path:
@@ -62,6 +70,7 @@ def _member(path: Path, line: int, row: dict[str, str]) -> Member:
         weight = Decimal(row["weight"] or "0")
     except InvalidOperation:
         weight = Decimal("NaN")
+    sec_type = (row.get("sec_type") or "STK").strip().upper()
     wrong = (
         (not SYMBOL.fullmatch(symbol), f"unknown form of symbol {symbol!r}; such as AAPL or BRK B"),
         (
@@ -69,10 +78,19 @@ def _member(path: Path, line: int, row: dict[str, str]) -> Member:
             f"weight {row['weight']!r} is not a number of 0 or more",
         ),
         (on not in (*ON, *OFF), f"enabled {row['enabled']!r} is neither true nor false"),
+        (sec_type not in SEC_TYPES, f"sec_type {row.get('sec_type')!r}; use STK or IND"),
     )
     if why := next((text for is_wrong, text in wrong if is_wrong), None):
         raise SettingsError(f"{path}, line {line}: {why}")
-    return Member(symbol, weight, (row["group"] or "").strip(), on in ON)
+    exchange = (row.get("exchange") or "").strip()
+    kind: SecType = "IND" if sec_type == "IND" else "STK"
+    return Member(symbol, weight, (row["group"] or "").strip(), on in ON, kind, exchange)
+
+
+def find_member(settings: IbSettings, symbol: str) -> Member:
+    """The member of a symbol; a stock where the file does not name it any more."""
+    members = {member.symbol: member for member in read(settings.universe or shipped())}
+    return members.get(symbol, Member(symbol, Decimal(0), "", is_enabled=False))
 
 
 def groups(settings: IbSettings, symbols: Sequence[str] | None) -> list[tuple[str, ...]]:

@@ -24,6 +24,7 @@ from loaders.ib.queries.silent_contracts import read_doubtful
 from loaders.ib.tables import CONTRACT, NEGATIVE_CONTRACT
 
 NO_SUCH = next(row.code for row in ERROR_CODES if row.error_type == NO_CONTRACT)
+NOT_LANDED = ("right", "underlying_route", "terms")
 PERMANENT = (AMBIGUOUS, "invalid_request")
 
 
@@ -90,8 +91,10 @@ def _qualify(ctx: Context, symbol: str, discovery: Discovery) -> Outcome:
 
 def _make_row(ctx: Context, contract: OptionContract, first_seen: date) -> dict[str, Any]:
     values = vars(contract) | {"option_right": contract.right}
+    if contract.terms is not None:
+        values |= vars(contract.terms)
     more = {"first_seen_date": first_seen, "source_route": "contract_details"}
-    return {k: v for k, v in values.items() if k != "right"} | more | ctx.lineage
+    return {k: v for k, v in values.items() if k not in NOT_LANDED} | more | ctx.lineage
 
 
 def _make_negative(ctx: Context, candidate: Candidate) -> dict[str, Any]:

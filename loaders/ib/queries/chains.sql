@@ -10,9 +10,11 @@ with newest as (
 select
     s.trade_date, s.policy = %(stale)s as is_stale,
     c.conid, c.local_symbol, c.symbol, c.underlying_conid, c.trading_class, c.expiry, c.strike,
-    c.option_right, c.multiplier, c.exchange
+    c.option_right, c.multiplier, c.exchange,
+    case when u.sec_type = 'IND' then u.exchange else 'SMART' end as underlying_route
 from newest as n
 inner join raw_ib.session_contract as s using (symbol, trade_date)
 inner join raw_ib.contract as c using (conid)
+left join raw_ib.underlying as u on c.symbol = u.symbol
 where c.expiry >= %(day)s
 order by c.symbol, c.expiry, c.strike, c.option_right, c.trading_class, c.conid

@@ -140,9 +140,10 @@ def count_contracts(conn: psycopg.Connection, day: date) -> dict[str, int]:
 
 
 def read_underlying(conn: psycopg.Connection, symbol: str) -> Underlying | None:
-    """The stock, if it was looked up before."""
+    """The stock or index, if it was looked up before."""
     row = conn.execute(
-        "select symbol, conid, exchange, coalesce(name, ''), currency from raw_ib.underlying "
+        "select symbol, conid, exchange, coalesce(name, ''), currency, "
+        "coalesce(sec_type, 'STK') from raw_ib.underlying "
         "where symbol = %s",
         (symbol,),
     ).fetchone()

@@ -2,7 +2,13 @@
 
 from datetime import date, timedelta
 
-from loaders.ib.contracts.expiries import choose, classify, monthly, quarterly
+from loaders.ib.contracts.expiries import (
+    choose,
+    classify,
+    monthly,
+    monthly_of_vix,
+    quarterly,
+)
 
 ALL = ("monthly", "quarterly", "weekly")
 
@@ -33,3 +39,25 @@ def test_kinds_and_days_to_expiration_narrow_the_list() -> None:
     monthly = choose(listed, today, kinds=("monthly",), max_dte=None)
     assert monthly == [date(2026, 11, 20), date(2026, 12, 18)]
     assert choose(listed, today, kinds=("monthly", "quarterly"), max_dte=40) == monthly
+
+
+def test_an_index_lists_its_months_by_the_session_before() -> None:
+    today = date(2026, 11, 2)
+    days = [date(2026, 11, 19), date(2026, 12, 17), date(2027, 1, 14), date(2027, 6, 16)]
+    assert choose(days, today, kinds=("monthly",), max_dte=None, index="SPX") == days
+    # what trades on the third Friday has its month there
+    weekly = [date(2026, 11, day) for day in (18, 19, 20, 27)] + [date(2026, 12, 31)]
+    assert choose(weekly, today, kinds=("monthly",), max_dte=None, index="SPX") == [weekly[2]]
+    both = choose(weekly, today, kinds=("monthly", "quarterly"), max_dte=None, index="XSP")
+    assert both == [date(2026, 11, 20), date(2026, 12, 31)]
+    # a stock has no such listings
+    assert choose(days, today, kinds=("monthly",), max_dte=None) == []
+
+
+def test_vix_expires_thirty_days_before_a_third_friday() -> None:
+    assert monthly_of_vix(2026, 11) == date(2026, 11, 18)
+    # the third Friday of June is a holiday
+    assert monthly_of_vix(2026, 5) == date(2026, 5, 19)
+    listed = [date(2026, 11, 10), date(2026, 11, 17), date(2026, 12, 15), date(2026, 12, 22)]
+    chosen = choose(listed, date(2026, 11, 2), kinds=("monthly",), max_dte=None, index="VIX")
+    assert chosen == [date(2026, 11, 17), date(2026, 12, 15)]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from loaders.errors import SettingsError, UsageError
-from loaders.ib.contracts.universe import groups, read, shipped
+from loaders.ib.contracts.universe import find_member, groups, read, shipped
 from loaders.ib.settings import IbSettings
 
 HEAD = "symbol,weight,group,enabled\n"
@@ -56,6 +56,7 @@ def test_a_disabled_symbol_is_left_out(tmp_path: Path) -> None:
         (HEAD + "aapl,1,A,true\n", "line 2: unknown form of symbol 'aapl'"),
         (HEAD + "AAPL,heavy,A,true\n", "weight 'heavy'"),
         (HEAD + "AAPL,-1,A,true\n", "weight '-1'"),
+        (HEAD.replace("\n", ",sec_type\n") + "SPX,1,A,true,FUT\n", "sec_type 'FUT'; use STK or"),
         (HEAD + "AAPL,1,A,perhaps\n", "enabled 'perhaps'"),
         (HEAD + "AAPL,1,A,true\nAAPL,2,B,true\n", "AAPL twice"),
     ],
@@ -71,3 +72,18 @@ def test_a_mistake_names_its_line(text: str, says: str, tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"absent\.csv cannot be read"):
         read(tmp_path / "absent.csv")
+
+
+def test_an_index_is_marked_and_may_name_its_exchange(tmp_path: Path) -> None:
+    path = tmp_path / "own.csv"
+    head = "symbol,weight,group,enabled,sec_type,exchange\n"
+    path.write_text(head + "SPX,9,A,true,IND,\nNDX,8,A,true,ind,NASDAQ\nAAPL,7,A,true,,\n")
+    settings = make_settings(3, path)
+    assert [(m.symbol, m.sec_type, m.exchange) for m in read(path)] == [
+        ("SPX", "IND", ""),
+        ("NDX", "IND", "NASDAQ"),
+        ("AAPL", "STK", ""),
+    ]
+    assert find_member(settings, "NDX").exchange == "NASDAQ"
+    # a symbol of an earlier load that has left the file
+    assert find_member(settings, "MSFT").sec_type == "STK"

@@ -4,7 +4,7 @@ with rates as (
         {{ setting('ib_dividend_yield', 0) | indent }}::double precision as yield
 ),
 
--- years of 365 days, until 16:00 on expiry
+-- years of 365 days, until the contract expires
 timed as (
     select
         c.*,
@@ -12,9 +12,7 @@ timed as (
         k.expiry,
         k.strike,
         k.option_right,
-        extract(
-            epoch from (k.expiry + time '16:00') at time zone 'America/New_York' - c.sample_time
-        )::double precision / 31536000 as years
+        extract(epoch from k.expires_at - c.sample_time)::double precision / 31536000 as years
     from {{ ref('int_option_quotes__ranked') }} as c
     inner join {{ ref('stg_ib__contract') }} as k on c.conid = k.conid
     where c.is_day_quote and c.mid > 0 and k.strike > 0 and not k.is_adjusted

@@ -1,21 +1,31 @@
 -- the clearing corporation adds a digit to the class of an adjusted series (2AAPL); other classes,
 -- such as the weekly ones of an index, are standard. The class of BRK B is BRKB
 select
-    conid,
-    symbol,
-    underlying_conid,
-    trading_class,
-    expiry,
-    strike,
-    option_right,
-    multiplier,
-    local_symbol,
-    exchange,
-    first_seen_date,
-    multiplier <> 100
+    c.conid,
+    c.symbol,
+    c.underlying_conid,
+    c.trading_class,
+    c.expiry,
+    c.strike,
+    c.option_right,
+    c.multiplier,
+    c.local_symbol,
+    c.exchange,
+    c.first_seen_date,
+    c.multiplier <> 100
     or (
-        trading_class ~ '[0-9]'
-        and btrim(trading_class, '0123456789') = translate(symbol, ' .', '')
+        c.trading_class ~ '[0-9]'
+        and btrim(c.trading_class, '0123456789') = translate(c.symbol, ' .', '')
     ) as is_adjusted,
-    fetched_at
-from {{ source('raw_ib', 'contract') }}
+    c.fetched_at,
+    coalesce(u.sec_type, 'STK') as underlying_sec_type,
+    -- of contracts that were looked up before these were read: those of stocks
+    coalesce(c.expiration_date, c.expiry) as expiration_date,
+    coalesce(c.settlement, 'PM') as settlement,
+    coalesce(
+        c.expires_at, s.close_at, (c.expiry + time '16:00') at time zone 'America/New_York'
+    ) as expires_at,
+    c.trades_until
+from {{ source('raw_ib', 'contract') }} as c
+left join {{ source('raw_ib', 'underlying') }} as u on c.symbol = u.symbol
+left join {{ source('raw_ib', 'session') }} as s on c.expiry = s.trade_date
