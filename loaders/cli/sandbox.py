@@ -189,7 +189,10 @@ def ib(
     control_port: ControlPort = None,
     symbols: Annotated[
         str | None,
-        typer.Option(help="Stocks of the market, separated by commas; unknown ones are invented."),
+        typer.Option(
+            help="Stocks and indices of the market, separated by commas; unknown stocks are "
+            "invented."
+        ),
     ] = None,
     synthetic: Annotated[
         int,
@@ -213,7 +216,7 @@ def ib(
     ] = 0.0,
     fault: Fault = None,
 ) -> None:
-    """Simulate an IB Gateway (US stocks and their options) until Ctrl-C.
+    """Simulate an IB Gateway (US stocks, indices and their options) until Ctrl-C.
 
     Example:
 
@@ -224,19 +227,22 @@ def ib(
     if fault == ["list"]:
         _list_faults(KINDS, width=15)
         return
+    from loaders.sandbox.ib.indices import INDICES
     from loaders.sandbox.ib.service import IbSandbox
     from loaders.sandbox.ib.splits import parse_split
     from loaders.sandbox.ib.stocks import LISTED, invent_symbols
     from loaders.sandbox.ib.world import World
 
-    chosen = [s.strip() for s in symbols.split(",") if s.strip()] if symbols else list(LISTED)
+    named = [s.strip() for s in symbols.split(",") if s.strip()] if symbols else None
+    chosen = named or [*LISTED, *INDICES]
     splits = [parse_split(text) for text in split or ()]
     world = World([*chosen, *invent_symbols(synthetic)], seed=seed, splits=splits)
     sandbox = IbSandbox(
         world, fault or (), clock, speed=speed, port=port, control_port=control_port
     )
     with _run(sandbox):
-        size = f"stocks={len(world.stocks)}"
+        indices = sum(stock.is_index for stock in world.stocks.values())
+        size = f"stocks={len(world.stocks) - indices}  indices={indices}"
         typer.echo(f"# IB sandbox on 127.0.0.1:{sandbox.port}  {_describe(sandbox)}  {size}")
         _print_settings("IB", sandbox.settings())
 

@@ -2,6 +2,7 @@
 
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from loaders.sandbox.ib.hours import (
     is_session,
@@ -39,35 +40,43 @@ async def contract_details(session: "Session", fields: list[str]) -> None:
 
 def _details(i: Instrument, today: date, request: int, version: int) -> list[Field]:
     old = version < 164
+    zone = "US/Central" if i.stock.is_index else "US/Eastern"
     if is_session(today):
-        close = session_close(today)
-        hours = f"{today:%Y%m%d}:0930-{close:%Y%m%d:%H%M}"
+        times = session_open(today), i.closes_at(today)
+        opens, closes = (f"{at.astimezone(ZoneInfo(zone)):%Y%m%d:%H%M}" for at in times)
+        hours = f"{opens}-{closes}"
     else:
         hours = f"{today:%Y%m%d}:CLOSED"
-    routes = "SMART,AMEX,CBOE,ISE" if i.is_option else f"SMART,{i.stock.primary}"
+    stock_routes = i.stock.primary if i.stock.is_index else f"SMART,{i.stock.primary}"
+    routes = "SMART,AMEX,CBOE,ISE" if i.is_option else stock_routes
+    place = "SMART" if i.is_option or not i.stock.is_index else i.stock.primary
     fields: list[Field] = [8, request] if old else [request]
-    fields += [i.symbol, "OPT" if i.is_option else "STK", i.expiry_text, i.strike, i.right]
-    fields += ["SMART", "USD", i.local_symbol, i.trading_class or i.symbol]
+    kind = "OPT" if i.is_option else i.stock.sec_type
+    fields += [i.symbol, kind, i.expiry_text, i.strike, i.right]
+    fields += [place, "USD", i.local_symbol, i.trading_class or i.symbol]
     fields += [i.trading_class or "NMS", i.conid, 0.01]
     fields += [100] if old else []
     fields += [100 if i.is_option else "", "ACTIVETIM,LMT,MKT", routes, 1]
     fields += [i.stock.conid if i.is_option else 0, i.stock.name]
-    fields += ["" if i.is_option else i.stock.primary, i.expiry_text[:6], "Technology", "", ""]
-    fields += ["US/Eastern", hours, hours, "", 0, 0, 1]
-    fields += [i.symbol, "STK"] if i.is_option else ["", ""]
-    fields += ["32,32", i.expiry_text, "" if i.is_option else "COMMON"]
+    # an index has no primary exchange
+    primary = "" if i.is_option or i.stock.is_index else i.stock.primary
+    fields += [primary, i.expiry_text[:6], "Technology", "", ""]
+    fields += [zone, hours, hours, "", 0, 0, 1]
+    fields += [i.symbol, i.stock.sec_type] if i.is_option else ["", ""]
+    expires = f"{i.expires:%Y%m%d}" if i.expires else i.expiry_text
+    fields += ["32,32", expires, "COMMON" if kind == "STK" else ""]
     return fields if old else [*fields, 1, 1, 1 if i.is_option else 100]
 
 
 async def option_parameters(session: "Session", fields: list[str]) -> None:
     """Expiries and strikes of each trading class: the same unions for every exchange."""
-    request, symbol, conid = int(fields[1]), fields[2], int(fields[5] or 0)
+    request, symbol, kind, conid = int(fields[1]), fields[2], fields[4], int(fields[5] or 0)
     data = session.market_data
     await session.lag()
     if data.faults.strike("secdef-hang", symbol=symbol):
         return
     stock = data.world.stocks.get(symbol)
-    if stock is None or stock.conid != conid:
+    if stock is None or (stock.sec_type, stock.conid) != (kind, conid):
         text = "Error validating request.-'cb' : cause - Invalid contract id"
         session.error(request, 321, text)
         return
@@ -78,7 +87,7 @@ async def option_parameters(session: "Session", fields: list[str]) -> None:
         own = [row for row in rows if row.trading_class == trading_class]
         expiries = sorted({row.expiry_text for row in own})
         strikes = sorted({row.strike for row in own})
-        for exchange in EXCHANGES:
+        for exchange in ("CBOE", "SMART") if stock.is_index else EXCHANGES:
             head: list[Field] = [75, request, exchange, conid, trading_class, 100]
             session.send(*head, len(expiries), *expiries, len(strikes), *strikes)
     session.send(76, request)

@@ -5,11 +5,14 @@ encodes stock, expiry, strike and right, so that a contract has the same one in 
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property
 
-from loaders.sandbox.ib.hours import is_session, session_close
+from loaders.sandbox.ib.hours import is_session, session_close, session_open
+from loaders.sandbox.ib.indices import TRADES_ON, Series
+from loaders.sandbox.ib.indices import list_series as list_index_series
 from loaders.sandbox.ib.stocks import Stock
 
 FIRST_OPTION = 600_000_000
@@ -20,8 +23,9 @@ _DAYS, _STRIKES = 2048, 512
 
 @dataclass(frozen=True)
 class Instrument:
-    """A stock, or one of its options: then `expiry` is set.
+    """A stock or index, or one of its options: then `expiry` is set, its last day of trading.
 
+    expires: day of expiration, where that is a later one: it settles at the open
     since: ex-date of the split that gave it its terms
     before: the contract that it was until then
     """
@@ -34,6 +38,7 @@ class Instrument:
     trading_class: str = ""
     since: date | None = None
     before: "Instrument | None" = None
+    expires: date | None = None
 
     @property
     def symbol(self) -> str:
@@ -42,6 +47,10 @@ class Instrument:
     @property
     def is_option(self) -> bool:
         return self.expiry is not None
+
+    def is_known_at(self, exchange: str) -> bool:
+        """Whether a stock or index is found at an exchange; SMART has no index."""
+        return exchange in ("", self.stock.primary, "" if self.stock.is_index else "SMART")
 
     @property
     def expiry_text(self) -> str:
@@ -52,14 +61,20 @@ class Instrument:
         if not self.is_option:
             return self.symbol
         strike = f"{round(self.strike * 1000):08d}"
-        return f"{self.trading_class:<6}{self.expiry_text[2:]}{self.right}{strike}"
+        return f"{self.trading_class:<6}{self.expires or self.expiry:%y%m%d}{self.right}{strike}"
 
     @property
     def ends_at(self) -> datetime:
-        """The close of an option's last day."""
+        """When an option expires: the close of its last day, or the open of the next."""
         if self.expiry is None:
             raise ValueError(f"{self.symbol} does not expire")
-        return session_close(self.expiry)
+        return session_open(self.expires) if self.expires else session_close(self.expiry)
+
+    def closes_at(self, day: date) -> datetime:
+        """End of trading in a session."""
+        is_settled = self.expiry == day and self.expires is None
+        trades_on = self.stock.is_index and self.is_option and not is_settled
+        return session_close(day) + (TRADES_ON if trades_on else timedelta())
 
 
 def list_expiries(today: date) -> dict[date, str]:
@@ -87,22 +102,33 @@ def list_expiries(today: date) -> dict[date, str]:
     return dict(sorted(expiries.items()))
 
 
+def list_series(stock: Stock, today: date) -> Iterator[Series]:
+    """The series that trade on a day or later, in the order of their last day."""
+    standard = list_expiries(today)
+    if stock.is_index:
+        yield from list_index_series(stock.symbol, today, standard)
+        return
+    for expiry, kind in standard.items():
+        yield Series(stock.root, expiry, expiry, kind)
+
+
 def list_contracts(
-    stock: Stock, expiry: date, kind: str, *, anchor: float, adjusted: bool
+    stock: Stock, series: Series, *, anchor: float, adjusted: bool
 ) -> list[Instrument]:
-    """Contracts of one expiry, with strikes around the price `anchor`.
+    """Contracts of a series, with strikes around the price `anchor`.
 
     They reach half of it to each side for monthly expiries, a fifth for others; weekly strikes are
     twice as fine. With `adjusted` some monthly ones also have a trading class with a 2 before its
     name, as after an odd split.
     """
-    contracts = []
+    contracts, expiry, kind = [], series.expiry, series.kind
+    expires = series.expires if series.expires != expiry else None
     span = 0.5 if kind == "M" else 0.2
     step = stock.strike_step / (2 if kind == "W" else 1)
     lowest, highest = anchor * (1 - span) / step, anchor * (1 + span) / step
     for k in range(math.ceil(lowest), math.floor(highest) + 1):
         strike = round(k * step, 2)
-        classes = [stock.root]
+        classes = [series.trading_class]
         if adjusted and kind == "M" and k % 10 == 0:
             classes.append(f"2{stock.root}")
         for trading_class in classes:
@@ -110,7 +136,9 @@ def list_contracts(
                 number = _conid(stock, expiry, strike, right, trading_class)
                 if number is not None:
                     contracts.append(
-                        Instrument(number, stock, expiry, strike, right, trading_class)
+                        Instrument(
+                            number, stock, expiry, strike, right, trading_class, expires=expires
+                        )
                     )
     return contracts
 

@@ -14,7 +14,6 @@ from loaders.sandbox.ib.hours import (
     OPENS,
     VirtualClock,
     is_session,
-    session_close,
     session_open,
     session_until,
 )
@@ -91,10 +90,12 @@ class MarketData:
         rules = self.faults.find_rules(kind)
         return rules[-1].number(option) if rules else default
 
-    def is_open(self) -> bool:
+    def is_open(self, instrument: Instrument) -> bool:
         now = self.clock.now()
         day = now.date()
-        return is_session(day) and session_open(day) <= now <= session_close(day) + BOOK_STAYS
+        if not is_session(day):
+            return False
+        return session_open(day) <= now <= instrument.closes_at(day) + BOOK_STAYS
 
     def serve(self, instrument: Instrument, requested: int) -> Service:
         """The market data type that a request for `requested` gets."""
@@ -104,7 +105,7 @@ class MarketData:
             return Service(0, 10197)
         refusals = self.faults.find_rules("permission", symbol=instrument.symbol)
         if not refusals:  # with permission, a request for delayed data gets live ones too
-            frozen = requested in (FROZEN, DELAYED_FROZEN) and not self.is_open()
+            frozen = requested in (FROZEN, DELAYED_FROZEN) and not self.is_open(instrument)
             return Service(FROZEN if frozen else LIVE)
         rule = refusals[-1]
         code = rule.integer("code")
@@ -113,22 +114,22 @@ class MarketData:
         if requested in (DELAYED, DELAYED_FROZEN):
             if rule.option("delayed") == "no":
                 return Service(0, 354)
-            frozen = requested == DELAYED_FROZEN and not self.is_open()
+            frozen = requested == DELAYED_FROZEN and not self.is_open(instrument)
             return Service(DELAYED_FROZEN if frozen else DELAYED, 10167)
         return Service(0, code)
 
-    def view(self, data_type: int) -> View:
+    def view(self, instrument: Instrument, data_type: int) -> View:
         now = self.clock.now() - (DELAY if data_type >= DELAYED else timedelta())
         day = now.date()
         if not is_session(day) or now.time() < OPENS:
             day = session_until(day - timedelta(days=1))
-        close = session_close(day)
+        close = instrument.closes_at(day)
         is_live = day == now.date() and now <= close + BOOK_STAYS
         return View(min(now, close), is_live or data_type in (FROZEN, DELAYED_FROZEN))
 
     def quote_ticks(self, instrument: Instrument, service: Service) -> Iterator[tuple[Field, ...]]:
         """Messages of a quote without the number of the request, which belongs at place 2."""
-        view, late = self.view(service.type), service.type >= DELAYED
+        view, late = self.view(instrument, service.type), service.type >= DELAYED
         quote = self.world.quote(instrument, view.when)
         bid, ask = quote.bid, quote.ask
         sizes = quote.bid_size, quote.ask_size
@@ -136,7 +137,9 @@ class MarketData:
             bid, ask, sizes = -1.0, -1.0, (0, 0)
         elif self._is_hit("crossed", instrument):
             bid, ask = round(ask + 0.05, 2), bid
-        if service.code != 10091:
+        if instrument.stock.is_index and not instrument.is_option:
+            yield 1, 6, 68 if late else 4, quote.last, 0, 0
+        elif service.code != 10091:
             yield 1, 6, 66 if late else 1, bid, sizes[0], 1
             yield 1, 6, 67 if late else 2, ask, sizes[1], 1
             if quote.last is not None:
@@ -155,7 +158,7 @@ class MarketData:
             return
         if self._is_hit("no-greeks", instrument):
             return
-        view, base = self.view(service.type), 80 if service.type >= DELAYED else 10
+        view, base = self.view(instrument, service.type), 80 if service.type >= DELAYED else 10
         sentinel = self._is_hit("sentinel-greeks", instrument)
         shifts = {3: 0.0}
         if view.is_quoted:

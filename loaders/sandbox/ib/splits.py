@@ -71,7 +71,7 @@ def split_stocks(splits: Iterable[Split], stocks: dict[str, Stock]) -> dict[str,
         if stock is None or split.symbol in result:
             raise UsageError(f"split of {split.symbol}: no such stock, or a second split of it")
         last = MOST_STOCKS - 1 - BLOCKS_OF_SPLIT * len(result)
-        if any(other.number > last - BLOCKS_OF_SPLIT for other in stocks.values()):
+        if any(last - BLOCKS_OF_SPLIT < s.number < MOST_STOCKS for s in stocks.values()):
             raise UsageError(f"the sandbox has no room for a split beside {len(stocks)} stocks")
         fresh = replace(stock, number=last - 1, price=stock.price / split.ratio)
         result[split.symbol] = SplitStock(split, last, fresh)

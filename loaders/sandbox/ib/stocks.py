@@ -1,7 +1,7 @@
 """Stocks of the market: large American names at made-up prices, and invented ones."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from loaders.errors import UsageError
@@ -17,7 +17,10 @@ def rnd(*parts: object) -> float:
 
 @dataclass(frozen=True)
 class Stock:
-    """A stock; `price` is that of the first day, `volatility` that of a year."""
+    """A stock, or an index (`sec_type` IND).
+
+    `price` is that of the first day, `volatility` that of a year.
+    """
 
     number: int
     conid: int
@@ -26,6 +29,11 @@ class Stock:
     name: str
     price: float
     volatility: float
+    sec_type: str = "STK"
+
+    @property
+    def is_index(self) -> bool:
+        return self.sec_type == "IND"
 
     @property
     def root(self) -> str:
@@ -39,7 +47,9 @@ class Stock:
             return 1.0
         if self.price < 200:
             return 2.5
-        return 5.0 if self.price < 500 else 10.0
+        if self.price < 500:
+            return 5.0
+        return 10.0 if self.price < 2000 else 50.0 if self.price < 10_000 else 200.0
 
 
 _KNOWN_CONIDS = {"AAPL": 265598, "MSFT": 272093, "SPY": 756733, "NVDA": 4815747, "DIS": 4901}
@@ -77,19 +87,19 @@ def _listed() -> dict[str, Stock]:
 LISTED = _listed()
 
 
-def choose_stocks(symbols: Iterable[str] | None = None) -> dict[str, Stock]:
-    """The stocks of these symbols, or all that are listed.
+def choose_stocks(listed: Mapping[str, Stock], symbols: Iterable[str] | None) -> dict[str, Stock]:
+    """Those of these symbols, or all that are listed.
 
     A stock that is not listed is invented: its price and its volatility follow from its symbol, its
     numbers from its position.
     """
     if symbols is None:
-        return dict(LISTED)
+        return dict(listed)
     stocks: dict[str, Stock] = {}
     invented = len(LISTED)
     for symbol in dict.fromkeys(symbols):
-        if symbol in LISTED:
-            stocks[symbol] = LISTED[symbol]
+        if symbol in listed:
+            stocks[symbol] = listed[symbol]
             continue
         if invented >= MOST_STOCKS:
             raise UsageError(f"the sandbox has room for {MOST_STOCKS} stocks only")

@@ -22,6 +22,7 @@ from loaders.sandbox.ib.hours import (
     session_open,
     session_until,
 )
+from loaders.sandbox.ib.indices import INDICES, Series
 from loaders.sandbox.ib.listing import Instrument
 from loaders.sandbox.ib.option_prices import (
     Computation,
@@ -30,7 +31,7 @@ from loaders.sandbox.ib.option_prices import (
     years_between,
 )
 from loaders.sandbox.ib.splits import Split, split_stocks
-from loaders.sandbox.ib.stocks import Stock, choose_stocks, rnd
+from loaders.sandbox.ib.stocks import LISTED, Stock, choose_stocks, rnd
 
 _normal = NormalDist()
 CACHED_CHAINS = 400  # stock-days
@@ -42,7 +43,7 @@ class Query:
 
     conid: int = 0
     symbol: str = ""
-    kind: str = ""  # STK, OPT
+    kind: str = ""  # STK, IND, OPT
     expiry: str = ""
     strike: float = 0.0
     right: str = ""
@@ -55,6 +56,7 @@ class Query:
 class Quote:
     """Prices in dollars a share; sizes and volume in contracts (of a stock: shares).
 
+    An index has a last level alone: no bid, no ask, no volume.
     last: None if nothing was traded that day
     """
 
@@ -69,7 +71,7 @@ class Quote:
 
 
 class World:
-    """The market of some stocks (default: all listed ones).
+    """The market of some stocks and indices (default: all listed ones).
 
     adjusted: stocks with a second trading class
     splits: at most one of a stock, on its ex-date
@@ -84,7 +86,7 @@ class World:
         splits: Iterable[Split] = (),
     ) -> None:
         self.seed, self.adjusted = seed, frozenset(adjusted)
-        self.stocks: dict[str, Stock] = choose_stocks(symbols)
+        self.stocks: dict[str, Stock] = choose_stocks(LISTED | INDICES, symbols)
         self._splits = split_stocks(splits, self.stocks)
         self._by_number = {stock.number: stock for stock in self.stocks.values()}
         for symbol, split in self._splits.items():
@@ -95,7 +97,7 @@ class World:
         }
         self._paths: dict[str, list[float]] = {}
         self._chains: dict[tuple[str, date], dict[int, Instrument]] = {}
-        self._series: dict[tuple[str, date, str, date, bool], dict[int, Instrument]] = {}
+        self._series: dict[tuple[str, Series, date, bool], dict[int, Instrument]] = {}
         self._lock = RLock()
 
     def ratio(self, symbol: str, day: date, today: date) -> int:
@@ -152,32 +154,31 @@ class World:
             if (symbol, today) not in self._chains:
                 month = today.replace(day=1)
                 rows: dict[int, Instrument] = {}
-                for expiry, kind in listing.list_expiries(today).items():
-                    rows |= self._list_expiry(symbol, expiry, kind, month=month, today=today)
+                for series in listing.list_series(self.stocks[symbol], today):
+                    rows |= self._list_series(symbol, series, month=month, today=today)
                 while len(self._chains) >= CACHED_CHAINS:
                     self._chains.pop(next(iter(self._chains)))
                 self._chains[symbol, today] = rows
             return self._chains[symbol, today]
 
-    def _list_expiry(
-        self, symbol: str, expiry: date, kind: str, *, month: date, today: date
+    def _list_series(
+        self, symbol: str, series: Series, *, month: date, today: date
     ) -> dict[int, Instrument]:
-        """Contracts of one expiry that are listed in a month.
+        """Contracts of a series that are listed in a month.
 
         From a split on they continue with new numbers; in later months contracts are listed on the
         new terms.
         """
         stock, split = self.stocks[symbol], self._splits.get(symbol)
         is_split = split is not None and split.split.applies(today)
-        key = symbol, expiry, kind, month, is_split
+        key = symbol, series, month, is_split
         if key not in self._series:
             before = max(FIRST_DAY, month - _DAY)
             is_old = split is None or not split.split.applies(before)
             listed = stock if split is None or is_old else split.fresh
             rows = listing.list_contracts(
                 listed,
-                expiry,
-                kind,
+                series,
                 anchor=self.close_price(symbol, before),
                 adjusted=symbol in self.adjusted,
             )
@@ -192,7 +193,8 @@ class World:
         """Contracts that match the non-empty fields of a query; no expired ones."""
         if query.conid:
             if query.conid in self._by_conid:
-                return [self._by_conid[query.conid]]
+                known = self._by_conid[query.conid]
+                return [known] if known.is_known_at(query.exchange) else []
             number = listing.stock_number(query.conid)
             stock = self._by_number.get(-1 if number is None else number)
             match = self.chain(stock.symbol, today).get(query.conid) if stock else None
@@ -200,9 +202,10 @@ class World:
         stock = self.stocks.get(query.symbol)
         if stock is None or query.currency not in ("", "USD"):
             return []
-        if query.kind == "STK":
-            known = query.exchange in ("", "SMART", stock.primary)
-            return [self._by_conid[stock.conid]] if known else []
+        if query.kind in ("STK", "IND"):
+            found = self._by_conid[stock.conid]
+            is_found = query.kind == stock.sec_type and found.is_known_at(query.exchange)
+            return [found] if is_found else []
         return [
             row
             for row in self.chain(query.symbol, today).values()
@@ -243,6 +246,9 @@ class World:
         share = min(1.0, max(0.0, elapsed))
         if not instrument.is_option:
             spot = self.spot(instrument.symbol, when)
+            if instrument.stock.is_index:
+                previous = self.previous_close(instrument, when.date())
+                return Quote(spot, spot, 0, 0, spot, 0, previous, 0)
             volume = int(4e6 * share * (0.5 + rnd(self.seed, instrument.symbol, day)))
             previous = self.previous_close(instrument, when.date())
             return Quote(
