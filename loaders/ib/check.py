@@ -82,10 +82,10 @@ def check(settings: Settings, _: datetime) -> Check:
 def probe_option(gateway: Gateway, member: Member, data_type: int) -> OptionProbe:
     """A quote of a call that expires next after today. Raises GatewayGone, ClientIdInUse."""
     try:
-        found = gateway.find_underlying(member.symbol, member.sec_type, member.exchange)
+        underlying = gateway.find_underlying(member.symbol, member.sec_type, member.exchange)
         today = date_in_new_york(gateway.now())
-        close = gateway.previous_close(found).price
-        params = max(gateway.option_params(found), key=lambda p: len(p.strikes), default=None)
+        close = gateway.previous_close(underlying).price
+        params = max(gateway.option_params(underlying), key=lambda p: len(p.strikes), default=None)
     except QuotemillError as error:
         if isinstance(error, GatewayGone) and not isinstance(error, GatewayTimeout):
             raise
@@ -98,12 +98,12 @@ def probe_option(gateway: Gateway, member: Member, data_type: int) -> OptionProb
         [
             Candidate(
                 symbol=member.symbol,
-                underlying_conid=found.conid,
+                underlying_conid=underlying.conid,
                 trading_class=params.trading_class,
                 expiry=expiry,
                 strike=strike,
                 right="C",
-                underlying_route=found.route,
+                underlying_route=underlying.route,
             )
             for expiry, strike in product(expiries, strikes)
         ]

@@ -1,4 +1,4 @@
-"""Requests about contracts: the underlying, its previous close, what is listed, what truly exists."""
+"""Requests about contracts: the underlying, its close, what is listed, what truly exists."""
 
 import asyncio
 import math

@@ -237,7 +237,7 @@ class Gateway:
 
     def probe(self, symbol: str, sec_type: SecType = "STK", exchange: str = "") -> Probe:
         """Test the connection and the data of an underlying. Raises UnknownUnderlying."""
-        found = self.find_underlying(symbol, sec_type, exchange)
+        underlying = self.find_underlying(symbol, sec_type, exchange)
         requested = self._settings.market_data_type
         server_time, here = self.server_time(), machine_clock()
 
@@ -245,11 +245,11 @@ class Gateway:
             connection.use_data_type(requested)
             reading = await read_line(
                 connection,
-                found.conid,
-                has_level if found.is_index else has_quote,
+                underlying.conid,
+                has_level if underlying.is_index else has_quote,
                 self._patience(None),
                 snapshot=True,
-                route=found.route,
+                route=underlying.route,
             )
             return Probe(
                 server_version=connection.server_version,

@@ -66,8 +66,8 @@ def find_closing_time(liquid_hours: str, time_zone: str) -> str | None:
 
 
 def _read_expiration(local_symbol: str) -> date | None:
-    found = _CLEARING_SYMBOL.search(local_symbol)
+    match = _CLEARING_SYMBOL.search(local_symbol)
     try:
-        return datetime.strptime(found[1], "%y%m%d").date() if found else None
+        return datetime.strptime(match[1], "%y%m%d").date() if match else None
     except ValueError:
         return None

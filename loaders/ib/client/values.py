@@ -99,10 +99,6 @@ class OptionContract:
     terms: Terms | None = field(default=None, compare=False)
 
     @property
-    def of_index(self) -> bool:
-        return self.underlying_route != SMART
-
-    @property
     def candidate(self) -> Candidate:
         return Candidate(
             symbol=self.symbol,

@@ -24,12 +24,12 @@ def _look_up(ctx: Context, symbol: str) -> Outcome:
     if ctx.gone is not None:
         return Outcome(symbol, failure=str(ctx.gone))
     try:
-        found = ctx.gateway.find_underlying(symbol, member.sec_type, member.exchange)
+        underlying = ctx.gateway.find_underlying(symbol, member.sec_type, member.exchange)
     except (UnknownUnderlying, UpstreamError) as error:
         ctx.count_unanswered(symbol, error)
         return Outcome(symbol, failure=str(error))
     ctx.reset_unanswered()
-    row = vars(found) | {"name": found.name or None, "source_route": "contract_details"}
+    row = vars(underlying) | {"name": underlying.name or None, "source_route": "contract_details"}
     return Outcome(symbol, [row | ctx.lineage], cursor=ctx.timetable.today)
 
 

@@ -184,8 +184,8 @@ def _list_symbols(ib: IbSettings, symbols: Sequence[str], day: date) -> dict[str
 
 def _count_listed(ib: IbSettings, gateway: Gateway, symbol: str, day: date) -> int:
     member = universe.find_member(ib, symbol)
-    found = gateway.find_underlying(symbol, member.sec_type, member.exchange)
-    close = gateway.previous_close(found)
+    underlying = gateway.find_underlying(symbol, member.sec_type, member.exchange)
+    close = gateway.previous_close(underlying)
     reference = Reference(close.price, close.close_date, close.source)
-    params = read_params(gateway, found)
-    return len(choose_candidates(found, reference, params=params, today=day, ib=ib)[0])
+    params = read_params(gateway, underlying)
+    return len(choose_candidates(underlying, reference, params=params, today=day, ib=ib)[0])

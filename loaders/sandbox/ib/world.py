@@ -203,9 +203,9 @@ class World:
         if stock is None or query.currency not in ("", "USD"):
             return []
         if query.kind in ("STK", "IND"):
-            found = self._by_conid[stock.conid]
-            is_found = query.kind == stock.sec_type and found.is_known_at(query.exchange)
-            return [found] if is_found else []
+            match = self._by_conid[stock.conid]
+            is_known = query.kind == stock.sec_type and match.is_known_at(query.exchange)
+            return [match] if is_known else []
         return [
             row
             for row in self.chain(query.symbol, today).values()
