@@ -11,6 +11,19 @@ from loaders.warehouse.ownership import has_relation
 
 TABLE = "ops.failed_keys"
 
+_ACCEPT = """
+    update ops.ingestion_jobs as j set status = 'succeeded'
+    where j.job_id = any(%s) and j.status in ('partial', 'failed') and j.error is null
+        and not exists (
+            select 1
+            from ops.ingestion_job_tasks as t
+            cross join lateral jsonb_object_keys(t.failures) as k (key)
+            left join ops.failed_keys as f
+                on f.source = j.source and f.dataset = t.dataset and f.key = k.key
+            where t.job_id = j.job_id and f.acknowledged_at is null
+        )
+"""
+
 
 @dataclass(frozen=True)
 class FailedKey:
@@ -93,12 +106,16 @@ def read_known(conn: psycopg.Connection, job_id: int) -> list[FailedKey]:
 def acknowledge(conn: psycopg.Connection, name: str, reason: str, by: str) -> int:
     """Acknowledge failed keys; return how many.
 
-    `name` is a key, a dataset, or both with a blank between.
+    `name` is a key, a dataset, or both with a blank between. A load of which nothing else failed
+    has succeeded then.
     """
     if not has_relation(conn, TABLE):
         return 0
-    return conn.execute(
+    jobs = conn.execute(
         "update ops.failed_keys set acknowledged_at = clock_timestamp(), acknowledged_by = %s, "
-        "acknowledged_because = %s where %s in (key, dataset, dataset || ' ' || key)",
+        "acknowledged_because = %s where %s in (key, dataset, dataset || ' ' || key) "
+        "returning job_id",
         (by, reason, name),
-    ).rowcount
+    ).fetchall()
+    conn.execute(_ACCEPT, (sorted({job_id for (job_id,) in jobs}),))
+    return len(jobs)

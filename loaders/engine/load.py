@@ -207,7 +207,8 @@ def run_load(
 
         if retry:  # the job that was running may have ended meanwhile
             job, retried = jobs.failed_tasks(warehouse, request.source, retry_of)
-            if job["status"] == "succeeded":
+            # acknowledged keys failed in a load that succeeded
+            if job["status"] == "succeeded" and not any(task.keys for task in retried):
                 reporter.line(f"nothing of job {retry_of} had failed")
                 return skipped(request.source)
         folder = settings.home / "pipelines" / migrate.warehouse_id(warehouse)
@@ -286,18 +287,17 @@ def _finish(
         exit_code = PartialError.exit_code if progress else UpstreamError.exit_code
     else:
         status, exit_code = "succeeded", 0
+    is_standing = False
+    if failed and error is None and not cancelled:
+        known = load.warehouse.ask(lambda conn: failed_keys.read_known(conn, load.job_id))
+        is_known = len(known) == len({(t.dataset, key) for t in load.tasks for key in t.failures})
+        is_standing = is_known and exit_code == PartialError.exit_code
+        if is_known and all(failure.acknowledged_at for failure in known):
+            load.reporter.line(f"{failed:,} keys failed, all of them acknowledged")
+            status, exit_code = "succeeded", 0
     text = str(error) if error else None
     jobs.finish_job(load.warehouse, load.job_id, status, text)
     _log_end(load, status, text, seconds)
-    is_standing = False
-    if exit_code == PartialError.exit_code and failed and error is None and not cancelled:
-        known = load.warehouse.ask(lambda conn: failed_keys.read_known(conn, load.job_id))
-        is_standing = len(known) == len(
-            {(t.dataset, key) for t in load.tasks for key in t.failures}
-        )
-        if is_standing and all(failure.acknowledged_at for failure in known):
-            load.reporter.line(f"{failed:,} keys failed, all of them acknowledged")
-            exit_code = 0
     hint = "`loaders retry` loads what failed" if exit_code else ""
     if status == "cancelled":
         hint = "run again to continue"

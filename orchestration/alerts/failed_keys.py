@@ -41,7 +41,8 @@ def _describe(failures: list[FailedKey], entry: Entry | None) -> Cause | None:
     text = (
         f"load of {newest[0].source} failed (exit code {_PARTIAL}): {len(failures):,} keys have "
         f"failed and were not loaded since, the newest: {'; '.join(map(_shorten, newest))}. "
-        "`loaders retry` loads them; `quotemill findings --ack KEY --reason …` accepts one"
+        f"`loaders retry {newest[0].source}` loads them; `quotemill findings --ack "
+        f"'{newest[0].dataset} {newest[0].key}' --reason \"…\"` accepts the newest"
     )
     number = max(newest[0].failure_id, _newest_sent(entry) or 0)
     return Cause("error", text, "quotemill status", f"{_PARTIAL} {number}")

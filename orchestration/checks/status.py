@@ -97,7 +97,7 @@ def read(
     problems = [
         _describe_load(job)
         for job in reversed(newest)
-        if job["status"] not in ("running", "succeeded") and not _is_accepted(job, loads)
+        if job["status"] not in ("running", "succeeded")
     ]
     described = {job["job_id"] for job in newest}
     problems += _list_unrepaired([row for row in failures if row["job_id"] not in described])
@@ -159,13 +159,6 @@ def _describe_load(job: dict[str, Any]) -> Check:
     reason = job["error"] or (f"{job['failed']:,} keys failed" if job["failed"] else "")
     text = f"load {job['job_id']} of {job['source']} {job['status']}"
     return _warn(_add_reason(text, reason), f"loaders retry {job['job_id']}")
-
-
-def _is_accepted(job: dict[str, Any], loads: dict[str, Any]) -> bool:
-    """Whether keys failed in a load and all of them are acknowledged."""
-    own = [row for row in loads["failed_keys"] if row["job_id"] == job["job_id"]]
-    is_only_keys = job["status"] == "partial" and not job["error"] and len(own) == job["failed"]
-    return bool(own) and is_only_keys and all(row["acknowledged_at"] for row in own)
 
 
 def _list_unrepaired(failures: list[dict[str, Any]]) -> Iterator[Check]:

@@ -9,12 +9,14 @@ import pytest
 from pydantic import SecretStr
 
 from loaders.engine.result import LoadResult
+from loaders.errors import PartialError
 from loaders.warehouse import migrate
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.alerts import causes
 from orchestration.alerts import check as alerts
 from orchestration.alerts.settings import AlertSettings
 from orchestration.checks import status
+from orchestration.cli import jobs as commands
 from orchestration.run import findings
 from orchestration.run.stages import RunResult
 from tests.integration.alerts.conftest import Hook
@@ -49,6 +51,17 @@ def problems(toy: Toy) -> list[tuple[str, str]]:
     return [(check.text, check.fix) for check in shown.problems if "load" in check.fix]
 
 
+def follow(toy: Toy, job_id: int | None) -> int:
+    """The exit code of `quotemill jobs JOB --follow`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(commands, "load_settings", lambda: toy.settings)
+        try:
+            commands.jobs_command(job_id, follow=True, log=None, limit=20, json=False)
+        except PartialError as error:
+            return error.exit_code
+    return 0
+
+
 def acknowledge(toy: Toy, *names: str) -> int:
     with open_warehouse(toy.settings).connect() as conn:
         return findings.acknowledge(conn, "qa", names, "delisted", "me", None)
@@ -56,6 +69,7 @@ def acknowledge(toy: Toy, *names: str) -> int:
 
 def test_further_failed_keys_are_sent_beside_a_standing_one(night: Night, hook: Hook) -> None:
     assert [night("AA")[1], night("AA")[1]] == [1, 0]
+    assert "`quotemill findings --ack 'price AA' --reason " in hook.received[-1]["message"]
     result, sent = night("AA", "Bb", "cc")
     assert (result.exit_code, result.is_standing, sent) == (6, False, 1)
     assert "3 keys have failed" in hook.received[-1]["message"]
@@ -72,13 +86,19 @@ def test_an_acknowledged_key_ends_alert_and_exit_code(
     hook: Hook,
 ) -> None:
     night("AA")
+    assert follow(bench, 1) == 6
     assert acknowledge(bench, "price AA") == 1
+    assert follow(bench, 1) == 0
     result, sent = night("AA")
-    assert (result.status, result.exit_code, sent) == ("partial", 0, 1)
+    assert (result.status, result.exit_code, sent) == ("succeeded", 0, 1)
+    assert follow(bench, 2) == 0
     assert hook.titles[-1] == "resolved: load:toy"
     assert problems(bench) == []
+    retried = bench.load(retry=True)  # it may be there now
+    assert ([task.keys for task in retried.tasks], retried.exit_code) == ([("AA",)], 0)
     result, sent = night("AA", "Bb")
     assert (result.exit_code, sent) == (6, 1)
+    assert follow(bench, result.job_id) == 6
     assert acknowledge(bench, "price") == 2
     night()
     assert night("AA")[0].exit_code == 6  # it was loaded meanwhile: it fails again
