@@ -5,6 +5,7 @@
 {shm,szm,bjm}.tnf      older clients' lists: 314 bytes for each instrument, name at 23
 infoharbor_block.dat   today's concepts, styles and indices: lines `#GN_name,count,,day,day,,` and
                        lines of members, `0#000001,1#600000`
+spblock.dat            today's members of large indices: a line `#中证500`, then lines `1600000`
 block_{gn,fg,zs}.dat   the same of older clients: a head of 384 bytes, a count, then sectors of
                        2,813 bytes: name, u16 number of members, u16 kind, members of 7 bytes
 tdxhy.cfg              industries: `0|000001|T1001|||X500102`, before `0|000001|T1001|4401|H12`
@@ -74,6 +75,7 @@ def write_sectors(world: World, folder: Path, generation: str = "older") -> None
     if generation == "today":
         today = f"{world.days[-1]:%Y%m%d}"
         contents["infoharbor_block.dat"] = text_blocks(blocks, today)
+        contents["spblock.dat"] = special_sectors({"中证500": stocks})
     else:
         for prefix, (letters, _) in _BLOCKS.items():
             sectors = {
@@ -111,6 +113,14 @@ def text_blocks(blocks: Mapping[str, Mapping[str, Sequence[Security]]], day: str
             lines.append(f"#{prefix}_{name},{len(members)},,{day},{day},,")
             codes = [f"{EXCHANGES[s.exchange]}#{s.digits}" for s in members]
             lines += [",".join(codes[at : at + 50]) for at in range(0, len(codes), 50)]
+    return "".join(f"{line}\r\n" for line in lines).encode("gb18030")
+
+
+def special_sectors(sectors: Mapping[str, Sequence[Security]]) -> bytes:
+    """The content of spblock.dat: members by sector."""
+    lines = []
+    for name, members in sectors.items():
+        lines += [f"#{name}", *(f"{EXCHANGES[s.exchange]}{s.digits}" for s in members)]
     return "".join(f"{line}\r\n" for line in lines).encode("gb18030")
 
 

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from random import Random
 
 _COUNT, _EVENT, _BAR = 4, 29, 32
 
@@ -15,6 +16,17 @@ def lose_events(gbbq: Path, keep: float) -> None:
     left = [at for n, at in enumerate(places) if int((n + 1) * keep) > int(n * keep)]
     records = (content[at : at + _EVENT] for at in left)
     gbbq.write_bytes(len(left).to_bytes(_COUNT, "little") + b"".join(records))
+
+
+def cut_short(file: Path, keep: float) -> None:
+    """Leave this share of a file's bytes, from the first one on."""
+    content = file.read_bytes()
+    file.write_bytes(content[: int(len(content) * keep)])
+
+
+def fill_with_garbage(file: Path, seed: int = 1) -> None:
+    """Replace a file's content by random bytes, as a broken disk or an encrypted copy has."""
+    file.write_bytes(Random(seed).randbytes(file.stat().st_size))
 
 
 def lose_exchange(vipdoc: Path, exchange: str) -> None:

@@ -10,7 +10,7 @@ Today's client and older ones write different files. A key is named for the olde
 today's if there is one (loaders.tdx.files.generations).
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
@@ -31,6 +31,7 @@ from loaders.trading_time import SHANGHAI
 
 NAME = "sectors"
 KEYS = tuple(sectors.KINDS)
+MOST_ENDED = 5  # sectors of a kind at once, or the share of codes that a market loses
 _FILE_OF = {kind: name for name, kinds in sectors.KINDS.items() for kind in kinds}
 
 
@@ -64,7 +65,7 @@ def _outcome(ctx: Context, key: str, choice: Choice) -> Outcome:
         stored, file.rejected, lambda row: sectors.owns_rejected(key, row.row_key)
     )
     ended, compared = compare_generations(file, before)
-    why = describe_loss(file.memberships, compared)
+    why = describe_short(file, before) or describe_loss(file.memberships, compared)
     if why and not ctx.load.accepts_loss(NAME, f"{path.name} has {why}"):
         raise DataQualityError(
             f"{path} has {why}: the stored rows stay",
@@ -109,19 +110,43 @@ def compare_generations(
     return sorted({m.sector_kind for m in {*before} - {*compared}}), compared
 
 
+def describe_short(file: SectorFile, before: Iterable[Membership]) -> str | None:
+    """Describe sectors with fewer members than announced, as a file that is cut short has.
+
+    One that still has every stored member is no loss: it was accepted as it is.
+    """
+    stored, present = _by_sector(before), _by_sector(file.memberships)
+    short = [
+        (name, len(present[kind, name]), count)
+        for (kind, name), count in file.short.items()
+        if not stored[kind, name] or stored[kind, name] - present[kind, name]
+    ]
+    if not short:
+        return None
+    name, size, count = short[0]
+    more = f" and {len(short) - 1:,} more such sectors" if len(short) > 1 else ""
+    return f"{size:,} members of {name}, where it announces {count:,}{more}"
+
+
+def _by_sector(memberships: Iterable[Membership]) -> Mapping[tuple[str, str], set[str]]:
+    members: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for it in memberships:
+        members[it.sector_kind, it.sector_name].add(it.member)
+    return members
+
+
 def describe_loss(present: Iterable[Membership], before: Iterable[Membership]) -> str | None:
-    """Describe the loss if a file lost more members of a kind than a market does."""
-    current_counts, known = (
-        Counter(kind for kind, _ in _members(memberships)) for memberships in (present, before)
-    )
-    for kind, count in known.items():
-        if current_counts[kind] < LEAST_SHARE * count:
-            return f"{current_counts[kind]:,} codes of {kind}, where {count:,} were known before"
+    """Describe the loss if a file lost more codes or sectors of a kind than a market does."""
+    current, known = list(present), list(before)
+    for what, name, most in (("codes", "member", 0), ("sectors", "sector_name", MOST_ENDED)):
+        counts, known_counts = (
+            Counter(kind for kind, _ in {(it.sector_kind, getattr(it, name)) for it in memberships})
+            for memberships in (current, known)
+        )
+        for kind, count in known_counts.items():
+            if count - counts[kind] > max(most, (1 - LEAST_SHARE) * count):
+                return f"{counts[kind]:,} {what} of {kind}, where {count:,} were known before"
     return None
-
-
-def _members(memberships: Iterable[Membership]) -> set[tuple[str, str]]:
-    return {(it.sector_kind, it.member) for it in memberships}
 
 
 def read_current(conn: psycopg.Connection, kinds: Sequence[str]) -> dict[Membership, date]:

@@ -3,6 +3,8 @@
 infoharbor_block.dat   today's concepts, styles and indices: text in GB18030; a line for each sector
                        (`#GN_通达信88,88,880515,20050607,20260512,,`: kind and name, number of
                        members), then lines of members (`0#000001,1#600000`: exchange, code)
+spblock.dat            further sectors, such as members of large indices: a line `#中证500`, then one
+                       for each member, `1600000`: exchange, code
 block_*.dat            the same of older clients: a head of 384 bytes, a count, then sectors of
                        2,813 bytes: a name and up to 400 codes of six digits without their exchange
                        (pytdx reads them)
@@ -14,8 +16,9 @@ tdxhy.cfg              industries, a line per stock: exchange, code, the client'
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from loaders.errors import DataQualityError
@@ -29,20 +32,22 @@ KINDS = {
     "block_gn.dat": ("concept",),
     "block_fg.dat": ("style",),
     "block_zs.dat": ("index",),
+    "spblock.dat": ("special",),
     "tdxhy.cfg": INDUSTRIES,
 }
-BLOCKS = "infoharbor_block.dat"
+BLOCKS, SPECIAL = "infoharbor_block.dat", "spblock.dat"
+_PREFIXES = {"block_gn.dat": "GN", "block_fg.dat": "FG", "block_zs.dat": "ZS"}
 # today's file and an older client's, by key
-FILES = {key: Pair(key if key == "tdxhy.cfg" else BLOCKS, key) for key in KINDS}
+FILES = {key: Pair(BLOCKS if key in _PREFIXES else key, key) for key in KINDS}
 EXCHANGES = {"0": "sz", "1": "sh", "2": "bj"}
 _INDUSTRIES_IN = {
     TODAY: ("industry", "industry_x"),
     OLDER: ("industry", "industry_2", "industry_3"),
 }
-_PREFIXES = {"block_gn.dat": "GN", "block_fg.dat": "FG", "block_zs.dat": "ZS"}
 _HEAD, _SECTOR = 386, 2813
 _DIGITS = re.compile(r"[0-9]{6}")
 _MEMBER = re.compile(r"([012])#([0-9]{6})")
+_SPECIAL_MEMBER = re.compile(r"([012])([0-9]{6})")
 _HEADER = re.compile(r"#([A-Za-z]+)_([^,]+),([0-9]*)")
 _EXPLAIN_CODE = "must be 0 (sz), 1 (sh) or 2 (bj), and six digits"
 
@@ -61,6 +66,7 @@ class SectorFile(NamedTuple):
     generation: TODAY or OLDER.
     kinds: those that files of this generation have.
     unknown: a sentence for each part that is not understood.
+    short: number of announced members of each sector that has fewer, by kind and name.
     """
 
     memberships: set[Membership]
@@ -68,6 +74,7 @@ class SectorFile(NamedTuple):
     generation: str
     kinds: tuple[str, ...]
     unknown: tuple[str, ...] = ()
+    short: Mapping[tuple[str, str], int] = MappingProxyType({})
 
 
 def read(path: Path, key: str) -> SectorFile:
@@ -78,6 +85,8 @@ def read(path: Path, key: str) -> SectorFile:
     content = read_content(path)
     if key == "tdxhy.cfg":
         file = _industries(content, path)
+    elif key == SPECIAL:
+        file = _special_sectors(content, path)
     elif _is_text(path):
         file = _text_blocks(content, path, key)
     else:
@@ -101,7 +110,9 @@ def read_generation(path: Path) -> str:
 
 
 def _is_text(path: Path) -> bool:
-    return path.name.lower().endswith(BLOCKS)  # a zip of Windows may leave its folders in the name
+    return path.name.lower().endswith(
+        (BLOCKS, SPECIAL)
+    )  # a zip of Windows may leave its folders in the name
 
 
 def _blocks(content: bytes, path: Path, name: str) -> tuple[set[Membership], list[Rejected]]:
@@ -133,35 +144,58 @@ def _blocks(content: bytes, path: Path, name: str) -> tuple[set[Membership], lis
 def _text_blocks(content: bytes, path: Path, key: str) -> SectorFile:
     [kind], prefix = KINDS[key], _PREFIXES[key]
     memberships, rejected = set[Membership](), list[Rejected]()
-    empty, uneven, foreign = list[str](), list[str](), set[str]()
-    sectors = list(_split_sectors(content, path))
-    for header, members in sectors:
+    empty, longer, foreign = list[str](), list[str](), set[str]()
+    short: dict[tuple[str, str], int] = {}
+    for header, members in _split_sectors(content, path):
         match = _HEADER.match(header)
         if match is None or match[1] not in _PREFIXES.values():
             foreign.add(match[1] if match else header[:40])
             continue
         if match[1] != prefix:
             continue
-        name, count = match[2], match[3]
-        if not members:
+        name, count = match[2], int(match[3] or len(members))
+        if count > len(members):
+            short[kind, name] = count
+        elif not members:
             empty.append(name)
-        elif count and int(count) != len(members):
-            uneven.append(f"{name}: {len(members):,} where {int(count):,} are announced")
-        for place, member in enumerate(members):
-            if parts := _MEMBER.fullmatch(member):
-                code = EXCHANGES[parts[1]] + parts[2]
-                memberships.add(Membership(kind, name, code))
-            else:
-                row_key, value = f"{BLOCKS} {prefix}_{name} {place}", member.replace("\0", "\\0")
-                rejected.append(Rejected(row_key, "code", _EXPLAIN_CODE, value[:200], "{}"))
+        elif count < len(members):
+            longer.append(f"{name}: {len(members):,} where {count:,} are announced")
+        good, bad = _parse_members(members, _MEMBER, f"{BLOCKS} {prefix}_{name}")
+        memberships |= {Membership(kind, name, code) for code in good}
+        rejected += bad
     unknown = []
     if foreign:
         unknown.append(f"sectors of an unknown kind are skipped: {', '.join(sorted(foreign)[:5])}")
     if empty:
         unknown.append(f"{len(empty):,} of kind {kind} name no member, such as {empty[0]}")
-    if uneven:
-        unknown.append(f"{len(uneven):,} have another number of members, such as {uneven[0]}")
-    return SectorFile(memberships, rejected, TODAY, KINDS[key], tuple(unknown))
+    if longer:
+        unknown.append(f"{len(longer):,} have more members than announced, such as {longer[0]}")
+    return SectorFile(memberships, rejected, TODAY, KINDS[key], tuple(unknown), short)
+
+
+def _special_sectors(content: bytes, path: Path) -> SectorFile:
+    [kind] = KINDS[SPECIAL]
+    memberships, rejected = set[Membership](), list[Rejected]()
+    for header, members in _split_sectors(content, path):
+        name = header.removeprefix("#").partition(",")[0].strip()
+        good, bad = _parse_members(members, _SPECIAL_MEMBER, f"{SPECIAL} {name}")
+        memberships |= {Membership(kind, name, code) for code in good}
+        rejected += bad
+    return SectorFile(memberships, rejected, TODAY, (kind,))
+
+
+def _parse_members(
+    members: Sequence[str], pattern: re.Pattern[str], sector: str
+) -> tuple[list[str], list[Rejected]]:
+    """Read the codes of a sector's members; those that are none are rejected by place."""
+    codes, rejected = list[str](), list[Rejected]()
+    for place, member in enumerate(members):
+        if parts := pattern.fullmatch(member):
+            codes.append(EXCHANGES[parts[1]] + parts[2])
+        else:
+            value = member.replace("\0", "\\0")[:200]
+            rejected.append(Rejected(f"{sector} {place}", "code", _EXPLAIN_CODE, value, "{}"))
+    return codes, rejected
 
 
 def _split_sectors(content: bytes, path: Path) -> Iterator[tuple[str, list[str]]]:
@@ -173,17 +207,9 @@ def _split_sectors(content: bytes, path: Path) -> Iterator[tuple[str, list[str]]
             f"{path} holds no sector: the stored rows stay",
             hint="the client may be writing it: run again; else let the client download it again",
         )
-    for number, part in enumerate(parts, 1):
+    for part in parts:
         header, *lines = part.splitlines()
         members = [m for line in lines for m in line.replace("\r", "").split(",") if m.strip()]
-        match = _HEADER.match(f"#{header}")
-        if number == len(parts) and match and len(members) < int(match[3] or 0):
-            raise DataQualityError(
-                f"{path}: the last sector announces {int(match[3]):,} members and has"
-                f" {len(members):,}: it is cut short, and the stored rows stay",
-                hint="the client may be writing it: run again; else let the client download it"
-                " again",
-            )
         yield f"#{header}", [member.strip() for member in members]
 
 

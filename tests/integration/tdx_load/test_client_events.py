@@ -22,7 +22,7 @@ from loaders.sandbox.tdx.client_files import (
     write_client_files,
     write_sectors,
 )
-from loaders.sandbox.tdx.folder_faults import lose_events
+from loaders.sandbox.tdx.folder_faults import cut_short, lose_events
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.files import gbbq as gbbq_file
 from tests.integration.tdx_load.bench import CORE, Bench
@@ -344,12 +344,30 @@ def test_sectors_of_todays_client_replace_those_of_an_older_one(
             kinds = [kind for kind, _ in client_bench.rows(current)]
             assert kinds == ["concept", "index", "industry", "industry_2", "industry_3", "style"]
     assert client_bench.rows(current) == [
-        (kind, len("sh600000")) for kind in ("concept", "index", "industry", "industry_x", "style")
+        (kind, len("sh600000"))
+        for kind in ("concept", "index", "industry", "industry_x", "special", "style")
     ]
     assert any("industry_2, industry_3 end" in warning for warning in result.warnings)
     lines = client_bench.heard.lines
     assert any("from infoharbor_block.dat of today's client" in line for line in lines)
     assert any("block_gn.dat of" in line and "is not read" in line for line in lines)
+
+    # cut within the styles: a loss of these, and of the indices that follow
+    counts = client_bench.rows("select sector_kind, count(*) from raw_tdx.sector_member group by 1")
+    cut_short(cache / "infoharbor_block.dat", 0.7)
+    refused = client_bench.load(datasets=("sectors",))
+    assert {key for task in refused.tasks for key in task.failures} == {
+        "block_fg.dat",
+        "block_zs.dat",
+    }
+    way_out = "loaders run tdx --dataset sectors --accept-loss"
+    assert all(way_out in why for task in refused.tasks for why in task.failures.values())
+    assert {*counts} == {
+        *client_bench.rows("select sector_kind, count(*) from raw_tdx.sector_member group by 1")
+    }
+    accepted = client_bench.load(datasets=("sectors",), accept_loss=True)
+    assert accepted.exit_code == 0
+    assert any("where it announces" in warning for warning in accepted.warnings)
 
 
 def test_a_file_with_fewer_members_is_taken_once_its_loss_is_accepted(

@@ -1,6 +1,7 @@
 """Files of today's desktop client and of older ones: both are read, today's first."""
 
 import os
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,11 +10,12 @@ import pytest
 from loaders.errors import DataQualityError
 from loaders.sandbox.tdx.client_files import write_client_files, write_sectors
 from loaders.sandbox.tdx.client_folder import ClientMarket
+from loaders.sandbox.tdx.folder_faults import cut_short
 from loaders.sandbox.tdx.vipdoc_files import write_vipdoc
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.settings import Settings
 from loaders.tdx.check import check
-from loaders.tdx.datasets.sectors import compare_generations, describe_loss
+from loaders.tdx.datasets.sectors import compare_generations, describe_loss, describe_short
 from loaders.tdx.files import sectors, tnf
 from loaders.tdx.files.folder import Folder, scan_folder
 from loaders.tdx.files.generations import OLDER, TODAY, choose
@@ -60,7 +62,9 @@ def test_a_folder_of_each_generation_is_read_whole(
     assert {s.code: s.name for s in ClientMarket(tmp_path).securities} == names
     for key, kinds in sectors.KINDS.items():
         chosen = choose(folder, sectors.FILES[key])
-        assert chosen is not None
+        if chosen is None:  # an older client's folder here has no further sectors
+            assert (key, generation) == ("spblock.dat", "older")
+            continue
         file = read(chosen.path, key)
         assert (file.generation, file.rejected, file.unknown) == (label, [], ())
         assert {m.sector_kind for m in file.memberships} == {*file.kinds} <= {*kinds}
@@ -84,7 +88,7 @@ def test_a_check_names_the_files_and_their_generation(tmp_path: Path) -> None:
     settings = Settings(tdx=TdxSettings(client=tmp_path))
     text = check(settings, now).text
     assert "(shs.tnf, szs.tnf, bjs.tnf of today's client)" in text
-    assert "(infoharbor_block.dat, tdxhy.cfg of today's client)" in text
+    assert "(infoharbor_block.dat, spblock.dat, tdxhy.cfg of today's client)" in text
     make_folder(tmp_path, "older")
     result = check(settings, now)
     assert "(tdxhy.cfg of an older client)" in result.text
@@ -115,16 +119,64 @@ def test_sectors_of_todays_client_are_named_with_what_is_unknown(tmp_path: Path)
     [
         ("", "holds no sector"),
         ("garbage\n#GN_芯片,1,,,,,\n0#000016\n", "holds no sector"),
-        ("#GN_芯片,3,,,,,\n0#000016,1#6000", "announces 3 members and has 2: it is cut short"),
     ],
 )
-def test_todays_sectors_are_refused_when_cut_short(
+def test_what_is_no_file_of_todays_sectors_is_refused(
     tmp_path: Path, content: str, reason: str
 ) -> None:
     file = tmp_path / "infoharbor_block.dat"
     file.write_bytes(content.encode("gb18030"))
     with pytest.raises(DataQualityError, match=reason):
         read(file, "block_gn.dat")
+
+
+def test_a_sector_with_fewer_members_than_announced_is_a_loss(tmp_path: Path) -> None:
+    make_folder(tmp_path, "today")
+    path = tmp_path / "T0002/hq_cache/infoharbor_block.dat"
+    whole = read(path, "block_fg.dat")
+    assert describe_short(whole, whole.memberships) is None
+    cut_short(path, 0.7)
+    cut = read(path, "block_fg.dat")
+    why = describe_short(cut, whole.memberships)
+    assert why is not None
+    assert re.fullmatch(r"[0-9]+ members of (基金重仓|高分红股), where it announces [0-9]+", why)
+    # of a file that was never read too, until that was accepted
+    assert describe_short(cut, []) == why
+    assert describe_short(cut, cut.memberships) is None
+
+
+def test_further_sectors_name_the_members_of_large_indices(tmp_path: Path) -> None:
+    file = tmp_path / "spblock.dat"
+    file.write_bytes(
+        "#中证500\r\n1600000\r\n0000009\r\n#融资融券\r\n2430047\r\n00\r\n".encode("gbk")
+    )
+    result = read(file, "spblock.dat")
+    assert result.memberships == {
+        Membership("special", "中证500", "sh600000"),
+        Membership("special", "中证500", "sz000009"),
+        Membership("special", "融资融券", "bj430047"),
+    }
+    assert [(row.row_key, row.value) for row in result.rejected] == [
+        ("spblock.dat 融资融券 1", "00")
+    ]
+    assert sectors.owns_rejected("spblock.dat", result.rejected[0].row_key)
+
+
+def test_sectors_that_vanish_together_are_a_loss_though_their_codes_stay() -> None:
+    def concepts(count: int) -> set[Membership]:
+        return {Membership("concept", str(n), s.code) for n in range(count) for s in STOCKS}
+
+    assert describe_loss(concepts(95), concepts(100)) is None
+    assert describe_loss(concepts(94), concepts(100)) == (
+        "94 sectors of concept, where 100 were known before"
+    )
+
+
+def test_each_kind_of_a_file_is_one_that_the_models_know() -> None:
+    project = Path(__file__).parents[3] / "dbt_project"
+    models = (project / "models/marts/market/_market__capital_models.yml").read_text("utf-8")
+    [values] = re.findall(r"sector_kind,.*?values: \[(.*?)\]", models, re.DOTALL)
+    assert {*re.split(r",\s*", values)} == {k for kinds in sectors.KINDS.values() for k in kinds}
 
 
 def test_the_sixth_field_of_industries_is_the_research_industry(tmp_path: Path) -> None:
