@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
+from itertools import islice
 from pathlib import Path
 
 from loaders.engine.check import Check, describe_service
@@ -111,7 +112,7 @@ def _written(files: Iterable[Path]) -> str:
 
 
 def _warnings(folder: Folder, newest: date | None, now: datetime) -> Iterator[str]:
-    yield from folder.unreadable[:UNREADABLE_NAMED]
+    yield from islice(folder.unreadable.values(), UNREADABLE_NAMED)
     if newest is None:
         yield f"{folder.root} has no day bars: download them in the client"
         return

@@ -57,6 +57,7 @@ class Context:
     actions: "ActionSet | None" = None
     quote_servers: "QuoteServers | None" = None
     servers_gone: str | None = None
+    _gone: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.settings: TdxSettings = self.load.settings.tdx
@@ -104,23 +105,38 @@ class Context:
         """The client's files of day bars by code; none where the service comes first."""
         return self.folder.bars("day") if self.folder and self.settings.files_first else {}
 
-    @cached_property
-    def lost_files(self) -> Mapping[str, str]:
-        """Files of day bars that were read before and are gone: a sentence per exchange.
+    def gone_files(self, resource: str) -> frozenset[str]:
+        """Keys of a table whose file of day bars was read before and is gone.
 
-        Empty where the service comes first, or part of the folder cannot be read, which is its own
-        failure.
+        None where the service comes first. A part of the folder that cannot be read is a failure
+        of its own: its files are not gone.
         """
         from loaders.tdx.files.written import state_in
 
-        if self.folder is None or self.folder.unreadable or not self.settings.files_first:
-            return {}
-        cursors = self.load.cursors("kline_daily")
-        gone = [c for c in cursors if c not in self.day_files and state_in(cursors[c])]
+        if resource not in self._gone:
+            folder, cursors = self.folder, self.load.cursors(resource)
+            self._gone[resource] = frozenset(
+                code
+                for code, cursor in cursors.items()
+                if folder is not None
+                and self.settings.files_first
+                and code not in self.day_files
+                and state_in(cursor)
+                and not folder.hides(f"vipdoc/{code[:2]}/lday/{code}.day")
+            )
+        return self._gone[resource]
+
+    def lost_files(self, resource: str) -> Mapping[str, str]:
+        """A sentence per exchange about the gone files of codes that are still listed."""
+        gone = sorted(
+            code
+            for code in self.gone_files(resource)
+            if code not in self.securities or self.securities[code].is_listed
+        )
         return {
             exchange: f"vipdoc/{exchange}: {count:,} files of day bars that were read before are"
-            f" gone, such as {min(c for c in gone if c.startswith(exchange))}.day"
-            for exchange, count in sorted(Counter(code[:2] for code in gone).items())
+            f" gone, such as {next(c for c in gone if c.startswith(exchange))}.day"
+            for exchange, count in Counter(code[:2] for code in gone).items()
         }
 
     def absence(self, dataset: str, landed: LandedTable) -> "Absence":

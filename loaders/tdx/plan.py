@@ -18,7 +18,6 @@ from loaders.tdx.datasets import (
     sectors,
     trading_calendar,
 )
-from loaders.tdx.files.written import state_in
 from loaders.tdx.settings import TdxSettings
 
 # in the order of loading: day bars come before minutes and ticks, which are checked against them
@@ -157,6 +156,7 @@ def plan_request(ctx: Context, wanted: Sequence[str]) -> list[Unit]:
             continue  # check_request refuses it if the user named it
         if name == "index_kline":
             in_files = [c for c in ctx.day_files if ctx.instrument_type(c) == "index"]
+            in_files += ctx.gone_files(name)  # such an index fails, rather than being left out
             served = ctx.service is not None
             units.append(Unit(name, index_kline.keys(settings.indices, in_files, served=served)))
         elif name == "market_stats_snapshot":
@@ -176,12 +176,9 @@ def _available_codes(ctx: Context, name: str, wanted: Sequence[str]) -> Sequence
     period = FILE_DATASETS.get(name)
     if ctx.service is not None or ctx.folder is None or ctx.load.request.keys or period is None:
         return wanted
-    files = ctx.folder.bars(period)
     # a code whose file is gone fails, rather than being left out
-    read = {
-        c for c, cursor in ctx.load.cursors(name).items() if period == "day" and state_in(cursor)
-    }
-    return [code for code in wanted if code in files or (ctx.lost_files and code in read)]
+    files = {*ctx.folder.bars(period), *(ctx.gone_files(name) if period == "day" else ())}
+    return [code for code in wanted if code in files]
 
 
 def plan_retry(tasks: Sequence[Task]) -> list[Unit] | None:

@@ -91,10 +91,18 @@ class DayFiles:
         """Pass the outcomes on and print warnings about files between them."""
         return warn_between(outcomes, self.notes, self.ctx.load.warn)
 
+    def warn_of_gone(self) -> None:
+        """Say which files the service stands in for, once per exchange and load."""
+        load, lost = self.ctx.load, self.ctx.lost_files(self.resource)
+        for exchange in sorted({key[:2] for key in self.read_before} & lost.keys()):
+            text = f"{lost[exchange]}: the service's bars are taken instead"
+            if text not in load.warnings:
+                load.warn(text)
+
     def _without_file(self, key: str, cursor: date | None) -> Outcome:
         """A failure if there was a file, unless its loss is accepted."""
         outcome = Outcome(key, skipped=f"{NO_FILE} of it")
-        loss = self.ctx.lost_files.get(key[:2])
+        loss = self.ctx.lost_files(self.resource).get(key[:2])
         if loss is None or key not in self.read_before:
             return outcome
         if self.ctx.load.accepts_loss(self.resource, loss):

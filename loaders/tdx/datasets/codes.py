@@ -8,14 +8,14 @@ service, which leaves out an exchange whose list fails.
 The client's folder adds the codes in its lists and those with day bars, by the rules of
 loaders.tdx.instrument_kinds. The folder may be incomplete: a smaller folder delists nothing. A code
 that has day bars and is missing from the list of its exchange is no longer listed, unless it has
-bars since that list was written.
+bars since that list was written. Without a list that can be read, or with one that lost many codes,
+an exchange's codes stay listed or not as they were.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -58,15 +58,14 @@ def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
     """Yield one outcome: listed and vanished codes; unreadable folders are a failure."""
     fault = ctx.folder.fault if ctx.folder else None
     for outcome in _fetched(ctx):
-        failure = "; ".join(filter(None, (outcome.failure, fault)))
-        yield replace(outcome, failure=failure or None)
+        yield _add_failures(outcome, [fault])
 
 
 def _fetched(ctx: Context) -> Iterator[Outcome]:
     before = ctx.ask(known)
-    in_folder = read_folder(ctx, before)
+    in_folder, losses = read_folder(ctx, before)
     if ctx.service is None:
-        yield _load_folder_alone(ctx, in_folder)
+        yield _add_failures(_load_folder_alone(ctx, in_folder), losses)
         return
     vanished: list[str] = []
     accepts_loss = ctx.load.request.accepts_loss_of(NAME)
@@ -95,7 +94,11 @@ def _fetched(ctx: Context) -> Iterator[Outcome]:
         ctx.load.warn(f"codes: {_listed_no_more(vanished)}")
     if outcome.rows is None and in_folder and ctx.mode != "realtime":
         outcome = _without_service(ctx, outcome, in_folder, before)
-    yield outcome
+    yield _add_failures(outcome, losses)
+
+
+def _add_failures(outcome: Outcome, reasons: Iterable[str | None]) -> Outcome:
+    return replace(outcome, failure="; ".join(filter(None, (outcome.failure, *reasons))) or None)
 
 
 def _without_service(
@@ -115,13 +118,15 @@ def _was_listed(before: Mapping[str, Security], code: str) -> bool:
     return code in before and before[code].is_listed
 
 
-def read_folder(ctx: Context, before: Mapping[str, Security]) -> dict[str, Security]:
-    """Map each code of the client's lists and day bars to its security.
+def read_folder(
+    ctx: Context, before: Mapping[str, Security]
+) -> tuple[dict[str, Security], list[str]]:
+    """Map each code of the client's lists and day bars to its security; and the lists' losses.
 
     Empty unless files come first. Instruments that are not modelled are counted and skipped.
     """
     if ctx.folder is None or not ctx.settings.files_first:
-        return {}
+        return {}, []
     securities: dict[str, Security] = {}
     listed_on, left = dict[str, date](), Counter[str]()
     read: dict[str, list[str]] = {}
@@ -133,10 +138,14 @@ def read_folder(ctx: Context, before: Mapping[str, Security]) -> dict[str, Secur
         if choice.unread:
             ctx.load.reporter.line(f"codes: {choice.unread}")
         try:
-            names, listed_on[exchange] = tnf.read(path, exchange), State.read(path).day
+            listed_on[exchange], names = State.read(path).day, tnf.read(path, exchange)
             read.setdefault(choice.generation, []).append(file)
         except DataQualityError as error:
-            ctx.load.warn(f"{error}; codes of {exchange} come from the names of files")
+            listed_on.pop(exchange, None)
+            ctx.load.warn(
+                f"{error}; the known codes of {exchange} stay listed or not as they were, new ones"
+                " come from the names of files"
+            )
             continue
         for code, name in names.items():
             kind = classify_code(code)
@@ -144,14 +153,17 @@ def read_folder(ctx: Context, before: Mapping[str, Security]) -> dict[str, Secur
                 left[file] += 1
             elif kind != "index" or code in ctx.day_files:
                 securities[code] = Security(code, name or code, kind, f"{HQ_CACHE}/{file}")
-    for code in sorted(ctx.day_files.keys() - securities.keys()):
+    unnamed = sorted(ctx.day_files.keys() - securities.keys())
+    delisted, losses = list_delisted(ctx, unnamed, listed_on, before)
+    for code in unnamed:
         kind = classify_code(code)
         if kind is None:
             left["names of files"] += 1
             continue
-        name = before[code].name if code in before else code
-        is_listed = kind == "index" or _trades_since(listed_on.get(code[:2]), ctx.day_files[code])
-        securities[code] = Security(code, name, kind, "vipdoc/lday", is_listed)
+        stored = before.get(code, Security(code, code, kind, ""))
+        is_listed = stored.is_listed if code[:2] not in listed_on else code not in delisted
+        is_listed = is_listed or kind == "index"
+        securities[code] = Security(code, stored.name, kind, "vipdoc/lday", is_listed)
     for generation, files in read.items():
         ctx.load.reporter.line(f"codes: {', '.join(files)} of {generation}")
     for place, count in left.items():
@@ -160,12 +172,40 @@ def read_folder(ctx: Context, before: Mapping[str, Security]) -> dict[str, Secur
         )
     for path in ctx.folder.strays[:STRAYS_NAMED]:
         ctx.load.warn(f"{path} is not named for a code of its folder's exchange: skipped")
-    return securities
+    return securities, losses
 
 
-def _trades_since(day: date | None, file: Path) -> bool:
-    """Check for bars since `day`, when a list without this code was written, if any."""
-    return day is None or (last_day(file) or date.min) >= day
+def list_delisted(
+    ctx: Context,
+    unnamed: Iterable[str],
+    listed_on: Mapping[str, date],
+    before: Mapping[str, Security],
+) -> tuple[set[str], list[str]]:
+    """The codes that are no longer listed, and a failure for each list that lost too many.
+
+    unnamed: codes with day bars that no list has
+    listed_on: the day on which the list of each exchange was written
+    """
+    delisted = {
+        code
+        for code in unnamed
+        if code[:2] in listed_on
+        and (last_day(ctx.day_files[code]) or date.min) < listed_on[code[:2]]
+    }
+    failures = []
+    for exchange, day in listed_on.items():
+        listed = {c for c, s in before.items() if s.is_listed and c.startswith(exchange)}
+        lost = sorted(code for code in delisted & listed if classify_code(code) != "index")
+        if len(lost) <= max(MOST_DELISTED, (1 - LEAST_SHARE) * len(listed)):
+            continue
+        loss = (
+            f"the client's list of {exchange} of {day} lacks {len(lost):,} of {len(listed):,} listed"
+            f" codes, such as {lost[0]}"
+        )
+        if not ctx.load.accepts_loss(NAME, loss):
+            failures.append(f"{loss}: they stay listed ({name_acceptance('tdx', NAME)})")
+            delisted.difference_update(lost)
+    return delisted, failures
 
 
 def _load_folder_alone(ctx: Context, securities: Mapping[str, Security]) -> Outcome:
@@ -177,7 +217,7 @@ def _load_folder_alone(ctx: Context, securities: Mapping[str, Security]) -> Outc
             "download day bars in the client, then run again",
         )
     failure = None
-    if not ctx.day_files and ctx.lost_files:
+    if not ctx.day_files and ctx.gone_files("kline_daily"):
         assert ctx.folder is not None
         failure = (
             f"{ctx.folder.root} holds no file of day bars: vipdoc is empty, or its share is not"

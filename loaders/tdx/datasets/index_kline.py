@@ -40,7 +40,7 @@ NO_MINUTES = "the service has no minutes of this index"
 def keys(
     indices: Sequence[str], in_files: Iterable[str] = (), *, served: bool = True
 ) -> tuple[str, ...]:
-    """List each period of the configured indices if `served`, and files' days."""
+    """List each period of the configured indices if `served`, and the days of `in_files`."""
     served_keys = [_key(index, period) for index in indices for period in PERIODS] if served else []
     return tuple(dict.fromkeys([*served_keys, *sorted(in_files)]))
 
@@ -113,12 +113,17 @@ def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
             before_answer = before and before.beside_file()
             work = _load(ctx, key, reached, before_answer, known)
             return files.fill_gaps(in_file, await catch_failure(key, work), before)
+        if key in gone:
+            return gone[key]
         if not window.wants(cursors.get(key)):
             return Outcome(key, skipped=NOT_DUE)
         return await _load(ctx, key, cursors.get(key), stored.get(key), known)
 
     if ctx.service is None:
         return files.with_warnings(ctx.at_once(keys, read_file))
+    files.warn_of_gone()
+    # nobody asks the service for these; not on the event loop, as an accepted loss is recorded
+    gone = {key: read_file(key) for key in files.read_before - {*ctx.settings.indices}}
     return files.with_warnings(ctx.each(keys, load_key))
 
 

@@ -59,10 +59,7 @@ def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
 
     if ctx.service is None:
         return files.with_warnings(ctx.at_once(codes, read_file))
-    for exchange in sorted({code[:2] for code in files.read_before} & ctx.lost_files.keys()):
-        loss = f"{ctx.lost_files[exchange]}: the service's bars are taken instead"
-        if loss not in ctx.load.warnings:
-            ctx.load.warn(loss)
+    files.warn_of_gone()
     return files.with_warnings(ctx.each(codes, load_code))
 
 

@@ -6,6 +6,7 @@
                                          ("minute1", "minute5") in the newer format if both exist
     folder.strays                        files of bars not named as a code of their exchange
     folder.unreadable                    folders and files that cannot be read, each with the reason
+    folder.hides("vipdoc/sz/…")          whether that path is below one of these
 
 Names match in any case (`VIPDOC/SH/LDAY/SH600000.DAY`). They also match with the backslashes that
 unpacking a Windows zip leaves in them (`vipdoc\\sh\\lday\\sh600000.day` is then one name). Nothing
@@ -15,7 +16,7 @@ is written, so a read-only mount is enough.
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -42,12 +43,12 @@ class Folder:
     """Files of the client's folder.
 
     files: by lower-case path with slashes, such as `vipdoc/sh/lday/sh600000.day`.
-    unreadable: a sentence for each folder or file that cannot be read.
+    unreadable: a sentence for each folder or file that cannot be read, by such a path.
     """
 
     root: Path
     files: Mapping[str, Path] = field(repr=False)
-    unreadable: Sequence[str] = ()
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def fault(self) -> str | None:
@@ -55,7 +56,12 @@ class Folder:
         if not self.unreadable:
             return None
         more = f" and {len(self.unreadable) - 1:,} more" if len(self.unreadable) > 1 else ""
-        return f"{self.unreadable[0]}{more}; the rest of the client's folder is loaded"
+        first = next(iter(self.unreadable.values()))
+        return f"{first}{more}; the rest of the client's folder is loaded"
+
+    def hides(self, name: str) -> bool:
+        """Whether a file with this path would lie in a part that cannot be read."""
+        return any(f"{name.lower()}/".startswith(f"{part}/") for part in self.unreadable)
 
     def find(self, name: str) -> Path | None:
         """The file with this path in the client's folder, in any case; None without it."""
@@ -106,7 +112,7 @@ def scan_folder(settings: TdxSettings) -> Folder | None:
     if settings.client is None and settings.vipdoc is None:
         return None
     files: dict[str, Path] = {}
-    unreadable: list[str] = []
+    unreadable: dict[str, str] = {}
     if settings.client is not None:
         files = _walk(settings.client, "", "tdx.client", unreadable)
         if settings.vipdoc is None and not files:
@@ -117,10 +123,10 @@ def scan_folder(settings: TdxSettings) -> Folder | None:
         if not vipdoc_files and _find_folder(settings.vipdoc, _VIPDOC):
             raise _explain_empty("tdx.vipdoc", settings.vipdoc, unreadable)
         files |= vipdoc_files
-    return Folder(settings.client or settings.vipdoc or Path(), files, tuple(unreadable))
+    return Folder(settings.client or settings.vipdoc or Path(), files, unreadable)
 
 
-def _walk(root: Path, prefix: str, setting: str, unreadable: list[str]) -> dict[str, Path]:
+def _walk(root: Path, prefix: str, setting: str, unreadable: dict[str, str]) -> dict[str, Path]:
     """The wanted files by their path in the client's folder. Raises SettingsError."""
     if not root.is_dir():
         raise SettingsError(
@@ -145,14 +151,14 @@ def _walk(root: Path, prefix: str, setting: str, unreadable: list[str]) -> dict[
 
 
 def _walk_below(
-    folder: Path | str, prefix: str, unreadable: list[str]
+    folder: Path | str, prefix: str, unreadable: dict[str, str]
 ) -> Iterator[tuple[str, Path]]:
     """Wanted files below `folder`, whose own path in the client's folder is `prefix`."""
     try:
         with os.scandir(folder) as entries:
             listing = sorted(entries, key=lambda e: e.name)
     except OSError as error:
-        unreadable.append(f"{folder} cannot be read: {error.strerror}")
+        unreadable[prefix] = f"{folder} cannot be read: {error.strerror}"
         return
     for entry in listing:
         name = _inner_path(prefix, entry.name)
@@ -162,7 +168,7 @@ def _walk_below(
         try:
             is_folder, is_file = entry.is_dir(), entry.is_file()
         except OSError as error:  # a link that leads to itself, a share that went away
-            unreadable.append(f"{entry.path} cannot be read: {error.strerror}")
+            unreadable[name] = f"{entry.path} cannot be read: {error.strerror}"
             continue
         if is_wanted and is_file:
             yield name, Path(entry.path)
@@ -177,11 +183,11 @@ def _read_time(path: Path) -> int:
         return 0
 
 
-def _explain_empty(setting: str, folder: Path, unreadable: Sequence[str]) -> SettingsError:
+def _explain_empty(setting: str, folder: Path, unreadable: Mapping[str, str]) -> SettingsError:
     """The error for a folder without the client's files; its hint names a likely one."""
     if unreadable:
         return SettingsError(
-            f"{setting}: {unreadable[0]}, and nothing else of the client is in {folder}",
+            f"{setting}: {next(iter(unreadable.values()))}, and nothing else of the client is in {folder}",
             hint="let the user that runs quotemill read the client's folder",
         )
     inner = _find_folder(folder, _VIPDOC)

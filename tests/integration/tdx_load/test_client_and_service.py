@@ -37,6 +37,13 @@ def test_the_service_fills_what_files_lack(
         assert dict(days_by_route) == {"vipdoc/lday": days[:-2], "/api/kline-all": days[-2:]}
         filled = both.rows(BARS)
         assert both.load().total("rows_new") == 0
+        # for an index that is gone the service stands in, if it is asked for it
+        for index in ("sh000001", "sz399001"):
+            folder.day_file(index).unlink()
+        result = both.load(datasets=("index_kline",))
+        assert any("sh000001.day: the service's" in text for text in result.warnings)
+        assert [key for task in result.tasks for key in task.failures] == ["sz399001"]
+        assert both.load(datasets=("index_kline",), accept_loss=True).exit_code == 0
     with open_bench(small_market) as served:
         served.execute("truncate raw_tdx.kline_daily")
         assert served.load(mode="init").exit_code == 0

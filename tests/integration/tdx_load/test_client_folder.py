@@ -5,7 +5,7 @@ from datetime import date, time, timedelta
 import pytest
 
 from loaders.sandbox.tdx.client_files import instrument_list, write_client_files
-from loaders.sandbox.tdx.folder_faults import lose_exchange
+from loaders.sandbox.tdx.folder_faults import cut_short, lose_exchange
 from loaders.sandbox.world.market import SyntheticMarket
 from tests.integration.tdx_load.conftest import OpenBench
 from tests.integration.tdx_load.folder import (
@@ -263,10 +263,18 @@ def test_an_old_list_delists_no_code_that_has_newer_bars(
     szm = folder.path / "T0002/hq_cache/szm.tnf"
     szm.parent.mkdir(parents=True)
     szm.write_bytes(whole[:head] + b"".join(named))
+    delisted = "select code from raw_tdx.security where not is_listed order by 1"
     for written, gone in ((days[-5], [ended]), (days[-1] + timedelta(days=1), [newer, ended])):
         set_time(szm, written, time(8))
-        delisted = "select code from raw_tdx.security where not is_listed order by 1"
         assert [code for (code,) in folder.load().rows(delisted)] == gone
+
+    # a list that cannot be read, or none, lists nothing again
+    cut_short(szm, 0.9)
+    bench = folder.load()
+    assert [code for (code,) in bench.rows(delisted)] == [newer, ended]
+    assert any("the known codes of sz stay" in line for line in bench.heard.lines)
+    szm.unlink()
+    assert [code for (code,) in folder.load().rows(delisted)] == [newer, ended]
 
 
 def test_a_bad_day_of_the_index_is_no_trading_day_for_good(
@@ -304,22 +312,44 @@ def test_files_that_are_gone_are_a_failure_of_their_codes_until_accepted(
     lost = {code for (code,) in bench.rows("select distinct code from raw_tdx.kline_daily")} & files
     before = bench.rows(BARS)
     lose_exchange(folder.path / "vipdoc", "sz")
+    # that another part cannot be read hides the loss of no file
+    unreadable, aside = folder.path / "vipdoc/bj", folder.path / "bj"
+    unreadable.rename(aside)
+    unreadable.symlink_to("bj")
 
     refused = bench.load()
 
     assert refused.exit_code == 6
-    [reason] = {why for task in refused.tasks for why in task.failures.values()}
-    assert {code for task in refused.tasks for code in task.failures} == lost
+    failed = {task.dataset: dict(task.failures) for task in refused.tasks if task.failures}
+    assert failed.keys() == {"codes", "kline_daily", "index_kline"}
+    [unread] = failed["codes"].values()
+    assert unread.startswith(f"{unreadable} cannot be read: ")
+    assert failed["kline_daily"].keys() == lost
+    [reason] = {*failed["kline_daily"].values()}
     assert f"vipdoc/sz: {len(lost)} files of day bars that were read before are gone" in reason
     assert "loaders run tdx --dataset kline_daily --accept-loss" in reason
-    assert sum("are gone" in line for line in bench.heard.lines) == 2  # the first, and the others
+    [(index, reason)] = failed["index_kline"].items()
+    assert index == "sz399001"
+    assert "loaders run tdx --dataset index_kline --accept-loss" in reason
+    said = [line for line in bench.heard.lines if "are gone" in line]
+    assert len(said) == 3  # the first stock, how many others, and the index
     assert bench.rows(BARS) == before
+    unreadable.unlink()
+    aside.rename(unreadable)
 
-    accepted = bench.load(datasets=("kline_daily",), accept_loss=True)
+    accepted = bench.load(datasets=("kline_daily", "index_kline"), accept_loss=True)
     assert accepted.exit_code == 0
-    assert any("accepted by" in text and "vipdoc/sz" in text for text in accepted.warnings)
+    assert sum("accepted by" in text and "vipdoc/sz" in text for text in accepted.warnings) == 2
     assert bench.load().exit_code == 0
     assert bench.rows(BARS) == before
+
+
+def test_a_folder_that_has_no_bars_yet_is_no_loss(folder: ClientFolder) -> None:
+    write_client_files(folder.market, folder.path / "T0002" / "hq_cache")
+    bench = folder.load()
+    assert bench.rows("select count(*) from raw_tdx.kline_daily") == [(0,)]
+    assert bench.rows("select count(*) > 0 from raw_tdx.security") == [(True,)]
+    assert bench.load().exit_code == 0
 
 
 def test_an_emptied_folder_of_bars_is_a_failure(folder: ClientFolder) -> None:
@@ -333,7 +363,7 @@ def test_an_emptied_folder_of_bars_is_a_failure(folder: ClientFolder) -> None:
 
     assert result.exit_code == 6
     failed = {task.dataset: len(task.failures) for task in result.tasks if task.failures}
-    assert failed.keys() == {"codes", "kline_daily"}
+    assert failed.keys() == {"codes", "kline_daily", "index_kline"}
     codes = "select distinct code from raw_tdx.kline_daily"
     shown = sum(len(task.failures) for task in result.tasks if task.dataset == "kline_daily")
     assert shown == len(bench.rows(codes))

@@ -1,11 +1,16 @@
 """The code list: what a new one keeps of the one before."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from loaders.tdx.context import Context
-from loaders.tdx.datasets.codes import Security, merge
+from loaders.tdx.datasets.codes import Security, list_delisted, merge
 
 
 class Counting(list[Any]):
@@ -32,6 +37,47 @@ def test_a_list_is_not_read_again_for_each_code() -> None:
     result = Counting(stock(n) for n in range(100))
     merge(result, {s.code: s for s in result})
     assert result.reads < 10
+
+
+def folder_context(folder: Path, days: dict[str, int], *, accepts: bool = False) -> Context:
+    """A load of a folder whose day files have one bar each."""
+    for code, day in days.items():
+        (folder / f"{code}.day").write_bytes(day.to_bytes(4, "little").ljust(32, b"\0"))
+    files = {code: folder / f"{code}.day" for code in days}
+    load = SimpleNamespace(accepts_loss=lambda *_: accepts)
+    return cast(Context, SimpleNamespace(day_files=files, load=load))
+
+
+@pytest.mark.parametrize("accepts", [False, True])
+def test_a_clients_list_that_lost_many_codes_delists_none_unasked(
+    tmp_path: Path, *, accepts: bool
+) -> None:
+    codes = [stock(n).code for n in range(100)]
+    before = {code: stock(n) for n, code in enumerate(codes)}
+    listed_on = {"sh": date(2025, 6, 4)}
+    # one was delisted before, and one has traded since
+    before[codes[0]] = replace(before[codes[0]], is_listed=False)
+    days = dict.fromkeys(codes[:12], 20250603) | {codes[11]: 20250604}
+    ctx = folder_context(tmp_path, days, accepts=accepts)
+
+    few = list_delisted(ctx, codes[:6], listed_on, before)
+    many, failures = list_delisted(ctx, codes[:12], listed_on, before)
+
+    assert few == ({*codes[:6]}, [])
+    assert many == ({*codes[:11]} if accepts else {codes[0]})
+    assert accepts == (not failures)
+    if failures:
+        [failure] = failures
+        assert "of sh of 2025-06-04 lacks 10 of 99 listed codes, such as sh600001" in failure
+        assert "`loaders run tdx --dataset codes --accept-loss`" in failure
+
+
+def test_gone_files_of_codes_that_are_listed_no_more_are_no_loss() -> None:
+    securities = {stock(n).code: replace(stock(n), is_listed=n > 1) for n in range(4)}
+    ctx = cast(Context, SimpleNamespace(gone_files=lambda _: {*securities}, securities=securities))
+    assert Context.lost_files(ctx, "kline_daily") == {
+        "sh": "vipdoc/sh: 2 files of day bars that were read before are gone, such as sh600002.day"
+    }
 
 
 def test_without_a_list_the_code_decides_the_kind_of_instrument() -> None:

@@ -100,10 +100,12 @@ def test_what_cannot_be_read_is_named_and_costs_nothing_else() -> None:
             closed.chmod(0o755)
     assert folder is not None
     assert set(folder.bars("day")) == {"sh600000"}
-    unreadable = [text.partition(" cannot be read")[0] for text in folder.unreadable]
+    unreadable = [text.partition(" cannot be read")[0] for text in folder.unreadable.values()]
     assert unreadable == [str(closed), str(loop)]
     assert folder.fault is not None
     assert "and 1 more" in folder.fault
+    assert folder.hides("vipdoc/sz/lday/sz000001.day")
+    assert not folder.hides("vipdoc/sh/lday/sh600001.day")
 
 
 def test_a_folder_that_nobody_may_read_is_refused() -> None:
