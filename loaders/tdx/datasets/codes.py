@@ -199,8 +199,8 @@ def list_delisted(
         if len(lost) <= max(MOST_DELISTED, (1 - LEAST_SHARE) * len(listed)):
             continue
         loss = (
-            f"the client's list of {exchange} of {day} lacks {len(lost):,} of {len(listed):,} listed"
-            f" codes, such as {lost[0]}"
+            f"the client's list of {exchange} of {day} lacks {len(lost):,} of {len(listed):,}"
+            f" listed codes, such as {lost[0]}"
         )
         if not ctx.load.accepts_loss(NAME, loss):
             failures.append(f"{loss}: they stay listed ({name_acceptance('tdx', NAME)})")

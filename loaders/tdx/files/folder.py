@@ -186,8 +186,9 @@ def _read_time(path: Path) -> int:
 def _explain_empty(setting: str, folder: Path, unreadable: Mapping[str, str]) -> SettingsError:
     """The error for a folder without the client's files; its hint names a likely one."""
     if unreadable:
+        first = next(iter(unreadable.values()))
         return SettingsError(
-            f"{setting}: {next(iter(unreadable.values()))}, and nothing else of the client is in {folder}",
+            f"{setting}: {first}, and nothing else of the client is in {folder}",
             hint="let the user that runs quotemill read the client's folder",
         )
     inner = _find_folder(folder, _VIPDOC)
