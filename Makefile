@@ -52,12 +52,13 @@ format: $(TOOLS)
 	$(BIN)/ruff check --fix .
 
 # in a warehouse of its own: the models' tables are described, not somebody's data
-docs: export QUOTEMILL_HOME = var/docs
+docs: export QUOTEMILL_HOME = $(CURDIR)/var/docs
 docs: export DBT_PROFILES_DIR = var/docs
 docs: $(TOOLS)
 	rm -rf docs/site
 	$(BIN)/python -m tests.write_reference
 	$(BIN)/sphinx-build -q -W --keep-going -b html -c docs -d var/docs/pages . docs/site
+	$(BIN)/quotemill warehouse migrate
 	$(BIN)/quotemill docs --output docs/site/models.html
 	$(BIN)/quotemill warehouse stop
 	cp docs/first_page.html docs/site/index.html
@@ -74,6 +75,6 @@ soak: $(TOOLS)
 	$(BIN)/python -m pytest -n 2 --durations=10 --timeout=0 -m soak
 
 clean:
-	-QUOTEMILL_HOME=var/demo $(BIN)/quotemill warehouse stop
+	-QUOTEMILL_HOME='$(CURDIR)/var/demo' $(BIN)/quotemill warehouse stop
 	rm -rf $(VENV) var dbt_project/target dbt_project/logs
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

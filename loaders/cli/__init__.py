@@ -7,7 +7,7 @@ Common workflows:
 3. loaders status               what ran, what failed
 4. loaders retry                load again what failed
 5. loaders verify tdx           is what was loaded still there?
-6. loaders selftest tdx         does every route of the service answer correctly?
+6. loaders selftest tdx         is every answer of the service right?
 """
 
 from typing import NoReturn

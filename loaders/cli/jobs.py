@@ -66,7 +66,8 @@ def print_jobs(shown: dict[str, Any], fresh: Mapping[str, str] | None = None) ->
         newest = f" up to {row['newest']}" if row["newest"] else ""  # some cursors are no days
         oldest = "" if row["oldest"] == row["newest"] else f", the oldest at {row['oldest']}"
         state = f"; {fresh[row['dataset']]}" if fresh and row["dataset"] in fresh else ""
-        print(f"{row['dataset']:<21} {row['keys']:,} keys{newest}{oldest}{state}")
+        keys = "1 key" if row["keys"] == 1 else f"{row['keys']:,} keys"
+        print(f"{row['dataset']:<21} {keys}{newest}{oldest}{state}")
 
 
 def format_job(job: dict[str, Any]) -> str:

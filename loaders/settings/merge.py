@@ -2,13 +2,14 @@
 
 Precedence: flag > environment > .env > quotemill.toml > default. `files.py` says which files these
 are. A relative path counts from the file that sets it, of a flag or variable from the working
-directory.
+directory; a relative home in a variable is refused, as it would be another one in each folder.
 """
 
 import contextlib
 import copy
 import difflib
 import os
+import shlex
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -24,6 +25,8 @@ from loaders.settings.files import find_dotenv, find_files
 from loaders.settings.model import Settings
 from loaders.settings.sections import section_types
 
+_ENVIRONMENT = "environment"
+
 
 def load_settings(
     environ: Mapping[str, str] | None = None, cwd: Path | None = None, **flags: Any
@@ -37,13 +40,15 @@ def load_settings(
     for values in (
         _count_from(files.toml.parent, _read_toml(files.toml)),
         _count_from(files.dotenv.parent, read_variables(files.variables, str(files.dotenv))),
-        read_variables(env, "environment"),
+        read_variables(env, _ENVIRONMENT),
         {k: (v, "flag") for k, v in flatten(flags).items() if v is not None},
     ):
         for dotted, (value, place) in values.items():
             _put(merged, dotted, value)
             origins[dotted] = place
     drop_foreign_values(merged, origins)
+    if origins.get("home", "").startswith(_ENVIRONMENT):
+        _refuse_relative_home(merged["home"], cwd)
     try:
         return Settings(**merged, origins=origins)
     except ValidationError as error:
@@ -116,6 +121,20 @@ def _is_relative(dotted: str, value: Any) -> bool:
     field = _section(dotted).model_fields.get(dotted.rpartition(".")[2])
     kinds = (get_args(field.annotation) or (field.annotation,)) if field is not None else ()
     return Path in kinds and value not in {word for kind in kinds for word in get_args(kind)}
+
+
+def _refuse_relative_home(value: str, cwd: Path) -> None:
+    """Refuse a home that another working directory would make another, empty one."""
+    if not _is_relative("home", value):
+        return
+    here = cwd.absolute()
+    folders = (folder / value for folder in (here, *here.parents))
+    meant = next((folder for folder in folders if folder.is_dir()), here / value)
+    raise SettingsError(
+        f"QUOTEMILL_HOME={value} is relative: in another folder it would be another home, with "
+        "another warehouse",
+        hint=f"export QUOTEMILL_HOME={shlex.quote(os.path.normpath(meant))}",
+    )
 
 
 def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:

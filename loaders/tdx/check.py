@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from loaders.engine.check import Check, describe_service
-from loaders.errors import DataQualityError, SettingsError
+from loaders.errors import DataQualityError
 from loaders.settings import Settings
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.files.folder import HQ_CACHE, Folder, scan_folder
@@ -16,7 +16,7 @@ from loaders.tdx.files.sectors import FILES as SECTORS
 from loaders.tdx.files.sectors import read_generation
 from loaders.tdx.files.tnf import FILES as LISTS
 from loaders.tdx.files.vipdoc import last_day
-from loaders.tdx.request import missing_settings
+from loaders.tdx.request import require_settings
 from loaders.trading_time import SHANGHAI, newest_final, published_days
 
 UNREADABLE_NAMED = 5
@@ -24,8 +24,7 @@ UNREADABLE_NAMED = 5
 
 def check(settings: Settings, now: datetime) -> Check:
     """Check service and folder, if configured. Raises SettingsError, UpstreamError."""
-    if missing := missing_settings(settings):
-        raise SettingsError(f"no TDX service or client's folder is configured: {missing}")
+    require_settings(settings)
     folder = scan_folder(settings.tdx)
     parts = [_folder(folder, now)] if folder else []
     if settings.tdx.base_url is not None:

@@ -30,14 +30,19 @@ def missing_settings(settings: Settings) -> str | None:
     return "QUOTEMILL_TDX__BASE_URL, or QUOTEMILL_TDX__CLIENT, is not set"
 
 
-def check_request(settings: Settings, request: LoadRequest) -> None:
-    """Check a request at the start. Raises UsageError, SettingsError."""
+def require_settings(settings: Settings) -> None:
+    """Raises SettingsError where neither a service nor a folder is named."""
     if missing := missing_settings(settings):
         raise SettingsError(
             f"no TDX service or client's folder is configured: {missing}",
             hint="QUOTEMILL_TDX__BASE_URL=http://host:8080, QUOTEMILL_TDX__CLIENT=/srv/tdx, "
             "or try `loaders sandbox tdx`",
         )
+
+
+def check_request(settings: Settings, request: LoadRequest) -> None:
+    """Check a request at the start. Raises UsageError, SettingsError."""
+    require_settings(settings)
     for name, what in FOLDERS.items():
         folder = getattr(settings.tdx, name)
         if folder is not None and not folder.is_dir():

@@ -79,8 +79,8 @@ def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
 def _check_settings(settings: Settings) -> Check:
     ready, missing = sources.configured(settings)
     if not ready:
-        error = SettingsError("no source is configured", hint="; ".join(missing.values()))
-        return failed("settings", error)
+        text = f"no source is configured: {'; '.join(missing.values())}"
+        return failed("settings", SettingsError(text, hint="quotemill init, then set one of these"))
     return Check("settings", "ok", f"home {settings.home} ({settings.origin('home')})")
 
 

@@ -4,10 +4,10 @@ Common workflows:
 
 1. quotemill demo               everything once, on a simulated market
 2. quotemill run                load what is new and build it
-3. quotemill status             what ran, how fresh the data are, what failed and its fix
+3. quotemill status             what ran, is stale or failed, and its fix
 4. quotemill findings           what is wrong with the data, and since when
 5. quotemill report             all of it as one page of HTML
-6. quotemill doctor             check settings, warehouse, service, disk, clock
+6. quotemill doctor             check settings, warehouse, service, disk
 7. quotemill dbt build -s X+    any dbt command with the right settings
 8. quotemill schedule install   run all of it on a schedule
 """

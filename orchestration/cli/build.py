@@ -70,14 +70,15 @@ def dbt_command(context: typer.Context) -> None:
 
 
 def docs_command(
-    output: Annotated[Path, typer.Option(help="Where to write the site.")] = Path(
-        "docs/site/index.html"
-    ),
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Where to write the site; models.html of the home if absent."),
+    ] = None,
 ) -> None:
     """Write the docs site of the models as one static file.
 
     Example: quotemill docs --output /tmp/quotemill.html
     """
-    if output.is_dir():
+    if output is not None and output.is_dir():
         raise UsageError(f"{output} is a folder", hint="--output names a file")
     print(builds.make_docs(load_settings(), output))

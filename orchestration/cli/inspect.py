@@ -40,11 +40,13 @@ def status_command(
         off = f": no {', '.join(shown.timescale.off)}" if shown.timescale.off else ""
         print(f"edition: {shown.timescale}{off}")
     fresh = {
-        row["dataset"]: f"{'stale' if row['is_stale'] else 'fresh'}: up to {row['last_date']}, "
-        f"expected {row['expected_date']}"
+        row["dataset"]: f"stale: up to {row['last_date']}, expected {row['expected_date']}"
+        if row["is_stale"]
+        else "fresh"
         for row in shown.freshness
     }
-    jobs.print_jobs(shown.loads, fresh)
+    if shown.loads["jobs"]:  # else the first problem says what to do
+        jobs.print_jobs(shown.loads, fresh)
     for dataset in sorted(fresh.keys() - {row["dataset"] for row in shown.loads["datasets"]}):
         print(f"{dataset:<21} {fresh[dataset]}")
     for build in shown.builds:

@@ -2,6 +2,7 @@
 
 import os
 import re
+from json import dumps as to_json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,8 +47,8 @@ def settings_command(
         shell.print_json(rows)
         return
     for row in rows:
-        value = "" if row["value"] is None else row["value"]
-        print(f"{row['name']} = {value}".rstrip())
+        value = "" if row["value"] is None else to_json(row["value"], ensure_ascii=False)
+        print(f"{row['name']} = {value}".rstrip())  # as quotemill.toml takes it
         print(f"    {row['origin']}; variable {row['variable']}")
 
 

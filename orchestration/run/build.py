@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import re
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,10 +17,19 @@ from loaders.errors import DataQualityError, QuotemillError, SettingsError, Usag
 from loaders.progress import Silent
 from loaders.project import find_project
 from loaders.settings import Settings
-from loaders.warehouse.postgres import Warehouse
+from loaders.warehouse import migration_files
+from loaders.warehouse.postgres import (
+    Warehouse,
+    find_warehouse,
+    open_warehouse,
+    require_warehouse,
+)
 from loaders.warehouse.profiles import write_profile
 from orchestration.run import manifest
 from orchestration.run.build_record import FIGURES, Wait, build_lock, recorded_build
+
+# dbt's commands that write into the warehouse
+_WRITING = frozenset({"build", "run", "seed", "snapshot", "clone", "retry"})
 
 
 @dataclass(frozen=True)
@@ -156,8 +166,12 @@ def invoke(
         "--log-path": str(settings.home / "logs"),
     }
     given = {argument.split("=")[0] for argument in arguments}
+    is_command = any(not argument.startswith("-") for argument in arguments)  # or dbt's own --help
     options = [
-        part for name, value in defaults.items() if name not in given for part in (name, value)
+        part
+        for name, value in defaults.items()
+        if is_command and name not in given
+        for part in (name, value)
     ]
     head = ["--no-send-anonymous-usage-stats", *(["--quiet"] if quiet else [])]
     if not lenient:
@@ -174,25 +188,39 @@ def invoke(
 def run_dbt(settings: Settings, arguments: Sequence[str]) -> int:
     """Run any dbt command with our settings; return its exit code.
 
-    A command that writes takes the build lock.
+    A command that writes makes the warehouse if need be, and takes the build lock.
     """
     if not arguments:
         raise UsageError(
             "dbt needs a command", hint="quotemill dbt build --select kline_daily_qfq+"
         )
-    warehouse = loads.prepare_warehouse(settings, stderr)
-    writes = arguments[0] in ("build", "run", "seed", "snapshot", "clone", "retry")
-    with build_lock(warehouse) if writes else contextlib.nullcontext():
-        outcome = invoke(settings, warehouse, arguments)
+    if any(word in _WRITING for word in arguments):
+        warehouse = loads.prepare_warehouse(settings, stderr)
+        with build_lock(warehouse):
+            outcome = invoke(settings, warehouse, arguments)
+        return 0 if outcome.success else 1
+    existing = find_warehouse(settings)
+    if existing is not None:
+        outcome = invoke(settings, existing, arguments)
+    else:  # `ls`, `parse` and `--help` need no server, and leave nothing behind
+        with tempfile.TemporaryDirectory() as folder:
+            elsewhere = settings.model_copy(update={"home": Path(folder)})
+            try:
+                outcome = invoke(elsewhere, open_warehouse(settings, start=False), arguments)
+            except SettingsError:  # other commands do
+                require_warehouse(settings)
+                raise
     return 0 if outcome.success else 1
 
 
-def make_docs(settings: Settings, output: Path) -> Path:
-    """Write the dbt docs site as one static file; return its path."""
-    warehouse = loads.prepare_warehouse(settings, stderr)
+def make_docs(settings: Settings, output: Path | None) -> Path:
+    """Write the dbt docs site as one static file, by default below the home; return its path."""
+    warehouse = require_warehouse(settings)
+    warehouse.ask(migration_files.refuse_outdated)
     outcome = invoke(settings, warehouse, ["docs", "generate", "--static"], quiet=True)
     if not outcome.success:
         raise QuotemillError("dbt could not make its docs", hint="quotemill dbt docs generate")
+    output = output or settings.home / "models.html"
     output.parent.mkdir(parents=True, exist_ok=True)
     page = (dbt_target(settings, warehouse) / "static_index.html").read_text("utf-8")
     # dbt leaves a placeholder instead of its icon

@@ -26,6 +26,13 @@ def test_a_mistyped_command_names_the_nearest(app: typer.Typer) -> None:
     assert "Did you mean 'status'?" in done.output
 
 
+@APPS
+def test_each_workflow_of_the_help_is_one_line(app: typer.Typer) -> None:
+    text = RUNNER.invoke(app, ["--help"]).output.partition("Common workflows:")[2]
+    lines = [line.strip() for line in text.partition("╭")[0].splitlines() if line.strip()]
+    assert [line.partition(".")[0] for line in lines] == [str(n + 1) for n in range(len(lines))]
+
+
 def test_help_of_80_columns_is_wrapped_once() -> None:
     done = RUNNER.invoke(orchestration.cli.app, ["schedule", "run", "--help"])
     text = done.output.partition("Arguments")[0]

@@ -13,9 +13,9 @@ import loaders.cli
 import orchestration.cli
 from loaders.cli import shell
 from loaders.errors import SettingsError
-from loaders.settings import load_settings
+from loaders.settings import Settings, load_settings
 from loaders.warehouse.embedded import server as embedded
-from loaders.warehouse.postgres import find_warehouse, open_warehouse
+from loaders.warehouse.postgres import Warehouse, find_warehouse, open_warehouse
 
 APPS = {"loaders": loaders.cli.app, "quotemill": orchestration.cli.app}
 Command = Callable[..., tuple[int, str]]
@@ -59,6 +59,8 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         (3, ("quotemill", "warehouse", "psql"), ""),
         (3, ("quotemill", "warehouse", "url"), ""),
         (3, ("quotemill", "warehouse", "dump", "x.dump"), ""),
+        (3, ("quotemill", "docs"), ""),
+        (0, ("quotemill", "dbt", "--help"), "An ELT tool"),
         (3, ("loaders", "verify", "tdx", "--json"), "no warehouse yet"),
         (2, ("loaders", "cancel", "--json"), "no load has run yet"),
         (2, ("loaders", "retry", "12", "--json"), "no load has run yet"),
@@ -71,6 +73,27 @@ def test_looking_makes_neither_home_nor_server(
     ended, out = command(*call)
     assert ended == code
     assert says in out
+    assert not home.exists()
+
+
+def test_dbt_lists_and_parses_without_home_and_server(
+    command: Command, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[tuple[Path, Path]] = []
+
+    def invoke(settings: Settings, warehouse: Warehouse, arguments: list[str]) -> Mock:
+        runs.append((settings.home, warehouse.home))
+        assert settings.home.is_dir()
+        return Mock(success=True)
+
+    monkeypatch.setattr("orchestration.run.build.invoke", invoke)
+    for name in ("ls", "parse"):
+        assert command("quotemill", "dbt", name)[0] == 0
+    assert [place[1] for place in runs] == [home, home]
+    assert not any(place.exists() for place in {home, *(run[0] for run in runs)})
+
+    monkeypatch.setattr("orchestration.run.build.invoke", Mock(side_effect=SettingsError("dbt: x")))
+    assert command("quotemill", "dbt", "compile")[0] == 3
     assert not home.exists()
 
 

@@ -155,12 +155,18 @@ def test_a_list_in_a_variable_is_separated_by_commas(tmp_path: Path) -> None:
     assert settings.tdx.indices == ["sh000001", "sz399001"]
 
 
-def test_a_relative_home_and_one_of_the_user_become_absolute(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_relative_home_of_a_variable_is_refused_with_the_one_meant(tmp_path: Path) -> None:
+    below = tmp_path / "dbt_project"
+    below.mkdir()
+    for cwd in (tmp_path, below):  # first without a home anywhere: the one in this folder
+        with pytest.raises(SettingsError, match=r"QUOTEMILL_HOME=var/demo is relative") as refused:
+            load_settings({"QUOTEMILL_HOME": "var/demo"}, cwd=cwd)
+        assert refused.value.hint == f"export QUOTEMILL_HOME={tmp_path / 'var' / 'demo'}"
+        (tmp_path / "var" / "demo").mkdir(parents=True, exist_ok=True)
+
+
+def test_a_home_below_that_of_the_user_becomes_absolute(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/somebody")
-    assert load_settings({"QUOTEMILL_HOME": "var/demo"}).home == tmp_path / "var" / "demo"
     assert load_settings({"QUOTEMILL_HOME": "~/qm"}).home == Path("/home/somebody/qm")
 
 

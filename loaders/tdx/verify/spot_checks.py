@@ -25,6 +25,7 @@ from loaders.tdx.client.client import TdxClient
 from loaders.tdx.datasets import index_kline
 from loaders.tdx.files import vipdoc
 from loaders.tdx.files.folder import scan_folder
+from loaders.tdx.request import require_settings
 from loaders.tdx.verify.store import BAR_FIELDS, Store
 from loaders.trading_time import SHANGHAI
 from loaders.warehouse.postgres import Warehouse
@@ -151,7 +152,7 @@ def _read_files(settings: Settings, store: Store, codes: Sequence[str], as_of: d
     """
     folder = scan_folder(settings.tdx)
     if folder is None:
-        settings.tdx.require_service()
+        require_settings(settings)
         return {}
     files, types = folder.bars("day"), store.instrument_types(codes)
     bars: Newest = {}
