@@ -22,10 +22,7 @@ select
     -- of contracts that were looked up before these were read: those of stocks
     coalesce(c.expiration_date, c.expiry) as expiration_date,
     coalesce(c.settlement, 'PM') as settlement,
-    coalesce(
-        c.expires_at, s.close_at, (c.expiry + time '16:00') at time zone 'America/New_York'
-    ) as expires_at,
+    coalesce(c.expires_at, {{ expired_at('c.expiry') | indent(8) }}) as expires_at,
     c.trades_until
 from {{ source('raw_ib', 'contract') }} as c
 left join {{ source('raw_ib', 'underlying') }} as u on c.symbol = u.symbol
-left join {{ source('raw_ib', 'session') }} as s on c.expiry = s.trade_date
