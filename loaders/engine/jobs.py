@@ -35,8 +35,8 @@ STATUS = f"""
 class Task:
     """One task of a job: keys of one dataset, of one exchange where that matters.
 
-    `failures` are reasons by key. `cursor` is its newest one: key, cursor, package. When a task
-    ends, every key is done, skipped or failed.
+    `failures` are reasons by key; rejected rows are not among those read. `cursor` is its newest
+    one: key, cursor, package. When a task ends, every key is done, skipped or failed.
     """
 
     task_no: int
@@ -50,6 +50,7 @@ class Task:
     rows_read: int = 0
     rows_new: int = 0
     rows_changed: int = 0
+    rows_rejected: int = 0
     cursor: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -63,13 +63,17 @@ class LoadResult:
             failed = sum(len(t.failures) for t in tasks)
             new, changed = sum(t.rows_new for t in tasks), sum(t.rows_changed for t in tasks)
             unchanged = sum(t.rows_unchanged for t in tasks)
+            rejected = sum(t.rows_rejected for t in tasks)
             yield (
                 f"{dataset:<21} {done:,} done, {skipped:,} skipped, {failed:,} failed; rows: "
                 f"{new:,} new, {changed:,} changed, {unchanged:,} unchanged"
+                + (f", {rejected:,} rejected" if rejected else "")
             )
         written = self.total("rows_new") + self.total("rows_changed")
         if self.tasks and self.status == "succeeded" and not written:
             yield "nothing new: no row was written"
+        if self.total("rows_rejected"):
+            yield f"rejected rows: raw_{self.source}.rejected_row, and `quotemill findings`"
         if self.error:
             yield f"error: {self.error}"
         if self.hint:

@@ -121,6 +121,7 @@ class RunningTask:
         task.rows_read += landed.read
         task.rows_new += landed.new
         task.rows_changed += landed.changed
+        task.rows_rejected += landed.rejected
         self._publish()
 
     def _publish(self) -> None:
@@ -224,7 +225,9 @@ class RunningTask:
 
     def _rejected(self, name: str, refused: Sequence[Rejected]) -> pa.Table:
         landed, now = self.load.source.rejected, self.load.clock()
-        self.load.counts["refused"] += sum(not r.is_withdrawn for r in refused)
+        broken = [r.row_key for r in refused if not r.is_withdrawn]
+        self.load.counts["refused"] += len(broken)
+        self.task.rows_rejected += len(set(broken))
         return rejects.rejects_table(
             landed, name, refused, source_route=self.dataset.route, fetched_at=now
         )

@@ -36,7 +36,8 @@ _CONTRACT_SLOTS = f"""
     quoted as (
         select sample_time, conid from raw_ib.chain_snapshot
         where trade_date = any(%(dates)s) and not snapshot_error
-            and coalesce(bid, ask, last) is not null and capture_lag_s <= %(window_s)s
+            and coalesce(bid, ask, case when volume > 0 then last end) is not null
+            and capture_lag_s <= %(window_s)s
     ),
     cells as (
         select c.item, c.no, c.line, w.col, count(*) as wanted, count(q.conid) as there

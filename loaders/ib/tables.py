@@ -8,6 +8,7 @@ with `snapshot_error`: no hole is silent.
 
 import pyarrow as pa
 
+from loaders.ib.client.clean import MOST_PRICE
 from loaders.landing.rejects import rejected_rows
 from loaders.warehouse.tables import landed_table
 
@@ -34,11 +35,11 @@ _PRICES = [
     "und_last",
 ]
 _GREEKS = ("iv", "iv_bid", "iv_ask", "delta", "gamma", "vega", "theta")
-# the largest that the SQL models can cast, multiply by splits and add up: no share costs ten
-# million dollars (10^11 times the least strike, 0.0001), no contract trades 10^12 times, and no
-# session has more half hours than a day
+# the largest that the SQL models can cast, multiply by splits and add up: no price is 10^11 times
+# the least strike (0.0001), no contract trades 10^12 times, and no session has more half hours than
+# a day
 _MOST = (
-    dict.fromkeys(_PRICES, 10**7)
+    dict.fromkeys(_PRICES, MOST_PRICE)
     | dict.fromkeys(_GREEKS, 10**9)
     | dict.fromkeys(("bid_size", "ask_size", "last_size", "volume", "open_interest"), 10**12)
     | dict.fromkeys(("slots", "slot_30m", "first_seen_slot"), 48)

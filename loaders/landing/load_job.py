@@ -11,7 +11,7 @@ import errno
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ from loaders.errors import QuotemillError, sqlstate, walk_causes
 from loaders.landing import cursors, pipeline_state
 from loaders.landing.dlt_setup import own_context
 from loaders.landing.landed_file import land_file
-from loaders.landing.table_rejects import TooManyRejected
+from loaders.landing.table_rejects import TooManyRejected, count_refused
 from loaders.landing.target import Target
 from loaders.warehouse.postgres import Warehouse, WarehouseAway
 from loaders.warehouse.tables import LOAD_ID, ROUTE_NO, SOURCE_ROUTE, Batch, LandedTable
@@ -75,20 +75,20 @@ AWAY = (
 
 @dataclass(frozen=True)
 class Landed:
-    """Rows of the packages that one call landed: read from files, inserted, really changed."""
+    """Rows of the packages that one call landed: read from files, inserted, really changed.
+
+    rejected: those that the table itself refused
+    """
 
     load_ids: tuple[str, ...] = ()
     read: int = 0
     new: int = 0
     changed: int = 0
+    rejected: int = 0
 
     def __add__(self, other: "Landed") -> "Landed":
-        return Landed(
-            self.load_ids + other.load_ids,
-            self.read + other.read,
-            self.new + other.new,
-            self.changed + other.changed,
-        )
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return Landed(*(mine + theirs for mine, theirs in pairs))
 
 
 def open_pipeline(
@@ -156,7 +156,11 @@ def land(
         while pipeline.has_pending_data:  # else dlt would land that package and leave out this one
             _run(pipeline, warehouse, None)
         resources = _resources(table, batches, rejects=rejects, beside=beside, dataset=dataset)
-        return _run(pipeline, warehouse, dlt.source(lambda: resources, name=source)(), table.name)
+        landed = _run(pipeline, warehouse, dlt.source(lambda: resources, name=source)(), table.name)
+    if rejects is None or not landed.load_ids:
+        return landed
+    number = warehouse.ask(lambda conn: count_refused(conn, rejects, landed.load_ids))
+    return replace(landed, rejected=number)
 
 
 def _resources(

@@ -29,7 +29,7 @@ from loaders.landing.rejects import (
 from loaders.landing.screening import python_value
 from loaders.landing.staging import COPY_ROWS, ROW_NO, Reason, Staged
 from loaders.landing.target import Target, names
-from loaders.warehouse.tables import LOAD_ID
+from loaders.warehouse.tables import LOAD_ID, LandedTable
 
 log = logging.getLogger(__name__)
 
@@ -180,6 +180,16 @@ def update_rejects(
         row_key(rows[first], target.key),
         staged.rejected[first].rule,
     )
+
+
+def count_refused(conn: psycopg.Connection, rejects: LandedTable, load_ids: Sequence[str]) -> int:
+    """How many rows of some packages tables refused."""
+    [(number,)] = conn.execute(
+        f"select count(distinct (dataset, row_key)) from {rejects.qualified} where {LOAD_ID} = "
+        "any(%s) and starts_with(rule, %s) and is_withdrawn is not true".encode(),
+        (list(load_ids), BY_TABLE),
+    ).fetchall()
+    return int(number)
 
 
 def _rejected_rows(path: Path, staged: Staged) -> dict[int, dict[str, Any]]:

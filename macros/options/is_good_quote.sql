@@ -5,10 +5,18 @@
 {% macro is_good_quote(q) -%}
     (
         not {{ q }}.snapshot_error
-        and coalesce({{ q }}.bid, {{ q }}.ask, {{ q }}.last) is not null
+        and {{ price_of_day(q) }} is not null
         and ({{ q }}.bid > {{ q }}.ask) is not true
         and not 'slot_retry_exceeded' = any({{ q }}.data_quality_flag)
     )
+{%- endmacro %}
+
+{#
+    A price of its own day of the row `q`: bid, ask, or the last trade. Without a volume of the day
+    the trade is of an earlier one.
+#}
+{% macro price_of_day(q) -%}
+    coalesce({{ q }}.bid, {{ q }}.ask, case when {{ q }}.volume_contracts > 0 then {{ q }}.last end)
 {%- endmacro %}
 
 {# Middle of bid and ask of the row `q`; null unless both exist and do not cross. 0 is a bid. #}

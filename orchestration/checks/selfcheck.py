@@ -50,6 +50,8 @@ _FIGURES = {
 _COMPARED = {
     "types": """
         select symbol, count(*) as row_count, count(*) filter (
+            where 'delayed_fallback' = any(data_quality_flag)
+        ) as delayed_count, count(*) filter (
             where market_data_type in (3, 4) and requested_data_type in (1, 2)
                 and not 'delayed_fallback' = any(data_quality_flag)
         ) as unflagged_count

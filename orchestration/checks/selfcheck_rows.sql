@@ -6,18 +6,20 @@ select
     count(*) filter (where d.conid is null and q.is_good) as lost_count
 from (
     select symbol, conid, bool_or(
-        not snapshot_error and coalesce(bid, ask, last) is not null and (bid > ask) is not true
+        not snapshot_error and (bid > ask) is not true
+        and coalesce(bid, ask, case when volume_contracts > 0 then last end) is not null
         and not 'slot_retry_exceeded' = any(data_quality_flag) and is_on_time
     ) as is_good
     from (
         select
-            symbol, conid, snapshot_error, bid, ask, last, data_quality_flag,
+            symbol, conid, snapshot_error, bid, ask, last, volume_contracts, data_quality_flag,
             capture_lag_s <= 60 * coalesce(
                 (select value::int from ops.settings where key = 'ib_slot_window_minutes'), 15
             ) as is_on_time
         from {options}.chain_intraday where trade_date = %(day)s
         union all
-        select symbol, conid, snapshot_error, bid, ask, last, data_quality_flag, true
+        select
+            symbol, conid, snapshot_error, bid, ask, last, volume_contracts, data_quality_flag, true
         from {staging}.stg_ib__chain_close where trade_date = %(day)s
     ) as captured
     group by symbol, conid

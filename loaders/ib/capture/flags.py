@@ -4,10 +4,13 @@ Flags that need more than the row (parity, volume against the slot before …) a
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from loaders.ib.client.quotes import check_price
 from loaders.ib.client.values import Quote
+from loaders.ib.tables import CHAIN_SNAPSHOT
 
 DELAYED = "delayed_fallback"
 LATE = "late_capture"
@@ -15,6 +18,8 @@ STALE_SET = "discovery_stale"
 GUESSED_CALENDAR = "calendar_fallback"
 ERROR = "snapshot_error"
 SPENT = "slot_retry_exceeded"
+OUT_OF_RANGE = "value_out_of_range"
+INCOMPLETE = "incomplete_answer"
 SILENT = "no_quote"  # see loaders.ib.queries.silent_contracts
 DELAYED_TYPES = (3, 4)
 MOST_IV = 10.0
@@ -28,6 +33,8 @@ CAPTURE_FLAGS = (
     ERROR,
     SPENT,
     SILENT,
+    OUT_OF_RANGE,
+    INCOMPLETE,
     "missing_greeks",
     "missing_price",
     "crossed_quote",
@@ -40,6 +47,12 @@ CAPTURE_FLAGS = (
     "underlying_stale",
 )
 _GREEKS = ("delta", "gamma", "vega", "theta")
+# the largest numbers that a row may have
+_LIMITS = {
+    name: most
+    for name in CHAIN_SNAPSHOT.schema.names
+    if (most := CHAIN_SNAPSHOT.most_of(name)) is not None and hasattr(Quote, name)
+}
 
 
 def is_silent(row: Mapping[str, Any]) -> bool:
@@ -47,9 +60,30 @@ def is_silent(row: Mapping[str, Any]) -> bool:
     return bool(row["snapshot_error"]) and SILENT in row["data_quality_flag"].split(",")
 
 
+def may_improve(row: Mapping[str, Any]) -> bool:
+    """Whether a row that has a price lacks what a second request may bring."""
+    return bool({INCOMPLETE, OUT_OF_RANGE} & set(row["data_quality_flag"].split(",")))
+
+
+def drop_out_of_range(quote: Quote) -> tuple[Quote, set[str]]:
+    """A quote without numbers that no row can have, and the flag of those.
+
+    One such number must not cost the row; where no price is left, the quote has failed.
+    """
+    dropped = {
+        name
+        for name, most in _LIMITS.items()
+        if (value := getattr(quote, name)) is not None and abs(value) > most
+    }
+    if not dropped:
+        return quote, set()
+    nothing: dict[str, Any] = dict.fromkeys(dropped)
+    return check_price(replace(quote, **nothing)), {OUT_OF_RANGE}
+
+
 def is_delayed(quote: Quote) -> bool:
-    """Whether delayed data came where live data were requested."""
-    return quote.requested_type not in DELAYED_TYPES and quote.market_data_type in DELAYED_TYPES
+    """Whether delayed data came, requested or instead of live ones."""
+    return quote.market_data_type in DELAYED_TYPES
 
 
 def check_prices(quote: Quote) -> set[str]:

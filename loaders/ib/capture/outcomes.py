@@ -9,7 +9,7 @@ from typing import Any
 from loaders.engine.outcome import Outcome
 from loaders.ib.capture import flags
 from loaders.ib.capture.better_row import is_better
-from loaders.ib.capture.flags import is_silent
+from loaders.ib.capture.flags import INCOMPLETE, is_silent, may_improve
 from loaders.ib.capture.rounds import QUEUED, Capture
 from loaders.ib.capture.rows import CLOSE, RECAPTURE, Tally, make_row
 from loaders.ib.client.values import OptionContract
@@ -165,8 +165,8 @@ def _make_queue(
     """Rows of the re-capture queue of a symbol.
 
     A contract that lacks a quote waits; one that waited and has one is done; one that never ticks,
-    or has left the session's set, is given up. Where the time was over before a contract's turn,
-    that was no attempt.
+    or has left the session's set, is given up. One whose answer was not complete waits once. Where
+    the time was over before a contract's turn, that was no attempt.
     """
     day, now = target.trade_date, ctx.now()
     waiting = {
@@ -176,13 +176,14 @@ def _make_queue(
     for contract in contracts:
         row, before = after[contract.conid], waiting.get(contract.conid)
         lacks = row["snapshot_error"] and row["error_type"] in QUEUED and not is_silent(row)
+        lacks = lacks or (before is None and not row["snapshot_error"] and may_improve(row))
         if not lacks and before is None:
             continue
         queued = Queued(
             sample_time=target.at,
             conid=contract.conid,
             symbol=symbol,
-            reason=row["error_type"] or (before.reason if before else ""),
+            reason=row["error_type"] or (before.reason if before else INCOMPLETE),
             attempts=(before.attempts if before else 0) + (contract.conid not in unasked),
             queued_at=before.queued_at if before else now,
             next_try_at=now + timedelta(seconds=ctx.retry_delay),

@@ -58,8 +58,9 @@ def make_row(
     slot = point if isinstance(point, Slot) else None
     at = point.at if isinstance(point, Slot) else point.close_at
     lag = (quote.captured_at - at).total_seconds()
+    quote, out_of_range = flags.drop_out_of_range(quote)
     greeks, raised = flags.check_greeks(quote)
-    raised |= known_flags | flags.check_prices(quote)
+    raised |= known_flags | flags.check_prices(quote) | out_of_range
     failure = quote.failure
     kind = failure.error_type if failure else None
     if kind == NO_PRICE:
@@ -68,6 +69,8 @@ def make_row(
         raised = {flags.ERROR} | (raised & {flags.STALE_SET, flags.SPENT, flags.SILENT})
     elif flags.is_delayed(quote):
         raised.add(flags.DELAYED)
+    if quote.is_incomplete and kind is None:
+        raised.add(flags.INCOMPLETE)
     if run_type != CLOSE and lag > provenance.grace:
         raised.add(flags.LATE)
     raised |= flags.check_underlying(quote)

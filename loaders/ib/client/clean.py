@@ -13,6 +13,7 @@ NOTHING_BELOW = 1e-100
 UNSET_INTEGER = 2_147_483_647
 NOT_COMPUTED = -2.0
 PLACES = 6
+MOST_PRICE = 10**7  # no share costs ten million dollars
 
 
 def known(value: float | None) -> float | None:

@@ -112,7 +112,7 @@ async def previous_close(
         )
         today = now.astimezone(NEW_YORK).date()
         for bar in reversed(bars):
-            price = clean.traded_price(bar.close)
+            price = _close(bar.close)
             if _day(bar.at) < today and price is not None:
                 return PreviousClose(price, _day(bar.at), "history")
         if failure is not None and failure.error_type == GATEWAY_GONE:
@@ -127,7 +127,7 @@ async def previous_close(
             snapshot=True,
             route=underlying.route,
         )
-        price = clean.traded_price(reading.tick.close)
+        price = _close(reading.tick.close)
         if price is not None:
             return PreviousClose(price, None, "ticker")
         failure = reading.failure or failure
@@ -252,6 +252,12 @@ def make_error(failure: Failure, about: str) -> QuotemillError:
 
 def _has_close(tick: Tick) -> bool:
     return not math.isnan(tick.close)
+
+
+def _close(value: float) -> Decimal | None:
+    """A close, unless no stock can have it."""
+    price = clean.traded_price(value)
+    return None if price is None or price > clean.MOST_PRICE else price
 
 
 def _multiplier(text: str) -> Decimal:

@@ -191,10 +191,11 @@ def _make_quote(
         und_quote_at=stamp(under.arrived) if under.arrived else None,
         und_market_data_type=under.data_type,
         hold_s=reading.hold_s,
+        is_incomplete=reading.has_data and not has_quote_and_greeks(tick),
         failure=reading.failure,
     )
     if model is None:
-        return _check_price(quote)
+        return check_price(quote)
     iv, delta = clean.volatility(model.iv), clean.greek(model.delta)
     quote = replace(
         quote,
@@ -208,17 +209,19 @@ def _make_quote(
         und_price=clean.traded_price(model.underlying),
         greeks_source=None if iv is None and delta is None else "model",
     )
-    return _check_price(quote)
+    return check_price(quote)
 
 
-def _check_price(quote: Quote) -> Quote:
+def check_price(quote: Quote) -> Quote:
     """A quote with a current price, else with a failure.
 
     A bid, an ask, a last trade of its day, or a price or volatility of the model is one; sizes, a
-    volume, the close before are not: `no_price`. A part without one (`partial`) counts as refused,
-    so older data may be had instead.
+    volume, the close before are not: `no_price`; nor is a last trade without a volume, which is of
+    an earlier day. A part without one (`partial`) counts as refused, so older data may be had
+    instead.
     """
-    priced = (quote.bid, quote.ask, quote.last, quote.opt_price_model, quote.iv)
+    traded = quote.last if quote.volume else None
+    priced = (quote.bid, quote.ask, traded, quote.opt_price_model, quote.iv)
     failure = quote.failure
     if not quote.has_data or any(value is not None for value in priced):
         return quote
@@ -228,5 +231,5 @@ def _check_price(quote: Quote) -> Quote:
         return Quote(*known, hold_s=quote.hold_s, failure=refused)
     if failure is not None:
         return quote
-    said = "sizes, a volume or the close before came, and no price"
+    said = "sizes, a volume or an earlier price came, and none of the day"
     return replace(quote, failure=Failure(NO_PRICE, None, said))

@@ -149,6 +149,8 @@ class Quote:
     greeks_source     `model`, or None without greeks
     und_*             quote of the underlying in the same batch; `und_price` is the model's
     hold_s            seconds for which the request held a market data line
+    is_incomplete     when the time was over, bid, ask or greeks had not come, nor a word that there
+                      are none
     failure           None for a good row: a bid, an ask, a last trade, or the model's price or
                       volatility. A row with a failure has no data, except where the gateway
                       gives only a part (error_type `partial`) or no price (`no_price`)
@@ -185,6 +187,7 @@ class Quote:
     und_quote_at: datetime | None = None
     und_market_data_type: int | None = None
     hold_s: float = 0.0
+    is_incomplete: bool = False
     failure: Failure | None = None
 
     @property

@@ -60,6 +60,8 @@ KINDS: dict[str, Kind] = {
     "no-greeks": Kind("options without greeks", SHARE),
     "sentinel-greeks": Kind("greeks of -1, -2 and the largest double", SHARE),
     "no-quote": Kind("bid and ask of -1", SHARE),
+    "old-last": Kind("the last trade is of an earlier day: volume 0, bid and ask of -1", SHARE),
+    "absurd-bid": Kind("a bid of 100,000,000", SHARE),
     "crossed": Kind("a bid above the ask", SHARE),
     "no-oi": Kind("no open interest", SHARE),
     "frozen-oi": Kind(

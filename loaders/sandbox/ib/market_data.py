@@ -32,6 +32,7 @@ LOSSES = {1100: "all", 2110: "all", 2103: "quotes", 2105: "history", 2157: "cont
 RECOVERIES = {1101: "all", 1102: "all", 2104: "quotes", 2106: "history", 2158: "contracts"}
 RECOVERY_CODES = {2103: 2104, 2105: 2106, 2157: 2158}
 CALL_INTEREST, PUT_INTEREST = 27, 28
+ABSURD = 1e8  # dollars a share
 
 
 @dataclass(frozen=True)
@@ -133,19 +134,25 @@ class MarketData:
         quote = self.world.quote(instrument, view.when)
         bid, ask = quote.bid, quote.ask
         sizes = quote.bid_size, quote.ask_size
-        if not view.is_quoted or self._is_hit("no-quote", instrument):
+        last, last_size, volume = quote.last, quote.last_size, quote.volume
+        is_old = self._is_hit("old-last", instrument)
+        if is_old:
+            last, last_size, volume = last or ask, last_size or 1, 0
+        if is_old or not view.is_quoted or self._is_hit("no-quote", instrument):
             bid, ask, sizes = -1.0, -1.0, (0, 0)
         elif self._is_hit("crossed", instrument):
             bid, ask = round(ask + 0.05, 2), bid
+        elif self._is_hit("absurd-bid", instrument):
+            bid = ABSURD
         if instrument.stock.is_index and not instrument.is_option:
             yield 1, 6, 68 if late else 4, quote.last, 0, 0
         elif service.code != 10091:
             yield 1, 6, 66 if late else 1, bid, sizes[0], 1
             yield 1, 6, 67 if late else 2, ask, sizes[1], 1
-            if quote.last is not None:
-                yield 1, 6, 68 if late else 4, quote.last, quote.last_size, 0
+            if last is not None:
+                yield 1, 6, 68 if late else 4, last, last_size, 0
                 yield 46, 6, 88 if late else 45, int(view.when.timestamp())
-            yield 2, 6, 74 if late else 8, quote.volume
+            yield 2, 6, 74 if late else 8, volume
         # also before the open: yesterday's close, though the quote is yesterday's too
         close = self.world.previous_close(instrument, self.clock.now().date())
         yield 1, 6, 75 if late else 9, close, 0, 0

@@ -45,6 +45,37 @@ def test_an_absent_gateway_is_waited_for_and_leaves_error_rows(made: Bench) -> N
     assert {row["status"] for row in made.table("slot_run")} == {"failed"}
 
 
+def test_an_absurd_number_costs_itself_and_is_requested_once_more(made: Bench) -> None:
+    conids = [conid for (conid,) in made.rows("select conid from raw_ib.contract order by 1")]
+    rule = made.sandbox.faults.add(f"absurd-bid:conid={conids[0]}")
+    first = made.load("snapshot", slot="now")
+    assert (first.exit_code, counts(made)) == (0, [("AAPL", 28, 28), ("MSFT", 16, 16)])
+    flagged = "select conid, bid, data_quality_flag from raw_ib.chain_snapshot where bid is null"
+    assert made.rows(flagged) == [(conids[0], None, "missing_price,value_out_of_range")]
+    queued = "select conid, state, reason from raw_ib.recapture"
+    assert made.rows(queued) == [(conids[0], "queued", "incomplete_answer")]
+    made.sandbox.faults.remove(rule)
+    made.at("2026-11-19T10:12:00").due()
+    assert (made.rows(flagged), made.rows(queued)[0][1]) == ([], "done")
+
+
+def test_an_absurd_price_of_the_stock_costs_no_contract(made: Bench) -> None:
+    [(stock,)] = made.rows("select conid from raw_ib.underlying where symbol = 'AAPL'")
+    made.sandbox.faults.add(f"absurd-bid:conid={stock}")
+    assert made.load("snapshot", slot="now").exit_code == 0
+    assert counts(made) == [("AAPL", 28, 28), ("MSFT", 16, 16)]
+
+
+def test_an_answer_without_greeks_is_requested_once_more(made: Bench) -> None:
+    made.sandbox.faults.add("no-greeks:symbol=MSFT")
+    assert made.load("snapshot", slot="now").exit_code == 0
+    states = "select state, count(*)::int from raw_ib.recapture group by 1"
+    assert made.rows(states) == [("queued", 16)]
+    [again] = made.at("2026-11-19T10:12:00").due()
+    assert (again.exit_code, made.rows(states)) == (0, [("done", 16)])
+    assert made.at("2026-11-19T10:20:00").due() == []
+
+
 def test_a_queued_slot_that_left_the_calendar_ends_with_a_reason(made: Bench) -> None:
     made.sandbox.faults.add("error:symbol=MSFT:code=420:message=pacing")
     assert made.with_settings(retry_waits=[]).load("snapshot", slot="now").exit_code == 6

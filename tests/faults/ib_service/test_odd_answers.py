@@ -49,6 +49,19 @@ def test_sizes_and_the_close_before_are_no_quote(tidy: IbSandbox, opened: Opened
         assert kinds(mine.quotes(both, 1, timeout=1)) == ["no_permission", "partial", "partial"]
 
 
+def test_a_last_trade_of_an_earlier_day_is_no_price(tidy: IbSandbox, opened: Opened) -> None:
+    contracts, mine = some_contracts(tidy, 2), opened()
+    old = f"old-last:conid={contracts[0].conid}"
+    with fault(tidy, old):
+        assert kinds(mine.quotes(contracts, 1)) == [None] * 2  # the model has a price
+        with fault(tidy, "no-greeks"):
+            quotes = mine.quotes(contracts, 1, timeout=1)
+    assert kinds(quotes) == ["no_price", None]
+    assert (quotes[0].bid, quotes[0].volume, quotes[0].last is None) == (None, 0, False)
+    # -1 says that there is no price; greeks have not come, and nothing said that there are none
+    assert [quote.is_incomplete for quote in quotes] == [True, True]
+
+
 def test_a_contract_that_never_ticks_fails_and_serves_no_older_price(
     tidy: IbSandbox, opened: Opened
 ) -> None:

@@ -96,7 +96,9 @@ def test_the_newest_day_is_incomplete_until_its_ticks_add_up(mapped: Bench) -> N
 def test_ticks_that_come_twice_or_late_are_stored_once(mapped: Bench) -> None:
     mapped.sandbox.faults.add("duplicate:contract=SHFE.cu2511:day=2025-10-15")
     mapped.sandbox.faults.add("late:contract=SHFE.cu2511:day=2025-10-16")
-    assert mapped.load("ticks", until=date(2025, 10, 16)).status == "succeeded"
+    result = mapped.load("ticks", until=date(2025, 10, 16))
+    assert (result.status, result.exit_code) == ("succeeded", 0)
+    assert any(f"{result.total('rows_rejected'):,} rejected" in text for text in result.summary())
     for day in (date(2025, 10, 15), date(2025, 10, 16)):
         expected = mapped.sandbox.tick_table("SHFE.cu2511", day)
         ticks = stored(mapped, "SHFE.cu2511", day)

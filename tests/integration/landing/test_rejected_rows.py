@@ -61,7 +61,7 @@ def test_a_number_too_large_for_the_column_costs_its_row_alone(shore: Shore) -> 
 
     landed = shore.land(PRICE, prices(100, price=10**6))
 
-    assert (landed.read, landed.new, landed.changed) == (99, 99, 0)
+    assert (landed.read, landed.new, landed.changed, landed.rejected) == (99, 99, 0, 1)
     assert shore.rows("select count(*), max(price) from raw_tdx.price") == [(99, 99)]
     [(dataset, key, field, rule, value)] = shore.refused()
     assert (dataset, key, field) == ("prices", f"sh600050 {DAY} 1", "price")

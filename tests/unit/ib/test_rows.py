@@ -53,6 +53,12 @@ def test_a_good_quote_has_no_flag_and_every_column() -> None:
         ({"gamma": -0.1}, "gamma_negative"),
         ({"vega": -0.1}, "vega_negative"),
         ({"und_quote_at": TEN - timedelta(seconds=61)}, "underlying_stale"),
+        ({"served": 3, "requested_type": 3}, "delayed_fallback"),
+        ({"bid": Decimal(10**8)}, "missing_price,value_out_of_range"),
+        ({"volume": 10**13}, "value_out_of_range"),
+        ({"vega": 1e10}, "value_out_of_range"),
+        ({"und_ask": Decimal(10**8)}, "value_out_of_range"),
+        ({"bid": None, "is_incomplete": True}, "incomplete_answer,missing_price"),
     ],
 )
 def test_an_odd_value_is_flagged(values: dict[str, Any], flag: str) -> None:
@@ -65,6 +71,18 @@ def test_impossible_values_are_removed() -> None:
     assert row(quote(CALL, iv=11.0))["iv"] is None
     assert row(quote(CALL, gamma=-0.1))["gamma"] is None
     assert row(quote(CALL, gamma=-1e-12))["gamma"] == -1e-12
+
+
+def test_a_number_that_no_row_can_have_costs_itself() -> None:
+    result = row(quote(CALL, bid=Decimal(10**8)))
+    assert (result["bid"], result["ask"], result["snapshot_error"]) == (
+        None,
+        Decimal("1.30"),
+        False,
+    )
+    alone = {"ask": None, "last": None, "iv": None, "delta": None}
+    nothing = row(quote(CALL, bid=Decimal(10**8), **alone))
+    assert (nothing["snapshot_error"], nothing["error_type"]) == (True, "no_price")
 
 
 def test_a_capture_after_the_grace_is_late_except_at_the_close() -> None:

@@ -46,7 +46,7 @@ judged as (
     select
         q.*,
         q.rollup_source_view = 'intraday' as is_slot,
-        not q.snapshot_error and coalesce(q.bid, q.ask, q.last) is not null as has_data,
+        not q.snapshot_error and {{ price_of_day('q') }} is not null as has_data,
         q.iv <= 0 or q.iv > 10 or abs(q.delta) > 1 or q.gamma < -1e-9 or q.vega < -1e-9
         or case c.option_right when 'C' then q.delta < 0 when 'P' then q.delta > 0 end
             as is_out_of_range
