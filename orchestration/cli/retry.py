@@ -32,8 +32,8 @@ def retry_command(
     loaded, built = load.retry(settings, source, job, as_of=as_of, verbose=verbose), None
     unbuilt: QuotemillError | None = None
     if loaded.job_id is not None and loaded.status != "cancelled":
-        warehouse = open_warehouse(settings)
         try:
+            warehouse = open_warehouse(settings)
             built = builds.build(
                 settings, warehouse, builds.stderr.line, only_touched=True, wait=BUILD_WAIT
             )
@@ -45,7 +45,6 @@ def retry_command(
     metrics.record(
         settings, [*loads.measure_loads([loaded]), *measure_builds([built] if built else [])]
     )
-    failure = unbuilt or loaded
     code = most_severe(
         [
             loaded.exit_code,
@@ -60,7 +59,7 @@ def retry_command(
             | {
                 "exit_code": code,
                 "error": loaded.error or (str(unbuilt) if unbuilt else None),
-                "hint": failure.hint,
+                "hint": loaded.hint if loaded.error or not unbuilt else unbuilt.hint,
             }
         )
     raise typer.Exit(code)

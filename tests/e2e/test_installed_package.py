@@ -9,10 +9,12 @@ import sysconfig
 import venv
 import zipfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
+from orchestration.schedule.runner import ENDINGS
 from tests.e2e.commands import ROOT
 from tests.homes import clean_environ, new_home
 
@@ -97,6 +99,16 @@ def test_every_port_of_compose_yaml_is_bound_to_this_machine() -> None:
     ports = [port for service in services.values() for port in service.get("ports", ())]
     assert ports
     assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_compose_yaml_has_what_a_schedule_in_a_container_needs() -> None:
+    service = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))["services"]["quotemill"]
+    # a password in an address would need escapes; alerts carry the machine's name
+    assert urlsplit(service["environment"]["QUOTEMILL_WAREHOUSE_URL"]).password is None
+    assert service["environment"]["PGPASSWORD"] == "${POSTGRES_PASSWORD}"
+    assert service["hostname"]
+    patience = sum(seconds for _, seconds in ENDINGS if seconds is not None)
+    assert float(service["stop_grace_period"].removesuffix("s")) > patience
 
 
 def test_the_command_of_the_image_serves_from_the_wheel_until_it_is_stopped(

@@ -264,10 +264,16 @@ def test_the_lag_of_a_source_is_that_of_its_latest_dataset(conn: psycopg.Connect
     abandoned = ("stale_dataset", "warning", "minute_1m", None, "240 trading days behind")
     night(conn, abandoned)
 
-    def lags() -> list[tuple[str, str, int]]:
-        return [(lag.source, lag.dataset, lag.days) for lag in read_lags(conn, "qa")]
+    def lags() -> list[tuple[str, str, int, str]]:
+        return [(x.source, x.dataset, x.days, x.late) for x in read_lags(conn, "qa")]
 
-    assert lags() == [("tdx", "minute_1m", 240), ("tq", "main_events", 0)]
+    on_time = ("tq", "main_events", 0, "")
+    assert lags() == [("tdx", "minute_1m", 240, "kline_daily minute_1m"), on_time]
+    # a further late dataset is another state of the alert, though it is not the latest
+    conn.execute(
+        "update qa.freshness set is_stale = true, lag_trading_days = 1 where dataset = 'codes'"
+    )
+    assert lags()[0] == ("tdx", "minute_1m", 240, "codes kline_daily minute_1m")
     findings.acknowledge(conn, "qa", ["stale_dataset"], "not loaded any more", "me", None)
-    assert lags() == [("tdx", "kline_daily", 5), ("tq", "main_events", 0)]
+    assert lags() == [("tdx", "kline_daily", 5, "codes kline_daily"), on_time]
     conn.execute("drop table qa.freshness")

@@ -135,6 +135,8 @@ def test_an_unknown_code_is_named_and_the_known_ones_load(market_bench: Bench) -
     assert result.exit_code == 6
     assert any("sh699999" in warning for warning in result.warnings)
     assert {row[0] for row in market_bench.klines()} == {"sh600000"}
+    # a mistyped code is of its request: no later load could repair it
+    assert market_bench.rows("select key from ops.failed_keys") == []
 
 
 def test_codes_limit_a_load_to_the_datasets_of_those_codes(market_bench: Bench) -> None:

@@ -1,5 +1,6 @@
 """Data that are late are an alert and a figure, with a fix that can work."""
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -45,6 +46,17 @@ def test_the_days_after_which_data_are_late_are_a_setting(
     settings = load_settings(variables, cwd=tmp_path, home=tmp_path)
     cause = causes.check_run(late(days), settings)["stale:tdx"]
     assert (cause is not None) == rings
+
+
+def test_a_further_late_dataset_is_sent_beside_the_latest(tmp_path: Path) -> None:
+    settings = load_settings(SERVICE, cwd=tmp_path, home=tmp_path)
+    states = set()
+    for names in ("kline_daily", "codes kline_daily"):
+        lags = tuple(replace(lag, late=names) for lag in late(2330).lags)
+        cause = causes.check_run(RunResult((), 0, lags=lags), settings)["stale:tdx"]
+        assert cause is not None
+        states.add(cause.state)
+    assert len(states) == 2
 
 
 def test_how_late_data_are_is_a_figure_of_the_run() -> None:

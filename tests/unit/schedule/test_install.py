@@ -227,10 +227,15 @@ def test_an_uninstall_takes_away_what_an_install_wrote_alone(
     folder = tmp_path / "units"
     write.systemd_units(units, folder)
     (folder / "quotemill-mine.timer").write_text("[Timer]\n", "utf-8")
+    enabled = folder / "timers.target.wants"  # as `systemctl enable` links them
+    enabled.mkdir()
+    for name in (*(name for name in units if name.endswith(".timer")), "quotemill-mine.timer"):
+        (enabled / name).symlink_to(folder / name)
     with pytest.raises(SettingsError, match="starts the jobs of"):
         remove.remove_units(replace(here, folder=tmp_path / "other"), folder)
     assert {path.name for path in remove.remove_units(here, folder)} == set(units)
-    assert [path.name for path in folder.iterdir()] == ["quotemill-mine.timer"]
+    assert {path.name for path in folder.iterdir()} == {"quotemill-mine.timer", enabled.name}
+    assert [path.name for path in enabled.iterdir()] == ["quotemill-mine.timer"]
 
     write.launchd_agent(launchd.agent(here), folder)
     assert len(remove.remove_agent(here, folder)) == 1
