@@ -5,8 +5,8 @@
     fzline/sh600000.lc5    five minutes: four f32 prices in yuan, f32 yuan, u32 volume, u32
 
 Little-endian records of 32 bytes, ascending, without a header. A day's prices are yuan × 100 of
-stocks, × 1000 of funds and of Shanghai's B shares, points × 100 of indices. Volumes are shares, of
-indices as the service has them.
+stocks, × 1000 of funds and of Shanghai's B shares, points × 100 of indices. Volumes are shares
+(hands if 32 bits do not suffice), of indices as the service has them.
 """
 
 from collections.abc import Iterable
@@ -30,6 +30,7 @@ _MINUTE = np.dtype(
     [("date", "<u2"), ("minute", "<u2"), *[(name, "<f4") for name in _PRICES], *_TAIL]
 )
 _MEANINGLESS = 65536
+MOST_SHARES = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,11 @@ def read_day_file(file: Path, code: str, kind: Kind) -> Bars:
         rows[name].astype(np.int64) * price_scale(code, kind)
         for name in ("open", "high", "low", "close")
     )
-    volume = rows["volume"].astype(np.int64) // (1 if kind == "index" else 100)
     amount = np.rint(rows["amount"].astype(np.float64) * 1000).astype(np.int64)
+    volume = rows["volume"].astype(np.int64)
+    # of a day with more shares than 32 bits can count a file has hands
+    is_hands = (volume * 100 > MOST_SHARES) & (amount > low * volume * 99)
+    volume //= np.where(is_hands | (kind == "index"), 1, 100)
     nothing = np.zeros(len(rows), np.int64)
     stamps = [f"{day}T15:00:00" for day in days if day is not None]
     return Bars(stamps, first, high, low, last, volume, amount, nothing, nothing)

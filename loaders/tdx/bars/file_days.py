@@ -131,6 +131,11 @@ class DayFiles:
         if before and file.state.size < before.size:
             shrank = f"{path.name} shrank from {before.size:,} to {file.state.size:,} bytes"
             self.notes.append(f"{shrank}; the stored rows stay")
+        if file.days_in_hands:
+            self.notes.append(
+                f"{path.name}: {file.days_in_hands} days have more shares than the file can count:"
+                " their volume is read as hands, which their turnover proves"
+            )
         bars = file.bars
         if ctx.load.as_of is not None:  # bars after that time are no fault of the file
             bars = bars[bars["day"] <= records.to_number(window.today)]

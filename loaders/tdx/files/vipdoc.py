@@ -3,7 +3,8 @@
 All files have little-endian records of 32 bytes and no header. The client appends to them: a file
 whose size is no multiple of 32 is being written, and its tail is ignored. A file holds what was
 known when it was last written; that time is the rows' `fetched_at`. Day prices are in cents for
-stocks and indices, in thousandths of a yuan for funds and Shanghai's B shares.
+stocks and indices, in thousandths of a yuan for funds and Shanghai's B shares. A day with more
+shares than 32 bits can count has hands (100 shares) as its volume; turnover and prices show it.
 
     lday/sh600000.day       u32 day, 4 × u32 price, f32 turnover in yuan, u32 volume
     minline/sh600000.lc1    u16 day, u16 minute of the bar's end, 4 × f32 price in yuan, f32, u32
@@ -39,6 +40,8 @@ _MINUTE = np.dtype([*_LABEL, *((name, "<f4") for name in PRICES), *_END])
 _OLD_MINUTE = np.dtype([*_LABEL, *((name, "<u4") for name in PRICES), *_END])
 FIRST_MINUTE_YEAR = 2004
 MIN_REFUSED, REFUSED_SHARE = 3, 0.1
+MOST_SHARES = 2**32 - 1
+ROUNDED = 1e-6  # turnover is a single float, and hands are whole
 
 
 class File(NamedTuple):
@@ -48,12 +51,14 @@ class File(NamedTuple):
     rejected: records that were refused.
     warning: a sentence about an ignored tail, or None.
     state: the file's state before it was read.
+    days_in_hands: number of days with more shares than the field can hold.
     """
 
     bars: Records
     rejected: list[Rejected]
     warning: str | None
     state: State
+    days_in_hands: int = 0
 
     @property
     def nonsense(self) -> str | None:
@@ -122,13 +127,31 @@ def read(
         is_exact = good[name].dtype.kind == "u"
         whole = good[name].astype(np.int64) if is_exact else _li(good[name], decimals)
         bars[name] = whole * 10 ** (3 - decimals)
-    bars["volume"] = good["volume"] // (1 if instrument_type == "index" else 100)
     bars["amount"] = _li(good["amount"], 3)
+    bars["volume"] = good["volume"]
+    has_hands = _has_hands(bars) if is_days else np.zeros(len(bars), np.bool_)
+    if instrument_type != "index":
+        bars["volume"] //= np.where(has_hands, 1, 100)
     if not is_days and (has_come & ascends).any():
         # the file's time may be wrong, but a file is not written before its last bar ends
         written_at = min(max(written_at, records.end_time(bars[has_come[ascends]][-1])), now)
     bars = records.set_source(bars, f"vipdoc/{FOLDERS[period]}", written_at)
-    return File(bars if is_days else records.repair_noon(bars), rejected, warning, state)
+    days_in_hands = int(has_hands.sum()) if instrument_type != "index" else 0
+    bars = bars if is_days else records.repair_noon(bars)
+    return File(bars, rejected, warning, state, days_in_hands)
+
+
+def _has_hands(bars: Records) -> Mask:
+    """Mark days whose volume, as written, is in hands: more shares than the field can hold.
+
+    Shares and hands differ by 100, the prices of a day do not, so turnover fits only one of them.
+    """
+    shares = bars["volume"] * 100.0
+    turnover = bars["amount"].astype(np.float64)
+    fits = (shares * bars["low"] <= turnover * (1 + ROUNDED)) & (
+        turnover <= shares * bars["high"] * (1 + ROUNDED)
+    )
+    return np.asarray((shares > MOST_SHARES) & fits)
 
 
 def first_day(file: Path) -> date | None:

@@ -5,7 +5,7 @@ from datetime import date, time, timedelta
 import pytest
 
 from loaders.sandbox.tdx.client_files import instrument_list, write_client_files
-from loaders.sandbox.tdx.folder_faults import cut_short, lose_exchange
+from loaders.sandbox.tdx.folder_faults import cut_short, fill_with_garbage, lose_exchange
 from loaders.sandbox.world.market import SyntheticMarket
 from tests.integration.tdx_load.conftest import OpenBench
 from tests.integration.tdx_load.folder import (
@@ -188,7 +188,8 @@ def test_bad_files_are_named_and_the_rest_lands(folder: ClientFolder, days: list
     lday = folder.day_file("sz000001").parent
     (lday / "sz300999.day").write_bytes(b"")
     (lday / "sh600999.day").write_bytes(good)
-    (lday / "sz300998.day").write_bytes(bytes(range(256)) * 4)
+    (lday / "sz300998.day").write_bytes(good)
+    fill_with_garbage(lday / "sz300998.day")
     bench = folder.bench()
     result = bench.load()
     assert result.exit_code == 6
@@ -198,6 +199,12 @@ def test_bad_files_are_named_and_the_rest_lands(folder: ClientFolder, days: list
     assert any("sz300998" in task.failures for task in result.tasks)
     keys = {key for (key,) in bench.rows("select row_key from raw_tdx.rejected_row")}
     assert {"sz000002 20241345", f"sz000002 {days[1]}"} <= keys
+    # a file's records have one route, by which they become one finding
+    by_file = (
+        "select source_route, count(*) from raw_tdx.rejected_row where row_key ~ %s group by 1"
+    )
+    [(route, count)] = bench.rows(by_file, "^sz300998 ")
+    assert (route, count) == ("vipdoc/lday/sz300998.day", len(good) // RECORD)
     landed = {row[0] for row in bench.rows("select distinct code from raw_tdx.kline_daily")}
     assert {"sz000001", "sz000002", CODE} <= landed
     assert not {"sz300998", "sz000003"} & landed

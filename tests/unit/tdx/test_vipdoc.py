@@ -5,6 +5,7 @@ import struct
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import numpy as np
 import orjson
 import pytest
 
@@ -82,6 +83,21 @@ def test_a_day_file_of_a_fund_has_three_decimals(tmp_path: Path) -> None:
     (row,) = vipdoc.read(file, "sh510300", "fund", "day", NOW).bars
 
     assert [row[name] for name in ("open", "high", "low", "close")] == [4125, 4130, 4120, 4126]
+
+
+def test_a_day_with_too_many_shares_for_its_field_has_hands(real_client: Path) -> None:
+    in_hands = {}
+    for code in ("sh510050", "sh510300", "sh600104"):
+        kind = "fund" if code.startswith("sh5") else "stock"
+        file = real_client / "vipdoc/sh/lday" / f"{code}.day"
+        result = vipdoc.read(file, code, kind, "day", NOW)
+        in_hands[code] = result.days_in_hands
+        # turnover per share lies between the day's prices, on every day
+        bars = result.bars
+        hands = bars["volume"].astype(np.float64)
+        assert (hands * 100 * bars["low"] <= bars["amount"] * 1.000001).all()
+        assert ((hands + 1) * 100 * bars["high"] * 1.000001 >= bars["amount"]).all()
+    assert in_hands == {"sh510050": 8, "sh510300": 1, "sh600104": 0}
 
 
 def test_records_that_do_not_ascend_or_have_no_day_are_refused(
