@@ -11,8 +11,9 @@
 `hint` says what to do next; commands print message and hint, and no traceback.
 """
 
-import re
 from collections.abc import Iterable, Iterator
+
+from loaders.masks import mask_logins
 
 INTERRUPTED = 130  # exit code after Ctrl-C
 
@@ -99,4 +100,4 @@ def innermost(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     text = str(error).strip().partition("\n")[0]
-    return re.sub(r"://[^/\s]*@", "://", f"{type(error).__name__}: {text}")
+    return mask_logins(f"{type(error).__name__}: {text}")

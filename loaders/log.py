@@ -36,6 +36,7 @@ from urllib.parse import quote, unquote
 from pydantic import BaseModel, SecretStr
 
 from loaders.errors import QuotemillError, SettingsError, UsageError, innermost
+from loaders.masks import find_password, mask_logins
 from loaders.refusals import explain_refusal
 from loaders.section import Section
 from loaders.settings import Settings, load_settings
@@ -48,7 +49,6 @@ OWN = re.compile(r"(?:(?:run|errors)-(\d{4}-\d\d-\d\d)(?:\.\d+)?\.jsonl|error-(\
 RUN_ID, SCHEDULE = "QUOTEMILL_RUN_ID", "QUOTEMILL_SCHEDULE"  # variables of a command's environment
 HIDDEN = "***"
 LONGEST, MOST = 10_000, 200  # characters of a text, entries of a detail
-_IN_URL = re.compile(r"://[^/\s]+@")  # a password may have an @
 _NAMED = re.compile(
     r"(?i)\b(pass(?:word|wd|phrase)?|secret|token|api[_-]?key|authorization)"
     r"""(["']?\s*[=:]\s*["']?)(?:bearer\s+|basic\s+)?[^\s"',;&}]+"""
@@ -242,7 +242,7 @@ def scrub(text: str) -> str:
     """A text without passwords and tokens: those of the settings, of URLs, and what is named so."""
     for secret in _secrets:
         text = text.replace(secret, HIDDEN)
-    return _NAMED.sub(rf"\1\2{HIDDEN}", _IN_URL.sub(f"://{HIDDEN}@", text))
+    return _NAMED.sub(rf"\1\2{HIDDEN}", mask_logins(text, HIDDEN))
 
 
 def collect_secrets(settings: BaseModel) -> set[str]:
@@ -263,11 +263,9 @@ def collect_secrets(settings: BaseModel) -> set[str]:
 
 def _passwords(text: str) -> set[str]:
     """The password of an address, in all its forms."""
-    user = re.search(r"://[^/@\s:]*:([^/@\s]+)@", text)
-    if user is None:
-        return set()
-    password = unquote(user.group(1))
-    return {user.group(1), password, quote(password, safe="")}
+    written = find_password(text)
+    password = unquote(written)
+    return {written, password, quote(password, safe="")}
 
 
 def _tokens(text: str) -> set[str]:

@@ -1,7 +1,6 @@
 """`quotemill settings` and `quotemill init`."""
 
 import os
-import re
 from json import dumps as to_json
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,12 +10,14 @@ import typer
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
 from loaders.errors import UsageError
+from loaders.masks import mask_logins, mask_values
 from loaders.project import find_project
 from loaders.settings import flatten, load_settings
 from loaders.settings.environment import PREFIX
 from loaders.settings.files import find_files
 
 FILE = "quotemill.toml"
+HIDDEN = "**********"  # as pydantic shows a secret
 
 
 def settings_command(
@@ -58,9 +59,7 @@ def _mask(value: Any) -> Any:
         return [_mask(item) for item in value]
     if value is None or isinstance(value, bool | int | float):
         return value
-    text = re.sub(r"://[^/\s]*@", "://**********@", str(value))
-    # a token may be part of an address
-    return re.sub(r"([?&][^=&\s]+=)[^&#\s]+", r"\1**********", text) if "://" in text else text
+    return mask_values(mask_logins(str(value), HIDDEN), HIDDEN)
 
 
 def init_command() -> None:

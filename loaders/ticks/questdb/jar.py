@@ -15,6 +15,7 @@ from platformdirs import user_cache_dir
 
 from loaders.errors import SettingsError, UpstreamError, innermost
 from loaders.http import internet_client
+from loaders.masks import mask_logins
 from loaders.project import install_hint
 from loaders.ticks.settings import QuestdbSettings
 
@@ -101,7 +102,7 @@ def _download(settings: QuestdbSettings, folder: Path) -> str:
         return "mvn"
     base = settings.repository or CENTRAL
     _by_http(base, folder / _NAME)
-    return re.sub(r"://[^/@]*@", "://", base)
+    return mask_logins(base)
 
 
 def _by_maven(program: str, folder: Path) -> None:
@@ -116,7 +117,7 @@ def _by_maven(program: str, folder: Path) -> None:
         raise UpstreamError(f"mvn did not fetch QuestDB: {innermost(error)}", hint=_HINT) from None
     if done.returncode:
         lines = re.findall(r"^\[ERROR\] (.+)$", done.stdout, re.MULTILINE)
-        reason = re.sub(r"://[^/@\s]*@", "://", lines[0] if lines else done.stderr.strip()[-300:])
+        reason = mask_logins(lines[0] if lines else done.stderr.strip()[-300:])
         raise UpstreamError(f"mvn did not fetch QuestDB {VERSION}: {reason[:300]}", hint=_HINT)
 
 

@@ -1,0 +1,52 @@
+"""An address in an error, the log or a list of settings shows no user and no password."""
+
+import pytest
+
+from loaders import log, masks
+from loaders.errors import innermost
+from orchestration.cli.settings import _mask
+
+CASES = {
+    "postgresql://me:word@db:5432/m": "postgresql://{}db:5432/m",
+    "postgresql://me:wo@rd@db/m": "postgresql://{}db/m",
+    "http://me@tdx:8080/api": "http://{}tdx:8080/api",
+    "no answer of http://a:b@x/1, then http://c:d@y/2": "no answer of http://{}x/1, then http://{}y/2",
+    "mailto://me:word@mail?to=you@x": "mailto://{}x",
+    "http://tdx:8080/a@b": "http://tdx:8080/a@b",
+    "me@example.com wrote 1 // 2": "me@example.com wrote 1 // 2",
+}
+
+
+@pytest.mark.parametrize(("text", "masked"), CASES.items())
+def test_a_login_in_an_address_is_shown_nowhere(text: str, masked: str) -> None:
+    assert innermost(ValueError(text)) == f"ValueError: {masked.replace('{}', '')}"
+    assert log.scrub(text) == masked.replace("{}", "***@")
+    assert _mask(text) == masked.replace("{}", "**********@")
+
+
+@pytest.mark.parametrize(
+    ("value", "masked"),
+    [
+        ("http://x/y?key=4711&day=1#top", "http://x/y?key=***&day=***#top"),
+        ("a=1?b=2", "a=1?b=2"),
+        ("/srv/client", "/srv/client"),
+    ],
+)
+def test_the_parameters_of_an_address_are_masked(value: str, masked: str) -> None:
+    assert masks.mask_values(value, "***") == masked
+    assert _mask([value]) == [masked.replace("***", "**********")]
+
+
+@pytest.mark.parametrize(
+    ("url", "password"),
+    [
+        ("postgresql://me:word@db/m", "word"),
+        ("postgresql://me:wo@rd@db/m", "wo@rd"),
+        ("mailto://me:word@mail?to=you@x", "word"),
+        ("postgresql://me@db/m", ""),
+        ("postgresql://db/m?sslmode=require", ""),
+        ("http://db/a:b@c", ""),
+    ],
+)
+def test_the_password_of_an_address_is_found_as_it_is_written(url: str, password: str) -> None:
+    assert masks.find_password(url) == password
