@@ -79,14 +79,21 @@ class RetentionResult:
 
 
 def retain(
-    settings: Settings, warehouse: Warehouse, reporter: Reporter, as_of: datetime, *, dry_run: bool
+    settings: Settings,
+    warehouse: Warehouse,
+    reporter: Reporter,
+    as_of: datetime,
+    *,
+    dry_run: bool,
+    older_than: int | None = None,
 ) -> RetentionResult:
-    """Drop slots older than `intraday_retain_days`, and logs of errors.
+    """Drop slots older than so many days (`intraday_retain_days`), and logs of errors.
 
     A dry run checks everything, files included. Raises UsageError before the first build,
     LockHeldError.
     """
-    before = closed.today(as_of) - timedelta(days=settings.ib.intraday_retain_days)
+    days_back = settings.ib.intraday_retain_days if older_than is None else older_than
+    before = closed.today(as_of) - timedelta(days=days_back)
     result = RetentionResult(dry_run, before)
     with open_archive(settings, warehouse, dry_run=dry_run) as archive:
         with warehouse.connect() as conn:

@@ -107,12 +107,16 @@ def retention_command(
         bool, typer.Option("--dry-run", help="Check everything, files too, and delete nothing.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Drop without asking.")] = False,
+    older_than: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="DAYS", help="This time, instead of ib.intraday_retain_days."),
+    ] = None,
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
     """Delete slots of option chains that are old and archived, and old logs.
 
-    Slots go after ib.intraday_retain_days, once their files were read again and match the
+    Slots go after ib.intraday_retain_days, or --older-than, once their files were read again and match the
     warehouse; logs go after ib.error_log_retain_days. What was built from these slots stays. Asks
     first on a terminal. Exit code 6 where old days stay: changed since, not built, or damaged.
 
@@ -125,11 +129,18 @@ def retention_command(
     shell.start_logs(settings)
     warehouse = prepare_warehouse(settings)
     if not (yes or dry_run) and sys.stdin.isatty():
-        days = f"more than {settings.ib.intraday_retain_days} days ago"
+        days = f"more than {older_than or settings.ib.intraday_retain_days} days ago"
         typer.confirm(f"Drop archived slots of {days}, and old logs?", abort=True, err=True)
     with measure_command(settings, "retention", "ib") as figures:
         with reporter() as shown:
-            result = retain(settings, warehouse, shown, parse_time(as_of), dry_run=dry_run)
+            result = retain(
+                settings,
+                warehouse,
+                shown,
+                parse_time(as_of),
+                dry_run=dry_run,
+                older_than=older_than,
+            )
         figures |= {
             "rows_dropped": 0 if dry_run else result.rows,
             "kept_partitions": len(result.remaining),

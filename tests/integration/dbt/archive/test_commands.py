@@ -58,6 +58,8 @@ def test_the_life_of_a_day(quotemill: Quotemill, conn: psycopg.Connection) -> No
         )
         patch.setattr(sys, "stdin", Person("n\n"))
         assert "112 rows" in quotemill("retention", LATER, "--dry-run").stdout
+    done = quotemill("retention", LATER, "--dry-run", "--older-than", "30", "--json")
+    assert json.loads(done.stdout)["before"] == "2026-12-25"
     done = quotemill("retention", LATER, "--json")  # without a terminal
     shown = json.loads(done.stdout)
     assert (shown["rows"], shown["exit_code"], done.returncode) == (112, 0, 0)
