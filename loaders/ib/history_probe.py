@@ -1,48 +1,69 @@
-"""What the historical-data call has of a few contracts: printed after the close, never landed.
+"""What the gateway has of a few contracts' past: printed after a week's last close, never landed.
 
 The service has no day bars of options and counts requests, so it is a sample: `ib.history_probe`
 contracts, spread over the session's, in bars of eight hours. The first refusal for too many
-requests ends it.
+requests ends it. Of open interest there is no historical request: the probe tells how many of the
+contracts have today's.
 """
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import date
 
 from loaders.errors import UpstreamError
-from loaders.ib.client.values import HistorySample
+from loaders.ib.client.values import HistorySample, OpenInterest
 from loaders.ib.context import Context
 from loaders.ib.planning.due import named_day
-from loaders.ib.slots import parse_symbol
+from loaders.ib.slots import parse_symbol, session_after
 
 
 def probe(ctx: Context) -> None:
     """Print a summary, and write each contract's answer to the job's log."""
     count, day = ctx.settings.history_probe, named_day(ctx.load.request)
-    if not count or ctx.gone is not None or ctx.load.stopping():
+    if not count or ctx.gone is not None or ctx.load.stopping() or not ends_week(day):
         return
     symbols = [parse_symbol(key) for key in ctx.slot_runs]
     chosen = [c for chain in ctx.chains(day, symbols).values() for c in chain.contracts]
     step = max(len(chosen) // count, 1)
+    sampled = chosen[::step][:count]
     try:
-        samples = ctx.gateway.history_sample(chosen[::step][:count])
+        samples = ctx.gateway.history_sample(sampled)
+        interest = ctx.gateway.open_interest(sampled)
     except UpstreamError as error:
         ctx.load.reporter.line(f"history probe: {error}")
         return
     finally:
         ctx.take_pacing_events()  # what the gateway said goes to the log
-    ctx.load.reporter.line(summarize(samples))
+    ctx.load.reporter.line(summarize(samples, interest))
     ctx.load.log("info", "history probe", {s.contract.local_symbol: describe(s) for s in samples})
+    ctx.load.log(
+        "info",
+        "history probe: open interest",
+        {a.contract.local_symbol: describe_interest(a) for a in interest},
+    )
 
 
-def summarize(samples: Sequence[HistorySample]) -> str:
-    """`history probe: 2 of 5 contracts have bars; 1 has none; no_permission 2`."""
+def ends_week(day: date) -> bool:
+    """Whether a session is its week's last: Friday, or the one before a holiday."""
+    return session_after(day).trade_date.isocalendar()[:2] != day.isocalendar()[:2]
+
+
+def summarize(samples: Sequence[HistorySample], interest: Sequence[OpenInterest]) -> str:
+    """`history probe: 2 of 5 contracts have bars; 1 has none; …; open interest of 5, of today`."""
     have = sum(sample.bars > 0 for sample in samples)
     empty = sum(not sample.bars and sample.failure is None for sample in samples)
     failed = Counter(sample.failure.error_type for sample in samples if sample.failure)
     parts = [f"{have:,} of {len(samples):,} contracts have bars"]
     parts += [f"{empty:,} have none"] if empty else []
     parts += [f"{kind} {times:,}" for kind, times in failed.most_common()]
+    known = sum(answer.open_interest is not None for answer in interest)
+    parts += [f"open interest of {known:,}, of today alone"]
     return f"history probe: {'; '.join(parts)}"
+
+
+def describe_interest(answer: OpenInterest) -> int | str | None:
+    """The open interest, why there is none, or None where the gateway sent none."""
+    return answer.failure.error_message if answer.failure else answer.open_interest
 
 
 def describe(sample: HistorySample) -> int | str:

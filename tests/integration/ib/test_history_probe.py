@@ -1,17 +1,21 @@
 """The sample of historical data after the close: printed, never landed, harmless."""
 
+from datetime import date
 from typing import Any
 
+from loaders.ib.history_probe import ends_week
 from tests.integration.ib.bench import Bench
 
 LANDED = ("chain_close", "slot_run", "contract", "underlying")
 
 
-def probed(made: Bench, *faults: str, count: int = 5) -> tuple[str, dict[str, Any], int]:
+def probed(
+    made: Bench, *faults: str, count: int = 5, day: str = "2026-11-20"
+) -> tuple[str, dict[str, Any], int]:
     """The line printed, the detail in the job's log, and the number of requests."""
     rules = [made.sandbox.faults.add(fault) for fault in faults]
     made.sandbox.log.clear()
-    made = made.at("2026-11-19T17:00:00").with_settings(history_probe=count)
+    made = made.at(f"{day}T17:00:00").with_settings(history_probe=count)
     assert made.load("close").exit_code == 0
     for rule in rules:
         made.sandbox.faults.remove(rule)
@@ -25,7 +29,7 @@ def probed(made: Bench, *faults: str, count: int = 5) -> tuple[str, dict[str, An
 
 def test_answers_are_counted_and_spread_over_the_symbols(made: Bench) -> None:
     line, detail, requests = probed(made)
-    assert line == "history probe: 5 of 5 contracts have bars"
+    assert line == "history probe: 5 of 5 contracts have bars; open interest of 5, of today alone"
     assert requests == len(detail) == 5
     assert {symbol[:6].strip().lstrip("2") for symbol in detail} == {"AAPL", "MSFT"}
     assert set(detail.values()) == {5}  # eight hours, a bar a session
@@ -37,13 +41,19 @@ def test_answers_are_counted_and_spread_over_the_symbols(made: Bench) -> None:
 
 def test_a_history_without_bars_is_no_failure(made: Bench) -> None:
     line, detail, _ = probed(made, "no-history")
-    assert line == "history probe: 0 of 5 contracts have bars; 5 have none"
+    assert (
+        line
+        == "history probe: 0 of 5 contracts have bars; 5 have none; open interest of 5, of today alone"
+    )
     assert set(detail.values()) == {0}
 
 
 def test_a_refusal_for_too_many_requests_ends_the_sample(made: Bench) -> None:
     line, detail, requests = probed(made, "history:times=1")
-    assert line == "history probe: 0 of 5 contracts have bars; pacing 5"
+    assert (
+        line
+        == "history probe: 0 of 5 contracts have bars; pacing 5; open interest of 5, of today alone"
+    )
     assert requests == 1
     assert sorted(set(detail.values()))[1] == "not asked: too many requests"
     # the close had its own requests: it is whole, and no refusal is counted as its
@@ -59,6 +69,18 @@ def test_without_permission_each_contract_says_so(made: Bench) -> None:
     assert "no_permission" in line
     assert requests == 5
     assert text in detail.values()
+
+
+def test_only_the_last_session_of_a_week_has_a_probe(made: Bench) -> None:
+    assert probed(made, day="2026-11-19") == ("", {}, 0)
+    # the Friday after Thanksgiving is one, the Wednesday before is not
+    assert [ends_week(date(2026, 11, n)) for n in (20, 25, 27)] == [True, False, True]
+    assert ends_week(date(2026, 4, 2))  # Good Friday is a holiday
+
+
+def test_open_interest_that_does_not_come_is_told(made: Bench) -> None:
+    line, _, _ = probed(made, "no-oi")
+    assert line.endswith("; open interest of 0, of today alone")
 
 
 def test_without_the_setting_nothing_is_requested(made: Bench) -> None:
