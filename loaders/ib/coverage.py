@@ -48,7 +48,7 @@ _CONTRACT_SLOTS = f"""
     )
 """.replace("{order}", "symbol, expiry, strike, option_right, conid")
 _SESSIONS = """
-    select trade_date, open_at, slot_count from {options}.sessions
+    select trade_date, open_at, slot_count, slot_before_close_at from {options}.sessions
     where open_at <= %(as_of)s and trade_date in (
         select distinct trade_date from raw_ib.session_contract
         where trade_date > %(as_of)s::date - 15
@@ -104,11 +104,11 @@ def _read_slots(
     rows = conn.execute(
         _SESSIONS.format(**schemas).encode(), {"as_of": as_of, "sessions": SESSIONS}
     ).fetchall()
-    slots = [
-        (opened + number * EVERY, day, number)
-        for day, opened, count in reversed(rows)
-        for number in range(count)
-    ]
+    slots = []
+    for day, opened, count, further in reversed(rows):
+        slots += [(opened + number * EVERY, day, number) for number in range(count)]
+        slots += [(further, day, count)] if further else []
+    slots.sort()
     first, last = settings.ib.slots or (time.min, time.max)
     return [
         slot

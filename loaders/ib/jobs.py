@@ -14,6 +14,13 @@ JOBS = {
     "ib_snapshot": _capture_job(
         "loaders run ib --task snapshot", "every 30m in session", deadline=29
     ),
+    # where the setting adds it; an early close has it at 12:45
+    "ib_snapshot_before_close": _capture_job(
+        "loaders run ib --task snapshot",
+        "cron 45 12,15 * * *",
+        deadline=14,
+        needs="slot_before_close_enabled",
+    ),
     # between two slots, so that neither job holds the lane that the other needs
     "ib_remainder": _capture_job("loaders run ib", "cron 3-58/5 4-19 * * *", deadline=180),
     "ib_close": _capture_job("run ib", "daily 17:00", deadline=180),

@@ -110,6 +110,11 @@ class IbSettings(Section):
     slot_range: str | None = Field(
         None, description="the slots that are captured, 09:30-16:00 in New York; empty: all"
     )
+    slot_before_close_enabled: bool = Field(
+        False,
+        description="a further slot at 15:45, on an early close at 12:45, when vendors take their "
+        "end-of-day greeks",
+    )
     slot_grace_seconds: int = Field(
         120, ge=0, lt=1800, description="a capture that begins later than this is late"
     )
@@ -159,7 +164,8 @@ class IbSettings(Section):
     history_probe: int = Field(
         0,
         ge=0,
-        description="contracts whose historical data are requested after the close, as a test",
+        description="contracts whose historical data and open interest are requested after a "
+        "week's last close, as a test",
     )
     stale_after: int = Field(
         5, ge=0, description="trading days after which late data are an alert; 0: never"

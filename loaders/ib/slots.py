@@ -1,5 +1,7 @@
 """Sessions of the New York exchanges and their slots: every 30 minutes, the close included.
 
+A setting adds one a quarter of an hour before the close; its number comes after the others'.
+
 Computed in New York's time, given in UTC. NYSE's calendar is the one that knows every early close;
 that of the options exchanges misses 24 December.
 """
@@ -12,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 NEW_YORK = ZoneInfo("America/New_York")
 EVERY = timedelta(minutes=30)
+BEFORE_CLOSE = timedelta(minutes=15)
 OPEN, CLOSE = time(9, 30), time(16, 0)
 SLOT_NAME = "%Y-%m-%dT%H:%MZ"
 SEARCH_DAYS = 10  # in which there is always a session
@@ -54,6 +57,11 @@ class Session:
         count = (self.close_at - self.open_at) // EVERY + 1
         return tuple(Slot(self.trade_date, i, self.open_at + i * EVERY) for i in range(count))
 
+    @property
+    def slot_before_close(self) -> Slot:
+        """The slot that a setting adds: 15:45, or 12:45 on an early close."""
+        return Slot(self.trade_date, len(self.slots), self.close_at - BEFORE_CLOSE)
+
 
 def parse_slot(name: str) -> Slot:
     """The slot that a cursor names. Raises ValueError for an unknown one."""
@@ -66,7 +74,8 @@ def find_slot(name: str) -> Slot | None:
     """As `parse_slot`; None where the calendar has no such slot, or no longer."""
     at = datetime.strptime(name, SLOT_NAME).replace(tzinfo=UTC)
     session = session_on(date_in_new_york(at))
-    return next((slot for slot in session.slots if slot.at == at), None) if session else None
+    slots = (*session.slots, session.slot_before_close) if session else ()
+    return next((slot for slot in slots if slot.at == at), None)
 
 
 def make_key(symbol: str, point: Slot | Session) -> str:

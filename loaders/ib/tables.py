@@ -60,9 +60,11 @@ SESSION = landed_table(
         ("close_at", _STAMP),
         ("slots", _INT),  # 14, on an early close 8
         ("is_early_close", _BOOL),
+        ("slot_before_close_at", _STAMP),  # where the setting adds one
     ],
     key=("trade_date",),
     most=_MOST,
+    nullable=("slot_before_close_at",),
 )
 
 UNDERLYING = landed_table(

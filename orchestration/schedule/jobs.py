@@ -38,7 +38,7 @@ def shipped_jobs() -> dict[str, Mapping[str, ScheduledJob]]:
 
 def _is_shipped(settings: Settings, source: str, name: str, job: ScheduledJob) -> bool:
     """Whether the source has the setting that a job needs, or the settings name the job."""
-    is_set = not job.needs or getattr(getattr(settings, source), job.needs) is not None
+    is_set = not job.needs or bool(getattr(getattr(settings, source), job.needs))
     return is_set or name in settings.schedule
 
 

@@ -1,12 +1,13 @@
 """Dataset `session`: the sessions of NYSE, from the first that was loaded to some days ahead."""
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from loaders.engine.outcome import Outcome
 from loaders.ib.context import Context, Dataset
 from loaders.ib.planning.timetable import oldest_set
-from loaders.ib.slots import calendar_version, sessions_between
+from loaders.ib.queries import landed
+from loaders.ib.slots import Session, calendar_version, sessions_between
 from loaders.ib.tables import SESSION
 
 KEY = "NYSE"
@@ -14,9 +15,15 @@ AHEAD = timedelta(days=10)
 
 
 def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
-    today = ctx.timetable.today
-    known = ctx.ask(lambda c: c.execute("select min(trade_date) from raw_ib.session").fetchone())
-    first = min(filter(None, [oldest_set(today), known and known[0]]))
+    today, is_set = ctx.timetable.today, ctx.settings.slot_before_close_enabled
+    known = ctx.ask(landed.read_added_slots)
+    first = min([oldest_set(today), *known])
+
+    def added_slot(session: Session) -> datetime | None:
+        if session.trade_date < today:  # the setting of its own day stays
+            return known.get(session.trade_date)
+        return session.slot_before_close.at if is_set else None
+
     rows = [
         {
             "trade_date": session.trade_date,
@@ -24,6 +31,7 @@ def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
             "close_at": session.close_at,
             "slots": len(session.slots),
             "is_early_close": session.is_early_close,
+            "slot_before_close_at": added_slot(session),
             "source_route": calendar_version(),
         }
         | ctx.lineage

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from loaders.errors import SettingsError
 from loaders.ib.pacing import burst_size, seconds_for
 from loaders.ib.settings import IbSettings
-from loaders.ib.slots import EVERY
+from loaders.ib.slots import BEFORE_CLOSE, EVERY
 
 HOLD = 2.0  # seconds that a batch holds its lines, where none was measured
 INTEREST_BATCH = 50  # contracts; half of the lines that an account has at least
@@ -101,6 +101,7 @@ def slot_batches(
     the underlyings of its symbols too.
     """
     contracts, size = sum(counts.values()), settings.max_concurrent_snapshots
+    shortest = BEFORE_CLOSE if settings.slot_before_close_enabled else EVERY
     return SlotBatches(
         contracts=contracts,
         batch_size=size,
@@ -109,7 +110,7 @@ def slot_batches(
         messages=contracts + max(len(counts), ceil(contracts / size)),
         messages_per_second=settings.messages_per_second,
         symbols=len(counts),
-        seconds_allowed=EVERY.total_seconds() - settings.slot_grace_seconds,
+        seconds_allowed=shortest.total_seconds() - settings.slot_grace_seconds,
     )
 
 

@@ -2,7 +2,7 @@
 
     04:00  open interest of the session before; 07:30 once more; later what the morning missed
     09:25  contracts of the session
-    09:30 … 16:00  slots
+    09:30 … 16:00  slots; by a setting also 15:45
     17:00  the close
 
 Decisions about time alone; what is done already is a question to the warehouse (planning.due).
@@ -71,7 +71,11 @@ class Timetable:
 
     def slots(self, session: Session) -> list[Slot]:
         """The slots of a session within `slot_range`."""
-        return within(session.slots, self.ib.slots)
+        return within(self._all_slots(session), self.ib.slots)
+
+    def _all_slots(self, session: Session) -> list[Slot]:
+        further = [session.slot_before_close] if self.ib.slot_before_close_enabled else []
+        return sorted([*session.slots, *further], key=lambda slot: slot.at)
 
     def at(self, clock: str) -> datetime:
         """A wall clock of New York, today."""
@@ -106,7 +110,7 @@ class Timetable:
         Raises UsageError for an unknown or a future one, NotDue without a session.
         """
         session = self.session()
-        slots = {slot.label: slot for slot in session.slots}
+        slots = {slot.label: slot for slot in self._all_slots(session)}
         slot = slots.get(label)
         if slot is None:
             raise UsageError(f"--slot {label}: no slot of {self.today}", hint=", ".join(slots))

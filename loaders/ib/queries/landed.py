@@ -150,6 +150,12 @@ def read_underlying(conn: psycopg.Connection, symbol: str) -> Underlying | None:
     return Underlying(*row) if row else None
 
 
+def read_added_slots(conn: psycopg.Connection) -> dict[date, datetime | None]:
+    """The slot that a setting added to each stored session, or None."""
+    query = "select trade_date, slot_before_close_at from raw_ib.session"
+    return dict(conn.execute(query).fetchall())
+
+
 def read_own_close(
     conn: psycopg.Connection, symbol: str, before: date
 ) -> tuple[Decimal, date] | None:

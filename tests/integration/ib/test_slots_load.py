@@ -182,3 +182,20 @@ def test_an_unknown_symbol_costs_the_others_nothing(
         assert due("17:01:00") == []
         runs = "select symbol, status, count(*)::int from raw_ib.slot_run group by 1, 2 order by 1"
         assert made.rows(runs) == [("AAPL", "complete", 2), ("GONE", "failed", 1)]
+
+
+def test_a_slot_before_the_close_lands_with_the_setting_of_its_day(made: Bench) -> None:
+    usual = "select slot_before_close_at from raw_ib.session where trade_date = %s"
+    made = made.at("2026-11-19T15:45:05").with_settings(slot_before_close_enabled=True)
+    (result,) = made.due()[:1]
+    assert (result.status, result.exit_code) == ("succeeded", 0)
+    row = "select distinct sample_time, slot_30m, slot_label from raw_ib.chain_snapshot"
+    assert made.rows(row) == [(new_york("2026-11-19T15:45"), 14, "15:45")]
+    # the sessions of the day landed with discovery, before the setting
+    assert made.at("2026-11-20T09:25:00").load("discover").status == "succeeded"
+    assert made.rows(usual, "2026-11-20") == [(new_york("2026-11-20T15:45"),)]
+    assert made.rows(usual, "2026-11-27") == [(new_york("2026-11-27T12:45"),)]
+    unset = made.at("2026-11-23T09:25:00").with_settings(slot_before_close_enabled=False)
+    assert unset.load("discover").status == "succeeded"
+    assert unset.rows(usual, "2026-11-20") == [(new_york("2026-11-20T15:45"),)]
+    assert unset.rows(usual, "2026-11-27") == [(None,)]

@@ -22,6 +22,8 @@ def test_the_rates_give_batches_and_minutes() -> None:
     assert plan.seconds == pytest.approx(450 / 40)
     assert plan.fits
     assert str(plan).startswith("400 contracts of 50 symbols: 20 batches of 20, 0.2 of 28 minutes")
+    shorter = settings().model_copy(update={"slot_before_close_enabled": True})
+    assert slot_batches(shorter, {"AAPL": 8}).seconds_allowed == 13 * 60
     slow = slot_batches(settings(30, 20), {f"S{n}": 8 for n in range(50)}, hold_s=0.1)
     assert slow.seconds == pytest.approx(15 * 60 / 30)
 

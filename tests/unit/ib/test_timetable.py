@@ -8,6 +8,7 @@ import pytest
 from loaders.errors import NotDue, UsageError
 from loaders.ib.planning.timetable import Timetable, asof_date
 from loaders.ib.settings import IbSettings
+from loaders.ib.slots import parse_slot
 from tests.unit.ib.gateways import new_york
 
 
@@ -69,6 +70,19 @@ def test_the_remaining_slots_of_a_day() -> None:
     assert [slot.label for slot in narrow] == ["10:00", "10:30"]
     with pytest.raises(NotDue):
         at("2026-11-19T16:03:00").remaining_slots()
+
+
+def test_a_setting_adds_a_slot_before_the_close() -> None:
+    added = at("2026-11-19T15:46:00", slot_before_close_enabled=True)
+    slot = added.current_slot(in_time=True)
+    assert (slot.label, slot.index) == ("15:45", 14)
+    assert [slot.label for slot in added.remaining_slots()] == ["15:45", "16:00"]
+    assert added.named_slot("15:45") == parse_slot(slot.name) == slot
+    # what it lacks is completed before the close
+    assert at("2026-11-19T15:56:00", slot_before_close_enabled=True).last_chance_slot() == slot
+    early = at("2026-11-27T12:45:10", slot_before_close_enabled=True).current_slot(in_time=True)
+    assert (early.label, early.index) == ("12:45", 8)
+    assert at("2026-11-19T15:46:00").current_slot(in_time=False).label == "15:30"
 
 
 def test_each_task_has_its_hours() -> None:

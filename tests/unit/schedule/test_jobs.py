@@ -14,6 +14,7 @@ from orchestration.schedule.jobs import Row, shipped_jobs
 SOURCES = {
     "QUOTEMILL_TDX__BASE_URL": "http://tdx.example:8080",
     "IB_HOST": "127.0.0.1",
+    "QUOTEMILL_IB__SLOT_BEFORE_CLOSE_ENABLED": "true",
     "QUOTEMILL_TQ__ACCOUNT": "somebody",
     "QUOTEMILL_TQ__PASSWORD": "secret",
     "QUOTEMILL_TQ__VARIETIES": "SHFE.cu",
@@ -47,6 +48,8 @@ def test_jobs_of_a_service_need_one(tmp_path: Path) -> None:
     toml = '[schedule.tdx_selftest]\nwhen = "off"'
     assert jobs.read(configured(tmp_path, toml, **folder))["tdx_selftest"].timing is None
     assert for_service < set(jobs.read(configured(tmp_path, **folder, **TDX)))
+    # nor does a slot that is not set have one
+    assert "ib_snapshot_before_close" not in jobs.read(configured(tmp_path, IB_HOST="127.0.0.1"))
 
 
 def test_settings_change_only_what_they_name(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ placed as (
                     and (q.market_data_type in (3, 4)) is not true
                 )
                 then 1
-            when q.slot_30m = s.slot_count - 2 then 2
+            -- the half hour before the close, or the slot that a setting adds after it
+            when q.slot_30m in (s.slot_count - 2, s.slot_count) then 2
             else 3
         end as rung
     from quotes as q
