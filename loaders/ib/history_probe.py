@@ -49,7 +49,7 @@ def ends_week(day: date) -> bool:
 
 
 def summarize(samples: Sequence[HistorySample], interest: Sequence[OpenInterest]) -> str:
-    """`history probe: 2 of 5 contracts have bars; 1 has none; …; open interest of 5, of today`."""
+    """`history probe: 2 of 5 contracts have bars; …; open interest of 5, of today alone`."""
     have = sum(sample.bars > 0 for sample in samples)
     empty = sum(not sample.bars and sample.failure is None for sample in samples)
     failed = Counter(sample.failure.error_type for sample in samples if sample.failure)
@@ -62,7 +62,7 @@ def summarize(samples: Sequence[HistorySample], interest: Sequence[OpenInterest]
 
 
 def describe_interest(answer: OpenInterest) -> int | str | None:
-    """The open interest, why there is none, or None where the gateway sent none."""
+    """The open interest, or why it did not come; None where nothing did."""
     return answer.failure.error_message if answer.failure else answer.open_interest
 
 

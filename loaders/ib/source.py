@@ -5,6 +5,7 @@
     lane ib_snapshot   session_contract ▶ chain_snapshot, recapture ▶ slot_run, gateway_event
     lane ib_close      session_contract ▶ chain_close ▶ slot_run, gateway_event
     lane ib_enrich     session_contract of the day before ▶ open_interest, enrichment
+    lane ib_daily      underlying ▶ underlying_daily, underlying_dividends
 
 A task is one connection (client/, of which one module knows the library). A batch is a token; a
 contract that answered nothing is a row with its error, and waits to be captured again while its
@@ -33,6 +34,7 @@ from loaders.ib.datasets import (
     session_contract,
     slot_run,
     underlying,
+    underlying_daily,
 )
 from loaders.ib.doctor import check_setup
 from loaders.ib.jobs import JOBS
@@ -122,6 +124,7 @@ SOURCE = Source(
     datasets=(
         session.DATASET,
         underlying.DATASET,
+        underlying_daily.DATASET,
         contract.DATASET,
         session_contract.DATASET,
         chain_snapshot.DATASET,

@@ -33,6 +33,14 @@ _PRICES = [
     "und_bid",
     "und_ask",
     "und_last",
+    "open",
+    "high",
+    "low",
+    "close",
+    "adjusted_close",
+    "past_12_months",
+    "next_12_months",
+    "next_amount",
 ]
 _GREEKS = ("iv", "iv_bid", "iv_ask", "delta", "gamma", "vega", "theta")
 # the largest that the SQL models can cast, multiply by splits and add up: no price is 10^11 times
@@ -90,6 +98,40 @@ _TERMS = [
     ("expires_at", _STAMP),
     ("trades_until", _TEXT),  # HH:MM in New York, of a usual day
 ]
+UNDERLYING_DAILY = landed_table(
+    RAW_IB,
+    "underlying_daily",  # bars of regular hours, in the shares of `adjusted_as_of`
+    [
+        ("symbol", _TEXT),
+        ("trade_date", _DATE),
+        *((name, _PRICE) for name in ("open", "high", "low", "close")),
+        ("volume", _BIG),
+        ("adjusted_close", _PRICE),  # for dividends too; null of an index
+        ("adjusted_as_of", _DATE),
+    ],
+    key=("symbol", "trade_date"),
+    most=_MOST,
+    nullable=("volume", "adjusted_close"),
+    entity="symbol",
+)
+
+UNDERLYING_DIVIDENDS = landed_table(
+    RAW_IB,
+    "underlying_dividends",  # dollars a share, as the source said it on a day
+    [
+        ("symbol", _TEXT),
+        ("trade_date", _DATE),
+        ("past_12_months", _PRICE),
+        ("next_12_months", _PRICE),
+        ("next_ex_date", _DATE),
+        ("next_amount", _PRICE),
+    ],
+    key=("symbol", "trade_date"),
+    most=_MOST,
+    nullable=("past_12_months", "next_12_months", "next_ex_date", "next_amount"),
+    entity="symbol",
+)
+
 CONTRACT = landed_table(
     RAW_IB,
     "contract",
@@ -318,6 +360,8 @@ REJECTED_ROW = rejected_rows(RAW_IB)
 TABLES = (
     SESSION,
     UNDERLYING,
+    UNDERLYING_DAILY,
+    UNDERLYING_DIVIDENDS,
     CONTRACT,
     SESSION_CONTRACT,
     NEGATIVE_CONTRACT,

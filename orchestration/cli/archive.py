@@ -116,9 +116,9 @@ def retention_command(
 ) -> None:
     """Delete slots of option chains that are old and archived, and old logs.
 
-    Slots go after ib.intraday_retain_days, or --older-than, once their files were read again and match the
-    warehouse; logs go after ib.error_log_retain_days. What was built from these slots stays. Asks
-    first on a terminal. Exit code 6 where old days stay: changed since, not built, or damaged.
+    Slots go after ib.intraday_retain_days, or --older-than, once their files were read again and
+    match the warehouse; logs go after ib.error_log_retain_days. What was built from these slots
+    stays. Asks first on a terminal. Exit code 6 where old days stay: changed since, not built, or damaged.
 
     Example: quotemill retention --dry-run
     """

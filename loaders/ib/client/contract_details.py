@@ -113,8 +113,8 @@ async def previous_close(
         today = now.astimezone(NEW_YORK).date()
         for bar in reversed(bars):
             price = _close(bar.close)
-            if _day(bar.at) < today and price is not None:
-                return PreviousClose(price, _day(bar.at), "history")
+            if read_day(bar.at) < today and price is not None:
+                return PreviousClose(price, read_day(bar.at), "history")
         if failure is not None and failure.error_type == GATEWAY_GONE:
             raise make_error(failure, f"the previous close of {underlying.symbol}")
     for data_type in data_types:
@@ -267,7 +267,8 @@ def _multiplier(text: str) -> Decimal:
         return DEFAULT_MULTIPLIER
 
 
-def _day(at: date | datetime) -> date:
+def read_day(at: date | datetime) -> date:
+    """The day of a bar in New York."""
     return at.astimezone(NEW_YORK).date() if isinstance(at, datetime) else at
 
 

@@ -8,15 +8,16 @@ never sleeps and a test needs no time.
 import asyncio
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from loaders.errors import SettingsError
-from loaders.ib.client import contract_details, quotes
+from loaders.ib.client import contract_details, daily_bars, quotes
+from loaders.ib.client.daily_bars import DailyBar, Dividends
 from loaders.ib.client.events import EventLog
+from loaders.ib.client.history_budget import REQUESTS, SECONDS, HistoryBudget
 from loaders.ib.client.library import check_client
 from loaders.ib.client.quotes import Batch, Stamp
 from loaders.ib.client.ticker import Patience, has_level, has_quote, read_line
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SANDBOX_ACCOUNT = "DUSANDBOX"
-HISTORY_REQUESTS, HISTORY_SECONDS = 50, 600.0  # the service allows 60 in that time
 DELAYED_OR_FROZEN = 4  # market data type
 PAUSE_STEP = 0.5  # seconds between two calls of `cancelling`
 
@@ -106,7 +106,7 @@ class Gateway:
         self._client_id: int | None = None
         self._rate = settings.messages_per_second
         self._server_time: datetime | None = None
-        self._history: deque[float] = deque()
+        self.history = HistoryBudget()
         self._log = EventLog(self._event_time)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, name="ib", daemon=True)
@@ -294,7 +294,7 @@ class Gateway:
         Raises RequestFailed without either.
         """
         now, settings = self.now(), self._settings
-        by_history = self._may_ask_history()
+        by_history = self.history.take()
         data_types = [settings.market_data_type]
         if settings.allow_fallback_to_delayed:
             data_types.append(DELAYED_OR_FROZEN)
@@ -311,14 +311,15 @@ class Gateway:
 
         return self._request(close)
 
-    def _may_ask_history(self) -> bool:
-        now = time.monotonic()
-        while self._history and now - self._history[0] > HISTORY_SECONDS:
-            self._history.popleft()
-        if len(self._history) >= HISTORY_REQUESTS:
-            return False
-        self._history.append(now)
-        return True
+    def daily_bars(self, underlying: Underlying) -> list[DailyBar]:
+        """A year of day bars. Raises NotPermitted, PacingViolation, RequestFailed."""
+        timeout = self._settings.timeout
+        return self._request(lambda c: daily_bars.read_bars(c, underlying, timeout))
+
+    def dividends(self, underlying: Underlying) -> Dividends | None:
+        """What a stock paid and is to pay; None where the gateway sends none."""
+        patience = self._patience(None)
+        return self._request(lambda c: daily_bars.read_dividends(c, underlying, patience))
 
     def qualify(self, candidates: Sequence[Candidate]) -> Qualified:
         """Look candidates up, `qualify_batch_size` at once; each message obeys the wire limit."""
@@ -367,11 +368,11 @@ class Gateway:
 
     def history_sample(self, contracts: Sequence[OptionContract]) -> list[HistorySample]:
         """Bars of 8 hours of 5 days of some contracts, as a test."""
-        allowed = [contract for contract in contracts if self._may_ask_history()]
+        allowed = [contract for contract in contracts if self.history.take()]
         samples = self._request(
             lambda c: contract_details.history_sample(c, allowed, self._settings.timeout)
         )
-        why = f"{HISTORY_REQUESTS} requests in {HISTORY_SECONDS / 60:g} minutes are enough"
+        why = f"{REQUESTS} requests in {SECONDS / 60:g} minutes are enough"
         left = [contract for contract in contracts if contract not in allowed]
         return [*samples, *(contract_details.skip_sample(contract, why) for contract in left)]
 

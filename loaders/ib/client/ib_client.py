@@ -183,18 +183,25 @@ class Connection:
         return [_chain(row) for row in rows], failure
 
     async def bars(
-        self, conid: int, duration: str, size: str, timeout: float, *, route: str = "SMART"
+        self,
+        conid: int,
+        duration: str,
+        size: str,
+        timeout: float,
+        *,
+        route: str = "SMART",
+        what: str = "TRADES",
     ) -> tuple[list[Bar], Failure | None]:
-        """Trades of regular hours, oldest first."""
+        """Bars of regular hours until now, oldest first."""
         contract, client = Contract(conId=conid, exchange=route), self._ib.client
 
         def send(number: int) -> None:
-            client.reqHistoricalData(
-                number, contract, "", duration, size, "TRADES", True, 1, False, []
-            )
+            client.reqHistoricalData(number, contract, "", duration, size, what, True, 1, False, [])
 
         rows, failure = await self._answer(send, timeout, "history", contract)
-        return [Bar(row.date, float(row.close)) for row in rows], failure
+        return [
+            Bar(row.date, row.open, row.high, row.low, row.close, float(row.volume)) for row in rows
+        ], failure
 
     async def _answer(
         self, send: Callable[[int], object], timeout: float, farm: Farm, contract: Any = None
@@ -289,6 +296,7 @@ class Line:
             model=_make_computation(t.modelGreeks),
             bid_model=_make_computation(t.bidGreeks),
             ask_model=_make_computation(t.askGreeks),
+            dividends=_list_dividends(t.dividends),
         )
 
     def leave(self) -> None:
@@ -308,6 +316,20 @@ def _make_computation(greeks: Any) -> Computation | None:
         vega=greeks.vega,
         theta=greeks.theta,
         underlying=greeks.undPrice,
+    )
+
+
+def _list_dividends(
+    dividends: Any,
+) -> tuple[float | None, float | None, date | None, float | None] | None:
+    if dividends is None:
+        return None
+    day = dividends.nextDate
+    return (
+        dividends.past12Months,
+        dividends.next12Months,
+        day.date() if isinstance(day, datetime) else day,
+        dividends.nextAmount,
     )
 
 

@@ -48,6 +48,8 @@ class Tick:
     model: Computation | None = None
     bid_model: Computation | None = None
     ask_model: Computation | None = None
+    # of a stock: past and next twelve months, next ex-date, its amount
+    dividends: tuple[float | None, float | None, date | None, float | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,11 @@ class Chain:
 @dataclass(frozen=True)
 class Bar:
     at: date | datetime
+    open: float
+    high: float
+    low: float
     close: float
+    volume: float
 
 
 class Request:

@@ -17,6 +17,7 @@ from loaders.ib.contracts import universe
 from loaders.ib.planning.request import (
     ANY_TASK,
     CLOSE,
+    DAILY,
     DISCOVER,
     DUE,
     ENRICH,
@@ -286,9 +287,21 @@ def _resolve_interest(question: Question) -> Answer:
     return resolved, left
 
 
+def _resolve_daily(question: Question) -> Answer:
+    """The newest session that is over, of the symbols that lack it."""
+    timetable, conn = question.timetable, question.conn
+    day = f"{timetable.finished_session().trade_date}"
+    cursors = loads.read_cursors(conn, "underlying_daily") if conn else {}
+    left = [symbol for symbol in question.symbols if cursors.get(symbol, "") < day]
+    if not left:
+        raise NotDue(f"the day bars of {day} are loaded")
+    return {"date": day}, left
+
+
 _RESOLVERS: Mapping[str, Callable[[Question], Answer]] = {
     DISCOVER: _resolve_discovery,
     SNAPSHOT: _resolve_snapshot,
     CLOSE: _resolve_close,
     ENRICH: _resolve_interest,
+    DAILY: _resolve_daily,
 }

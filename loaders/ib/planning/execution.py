@@ -11,11 +11,12 @@ from loaders.ib.contracts.listing import find_candidates, fit_slot, measure_slot
 from loaders.ib.datasets import session
 from loaders.ib.planning.due import named_day
 from loaders.ib.planning.plan import DATASET_BY_TASK, Plan, Step, plan_request, plan_retry
-from loaders.ib.planning.request import CLOSE, DISCOVER, ENRICH, SNAPSHOT, lane_name
+from loaders.ib.planning.request import CLOSE, DISCOVER, SNAPSHOT, lane_name
 from loaders.ib.planning.timetable import LAST_CHANCE
 from loaders.ib.queries import landed, loads
 from loaders.ib.slots import SLOT_NAME, date_in_new_york, make_key, parse_point, require_session
 
+CAPTURES = (SNAPSHOT, CLOSE)
 Units = Iterator[Sequence[Unit]]
 
 
@@ -29,7 +30,7 @@ def execute(ctx: Context) -> Units:
     if plan.task == DISCOVER:
         yield from _discover(ctx, plan)
         return
-    if plan.task != ENRICH and retried is None:
+    if plan.task in CAPTURES and retried is None:
         yield from _load_calendar(ctx)
     if plan.works_queue:
         yield from _work_queue(ctx, plan.symbols, last=True)
@@ -49,7 +50,7 @@ def _capture(ctx: Context, step: Step, *, last: bool) -> Units:
     ctx.denied.clear()  # permission may have come back
     for group in step.groups:
         yield [Unit(step.dataset, group)]
-    if step.dataset != DATASET_BY_TASK[ENRICH]:
+    if step.dataset in [DATASET_BY_TASK[task] for task in CAPTURES]:
         yield [Unit("slot_run", step.keys)]
     yield from _land_events(ctx, last=last)
     if not last:

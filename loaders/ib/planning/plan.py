@@ -8,7 +8,7 @@ from loaders.engine.jobs import Task
 from loaders.engine.request import LoadRequest
 from loaders.ib.contracts import universe
 from loaders.ib.planning.due import named_day, named_slots
-from loaders.ib.planning.request import CLOSE, DISCOVER, ENRICH, SNAPSHOT
+from loaders.ib.planning.request import CLOSE, DAILY, DISCOVER, ENRICH, SNAPSHOT
 from loaders.ib.settings import IbSettings
 from loaders.ib.slots import Session, Slot, make_key, require_session
 
@@ -18,6 +18,7 @@ DATASET_BY_TASK = {
     SNAPSHOT: "chain_snapshot",
     CLOSE: "chain_close",
     ENRICH: "open_interest",
+    DAILY: "underlying_daily",
 }
 Keys = tuple[str, ...]
 

@@ -11,7 +11,13 @@ from loaders.ib.client.library import check_client
 from loaders.ib.contracts import universe
 from loaders.settings import Settings
 
-DISCOVER, SNAPSHOT, CLOSE, ENRICH = TASKS = ("discover", "snapshot", "close", "enrich")
+DISCOVER, SNAPSHOT, CLOSE, ENRICH, DAILY = TASKS = (
+    "discover",
+    "snapshot",
+    "close",
+    "enrich",
+    "daily",
+)
 ANY_TASK = ("incremental", "init")  # modes of the command line for what is due at this minute
 # options of the command line by task
 OPTIONS: Mapping[str, Sequence[str]] = {
@@ -19,10 +25,11 @@ OPTIONS: Mapping[str, Sequence[str]] = {
     SNAPSHOT: ("slot", "run_day", "retry_missed"),
     CLOSE: (),
     ENRICH: ("date",),
+    DAILY: (),
 }
 # option of a scheduled load: `now`; `known` for symbols with contracts; `missed` for the queue
 DUE = "due"
-HINT = "loaders run ib --task discover|snapshot|close|enrich"
+HINT = f"loaders run ib --task {'|'.join(TASKS)}"
 
 
 def missing_settings(settings: Settings) -> str | None:

@@ -26,6 +26,7 @@ from loaders.ib.slots import (
     within,
 )
 
+BARS_ARE_FINAL = timedelta(hours=2)  # after the close
 LAST_CHANCE = timedelta(minutes=5)  # before the close: the last slot before it is completed
 STAND_IN_SESSIONS = 5  # for which a set of contracts may stand in for a newer one
 
@@ -174,6 +175,13 @@ class Timetable:
         if by_clock and self.now > self.at(self.ib.close_snapshot_until):
             raise NotDue(f"the close snapshot of {self.today} ended {self.ib.close_snapshot_until}")
         return session
+
+    def finished_session(self) -> Session:
+        """The newest session whose bars are final: two hours after its close."""
+        session = session_on(self.today)
+        if session is not None and self.now >= session.close_at + BARS_ARE_FINAL:
+            return session
+        return session_before(self.today)
 
     def interest_pass(self) -> InterestPass:
         """The session whose open interest is requested now. Raises NotDue.

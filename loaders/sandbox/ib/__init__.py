@@ -4,6 +4,7 @@ hours.py           sessions of NYSE, and the clock
 stocks.py          the stocks of the market
 indices.py         indices, and the classes of their options
 splits.py          splits of stocks
+dividends.py       dividends of stocks
 listing.py         listed contracts and their numbers
 option_prices.py   volatility surface and Black-Scholes
 world.py           prices, quotes, open interest: functions of seed, contract and time

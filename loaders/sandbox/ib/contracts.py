@@ -13,7 +13,7 @@ from loaders.sandbox.ib.hours import (
     session_until,
 )
 from loaders.sandbox.ib.listing import Instrument
-from loaders.sandbox.ib.wire import NO_DAILY_BARS, Field, query_at
+from loaders.sandbox.ib.wire import NO_ADJUSTED_BARS, NO_DAILY_BARS, Field, query_at
 from loaders.sandbox.ib.world import Quote
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ async def option_parameters(session: "Session", fields: list[str]) -> None:
 async def historical_bars(session: "Session", fields: list[str]) -> None:
     """Bars of regular hours up to now; options have none of a day, as at the real one."""
     request, query, size, duration = int(fields[1]), query_at(fields, 2), fields[16], fields[17]
+    until, what = fields[15], fields[19]
     data = session.market_data
     await session.lag()
     now = data.clock.now()
@@ -106,8 +107,12 @@ async def historical_bars(session: "Session", fields: list[str]) -> None:
         session.error(request, rule.integer("code"), rule.option("message"))
     elif matches[0].is_option and size == "1 day":
         session.error(request, 162, NO_DAILY_BARS)
+    elif what == "ADJUSTED_LAST" and (until or matches[0].stock.is_index or matches[0].is_option):
+        session.error(request, 321, NO_ADJUSTED_BARS)
     else:
-        bars = _bars(session, matches[0], now, HOURS.get(size, 24.0), _days(duration))
+        adjusted = what == "ADJUSTED_LAST"
+        hours, days = HOURS.get(size, 24.0), _days(duration)
+        bars = _bars(session, matches[0], now, hours, days, adjusted=adjusted)
         if data.faults.strike("no-history", symbol=matches[0].symbol):
             bars = []
         session.send(17, request, "", "", len(bars) // 8, *bars)
@@ -119,11 +124,17 @@ def _days(duration: str) -> int:
 
 
 def _bars(
-    session: "Session", instrument: Instrument, now: datetime, hours: float, days: int
+    session: "Session",
+    instrument: Instrument,
+    now: datetime,
+    hours: float,
+    days: int,
+    *,
+    adjusted: bool,
 ) -> list[Field]:
     """Bars as fields: date, open, high, low, close, volume, average, count.
 
-    Prices are in the shares of today.
+    Prices are in the shares of today; `adjusted` for dividends since.
     """
     world, fields = session.market_data.world, list[Field]()
     today = now.date()
@@ -134,7 +145,9 @@ def _bars(
         start, close = session_open(day), min(session_close(day), now)
         while start < close:
             end = min(start + timedelta(hours=hours), close)
-            more = 1 if instrument.is_option else world.ratio(instrument.symbol, day, today)
+            more = 1.0 if instrument.is_option else world.ratio(instrument.symbol, day, today)
+            if adjusted:
+                more /= world.dividend_factor(instrument.symbol, day, today)
             quotes = (world.quote(instrument, at) for at in (start, end))
             first, last = (round(_middle(each) / more, 4) for each in quotes)
             label = f"{day:%Y%m%d}" if hours > 8 else f"{start:%Y%m%d %H:%M:%S} US/Eastern"

@@ -3,6 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING
 
+from loaders.sandbox.ib.dividends import describe
 from loaders.sandbox.ib.listing import Instrument
 from loaders.sandbox.ib.market_data import Service
 
@@ -59,5 +60,8 @@ def _send_computed(
     if "101" in generic:
         for tick, contracts in session.market_data.open_interest(instrument):
             session.send(2, 6, request, tick, contracts)
+    if "456" in generic and not instrument.is_option and not instrument.stock.is_index:
+        text = describe(instrument.stock, session.market_data.clock.now().date())
+        session.send(46, 6, request, 59, text)
     if "106" in generic and not instrument.is_option:
         session.send(45, 6, request, 24, instrument.stock.volatility)

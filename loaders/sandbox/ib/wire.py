@@ -49,6 +49,9 @@ MESSAGES = {
 }
 AMBIGUOUS = "The contract description specified is ambiguous"
 NO_DAILY_BARS = "Historical Market Data Service error message:No data of type EODChart is available"
+NO_ADJUSTED_BARS = (
+    "Error validating request.-'bd' : cause - End Date not supported with adjusted last"
+)
 READ_ONLY = "Error validating request: The API is in Read-Only mode."
 # messages of a client by number, for readers of the log
 REQUESTS = {

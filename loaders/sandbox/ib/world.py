@@ -11,6 +11,7 @@ from statistics import NormalDist
 from threading import RLock
 
 from loaders.sandbox.ib import listing
+from loaders.sandbox.ib.dividends import ex_dates, quarterly_amount
 from loaders.sandbox.ib.hours import (
     FIRST_DAY,
     PUBLISHED,
@@ -106,6 +107,14 @@ class World:
         if stock is None or not stock.split.applies(today) or stock.split.applies(day):
             return 1
         return stock.split.ratio
+
+    def dividend_factor(self, symbol: str, day: date, today: date) -> float:
+        """What a price of `day` is multiplied by for the dividends from then to `today`."""
+        stock, factor = self.stocks[symbol], 1.0
+        for ex_date in ex_dates(stock, day + _DAY, today):
+            before = self._path_price(symbol, session_before(ex_date))
+            factor *= 1 - quarterly_amount(stock) / before
+        return factor
 
     def close_price(self, symbol: str, day: date, terms: date | None = None) -> float:
         """Close of the newest session not later than `day`.

@@ -41,10 +41,8 @@ def test_answers_are_counted_and_spread_over_the_symbols(made: Bench) -> None:
 
 def test_a_history_without_bars_is_no_failure(made: Bench) -> None:
     line, detail, _ = probed(made, "no-history")
-    assert (
-        line
-        == "history probe: 0 of 5 contracts have bars; 5 have none; open interest of 5, of today alone"
-    )
+    end = "5 have none; open interest of 5, of today alone"
+    assert line == f"history probe: 0 of 5 contracts have bars; {end}"
     assert set(detail.values()) == {0}
 
 
@@ -78,7 +76,7 @@ def test_only_the_last_session_of_a_week_has_a_probe(made: Bench) -> None:
     assert ends_week(date(2026, 4, 2))  # Good Friday is a holiday
 
 
-def test_open_interest_that_does_not_come_is_told(made: Bench) -> None:
+def test_open_interest_that_does_not_come_counts(made: Bench) -> None:
     line, _, _ = probed(made, "no-oi")
     assert line.endswith("; open interest of 0, of today alone")
 

@@ -1,0 +1,111 @@
+"""Day bars and dividends of underlyings.
+
+TRADES bars are adjusted for splits, ADJUSTED_LAST for dividends too, both to the shares of today;
+the latter end now, whatever is asked (interactivebrokers.github.io/tws-api/historical_bars.html).
+Dividends are tick 59 of the generic tick 456, `0.83,0.92,20130219,0.23`: the past and the next
+twelve months, the next ex-date and its amount (tick_types.html of the same site).
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from loaders.ib.client import clean
+from loaders.ib.client.contract_details import make_error, read_day
+from loaders.ib.client.raw_answers import Bar, Tick
+from loaders.ib.client.ticker import Patience, read_line
+from loaders.ib.client.values import Underlying
+
+if TYPE_CHECKING:
+    from loaders.ib.client.ib_client import Connection
+
+DURATION = "1 Y"
+DIVIDENDS = "456"
+
+
+@dataclass(frozen=True)
+class DailyBar:
+    """A day of an underlying, in the shares of today; the volume is 0 of an index.
+
+    adjusted_close  for dividends too; None of an index, and where the gateway has none
+    """
+
+    trade_date: date
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: int | None
+    adjusted_close: Decimal | None
+
+
+@dataclass(frozen=True)
+class Dividends:
+    """What a stock paid and is to pay a share; None where the gateway does not say it."""
+
+    past_12_months: Decimal | None
+    next_12_months: Decimal | None
+    next_ex_date: date | None
+    next_amount: Decimal | None
+
+
+def count_requests(underlying: Underlying) -> int:
+    """Historical requests that `read_bars` makes."""
+    return 1 if underlying.is_index else 2
+
+
+async def read_bars(
+    connection: "Connection", underlying: Underlying, timeout: float
+) -> list[DailyBar]:
+    """A year of day bars, today's included, oldest first. Raises what `make_error` makes."""
+
+    async def request(what: str) -> list[Bar]:
+        bars, failure = await connection.bars(
+            underlying.conid, DURATION, "1 day", timeout, route=underlying.route, what=what
+        )
+        if failure is not None:
+            raise make_error(failure, f"the day bars of {underlying.symbol}")
+        return bars
+
+    trades = await request("TRADES")
+    adjusted = [] if underlying.is_index else await request("ADJUSTED_LAST")
+    closes = {read_day(bar.at): clean.traded_price(bar.close) for bar in adjusted}
+    rows = []
+    for bar in trades:
+        day, prices = read_day(bar.at), _read_prices(bar)
+        if prices is not None:
+            rows.append(DailyBar(day, *prices, clean.count(bar.volume), closes.get(day)))
+    return rows
+
+
+async def read_dividends(
+    connection: "Connection", underlying: Underlying, patience: Patience
+) -> Dividends | None:
+    """The dividends of a stock; None where the gateway sends none."""
+    reading = await read_line(
+        connection,
+        underlying.conid,
+        _has_dividends,
+        patience,
+        snapshot=False,
+        generic=DIVIDENDS,
+        linger=False,
+    )
+    if reading.tick.dividends is None:
+        return None
+    past, following, day, amount = reading.tick.dividends
+    return Dividends(clean.price(past), clean.price(following), day, clean.price(amount))
+
+
+def _has_dividends(tick: Tick) -> bool:
+    return tick.dividends is not None
+
+
+def _read_prices(bar: Bar) -> tuple[Decimal, Decimal, Decimal, Decimal] | None:
+    """Open, high, low and close; None of a bar that lacks one."""
+    opened, high = clean.traded_price(bar.open), clean.traded_price(bar.high)
+    low, close = clean.traded_price(bar.low), clean.traded_price(bar.close)
+    if opened is None or high is None or low is None or close is None:
+        return None
+    return opened, high, low, close

@@ -1,0 +1,77 @@
+"""Dataset `underlying_daily`: day bars of the underlyings, their dividends beside.
+
+Keys are `AAPL 2026-11-19`. Each load reads a year again: a split or a dividend changes all bars
+before it. `adjusted_as_of` is the session in whose shares they are.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from typing import Any
+
+from loaders.engine.outcome import Outcome
+from loaders.errors import UpstreamError
+from loaders.ib.client.daily_bars import Dividends, count_requests
+from loaders.ib.context import Context, Dataset
+from loaders.ib.errors import NotPermitted
+from loaders.ib.queries.landed import read_underlying
+from loaders.ib.slots import parse_point, parse_symbol
+from loaders.ib.tables import UNDERLYING_DAILY, UNDERLYING_DIVIDENDS
+
+BARS_ROUTE, DIVIDENDS_ROUTE = "historical_bars", "market_data"
+
+
+def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
+    for key in keys:
+        if ctx.load.cancelling():
+            return
+        yield _read(ctx, key, parse_symbol(key), date.fromisoformat(parse_point(key)))
+
+
+def _read(ctx: Context, key: str, symbol: str, day: date) -> Outcome:
+    underlying = ctx.ask(lambda conn: read_underlying(conn, symbol))
+    if underlying is None:
+        return Outcome(key, skipped=f"{symbol} is not looked up yet: discovery comes first")
+    if ctx.gone is not None:
+        return Outcome(key, failure=str(ctx.gone))
+    try:
+        requests = count_requests(underlying)
+        while not ctx.gateway.history.take(requests):
+            ctx.waits.pause(ctx.gateway.history.seconds_until(requests))
+        bars = ctx.gateway.daily_bars(underlying)
+        dividends = None if underlying.is_index else ctx.gateway.dividends(underlying)
+    except NotPermitted as error:
+        # no alarm each night: the subscription is missing, and nothing else needs these
+        ctx.load.warn(f"{symbol}: {error}")
+        return Outcome(key, skipped=str(error))
+    except UpstreamError as error:
+        ctx.count_unanswered(symbol, error)
+        return Outcome(key, failure=str(error))
+    ctx.reset_unanswered()
+    common = {"symbol": symbol, **ctx.lineage}
+    rows = [
+        vars(bar) | {"adjusted_as_of": day, "source_route": BARS_ROUTE} | common
+        for bar in bars
+        if bar.trade_date <= day  # a session that is under way has no close yet
+    ]
+    return Outcome(
+        key, rows, cursor=day, cursor_key=symbol, beside=_describe(dividends, day, common)
+    )
+
+
+def _describe(
+    dividends: Dividends | None, day: date, common: dict[str, Any]
+) -> list[dict[str, Any]]:
+    if dividends is None:
+        return []
+    return [vars(dividends) | {"trade_date": day, "source_route": DIVIDENDS_ROUTE} | common]
+
+
+DATASET = Dataset(
+    "underlying_daily",
+    UNDERLYING_DAILY,
+    BARS_ROUTE,
+    fetch,
+    key_of=lambda row: str(row["symbol"]),
+    beside=UNDERLYING_DIVIDENDS,
+    recurs=False,
+)
