@@ -118,7 +118,8 @@ def retention_command(
 
     Slots go after ib.intraday_retain_days, or --older-than, once their files were read again and
     match the warehouse; logs go after ib.error_log_retain_days. What was built from these slots
-    stays. Asks first on a terminal. Exit code 6 where old days stay: changed since, not built, or damaged.
+    stays. Asks first on a terminal. Exit code 6 where old days stay: changed since, not built, or
+    damaged.
 
     Example: quotemill retention --dry-run
     """
