@@ -1,6 +1,7 @@
 """Printer of checks for both command lines."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 
 from loaders.cli import shell
 from loaders.engine.check import Check
@@ -11,15 +12,17 @@ def print_checks(
 ) -> None:
     """Print a line per check with its fix below, or a list for programs.
 
-    `words` replace the statuses in the lines.
+    Checks one after another with the same fix have it below the last. `words` replace the statuses
+    in the lines.
     """
     if json:
         shell.print_json([check.as_json() for check in checks])
     else:
-        shell.print_table([row for check in checks for row in _rows(check, words or {})])
+        shell.print_table(list(_list_rows(checks, words or {})))
 
 
-def _rows(check: Check, words: Mapping[str, str]) -> Iterable[tuple[str, str, str]]:
-    yield words.get(check.status, check.status), check.name, check.text
-    if check.fix:
-        yield "", "", f"fix: {check.fix}"
+def _list_rows(checks: Sequence[Check], words: Mapping[str, str]) -> Iterable[tuple[str, str, str]]:
+    for check, below in zip_longest(checks, checks[1:]):
+        yield words.get(check.status, check.status), check.name, check.text
+        if check.fix and (below is None or (below.name, below.fix) != (check.name, check.fix)):
+            yield "", "", f"fix: {check.fix}"

@@ -54,7 +54,7 @@ def _summed(
                 coalesce(sum(t.failed), 0)::int as failed,
                 coalesce(sum(t.rows_new), 0)::bigint as rows_new,
                 coalesce(sum(t.rows_changed), 0)::bigint as rows_changed,
-                coalesce(sum(t.rows_read - t.rows_new - t.rows_changed), 0)::bigint
+                coalesce(sum(greatest(t.rows_read - t.rows_new - t.rows_changed, 0)), 0)::bigint
                     as rows_unchanged
             from ops.ingestion_jobs as j
             left join ops.ingestion_job_tasks as t using (job_id)

@@ -55,7 +55,8 @@ class Task:
 
     @property
     def rows_unchanged(self) -> int:
-        return self.rows_read - self.rows_new - self.rows_changed
+        # rows that a newer answer lacks count as changed, and were not read
+        return max(0, self.rows_read - self.rows_new - self.rows_changed)
 
     @property
     def reached(self) -> int:

@@ -49,7 +49,8 @@ def _describe(failures: list[FailedKey], entry: Entry | None) -> Cause | None:
 
 
 def _shorten(failure: FailedKey) -> str:
-    return f"{failure.dataset} {failure.key}: {failure.reason}"[:150]
+    text = f"{failure.dataset} {failure.key}: {failure.reason}"
+    return text if len(text) <= 150 else f"{text[:149]}…"
 
 
 def _newest_sent(entry: Entry | None) -> int | None:

@@ -12,7 +12,8 @@ from markupsafe import Markup, escape
 
 from orchestration.report.grid import Grid, Line
 
-WIDTH, GUTTER = 1000, 190  # of a picture; the gutter is the part for the names of lines
+WIDTH = 1000  # of a picture
+_LETTER, _DAY = 6.4, 90  # width of a letter, and of a label of the columns with its distance
 # lowest share of each class; two more classes follow: less, and nothing
 LEVELS = (1.0, 0.99, 0.9, 0.5)
 WORDS = ("all", "99 %", "90 %", "50 %", "less", "nothing")
@@ -43,7 +44,10 @@ def share(wanted: int, there: int) -> str:
 def heat_map(grid: Grid) -> Markup:
     """Draw lines of cells; neighbours of the same class are one rectangle."""
     height = max(6, min(18, 480 // max(len(grid.lines), 1)))
-    width = (WIDTH - GUTTER) / len(grid.columns)
+    names = [n.name if len(n.name) <= 28 else f"{n.name[:27]}…" for n in grid.lines]
+    # names stand at the right, beside the newest days, with which a narrow screen starts
+    edge = WIDTH - 12 - _LETTER * max(map(len, names), default=0)
+    width = edge / len(grid.columns)
     total = height * len(grid.lines)
     every = -(-11 // height)  # lines from one name to the next, so that names do not touch
     parts = [
@@ -57,18 +61,19 @@ def heat_map(grid: Grid) -> Markup:
         text = f"{line.name}: {share(line.wanted, line.there)}, {missing}"
         parts.append(f"<g><title>{escape(text)}</title>")
         if number % every == 0:
-            name = line.name if len(line.name) <= 28 else f"{line.name[:27]}…"
-            parts.append(
-                f'<text x="{GUTTER - 6}" y="{top + height / 2 + 3.5:g}" text-anchor="end">'
-                f"{escape(name)}</text>"
-            )
+            y = top + height / 2 + 3.5
+            parts.append(f'<text x="{edge + 6:g}" y="{y:g}">{escape(names[number])}</text>')
         for kind, path in _paths(line, top, height - 1, width):
             parts.append(f'<path class="c{kind}" d="{path}"/>')
         parts.append("</g>")
     step = max(1, -(-len(grid.columns) // _TICKS))
-    for column in range(0, len(grid.columns), step):
-        left = GUTTER + column * width
-        parts.append(f'<text x="{left:.1f}" y="{total + 15}">{escape(grid.columns[column])}</text>')
+    for column in range(0, len(grid.columns) - 1, step):
+        if edge - column * width >= 2 * _DAY:  # the newest has a label in any case
+            label = escape(grid.columns[column])
+            parts.append(f'<text x="{column * width:.1f}" y="{total + 15}">{label}</text>')
+    parts.append(
+        f'<text x="{edge:g}" y="{total + 15}" text-anchor="end">{escape(grid.newest)}</text>'
+    )
     return Markup("".join([*parts, "</svg>"]))
 
 
@@ -83,7 +88,7 @@ def _paths(line: Line, top: int, height: int, width: float) -> Iterator[tuple[in
             end += 1
         kind = kinds[column]
         if kind is not None:
-            left, long = GUTTER + column * width, (end - column) * width
+            left, long = column * width, (end - column) * width
             rectangle = f"M{left:.1f} {top}h{long:.1f}v{height}h-{long:.1f}z"
             runs.setdefault(kind, []).append(rectangle)
         column = end
@@ -100,16 +105,19 @@ class Point:
 
 
 def chart(key: str, title: str, unit: str, series: Mapping[str, Sequence[Point]]) -> Markup:
-    """Draw values over time, a mark each; series differ by colour and by shape."""
+    """Draw values over time, a mark each; series differ by colour and by shape.
+
+    Nothing before there are two times: the tables have the figures.
+    """
     points = [point for line in series.values() for point in line]
-    if not points:
+    if len({point.at for point in points}) < 2:
         return Markup("")
     first, last = min(p.at for p in points), max(p.at for p in points)
-    span = (last - first).total_seconds() or 1.0
+    span = (last - first).total_seconds()
     most = max(p.value for p in points) or 1.0
-    left, right, top, bottom = 70, WIDTH - 16, 12, 168
+    left, right, top, bottom = 70, WIDTH - 16, 26, 182
     parts = [
-        f'<svg viewBox="0 0 {WIDTH} 196" role="img" aria-labelledby="{key}-title">',
+        f'<svg viewBox="0 0 {WIDTH} 210" role="img" aria-labelledby="{key}-title">',
         f'<title id="{key}-title">{escape(title)}, in {escape(unit)}, at most {most:,.1f}</title>',
     ]
     for part in (0.0, 0.5, 1.0):
@@ -119,11 +127,11 @@ def chart(key: str, title: str, unit: str, series: Mapping[str, Sequence[Point]]
             f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">'
             f"{_short_number(part * most)}</text>"
         )
-    parts.append(f'<text x="{left + 6}" y="{top + 10}">{escape(unit)}</text>')
+    parts.append(f'<text x="{left - 6}" y="13" text-anchor="end">{escape(unit)}</text>')
     for share_of_span, label in _time_labels(first, last):
         x = left + (right - left) * share_of_span
         anchor = "start" if share_of_span == 0 else "end" if share_of_span == 1 else "middle"
-        parts.append(f'<text x="{x:.1f}" y="190" text-anchor="{anchor}">{label}</text>')
+        parts.append(f'<text x="{x:.1f}" y="204" text-anchor="{anchor}">{label}</text>')
     for number, line in enumerate(series.values()):
         parts.append(f'<g class="s{number % 4}">')
         for point in line:

@@ -37,7 +37,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Worst:
-    """An item that lacks something; `since` is the first column with a hole."""
+    """An item that lacks something; `since` is the first column with a hole, as its times."""
 
     name: str
     wanted: int
@@ -49,7 +49,8 @@ class Worst:
 class Grid:
     """A grid of a dataset.
 
-    `unit` is what `wanted` and `there` count; `fix` is the command that loads the rest.
+    `columns` are the first times of each, `newest` is the last time of all. `unit` is what `wanted`
+    and `there` count; `fix` is the command that loads the rest.
     """
 
     key: str
@@ -59,6 +60,7 @@ class Grid:
     fix: str
     items: int
     columns: tuple[str, ...]
+    newest: str
     lines: tuple[Line, ...]
     worst: tuple[Worst, ...]
 
@@ -103,10 +105,14 @@ def fill(conn: psycopg.Connection, coverage: Coverage) -> Grid:
         "until": times[-1],
         **coverage.values,
     }
-    labels = tuple(
-        f"{start.astimezone(NEW_YORK):%m-%d %H:%M}" if coverage.are_slots else f"{start:%Y-%m-%d}"
-        for start in starts
-    )
+    labels = [
+        f"{time.astimezone(NEW_YORK):%m-%d %H:%M}" if coverage.are_slots else f"{time:%Y-%m-%d}"
+        for time in times
+    ]
+    spans = [
+        labels[first] if first == last - 1 else f"{labels[first]} to {labels[last - 1]}"
+        for first, last in zip(previous, values["lasts"], strict=True)
+    ]
     query = coverage.cells + _SUMS
     by_line: dict[int, dict[int, tuple[int, int]]] = {}
     items: list[tuple[int, int, str, int, int, int | None]] = []
@@ -124,7 +130,7 @@ def fill(conn: psycopg.Connection, coverage: Coverage) -> Grid:
         lines.append(Line(name, sum(w for w, _ in row), sum(t for _, t in row), row))
     lacking = sorted((i for i in items if i[4] < i[3]), key=lambda i: (i[4] - i[3], i[0]))
     worst = tuple(
-        Worst(item, wanted, there, labels[hole or 0])
+        Worst(item, wanted, there, spans[hole or 0])
         for _, _, item, wanted, there, hole in lacking[:WORST]
     )
     return Grid(
@@ -134,7 +140,8 @@ def fill(conn: psycopg.Connection, coverage: Coverage) -> Grid:
         note=coverage.note,
         fix=coverage.fix,
         items=len(items),
-        columns=labels,
+        columns=tuple(labels[first] for first in previous),
+        newest=labels[-1],
         lines=tuple(lines),
         worst=worst,
     )

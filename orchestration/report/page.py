@@ -1,5 +1,6 @@
 """The page: one HTML file with style and pictures, no script, nothing external."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from loaders.errors import SettingsError
 from loaders.settings import Settings
@@ -20,6 +21,7 @@ from orchestration.report.space import SIZE, STAGE
 from orchestration.schedule.ledger import OVERDUE
 
 SHOWN_RUNS = 25  # in tables; pictures show all of the window
+_NOT_BROKEN = r'<span class="d">\g<0></span>'
 LARGEST = 3  # tables in the picture of sizes, beside the sum of all
 STAGES = ("load", "build", "qa", "report")
 Chart = tuple[str, str, Markup, list[str]]  # key, title, picture, names of the series
@@ -63,6 +65,7 @@ def render(report: Report) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {"bytes": format_bytes, "seconds": format_seconds, "time": format_time}
+    environment.filters["whole"] = keep_whole
     return environment.get_template("page.html").render(
         report=report,
         charts=list(_run_charts(report)),
@@ -78,7 +81,7 @@ def render(report: Report) -> str:
 
 
 def _run_charts(report: Report) -> Iterator[Chart]:
-    """The charts about runs that have a point."""
+    """The charts about runs at two times or more."""
     runs = report.runs
     load_seconds = _by_source(runs.loads, "seconds", "{:,.1f} s")
     load_rows = _by_source(runs.loads, "rows", "{:,} rows")
@@ -99,8 +102,8 @@ def _run_charts(report: Report) -> Iterator[Chart]:
         ("trouble-chart", "Retries, fallbacks and failures", "requests", retries),
     ):
         filled = {name: points for name, points in sorted(series.items()) if points}
-        if filled:
-            yield key, title, drawing.chart(key, title, unit, filled), list(filled)
+        if picture := drawing.chart(key, title, unit, filled):
+            yield key, title, picture, list(filled)
 
 
 def _size_charts(report: Report) -> Iterator[Chart]:
@@ -118,7 +121,8 @@ def _size_charts(report: Report) -> Iterator[Chart]:
         for name, table in tables.items()
     }
     key, title = "space-chart", "Size of tables"
-    yield key, title, drawing.chart(key, title, "MiB", series), list(series)
+    if picture := drawing.chart(key, title, "MiB", series):
+        yield key, title, picture, list(series)
 
 
 def _measure_growth(report: Report) -> dict[str, str]:
@@ -196,6 +200,12 @@ def format_seconds(seconds: float | None) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def keep_whole(text: str) -> Markup:
+    """A text whose dates and options are not broken at their hyphens."""
+    whole = re.sub(r"\d{4}-\d\d-\d\d|(?<!\S)--[a-z][a-z-]*", _NOT_BROKEN, str(escape(text)))
+    return Markup(whole)
 
 
 def format_time(at: datetime | None) -> str:

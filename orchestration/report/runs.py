@@ -67,7 +67,11 @@ def read(conn: psycopg.Connection, since: datetime, as_of: datetime) -> Runs:
         alerts = cur.execute(
             "select * from ops.alerts where recovered_at is null order by severity, first_at"
         ).fetchall()
-        jobs = cur.execute("select * from ops.schedules order by name").fetchall()
+        # rows that no scheduler has looked at yet are no jobs of this machine
+        jobs = cur.execute(
+            "select * from ops.schedules where next_run_at is not null "
+            "or last_run_at is not null or not is_enabled order by name"
+        ).fetchall()
     builds = build_record.recent(conn, MOST, since, as_of)
     return Runs(
         loads=loads,
@@ -100,6 +104,17 @@ def _seconds(run: Row) -> float | None:
 
 def _describe_failures(failures: dict[str, str]) -> str:
     """Some failed keys with their reasons, and the number of the others."""
-    texts = [f"{key}: {why}" for key, why in list(failures.items())[:FAILED_KEYS]]
-    more = len(failures) - FAILED_KEYS
-    return "; ".join([*texts, f"{more:,} more"] if more > 0 else texts)
+    keys: dict[str, list[str]] = {}
+    for key, why in failures.items():
+        keys.setdefault(why, []).append(key)
+    texts = [
+        f"{', '.join(names[:FAILED_KEYS])}{_count_more(names)}: {why}"
+        for why, names in list(keys.items())[:FAILED_KEYS]
+    ]
+    more = sum(len(names) for names in list(keys.values())[FAILED_KEYS:])
+    return "; ".join([*texts, f"{more:,} more"] if more else texts)
+
+
+def _count_more(names: Sequence[str]) -> str:
+    more = len(names) - FAILED_KEYS
+    return f" and {more:,} more" if more > 0 else ""

@@ -128,7 +128,8 @@ def survey(
     }
     wrong: dict[str, SettingsError] = {}
     for row in rows:
-        if row.cron is not None and row.source in configured:
+        is_offered = row.name in merged or row.name not in source_of
+        if row.cron is not None and row.source in configured and is_offered:
             before, source = merged.get(row.name, (DEFAULT, row.source))
             try:
                 merged[row.name] = before.model_copy(update=_changes_by_row(row)), source

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from loaders.cli import jobs
+from loaders.cli.checks import print_checks
+from loaders.engine.check import Check
 from orchestration.checks import status
 from orchestration.cli import inspect
 
@@ -20,6 +22,22 @@ JOB = {
     "error": None,
 }
 KEYS = {"dataset": "kline_daily", "keys": 12, "newest": "2024-06-28", "oldest": "2024-06-28"}
+
+
+def test_a_fix_of_several_checks_is_printed_once_below_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stale = [Check("status", "warn", f"{name} is stale", "quotemill run") for name in "ab"]
+    print_checks([*stale, Check("disk", "ok", "free"), stale[0]])
+    printed = [line[14:] for line in capsys.readouterr().out.splitlines()]
+    assert printed == [
+        "a is stale",
+        "b is stale",
+        "fix: quotemill run",
+        "free",
+        "a is stale",
+        "fix: quotemill run",
+    ]
 
 
 def test_each_dataset_is_printed_once(

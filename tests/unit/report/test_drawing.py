@@ -1,5 +1,6 @@
 """Pictures: classes of cells, rectangles of many cells, a size that does not grow with the data."""
 
+import itertools
 import re
 from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree
@@ -9,6 +10,7 @@ import pytest
 from orchestration.report import drawing
 from orchestration.report.drawing import Point
 from orchestration.report.grid import MOST_COLUMNS, MOST_LINES, Grid, Line, split_columns
+from orchestration.report.page import keep_whole
 
 
 def grid(*lines: tuple[str, list[tuple[int, int]]]) -> Grid:
@@ -17,7 +19,9 @@ def grid(*lines: tuple[str, list[tuple[int, int]]]) -> Grid:
         for name, cells in lines
     )
     columns = tuple(f"2024-01-{n + 1:02}" for n in range(len(made[0].cells)))
-    return Grid("bars", "Bars: codes by days", "bars", "", "", len(made), columns, made, ())
+    return Grid(
+        "bars", "Bars: codes by days", "bars", "", "", len(made), columns, columns[-1], made, ()
+    )
 
 
 @pytest.mark.parametrize(
@@ -47,8 +51,18 @@ def test_cells_of_a_class_that_lie_side_by_side_are_one_rectangle() -> None:
     svg = drawing.heat_map(grid(("sh600000", [(1, 1), (1, 1), (1, 0), (0, 0), (1, 1)])))
     paths = re.findall(r'<path class="c(\d)" d="([^"]+)"', svg)
     assert [(kind, path.count("M")) for kind, path in paths] == [("0", 2), ("5", 1)]
-    width = (drawing.WIDTH - drawing.GUTTER) / 5
-    assert f"h{2 * width:.1f}v" in paths[0][1]
+    [long] = set(re.findall(r"h(\d+\.\d)v", paths[1][1]))
+    [double] = set(re.findall(r"h(\d+\.\d)v", paths[0][1])) - {long}
+    assert float(double) == pytest.approx(2 * float(long), abs=0.2)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 7, 120])
+def test_the_newest_column_of_a_heat_map_is_named_at_its_end(count: int) -> None:
+    svg = drawing.heat_map(grid(("sh600000", [(1, 1)] * count)))
+    labels = re.findall(r'<text x="([\d.]+)"[^>]*>(2024-01-[^<]*)<', svg)
+    assert labels[-1][1] == f"2024-01-{count:02}"
+    starts = [float(x) for x, _ in labels[:-1]] + [float(labels[-1][0]) - 80]
+    assert all(b - a >= 80 for a, b in itertools.pairwise(starts))
 
 
 def test_a_heat_map_of_any_market_stays_small() -> None:
@@ -63,20 +77,20 @@ def test_names_from_outside_are_text_in_a_picture() -> None:
     assert "<b>" not in svg
 
 
-def test_a_chart_has_a_mark_for_each_point_and_none_without_points() -> None:
+def test_a_chart_has_a_mark_for_each_point_and_needs_two_times() -> None:
     noon = datetime(2024, 5, 6, 12, tzinfo=UTC)
     points = [Point(noon + timedelta(days=n), float(n), f"day {n}") for n in range(5)]
     svg = drawing.chart("took", "What it took", "seconds", {"tdx": points[:3], "ib": points[3:]})
     titles = [e.text for e in ElementTree.fromstring(svg).iter() if e.tag.endswith("title")]
     assert titles[1:] == [f"day {n}" for n in range(5)]
     assert len(re.findall("<circle", svg)) == 3
-    assert drawing.chart("took", "What it took", "seconds", {"tdx": []}) == ""
+    for too_few in ([], points[:1]):  # one time is no course
+        assert drawing.chart("took", "What it took", "seconds", {"tdx": too_few}) == ""
 
 
 @pytest.mark.parametrize(
     ("hours", "labels"),
     [
-        (0, ["05-06 12:00"]),
         (10, [f"05-06 {hour}:00" for hour in (12, 14, 16, 18, 20, 22)]),
         (240, ["2024-05-06", "2024-05-08", "2024-05-10", "2024-05-12", "2024-05-14", "2024-05-16"]),
     ],
@@ -95,3 +109,10 @@ def test_there_are_at_most_so_many_columns_and_the_first_starts_first(count: int
     assert len(starts) == min(count, MOST_COLUMNS)
     assert starts[0] == 0
     assert starts == sorted(set(starts))
+
+
+def test_dates_and_options_of_a_text_are_not_broken_and_the_text_is_escaped() -> None:
+    text = keep_whole("<b> ends 2026-11-20: `x --new`, sh-1")
+    assert text == (
+        '&lt;b&gt; ends <span class="d">2026-11-20</span>: `x <span class="d">--new</span>`, sh-1'
+    )

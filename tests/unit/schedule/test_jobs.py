@@ -43,7 +43,9 @@ def test_jobs_of_a_source_that_is_not_configured_are_left_out(tmp_path: Path) ->
 def test_jobs_of_a_service_need_one(tmp_path: Path) -> None:
     folder = {"QUOTEMILL_TDX__CLIENT": str(tmp_path)}
     for_service = {"tdx_selftest", "tdx_reconcile"}
-    known = jobs.read(configured(tmp_path, **folder))
+    # the row of every warehouse
+    row = Row(name="tdx_selftest", source="tdx", kind="selftest", cron="30 9 * * sat")
+    known = jobs.read(configured(tmp_path, **folder), [row])
     assert set(known) == {*shipped_jobs()["tdx"], "backup"} - for_service
     toml = '[schedule.tdx_selftest]\nwhen = "off"'
     assert jobs.read(configured(tmp_path, toml, **folder))["tdx_selftest"].timing is None
