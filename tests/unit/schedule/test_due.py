@@ -139,11 +139,14 @@ def test_a_clock_that_was_days_ahead_is_not_believed_for_long() -> None:
     assert [f"{at:%m-%d %H:%M}" for at in made] == ["12-04 06:30", "10-31 05:30", "11-01 05:30"]
 
 
-@given(st.datetimes(), st.integers(0, 3600), st.text(max_size=9))
+@given(
+    st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)),
+    st.integers(0, 3600),
+    st.text(max_size=9),
+)
 def test_jitter_is_the_same_each_time_and_within_its_bounds(
-    at: datetime, jitter: int, name: str
+    start: datetime, jitter: int, name: str
 ) -> None:
-    start = at.replace(year=2026, tzinfo=UTC)
     begin = due.delay_start(name, start, jitter)
     assert begin == due.delay_start(name, start, jitter)
     assert timedelta() <= begin - start <= timedelta(seconds=jitter)
