@@ -10,7 +10,8 @@ from orchestration.alerts.book import Cause, Entry, Verdicts
 
 _PREFIX = "load:"
 _PARTIAL = str(PartialError.exit_code)
-_SHOWN = 3  # keys in a message
+_SHOWN = 3  # keys in a message beside the newest
+_LONGEST = 500  # characters of a reason: its end may name the way out
 
 
 def check_failed_keys(conn: psycopg.Connection, verdicts: Verdicts) -> Verdicts:
@@ -37,20 +38,23 @@ def check_failed_keys(conn: psycopg.Connection, verdicts: Verdicts) -> Verdicts:
 def _describe(failures: list[FailedKey], entry: Entry | None) -> Cause | None:
     if not failures:
         return None
-    newest = failures[::-1][:_SHOWN]
+    newest, *others = failures[::-1][: _SHOWN + 1]
+    count = len(failures)
+    more = f"; also {', '.join(f'{f.dataset} {f.key}' for f in others)}" if others else ""
+    more += " and more" if count > _SHOWN + 1 else ""
     text = (
-        f"load of {newest[0].source} failed (exit code {_PARTIAL}): {len(failures):,} keys have "
-        f"failed and were not loaded since, the newest: {'; '.join(map(_shorten, newest))}. "
-        f"`loaders retry {newest[0].source}` loads them; `quotemill findings --ack "
-        f"'{newest[0].dataset} {newest[0].key}' --reason \"…\"` accepts the newest"
+        f"load of {newest.source} failed (exit code {_PARTIAL}): {count:,} "
+        f"{'key has' if count == 1 else 'keys have'} failed and were not loaded since, the newest: "
+        f"{newest.dataset} {newest.key}: {_shorten(newest.reason)}{more}. "
+        f"`loaders retry {newest.source}` loads them; `quotemill findings --ack "
+        f"'{newest.dataset} {newest.key}' --reason \"…\"` accepts the newest"
     )
-    number = max(newest[0].failure_id, _newest_sent(entry) or 0)
+    number = max(newest.failure_id, _newest_sent(entry) or 0)
     return Cause("error", text, "quotemill status", f"{_PARTIAL} {number}")
 
 
-def _shorten(failure: FailedKey) -> str:
-    text = f"{failure.dataset} {failure.key}: {failure.reason}"
-    return text if len(text) <= 150 else f"{text[:149]}…"
+def _shorten(reason: str) -> str:
+    return reason if len(reason) <= _LONGEST else f"{reason[: _LONGEST - 1]}…"
 
 
 def _newest_sent(entry: Entry | None) -> int | None:

@@ -72,7 +72,8 @@ def test_further_failed_keys_are_sent_beside_a_standing_one(night: Night, hook: 
     assert "`quotemill findings --ack 'price AA' --reason " in hook.received[-1]["message"]
     result, sent = night("AA", "Bb", "cc")
     assert (result.exit_code, result.is_standing, sent) == (6, False, 1)
-    assert "3 keys have failed" in hook.received[-1]["message"]
+    text = "3 keys have failed and were not loaded since, the newest: price cc: cc.csv is not there"
+    assert f"{text}; also price Bb, price AA. " in hook.received[-1]["message"]
     result, sent = night("AA", "cc")  # one is repaired: nobody needs to know
     assert (result.exit_code, result.is_standing, sent) == (6, True, 0)
     assert night("AA", "Bb", "cc")[1] == 1
