@@ -1,11 +1,12 @@
 """`loaders check ib`: the gateway, the data that it serves, its clock."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import product
 
 from loaders.engine.check import Check, describe_service
 from loaders.errors import QuotemillError
+from loaders.ib.client.clocks import MOST_DIFFERENCE
 from loaders.ib.client.gateway import Gateway, open_gateway
 from loaders.ib.client.library import check_client
 from loaders.ib.client.values import Candidate, Failure
@@ -16,7 +17,6 @@ from loaders.ib.slots import date_in_new_york
 from loaders.settings import Settings
 
 WORDS = {1: "live", 2: "frozen", 3: "delayed", 4: "delayed and frozen", None: "no"}
-MOST_DIFFERENCE = timedelta(seconds=5)  # of a clock, before slots are wrong
 # nearest expirations and strikes that are looked up: not all pairs are listed
 NEAREST = 3
 

@@ -13,6 +13,7 @@ from loaders.engine import source
 from loaders.errors import UpstreamError
 from loaders.ib.capture.rounds import Capturer
 from loaders.ib.capture.rows import Provenance
+from loaders.ib.client.error_codes import CLOCK_OFF
 from loaders.ib.client.gateway import Gateway
 from loaders.ib.client.values import ApiEvent
 from loaders.ib.contracts.discovery import Discovery
@@ -216,6 +217,9 @@ class Context:
         new = self.gateway.take_events()
         notable = [event for event in new if event.action not in ("info", "negative")]
         for event in notable:
+            if event.code == CLOCK_OFF:
+                self.load.warn(event.message)
+                continue
             self.load.note(
                 LEVELS.get(event.action, "warning"),
                 f"gateway {event.code}: {event.message}",

@@ -13,17 +13,19 @@ session lasts.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from itertools import accumulate
 
 from loaders.engine.load import Load
 from loaders.engine.operations import DISCONNECT_WORDS
 from loaders.engine.source import Source
+from loaders.errors import SettingsError
 from loaders.ib.check import check
 from loaders.ib.client.events import mask
 from loaders.ib.client.gateway import open_gateway
 from loaders.ib.context import Context
+from loaders.ib.contracts import universe
 from loaders.ib.coverage import read_coverage
 from loaders.ib.datasets import (
     chain_close,
@@ -114,6 +116,9 @@ def open_context(
 
 def settings_for_dbt(settings: Settings) -> dict[str, str]:
     values = {f"ib_{name}": str(getattr(settings.ib, name)) for name in DBT_SETTINGS}
+    with suppress(SettingsError):  # a load of ib says what is wrong with the file
+        symbols = (symbol for group in universe.groups(settings.ib, None) for symbol in group)
+        values["ib_symbols"] = ",".join(symbols)
     return values | {"ib_slot_range": settings.ib.slot_range or ""}
 
 

@@ -156,6 +156,27 @@ CONTRACT = landed_table(
     day=None,
 )
 
+FORMER_CONTRACT = landed_table(
+    RAW_IB,
+    "former_contract",  # terms that a contract had, such as before a split, under the same number
+    [
+        ("conid", _BIG),
+        ("valid_from", _DATE),
+        ("valid_to", _DATE),  # the first day of other terms
+        ("symbol", _TEXT),
+        ("trading_class", _TEXT),
+        ("expiry", _DATE),
+        ("strike", _STRIKE),
+        ("option_right", _TEXT),
+        ("multiplier", _MULTIPLIER),
+        ("local_symbol", _TEXT),
+    ],
+    key=("conid", "valid_to"),
+    most=_MOST,
+    entity="symbol",
+    day="valid_to",
+)
+
 SESSION_CONTRACT = landed_table(
     RAW_IB,
     "session_contract",  # frozen before the open; later ones are added, none is taken away
@@ -363,6 +384,7 @@ TABLES = (
     UNDERLYING_DAILY,
     UNDERLYING_DIVIDENDS,
     CONTRACT,
+    FORMER_CONTRACT,
     SESSION_CONTRACT,
     NEGATIVE_CONTRACT,
     CHAIN_SNAPSHOT,

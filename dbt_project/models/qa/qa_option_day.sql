@@ -1,6 +1,6 @@
-with clock as (
-    select {{ as_of() }} as moment
-),
+{%- set verdicts = ['coverage', 'delayed', 'fallback', 'oi', 'integrity', 'lag'] -%}
+{% set unknown = 'capture_lag_p95_s underlying_open underlying_close session_number next_number' %}
+with clock as (select {{ as_of() }} as moment),
 
 limits as (
     select
@@ -64,6 +64,7 @@ silent_days as (
             and n.session_number <= c.session_number + 5
             and (c.next_number is null or c.next_number > n.session_number)
             and clock.moment >= n.judged_at
+    where {{ is_in_universe('c.symbol') }}
 ),
 
 days as (
@@ -77,11 +78,7 @@ days as (
         {% endfor -%}
         false as is_discovery_stale,
         '{}' as uncovered_slots,
-        null as capture_lag_p95_s,
-        null as underlying_open,
-        null as underlying_close,
-        null as session_number,
-        null as next_number
+        null as {{ unknown.split() | join(',\n        null as ') }}
     from silent_days as s
     inner join numbered as n on s.trade_date = n.trade_date
 ),
@@ -184,12 +181,7 @@ select
             then 'pending'
         else 'pass'
     end as verdict,
-    coverage_verdict,
-    delayed_verdict,
-    fallback_verdict,
-    oi_verdict,
-    integrity_verdict,
-    lag_verdict,
+    {{ verdicts | join('_verdict,\n    ') }}_verdict,
     is_early_close,
     slot_coverage,
     delayed_share,
@@ -203,5 +195,6 @@ select
     {% for name in option_day_counts() -%}
         {{ name }},
     {% endfor -%}
-    greatest(contract_count - daily_count, 0) as unresolved_count
+    greatest(contract_count - daily_count, 0) as unresolved_count,
+    {{ is_in_universe('symbol') }} as is_in_universe
 from verdicts

@@ -24,6 +24,7 @@ from loaders.ib.client.raw_answers import Details, Tick
 from loaders.ib.client.ticker import Patience, read_line
 from loaders.ib.client.values import (
     SMART,
+    BadContract,
     Candidate,
     ChainParams,
     Failure,
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from loaders.ib.client.ib_client import Connection
 
 NEW_YORK = ZoneInfo("America/New_York")
-DEFAULT_MULTIPLIER = Decimal(100)  # of an option without one
+MOST_MULTIPLIER = 10**6
 
 
 async def find_underlying(
@@ -148,6 +149,8 @@ async def qualify(
         for candidate, answer in zip(batch, answers, strict=True):
             if isinstance(answer, OptionContract):
                 result.contracts.append(answer)
+            elif isinstance(answer, BadContract):
+                result.bad.append(answer)
             elif answer.error_type == NO_CONTRACT:
                 result.impossible.append(candidate)
             else:
@@ -157,7 +160,7 @@ async def qualify(
 
 async def _look_up(
     connection: "Connection", candidate: Candidate, timeout: float
-) -> OptionContract | Failure:
+) -> OptionContract | BadContract | Failure:
     rows, failure = await connection.details(
         timeout,
         symbol=candidate.symbol,
@@ -175,7 +178,12 @@ async def _look_up(
     if len(fitting) != 1:
         text = f"{len(rows)} contracts came, {len(fitting)} of which fit"
         return Failure(AMBIGUOUS if fitting else "invalid_request", None, text)
-    row = fitting[0]
+    row, rule = fitting[0], "must be a number above 0"
+    multiplier = _multiplier(row.multiplier)
+    if row.conid <= 0:
+        return BadContract(candidate, row.local_symbol, "conid", rule, f"{row.conid}")
+    if multiplier is None:
+        return BadContract(candidate, row.local_symbol, "multiplier", rule, row.multiplier)
     return OptionContract(
         conid=row.conid,
         local_symbol=row.local_symbol,
@@ -185,7 +193,7 @@ async def _look_up(
         expiry=candidate.expiry,
         strike=candidate.strike,
         right=candidate.right,
-        multiplier=_multiplier(row.multiplier),
+        multiplier=multiplier,
         underlying_route=candidate.underlying_route,
         terms=read_terms(
             row.local_symbol,
@@ -194,6 +202,15 @@ async def _look_up(
             time_zone=row.time_zone,
         ),
     )
+
+
+async def find_owner(
+    connection: "Connection", contracts: Sequence[OptionContract], timeout: float
+) -> OptionContract | None:
+    """Which of some contracts with one number has it; None where the gateway does not say."""
+    rows, _ = await connection.details(timeout, conId=contracts[0].conid, exchange=SMART)
+    owners = [c for c in contracts if any(_fits(row, c.candidate) for row in rows)]
+    return owners[0] if len(owners) == 1 else None
 
 
 def _fits(row: Details, candidate: Candidate) -> bool:
@@ -260,11 +277,12 @@ def _close(value: float) -> Decimal | None:
     return None if price is None or price > clean.MOST_PRICE else price
 
 
-def _multiplier(text: str) -> Decimal:
+def _multiplier(text: str) -> Decimal | None:
     try:
-        return Decimal(text) if text else DEFAULT_MULTIPLIER
+        number = Decimal(text)
     except InvalidOperation:
-        return DEFAULT_MULTIPLIER
+        return None
+    return number if number.is_finite() and 0 < number <= MOST_MULTIPLIER else None
 
 
 def read_day(at: date | datetime) -> date:

@@ -30,6 +30,7 @@ NO_LINES = "no_lines"
 NO_CONTRACT = "no_contract"
 AMBIGUOUS = "ambiguous"
 PARTIAL = "partial"
+CLOCK_OFF = 0  # our own number, beside those of the gateway
 COMPETING_SESSION = "competing_session"
 UNKNOWN = "unknown"
 NOT_FROM_CODES = (GATEWAY_GONE, NO_ANSWER, NO_PRICE)
@@ -47,6 +48,7 @@ class ErrorCode:
 
 
 ERROR_CODES: tuple[ErrorCode, ...] = (
+    ErrorCode(CLOCK_OFF, "the gateway's clock is not this machine's", "skip", "clock_off"),
     ErrorCode(100, "more messages a second than are taken", "retry", PACING),
     ErrorCode(101, "all market data lines are in use", "retry", NO_LINES),
     ErrorCode(162, "historical data: no data, or too many requests", "retry", "history"),

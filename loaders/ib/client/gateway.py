@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from loaders.errors import SettingsError
 from loaders.ib.client import contract_details, daily_bars, quotes
+from loaders.ib.client.clocks import compare_clocks
 from loaders.ib.client.daily_bars import DailyBar, Dividends
+from loaders.ib.client.error_codes import CLOCK_OFF
+from loaders.ib.client.event_loop import cancel_tasks, close_connection
 from loaders.ib.client.events import EventLog
 from loaders.ib.client.history_budget import REQUESTS, SECONDS, HistoryBudget
 from loaders.ib.client.library import check_client
@@ -115,7 +118,7 @@ class Gateway:
     def close(self) -> None:
         """Leave the gateway and end the thread."""
         self.reconnect()
-        self._run(_end_all())
+        self._run(cancel_tasks())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -159,6 +162,9 @@ class Gateway:
             except ClientIdTaken:
                 continue
             self._client_id = client_id
+            compares = self._clock is None and s.clock == "machine" and not self._was_open
+            if compares and (why := await compare_clocks(connection, machine_clock, s.timeout)):
+                self._log.add(-1, CLOCK_OFF, why, None)
             if self._clock is None and s.clock == "gateway":
                 try:
                     self._log.restamp(await self._read_time(connection))
@@ -178,7 +184,7 @@ class Gateway:
         connection, self._connection = self._connection, None
         if connection is not None:
             self._rate = min(self._rate, connection.messages_per_second)
-            self._run(_leave(connection))
+            self._run(close_connection(connection))
 
     def _pause(self, seconds: float) -> bool:
         """False if the load is being cancelled."""
@@ -328,6 +334,11 @@ class Gateway:
             lambda c: contract_details.qualify(c, candidates, s.timeout, s.qualify_batch_size)
         )
 
+    def find_owner(self, contracts: Sequence[OptionContract]) -> OptionContract | None:
+        """Which of some contracts with one number has it; None where the gateway does not say."""
+        timeout = self._settings.timeout
+        return self._request(lambda c: contract_details.find_owner(c, contracts, timeout))
+
     def quotes(
         self,
         contracts: Sequence[OptionContract],
@@ -384,15 +395,3 @@ class Gateway:
     def _patience(self, timeout: float | None) -> Patience:
         s = self._settings
         return Patience(timeout or s.quote_timeout, s.settle, s.connectivity_wait)
-
-
-async def _leave(connection: "Connection") -> None:
-    connection.close()
-
-
-async def _end_all() -> None:
-    """Cancel the tasks of a caller that was interrupted."""
-    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)

@@ -58,7 +58,7 @@ class ChainParams:
     """Listings of a trading class. The lists are unions: not every pair of them exists."""
 
     trading_class: str
-    multiplier: Decimal
+    multiplier: Decimal | None
     expirations: tuple[date, ...]
     strikes: tuple[Decimal, ...]
 
@@ -126,16 +126,32 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class BadContract:
+    """A contract that the gateway describes by a value that cannot be.
+
+    field  the value's name in OptionContract, which breaks `rule`
+    """
+
+    candidate: Candidate
+    local_symbol: str
+    field: str
+    rule: str
+    value: str
+
+
+@dataclass(frozen=True)
 class Qualified:
-    """Every candidate is in exactly one of the three.
+    """Every candidate is in exactly one of the four.
 
     impossible  the gateway says that there is no such contract, which holds for the session
     failed      unknown whether there is such a contract
+    bad         it exists, and cannot be used
     """
 
     contracts: list[OptionContract] = field(default_factory=list)
     impossible: list[Candidate] = field(default_factory=list)
     failed: list[tuple[Candidate, Failure]] = field(default_factory=list)
+    bad: list[BadContract] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ class Reference:
 class Discovery:
     """What discovery knows of a symbol.
 
+    impossible     candidates that do not exist
     further        may be listed too, nearest strikes first: replaces candidates that do not exist
     unknown_count  candidates that may exist: the gateway did not answer
     failure        why discovery got no further
@@ -37,6 +38,7 @@ class Discovery:
     candidates: list[Candidate] = field(default_factory=list)
     further: list[Candidate] = field(default_factory=list)
     contracts: list[OptionContract] = field(default_factory=list)
+    impossible: list[Candidate] = field(default_factory=list)
     discovered_at: datetime | None = None
     unknown_count: int = 0
     failure: str | None = None

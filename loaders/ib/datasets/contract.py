@@ -1,10 +1,11 @@
-"""Dataset `contract`: options that exist; beside them those that do not, for the session.
+"""Dataset `contract`: options that exist; beside them the terms that one of them had before.
 
 A known contract is not looked up again unless it was silent or refused in its last capture: one
 that no longer exists leaves the known ones, and comes back when it is found again. Discovery asks
 for parameters and candidates first (loaders.ib.contracts.listing), for all symbols, so that what
 does not fit a slot is left out first. The lists of strikes are unions over the expirations: where
-only some of the nearest are wanted, the next nearest replace those that do not exist.
+only some of the nearest are wanted, the next nearest replace those that do not exist. A contract
+without a number of its own, or without a multiplier, is rejected by name.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,16 +15,17 @@ from typing import Any
 
 from loaders.engine.outcome import Outcome
 from loaders.errors import UpstreamError
-from loaders.ib.client.error_codes import AMBIGUOUS, ERROR_CODES, GATEWAY_GONE, NO_CONTRACT
+from loaders.ib.client.error_codes import AMBIGUOUS, GATEWAY_GONE
 from loaders.ib.client.values import Candidate, Failure, OptionContract, Qualified
 from loaders.ib.context import Context, Dataset
 from loaders.ib.contracts.discovery import Discovery, take_replacements
+from loaders.ib.contracts.identity import drop_shared_numbers, find_former, reject
 from loaders.ib.planning.due import named_day
 from loaders.ib.queries import landed
 from loaders.ib.queries.silent_contracts import read_doubtful
-from loaders.ib.tables import CONTRACT, NEGATIVE_CONTRACT
+from loaders.ib.tables import CONTRACT, FORMER_CONTRACT, REJECTED_ROW
+from loaders.landing.rejects import Rejected, open_rejects, withdraw_settled
 
-NO_SUCH = next(row.code for row in ERROR_CODES if row.error_type == NO_CONTRACT)
 NOT_LANDED = ("right", "underlying_route", "terms")
 PERMANENT = (AMBIGUOUS, "invalid_request")
 
@@ -47,6 +49,7 @@ def _qualify(ctx: Context, symbol: str, discovery: Discovery) -> Outcome:
             qualified.contracts.extend(answer.contracts)
             qualified.impossible.extend(answer.impossible)
             qualified.failed.extend(answer.failed)
+            qualified.bad.extend(answer.bad)
             if answer.failed or ctx.load.cancelling():
                 break
             more = take_replacements(discovery, answer.impossible)
@@ -67,8 +70,16 @@ def _qualify(ctx: Context, symbol: str, discovery: Discovery) -> Outcome:
         for c in discovery.candidates
         if c in known and (c not in looked_up or c in unchanged)
     ]
+    taken = _find_taken(ctx, symbol, [c.conid for c in qualified.contracts])
+    still_known, new, shared = drop_shared_numbers(
+        still_known, qualified.contracts, taken, lambda several: _find_owner(ctx, several)
+    )
+    rejected = [reject(bad) for bad in (*qualified.bad, *shared)]
+    for row in rejected:
+        ctx.load.warn(f"contract {row.row_key}: {row.field} {row.value!r} {row.rule}")
+    discovery.impossible = qualified.impossible
     discovery.contracts = sorted(
-        [*still_known, *qualified.contracts], key=lambda c: (c.expiry, c.strike, c.right, c.conid)
+        [*still_known, *new], key=lambda c: (c.expiry, c.strike, c.right, c.conid)
     )
     # an answer that fits nothing would be the same all day
     passing = [
@@ -79,13 +90,43 @@ def _qualify(ctx: Context, symbol: str, discovery: Discovery) -> Outcome:
     if qualified.failed:
         _, why = qualified.failed[0]
         failure = f"{len(qualified.failed):,} contracts could not be looked up: {why.error_message}"
-    first_seen = ctx.ask(lambda conn: landed.read_first_seen(conn, symbol))
+    before = ctx.ask(lambda conn: landed.read_terms(conn, [c.conid for c in new]))
+    first_seen = {conid: terms["first_seen_date"] for conid, terms in before.items()}
+    source = {"source_route": "contract_details"} | ctx.lineage
     return Outcome(
         symbol,
-        [_make_row(ctx, c, first_seen.get(c.conid, day)) for c in qualified.contracts],
+        [_make_row(ctx, c, first_seen.get(c.conid, day)) for c in new],
+        rejected=[*rejected, *_withdraw_rejects(ctx, symbol, rejected, qualified)],
         cursor=day,
         failure=failure,
-        beside=[_make_negative(ctx, candidate) for candidate in qualified.impossible],
+        beside=[row | source for row in find_former(new, before, day)],
+    )
+
+
+def _find_taken(ctx: Context, symbol: str, conids: Sequence[int]) -> dict[int, str]:
+    """Those of the numbers that other symbols' contracts have, with the symbol."""
+    before = ctx.ask(lambda conn: landed.read_terms(conn, conids))
+    taken = {conid: row["symbol"] for conid, row in before.items() if row["symbol"] != symbol}
+    others = (d for name, d in ctx.discoveries.items() if name != symbol)
+    return taken | {c.conid: c.symbol for d in others for c in d.contracts if c.conid in conids}
+
+
+def _find_owner(ctx: Context, contracts: Sequence[OptionContract]) -> OptionContract | None:
+    try:
+        return ctx.gateway.find_owner(contracts)
+    except UpstreamError as error:
+        ctx.record_loss(error)
+        return None
+
+
+def _withdraw_rejects(
+    ctx: Context, symbol: str, rejected: Sequence[Rejected], qualified: Qualified
+) -> list[Rejected]:
+    """Rejected contracts of the symbol that discovery no longer meets, withdrawn."""
+    stored = ctx.ask(lambda conn: open_rejects(conn, REJECTED_ROW, CONTRACT.name))
+    is_complete = not qualified.failed
+    return withdraw_settled(
+        stored, rejected, lambda row: is_complete and row.row_key.startswith(f"{symbol} ")
     )
 
 
@@ -97,25 +138,11 @@ def _make_row(ctx: Context, contract: OptionContract, first_seen: date) -> dict[
     return {k: v for k, v in values.items() if k not in NOT_LANDED} | more | ctx.lineage
 
 
-def _make_negative(ctx: Context, candidate: Candidate) -> dict[str, Any]:
-    return {
-        "trade_date": named_day(ctx.load.request),
-        "symbol": candidate.symbol,
-        "trading_class": candidate.trading_class,
-        "expiry": candidate.expiry,
-        "strike": candidate.strike,
-        "option_right": candidate.right,
-        "refused_at": ctx.now(),
-        "error_code": NO_SUCH,
-        "source_route": "contract_details",
-    } | ctx.lineage
-
-
 DATASET = Dataset(
     "contract",
     CONTRACT,
     "contract_details",
     fetch,
     key_of=itemgetter("symbol"),
-    beside=NEGATIVE_CONTRACT,
+    beside=FORMER_CONTRACT,
 )

@@ -1,32 +1,38 @@
 """Dataset `session_contract`: the set of contracts of a session, frozen once; later ones are added.
 
+Beside them land the combinations that do not exist, for the session.
+
 Where discovery failed the newest older set stands in, as `discovery_stale`; contracts that are
 found afterwards are added.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from operator import itemgetter
 from typing import Any
 
 from loaders.engine.outcome import Outcome
-from loaders.ib.client.values import OptionContract
+from loaders.ib.client.error_codes import ERROR_CODES, NO_CONTRACT
+from loaders.ib.client.values import Candidate, OptionContract
 from loaders.ib.context import Context, Dataset
 from loaders.ib.contracts.discovery import Discovery
 from loaders.ib.planning.due import named_day
 from loaders.ib.queries import landed
 from loaders.ib.slots import require_session
-from loaders.ib.tables import SESSION_CONTRACT
+from loaders.ib.tables import NEGATIVE_CONTRACT, SESSION_CONTRACT
 
 FREEZE, REFRESH = "session_freeze", "midday_refresh"
+NO_SUCH = next(row.code for row in ERROR_CODES if row.error_type == NO_CONTRACT)
 
 
 def fetch(ctx: Context, symbols: Sequence[str]) -> Iterator[Outcome]:
     for symbol in symbols:
         discovery = ctx.discoveries[symbol]
         if discovery.failure is not None or not discovery.contracts:
-            yield _use_older_set(ctx, symbol, discovery.failure or "no contract exists")
+            outcome = _use_older_set(ctx, symbol, discovery.failure or "no contract exists")
         else:
-            yield _freeze(ctx, symbol, discovery)
+            outcome = _freeze(ctx, symbol, discovery)
+        yield replace(outcome, beside=[_make_negative(ctx, c) for c in discovery.impossible])
 
 
 def _freeze(ctx: Context, symbol: str, discovery: Discovery) -> Outcome:
@@ -81,6 +87,20 @@ def _use_older_set(ctx: Context, symbol: str, why: str) -> Outcome:
     return Outcome(symbol, rows, failure=f"{why}; the contracts of {chain.set_date} stand in")
 
 
+def _make_negative(ctx: Context, candidate: Candidate) -> dict[str, Any]:
+    return {
+        "trade_date": named_day(ctx.load.request),
+        "symbol": candidate.symbol,
+        "trading_class": candidate.trading_class,
+        "expiry": candidate.expiry,
+        "strike": candidate.strike,
+        "option_right": candidate.right,
+        "refused_at": ctx.now(),
+        "error_code": NO_SUCH,
+        "source_route": "contract_details",
+    } | ctx.lineage
+
+
 def _identify(contract: OptionContract) -> dict[str, Any]:
     return {"conid": contract.conid, "symbol": contract.symbol}
 
@@ -91,5 +111,6 @@ DATASET = Dataset(
     "contract_details",
     fetch,
     key_of=itemgetter("symbol"),
+    beside=NEGATIVE_CONTRACT,
     recurs=False,
 )

@@ -16,5 +16,5 @@ from newest as n
 inner join raw_ib.session_contract as s using (symbol, trade_date)
 inner join raw_ib.contract as c using (conid)
 left join raw_ib.underlying as u on c.symbol = u.symbol
-where c.expiry >= %(day)s
+where c.expiry >= %(day)s and c.conid > 0
 order by c.symbol, c.expiry, c.strike, c.option_right, c.trading_class, c.conid

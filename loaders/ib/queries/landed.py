@@ -117,10 +117,20 @@ def read_impossible(
     return set(rows.fetchall())
 
 
-def read_first_seen(conn: psycopg.Connection, symbol: str) -> dict[int, date]:
-    """The day on which each contract was first discovered."""
-    query = "select conid, first_seen_date from raw_ib.contract where symbol = %s"
-    return dict(conn.execute(query, (symbol,)).fetchall())
+TERMS = ("trading_class", "expiry", "strike", "option_right", "multiplier", "local_symbol")
+
+
+def read_terms(conn: psycopg.Connection, conids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """The landed terms of some contracts, since when they hold, and their day of discovery."""
+    with conn.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(
+            f"select c.conid, c.symbol, {', '.join(f'c.{name}' for name in TERMS)}, "
+            "c.first_seen_date, (select max(f.valid_to) from raw_ib.former_contract as f "
+            "where f.conid = c.conid) as valid_from "
+            "from raw_ib.contract as c where c.conid = any(%s)".encode(),
+            (list(conids),),
+        ).fetchall()
+    return {row["conid"]: row for row in rows}
 
 
 def read_policies(conn: psycopg.Connection, day: date, symbol: str) -> dict[int, str]:

@@ -13,6 +13,7 @@ from loaders.sandbox.ib.hours import (
     session_until,
 )
 from loaders.sandbox.ib.listing import Instrument
+from loaders.sandbox.ib.market_data import MarketData
 from loaders.sandbox.ib.wire import NO_ADJUSTED_BARS, NO_DAILY_BARS, Field, query_at
 from loaders.sandbox.ib.world import Quote
 
@@ -34,12 +35,22 @@ async def contract_details(session: "Session", fields: list[str]) -> None:
         session.error(request, 200)
         return
     for instrument in matches:
-        session.send(10, *_details(instrument, today, request, session.version))
+        session.send(10, *_details(data, instrument, today, request, version=session.version))
     session.send(52, 1, request)
 
 
-def _details(i: Instrument, today: date, request: int, version: int) -> list[Field]:
+def _details(
+    data: MarketData, i: Instrument, today: date, request: int, *, version: int
+) -> list[Field]:
     old = version < 164
+    conid: Field = i.conid
+    if i.is_option and data.is_hit("conid-zero", i):
+        conid = 0
+    if i.is_option and (other := data.find_rule("same-conid", i)):
+        conid = other.option("of")
+    multiplier: Field = 100 if i.is_option else ""
+    if i.is_option and (other := data.find_rule("bad-multiplier", i)):
+        multiplier = other.option("value")
     zone = "US/Central" if i.stock.is_index else "US/Eastern"
     if is_session(today):
         times = session_open(today), i.closes_at(today)
@@ -54,9 +65,9 @@ def _details(i: Instrument, today: date, request: int, version: int) -> list[Fie
     kind = "OPT" if i.is_option else i.stock.sec_type
     fields += [i.symbol, kind, i.expiry_text, i.strike, i.right]
     fields += [place, "USD", i.local_symbol, i.trading_class or i.symbol]
-    fields += [i.trading_class or "NMS", i.conid, 0.01]
+    fields += [i.trading_class or "NMS", conid, 0.01]
     fields += [100] if old else []
-    fields += [100 if i.is_option else "", "ACTIVETIM,LMT,MKT", routes, 1]
+    fields += [multiplier, "ACTIVETIM,LMT,MKT", routes, 1]
     fields += [i.stock.conid if i.is_option else 0, i.stock.name]
     # an index has no primary exchange
     primary = "" if i.is_option or i.stock.is_index else i.stock.primary

@@ -38,6 +38,7 @@ KINDS: dict[str, Kind] = {
         "the farm of quotes (2103), history (2105) or contracts (2157) is broken for a while",
         {**A_WHILE, "code": "2103", **ONCE},
     ),
+    "clock-off": Kind("the gateway's clock is this far ahead of the market's", {"seconds": "90"}),
     # limits
     "rate": Kind("limit of messages a second; the third breach disconnects", {"per_second": "50"}),
     "lines": Kind("limit of contracts that are subscribed at once", {"count": "100"}),
@@ -73,11 +74,18 @@ KINDS: dict[str, Kind] = {
     "secdef-empty": Kind("no option parameters", {**SYMBOL, **OFTEN}),
     "secdef-hang": Kind("option parameters that never come", {**SYMBOL, **OFTEN}),
     "flaky-contract": Kind("a contract is not found although it exists", {**SHARE, **OFTEN}),
+    "conid-zero": Kind("contract details without a number (0)", SHARE),
+    "same-conid": Kind(
+        "contract details with the number of another contract",
+        {**CONTRACT, "of": ""},
+        needs=("of",),
+    ),
+    "bad-multiplier": Kind("contract details with another multiplier", {**SHARE, "value": ""}),
     "details-hang": Kind("contract details are never answered", {**SHARE, **OFTEN}),
     "history": Kind("historical data fail", {**SYMBOL, "code": "162", "message": "", **OFTEN}),
     "no-history": Kind("historical data without a bar", {**SYMBOL, **OFTEN}),
 }
-WHOLE = ("after", "times", "code", "count", "per_second", "id", "conid")
+WHOLE = ("after", "times", "code", "count", "per_second", "id", "conid", "of")
 
 
 def _check_yes_no(value: str) -> None:

@@ -76,10 +76,14 @@ class MarketData:
             conid=str(instrument.conid),
         )
 
-    def _is_hit(self, kind: str, instrument: Instrument) -> bool:
+    def find_rule(self, kind: str, instrument: Instrument) -> Rule | None:
+        """The first rule of a kind that is about a contract."""
         subject = {"symbol": instrument.symbol, "conid": str(instrument.conid)}
         rules = self.faults.find_rules(kind, **subject)
-        return any(self._is_in_share(rule, instrument) for rule in rules)
+        return next((rule for rule in rules if self._is_in_share(rule, instrument)), None)
+
+    def is_hit(self, kind: str, instrument: Instrument) -> bool:
+        return self.find_rule(kind, instrument) is not None
 
     def _is_in_share(self, rule: Rule, instrument: Instrument) -> bool:
         if "share" not in rule.definition.options:
@@ -135,14 +139,14 @@ class MarketData:
         bid, ask = quote.bid, quote.ask
         sizes = quote.bid_size, quote.ask_size
         last, last_size, volume = quote.last, quote.last_size, quote.volume
-        is_old = self._is_hit("old-last", instrument)
+        is_old = self.is_hit("old-last", instrument)
         if is_old:
             last, last_size, volume = last or ask, last_size or 1, 0
-        if is_old or not view.is_quoted or self._is_hit("no-quote", instrument):
+        if is_old or not view.is_quoted or self.is_hit("no-quote", instrument):
             bid, ask, sizes = -1.0, -1.0, (0, 0)
-        elif self._is_hit("crossed", instrument):
+        elif self.is_hit("crossed", instrument):
             bid, ask = round(ask + 0.05, 2), bid
-        elif self._is_hit("absurd-bid", instrument):
+        elif self.is_hit("absurd-bid", instrument):
             bid = ABSURD
         if instrument.stock.is_index and not instrument.is_option:
             yield 1, 6, 68 if late else 4, quote.last, 0, 0
@@ -163,10 +167,10 @@ class MarketData:
         """(tick number, values) of model, bid, ask and last; nothing for stocks."""
         if not instrument.is_option or service.code == 10090:
             return
-        if self._is_hit("no-greeks", instrument):
+        if self.is_hit("no-greeks", instrument):
             return
         view, base = self.view(instrument, service.type), 80 if service.type >= DELAYED else 10
-        sentinel = self._is_hit("sentinel-greeks", instrument)
+        sentinel = self.is_hit("sentinel-greeks", instrument)
         shifts = {3: 0.0}
         if view.is_quoted:
             shifts |= {0: -0.01, 1: 0.01}
@@ -181,7 +185,7 @@ class MarketData:
 
         The other side of an option is 0; the sides of a stock are sums over its chain.
         """
-        if self._is_hit("no-oi", instrument):
+        if self.is_hit("no-oi", instrument):
             return
         now = self.clock.now()
         for rule in self.faults.find_rules("frozen-oi", symbol=instrument.symbol):

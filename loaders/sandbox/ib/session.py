@@ -59,7 +59,7 @@ class Session:
             17: lambda _: self.send(15, 1, self._owner.account),
             20: self._later(contracts.historical_bars, "history"),
             25: lambda _: None,
-            49: lambda _: self.send(49, 1, int(self.market_data.clock.now().timestamp())),
+            49: lambda _: self.send(49, 1, self._time()),
             59: self._switch,
             61: lambda _: self.send(62, 1),
             62: lambda f: self.send(64, 1, f[2]),
@@ -141,6 +141,10 @@ class Session:
         jitter = self.market_data.number("latency", "jitter", 0.0)
         if seconds or jitter:
             await asyncio.sleep(seconds + jitter * random.random())
+
+    def _time(self) -> int:
+        ahead = self.market_data.number("clock-off", "seconds", 0.0)
+        return int(self.market_data.clock.now().timestamp() + ahead)
 
     def _messages_a_second(self) -> float:
         return self.market_data.number("rate", "per_second", self._owner.messages_a_second)

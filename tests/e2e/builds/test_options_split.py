@@ -1,5 +1,6 @@
 """A split within the window, from the simulated gateway to the day in today's shares."""
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,15 @@ import pytest
 from loaders.sandbox.ib.splits import Split
 from loaders.warehouse.postgres import Warehouse
 from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.raw import land
+from tests.integration.dbt.raw_options import Session, chain, land_day, land_sessions
 from tests.integration.ib.bench import bench
 
 # all is built; the test loads rows and builds the tables
 pytestmark = pytest.mark.usefixtures("models")
 TABLES = ("run", "-s", "chain_daily_clean", "int_option_days__counted")
 BEFORE, EX = date(2026, 11, 19), date(2026, 11, 20)
+NOT_FORMER = ("underlying_conid", "exchange", "first_seen_date")
 FINDINGS = (
     "select check_name from qa.qa_options "
     "where check_name in ('overnight_move', 'contracts_vanished') order by 1"
@@ -79,3 +83,41 @@ def test_a_split_leaves_a_chain_that_can_be_compared_across_it(
     )
     assert len(went_on) >= 8
     assert set(went_on) == {(True,) * 6}
+
+
+def test_a_contract_that_keeps_its_number_keeps_the_terms_of_its_days(
+    conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    options = chain("AAPL", 100, [date(2026, 12, 18)], [400])
+    land_sessions(conn, [Session(BEFORE), Session(EX)])
+    land_day(conn, Session(BEFORE), options, 400)
+    views = "options.chain_intraday", "options.chain_daily_clean"
+    assert dbt(*TABLES).success
+
+    def history() -> list[list[str]]:
+        query = "select t::text from {} as t where trade_date = %s order by 1"
+        return [
+            [row for (row,) in conn.execute(query.format(view).encode(), (BEFORE,))]
+            for view in views
+        ]
+
+    stored = history()
+    # 4 for 1: strikes of 100 under the old numbers
+    after = [replace(option, strike=100) for option in options]
+    former = [
+        {name: value for name, value in option.row.items() if name not in NOT_FORMER}
+        | {"valid_from": date(1900, 1, 1), "valid_to": EX}
+        for option in options
+    ]
+    land(conn, "raw_ib.former_contract", former)
+    conn.execute("delete from raw_ib.contract")
+    land_day(conn, Session(EX), after, 100)
+    assert dbt(*TABLES).success
+    assert history() == stored
+    assert dbt(*TABLES, "--full-refresh").success
+    assert history() == stored
+    for view in views:
+        strikes = f"select trade_date, min(strike), max(strike) from {view} group by 1 order by 1"
+        assert conn.execute(strikes.encode()).fetchall() == [(BEFORE, 400, 400), (EX, 100, 100)]
+    terms = "select valid_to, strike from options.contract_terms where conid = 100 order by 1"
+    assert conn.execute(terms.encode()).fetchall() == [(EX, 400), (None, 100)]

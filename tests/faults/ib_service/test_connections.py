@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from loaders.errors import SettingsError
+from loaders.ib.client import gateway as gateway_module
+from loaders.ib.client.error_codes import CLOCK_OFF
 from loaders.ib.client.gateway import Gateway, open_gateway
 from loaders.ib.client.values import Underlying
 from loaders.ib.errors import ClientIdInUse, GatewayGone, GatewayTimeout
@@ -192,6 +194,24 @@ def test_an_injected_clock_stamps_every_row(tidy: IbSandbox, opened: Opened) -> 
     (quote,) = mine.quotes(some_contracts(tidy, 1), 1)
     assert mine.now() == quote.captured_at == quote.asof_at == quote.und_quote_at == at
     assert {event.at for event in mine.take_events()} == {at}
+
+
+def test_a_clock_that_is_off_is_reported_once(
+    tidy: IbSandbox, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway_module, "machine_clock", lambda: tidy.clock)
+
+    def reports(mine: Gateway) -> list[str]:
+        mine.stock("AAPL")
+        mine.reconnect()
+        mine.stock("AAPL")
+        return [event.message for event in mine.take_events() if event.code == CLOCK_OFF]
+
+    assert reports(opened({"clock": "machine"})) == []
+    with fault(tidy, "clock-off:seconds=90"):
+        [text] = reports(opened({"clock": "machine"}))
+        assert "differs by +90 s" in text
+        assert reports(opened({"clock": "gateway"})) == []
 
 
 def test_account_numbers_are_masked_everywhere() -> None:

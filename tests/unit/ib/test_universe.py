@@ -7,6 +7,8 @@ import pytest
 from loaders.errors import SettingsError, UsageError
 from loaders.ib.contracts.universe import find_member, groups, read, shipped
 from loaders.ib.settings import IbSettings
+from loaders.ib.source import settings_for_dbt
+from loaders.settings import load_settings
 
 HEAD = "symbol,weight,group,enabled\n"
 
@@ -31,6 +33,17 @@ def test_named_symbols_narrow_the_universe_at_any_stage() -> None:
     assert groups(make_settings(0), ("MSFT", "BRK B")) == [("MSFT", "BRK B")]
     with pytest.raises(UsageError, match="not in the universe: NOPE"):
         groups(make_settings(3), ("AAPL", "NOPE"))
+
+
+def test_the_models_know_the_symbols_of_the_stage(tmp_path: Path) -> None:
+    def symbols(universe: Path | None) -> str | None:
+        ib = make_settings(1, universe).model_dump(include={"stage", "universe"})
+        settings = load_settings({"QUOTEMILL_HOME": str(tmp_path)}, cwd=tmp_path, ib=ib)
+        return settings_for_dbt(settings).get("ib_symbols")
+
+    assert symbols(None) == "AAPL,MSFT"
+    # a wrong file ends loads of options, not those of other sources
+    assert symbols(tmp_path / "missing.csv") is None
 
 
 def test_a_single_group_is_split_in_two(tmp_path: Path) -> None:

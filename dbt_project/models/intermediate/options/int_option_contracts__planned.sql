@@ -6,8 +6,12 @@ select
     case when p.policy = 'midday_refresh' then coalesce(p.first_seen_slot, 0) else 0 end
         as first_slot,
     p.policy,
-    c.expiry,
-    c.trading_class || ' ' || c.expiry || ' ' || c.strike || ' ' || c.option_right as terms,
-    c.first_seen_date
+    {{ contract_term('expiry') }} as expiry,
+    {{ contract_term('trading_class') }}
+    || ' ' || {{ contract_term('expiry') }}
+    || ' ' || {{ contract_term('strike') }}
+    || ' ' || k.option_right as terms,
+    k.first_seen_date
 from {{ ref('stg_ib__session_contract') }} as p
-left join {{ ref('stg_ib__contract') }} as c on p.conid = c.conid
+left join {{ ref('stg_ib__contract') }} as k on p.conid = k.conid
+{{ former_terms_joined('p') }}

@@ -8,14 +8,21 @@ with rates as (
 timed as (
     select
         c.*,
-        k.trading_class,
-        k.expiry,
-        k.strike,
+        {{ contract_term('trading_class') }} as trading_class,
+        {{ contract_term('expiry') }} as expiry,
+        {{ contract_term('strike') }} as strike,
         k.option_right,
-        extract(epoch from k.expires_at - c.sample_time)::double precision / 31536000 as years
+        extract(
+            epoch from {{ contract_term('expires_at') }} - c.sample_time
+        )::double precision / 31536000 as years
     from {{ ref('int_option_quotes__ranked') }} as c
     inner join {{ ref('stg_ib__contract') }} as k on c.conid = k.conid
-    where c.is_day_quote and c.mid > 0 and k.strike > 0 and not k.is_adjusted
+    {{ former_terms_joined('c') | indent }}
+    where
+        c.is_day_quote
+        and c.mid > 0
+        and {{ contract_term('strike') }} > 0
+        and not {{ contract_term('is_adjusted') }}
 ),
 
 -- The underlying's price at the time of the source's model; a price must be above 0.

@@ -122,4 +122,4 @@ cross join
             )
         )
     ) as f (check_name, severity, is_found, evidence)
-where f.is_found
+where f.is_found and d.is_in_universe is not false

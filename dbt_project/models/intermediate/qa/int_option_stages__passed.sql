@@ -24,7 +24,8 @@ session_days as (
     from stages as s
     inner join {{ ref('int_option_stages__opened') }} as o on o.stage = s.stage - 1
     inner join stages as b on o.stage = b.stage
-    inner join {{ ref('qa_option_day') }} as d on o.open_date < d.trade_date
+    inner join {{ ref('qa_option_day') }} as d
+        on o.open_date < d.trade_date and d.is_in_universe is not false
     group by s.stage, d.trade_date
 ),
 

@@ -14,7 +14,8 @@ with days as (
         order by stage desc
         limit 1
     ) as s
-    inner join {{ ref('qa_option_day') }} as d on s.open_date < d.trade_date
+    inner join {{ ref('qa_option_day') }} as d
+        on s.open_date < d.trade_date and d.is_in_universe is not false
     group by s.stage, d.trade_date
     having sum(d.row_count) > 0
 )

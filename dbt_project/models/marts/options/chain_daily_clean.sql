@@ -32,6 +32,10 @@ checks as (
     select * from {{ changed(ref('int_option_days__compared')) }}
 ),
 
+planned as (
+    select * from {{ changed(ref('stg_ib__session_contract')) }}
+),
+
 contract_days as (
     select
         symbol,
@@ -70,6 +74,7 @@ underlying_days as (
 sessions as (
     select
         trade_date,
+        lag(trade_date) over (order by trade_date) as previous_trade_date,
         lead(open_at) over (order by trade_date) as next_open_at
     from {{ ref('stg_ib__session') }}
 )
@@ -78,14 +83,14 @@ select
     c.symbol,
     c.trade_date,
     c.conid,
-    k.local_symbol,
-    k.trading_class,
-    k.expiry,
-    k.expiry - c.trade_date as dte,
+    {{ contract_term('local_symbol') }} as local_symbol,
+    {{ contract_term('trading_class') }} as trading_class,
+    {{ contract_term('expiry') }} as expiry,
+    {{ contract_term('expiry') }} - c.trade_date as dte,
     k.option_right,
-    k.strike,
-    k.multiplier,
-    coalesce(k.is_adjusted, false) as is_adjusted,
+    {{ contract_term('strike') }} as strike,
+    {{ contract_term('multiplier') }} as multiplier,
+    coalesce({{ contract_term('is_adjusted') }}, false) as is_adjusted,
     c.bid,
     c.ask,
     c.mid,
@@ -112,7 +117,8 @@ select
     c.underlying_price,
     u.underlying_close,
     u.underlying_close_source,
-    (u.underlying_close / nullif(k.strike, 0) - 1)::numeric(18, 6) as moneyness,
+    (u.underlying_close / nullif({{ contract_term('strike') }}, 0) - 1)::numeric(18, 6)
+        as moneyness,
     v.parity_gap,
     d.mid_first,
     d.mid_high,
@@ -135,11 +141,12 @@ select
         else 'last_good'
     end as rollup_strategy,
     {{ merged_flags('c.data_quality_flag', {
-        'adjusted_contract': 'k.is_adjusted',
+        'adjusted_contract': contract_term('is_adjusted'),
         'wide_spread': 'c.ask - c.bid > 0.5 * c.mid and c.mid > 0.10',
         'missing_oi': 'o.conid is null',
         'oi_stale': "o.conid is null and e.last_status = 'stale'",
         'oi_late': 'o.captured_at >= n.next_open_at',
+        'ref_price_stale': 'p.ref_price_date < n.previous_trade_date',
         'oi_enrichment_failed': 'o.conid is null and e.is_failed',
         'iv_mismatch': 'v.is_iv_mismatch',
         'parity_violation': 'v.is_parity_violation',
@@ -153,11 +160,14 @@ inner join contract_days as d
     on c.symbol = d.symbol and c.trade_date = d.trade_date and c.conid = d.conid
 left join underlying_days as u on c.symbol = u.symbol and c.trade_date = u.trade_date
 left join {{ ref('stg_ib__contract') }} as k on c.conid = k.conid
+{{ former_terms_joined('c') }}
 left join {{ ref('stg_ib__open_interest') }} as o
     on c.conid = o.conid and c.trade_date = o.oi_asof_date
 left join {{ ref('int_option_enrichment__outcomes') }} as e
     on c.symbol = e.symbol and c.trade_date = e.trade_date
 left join sessions as n on c.trade_date = n.trade_date
+left join planned as p
+    on c.symbol = p.symbol and c.trade_date = p.trade_date and c.conid = p.conid
 left join checks as v
     on c.symbol = v.symbol and c.trade_date = v.trade_date and c.conid = v.conid
 where c.is_day_quote

@@ -6,13 +6,13 @@ select
     q.slot_30m,
     q.slot_label,
     q.conid,
-    c.local_symbol,
-    c.trading_class,
-    c.expiry,
-    c.expiry - q.trade_date as dte,
-    c.option_right,
-    c.strike,
-    c.multiplier,
+    {{ contract_term('local_symbol') }} as local_symbol,
+    {{ contract_term('trading_class') }} as trading_class,
+    {{ contract_term('expiry') }} as expiry,
+    {{ contract_term('expiry') }} - q.trade_date as dte,
+    k.option_right,
+    {{ contract_term('strike') }} as strike,
+    {{ contract_term('multiplier') }} as multiplier,
     q.bid,
     q.ask,
     q.mid,
@@ -39,7 +39,8 @@ select
     q.und_last,
     q.und_quote_at,
     q.underlying_price,
-    (q.underlying_price / nullif(c.strike, 0) - 1)::numeric(18, 6) as moneyness,
+    (q.underlying_price / nullif({{ contract_term('strike') }}, 0) - 1)::numeric(18, 6)
+        as moneyness,
     q.market_data_type,
     q.requested_data_type,
     q.greeks_source,
@@ -51,7 +52,7 @@ select
     q.error_code,
     q.error_message,
     {{ merged_flags('q.data_quality_flag', {
-        'adjusted_contract': 'c.is_adjusted',
+        'adjusted_contract': contract_term('is_adjusted'),
         'wide_spread': 'q.ask - q.bid > 0.5 * q.mid and q.mid > 0.10',
         'volume_reset': 'q.volume_contracts < q.volume_before',
     }) }} as data_quality_flag,
@@ -60,12 +61,13 @@ select
     q.source
 from (
     select
-        k.*,
-        {{ option_mid('k') | indent }} as mid,
-        {{ underlying_price('k') | indent }} as underlying_price,
-        lag(k.volume_contracts)
-            over (partition by k.symbol, k.trade_date, k.conid order by k.sample_time)
+        s.*,
+        {{ option_mid('s') | indent }} as mid,
+        {{ underlying_price('s') | indent }} as underlying_price,
+        lag(s.volume_contracts)
+            over (partition by s.symbol, s.trade_date, s.conid order by s.sample_time)
             as volume_before
-    from {{ ref('stg_ib__chain_snapshot') }} as k
+    from {{ ref('stg_ib__chain_snapshot') }} as s
 ) as q
-left join {{ ref('stg_ib__contract') }} as c on q.conid = c.conid
+left join {{ ref('stg_ib__contract') }} as k on q.conid = k.conid
+{{ former_terms_joined('q') }}

@@ -1,5 +1,3 @@
--- the clearing corporation adds a digit to the class of an adjusted series (2AAPL); other classes,
--- such as the weekly ones of an index, are standard. The class of BRK B is BRKB
 select
     c.conid,
     c.symbol,
@@ -12,11 +10,7 @@ select
     c.local_symbol,
     c.exchange,
     c.first_seen_date,
-    c.multiplier <> 100
-    or (
-        c.trading_class ~ '[0-9]'
-        and btrim(c.trading_class, '0123456789') = translate(c.symbol, ' .', '')
-    ) as is_adjusted,
+    {{ is_adjusted_series('c') | indent }} as is_adjusted,
     c.fetched_at,
     coalesce(u.sec_type, 'STK') as underlying_sec_type,
     -- of contracts that were looked up before these were read: those of stocks

@@ -1,0 +1,30 @@
+{#
+    The terms of contracts as of a day: those of stg_ib__contract (`k`) hold today, those of
+    stg_ib__former_contract (`f`) before an action that left the contract its number.
+#}
+{% macro former_terms_joined(rows, day='trade_date') -%}
+    left join {{ ref('stg_ib__former_contract') }} as f
+        on
+            {{ rows }}.conid = f.conid
+            and f.valid_from <= {{ rows }}.{{ day }}
+            and {{ rows }}.{{ day }} < f.valid_to
+{%- endmacro %}
+
+{% macro contract_term(name) -%}
+    (case when f.conid is null then k.{{ name }} else f.{{ name }} end)
+{%- endmacro %}
+
+{#
+    Whether a contract delivers something else than 100 shares, or may: the clearing corporation
+    adds a digit to the class of an adjusted series (2AAPL); other classes, such as the weekly ones
+    of an index, are standard. The class of BRK B is BRKB.
+#}
+{% macro is_adjusted_series(c) -%}
+    (
+        {{ c }}.multiplier <> 100
+        or (
+            {{ c }}.trading_class ~ '[0-9]'
+            and btrim({{ c }}.trading_class, '0123456789') = translate({{ c }}.symbol, ' .', '')
+        )
+    )
+{%- endmacro %}

@@ -1,0 +1,14 @@
+{#
+    Whether a symbol is of the stage that is collected: a try of others by --symbols is no part of
+    its verdicts. All are, before a loader has written the list.
+#}
+{% macro is_in_universe(symbol) -%}
+    coalesce(
+        (
+            select {{ symbol }} = any(string_to_array(s.value, ','))
+            from {{ source('ops', 'settings') }} as s
+            where s.key = 'ib_symbols' and s.value <> ''
+        ),
+        true
+    )
+{%- endmacro %}
