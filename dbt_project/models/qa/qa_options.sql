@@ -76,6 +76,8 @@ select * from {{ ref('int_option_days__failed') }}
 union all
 select * from {{ ref('int_option_nights__failed') }}
 union all
+select * from {{ ref('int_option_splits__failed') }}
+union all
 select * from {{ ref('int_option_mornings__failed') }}
 union all
 select * from watches

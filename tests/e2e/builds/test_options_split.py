@@ -22,7 +22,7 @@ BEFORE, EX = date(2026, 11, 19), date(2026, 11, 20)
 NOT_FORMER = ("underlying_conid", "exchange", "first_seen_date")
 FINDINGS = (
     "select check_name from qa.qa_options "
-    "where check_name in ('overnight_move', 'contracts_vanished') order by 1"
+    "where check_name in ('overnight_move', 'contracts_vanished', 'split_mismatch') order by 1"
 )
 
 
@@ -40,11 +40,16 @@ def test_a_split_leaves_a_chain_that_can_be_compared_across_it(
                 options = {"slot": "now"} if task == "snapshot" else {}
                 assert made.at(f"{day}T{clock}").load(task, **options).exit_code == 0
             assert made.at(f"{day}T17:00:00").load("close").exit_code == 0
+        assert made.at(f"{EX}T18:15:00").load("daily").exit_code == 0
     assert dbt(*TABLES).success
     conn.execute(f"set quotemill.as_of = '{EX} 23:30+00'".encode())
 
-    # unexplained, it is a price that fell by three quarters, and contracts that are gone
-    assert rows(FINDINGS) == [("contracts_vanished",), ("overnight_move",)]
+    # unexplained, it is a price that fell by three quarters, contracts that are gone, and a close
+    # in other shares than the gateway's
+    unexplained = ["contracts_vanished", "overnight_move", "split_mismatch"]
+    assert rows(FINDINGS) == [(name,) for name in unexplained]
+    [(evidence,)] = rows("select evidence from qa.qa_options where check_name = 'split_mismatch'")
+    assert evidence.startswith("the captured close is 4 times that of the day bar")
     assert rows("select distinct split_factor from options.chain_daily_adjusted") == [(1,)]
     [(schema,)] = rows(
         "select table_schema from information_schema.tables "

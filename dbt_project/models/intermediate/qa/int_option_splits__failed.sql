@@ -1,0 +1,45 @@
+-- A captured close is in the shares of its day, the source's bar of it in those of the newest load:
+-- their ratio is the splits since. A close is a few cents off the bar's.
+with compared as (
+    select
+        c.symbol,
+        c.trade_date,
+        c.underlying_close / nullif(b.und_close, 0) as ratio,
+        b.adjusted_as_of
+    from {{ ref('int_option_days__counted') }} as c
+    inner join {{ ref('stg_ib__underlying_daily') }} as b
+        on c.symbol = b.symbol and c.trade_date = b.trade_date
+    where b.is_current and c.underlying_close is not null
+),
+
+expected as (
+    select
+        c.symbol,
+        c.trade_date,
+        c.ratio,
+        c.adjusted_as_of,
+        coalesce({{ inner_schema() }}.nprod(a.ratio_num / a.ratio_den), 1) as known_ratio
+    from compared as c
+    left join {{ ref('us_corporate_actions') }} as a
+        on
+            c.symbol = a.symbol
+            and a.type in ('split', 'reverse_split', 'stock_dividend')
+            and c.trade_date < a.ex_date
+            and c.adjusted_as_of >= a.ex_date
+    group by c.symbol, c.trade_date, c.ratio, c.adjusted_as_of
+)
+
+-- the newest day of each symbol: the action is of a session after it
+select distinct on (symbol)
+    'split_mismatch' as check_name,
+    'warning' as severity,
+    symbol as subject,
+    trade_date,
+    format(
+        'the captured close is %s times that of the day bar in the shares of %s, and '
+        'us_corporate_actions.csv has %s: add the action, or correct it',
+        trim_scale(round(ratio, 3)), adjusted_as_of, trim_scale(round(known_ratio, 3))
+    ) as evidence
+from expected
+where abs(ratio / nullif(known_ratio, 0) - 1) > 0.05
+order by symbol asc, trade_date desc
