@@ -164,8 +164,7 @@ class IbSettings(Section):
     history_probe: int = Field(
         0,
         ge=0,
-        description="contracts whose historical data and open interest are requested after a "
-        "week's last close, as a test",
+        description="contracts whose past is requested after a week's last close, as a test",
     )
     stale_after: int = Field(
         5, ge=0, description="trading days after which late data are an alert; 0: never"
