@@ -373,8 +373,9 @@ def _connect(url: str, autocommit: bool, application_name: str) -> psycopg.Conne
     connection = psycopg.connect(
         make_conninfo("", **params), autocommit=True, application_name=application_name
     )
-    # before any transaction: a rollback would take it back
-    connection.execute("set time zone 'UTC'")
+    # before any transaction: a rollback would take it back. To compile the plan of a view on views,
+    # such as qa.findings, takes a server a minute, and its query without that half a second
+    connection.execute("set time zone 'UTC'; set jit = off")
     connection.autocommit = autocommit
     return connection
 

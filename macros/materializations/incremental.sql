@@ -15,6 +15,7 @@
 
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
+    {%- do use_build_settings() -%}
 
     {%- do create_probe_view(sql) -%}
     {%- if existing is not none and not fit_existing_table(existing) -%}

@@ -14,6 +14,7 @@ import psycopg
 
 from loaders import log, sources
 from loaders.errors import QuotemillError, SettingsError, UsageError
+from loaders.refusals import explain_refusal
 from loaders.settings import Settings, load_settings, read_environment_settings
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse, find_warehouse
@@ -65,7 +66,9 @@ def check_and_notify(
     except (QuotemillError, psycopg.Error, OSError) as error:
         # a full disk may be the reason
         full = [c.message for name, c in machine.items() if c and name.startswith("disk:")]
-        away = Cause("error", "; ".join([str(error).strip(), *full]), "quotemill doctor")
+        refusal = explain_refusal(error, settings)
+        why = refusal.with_hint if refusal else str(error).strip()
+        away = Cause("error", "; ".join([why, *full]), "quotemill doctor")
         return _notify_from_file(
             settings, {on_this_host(SETTINGS_FILE): None, on_this_host(WAREHOUSE): away}, now
         )

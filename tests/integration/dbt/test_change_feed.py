@@ -56,6 +56,25 @@ def test_an_old_day_and_today_cost_two_days(conn: psycopg.Connection, built: Dbt
     assert reads(conn, "raw_tdx.kline_daily", "market.kline_daily_qfq") - before <= 10
 
 
+def test_time_limits_and_compiled_plans_of_the_server_stop_no_model(
+    conn: psycopg.Connection, built: Dbt
+) -> None:
+    conn.execute(
+        f"alter database {conn.info.dbname} set statement_timeout = '10min'; "
+        f"alter database {conn.info.dbname} set jit = on; "
+        "create function raw_tdx.refuse_limit() returns trigger language plpgsql as $$ begin "
+        "assert current_setting('statement_timeout') = '0'; "
+        "assert current_setting('jit') = 'off'; return null; end $$; "
+        "create trigger refuse_limit before insert on market.kline_daily_qfq "
+        "execute function raw_tdx.refuse_limit()".encode()
+    )
+    land(conn, "kline_daily", [bar(CODES[0], DAYS[29], "11")])
+
+    outcome = built("run", "-s", "kline_daily_qfq")
+
+    assert outcome.success, outcome.error
+
+
 def test_a_build_with_nothing_new_reads_no_bars(conn: psycopg.Connection, built: Dbt) -> None:
     big = ["raw_tdx.kline_daily", *(f"market.{table}" for table in TABLES_OF_BARS)]
     assert built("run", *MARTS).success

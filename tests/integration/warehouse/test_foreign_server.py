@@ -40,6 +40,7 @@ def test_a_password_with_special_signs_connects_and_is_not_shown(
     warehouse = foreign_server.warehouse(writer, secret, database)
     with warehouse.connect() as conn:
         assert conn.execute("select current_user").fetchone() == (writer,)
+        assert conn.execute("show jit").fetchone() == ("off",)
     for shown in (repr(warehouse), warehouse.label, warehouse.without_password()[0]):
         assert secret not in shown
         assert "%40ss" not in shown
