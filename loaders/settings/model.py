@@ -1,5 +1,6 @@
 """The settings of a command, as one frozen value."""
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, get_origin
@@ -73,7 +74,7 @@ class _TopSettings(Section):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         # dbt and the embedded server would each resolve a relative path in another folder
-        return value.expanduser().absolute()
+        return Path(os.path.normpath(value.expanduser().absolute()))
 
     @field_validator("metrics_file")
     @classmethod

@@ -150,6 +150,12 @@ def test_relative_paths_of_a_file_count_from_the_file(tmp_path: Path) -> None:
     assert (settings.tdx.corporate_actions, settings.home) == ("xdxr", Path("~/qm").expanduser())
 
 
+def test_the_small_test_of_a_gateway_has_its_home_beside_others() -> None:
+    root = Path(__file__).parents[2]
+    settings = load_settings({"QUOTEMILL_CONFIG": "docs/how-to/ib-smoke.toml"}, cwd=root)
+    assert settings.home == root / "var" / "ib-smoke"
+
+
 def test_a_list_in_a_variable_is_separated_by_commas(tmp_path: Path) -> None:
     settings = load_settings({"QUOTEMILL_TDX__INDICES": "sh000001, sz399001"}, cwd=tmp_path)
     assert settings.tdx.indices == ["sh000001", "sz399001"]

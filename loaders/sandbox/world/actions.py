@@ -140,7 +140,7 @@ def actions_csv(actions: Iterable[Action]) -> str:
 
 
 def read_actions(path: Path) -> list[Action]:
-    """Read the rows of such a file; the two last columns may be missing.
+    """Read the rows of such a file, in the columns that docs/datasets/corporate_actions.md lists.
 
     Raises UsageError that names a bad line.
     """
@@ -157,10 +157,13 @@ def read_actions(path: Path) -> list[Action]:
 
 def _read_action(row: dict[str, str]) -> Action:
     ratio = row.get("split_ratio") or ""
-    numbers: dict[str, Any] = {n: Decimal(row[column]) for column, n in AMOUNTS.items()}
-    numbers |= {n: int(Decimal(row[column] or 0)) for column, n in COUNTS.items()}
+    numbers: dict[str, Any] = {n: Decimal(row.get(c) or 0) for c, n in AMOUNTS.items()}
+    if not (row.get("bonus_per10") or row.get("transfer_per10")):  # the parts are optional
+        numbers["bonus"] = Decimal(row["bonus_total_per10"] or 0)
+    numbers |= {n: int(Decimal(row.get(column) or 0)) for column, n in COUNTS.items()}
+    number, _, exchange = row["code"].lower().partition(".")
     return Action(
-        code=row["code"].lower(),
+        code=exchange + number,
         ex_date=date.fromisoformat(row["ex_date"]),
         **numbers,
         category=int(row.get("category") or DIVIDEND),

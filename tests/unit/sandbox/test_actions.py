@@ -76,3 +76,17 @@ def test_a_bad_line_is_named(tmp_path: Path) -> None:
     file.write_text(actions_csv([action()]).replace("2008-06-16", "16.6.2008"))
     with pytest.raises(UsageError, match="line 2"):
         read_actions(file)
+
+
+def test_a_file_with_the_required_columns_alone_is_read(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs/datasets/corporate_actions.md").read_text("utf-8")
+    file = tmp_path / "corporate_actions.csv"
+    file.write_text(
+        page.partition("```text\n")[2].partition("```")[0] + "600000.SH,2003-01-06,1,0,0,0,Y\n"
+    )
+    rows = read_actions(file)
+    assert [(row.code, row.cash, row.bonus) for row in rows] == [
+        ("sh600000", Decimal(2), Decimal(5)),
+        ("sh600000", Decimal(1), Decimal(0)),
+        ("sz000002", Decimal(0), Decimal(0)),
+    ]
