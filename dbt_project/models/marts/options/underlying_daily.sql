@@ -17,7 +17,7 @@ select
     und_close,
     volume_shares,
     adjusted_close,
-    dividend_factor::numeric(18, 9) as dividend_factor,
+    dividend_factor::numeric(38, 9) as dividend_factor,
     -- smaller steps are rounding
     case
         when dividend_factor / nullif(factor_before, 0) - 1 > 0.0005
