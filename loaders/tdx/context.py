@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ from loaders import trading_time
 from loaders.engine import source
 from loaders.engine.outcome import Outcome, SourceGone
 from loaders.engine.window import Window
-from loaders.errors import DataQualityError, UpstreamError
+from loaders.errors import DataQualityError, UpstreamError, name_acceptance
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.client.event_loop import EventLoop
 from loaders.tdx.instrument_kinds import classify_code
@@ -105,12 +105,13 @@ class Context:
         """The client's files of day bars by code; none where the service comes first."""
         return self.folder.bars("day") if self.folder and self.settings.files_first else {}
 
-    def gone_files(self, resource: str) -> frozenset[str]:
-        """Keys of a table whose file of day bars was read before and is gone.
+    def gone_files(self, resource: str, period: str = "day") -> frozenset[str]:
+        """Keys of a table whose file of bars was read before and is gone.
 
         None where the service comes first. A part of the folder that cannot be read is a failure
         of its own: its files are not gone.
         """
+        from loaders.tdx.files.folder import name_bars
         from loaders.tdx.files.written import state_in
 
         if resource not in self._gone:
@@ -120,24 +121,62 @@ class Context:
                 for code, cursor in cursors.items()
                 if folder is not None
                 and self.settings.files_first
-                and code not in self.day_files
+                and code not in folder.bars(period)
                 and state_in(cursor)
-                and not folder.hides(f"vipdoc/{code[:2]}/lday/{code}.day")
+                and not folder.hides(name_bars(code, period))
             )
         return self._gone[resource]
 
-    def lost_files(self, resource: str) -> Mapping[str, str]:
+    def lost_files(self, resource: str, period: str = "day") -> Mapping[str, str]:
         """A sentence per exchange about the gone files of codes that are still listed."""
+        from loaders.tdx.files.folder import name_bars
+
         gone = sorted(
             code
-            for code in self.gone_files(resource)
+            for code in self.gone_files(resource, period)
             if code not in self.securities or self.securities[code].is_listed
         )
+        examples = {code[:2]: name_bars(code, period) for code in reversed(gone)}
+        what = "day bars" if period == "day" else "minutes"
         return {
-            exchange: f"vipdoc/{exchange}: {count:,} files of day bars that were read before are"
-            f" gone, such as {next(c for c in gone if c.startswith(exchange))}.day"
+            exchange: f"vipdoc/{exchange}: {count:,} files of {what} that were read before are"
+            f" gone, such as {examples[exchange].rpartition('/')[2]}"
             for exchange, count in Counter(code[:2] for code in gone).items()
         }
+
+    def miss_bars(self, dataset: str, key: str, cursor: date | None, period: str) -> Outcome:
+        """The outcome of a key whose file of bars is gone: a failure, unless that is accepted."""
+        resource = next(d.landed.name for d in self.load.source.datasets if d.name == dataset)
+        loss = self.lost_files(resource, period).get(key[:2])
+        skip = Outcome(key, skipped="the client's folder has no file of it")
+        if loss is None or key not in self.gone_files(resource, period):
+            return skip
+        if self.load.accepts_loss(dataset, loss):
+            return replace(skip, cursor=cursor)  # without the file's state it is not missed
+        way_out = name_acceptance("tdx", dataset)
+        return Outcome(key, failure=f"{loss}; is the share mounted? ({way_out})")
+
+    def miss_file(
+        self, dataset: str, key: str, name: str, before: str | None, *, skipped: str
+    ) -> Outcome:
+        """The outcome of a key without its one file: a failure if it was read before.
+
+        name: path in the client's folder
+        before: the key's cursor
+        skipped: the reason if it never was there, or its loss is accepted
+        """
+        from loaders.tdx.files.written import state_in
+
+        outcome = Outcome(key, skipped=skipped)
+        if self.folder is None or self.folder.hides(name) or not (before and state_in(before)):
+            return outcome
+        loss = f"{name} was read before and is gone"
+        if self.load.accepts_loss(dataset, loss):
+            return replace(outcome, cursor=before.partition(" ")[0])
+        way_out = name_acceptance("tdx", dataset)
+        return Outcome(
+            key, failure=f"{loss}: what is stored stays; is the share mounted? ({way_out})"
+        )
 
     def absence(self, dataset: str, landed: LandedTable) -> "Absence":
         """The state of a dataset that the service may not have, one per load."""

@@ -177,7 +177,8 @@ def _available_codes(ctx: Context, name: str, wanted: Sequence[str]) -> Sequence
     if ctx.service is not None or ctx.folder is None or ctx.load.request.keys or period is None:
         return wanted
     # a code whose file is gone fails, rather than being left out
-    files = {*ctx.folder.bars(period), *(ctx.gone_files(name) if period == "day" else ())}
+    resource = next(dataset.landed.name for dataset in DATASETS if dataset.name == name)
+    files = {*ctx.folder.bars(period), *ctx.gone_files(resource, period)}
     return [code for code in wanted if code in files]
 
 

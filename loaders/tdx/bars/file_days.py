@@ -33,7 +33,6 @@ from loaders.tdx.files.written import State, make_cursor, state_in
 
 PERIOD = "day"
 ROUTE = "vipdoc/lday"
-NO_FILE = "the client's folder has no file of days"
 NOTES_SAID = 5
 TWO_CLOSES = "close of two sources"  # a stored row does not resolve it in qa_rejected_rows
 AGREE = "the client's file and the service must agree: the bar that was known later stays"
@@ -81,7 +80,7 @@ class DayFiles:
         if key not in self.due:
             if key in self.ctx.day_files:
                 return Outcome(key, skipped=NOT_DUE)
-            return self._without_file(key, cursor)
+            return self.ctx.miss_bars(self.resource, key, cursor, PERIOD)
         try:
             return self._read(key, cursor, stored)
         except DataQualityError as error:
@@ -98,17 +97,6 @@ class DayFiles:
             text = f"{lost[exchange]}: the service's bars are taken instead"
             if text not in load.warnings:
                 load.warn(text)
-
-    def _without_file(self, key: str, cursor: date | None) -> Outcome:
-        """A failure if there was a file, unless its loss is accepted."""
-        outcome = Outcome(key, skipped=f"{NO_FILE} of it")
-        loss = self.ctx.lost_files(self.resource).get(key[:2])
-        if loss is None or key not in self.read_before:
-            return outcome
-        if self.ctx.load.accepts_loss(self.resource, loss):
-            return replace(outcome, cursor=cursor)  # without the file's state it is not missed
-        way_out = name_acceptance("tdx", self.resource)
-        return Outcome(key, failure=f"{loss}; is the share mounted? ({way_out})")
 
     def _read(self, key: str, cursor: date | None, stored: Stored | None) -> Outcome:
         ctx, window, path = self.ctx, self.ctx.window, self.due[key]
@@ -149,7 +137,7 @@ class DayFiles:
                 return Outcome(
                     key, failure=f"{path.name}: {plausibility.ALL_BROKEN}", rejected=rejected
                 )
-            return Outcome(key, skipped=f"{path.name} holds no bar")
+            return self._without_bars(key, cursor, before)
         if stored:
             _refuse_loss(path, good, stored)
             others = stored.closes_by(lambda route: route != ROUTE)
@@ -175,6 +163,18 @@ class DayFiles:
         # without the state, a later load reads the bars left out today
         state = file.state if len(good) == whole else None
         return replace(outcome, cursor=make_cursor(newest_day, state))
+
+    def _without_bars(self, key: str, cursor: date | None, before: State | None) -> Outcome:
+        """The outcome of an empty file: a failure if it had bars, unless their loss is accepted."""
+        ctx, name = self.ctx, self.due[key].name
+        skip = Outcome(key, skipped=f"{name} holds no bar")
+        if before is None or before.size < vipdoc.SIZE:
+            return skip
+        loss = f"{name} holds no bar, and had {before.size // vipdoc.SIZE:,} when it was last read"
+        # with a service it is no failure: its bars are taken
+        if ctx.service is None and not ctx.load.accepts_loss(self.resource, loss):
+            return Outcome(key, failure=f"{loss} ({name_acceptance('tdx', self.resource)})")
+        return replace(skip, cursor=cursor)
 
     def fill_gaps(self, in_file: Outcome, answer: Outcome, stored: Stored | None) -> Outcome:
         """The bars of a file, and the service's bars of days that the file lacks."""

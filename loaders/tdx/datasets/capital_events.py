@@ -36,10 +36,10 @@ def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
 
 
 def _outcome(ctx: Context) -> Outcome:
+    before = ctx.load.cursors(CAPITAL_EVENT.name).get(KEY)
     if ctx.gbbq_file is None:
-        return Outcome(KEY, skipped=gbbq.NO_FILE)
+        return ctx.miss_file(NAME, KEY, "T0002/hq_cache/gbbq", before, skipped=gbbq.NO_FILE)
     try:
-        before = ctx.load.cursors(CAPITAL_EVENT.name).get(KEY)
         if State.read(ctx.gbbq_file) == state_in(before):
             return Outcome(KEY, skipped=NOT_DUE)
         content = ctx.gbbq

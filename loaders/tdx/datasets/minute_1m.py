@@ -56,8 +56,16 @@ def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     wanted = ctx.ask(lambda conn: minute_days.wanted(conn, codes, days, again=again))
     absence = ctx.absence(DATASET.name, KLINE_MINUTE)
     cursors, notes = ctx.load.cursors(KLINE_MINUTE.name), list[str]()
+    gone = set[str]() if ctx.service else ctx.gone_files(KLINE_MINUTE.name, PERIOD) & {*codes}
+    # not on the event loop, as an accepted loss is recorded
+    missed = {
+        code: ctx.miss_bars(DATASET.name, code, date.fromisoformat(cursors[code][:10]), PERIOD)
+        for code in sorted(gone)
+    }
 
     async def load_code(code: str) -> Outcome:
+        if code in missed:
+            return missed[code]
         reading = _Reading(ctx, code, wanted[code], absence, cursors.get(code), notes)
         return reading.reached(await reading.read())
 

@@ -37,11 +37,14 @@ _FILE_OF = {kind: name for name, kinds in sectors.KINDS.items() for kind in kind
 
 def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     """Yield outcomes in the order of `keys`, which are file names."""
+    cursors = ctx.load.cursors(SECTOR_MEMBER.name)
     for key in keys:
         choice = choose(ctx.folder, sectors.FILES[key]) if ctx.folder else None
         if choice is None:
             names = " nor ".join(dict.fromkeys(sectors.FILES[key]))
-            yield Outcome(key, skipped=f"the client's folder holds no T0002/hq_cache/{names}")
+            skipped = f"the client's folder holds no T0002/hq_cache/{names}"
+            name = f"T0002/hq_cache/{sectors.FILES[key].today}"
+            yield ctx.miss_file(NAME, key, name, cursors.get(key), skipped=skipped)
             continue
         try:
             yield _outcome(ctx, key, choice)

@@ -95,6 +95,11 @@ class Folder:
         return tuple(strays)
 
 
+def name_bars(code: str, period: str) -> str:
+    """The path in the client's folder of a code's bars, in the newer format."""
+    return f"{_VIPDOC}/{code[:2]}/{FOLDERS[period]}/{code}{SUFFIXES[period][0]}"
+
+
 def _read_code(name: str, period: str, suffix: str) -> str | None:
     place, _, file = name.rpartition("/")
     exchange, its_period = _BARS.get(place, ("", ""))

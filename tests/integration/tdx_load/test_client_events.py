@@ -142,16 +142,17 @@ def test_a_refused_record_hides_no_lost_event_of_its_code(client_bench: Bench, c
         select ex_date::text from raw_tdx.corporate_action
         where source = 'gbbq' and not is_withdrawn order by 1
     """
-    write(cache / "gbbq", encode_gbbq([event(2, 1), event(3, 2), event(4, 3)]), 5)
+    other, bad = (("sz000001", 20250602, 5, (value, 0.0, 0.0, 0.0)) for value in (1.0, math.nan))
+    write(cache / "gbbq", encode_gbbq([event(2, 1), event(3, 2), event(4, 3), other]), 5)
     client_bench.load(datasets=EVENTS)
     stored = client_bench.rows(standing)
 
     # a refused record is no loss: its event stays
-    write(cache / "gbbq", encode_gbbq([event(2, math.nan), event(3, 2), event(4, 3)]), 6)
+    write(cache / "gbbq", encode_gbbq([event(2, math.nan), event(3, 2), event(4, 3), bad]), 6)
     assert client_bench.load(datasets=EVENTS).exit_code == 0
     assert client_bench.rows(standing) == stored
 
-    write(cache / "gbbq", encode_gbbq([event(2, math.nan), event(4, 3)]), 7)
+    write(cache / "gbbq", encode_gbbq([event(2, math.nan), event(4, 3), bad]), 7)
     refused = client_bench.load(datasets=EVENTS)
     assert refused.exit_code == 6
     lost = "gbbq lacks 1 stored event, the newest of sh600000 on 2025-06-03"
@@ -162,6 +163,8 @@ def test_a_refused_record_hides_no_lost_event_of_its_code(client_bench: Bench, c
     # what was shown goes, and no more
     assert client_bench.load(datasets=EVENTS, accept_loss=True).exit_code == 0
     assert client_bench.rows(standing) == [stored[0], stored[2]]
+    kept = "select code from raw_tdx.capital_event where category = 5"
+    assert client_bench.rows(kept) == [("sz000001",)]
     assert client_bench.load(datasets=EVENTS).exit_code == 0
 
 
@@ -283,6 +286,29 @@ def test_without_the_file_nothing_is_read_and_nothing_fails(
     (cache / "gbbq").unlink()
     assert client_bench.load(datasets=EVENTS).exit_code == 0
     assert any("holds no T0002/hq_cache/gbbq" in line for line in client_bench.heard.lines)
+
+
+def test_files_that_were_read_before_and_are_gone_are_missed_until_accepted(
+    client_bench: Bench, cache: Path
+) -> None:
+    write(cache / "block_gn.dat", older_blocks({"芯片": ["600000"]}), 2)
+    datasets = ("capital_events", "sectors")
+    assert client_bench.load(datasets=datasets).exit_code == 0
+    for name in ("gbbq", "block_gn.dat"):
+        (cache / name).unlink()
+    (cache / "gbbq").mkdir()  # is no file
+
+    refused = client_bench.load(datasets=datasets)
+    assert refused.exit_code == 6
+    for dataset in datasets:
+        reason = failures(refused)[dataset]
+        assert "was read before and is gone: what is stored stays" in reason
+        assert f"loaders run tdx --dataset {dataset} --accept-loss" in reason
+
+    assert client_bench.load(datasets=datasets, accept_loss=True).exit_code == 0
+    assert client_bench.load(datasets=datasets).exit_code == 0
+    current = "select member from raw_tdx.sector_member where valid_to is null"
+    assert client_bench.rows(current) == [("600000",)]
 
 
 def test_members_begin_and_end_on_the_day_their_file_was_written(

@@ -248,6 +248,13 @@ def test_a_file_without_stored_days_lands_nothing_an_older_one_is_no_fault(
     assert any(f"{file.name} shrank" in line for line in bench.heard.lines)
     assert bench.rows(BARS) == before
 
+    file.write_bytes(b"")
+    assert bench.load().exit_code == 6
+    assert any(f"{file.name} holds no bar, and had " in line for line in bench.heard.lines)
+    accepted = bench.load(datasets=("kline_daily",), accept_loss=True)
+    assert (accepted.exit_code, bench.load().exit_code) == (0, 0)
+    assert bench.rows(BARS) == before
+
 
 def test_an_old_folder_is_stale_and_no_fault(folder: ClientFolder, days: list[date]) -> None:
     folder.write()
@@ -273,7 +280,8 @@ def test_an_old_list_delists_no_code_that_has_newer_bars(
     delisted = "select code from raw_tdx.security where not is_listed order by 1"
     for written, gone in ((days[-5], [ended]), (days[-1] + timedelta(days=1), [newer, ended])):
         set_time(szm, written, time(8))
-        assert [code for (code,) in folder.load().rows(delisted)] == gone
+        bench = folder.load(max(written, days[-1]))
+        assert [code for (code,) in bench.rows(delisted)] == gone
 
     # a list that cannot be read, or none, lists nothing again
     cut_short(szm, 0.9)

@@ -47,12 +47,23 @@ def test_minutes_that_went_by_age_do_not_come_back_from_a_file_that_grew(
     assert bench.rows(MINUTES_BY_DAY, CODE) == [(day, 240, True) for day in days[-3:]]
 
 
-def test_a_bad_file_of_minutes_is_named_although_nothing_is_due(folder: ClientFolder) -> None:
+def test_a_bad_or_lost_file_of_minutes_is_named_although_nothing_is_due(
+    folder: ClientFolder, days: list[date]
+) -> None:
     folder.write()
     bench, file = folder.load(datasets=MINUTES), folder.minute_file()
     file.write_bytes(b"\xff" * file.stat().st_size)
     assert bench.load(datasets=MINUTES).exit_code == 6
     assert any(f"{CODE}.lc1: 240 of 240 records are refused" in line for line in bench.heard.lines)
+
+    # without a file its minutes are missed, until that is accepted
+    file.unlink()
+    result = bench.load(datasets=MINUTES)
+    assert {key for task in result.tasks for key in task.failures} == {CODE}
+    assert any(f"are gone, such as {CODE}.lc1" in line for line in bench.heard.lines)
+    assert bench.load(datasets=("minute_1m",), accept_loss=True).exit_code == 0
+    assert bench.load(datasets=MINUTES).exit_code == 0
+    assert bench.rows(MINUTES_BY_DAY, CODE) == [(days[-1], 240, True)]
 
 
 def test_a_file_of_minutes_that_was_cut_is_named_with_its_record(

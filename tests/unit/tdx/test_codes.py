@@ -74,7 +74,7 @@ def test_a_clients_list_that_lost_many_codes_delists_none_unasked(
 
 def test_gone_files_of_codes_that_are_listed_no_more_are_no_loss() -> None:
     securities = {stock(n).code: replace(stock(n), is_listed=n > 1) for n in range(4)}
-    ctx = cast(Context, SimpleNamespace(gone_files=lambda _: {*securities}, securities=securities))
+    ctx = cast(Context, SimpleNamespace(gone_files=lambda *_: {*securities}, securities=securities))
     assert Context.lost_files(ctx, "kline_daily") == {
         "sh": "vipdoc/sh: 2 files of day bars that were read before are gone, such as sh600002.day"
     }
