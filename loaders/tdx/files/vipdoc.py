@@ -242,5 +242,6 @@ def _ascending(values: Ints) -> Mask:
 
 def _li(values: NDArray[np.float32], decimals: int) -> Ints:
     """Scale single floats by 10**decimals and round; what is no amount becomes 0."""
-    exact = values.astype(np.float64) * 10**decimals
+    with np.errstate(invalid="ignore"):  # noise can be a signalling NaN
+        exact = values.astype(np.float64) * 10**decimals
     return np.rint(np.where(np.abs(exact) < 2**62, exact, 0)).astype(np.int64)

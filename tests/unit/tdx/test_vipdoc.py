@@ -252,8 +252,11 @@ def test_b_shares_are_in_thousandths_in_shanghai_and_cents_in_shenzhen(
     assert vipdoc.read(file, code, "stock", "day", NOW).bars["close"].tolist() == [li]
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_a_file_of_random_bytes_is_refused_record_by_record(tmp_path: Path) -> None:
-    noise = bytes(range(256)) * 4 + b"\xff" * 64
+    # a minute whose prices are signalling NaNs
+    minute = struct.pack("<HH", 20 * 2048 + 1108, 571) + b"\x01\x00\xa0\x7f" * 4 + bytes(12)
+    noise = bytes(range(256)) * 4 + b"\xff" * 64 + minute
     for name, read in (
         ("sh600000.day", lambda f: vipdoc.read(f, "sh600000", "stock", "day", NOW)),
         ("sh600000.lc1", lambda f: vipdoc.read(f, "sh600000", "stock", "minute1", NOW)),
