@@ -285,11 +285,11 @@ def test_an_old_list_delists_no_code_that_has_newer_bars(
 
     # a list that cannot be read, or none, lists nothing again
     cut_short(szm, 0.9)
-    bench = folder.load()
+    bench = folder.load(written)
     assert [code for (code,) in bench.rows(delisted)] == [newer, ended]
     assert any("the known codes of sz stay" in line for line in bench.heard.lines)
     szm.unlink()
-    assert [code for (code,) in folder.load().rows(delisted)] == [newer, ended]
+    assert [code for (code,) in folder.load(written).rows(delisted)] == [newer, ended]
 
 
 def test_a_bad_day_of_the_index_is_no_trading_day_for_good(
