@@ -164,8 +164,8 @@ def test_a_refused_record_hides_no_lost_event_of_its_code(client_bench: Bench, c
     # what was shown goes, and no more
     assert client_bench.load(datasets=EVENTS, accept_loss=True).exit_code == 0
     assert client_bench.rows(standing) == [stored[0], *stored[2:]]
-    kept = "select code from raw_tdx.capital_event where category = 5"
-    assert client_bench.rows(kept) == [("sz000001",)]
+    capital = "select code from raw_tdx.capital_event where category = 5"
+    assert client_bench.rows(capital) == [("sz000001",)]
     assert client_bench.load(datasets=EVENTS).exit_code == 0
 
 
