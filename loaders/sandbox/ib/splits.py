@@ -1,7 +1,8 @@
 """Splits: prices and strikes are divided from the ex-date, contracts renumbered.
 
 Only whole ratios, as a clearing corporation adjusts them: a contract continues with its strike
-divided (to the cent) and its open interest multiplied; its old number is unknown from then on.
+divided (to the cent) and its open interest multiplied; its old number is unknown from then on, or
+stays its own.
 """
 
 from collections.abc import Iterable
@@ -17,11 +18,15 @@ BLOCKS_OF_SPLIT = 2  # blocks of numbers: contracts that continue, and new ones
 
 @dataclass(frozen=True)
 class Split:
-    """`ratio` new shares for one, from `ex_date` on."""
+    """`ratio` new shares for one, from `ex_date` on.
+
+    keeps_numbers: contracts that continue have their numbers, on new terms
+    """
 
     symbol: str
     ex_date: date
     ratio: int
+    keeps_numbers: bool = False
 
     def applies(self, day: date) -> bool:
         return day >= self.ex_date
@@ -53,7 +58,7 @@ class SplitStock:
 
     def carry(self, row: Instrument) -> Instrument:
         """The contract that continues an old one."""
-        shift = (self.carried - row.stock.number) * BLOCK
+        shift = 0 if self.split.keeps_numbers else (self.carried - row.stock.number) * BLOCK
         strike = round(row.strike / self.split.ratio, 2)
         ex_date = self.split.ex_date
         return replace(row, conid=row.conid + shift, strike=strike, since=ex_date, before=row)

@@ -1,10 +1,15 @@
 """Contracts of a session by the simulated gateway: frozen once, added to, or an older set."""
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from loaders.ib.queries.landed import TERMS
+from loaders.landing.screening import FIRST
+from loaders.sandbox.ib.splits import Split
 from tests.integration.ib.bench import Bench, bench
 
 SETS = (
@@ -129,3 +134,26 @@ def test_contracts_that_do_not_fit_are_left_out_or_refused(
         assert any("nearest strikes" in text for text in shrunk.warnings)
         total = made.rows("select count(*)::int from raw_ib.session_contract")[0][0]
         assert 0 < total <= 12
+
+
+def test_terms_that_a_number_had_before_a_split_are_stored(
+    new_database: Callable[[], str], tmp_path: Path
+) -> None:
+    ex = date(2026, 11, 20)
+    few: dict[str, Any] = {"symbols": ["AAPL"], "stage": 0, "max_dte": 60}
+    splits = [Split("AAPL", ex, 4, keeps_numbers=True)]
+    with bench(new_database(), tmp_path / "home", splits=splits, **few) as made:
+        assert made.load("discover").exit_code == 0
+        before = {row["conid"]: row for row in made.table("contract")}
+        assert made.at("2026-11-20T09:25:00").load("discover").exit_code == 0
+        former = made.table("former_contract")
+        now = {row["conid"]: row for row in made.table("contract")}
+        assert len(former) >= 8
+        for row in former:
+            terms = {name: before[row["conid"]][name] for name in TERMS}
+            assert {name: row[name] for name in TERMS} == terms
+            assert (row["valid_from"], row["valid_to"]) == (FIRST, ex)
+            assert now[row["conid"]]["strike"] == round(row["strike"] / 4, 2)
+        assert made.rows("select count(*)::int from raw_ib.rejected_row") == [(0,)]
+        assert made.load("discover").exit_code == 0
+        assert made.table("former_contract") == former
