@@ -161,7 +161,6 @@ FORMER_CONTRACT = landed_table(
     "former_contract",  # terms that a contract had, such as before a split, under the same number
     [
         ("conid", _BIG),
-        ("valid_from", _DATE),
         ("valid_to", _DATE),  # the first day of other terms
         ("symbol", _TEXT),
         ("trading_class", _TEXT),

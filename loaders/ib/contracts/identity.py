@@ -9,7 +9,6 @@ from typing import Any
 from loaders.ib.client.values import BadContract, OptionContract
 from loaders.ib.queries.landed import TERMS
 from loaders.landing.rejects import Rejected
-from loaders.landing.screening import FIRST
 
 FindOwner = Callable[[Sequence[OptionContract]], OptionContract | None]
 
@@ -71,11 +70,10 @@ def find_former(
         before = landed.get(contract.conid)
         now = vars(contract) | {"option_right": contract.right}
         # terms of the same day are no history: the first ones were stored
-        if before is None or before["valid_from"] == day:
+        if before is None or before["last_changed"] == day:
             continue
         if any(now[name] != before[name] for name in TERMS):
             rows.append(
-                {name: before[name] for name in ("conid", "symbol", *TERMS)}
-                | {"valid_from": before["valid_from"] or FIRST, "valid_to": day}
+                {name: before[name] for name in ("conid", "symbol", *TERMS)} | {"valid_to": day}
             )
     return rows

@@ -121,12 +121,12 @@ TERMS = ("trading_class", "expiry", "strike", "option_right", "multiplier", "loc
 
 
 def read_terms(conn: psycopg.Connection, conids: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """The landed terms of some contracts, since when they hold, and their day of discovery."""
+    """The landed terms of some contracts, when they changed last, and their day of discovery."""
     with conn.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(
             f"select c.conid, c.symbol, {', '.join(f'c.{name}' for name in TERMS)}, "
             "c.first_seen_date, (select max(f.valid_to) from raw_ib.former_contract as f "
-            "where f.conid = c.conid) as valid_from "
+            "where f.conid = c.conid) as last_changed "
             "from raw_ib.contract as c where c.conid = any(%s)".encode(),
             (list(conids),),
         ).fetchall()

@@ -111,7 +111,7 @@ def test_a_contract_that_keeps_its_number_keeps_the_terms_of_its_days(
     after = [replace(option, strike=100) for option in options]
     former = [
         {name: value for name, value in option.row.items() if name not in NOT_FORMER}
-        | {"valid_from": date(1900, 1, 1), "valid_to": EX}
+        | {"valid_to": EX}
         for option in options
     ]
     land(conn, "raw_ib.former_contract", former)

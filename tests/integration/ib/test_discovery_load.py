@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from loaders.ib.queries.landed import TERMS
-from loaders.landing.screening import FIRST
 from loaders.sandbox.ib.splits import Split
 from tests.integration.ib.bench import Bench, bench
 
@@ -152,7 +151,7 @@ def test_terms_that_a_number_had_before_a_split_are_stored(
         for row in former:
             terms = {name: before[row["conid"]][name] for name in TERMS}
             assert {name: row[name] for name in TERMS} == terms
-            assert (row["valid_from"], row["valid_to"]) == (FIRST, ex)
+            assert row["valid_to"] == ex
             assert now[row["conid"]]["strike"] == round(row["strike"] / 4, 2)
         assert made.rows("select count(*)::int from raw_ib.rejected_row") == [(0,)]
         assert made.load("discover").exit_code == 0

@@ -7,7 +7,6 @@ from typing import Any
 
 from loaders.ib.contracts.identity import drop_shared_numbers, find_former
 from loaders.ib.queries.landed import TERMS
-from loaders.landing.screening import FIRST
 from tests.unit.ib.gateways import contract
 
 OLD, OTHER = contract(1), contract(2)
@@ -38,9 +37,9 @@ def test_the_gateway_says_whose_a_shared_number_is() -> None:
 
 def test_terms_that_change_are_kept_with_their_days() -> None:
     now = vars(OLD) | {"option_right": OLD.right}
-    landed = {name: now[name] for name in ("conid", "symbol", *TERMS)} | {"valid_from": None}
+    landed = {name: now[name] for name in ("conid", "symbol", *TERMS)} | {"last_changed": None}
     assert find_former([OLD, OTHER], {1: landed}, EX) == []
     [row] = find_former([NEW], {1: landed}, EX)
-    assert (row["strike"], row["valid_from"], row["valid_to"]) == (Decimal(200), FIRST, EX)
+    assert (row["strike"], row["valid_to"]) == (Decimal(200), EX)
     # the second change of a day does not replace the terms of the day before
-    assert find_former([NEW], {1: landed | {"valid_from": EX}}, EX) == []
+    assert find_former([NEW], {1: landed | {"last_changed": EX}}, EX) == []

@@ -1,6 +1,7 @@
 select
     c.conid,
-    c.valid_from,
+    lag(c.valid_to, 1, date '1900-01-01') over (partition by c.conid order by c.valid_to)
+        as valid_from,
     c.valid_to,
     c.symbol,
     c.trading_class,
