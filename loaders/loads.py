@@ -19,8 +19,10 @@ from loaders.engine.request import LoadRequest
 from loaders.engine.result import LoadResult, not_due, stopped
 from loaders.errors import INTERRUPTED, NotDue, QuotemillError, SettingsError, UsageError
 from loaders.progress import Reporter
+from loaders.project import find_project
 from loaders.settings import Settings
-from loaders.warehouse.postgres import Warehouse, find_warehouse
+from loaders.warehouse.ownership import has_role
+from loaders.warehouse.postgres import Warehouse, find_warehouse, open_warehouse
 
 if TYPE_CHECKING:  # its module imports pyarrow
     from loaders.engine.source import Previewed
@@ -30,9 +32,24 @@ Display = Callable[[], AbstractContextManager[Reporter]]
 
 
 def prepare_warehouse(settings: Settings, reporter: Reporter) -> Warehouse:
-    """Open the warehouse with the tables of every source: a full build works for a user of one."""
-    tables, values = sources.landed_tables(), sources.dbt_settings(settings)
-    return load.prepare_warehouse(settings, tables, values, reporter)
+    """Open the warehouse, migrate it to this version, and point plain dbt at it.
+
+    With the tables of every source: a full build works for a user of one.
+    """
+    from loaders.warehouse import migrate
+    from loaders.warehouse.profiles import write_profile
+
+    warehouse = open_warehouse(settings)
+    reporter.line(f"warehouse: {warehouse.label} ({warehouse.origin})")
+    migrate.prepare(warehouse, sources.landed_tables(), sources.dbt_settings(settings))
+    role = warehouse.reader_role
+    if role and not warehouse.ask(lambda conn: has_role(conn, role)):
+        reporter.line(
+            f"warning: the reader role {role} does not exist, so nothing is granted to it: "
+            f"create role {role}, then `quotemill build`"
+        )
+    write_profile(warehouse, find_project().profiles(settings.home))
+    return warehouse
 
 
 def run_load(
@@ -68,7 +85,7 @@ def load_with_progress(
     retry: bool = False,
     retry_job: int | None = None,
 ) -> LoadResult:
-    """Run a load and show it; Ctrl-C stops it after the current batch, a second one at once."""
+    """Run a load and show it; Ctrl-C or SIGTERM stops it after the current batch, again at once."""
     loads: list[Load] = []
     with display() as reporter, ExitStack() as stack:
 
@@ -76,10 +93,11 @@ def load_with_progress(
             reporter.line("Stopping after the current batch; press Ctrl-C again to stop now")
             loads[0].interrupt()
             signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
         def started(running: Load) -> None:
             loads.append(running)
-            stack.enter_context(signals.handled({signal.SIGINT: stop}))
+            stack.enter_context(signals.handled({signal.SIGINT: stop, signal.SIGTERM: stop}))
 
         result = run_load(
             settings,

@@ -5,11 +5,12 @@ same for all sources. loaders.loads calls it for a registered source.
 """
 
 import contextlib
+import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -32,14 +33,12 @@ from loaders.landing import cursors
 from loaders.progress import Reporter
 from loaders.settings import Settings
 from loaders.warehouse import lock as locks
-from loaders.warehouse.ownership import has_role
-from loaders.warehouse.postgres import Warehouse, WarehouseAway, open_warehouse
+from loaders.warehouse.postgres import Warehouse, WarehouseAway
 
 if TYPE_CHECKING:
     import dlt
 
     from loaders.engine.source import Source
-    from loaders.warehouse.tables import LandedTable
 
 REASONS_LOGGED = 100  # of a task, in the log
 PACKAGE_ROWS = 2_000_000  # a package that has as many takes no further key
@@ -177,8 +176,14 @@ def run_load(
     def clock() -> datetime:
         return as_of or datetime.now(UTC)
 
-    retried: list[Task] | None = None
-    retry_of: int | None = None
+    def resolve() -> LoadRequest | LoadResult:
+        try:
+            return source.resolve(settings, warehouse, asked, as_of or source.now(settings))
+        except NotDue as reason:
+            reporter.line(str(reason))
+            return not_due(asked.source, reason)
+
+    asked, retried, retry_of = request, None, None
     started = time.monotonic()
     # by the original request: a resolved one no longer shows who asked
     busy = "fail" if retry else source.when_busy(settings, request)
@@ -187,14 +192,16 @@ def run_load(
         retry_of = job["job_id"]
         request = read_request(job["parameters"])
     else:
-        try:
-            request = source.resolve(settings, warehouse, request, as_of or source.now(settings))
-        except NotDue as reason:
-            reporter.line(str(reason))
-            return not_due(request.source, reason)
+        resolved = resolve()
+        if isinstance(resolved, LoadResult):
+            return resolved
+        request = resolved
     lane = source.lane_of(request)
+    longest = busy.total_seconds() if isinstance(busy, timedelta) else math.inf
+    waits = reporter.line if busy not in ("fail", "skip") else None
+    since = time.monotonic()
     try:
-        taken = locks.load_lock(warehouse, lane, queue=reporter.line if busy == "wait" else None)
+        taken = locks.load_lock(warehouse, lane, queue=waits, longest=longest)
     except LockHeldError as held:
         if busy != "skip":
             raise
@@ -205,6 +212,11 @@ def run_load(
         from loaders.landing import load_job
         from loaders.warehouse import migrate
 
+        if waits and time.monotonic() - since > locks.QUEUE_POLL:
+            resolved = resolve()  # it is later, and what the other load did is done
+            if isinstance(resolved, LoadResult):
+                return resolved
+            request = resolved
         if retry:  # the job that was running may have ended meanwhile
             job, retried = jobs.failed_tasks(warehouse, request.source, retry_of)
             # acknowledged keys failed in a load that succeeded
@@ -366,27 +378,3 @@ def _abandon(load: Load, status: str, text: str) -> None:
         jobs.finish_job(load.warehouse, load.job_id, status, text, patient=False)
     except Exception as error:
         load.reporter.line(f"the job's end could not be recorded: {error}")
-
-
-def prepare_warehouse(
-    settings: Settings,
-    tables: "Iterable[LandedTable]",
-    dbt_settings: Mapping[str, str],
-    reporter: Reporter,
-) -> Warehouse:
-    """Open the warehouse, migrate it to this version, and point plain dbt at it."""
-    from loaders.project import find_project
-    from loaders.warehouse import migrate
-    from loaders.warehouse.profiles import write_profile
-
-    warehouse = open_warehouse(settings)
-    reporter.line(f"warehouse: {warehouse.label} ({warehouse.origin})")
-    migrate.prepare(warehouse, tables, dbt_settings)
-    role = warehouse.reader_role
-    if role and not warehouse.ask(lambda conn: has_role(conn, role)):
-        reporter.line(
-            f"warning: the reader role {role} does not exist, so nothing is granted to it: "
-            f"create role {role}, then `quotemill build`"
-        )
-    write_profile(warehouse, find_project().profiles(settings.home))
-    return warehouse

@@ -32,7 +32,7 @@ class Outcome:
     `beside` are records of the further table of the dataset.
     `cursor` is how far the key is loaded, a value whose text sorts as it does (a day, a slot).
     `cursor_key` names another cursor than the key's. `fallback` says which route replaced which,
-    and why.
+    and why. `is_part`: rows that land at once while the key goes on; its last outcome counts it.
     """
 
     key: str
@@ -45,6 +45,7 @@ class Outcome:
     gone: SourceGone | None = field(default=None, repr=False)
     cursor_key: str | None = None
     beside: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
+    is_part: bool = False
 
 
 def records(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:

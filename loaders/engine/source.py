@@ -12,7 +12,7 @@ load; which threads, event loops or processes a source uses to get answers is it
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import psycopg
@@ -43,9 +43,10 @@ class Dataset(Generic[C]):
     `fetch(context, keys)` yields outcomes in the order of the keys. An error with one key is its
     outcome. It ends early once the source is gone, the package is full (`Load.room`) or the load
     must stop (it may raise Stopped), and is called again with the keys that are left. Nothing it
-    yields may be narrower than what is stored. `table` makes an Arrow table, or records, of the
-    rows of some outcomes: every column of `landed`, whose types the values need not fit yet.
-    `route` is recorded with rejected rows.
+    yields may be narrower than what is stored. After an outcome that `is_part` the package lands
+    before `fetch` goes on, also where the load must stop: it hands over the rest and ends. `table`
+    makes an Arrow table, or records, of the rows of some outcomes: every column of `landed`, whose
+    types the values need not fit yet. `route` is recorded with rejected rows.
 
     `beside` is a further table that outcomes may have rows for; rows that it cannot hold are
     rejected under its name. `only_key` is the one key of a dataset that is read whole. `part` names
@@ -136,9 +137,10 @@ class Source(Generic[C]):
     dbt_settings: "Callable[[Settings], Mapping[str, str]]" = lambda _: {}
     # the pipeline and the lock that a request runs under; each has one load at a time
     lane: Callable[[LoadRequest], str] | None = None
-    # while another load holds the lane: fail, skip this load, or wait
-    when_busy: "Callable[[Settings, LoadRequest], Literal['fail', 'skip', 'wait']]" = lambda *_: (
-        "fail"
+    # while another load holds the lane: fail, skip this load, or wait, at most as long as given; a
+    # request that waited is resolved again
+    when_busy: "Callable[[Settings, LoadRequest], Literal['fail', 'skip', 'wait'] | timedelta]" = (
+        lambda *_: "fail"
     )
     # the loads of a request at a time (None: now), in order; `quotemill run` builds in between,
     # where a later load reads what dbt made of an earlier one; raises NotDue

@@ -65,22 +65,20 @@ class RunningTask:
     skips: dict[str, list[str]] = field(default_factory=dict)
     repeated: dict[str, list[str]] = field(default_factory=dict)
     open_rejections: dict[str, list[Rejected]] = field(default_factory=dict)
+    package: int = 0
 
     def run(self, context: Any) -> None:
         load, task = self.load, self.task
         task.status = "running"
         load.save(task)
-        size, package = load.source.slice_size(load.settings), 0
+        size = load.source.slice_size(load.settings)
         while (start := task.reached) < len(task.keys) and not load.stopping():
-            package += 1
-            load.package_rows = 0
-            keys = task.keys[start : start + size]
-            before = task.done, task.skipped, dict(task.failures), task.cursor
+            outcomes = self.dataset.fetch(context, task.keys[start : start + size])
             try:
-                self._land(self._batches(self._counted(self.dataset.fetch(context, keys), package)))
-            except BaseException:  # keys that did not land are not done
-                task.done, task.skipped, task.failures, task.cursor = before
-                raise
+                while self._land_package(outcomes):  # one that is to stop hands over its rest
+                    pass
+            finally:
+                _close(outcomes)
             if task.reached == start:  # stopped before the first answer
                 break
         # keys without an answer fail, so that a retry includes them, unless the load was cancelled
@@ -90,6 +88,20 @@ class RunningTask:
         task.status = task.verdict
         load.save(task)
         self._report()
+
+    def _land_package(self, outcomes: Iterator[Outcome]) -> bool:
+        """Land outcomes up to a part, or all; whether more may follow."""
+        load, task = self.load, self.task
+        self.package += 1
+        load.package_rows = 0
+        before = task.done, task.skipped, dict(task.failures), task.cursor
+        parts: list[Outcome] = []
+        try:
+            self._land(self._batches(self._counted(outcomes, parts)))
+        except BaseException:  # keys that did not land are not done
+            task.done, task.skipped, task.failures, task.cursor = before
+            raise
+        return bool(parts)
 
     def _land(self, batches: Iterator[Batch]) -> None:
         """Land batches as one package, then count, publish and record it."""
@@ -134,29 +146,34 @@ class RunningTask:
         )
         load.save(task)
 
-    def _counted(self, outcomes: Iterator[Outcome], package: int) -> Iterator[Outcome]:
-        """Pass outcomes on and count them; ends early where the load must stop."""
+    def _counted(self, outcomes: Iterator[Outcome], parts: list[Outcome]) -> Iterator[Outcome]:
+        """Pass outcomes on and count them; ends at a part, and where the load must stop."""
         load, task = self.load, self.task
         try:
             for outcome in outcomes:
+                if outcome.is_part:
+                    parts.append(outcome)
+                    yield outcome
+                    break
                 load.reporter.advance(task.dataset, 1)
                 if outcome.gone is not None:
                     load.gone = outcome.gone
-                self._count(outcome, package)
+                self._count(outcome)
                 yield outcome
                 if load.gone is None and load.cancelling():
                     break
         except Stopped:
             pass
-        finally:  # requests of a generator that are still running end with it
-            getattr(outcomes, "close", lambda: None)()
+        finally:
+            if not parts:
+                _close(outcomes)
 
-    def _count(self, outcome: Outcome, package: int) -> None:
+    def _count(self, outcome: Outcome) -> None:
         load, task = self.load, self.task
         if outcome.fallback is not None:
             self.fallbacks.setdefault(outcome.fallback, []).append(outcome.key)
         if outcome.cursor is not None:
-            task.cursor = {"key": outcome.key, "cursor": outcome.cursor, "package": package}
+            task.cursor = {"key": outcome.key, "cursor": outcome.cursor, "package": self.package}
         if outcome.failure is not None:
             task.failures[outcome.key] = outcome.failure
             if outcome.gone is None and not self.dataset.only_key:
@@ -265,6 +282,11 @@ class RunningTask:
             load.counts["fallbacks"] += times
             event = f"{task.dataset}: {times:,} times another route was taken"
             load.log("info", event, detail, task.task_no)
+
+
+def _close(outcomes: Iterator[Outcome]) -> None:
+    """End a generator, and with it the requests of it that are still running."""
+    getattr(outcomes, "close", lambda: None)()
 
 
 def _without_repeated(refused: Sequence[Rejected]) -> list[Rejected]:

@@ -5,7 +5,7 @@ import math
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,7 +19,7 @@ from loaders.ib.client.values import ApiEvent
 from loaders.ib.contracts.discovery import Discovery
 from loaders.ib.errors import ClientIdInUse, GatewayGone, GatewayTimeout
 from loaders.ib.pacing import TokenBucket, Waits
-from loaders.ib.planning.timetable import Timetable
+from loaders.ib.planning.timetable import MARGIN, Timetable
 from loaders.ib.queries.landed import Chain, Queued, read_chains
 from loaders.ib.settings import IbSettings
 from loaders.ib.slots import EVERY, Slot
@@ -34,8 +34,6 @@ LOST = (GatewayGone, ClientIdInUse)
 MOST_UNANSWERED = 3  # symbols in a row
 # log levels of events: a client id that is taken matters only when there is no other
 LEVELS = {"fatal": "error", "next_id": "info"}
-# before the next slot: the lane is free by then
-MARGIN = timedelta(seconds=15)
 
 
 @dataclass
@@ -152,7 +150,7 @@ class Context:
             report=self.report_retry,
             denied=self.denied,
             gone=self.gone,
-            is_over=lambda: self._capture_seconds() <= 0,
+            is_over=lambda: self.capture_seconds() <= 0,
         )
 
     def report_retry(self, text: str) -> None:
@@ -162,13 +160,13 @@ class Context:
 
     def must_stop_waiting(self) -> bool:
         """Whether the load is to stop, or the current capture must give way."""
-        return self.load.cancelling() or self._capture_seconds() <= 0
+        return self.load.cancelling() or self.capture_seconds() <= 0
 
     def pause(self, seconds: float) -> None:
         """A pause of the gateway, cut short where the current capture must give way."""
-        self.waits.pause(max(min(seconds, self._capture_seconds()), 0.0))
+        self.waits.pause(max(min(seconds, self.capture_seconds()), 0.0))
 
-    def _capture_seconds(self) -> float:
+    def capture_seconds(self) -> float:
         """Seconds that are left of the current capture."""
         return math.inf if self.capture_ends is None else self.capture_ends - self.waits.monotonic()
 

@@ -122,7 +122,8 @@ class IbSettings(Section):
         15,
         ge=1,
         le=30,
-        description="a quote that comes later after its slot is stored, and stands for no slot",
+        description="a quote that comes later after its slot is stored, and stands for no slot; "
+        "what fits a slot is counted by it",
     )
     pre_open_time: Clock = Field("09:25", description="discovery, in New York")
     midday_refresh_enabled: bool = Field(

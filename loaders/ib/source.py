@@ -8,8 +8,8 @@
     lane ib_daily      underlying ▶ underlying_daily, underlying_dividends
 
 A task is one connection (client/, of which one module knows the library). A batch is a token; a
-contract that answered nothing is a row with its error, and waits to be captured again while its
-session lasts.
+contract that answered nothing is a row with its error, and waits to be captured again until the
+next slot begins.
 """
 
 from collections.abc import Callable, Iterator
@@ -108,6 +108,7 @@ def open_context(
         clock=frozen if as_of else None,
         sleep=lambda seconds: made[0].pause(seconds),
         cancelling=lambda: made[0].must_stop_waiting(),
+        time_left=lambda: made[0].capture_seconds(),
         first_waits=in_grace if is_urgent else (),
     ) as gateway:
         made.append(Context(load, gateway, waits(load.cancelling)))

@@ -183,13 +183,19 @@ class FaultPlan:
 
     `version` changes with the rules, for callers that cache what was made under them. `struck`
     counts strikes by kind, those of removed rules included. A rule that is removed and added again
-    starts over. The same `seed` draws the same calls for rules with `p`.
+    starts over. The same `seed` draws the same calls for rules with `p`. `is_on` says whether a
+    rule about a subject is on at this time.
     """
 
     def __init__(
-        self, catalogue: Catalogue, rules: Iterable[Rule | str] = (), *, seed: int = 1
+        self,
+        catalogue: Catalogue,
+        rules: Iterable[Rule | str] = (),
+        *,
+        seed: int = 1,
+        is_on: Callable[[Rule], bool] = lambda _: True,
     ) -> None:
-        self._catalogue, self._seed = catalogue, seed
+        self._catalogue, self._seed, self._is_on = catalogue, seed, is_on
         self._lock = Lock()
         self._rules: list[Rule] = []
         self._counts: dict[tuple[Rule, str], int] = {}
@@ -226,7 +232,8 @@ class FaultPlan:
     def find_rules(self, kind: str, **subject: str) -> list[Rule]:
         """Active rules of a kind about a subject, without counting a strike."""
         with self._lock:
-            return [r for r in self._rules if r.kind == kind and r.fits(subject)]
+            fitting = [r for r in self._rules if r.kind == kind and r.fits(subject)]
+        return [rule for rule in fitting if self._is_on(rule)]
 
     def strike(
         self,

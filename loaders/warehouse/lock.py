@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import math
 import os
 import threading
 import time
@@ -195,18 +196,22 @@ def _lock_file(warehouse: Warehouse, lane: str) -> int:
 
 
 def load_lock(
-    warehouse: Warehouse, lane: str, *, queue: Callable[[str], object] | None = None
+    warehouse: Warehouse,
+    lane: str,
+    *,
+    queue: Callable[[str], object] | None = None,
+    longest: float = math.inf,
 ) -> AbstractContextManager[LoadLock]:
     """Take the lock of a lane. Raises LockHeldError that names the holder.
 
-    With `queue` wait for it instead, and report the holder by `queue`.
+    With `queue` wait for it instead, for `longest` seconds, and report the holder by `queue`.
     """
-    said = False
+    said, until = False, time.monotonic() + longest
     while True:
         try:
             return closing(LoadLock(warehouse, lane))
         except LockHeldError as held:
-            if queue is None:
+            if queue is None or time.monotonic() >= until:
                 raise
             if not said:
                 queue(f"waiting: {held}")

@@ -1,7 +1,7 @@
 """A capture of a slot or of the close as outcomes: better rows, the queue, the tally."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -12,7 +12,8 @@ from loaders.ib.capture.better_row import is_better
 from loaders.ib.capture.flags import INCOMPLETE, is_silent, may_improve
 from loaders.ib.capture.rounds import QUEUED, Capture
 from loaders.ib.capture.rows import CLOSE, RECAPTURE, Tally, make_row
-from loaders.ib.client.values import OptionContract
+from loaders.ib.client.error_codes import NOT_ASKED
+from loaders.ib.client.values import Failure, OptionContract, Quote
 from loaders.ib.context import Context
 from loaders.ib.queries import landed
 from loaders.ib.queries.landed import Chain, Queued
@@ -20,6 +21,9 @@ from loaders.ib.queries.silent_contracts import KINDS, read_silent
 from loaders.ib.slots import Session, Slot, make_key, require_session
 
 ROUTE = "market_data"
+LAND_AFTER = 10.0  # seconds of a capture in one package of rows
+NOT_YET = "not asked yet: its turn comes, or the load ended before"
+STOPPED = "not asked: the load was stopped before"
 
 
 @dataclass(frozen=True)
@@ -53,105 +57,169 @@ def capture(
     symbols: Sequence[str],
     contracts: Mapping[str, Sequence[OptionContract]],
     settled: Collection[int] = (),
+    controls: Sequence[OptionContract] = (),
 ) -> Iterator[Outcome]:
     """Capture the contracts of some symbols together; an outcome of each symbol, in order.
 
-    Contracts that are `settled` have their row: they are counted and not requested.
+    Contracts that are `settled` have their row: they are counted and not requested. `controls` are
+    requested beside the others, because they answered before: where they do not, the gateway is
+    silent and not the contract.
+
+    A capture that takes longer lands in parts (`LAND_AFTER`), the first with an error row for each
+    contract whose turn is still to come: whatever ends the load, each has a row.
     """
-    started_at = ctx.now()
+    work = _Work(ctx, target, chains=chains, symbols=symbols, contracts=contracts)
     ctx.take_pacing_events()  # those of earlier steps
-    silent = ctx.ask(lambda conn: read_silent(conn, target.trade_date, symbols))
-    wanted = [c for symbol in symbols for c in contracts.get(symbol, ()) if c.conid not in settled]
+    wanted = [c for c in work.listed if c.conid not in settled]
+    work.requested = wanted
+    result = Capture(gone=ctx.gone)
+    capturer = ctx.capturer(target.market_data_type, target.deadline)
     # a contract that never ticks holds its line to the end: the others come first
-    result = ctx.capturer(target.market_data_type, target.deadline).capture(
-        sorted(wanted, key=lambda c: c.conid in silent)
+    place = {symbol: n for n, symbol in enumerate(symbols)}
+    ordered = sorted(
+        [*controls, *wanted], key=lambda c: (c.conid in work.silent, place.get(c.symbol, 0))
     )
-    ctx.gone = ctx.gone or result.gone
-    events, finished_at = ctx.take_pacing_events(), ctx.now()
-    symbol_by_conid = {c.conid: symbol for symbol, listed in contracts.items() for c in listed}
-    pacing = Counter(symbol_by_conid.get(event.conid or 0, symbols[0]) for event in events)
-    for symbol in symbols:
-        chosen = contracts.get(symbol, ())
-        key = make_key(symbol, target.point)
-        requested = [c for c in chosen if c.conid not in settled]
-        if any(c.conid not in result.quotes for c in requested):  # stopped before it was done
-            return
-        rows = _make_rows(ctx, target, chains.get(symbol), requested, result, silent)
-        stored = _read_stored(ctx, target, symbol)
-        better = [row for row in rows if is_better(row, stored.get(row["conid"]))]
-        after = stored | {row["conid"]: row for row in better}
-        tally = Tally(len(chosen))
-        for contract in chosen:
-            tally.count(after[contract.conid])
-        # queued contracts may be of a set that another one has replaced since
-        is_idle = target.run_type == RECAPTURE and not chosen
-        failure = None
-        if not is_idle:
-            failure = _describe_failure(ctx, symbol, tally, [after[c.conid] for c in chosen])
-            ctx.slot_runs[key] = {
-                "trade_date": target.trade_date,
-                "sample_time": target.at,
-                "symbol": symbol,
-                "ingest_run_type": target.run_type,
-                **vars(tally),
-                "pacing_events": pacing[symbol],
-                "attempts": max(result.attempts, 1),  # an earlier load requested what is settled
-                "started_at": started_at,
-                "finished_at": finished_at,
-                "status": tally.status,
-                "source_route": ROUTE,
-            } | ctx.lineage
-        queue = []
-        if target.run_type != CLOSE:
-            queue = _make_queue(ctx, target, symbol, chosen, after, result.unasked)
-        yield Outcome(
-            key,
-            [row | {"source_route": ROUTE, **ctx.lineage} for row in better],
-            cursor=None if target.run_type == RECAPTURE or not chosen else target.cursor,
-            cursor_key=symbol,
-            failure=failure,
-            beside=queue,
-        )
+    landed_at = ctx.waits.monotonic()
+    is_planned = False
+    for _ in capturer.run(ordered, result):
+        ctx.gone = ctx.gone or result.gone
+        work.take(result, result.settled)
+        result.settled.clear()
+        if ctx.gone or ctx.waits.monotonic() - landed_at < LAND_AFTER:
+            continue
+        if not is_planned:
+            work.plan_rest(NOT_YET)
+            is_planned = True
+        yield work.make_part()
+        landed_at = ctx.waits.monotonic()
+    work.take(result, result.quotes)
+    if result.stopped:
+        work.plan_rest(STOPPED)
+        yield work.make_part(queue=True)
+        return
+    yield from work.finish(result)
 
 
-def _read_stored(ctx: Context, target: Target, symbol: str) -> dict[int, dict[str, Any]]:
-    return ctx.ask(
-        lambda conn: landed.read_captures(
-            conn, target.table, target.trade_date, target.at, [symbol]
-        )
-    )
+class _Work:
+    """A capture under way: the better row of each contract, and the rows that have not landed."""
 
+    def __init__(
+        self,
+        ctx: Context,
+        target: Target,
+        *,
+        chains: Mapping[str, Chain],
+        symbols: Sequence[str],
+        contracts: Mapping[str, Sequence[OptionContract]],
+    ) -> None:
+        self.ctx, self.target, self.chains, self.symbols = ctx, target, chains, symbols
+        self.chosen = {symbol: contracts.get(symbol, ()) for symbol in symbols}
+        self.listed = [c for symbol in symbols for c in self.chosen[symbol]]
+        self.requested: Sequence[OptionContract] = ()
+        self.started_at = ctx.now()
+        day, at, table = target.trade_date, target.at, target.table
+        self.silent = ctx.ask(lambda conn: read_silent(conn, day, symbols))
+        # stored rows, and those of this capture where they are better
+        self.rows = ctx.ask(lambda conn: landed.read_captures(conn, table, day, at, symbols))
+        self._by_conid = {c.conid: c for c in self.listed}
+        self._made: set[int] = set()
+        self._waiting: dict[int, dict[str, Any]] = {}  # to land
 
-def _make_rows(
-    ctx: Context,
-    target: Target,
-    chain: Chain | None,
-    contracts: Sequence[OptionContract],
-    result: Capture,
-    silent: Collection[int],
-) -> list[dict[str, Any]]:
-    is_guess = require_session(target.trade_date).is_guess
-    stale = chain.stale_conids if chain else frozenset()
-    rows = []
-    for contract in contracts:
-        quote = result.quotes[contract.conid]
+    def take(self, result: Capture, conids: Collection[int]) -> None:
+        """Make the rows of contracts that have an answer, once."""
+        for conid in list(conids):
+            if conid in self._made or conid not in self._by_conid:
+                continue
+            self._made.add(conid)
+            self._keep(self._make_row(result.quotes[conid], result))
+
+    def plan_rest(self, why: str) -> None:
+        """Make error rows of the contracts that have none yet."""
+        now, failure = self.ctx.now(), Failure(NOT_ASKED, None, why)
+        for contract in self.requested:
+            if contract.conid not in self.rows:
+                quote = Quote(contract, self.target.market_data_type, now, failure=failure)
+                self._keep(self._make_row(quote, Capture()))
+
+    def _keep(self, row: dict[str, Any]) -> None:
+        window_s = 60 * self.ctx.settings.slot_window_minutes
+        if is_better(row, self.rows.get(row["conid"]), window_s):
+            self.rows[row["conid"]] = self._waiting[row["conid"]] = row
+
+    def _make_row(self, quote: Quote, result: Capture) -> dict[str, Any]:
+        target, contract = self.target, quote.contract
+        chain = self.chains.get(contract.symbol)
         is_silence = quote.failure is not None and quote.failure.error_type in KINDS
         raised = {
-            flags.GUESSED_CALENDAR: is_guess,
-            flags.STALE_SET: contract.conid in stale,
+            flags.GUESSED_CALENDAR: require_session(target.trade_date).is_guess,
+            flags.STALE_SET: chain is not None and contract.conid in chain.stale_conids,
             flags.SPENT: contract.conid in result.spent,
-            flags.SILENT: is_silence and contract.conid in silent,
+            flags.SILENT: is_silence and contract.conid in self.silent,
         }
-        rows.append(
-            make_row(
-                quote,
-                target.point,
-                provenance=ctx.provenance,
-                run_type=target.run_type,
-                known_flags=frozenset(flag for flag, is_raised in raised.items() if is_raised),
-            )
+        return make_row(
+            quote,
+            target.point,
+            provenance=self.ctx.provenance,
+            run_type=target.run_type,
+            known_flags=frozenset(flag for flag, is_raised in raised.items() if is_raised),
         )
-    return rows
+
+    def make_part(self, *, queue: bool = False) -> Outcome:
+        """The rows that have not landed; with `queue` what lacks a quote waits to be requested."""
+        rows, self._waiting = [*self._waiting.values()], {}
+        waits: list[dict[str, Any]] = []
+        if queue and self.target.run_type != CLOSE:
+            for symbol, chosen in self.chosen.items():
+                waits += _make_queue(self.ctx, self.target, symbol, chosen, self.rows, ())
+        key = make_key(self.symbols[0], self.target.point)
+        return Outcome(key, self._with_lineage(rows), beside=waits, is_part=True)
+
+    def _with_lineage(self, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [row | {"source_route": ROUTE, **self.ctx.lineage} for row in rows]
+
+    def finish(self, result: Capture) -> Iterator[Outcome]:
+        """The outcome of each symbol, its tally and its queue."""
+        ctx, target = self.ctx, self.target
+        events, finished_at = ctx.take_pacing_events(), ctx.now()
+        symbol_by_conid = {conid: c.symbol for conid, c in self._by_conid.items()}
+        pacing = Counter(symbol_by_conid.get(e.conid or 0, self.symbols[0]) for e in events)
+        for symbol, chosen in self.chosen.items():
+            key = make_key(symbol, target.point)
+            tally = Tally(len(chosen))
+            for contract in chosen:
+                tally.count(self.rows[contract.conid])
+            # queued contracts may be of a set that another one has replaced since
+            is_idle = target.run_type == RECAPTURE and not chosen
+            failure = None
+            if not is_idle:
+                mine = [self.rows[c.conid] for c in chosen]
+                failure = _describe_failure(ctx, symbol, tally, mine)
+                ctx.slot_runs[key] = {
+                    "trade_date": target.trade_date,
+                    "sample_time": target.at,
+                    "symbol": symbol,
+                    "ingest_run_type": target.run_type,
+                    **vars(tally),
+                    "pacing_events": pacing[symbol],
+                    # an earlier load requested what is settled
+                    "attempts": max(result.attempts, 1),
+                    "started_at": self.started_at,
+                    "finished_at": finished_at,
+                    "status": tally.status,
+                    "source_route": ROUTE,
+                } | ctx.lineage
+            queue = []
+            if target.run_type != CLOSE:
+                queue = _make_queue(ctx, target, symbol, chosen, self.rows, result.heard)
+            rows = [self._waiting.pop(c.conid) for c in chosen if c.conid in self._waiting]
+            yield Outcome(
+                key,
+                self._with_lineage(rows),
+                cursor=None if target.run_type == RECAPTURE or not chosen else target.cursor,
+                cursor_key=symbol,
+                failure=failure,
+                beside=queue,
+            )
 
 
 def _make_queue(
@@ -160,13 +228,14 @@ def _make_queue(
     symbol: str,
     contracts: Sequence[OptionContract],
     after: Mapping[int, Mapping[str, Any]],
-    unasked: Collection[int],
+    heard: Collection[int],
 ) -> list[dict[str, Any]]:
     """Rows of the re-capture queue of a symbol.
 
     A contract that lacks a quote waits; one that waited and has one is done; one that never ticks,
-    or has left the session's set, is given up. One whose answer was not complete waits once. Where
-    the time was over before a contract's turn, that was no attempt.
+    or has left the session's set, is given up. One whose answer was not complete waits once. A
+    capture counts as an attempt where others of the symbol answered beside the contract (`heard`):
+    else its turn did not come, or the gateway was silent.
     """
     day, now = target.trade_date, ctx.now()
     waiting = {
@@ -184,7 +253,7 @@ def _make_queue(
             conid=contract.conid,
             symbol=symbol,
             reason=row["error_type"] or (before.reason if before else INCOMPLETE),
-            attempts=(before.attempts if before else 0) + (contract.conid not in unasked),
+            attempts=(before.attempts if before else 0) + (contract.conid in heard),
             queued_at=before.queued_at if before else now,
             next_try_at=now + timedelta(seconds=ctx.retry_delay),
         )

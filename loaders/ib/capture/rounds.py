@@ -3,10 +3,12 @@
 A round requests batch after batch. Failures that may pass (pacing, a broken connection, no answer)
 are requested again in a further round, after the next of `retry_waits` and by a new connection; a
 round that got something starts the waits from the first again. What no round got keeps its failure,
-and is `spent`.
+and is `spent`. A batch in which nobody answered says nothing about a contract: only one that stayed
+silent beside others of its symbol was `heard` to be silent.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -24,7 +26,14 @@ PACED = (error_codes.PACING, error_codes.NO_LINES, error_codes.COMPETING_SESSION
 # failures that may pass at once
 PASSING = (*PACED, error_codes.GATEWAY_GONE, "connectivity")
 # and those that may pass later
-QUEUED = (*PASSING, error_codes.NO_ANSWER, error_codes.NO_PRICE, "client_id_in_use")
+QUEUED = (
+    *PASSING,
+    error_codes.NO_ANSWER,
+    error_codes.NO_PRICE,
+    error_codes.NOT_ASKED,
+    "client_id_in_use",
+)
+PARTIAL = error_codes.PARTIAL
 # stands in for live data, and for the last data of a closed session
 DELAYED_TYPE = {1: 3, 2: 4}
 
@@ -37,6 +46,8 @@ class Capture:
 
     spent     contracts that failed in every round
     unasked   those among them whose turn never came
+    heard     contracts beside which another of their symbol answered
+    settled   contracts that are not requested again, in the order of their answers
     attempts  rounds
     gone      why no gateway answers any more
     stopped   the load was to stop
@@ -46,6 +57,8 @@ class Capture:
     quotes: dict[int, Quote] = field(default_factory=dict)
     spent: set[int] = field(default_factory=set)
     unasked: set[int] = field(default_factory=set)
+    heard: set[int] = field(default_factory=set)
+    settled: list[int] = field(default_factory=list)
     attempts: int = 0
     batches: int = 0
     gone: UpstreamError | None = None
@@ -86,11 +99,17 @@ class Capturer:
 
     def capture(self, contracts: Sequence[OptionContract]) -> Capture:
         result = Capture(gone=self.gone)
+        for _ in self.run(contracts, result):
+            pass
+        return result
+
+    def run(self, contracts: Sequence[OptionContract], result: Capture) -> Iterator[None]:
+        """Fill `result`, batch after batch."""
         left, waits = list(contracts), list(self.retry_waits)
         while left and result.gone is None and not result.stopped:
             result.attempts += 1
             before = len(left)
-            left = self._run_round(left, result)
+            left = yield from self._run_round(left, result)
             if result.stopped or result.is_cut or not left:
                 break
             if len(left) < before:
@@ -100,11 +119,10 @@ class Capturer:
         if not result.stopped:
             result.spent = {contract.conid for contract in left}
             self._fail_unreached(contracts, result)
-        return result
 
     def _run_round(
         self, contracts: Sequence[OptionContract], result: Capture
-    ) -> list[OptionContract]:
+    ) -> Generator[None, None, list[OptionContract]]:
         """The contracts to request again. A batch that fails as a whole ends the round."""
         again: list[OptionContract] = []
         # in this round: contracts that failed in an earlier one are still to be requested
@@ -121,6 +139,8 @@ class Capturer:
             failed = [q.contract for q in quotes if q.failure and q.failure.error_type in PASSING]
             again += failed
             reached |= {q.contract.conid for q in quotes}
+            result.settled += [q.contract.conid for q in quotes if q.contract not in failed]
+            yield
             if result.gone is not None or len(failed) == len(batch):
                 return again + [c for c in contracts if c.conid not in reached]
         return again
@@ -142,6 +162,7 @@ class Capturer:
             # the row says that it requested live data
             quotes += [replace(q, requested_type=self.market_data_type) for q in delayed.values()]
         result.quotes |= {q.contract.conid: q for q in quotes}
+        result.heard |= find_heard(quotes)
         return quotes
 
     def _request(
@@ -184,7 +205,7 @@ class Capturer:
         if result.gone:
             failure = make_failure(result.gone)
         elif result.is_cut:
-            failure = Failure(error_codes.NO_ANSWER, None, "not asked: the time for it was over")
+            failure = Failure(error_codes.NOT_ASKED, None, "not asked: the time for it was over")
         else:
             last = list(result.quotes.values())[-1].failure if result.quotes else None
             kind, code = (last.error_type, last.error_code) if last else (error_codes.PACING, None)
@@ -201,6 +222,15 @@ class Capturer:
 def make_failure(error: UpstreamError) -> Failure:
     kind = error_codes.GATEWAY_GONE if isinstance(error, GatewayGone) else "client_id_in_use"
     return Failure(kind, None, str(error))
+
+
+def find_heard(quotes: Sequence[Quote]) -> set[int]:
+    """Contracts of a batch beside which another of their symbol answered."""
+    answered = [q.contract for q in quotes if q.failure is None or q.failure.error_type == PARTIAL]
+    counts = Counter(contract.symbol for contract in answered)
+    return {
+        q.contract.conid for q in quotes if counts[q.contract.symbol] > (q.contract in answered)
+    }
 
 
 def _is_refused(quote: Quote) -> bool:

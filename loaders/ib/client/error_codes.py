@@ -23,6 +23,7 @@ Action = Literal["info", "wait", "retry", "degrade", "negative", "skip", "next_i
 GATEWAY_GONE = "gateway_gone"
 NO_ANSWER = "no_answer"
 NO_PRICE = "no_price"  # something came, but no current price
+NOT_ASKED = "not_asked"  # its turn did not come
 # values that other modules use
 NO_PERMISSION = "no_permission"
 PACING = "pacing"
@@ -33,7 +34,7 @@ PARTIAL = "partial"
 CLOCK_OFF = 0  # our own number, beside those of the gateway
 COMPETING_SESSION = "competing_session"
 UNKNOWN = "unknown"
-NOT_FROM_CODES = (GATEWAY_GONE, NO_ANSWER, NO_PRICE)
+NOT_FROM_CODES = (GATEWAY_GONE, NO_ANSWER, NO_PRICE, NOT_ASKED)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ never sleeps and a test needs no time.
 """
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -63,13 +64,15 @@ def open_gateway(
     clock: Clock | None = None,
     sleep: Sleep | None = None,
     cancelling: Callable[[], bool] = lambda: False,
+    time_left: Callable[[], float] = lambda: math.inf,
     first_waits: Sequence[float] = (),
 ) -> "Iterator[Gateway]":
     """A gateway for as long as the context lasts; nothing is opened before the first request.
 
     `clock` (UTC) and `sleep` stand in for those of the machine. A first connection is tried again
     after each of `first_waits`; one that was lost at once, and then after each of
-    `settings.retry_waits`. `cancelling` ends pauses early. Raises SettingsError without a host,
+    `settings.retry_waits`. `cancelling` ends pauses early; a gateway without its servers is awaited
+    for `time_left` seconds at most. Raises SettingsError without a host,
     IbMissing without the client.
     """
     if settings.host is None:
@@ -78,7 +81,7 @@ def open_gateway(
             hint="set IB_HOST, or host in the section [ib] of quotemill.toml",
         )
     check_client()
-    gateway = Gateway(settings, clock, sleep, cancelling, first_waits)
+    gateway = Gateway(settings, clock, sleep, cancelling, time_left, first_waits)
     try:
         yield gateway
     finally:
@@ -100,10 +103,11 @@ class Gateway:
         clock: Clock | None,
         sleep: Sleep | None,
         cancelling: Callable[[], bool],
+        time_left: Callable[[], float],
         first_waits: Sequence[float],
     ) -> None:
-        self._settings, self._clock = settings, clock
-        self._sleep, self._cancelling, self._first_waits = sleep, cancelling, first_waits
+        self._settings, self._clock, self._first_waits = settings, clock, first_waits
+        self._sleep, self._cancelling, self._time_left = sleep, cancelling, time_left
         self._connection: Connection | None = None
         self._was_open = False
         self._client_id: int | None = None
@@ -388,10 +392,9 @@ class Gateway:
         return [*samples, *(contract_details.skip_sample(contract, why) for contract in left)]
 
     def _batch(self, connection: "Connection", timeout: float | None, lines: int | None) -> Batch:
-        usable = self._settings.usable_lines
-        lines = min(usable, lines or usable)
+        lines = min(self._settings.usable_lines, lines or self._settings.usable_lines)
         return Batch(connection, self._patience(timeout), lines, self._stamping)
 
     def _patience(self, timeout: float | None) -> Patience:
-        s = self._settings
-        return Patience(timeout or s.quote_timeout, s.settle, s.connectivity_wait)
+        s, left = self._settings, max(0.0, self._time_left())
+        return Patience(timeout or s.quote_timeout, s.settle, min(s.connectivity_wait, left))

@@ -13,6 +13,7 @@ from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.ib.capture.outcomes import Target, capture, make_queue_row
 from loaders.ib.capture.rows import INTRADAY, RECAPTURE
 from loaders.ib.context import Context, Dataset
+from loaders.ib.queries.landed import read_captures
 from loaders.ib.queries.silent_contracts import read_silent
 from loaders.ib.slots import (
     Slot,
@@ -35,7 +36,10 @@ def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
         if slot is None:
             yield from (_give_up_unknown_slot(ctx, name, symbol) for symbol in symbols)
             continue
-        is_over = ctx.now() > ctx.timetable.last_call(require_session(slot.trade_date))
+        timetable = ctx.timetable
+        is_over = timetable.now > timetable.last_call(require_session(slot.trade_date))
+        if ctx.missing:  # it ends with the slot, else a late quote would stand for an early one
+            is_over = timetable.now >= timetable.slot_ends(slot.at)
         # further symbols of a slot that started in time belong to it, however long it takes
         if is_over and name not in ctx.slot_deadlines:
             yield from (_give_up(ctx, slot, symbol) for symbol in symbols)
@@ -57,7 +61,23 @@ def _capture_slot(ctx: Context, slot: Slot, symbols: Sequence[str]) -> Iterator[
         deadline=ctx.slot_deadlines.setdefault(slot.name, ctx.deadline(slot)),
     )
     contracts = {symbol: chain.contracts for symbol, chain in chains.items()}
-    return capture(ctx, target, chains=chains, symbols=symbols, contracts=contracts)
+    settled = _read_good(ctx, slot, _find_cut_off(ctx, slot, symbols))
+    return capture(
+        ctx, target, chains=chains, symbols=symbols, contracts=contracts, settled=settled
+    )
+
+
+def _find_cut_off(ctx: Context, slot: Slot, symbols: Sequence[str]) -> list[str]:
+    """Symbols whose capture of the slot has not ended: one that was cut off goes on."""
+    cursors = ctx.load.cursors(CHAIN_SNAPSHOT.name)
+    return [symbol for symbol in symbols if cursors.get(symbol, "") < slot.name]
+
+
+def _read_good(ctx: Context, slot: Slot, symbols: Sequence[str]) -> set[int]:
+    """Contracts of some symbols that have a quote in the slot."""
+    day, table = slot.trade_date, CHAIN_SNAPSHOT.name
+    stored = ctx.ask(lambda conn: read_captures(conn, table, day, slot.at, symbols))
+    return {conid for conid, row in stored.items() if not row["snapshot_error"]}
 
 
 def _capture_missing(ctx: Context, slot: Slot, symbols: Sequence[str]) -> Iterator[Outcome]:
@@ -82,7 +102,16 @@ def _capture_missing(ctx: Context, slot: Slot, symbols: Sequence[str]) -> Iterat
         ]
         for symbol, chain in chains.items()
     }
-    return capture(ctx, target, chains=chains, symbols=symbols, contracts=contracts)
+    good = _read_good(ctx, slot, symbols)
+    answering = [[c for c in chain.contracts if c.conid in good] for chain in chains.values()]
+    return capture(
+        ctx,
+        target,
+        chains=chains,
+        symbols=symbols,
+        contracts=contracts,
+        controls=[listed[0] for listed in answering if listed and contracts[listed[0].symbol]],
+    )
 
 
 def _give_up_unknown_slot(ctx: Context, name: str, symbol: str) -> Outcome:
@@ -98,9 +127,9 @@ def _give_up_unknown_slot(ctx: Context, name: str, symbol: str) -> Outcome:
 
 
 def _give_up(ctx: Context, slot: Slot, symbol: str) -> Outcome:
-    """Give up what waited for a quote of a session that is over."""
+    """Give up what waited for a quote of a slot that is over."""
     key, day = make_key(symbol, slot), slot.trade_date
-    why = f"the session of {day} is over: a quote of {slot.label} cannot be had any more"
+    why = f"the slot {slot.label} of {day} is over: its quotes cannot be had any more"
     rows = [make_queue_row(ctx, day, queued, "expired") for queued in ctx.queued.get(key, [])]
     return Outcome(key, [], skipped=None if rows else why, beside=rows)
 

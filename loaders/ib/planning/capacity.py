@@ -2,7 +2,8 @@
 
 A batch of `max_concurrent_snapshots` contracts costs a token; tokens come `per_minute`, and a sixth
 of a minute's may gather. A batch holds its lines for `hold_s`, and each contract and each
-underlying is a message on the wire. A slot must be captured before the next slot's grace:
+underlying is a message on the wire. A slot must be captured within its window
+(`slot_window_minutes`), and before the next slot is near:
 
     seconds = max((batches − per_minute / 6) · 60 / per_minute, batches · hold_s,
                   messages / messages_per_second)
@@ -16,6 +17,7 @@ from typing import Any, TypeVar
 
 from loaders.errors import SettingsError
 from loaders.ib.pacing import burst_size, seconds_for
+from loaders.ib.planning.timetable import MARGIN
 from loaders.ib.settings import IbSettings
 from loaders.ib.slots import BEFORE_CLOSE, EVERY
 
@@ -110,7 +112,9 @@ def slot_batches(
         messages=contracts + max(len(counts), ceil(contracts / size)),
         messages_per_second=settings.messages_per_second,
         symbols=len(counts),
-        seconds_allowed=shortest.total_seconds() - settings.slot_grace_seconds,
+        seconds_allowed=min(
+            60.0 * settings.slot_window_minutes, (shortest - MARGIN).total_seconds()
+        ),
     )
 
 

@@ -31,7 +31,7 @@ from loaders.ib.planning.request import (
 )
 from loaders.ib.planning.timetable import Timetable
 from loaders.ib.queries import landed, loads
-from loaders.ib.slots import NEW_YORK, Slot, date_in_new_york, parse_slot
+from loaders.ib.slots import NEW_YORK, Slot, parse_slot
 from loaders.settings import Settings
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse, find_warehouse
@@ -139,7 +139,7 @@ def describe_remaining(_: Settings, warehouse: Warehouse) -> Sequence[str]:
         return []
     return [
         f"{contracts:,} contracts of {slots:,} slots wait to be captured again: "
-        "`loaders run ib --retry-missed`, while their session lasts"
+        "`loaders run ib --retry-missed`, until the next slot begins"
     ]
 
 
@@ -162,12 +162,10 @@ def _resolve_snapshot(question: Question) -> Answer:
         return {"retry_missed": _queue_time(question)}, None
     if "slot" in options and options["slot"] != "now":
         return {"slots": timetable.named_slot(options["slot"]).name}, None
-    slot = timetable.current_slot(in_time=False)
+    # a slot without a record is due until the next one: late rows are flagged
+    slot = timetable.current_slot(by_clock=question.due is not None)
     if question.due is None:
         return {"slots": slot.name}, None
-    # a load that started in time and was cut off goes on until the next slot starts
-    if not (conn and loads.was_cut_off(conn, lane_name(SNAPSHOT), slot.name)):
-        slot = timetable.current_slot(in_time=True)
     cursors = loads.read_cursors(conn, "chain_snapshot") if conn else {}
     left = [symbol for symbol in question.symbols if cursors.get(symbol, "") < slot.name]
     day = timetable.today
@@ -187,11 +185,11 @@ def _queue_time(question: Question) -> str:
     """The time at which the queue is worked. Raises NotDue where nothing waits, or not yet."""
     timetable, conn = question.timetable, question.conn
     day, slot = timetable.today, timetable.last_chance_slot()
-    # other symbols wait for a load of theirs, until their session is over
+    # other symbols wait for a load of theirs, until their slot is over
     waiting = [
         queued
         for queued in (landed.read_queue(conn) if conn else ())
-        if queued.symbol in question.symbols or date_in_new_york(queued.sample_time) < day
+        if queued.symbol in question.symbols or _is_over(timetable, queued)
     ]
     is_missing = False
     if conn and slot:
@@ -200,11 +198,15 @@ def _queue_time(question: Question) -> str:
     if not waiting and not is_missing:
         raise NotDue("nothing waits to be captured again")
     soonest = min((queued.next_try_at for queued in waiting), default=timetable.now)
-    is_over = any(date_in_new_york(queued.sample_time) < day for queued in waiting)
+    is_over = any(_is_over(timetable, queued) for queued in waiting)
     if question.due and not is_missing and not is_over and soonest > timetable.now:
         clock = soonest.astimezone(NEW_YORK)
         raise NotDue(f"missed contracts are tried again at {clock:%H:%M} in New York")
     return f"{timetable.now:%Y-%m-%dT%H:%MZ}"
+
+
+def _is_over(timetable: Timetable, queued: landed.Queued) -> bool:
+    return timetable.now >= timetable.slot_ends(queued.sample_time)
 
 
 def _resolve_discovery(question: Question) -> Answer:

@@ -14,7 +14,7 @@ from loaders.ib.planning.plan import DATASET_BY_TASK, Plan, Step, plan_request, 
 from loaders.ib.planning.request import CLOSE, DISCOVER, SNAPSHOT, lane_name
 from loaders.ib.planning.timetable import LAST_CHANCE
 from loaders.ib.queries import landed, loads
-from loaders.ib.slots import SLOT_NAME, date_in_new_york, make_key, parse_point, require_session
+from loaders.ib.slots import SLOT_NAME, make_key, parse_point, require_session
 
 CAPTURES = (SNAPSHOT, CLOSE)
 Units = Iterator[Sequence[Unit]]
@@ -123,23 +123,25 @@ def _queue_times(ctx: Context) -> list[datetime]:
 
 
 def _work_queue(ctx: Context, symbols: Sequence[str], *, last: bool) -> Units:
-    """Capture again what waits, oldest slot first.
+    """Capture again what waits, newest slot first; what waits for a slot that is over is given up.
 
     Five minutes before the close it is also whatever else the last slot before it lacks.
     """
     waiting = ctx.ask(lambda conn: landed.read_queue(conn))
     ctx.queued, ctx.missing = {}, {}
-    ctx.queue_until, today = ctx.before_next_slot(ctx.now()), ctx.timetable.today
+    timetable = ctx.timetable
+    ctx.queue_until = ctx.before_next_slot(timetable.now)
     for queued in waiting:
-        # contracts of a session that is over are given up, whichever symbols are requested
-        if queued.symbol not in symbols and date_in_new_york(queued.sample_time) >= today:
+        # contracts of a slot that is over are given up, whichever symbols are requested
+        is_over = timetable.now >= timetable.slot_ends(queued.sample_time)
+        if queued.symbol not in symbols and not is_over:
             continue
         key = f"{queued.symbol} {queued.sample_time.strftime(SLOT_NAME)}"
         ctx.queued.setdefault(key, []).append(queued)
         ctx.missing.setdefault(key, set()).add(queued.conid)
     for key, conids in find_last_chance(ctx, symbols).items():
         ctx.missing.setdefault(key, set()).update(conids)
-    keys = sorted(ctx.missing, key=parse_point)
+    keys = sorted(ctx.missing, key=parse_point, reverse=True)
     if not keys:
         return
     for _, slot_keys in groupby(keys, parse_point):

@@ -1,7 +1,7 @@
 """Whether a request makes sense, before anything is opened. Its mode is its task."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from loaders.engine.request import LoadRequest
@@ -77,9 +77,14 @@ def lane_name(task: str) -> str:
     return f"ib_{task}"
 
 
-def when_busy(_: Settings, request: LoadRequest) -> Literal["fail", "skip", "wait"]:
-    """A scheduled load leaves a busy lane to the load that holds it."""
-    return "skip" if DUE in request.options else "fail"
+def when_busy(
+    settings: Settings, request: LoadRequest
+) -> Literal["fail", "skip", "wait"] | timedelta:
+    """What is due leaves a busy lane to the load that holds it; a slot waits for its lane."""
+    if DUE in request.options:
+        return "skip"
+    is_slot = task_name(request) == SNAPSHOT and "retry_missed" not in request.options
+    return timedelta(minutes=settings.ib.slot_window_minutes) if is_slot else "fail"
 
 
 def current_time(settings: Settings) -> datetime:

@@ -14,6 +14,7 @@ from datetime import date, datetime, time, timedelta
 from loaders.errors import NotDue, UsageError
 from loaders.ib.settings import IbSettings
 from loaders.ib.slots import (
+    EVERY,
     NEW_YORK,
     Session,
     Slot,
@@ -28,6 +29,8 @@ from loaders.ib.slots import (
 
 BARS_ARE_FINAL = timedelta(hours=2)  # after the close
 LAST_CHANCE = timedelta(minutes=5)  # before the close: the last slot before it is completed
+# before the next slot a capture begins no batch: one that is under way ends, and the lane is free
+MARGIN = timedelta(minutes=2)
 STAND_IN_SESSIONS = 5  # for which a set of contracts may stand in for a newer one
 
 
@@ -86,10 +89,10 @@ class Timetable:
         """When the grace of the session's last slot ends."""
         return session.close_at + self.grace
 
-    def current_slot(self, *, in_time: bool) -> Slot:
+    def current_slot(self, *, by_clock: bool) -> Slot:
         """The newest slot that has started.
 
-        Raises NotDue; with `in_time` also once its grace is over.
+        Raises NotDue; with `by_clock` also once the next slot is near.
         """
         session = self.session()
         slots = self.slots(session)
@@ -99,8 +102,9 @@ class Timetable:
             raise NotDue(f"no slot: it is {self.clock} in New York, {when}")
         if self.now > self.last_call(session):
             raise NotDue(f"no slot: the session of {self.today} is over")
-        if in_time and self.now > slot.at + self.grace:
-            following = next((s for s in slots if s.at > self.now), None)
+        following = next((s for s in slots if s.at > self.now), None)
+        is_near = following is not None and self.now >= following.at - MARGIN
+        if by_clock and (is_near or self.now >= self.slot_ends(slot.at)):
             more = f"; the next is at {following.label}" if following else ""
             raise NotDue(f"no slot: it is {self.clock} in New York{more}")
         return slot
@@ -138,6 +142,16 @@ class Timetable:
         session = session_on(date_in_new_york(after))
         slots = self.slots(session) if session else []
         return next((slot for slot in slots if slot.at > after), None)
+
+    def slot_ends(self, at: datetime) -> datetime:
+        """When a slot, by its time, is over: the next one begins, or the session ended."""
+        session, following = session_on(date_in_new_york(at)), self.next_slot(at)
+        ends = [at + EVERY]
+        if following is not None:
+            ends.append(following.at)
+        elif session is not None:
+            ends.append(max(self.last_call(session), at + self.grace))
+        return min(ends)
 
     def last_chance_slot(self) -> Slot | None:
         """Within five minutes of the close: the last slot before, to be completed once more."""

@@ -18,21 +18,6 @@ def read_cursors(conn: psycopg.Connection, dataset: str) -> dict[str, str]:
     return dict(conn.execute(query, (dataset,)).fetchall())
 
 
-def was_cut_off(conn: psycopg.Connection, lane: str, slot: str) -> bool:
-    """Whether a load of a slot, by its name, ended without a result.
-
-    A load that still runs looks the same, and holds the lane. False before the first load.
-    """
-    if not has_relation(conn, "ops.ingestion_jobs"):
-        return False
-    row = conn.execute(
-        "select exists (select 1 from ops.ingestion_jobs where source = 'ib' and lane = %s "
-        "and parameters #>> '{options,slots}' = %s and status in ('running', 'interrupted'))",
-        (lane, slot),
-    ).fetchone()
-    return row == (True,)
-
-
 def read_failed_discoveries(conn: psycopg.Connection, day: date, lane: str) -> dict[str, datetime]:
     """When scheduled discovery last failed on each symbol of a day; empty before the first load."""
     if not has_relation(conn, "ops.ingestion_jobs"):

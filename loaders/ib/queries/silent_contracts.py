@@ -2,9 +2,11 @@
 
 A contract is silent in a session once CAPTURES of it, repeated ones included, brought no price, and
 none has since; and as long as half of its symbol's contracts are not, else the gateway is silent. A
-contract whose turn never came for lack of time has not been silent. Silent contracts are still
-requested once a slot, after the others, so that they come back with their first tick. Their rows
-are errors, flagged `no_quote`, and counted apart: they wait for nothing, and make no slot partial.
+capture counts only where others of the symbol answered in the same batch, or the gateway refused
+the contract: a contract whose turn never came, or that was requested in an outage, was not silent.
+Silent contracts are still requested once a slot, after the others, so that they come back with
+their first tick. Their rows are errors, flagged `no_quote`, and counted apart: they wait for
+nothing, and make no slot partial.
 
 Discovery looks up again what was silent or refused when its symbol was last captured: a contract
 that the gateway no longer knows leaves the known ones.
@@ -31,6 +33,7 @@ def read_silent(conn: psycopg.Connection, day: date, symbols: Sequence[str]) -> 
         day=day,
         symbols=list(symbols),
         kinds=list(KINDS),
+        refused=NO_CONTRACT,
         spent=SPENT,
         captures=CAPTURES,
     )

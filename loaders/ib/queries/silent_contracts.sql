@@ -13,7 +13,8 @@ with priceless as (
                 and not g.snapshot_error and g.captured_at > c.captured_at
         )
     group by c.symbol, c.conid
-    having sum(coalesce(r.attempts, 1)) >= %(captures)s
+    -- attempts beside which others of the symbol answered; a refusal is an answer itself
+    having sum(coalesce(r.attempts, (c.error_type = %(refused)s)::int)) >= %(captures)s
 ),
 
 captured as (

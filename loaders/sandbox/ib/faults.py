@@ -6,12 +6,14 @@
 
 `symbol` is that of the stock, `conid` one contract; `times` is how often a rule strikes (default:
 always), `after` from which request for market data on (counted over all connections), `share`
-which part of the contracts.
+which part of the contracts; `from` and `until` (HHMM) limit any rule to hours of the clock in New
+York.
 """
 
-from datetime import date
+from dataclasses import replace
+from datetime import date, datetime
 
-from loaders.sandbox.faults import Catalogue, Kind, check_share
+from loaders.sandbox.faults import Catalogue, Kind, Rule, check_share
 
 SYMBOL = {"symbol": ""}
 CONTRACT = {"symbol": "", "conid": ""}
@@ -19,8 +21,9 @@ SHARE = {**CONTRACT, "share": "1"}
 OFTEN = {"times": ""}
 ONCE = {"times": "1"}
 A_WHILE = {"after": "1", "seconds": "0.5"}
+HOURS = {"from": "", "until": ""}
 
-KINDS: dict[str, Kind] = {
+_KINDS: dict[str, Kind] = {
     # the log-in
     "client-id": Kind("a client id is in use", {"id": "", **OFTEN}),
     "no-login": Kind("the log-in is never answered", OFTEN),
@@ -56,6 +59,10 @@ KINDS: dict[str, Kind] = {
     ),
     # market data
     "mute": Kind("accepted, and nothing ever arrives", {**SHARE, **OFTEN}),
+    "slow": Kind(
+        "each request for a stock's quote moves the clock on: what a batch takes",
+        {**SYMBOL, "seconds": "20"},
+    ),
     "greeks-late": Kind("greeks and open interest lag behind the quote", {"seconds": "0.5"}),
     "snapshot-end": Kind("a snapshot ends this long after its ticks", {"seconds": "11"}),
     "no-greeks": Kind("options without greeks", SHARE),
@@ -85,7 +92,19 @@ KINDS: dict[str, Kind] = {
     "history": Kind("historical data fail", {**SYMBOL, "code": "162", "message": "", **OFTEN}),
     "no-history": Kind("historical data without a bar", {**SYMBOL, **OFTEN}),
 }
+# every fault may be limited to some hours
+KINDS = {name: replace(kind, options=kind.options | HOURS) for name, kind in _KINDS.items()}
 WHOLE = ("after", "times", "code", "count", "per_second", "id", "conid", "of")
+
+
+def is_within_hours(rule: Rule, now: datetime) -> bool:
+    """Whether a rule is on at a time of New York."""
+    clock, until = f"{now:%H%M}", rule.option("until")
+    return rule.option("from") <= clock and (not until or clock < until)
+
+
+def _check_clock(value: str) -> None:
+    datetime.strptime(value, "%H%M")
 
 
 def _check_yes_no(value: str) -> None:
@@ -101,6 +120,7 @@ CATALOGUE = Catalogue(
         "share": check_share,
         "delayed": _check_yes_no,
         "since": date.fromisoformat,
+        **dict.fromkeys(HOURS, _check_clock),
     },
     example="symbol=AAPL, after=50, share=0.2, seconds=0.5, code=354",
 )

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from typing import Any
 
 from loaders.sandbox.faults import FaultPlan, Rule
-from loaders.sandbox.ib.faults import CATALOGUE
+from loaders.sandbox.ib.faults import CATALOGUE, is_within_hours
 from loaders.sandbox.ib.hours import VirtualClock, load_calendar
 from loaders.sandbox.ib.market_data import MarketData
 from loaders.sandbox.ib.session import Session
@@ -62,7 +62,8 @@ class IbSandbox(Sandbox):
         account: str = ACCOUNT,
         messages_a_second: int = MESSAGES_A_SECOND,
     ) -> None:
-        super().__init__(FaultPlan(CATALOGUE, faults), deque(maxlen=LOG_SIZE), control_port)
+        plan = FaultPlan(CATALOGUE, faults, is_on=lambda rule: is_within_hours(rule, self.clock))
+        super().__init__(plan, deque(maxlen=LOG_SIZE), control_port)
         self.controls |= {
             ("POST", "notice"): lambda document: self.notice(int(document["code"])),
             ("POST", "drop"): lambda _: self.drop_all(),

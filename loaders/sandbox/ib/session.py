@@ -5,6 +5,7 @@ import random
 import struct
 import time
 from collections.abc import Callable, Coroutine
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from loaders.sandbox.ib import contracts
@@ -214,6 +215,9 @@ class Session:
             self.error(request, 200, AMBIGUOUS if matches else "")
             return
         (match,) = matches
+        if not match.is_option and (rule := self.market_data.strike("slow", match)):
+            clock = self.market_data.clock
+            clock.set(clock.now() + timedelta(seconds=rule.number("seconds")))
         line = run_subscription(self, request, match, generic.split(","), snapshot=snapshot)
         self.lines[request] = self._spawn(line)
         self._owner.record_lines(len(self.lines))

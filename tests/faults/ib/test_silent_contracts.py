@@ -75,7 +75,7 @@ def test_a_contract_not_requested_for_lack_of_time_is_not_silent(
     made: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A batch of 14 is asked, and of the chain's 28 contracts the others never are."""
-    monkeypatch.setattr(Context, "_capture_seconds", lambda _: 0.0)
+    monkeypatch.setattr(Context, "capture_seconds", lambda _: 0.0)
     clocks = ("10:00:05", "10:30:05", "11:00:05", "11:30:05")
     assert [slot(made, clock) for clock in clocks] == [6] * 4
     tallies = made.rows("select planned, captured, errors, silent, status from raw_ib.slot_run")

@@ -46,18 +46,23 @@ LINEAGE = ("fetched_at", "source_route", "_dlt_load_id", "ingest_id", "is_final"
 
 @dataclass
 class SandboxTime:
-    """Time that passes with pauses and moves the sandbox's clock; `pauses` are the long ones."""
+    """The sandbox's clock, which pauses move; `pauses` are the long ones."""
 
     sandbox: IbSandbox
     pauses: list[float] = field(default_factory=list)
+    # of short pauses: rows that differ by them would not be comparable
     seconds: float = 0.0
 
+    def __post_init__(self) -> None:
+        self._start = self.sandbox.clock
+
     def monotonic(self) -> float:
-        return self.seconds
+        return self.seconds + (self.sandbox.clock - self._start).total_seconds()
 
     def pause(self, seconds: float) -> None:
-        self.seconds += seconds
-        if seconds >= 1:
+        if seconds < 1:
+            self.seconds += seconds
+        else:
             self.pauses.append(seconds)
             self.sandbox.set_clock(self.sandbox.clock + timedelta(seconds=seconds))
 

@@ -73,7 +73,7 @@ def test_tasks_and_days_are_those_of_the_time(made: Bench) -> None:
 
 
 def test_contracts_that_do_not_fit_are_counted_or_refused(made: Bench) -> None:
-    tight = {"max_concurrent_snapshots": 1, "slot_grace_seconds": 1795}
+    tight = {"max_concurrent_snapshots": 1, "slot_window_minutes": 5 / 60}
     small = made.with_settings(**NOWHERE, **tight)
     plan = dry_run(small)
     left = sum(s["left_out"] for s in plan.detail["symbols"])
@@ -88,7 +88,7 @@ def test_a_slot_is_planned_by_the_time_of_recent_batches(made: Bench) -> None:
     def hold_s() -> float:
         return float(dry_run(made).detail["hold_s"])
 
-    short = {"slot_grace_seconds": 1770}  # leaves 30 s
+    short = {"slot_window_minutes": 0.5}
     made = made.with_settings(max_concurrent_snapshots=4, quote_timeout=12.0, **short)
     assert made.load("snapshot", slot="now").exit_code == 0
     assert (hold_s(), dry_run(made).detail["fits"]) == (capacity.HOLD, True)  # no time passed

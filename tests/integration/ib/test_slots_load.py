@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from loaders.engine import jobs
 from loaders.engine.request import LoadRequest
-from loaders.errors import UsageError
+from loaders.errors import LockHeldError, UsageError
 from loaders.ib.planning.request import DUE
 from loaders.loads import run_load
+from loaders.warehouse.lock import load_lock
 from loaders.warehouse.postgres import open_warehouse
 from tests.integration.ib.bench import Bench, bench, new_york
 
@@ -70,17 +70,34 @@ def test_an_unknown_slot_is_refused_and_a_holiday_has_nothing_due(made: Bench) -
     assert any("2026-11-26 is no trading day" in line for line in made.heard.lines)
 
 
-def test_a_slot_that_was_cut_off_is_captured_until_the_next_one(made: Bench) -> None:
-    assert made.at("2026-11-19T10:03:00").due() == []
-    # what a kill leaves: a job without an end
-    request = LoadRequest("ib", mode="snapshot", options={"slots": "2026-11-19T15:00Z"})
-    started_at = new_york("2026-11-19T10:00:05")
-    jobs.start_job(open_warehouse(made.settings), "ib_snapshot", request, "snapshot", started_at)
-    assert made.at("2026-11-19T10:33:00").due() == []
-    late, *_ = made.at("2026-11-19T10:03:00").due()
+def test_a_slot_without_a_record_is_due_until_the_next_one(made: Bench) -> None:
+    """The next one is near two minutes before it begins; the newest slot is the one captured."""
+    assert made.at("2026-11-19T10:28:00").due() == []
+    late, *_ = made.at("2026-11-19T10:53:00").due()
     assert (late.status, counts(made)) == ("succeeded", [("AAPL", 28, 28), ("MSFT", 16, 16)])
+    assert made.rows("select distinct slot_label from raw_ib.chain_snapshot") == [("10:30",)]
     assert {"late_capture" in flags for (flags,) in made.rows(FLAGS)} == {True}
-    assert made.at("2026-11-19T10:08:00").due() == []
+    assert made.at("2026-11-19T10:54:00").due() == []
+
+
+def test_a_slot_waits_for_its_lane_and_is_the_one_of_then(
+    made: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The load before overruns into 10:30: the slot that was asked for at 10:00 is over."""
+    warehouse = open_warehouse(made.settings)
+    busy = load_lock(warehouse, "ib_snapshot")
+    with pytest.raises(LockHeldError):
+        load_lock(warehouse, "ib_snapshot", queue=made.heard.line, longest=0)
+    busy.__enter__()
+
+    def release(text: str) -> None:
+        if text.startswith("waiting"):
+            made.at("2026-11-19T10:30:05")
+            busy.__exit__(None, None, None)
+
+    monkeypatch.setattr(made.heard, "line", release)
+    assert made.load("snapshot").exit_code == 0
+    assert made.rows("select distinct slot_label from raw_ib.chain_snapshot") == [("10:30",)]
 
 
 def test_the_last_slot_before_the_close_gets_one_more_chance(made: Bench) -> None:

@@ -10,9 +10,10 @@ from loaders.ib.planning.capacity import nearest, overflow_error, shares, slot_b
 from loaders.ib.settings import IbSettings
 
 
-def settings(per_minute: int = 30, size: int = 10) -> IbSettings:
+def settings(per_minute: int = 30, size: int = 10, window: int = 15) -> IbSettings:
     rates = {"snapshot": {"per_minute": per_minute}}
-    return IbSettings.model_validate({"max_concurrent_snapshots": size, "rate_limits": rates})
+    given = {"max_concurrent_snapshots": size, "slot_window_minutes": window}
+    return IbSettings.model_validate(given | {"rate_limits": rates})
 
 
 def test_the_rates_give_batches_and_minutes() -> None:
@@ -21,7 +22,7 @@ def test_the_rates_give_batches_and_minutes() -> None:
     # 450 messages take longer than the tokens
     assert plan.seconds == pytest.approx(450 / 40)
     assert plan.fits
-    assert str(plan).startswith("400 contracts of 50 symbols: 20 batches of 20, 0.2 of 28 minutes")
+    assert str(plan).startswith("400 contracts of 50 symbols: 20 batches of 20, 0.2 of 15 minutes")
     shorter = settings().model_copy(update={"slot_before_close_enabled": True})
     assert slot_batches(shorter, {"AAPL": 8}).seconds_allowed == 13 * 60
     slow = slot_batches(settings(30, 20), {f"S{n}": 8 for n in range(50)}, hold_s=0.1)
@@ -30,13 +31,16 @@ def test_the_rates_give_batches_and_minutes() -> None:
 
 def test_lines_that_are_held_long_limit_the_capacity() -> None:
     quick, slow = (slot_batches(settings(), {"AAPL": 3000}, hold) for hold in (1.0, 11.0))
-    assert quick.capacity == (5 + 28 * 30) * 10
-    assert slow.capacity == int(28 * 60 / 11) * 10
+    assert quick.capacity == (5 + 15 * 30) * 10
+    assert slow.capacity == int(15 * 60 / 11) * 10
     assert (quick.fits, slow.fits) == (True, False)
     # no more than the longest wait counts
     assert slot_batches(settings(), {"AAPL": 3000}, 960.0).hold_s == 12.0
     wire = slot_batches(settings(6000, 80), {"AAPL": 3000}, 0.01)
-    assert wire.capacity == 28 * 60 * 40 - 1
+    assert wire.capacity == 15 * 60 * 40 - 1
+    # a capture gives way two minutes before the next slot, whatever the window
+    whole = slot_batches(settings(window=30), {"AAPL": 3000}, 1.0)
+    assert whole.capacity == (5 + 28 * 30) * 10
     assert "do not fit a slot" in str(overflow_error(slow))
 
 

@@ -52,7 +52,8 @@ def test_options_become_named_slots_and_days() -> None:
     [
         ("2026-11-19T09:25:00", ["discover"]),
         ("2026-11-19T10:01:00", ["discover", "snapshot"]),
-        ("2026-11-19T10:15:00", ["discover"]),
+        ("2026-11-19T10:15:00", ["discover", "snapshot"]),
+        ("2026-11-19T10:28:00", ["discover"]),
         ("2026-11-19T17:00:00", ["close"]),
     ],
 )
@@ -119,7 +120,7 @@ def queued(symbol: str, at: str) -> Queued:
     return Queued(time, 1, symbol, "no_answer", 1, time, time)
 
 
-def test_the_queue_of_other_symbols_is_due_once_its_session_is_over(
+def test_the_queue_of_other_symbols_is_due_once_its_slot_is_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def queue_time(waiting: Queued, now: str) -> str:
@@ -130,6 +131,7 @@ def test_the_queue_of_other_symbols_is_due_once_its_session_is_over(
     assert queue_time(queued("AAPL", "2026-11-19T10:00:00"), "2026-11-19T10:20:00")
     with pytest.raises(NotDue, match="nothing waits"):
         queue_time(other, "2026-11-19T10:20:00")
+    assert queue_time(other, "2026-11-19T10:30:00")
     assert queue_time(other, "2026-11-20T04:00:00")
 
 

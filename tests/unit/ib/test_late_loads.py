@@ -82,7 +82,8 @@ def test_a_queued_contract_that_left_the_set_is_given_up() -> None:
     assert {row["conid"]: row["state"] for row in rows} == {1: "done", 2: "expired"}
 
 
-def test_a_contract_whose_turn_never_came_had_no_attempt() -> None:
+def test_only_a_capture_in_which_others_answered_is_an_attempt() -> None:
+    """The turn of 2 and 3 did not come, or nobody of their symbol answered."""
     slot = parse_slot(TEN)
     waiting = [Queued(slot.at, n, "AAPL", "no_answer", 2, slot.at, slot.at) for n in (1, 2)]
     ctx = make_context(slot.at, ask=lambda _: waiting, retry_delay=240.0)
@@ -90,7 +91,7 @@ def test_a_contract_whose_turn_never_came_had_no_attempt() -> None:
     lacks = {"snapshot_error": True, "error_type": "no_answer", "data_quality_flag": ""}
     chosen = [contract(n) for n in (1, 2, 3)]
     rows = outcomes._make_queue(
-        ctx, target, "AAPL", chosen, dict.fromkeys((1, 2, 3), lacks), {2, 3}
+        ctx, target, "AAPL", chosen, dict.fromkeys((1, 2, 3), lacks), heard={1}
     )
     assert {row["conid"]: (row["attempts"], row["state"]) for row in rows} == {
         1: (3, "queued"),

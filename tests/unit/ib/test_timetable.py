@@ -27,7 +27,7 @@ def at(text: str, **ib: Any) -> Timetable:
     ],
 )
 def test_the_current_slot_is_the_newest_that_has_started(now: str, label: str) -> None:
-    assert at(now).current_slot(in_time=False).label == label
+    assert at(now).current_slot(by_clock=False).label == label
 
 
 @pytest.mark.parametrize(
@@ -42,13 +42,33 @@ def test_the_current_slot_is_the_newest_that_has_started(now: str, label: str) -
 )
 def test_out_of_hours_there_is_no_slot(now: str, why: str) -> None:
     with pytest.raises(NotDue, match=f"no slot: .*{why}"):
-        at(now).current_slot(in_time=False)
+        at(now).current_slot(by_clock=False)
 
 
-def test_by_the_clock_a_slot_is_due_only_within_its_grace() -> None:
-    assert at("2026-11-19T10:02:00").current_slot(in_time=True).label == "10:00"
+def test_by_the_clock_a_slot_is_due_until_the_next_one_is_near() -> None:
+    assert at("2026-11-19T10:27:59").current_slot(by_clock=True).label == "10:00"
     with pytest.raises(NotDue, match="the next is at 10:30"):
-        at("2026-11-19T10:02:01").current_slot(in_time=True)
+        at("2026-11-19T10:28:00").current_slot(by_clock=True)
+    narrow = {"slot_range": "09:30-10:00"}
+    assert at("2026-11-19T10:29:59", **narrow).current_slot(by_clock=True).label == "10:00"
+    with pytest.raises(NotDue, match="no slot: it is 10:30"):
+        at("2026-11-19T10:30:00", **narrow).current_slot(by_clock=True)
+
+
+@pytest.mark.parametrize(
+    ("slot", "over"),
+    [
+        ("2026-11-19T09:30:00", "2026-11-19T10:00:00"),
+        ("2026-11-19T15:30:00", "2026-11-19T16:00:00"),
+        ("2026-11-19T16:00:00", "2026-11-19T16:02:00"),
+        ("2026-11-27T13:00:00", "2026-11-27T13:02:00"),
+        # no slot of the calendar, and a day without a session
+        ("2026-11-19T10:07:00", "2026-11-19T10:30:00"),
+        ("2026-11-26T10:00:00", "2026-11-26T10:30:00"),
+    ],
+)
+def test_a_slot_is_over_when_the_next_begins_or_the_session_ends(slot: str, over: str) -> None:
+    assert at(slot).slot_ends(new_york(slot)) == new_york(over)
 
 
 def test_a_named_slot_has_started_today() -> None:
@@ -74,15 +94,15 @@ def test_the_remaining_slots_of_a_day() -> None:
 
 def test_a_setting_adds_a_slot_before_the_close() -> None:
     added = at("2026-11-19T15:46:00", slot_before_close_enabled=True)
-    slot = added.current_slot(in_time=True)
+    slot = added.current_slot(by_clock=True)
     assert (slot.label, slot.index) == ("15:45", 14)
     assert [slot.label for slot in added.remaining_slots()] == ["15:45", "16:00"]
     assert added.named_slot("15:45") == parse_slot(slot.name) == slot
     # what it lacks is completed before the close
     assert at("2026-11-19T15:56:00", slot_before_close_enabled=True).last_chance_slot() == slot
-    early = at("2026-11-27T12:45:10", slot_before_close_enabled=True).current_slot(in_time=True)
+    early = at("2026-11-27T12:45:10", slot_before_close_enabled=True).current_slot(by_clock=True)
     assert (early.label, early.index) == ("12:45", 8)
-    assert at("2026-11-19T15:46:00").current_slot(in_time=False).label == "15:30"
+    assert at("2026-11-19T15:46:00").current_slot(by_clock=False).label == "15:30"
 
 
 def test_each_task_has_its_hours() -> None:

@@ -1,0 +1,247 @@
+"""A day on which the gateway is slow, then mute, then restarts; and captures that end in midst."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loaders.engine.load import Load
+from loaders.ib.capture.rounds import Capturer
+from loaders.ib.client.gateway import Gateway
+from loaders.ib.slots import NEW_YORK, Session, require_session, within
+from loaders.sandbox.ib.stocks import invent_symbols
+from tests.integration.ib.bench import Bench, bench
+
+DEADLINE = timedelta(minutes=29)  # of the scheduled job
+DAY = "2026-11-27"  # eight slots, until 13:00
+SIZES: dict[str, Any] = {"max_concurrent_snapshots": 10, "quote_timeout": 0.3}
+SLOWLY: dict[str, Any] = SIZES | {"rate_limits": {"snapshot": {"per_minute": 30}}}
+FEW: dict[str, Any] = SLOWLY | {"max_concurrent_snapshots": 3, "slot_range": "10:00-12:00"}
+PER_SLOT = """
+    select n.slot_label, count(*)::int as planned,
+        count(*) filter (where not c.snapshot_error and c.capture_lag_s <= 900)::int as on_time,
+        count(*) filter (where not c.snapshot_error and c.capture_lag_s > 900)::int as late,
+        count(*) filter (where c.snapshot_error)::int as error,
+        count(*) filter (where c.conid is null)::int as absent
+    from (
+        select d.trade_date, t as sample_time,
+            to_char(t at time zone 'America/New_York', 'HH24:MI') as slot_label
+        from raw_ib.session as d
+        cross join lateral generate_series(d.open_at, d.close_at, interval '30 minutes') as t
+        where d.trade_date = %s
+    ) as n
+    inner join raw_ib.session_contract as s using (trade_date)
+    left join raw_ib.chain_snapshot as c using (trade_date, sample_time, conid)
+    group by 1 order by 1
+"""
+
+
+def drive(made: Bench, session: Session, minutes: Sequence[int]) -> None:
+    """The scheduled jobs of a session's slots: each slot, and what is due in between."""
+    for slot in within(session.slots, made.settings.ib.slots):
+        run(made, slot.at, lambda: made.load("snapshot"))
+        for minute in minutes:
+            at = slot.at + timedelta(minutes=minute)
+            if at > session.close_at + timedelta(minutes=2):
+                break
+            if made.sandbox.clock < at:
+                run(made, at, made.due)
+
+
+def run(made: Bench, at: datetime, job: Callable[[], object]) -> None:
+    """A job at its time. No load holds the lane by then, or reaches its deadline."""
+    assert made.sandbox.clock <= at
+    made.at(at.astimezone(NEW_YORK).isoformat())
+    assert made.sandbox.wait_until_listening()
+    job()
+    assert made.sandbox.clock < at + DEADLINE
+
+
+def per_slot(made: Bench) -> dict[str, tuple[int, ...]]:
+    """Planned, on time, late, error, absent by slot."""
+    first, last = (made.settings.ib.slot_range or "09:30-16:00").split("-")
+    rows = [row for row in made.rows(PER_SLOT, DAY) if first <= str(row[0]) <= last]
+    for row in rows:
+        print(*row)  # the evidence of a run by hand
+    return {str(label): figures for label, *figures in rows}  # type: ignore[misc]
+
+
+def hostile(*, slow: int, start: str = "1000") -> list[str]:
+    return [
+        f"slow:seconds={slow}:from={start}:until=1100",
+        "mute:from=1130:until=1140",
+        "slow:seconds=24:from=1130:until=1140",
+        "restart:from=1200:until=1230:seconds=0",
+    ]
+
+
+def check_day(slots: dict[str, tuple[int, ...]]) -> None:
+    for planned, on_time, late, error, absent in slots.values():
+        assert absent == 0
+        assert planned == on_time + late + error
+    for label in slots.keys() & {"09:30", "11:00", "12:30", "13:00"}:  # an undisturbed one is whole
+        assert slots[label][1] == slots[label][0]
+    for label in ("10:00", "10:30"):  # a slow one keeps what came, and says what did not
+        assert min(slots[label][1:4]) > 0
+    # what was mute or cut off is captured again within the slot
+    assert slots["11:30"][3] == slots["12:00"][3] == 0
+
+
+def test_a_hostile_day_leaves_no_contract_absent(
+    new_database: Callable[[], str], tmp_path: Path
+) -> None:
+    with bench(new_database(), tmp_path / "home", clock=f"{DAY}T09:25:00", **FEW) as made:
+        assert made.load("discover").exit_code == 0
+        for fault in hostile(slow=168):
+            made.sandbox.faults.add(fault)
+        drive(made, require_session(datetime.fromisoformat(DAY).date()), (3, 13))
+        check_day(per_slot(made))
+        queued = "select count(*)::int from raw_ib.recapture where state = 'queued'"
+        assert made.rows(queued) == [(0,)]
+        flagged = (
+            "select bool_and(data_quality_flag ~ 'late_capture') from raw_ib.chain_snapshot "
+            "where capture_lag_s > 900"
+        )
+        assert made.rows(flagged) == [(True,)]
+
+
+@pytest.mark.soak
+def test_a_hostile_day_of_fifty_symbols_leaves_none_absent(
+    new_database: Callable[[], str], tmp_path: Path
+) -> None:
+    symbols = invent_symbols(50)
+    own = tmp_path / "universe.csv"
+    listed = [f"{name},{50 - n},{'AB'[n % 2]},true" for n, name in enumerate(symbols)]
+    own.write_text("\n".join(["symbol,weight,group,enabled", *listed]))
+    given = SLOWLY | {"stage": 3, "universe": own, "symbols": symbols}
+    with bench(new_database(), tmp_path / "home", clock=f"{DAY}T09:25:00", **given) as made:
+        assert made.load("discover").exit_code == 0
+        for fault in hostile(slow=20):
+            made.sandbox.faults.add(fault)
+        drive(made, require_session(datetime.fromisoformat(DAY).date()), range(3, 30, 5))
+        check_day(per_slot(made))
+
+
+class Killed(BaseException):
+    """The end of a process."""
+
+
+@pytest.fixture
+def slow(discovered_dsn: str, tmp_path: Path) -> Iterator[Bench]:
+    """44 contracts in five batches, each of which takes 12 seconds."""
+    clock = "2026-11-19T10:00:05"
+    slow = ["slow:seconds=12"]
+    with bench(discovered_dsn, tmp_path / "home", clock=clock, faults=slow, **SIZES) as made:
+        yield made
+
+
+def counts(made: Bench) -> tuple[int, int, int]:
+    """Rows, those with a quote, those that were not asked for."""
+    query = (
+        "select count(*)::int, count(*) filter (where not snapshot_error)::int, "
+        "count(*) filter (where error_type = 'not_asked')::int from raw_ib.chain_snapshot"
+    )
+    return made.rows(query)[0]  # type: ignore[return-value]
+
+
+def test_a_kill_in_any_batch_costs_that_batch_alone(
+    slow: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = Capturer._request_batch
+    for kill_at in range(2, 6):
+        slow.execute("delete from raw_ib.chain_snapshot")
+        left = [kill_at]
+
+        def die(self: Capturer, *given: Any, left: list[int] = left) -> Any:
+            left[0] -= 1
+            if left[0] == 0:
+                raise Killed
+            return request(self, *given)
+
+        slow.at("2026-11-19T10:00:05")
+        slow.sandbox.log.clear()
+        monkeypatch.setattr(Capturer, "_request_batch", die)
+        with pytest.raises(Killed):
+            slow.load("snapshot")
+        monkeypatch.setattr(Capturer, "_request_batch", request)
+        done = 10 * (kill_at - 1)
+        assert counts(slow) == (44, done, 44 - done)
+    # the remainder job goes on, and requests only what is left
+    slow.sandbox.log.clear()
+    slow.at("2026-11-19T10:08:00")
+    assert next(iter(slow.due())).exit_code == 0
+    assert counts(slow) == (44, 44, 0)
+    assert len(slow.sandbox.asked("reqMktData")) <= 4 + 2  # and the underlyings
+    assert slow.due() == []
+
+
+def test_a_stopped_slot_keeps_its_rows_and_queues_the_rest(slow: Bench) -> None:
+    def stop_in_midst(load: Load) -> None:
+        begun = load.cancelling
+
+        def asked() -> bool:
+            return begun() or slow.sandbox.requests > 20
+
+        load.cancelling = asked  # type: ignore[method-assign]
+
+    stopped = slow.load("snapshot", on_start=stop_in_midst)
+    assert stopped.status == "cancelled"
+    rows, good, never = counts(slow)
+    assert (rows, good + never) == (44, 44)
+    assert 0 < good < 44
+    waiting = "select count(*)::int from raw_ib.recapture where state = 'queued'"
+    assert slow.rows(waiting) == [(never,)]
+    slow.at("2026-11-19T10:08:00")
+    assert next(iter(slow.due())).exit_code == 0
+    assert counts(slow) == (44, 44, 0)
+    assert slow.rows(waiting) == [(0,)]
+
+
+def test_what_waits_for_an_older_slot_is_given_up(made: Bench) -> None:
+    """A quote of 10:30 would be look-ahead in the slot of 10:00."""
+    mute = made.sandbox.faults.add("mute:symbol=MSFT")
+    quick = made.with_settings(quote_timeout=0.3)
+    assert quick.load("snapshot", slot="now").exit_code == 6
+    assert quick.at("2026-11-19T10:30:05").load("snapshot", slot="now").exit_code == 6
+    made.sandbox.faults.remove(mute)
+    quick.at("2026-11-19T10:38:00").due()
+    states = (
+        "select to_char(sample_time at time zone 'America/New_York', 'HH24:MI'), state, "
+        "count(*)::int from raw_ib.recapture group by 1, 2 order by 1"
+    )
+    assert made.rows(states) == [("10:00", "expired", 16), ("10:30", "done", 16)]
+    errors = (
+        "select slot_label, count(*)::int from raw_ib.chain_snapshot "
+        "where snapshot_error group by 1"
+    )
+    assert made.rows(errors) == [("10:00", 16)]
+
+
+def test_contracts_of_an_outage_are_not_silent(made: Bench) -> None:
+    """In each slot the second batch of a symbol meets a gateway that answers nothing."""
+    quick = made.with_settings(quote_timeout=0.2, max_concurrent_snapshots=10)
+    batch = made.rows(
+        "select conid from raw_ib.contract where symbol = 'AAPL' "
+        "order by expiry, strike, option_right, trading_class, conid offset 10 limit 10"
+    )
+    for (conid,) in batch:
+        made.sandbox.faults.add(f"mute:conid={conid}")
+    for clock in ("10:00:05", "10:30:05", "11:00:05", "11:30:05"):
+        assert quick.at(f"2026-11-19T{clock}").load("snapshot", slot="now").exit_code == 6
+    assert made.rows("select sum(errors)::int, sum(silent)::int from raw_ib.slot_run") == [(40, 0)]
+    assert made.rows("select distinct attempts from raw_ib.recapture") == [(0,)]
+
+
+def test_a_gateway_without_servers_is_awaited_until_the_next_slot_is_near(made: Bench) -> None:
+    def nothing(_: float) -> None: ...
+
+    for left, expected in ((0.5, 0.5), (600.0, 2.0), (-3.0, 0.0)):
+        gateway = Gateway(
+            made.settings.ib, None, nothing, lambda: False, lambda left=left: left, ()
+        )
+        try:
+            assert gateway._patience(None).connectivity == expected
+        finally:
+            gateway.close()
