@@ -29,6 +29,7 @@ from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.profiles import write_profile
 from orchestration.run import build
 from tests import timescale
+from tests.forks import fork_clients
 from tests.homes import new_home, scratch
 from tests.planted import find_secrets
 from tests.spare import spare_dbt, spare_dbt_commands, spare_dlt
@@ -120,8 +121,11 @@ def _settings_come_from_tests_alone(tmp_path_factory: pytest.TempPathFactory) ->
         # each HTTP client reads all certificates of the machine again: 15 ms
         tls = "httpx._transports.default.create_ssl_context"
         patch.setattr(tls, functools.cache(httpx.create_ssl_context))
+        # a server that lives for minutes gains nothing from the slow compiler
+        patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
         spare_dbt(patch)
         spare_dlt(patch)
+        fork_clients(patch)
         yield
 
 

@@ -1,7 +1,9 @@
 """dbt and dlt in the process of tests, without repeated work that no test checks."""
 
-from collections.abc import Iterable
-from contextlib import suppress
+import copy
+import sys
+from collections.abc import Callable, Iterable
+from types import NoneType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -101,12 +103,19 @@ def spare_dbt_commands(patch: pytest.MonkeyPatch) -> None:
 
 
 def spare_dlt(patch: pytest.MonkeyPatch) -> None:
-    """Read each type's hints, origin and fields once: a fifth of a package's time."""
+    """Skip work of dlt that each package repeats and no test checks: half of a package's time."""
     from dlt.common import typing, validation
     from dlt.common.configuration.specs.base_configuration import BaseConfiguration
+    from dlt.common.schema import schema, utils
+    from dlt.extract import extract
 
+    for name in TYPE_QUESTIONS:
+        ask = getattr(typing, name)
+        answer_once = _answer_once(ask)
+        for module in [module for key, module in sys.modules.items() if key.startswith("dlt.")]:
+            if vars(module).get(name) is ask:
+                patch.setattr(module, name, answer_once)
     read_hints, hints = validation.get_type_hints, dict[Any, Any]()
-    read_origin, origins = typing.get_origin, dict[Any, Any]()
     count, counts = BaseConfiguration.__len__, dict[type, int]()
 
     def hints_once(spec: Any, **options: Any) -> Any:
@@ -114,12 +123,7 @@ def spare_dlt(patch: pytest.MonkeyPatch) -> None:
             hints[spec] = read_hints(spec, **options)
         return hints[spec]
 
-    def origin_once(hint: Any) -> Any:
-        with suppress(TypeError):  # a hint that is annotated with a list has no hash
-            if hint not in origins:
-                origins[hint] = read_origin(hint)
-            return origins[hint]
-        return read_origin(hint)
+    patch.setattr(validation, "get_type_hints", hints_once)
 
     def count_once(configuration: Any) -> int:
         kind = type(configuration)
@@ -127,6 +131,52 @@ def spare_dlt(patch: pytest.MonkeyPatch) -> None:
             counts[kind] = count(configuration)
         return counts[kind]
 
-    patch.setattr(validation, "get_type_hints", hints_once)
-    patch.setattr(typing, "get_origin", origin_once)
     patch.setattr(BaseConfiguration, "__len__", count_once)
+    # the default hints of each schema that is opened
+    patch.setattr(schema, "validate_dict", lambda *_, **__: None)
+    for module in (schema, utils):
+        patch.setattr(module, "deepcopy", _copy)
+    # the columns of each package, for a trace that nobody reads
+    patch.setattr(extract, "yaml", SimpleNamespace(dump=lambda columns, **_: str(columns)))
+
+
+TYPE_QUESTIONS = (
+    "get_origin",
+    "extract_inner_type",
+    "extract_type_if_modifier",
+    "is_any_type",
+    "is_callable_type",
+    "is_final_type",
+    "is_list_generic_type",
+    "is_dict_generic_type",
+    "is_literal_type",
+    "is_newtype_type",
+    "is_optional_type",
+    "is_subclass",
+    "is_typeddict",
+    "is_union_type",
+)
+
+
+def _answer_once(ask: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, which answers once for each type; types are compared by identity."""
+    answers = dict[tuple[int, ...], tuple[Any, Any]]()
+
+    def answer(*types: Any, **options: Any) -> Any:
+        if options:
+            return ask(*types, **options)
+        key = tuple(map(id, types))
+        if key not in answers:
+            answers[key] = types, ask(*types)  # with them, as another type may get a number again
+        return answers[key][1]
+
+    return answer
+
+
+def _copy(value: Any) -> Any:
+    """A deep copy of what a schema consists of."""
+    if isinstance(value, dict):
+        return {key: _copy(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_copy(part) for part in value]
+    return value if isinstance(value, (str, int, float, NoneType)) else copy.deepcopy(value)

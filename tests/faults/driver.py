@@ -1,6 +1,6 @@
 """Our commands in a process that kills itself, or others, at a chosen point.
 
-    python -m tests.faults.driver GROUP POINT NTH loaders run tdx ...
+    driver GROUP POINT NTH loaders run tdx ...
 
 GROUP and POINT name a point of tests.faults.points; with the point `none` nothing is killed.
 FAULTS_REPORT names a file for the point that was hit and how often each point came, as JSON; it
@@ -8,13 +8,14 @@ is written before the kill and at the end of a command that ends by itself.
 FAULTS_SIGNAL names another signal than KILL. FAULTS_VICTIM lists what is killed, with commas
 between: `self`, a process number (0 is this process group), `clients` of a futures load,
 `questdb:FOLDER`. FAULTS_PATIENCE: how many seconds a load waits for its warehouse.
+FAULTS_FILE_SIZE: bytes that no file may exceed.
 """
 
-import atexit
 import importlib
 import inspect
 import json
 import os
+import resource
 import signal
 import sys
 import threading
@@ -24,7 +25,11 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import pytest
+
 from tests.faults.points import GROUPS, Point
+from tests.forks import fork_clients
+from tests.spare import spare_dbt
 
 MAINS = {"loaders": "loaders.cli", "quotemill": "orchestration.cli"}
 
@@ -142,22 +147,20 @@ def strike(*args: Any) -> None:
 def main() -> None:
     group, target, nth, program, *arguments = sys.argv[1:]
     killer = Killer(GROUPS[group], target, int(nth))
-    atexit.register(killer.report)
     killer.arm()
     if patience := os.environ.get("FAULTS_PATIENCE"):
         from loaders.warehouse import postgres
 
         postgres.PATIENCE = float(patience)
+    if size := os.environ.get("FAULTS_FILE_SIZE"):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(size), int(size)))
+    if group == "tq":
+        fork_clients(pytest.MonkeyPatch())
     if group == "run":
-        import pytest
-
-        from tests.spare import spare_dbt
-
         # as in the tests' own process: else each of the two parses again what the other parsed
         spare_dbt(pytest.MonkeyPatch())
     sys.argv = [program, *arguments]
-    importlib.import_module(MAINS[program]).main()
-
-
-if __name__ == "__main__":
-    main()
+    try:
+        importlib.import_module(MAINS[program]).main()
+    finally:
+        killer.report()

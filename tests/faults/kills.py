@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 
+from loaders.tdx.plan import CLIENT_DATASETS, DEFAULTS, NAMES
 from tests.faults.points import TDX
 from tests.faults.scene import Scene, assert_same
 
@@ -22,18 +23,8 @@ SLICED = {"QUOTEMILL_TDX__SLICE_SIZE": "4", "QUOTEMILL_TDX__BATCH_SIZE": "6"}
 FAULTS = ("holiday:kline-all:code=sh600000",)
 # what a day loads by default; and all that a first load can, with ticks
 DAY = ("--mode=incremental",)
-DATASETS = [
-    "codes",
-    "trading_calendar",
-    "kline_daily",
-    "index_kline",
-    "stock_info",
-    "minute_1m",
-    "tick_trade",
-    "quote_snapshot",
-    "corporate_actions",
-]
-FIRST = ("--mode=init", *(f"--dataset={name}" for name in DATASETS))
+LOADED = {*DEFAULTS["init"], *DEFAULTS["incremental"]} - {*CLIENT_DATASETS}
+FIRST = ("--mode=init", *(f"--dataset={name}" for name in NAMES if name in LOADED))
 
 
 def seed(default: int) -> int:

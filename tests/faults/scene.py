@@ -1,9 +1,7 @@
 """A service, a warehouse and the commands between them, as a user has them: separate processes."""
 
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,11 +11,11 @@ import psycopg
 from loaders.sandbox.tdx.service import TdxSandbox
 from loaders.trading_time import SHANGHAI
 from tests.e2e.commands import Place
+from tests.forks import Command
 from tests.homes import clean_environ
 from tests.integration.tdx_load import bench
 
 ROOT = Path(__file__).parents[2]
-BIN = Path(sys.executable).parent
 # cheap to load; a test about more names its datasets or its mode
 CORE = tuple(f"--dataset={name}" for name in bench.CORE)
 TABLES = (
@@ -85,20 +83,17 @@ class Scene:
                 "QUOTEMILL_TDX__MINUTE_DAYS": "1",
                 "QUOTEMILL_TDX__TICK_DAYS": "1",
                 "DBT_PROFILES_DIR": str(self.home / "profiles"),
-                "PYTHONPATH": str(ROOT),
             }
             | ({"QUOTEMILL_WAREHOUSE_URL": self.dsn} if self.dsn else {})
             | self.env
         )
 
-    def start(self, *command: str | Path) -> subprocess.Popen[str]:
-        return start(command, self.environ(), self.home)
-
-    def begin(self, *args: str) -> subprocess.Popen[str]:
+    def begin(self, *args: str) -> Command:
         """`loaders run tdx` at the sandbox's clock, in the background."""
-        return self.start(BIN / "loaders", "run", "tdx", "--as-of", self.as_of, *(args or CORE))
+        command = ("loaders", "run", "tdx", "--as-of", self.as_of, *(args or CORE))
+        return Command(command, env=self.environ(), cwd=self.home)
 
-    def begin_stuck(self, *args: str, landed: int = 6) -> subprocess.Popen[str]:
+    def begin_stuck(self, *args: str, landed: int = 6) -> Command:
         """A load in the background, once a request hangs and so many codes have day bars."""
         process = self.begin(*args)
         wait_until("a request hangs", lambda: any(e.faults for e in list(self.sandbox.log)))
@@ -134,23 +129,11 @@ class Scene:
         return facts(self.seen or self.dsn or "")
 
 
-def start(
-    command: Sequence[str | Path], env: Mapping[str, str], cwd: Path, **options: Any
-) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        list(map(str, command)),
-        cwd=cwd,
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    )
-
-
-def ended(process: subprocess.Popen[str]) -> Finished:
-    out, said = process.communicate(timeout=400)
-    return Finished(process.returncode, said, out)
+def ended(process: Command) -> Finished:
+    out, said = process.communicate()
+    code = process.poll()
+    assert code is not None
+    return Finished(code, said, out)
 
 
 def drive(
@@ -160,12 +143,12 @@ def drive(
     *command: str,
     env: Mapping[str, str],
     cwd: Path = ROOT,
-    **options: Any,
+    own_group: bool = False,
 ) -> Finished:
     """Run a command that kills itself, or others, at the nth call of a point; see the driver."""
-    driver = (sys.executable, "-m", "tests.faults.driver", group, point, str(nth))
-    environ = clean_environ() | {"PYTHONPATH": str(ROOT)} | dict(env)
-    return ended(start((*driver, *command), environ, cwd, **options))
+    driven = ("driver", group, point, str(nth), *command)
+    environ = clean_environ() | dict(env)
+    return ended(Command(driven, env=environ, cwd=cwd, own_group=own_group))
 
 
 def facts(dsn: str, *, times: bool = True) -> dict[str, list[tuple[Any, ...]]]:

@@ -1,13 +1,12 @@
 """No room for fetched rows: the message says so, and nothing is lost."""
 
-import functools
-import resource
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.faults.scene import BIN, Scene, assert_same, ended, start
+from tests.faults.scene import Scene, assert_same, ended
 from tests.small_disk import file_system, fill
 
 OpenScene = Callable[..., Scene]
@@ -41,12 +40,12 @@ def test_a_full_staging_folder_is_named_and_the_next_load_is_complete(
     assert_same(scene.facts(), undisturbed)
 
 
-def test_a_file_size_limit_has_the_message_of_a_full_disk(open_scene: OpenScene) -> None:
+def test_a_file_size_limit_has_the_message_of_a_full_disk(
+    open_scene: OpenScene, tmp_path: Path
+) -> None:
     scene = open_scene()
-    command = [BIN / "loaders", "run", "tdx", "--as-of", scene.as_of]
-    size = (8192, 8192)
-    limit = functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, size)
-    limited = ended(start(command, scene.environ(), scene.home, preexec_fn=limit))
+    scene.env["FAULTS_FILE_SIZE"] = "8192"
+    limited = scene.driven(tmp_path / "report", "none", 0)
 
     assert limited.code == 1, limited.said
     assert "no room left for fetched rows" in limited.said

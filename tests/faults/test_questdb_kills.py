@@ -16,7 +16,7 @@ from loaders.ticks.questdb.ilp import IlpWriter
 from loaders.ticks.questdb.staging import StageWriter
 from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.tables import MAIN_TICKS
-from tests.integration.ticks.servers import SMALL, a_server, kill, open_at
+from tests.integration.ticks.servers import SMALL, a_server, kill, open_at, start
 from tests.ticks import KEY, day_of_ticks
 
 YESTERDAY = KEY._replace(trading_day=date(2025, 11, 13))
@@ -38,7 +38,7 @@ class Killer:
     def strike(self) -> None:
         if not self.threads:
             kill(self.folder)
-            self._beside(lambda: server.start(self.folder, SMALL))
+            self._beside(lambda: start(self.folder))
 
     def strike_beside(self, delay: float) -> None:
         """After `delay` seconds, while the caller goes on."""
@@ -49,7 +49,7 @@ class Killer:
 
     def _strike_now(self) -> None:
         kill(self.folder)
-        server.start(self.folder, SMALL)
+        start(self.folder)
 
     def _beside(self, work: Callable[[], object]) -> None:
         thread = threading.Thread(target=work)
@@ -131,6 +131,6 @@ def test_a_server_that_stays_away_ends_the_load(folder: Path) -> None:
     with pytest.raises(StoreAway) as raised:
         store.write_day(day_of_ticks(10))
     assert raised.value.hint == "quotemill questdb start"
-    server.start(folder, SMALL)
+    start(folder)
     assert store.write_day(day_of_ticks(10)).rows == 10
     store.close()

@@ -21,7 +21,7 @@ from loaders.warehouse.postgres import open_warehouse
 from tests.faults.points import AROUND_PACKAGE, TQ_DAY, TQ_MAPPING, TQ_SERVER
 from tests.faults.scene import Finished, drive
 from tests.integration.ticks.conftest import empty_questdb, questdb_folder  # noqa: F401
-from tests.integration.ticks.servers import SMALL
+from tests.integration.ticks.servers import SMALL, start
 from tests.integration.tq.bench import Bench, bench
 from tests.integration.tq.conftest import made, mapped, questdb_url, schedule_dsn  # noqa: F401
 from tests.integration.tq.test_ticks import asked_days
@@ -100,7 +100,7 @@ def test_what_a_kill_left_undone_the_next_load_does(
             assert server.find_running(folder) is None
             port = int(environ["QUOTEMILL_QUESTDB_URL"].rpartition(":")[2])
             same = SMALL.model_copy(update={"port": port})
-            server.start(folder, same, conf={"dev.mode.enabled": "true"})
+            start(folder, same)
         landed = len(killed.rows(INDEX))
         assert (landed == DAYS) is (kill.victim == "client" or kill.point in LANDINGS[2:])
         indexed = len(index_of(killed))

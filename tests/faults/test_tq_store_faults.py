@@ -10,14 +10,13 @@ import pytest
 
 from loaders.errors import UpstreamError
 from loaders.progress import Silent
-from loaders.ticks.questdb import server
 from loaders.ticks.questdb.http import QuestdbHttp
 from loaders.ticks.tables import MAIN_TICKS
 from loaders.tq.datasets import ticks
 from loaders.tq.tick_days.verify import verify
 from loaders.warehouse.postgres import open_warehouse
 from tests.integration.ticks.conftest import empty_questdb, questdb_folder  # noqa: F401
-from tests.integration.ticks.servers import SMALL, address_of, kill
+from tests.integration.ticks.servers import SMALL, address_of, kill, start
 from tests.integration.tq.bench import Bench, bench
 from tests.integration.tq.conftest import questdb_url, schedule_dsn  # noqa: F401
 from tests.integration.tq.worlds import DAYS, world
@@ -89,7 +88,7 @@ def test_a_server_that_is_killed_between_two_days_is_waited_for(
         if called[0] == 4:
             kill(questdb_folder)
             same = SMALL.model_copy(update={"port": port})
-            server.start(questdb_folder, same, conf={"dev.mode.enabled": "true"})
+            start(questdb_folder, same)
         return outcome(*args)
 
     monkeypatch.setattr(ticks, "load_day", counted)

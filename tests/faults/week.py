@@ -151,7 +151,7 @@ class Machine:
         victims = {JOB: "0", SERVER: f"{server.pid}", MACHINE: f"{server.pid},0"}
         own = {"FAULTS_REPORT": str(report), "FAULTS_VICTIM": victims[kill.what] if kill else "0"}
         env, folder = self.place.environment() | own, self.place.folder
-        done = drive("run", point, nth, *command, env=env, cwd=folder, start_new_session=True)
+        done = drive("run", point, nth, *command, env=env, cwd=folder, own_group=True)
         if kill is None:
             assert done.code == 0, done.said
             if counts := json.loads(report.read_text())["counts"]:  # else it had nothing to load

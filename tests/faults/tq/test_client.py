@@ -121,6 +121,13 @@ def test_error_pages_are_errors_of_the_servers(
         harvest.main_events("SHFE.cu", DAYS[0], DAYS[-1], "history")
 
 
+@pytest.fixture
+def real_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients are started as users have them, not as forks."""
+    monkeypatch.setattr("loaders.tq.client.process.subprocess", subprocess)
+
+
+@pytest.mark.usefixtures("real_clients")
 def test_a_broken_request_is_repeated_by_a_new_process(
     first: "TqSandbox", own_harvest: MakeHarvest, world: World
 ) -> None:
@@ -197,6 +204,7 @@ def processes_below(pid: int) -> list[Any]:
     return list(processes.values())
 
 
+@pytest.mark.usefixtures("real_clients")
 def test_a_stop_kills_the_client_and_secrets_are_not_in_sight(
     first: "TqSandbox", own_harvest: MakeHarvest, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

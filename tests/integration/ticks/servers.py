@@ -8,8 +8,6 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-import pytest
-
 from loaders.errors import QuotemillError
 from loaders.settings import Settings
 from loaders.ticks.open_store import local_address
@@ -42,20 +40,23 @@ def require_questdb() -> None:
     require("questdb", not missing, f"QuestDB cannot run here: {missing}")
 
 
+def start(
+    folder: Path, settings: QuestdbSettings = SMALL, conf: Mapping[str, str] | None = None
+) -> None:
+    """Start or restart a server; in it tables can be suspended by SQL (development mode)."""
+    server.start(folder, settings, conf={"dev.mode.enabled": "true"} | IDLE | dict(conf or {}))
+
+
 @contextmanager
 def a_server(
     settings: QuestdbSettings = SMALL, conf: Mapping[str, str] | None = None
 ) -> Iterator[Path]:
-    """The folder of a server that runs; in it tables can be suspended by SQL (development mode)."""
+    """The folder of a server that runs."""
     require_questdb()
     with tempfile.TemporaryDirectory(prefix="qm-questdb-") as name:
         folder = Path(name) / "questdb"
         try:
-            keys = {"dev.mode.enabled": "true"} | IDLE | dict(conf or {})
-            with pytest.MonkeyPatch.context() as patch:
-                # a server that lives for minutes gains nothing from the slow compiler
-                patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
-                server.start(folder, settings, conf=keys)
+            start(folder, settings, conf)
             yield folder
         finally:
             server.remove(folder)
