@@ -75,6 +75,11 @@ def require(name: str, present: bool, reason: str) -> None:
     pytest.skip(f"{name}: {reason}")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest tests first: at the end one worker would run them alone."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Print as the last line how many tests were left out, and what adds them."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")

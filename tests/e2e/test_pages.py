@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.commands import BIN, ROOT, copy_project
 from tests.homes import clean_environ, new_home
 
@@ -91,6 +93,7 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+@pytest.mark.long
 def test_the_first_way_of_the_readme_runs_as_it_is_written() -> None:
     with checkout() as folder:
         printed = run(folder, MAKE + "".join(blocks(ROOT / "README.md", "## Three", "**The TDX")))
@@ -98,6 +101,7 @@ def test_the_first_way_of_the_readme_runs_as_it_is_written() -> None:
         assert "(5 rows)" in printed
 
 
+@pytest.mark.long
 def test_the_tutorial_runs_as_it_is_written() -> None:
     tutorial = ROOT / "docs" / "tutorial.md"
     port = str(free_port())

@@ -84,6 +84,7 @@ def dice(default: int) -> random.Random:
     return random.Random(number)
 
 
+@pytest.mark.long
 def test_one_kill_in_each_stage_of_a_load_costs_nothing_but_time(
     first_load: Scenario, second_day: Scenario, tmp_path: Path
 ) -> None:

@@ -161,6 +161,7 @@ DAY = Span(at(2, "12:00"), there(2, "17:05"), (at(2, "12:00"), at(2, "20:00")))
 WEEK = Span(at(0, "00:00"), there(7, "08:01"), (at(4, "16:00"), at(5, "08:00")))
 
 
+@pytest.mark.long
 def test_a_day_of_crashes_and_clock_jumps(furnished: Room) -> None:
     """The whole week in small: cheap enough for each change."""
     own = DEAD | {"QUOTEMILL_SCHEDULE__IB_ROLLUP__WHEN": "off"}

@@ -104,6 +104,7 @@ EVENTS = [name for name in vars(Market) if not name.startswith("_")]
 
 @pytest.mark.usefixtures("models")
 @pytest.mark.parametrize("number", [1, pytest.param(2, marks=pytest.mark.soak)])
+@pytest.mark.long
 def test_building_by_code_equals_building_all_at_once(
     conn: psycopg.Connection, dbt: Dbt, number: int
 ) -> None:

@@ -36,6 +36,7 @@ def quotemill(place: Place) -> Quotemill:
     return call
 
 
+@pytest.mark.long
 def test_the_life_of_a_day(quotemill: Quotemill, conn: psycopg.Connection) -> None:
     done = quotemill("archive", "--compact", AFTER)
     assert done.returncode == 0, done.stderr
