@@ -12,6 +12,7 @@ import pytest
 
 from loaders import loads
 from loaders.progress import Silent
+from loaders.signals import handled
 from loaders.warehouse.postgres import open_warehouse
 from orchestration import nightly
 from orchestration.checks import status
@@ -117,7 +118,9 @@ def test_ctrl_c_in_the_build_is_130_and_no_alert(
                 time.sleep(0.05)
         os.kill(os.getpid(), signal.SIGINT)
 
-    with warehouse.connect() as conn:
+    # a suite in the background of a shell ignores Ctrl-C, and would wait for the lock for ever
+    heard = handled({signal.SIGINT: signal.default_int_handler})
+    with heard, warehouse.connect() as conn:
         conn.execute("lock table market.kline_daily_qfq in share mode")
         pressing = threading.Thread(target=interrupt)
         pressing.start()
