@@ -36,7 +36,18 @@ PRICE = landed_table(
     [("code", pa.string()), ("trade_date", pa.date32()), ("close", pa.int64())],
     key=("code", "trade_date"),
 )
-REFUSED = landed_table("raw_tdx", "refused", [("row_key", pa.string())], key=("row_key",))
+REFUSED = landed_table(
+    "raw_tdx",
+    "refused",
+    [
+        ("dataset", pa.string()),
+        ("row_key", pa.string()),
+        ("rule", pa.string()),
+        ("is_withdrawn", pa.bool_()),
+    ],
+    key=("row_key",),
+)
+ROW_REFUSED = {"dataset": ["price"], "row_key": ["x"], "rule": ["odd"], "is_withdrawn": [False]}
 
 
 def standard(size: int, fetched_at: datetime, is_final: bool) -> dict[str, Any]:
@@ -187,7 +198,7 @@ def test_the_next_equal_row_corrects_the_time_of_a_clock_ahead(shore: Shore) -> 
 
 
 def test_refused_rows_land_in_the_package_of_the_good_rows(shore: Shore) -> None:
-    refused = conform(pa.table({"row_key": ["x"]} | standard(1, EVENING, True)), REFUSED)
+    refused = conform(pa.table(ROW_REFUSED | standard(1, EVENING, True)), REFUSED)
     landed = shore.land(
         Batch(prices({"sh600000": 1}), refused, {}), Batch(prices({"sh600001": 1}), None, {})
     )
@@ -305,7 +316,7 @@ def test_a_package_of_many_tables_lands_by_four_connections_at_most(
         return original(conn, *args)
 
     monkeypatch.setattr(landed_file, "copy_to_stage", counted)
-    refused = conform(pa.table({"row_key": ["x"]} | standard(1, EVENING, True)), REFUSED)
+    refused = conform(pa.table(ROW_REFUSED | standard(1, EVENING, True)), REFUSED)
     rows = prices({"sh600000": 1})
     with shore.warehouse.keeping_connections() as pooled:
         pipeline, _ = load_job.open_pipeline(pooled, shore.folder, "tdx", "tdx")
