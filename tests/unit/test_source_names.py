@@ -17,6 +17,7 @@ NAMED_IN = {
     "orchestration/archive": {"ib"},
     "orchestration/backup": {"ib"},  # the folder of the archive
     "orchestration/checks/reconcile.py": {"tdx"},
+    "orchestration/checks/selfcheck.py": {"ib"},  # of option chains
     "orchestration/checks/storage.py": {"ib"},
     "orchestration/cli/archive.py": {"ib"},
     "orchestration/cli/options.py": {"ib"},
