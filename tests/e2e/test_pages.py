@@ -1,37 +1,93 @@
-"""The blocks of README's first way and of the tutorial, run in order as they are written.
+"""The blocks of README, tutorial and how-tos, run in order as they are written.
 
-Differences: the environment is this one, the port a free one, and markets and days are fewer.
+Differences: the environment is this one, addresses and folders of an example are those of a test,
+and markets and days are fewer. `tests/e2e/pages.py` lists the blocks that are not run.
 """
 
+import importlib.util
+import json
 import os
-import re
+import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import date, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
-from tests.e2e.commands import BIN, ROOT, copy_project
+from tests.conftest import require
+from tests.e2e.commands import BIN, ROOT, copy_project, printed_sandbox, sandbox
+from tests.e2e.pages import NOT_RUN, PSQL, join, read_blocks
 from tests.homes import clean_environ, new_home
 
 SMALL = {"QUOTEMILL_TDX__MINUTE_DAYS": "3", "QUOTEMILL_TDX__TICK_DAYS": "2"}
-MAKE = "make() { quotemill demo --codes 12 --days 60; }\n"
-SANDBOX = "loaders sandbox tdx --port 8080"
+MAKE = 'make() { if [ "$1" = demo ]; then quotemill demo --codes 12 --days 60; fi; }\n'
+SET_UP = "make() { :; }\n"  # the first way has run it
+AGAIN = "loaders run tdx\n"  # as a text says
 
-
-def blocks(page: Path, start: str, end: str) -> list[str]:
-    """The blocks for a shell between two headings; those of SQL follow as input of psql."""
-    text = page.read_text("utf-8").partition(start)[2].partition(end)[0]
-    result: list[str] = []
-    for language, body in re.findall(r"^```(sh|sql)\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
-        if language == "sh":
-            result.append(body)
-        else:
-            result[-1] = f"{result[-1].strip()} <<'SQL'\n{body}SQL\n"
-    return result
+FIRST_WAY = [("README", "make demo"), ("README", ". .venv/bin/activate\nexport QUOTEMILL_HOME")]
+IN_THE_DEMO = [
+    ("report", "quotemill report"),
+    ("queries", "select k.*"),
+    ("timescaledb", "select * from market"),
+    ("schedule", "select name"),
+    ("alerts", "select cause"),
+    ("self-test", "select run_id"),
+    ("self-test", "update"),
+    ("self-test", "insert"),
+    ("reader-role", "quotemill warehouse psql"),
+    ("reader-role", "grant"),
+    ("reader-role", "drop"),
+]
+SERVICE = ("tutorial", ". .venv/bin/activate\nloaders sandbox")
+LOAD = [("tutorial", "make demo"), ("tutorial", ". .venv/bin/activate\nexport")]
+BUILD_AND_QUERY = [
+    ("tutorial", "cd dbt_project"),
+    ("tutorial", PSQL),
+    ("tutorial", "quotemill status"),
+]
+WITH_A_SERVICE = [
+    ("self-test", "loaders selftest"),
+    ("self-test", "loaders verify"),
+    ("schedule", "quotemill schedule list"),
+    ("README", "quotemill schedule install"),
+    ("remove", "quotemill schedule uninstall"),
+    ("alerts", "quotemill alerts test"),
+    ("alerts", "quotemill findings --ack"),
+]
+OWN_FILES = [("tutorial", "loaders sandbox tdx"), ("tutorial", "export QUOTEMILL_HOME")]
+CLEAN_UP = [("tutorial", "QUOTEMILL_HOME=")]
+CLIENT = [
+    ("README", "make install"),
+    ("client-folder", "loaders check"),
+    ("client-folder", "loaders run"),
+]
+OWN_SANDBOX = ("sandbox", "loaders sandbox tdx --port")
+OWN_SERVICE = [
+    ("sandbox", "export QUOTEMILL_TDX"),
+    ("warehouse", "export QUOTEMILL_WAREHOUSE_URL"),
+    ("README", "export QUOTEMILL_TDX__BASE_URL"),
+]
+OPTIONS = [("options", "make install"), ("options", "export QUOTEMILL_CONFIG")]
+SCENES = [
+    *FIRST_WAY,
+    *IN_THE_DEMO,
+    SERVICE,
+    *LOAD,
+    *BUILD_AND_QUERY,
+    *WITH_A_SERVICE,
+    *OWN_FILES,
+    *CLEAN_UP,
+    *CLIENT,
+    OWN_SANDBOX,
+    *OWN_SERVICE,
+    *OPTIONS,
+]
 
 
 @contextmanager
@@ -45,18 +101,18 @@ def checkout() -> Iterator[Path]:
         yield folder
 
 
-def environment() -> dict[str, str]:
+def environment(folder: Path) -> dict[str, str]:
     # make calls what is in .venv before anybody activates it
     environ = clean_environ()
-    return environ | {"PATH": f"{BIN}:{environ['PATH']}"}
+    return environ | {"PATH": f"{BIN}:{environ['PATH']}", "HOME": str(folder / "user")}
 
 
-def run(folder: Path, script: str) -> str:
+def run(folder: Path, script: str, **settings: str) -> str:
     """Run a script that ends at its first failure; return what it printed."""
     done = subprocess.run(
         ["bash", "-exc", script],
         cwd=folder,
-        env=environment() | SMALL,
+        env=environment(folder) | SMALL | settings,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -73,7 +129,7 @@ def first_terminal(folder: Path, script: str) -> Iterator[None]:
     process = subprocess.Popen(
         ["bash", "-c", script],
         cwd=folder,
-        env=environment(),
+        env=environment(folder),
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -87,29 +143,165 @@ def first_terminal(folder: Path, script: str) -> Iterator[None]:
         process.communicate(timeout=60)
 
 
-def free_port() -> int:
+@contextmanager
+def channel() -> Iterator[str]:
+    """The address of a webhook that takes every message."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"json://127.0.0.1:{server.server_port}/alerts"
+        server.shutdown()
+
+
+def free_port() -> str:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+        return str(listener.getsockname()[1])
+
+
+def write_own_files(folder: Path) -> None:
+    """Daily files of two codes and an index, and their corporate actions."""
+    folder.mkdir()
+    days = [date(2025, 6, 2) + timedelta(days=n) for n in range(26)]
+    for code in ("SH600000", "SZ000002", "SH000001"):
+        rows = [f"{day},10.00,10.50,9.90,10.20,1000,1020000" for day in days if day.weekday() < 5]
+        head = "date,open,high,low,close,volume_hands,amount_yuan"
+        (folder / f"daily_{code}.csv").write_text("\n".join([head, *rows, ""]))
+    head = "code,ex_date,cash_per10_yuan,bonus_total_per10,rights_per10,rights_price_yuan"
+    (folder / "corporate_actions.csv").write_text(f"{head}\nSH600000,2025-06-12,4.1,0,0,0\n")
+
+
+def test_every_block_is_run_or_says_why_not(capsys: pytest.CaptureFixture[str]) -> None:
+    scenes = {(page, join((page, beginning))) for page, beginning in SCENES}
+    left = [block for block in read_blocks() if (block.page, block.script) not in scenes]
+    reasons = {
+        block: why
+        for block in left
+        for (page, beginning), why in NOT_RUN.items()
+        if block.page == page and block.body.startswith(beginning)
+    }
+    assert [block for block in left if block not in reasons] == []
+    used = {(b.page, why) for b, why in reasons.items()}
+    assert {(page, why) for (page, _), why in NOT_RUN.items()} == used, "a reason without a block"
+    with capsys.disabled():
+        print(f"\n{len(reasons)} of {len(read_blocks())} blocks are not run:")
+        for block, why in reasons.items():
+            print(f"  {block.page}: {block.body.splitlines()[0][:50]}: {why}")
 
 
 @pytest.mark.long
-def test_the_first_way_of_the_readme_runs_as_it_is_written() -> None:
+def test_the_first_way_and_pages_without_a_source_run_as_written() -> None:
     with checkout() as folder:
-        printed = run(folder, MAKE + "".join(blocks(ROOT / "README.md", "## Three", "**The TDX")))
+        roles = f"{PSQL} -c 'create role alice' -c 'create role bob'\n"
+        pages = join(*IN_THE_DEMO).replace("/srv/www", str(folder))
+        printed = run(folder, MAKE + join(*FIRST_WAY) + roles + pages)
         assert "check by hand:" in printed
         assert "(5 rows)" in printed
+        assert (folder / "quotemill.html").is_file()
 
 
 @pytest.mark.long
-def test_the_tutorial_runs_as_it_is_written() -> None:
-    tutorial = ROOT / "docs" / "tutorial.md"
-    port = str(free_port())
-    service, *steps = (block.replace("8080", port) for block in blocks(tutorial, "## 2.", "## 6."))
-    assert SANDBOX.replace("8080", port) in service
-    with checkout() as folder, first_terminal(folder, service):
-        again = "loaders run tdx\n"  # as its text says
-        printed = run(folder, "".join([steps[0], again, *steps[1:]]))
-        assert "nothing new: no row was written" in printed
-        assert printed.count("(10 rows)") == 1
-        run(folder, blocks(tutorial, "## 7.", "Next:")[0].replace("rm -r", "rm -rf"))
+def test_the_tutorial_and_pages_with_a_service_run_as_written() -> None:
+    port = free_port()
+
+    def at_port(*scene: tuple[str, str]) -> str:
+        return join(*scene).replace("8080", port)
+
+    with checkout() as folder:
+        units = folder / "units"
+        with first_terminal(folder, at_port(SERVICE)), channel() as urls:
+            known = f"""{PSQL} <<'SQL'
+insert into ops.alerts (cause, severity, message, command, first_at, last_at)
+values ('load:tq', 'error', 'x', 'x', now(), now());
+insert into ops.failed_keys (source, dataset, key, reason, first_job_id, job_id)
+values ('tdx', 'kline_daily', 'sh600001', 'damaged', 1, 1);
+SQL
+"""
+            first = SET_UP + at_port(*LOAD) + AGAIN + at_port(*BUILD_AND_QUERY) + known
+            # root's are those of the machine
+            pages = at_port(*WITH_A_SERVICE).replace("--systemd", f"--systemd --folder {units}")
+            printed = run(folder, first + pages, QUOTEMILL_ALERTS__URLS=urls)
+            assert "nothing new: no row was written" in printed
+            assert printed.count("(10 rows)") == 1
+            assert list(units.iterdir()) == []
+        run(folder, at_port(*CLEAN_UP).replace("rm -r", "rm -rf"))
+
+
+@pytest.mark.long
+def test_the_tutorials_own_files_run_as_written() -> None:
+    port = free_port()
+
+    def at_port(*scene: tuple[str, str]) -> str:
+        return join(*scene).replace("8080", port).replace("FOLDER", "files")
+
+    with checkout() as folder:
+        write_own_files(folder / "files")
+        with first_terminal(folder, at_port(OWN_FILES[0])):
+            service = f"export QUOTEMILL_TDX__BASE_URL=http://127.0.0.1:{port}\n"
+            assert "(5 rows)" in run(folder, service + at_port(*OWN_FILES[1:]))
+        run(folder, "QUOTEMILL_HOME=$PWD/var/files quotemill warehouse stop")
+
+
+@pytest.mark.long
+def test_the_clients_folder_of_the_readme_is_run_as_it_is_written() -> None:
+    with checkout() as folder:
+        written = str(folder / "client" / "vipdoc")
+        small = ("--codes", "12", "--days", "60", "--vipdoc-days", "3")
+        with sandbox(*small, "--write-vipdoc", written):
+            pass
+        printed = run(folder, MAKE + join(*CLIENT).replace("/srv/tdx", str(folder / "client")))
+        assert "of today's client" in printed
+        assert "(5 rows)" in printed
+        stop = "quotemill warehouse stop"
+        run(folder, stop)
+
+
+@pytest.mark.long
+def test_a_service_and_a_warehouse_of_ones_own_run_as_written(
+    new_database: Callable[..., str],
+) -> None:
+    port = free_port()
+    with checkout() as folder:
+        actions = str(folder / "actions.csv")
+        words = {
+            "http://tdx.example:8080": f"http://127.0.0.1:{port}",
+            "127.0.0.1:8080": f"127.0.0.1:{port}",
+            "/srv/tdx/corporate_actions.csv": actions,
+            "postgresql://writer:secret@db.example:5432/market_data": new_database(),
+        }
+        script = join(*OWN_SERVICE)
+        for word, own in words.items():
+            script = script.replace(word, own)
+        small = join(OWN_SANDBOX).replace("8080", f"{port} --codes 8 --days 40")
+        with first_terminal(folder, small):
+            printed = run(folder, script)
+        assert "/market_data" not in script
+        assert "succeeded" in printed
+
+
+@pytest.mark.long
+def test_options_run_as_written(new_database: Callable[..., str]) -> None:
+    present = importlib.util.find_spec("ib_insync") or importlib.util.find_spec("ib_async")
+    require("ib", present is not None, "the extra ib is not installed")
+    with checkout() as folder:
+        words = join(*OPTIONS).splitlines(keepends=True)
+        # in another terminal, as the block says
+        [started] = [line for line in words if line.startswith("loaders sandbox ib")]
+        options = started.split()[3:]
+        script = "".join(line for line in words if line != started)
+        (folder / "docs" / "how-to").mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / "docs" / "how-to" / "ib-smoke.toml", folder / "docs" / "how-to")
+        with printed_sandbox("ib", 3, *options, "--fault", "latency:seconds=0") as (_, printed):
+            script = script.replace("4002", printed["PORT"])
+            settings = {f"QUOTEMILL_IB__{n}": v for n, v in printed.items() if n.isupper()}
+            url = {"QUOTEMILL_WAREHOUSE_URL": new_database()}
+            assert "is captured" in run(folder, MAKE + script, **settings, **url)
+        assert (folder / "var" / "ib-smoke").is_dir()

@@ -1,0 +1,84 @@
+"""The blocks of README, tutorial and how-tos as scripts, and those that no test runs, with why."""
+
+import re
+import textwrap
+from dataclasses import dataclass
+
+from tests.e2e.commands import ROOT
+
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "docs" / "tutorial.md",
+    *sorted((ROOT / "docs" / "how-to").glob("*.md")),
+]
+PSQL = "quotemill warehouse psql"
+# (page, beginning of a block): of no scene, because …
+NOT_RUN = {
+    ("containers", "POSTGRES_PASSWORD="): "the content of a file; test_installed_package reads it",
+    ("containers", "docker compose"): "needs Docker; the same commands run in other scenes",
+    ("futures", "quotemill questdb fetch"): "downloads QuestDB; test_questdb_server starts it",
+    (
+        "futures",
+        "loaders run tq && ",
+    ): "what `quotemill run tq` does at once; e2e/tq runs both loads",
+    ("futures", "select * from futures.main"): "one query of it is for QuestDB",
+    ("futures", "quotemill run tq"): "by today's clock; the sandbox's page runs it by its own",
+    ("sandbox-tq", ""): "takes minutes; tests/e2e/tq load, build and verify futures",
+    ("futures", "make install"): "names an account; tests/e2e/tq have the sandbox's",
+    ("questdb", ""): "downloads QuestDB, or names a server; test_questdb_server runs them",
+    ("index-options", ""): "needs a file of symbols; tests/integration/ib land indices",
+    ("options", "loaders run ib --task"): "moments of a session; test_option_commands captures two",
+    ("archive", ""): "needs months of sessions, DuckDB; tests in e2e/archive have them",
+    ("jobs", ""): "needs a load that runs; test_jobs, test_cancel_and_retry have one",
+    ("reconcile", ""): "takes minutes; tests/faults/tdx/test_reconcile compares every dataset",
+    ("sandbox-ib", "loaders sandbox ib"): "runs until Ctrl-C; test_ib_sandbox_command starts it",
+    ("sandbox", "loaders sandbox tdx --data"): "as in the tutorial's last part",
+    ("sandbox", "curl"): "test_sandbox_command moves the clock",
+    ("warehouse", "quotemill warehouse dump"): "asks before it replaces; test_warehouse_commands",
+    ("warehouse", "quotemill warehouse upgrade"): "needs TimescaleDB; test_upgrade_timescale",
+    ("timescaledb", "create extension"): "needs TimescaleDB; tests/e2e/editions have it",
+    ("timescaledb", "select hypertable_name"): "needs TimescaleDB; tests/e2e/editions have it",
+    ("logs", ""): "needs logs of the days it names; test_logscan reads such",
+}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of a page: `page` is its name without suffix, `language` sh or sql."""
+
+    page: str
+    language: str
+    body: str
+
+    @property
+    def script(self) -> str:
+        """Commands that end a script which stops at its first failure."""
+        if self.language == "sh":
+            return self.body
+        return f"{PSQL} -v ON_ERROR_STOP=1 <<'SQL'\n{self.body}\n;\nSQL\n"
+
+
+def read_blocks() -> list[Block]:
+    """Every block for a shell or for SQL; SQL below a bare psql is its input."""
+    blocks: list[Block] = []
+    for page in PAGES:
+        fences = re.findall(
+            r"^ *```(sh|sql)\n(.*?)^ *```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE
+        )
+        for language, text in fences:
+            block = Block(page.stem, language, textwrap.dedent(text))
+            if language == "sql" and blocks and blocks[-1].body.strip() == PSQL:
+                block = Block(page.stem, "sh", Block(page.stem, "sql", block.body).script)
+                blocks.pop()
+            blocks.append(block)
+    return blocks
+
+
+def find(page: str, beginning: str) -> Block:
+    """The first block of a page that begins so."""
+    return next(b for b in read_blocks() if b.page == page and b.body.startswith(beginning))
+
+
+def join(*scene: tuple[str, str]) -> str:
+    """One script of the blocks of a scene."""
+    return "".join(find(*name).script for name in scene)
