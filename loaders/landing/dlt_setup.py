@@ -5,6 +5,7 @@ it while we land, so what somebody set for other pipelines does not reach ours, 
 """
 
 import contextlib
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from dlt.common.configuration.container import Container
 from dlt.common.configuration.providers.provider import ConfigProvider
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from dlt.common.runtime.run_context import RunContext
+
+from loaders.errors import QuotemillError
 
 # by the name of the field alone: each is a field of one component
 SETTINGS = {
@@ -57,3 +60,18 @@ def own_context(folder: Path) -> Iterator[None]:
     """Give dlt our settings only, and `folder` for its files; then restore its own context."""
     with Container().injectable_context(PluggableRunContext(_Context(folder))):
         yield
+
+
+@contextlib.contextmanager
+def spool_errors(folder: Path) -> Iterator[None]:
+    """Name the folder of fetched rows where its disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise QuotemillError(
+            f"no room left for fetched rows in {folder}",
+            hint="free some space or move everything by QUOTEMILL_HOME, then run again: "
+            "what has landed is kept",
+        ) from error

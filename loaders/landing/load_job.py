@@ -6,8 +6,6 @@ stay dlt's own. Use it by `land`: resources with `write_disposition="append"` an
 yield Arrow tables (append, because a merge would add dlt's staging schema and MERGE).
 """
 
-import contextlib
-import errno
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -36,7 +34,7 @@ from psycopg.conninfo import make_conninfo
 
 from loaders.errors import QuotemillError, sqlstate, walk_causes
 from loaders.landing import cursors, pipeline_state
-from loaders.landing.dlt_setup import own_context
+from loaders.landing.dlt_setup import own_context, spool_errors
 from loaders.landing.landed_file import land_file
 from loaders.landing.table_rejects import TooManyRejected, count_refused
 from loaders.landing.target import Target
@@ -101,9 +99,9 @@ def open_pipeline(
     The caller holds the lane's lock: two processes in one folder break it. Raises UpstreamError
     while the warehouse is away.
     """
-    with _spool_errors(folder):
+    with spool_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with own_context(folder), _spool_errors(folder):
+    with own_context(folder), spool_errors(folder):
         pipeline = _pipeline(warehouse, folder, lane, source, accepts_loss)
         landed = Landed()
         while pipeline.has_pending_data:
@@ -152,7 +150,7 @@ def land(
     among the source's rejected rows too, under the name `dataset`; without one they end the
     load.
     """
-    with own_context(Path(pipeline.pipelines_dir)), _spool_errors(Path(pipeline.working_dir)):
+    with own_context(Path(pipeline.pipelines_dir)), spool_errors(Path(pipeline.working_dir)):
         while pipeline.has_pending_data:  # else dlt would land that package and leave out this one
             _run(pipeline, warehouse, None)
         resources = _resources(table, batches, rejects=rejects, beside=beside, dataset=dataset)
@@ -275,20 +273,6 @@ def _away(pipeline: dlt.Pipeline, error: PipelineStepFailed) -> BaseException:
         if refused:
             raise refused[0] from error
     raise error
-
-
-@contextlib.contextmanager
-def _spool_errors(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise
-        raise QuotemillError(
-            f"no room left for fetched rows in {folder}",
-            hint="free some space or move everything by QUOTEMILL_HOME, then run again: "
-            "what has landed is kept",
-        ) from error
 
 
 def _first_line(error: BaseException) -> str:
