@@ -53,7 +53,8 @@ def did(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         done.append("judge")
         return Judgement()
 
-    warehouse = SimpleNamespace(ask=lambda work: work(None), inner_schema=lambda name: name)
+    conn = SimpleNamespace(execute=lambda *_: None)
+    warehouse = SimpleNamespace(ask=lambda work: work(conn), inner_schema=lambda name: name)
     monkeypatch.setattr(sources, "find", find)
     monkeypatch.setattr(build, "build", built)
     monkeypatch.setattr(findings, "judge", judge)
@@ -187,7 +188,8 @@ def test_a_run_is_judged_by_the_clock_of_its_only_source(
         source.now = lambda _: past
         return source
 
-    conn = SimpleNamespace(execute=lambda _, values: values_sent.append(values))
+    # settings without values are those of every session
+    conn = SimpleNamespace(execute=lambda _, *values: values_sent.extend(values))
     warehouse = SimpleNamespace(ask=lambda work: work(conn), inner_schema=lambda name: name)
     monkeypatch.setattr(sources, "find", with_clock)
     monkeypatch.setattr(pipeline, "open_warehouse", lambda _: warehouse)

@@ -1,6 +1,7 @@
 """Messages and output of a client never show the account or the password."""
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from loaders.tq.client import process
 from loaders.tq.client.process import ClientProcess
 from loaders.tq.errors import TqAuthError, TqTransport
 from loaders.tq.settings import TqSettings
@@ -26,13 +28,14 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
         script.write_text(f"#!/bin/sh\nread access\nread request\n{program}\n")
         script.chmod(0o700)
         monkeypatch.setattr(sys, "executable", str(script))
+        monkeypatch.setattr(process, "subprocess", subprocess)  # no fork of the tests'
         settings = TqSettings.model_validate({"account": ACCOUNT, "password": PASSWORD})
         processes.append(ClientProcess(settings, tmp_path / "home", lambda: False, lambda _: None))
         return processes[-1]
 
     yield start
-    for process in processes:
-        process.kill()
+    for started in processes:
+        started.kill()
 
 
 def test_an_error_of_the_client_shows_neither(client: Callable[..., ClientProcess]) -> None:
