@@ -31,12 +31,11 @@ from itertools import islice
 from pathlib import Path
 from traceback import format_exception
 from typing import Any
-from urllib.parse import quote, unquote
 
 from pydantic import BaseModel, SecretStr
 
 from loaders.errors import QuotemillError, SettingsError, UsageError, innermost
-from loaders.masks import find_password, mask_logins
+from loaders.masks import find_passwords, mask_logins
 from loaders.refusals import explain_refusal
 from loaders.section import Section
 from loaders.settings import Settings, load_settings
@@ -255,17 +254,10 @@ def collect_secrets(settings: BaseModel) -> set[str]:
                 secrets |= collect_secrets(item)
             elif isinstance(item, SecretStr):
                 text = item.get_secret_value()
-                secrets |= {text, *_passwords(text)}
+                secrets |= {text, *find_passwords(text)}
                 if isinstance(settings, Section) and settings.has_tokens_in_addresses:
                     secrets |= _tokens(text)
     return {secret for secret in secrets if len(secret) > 3}
-
-
-def _passwords(text: str) -> set[str]:
-    """The password of an address, in all its forms."""
-    written = find_password(text)
-    password = unquote(written)
-    return {written, password, quote(password, safe="")}
 
 
 def _tokens(text: str) -> set[str]:

@@ -1,9 +1,14 @@
-"""Addresses without their secrets: the one place that knows where a URL has them."""
+"""Addresses without their secrets: the one place that knows where a URL has them.
+
+Rather too much is masked than a secret shown: libpq takes a ? or # in a password as it is.
+"""
 
 import re
+from itertools import accumulate
+from urllib.parse import quote, unquote
 
-_LOGIN = re.compile(r"://([^/\s]+)@")  # a password may have an @
-_PASSWORD = re.compile(r"://[^/\s?#:]*:([^/\s?#]+)@")
+_LOGIN = re.compile(r"://\S+@")  # to the last @: a password may have an @ or a /
+_PASSWORD = re.compile(r"://[^/\s?#:@]*:(\S+)@")
 _VALUE = re.compile(r"([?&][^=&\s]+=)[^&#\s]+")
 
 
@@ -17,7 +22,24 @@ def mask_values(text: str, mask: str) -> str:
     return _VALUE.sub(lambda match: match[1] + mask, text) if "://" in text else text
 
 
-def find_password(url: str) -> str:
-    """The password in a URL as it is written there; empty without one."""
-    match = _PASSWORD.search(url)
-    return match[1] if match else ""
+def find_passwords(address: str) -> set[str]:
+    """What may be the password in an address: as it is written there, and as it is sent."""
+    match = _PASSWORD.search(address)
+    written = set(accumulate(match[1].split("@"), "{}@{}".format)) if match else set()
+    sent = {unquote(password) for password in written} | _read_by_libpq(address)
+    return written | sent | {quote(password, safe="") for password in sent}
+
+
+def _read_by_libpq(address: str) -> set[str]:
+    if not address.startswith(("postgresql://", "postgres://")) and (
+        "://" in address or "=" not in address
+    ):
+        return set()
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        password = conninfo_to_dict(address).get("password")
+    except psycopg.Error:
+        return set()
+    return {str(password)} if password else set()

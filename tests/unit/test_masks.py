@@ -12,7 +12,10 @@ CASES = {
     "http://me@tdx:8080/api": "http://{}tdx:8080/api",
     "no answer of http://a:b@x/1, then http://c:d@y/2": "no answer of http://{}x/1, then http://{}y/2",
     "mailto://me:word@mail?to=you@x": "mailto://{}x",
-    "http://tdx:8080/a@b": "http://tdx:8080/a@b",
+    "postgresql://u:pass?w#rd@h/db": "postgresql://{}h/db",
+    "http://u:se/cret@host": "http://{}host",
+    "http://u:p'a\"s@s/w@host/x": "http://{}host/x",
+    "http://tdx:8080/a@b": "http://{}b",  # it could be a password with a /
     "me@example.com wrote 1 // 2": "me@example.com wrote 1 // 2",
 }
 
@@ -38,15 +41,28 @@ def test_the_parameters_of_an_address_are_masked(value: str, masked: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("url", "password"),
+    ("address", "password"),
     [
         ("postgresql://me:word@db/m", "word"),
         ("postgresql://me:wo@rd@db/m", "wo@rd"),
+        ("postgresql://u:pass?w#rd@h/db", "pass?w#rd"),
+        ("postgresql://u:pass%3Fw@h/db", "pass?w"),
+        ("postgresql://u:pass%3Fw@h/db", "pass%3Fw"),
+        ("postgresql://h/db?user=u&password=pass%23w", "pass#w"),
+        ("host=h password='pass w'", "pass w"),
+        ("http://u:se/cret@host", "se/cret"),
         ("mailto://me:word@mail?to=you@x", "word"),
-        ("postgresql://me@db/m", ""),
-        ("postgresql://db/m?sslmode=require", ""),
-        ("http://db/a:b@c", ""),
     ],
 )
-def test_the_password_of_an_address_is_found_as_it_is_written(url: str, password: str) -> None:
-    assert masks.find_password(url) == password
+def test_the_password_of_an_address_is_found_as_written_and_as_sent(
+    address: str, password: str
+) -> None:
+    assert password in masks.find_passwords(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["postgresql://me@db/m", "postgresql://db/m?sslmode=require", "http://db/a:b@c", "a token"],
+)
+def test_an_address_without_a_password_has_none(address: str) -> None:
+    assert masks.find_passwords(address) == set()
