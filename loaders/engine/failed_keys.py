@@ -24,6 +24,16 @@ _ACCEPT = """
         )
 """
 
+# numbers in a reason, such as counts and prices, may differ: it is the same one
+_DELETE_ACCEPTED = r"""
+    delete from ops.failed_keys as f
+    using unnest(%(keys)s::text[], %(why)s::text[]) as k (key, reason)
+    where f.dataset = %(dataset)s and f.key = k.key and f.acknowledged_at is not null
+        and f.source = (select source from ops.ingestion_jobs where job_id = %(job)s)
+        and regexp_replace(f.reason, '[0-9][0-9,.]*', '', 'g')
+        <> regexp_replace(k.reason, '[0-9][0-9,.]*', '', 'g')
+"""
+
 
 @dataclass(frozen=True)
 class FailedKey:
@@ -56,7 +66,10 @@ def update(
     reached: Sequence[str],
     failures: Mapping[str, str],
 ) -> None:
-    """Record the outcomes of the keys that a task of a job has reached."""
+    """Record the outcomes of the keys that a task of a job has reached.
+
+    An acknowledgement is of a reason: a key that fails for another one is a new failure.
+    """
     conn.execute(
         "delete from ops.failed_keys where dataset = %(dataset)s and key = any(%(keys)s) and "
         "source = (select source from ops.ingestion_jobs where job_id = %(job)s)",
@@ -68,6 +81,13 @@ def update(
     )
     if not failures:
         return
+    values = {
+        "dataset": dataset,
+        "keys": list(failures),
+        "why": list(failures.values()),
+        "job": job_id,
+    }
+    conn.execute(_DELETE_ACCEPTED, values)
     conn.execute(
         "insert into ops.failed_keys as f "
         "(source, dataset, key, reason, first_job_id, job_id) "
@@ -77,12 +97,7 @@ def update(
         "on conflict (source, dataset, key) do update "
         "set reason = excluded.reason, job_id = excluded.job_id "
         "where f.job_id <> excluded.job_id or f.reason <> excluded.reason",
-        {
-            "dataset": dataset,
-            "keys": list(failures),
-            "why": list(failures.values()),
-            "job": job_id,
-        },
+        values,
     )
 
 

@@ -105,6 +105,26 @@ def test_an_acknowledged_key_ends_alert_and_exit_code(
     assert night("AA")[0].exit_code == 6  # it was loaded meanwhile: it fails again
 
 
+def test_an_acknowledged_key_that_fails_for_another_reason_is_sent(
+    bench: Toy,  # noqa: F811
+    night: Night,
+    hook: Hook,
+) -> None:
+    def edit(reason: str) -> None:
+        with psycopg.connect(bench.dsn) as conn:
+            conn.execute("update ops.failed_keys set reason = %s where key = 'AA'", (reason,))
+
+    night("AA", "Bb")
+    acknowledge(bench, "price AA")
+    edit("12AA.csv is not there")
+    assert (night("AA")[0].exit_code, night("AA", "Bb")[1]) == (0, 1)
+    edit("the list lacks 3 codes")
+    result, sent = night("AA", "Bb")  # beside a standing one
+    assert (result.exit_code, result.is_standing, sent) == (6, False, 1)
+    assert "the newest: price AA: AA.csv is not there" in hook.received[-1]["message"]
+    assert follow(bench, result.job_id) == 6
+
+
 def test_failed_keys_stand_until_a_load_of_them_succeeds(
     bench: Toy,  # noqa: F811
     night: Night,
