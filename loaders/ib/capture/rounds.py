@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from loaders.engine.outcome import Stopped
 from loaders.errors import UpstreamError
 from loaders.ib.client import error_codes
 from loaders.ib.client.gateway import Gateway
@@ -104,7 +105,13 @@ class Capturer:
         return result
 
     def run(self, contracts: Sequence[OptionContract], result: Capture) -> Iterator[None]:
-        """Fill `result`, batch after batch."""
+        """Fill `result`, batch after batch; a stop ends it, also in a pause."""
+        try:
+            yield from self._run_rounds(contracts, result)
+        except Stopped:
+            result.stopped = True
+
+    def _run_rounds(self, contracts: Sequence[OptionContract], result: Capture) -> Iterator[None]:
         left, waits = list(contracts), list(self.retry_waits)
         while left and result.gone is None and not result.stopped:
             result.attempts += 1

@@ -7,7 +7,7 @@ from loaders.errors import UpstreamError
 from loaders.ib.capture.rounds import Capture, Capturer
 from loaders.ib.client.values import OptionContract, Quote
 from loaders.ib.errors import GatewayGone
-from loaders.ib.pacing import TokenBucket
+from loaders.ib.pacing import MachineWaits, TokenBucket
 from tests.unit.ib.gateways import TEN, Answer, ScriptedGateway, Time, contract, failed, quote
 
 CONTRACTS = [contract(n) for n in range(1, 26)]
@@ -152,6 +152,35 @@ def test_a_load_that_is_to_stop_requests_no_further_batch() -> None:
     result, _gateway, _ = capture(lambda c, _: quote(c), cancelling=lambda: next(stops))
     assert result.stopped
     assert len(result.quotes) == 10
+
+
+def test_a_stop_while_it_waits_keeps_what_was_answered() -> None:
+    """Six tokens at once, then one in two seconds: the stop comes while the bucket is empty."""
+    requested: list[int] = []
+
+    def answer(c: OptionContract, _: int) -> Quote:
+        requested.append(c.conid)
+        return quote(c)
+
+    waits = MachineWaits(lambda: len(requested) >= 5)
+    result, _gateway, _ = capture(
+        answer, bucket=TokenBucket(30, waits), waits=waits, batch_size=1, retry_waits=[]
+    )
+    assert result.stopped
+    assert sorted(result.quotes) == requested == [1, 2, 3, 4, 5]
+
+
+def test_a_stop_in_the_pause_before_a_round_keeps_the_others() -> None:
+    requested: list[int] = []
+
+    def answer(c: OptionContract, _: int) -> Quote:
+        requested.append(c.conid)
+        return failed(c, "pacing", code=100) if c.conid == 3 else quote(c)
+
+    waits = MachineWaits(lambda: len(requested) >= len(CONTRACTS))
+    result, _gateway, _ = capture(answer, bucket=TokenBucket(30, waits), waits=waits)
+    assert result.stopped
+    assert (len(result.quotes), set(errors(result))) == (25, {3})
 
 
 def test_a_gateway_without_answers_costs_only_its_own_slot() -> None:
