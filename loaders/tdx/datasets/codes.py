@@ -64,10 +64,15 @@ def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
 def _fetched(ctx: Context) -> Iterator[Outcome]:
     before = ctx.ask(known)
     in_folder, losses = read_folder(ctx, before)
+    vanished: list[str] = []
     if ctx.service is None:
+        vanished += sorted(
+            s.code for s in in_folder.values() if not s.is_listed and _was_listed(before, s.code)
+        )
+        if vanished:
+            ctx.load.warn(f"codes: {_listed_no_more(vanished)}")
         yield _add_failures(_load_folder_alone(ctx, in_folder), losses)
         return
-    vanished: list[str] = []
     accepts_loss = ctx.load.request.accepts_loss_of(NAME)
 
     async def lists() -> Outcome:
@@ -197,7 +202,7 @@ def list_delisted(
     for exchange, day in listed_on.items():
         listed = {c for c, s in before.items() if s.is_listed and c.startswith(exchange)}
         lost = sorted(code for code in delisted & listed if classify_code(code) != "index")
-        if len(lost) <= max(MOST_DELISTED, (1 - LEAST_SHARE) * len(listed)):
+        if len(lost) <= max(MOST_DELISTED, DELISTED_SHARE * len(listed)):
             continue
         loss = (
             f"the client's list of {exchange} of {day} lacks {len(lost):,} of {len(listed):,}"

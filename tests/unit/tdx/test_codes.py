@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from loaders.tdx.context import Context
+from loaders.tdx.datasets import codes as dataset
 from loaders.tdx.datasets.codes import Security, list_delisted, merge
 
 
@@ -70,6 +71,38 @@ def test_a_clients_list_that_lost_many_codes_delists_none_unasked(
         [failure] = failures
         assert "of sh of 2025-06-04 lacks 10 of 99 listed codes, such as sh600001" in failure
         assert "`loaders run tdx --dataset codes --accept-loss`" in failure
+
+
+def test_a_clients_list_may_lose_as_few_codes_as_the_services(tmp_path: Path) -> None:
+    codes = [stock(n).code for n in range(200)]
+    before = {code: stock(n) for n, code in enumerate(codes)}
+    ctx = folder_context(tmp_path, dict.fromkeys(codes[:6], 20250603))
+
+    delisted, failures = list_delisted(ctx, codes[:6], {"sh": date(2025, 6, 4)}, before)
+
+    assert not delisted
+    assert ["lacks 6 of 200 listed codes" in failure for failure in failures] == [True]
+
+
+def test_codes_that_a_folder_delists_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone, known_gone = stock(1), replace(stock(2), is_listed=False)
+    warnings: list[str] = []
+    ctx = SimpleNamespace(
+        folder=SimpleNamespace(fault=None),
+        service=None,
+        ask=lambda _: {gone.code: gone, known_gone.code: known_gone},
+        load=SimpleNamespace(warn=warnings.append),
+        day_files={gone.code: Path("sh600001.day")},
+        clock=lambda: datetime(2025, 6, 4, tzinfo=UTC),
+        today=date(2025, 6, 4),
+    )
+    now = {s.code: replace(s, is_listed=False) for s in (gone, known_gone)}
+    monkeypatch.setattr(dataset, "read_folder", lambda *_: (now, []))
+
+    [outcome] = dataset.fetch(cast(Context, ctx), ["all"])
+
+    assert outcome.failure is None
+    assert warnings == [f"codes: 1 codes are no longer listed: {gone.code}"]
 
 
 def test_gone_files_of_codes_that_are_listed_no_more_are_no_loss() -> None:
