@@ -35,7 +35,7 @@ class Cause:
 Verdicts = Mapping[str, Cause | None]
 
 
-_OF_MACHINES = ("settings", "settings_file", "schedule", "warehouse", "calendar", "disk")
+_OF_MACHINES = ("settings", "settings_file", "schedule", "warehouse", "calendar", "disk", "report")
 
 
 def on_this_host(name: str) -> str:

@@ -220,15 +220,18 @@ def _check_job(row: Mapping[str, Any]) -> list[Cause | None]:
 
 
 def _check_report(conn: psycopg.Connection) -> dict[str, Cause | None]:
-    """Verdict on the newest report: it is written after the check of its own run."""
+    """Verdict on the newest report of this machine: written after the check of its own run."""
     row = conn.execute(
-        "select value from ops.metrics where stage = 'report' and name = 'exit_code' "
-        "order by measured_at desc limit 1"
+        "select m.value from ops.metrics as m inner join ops.runs as r on m.run_id = r.run_id "
+        "where m.stage = 'report' and m.name = 'exit_code' and r.host = %s "
+        "order by m.measured_at desc limit 1",
+        (socket.gethostname(),),
     ).fetchone()
     if row is None:
         return {}
     text = f"the report could not be written (exit code {row[0]})"
-    return {"report": Cause("error", text, "quotemill report") if row[0] else None}
+    cause = Cause("error", text, "quotemill report") if row[0] else None
+    return {"report": None, on_this_host("report"): cause}  # the first: of an older version
 
 
 def _check_schedules(
@@ -254,8 +257,8 @@ def _check_schedules(
     for row in rows:
         if row.name in wrong or (row.source is not None and row.source not in ready):
             continue
-        if row.name not in known and row.last_host not in (None, socket.gethostname()):
-            continue
+        if row.name not in known and row.last_host != socket.gethostname():
+            continue  # another machine may know a job that never ran
         causes[f"missed:{row.name}"] = None
         job, last = known.get(row.name), row.last_run_at
         missed = (row.missed_at, _overdue(row.next_run_at, now))

@@ -16,6 +16,7 @@ from loaders.errors import UsageError
 from loaders.progress import Silent
 from loaders.settings import Settings
 from orchestration import nightly
+from orchestration.alerts.book import on_this_host
 from orchestration.run import build, findings
 from orchestration.run.build import BuildResult
 from orchestration.run.findings import Judgement
@@ -161,7 +162,9 @@ def test_the_next_run_reports_that_a_report_could_not_be_written(
     assert "cannot be written" in str(result.why.error)
     (settings.home / "report.html").rmdir()
     assert run(settings, loaded()).exit_code == 0
-    assert rows(settings, "select cause, recovered_at from ops.alerts") == [("report", None)]
+    assert rows(settings, "select cause, recovered_at from ops.alerts") == [
+        (on_this_host("report"), None)
+    ]
     run(settings, loaded())
     assert rows(settings, "select cause from ops.alerts where recovered_at is null") == []
 

@@ -15,7 +15,7 @@ from loaders.engine.metrics import Metric
 from loaders.engine.result import LoadResult
 from loaders.errors import UsageError
 from loaders.settings import Settings
-from orchestration.alerts import causes
+from orchestration.alerts import book, causes
 from orchestration.alerts import check as alerts
 from orchestration.alerts.book import on_this_host
 from orchestration.run import history, stages
@@ -304,6 +304,41 @@ def test_two_machines_do_not_resolve_each_others_causes(
     assert "quotemill on alpha, error: disk:home@alpha" in titles
     assert len(set(titles)) == len(titles)
     assert not [title for title in titles if "resolved" in title]
+
+
+def test_each_machine_is_judged_by_its_own_report_and_jobs(
+    settings: Settings, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert settings.warehouse_url is not None
+    with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
+        for host, code in (("alpha", 1), ("beta", 0)):
+            conn.execute(
+                "insert into ops.runs (run_id, command, host, pid) values (%s, 'run', %s, 1)",
+                (host, host),
+            )
+            conn.execute(
+                "insert into ops.metrics (run_id, stage, name, value, unit, measured_at) "
+                "values (%s, 'report', 'exit_code', %s, 'code', clock_timestamp())",
+                (host, code),
+            )
+        conn.execute(  # only alpha knows the job, which never ran
+            "insert into ops.schedules (name, is_enabled, next_run_at) values ('own', true, %s)",
+            (NOW - timedelta(days=1),),
+        )
+        entry = book.Entry("report", "error", "of an older version", "quotemill report", NOW, NOW)
+        book.write(conn, [entry])
+    own = JobSettings(command="status", when="daily 12:00")
+    machines = {"alpha": settings.model_copy(update={"schedule": {"own": own}}), "beta": settings}
+    for host in ("alpha", "beta") * 2:
+        monkeypatch.setattr(socket, "gethostname", lambda host=host: host)
+        names = set(alerts.check_and_notify(machines[host], {}, now=NOW).open)
+    assert names >= {"missed:own", "report@alpha"}
+    assert not names & {"report", "report@beta"}
+    sent = sorted(message["title"].partition(", ")[2] for message in hook.received)
+    assert [title for title in sent if "job:" not in title] == [
+        "error: missed:own",
+        "error: report@alpha",
+    ]
 
 
 def test_an_alert_that_no_check_resolves_is_closed_by_its_name(
