@@ -41,5 +41,6 @@ def describe_stale_fix(settings: Settings) -> str:
     folder = settings.tdx.client or settings.tdx.vipdoc
     return (
         f"download the newest bars in the client of {folder}, then quotemill run; for a dataset "
-        "that you load no more: quotemill findings --ack"
+        'that you load no more: quotemill findings --ack NUMBER --reason "…", '
+        "its number is in quotemill findings"
     )

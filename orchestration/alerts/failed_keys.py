@@ -46,11 +46,19 @@ def _describe(failures: list[FailedKey], entry: Entry | None) -> Cause | None:
         f"load of {newest.source} failed (exit code {_PARTIAL}): {count:,} "
         f"{'key has' if count == 1 else 'keys have'} failed and were not loaded since, the newest: "
         f"{newest.dataset} {newest.key}: {_shorten(newest.reason)}{more}. "
-        f"`loaders retry {newest.source}` loads them; `quotemill findings --ack "
+        f"{_describe_retries(failures)}; `quotemill findings --ack "
         f"'{newest.dataset} {newest.key}' --reason \"…\"` accepts the newest"
     )
     number = max(newest.failure_id, _newest_sent(entry) or 0)
     return Cause("error", text, "quotemill status", f"{_PARTIAL} {number}")
+
+
+def _describe_retries(failures: list[FailedKey]) -> str:
+    """The commands that load the keys: a retry is of one job."""
+    jobs = sorted({failure.job_id for failure in failures}, reverse=True)
+    commands = ", ".join(f"`loaders retry {job_id}`" for job_id in jobs[:_SHOWN])
+    more = "; `quotemill status` names more of them" if len(jobs) > _SHOWN else ""
+    return f"{commands} {'loads' if len(jobs) == 1 else 'load'} them{more}"
 
 
 def _shorten(reason: str) -> str:

@@ -74,7 +74,10 @@ def read(
     `fixes` are the settings that the fixes are for.
     """
     loads = job_list.report(warehouse, limit)
-    nothing = Status(loads, [], [], [], [_warn("nothing was loaded yet", "quotemill run")])
+    where = fixes or settings
+    is_configured = where is None or bool(sources.configured(where)[0])
+    fix = "quotemill run" if is_configured else "quotemill init"
+    nothing = Status(loads, [], [], [], [_warn("nothing was loaded yet", fix)])
     if warehouse is None:
         return nothing
     with warehouse.connect() as conn, conn.cursor(row_factory=dict_row) as cur:
@@ -113,7 +116,6 @@ def read(
         if row["is_stale"]:
             ends = f"ends {row['last_date']}" if row["last_date"] else "has no row"
             text = f"{row['dataset']} {ends}, expected {row['expected_date']}"
-            where = fixes or settings
             fix = sources.find(row["source"]).stale_fix(where) if where else "quotemill run"
             problems.append(_warn(text, fix))
     problems += idle

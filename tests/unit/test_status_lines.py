@@ -1,6 +1,7 @@
 """`status` prints a line for each dataset: its keys and its freshness together."""
 
 from datetime import UTC, date, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from loaders.cli import jobs
 from loaders.cli.checks import print_checks
 from loaders.engine.check import Check
+from loaders.settings import load_settings
 from orchestration.checks import status
 from orchestration.cli import inspect
 
@@ -79,3 +81,15 @@ def test_each_dataset_is_printed_once(
     assert [line for line in printed if "ticks" in line] == [
         "ticks                 stale: up to 2024-06-28, expected 2024-06-28"
     ]
+
+
+@pytest.mark.parametrize(
+    ("variables", "fix"),
+    [({}, "quotemill init"), ({"QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9"}, "quotemill run")],
+)
+def test_the_first_fix_is_a_command_that_works(
+    variables: dict[str, str], fix: str, tmp_path: Path
+) -> None:
+    settings = load_settings(variables, cwd=tmp_path, home=tmp_path)
+    [problem] = status.read(None, settings=settings).problems
+    assert (problem.text, problem.fix) == ("nothing was loaded yet", fix)

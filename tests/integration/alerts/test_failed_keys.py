@@ -73,7 +73,10 @@ def test_further_failed_keys_are_sent_beside_a_standing_one(night: Night, hook: 
     result, sent = night("AA", "Bb", "cc")
     assert (result.exit_code, result.is_standing, sent) == (6, False, 1)
     text = "3 keys have failed and were not loaded since, the newest: price cc: cc.csv is not there"
-    assert f"{text}; also price Bb, price AA. " in hook.received[-1]["message"]
+    assert (
+        f"{text}; also price Bb, price AA. `loaders retry 3` loads them"
+        in hook.received[-1]["message"]
+    )
     result, sent = night("AA", "cc")  # one is repaired: nobody needs to know
     assert (result.exit_code, result.is_standing, sent) == (6, True, 0)
     assert night("AA", "Bb", "cc")[1] == 1

@@ -36,6 +36,7 @@ def test_late_data_are_an_alert_whose_fix_can_work(
     assert cause is not None
     assert "kline_daily ends 2015-01-05, 2,330 trading days before 2024-08-02" in cause.message
     assert fix in cause.message
+    assert ("findings --ack NUMBER --reason" in cause.message) == (variables is CLIENT)
 
 
 @pytest.mark.parametrize(("days", "after", "rings"), [(4, 5, 0), (5, 5, 1), (9, 10, 0), (9, 0, 0)])
