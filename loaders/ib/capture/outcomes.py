@@ -72,7 +72,7 @@ def capture(
     ctx.take_pacing_events()  # those of earlier steps
     wanted = [c for c in work.listed if c.conid not in settled]
     work.requested = wanted
-    result = Capture(gone=ctx.gone)
+    result = Capture(gone=ctx.gone, has_begun=target.cursor in ctx.begun)
     capturer = ctx.capturer(target.market_data_type, target.deadline)
     # a contract that never ticks holds its line to the end: the others come first
     place = {symbol: n for n, symbol in enumerate(symbols)}
@@ -82,6 +82,7 @@ def capture(
     landed_at = ctx.waits.monotonic()
     is_planned = False
     for _ in capturer.run(ordered, result):
+        ctx.begun.add(target.cursor)
         ctx.gone = ctx.gone or result.gone
         work.take(result, result.settled)
         result.settled.clear()

@@ -50,6 +50,7 @@ class Capture:
     heard     contracts beside which another of their symbol answered
     settled   contracts that are not requested again, in the order of their answers
     attempts  rounds
+    has_begun a batch was requested, of an earlier group of symbols too
     gone      why no gateway answers any more
     stopped   the load was to stop
     is_cut    the time was over before all were requested
@@ -61,7 +62,7 @@ class Capture:
     heard: set[int] = field(default_factory=set)
     settled: list[int] = field(default_factory=list)
     attempts: int = 0
-    batches: int = 0
+    has_begun: bool = False
     gone: UpstreamError | None = None
     stopped: bool = False
     is_cut: bool = False
@@ -139,7 +140,7 @@ class Capturer:
                 result.stopped = True
                 return again
             # a gateway that answers nothing, batch after batch, must not cost the next slot
-            if result.batches and self.is_over():
+            if result.has_begun and self.is_over():
                 result.is_cut = True
                 return again + [c for c in contracts if c.conid not in reached]
             quotes = self._request_batch(batch, result)
@@ -178,7 +179,7 @@ class Capturer:
         if not contracts:
             return []
         self.bucket.take()
-        result.batches += 1
+        result.has_begun = True
         # a line for each underlying beside those of the contracts
         lines = min(len(contracts) + len({c.symbol for c in contracts}), self.lines)
         try:

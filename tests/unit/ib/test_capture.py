@@ -193,6 +193,25 @@ def test_a_gateway_without_answers_costs_only_its_own_slot() -> None:
     assert not result.stopped
 
 
+def test_a_later_group_of_a_slot_that_is_over_requests_nothing() -> None:
+    gateway, time, result = ScriptedGateway(lambda c, _: quote(c)), Time(), Capture(has_begun=True)
+    capturer = Capturer(
+        gateway,  # type: ignore[arg-type]
+        time.clock,
+        TokenBucket(6000, time),
+        time,
+        batch_size=10,
+        lines=90,
+        market_data_type=1,
+        fallback=True,
+        retry_waits=WAITS,
+        deadline=TEN,
+        is_over=lambda: True,
+    )
+    assert list(capturer.run(CONTRACTS, result)) == gateway.requests == []
+    assert (result.is_cut, set(errors(result).values())) == (True, {"not_asked"})
+
+
 def test_a_round_that_breaks_off_keeps_what_earlier_rounds_lack() -> None:
     requested: list[int] = []
 
