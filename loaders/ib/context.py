@@ -174,7 +174,10 @@ class Context:
 
     def deadline(self, slot: Slot) -> datetime:
         """When a capture of a slot gives way to the next one."""
-        return self.before_next_slot(max(slot.at, self.now()))
+        at = max(slot.at, self.now())
+        if self.timetable.next_slot(at) is None:
+            return slot.at + EVERY - MARGIN  # before its job is stopped
+        return self.before_next_slot(at)
 
     def before_next_slot(self, at: datetime) -> datetime:
         """When work that goes on at a time gives way to the session's next slot."""

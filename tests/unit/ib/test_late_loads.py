@@ -27,7 +27,7 @@ from loaders.ib.queries.landed import Chain, Queued
 from loaders.ib.settings import IbSettings
 from loaders.ib.slots import parse_slot, require_session
 from loaders.settings import Settings
-from tests.unit.ib.gateways import ScriptedGateway, Time, contract, quote
+from tests.unit.ib.gateways import ScriptedGateway, Time, contract, new_york, quote
 
 CLOSE = datetime(2026, 11, 19, 21, 0, tzinfo=UTC)
 LAST, TEN = "2026-11-19T21:00Z", "2026-11-19T15:00Z"
@@ -181,3 +181,17 @@ def test_a_refusal_between_unanswered_symbols_is_an_answer() -> None:
     for symbol in ("E", "F"):
         ctx.count_unanswered(symbol, GatewayTimeout("no answer for 30 s"))
     assert isinstance(ctx.gone, GatewayGone)
+
+
+def test_the_last_slot_gives_way_before_its_job_is_stopped() -> None:
+    load = SimpleNamespace(settings=Settings(), warn=lambda _: None)
+
+    def deadline(slot: str, now: str) -> datetime:
+        gateway = SimpleNamespace(now=lambda: new_york(now))
+        ctx = Context(load, gateway, Time())  # type: ignore[arg-type]
+        return ctx.deadline(parse_slot(slot))
+
+    last = deadline("2026-11-19T21:00Z", "2026-11-19T16:01:30")
+    assert last == new_york("2026-11-19T16:28:00")
+    before = deadline("2026-11-19T20:30Z", "2026-11-19T15:30:05")
+    assert before == new_york("2026-11-19T15:58:00")
