@@ -8,7 +8,8 @@ from itertools import accumulate
 from urllib.parse import quote, unquote
 
 _LOGIN = re.compile(r"://\S+@")  # to the last @: a password may have an @ or a /
-_PASSWORD = re.compile(r"://[^/\s?#:@]*:(\S+)@")
+_PASSWORD = re.compile(r"://[^/\s:@]*:(\S+)@")
+_PARAMETER = re.compile(r"(?:^|[?&\s])password\s*=\s*(?:'([^']+)'|([^'&\s]+))")
 _VALUE = re.compile(r"([?&][^=&\s]+=)[^&#\s]+")
 
 
@@ -26,20 +27,6 @@ def find_passwords(address: str) -> set[str]:
     """What may be the password in an address: as it is written there, and as it is sent."""
     match = _PASSWORD.search(address)
     written = set(accumulate(match[1].split("@"), "{}@{}".format)) if match else set()
-    sent = {unquote(password) for password in written} | _read_by_libpq(address)
+    written |= {quoted or plain for quoted, plain in _PARAMETER.findall(address)}
+    sent = {unquote(password) for password in written}
     return written | sent | {quote(password, safe="") for password in sent}
-
-
-def _read_by_libpq(address: str) -> set[str]:
-    if not address.startswith(("postgresql://", "postgres://")) and (
-        "://" in address or "=" not in address
-    ):
-        return set()
-    import psycopg
-    from psycopg.conninfo import conninfo_to_dict
-
-    try:
-        password = conninfo_to_dict(address).get("password")
-    except psycopg.Error:
-        return set()
-    return {str(password)} if password else set()
