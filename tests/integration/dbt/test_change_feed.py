@@ -56,23 +56,31 @@ def test_an_old_day_and_today_cost_two_days(conn: psycopg.Connection, built: Dbt
     assert reads(conn, "raw_tdx.kline_daily", "market.kline_daily_qfq") - before <= 10
 
 
-def test_time_limits_and_compiled_plans_of_the_server_stop_no_model(
+def test_time_limits_and_compiled_plans_of_the_server_stop_no_build(
     conn: psycopg.Connection, built: Dbt
 ) -> None:
     conn.execute(
         f"alter database {conn.info.dbname} set statement_timeout = '10min'; "
         f"alter database {conn.info.dbname} set jit = on; "
-        "create function raw_tdx.refuse_limit() returns trigger language plpgsql as $$ begin "
+        "create function raw_tdx.has_no_limit() returns bool stable language plpgsql as $$ begin "
         "assert current_setting('statement_timeout') = '0'; "
-        "assert current_setting('jit') = 'off'; return null; end $$; "
+        "assert current_setting('jit') = 'off'; return true; end $$; "
+        "create function raw_tdx.refuse_limit() returns trigger language plpgsql as $$ begin "
+        "assert raw_tdx.has_no_limit(); return null; end $$; "
         "create trigger refuse_limit before insert on market.kline_daily_qfq "
-        "execute function raw_tdx.refuse_limit()".encode()
+        "execute function raw_tdx.refuse_limit(); "
+        "create trigger refuse_limit before delete on ops.change_cursors "  # at a build's end
+        "execute function raw_tdx.refuse_limit(); "
+        "do $$ begin execute 'create or replace view market.kline_daily as select * from (' "
+        "|| rtrim(pg_get_viewdef('market.kline_daily'::regclass), ';') "
+        "|| ') as bars where raw_tdx.has_no_limit()'; end $$".encode()
     )
     land(conn, "kline_daily", [bar(CODES[0], DAYS[29], "11")])
 
-    outcome = built("run", "-s", "kline_daily_qfq")
+    outcome = built("build", "-s", "kline_daily_qfq", "test_type:data,kline_daily")
 
     assert outcome.success, outcome.error
+    assert len(outcome.statuses) > 5
 
 
 def test_a_build_with_nothing_new_reads_no_bars(conn: psycopg.Connection, built: Dbt) -> None:
