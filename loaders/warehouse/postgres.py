@@ -232,7 +232,7 @@ class Warehouse:
         """The error to raise when a connection failed or broke, or a limit ended its work."""
         reason = self.scrub(str(error).strip())
         limit = LIMITS.get(sqlstate(error) or "")
-        if limit is not None and self._has_limit(limit):
+        if limit is not None and self._is_ended_by(limit, reason):
             user = self.params().get("user", "")
             return SettingsError(
                 f"the warehouse {self.label} ended a statement by its {limit}: "
@@ -249,14 +249,23 @@ class Warehouse:
             hint=(fix or _ANY_FIX).format(origin=self.origin),
         )
 
-    def _has_limit(self, name: str) -> bool:
-        """Whether sessions have a limit: the code of its error is that of a cancelled query too."""
+    def _is_ended_by(self, limit: str, reason: str) -> bool:
+        """Whether sessions have the limit, and it was not somebody who cancelled the statement.
+
+        Both have one code, so the words are compared with those of a timeout, in any language.
+        """
         try:
             with _connect(self.url, True, "quotemill") as conn:
-                [(value,)] = conn.execute("select current_setting(%s, true)", (name,))
+                [(value,)] = conn.execute("select current_setting(%s, true)", (limit,))
+                if value in (None, "", "0") or limit != "statement_timeout":
+                    return value not in (None, "", "0")
+                conn.execute("set statement_timeout = '1ms'")
+                conn.execute("select pg_sleep(1)")
+        except psycopg.errors.QueryCanceled as timeout:
+            return (timeout.diag.message_primary or "") in reason
         except psycopg.Error:
             return False
-        return value not in (None, "", "0")
+        return False
 
 
 def open_warehouse(settings: Settings, *, start: bool = True) -> Warehouse:

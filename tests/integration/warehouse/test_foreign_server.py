@@ -321,3 +321,6 @@ def test_a_statement_that_somebody_cancelled_is_no_limit(foreign_server: Any, te
     database, writer = foreign_server.fresh_database()
     warehouse = foreign_server.warehouse(writer, foreign_server.writer_password, database)
     assert isinstance(warehouse.away(psycopg.errors.QueryCanceled(text)), WarehouseAway)
+    with foreign_server.admin(database) as admin:
+        admin.execute(f"alter role {writer} set statement_timeout = '10min'".encode())
+    assert isinstance(warehouse.away(psycopg.errors.QueryCanceled(text)), WarehouseAway)
