@@ -72,6 +72,8 @@ def read_environment_settings(
         _, dotenv = find_dotenv(cwd or Path.cwd())
         env = {k: v for k, v in dotenv.items() if v} | env
     known = {name: value for name, (value, _) in read_variables(env, "").items()}
+    if _is_relative("home", known.get("home")):
+        del known["home"]  # load_settings refuses it
     merged: dict[str, Any] = {}
     for name in names:
         if name in known:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from loaders.errors import SettingsError
-from loaders.settings import files, load_settings
+from loaders.settings import Settings, files, load_settings, read_environment_settings
 
 SECRET = "p@ss w/rd:1"
 
@@ -169,6 +169,13 @@ def test_a_relative_home_of_a_variable_is_refused_with_the_one_meant(tmp_path: P
             load_settings({"QUOTEMILL_HOME": "var/demo"}, cwd=cwd)
         assert refused.value.hint == f"export QUOTEMILL_HOME={tmp_path / 'var' / 'demo'}"
         (tmp_path / "var" / "demo").mkdir(parents=True, exist_ok=True)
+
+
+def test_a_refused_relative_home_is_not_written_to(tmp_path: Path) -> None:
+    environ = {"QUOTEMILL_HOME": "var/demo", "QUOTEMILL_ALERTS__URLS": '["http://127.0.0.1:9"]'}
+    settings = read_environment_settings(("home", "alerts.urls"), environ, tmp_path)
+    assert settings.home == Settings().home
+    assert settings.alerts.urls
 
 
 def test_a_home_below_that_of_the_user_becomes_absolute(monkeypatch: pytest.MonkeyPatch) -> None:
