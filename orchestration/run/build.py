@@ -194,7 +194,7 @@ def run_dbt(settings: Settings, arguments: Sequence[str]) -> int:
         raise UsageError(
             "dbt needs a command", hint="quotemill dbt build --select kline_daily_qfq+"
         )
-    if any(word in _WRITING for word in arguments):
+    if next((word for word in arguments if not word.startswith("-")), "") in _WRITING:
         warehouse = loads.prepare_warehouse(settings, stderr)
         with build_lock(warehouse):
             outcome = invoke(settings, warehouse, arguments)
