@@ -40,11 +40,10 @@ def selfcheck_command(
     if source != "ib":
         raise UsageError(f"selfcheck is not available for {source}", hint="quotemill selfcheck ib")
     settings = load_settings()
+    warehouse = _warehouse()
     shell.start_logs(settings)
     with measure_command(settings, "selfcheck", source) as figures:
-        result = selfcheck.run(
-            _warehouse(), shell.parse_day(date), shell.parse_time(as_of), settings
-        )
+        result = selfcheck.run(warehouse, shell.parse_day(date), shell.parse_time(as_of), settings)
         figures |= {
             f"{word.lower()}_checks": sum(check.status == status for check in result.checks)
             for status, word in selfcheck.WORDS.items()

@@ -39,11 +39,13 @@ def reconcile_command(
     from loaders import loads
     from loaders.cli.progress import reporter
     from loaders.tdx.code_forms import read_codes
+    from loaders.warehouse.postgres import require_warehouse
     from orchestration.checks import reconcile, reconcile_report
     from orchestration.run import build
     from orchestration.run.metrics import measure_command
 
     settings = load_settings()
+    require_warehouse(settings)
     shell.start_logs(settings)
     request = reconcile.Request(
         _month(month),

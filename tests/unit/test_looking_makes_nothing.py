@@ -62,6 +62,10 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         (3, ("quotemill", "docs"), ""),
         (0, ("quotemill", "dbt", "--help"), "An ELT tool"),
         (3, ("loaders", "verify", "tdx", "--json"), "no warehouse yet"),
+        (3, ("quotemill", "reconcile", "--json"), "no warehouse yet"),
+        (2, ("quotemill", "selfcheck", "ib"), ""),
+        (2, ("quotemill", "schedule", "enable", "foo"), ""),
+        (2, ("quotemill", "schedule", "run", "foo"), ""),
         (2, ("loaders", "cancel", "--json"), "no load has run yet"),
         (2, ("loaders", "retry", "12", "--json"), "no load has run yet"),
         (2, ("quotemill", "findings", "--ack", "1", "--reason", "x", "--json"), "no findings yet"),
@@ -76,6 +80,14 @@ def test_looking_makes_neither_home_nor_server(
     assert not home.exists()
 
 
+def test_a_schedule_without_sources_makes_no_server(
+    command: Command, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("QUOTEMILL_TDX__BASE_URL")
+    assert command("quotemill", "schedule", "run")[0] == 3
+    assert not home.exists()
+
+
 def test_dbt_lists_and_parses_without_home_and_server(
     command: Command, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,8 +99,8 @@ def test_dbt_lists_and_parses_without_home_and_server(
         return Mock(success=True)
 
     monkeypatch.setattr("orchestration.run.build.invoke", invoke)
-    for name in ("ls", "parse"):
-        assert command("quotemill", "dbt", name)[0] == 0
+    for words in (["ls", "--resource-type", "seed"], ["parse"]):
+        assert command("quotemill", "dbt", *words)[0] == 0
     assert [place[1] for place in runs] == [home, home]
     assert not any(place.exists() for place in {home, *(run[0] for run in runs)})
 

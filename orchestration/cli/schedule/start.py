@@ -11,7 +11,7 @@ from loaders import log, signals
 from loaders.cli import shell
 from loaders.errors import QuotemillError, SettingsError, UsageError, most_severe
 from loaders.settings import Settings, load_settings
-from loaders.warehouse.postgres import Warehouse, open_warehouse
+from loaders.warehouse.postgres import Warehouse, find_warehouse, open_warehouse
 from orchestration import nightly
 from orchestration.alerts.check import load_settings_or_notify
 from orchestration.cli.schedule.jobs import (
@@ -93,6 +93,7 @@ def disable_command(job: JobName) -> None:
 
 
 def _run(settings: Settings, job: str | None, now: bool, as_of: str | None) -> int:
+    _refuse_before_opening(settings, job)
     runner = _runner(lambda: settings, open_prepared(settings), as_of)
     jobs, wrong = _readable(settings)
     if job in wrong:
@@ -139,8 +140,18 @@ def _notify_cannot_start(settings: Settings, error: QuotemillError) -> None:
 
 def _open_job(name: str) -> tuple[Job, Warehouse]:
     settings = load_settings()
+    _refuse_before_opening(settings, name)
     warehouse = open_prepared(settings)
     return read_jobs(settings, name)[0][name], warehouse
+
+
+def _refuse_before_opening(settings: Settings, name: str | None) -> None:
+    """Refuse what has no job before a warehouse is made or started for it."""
+    jobs, wrong = survey(settings)
+    if not jobs and not wrong:
+        raise SettingsError(NO_JOB, hint="quotemill doctor")
+    if name is not None and name not in wrong and find_warehouse(settings) is None:
+        get_job(jobs, name)
 
 
 def _ended_by_signals(halt: Callable[[], None]) -> AbstractContextManager[None]:
