@@ -11,11 +11,13 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from loaders.errors import QuotemillError
 from loaders.ib.client import clean
 from loaders.ib.client.contract_details import make_error, read_day
+from loaders.ib.client.error_codes import PARTIAL
 from loaders.ib.client.raw_answers import Bar, Tick
 from loaders.ib.client.ticker import Patience, read_line
-from loaders.ib.client.values import Underlying
+from loaders.ib.client.values import Failure, Underlying
 
 if TYPE_CHECKING:
     from loaders.ib.client.ib_client import Connection
@@ -57,32 +59,36 @@ def count_requests(underlying: Underlying) -> int:
 
 async def read_bars(
     connection: "Connection", underlying: Underlying, timeout: float
-) -> list[DailyBar]:
-    """A year of day bars, today's included, oldest first. Raises what `make_error` makes."""
+) -> tuple[list[DailyBar], QuotemillError | None]:
+    """A year of day bars, today's included, oldest first; why they lack adjusted closes.
 
-    async def request(what: str) -> list[Bar]:
-        bars, failure = await connection.bars(
+    Raises what `make_error` makes where there are no bars.
+    """
+
+    async def request(what: str) -> tuple[list[Bar], Failure | None]:
+        return await connection.bars(
             underlying.conid, DURATION, "1 day", timeout, route=underlying.route, what=what
         )
-        if failure is not None:
-            raise make_error(failure, f"the day bars of {underlying.symbol}")
-        return bars
 
-    trades = await request("TRADES")
-    adjusted = [] if underlying.is_index else await request("ADJUSTED_LAST")
+    trades, failure = await request("TRADES")
+    if failure is not None:
+        raise make_error(failure, f"the day bars of {underlying.symbol}")
+    adjusted, failure = ([], None) if underlying.is_index else await request("ADJUSTED_LAST")
+    about = f"the adjusted closes of {underlying.symbol}"
+    error = None if failure is None else make_error(failure, about)
     closes = {read_day(bar.at): clean.traded_price(bar.close) for bar in adjusted}
     rows = []
     for bar in trades:
         day, prices = read_day(bar.at), _read_prices(bar)
         if prices is not None:
             rows.append(DailyBar(day, *prices, clean.count(bar.volume), closes.get(day)))
-    return rows
+    return rows, error
 
 
 async def read_dividends(
     connection: "Connection", underlying: Underlying, patience: Patience
 ) -> Dividends | None:
-    """The dividends of a stock; None where the gateway sends none."""
+    """The dividends of a stock; None where the gateway sends none. Raises what `make_error` makes."""
     reading = await read_line(
         connection,
         underlying.conid,
@@ -93,6 +99,8 @@ async def read_dividends(
         linger=False,
     )
     if reading.tick.dividends is None:
+        if reading.failure is not None and reading.failure.error_type != PARTIAL:
+            raise make_error(reading.failure, f"the dividends of {underlying.symbol}")
         return None
     past, following, day, amount = reading.tick.dividends
     return Dividends(clean.price(past), clean.price(following), day, clean.price(amount))

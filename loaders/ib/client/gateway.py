@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from loaders.errors import SettingsError
+from loaders.errors import QuotemillError, SettingsError
 from loaders.ib.client import contract_details, daily_bars, quotes
 from loaders.ib.client.clocks import compare_clocks
 from loaders.ib.client.daily_bars import DailyBar, Dividends
@@ -321,13 +321,13 @@ class Gateway:
 
         return self._request(close)
 
-    def daily_bars(self, underlying: Underlying) -> list[DailyBar]:
-        """A year of day bars. Raises NotPermitted, PacingViolation, RequestFailed."""
+    def daily_bars(self, underlying: Underlying) -> tuple[list[DailyBar], QuotemillError | None]:
+        """A year of day bars, and why they lack adjusted closes; raises as `read_bars`."""
         timeout = self._settings.timeout
         return self._request(lambda c: daily_bars.read_bars(c, underlying, timeout))
 
     def dividends(self, underlying: Underlying) -> Dividends | None:
-        """What a stock paid and is to pay; None where the gateway sends none."""
+        """What a stock paid and is to pay, None where none is sent; raises as `read_dividends`."""
         patience = self._patience(None)
         return self._request(lambda c: daily_bars.read_dividends(c, underlying, patience))
 

@@ -12,7 +12,7 @@ from loaders.engine.outcome import Outcome
 from loaders.errors import UpstreamError
 from loaders.ib.client.daily_bars import Dividends, count_requests
 from loaders.ib.context import Context, Dataset
-from loaders.ib.errors import NotPermitted
+from loaders.ib.errors import GatewayTimeout, NotPermitted, RequestFailed
 from loaders.ib.queries.landed import read_underlying
 from loaders.ib.slots import parse_point, parse_symbol
 from loaders.ib.tables import UNDERLYING_DAILY, UNDERLYING_DIVIDENDS
@@ -21,13 +21,14 @@ BARS_ROUTE, DIVIDENDS_ROUTE = "historical_bars", "market_data"
 
 
 def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
+    lacking: set[str] = set()  # what a warning named already: the first symbol stands for all
     for key in keys:
         if ctx.load.cancelling():
             return
-        yield _read(ctx, key, parse_symbol(key), date.fromisoformat(parse_point(key)))
+        yield _read(ctx, key, parse_symbol(key), date.fromisoformat(parse_point(key)), lacking)
 
 
-def _read(ctx: Context, key: str, symbol: str, day: date) -> Outcome:
+def _read(ctx: Context, key: str, symbol: str, day: date, lacking: set[str]) -> Outcome:
     underlying = ctx.ask(lambda conn: read_underlying(conn, symbol))
     if underlying is None:
         return Outcome(key, skipped=f"{symbol} is not looked up yet: discovery comes first")
@@ -37,8 +38,7 @@ def _read(ctx: Context, key: str, symbol: str, day: date) -> Outcome:
         requests = count_requests(underlying)
         while not ctx.gateway.history.take(requests):
             ctx.waits.pause(ctx.gateway.history.seconds_until(requests))
-        bars = ctx.gateway.daily_bars(underlying)
-        dividends = None if underlying.is_index else ctx.gateway.dividends(underlying)
+        bars, unadjusted = ctx.gateway.daily_bars(underlying)
     except NotPermitted as error:
         # no alarm each night: the subscription is missing, and nothing else needs these
         ctx.load.warn(f"{symbol}: {error}")
@@ -47,15 +47,32 @@ def _read(ctx: Context, key: str, symbol: str, day: date) -> Outcome:
         ctx.count_unanswered(symbol, error)
         return Outcome(key, failure=str(error))
     ctx.reset_unanswered()
+    if unadjusted is not None:
+        _warn_once(ctx, "adjusted_close", unadjusted, lacking)
     common = {"symbol": symbol, **ctx.lineage}
     rows = [
         vars(bar) | {"adjusted_as_of": day, "source_route": BARS_ROUTE} | common
         for bar in bars
         if bar.trade_date <= day  # a session that is under way has no close yet
     ]
+    try:
+        dividends = None if underlying.is_index else ctx.gateway.dividends(underlying)
+    except (NotPermitted, GatewayTimeout, RequestFailed) as error:
+        _warn_once(ctx, "dividends", error, lacking)
+        dividends = None
+    except UpstreamError as error:
+        # the bars land all the same; without a cursor both are requested again
+        ctx.record_loss(error)
+        return Outcome(key, rows, failure=str(error))
     return Outcome(
         key, rows, cursor=day, cursor_key=symbol, beside=_describe(dividends, day, common)
     )
+
+
+def _warn_once(ctx: Context, what: str, error: Exception, lacking: set[str]) -> None:
+    if what not in lacking:
+        lacking.add(what)
+        ctx.load.warn(f"{error}; the bars land, {what} stays empty, of other symbols maybe too")
 
 
 def _describe(

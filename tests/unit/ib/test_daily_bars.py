@@ -1,0 +1,63 @@
+"""Day bars whose second request fails, and dividends that do not come."""
+
+import asyncio
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from loaders.ib.client import daily_bars
+from loaders.ib.client.error_codes import GATEWAY_GONE, NO_ANSWER, NO_PERMISSION, PACING, PARTIAL
+from loaders.ib.client.raw_answers import Bar, Tick
+from loaders.ib.client.ticker import Patience, Reading
+from loaders.ib.client.values import Failure, Underlying
+from loaders.ib.errors import GatewayGone, GatewayTimeout, NotPermitted, PacingViolation
+
+STOCK = Underlying("AAPL", 265598, "NASDAQ")
+PATIENCE = Patience(1, 1, 1)
+
+
+class Connection:
+    """Has the bars, but not those adjusted for dividends."""
+
+    async def bars(self, *_: object, what: str, **__: object) -> tuple[list[Bar], Failure | None]:
+        if what == "ADJUSTED_LAST":
+            return [], Failure(NO_ANSWER, None, "nothing came")
+        return [Bar("20261119", 100.0, 102.0, 99.0, 101.0, 5.0)], None
+
+
+def test_bars_outlive_a_failure_of_the_adjusted_ones() -> None:
+    connection: Any = Connection()
+    [bar], error = asyncio.run(daily_bars.read_bars(connection, STOCK, 1))
+    assert (bar.close, bar.adjusted_close) == (Decimal(101), None)
+    assert isinstance(error, GatewayTimeout)
+    assert "the adjusted closes of AAPL: nothing came" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("failure", "error"),
+    [
+        (GATEWAY_GONE, GatewayGone),
+        (PACING, PacingViolation),
+        (NO_PERMISSION, NotPermitted),
+        (NO_ANSWER, GatewayTimeout),
+        (PARTIAL, None),
+        (None, None),
+    ],
+)
+def test_dividends_that_fail_are_not_none(
+    failure: str | None, error: type[Exception] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    why = Failure(failure, None, "it failed") if failure else None
+
+    async def read_line(*_: object, **__: object) -> Reading:
+        return Reading(Tick(), why, datetime.now(UTC), 0.1)
+
+    monkeypatch.setattr(daily_bars, "read_line", read_line)
+    connection: Any = None
+    if error is None:
+        assert asyncio.run(daily_bars.read_dividends(connection, STOCK, PATIENCE)) is None
+    else:
+        with pytest.raises(error, match="the dividends of AAPL: it failed"):
+            asyncio.run(daily_bars.read_dividends(connection, STOCK, PATIENCE))
