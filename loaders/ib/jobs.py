@@ -24,7 +24,8 @@ JOBS = {
     # between two slots, so that neither job holds the lane that the other needs
     "ib_remainder": _capture_job("loaders run ib", "cron 3-58/5 4-19 * * *", deadline=180),
     "ib_close": _capture_job("run ib", "daily 17:00", deadline=180),
-    "ib_daily": _session_job("loaders run ib --task daily", "daily 18:15", deadline=180),
+    # bars of the next morning may be in the shares after a split; the next evening reads all again
+    "ib_daily": _capture_job("loaders run ib --task daily", "daily 18:15", deadline=180),
     # `last`: Monday's scan includes Friday evening
     "ib_logscan": _session_job("logscan ib --since last", "daily 17:30"),
     "ib_rollup": _session_job("build", "daily 08:00 19:15"),
