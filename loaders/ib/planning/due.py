@@ -36,7 +36,8 @@ from loaders.settings import Settings
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse, find_warehouse
 
-LAST_TABLE = "raw_ib.recapture"  # exists once a load has made the landed tables
+# the last table and the newest: both exist once a load of this version has made the landed tables
+LAST_TABLES = ("raw_ib.recapture", "raw_ib.former_contract")
 # failed open interest is requested again: later after each failure
 INTEREST_RETRY = timedelta(minutes=30)
 # what is due at a minute, in the order of the loads
@@ -124,8 +125,8 @@ def resolve(
 
 
 def has_landed(warehouse: Warehouse) -> bool:
-    """Whether a load has made the landed tables."""
-    return warehouse.ask(lambda conn: has_relation(conn, LAST_TABLE))
+    """Whether a load of this version has made the landed tables."""
+    return warehouse.ask(lambda conn: all(has_relation(conn, name) for name in LAST_TABLES))
 
 
 def describe_remaining(_: Settings, warehouse: Warehouse) -> Sequence[str]:
