@@ -88,7 +88,7 @@ async def read_bars(
 async def read_dividends(
     connection: "Connection", underlying: Underlying, patience: Patience
 ) -> Dividends | None:
-    """The dividends of a stock; None where the gateway sends none. Raises what `make_error` makes."""
+    """The dividends of a stock, None where none is sent. Raises what `make_error` makes."""
     reading = await read_line(
         connection,
         underlying.conid,

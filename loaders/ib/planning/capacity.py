@@ -161,3 +161,13 @@ def overflow_error(slot: SlotBatches) -> SettingsError:
         hint="ib.max_strikes_per_expiry, ib.max_dte or fewer symbols; ib.overflow = shrink takes "
         "the nearest strikes; higher ib.rate_limits.snapshot.per_minute if the account allows",
     )
+
+
+def describe_lag(slot: SlotBatches, limit: float) -> str | None:
+    """Why the verdict on the lag will fail: 95 of 100 quotes cannot come within the limit."""
+    if (lag := 0.95 * slot.seconds) <= limit:
+        return None
+    return (
+        f"95 of 100 quotes of a slot take {lag:.0f} s, more than ib.max_capture_lag_seconds = "
+        f"{limit:g}: each day's verdict on it fails; fix: raise it, or fewer symbols"
+    )

@@ -18,7 +18,13 @@ from loaders.ib.contracts import universe
 from loaders.ib.contracts.discovery import Reference, choose_candidates
 from loaders.ib.contracts.listing import read_params
 from loaders.ib.errors import NotPermitted, UnknownUnderlying
-from loaders.ib.planning.capacity import interest_batches, overflow_error, shares, slot_batches
+from loaders.ib.planning.capacity import (
+    describe_lag,
+    interest_batches,
+    overflow_error,
+    shares,
+    slot_batches,
+)
 from loaders.ib.planning.due import find_due, has_landed, resolve
 from loaders.ib.planning.plan import Plan, plan_request
 from loaders.ib.planning.request import ANY_TASK, check_request, current_time, task_name
@@ -97,6 +103,8 @@ def preview(
         then = "the nearest strikes are taken" if ib.overflow == "shrink" else "refused"
         left = slot.contracts - slot.capacity
         lines.append(f"{left:,} contracts do not fit a slot: {then} (ib.overflow)")
+    if (late := describe_lag(slot, ib.max_capture_lag_seconds)) is not None:
+        lines.append(f"warning: {late}")
     detail = {
         "judged_at": now,
         "trade_date": session.trade_date,

@@ -6,9 +6,11 @@ from itertools import groupby
 
 from loaders.engine.source import Unit
 from loaders.ib import history_probe
+from loaders.ib.capture import rows
 from loaders.ib.context import Context
 from loaders.ib.contracts.listing import find_candidates, fit_slot, measure_slot
 from loaders.ib.datasets import session
+from loaders.ib.planning.capacity import describe_lag
 from loaders.ib.planning.due import named_day
 from loaders.ib.planning.plan import DATASET_BY_TASK, Plan, Step, plan_request, plan_retry
 from loaders.ib.planning.request import CLOSE, DISCOVER, SNAPSHOT, lane_name
@@ -32,6 +34,7 @@ def execute(ctx: Context) -> Units:
         return
     if plan.task in CAPTURES and retried is None:
         yield from _load_calendar(ctx)
+    is_first_close = plan.task == CLOSE and _is_first_close(ctx)
     if plan.works_queue:
         yield from _work_queue(ctx, plan.symbols, last=True)
         return
@@ -41,8 +44,15 @@ def execute(ctx: Context) -> Units:
         yield from _capture(ctx, step, last=step is plan.steps[-1])
     if not plan.steps:
         yield from _land_events(ctx, last=True)
-    if plan.task == CLOSE:
+    if is_first_close:
         history_probe.probe(ctx)
+
+
+def _is_first_close(ctx: Context) -> bool:
+    """Whether no load captured the close yet: what it missed is requested every few minutes."""
+    day = named_day(ctx.load.request)
+    at = require_session(day).close_at
+    return not ctx.ask(lambda conn: landed.read_recorded_symbols(conn, day, at, rows.CLOSE))
 
 
 def _capture(ctx: Context, step: Step, *, last: bool) -> Units:
@@ -100,7 +110,10 @@ def _discover(ctx: Context, plan: Plan) -> Units:
     if refusal is not None:
         raise refusal
     counts = ctx.ask(lambda conn: landed.count_contracts(conn, day))
-    ctx.load.reporter.line(f"a slot: {measure_slot(ctx, counts)}")
+    slot = measure_slot(ctx, counts)
+    ctx.load.reporter.line(f"a slot: {slot}")
+    if (late := describe_lag(slot, ctx.settings.max_capture_lag_seconds)) is not None:
+        ctx.load.warn(late)
 
 
 def _wait_for_slot(ctx: Context, symbols: Sequence[str], until: datetime) -> Units:

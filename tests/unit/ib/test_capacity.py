@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loaders.ib.planning.capacity import nearest, overflow_error, shares, slot_batches
+from loaders.ib.planning.capacity import describe_lag, nearest, overflow_error, shares, slot_batches
 from loaders.ib.settings import IbSettings
 
 
@@ -66,3 +66,13 @@ def test_the_nearest_to_the_money_stay_in_their_order() -> None:
     distance = dict(zip(names, map(Decimal, (30, 5, 0, 12)), strict=True))
     assert nearest(names, distance, 2) == ["near", "at"]
     assert nearest(names, distance, 4) == names
+
+
+def test_a_slot_that_takes_longer_than_the_lag_allows_is_named() -> None:
+    slot = slot_batches(settings(30, 10), {"AAPL": 1000}, hold_s=0.1)  # 95 tokens, 2 s each
+    assert slot.seconds == pytest.approx(190)
+    assert describe_lag(slot, 181) is None
+    late = describe_lag(slot, 120)
+    assert late is not None
+    assert late.startswith("95 of 100 quotes of a slot take 180 s, more than")
+    assert "ib.max_capture_lag_seconds = 120" in late

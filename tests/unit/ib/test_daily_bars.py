@@ -1,7 +1,7 @@
 """Day bars whose second request fails, and dividends that do not come."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -24,7 +24,7 @@ class Connection:
     async def bars(self, *_: object, what: str, **__: object) -> tuple[list[Bar], Failure | None]:
         if what == "ADJUSTED_LAST":
             return [], Failure(NO_ANSWER, None, "nothing came")
-        return [Bar("20261119", 100.0, 102.0, 99.0, 101.0, 5.0)], None
+        return [Bar(date(2026, 11, 19), 100.0, 102.0, 99.0, 101.0, 5.0)], None
 
 
 def test_bars_outlive_a_failure_of_the_adjusted_ones() -> None:
