@@ -68,7 +68,11 @@ def _outcome(ctx: Context, key: str, choice: Choice) -> Outcome:
         stored, file.rejected, lambda row: sectors.owns_rejected(key, row.row_key)
     )
     ended, compared = compare_generations(file, before)
-    why = describe_short(file, before) or describe_loss(file.memberships, compared)
+    why = (
+        describe_cut(file, compared)
+        or describe_short(file, compared)
+        or describe_loss(file.memberships, compared)
+    )
     if why and not ctx.load.accepts_loss(NAME, f"{path.name} has {why}"):
         raise DataQualityError(
             f"{path} has {why}: the stored rows stay",
@@ -91,6 +95,8 @@ def _report(ctx: Context, choice: Choice, file: SectorFile) -> None:
     say(f"sectors: {kinds} of {count:,} codes from {choice.name} of {file.generation}")
     if choice.unread:
         say(f"sectors: {choice.unread}")
+    if file.cut_line:
+        say(f"sectors: {choice.name} ends within line {file.cut_line:,}, which is skipped")
     for sentence in file.unknown:
         say(f"sectors: {choice.name}: {sentence}")
 
@@ -113,16 +119,26 @@ def compare_generations(
     return sorted({m.sector_kind for m in {*before} - {*compared}}), compared
 
 
+def describe_cut(file: SectorFile, before: Iterable[Membership]) -> str | None:
+    """Describe a file that ends within a line, unless it has as many codes as are stored."""
+    known = {m.member for m in before}
+    if file.cut_line is None or (known and len({m.member for m in file.memberships}) >= len(known)):
+        return None
+    return f"only a part of its last line, {file.cut_line:,}"
+
+
 def describe_short(file: SectorFile, before: Iterable[Membership]) -> str | None:
     """Describe sectors with fewer members than announced, as a file that is cut short has.
 
-    One that still has every stored member is no loss: it was accepted as it is.
+    One that has no fewer members than are stored is no loss: it was accepted as it is. Where
+    nothing of the kind is stored, each is one.
     """
     stored, present = _by_sector(before), _by_sector(file.memberships)
+    known_kinds = {kind for kind, _ in stored}
     short = [
         (name, len(present[kind, name]), count)
         for (kind, name), count in file.short.items()
-        if not stored[kind, name] or stored[kind, name] - present[kind, name]
+        if kind not in known_kinds or len(present[kind, name]) < len(stored.get((kind, name), ()))
     ]
     if not short:
         return None

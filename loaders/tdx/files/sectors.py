@@ -67,6 +67,7 @@ class SectorFile(NamedTuple):
     kinds: those that files of this generation have.
     unknown: a sentence for each part that is not understood.
     short: number of announced members of each sector that has fewer, by kind and name.
+    cut_line: number of the line within which the file ends; it is not read.
     """
 
     memberships: set[Membership]
@@ -75,16 +76,20 @@ class SectorFile(NamedTuple):
     kinds: tuple[str, ...]
     unknown: tuple[str, ...] = ()
     short: Mapping[tuple[str, str], int] = MappingProxyType({})
+    cut_line: int | None = None
 
 
 def read(path: Path, key: str) -> SectorFile:
     """Read the sectors of a key of KINDS.
 
-    Raises DataQualityError for a file that is unreadable, cut short or without any sector.
+    An empty file has no sector. Raises DataQualityError for a file that is unreadable, or is none
+    of sectors.
     """
     content = read_content(path)
+    if not content:
+        return SectorFile(set(), [], TODAY if _is_text(path) else OLDER, KINDS[key])
     if key == "tdxhy.cfg":
-        file = _industries(content, path)
+        file = _industries(content)
     elif key == SPECIAL:
         file = _special_sectors(content, path)
     elif _is_text(path):
@@ -168,6 +173,9 @@ def _text_blocks(content: bytes, path: Path, key: str) -> SectorFile:
         unknown.append(f"sectors of an unknown kind are skipped: {', '.join(sorted(foreign)[:5])}")
     if empty:
         unknown.append(f"{len(empty):,} of kind {kind} name no member, such as {empty[0]}")
+    if short:
+        names = ", ".join(name for _, name in list(short)[:5])
+        unknown.append(f"{len(short):,} have fewer members than announced: {names}")
     if longer:
         unknown.append(f"{len(longer):,} have more members than announced, such as {longer[0]}")
     return SectorFile(memberships, rejected, TODAY, KINDS[key], tuple(unknown), short)
@@ -213,14 +221,13 @@ def _split_sectors(content: bytes, path: Path) -> Iterator[tuple[str, list[str]]
         yield f"#{header}", [member.strip() for member in members]
 
 
-def _industries(content: bytes, path: Path) -> SectorFile:
+def _industries(content: bytes) -> SectorFile:
     memberships, rejected, longer = set[Membership](), [], 0
     lines = content.decode("gbk", "replace").splitlines()
-    if content and not content.endswith(b"\n"):
-        raise DataQualityError(
-            f"{path} ends within line {len(lines):,}: it is cut short, and the stored rows stay",
-            hint="the client may be writing it: run again; else let the client download it again",
-        )
+    cut_line = None
+    if not content.endswith(b"\n") and not _is_complete(lines):
+        cut_line = len(lines)
+        lines.pop()
     for number, line in enumerate(lines, 1):
         exchange, digits, *names = [*line.strip().split("|"), "", ""]
         if exchange in EXCHANGES and _DIGITS.fullmatch(digits):
@@ -238,7 +245,15 @@ def _industries(content: bytes, path: Path) -> SectorFile:
     generation = _generation(lines)
     kinds = _INDUSTRIES_IN[generation]
     kinds += tuple(sorted({m.sector_kind for m in memberships} - {*kinds}))
-    return SectorFile(memberships, rejected, generation, kinds, unknown)
+    return SectorFile(memberships, rejected, generation, kinds, unknown, cut_line=cut_line)
+
+
+def _is_complete(lines: Sequence[str]) -> bool:
+    """Whether the last line has as many fields as the one before, and a known last name."""
+    *others, last = lines
+    name = last.rpartition("|")[2]
+    same_fields = bool(others) and last.count("|") == others[-1].count("|")
+    return bool(name) and same_fields and name in {line.rpartition("|")[2] for line in others}
 
 
 def _generation(lines: list[str]) -> str:

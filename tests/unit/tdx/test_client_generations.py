@@ -117,7 +117,6 @@ def test_sectors_of_todays_client_are_named_with_what_is_unknown(tmp_path: Path)
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("", "holds no sector"),
         ("garbage\n#GN_芯片,1,,,,,\n0#000016\n", "holds no sector"),
     ],
 )

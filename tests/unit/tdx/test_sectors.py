@@ -7,7 +7,7 @@ import pytest
 
 from loaders.errors import DataQualityError
 from loaders.sandbox.tdx.client_files import older_blocks
-from loaders.tdx.datasets.sectors import describe_loss, list_changes
+from loaders.tdx.datasets.sectors import describe_cut, describe_loss, describe_short, list_changes
 from loaders.tdx.files.sectors import Membership, read
 
 EVENING = datetime(2026, 1, 5, 17, tzinfo=UTC)  # 01:00 of the 6th in Shanghai
@@ -38,7 +38,7 @@ def test_a_line_of_industries_tells_three_classifications_and_the_exchange(tmp_p
     assert [row.row_key for row in rejected] == ["tdxhy.cfg:3", "tdxhy.cfg:4"]
 
 
-def test_a_file_that_is_cut_short_or_empty_is_refused_as_a_whole(tmp_path: Path) -> None:
+def test_a_file_that_is_cut_short_or_has_no_sector_is_refused_as_a_whole(tmp_path: Path) -> None:
     whole = older_blocks({"芯片": ["000063"]})
     for name, content, said in (
         (
@@ -47,13 +47,44 @@ def test_a_file_that_is_cut_short_or_empty_is_refused_as_a_whole(tmp_path: Path)
             "1 announced sectors need 3,199 bytes, and the file has 3,198",
         ),
         ("block_fg.dat", older_blocks({}), "holds no sector"),
-        ("block_fg.dat", b"", "0 announced sectors need 386 bytes, and the file has 0"),
-        ("tdxhy.cfg", b"", "holds no sector"),
-        ("tdxhy.cfg", b"0|000001|T1001|440101|H1201\n0|000002|T10", "ends within line 2"),
     ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(DataQualityError, match=said):
             read(tmp_path / name, name)
+
+
+@pytest.mark.parametrize("name", ["spblock.dat", "infoharbor_block.dat", "tdxhy.cfg"])
+def test_an_empty_file_has_no_sector_which_is_a_loss_of_those_stored(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).touch()
+    file = read(tmp_path / name, "block_gn.dat" if name.startswith("info") else name)
+    assert file.memberships == set()
+    stored = [Membership(file.kinds[0], "1", "sh600000")]
+    assert describe_loss(file.memberships, stored)
+
+
+def test_only_a_line_that_is_cut_is_a_loss_until_it_is_accepted(tmp_path: Path) -> None:
+    file = tmp_path / "tdxhy.cfg"
+    file.write_text("0|000001|T1001|||X5001\n0|000002|T1001|||X5001")
+    whole = read(file, file.name)
+    assert (len(whole.memberships), whole.cut_line) == (4, None)
+    file.write_text("0|000001|T1001|||X5001\n0|000002|T1001|||X50")
+    cut = read(file, file.name)
+    assert (len(cut.memberships), cut.cut_line) == (2, 2)
+    assert describe_cut(cut, []) == describe_cut(cut, whole.memberships) is not None
+    assert describe_cut(cut, cut.memberships) is None
+
+
+def test_a_short_sector_that_was_accepted_is_no_loss_again(tmp_path: Path) -> None:
+    file = tmp_path / "infoharbor_block.dat"
+    file.write_text("#GN_A,3,\n0#000001,0#000002\n#GN_B,5,\n")
+    short = read(file, "block_gn.dat")
+    assert describe_short(short, [])
+    assert describe_short(short, short.memberships) is None
+    other = {Membership("concept", "A", code) for code in ("sz000001", "sz000003")}
+    assert describe_short(short, other) is None  # one member was replaced
+    assert describe_short(short, other | short.memberships)
 
 
 def test_real_files_are_read_whole(real_client: Path) -> None:
