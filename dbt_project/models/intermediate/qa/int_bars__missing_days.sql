@@ -1,5 +1,6 @@
 -- A gap inside one answer or file says that nobody traded a code, unless most codes have it: then
--- the days were not downloaded.
+-- the days were not downloaded. Suspensions of half a market (July 2015) begin and end on days of
+-- their own; a download leaves out the same days of each code.
 with served_days as (
     select trade_date
     from {{ ref('trading_calendar') }}
@@ -17,6 +18,17 @@ gaps as (
             select 1 from {{ source('raw_tdx', 'kline_daily') }} as b
             where b.code = g.code and b.trade_date > g.last_bar_date and b.trade_date < g.trade_date
         )
+),
+
+shared_gaps as (
+    select
+        left(code, 2) as exchange,
+        last_bar_date,
+        trade_date,
+        count(*) as code_count
+    from gaps
+    group by 1, 2, 3
+    having count(*) >= 2
 ),
 
 histories as (
@@ -92,4 +104,17 @@ counts as (
 select c.*
 from counts as c
 inner join served_days as d on c.trade_date = d.trade_date
-where c.lacking_count >= 20 and c.lacking_count * 4 >= c.listed_count * 3
+where
+    c.lacking_count >= greatest(3, least(20, c.listed_count))
+    and c.lacking_count * 2 > c.listed_count
+    and (
+        (c.lacking_count >= 20 and c.lacking_count * 4 >= c.listed_count * 3)
+        or exists (
+            select 1 from shared_gaps as g
+            where
+                g.exchange = c.exchange
+                and g.last_bar_date < c.trade_date
+                and g.trade_date > c.trade_date
+                and g.code_count * 2 > c.listed_count
+        )
+    )
