@@ -82,8 +82,8 @@ class SectorFile(NamedTuple):
 def read(path: Path, key: str) -> SectorFile:
     """Read the sectors of a key of KINDS.
 
-    An empty file has no sector. Raises DataQualityError for a file that is unreadable, or is none
-    of sectors.
+    An empty file has no sector. Raises DataQualityError for a file that is unreadable
+    or holds something else.
     """
     content = read_content(path)
     if not content:
