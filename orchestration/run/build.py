@@ -30,6 +30,7 @@ from orchestration.run.build_record import FIGURES, Wait, build_lock, recorded_b
 
 # dbt's commands that write into the warehouse
 _WRITING = frozenset({"build", "run", "seed", "snapshot", "clone", "retry"})
+_LISTING = ("ls", "list")  # `--resource-type seed` of these writes nothing
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,7 @@ def run_dbt(settings: Settings, arguments: Sequence[str]) -> int:
         raise UsageError(
             "dbt needs a command", hint="quotemill dbt build --select kline_daily_qfq+"
         )
-    if next((word for word in arguments if not word.startswith("-")), "") in _WRITING:
+    if arguments[0] not in _LISTING and any(word in _WRITING for word in arguments):
         warehouse = loads.prepare_warehouse(settings, stderr)
         with build_lock(warehouse):
             outcome = invoke(settings, warehouse, arguments)
