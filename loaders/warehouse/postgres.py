@@ -218,8 +218,7 @@ class Warehouse:
         """Connection string fit for a command line, and the environment that completes it."""
         params = self.params()
         password = params.pop("password", None)
-        conninfo = make_conninfo("", **params)
-        return conninfo, {"PGPASSWORD": password} if password else {}
+        return make_conninfo("", **params), {"PGPASSWORD": password} if password else {}
 
     def scrub(self, text: str) -> str:
         """`text` without the password."""
@@ -241,9 +240,7 @@ class Warehouse:
             )
         fix = next((fix for part, fix in _FIXES if part in reason), "")
         if self.embedded:
-            fix = (
-                "quotemill warehouse start" if not self.may_start else "quotemill warehouse status"
-            )
+            fix = f"quotemill warehouse {'status' if self.may_start else 'start'}"
         return WarehouseAway(
             f"the warehouse {self.label} cannot be reached: {reason}",
             hint=(fix or _ANY_FIX).format(origin=self.origin),
