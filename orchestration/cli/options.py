@@ -9,7 +9,7 @@ from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
 from loaders.errors import DataQualityError, UsageError
 from loaders.settings import load_settings
-from loaders.warehouse.postgres import Warehouse, find_warehouse
+from loaders.warehouse.postgres import Warehouse, find_warehouse, require_warehouse
 
 app = typer.Typer(
     no_args_is_help=True, help="The stages in which the universe of option chains grows."
@@ -40,8 +40,8 @@ def selfcheck_command(
     if source != "ib":
         raise UsageError(f"selfcheck is not available for {source}", hint="quotemill selfcheck ib")
     settings = load_settings()
-    warehouse = _warehouse()
     shell.start_logs(settings)
+    warehouse = require_warehouse(settings)
     with measure_command(settings, "selfcheck", source) as figures:
         result = selfcheck.run(warehouse, shell.parse_day(date), shell.parse_time(as_of), settings)
         figures |= {

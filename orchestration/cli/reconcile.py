@@ -45,8 +45,8 @@ def reconcile_command(
     from orchestration.run.metrics import measure_command
 
     settings = load_settings()
-    require_warehouse(settings)
     shell.start_logs(settings)
+    require_warehouse(settings)
     request = reconcile.Request(
         _month(month),
         sample,

@@ -39,7 +39,7 @@ def find_problems(
         *find("tq").doctor(settings, warehouse, now),
     ]
     # without the problem of every warehouse here: nothing was loaded
-    return {c.name: c for c in checks if c.fix != "quotemill run"}
+    return {c.name: c for c in checks if c.text != "nothing was loaded yet"}
 
 
 def test_a_new_warehouse_has_no_problems(settings: Settings, warehouse: Warehouse) -> None:

@@ -63,7 +63,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         (0, ("quotemill", "dbt", "--help"), "An ELT tool"),
         (3, ("loaders", "verify", "tdx", "--json"), "no warehouse yet"),
         (3, ("quotemill", "reconcile", "--json"), "no warehouse yet"),
-        (2, ("quotemill", "selfcheck", "ib"), ""),
+        (3, ("quotemill", "selfcheck", "ib"), ""),
         (2, ("quotemill", "schedule", "enable", "foo"), ""),
         (2, ("quotemill", "schedule", "run", "foo"), ""),
         (2, ("loaders", "cancel", "--json"), "no load has run yet"),
