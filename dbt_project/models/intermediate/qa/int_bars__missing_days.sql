@@ -98,7 +98,7 @@ counts as (
         (sum(sum(lacking)) over (partition by exchange order by day))::integer as lacking_count,
         (sum(sum(listed)) over (partition by exchange order by day))::integer as listed_count
     from steps
-    group by exchange, day
+    group by 1, 2
 )
 
 select c.*
