@@ -47,6 +47,7 @@ class DayFiles:
     due: files to read, by key
     read_before: keys without a file that had one
     notes: warnings about files
+    in_hands: number of days whose volume is in hands, by file name
     """
 
     ctx: Context
@@ -55,6 +56,7 @@ class DayFiles:
     due: Mapping[str, Path]
     read_before: frozenset[str] = frozenset()
     notes: list[str] = field(default_factory=list)
+    in_hands: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def select(cls, ctx: Context, resource: str, keys: Iterable[str]) -> "DayFiles":
@@ -88,7 +90,13 @@ class DayFiles:
 
     def with_warnings(self, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
         """Pass the outcomes on and print warnings about files between them."""
-        return warn_between(outcomes, self.notes, self.ctx.load.warn)
+        yield from warn_between(outcomes, self.notes, self.ctx.load.warn)
+        if self.in_hands:
+            days, files = sum(self.in_hands.values()), len(self.in_hands)
+            self.ctx.load.warn(
+                f"{days:,} days in {files:,} files, such as {min(self.in_hands)}, have more shares"
+                " than a file can count: their volume is read as hands, which their turnover proves"
+            )
 
     def warn_of_gone(self) -> None:
         """Say which files the service stands in for, once per exchange and load."""
@@ -120,10 +128,7 @@ class DayFiles:
             shrank = f"{path.name} shrank from {before.size:,} to {file.state.size:,} bytes"
             self.notes.append(f"{shrank}; the stored rows stay")
         if file.days_in_hands:
-            self.notes.append(
-                f"{path.name}: {file.days_in_hands} days have more shares than the file can count:"
-                " their volume is read as hands, which their turnover proves"
-            )
+            self.in_hands[path.name] = file.days_in_hands
         bars = file.bars
         if ctx.load.as_of is not None:  # bars after that time are no fault of the file
             bars = bars[bars["day"] <= records.to_number(window.today)]

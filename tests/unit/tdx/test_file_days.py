@@ -1,0 +1,57 @@
+"""Warnings about day files."""
+
+import struct
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+from loaders.engine.window import Window
+from loaders.tdx.bars.file_days import DayFiles
+from tests.unit.tdx.fake_context import fake_context
+
+FIRST = date(2025, 6, 2)
+NOW = datetime(2025, 6, 30, 12, 0, tzinfo=UTC)
+HANDS = 50_000_000  # a day with more shares than a file can count
+
+
+def write_day(file: Path, *days: int) -> None:
+    """Write bars at 10 yuan whose volume is in hands."""
+    file.write_bytes(
+        b"".join(
+            struct.pack("<5Ifii", day, 1000, 1000, 1000, 1000, HANDS * 1000.0, HANDS, 0)
+            for day in days
+        )
+    )
+
+
+def list_warnings(files: Mapping[str, Path], states: Mapping[str, str]) -> list[str]:
+    days, warnings = [FIRST + timedelta(days=n) for n in range(5)], list[str]()
+    ctx = fake_context(
+        load=SimpleNamespace(
+            warn=warnings.append, cursors=lambda _: states, as_of=None, accepts_loss=lambda *_: 0
+        ),
+        day_files=files,
+        window=Window(days, days[-1], 10, lambda _: False, days[-1]),
+        clock=lambda: NOW,
+        instrument_type=lambda _: "stock",
+    )
+    chosen = DayFiles.select(ctx, "kline_daily", files)
+    outcomes = (chosen.outcome(key, None, None) for key in files)
+    assert [outcome.failure for outcome in chosen.with_warnings(outcomes)] == [None] * len(files)
+    return warnings
+
+
+def test_days_in_hands_are_counted_and_hide_no_other_warning(tmp_path: Path) -> None:
+    files = {code: tmp_path / f"{code}.day" for code in (f"sh60000{n}" for n in range(8))}
+    for file in files.values():
+        write_day(file, 20250602, 20250603)
+    shrank = {"sh600007": f"2025-06-03 1 {3 * 32}"}  # it had three records
+
+    said = list_warnings(files, shrank)
+
+    assert said == [
+        "sh600007.day shrank from 96 to 64 bytes; the stored rows stay",
+        "16 days in 8 files, such as sh600000.day, have more shares than a file can count: their"
+        " volume is read as hands, which their turnover proves",
+    ]
