@@ -218,7 +218,9 @@ class Context:
     @property
     def gbbq_file(self) -> Path | None:
         """The desktop client's file of corporate actions and share capital, or None."""
-        return self.client_file("T0002/hq_cache/gbbq")
+        from loaders.tdx.files.gbbq import PLACE
+
+        return self.client_file(PLACE)
 
     @cached_property
     def gbbq(self) -> "Gbbq":

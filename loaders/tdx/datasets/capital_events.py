@@ -38,7 +38,7 @@ def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
 def _outcome(ctx: Context) -> Outcome:
     before = ctx.load.cursors(CAPITAL_EVENT.name).get(KEY)
     if ctx.gbbq_file is None:
-        return ctx.miss_file(NAME, KEY, "T0002/hq_cache/gbbq", before, skipped=gbbq.NO_FILE)
+        return ctx.miss_file(NAME, KEY, gbbq.PLACE, before, skipped=gbbq.NO_FILE)
     try:
         if State.read(ctx.gbbq_file) == state_in(before):
             return Outcome(KEY, skipped=NOT_DUE)

@@ -63,7 +63,7 @@ def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
 
 def _fetched(ctx: Context) -> Iterator[Outcome]:
     before = ctx.ask(known)
-    in_folder, losses = read_folder(ctx, before)
+    in_folder, faults = read_folder(ctx, before)
     vanished: list[str] = []
     if ctx.service is None:
         vanished += sorted(
@@ -71,7 +71,7 @@ def _fetched(ctx: Context) -> Iterator[Outcome]:
         )
         if vanished:
             ctx.load.warn(f"codes: {_listed_no_more(vanished)}")
-        yield _add_failures(_load_folder_alone(ctx, in_folder), losses)
+        yield _add_failures(_load_folder_alone(ctx, in_folder), faults)
         return
     accepts_loss = ctx.load.request.accepts_loss_of(NAME)
 
@@ -99,7 +99,7 @@ def _fetched(ctx: Context) -> Iterator[Outcome]:
         ctx.load.warn(f"codes: {_listed_no_more(vanished)}")
     if outcome.rows is None and in_folder and ctx.mode != "realtime":
         outcome = _without_service(ctx, outcome, in_folder, before)
-    yield _add_failures(outcome, losses)
+    yield _add_failures(outcome, faults)
 
 
 def _add_failures(outcome: Outcome, reasons: Iterable[str | None]) -> Outcome:
@@ -126,7 +126,7 @@ def _was_listed(before: Mapping[str, Security], code: str) -> bool:
 def read_folder(
     ctx: Context, before: Mapping[str, Security]
 ) -> tuple[dict[str, Security], list[str]]:
-    """Map each code of the client's lists and day bars to its security; and the lists' losses.
+    """Map each code of the client's lists and day bars to its security; and the lists' faults.
 
     Empty unless files come first. Instruments that are not modelled are counted and skipped.
     """
@@ -135,6 +135,7 @@ def read_folder(
     securities: dict[str, Security] = {}
     listed_on, left = dict[str, date](), Counter[str]()
     read: dict[str, list[str]] = {}
+    unreadable: list[str] = []
     for exchange, pair in tnf.FILES.items():
         choice = choose(ctx.folder, pair)
         if choice is None:
@@ -148,9 +149,9 @@ def read_folder(
             read.setdefault(choice.generation, []).append(file)
         except DataQualityError as error:
             listed_on.pop(exchange, None)
-            ctx.load.warn(
-                f"{error}; the known codes of {exchange} stay listed or not as they were, new ones"
-                " come from the names of files"
+            unreadable.append(
+                f"{error}: download it again in the client; until then the known codes of"
+                f" {exchange} stay listed or not as they were, new ones come from names of files"
             )
             continue
         for code, name in names.items():
@@ -178,7 +179,7 @@ def read_folder(
         )
     for path in ctx.folder.strays[:STRAYS_NAMED]:
         ctx.load.warn(f"{path} is not named for a code of its folder's exchange: skipped")
-    return securities, losses
+    return securities, [*unreadable, *losses]
 
 
 def list_delisted(

@@ -80,19 +80,25 @@ def _ask_servers(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
 def _read_gbbq(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Read the client's gbbq for codes not yet read from this version of it.
 
-    An unreadable file fails the dataset capital_events, once; without that, each code.
+    An unreadable or gone file fails the dataset capital_events, once; without that, each code.
     """
+    cursors = ctx.load.cursors(CORPORATE_ACTION.name)
+    before = {code: cursors.get(f"{code} {gbbq.ROUTE}") for code in codes}
+    fails_once = any(task.dataset == "capital_events" for task in ctx.load.tasks)
     if ctx.gbbq_file is None:
-        yield from (Outcome(code, skipped=gbbq.NO_FILE) for code in codes)
+        for code in codes:
+            outcome = ctx.miss_file(NAME, code, gbbq.PLACE, before[code], skipped=gbbq.NO_FILE)
+            if outcome.failure and fails_once:
+                outcome = Outcome(code, skipped=gbbq.NO_FILE)
+            yield replace(outcome, cursor_key=f"{code} {gbbq.ROUTE}")
         return
     try:
-        state, cursors = State.read(ctx.gbbq_file), ctx.load.cursors(CORPORATE_ACTION.name)
-        before = {code: cursors.get(f"{code} {gbbq.ROUTE}") for code in codes}
+        state = State.read(ctx.gbbq_file)
         due = [code for code in codes if state_in(before[code]) != state]
         actions = gbbq.select_actions(ctx.gbbq, due) if due else {}
         state = ctx.gbbq.state if due else state
     except DataQualityError as error:
-        if any(task.dataset == "capital_events" for task in ctx.load.tasks):
+        if fails_once:
             yield from (Outcome(code, skipped=error.with_hint) for code in codes)
         else:
             yield from (Outcome(code, failure=error.with_hint) for code in codes)

@@ -28,7 +28,8 @@ from loaders.tdx.files.written import State, read_content
 from loaders.tdx.tables import CAPITAL_EVENT
 
 ROUTE: Final = "gbbq"
-NO_FILE = "the client's folder holds no T0002/hq_cache/gbbq: start the client once, it downloads it"
+PLACE: Final = "T0002/hq_cache/gbbq"
+NO_FILE = f"the client's folder holds no {PLACE}: start the client once, it downloads it"
 EXCHANGES = ("sz", "sh", "bj")
 VALUES = tuple(f"value{n}" for n in range(1, 5))
 DIGITS = 7  # significant decimal digits of a single float
@@ -91,7 +92,7 @@ def read(path: Path) -> Gbbq:
         raise DataQualityError(
             f"{path}: {np.count_nonzero(~good):,} of {len(raw):,} records are no corporate"
             " action: it is no gbbq of the TDX desktop client",
-            hint="the file is T0002/hq_cache/gbbq of the client's folder",
+            hint=f"the file is {PLACE} of the client's folder",
         )
     rejected = [
         _refused(raw[i], int(i), name, rule)

@@ -312,6 +312,28 @@ def test_files_that_were_read_before_and_are_gone_are_missed_until_accepted(
     assert client_bench.rows(current) == [("600000",)]
 
 
+def test_a_gone_file_fails_the_corporate_actions_that_are_loaded_alone(
+    client_bench: Bench, cache: Path
+) -> None:
+    assert client_bench.load(datasets=EVENTS).exit_code == 0
+    count = "select count(*) from raw_tdx.corporate_action where source = 'gbbq'"
+    before = client_bench.rows(count)
+    (cache / "gbbq").unlink()
+
+    # beside capital_events that fails alone
+    assert {*failures(client_bench.load(datasets=EVENTS))} == {"capital_events"}
+    alone = ("corporate_actions",)
+    refused = client_bench.load(datasets=alone)
+    assert refused.exit_code == 6
+    reason = failures(refused)["corporate_actions"]
+    assert "T0002/hq_cache/gbbq was read before and is gone: what is stored stays" in reason
+    assert "loaders run tdx --dataset corporate_actions --accept-loss" in reason
+
+    assert client_bench.load(datasets=alone, accept_loss=True).exit_code == 0
+    assert client_bench.load(datasets=alone).exit_code == 0
+    assert client_bench.rows(count) == before
+
+
 def test_members_begin_and_end_on_the_day_their_file_was_written(
     client_bench: Bench, cache: Path
 ) -> None:
