@@ -31,6 +31,7 @@ from orchestration.run.build_record import FIGURES, Wait, build_lock, recorded_b
 # dbt's commands that write into the warehouse
 _WRITING = frozenset({"build", "run", "seed", "snapshot", "clone", "retry"})
 _LISTING = ("ls", "list")  # `--resource-type seed` of these writes nothing
+_READING = frozenset({"test", "show", "compile", "source", "docs"})  # tables of this version
 
 
 @dataclass(frozen=True)
@@ -202,6 +203,8 @@ def run_dbt(settings: Settings, arguments: Sequence[str]) -> int:
         return 0 if outcome.success else 1
     existing = find_warehouse(settings)
     if existing is not None:
+        if arguments[0] not in _LISTING and any(word in _READING for word in arguments):
+            existing.ask(migration_files.refuse_outdated)
         outcome = invoke(settings, existing, arguments)
     else:  # `ls`, `parse` and `--help` need no server, and leave nothing behind
         with tempfile.TemporaryDirectory() as folder:

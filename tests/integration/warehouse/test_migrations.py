@@ -10,6 +10,7 @@ from loaders.warehouse import migration_files
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import Warehouse
 from orchestration.checks import doctor
+from orchestration.run import build
 from tests.bench import prepared_warehouse
 
 OLD_NAMES = (
@@ -92,6 +93,9 @@ def test_commands_that_read_an_older_warehouse_name_what_updates_it(warehouse: W
     assert "`quotemill warehouse migrate`" in refused.value.hint
     [check] = [c for c in doctor.examine(settings) if c.name == "warehouse"]
     assert (check.status, check.exit_code) == ("fail", 3)
+    for command in (["test"], ["-q", "show", "--inline", "select 1"], ["docs", "generate"]):
+        with pytest.raises(SettingsError, match="of an older version"):
+            build.run_dbt(settings, command)
 
     prepare(warehouse, [])
 
