@@ -53,14 +53,13 @@ def register_jobs(conn: psycopg.Connection, jobs: Iterable[Job], now: datetime) 
     """Write down jobs that are new or have another rule, and the next start of each."""
     known = {row.name: row for row in read_rows(conn)}
     for job in jobs:
-        row = known.get(job.name)
-        if row is None or row.timing != job.rule:
+        if not _is_registered(known.get(job.name), job):
             _register(conn, job, now)
 
 
 def may_be_due(row: Row | None, job: Job, now: datetime) -> bool:
     """Whether a job may have something to start. Reads no calendar; `claim_start` decides."""
-    if row is None or row.timing != job.rule:
+    if row is None or not _is_registered(row, job):
         return True
     has_come = row.next_run_at is not None and row.next_run_at <= now
     ahead = row.due_through is not None and row.due_through > now + due.WRONG_CLOCK
@@ -86,11 +85,16 @@ def list_overdue(known: Iterable[Row], jobs: Mapping[str, Job], now: datetime) -
 def claim_start(
     conn: psycopg.Connection, job: Job, now: datetime, *, forced: bool = False
 ) -> Claim:
-    """Claim the start that is due, with `forced` also where none is. The caller holds the lock."""
-    row = _lock_row(conn, job, now)
+    """Claim the start that is due, with `forced` also where none is. The caller holds the lock.
+
+    A forced run is one by hand: it promises no further start where no scheduler has registered the
+    job.
+    """
+    row = _lock_row(conn, job, now, registers=not forced)
     through = _handled_through(row, job, now)
     if forced:
-        _record_start(conn, job, now, through, attempts=1)
+        promises = row.next_run_at is not None
+        _record_start(conn, job, now, through, attempts=1, promises=promises)
         return Claim(now)
     if not row.is_enabled:
         return Claim(why="it is disabled; fix: quotemill schedule enable")
@@ -124,7 +128,9 @@ def defer_start(conn: psycopg.Connection, job: Job, now: datetime) -> Claim:
 
 def record_end(conn: psycopg.Connection, job: Job, exit_code: int, now: datetime) -> None:
     """Record how a run ended. A start that came due meanwhile is skipped or queued."""
-    _skip_or_queue(conn, job, _lock_row(conn, job, now), now)
+    row = _lock_row(conn, job, now, registers=False)
+    if row.next_run_at is not None:  # of a run by hand: a start is due only where one is promised
+        _skip_or_queue(conn, job, row, now)
     conn.execute(
         "update ops.schedules set last_finished_at = %s, last_exit_code = %s where name = %s",
         (now, exit_code, job.name),
@@ -155,19 +161,29 @@ def disable(conn: psycopg.Connection, job: Job, now: datetime) -> bool:
     return row.queued_at is not None
 
 
-def _lock_row(conn: psycopg.Connection, job: Job, now: datetime) -> Row:
+def _is_registered(row: Row | None, job: Job) -> bool:
+    """Whether a scheduler knows the job by its present rule: its next start is on record."""
+    if row is None or row.timing != job.rule:
+        return False
+    return row.next_run_at is not None or not row.is_enabled or job.timing is None
+
+
+def _lock_row(conn: psycopg.Connection, job: Job, now: datetime, *, registers: bool = True) -> Row:
     """Lock the job's row until the end of the transaction; rewrite it where the rule changed."""
     query = f"select {_COLUMNS} from ops.schedules where name = %s for update".encode()
     with conn.cursor(row_factory=class_row(Row)) as cursor:
         row = cursor.execute(query, (job.name,)).fetchone()
-        if row is None or row.timing != job.rule:
-            _register(conn, job, now)
+        is_new = row is None or row.timing != job.rule
+        if is_new or (registers and not _is_registered(row, job)):
+            was_promised = row is not None and row.next_run_at is not None
+            _register(conn, job, now, promises=registers or was_promised)
             row = cursor.execute(query, (job.name,)).fetchone()
     assert row is not None
     return row
 
 
-def _register(conn: psycopg.Connection, job: Job, now: datetime) -> None:
+def _register(conn: psycopg.Connection, job: Job, now: datetime, *, promises: bool = True) -> None:
+    """Write a job's rule down; a scheduler `promises` its next start."""
     since = now - due.LOOK_BACK
     conn.execute(
         """
@@ -184,13 +200,26 @@ def _register(conn: psycopg.Connection, job: Job, now: datetime) -> None:
             queued_at = null,
             next_run_at = case when s.is_enabled then excluded.next_run_at end
         """,
-        (job.name, job.source, job.kind, job.rule, since, _next_start(job, since)),
+        (
+            job.name,
+            job.source,
+            job.kind,
+            job.rule,
+            since,
+            _next_start(job, since) if promises else None,
+        ),
     )
 
 
 def _record_start(
-    conn: psycopg.Connection, job: Job, now: datetime, through: datetime, attempts: int
+    conn: psycopg.Connection,
+    job: Job,
+    now: datetime,
+    through: datetime,
+    attempts: int,
+    promises: bool = True,
 ) -> None:
+    following = _next_start(job, through) if promises else None
     conn.execute(
         "update ops.schedules set "
         "last_run_at = %s, last_finished_at = null, last_exit_code = null, last_host = %s, "
@@ -198,7 +227,7 @@ def _record_start(
         # from now on this run says which starts were made
         "missed_at = case when missed_at < %s then missed_at end "
         "where name = %s",
-        (now, socket.gethostname(), attempts, through, _next_start(job, through), now, job.name),
+        (now, socket.gethostname(), attempts, through, following, now, job.name),
     )
 
 

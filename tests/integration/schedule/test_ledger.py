@@ -223,6 +223,24 @@ def test_a_manual_run_needs_no_due_start_and_changes_none(book: Book) -> None:
     assert book.ran(DAILY, FRIDAY) == FRIDAY
 
 
+def test_a_run_by_hand_promises_no_start_where_nothing_schedules(book: Book) -> None:
+    assert book.take(DAILY, FRIDAY - HOUR, forced=True).start == FRIDAY - HOUR
+    # its own start passed meanwhile
+    book.warehouse.ask(lambda conn: ledger.record_end(conn, DAILY, 0, FRIDAY + HOUR))
+    row = book.row(DAILY)
+    assert (row.next_run_at, row.last_exit_code, row.missed_at) == (None, 0, None)
+    assert not ledger.list_overdue([row], {DAILY.name: DAILY}, FRIDAY + 30 * DAY)
+
+    # a scheduler that is installed later counts from then on
+    later = FRIDAY + 2 * DAY
+    assert ledger.may_be_due(row, DAILY, later)
+    assert book.ran(DAILY, later) is None
+    assert book.row(DAILY).next_run_at == FRIDAY + 3 * DAY
+    # and its promise stays in further runs by hand
+    book.take(DAILY, later + HOUR, forced=True)
+    assert book.row(DAILY).next_run_at == FRIDAY + 3 * DAY
+
+
 def test_may_be_due_is_true_for_jobs_with_a_start_to_make(book: Book) -> None:
     def waits(job: Job, now: datetime) -> bool:
         return ledger.may_be_due(book.row(job), job, now)
