@@ -29,6 +29,8 @@ from orchestration.schedule import due, jobs, ledger
 
 # a job that stopped running is judged by its last run for this long
 RUN_MEMORY = timedelta(days=35)
+# an alert that no machine's check has found again for this long is of a job that none knows
+FORGOTTEN = timedelta(days=7)
 LATE = timedelta(hours=1)  # a start this far back was missed: no scheduler runs
 RECOVERY_MARGIN = 2.0  # percentage points below the limit at which a disk has room again
 _LONGEST = 500  # characters of an error in a message
@@ -105,7 +107,9 @@ def _why(loads: list[LoadResult], code: int) -> str:
             return f"{load.error} ({load.hint})" if load.hint else load.error
     failed = sum(len(task.failures) for load in loads for task in load.tasks)
     keys = sum(len(task.keys) for load in loads for task in load.tasks)
-    return f"{failed:,} of {keys:,} keys failed; `loaders retry` loads them"
+    jobs = [x.job_id for x in loads if x.job_id and any(task.failures for task in x.tasks)]
+    again = " and ".join(f"`loaders retry {job}`" for job in jobs)
+    return f"{failed:,} of {keys:,} keys failed" + (f"; fix: {again}" if again else "")
 
 
 def _failed(what: str, code: int, why: str) -> Cause:
@@ -241,15 +245,16 @@ def _check_schedules(
 
     Jobs that another machine has configured are judged there.
     """
-    rows = ledger.read_rows(conn)
+    rows, entries = ledger.read_rows(conn), book.read(conn, only_open=True)
     ready, _ = sources.configured(settings)
     known, wrong = jobs.survey(settings, rows)
     # an open cause is resolved unless it is found again below: a job may be gone without a row
     causes: dict[str, Cause | None] = {
         name: None
-        for name in book.read(conn, only_open=True)
+        for name in entries
         if name.startswith("schedule:") and name == on_this_host(name.partition("@")[0])
     }
+    others = _other_machines(conn, now)
     for name, error in wrong.items():
         text = f"{error} ({error.hint})"[:_LONGEST]
         place = on_this_host(f"schedule:{name}")
@@ -257,8 +262,10 @@ def _check_schedules(
     for row in rows:
         if row.name in wrong or (row.source is not None and row.source not in ready):
             continue
-        if row.name not in known and row.last_host != socket.gethostname():
-            continue  # another machine may know a job that never ran
+        if row.name not in known and row.last_host in ({None, *others} if others else others):
+            entry = entries.get(f"missed:{row.name}")
+            if entry is None or entry.last_at > now - FORGOTTEN:
+                continue  # another machine may know it
         causes[f"missed:{row.name}"] = None
         job, last = known.get(row.name), row.last_run_at
         missed = (row.missed_at, _overdue(row.next_run_at, now))
@@ -269,6 +276,15 @@ def _check_schedules(
             )
             causes[f"missed:{row.name}"] = Cause("error", text, "quotemill schedule list")
     return causes
+
+
+def _other_machines(conn: psycopg.Connection, now: datetime) -> set[str]:
+    """The other machines that ran something on this warehouse lately."""
+    rows = conn.execute(
+        "select distinct host from ops.runs where host <> %s and started_at > %s",
+        (socket.gethostname(), now - RUN_MEMORY),
+    ).fetchall()
+    return {host for (host,) in rows}
 
 
 def _check_lost_settings(

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from loaders import log, trading_time
+from loaders.engine.jobs import Task
 from loaders.engine.metrics import Metric
 from loaders.engine.result import LoadResult
 from loaders.errors import UsageError
@@ -92,6 +93,49 @@ def test_missed_starts_of_jobs_are_reported_until_they_run(settings: Settings, h
         )
         conn.execute("update ops.schedules set is_enabled = false where name = 'let_go'")
     assert alerts.check_and_notify(settings, {}, now=NOW) == alerts.CheckResult((), 2, 0)
+
+
+def test_a_missed_start_of_a_job_removed_everywhere_resolves(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert settings.warehouse_url is not None
+    own = JobSettings(command="status", when="daily 12:00")
+    knowing = settings.model_copy(update={"schedule": {"own": own}})
+
+    def is_open(settings: Settings, after: timedelta = timedelta()) -> bool:
+        result = alerts.check_and_notify(settings, {}, now=NOW + after)
+        return "missed:own" in result.open
+
+    with psycopg.connect(settings.warehouse_url.get_secret_value(), autocommit=True) as conn:
+        conn.execute(  # it never ran
+            "insert into ops.schedules (name, is_enabled, next_run_at) values ('own', true, %s)",
+            (NOW - timedelta(days=1),),
+        )
+        assert is_open(knowing)
+        assert not is_open(settings)  # no other machine could know it
+        assert is_open(knowing)
+        conn.execute(
+            "insert into ops.runs (run_id, command, host, pid, started_at) "
+            "values ('b', 'run', 'beta', 1, %s)",
+            (NOW,),
+        )
+    # beta may know it, and finds it again if so
+    assert is_open(settings)
+    assert is_open(settings, timedelta(days=6))
+    assert not is_open(settings, timedelta(days=8))
+
+
+def test_a_failed_load_names_the_jobs_to_retry(settings: Settings) -> None:
+    failed = Task(1, "kline_daily", keys=("sh600000", "sh600001"), failures={"sh600000": "no bar"})
+    loads = tuple(
+        LoadResult(job, "tdx", "partial", 6, tasks, (), None, "", 0.1)
+        for job, tasks in ((7, (failed,)), (8, ()), (9, (failed,)))
+    )
+    cause = causes.check_run(RunResult(loads, 6), settings)["load:tdx"]
+    assert cause is not None
+    assert cause.message.endswith(
+        "2 of 4 keys failed; fix: `loaders retry 7` and `loaders retry 9`"
+    )
 
 
 def test_a_failed_self_test_attaches_its_report(settings: Settings, hook: Hook) -> None:
