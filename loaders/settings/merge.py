@@ -2,7 +2,8 @@
 
 Precedence: flag > environment > .env > quotemill.toml > default. `files.py` says which files these
 are. A relative path counts from the file that sets it, of a flag or variable from the working
-directory; a relative home in a variable is refused, as it would be another one in each folder.
+directory; a relative folder of our own in a variable is refused, as it would be another one in each
+working directory.
 """
 
 import contextlib
@@ -26,6 +27,8 @@ from loaders.settings.model import Settings
 from loaders.settings.sections import section_types
 
 _ENVIRONMENT = "environment"
+# what is written there is looked for again
+_OWN_FOLDERS = ("home", "backup_folder", "ib.archive_folder")
 
 
 def load_settings(
@@ -47,8 +50,10 @@ def load_settings(
             _put(merged, dotted, value)
             origins[dotted] = place
     drop_foreign_values(merged, origins)
-    if origins.get("home", "").startswith(_ENVIRONMENT):
-        _refuse_relative_home(merged["home"], cwd)
+    for dotted in _OWN_FOLDERS:
+        place, _, variable = origins.get(dotted, "").partition(" ")
+        if place == _ENVIRONMENT:
+            _refuse_relative(dotted, flatten(merged)[dotted], variable, cwd)
     try:
         return Settings(**merged, origins=origins)
     except ValidationError as error:
@@ -125,17 +130,17 @@ def _is_relative(dotted: str, value: Any) -> bool:
     return Path in kinds and value not in {word for kind in kinds for word in get_args(kind)}
 
 
-def _refuse_relative_home(value: str, cwd: Path) -> None:
-    """Refuse a home that another working directory would make another, empty one."""
-    if not _is_relative("home", value):
+def _refuse_relative(dotted: str, value: str, variable: str, cwd: Path) -> None:
+    """Refuse a folder that another working directory would make another, empty one."""
+    if not _is_relative(dotted, value):
         return
     here = cwd.absolute()
     folders = (folder / value for folder in (here, *here.parents))
     meant = next((folder for folder in folders if folder.is_dir()), here / value)
+    what = "another home, with another warehouse" if dotted == "home" else "another one"
     raise SettingsError(
-        f"QUOTEMILL_HOME={value} is relative: in another folder it would be another home, with "
-        "another warehouse",
-        hint=f"export QUOTEMILL_HOME={shlex.quote(os.path.normpath(meant))}",
+        f"{variable}={value} is relative: in another folder it would be {what}",
+        hint=f"export {variable}={shlex.quote(os.path.normpath(meant))}",
     )
 
 

@@ -171,6 +171,20 @@ def test_a_relative_home_of_a_variable_is_refused_with_the_one_meant(tmp_path: P
         (tmp_path / "var" / "demo").mkdir(parents=True, exist_ok=True)
 
 
+@pytest.mark.parametrize("variable", ["QUOTEMILL_BACKUP_FOLDER", "QUOTEMILL_IB__ARCHIVE_FOLDER"])
+def test_relative_folders_of_variables_are_refused_as_the_home(
+    variable: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingsError, match=f"{variable}=copies is relative") as refused:
+        load_settings({variable: "copies"}, cwd=tmp_path)
+    assert refused.value.hint == f"export {variable}={tmp_path / 'copies'}"
+    # where it is read alone, what is not there is an error
+    variables = {"QUOTEMILL_TDX__CORPORATE_ACTIONS": "actions.csv", variable: "/srv/copies"}
+    assert load_settings(variables, cwd=tmp_path).tdx.corporate_actions == Path("actions.csv")
+    (tmp_path / ".env").write_text(f"{variable}=copies\n")
+    assert load_settings({}, cwd=tmp_path).origin("home") == "default"
+
+
 def test_a_refused_relative_home_is_not_written_to(tmp_path: Path) -> None:
     environ = {"QUOTEMILL_HOME": "var/demo", "QUOTEMILL_ALERTS__URLS": '["http://127.0.0.1:9"]'}
     settings = read_environment_settings(("home", "alerts.urls"), environ, tmp_path)
