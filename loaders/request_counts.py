@@ -17,6 +17,7 @@ RETRIES_LOGGED = 200  # of a process; all are counted
 _log = logging.getLogger(__name__)
 _turn = threading.Lock()
 _counts: Counter[str] = Counter()
+_has_hook = False  # whether stamina calls us
 
 
 def count(name: str, times: int = 1) -> int:
@@ -34,13 +35,22 @@ def counted() -> Counter[str]:
 
 @contextmanager
 def retries_counted() -> Iterator[None]:
-    """Count and log retries in a block, in the place of stamina's warning for each."""
-    before = stamina.instrumentation.get_on_retry_hooks()
+    """Count and log retries in a block, in the place of stamina's warning for each.
+
+    Blocks may be nested. The hooks of before are not asked for: making stamina's own would import
+    prometheus_client into every command.
+    """
+    global _has_hook
+    if _has_hook:
+        yield
+        return
     stamina.instrumentation.set_on_retry_hooks([_log_retry])
+    _has_hook = True
     try:
         yield
     finally:
-        stamina.instrumentation.set_on_retry_hooks(before)
+        _has_hook = False
+        stamina.instrumentation.set_on_retry_hooks(None)
 
 
 def _log_retry(details: stamina.instrumentation.RetryDetails) -> None:

@@ -69,7 +69,7 @@ from orchestration.cli import app
 with contextlib.suppress(SystemExit):
     app(["schedule", "run"])
 look()
-light = ("psycopg", "loaders.tdx.source", "httpx")
+light = ("psycopg", "loaders.tdx.source", "httpx", "prometheus_client")
 print("heavy:", *[name for name in light if name in sys.modules])
 """
     assert heavy_after(code) == [[], []]
