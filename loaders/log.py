@@ -35,7 +35,7 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 
 from loaders.errors import QuotemillError, SettingsError, UsageError, innermost
-from loaders.masks import find_passwords, mask_logins
+from loaders.masks import HIDDEN, find_passwords, mask_logins
 from loaders.refusals import explain_refusal
 from loaders.section import Section
 from loaders.settings import Settings, load_settings
@@ -46,7 +46,6 @@ LARGEST = 20 * 2**20  # bytes of a file before the next part
 # our files in the folder of logs: a day, its parts, and tracebacks of internal errors
 OWN = re.compile(r"(?:(?:run|errors)-(\d{4}-\d\d-\d\d)(?:\.\d+)?\.jsonl|error-(\d{8})T\d{6}Z\.log)")
 RUN_ID, SCHEDULE = "QUOTEMILL_RUN_ID", "QUOTEMILL_SCHEDULE"  # variables of a command's environment
-HIDDEN = "***"
 LONGEST, MOST = 10_000, 200  # characters of a text, entries of a detail
 _NAMED = re.compile(
     r"(?i)\b(pass(?:word|wd|phrase)?|secret|token|api[_-]?key|authorization)"

@@ -7,6 +7,7 @@ import re
 from itertools import accumulate
 from urllib.parse import quote, unquote
 
+HIDDEN = "***"
 _LOGIN = re.compile(r"://\S+@")  # to the last @: a password may have an @ or a /
 _PASSWORD = re.compile(r"://[^/\s:@]*:(\S+)@")
 _PARAMETER = re.compile(r"(?:^|[?&\s])password\s*=\s*(?:'([^']+)'|([^'&\s]+))")

@@ -10,13 +10,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 import psycopg
 import stamina
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from loaders.errors import QuotemillError, SettingsError, UpstreamError, sqlstate
+from loaders.masks import HIDDEN, find_passwords
 from loaders.settings import Settings
 from loaders.warehouse import timescale
 from loaders.warehouse.address import build_address, label_address, parse_address
@@ -222,10 +222,9 @@ class Warehouse:
 
     def scrub(self, text: str) -> str:
         """`text` without the password."""
-        password = self.params().get("password")
-        if not password:
-            return text
-        return text.replace(password, "***").replace(quote(password, safe=""), "***")
+        for password in sorted(find_passwords(self.url), key=len, reverse=True):
+            text = text.replace(password, HIDDEN)
+        return text
 
     def away(self, error: BaseException) -> QuotemillError:
         """The error to raise when a connection failed or broke, or a limit ended its work."""
@@ -323,7 +322,8 @@ def require_warehouse(settings: Settings) -> Warehouse:
     if warehouse is None:
         raise SettingsError(
             f"no warehouse yet below {settings.home} ({settings.origin('home')})",
-            hint="`quotemill run` makes it; QUOTEMILL_HOME=/absolute/path names another one",
+            hint="`quotemill run` makes it, after `quotemill init` where no source is configured;"
+            " QUOTEMILL_HOME=/absolute/path names another one",
         )
     return warehouse
 

@@ -35,10 +35,18 @@ def today(as_of: datetime) -> date:
     return as_of.astimezone(NEW_YORK).date()
 
 
+def require_chains(conn: psycopg.Connection, relation: str) -> None:
+    """Raise UsageError before the first build of option chains, which makes the relation."""
+    if not has_relation(conn, relation):
+        raise UsageError(
+            "option chains were never built",
+            hint="`quotemill run ib`, which names the settings that it lacks",
+        )
+
+
 def set_verdict_time(conn: psycopg.Connection, warehouse: Warehouse, as_of: datetime) -> None:
     """Make verdicts in this session as of a time. Raises UsageError before the first build."""
-    if not has_relation(conn, f"{warehouse.inner_schema('qa')}.qa_option_day"):
-        raise UsageError("option chains were never built", hint="quotemill run ib")
+    require_chains(conn, f"{warehouse.inner_schema('qa')}.qa_option_day")
     conn.execute("select set_config('quotemill.as_of', %s, false)", (as_of.isoformat(),))
 
 

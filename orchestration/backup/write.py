@@ -65,7 +65,10 @@ def back_up(
     started = datetime.now(UTC)
     with warehouse.connect() as conn:
         if not has_relation(conn, "ops.settings"):
-            raise UsageError("nothing was loaded yet", hint="quotemill run")
+            raise UsageError(
+                "nothing was loaded yet",
+                hint="quotemill run, after quotemill init where no source is configured",
+            )
     own = migrate.warehouse_id(warehouse)
     root = folders.backup_root(settings, folder)
     with folders.usable(root):

@@ -7,8 +7,8 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from loaders.errors import DataQualityError, UsageError
-from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
+from orchestration.archive.closed import require_chains
 
 
 def read(warehouse: Warehouse) -> list[dict[str, Any]]:
@@ -55,7 +55,6 @@ def _dumps(value: Any) -> str:
 
 def _read(conn: psycopg.Connection, warehouse: Warehouse) -> list[dict[str, Any]]:
     gates = f"{warehouse.inner_schema('qa')}.qa_option_gates"
-    if not has_relation(conn, gates):
-        raise UsageError("option chains were never built", hint="quotemill run ib")
+    require_chains(conn, gates)
     query = f"select * from {gates} order by stage"
     return conn.cursor(row_factory=dict_row).execute(query.encode()).fetchall()

@@ -15,9 +15,9 @@ from psycopg.rows import dict_row
 from loaders.engine.check import Check
 from loaders.errors import UsageError
 from loaders.settings import Settings
-from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.sql_files import read_sql
+from orchestration.archive.closed import require_chains
 from orchestration.checks import storage
 
 PASS, FAIL, PENDING = "PASS", "FAIL", "PENDING"
@@ -131,8 +131,7 @@ def run(
         "staging": warehouse.inner_schema("quotemill_staging"),
     }
     with warehouse.connect() as conn:
-        if not has_relation(conn, f"{schemas['qa']}.qa_option_day"):
-            raise UsageError("option chains were never built", hint="quotemill run ib")
+        require_chains(conn, f"{schemas['qa']}.qa_option_day")
         if as_of is None and settings is not None and settings.ib.clock == "gateway":
             as_of = _read_gateway_time(conn)
         if as_of:

@@ -12,7 +12,7 @@ from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
 from loaders.errors import UsageError
 from loaders.settings import Settings, load_settings
-from loaders.warehouse.postgres import Warehouse, find_warehouse
+from loaders.warehouse.postgres import Warehouse, require_warehouse
 from orchestration.run.metrics import measure_command
 
 if TYPE_CHECKING:  # its module imports pyarrow
@@ -73,6 +73,7 @@ def archive_command(
 
     settings = load_settings()
     shell.start_logs(settings)
+    require_warehouse(settings)
     request = Request(
         tuple(view or ()),
         shell.parse_day(since),
@@ -273,10 +274,9 @@ def parse_day(text: str) -> date:
 
 
 def prepare_warehouse(settings: Settings) -> Warehouse:
-    """The warehouse in the state of this version. Raises UsageError before the first load."""
+    """The warehouse in the state of this version. Raises SettingsError before the first load."""
     from loaders import loads
     from orchestration.run import build
 
-    if find_warehouse(settings) is None:
-        raise UsageError("nothing was loaded yet", hint="quotemill run ib")
+    require_warehouse(settings)
     return loads.prepare_warehouse(settings, build.stderr)

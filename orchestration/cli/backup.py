@@ -48,16 +48,14 @@ def backup_command(
             )
         return
     from loaders.cli.progress import reporter
-    from loaders.warehouse.postgres import find_warehouse
+    from loaders.warehouse.postgres import require_warehouse
     from orchestration.backup.folder import is_on_warehouse_disk
     from orchestration.backup.write import back_up
     from orchestration.run.metrics import measure_command
 
     settings = load_settings()
     shell.start_logs(settings)
-    warehouse = find_warehouse(settings)
-    if warehouse is None:
-        raise UsageError("nothing was loaded yet", hint="quotemill run")
+    warehouse = require_warehouse(settings)
     with measure_command(settings, "backup") as figures, reporter() as shown:
         result = back_up(settings, warehouse, shown.line, folder=folder, keep=keep)
         figures |= {"bytes": result.backup.size_bytes, "kept_backups": result.remaining}

@@ -9,7 +9,7 @@ from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
 from loaders.errors import DataQualityError, UsageError
 from loaders.settings import load_settings
-from loaders.warehouse.postgres import Warehouse, find_warehouse, require_warehouse
+from loaders.warehouse.postgres import require_warehouse
 
 app = typer.Typer(
     no_args_is_help=True, help="The stages in which the universe of option chains grows."
@@ -68,7 +68,7 @@ def list_command(json: JsonFlag = False) -> None:
     """
     from orchestration.checks import option_gates
 
-    rows = option_gates.read(_warehouse())
+    rows = option_gates.read(require_warehouse(load_settings()))
     if json:
         shell.print_json(rows)
         return
@@ -110,13 +110,7 @@ def _decide(stage: int, action: str, by: str, note: str | None, force: bool) -> 
 
     if not by.strip():
         raise UsageError("--by must not be empty", hint='--by "data owner"')
-    row = option_gates.decide(_warehouse(), stage, action, by, note, force)
+    warehouse = require_warehouse(load_settings())
+    row = option_gates.decide(warehouse, stage, action, by, note, force)
     rates = f"{row['snapshot_per_minute']} batches a minute of {row['max_concurrent_snapshots']}"
     print(f"stage {stage} is {row['state']}: {row['symbols']}, {rates}", file=sys.stderr)
-
-
-def _warehouse() -> Warehouse:
-    warehouse = find_warehouse(load_settings())
-    if warehouse is None:
-        raise UsageError("nothing was loaded yet", hint="quotemill run ib")
-    return warehouse

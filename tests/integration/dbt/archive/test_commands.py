@@ -126,4 +126,4 @@ def test_an_empty_warehouse_is_reported(new_database: Callable[[], str], tmp_pat
         assert (done.returncode, "option chains were never built" in done.stderr) == (2, True)
     bare = Place(tmp_path, tmp_path / "home")
     done = bare.inside("quotemill", "archive")
-    assert (done.returncode, "nothing was loaded yet" in done.stderr) == (2, True)
+    assert (done.returncode, "no warehouse yet" in done.stderr) == (3, True)
