@@ -80,8 +80,8 @@ def findings_command(
     ack: Annotated[
         list[str] | None,
         typer.Option(
-            help="Acknowledge the finding of this number, all of the check of this name, or a "
-            "failed key of loads; may be repeated."
+            help="Acknowledge the finding of this number, all of the check of this name, or what "
+            'loads could not load: "kline_daily sh600000"; may be repeated.'
         ),
     ] = None,
     reason: Annotated[
