@@ -1,7 +1,7 @@
-"""The rate of requests: a bucket of tokens for each purpose, one token for each batch.
+"""The rate of batches: a bucket of tokens for each purpose, one token for each batch.
 
 A batch has at most `max_concurrent_snapshots` contracts and batches go one after another, so these
-are the contracts that hold lines at once. The adapter holds the wire's own limit.
+are the contracts that hold lines at once. The limit of messages a second is in client/ib_client.py.
 """
 
 import time
