@@ -54,6 +54,9 @@ class Dataset(Generic[C]):
     `key_of` returns the key that a row belongs to, where that is not its value in the first column
     of the table's key.
 
+    `leave(context, keys)` yields, as parts, the rows of keys that a stop left without an outcome:
+    what says that they were not reached.
+
     `recurs` is False where a key names a moment: once that passed it is not loaded again, so its
     failure is not stored as one to repair.
     """
@@ -67,6 +70,7 @@ class Dataset(Generic[C]):
     key_of: Callable[[Mapping[str, Any]], str] | None = None
     only_key: str | None = None
     beside: LandedTable | None = None
+    leave: Callable[[C, Sequence[str]], Iterator[Outcome]] | None = None
     recurs: bool = True
 
     def cursor_key(self, key: str) -> str:

@@ -34,13 +34,21 @@ def run(load: "Load") -> None:
     source = load.source
     with source.open(load) as context, contextlib.suppress(Stopped):
         for units in source.plan(context):
-            tasks = [load.add_task(unit.dataset, unit.keys, unit.exchange) for unit in units]
+            tasks = [
+                RunningTask(
+                    load,
+                    load.add_task(unit.dataset, unit.keys, unit.exchange),
+                    source.dataset(unit.dataset),
+                )
+                for unit in units
+            ]
             _announce(load, units)
             for task in tasks:
-                if load.stopping():
-                    break
-                RunningTask(load, task, source.dataset(task.dataset)).run(context)
+                if not load.stopping():
+                    task.run(context)
             if load.stopping():
+                for task in tasks:
+                    task.leave(context)
                 return
 
 
@@ -88,6 +96,15 @@ class RunningTask:
         task.status = task.verdict
         load.save(task)
         self._report()
+
+    def leave(self, context: Any) -> None:
+        """Land what says which keys a stop left, of a task that did not begin too."""
+        left = self.task.keys[self.task.reached :]
+        if self.dataset.leave is None or not left or self.load.gone is not None:
+            return
+        outcomes = self.dataset.leave(context, left)
+        while self._land_package(outcomes):
+            pass
 
     def _land_package(self, outcomes: Iterator[Outcome]) -> bool:
         """Land outcomes up to a part, or all; whether more may follow."""

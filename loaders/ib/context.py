@@ -43,6 +43,7 @@ class Context:
     discoveries         what discovery knows of each symbol
     slot_runs           rows of slot_run by key
     queued, missing     contracts to capture again, and all that a slot lacks, by key
+    unplanned           symbols of the current step without rows yet
     begun               slots and days of which a batch was requested
     slot_deadlines      when each slot that has started gives way to the next one
     queue_until         when the queue gives way to the next slot
@@ -62,6 +63,7 @@ class Context:
     slot_runs: dict[str, dict[str, Any]] = field(default_factory=dict)
     queued: dict[str, list[Queued]] = field(default_factory=dict)
     missing: dict[str, set[int]] = field(default_factory=dict)
+    unplanned: set[str] = field(default_factory=set)
     begun: set[str] = field(default_factory=set)
     slot_deadlines: dict[str, datetime] = field(default_factory=dict)
     queue_until: datetime | None = None

@@ -8,7 +8,7 @@ from typing import Any
 
 from loaders.engine.outcome import Outcome
 from loaders.ib.capture import flags
-from loaders.ib.capture.better_row import is_better
+from loaders.ib.capture.better_row import NOT_YET, is_better
 from loaders.ib.capture.flags import INCOMPLETE, is_silent, may_improve
 from loaders.ib.capture.rounds import QUEUED, Capture
 from loaders.ib.capture.rows import CLOSE, RECAPTURE, Tally, make_row
@@ -22,7 +22,6 @@ from loaders.ib.slots import Session, Slot, make_key, require_session
 
 ROUTE = "market_data"
 LAND_AFTER = 10.0  # seconds of a capture in one package of rows
-NOT_YET = "not asked yet: its turn comes, or the load ended before"
 STOPPED = "not asked: the load was stopped before"
 
 
@@ -66,12 +65,13 @@ def capture(
     silent and not the contract.
 
     A capture that takes longer lands in parts (`LAND_AFTER`), the first with an error row for each
-    contract whose turn is still to come: whatever ends the load, each has a row.
+    contract whose turn is still to come, of later groups too: whatever ends the load, each has a
+    row. One that is stopped lands what it has; `leave` does the rest.
     """
     work = _Work(ctx, target, chains=chains, symbols=symbols, contracts=contracts)
+    ctx.unplanned.difference_update(symbols)
     ctx.take_pacing_events()  # those of earlier steps
     wanted = [c for c in work.listed if c.conid not in settled]
-    work.requested = wanted
     result = Capture(gone=ctx.gone, has_begun=target.cursor in ctx.begun)
     capturer = ctx.capturer(target.market_data_type, target.deadline)
     # a contract that never ticks holds its line to the end: the others come first
@@ -91,14 +91,44 @@ def capture(
         if not is_planned:
             work.plan_rest(NOT_YET)
             is_planned = True
+            if ctx.unplanned:
+                yield _plan_symbols(ctx, target, sorted(ctx.unplanned))
+                ctx.unplanned.clear()
         yield work.make_part()
         landed_at = ctx.waits.monotonic()
     work.take(result, result.quotes)
     if result.stopped:
-        work.plan_rest(STOPPED)
-        yield work.make_part(queue=True)
+        yield work.make_part()
         return
     yield from work.finish(result)
+
+
+def _plan_symbols(ctx: Context, target: Target, symbols: Sequence[str]) -> Outcome:
+    """Error rows of the contracts of later groups."""
+    chains = ctx.chains(target.trade_date, symbols)
+    contracts = {symbol: chain.contracts for symbol, chain in chains.items()}
+    work = _Work(ctx, target, chains=chains, symbols=symbols, contracts=contracts)
+    work.plan_rest(NOT_YET)
+    return work.make_part()
+
+
+def leave(
+    ctx: Context,
+    target: Target,
+    *,
+    chains: Mapping[str, Chain],
+    symbols: Sequence[str],
+    contracts: Mapping[str, Sequence[OptionContract]],
+) -> Outcome:
+    """What a stop leaves: an error row for each contract without one, the queue, the tally."""
+    work = _Work(ctx, target, chains=chains, symbols=symbols, contracts=contracts)
+    work.plan_rest(STOPPED)
+    queue: list[dict[str, Any]] = []
+    for symbol in symbols:
+        if target.run_type != CLOSE and work.chosen[symbol]:
+            queue += _make_queue(ctx, target, symbol, work.chosen[symbol], work.rows, ())
+        work.count(symbol, ctx.now())
+    return work.make_part(queue)
 
 
 class _Work:
@@ -116,7 +146,6 @@ class _Work:
         self.ctx, self.target, self.chains, self.symbols = ctx, target, chains, symbols
         self.chosen = {symbol: contracts.get(symbol, ()) for symbol in symbols}
         self.listed = [c for symbol in symbols for c in self.chosen[symbol]]
-        self.requested: Sequence[OptionContract] = ()
         self.started_at = ctx.now()
         day, at, table = target.trade_date, target.at, target.table
         self.silent = ctx.ask(lambda conn: read_silent(conn, day, symbols))
@@ -135,10 +164,10 @@ class _Work:
             self._keep(self._make_row(result.quotes[conid], result))
 
     def plan_rest(self, why: str) -> None:
-        """Make error rows of the contracts that have none yet."""
+        """Make error rows of the contracts that nothing better is known of."""
         now, failure = self.ctx.now(), Failure(NOT_ASKED, None, why)
-        for contract in self.requested:
-            if contract.conid not in self.rows:
+        for contract in self.listed:
+            if contract.conid not in self._made:
                 quote = Quote(contract, self.target.market_data_type, now, failure=failure)
                 self._keep(self._make_row(quote, Capture()))
 
@@ -165,15 +194,36 @@ class _Work:
             known_flags=frozenset(flag for flag, is_raised in raised.items() if is_raised),
         )
 
-    def make_part(self, *, queue: bool = False) -> Outcome:
-        """The rows that have not landed; with `queue` what lacks a quote waits to be requested."""
+    def make_part(self, queue: Sequence[dict[str, Any]] = ()) -> Outcome:
+        """The rows that have not landed."""
         rows, self._waiting = [*self._waiting.values()], {}
-        waits: list[dict[str, Any]] = []
-        if queue and self.target.run_type != CLOSE:
-            for symbol, chosen in self.chosen.items():
-                waits += _make_queue(self.ctx, self.target, symbol, chosen, self.rows, ())
         key = make_key(self.symbols[0], self.target.point)
-        return Outcome(key, self._with_lineage(rows), beside=waits, is_part=True)
+        return Outcome(key, self._with_lineage(rows), beside=queue, is_part=True)
+
+    def count(
+        self, symbol: str, finished_at: datetime, *, pacing_events: int = 0, attempts: int = 1
+    ) -> Tally:
+        """The tally of a symbol by its rows, as a row of slot_run too."""
+        chosen, target = self.chosen[symbol], self.target
+        tally = Tally(len(chosen))
+        for contract in chosen:
+            tally.count(self.rows[contract.conid])
+        # queued contracts may be of a set that another one has replaced since
+        if chosen or target.run_type != RECAPTURE:
+            self.ctx.slot_runs[make_key(symbol, target.point)] = {
+                "trade_date": target.trade_date,
+                "sample_time": target.at,
+                "symbol": symbol,
+                "ingest_run_type": target.run_type,
+                **vars(tally),
+                "pacing_events": pacing_events,
+                "attempts": attempts,
+                "started_at": self.started_at,
+                "finished_at": finished_at,
+                "status": tally.status,
+                "source_route": ROUTE,
+            } | self.ctx.lineage
+        return tally
 
     def _with_lineage(self, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         return [row | {"source_route": ROUTE, **self.ctx.lineage} for row in rows]
@@ -186,29 +236,13 @@ class _Work:
         pacing = Counter(symbol_by_conid.get(e.conid or 0, self.symbols[0]) for e in events)
         for symbol, chosen in self.chosen.items():
             key = make_key(symbol, target.point)
-            tally = Tally(len(chosen))
-            for contract in chosen:
-                tally.count(self.rows[contract.conid])
-            # queued contracts may be of a set that another one has replaced since
-            is_idle = target.run_type == RECAPTURE and not chosen
+            # an earlier load requested what is settled
+            attempts = max(result.attempts, 1)
+            tally = self.count(symbol, finished_at, pacing_events=pacing[symbol], attempts=attempts)
             failure = None
-            if not is_idle:
+            if chosen or target.run_type != RECAPTURE:
                 mine = [self.rows[c.conid] for c in chosen]
                 failure = _describe_failure(ctx, symbol, tally, mine)
-                ctx.slot_runs[key] = {
-                    "trade_date": target.trade_date,
-                    "sample_time": target.at,
-                    "symbol": symbol,
-                    "ingest_run_type": target.run_type,
-                    **vars(tally),
-                    "pacing_events": pacing[symbol],
-                    # an earlier load requested what is settled
-                    "attempts": max(result.attempts, 1),
-                    "started_at": self.started_at,
-                    "finished_at": finished_at,
-                    "status": tally.status,
-                    "source_route": ROUTE,
-                } | ctx.lineage
             queue = []
             if target.run_type != CLOSE:
                 queue = _make_queue(ctx, target, symbol, chosen, self.rows, result.heard)

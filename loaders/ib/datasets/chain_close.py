@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 from operator import itemgetter
 
 from loaders.engine.outcome import Outcome
+from loaders.ib.capture import outcomes
 from loaders.ib.capture.flags import DELAYED_TYPES, is_silent
 from loaders.ib.capture.outcomes import Target, capture
 from loaders.ib.capture.rows import CLOSE
@@ -37,24 +38,42 @@ def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
         yield from (Outcome(key, skipped=why) for key in keys)
         return
     chains = ctx.chains(day, symbols)
-    table, at = CHAIN_CLOSE.name, session.close_at
-    stored = ctx.ask(lambda conn: read_captures(conn, table, day, at, symbols))
-    is_delayed = ctx.settings.market_data_type in DELAYED_TYPES
+    target = _make_target(ctx, session, now)
+    stored = ctx.ask(lambda conn: read_captures(conn, target.table, day, target.at, symbols))
     yield from capture(
         ctx,
-        Target(
-            session,
-            table,
-            run_type=CLOSE,
-            market_data_type=FROZEN_DELAYED if is_delayed else FROZEN,
-            deadline=now + LONGEST,
-        ),
+        target,
         chains=chains,
         symbols=symbols,
         contracts={symbol: chain.contracts for symbol, chain in chains.items()},
         settled={
             conid for conid, row in stored.items() if not row["snapshot_error"] or is_silent(row)
         },
+    )
+
+
+def leave(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
+    day, now = date.fromisoformat(parse_point(keys[0])), ctx.now()
+    session, symbols = require_session(day), [parse_symbol(key) for key in keys]
+    if now >= session.close_at and why_too_late(session, now) is None:
+        chains = ctx.chains(day, symbols)
+        yield outcomes.leave(
+            ctx,
+            _make_target(ctx, session, now),
+            chains=chains,
+            symbols=symbols,
+            contracts={symbol: chain.contracts for symbol, chain in chains.items()},
+        )
+
+
+def _make_target(ctx: Context, session: Session, now: datetime) -> Target:
+    is_delayed = ctx.settings.market_data_type in DELAYED_TYPES
+    return Target(
+        session,
+        CHAIN_CLOSE.name,
+        run_type=CLOSE,
+        market_data_type=FROZEN_DELAYED if is_delayed else FROZEN,
+        deadline=now + LONGEST,
     )
 
 
@@ -66,5 +85,11 @@ def why_too_late(session: Session, now: datetime) -> str | None:
 
 
 DATASET = Dataset(
-    "chain_close", CHAIN_CLOSE, "market_data", fetch, key_of=itemgetter("symbol"), recurs=False
+    "chain_close",
+    CHAIN_CLOSE,
+    "market_data",
+    fetch,
+    key_of=itemgetter("symbol"),
+    leave=leave,
+    recurs=False,
 )

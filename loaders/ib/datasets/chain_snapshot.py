@@ -4,16 +4,18 @@ Keys are `AAPL 2026-11-19T15:00Z`. A contract that answered nothing is a row wit
 can still be captured waits in the queue beside.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
 
 from loaders.engine.outcome import NOT_DUE, Outcome
+from loaders.ib.capture import outcomes
 from loaders.ib.capture.outcomes import Target, capture, make_queue_row
 from loaders.ib.capture.rows import INTRADAY, RECAPTURE
+from loaders.ib.client.values import OptionContract
 from loaders.ib.context import Context, Dataset
-from loaders.ib.queries.landed import read_captures
+from loaders.ib.queries.landed import Chain, read_captures
 from loaders.ib.queries.silent_contracts import read_silent
 from loaders.ib.slots import (
     Slot,
@@ -35,13 +37,7 @@ def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
         slot, symbols = find_slot(name), [parse_symbol(key) for key in slot_keys]
         if slot is None:
             yield from (_give_up_unknown_slot(ctx, name, symbol) for symbol in symbols)
-            continue
-        timetable = ctx.timetable
-        is_over = timetable.now > timetable.last_call(require_session(slot.trade_date))
-        if ctx.missing:  # it ends with the slot, else a late quote would stand for an early one
-            is_over = timetable.now >= timetable.slot_ends(slot.at)
-        # further symbols of a slot that started in time belong to it, however long it takes
-        if is_over and name not in ctx.slot_deadlines:
+        elif _is_over(ctx, slot):
             yield from (_give_up(ctx, slot, symbol) for symbol in symbols)
         elif ctx.missing:
             yield from _capture_missing(ctx, slot, symbols)
@@ -51,19 +47,77 @@ def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
             return
 
 
-def _capture_slot(ctx: Context, slot: Slot, symbols: Sequence[str]) -> Iterator[Outcome]:
-    chains = ctx.chains(slot.trade_date, symbols)
-    target = Target(
+def leave(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
+    for name, slot_keys in groupby(keys, parse_point):
+        slot, symbols = find_slot(name), [parse_symbol(key) for key in slot_keys]
+        if slot is not None and not _is_over(ctx, slot):
+            chains = ctx.chains(slot.trade_date, symbols)
+            yield outcomes.leave(
+                ctx,
+                _make_target(ctx, slot),
+                chains=chains,
+                symbols=symbols,
+                contracts=_find_missing(ctx, slot, chains) if ctx.missing else _find_all(chains),
+            )
+
+
+def _is_over(ctx: Context, slot: Slot) -> bool:
+    """Whether a quote would come too late for a slot: it would stand for an early one.
+
+    Further symbols of a slot that began in time belong to it, however long it takes.
+    """
+    timetable = ctx.timetable
+    has_ended = timetable.now > timetable.last_call(require_session(slot.trade_date))
+    if ctx.missing:
+        has_ended = timetable.now >= timetable.slot_ends(slot.at)
+    return has_ended and (bool(ctx.missing) or slot.name not in ctx.slot_deadlines)
+
+
+def _make_target(ctx: Context, slot: Slot) -> Target:
+    if ctx.missing:
+        run_type, deadline = RECAPTURE, ctx.queue_until or ctx.deadline(slot)
+    else:
+        run_type = INTRADAY
+        deadline = ctx.slot_deadlines.setdefault(slot.name, ctx.deadline(slot))
+    return Target(
         slot,
         CHAIN_SNAPSHOT.name,
-        run_type=INTRADAY,
+        run_type=run_type,
         market_data_type=ctx.settings.market_data_type,
-        deadline=ctx.slot_deadlines.setdefault(slot.name, ctx.deadline(slot)),
+        deadline=deadline,
     )
-    contracts = {symbol: chain.contracts for symbol, chain in chains.items()}
+
+
+def _find_all(chains: Mapping[str, Chain]) -> dict[str, Sequence[OptionContract]]:
+    return {symbol: chain.contracts for symbol, chain in chains.items()}
+
+
+def _find_missing(
+    ctx: Context, slot: Slot, chains: Mapping[str, Chain]
+) -> dict[str, Sequence[OptionContract]]:
+    """Contracts that the slot lacks and that tick."""
+    silent = ctx.ask(lambda conn: read_silent(conn, slot.trade_date, list(chains)))
+    return {
+        symbol: [
+            c
+            for c in chain.contracts
+            if c.conid in ctx.missing[make_key(symbol, slot)] and c.conid not in silent
+        ]
+        for symbol, chain in chains.items()
+    }
+
+
+def _capture_slot(ctx: Context, slot: Slot, symbols: Sequence[str]) -> Iterator[Outcome]:
+    chains = ctx.chains(slot.trade_date, symbols)
+    target = _make_target(ctx, slot)
     settled = _read_good(ctx, slot, _find_cut_off(ctx, slot, symbols))
     return capture(
-        ctx, target, chains=chains, symbols=symbols, contracts=contracts, settled=settled
+        ctx,
+        target,
+        chains=chains,
+        symbols=symbols,
+        contracts=_find_all(chains),
+        settled=settled,
     )
 
 
@@ -81,27 +135,12 @@ def _read_good(ctx: Context, slot: Slot, symbols: Sequence[str]) -> set[int]:
 
 
 def _capture_missing(ctx: Context, slot: Slot, symbols: Sequence[str]) -> Iterator[Outcome]:
-    """Contracts that the slot lacks and that tick; they wait on once the next slot is near."""
-    until = ctx.queue_until or ctx.deadline(slot)
-    if ctx.now() >= until:
+    """What the slot lacks; it waits on once the next slot is near."""
+    target = _make_target(ctx, slot)
+    if ctx.now() >= target.deadline:
         return iter([Outcome(make_key(symbol, slot), skipped=NOT_DUE) for symbol in symbols])
     chains = ctx.chains(slot.trade_date, symbols)
-    silent = ctx.ask(lambda conn: read_silent(conn, slot.trade_date, symbols))
-    target = Target(
-        slot,
-        CHAIN_SNAPSHOT.name,
-        run_type=RECAPTURE,
-        market_data_type=ctx.settings.market_data_type,
-        deadline=until,
-    )
-    contracts = {
-        symbol: [
-            c
-            for c in chain.contracts
-            if c.conid in ctx.missing[make_key(symbol, slot)] and c.conid not in silent
-        ]
-        for symbol, chain in chains.items()
-    }
+    contracts = _find_missing(ctx, slot, chains)
     good = _read_good(ctx, slot, symbols)
     answering = [[c for c in chain.contracts if c.conid in good] for chain in chains.values()]
     return capture(
@@ -141,5 +180,6 @@ DATASET = Dataset(
     fetch,
     key_of=itemgetter("symbol"),
     beside=QUEUE,
+    leave=leave,
     recurs=False,
 )

@@ -20,6 +20,13 @@ def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
         yield Outcome(key, [row]) if row else Outcome(key, skipped=NOT_DUE)
 
 
+def leave(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
+    """The results of a load that was stopped."""
+    rows = [ctx.slot_runs[key] for key in keys if key in ctx.slot_runs]
+    if rows:
+        yield Outcome(keys[0], rows, is_part=True)
+
+
 def fetch_events(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     """Events that are no plain information. The last of a load without a gateway end it."""
     rows = [
@@ -45,6 +52,12 @@ def fetch_events(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
 
 
 DATASET = Dataset(
-    "slot_run", SLOT_RUN, "market_data", fetch, key_of=itemgetter("symbol"), recurs=False
+    "slot_run",
+    SLOT_RUN,
+    "market_data",
+    fetch,
+    key_of=itemgetter("symbol"),
+    leave=leave,
+    recurs=False,
 )
 EVENTS = Dataset("gateway_event", GATEWAY_EVENT, "messages", fetch_events, recurs=False)

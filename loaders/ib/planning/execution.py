@@ -16,7 +16,7 @@ from loaders.ib.planning.plan import DATASET_BY_TASK, Plan, Step, plan_request, 
 from loaders.ib.planning.request import CLOSE, DISCOVER, SNAPSHOT, lane_name
 from loaders.ib.planning.timetable import LAST_CHANCE
 from loaders.ib.queries import landed, loads
-from loaders.ib.slots import SLOT_NAME, make_key, parse_point, require_session
+from loaders.ib.slots import SLOT_NAME, make_key, parse_point, parse_symbol, require_session
 
 CAPTURES = (SNAPSHOT, CLOSE)
 Units = Iterator[Sequence[Unit]]
@@ -58,10 +58,11 @@ def _is_first_close(ctx: Context) -> bool:
 def _capture(ctx: Context, step: Step, *, last: bool) -> Units:
     ctx.missing = {}
     ctx.denied.clear()  # permission may have come back
-    for group in step.groups:
-        yield [Unit(step.dataset, group)]
+    units = [Unit(step.dataset, group) for group in step.groups]
     if step.dataset in [DATASET_BY_TASK[task] for task in CAPTURES]:
-        yield [Unit("slot_run", step.keys)]
+        ctx.unplanned = set(map(parse_symbol, step.keys))
+        units.append(Unit("slot_run", step.keys))
+    yield units
     yield from _land_events(ctx, last=last)
     if not last:
         ctx.gone = None  # on a whole day the next slot is tried all the same
@@ -141,7 +142,7 @@ def _work_queue(ctx: Context, symbols: Sequence[str], *, last: bool) -> Units:
     Five minutes before the close it is also whatever else the last slot before it lacks.
     """
     waiting = ctx.ask(lambda conn: landed.read_queue(conn))
-    ctx.queued, ctx.missing = {}, {}
+    ctx.queued, ctx.missing, ctx.unplanned = {}, {}, set()
     timetable = ctx.timetable
     ctx.queue_until = ctx.before_next_slot(timetable.now)
     for queued in waiting:
@@ -157,9 +158,11 @@ def _work_queue(ctx: Context, symbols: Sequence[str], *, last: bool) -> Units:
     keys = sorted(ctx.missing, key=parse_point, reverse=True)
     if not keys:
         return
-    for _, slot_keys in groupby(keys, parse_point):
-        yield [Unit(DATASET_BY_TASK[SNAPSHOT], tuple(slot_keys))]
-    yield [Unit("slot_run", tuple(keys))]
+    units = [
+        Unit(DATASET_BY_TASK[SNAPSHOT], tuple(slot_keys))
+        for _, slot_keys in groupby(keys, parse_point)
+    ]
+    yield [*units, Unit("slot_run", tuple(keys))]
     yield from _land_events(ctx, last=last)
 
 

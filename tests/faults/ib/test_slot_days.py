@@ -130,10 +130,12 @@ class Killed(BaseException):
 
 @pytest.fixture
 def slow(discovered_dsn: str, tmp_path: Path) -> Iterator[Bench]:
-    """44 contracts in five batches, each of which takes 12 seconds."""
-    clock = "2026-11-19T10:00:05"
-    slow = ["slow:seconds=12"]
-    with bench(discovered_dsn, tmp_path / "home", clock=clock, faults=slow, **SIZES) as made:
+    """Two groups: 28 contracts in three batches, 16 in two; each batch takes 12 seconds."""
+    own = tmp_path / "universe.csv"
+    own.write_text("symbol,weight,group,enabled\nAAPL,2,A,true\nMSFT,1,B,true\n")
+    given: dict[str, Any] = {"clock": "2026-11-19T10:00:05", "faults": ["slow:seconds=12"]}
+    given |= SIZES | {"stage": 3, "universe": own}
+    with bench(discovered_dsn, tmp_path / "home", **given) as made:
         yield made
 
 
@@ -166,23 +168,24 @@ def test_a_kill_in_any_batch_costs_that_batch_alone(
         with pytest.raises(Killed):
             slow.load("snapshot")
         monkeypatch.setattr(Capturer, "_request_batch", request)
-        done = 10 * (kill_at - 1)
+        done = (10, 20, 28, 38)[kill_at - 2]
         assert counts(slow) == (44, done, 44 - done)
     # the remainder job goes on, and requests only what is left
     slow.sandbox.log.clear()
     slow.at("2026-11-19T10:08:00")
     assert next(iter(slow.due())).exit_code == 0
     assert counts(slow) == (44, 44, 0)
-    assert len(slow.sandbox.asked("reqMktData")) <= 4 + 2  # and the underlyings
+    assert len(slow.sandbox.asked("reqMktData")) <= 6 + 2  # and the underlyings
     assert slow.due() == []
 
 
-def test_a_stopped_slot_keeps_its_rows_and_queues_the_rest(slow: Bench) -> None:
+@pytest.mark.parametrize("after", [5, 20, 36])  # before the first batch, in the groups
+def test_a_stopped_slot_keeps_its_rows_and_queues_the_rest(slow: Bench, after: int) -> None:
     def stop_in_midst(load: Load) -> None:
         begun = load.cancelling
 
         def asked() -> bool:
-            return begun() or slow.sandbox.requests > 20
+            return begun() or slow.sandbox.requests > after
 
         load.cancelling = asked  # type: ignore[method-assign]
 
@@ -190,7 +193,12 @@ def test_a_stopped_slot_keeps_its_rows_and_queues_the_rest(slow: Bench) -> None:
     assert stopped.status == "cancelled"
     rows, good, never = counts(slow)
     assert (rows, good + never) == (44, 44)
-    assert 0 < good < 44
+    assert good < 44
+    symbols = "select symbol, planned, status from raw_ib.slot_run order by symbol"
+    assert slow.rows("select sum(captured)::int, sum(errors)::int from raw_ib.slot_run") == [
+        (good, never)
+    ]
+    assert [row[:2] for row in slow.rows(symbols)] == [("AAPL", 28), ("MSFT", 16)]
     waiting = "select count(*)::int from raw_ib.recapture where state = 'queued'"
     assert slow.rows(waiting) == [(never,)]
     slow.at("2026-11-19T10:08:00")
