@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from loaders.engine.source import Source
 
 REASONS_LOGGED = 100  # of a task, in the log
+PASSING = "what failed is of a moment: run the same command again while that lasts"
 PACKAGE_ROWS = 2_000_000  # a package that has as many takes no further key
 
 
@@ -310,7 +311,10 @@ def _finish(
     text = str(error) if error else None
     jobs.finish_job(load.warehouse, load.job_id, status, text)
     _log_end(load, status, text, seconds)
-    hint = "`loaders retry` loads what failed" if exit_code else ""
+    hint = ""
+    if exit_code:
+        recurs = any(load.source.dataset(t.dataset).recurs for t in load.tasks if t.failures)
+        hint = "`loaders retry` loads what failed" if recurs else PASSING
     if status == "cancelled":
         hint = "run again to continue"
     elif error:

@@ -24,7 +24,6 @@ from loaders.ib.slots import (
     make_key,
     parse_point,
     parse_symbol,
-    require_session,
 )
 from loaders.ib.tables import CHAIN_SNAPSHOT
 from loaders.ib.tables import RECAPTURE as QUEUE
@@ -66,10 +65,7 @@ def _is_over(ctx: Context, slot: Slot) -> bool:
 
     Further symbols of a slot that began in time belong to it, however long it takes.
     """
-    timetable = ctx.timetable
-    has_ended = timetable.now > timetable.last_call(require_session(slot.trade_date))
-    if ctx.missing:
-        has_ended = timetable.now >= timetable.slot_ends(slot.at)
+    has_ended = ctx.timetable.now >= ctx.timetable.slot_ends(slot.at)
     return has_ended and (bool(ctx.missing) or slot.name not in ctx.slot_deadlines)
 
 

@@ -92,7 +92,7 @@ class Timetable:
     def current_slot(self, *, by_clock: bool) -> Slot:
         """The newest slot that has started.
 
-        Raises NotDue; with `by_clock` also once the next slot is near.
+        Raises NotDue once it is over; with `by_clock` also once the next slot is near.
         """
         session = self.session()
         slots = self.slots(session)
@@ -104,7 +104,7 @@ class Timetable:
             raise NotDue(f"no slot: the session of {self.today} is over")
         following = next((s for s in slots if s.at > self.now), None)
         is_near = following is not None and self.now >= following.at - MARGIN
-        if by_clock and (is_near or self.now >= self.slot_ends(slot.at)):
+        if self.now >= self.slot_ends(slot.at) or (by_clock and is_near):
             more = f"; the next is at {following.label}" if following else ""
             raise NotDue(f"no slot: it is {self.clock} in New York{more}")
         return slot
@@ -112,7 +112,8 @@ class Timetable:
     def named_slot(self, label: str) -> Slot:
         """Today's slot by HH:MM.
 
-        Raises UsageError for an unknown or a future one, NotDue without a session.
+        Raises UsageError for an unknown or a future one; NotDue without a session, and for one that
+        is over: a late quote would stand for an early one.
         """
         session = self.session()
         slots = {slot.label: slot for slot in self._all_slots(session)}
@@ -124,10 +125,18 @@ class Timetable:
                 f"--slot {label} has not begun: it is {self.clock} in New York",
                 hint="`--run-day` waits for each slot",
             )
-        if self.now > self.last_call(session):
-            raise NotDue(
-                f"no slot: the session of {self.today} is over, a quote of {label} cannot be had"
-            )
+        if self.now >= self.slot_ends(slot.at):
+            raise NotDue(f"no slot: {label} is over, its quotes cannot be had any more")
+        return slot
+
+    def slot_before_close(self) -> Slot:
+        """The slot that a setting adds, while it lasts. Raises NotDue."""
+        session = self.session()
+        slot = session.slot_before_close
+        if slot not in self.slots(session):
+            raise NotDue("no slot: ib.slot_before_close_enabled and ib.slot_range allow none")
+        if not slot.at <= self.now < self.slot_ends(slot.at):
+            raise NotDue(f"no slot: it is {self.clock} in New York, this one is at {slot.label}")
         return slot
 
     def remaining_slots(self) -> list[Slot]:

@@ -174,6 +174,19 @@ def test_a_failed_slot_is_loaded_again_by_retry(made: Bench) -> None:
     assert counts(made) == [("AAPL", 28, 28), ("MSFT", 16, 16)]
 
 
+def test_a_retry_leaves_a_slot_that_is_over(made: Bench) -> None:
+    rule = made.sandbox.faults.add("error:symbol=MSFT:code=420")
+    failed = made.load("snapshot", slot="now")
+    assert (failed.exit_code, "retry" in failed.hint) == (6, False)
+    made.sandbox.faults.remove(rule)
+    before = made.table("chain_snapshot")
+    late = made.at("2026-11-19T12:30:00").load("incremental", retry=True)
+    assert (late.exit_code, made.table("chain_snapshot")) == (0, before)
+    assert any("the slot 10:00 of 2026-11-19 is over" in text for text in late.warnings)
+    named = made.load("snapshot", slot="10:00")
+    assert (named.status, made.table("chain_snapshot")) == ("not due", before)
+
+
 def test_an_unknown_symbol_costs_the_others_nothing(
     new_database: Callable[[], str], tmp_path: Path
 ) -> None:

@@ -22,7 +22,7 @@ def at(text: str, **ib: Any) -> Timetable:
         ("2026-11-19T09:30:00", "09:30"),
         ("2026-11-19T10:01:59", "10:00"),
         ("2026-11-19T10:17:00", "10:00"),
-        ("2026-11-19T16:02:00", "16:00"),
+        ("2026-11-19T16:01:59", "16:00"),
         ("2026-11-27T13:01:00", "13:00"),
     ],
 )
@@ -73,14 +73,22 @@ def test_a_slot_is_over_when_the_next_begins_or_the_session_ends(slot: str, over
 
 def test_a_named_slot_has_started_today() -> None:
     timetable = at("2026-11-19T10:10:00")
-    assert timetable.named_slot("09:30").index == 0
+    assert timetable.named_slot("10:00").index == 1
     with pytest.raises(UsageError, match=r"--slot 10:15: no slot") as caught:
         timetable.named_slot("10:15")
     assert "10:00, 10:30" in caught.value.hint
     with pytest.raises(UsageError, match="has not begun: it is 10:10"):
         timetable.named_slot("10:30")
-    with pytest.raises(NotDue, match="cannot be had"):
-        at("2026-11-19T17:00:00").named_slot("10:30")
+    # a quote of 10:10 would be look-ahead in the slot of 09:30
+    for now, over in (("10:10:00", "09:30"), ("17:00:00", "16:00")):
+        with pytest.raises(NotDue, match=f"{over} is over, its quotes cannot be had"):
+            at(f"2026-11-19T{now}").named_slot(over)
+
+
+def test_after_the_last_slot_of_the_range_there_is_none() -> None:
+    narrow = at("2026-11-19T15:00:05", slot_range="09:30-12:00")
+    with pytest.raises(NotDue, match="no slot: it is 15:00"):
+        narrow.current_slot(by_clock=False)
 
 
 def test_the_remaining_slots_of_a_day() -> None:
