@@ -49,7 +49,8 @@ def run_command(
         typer.Option(help="ib: discover, snapshot, close, enrich; what is due now if absent."),
     ] = None,
     slot: Annotated[
-        str | None, typer.Option(help="ib: `now`, or today's slot in New York time: 10:30.")
+        str | None,
+        typer.Option(help="ib: `now`, `before-close`, or a slot that lasts, New York time: 10:30."),
     ] = None,
     run_day: Annotated[
         bool, typer.Option("--run-day", help="ib: wait for each remaining slot of today.")

@@ -14,9 +14,9 @@ JOBS = {
     "ib_snapshot": _capture_job(
         "loaders run ib --task snapshot", "every 30m in session", deadline=29
     ),
-    # where the setting adds it; an early close has it at 12:45
+    # where the setting adds it: of the two times the command takes the one of the day
     "ib_snapshot_before_close": _capture_job(
-        "loaders run ib --task snapshot",
+        "loaders run ib --task snapshot --slot before-close",
         "cron 45 12,15 * * *",
         deadline=14,
         needs="slot_before_close_enabled",

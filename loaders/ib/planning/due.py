@@ -49,6 +49,7 @@ SCHEDULED = (
     (CLOSE, "now"),
     (ENRICH, "now"),
 )
+BEFORE_CLOSE = "before-close"  # value of --slot, of the job of a further slot
 Options = dict[str, str]
 
 
@@ -161,6 +162,8 @@ def _resolve_snapshot(question: Question) -> Answer:
         return {"slots": ",".join(names), "run_day": "true"}, None
     if "retry_missed" in options or question.due == "missed":
         return {"retry_missed": _queue_time(question)}, None
+    if options.get("slot") == BEFORE_CLOSE:
+        return {"slots": timetable.slot_before_close().name}, None
     if "slot" in options and options["slot"] != "now":
         return {"slots": timetable.named_slot(options["slot"]).name}, None
     # a slot without a record is due until the next one: late rows are flagged

@@ -7,6 +7,7 @@ import pytest
 
 from loaders.engine.request import LoadRequest
 from loaders.errors import NotDue, SettingsError, UsageError
+from loaders.ib.jobs import JOBS
 from loaders.ib.planning import due
 from loaders.ib.planning.due import Question
 from loaders.ib.planning.request import DUE, check_request
@@ -45,6 +46,24 @@ def test_options_become_named_slots_and_days() -> None:
     }
     with pytest.raises(NotDue, match="nothing waits"):
         resolved(make_request("snapshot", retry_missed="yes"), "2026-11-19T10:10:00")
+
+
+def test_the_job_before_the_close_takes_no_other_slot() -> None:
+    job = JOBS["ib_snapshot_before_close"]
+    assert job.command.split("--task ")[1] == "snapshot --slot before-close"
+    added = Settings(ib=IbSettings(host="127.0.0.1", slot_before_close_enabled=True))
+    request = make_request("snapshot", slot="before-close")
+
+    def slots(now: str) -> str:
+        return due.resolve(added, None, request, new_york(now)).options["slots"]
+
+    assert slots("2026-11-19T15:45:00") == "2026-11-19T20:45Z"
+    assert slots("2026-11-27T12:45:00") == "2026-11-27T17:45Z"  # an early close
+    for now in ("2026-11-19T12:45:00", "2026-11-27T15:45:00", "2026-11-19T16:00:00"):
+        with pytest.raises(NotDue, match="no slot: it is"):
+            slots(now)
+    with pytest.raises(NotDue, match=r"ib\.slot_before_close_enabled"):
+        due.resolve(IB, None, request, new_york("2026-11-19T15:45:00"))
 
 
 @pytest.mark.parametrize(
