@@ -335,8 +335,11 @@ def _check_delayed_quotes(conn: psycopg.Connection, qa: str) -> dict[str, Cause 
         return {}
     row = conn.execute(
         "select trade_date, "
-        "string_agg(symbol, ' ' order by symbol) filter (where delayed_verdict = 'fail') "
-        f"from {qa}.qa_option_day where trade_date = (select max(trade_date) "
+        "string_agg(symbol, ' ' order by symbol) "
+        # not of a symbol that was tried beside the universe; an older table does not say which
+        "filter (where delayed_verdict = 'fail' "
+        "and (to_jsonb(d) ->> 'is_in_universe')::boolean is not false) "
+        f"from {qa}.qa_option_day as d where trade_date = (select max(trade_date) "
         f"from {qa}.qa_option_day where delayed_verdict <> 'pending') group by trade_date".encode()
     ).fetchone()
     if row is None:

@@ -143,7 +143,8 @@ def run(
         )
         if day is None:
             return Selfcheck(FAIL, None, storage_checks, {})
-        checks = [*_read_verdicts(conn, schemas, day), *_compare_tables(conn, schemas, day)]
+        verdicts, others = _read_verdicts(conn, schemas, day)
+        checks = [*verdicts, *_compare_tables(conn, schemas, day, others)]
         flags = conn.execute(_FLAGS.format(**schemas).encode(), {"day": day}).fetchall()
     statuses = {check.status for check in checks} or {"fail"}
     statuses |= {check.status for check in storage_checks}
@@ -176,30 +177,38 @@ def _find_session(
     return newest_day if isinstance(newest_day, date) else None
 
 
-def _read_verdicts(conn: psycopg.Connection, schemas: Mapping[str, str], day: date) -> list[Check]:
+def _read_verdicts(
+    conn: psycopg.Connection, schemas: Mapping[str, str], day: date
+) -> tuple[list[Check], set[str]]:
+    """The verdicts of a session, and the symbols that were left out of them."""
     query = f"select * from {schemas['qa']}.qa_option_day where trade_date = %s order by symbol"
     rows = conn.cursor(row_factory=dict_row).execute(query.encode(), (day,)).fetchall()
     # a symbol that was tried beside the stage is judged only where there is no other
-    rows = [row for row in rows if row.get("is_in_universe", True)] or rows
-    return [
+    judged = [row for row in rows if row.get("is_in_universe", True)] or rows
+    checks = [
         Check(
             name,
             _STATUSES[row[f"{name}_verdict"]],
             subject=row["symbol"],
             figures={figure: row[figure] for figure in figures},
         )
-        for row in rows
+        for row in judged
         for name, figures in _FIGURES.items()
     ]
+    return checks, {row["symbol"] for row in rows} - {row["symbol"] for row in judged}
 
 
-def _compare_tables(conn: psycopg.Connection, schemas: Mapping[str, str], day: date) -> list[Check]:
+def _compare_tables(
+    conn: psycopg.Connection, schemas: Mapping[str, str], day: date, left_out: set[str]
+) -> list[Check]:
     checks = []
     for name, query in _COMPARED.items():
         rows = conn.cursor(row_factory=dict_row).execute(
             query.format(**schemas).encode(), {"day": day}
         )
         for row in sorted(rows, key=lambda row: str(row["symbol"])):
+            if row["symbol"] in left_out:
+                continue
             status = "fail" if any(row[figure] for figure in _WRONG[name]) else "ok"
             checks.append(Check(name, status, subject=row.pop("symbol"), figures=row))
     return checks

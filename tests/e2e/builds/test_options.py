@@ -9,6 +9,7 @@ import pytest
 
 from loaders.errors import DataQualityError, UsageError
 from loaders.warehouse.postgres import Warehouse
+from orchestration.alerts import causes
 from orchestration.checks import option_gates, selfcheck
 from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.raw import land
@@ -168,7 +169,8 @@ def test_a_day_passes_with_the_open_interest_of_the_next_morning(
     # the daily list says the same, and two sessions in a row are what stage 1 asks for
     def checked(day: date | None, hour: int = 12) -> tuple[str, date | None, set[str]]:
         result = selfcheck.run(warehouse, day, datetime(2026, 11, 27, hour, tzinfo=UTC))
-        assert {check.subject for check in result.checks} <= {"AAPL"}
+        subjects = {check.subject for check in result.checks}
+        assert subjects == (set() if day == MONDAY.day else {"AAPL"})  # nothing came on Monday
         return result.status, result.trade_date, {c.name for c in result.checks if c.status != "ok"}
 
     assert checked(None) == ("PASS", WEDNESDAY.day, set())
@@ -196,7 +198,7 @@ def test_a_day_passes_with_the_open_interest_of_the_next_morning(
 
 
 def test_delayed_data_pass_at_a_limit_of_one_a_guessed_session_never(
-    days: psycopg.Connection, dbt: Dbt
+    days: psycopg.Connection, dbt: Dbt, warehouse: Warehouse
 ) -> None:
     conn = days
     late = {"market_data_type": 3, "data_quality_flag": "delayed_fallback"}
@@ -216,6 +218,18 @@ def test_delayed_data_pass_at_a_limit_of_one_a_guessed_session_never(
 
     nothing = ("AAPL", "fail", "fail", "pass")
     assert judged() == [nothing, ("MSFT", "pass", "fail", "pass")]
+
+    def rung() -> tuple[str, set[str | None]]:
+        cause = causes._check_delayed_quotes(conn, "qa")["delayed:ib"]
+        checks = selfcheck.run(warehouse, TUESDAY.day, datetime(2026, 11, 25, tzinfo=UTC)).checks
+        assert cause is not None
+        return cause.message.partition(": ")[2], {check.subject for check in checks}
+
+    assert rung() == ("AAPL MSFT", {"AAPL", "MSFT"})
+    # a symbol that was tried beside the universe rings nowhere
+    conn.execute("insert into ops.settings values ('ib_symbols', 'AAPL')")
+    assert rung() == ("AAPL", {"AAPL"})
+    conn.execute("delete from ops.settings where key = 'ib_symbols'")
     conn.execute("insert into ops.settings values ('ib_max_delayed_share', '1')")
     assert judged() == [nothing, ("MSFT", "pass", "pass", "pass")]
     # its last slot is of 15:45: what stands for the day is another one
