@@ -1,7 +1,7 @@
 """A split within the window, from the simulated gateway to the day in today's shares."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,17 @@ def test_a_split_leaves_a_chain_that_can_be_compared_across_it(
             assert made.at(f"{day}T17:00:00").load("close").exit_code == 0
         assert made.at(f"{EX}T18:15:00").load("daily").exit_code == 0
     assert dbt(*TABLES).success
+    # one close in other shares is no split yet: the day before it has the same ratio
+    [(counted,)] = rows(
+        "select format('%I.%I', table_schema, table_name) from information_schema.tables "
+        "where table_name = 'int_option_days__counted'"
+    )
+    conn.execute(
+        f"insert into {counted} select (jsonb_populate_record(c, jsonb_build_object("
+        "'trade_date', b.trade_date, 'underlying_close', 4 * b.close, 'lasting_count', 0))).* "
+        f"from {counted} as c inner join raw_ib.underlying_daily as b on c.symbol = b.symbol "
+        f"where c.trade_date = '{BEFORE}' and b.trade_date = '{BEFORE - timedelta(1)}'".encode()
+    )
     conn.execute(f"set quotemill.as_of = '{EX} 23:30+00'".encode())
 
     # unexplained, it is a price that fell by three quarters, contracts that are gone, and a close

@@ -33,4 +33,7 @@ from (
     )
 ) as m
 left join {{ ref('qa_option_day') }} as d on m.symbol = d.symbol and m.trade_date = d.trade_date
-where m.is_third and (d.oi_verdict = 'pass') is not true
+where
+    m.is_third
+    and (d.oi_verdict = 'pass') is not true
+    and {{ is_in_universe('m.symbol') }}

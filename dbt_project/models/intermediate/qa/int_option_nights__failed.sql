@@ -21,6 +21,7 @@ with nights as (
         from {{ ref('int_option_days__counted') }}
         window symbol_days as (partition by symbol order by trade_date)
     ) as c
+    where {{ is_in_universe('c.symbol') }}
 )
 
 select

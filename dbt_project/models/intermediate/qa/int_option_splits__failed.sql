@@ -1,5 +1,6 @@
 -- A captured close is in the shares of its day, the source's bar of it in those of the newest load:
--- their ratio is the splits since. A close is a few cents off the bar's.
+-- their ratio is the splits since. A close is a few cents off the bar's; one captured early or
+-- after hours may be far off, but not by the same ratio on two days in a row.
 with compared as (
     select
         c.symbol,
@@ -9,7 +10,12 @@ with compared as (
     from {{ ref('int_option_days__counted') }} as c
     inner join {{ ref('stg_ib__underlying_daily') }} as b
         on c.symbol = b.symbol and c.trade_date = b.trade_date
-    where b.is_current and c.underlying_close is not null
+    where
+        b.is_current
+        and c.underlying_close is not null
+        -- an index has neither volume nor splits
+        and b.volume_shares > 0
+        and {{ is_in_universe('c.symbol') }}
 ),
 
 expected as (
@@ -27,6 +33,16 @@ expected as (
             and c.trade_date < a.ex_date
             and c.adjusted_as_of >= a.ex_date
     group by c.symbol, c.trade_date, c.ratio, c.adjusted_as_of
+),
+
+neighbours as (
+    select
+        *,
+        ratio / nullif(known_ratio, 0) as gap,
+        lag(ratio / nullif(known_ratio, 0)) over symbol_days as gap_before,
+        lead(ratio / nullif(known_ratio, 0)) over symbol_days as gap_after
+    from expected
+    window symbol_days as (partition by symbol order by trade_date)
 )
 
 -- the newest day of each symbol: the action is of a session after it
@@ -40,6 +56,11 @@ select distinct on (symbol)
         'us_corporate_actions.csv has %s: add the action, or correct it',
         trim_scale(round(ratio, 3)), adjusted_as_of, trim_scale(round(known_ratio, 3))
     ) as evidence
-from expected
-where abs(ratio / nullif(known_ratio, 0) - 1) > 0.05
+from neighbours
+where
+    abs(gap - 1) > 0.05
+    and (
+        abs(gap / nullif(gap_before, 0) - 1) < 0.02
+        or abs(gap / nullif(gap_after, 0) - 1) < 0.02
+    )
 order by symbol asc, trade_date desc
