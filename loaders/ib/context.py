@@ -153,7 +153,6 @@ class Context:
             cancelling=self.load.cancelling,
             report=self.report_retry,
             denied=self.denied,
-            gone=self.gone,
             is_over=lambda: self.capture_seconds() <= 0,
         )
 

@@ -46,7 +46,6 @@ class Capture:
     """Result of a capture: a quote of each contract that was reached, in the order of requests.
 
     spent     contracts that failed in every round
-    unasked   those among them whose turn never came
     heard     contracts beside which another of their symbol answered
     settled   contracts that are not requested again, in the order of their answers
     attempts  rounds
@@ -58,7 +57,6 @@ class Capture:
 
     quotes: dict[int, Quote] = field(default_factory=dict)
     spent: set[int] = field(default_factory=set)
-    unasked: set[int] = field(default_factory=set)
     heard: set[int] = field(default_factory=set)
     settled: list[int] = field(default_factory=list)
     attempts: int = 0
@@ -96,14 +94,7 @@ class Capturer:
     cancelling: Callable[[], bool] = lambda: False
     report: Callable[[str], object] = lambda _: None
     denied: set[str] = field(default_factory=set)
-    gone: UpstreamError | None = None
     is_over: Callable[[], bool] = lambda: False
-
-    def capture(self, contracts: Sequence[OptionContract]) -> Capture:
-        result = Capture(gone=self.gone)
-        for _ in self.run(contracts, result):
-            pass
-        return result
 
     def run(self, contracts: Sequence[OptionContract], result: Capture) -> Iterator[None]:
         """Fill `result`, batch after batch; a stop ends it, also in a pause."""
@@ -185,7 +176,7 @@ class Capturer:
         try:
             return self.gateway.quotes(contracts, market_data_type, lines=lines)
         except UpstreamError as error:
-            self.gone = result.gone = error
+            result.gone = error
             return []
 
     def _pause(self, seconds: float, left: Sequence[OptionContract], result: Capture) -> bool:
@@ -224,7 +215,6 @@ class Capturer:
                 contract, self.market_data_type, now, failure=failure
             )
             result.spent.add(contract.conid)
-            result.unasked.add(contract.conid)
 
 
 def make_failure(error: UpstreamError) -> Failure:

@@ -20,7 +20,7 @@ def capture(
     contracts: list[OptionContract] = CONTRACTS,
     **given: Any,
 ) -> tuple[Capture, ScriptedGateway, Time]:
-    time, gateway = time or Time(), ScriptedGateway(answer)
+    time, gateway, result = time or Time(), ScriptedGateway(answer), Capture()
     settings: dict[str, Any] = {
         "gateway": gateway,
         "now": time.clock,
@@ -33,7 +33,9 @@ def capture(
         "retry_waits": WAITS,
         "deadline": TEN + timedelta(minutes=29),
     }
-    return Capturer(**(settings | given)).capture(contracts), gateway, time
+    for _ in Capturer(**(settings | given)).run(contracts, result):
+        pass
+    return result, gateway, time
 
 
 def errors(result: Capture) -> dict[int, str]:
@@ -68,7 +70,6 @@ def test_a_contract_that_no_round_got_is_spent_and_keeps_its_failure() -> None:
 
     result, _gateway, time = capture(answer)
     assert (result.spent, errors(result)) == ({3}, {3: "pacing"})
-    assert result.unasked == set()
     assert [p for p in time.pauses if p >= 30] == [30, 60, 120, 240]
     assert len(result.quotes) == len(CONTRACTS)
 
@@ -189,7 +190,7 @@ def test_a_gateway_without_answers_costs_only_its_own_slot() -> None:
     assert [len(conids) for _, conids in gateway.requests] == [10]
     never = {c.conid: "not_asked" for c in CONTRACTS[10:]}
     assert errors(result) == {c.conid: "no_answer" for c in CONTRACTS[:10]} | never
-    assert result.spent == result.unasked == {c.conid for c in CONTRACTS[10:]}
+    assert result.spent == {c.conid for c in CONTRACTS[10:]}
     assert not result.stopped
 
 
