@@ -9,8 +9,9 @@ from loaders.errors import QuotemillError
 from loaders.ib.client.clocks import MOST_DIFFERENCE
 from loaders.ib.client.gateway import Gateway, open_gateway
 from loaders.ib.client.library import check_client
-from loaders.ib.client.values import Candidate, Failure
+from loaders.ib.client.values import Failure
 from loaders.ib.contracts import universe
+from loaders.ib.contracts.discovery import make_candidate
 from loaders.ib.contracts.universe import Member
 from loaders.ib.errors import GatewayGone, GatewayTimeout
 from loaders.ib.slots import date_in_new_york
@@ -96,15 +97,7 @@ def probe_option(gateway: Gateway, member: Member, data_type: int) -> OptionProb
     strikes = sorted(params.strikes, key=lambda strike: abs(strike - close))[:NEAREST]
     qualified = gateway.qualify(
         [
-            Candidate(
-                symbol=member.symbol,
-                underlying_conid=underlying.conid,
-                trading_class=params.trading_class,
-                expiry=expiry,
-                strike=strike,
-                right="C",
-                underlying_route=underlying.route,
-            )
+            make_candidate(underlying, params, expiry=expiry, strike=strike, right="C")
             for expiry, strike in product(expiries, strikes)
         ]
     )

@@ -69,15 +69,7 @@ def choose_candidates(
             near: list[list[Candidate]] = []
             for strike in strikes_in_range(chain.strikes, reference.price, ib.strike_range):
                 pair = [
-                    Candidate(
-                        symbol=underlying.symbol,
-                        underlying_conid=underlying.conid,
-                        trading_class=chain.trading_class,
-                        expiry=expiry,
-                        strike=strike,
-                        right=right,
-                        underlying_route=underlying.route,
-                    )
+                    make_candidate(underlying, chain, expiry=expiry, strike=strike, right=right)
                     for right in RIGHTS
                     if (chain.trading_class, expiry, strike, right) not in impossible
                 ]
@@ -91,6 +83,20 @@ def choose_candidates(
     return (
         sorted(wanted, key=lambda c: (c.expiry, c.trading_class, c.strike, c.right)),
         [c for c in further if c not in wanted],
+    )
+
+
+def make_candidate(
+    underlying: Underlying, chain: ChainParams, *, expiry: date, strike: Decimal, right: Right
+) -> Candidate:
+    return Candidate(
+        symbol=underlying.symbol,
+        underlying_conid=underlying.conid,
+        trading_class=chain.trading_class,
+        expiry=expiry,
+        strike=strike,
+        right=right,
+        underlying_route=underlying.route,
     )
 
 
