@@ -198,6 +198,8 @@ async def _look_up(
         terms=read_terms(
             row.local_symbol,
             candidate.expiry,
+            trading_class=row.trading_class,
+            real_expiration=row.expiration,
             liquid_hours=row.liquid_hours,
             time_zone=row.time_zone,
         ),

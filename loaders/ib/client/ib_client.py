@@ -347,6 +347,7 @@ def _details(row: Any) -> Details:
         currency=contract.currency,
         name=row.longName,
         underlying_conid=int(row.underConId or 0),
+        expiration=_day(row.realExpirationDate or ""),
         liquid_hours=row.liquidHours or "",
         time_zone=row.timeZoneId or "",
     )
@@ -364,5 +365,8 @@ def _chain(row: Any) -> Chain:
 
 
 def _day(text: str) -> date | None:
-    """The day of a text, which an hour and a zone may follow."""
-    return datetime.strptime(text[:8], "%Y%m%d").date() if len(text) >= 8 else None
+    """The day of a text, which an hour and a zone may follow; None of any other text."""
+    try:
+        return datetime.strptime(text[:8], "%Y%m%d").date()
+    except ValueError:
+        return None

@@ -5,6 +5,7 @@ the clearing corporation (`SPX   200117P03205000` trades until 2020-01-16, `VIX 
 until 2023-06-20; the option chain notebook of ib_insync). It is a later session for what settles at
 the opening prices of its expiration: the monthly SPX, NDX and VIX
 (cboe.com/tradable_products/sp_500/spx_options/specifications). All else settles at the close.
+`realExpirationDate` and the trading class say the same; any of the three is enough.
 """
 
 import re
@@ -13,9 +14,11 @@ from datetime import date, datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from loaders.ib.slots import NEW_YORK, session_before, session_on
+from loaders.ib.slots import NEW_YORK, session_after, session_before, session_on
 
 Settlement = Literal["AM", "PM"]
+# classes of which every option settles at the open
+MORNING_CLASSES = ("SPX", "NDX", "VIX", "VIXW", "RUT", "DJX")
 _CLEARING_SYMBOL = re.compile(r"(\d{6})[CP]\d{8}$")
 _HOURS = re.compile(r"(\d{8}:\d{4})-(\d{8}:\d{4})")
 
@@ -37,13 +40,25 @@ class Terms:
 
 
 def read_terms(
-    local_symbol: str, last_trade_date: date, *, liquid_hours: str = "", time_zone: str = ""
+    local_symbol: str,
+    last_trade_date: date,
+    *,
+    trading_class: str = "",
+    real_expiration: date | None = None,
+    liquid_hours: str = "",
+    time_zone: str = "",
 ) -> Terms:
     """The terms of an option by the fields of its contract details."""
-    expiration = _read_expiration(local_symbol) or last_trade_date
+    named = _read_expiration(local_symbol)
+    expiration = named or last_trade_date
+    if real_expiration is not None and session_on(real_expiration) is not None:
+        expiration = max(expiration, real_expiration)
+    is_morning = trading_class in MORNING_CLASSES
+    if is_morning and named is None and expiration == last_trade_date:
+        expiration = session_after(last_trade_date).trade_date
     session = session_on(expiration)
     trades_until = find_closing_time(liquid_hours, time_zone)
-    if session is not None and last_trade_date < expiration:
+    if session is not None and (is_morning or last_trade_date < expiration):
         return Terms(expiration, "AM", session.open_at, trades_until)
     session = session or session_before(expiration)
     return Terms(expiration, "PM", session.close_at, trades_until)
@@ -52,17 +67,22 @@ def read_terms(
 def find_closing_time(liquid_hours: str, time_zone: str) -> str | None:
     """The latest end of trading, HH:MM in New York: an early close is no usual day.
 
-    `20191231:0830-20191231:1515;20200101:CLOSED` in US/Central is 16:15.
+    `20191231:0830-20191231:1515;20200101:CLOSED` in US/Central is 16:15. Trading that does not go
+    on at noon is that of a night, or a curb session.
     """
     try:
         zone = ZoneInfo(time_zone)
-        ends = [
-            datetime.strptime(end, "%Y%m%d:%H%M").replace(tzinfo=zone)
-            for _, end in _HOURS.findall(liquid_hours)
+        spans = [
+            [
+                datetime.strptime(text, "%Y%m%d:%H%M").replace(tzinfo=zone).astimezone(NEW_YORK)
+                for text in span
+            ]
+            for span in _HOURS.findall(liquid_hours)
         ]
     except (KeyError, ValueError, OSError):  # an unknown zone, or hours of another form
         return None
-    return max((f"{end.astimezone(NEW_YORK):%H:%M}" for end in ends), default=None)
+    ends = (end for start, end in spans if start < end.replace(hour=12, minute=0) < end)
+    return max((f"{end:%H:%M}" for end in ends), default=None)
 
 
 def _read_expiration(local_symbol: str) -> date | None:

@@ -65,6 +65,8 @@ class Details:
     currency: str
     name: str
     underlying_conid: int
+    # named apart where it is not the last day of trading
+    expiration: date | None = None
     liquid_hours: str = ""
     time_zone: str = ""
 

@@ -35,10 +35,40 @@ def test_what_expires_after_its_last_trading_settles_at_the_open(
 
 
 @pytest.mark.parametrize(
+    ("symbol", "trading_class", "last_trade_date", "real"),
+    [
+        ("no clearing symbol", "", "2026-11-19", "2026-11-20"),
+        ("SPX   261119C06000000", "", "2026-11-19", "2026-11-20"),
+        ("no clearing symbol", "SPX", "2026-11-19", None),
+        # listed by the day of expiration
+        ("SPX   261120C06000000", "SPX", "2026-11-20", "2026-11-20"),
+    ],
+)
+def test_any_of_three_fields_names_a_settlement_at_the_open(
+    symbol: str, trading_class: str, last_trade_date: str, real: str | None
+) -> None:
+    terms = read_terms(
+        symbol,
+        date.fromisoformat(last_trade_date),
+        trading_class=trading_class,
+        real_expiration=date.fromisoformat(real) if real else None,
+    )
+    opening = datetime(2026, 11, 20, 14, 30, tzinfo=UTC)
+    read = terms.settlement, terms.expiration_date, terms.expires_at
+    assert read == ("AM", date(2026, 11, 20), opening)
+
+
+@pytest.mark.parametrize(
     ("hours", "zone", "until"),
     [
         ("20261120:0930-20261120:1600;20261121:CLOSED", "US/Eastern", "16:00"),
         ("20261127:0830-20261127:1215;20261130:0830-20261130:1515", "US/Central", "16:15"),
+        # a night before, and a curb session after it
+        (
+            "20261119:1915-20261120:0825;20261120:0830-20261120:1515;20261120:1530-20261120:1600",
+            "US/Central",
+            "16:15",
+        ),
         ("20261120:CLOSED", "US/Eastern", None),
         ("", "", None),
         ("20261120:0930-20261120:1600", "Mars/Olympus", None),
