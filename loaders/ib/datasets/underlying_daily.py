@@ -41,7 +41,6 @@ def _read(ctx: Context, key: str, symbol: str, day: date, lacking: set[str]) -> 
         bars, unadjusted = ctx.gateway.daily_bars(underlying)
     except NotPermitted as error:
         # no alarm each night: the subscription is missing, and nothing else needs these
-        ctx.load.warn(f"{symbol}: {error}")
         return Outcome(key, skipped=str(error))
     except UpstreamError as error:
         ctx.count_unanswered(symbol, error)

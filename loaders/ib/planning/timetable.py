@@ -200,11 +200,20 @@ class Timetable:
         return session
 
     def finished_session(self) -> Session:
-        """The newest session whose bars are final: two hours after its close."""
+        """The newest session whose bars are final: two hours after its close.
+
+        Raises NotDue before that: by then bars may be in the shares after a split of today.
+        """
         session = session_on(self.today)
-        if session is not None and self.now >= session.close_at + BARS_ARE_FINAL:
-            return session
-        return session_before(self.today)
+        if session is None:
+            return session_before(self.today)
+        final_at = session.close_at + BARS_ARE_FINAL
+        if self.now < final_at:
+            raise NotDue(
+                f"the day bars of {self.today} are final at {final_at.astimezone(NEW_YORK):%H:%M} "
+                "in New York; before that they may be in the shares after a split of today"
+            )
+        return session
 
     def interest_pass(self) -> InterestPass:
         """The session whose open interest is requested now. Raises NotDue.

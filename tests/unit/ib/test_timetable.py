@@ -123,6 +123,10 @@ def test_each_task_has_its_hours() -> None:
         at("2026-11-19T16:30:00").close_session(by_clock=False)
     with pytest.raises(NotDue, match="ended 19:00"):
         at("2026-11-19T19:00:01").close_session(by_clock=True)
+    assert at("2026-11-20T18:00:00").finished_session().trade_date == date(2026, 11, 20)
+    assert at("2026-11-22T08:00:00").finished_session().trade_date == date(2026, 11, 20)
+    with pytest.raises(NotDue, match="final at 15:00 in New York; before that they may be in"):
+        at("2026-11-27T08:00:00").finished_session()
     times = "04:00:00", "07:30:00", "09:30:00", "23:59:00"
     passes = [at(f"2026-11-23T{now}").interest_pass() for now in times]
     assert {p.trade_date for p in passes} == {date(2026, 11, 20)}
