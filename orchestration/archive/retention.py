@@ -101,7 +101,7 @@ def retain(
             query = f"{closed.LANDED_DAYS} select day from landed where day < %s order by 1"
             days = [day for (day,) in conn.execute(query.encode(), (before,)).fetchall()]
         reporter.start(VIEW, len(days))
-        work = _Retention(archive, as_of, result)
+        work = _Retention(archive, as_of, result, timedelta(days=days_back))
         for day in days:
             work.drop_day(day)
             reporter.advance(VIEW, 1)
@@ -110,11 +110,12 @@ def retain(
 
 
 class _Retention:
-    def __init__(self, archive: Archive, as_of: datetime, result: RetentionResult) -> None:
+    def __init__(
+        self, archive: Archive, as_of: datetime, result: RetentionResult, stays: timedelta
+    ) -> None:
         self._warehouse, self._folder = archive.warehouse, archive.folder
         self._schema, self._view = archive.schema, find_view(VIEW)
-        self._as_of, self._result = as_of, result
-        self._stays_until = timedelta(days=archive.settings.ib.intraday_retain_days)
+        self._as_of, self._result, self._stays = as_of, result, stays
         # a compacted file is read once for all of its days
         self._damage: dict[str, str | None] = {}
 
@@ -185,7 +186,7 @@ class _Retention:
             restored = [p.restored_at for p in archived.get(symbol, []) if p.restored_at]
             if symbol not in archived:
                 reasons[symbol] = "not archived; fix: quotemill archive"
-            elif restored and max(restored) + self._stays_until > self._as_of:
+            elif restored and max(restored) + self._stays > self._as_of:
                 reasons[symbol] = ""
                 self._result.restored += 1
             elif symbol in elsewhere:

@@ -74,6 +74,8 @@ def test_old_slots_go_their_days_stay_built_and_come_back_as_they_were(
     # restored days are not dropped by the next night
     stays = retained(settings, warehouse, LATER + timedelta(days=59))
     assert (stays.restored, [d.day for d in stays.dropped]) == (2, [WEDNESDAY.day])
+    week = retained(settings, warehouse, LATER + timedelta(days=7), older_than=7, dry_run=True)
+    assert [d.day for d in week.dropped] == [TUESDAY.day]
     gone = retained(settings, warehouse, LATER + timedelta(days=60))
     assert [(d.day, d.rows) for d in gone.dropped] == [(TUESDAY.day, 112)]
 

@@ -88,9 +88,9 @@ def rows(folder: Path) -> dict[str, list[str]]:
 
 
 def retained(
-    settings: Settings, warehouse: Warehouse, as_of: datetime = LATER, dry_run: bool = False
+    settings: Settings, warehouse: Warehouse, as_of: datetime = LATER, **given: Any
 ) -> RetentionResult:
-    return retain(settings, warehouse, Silent(), as_of, dry_run=dry_run)
+    return retain(settings, warehouse, Silent(), as_of, **{"dry_run": False} | given)
 
 
 def restored(
