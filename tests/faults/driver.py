@@ -8,7 +8,8 @@ is written before the kill and at the end of a command that ends by itself.
 FAULTS_SIGNAL names another signal than KILL. FAULTS_VICTIM lists what is killed, with commas
 between: `self`, a process number (0 is this process group), `clients` of a futures load,
 `questdb:FOLDER`. FAULTS_PATIENCE: how many seconds a load waits for its warehouse.
-FAULTS_FILE_SIZE: bytes that no file may exceed.
+FAULTS_LAND_AFTER: how many seconds of a capture land as one package. FAULTS_FILE_SIZE: bytes that
+no file may exceed.
 """
 
 import importlib
@@ -152,6 +153,10 @@ def main() -> None:
         from loaders.warehouse import postgres
 
         postgres.PATIENCE = float(patience)
+    if seconds := os.environ.get("FAULTS_LAND_AFTER"):
+        from loaders.ib.capture import outcomes
+
+        outcomes.LAND_AFTER = float(seconds)
     if size := os.environ.get("FAULTS_FILE_SIZE"):
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(size), int(size)))
     if group == "tq":

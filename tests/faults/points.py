@@ -163,6 +163,7 @@ for _table in {table for tables in IB_TABLES.values() for table in tables}:
 
     IB[f"{_table}, answered"] = after(f"{TASK}._count", applies=_answers)
     IB |= package_points(_table)
+IB["batch, answered"] = after("loaders.ib.capture.rounds:Capturer._request_batch")
 
 
 def _is_insert(_: Any, query: str, *__: Any) -> bool:

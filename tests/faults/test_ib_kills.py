@@ -117,7 +117,33 @@ def _options(task: str) -> dict[str, str]:
     return {"slot": "now"} if task == "snapshot" else {}
 
 
-def die_at(killed: Bench, kill: Kill) -> Finished:
+# 44 contracts in four batches; the batch that is killed has answered, and not landed
+@pytest.mark.parametrize(
+    "batch", [3, *(pytest.param(number, marks=pytest.mark.soak) for number in (1, 2, 4))]
+)
+def test_a_kill_in_a_batch_of_a_slot_costs_that_batch_alone(
+    batch: int, filled_database: Callable[..., str], tmp_path: Path
+) -> None:
+    def fill(dsn: str) -> None:
+        with bench(dsn, tmp_path / "before") as first:
+            assert first.load("discover").exit_code == 0
+
+    rows = (
+        "select count(*)::int, count(*) filter (where not snapshot_error)::int "
+        "from raw_ib.chain_snapshot"
+    )
+    dsn, clock = filled_database("ib_contracts", fill), CLOCKS["snapshot"]
+    with bench(dsn, tmp_path / "killed", clock=clock) as killed:
+        kill = Kill("snapshot", "batch", "answered")
+        ended = die_at(killed, kill, nth=batch, FAULTS_LAND_AFTER="0")
+        assert ended.code == -signal.SIGKILL, ended.said
+        planned = 44 if batch > 1 else 0
+        assert killed.rows(rows) == [(planned, 14 * (batch - 1))]
+        again = killed.load("snapshot", slot="now")
+        assert (again.exit_code, killed.rows(rows)) == (0, [(44, 44)])
+
+
+def die_at(killed: Bench, kill: Kill, nth: int = 1, **environ: str) -> Finished:
     """The load in a child process."""
     assert killed.settings.warehouse_url is not None
     given: dict[str, Any] = killed.sandbox.settings() | QUICK
@@ -133,4 +159,4 @@ def die_at(killed: Bench, kill: Kill) -> Finished:
     }
     command = ("loaders", "run", "ib", "--task", kill.task)
     point = f"{kill.table}, {kill.where}"
-    return drive("ib", point, 1, *command, env=own | place)
+    return drive("ib", point, nth, *command, env=own | place | environ)
