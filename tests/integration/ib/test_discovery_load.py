@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from loaders.ib.queries.landed import TERMS
+from loaders.ib.queries.landed import TERMS, read_chains
 from loaders.sandbox.ib.splits import Split
 from tests.integration.ib.bench import Bench, bench
 
@@ -80,7 +80,12 @@ def test_a_lost_gateway_leaves_older_sets_and_exit_code_4(made: Bench) -> None:
     # it breaks off after the clock was read, and stays away
     result = slow.load("discover", on_start=lambda _: made.sandbox.go_away(3600))
     assert result.exit_code == 4
-    assert {row[1] for row in made.rows(SETS, "2026-11-20")} <= {"discovery_stale"}
+    assert made.rows(SETS, "2026-11-20") == []
+    with made.connect() as conn:  # the sets of the day before stand in
+        chains = read_chains(conn, date(2026, 11, 20))
+    assert {symbol: chain.set_date for symbol, chain in chains.items()} == dict.fromkeys(
+        ("AAPL", "MSFT"), date(2026, 11, 19)
+    )
 
 
 def test_after_three_symbols_without_parameters_discovery_ends(
