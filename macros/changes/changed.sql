@@ -8,9 +8,6 @@
     temporary table taken: target/run has that query.
 #}
 {% macro changed(relation, by='trade_date') -%}
-    {%- if model.changed_relations is defined -%}
-        {%- do model.changed_relations.append([relation, by]) -%}
-    {%- endif -%}
     {%- if model.reads_taken -%}
         ({{ taken_rows(relation, by) }}) as changed
     {%- else -%}
@@ -24,13 +21,6 @@
     {%- set query = render(model.raw_code) -%}
     {%- do model.pop('reads_taken') -%}
     {{ return(query) }}
-{%- endmacro %}
-
-{# The arguments of each call of `changed` in the model: pairs of relation and column. #}
-{% macro changed_relations() -%}
-    {%- do model.update(changed_relations=[]) -%}
-    {%- do render(model.raw_code) -%}
-    {{ return(model.pop('changed_relations')) }}
 {%- endmacro %}
 
 {#

@@ -60,19 +60,40 @@
 {%- endmacro %}
 
 {#
-    Every code of this table and of those that its query reads by date, by steps through the key:
-    `distinct` would read every row.
+    Every code of this table and of those that it follows, by steps through an index that begins
+    with the code where there is one: `distinct` would read every row. Not of what the query reads:
+    a view over windows would be computed once for each code.
 #}
 {% macro every_code() -%}
     {%- set name = entity() -%}
-    {%- set dated = changed_relations() | rejectattr(1, 'eq', name) | map('first') | unique -%}
-    {%- for relation in [this | string] + dated | list -%}
+    {%- set tables = [this.schema ~ '.' ~ this.identifier] -%}
+    {%- for followed in config.get('meta')['follows'] -%}
+        {%- do tables.append(feed_name(followed)) -%}
+    {%- endfor -%}
+    {%- set found = run_query("
+        select
+            t.name,
+            exists (
+                select 1 from pg_index as i
+                where
+                    i.indrelid = a.attrelid and i.indkey[0] = a.attnum
+                    and i.indisvalid and i.indpred is null
+            ) as is_indexed
+        from unnest('{" ~ tables | unique | join(',') ~ "}'::text[]) as t (name)
+        inner join pg_attribute as a
+            on
+                a.attrelid = to_regclass(t.name)
+                and a.attname = '" ~ name ~ "'
+                and not a.attisdropped
+    ").rows -%}
+    {%- for table, is_indexed in found -%}
+    {% if is_indexed -%}
     (
         with recursive codes as (
-            (select {{ name }} as code from {{ relation }} order by {{ name }} limit 1)
+            (select {{ name }} as code from {{ table }} order by {{ name }} limit 1)
             union all
             select (
-                select r.{{ name }} from {{ relation }} as r
+                select r.{{ name }} from {{ table }} as r
                 where r.{{ name }} > c.code order by r.{{ name }} limit 1
             )
             from codes as c
@@ -81,6 +102,9 @@
 
         select code from codes where code is not null
     )
+    {%- else -%}
+    (select distinct {{ name }} as code from {{ table }})
+    {%- endif %}
     {{ 'union' if not loop.last }}
     {% endfor -%}
 {%- endmacro %}

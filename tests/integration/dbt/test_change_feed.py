@@ -56,6 +56,26 @@ def test_an_old_day_and_today_cost_two_days(conn: psycopg.Connection, built: Dbt
     assert reads(conn, "raw_tdx.kline_daily", "market.kline_daily_qfq") - before <= 10
 
 
+@pytest.mark.usefixtures("option_days")
+def test_a_session_that_changes_costs_what_its_symbols_cost(
+    conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    def cost(table: str, *keys: str) -> int:
+        before = reads(conn, "raw_ib.chain_snapshot")
+        conn.execute(
+            "insert into ops.changes (table_name, key, dates) "
+            "select %s, k, '{[2026-11-24, 2026-11-25)}' from unnest(%s::text[]) as k",
+            (table, list(keys)),
+        )
+        assert dbt("run", "-s", "chain_daily_clean").success
+        return reads(conn, "raw_ib.chain_snapshot") - before
+
+    symbols = cost("raw_ib.chain_snapshot", "AAPL", "BRK B")
+    assert symbols > 0
+    # the key of each symbol more, found by the index
+    assert cost("raw_ib.session", "") <= symbols + 10
+
+
 def test_time_limits_and_compiled_plans_of_the_server_stop_no_build(
     conn: psycopg.Connection, built: Dbt
 ) -> None:
