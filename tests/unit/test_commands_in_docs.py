@@ -1,5 +1,6 @@
 """Each command and option that a code block of a page shows exists."""
 
+import ast
 import re
 import shlex
 from collections.abc import Iterator
@@ -67,3 +68,22 @@ cd x && quotemill build && (loaders run \\
         ["quotemill", "build"],
         ["loaders", "run", "tdx", "--since", "2024-01-02"],
     ]
+
+
+def messages(path: Path) -> Iterator[str]:
+    """The texts of a module that are no docstrings."""
+    nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
+    bare = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in bare:
+            yield node.value
+
+
+def test_nothing_names_an_unpublished_package_or_a_page_that_wheels_lack() -> None:
+    modules = [p for top in ("loaders", "orchestration") for p in (ROOT / top).rglob("*.py")]
+    texts = {path: "\n".join(messages(path)) for path in modules}
+    assert len(texts) > 300
+    pages = {page: page.read_text("utf-8") for page in [*PAGES, *(ROOT / "docs").glob("*.md")]}
+    by_name = re.compile(r"pip install ['\"]?quotemill\b")  # not by the path of a wheel
+    assert [path for path, text in (texts | pages).items() if by_name.search(text)] == []
+    assert [path for path, text in texts.items() if re.search(r"\bdocs/[a-z-]+[./]", text)] == []

@@ -52,6 +52,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     [
         (0, ("loaders", "status"), "no load has run yet"),
         (0, ("quotemill", "status"), "nothing was loaded yet"),
+        (0, ("quotemill", "status"), "; settings: environment\n"),
         (0, ("quotemill", "findings"), "findings: none"),
         (0, ("quotemill", "warehouse", "status"), "running           False"),
         (4, ("quotemill", "doctor"), "none yet: the first load creates"),
@@ -65,6 +66,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         (3, ("quotemill", "docs"), ""),
         (0, ("quotemill", "dbt", "--help"), "An ELT tool"),
         (3, ("loaders", "verify", "tdx", "--json"), "no warehouse yet"),
+        (3, ("loaders", "verify", "tq", "--json"), "nothing to verify"),
         (3, ("quotemill", "reconcile", "--json"), "no warehouse yet"),
         (3, ("quotemill", "selfcheck", "ib"), ""),
         (2, ("quotemill", "schedule", "enable", "foo"), ""),

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from loaders.errors import SettingsError
 from loaders.settings import load_settings
@@ -10,6 +11,7 @@ from loaders.warehouse import migration_files
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import Warehouse
 from orchestration.checks import doctor
+from orchestration.cli import app
 from orchestration.run import build
 from tests.bench import prepared_warehouse
 
@@ -76,7 +78,9 @@ def test_an_older_warehouse_is_refused_and_left_as_it_is(warehouse: Warehouse) -
         assert migration_files.applied(conn) == set(OLD_NAMES[:9])
 
 
-def test_commands_that_read_an_older_warehouse_name_what_updates_it(warehouse: Warehouse) -> None:
+def test_commands_that_read_an_older_warehouse_name_what_updates_it(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
     warehouse.ask(migration_files.refuse_outdated)
     newest = migration_files.shipped()[-1]
     with warehouse.connect() as conn:
@@ -96,6 +100,12 @@ def test_commands_that_read_an_older_warehouse_name_what_updates_it(warehouse: W
     for command in (["test"], ["-q", "show", "--inline", "select 1"], ["docs", "generate"]):
         with pytest.raises(SettingsError, match="of an older version"):
             build.run_dbt(settings, command)
+    monkeypatch.setenv("QUOTEMILL_WAREHOUSE_URL", warehouse.url)
+    monkeypatch.setenv("QUOTEMILL_HOME", str(warehouse.home))
+    for words in (["status"], ["findings"], ["report"], ["jobs"]):
+        refusal = CliRunner().invoke(app, words).exception
+        assert isinstance(refusal, SettingsError), words
+        assert "of an older version" in str(refusal)
 
     prepare(warehouse, [])
 

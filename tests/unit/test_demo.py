@@ -1,0 +1,36 @@
+"""The demo: a run of its own that nobody waits for."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from loaders.settings import Settings
+from orchestration import demo
+
+
+def test_a_demo_runs_every_stage_but_alerts_in_a_home_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[Settings, Sequence[str]]] = []
+
+    @contextmanager
+    def sandbox(*_: object) -> Iterator[str]:
+        yield "http://127.0.0.1:9"
+
+    def run_all(settings: Settings, as_of: str, source: None, only: Sequence[str]) -> Any:
+        calls.append((settings, only))
+        return SimpleNamespace(judgement=None, exit_code=0)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("QUOTEMILL_HOME", "/somewhere/else")
+    monkeypatch.setattr(demo, "_sandbox", sandbox)
+    assert demo.run(8, 40, run_all) == 0
+
+    [(settings, stages)] = calls
+    assert settings.home == tmp_path / "var" / "demo"
+    assert "alerts" not in stages
+    assert {"load", "build", "qa"} < {*stages}
