@@ -82,8 +82,8 @@ class Page:
         """The page as PDF."""
         return base64.b64decode(self._send("Page.printToPDF", printBackground=True)["data"])
 
-    def picture(self, path: Path, width: int = 1200) -> None:
-        """Keep what is seen, the whole page, as a PNG."""
+    def set_width(self, width: int) -> None:
+        """Show the page so many points wide."""
         self._send(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -91,6 +91,10 @@ class Page:
             deviceScaleFactor=1,
             mobile=False,
         )
+
+    def picture(self, path: Path, width: int = 1200) -> None:
+        """Keep what is seen, the whole page, as a PNG."""
+        self.set_width(width)
         answer = self._send("Page.captureScreenshot", captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(answer["data"]))
 

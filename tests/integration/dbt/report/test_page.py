@@ -307,6 +307,19 @@ def test_the_page_is_readable_in_the_dark_on_paper_and_aloud(opened: Page) -> No
     assert opened.ask(f"{ids}.length") == opened.ask(f"new Set({ids}).size")
 
 
+def test_on_a_phone_freshness_is_read_without_scrolling(opened: Page) -> None:
+    box = "document.getElementById('freshness-table').parentElement"
+    assert opened.table("freshness-table")
+    for width, labels in ((1280, []), (390, ["up to: ", "expected: ", "days behind: "])):
+        opened.set_width(width)
+        assert opened.ask(f"{box}.scrollWidth <= {box}.clientWidth")
+        contents = (
+            f"[...{box}.querySelector('tbody tr').cells].map("
+            "cell => getComputedStyle(cell, '::before').content).filter(c => c !== 'none')"
+        )
+        assert [label.replace('"', "") for label in opened.ask(contents)] == labels
+
+
 def test_before_the_first_load_the_page_says_what_to_do(
     chromium: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
