@@ -69,7 +69,11 @@ def demo_command(
     """
     from orchestration import demo
 
-    raise typer.Exit(demo.run(codes, days, run_all))
+    def run_logged(settings: Settings, as_of: str, source: None, only: Sequence[str]) -> RunResult:
+        shell.start_logs(settings)
+        return run_all(settings, as_of, source, only)
+
+    raise typer.Exit(demo.run(codes, days, run_logged))
 
 
 def run_all(
