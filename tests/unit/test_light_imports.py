@@ -65,9 +65,10 @@ def test_a_check_of_the_schedule_before_the_next_start_imports_nothing_heavy(
     monkeypatch.chdir(tmp_path)
     quiet.store(load_settings(), [], datetime.now(UTC))
     code = """
-from orchestration.cli import app
+from orchestration.cli import main
+sys.argv = ["quotemill", "schedule", "run"]
 with contextlib.suppress(SystemExit):
-    app(["schedule", "run"])
+    main()
 look()
 light = ("psycopg", "loaders.tdx.source", "httpx", "prometheus_client")
 print("heavy:", *[name for name in light if name in sys.modules])
