@@ -44,6 +44,8 @@ IN_THE_DEMO = [
     ("reader-role", "grant"),
     ("reader-role", "drop"),
 ]
+# what a demo has logged has no error, and its warehouse goes into a file and back
+OF_THE_DEMO = [("logs", "quotemill logscan"), ("warehouse", "quotemill warehouse dump")]
 SERVICE = ("tutorial", ". .venv/bin/activate\nloaders sandbox")
 LOAD = [("tutorial", "make demo"), ("tutorial", ". .venv/bin/activate\nexport")]
 BUILD_AND_QUERY = [
@@ -60,6 +62,7 @@ WITH_A_SERVICE = [
     ("alerts", "quotemill alerts test"),
     ("alerts", "quotemill findings --ack"),
 ]
+SAME_FILES = ("sandbox", "loaders sandbox tdx --data")
 OWN_FILES = [("tutorial", "loaders sandbox tdx"), ("tutorial", "export QUOTEMILL_HOME")]
 CLEAN_UP = [("tutorial", "QUOTEMILL_HOME=")]
 CLIENT = [
@@ -73,20 +76,38 @@ OWN_SERVICE = [
     ("warehouse", "export QUOTEMILL_WAREHOUSE_URL"),
     ("README", "export QUOTEMILL_TDX__BASE_URL"),
 ]
-OPTIONS = [("options", "make install"), ("options", "export QUOTEMILL_CONFIG")]
+CLOCK = ("sandbox", "curl")
+IB_SANDBOX = ("sandbox-ib", "loaders sandbox ib")
+OPTIONS = [
+    ("options", "make install"),
+    ("options", "export QUOTEMILL_CONFIG"),
+    ("options", "loaders run ib --task daily"),
+]
+TQ_SANDBOX = ("sandbox-tq", "loaders sandbox tq")
+FUTURES = [
+    ("futures", "make install"),
+    ("sandbox-tq", "export QUOTEMILL_HOME"),
+    ("futures", "select * from futures.main"),
+]
 SCENES = [
     *FIRST_WAY,
     *IN_THE_DEMO,
+    *OF_THE_DEMO,
     SERVICE,
     *LOAD,
     *BUILD_AND_QUERY,
     *WITH_A_SERVICE,
+    SAME_FILES,
     *OWN_FILES,
     *CLEAN_UP,
     *CLIENT,
     OWN_SANDBOX,
     *OWN_SERVICE,
+    CLOCK,
+    IB_SANDBOX,
     *OPTIONS,
+    TQ_SANDBOX,
+    *FUTURES,
 ]
 
 
@@ -124,8 +145,8 @@ def run(folder: Path, script: str, **settings: str) -> str:
 
 
 @contextmanager
-def first_terminal(folder: Path, script: str) -> Iterator[None]:
-    """A terminal in which a sandbox runs meanwhile, until Ctrl-C."""
+def first_terminal(folder: Path, script: str, settings: int = 0) -> Iterator[dict[str, str]]:
+    """A terminal in which a sandbox runs meanwhile, until Ctrl-C; the settings that it prints."""
     process = subprocess.Popen(
         ["bash", "-c", script],
         cwd=folder,
@@ -135,9 +156,14 @@ def first_terminal(folder: Path, script: str) -> Iterator[None]:
         start_new_session=True,
     )
     assert process.stdout is not None
-    assert process.stdout.readline().startswith("TDX sandbox on http://127.0.0.1:")
+    first = process.stdout.readline()
+    assert " sandbox on " in first
+    printed = {"CONTROL": first.partition("control=")[2].partition(" ")[0]}
+    for _ in range(settings):
+        name, _, value = process.stdout.readline().strip().partition("=")
+        printed[name.removeprefix("export ")] = value
     try:
-        yield
+        yield printed
     finally:
         os.killpg(process.pid, signal.SIGINT)
         process.communicate(timeout=60)
@@ -207,6 +233,18 @@ def test_the_first_way_and_pages_without_a_source_run_as_written() -> None:
         assert "(5 rows)" in printed
         assert (folder / "quotemill.html").is_file()
 
+        home = folder / "var" / "demo"
+        log = next((home / "logs").glob("run-*.jsonl"))
+        more = join(*OF_THE_DEMO).replace("2026-11-20", log.stem.removeprefix("run-"))
+        for word, own in {
+            "T14:00": "T00:00",
+            "logscan ib": "logscan tdx",
+            "/mnt/other": str(log.parent),
+            "restore backup.dump": "restore backup.dump --yes",  # it asks on a terminal
+        }.items():
+            more = more.replace(word, own)
+        run(folder, more, QUOTEMILL_HOME=str(home))
+
 
 @pytest.mark.long
 def test_the_tutorial_and_pages_with_a_service_run_as_written() -> None:
@@ -244,6 +282,8 @@ def test_the_tutorials_own_files_run_as_written() -> None:
 
     with checkout() as folder:
         write_own_files(folder / "files")
+        with first_terminal(folder, at_port(SAME_FILES) + " --port 0"):
+            pass
         with first_terminal(folder, at_port(OWN_FILES[0])):
             service = f"export QUOTEMILL_TDX__BASE_URL=http://127.0.0.1:{port}\n"
             assert "(5 rows)" in run(folder, service + at_port(*OWN_FILES[1:]))
@@ -280,9 +320,9 @@ def test_a_service_and_a_warehouse_of_ones_own_run_as_written(
         script = join(*OWN_SERVICE)
         for word, own in words.items():
             script = script.replace(word, own)
-        small = join(OWN_SANDBOX).replace("8080", f"{port} --codes 8 --days 40")
-        with first_terminal(folder, small):
-            printed = run(folder, script)
+        small = join(OWN_SANDBOX).replace("8080", f"{port} --control-port 0 --codes 8 --days 40")
+        with first_terminal(folder, small) as terminal:
+            printed = run(folder, script + join(CLOCK), CONTROL=terminal["CONTROL"])
         assert "/market_data" not in script
         assert "succeeded" in printed
 
@@ -292,6 +332,8 @@ def test_options_run_as_written(new_database: Callable[..., str]) -> None:
     present = importlib.util.find_spec("ib_insync") or importlib.util.find_spec("ib_async")
     require("ib", present is not None, "the extra ib is not installed")
     with checkout() as folder:
+        with first_terminal(folder, join(IB_SANDBOX).strip() + " --port 0", 3) as terminal:
+            assert terminal["QUOTEMILL_IB__CLOCK"] == "gateway"
         words = join(*OPTIONS).splitlines(keepends=True)
         # in another terminal, as the block says
         [started] = [line for line in words if line.startswith("loaders sandbox ib")]
@@ -305,3 +347,25 @@ def test_options_run_as_written(new_database: Callable[..., str]) -> None:
             url = {"QUOTEMILL_WAREHOUSE_URL": new_database()}
             assert "is captured" in run(folder, MAKE + script, **settings, **url)
         assert (folder / "var" / "ib-smoke").is_dir()
+
+
+@pytest.mark.long
+def test_futures_run_as_written(new_database: Callable[..., str]) -> None:
+    present = importlib.util.find_spec("tqsdk") and importlib.util.find_spec("aiohttp")
+    require("tq", bool(present), "the extra tq is not installed")
+    with checkout() as folder:
+        started = join(TQ_SANDBOX).replace("7788", "0 --fault slow:seconds=0")
+        with first_terminal(folder, started, 9) as settings:
+            words = {
+                "somebody": settings["QUOTEMILL_TQ__ACCOUNT"],
+                "...": settings["QUOTEMILL_TQ__PASSWORD"],
+                "SHFE.cu,DCE.m": "SHFE.cu",
+                "START=2025-11-10": "START=2025-12-08",
+            }
+            script = SET_UP + join(*FUTURES)
+            for word, own in words.items():
+                assert word in script
+                script = script.replace(word, own)
+            url = {"QUOTEMILL_WAREHOUSE_URL": new_database()}
+            printed = run(folder, script, **url, **settings)
+        assert printed.count("(5 rows)") >= 1
