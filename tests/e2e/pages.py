@@ -16,12 +16,12 @@ PSQL = "quotemill warehouse psql"
 NOT_RUN = {
     ("containers", "POSTGRES_PASSWORD="): "the content of a file; test_installed_package reads it",
     ("containers", "docker compose"): "needs Docker; the same commands run in other scenes",
-    ("futures", "quotemill questdb fetch"): "downloads QuestDB; test_questdb_server starts it",
     ("futures", "loaders run tq && "): "what `quotemill run tq` does at once; e2e/tq runs both",
     ("futures", "quotemill run tq"): "by today's clock; the sandbox's page runs it by its own",
     ("futures", "select ts"): "for QuestDB; tests/integration/ticks read such",
-    ("questdb", ""): "downloads QuestDB, or names a server; test_questdb_server runs them",
-    ("index-options", ""): "needs a file of symbols; tests/integration/ib land indices",
+    ("questdb", "export QUOTEMILL_QUESTDB_URL"): "names a server; tests/integration/ticks have one",
+    ("questdb", "drop"): "for QuestDB, after another warehouse; tests/integration/ticks do so",
+    ("questdb", "select"): "for QuestDB; tests/integration/ticks read such",
     (
         "options",
         "loaders run ib --task snapshot",

@@ -20,10 +20,12 @@ from threading import Thread
 
 import pytest
 
+from loaders.ticks.questdb.jar import cached_jar
 from tests.conftest import require
 from tests.e2e.commands import BIN, ROOT, copy_project, printed_sandbox, sandbox
 from tests.e2e.pages import NOT_RUN, PSQL, join, read_blocks
 from tests.homes import clean_environ, new_home
+from tests.integration.ticks.servers import require_questdb
 
 SMALL = {"QUOTEMILL_TDX__MINUTE_DAYS": "3", "QUOTEMILL_TDX__TICK_DAYS": "2"}
 MAKE = 'make() { if [ "$1" = demo ]; then quotemill demo --codes 12 --days 60; fi; }\n'
@@ -83,6 +85,12 @@ OPTIONS = [
     ("options", "export QUOTEMILL_CONFIG"),
     ("options", "loaders run ib --task daily"),
 ]
+INDICES = ("index-options", "export QUOTEMILL_IB__UNIVERSE")
+QUESTDB = [
+    ("questdb", "make install"),
+    ("futures", "quotemill questdb fetch"),
+    ("questdb", "quotemill questdb status"),
+]
 TQ_SANDBOX = ("sandbox-tq", "loaders sandbox tq")
 FUTURES = [
     ("futures", "make install"),
@@ -106,6 +114,8 @@ SCENES = [
     CLOCK,
     IB_SANDBOX,
     *OPTIONS,
+    INDICES,
+    *QUESTDB,
     TQ_SANDBOX,
     *FUTURES,
 ]
@@ -334,19 +344,46 @@ def test_options_run_as_written(new_database: Callable[..., str]) -> None:
     with checkout() as folder:
         with first_terminal(folder, join(IB_SANDBOX).strip() + " --port 0", 3) as terminal:
             assert terminal["QUOTEMILL_IB__CLOCK"] == "gateway"
-        words = join(*OPTIONS).splitlines(keepends=True)
-        # in another terminal, as the block says
-        [started] = [line for line in words if line.startswith("loaders sandbox ib")]
-        options = started.split()[3:]
-        script = "".join(line for line in words if line != started)
         (folder / "docs" / "how-to").mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / "docs" / "how-to" / "ib-smoke.toml", folder / "docs" / "how-to")
-        with printed_sandbox("ib", 3, *options, "--fault", "latency:seconds=0") as (_, printed):
-            script = script.replace("4002", printed["PORT"])
-            settings = {f"QUOTEMILL_IB__{n}": v for n, v in printed.items() if n.isupper()}
+        with beside_a_gateway(join(*OPTIONS)) as (script, settings):
             url = {"QUOTEMILL_WAREHOUSE_URL": new_database()}
             assert "is captured" in run(folder, MAKE + script, **settings, **url)
         assert (folder / "var" / "ib-smoke").is_dir()
+
+        listed = "symbol,weight,group,enabled,sec_type,exchange\nVIX,200,I,true,IND,\n"
+        (folder / "universe.csv").write_text(listed)
+        with beside_a_gateway(join(INDICES), "--clock", "2026-11-19T10:00:00") as given:
+            script, settings = given
+            url = {"QUOTEMILL_WAREHOUSE_URL": new_database()}
+            assert "succeeded" in run(folder, script, **settings, **url)
+
+
+@contextmanager
+def beside_a_gateway(words: str, *more: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """A script without the line for another terminal, whose sandbox runs, and its settings."""
+    lines = words.splitlines(keepends=True)
+    [started] = [line for line in lines if line.startswith("loaders sandbox ib")]
+    options = started.partition("#")[0].split()[3:]
+    script = "".join(line for line in lines if line != started)
+    quick = ("--fault", "latency:seconds=0")
+    with printed_sandbox("ib", 3, *options, *more, *quick) as (_, printed):
+        settings = {f"QUOTEMILL_IB__{n}": v for n, v in printed.items() if n.isupper()}
+        yield script.replace("4002", printed["PORT"]), settings
+
+
+@pytest.mark.long
+def test_a_server_for_ticks_is_run_as_written() -> None:
+    require_questdb()
+    settings = {
+        "QUOTEMILL_QUESTDB__JAR": str(cached_jar()),
+        "QUOTEMILL_QUESTDB__PORT": free_port(),
+        "QUOTEMILL_QUESTDB__HEAP": "256m",
+    }
+    with checkout() as folder:
+        # it asks on a terminal
+        script = join(*QUESTDB).replace("questdb remove", "questdb remove --yes")
+        assert "9.3.4" in run(folder, SET_UP + script, **settings)
 
 
 @pytest.mark.long
