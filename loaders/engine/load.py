@@ -33,7 +33,7 @@ from loaders.landing import cursors
 from loaders.progress import Reporter
 from loaders.settings import Settings
 from loaders.warehouse import lock as locks
-from loaders.warehouse.postgres import Warehouse, WarehouseAway
+from loaders.warehouse.postgres import NO_TIMEOUTS, Warehouse, WarehouseAway
 
 if TYPE_CHECKING:
     import dlt
@@ -368,7 +368,7 @@ def _build_indexes(load: Load) -> None:
         return
     try:
         with load.warehouse.connect(autocommit=True) as conn:
-            conn.execute("set statement_timeout = 0")  # the role's limit would end every build
+            conn.execute(NO_TIMEOUTS)
             indexes.build_pending(conn, tables, load.lane, load.reporter.line)
     except psycopg.Error as error:
         load.warn(f"an index could not be built, the next load tries again: {error}".strip())

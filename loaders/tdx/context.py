@@ -148,13 +148,12 @@ class Context:
         """The outcome of a key whose file of bars is gone: a failure, unless that is accepted."""
         resource = next(d.landed.name for d in self.load.source.datasets if d.name == dataset)
         loss = self.lost_files(resource, period).get(key[:2])
-        skip = Outcome(key, skipped="the client's folder has no file of it")
+        outcome = Outcome(key, skipped="the client's folder has no file of it")
         if loss is None or key not in self.gone_files(resource, period):
-            return skip
-        if self.load.accepts_loss(dataset, loss):
-            return replace(skip, cursor=cursor)  # without the file's state it is not missed
-        way_out = name_acceptance("tdx", dataset)
-        return Outcome(key, failure=f"{loss}; is the share mounted? ({way_out})")
+            return outcome
+        # without the file's state it is not missed
+        accepted = replace(outcome, cursor=cursor)
+        return self.refuse_loss(dataset, loss, accepted, "; is the share mounted?")
 
     def miss_file(
         self, dataset: str, key: str, name: str, before: str | None, *, skipped: str
@@ -170,13 +169,16 @@ class Context:
         outcome = Outcome(key, skipped=skipped)
         if self.folder is None or self.folder.hides(name) or not (before and state_in(before)):
             return outcome
-        loss = f"{name} was read before and is gone"
+        accepted = replace(outcome, cursor=before.partition(" ")[0])
+        hint = ": what is stored stays; is the share mounted?"
+        return self.refuse_loss(dataset, f"{name} was read before and is gone", accepted, hint)
+
+    def refuse_loss(self, dataset: str, loss: str, accepted: Outcome, hint: str = "") -> Outcome:
+        """The outcome `accepted` if the request accepts the dataset's losses, else a failure."""
         if self.load.accepts_loss(dataset, loss):
-            return replace(outcome, cursor=before.partition(" ")[0])
+            return accepted
         way_out = name_acceptance("tdx", dataset)
-        return Outcome(
-            key, failure=f"{loss}: what is stored stays; is the share mounted? ({way_out})"
-        )
+        return Outcome(accepted.key, failure=f"{loss}{hint} ({way_out})")
 
     def absence(self, dataset: str, landed: LandedTable) -> "Absence":
         """The state of a dataset that the service may not have, one per load."""

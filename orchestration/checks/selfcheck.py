@@ -128,7 +128,7 @@ def run(
     schemas = {
         "qa": warehouse.inner_schema("qa"),
         "options": warehouse.inner_schema("options"),
-        "staging": warehouse.inner_schema("quotemill_staging"),
+        "intermediate": warehouse.inner_schema("quotemill_intermediate"),
     }
     with warehouse.connect() as conn:
         require_chains(conn, f"{schemas['qa']}.qa_option_day")

@@ -78,7 +78,6 @@ def gather(
         conn.execute("set transaction isolation level repeatable read, read only")
         # the whole market has 650,000 groups of a code and a column: keep them off the disk
         conn.execute("set local work_mem = '64MB'")
-        conn.execute("set local jit = off")
         if as_of:
             conn.execute("select set_config('quotemill.as_of', %s, false)", (as_of.isoformat(),))
         grids = coverage.grids(conn, warehouse, settings, since, now, state.freshness, until)

@@ -22,7 +22,7 @@ import numpy as np
 import orjson
 
 from loaders.engine.outcome import NOT_DUE, Outcome
-from loaders.errors import DataQualityError, name_acceptance
+from loaders.errors import DataQualityError
 from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import plausibility, records
 from loaders.tdx.bars.records import Ints, Records
@@ -171,15 +171,15 @@ class DayFiles:
 
     def _without_bars(self, key: str, cursor: date | None, before: State | None) -> Outcome:
         """The outcome of an empty file: a failure if it had bars, unless their loss is accepted."""
-        ctx, name = self.ctx, self.due[key].name
+        name = self.due[key].name
         skip = Outcome(key, skipped=f"{name} holds no bar")
         if before is None or before.size < vipdoc.SIZE:
             return skip
+        skip = replace(skip, cursor=cursor)
+        if self.ctx.service is not None:  # its bars are taken
+            return skip
         loss = f"{name} holds no bar, and had {before.size // vipdoc.SIZE:,} when it was last read"
-        # with a service it is no failure: its bars are taken
-        if ctx.service is None and not ctx.load.accepts_loss(self.resource, loss):
-            return Outcome(key, failure=f"{loss} ({name_acceptance('tdx', self.resource)})")
-        return replace(skip, cursor=cursor)
+        return self.ctx.refuse_loss(self.resource, loss, skip)
 
     def fill_gaps(self, in_file: Outcome, answer: Outcome, stored: Stored | None) -> Outcome:
         """The bars of a file, and the service's bars of days that the file lacks."""

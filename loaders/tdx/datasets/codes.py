@@ -13,7 +13,7 @@ an exchange's codes stay listed or not as they were.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from typing import Any
@@ -35,9 +35,7 @@ from loaders.tdx.tables import SECURITY
 NAME = "codes"
 KEY = "all"
 LEAST_SHARE = 0.95
-# A list that lacks more codes than exchanges delist in a day fails the load, once: the next load
-# compares with this list.
-MOST_DELISTED, DELISTED_SHARE = 5, 0.005
+MOST_DELISTED, DELISTED_SHARE = 5, 0.005  # more than exchanges delist in a day
 STRAYS_NAMED = 5
 
 
@@ -86,7 +84,7 @@ def _fetched(ctx: Context) -> Iterator[Outcome]:
         merged += [s for s in in_folder.values() if s.code not in named]
         vanished.extend(s.code for s in merged if not s.is_listed and _was_listed(before, s.code))
         failure = None
-        is_many = len(vanished) > max(MOST_DELISTED, DELISTED_SHARE * len(before))
+        is_many = len(vanished) > _count_tolerated(before)
         if is_many and not accepts_loss:
             failure = f"{_listed_no_more(vanished)}, …; is the service's list whole?"
         return Outcome(KEY, build_records(merged, ctx.clock()), cursor=ctx.today, failure=failure)
@@ -203,7 +201,7 @@ def list_delisted(
     for exchange, day in listed_on.items():
         listed = {c for c, s in before.items() if s.is_listed and c.startswith(exchange)}
         lost = sorted(code for code in delisted & listed if classify_code(code) != "index")
-        if len(lost) <= max(MOST_DELISTED, DELISTED_SHARE * len(listed)):
+        if len(lost) <= _count_tolerated(listed):
             continue
         loss = (
             f"the client's list of {exchange} of {day} lacks {len(lost):,} of {len(listed):,}"
@@ -232,6 +230,14 @@ def _load_folder_alone(ctx: Context, securities: Mapping[str, Security]) -> Outc
         )
     rows = build_records(list(securities.values()), ctx.clock())
     return Outcome(KEY, rows, cursor=ctx.today, failure=failure)
+
+
+def _count_tolerated(known: Collection[str]) -> float:
+    """How many of its codes a list may lack: one that lacks more fails the load.
+
+    It fails once: the next load compares with this list.
+    """
+    return max(MOST_DELISTED, DELISTED_SHARE * len(known))
 
 
 def _listed_no_more(codes: Sequence[str]) -> str:
