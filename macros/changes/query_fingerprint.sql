@@ -6,27 +6,27 @@
 #}
 {% macro query_fingerprint(reads) -%}
     {{ return(run_query("
-        with recursive views as (
+        with recursive used as not materialized (
+            select
+                w.ev_class as oid,
+                d.refclassid,
+                d.refobjid
+            from pg_rewrite as w
+            inner join pg_depend as d on w.oid = d.objid and d.classid = 'pg_rewrite'::regclass
+        ),
+        views as (
             select 'pg_temp.quotemill_probe'::regclass::oid as oid
             union
             select c.oid
             from views as v
-            inner join pg_rewrite as w on v.oid = w.ev_class
-            inner join pg_depend as d
-                on w.oid = d.objid
-                and d.classid = 'pg_rewrite'::regclass
-                and d.refclassid = 'pg_class'::regclass
-            inner join pg_class as c on d.refobjid = c.oid and c.relkind in ('v', 'm')
+            inner join used as u on v.oid = u.oid and u.refclassid = 'pg_class'::regclass
+            inner join pg_class as c on u.refobjid = c.oid and c.relkind in ('v', 'm')
         ),
         functions as (
             select distinct f.oid, f.prosrc
             from views as v
-            inner join pg_rewrite as w on v.oid = w.ev_class
-            inner join pg_depend as d
-                on w.oid = d.objid
-                and d.classid = 'pg_rewrite'::regclass
-                and d.refclassid = 'pg_proc'::regclass
-            inner join pg_proc as f on d.refobjid = f.oid
+            inner join used as u on v.oid = u.oid and u.refclassid = 'pg_proc'::regclass
+            inner join pg_proc as f on u.refobjid = f.oid
         )
         select md5(concat_ws(
             ' ',

@@ -54,11 +54,7 @@
     {%- endif -%}
     {%- if follows -%}{%- do move_cursor(cursor) -%}{%- endif -%}
 
-    {%- do persist_docs(target_relation, model) -%}
-    {{ run_hooks(post_hooks, inside_transaction=True) }}
-    {{ adapter.commit() }}
-    {{ run_hooks(post_hooks, inside_transaction=False) }}
-    {{ return({'relations': [target_relation]}) }}
+    {{ return(finish_relation(target_relation)) }}
 {%- endmaterialization %}
 
 {#

@@ -32,9 +32,5 @@
         {%- endif -%}
     {%- endcall %}
 
-    {%- do persist_docs(target_relation, model) -%}
-    {{ run_hooks(post_hooks, inside_transaction=True) }}
-    {{ adapter.commit() }}
-    {{ run_hooks(post_hooks, inside_transaction=False) }}
-    {{ return({'relations': [target_relation]}) }}
+    {{ return(finish_relation(target_relation)) }}
 {%- endmaterialization %}

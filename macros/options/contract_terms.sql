@@ -14,6 +14,17 @@
     (case when f.conid is null then k.{{ name }} else f.{{ name }} end)
 {%- endmacro %}
 
+{# What the contract of the row `q` was on its day. #}
+{% macro contract_columns(q) -%}
+    {{ contract_term('local_symbol') }} as local_symbol,
+    {{ contract_term('trading_class') }} as trading_class,
+    {{ contract_term('expiry') }} as expiry,
+    {{ contract_term('expiry') }} - {{ q }}.trade_date as dte,
+    k.option_right,
+    {{ contract_term('strike') }} as strike,
+    {{ contract_term('multiplier') }} as multiplier
+{%- endmacro %}
+
 {#
     Whether a contract delivers something else than 100 shares, or may: the clearing corporation
     adds a digit to the class of an adjusted series (2AAPL); other classes, such as the weekly ones

@@ -1,3 +1,17 @@
+{# Prices and sizes of the captured quote `q`. #}
+{% macro price_columns(q) -%}
+    {{ q }}.bid,
+    {{ q }}.ask,
+    {{ q }}.mid,
+    ({{ q }}.ask - {{ q }}.bid)::numeric(18, 3) as spread,
+    (({{ q }}.ask - {{ q }}.bid) / nullif({{ q }}.mid, 0))::numeric(18, 6) as spread_pct,
+    {{ q }}.last,
+    {{ q }}.close_prev,
+    {{ q }}.bid_size,
+    {{ q }}.ask_size,
+    {{ q }}.last_size
+{%- endmacro %}
+
 {# The columns of a staging view of captured quotes: of a slot, or of the close view. #}
 {% macro option_quotes(relation) -%}
     select

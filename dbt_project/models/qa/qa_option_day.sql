@@ -167,18 +167,9 @@ select
     symbol,
     trade_date,
     case
-        when
-            'fail' in (
-                coverage_verdict, delayed_verdict, fallback_verdict, oi_verdict, lag_verdict,
-                integrity_verdict
-            )
-            then 'fail'
-        when
-            'pending' in (
-                coverage_verdict, delayed_verdict, fallback_verdict, oi_verdict, lag_verdict,
-                integrity_verdict
-            )
-            then 'pending'
+        {% for word in ['fail', 'pending'] -%}
+            when '{{ word }}' in ({{ verdicts | join('_verdict, ') }}_verdict) then '{{ word }}'
+        {% endfor -%}
         else 'pass'
     end as verdict,
     {{ verdicts | join('_verdict,\n    ') }}_verdict,

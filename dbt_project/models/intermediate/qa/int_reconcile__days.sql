@@ -17,12 +17,7 @@ parts as (
         code,
         trade_date,
         count(*)::integer as part_count,
-        (array_agg(open order by bar_end))[1] as open,
-        max(high) as high,
-        min(low) as low,
-        (array_agg(close order by bar_end desc))[1] as close,
-        sum(volume_shares) as volume_shares,
-        sum(amount_cny) as amount_cny,
+        {{ folded_bars('bar_end') | indent }},
         bool_or(volume_flag in ('repaired', 'unreliable')) as has_odd_volume,
         bool_or(is_price_only) as is_price_only,
         bool_and(is_final) as is_final
