@@ -3,7 +3,21 @@
 import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+from loaders.errors import QuotemillError, SettingsError
+
+
+@contextlib.contextmanager
+def explain_unwritable(
+    path: Path | str, *, hint: str = "", error: type[QuotemillError] = SettingsError
+) -> Iterator[None]:
+    """Raise `error` with the hint where a file cannot be written."""
+    try:
+        yield
+    except OSError as fault:
+        raise error(f"{path} cannot be written: {fault.strerror}", hint=hint) from None
 
 
 def sync(path: Path) -> None:

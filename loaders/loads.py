@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from datetime import datetime
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from loaders import log, signals, sources
 from loaders.engine import job_list, jobs, load, metrics
@@ -29,6 +29,18 @@ if TYPE_CHECKING:  # its module imports pyarrow
 
 # where the progress of one load after another is shown
 Display = Callable[[], AbstractContextManager[Reporter]]
+
+
+class LoadOptions(TypedDict, total=False):
+    """What else a load takes.
+
+    as_of: replaces the clock
+    retry: load what failed of the job `retry_job`, or of the newest one
+    """
+
+    as_of: datetime | None
+    retry: bool
+    retry_job: int | None
 
 
 def prepare_warehouse(settings: Settings, reporter: Reporter) -> Warehouse:
@@ -57,10 +69,8 @@ def run_load(
     request: LoadRequest,
     reporter: Reporter,
     *,
-    as_of: datetime | None = None,
-    retry_job: int | None = None,
-    retry: bool = False,
     on_start: Callable[[Load], None] = lambda _: None,
+    **options: Unpack[LoadOptions],
 ) -> LoadResult:
     """Load one registered source, see loaders.engine.load.run_load."""
     return load.run_load(
@@ -69,21 +79,13 @@ def run_load(
         request,
         reporter,
         prepare=lambda: prepare_warehouse(settings, reporter),
-        as_of=as_of,
-        retry_job=retry_job,
-        retry=retry,
         on_start=on_start,
+        **options,
     )
 
 
 def load_with_progress(
-    settings: Settings,
-    request: LoadRequest,
-    display: Display,
-    *,
-    as_of: datetime | None = None,
-    retry: bool = False,
-    retry_job: int | None = None,
+    settings: Settings, request: LoadRequest, display: Display, **options: Unpack[LoadOptions]
 ) -> LoadResult:
     """Run a load and show it; Ctrl-C or SIGTERM stops it after the current batch, again at once."""
     loads: list[Load] = []
@@ -99,15 +101,7 @@ def load_with_progress(
             loads.append(running)
             stack.enter_context(signals.handled({signal.SIGINT: stop, signal.SIGTERM: stop}))
 
-        result = run_load(
-            settings,
-            request,
-            reporter,
-            as_of=as_of,
-            retry=retry,
-            retry_job=retry_job,
-            on_start=started,
-        )
+        result = run_load(settings, request, reporter, on_start=started, **options)
         if result.status == "cancelled" and loads[0].interrupted:
             result = replace(result, exit_code=INTERRUPTED)
         for line in result.summary():
@@ -116,19 +110,11 @@ def load_with_progress(
 
 
 def try_load(
-    settings: Settings,
-    request: LoadRequest,
-    display: Display,
-    *,
-    as_of: datetime | None = None,
-    retry: bool = False,
-    retry_job: int | None = None,
+    settings: Settings, request: LoadRequest, display: Display, **options: Unpack[LoadOptions]
 ) -> LoadResult:
     """Run a load; an error is shown and becomes its result, so that other sources still load."""
     try:
-        return load_with_progress(
-            settings, request, display, as_of=as_of, retry=retry, retry_job=retry_job
-        )
+        return load_with_progress(settings, request, display, **options)
     except Exception as error:
         known = log.explain(error)
         return _failed(request.source, known, display)

@@ -10,8 +10,8 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from loaders import log, request_counts, sources
-from loaders.errors import INTERRUPTED, QuotemillError, SettingsError, UsageError
+from loaders import atomic_file, log, request_counts, sources
+from loaders.errors import INTERRUPTED, QuotemillError, UsageError
 from loaders.settings import Settings
 from loaders.trading_time import SHANGHAI
 
@@ -101,11 +101,9 @@ def log_requests(file: Path | None, verbose: bool) -> None:
     _level = logging.DEBUG if verbose else logging.WARNING
     if file is None:
         return
-    try:
+    with atomic_file.explain_unwritable(f"request_log {file}"):
         file.parent.mkdir(parents=True, exist_ok=True)
         handler = logging.FileHandler(file, encoding="utf-8")
-    except OSError as error:
-        raise SettingsError(f"request_log {file} cannot be written: {error.strerror}") from None
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     _log.addHandler(handler)
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loaders import atomic_file
-from loaders.errors import SettingsError
 
 if TYPE_CHECKING:
     from prometheus_client import Metric as Family
@@ -41,16 +40,14 @@ def write(file: Path, samples: Iterable[Sample]) -> None:
     """
     from prometheus_client import generate_latest
 
-    try:
-        with _lock(file.parent):
-            merged = {(s.name, s.label): s for s in [*_read(file), *samples]}
-            text = generate_latest(_Families(merged.values())).decode("utf-8")
-            atomic_file.write(file, text, mode=0o644)  # another user than ours collects it
-    except OSError as error:
-        raise SettingsError(
-            f"metrics_file {file} cannot be written: {error.strerror}",
-            hint="its folder must exist and be writable for the user of quotemill",
-        ) from None
+    hint = "its folder must exist and be writable for the user of quotemill"
+    with (
+        atomic_file.explain_unwritable(f"metrics_file {file}", hint=hint),
+        _lock(file.parent),
+    ):
+        merged = {(s.name, s.label): s for s in [*_read(file), *samples]}
+        text = generate_latest(_Families(merged.values())).decode("utf-8")
+        atomic_file.write(file, text, mode=0o644)  # another user than ours collects it
 
 
 def sample_metrics(metrics: Iterable["Metric"]) -> list[Sample]:

@@ -132,6 +132,18 @@ UNDERLYING_DIVIDENDS = landed_table(
     entity="symbol",
 )
 
+_COMBINATION = [
+    ("trading_class", _TEXT),
+    ("expiry", _DATE),  # last day of trading
+    ("strike", _STRIKE),
+    ("option_right", _TEXT),  # C, P
+]
+_OPTION = [
+    *_COMBINATION,
+    ("multiplier", _MULTIPLIER),
+    ("local_symbol", _TEXT),  # 21 characters, its root padded with blanks
+]
+
 CONTRACT = landed_table(
     RAW_IB,
     "contract",
@@ -139,12 +151,7 @@ CONTRACT = landed_table(
         ("conid", _BIG),
         ("symbol", _TEXT),
         ("underlying_conid", _BIG),
-        ("trading_class", _TEXT),
-        ("expiry", _DATE),  # last day of trading
-        ("strike", _STRIKE),
-        ("option_right", _TEXT),  # C, P
-        ("multiplier", _MULTIPLIER),
-        ("local_symbol", _TEXT),  # 21 characters, its root padded with blanks
+        *_OPTION,
         ("exchange", _TEXT),
         ("first_seen_date", _DATE),
         *_TERMS,
@@ -163,12 +170,7 @@ FORMER_CONTRACT = landed_table(
         ("conid", _BIG),
         ("valid_to", _DATE),  # the first day of other terms
         ("symbol", _TEXT),
-        ("trading_class", _TEXT),
-        ("expiry", _DATE),
-        ("strike", _STRIKE),
-        ("option_right", _TEXT),
-        ("multiplier", _MULTIPLIER),
-        ("local_symbol", _TEXT),
+        *_OPTION,
     ],
     key=("conid", "valid_to"),
     most=_MOST,
@@ -210,14 +212,11 @@ NEGATIVE_CONTRACT = landed_table(
     [
         ("trade_date", _DATE),
         ("symbol", _TEXT),
-        ("trading_class", _TEXT),
-        ("expiry", _DATE),
-        ("strike", _STRIKE),
-        ("option_right", _TEXT),
+        *_COMBINATION,
         ("refused_at", _STAMP),
         ("error_code", _INT),
     ],
-    key=("trade_date", "symbol", "trading_class", "expiry", "strike", "option_right"),
+    key=("trade_date", "symbol", *(name for name, _ in _COMBINATION)),
     most=_MOST,
     entity="symbol",
 )

@@ -23,7 +23,7 @@ def write_profile(warehouse: Warehouse, folder: Path) -> Path:
     """
     path = folder / "profiles.yml"
     text = f"{_MARK}\n{yaml.safe_dump(_profile(warehouse), sort_keys=False, allow_unicode=True)}"
-    try:
+    with atomic_file.explain_unwritable(path, hint="DBT_PROFILES_DIR=<folder> puts it elsewhere"):
         if path.exists():
             before = path.read_text("utf-8")
             if not is_ours(path):
@@ -35,11 +35,6 @@ def write_profile(warehouse: Warehouse, folder: Path) -> Path:
                 return path
         folder.mkdir(parents=True, exist_ok=True)
         atomic_file.write(path, text)
-    except OSError as error:
-        raise SettingsError(
-            f"{path} cannot be written: {error.strerror}",
-            hint="DBT_PROFILES_DIR=<folder> puts it elsewhere",
-        ) from None
     return path
 
 

@@ -196,8 +196,7 @@ class _Retention:
                     "not built from all its slots, or without verdict; fix: quotemill build"
                 )
         symbols = [symbol for symbol in stored if symbol not in reasons]
-        columns = self._view.schema(conn, self._warehouse)
-        contents = rows.contents(conn, self._warehouse, self._view, columns, day, symbols)
+        contents = rows.contents(conn, self._warehouse, self._view, day, symbols)
         lost = rows.count_lossy_rows(conn, self._warehouse, self._view, day, symbols)
         for symbol in symbols:
             recorded = {p.place: p.content for p in archived[symbol]}

@@ -19,21 +19,17 @@ _BATCH = 20_000  # rows converted to Arrow at a time
 
 
 def contents(
-    conn: psycopg.Connection,
-    warehouse: Warehouse,
-    view: View,
-    schema: pa.Schema,
-    day: date,
-    symbols: Sequence[str],
+    conn: psycopg.Connection, warehouse: Warehouse, view: View, day: date, symbols: Sequence[str]
 ) -> dict[Place, Content]:
-    """Contents of underlyings on a day, over the columns of `schema`."""
+    """Contents of underlyings on a day, over the view's columns."""
+    sums = content.sql_sums(view.schema(conn, warehouse))
     query = (
-        f"select date, underlying, exchange, {content.sql_sums(schema)} "
+        f"select date, underlying, exchange, {sums} "
         f"from ({view.query(warehouse)}) as rows group by 1, 2, 3"
     )
     _join_by_hash(conn)
-    sums = conn.execute(query.encode(), {"day": day, "symbols": list(symbols)})
-    return {(row[0], row[1], row[2]): content.content_from_sums(*row[3:]) for row in sums}
+    groups = conn.execute(query.encode(), {"day": day, "symbols": list(symbols)})
+    return {(row[0], row[1], row[2]): content.content_from_sums(*row[3:]) for row in groups}
 
 
 def count_lossy_rows(
@@ -60,14 +56,10 @@ def count_lossy_rows(
 
 
 def partitions(
-    conn: psycopg.Connection,
-    warehouse: Warehouse,
-    view: View,
-    schema: pa.Schema,
-    day: date,
-    symbols: Sequence[str],
+    conn: psycopg.Connection, warehouse: Warehouse, view: View, day: date, symbols: Sequence[str]
 ) -> Iterator[tuple[Place, pa.Table]]:
     """Rows of a day by underlying, ordered by key. One partition is in memory at a time."""
+    schema = view.schema(conn, warehouse)
     whole = pa.schema([*schema, *PLACE_FIELDS])
     columns = ", ".join(
         f"array_to_string({field.name}, ',')" if pa.types.is_list(field.type) else field.name

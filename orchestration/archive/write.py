@@ -172,8 +172,7 @@ class _Writing:
                     conn, schema, view.name, day=day, symbols=symbols
                 )
             }
-            columns = view.schema(conn, warehouse)
-            stored = rows.contents(conn, warehouse, view, columns, day, symbols)
+            stored = rows.contents(conn, warehouse, view, day, symbols)
             lost = rows.count_lossy_rows(conn, warehouse, view, day, symbols)
             for symbol, count in lost.items():
                 self._left.add(symbol)
@@ -187,7 +186,7 @@ class _Writing:
             }
             try:
                 if wanted:
-                    self._write(conn, columns, wanted, recorded)
+                    self._write(conn, wanted, recorded)
             except Exception:
                 # files read back so far are good; the disk may have no room for more
                 with contextlib.suppress(Exception):
@@ -235,14 +234,13 @@ class _Writing:
     def _write(
         self,
         conn: psycopg.Connection,
-        columns: pa.Schema,
         wanted: Mapping[Place, Content],
         recorded: Mapping[Place, Partition],
     ) -> None:
         day = next(iter(wanted))[0]
         symbols = sorted({place[1] for place in wanted})
         for place, table in rows.partitions(
-            conn, self._archive.warehouse, self._view, columns, day, symbols
+            conn, self._archive.warehouse, self._view, day, symbols
         ):
             if place not in wanted:
                 continue

@@ -237,14 +237,10 @@ def write_summary(scan: Scan, path: Path) -> None:
 
 def _write(path: Path, value: Any) -> None:
     text = json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n"
-    try:
+    hint = "name a file in a folder that this user may write to"
+    with atomic_file.explain_unwritable(path, hint=hint, error=QuotemillError):
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_file.write(path, text)
-    except OSError as error:
-        raise QuotemillError(
-            f"{path} cannot be written: {error.strerror}",
-            hint="name a file in a folder that this user may write to",
-        ) from None
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes | None]:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from itertools import groupby
 from pathlib import Path
 
+from loaders import atomic_file
 from loaders.errors import UsageError
 from loaders.trading_time import SHANGHAI
 from orchestration.checks.bar_comparison import Difference
@@ -78,11 +79,9 @@ def summary(result: Reconciliation) -> list[str]:
 
 def write(result: Reconciliation, path: Path) -> None:
     """Write the report. Raises UsageError if the file cannot be written."""
-    try:
+    with atomic_file.explain_unwritable(path, error=UsageError):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(markdown(result), "utf-8")
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def group_by_cause(differences: Iterable[Difference]) -> list[tuple[str, list[Difference]]]:

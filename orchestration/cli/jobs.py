@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from loaders import atomic_file
 from loaders.cli import jobs as load_jobs
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
@@ -156,8 +157,6 @@ def _write_log(warehouse: Warehouse, job_id: int, path: Path) -> None:
     if str(path) == "-":
         sys.stdout.write(text)
         return
-    try:
+    with atomic_file.explain_unwritable(path, error=UsageError):
         path.write_text(text, "utf-8")
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
     print(f"{path}: {text.count(chr(10)):,} lines", file=sys.stderr)

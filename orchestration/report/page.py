@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from loaders.errors import SettingsError
+from loaders import atomic_file
 from loaders.settings import Settings
 from orchestration.report import drawing
 from orchestration.report.drawing import Point
@@ -43,15 +43,11 @@ def write(report: Report, path: Path) -> Path:
     Raises SettingsError if the page cannot be written.
     """
     text = render(report)
-    try:
+    with atomic_file.explain_unwritable(path, hint="--out names another file"):
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.part")
         part.write_text(text, "utf-8")
         part.replace(path)
-    except OSError as error:
-        raise SettingsError(
-            f"{path} cannot be written: {error.strerror}", hint="--out names another file"
-        ) from None
     return path
 
 

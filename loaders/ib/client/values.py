@@ -5,7 +5,7 @@ that the gateway sends for "no value" (NaN, -1, -2, the largest double) gets thr
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Literal
@@ -100,15 +100,7 @@ class OptionContract:
 
     @property
     def candidate(self) -> Candidate:
-        return Candidate(
-            symbol=self.symbol,
-            underlying_conid=self.underlying_conid,
-            trading_class=self.trading_class,
-            expiry=self.expiry,
-            strike=self.strike,
-            right=self.right,
-            underlying_route=self.underlying_route,
-        )
+        return Candidate(**{field.name: getattr(self, field.name) for field in fields(Candidate)})
 
 
 @dataclass(frozen=True)

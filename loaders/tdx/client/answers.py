@@ -75,11 +75,10 @@ class Listing(NamedTuple):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Bars(Columns):
-    """Bars of a day, a week or a month as columns, ascending.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BarColumns(Columns):
+    """What bars of any length have besides their time, ascending.
 
-    dates: the last day that each bar covers
     open, high, low, close: li (0.001 yuan; indices: 0.001 point); adjusted ones may be below 0
     volume: hands of 100 shares
     amount: li; 0 in adjusted bars, which have no turnover
@@ -87,10 +86,9 @@ class Bars(Columns):
     source_route: the route that answered
     fetched_at: when the request was sent, UTC
 
-    Contradicting bars of one day all stay; loaders.tdx.bars.plausibility rejects them.
+    Contradicting bars of one time all stay; loaders.tdx.bars.plausibility rejects them.
     """
 
-    dates: list[date]
     open: list[int]
     high: list[int]
     low: list[int]
@@ -102,16 +100,23 @@ class Bars(Columns):
     source_route: str
     fetched_at: datetime
 
+
+@dataclass(frozen=True, slots=True)
+class Bars(BarColumns):
+    """Bars of a day, a week or a month; `dates` are the last days that they cover."""
+
+    dates: list[date]
+
     def __len__(self) -> int:
         return len(self.dates)
 
     def row(self, index: int) -> dict[str, Any]:
         """One bar as plain values, the day as ISO text under `trade_date`."""
-        numbers = {name: getattr(self, name)[index] for name in COLUMNS[1:]}
+        numbers = {name: getattr(self, name)[index] for name in COLUMNS}
         return {"trade_date": self.dates[index].isoformat()} | numbers
 
 
-COLUMNS = Bars.columns()
+COLUMNS = BarColumns.columns()
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +185,9 @@ def classify_failure(what: str, message: str) -> UpstreamError:
 def read_bars(reply: Reply, shape: BarShape) -> Bars:
     """Bars of a day or longer, ascending; contradicting ones of a day all stay."""
     times, *numbers = bar_columns(reply, shape)
-    columns = zip(COLUMNS, reply.in_order([_days(reply, times), *numbers]), strict=True)
-    return Bars(**dict(columns), source_route=reply.route, fetched_at=reply.fetched_at)
+    days, *numbers = reply.in_order([_days(reply, times), *numbers])
+    columns = dict(zip(COLUMNS, numbers, strict=True))
+    return Bars(days, **columns, source_route=reply.route, fetched_at=reply.fetched_at)
 
 
 def bar_columns(reply: Reply, shape: BarShape) -> list[list[Any]]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
 
-from loaders.tdx.client.answers import BarShape, bar_columns, read_day
-from loaders.tdx.client.reply import Columns, Kind, Reply, WrongShape
+from loaders.tdx.client.answers import COLUMNS, BarColumns, BarShape, bar_columns, read_day
+from loaders.tdx.client.reply import Kind, Reply, WrongShape
 
 MINUTES_OF = {"minute1": 1, "minute5": 5, "minute15": 15, "minute30": 30, "hour": 60}
 POINT_FIELDS: dict[str, Kind] = {"Time": str, "Price": int, "Number": int}
@@ -27,8 +27,8 @@ def labels(period: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class TimedBars(Columns):
-    """Bars of one to sixty minutes as columns, ascending.
+class TimedBars(BarColumns):
+    """Bars of one to sixty minutes.
 
     stamps: exchange wall clock at the bar's end, '2024-11-08T09:31:00': the first 19 characters of
         the label as delivered, noon not repaired
@@ -36,21 +36,9 @@ class TimedBars(Columns):
         that is not shares
     up, down: UpCount and DownCount of the answer
     period: the service's name of it, a key of MINUTES_OF
-
-    The other fields are those of Bars. Contradicting bars of one label all stay.
     """
 
     stamps: list[str]
-    open: list[int]
-    high: list[int]
-    low: list[int]
-    close: list[int]
-    volume: list[int]
-    amount: list[int]
-    up: list[int]
-    down: list[int]
-    source_route: str
-    fetched_at: datetime
     period: str = "minute1"
 
     def __len__(self) -> int:
@@ -83,9 +71,13 @@ def read_timed_bars(reply: Reply, shape: BarShape) -> TimedBars:
     stamps = read_stamps(reply, times)
     if stamps and {s[10:] for s in stamps} == {"T15:00:00"} and stamps[0][:10] != stamps[-1][:10]:
         raise reply.wrong(None, "Time", f"one bar a day is not {shape.period}")
-    columns = zip(TimedBars.columns(), reply.in_order([stamps, *numbers]), strict=True)
+    stamps, *numbers = reply.in_order([stamps, *numbers])
     return TimedBars(
-        **dict(columns), source_route=reply.route, fetched_at=reply.fetched_at, period=shape.period
+        stamps,
+        shape.period,
+        **dict(zip(COLUMNS, numbers, strict=True)),
+        source_route=reply.route,
+        fetched_at=reply.fetched_at,
     )
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from loaders import atomic_file
 from loaders.engine.check import Check
 from loaders.engine.test_runs import Record
-from loaders.errors import SettingsError
 from loaders.tdx.selftest.runner import Result, Run
 from loaders.trading_time import SHANGHAI
 
@@ -188,13 +188,10 @@ def _fenced(text: str) -> list[str]:
 def write(path: Path, text: str) -> None:
     """Write a whole file or nothing, and create its folder. Raises SettingsError."""
     part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, "utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise SettingsError(
-            f"{path} cannot be written: {error.strerror}",
-            hint="--output and --report choose other places",
-        ) from None
+    with atomic_file.explain_unwritable(path, hint="--output and --report choose other places"):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part.write_text(text, "utf-8")
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
