@@ -1,4 +1,12 @@
 {%- set verdicts = ['coverage', 'delayed', 'fallback', 'oi', 'integrity', 'lag'] -%}
+{#- a limit of 1 disables the check of delayed data, for accounts that have no other -#}
+{%- set passing = {
+    'coverage': 'd.slot_coverage >= x.min_slot_coverage',
+    'delayed': 'd.delayed_share < x.max_delayed_share '
+        ~ 'or d.delayed_share = 1 and x.max_delayed_share = 1',
+    'fallback': 'd.fallback_share <= x.max_fallback_share',
+    'lag': 'd.capture_lag_p95_s <= x.max_capture_lag',
+} -%}
 {% set unknown = 'capture_lag_p95_s underlying_open underlying_close session_number next_number' %}
 with clock as (select {{ as_of() }} as moment),
 
@@ -121,23 +129,13 @@ shares as (
 verdicts as (
     select
         d.*,
-        case
-            when not d.is_judged then 'pending'
-            when d.slot_coverage >= x.min_slot_coverage then 'pass'
-            else 'fail'
-        end as coverage_verdict,
-        case
-            when not d.is_judged then 'pending'
-            when d.delayed_share < x.max_delayed_share then 'pass'
-            -- a limit of 1 disables the check, for accounts with delayed data only
-            when d.delayed_share = 1 and x.max_delayed_share = 1 then 'pass'
-            else 'fail'
-        end as delayed_verdict,
-        case
-            when not d.is_judged then 'pending'
-            when d.fallback_share <= x.max_fallback_share then 'pass'
-            else 'fail'
-        end as fallback_verdict,
+        {% for name, passes in passing.items() -%}
+            case
+                when not d.is_judged then 'pending'
+                when {{ passes }} then 'pass'
+                else 'fail'
+            end as {{ name }}_verdict,
+        {% endfor -%}
         case
             when not d.is_judged then 'pending'
             when d.oi_share >= x.min_oi_share then 'pass'
@@ -145,11 +143,6 @@ verdicts as (
             when d.is_oi_due or d.daily_count = 0 then 'fail'
             else 'pending'
         end as oi_verdict,
-        case
-            when not d.is_judged then 'pending'
-            when d.capture_lag_p95_s <= x.max_capture_lag then 'pass'
-            else 'fail'
-        end as lag_verdict,
         case
             when
                 d.out_of_range_count + d.duplicate_count + d.unknown_flag_count
