@@ -188,9 +188,8 @@ def section(results: Mapping[Size, Mapping[str, Figures]]) -> tuple[str, list[st
         for name in ("written", "read"):
             lines.append([f"rows {name}", *(f"{of[name]:,.0f}" for of in figures)])
     text = (
-        "Day bars of every code, some days of minutes. The event is a dividend of one code: all "
-        "its adjusted bars change, whatever the number of codes. Seconds include the start of "
-        "the command, load + build; rows are written by both and read by the build."
+        "Day bars of every code, some days of minutes; seconds of load + build. The event is a "
+        "dividend of one code. Rows are written by both and read by the build."
     )
     wanted = [
         at_most(

@@ -12,11 +12,11 @@ import psycopg
 
 from tests.benchmarks.processes import ROOT
 
-HEAD = """# Benchmarks
-
-`make bench` measures and writes this page; `python -m tests.benchmarks --only landing` measures one
-part and keeps the others. Machines differ: read the ratios, not the seconds. Figures are medians.
-An aim that was missed is bold."""
+TITLE = "# Benchmarks"
+HEAD = (
+    "Written by `make bench`, medians; `python -m tests.benchmarks --only landing` measures one "
+    "part and keeps the others. Machines differ: read the ratios. Missed aims are bold."
+)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -50,22 +50,27 @@ def page(texts: Mapping[str, str], order: Sequence[str]) -> str:
     """The whole page: sections in `order`, then those that no part writes any more."""
     titles = [title for title in order if title in texts]
     titles += [title for title in texts if title not in order]
-    return "\n\n".join([HEAD, *(f"## {title}\n\n{texts[title]}" for title in titles)]) + "\n"
+    head = paragraph(f"{HEAD} The newest run: {machine()}.")
+    return "\n\n".join([TITLE, head, *(f"## {title}\n\n{texts[title]}" for title in titles)]) + "\n"
 
 
 def closing(server: str, aims: Sequence[str], load_before: str, minutes: float) -> str:
-    """The aims of one section, machine and versions; never a host, user or folder name."""
+    """Missed aims of one section, and when it ran; never a host, user or folder name."""
     with psycopg.connect(server) as conn:
         row = conn.execute("select current_setting('server_version')").fetchone()
     assert row is not None
-    versions = [f"PostgreSQL {row[0]}", f"Python {platform.python_version()}"]
-    versions += [f"{name} {version(name)}" for name in ("dlt", "dbt-core")]
-    wanted = f"Aims: {'; '.join(aims)}. " if aims else ""
+    missed = [aim for aim in aims if aim.startswith("**")]
+    met = f"{len(aims) - len(missed)} of {len(aims)} aims met" if aims else ""
+    facts = [f"PostgreSQL {row[0]}", _commit(), f"load {load_before} to {load_average()}"]
     return paragraph(
-        f"{wanted}Measured on {os.cpu_count()} × {_processor()}, {_memory()}; "
-        f"{', '.join(versions)}; {_commit()}; load average {load_before} to {load_average()}; "
-        f"{minutes:.1f} minutes."
+        "; ".join(filter(None, [met, *missed, *facts, f"{minutes:.0f} minutes"])) + "."
     )
+
+
+def machine() -> str:
+    """Processor, memory and versions of the newest run."""
+    versions = (f"{name} {version(name)}" for name in ("dlt", "dbt-core"))
+    return ", ".join([f"{os.cpu_count()} × {_processor()}", _memory(), *versions])
 
 
 def load_average() -> str:

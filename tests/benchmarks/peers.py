@@ -170,10 +170,8 @@ def section(results: Results) -> tuple[str, list[str]]:
         wanted.append(at_least(peer, least, 10))
     text = (
         f"{results.rows['first']:,} day bars, a code at a time by the peer's own save call, in "
-        "rows/s; in brackets how many times as fast ours is. Making the peer's objects is not "
-        "counted; our path starts at the Parquet file and keeps the table's further index. zvt "
-        "saves into SQLite, the others into PostgreSQL as we do, one with TimescaleDB's Apache "
-        "edition."
+        "rows/s; in brackets how many times as fast ours is, which starts at a Parquet file. zvt "
+        "saves into SQLite, the others into PostgreSQL."
     )
     head = ("peer", "first load", "full re-load", "1 % new rows", "peak MB")
     return f"{paragraph(text)}\n\n{table(head, lines)}", wanted
@@ -264,9 +262,8 @@ def folder_section(figures: dict[str, Figures]) -> tuple[str, list[str]]:
         ratio = first["seconds"] / figures[TDX2DB]["seconds"]
         wanted.append(at_most(f"first load beside {TDX2DB}", ratio, 3, "× its time"))
     text = (
-        "`.day` files of every code into an empty database with all its keys, then again with "
-        f"nothing new. {TDX2DB} makes one CSV file, which DuckDB reads into a table without a key, "
-        "prices as floating point. CPU seconds and memory are the program's, not the server's."
+        "`.day` files of every code into an empty database with all its keys, then nothing new. "
+        f"{TDX2DB} fills DuckDB without a key, in floating point. CPU and memory are the program's."
     )
     rows = table(("load", "bars in the table", "seconds", "CPU s", "peak MB"), lines)
     absent = [] if TDX2DB in figures else [paragraph(NOT_INSTALLED)]

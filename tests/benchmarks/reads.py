@@ -205,8 +205,7 @@ def section(results: Results) -> tuple[str, list[str]]:
     ]
     text = (
         f"{results.codes:,} codes × {results.days:,} days of day bars, {MONTH} days of 5-minute "
-        f"bars; {results.server}; {RUNS} runs, warm, until the client holds the rows as Python "
-        "objects. Milliseconds."
+        f"bars; {results.server}. Milliseconds, warm, until the client has Python objects."
     )
     head = ["read", *(NAMES[store] for store in stores)]
     return f"{paragraph(text)}\n\n{table(head, lines)}", []

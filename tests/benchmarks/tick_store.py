@@ -198,8 +198,7 @@ def section(results: list[Results]) -> tuple[str, list[str]]:
         ]
     text = (
         f"From an Arrow table until readers see it, its WAL applied, on QuestDB {VERSION} without "
-        f"fsync. {whole.rows:,} ticks are a day of one series; {small.rows:,} the days of several "
-        "varieties, saved one after another, each awaited: the server's own work per transaction "
-        f"is most of it, whatever the path. Medians of {len(whole.seconds[CLIENT])} rounds."
+        f"fsync: {whole.rows:,} ticks, a day of one series; {small.rows:,} ticks, days of several "
+        "varieties, each awaited, most of which is the server's own work per transaction."
     )
     return f"{paragraph(text)}\n\n{table(head, lines)}", wanted
