@@ -14,7 +14,6 @@ from loaders.sandbox.ib.hours import is_session, session_before
 from loaders.sandbox.ib.stocks import MOST_STOCKS, Stock
 
 TRADES_ON = timedelta(minutes=15)  # after the close
-WEEKS = 7
 
 
 @dataclass(frozen=True)

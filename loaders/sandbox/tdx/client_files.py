@@ -28,7 +28,6 @@ from loaders.sandbox.world.world import Security, World
 
 EXCHANGES = {"sz": 0, "sh": 1, "bj": 2}
 CAPITAL = 5
-GENERATIONS = ("today", "older")
 # last letter of a list's name, size of a record and place of the name in it
 _LISTS = {"today": ("s", 360, 31), "older": ("m", 314, 23)}
 _HEAD, _ENCRYPTED = 50, 24
