@@ -156,12 +156,10 @@ class PostgresStore:
         return self._ask(lambda conn: _schedule(conn, symbol))
 
     def put_index(self, rows: Sequence[IndexRow]) -> None:
-        self._ask(lambda conn: _put(conn, DAY_INDEX, index_tables.index_table(rows)))
+        self._put_rows(DAY_INDEX, index_tables.index_table(rows))
 
     def index(self, symbols: Collection[str] | None = None) -> list[IndexRow]:
-        return index_tables.index_rows(
-            self._ask(lambda conn: _read_series(conn, DAY_INDEX, symbols))
-        )
+        return index_tables.index_rows(self._read_rows(DAY_INDEX, symbols))
 
     def summary(self) -> StoreSummary:
         def work(conn: psycopg.Connection) -> StoreSummary:
@@ -175,15 +173,19 @@ class PostgresStore:
         return self._ask(work)
 
     def put_no_data(self, rows: Sequence[NoDataRow]) -> None:
-        self._ask(lambda conn: _put(conn, NO_DATA_DAYS, index_tables.no_data_table(rows)))
+        self._put_rows(NO_DATA_DAYS, index_tables.no_data_table(rows))
 
     def no_data(self, symbols: Collection[str] | None = None) -> list[NoDataRow]:
-        return index_tables.no_data_rows(
-            self._ask(lambda conn: _read_series(conn, NO_DATA_DAYS, symbols))
-        )
+        return index_tables.no_data_rows(self._read_rows(NO_DATA_DAYS, symbols))
 
     def close(self) -> None:
         """Do nothing: no connection stays open."""
+
+    def _put_rows(self, table: StoreTable, rows: pa.Table) -> None:
+        self._ask(lambda conn: _put(conn, table, rows))
+
+    def _read_rows(self, table: StoreTable, symbols: Collection[str] | None) -> pa.Table:
+        return self._ask(lambda conn: _read_series(conn, table, symbols))
 
     def _ask(self, work: Callable[[psycopg.Connection], T]) -> T:
         try:
