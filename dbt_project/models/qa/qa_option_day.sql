@@ -161,7 +161,11 @@ select
     trade_date,
     case
         {% for word in ['fail', 'pending'] -%}
-            when '{{ word }}' in ({{ verdicts | join('_verdict, ') }}_verdict) then '{{ word }}'
+            when
+                '{{ word }}' in (
+                    {{ verdicts | join('_verdict,\n                    ') }}_verdict
+                )
+                then '{{ word }}'
         {% endfor -%}
         else 'pass'
     end as verdict,
