@@ -160,13 +160,8 @@ select
     symbol,
     trade_date,
     case
-        {% for word in ['fail', 'pending'] -%}
-            when
-                '{{ word }}' in (
-                    {{ verdicts | join('_verdict,\n                    ') }}_verdict
-                )
-                then '{{ word }}'
-        {% endfor -%}
+        when 'fail' = any(words) then 'fail'
+        when 'pending' = any(words) then 'pending'
         else 'pass'
     end as verdict,
     {{ verdicts | join('_verdict,\n    ') }}_verdict,
@@ -186,3 +181,13 @@ select
     greatest(contract_count - daily_count, 0) as unresolved_count,
     {{ is_in_universe('symbol') }} as is_in_universe
 from verdicts
+cross join
+    lateral (
+        values
+        (
+            array[
+                coverage_verdict, delayed_verdict, fallback_verdict, oi_verdict, lag_verdict,
+                integrity_verdict
+            ]
+        )
+    ) as w (words)
