@@ -20,6 +20,11 @@ AsOf = Annotated[
     str | None,
     typer.Option("--as-of", help="Act as if it were this time (2024-06-28T16:00, Shanghai)."),
 ]
+EvaluatedAt = Annotated[str | None, typer.Option("--as-of", help="Evaluate as of this time.")]
+DeleteYes = Annotated[bool, typer.Option("--yes", help="Delete without asking.")]
+ReplaceYes = Annotated[
+    bool, typer.Option("--yes", help="Replace the content of the warehouse without asking.")
+]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Print each request and retry.")]
 T = TypeVar("T")
 _log = logging.getLogger("loaders")

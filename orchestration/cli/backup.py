@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from loaders.cli import shell
-from loaders.cli.shell import JsonFlag
+from loaders.cli.shell import JsonFlag, ReplaceYes
 from loaders.errors import UsageError
 from loaders.settings import load_settings
 
@@ -120,9 +120,7 @@ def check_command(name: _Name = None, folder: _Folder = None, json: JsonFlag = F
 def restore_command(
     name: _Name = None,
     folder: _Folder = None,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Replace the content of the warehouse without asking.")
-    ] = False,
+    yes: ReplaceYes = False,
     json: JsonFlag = False,
 ) -> None:
     """Restore the warehouse of a backup in one transaction; asks before it replaces anything.

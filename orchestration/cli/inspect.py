@@ -12,12 +12,14 @@ from loaders.errors import UsageError, most_severe
 from loaders.settings import load_settings
 from loaders.warehouse.migration_files import find_current_warehouse
 
+FreshnessAt = Annotated[
+    str | None, typer.Option("--as-of", help="Evaluate freshness as of this time.")
+]
+
 
 def status_command(
     limit: Annotated[int, typer.Option(min=1, help="How many loads and builds to show.")] = 5,
-    as_of: Annotated[
-        str | None, typer.Option("--as-of", help="Evaluate freshness as of this time.")
-    ] = None,
+    as_of: FreshnessAt = None,
     json: JsonFlag = False,
 ) -> None:
     """Show the last loads and builds, the freshness of each dataset, what failed and its fix.
@@ -87,9 +89,7 @@ def findings_command(
     reason: Annotated[
         str | None, typer.Option(help="Why; stored with what --ack acknowledges.")
     ] = None,
-    as_of: Annotated[
-        str | None, typer.Option("--as-of", help="Evaluate freshness as of this time.")
-    ] = None,
+    as_of: FreshnessAt = None,
     json: JsonFlag = False,
 ) -> None:
     """List what is wrong with the data, and since when; acknowledge what is known and stays.

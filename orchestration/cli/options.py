@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from loaders.cli import shell
-from loaders.cli.shell import JsonFlag
+from loaders.cli.shell import EvaluatedAt, JsonFlag
 from loaders.errors import DataQualityError, UsageError
 from loaders.settings import load_settings
 from loaders.warehouse.postgres import require_warehouse
@@ -24,7 +24,7 @@ def selfcheck_command(
     date: Annotated[
         str | None, typer.Option(help="The session; by default the newest finished one.")
     ] = None,
-    as_of: Annotated[str | None, typer.Option("--as-of", help="Evaluate as of this time.")] = None,
+    as_of: EvaluatedAt = None,
 ) -> None:
     """Print the daily checks of option chains as JSON: PASS, FAIL, PENDING until open interest.
 

@@ -3,12 +3,11 @@
 import dataclasses
 import sys
 from contextlib import closing
-from typing import Annotated
 
 import typer
 
 from loaders.cli import shell
-from loaders.cli.shell import JsonFlag
+from loaders.cli.shell import DeleteYes, JsonFlag
 from loaders.errors import UsageError
 from loaders.settings import load_settings
 
@@ -133,7 +132,7 @@ def take_over() -> None:
 
 @app.command()
 def remove(
-    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
+    yes: DeleteYes = False,
     json: JsonFlag = False,
 ) -> None:
     """Stop the server and delete its data; the cached jar and the rest of the home stay.

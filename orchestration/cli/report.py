@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from loaders.cli import shell
-from loaders.cli.shell import JsonFlag
+from loaders.cli.shell import EvaluatedAt, JsonFlag
 from loaders.errors import UsageError
 from loaders.settings import load_settings
 from loaders.warehouse.migration_files import find_current_warehouse
@@ -21,7 +21,7 @@ def report_command(
         str | None,
         typer.Option(help="Show from this day on; the year up to the newest data if absent."),
     ] = None,
-    as_of: Annotated[str | None, typer.Option("--as-of", help="Evaluate as of this time.")] = None,
+    as_of: EvaluatedAt = None,
     json: JsonFlag = False,
 ) -> None:
     """Write the state as one page of HTML: runs, freshness, coverage, findings, timings, space.

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from loaders.cli import shell
-from loaders.cli.shell import JsonFlag
+from loaders.cli.shell import DeleteYes, JsonFlag, ReplaceYes
 from loaders.errors import UsageError
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.embedded import server as embedded
@@ -152,9 +152,7 @@ def dump(
 @app.command()
 def restore(
     file: _File,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Replace the content of the warehouse without asking.")
-    ] = False,
+    yes: ReplaceYes = False,
 ) -> None:
     """Restore FILE in one transaction; asks before it replaces anything.
 
@@ -173,7 +171,7 @@ def restore(
 
 @app.command()
 def remove(
-    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
+    yes: DeleteYes = False,
 ) -> None:
     """Stop the embedded server and delete its data; the rest of QUOTEMILL_HOME stays.
 
