@@ -25,6 +25,16 @@
     {{ contract_term('multiplier') }} as multiplier
 {%- endmacro %}
 
+{# The terms of the contract `c` that an action may change. #}
+{% macro option_terms(c) -%}
+    {{ c }}.trading_class,
+    {{ c }}.expiry,
+    {{ c }}.strike,
+    {{ c }}.option_right,
+    {{ c }}.multiplier,
+    {{ c }}.local_symbol
+{%- endmacro %}
+
 {#
     Whether a contract delivers something else than 100 shares, or may: the clearing corporation
     adds a digit to the class of an adjusted series (2AAPL); other classes, such as the weekly ones

@@ -11,30 +11,20 @@ changes as (
 )
 
 select
-    conid,
-    valid_from,
-    valid_to,
-    symbol,
-    trading_class,
-    expiry,
-    strike,
-    option_right,
-    multiplier,
-    local_symbol,
-    is_adjusted
-from former
+    f.conid,
+    f.valid_from,
+    f.valid_to,
+    f.symbol,
+    {{ option_terms('f') }},
+    f.is_adjusted
+from former as f
 union all
 select
     k.conid,
     coalesce(c.last_changed, date '1900-01-01') as valid_from,
     null::date as valid_to,
     k.symbol,
-    k.trading_class,
-    k.expiry,
-    k.strike,
-    k.option_right,
-    k.multiplier,
-    k.local_symbol,
+    {{ option_terms('k') }},
     k.is_adjusted
 from {{ ref('stg_ib__contract') }} as k
 left join changes as c on k.conid = c.conid

@@ -4,12 +4,7 @@ select
         as valid_from,
     c.valid_to,
     c.symbol,
-    c.trading_class,
-    c.expiry,
-    c.strike,
-    c.option_right,
-    c.multiplier,
-    c.local_symbol,
+    {{ option_terms('c') }},
     {{ is_adjusted_series('c') | indent }} as is_adjusted,
     {{ expired_at('c.expiry') | indent }} as expires_at
 from {{ source('raw_ib', 'former_contract') }} as c
