@@ -115,7 +115,7 @@ def test_a_hostile_day_of_fifty_symbols_leaves_none_absent(
     own = tmp_path / "universe.csv"
     listed = [f"{name},{50 - n},{'AB'[n % 2]},true" for n, name in enumerate(symbols)]
     own.write_text("\n".join(["symbol,weight,group,enabled", *listed]))
-    given = SLOWLY | {"stage": 3, "universe": own, "symbols": symbols}
+    given = SLOWLY | {"stage": 3, "universe": own, "symbols": symbols, "quote_timeout": 1.0}
     with bench(new_database(), tmp_path / "home", clock=f"{DAY}T09:25:00", **given) as made:
         assert made.load("discover").exit_code == 0
         for fault in hostile(slow=20):
