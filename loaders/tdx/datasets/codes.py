@@ -147,10 +147,14 @@ def read_folder(
             read.setdefault(choice.generation, []).append(file)
         except DataQualityError as error:
             listed_on.pop(exchange, None)
-            unreadable.append(
+            fault = (
                 f"{error}: download it again in the client; until then the known codes of"
                 f" {exchange} stay listed or not as they were, new ones come from names of files"
             )
+            if ctx.service is None:
+                unreadable.append(fault)
+            else:  # whose lists are whole
+                ctx.load.warn(fault)
             continue
         for code, name in names.items():
             kind = classify_code(code)

@@ -27,8 +27,13 @@ def test_the_service_fills_what_files_lack(
     folder: ClientFolder, open_bench: OpenBench, small_market: SyntheticMarket, days: list[date]
 ) -> None:
     folder.write(days[-3])
+    szm = folder.path / "T0002/hq_cache/szm.tnf"
+    szm.parent.mkdir(parents=True)
+    szm.write_bytes(b"no list")
     with open_bench(small_market, client=str(folder.path)) as both:
-        assert both.load().exit_code == 0
+        first = both.load()
+        assert first.exit_code == 0
+        assert any("the known codes of sz stay" in text for text in first.warnings)
         days_by_route = both.rows(
             "select source_route, array_agg(distinct trade_date order by trade_date)"
             " from raw_tdx.kline_daily where code = %s group by 1",
