@@ -107,10 +107,7 @@ CONTRACT_DAILY = landed_table(
     [
         ("contract", _TEXT),
         ("trade_date", _DATE),
-        ("open", _PRICE),
-        ("high", _PRICE),
-        ("low", _PRICE),
-        ("close", _PRICE),
+        *((name, _PRICE) for name in ("open", "high", "low", "close")),
         ("volume", _BIG),  # lots
         ("open_oi", _BIG),  # lots, open interest
         ("close_oi", _BIG),

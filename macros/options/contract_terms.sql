@@ -27,12 +27,9 @@
 
 {# The terms of the contract `c` that an action may change. #}
 {% macro option_terms(c) -%}
-    {{ c }}.trading_class,
-    {{ c }}.expiry,
-    {{ c }}.strike,
-    {{ c }}.option_right,
-    {{ c }}.multiplier,
-    {{ c }}.local_symbol
+    {{ c }}.{{ [
+        'trading_class', 'expiry', 'strike', 'option_right', 'multiplier', 'local_symbol'
+    ] | join(',\n    ' ~ c ~ '.') }}
 {%- endmacro %}
 
 {#

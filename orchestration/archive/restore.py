@@ -2,9 +2,8 @@
 
 import io
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any
 
 import psycopg
 import pyarrow as pa
@@ -19,7 +18,7 @@ from orchestration.archive import folder as folders
 from orchestration.archive.content import Content
 from orchestration.archive.folder import Damaged
 from orchestration.archive.ledger import Partition
-from orchestration.archive.store import Archive, open_archive
+from orchestration.archive.store import Archive, Result, open_archive
 from orchestration.archive.views import Place, View, find_view
 
 
@@ -35,7 +34,7 @@ class Request:
 
 
 @dataclass
-class RestoreResult:
+class RestoreResult(Result):
     """Result of a restore.
 
     standing: partitions that the warehouse already has as archived
@@ -54,9 +53,6 @@ class RestoreResult:
     @property
     def exit_code(self) -> int:
         return DataQualityError.exit_code if self.other or self.damaged else 0
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self) | {"exit_code": self.exit_code}
 
 
 def restore(

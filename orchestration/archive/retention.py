@@ -9,7 +9,7 @@ feed gets the deletion.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from loaders.warehouse.postgres import Warehouse
 from orchestration.archive import closed, damage, landed, ledger, rows
 from orchestration.archive.folder import Damaged
 from orchestration.archive.ledger import Partition
-from orchestration.archive.store import Archive, open_archive
+from orchestration.archive.store import Archive, Result, open_archive
 from orchestration.archive.views import find_view
 
 VIEW = "chain_intraday"
@@ -41,7 +41,7 @@ class DroppedDay:
 
 
 @dataclass
-class RetentionResult:
+class RetentionResult(Result):
     """What was dropped, or would be in a dry run.
 
     remaining: old days and underlyings, and logs, that stay, with the reason
@@ -74,8 +74,8 @@ class RetentionResult:
         )
 
     def as_json(self) -> dict[str, Any]:
-        fields = {"kept" if name == "remaining" else name: v for name, v in asdict(self).items()}
-        return fields | {"rows": self.rows, "exit_code": self.exit_code}
+        document = super().as_json() | {"rows": self.rows}
+        return {"kept" if name == "remaining" else name: v for name, v in document.items()}
 
 
 def retain(

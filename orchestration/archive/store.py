@@ -2,7 +2,8 @@
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import psycopg
 
@@ -14,6 +15,18 @@ from orchestration.archive import swap
 from orchestration.archive.folder import Folder, archive_folder
 
 LOCK = "quotemill:archive"
+
+
+@dataclass
+class Result:
+    """What a command did; its JSON has the exit code too."""
+
+    @property
+    def exit_code(self) -> int:
+        raise NotImplementedError
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self) | {"exit_code": self.exit_code}
 
 
 @dataclass(frozen=True)

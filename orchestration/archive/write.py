@@ -3,9 +3,8 @@
 import contextlib
 import socket
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any
 
 import psycopg
 import pyarrow as pa
@@ -19,7 +18,7 @@ from orchestration.archive import folder as folders
 from orchestration.archive.content import Content
 from orchestration.archive.folder import Damaged
 from orchestration.archive.ledger import File, New, Partition
-from orchestration.archive.store import Archive, open_archive
+from orchestration.archive.store import Archive, Result, open_archive
 from orchestration.archive.views import PLACE, VIEWS, Place, View, find_view
 
 _RENAME_BATCH = 100  # files renamed together
@@ -42,7 +41,7 @@ class Request:
 
 
 @dataclass
-class ArchiveResult:
+class ArchiveResult(Result):
     """Files, rows and bytes written, and what was left.
 
     unchanged: partitions that were compared and are equal
@@ -73,9 +72,6 @@ class ArchiveResult:
     def exit_code(self) -> int:
         wrong = self.narrower or self.damaged or self.refused or self.unknown
         return DataQualityError.exit_code if wrong else 0
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self) | {"exit_code": self.exit_code}
 
 
 def archive(
