@@ -27,7 +27,10 @@ NOT_RUN = {
         "loaders run ib --task snapshot",
     ): "moments of a session; test_option_commands captures two",
     ("archive", ""): "needs months of sessions, DuckDB; tests in e2e/archive have them",
-    ("jobs", ""): "needs a load that runs; test_jobs, test_cancel_and_retry have one",
+    (
+        "jobs",
+        "quotemill jobs --follow",
+    ): "needs a load that runs; test_jobs, test_cancel_and_retry have one",
     ("reconcile", ""): "takes minutes; tests/faults/tdx/test_reconcile compares every dataset",
     ("warehouse", "quotemill warehouse upgrade"): "needs TimescaleDB; test_upgrade_timescale",
     ("timescaledb", "create extension"): "needs TimescaleDB; tests/e2e/editions have it",

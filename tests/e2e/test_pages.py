@@ -58,6 +58,7 @@ BUILD_AND_QUERY = [
 WITH_A_SERVICE = [
     ("self-test", "loaders selftest"),
     ("self-test", "loaders verify"),
+    ("jobs", "quotemill jobs  "),
     ("schedule", "quotemill schedule list"),
     ("README", "quotemill schedule install"),
     ("remove", "quotemill schedule uninstall"),
@@ -276,6 +277,7 @@ SQL
             first = SET_UP + at_port(*LOAD) + AGAIN + at_port(*BUILD_AND_QUERY) + known
             # root's are those of the machine
             pages = at_port(*WITH_A_SERVICE).replace("--systemd", f"--systemd --folder {units}")
+            pages = pages.replace("jobs 12", "jobs 1 ")
             printed = run(folder, first + pages, QUOTEMILL_ALERTS__URLS=urls)
             assert "nothing new: no row was written" in printed
             assert printed.count("(10 rows)") == 1
