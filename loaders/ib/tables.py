@@ -55,6 +55,7 @@ _MOST = (
     | dict.fromkeys(("planned", "captured", "errors", "silent", "delayed", "attempts"), 10**6)
     # of one slot and symbol: added up for all slots and symbols of the sessions of a stage
     | {"pacing_events": 10**4}
+    | {"trading_class": 500}  # bytes: forwards has an index on it
 )
 # models take what changed of a symbol on a day
 _BY_SYMBOL = (("symbol", "trade_date"),)

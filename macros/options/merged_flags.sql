@@ -21,10 +21,10 @@
 {# The closed list of flags; any other flag is a finding. #}
 {% macro known_flags() -%}
     {{ return([
-        'adjusted_contract', 'butterfly_violation', 'calendar_fallback', 'calendar_violation',
-        'crossed_quote', 'delayed_fallback', 'delta_out_of_range', 'discovery_stale',
-        'gamma_negative', 'incomplete_answer', 'iv_mismatch', 'iv_out_of_range', 'late_capture',
-        'locked_quote', 'missing_greeks', 'missing_oi', 'missing_price', 'no_quote',
+        'adjusted_contract', 'american_premium', 'butterfly_violation', 'calendar_fallback',
+        'calendar_violation', 'crossed_quote', 'delayed_fallback', 'delta_out_of_range',
+        'discovery_stale', 'gamma_negative', 'incomplete_answer', 'iv_mismatch', 'iv_out_of_range',
+        'late_capture', 'locked_quote', 'missing_greeks', 'missing_oi', 'missing_price', 'no_quote',
         'oi_enrichment_failed', 'oi_late', 'oi_stale', 'parity_violation', 'ref_price_stale',
         'slot_coverage_breach', 'slot_retry_exceeded', 'snapshot_error', 'underlying_stale',
         'value_out_of_range', 'vega_negative', 'volume_reset', 'wide_spread', 'zero_bid',

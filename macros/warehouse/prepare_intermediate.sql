@@ -1,11 +1,12 @@
 {#
     Create, once, what the models need besides tables: the exact product of numerics, and the
-    functions that compare a vendor's series with ours. One statement under a lock, so that two runs
-    side by side do not race; where all exists it writes nothing.
+    functions that compare a vendor's series with ours and that value options. One statement under a
+    lock, so that two runs side by side do not race; where all exists it writes nothing.
 #}
 {% macro prepare_intermediate() -%}
     {%- set schema = inner_schema() -%}
     {%- set functions = create_affine_breaks(schema) -%}
+    {%- set option_functions = create_option_functions(schema) -%}
     do $prepare$
     begin
         perform pg_advisory_xact_lock(hashtextextended('quotemill:prepare_intermediate', 0));
@@ -31,6 +32,17 @@
             drop function if exists {{ schema }}.affine_breaks;
             {{ functions }}
             comment on function {{ schema }}.affine_breaks is '{{ local_md5(functions) }}';
+        end if;
+
+        if not exists (
+            select 1 from pg_proc as f
+            inner join pg_namespace as n on f.pronamespace = n.oid
+            where n.nspname = '{{ schema }}' and f.proname = 'implied_deviation'
+                and obj_description(f.oid, 'pg_proc') = '{{ local_md5(option_functions) }}'
+        ) then
+            {{ option_functions }}
+            comment on function {{ schema }}.implied_deviation
+            is '{{ local_md5(option_functions) }}';
         end if;
     end
     $prepare$

@@ -13,7 +13,7 @@ from tests.integration.ib.bench import bench
 
 # all is built; the test loads rows and builds the tables
 pytestmark = pytest.mark.usefixtures("models")
-TABLES = ("run", "-s", "chain_daily_clean", "int_option_days__counted")
+TABLES = ("run", "-s", "forwards", "chain_daily_clean", "int_option_days__counted")
 LAST, EXPIRES = date(2026, 11, 19), date(2026, 11, 20)
 
 

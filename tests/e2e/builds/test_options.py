@@ -40,6 +40,8 @@ MSFT = chain("MSFT", 200, [DECEMBER], [400])
 TABLES = (
     "run",
     "-s",
+    "forwards",
+    "int_option_days__compared",
     "chain_daily_clean",
     "int_option_days__rolled_up",
     "int_option_days__counted",
@@ -53,7 +55,11 @@ def days(conn: psycopg.Connection) -> psycopg.Connection:
 
 
 def tables(conn: psycopg.Connection) -> list[list[tuple[Any, ...]]]:
-    names = "options.chain_daily_clean", "quotemill_intermediate.int_option_days__counted"
+    names = (
+        "options.forwards",
+        "options.chain_daily_clean",
+        "quotemill_intermediate.int_option_days__counted",
+    )
     return [
         conn.execute(f"select t::text from {name} as t order by 1".encode()).fetchall()
         for name in names
@@ -106,10 +112,10 @@ def test_day_by_day_equals_from_nothing_in_every_time_zone(
     assert written("int_option_days__counted") == (0, 0)
 
     day_by_day = tables(conn)
-    assert [len(rows) for rows in day_by_day] == [29, 4]
+    assert [len(rows) for rows in day_by_day[1:]] == [29, 4]
     for zone in ("Asia/Shanghai", "America/New_York"):
         conn.execute(f"alter database {conn.info.dbname} set timezone to '{zone}'".encode())
-        conn.execute("drop table options.chain_daily_clean cascade")
+        conn.execute("drop table options.forwards, options.chain_daily_clean cascade")
         conn.execute("drop table quotemill_intermediate.int_option_days__counted cascade")
         assert dbt(*TABLES).success
         assert tables(conn) == day_by_day, zone
@@ -151,10 +157,11 @@ def test_a_day_passes_with_the_open_interest_of_the_next_morning(
         ("oi_completeness", WEDNESDAY.day, "9 of 12 contracts have an open interest")
     ]
     flags = "select distinct data_quality_flag from options.chain_daily_clean where trade_date = %s"
-    assert conn.execute(flags, (TUESDAY.day,)).fetchall() == [([],)]
+    # what early exercise of a stock's options is worth is said of each quote, and judges no day
+    assert conn.execute(flags, (TUESDAY.day,)).fetchall() == [(["american_premium"],)]
     assert sorted(f for (f,) in conn.execute(flags, (WEDNESDAY.day,))) == [
-        [],
-        ["missing_oi", "oi_stale"],
+        ["american_premium"],
+        ["american_premium", "missing_oi", "oi_stale"],
     ]
 
     # what comes with the confirming pass, and a symbol that nothing came of on Monday
@@ -343,7 +350,7 @@ def test_rows_of_slots_that_were_archived_are_kept(days: psycopg.Connection, dbt
         land(conn, "raw_ib.chain_close", [closing(option, session, 100) for option in AAPL[:2]])
     assert dbt(*TABLES).success
     before = tables(conn)
-    assert [len(rows) for rows in before] == [24, 2]
+    assert [len(rows) for rows in before[1:]] == [24, 2]
 
     conn.execute("delete from raw_ib.chain_snapshot where trade_date = %s", (TUESDAY.day,))
     for run in (TABLES, (*TABLES, "--full-refresh")):
@@ -352,4 +359,4 @@ def test_rows_of_slots_that_were_archived_are_kept(days: psycopg.Connection, dbt
     # of a day that has slots, a row that lost its own goes
     conn.execute("delete from raw_ib.chain_snapshot where conid = 105")
     assert dbt(*TABLES, "--full-refresh").success
-    assert len(tables(conn)[0]) == 23
+    assert len(tables(conn)[1]) == 23

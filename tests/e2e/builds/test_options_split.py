@@ -17,7 +17,7 @@ from tests.integration.ib.bench import bench
 
 # all is built; the test loads rows and builds the tables
 pytestmark = pytest.mark.usefixtures("models")
-TABLES = ("run", "-s", "chain_daily_clean", "int_option_days__counted")
+TABLES = ("run", "-s", "forwards", "chain_daily_clean", "int_option_days__counted")
 BEFORE, EX = date(2026, 11, 19), date(2026, 11, 20)
 NOT_FORMER = ("underlying_conid", "exchange", "first_seen_date")
 FINDINGS = (
@@ -137,3 +137,9 @@ def test_a_contract_that_keeps_its_number_keeps_the_terms_of_its_days(
         assert conn.execute(strikes.encode()).fetchall() == [(BEFORE, 400, 400), (EX, 100, 100)]
     terms = "select valid_to, strike from options.contract_terms where conid = 100 order by 1"
     assert conn.execute(terms.encode()).fetchall() == [(EX, 400), (None, 100)]
+
+    # terms that are corrected later reach the days that they held on
+    land(conn, "raw_ib.former_contract", [row | {"strike": 404} for row in former])
+    assert dbt(*TABLES).success
+    strikes = "select trade_date, min(strike) from options.chain_daily_clean group by 1 order by 1"
+    assert conn.execute(strikes).fetchall() == [(BEFORE, 404), (EX, 100)]

@@ -141,7 +141,9 @@ def option_days(
         made = prepared(models, tmp_path)
         with made.connect(autocommit=True) as conn:
             land_option_days(conn)
-        outcome = dbt_on(made)("run", "-s", "chain_daily_clean", "int_option_days__counted")
+        outcome = dbt_on(made)(
+            "run", "-s", "forwards", "chain_daily_clean", "int_option_days__counted"
+        )
         assert outcome.success, outcome.error
         _option_days["dsn"] = new_database(template=models)
     return new_database(DBT_DATABASE, template=_option_days["dsn"])

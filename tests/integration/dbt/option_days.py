@@ -23,7 +23,7 @@ FRIDAY, MONDAY = Session(date(2026, 11, 27), close=13), Session(date(2026, 11, 3
 DECEMBER = date(2026, 12, 18)
 AAPL = chain("AAPL", 100, [DECEMBER], [95, 100, 105])
 BRK_B = chain("BRK B", 200, [DECEMBER], [400])
-TABLES = ("run", "-s", "chain_daily_clean", "int_option_days__counted")
+TABLES = ("run", "-s", "forwards", "chain_daily_clean", "int_option_days__counted")
 AFTER = datetime(2026, 11, 30, 15, tzinfo=UTC)  # Monday's session has begun
 # Tuesday is 61 days ago in New York, Wednesday 60
 LATER = datetime(2027, 1, 24, 15, tzinfo=UTC)

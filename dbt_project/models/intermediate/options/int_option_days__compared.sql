@@ -1,74 +1,42 @@
-with rates as (
+with quotes as (
     select
-        {{ setting('ib_risk_free_rate', 0.04) | indent }}::double precision as rate,
-        {{ setting('ib_dividend_yield', 0) | indent }}::double precision as yield
+        q.*,
+        q.ask - q.bid as spread,
+        -- the underlying moves while a slot is captured
+        f.forward * coalesce(q.spot / f.underlying_price::double precision, 1) as forward,
+        exp(-f.rate * q.years) as discount,
+        f.rate * q.years as r,
+        -- a pair alone would prove itself
+        greatest(
+            q.pv_dividend, case when f.pair_count <> 1 then f.pv_dividend end, 0
+        ) as dividend,
+        'american_premium' = any(f.data_quality_flag) as is_forward_american
+    from {{ ref('int_option_quotes__valued') }} as q
+    left join {{ ref('forwards') }} as f
+        on
+            q.symbol = f.symbol
+            and q.trade_date = f.trade_date
+            and q.rollup_source_view = f.rollup_source_view
+            and q.sample_time = f.sample_time
+            and q.trading_class = f.trading_class
+            and q.expiry = f.expiry
+    where q.is_day_quote
 ),
 
--- years of 365 days, until the contract expires
-timed as (
-    select
-        c.*,
-        {{ contract_term('trading_class') }} as trading_class,
-        {{ contract_term('expiry') }} as expiry,
-        {{ contract_term('strike') }} as strike,
-        k.option_right,
-        extract(
-            epoch from {{ contract_term('expires_at') }} - c.sample_time
-        )::double precision / 31536000 as years
-    from {{ ref('int_option_quotes__ranked') }} as c
-    inner join {{ ref('stg_ib__contract') }} as k on c.conid = k.conid
-    {{ former_terms_joined('c') | indent }}
-    where
-        c.is_day_quote
-        and c.mid > 0
-        and {{ contract_term('strike') }} > 0
-        and not {{ contract_term('is_adjusted') }}
-),
-
--- The underlying's price at the time of the source's model; a price must be above 0.
-valued as (
-    select
-        t.*,
-        t.ask - t.bid as spread,
-        (
-            case
-                when t.und_price > 0 then t.und_price
-                when t.underlying_price > 0 then t.underlying_price
-            end
-        )::double precision as spot,
-        exp(-r.rate * t.years) as discount,
-        exp(-r.yield * t.years) as growth
-    from timed as t
-    cross join rates as r
-    where t.years > 0
-),
-
--- Black's formula takes the side out of the money: the other may be worth early exercise, which
--- the formula lacks.
+-- Black's formula takes the side out of the money: in the money most of a price is no volatility.
 normalised as (
     select
         *,
         case
-            when
-                spot > 0
-                and (option_right = 'C') = (spot * growth / discount <= strike)
-                then -abs(ln(spot * growth / discount / strike::double precision))
+            when (option_right = 'C') = (forward <= strike)
+                then -abs(ln(forward / strike::double precision))
         end as x,
-        case
-            when spot > 0
-                then
-                    mid::double precision
-                    / (discount * sqrt(spot * growth / discount * strike::double precision))
-        end as b
-    from valued
+        discount * sqrt(forward * strike::double precision) as unit
+    from quotes
 ),
 
 solved as (
-    select
-        n.*,
-        case when n.x is not null then {{ deviation_solved() }} end as w
-    from normalised as n
-    {{ solve_deviation('n.x', 'n.b') | indent }}
+    {{ implied_volatilities('normalised', ['bid', 'mid', 'ask']) | indent }}
 ),
 
 -- neighbours among the quotes of one time: the other right, the next strikes, the next expiry
@@ -80,7 +48,7 @@ compared as (
         sum(q.spread) over pair / 2 as half_spreads,
         min(q.spot) over pair as lowest_spot,
         max(q.spot) over pair as highest_spot,
-        max(greatest(q.pv_dividend, 0)) over pair as dividends,
+        max(q.dividend) over pair as dividends,
         count(*) over pair as pair_size,
         lag(q.strike) over strip as lower_strike,
         lead(q.strike) over strip as upper_strike,
@@ -107,34 +75,32 @@ compared as (
                 q.strike, q.option_right
             order by q.expiry
         )
-),
+)
+,
 
 -- What no side of the quotes allows. American exercise and dividends widen put-call parity to a
--- band.
+-- band. A quote says no more of a volatility than that it is between those of bid and ask.
 checked as (
     select
-        symbol,
-        trade_date,
-        conid,
-        w / sqrt(years) as iv_from_mid,
-        abs(w / sqrt(years) - iv) > greatest(
-            0.02,
-            0.1 * iv,
-            -- half the spread, in volatility: the quote is no more precise than this
-            spread::double precision / 2 / greatest(
-                discount * sqrt(spot * growth / discount * strike::double precision)
-                * exp(x / 2) * {{ normal_pdf('(x / w + w / 2)') }} * sqrt(years),
-                1e-9
-            )
+        *,
+        iv > iv_from_ask + greatest(0.02, 0.1 * iv)
+        or (
+            iv_from_ask is not null
+            and iv < coalesce(iv_from_bid, 0) - greatest(0.02, 0.1 * iv)
         ) as is_iv_mismatch,
+        is_forward_american
+        or early_exercise > 0.0001 * unit * sqrt(years) * exp(x / 2) * 0.3989422804014327 * exp(
+            -least(
+                power(x / (iv_from_mid * sqrt(years)) + iv_from_mid * sqrt(years) / 2, 2) / 2, 300
+            )
+        ) as is_american_premium,
         case
             when pair_size = 2 and abs(spot / strike::double precision - 1) <= 0.05
                 then greatest(
                     0,
                     call_mid - put_mid - half_spreads
-                    - (highest_spot - strike::double precision * discount),
-                    lowest_spot - strike::double precision
-                    - greatest(lowest_spot * (1 - growth), coalesce(dividends, 0))
+                    - (highest_spot - strike::double precision * exp(-r)),
+                    lowest_spot - strike::double precision - dividends
                     - (call_mid - put_mid) - half_spreads
                 )
         end as parity_gap,
@@ -160,8 +126,13 @@ select
     symbol,
     trade_date,
     conid,
+    case when forward < 1000000000 then forward::numeric(18, 6) end as forward,
+    iv_from_bid,
     iv_from_mid,
+    iv_from_ask,
+    early_exercise::numeric(18, 6) as early_exercise,
     is_iv_mismatch,
+    coalesce(is_american_premium, false) as is_american_premium,
     parity_gap::numeric(18, 6) as parity_gap,
     coalesce(parity_gap > 0 or is_out_of_bounds, false) as is_parity_violation,
     is_butterfly_violation,

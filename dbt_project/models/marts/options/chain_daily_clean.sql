@@ -10,8 +10,10 @@
             'raw_ib.chain_close': 'day',
             'raw_ib.session_contract': 'day',
             'raw_ib.session': 'day',
+            'raw_ib.former_contract': 'code',
             'raw_ib.open_interest': 'day',
             'raw_ib.enrichment': 'day',
+            'forwards': 'day',
         },
         'settings': ['ib_risk_free_rate', 'ib_dividend_yield', 'ib_slot_window_minutes'],
         'keeps': 'stored.slots_seen > 0 and not exists (
@@ -28,7 +30,7 @@ with quotes as (
     from {{ changed(ref('int_option_quotes__ranked')) }}
 ),
 
-checks as (
+checks as materialized (
     select * from {{ changed(ref('int_option_days__compared')) }}
 ),
 
@@ -134,12 +136,17 @@ select
         'ref_price_stale': 'p.ref_price_date < n.previous_trade_date',
         'oi_enrichment_failed': 'o.conid is null and e.is_failed',
         'iv_mismatch': 'v.is_iv_mismatch',
+        'american_premium': 'v.is_american_premium',
         'parity_violation': 'v.is_parity_violation',
         'butterfly_violation': 'v.is_butterfly_violation',
         'calendar_violation': 'v.is_calendar_violation',
     }) | indent }} as data_quality_flag,
     c.ingest_id,
-    c.source
+    c.source,
+    v.forward,
+    v.iv_from_bid,
+    v.iv_from_ask,
+    v.early_exercise
 from quotes as c
 inner join contract_days as d
     on c.symbol = d.symbol and c.trade_date = d.trade_date and c.conid = d.conid

@@ -44,7 +44,7 @@ def used(option_days: str, dbt: Callable[..., Any], conn: psycopg.Connection) ->
     """A warehouse of shares and option chains with loads, builds and findings on record."""
     land_day(conn, FRIDAY, AAPL, 102)
     land_bars(conn, {"sh600000": DAYS, "sz000001": DAYS[:-1]}, DAYS)
-    assert dbt(*SHARES, "chain_daily_clean", "int_option_days__counted").success
+    assert dbt(*SHARES, "forwards", "chain_daily_clean", "int_option_days__counted").success
     for source, status, seconds, failed in (
         ("tdx", "succeeded", 61, 0),
         ("ib", "partial", 5, 1),

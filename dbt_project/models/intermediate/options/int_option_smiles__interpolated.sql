@@ -1,0 +1,137 @@
+{{ config(
+    materialized='incremental',
+    unique_key=[
+        'symbol', 'trade_date', 'rollup_source_view', 'sample_time', 'trading_class', 'expiry',
+    ],
+    indexes=[{
+        'columns': [
+            'symbol', 'trade_date', 'rollup_source_view', 'sample_time', 'trading_class', 'expiry',
+        ],
+        'unique': true,
+    }],
+    meta={
+        'entity': 'symbol',
+        'by': 'trade_date',
+        'follows': {
+            'raw_ib.chain_snapshot': 'day',
+            'raw_ib.chain_close': 'day',
+            'raw_ib.session': 'day',
+            'raw_ib.former_contract': 'code',
+            'forwards': 'day',
+        },
+        'settings': ['ib_slot_window_minutes'],
+        'keeps': "stored.rollup_source_view = 'intraday' and not exists (
+            select 1 from raw_ib.chain_snapshot as k
+            where k.symbol = stored.symbol and k.trade_date = stored.trade_date
+        )",
+    },
+) }}
+
+with valued as (
+    select * from {{ changed(ref('int_option_quotes__valued')) }}
+),
+
+quotes as (
+    select
+        q.symbol,
+        q.trade_date,
+        q.rollup_source_view,
+        q.sample_time,
+        q.trading_class,
+        q.expiry,
+        q.option_right,
+        q.is_american,
+        q.years,
+        q.spot,
+        q.mid,
+        q.strike::double precision as strike,
+        f.forward * coalesce(q.spot / f.underlying_price::double precision, 1) as forward,
+        f.rate * q.years as r
+    from valued as q
+    inner join {{ ref('forwards') }} as f
+        on
+            q.symbol = f.symbol
+            and q.trade_date = f.trade_date
+            and q.rollup_source_view = f.rollup_source_view
+            and q.sample_time = f.sample_time
+            and q.trading_class = f.trading_class
+            and q.expiry = f.expiry
+    where
+        q.bid > 0
+        -- within some 1.5 deviations: a delta of 0.25 is at 0.7
+        and abs(ln(f.forward / q.strike::double precision)) <= 0.05 + 1.5 * coalesce(
+            f.iv_of_pairs, 1
+        ) * sqrt(q.years)
+),
+
+normalised as (
+    select
+        *,
+        ln(strike / forward) as log_strike,
+        case
+            when (option_right = 'C') = (forward <= strike) then -abs(ln(forward / strike))
+        end as x,
+        exp(-r) * sqrt(forward * strike) as unit
+    from quotes
+),
+
+solved as materialized (
+    {{ implied_volatilities('normalised', ['mid']) | indent }}
+),
+
+-- delta of the forward, without discount: of a call N(d1), of a put N(d1) - 1
+measured as (
+    select
+        *,
+        iv_from_mid as iv,
+        abs({{ inner_schema() }}.normal_cdf(
+            case option_right when 'C' then 1 else -1 end
+            * (iv_from_mid * sqrt(years) / 2 - log_strike / (iv_from_mid * sqrt(years)))
+        )) as delta
+    from solved
+    where iv_from_mid > 0
+),
+
+neighbours as (
+    select
+        symbol,
+        trade_date,
+        rollup_source_view,
+        sample_time,
+        trading_class,
+        expiry,
+        count(*)::integer as quote_count,
+        {% for name, value, at, condition in [
+            ('below', 'log_strike', 'desc', 'log_strike <= 0'),
+            ('above', 'log_strike', 'asc', 'log_strike > 0'),
+            ('put_in', 'delta', 'asc', "option_right = 'P' and delta >= 0.25"),
+            ('put_out', 'delta', 'desc', "option_right = 'P' and delta < 0.25"),
+            ('call_in', 'delta', 'asc', "option_right = 'C' and delta >= 0.25"),
+            ('call_out', 'delta', 'desc', "option_right = 'C' and delta < 0.25"),
+        ] -%}
+        (array_agg({{ value }} order by {{ value }} {{ at }}, iv) filter (where {{ condition }}))[1]
+            as {{ name }}_at,
+        (array_agg(iv order by {{ value }} {{ at }}, iv) filter (where {{ condition }}))[1]
+            as {{ name }}_iv{{ ',' if not loop.last }}
+        {% endfor -%}
+    from measured
+    group by symbol, trade_date, rollup_source_view, sample_time, trading_class, expiry
+)
+
+select
+    symbol,
+    trade_date,
+    rollup_source_view,
+    sample_time,
+    trading_class,
+    expiry,
+    quote_count,
+    case
+        when below_at = 0 then below_iv
+        else below_iv + (above_iv - below_iv) * -below_at / (above_at - below_at)
+    end as atm_iv,
+    put_out_iv + (put_in_iv - put_out_iv) * (0.25 - put_out_at) / (put_in_at - put_out_at)
+        as put_25delta_iv,
+    call_out_iv + (call_in_iv - call_out_iv) * (0.25 - call_out_at) / (call_in_at - call_out_at)
+        as call_25delta_iv
+from neighbours

@@ -1,0 +1,26 @@
+-- A view over tables of one row per slot and expiry: filter by symbol and trade_date.
+select
+    s.symbol,
+    s.trade_date,
+    s.rollup_source_view,
+    s.sample_time,
+    s.trading_class,
+    s.expiry,
+    f.dte,
+    f.years,
+    f.underlying_price,
+    f.forward,
+    s.atm_iv,
+    s.atm_iv * s.atm_iv * f.years as total_variance,
+    s.quote_count,
+    f.data_quality_flag
+from {{ ref('int_option_smiles__interpolated') }} as s
+inner join {{ ref('forwards') }} as f
+    on
+        s.symbol = f.symbol
+        and s.trade_date = f.trade_date
+        and s.rollup_source_view = f.rollup_source_view
+        and s.sample_time = f.sample_time
+        and s.trading_class = f.trading_class
+        and s.expiry = f.expiry
+where s.atm_iv is not null

@@ -1,0 +1,26 @@
+select
+    s.symbol,
+    s.trade_date,
+    s.rollup_source_view,
+    s.sample_time,
+    s.trading_class,
+    s.expiry,
+    f.dte,
+    f.years,
+    s.atm_iv,
+    s.put_25delta_iv,
+    s.call_25delta_iv,
+    s.put_25delta_iv - s.call_25delta_iv as skew,
+    (s.put_25delta_iv + s.call_25delta_iv) / 2 - s.atm_iv as butterfly,
+    s.quote_count,
+    f.data_quality_flag
+from {{ ref('int_option_smiles__interpolated') }} as s
+inner join {{ ref('forwards') }} as f
+    on
+        s.symbol = f.symbol
+        and s.trade_date = f.trade_date
+        and s.rollup_source_view = f.rollup_source_view
+        and s.sample_time = f.sample_time
+        and s.trading_class = f.trading_class
+        and s.expiry = f.expiry
+where s.put_25delta_iv is not null and s.call_25delta_iv is not null
