@@ -1,46 +1,33 @@
 {#
-    The rows of `relation` with early_exercise, what the price is worth above that of a European
-    option, and for each price of `prices` its implied volatility, iv_from_bid for bid. Columns of
-    the relation are option_right, strike, spot, forward, years, is_american; r, the rate until
-    expiry; x and b of the function implied_deviation as `x` (null: not solved) and price / `unit`.
+    The rows of `relation` with the implied volatility of each price of `prices`, iv_from_bid for
+    bid, without early exercise. Columns of the relation are option_right, strike, spot, forward,
+    years, rate, is_american, ex_years, amounts; `x` of the function implied_deviation (null: in the
+    money, not solved) and `unit`, by which a price is its b.
 #}
 {% macro implied_volatilities(relation, prices) -%}
     select
         q.*,
-        early.early_exercise,
         {% for price in prices -%}
-        {{ inner_schema() }}.implied_deviation(
-            q.x, (q.{{ price }}::double precision - early.early_exercise) / q.unit
-        ) / sqrt(q.years) as iv_from_{{ price }}{{ ',' if not loop.last }}
+        case
+            when q.x is null then null
+            when q.is_american
+                then {{ inner_schema() }}.american_deviation(
+                    q.option_right, q.{{ price }}::double precision, q.forward, q.spot,
+                    q.strike::double precision, q.years, q.rate, q.ex_years, q.amounts
+                )
+            else {{ inner_schema() }}.implied_deviation(
+                q.x, q.{{ price }}::double precision / q.unit
+            )
+        end / sqrt(q.years) as iv_from_{{ price }}{{ ',' if not loop.last }}
         {% endfor -%}
     from {{ relation }} as q
-    cross join lateral (
-        select
-            case
-                when q.x is null then null
-                when not q.is_american then 0
-                else coalesce({{ early_exercise_value('q') | indent(20) }}, 0)
-            end as early_exercise
-        limit 1
-    ) as early
 {%- endmacro %}
 
-{#
-    The function early_exercise in dollars, for the row `q`. The volatility that it is valued by
-    still has it in its price, which makes no difference beside that of the approximation.
-#}
-{% macro early_exercise_value(q) -%}
-    {%- set carry = 'ln(' ~ q ~ '.forward / ' ~ q ~ '.spot)' -%}
-    {%- set deviation = inner_schema() ~ '.implied_deviation(' ~ q ~ '.x, ' ~ q ~ '.mid / ' ~ q
-        ~ '.unit)' -%}
-    case {{ q }}.option_right
-        when 'C'
-            then {{ q }}.spot * {{ inner_schema() }}.early_exercise(
-                {{ q }}.strike / {{ q }}.spot, {{ q }}.r - {{ carry }}, -{{ carry }},
-                {{ deviation }}
-            )
-        else {{ q }}.strike * {{ inner_schema() }}.early_exercise(
-            {{ q }}.spot / {{ q }}.strike, {{ q }}.r, {{ carry }}, {{ deviation }}
-        )
-    end
+{# The years until each of the ex-dates of the row `q`, whose expiry is at 16:00 in New York. #}
+{% macro years_until_ex_dates(q) -%}
+    array(
+        select {{ q }}.years - ({{ q }}.expiry - e.ex_date + 2 / 3.0)::double precision / 365
+        from unnest({{ q }}.ex_dates) as e (ex_date)
+        order by e.ex_date
+    )
 {%- endmacro %}

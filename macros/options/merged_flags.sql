@@ -21,7 +21,7 @@
 {# The closed list of flags; any other flag is a finding. #}
 {% macro known_flags() -%}
     {{ return([
-        'adjusted_contract', 'american_premium', 'butterfly_violation', 'calendar_fallback',
+        'adjusted_contract', 'butterfly_violation', 'calendar_fallback',
         'calendar_violation', 'crossed_quote', 'delayed_fallback', 'delta_out_of_range',
         'discovery_stale', 'gamma_negative', 'incomplete_answer', 'iv_mismatch', 'iv_out_of_range',
         'late_capture', 'locked_quote', 'missing_greeks', 'missing_oi', 'missing_price', 'no_quote',

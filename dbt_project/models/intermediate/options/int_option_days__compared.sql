@@ -1,16 +1,37 @@
 with quotes as (
     select
-        q.*,
+        q.symbol,
+        q.trade_date,
+        q.rollup_source_view,
+        q.sample_time,
+        q.conid,
+        q.trading_class,
+        q.expiry,
+        q.strike,
+        q.option_right,
+        q.is_american,
+        q.bid,
+        q.ask,
+        q.mid,
+        q.iv,
+        q.years,
+        coalesce(q.spot, f.underlying_price::double precision) as spot,
         q.ask - q.bid as spread,
         -- the underlying moves while a slot is captured
         f.forward * coalesce(q.spot / f.underlying_price::double precision, 1) as forward,
+        coalesce(f.forward_error, 0)::double precision as forward_error,
+        f.pair_count,
         exp(-f.rate * q.years) as discount,
-        f.rate * q.years as r,
+        f.rate,
+        f.ex_dates,
+        f.dividend_amount,
+        f.data_quality_flag as iv_flag,
         -- a pair alone would prove itself
         greatest(
             q.pv_dividend, case when f.pair_count <> 1 then f.pv_dividend end, 0
         ) as dividend,
-        'american_premium' = any(f.data_quality_flag) as is_forward_american
+        -- a forward above price and interest: dear to hold, or the price is of another time
+        greatest(case when f.pair_count <> 1 then -f.pv_dividend end, 0) as negative_dividend
     from {{ ref('int_option_quotes__valued') }} as q
     left join {{ ref('forwards') }} as f
         on
@@ -31,7 +52,9 @@ normalised as (
             when (option_right = 'C') = (forward <= strike)
                 then -abs(ln(forward / strike::double precision))
         end as x,
-        discount * sqrt(forward * strike::double precision) as unit
+        discount * sqrt(forward * strike::double precision) as unit,
+        {{ years_until_ex_dates('quotes') | indent(8) }} as ex_years,
+        array_fill(dividend_amount::double precision, array[cardinality(ex_dates)]) as amounts
     from quotes
 ),
 
@@ -49,6 +72,7 @@ compared as (
         min(q.spot) over pair as lowest_spot,
         max(q.spot) over pair as highest_spot,
         max(q.dividend) over pair as dividends,
+        max(q.negative_dividend) over pair as negative_dividends,
         count(*) over pair as pair_size,
         lag(q.strike) over strip as lower_strike,
         lead(q.strike) over strip as upper_strike,
@@ -75,8 +99,7 @@ compared as (
                 q.strike, q.option_right
             order by q.expiry
         )
-)
-,
+),
 
 -- What no side of the quotes allows. American exercise and dividends widen put-call parity to a
 -- band. A quote says no more of a volatility than that it is between those of bid and ask.
@@ -88,25 +111,44 @@ checked as (
             iv_from_ask is not null
             and iv < coalesce(iv_from_bid, 0) - greatest(0.02, 0.1 * iv)
         ) as is_iv_mismatch,
-        is_forward_american
-        or early_exercise > 0.0001 * unit * sqrt(years) * exp(x / 2) * 0.3989422804014327 * exp(
-            -least(
-                power(x / (iv_from_mid * sqrt(years)) + iv_from_mid * sqrt(years) / 2, 2) / 2, 300
+        mid - unit * (
+            exp(x / 2) * {{ inner_schema() }}.normal_cdf(
+                x / (iv_from_mid * sqrt(years)) + iv_from_mid * sqrt(years) / 2
             )
-        ) as is_american_premium,
+            - exp(-x / 2) * {{ inner_schema() }}.normal_cdf(
+                x / (iv_from_mid * sqrt(years)) - iv_from_mid * sqrt(years) / 2
+            )
+        ) as early_exercise,
         case
-            when pair_size = 2 and abs(spot / strike::double precision - 1) <= 0.05
+            when pair_size < 2 or abs(spot / strike::double precision - 1) > 0.05 then null
+            when is_american
                 then greatest(
                     0,
                     call_mid - put_mid - half_spreads
-                    - (highest_spot - strike::double precision * exp(-r)),
+                    - (highest_spot - strike::double precision * discount) - negative_dividends,
                     lowest_spot - strike::double precision - dividends
                     - (call_mid - put_mid) - half_spreads
                 )
+            when pair_count > 1
+                then greatest(
+                    0,
+                    abs(call_mid - put_mid - discount * (forward - strike::double precision))
+                    - half_spreads
+                )
         end as parity_gap,
-        case option_right
-            when 'C' then bid > spot or mid + spread < spot - strike::double precision
-            else bid > strike or mid + spread < strike::double precision - spot
+        case
+            when is_american and option_right = 'C'
+                then bid > spot or mid + spread < spot - strike::double precision
+            when is_american
+                then bid > strike or mid + spread < strike::double precision - spot
+            when option_right = 'C'
+                then
+                    bid > discount * forward + forward_error
+                    or mid + spread
+                    < discount * (forward - strike::double precision) - forward_error
+            else
+                bid > discount * strike::double precision
+                or mid + spread < discount * (strike::double precision - forward) - forward_error
         end as is_out_of_bounds,
         coalesce(
             bid > (
@@ -130,9 +172,11 @@ select
     iv_from_bid,
     iv_from_mid,
     iv_from_ask,
-    early_exercise::numeric(18, 6) as early_exercise,
+    (case when is_american then greatest(early_exercise, 0) when x is not null then 0 end)::numeric(
+        18, 6
+    ) as early_exercise,
     is_iv_mismatch,
-    coalesce(is_american_premium, false) as is_american_premium,
+    iv_flag,
     parity_gap::numeric(18, 6) as parity_gap,
     coalesce(parity_gap > 0 or is_out_of_bounds, false) as is_parity_violation,
     is_butterfly_violation,

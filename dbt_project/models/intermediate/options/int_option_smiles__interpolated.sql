@@ -38,15 +38,17 @@ quotes as (
         q.rollup_source_view,
         q.sample_time,
         q.trading_class,
-        q.expiry,
         q.option_right,
         q.is_american,
         q.years,
-        q.spot,
+        coalesce(q.spot, f.underlying_price::double precision) as spot,
         q.mid,
         q.strike::double precision as strike,
         f.forward * coalesce(q.spot / f.underlying_price::double precision, 1) as forward,
-        f.rate * q.years as r
+        f.rate,
+        q.expiry,
+        f.ex_dates,
+        f.dividend_amount
     from valued as q
     inner join {{ ref('forwards') }} as f
         on
@@ -71,7 +73,9 @@ normalised as (
         case
             when (option_right = 'C') = (forward <= strike) then -abs(ln(forward / strike))
         end as x,
-        exp(-r) * sqrt(forward * strike) as unit
+        exp(-rate * years) * sqrt(forward * strike) as unit,
+        {{ years_until_ex_dates('quotes') | indent(8) }} as ex_years,
+        array_fill(dividend_amount::double precision, array[cardinality(ex_dates)]) as amounts
     from quotes
 ),
 

@@ -136,7 +136,6 @@ select
         'ref_price_stale': 'p.ref_price_date < n.previous_trade_date',
         'oi_enrichment_failed': 'o.conid is null and e.is_failed',
         'iv_mismatch': 'v.is_iv_mismatch',
-        'american_premium': 'v.is_american_premium',
         'parity_violation': 'v.is_parity_violation',
         'butterfly_violation': 'v.is_butterfly_violation',
         'calendar_violation': 'v.is_calendar_violation',
@@ -146,7 +145,8 @@ select
     v.forward,
     v.iv_from_bid,
     v.iv_from_ask,
-    v.early_exercise
+    v.early_exercise,
+    v.iv_flag
 from quotes as c
 inner join contract_days as d
     on c.symbol = d.symbol and c.trade_date = d.trade_date and c.conid = d.conid

@@ -12,9 +12,10 @@
             'raw_ib.chain_close': 'day',
             'raw_ib.session': 'day',
             'raw_ib.former_contract': 'code',
+            'raw_ib.underlying_dividends': 'from_day',
         },
         'settings': ['ib_risk_free_rate', 'ib_dividend_yield', 'ib_slot_window_minutes'],
-        'keeps': "stored.rollup_source_view = 'intraday' and not exists (
+        'keeps': "not 'late_spot' = any(stored.data_quality_flag) and not exists (
             select 1 from raw_ib.chain_snapshot as k
             where k.symbol = stored.symbol and k.trade_date = stored.trade_date
         )",
@@ -23,127 +24,89 @@
 
 {%- set chain = 'symbol, trade_date, rollup_source_view, sample_time, trading_class, expiry' %}
 
-with rates as (
+with implied as (
     select
-        {{ setting('ib_risk_free_rate', 0.04) | indent }}::double precision as rate,
-        {{ setting('ib_dividend_yield', 0) | indent }}::double precision as yield
+        *,
+        case
+            when
+                nearness <= case when is_american then 3 else 5 end
+                and half_spreads <= 3 * greatest(nearest_half_spreads, 0.05)
+                and distance is not null
+                then strike + (call_price - put_price) * exp(rate * years)
+        end as european_forward
+    from {{ changed(ref('int_option_strikes__paired')) }}
 ),
 
-quotes as (
-    select * from {{ changed(ref('int_option_quotes__valued')) }}
+solved as (
+    select
+        *,
+        case
+            when european_forward is null or not is_american or spot is null then european_forward
+            else {{ inner_schema() }}.implied_forward(
+                call_price, put_price, spot, strike, years, rate, ex_years, amounts
+            )
+        end as forward
+    from implied
 ),
 
 chains as (
     select
         {{ chain }},
         bool_or(is_american) as is_american,
+        bool_or(is_late_spot) as is_late_spot,
         min(years) as years,
-        percentile_cont(0.5) within group (order by spot) as spot,
-        percentile_cont(0.5) within group (order by pv_dividend::double precision) filter (
-            where pv_dividend >= 0
-        ) as pv_dividend
-    from quotes
-    group by {{ chain }}
-),
-
--- call and put of one strike, both with bid and ask
-pairs as (
-    select
-        {{ chain }},
-        strike::double precision as strike,
-        max(mid) filter (where option_right = 'C')::double precision as call_price,
-        max(mid) filter (where option_right = 'P')::double precision as put_price,
-        avg(spot) as spot
-    from quotes
-    where bid > 0
-    group by {{ chain }}, strike
-),
-
--- the five strikes closest to the forward, where call and put cost the same
-near_pairs as (
-    select
-        p.*,
-        c.is_american,
-        c.years,
-        r.rate * c.years as r,
-        row_number() over (
-            partition by
-                p.symbol, p.trade_date, p.rollup_source_view, p.sample_time, p.trading_class,
-                p.expiry
-            order by abs(p.call_price - p.put_price), p.strike
-        ) as nearness
-    from pairs as p
-    inner join chains as c
-        on
-            p.symbol = c.symbol
-            and p.trade_date = c.trade_date
-            and p.rollup_source_view = c.rollup_source_view
-            and p.sample_time = c.sample_time
-            and p.trading_class = c.trading_class
-            and p.expiry = c.expiry
-    cross join rates as r
-    where abs(p.call_price - p.put_price) <= 0.1 * p.strike
-),
-
--- Parity holds for European prices. What early exercise is worth follows from a volatility and a
--- forward, so the forward is taken once without it and then twice more.
-implied as (
-    select
-        p.*,
-        pass_2.forward,
-        pass_2.deviation,
-        pass_2.call_premium,
-        pass_2.put_premium
-    from near_pairs as p
-    {{ parity_passes() | indent }}
-    where p.nearness <= 5
-),
-
-parities as (
-    select
-        {{ chain }},
-        count(*) as pair_count,
-        percentile_cont(0.5) within group (order by spot) as spot,
-        percentile_cont(0.5) within group (order by forward / coalesce(spot, 1)) as ratio,
-        percentile_cont(0.5) within group (order by deviation / sqrt(years)) as iv_of_pairs,
-        percentile_cont(0.5) within group (order by put_premium - call_premium) as early_exercise,
+        min(rate) as rate,
+        min(yield) as yield,
+        min(pv_dividend) as pv_dividend,
+        min(ex_dates) as ex_dates,
+        min(ex_years) as ex_years,
+        min(amount) as amount,
+        count(forward)::integer as pair_count,
+        coalesce(
+            percentile_cont(0.5) within group (order by spot) filter (where forward > 0), avg(spot)
+        ) as spot,
+        percentile_cont(0.5) within group (order by forward / coalesce(spot, 1))
+            filter (where forward > 0) as ratio,
+        percentile_cont(0.5) within group (order by half_spreads * exp(rate * years))
+            filter (where forward > 0) as forward_error,
         percentile_cont(0.5) within group (
-            order by (put_premium + call_premium) / (0.4 * strike * sqrt(years))
-        ) as premium_iv
-    from implied
-    where forward > 0
+            order by (forward - european_forward) * exp(-rate * years)
+        ) filter (where forward > 0) as early_exercise,
+        percentile_cont(0.5) within group (order by {{ inner_schema() }}.implied_deviation(
+            -abs(ln(forward / strike)),
+            least(call_price, put_price) * exp(rate * years) / sqrt(forward * strike)
+        ) / sqrt(years)) filter (where forward > 0) as iv_of_pairs
+    from solved
     group by {{ chain }}
+),
+
+-- what the price of the underlying would be worth without the dividends until expiry
+expected as (
+    select
+        *,
+        spot - coalesce(
+            nullif(pv_dividend, 0),
+            (select sum(amount * exp(-rate * e.ex_at)) from unnest(ex_years) as e (ex_at)),
+            pv_dividend
+        ) as rest
+    from chains
 ),
 
 valued as (
     select
-        c.*,
-        r.rate,
-        coalesce(p.pair_count, 0)::integer as pair_count,
-        coalesce(p.spot, c.spot) as chain_spot,
+        *,
         case
-            when p.ratio > 0 then 'parity'
-            when c.spot > c.pv_dividend then 'pv_dividend'
+            when ratio > 0 then 'parity'
+            when rest > 0 then 'pv_dividend'
             else 'rate'
         end as method,
         case
-            when p.ratio > 0 then p.ratio * coalesce(p.spot, 1)
-            when c.spot > c.pv_dividend then (c.spot - c.pv_dividend) * exp(r.rate * c.years)
-            else c.spot * exp((r.rate - r.yield) * c.years)
+            when ratio > 0 then ratio * coalesce(spot, 1)
+            when rest > 0 then rest * exp(rate * years)
+            else spot * exp((rate - yield) * years)
         end as forward,
-        p.iv_of_pairs,
-        p.early_exercise,
-        p.premium_iv
-    from chains as c
-    cross join rates as r
-    left join parities as p
-        on
-            c.symbol = p.symbol
-            and c.trade_date = p.trade_date
-            and c.rollup_source_view = p.rollup_source_view
-            and c.sample_time = p.sample_time
-            and c.trading_class = p.trading_class
-            and c.expiry = p.expiry
+        coalesce(rest, case when is_american then spot end) * exp(rate * years) as usual_forward
+    from expected
 )
 
 select
@@ -155,11 +118,11 @@ select
     expiry,
     expiry - trade_date as dte,
     years,
-    chain_spot::numeric(18, 6) as underlying_price,
+    spot::numeric(18, 6) as underlying_price,
     forward::numeric(18, 6) as forward,
     rate,
-    (chain_spot - forward * exp(-rate * years))::numeric(18, 6) as pv_dividend,
-    rate - ln(forward / chain_spot) / years as dividend_yield,
+    (spot - forward * exp(-rate * years))::numeric(18, 6) as pv_dividend,
+    rate - ln(forward / spot) / years as dividend_yield,
     method,
     pair_count,
     iv_of_pairs,
@@ -168,8 +131,20 @@ select
         'few_pairs': 'pair_count between 1 and 2',
         'no_pairs': 'pair_count = 0',
         'no_dividend': "method = 'rate'",
-        'american_premium': 'premium_iv > 0.0005',
-    }) | indent }} as data_quality_flag
+        'no_spot': 'spot is null',
+        'late_spot': 'is_late_spot',
+        'wide_quotes': 'forward_error > 0.008 * forward * sqrt(years)',
+        'cash_dividend': 'is_american and cardinality(ex_dates) > 0',
+        'undated_dividend': 'is_american and pv_dividend > 0.005 and cardinality(ex_dates) = 0',
+        'unexplained_carry': "method = 'parity' and abs(ln(forward / usual_forward))
+            > forward_error / forward + case
+                when is_american and years < 30 / 365.0 then abs(rate) * years / 8
+                else 0.002
+            end",
+    }) | indent }} as data_quality_flag,
+    forward_error::numeric(18, 6) as forward_error,
+    ex_dates,
+    amount::numeric(18, 6) as dividend_amount
 from valued
 -- what its type can hold
 where forward between 0.000001 and 1000000000

@@ -1,0 +1,276 @@
+{#
+    Functions for options that can be exercised before expiry; null where a figure is none that a
+    price can have.
+
+    early_exercise is what the right to exercise early adds to a price, in dollars, by a binomial
+    tree of the price without its dividends to come: American less European, so that the error of
+    the tree cancels. `ex_years` are the years until each ex-date, `amounts` its dollars; what else
+    the forward says of carry (borrowing, a yield) flows continuously. The tree has 24 steps and 40
+    a year, with dividends 48 to 80, as many as put them closest to a step.
+
+    american_deviation is implied_deviation of an American price, without early exercise.
+    implied_forward is the forward of an American call and put of one strike by parity of what
+    remains of their prices without early exercise. Both are two steps to a fixed point, and
+    Aitken's third. Before 30 days are left the forward is not asked for carry: it would be mostly
+    the noise between quotes of options and of the underlying.
+#}
+{% macro american_functions(schema) -%}
+create or replace function {{ schema }}.early_exercise(
+    option_right text,
+    spot double precision,
+    strike double precision,
+    years double precision,
+    rate double precision,
+    carry double precision,
+    w double precision,
+    ex_years double precision[],
+    amounts double precision[]
+) returns double precision language plpgsql immutable strict parallel safe
+set search_path = pg_catalog as $function$
+declare
+    side double precision := case option_right when 'C' then 1 else -1 end;
+    left_over double precision := spot; -- without the dividends to come
+    has_dividends boolean := false;
+    steps int := least(24 + ceil(40 * least(years, 2)), 104);
+    misfit double precision;
+    best double precision;
+    paid double precision[]; -- at the end of each step
+    place int;
+    dt double precision;
+    h double precision;
+    growth double precision;
+    discount double precision;
+    up double precision; -- chances, with the discount
+    down double precision;
+    american double precision[];
+    european double precision[];
+    price double precision;
+    factor double precision;
+    x double precision;
+    d1 double precision;
+    vega double precision;
+    t1 double precision;
+    t2 double precision;
+    future double precision := 0; -- dividends after the step
+    worth double precision; -- of exercise beside the price
+    a double precision;
+    e double precision;
+begin
+    if not (
+        strike > 0 and spot / strike between 1e-4 and 1e4 and years between 1e-6 and 20
+        and abs(rate * years) < 3 and abs(carry * years) < 3 and w between 1e-4 and 5
+    ) then
+        return null;
+    end if;
+    for n in 1..coalesce(array_length(ex_years, 1), 0) loop
+        if ex_years[n] >= 0 and ex_years[n] < years and amounts[n] > 0 then
+            has_dividends := true;
+            left_over := left_over - amounts[n] * exp(-rate * ex_years[n]);
+        end if;
+    end loop;
+    if left_over < 0.1 * spot then
+        return null;
+    end if;
+    -- nobody gives away interest for nothing
+    if
+        (side = 1 and carry >= rate and rate >= 0 and not has_dividends)
+        or (side = -1 and rate <= 0)
+    then
+        return 0;
+    end if;
+    if has_dividends then
+        for count in 48..80 loop
+            misfit := 0;
+            for n in 1..array_length(ex_years, 1) loop
+                if ex_years[n] >= 0 and ex_years[n] < years then
+                    x := ex_years[n] / years * count;
+                    misfit := misfit + amounts[n] * abs(x - round(x));
+                end if;
+            end loop;
+            if best is null or misfit < best - 1e-6 * spot then
+                best := misfit;
+                steps := count;
+            end if;
+        end loop;
+    end if;
+    dt := years / steps;
+    h := w / sqrt(steps);
+    growth := exp(carry * dt);
+    discount := exp(-rate * dt);
+    up := discount * (growth - exp(-h)) / (exp(h) - exp(-h));
+    down := discount - up;
+    if not (up > 0 and down > 0) then
+        return null;
+    end if;
+    paid := array_fill(0::double precision, array[steps]);
+    for n in 1..coalesce(array_length(ex_years, 1), 0) loop
+        if ex_years[n] >= 0 and ex_years[n] < years and amounts[n] > 0 then
+            place := least(round(ex_years[n] / dt), steps - 1);
+            paid[place + 1] := paid[place + 1]
+                + amounts[n] * exp(rate * (place * dt - ex_years[n]));
+        end if;
+    end loop;
+    american := array_fill(0::double precision, array[steps]);
+    european := american;
+    for m in reverse (steps - 1)..0 loop
+        -- a call is exercised before the stock is without its dividend, a put after that
+        future := future * discount;
+        worth := future + case when side = 1 then paid[m + 1] else 0 end - strike;
+        future := future + paid[m + 1];
+        price := left_over * exp(-h * (m + 2));
+        factor := exp(2 * h);
+        if m = steps - 1 then
+            -- the last step by Black's formula: where the strike is among the prices shows no more
+            for n in 1..steps loop
+                price := price * factor;
+                x := ln(price * growth / strike);
+                e := discount * greatest(side * (price * growth - strike), 0);
+                if abs(x) < 7 * h then
+                    x := -abs(x);
+                    d1 := x / h + h / 2;
+                    vega := 0.3989422804014327 * exp(-(x * x / (h * h) + h * h / 4) / 2);
+                    t1 := 1 / (1 + 0.28 * abs(d1));
+                    t2 := 1 / (1 + 0.28 * (h - d1));
+                    if d1 > 0 then
+                        x := exp(x / 2) - vega * ({{ mills_ratio('t1') }} + {{ mills_ratio('t2') }});
+                    else
+                        x := vega * ({{ mills_ratio('t1') }} - {{ mills_ratio('t2') }});
+                    end if;
+                    e := e + discount * sqrt(price * growth * strike) * x;
+                end if;
+                european[n] := e;
+                american[n] := greatest(e, side * (price + worth));
+            end loop;
+        else
+            a := american[1];
+            e := european[1];
+            for n in 1..m + 1 loop
+                price := price * factor;
+                x := american[n + 1];
+                american[n] := greatest(up * x + down * a, side * (price + worth));
+                a := x;
+                x := european[n + 1];
+                european[n] := up * x + down * e;
+                e := x;
+            end loop;
+        end if;
+    end loop;
+    return american[1] - european[1];
+end
+$function$;
+
+create or replace function {{ schema }}.carry_of_forward(
+    forward double precision,
+    spot double precision,
+    years double precision,
+    rate double precision,
+    ex_years double precision[],
+    amounts double precision[]
+) returns double precision language sql immutable strict parallel safe as $function$
+    select case
+        when years < 30 / 365.0 then rate
+        when rest > 0 and forward > 0 then ln(forward / rest) / years
+    end
+    from (
+        select spot - coalesce(sum(d.amount * exp(-rate * d.ex_at)), 0) as rest
+        from unnest(ex_years, amounts) as d (ex_at, amount)
+        where d.ex_at >= 0 and d.ex_at < years
+    ) as t
+$function$;
+
+create or replace function {{ schema }}.american_deviation(
+    option_right text,
+    price double precision,
+    forward double precision,
+    spot double precision,
+    strike double precision,
+    years double precision,
+    rate double precision,
+    ex_years double precision[],
+    amounts double precision[]
+) returns double precision language plpgsql immutable strict parallel safe
+set search_path = pg_catalog as $function$
+declare
+    unit double precision;
+    x double precision;
+    carry double precision;
+    w double precision[];
+begin
+    if not (forward > 0 and strike > 0 and abs(rate * years) < 3) then
+        return null;
+    end if;
+    unit := exp(-rate * years) * sqrt(forward * strike);
+    x := -abs(ln(forward / strike));
+    carry := {{ schema }}.carry_of_forward(forward, spot, years, rate, ex_years, amounts);
+    w[1] := {{ schema }}.implied_deviation(x, price / unit);
+    for n in 2..3 loop
+        w[n] := {{ schema }}.implied_deviation(x, (price - {{ schema }}.early_exercise(
+            option_right, spot, strike, years, rate, carry, w[n - 1], ex_years, amounts
+        )) / unit);
+        if w[n] is null or abs(w[n] - w[n - 1]) < 3e-4 * sqrt(years) then
+            return w[n];
+        end if;
+    end loop;
+    return coalesce(
+        w[1] - (w[2] - w[1]) * (w[2] - w[1]) / nullif(w[3] - 2 * w[2] + w[1], 0), w[3]
+    );
+end
+$function$;
+
+create or replace function {{ schema }}.implied_forward(
+    call_price double precision,
+    put_price double precision,
+    spot double precision,
+    strike double precision,
+    years double precision,
+    rate double precision,
+    ex_years double precision[],
+    amounts double precision[]
+) returns double precision language plpgsql immutable strict parallel safe
+set search_path = pg_catalog as $function$
+declare
+    call_premium double precision := 0;
+    put_premium double precision := 0;
+    forward double precision[];
+    carry double precision;
+    w double precision;
+begin
+    if not (strike > 0 and abs(rate * years) < 3) then
+        return null;
+    end if;
+    for n in 1..3 loop
+        forward[n] := strike + (
+            call_price - call_premium - put_price + put_premium
+        ) * exp(rate * years);
+        if not (forward[n] > 0) then
+            return null;
+        end if;
+        if n > 1 and abs(forward[n] - forward[n - 1]) < 1e-6 * strike * sqrt(years) then
+            return forward[n];
+        end if;
+        exit when n = 3;
+        w := {{ schema }}.implied_deviation(
+            -abs(ln(forward[n] / strike)),
+            case
+                when forward[n] <= strike then call_price - call_premium
+                else put_price - put_premium
+            end * exp(rate * years) / sqrt(forward[n] * strike)
+        );
+        carry := {{ schema }}.carry_of_forward(
+            forward[n], spot, years, rate, ex_years, amounts
+        );
+        call_premium := {{ schema }}.early_exercise(
+            'C', spot, strike, years, rate, carry, w, ex_years, amounts
+        );
+        put_premium := {{ schema }}.early_exercise(
+            'P', spot, strike, years, rate, carry, w, ex_years, amounts
+        );
+    end loop;
+    return coalesce(
+        forward[1] - (forward[2] - forward[1]) * (forward[2] - forward[1])
+        / nullif(forward[3] - 2 * forward[2] + forward[1], 0),
+        forward[3]
+    );
+end
+$function$;
+{%- endmacro %}
