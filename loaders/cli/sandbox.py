@@ -207,6 +207,13 @@ def ib(
             help="AAPL:2026-11-20:4, four shares for one from that day on; may be repeated."
         ),
     ] = None,
+    dividend: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="AAPL:2026-12-01:5.00, a special dividend of 5 dollars a share with that ex-date; "
+            "may be repeated."
+        ),
+    ] = None,
     clock: Annotated[
         str,
         typer.Option(help="New York time: 2026-11-19 (18:00) or 2026-11-19T10:00:00."),
@@ -227,6 +234,7 @@ def ib(
     if fault == ["list"]:
         _list_faults(KINDS, width=15)
         return
+    from loaders.sandbox.ib.dividends import parse_special
     from loaders.sandbox.ib.indices import INDICES
     from loaders.sandbox.ib.service import IbSandbox
     from loaders.sandbox.ib.splits import parse_split
@@ -236,7 +244,9 @@ def ib(
     named = [s.strip() for s in symbols.split(",") if s.strip()] if symbols else None
     chosen = named or [*LISTED, *INDICES]
     splits = [parse_split(text) for text in split or ()]
-    world = World([*chosen, *invent_symbols(synthetic)], seed=seed, splits=splits)
+    specials = [parse_special(text) for text in dividend or ()]
+    stocks = [*chosen, *invent_symbols(synthetic)]
+    world = World(stocks, seed=seed, splits=splits, specials=specials)
     sandbox = IbSandbox(
         world, fault or (), clock, speed=speed, port=port, control_port=control_port
     )

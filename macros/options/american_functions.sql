@@ -1,6 +1,6 @@
 {#
-    Functions for options that can be exercised before expiry; null where a figure is none that a
-    price can have.
+    Functions for options that can be exercised before expiry; null for what no
+    price can be.
 
     early_exercise is what the right to exercise early adds to a price, in dollars, by a binomial
     tree of the price without its dividends to come: American less European, so that the error of
@@ -30,8 +30,9 @@ set search_path = pg_catalog as $function$
 declare
     side double precision := case option_right when 'C' then 1 else -1 end;
     left_over double precision := spot; -- without the dividends to come
-    has_dividends boolean := false;
-    steps int := least(24 + ceil(40 * least(years, 2)), 104);
+    days double precision[] := '{}'; -- of them
+    dollars double precision[] := '{}';
+    steps int;
     misfit double precision;
     best double precision;
     paid double precision[]; -- at the end of each step
@@ -57,35 +58,36 @@ declare
     e double precision;
 begin
     if not (
-        strike > 0 and spot / strike between 1e-4 and 1e4 and years between 1e-6 and 20
-        and abs(rate * years) < 3 and abs(carry * years) < 3 and w between 1e-4 and 5
+        strike between 1e-6 and 1e9 and spot between strike * 1e-4 and strike * 1e4
+        and years between 1e-6 and 20 and abs(rate) < 3 / years and abs(carry) < 3 / years
+        and w between 1e-4 and 5
     ) then
         return null;
     end if;
     for n in 1..coalesce(array_length(ex_years, 1), 0) loop
-        if ex_years[n] >= 0 and ex_years[n] < years and amounts[n] > 0 then
-            has_dividends := true;
+        if ex_years[n] >= 0 and ex_years[n] < years and amounts[n] > 0 and amounts[n] < 1e9 then
+            days := days || ex_years[n];
+            dollars := dollars || amounts[n];
             left_over := left_over - amounts[n] * exp(-rate * ex_years[n]);
         end if;
     end loop;
     if left_over < 0.1 * spot then
         return null;
     end if;
+    steps := 24 + ceil(40 * least(years, 2));
     -- nobody gives away interest for nothing
     if
-        (side = 1 and carry >= rate and rate >= 0 and not has_dividends)
+        (side = 1 and carry >= rate and rate >= 0 and days = '{}')
         or (side = -1 and rate <= 0)
     then
         return 0;
     end if;
-    if has_dividends then
+    if days <> '{}' then
         for count in 48..80 loop
             misfit := 0;
-            for n in 1..array_length(ex_years, 1) loop
-                if ex_years[n] >= 0 and ex_years[n] < years then
-                    x := ex_years[n] / years * count;
-                    misfit := misfit + amounts[n] * abs(x - round(x));
-                end if;
+            for n in 1..array_length(days, 1) loop
+                x := days[n] / years * count;
+                misfit := misfit + dollars[n] * abs(x - round(x));
             end loop;
             if best is null or misfit < best - 1e-6 * spot then
                 best := misfit;
@@ -103,12 +105,9 @@ begin
         return null;
     end if;
     paid := array_fill(0::double precision, array[steps]);
-    for n in 1..coalesce(array_length(ex_years, 1), 0) loop
-        if ex_years[n] >= 0 and ex_years[n] < years and amounts[n] > 0 then
-            place := least(round(ex_years[n] / dt), steps - 1);
-            paid[place + 1] := paid[place + 1]
-                + amounts[n] * exp(rate * (place * dt - ex_years[n]));
-        end if;
+    for n in 1..coalesce(array_length(days, 1), 0) loop
+        place := least(round(days[n] / dt), steps - 1);
+        paid[place + 1] := paid[place + 1] + dollars[n] * exp(rate * (place * dt - days[n]));
     end loop;
     american := array_fill(0::double precision, array[steps]);
     european := american;
@@ -132,7 +131,8 @@ begin
                     t1 := 1 / (1 + 0.28 * abs(d1));
                     t2 := 1 / (1 + 0.28 * (h - d1));
                     if d1 > 0 then
-                        x := exp(x / 2) - vega * ({{ mills_ratio('t1') }} + {{ mills_ratio('t2') }});
+                        x := exp(x / 2)
+                            - vega * ({{ mills_ratio('t1') }} + {{ mills_ratio('t2') }});
                     else
                         x := vega * ({{ mills_ratio('t1') }} - {{ mills_ratio('t2') }});
                     end if;
@@ -169,12 +169,13 @@ create or replace function {{ schema }}.carry_of_forward(
 ) returns double precision language sql immutable strict parallel safe as $function$
     select case
         when years < 30 / 365.0 then rate
-        when rest > 0 and forward > 0 then ln(forward / rest) / years
+        when rest between 1e-9 and 1e9 and forward between 1e-9 and 1e9
+            then ln(forward / rest) / years
     end
     from (
         select spot - coalesce(sum(d.amount * exp(-rate * d.ex_at)), 0) as rest
         from unnest(ex_years, amounts) as d (ex_at, amount)
-        where d.ex_at >= 0 and d.ex_at < years
+        where d.ex_at >= 0 and d.ex_at < years and d.amount > 0 and d.amount < 1e9
     ) as t
 $function$;
 
@@ -196,7 +197,10 @@ declare
     carry double precision;
     w double precision[];
 begin
-    if not (forward > 0 and strike > 0 and abs(rate * years) < 3) then
+    if not (
+        strike between 1e-6 and 1e9 and forward between 1e-6 and 1e9 and price between 1e-9 and 1e9
+        and years between 1e-6 and 20 and abs(rate) < 3 / years
+    ) then
         return null;
     end if;
     unit := exp(-rate * years) * sqrt(forward * strike);
@@ -211,9 +215,11 @@ begin
             return w[n];
         end if;
     end loop;
-    return coalesce(
-        w[1] - (w[2] - w[1]) * (w[2] - w[1]) / nullif(w[3] - 2 * w[2] + w[1], 0), w[3]
-    );
+    -- else the price is mostly that of exercise, and says nothing
+    if abs(w[3] - w[2]) < 0.5 * abs(w[2] - w[1]) then
+        return w[1] - (w[2] - w[1]) * (w[2] - w[1]) / (w[3] - 2 * w[2] + w[1]);
+    end if;
+    return null;
 end
 $function$;
 
@@ -235,14 +241,17 @@ declare
     carry double precision;
     w double precision;
 begin
-    if not (strike > 0 and abs(rate * years) < 3) then
+    if not (
+        strike between 1e-6 and 1e9 and call_price between 1e-9 and 1e9
+        and put_price between 1e-9 and 1e9 and years between 1e-6 and 20 and abs(rate) < 3 / years
+    ) then
         return null;
     end if;
     for n in 1..3 loop
         forward[n] := strike + (
             call_price - call_premium - put_price + put_premium
         ) * exp(rate * years);
-        if not (forward[n] > 0) then
+        if not (forward[n] between 1e-9 and 1e9) then
             return null;
         end if;
         if n > 1 and abs(forward[n] - forward[n - 1]) < 1e-6 * strike * sqrt(years) then
@@ -266,11 +275,11 @@ begin
             'P', spot, strike, years, rate, carry, w, ex_years, amounts
         );
     end loop;
-    return coalesce(
-        forward[1] - (forward[2] - forward[1]) * (forward[2] - forward[1])
-        / nullif(forward[3] - 2 * forward[2] + forward[1], 0),
-        forward[3]
-    );
+    if abs(forward[3] - forward[2]) < 0.5 * abs(forward[2] - forward[1]) then
+        return forward[1] - (forward[2] - forward[1]) * (forward[2] - forward[1])
+            / (forward[3] - 2 * forward[2] + forward[1]);
+    end if;
+    return null;
 end
 $function$;
 {%- endmacro %}

@@ -1,6 +1,6 @@
 {#
     The functions that value options, called inside a PL/pgSQL block, and replaced there: views use
-    them. All are pure; null, where a figure is none that a price can have.
+    them. All are pure; null for what no price can be.
 
     implied_deviation(x, b) solves Black's formula for w = volatility * sqrt(years), without a unit:
 

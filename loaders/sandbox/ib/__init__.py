@@ -6,7 +6,7 @@ indices.py         indices, and the classes of their options
 splits.py          splits of stocks
 dividends.py       dividends of stocks
 listing.py         listed contracts and their numbers
-option_prices.py   volatility surface and Black-Scholes
+option_prices.py   volatility surface, Black-Scholes, early exercise
 world.py           prices, quotes, open interest: functions of seed, contract and time
 faults.py          catalogue of faults
 market_data.py     what is served by clock, permission and faults

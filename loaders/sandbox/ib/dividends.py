@@ -1,13 +1,40 @@
-"""Quarterly dividends of the stocks: every fourth stock pays none, nor does an index."""
+"""Dividends of the stocks: quarterly, but of every fourth stock and of an index; special ones.
 
-from datetime import date, timedelta
+Special dividends are in the prices of options, not in what tick 59 announces.
+"""
 
-from loaders.sandbox.ib.hours import FIRST_DAY, is_session
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+
+from loaders.errors import UsageError
+from loaders.sandbox.ib.hours import ET, FIRST_DAY, is_session
+from loaders.sandbox.ib.option_prices import Dividends, years_between
 from loaders.sandbox.ib.stocks import Stock, rnd
 
 QUARTER = 3  # months
 SPARE = 4  # of so many stocks one pays none
 AHEAD = timedelta(days=365)
+
+
+@dataclass(frozen=True)
+class Special:
+    """A dividend of `amount` dollars a share, beside the quarterly ones."""
+
+    symbol: str
+    ex_date: date
+    amount: float
+
+
+def parse_special(text: str) -> Special:
+    """Read SYMBOL:YYYY-MM-DD:DOLLARS; raises UsageError."""
+    try:
+        symbol, day, amount = text.split(":")
+        special = Special(symbol.strip().upper(), date.fromisoformat(day), float(amount))
+    except ValueError:
+        raise UsageError(f"dividend {text!r} cannot be read", hint="AAPL:2026-12-01:5.00") from None
+    if not 0 < special.amount < 10_000:
+        raise UsageError(f"dividend {text!r}: the amount must be above 0 dollars")
+    return special
 
 
 def quarterly_amount(stock: Stock) -> float:
@@ -30,6 +57,21 @@ def ex_dates(stock: Stock, first: date, last: date) -> list[date]:
                 day += timedelta(days=1)
             days.append(day)
     return [day for day in days if max(first, FIRST_DAY) <= day <= last]
+
+
+def until(stock: Stock, now: datetime, last: date, specials: tuple[Special, ...] = ()) -> Dividends:
+    """(years until the midnight before the ex-date, dollars) of dividends to come until a day."""
+    amount = quarterly_amount(stock)
+    days = [(day, amount) for day in ex_dates(stock, now.date() + timedelta(days=1), last)]
+    days += [
+        (special.ex_date, special.amount)
+        for special in specials
+        if special.symbol == stock.symbol and now.date() < special.ex_date <= last
+    ]
+    return tuple(
+        (years_between(now, datetime.combine(day, time(), ET)), dollars)
+        for day, dollars in sorted(days)
+    )
 
 
 def describe(stock: Stock, today: date) -> str:

@@ -10,8 +10,9 @@ from datetime import date, datetime, timedelta
 from statistics import NormalDist
 from threading import RLock
 
+from loaders.errors import UsageError
 from loaders.sandbox.ib import listing
-from loaders.sandbox.ib.dividends import ex_dates, quarterly_amount
+from loaders.sandbox.ib.dividends import Special, ex_dates, quarterly_amount, until
 from loaders.sandbox.ib.hours import (
     FIRST_DAY,
     PUBLISHED,
@@ -76,6 +77,7 @@ class World:
 
     adjusted: stocks with a second trading class
     splits: at most one of a stock, on its ex-date
+    specials: dividends beside the quarterly ones
     """
 
     def __init__(
@@ -85,10 +87,15 @@ class World:
         seed: int = 7,
         adjusted: Iterable[str] = ("AAPL",),
         splits: Iterable[Split] = (),
+        specials: Iterable[Special] = (),
     ) -> None:
         self.seed, self.adjusted = seed, frozenset(adjusted)
         self.stocks: dict[str, Stock] = choose_stocks(LISTED | INDICES, symbols)
         self._splits = split_stocks(splits, self.stocks)
+        self._specials = tuple(specials)
+        for special in self._specials:
+            if special.symbol not in self.stocks:
+                raise UsageError(f"dividend of {special.symbol}: no such stock")
         self._by_number = {stock.number: stock for stock in self.stocks.values()}
         for symbol, split in self._splits.items():
             numbers = split.carried, split.fresh.number
@@ -240,7 +247,15 @@ class World:
         spot = self.spot(option.symbol, when, option.since)
         years = years_between(when, option.ends_at)
         iv = volatility(option.stock.volatility, option.strike, spot, years) + shift
-        return compute(spot, option.strike, option.right, years, max(0.01, iv))
+        ratio = self.ratio(option.symbol, date.min, max(when.date(), option.since or date.min))
+        ahead = until(option.stock, when, option.ends_at.date(), self._specials)
+        return compute(
+            spot,
+            (option.strike, option.right, years),
+            max(0.01, iv),
+            dividends=tuple((at, amount / ratio) for at, amount in ahead),
+            is_american=not option.stock.is_index,
+        )
 
     def previous_close(self, instrument: Instrument, day: date) -> float:
         """Close of the session before the newest one that is not later than that day."""

@@ -157,11 +157,10 @@ def test_a_day_passes_with_the_open_interest_of_the_next_morning(
         ("oi_completeness", WEDNESDAY.day, "9 of 12 contracts have an open interest")
     ]
     flags = "select distinct data_quality_flag from options.chain_daily_clean where trade_date = %s"
-    # what early exercise of a stock's options is worth is said of each quote, and judges no day
-    assert conn.execute(flags, (TUESDAY.day,)).fetchall() == [(["american_premium"],)]
+    assert conn.execute(flags, (TUESDAY.day,)).fetchall() == [([],)]
     assert sorted(f for (f,) in conn.execute(flags, (WEDNESDAY.day,))) == [
-        ["american_premium"],
-        ["american_premium", "missing_oi", "oi_stale"],
+        [],
+        ["missing_oi", "oi_stale"],
     ]
 
     # what comes with the confirming pass, and a symbol that nothing came of on Monday

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from loaders.errors import UsageError
+from loaders.sandbox.ib.dividends import Special, parse_special, until
 from loaders.sandbox.ib.hours import ET, VirtualClock, session_before, session_close
 from loaders.sandbox.ib.listing import Instrument, list_expiries
 from loaders.sandbox.ib.option_prices import RATE
@@ -82,9 +83,36 @@ def test_calls_and_puts_agree_and_prices_are_convex_in_the_strike(world: World) 
         assert 0 <= quoted.bid < quoted.ask
     for expiry, strikes in by_expiry.items():
         years = (session_close(expiry) - TEN).total_seconds() / 31_557_600
+        pays = sum(amount for _, amount in until(world.stocks["AAPL"], TEN, expiry))
         for strike, price in strikes.items():
-            forward = spot - strike * 2.718281828459045 ** (-RATE * years)
-            assert price["C"] - price["P"] == pytest.approx(forward, abs=1e-6)
+            paid = strike * 2.718281828459045 ** (-RATE * years)
+            # what American exercise and dividends leave of parity
+            assert spot - pays - strike - 1e-6 <= price["C"] - price["P"] <= spot - paid + 1e-6
+
+
+def test_a_special_dividend_is_in_prices_of_expiries_behind_it() -> None:
+    special = Special("AAPL", date(2026, 12, 1), 20.0)
+    plain, paying = World(["AAPL"]), World(["AAPL"], specials=[special])
+    rows = [row for row in near_the_money(plain) if row.right == "P"]
+    changes = {
+        row.expiry: paying.computation(row, TEN).price - plain.computation(row, TEN).price
+        for row in rows
+    }
+    assert {expiry for expiry, change in changes.items() if change > 0.5} == {
+        expiry for expiry in changes if expiry and expiry >= special.ex_date
+    }
+    with pytest.raises(UsageError, match="no such stock"):
+        World(["MSFT"], specials=[special])
+    assert parse_special("aapl:2026-12-01:20") == special
+    with pytest.raises(UsageError, match="cannot be read"):
+        parse_special("AAPL:20")
+
+
+def test_a_price_is_never_below_what_exercise_pays(world: World) -> None:
+    spot = world.spot("MSFT", TEN)
+    for row in world.chain("MSFT", DAY).values():
+        pays = spot - row.strike if row.right == "C" else row.strike - spot
+        assert world.computation(row, TEN).price >= pays
 
 
 def test_open_interest_changes_at_half_past_six_of_a_session_alone(world: World) -> None:

@@ -80,15 +80,12 @@ chains as (
     group by {{ chain }}
 ),
 
--- what the price of the underlying would be worth without the dividends until expiry
 expected as (
     select
         *,
-        spot - coalesce(
-            nullif(pv_dividend, 0),
-            (select sum(amount * exp(-rate * e.ex_at)) from unnest(ex_years) as e (ex_at)),
-            pv_dividend
-        ) as rest
+        coalesce(
+            (select sum(amount * exp(-rate * e.ex_at)) from unnest(ex_years) as e (ex_at)), 0
+        ) as pv_announced
     from chains
 ),
 
@@ -97,15 +94,20 @@ valued as (
         *,
         case
             when ratio > 0 then 'parity'
-            when rest > 0 then 'pv_dividend'
+            when spot > coalesce(pv_dividend, nullif(pv_announced, 0)) then 'pv_dividend'
             else 'rate'
         end as method,
         case
             when ratio > 0 then ratio * coalesce(spot, 1)
-            when rest > 0 then rest * exp(rate * years)
+            when spot > coalesce(pv_dividend, nullif(pv_announced, 0))
+                then (spot - coalesce(pv_dividend, pv_announced)) * exp(rate * years)
             else spot * exp((rate - yield) * years)
         end as forward,
-        coalesce(rest, case when is_american then spot end) * exp(rate * years) as usual_forward
+        -- of an index without the source's word nothing is usual
+        case
+            when is_american or pv_dividend is not null
+                then (spot - coalesce(pv_dividend, pv_announced)) * exp(rate * years)
+        end as usual_forward
     from expected
 )
 
@@ -135,9 +137,10 @@ select
         'late_spot': 'is_late_spot',
         'wide_quotes': 'forward_error > 0.008 * forward * sqrt(years)',
         'cash_dividend': 'is_american and cardinality(ex_dates) > 0',
-        'undated_dividend': 'is_american and pv_dividend > 0.005 and cardinality(ex_dates) = 0',
-        'unexplained_carry': "method = 'parity' and abs(ln(forward / usual_forward))
-            > forward_error / forward + case
+        'dividend_mismatch': 'is_american and abs(pv_dividend - pv_announced)
+            > greatest(0.05 * pv_announced, 0.0001 * spot)',
+        'unexplained_carry': "method = 'parity' and usual_forward > 0
+            and abs(ln(forward / usual_forward)) > forward_error / forward + case
                 when is_american and years < 30 / 365.0 then abs(rate) * years / 8
                 else 0.002
             end",
