@@ -104,8 +104,7 @@ neighbours as (
         sample_time,
         trading_class,
         expiry,
-        count(*)::integer as quote_count,
-        {% for name, value, at, condition in [
+        {% for name, by, at, side in [
             ('below', 'log_strike', 'desc', 'log_strike <= 0'),
             ('above', 'log_strike', 'asc', 'log_strike > 0'),
             ('put_in', 'delta', 'asc', "option_right = 'P' and delta >= 0.25"),
@@ -113,11 +112,14 @@ neighbours as (
             ('call_in', 'delta', 'asc', "option_right = 'C' and delta >= 0.25"),
             ('call_out', 'delta', 'desc', "option_right = 'C' and delta < 0.25"),
         ] -%}
-        (array_agg({{ value }} order by {{ value }} {{ at }}, iv) filter (where {{ condition }}))[1]
-            as {{ name }}_at,
-        (array_agg(iv order by {{ value }} {{ at }}, iv) filter (where {{ condition }}))[1]
-            as {{ name }}_iv{{ ',' if not loop.last }}
+            (
+                array_agg({{ by }} order by {{ by }} {{ at }}, iv) filter (where {{ side }})
+            )[1] as {{ name }}_at,
+            (
+                array_agg(iv order by {{ by }} {{ at }}, iv) filter (where {{ side }})
+            )[1] as {{ name }}_iv,
         {% endfor -%}
+        count(*)::integer as quote_count
     from measured
     group by symbol, trade_date, rollup_source_view, sample_time, trading_class, expiry
 )

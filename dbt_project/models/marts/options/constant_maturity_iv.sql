@@ -1,26 +1,42 @@
 -- the expiries on either side of the maturity: of two classes at one moment that of more quotes
-with sides as (
+with points as (
     select
         t.symbol,
         t.trade_date,
         t.rollup_source_view,
         t.sample_time,
         m.days,
-        (array_agg(t.years order by t.years desc, t.quote_count desc, t.trading_class)
-            filter (where t.years <= m.days / 365.0))[1] as near_years,
-        (array_agg(t.total_variance order by t.years desc, t.quote_count desc, t.trading_class)
-            filter (where t.years <= m.days / 365.0))[1] as near_variance,
-        (array_agg(t.expiry order by t.years desc, t.quote_count desc, t.trading_class)
-            filter (where t.years <= m.days / 365.0))[1] as near_expiry,
-        (array_agg(t.years order by t.years asc, t.quote_count desc, t.trading_class)
-            filter (where t.years > m.days / 365.0))[1] as far_years,
-        (array_agg(t.total_variance order by t.years asc, t.quote_count desc, t.trading_class)
-            filter (where t.years > m.days / 365.0))[1] as far_variance,
-        (array_agg(t.expiry order by t.years asc, t.quote_count desc, t.trading_class)
-            filter (where t.years > m.days / 365.0))[1] as far_expiry
+        t.expiry,
+        t.years,
+        t.total_variance,
+        t.years > m.days / 365.0 as is_later,
+        row_number() over (
+            partition by
+                t.symbol, t.trade_date, t.rollup_source_view, t.sample_time, m.days,
+                t.years > m.days / 365.0
+            order by
+                abs(t.years - m.days / 365.0) asc, t.quote_count desc, t.trading_class asc
+        ) as nearness
     from {{ ref('atm_term_structure') }} as t
     cross join (values (30), (60), (90)) as m (days)
-    group by t.symbol, t.trade_date, t.rollup_source_view, t.sample_time, m.days
+),
+
+sides as (
+    select
+        symbol,
+        trade_date,
+        rollup_source_view,
+        sample_time,
+        days,
+        max(years) filter (where not is_later) as near_years,
+        max(total_variance) filter (where not is_later) as near_variance,
+        max(expiry) filter (where not is_later) as near_expiry,
+        max(years) filter (where is_later) as far_years,
+        max(total_variance) filter (where is_later) as far_variance,
+        max(expiry) filter (where is_later) as far_expiry
+    from points
+    where nearness = 1
+    group by symbol, trade_date, rollup_source_view, sample_time, days
 )
 
 select

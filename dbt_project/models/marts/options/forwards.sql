@@ -65,10 +65,12 @@ chains as (
         coalesce(
             percentile_cont(0.5) within group (order by spot) filter (where forward > 0), avg(spot)
         ) as spot,
-        percentile_cont(0.5) within group (order by forward / coalesce(spot, 1))
-            filter (where forward > 0) as ratio,
-        percentile_cont(0.5) within group (order by half_spreads * exp(rate * years))
-            filter (where forward > 0) as forward_error,
+        percentile_cont(0.5) within group (
+            order by forward / coalesce(spot, 1)
+        ) filter (where forward > 0) as ratio,
+        percentile_cont(0.5) within group (
+            order by half_spreads * exp(rate * years)
+        ) filter (where forward > 0) as forward_error,
         percentile_cont(0.5) within group (
             order by (forward - european_forward) * exp(-rate * years)
         ) filter (where forward > 0) as early_exercise,
