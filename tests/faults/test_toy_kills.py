@@ -7,7 +7,7 @@ from loaders.engine import job_list, jobs
 from loaders.errors import UsageError
 from loaders.warehouse.postgres import open_warehouse
 from tests.faults.scene import wait_until
-from tests.integration.test_toy_source import (  # noqa: F401
+from tests.toy.bench import (  # noqa: F401
     EXPECTED,
     RECORD,
     Toy,

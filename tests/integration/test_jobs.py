@@ -14,7 +14,7 @@ from loaders.errors import PartialError, UsageError
 from loaders.warehouse.postgres import Warehouse, open_warehouse
 from orchestration.cli import jobs as commands
 from tests.faults.scene import wait_until
-from tests.integration.test_toy_source import Toy, bench  # noqa: F401
+from tests.toy.bench import Toy, bench  # noqa: F401
 
 Command = Callable[..., list[str]]
 

@@ -20,7 +20,7 @@ from orchestration.cli import jobs as commands
 from orchestration.run import findings
 from orchestration.run.stages import RunResult
 from tests.integration.alerts.conftest import Hook
-from tests.integration.test_toy_source import FILES, Toy, bench  # noqa: F401
+from tests.toy.bench import FILES, Toy, bench  # noqa: F401
 
 Night = Callable[..., tuple[LoadResult, int]]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from loaders.sandbox.tdx.client_files import write_client_files
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.files import vipdoc
 from tests.integration.tdx_load.bench import Bench, bench, days_until
@@ -83,6 +84,21 @@ def folder(
 ) -> ClientFolder:
     """The desktop client's folder of the small market, not written yet."""
     return ClientFolder(tmp_path / "client", small_market, days, warehouse_dsn, tmp_path)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, small_market: SyntheticMarket) -> Path:
+    """The folder of the client's files on events, sectors and codes, written."""
+    folder = tmp_path / "client" / "T0002" / "hq_cache"
+    write_client_files(small_market, folder)
+    return folder
+
+
+@pytest.fixture
+def client_bench(open_loaded: OpenBench, cache: Path) -> Iterator[Bench]:
+    """The small market, loaded with actions of a CSV file; now the client's folder is there too."""
+    with open_loaded(client=cache.parents[1], corporate_actions="gbbq") as made:
+        yield made
 
 
 @pytest.fixture

@@ -2,11 +2,12 @@
 
 import os
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from loaders.engine.result import LoadResult
 from loaders.sandbox.tdx.vipdoc_files import write_vipdoc
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.trading_time import SHANGHAI
@@ -27,6 +28,18 @@ def set_time(file: Path, day: date, at: time = time(18)) -> None:
     """Set the time of a file's last write, by the exchange's clock."""
     written = datetime.combine(day, at, SHANGHAI).timestamp()
     os.utime(file, (written, written))
+
+
+def write(file: Path, content: bytes, day: int) -> None:
+    """Write a file of the client on a day of June 2025."""
+    file.write_bytes(content)
+    moment = datetime(2025, 6, day, 8, tzinfo=UTC).timestamp()
+    os.utime(file, (moment, moment))
+
+
+def failures(result: LoadResult) -> dict[str, str]:
+    """Why a key of each dataset failed."""
+    return {task.dataset: why for task in result.tasks for why in task.failures.values()}
 
 
 def raise_prices(content: bytearray, record: int) -> None:

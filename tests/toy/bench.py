@@ -1,0 +1,133 @@
+"""The toy source over a folder of CSV files, and its loads in this process or another."""
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from loaders import sources
+from loaders.engine.load import Load
+from loaders.engine.request import LoadRequest
+from loaders.engine.result import LoadResult
+from loaders.loads import run_load
+from loaders.progress import Silent
+from loaders.settings import Settings, load_settings
+from loaders.warehouse import lock as locks
+from tests.faults.scene import wait_until
+from tests.toy import source as toy
+
+FILES = {"AA": "1,10\n2,11\n", "Bb": "1,20\n", "cc": "1,30\n2,31\n3,32\n", "dd": "1,40\n"}
+DRIVER = (
+    "import sys; from pathlib import Path; from loaders import sources; "
+    "from tests.toy import source;"
+    "sources.MODULES['toy'] = 'tests.toy.source'; source.FOLDER = Path(sys.argv.pop(1));"
+    "from loaders.cli import main; main()"
+)
+# the job and its tasks, as recorded
+RECORD = (
+    "select j.status, j.error, t.status from ops.ingestion_jobs as j "
+    "join ops.ingestion_job_tasks as t using (job_id) order by job_id, task_no"
+)
+
+
+@dataclass
+class Toy:
+    dsn: str
+    folder: Path
+    settings: Settings
+    started: list[Load] = field(default_factory=list)
+
+    def load(self, mode: str = "incremental", *, retry: bool = False, **request: Any) -> LoadResult:
+        return run_load(
+            self.settings,
+            LoadRequest("toy", mode=mode, **request),
+            Silent(),
+            retry=retry,
+            on_start=self.started.append,
+        )
+
+    def rows(
+        self, query: str = "select symbol, slot, price from raw_toy.price order by 1, 2"
+    ) -> Any:
+        with psycopg.connect(self.dsn) as conn:
+            return conn.execute(query.encode()).fetchall()
+
+    def write(self, symbol: str, text: str) -> None:
+        (self.folder / f"{symbol}.csv").write_text(text)
+
+    def write_files(self) -> None:
+        for symbol, text in FILES.items():
+            self.write(symbol, text)
+
+    def block(self, symbol: str) -> Callable[[], Callable[[], None]]:
+        """Block readers of the symbol.
+
+        The returned function waits for the reader, and returns one that releases it.
+        """
+        path = self.folder / f"{symbol}.csv"
+        text = path.read_text()
+        path.unlink()
+        os.mkfifo(path)
+
+        def opened() -> int | None:
+            try:
+                return os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError:  # nobody reads yet
+                return None
+
+        def reached() -> Callable[[], None]:
+            pipe = wait_until(f"{symbol} is read", opened)
+
+            def release() -> None:
+                with contextlib.suppress(BrokenPipeError):  # a reader that was killed
+                    os.write(pipe, text.encode())
+                os.close(pipe)
+                path.unlink()
+                path.write_text(text)
+
+            return release
+
+        return reached
+
+
+ALL = sorted(
+    (symbol, *line.split(",")) for symbol, text in FILES.items() for line in text.splitlines()
+)
+EXPECTED = [(symbol, slot, int(price)) for symbol, slot, price in ALL]
+
+
+@pytest.fixture
+def bench(new_database: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toy:
+    folder, dsn = tmp_path / "prices", new_database()
+    folder.mkdir()
+    monkeypatch.setitem(sources.MODULES, "toy", "tests.toy.source")
+    monkeypatch.setattr(toy, "FOLDER", folder)
+    monkeypatch.setattr(locks, "WATCH_POLL", 0.01)
+    environ = {"QUOTEMILL_WAREHOUSE_URL": dsn, "QUOTEMILL_HOME": str(tmp_path / "home")}
+    prepared = Toy(dsn, folder, load_settings(environ, cwd=tmp_path))
+    prepared.write_files()
+    return prepared
+
+
+@contextmanager
+def load_elsewhere(bench: Toy) -> Iterator[subprocess.Popen[bytes]]:
+    """`loaders run toy` in its own process, as lanes run in production."""
+    assert bench.settings.warehouse_url is not None
+    environ = os.environ | {
+        "QUOTEMILL_WAREHOUSE_URL": bench.settings.warehouse_url.get_secret_value(),
+        "QUOTEMILL_HOME": str(bench.settings.home),
+    }
+    command = [sys.executable, "-c", DRIVER, str(bench.folder), "run", "toy"]
+    with subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL) as load:
+        try:
+            yield load
+        finally:
+            load.kill()
