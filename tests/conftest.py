@@ -32,7 +32,7 @@ from tests import timescale
 from tests.forks import fork_clients
 from tests.homes import new_home, scratch
 from tests.planted import find_secrets
-from tests.spare import spare_dbt, spare_dbt_commands, spare_dlt
+from tests.spare import parse_once, spare_dbt, spare_dbt_commands, spare_dlt
 
 ROOT = Path(__file__).parent.parent
 # what `require` may skip for, and what adds it
@@ -306,33 +306,47 @@ def prepared_dsn(filled_database: Callable[..., str], tmp_path: Path) -> str:
 
 
 @pytest.fixture(scope="session")
+def manifests() -> dict[str, Any]:
+    """Parsed projects by dbt's target folder: commands with it take the project as it is.
+
+    Reading it again is most of the time of a small command.
+    """
+    return {}
+
+
+@pytest.fixture(scope="session")
 def parsed_project(
-    server_url: str, tmp_path_factory: pytest.TempPathFactory
+    server_url: str, manifests: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Path, Any]]:
     """dbt's target folder for databases named DBT_DATABASE, and the result of its parse.
 
-    Any warning or deprecation of the parse is an error. Commands with that target take the parsed
-    project as it is: reading it again is most of the time of a small command. For a database of
-    another name dbt parses everything.
+    Any warning or deprecation of the parse is an error. For a database of another name dbt parses
+    everything.
     """
     from dbt.cli.main import dbtRunner
 
     folder = tmp_path_factory.mktemp("dbt")
     url = make_conninfo(server_url, dbname=DBT_DATABASE)
     write_profile(Warehouse(url, "test", False, "market", None, "test", folder), folder)
-    parse = ["--warn-error", "parse", "--show-all-deprecations", "--quiet"]
-    parse += ["--project-dir", str(ROOT / "dbt_project"), "--profiles-dir", str(folder)]
-    result = dbtRunner().invoke([*parse, "--target-path", str(folder), "--log-path", str(folder)])
     invoke = dbtRunner.invoke
+
+    def parse() -> Any:
+        command = ["--warn-error", "parse", "--show-all-deprecations", "--quiet"]
+        command += ["--project-dir", str(ROOT / "dbt_project"), "--profiles-dir", str(folder)]
+        return invoke(
+            dbtRunner(), [*command, "--target-path", str(folder), "--log-path", str(folder)]
+        )
 
     def invoke_parsed(runner: Any, arguments: list[str], **options: Any) -> Any:
         named = dict(itertools.pairwise(arguments)).get("--target-path")
-        if (named or os.environ.get("DBT_TARGET_PATH")) == str(folder):
-            runner.manifest = result.result
+        parsed = manifests.get(named or os.environ.get("DBT_TARGET_PATH", ""))
+        runner.manifest = parsed or runner.manifest
         return invoke(runner, arguments, **options)
 
     with pytest.MonkeyPatch.context() as patch:
         spare_dbt_commands(patch)
+        result = parse_once(parse, folder / "partial_parse.msgpack", tmp_path_factory.getbasetemp())
+        manifests[str(folder)] = result.result
         patch.setattr(dbtRunner, "invoke", invoke_parsed)
         yield folder, result
 

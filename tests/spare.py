@@ -1,8 +1,12 @@
 """dbt and dlt in the process of tests, without repeated work that no test checks."""
 
 import copy
+import fcntl
+import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from types import NoneType, SimpleNamespace
 from typing import Any
 
@@ -90,7 +94,7 @@ def spare_dbt(patch: pytest.MonkeyPatch) -> None:
 
 
 def spare_dbt_commands(patch: pytest.MonkeyPatch) -> None:
-    """Skip two more steps of each command: a fifth of its time. They import all of dbt."""
+    """Skip more steps of each command: a quarter of its time. They import all of dbt."""
     from dbt.compilation import Linker
     from dbt.plugins.manager import PluginManager
 
@@ -100,6 +104,58 @@ def spare_dbt_commands(patch: pytest.MonkeyPatch) -> None:
 
     # a file about the graph that no test reads
     patch.setattr(Linker, "get_graph_summary", lambda *_: {})
+    _spare_namespaces(patch)
+
+
+def _spare_namespaces(patch: pytest.MonkeyPatch) -> None:
+    """Fill the namespace of a model or hook, which has all macros, without five calls for each."""
+    from dbt.clients.jinja import MacroGenerator
+    from dbt.context.macros import MacroNamespace, MacroNamespaceBuilder
+
+    def add_macros(builder: Any, macros: Iterable[Any], context: Any) -> None:
+        """Add the macros of one package."""
+        common = {"context": context, "node": builder.node, "stack": builder.thread_ctx}
+        made, package = dict[str, Any](), ""
+        for macro in macros:
+            made[macro.name] = generator = MacroGenerator.__new__(MacroGenerator)
+            generator.__dict__ = common | {"macro": macro}
+            package = macro.package_name
+        if package in builder.internal_package_names:
+            builder.internal_packages[package] = made
+            return
+        builder.packages[package] = made
+        if package == builder.search_package:
+            builder.locals |= made
+        elif package == builder.root_package:
+            builder.globals |= made
+
+    def merged(namespace: Any) -> dict[str, Any]:
+        if "merged" not in vars(namespace):
+            namespace.merged = dict[str, Any]()
+            for part in reversed(list(namespace._search_order())):
+                namespace.merged |= part
+        members: dict[str, Any] = namespace.merged
+        return members
+
+    patch.setattr(MacroNamespaceBuilder, "add_macros", add_macros)
+    patch.setattr(MacroNamespace, "_keys", merged)
+    patch.setattr(MacroNamespace, "__getitem__", lambda namespace, name: merged(namespace)[name])
+
+
+def parse_once(parse: Callable[[], Any], parsed: Path, own: Path) -> Any:
+    """Parse from nothing in one worker of a run; the others read what it wrote to `parsed`."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return parse()
+    shared = own.parent / parsed.name
+    with shared.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not shared.exists():
+            result = parse()
+            if result.success:
+                shutil.copyfile(parsed, shared)
+            return result
+    shutil.copyfile(shared, parsed)
+    return parse()
 
 
 def spare_dlt(patch: pytest.MonkeyPatch) -> None:
@@ -132,6 +188,8 @@ def spare_dlt(patch: pytest.MonkeyPatch) -> None:
         return counts[kind]
 
     patch.setattr(BaseConfiguration, "__len__", count_once)
+    # a driver that is not installed, sought for each package
+    patch.setattr("dlt.destinations.impl.postgres.factory.get_adbc_driver_location", lambda: "none")
     # the default hints of each schema that is opened
     patch.setattr(schema, "validate_dict", lambda *_, **__: None)
     for module in (schema, utils):

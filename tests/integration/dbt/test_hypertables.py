@@ -111,17 +111,20 @@ def test_plain_tables_get_the_settings_of_the_yaml(
     assert conn.execute(f"select count(*) from {MINUTES}").fetchone() == (100,)
 
 
-def own_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the project, whose files a test may change, and which dbt builds from then on."""
-    checkout = tmp_path / "checkout"
+def own_checkout(folder: Path) -> Path:
+    """A copy of the project, whose files a test may change."""
     for part in ("dbt_project", "macros", "seeds", "tests/dbt", "docs/dbt"):
         ignored = shutil.ignore_patterns("target", "logs", "profiles.yml")
-        shutil.copytree(PROJECT.parent / part, checkout / part, ignore=ignored)
-    monkeypatch.setattr("tests.integration.dbt.conftest.PROJECT", checkout / "dbt_project")
-    if Path(os.environ["DBT_TARGET_PATH"]).exists():  # of a database of that name
-        shutil.copytree(os.environ["DBT_TARGET_PATH"], tmp_path / "target")
-    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
-    return checkout
+        shutil.copytree(PROJECT.parent / part, folder / part, ignore=ignored)
+    return folder / "dbt_project"
+
+
+def build_from(patch: pytest.MonkeyPatch, project: Path, target: Path) -> None:
+    """Let dbt build another project from now on, as it is parsed in `target`."""
+    patch.setattr("tests.integration.dbt.conftest.PROJECT", project)
+    if not target.exists() and Path(os.environ["DBT_TARGET_PATH"]).exists():
+        shutil.copytree(os.environ["DBT_TARGET_PATH"], target)
+    patch.setenv("DBT_TARGET_PATH", str(target))
 
 
 @pytest.mark.parametrize("edition", ["apache"], indirect=True)
@@ -132,8 +135,9 @@ def test_a_model_with_settings_is_a_hypertable_from_the_start(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    checkout = own_checkout(tmp_path, monkeypatch)
-    model = checkout / "dbt_project/models/marts/market/kline_daily_qfq.sql"
+    project = own_checkout(tmp_path / "checkout")
+    build_from(monkeypatch, project, tmp_path / "target")
+    model = project / "models/marts/market/kline_daily_qfq.sql"
     wanted = "'hypertable': {'time': 'trade_date', 'chunk': '1 month'}, 'follows': {"
     model.write_text(model.read_text("utf-8").replace("'follows': {", wanted), "utf-8")
     table = "market.kline_daily_qfq"
@@ -162,16 +166,34 @@ def test_a_model_with_settings_is_a_hypertable_from_the_start(
     assert conn.execute(chunks.encode(), (table,)).fetchone() == (0,)
 
 
-@pytest.fixture
-def retained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Minutes are dropped after a year."""
-    sources = (
-        own_checkout(tmp_path, monkeypatch) / "dbt_project/models/staging/tdx/_tdx__sources.yml"
-    )
+@pytest.fixture(scope="session")
+def retaining_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project with one setting more: minutes are dropped after a year."""
+    project = own_checkout(tmp_path_factory.mktemp("retaining"))
+    sources = project / "models/staging/tdx/_tdx__sources.yml"
     text = sources.read_text("utf-8")
     wanted = text.replace("order_by: bar_end desc,", "order_by: bar_end desc, retain: 1 year,")
     assert wanted != text
     sources.write_text(wanted, "utf-8")
+    return project
+
+
+@pytest.fixture
+def retained(
+    dbt: Dbt,
+    warehouse: Warehouse,
+    retaining_project: Path,
+    manifests: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Minutes are dropped after a year. Parsed once for each name of a database."""
+    target = retaining_project.parent / f"target_{warehouse.params()['dbname']}"
+    build_from(monkeypatch, retaining_project, target)
+    if str(target) not in manifests:
+        from dbt.cli.main import dbtRunner
+
+        parsed = dbtRunner().invoke(["--quiet", "parse", "--project-dir", str(retaining_project)])
+        manifests[str(target)] = parsed.result
 
 
 NEW = datetime.now(UTC).replace(hour=2, minute=0, second=0, microsecond=0)
