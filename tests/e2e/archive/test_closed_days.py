@@ -29,6 +29,7 @@ from tests.integration.dbt.option_days import (
     AAPL,
     AFTER,
     MONDAY,
+    OTHER_FILE,
     TABLES,
     TUESDAY,
     VIEWS,
@@ -39,8 +40,6 @@ from tests.integration.dbt.option_days import (
 )
 from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_options import open_interest, quote, slots
-
-ONE = "date=2026-11-24/underlying=BRK%20B/exchange=SMART/part-0.parquet"
 
 
 def test_a_closed_day_becomes_a_file_for_each_underlying_once(
@@ -75,7 +74,7 @@ def test_the_files_have_exact_prices_utc_and_units(
     days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
 ) -> None:
     archived(settings, warehouse)
-    file = folder / "view=chain_intraday" / ONE
+    file = folder / "view=chain_intraday" / OTHER_FILE
     schema = pq.read_schema(file)
     kinds = {
         "bid": pa.decimal128(18, 6),

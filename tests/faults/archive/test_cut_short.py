@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from loaders.settings import Settings
@@ -20,17 +19,14 @@ class Killed(BaseException):
     """Nothing of ours catches it."""
 
 
+Patch = pytest.MonkeyPatch
+pytestmark = pytest.mark.usefixtures("days")
 STEPS = ("planned", "removed", "renamed", "recorded")
 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_cut_short_at_any_step_no_row_is_there_twice(
-    step: str,
-    days: psycopg.Connection,
-    warehouse: Warehouse,
-    settings: Settings,
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    step: str, warehouse: Warehouse, settings: Settings, folder: Path, monkeypatch: Patch
 ) -> None:
     archived(settings, warehouse)
     before = rows(folder)
@@ -72,11 +68,7 @@ def test_cut_short_at_any_step_no_row_is_there_twice(
 
 
 def test_rows_that_go_from_one_large_file_to_another_are_never_in_both(
-    days: psycopg.Connection,
-    warehouse: Warehouse,
-    settings: Settings,
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    warehouse: Warehouse, settings: Settings, folder: Path, monkeypatch: Patch
 ) -> None:
     # a file for each partition
     monkeypatch.setattr(folders, "_WAITING", 1)

@@ -12,6 +12,7 @@ from loaders.errors import SettingsError
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
 from tests.integration.dbt.option_days import (
+    OTHER_FILE,
     PARTS,
     archived,
     files,
@@ -21,14 +22,15 @@ from tests.integration.dbt.option_days import (
     settings_in,
 )
 
-ONE = "date=2026-11-24/underlying=BRK%20B/exchange=SMART/part-0.parquet"
-
 
 def test_a_damaged_file_is_named_and_rewritten_from_the_warehouse(
     days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
 ) -> None:
     archived(settings, warehouse)
-    gone, other = folder / "view=open_interest" / ONE, folder / "view=chain_intraday" / ONE
+    gone, other = (
+        folder / "view=open_interest" / OTHER_FILE,
+        folder / "view=chain_intraday" / OTHER_FILE,
+    )
     gone.unlink()
     whole = other.read_bytes()
     # as long as it was
@@ -173,7 +175,7 @@ def test_a_damaged_file_is_named_and_its_slots_stay(
     folder: Path,
 ) -> None:
     archived(settings, warehouse, compact=damage == "compacted")
-    file = folder / (PARTS[1] if damage == "compacted" else f"view=chain_intraday/{ONE}")
+    file = folder / (PARTS[1] if damage == "compacted" else f"view=chain_intraday/{OTHER_FILE}")
     whole = file.read_bytes()
     if damage == "gone":
         file.unlink()

@@ -8,7 +8,7 @@ import pytest
 
 from loaders.ib.slots import NEW_YORK, session_before, session_on, sessions_between
 from loaders.sandbox.ib.stocks import invent_symbols
-from tests.integration.ib.bench import Bench, bench
+from tests.integration.ib.bench import Bench, bench, write_universe
 
 # contracts of the set that are no row of a slot they belong to: there must never be one
 ABSENT = """
@@ -225,9 +225,7 @@ def test_a_slot_of_fifty_symbols_is_covered_whole(
 ) -> None:
     """By the loader, at the rates of the whole universe."""
     symbols = invent_symbols(50)
-    own = tmp_path / "universe.csv"
-    rows = [f"{name},{50 - n},{'AB'[n % 2]},true" for n, name in enumerate(symbols)]
-    own.write_text("\n".join(["symbol,weight,group,enabled", *rows]))
+    own = write_universe(tmp_path, symbols, "AB")
     stage_3 = {"stage": 3, "universe": own, "max_concurrent_snapshots": 20, "timeout": 30.0}
     stage_3 |= {"rate_limits": {"snapshot": {"per_minute": 90}}}
     dsn, home = new_database(), tmp_path / "home"

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.integration.ib.bench import bench
+from tests.integration.ib.bench import bench, write_universe
 
 SETS = (
     "select symbol, policy from raw_ib.session_contract "
@@ -14,10 +14,8 @@ SETS = (
 def test_symbols_that_hang_are_requested_last_the_next_time(
     new_database: Callable[[], str], tmp_path: Path
 ) -> None:
-    own = tmp_path / "universe.csv"
     names = ("AAPL", "MSFT", "SPY", "DIS", "AMZN")
-    rows = [f"{name},{20 - n},A,true" for n, name in enumerate(names)]
-    own.write_text("\n".join(["symbol,weight,group,enabled", *rows]))
+    own = write_universe(tmp_path, names)
     home = tmp_path / "home"
     with bench(new_database(), home, symbols=names, universe=own, stage=2, timeout=1.0) as made:
         for name in names[:3]:

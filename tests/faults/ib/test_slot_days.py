@@ -12,7 +12,7 @@ from loaders.ib.capture.rounds import Capturer
 from loaders.ib.client.gateway import Gateway
 from loaders.ib.slots import NEW_YORK, Session, require_session, within
 from loaders.sandbox.ib.stocks import invent_symbols
-from tests.integration.ib.bench import Bench, bench
+from tests.integration.ib.bench import Bench, bench, write_universe
 
 DEADLINE = timedelta(minutes=29)  # of the scheduled job
 DAY = "2026-11-27"  # eight slots, until 13:00
@@ -112,9 +112,7 @@ def test_a_hostile_day_of_fifty_symbols_leaves_none_absent(
     new_database: Callable[[], str], tmp_path: Path
 ) -> None:
     symbols = invent_symbols(50)
-    own = tmp_path / "universe.csv"
-    listed = [f"{name},{50 - n},{'AB'[n % 2]},true" for n, name in enumerate(symbols)]
-    own.write_text("\n".join(["symbol,weight,group,enabled", *listed]))
+    own = write_universe(tmp_path, symbols, "AB")
     given = SLOWLY | {"stage": 3, "universe": own, "symbols": symbols, "quote_timeout": 1.0}
     with bench(new_database(), tmp_path / "home", clock=f"{DAY}T09:25:00", **given) as made:
         assert made.load("discover").exit_code == 0

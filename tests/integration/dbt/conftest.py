@@ -54,6 +54,10 @@ class Outcome:
     statuses: dict[str, str]
     written: dict[str, int]
 
+    def refuses(self, *named: str) -> bool:
+        """Whether it failed with an error that names each of these."""
+        return not self.success and all(part in self.error for part in named)
+
 
 Dbt = Callable[..., Outcome]
 DbtOn = Callable[[Warehouse], Dbt]
@@ -108,11 +112,7 @@ def dbt(warehouse: Warehouse, dbt_on: DbtOn) -> Dbt:
 
 
 @pytest.fixture
-def models(
-    filled_database: Callable[..., str],
-    dbt_on: DbtOn,
-    tmp_path: Path,
-) -> str:
+def models(filled_database: Callable[..., str], dbt_on: DbtOn, tmp_path: Path) -> str:
     """The URL of a warehouse without a row, all of it built."""
 
     def fill(dsn: str) -> None:
@@ -150,11 +150,7 @@ def option_days(
 
 
 @pytest.fixture
-def built_dsn(
-    filled_database: Callable[..., str],
-    dbt_on: DbtOn,
-    tmp_path: Path,
-) -> str:
+def built_dsn(filled_database: Callable[..., str], dbt_on: DbtOn, tmp_path: Path) -> str:
     """The URL of a warehouse with two codes and thirty days, built."""
 
     def fill(dsn: str) -> None:
@@ -175,10 +171,7 @@ def built(built_dsn: str, dbt: Dbt) -> Dbt:
 
 @pytest.fixture
 def real_market_dsn(
-    filled_database: Callable[..., str],
-    dbt_on: DbtOn,
-    real_tdx_data: Path,
-    tmp_path: Path,
+    filled_database: Callable[..., str], dbt_on: DbtOn, real_tdx_data: Path, tmp_path: Path
 ) -> str:
     """The URL of a warehouse with the real bars and actions of the shared data, all of it built."""
 

@@ -31,6 +31,8 @@ VIEWS = ("chain_intraday", "chain_daily_clean", "open_interest")
 # what a built day of a warehouse is, beside the landed rows
 BUILT = ("options.chain_daily_clean", "quotemill_intermediate.int_option_days__counted")
 LANDED = ("raw_ib.chain_snapshot", "raw_ib.open_interest")
+# the file of Tuesday of the other in a view's folder
+OTHER_FILE = "date=2026-11-24/underlying=BRK%20B/exchange=SMART/part-0.parquet"
 # the archive of their month once it is compacted
 PARTS = [f"view={view}/month=2026-11/part-0.parquet" for view in sorted(VIEWS)]
 

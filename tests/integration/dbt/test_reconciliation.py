@@ -70,10 +70,9 @@ def land_agreeing_market(conn: psycopg.Connection) -> None:
 
 
 def differences(conn: psycopg.Connection) -> list[Row]:
-    return conn.execute(
-        "select distinct check_name, code, period, likely_cause from qa.reconciliation "
-        "order by 1, 2, 3, 4"
-    ).fetchall()
+    columns = "check_name, code, period, likely_cause"
+    rows = conn.execute(f"select distinct {columns} from qa.reconciliation".encode())
+    return sorted(rows)
 
 
 def test_equal_bars_leave_no_row_and_each_kind_of_difference_is_named(

@@ -40,6 +40,11 @@ def row_key(code: str, day: date) -> dict[str, Any]:
     return {"row_key": f"{code} {day} csv 1", "payload": payload}
 
 
+ERRORS = (
+    "select check_name, subject, trade_date from qa.findings where severity = 'error' order by 2"
+)
+
+
 def marked(conn: psycopg.Connection) -> dict[str, set[str]]:
     """The codes whose prices are marked, by table; every row of a code must say the same."""
     result = {}
@@ -51,13 +56,6 @@ def marked(conn: psycopg.Connection) -> dict[str, set[str]]:
         assert all(every == some for _, every, some in rows)
         result[table] = {code for code, every, _ in rows if every}
     return result
-
-
-def errors(conn: psycopg.Connection) -> list[tuple[Any, ...]]:
-    return conn.execute(
-        "select check_name, subject, trade_date from qa.findings where severity = 'error' order by "
-        "2"
-    ).fetchall()
 
 
 def test_a_refused_action_is_an_error_of_its_code_and_marks_its_prices(
@@ -98,7 +96,7 @@ def test_a_refused_action_is_an_error_of_its_code_and_marks_its_prices(
     assert marked(conn) == {
         table: {"sh600000", "sh600001", "sh600002", "sh600004", "sh600005"} for table in PRICES
     }
-    assert errors(conn) == [
+    assert conn.execute(ERRORS).fetchall() == [
         ("refused_action", "sh600000", DAYS[3]),
         ("refused_action", "sh600001", None),
         ("refused_action", "sh600002", DAYS[4]),
@@ -119,7 +117,12 @@ def test_a_refused_action_is_an_error_of_its_code_and_marks_its_prices(
     assert marked(conn) == {
         table: {"sh600001", "sh600002", "sh600004", "sh600005"} for table in PRICES
     }
-    assert [code for _, code, _ in errors(conn)] == ["sh600001", "sh600002", "sh600004", "sh600005"]
+    assert [code for _, code, _ in conn.execute(ERRORS)] == [
+        "sh600001",
+        "sh600002",
+        "sh600004",
+        "sh600005",
+    ]
     row = conn.execute(
         "select cash_per10_yuan from market.corporate_actions where code = 'sh600000'"
     ).fetchone()
@@ -160,7 +163,7 @@ def test_yuan_adjust_no_price_in_dollars(conn: psycopg.Connection, dbt: Dbt) -> 
     ).fetchall()
     assert [row[:2] for row in rows] == [("sh900901", "warning"), ("sz200002", "warning")]
     assert ["USD" in rows[0][2], "HKD" in rows[1][2]] == [True, True]
-    assert errors(conn) == []
+    assert conn.execute(ERRORS).fetchall() == []
 
     assert dbt(*REBUILD).success
     assert [conn.execute(query).fetchall() for query in queries] == stepwise

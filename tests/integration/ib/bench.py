@@ -159,5 +159,13 @@ def bench(
         yield made.with_settings(messages_per_second=most)
 
 
+def write_universe(folder: Path, symbols: Sequence[str], groups: str = "A") -> Path:
+    """A file with these symbols, the heaviest first, in groups by turns."""
+    file, count = folder / "universe.csv", len(groups)
+    lines = (f"{name},{99 - n},{groups[n % count]},true" for n, name in enumerate(symbols))
+    file.write_text("\n".join(["symbol,weight,group,enabled", *lines]))
+    return file
+
+
 def new_york(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=NEW_YORK).astimezone(UTC)

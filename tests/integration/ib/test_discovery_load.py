@@ -9,7 +9,7 @@ import pytest
 
 from loaders.ib.queries.landed import TERMS, read_chains
 from loaders.sandbox.ib.splits import Split
-from tests.integration.ib.bench import Bench, bench
+from tests.integration.ib.bench import Bench, bench, write_universe
 
 SETS = (
     "select symbol, policy, stale_from_date::text, first_seen_slot, count(*)::int "
@@ -91,10 +91,8 @@ def test_a_lost_gateway_leaves_older_sets_and_exit_code_4(made: Bench) -> None:
 def test_after_three_symbols_without_parameters_discovery_ends(
     new_database: Callable[[], str], tmp_path: Path
 ) -> None:
-    own = tmp_path / "universe.csv"
     names = ("AAPL", "MSFT", "SPY", "DIS", "AMZN", "META")
-    rows = [f"{name},{20 - n},A,true" for n, name in enumerate(names)]
-    own.write_text("\n".join(["symbol,weight,group,enabled", *rows]))
+    own = write_universe(tmp_path, names)
     home = tmp_path / "home"
     # few contracts, so that none waits that long for its turn on the wire
     hasty = {"timeout": 0.5, "max_dte": 30}
