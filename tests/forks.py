@@ -23,13 +23,19 @@ from typing import Any
 
 CLIENT = "loaders.tq.client.program"
 MAINS = {
-    "loaders": "loaders.cli",
-    "quotemill": "orchestration.cli",
-    "driver": "tests.faults.driver",
-    CLIENT: f"{CLIENT}.__main__",
+    "loaders": "loaders.cli:main",
+    "quotemill": "orchestration.cli:main",
+    "dbt": "dbt.cli.main:cli",
+    "driver": "tests.faults.driver:main",
+    CLIENT: f"{CLIENT}.__main__:main",
 }
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tests.preloaded"])
+
+
+def preload_dbt() -> None:
+    """Let the forks of this session have dbt too, if none was started yet."""
+    _context.set_forkserver_preload(["tests.preloaded", "tests.preloaded_dbt"])
 
 
 class _Passed:
@@ -138,7 +144,8 @@ def _run(
     os.environ.update(env)
     os.chdir(cwd)
     sys.argv = command
-    importlib.import_module(MAINS[command[0]]).main()
+    module, _, function = MAINS[command[0]].partition(":")
+    getattr(importlib.import_module(module), function)()
 
 
 def fork_clients(patch: Any) -> None:

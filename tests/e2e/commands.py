@@ -16,6 +16,7 @@ import pytest
 
 from loaders import log
 from loaders.cli import shell
+from tests.forks import Command
 from tests.homes import clean_environ
 
 BIN = Path(sys.executable).parent
@@ -49,6 +50,13 @@ class Place:
         )
         assert "Traceback" not in done.stdout + done.stderr, done.stderr
         return done
+
+    def forked(self, *command: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Run a command as a process that has imported everything."""
+        fork = Command(command, env=self.environment() | settings, cwd=self.folder)
+        out, err = fork.communicate()
+        assert "Traceback" not in out + err, err
+        return subprocess.CompletedProcess(command, fork.wait(), out, err)
 
     def inside(self, *command: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run a console script's function in this process: imports cost more than most commands."""

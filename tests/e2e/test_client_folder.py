@@ -37,9 +37,9 @@ def market(
         place = Place(
             tmp_path_factory.mktemp("client"), home, {"QUOTEMILL_TDX__CLIENT": str(real_client)}
         )
-        done = place("quotemill", "run")
+        done = place.forked("quotemill", "run")
         assert done.returncode == 0, done.stderr
-        address = place("quotemill", "warehouse", "url").stdout.strip()
+        address = place.forked("quotemill", "warehouse", "url").stdout.strip()
         with psycopg.connect(address) as conn:
             yield conn
 
@@ -144,9 +144,9 @@ def test_the_same_through_the_service_gives_the_same_tables(
             ("loaders", "run", "tdx", *datasets),
             ("quotemill", "dbt", "build", "--select", *models, "--exclude", *NO_TESTS),
         ):
-            done = place(*command)
+            done = place.forked(*command)
             assert done.returncode == 0, done.stderr
-        address = place("quotemill", "warehouse", "url").stdout.strip()
+        address = place.forked("quotemill", "warehouse", "url").stdout.strip()
         with psycopg.connect(address) as served:
             routes = served.execute("select distinct source_route from raw_tdx.kline_daily")
             assert routes.fetchall() == [("/api/kline-all",)]

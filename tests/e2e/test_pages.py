@@ -24,6 +24,7 @@ from loaders.ticks.questdb.jar import cached_jar
 from tests.conftest import require
 from tests.e2e.commands import BIN, ROOT, copy_project, printed_sandbox, sandbox
 from tests.e2e.pages import NOT_RUN, PSQL, join, read_blocks
+from tests.e2e.terminal import open_terminal
 from tests.homes import clean_environ, new_home
 from tests.integration.ticks.servers import require_questdb
 
@@ -127,6 +128,7 @@ def checkout() -> Iterator[Path]:
     """A folder as a clone with an environment that is set up."""
     with new_home() as folder:
         copy_project(folder)
+        open_terminal(folder / "terminal")
         activate = folder / ".venv" / "bin" / "activate"
         activate.parent.mkdir(parents=True)
         activate.touch()
@@ -136,7 +138,8 @@ def checkout() -> Iterator[Path]:
 def environment(folder: Path) -> dict[str, str]:
     # make calls what is in .venv before anybody activates it
     environ = clean_environ()
-    return environ | {"PATH": f"{BIN}:{environ['PATH']}", "HOME": str(folder / "user")}
+    path = f"{folder / 'terminal'}:{BIN}:{environ['PATH']}"
+    return environ | {"PATH": path, "HOME": str(folder / "user")}
 
 
 def run(folder: Path, script: str, **settings: str) -> str:
