@@ -4,7 +4,7 @@ The loaders create every landed table of every source from its declaration befor
 a full dbt build works for a user of one source, and dlt never has to guess a type.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import psycopg
@@ -149,12 +149,23 @@ def landed_table(
 
 def create_tables(conn: psycopg.Connection, tables: Iterable[LandedTable]) -> None:
     """Create the tables that are absent, and add columns declared since."""
+    tables = list(tables)
+    known: dict[str, list[str]] = dict(
+        conn.execute(
+            "select c.relnamespace::regnamespace::text || '.' || c.relname, array_agg(a.attname) "
+            "from pg_class as c inner join pg_attribute as a on a.attrelid = c.oid "
+            "where c.relnamespace::regnamespace::text = any(%s) and a.attnum > 0 group by c.oid",
+            (sorted({table.dataset for table in tables}),),
+        ).fetchall()
+    )
     for table in tables:
-        _create(conn, table)
+        if table.qualified in known:
+            _add_columns(conn, table, known[table.qualified])
+        else:
+            _create(conn, table)
 
 
 def _create(conn: psycopg.Connection, table: LandedTable) -> None:
-    name = sql.Identifier(table.dataset, table.name)
     columns = [
         sql.SQL("{} {}{}").format(
             sql.Identifier(f.name),
@@ -165,17 +176,14 @@ def _create(conn: psycopg.Connection, table: LandedTable) -> None:
     ]
     key = sql.SQL(", ").join(map(sql.Identifier, table.key))
     conn.execute(
-        sql.SQL("create table if not exists {} ({}, primary key ({}))").format(
-            name, sql.SQL(", ").join(columns), key
+        sql.SQL("create table {} ({}, primary key ({}))").format(
+            sql.Identifier(table.dataset, table.name), sql.SQL(", ").join(columns), key
         )
     )
-    present: dict[str, str] = dict(
-        conn.execute(
-            "select attname, format_type(atttypid, atttypmod) from pg_attribute "
-            "where attrelid = %s::regclass and attnum > 0",
-            (table.qualified,),
-        ).fetchall()
-    )
+
+
+def _add_columns(conn: psycopg.Connection, table: LandedTable, present: Container[str]) -> None:
+    name = sql.Identifier(table.dataset, table.name)
     added = [
         sql.SQL("add column {} {}").format(
             sql.Identifier(column.name), sql.SQL(_postgres_type(column.type))
