@@ -27,6 +27,7 @@ MAINS = {
     "quotemill": "orchestration.cli:main",
     "dbt": "dbt.cli.main:cli",
     "driver": "tests.faults.driver:main",
+    "toy": "tests.toy.bench:main",
     CLIENT: f"{CLIENT}.__main__:main",
 }
 _context = multiprocessing.get_context("forkserver")

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import psycopg
 import pytest
 
 from loaders import sources
+from loaders.cli import main as loaders_command
 from loaders.engine.load import Load
 from loaders.engine.request import LoadRequest
 from loaders.engine.result import LoadResult
@@ -22,15 +22,10 @@ from loaders.progress import Silent
 from loaders.settings import Settings, load_settings
 from loaders.warehouse import lock as locks
 from tests.faults.scene import wait_until
+from tests.forks import Command
 from tests.toy import source as toy
 
 FILES = {"AA": "1,10\n2,11\n", "Bb": "1,20\n", "cc": "1,30\n2,31\n3,32\n", "dd": "1,40\n"}
-DRIVER = (
-    "import sys; from pathlib import Path; from loaders import sources; "
-    "from tests.toy import source;"
-    "sources.MODULES['toy'] = 'tests.toy.source'; source.FOLDER = Path(sys.argv.pop(1));"
-    "from loaders.cli import main; main()"
-)
 # the job and its tasks, as recorded
 RECORD = (
     "select j.status, j.error, t.status from ops.ingestion_jobs as j "
@@ -118,16 +113,23 @@ def bench(new_database: Callable[[], str], tmp_path: Path, monkeypatch: pytest.M
 
 
 @contextmanager
-def load_elsewhere(bench: Toy) -> Iterator[subprocess.Popen[bytes]]:
+def load_elsewhere(bench: Toy) -> Iterator[Command]:
     """`loaders run toy` in its own process, as lanes run in production."""
     assert bench.settings.warehouse_url is not None
     environ = os.environ | {
         "QUOTEMILL_WAREHOUSE_URL": bench.settings.warehouse_url.get_secret_value(),
         "QUOTEMILL_HOME": str(bench.settings.home),
     }
-    command = [sys.executable, "-c", DRIVER, str(bench.folder), "run", "toy"]
-    with subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL) as load:
-        try:
-            yield load
-        finally:
-            load.kill()
+    load = Command(["toy", str(bench.folder)], env=environ, cwd=bench.folder)
+    try:
+        yield load
+    finally:
+        load.kill()
+
+
+def main() -> None:
+    """Load all of the toy source from a folder."""
+    sources.MODULES["toy"] = "tests.toy.source"
+    toy.FOLDER = Path(sys.argv[1])
+    sys.argv = ["loaders", "run", "toy"]
+    loaders_command()
