@@ -1,9 +1,10 @@
 {#
     Rows whose `columns` together occur more than once. Where a unique index of the table holds them
     apart there are none, and no row is read. Of a view, `found_by` may be a model that looks for
-    duplicate_bar as rows change: then its findings are asked, once it is there.
+    duplicate_bar as rows change: then its findings are asked, once it is there; or `rows` a
+    condition for those that are counted, where all are too many.
 #}
-{% test unique_combination(model, columns, found_by=none) %}
+{% test unique_combination(model, columns, found_by=none, rows=none) %}
     {%- if execute and found_by and load_relation(found_by) %}
     select
         {{ columns | join(', ') }},
@@ -29,6 +30,8 @@
     from {{ model }}
     {% if held -%}
     where false
+    {% elif rows -%}
+    where {{ rows }}
     {% endif -%}
     group by {{ columns | join(', ') }}
     having count(*) > 1

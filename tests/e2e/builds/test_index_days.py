@@ -59,6 +59,11 @@ def test_a_class_that_settled_at_the_open_is_missed_in_no_slot(
     )
     assert compared > 0
     assert wrong == 0
+    # a contract has one row at a moment, and nothing in it is younger
+    assert rows(
+        "select count(*) > 100, count(*) = count(distinct (conid, quote_datetime)), "
+        "bool_and(captured_at <= quote_datetime) from options.backtest"
+    ) == [(True, True, True)]
     # nobody requested open interest, and two strikes an expiration move with the index
     findings = {name for (name,) in rows("select check_name from qa.qa_options")}
     assert findings == {"oi_completeness", "contracts_vanished"}

@@ -147,7 +147,8 @@ def closing(option: Option, session: Session, spot: float) -> Row:
     row = quote(
         option, session, session.slots - 1, spot, capture_lag_s=3605, ingest_run_type="close"
     )
-    return row | {"slot_30m": None, "slot_label": None}
+    captured_at = session.at(session.slots - 1) + timedelta(seconds=3605)
+    return row | {"slot_30m": None, "slot_label": None, "captured_at": captured_at}
 
 
 def land_sessions(conn: psycopg.Connection, sessions: Iterable[Session]) -> None:
