@@ -3,8 +3,8 @@
 Required of each underlying and old day: it was built and has verdicts, its partitions are what the
 ledger says, over all columns and row by row as landed, and its files have their size and hash. All
 market schemas share the landed rows: each other one must have been built from them, and archived
-them if it archives. What the models made of these slots stays (`keeps` in their meta); the change
-feed gets the deletion.
+them if it archives. What the models made of these slots stays (`keeps` in their meta), so each of
+these models must have read them; the change feed gets the deletion.
 """
 
 from collections import Counter
@@ -29,6 +29,11 @@ from orchestration.archive.store import Archive, Result, open_archive
 from orchestration.archive.views import find_view
 
 VIEW = "chain_intraday"
+# models of slots, by their schema; int_option_days__counted follows them by its count
+READERS = {
+    "options": ("forwards", "chain_daily_clean"),
+    "quotemill_intermediate": ("int_option_smiles__interpolated",),
+}
 
 
 @dataclass(frozen=True)
@@ -174,6 +179,7 @@ class _Retention:
         for partition in ledger.find_partitions(conn, self._schema, VIEW, day=day):
             archived.setdefault(partition.underlying, []).append(partition)
         elsewhere = self._list_reasons_elsewhere(conn, day, stored)
+        unread = _find_unread(conn, self._schema.removeprefix("options"), day, list(stored))
         qa = self._warehouse.inner_schema("qa")
         built = _fetch_counts(
             conn,
@@ -204,6 +210,9 @@ class _Retention:
             if symbol in lost or actual != recorded:
                 reasons[symbol] = _CHANGED
                 continue
+            if symbol in unread:
+                reasons[symbol] = f"{unread[symbol]} was not built from them; fix: quotemill build"
+                continue
             damaged = [self._find_damage(conn, partition) for partition in archived[symbol]]
             if any(damaged):
                 reasons[symbol] = "its file is damaged"
@@ -228,11 +237,12 @@ class _Retention:
             is_archiving = conn.execute(
                 "select 1 from ops.archive_partitions where schema_name = %s limit 1", (options,)
             ).fetchone()
+            unread = _find_unread(conn, suffix, day, list(stored), all_there=False)
             archived = Counter[str]()
             for partition in ledger.find_partitions(conn, options, VIEW, day=day):
                 archived[partition.underlying] += partition.row_count * (not partition.is_stale)
             for symbol, count in stored.items():
-                if built.get(symbol) != count:
+                if built.get(symbol) != count or symbol in unread:
                     reasons[symbol] = (
                         f"{options} was not built from all its slots; build it, or drop it "
                         "(quotemill doctor)"
@@ -258,6 +268,51 @@ class _Retention:
 
 def _fetch_counts(conn: psycopg.Connection, query: str, day: date) -> dict[str, int]:
     return dict(conn.execute(query.encode(), (day,)).fetchall())
+
+
+def _find_unread(
+    conn: psycopg.Connection,
+    suffix: str,
+    day: date,
+    symbols: Sequence[str],
+    *,
+    all_there: bool = True,
+) -> dict[str, str]:
+    """A model by symbol that has not read its slots of a day, by the model's cursor.
+
+    With `all_there`, one that does not exist has not read them either.
+    """
+    unread = conn.execute(
+        """
+        select s.symbol, min(r.reader)
+        from unnest(%(symbols)s::text[]) as s (symbol)
+        cross join unnest(%(readers)s::text[]) as r (reader)
+        left join ops.change_cursors as k on r.reader = k.reader
+        where (%(all_there)s or to_regclass(r.reader) is not null)
+            and (
+                k.seen is null
+                or exists (
+                    select 1 from ops.changes as c
+                    where c.table_name = %(table)s
+                        and c.key in (s.symbol, '')
+                        and c.dates @> %(day)s::date
+                        and c.xid >= pg_snapshot_xmin(k.seen)
+                        and not pg_visible_in_snapshot(c.xid, k.seen)
+                )
+            )
+        group by 1
+        """,
+        {
+            "symbols": list(symbols),
+            "readers": [
+                f"{schema}{suffix}.{name}" for schema, names in READERS.items() for name in names
+            ],
+            "all_there": all_there,
+            "table": CHAIN_SNAPSHOT.qualified,
+            "day": day,
+        },
+    )
+    return dict(unread.fetchall())
 
 
 def _market_schemas(conn: psycopg.Connection) -> list[str]:

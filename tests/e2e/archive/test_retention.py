@@ -137,8 +137,25 @@ def test_slots_that_no_build_has_counted_stay(
     ]
 
 
+def test_slots_that_a_model_has_not_read_stay(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, dbt: Dbt
+) -> None:
+    archived(settings, warehouse)
+    # as where its builds have failed since
+    smiles = "quotemill_intermediate.int_option_smiles__interpolated"
+    days.execute("update ops.change_cursors set seen = '1:1:' where reader = %s", (smiles,))
+    result = retained(settings, warehouse)
+    assert (result.exit_code, result.rows) == (6, 0)
+    assert result.remaining == [
+        f"2026-11-24 {symbol}: {smiles} was not built from them; fix: quotemill build"
+        for symbol in ("AAPL", "BRK B")
+    ]
+    assert dbt(*TABLES).success
+    assert retained(settings, warehouse).exit_code == 0
+
+
 def test_slots_stay_that_another_market_schema_has_not_archived(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, dbt: Dbt
 ) -> None:
     archived(settings, warehouse)
     days.execute(
@@ -160,6 +177,7 @@ def test_slots_stay_that_another_market_schema_has_not_archived(
     ]
 
     restored(settings, warehouse)
+    assert dbt(*TABLES).success
     days.execute("update ops.archive_partitions set restored_at = null")
     days.execute(
         f"insert into {counted.format('_mine')} select * from {counted.format('')} "

@@ -12,6 +12,7 @@ from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.profiles import write_profile
 from tests.conftest import DBT_DATABASE
+from tests.integration.dbt.option_days import TABLES as OPTION_TABLES
 from tests.integration.dbt.option_days import land_days as land_option_days
 from tests.integration.dbt.raw import land, land_real_market, security
 from tests.integration.dbt.two_codes import CODES, DAYS, land_days
@@ -141,9 +142,7 @@ def option_days(
         made = prepared(models, tmp_path)
         with made.connect(autocommit=True) as conn:
             land_option_days(conn)
-        outcome = dbt_on(made)(
-            "run", "-s", "forwards", "chain_daily_clean", "int_option_days__counted"
-        )
+        outcome = dbt_on(made)(*OPTION_TABLES)
         assert outcome.success, outcome.error
         _option_days["dsn"] = new_database(template=models)
     return new_database(DBT_DATABASE, template=_option_days["dsn"])

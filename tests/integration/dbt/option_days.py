@@ -23,13 +23,25 @@ FRIDAY, MONDAY = Session(date(2026, 11, 27), close=13), Session(date(2026, 11, 3
 DECEMBER = date(2026, 12, 18)
 AAPL = chain("AAPL", 100, [DECEMBER], [95, 100, 105])
 BRK_B = chain("BRK B", 200, [DECEMBER], [400])
-TABLES = ("run", "-s", "forwards", "chain_daily_clean", "int_option_days__counted")
+TABLES = (
+    "run",
+    "-s",
+    "forwards",
+    "chain_daily_clean",
+    "int_option_days__counted",
+    "int_option_smiles__interpolated",
+)
 AFTER = datetime(2026, 11, 30, 15, tzinfo=UTC)  # Monday's session has begun
 # Tuesday is 61 days ago in New York, Wednesday 60
 LATER = datetime(2027, 1, 24, 15, tzinfo=UTC)
 VIEWS = ("chain_intraday", "chain_daily_clean", "open_interest")
 # what a built day of a warehouse is, beside the landed rows
-BUILT = ("options.chain_daily_clean", "quotemill_intermediate.int_option_days__counted")
+BUILT = (
+    "options.chain_daily_clean",
+    "options.forwards",
+    "quotemill_intermediate.int_option_days__counted",
+    "quotemill_intermediate.int_option_smiles__interpolated",
+)
 LANDED = ("raw_ib.chain_snapshot", "raw_ib.open_interest")
 # the file of Tuesday of the other in a view's folder
 OTHER_FILE = "date=2026-11-24/underlying=BRK%20B/exchange=SMART/part-0.parquet"
