@@ -17,6 +17,7 @@
             'raw_ib.chain_close': 'day',
             'raw_ib.session': 'day',
             'raw_ib.former_contract': 'code',
+            'raw_ib.underlying': 'code',
             'forwards': 'day',
         },
         'settings': ['ib_slot_window_minutes'],

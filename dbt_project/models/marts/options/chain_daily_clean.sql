@@ -11,6 +11,7 @@
             'raw_ib.session_contract': 'day',
             'raw_ib.session': 'day',
             'raw_ib.former_contract': 'code',
+            'raw_ib.underlying': 'code',
             'raw_ib.open_interest': 'day',
             'raw_ib.enrichment': 'day',
             'forwards': 'day',

@@ -12,6 +12,7 @@
             'raw_ib.chain_close': 'day',
             'raw_ib.session': 'day',
             'raw_ib.former_contract': 'code',
+            'raw_ib.underlying': 'code',
             'raw_ib.underlying_dividends': 'from_day',
         },
         'settings': ['ib_risk_free_rate', 'ib_dividend_yield', 'ib_slot_window_minutes'],
