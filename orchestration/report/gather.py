@@ -24,6 +24,7 @@ from orchestration.run.findings import Finding
 SHOWN = 20  # findings listed for each check
 YEAR = timedelta(days=365)  # some 250 trading days
 VERDICTS = 40  # failed sessions of symbols, the newest
+SMILES = 4  # underlyings, as many as a chart tells apart
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ class FindingGroup:
 class Report:
     """What the page shows, judged as of `as_of`.
 
-    `verdicts` are sessions of option chains that failed.
+    `verdicts` are sessions of option chains that failed; `smiles` the volatilities of the newest
+    quotes of some underlyings by expiry.
     """
 
     as_of: datetime
@@ -56,6 +58,7 @@ class Report:
     grids: tuple[Grid, ...]
     findings: tuple[FindingGroup, ...]
     verdicts: tuple[Mapping[str, Any], ...]
+    smiles: tuple[Mapping[str, Any], ...]
     space: Space | None
 
 
@@ -73,7 +76,7 @@ def gather(
     until = now.date() if newest is None or since else min(newest, now.date())
     since = since or until - YEAR
     if warehouse is None:
-        return Report(now, since, "none yet", state, Runs(), (), (), (), None)
+        return Report(now, since, "none yet", state, Runs(), (), (), (), (), None)
     with warehouse.connect() as conn:
         conn.execute("set transaction isolation level repeatable read, read only")
         # the whole market has 650,000 groups of a code and a column: keep them off the disk
@@ -90,6 +93,7 @@ def gather(
             grids=tuple(grids),
             findings=_group_findings(state.findings),
             verdicts=tuple(_read_verdicts(conn, warehouse.inner_schema("qa"), since)),
+            smiles=tuple(_read_smiles(conn, warehouse.inner_schema("options"), since, now)),
             space=space.read(conn, settings),
         )
 
@@ -128,3 +132,42 @@ def _read_verdicts(conn: psycopg.Connection, qa: str, since: date) -> list[dict[
     """
     with conn.cursor(row_factory=dict_row) as cur:
         return cur.execute(query.encode(), (since,)).fetchall()
+
+
+def _read_smiles(
+    conn: psycopg.Connection, options: str, since: date, as_of: datetime
+) -> list[dict[str, Any]]:
+    """Rows by underlying and expiry of the newest session: those with most quotes, at their last.
+
+    Of slot and close view at the same time the slot, when both markets were open.
+    """
+    if not has_relation(conn, f"{options}.skew_25delta"):
+        return []
+    query = f"""
+        with quoted as (
+            select symbol, trade_date, sample_time, trading_class, expiry, dte, quote_count, atm_iv,
+                put_25delta_iv, call_25delta_iv, skew,
+                rank() over (
+                    partition by symbol order by sample_time desc, rollup_source_view desc
+                ) as age
+            from {options}.atm_term_structure
+            left join (
+                select symbol, trade_date, rollup_source_view, sample_time, trading_class, expiry,
+                    put_25delta_iv, call_25delta_iv, skew
+                from {options}.skew_25delta
+            ) as wings
+            using (symbol, trade_date, rollup_source_view, sample_time, trading_class, expiry)
+            where sample_time <= %(as_of)s and trade_date = (
+                select max(trade_date) from {options}.forwards
+                where trade_date >= %(since)s and sample_time <= %(as_of)s
+            )
+        )
+        select * from quoted
+        where age = 1 and symbol in (
+            select symbol from quoted where age = 1
+            group by symbol order by sum(quote_count) desc, symbol limit {SMILES}
+        )
+        order by symbol, expiry, trading_class
+    """
+    with conn.cursor(row_factory=dict_row) as cur:
+        return cur.execute(query.encode(), {"since": since, "as_of": as_of}).fetchall()

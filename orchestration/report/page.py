@@ -4,7 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,7 @@ def render(report: Report) -> str:
         report=report,
         charts=list(_run_charts(report)),
         sizes=list(_size_charts(report)),
+        terms=list(_term_charts(report)),
         growth=_measure_growth(report),
         heat_map=drawing.heat_map,
         share=drawing.share,
@@ -118,6 +119,19 @@ def _size_charts(report: Report) -> Iterator[Chart]:
     }
     key, title = "space-chart", "Size of tables"
     if picture := drawing.chart(key, title, "MiB", series):
+        yield key, title, picture, list(series)
+
+
+def _term_charts(report: Report) -> Iterator[Chart]:
+    """The chart of volatility at the money over expiries, by underlying."""
+    series: dict[str, list[Point]] = defaultdict(list)
+    for row in report.smiles:
+        per_cent = 100 * row["atm_iv"]
+        text = f"{row['trading_class']} {row['expiry']}: {per_cent:.1f} %"
+        at = datetime.combine(row["expiry"], time(), UTC)
+        series[row["symbol"]].append(Point(at, per_cent, text))
+    key, title = "terms-chart", "Volatility at the money by expiry"
+    if picture := drawing.chart(key, title, "% a year", series):
         yield key, title, picture, list(series)
 
 

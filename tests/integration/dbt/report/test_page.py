@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from tests import browser
 from tests.bench import settings_at
 from tests.browser import Browser, Page
 from tests.integration.dbt import raw
-from tests.integration.dbt.option_days import AAPL, FRIDAY, TUESDAY
-from tests.integration.dbt.raw_options import land_day
+from tests.integration.dbt.option_days import AAPL, FRIDAY, TABLES, TUESDAY
+from tests.integration.dbt.raw_options import chain, land_day
 from tests.integration.dbt.report.test_coverage import SHARES, land_bars
 
 AS_OF = datetime(2026, 11, 27, 22, tzinfo=UTC)  # Friday's session is over in New York
@@ -42,9 +42,10 @@ def settings(tmp_path: Path, warehouse: Warehouse) -> Settings:
 @pytest.fixture
 def used(option_days: str, dbt: Callable[..., Any], conn: psycopg.Connection) -> psycopg.Connection:
     """A warehouse of shares and option chains with loads, builds and findings on record."""
-    land_day(conn, FRIDAY, AAPL, 102)
+    january = chain("AAPL", 300, [date(2027, 1, 15)], [95, 100, 105])
+    land_day(conn, FRIDAY, [*AAPL, *january], 102)
     land_bars(conn, {"sh600000": DAYS, "sz000001": DAYS[:-1]}, DAYS)
-    assert dbt(*SHARES, "forwards", "chain_daily_clean", "int_option_days__counted").success
+    assert dbt(*SHARES, *TABLES[2:]).success
     for source, status, seconds, failed in (
         ("tdx", "succeeded", 61, 0),
         ("ib", "partial", 5, 1),
@@ -151,8 +152,8 @@ def test_the_page_opens_without_errors_or_other_requests(
         "[...document.querySelectorAll('svg')].map(e => [e.getBoundingClientRect().width, "
         "e.querySelectorAll('path, circle').length])"
     )
-    # of builds, stages, retries and sizes; the loads are of one time, which makes no chart
-    assert len(boxes) == len(report.grids) + 4
+    # of builds, stages, retries, sizes and volatilities; the loads are of one time: no chart
+    assert len(boxes) == len(report.grids) + 5
     assert all(width > 600 and marks > 2 for width, marks in boxes)
 
 
@@ -247,6 +248,19 @@ def test_the_numbers_of_the_page_equal_the_tables(opened: Page, used: psycopg.Co
     )
     assert sum(int(row[2].replace(",", "")) for row in opened.table("contracts-lines")) == quotes
     assert quotes
+
+    [(slot, december), (_, january)] = used.execute(
+        "select sample_time, round(100 * atm_iv::numeric, 1) from options.atm_term_structure "
+        "where trade_date = '2026-11-27' and sample_time = '2026-11-27 18:00+00' "
+        "and rollup_source_view = 'intraday' order by expiry"
+    )
+    terms = opened.table("smiles-table")
+    assert [row[:5] for row in terms] == [
+        ["AAPL", "AAPL", "2026-12-18", "21", f"{december}"],
+        ["AAPL", "AAPL", "2027-01-15", "49", f"{january}"],
+    ]
+    assert {row[9] for row in terms} == {f"{slot:%Y-%m-%d %H:%M:%S}"}
+    assert f"AAPL 2027-01-15: {january} %" in opened.texts("svg title")
 
     [(largest,)] = used.execute(
         "select n.nspname || '.' || c.relname from pg_class as c join pg_namespace as n on "
