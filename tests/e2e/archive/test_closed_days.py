@@ -87,6 +87,13 @@ def test_the_files_have_exact_prices_utc_and_units(
     assert {name: schema.field(name).type for name in kinds} == kinds
     assert schema.field("bid").metadata[b"unit"] == b"USD per share"
     assert schema.field("volume_contracts").metadata[b"unit"] == b"contracts"
+    figures = [
+        field
+        for view in VIEWS
+        for field in pq.read_schema(folder / f"view={view}" / OTHER_FILE)
+        if pa.types.is_decimal(field.type) or pa.types.is_floating(field.type)
+    ]
+    assert [field.name for field in figures if b"unit" not in (field.metadata or {})] == []
     assert pq.ParquetFile(file).metadata.row_group(0).column(0).compression == "SNAPPY"
     rows = pq.ParquetFile(file).read().to_pylist()
     stored = days.execute(
