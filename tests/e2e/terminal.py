@@ -5,13 +5,20 @@ Where scripts of documentation run as they are written, imports are most of what
 
 import json
 import os
+import signal
 import socket
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 
+from tests.e2e.commands import BIN, copy_project
 from tests.forks import Fork
+from tests.homes import clean_environ, new_home
 
+SMALL = {"QUOTEMILL_TDX__MINUTE_DAYS": "3", "QUOTEMILL_TDX__TICK_DAYS": "2"}
 PROGRAMS = ("loaders", "quotemill", "dbt")
 PROGRAM = """#!{python} -IS
 # passes its files to a fork, and signals; ends as that does
@@ -43,6 +50,66 @@ def open_terminal(folder: Path) -> None:
         program.write_text(PROGRAM.format(python=sys.executable, address=address))
         program.chmod(0o755)
     Thread(target=_serve, args=(listener,), daemon=True).start()
+
+
+@contextmanager
+def checkout() -> Iterator[Path]:
+    """A folder as a clone with an environment that is set up."""
+    with new_home() as folder:
+        copy_project(folder)
+        open_terminal(folder / "terminal")
+        activate = folder / ".venv" / "bin" / "activate"
+        activate.parent.mkdir(parents=True)
+        activate.touch()
+        yield folder
+
+
+def environment(folder: Path) -> dict[str, str]:
+    # make calls what is in .venv before anybody activates it
+    environ = clean_environ()
+    path = f"{folder / 'terminal'}:{BIN}:{environ['PATH']}"
+    return environ | {"PATH": path, "HOME": str(folder / "user")}
+
+
+def run(folder: Path, script: str, **settings: str) -> str:
+    """Run a script that ends at its first failure; return what it printed."""
+    done = subprocess.run(
+        ["bash", "-exc", script],
+        cwd=folder,
+        env=environment(folder) | SMALL | settings,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stdout[-6_000:]
+    return done.stdout
+
+
+@contextmanager
+def first_terminal(folder: Path, script: str, settings: int = 0) -> Iterator[dict[str, str]]:
+    """A terminal in which a sandbox runs meanwhile, until Ctrl-C; the settings that it prints."""
+    process = subprocess.Popen(
+        ["bash", "-c", script],
+        cwd=folder,
+        env=environment(folder),
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    first = process.stdout.readline()
+    assert " sandbox on " in first
+    printed = {"CONTROL": first.partition("control=")[2].partition(" ")[0]}
+    for _ in range(settings):
+        name, _, value = process.stdout.readline().strip().partition("=")
+        printed[name.removeprefix("export ")] = value
+    try:
+        yield printed
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=60)
 
 
 def _serve(listener: socket.socket) -> None:

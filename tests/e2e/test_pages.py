@@ -6,11 +6,8 @@ and markets and days are fewer. `tests/e2e/pages.py` lists the blocks that are n
 
 import importlib.util
 import json
-import os
 import shutil
-import signal
 import socket
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -22,13 +19,11 @@ import pytest
 
 from loaders.ticks.questdb.jar import cached_jar
 from tests.conftest import require
-from tests.e2e.commands import BIN, ROOT, copy_project, printed_sandbox, sandbox
+from tests.e2e.commands import ROOT, printed_sandbox, sandbox
 from tests.e2e.pages import NOT_RUN, PSQL, join, read_blocks
-from tests.e2e.terminal import open_terminal
-from tests.homes import clean_environ, new_home
+from tests.e2e.terminal import checkout, first_terminal, run
 from tests.integration.ticks.servers import require_questdb
 
-SMALL = {"QUOTEMILL_TDX__MINUTE_DAYS": "3", "QUOTEMILL_TDX__TICK_DAYS": "2"}
 MAKE = 'make() { if [ "$1" = demo ]; then quotemill demo --codes 12 --days 60; fi; }\n'
 SET_UP = "make() { :; }\n"  # the first way has run it
 AGAIN = "loaders run tdx\n"  # as a text says
@@ -121,66 +116,6 @@ SCENES = [
     TQ_SANDBOX,
     *FUTURES,
 ]
-
-
-@contextmanager
-def checkout() -> Iterator[Path]:
-    """A folder as a clone with an environment that is set up."""
-    with new_home() as folder:
-        copy_project(folder)
-        open_terminal(folder / "terminal")
-        activate = folder / ".venv" / "bin" / "activate"
-        activate.parent.mkdir(parents=True)
-        activate.touch()
-        yield folder
-
-
-def environment(folder: Path) -> dict[str, str]:
-    # make calls what is in .venv before anybody activates it
-    environ = clean_environ()
-    path = f"{folder / 'terminal'}:{BIN}:{environ['PATH']}"
-    return environ | {"PATH": path, "HOME": str(folder / "user")}
-
-
-def run(folder: Path, script: str, **settings: str) -> str:
-    """Run a script that ends at its first failure; return what it printed."""
-    done = subprocess.run(
-        ["bash", "-exc", script],
-        cwd=folder,
-        env=environment(folder) | SMALL | settings,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=900,
-    )
-    assert done.returncode == 0, done.stdout[-6_000:]
-    return done.stdout
-
-
-@contextmanager
-def first_terminal(folder: Path, script: str, settings: int = 0) -> Iterator[dict[str, str]]:
-    """A terminal in which a sandbox runs meanwhile, until Ctrl-C; the settings that it prints."""
-    process = subprocess.Popen(
-        ["bash", "-c", script],
-        cwd=folder,
-        env=environment(folder),
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stdout is not None
-    first = process.stdout.readline()
-    assert " sandbox on " in first
-    printed = {"CONTROL": first.partition("control=")[2].partition(" ")[0]}
-    for _ in range(settings):
-        name, _, value = process.stdout.readline().strip().partition("=")
-        printed[name.removeprefix("export ")] = value
-    try:
-        yield printed
-    finally:
-        os.killpg(process.pid, signal.SIGINT)
-        process.communicate(timeout=60)
 
 
 @contextmanager
