@@ -34,13 +34,7 @@ with quotes as (
         greatest(case when f.pair_count <> 1 then -f.pv_dividend end, 0) as negative_dividend
     from {{ ref('int_option_quotes__valued') }} as q
     left join {{ ref('forwards') }} as f
-        on
-            q.symbol = f.symbol
-            and q.trade_date = f.trade_date
-            and q.rollup_source_view = f.rollup_source_view
-            and q.sample_time = f.sample_time
-            and q.trading_class = f.trading_class
-            and q.expiry = f.expiry
+        on {{ same_chain('q', 'f') }}
     where q.is_day_quote
 ),
 

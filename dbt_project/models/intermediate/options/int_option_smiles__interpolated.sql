@@ -52,13 +52,7 @@ quotes as (
         f.dividend_amount
     from valued as q
     inner join {{ ref('forwards') }} as f
-        on
-            q.symbol = f.symbol
-            and q.trade_date = f.trade_date
-            and q.rollup_source_view = f.rollup_source_view
-            and q.sample_time = f.sample_time
-            and q.trading_class = f.trading_class
-            and q.expiry = f.expiry
+        on {{ same_chain('q', 'f') }}
     where
         q.bid > 0
         -- within some 1.5 deviations: a delta of 0.25 is at 0.7

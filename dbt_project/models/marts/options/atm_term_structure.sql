@@ -16,11 +16,5 @@ select
     f.data_quality_flag
 from {{ ref('int_option_smiles__interpolated') }} as s
 inner join {{ ref('forwards') }} as f
-    on
-        s.symbol = f.symbol
-        and s.trade_date = f.trade_date
-        and s.rollup_source_view = f.rollup_source_view
-        and s.sample_time = f.sample_time
-        and s.trading_class = f.trading_class
-        and s.expiry = f.expiry
+    on {{ same_chain('s', 'f') }}
 where s.atm_iv is not null
