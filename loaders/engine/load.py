@@ -313,8 +313,9 @@ def _finish(
     _log_end(load, status, text, seconds)
     hint = ""
     if exit_code:
-        recurs = any(load.source.dataset(t.dataset).recurs for t in load.tasks if t.failures)
-        hint = "`loaders retry` loads what failed" if recurs else PASSING
+        moments = {d.name for d in load.source.datasets if not d.recurs}
+        is_over = failed and all(t.dataset in moments for t in load.tasks if t.failures)
+        hint = PASSING if is_over else "`loaders retry` loads what failed"
     if status == "cancelled":
         hint = "run again to continue"
     elif error:
