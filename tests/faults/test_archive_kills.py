@@ -42,7 +42,8 @@ def place(filled_database: Callable[..., str], dbt_on: DbtOn, tmp_path: Path) ->
     def fill(dsn: str) -> None:
         made = prepared(dsn, tmp_path)
         dbt = dbt_on(made)
-        chosen = ("+qa_option_day", "chain_intraday", "contracts", "open_interest")
+        smiles = "int_option_smiles__interpolated"  # rows go only once they are in it
+        chosen = ("+qa_option_day", smiles, "chain_intraday", "contracts", "open_interest")
         with made.connect(autocommit=True) as conn:
             land_days(conn)
         built = dbt("run", "-s", *chosen)
