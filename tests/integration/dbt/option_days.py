@@ -57,7 +57,8 @@ def land_days(conn: psycopg.Connection) -> None:
         (TUESDAY, BRK_B, 400),
         (WEDNESDAY, AAPL, 101),
     ):
-        land_day(conn, session, options, spot)
+        # the stock trades on until the close view is captured
+        land_day(conn, session, options, spot, und_price=1.02 * spot)
         interest = [open_interest(option, session.day, 9) for option in options]
         land(conn, "raw_ib.open_interest", interest)
 

@@ -178,16 +178,24 @@ def slots(session: Session, options: Sequence[Option], spot: float) -> Iterator[
 
 
 def land_day(
-    conn: psycopg.Connection, session: Session, options: Sequence[Option], spot: float
+    conn: psycopg.Connection,
+    session: Session,
+    options: Sequence[Option],
+    spot: float,
+    **after_hours: object,
 ) -> None:
-    """Land a session without a fault: contracts, slots, close."""
+    """Land a session without a fault: contracts, slots, close; `after_hours` of the close alone."""
     land_contracts(conn, session, options)
     land(
         conn,
         "raw_ib.chain_snapshot",
         [row for rows in slots(session, options, spot) for row in rows],
     )
-    land(conn, "raw_ib.chain_close", [closing(option, session, spot) for option in options])
+    land(
+        conn,
+        "raw_ib.chain_close",
+        [closing(option, session, spot) | after_hours for option in options],
+    )
 
 
 def open_interest(option: Option, day: date, value: int) -> Row:

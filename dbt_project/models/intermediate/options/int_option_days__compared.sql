@@ -15,10 +15,9 @@ with quotes as (
         q.mid,
         q.iv,
         q.years,
-        coalesce(q.spot, f.underlying_price::double precision) as spot,
+        {{ spot_of_forward('q', 'f') | indent(8) }} as spot,
         q.ask - q.bid as spread,
-        -- the underlying moves while a slot is captured
-        f.forward * coalesce(q.spot / f.underlying_price::double precision, 1) as forward,
+        {{ forward_of_quote('q', 'f') | indent(8) }} as forward,
         coalesce(f.forward_error, 0)::double precision as forward_error,
         f.pair_count,
         exp(-f.rate * q.years) as discount,
@@ -48,7 +47,8 @@ normalised as (
         end as x,
         discount * sqrt(forward * strike::double precision) as unit,
         {{ years_until_ex_dates('quotes') | indent(8) }} as ex_years,
-        array_fill(dividend_amount::double precision, array[cardinality(ex_dates)]) as amounts
+        array_fill(dividend_amount::double precision, array[coalesce(cardinality(ex_dates), 0)])
+            as amounts
     from quotes
 ),
 

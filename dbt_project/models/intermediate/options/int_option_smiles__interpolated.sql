@@ -42,10 +42,10 @@ quotes as (
         q.option_right,
         q.is_american,
         q.years,
-        coalesce(q.spot, f.underlying_price::double precision) as spot,
+        {{ spot_of_forward('q', 'f') | indent(8) }} as spot,
         q.mid,
         q.strike::double precision as strike,
-        f.forward * coalesce(q.spot / f.underlying_price::double precision, 1) as forward,
+        {{ forward_of_quote('q', 'f') | indent(8) }} as forward,
         f.rate,
         q.expiry,
         f.ex_dates,
@@ -70,7 +70,8 @@ normalised as (
         end as x,
         exp(-rate * years) * sqrt(forward * strike) as unit,
         {{ years_until_ex_dates('quotes') | indent(8) }} as ex_years,
-        array_fill(dividend_amount::double precision, array[cardinality(ex_dates)]) as amounts
+        array_fill(dividend_amount::double precision, array[coalesce(cardinality(ex_dates), 0)])
+            as amounts
     from quotes
 ),
 
