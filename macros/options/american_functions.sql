@@ -11,8 +11,9 @@
     american_deviation is implied_deviation of an American price, without early exercise.
     implied_forward is the forward of an American call and put of one strike by parity of what
     remains of their prices without early exercise. Both are two steps to a fixed point, and
-    Aitken's third. Before 30 days are left the forward is not asked for carry: it would be mostly
-    the noise between quotes of options and of the underlying.
+    Aitken's third; what a fourth step does not confirm is null. Before 30 days are left the forward
+    is not asked for carry: it would be mostly the noise between quotes of options and of the
+    underlying.
 #}
 {% macro american_functions(schema) -%}
 create or replace function {{ schema }}.early_exercise(
@@ -217,7 +218,13 @@ begin
     end loop;
     -- else the price is mostly that of exercise, and says nothing
     if abs(w[3] - w[2]) < 0.5 * abs(w[2] - w[1]) then
-        return w[1] - (w[2] - w[1]) * (w[2] - w[1]) / (w[3] - 2 * w[2] + w[1]);
+        w[4] := w[1] - (w[2] - w[1]) * (w[2] - w[1]) / (w[3] - 2 * w[2] + w[1]);
+        w[5] := {{ schema }}.implied_deviation(x, (price - {{ schema }}.early_exercise(
+            option_right, spot, strike, years, rate, carry, w[4], ex_years, amounts
+        )) / unit);
+        if abs(w[5] - w[4]) < 5e-4 * sqrt(years) then
+            return w[5];
+        end if;
     end if;
     return null;
 end
@@ -237,6 +244,7 @@ set search_path = pg_catalog as $function$
 declare
     call_premium double precision := 0;
     put_premium double precision := 0;
+    near double precision;
     forward double precision[];
     carry double precision;
     w double precision;
@@ -247,17 +255,33 @@ begin
     ) then
         return null;
     end if;
-    for n in 1..3 loop
-        forward[n] := strike + (
-            call_price - call_premium - put_price + put_premium
-        ) * exp(rate * years);
-        if not (forward[n] between 1e-9 and 1e9) then
+    near := 2e-4 * strike * sqrt(years); -- 0.0005 of a volatility at the money
+    for n in 1..5 loop
+        if n = 4 then
+            if (abs(forward[3] - forward[2]) < 0.5 * abs(forward[2] - forward[1])) is not true then
+                return null;
+            end if;
+            forward[4] := forward[1] - (forward[2] - forward[1]) * (forward[2] - forward[1])
+                / (forward[3] - 2 * forward[2] + forward[1]);
+            if abs(forward[3] - forward[2]) < near then
+                return forward[4];
+            end if;
+        else
+            forward[n] := strike + (
+                call_price - call_premium - put_price + put_premium
+            ) * exp(rate * years);
+        end if;
+        if (forward[n] between 1e-9 and 1e9) is not true then
             return null;
         end if;
-        if n > 1 and abs(forward[n] - forward[n - 1]) < 1e-6 * strike * sqrt(years) then
+        if
+            (n in (2, 3) and abs(forward[n] - forward[n - 1]) < 1e-6 * strike * sqrt(years))
+            or (n = 5 and abs(forward[5] - forward[4]) < near)
+        then
             return forward[n];
         end if;
-        exit when n = 3;
+        exit when n = 5;
+        continue when n = 3;
         w := {{ schema }}.implied_deviation(
             -abs(ln(forward[n] / strike)),
             case
@@ -275,10 +299,6 @@ begin
             'P', spot, strike, years, rate, carry, w, ex_years, amounts
         );
     end loop;
-    if abs(forward[3] - forward[2]) < 0.5 * abs(forward[2] - forward[1]) then
-        return forward[1] - (forward[2] - forward[1]) * (forward[2] - forward[1])
-            / (forward[3] - 2 * forward[2] + forward[1]);
-    end if;
     return null;
 end
 $function$;
