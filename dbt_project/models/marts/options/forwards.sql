@@ -38,7 +38,7 @@ with implied as (
     from {{ changed(ref('int_option_strikes__paired')) }}
 ),
 
-solved as (
+solved as materialized (
     select
         *,
         case
@@ -62,7 +62,8 @@ chains as (
         min(ex_dates) as ex_dates,
         min(ex_years) as ex_years,
         min(amount) as amount,
-        count(forward)::integer as pair_count,
+        (count(*) filter (where forward > 0))::integer as pair_count,
+        count(european_forward) as tried_count,
         coalesce(
             percentile_cont(0.5) within group (order by spot) filter (where forward > 0), avg(spot)
         ) as spot,
@@ -134,18 +135,20 @@ select
     early_exercise::numeric(18, 6) as early_exercise,
     {{ merged_flags("'{}'::text[]", {
         'few_pairs': 'pair_count between 1 and 2',
-        'no_pairs': 'pair_count = 0',
+        'no_pairs': 'tried_count = 0',
+        'unsolved_pairs': 'pair_count = 0 and tried_count > 0',
         'no_dividend': "method = 'rate'",
         'no_spot': 'spot is null',
         'late_spot': 'is_late_spot',
         'wide_quotes': 'forward_error > 0.008 * forward * sqrt(years)',
-        'cash_dividend': 'is_american and cardinality(ex_dates) > 0',
+        'cash_dividend': 'is_american and cardinality(ex_dates) > 0
+            and (years < 60 / 365.0 or amount >= 0.005 * spot)',
         'dividend_mismatch': 'is_american and abs(pv_dividend - pv_announced)
             > greatest(0.05 * pv_announced, 0.0001 * spot)',
         'unexplained_carry': "method = 'parity' and usual_forward > 0
             and abs(ln(forward / usual_forward)) > forward_error / forward + case
                 when is_american and years < 30 / 365.0 then abs(rate) * years / 8
-                else 0.002
+                else 0.002 + 0.01 * years
             end",
     }) | indent }} as data_quality_flag,
     forward_error::numeric(18, 6) as forward_error,
