@@ -154,7 +154,8 @@ checked as (
             case option_right when 'C' then upper_bid > ask else bid > upper_ask end,
             false
         ) as is_butterfly_violation,
-        coalesce(bid > later_ask, false) as is_calendar_violation
+        -- a European put deep in the money, or a volatility that is traded, is worth less later
+        is_american and coalesce(bid > later_ask, false) as is_calendar_violation
     from compared
 )
 
@@ -166,9 +167,13 @@ select
     iv_from_bid,
     iv_from_mid,
     iv_from_ask,
-    (case when is_american then greatest(early_exercise, 0) when x is not null then 0 end)::numeric(
-        18, 6
-    ) as early_exercise,
+    (
+        case
+            when iv_from_mid is null then null
+            when is_american then greatest(early_exercise, 0)
+            else 0
+        end
+    )::numeric(18, 6) as early_exercise,
     is_iv_mismatch,
     iv_flag,
     parity_gap::numeric(18, 6) as parity_gap,
