@@ -59,10 +59,16 @@ def test_a_class_that_settled_at_the_open_is_missed_in_no_slot(
     )
     assert compared > 0
     assert wrong == 0
-    # a contract has one row at a moment, and nothing in it is younger
+    # a contract has one row at a moment, of a quote that had landed by then
+    columns = "conid, sample_time, captured_at, bid, ask"
     assert rows(
-        "select count(*) > 100, count(*) = count(distinct (conid, quote_datetime)), "
-        "bool_and(captured_at <= quote_datetime) from options.backtest"
+        "select count(*) > 100, count(*) = count(distinct (b.conid, quote_datetime)), "
+        "count(*) = count(k.conid) from options.backtest as b left join ("
+        f"select {columns} from raw_ib.chain_snapshot union all "
+        f"select {columns} from raw_ib.chain_close) as k on b.conid = k.conid "
+        "and b.sample_time = k.sample_time and b.captured_at = k.captured_at "
+        "and (b.bid, b.ask) is not distinct from (k.bid, k.ask) "
+        "and k.captured_at <= b.quote_datetime"
     ) == [(True, True, True)]
     # nobody requested open interest, and two strikes an expiration move with the index
     findings = {name for (name,) in rows("select check_name from qa.qa_options")}

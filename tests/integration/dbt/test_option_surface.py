@@ -122,13 +122,21 @@ def test_a_backtest_stands_at_a_moment_when_all_of_a_row_was_known(
 ) -> None:
     times = (
         "select rollup_source_view, to_char(quote_datetime at time zone 'UTC', 'HH24:MI:SS'), "
-        "count(*)::int, max(implied_volatility), bool_and(captured_at <= quote_datetime) "
+        "count(*)::int, max(implied_volatility) "
         "from options.backtest where underlying_symbol = 'IDX' and quote_date = '2026-11-25' "
         "group by 1, 2 order by 2"
     )
     # the slot when its last quote in time was there: late and failed ones are no part of it
-    slot, close = ("intraday", "21:00:05", 25, 0.25, True), ("close", "22:01:52", 24, 0.25, True)
+    slot, close = ("intraday", "21:00:05", 25, 0.25), ("close", "22:01:52", 24, 0.25)
     assert landed.execute(times.encode()).fetchall() == [slot, close]
+    # each shows a quote that had landed by then
+    columns = "conid, sample_time, captured_at, bid, ask"
+    known = (
+        f"select count(*)::int from options.backtest as b join (select {columns} from "
+        f"raw_ib.chain_snapshot union all select {columns} from raw_ib.chain_close) as k "
+        f"using ({columns}) where captured_at <= b.quote_datetime"
+    )
+    assert landed.execute(known.encode()).fetchall() == [(25 + 24,)]
     twice = "select 1 from options.backtest group by conid, quote_datetime having count(*) > 1"
     assert landed.execute(twice.encode()).fetchall() == []
     known = "select distinct open_interest from options.backtest where conid = 1"
@@ -137,9 +145,7 @@ def test_a_backtest_stands_at_a_moment_when_all_of_a_row_was_known(
         with landed.transaction():
             landed.execute(f"set local quotemill.as_of = '2026-11-25 {as_of}+00'".encode())
             rows = landed.execute(times.encode()).fetchall()
-            assert rows == (
-                seen if seen is not None else [slot, ("close", "22:00:01", 1, 0.25, True)]
-            )
+            assert rows == (seen if seen is not None else [slot, ("close", "22:00:01", 1, 0.25)])
     # a filter reaches the landed rows through the window
     plan = landed.execute(("explain " + times).encode()).fetchall()
     scans = [line for (line,) in plan if "Filter:" in line or "Index Cond:" in line]
