@@ -6,6 +6,7 @@ last trade. What a model computes as next to nothing is 0.
 """
 
 import math
+from datetime import date, datetime
 from decimal import Decimal
 
 UNSET_ABOVE = 1e300
@@ -56,6 +57,16 @@ def count(value: float | None) -> int | None:
     if number is None or number < 0 or round(number) == UNSET_INTEGER:
         return None
     return round(number)
+
+
+def day(text: str) -> date | None:
+    """The day of a text, which an hour and a zone may follow; None of any other, as of a month."""
+    if len(text) < 8:
+        return None
+    try:
+        return datetime.strptime(text[:8], "%Y%m%d").date()
+    except ValueError:
+        return None
 
 
 def _decimal(value: float) -> Decimal:

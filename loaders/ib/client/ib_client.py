@@ -14,6 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
+from loaders.ib.client import clean
 from loaders.ib.client.error_codes import GATEWAY_GONE, NO_ANSWER, classify_code
 from loaders.ib.client.events import mask
 from loaders.ib.client.health import RESTORED_EMPTY, Farm, Health
@@ -340,21 +341,21 @@ def _details(row: Any) -> Details:
         local_symbol=contract.localSymbol,
         trading_class=contract.tradingClass,
         multiplier=str(contract.multiplier or ""),
-        expiry=_day(contract.lastTradeDateOrContractMonth),
+        expiry=clean.day(contract.lastTradeDateOrContractMonth),
         strike=float(contract.strike or 0),
         right=str(contract.right or "")[:1],
         exchange=contract.primaryExchange or contract.exchange,
         currency=contract.currency,
         name=row.longName,
         underlying_conid=int(row.underConId or 0),
-        expiration=_day(row.realExpirationDate or ""),
+        expiration=clean.day(row.realExpirationDate or ""),
         liquid_hours=row.liquidHours or "",
         time_zone=row.timeZoneId or "",
     )
 
 
 def _chain(row: Any) -> Chain:
-    days = [day for text in row.expirations if (day := _day(text)) is not None]
+    days = [day for text in row.expirations if (day := clean.day(text)) is not None]
     return Chain(
         exchange=row.exchange,
         trading_class=row.tradingClass,
@@ -362,11 +363,3 @@ def _chain(row: Any) -> Chain:
         expirations=tuple(sorted(days)),
         strikes=tuple(sorted(float(strike) for strike in row.strikes)),
     )
-
-
-def _day(text: str) -> date | None:
-    """The day of a text, which an hour and a zone may follow; None of any other text."""
-    try:
-        return datetime.strptime(text[:8], "%Y%m%d").date()
-    except ValueError:
-        return None

@@ -1,6 +1,7 @@
 """What stands for "no value" is None, and what is a value keeps it."""
 
 import math
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -65,3 +66,8 @@ def test_account_numbers_are_masked_and_ordinary_words_are_not() -> None:
     assert text == "No data for account <account>, <account> (<account>) or <account>"
     ordinary = "Can't find EId with tickerId:1234567 of AAPL  261218C00175000, farm usopt"
     assert mask(ordinary) == " ".join(ordinary.split())
+
+
+def test_a_month_is_no_day() -> None:
+    assert clean.day("20261119 15:00:00 US/Eastern") == clean.day("20261119") == date(2026, 11, 19)
+    assert [clean.day(text) for text in ("202611", "2026111", "", "20261301")] == [None] * 4
