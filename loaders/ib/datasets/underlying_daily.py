@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 
 from loaders.engine.outcome import Outcome
-from loaders.errors import UpstreamError
+from loaders.errors import NotDue, UpstreamError
 from loaders.ib.client.daily_bars import Dividends, count_requests
 from loaders.ib.context import Context, Dataset
 from loaders.ib.errors import GatewayTimeout, NotPermitted, RequestFailed
@@ -35,6 +35,8 @@ def _read(ctx: Context, key: str, symbol: str, day: date, lacking: set[str]) -> 
     if ctx.gone is not None:
         return Outcome(key, failure=str(ctx.gone))
     try:
+        if why := _find_refusal(ctx, day):
+            return Outcome(key, skipped=why)
         requests = count_requests(underlying)
         while not ctx.gateway.history.take(requests):
             ctx.waits.pause(ctx.gateway.history.seconds_until(requests))
@@ -65,6 +67,20 @@ def _read(ctx: Context, key: str, symbol: str, day: date, lacking: set[str]) -> 
         return Outcome(key, rows, failure=str(error))
     return Outcome(
         key, rows, cursor=day, cursor_key=symbol, beside=_describe(dividends, day, common)
+    )
+
+
+def _find_refusal(ctx: Context, day: date) -> str | None:
+    """Why bars cannot be had as of a day, by a retry or past midnight: splits came since."""
+    try:
+        newest = ctx.timetable.finished_session().trade_date
+    except NotDue as reason:
+        return str(reason)
+    if newest == day:
+        return None
+    return (
+        f"bars as of {day} cannot be had any more, they may be in the shares after a split since; "
+        "fix: `loaders run ib --task daily`"
     )
 
 

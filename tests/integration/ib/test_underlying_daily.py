@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from loaders.engine.request import LoadRequest
 from loaders.ib.client.history_budget import REQUESTS, HistoryBudget
+from loaders.loads import run_load
 from loaders.sandbox.ib.dividends import describe, ex_dates, quarterly_amount
 from loaders.sandbox.ib.splits import Split
 from tests.integration.ib.bench import Bench, bench
@@ -80,6 +82,31 @@ def test_without_history_or_permission_a_symbol_is_left_out(market: Bench) -> No
     assert done.exit_code == 0
     assert sum("permissions" in line for line in market.heard.lines) == 1
     assert market.rows("select distinct symbol from raw_ib.underlying_daily") == [("SPX",)]
+
+
+def test_a_retry_on_a_later_day_dates_no_bars_back(market: Bench) -> None:
+    """By the next day the bars may be in the shares after a split, as here they are."""
+    failing = market.sandbox.faults.add("history:symbol=AAPL")
+    failed = market.at("2026-11-19T18:15:00").load("daily")
+    assert failed.exit_code == 6
+    market.sandbox.faults.remove(failing)
+    request = LoadRequest("ib", mode="incremental")
+    whys = {
+        "2026-11-20T08:00:00": "are final at 18:00 in New York",
+        "2026-11-20T18:15:00": "as of 2026-11-19 cannot be had any more",
+    }
+    for clock, why in whys.items():
+        market.at(clock)
+        retried = run_load(
+            market.settings, request, market.heard, retry=True, retry_job=failed.job_id
+        )
+        assert retried.exit_code == 0
+        assert why in retried.warnings[0]
+        assert market.rows(FACTORS) == []
+    assert market.load("daily").exit_code == 0
+    assert market.rows(
+        "select distinct adjusted_as_of::text from raw_ib.underlying_daily where symbol = 'AAPL'"
+    ) == [("2026-11-20",)]
 
 
 def test_requests_wait_for_the_service() -> None:
