@@ -15,6 +15,7 @@ import pyarrow as pa
 from loaders.engine.jobs import Task
 from loaders.engine.outcome import NOT_DUE, Outcome, Stopped
 from loaders.engine.source import Dataset, Unit
+from loaders.errors import LockHeldError, QuotemillError
 from loaders.landing import cursors, rejects
 from loaders.landing.rejects import Rejected
 from loaders.landing.screening import screen
@@ -48,8 +49,18 @@ def run(load: "Load") -> None:
                     task.run(context)
             if load.stopping():
                 for task in tasks:
-                    task.leave(context)
+                    _leave(load, task, context)
                 return
+
+
+def _leave(load: "Load", task: "RunningTask", context: Any) -> None:
+    """Leave a task. What keeps it from landing its rows ends the leaving of no other."""
+    try:
+        task.leave(context)
+    except (LockHeldError, WarehouseAway):
+        raise
+    except QuotemillError as error:
+        load.warn(f"{task.task.dataset}: what the stop left is not recorded: {error.with_hint}")
 
 
 def _announce(load: "Load", units: Sequence[Unit]) -> None:
