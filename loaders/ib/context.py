@@ -43,7 +43,7 @@ class Context:
     discoveries         what discovery knows of each symbol
     slot_runs           rows of slot_run by key
     queued, missing     contracts to capture again, and all that a slot lacks, by key
-    unplanned           symbols of the current step without rows yet
+    unplanned           keys of the current step without rows yet
     begun               slots and days of which a batch was requested
     slot_deadlines      when each slot that has started gives way to the next one
     queue_until         when the queue gives way to the next slot

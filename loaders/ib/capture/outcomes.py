@@ -18,7 +18,14 @@ from loaders.ib.context import Context
 from loaders.ib.queries import landed
 from loaders.ib.queries.landed import Chain, Queued
 from loaders.ib.queries.silent_contracts import KINDS, read_silent
-from loaders.ib.slots import Session, Slot, make_key, require_session
+from loaders.ib.slots import (
+    Session,
+    Slot,
+    make_key,
+    parse_point,
+    parse_symbol,
+    require_session,
+)
 
 ROUTE = "market_data"
 LAND_AFTER = 10.0  # seconds of a capture in one package of rows
@@ -69,7 +76,7 @@ def capture(
     row. One that is stopped lands what it has; `leave` does the rest.
     """
     work = _Work(ctx, target, chains=chains, symbols=symbols, contracts=contracts)
-    ctx.unplanned.difference_update(symbols)
+    ctx.unplanned.difference_update(make_key(symbol, target.point) for symbol in symbols)
     ctx.take_pacing_events()  # those of earlier steps
     wanted = [c for c in work.listed if c.conid not in settled]
     result = Capture(gone=ctx.gone, has_begun=target.cursor in ctx.begun)
@@ -91,9 +98,10 @@ def capture(
         if not is_planned:
             work.plan_rest(NOT_YET)
             is_planned = True
-            if ctx.unplanned:
-                yield _plan_symbols(ctx, target, sorted(ctx.unplanned))
-                ctx.unplanned.clear()
+            # a retry may have keys of several slots
+            if keys := {key for key in ctx.unplanned if parse_point(key) == target.cursor}:
+                yield _plan_symbols(ctx, target, sorted(map(parse_symbol, keys)))
+                ctx.unplanned -= keys
         yield work.make_part()
         landed_at = ctx.waits.monotonic()
     work.take(result, result.quotes)

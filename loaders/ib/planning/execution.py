@@ -16,7 +16,7 @@ from loaders.ib.planning.plan import DATASET_BY_TASK, Plan, Step, plan_request, 
 from loaders.ib.planning.request import CLOSE, DISCOVER, SNAPSHOT, lane_name
 from loaders.ib.planning.timetable import LAST_CHANCE
 from loaders.ib.queries import landed, loads
-from loaders.ib.slots import SLOT_NAME, make_key, parse_point, parse_symbol, require_session
+from loaders.ib.slots import SLOT_NAME, make_key, parse_point, require_session
 
 CAPTURES = (SNAPSHOT, CLOSE)
 Units = Iterator[Sequence[Unit]]
@@ -60,7 +60,7 @@ def _capture(ctx: Context, step: Step, *, last: bool) -> Units:
     ctx.denied.clear()  # permission may have come back
     units = [Unit(step.dataset, group) for group in step.groups]
     if step.dataset in [DATASET_BY_TASK[task] for task in CAPTURES]:
-        ctx.unplanned = set(map(parse_symbol, step.keys))
+        ctx.unplanned = set(step.keys)
         units.append(Unit("slot_run", step.keys))
     yield units
     yield from _land_events(ctx, last=last)

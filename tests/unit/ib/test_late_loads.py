@@ -72,6 +72,35 @@ def test_the_queue_waits_on_once_the_next_slot_is_near() -> None:
     assert (outcome.skipped, outcome.rows) == (NOT_DUE, None)
 
 
+def test_symbols_of_another_slot_are_not_planned_in_this_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A retry may have keys of several slots."""
+    planned: list[str] = []
+
+    def plan(_: Any, __: Any, symbols: list[str]) -> Outcome:
+        planned.extend(symbols)
+        return Outcome("", is_part=True)
+
+    monkeypatch.setattr(outcomes, "_plan_symbols", plan)
+    ctx = make_context(
+        CLOSE,
+        unplanned={f"AAPL {TEN}", f"MSFT {TEN}", f"MSFT {LAST}", f"NVDA {LAST}"},
+        ask=lambda _: {},
+        gone=None,
+        begun=set(),
+        take_pacing_events=list,
+        capturer=lambda *_: SimpleNamespace(run=lambda *_: iter([None])),
+        waits=SimpleNamespace(monotonic=iter([0.0, 60.0, 60.0]).__next__),
+    )
+    target = outcomes.Target(parse_slot(LAST), "chain_snapshot", "intraday", 1, CLOSE)
+    begun = outcomes.capture(ctx, target, chains={}, symbols=["MSFT"], contracts={})
+    assert next(begun).is_part
+    next(begun)
+    assert planned == ["NVDA"]
+    assert ctx.unplanned == {f"AAPL {TEN}", f"MSFT {TEN}"}
+
+
 def test_a_queued_contract_that_left_the_set_is_given_up() -> None:
     slot = parse_slot(TEN)
     waiting = [Queued(slot.at, n, "AAPL", "no_answer", 1, slot.at, slot.at) for n in (1, 2)]
