@@ -14,15 +14,22 @@ from loaders.errors import UpstreamError
 from loaders.ib.client.values import HistorySample, OpenInterest
 from loaders.ib.context import Context
 from loaders.ib.planning.due import named_day
+from loaders.ib.planning.request import CLOSE, lane_name
+from loaders.ib.queries.loads import has_logged
 from loaders.ib.slots import parse_symbol, session_after
+
+EVENT = "history probe"  # in the job's log, of a probe that was made
 
 
 def probe(ctx: Context) -> None:
-    """Print a summary, and write each contract's answer to the job's log."""
+    """Print a summary, and write each contract's answer to the job's log; once a session."""
     count, day = ctx.settings.history_probe, named_day(ctx.load.request)
     if not count or ctx.gone is not None or ctx.load.stopping() or not ends_week(day):
         return
     symbols = [parse_symbol(key) for key in ctx.slot_runs]
+    # what the close missed is requested every few minutes
+    if not symbols or ctx.ask(lambda conn: has_logged(conn, lane_name(CLOSE), day, EVENT)):
+        return
     chosen = [c for chain in ctx.chains(day, symbols).values() for c in chain.contracts]
     step = max(len(chosen) // count, 1)
     sampled = chosen[::step][:count]
@@ -35,10 +42,10 @@ def probe(ctx: Context) -> None:
     finally:
         ctx.take_pacing_events()  # what the gateway said goes to the log
     ctx.load.reporter.line(summarize(samples, interest))
-    ctx.load.log("info", "history probe", {s.contract.local_symbol: describe(s) for s in samples})
+    ctx.load.log("info", EVENT, {s.contract.local_symbol: describe(s) for s in samples})
     ctx.load.log(
         "info",
-        "history probe: open interest",
+        f"{EVENT}: open interest",
         {a.contract.local_symbol: describe_interest(a) for a in interest},
     )
 

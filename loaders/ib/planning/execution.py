@@ -6,7 +6,6 @@ from itertools import groupby
 
 from loaders.engine.source import Unit
 from loaders.ib import history_probe
-from loaders.ib.capture import rows
 from loaders.ib.context import Context
 from loaders.ib.contracts.listing import find_candidates, fit_slot, measure_slot
 from loaders.ib.datasets import session
@@ -34,7 +33,6 @@ def execute(ctx: Context) -> Units:
         return
     if plan.task in CAPTURES and retried is None:
         yield from _load_calendar(ctx)
-    is_first_close = plan.task == CLOSE and _is_first_close(ctx)
     if plan.works_queue:
         yield from _work_queue(ctx, plan.symbols, last=True)
         return
@@ -44,15 +42,8 @@ def execute(ctx: Context) -> Units:
         yield from _capture(ctx, step, last=step is plan.steps[-1])
     if not plan.steps:
         yield from _land_events(ctx, last=True)
-    if is_first_close:
+    if plan.task == CLOSE:
         history_probe.probe(ctx)
-
-
-def _is_first_close(ctx: Context) -> bool:
-    """Whether no load captured the close yet: what it missed is requested every few minutes."""
-    day = named_day(ctx.load.request)
-    at = require_session(day).close_at
-    return not ctx.ask(lambda conn: landed.read_recorded_symbols(conn, day, at, rows.CLOSE))
 
 
 def _capture(ctx: Context, step: Step, *, last: bool) -> Units:

@@ -209,15 +209,10 @@ def read_queue(
     return [Queued(*row) for row in rows]
 
 
-def read_recorded_symbols(
-    conn: psycopg.Connection, day: date, at: datetime, run_type: str | None = None
-) -> set[str]:
-    """Symbols that have a row of slot_run for a slot; of one type of run where that is named."""
-    query = (
-        "select distinct symbol from raw_ib.slot_run where trade_date = %s and sample_time = %s "
-        "and ingest_run_type = coalesce(%s, ingest_run_type)"
-    )
-    return {symbol for (symbol,) in conn.execute(query, (day, at, run_type))}
+def read_recorded_symbols(conn: psycopg.Connection, day: date, at: datetime) -> set[str]:
+    """Symbols that have a row of slot_run for a slot."""
+    query = "select distinct symbol from raw_ib.slot_run where trade_date = %s and sample_time = %s"
+    return {symbol for (symbol,) in conn.execute(query, (day, at))}
 
 
 def measure_batch_seconds(conn: psycopg.Connection, batch_size: int) -> float | None:

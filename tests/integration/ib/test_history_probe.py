@@ -3,6 +3,7 @@
 from datetime import date
 from typing import Any
 
+from loaders.engine.load import Load
 from loaders.ib.history_probe import ends_week
 from tests.integration.ib.bench import Bench
 
@@ -40,6 +41,18 @@ def test_answers_are_counted_and_spread_over_the_symbols(made: Bench) -> None:
     # a close that is loaded again, since contracts of it failed, has no further sample
     made.heard.lines.clear()
     assert probed(made)[::2] == ("", 0)
+
+
+def test_a_close_that_was_stopped_leaves_the_sample_to_the_next(made: Bench) -> None:
+    def stop(load: Load) -> None:
+        load.cancelling = lambda: made.sandbox.requests > 20  # type: ignore[method-assign]
+
+    stopped = made.at("2026-11-20T17:00:00").with_settings(history_probe=5)
+    assert stopped.load("close", on_start=stop).status == "cancelled"
+    recorded = "select count(*)::int from raw_ib.slot_run where ingest_run_type = 'close'"
+    assert made.rows(recorded) == [(2,)]
+    line, _, requests = probed(made)
+    assert (line.split(";")[0], requests) == ("history probe: 5 of 5 contracts have bars", 5)
 
 
 def test_a_history_without_bars_is_no_failure(made: Bench) -> None:
