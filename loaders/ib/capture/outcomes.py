@@ -1,7 +1,7 @@
 """A capture of a slot or of the close as outcomes: better rows, the queue, the tally."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -204,9 +204,8 @@ class _Work:
 
     def make_part(self, queue: Sequence[dict[str, Any]] = ()) -> Outcome:
         """The rows that have not landed."""
-        rows, self._waiting = [*self._waiting.values()], {}
         key = make_key(self.symbols[0], self.target.point)
-        return Outcome(key, self._with_lineage(rows), beside=queue, is_part=True)
+        return Outcome(key, self._take_waiting(), beside=queue, is_part=True)
 
     def count(
         self, symbol: str, finished_at: datetime, *, pacing_events: int = 0, attempts: int = 1
@@ -233,11 +232,16 @@ class _Work:
             } | self.ctx.lineage
         return tally
 
-    def _with_lineage(self, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _take_waiting(self) -> list[dict[str, Any]]:
+        """The rows that have not landed, which the caller lands."""
+        rows, self._waiting = self._waiting.values(), {}
         return [row | {"source_route": ROUTE, **self.ctx.lineage} for row in rows]
 
     def finish(self, result: Capture) -> Iterator[Outcome]:
-        """The outcome of each symbol, its tally and its queue."""
+        """The outcome of each symbol, its tally and its queue.
+
+        The first has the rows of all: a stop may let no other land, and `leave` goes by the rows.
+        """
         ctx, target = self.ctx, self.target
         events, finished_at = ctx.take_pacing_events(), ctx.now()
         symbol_by_conid = {conid: c.symbol for conid, c in self._by_conid.items()}
@@ -254,10 +258,9 @@ class _Work:
             queue = []
             if target.run_type != CLOSE:
                 queue = _make_queue(ctx, target, symbol, chosen, self.rows, result.heard)
-            rows = [self._waiting.pop(c.conid) for c in chosen if c.conid in self._waiting]
             yield Outcome(
                 key,
-                self._with_lineage(rows),
+                self._take_waiting(),
                 cursor=None if target.run_type == RECAPTURE or not chosen else target.cursor,
                 cursor_key=symbol,
                 failure=failure,

@@ -177,21 +177,33 @@ def test_a_kill_in_any_batch_costs_that_batch_alone(
     assert slow.due() == []
 
 
-@pytest.mark.parametrize("after", [5, 20, 36])  # before the first batch, in the groups
+def stop_after(made: Bench, requests: int) -> Callable[[Load], None]:
+    """Stop a load once the gateway had more than so many requests."""
+
+    def prepare(load: Load) -> None:
+        is_asked = load.cancelling
+        load.cancelling = (  # type: ignore[method-assign]
+            lambda: is_asked() or made.sandbox.requests > requests
+        )
+
+    return prepare
+
+
+def answered(made: Bench) -> int:
+    """Contracts that the gateway was asked for."""
+    known = {f"{conid}" for (conid,) in made.rows("select conid from raw_ib.session_contract")}
+    return len({entry.fields[3] for entry in made.sandbox.asked("reqMktData")} & known)
+
+
+# within the first batch, the second, the last of a group and the first of the next
+@pytest.mark.parametrize("after", [5, 20, 25, 36])
 def test_a_stopped_slot_keeps_its_rows_and_queues_the_rest(slow: Bench, after: int) -> None:
-    def stop_in_midst(load: Load) -> None:
-        begun = load.cancelling
-
-        def asked() -> bool:
-            return begun() or slow.sandbox.requests > after
-
-        load.cancelling = asked  # type: ignore[method-assign]
-
-    stopped = slow.load("snapshot", on_start=stop_in_midst)
+    stopped = slow.load("snapshot", on_start=stop_after(slow, after))
     assert stopped.status == "cancelled"
     rows, good, never = counts(slow)
     assert (rows, good + never) == (44, 44)
-    assert good < 44
+    assert 0 < good < 44
+    assert good == answered(slow)
     symbols = "select symbol, planned, status from raw_ib.slot_run order by symbol"
     assert slow.rows("select sum(captured)::int, sum(errors)::int from raw_ib.slot_run") == [
         (good, never)
@@ -203,6 +215,21 @@ def test_a_stopped_slot_keeps_its_rows_and_queues_the_rest(slow: Bench, after: i
     assert next(iter(slow.due())).exit_code == 0
     assert counts(slow) == (44, 44, 0)
     assert slow.rows(waiting) == [(0,)]
+
+
+def test_a_stop_in_the_last_batch_keeps_the_quotes_of_each_symbol(made: Bench) -> None:
+    """Two symbols together, whose batches end within one package of rows."""
+    stopped = made.load("snapshot", on_start=stop_after(made, 45))
+    assert stopped.status == "cancelled"
+    assert counts(made) == (44, answered(made), 0)
+    assert made.rows("select symbol, captured, status from raw_ib.slot_run order by 1") == [
+        ("AAPL", 28, "complete"),
+        ("MSFT", 16, "complete"),
+    ]
+    assert made.table("recapture") == []
+    made.sandbox.log.clear()
+    assert next(iter(made.due())).exit_code == 0
+    assert answered(made) == 0
 
 
 def test_what_waits_for_an_older_slot_is_given_up(made: Bench) -> None:
