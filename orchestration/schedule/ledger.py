@@ -83,19 +83,26 @@ def list_overdue(known: Iterable[Row], jobs: Mapping[str, Job], now: datetime) -
 
 
 def claim_start(
-    conn: psycopg.Connection, job: Job, now: datetime, *, forced: bool = False
+    conn: psycopg.Connection,
+    job: Job,
+    now: datetime,
+    *,
+    forced: bool = False,
+    by_hand: bool = False,
 ) -> Claim:
     """Claim the start that is due, with `forced` also where none is. The caller holds the lock.
 
-    A forced run is one by hand: it promises no further start where no scheduler has registered the
-    job.
+    A forced run is one by hand. Where no scheduler has registered the job it promises no further
+    start, and after it (`by_hand`) none is due.
     """
-    row = _lock_row(conn, job, now, registers=not forced)
+    row = _lock_row(conn, job, now, registers=not (forced or by_hand))
     through = _handled_through(row, job, now)
     if forced:
         promises = row.next_run_at is not None
         _record_start(conn, job, now, through, attempts=1, promises=promises)
         return Claim(now)
+    if by_hand and row.next_run_at is None and row.queued_at is None:
+        return Claim()
     if not row.is_enabled:
         return Claim(why="it is disabled; fix: quotemill schedule enable")
     if _was_cut_off(row) and row.attempts < TRIES and _is_worth_a_run(row, job, now):

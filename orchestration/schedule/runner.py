@@ -108,15 +108,16 @@ class Runner:
                 )
             output.rotate_logs(self.warehouse.home / "logs")
             while not self.stop.is_set():
-                claim = self._claim(job, forced and not codes)
+                # after a run by hand only a start that a scheduler has promised or queued
+                claim = self._claim(job, forced=forced and not codes, by_hand=forced)
                 if claim.start is None:
                     return most_severe(codes), ledger.Claim() if codes else claim
                 codes.append(self._start(job, claim, lock))
         return most_severe(codes), ledger.Claim()
 
-    def _claim(self, job: Job, forced: bool) -> ledger.Claim:
+    def _claim(self, job: Job, *, forced: bool, by_hand: bool) -> ledger.Claim:
         return self.warehouse.ask(
-            lambda conn: ledger.claim_start(conn, job, self.clock(), forced=forced)
+            lambda conn: ledger.claim_start(conn, job, self.clock(), forced=forced, by_hand=by_hand)
         )
 
     def _start(self, job: Job, claim: ledger.Claim, lock: int) -> int:

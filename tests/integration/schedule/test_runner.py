@@ -282,6 +282,27 @@ def test_a_named_job_that_is_not_due_says_when_it_is(scene: Scene) -> None:
     assert scene.runner.run_one(job, forced=True) == 5
 
 
+@pytest.mark.parametrize(
+    ("is_scheduled", "on_overlap", "runs"),
+    [(False, "skip", 1), (False, "queue", 1), (True, "skip", 1), (True, "queue", 2)],
+)
+def test_a_start_due_during_a_run_by_hand_counts_only_where_scheduled(
+    is_scheduled: bool, on_overlap: str, runs: int, scene: Scene
+) -> None:
+    job = replace(exits(DAILY, 4), on_overlap=on_overlap)
+    early, late = FRIDAY - 5 * MINUTE, FRIDAY + 5 * MINUTE
+    if is_scheduled:
+        scene.clock.now = early
+        assert scene.runner.run(job) == 0
+    times = iter([early])  # it begins before its own start and ends after it
+    scene.runner.clock = lambda: next(times, late)
+    assert scene.runner.run_one(job, forced=True) == 4
+    row, following = scene.row(job), FRIDAY + timedelta(days=3)
+    assert sum("ended" in text for text in scene.said) == runs
+    assert (row.last_exit_code, row.missed_at, row.queued_at) == (4, None, None)
+    assert row.next_run_at == (following if is_scheduled else None)
+
+
 def test_a_named_job_waits_for_its_jitter(scene: Scene) -> None:
     job = replace(exits(DAILY, 5), jitter=3600)
     waited: list[float] = []
