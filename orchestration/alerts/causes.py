@@ -107,9 +107,17 @@ def _why(loads: list[LoadResult], code: int) -> str:
             return f"{load.error} ({load.hint})" if load.hint else load.error
     failed = sum(len(task.failures) for load in loads for task in load.tasks)
     keys = sum(len(task.keys) for load in loads for task in load.tasks)
-    jobs = [x.job_id for x in loads if x.job_id and any(task.failures for task in x.tasks)]
-    again = " and ".join(f"`loaders retry {job}`" for job in jobs)
-    return f"{failed:,} of {keys:,} keys failed" + (f"; fix: {again}" if again else "")
+    wrong = [load for load in loads if load.exit_code]  # not those with acknowledged keys alone
+    again = " and ".join(f"`loaders retry {x.job_id}`" for x in wrong if _may_retry(x))
+    hint = f"fix: {again}" if again else next((x.hint for x in wrong if x.hint), "")
+    return f"{failed:,} of {keys:,} keys failed" + (f"; {hint}" if hint else "")
+
+
+def _may_retry(load: LoadResult) -> bool:
+    """Whether a retry can still load what failed: not what was of a moment."""
+    lasting = {data.name for data in sources.find(load.source).datasets if data.recurs}
+    failed = {task.dataset for task in load.tasks if task.failures}
+    return load.job_id is not None and not failed.isdisjoint(lasting)
 
 
 def _failed(what: str, code: int, why: str) -> Cause:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import socket
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from loaders import log, trading_time
 from loaders.engine.jobs import Task
+from loaders.engine.load import PASSING
 from loaders.engine.metrics import Metric
 from loaders.engine.result import LoadResult
 from loaders.errors import UsageError
@@ -72,6 +74,21 @@ def test_a_failed_load_names_the_jobs_to_retry(settings: Settings) -> None:
     assert cause.message.endswith(
         "2 of 4 keys failed; fix: `loaders retry 7` and `loaders retry 9`"
     )
+
+
+def test_a_failed_load_of_a_moment_names_no_job_to_retry(settings: Settings) -> None:
+    slot = Task(1, "chain_snapshot", keys=("MSFT", "SPY"), failures={"MSFT": "no quote"})
+    names = Task(1, "contract", keys=("MSFT",), failures={"MSFT": "refused"})
+
+    def message(*loads: LoadResult) -> str:
+        cause = causes.check_run(RunResult(loads, 6), settings)["load:ib"]
+        return cause.message if cause else ""
+
+    passing = LoadResult(7, "ib", "partial", 6, (slot,), (), None, PASSING, 0.1)
+    known = LoadResult(8, "ib", "succeeded", 0, (names,), (), None, "", 0.1)  # acknowledged
+    assert message(passing, known).endswith(f"2 of 3 keys failed; {PASSING}")
+    lasting = replace(known, status="partial", exit_code=6)
+    assert message(passing, lasting).endswith("2 of 3 keys failed; fix: `loaders retry 8`")
 
 
 def test_a_failed_self_test_attaches_its_report(settings: Settings, hook: Hook) -> None:
