@@ -55,6 +55,8 @@ class Context:
     overdue: dict[str, date] = field(default_factory=dict)
     # corporate actions of the CSV files; None until these are read
     actions: "ActionSet | None" = None
+    # number of days whose volume the client's file has in hands, by file name
+    in_hands: dict[str, int] = field(default_factory=dict)
     quote_servers: "QuoteServers | None" = None
     servers_gone: str | None = None
     _gone: dict[str, frozenset[str]] = field(default_factory=dict)

@@ -19,6 +19,7 @@ from loaders.engine.operations import DISCONNECT_WORDS
 from loaders.engine.source import Source
 from loaders.engine.test_runs import newest_fingerprint
 from loaders.settings import Settings
+from loaders.tdx.bars.file_days import warn_of_hands
 from loaders.tdx.check import check
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.client.event_loop import EventLoop
@@ -36,22 +37,23 @@ READY = time(16, 0)  # by then the service has the complete day
 
 @contextmanager
 def opened(load: Load) -> Iterator[Context]:
-    """Open the client on an event loop; at the end warn of oddities in its answers."""
+    """Open the client on an event loop; at the end warn of oddities in answers and files."""
     # revisions of the service differ; the newest self-test says which one this is
     if fingerprint := load.warehouse.ask(lambda conn: newest_fingerprint(conn, SOURCE.name)):
         load.log("info", "newest self-test of the service", {"fingerprint": fingerprint})
-    if load.settings.tdx.base_url is None:
-        with EventLoop(load.cancelling) as loop:
-            yield Context(load, None, loop)
-        return
-    client = TdxClient(load.settings.tdx, now=load.clock)
+    tdx = load.settings.tdx
+    client = None if tdx.base_url is None else TdxClient(tdx, now=load.clock)
     with EventLoop(load.cancelling) as loop:
+        ctx = Context(load, client, loop)
         try:
-            yield Context(load, client, loop)
+            yield ctx
         finally:
-            loop.close(client)
-    for name, count in sorted((client.unknown_fields + client.oddities).items()):
-        load.warn(f"the service's answers: {name} ({count:,} times)")
+            if client is not None:
+                loop.close(client)
+    warn_of_hands(ctx.in_hands, load.warn)
+    if client is not None:
+        for name, count in sorted((client.unknown_fields + client.oddities).items()):
+            load.warn(f"the service's answers: {name} ({count:,} times)")
 
 
 def _kind(source: Path | str | None) -> str:

@@ -47,7 +47,6 @@ class DayFiles:
     due: files to read, by key
     read_before: keys without a file that had one
     notes: warnings about files
-    in_hands: number of days whose volume is in hands, by file name
     """
 
     ctx: Context
@@ -56,7 +55,6 @@ class DayFiles:
     due: Mapping[str, Path]
     read_before: frozenset[str] = frozenset()
     notes: list[str] = field(default_factory=list)
-    in_hands: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def select(cls, ctx: Context, resource: str, keys: Iterable[str]) -> "DayFiles":
@@ -90,13 +88,7 @@ class DayFiles:
 
     def with_warnings(self, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
         """Pass the outcomes on and print warnings about files between them."""
-        yield from warn_between(outcomes, self.notes, self.ctx.load.warn)
-        if self.in_hands:
-            days, files = sum(self.in_hands.values()), len(self.in_hands)
-            self.ctx.load.warn(
-                f"{days:,} days in {files:,} files, such as {min(self.in_hands)}, have more shares"
-                " than a file can count: their volume is read as hands, which their turnover proves"
-            )
+        return warn_between(outcomes, self.notes, self.ctx.load.warn)
 
     def warn_of_gone(self) -> None:
         """Say which files the service stands in for, once per exchange and load."""
@@ -128,7 +120,7 @@ class DayFiles:
             shrank = f"{path.name} shrank from {before.size:,} to {file.state.size:,} bytes"
             self.notes.append(f"{shrank}; the stored rows stay")
         if file.days_in_hands:
-            self.in_hands[path.name] = file.days_in_hands
+            ctx.in_hands[path.name] = file.days_in_hands
         bars = file.bars
         if ctx.load.as_of is not None:  # bars after that time are no fault of the file
             bars = bars[bars["day"] <= records.to_number(window.today)]
@@ -222,6 +214,16 @@ def warn_between(
         yield outcome
     if len(notes) > NOTES_SAID:
         warn(f"and {len(notes) - NOTES_SAID:,} more files of that kind")
+
+
+def warn_of_hands(in_hands: Mapping[str, int], warn: Callable[[str], None]) -> None:
+    """Say how many days of a load's files have their volume in hands, if any."""
+    if in_hands:
+        days, files = sum(in_hands.values()), len(in_hands)
+        warn(
+            f"{days:,} days in {files:,} files, such as {min(in_hands)}, have more shares than a"
+            " file can count: their volume is read as hands, which their turnover proves"
+        )
 
 
 def reached_day(outcome: Outcome) -> date | None:

@@ -29,7 +29,12 @@ def fake_context(**attributes: Any) -> Context:
 
     own = {"each": each, "wait": asyncio.run, "loop": SimpleNamespace(in_order=in_order)}
     own |= {"absence": absence, "service": attributes.get("client"), "file": lambda *_: None}
-    own |= {"folder": None, "day_files": {}, "lost_files": lambda _: {}} | attributes
+    own |= {
+        "in_hands": {},
+        "folder": None,
+        "day_files": {},
+        "lost_files": lambda _: {},
+    } | attributes
     return cast(Context, SimpleNamespace(**own))
 
 

@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 from loaders.engine.window import Window
-from loaders.tdx.bars.file_days import DayFiles
+from loaders.settings import load_settings
+from loaders.tdx.bars.file_days import DayFiles, warn_of_hands
+from loaders.tdx.source import opened
 from tests.unit.tdx.fake_context import fake_context
 
 FIRST = date(2025, 6, 2)
@@ -36,9 +39,12 @@ def list_warnings(files: Mapping[str, Path], states: Mapping[str, str]) -> list[
         clock=lambda: NOW,
         instrument_type=lambda _: "stock",
     )
-    chosen = DayFiles.select(ctx, "kline_daily", files)
-    outcomes = (chosen.outcome(key, None, None) for key in files)
-    assert [outcome.failure for outcome in chosen.with_warnings(outcomes)] == [None] * len(files)
+    keys = list(files)
+    for part in (keys[::2], keys[1::2]):  # a task reads its keys in several
+        chosen = DayFiles.select(ctx, "kline_daily", part)
+        outcomes = (chosen.outcome(key, None, None) for key in part)
+        assert [outcome.failure for outcome in chosen.with_warnings(outcomes)] == [None] * len(part)
+    warn_of_hands(ctx.in_hands, ctx.load.warn)
     return warnings
 
 
@@ -55,3 +61,20 @@ def test_days_in_hands_are_counted_and_hide_no_other_warning(tmp_path: Path) -> 
         "16 days in 8 files, such as sh600000.day, have more shares than a file can count: their"
         " volume is read as hands, which their turnover proves",
     ]
+
+
+def test_the_end_of_a_load_says_once_that_files_have_hands() -> None:
+    warnings = list[str]()
+    load: Any = SimpleNamespace(
+        warehouse=SimpleNamespace(ask=lambda _: None),
+        settings=load_settings({}),
+        request=SimpleNamespace(mode="init"),
+        cancelling=lambda: False,
+        room=lambda: True,
+        clock=lambda: NOW,
+        warn=warnings.append,
+    )
+    with opened(load) as ctx:
+        ctx.in_hands |= {"sh510050.day": 8, "sh510300.day": 1}
+    [warning] = warnings
+    assert warning.startswith("9 days in 2 files, such as sh510050.day, have more shares")
