@@ -14,6 +14,7 @@ from psycopg.rows import dict_row
 
 from loaders.engine.check import Check
 from loaders.errors import UsageError
+from loaders.ib.settings import IbSettings
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.sql_files import read_sql
@@ -128,7 +129,7 @@ def run(
     schemas = {
         "qa": warehouse.inner_schema("qa"),
         "options": warehouse.inner_schema("options"),
-        "intermediate": warehouse.inner_schema("quotemill_intermediate"),
+        "staging": warehouse.inner_schema("quotemill_staging"),
     }
     with warehouse.connect() as conn:
         require_chains(conn, f"{schemas['qa']}.qa_option_day")
@@ -144,7 +145,9 @@ def run(
         if day is None:
             return Selfcheck(FAIL, None, storage_checks, {})
         verdicts, others = _read_verdicts(conn, schemas, day)
-        checks = [*verdicts, *_compare_tables(conn, schemas, day, others)]
+        ib = settings.ib if settings is not None else IbSettings()
+        values = {"day": day, "window": ib.slot_window_minutes}
+        checks = [*verdicts, *_compare_tables(conn, schemas, values, others)]
         flags = conn.execute(_FLAGS.format(**schemas).encode(), {"day": day}).fetchall()
     statuses = {check.status for check in checks} or {"fail"}
     statuses |= {check.status for check in storage_checks}
@@ -199,13 +202,15 @@ def _read_verdicts(
 
 
 def _compare_tables(
-    conn: psycopg.Connection, schemas: Mapping[str, str], day: date, left_out: set[str]
+    conn: psycopg.Connection,
+    schemas: Mapping[str, str],
+    values: Mapping[str, Any],
+    left_out: set[str],
 ) -> list[Check]:
+    """The comparisons of a day's tables; `values` are the day, and minutes that a slot lasts."""
     checks = []
     for name, query in _COMPARED.items():
-        rows = conn.cursor(row_factory=dict_row).execute(
-            query.format(**schemas).encode(), {"day": day}
-        )
+        rows = conn.cursor(row_factory=dict_row).execute(query.format(**schemas).encode(), values)
         for row in sorted(rows, key=lambda row: str(row["symbol"])):
             if row["symbol"] in left_out:
                 continue

@@ -184,6 +184,20 @@ def test_a_day_passes_with_the_open_interest_of_the_next_morning(
     assert checked(MONDAY.day) == ("FAIL", MONDAY.day, set())
     with pytest.raises(UsageError, match="unknown session"):
         checked(date(2026, 11, 26))
+    # a model that loses a contract does not hide it from the check
+    ranked = "quotemill_intermediate.int_option_quotes__ranked"
+    move = (
+        "update options.chain_daily_clean set trade_date = %s where (conid, trade_date) = (101, %s)"
+    )
+    conn.execute(f"alter view {ranked} rename to whole".encode())
+    conn.execute(
+        f"create view {ranked} as select * from quotemill_intermediate.whole "
+        "where conid <> 101".encode()
+    )
+    conn.execute(move, (MONDAY.day, WEDNESDAY.day))
+    assert checked(WEDNESDAY.day)[::2] == ("FAIL", {"rows"})
+    conn.execute(move, (WEDNESDAY.day, MONDAY.day))
+    assert checked(WEDNESDAY.day)[::2] == ("PASS", set())
     conn.execute("update options.chain_daily_clean set conid = 999 where conid = 100")
     assert checked(WEDNESDAY.day)[::2] == ("FAIL", {"rows"})
 
