@@ -262,8 +262,8 @@ class IbSettings(Section):
 
     @field_validator("archive_folder")
     @classmethod
-    def _absolute(cls, value: Path | None) -> Path | None:
-        return value and value.expanduser().absolute()
+    def _expanded(cls, value: Path | None) -> Path | None:
+        return value and value.expanduser()
 
     @field_validator(
         "host", "universe", "archive_folder", "max_dte", "max_strikes_per_expiry", mode="before"

@@ -2,7 +2,7 @@
 
 `sections.py` lists the sections, each a model beside the code it is about. `model.py` is the whole
 of them, `files.py` finds the files, `environment.py` reads variables and .env, `merge.py` puts
-everything together.
+everything together, `folders.py` refuses relative ones.
 """
 
 from loaders.settings.merge import flatten, load_settings, read_environment_settings

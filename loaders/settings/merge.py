@@ -2,15 +2,13 @@
 
 Precedence: flag > environment > .env > quotemill.toml > default. `files.py` says which files these
 are. A relative path counts from the file that sets it, of a flag or variable from the working
-directory; a relative folder of our own in a variable is refused, as it would be another one in each
-working directory.
+directory; a relative home in a variable is refused, as it would be another one in each folder.
 """
 
 import contextlib
 import copy
 import difflib
 import os
-import shlex
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -23,12 +21,11 @@ from loaders.errors import SettingsError
 from loaders.section import Section
 from loaders.settings.environment import drop_foreign_values, read_variables
 from loaders.settings.files import find_dotenv, find_files
+from loaders.settings.folders import refuse_relative
 from loaders.settings.model import Settings
 from loaders.settings.sections import section_types
 
 _ENVIRONMENT = "environment"
-# what is written there is looked for again
-_OWN_FOLDERS = ("home", "backup_folder", "ib.archive_folder")
 
 
 def load_settings(
@@ -50,10 +47,9 @@ def load_settings(
             _put(merged, dotted, value)
             origins[dotted] = place
     drop_foreign_values(merged, origins)
-    for dotted in _OWN_FOLDERS:
-        place, _, variable = origins.get(dotted, "").partition(" ")
-        if place == _ENVIRONMENT:
-            _refuse_relative(dotted, flatten(merged)[dotted], variable, cwd)
+    if origins.get("home", "").startswith(_ENVIRONMENT) and _is_relative("home", merged["home"]):
+        other = "another home, with another warehouse"
+        refuse_relative("QUOTEMILL_HOME", merged["home"], cwd, other)
     try:
         return Settings(**merged, origins=origins)
     except ValidationError as error:
@@ -128,20 +124,6 @@ def _is_relative(dotted: str, value: Any) -> bool:
     field = _section(dotted).model_fields.get(dotted.rpartition(".")[2])
     kinds = (get_args(field.annotation) or (field.annotation,)) if field is not None else ()
     return Path in kinds and value not in {word for kind in kinds for word in get_args(kind)}
-
-
-def _refuse_relative(dotted: str, value: str, variable: str, cwd: Path) -> None:
-    """Refuse a folder that another working directory would make another, empty one."""
-    if not _is_relative(dotted, value):
-        return
-    here = cwd.absolute()
-    folders = (folder / value for folder in (here, *here.parents))
-    meant = next((folder for folder in folders if folder.is_dir()), here / value)
-    what = "another home, with another warehouse" if dotted == "home" else "another one"
-    raise SettingsError(
-        f"{variable}={value} is relative: in another folder it would be {what}",
-        hint=f"export {variable}={shlex.quote(os.path.normpath(meant))}",
-    )
 
 
 def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:

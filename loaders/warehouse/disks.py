@@ -49,10 +49,10 @@ def list_disks(settings: Settings) -> list[Disk]:
     folders = [("home", settings.home)]
     if settings.warehouse_url is None:
         folders.append(("warehouse", places.existing_base(settings.home)))
-    if settings.ib.archive_folder is not None:
-        folders.append(("archive", settings.ib.archive_folder))
-    if settings.backup_folder is not None:
-        folders.append(("backups", settings.backup_folder.expanduser().absolute()))
+    for name, own in (("archive", settings.ib.archive_folder), ("backups", settings.backup_folder)):
+        # a relative one is refused where it is used
+        if own is not None and own.expanduser().is_absolute():
+            folders.append((name, own.expanduser()))
     disks: dict[int, Disk] = {}
     for name, folder in folders:
         with contextlib.suppress(OSError):

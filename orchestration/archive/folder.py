@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 from loaders import atomic_file
 from loaders.errors import DataQualityError, QuotemillError, SettingsError
 from loaders.settings import Settings
+from loaders.settings.folders import require_absolute
 from loaders.warehouse.postgres import Warehouse
 from orchestration.archive import content
 from orchestration.archive.content import Content
@@ -125,9 +126,10 @@ class Folder:
 
 
 def archive_folder(settings: Settings, warehouse: Warehouse) -> Folder:
-    """The folder by the settings; a second market schema has its own."""
-    name = "ib.archive_folder"
-    root = settings.ib.archive_folder or settings.home / "archive"
+    """The folder by the settings; a second market schema has its own. Raises SettingsError."""
+    name, root = "ib.archive_folder", settings.home / "archive"
+    if settings.ib.archive_folder is not None:
+        root = require_absolute(settings, name, settings.ib.archive_folder)
     options = warehouse.inner_schema("options")
     return Folder(root if options == "options" else root / options, settings.origin(name))
 

@@ -18,6 +18,7 @@ from typing import Any
 from loaders import atomic_file
 from loaders.errors import LockHeldError, QuotemillError, SettingsError, UsageError
 from loaders.settings import Settings
+from loaders.settings.folders import require_absolute
 from loaders.warehouse.disks import existing_parent
 from loaders.warehouse.embedded import places
 
@@ -64,9 +65,10 @@ class Backup:
 
 
 def backup_root(settings: Settings, folder: Path | None = None) -> Path:
-    """The folder of backups: `folder`, else as the settings say."""
-    root = folder or settings.backup_folder or settings.home / "backups"
-    return root.expanduser().absolute()
+    """The folder of backups: `folder`, else as the settings say. Raises SettingsError."""
+    if folder is None and settings.backup_folder is not None:
+        return require_absolute(settings, "backup_folder", settings.backup_folder)
+    return (folder or settings.home / "backups").expanduser().absolute()
 
 
 def is_on_warehouse_disk(settings: Settings, root: Path) -> bool:

@@ -61,6 +61,9 @@ def _check_disks(settings: Settings) -> Iterator[Check]:
 
 def _check_archive(settings: Settings, warehouse: Warehouse) -> tuple[Check, ...]:
     """Check that a used archive is ours, has its newest file and is writable."""
+    from orchestration.archive.folder import archive_folder  # it imports pyarrow
+
+    folder = archive_folder(settings, warehouse)
     query = (
         "select path from ops.archive_files where schema_name = %s order by written_at desc limit 1"
     )
@@ -71,9 +74,7 @@ def _check_archive(settings: Settings, warehouse: Warehouse) -> tuple[Check, ...
     if newest is None:
         return ()
     from loaders.warehouse import migrate
-    from orchestration.archive.folder import archive_folder
 
-    folder = archive_folder(settings, warehouse)
     folder.require_own(migrate.warehouse_id(warehouse))
     if not folder.path(newest[0]).is_file():
         raise SettingsError(

@@ -123,11 +123,14 @@ def test_a_failed_load_is_reported_with_its_retry(
 def test_a_missing_or_foreign_archive_is_reported(
     settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
-    def list_failures() -> list[str]:
+    def list_failures(settings: Settings = settings) -> list[str]:
         checks = folders.check(settings, warehouse)
         return [c.text for c in checks if c.name == "archive" and c.status == "fail"]
 
     assert list_failures() == []
+    relative = settings.ib.model_copy(update={"archive_folder": Path("copies")})
+    [refused] = list_failures(settings.model_copy(update={"ib": relative}))
+    assert "copies is relative" in refused
     conn.execute(
         "insert into ops.archive_files (schema_name, path, view_name, codec, row_count, "
         "content_hash, size_bytes) "

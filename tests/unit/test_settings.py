@@ -6,6 +6,10 @@ import pytest
 
 from loaders.errors import SettingsError
 from loaders.settings import Settings, files, load_settings, read_environment_settings
+from loaders.warehouse.disks import list_disks
+from loaders.warehouse.postgres import open_warehouse
+from orchestration.archive.folder import archive_folder
+from orchestration.backup.folder import backup_root
 
 SECRET = "p@ss w/rd:1"
 
@@ -172,17 +176,29 @@ def test_a_relative_home_of_a_variable_is_refused_with_the_one_meant(tmp_path: P
 
 
 @pytest.mark.parametrize("variable", ["QUOTEMILL_BACKUP_FOLDER", "QUOTEMILL_IB__ARCHIVE_FOLDER"])
-def test_relative_folders_of_variables_are_refused_as_the_home(
-    variable: str, tmp_path: Path
+def test_relative_folders_of_variables_are_refused_where_they_are_used(
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def find_folder(settings: Settings) -> Path:
+        if "BACKUP" in variable:
+            return backup_root(settings)
+        return archive_folder(settings, open_warehouse(settings, start=False)).root
+
+    url = {"QUOTEMILL_WAREHOUSE_URL": "postgresql://nowhere/x"}
+    settings = load_settings({**url, variable: "copies"})  # what needs no such folder goes on
+    assert {disk.folder for disk in list_disks(settings)} == {str(settings.home)}
     with pytest.raises(SettingsError, match=f"{variable}=copies is relative") as refused:
-        load_settings({variable: "copies"}, cwd=tmp_path)
+        find_folder(settings)
     assert refused.value.hint == f"export {variable}={tmp_path / 'copies'}"
-    # where it is read alone, what is not there is an error
-    variables = {"QUOTEMILL_TDX__CORPORATE_ACTIONS": "actions.csv", variable: "/srv/copies"}
-    assert load_settings(variables, cwd=tmp_path).tdx.corporate_actions == Path("actions.csv")
+    assert find_folder(load_settings({**url, variable: "/srv/copies"})) == Path("/srv/copies")
+    assert find_folder(load_settings({**url, variable: "~/x"})) == Path("~/x").expanduser()
     (tmp_path / ".env").write_text(f"{variable}=copies\n")
-    assert load_settings({}, cwd=tmp_path).origin("home") == "default"
+    assert find_folder(load_settings(url)) == tmp_path / "copies"
+    # where it is read alone, what is not there is an error
+    actions = {"QUOTEMILL_TDX__CORPORATE_ACTIONS": "actions.csv"}
+    assert load_settings(actions).tdx.corporate_actions == Path("actions.csv")
 
 
 def test_a_refused_relative_home_is_not_written_to(tmp_path: Path) -> None:

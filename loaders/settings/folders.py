@@ -1,0 +1,33 @@
+"""Folders that a variable may not name by a relative path.
+
+What is written there is looked for again, and another working directory would make it another,
+empty one.
+"""
+
+import os
+import shlex
+from pathlib import Path
+from typing import NoReturn
+
+from loaders.errors import SettingsError
+from loaders.settings.model import Settings
+
+
+def require_absolute(settings: Settings, name: str, folder: Path) -> Path:
+    """The folder that a setting names. Raises SettingsError for a relative one."""
+    folder = folder.expanduser()
+    if not folder.is_absolute():
+        variable = settings.origin(name).rpartition(" ")[2]
+        refuse_relative(variable, str(folder), Path.cwd(), "another one")
+    return folder
+
+
+def refuse_relative(variable: str, value: str, cwd: Path, other: str) -> NoReturn:
+    """Raise SettingsError that names the folder that is meant."""
+    here = cwd.absolute()
+    folders = (folder / value for folder in (here, *here.parents))
+    meant = next((folder for folder in folders if folder.is_dir()), here / value)
+    raise SettingsError(
+        f"{variable}={value} is relative: in another folder it would be {other}",
+        hint=f"export {variable}={shlex.quote(os.path.normpath(meant))}",
+    )
