@@ -34,7 +34,7 @@ def read_undiscovered_symbols(conn: psycopg.Connection, lane: str) -> set[str]:
 def has_logged(conn: psycopg.Connection, lane: str, day: date, event: str) -> bool:
     """Whether a load of a session wrote an event to its job's log."""
     query = (
-        "select exists (select from ops.ingestion_jobs as j "
+        "select exists (select 1 from ops.ingestion_jobs as j "
         "inner join ops.ingestion_logs as l using (job_id) where j.source = 'ib' and j.lane = %s "
         "and j.parameters #>> '{options,date}' = %s and l.event = %s)"
     )
