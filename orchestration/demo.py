@@ -44,6 +44,8 @@ RunAll = Callable[[Settings, str, None, Sequence[str]], RunResult]
 def run(codes: int, days: int, run_all: RunAll) -> int:
     """Run the pipeline on the sandbox, print the summary; return the exit code."""
     places.make_home(HOME)
+    # the search for settings ends here: a file further up may name a real warehouse
+    (HOME / "quotemill.toml").write_text("# a demo has no settings of its own\n", "utf-8")
     clock = _last_close(datetime.now(UTC))
     with _sandbox(codes, days, clock) as url:
         settings = load_settings(

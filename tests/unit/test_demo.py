@@ -27,10 +27,14 @@ def test_a_demo_runs_every_stage_but_alerts_in_a_home_of_its_own(
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("QUOTEMILL_HOME", "/somewhere/else")
+    real = "postgresql://warehouse.example/real"
+    (tmp_path / "quotemill.toml").write_text(f'warehouse_url = "{real}"\n')
+    (tmp_path / ".env").write_text(f"QUOTEMILL_WAREHOUSE_URL={real}\n")
     monkeypatch.setattr(demo, "_sandbox", sandbox)
     assert demo.run(8, 40, run_all) == 0
 
     [(settings, stages)] = calls
     assert settings.home == tmp_path / "var" / "demo"
+    assert settings.warehouse_url is None
     assert "alerts" not in stages
     assert {"load", "build", "qa"} < {*stages}
