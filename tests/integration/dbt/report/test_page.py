@@ -236,7 +236,7 @@ def test_the_numbers_of_the_page_equal_the_tables(opened: Page, used: psycopg.Co
     ]
     assert [row[0] for row in opened.table("alerts-table")] == ["load:tdx"]
     [job] = opened.table("jobs-table")
-    assert job[:5] == ["tdx_selftest", "on", "2026-11-27 22:00:00", job[3], "5"]
+    assert job[:5] == ["tdx_selftest", "by hand", "2026-11-27 22:00:00", job[3], "5"]
 
     [(bars,)] = used.execute("select count(*) from market.kline_daily")
     lines = opened.table("day-bars-lines")
