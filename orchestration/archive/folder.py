@@ -125,13 +125,18 @@ class Folder:
                 path.unlink()
 
 
+def archive_root(settings: Settings) -> Path:
+    """The folder by the settings. Raises SettingsError for a relative one of a variable."""
+    if settings.ib.archive_folder is None:
+        return settings.home / "archive"
+    return require_absolute(settings, "ib.archive_folder", settings.ib.archive_folder)
+
+
 def archive_folder(settings: Settings, warehouse: Warehouse) -> Folder:
-    """The folder by the settings; a second market schema has its own. Raises SettingsError."""
-    name, root = "ib.archive_folder", settings.home / "archive"
-    if settings.ib.archive_folder is not None:
-        root = require_absolute(settings, name, settings.ib.archive_folder)
-    options = warehouse.inner_schema("options")
-    return Folder(root if options == "options" else root / options, settings.origin(name))
+    """The folder of this warehouse; a second market schema has its own. Raises SettingsError."""
+    root, options = archive_root(settings), warehouse.inner_schema("options")
+    folder = root if options == "options" else root / options
+    return Folder(folder, settings.origin("ib.archive_folder"))
 
 
 def partition_name(view: str, place: Place) -> str:

@@ -13,6 +13,7 @@ from loaders.progress import Reporter
 from loaders.settings import Settings, flatten
 from loaders.warehouse import migration_files
 from loaders.warehouse.postgres import Warehouse
+from orchestration.archive.folder import archive_root
 from orchestration.backup import dump_restore as restores
 from orchestration.backup import folder as folders
 from orchestration.backup.folder import Backup
@@ -79,7 +80,7 @@ def _settings(settings: Settings, backup: Backup) -> Iterator[str]:
 
 
 def _archive(settings: Settings, backup: Backup) -> Iterator[str]:
-    root = settings.ib.archive_folder or settings.home / "archive"
+    root = archive_root(settings)
     with (backup.path / folders.ARCHIVE).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     absent = [row for row in rows if not _is_there(root, row)]

@@ -22,6 +22,7 @@ from loaders.ticks import store_state
 from loaders.warehouse import migrate, timescale
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
+from orchestration.archive.folder import archive_root
 from orchestration.backup import dump
 from orchestration.backup import folder as folders
 from orchestration.backup.folder import Backup
@@ -134,7 +135,7 @@ def _write(
         "warehouse": about_warehouse,
         "dump": {"objects": dumped.entries, "hypertables": dumped.hypertables},
         "secrets": secret,
-        "archive": archived and archived | {"folder": str(_archive_folder(settings))},
+        "archive": archived and archived | {"folder": str(archive_root(settings))},
         "tick_store": _tick_store(settings, warehouse),
         "files": {name: folders.describe(part / name) for name in names},
     }
@@ -158,10 +159,6 @@ def _archived(conn: psycopg.Connection, path: Path) -> dict[str, Any] | None:
     sizes = {"rows": names.index("row_count"), "bytes": names.index("size_bytes")} if rows else {}
     totals = {name: sum(row[at] for row in rows) for name, at in sizes.items()}
     return {"files": len(rows), **totals} if rows else None
-
-
-def _archive_folder(settings: Settings) -> Path:
-    return settings.ib.archive_folder or settings.home / "archive"
 
 
 def _tick_store(settings: Settings, warehouse: Warehouse) -> dict[str, Any] | None:
