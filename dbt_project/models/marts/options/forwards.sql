@@ -145,6 +145,8 @@ select
             and (years < 60 / 365.0 or amount >= 0.005 * spot)',
         'dividend_mismatch': 'is_american and abs(pv_dividend - pv_announced)
             > greatest(0.05 * pv_announced, 0.0001 * spot)',
+        'low_volatility': 'is_american and rate > 0
+            and iv_of_pairs < 2.5 * rate * sqrt(years)',
         'unexplained_carry': "method = 'parity' and usual_forward > 0
             and abs(ln(forward / usual_forward)) > forward_error / forward + case
                 when is_american and years < 30 / 365.0 then abs(rate) * years / 8
