@@ -111,11 +111,15 @@ def capture(
     yield from work.finish(result)
 
 
+def find_all(chains: Mapping[str, Chain]) -> dict[str, Sequence[OptionContract]]:
+    """All contracts of each chain."""
+    return {symbol: chain.contracts for symbol, chain in chains.items()}
+
+
 def _plan_symbols(ctx: Context, target: Target, symbols: Sequence[str]) -> Outcome:
     """Error rows of the contracts of later groups."""
     chains = ctx.chains(target.trade_date, symbols)
-    contracts = {symbol: chain.contracts for symbol, chain in chains.items()}
-    work = _Work(ctx, target, chains=chains, symbols=symbols, contracts=contracts)
+    work = _Work(ctx, target, chains=chains, symbols=symbols, contracts=find_all(chains))
     work.plan_rest(NOT_YET)
     return work.make_part()
 

@@ -45,7 +45,7 @@ def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
         target,
         chains=chains,
         symbols=symbols,
-        contracts={symbol: chain.contracts for symbol, chain in chains.items()},
+        contracts=outcomes.find_all(chains),
         settled={
             conid for conid, row in stored.items() if not row["snapshot_error"] or is_silent(row)
         },
@@ -62,7 +62,7 @@ def leave(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
             _make_target(ctx, session, now),
             chains=chains,
             symbols=symbols,
-            contracts={symbol: chain.contracts for symbol, chain in chains.items()},
+            contracts=outcomes.find_all(chains),
         )
 
 

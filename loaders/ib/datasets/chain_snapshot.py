@@ -56,7 +56,9 @@ def leave(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
                 _make_target(ctx, slot),
                 chains=chains,
                 symbols=symbols,
-                contracts=_find_missing(ctx, slot, chains) if ctx.missing else _find_all(chains),
+                contracts=_find_missing(ctx, slot, chains)
+                if ctx.missing
+                else outcomes.find_all(chains),
             )
 
 
@@ -84,10 +86,6 @@ def _make_target(ctx: Context, slot: Slot) -> Target:
     )
 
 
-def _find_all(chains: Mapping[str, Chain]) -> dict[str, Sequence[OptionContract]]:
-    return {symbol: chain.contracts for symbol, chain in chains.items()}
-
-
 def _find_missing(
     ctx: Context, slot: Slot, chains: Mapping[str, Chain]
 ) -> dict[str, Sequence[OptionContract]]:
@@ -112,7 +110,7 @@ def _capture_slot(ctx: Context, slot: Slot, symbols: Sequence[str]) -> Iterator[
         target,
         chains=chains,
         symbols=symbols,
-        contracts=_find_all(chains),
+        contracts=outcomes.find_all(chains),
         settled=settled,
     )
 
