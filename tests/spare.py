@@ -1,5 +1,6 @@
 """dbt and dlt in the process of tests, without repeated work that no test checks."""
 
+import ast
 import copy
 import fcntl
 import os
@@ -12,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from orchestration.run.syntax_trees import parsed_alone
+
 
 def spare_dbt(patch: pytest.MonkeyPatch) -> None:
     """Skip work of dbt's commands in this process that no test checks: half of their time."""
@@ -22,6 +25,9 @@ def spare_dbt(patch: pytest.MonkeyPatch) -> None:
     from dbt_common.clients import agate_helper, jinja
     from dbt_common.events import base_types
     from dbt_common.events.event_manager import EventManager
+
+    # plain dbt, in which a model of some thousand builds fails, has no such lock
+    patch.setattr(ast, "parse", parsed_alone(ast.parse))
 
     # dbt stores one more flag with each command of a process, and walks the stack for each
     source = "dbt_common.behavior_flags.BehaviorFlagRendered._default_source"

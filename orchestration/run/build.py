@@ -27,6 +27,7 @@ from loaders.warehouse.postgres import (
 from loaders.warehouse.profiles import write_profile
 from orchestration.run import manifest
 from orchestration.run.build_record import FIGURES, Wait, build_lock, recorded_build
+from orchestration.run.syntax_trees import built_one_at_a_time
 
 # dbt's commands that write into the warehouse
 _WRITING = frozenset({"build", "run", "seed", "snapshot", "clone", "retry"})
@@ -178,7 +179,8 @@ def invoke(
     head = ["--no-send-anonymous-usage-stats", *(["--quiet"] if quiet else [])]
     if not lenient:
         head += ["--warn-error-options", '{"error": ["NoNodesForSelectionCriteria"]}']
-    with contextlib.redirect_stdout(sys.stderr) if quiet else contextlib.nullcontext():
+    stdout = contextlib.redirect_stdout(sys.stderr) if quiet else contextlib.nullcontext()
+    with stdout, built_one_at_a_time():
         outcome = dbtRunner().invoke([*head, *arguments, *options])
     if isinstance(outcome.exception, KeyboardInterrupt):  # dbt has cancelled its queries
         raise outcome.exception
