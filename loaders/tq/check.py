@@ -17,7 +17,7 @@ def check(settings: Settings, _: datetime) -> Check:
     Raises SettingsError, or UpstreamError with the fix as its hint.
     """
     check_client(settings)
-    tq = settings.tq
+    tq = settings.tq.model_copy(update={"wait": 0.0})  # a check says at once that they are away
     with tempfile.TemporaryDirectory() as folder, Harvest(tq, Path(folder) / "check") as harvest:
         harvest.login()
         answer, history = harvest.instruments(tq.varieties), harvest.may(HISTORY)

@@ -36,14 +36,19 @@ class TqAnswerError(UpstreamError):
 
 
 class TqTransport(UpstreamError):
-    """A server cannot be reached, broke off, or answered with an error page.
-
-    Worth a retry.
+    """A question without an answer, worth a retry.
 
     `trading_day`: the day of ticks that was asked for; None before the first.
     """
 
     trading_day: date | None = None
+
+
+class TqAway(TqTransport):
+    """A server cannot be reached, refuses connections, or answers with an error page.
+
+    So it does in its daily maintenance: worth waiting for.
+    """
 
 
 class TqTimeout(TqTransport):

@@ -47,6 +47,12 @@ class TqSettings(Section):
     timeout: float = Field(300.0, gt=0, description="longest wait for any other answer")
     retries: int = Field(2, ge=0, description="retries of a failed request, each by a new process")
     backoff: float = Field(2.0, ge=0, description="first pause before a retry; doubled each time")
+    wait: float = Field(
+        2700.0,
+        ge=0,
+        description="longest wait for servers that are away, as each day from 19:00 to 19:30 in "
+        "Beijing",
+    )
     recheck_after: int = Field(
         30,
         ge=1,

@@ -39,12 +39,20 @@ def open_load(load: Load) -> Iterator[Context]:
     files.mkdir(parents=True)
     halted, numbers = threading.Event(), itertools.count()
 
+    def announce(text: str) -> None:
+        load.reporter.line(text)
+        load.note("warning", text)
+
     def new_harvest() -> Harvest:
         def stop() -> bool:
             return halted.is_set() or load.cancelling()
 
         return Harvest(
-            load.settings.tq, folder / f"harvest-{next(numbers)}", stop=stop, report=log.debug
+            load.settings.tq,
+            folder / f"harvest-{next(numbers)}",
+            stop=stop,
+            report=log.debug,
+            announce=announce,
         )
 
     store = open_store(load.settings, load.warehouse) if load.request.mode == TICKS else None

@@ -47,6 +47,7 @@ JOBS = {
     "IB_REMAINDER__WHEN": "daily 04:03 07:33 09:28 09:33 10:03 17:03",
 }
 FUTURES = {
+    "WAIT": "0",
     "RETRIES": "0",
     "BACKOFF": "0",
     "PACE": "0",

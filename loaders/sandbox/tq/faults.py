@@ -3,11 +3,12 @@
     empty:contract=SHFE.cu2601:day=2025-11-25     that contract-day has no tick
     disconnect:after=4:times=1                    the connection breaks after 4 packets, once
     slow:seconds=0.5                              every packet comes late
+    maintenance:from=1900:until=1930              no connection from 19:00 to 19:30 by the clock
 
 `times` is how often a rule strikes (default: always).
 """
 
-from datetime import date
+from datetime import date, datetime, time
 
 from loaders.sandbox.faults import Catalogue, Kind
 
@@ -22,6 +23,10 @@ KINDS: dict[str, Kind] = {
     "holidays": Kind("the list of holidays is an error page", {"status": "502", **OFTEN}),
     "main-table": Kind("the table of main contracts is an error page", {"status": "404", **OFTEN}),
     # the connection
+    "maintenance": Kind(
+        "no connection between two times of the exchange's clock",
+        {"from": "1900", "until": "1930", "status": "503"},
+    ),
     "slow": Kind("every packet comes late", {"seconds": "0.5", **OFTEN}),
     "disconnect": Kind(
         "the connection breaks after this many packets", {"after": "4", "times": "1"}
@@ -48,9 +53,21 @@ KINDS: dict[str, Kind] = {
         needs=("contract",),
     ),
 }
+
+
+def read_time(text: str) -> time:
+    """A time of day as in rules, whose parts are between colons: 1900."""
+    return datetime.strptime(text, "%H%M").time()
+
+
 WHOLE = ("after", "times", "status", "keep", "row", "by")
 CATALOGUE = Catalogue(
     KINDS,
-    {**dict.fromkeys(WHOLE, int), "seconds": float, "day": date.fromisoformat},
-    example="day=2025-11-25, times=2, seconds=0.5",
+    {
+        **dict.fromkeys(WHOLE, int),
+        **dict.fromkeys(("from", "until"), read_time),
+        "seconds": float,
+        "day": date.fromisoformat,
+    },
+    example="day=2025-11-25, times=2, seconds=0.5, from=1900",
 )

@@ -24,7 +24,7 @@ from loaders.sandbox.server.http_server import port_error
 from loaders.sandbox.server.loop_thread import LoopThread
 from loaders.sandbox.server.sandbox import Sandbox
 from loaders.sandbox.tq.exchange import Exchange, Row
-from loaders.sandbox.tq.faults import CATALOGUE
+from loaders.sandbox.tq.faults import CATALOGUE, read_time
 from loaders.sandbox.tq.market import Market
 from loaders.sandbox.tq.session import Session
 from loaders.sandbox.tq.world import World
@@ -94,9 +94,21 @@ class TqSandbox(Sandbox):
         return self.market.clock
 
     def set_clock(self, clock: date | datetime | str) -> None:
-        """Move the clock; open connections get what is new by then."""
+        """Move the clock; open connections get what is new by then, or end in maintenance."""
         self.market.set_clock(parse_clock(clock, EXAMPLE))
         self._thread.spawn(self._send_news())
+
+    def _find_maintenance(self) -> Rule | None:
+        """The rule of a maintenance that is going on."""
+        now = self.clock.time()
+        return next(
+            (
+                rule
+                for rule in self.faults.find_rules("maintenance")
+                if read_time(rule.option("from")) <= now < read_time(rule.option("until"))
+            ),
+            None,
+        )
 
     def settings(self) -> dict[str, Any]:
         """Values of the section [tq] that connect a loader to these servers."""
@@ -230,10 +242,12 @@ class TqSandbox(Sandbox):
         return _error_page(rule) or web.json_response(table)
 
     async def _name_service(self, request: web.Request) -> web.StreamResponse:
+        if rule := self._find_maintenance():
+            return web.Response(status=rule.integer("status"))
         return web.json_response({"mdurl": f"ws://{request.host}/md"})
 
     async def _market_data(self, request: web.Request) -> web.StreamResponse:
-        rule = self.faults.strike("ws")
+        rule = self.faults.strike("ws") or self._find_maintenance()
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         self._record("connect", "", rule)
         if rule or token not in self._tokens:
@@ -265,6 +279,10 @@ class TqSandbox(Sandbox):
 
     async def _send_news(self) -> None:
         for connection in list(self._connections):
+            if self._find_maintenance():
+                if connection.transport is not None:
+                    connection.transport.abort()
+                continue
             connection.session.queue_news()
             with suppress(ConnectionResetError):  # the client left meanwhile
                 await self._send_packets(connection)

@@ -4,6 +4,8 @@ Each question goes to a process of the client with its own home and working dire
 `folder`. A process that is free again takes the next question; after any error of the client it is
 killed, and the question goes to a new one, `retries` times. Threads may ask at once; each then has
 its process. Closing the harvest ends every process.
+
+Servers that are away are no failure of a question: it is put again for `wait` seconds in all.
 """
 
 import shutil
@@ -20,7 +22,7 @@ from loaders.request_counts import count
 from loaders.tq.client import answers
 from loaders.tq.client.answers import DayRange, Instruments, MainEvents, TickAnswer
 from loaders.tq.client.process import POLL_SECONDS, ClientProcess
-from loaders.tq.errors import TqAnswerError, TqPermissionError, TqTransport, UnknownSymbol
+from loaders.tq.errors import TqAnswerError, TqAway, TqPermissionError, TqTransport, UnknownSymbol
 from loaders.tq.settings import TqSettings
 from loaders.tq.trading_day import nanoseconds
 
@@ -29,12 +31,15 @@ if TYPE_CHECKING:
 
 # errors that our own program raised before it asked the client, or after the answer
 REFUSALS = (UnknownSymbol, TqPermissionError, TqAnswerError)
+MAINTENANCE = "their daily maintenance is from 19:00 to 19:30 in Beijing"
+LONGEST_PAUSE = 60.0  # between two questions to servers that are away
 
 
 class Harvest:
     """The answers for one load.
 
-    `stop` is polled ten times a second, `report` gets lines about progress (from any thread).
+    `stop` is polled ten times a second, `report` gets lines about progress and `announce` those
+    about servers that are away (both from any thread).
     """
 
     def __init__(
@@ -44,9 +49,11 @@ class Harvest:
         *,
         stop: Callable[[], bool] = lambda: False,
         report: Callable[[str], None] = lambda _: None,
+        announce: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._settings, self._folder = settings, folder
-        self._stop, self._report = stop, report
+        self._stop, self._report, self._announce = stop, report, announce
+        self._away_since: float | None = None  # monotonic, of the first question without an answer
         self._lock = threading.Lock()
         self._free: list[ClientProcess] = []
         self._all: list[ClientProcess] = []
@@ -119,10 +126,8 @@ class Harvest:
                     failed.clear()
                     yield answers.tick_answer(item)
             except TqTransport as error:
-                failed[error.trading_day] += 1
-                if failed[error.trading_day] > settings.retries:
-                    raise
-                self._pause(failed[error.trading_day], error)
+                day = error.trading_day
+                failed[day] = self._put_off(error, failed[day])
 
     def recent_ticks(self, contract: str, n: int) -> "pa.Table":
         """The newest ticks (at most 8,000) as in TickAnswer; needs no permission."""
@@ -138,10 +143,7 @@ class Harvest:
                 answer = process.ask(call, args)
             except TqTransport as error:
                 process.kill()
-                failed += 1
-                if failed > self._settings.retries:
-                    raise
-                self._pause(failed, error)
+                failed = self._put_off(error, failed)
             except REFUSALS:
                 self._give_back(process)
                 raise
@@ -149,6 +151,7 @@ class Harvest:
                 process.kill()
                 raise
             else:
+                self._note_answer()
                 self._give_back(process)
                 return answer
 
@@ -162,6 +165,7 @@ class Harvest:
         asking: date | None = None
         try:
             for item in process.items("ticks", {**args, "ranges": days}):
+                self._note_answer()
                 if "asking" in item:
                     asking = date.fromisoformat(item["asking"])
                 else:
@@ -212,11 +216,54 @@ class Harvest:
         self._folder.mkdir(parents=True, exist_ok=True)
         return path
 
-    def _pause(self, failed: int, error: TqTransport) -> None:
+    def _put_off(self, error: TqTransport, failed: int) -> int:
+        """Pause before a question is put again; return how often it has failed by now.
+
+        Raises the error once all retries failed, or the servers are away for too long.
+        """
+        if isinstance(error, TqAway) and self._settings.wait:
+            self._await_servers(error)
+            return failed
+        failed += 1
+        if failed > self._settings.retries:
+            raise error
         self._report(f"{error}; asking again")
+        self._pause(self._settings.backoff * 2 ** (failed - 1))
+        return failed
+
+    def _await_servers(self, error: TqAway) -> None:
+        """Pause, longer the longer the servers are away. Raises TqAway at the end of patience."""
+        now, wait = time.monotonic(), self._settings.wait
+        with self._lock:
+            is_first, since = self._away_since is None, self._away_since or now
+            self._away_since = since
+        waited = now - since
+        if waited >= wait:
+            why = f"{error}; they were away for {_duration(wait)} (tq.wait); {MAINTENANCE}"
+            away = TqAway(why, hint=error.hint)
+            away.trading_day = error.trading_day
+            raise away
+        if is_first:
+            self._announce(f"{error}; asking again for up to {_duration(wait)}; {MAINTENANCE}")
+        longest = min(LONGEST_PAUSE, wait - waited)
+        self._pause(min(longest, max(self._settings.backoff, waited)))
+
+    def _note_answer(self) -> None:
+        """End an outage."""
+        with self._lock:
+            since, self._away_since = self._away_since, None
+        if since is not None:
+            waited = _duration(time.monotonic() - since)
+            self._announce(f"the futures servers answer again after {waited}")
+
+    def _pause(self, seconds: float) -> None:
         count("retries")
-        until = time.monotonic() + self._settings.backoff * 2 ** (failed - 1)
+        until = time.monotonic() + seconds
         while time.monotonic() < until:
             if self._stop():
                 raise Stopped("stopped before the futures servers were asked again")
             time.sleep(min(POLL_SECONDS, max(0.0, until - time.monotonic())))
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -27,6 +27,7 @@ from loaders.request_counts import count
 from loaders.tq.errors import (
     TqAnswerError,
     TqAuthError,
+    TqAway,
     TqClientError,
     TqMissing,
     TqPermissionError,
@@ -222,4 +223,4 @@ def _to_error(answer: dict[str, Any]) -> Exception:
         return TqTimeout(f"the futures servers did not answer in time: {message}")
     if kind == "client":
         return TqClientError(message)
-    return TqTransport(message, hint="run `loaders check tq` to see whether they can be reached")
+    return TqAway(message, hint="run `loaders check tq` to see whether they can be reached")

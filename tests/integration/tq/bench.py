@@ -75,7 +75,7 @@ def bench(
     from loaders.sandbox.tq.service import TqSandbox
 
     home.mkdir(exist_ok=True)
-    quick = {"backoff": 0.0, "pace": 0.0, "retries": 1}
+    quick = {"backoff": 0.0, "pace": 0.0, "retries": 1, "wait": 0.0}
     quick |= {"days_per_process": 100, "concurrency": 1}
     environment = {"QUOTEMILL_WAREHOUSE_URL": dsn, "QUOTEMILL_HOME": str(home)} | (environ or {})
     with TqSandbox(world, faults, clock) as sandbox:

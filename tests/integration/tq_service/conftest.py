@@ -52,7 +52,8 @@ def harvest(sandbox: "TqSandbox", tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 def settings_for(sandbox: "TqSandbox", **others: Any) -> TqSettings:
-    return TqSettings(**{**sandbox.settings(), "pace": 0, "backoff": 0, "retries": 0, **others})
+    quick = {"pace": 0, "backoff": 0, "retries": 0, "wait": 0}
+    return TqSettings(**{**sandbox.settings(), **quick, **others})
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ def fetch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list
 
     def ask(errors: dict[date, Exception], empty: Collection[date] = ()) -> list[str]:
         client = Client(errors, empty)
-        harvest = Harvest(TqSettings(retries=0), tmp_path / str(uuid4()))
+        harvest = Harvest(TqSettings(retries=0, wait=0), tmp_path / str(uuid4()))
         monkeypatch.setattr(harvest, "_process", lambda: client)
         ctx = context(harvest=harvest, days=CALENDAR)
         answers = list(fetch_days(ctx, [scheduled(day) for day in DAYS]))

@@ -36,6 +36,12 @@ class TqTimeoutError(Exception):
         ),
         (TqTimeoutError("获取数据超时"), "timeout"),
         (Exception("调用名称服务失败: 502"), "transport"),
+        # in the servers' maintenance the client wraps what it caught
+        (
+            Exception("Max retries exceeded, 每日 19:00-19:30 为日常运维时间，请稍后再试"),
+            "transport",
+        ),
+        (Exception("与 wss://x 的连接失败，每日 19:00-19:30 为日常运维时间"), "transport"),
         (ConnectionRefusedError("refused"), "transport"),
         (json.JSONDecodeError("Expecting value", "<html>", 0), "transport"),
         (ModuleNotFoundError("No module named 'tqsdk'"), "missing"),

@@ -3,6 +3,8 @@
 import json
 import traceback
 
+AWAY = ("名称服务", "日常运维时间")  # the name service, the time of the daily maintenance
+
 
 class Failure(Exception):
     """A failure as the caller gets it.
@@ -37,7 +39,7 @@ def classify(error: BaseException) -> Failure:
     if type(error).__name__ == "TqTimeoutError":
         return Failure("timeout", text)
     broken = requests.RequestException | OSError | json.JSONDecodeError  # the last: an error page
-    if isinstance(error, broken) or "名称服务" in text:
+    if isinstance(error, broken) or any(words in text for words in AWAY):
         return Failure("transport", f"the futures servers failed: {type(error).__name__}: {text}")
     traceback.print_exception(error)
     return Failure("client", f"the futures client failed: {type(error).__name__}: {text}")
