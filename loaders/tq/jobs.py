@@ -8,9 +8,10 @@ from loaders.engine.operations import ScheduledJob
 JOBS = {
     "tq_daily": ScheduledJob(
         "run tq",
-        "daily 18:30",
+        "daily 19:45",  # after the maintenance of the servers, before the night session
         calendar="XSHG",
         time_zone="Asia/Shanghai",
         on_overlap="queue",
+        retry=60,
     )
 }

@@ -71,7 +71,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Job:
-    """A command and when it is to run. `timing` is None where it is off; `deadline` in minutes."""
+    """A command and when it is to run; `timing` is None where it is off.
+
+    `deadline` and `retry` are minutes.
+    """
 
     name: str
     command: tuple[str, ...]
@@ -82,6 +85,7 @@ class Job:
     jitter: int
     deadline: int
     catch_up: bool
+    retry: int = 0
 
     @property
     def kind(self) -> str:
@@ -198,4 +202,5 @@ def _job(name: str, said: JobSettings, source: str | None) -> Job:
         said.jitter or 0,
         said.deadline or 1,
         bool(said.catch_up),
+        said.retry or 0,
     )

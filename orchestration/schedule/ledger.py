@@ -6,12 +6,13 @@ warehouse, one claims a start.
 
 import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 
 import psycopg
 from psycopg.rows import class_row
 
+from loaders.errors import UpstreamError
 from loaders.warehouse.ownership import has_relation
 from orchestration.run import history
 from orchestration.schedule import due
@@ -112,7 +113,11 @@ def claim_start(
         _record_start(conn, job, now, through, attempts=1)
         return Claim(row.queued_at, why="it was queued")
     verdict = job.find_due_start(through, now)
-    _record_verdict(conn, job, verdict)
+    _record_verdict(conn, job, verdict, row)
+    again = _retry_time(row, job)
+    if verdict.start is None and again is not None and again <= now:
+        _record_start(conn, job, now, verdict.through, attempts=1)
+        return Claim(row.last_run_at, why="its source was away")
     if verdict.start is None:
         return Claim(None, verdict.begins_at, _why_not(job, verdict), not verdict.missed)
     _record_start(conn, job, now, verdict.through, attempts=1)
@@ -138,9 +143,11 @@ def record_end(conn: psycopg.Connection, job: Job, exit_code: int, now: datetime
     row = _lock_row(conn, job, now, registers=False)
     if row.next_run_at is not None:  # of a run by hand: a start is due only where one is promised
         _skip_or_queue(conn, job, row, now)
+    ended = replace(row, last_finished_at=now, last_exit_code=exit_code)
     conn.execute(
-        "update ops.schedules set last_finished_at = %s, last_exit_code = %s where name = %s",
-        (now, exit_code, job.name),
+        "update ops.schedules set last_finished_at = %s, last_exit_code = %s, "
+        "next_run_at = least(next_run_at, %s) where name = %s",
+        (now, exit_code, _retry_time(ended, job), job.name),
     )
 
 
@@ -243,7 +250,7 @@ def _skip_or_queue(conn: psycopg.Connection, job: Job, row: Row, now: datetime) 
     verdict = job.find_due_start(_handled_through(row, job, now), now)
     if verdict.start is None or not row.is_enabled:
         return Claim(why="it runs already")
-    _record_verdict(conn, job, verdict)
+    _record_verdict(conn, job, verdict, row)
     if job.on_overlap == "skip":
         return Claim(why="skipped: it still runs", is_idle=False)
     conn.execute(
@@ -258,18 +265,20 @@ def _handled_through(row: Row, job: Job, now: datetime) -> datetime:
     )
 
 
-def _record_verdict(conn: psycopg.Connection, job: Job, verdict: due.Verdict) -> None:
+def _record_verdict(conn: psycopg.Connection, job: Job, verdict: due.Verdict, row: Row) -> None:
     """Record which starts a verdict handles and skips.
 
     A start that a wrong clock skipped and that has yet to come was not missed.
     """
     conn.execute(
-        "update ops.schedules set due_through = %(through)s, next_run_at = %(next)s, missed_at = "
+        "update ops.schedules set due_through = %(through)s, "
+        "next_run_at = least(%(next)s, %(again)s), missed_at = "
         "coalesce(%(missed)s, case when missed_at <= %(through)s then missed_at end) "
         "where name = %(name)s",
         {
             "through": verdict.through,
             "next": _next_start(job, verdict.through),
+            "again": _retry_time(row, job),
             "missed": verdict.missed_at,
             "name": job.name,
         },
@@ -289,6 +298,13 @@ def _next_start(job: Job, after: datetime) -> datetime | None:
     """When the first start after the handled ones begins."""
     start = job.timing.next_after(after) if job.timing else None
     return None if start is None else due.delay_start(job.name, start, job.jitter)
+
+
+def _retry_time(row: Row, job: Job) -> datetime | None:
+    """When a run is made again because its source was away; none of a job that promises none."""
+    if not job.retry or row.next_run_at is None or row.last_exit_code != UpstreamError.exit_code:
+        return None
+    return row.last_finished_at and row.last_finished_at + timedelta(minutes=job.retry)
 
 
 def _is_worth_a_run(row: Row, job: Job, now: datetime) -> bool:

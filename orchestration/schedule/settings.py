@@ -34,6 +34,12 @@ class JobSettings(Section):
     catch_up: bool | None = Field(
         None, description="whether starts that were missed are made up for, by one run"
     )
+    retry: int | None = Field(
+        None,
+        ge=0,
+        description="minutes after which a run whose source was away is made again, until the next "
+        "start; 0: not before that",
+    )
 
 
 # jobs by their name

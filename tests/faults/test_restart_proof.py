@@ -205,6 +205,8 @@ def test_a_week_of_kills_and_wrong_clocks(
         ("Sat", 0),
         ("Mon", 0),
     ]
-    assert codes(made, "tq_daily")[:4] == [("Mon", 4), ("Tue", 4), ("Wed", 4), ("Thu", 0)]
+    # its servers are away until Thursday, and it runs again an hour after each failure
+    away = [(day, 4) for day in ("Mon", "Tue", "Wed")]
+    assert {*away, ("Thu", 0)} <= set(codes(made, "tq_daily"))
     [backup] = backups.list_backups(made.place.home / "backups")
     backups.check(backup)

@@ -244,7 +244,9 @@ class Harvest:
             away.trading_day = error.trading_day
             raise away
         if is_first:
-            self._announce(f"{error}; asking again for up to {_duration(wait)}; {MAINTENANCE}")
+            self._announce(
+                f"{error}; asking again for up to {_duration(wait)} (tq.wait); {MAINTENANCE}"
+            )
         longest = min(LONGEST_PAUSE, wait - waited)
         self._pause(min(longest, max(self._settings.backoff, waited)))
 

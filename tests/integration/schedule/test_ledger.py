@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import psycopg
 import pytest
 
+from loaders.errors import UpstreamError
 from loaders.settings import load_settings
 from loaders.trading_time import SHANGHAI
 from loaders.warehouse.postgres import Warehouse
@@ -42,8 +43,11 @@ class Book:
         """Take what is due, and end it at once."""
         taken = self.take(job, now)
         if taken.start is not None:
-            self.warehouse.ask(lambda conn: ledger.record_end(conn, job, 0, now))
+            self.end(job, 0, now)
         return taken.start
+
+    def end(self, job: Job, code: int, now: datetime) -> None:
+        self.warehouse.ask(lambda conn: ledger.record_end(conn, job, code, now))
 
     def row(self, job: Job) -> Row:
         return {row.name: row for row in self.warehouse.ask(ledger.read_rows)}[job.name]
@@ -65,6 +69,37 @@ def test_a_start_is_taken_once(book: Book) -> None:
     assert row.next_run_at == FRIDAY + 3 * DAY
     assert book.ran(DAILY, FRIDAY + 2 * DAY) is None
     assert book.ran(DAILY, FRIDAY + 3 * DAY) == FRIDAY + 3 * DAY
+
+
+def test_a_run_whose_source_was_away_is_made_again(book: Book) -> None:
+    job, away = replace(DAILY, retry=60), UpstreamError.exit_code
+    assert book.ran(job, FRIDAY) == FRIDAY
+    monday = FRIDAY + 3 * DAY
+    assert book.take(job, monday).start == monday
+    book.end(job, away, monday + HOUR)
+    assert book.row(job).next_run_at == monday + 2 * HOUR
+    assert book.take(job, monday + HOUR).start is None
+    again = book.take(job, monday + 2 * HOUR)
+    assert (again.start, again.why) == (monday, "its source was away")
+    assert book.row(job).next_run_at == monday + DAY
+    # another failure needs a person, and is not made again
+    book.end(job, 6, monday + 2 * HOUR)
+    assert book.row(job).next_run_at == monday + DAY
+    assert book.ran(job, monday + 4 * HOUR) is None
+
+
+def test_the_next_start_replaces_one_that_is_made_again(book: Book) -> None:
+    job = replace(DAILY, retry=60)
+    assert book.take(job, FRIDAY).start == FRIDAY
+    book.end(job, UpstreamError.exit_code, FRIDAY + MINUTE)
+    following = FRIDAY + 3 * DAY
+    assert book.ran(job, following) == following  # the machine was off until then
+    assert book.row(job).next_run_at == following + DAY
+    # and without the setting nothing is made again
+    plain = replace(DAILY, name="plain")
+    assert book.take(plain, FRIDAY).start == FRIDAY
+    book.end(plain, UpstreamError.exit_code, FRIDAY + MINUTE)
+    assert book.row(plain).next_run_at == following
 
 
 def test_the_first_timer_of_an_unknown_job_starts_it(book: Book) -> None:

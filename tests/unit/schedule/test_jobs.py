@@ -35,6 +35,11 @@ def test_each_source_ships_with_its_jobs_and_all_of_them_are_commands(tmp_path: 
         assert job.source is not None or job.name in shipped_jobs()[""]
 
 
+def test_futures_load_after_the_maintenance_and_again_if_it_lasts(tmp_path: Path) -> None:
+    job = jobs.read(configured(tmp_path, **SOURCES))["tq_daily"]
+    assert (job.rule, job.retry) == ("daily 19:45 Asia/Shanghai XSHG", 60)
+
+
 def test_jobs_of_a_source_that_is_not_configured_are_left_out(tmp_path: Path) -> None:
     toml = '[schedule.ib_close]\nwhen = "daily 17:10"'
     assert set(jobs.read(configured(tmp_path, toml, **TDX))) == {*shipped_jobs()["tdx"], "backup"}
