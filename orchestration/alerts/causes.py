@@ -278,7 +278,8 @@ def _check_schedules(
         job, last = known.get(row.name), row.last_run_at
         missed = (row.missed_at, _overdue(row.next_run_at, now))
         late = [at for at in missed if at and (last is None or last < at)]
-        if late and row.is_enabled and job is not None and job.timing is not None:
+        is_on = row.is_enabled and row.next_run_at is not None  # a scheduler promised a start
+        if late and is_on and job is not None and job.timing is not None:
             text = (
                 f"the scheduled job {row.name} missed its start at {max(late):%Y-%m-%d %H:%M} UTC"
             )

@@ -99,8 +99,7 @@ def claim_start(
     row = _lock_row(conn, job, now, registers=not (forced or by_hand))
     through = _handled_through(row, job, now)
     if forced:
-        promises = row.next_run_at is not None
-        _record_start(conn, job, now, through, attempts=1, promises=promises)
+        _record_start(conn, job, now, through, attempts=1)
         return Claim(now)
     if by_hand and row.next_run_at is None and row.queued_at is None:
         return Claim()
@@ -152,12 +151,15 @@ def record_end(conn: psycopg.Connection, job: Job, exit_code: int, now: datetime
 
 
 def enable(conn: psycopg.Connection, job: Job, now: datetime) -> None:
-    """Turn a job on. Starts missed while it was off are not caught up."""
-    _lock_row(conn, job, now)
+    """Turn a job on; the next check of a scheduler promises its start.
+
+    Starts missed while it was off are not caught up.
+    """
+    _lock_row(conn, job, now, registers=False)
     conn.execute(
-        "update ops.schedules set is_enabled = true, due_through = greatest(due_through, %s), "
-        "next_run_at = %s where name = %s and not is_enabled",
-        (now, _next_start(job, now), job.name),
+        "update ops.schedules set is_enabled = true, due_through = greatest(due_through, %s) "
+        "where name = %s and not is_enabled",
+        (now, job.name),
     )
 
 
@@ -173,6 +175,20 @@ def disable(conn: psycopg.Connection, job: Job, now: datetime) -> bool:
         (TRIES, job.name),
     )
     return row.queued_at is not None
+
+
+def withdraw_starts(conn: psycopg.Connection, jobs: Iterable[str]) -> list[Row]:
+    """Promise no more starts of jobs, as no scheduler is to make them on this machine.
+
+    A scheduler that goes on checking promises them again. Returns the rows that keep theirs,
+    because another machine ran them last.
+    """
+    conn.execute(
+        "update ops.schedules set next_run_at = null "
+        "where (name = any(%(jobs)s) and last_host is null) or last_host = %(host)s",
+        {"jobs": list(jobs), "host": socket.gethostname()},
+    )
+    return [row for row in read_rows(conn) if row.name in set(jobs) and row.next_run_at is not None]
 
 
 def _is_registered(row: Row | None, job: Job) -> bool:
@@ -211,7 +227,7 @@ def _register(conn: psycopg.Connection, job: Job, now: datetime, *, promises: bo
             due_through = case
                 when s.timing is null then coalesce(s.due_through, excluded.due_through)
                 else greatest(s.due_through, excluded.due_through) end,
-            queued_at = null,
+            queued_at = case when s.timing = excluded.timing then s.queued_at end,
             next_run_at = case when s.is_enabled then excluded.next_run_at end
         """,
         (
@@ -231,17 +247,16 @@ def _record_start(
     now: datetime,
     through: datetime,
     attempts: int,
-    promises: bool = True,
 ) -> None:
-    following = _next_start(job, through) if promises else None
     conn.execute(
         "update ops.schedules set "
         "last_run_at = %s, last_finished_at = null, last_exit_code = null, last_host = %s, "
-        "attempts = %s, due_through = %s, queued_at = null, next_run_at = %s, "
+        "attempts = %s, due_through = %s, queued_at = null, "
+        "next_run_at = case when next_run_at is not null then %s::timestamptz end, "
         # from now on this run says which starts were made
         "missed_at = case when missed_at < %s then missed_at end "
         "where name = %s",
-        (now, socket.gethostname(), attempts, through, following, now, job.name),
+        (now, socket.gethostname(), attempts, through, _next_start(job, through), now, job.name),
     )
 
 

@@ -108,8 +108,10 @@ class Runner:
                 )
             output.rotate_logs(self.warehouse.home / "logs")
             while not self.stop.is_set():
-                # after a run by hand only a start that a scheduler has promised or queued
-                claim = self._claim(job, forced=forced and not codes, by_hand=forced)
+                # after a run only a start that a scheduler has promised or queued: not by hand, nor
+                # where an uninstall withdrew it meanwhile
+                is_first = not codes
+                claim = self._claim(job, forced=forced and is_first, by_hand=forced or not is_first)
                 if claim.start is None:
                     return most_severe(codes), ledger.Claim() if codes else claim
                 codes.append(self._start(job, claim, lock))

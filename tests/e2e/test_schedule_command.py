@@ -36,6 +36,13 @@ def shown(place: Place, *command: str) -> Any:
     return json.loads(done.stdout)
 
 
+def promised(place: Place) -> list[str]:
+    """The jobs whose next start a scheduler has promised."""
+    query = "select name from ops.schedules where next_run_at is not null order by name"
+    with psycopg.connect(place.settings["QUOTEMILL_WAREHOUSE_URL"]) as conn:
+        return [name for (name,) in conn.execute(query).fetchall()]
+
+
 def test_a_day_in_the_future_is_shown(place: Place) -> None:
     planned = shown(place, "simulate", "--date", "2026-11-27")
     slots = [start for start in planned["starts"] if start["job"] == "ib_snapshot"]
@@ -76,7 +83,10 @@ def test_a_job_is_listed_disabled_and_enabled_again(place: Place) -> None:
     assert place.inside("quotemill", "schedule", "disable", "hello").returncode == 0
     assert state() == ("disabled", None)
     assert place.inside("quotemill", "schedule", "next", "hello").stderr == "hello: disabled\n"
-    assert place.inside("quotemill", "schedule", "enable", "hello").returncode == 0
+    enabled = place.inside("quotemill", "schedule", "enable", "hello")
+    assert enabled.returncode == 0
+    assert "nothing starts jobs here yet: quotemill schedule install" in enabled.stderr
+    assert promised(place) == []
     assert state() == ("on", "2026-11-21 12:00:00+00:00")
     assert [row["job"] for row in shown(place, "next", "hello")] == ["hello"]
     assert "hello" in place.inside("quotemill", "schedule", "list").stdout
@@ -127,6 +137,16 @@ def test_units_are_written_to_the_given_folder(place: Place, tmp_path: Path) -> 
     service = Path(folder, "quotemill-tdx_daily.service").read_text("utf-8")
     assert f"WorkingDirectory={place.folder}" in service
     assert (place.home / "logs").is_dir()
+
+    uninstall = ("quotemill", "schedule", "uninstall", "--systemd", "--folder", folder)
+    assert place.inside("quotemill", "schedule", "run", "hello").returncode == 0
+    assert "hello" in promised(place)
+    assert place.inside(*uninstall).returncode == 0
+    assert promised(place) == []
+    # again, where something checked meanwhile: no file is there any more
+    assert place.inside("quotemill", "schedule", "run", "hello").returncode == 0
+    again = place.inside(*uninstall)
+    assert (again.returncode, promised(place)) == (2, [])
 
 
 def test_a_signal_ends_the_server(place: Place) -> None:

@@ -77,30 +77,59 @@ def uninstall_command(
 ) -> None:
     """Remove what `install` wrote for the current working directory; all else stays.
 
+    No start is expected any more, unless `schedule serve` or another machine goes on making them.
+
     Example: quotemill schedule uninstall --systemd
     """
     if (for_cron, for_systemd, for_launchd).count(True) != 1:
         raise UsageError("give one of --cron, --systemd and --launchd")
-    here = place.find(load_settings())
+    settings = load_settings()
+    here = place.find(settings)
     if for_cron:
-        if not remove.remove_cron_lines(here):
-            raise UsageError("the crontab has no line of an install")
-        print("removed from the crontab", file=sys.stderr)
-        return
-    removed = (
-        remove.remove_agent(here, folder)
-        if for_launchd
-        else remove.remove_units(here, folder or write.systemd_folder())
-    )
+        removed = ["removed from the crontab"] if remove.remove_cron_lines(here) else []
+    elif for_launchd:
+        stop = ["launchctl", "bootout", f"gui/{os.getuid()}/{launchd.LABEL}"]
+        removed = _remove(remove.own_agent(here, folder), folder, [stop])
+    else:
+        units = remove.own_units(here, folder or write.systemd_folder())
+        ctl = ["systemctl"] if os.geteuid() == 0 else ["systemctl", "--user"]
+        timers = [unit.name for unit in units if unit.suffix == ".timer"]
+        removed = _remove(units, folder, [[*ctl, "stop", *timers], [*ctl, "daemon-reload"]])
+    # in any case: a second call finds no files, and makes up for a warehouse that was away
+    _withdraw(settings)
     if not removed:
         raise UsageError(f"no install of {here.folder} is there", hint="run it in its folder")
     print(*removed, sep="\n")
-    if for_launchd:
-        print(f"next: launchctl bootout gui/$(id -u)/{launchd.LABEL}", file=sys.stderr)
+
+
+def _remove(files: list[Path], folder: Path | None, commands: list[list[str]]) -> list[Path]:
+    """Stop what the files start by the first command, delete them, then run the others.
+
+    Stopped first: what still checks would promise the next starts again. Commands that fail, or
+    would not mean `folder`, are printed.
+    """
+    first, *others = commands
+    if files:
+        is_done = folder is None and remove.succeeds(first)
+        remove.remove_files(files)
+        if not (is_done and all(map(remove.succeeds, others))):
+            print(f"next: {'; '.join(map(shlex.join, commands))}", file=sys.stderr)
+    return files
+
+
+def _withdraw(settings: Settings) -> None:
+    """Expect no start of the jobs any more; name those that another machine starts."""
+    warehouse = find_warehouse(settings)
+    if warehouse is None:
         return
-    ctl = "systemctl" if os.geteuid() == 0 else "systemctl --user"
-    timers = " ".join(path.name for path in removed if path.name.endswith(".timer"))
-    print(f"next: {ctl} stop {timers}; {ctl} daemon-reload", file=sys.stderr)
+    jobs, _ = survey(settings)
+    quiet.forget(settings.home)
+    for row in warehouse.ask(lambda conn: ledger.withdraw_starts(conn, jobs)):
+        print(
+            f"{row.name} is still expected to start on {row.last_host}, which ran it last; "
+            f"if nothing starts it there: quotemill schedule disable {row.name}",
+            file=sys.stderr,
+        )
 
 
 def _install_cron(here: Place, dry_run: bool) -> None:

@@ -1,5 +1,7 @@
 """Take away the files of an install of this folder, and no others."""
 
+import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 from loaders.errors import SettingsError
@@ -8,8 +10,8 @@ from orchestration.schedule.install.place import MARK, Place
 from orchestration.schedule.install.systemd import PREFIX
 
 
-def remove_units(here: Place, folder: Path) -> list[Path]:
-    """Delete the units of this folder; their paths. Raises SettingsError for those of another."""
+def own_units(here: Place, folder: Path) -> list[Path]:
+    """The units of this folder. Raises SettingsError for those of another."""
     own = systemd.folder_of(systemd.units((), here, 2000)[systemd.ALERT])
     units = [*folder.glob(f"{PREFIX}*.service"), *folder.glob(f"{PREFIX}*.timer")]
     texts = {path: path.read_text("utf-8", "replace") for path in sorted(units)}
@@ -20,21 +22,32 @@ def remove_units(here: Place, folder: Path) -> list[Path]:
             raise SettingsError(
                 f"{path} starts the jobs of {other}", hint=f"run the command in {other}"
             )
-    for path in ours:
-        path.unlink()
-        # what `systemctl enable` made; a later install would start at boot by it
-        (folder / "timers.target.wants" / path.name).unlink(missing_ok=True)
     return list(ours)
 
 
-def remove_agent(here: Place, folder: Path | None) -> list[Path]:
-    """Delete the agent of this folder; its path. Raises SettingsError for that of another."""
+def own_agent(here: Place, folder: Path | None) -> list[Path]:
+    """The agent of this folder, or none. Raises SettingsError for that of another."""
     path = write.agent_path(folder)
     if not path.exists():
         return []
     write.refuse_foreign_agent(path, launchd.agent(here))
-    path.unlink()
     return [path]
+
+
+def remove_files(paths: Iterable[Path]) -> None:
+    """Delete units or an agent."""
+    for path in paths:
+        path.unlink()
+        # what `systemctl enable` made; a later install would start at boot by it
+        (path.parent / "timers.target.wants" / path.name).unlink(missing_ok=True)
+
+
+def succeeds(command: list[str]) -> bool:
+    """Run a command of systemd or launchd; whether it is there and succeeds."""
+    try:
+        return subprocess.run(command, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
 
 
 def remove_cron_lines(here: Place) -> bool:

@@ -1,5 +1,6 @@
 """Alerts for jobs that did not start when they should have."""
 
+import socket
 from datetime import timedelta
 
 import psycopg
@@ -7,6 +8,7 @@ import pytest
 
 from loaders.settings import Settings
 from orchestration.alerts import check as alerts
+from orchestration.schedule import ledger
 from orchestration.schedule.settings import JobSettings
 from tests.integration.alerts.conftest import NOW, Hook
 
@@ -43,6 +45,27 @@ def test_missed_starts_of_jobs_are_reported_until_they_run(settings: Settings, h
         )
         conn.execute("update ops.schedules set is_enabled = false where name = 'let_go'")
     assert alerts.check_and_notify(settings, {}, now=NOW) == alerts.CheckResult((), 2, 0)
+
+
+def test_nothing_rings_after_an_uninstall(settings: Settings) -> None:
+    assert settings.warehouse_url is not None
+    own = JobSettings(command="status", when="daily 12:00")
+    settings = settings.model_copy(update={"schedule": {"late": own, "skipped": own}})
+    hour = timedelta(hours=1)
+    with psycopg.connect(settings.warehouse_url.get_secret_value(), autocommit=True) as conn:
+        conn.cursor().executemany(
+            "insert into ops.schedules (name, last_host, last_run_at, missed_at, next_run_at) "
+            "values (%s, %s, %s, %s, %s)",
+            [
+                ("late", None, None, None, NOW - 2 * hour),
+                ("skipped", socket.gethostname(), NOW - 24 * hour, NOW - 3 * hour, NOW + hour),
+            ],
+        )
+        both = ("missed:late", "missed:skipped")
+        assert alerts.check_and_notify(settings, {}, now=NOW).open == both
+        assert ledger.withdraw_starts(conn, settings.schedule) == []
+    for days in (0, 1, 30):
+        assert alerts.check_and_notify(settings, {}, now=NOW + timedelta(days)).open == ()
 
 
 def test_a_missed_start_of_a_job_removed_everywhere_resolves(

@@ -158,9 +158,10 @@ def test_a_disabled_job_starts_nothing_and_loses_its_queued_start(book: Book) ->
     assert book.row(queueing).next_run_at is None
     back = following + timedelta(minutes=12)
     book.do(ledger.enable, queueing, back)
-    assert book.row(queueing).next_run_at == start_at + timedelta(minutes=20)
+    assert book.row(queueing).next_run_at is None  # by hand: a scheduler's check promises it
     taken = book.take(queueing, back)
     assert taken.start is None  # starts skipped while it was disabled are not caught up
+    assert book.row(queueing).next_run_at == start_at + timedelta(minutes=20)
 
 
 def test_a_start_during_a_run_is_skipped_or_queued(book: Book) -> None:
@@ -273,6 +274,49 @@ def test_a_run_by_hand_promises_no_start_where_nothing_schedules(book: Book) -> 
     assert book.row(DAILY).next_run_at == FRIDAY + 3 * DAY
     # and its promise stays in further runs by hand
     book.take(DAILY, later + HOUR, forced=True)
+    assert book.row(DAILY).next_run_at == FRIDAY + 3 * DAY
+
+
+def test_no_start_is_promised_by_enabling_a_job_by_hand(book: Book) -> None:
+    book.do(ledger.enable, DAILY, FRIDAY - HOUR)
+    assert book.row(DAILY).next_run_at is None
+    book.do(ledger.disable, DAILY, FRIDAY - HOUR)
+    book.do(ledger.enable, DAILY, FRIDAY - HOUR)
+    row = book.row(DAILY)
+    assert (row.is_enabled, row.next_run_at) == (True, None)
+    assert not ledger.list_overdue([row], {DAILY.name: DAILY}, FRIDAY + 30 * DAY)
+    assert ledger.may_be_due(row, DAILY, FRIDAY)
+    assert book.ran(DAILY, FRIDAY) == FRIDAY  # by a scheduler that is there
+
+
+def test_withdrawn_starts_are_promised_again_by_who_goes_on_checking(book: Book) -> None:
+    def withdraw() -> list[str]:
+        jobs = ["daily", "queueing", "elsewhere"]
+        return [row.name for row in book.warehouse.ask(lambda c: ledger.withdraw_starts(c, jobs))]
+
+    queueing = replace(FIVE, name="queueing", on_overlap="queue")
+    elsewhere = replace(DAILY, name="elsewhere")
+    start_at = FRIDAY - 3 * HOUR
+    for job in (DAILY, queueing, elsewhere):
+        book.take(job, start_at)
+    with history.recorded(book.warehouse, "x", run_id="a", schedule="queueing") as run:
+        book.do(ledger.defer_start, queueing, start_at + timedelta(minutes=5))
+        run.end(0)
+    with book.warehouse.connect() as conn:
+        conn.execute("update ops.schedules set last_host = 'beta' where name = 'elsewhere'")
+    assert withdraw() == ["elsewhere"]
+    assert book.row(DAILY).next_run_at is None
+    assert not ledger.list_overdue([book.row(DAILY)], {"daily": DAILY}, FRIDAY + 30 * DAY)
+    assert book.row(elsewhere).next_run_at == FRIDAY
+
+    # a run that ends after it promises nothing, but makes its queued start
+    book.warehouse.ask(lambda c: ledger.record_end(c, queueing, 0, start_at + 6 * MINUTE))
+    ended = book.take(queueing, start_at + 6 * MINUTE, by_hand=True)
+    assert ended.start == start_at + timedelta(minutes=5)
+    assert book.row(queueing).next_run_at is None
+    # another scheduler, such as `serve`: no start is lost
+    assert ledger.may_be_due(book.row(DAILY), DAILY, FRIDAY)
+    assert book.ran(DAILY, FRIDAY) == FRIDAY
     assert book.row(DAILY).next_run_at == FRIDAY + 3 * DAY
 
 

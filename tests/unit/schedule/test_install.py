@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from loaders.errors import QuotemillError, SettingsError
+from loaders.errors import QuotemillError, SettingsError, UsageError
 from loaders.settings import load_settings
 from orchestration.cli import app
 from orchestration.schedule import jobs
@@ -185,10 +185,18 @@ def test_an_agent_of_another_folder_is_refused_and_stays(here: Place, tmp_path: 
 
 
 @pytest.fixture
-def own_crontab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of PATH for this test alone."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return folder
+
+
+@pytest.fixture
+def own_crontab(own_programs: Path, tmp_path: Path) -> Path:
     """File of a `crontab` program for this test alone; the real one is the user's."""
-    file, program = tmp_path / "of the user", tmp_path / "programs" / "crontab"
-    program.parent.mkdir()
+    file, program = tmp_path / "of the user", own_programs / "crontab"
     quoted = shlex.quote(str(file))
     program.write_text(
         f'#!/bin/sh\nif [ "$1" = - ]; then exec cat > {quoted}; fi\n'
@@ -196,7 +204,6 @@ def own_crontab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "utf-8",
     )
     program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     return file
 
 
@@ -232,14 +239,46 @@ def test_an_uninstall_takes_away_what_an_install_wrote_alone(
     for name in (*(name for name in units if name.endswith(".timer")), "quotemill-mine.timer"):
         (enabled / name).symlink_to(folder / name)
     with pytest.raises(SettingsError, match="starts the jobs of"):
-        remove.remove_units(replace(here, folder=tmp_path / "other"), folder)
-    assert {path.name for path in remove.remove_units(here, folder)} == set(units)
+        remove.own_units(replace(here, folder=tmp_path / "other"), folder)
+    ours = remove.own_units(here, folder)
+    assert {path.name for path in ours} == set(units)
+    remove.remove_files(ours)
     assert {path.name for path in folder.iterdir()} == {"quotemill-mine.timer", enabled.name}
     assert [path.name for path in enabled.iterdir()] == ["quotemill-mine.timer"]
 
     write.launchd_agent(launchd.agent(here), folder)
-    assert len(remove.remove_agent(here, folder)) == 1
-    assert remove.remove_agent(here, folder) == []
+    agent = remove.own_agent(here, folder)
+    remove.remove_files(agent)
+    assert (len(agent), remove.own_agent(here, folder)) == (1, [])
+
+
+@pytest.mark.parametrize("can_stop", [True, False])
+def test_an_uninstall_stops_what_would_check_before_its_files_go(
+    own_programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, can_stop: bool
+) -> None:
+    for name, value in {"HOME": tmp_path, "QUOTEMILL_HOME": tmp_path / "home"}.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setenv("QUOTEMILL_TDX__BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(write, "systemd_folder", lambda: tmp_path / "units")
+    calls = tmp_path / "calls"
+    for name, where in (("systemctl", "units"), ("launchctl", "Library/LaunchAgents")):
+        script = f'#!/bin/sh\necho "$@; $(ls {tmp_path}/{where} | wc -l)" >> {calls}\n'
+        program = own_programs / name
+        program.write_text(script + ("" if can_stop else "exit 1\n"), "utf-8")
+        program.chmod(0o755)
+    cli = CliRunner()
+    for option, stop in (("--systemd", "stop quotemill"), ("--launchd", "bootout gui/")):
+        calls.unlink(missing_ok=True)
+        assert cli.invoke(app, ["schedule", "install", option]).exit_code == 0
+        done = cli.invoke(app, ["schedule", "uninstall", option])
+        assert done.exit_code == 0, done.stderr
+        first, *others = calls.read_text("utf-8").splitlines()
+        assert stop in first
+        assert not first.endswith("; 0")  # the files are there yet
+        assert ["daemon-reload" in x for x in others] == [True] * (can_stop and "sys" in option)
+        assert ("next: " in done.stderr) is not can_stop
+        assert isinstance(cli.invoke(app, ["schedule", "uninstall", option]).exception, UsageError)
 
 
 def test_a_crontab_that_cannot_be_read_is_not_taken_for_none(
