@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -85,6 +86,7 @@ def uninstall_command(
         raise UsageError("give one of --cron, --systemd and --launchd")
     settings = load_settings()
     here = place.find(settings)
+    removed: Sequence[str | Path]
     if for_cron:
         removed = ["removed from the crontab"] if remove.remove_cron_lines(here) else []
     elif for_launchd:
