@@ -14,10 +14,7 @@
             'chain_daily_clean': 'day',
         },
         'settings': ['ib_slot_range', 'ib_slot_window_minutes'],
-        'keeps': 'stored.row_count > 0 and not exists (
-            select 1 from raw_ib.chain_snapshot as k
-            where k.symbol = stored.symbol and k.trade_date = stored.trade_date
-        )',
+        'keeps': 'stored.row_count > 0 and ' ~ slots_are_deleted(),
     },
 ) }}
 

@@ -1,30 +1,13 @@
 {{ config(
     materialized='incremental',
-    unique_key=[
-        'symbol', 'trade_date', 'rollup_source_view', 'sample_time', 'trading_class', 'expiry',
-    ],
-    indexes=[{
-        'columns': [
-            'symbol', 'trade_date', 'rollup_source_view', 'sample_time', 'trading_class', 'expiry',
-        ],
-        'unique': true,
-    }],
+    unique_key=chain_key(),
+    indexes=[{'columns': chain_key(), 'unique': true}],
     meta={
         'entity': 'symbol',
         'by': 'trade_date',
-        'follows': {
-            'raw_ib.chain_snapshot': 'day',
-            'raw_ib.chain_close': 'day',
-            'raw_ib.session': 'day',
-            'raw_ib.former_contract': 'code',
-            'raw_ib.underlying': 'code',
-            'forwards': 'day',
-        },
+        'follows': tables_of_quotes({'forwards': 'day'}),
         'settings': ['ib_slot_window_minutes'],
-        'keeps': "stored.rollup_source_view = 'intraday' and not exists (
-            select 1 from raw_ib.chain_snapshot as k
-            where k.symbol = stored.symbol and k.trade_date = stored.trade_date
-        )",
+        'keeps': "stored.rollup_source_view = 'intraday' and " ~ slots_are_deleted(),
     },
 ) }}
 
@@ -94,12 +77,7 @@ measured as (
 
 neighbours as (
     select
-        symbol,
-        trade_date,
-        rollup_source_view,
-        sample_time,
-        trading_class,
-        expiry,
+        {{ chain_columns() }},
         {% for name, by, at, side in [
             ('below', 'log_strike', 'desc', 'log_strike <= 0'),
             ('above', 'log_strike', 'asc', 'log_strike > 0'),
@@ -108,25 +86,19 @@ neighbours as (
             ('call_in', 'delta', 'asc', "option_right = 'C' and delta >= 0.25"),
             ('call_out', 'delta', 'desc', "option_right = 'C' and delta < 0.25"),
         ] -%}
-            (
-                array_agg({{ by }} order by {{ by }} {{ at }}, iv) filter (where {{ side }})
-            )[1] as {{ name }}_at,
-            (
-                array_agg(iv order by {{ by }} {{ at }}, iv) filter (where {{ side }})
-            )[1] as {{ name }}_iv,
+            {% for column, value in [('at', by), ('iv', 'iv')] -%}
+                (
+                    array_agg({{ value }} order by {{ by }} {{ at }}, iv) filter (where {{ side }})
+                )[1] as {{ name }}_{{ column }},
+            {% endfor -%}
         {% endfor -%}
         count(*)::integer as quote_count
     from measured
-    group by symbol, trade_date, rollup_source_view, sample_time, trading_class, expiry
+    group by {{ chain_columns() }}
 )
 
 select
-    symbol,
-    trade_date,
-    rollup_source_view,
-    sample_time,
-    trading_class,
-    expiry,
+    {{ chain_columns() }},
     quote_count,
     case
         when below_at = 0 then below_iv

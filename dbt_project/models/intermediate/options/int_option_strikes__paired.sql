@@ -1,5 +1,3 @@
-{% set chain = 'symbol, trade_date, rollup_source_view, sample_time, trading_class, expiry' %}
-
 with rates as (
     select
         {{ setting('ib_risk_free_rate', 0.04) | indent }}::double precision as rate,
@@ -8,7 +6,7 @@ with rates as (
 
 strikes as (
     select
-        {{ chain }},
+        {{ chain_columns() }},
         strike::double precision as strike,
         bool_or(is_american) as is_american,
         bool_or(is_late_spot) as is_late_spot,
@@ -19,12 +17,12 @@ strikes as (
         max(mid) filter (where option_right = 'P' and bid > 0)::double precision as put_price,
         sum(ask - bid)::double precision / 2 as half_spreads
     from {{ ref('int_option_quotes__valued') }}
-    group by {{ chain }}, strike
+    group by {{ chain_columns() }}, strike
 ),
 
 chained as (
     select
-        s.{{ chain.replace(', ', ', s.') }},
+        {{ chain_columns('s') }},
         s.strike,
         s.is_american,
         s.is_late_spot,
@@ -50,7 +48,7 @@ chained as (
     cross join rates as r
     left join {{ ref('int_option_dividends__expected') }} as d
         on s.symbol = d.symbol and s.trade_date >= d.valid_from and s.trade_date < d.valid_to
-    window chain as (partition by s.{{ chain.replace(', ', ', s.') }})
+    window chain as (partition by {{ chain_columns('s') }})
 )
 
 select
@@ -60,4 +58,4 @@ select
     row_number() over nearest as nearness,
     first_value(half_spreads) over nearest as nearest_half_spreads
 from chained
-window nearest as (partition by {{ chain }} order by distance asc nulls last, strike asc)
+window nearest as (partition by {{ chain_columns() }} order by distance asc nulls last, strike asc)

@@ -1,11 +1,6 @@
 -- A view over tables of one row per slot and expiry: filter by symbol and trade_date.
 select
-    s.symbol,
-    s.trade_date,
-    s.rollup_source_view,
-    s.sample_time,
-    s.trading_class,
-    s.expiry,
+    {{ chain_columns('s') }},
     f.dte,
     f.years,
     f.underlying_price,

@@ -5,22 +5,14 @@
     meta={
         'entity': 'symbol',
         'by': 'trade_date',
-        'follows': {
-            'raw_ib.chain_snapshot': 'day',
-            'raw_ib.chain_close': 'day',
+        'follows': tables_of_quotes({
             'raw_ib.session_contract': 'day',
-            'raw_ib.session': 'day',
-            'raw_ib.former_contract': 'code',
-            'raw_ib.underlying': 'code',
             'raw_ib.open_interest': 'day',
             'raw_ib.enrichment': 'day',
             'forwards': 'day',
-        },
+        }),
         'settings': ['ib_risk_free_rate', 'ib_dividend_yield', 'ib_slot_window_minutes'],
-        'keeps': 'stored.slots_seen > 0 and not exists (
-            select 1 from raw_ib.chain_snapshot as k
-            where k.symbol = stored.symbol and k.trade_date = stored.trade_date
-        )',
+        'keeps': 'stored.slots_seen > 0 and ' ~ slots_are_deleted(),
     },
 ) }}
 

@@ -1,3 +1,5 @@
+{%- set moment = 'symbol, trade_date, rollup_source_view, sample_time, days' -%}
+
 -- the expiries on either side of the maturity: of two classes at one moment that of more quotes
 with points as (
     select
@@ -23,11 +25,7 @@ with points as (
 
 sides as (
     select
-        symbol,
-        trade_date,
-        rollup_source_view,
-        sample_time,
-        days,
+        {{ moment }},
         max(years) filter (where not is_later) as near_years,
         max(total_variance) filter (where not is_later) as near_variance,
         max(expiry) filter (where not is_later) as near_expiry,
@@ -36,15 +34,11 @@ sides as (
         max(expiry) filter (where is_later) as far_expiry
     from points
     where nearness = 1
-    group by symbol, trade_date, rollup_source_view, sample_time, days
+    group by {{ moment }}
 )
 
 select
-    symbol,
-    trade_date,
-    rollup_source_view,
-    sample_time,
-    days,
+    {{ moment }},
     sqrt(
         (
             near_variance

@@ -1,29 +1,15 @@
 {{ config(
     materialized='incremental',
-    unique_key=[
-        'symbol', 'trade_date', 'rollup_source_view', 'sample_time', 'trading_class', 'expiry',
-    ],
+    unique_key=chain_key(),
     indexes=[{'columns': ['trade_date']}],
     meta={
         'entity': 'symbol',
         'by': 'trade_date',
-        'follows': {
-            'raw_ib.chain_snapshot': 'day',
-            'raw_ib.chain_close': 'day',
-            'raw_ib.session': 'day',
-            'raw_ib.former_contract': 'code',
-            'raw_ib.underlying': 'code',
-            'raw_ib.underlying_dividends': 'from_day',
-        },
+        'follows': tables_of_quotes({'raw_ib.underlying_dividends': 'from_day'}),
         'settings': ['ib_risk_free_rate', 'ib_dividend_yield', 'ib_slot_window_minutes'],
-        'keeps': "not 'late_spot' = any(stored.data_quality_flag) and not exists (
-            select 1 from raw_ib.chain_snapshot as k
-            where k.symbol = stored.symbol and k.trade_date = stored.trade_date
-        )",
+        'keeps': "not 'late_spot' = any(stored.data_quality_flag) and " ~ slots_are_deleted(),
     },
 ) }}
-
-{%- set chain = 'symbol, trade_date, rollup_source_view, sample_time, trading_class, expiry' %}
 
 with implied as (
     select
@@ -52,7 +38,7 @@ solved as materialized (
 
 chains as (
     select
-        {{ chain }},
+        {{ chain_columns() }},
         bool_or(is_american) as is_american,
         bool_or(is_late_spot) as is_late_spot,
         min(years) as years,
@@ -81,7 +67,7 @@ chains as (
             least(call_price, put_price) * exp(rate * years) / sqrt(forward * strike)
         ) / sqrt(years)) filter (where forward > 0) as iv_of_pairs
     from solved
-    group by {{ chain }}
+    group by {{ chain_columns() }}
 ),
 
 expected as (

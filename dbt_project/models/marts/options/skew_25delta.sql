@@ -1,10 +1,5 @@
 select
-    s.symbol,
-    s.trade_date,
-    s.rollup_source_view,
-    s.sample_time,
-    s.trading_class,
-    s.expiry,
+    {{ chain_columns('s') }},
     f.dte,
     f.years,
     s.atm_iv,

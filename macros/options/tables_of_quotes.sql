@@ -1,0 +1,23 @@
+{#
+    For meta.follows of a model that reads int_option_quotes__valued: the tables of these quotes and
+    those in `others`, each with the reach of its changes.
+#}
+{% macro tables_of_quotes(others) -%}
+    {%- set tables = {
+        'raw_ib.chain_snapshot': 'day',
+        'raw_ib.chain_close': 'day',
+        'raw_ib.session': 'day',
+        'raw_ib.former_contract': 'code',
+        'raw_ib.underlying': 'code',
+    } -%}
+    {%- do tables.update(others) -%}
+    {{ return(tables) }}
+{%- endmacro %}
+
+{# For meta.keeps: the slots of the row's day are no longer in the warehouse. #}
+{% macro slots_are_deleted() -%}
+    {{ return("not exists (
+        select 1 from raw_ib.chain_snapshot as k
+        where k.symbol = stored.symbol and k.trade_date = stored.trade_date
+    )") }}
+{%- endmacro %}
