@@ -242,10 +242,13 @@ create or replace function {{ schema }}.implied_forward(
 ) returns double precision language plpgsql immutable strict parallel safe
 set search_path = pg_catalog as $function$
 declare
+    near double precision;
+    is_near boolean;
+    first double precision;
+    base double precision; -- of which volatility and carry are taken
+    answer double precision;
     call_premium double precision := 0;
     put_premium double precision := 0;
-    near double precision;
-    forward double precision[];
     carry double precision;
     w double precision;
 begin
@@ -256,48 +259,43 @@ begin
         return null;
     end if;
     near := 2e-4 * strike * sqrt(years); -- 0.0005 of a volatility at the money
-    for n in 1..5 loop
-        if n = 4 then
-            if (abs(forward[3] - forward[2]) < 0.5 * abs(forward[2] - forward[1])) is not true then
-                return null;
-            end if;
-            forward[4] := forward[1] - (forward[2] - forward[1]) * (forward[2] - forward[1])
-                / (forward[3] - 2 * forward[2] + forward[1]);
-            if abs(forward[3] - forward[2]) < near then
-                return forward[4];
-            end if;
-        else
-            forward[n] := strike + (
-                call_price - call_premium - put_price + put_premium
-            ) * exp(rate * years);
-        end if;
-        if (forward[n] between 1e-9 and 1e9) is not true then
+    first := strike + (call_price - put_price) * exp(rate * years);
+    base := first;
+    for step in 1..3 loop
+        if (base between 1e-9 and 1e9) is not true then
             return null;
         end if;
-        if
-            (n in (2, 3) and abs(forward[n] - forward[n - 1]) < 1e-6 * strike * sqrt(years))
-            or (n = 5 and abs(forward[5] - forward[4]) < near)
-        then
-            return forward[n];
-        end if;
-        exit when n = 5;
-        continue when n = 3;
         w := {{ schema }}.implied_deviation(
-            -abs(ln(forward[n] / strike)),
-            case
-                when forward[n] <= strike then call_price - call_premium
-                else put_price - put_premium
-            end * exp(rate * years) / sqrt(forward[n] * strike)
+            -abs(ln(base / strike)),
+            case when base <= strike then call_price - call_premium else put_price - put_premium end
+            * exp(rate * years) / sqrt(base * strike)
         );
-        carry := {{ schema }}.carry_of_forward(
-            forward[n], spot, years, rate, ex_years, amounts
-        );
+        carry := {{ schema }}.carry_of_forward(base, spot, years, rate, ex_years, amounts);
         call_premium := {{ schema }}.early_exercise(
             'C', spot, strike, years, rate, carry, w, ex_years, amounts
         );
         put_premium := {{ schema }}.early_exercise(
             'P', spot, strike, years, rate, carry, w, ex_years, amounts
         );
+        answer := strike + (call_price - call_premium - put_price + put_premium)
+            * exp(rate * years);
+        if (answer between 1e-9 and 1e9) is not true then
+            return null;
+        end if;
+        if abs(answer - base) < 1e-6 * strike * sqrt(years) then
+            return answer;
+        end if;
+        is_near := abs(answer - base) < near;
+        if step = 2 then
+            if (abs(answer - base) < 0.5 * abs(base - first)) is not true then
+                return null;
+            end if;
+            answer := first - (base - first) * (base - first) / (answer - 2 * base + first);
+        end if;
+        if step > 1 and is_near then
+            return answer;
+        end if;
+        base := answer;
     end loop;
     return null;
 end
