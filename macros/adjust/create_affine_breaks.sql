@@ -27,6 +27,8 @@
     abs((p * x[n][3] + q - latest_b) / latest_a - v[n][3]),
     abs((p * x[n][4] + q - latest_b) / latest_a - v[n][4])
 {%- endset -%}
+drop function if exists {{ schema }}.affine_fit;
+drop function if exists {{ schema }}.affine_breaks;
 create function {{ schema }}.affine_fit(
     x double precision[],
     v double precision[],

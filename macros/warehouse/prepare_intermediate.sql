@@ -5,8 +5,6 @@
 #}
 {% macro prepare_intermediate() -%}
     {%- set schema = inner_schema() -%}
-    {%- set functions = create_affine_breaks(schema) -%}
-    {%- set option_functions = create_option_functions(schema) -%}
     do $prepare$
     begin
         perform pg_advisory_xact_lock(hashtextextended('quotemill:prepare_intermediate', 0));
@@ -22,28 +20,20 @@
         end if;
 
         -- functions of another text are replaced
+        {% for function, text in [
+            ('affine_breaks', create_affine_breaks(schema)),
+            ('implied_deviation', create_option_functions(schema)),
+        ] -%}
         if not exists (
             select 1 from pg_proc as f
             inner join pg_namespace as n on f.pronamespace = n.oid
-            where n.nspname = '{{ schema }}' and f.proname = 'affine_breaks'
-                and obj_description(f.oid, 'pg_proc') = '{{ local_md5(functions) }}'
+            where n.nspname = '{{ schema }}' and f.proname = '{{ function }}'
+                and obj_description(f.oid, 'pg_proc') = '{{ local_md5(text) }}'
         ) then
-            drop function if exists {{ schema }}.affine_fit;
-            drop function if exists {{ schema }}.affine_breaks;
-            {{ functions }}
-            comment on function {{ schema }}.affine_breaks is '{{ local_md5(functions) }}';
+            {{ text }}
+            comment on function {{ schema }}.{{ function }} is '{{ local_md5(text) }}';
         end if;
-
-        if not exists (
-            select 1 from pg_proc as f
-            inner join pg_namespace as n on f.pronamespace = n.oid
-            where n.nspname = '{{ schema }}' and f.proname = 'implied_deviation'
-                and obj_description(f.oid, 'pg_proc') = '{{ local_md5(option_functions) }}'
-        ) then
-            {{ option_functions }}
-            comment on function {{ schema }}.implied_deviation
-            is '{{ local_md5(option_functions) }}';
-        end if;
+        {% endfor %}
     end
     $prepare$
 {%- endmacro %}
