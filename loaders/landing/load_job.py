@@ -17,27 +17,22 @@ import dlt
 import psycopg
 import psycopg2  # type: ignore[import-untyped]  # what dlt itself speaks
 import pyarrow as pa
-from dlt.common.configuration import configspec
 from dlt.common.destination.client import HasFollowupJobs, RunnableLoadJob
 from dlt.common.destination.exceptions import DestinationTransientException
 from dlt.common.schema.utils import get_columns_names_with_prop
 from dlt.common.storages.load_package import ParsedLoadJobFileName
 from dlt.destinations.exceptions import DatabaseTerminalException, DatabaseTransientException
-from dlt.destinations.impl.postgres.configuration import (
-    PostgresClientConfiguration,
-    PostgresCredentials,
-)
 from dlt.destinations.impl.postgres.factory import postgres
-from dlt.destinations.impl.postgres.postgres import PostgresClient
 from dlt.pipeline.exceptions import PipelineStepFailed
-from psycopg.conninfo import make_conninfo
 
 from loaders.errors import QuotemillError, sqlstate, walk_causes
 from loaders.landing import cursors, pipeline_state
+from loaders.landing.dlt_client import KeptClient, LandingConfiguration
 from loaders.landing.dlt_setup import own_context, spool_errors
 from loaders.landing.landed_file import land_file
 from loaders.landing.table_rejects import TooManyRejected, count_refused
 from loaders.landing.target import Target
+from loaders.warehouse.connections import connect
 from loaders.warehouse.postgres import Warehouse, WarehouseAway
 from loaders.warehouse.tables import LOAD_ID, ROUTE_NO, SOURCE_ROUTE, Batch, LandedTable
 
@@ -123,9 +118,11 @@ def open_pipeline(
 def _pipeline(
     warehouse: Warehouse, folder: Path, lane: str, source: str, accepts_loss: Iterable[str]
 ) -> dlt.Pipeline:
+    destination = landing(warehouse.dlt_url(), lane=lane, accepts_loss=" ".join(accepts_loss))
+    destination.warehouse = warehouse
     pipeline: Any = dlt.pipeline(
         lane,
-        destination=landing(warehouse.dlt_url(), lane=lane, accepts_loss=" ".join(accepts_loss)),
+        destination=destination,
         dataset_name=f"raw_{source}",
         pipelines_dir=str(folder),
     )
@@ -284,21 +281,21 @@ class UpsertCopyJob(RunnableLoadJob, HasFollowupJobs):
     """Land one parquet file in one transaction."""
 
     def run_managed(self, job_client: Any, done_event: Any, /) -> None:
-        job_client.sql_client.open_connection = lambda: None  # dlt's would stand idle beside ours
+        job_client.connects = False  # dlt's would stand idle beside ours
         super().run_managed(job_client, done_event)
 
     def run(self) -> None:
-        client: PostgresClient = self._job_client  # type: ignore[assignment]
+        client: KeptClient = self._job_client  # type: ignore[assignment]
         url = client.config.credentials.to_native_representation()
         try:
-            with AT_ONCE, psycopg.connect(url, application_name="quotemill landing") as conn:
+            with AT_ONCE, client.warehouse.lend(lambda: connect(url)) as conn:
                 self._land(conn, client)
         except (*BAD_DATA, TooManyRejected) as error:  # the same file fails again: no retry
             raise DatabaseTerminalException(error) from error
         except psycopg.Error as error:
             raise DatabaseTransientException(error) from error
 
-    def _land(self, conn: psycopg.Connection, client: PostgresClient) -> None:
+    def _land(self, conn: psycopg.Connection, client: KeptClient) -> None:
         table: Any = self._load_table
 
         def marked(hint: str) -> tuple[str, ...]:
@@ -322,23 +319,7 @@ class UpsertCopyJob(RunnableLoadJob, HasFollowupJobs):
         land_file(conn, Path(self._file_path), target, file_id=file_id, lane=config.lane)
 
 
-@configspec(init=False)
-class LandingCredentials(PostgresCredentials):
-    def to_native_representation(self) -> str:
-        # dlt renders a URL by SQLAlchemy, whose spaces (of a password, of options) libpq misreads
-        own: dict[str, Any] = {"host": self.host, "port": self.port, "dbname": self.database}
-        own |= {"user": self.username, "password": self.password}
-        return make_conninfo("", **own | self.get_query())
-
-
-@configspec
-class LandingConfiguration(PostgresClientConfiguration):
-    credentials: LandingCredentials = None  # type: ignore[assignment]  # dlt fills it in
-    lane: str = ""  # whose packages these are
-    accepts_loss: str = ""  # datasets, with spaces between
-
-
-class LandingClient(PostgresClient):
+class LandingClient(KeptClient):
     def create_load_job(
         self, table: Any, file_path: str, load_id: str, restore: bool = False
     ) -> Any:
@@ -357,6 +338,7 @@ class LandingClient(PostgresClient):
 
 class landing(postgres):  # dlt names a destination after its class
     spec = LandingConfiguration  # type: ignore[assignment]  # dlt's hint forgets subclasses
+    warehouse: Warehouse
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -384,6 +366,11 @@ class landing(postgres):  # dlt names a destination after its class
     @property
     def client_class(self) -> type[LandingClient]:
         return LandingClient
+
+    def client(self, schema: Any, initial_config: Any = None) -> Any:
+        client: Any = super().client(schema, initial_config)
+        client.warehouse = self.warehouse
+        return client
 
 
 landing.register()

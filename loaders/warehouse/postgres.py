@@ -3,38 +3,31 @@
 Passwords are in `url` and `dlt_url()` only: no label, repr or error text has them.
 """
 
-import select
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
 import stamina
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
 from loaders.errors import QuotemillError, SettingsError, UpstreamError, sqlstate
 from loaders.masks import HIDDEN, find_passwords
 from loaders.settings import Settings
 from loaders.warehouse import timescale
 from loaders.warehouse.address import build_address, label_address, parse_address
+from loaders.warehouse.connections import WATCHFUL, connect, take_unbroken
 from loaders.warehouse.embedded import server as embedded
 from loaders.warehouse.ownership import check_market_schema
 
 T = TypeVar("T")
 OLDEST = 15  # PostgreSQL's major version
 PATIENCE = 60.0  # seconds that a load waits for a warehouse that restarts
-# A crashed server or a pulled cable is noticed within a minute, not after the two hours and more of
-# the system's defaults, in which a load looks frozen. Milliseconds in the last.
-WATCHFUL = {
-    "keepalives": "1",
-    "keepalives_idle": "30",
-    "keepalives_interval": "10",
-    "keepalives_count": "3",
-    "tcp_user_timeout": "30000",  # half of PATIENCE: a dead idle connection leaves time for another
-}
 # limits of a role or database, by the code of the error that they end work with
 LIMITS = {
     "57014": "statement_timeout",
@@ -42,9 +35,10 @@ LIMITS = {
     "25P04": "transaction_timeout",
 }
 # For a session whose work is as long as tables are large, in spite of those limits. Some servers
-# lack some of them.
+# lack some of them. Asking pg_settings would take the server ten times as long.
 NO_TIMEOUTS = f"""
-    select set_config(name, '0', false) from pg_settings where name in {tuple(LIMITS.values())}
+    select set_config(name, '0', false) from unnest(array{list(LIMITS.values())}) as name
+    where current_setting(name, true) is not null
 """
 NO_TIMEOUTS_ONCE = NO_TIMEOUTS.replace("false", "true")  # until the transaction ends
 PASSING = "1s"  # that we may wait for a table in use, as others wait behind us
@@ -70,10 +64,14 @@ class WarehouseAway(UpstreamError):
 
 
 class _Pool:
-    """Idle connections: `size` of them; `overflow` more may be in use at a time."""
+    """Idle connections: `size` of them; `overflow` more may be in use at a time.
+
+    dlt_clients: idle clients of dlt, each with a connection, by schema
+    """
 
     def __init__(self, size: int, overflow: int) -> None:
         self.idle: list[psycopg.Connection] = []
+        self.dlt_clients: defaultdict[str, list[Any]] = defaultdict(list)
         self._size, self._most = size, size + overflow
         self._turns = threading.BoundedSemaphore(self._most)
 
@@ -134,6 +132,8 @@ class Warehouse:
         finally:
             for conn in pool.idle:
                 conn.close()
+            for client in chain.from_iterable(pool.dlt_clients.values()):
+                client.close_connection()
 
     def connect(
         self, *, autocommit: bool = False, application_name: str = "quotemill"
@@ -144,12 +144,12 @@ class Warehouse:
         """
         try:
             try:
-                return _connect(self.url, autocommit, application_name)
+                return connect(self.url, autocommit, application_name)
             except psycopg.OperationalError:
                 if not (self.embedded and self.may_start):
                     raise
                 url = embedded.ensure_running(self.home, self.sizes).url
-                return _connect(url, autocommit, application_name)
+                return connect(url, autocommit, application_name)
         except psycopg.OperationalError as error:
             raise self.away(error) from None
 
@@ -174,21 +174,27 @@ class Warehouse:
 
     @contextmanager
     def _transaction(self) -> Iterator[psycopg.Connection]:
-        if self.pool is None:
-            with self.connect() as conn:
-                yield conn
-            return
-        with self.pool.turn(self.label):
-            conn = _unbroken(self.pool.idle) or self.connect()
-            # a pooler between us and the server may know no such statement
+        turn = self.pool.turn(self.label) if self.pool else nullcontext()
+        with turn, self.lend(self.connect) as conn:
+            yield conn
+
+    @contextmanager
+    def lend(self, connect: Callable[[], psycopg.Connection]) -> Iterator[psycopg.Connection]:
+        """A connection for one piece of work, which is committed: an idle one, or a new one."""
+        pool = self.pool
+        conn = (take_unbroken(pool.idle) if pool else None) or connect()
+        if pool:  # a pooler between us and the server may know no such statement
             conn.prepare_threshold = None
-            try:
-                yield conn
-                conn.commit()
-            except BaseException:
-                conn.close()
-                raise
-            self.pool.keep(conn)
+        try:
+            yield conn
+            conn.commit()
+        except BaseException:
+            conn.close()
+            raise
+        if pool:
+            pool.keep(conn)
+        else:
+            conn.close()
 
     def inner_schema(self, name: str) -> str:
         """The name of `futures`, `qa` and other inner schemas beside this market schema.
@@ -251,7 +257,7 @@ class Warehouse:
         Both have one code, so the words are compared with those of a timeout, in any language.
         """
         try:
-            with _connect(self.url, True, "quotemill") as conn:
+            with connect(self.url, autocommit=True) as conn:
                 [(value,)] = conn.execute("select current_setting(%s, true)", (limit,))
                 if value in (None, "", "0") or limit != "statement_timeout":
                     return value not in (None, "", "0")
@@ -372,29 +378,3 @@ def unless_locked(conn: psycopg.Connection) -> Iterator[None]:
         conn.execute("select set_config('lock_timeout', %s, true)", (PASSING,))
         yield
         conn.execute("select set_config('lock_timeout', %s, true)", (timeout,))
-
-
-def _connect(url: str, autocommit: bool, application_name: str) -> psycopg.Connection:
-    params: dict[str, Any] = {"connect_timeout": 10} | WATCHFUL | conninfo_to_dict(url)
-    connection = psycopg.connect(
-        make_conninfo("", **params), autocommit=True, application_name=application_name
-    )
-    # before any transaction: a rollback would take it back. To compile the plan of a view on views,
-    # such as qa.findings, takes a server a minute, and its query without that half a second
-    connection.execute("set time zone 'UTC'; set jit = off")
-    connection.autocommit = autocommit
-    return connection
-
-
-def _unbroken(idle: list[psycopg.Connection]) -> psycopg.Connection | None:
-    """One of the idle connections, off the list; those that the server has closed are closed."""
-    while True:
-        try:
-            conn = idle.pop()  # another thread may have taken the last since
-        except IndexError:
-            return None
-        waiting = select.poll()
-        waiting.register(conn.fileno(), select.POLLIN)
-        if not waiting.poll(0):  # no query runs: what can be read is the end of the session
-            return conn
-        conn.close()

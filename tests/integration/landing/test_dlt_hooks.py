@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import dlt
+import psycopg
+import psycopg2
 import pyarrow as pa
 import pytest
 from dlt.common.configuration import resolve_configuration
@@ -325,6 +327,31 @@ def test_a_package_of_many_tables_lands_by_four_connections_at_most(
 
     assert len(opened) == 4
     assert max(opened) <= 4
+
+
+def test_packages_of_a_load_share_connections_unless_they_broke(
+    shore: Shore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    for library in (psycopg, psycopg2):
+
+        def counted(*args: Any, _open: Any = library.connect, **options: Any) -> Any:
+            opened.append(_open.__module__)
+            return _open(*args, **options)
+
+        monkeypatch.setattr(library, "connect", counted)
+    others = (
+        "select pg_terminate_backend(pid, 10000) from pg_stat_activity "
+        "where datname = current_database() and pid <> pg_backend_pid()"
+    )
+    with shore.warehouse.keeping_connections() as pooled:
+        pipeline, _ = load_job.open_pipeline(pooled, shore.folder, "tdx", "tdx")
+        for close in range(1, 7):
+            if close == 4:
+                pooled.ask(lambda conn: conn.execute(others.encode()).fetchall())
+            load_job.land(pipeline, pooled, "tdx", PRICE, [Batch(prices({"sh600000": close}))])
+    assert len(opened) <= 6
+    assert shore.closes() == {"sh600000": 6}
 
 
 def test_telemetry_is_off(tmp_path: Path) -> None:

@@ -1,0 +1,63 @@
+"""dlt's client of the warehouse, with our connections."""
+
+from typing import Any
+
+from dlt.common.configuration import configspec
+from dlt.destinations.impl.postgres.configuration import (
+    PostgresClientConfiguration,
+    PostgresCredentials,
+)
+from dlt.destinations.impl.postgres.postgres import PostgresClient
+from psycopg.conninfo import make_conninfo
+
+from loaders.warehouse.connections import is_unbroken
+from loaders.warehouse.postgres import Warehouse
+
+
+@configspec(init=False)
+class LandingCredentials(PostgresCredentials):
+    def to_native_representation(self) -> str:
+        # dlt renders a URL by SQLAlchemy, whose spaces (of a password, of options) libpq misreads
+        own: dict[str, Any] = {"host": self.host, "port": self.port, "dbname": self.database}
+        own |= {"user": self.username, "password": self.password}
+        return make_conninfo("", **own | self.get_query())
+
+
+@configspec
+class LandingConfiguration(PostgresClientConfiguration):
+    credentials: LandingCredentials = None  # type: ignore[assignment]  # dlt fills it in
+    lane: str = ""  # whose packages these are
+    accepts_loss: str = ""  # datasets, with spaces between
+
+
+class KeptClient(PostgresClient):
+    """dlt's client of a package, whose connection stays open for those that follow."""
+
+    warehouse: Warehouse
+    connects = True
+
+    def __enter__(self) -> "KeptClient":
+        if not self.connects:
+            return self
+        idle = self._idle()
+        while idle:
+            client = idle.pop()
+            if is_unbroken(client.native_connection):
+                self.sql_client = client
+                return self
+            client.close_connection()
+        self.sql_client.open_connection()
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if error is None and self.connects and self.warehouse.pool:
+            self._idle().append(self.sql_client)
+        else:
+            self.sql_client.close_connection()
+
+    def _idle(self) -> list[Any]:
+        pool = self.warehouse.pool
+        return pool.dlt_clients[self.sql_client.dataset_name] if pool else []
+
+    def is_storage_initialized(self) -> bool:
+        return True  # the schema was made with its tables

@@ -1,0 +1,51 @@
+"""Connections to the warehouse: how each is opened, and whether an idle one still is."""
+
+import select
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+# A crashed server or a pulled cable is noticed within a minute, not after the two hours and more of
+# the system's defaults, in which a load looks frozen. Milliseconds in the last.
+WATCHFUL = {
+    "keepalives": "1",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",  # half of PATIENCE: a dead idle connection leaves time for another
+}
+
+
+def connect(
+    url: str, autocommit: bool = False, application_name: str = "quotemill"
+) -> psycopg.Connection:
+    """Connect as all of our sessions do. Raises what libpq says."""
+    params: dict[str, Any] = {"connect_timeout": 10} | WATCHFUL | conninfo_to_dict(url)
+    connection = psycopg.connect(
+        make_conninfo("", **params), autocommit=True, application_name=application_name
+    )
+    # before any transaction: a rollback would take it back. To compile the plan of a view on views,
+    # such as qa.findings, takes a server a minute, and its query without that half a second
+    connection.execute("set time zone 'UTC'; set jit = off")
+    connection.autocommit = autocommit
+    return connection
+
+
+def take_unbroken(idle: list[psycopg.Connection]) -> psycopg.Connection | None:
+    """One of the idle connections, off the list; those that the server has closed are closed."""
+    while True:
+        try:
+            conn = idle.pop()  # another thread may have taken the last since
+        except IndexError:
+            return None
+        if is_unbroken(conn):
+            return conn
+        conn.close()
+
+
+def is_unbroken(conn: Any) -> bool:
+    """Whether an idle connection is open: what could be read would be the end of its session."""
+    waiting = select.poll()
+    waiting.register(conn.fileno(), select.POLLIN)
+    return not waiting.poll(0)
