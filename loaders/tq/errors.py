@@ -13,6 +13,10 @@ class TqPermissionError(SettingsError):
     """The account lacks a permission, most often the professional history (`tq_dl`)."""
 
 
+class TqBacktestsSpent(TqPermissionError):
+    """The servers refuse a backtest: a free account has three a day."""
+
+
 class TqMissing(SettingsError):
     """The client is not installed."""
 

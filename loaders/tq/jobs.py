@@ -13,5 +13,8 @@ JOBS = {
         time_zone="Asia/Shanghai",
         on_overlap="queue",
         retry=60,
-    )
+    ),
+    "tq_cross_check": ScheduledJob(
+        "loaders run tq --mode cross-check", "weekly sat 10:00", time_zone="Asia/Shanghai"
+    ),
 }

@@ -1,6 +1,7 @@
 """The tasks of a load, from its request or from the failures of an earlier job."""
 
 from collections.abc import Iterator, Sequence
+from datetime import date
 
 from loaders.engine.source import Unit
 from loaders.tq import landed
@@ -14,7 +15,7 @@ from loaders.tq.datasets import (
     trading_day,
     trading_session,
 )
-from loaders.tq.request import MAPPING_DATASETS, TICKS
+from loaders.tq.request import CROSS_CHECK, MAPPING_DATASETS, TICKS
 from loaders.tq.tick_days.plan import plan_ticks
 
 DATASETS: tuple[Dataset, ...] = (
@@ -33,6 +34,8 @@ def plan(ctx: Context) -> Iterator[Sequence[Unit]]:
     request = ctx.load.request
     if request.mode == TICKS:
         yield from plan_ticks(ctx)
+    elif request.mode == CROSS_CHECK:
+        yield from _plan_cross_check(ctx)
     else:
         yield from _plan_mapping(ctx, request.datasets or MAPPING_DATASETS)
 
@@ -48,9 +51,22 @@ def _plan_mapping(ctx: Context, datasets: Sequence[str]) -> Iterator[Sequence[Un
     second = [
         Unit("trading_session", varieties),
         Unit("contract", varieties),
-        Unit("main_events", main_events.list_keys(varieties)),
+        Unit("main_events", main_events.list_keys(varieties, ctx.settings.route)),
     ]
     if units := [unit for unit in second if unit.dataset in datasets]:
         yield units
     if "contract_daily" in datasets and (keys := contract_daily.list_keys(ctx, varieties)):
         yield [Unit("contract_daily", keys)]
+
+
+def _plan_cross_check(ctx: Context) -> Iterator[Sequence[Unit]]:
+    """The main contracts by the route that builds no schedule, the longest unchecked first."""
+    yield [Unit("trading_day", (trading_day.KEY,))]
+    ctx.days = ctx.ask(landed.trading_days)
+    [route] = set(main_events.ROUTES) - {ctx.settings.route}
+    reached = {
+        variety: ctx.ask(lambda conn, v=variety: landed.coverage(conn, v, route))  # type: ignore[misc]
+        for variety in ctx.load.request.keys or ctx.settings.varieties
+    }
+    order = sorted(reached, key=lambda v: c.last_day if (c := reached[v]) else date.min)
+    yield [Unit("main_events", main_events.list_keys(order, route))]

@@ -14,7 +14,7 @@ from loaders.settings import Settings
 from loaders.tq.errors import TqMissing
 from loaders.tq.settings import VARIETY
 
-MAPPING, TICKS = "mapping", "ticks"
+MAPPING, TICKS, CROSS_CHECK = "mapping", "ticks", "cross-check"
 TICK_LANE = "tq_ticks"
 MAPPING_DATASETS = ("trading_day", "trading_session", "contract", "main_events", "contract_daily")
 TICK_DATASETS = ("ticks", "tick_index", "no_data_day")
@@ -48,12 +48,15 @@ def check_client(settings: Settings) -> None:
 def check_request(settings: Settings, request: LoadRequest) -> None:
     """Raise UsageError or SettingsError for all that can be known before opening."""
     check_client(settings)
-    if request.mode not in (*BOTH, MAPPING, TICKS):
-        raise UsageError(f"unknown --mode {request.mode}", hint=f"use {MAPPING} or {TICKS}")
+    if request.mode not in (*BOTH, MAPPING, TICKS, CROSS_CHECK):
+        raise UsageError(
+            f"unknown --mode {request.mode}", hint=f"use {MAPPING}, {TICKS} or {CROSS_CHECK}"
+        )
     if request.options:
         raise UsageError(f"tq has no option --{sorted(request.options)[0]}")
     both = (*MAPPING_DATASETS, *TICK_DATASETS)
-    names = {MAPPING: MAPPING_DATASETS, TICKS: TICK_DATASETS}.get(request.mode, both)
+    own = {MAPPING: MAPPING_DATASETS, TICKS: TICK_DATASETS, CROSS_CHECK: ("main_events",)}
+    names = own.get(request.mode, both)
     if foreign := [name for name in request.datasets or () if name not in names]:
         raise unknown_dataset(foreign, names)
     allowed = rf"{VARIETY}|{DAY}" if request.mode == TICKS else VARIETY

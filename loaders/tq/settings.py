@@ -25,9 +25,9 @@ class TqSettings(Section):
         description="first trading day; empty: a year before the first load, and then that day",
     )
     route: Literal["backtest", "history"] = Field(
-        "backtest",
-        description="route to the main contracts from which the schedule is built; the other one "
-        "checks it",
+        "history",
+        description="route to the main contracts from which the schedule is built; `--mode "
+        "cross-check` takes the other one. A free account has three backtests a day",
     )
     concurrency: int = Field(
         2, ge=1, le=8, description="contracts whose ticks are asked for at once"

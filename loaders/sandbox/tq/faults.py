@@ -20,6 +20,7 @@ KINDS: dict[str, Kind] = {
     "auth": Kind("the token is refused", {"status": "401", **OFTEN}),
     "permission": Kind("the account lacks a feature", {"feature": "tq_dl"}),
     "ws": Kind("the upgrade to a WebSocket is refused", {"status": "403", **OFTEN}),
+    "backtests": Kind("backtests are refused, from this one on", {"after": "1"}),
     "holidays": Kind("the list of holidays is an error page", {"status": "502", **OFTEN}),
     "main-table": Kind("the table of main contracts is an error page", {"status": "404", **OFTEN}),
     # the connection

@@ -36,12 +36,13 @@ if TYPE_CHECKING:
 FEATURES = ("futr", "lmt_idx", "tq_dl", "tq_bt")
 LOG_SIZE = 20_000
 EXAMPLE = "2025-12-12"  # of a clock, in hints
+NO_BACKTEST = {"x-shinny-auth-check": "Backtest Permission Denied"}
 REALM = "/auth/realms/shinnytech"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A request: token, grant, holidays, main-table, connect, receive, send, drop."""
+    """A request: token, grant, holidays, main-table, connect, backtest, receive, send, drop."""
 
     what: str
     detail: str
@@ -85,6 +86,7 @@ class TqSandbox(Sandbox):
         self.market = Market(self.world, self.faults, start)
         self._account, self._password = account, password
         self._port = port
+        self._backtests = 0
         self._tokens: set[str] = set()
         self._connections: set[_Connection] = set()
         self._thread = LoopThread("tq-sandbox", self._serve)
@@ -244,7 +246,8 @@ class TqSandbox(Sandbox):
     async def _name_service(self, request: web.Request) -> web.StreamResponse:
         if rule := self._find_maintenance():
             return web.Response(status=rule.integer("status"))
-        return web.json_response({"mdurl": f"ws://{request.host}/md"})
+        backtest = request.query.get("backtest", "false")
+        return web.json_response({"mdurl": f"ws://{request.host}/md?backtest={backtest}"})
 
     async def _market_data(self, request: web.Request) -> web.StreamResponse:
         rule = self.faults.strike("ws") or self._find_maintenance()
@@ -252,6 +255,12 @@ class TqSandbox(Sandbox):
         self._record("connect", "", rule)
         if rule or token not in self._tokens:
             return web.Response(status=rule.integer("status") if rule else 403)
+        if request.query.get("backtest") == "true":
+            self._backtests += 1
+            if spent := self.faults.strike("backtests", request=self._backtests):
+                self._record("backtest", str(self._backtests), spent)
+                return web.Response(status=403, headers=NO_BACKTEST)
+            self._record("backtest", str(self._backtests))
         socket = web.WebSocketResponse(max_msg_size=0)
         try:
             await socket.prepare(request)

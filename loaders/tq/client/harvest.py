@@ -22,7 +22,14 @@ from loaders.request_counts import count
 from loaders.tq.client import answers
 from loaders.tq.client.answers import DayRange, Instruments, MainEvents, TickAnswer
 from loaders.tq.client.process import POLL_SECONDS, ClientProcess
-from loaders.tq.errors import TqAnswerError, TqAway, TqPermissionError, TqTransport, UnknownSymbol
+from loaders.tq.errors import (
+    TqAnswerError,
+    TqAway,
+    TqBacktestsSpent,
+    TqPermissionError,
+    TqTransport,
+    UnknownSymbol,
+)
 from loaders.tq.settings import TqSettings
 from loaders.tq.trading_day import nanoseconds
 
@@ -53,6 +60,7 @@ class Harvest:
     ) -> None:
         self._settings, self._folder = settings, folder
         self._stop, self._report, self._announce = stop, report, announce
+        self._spent: TqBacktestsSpent | None = None
         self._away_since: float | None = None  # monotonic, of the first question without an answer
         self._lock = threading.Lock()
         self._free: list[ClientProcess] = []
@@ -91,9 +99,18 @@ class Harvest:
         return answers.instruments(self._ask("instruments", {"varieties": list(varieties)}))
 
     def main_events(self, variety: str, first: date, last: date, route: str) -> MainEvents:
-        """`route`: backtest, which covers no day without data yet, or history."""
+        """`route`: backtest, which covers no day without data yet, or history.
+
+        After a backtest that is refused the next ones are, without a question.
+        """
+        if route == "backtest" and self._spent is not None:
+            raise self._spent
         window = {"variety": variety, "first": first.isoformat(), "last": last.isoformat()}
-        return answers.main_events(self._ask("main_events", {**window, "route": route}))
+        try:
+            return answers.main_events(self._ask("main_events", {**window, "route": route}))
+        except TqBacktestsSpent as error:
+            self._spent = error
+            raise
 
     def daily(self, contracts: Sequence[str], first: date, last: date) -> "pa.Table":
         """Columns of contract_daily: prices as decimals, volumes as integers."""
@@ -144,6 +161,9 @@ class Harvest:
             except TqTransport as error:
                 process.kill()
                 failed = self._put_off(error, failed)
+            except TqBacktestsSpent:  # the client failed
+                process.kill()
+                raise
             except REFUSALS:
                 self._give_back(process)
                 raise

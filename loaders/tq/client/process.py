@@ -28,6 +28,7 @@ from loaders.tq.errors import (
     TqAnswerError,
     TqAuthError,
     TqAway,
+    TqBacktestsSpent,
     TqClientError,
     TqMissing,
     TqPermissionError,
@@ -215,6 +216,9 @@ def _to_error(answer: dict[str, Any]) -> Exception:
     if kind == "permission":
         hint = "the professional edition of TqSdk has it; the newest ticks and other data need none"
         return TqPermissionError(f"the account lacks a permission: {message}", hint=hint)
+    if kind == "backtests":
+        hint = "a free account has three a day; tq.route = history needs none"
+        return TqBacktestsSpent(f"no backtest is left today: {message}", hint=hint)
     if kind == "missing":
         return TqMissing(f"the futures client is not installed: {message}", hint=install_hint("tq"))
     if kind == "answer":

@@ -1,6 +1,7 @@
 """Dataset `main_events`.
 
-When each contract became the main one, by either of two routes.
+When each contract became the main one, by the route that builds the schedule (`tq.route`), or in a
+cross-check by the other one.
 
 Keys are `SHFE.cu backtest` and `SHFE.cu history`. Each answer is the whole window and replaces what
 was stored of its route; a change of the past is a revision and reported. An answer that is empty,
@@ -8,6 +9,7 @@ covers less than what is stored, or does not go on is a failure.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from functools import partial
 from typing import Any
@@ -16,8 +18,14 @@ from loaders.engine.outcome import Outcome
 from loaders.errors import UpstreamError
 from loaders.tq import landed
 from loaders.tq.client.answers import MainEvents
-from loaders.tq.context import Context, Dataset
-from loaders.tq.errors import TqPermissionError
+from loaders.tq.context import Context, Dataset, describe
+from loaders.tq.errors import (
+    TqAnswerError,
+    TqClientError,
+    TqPermissionError,
+    TqTimeout,
+    UnknownSymbol,
+)
 from loaders.tq.tables import MAIN_EVENT, MAIN_HARVEST
 from loaders.tq.trading_day import trading_day_of
 
@@ -25,8 +33,8 @@ ROUTES = ("backtest", "history")
 Event = tuple[date, datetime, str | None]  # trading day, clock, contract
 
 
-def list_keys(varieties: Sequence[str]) -> tuple[str, ...]:
-    return tuple(f"{variety} {route}" for variety in varieties for route in ROUTES)
+def list_keys(varieties: Sequence[str], route: str) -> tuple[str, ...]:
+    return tuple(f"{variety} {route}" for variety in varieties)
 
 
 def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
@@ -41,8 +49,8 @@ def _load_events(ctx: Context, key: str) -> Outcome:
         answer = ctx.harvest.main_events(variety, first, ctx.today, route)
     except TqPermissionError as error:
         if route == ctx.settings.route:
-            raise
-        return Outcome(key, skipped=str(error))
+            return Outcome(key, failure=describe(error))
+        return Outcome(key, skipped=describe(error))
     first_day, last_day, events = _check_answer(answer, variety, before, ctx.days)
     if before:
         old = ctx.ask(lambda conn: landed.events(conn, variety, route))
@@ -53,10 +61,11 @@ def _load_events(ctx: Context, key: str) -> Outcome:
             )
     ended = ctx.last_ended_day(variety)
     failure = None
-    if ended and last_day < ended:
+    reached = _newest_settled_day(ctx, variety, ended) if route == "history" else last_day
+    if ended and (reached is None or reached < ended):
         failure = (
-            f"the main contracts of {variety} end {last_day}, though the trading day {ended} is "
-            f"over: the source stands still ({route})"
+            f"the source shows nothing of {variety} after {reached or 'its start'}, though the "
+            f"trading day {ended} is over: the source stands still ({route})"
         )
     lineage = {"source_route": route} | ctx.lineage
     names = {"variety": variety, "route": route}
@@ -66,6 +75,20 @@ def _load_events(ctx: Context, key: str) -> Outcome:
     ]
     harvest = names | {"first_day": first_day, "last_day": last_day} | lineage
     return Outcome(key, rows, cursor=last_day, beside=[harvest], failure=failure)
+
+
+def _newest_settled_day(ctx: Context, variety: str, ended: date | None) -> date | None:
+    """The newest trading day that quotes show to be complete; of others if not of this variety.
+
+    The history of main contracts goes on to today by itself; a variety may be quoted no more.
+    """
+    newest = ctx.last_settled_day(variety)
+    for other in ctx.load.request.keys or ctx.settings.varieties:
+        if ended is None or (newest is not None and newest >= ended):
+            break
+        with suppress(UnknownSymbol, TqTimeout, TqClientError, TqAnswerError):  # its own failures
+            newest = max(filter(None, (newest, ctx.last_settled_day(other))), default=None)
+    return newest
 
 
 def _check_answer(
@@ -113,5 +136,5 @@ def _row_key(row: Any) -> str:
 
 
 DATASET = Dataset(
-    "main_events", MAIN_EVENT, "backtest", fetch, key_of=_row_key, beside=MAIN_HARVEST
+    "main_events", MAIN_EVENT, "main_events", fetch, key_of=_row_key, beside=MAIN_HARVEST
 )

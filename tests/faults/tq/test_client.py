@@ -25,6 +25,7 @@ from loaders.tq.client.process import PROGRAM
 from loaders.tq.errors import (
     TqAnswerError,
     TqAuthError,
+    TqBacktestsSpent,
     TqPermissionError,
     TqTimeout,
     TqTransport,
@@ -82,6 +83,24 @@ def test_without_the_professional_history_the_newest_ticks_are_left(
     assert "newest ticks" in refused.value.hint
     assert not harvest.may("tq_dl")
     assert harvest.recent_ticks(CONTRACT, 5).num_rows == 5
+
+
+def test_a_backtest_that_is_refused_is_no_timeout_and_costs_no_other_question(
+    first: "TqSandbox", own_harvest: MakeHarvest
+) -> None:
+    """The client alone would try for a minute; a free account has three a day."""
+    first.faults.add("backtests:after=2")
+    harvest = own_harvest(first, {"timeout": 20})
+    assert harvest.main_events("SHFE.cu", DAYS[0], DAYS[-1], "backtest").events
+    with pytest.raises(TqBacktestsSpent, match="no backtest is left today") as refused:
+        harvest.main_events("SHFE.cu", DAYS[0], DAYS[-1], "backtest")
+    assert isinstance(refused.value, TqPermissionError)
+    assert "tq.route = history" in refused.value.hint
+    assert harvest.main_events("SHFE.cu", DAYS[0], DAYS[-1], "history").events
+    # nor is it asked for again in the same load
+    with pytest.raises(TqBacktestsSpent):
+        harvest.main_events("SHFE.au", DAYS[0], DAYS[-1], "backtest")
+    assert [entry.faults != () for entry in first.log if entry.what == "backtest"] == [False, True]
 
 
 def test_symbols_that_the_servers_do_not_know_are_named(

@@ -29,13 +29,43 @@ def small(filled_database: Callable[..., str], tmp_path: Path) -> Iterator[Bench
 
 def test_a_source_that_stands_still_fails_and_stored_rows_stay(small: Bench) -> None:
     before = small.rows(EVENTS)
-    result = small.load(clock=datetime(2025, 10, 28, 18))  # ours goes on, theirs does not
-    assert result.status == "partial"
-    failures = [text for task in result.tasks for text in task.failures.values()]
-    # the other route is a table without bars: it cannot know
-    assert len(failures) == 1
-    assert "end 2025-10-24, though the trading day 2025-10-28 is over" in failures[0]
-    assert small.rows(EVENTS) == before
+    for mode in ("mapping", "cross-check"):
+        result = small.load(mode, clock=datetime(2025, 10, 28, 18))  # theirs does not go on
+        assert result.status == "partial"
+        [failure] = [text for task in result.tasks for text in task.failures.values()]
+        assert "2025-10-24, though the trading day 2025-10-28 is over" in failure
+        assert "the source stands still" in failure
+    assert [row for row in small.rows(EVENTS) if row[1] == "history"] == before
+
+
+def test_backtests_that_are_spent_cost_the_others_nothing(
+    filled_database: Callable[..., str], tmp_path: Path
+) -> None:
+    """The check of a free account goes round its varieties; where they are the route, it fails."""
+    codes = ("SHFE.cu", "SHFE.au", "DCE.m")
+    served = World(codes, first=date(2025, 10, 13), end=END, ticks_per_day=200)
+    checked = "select variety from raw_tq.main_harvest where route = 'backtest' order by 1"
+
+    def fill(dsn: str) -> None:
+        with bench(served, dsn, tmp_path / "first") as made:
+            assert made.load(datasets=("contract", "main_events")).status == "succeeded"
+
+    dsn = filled_database("three varieties", fill)
+    with bench(served, dsn, tmp_path, faults=["backtests:after=3"]) as made:
+        result = made.load("cross-check")
+        assert (result.status, result.exit_code) == ("succeeded", 0)
+        assert any("no backtest is left today" in warning for warning in result.warnings)
+        assert made.rows(checked) == [("SHFE.au",), ("SHFE.cu",)]
+        made.sandbox.faults.clear()
+        made.sandbox.faults.add("backtests:after=5")  # the next day's first
+        assert made.load("cross-check").status == "succeeded"
+        assert len(made.rows(checked)) == 3
+    with bench(served, dsn, tmp_path, faults=["backtests"], route="backtest") as made:
+        result = made.load(datasets=("main_events",))
+        failed = {key for task in result.tasks for key in task.failures}
+        assert (result.status, result.exit_code) == ("partial", 6)
+        assert failed == {f"{code} backtest" for code in codes}
+        assert "tq.route = history" in str(result.tasks)
 
 
 def test_a_late_holiday_takes_its_day_back_and_a_past_day_stays(small: Bench) -> None:
@@ -82,7 +112,7 @@ def test_an_unknown_variety_fails_by_name_and_costs_no_other(small: Bench) -> No
     result = small.load(keys=("SHFE.cu", "SHFE.zz"), datasets=("contract", "main_events"))
     assert result.status == "partial"
     failed = {key for task in result.tasks for key in task.failures}
-    assert failed == {"SHFE.zz", "SHFE.zz backtest", "SHFE.zz history"}
+    assert failed == {"SHFE.zz", "SHFE.zz history"}
     assert "SHFE.zz" in str(result.tasks)
     assert small.rows("select distinct variety from raw_tq.main_event") == [("SHFE.cu",)]
 
@@ -91,12 +121,9 @@ def test_an_empty_answer_is_a_failure_and_stored_rows_stay(small: Bench) -> None
     before = small.rows(EVENTS)
     assert before
     small.sandbox.faults.add("no-mains:variety=SHFE.cu")
-    result = small.load()
-    assert result.status == "partial"
-    assert {key for task in result.tasks for key in task.failures} == {
-        "SHFE.cu backtest",
-        "SHFE.cu history",
-    }
+    for mode, key in (("mapping", "SHFE.cu history"), ("cross-check", "SHFE.cu backtest")):
+        result = small.load(mode)
+        assert {name for task in result.tasks for name in task.failures} == {key}
     assert small.rows(EVENTS) == before
 
 

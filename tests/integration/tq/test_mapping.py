@@ -43,6 +43,9 @@ def loaded(
     home = tmp_path_factory.mktemp("mapping")
     with bench(world(), new_database(), home) as made:
         assert made.load().status == "succeeded"
+        assert [entry.what for entry in made.sandbox.log].count("backtest") == 0
+        assert made.rows("select distinct route from raw_tq.main_harvest") == [("history",)]
+        assert made.load("cross-check").status == "succeeded"
         yield made
 
 

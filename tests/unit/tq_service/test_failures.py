@@ -23,6 +23,10 @@ class TqTimeoutError(Exception):
     """Named as the client's own, which is recognised by its name."""
 
 
+class TqBacktestPermissionError(Exception):
+    """Likewise."""
+
+
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
@@ -34,6 +38,8 @@ class TqTimeoutError(Exception):
             Exception("您的账户不支持查看 SHFE.cu2601 的行情数据，需要购买后才能使用。"),
             "permission",
         ),
+        (Exception("您的账户不支持 TqSim，需要购买后才能使用。升级网址："), "permission"),
+        (TqBacktestPermissionError("免费账户每日可以回测3次，今日暂无回测权限"), "backtests"),
         (TqTimeoutError("获取数据超时"), "timeout"),
         (Exception("调用名称服务失败: 502"), "transport"),
         # in the servers' maintenance the client wraps what it caught

@@ -9,8 +9,8 @@ AWAY = ("名称服务", "日常运维时间")  # the name service, the time of t
 class Failure(Exception):
     """A failure as the caller gets it.
 
-    `kind`: auth, permission, missing, unknown, answer, timeout, transport, or client for any other
-    error, which is one in the client's own code.
+    `kind`: auth, permission, backtests (no further one today), missing, unknown, answer, timeout,
+    transport, or client for any other error, which is one in the client's own code.
     """
 
     def __init__(self, kind: str, message: str, symbols: list[str] | None = None) -> None:
@@ -34,6 +34,8 @@ def classify(error: BaseException) -> Failure:
         return Failure("transport", f"the futures servers failed: {text}")
     if text.startswith(("快期账户", "请输入 auth")):
         return Failure("auth", text)
+    if type(error).__name__ == "TqBacktestPermissionError":
+        return Failure("backtests", text)
     if "不支持查看" in text or "专业版" in text or text.startswith("您的账户不支持"):
         return Failure("permission", text)
     if type(error).__name__ == "TqTimeoutError":

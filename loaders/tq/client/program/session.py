@@ -14,6 +14,7 @@ from loaders.tq.client.program.failure import Failure
 
 CST = timezone(timedelta(hours=8))
 LOGIN_SECONDS = 30
+NO_BACKTEST = "Backtest Permission Denied"  # a header of the refusal
 
 
 def cst(ns: int) -> datetime:
@@ -60,7 +61,10 @@ class Session:
         if self._api is not None:  # else there would be two connections
             _close(self._api)
             self._api = None
-        api = self._open(backtest=tqsdk.TqBacktest(first, last))
+        raise_refused_backtests()
+        # as the name service is told of a backtest
+        url = {"_md_url": f"{self._md_url}?backtest=true"} if self._md_url else {}
+        api = self._open(backtest=tqsdk.TqBacktest(first, last), **url)
         try:
             yield api
         finally:
@@ -137,6 +141,29 @@ class Session:
             raise Failure(
                 "transport", f"no connection to the market data server: {error}"
             ) from error
+
+
+def raise_refused_backtests() -> None:
+    """Let a refused backtest raise the client's own error.
+
+    It did up to version 13 of websockets; with later ones the client tries for a minute, and then
+    reports a time-out.
+    """
+    import websockets
+    from tqsdk.exceptions import TqBacktestPermissionError
+    from websockets.asyncio.client import connect
+    from websockets.exceptions import InvalidStatus
+
+    class Connect(connect):
+        async def __aenter__(self) -> Any:
+            try:
+                return await super().__aenter__()
+            except InvalidStatus as error:
+                if error.response.headers.get("x-shinny-auth-check") != NO_BACKTEST:
+                    raise
+                raise TqBacktestPermissionError(NO_BACKTEST) from error
+
+    websockets.connect = Connect  # type: ignore[misc]
 
 
 def trading_days(api: Any, first: date, last: date) -> list[date]:
