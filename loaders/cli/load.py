@@ -62,7 +62,7 @@ def run_command(
         bool, typer.Option("--retry-missed", help="ib: capture again what slots lack.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="ib: print the plan and load nothing.")
+        bool, typer.Option("--dry-run", help="ib, tq: print the plan and load nothing.")
     ] = False,
     accept_loss: Annotated[
         bool,

@@ -1,36 +1,85 @@
-"""The check before a load: the servers answer, and let the account in."""
+"""The check before a load: log-in, licence, contracts, and what a backfill takes."""
 
 import tempfile
 from datetime import datetime
 from pathlib import Path
 
 from loaders.engine.check import Check, describe_service
+from loaders.errors import QuotemillError
 from loaders.settings import Settings
+from loaders.tq.client.answers import Licence
 from loaders.tq.client.harvest import Harvest
+from loaders.tq.context import WINDOW
+from loaders.tq.estimate import Estimate, Measured, estimate, estimate_due
 from loaders.tq.request import check_client
 from loaders.tq.tick_days.recent_ticks import HISTORY, LACKING, NEWEST
+from loaders.trading_time import SHANGHAI
+from loaders.warehouse.postgres import find_warehouse
+
+ENDS_SOON = 14  # days
+ENDLESS = 2099  # year in which the vendor lets free accounts end
 
 
-def check(settings: Settings, _: datetime) -> Check:
-    """Log in, and ask for the contracts of the varieties.
+def check(settings: Settings, now: datetime) -> Check:
+    """Log in, and ask for the licence and the contracts of the varieties.
 
     Raises SettingsError, or UpstreamError with the fix as its hint.
     """
     check_client(settings)
     tq = settings.tq.model_copy(update={"wait": 0.0})  # a check says at once that they are away
+    today = now.astimezone(SHANGHAI).date()
     with tempfile.TemporaryDirectory() as folder, Harvest(tq, Path(folder) / "check") as harvest:
         harvest.login()
-        answer, history = harvest.instruments(tq.varieties), harvest.may(HISTORY)
+        answer, licence = harvest.instruments(tq.varieties), harvest.licence()
+        days = len(harvest.calendar(tq.start or today - WINDOW, today))
     counts = {v: sum(row["variety"] == v for row in answer.contracts) for v in tq.varieties}
     contracts = ", ".join(f"{count} contracts of {variety}" for variety, count in counts.items())
     newest = {variety: answer.seen_at.get(variety) for variety in tq.varieties}
     warnings = [f"no quote of {variety}" for variety, at in newest.items() if at is None]
-    if not history:
+    parts = [f"the futures servers let the account in; {contracts}", describe_licence(licence)]
+    history, due = HISTORY in licence.features, None
+    if history:
+        due = _estimate(settings, days * len(tq.varieties))
+        parts.append(str(due))
+    else:
         warnings.append(
             f"{LACKING}: only the newest {NEWEST:,} ticks of a contract land; "
             "the rest needs no permission"
         )
-    detail = {"contracts": counts, "newest_quote": newest, "history_of_ticks": history}
-    return describe_service(
-        f"the futures servers let the account in; {contracts}", warnings, detail
-    )
+    if licence.days_left is not None and licence.days_left <= ENDS_SOON:
+        warnings.append(
+            f"the licence ends {licence.ends}, in {licence.days_left} days: what it allows ends "
+            "with it; renew it at https://account.shinnytech.com"
+        )
+    detail = {
+        "contracts": counts,
+        "newest_quote": newest,
+        "history_of_ticks": history,
+        "features": licence.features,
+        "account_type": licence.account_type,
+        "licence_ends": licence.ends,
+        "licence_days_left": licence.days_left,
+        "estimate": due and due.as_json(),
+    }
+    return describe_service("; ".join(parts), warnings, detail)
+
+
+def describe_licence(licence: Licence) -> str:
+    """The licence in a few words; the type of account is the vendor's own name."""
+    edition = "professional" if HISTORY in licence.features else "free"
+    if licence.ends is None or licence.days_left is None:
+        return f"{edition} licence; the servers do not say when it ends"
+    ends = "without end"
+    if licence.ends.year < ENDLESS:
+        ends = f"until {licence.ends} ({licence.days_left:,} days)"
+    return f"{edition} licence ({licence.account_type}) {ends}"
+
+
+def _estimate(settings: Settings, window_days: int) -> Estimate:
+    """What the due days take, or the whole window before the first schedule."""
+    try:
+        warehouse = find_warehouse(settings)
+        due = estimate_due(settings, warehouse) if warehouse else None
+    except QuotemillError:  # doctor and status say what is wrong with it
+        due = None
+    return due or estimate(window_days, settings.tq, Measured())

@@ -10,7 +10,12 @@ from loaders.settings import Settings
 from loaders.tq.tick_days.backlog import find_backlog
 from loaders.tq.tick_days.ledger import read_corrected_days, read_no_data
 from loaders.tq.tick_days.recent_ticks import PERMISSION_SETTING
-from loaders.tq.tick_days.schedule import read_incomplete_days, read_last_days, read_settled_days
+from loaders.tq.tick_days.schedule import (
+    Scheduled,
+    read_incomplete_days,
+    read_last_days,
+    read_settled_days,
+)
 from loaders.warehouse.postgres import Warehouse
 
 # the time of the newest load, which may not be the clock's: a day on record is due again some time
@@ -48,12 +53,12 @@ def _to_build(conn: psycopg.Connection, settings: Settings, schema: str) -> list
     ]
 
 
-def _to_fetch(conn: psycopg.Connection, settings: Settings, schema: str) -> list[str]:
-    """The days that the next load downloads, by its own rules."""
+def find_due_days(conn: psycopg.Connection, settings: Settings, schema: str) -> list[Scheduled]:
+    """The days of ticks that the next load downloads, by its own rules."""
     varieties = settings.tq.varieties
     corrected = read_corrected_days(conn, [f"KQ.m@{variety}" for variety in varieties])
     [(as_of,)] = conn.execute(LAST_LOAD)
-    days = find_backlog(
+    return find_backlog(
         read_incomplete_days(conn, schema, varieties, corrected),
         {},  # none of these days is complete
         {key: row["checked_at"] for key, row in read_no_data(conn).items()},
@@ -61,6 +66,10 @@ def _to_fetch(conn: psycopg.Connection, settings: Settings, schema: str) -> list
         as_of=as_of,
         recheck_after=timedelta(days=settings.tq.recheck_after),
     ).missing
+
+
+def _to_fetch(conn: psycopg.Connection, settings: Settings, schema: str) -> list[str]:
+    days = find_due_days(conn, settings, schema)
     if not days:
         return []
     late = ", ".join(sorted({day.variety for day in days}))

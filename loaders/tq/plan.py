@@ -64,9 +64,10 @@ def _plan_cross_check(ctx: Context) -> Iterator[Sequence[Unit]]:
     yield [Unit("trading_day", (trading_day.KEY,))]
     ctx.days = ctx.ask(landed.trading_days)
     [route] = set(main_events.ROUTES) - {ctx.settings.route}
-    reached = {
-        variety: ctx.ask(lambda conn, v=variety: landed.coverage(conn, v, route))  # type: ignore[misc]
-        for variety in ctx.load.request.keys or ctx.settings.varieties
-    }
-    order = sorted(reached, key=lambda v: c.last_day if (c := reached[v]) else date.min)
+
+    def last_checked(variety: str) -> date:
+        covered = ctx.ask(lambda conn: landed.coverage(conn, variety, route))
+        return covered.last_day if covered else date.min
+
+    order = sorted(ctx.load.request.keys or ctx.settings.varieties, key=last_checked)
     yield [Unit("main_events", main_events.list_keys(order, route))]

@@ -17,6 +17,7 @@ from loaders.tq.client.harvest import Harvest
 from loaders.tq.context import Context
 from loaders.tq.coverage import read_coverage
 from loaders.tq.doctor import check_setup
+from loaders.tq.estimate import preview
 from loaders.tq.jobs import JOBS
 from loaders.tq.next_steps import list_next_steps
 from loaders.tq.plan import DATASETS, plan
@@ -88,6 +89,7 @@ SOURCE = Source(
     parts=parts,
     rests_since=lambda _, now: resting_since(now, ready=EVENING),
     due=list_next_steps,
+    preview=preview,
     facts=collect_facts,
     uncounted=("bytes",),  # the client does not say how much it receives
     jobs=JOBS,

@@ -18,6 +18,9 @@ OFTEN = {"times": ""}
 KINDS: dict[str, Kind] = {
     # the log-in
     "auth": Kind("the token is refused", {"status": "401", **OFTEN}),
+    "licence": Kind(
+        "another licence, or no answer about it", {"type": "free", "days": "5", "status": "200"}
+    ),
     "permission": Kind("the account lacks a feature", {"feature": "tq_dl"}),
     "ws": Kind("the upgrade to a WebSocket is refused", {"status": "403", **OFTEN}),
     "backtests": Kind("backtests are refused, from this one on", {"after": "1"}),
@@ -61,7 +64,7 @@ def read_time(text: str) -> time:
     return datetime.strptime(text, "%H%M").time()
 
 
-WHOLE = ("after", "times", "status", "keep", "row", "by")
+WHOLE = ("after", "times", "status", "keep", "row", "by", "days")
 CATALOGUE = Catalogue(
     KINDS,
     {

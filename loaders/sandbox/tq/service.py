@@ -216,11 +216,15 @@ class TqSandbox(Sandbox):
         return token
 
     async def _grant(self, _: web.Request) -> web.StreamResponse:
-        self._record("grant", "")
+        rule = self.faults.strike("licence")
+        self._record("grant", "", rule)
+        if rule and rule.integer("status") != web.HTTPOk.status_code:
+            return web.Response(text="<html>error</html>", status=rule.integer("status"))
+        days = rule.integer("days") if rule else 365
         document = {
-            "exp": int(time.time()) + 365 * 86_400,
-            "daysleft": 365,
-            "account_type": "sandbox",
+            "exp": int(time.time()) + days * 86_400,
+            "daysleft": days,
+            "account_type": rule.option("type") if rule else "sandbox",
         }
         return web.json_response(document)
 

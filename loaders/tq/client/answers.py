@@ -30,6 +30,16 @@ class Instruments:
 
 
 @dataclass(frozen=True)
+class Licence:
+    """What an account may do, in the vendor's words; None where its servers do not say."""
+
+    features: tuple[str, ...]
+    account_type: str | None
+    days_left: int | None
+    ends: date | None
+
+
+@dataclass(frozen=True)
 class MainEvents:
     """The main contracts of a variety, by one route.
 
@@ -81,6 +91,11 @@ def instruments(answer: dict[str, Any]) -> Instruments:
     sessions = {v: [tuple(row) for row in rows] for v, rows in answer["sessions"].items()}
     seen = {v: None if ns is None else to_time(ns) for v, ns in answer["seen_at"].items()}
     return Instruments(sessions, contracts, seen, tuple(answer["left_out"]))
+
+
+def licence(answer: dict[str, Any]) -> Licence:
+    given = {**answer, "features": tuple(answer["features"]), "ends": _day(answer["ends"])}
+    return Licence(**given)
 
 
 def main_events(answer: dict[str, Any]) -> MainEvents:

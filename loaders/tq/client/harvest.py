@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 from loaders.engine.outcome import Stopped
 from loaders.request_counts import count
 from loaders.tq.client import answers
-from loaders.tq.client.answers import DayRange, Instruments, MainEvents, TickAnswer
+from loaders.tq.client.answers import DayRange, Instruments, Licence, MainEvents, TickAnswer
 from loaders.tq.client.process import POLL_SECONDS, ClientProcess
 from loaders.tq.errors import (
     TqAnswerError,
@@ -88,6 +88,9 @@ class Harvest:
     def may(self, feature: str) -> bool:
         """Whether the account has a permission, such as tq_dl for the history of ticks."""
         return bool(self._ask("may", {"feature": feature}))
+
+    def licence(self) -> Licence:
+        return answers.licence(self._ask("licence", {}))
 
     def calendar(self, first: date, last: date) -> list[date]:
         """Trading days of the exchanges, as far as the published holidays reach."""

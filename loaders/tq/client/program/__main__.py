@@ -17,6 +17,7 @@ from loaders.tq.client.program.session import Session
 CALLS: dict[str, Callable[..., Any]] = {
     "login": Session.login,
     "may": Session.may,
+    "licence": Session.licence,
     "calendar": Session.calendar,
     "instruments": instruments.instruments,
     "main_events": mains.main_events,

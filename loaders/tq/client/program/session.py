@@ -62,7 +62,7 @@ class Session:
             _close(self._api)
             self._api = None
         raise_refused_backtests()
-        # as the name service is told of a backtest
+        # as the name service has it for a backtest
         url = {"_md_url": f"{self._md_url}?backtest=true"} if self._md_url else {}
         api = self._open(backtest=tqsdk.TqBacktest(first, last), **url)
         try:
@@ -79,6 +79,20 @@ class Session:
 
     def may(self, feature: str) -> bool:
         return bool(self.api._auth._has_feature(feature))
+
+    def licence(self) -> dict[str, Any]:
+        """What the account may do and until when; its end is None where the servers do not say."""
+        auth = self.api._auth
+        try:
+            ends = auth.expire_datetime.date().isoformat()
+        except Exception:  # the client raises a bare one for any answer that it cannot read
+            ends = None
+        return {
+            "features": sorted(auth._grants["features"]),
+            "account_type": auth._product_type,
+            "days_left": auth._expire_days_left,
+            "ends": ends,
+        }
 
     def check_known(self, symbols: list[str]) -> None:
         """Raise Failure for symbols that do not exist.

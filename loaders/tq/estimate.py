@@ -1,0 +1,155 @@
+"""How long a backfill of ticks takes, and the space that it needs.
+
+From the days that are due and what this home has measured. Before it has measured anything: a
+liquid contract's ticks, and the pace of the client alone, without the network.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from itertools import groupby
+from typing import Any
+
+import psycopg
+
+from loaders.engine.request import LoadRequest
+from loaders.engine.source import Previewed
+from loaders.settings import Settings
+from loaders.tq.next_steps import find_due_days
+from loaders.tq.request import check_request
+from loaders.tq.settings import TqSettings
+from loaders.tq.tick_days.plan import NOTHING_BUILT
+from loaders.tq.tick_days.schedule import read_last_days
+from loaders.warehouse.ownership import has_relation
+from loaders.warehouse.postgres import Warehouse
+
+ASSUMED_TICKS = 30_000  # of a liquid main contract on a day
+BYTES_PER_TICK = 257  # in QuestDB, measured
+TICKS_PER_SECOND = 9_000  # of one process of the client, measured
+PROCESS_START = 3.0  # seconds
+ENOUGH_DAYS = 20  # measured ones that say more than the assumptions
+MEASURED = """
+    select
+        coalesce(sum(t.done), 0),
+        coalesce(sum(extract(epoch from t.finished_at - t.started_at)), 0)::float8
+    from ops.ingestion_job_tasks as t
+    inner join ops.ingestion_jobs as j on t.job_id = j.job_id
+    where j.source = 'tq' and t.dataset = 'ticks' and t.finished_at is not null
+"""
+TICKS_STORED = (
+    "select coalesce(sum(rows), 0)::bigint, count(*) from raw_tq.symbol_day "
+    "where status = 'complete'"
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What earlier loads of this home took.
+
+    ticks_per_day    of stored days; None with too few of them
+    seconds_per_day  of loads of ticks; likewise
+    """
+
+    ticks_per_day: float | None = None
+    seconds_per_day: float | None = None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What days of ticks take: `gigabytes` in QuestDB."""
+
+    days: int
+    ticks: int
+    hours: float
+    gigabytes: float
+    is_measured: bool
+
+    def __str__(self) -> str:
+        how = "by earlier loads" if self.is_measured else "assumed, and the network comes on top"
+        return (
+            f"{self.days:,} days of ticks are due: some {self.hours:,.1f} hours, "
+            f"{self.gigabytes:,.1f} GB in QuestDB ({how})"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def estimate(days: int, settings: TqSettings, measured: Measured) -> Estimate:
+    """What so many days of ticks take; pure."""
+    per_day = measured.ticks_per_day or ASSUMED_TICKS
+    client = per_day / TICKS_PER_SECOND + settings.pace
+    assumed = (client + PROCESS_START / settings.days_per_process) / settings.concurrency
+    seconds = days * (measured.seconds_per_day or assumed)
+    ticks = round(days * per_day)
+    return Estimate(
+        days,
+        ticks,
+        hours=round(seconds / 3600, 2),
+        gigabytes=round(ticks * BYTES_PER_TICK / 1e9, 2),
+        is_measured=measured.seconds_per_day is not None,
+    )
+
+
+def read_measured(conn: psycopg.Connection) -> Measured:
+    """What this home has measured; nothing before its first loads."""
+    if not has_relation(conn, "raw_tq.symbol_day"):
+        return Measured()
+    [(ticks, stored)] = conn.execute(TICKS_STORED).fetchall()
+    [(loaded, seconds)] = conn.execute(MEASURED).fetchall()
+    return Measured(
+        ticks / stored if stored >= ENOUGH_DAYS else None,
+        seconds / loaded if loaded >= ENOUGH_DAYS else None,
+    )
+
+
+def estimate_due(settings: Settings, warehouse: Warehouse) -> Estimate | None:
+    """What the due days take; None before the first schedule."""
+    schema = warehouse.inner_schema("futures")
+
+    def read(conn: psycopg.Connection) -> Estimate | None:
+        if not _is_built(conn, settings, schema):
+            return None
+        days = len(find_due_days(conn, settings, schema))
+        return estimate(days, settings.tq, read_measured(conn))
+
+    return warehouse.ask(read)
+
+
+def preview(
+    settings: Settings, warehouse: Warehouse | None, request: LoadRequest, _: datetime | None
+) -> Previewed:
+    """The days of ticks that a load would fetch, by the schedule that is built."""
+    check_request(settings, request)
+    unknown = Previewed((NOTHING_BUILT,), {"days": {}, "estimate": None})
+    if warehouse is None:
+        return unknown
+    schema = warehouse.inner_schema("futures")
+
+    def read(conn: psycopg.Connection) -> tuple[dict[str, list[date]], Measured] | None:
+        if not _is_built(conn, settings, schema):
+            return None
+        days = sorted(find_due_days(conn, settings, schema), key=lambda day: day.variety)
+        grouped = groupby(days, key=lambda day: day.variety)
+        return {v: [d.trading_day for d in own] for v, own in grouped}, read_measured(conn)
+
+    if (answer := warehouse.ask(read)) is None:
+        return unknown
+    due, measured = answer
+    wanted = request.keys or tuple(settings.tq.varieties)
+    due = {variety: _within(request, due[variety]) for variety in wanted if variety in due}
+    due = {variety: days for variety, days in due.items() if days}
+    whole = estimate(sum(map(len, due.values())), settings.tq, measured)
+    lines = [f"{v}: {len(days):,} days from {min(days)} to {max(days)}" for v, days in due.items()]
+    detail = {"days": {v: len(days) for v, days in due.items()}, "estimate": whole.as_json()}
+    return Previewed((*lines, str(whole)), detail)
+
+
+def _is_built(conn: psycopg.Connection, settings: Settings, schema: str) -> bool:
+    is_landed = has_relation(conn, "raw_tq.symbol_day")
+    return is_landed and bool(read_last_days(conn, schema, settings.tq.varieties))
+
+
+def _within(request: LoadRequest, days: Sequence[date]) -> list[date]:
+    first, last = request.since or date.min, request.until or date.max
+    return [day for day in days if first <= day <= last]

@@ -1,0 +1,32 @@
+"""What a backfill takes, and the licence in words."""
+
+from datetime import date
+
+from loaders.tq.check import describe_licence
+from loaders.tq.client.answers import Licence
+from loaders.tq.estimate import Measured, estimate
+from loaders.tq.settings import TqSettings
+
+SETTINGS = TqSettings(concurrency=2, pace=0.2, days_per_process=5)
+
+
+def test_a_backfill_is_estimated_by_earlier_loads_where_there_are_any() -> None:
+    assumed = estimate(1000, SETTINGS, Measured())
+    # 30,000 ticks at 9,000 a second, a fifth of a second, and a fifth of a start, by two
+    assert (assumed.hours, assumed.gigabytes) == (0.57, 7.71)
+    assert "assumed" in str(assumed)
+    known = estimate(1000, SETTINGS, Measured(ticks_per_day=10_000, seconds_per_day=3.6))
+    assert (known.ticks, known.hours, known.gigabytes) == (10_000_000, 1.0, 2.57)
+    assert str(known) == (
+        "1,000 days of ticks are due: some 1.0 hours, 2.6 GB in QuestDB (by earlier loads)"
+    )
+    assert estimate(0, SETTINGS, Measured()).hours == 0
+
+
+def test_a_licence_reads_as_free_or_professional_with_its_end() -> None:
+    free = Licence(("futr", "lmt_idx"), "free", 27_066, date(2099, 12, 31))
+    assert describe_licence(free) == "free licence (free) without end"
+    paid = Licence(("futr", "tq_dl"), "pro", 12, date(2026, 12, 4))
+    assert describe_licence(paid) == "professional licence (pro) until 2026-12-04 (12 days)"
+    silent = Licence(("futr", "tq_dl"), None, None, None)
+    assert "do not say when it ends" in describe_licence(silent)
