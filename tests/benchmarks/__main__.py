@@ -3,7 +3,6 @@
 import argparse
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,10 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
     texts = page.sections(options.out.read_text("utf-8")) if options.out.is_file() else {}
     with databases.scratch() as (folder, server):
         for name in options.only:
-            began, load_before = time.monotonic(), page.load_average()
+            load_before = page.load_average()
             for title, text, aims in PARTS[name](server, folder, options):
-                minutes = (time.monotonic() - began) / 60
-                texts[title] = f"{text}\n\n{page.closing(server, aims, load_before, minutes)}"
+                texts[title] = page.with_facts(text, server, aims, load_before)
                 # after each section: a run that breaks off keeps what it measured
                 options.out.write_text(page.page(texts, ORDER), "utf-8")
     say(f"written: {options.out}")
@@ -41,12 +39,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def measure_landing(server: str, folder: Path, options: Options) -> Sections:
     results = landing.compare_paths(server, folder, options.codes, rounds=options.rounds, say=say)
-    text, aims = landing.section(results)
     small = landing.compare_small_loads(
         server, folder, options.tables, rounds=options.rounds, loads=options.loads, say=say
     )
-    small_text, small_aims = landing.small_section(small)
-    yield landing.TITLE, f"{text}\n\n{small_text}", aims + small_aims
+    yield landing.TITLE, *landing.section(results, small)
 
 
 def measure_increments(server: str, folder: Path, options: Options) -> Sections:

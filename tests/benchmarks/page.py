@@ -54,17 +54,20 @@ def page(texts: Mapping[str, str], order: Sequence[str]) -> str:
     return "\n\n".join([TITLE, head, *(f"## {title}\n\n{texts[title]}" for title in titles)]) + "\n"
 
 
-def closing(server: str, aims: Sequence[str], load_before: str, minutes: float) -> str:
-    """Missed aims of one section, and when it ran; never a host, user or folder name."""
+def with_facts(text: str, server: str, aims: Sequence[str], load_before: str) -> str:
+    """The text of one section, its first paragraph with missed aims and when it ran.
+
+    Never names a host, user or folder.
+    """
     with psycopg.connect(server) as conn:
         row = conn.execute("select current_setting('server_version')").fetchone()
     assert row is not None
     missed = [aim for aim in aims if aim.startswith("**")]
     met = f"{len(aims) - len(missed)} of {len(aims)} aims met" if aims else ""
     facts = [f"PostgreSQL {row[0]}", _commit(), f"load {load_before} to {load_average()}"]
-    return paragraph(
-        "; ".join(filter(None, [met, *missed, *facts, f"{minutes:.0f} minutes"])) + "."
-    )
+    first, _, rest = text.partition("\n\n")
+    known = "; ".join(filter(None, [met, *missed, *facts]))
+    return f"{paragraph(f'{first} {known}.')}\n\n{rest}"
 
 
 def machine() -> str:

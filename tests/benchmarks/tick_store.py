@@ -197,8 +197,8 @@ def section(results: list[Results]) -> tuple[str, list[str]]:
             at_least("stage of small days", small.ratio(STAGE, ADAPTER), 10, "× adapter"),
         ]
     text = (
-        f"From an Arrow table until readers see it, its WAL applied, on QuestDB {VERSION} without "
-        f"fsync: {whole.rows:,} ticks, a day of one series; {small.rows:,} ticks, days of several "
-        "varieties, each awaited, most of which is the server's own work per transaction."
+        f"From an Arrow table until readers see it, on QuestDB {VERSION} without fsync: "
+        f"{whole.rows:,} ticks, a day of one series; {small.rows:,} ticks, days of several "
+        "varieties, mostly the server's own work per transaction."
     )
     return f"{paragraph(text)}\n\n{table(head, lines)}", wanted
