@@ -9,7 +9,7 @@ from datetime import date, datetime, time, timedelta
 from loaders.errors import UsageError
 from loaders.sandbox.ib.hours import ET, FIRST_DAY, is_session
 from loaders.sandbox.ib.option_prices import Dividends, years_between
-from loaders.sandbox.ib.stocks import Stock, rnd
+from loaders.sandbox.ib.stocks import Stock, parse_event, rnd
 
 QUARTER = 3  # months
 SPARE = 4  # of so many stocks one pays none
@@ -27,11 +27,7 @@ class Special:
 
 def parse_special(text: str) -> Special:
     """Read SYMBOL:YYYY-MM-DD:DOLLARS; raises UsageError."""
-    try:
-        symbol, day, amount = text.split(":")
-        special = Special(symbol.strip().upper(), date.fromisoformat(day), float(amount))
-    except ValueError:
-        raise UsageError(f"dividend {text!r} cannot be read", hint="AAPL:2026-12-01:5.00") from None
+    special = Special(*parse_event("dividend", text, number=float, example="AAPL:2026-12-01:5.00"))
     if not 0 < special.amount < 10_000:
         raise UsageError(f"dividend {text!r}: the amount must be above 0 dollars")
     return special

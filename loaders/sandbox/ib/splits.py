@@ -11,7 +11,7 @@ from datetime import date
 
 from loaders.errors import UsageError
 from loaders.sandbox.ib.listing import BLOCK, Instrument
-from loaders.sandbox.ib.stocks import MOST_STOCKS, Stock
+from loaders.sandbox.ib.stocks import MOST_STOCKS, Stock, parse_event
 
 BLOCKS_OF_SPLIT = 2  # blocks of numbers: contracts that continue, and new ones
 
@@ -34,11 +34,7 @@ class Split:
 
 def parse_split(text: str) -> Split:
     """Read SYMBOL:YYYY-MM-DD:RATIO; raises UsageError."""
-    try:
-        symbol, day, ratio = text.split(":")
-        split = Split(symbol.strip().upper(), date.fromisoformat(day), int(ratio))
-    except ValueError:
-        raise UsageError(f"split {text!r} cannot be read", hint="AAPL:2026-11-20:4") from None
+    split = Split(*parse_event("split", text, number=int, example="AAPL:2026-11-20:4"))
     if split.ratio < 2:
         raise UsageError(f"split {text!r}: the ratio must be a whole number of at least 2")
     return split

@@ -1,11 +1,14 @@
 """Stocks of the market: large American names at made-up prices, and invented ones."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
+from typing import TypeVar
 
 from loaders.errors import UsageError
 
+N = TypeVar("N", int, float)
 MOST_STOCKS = 350  # numbers of contracts are blocks of numbers by stock
 
 
@@ -50,6 +53,17 @@ class Stock:
         if self.price < 500:
             return 5.0
         return 10.0 if self.price < 2000 else 50.0 if self.price < 10_000 else 200.0
+
+
+def parse_event(
+    kind: str, text: str, *, number: Callable[[str], N], example: str
+) -> tuple[str, date, N]:
+    """Read SYMBOL:YYYY-MM-DD:NUMBER; raises UsageError."""
+    try:
+        symbol, day, value = text.split(":")
+        return symbol.strip().upper(), date.fromisoformat(day), number(value)
+    except ValueError:
+        raise UsageError(f"{kind} {text!r} cannot be read", hint=example) from None
 
 
 _KNOWN_CONIDS = {"AAPL": 265598, "MSFT": 272093, "SPY": 756733, "NVDA": 4815747, "DIS": 4901}
