@@ -12,9 +12,9 @@ from loaders.warehouse.postgres import Warehouse
 from orchestration.alerts import causes
 from orchestration.checks import option_gates, selfcheck
 from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.option_days import DECEMBER, FRIDAY, MONDAY, TUESDAY, WEDNESDAY
 from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_options import (
-    Session,
     chain,
     closed,
     closing,
@@ -31,10 +31,7 @@ from tests.integration.dbt.raw_options import (
 
 # all is built; a test lands its rows and builds the tables
 pytestmark = pytest.mark.usefixtures("models")
-# the day after Thanksgiving is an early close
-TUESDAY, WEDNESDAY = Session(date(2026, 11, 24)), Session(date(2026, 11, 25))
-FRIDAY, MONDAY = Session(date(2026, 11, 27), close=13), Session(date(2026, 11, 30))
-DECEMBER, JANUARY = date(2026, 12, 18), date(2027, 1, 15)
+JANUARY = date(2027, 1, 15)
 AAPL = chain("AAPL", 100, [DECEMBER, JANUARY], [95, 100, 105])
 MSFT = chain("MSFT", 200, [DECEMBER], [400])
 TABLES = (

@@ -19,6 +19,7 @@ from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_options import Session, chain, land_day, land_sessions, open_interest
 
 TUESDAY, WEDNESDAY = Session(date(2026, 11, 24)), Session(date(2026, 11, 25))
+# the day after Thanksgiving is an early close
 FRIDAY, MONDAY = Session(date(2026, 11, 27), close=13), Session(date(2026, 11, 30))
 DECEMBER = date(2026, 12, 18)
 AAPL = chain("AAPL", 100, [DECEMBER], [95, 100, 105])

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from loaders.warehouse.postgres import Warehouse
+from tests.conftest import EDITIONS
 from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.hypertables import make_hypertable, make_plain
 from tests.integration.dbt.raw import EXCHANGE, land, minute, session_minutes, weekdays
@@ -20,6 +21,12 @@ BARS = ("kline_5m", "kline_15m", "kline_30m")
 BUILD = ("run", "-s", "stg_tdx__kline_minute", *BARS, "kline_60m")
 
 
+@pytest.fixture
+def edition() -> str:
+    """The one with continuous aggregates."""
+    return "tsl"
+
+
 def continuous(conn: psycopg.Connection) -> list[str]:
     rows = conn.execute(
         "select view_schema || '.' || view_name from timescaledb_information.continuous_aggregates"
@@ -27,6 +34,7 @@ def continuous(conn: psycopg.Connection) -> list[str]:
     return sorted(name for (name,) in rows)
 
 
+@pytest.mark.parametrize("edition", EDITIONS)
 def test_bars_are_those_of_their_minutes_on_every_edition(
     edition: str, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
@@ -104,7 +112,6 @@ def recorded_changes(conn: psycopg.Connection, number: int) -> list[tuple[Any, .
     ).fetchall()
 
 
-@pytest.mark.parametrize("edition", ["tsl"])
 def test_a_refresh_cut_short_is_repeated(built: Stored, conn: psycopg.Connection, dbt: Dbt) -> None:
     number = recorded_changes(conn, 0)[-1][0]
     cursors = "select reader, seen::text from ops.change_cursors order by 1"
@@ -127,7 +134,6 @@ def test_a_refresh_cut_short_is_repeated(built: Stored, conn: psycopg.Connection
     ]
 
 
-@pytest.mark.parametrize("edition", ["tsl"])
 def test_a_first_refresh_cut_short_is_repeated_over_all_history(
     built: Stored, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
@@ -142,7 +148,6 @@ def test_a_first_refresh_cut_short_is_repeated_over_all_history(
     assert_built(conn, built.rows)
 
 
-@pytest.mark.parametrize("edition", ["tsl"])
 def test_policies_exist_once_and_match_the_settings(
     built: Stored, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
@@ -159,7 +164,6 @@ def test_policies_exist_once_and_match_the_settings(
     assert sorted(row[1:3] for row in policies(conn)) == sorted(row[1:3] for row in before)
 
 
-@pytest.mark.parametrize("edition", ["tsl"])
 def test_a_refresh_waits_for_the_policy(
     built: Stored, conn: psycopg.Connection, warehouse: Warehouse, dbt: Dbt
 ) -> None:
@@ -197,7 +201,6 @@ def test_a_refresh_waits_for_the_policy(
     assert_built(conn, built.rows)
 
 
-@pytest.mark.parametrize("edition", ["tsl"])
 def test_another_query_replaces_it_or_names_its_readers(
     built: Stored, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
@@ -221,7 +224,6 @@ def test_another_query_replaces_it_or_names_its_readers(
     assert_built(conn, built.rows)
 
 
-@pytest.mark.parametrize("edition", ["tsl"])
 def test_a_new_continuous_aggregate_keeps_bars_of_dropped_minutes(
     edition: str, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
@@ -251,7 +253,6 @@ def test_a_new_continuous_aggregate_keeps_bars_of_dropped_minutes(
     assert_built(conn, stored.rows)
 
 
-@pytest.mark.parametrize("edition", ["tsl"])
 def test_one_new_day_writes_and_reads_the_same_at_four_times_the_history(
     edition: str, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
@@ -334,7 +335,6 @@ def test_readers_find_the_same_columns_comments_and_rights(
         assert readable
 
 
-@pytest.mark.parametrize("edition", ["tsl"])
 def test_a_corrected_day_of_very_many_compressed_bars_is_refreshed(
     edition: str, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
