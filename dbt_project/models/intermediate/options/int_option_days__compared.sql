@@ -1,12 +1,7 @@
 with quotes as (
     select
-        q.symbol,
-        q.trade_date,
-        q.rollup_source_view,
-        q.sample_time,
+        {{ chain_columns('q') }},
         q.conid,
-        q.trading_class,
-        q.expiry,
         q.strike,
         q.option_right,
         q.is_american,
