@@ -13,6 +13,7 @@ from loaders.engine import source
 from loaders.engine.outcome import Outcome, SourceGone
 from loaders.engine.window import Window
 from loaders.errors import DataQualityError, UpstreamError, name_acceptance
+from loaders.tdx.bars.file_notes import FileNotes
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.client.event_loop import EventLoop
 from loaders.tdx.instrument_kinds import classify_code
@@ -57,6 +58,7 @@ class Context:
     actions: "ActionSet | None" = None
     # number of days whose volume the client's file has in hands, by file name
     in_hands: dict[str, int] = field(default_factory=dict)
+    file_notes: FileNotes = field(default_factory=FileNotes)
     quote_servers: "QuoteServers | None" = None
     servers_gone: str | None = None
     _gone: dict[str, frozenset[str]] = field(default_factory=dict)

@@ -19,7 +19,7 @@ from loaders.engine.operations import DISCONNECT_WORDS
 from loaders.engine.source import Source
 from loaders.engine.test_runs import newest_fingerprint
 from loaders.settings import Settings
-from loaders.tdx.bars.file_days import warn_of_hands
+from loaders.tdx.bars.file_notes import warn_of_hands
 from loaders.tdx.check import check
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.client.event_loop import EventLoop
@@ -50,6 +50,7 @@ def opened(load: Load) -> Iterator[Context]:
         finally:
             if client is not None:
                 loop.close(client)
+    ctx.file_notes.say_rest(load.warn)
     warn_of_hands(ctx.in_hands, load.warn)
     if client is not None:
         for name, count in sorted((client.unknown_fields + client.oddities).items()):

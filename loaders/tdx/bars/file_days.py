@@ -11,8 +11,8 @@ bars. A file's bars count as known when the file was last written. The service i
 that a file has.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -33,7 +33,6 @@ from loaders.tdx.files.written import State, make_cursor, state_in
 
 PERIOD = "day"
 ROUTE = "vipdoc/lday"
-NOTES_SAID = 5
 TWO_CLOSES = "close of two sources"  # a stored row does not resolve it in qa_rejected_rows
 AGREE = "the client's file and the service must agree: the bar that was known later stays"
 
@@ -46,7 +45,6 @@ class DayFiles:
     states: state of each file when it was last read, by key
     due: files to read, by key
     read_before: keys without a file that had one
-    notes: warnings about files
     """
 
     ctx: Context
@@ -54,7 +52,6 @@ class DayFiles:
     states: Mapping[str, State]
     due: Mapping[str, Path]
     read_before: frozenset[str] = frozenset()
-    notes: list[str] = field(default_factory=list)
 
     @classmethod
     def select(cls, ctx: Context, resource: str, keys: Iterable[str]) -> "DayFiles":
@@ -88,7 +85,7 @@ class DayFiles:
 
     def with_warnings(self, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
         """Pass the outcomes on and print warnings about files between them."""
-        return warn_between(outcomes, self.notes, self.ctx.load.warn)
+        return self.ctx.file_notes.between(outcomes, self.ctx.load.warn)
 
     def warn_of_gone(self) -> None:
         """Say which files the service stands in for, once per exchange and load."""
@@ -115,10 +112,10 @@ class DayFiles:
                 file = None
         file = file or read()
         if file.warning:
-            self.notes.append(f"{file.warning}; the rest is read")
+            ctx.file_notes.add(vipdoc.UNFINISHED, f"{file.warning}; the rest is read")
         if before and file.state.size < before.size:
             shrank = f"{path.name} shrank from {before.size:,} to {file.state.size:,} bytes"
-            self.notes.append(f"{shrank}; the stored rows stay")
+            ctx.file_notes.add("shrank", f"{shrank}; the stored rows stay")
         if file.days_in_hands:
             ctx.in_hands[path.name] = file.days_in_hands
         bars = file.bars
@@ -147,7 +144,10 @@ class DayFiles:
             early = (
                 f"{path.name} was written on {file.state.day}, before its newest day {newest_bar}"
             )
-            self.notes.append(f"{early}, which is provisional: give it the time of its download")
+            ctx.file_notes.add(
+                "were written before their newest day",
+                f"{early}, which is provisional: give it the time of its download",
+            )
         first = date.min if stored else window.since or date.min
         good = between(good, first, window.until or date.max)
         none = f"{path.name} holds no bar of these days"
@@ -200,30 +200,6 @@ class DayFiles:
         state = state_in(str(in_file.cursor or "")) or self.states.get(key)
         cursor = make_cursor(max(reached), state) if reached else None
         return replace(outcome, cursor=cursor, beside=[*in_file.beside, *answer.beside])
-
-
-def warn_between(
-    outcomes: Iterator[Outcome], notes: Sequence[str], warn: Callable[[str], None]
-) -> Iterator[Outcome]:
-    """Pass the outcomes on and print new notes between them, in the load's thread."""
-    said = 0
-    for outcome in outcomes:
-        for note in notes[said:NOTES_SAID]:
-            warn(note)
-            said += 1
-        yield outcome
-    if len(notes) > NOTES_SAID:
-        warn(f"and {len(notes) - NOTES_SAID:,} more files of that kind")
-
-
-def warn_of_hands(in_hands: Mapping[str, int], warn: Callable[[str], None]) -> None:
-    """Say how many days of a load's files have their volume in hands, if any."""
-    if in_hands:
-        days, files = sum(in_hands.values()), len(in_hands)
-        warn(
-            f"{days:,} days in {files:,} files, such as {min(in_hands)}, have more shares than a"
-            " file can count: their volume is read as hands, which their turnover proves"
-        )
 
 
 def reached_day(outcome: Outcome) -> date | None:

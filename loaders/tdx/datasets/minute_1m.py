@@ -22,7 +22,6 @@ from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
 from loaders.errors import DataQualityError, UpstreamError
 from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import minute_days, plausibility, records, stored_bars
-from loaders.tdx.bars.file_days import warn_between
 from loaders.tdx.bars.minute_days import Wanted
 from loaders.tdx.bars.minutes_today import fetch_today
 from loaders.tdx.bars.records import Ints, Mask, Records
@@ -55,7 +54,7 @@ def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     again = ctx.window.from_start or ctx.window.since is not None
     wanted = ctx.ask(lambda conn: minute_days.wanted(conn, codes, days, again=again))
     absence = ctx.absence(DATASET.name, KLINE_MINUTE)
-    cursors, notes = ctx.load.cursors(KLINE_MINUTE.name), list[str]()
+    cursors = ctx.load.cursors(KLINE_MINUTE.name)
     gone = set[str]() if ctx.service else ctx.gone_files(KLINE_MINUTE.name, PERIOD) & {*codes}
     # not on the event loop, as an accepted loss is recorded
     missed = {
@@ -66,17 +65,16 @@ def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     async def load_code(code: str) -> Outcome:
         if code in missed:
             return missed[code]
-        reading = _Reading(ctx, code, wanted[code], absence, cursors.get(code), notes)
+        reading = _Reading(ctx, code, wanted[code], absence, cursors.get(code))
         return reading.reached(await reading.read())
 
-    return warn_between(absence.settle(ctx.each(codes, load_code)), notes, ctx.load.warn)
+    return ctx.file_notes.between(absence.settle(ctx.each(codes, load_code)), ctx.load.warn)
 
 
 @dataclass
 class _Reading:
     """The minutes of one code during the reading.
 
-    notes: warnings about files, of all codes.
     state: state of the file version that was read so far.
     out_of_reach: days that no route has any more.
     unanswered: the request for the whole series failed.
@@ -88,7 +86,6 @@ class _Reading:
     wanted: Wanted
     absence: Absence
     cursor: str | None
-    notes: list[str]
     state: State | None = None
     bars: Records = field(default_factory=records.empty)
     rejected: list[Rejected] = field(default_factory=list)
@@ -159,7 +156,7 @@ class _Reading:
             self._refuse_file(f"{file.name}: {read.nonsense}")
             return
         if read.warning:
-            self.notes.append(f"{read.warning}; the rest is read")
+            ctx.file_notes.add(vipdoc.UNFINISHED, f"{read.warning}; the rest is read")
         day = read.bars["day"]
         keep = np.isin(day, records.to_numbers(wanted.days))
         if again or wanted.oldest is None:

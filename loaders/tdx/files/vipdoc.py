@@ -33,6 +33,7 @@ from loaders.tdx.files.written import State
 from loaders.trading_time import SHANGHAI
 
 SIZE = 32
+UNFINISHED = "are cut or being written"
 _END = [("amount", "<f4"), ("volume", "<u4"), ("reserved", "<u4")]
 _DAY = np.dtype([("day", "<u4"), *((name, "<u4") for name in PRICES), *_END])
 _LABEL = [("day", "<u2"), ("label", "<u2")]

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from loaders.engine.outcome import Outcome
 from loaders.engine.window import Window
+from loaders.tdx.bars.file_notes import FileNotes
 from loaders.tdx.context import Context, catch_failure
 from loaders.tdx.missing_datasets import Absence
 
@@ -31,6 +32,7 @@ def fake_context(**attributes: Any) -> Context:
     own |= {"absence": absence, "service": attributes.get("client"), "file": lambda *_: None}
     own |= {
         "in_hands": {},
+        "file_notes": FileNotes(),
         "folder": None,
         "day_files": {},
         "lost_files": lambda _: {},

@@ -1,5 +1,6 @@
 """Warnings about day files."""
 
+import os
 import struct
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -9,7 +10,8 @@ from typing import Any
 
 from loaders.engine.window import Window
 from loaders.settings import load_settings
-from loaders.tdx.bars.file_days import DayFiles, warn_of_hands
+from loaders.tdx.bars.file_days import DayFiles
+from loaders.tdx.bars.file_notes import warn_of_hands
 from loaders.tdx.source import opened
 from tests.unit.tdx.fake_context import fake_context
 
@@ -44,6 +46,7 @@ def list_warnings(files: Mapping[str, Path], states: Mapping[str, str]) -> list[
         chosen = DayFiles.select(ctx, "kline_daily", part)
         outcomes = (chosen.outcome(key, None, None) for key in part)
         assert [outcome.failure for outcome in chosen.with_warnings(outcomes)] == [None] * len(part)
+    ctx.file_notes.say_rest(ctx.load.warn)
     warn_of_hands(ctx.in_hands, ctx.load.warn)
     return warnings
 
@@ -61,6 +64,21 @@ def test_days_in_hands_are_counted_and_hide_no_other_warning(tmp_path: Path) -> 
         "16 days in 8 files, such as sh600000.day, have more shares than a file can count: their"
         " volume is read as hands, which their turnover proves",
     ]
+
+
+def test_many_warnings_of_a_kind_hide_none_of_another(tmp_path: Path) -> None:
+    files = {code: tmp_path / f"{code}.day" for code in (f"sh6000{n}" for n in range(10, 26))}
+    for file in files.values():
+        write_day(file, 20250602, 20250603)
+        os.utime(file, (0, datetime(2025, 6, 2, 8, tzinfo=UTC).timestamp()))
+    shrank = {"sh600025": f"2025-06-03 1 {3 * 32}"}  # the last to be read
+
+    said = list_warnings(files, shrank)
+
+    early = [text for text in said if "before its newest day" in text]
+    assert len(early) == 5
+    assert "11 more files were written before their newest day" in said
+    assert "sh600025.day shrank from 96 to 64 bytes; the stored rows stay" in said
 
 
 def test_the_end_of_a_load_says_once_that_files_have_hands() -> None:

@@ -1,0 +1,48 @@
+"""Warnings about the client's files: some of each kind in full, of the rest how many."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from loaders.engine.outcome import Outcome
+
+MOST = 5  # of a kind that are said in full
+
+
+@dataclass
+class FileNotes:
+    """The notes of one load. They are said in its thread, and may be added in another."""
+
+    _counts: Counter[str] = field(default_factory=Counter)
+    _unsaid: list[str] = field(default_factory=list)
+
+    def add(self, kind: str, note: str) -> None:
+        """Add a note; `kind` continues the sentence `3 more files`."""
+        self._counts[kind] += 1
+        if self._counts[kind] <= MOST:
+            self._unsaid.append(note)
+
+    def between(
+        self, outcomes: Iterator[Outcome], warn: Callable[[str], None]
+    ) -> Iterator[Outcome]:
+        """Pass the outcomes on and say new notes between them."""
+        for outcome in outcomes:
+            while self._unsaid:
+                warn(self._unsaid.pop(0))
+            yield outcome
+
+    def say_rest(self, warn: Callable[[str], None]) -> None:
+        """Say how many notes of each kind were not said."""
+        for kind, count in self._counts.items():
+            if count > MOST:
+                warn(f"{count - MOST:,} more files {kind}")
+
+
+def warn_of_hands(in_hands: Mapping[str, int], warn: Callable[[str], None]) -> None:
+    """Say how many days of a load's files have their volume in hands, if any."""
+    if in_hands:
+        days, files = sum(in_hands.values()), len(in_hands)
+        warn(
+            f"{days:,} days in {files:,} files, such as {min(in_hands)}, have more shares than a"
+            " file can count: their volume is read as hands, which their turnover proves"
+        )
