@@ -8,7 +8,7 @@ the whole history again.
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -60,7 +60,30 @@ def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     if ctx.service is None:
         return files.with_warnings(ctx.at_once(codes, read_file))
     files.warn_of_gone()
-    return files.with_warnings(ctx.each(codes, load_code))
+    in_files_alone = {
+        code
+        for code, before in stored.items()
+        if code not in ctx.day_files and before.routes[before.newest] == file_days.ROUTE
+        if (security := ctx.securities.get(code)) and not security.is_from_service
+    }
+    return files.with_warnings(
+        _miss_files(ctx, ctx.each(codes, load_code), in_files_alone, cursors)
+    )
+
+
+def _miss_files(
+    ctx: Context, outcomes: Iterator[Outcome], codes: Collection[str], cursors: Mapping[str, date]
+) -> Iterator[Outcome]:
+    """Say of which codes the file is missed, too: those of `codes` that the service failed for.
+
+    Not on the event loop, as an accepted loss is recorded.
+    """
+    for outcome in outcomes:
+        code, why = outcome.key, outcome.failure
+        if why and not outcome.gone and code in codes:
+            missed = ctx.miss_bars(DATASET.name, code, cursors.get(code), file_days.PERIOD)
+            outcome = replace(missed, failure=missed.failure and f"{why}; {missed.failure}")
+        yield outcome
 
 
 async def _load(ctx: Context, code: str, cursor: date | None, stored: Stored | None) -> Outcome:

@@ -4,7 +4,14 @@ from datetime import date
 
 from loaders.sandbox.world.market import SyntheticMarket
 from tests.integration.tdx_load.conftest import OpenBench
-from tests.integration.tdx_load.folder import BARS, CODE, RECORD, ClientFolder, raise_prices
+from tests.integration.tdx_load.folder import (
+    BARS,
+    CODE,
+    RECORD,
+    ClientFolder,
+    raise_prices,
+    set_time,
+)
 
 
 def test_beside_a_service_that_is_down_the_files_bars_land(
@@ -54,6 +61,36 @@ def test_the_service_fills_what_files_lack(
         assert served.load(mode="init").exit_code == 0
         codes = {row[0] for row in served.rows("select code from raw_tdx.kline_daily")}
         assert [row for row in filled if row[0] in codes] == served.rows(BARS)
+
+
+def test_a_gone_file_is_missed_where_the_service_has_no_bars_either(
+    folder: ClientFolder, open_bench: OpenBench, small_market: SyntheticMarket, days: list[date]
+) -> None:
+    folder.write(days[-2])
+    alone, served = folder.day_file("sh600999"), folder.day_file()
+    alone.write_bytes(served.read_bytes())
+    set_time(alone, days[-2])
+    with open_bench(small_market, client=str(folder.path)) as both:
+        both.sandbox.set_clock(days[-2])
+        assert both.load().exit_code == 0
+        newest = (
+            "select code, max(trade_date) from raw_tdx.kline_daily"
+            f" where code in ('{CODE}', 'sh600999') group by 1 order by 1"
+        )
+        for file in (served, alone):
+            file.unlink()
+        both.sandbox.set_clock(days[-1])
+
+        missed = both.load()
+
+        assert missed.exit_code == 6
+        [failure] = [why for task in missed.tasks for why in task.failures.values()]
+        assert "sh600999: success without a single bar; vipdoc/sh: 2 files of" in failure
+        assert "is the share mounted?" in failure
+        assert "loaders run tdx --dataset kline_daily --accept-loss" in failure
+        assert both.load(datasets=("kline_daily",), accept_loss=True).exit_code == 0
+        assert both.load().exit_code == 0
+        assert both.rows(newest) == [(CODE, days[-1]), ("sh600999", days[-2])]
 
 
 def test_where_file_and_service_disagree_the_file_wins_with_a_finding(
