@@ -77,6 +77,7 @@ def test_rows_that_no_build_took_are_not_fresh(
     assert market_bench.rows("select max(trade_date) from raw_tdx.kline_daily") == [(DAYS[-1],)]
     shown = {row["dataset"]: row for row in status.read(warehouse).freshness}
     assert shown["kline_daily"]["last_date"] == DAYS[-2]
+    assert shown["kline_daily"]["is_stale"]
 
 
 def test_a_failed_build_leaves_the_tables_and_is_repeated(market_bench: Bench) -> None:
