@@ -160,13 +160,21 @@ class Context:
         return self.refuse_loss(dataset, loss, accepted, "; is the share mounted?")
 
     def miss_file(
-        self, dataset: str, key: str, name: str, before: str | None, *, skipped: str
+        self,
+        dataset: str,
+        key: str,
+        name: str,
+        before: str | None,
+        *,
+        skipped: str,
+        accepted_with: Sequence[str] = (),
     ) -> Outcome:
         """The outcome of a key without its one file: a failure if it was read before.
 
         name: path in the client's folder
         before: the key's cursor
         skipped: the reason if it never was there, or its loss is accepted
+        accepted_with: all datasets of the file, if there are several
         """
         from loaders.tdx.files.written import state_in
 
@@ -175,13 +183,22 @@ class Context:
             return outcome
         accepted = replace(outcome, cursor=before.partition(" ")[0])
         hint = ": what is stored stays; is the share mounted?"
-        return self.refuse_loss(dataset, f"{name} was read before and is gone", accepted, hint)
+        loss = f"{name} was read before and is gone"
+        return self.refuse_loss(dataset, loss, accepted, hint, accepted_with=accepted_with)
 
-    def refuse_loss(self, dataset: str, loss: str, accepted: Outcome, hint: str = "") -> Outcome:
+    def refuse_loss(
+        self,
+        dataset: str,
+        loss: str,
+        accepted: Outcome,
+        hint: str = "",
+        *,
+        accepted_with: Sequence[str] = (),
+    ) -> Outcome:
         """The outcome `accepted` if the request accepts the dataset's losses, else a failure."""
         if self.load.accepts_loss(dataset, loss):
             return accepted
-        way_out = name_acceptance("tdx", dataset)
+        way_out = name_acceptance("tdx", *(accepted_with or (dataset,)))
         return Outcome(accepted.key, failure=f"{loss}{hint} ({way_out})")
 
     def absence(self, dataset: str, landed: LandedTable) -> "Absence":

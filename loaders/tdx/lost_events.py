@@ -1,7 +1,7 @@
 """Stored events that a version of the client's gbbq lacks: it is refused, unless accepted.
 
-A copy that lost records looks like one whose records were withdrawn, and each withdrawal
-changes the adjusted prices of a code's whole history.
+A copy that lost records looks like one whose records were withdrawn. A dividend less changes the
+adjusted prices of a code's whole history, a change of capital less its market value.
 """
 
 import contextlib
@@ -14,14 +14,15 @@ import orjson
 import psycopg
 
 from loaders.errors import name_acceptance
-from loaders.tdx.files import gbbq
 from loaders.tdx.files.gbbq import Gbbq
 from loaders.tdx.tables import CAPITAL_EVENT, CORPORATE_ACTION
 from loaders.warehouse.tables import LandedTable
 
 # The file is refused whole if it lacks more stored records than this number and share.
 MOST, SHARE = 5, 0.05
-WAY_OUT = name_acceptance("tdx", CAPITAL_EVENT.name + "s", CORPORATE_ACTION.name + "s")
+# a file that is right for one of its datasets is right for the other
+DATASETS = (f"{CAPITAL_EVENT.name}s", f"{CORPORATE_ACTION.name}s")
+WAY_OUT = name_acceptance("tdx", *DATASETS)
 _STORED = {
     CAPITAL_EVENT.name: "select code, event_date, category, count(*) from raw_tdx.capital_event"
     " group by 1, 2, 3",
@@ -35,15 +36,15 @@ class LostEvents:
     """Records of a table that a file lacks.
 
     stored: the number of stored records
-    count: of these the missing ones, of every category
-    by_code: days of missing events that adjust prices, ascending
-    codes: all codes of missing records
+    by_code: day and category of each missing one, ascending
     """
 
     stored: int
-    count: int
-    by_code: Mapping[str, Sequence[date]]
-    codes: frozenset[str] = frozenset()
+    by_code: Mapping[str, Sequence[tuple[date, int]]]
+
+    @property
+    def count(self) -> int:
+        return sum(map(len, self.by_code.values()))
 
     @property
     def is_gross(self) -> bool:
@@ -53,15 +54,15 @@ class LostEvents:
         """The loss of a code, or of the whole file; None without one."""
         if self.is_gross:
             return f"gbbq lacks {self.count:,} of {self.stored:,} stored records"
-        codes = sorted(self.by_code) if code is None else [code] if code in self.by_code else []
-        if not codes:
+        codes = self.by_code if code is None else self.by_code.keys() & {code}
+        lost = sorted(
+            (day, name, category) for name in codes for day, category in self.by_code[name]
+        )
+        if not lost:
             return None
-        days = [(day, name) for name in codes for day in self.by_code[name]]
-        newest, name = max(days)
-        what = "event" if len(days) == 1 else "events"
-        others = self.count - len(days) if code is None else 0
-        beside = f", and {others:,} records of other kinds" if others else ""
-        return f"gbbq lacks {len(days):,} stored {what}, the newest of {name} on {newest}{beside}"
+        day, name, category = lost[-1]
+        many = f"{len(lost):,} stored events, the newest" if len(lost) > 1 else "1 stored event,"
+        return f"gbbq lacks {many} of {name} on {day} (category {category})"
 
     def refusal(self, code: str | None = None) -> str | None:
         """The failure of a code or of the whole file, with its way out; None without a loss."""
@@ -77,13 +78,11 @@ def find_lost_events(conn: psycopg.Connection, table: LandedTable, content: Gbbq
     rows = conn.execute(_STORED[table.name].encode()).fetchall()
     stored = {tuple(key): number for *key, number in rows}
     present = _count_records(content)
-    lost = {of: number - present[of] for of, number in stored.items() if number > present[of]}
-    by_code: dict[str, list[date]] = {}
-    for code, day, category in sorted(lost):
-        if category in gbbq.ADJUSTING:
-            by_code.setdefault(code, []).append(day)
-    codes = frozenset(code for code, _, _ in lost)
-    return LostEvents(sum(stored.values()), sum(lost.values()), by_code, codes)
+    by_code: dict[str, list[tuple[date, int]]] = {}
+    for (code, day, category), number in sorted(stored.items()):
+        if (missing := number - present[code, day, category]) > 0:
+            by_code.setdefault(code, []).extend([(day, category)] * missing)
+    return LostEvents(sum(stored.values()), by_code)
 
 
 def _count_records(content: Gbbq) -> Counter[tuple[str, date, int]]:

@@ -2,7 +2,7 @@
 
 The file holds dividends, splits and changes of capital of the whole market, so a choice of codes
 has no effect. It is read again when it has changed. All records of a code are replaced together.
-A file that lacks stored dividends or splits is refused for their codes, or whole
+A file that lacks stored records is refused for their codes, or whole
 (loaders.tdx.lost_events). A copy that is older than the one read before does not know the days
 after it was written: their stored records stay.
 """
@@ -23,7 +23,7 @@ from loaders.tdx.files import gbbq
 from loaders.tdx.files.actions_csv import CATEGORIES
 from loaders.tdx.files.gbbq import Gbbq
 from loaders.tdx.files.written import Reading, State, state_in
-from loaders.tdx.lost_events import find_lost_events
+from loaders.tdx.lost_events import DATASETS, find_lost_events
 from loaders.tdx.tables import CAPITAL_EVENT, REJECTED_ROW
 
 NAME = "capital_events"
@@ -38,7 +38,9 @@ def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
 def _outcome(ctx: Context) -> Outcome:
     before = ctx.load.cursors(CAPITAL_EVENT.name).get(KEY)
     if ctx.gbbq_file is None:
-        return ctx.miss_file(NAME, KEY, gbbq.PLACE, before, skipped=gbbq.NO_FILE)
+        return ctx.miss_file(
+            NAME, KEY, gbbq.PLACE, before, skipped=gbbq.NO_FILE, accepted_with=DATASETS
+        )
     try:
         if State.read(ctx.gbbq_file) == state_in(before):
             return Outcome(KEY, skipped=NOT_DUE)
@@ -58,7 +60,7 @@ def _outcome(ctx: Context) -> Outcome:
     if not (loss := lost.describe()):
         return Outcome(KEY, rows, rejected, reading.cursor)
     if ctx.load.accepts_loss(NAME, loss):
-        ctx.ask(lambda conn: drop_absent_codes(conn, content, lost.codes))
+        ctx.ask(lambda conn: drop_absent_codes(conn, content, lost.by_code))
         return Outcome(KEY, rows, rejected, reading.cursor)
     if lost.is_gross:
         return Outcome(KEY, failure=lost.refusal())

@@ -18,6 +18,7 @@ from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import gbbq
 from loaders.tdx.files.actions_csv import ActionSet, CorporateAction, read_actions
 from loaders.tdx.files.written import Reading, State, state_in
+from loaders.tdx.lost_events import DATASETS
 from loaders.tdx.tables import CORPORATE_ACTION, REJECTED_ROW
 from loaders.warehouse.tables import STANDARD_FIELDS
 
@@ -78,18 +79,19 @@ def _ask_servers(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
 
 
 def _read_gbbq(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
-    """Read the client's gbbq for codes not yet read from this version of it.
-
-    An unreadable or gone file fails the dataset capital_events, once; without that, each code.
-    """
+    """Read the client's gbbq for codes not yet read from this version of it."""
     cursors = ctx.load.cursors(CORPORATE_ACTION.name)
     before = {code: cursors.get(f"{code} {gbbq.ROUTE}") for code in codes}
-    fails_once = any(task.dataset == "capital_events" for task in ctx.load.tasks)
     if ctx.gbbq_file is None:
         for code in codes:
-            outcome = ctx.miss_file(NAME, code, gbbq.PLACE, before[code], skipped=gbbq.NO_FILE)
-            if outcome.failure and fails_once:
-                outcome = Outcome(code, skipped=gbbq.NO_FILE)
+            outcome = ctx.miss_file(
+                NAME,
+                code,
+                gbbq.PLACE,
+                before[code],
+                skipped=gbbq.NO_FILE,
+                accepted_with=DATASETS,
+            )
             yield replace(outcome, cursor_key=f"{code} {gbbq.ROUTE}")
         return
     try:
@@ -98,10 +100,7 @@ def _read_gbbq(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
         actions = gbbq.select_actions(ctx.gbbq, due) if due else {}
         state = ctx.gbbq.state if due else state
     except DataQualityError as error:
-        if fails_once:
-            yield from (Outcome(code, skipped=error.with_hint) for code in codes)
-        else:
-            yield from (Outcome(code, failure=error.with_hint) for code in codes)
+        yield from (Outcome(code, failure=error.with_hint) for code in codes)
         return
     stored = ctx.ask(lambda conn: Stored.read(conn, due, gbbq.ROUTE))
     lost = ctx.lost_actions if due else None
@@ -116,7 +115,7 @@ def _read_gbbq(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
             yield Outcome(code, failure=refusal)
             continue
         # Of a code without any record nothing is withdrawn, unless its events may go.
-        gone = lost.by_code.get(code, ()) if lost and accepts else ()
+        gone = {day for day, _ in lost.by_code.get(code, ())} if lost and accepts else ()
         outcome = stored.outcome(ctx, code, actions.get(code, ActionSet([])), gone=gone)
         # The load reads the file once, even if it is written again meanwhile.
         cursor = Reading.make(state, ctx.clock(), before[code]).cursor
