@@ -40,6 +40,10 @@ def run_command(
         str | None,
         typer.Option("--date", help="Read this trading day again; `last`: the newest finished."),
     ] = None,
+    refetch: Annotated[
+        bool,
+        typer.Option("--refetch", help="tq: read complete days of --since, --until again too."),
+    ] = False,
     mode: Annotated[
         str,
         typer.Option(help="incremental; init: whole histories; realtime: gaps of this session."),
@@ -95,6 +99,7 @@ def run_command(
     options = {
         "exchange": exchange,
         "date": day,
+        "refetch": "yes" if refetch else None,
         "slot": slot,
         "run_day": "yes" if run_day else None,
         "retry_missed": "yes" if retry_missed else None,

@@ -54,8 +54,10 @@ def verify_command(
     compare with the service where possible, without one with the client's files. tq: rows and
     hashes of every day of the tick store, recomputed; ticks without a row of the index, or with
     another stamp; the landed copy of the index; and the store's schedule against the one that dbt
-    built. A day that --repair cannot download again stays different; --accept "KQ.m@SHFE.cu
-    SHFE.cu2601 2025-11-25" removes it, and the next load requests it like any missing day.
+    built. Days with less than their day bar are named too, and are no failure: loads ask for them
+    again. --repair takes no answer that is less than what is stored. A day that it cannot download
+    again stays different; --accept "KQ.m@SHFE.cu SHFE.cu2601 2025-11-25" removes it, and the next
+    load requests it like any missing day.
 
     Example: loaders verify tdx --sample 5 --seed 7
     """
@@ -145,10 +147,13 @@ def _verify_ticks(repair: bool, accept: Sequence[str], as_of: str | None, json: 
             five = f"five levels of the order book from {day} on"
             levels = five if day else "no day with five levels"
             print(f"{variety}: {levels}")
+        for key in verification.short:
+            print(f"short of its day bar: {key}")
         shown_repairs = f", {repaired} repaired" if repair else ""
+        shown_short = f", {len(verification.short)} days short" if verification.short else ""
         print(
             f"{verification.days:,} days, {verification.rows:,} ticks: "
-            f"{len(verification.differences)} differences{shown_repairs}"
+            f"{len(verification.differences)} differences{shown_repairs}{shown_short}"
         )
     if verification.differences:
         raise DataQualityError(

@@ -15,7 +15,7 @@ SUMMARY = """
     select
         count(distinct symbol) as series, count(*) as days, sum(rows) as ticks,
         max(trading_day) as last_day
-    from {} where status = 'complete'
+    from {} where status in ('complete', 'short')
 """
 # the VisibleTicks of a MAIN_TICKS; the first `{}` names it, the second restricts its rows
 VISIBLE = """

@@ -17,8 +17,9 @@ from loaders.errors import UpstreamError
 from loaders.ticks.frame import DayKey
 
 TICKS_KIND = "main_l5"
-Status = Literal["complete", "superseded"]
-EmptyStatus = Literal["no_data", "doubtful", "superseded"]
+Status = Literal["complete", "short", "superseded"]
+EmptyStatus = Literal["no_data", "short", "doubtful", "superseded"]
+VISIBLE = ("complete", "short")  # statuses of days whose ticks readers see
 
 # one row per variety and trading day, as dbt built it
 SCHEDULE = pa.schema(
@@ -93,8 +94,9 @@ class Stamp:
 
 @dataclass(frozen=True)
 class StoredDay(ContractDay):
-    """A day that is complete, or was until its contract changed.
+    """A day whose ticks are stored, or were until its contract changed.
 
+    `status`: short where they hold less than the day bar, or have a hole.
     `volume`: lots traded by the end of its ticks. `day_volume`: lots of the day bar that they were
     compared with; None where there was none. The other fields: see Measured.
     """
@@ -113,6 +115,11 @@ class StoredDay(ContractDay):
     status: Status
 
     @property
+    def is_visible(self) -> bool:
+        """Whether readers see its ticks."""
+        return self.status in VISIBLE
+
+    @property
     def stamp(self) -> Stamp:
         return Stamp(self.trading_day, self.segment_id, self.schedule_hash)
 
@@ -128,9 +135,10 @@ class IndexRow(StoredDay):
 
 @dataclass(frozen=True)
 class NoDataRow(ContractDay):
-    """A day of a contract for which the source has no tick, and why.
+    """A day of a contract for which the source has no tick, or too few, and why.
 
-    `status`: doubtful is not believed yet, and every load asks again; superseded had ticks since.
+    `status`: doubtful is not believed yet, and every load asks again; short has ticks, and is asked
+    again as seldom as one with no_data; superseded had ticks since.
     `first_checked_at`: when nothing came for the first time. `nights`: trading days on which loads
     found nothing; 0 while only silent servers were asked.
     """
@@ -145,7 +153,7 @@ class NoDataRow(ContractDay):
 
 @dataclass(frozen=True)
 class StoreSummary:
-    """The complete days of the index, all series together."""
+    """The days of the index with visible ticks, all series together."""
 
     series: int
     days: int

@@ -122,7 +122,7 @@ DAY_INDEX = StoreTable(
         ("hash_b", pa.int64()),
         ("row_hash", pa.string()),
         ("book_levels", pa.int32()),
-        ("status", pa.string()),  # complete, superseded
+        ("status", pa.string()),  # complete, short, superseded
         ("run_id", pa.string()),
         ("updated_at", _TS),
         ("volume", pa.int64()),  # lots traded by the end of the ticks
@@ -140,7 +140,7 @@ NO_DATA_DAYS = StoreTable(
         ("attempts", pa.int32()),
         ("checked_at", _TS),
         ("first_checked_at", _TS),
-        ("status", pa.string()),  # no_data, doubtful, superseded
+        ("status", pa.string()),  # no_data, short, doubtful, superseded
         ("nights", pa.int32()),  # trading days on which loads found nothing
         nullable=("first_checked_at", "status", "nights"),
     ),

@@ -56,7 +56,8 @@ class Context:
     ledger         raw_tq.symbol_day; read again after each change of it
     stored         the store's own index rows at the start of the load
     changes        ledger rows that the task `tick_index` lands
-    corrected      complete days whose day bar was corrected since
+    by_name        whether the load was asked for these very days, as a repair does: an answer that
+                   is equal replaces stored ticks
     history        whether the account may download the history of ticks
     history_gave   whether the history gave ticks of any day in this load
     recent         without the permission: newest ticks of contracts by trading day, or the error
@@ -76,7 +77,7 @@ class Context:
     ledger: "dict[DayKey, LedgerRow]" = field(default_factory=dict)
     stored: "dict[DayKey, IndexRow]" = field(default_factory=dict)
     changes: "dict[DayKey, LedgerRow]" = field(default_factory=dict)
-    corrected: "frozenset[DayKey]" = frozenset()
+    by_name: bool = False
     history: bool = True
     history_gave: bool = False
     recent: dict[str, dict[date, Any] | UpstreamError] = field(default_factory=dict)
@@ -105,9 +106,15 @@ class Context:
         assert self.store is not None
         return NoDataDays(self.store, self.symbols)
 
-    def is_complete(self, key: "DayKey") -> bool:
+    @property
+    def refetches(self) -> bool:
+        """Whether the request reads complete days again."""
+        return not self.load.request.options.keys().isdisjoint(("refetch", "date"))
+
+    def stored_day(self, key: "DayKey") -> "LedgerRow | None":
+        """The ledger row of a day whose ticks readers see."""
         row = self.ledger.get(key)
-        return row is not None and row.status == "complete"
+        return row if row is not None and row.is_visible else None
 
     def ask(self, work: "Callable[[psycopg.Connection], R]") -> R:
         """Query the warehouse, patiently."""

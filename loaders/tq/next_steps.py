@@ -8,7 +8,7 @@ import psycopg
 
 from loaders.settings import Settings
 from loaders.tq.tick_days.backlog import find_backlog
-from loaders.tq.tick_days.ledger import read_corrected_days, read_no_data
+from loaders.tq.tick_days.ledger import read_no_data, read_rejudged, read_short_days
 from loaders.tq.tick_days.recent_ticks import PERMISSION_SETTING
 from loaders.tq.tick_days.schedule import (
     Scheduled,
@@ -56,12 +56,12 @@ def _to_build(conn: psycopg.Connection, settings: Settings, schema: str) -> list
 def find_due_days(conn: psycopg.Connection, settings: Settings, schema: str) -> list[Scheduled]:
     """The days of ticks that the next load downloads, by its own rules."""
     varieties = settings.tq.varieties
-    corrected = read_corrected_days(conn, [f"KQ.m@{variety}" for variety in varieties])
+    rejudged = read_rejudged(conn, [f"KQ.m@{variety}" for variety in varieties])
     [(as_of,)] = conn.execute(LAST_LOAD)
     return find_backlog(
-        read_incomplete_days(conn, schema, varieties, corrected),
+        read_incomplete_days(conn, schema, varieties, rejudged),
         {},  # none of these days is complete
-        {key: row["checked_at"] for key, row in read_no_data(conn).items()},
+        {key: row["checked_at"] for key, row in read_no_data(conn).items() if key not in rejudged},
         read_settled_days(conn),
         as_of=as_of,
         recheck_after=timedelta(days=settings.tq.recheck_after),
@@ -78,4 +78,17 @@ def _to_fetch(conn: psycopg.Connection, settings: Settings, schema: str) -> list
             f"{len(days):,} days of ticks of {late} are due and not to be had: the account may not "
             "download their history (tq_dl); `loaders run tq` takes what the newest ticks hold"
         ]
-    return [f"{len(days):,} days of ticks of {late} are missing: `loaders run tq` fetches them"]
+    symbols = sorted({day.symbol for day in days})
+    short = read_short_days(conn) | read_rejudged(conn, symbols).keys()
+    short_count = sum(day.key in short for day in days)
+    lines = []
+    if missing := len(days) - short_count:
+        lines.append(
+            f"{missing:,} days of ticks of {late} are missing: `loaders run tq` fetches them"
+        )
+    if short_count:
+        lines.append(
+            f"{short_count:,} days of ticks of {late} are short of their day bars: "
+            "`loaders run tq` asks for them again"
+        )
+    return lines

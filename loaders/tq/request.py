@@ -4,7 +4,7 @@ import importlib.util
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
 from loaders.engine.request import LoadRequest, unknown_dataset
@@ -20,6 +20,9 @@ MAPPING_DATASETS = ("trading_day", "trading_session", "contract", "main_events",
 TICK_DATASETS = ("ticks", "tick_index", "no_data_day")
 # a contract-day, as verification asks for it
 DAY = r"^KQ\.m@\S+ \S+ \d{4}-\d{2}-\d{2}$"
+# read complete days again: those of a window, or one of them
+OPTIONS = ("refetch", "date")
+NEWEST_DAY = "last"  # of --date: the newest settled one
 # words of the command line that mean both; each load asks for whole windows anyway
 BOTH = ("incremental", "init")
 
@@ -52,8 +55,9 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
         raise UsageError(
             f"unknown --mode {request.mode}", hint=f"use {MAPPING}, {TICKS} or {CROSS_CHECK}"
         )
-    if request.options:
-        raise UsageError(f"tq has no option --{sorted(request.options)[0]}")
+    if foreign := sorted(request.options.keys() - set(OPTIONS)):
+        raise UsageError(f"tq has no option --{foreign[0]}")
+    _check_refetch(request)
     both = (*MAPPING_DATASETS, *TICK_DATASETS)
     own = {MAPPING: MAPPING_DATASETS, TICKS: TICK_DATASETS, CROSS_CHECK: ("main_events",)}
     names = own.get(request.mode, both)
@@ -68,10 +72,30 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
         raise UsageError("--since is later than --until")
 
 
+def _check_refetch(request: LoadRequest) -> None:
+    """Raise UsageError for days to read again that the request does not name well."""
+    day = request.options.get("date")
+    if request.mode in (MAPPING, CROSS_CHECK) and request.options:
+        raise UsageError("ticks alone are read again", hint=f"use --mode {TICKS}")
+    if day is not None and (request.since or request.until):
+        raise UsageError("give one of --date, and --since and --until")
+    if day is None and request.options and not (request.since or request.until):
+        raise UsageError(
+            "--refetch needs the days to read again", hint="--since and --until, or --date alone"
+        )
+    if day is not None and day != NEWEST_DAY:
+        try:
+            date.fromisoformat(day)
+        except ValueError:
+            raise UsageError(f"not a day: {day}", hint="write it as 2025-11-25") from None
+
+
 def parts(_: Settings, request: LoadRequest, __: datetime | None) -> Sequence[LoadRequest]:
     """The main contracts, then the ticks of the schedule that dbt makes of them."""
     if request.mode not in BOTH:
         return (request,)
+    if request.options:  # days of ticks to read again
+        return (replace(request, mode=TICKS),)
     if request.datasets is None:
         return tuple(replace(request, mode=mode) for mode in (MAPPING, TICKS))
     ticks = tuple(name for name in request.datasets if name in TICK_DATASETS)

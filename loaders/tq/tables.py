@@ -160,7 +160,7 @@ SYMBOL_DAY = _columns_of_store(
     without=("run_id", "updated_at"),
     most={"rows": 10**9, "hash_a": 2**62, "hash_b": 2**62},
 )
-# status: no_data, or superseded once ticks came; without the doubtful days
+# status: no_data, short, or superseded once ticks came; without the doubtful days
 NO_DATA_DAY = _columns_of_store(NO_DATA_DAYS, "no_data_day", without=("first_checked_at", "nights"))
 
 TICK_REVISION = landed_table(

@@ -3,7 +3,7 @@ with coverage as (
 ),
 
 stored as (
-    select * from {{ ref('symbol_day_index') }} where status = 'complete'
+    select * from {{ ref('symbol_day_index') }} where status in ('complete', 'short')
 ),
 
 -- a series without requests for ticks lacks none
@@ -79,7 +79,7 @@ without_ticks as (
     group by symbol, segment_id, underlying_contract, reason
 ),
 
--- as the loader judges a day; a gap in its middle is not visible here
+-- as the loader judges a day
 short as (
     select
         'ticks_short' as check_name,
@@ -87,14 +87,18 @@ short as (
         i.symbol as subject,
         min(i.trading_day) as trade_date,
         format(
-            '%s trading days of %s until %s have ticks of %s lots, where their day bars have %s',
+            '%s trading days of %s until %s have ticks of %s lots, where their day bars have %s%s',
             count(*), i.underlying_contract, max(i.trading_day), sum(i.volume_lots),
-            sum(b.volume_lots)
+            coalesce(sum(b.volume_lots)::text, 'nothing'),
+            case
+                when bool_or(i.volume_lots >= 0.99 * b.volume_lots) then ', or a hole'
+                else ''
+            end
         ) as evidence
     from stored as i
-    inner join {{ ref('stg_tq__contract_daily') }} as b
-        on i.underlying_contract = b.contract and i.trading_day = b.trading_day
-    where b.is_final and i.volume_lots < 0.99 * b.volume_lots
+    left join {{ ref('stg_tq__contract_daily') }} as b
+        on i.underlying_contract = b.contract and i.trading_day = b.trading_day and b.is_final
+    where i.status = 'short' or i.volume_lots < 0.99 * b.volume_lots
     group by i.symbol, i.underlying_contract
 ),
 
@@ -114,7 +118,7 @@ disagreeing as (
             i.symbol = c.symbol
             and i.underlying_contract = c.underlying_contract
             and i.trading_day = c.trading_day
-            and c.coverage = 'complete'
+            and c.coverage in ('complete', 'short')
     where c.symbol is null
     group by i.symbol, i.underlying_contract
 )

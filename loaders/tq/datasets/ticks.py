@@ -24,7 +24,6 @@ from loaders.tq.errors import TqPermissionError, TqTimeout, TqTransport, Unknown
 from loaders.tq.tables import SYMBOL_DAY, TICK_REVISION
 from loaders.tq.tick_days.completeness import describe_gap, rank, traded_lots
 from loaders.tq.tick_days.conversion import count_outside, sift_ticks
-from loaders.tq.tick_days.corrected_days import keep_fuller_ticks
 from loaders.tq.tick_days.fetch import DAY_ERRORS, NotAsked, fetch_days
 from loaders.tq.tick_days.ledger import LedgerRow, revision_record
 from loaders.tq.tick_days.no_data_days import (
@@ -34,6 +33,7 @@ from loaders.tq.tick_days.no_data_days import (
     record_failure,
 )
 from loaders.tq.tick_days.recent_ticks import NEWEST, NO_ANSWER, NO_PERMISSION, fetch_newest
+from loaders.tq.tick_days.replacement import find_loss, keep_stored_ticks, note_short
 from loaders.tq.tick_days.schedule import Scheduled, key_text, parse_key
 from loaders.tq.trading_day import bounds, sessions_on, spans
 from loaders.warehouse.postgres import WarehouseAway
@@ -61,13 +61,18 @@ def load_day(ctx: Context, day: Scheduled, answer: TickAnswer | Exception | None
     except NotAsked as error:
         return Outcome(key, failure=describe(error))
     except TqTimeout as error:
-        return (record_failure if ctx.history_gave else note_silence)(ctx, day, describe(error))
+        return (_fail if ctx.history_gave else note_silence)(ctx, day, describe(error))
     except (*DAY_ERRORS, UnknownSymbol) as error:
-        return record_failure(ctx, day, describe(error))
+        return _fail(ctx, day, describe(error))
     except TqTransport as error:
         return Outcome(key, failure=describe(error), gone=source_gone(error))
     except (UpstreamError, DataQualityError) as error:
-        return record_failure(ctx, day, describe(error))
+        return _fail(ctx, day, describe(error))
+
+
+def _fail(ctx: Context, day: Scheduled, why: str) -> Outcome:
+    keep = record_failure if ctx.stored_day(day.key) is None else keep_stored_ticks
+    return keep(ctx, day, why)
 
 
 def _load_history(ctx: Context, day: Scheduled, answer: TickAnswer | Exception) -> Outcome:
@@ -75,13 +80,17 @@ def _load_history(ctx: Context, day: Scheduled, answer: TickAnswer | Exception) 
     try:
         if isinstance(answer, Exception):
             raise answer
-        if not answer.rows or describe_gap(_read_volumes(answer), _traded(ctx, day)):
+        # a short day was asked for twice when it landed
+        is_first = ctx.by_name or ctx.stored_day(day.key) is None
+        traded = _traded(ctx, day)
+        if is_first and (not answer.rows or describe_gap(_read_volumes(answer), traded)):
             answer = ask_again(ctx, day, answer)
     except TqPermissionError:
         return _load_recent(ctx, day)
     if not answer.rows:
-        outcome = keep_fuller_ticks(ctx, day, None)
-        return outcome or record_empty_day(ctx, day, answer, _traded(ctx, day))
+        if ctx.stored_day(day.key) is not None:
+            return keep_stored_ticks(ctx, day, "no tick came")
+        return record_empty_day(ctx, day, answer, traded)
     return _store_day(ctx, day, _take_ticks(answer), HISTORY)
 
 
@@ -108,11 +117,12 @@ def _store_day(ctx: Context, day: Scheduled, ticks: pa.Table, route: str) -> Out
         raise DataQualityError(f"all {sifted.refused:,} ticks of the day are refused")
     ctx.history_gave = ctx.history_gave or route == HISTORY
     traded = _traded(ctx, day)
+    if loss := find_loss(ctx, day, sifted.ticks, traded):
+        return keep_stored_ticks(ctx, day, loss)
     ctx.no_data.take_back([key])
-    if _may_grow(ctx, day) and (gap := describe_gap(sifted.ticks, traded)):
+    gap = describe_gap(sifted.ticks, traded)
+    if gap and _may_grow(ctx, day):
         return Outcome(key_text(key), failure=f"{gap}: not complete yet", rejected=sifted.rejected)
-    if outcome := keep_fuller_ticks(ctx, day, sifted.ticks):
-        return outcome
     warn_of_oddities(ctx, day, sifted.ticks, route)
     frame = day_frame(sifted.ticks, key, segment_id=day.segment_id, schedule_hash=day.schedule_hash)
     unlist_other_contracts(ctx, day)
@@ -127,11 +137,13 @@ def _store_day(ctx: Context, day: Scheduled, ticks: pa.Table, route: str) -> Out
         **vars(measured),
         volume=traded_lots(sifted.ticks),
         day_volume=traded,
-        status="complete",
+        status="short" if gap else "complete",
         run_id=str(ctx.load.job_id),
         updated_at=now,
     )
     ctx.store.put_index([row])
+    if gap:
+        note_short(ctx, day, gap, sessions=2 if route == HISTORY else 1)
     old = ctx.ledger.get(key)
     is_revised = old is not None and old.row_hash != row.row_hash
     return Outcome(
@@ -159,13 +171,13 @@ def _may_grow(ctx: Context, day: Scheduled) -> bool:
 def unlist_other_contracts(ctx: Context, day: Scheduled) -> None:
     """Take other contracts' rows of the day out of the index before their ticks go.
 
-    Between the two writes the store lacks the day. Were its row left complete, a schedule that goes
+    Between the two writes the store lacks the day. Were its row left as it is, a schedule that goes
     back to the old contract after a stop here would find a complete day without a tick. The ledger
     row changes with the next change of the ledger, and the revision lands beside it.
     """
     assert ctx.store is not None
     for key in ctx.contracts_of_day.get((day.symbol, day.trading_day), ()):
-        if key.contract != day.contract and ctx.is_complete(key):
+        if key.contract != day.contract and ctx.stored_day(key) is not None:
             ctx.store.supersede(*key)
 
 
@@ -205,7 +217,8 @@ def warn_of_oddities(ctx: Context, day: Scheduled, ticks: pa.Table, route: str) 
     """Report what is odd about a day that lands all the same."""
     if gap := describe_gap(ticks, _traded(ctx, day)):
         best = "the best of two sessions" if route == HISTORY else f"of the newest {NEWEST:,} ticks"
-        ctx.load.warn(f"{day.contract} {day.trading_day}: {gap}, {best}: landed as it is")
+        text = f"{day.contract} {day.trading_day}: {gap}, {best}: landed as short"
+        ctx.load.warn(text)
     versions = ctx.ask(lambda conn: landed.sessions(conn, day.variety))
     hours = spans(day.trading_day, sessions_on(day.trading_day, versions), ctx.days)
     if strays := count_outside(ticks["datetime_ns"].to_numpy(), hours):

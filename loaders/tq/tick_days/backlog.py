@@ -3,10 +3,10 @@
 A pure function of the three.
 
 wanted     settled days of the schedule
-missing    wanted − complete − days without data that are not due again; and complete days whose day
-           bar was corrected since
-restamped  complete days of another segment now: no download
-outgrown   complete days whose contract the schedule has no more, once the new contract's ticks are
+missing    wanted − complete − days on record that are not due again; short days are among them
+restamped  stored days of another segment now: no download
+judged     stored days that another day bar makes short, or complete: no download either
+outgrown   stored days whose contract the schedule has no more, once the new contract's ticks are
            stored, or on record as none, or the day has no contract
 """
 
@@ -39,27 +39,36 @@ def find_backlog(
     *,
     as_of: datetime,
     recheck_after: timedelta,
-    corrected: Collection[DayKey] = (),
+    others: Collection[DayKey] = (),
 ) -> Backlog:
     """Days to download.
 
-    `no_data`: when each day on record as one without ticks was checked last; it is due again
-    `recheck_after` later. `settled`: the newest trading day of each variety that is over.
+    `no_data`: when each day on record as one without ticks, or with too few, was checked last; it
+    is due again `recheck_after` later. `settled`: the newest trading day of each variety that is
+    over. `others`: days to download whatever is stored or on record.
     """
-    complete = _complete(ledger)
-    held = {(key.symbol, key.trading_day) for key in complete}
+    visible = _visible(ledger)
+    held = {(key.symbol, key.trading_day) for key in visible}
     backlog = Backlog([], [])
     for day in sorted(schedule, key=lambda d: (d.symbol, d.contract, d.trading_day)):
         last = settled.get(day.variety)
         if last is None or day.trading_day > last:
             continue
-        if day.key in complete and day.key not in corrected:
+        if day.key not in others and not _is_due(
+            visible.get(day.key), no_data.get(day.key), as_of, recheck_after
+        ):
             continue
-        if day.key in no_data and as_of - no_data[day.key] < recheck_after:
-            continue
-        is_revised = day.key not in complete and (day.symbol, day.trading_day) in held
+        is_revised = day.key not in visible and (day.symbol, day.trading_day) in held
         (backlog.revised if is_revised else backlog.missing).append(day)
     return backlog
+
+
+def _is_due(
+    row: LedgerRow | None, checked_at: datetime | None, as_of: datetime, recheck_after: timedelta
+) -> bool:
+    if row is not None and row.status == "complete":
+        return False
+    return checked_at is None or as_of - checked_at >= recheck_after
 
 
 def find_changes(
@@ -67,23 +76,28 @@ def find_changes(
     ledger: Mapping[DayKey, LedgerRow],
     no_data: Collection[DayKey],
     stored: Mapping[DayKey, IndexRow] | None = None,
+    traded: Mapping[DayKey, int] | None = None,
 ) -> dict[DayKey, LedgerRow]:
     """Ledger rows to land without a download, by key.
 
-    For days that the ledger has otherwise, or the store: restamped, outgrown, or corrected by it.
+    For days that the ledger has otherwise, or the store: restamped, outgrown, judged by another day
+    bar, or corrected by the store.
 
     `stored`: the store's own index rows, which the ledger follows; None: it follows them already.
+    `traded`: lots of the day bars that judge days again.
     """
     rows = dict(ledger) if stored is None else follow_store(ledger, stored)
-    complete = _complete(rows)
+    visible = _visible(rows)
+    for key in visible.keys() & (traded or {}).keys():
+        rows[key] = rows[key].judged_by((traded or {})[key])
     for day in schedule:
-        if (row := complete.get(day.key)) is not None:
+        if day.key in visible:
             stamp = {"segment_id": day.segment_id, "schedule_hash": day.schedule_hash}
-            rows[day.key] = replace(row, **stamp)  # type: ignore[arg-type]
-    for key in _outgrown(schedule, complete, no_data):
+            rows[day.key] = replace(rows[day.key], **stamp)  # type: ignore[arg-type]
+    for key in _outgrown(schedule, visible, no_data):
         rows[key] = replace(rows[key], status="superseded")
-    taken_out, restamped = find_store_changes(rows, stored or {})
-    behind = {*taken_out, *(row.key for row in restamped)}
+    taken_out, restamped, judged = find_store_changes(rows, stored or {})
+    behind = {*taken_out, *(row.key for row in [*restamped, *judged])}
     return {
         key: row for key, row in sorted(rows.items()) if ledger.get(key) != row or key in behind
     }
@@ -91,23 +105,26 @@ def find_changes(
 
 def find_store_changes(
     changes: Mapping[DayKey, LedgerRow], stored: Mapping[DayKey, IndexRow]
-) -> tuple[list[DayKey], list[LedgerRow]]:
-    """The store's part of ledger changes: days to take out, and days to restamp."""
-    taken_out, restamped = [], []
+) -> tuple[list[DayKey], list[LedgerRow], list[LedgerRow]]:
+    """The store's part of ledger changes: days to take out, to restamp, and judged otherwise."""
+    taken_out, restamped, judged = [], [], []
     for key, row in changes.items():
         own = stored.get(key)
-        if own is None or own.status != "complete":
+        if own is None or not own.is_visible:
             continue
         if row.status == "superseded":
             taken_out.append(key)
-        elif own.stamp != row.stamp:
+            continue
+        if own.stamp != row.stamp:
             restamped.append(row)
-    return taken_out, restamped
+        if (own.status, own.day_volume) != (row.status, row.day_volume):
+            judged.append(row)
+    return taken_out, restamped, judged
 
 
 def _outgrown(
     schedule: Sequence[Scheduled],
-    complete: Mapping[DayKey, LedgerRow],
+    visible: Mapping[DayKey, LedgerRow],
     no_data: Collection[DayKey],
 ) -> list[DayKey]:
     by_day = {(day.symbol, day.trading_day): day for day in schedule}
@@ -116,20 +133,20 @@ def _outgrown(
         first, last = reach.get(day.symbol, (day.trading_day, day.trading_day))
         reach[day.symbol] = min(first, day.trading_day), max(last, day.trading_day)
     outgrown = []
-    for key in complete:
+    for key in visible:
         first, last = reach.get(key.symbol, (date.max, date.min))
         if not first <= key.trading_day <= last:
             continue  # the schedule does not reach there
         now = by_day.get((key.symbol, key.trading_day))
         if now is None or (
-            now.contract != key.contract and (now.key in complete or now.key in no_data)
+            now.contract != key.contract and (now.key in visible or now.key in no_data)
         ):
             outgrown.append(key)
     return outgrown
 
 
-def _complete(rows: Mapping[DayKey, LedgerRow]) -> dict[DayKey, LedgerRow]:
-    return {key: row for key, row in rows.items() if row.status == "complete"}
+def _visible(rows: Mapping[DayKey, LedgerRow]) -> dict[DayKey, LedgerRow]:
+    return {key: row for key, row in rows.items() if row.is_visible}
 
 
 def order_days(

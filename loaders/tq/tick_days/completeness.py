@@ -20,6 +20,11 @@ def traded_lots(ticks: pa.Table) -> int:
     return int(_volumes(ticks).max(initial=0))
 
 
+def lacks_lots(lots: int | None, traded: int | None) -> bool:
+    """Whether lots are too few for those of the day bar."""
+    return traded is not None and (lots or 0) < traded * (1 - TOLERANCE)
+
+
 def describe_gap(ticks: pa.Table, traded: int | None) -> str | None:
     """What the ticks of a day (column `volume`) leave out.
 
@@ -29,7 +34,7 @@ def describe_gap(ticks: pa.Table, traded: int | None) -> str | None:
     """
     volumes = _volumes(ticks)
     lots = traded_lots(ticks)
-    if traded is not None and lots < traded * (1 - TOLERANCE):
+    if lacks_lots(lots, traded):
         return f"ticks of {lots:,} lots, where the day bar has {traded:,}"
     day = lots if traded is None else traded
     # sorted: a tick may come late; cut: one left over from the day before may hold more

@@ -14,22 +14,23 @@ import psycopg
 from loaders.ticks.frame import DayKey
 from loaders.ticks.store import IndexRow, NoDataRow, StoredDay
 from loaders.tq.tables import NO_DATA_DAY
-from loaders.tq.tick_days.completeness import TOLERANCE
+from loaders.tq.tick_days.completeness import TOLERANCE, lacks_lots
 from loaders.tq.tick_days.schedule import Scheduled
 from loaders.warehouse.tables import STANDARD_FIELDS
 
-# complete days with another day bar now, of which the ticks hold too little
-CORRECTED = """
-    select s.symbol, s.contract, s.trading_day
+# days whose ticks another day bar judges: complete ones that hold too little, and short ones
+REJUDGED = """
+    select s.symbol, s.contract, s.trading_day, d.volume
     from raw_tq.symbol_day as s
     inner join raw_tq.contract_daily as d
         on s.contract = d.contract and s.trading_day = d.trade_date
     where
         s.symbol = any(%(symbols)s)
-        and s.status = 'complete'
         and d.is_final
-        and d.volume is distinct from s.day_volume
-        and s.volume < d.volume * %(least)s
+        and (
+            (s.status = 'complete' and s.volume < d.volume * %(least)s)
+            or (s.status = 'short' and d.volume is distinct from s.day_volume)
+        )
 """
 
 
@@ -39,9 +40,20 @@ class LedgerRow(StoredDay):
 
     source_route: str
 
+    def judged_by(self, traded: int) -> "LedgerRow":
+        """The row as a day bar of so many lots judges it; a hole stays one."""
+        has_hole = self.status == "short" and not lacks_lots(self.volume, self.day_volume)
+        is_short = has_hole or lacks_lots(self.volume, traded)
+        return replace(self, status="short" if is_short else "complete", day_volume=traded)
+
     @classmethod
     def from_store(cls, row: IndexRow, route: str) -> "LedgerRow":
         return cls(**{name: getattr(row, name) for name in STORED_FIELDS}, source_route=route)
+
+    @property
+    def shared_fields(self) -> dict[str, Any]:
+        """What the store's own index row has too."""
+        return {name: getattr(self, name) for name in STORED_FIELDS}
 
     def as_record(self, at: datetime) -> dict[str, Any]:
         """The record to land."""
@@ -66,7 +78,7 @@ def read_ledger(
 def read_no_data(
     conn: psycopg.Connection, symbols: Collection[str] | None = None
 ) -> dict[DayKey, dict[str, Any]]:
-    """The landed days without data, of which no ticks came since."""
+    """The landed days without data, or with too little, for which no ticks came since."""
     rows = (
         dict(zip(NO_DATA_FIELDS, row, strict=True))
         for row in _read(conn, "raw_tq.no_data_day", NO_DATA_FIELDS, symbols)
@@ -78,13 +90,15 @@ def read_no_data(
     }
 
 
-def read_corrected_days(conn: psycopg.Connection, symbols: Collection[str]) -> frozenset[DayKey]:
-    """Complete days whose ticks are too few for the day bar of now.
+def read_rejudged(conn: psycopg.Connection, symbols: Collection[str]) -> dict[DayKey, int]:
+    """Lots of the day bar of stored days that it judges otherwise, or for the first time."""
+    rows = conn.execute(REJUDGED, {"symbols": list(symbols), "least": 1 - TOLERANCE})
+    return {DayKey(*key): traded for *key, traded in rows.fetchall()}
 
-    Once a day is compared with the new bar, whatever its ticks are then, it is not among them.
-    """
-    rows = conn.execute(CORRECTED, {"symbols": list(symbols), "least": 1 - TOLERANCE})
-    return frozenset(DayKey(*row) for row in rows)
+
+def read_short_days(conn: psycopg.Connection) -> set[DayKey]:
+    query = "select symbol, contract, trading_day from raw_tq.symbol_day where status = 'short'"
+    return {DayKey(*row) for row in conn.execute(query)}
 
 
 def follow_store(

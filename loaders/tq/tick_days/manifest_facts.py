@@ -67,9 +67,9 @@ def _variety_facts(
     for segment_id, segment_days in groupby(schedule, key=lambda day: day.segment_id):
         days = list(segment_days)
         rows = [ledger[d.key] for d in days if d.key in ledger]
-        complete = {row.key: row for row in rows if row.status == "complete"}
-        hash_a = sum(row.hash_a for row in complete.values())
-        hash_b = sum(row.hash_b for row in complete.values())
+        held = {row.key: row for row in rows if row.is_visible}
+        hash_a = sum(row.hash_a for row in held.values())
+        hash_b = sum(row.hash_b for row in held.values())
         segments.append(
             {
                 "segment_id": segment_id,
@@ -78,9 +78,9 @@ def _variety_facts(
                 "last_day": days[-1].trading_day.isoformat(),
                 "schedule_hash": days[0].schedule_hash,
                 "days": len(days),
-                "complete_days": len(complete),
-                "days_without_data": sum(d.key in no_data and d.key not in complete for d in days),
-                "rows": sum(row.rows for row in complete.values()),
+                "complete_days": sum(row.status == "complete" for row in held.values()),
+                "days_without_data": sum(d.key in no_data and d.key not in held for d in days),
+                "rows": sum(row.rows for row in held.values()),
                 "row_hash": row_hash(hash_a, hash_b),
             }
         )

@@ -1,9 +1,12 @@
-"""Days of the schedule without ticks: when they go on record as such.
+"""Days of the schedule without ticks, or with too few: when they go on record as such.
 
-at once     two sessions found nothing, the same sessions found ticks of another day, the history
-            gave some where the day has a day bar, and nothing else can explain it
-in the end  anything that fails with this day alone, once loads failed with it on NIGHTS trading
-            days, the first of them tq.recheck_after days ago; until then it fails in each load
+at once      two sessions found nothing, the day bar has no lot, the same sessions found ticks of
+             another day, and nothing else can explain it
+some nights  the same of a day without a bar, or whose bar has lots, once loads of NIGHTS trading
+             days found nothing: two sessions of one evening are one outage
+in the end   anything that fails with this day alone, and ticks that stay too few, once loads had
+             this on NIGHTS trading days, the first of them tq.recheck_after days ago; until then
+             each load asks for the day
 
 Nights are counted by the trading day that a load belongs to: several loads of an evening or a
 weekend count as one. A user who loads each night waits tq.recheck_after days, one who loads each
@@ -13,8 +16,7 @@ Servers that are silent before they gave ticks of any day count for nothing. A d
 asked for then is doubtful with no night, and comes after all others: if the day silences them,
 others show it.
 
-Nothing is recorded of a day whose ticks are stored: they stay
-(loaders.tq.tick_days.corrected_days).
+What is recorded of days whose ticks are stored: loaders.tq.tick_days.replacement.
 """
 
 from collections.abc import Collection, Iterable
@@ -27,12 +29,11 @@ from loaders.ticks.store import NoDataRow, TickStore
 from loaders.tq import landed
 from loaders.tq.client.answers import TickAnswer
 from loaders.tq.context import Context
-from loaders.tq.tick_days.corrected_days import keep_stored_ticks
 from loaders.tq.tick_days.schedule import Scheduled, key_text
 from loaders.tq.trading_day import night_of
 
-LATE = 3  # newest settled days of a variety whose ticks may not be in the history yet
 NIGHTS = 5  # trading days on which a day must have failed
+ON_RECORD = ("no_data", "short")  # statuses of days that are asked for again much later
 
 
 class NoDataDays:
@@ -49,15 +50,15 @@ class NoDataDays:
     @property
     def checked_at(self) -> dict[DayKey, datetime]:
         """When each day on record (no doubtful one) was checked last."""
-        return {key: r.checked_at for key, r in self.rows.items() if r.status == "no_data"}
+        return {key: r.checked_at for key, r in self.rows.items() if r.status in ON_RECORD}
 
     @property
     def failed(self) -> set[DayKey]:
-        """Days that gave nothing so far."""
+        """Days that gave nothing so far, or too little."""
         return {key for key, row in self.rows.items() if row.status != "superseded"}
 
     def get(self, key: DayKey) -> NoDataRow | None:
-        """The record of a day; None once it had ticks."""
+        """The record of a day; None once it had its ticks."""
         row = self.rows.get(key)
         return row if row is not None and row.status != "superseded" else None
 
@@ -85,54 +86,54 @@ def record_empty_day(
         "the same sessions had no tick of any other day": not answer.more_days_had_rows,
         # the newest ticks, which the sessions may have seen, come by another way
         "the history had no tick of any day in this load": traded and not ctx.history_gave,
-        "it has a day bar and has only just settled": traded and _has_just_settled(ctx, day),
-        "it had some before": ctx.is_complete(day.key),
     }
     bar = f", though a day bar of {traded:,} lots" if traded else ""
     if doubt := next((text for text, holds in doubts.items() if holds), None):
         return record_failure(ctx, day, f"no tick of the day{bar}, and {doubt}", sessions=2)
     reason = f"the source has no tick{bar}" if bar else "no tick"
-    ctx.no_data.put(_row(ctx, day, reason, sessions=2))
-    return Outcome(key_text(day.key), skipped=f"{reason}; two sessions were asked")
+    row = count_night(ctx, day, reason, sessions=2)
+    known = ctx.no_data.get(day.key)
+    is_known = known is not None and known.status in ON_RECORD
+    if traded == 0 or is_known or row.nights >= NIGHTS:
+        ctx.no_data.put(row)
+        return Outcome(key_text(day.key), skipped=f"{reason}; two sessions were asked")
+    ctx.no_data.put(replace(row, status="doubtful"))
+    patience = f"asked again by each load until on {NIGHTS} trading days ({row.nights} so far)"
+    return Outcome(key_text(day.key), failure=f"{reason}: {patience}")
 
 
 def record_failure(ctx: Context, day: Scheduled, why: str, *, sessions: int = 1) -> Outcome:
     """The outcome of a day that fails alone: on record once it did for long enough."""
-    is_stored = ctx.is_complete(day.key)
-    if is_stored and day.key not in ctx.corrected:  # asked for by name, as a repair does
-        return Outcome(key_text(day.key), failure=f"{why}: the stored ticks stay")
-    row = _row(ctx, day, why, sessions)
-    if not _is_over(ctx, row):
+    row = count_night(ctx, day, why, sessions)
+    if not is_over(ctx, row):
         ctx.no_data.put(replace(row, status="doubtful"))
         until = _asked_until(ctx, row)
         few = f", and on {NIGHTS} trading days ({row.nights} so far)" if row.nights < NIGHTS else ""
         patience = f"asked again by each load until {until:%Y-%m-%d}{few}"
         return Outcome(key_text(day.key), failure=f"{why}: {patience}")
-    since = f"{why}; so since {row.first_checked_at:%Y-%m-%d}"
-    if is_stored:
-        return keep_stored_ticks(ctx, day, since)
     ctx.no_data.put(row)
-    return Outcome(key_text(day.key), skipped=since)
+    return Outcome(key_text(day.key), skipped=f"{why}; so since {row.first_checked_at:%Y-%m-%d}")
 
 
 def note_silence(ctx: Context, day: Scheduled, why: str) -> Outcome:
     """The failure of a day asked of servers that were silent from the start."""
-    is_stored = ctx.is_complete(day.key) and day.key not in ctx.corrected
-    if ctx.no_data.get(day.key) is None and not is_stored:
-        row = _row(ctx, day, why, sessions=1)
+    stored = ctx.stored_day(day.key)
+    is_short = stored is not None and stored.status == "short"
+    if ctx.no_data.get(day.key) is None and (stored is None or is_short):
+        row = count_night(ctx, day, why, sessions=1)
         ctx.no_data.put(replace(row, status="doubtful", nights=0))
     return Outcome(key_text(day.key), failure=why)
 
 
 def is_last_chance(ctx: Context, day: Scheduled) -> bool:
     """Whether one more failure puts the day on record."""
-    return _is_over(ctx, _row(ctx, day, "", sessions=1))
+    return is_over(ctx, count_night(ctx, day, "", sessions=1))
 
 
-def _is_over(ctx: Context, row: NoDataRow) -> bool:
+def is_over(ctx: Context, row: NoDataRow) -> bool:
     """Whether a day failed for long enough; `row` holds its newest failure."""
     known = ctx.no_data.get(row.key)
-    if known is not None and known.status == "no_data":
+    if known is not None and known.status in ON_RECORD:
         return True
     return row.checked_at >= _asked_until(ctx, row) and row.nights >= NIGHTS
 
@@ -141,7 +142,8 @@ def _asked_until(ctx: Context, row: NoDataRow) -> datetime:
     return row.first_checked_at + timedelta(days=ctx.settings.recheck_after)
 
 
-def _row(ctx: Context, day: Scheduled, reason: str, sessions: int) -> NoDataRow:
+def count_night(ctx: Context, day: Scheduled, reason: str, sessions: int) -> NoDataRow:
+    """The record of a day after this load's failure with it, not written yet."""
     known, now = ctx.no_data.get(day.key), ctx.load.clock()
     counted = known if known is not None and known.nights else None
     return NoDataRow(
@@ -160,10 +162,3 @@ def _nights(ctx: Context, known: NoDataRow | None, now: datetime) -> int:
         return 1
     is_same = night_of(known.checked_at, ctx.days) == night_of(now, ctx.days)
     return known.nights + (not is_same)
-
-
-def _has_just_settled(ctx: Context, day: Scheduled) -> bool:
-    """Whether the ticks may come later: the history may lag behind the day bar."""
-    newest = ctx.settled_days.get(day.variety)
-    settled = [known for known in ctx.days if newest is not None and known <= newest]
-    return day.trading_day in settled[-LATE:] or day.trading_day not in settled

@@ -9,7 +9,7 @@ What to do is a pure function of schedule, ledger and days without data
 ledger is read again after it.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 
 import pyarrow as pa
@@ -19,7 +19,7 @@ from loaders.ticks.frame import DayKey
 from loaders.ticks.store import SCHEDULE, IndexRow, StoreError
 from loaders.tq import landed
 from loaders.tq.context import Context
-from loaders.tq.request import TICK_DATASETS
+from loaders.tq.request import NEWEST_DAY, TICK_DATASETS
 from loaders.tq.tick_days.backlog import (
     Backlog,
     find_backlog,
@@ -27,7 +27,8 @@ from loaders.tq.tick_days.backlog import (
     find_store_changes,
     order_days,
 )
-from loaders.tq.tick_days.ledger import read_corrected_days, read_ledger, read_no_data
+from loaders.tq.tick_days.ledger import read_ledger, read_no_data, read_rejudged
+from loaders.tq.tick_days.no_data_days import ON_RECORD
 from loaders.tq.tick_days.recent_ticks import check_history, select_obtainable
 from loaders.tq.tick_days.schedule import (
     COLUMNS,
@@ -65,32 +66,37 @@ def plan_ticks(ctx: Context) -> Iterator[Sequence[Unit]]:
         _require_same_store(ctx)
     datasets = ctx.load.request.datasets or TICK_DATASETS
     ctx.store.put_schedule(_schedule_table(schedule))
-    yield from _change_ledger(ctx, ctx.stored)
-    corrected = ctx.ask(lambda conn: read_corrected_days(conn, ctx.symbols))
-    _take_back_records(ctx, corrected)
+    traded = ctx.ask(lambda conn: read_rejudged(conn, ctx.symbols))
+    ctx.no_data.take_back(traded)  # another bar starts another count of nights
+    yield from _change_ledger(ctx, ctx.stored, traded)
+    _take_back_records(ctx)
     if "no_data_day" in datasets:  # those of a load that was ended early
         yield from _copy_no_data(ctx)
     if "ticks" in datasets:
-        yield from _fetch(ctx, corrected)
+        yield from _fetch(ctx)
     if "no_data_day" in datasets:
         yield from _copy_no_data(ctx)
     _require_sound_store(ctx)
 
 
 def _change_ledger(
-    ctx: Context, stored: Mapping[DayKey, IndexRow] | None = None
+    ctx: Context,
+    stored: Mapping[DayKey, IndexRow] | None = None,
+    traded: Mapping[DayKey, int] | None = None,
 ) -> Iterator[Sequence[Unit]]:
-    """Restamp days and take out outgrown ones; `stored`: as in find_changes."""
+    """Restamp days, judge others, take out outgrown ones; see find_changes."""
     schedule = list(ctx.schedule.values())
-    ctx.changes = find_changes(schedule, ctx.ledger, ctx.no_data.checked_at, stored)
+    ctx.changes = find_changes(schedule, ctx.ledger, ctx.no_data.checked_at, stored, traded)
     if not ctx.changes:
         return
-    taken_out, restamped = find_store_changes(ctx.changes, ctx.stored)
+    taken_out, restamped, judged = find_store_changes(ctx.changes, ctx.stored)
     if taken_out or restamped:
         ctx.load.reporter.line(
             f"{len(restamped):,} days were stamped with another segment, "
             f"{len(taken_out):,} taken out"
         )
+    if judged:
+        ctx.load.reporter.line(f"{len(judged):,} days were compared with another day bar")
     yield [Unit("tick_index", tuple(map(key_text, ctx.changes)))]
     _read_ledger(ctx)
 
@@ -99,17 +105,16 @@ def _read_ledger(ctx: Context) -> None:
     ctx.ledger = ctx.ask(lambda conn: read_ledger(conn, ctx.symbols))
 
 
-def _fetch(ctx: Context, corrected: frozenset[DayKey]) -> Iterator[Sequence[Unit]]:
+def _fetch(ctx: Context) -> Iterator[Sequence[Unit]]:
     failed, named = ctx.no_data.failed, _named_keys(ctx)
-    if not _requested_keys(ctx):  # a repair takes any answer
-        ctx.corrected = corrected
+    ctx.by_name = bool(named) or ctx.refetches
     if named:  # these alone, whatever is stored
         check_history(ctx)
         days = [day for key, day in ctx.schedule.items() if key_text(key) in named]
         for step in filter(None, order_days(Backlog([], days), failed)):
             yield _units(step)
         return
-    backlog = _requested_backlog(ctx, corrected)
+    backlog = _requested_backlog(ctx)
     if (backlog.revised or backlog.missing) and not check_history(ctx):
         taken = set(select_obtainable(ctx, [*backlog.revised, *backlog.missing]))
         backlog = Backlog(
@@ -125,25 +130,30 @@ def _fetch(ctx: Context, corrected: frozenset[DayKey]) -> Iterator[Sequence[Unit
             yield from _change_ledger(ctx)
 
 
-def _requested_backlog(ctx: Context, corrected: Collection[DayKey]) -> Backlog:
+def _requested_backlog(ctx: Context) -> Backlog:
     """The days to download that the request means."""
-    backlog = find_backlog(
-        list(ctx.schedule.values()),
+    schedule = [day for day in ctx.schedule.values() if _is_requested(ctx, day)]
+    if ctx.refetches and not schedule:
+        ctx.load.warn("no scheduled day is among those to read again")
+    return find_backlog(
+        schedule,
         ctx.ledger,
         ctx.no_data.checked_at,
         ctx.settled_days,
         as_of=ctx.as_of,
         recheck_after=timedelta(days=ctx.settings.recheck_after),
-        corrected=corrected,
+        others={day.key for day in schedule} if ctx.refetches else (),
     )
+
+
+def _is_requested(ctx: Context, day: Scheduled) -> bool:
     request = ctx.load.request
-    varieties = request.keys or tuple(ctx.settings.varieties)
     first, last = request.since or date.min, request.until or date.max
-
-    def select(days: Sequence[Scheduled]) -> list[Scheduled]:
-        return [d for d in days if d.variety in varieties and first <= d.trading_day <= last]
-
-    return Backlog(select(backlog.revised), select(backlog.missing))
+    if named := request.options.get("date"):
+        settled = ctx.settled_days.get(day.variety) or date.min
+        first = last = settled if named == NEWEST_DAY else date.fromisoformat(named)
+    varieties = request.keys or tuple(ctx.settings.varieties)
+    return day.variety in varieties and first <= day.trading_day <= last
 
 
 def _units(days: Sequence[Scheduled]) -> list[Unit]:
@@ -165,22 +175,18 @@ def _requested_keys(ctx: Context) -> set[str]:
     return {key for key in ctx.load.request.keys or () if " " in key}
 
 
-def _take_back_records(ctx: Context, corrected: Collection[DayKey]) -> None:
-    """Take back no-data records of complete days, which an ended load left.
-
-    Doubts about a corrected day stay: they count the loads that asked for it once more.
-    """
-    ctx.no_data.take_back(
-        key
-        for key, row in list(ctx.no_data.rows.items())
-        if ctx.is_complete(key) and (row.status == "no_data" or key not in corrected)
-    )
+def _take_back_records(ctx: Context) -> None:
+    """Take back the records of complete days, and no-data records of days with ticks."""
+    for key, row in list(ctx.no_data.rows.items()):
+        stored = ctx.stored_day(key)
+        if stored is not None and (stored.status == "complete" or row.status == "no_data"):
+            ctx.no_data.take_back([key])
 
 
 def _copy_no_data(ctx: Context) -> Iterator[Sequence[Unit]]:
     """Bring the landed copy of the days without data in line with the store's record."""
     copies = ctx.ask(lambda conn: read_no_data(conn, ctx.symbols))
-    rows = {key: row for key, row in ctx.no_data.rows.items() if row.status == "no_data"}
+    rows = {key: row for key, row in ctx.no_data.rows.items() if row.status in ON_RECORD}
     changed = [
         key
         for key, row in rows.items()
@@ -199,11 +205,11 @@ def _schedule_table(schedule: Sequence[Scheduled]) -> pa.Table:
 def _require_same_store(ctx: Context) -> None:
     """Raise StoreError where most stored days are gone: all would be fetched again."""
     assert ctx.store is not None
-    complete = {key for key in ctx.ledger if ctx.is_complete(key)}
-    lost = len(complete - ctx.stored.keys())
-    if lost > FEW and lost * 2 > len(complete):
+    held = {key for key, row in ctx.ledger.items() if row.is_visible}
+    lost = len(held - ctx.stored.keys())
+    if lost > FEW and lost * 2 > len(held):
         raise StoreError(
-            f"the tick store ({ctx.store.label}) lacks {lost:,} of {len(complete):,} days that "
+            f"the tick store ({ctx.store.label}) lacks {lost:,} of {len(held):,} days that "
             "were stored: is it the right one?",
             hint="QUOTEMILL_QUESTDB_URL names the store; if it is right, `loaders run tq --dataset "
             "tick_index` records what is lacking, and the next load fetches it",

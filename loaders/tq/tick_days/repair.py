@@ -58,22 +58,22 @@ def verify_and_repair(
 
 
 def take_out_unlisted(settings: Settings, warehouse: Warehouse) -> int:
-    """Flag visible ticks of days that the store's index does not have as complete.
+    """Flag visible ticks of days that the store's index does not have.
 
     Returns how many.
 
-    Ticks of complete days get the stamp of the index.
+    Ticks of the days that it has get its stamp.
     """
     with load_lock(warehouse, TICK_LANE), closing(open_store(settings, warehouse)) as store:
         store.prepare()
         visible = read_visible_days(store)
-        complete = {row.key: row for row in store.index() if row.status == "complete"}
-        for key in sorted(visible.keys() & complete.keys()):
-            row = complete[key]
+        indexed = {row.key: row for row in store.index() if row.is_visible}
+        for key in sorted(visible.keys() & indexed.keys()):
+            row = indexed[key]
             stamps = {Stamp(p.trading_day, p.segment_id, p.schedule_hash) for p in visible[key]}
             if stamps != {row.stamp}:
                 store.restamp(row.symbol, row.contract, [row.stamp])
-        return sum(store.supersede(*key) for key in sorted(visible.keys() - complete.keys()))
+        return sum(store.supersede(*key) for key in sorted(visible.keys() - indexed.keys()))
 
 
 def accept_loss(settings: Settings, warehouse: Warehouse, keys: Sequence[str]) -> None:
@@ -87,11 +87,11 @@ def accept_loss(settings: Settings, warehouse: Warehouse, keys: Sequence[str]) -
     with load_lock(warehouse, TICK_LANE), closing(open_store(settings, warehouse)) as store:
         store.prepare()
         rows = store.index({key.symbol for key in wanted.values()})
-        complete = {row.key: row for row in rows if row.status == "complete"}
+        indexed = {row.key: row for row in rows if row.is_visible}
         for text, key in wanted.items():
-            if key not in complete:
-                raise UsageError(f"{text}: the index has no such complete day", hint=NAMED)
-            if is_as_indexed(store, complete[key]):
+            if key not in indexed:
+                raise UsageError(f"{text}: the index has no such day", hint=NAMED)
+            if is_as_indexed(store, indexed[key]):
                 raise UsageError(f"{text}: none of its ticks are lost", hint=NAMED)
         for key in wanted.values():
             store.supersede(*key)

@@ -84,14 +84,14 @@ def read_schedule(conn: psycopg.Connection, schema: str) -> list[Scheduled]:
 
 
 def read_incomplete_days(
-    conn: psycopg.Connection, schema: str, varieties: Sequence[str], corrected: Collection[DayKey]
+    conn: psycopg.Connection, schema: str, varieties: Sequence[str], others: Collection[DayKey]
 ) -> list[Scheduled]:
-    """The scheduled days that are not complete in the ledger, and the corrected ones."""
+    """The scheduled days that are not complete in the ledger, and others."""
     values = {
         "varieties": list(varieties),
-        "symbols": [key.symbol for key in corrected],
-        "contracts": [key.contract for key in corrected],
-        "days": [key.trading_day for key in corrected],
+        "symbols": [key.symbol for key in others],
+        "contracts": [key.contract for key in others],
+        "days": [key.trading_day for key in others],
     }
     return _read(conn, schema, where=INCOMPLETE, values=values)
 

@@ -40,14 +40,15 @@ class Difference:
 class Verification:
     """What `verify` compared.
 
-    `first_l5_days`: by variety the first complete day with five levels of the order book; None: it
-    has none.
+    `first_l5_days`: by variety the first stored day with five levels of the order book; None: it
+    has none. `short`: days whose ticks are as indexed, and less than their day bars.
     """
 
     days: int
     rows: int
     differences: tuple[Difference, ...]
     first_l5_days: Mapping[str, date | None]
+    short: tuple[str, ...] = ()
 
     @property
     def repairable(self) -> tuple[str, ...]:
@@ -60,6 +61,7 @@ class Verification:
             "days": self.days,
             "rows": self.rows,
             "first_l5_days": first,
+            "short_days": list(self.short),
             "differences": [{"day": d.key, "difference": d.text} for d in self.differences],
         }
 
@@ -91,15 +93,20 @@ def verify(settings: Settings, warehouse: Warehouse, reporter: Reporter) -> Veri
     for key in changed_rows(ledger, follow_store(ledger, {row.key: row for row in rows})):
         text = "its row of raw_tq.symbol_day differs from the store's index"
         differences.append(Difference(key_text(key), text, needs_download=False))
-    complete = [row for row in rows if row.status == "complete"]
-    ticks = sum(row.rows for row in complete)
-    return Verification(len(rows), ticks, tuple(differences), find_first_l5_days(complete))
+    held = [row for row in rows if row.is_visible]
+    return Verification(
+        len(rows),
+        sum(row.rows for row in held),
+        tuple(differences),
+        find_first_l5_days(held),
+        short=tuple(key_text(row.key) for row in held if row.status == "short"),
+    )
 
 
-def find_first_l5_days(complete: Sequence[IndexRow]) -> dict[str, date | None]:
-    """By variety, from complete days by symbol and day."""
+def find_first_l5_days(held: Sequence[IndexRow]) -> dict[str, date | None]:
+    """By variety, from stored days by symbol and day."""
     first: dict[str, date | None] = {}
-    for row in complete:
+    for row in held:
         variety = row.symbol.removeprefix("KQ.m@")
         first[variety] = first.get(variety) or (
             row.trading_day if row.book_levels >= LEVELS else None
@@ -116,7 +123,7 @@ def read_visible_days(store: TickStore) -> dict[DayKey, list[VisibleTicks]]:
 
 
 def is_as_indexed(store: TickStore, row: IndexRow) -> bool:
-    """Whether the ticks of a complete day are what its index row says."""
+    """Whether the ticks of a day are what its index row says."""
     now = store.measure(row.symbol, row.contract, row.trading_day)
     return all(getattr(row, name) == getattr(now, name) for name in MEASURED)
 
@@ -126,7 +133,7 @@ def _compare_day(
 ) -> Iterator[Difference]:
     key = key_text(row.key)
     now = store.measure(row.symbol, row.contract, row.trading_day)
-    if row.status != "complete":
+    if not row.is_visible:
         if now.rows:
             text = f"superseded, and {now.rows:,} ticks of it are still visible"
             yield Difference(key, text, needs_download=False)
@@ -152,7 +159,7 @@ def _compare_schedules(
     built: dict[str, list[Scheduled]] = defaultdict(list)
     for day in warehouse.ask(lambda conn: read_schedule(conn, schema)):
         built[day.symbol].append(day)
-    last_days = {row.symbol: row.trading_day for row in rows if row.status == "complete"}
+    last_days = {row.symbol: row.trading_day for row in rows if row.is_visible}
     for symbol in sorted(built.keys() | last_days.keys()):
         yield from _compare_schedule(store, symbol, built[symbol], last_days.get(symbol))
 

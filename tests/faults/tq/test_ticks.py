@@ -14,21 +14,33 @@ from tests.integration.tq.bench import Bench
 from tests.integration.tq.test_ticks import asked_days, days, stored
 from tests.integration.tq.worlds import DAYS, END, NEW, OLD, ROLL, SERIES, TRADED
 
+NO_DATA = "ticks.ghtrader_no_data_days_v2"
+
 
 def failures(result: LoadResult) -> dict[str, str]:
     return {key: text for task in result.tasks for key, text in task.failures.items()}
 
 
-def test_a_day_without_ticks_is_recorded_and_requested_much_later(mapped: Bench) -> None:
+def test_a_traded_day_without_ticks_is_on_record_after_some_nights(mapped: Bench) -> None:
     mapped.sandbox.faults.add("empty:contract=SHFE.cu2511:day=2025-10-15")
     mapped.asked()
     result = mapped.load("ticks")
-    assert (result.status, result.total("skipped")) == ("succeeded", 1)
+    assert (result.status, result.total("skipped")) == ("partial", 0)
     assert asked_days(mapped) == DAYS + 1
-    [(contract, day, reason, attempts)] = mapped.rows(
-        "select contract, trading_day, reason, attempts from raw_tq.no_data_day"
+    assert "so far" in str(failures(result))
+    assert mapped.rows("select * from raw_tq.no_data_day") == []
+    mapped.execute(f"update {NO_DATA} set nights = 4, checked_at = checked_at - interval '1 day'")
+    assert mapped.load("ticks").total("skipped") == 0  # no tick of another day in this load
+    mapped.execute(
+        f"update {NO_DATA} set nights = 4, checked_at = checked_at - interval '1 day'; "
+        "delete from ticks.ghtrader_symbol_day_index_v2 where trading_day = '2025-10-14'"
     )
-    assert (contract, day, attempts) == ("SHFE.cu2511", date(2025, 10, 15), 2)
+    result = mapped.load("ticks")
+    assert (result.status, result.total("skipped")) == ("succeeded", 1)
+    [(contract, day, reason)] = mapped.rows(
+        "select contract, trading_day, reason from raw_tq.no_data_day"
+    )
+    assert (contract, day) == ("SHFE.cu2511", date(2025, 10, 15))
     assert "day bar of" in reason
     # as of that load, whatever the clock says
     assert list_next_steps(mapped.settings, open_warehouse(mapped.settings)) == []
@@ -39,7 +51,7 @@ def test_a_day_without_ticks_is_recorded_and_requested_much_later(mapped: Bench)
     later = datetime(2025, 10, 22, 18) + timedelta(days=mapped.settings.tq.recheck_after)
     assert mapped.load("ticks", clock=later).status == "succeeded"
     assert ("SHFE.cu2511", 15, "complete") in days(mapped)
-    for table in ("raw_tq.no_data_day", "ticks.ghtrader_no_data_days_v2"):
+    for table in ("raw_tq.no_data_day", NO_DATA):
         assert mapped.rows(f"select status from {table}") == [("superseded",)]
     varieties = collect_facts(mapped.settings, open_warehouse(mapped.settings))["varieties"]
     [variety] = varieties.values()  # type: ignore[attr-defined]
@@ -47,8 +59,17 @@ def test_a_day_without_ticks_is_recorded_and_requested_much_later(mapped: Bench)
     assert mapped.load("ticks", clock=later).tasks == ()
 
 
+def test_a_day_that_was_empty_for_an_evening_lands_with_the_next_load(mapped: Bench) -> None:
+    mapped.sandbox.faults.add("empty:contract=SHFE.cu2511:day=2025-10-15")
+    assert mapped.load("ticks").status == "partial"
+    mapped.sandbox.faults.clear()
+    assert mapped.load("ticks").status == "succeeded"
+    assert ("SHFE.cu2511", 15, "complete") in days(mapped)
+
+
 def test_records_of_a_load_that_ended_early_land_with_the_next(mapped: Bench) -> None:
     mapped.sandbox.faults.add("empty:contract=SHFE.cu2511:day=2025-10-15")
+    mapped.execute("update raw_tq.contract_daily set volume = 0 where trade_date = '2025-10-15'")
     until = date(2025, 10, 16)
     assert mapped.load("ticks", until=until, datasets=("ticks",)).status == "succeeded"
     landed = "select trading_day, status from raw_tq.no_data_day"
@@ -62,7 +83,7 @@ def test_a_traded_day_that_just_settled_is_never_on_record(mapped: Bench) -> Non
     mapped.sandbox.faults.add(f"empty:contract={NEW}:day={END}")
     result = mapped.load("ticks")
     assert (result.status, list(failures(result))) == ("partial", [f"{SERIES} {NEW} {END}"])
-    assert "only just settled: asked again by each load until" in str(failures(result))
+    assert "asked again by each load until on 5 trading days (1 so far)" in str(failures(result))
     assert mapped.rows("select * from raw_tq.no_data_day") == []
 
 

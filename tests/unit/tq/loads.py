@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from loaders.engine.request import LoadRequest
 from loaders.ticks.frame import DayKey
 from loaders.ticks.store import IndexRow, NoDataRow
 from loaders.tq.context import Context
@@ -86,6 +87,7 @@ def context(
     now: datetime = NOW,
     answer: Any = None,
     said: list[str] | None = None,
+    refetches: bool = False,
     **values: Any,
 ) -> Context:
     """A context whose warehouse gives one answer to every query."""
@@ -94,6 +96,7 @@ def context(
         settings=SimpleNamespace(tq=settings),
         clock=lambda: now,
         warehouse=SimpleNamespace(ask=lambda _: answer),
+        request=LoadRequest("tq", options={"refetch": "yes"} if refetches else {}),
         warn=(said if said is not None else []).append,
     )
     nothing: Any = None

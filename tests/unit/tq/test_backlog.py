@@ -20,8 +20,8 @@ def on(day: int, contract: str = "A", segment: int = 1) -> Scheduled:
     return scheduled(date(2025, 10, day), contract, segment)
 
 
-def held(day: int, contract: str = "A", segment: int = 1, status: Any = "complete") -> LedgerRow:
-    return ledger_row(on(day, contract, segment), status=status)
+def held(day: int, contract: str = "A", segment: int = 1, **values: Any) -> LedgerRow:
+    return ledger_row(on(day, contract, segment), **values)
 
 
 def own(day: int, contract: str = "A", segment: int = 1, **values: Any) -> IndexRow:
@@ -53,9 +53,10 @@ def changes(
     *rows: LedgerRow,
     no_data: Any = (),
     stored: list[IndexRow] | None = None,
+    traded: Any = None,
 ) -> list[LedgerRow]:
     own_rows = None if stored is None else {row.key: row for row in stored}
-    changes = find_changes(schedule, {row.key: row for row in rows}, no_data, own_rows)
+    changes = find_changes(schedule, {row.key: row for row in rows}, no_data, own_rows, traded)
     return list(changes.values())
 
 
@@ -105,11 +106,31 @@ def test_a_contract_that_comes_back_is_missing_where_it_was_superseded() -> None
     assert backlog([on(13)], held(13, status="superseded")) == ([], ["A13"])
 
 
-def test_a_day_with_a_corrected_day_bar_is_missing_unless_on_record() -> None:
-    schedule, rows, key = [on(13), on(14)], [held(13), held(14)], on(13).key
-    assert backlog(schedule, *rows, corrected={key}) == ([], ["A13"])
+def test_a_short_day_is_missing_unless_on_record() -> None:
+    schedule, rows, key = [on(13), on(14)], [held(13, status="short"), held(14)], on(13).key
+    assert backlog(schedule, *rows) == ([], ["A13"])
+    assert backlog(schedule, *rows, no_data={key: NOW - timedelta(1)}) == ([], [])
+    assert backlog(schedule, *rows, no_data={key: NOW - timedelta(40)}) == ([], ["A13"])
+
+
+def test_days_to_read_again_are_missing_whatever_is_known_of_them() -> None:
+    key = on(13).key
     checked = {key: NOW - timedelta(1)}
-    assert backlog(schedule, *rows, corrected={key}, no_data=checked) == ([], [])
+    assert backlog([on(13), on(14)], held(14), others={key}, no_data=checked) == ([], ["A13"])
+    assert backlog([on(13), on(14)], held(13), held(14), others={key}) == ([], ["A13"])
+
+
+def test_a_day_bar_that_says_more_makes_days_short_without_a_download() -> None:
+    schedule, stored = [on(13), on(14, segment=2)], [own(13), own(14)]
+    traded = {on(13).key: 1000, on(14).key: 1000}
+    expected = [
+        held(13, status="short", day_volume=1000),
+        held(14, segment=2, status="short", day_volume=1000),
+    ]
+    assert changes(schedule, held(13), held(14), stored=stored, traded=traded) == expected
+    known = {row.key: row for row in stored}
+    _, restamped, judged = find_store_changes({row.key: row for row in expected}, known)
+    assert (restamped, judged) == ([expected[1]], expected)
 
 
 def test_the_ledger_follows_the_rows_of_the_store() -> None:
@@ -124,8 +145,8 @@ def test_the_ledger_follows_the_rows_of_the_store() -> None:
     ]
     # how ticks came is known as long as they are the same
     recent = ledger_row(on(13), route="recent_ticks")
-    [row] = changes([on(13)], recent, stored=[own(13, day_volume=800)])
-    assert (row.source_route, row.day_volume) == ("recent_ticks", 800)
+    [row] = changes([on(13)], recent, stored=[own(13, day_volume=905)])
+    assert (row.source_route, row.day_volume) == ("recent_ticks", 905)
 
 
 def test_a_store_that_is_behind_the_ledger_is_changed_again() -> None:
@@ -143,8 +164,8 @@ def test_a_store_that_is_behind_the_ledger_is_changed_again() -> None:
 def test_the_store_changes_what_it_has_otherwise() -> None:
     stored = {row.key: row for row in (own(13), own(14), own(15, status="superseded"))}
     rows = [held(13, segment=2), held(14, status="superseded"), held(15, status="superseded")]
-    taken_out, restamped = find_store_changes({row.key: row for row in rows}, stored)
-    assert (taken_out, restamped) == ([on(14).key], [held(13, segment=2)])
+    changed = find_store_changes({row.key: row for row in rows}, stored)
+    assert changed == ([on(14).key], [held(13, segment=2)], [])
 
 
 def test_days_that_gave_nothing_before_come_last() -> None:

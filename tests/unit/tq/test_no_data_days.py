@@ -128,48 +128,58 @@ def test_ticks_end_the_count_and_take_back_the_record(nights: Nights) -> None:
     assert (row.attempts, row.first_checked_at) == (2, START + timedelta(90))
 
 
-def test_a_corrected_day_that_is_gone_keeps_its_ticks_with_a_warning(nights: Nights) -> None:
-    nights.store.put_index([index_row(DAY)])
+def test_a_short_day_that_is_gone_keeps_its_ticks_with_a_warning(nights: Nights) -> None:
+    nights.store.put_index([index_row(DAY, status="short", day_volume=1000)])
     for night in (0, 1, 2, 3, 30):
-        ctx = nights.load(night, answer=1000)
-        ctx.corrected = frozenset({DAY.key})
-        ended = ticks.load_day(ctx, DAY, UnknownSymbol(["SHFE.cu2511"]))
-        assert (ended.failure is None) == (night == 30)
+        outcome = ticks.load_day(
+            nights.load(night, answer=1000), DAY, UnknownSymbol(["SHFE.cu2511"])
+        )
+        assert "the 9 ticks of 900 lots that are stored stay" in str(outcome.skipped)
+        assert nights.is_missing(night) == (night < 30)
     [row] = nights.store.indexed.values()
-    assert (row.status, row.rows, row.day_volume) == ("complete", 9, 1000)
-    assert [row.status for row in nights.store.rows.values()] == ["superseded"]
+    assert (row.status, row.rows) == ("short", 9)
+    assert [row.status for row in nights.store.rows.values()] == ["short"]
     [warning] = nights.said
-    assert "the futures servers know no SHFE.cu2511" in warning
-    assert "that are stored stay" in warning
+    assert "stays short: the futures servers know no SHFE.cu2511" in warning
+    assert [nights.is_missing(night) for night in (59, 60)] == [False, True]
 
 
-@pytest.mark.parametrize("error", [UnknownSymbol(["SHFE.cu2511"]), None])
+@pytest.mark.parametrize("error", [UnknownSymbol(["SHFE.cu2511"]), TqClientError("a column")])
 def test_a_stored_day_that_a_repair_does_not_get_is_never_on_record(
-    nights: Nights, error: Exception | None
+    nights: Nights, error: Exception
 ) -> None:
     nights.store.put_index([index_row(DAY)])
     for night in (0, 1, 2, 3, 30):
         ctx = nights.load(night)
-        if error is None:
-            outcome = record_empty_day(ctx, DAY, TickAnswer(FIRST, None, 0, True), 10)
-        else:
-            outcome = ticks.load_day(ctx, DAY, error)
-        assert str(outcome.failure).endswith("the stored ticks stay")
+        ctx.by_name = True
+        outcome = ticks.load_day(ctx, DAY, error)
+        assert "that are stored stay; `loaders run tq" in str(outcome.failure)
     assert nights.store.rows == {}
     assert DAY.key in nights.store.indexed
 
 
-def test_a_day_that_nothing_else_explains_is_on_record_at_once(nights: Nights) -> None:
+def test_an_untraded_day_that_nothing_else_explains_is_on_record_at_once(nights: Nights) -> None:
     answer = TickAnswer(FIRST, None, 0, True)
-    early = nights.load(0)
-    early.settled_days = {"SHFE.cu": DAYS[2]}
-    assert "only just settled" in str(record_empty_day(early, DAY, answer, 10).failure)
-    silent = nights.load(1)
-    silent.history_gave = False
-    failure = record_empty_day(silent, DAY, answer, 10).failure
-    assert "the history had no tick of any day" in str(failure)
-    assert record_empty_day(nights.load(1), DAY, answer, 10).failure is None
+    assert record_empty_day(nights.load(0), DAY, answer, 0).failure is None
     assert [row.status for row in nights.store.rows.values()] == ["no_data"]
+
+
+@pytest.mark.parametrize("traded", [None, 473])
+def test_an_outage_of_an_evening_puts_no_traded_day_on_record(
+    nights: Nights, traded: int | None
+) -> None:
+    answer = TickAnswer(FIRST, None, 0, True)
+    for night in (0, 1 / 24, 1, 2, 3):
+        failure = record_empty_day(nights.load(night), DAY, answer, traded).failure
+        assert "asked again by each load until on 5 trading days" in str(failure)
+        assert nights.is_missing(night)
+    silent = nights.load(4)
+    silent.history_gave = False
+    failure = record_empty_day(silent, DAY, answer, 473).failure
+    assert "the history had no tick of any day" in str(failure)
+    assert record_empty_day(nights.load(7), DAY, answer, traded).failure is None
+    assert [row.status for row in nights.store.rows.values()] == ["no_data"]
+    assert not nights.is_missing(8)
 
 
 @pytest.mark.parametrize(

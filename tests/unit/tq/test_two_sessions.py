@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,14 +10,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from loaders.engine.request import LoadRequest
 from loaders.errors import UpstreamError
 from loaders.ticks.frame import DayKey
 from loaders.ticks.store import EmptyStatus, NoDataRow
 from loaders.tq.client.answers import DayRange, TickAnswer
 from loaders.tq.datasets import ticks
-from loaders.tq.tick_days.corrected_days import keep_fuller_ticks
 from loaders.tq.tick_days.ledger import LedgerRow
-from tests.unit.tq.loads import SERIES, Store, context, index_row, ledger_row, scheduled
+from loaders.tq.tick_days.replacement import find_loss
+from tests.unit.tq.loads import SERIES, Store, context, ledger_row, scheduled
 
 DAY = date(2025, 10, 15)
 SCHEDULED = scheduled(DAY)
@@ -177,29 +177,51 @@ def test_a_short_day_that_lands_names_what_was_asked(route: str, text: str) -> N
     few = pa.table({"volume": [300.0], "datetime_ns": [0]})
     ticks.warn_of_oddities(ctx, SCHEDULED, few, route)
     [warning] = said
-    assert f", {text}: landed as it is" in warning
+    assert f", {text}: landed as short" in warning
 
 
 @pytest.mark.parametrize(
-    ("came", "stays"), [(None, True), ((300, 899), True), ((900,), True), ((300, 900), False)]
+    ("came", "status", "traded", "by_name", "refetches", "lands"),
+    [
+        ((300, 899), "short", 1000, False, False, False),
+        ((300, 900), "short", 1000, False, False, False),  # the same once more
+        ((1, 300, 900), "short", 1000, False, False, True),
+        ((300, 1000), "short", 1000, False, False, True),
+        # a repair writes the same again, and nothing less
+        ((300, 900), "complete", 900, True, False, True),
+        ((300, 900), "short", 1000, True, False, True),
+        ((900,), "complete", 900, True, False, False),
+        ((300, 600), "complete", 900, True, False, False),
+        # a correction may take ticks out of a day that adds up
+        ((900,), "complete", 900, True, True, True),
+        ((300, 600), "complete", 900, True, True, False),
+    ],
 )
-def test_the_fuller_ticks_of_a_corrected_day_stay(
-    came: tuple[int, ...] | None, stays: bool
+def test_no_answer_that_is_less_replaces_stored_ticks(
+    came: tuple[int, ...], status: Any, traded: int, by_name: bool, refetches: bool, lands: bool
 ) -> None:
-    row, store = index_row(SCHEDULED, rows=2), Store()
-    ctx = context(
-        store=store,
-        answer=TRADED,
-        stored={SCHEDULED.key: row},
-        ledger={SCHEDULED.key: LedgerRow.from_store(row, ticks.NEWEST_ROUTE)},
-        corrected=frozenset({SCHEDULED.key}),
-    )
-    table = None if came is None else pa.table({"volume": pa.array(came, pa.float64())})
-    outcome = keep_fuller_ticks(ctx, SCHEDULED, table)
-    assert (outcome is not None) == stays
-    updated = replace(row, day_volume=TRADED, updated_at=ctx.load.clock())
-    assert list(store.indexed.values()) == ([updated] if stays else [])
-    if outcome is not None and outcome.rows is not None:
-        assert [record["source_route"] for record in outcome.rows] == [ticks.NEWEST_ROUTE]
-    ctx.corrected = frozenset()
-    assert keep_fuller_ticks(ctx, SCHEDULED, table) is None
+    row = ledger_row(SCHEDULED, rows=2, status=status, day_volume=traded)
+    ctx = context(ledger={SCHEDULED.key: row}, by_name=by_name, refetches=refetches)
+    table = pa.table({"volume": pa.array(came, pa.float64())})
+    assert (find_loss(ctx, SCHEDULED, table, traded) is None) == lands
+    ctx.load.request = LoadRequest("tq", datasets=("ticks",), accept_loss=True)
+    assert find_loss(ctx, SCHEDULED, table, traded) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "volume", "before", "now", "judged"),
+    [
+        ("complete", 900, 900, 1000, "short"),
+        ("complete", 900, 900, 905, "complete"),
+        ("short", 900, 1000, 905, "complete"),
+        ("short", 900, 1000, 1100, "short"),
+        ("short", 900, 905, 906, "short"),  # a hole
+        ("short", 900, None, 906, "short"),
+        ("complete", None, None, 906, "short"),
+    ],
+)
+def test_another_day_bar_judges_stored_ticks_without_a_download(
+    status: Any, volume: int | None, before: int | None, now: int, judged: str
+) -> None:
+    row = ledger_row(SCHEDULED, status=status, volume=volume, day_volume=before)
+    assert (row.judged_by(now).status, row.judged_by(now).day_volume) == (judged, now)

@@ -72,7 +72,7 @@ select
     'ticks' as dataset,
     max(trading_day) as last_date
 from {{ ref('tick_coverage') }}
-where coverage in ('complete', 'to_restamp', 'no_data')
+where coverage in ('complete', 'short', 'to_restamp', 'no_data')
 having count(*) > 0
 union all
 select

@@ -16,5 +16,5 @@ where
             i.symbol = n.symbol
             and i.underlying_contract = n.underlying_contract
             and i.trading_day = n.trading_day
-            and i.status = 'complete'
+            and i.status in ('complete', 'short')
     )

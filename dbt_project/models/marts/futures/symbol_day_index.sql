@@ -13,5 +13,6 @@ select
     book_levels,
     status,
     volume_lots,
-    fetched_at
+    fetched_at,
+    day_volume_lots
 from {{ ref('stg_tq__symbol_day') }}

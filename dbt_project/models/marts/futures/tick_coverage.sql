@@ -1,5 +1,5 @@
 with stored as not materialized (
-    select * from {{ ref('symbol_day_index') }} where status = 'complete'
+    select * from {{ ref('symbol_day_index') }} where status in ('complete', 'short')
 ),
 
 -- of any contract
@@ -20,13 +20,18 @@ select
     s.segment_id,
     s.schedule_hash,
     case
-        when (i.segment_id, i.schedule_hash) = (s.segment_id, s.schedule_hash) then 'complete'
+        when (i.segment_id, i.schedule_hash) = (s.segment_id, s.schedule_hash) then i.status
         when i.symbol is not null then 'to_restamp'
         when n.symbol is not null then 'no_data'
         when o.symbol is not null then 'other_contract'
         else 'missing'
     end as coverage,
     case
+        when i.status = 'short' and i.volume_lots < 0.99 * i.day_volume_lots
+            then format(
+                'ticks of %s lots, where the day bar has %s', i.volume_lots, i.day_volume_lots
+            )
+        when i.status = 'short' then 'a hole among the ticks'
         when i.symbol is null then coalesce(
             n.reason,
             o.underlying_contract,

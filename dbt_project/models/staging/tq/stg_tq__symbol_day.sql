@@ -13,5 +13,6 @@ select
     book_levels,
     status,
     volume as volume_lots,
-    fetched_at
+    fetched_at,
+    day_volume as day_volume_lots
 from {{ source('raw_tq', 'symbol_day') }}

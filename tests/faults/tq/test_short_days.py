@@ -1,0 +1,108 @@
+"""Days with fewer lots than their day bar: never complete, asked again, never made worse."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from loaders.cli import verify as commands
+from loaders.errors import DataQualityError
+from loaders.tq.next_steps import list_next_steps
+from loaders.warehouse.postgres import open_warehouse
+from tests.faults.tq.test_ticks import failures
+from tests.integration.tq.bench import Bench
+from tests.integration.tq.test_ticks import asked_days, stored
+from tests.integration.tq.worlds import INDEX, OLD, TRADED
+
+TICKS = "ticks.ghtrader_ticks_main_l5_v2"
+DAY_INDEX = "ticks.ghtrader_symbol_day_index_v2"
+DAY = TRADED[1]
+SHORT = f"short:contract={OLD}:day={DAY}:keep=60"
+
+
+def status_of(made: Bench) -> list[tuple[str, int]]:
+    where = f"where contract = '{OLD}' and trading_day = '{DAY}'"
+    return made.rows(f"select status, rows from raw_tq.symbol_day {where}")
+
+
+def test_a_short_day_is_asked_again_until_it_is_whole(mapped: Bench) -> None:
+    mapped.sandbox.faults.add(SHORT)
+    assert mapped.load("ticks").status == "succeeded"
+    assert status_of(mapped) == [("short", 60)]
+    [line] = list_next_steps(mapped.settings, open_warehouse(mapped.settings))
+    assert "1 days of ticks of SHFE.cu are short of their day bars" in line
+    mapped.asked()
+    again = mapped.load("ticks")
+    assert (again.status, again.total("skipped"), asked_days(mapped)) == ("succeeded", 1, 1)
+    assert status_of(mapped) == [("short", 60)]
+    mapped.sandbox.faults.clear()
+    assert mapped.load("ticks").total("rows_changed") == 1
+    assert status_of(mapped) == [("complete", 150)]
+    assert mapped.rows("select status from ticks.ghtrader_no_data_days_v2") == [("superseded",)]
+    assert mapped.load("ticks").tasks == ()
+
+
+def test_a_day_that_stays_short_is_asked_for_once_a_month_in_the_end(mapped: Bench) -> None:
+    mapped.sandbox.faults.add(SHORT)
+    assert mapped.load("ticks").status == "succeeded"
+    mapped.execute("update ticks.ghtrader_no_data_days_v2 set nights = 4")
+    later = datetime(2025, 10, 22, 18) + timedelta(days=mapped.settings.tq.recheck_after)
+    ended = mapped.load("ticks", clock=later)
+    assert (ended.status, status_of(mapped)) == ("succeeded", [("short", 60)])
+    assert "stays short" in str(ended.warnings)
+    assert mapped.rows("select status from raw_tq.no_data_day") == [("short",)]
+    assert list_next_steps(mapped.settings, open_warehouse(mapped.settings)) == []
+    assert mapped.load("ticks", clock=later + timedelta(1)).tasks == ()
+    mapped.sandbox.faults.clear()
+    month = later + timedelta(days=mapped.settings.tq.recheck_after)
+    assert mapped.load("ticks", clock=month).status == "succeeded"
+    assert status_of(mapped) == [("complete", 150)]
+    assert mapped.rows("select status from raw_tq.no_data_day") == [("superseded",)]
+
+
+def test_a_repair_lands_no_smaller_answer(
+    made: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = made.rows(INDEX)
+    made.execute(
+        f"update {TICKS} set last_price = last_price + 10 where (ts, seq) in "
+        f"(select ts, seq from {TICKS} where trading_day = '{DAY}' limit 1)"
+    )
+    made.sandbox.faults.add(SHORT)
+    monkeypatch.setattr(commands, "load_settings", lambda: made.settings)
+    at = made.sandbox.clock.isoformat()
+    with pytest.raises(DataQualityError, match="differences"):
+        commands.verify_command("tq", repair=True, as_of=at)
+    assert (made.rows(INDEX), stored(made, OLD, DAY).num_rows) == (before, 150)
+    accepted = made.load("ticks", datasets=("ticks",), options={"date": str(DAY)}, accept_loss=True)
+    assert (accepted.status, status_of(made)) == ("succeeded", [("short", 60)])
+    capsys.readouterr()
+    commands.verify_command("tq", as_of=at)
+    assert f"short of its day bar: KQ.m@SHFE.cu {OLD} {DAY}" in capsys.readouterr().out
+
+
+def test_a_refetch_takes_what_the_vendor_corrected(made: Bench) -> None:
+    prices = stored(made, OLD, DAY)["last_price"].to_pylist()
+    made.sandbox.faults.add(f"revise-ticks:contract={OLD}:day={DAY}:by=1")
+    assert made.load("ticks", since=DAY, until=DAY).tasks == ()
+    made.asked()
+    again = made.load("ticks", since=DAY, until=DAY, options={"refetch": "yes"})
+    assert (again.status, again.total("rows_changed"), asked_days(made)) == ("succeeded", 1, 1)
+    assert stored(made, OLD, DAY)["last_price"].to_pylist() == [p + 10 for p in prices]
+    assert len(made.rows("select * from raw_tq.tick_revision")) == 1
+    made.sandbox.faults.clear()
+    made.sandbox.faults.add(SHORT)
+    refused = made.load("ticks", options={"date": str(DAY)})
+    assert (refused.status, stored(made, OLD, DAY).num_rows) == ("failed", 150)
+    assert "--accept-loss" in str(failures(refused))
+
+
+def test_days_that_were_stored_as_complete_and_are_short_are_found(made: Bench) -> None:
+    for table, contract in (("raw_tq.symbol_day", "contract"), (DAY_INDEX, "underlying_contract")):
+        made.execute(
+            f"update {table} set volume = volume / 2 where {contract} = '{OLD}' "
+            f"and trading_day = '{DAY}'"
+        )
+    made.asked()
+    assert made.load("ticks").status == "succeeded"
+    assert (asked_days(made), status_of(made)) == (1, [("complete", 150)])
+    assert made.rows("select count(*) from raw_tq.symbol_day where volume <> day_volume") == [(0,)]
