@@ -16,7 +16,7 @@ from loaders.errors import DataQualityError, UpstreamError
 from loaders.tq import landed
 from loaders.tq.client.answers import Instruments
 from loaders.tq.client.harvest import Harvest
-from loaders.tq.errors import TqClientError, TqTimeout, TqTransport, UnknownSymbol
+from loaders.tq.errors import TqAnswerError, TqClientError, TqTimeout, TqTransport, UnknownSymbol
 from loaders.tq.settings import TqSettings
 from loaders.tq.trading_day import close_of, sessions_on, trading_day_of
 from loaders.trading_time import SHANGHAI
@@ -146,8 +146,26 @@ class Context:
         """The newest trading day that the source itself shows to be complete.
 
         It has a quote of a later day, or its newest one is from the end of that day's last session.
-        The clock can hold a day back, and makes none complete.
+        Where the variety has none, as on a quiet day, others of its exchange say that the source
+        goes on. The clock can hold a day back, and makes none complete.
         """
+        ended, settled = self.last_ended_day(variety), self.last_quoted_day(variety)
+        if ended is None or (settled is not None and settled >= ended):
+            return settled
+        exchange = variety.partition(".")[0] + "."
+        others = [v for v in self.settings.varieties if v.startswith(exchange) and v != variety]
+        known = [day for day in (settled, *map(self._find_quoted_day, others)) if day is not None]
+        return min(ended, max(known)) if known else None
+
+    def _find_quoted_day(self, variety: str) -> date | None:
+        """As `last_quoted_day`; None also for a variety that the source does not answer for."""
+        try:
+            return self.last_quoted_day(variety)
+        except (UnknownSymbol, TqTimeout, TqClientError, TqAnswerError):
+            return None
+
+    def last_quoted_day(self, variety: str) -> date | None:
+        """The newest trading day that quotes of the variety itself show to be complete."""
         ended = self.last_ended_day(variety)
         quoted_at = self.fetch_instruments(variety).seen_at.get(variety)
         reached = trading_day_of(quoted_at, self.days) if quoted_at else None

@@ -5,7 +5,8 @@ cross-check by the other one.
 
 Keys are `SHFE.cu backtest` and `SHFE.cu history`. Each answer is the whole window and replaces what
 was stored of its route; a change of the past is a revision and reported. An answer that is empty,
-covers less than what is stored, or does not go on is a failure.
+covers less than what is stored, or does not go on is a failure. A variety that is not quoted any
+more, while others of its exchange are, is left as it is, with a warning.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,12 +25,15 @@ from loaders.tq.errors import (
     TqClientError,
     TqPermissionError,
     TqTimeout,
+    TqTransport,
     UnknownSymbol,
 )
 from loaders.tq.tables import MAIN_EVENT, MAIN_HARVEST
 from loaders.tq.trading_day import trading_day_of
 
 ROUTES = ("backtest", "history")
+QUIET_DAYS = 5  # trading days without a quote after which a variety is left alone
+SWITCH_OFF = "without it in tq.varieties no load asks for it any more"
 Event = tuple[date, datetime, str | None]  # trading day, clock, contract
 
 
@@ -45,13 +49,32 @@ def _load_events(ctx: Context, key: str) -> Outcome:
     variety, route = key.split(" ")
     before = ctx.ask(lambda conn: landed.coverage(conn, variety, route))
     first = min([ctx.first_day, *([before.first_day] if before else [])])
+    ended, quoted = ctx.last_ended_day(variety), ctx.last_quoted_day(variety)
+    settled = _newest_settled_day(ctx, variety, ended)
+    last = ctx.today
+    if is_quiet := _is_quiet(ctx, quoted, settled, ended):
+        why = f"{variety} is not quoted since {quoted or 'its start'}, though others are"
+        if before and (quoted is None or before.last_day >= quoted):
+            return _skip_variety(ctx, key, why)
+        ctx.load.warn(f"{why}: {SWITCH_OFF}")
+        last = quoted or last
+    if before:  # the time of a load may be before that of an earlier one
+        last = max(last, before.last_day)
     try:
-        answer = ctx.harvest.main_events(variety, first, ctx.today, route)
+        answer = ctx.harvest.main_events(variety, first, last, route)
+        first_day, last_day, events = _check_answer(answer, variety, before, ctx.days)
     except TqPermissionError as error:
         if route == ctx.settings.route:
             return Outcome(key, failure=describe(error))
         return Outcome(key, skipped=describe(error))
-    first_day, last_day, events = _check_answer(answer, variety, before, ctx.days)
+    except TqTransport:
+        raise
+    except (UnknownSymbol, UpstreamError):
+        if expired := _last_expiry(ctx, variety):
+            return _skip_variety(
+                ctx, key, f"{variety} is over: its last contract expired {expired}"
+            )
+        raise
     if before:
         old = ctx.ask(lambda conn: landed.events(conn, variety, route))
         if revised := first_difference(old, events, before.last_day):
@@ -59,10 +82,9 @@ def _load_events(ctx: Context, key: str) -> Outcome:
                 f"the main contracts of {variety} were revised from {revised} on ({route}): "
                 "the schedule is rebuilt from there"
             )
-    ended = ctx.last_ended_day(variety)
     failure = None
-    reached = _newest_settled_day(ctx, variety, ended) if route == "history" else last_day
-    if ended and (reached is None or reached < ended):
+    reached = settled if route == "history" else last_day
+    if ended and not is_quiet and (reached is None or reached < ended):
         failure = (
             f"the source shows nothing of {variety} after {reached or 'its start'}, though the "
             f"trading day {ended} is over: the source stands still ({route})"
@@ -89,6 +111,25 @@ def _newest_settled_day(ctx: Context, variety: str, ended: date | None) -> date 
         with suppress(UnknownSymbol, TqTimeout, TqClientError, TqAnswerError):  # its own failures
             newest = max(filter(None, (newest, ctx.last_settled_day(other))), default=None)
     return newest
+
+
+def _is_quiet(ctx: Context, quoted: date | None, settled: date | None, ended: date | None) -> bool:
+    """Whether a variety had no quote for long, though the source goes on."""
+    if ended is None or settled is None or settled < ended:
+        return False
+    return sum((quoted or date.min) < day <= ended for day in ctx.days) >= QUIET_DAYS
+
+
+def _skip_variety(ctx: Context, key: str, why: str) -> Outcome:
+    ctx.load.warn(f"{why}: {SWITCH_OFF}")
+    return Outcome(key, skipped=why)
+
+
+def _last_expiry(ctx: Context, variety: str) -> date | None:
+    """The last trading day of a variety whose contracts have all expired; None for others."""
+    days = [row["expire_date"] for row in ctx.fetch_instruments(variety).contracts]
+    over = [day for day in days if day is not None and day < ctx.today]
+    return max(over) if over and len(over) == len(days) else None
 
 
 def _check_answer(

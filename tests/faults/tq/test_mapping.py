@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from loaders.engine.result import LoadResult
 from loaders.errors import SettingsError
 from loaders.loads import measure_loads
 from loaders.sandbox.tq.world import World
@@ -25,6 +26,10 @@ def small(filled_database: Callable[..., str], tmp_path: Path) -> Iterator[Bench
 
     with bench(served, filled_database("main contracts", fill), tmp_path) as made:
         yield made
+
+
+def reasons(result: LoadResult) -> list[str]:
+    return [text for task in result.tasks for text in task.failures.values()]
 
 
 def test_a_source_that_stands_still_fails_and_stored_rows_stay(small: Bench) -> None:
@@ -66,6 +71,47 @@ def test_backtests_that_are_spent_cost_the_others_nothing(
         assert (result.status, result.exit_code) == ("partial", 6)
         assert failed == {f"{code} backtest" for code in codes}
         assert "tq.route = history" in str(result.tasks)
+
+
+def test_a_load_at_a_later_time_spoils_none_at_the_sandbox_s(small: Bench) -> None:
+    later = datetime(2026, 6, 15, 18, 30)  # by the machine's clock the market has ended
+    assert small.load(clock=later).status == "partial"
+    result = small.load()
+    assert (result.status, reasons(result)) == ("succeeded", [])
+
+
+@pytest.fixture
+def two(filled_database: Callable[..., str], tmp_path: Path) -> Iterator[Bench]:
+    """Copper and gold, and nothing loaded."""
+    served = World(("SHFE.cu", "SHFE.au"), first=date(2025, 10, 13), end=END, ticks_per_day=40)
+    with bench(served, filled_database("nothing", lambda _: None), tmp_path) as made:
+        yield made
+
+
+def test_a_variety_without_a_quote_at_the_close_settles_as_its_exchange(two: Bench) -> None:
+    day = END
+    main = two.sandbox.world.main_on("SHFE.au", day)
+    newest = (
+        f"select max(trade_date) from raw_tq.contract_daily where is_final and contract = '{main}'"
+    )
+    rule = two.sandbox.faults.add(f"short:contract={main}:day={day}:keep=8")
+    result = two.load()
+    assert (result.status, reasons(result)) == ("succeeded", [])
+    assert two.rows(newest) == [(day,)]
+    two.sandbox.faults.remove(rule)
+
+
+def test_a_variety_that_is_quoted_no_more_is_skipped_with_its_reason(two: Bench) -> None:
+    served = two.sandbox.world
+    last = served.days[1]
+    for contract in served.contracts("SHFE.au"):
+        for day in (day for day in served.days if day > last):
+            two.sandbox.faults.add(f"empty:contract={contract.code}:day={day}")
+    for _ in range(2):
+        result = two.load()
+        assert (result.status, reasons(result)) == ("succeeded", [])
+        assert f"SHFE.au is not quoted since {last}" in str(result.warnings)
+        assert "tq.varieties" in str(result.warnings)
 
 
 def test_a_late_holiday_takes_its_day_back_and_a_past_day_stays(small: Bench) -> None:
