@@ -1,13 +1,14 @@
 """Until when nothing is due, from the last check: cron's line checks each minute.
 
-A check that finds nothing due writes that time into the home. Until then the next checks end at
-once, without SQL and without importing the sources. Other settings, another version and every
-command that changes a job end it early.
+A check that finds nothing due writes that time into the home, and which jobs cannot be read. Until
+then the next checks repeat that and end at once, without SQL and without importing the sources.
+Other settings, another version and every command that changes a job end it early.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -23,24 +24,42 @@ if TYPE_CHECKING:
 LONGEST = timedelta(minutes=10)
 
 
-def is_quiet(settings: Settings, now: datetime) -> bool:
-    """Whether an earlier check with these settings knows that nothing is due at `now` (UTC)."""
+@dataclass(frozen=True)
+class Quiet:
+    """Nothing is due; `wrong` are the exit codes of jobs that cannot be read, by message."""
+
+    wrong: Mapping[str, int] = field(default_factory=dict)
+
+
+def read(settings: Settings, now: datetime) -> Quiet | None:
+    """What an earlier check with these settings knows of `now` (UTC); None: something may be due."""
     try:
         stored = json.loads(_file(settings.home).read_text())
         start, end = (datetime.fromisoformat(stored[name]) for name in ("from", "until"))
-        return bool(stored["settings"] == _digest(settings) and start <= now < end)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+        if stored["settings"] != _digest(settings) or not start <= now < end:
+            return None
+        return Quiet({str(message): int(code) for message, code in stored["wrong"].items()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
-def store(settings: Settings, rows: Iterable["Row"], now: datetime) -> None:
-    """Store that nothing is due before the first of the next starts. Without a home: nothing."""
+def store(
+    settings: Settings,
+    rows: Iterable["Row"],
+    now: datetime,
+    wrong: Mapping[str, int] | None = None,
+) -> None:
+    """Store that nothing is due before the first of the next starts. Without a home: nothing.
+
+    wrong: exit codes of jobs that cannot be read, by message
+    """
     starts = [row.next_run_at for row in rows if row.is_enabled and row.next_run_at is not None]
     until = min([*starts, now + LONGEST])
     stored = {
         "settings": _digest(settings),
         "from": now.isoformat(),
         "until": until.isoformat(),
+        "wrong": dict(wrong or {}),
     }
     file = _file(settings.home)
     fresh = file.with_suffix(".new")

@@ -3,13 +3,14 @@
 Imports little until something may be due.
 """
 
+import sys
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from loaders.cli.shell import AsOf
-from loaders.errors import SettingsError, UsageError
+from loaders.errors import SettingsError, UsageError, most_severe
 from loaders.settings import load_settings
 from orchestration.schedule import quiet
 
@@ -37,16 +38,18 @@ def run_command(
     """
     if now and job is None:
         raise UsageError("--now goes with one job", hint="quotemill schedule run JOB --now")
-    if job is None and as_of is None and _is_quiet():
-        return
+    if job is None and as_of is None and (known := _read_quiet()):
+        for message in known.wrong:
+            print(message, file=sys.stderr)
+        raise typer.Exit(most_severe(known.wrong.values()))
     from orchestration.cli.schedule.start import run_due_jobs
 
     raise typer.Exit(run_due_jobs(job, now, as_of))
 
 
-def _is_quiet() -> bool:
+def _read_quiet() -> quiet.Quiet | None:
     try:
         settings = load_settings()
     except SettingsError:
-        return False  # the full check reports it
-    return quiet.is_quiet(settings, datetime.now(UTC))
+        return None  # the full check reports it
+    return quiet.read(settings, datetime.now(UTC))

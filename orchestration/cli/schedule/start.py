@@ -104,9 +104,10 @@ def _run(settings: Settings, job: str | None, now: bool, as_of: str | None) -> i
         if job:
             return runner.run_one(get_job(jobs, job), forced=now)
         due = runner.list_due(jobs.values())
-        if not due and not wrong and as_of is None:
+        if not due and as_of is None:
             rows = [row for row in read_rows(settings).values() if row.name in jobs]
-            quiet.store(settings, rows, datetime.now(UTC))
+            codes = {_describe(error): error.exit_code for error in wrong.values()}
+            quiet.store(settings, rows, datetime.now(UTC), codes)
         code = runner.run_all(due)
     return most_severe([code, *(error.exit_code for error in wrong.values())])
 
@@ -120,10 +121,14 @@ def _readable(settings: Settings) -> tuple[dict[str, Job], dict[str, SettingsErr
     if not jobs and not wrong:
         raise SettingsError(NO_JOB, hint="quotemill doctor")
     for error in wrong.values():
-        _say(f"{error} ({error.hint})")
+        _say(_describe(error))
     if wrong:
         nightly.notify_after_job(settings)
     return jobs, wrong
+
+
+def _describe(error: SettingsError) -> str:
+    return f"{error} ({error.hint})"
 
 
 def _runner(settings: Callable[[], Settings], warehouse: Warehouse, as_of: str | None) -> Runner:
