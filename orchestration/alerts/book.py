@@ -1,10 +1,11 @@
 """The alert book, table ops.alerts: one row per cause, and which messages are due.
 
-A cause is sent once, again when its state changes (another exit code) or after
-`alerts.repeat_after`, and once more when it is resolved. A channel that refused a message gets it
-again at the next check.
+A cause is sent once, again when its state changes (another exit code), for each further subject (a
+symbol that fails) or after `alerts.repeat_after`, and once more when it is resolved. A channel that
+refused a message gets it again at the next check.
 """
 
+import re
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -14,13 +15,20 @@ from pathlib import Path
 import psycopg
 from psycopg.rows import class_row
 
+MEMORY = timedelta(days=7)
+_NAMED = 5  # subjects in a message
+# an exit code, maybe a number, then subjects with a day each; other causes have no subjects
+_WITH_SUBJECTS = re.compile(r"(\d+(?: \d+)?); (.+ \d{4}-\d{2}-\d{2})")
+_SUBJECT = re.compile(r"(.+?) (\d{4}-\d{2}-\d{2})(?:, |$)")
+
 
 @dataclass(frozen=True)
 class Cause:
     """Something that is wrong.
 
-    `command` shows more. A new `state` sends it again. `patience` is the number of checks in a
-    row that must find it before it is sent.
+    `command` shows more. A new `state` sends it again, and so does each of its `subjects` that no
+    check found within MEMORY: one that fails, recovers and fails again rings once. `patience` is
+    the number of checks in a row that must find it before it is sent.
     """
 
     severity: str  # error, warning
@@ -29,6 +37,7 @@ class Cause:
     state: str = ""
     patience: int = 1
     attachment: Path | None = None
+    subjects: tuple[str, ...] = ()
 
 
 # results by cause name: None where all is well; a name is absent where nothing was checked
@@ -125,7 +134,7 @@ def update_book(
                 command=cause.command,
                 first_at=now,
                 last_at=now,
-                state=cause.state,
+                state=_join_state(cause.state, dict.fromkeys(cause.subjects, f"{now:%Y-%m-%d}")),
                 patience=cause.patience,
             )
         else:
@@ -141,11 +150,38 @@ def update_book(
 
 def _continue(entry: Entry, cause: Cause, now: datetime, repeat_after: timedelta | None) -> None:
     is_due = repeat_after is not None and entry.told_at and now >= entry.told_at + repeat_after
-    if entry.state != cause.state or is_due:
+    state, recent = split_state(entry.state)
+    recent = {name: day for name, day in recent.items() if day >= f"{now - MEMORY:%Y-%m-%d}"}
+    further = [name for name in cause.subjects if name not in recent]
+    if state != cause.state or further or is_due:
         entry.told_at, entry.channels = None, []
     entry.severity, entry.message, entry.command = cause.severity, cause.message, cause.command
-    entry.state, entry.patience = cause.state, cause.patience
+    if recent and further:
+        entry.message += f"; further: {name_some(further)}"
+    recent |= dict.fromkeys(cause.subjects, f"{now:%Y-%m-%d}")
+    entry.state, entry.patience = _join_state(cause.state, recent), cause.patience
     entry.last_at, entry.count = now, entry.count + 1
+
+
+def name_some(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _join_state(state: str, subjects: Mapping[str, str]) -> str:
+    """The state of an entry: that of its cause, then the newest day of each subject.
+
+    For example `6; AAPL 2026-11-20, BRK B 2026-11-19`.
+    """
+    listed = ", ".join(f"{name} {day}" for name, day in sorted(subjects.items()))
+    return f"{state}; {listed}" if listed else state
+
+
+def split_state(state: str) -> tuple[str, dict[str, str]]:
+    """The state of a cause and the days of its subjects, from the state of an entry."""
+    match = _WITH_SUBJECTS.fullmatch(state)
+    return (match[1], dict(_SUBJECT.findall(match[2]))) if match else (state, {})
 
 
 def resolve(entry: Entry, now: datetime) -> None:

@@ -6,6 +6,7 @@ its name, such as disk:home@alpha. docs/how-to/alerts.md lists them all.
 
 import socket
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,14 +15,15 @@ from psycopg.rows import dict_row
 
 from loaders import sources, trading_time
 from loaders.engine.result import LoadResult
-from loaders.errors import LockHeldError, most_severe
+from loaders.errors import LockHeldError, PartialError, most_severe
 from loaders.settings import Settings
 from loaders.warehouse.disks import list_disks
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.sql_files import read_sql
 from orchestration.alerts import book
-from orchestration.alerts.book import Cause, Verdicts, on_this_host
+from orchestration.alerts.book import Cause, Verdicts, name_some, on_this_host
+from orchestration.alerts.failed_keys import list_subjects, read_subjects
 from orchestration.run import history
 from orchestration.run.findings import Judgement
 from orchestration.run.stages import RunResult
@@ -35,6 +37,7 @@ LATE = timedelta(hours=1)  # a start this far back was missed: no scheduler runs
 RECOVERY_MARGIN = 2.0  # percentage points below the limit at which a disk has room again
 _LONGEST = 500  # characters of an error in a message
 _HELD = LockHeldError.exit_code
+_PARTIAL = PartialError.exit_code
 
 
 def check_run(result: RunResult, settings: Settings) -> dict[str, Cause | None]:
@@ -49,7 +52,11 @@ def check_run(result: RunResult, settings: Settings) -> dict[str, Cause | None]:
         # a skipped load says nothing about what failed before
         if ended := [x for x in own if x.exit_code != _HELD and x.status != "skipped"]:
             code = most_severe(load.exit_code for load in ended)
-            why = _failed(f"load of {source}", code, _why(ended, code))
+            failed = list_subjects(source, (task for load in ended for task in load.tasks))
+            subjects = failed if code == _PARTIAL else ()
+            named = f"{name_some(subjects)}: " if subjects else ""
+            why = _failed(f"load of {source}", code, named + _why(ended, code))
+            why = replace(why, subjects=subjects)
             causes[f"load:{source}"] = why if code else None
     if result.error is not None:
         held = result.error_code == _HELD
@@ -200,7 +207,7 @@ def _check_jobs(
         if name.startswith("job:") and name not in judged
     }
     for row in rows:
-        causes |= {f"job:{row['name']}": cause for cause in _check_job(row)}
+        causes |= {f"job:{row['name']}": cause for cause in _check_job(conn, row)}
         causes |= {f"lock:{row['name']}": cause for cause in _check_lock(row)}
     return causes
 
@@ -214,7 +221,7 @@ def _check_lock(row: Mapping[str, Any]) -> list[Cause | None]:
     return [_locked(f"the scheduled job {row['name']}", 1)] if row["code_before"] == _HELD else []
 
 
-def _check_job(row: Mapping[str, Any]) -> list[Cause | None]:
+def _check_job(conn: psycopg.Connection, row: Mapping[str, Any]) -> list[Cause | None]:
     """Empty where its end says nothing: it was stopped, or found another one running."""
     code, started = row["exit_code"], f"{row['started_at']:%Y-%m-%d %H:%M} UTC"
     if row["status"] == "interrupted":
@@ -224,11 +231,13 @@ def _check_job(row: Mapping[str, Any]) -> list[Cause | None]:
         return []
     if code == 0 or row["has_reported"]:
         return [None]
-    why = f": {row['error']}" if row["error"] else ""
+    subjects = read_subjects(conn, row) if code == _PARTIAL else ()
+    reason = row["error"] or name_some(subjects)
+    why = f": {reason}" if reason else ""
     text = f"`{row['command']}` of {started} failed (exit code {code}){why}"[:_LONGEST]
     # a new kind of error in the log is sent again
     state = str(code) if row["error_kinds"] is None else f"{code} {row['error_kinds']}"
-    return [Cause("error", text, "quotemill status", state)]
+    return [Cause("error", text, "quotemill status", state, subjects=subjects)]
 
 
 def _check_report(conn: psycopg.Connection) -> dict[str, Cause | None]:

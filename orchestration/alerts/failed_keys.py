@@ -1,17 +1,28 @@
-"""The cause load:SOURCE while keys of a source fail: sent again for each further key that fails."""
+"""The cause load:SOURCE while keys of a source fail: sent again for each further key that fails.
+
+A key that names a moment (`AAPL 2026-11-20T15:00Z`) is not one to repair: its subject counts.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import psycopg
 
+from loaders import sources
 from loaders.engine import failed_keys
 from loaders.engine.failed_keys import FailedKey
+from loaders.engine.jobs import Task
 from loaders.errors import PartialError
+from loaders.warehouse.sql_files import read_sql
 from orchestration.alerts import book
-from orchestration.alerts.book import Cause, Entry, Verdicts
+from orchestration.alerts.book import Cause, Entry, Verdicts, name_some, split_state
 
 _PREFIX = "load:"
 _PARTIAL = str(PartialError.exit_code)
 _SHOWN = 3  # keys in a message beside the newest
 _LONGEST = 500  # characters of a reason: its end may name the way out
+_MOMENT = re.compile(r" \d{4}-\d{2}-\d{2}\S*$")
 
 
 def check_failed_keys(conn: psycopg.Connection, verdicts: Verdicts) -> Verdicts:
@@ -26,16 +37,47 @@ def check_failed_keys(conn: psycopg.Connection, verdicts: Verdicts) -> Verdicts:
         cause, entry = verdicts.get(name), entries.get(name)
         own = [f for f in open_keys if f.source == name.removeprefix(_PREFIX)]
         if name not in verdicts:  # no load has ended: keys may be repaired or acknowledged since
-            if _newest_sent(entry) is not None:
+            passed = entry is not None and split_state(entry.state)[1]  # judged by the next load
+            if _newest_sent(entry) is not None and (own or not passed):
                 judged[name] = _describe(own, entry)
-        elif (cause is None and entry is not None) or (
-            cause is not None and cause.state == _PARTIAL and own
-        ):
+        elif cause is None and entry is not None:
             judged[name] = _describe(own, entry)
+        elif cause is not None and cause.state == _PARTIAL and own:
+            judged[name] = _describe(own, entry, cause.subjects)
     return judged
 
 
-def _describe(failures: list[FailedKey], entry: Entry | None) -> Cause | None:
+def list_subjects(source: str, tasks: Iterable[Task]) -> tuple[str, ...]:
+    """The subjects of the keys of moments that failed in the tasks of a source."""
+    passing = {data.name for data in sources.find(source).datasets if not data.recurs}
+    failed = {
+        _MOMENT.sub("", k) for task in tasks if task.dataset in passing for k in task.failures
+    }
+    return tuple(sorted(failed))
+
+
+def read_subjects(conn: psycopg.Connection, run: Mapping[str, Any]) -> tuple[str, ...]:
+    """What failed in the loads of a recorded run of `loaders run SOURCE`: subjects and keys.
+
+    Acknowledged keys are left out. The run's process is the one that asked for the first load of
+    the source on its host.
+    """
+    words = run["command"].split()
+    if words[:2] != ["loaders", "run"] or len(words) < 3:
+        return ()
+    rows = conn.execute(
+        read_sql(__package__, "failed_in_run").encode(), {**run, "source": words[2]}
+    )
+    passing = {data.name for data in sources.find(words[2]).datasets if not data.recurs}
+    names = (
+        _MOMENT.sub("", key) if dataset in passing else f"{dataset} {key}" for dataset, key in rows
+    )
+    return tuple(sorted(set(names)))
+
+
+def _describe(
+    failures: list[FailedKey], entry: Entry | None, subjects: tuple[str, ...] = ()
+) -> Cause | None:
     if not failures:
         return None
     newest, *others = failures[::-1][: _SHOWN + 1]
@@ -49,8 +91,10 @@ def _describe(failures: list[FailedKey], entry: Entry | None) -> Cause | None:
         f"{_describe_retries(failures)}; `quotemill findings --ack "
         f"'{newest.dataset} {newest.key}' --reason \"…\"` accepts the newest"
     )
+    if subjects:
+        text += f". The last load failed for {name_some(subjects)} too"
     number = max(newest.failure_id, _newest_sent(entry) or 0)
-    return Cause("error", text, "quotemill status", f"{_PARTIAL} {number}")
+    return Cause("error", text, "quotemill status", f"{_PARTIAL} {number}", subjects=subjects)
 
 
 def _describe_retries(failures: list[FailedKey]) -> str:
@@ -67,5 +111,5 @@ def _shorten(reason: str) -> str:
 
 def _newest_sent(entry: Entry | None) -> int | None:
     """The newest failed key that the state of an entry stands for."""
-    code, _, number = entry.state.partition(" ") if entry else ("", "", "")
+    code, _, number = split_state(entry.state)[0].partition(" ") if entry else ("", "", "")
     return int(number) if code == _PARTIAL and number.isdigit() else None

@@ -1,6 +1,7 @@
 -- the last run of each scheduled job or command that has ended
 select distinct on (coalesce(r.schedule, r.command))
-    coalesce(r.schedule, r.command) as name, r.command, r.started_at, r.exit_code, r.error,
+    coalesce(r.schedule, r.command) as name, r.command, r.host, r.started_at, r.finished_at,
+    r.exit_code, r.error,
     {status} as status, r.schedule is not null as is_scheduled,
     lag(r.exit_code) over (
         partition by coalesce(r.schedule, r.command) order by r.started_at

@@ -32,7 +32,7 @@ class Quiet:
 
 
 def read(settings: Settings, now: datetime) -> Quiet | None:
-    """What an earlier check with these settings knows of `now` (UTC); None: something may be due."""
+    """What a check with these settings has stored of `now` (UTC); None: something may be due."""
     try:
         stored = json.loads(_file(settings.home).read_text())
         start, end = (datetime.fromisoformat(stored[name]) for name in ("from", "until"))

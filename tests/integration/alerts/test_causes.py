@@ -86,7 +86,12 @@ def test_a_failed_load_of_a_moment_names_no_job_to_retry(settings: Settings) -> 
 
     passing = LoadResult(7, "ib", "partial", 6, (slot,), (), None, PASSING, 0.1)
     known = LoadResult(8, "ib", "succeeded", 0, (names,), (), None, "", 0.1)  # acknowledged
-    assert message(passing, known).endswith(f"2 of 3 keys failed; {PASSING}")
+    assert message(passing, known).endswith(f": MSFT: 2 of 3 keys failed; {PASSING}")
+    for key in ("BRK B 2026-11-19T15:00Z", "BRK B 2026-11-19"):  # at a slot, at a close
+        task = replace(slot, keys=(key,), failures={key: "no quote"})
+        assert message(replace(passing, tasks=(task,))).startswith(
+            "load of ib failed (exit code 6): BRK B: 1 of 1 keys failed"
+        )
     lasting = replace(known, status="partial", exit_code=6)
     assert message(passing, lasting).endswith("2 of 3 keys failed; fix: `loaders retry 8`")
 

@@ -1,6 +1,7 @@
 """Keys that fail every night: each is reported once, until it is loaded or acknowledged."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
@@ -10,6 +11,7 @@ from pydantic import SecretStr
 
 from loaders.engine.result import LoadResult
 from loaders.errors import PartialError
+from loaders.settings import Settings
 from loaders.warehouse import migrate
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.alerts import causes
@@ -17,33 +19,48 @@ from orchestration.alerts import check as alerts
 from orchestration.alerts.settings import AlertSettings
 from orchestration.checks import status
 from orchestration.cli import jobs as commands
-from orchestration.run import findings
+from orchestration.run import findings, history
 from orchestration.run.stages import RunResult
 from tests.integration.alerts.conftest import Hook
+from tests.toy import source as toy
 from tests.toy.bench import FILES, Toy, bench  # noqa: F401
 
-Night = Callable[..., tuple[LoadResult, int]]
+
+@dataclass(frozen=True)
+class Night:
+    """Load, with keys whose files are broken, then check alerts: the result, messages sent."""
+
+    bench: Toy
+    settings: Settings
+    numbers: Iterator[int] = field(default_factory=lambda: count(4))
+
+    def load(self, *broken: str, **request: Any) -> LoadResult:
+        number = next(self.numbers)
+        for symbol, text in FILES.items():
+            self.bench.write(symbol, f"{text}9{number:03},50\n")  # slots ascend as text
+        for symbol in broken:
+            (self.bench.folder / f"{symbol}.csv").unlink()
+        return self.bench.load(**({"keys": tuple(FILES)} | request))
+
+    def __call__(self, *broken: str, **request: Any) -> tuple[LoadResult, int]:
+        result = self.load(*broken, **request)
+        verdicts = causes.check_run(RunResult((result,), result.exit_code), self.settings)
+        return result, alerts.check_and_notify(self.settings, verdicts).sent
 
 
 @pytest.fixture
 def night(bench: Toy, hook: Hook) -> Night:  # noqa: F811
-    """Load, with keys whose files are broken, then check alerts: the result, messages sent."""
     urls = [SecretStr(f"json://{hook.url}/")]
     own = AlertSettings(urls=urls, disk_percent=100)
-    settings = bench.settings.model_copy(update={"alerts": own})
-    numbers = count(4)
+    return Night(bench, bench.settings.model_copy(update={"alerts": own}))
 
-    def run(*broken: str, **request: Any) -> tuple[LoadResult, int]:
-        number = next(numbers)
-        for symbol, text in FILES.items():
-            bench.write(symbol, f"{text}{number},50\n")
-        for symbol in broken:
-            (bench.folder / f"{symbol}.csv").unlink()
-        result = bench.load(**({"keys": tuple(FILES)} | request))
-        verdicts = causes.check_run(RunResult((result,), result.exit_code), settings)
-        return result, alerts.check_and_notify(settings, verdicts).sent
 
-    return run
+@pytest.fixture
+def moments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the keys of the mode spot name a moment: they are not loaded again."""
+    price, spot = toy.SOURCE.datasets
+    passing = replace(toy.SOURCE, datasets=(price, replace(spot, recurs=False)))
+    monkeypatch.setattr(toy, "SOURCE", passing)
 
 
 def problems(toy: Toy) -> list[tuple[str, str]]:
@@ -82,6 +99,52 @@ def test_further_failed_keys_are_sent_beside_a_standing_one(night: Night, hook: 
     assert night("AA", "Bb", "cc")[1] == 1
     assert night()[1] == 1
     assert hook.titles == ["error: load:toy"] * 3 + ["resolved: load:toy"]
+
+
+def test_a_further_symbol_that_fails_in_a_moment_is_sent_once(
+    night: Night, hook: Hook, moments: None
+) -> None:
+    def slot(*broken: str) -> int:
+        return night(*broken, mode="spot")[1]
+
+    assert [slot("AA"), slot("AA")] == [1, 0]
+    assert "load of toy failed (exit code 6): AA: " in hook.received[-1]["message"]
+    assert slot("AA", "Bb") == 1
+    assert "; further: Bb" in hook.received[-1]["message"]
+    assert [slot("AA"), slot("AA", "Bb")] == [0, 0]  # it fails in every second slot
+    assert slot() == 1
+    assert hook.titles == ["error: load:toy"] * 2 + ["resolved: load:toy"]
+
+    # beside a key that stands
+    assert night("cc")[1] == 1
+    assert [slot("AA"), slot("AA"), slot()] == [1, 0, 0]
+    assert "The last load failed for AA too" in hook.received[-1]["message"]
+    assert night()[1] == 1
+    assert hook.titles[-1] == "resolved: load:toy"
+
+
+def test_a_further_key_of_a_scheduled_load_is_sent_once(
+    bench: Toy,  # noqa: F811
+    night: Night,
+    hook: Hook,
+    moments: None,
+) -> None:
+    numbers = count(1)
+
+    def job(*broken: str, mode: str) -> int:
+        """A job of the schedule: it loads alone, and the scheduler checks alerts."""
+        run_id, name = f"run {next(numbers)}", f"toy_{mode}"
+        command = f"loaders run toy --mode {mode}"
+        with history.recorded(night.settings, command, run_id=run_id, schedule=name) as run:
+            run.end(night.load(*broken, mode=mode).exit_code)
+        return alerts.check_and_notify(night.settings, {}).sent
+
+    for mode, names in (("spot", ("AA", "Bb")), ("incremental", ("price AA", "price Bb"))):
+        sent = [job(*broken, mode=mode) for broken in (("AA",), ("AA",), ("AA", "Bb"), ("Bb",), ())]
+        assert sent == [1, 0, 1, 0, 1]
+        assert f"(exit code 6): {names[0]}" in hook.received[-3]["message"]
+        assert f"; further: {names[1]}" in hook.received[-2]["message"]
+        assert hook.titles[-3:] == [f"error: job:toy_{mode}"] * 2 + [f"resolved: job:toy_{mode}"]
 
 
 def test_an_acknowledged_key_ends_alert_and_exit_code(

@@ -54,6 +54,28 @@ def test_another_exit_code_is_sent_again() -> None:
     assert nights.entries["load:tdx"].message == "3 of 9 keys failed"
 
 
+def test_a_further_subject_is_sent_until_it_was_not_found_for_a_week() -> None:
+    def failed(*symbols: str) -> Cause:
+        return Cause("error", "slot failed", "quotemill status", "6", subjects=symbols)
+
+    nights = Nights("a")
+    assert nights.check(failed("AA", "BRK B")) == ["a: 6; AA 2026-11-20, BRK B 2026-11-20"]
+    assert nights.check(failed("AA")) == []
+    assert nights.check(failed("AA", "CC"))[0].startswith("a: 6; AA 2026-11-22, BRK B 2026-11-20")
+    assert nights.entries["load:tdx"].message == "slot failed; further: CC"
+    assert [nights.check(failed("AA")) for _ in range(4)] == [[], [], [], []]
+    assert nights.check(failed("AA", "BRK B")) == []  # a week later
+    assert [nights.check(failed("AA")) for _ in range(4)] == [[], [], [], []]
+    assert nights.check(failed("AA", "CC")) != []  # ten days later
+    assert nights.check(None) == ["a: resolved"]
+
+
+def test_a_state_that_reads_like_subjects_is_sent_once() -> None:
+    nights = Nights("a")
+    wrong = Cause("error", "no such day", "quotemill schedule list", "when; use 2026-11-20")
+    assert [nights.check(wrong), nights.check(wrong)] == [["a: when; use 2026-11-20"], []]
+
+
 def test_a_channel_that_was_down_is_sent_it_later_the_other_not_twice() -> None:
     nights = Nights("a", "b")
     assert nights.check(DOWN, down=["b"]) == ["a: 4"]
