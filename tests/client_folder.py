@@ -20,9 +20,9 @@ def codes_of(count: int) -> list[str]:
     return [f"{PREFIXES[n // 2000]}{n % 2000 + 1:04}" for n in range(count)]
 
 
-def write_folder(folder: Path, codes: int, days: int, last: date = LAST) -> list[str]:
-    """Write `vipdoc` of the index and so many stocks, the newest days up to `last`."""
-    known = published_days(date(1990, 12, 19), last)[-days:]
+def write_folder(folder: Path, codes: int, days: int) -> list[str]:
+    """Write `vipdoc` of the index and so many stocks, the newest days up to LAST."""
+    known = published_days(date(1990, 12, 19), LAST)[-days:]
     numbers = np.array([day.year * 10_000 + day.month * 100 + day.day for day in known], "<u4")
     random = np.random.default_rng(1)
     stocks = codes_of(codes)

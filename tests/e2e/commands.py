@@ -35,14 +35,12 @@ class Place:
     home: Path
     settings: Mapping[str, str] = field(default_factory=dict)
 
-    def __call__(
-        self, *command: str, cwd: Path | None = None, **settings: str
-    ) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *command: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run a console script. No command may ever show a traceback."""
         program, *arguments = command
         done = subprocess.run(
             [str(BIN / program), *arguments],
-            cwd=cwd or self.folder,
+            cwd=self.folder,
             env=self.environment() | settings,
             capture_output=True,
             text=True,

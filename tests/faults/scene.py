@@ -36,11 +36,11 @@ TABLES = (
 )
 
 
-def wait_until(what: str, condition: Callable[[], Any], bound: float = 180.0) -> Any:
-    """Poll until `condition()` is true; its value. Fails after `bound` seconds."""
-    deadline = time.monotonic() + bound
+def wait_until(what: str, condition: Callable[[], Any]) -> Any:
+    """Poll until `condition()` is true; its value. Fails after three minutes."""
+    deadline = time.monotonic() + 180
     while not (value := condition()):
-        assert time.monotonic() < deadline, f"waited {bound:.0f} s in vain until {what}"
+        assert time.monotonic() < deadline, f"waited in vain until {what}"
         time.sleep(0.02)
     return value
 

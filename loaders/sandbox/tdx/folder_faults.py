@@ -22,9 +22,9 @@ def cut_short(file: Path, keep: float) -> None:
     file.write_bytes(content[: int(len(content) * keep)])
 
 
-def fill_with_garbage(file: Path, seed: int = 1) -> None:
+def fill_with_garbage(file: Path) -> None:
     """Replace a file's content by random bytes, as a broken disk or an encrypted copy has."""
-    file.write_bytes(Random(seed).randbytes(file.stat().st_size))
+    file.write_bytes(Random(1).randbytes(file.stat().st_size))
 
 
 def lose_exchange(vipdoc: Path, exchange: str) -> None:

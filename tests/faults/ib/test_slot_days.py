@@ -68,9 +68,9 @@ def per_slot(made: Bench) -> dict[str, tuple[int, ...]]:
     return {str(label): figures for label, *figures in rows}  # type: ignore[misc]
 
 
-def hostile(*, slow: int, start: str = "1000") -> list[str]:
+def hostile(*, slow: int) -> list[str]:
     return [
-        f"slow:seconds={slow}:from={start}:until=1100",
+        f"slow:seconds={slow}:from=1000:until=1100",
         "mute:from=1130:until=1140",
         "slow:seconds=24:from=1130:until=1140",
         "restart:from=1200:until=1230:seconds=0",

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,16 +11,10 @@ import pytest
 from loaders.errors import UpstreamError
 from loaders.warehouse.embedded import server as embedded
 from loaders.warehouse.postgres import Warehouse
+from tests.faults.scene import wait_until
 from tests.integration.warehouse.clients import client as open_client
 
 OpenAt = Callable[..., Warehouse]
-
-
-def _await(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_concurrent_first_starts_make_one_server(empty_home: Path) -> None:
@@ -77,7 +70,7 @@ def test_killed_clients_leave_the_server_and_its_lock_usable(
 ) -> None:
     for _ in range(3):
         client = open_client(empty_home)
-        _await(lambda: (empty_home / "postgres.lock").exists())
+        wait_until("it starts", (empty_home / "postgres.lock").exists)
         client.kill()
         client.communicate()
     with open_at(empty_home).connect() as conn:

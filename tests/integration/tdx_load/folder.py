@@ -73,8 +73,8 @@ class ClientFolder:
     def day_file(self, code: str = CODE) -> Path:
         return self.path / f"vipdoc/{code[:2]}/lday/{code}.day"
 
-    def minute_file(self, code: str = CODE) -> Path:
-        return self.path / f"vipdoc/{code[:2]}/minline/{code}.lc1"
+    def minute_file(self) -> Path:
+        return self.path / f"vipdoc/{CODE[:2]}/minline/{CODE}.lc1"
 
     def bench(self, day: date | None = None, base_url: str | None = None) -> Bench:
         """A warehouse and the folder; the clock is at 18:00 of `day` or at the market's end."""

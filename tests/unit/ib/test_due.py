@@ -129,9 +129,9 @@ def test_a_retry_names_no_task_and_a_load_does() -> None:
         due.resolve(IB, None, make_request(), new_york("2026-11-19T10:00:00"))
 
 
-def make_question(now: str, symbols: list[str], due_option: str = "now") -> Question:
+def make_question(now: str, symbols: list[str]) -> Question:
     conn: Any = object()
-    return Question(Timetable(IbSettings(), new_york(now)), {DUE: due_option}, symbols, conn)
+    return Question(Timetable(IbSettings(), new_york(now)), {DUE: "now"}, symbols, conn)
 
 
 def queued(symbol: str, at: str) -> Queued:
