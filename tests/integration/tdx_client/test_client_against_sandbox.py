@@ -146,15 +146,6 @@ def test_a_lasting_fault_fails_by_its_kind_after_the_tries_it_deserves(
     assert routes.total() == requests
 
 
-def test_duplicated_and_unsorted_bars_are_reported(market: SyntheticMarket, code: str) -> None:
-    _, _, client = asked(
-        market, lambda c: c.kline_all(code), "duplicate", "descending", "extra-field"
-    )
-    assert client.oddities["kline-all.unsorted"] == 1
-    assert client.oddities["kline-all.repeated_bar"] == 1
-    assert set(client.unknown_fields)
-
-
 def test_an_outage_that_lasts_ends_the_load(market: SyntheticMarket) -> None:
     codes = stocks(market)
 
@@ -176,24 +167,6 @@ def test_a_history_cut_at_a_page_border_is_read_again(
     )
     assert columns(result) == columns(undisturbed)
     assert routes["kline-all"] == 2
-
-
-def test_a_bar_with_high_below_low_is_rejected_alone(market: SyntheticMarket, code: str) -> None:
-    result, _, _ = asked(market, lambda c: c.kline_all(code), "high-below-low")
-    good, rejected = check(code, result, result.dates[-1])
-    assert len(good) == len(result) - 1
-    assert {r.rule for r in rejected} == {"high must not be below low"}
-
-
-def test_a_bar_on_a_holiday_is_rejected_alone(market: SyntheticMarket, code: str) -> None:
-    async def both(client: TdxClient) -> tuple[Bars, list[date]]:
-        bars = await client.kline_all(code)
-        return bars, await client.workdays(bars.dates[0], bars.dates[-1])
-
-    (bars, open_days), _, _ = asked(market, both, "holiday:kline-all")
-    good, rejected = check(code, bars, bars.dates[-1], lambda d: d not in set(open_days))
-    assert len(good) == len(bars) - 1
-    assert [r.rule for r in rejected] == ["the exchange was closed on this day"]
 
 
 def test_an_index_asked_as_a_stock_is_final_and_never_taken(market: SyntheticMarket) -> None:
