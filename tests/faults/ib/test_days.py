@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from loaders.ib.slots import NEW_YORK, session_before, session_on, sessions_between
-from loaders.sandbox.ib.stocks import invent_symbols
-from tests.integration.ib.bench import Bench, bench, write_universe
+from tests.integration.ib.bench import Bench, bench, fifty_symbols
 
 # contracts of the set that are no row of a slot they belong to: there must never be one
 ABSENT = """
@@ -224,12 +223,10 @@ def test_a_slot_of_fifty_symbols_is_covered_whole(
     new_database: Callable[[], str], tmp_path: Path
 ) -> None:
     """By the loader, at the rates of the whole universe."""
-    symbols = invent_symbols(50)
-    own = write_universe(tmp_path, symbols, "AB")
-    stage_3 = {"stage": 3, "universe": own, "max_concurrent_snapshots": 20, "timeout": 30.0}
-    stage_3 |= {"rate_limits": {"snapshot": {"per_minute": 90}}}
+    given = fifty_symbols(tmp_path) | {"max_concurrent_snapshots": 20, "timeout": 30.0}
+    given |= {"rate_limits": {"snapshot": {"per_minute": 90}}}
     dsn, home = new_database(), tmp_path / "home"
-    with bench(dsn, home, symbols=symbols, clock="2026-11-19T09:25:00", **stage_3) as made:
+    with bench(dsn, home, clock="2026-11-19T09:25:00", **given) as made:
         assert made.load("discover").exit_code == 0
         [(planned, of)] = made.rows(
             "select count(*)::int, count(distinct symbol)::int from raw_ib.session_contract"

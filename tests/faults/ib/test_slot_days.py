@@ -11,8 +11,7 @@ from loaders.engine.load import Load
 from loaders.ib.capture.rounds import Capturer
 from loaders.ib.client.gateway import Gateway
 from loaders.ib.slots import NEW_YORK, Session, require_session, within
-from loaders.sandbox.ib.stocks import invent_symbols
-from tests.integration.ib.bench import Bench, bench, write_universe
+from tests.integration.ib.bench import Bench, bench, fifty_symbols
 
 DEADLINE = timedelta(minutes=29)  # of the scheduled job
 DAY = "2026-11-27"  # eight slots, until 13:00
@@ -111,9 +110,7 @@ def test_a_hostile_day_leaves_no_contract_absent(
 def test_a_hostile_day_of_fifty_symbols_leaves_none_absent(
     new_database: Callable[[], str], tmp_path: Path
 ) -> None:
-    symbols = invent_symbols(50)
-    own = write_universe(tmp_path, symbols, "AB")
-    given = SLOWLY | {"stage": 3, "universe": own, "symbols": symbols, "quote_timeout": 1.0}
+    given = SLOWLY | fifty_symbols(tmp_path) | {"quote_timeout": 1.0}
     with bench(new_database(), tmp_path / "home", clock=f"{DAY}T09:25:00", **given) as made:
         assert made.load("discover").exit_code == 0
         for fault in hostile(slow=20):
