@@ -167,7 +167,9 @@ def parse_once(parse: Callable[[], Any], parsed: Path, own: Path) -> Any:
 def spare_dlt(patch: pytest.MonkeyPatch) -> None:
     """Skip work of dlt that each package repeats and no test checks: half of a package's time."""
     from dlt.common import typing, validation
+    from dlt.common.configuration import resolve
     from dlt.common.configuration.specs.base_configuration import BaseConfiguration
+    from dlt.common.normalizers.json import relational
     from dlt.common.schema import schema, utils
     from dlt.extract import extract
 
@@ -194,6 +196,19 @@ def spare_dlt(patch: pytest.MonkeyPatch) -> None:
         return counts[kind]
 
     patch.setattr(BaseConfiguration, "__len__", count_once)
+    # the fields of a class, asked for each setting that dlt reads
+    list_fields, fields = BaseConfiguration.get_resolvable_fields.__func__, dict[type, Any]()
+
+    def list_once(kind: type) -> Any:
+        if kind not in fields:
+            fields[kind] = list_fields(kind)
+        return dict(fields[kind])
+
+    patch.setattr(BaseConfiguration, "get_resolvable_fields", classmethod(list_once))
+    # where each setting came from, for a trace that nobody reads
+    patch.setattr(resolve, "log_traces", lambda *_: None)
+    # whether a table is merged, asked for each table of each copy of a schema: ours never are
+    patch.setattr(relational.DataItemNormalizer, "extend_table", lambda *_: None)
     # a driver that is not installed, sought for each package
     patch.setattr("dlt.destinations.impl.postgres.factory.get_adbc_driver_location", lambda: "none")
     # the default hints of each schema that is opened
