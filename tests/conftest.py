@@ -174,6 +174,14 @@ def real_tdx_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def real_tq_data() -> Path:
+    """Recorded ticks and bars of futures of 2018 to 2020; see the README in the folder."""
+    folder = ROOT.parent / "shared" / "data" / "tq"
+    require("shared", folder.is_dir(), f"recorded futures data are not at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def real_client() -> Path:
     """A desktop client's folder with real files; see the README in it. It cannot be written to."""
     folder = ROOT.parent / "shared" / "data" / "client"

@@ -15,6 +15,7 @@
     'qa_inferred_actions',
     'qa_reconciliation',
     'qa_main_schedule',
+    'qa_roll_gaps',
     'qa_tick_coverage',
     'qa_options',
 ] %}

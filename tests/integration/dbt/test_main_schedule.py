@@ -142,7 +142,7 @@ def test_the_schedule_equals_the_oracle_in_windows_of_any_length(
     play()
 
 
-FUTURES = ("run", "-s", "path:models/marts/futures")
+FUTURES = ("run", "-s", "path:models/marts/futures", "int_main_segments__adjusted")
 TABLES = ("run", "-s", "path:models/marts/futures,config.materialized:incremental")
 CU, IF = "SHFE.cu", "CFFEX.IF"
 NAMES = {

@@ -43,7 +43,9 @@ def test_a_column_has_one_type_in_all_contracts(manifest: Any) -> None:
     types: dict[str, set[str]] = defaultdict(set)
     for model in list_models(manifest):
         for column in model.columns.values():
-            if column.data_type:
+            # of futures they have the source's nine places, of shares three
+            is_price = column.name in ("open", "high", "low", "close")
+            if column.data_type and not (is_price and model.schema == "futures"):
                 types[column.name].add(column.data_type.removeprefix("pg_catalog."))
     assert {name: kinds for name, kinds in types.items() if len(kinds) > 1} == {}
 

@@ -7,32 +7,22 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import pytest
 
 from loaders.sandbox.tq.replay import Replay
 from loaders.ticks.frame import DayKey, day_frame
 from loaders.tq.client.harvest import Harvest
 from loaders.tq.tick_days.conversion import sift_ticks
-from tests.conftest import ROOT, require
 from tests.integration.tq_service.conftest import day_range
 
 CONTRACT, DAY = "SHFE.cu1909", date(2019, 9, 16)
 
 
-@pytest.fixture(scope="session")
-def recordings() -> Path:
-    """Recorded ticks and bars of 2019 and 2020; see the README in the folder."""
-    folder = ROOT.parent / "shared" / "data" / "tq"
-    require("shared", folder.is_dir(), f"recorded futures data are not at {folder}")
-    return folder
-
-
 def test_recorded_ticks_come_back_equal(
-    recordings: Path, own_harvest: Callable[..., Harvest]
+    real_tq_data: Path, own_harvest: Callable[..., Harvest]
 ) -> None:
     from loaders.sandbox.tq.service import TqSandbox
 
-    world = Replay(recordings, [CONTRACT])
+    world = Replay(real_tq_data, [CONTRACT])
     with TqSandbox(world) as sandbox:
         harvest = own_harvest(sandbox)
         events = harvest.main_events("SHFE.cu", DAY, DAY, "backtest")
@@ -41,7 +31,7 @@ def test_recorded_ticks_come_back_equal(
         assert answer.path is not None
         ticks = pq.read_table(answer.path)
         asked = day_range(world, DAY)
-    recorded = pq.read_table(recordings / f"ticks_{CONTRACT}.parquet")
+    recorded = pq.read_table(real_tq_data / f"ticks_{CONTRACT}.parquet")
     assert ticks["id"].equals(recorded["id"])
     assert ticks["datetime_ns"].equals(recorded["datetime"])
     names = [name for name in ticks.column_names if name not in ("id", "datetime_ns")]
@@ -67,12 +57,12 @@ def test_recorded_ticks_come_back_equal(
     assert pc.any(pc.equal(pc.bit_wise_and(pc.divide(ticks["datetime_ns"], 1000), 1), 1)).as_py()
 
 
-def test_a_day_bar_is_built_from_the_finest_recorded_data(recordings: Path) -> None:
+def test_a_day_bar_is_built_from_the_finest_recorded_data(real_tq_data: Path) -> None:
     """Minutes across the holiday of October 2019.
 
     Friday's night belongs to Monday, the eve has none, and the days are those that traded.
     """
-    world = Replay(recordings, ["SHFE.cu2001"])
+    world = Replay(real_tq_data, ["SHFE.cu2001"])
     assert world.first_id("SHFE.cu2001") == 0
     after = world.days.index(date(2019, 10, 8))
     assert world.days[after - 1] == date(2019, 9, 30)

@@ -1,0 +1,53 @@
+{{ config(materialized='incremental', unique_key=['variety', 'trading_day']) }}
+
+{%- set prices = ['open', 'high', 'low', 'close'] %}
+
+-- few, where the days are many
+with segments as materialized (
+    select * from {{ ref('int_main_segments__adjusted') }}
+)
+
+select
+    s.variety,
+    s.symbol,
+    s.trading_day,
+    s.underlying_contract,
+    s.segment_id,
+    b.open,
+    b.high,
+    b.low,
+    b.close,
+    b.volume_lots,
+    b.open_oi,
+    b.close_oi,
+    b.is_final,
+    a.is_roll and s.trading_day = a.first_trading_day as is_roll,
+    r.prev_contract as roll_from,
+    r.price_day as roll_price_day,
+    r.roll_step as roll_gap,
+    {{ shown_ratio('r.new_part', 'r.old_part') }} as roll_ratio,
+    a.back_diff,
+    {{ shown_ratio('a.back_numerator', 'a.back_denominator') }} as back_ratio,
+    a.forward_diff,
+    {{ shown_ratio('a.forward_numerator', 'a.forward_denominator') }} as forward_ratio
+    {%- for way in ['back', 'forward'] -%}
+    {%- for price in prices %},
+    (b.{{ price }} + a.{{ way }}_diff)::numeric(24, 9) as {{ price }}_{{ way }}_diff
+    {%- endfor -%}
+    {%- for price in prices %},
+    (
+        {{ times_ratio('b.' ~ price, 'a.' ~ way ~ '_numerator', 'a.' ~ way ~ '_denominator') }}
+    )::numeric(24, 9) as {{ price }}_{{ way }}_ratio
+    {%- endfor -%}
+    {%- endfor %}
+from {{ ref('main_schedule') }} as s
+inner join segments as a on s.variety = a.variety and s.segment_id = a.segment_id
+-- the roll itself, on its day only
+left join segments as r
+    on
+        s.variety = r.variety
+        and s.segment_id = r.segment_id
+        and s.trading_day = r.first_trading_day
+        and r.is_roll
+left join {{ ref('stg_tq__contract_daily') }} as b
+    on s.underlying_contract = b.contract and s.trading_day = b.trading_day

@@ -1,0 +1,202 @@
+"""futures.main_daily against a series computed in fractions, and against a real contract."""
+
+import random
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.raw import land, weekdays
+from tests.integration.dbt.raw_futures import (
+    Harvest,
+    day_bar,
+    evening_before,
+    land_days,
+    land_harvests,
+)
+
+# all is built; a test lands its rows and builds the tables
+pytestmark = pytest.mark.usefixtures("models")
+DAILY = ("run", "-s", "main_schedule", "main_daily")
+PRICES = ("open", "high", "low", "close")
+WAYS = ("back_diff", "back_ratio", "forward_diff", "forward_ratio")
+VARIETY = "SHFE.au"
+Row = dict[str, Any]
+Bars = Mapping[tuple[str, date], Row]
+
+
+def daily(conn: psycopg.Connection) -> list[Row]:
+    query = "select * from futures.main_daily order by variety, trading_day"
+    return conn.cursor(row_factory=dict_row).execute(query).fetchall()
+
+
+def land_schedule(conn: psycopg.Connection, contracts: Mapping[date, str | None]) -> None:
+    """The main contract of each day, as events."""
+    days = list(contracts)
+    events = [
+        (after, evening_before(after), contracts[after])
+        for before, after in pairwise(days)
+        if contracts[before] != contracts[after]
+    ]
+    first = (days[0], evening_before(days[0]), contracts[days[0]])
+    land_harvests(conn, [Harvest(VARIETY, days[0], days[-1], [first, *events])])
+
+
+def rounded(value: Fraction, places: int) -> Decimal:
+    scaled = value * 10**places
+    whole = (2 * scaled.numerator + scaled.denominator) // (2 * scaled.denominator)
+    return Decimal(whole).scaleb(-places)
+
+
+def oracle(contracts: Mapping[date, str | None], bars: Bars) -> list[Row]:
+    """The series, roll by roll."""
+    days = [day for day in contracts if contracts[day]]
+    gaps = {
+        after: common_closes(str(contracts[before]), str(contracts[after]), after, bars)
+        for before, after in pairwise(days)
+        if contracts[before] != contracts[after]
+    }
+    rows = []
+    for day in days:
+        bar = bars.get((str(contracts[day]), day), {})
+        later = [gap for roll, gap in gaps.items() if roll > day]
+        until = [gap for roll, gap in gaps.items() if roll <= day]
+        row: Row = {"trading_day": day, "underlying_contract": contracts[day]}
+        for way, known in (("back", later), ("forward", until)):
+            diff, ratio = Fraction(0), Fraction(1)
+            for old, new in (gap for gap in known if gap):
+                diff += new - old if way == "back" else old - new
+                ratio *= new / old if way == "back" else old / new
+            unknown = None in known
+            row[f"{way}_diff"] = None if unknown else rounded(diff, 9)
+            row[f"{way}_ratio"] = None if unknown else rounded(ratio, 18)
+            for name in PRICES:
+                price = bar.get(name)
+                none = unknown or price is None
+                raw = Fraction(price or 0)
+                row[f"{name}_{way}_diff"] = None if none else rounded(raw + diff, 9)
+                row[f"{name}_{way}_ratio"] = None if none else rounded(raw * ratio, 9)
+        row |= {name: bar.get(name) for name in PRICES}
+        row |= {"is_roll": day in gaps}
+        rows.append(row)
+    return rows
+
+
+def common_closes(old: str, new: str, roll: date, bars: Bars) -> tuple[Fraction, Fraction] | None:
+    """The closes of the newest day before a roll on which both traded."""
+    days = {day for name, day in bars if day < roll}
+    for day in sorted(days, reverse=True):
+        pair = [bars.get((name, day)) for name in (old, new)]
+        if all(bar and bar["close"] and bar["volume"] for bar in pair):
+            first, second = (Fraction(bar["close"]) for bar in pair if bar)
+            return first, second
+    return None
+
+
+def random_case(seed: int) -> tuple[dict[date, str | None], dict[tuple[str, date], Row]]:
+    """Days with rolls, rolls back, days without a contract, bar or trade."""
+    rng = random.Random(seed)
+    days = weekdays(date(2025, 3, 3), 40)
+    contracts: dict[date, str | None] = {}
+    current: str | None = "A"
+    for day in days:
+        if rng.random() < 0.2:
+            current = rng.choice(["A", "B", "C", "D", None])
+        contracts[day] = current
+    bars = {}
+    for name in ("A", "B", "C", "D"):
+        for day in days:
+            if rng.random() < 0.15:
+                continue
+            low = Decimal(rng.randint(30_000, 60_000)).scaleb(-rng.choice([0, 1, 3]))
+            bar = day_bar(name, day, None, 1) | {"volume": rng.choice([0, 5, 9, 12])}
+            if rng.random() > 0.1:
+                # a step of prices with a prime in it, and one without
+                prices = (low + Decimal("0.2"), low + Decimal("7"), low, low + Decimal("0.7"))
+                bar |= dict(zip(PRICES, prices, strict=True))
+            bars[name, day] = bar
+    return contracts, bars
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_day_by_day_and_from_nothing_equal_the_exact_series(
+    conn: psycopg.Connection, dbt: Dbt, seed: int
+) -> None:
+    contracts, bars = random_case(seed)
+    days = list(contracts)
+    land_days(conn, days)
+    ends = (5, 20, 21, len(days)) if seed == 1 else (12, len(days))
+    for first, end in pairwise((0, *ends)):
+        until = set(days[:end])
+        land(
+            conn,
+            "raw_tq.contract_daily",
+            [bar for (_, day), bar in bars.items() if day in days[first:end]],
+        )
+        land_schedule(conn, {day: name for day, name in contracts.items() if day in until})
+        assert dbt(*DAILY).success
+        known = {key: bar for key, bar in bars.items() if key[1] in until}
+        expected = oracle({day: contracts[day] for day in days[:end]}, known)
+        assert [{name: row[name] for name in expected[0]} for row in daily(conn)] == expected
+    assert any(row["is_roll"] for row in expected)
+
+    day_by_day = daily(conn)
+    again = dbt(*DAILY)
+    assert {name: count for name, count in again.written.items() if count > 0} == {}
+    conn.execute("drop table futures.main_daily")
+    assert dbt(*DAILY).success
+    assert daily(conn) == day_by_day
+
+
+def real_bars(folder: Path) -> Sequence[Row]:
+    """The day bars of a real contract, from its listing to its last day."""
+    import pyarrow.parquet as pq
+
+    rows = pq.read_table(folder / "klines_86400s_SHFE.au1912.parquet").to_pylist()
+    return [
+        {name: Decimal(repr(row[name])) for name in PRICES}
+        | {"day": date.fromisoformat(row["datetime_cst"][:10]), "volume": row["volume"]}
+        for row in rows
+    ]
+
+
+@pytest.mark.parametrize("way", ["diff", "ratio"])
+def test_a_series_of_parts_is_the_real_contract_that_they_were_made_of(
+    conn: psycopg.Connection, dbt: Dbt, real_tq_data: Path, way: str
+) -> None:
+    """Three contracts: the newest a real one, each before it the same moved by a gap of its own."""
+    real = real_bars(real_tq_data)
+    days = [bar["day"] for bar in real]
+    land_days(conn, days)
+    moved: Mapping[str, Any] = {
+        "SHFE.au1906": lambda price: price - 3 if way == "diff" else price * Decimal("0.96"),
+        "SHFE.au1909": lambda p: p + Decimal("1.55") if way == "diff" else p * Decimal("1.03"),
+        "SHFE.au1912": lambda price: price,
+    }
+    for name, move in moved.items():
+        bars = [
+            day_bar(name, bar["day"], None, 1)
+            | {price: move(bar[price]) for price in PRICES}
+            | {"volume": bar["volume"]}
+            for bar in real
+        ]
+        land(conn, "raw_tq.contract_daily", bars)
+    parts = dict.fromkeys(days[:90], "SHFE.au1906") | dict.fromkeys(days[90:170], "SHFE.au1909")
+    land_schedule(conn, parts | dict.fromkeys(days[170:], "SHFE.au1912"))
+    assert dbt(*DAILY).success
+
+    series = daily(conn)
+    assert [row["trading_day"] for row in series] == days
+    assert [row["trading_day"] for row in series if row["is_roll"]] == [days[90], days[170]]
+    for price in PRICES:
+        assert [row[f"{price}_back_{way}"] for row in series] == [bar[price] for bar in real]
+        first = [moved["SHFE.au1906"](bar[price]) for bar in real]
+        assert [row[f"{price}_forward_{way}"] for row in series] == first
