@@ -122,6 +122,24 @@ def bars_harvests(conn: psycopg.Connection) -> dict[str, BarsHarvest]:
     return {contract: BarsHarvest(*values) for contract, *values in rows.fetchall()}
 
 
+def days_to_settle(
+    conn: psycopg.Connection, varieties: Sequence[str], first: date
+) -> dict[str, list[date]]:
+    """Days with a final bar and no row of settlement, by contract that was ever a main one."""
+    days: dict[str, list[date]] = defaultdict(list)
+    rows = conn.execute(
+        "select b.contract, b.trade_date from raw_tq.contract_daily as b "
+        "where b.is_final and b.trade_date >= %s and b.contract in "
+        "(select e.contract from raw_tq.main_event as e where e.variety = any(%s)) "
+        "and not exists (select 1 from raw_tq.settlement as s "
+        "where s.contract = b.contract and s.trade_date = b.trade_date) order by 1, 2",
+        (first, list(varieties)),
+    )
+    for contract, day in rows:
+        days[contract].append(day)
+    return dict(days)
+
+
 def variety_of(contract: str) -> str:
     """`SHFE.cu` of `SHFE.cu2601`."""
     return contract.rstrip("0123456789")

@@ -10,6 +10,7 @@ from loaders.tq.datasets import (
     contract,
     contract_daily,
     main_events,
+    settlement,
     tick_index,
     ticks,
     trading_day,
@@ -24,6 +25,7 @@ DATASETS: tuple[Dataset, ...] = (
     contract.DATASET,
     main_events.DATASET,
     contract_daily.DATASET,
+    settlement.DATASET,
     ticks.DATASET,
     tick_index.DATASET,
     tick_index.NO_DATA,
@@ -57,6 +59,8 @@ def _plan_mapping(ctx: Context, datasets: Sequence[str]) -> Iterator[Sequence[Un
         yield units
     if "contract_daily" in datasets and (keys := contract_daily.list_keys(ctx, varieties)):
         yield [Unit("contract_daily", keys)]
+    if "settlement" in datasets and (keys := settlement.list_keys(ctx, varieties)):
+        yield [Unit("settlement", keys)]
 
 
 def _plan_cross_check(ctx: Context) -> Iterator[Sequence[Unit]]:

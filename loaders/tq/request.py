@@ -16,7 +16,14 @@ from loaders.tq.settings import VARIETY
 
 MAPPING, TICKS, CROSS_CHECK = "mapping", "ticks", "cross-check"
 TICK_LANE = "tq_ticks"
-MAPPING_DATASETS = ("trading_day", "trading_session", "contract", "main_events", "contract_daily")
+MAPPING_DATASETS = (
+    "trading_day",
+    "trading_session",
+    "contract",
+    "main_events",
+    "contract_daily",
+    "settlement",
+)
 TICK_DATASETS = ("ticks", "tick_index", "no_data_day")
 # a contract-day, as verification asks for it
 DAY = r"^KQ\.m@\S+ \S+ \d{4}-\d{2}-\d{2}$"

@@ -72,6 +72,10 @@ class TqSettings(Section):
         None, description="another list of main contracts: a sandbox's"
     )
 
+    settlement_url: str | None = Field(
+        None, description="another service of settlement prices: a sandbox's"
+    )
+
     @field_validator("varieties", mode="before")
     @classmethod
     def _comma_list(cls, value: Any) -> Any:
@@ -86,7 +90,7 @@ class TqSettings(Section):
     def _none_if_empty(cls, value: SecretStr | None) -> SecretStr | None:
         return value if value and value.get_secret_value() else None
 
-    @field_validator("auth_url", "holiday_url", "cont_table_url")
+    @field_validator("auth_url", "holiday_url", "cont_table_url", "settlement_url")
     @classmethod
     def _web_address(cls, value: str | None) -> str | None:
         if value and not value.startswith(("http://", "https://")):

@@ -20,9 +20,9 @@ _DATE = pa.date32()
 _STAMP = pa.timestamp("us", tz="UTC")
 _PRICE = pa.decimal128(24, 9)
 # no contract costs a hundred million, and none trades or is held in 10^12 lots
-_MOST = dict.fromkeys(("open", "high", "low", "close", "price_tick"), 10**8) | dict.fromkeys(
-    ("volume", "open_oi", "close_oi"), 10**12
-)
+_MOST = dict.fromkeys(
+    ("open", "high", "low", "close", "price_tick", "settlement"), 10**8
+) | dict.fromkeys(("volume", "open_oi", "close_oi"), 10**12)
 
 TRADING_DAY = landed_table(
     RAW_TQ,
@@ -119,6 +119,21 @@ CONTRACT_DAILY = landed_table(
     day="trade_date",
 )
 
+SETTLEMENT = landed_table(
+    RAW_TQ,
+    "settlement",
+    [
+        ("contract", _TEXT),
+        ("trade_date", _DATE),
+        ("settlement", _PRICE),  # null: asked for long after the day, and the source has none
+    ],
+    key=("contract", "trade_date"),
+    nullable=("settlement",),
+    most=_MOST,
+    entity="contract",
+    day="trade_date",
+)
+
 DAILY_HARVEST = landed_table(
     RAW_TQ,
     "daily_harvest",  # from which day on the bars of a contract were asked for
@@ -191,6 +206,7 @@ TABLES = (
     MAIN_HARVEST,
     CONTRACT_DAILY,
     DAILY_HARVEST,
+    SETTLEMENT,
     SYMBOL_DAY,
     NO_DATA_DAY,
     TICK_REVISION,

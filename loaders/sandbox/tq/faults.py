@@ -26,6 +26,7 @@ KINDS: dict[str, Kind] = {
     "backtests": Kind("backtests are refused, from this one on", {"after": "1"}),
     "holidays": Kind("the list of holidays is an error page", {"status": "502", **OFTEN}),
     "main-table": Kind("the table of main contracts is an error page", {"status": "404", **OFTEN}),
+    "settlements": Kind("settlement prices are an error page", {"status": "502", **OFTEN}),
     # the connection
     "maintenance": Kind(
         "no connection between two times of the exchange's clock",
@@ -49,6 +50,7 @@ KINDS: dict[str, Kind] = {
     "duplicate": Kind("every tick of a day twice, each with its own number", DAY),
     "late": Kind("a tick of a day comes after younger ones", {**DAY, "row": "5", "by": "3"}),
     "one-level": Kind("no levels of the book below the first", DAY),
+    "no-settlement": Kind("a contract-day has no settlement price", DAY),
     # what the servers hold from now on
     "revise-ticks": Kind("prices of a day move by this many ticks", {**DAY, "by": "1"}),
     "revise-mains": Kind(

@@ -7,7 +7,7 @@ before that of the clock are counted without being made, so only the rows that a
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from threading import RLock
 
 from loaders.sandbox.faults import FaultPlan
@@ -16,6 +16,7 @@ from loaders.sandbox.tq.replay import DAY, start_of_bar
 from loaders.sandbox.tq.varieties import CST, NS, nanoseconds
 from loaders.sandbox.world.clock import CLOSE_OF_DAY
 
+SETTLED = time(19)
 DAMAGE = ("empty", "short", "duplicate", "late", "one-level")
 
 
@@ -146,6 +147,21 @@ class Market:
             now = self.now
             rows = [row for row in rows if row["datetime"] <= now]
         return rows
+
+    def settled_days(self) -> list[date]:
+        """Days whose settlement prices are published: from 19:00 on."""
+        day, over = self.clock.date(), self.clock.time() >= SETTLED
+        return [d for d in self.world.days if d < day or (d == day and over)]
+
+    def settlement(self, contract: str, day: date) -> float | None:
+        """The day's average price, to the tick; None of a contract that did not trade."""
+        known = self.contract(contract)
+        ticks = self.day_ticks(contract, day, damaged=False)
+        where = {"contract": contract, "day": day.isoformat()}
+        if known is None or not ticks or self.faults.find_rules("no-settlement", **where):
+            return None
+        average, tick = float(ticks[-1]["average"]), known.variety.tick
+        return round(round(average / tick) * tick, known.variety.decimals)
 
     def series(self, symbol: str, duration: int) -> Series:
         """Ticks (duration 0) or bars (duration in ns) of a contract or main contract."""

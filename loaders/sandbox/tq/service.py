@@ -42,7 +42,10 @@ REALM = "/auth/realms/shinnytech"
 
 @dataclass(frozen=True)
 class Entry:
-    """A request: token, grant, holidays, main-table, connect, backtest, receive, send, drop."""
+    """A request.
+
+    what  token, grant, holidays, main-table, settlements, connect, backtest, receive, send, drop
+    """
 
     what: str
     detail: str
@@ -124,6 +127,7 @@ class TqSandbox(Sandbox):
             "md_url": f"ws://{host}/md",
             "holiday_url": f"{self.url}/holidays.json",
             "cont_table_url": f"{self.url}/cont_table.json",
+            "settlement_url": f"{self.url}/mss",
         }
 
     def schedule(self, variety: str) -> list[tuple[date, str | None]]:
@@ -181,6 +185,7 @@ class TqSandbox(Sandbox):
             web.put(f"{REALM}/rest/update-grant-accounts/{{account}}", self._grant),
             web.get("/holidays.json", self._holidays),
             web.get("/cont_table.json", self._main_table),
+            web.get("/mss", self._settlements),
             web.get("/ns", self._name_service),
             web.get("/md", self._market_data),
         ]
@@ -246,6 +251,21 @@ class TqSandbox(Sandbox):
             if not self.faults.find_rules("no-mains", variety=variety)
         }
         return _error_page(rule) or web.json_response(table)
+
+    async def _settlements(self, request: web.Request) -> web.StreamResponse:
+        rule = self.faults.strike("settlements")
+        self._record("settlements", request.query_string, rule)
+        first = datetime.strptime(request.query["start_date"], "%Y%m%d").date()
+        days = [day for day in self.market.settled_days() if day >= first]
+        return _error_page(rule) or web.json_response(
+            {
+                day.strftime("%Y%m%d"): {
+                    symbol: self.market.settlement(symbol, day)
+                    for symbol in request.query["symbols"].split(",")
+                }
+                for day in days[: int(request.query["days"])]
+            }
+        )
 
     async def _name_service(self, request: web.Request) -> web.StreamResponse:
         if rule := self._find_maintenance():

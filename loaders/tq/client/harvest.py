@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -121,6 +122,14 @@ class Harvest:
         window = {"first": first.isoformat(), "last": last.isoformat(), "path": str(path)}
         self._ask("daily", {"contracts": list(contracts), **window})
         return answers.daily_table(path)
+
+    def settlements(
+        self, contract: str, first: date, last: date, *, days: int
+    ) -> dict[date, Decimal]:
+        """Settlement prices of a contract by trading day, of which the range has so many."""
+        window = {"first": first.isoformat(), "last": last.isoformat(), "days": days}
+        rows = self._ask("settlements", {"contract": contract, **window})
+        return {date.fromisoformat(day): Decimal(price) for day, price in rows}
 
     def ticks(self, contract: str, ranges: Sequence[DayRange]) -> Iterator[TickAnswer]:
         """An answer for each range, in order.

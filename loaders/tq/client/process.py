@@ -76,7 +76,12 @@ class ClientProcess:
             secret.get_secret_value() if secret else ""
             for secret in (settings.account, settings.password)
         )
-        access = {"account": account, "password": password, "md_url": settings.md_url}
+        access = {
+            "account": account,
+            "password": password,
+            "md_url": settings.md_url,
+            "settlement_url": settings.settlement_url,
+        }
         with self._errors.open("wb") as printed:
             self._popen = subprocess.Popen(
                 [sys.executable, "-P", "-m", PROGRAM],

@@ -19,7 +19,15 @@ from loaders.tq.tick_days.schedule import Scheduled, read_schedule
 from loaders.warehouse.postgres import Warehouse
 
 PACKAGES = ("quotemill", "tqsdk", "questdb", "dlt", "dbt-core")
-SECRET = {"account", "password", "auth_url", "md_url", "holiday_url", "cont_table_url"}
+SECRET = {
+    "account",
+    "password",
+    "auth_url",
+    "md_url",
+    "holiday_url",
+    "cont_table_url",
+    "settlement_url",
+}
 
 
 def collect_facts(

@@ -80,5 +80,12 @@ def test_a_loaded_schedule_equals_the_servers_and_ticks_cover_it(
         "join raw_tq.contract_daily as n "
         "on (n.contract, n.trade_date) = (r.underlying_contract, r.price_day)"
     ) == [(after[0], before[0], before[1], after[1], True, True)]
+    # the newest day's own price is published an hour after this load
+    settled = rows(
+        "select trading_day, settlement_price is null, prev_settlement_price is null "
+        "from futures.main_daily order by 1"
+    )
+    first, last = served[0][0], served[-1][0]
+    assert settled == [(day, day == last, day == first) for day, _ in served]
     by_oi = rows("select trading_day from futures.main_schedule_by_oi order by 1")
     assert {day for (day,) in by_oi} >= {day for day, _ in served[1:]}

@@ -92,6 +92,46 @@ def test_hours_contracts_and_day_bars_land_in_the_source_s_units(loaded: Bench) 
     assert (float(close), volume, oi) == ticked
 
 
+def test_main_contracts_have_settlement_prices_of_days_that_are_settled(loaded: Bench) -> None:
+    mains = "(select contract from raw_tq.main_event where contract is not null)"
+    days = loaded.rows(
+        "select b.contract, b.trade_date, s.settlement from raw_tq.contract_daily as b "
+        "left join raw_tq.settlement as s on (s.contract, s.trade_date) = (b.contract, "
+        f"b.trade_date) where b.is_final and b.contract in {mains}"
+    )
+    # at 18:00 that of the day itself is not published yet
+    assert {day for _, day, price in days if price is None} == {END}
+    market = loaded.sandbox.market
+    for contract, day, price in days:
+        if day < END:
+            assert float(price) == market.settlement(contract, day), (contract, day)
+
+
+def test_a_price_that_the_source_never_has_is_not_asked_for_for_ever(loaded: Bench) -> None:
+    gone = "contract = 'SHFE.cu2511' and trade_date in ('2025-09-16', '2025-10-23')"
+    loaded.execute(f"delete from raw_tq.settlement where {gone}")
+    loaded.sandbox.faults.add("no-settlement:contract=SHFE.cu2511")
+    # an answer without any price is no evidence
+    assert loaded.load(datasets=("settlement",)).status == "succeeded"
+    assert loaded.rows(f"select * from raw_tq.settlement where {gone}") == []
+
+    loaded.sandbox.faults.clear()
+    for day in ("2025-09-16", "2025-10-23"):
+        loaded.sandbox.faults.add(f"no-settlement:contract=SHFE.cu2511:day={day}")
+    assert loaded.load(datasets=("settlement",)).status == "succeeded"
+    # the later one is still awaited
+    assert loaded.rows(f"select trade_date, settlement from raw_tq.settlement where {gone}") == [
+        (date(2025, 9, 16), None)
+    ]
+    loaded.sandbox.faults.clear()
+    loaded.sandbox.faults.add("settlements:status=502")
+    assert loaded.load(datasets=("settlement",)).status != "succeeded"
+    loaded.sandbox.faults.clear()
+    assert loaded.load(datasets=("settlement",)).status == "succeeded"
+    missing = f"select count(*) from raw_tq.settlement where {gone} and settlement is not null"
+    assert loaded.rows(missing) == [(1,)]
+
+
 def test_a_load_without_new_data_writes_and_requests_nothing(loaded: Bench) -> None:
     again = loaded.load()
     assert (again.status, again.total("rows_new"), again.total("rows_changed")) == (

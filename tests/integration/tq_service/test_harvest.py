@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
+import pytest
 
 from loaders.sandbox.tq.world import World
 from loaders.tq.client.answers import MainEvents
 from loaders.tq.client.harvest import Harvest
+from loaders.tq.errors import UnknownSymbol
 from tests.integration.tq_service.conftest import day_range
 
 if TYPE_CHECKING:
@@ -119,6 +121,18 @@ def test_days_carry_open_interest_and_exact_prices(
     assert [r["trade_date"] for r in rows if r["contract"] == "CFFEX.IF2511"][-1] == date(
         2025, 11, 21
     )
+
+
+def test_settlement_prices_are_those_of_the_days_that_have_one(
+    harvest: Harvest, sandbox: "TqSandbox", world: World
+) -> None:
+    days = [day for day in world.days if date(2025, 11, 17) <= day <= date(2025, 11, 21)]
+    prices = harvest.settlements("SHFE.cu2601", days[0], days[-1], days=len(days))
+    assert prices == {
+        day: Decimal(repr(sandbox.market.settlement("SHFE.cu2601", day))) for day in days
+    }
+    with pytest.raises(UnknownSymbol):
+        harvest.settlements("SHFE.cu9901", days[0], days[-1], days=1)
 
 
 def test_ticks_of_several_days_equal_the_world(

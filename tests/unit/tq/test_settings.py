@@ -40,7 +40,9 @@ def test_varieties_are_separated_by_commas_and_counted_once(tmp_path: Path) -> N
     assert load_settings(environ, cwd=tmp_path).tq.varieties == ["SHFE.cu", "INE.sc"]
 
 
-@pytest.mark.parametrize("name", ["auth_url", "md_url", "holiday_url", "cont_table_url"])
+@pytest.mark.parametrize(
+    "name", ["auth_url", "md_url", "holiday_url", "cont_table_url", "settlement_url"]
+)
 def test_an_address_of_another_protocol_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=rf"tq\.{name}.*must start with"):
         load_settings({f"QUOTEMILL_TQ__{name.upper()}": "ftp://there"}, cwd=tmp_path)

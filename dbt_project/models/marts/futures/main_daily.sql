@@ -1,10 +1,19 @@
 {{ config(materialized='incremental', unique_key=['variety', 'trading_day']) }}
 
-{%- set prices = ['open', 'high', 'low', 'close'] %}
-
 -- few, where the days are many
 with segments as materialized (
     select * from {{ ref('int_main_segments__adjusted') }}
+),
+
+settlements as not materialized (
+    select * from {{ ref('stg_tq__settlement') }}
+),
+
+trading_days as (
+    select
+        trading_day,
+        lag(trading_day) over (order by trading_day) as prev_trading_day
+    from {{ ref('stg_tq__trading_day') }}
 )
 
 select
@@ -29,17 +38,10 @@ select
     a.back_diff,
     {{ shown_ratio('a.back_numerator', 'a.back_denominator') }} as back_ratio,
     a.forward_diff,
-    {{ shown_ratio('a.forward_numerator', 'a.forward_denominator') }} as forward_ratio
-    {%- for way in ['back', 'forward'] -%}
-    {%- for price in prices %},
-    (b.{{ price }} + a.{{ way }}_diff)::numeric(24, 9) as {{ price }}_{{ way }}_diff
-    {%- endfor -%}
-    {%- for price in prices %},
-    (
-        {{ times_ratio('b.' ~ price, 'a.' ~ way ~ '_numerator', 'a.' ~ way ~ '_denominator') }}
-    )::numeric(24, 9) as {{ price }}_{{ way }}_ratio
-    {%- endfor -%}
-    {%- endfor %}
+    {{ shown_ratio('a.forward_numerator', 'a.forward_denominator') }} as forward_ratio,
+    {{ adjusted_prices() }},
+    p.settlement_price,
+    q.settlement_price as prev_settlement_price
 from {{ ref('main_schedule') }} as s
 inner join segments as a on s.variety = a.variety and s.segment_id = a.segment_id
 -- the roll itself, on its day only
@@ -51,3 +53,9 @@ left join segments as r
         and r.is_roll
 left join {{ ref('stg_tq__contract_daily') }} as b
     on s.underlying_contract = b.contract and s.trading_day = b.trading_day
+left join settlements as p
+    on s.underlying_contract = p.contract and s.trading_day = p.trading_day
+left join trading_days as d on s.trading_day = d.trading_day
+-- the contract's own, where another one was the main contract too
+left join settlements as q
+    on s.underlying_contract = q.contract and d.prev_trading_day = q.trading_day

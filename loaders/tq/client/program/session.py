@@ -34,6 +34,7 @@ class Session:
     def __init__(self, access: dict[str, Any], send: Callable[[dict[str, Any]], None]) -> None:
         self._account, self._password = access["account"], access["password"]
         self._md_url = access.get("md_url")
+        self._settlement_url = access.get("settlement_url")
         self._api: Any = None
         self._has_access = False
         self.send = send
@@ -115,6 +116,21 @@ class Session:
                 unknown.append(symbol)
         if unknown:
             raise Failure("unknown", f"no contract {', '.join(unknown)}", unknown)
+
+    def settlements(self, contract: str, first: date, days: int) -> Any:
+        """A frame of datetime, symbol and settlement: of so many trading days from the first."""
+        if self._settlement_url:
+            # the client has a setting for every address but this one
+            http, url = self._http_session(), self._settlement_url
+            get = type(http).get
+            http.get = lambda _, **options: get(http, url, **options)
+        return self.api.query_symbol_settlement(contract, days=days, start_dt=first)
+
+    def _http_session(self) -> Any:
+        async def made() -> Any:
+            return self.api._http_session
+
+        return self.api._loop.run_until_complete(made())
 
     def ticks_in_memory(self, contract: str) -> dict[str, dict[str, Any]]:
         """Ticks by their numbers, as the servers sent them; grows during a download."""

@@ -1,0 +1,30 @@
+"""Settlement prices of contracts."""
+
+import math
+from datetime import date
+from typing import Any
+
+from loaders.tq.client.program.failure import Failure
+from loaders.tq.client.program.session import Session
+
+
+def settlements(
+    session: Session, contract: str, first: str, last: str, days: int
+) -> list[tuple[str, str]]:
+    """(day, price) of the days that have one, of so many trading days."""
+    session.check_known([contract])
+    frame = session.settlements(contract, date.fromisoformat(first), days)
+    names, rows = {contract, contract.partition(".")[2]}, dict[str, str]()
+    for row in frame.to_dict("records"):
+        day, price = _day(row["datetime"]), row["settlement"]
+        if row["symbol"] in names and first <= day <= last and math.isfinite(price):
+            rows[day] = repr(float(price))
+    return sorted(rows.items())
+
+
+def _day(text: Any) -> str:
+    """The date of 20241011, or of a text that begins with 2024-10-11."""
+    try:
+        return date.fromisoformat(str(text).split()[0]).isoformat()
+    except (ValueError, IndexError) as error:
+        raise Failure("answer", f"{text!r} is not a day of a settlement price") from error
