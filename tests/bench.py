@@ -24,14 +24,19 @@ class Heard(Silent):
         self.lines.append(text)
 
 
+def warehouse_url(settings: Settings) -> str:
+    """The address in the settings of a test, which all have one."""
+    assert settings.warehouse_url is not None
+    return settings.warehouse_url.get_secret_value()
+
+
 class WarehouseQueries:
     """Queries of the warehouse of `settings`."""
 
     settings: Settings
 
     def connect(self) -> psycopg.Connection:
-        assert self.settings.warehouse_url is not None
-        return psycopg.connect(self.settings.warehouse_url.get_secret_value())
+        return psycopg.connect(warehouse_url(self.settings))
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with self.connect() as conn:

@@ -16,6 +16,7 @@ from loaders.progress import Silent
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import Warehouse
 from orchestration.run import build
+from tests.bench import warehouse_url
 from tests.conftest import DBT_DATABASE
 from tests.integration.dbt.raw import bar, land, trading_day
 
@@ -52,10 +53,9 @@ def test_interleaved_builds_of_two_homes_each_land_in_their_own_warehouse(
     first_home, first = home("one", tmp_path, new_database(DBT_DATABASE))
     shutil.copytree(parsed_project[0], build.dbt_target(first_home, first))
     two, second = home("two", tmp_path, new_database())
-    assert two.warehouse_url is not None
     theirs = os.environ | {
         "QUOTEMILL_HOME": str(two.home),
-        "QUOTEMILL_WAREHOUSE_URL": two.warehouse_url.get_secret_value(),
+        "QUOTEMILL_WAREHOUSE_URL": warehouse_url(two),
     }
     command = "from orchestration.cli import main; main()"
     invoke = dbtRunner.invoke

@@ -14,7 +14,7 @@ from loaders.warehouse.postgres import open_warehouse
 from orchestration.backup import dump
 from orchestration.backup import folder as folders
 from orchestration.backup.write import back_up
-from tests.bench import prepared_warehouse, settings_at
+from tests.bench import prepared_warehouse, settings_at, warehouse_url
 from tests.faults.points import BACKUP
 from tests.faults.scene import Scene, assert_same, drive
 from tests.small_disk import file_system
@@ -39,8 +39,7 @@ def test_a_killed_backup_does_not_count_and_the_next_removes_it(
     settings: Settings, tmp_path: Path, point: str
 ) -> None:
     first = backed_up(settings)
-    assert settings.warehouse_url is not None
-    url = settings.warehouse_url.get_secret_value()
+    url = warehouse_url(settings)
     env = {"QUOTEMILL_HOME": str(tmp_path), "QUOTEMILL_WAREHOUSE_URL": url}
     killed = drive("backup", point, 1, "quotemill", "backup", "--keep", "1", env=env, cwd=tmp_path)
     assert killed.code == -signal.SIGKILL, killed.said

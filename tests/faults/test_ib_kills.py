@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.bench import warehouse_url
 from tests.faults.points import AROUND_PACKAGE, IB_TABLES
 from tests.faults.scene import Finished, drive
 from tests.integration.ib.bench import QUICK, Bench, bench
@@ -145,7 +146,6 @@ def test_a_kill_in_a_batch_of_a_slot_costs_that_batch_alone(
 
 def die_at(killed: Bench, kill: Kill, nth: int = 1, **environ: str) -> Finished:
     """The load in a child process."""
-    assert killed.settings.warehouse_url is not None
     given: dict[str, Any] = killed.sandbox.settings() | QUICK
     rates = given.pop("rate_limits")
     own = {f"QUOTEMILL_IB__{name.upper()}": str(value) for name, value in given.items()}
@@ -153,7 +153,7 @@ def die_at(killed: Bench, kill: Kill, nth: int = 1, **environ: str) -> Finished:
         variable = f"QUOTEMILL_IB__RATE_LIMITS__{name.upper()}__PER_MINUTE"
         own[variable] = str(rate["per_minute"])
     place = {
-        "QUOTEMILL_WAREHOUSE_URL": killed.settings.warehouse_url.get_secret_value(),
+        "QUOTEMILL_WAREHOUSE_URL": warehouse_url(killed.settings),
         "QUOTEMILL_HOME": str(killed.settings.home),
         "DBT_PROFILES_DIR": str(killed.settings.home),
     }

@@ -13,6 +13,7 @@ from loaders.engine.result import LoadResult
 from loaders.sandbox.tdx.calls import Options
 from loaders.sandbox.tdx.service import TdxSandbox
 from loaders.sandbox.world.market import SyntheticMarket
+from tests.bench import warehouse_url
 from tests.faults.scene import assert_same, facts
 from tests.integration.tdx_load.bench import Bench, Heard, bench
 
@@ -59,8 +60,7 @@ def undisturbed(undisturbed_dsn: str) -> Facts:
 
 
 def facts_of(loads: Bench, *, times: bool = True) -> Facts:
-    assert loads.settings.warehouse_url is not None
-    return facts(loads.settings.warehouse_url.get_secret_value(), times=times)
+    return facts(warehouse_url(loads.settings), times=times)
 
 
 def said(result: LoadResult) -> str:

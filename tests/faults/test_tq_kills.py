@@ -18,6 +18,7 @@ from loaders.ticks.questdb import server
 from loaders.ticks.store import IndexRow
 from loaders.tq.tick_days.verify import verify
 from loaders.warehouse.postgres import open_warehouse
+from tests.bench import warehouse_url
 from tests.faults.points import AROUND_PACKAGE, TQ_DAY, TQ_MAPPING, TQ_SERVER
 from tests.faults.scene import Finished, drive
 from tests.integration.ticks.conftest import empty_questdb, questdb_folder  # noqa: F401
@@ -161,12 +162,11 @@ def die_at(
     mode: str = "ticks",
 ) -> Finished:
     """The load in a child process; it does not wait for a server that went away."""
-    assert killed.settings.warehouse_url is not None
     given = killed.sandbox.settings() | {"pace": 0, "backoff": 0, "concurrency": 1}
     given["varieties"] = ",".join(given["varieties"])
     own = {f"QUOTEMILL_TQ__{name.upper()}": str(value) for name, value in given.items()}
     place = {
-        "QUOTEMILL_WAREHOUSE_URL": killed.settings.warehouse_url.get_secret_value(),
+        "QUOTEMILL_WAREHOUSE_URL": warehouse_url(killed.settings),
         "QUOTEMILL_HOME": str(killed.settings.home),
         "QUOTEMILL_QUESTDB__WAIT": "0.2",
         "DBT_PROFILES_DIR": str(killed.settings.home),

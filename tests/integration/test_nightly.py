@@ -21,7 +21,7 @@ from orchestration.run import build, findings
 from orchestration.run.build import BuildResult
 from orchestration.run.findings import Judgement
 from orchestration.run.stages import RunResult
-from tests.bench import settings_at
+from tests.bench import settings_at, warehouse_url
 
 
 @pytest.fixture
@@ -66,8 +66,7 @@ def loaded(
 
 
 def rows(settings: Settings, query: str) -> list[tuple[Any, ...]]:
-    assert settings.warehouse_url is not None
-    with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
+    with psycopg.connect(warehouse_url(settings)) as conn:
         return conn.execute(query.encode()).fetchall()
 
 

@@ -27,7 +27,7 @@ from orchestration.report import runs as shown_runs
 from orchestration.report.runs import MOST
 from orchestration.run import history
 from orchestration.run import metrics as run_metrics
-from tests.bench import settings_at
+from tests.bench import settings_at, warehouse_url
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,14 +42,12 @@ def settings(prepared_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def on_record(settings: Settings) -> list[dict[str, Any]]:
-    assert settings.warehouse_url is not None
-    with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
+    with psycopg.connect(warehouse_url(settings)) as conn:
         return history.recent(conn)
 
 
 def figures(settings: Settings) -> list[tuple[Any, ...]]:
-    assert settings.warehouse_url is not None
-    with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
+    with psycopg.connect(warehouse_url(settings)) as conn:
         return conn.execute(
             "select run_id, stage, source, name, value, unit from ops.metrics order by 1, 2, 3, 4"
         ).fetchall()
@@ -74,11 +72,10 @@ def test_a_run_is_running_until_it_ends(settings: Settings) -> None:
 
 
 def test_runs_and_figures_older_than_two_years_are_deleted(settings: Settings) -> None:
-    assert settings.warehouse_url is not None
     now = datetime.now(UTC)
     deleted, recent = (now - timedelta(days=days) for days in (740, 720))
     ids = [f"{at:%Y%m%dT%H%M%S}-4f2a" for at in (deleted, recent)]
-    with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
+    with psycopg.connect(warehouse_url(settings)) as conn:
         for run_id, at in zip(ids, (deleted, recent), strict=True):
             conn.execute(
                 "insert into ops.runs (run_id, command, host, pid, started_at) "
@@ -110,7 +107,6 @@ def test_a_run_that_raises_fails_with_the_error(settings: Settings) -> None:
 
 
 def test_a_run_that_was_killed_reads_as_interrupted(settings: Settings) -> None:
-    assert settings.warehouse_url is not None
     code = (
         "import sys\nfrom pathlib import Path\nfrom loaders.settings import load_settings\n"
         "from orchestration.run import history\n"
@@ -118,7 +114,7 @@ def test_a_run_that_was_killed_reads_as_interrupted(settings: Settings) -> None:
         "    print('begun', flush=True)\n    sys.stdin.read()\n"
     )
     environ = {
-        "QUOTEMILL_WAREHOUSE_URL": settings.warehouse_url.get_secret_value(),
+        "QUOTEMILL_WAREHOUSE_URL": warehouse_url(settings),
         "QUOTEMILL_HOME": str(settings.home),
         "DBT_PROFILES_DIR": str(settings.home / "dbt_profiles"),
         log.SCHEDULE: "tdx_daily",
@@ -269,8 +265,7 @@ def test_a_command_succeeds_though_its_figures_are_lost(tmp_path: Path) -> None:
 
 
 def test_a_job_of_every_five_minutes_hides_no_other_job(settings: Settings) -> None:
-    assert settings.warehouse_url is not None
-    with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
+    with psycopg.connect(warehouse_url(settings)) as conn:
         begun = datetime(2026, 11, 20, 12, tzinfo=UTC)
         load = (
             "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, parameters, "

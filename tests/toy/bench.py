@@ -21,6 +21,7 @@ from loaders.loads import run_load
 from loaders.progress import Silent
 from loaders.settings import Settings, load_settings
 from loaders.warehouse import lock as locks
+from tests.bench import warehouse_url
 from tests.faults.scene import wait_until
 from tests.forks import Command
 from tests.toy import source as toy
@@ -115,9 +116,8 @@ def bench(new_database: Callable[[], str], tmp_path: Path, monkeypatch: pytest.M
 @contextmanager
 def load_elsewhere(bench: Toy) -> Iterator[Command]:
     """`loaders run toy` in its own process, as lanes run in production."""
-    assert bench.settings.warehouse_url is not None
     environ = os.environ | {
-        "QUOTEMILL_WAREHOUSE_URL": bench.settings.warehouse_url.get_secret_value(),
+        "QUOTEMILL_WAREHOUSE_URL": warehouse_url(bench.settings),
         "QUOTEMILL_HOME": str(bench.settings.home),
     }
     load = Command(["toy", str(bench.folder)], env=environ, cwd=bench.folder)

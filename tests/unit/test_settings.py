@@ -10,6 +10,7 @@ from loaders.warehouse.disks import list_disks
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.archive.folder import archive_folder
 from orchestration.backup.folder import backup_root
+from tests.bench import warehouse_url
 
 SECRET = "p@ss w/rd:1"
 
@@ -266,7 +267,7 @@ def test_a_typo_in_the_settings_file_names_the_file(tmp_path: Path) -> None:
         load_settings({}, cwd=tmp_path)
 
 
-def test_the_variables_that_users_of_the_service_have_are_understood(tmp_path: Path) -> None:
+def test_variables_that_users_of_the_service_have_come_after_ours(tmp_path: Path) -> None:
     environ = {
         "TDX_API_BASE": "http://tdx:8080/",
         "DB_HOST": "db.example",
@@ -280,32 +281,22 @@ def test_the_variables_that_users_of_the_service_have_are_understood(tmp_path: P
     settings = load_settings(environ, cwd=tmp_path)
     assert settings.tdx.base_url == "http://tdx:8080"
     assert settings.market_schema == "cn_market"
-    assert settings.warehouse_url is not None
-    assert settings.warehouse_url.get_secret_value() == (
+    assert warehouse_url(settings) == (
         "postgresql://writer:p%40ss%20w%2Frd%3A1@db.example:6543/market%20data?sslmode=require"
     )
     assert settings.origin("warehouse_url") == "environment DB_HOST"
-
-
-def test_our_own_variables_come_before_them(tmp_path: Path) -> None:
-    environ = {
-        "TDX_API_BASE": "http://theirs",
+    ours = {
         "QUOTEMILL_TDX__BASE_URL": "http://ours",
-        "DB_HOST": "theirs",
         "QUOTEMILL_WAREHOUSE_URL": "postgresql://ours/d",
     }
-    settings = load_settings(environ, cwd=tmp_path)
+    settings = load_settings(environ | ours, cwd=tmp_path)
     assert settings.tdx.base_url == "http://ours"
-    assert settings.warehouse_url is not None
-    assert settings.warehouse_url.get_secret_value() == "postgresql://ours/d"
+    assert warehouse_url(settings) == "postgresql://ours/d"
 
 
 def test_a_socket_folder_is_a_host(tmp_path: Path) -> None:
     settings = load_settings({"DB_HOST": "/run/postgresql", "DB_USER": "me"}, cwd=tmp_path)
-    assert settings.warehouse_url is not None
-    assert settings.warehouse_url.get_secret_value() == (
-        "postgresql://me@:5432/postgres?host=%2Frun%2Fpostgresql"
-    )
+    assert warehouse_url(settings) == ("postgresql://me@:5432/postgres?host=%2Frun%2Fpostgresql")
 
 
 def test_an_empty_address_in_the_settings_file_means_the_embedded_server(tmp_path: Path) -> None:

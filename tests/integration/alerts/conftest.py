@@ -19,7 +19,7 @@ from orchestration.alerts import check as alerts
 from orchestration.alerts.book import on_this_host
 from orchestration.checks import doctor
 from orchestration.run.stages import RunResult
-from tests.bench import settings_at
+from tests.bench import settings_at, warehouse_url
 from tests.planted import SECRETS
 
 TOKEN = SECRETS[0]  # in the address of the channel
@@ -82,9 +82,8 @@ def settings(prepared_dsn: str, hook: Hook, tmp_path: Path) -> Iterator[Settings
 
 def environment(settings: Settings, hook: Hook) -> dict[str, str]:
     """Variables of commands that use the same warehouse and channel."""
-    assert settings.warehouse_url is not None
     return {
-        "QUOTEMILL_WAREHOUSE_URL": settings.warehouse_url.get_secret_value(),
+        "QUOTEMILL_WAREHOUSE_URL": warehouse_url(settings),
         "QUOTEMILL_ALERTS__URLS": f"json://{hook.url}/",
         "QUOTEMILL_ALERTS__DISK_PERCENT": "100",
     }

@@ -25,6 +25,7 @@ from orchestration.run import history, stages
 from orchestration.run.findings import Judgement
 from orchestration.run.stages import RunResult
 from orchestration.schedule.settings import JobSettings
+from tests.bench import warehouse_url
 from tests.e2e.commands import Place
 from tests.integration.alerts.conftest import NOW, Hook, check, environment, load
 from tests.unit.test_place_checks import Usage
@@ -43,8 +44,7 @@ def test_killed_and_failed_jobs_are_reported_by_the_next_check(
         run.end(6)  # it ended before its check of alerts
     with history.recorded(settings, "run ib", run_id="c", schedule="ib_daily") as run:
         run.end(0)
-    assert settings.warehouse_url is not None
-    with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
+    with psycopg.connect(warehouse_url(settings)) as conn:
         conn.execute("update ops.runs set finished_at = null where run_id = 'c'")
     now = datetime.now(UTC)
     open_causes = alerts.check_and_notify(settings, {}, now=now).open
@@ -100,8 +100,7 @@ def test_a_failed_self_test_attaches_its_report(settings: Settings, hook: Hook) 
     report = settings.home / "selftest" / "tdx_api_failure_report.md"
     report.parent.mkdir()
     report.write_text("# Check 24 failed\n")
-    assert settings.warehouse_url is not None
-    with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
+    with psycopg.connect(warehouse_url(settings)) as conn:
         conn.execute(
             "insert into ops.testing_runs (source, kind, started_at, status, total, passed, "
             "failed, skipped) values ('tdx', 'selftest', now(), 'failed', 31, 30, 1, 0)"
@@ -240,12 +239,11 @@ def test_a_job_that_fails_otherwise_is_sent_again(settings: Settings, hook: Hook
 def test_a_new_kind_of_error_in_the_log_is_sent(
     settings: Settings, hook: Hook, tmp_path: Path
 ) -> None:
-    assert settings.warehouse_url is not None
     log.stop()  # of a process of its own
     place = Place(
         tmp_path,
         tmp_path / "scanned",
-        {"QUOTEMILL_WAREHOUSE_URL": settings.warehouse_url.get_secret_value()},
+        {"QUOTEMILL_WAREHOUSE_URL": warehouse_url(settings)},
     )
     logs = place.home / "logs"
     logs.mkdir(parents=True)
@@ -275,10 +273,9 @@ def test_a_new_kind_of_error_in_the_log_is_sent(
 
 
 def test_a_run_dated_far_ahead_hides_no_later_failure(settings: Settings) -> None:
-    assert settings.warehouse_url is not None
     with history.recorded(settings, "backup", run_id="ahead", schedule="backup") as run:
         run.end(0)
-    with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
+    with psycopg.connect(warehouse_url(settings)) as conn:
         conn.execute("update ops.runs set started_at = started_at + interval '1 year'")
     with history.recorded(settings, "backup", run_id="now", schedule="backup") as run:
         run.end(1, "no room")
@@ -311,8 +308,7 @@ def test_two_machines_do_not_resolve_each_others_causes(
 def test_each_machine_is_judged_by_its_own_report_and_jobs(
     settings: Settings, hook: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert settings.warehouse_url is not None
-    with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
+    with psycopg.connect(warehouse_url(settings)) as conn:
         for host, code in (("alpha", 1), ("beta", 0)):
             conn.execute(
                 "insert into ops.runs (run_id, command, host, pid) values (%s, 'run', %s, 1)",

@@ -16,6 +16,7 @@ from orchestration.alerts import check as alerts
 from orchestration.alerts.book import on_this_host
 from orchestration.schedule import quiet
 from orchestration.schedule.settings import JobSettings
+from tests.bench import warehouse_url
 from tests.e2e.commands import Place
 from tests.integration.alerts.conftest import NOW, TOKEN, Hook, environment
 
@@ -36,11 +37,10 @@ def test_a_scheduler_that_cannot_start_is_reported_once(hook: Hook, tmp_path: Pa
 def test_unreadable_settings_are_sent_once_to_the_environments_channels(
     settings: Settings, hook: Hook, tmp_path: Path
 ) -> None:
-    assert settings.warehouse_url is not None
     home, folder = tmp_path / "own", tmp_path / "work"
     folder.mkdir()
     file = folder / "quotemill.toml"
-    url = settings.warehouse_url.get_secret_value()
+    url = warehouse_url(settings)
     good = f'warehouse_url = "{url}"\n[ib]\nhost = "127.0.0.1"\n[alerts]\ndisk_percent = 100\n'
     place = Place(folder, home, {"QUOTEMILL_ALERTS__URLS": f"json://{hook.url}/{TOKEN}"})
     for name, broken in (
@@ -62,10 +62,9 @@ def test_unreadable_settings_are_sent_once_to_the_environments_channels(
 def test_an_emptied_settings_file_is_sent_to_the_environments_channels(
     settings: Settings, hook: Hook, tmp_path: Path
 ) -> None:
-    assert settings.warehouse_url is not None
     folder = tmp_path / "work"
     folder.mkdir()
-    url = settings.warehouse_url.get_secret_value()
+    url = warehouse_url(settings)
     variables = {
         "QUOTEMILL_ALERTS__DISK_PERCENT": "100",
         "QUOTEMILL_ALERTS__URLS": f"json://{hook.url}/",
@@ -100,10 +99,9 @@ def test_settings_that_start_no_job_are_reported(settings: Settings, hook: Hook)
 
 
 def test_an_unreadable_job_is_reported_beside_the_others(settings: Settings, hook: Hook) -> None:
-    assert settings.warehouse_url is not None
     own = JobSettings(command="status", when="daily 12:00")
     broken = {"late": own, "mine": own.model_copy(update={"when": "noon"})}
-    with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
+    with psycopg.connect(warehouse_url(settings)) as conn:
         conn.execute(
             "insert into ops.schedules (name, next_run_at) values ('late', %s)",
             (NOW - timedelta(hours=2),),
@@ -148,14 +146,13 @@ def test_an_unreadable_job_does_not_stop_the_others(
 
 
 def test_lost_settings_of_a_source_are_reported_where_its_jobs_ran(settings: Settings) -> None:
-    assert settings.warehouse_url is not None
     ran = NOW - timedelta(days=1)
     rows = [
         ("tdx_daily", "tdx", True, ran, socket.gethostname()),
         ("tq_daily", "tq", False, ran, socket.gethostname()),
         ("ib_close", "ib", True, ran, "elsewhere"),
     ]
-    with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
+    with psycopg.connect(warehouse_url(settings)) as conn:
         conn.cursor().executemany(
             "insert into ops.schedules (name, source, is_enabled, last_run_at, last_host) "
             "values (%s, %s, %s, %s, %s)",
@@ -181,8 +178,7 @@ def test_a_schedule_without_a_job_is_reported(
 def test_a_server_uses_the_channels_of_the_current_settings(
     settings: Settings, hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert settings.warehouse_url is not None
-    url = settings.warehouse_url.get_secret_value()
+    url = warehouse_url(settings)
     own = '[schedule.hello]\nwhen = "off"\ncommand = "status"\n[alerts]\ndisk_percent = 100\n'
     file = tmp_path / "quotemill.toml"
     file.write_text(own)

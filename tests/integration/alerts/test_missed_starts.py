@@ -10,16 +10,16 @@ from loaders.settings import Settings
 from orchestration.alerts import check as alerts
 from orchestration.schedule import ledger
 from orchestration.schedule.settings import JobSettings
+from tests.bench import warehouse_url
 from tests.integration.alerts.conftest import NOW, Hook
 
 
 def test_missed_starts_of_jobs_are_reported_until_they_run(settings: Settings, hook: Hook) -> None:
-    assert settings.warehouse_url is not None
     hour, own = timedelta(hours=1), JobSettings(command="status", when="daily 12:00")
     names = ("overdue", "let_go", "made_up_for", "soon", "disabled")
     more = dict.fromkeys(names, own) | {"off": JobSettings(command="status")}
     settings = settings.model_copy(update={"schedule": more})
-    with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
+    with psycopg.connect(warehouse_url(settings)) as conn:
         conn.cursor().executemany(
             "insert into ops.schedules (name, is_enabled, last_run_at, missed_at, next_run_at) "
             "values (%s, %s, %s, %s, %s)",
@@ -38,7 +38,7 @@ def test_missed_starts_of_jobs_are_reported_until_they_run(settings: Settings, h
         "missed:let_go",
     }
     assert sorted(hook.titles) == ["error: missed:let_go", "error: missed:overdue"]
-    with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
+    with psycopg.connect(warehouse_url(settings)) as conn:
         conn.execute(
             "update ops.schedules set last_run_at = %s, next_run_at = null where name = 'overdue'",
             (NOW,),
@@ -48,11 +48,10 @@ def test_missed_starts_of_jobs_are_reported_until_they_run(settings: Settings, h
 
 
 def test_nothing_rings_after_an_uninstall(settings: Settings) -> None:
-    assert settings.warehouse_url is not None
     own = JobSettings(command="status", when="daily 12:00")
     settings = settings.model_copy(update={"schedule": {"late": own, "skipped": own}})
     hour = timedelta(hours=1)
-    with psycopg.connect(settings.warehouse_url.get_secret_value(), autocommit=True) as conn:
+    with psycopg.connect(warehouse_url(settings), autocommit=True) as conn:
         conn.cursor().executemany(
             "insert into ops.schedules (name, last_host, last_run_at, missed_at, next_run_at) "
             "values (%s, %s, %s, %s, %s)",
@@ -71,7 +70,6 @@ def test_nothing_rings_after_an_uninstall(settings: Settings) -> None:
 def test_a_missed_start_of_a_job_removed_everywhere_resolves(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert settings.warehouse_url is not None
     own = JobSettings(command="status", when="daily 12:00")
     knowing = settings.model_copy(update={"schedule": {"own": own}})
 
@@ -79,7 +77,7 @@ def test_a_missed_start_of_a_job_removed_everywhere_resolves(
         result = alerts.check_and_notify(settings, {}, now=NOW + after)
         return "missed:own" in result.open
 
-    with psycopg.connect(settings.warehouse_url.get_secret_value(), autocommit=True) as conn:
+    with psycopg.connect(warehouse_url(settings), autocommit=True) as conn:
         conn.execute(  # it never ran
             "insert into ops.schedules (name, is_enabled, next_run_at) values ('own', true, %s)",
             (NOW - timedelta(days=1),),

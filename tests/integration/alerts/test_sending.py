@@ -15,6 +15,7 @@ from orchestration.alerts import book, channels, file_book
 from orchestration.alerts import check as alerts
 from orchestration.alerts.book import on_this_host
 from orchestration.run import history
+from tests.bench import warehouse_url
 from tests.e2e.commands import Place
 from tests.integration.alerts.conftest import (
     NOW,
@@ -115,8 +116,7 @@ def test_a_full_disk_is_sent_once_though_the_home_takes_no_book(hook: Hook, tmp_
 
 
 def test_a_read_only_warehouse_is_sent_once(settings: Settings, hook: Hook) -> None:
-    assert settings.warehouse_url is not None
-    with psycopg.connect(settings.warehouse_url.get_secret_value(), autocommit=True) as conn:
+    with psycopg.connect(warehouse_url(settings), autocommit=True) as conn:
         database = sql.Identifier(conn.info.dbname)
         only_reads = "alter database {} set default_transaction_read_only = {}"
         conn.execute(sql.SQL(only_reads).format(database, sql.SQL("on")))
@@ -190,15 +190,13 @@ def test_a_damaged_book_file_is_replaced(settings: Settings, tmp_path: Path) -> 
 
 def test_the_table_holds_the_book(settings: Settings) -> None:
     check(settings, load(4, "nobody answers"))
-    assert settings.warehouse_url is not None
-    with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
+    with psycopg.connect(warehouse_url(settings)) as conn:
         [entry] = book.read(conn, only_open=True).values()
     assert (entry.cause, entry.state, entry.count, entry.told_at) == ("load:tdx", "4", 1, NOW)
 
 
 def test_the_commands_test_list_and_check(settings: Settings, hook: Hook, tmp_path: Path) -> None:
-    assert settings.warehouse_url is not None
-    variables = {"QUOTEMILL_WAREHOUSE_URL": settings.warehouse_url.get_secret_value()}
+    variables = {"QUOTEMILL_WAREHOUSE_URL": warehouse_url(settings)}
     variables["QUOTEMILL_ALERTS__URLS"] = settings.alerts.urls[0].get_secret_value()
     variables["QUOTEMILL_ALERTS__PING_URL"] = f"http://{hook.url}/ping/{TOKEN}"
     variables["QUOTEMILL_ALERTS__DISK_PERCENT"] = "100"

@@ -12,6 +12,7 @@ import pytest
 
 from loaders.engine.result import LoadResult
 from loaders.sandbox.world.market import SyntheticMarket
+from tests.bench import warehouse_url
 from tests.integration.tdx_load.bench import Bench
 
 OpenBench = Callable[..., AbstractContextManager[Bench]]
@@ -199,10 +200,9 @@ def test_probes_of_what_is_due_stay_index_scans(
     with open_bench(tiny_market, tick_days=6) as bench:
         load(bench)
         bench.execute("analyze raw_tdx.tick_trade, raw_tdx.kline_daily")
-        assert bench.settings.warehouse_url is not None
         import psycopg
 
-        with psycopg.connect(bench.settings.warehouse_url.get_secret_value()) as conn:
+        with psycopg.connect(warehouse_url(bench.settings)) as conn:
             plans: list[str] = []
 
             class Explained:
