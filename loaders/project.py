@@ -1,6 +1,8 @@
 """The dbt project: of the checkout around the working directory, the installed one, or bundled."""
 
 import os
+import shlex
+import sys
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -43,9 +45,14 @@ def find_project(cwd: Path | None = None) -> Project:
 
 
 def install_hint(extra: str = "") -> str:
-    """The command that installs quotemill, with an extra: from its clone, else from a wheel."""
+    """The command that installs quotemill: from its clone with every extra, else from a wheel.
+
+    In the environment that runs this, also if it seems up to date there.
+    """
     clone = Path(__file__).resolve().parent.parent
     if (clone / "pyproject.toml").is_file() and (clone / "Makefile").is_file():
-        return f"make install, in {clone}"
+        is_own = sys.prefix not in (sys.base_prefix, str(clone / ".venv"))
+        where = f" VENV={shlex.quote(sys.prefix)}" if is_own else ""
+        return f"make -B install{where}, in {clone}"
     wheel = f"PATH/quotemill-{version('quotemill')}-py3-none-any.whl"
     return f"pip install '{wheel}[{extra}]'" if extra else f"pip install {wheel}"

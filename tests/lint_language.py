@@ -105,7 +105,7 @@ def spelling_errors(paths: list[Path]) -> Iterator[tuple[Path, int, str]]:
     call = [sys.executable, "-m", "codespell_lib", "--", *names]
     done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True)
     if done.returncode not in (0, 65):
-        raise SystemExit(f"codespell failed: {done.stderr.strip()}; fix: make install")
+        raise SystemExit(f"codespell failed: {done.stderr.strip()}; fix: make lint")
     for name, number, message in re.findall(r"^(.+?):(\d+): (.+)$", done.stdout, re.MULTILINE):
         yield ROOT / name, int(number), message
 

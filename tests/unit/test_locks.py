@@ -1,7 +1,13 @@
 """The two locks agree: running needs a part of what development needs, at the same versions."""
 
 import re
+import sys
+import tomllib
 from pathlib import Path
+
+import pytest
+
+from loaders.project import install_hint
 
 ROOT = Path(__file__).parents[2]
 TOOLS = {"pytest", "mypy", "ruff", "sqlfluff", "sphinx", "duckdb", "hypothesis"}
@@ -12,10 +18,41 @@ def pins(name: str) -> dict[str, str]:
     return dict(re.findall(r"^([\w.-]+)(?:\[[\w,-]+\])?==(\S+)", text, re.MULTILINE))
 
 
+def name(requirement: str) -> str:
+    return re.split(r"[^\w.-]", requirement)[0].lower().replace("_", "-")
+
+
 def test_the_lock_for_running_is_part_of_the_one_for_development() -> None:
     running, development = pins("requirements.lock"), pins("requirements-dev.lock")
     assert len(running) > 100
     assert running.items() <= development.items()
+
+
+def test_a_clone_has_every_extra_so_that_nothing_installs_one_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    needed = {name(x) for extra, given in extras.items() if extra != "dev" for x in given}
+    assert needed <= {name(pin) for pin in pins("requirements.lock")}
+
+    # the hint names no extra, and the environment that it is to be installed into
+    monkeypatch.setattr(sys, "prefix", str(ROOT / ".venv"))
+    assert install_hint("tq") == f"make -B install, in {ROOT}"
+    monkeypatch.setattr(sys, "prefix", "/opt/my own")
+    assert install_hint("tq") == f"make -B install VENV='/opt/my own', in {ROOT}"
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    assert {"VENV ?= .venv", "install: $(STAMP)"} <= set(makefile.splitlines())
+
+    # nor does a page or a message: extras are for wheels
+    pages = [ROOT / "Dockerfile", ROOT / "Makefile", *ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+    modules = [m for top in ("loaders", "orchestration") for m in (ROOT / top).rglob("*.py")]
+    for path in (*pages, *modules):
+        text = path.read_text("utf-8")
+        assert not re.search(r"EXTRAS=|pip install (-e )?['\"]?\.", text), path
+        assert re.findall(r"pip install [^`\n]*\[(?:tq|ib|questdb)\]", text) == re.findall(
+            r"pip install 'PATH-OF-THE-WHEEL\[(?:tq|ib|questdb)\]", text
+        )
 
 
 def test_tools_are_in_the_lock_for_development_alone() -> None:

@@ -10,7 +10,7 @@ from loaders.ib.client.error_codes import ERROR_CODES, NOT_FROM_CODES, classify_
 from loaders.ib.client.gateway import open_gateway
 from loaders.ib.errors import IbMissing
 from loaders.ib.settings import IbSettings
-from loaders.project import find_project
+from loaders.project import find_project, install_hint
 from loaders.settings import load_settings
 
 
@@ -64,7 +64,7 @@ def test_a_client_that_is_not_installed_is_said_to_be(monkeypatch: pytest.Monkey
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(IbMissing) as caught, open_gateway(IbSettings(host="127.0.0.1")):
         pass
-    assert "make install" in caught.value.hint
+    assert install_hint("ib") == caught.value.hint
 
 
 def test_the_seed_of_the_codes_says_what_the_loader_does() -> None:
