@@ -1,4 +1,4 @@
-"""What the warehouse refuses its role, as an error with the grant that is missing.
+"""What the warehouse refuses its role, as an error with the grant or limit that is in the way.
 
 A server tells in its own language what it refuses. Only names are the same in every one: what
 they name, and which privilege is missing, is in the catalogue.
@@ -10,6 +10,12 @@ from loaders.errors import SettingsError, sqlstate, walk_causes
 from loaders.settings import Settings
 
 DENIED, READ_ONLY = "42501", "25006"  # PostgreSQL's codes of errors
+# limits of a role or database, by the code of the error that they end work with
+LIMITS = {
+    "57014": "statement_timeout",
+    "25P03": "idle_in_transaction_session_timeout",
+    "25P04": "transaction_timeout",
+}
 _SHOWN = 3  # objects of one name
 _WAIT = 5  # seconds for the server, which has just answered
 # an ASCII word, also between the characters of a language without blanks; no part of `für`
@@ -66,12 +72,17 @@ order by o.object
 
 
 def explain_refusal(error: BaseException, settings: Settings | None) -> SettingsError | None:
-    """The refusal among the causes of an error, if any."""
-    refusals = (c for c in walk_causes(error) if sqlstate(c) in (DENIED, READ_ONLY))
+    """The refusal among the causes of an error, or the limit that ended its work, if any."""
+    refusals = (c for c in walk_causes(error) if sqlstate(c) in (DENIED, READ_ONLY, *LIMITS))
     if (cause := next(refusals, None)) is None:
         return None
     url = settings.warehouse_url.get_secret_value() if settings and settings.warehouse_url else None
     reason, role = str(cause).strip().partition("\n")[0], _role(url)
+    if limit := LIMITS.get(sqlstate(cause) or ""):  # a cancelled statement has the same code
+        return SettingsError(
+            f"the warehouse ended the work: {reason}",
+            hint=f"unless somebody cancelled it: alter role {role} set {limit} = 0, then run again",
+        )
     if sqlstate(cause) == READ_ONLY:
         return SettingsError(
             f"the warehouse takes no writes: {reason}",

@@ -18,6 +18,7 @@ from psycopg.conninfo import make_conninfo
 
 from loaders.errors import QuotemillError, SettingsError, UpstreamError, sqlstate
 from loaders.masks import HIDDEN, find_passwords
+from loaders.refusals import LIMITS
 from loaders.settings import Settings
 from loaders.warehouse import timescale
 from loaders.warehouse.address import build_address, label_address, parse_address
@@ -28,12 +29,6 @@ from loaders.warehouse.ownership import check_market_schema
 T = TypeVar("T")
 OLDEST = 15  # PostgreSQL's major version
 PATIENCE = 60.0  # seconds that a load waits for a warehouse that restarts
-# limits of a role or database, by the code of the error that they end work with
-LIMITS = {
-    "57014": "statement_timeout",
-    "25P03": "idle_in_transaction_session_timeout",
-    "25P04": "transaction_timeout",
-}
 # For a session whose work is as long as tables are large, in spite of those limits. Some servers
 # lack some of them. Asking pg_settings would take the server ten times as long.
 NO_TIMEOUTS = f"""

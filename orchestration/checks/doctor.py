@@ -49,10 +49,10 @@ def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
         plan += [
             ("server", partial(_check_database, warehouse, now)),
             ("steps", partial(_check_edits, warehouse)),
-            ("backup", partial(_check_backups, settings, now)),
             ("status", partial(warehouse_checks.check, settings, warehouse, now)),
         ]
     plan += [
+        ("backup", partial(_check_backups, settings, warehouse, now)),
         ("schedule", partial(_check_schedule, settings, warehouse, now)),
         ("alerts", partial(_check_alerts, settings, warehouse)),
     ]
@@ -185,16 +185,20 @@ def _check_schedule(
         yield Check("schedule", "ok", f"{len(known)} jobs")
 
 
-def _check_backups(settings: Settings, now: datetime) -> Iterator[Check]:
+def _check_backups(
+    settings: Settings, warehouse: Warehouse | None, now: datetime
+) -> Iterator[Check]:
     root = backups.backup_root(settings)
     with backups.usable(root):
         backups.check_place(root, settings.home)
         stored, damaged = backups.scan(root)
+    folders.require_writable(settings, root, "backup_folder")
     if damaged:
         fix = "quotemill backup; then remove what is damaged"
         yield Check("backup", "warn", "; ".join(damaged[:SHOWN]), fix)
     elif not stored:
-        yield Check("backup", "ok", f"none in {root}", "quotemill backup")
+        fix = "quotemill backup" if warehouse is not None else ""  # yet nothing to back up
+        yield Check("backup", "ok", f"none in {root}", fix)
     else:
         made = stored[-1].made_at
         text = f"{len(stored)} in {root}, the newest of {made:%Y-%m-%d %H:%M} UTC"

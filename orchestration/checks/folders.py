@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 from loaders.engine.check import Check, run_checks
 from loaders.errors import SettingsError
@@ -20,10 +21,21 @@ def check(settings: Settings, warehouse: Warehouse | None) -> Iterator[Check]:
             ("home", partial(_check_home, settings)),
             ("profile", partial(_check_profile, settings)),
             ("disk", partial(_check_disks, settings)),
+            ("archive", partial(_check_archive, settings, warehouse)),
         ]
     )
-    if warehouse is not None:
-        yield from run_checks([("archive", partial(_check_archive, settings, warehouse))])
+
+
+def require_writable(settings: Settings, folder: Path, setting: str) -> None:
+    """Raises SettingsError for a folder that can be neither written nor made."""
+    if folder.is_relative_to(settings.home) and not folder.exists():
+        return  # it is the home that can be written or not
+    parent = existing_parent(folder)
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise SettingsError(
+            f"{folder} cannot be written",
+            hint=f"make the user who runs this the owner of {parent}, or set {setting}",
+        )
 
 
 def _check_home(settings: Settings) -> tuple[Check, ...]:
@@ -59,10 +71,13 @@ def _check_disks(settings: Settings) -> Iterator[Check]:
             yield Check("disk", "ok", text)
 
 
-def _check_archive(settings: Settings, warehouse: Warehouse) -> tuple[Check, ...]:
-    """Check that a used archive is ours, has its newest file and is writable."""
-    from orchestration.archive.folder import archive_folder  # it imports pyarrow
+def _check_archive(settings: Settings, warehouse: Warehouse | None) -> tuple[Check, ...]:
+    """Check that an archive can be written, and that a used one is ours and has its newest file."""
+    from orchestration.archive.folder import archive_folder, archive_root  # they import pyarrow
 
+    require_writable(settings, archive_root(settings), "ib.archive_folder")
+    if warehouse is None:
+        return ()
     folder = archive_folder(settings, warehouse)
     query = (
         "select path from ops.archive_files where schema_name = %s order by written_at desc limit 1"
@@ -81,10 +96,5 @@ def _check_archive(settings: Settings, warehouse: Warehouse) -> tuple[Check, ...
             f"{folder.path(newest[0])} of the archive does not exist",
             hint="mount its disk, or set ib.archive_folder; "
             "`quotemill archive --check` names everything that is lost",
-        )
-    if not os.access(folder.root, os.W_OK | os.X_OK):
-        raise SettingsError(
-            f"the archive's folder {folder.root} cannot be written",
-            hint="make its user the one who runs this, or set ib.archive_folder",
         )
     return ()

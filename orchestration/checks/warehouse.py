@@ -51,12 +51,15 @@ def _check_version(conn: psycopg.Connection) -> Iterator[Check]:
 
 
 def _check_writable(conn: psycopg.Connection) -> tuple[Check, ...]:
-    [(standby, read_only)] = conn.execute(
-        "select pg_is_in_recovery(), current_setting('default_transaction_read_only')::boolean"
+    [(standby, read_only, role)] = conn.execute(
+        "select pg_is_in_recovery(), current_setting('default_transaction_read_only')::boolean, "
+        "quote_ident(current_user)"
     )
     if standby or read_only:
         why = "is a standby" if standby else "has default_transaction_read_only on"
-        hint = "QUOTEMILL_WAREHOUSE_URL names the primary"
+        hint = "name the primary server in QUOTEMILL_WAREHOUSE_URL"
+        if not standby:
+            hint += f", or: alter role {role} reset default_transaction_read_only"
         raise SettingsError(f"the server {why}: nothing can be written", hint=hint)
     return ()
 

@@ -16,6 +16,7 @@ from loaders import loads, log
 from loaders.errors import DataQualityError, QuotemillError, SettingsError, UsageError
 from loaders.progress import Silent
 from loaders.project import find_project
+from loaders.refusals import explain_refusal
 from loaders.settings import Settings
 from loaders.warehouse import migration_files
 from loaders.warehouse.postgres import (
@@ -185,7 +186,7 @@ def invoke(
     if isinstance(outcome.exception, KeyboardInterrupt):  # dbt has cancelled its queries
         raise outcome.exception
     if outcome.exception is not None and not outcome.result:
-        raise _dbt_error(outcome.exception)
+        raise _dbt_error(outcome.exception, settings)
     return outcome
 
 
@@ -234,7 +235,9 @@ def make_docs(settings: Settings, output: Path | None) -> Path:
     return output
 
 
-def _dbt_error(error: BaseException) -> QuotemillError:
+def _dbt_error(error: BaseException, settings: Settings) -> QuotemillError:
+    if refusal := explain_refusal(error, settings):
+        return refusal
     text = " ".join(str(error).split())
     if "does not match any" in text:
         return UsageError(text, hint="`quotemill dbt ls` lists what can be selected")

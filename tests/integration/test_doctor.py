@@ -8,11 +8,11 @@ import psycopg
 import pytest
 
 from loaders.engine.check import Check
-from loaders.settings import Settings
+from loaders.settings import Settings, load_settings
 from loaders.sources import find, landed_tables
 from loaders.warehouse import migrate
 from loaders.warehouse.postgres import Warehouse, open_warehouse
-from orchestration.checks import folders
+from orchestration.checks import doctor, folders
 from orchestration.checks import warehouse as warehouse_checks
 from tests.bench import settings_at
 
@@ -63,6 +63,47 @@ def test_a_read_only_server_is_reported(
     )
     check = find_problems(settings, warehouse)["server"]
     assert (check.status, check.exit_code) == ("fail", 3)
+
+
+def test_a_limit_of_the_role_is_named_by_every_check_that_it_ends(
+    settings: Settings, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate.prepare(open_warehouse(settings), landed_tables())
+    monkeypatch.setenv("QUOTEMILL_HOME", str(settings.home))
+    conn.execute(f'alter database "{conn.info.dbname}" set statement_timeout = 100'.encode())
+    with conn.transaction():  # which others wait for
+        conn.execute("lock table ops.schedules, ops.ingestion_jobs in access exclusive mode")
+        checks = [check for check in doctor.examine(settings) if check.status == "fail"]
+    limited = {check.name: check for check in checks if "statement timeout" in check.text}
+    assert {"schedule", "status"} <= set(limited)
+    for check in limited.values():
+        assert (check.exit_code, "set statement_timeout = 0, then run" in check.fix) == (3, True)
+    assert not [check for check in checks if "internal error" in check.text]
+
+
+def test_folders_are_checked_before_there_is_a_warehouse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def list_failures(backups: str, archive: str) -> dict[str, str]:
+        given = {"HOME": tmp_path / "home", "BACKUP_FOLDER": backups, "IB__ARCHIVE_FOLDER": archive}
+        made = load_settings({f"QUOTEMILL_{name}": str(value) for name, value in given.items()})
+        failures = [check for check in doctor.examine(made) if check.status == "fail"]
+        return {check.name: check.text for check in failures if check.name != "settings"}
+
+    relative = list_failures("copies", "days")
+    assert set(relative) == {"backup", "archive"}
+    assert all("is relative" in text for text in relative.values())
+    assert "there is no" in list_failures("/no/disk/copies", "/srv/days")["backup"]
+    monkeypatch.setattr("os.access", lambda folder, _: str(folder) != str(tmp_path / "locked"))
+    (tmp_path / "locked").mkdir()
+    locked = str(tmp_path / "locked" / "x")
+    assert list_failures(locked, locked) == dict.fromkeys(
+        ("backup", "archive"), f"{locked} cannot be written"
+    )
+    assert list_failures(str(tmp_path / "x"), str(tmp_path / "y")) == {}
+    assert not (tmp_path / "home").exists()
 
 
 def test_too_many_connections_are_reported(settings: Settings, warehouse: Warehouse) -> None:

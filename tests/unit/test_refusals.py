@@ -30,6 +30,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             psycopg.errors.ReadOnlySqlTransaction("不能在一个只读模式的事务中执行INSERT"),
             "alter role reader reset default_transaction_read_only",
         ),
+        (
+            psycopg.errors.QueryCanceled("canceling statement due to statement timeout"),
+            "alter role reader set statement_timeout = 0",
+        ),
+        (
+            psycopg.errors.QueryCanceled("由于语句执行超时，正在取消查询命令"),
+            "alter role reader set statement_timeout = 0",
+        ),
     ],
 )
 def test_what_a_warehouse_refuses_is_exit_3_though_it_is_away(error: Exception, fix: str) -> None:

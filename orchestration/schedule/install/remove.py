@@ -46,7 +46,7 @@ def succeeds(command: list[str]) -> bool:
     """Run a command of systemd or launchd; whether it is there and succeeds."""
     try:
         return subprocess.run(command, capture_output=True).returncode == 0
-    except FileNotFoundError:
+    except OSError:  # not there, or not for this user
         return False
 
 

@@ -110,9 +110,10 @@ def _crontab(option: str, text: str | None = None) -> subprocess.CompletedProces
             encoding="utf-8",
             errors="surrogateescape",
         )
-    except FileNotFoundError:
+    except OSError as error:  # not there, or not for this user
         raise SettingsError(
-            "there is no program `crontab`", hint="install cron, or take --systemd"
+            f"the program `crontab` cannot be run: {error.strerror}",
+            hint="install cron, or take --systemd",
         ) from None
 
 
