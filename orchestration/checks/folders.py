@@ -28,14 +28,15 @@ def check(settings: Settings, warehouse: Warehouse | None) -> Iterator[Check]:
 
 def require_writable(settings: Settings, folder: Path, setting: str) -> None:
     """Raises SettingsError for a folder that can be neither written nor made."""
-    if folder.is_relative_to(settings.home) and not folder.exists():
-        return  # it is the home that can be written or not
-    parent = existing_parent(folder)
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise SettingsError(
-            f"{folder} cannot be written",
-            hint=f"make the user who runs this the owner of {parent}, or set {setting}",
-        )
+    try:
+        if folder.is_relative_to(settings.home) and not folder.exists():
+            return  # it is the home that can be written or not
+        can_write = os.access(existing_parent(folder), os.W_OK | os.X_OK)
+    except OSError:  # a folder above that this user may not enter
+        can_write = False
+    if not can_write:
+        hint = f"{setting} names a folder that this user may write"
+        raise SettingsError(f"{folder} cannot be written", hint=hint)
 
 
 def _check_home(settings: Settings) -> tuple[Check, ...]:
