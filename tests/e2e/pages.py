@@ -17,26 +17,17 @@ NOT_RUN = {
     ("containers", "POSTGRES_PASSWORD="): "the content of a file; test_installed_package reads it",
     ("containers", "docker compose"): "needs Docker; the same commands run in other scenes",
     ("futures", "loaders run tq && "): "what `quotemill run tq` does at once; e2e/tq runs both",
-    ("futures", "quotemill run tq"): "by today's clock; the sandbox's page runs it by its own",
-    ("futures", "select ts"): "for QuestDB; tests/integration/ticks read such",
-    ("questdb", "export QUOTEMILL_QUESTDB_URL"): "names a server; tests/integration/ticks have one",
-    ("questdb", "drop"): "for QuestDB, after another warehouse; tests/integration/ticks do so",
-    ("questdb", "select"): "for QuestDB; tests/integration/ticks read such",
-    (
-        "options",
-        "loaders run ib --task snapshot",
-    ): "moments of a session; test_option_commands captures two",
-    ("archive", ""): "needs months of sessions, DuckDB; tests in e2e/archive have them",
     (
         "jobs",
         "quotemill jobs --follow",
     ): "needs a load that runs; test_jobs, test_cancel_and_retry have one",
     ("reconcile", ""): "takes minutes; tests/faults/tdx/test_reconcile compares every dataset",
-    ("warehouse", "quotemill warehouse upgrade"): "needs TimescaleDB; test_upgrade_timescale",
-    ("timescaledb", "create extension"): "needs TimescaleDB; tests/e2e/editions have it",
-    ("timescaledb", "select hypertable_name"): "needs TimescaleDB; tests/e2e/editions have it",
-    ("logs", "jq"): "needs jq, a run of that name and an error of today",
+    ("timescaledb", "select hypertable_name"): "needs TimescaleDB's community edition",
 }
+# run beside the rows that they need: tests/e2e/archive/test_page.py and
+# tests/integration/ticks/test_pages.py
+ARCHIVE = [("archive", "quotemill archive"), ("archive", "-- DuckDB"), ("archive", "quotemill res")]
+IN_QUESTDB = [("questdb", "select"), ("futures", "select ts"), ("questdb", "drop")]
 
 
 @dataclass(frozen=True)
