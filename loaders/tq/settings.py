@@ -7,7 +7,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from loaders.section import Section
 
-VARIETY = r"^[A-Z]+\.[A-Za-z]+$"
+VARIETY = r"^[A-Z]+\.[A-Za-z]+(_[A-Za-z]+)*$"  # DCE.l_f too
 
 
 class TqSettings(Section):

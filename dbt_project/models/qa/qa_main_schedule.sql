@@ -100,6 +100,35 @@ backwards as (
     where delivery < prev_delivery
 ),
 
+-- up to the newest day bar of any contract of the variety
+settled as (
+    select
+        c.variety,
+        max(b.trading_day) as last_day
+    from {{ ref('stg_tq__contract_daily') }} as b
+    inner join contracts as c on b.contract = c.contract
+    where b.is_final
+    group by c.variety
+),
+
+without_bar as (
+    select
+        'main_without_day_bar' as check_name,
+        'warning' as severity,
+        s.variety as subject,
+        min(s.trading_day) as trade_date,
+        format(
+            '%s trading days of %s until %s have no day bar: nothing shows what their ticks lack',
+            count(*), s.underlying_contract, max(s.trading_day)
+        ) as evidence
+    from {{ ref('main_schedule') }} as s
+    inner join settled as d on s.variety = d.variety and s.trading_day <= d.last_day
+    left join {{ ref('stg_tq__contract_daily') }} as b
+        on s.underlying_contract = b.contract and s.trading_day = b.trading_day
+    where b.contract is null
+    group by s.variety, s.underlying_contract
+),
+
 -- the two rules differ by some days at each roll
 by_oi as (
     select
@@ -156,3 +185,5 @@ union all
 select * from agreement
 union all
 select * from never_leading
+union all
+select * from without_bar

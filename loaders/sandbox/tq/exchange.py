@@ -19,6 +19,8 @@ Row = dict[str, Any]
 Switches = list[tuple[date, str]]
 
 LISTED_AHEAD = timedelta(days=150)
+# the servers list no contract of an earlier delivery; the client knows those by itself
+FIRST_LISTED = (2020, 10)
 FRIDAYS = {"second friday": 7, "third friday": 14}
 
 
@@ -35,6 +37,11 @@ class Contract:
 
     def trades_on(self, day: date) -> bool:
         return self.listed <= day <= self.expires
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the servers describe it."""
+        return (self.year, self.month) >= FIRST_LISTED
 
 
 class Exchange:

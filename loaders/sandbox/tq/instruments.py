@@ -12,12 +12,18 @@ Node = dict[str, Any]
 
 
 def find_instruments(market: Market, query: str, variables: dict[str, Any]) -> list[Node]:
-    """The instruments that a query names, or all that match its other arguments."""
+    """The instruments that a query names, or all that match its other arguments.
+
+    Raises KeyError for a named contract that the servers do not list.
+    """
     arguments = _read_arguments(query, variables)
     symbols = arguments.get("instrument_id")
+    for contract in filter(None, map(market.contract, symbols or ())):
+        if not contract.is_listed:
+            raise KeyError(contract.code)
     if symbols is None:
         varieties = market.world.varieties.values()
-        symbols = [c.code for v in varieties for c in market.contracts(v.code)]
+        symbols = [c.code for v in varieties for c in market.contracts(v.code) if c.is_listed]
         symbols += [v.series for v in varieties]
     nodes = [node for node in (describe_instrument(market, symbol) for symbol in symbols) if node]
     for name in ("class", "exchange_id", "product_id"):

@@ -65,9 +65,13 @@ class Session:
             self._push({"symbols": {number: None}})
             return
         variables = message.get("variables") or {}
-        nodes = find_instruments(self._market, query, variables)
         # the client waits for an answer that contains its query
-        answer = {"query_id": number, "query": query, "result": {"multi_symbol_info": nodes}}
+        answer = {"query_id": number, "query": query}
+        try:
+            nodes = find_instruments(self._market, query, variables)
+            answer["result"] = {"multi_symbol_info": nodes}
+        except KeyError as error:
+            answer["error"] = f"no instrument {error}"
         if variables:
             answer["variables"] = variables
         self._push({"symbols": {number: answer}})

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -174,3 +175,22 @@ def test_a_run_is_the_main_contracts_and_then_the_ticks() -> None:
     assert [(r.mode, source.lane_of(r)) for r in both] == [("mapping", "tq"), ("ticks", "tq_ticks")]
     assert modes(LoadRequest("tq", datasets=("contract",))) == ["mapping"]
     assert modes(LoadRequest("tq", datasets=("ticks",))) == ["ticks"]
+
+
+def test_contracts_that_expired_before_the_servers_list_begins_are_loaded(
+    new_database: Callable[..., str], tmp_path: Path
+) -> None:
+    first, end = date(2020, 8, 10), date(2020, 9, 11)
+    served = World(("SHFE.cu",), first=first, end=end, ticks_per_day=20, default_ticks=20)
+    with bench(served, new_database(), tmp_path) as old:
+        result = old.load()
+        assert result.status == "succeeded"
+        known = old.rows("select contract, expire_date, delivery_year from raw_tq.contract")
+        assert ("SHFE.cu2009", date(2020, 9, 15), 2020) in known
+        bars = old.rows("select contract, count(*) from raw_tq.contract_daily group by 1")
+        [(missing,)] = old.rows(
+            "select count(*) from raw_tq.main_event as e left join raw_tq.contract_daily as b "
+            "on b.contract = e.contract and b.trade_date = e.trading_day where b.contract is null"
+        )
+        assert missing == 0
+        assert {"SHFE.cu2008", "SHFE.cu2009"} <= {contract for contract, _ in bars}

@@ -53,7 +53,9 @@ def test_contracts_and_sessions_equal_the_world(
     assert answer.sessions["SHFE.au"][-1] == ("night", 0, 21 * 3600, 26 * 3600 + 1800)
     assert answer.sessions["CFFEX.IF"] == [("day", 0, 34200, 41400), ("day", 1, 46800, 54000)]
     listed = [c for v in world.varieties for c in sandbox.market.contracts(v)]
-    assert {row["contract"]: row["expire_date"] for row in answer.contracts} == {
+    recent = [row for row in answer.contracts if row["delivery_year"] > 2020]
+    assert len(answer.contracts) > len(recent)  # the others are in the client's own list
+    assert {row["contract"]: row["expire_date"] for row in recent} == {
         c.code: c.expires for c in listed
     }
     gold = next(row for row in answer.contracts if row["contract"] == "SHFE.au2512")

@@ -12,19 +12,23 @@ SYMBOLS_PER_QUESTION = 100
 
 def instruments(session: Session, varieties: list[str]) -> dict[str, Any]:
     listed: dict[str, list[str]] = {}
+    expired: dict[str, list[dict[str, Any]]] = {}
     for variety in varieties:
         exchange, _, product = variety.partition(".")
         symbols = session.api.query_quotes(
             ins_class="FUTURE", exchange_id=exchange, product_id=product
         )
         listed[variety] = sorted(symbols)
-    unknown = [variety for variety, symbols in listed.items() if not symbols]
+        expired[variety] = session.expired_contracts(exchange, product)
+    unknown = [variety for variety in varieties if not listed[variety] and not expired[variety]]
     if unknown:
         raise Failure("unknown", f"no contract of {', '.join(unknown)}", unknown)
     contracts, sessions, left_out = [], {}, list[str]()
     for variety, codes in listed.items():
         session.send({"progress": f"contracts of {variety}"})
         rows = _symbol_rows(session, codes)
+        # a code of Zhengzhou comes back after ten years: the listed contract has it
+        rows += [row for row in expired[variety] if row["instrument_id"] not in set(codes)]
         complete = [row for row in rows if _has_numbers(row)]
         left_out += [row["instrument_id"] for row in rows if not _has_numbers(row)]
         contracts += [_contract(row, variety) for row in complete]

@@ -132,6 +132,22 @@ class Session:
 
         return self.api._loop.run_until_complete(made())
 
+    def expired_contracts(self, exchange: str, product: str) -> list[dict[str, Any]]:
+        """Contracts of before October 2020, which the client knows and the servers do not list.
+
+        In the form of `query_symbol_info`.
+        """
+        return [
+            {
+                **info,
+                "instrument_name": info.get("instrument_name", ""),
+                **{f"trading_time_{s}": info["trading_time"].get(s) for s in ("day", "night")},
+            }
+            for info in self.api._pre20_ins_info.values()
+            if (info["ins_class"], info["exchange_id"], info["product_id"])
+            == ("FUTURE", exchange, product)
+        ]
+
     def ticks_in_memory(self, contract: str) -> dict[str, dict[str, Any]]:
         """Ticks by their numbers, as the servers sent them; grows during a download."""
         rows: dict[str, dict[str, Any]] = self.api._data["ticks"][contract]["data"]
