@@ -28,7 +28,7 @@ from loaders.ib.slots import (
 )
 
 ROUTE = "market_data"
-LAND_AFTER = 10.0  # seconds of a capture in one package of rows
+LAND_AFTER = 1.0  # seconds of a capture in one package of rows; to land one takes a tenth of it
 STOPPED = "not asked: the load was stopped before"
 
 
@@ -71,9 +71,9 @@ def capture(
     requested beside the others, because they answered before: where they do not, the gateway is
     silent and not the contract.
 
-    A capture that takes longer lands in parts (`LAND_AFTER`), the first with an error row for each
-    contract whose turn is still to come, of later groups too: whatever ends the load, each has a
-    row. One that is stopped lands what it has; `leave` does the rest.
+    A capture that takes longer lands in parts (`LAND_AFTER`), a slow batch by itself, the first
+    with an error row for each contract whose turn is still to come, of later groups too: whatever
+    ends the load, each has a row. One that is stopped lands what it has; `leave` does the rest.
     """
     work = _Work(ctx, target, chains=chains, symbols=symbols, contracts=contracts)
     ctx.unplanned.difference_update(make_key(symbol, target.point) for symbol in symbols)
