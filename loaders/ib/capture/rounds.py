@@ -154,6 +154,8 @@ class Capturer:
             refused = [q for q in quotes if _is_refused(q)]
             permitted = {q.contract.symbol for q in quotes if not _is_refused(q)}
             self.denied |= {q.contract.symbol for q in refused} - permitted
+            # a stop may come while the delayed request waits for its turn
+            result.quotes |= {q.contract.conid: q for q in quotes if q not in refused}
             again = [*denied, *(q.contract for q in refused)]
             delayed = {q.contract.conid: q for q in self._request(again, delayed_type, result)}
             count("fallbacks", len(delayed))

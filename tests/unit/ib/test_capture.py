@@ -184,6 +184,22 @@ def test_a_stop_in_the_pause_before_a_round_keeps_the_others() -> None:
     assert (len(result.quotes), set(errors(result))) == (25, {3})
 
 
+def test_a_stop_before_the_delayed_request_keeps_the_live_quotes() -> None:
+    """One token in two seconds: the stop comes while the batch waits for the second one."""
+    requested: list[int] = []
+
+    def answer(c: OptionContract, _: int) -> Quote:
+        requested.append(c.conid)
+        return failed(c, "no_permission", code=354) if c.conid == 3 else quote(c)
+
+    waits = MachineWaits(lambda: len(requested) == 5)
+    result, gateway, _ = capture(
+        answer, contracts=CONTRACTS[:5], bucket=TokenBucket(6, waits), waits=waits
+    )
+    assert (result.stopped, len(gateway.requests)) == (True, 1)
+    assert (sorted(result.quotes), errors(result)) == ([1, 2, 4, 5], {})
+
+
 def test_a_gateway_without_answers_costs_only_its_own_slot() -> None:
     """No batch starts once the time is over; contracts left are errors that wait."""
     result, gateway, _ = capture(lambda c, _: failed(c, "no_answer"), is_over=lambda: True)
