@@ -53,7 +53,7 @@ _COMPARED = {
         select symbol, count(*) as row_count, count(*) filter (
             where 'delayed_fallback' = any(data_quality_flag)
         ) as delayed_count, count(*) filter (
-            where market_data_type in (3, 4) and requested_data_type in (1, 2)
+            where market_data_type in (3, 4)
                 and not 'delayed_fallback' = any(data_quality_flag)
         ) as unflagged_count
         from {options}.chain_intraday where trade_date = %(day)s and not snapshot_error

@@ -90,3 +90,21 @@ def test_archive_and_retention_are_checked_once_days_are_archived(
     full = Usage(100 * GIB, 90 * GIB, 10 * GIB)
     monkeypatch.setattr(storage.shutil, "disk_usage", lambda _: full)
     assert room(AFTER) == ("FAIL", passed | {"disk": "FAIL"})
+
+
+def test_delayed_rows_without_their_flag_fail_requested_or_not(
+    option_days: str, conn: psycopg.Connection, warehouse: Warehouse
+) -> None:
+    def unflagged() -> tuple[str, int]:
+        result = selfcheck.run(warehouse, TUESDAY.day, AFTER)
+        [check] = [c for c in result.checks if (c.name, c.subject) == ("types", "AAPL")]
+        return check.status, check.figures["unflagged_count"]
+
+    assert unflagged() == ("ok", 0)
+    for flag, expected in (("", ("fail", 1)), ("delayed_fallback", ("ok", 0))):
+        conn.execute(
+            "update raw_ib.chain_snapshot set market_data_type = 3, requested_data_type = 3, "
+            "data_quality_flag = %s where conid = %s and trade_date = %s and slot_30m = 3",
+            (flag, AAPL[1].conid, TUESDAY.day),
+        )
+        assert unflagged() == expected
