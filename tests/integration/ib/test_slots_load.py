@@ -1,12 +1,15 @@
 """Slots of the simulated gateway by the real client into a real warehouse."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from loaders.engine.request import LoadRequest
 from loaders.errors import LockHeldError, UsageError
+from loaders.ib import source
+from loaders.ib.client import gateway as gateway_module
 from loaders.ib.planning.due import has_landed
 from loaders.ib.planning.request import DUE
 from loaders.loads import run_load
@@ -239,3 +242,18 @@ def test_a_slot_before_the_close_lands_with_the_setting_of_its_day(made: Bench) 
     assert unset.load("discover").status == "succeeded"
     assert unset.rows(usual, "2026-11-20") == [(new_york("2026-11-20T15:45"),)]
     assert unset.rows(usual, "2026-11-27") == [(None,)]
+
+
+def test_a_load_says_that_the_clock_of_the_gateway_is_off(
+    made: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slots follow this machine's clock, which here is the market's."""
+    monkeypatch.setattr(gateway_module, "machine_clock", lambda: made.sandbox.clock)
+    here = replace(source.SOURCE, now=lambda _: made.sandbox.clock)
+    monkeypatch.setattr(source, "SOURCE", here)
+    made.sandbox.faults.add("clock-off:seconds=90")
+    load = made.with_settings(clock="machine").load("snapshot", slot="10:00")
+    assert (load.exit_code, counts(made)) == (0, [("AAPL", 28, 28), ("MSFT", 16, 16)])
+    assert [text for text in load.warnings if "clock differs by +90 s" in text]
+    [[text]] = made.rows("select text from raw_ib.gateway_event")
+    assert "set both clocks by NTP" in str(text)
