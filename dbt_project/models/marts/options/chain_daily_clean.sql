@@ -12,7 +12,8 @@
             'forwards': 'day',
         }),
         'settings': ['ib_risk_free_rate', 'ib_dividend_yield', 'ib_slot_window_minutes'],
-        'keeps': 'stored.slots_seen > 0 and ' ~ slots_are_deleted(),
+        'keeps': "(stored.slots_seen > 0 or stored.underlying_close_source = 'intraday') and "
+            ~ slots_are_deleted(),
     },
 ) }}
 
@@ -36,7 +37,7 @@ contract_days as (
         symbol,
         trade_date,
         conid,
-        max(volume_contracts) as volume_contracts,
+        max(volume_contracts) filter (where is_on_time) as volume_contracts,
         (count(*) filter (where is_of_slot))::integer as slots_seen,
         max(mid) filter (where is_of_slot) as mid_high,
         min(mid) filter (where is_of_slot) as mid_low,
