@@ -114,7 +114,8 @@ def chart(key: str, title: str, unit: str, series: Mapping[str, Sequence[Point]]
         return Markup("")
     first, last = min(p.at for p in points), max(p.at for p in points)
     span = (last - first).total_seconds()
-    most = max(p.value for p in points) or 1.0
+    least = min(0.0, *(p.value for p in points))
+    most = max(0.0, *(p.value for p in points)) or (0.0 if least else 1.0)
     left, right, top, bottom = 70, WIDTH - 16, 26, 182
     parts = [
         f'<svg viewBox="0 0 {WIDTH} 210" role="img" aria-labelledby="{key}-title">',
@@ -125,7 +126,7 @@ def chart(key: str, title: str, unit: str, series: Mapping[str, Sequence[Point]]
         parts.append(f'<path class="rule" d="M{left} {y:.1f}H{right}"/>')
         parts.append(
             f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">'
-            f"{_short_number(part * most)}</text>"
+            f"{_short_number(least + part * (most - least))}</text>"
         )
     parts.append(f'<text x="{left - 6}" y="13" text-anchor="end">{escape(unit)}</text>')
     for share_of_span, label in _time_labels(first, last):
@@ -136,7 +137,7 @@ def chart(key: str, title: str, unit: str, series: Mapping[str, Sequence[Point]]
         parts.append(f'<g class="s{number % 4}">')
         for point in line:
             x = left + (right - left) * (point.at - first).total_seconds() / span
-            y = bottom - (bottom - top) * point.value / most
+            y = bottom - (bottom - top) * (point.value - least) / (most - least)
             parts.append(f"<g><title>{escape(point.text)}</title>{_mark(number, x, y)}</g>")
         parts.append("</g>")
     return Markup("".join([*parts, "</svg>"]))

@@ -47,7 +47,7 @@ class Report:
     """What the page shows, judged as of `as_of`.
 
     `verdicts` are sessions of option chains that failed; `smiles` the volatilities of the newest
-    quotes of some underlyings by expiry.
+    quotes of some underlyings by expiry, `option_days` figures of their sessions.
     """
 
     as_of: datetime
@@ -59,6 +59,7 @@ class Report:
     findings: tuple[FindingGroup, ...]
     verdicts: tuple[Mapping[str, Any], ...]
     smiles: tuple[Mapping[str, Any], ...]
+    option_days: tuple[Mapping[str, Any], ...]
     space: Space | None
 
 
@@ -76,13 +77,16 @@ def gather(
     until = now.date() if newest is None or since else min(newest, now.date())
     since = since or until - YEAR
     if warehouse is None:
-        return Report(now, since, "none yet", state, Runs(), (), (), (), (), None)
+        return Report(now, since, "none yet", state, Runs(), (), (), (), (), (), None)
     with warehouse.connect() as conn:
         conn.execute("set transaction isolation level repeatable read, read only")
         # the whole market has 650,000 groups of a code and a column: keep them off the disk
         conn.execute("set local work_mem = '64MB'")
         if as_of:
             conn.execute("select set_config('quotemill.as_of', %s, false)", (as_of.isoformat(),))
+        options = warehouse.inner_schema("options")
+        smiles = _read_smiles(conn, options, since, now)
+        symbols = list(dict.fromkeys(row["symbol"] for row in smiles))
         grids = coverage.grids(conn, warehouse, settings, since, now, state.freshness, until)
         return Report(
             as_of=now,
@@ -93,7 +97,8 @@ def gather(
             grids=tuple(grids),
             findings=_group_findings(state.findings),
             verdicts=tuple(_read_verdicts(conn, warehouse.inner_schema("qa"), since)),
-            smiles=tuple(_read_smiles(conn, warehouse.inner_schema("options"), since, now)),
+            smiles=tuple(smiles),
+            option_days=tuple(_read_option_days(conn, options, since, symbols)),
             space=space.read(conn, settings),
         )
 
@@ -171,3 +176,30 @@ def _read_smiles(
     """
     with conn.cursor(row_factory=dict_row) as cur:
         return cur.execute(query.encode(), {"since": since, "as_of": as_of}).fetchall()
+
+
+def _read_option_days(
+    conn: psycopg.Connection, options: str, since: date, symbols: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Rows by underlying and session, the newest first: volatilities of its last quotes, ratios."""
+    if not symbols:
+        return []
+    query = f"""
+        select symbol, trade_date, iv_30, iv_60, iv_90, volume_ratio, open_interest_ratio
+        from {options}.put_call_ratios
+        left join (
+            select symbol, trade_date, max(iv) filter (where days = 30) as iv_30,
+                max(iv) filter (where days = 60) as iv_60, max(iv) filter (where days = 90) as iv_90
+            from (
+                select distinct on (symbol, trade_date, days) symbol, trade_date, days, iv
+                from {options}.constant_maturity_iv
+                where trade_date >= %(since)s and symbol = any(%(symbols)s)
+                order by symbol, trade_date, days, sample_time desc, rollup_source_view desc
+            ) as last_quotes
+            group by symbol, trade_date
+        ) as maturities using (symbol, trade_date)
+        where trade_date >= %(since)s and symbol = any(%(symbols)s)
+        order by symbol, trade_date desc
+    """
+    with conn.cursor(row_factory=dict_row) as cur:
+        return cur.execute(query.encode(), {"since": since, "symbols": symbols}).fetchall()

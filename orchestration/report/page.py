@@ -66,7 +66,7 @@ def render(report: Report) -> str:
         report=report,
         charts=list(_run_charts(report)),
         sizes=list(_size_charts(report)),
-        terms=list(_term_charts(report)),
+        option_charts=list(_option_charts(report)),
         growth=_measure_growth(report),
         heat_map=drawing.heat_map,
         share=drawing.share,
@@ -122,17 +122,29 @@ def _size_charts(report: Report) -> Iterator[Chart]:
         yield key, title, picture, list(series)
 
 
-def _term_charts(report: Report) -> Iterator[Chart]:
-    """The chart of volatility at the money over expiries, by underlying."""
-    series: dict[str, list[Point]] = defaultdict(list)
-    for row in report.smiles:
-        per_cent = 100 * row["atm_iv"]
-        text = f"{row['trading_class']} {row['expiry']}: {per_cent:.1f} %"
-        at = datetime.combine(row["expiry"], time(), UTC)
-        series[row["symbol"]].append(Point(at, per_cent, text))
-    key, title = "terms-chart", "Volatility at the money by expiry"
-    if picture := drawing.chart(key, title, "% a year", series):
-        yield key, title, picture, list(series)
+def _option_charts(report: Report) -> Iterator[Chart]:
+    """Charts of volatilities over expiries, of volatilities and ratios over sessions."""
+    smiles, days = report.smiles, report.option_days
+    for key, title, unit, rows, name, factor in (
+        ("terms", "Volatility at the money by expiry", "% a year", smiles, "atm_iv", 100),
+        ("skew", "Skew by expiry: put less call", "% a year", smiles, "skew", 100),
+        ("iv-30", "Volatility of 30 days by session", "% a year", days, "iv_30", 100),
+        ("iv-60", "Volatility of 60 days by session", "% a year", days, "iv_60", 100),
+        ("iv-90", "Volatility of 90 days by session", "% a year", days, "iv_90", 100),
+        ("volume", "Volume of puts over calls", "ratio", days, "volume_ratio", 1),
+        ("interest", "Open interest of puts over calls", "ratio", days, "open_interest_ratio", 1),
+    ):
+        series: dict[str, list[Point]] = defaultdict(list)
+        for row in rows:
+            if row[name] is None:
+                continue
+            value = factor * float(row[name])
+            day = row["expiry"] if rows is smiles else row["trade_date"]
+            shown = f"{value:.1f} %" if factor == 100 else f"{value:.2f}"
+            text = f"{row.get('trading_class', row['symbol'])} {day}: {shown}"
+            series[row["symbol"]].append(Point(datetime.combine(day, time(), UTC), value, text))
+        if picture := drawing.chart(f"{key}-chart", title, unit, series):
+            yield f"{key}-chart", title, picture, list(series)
 
 
 def _measure_growth(report: Report) -> dict[str, str]:

@@ -260,7 +260,23 @@ def test_the_numbers_of_the_page_equal_the_tables(opened: Page, used: psycopg.Co
         ["AAPL", "AAPL", "2027-01-15", "49", f"{january}"],
     ]
     assert {row[9] for row in terms} == {f"{slot:%Y-%m-%d %H:%M:%S}"}
-    assert f"AAPL 2027-01-15: {january} %" in opened.texts("svg title")
+    titles = opened.texts("svg title")
+    assert f"AAPL 2027-01-15: {january} %" in titles
+    # of the term structure, of the skew, of a maturity between the expiries, and of ratios
+    for title in (
+        "Volatility at the money by expiry",
+        "Skew by expiry: put less call",
+        "Volatility of 30 days by session",
+        "Volume of puts over calls",
+        "Open interest of puts over calls",
+    ):
+        assert [text for text in titles if text.startswith(title)], title
+    sessions = used.execute(
+        "select trade_date::text, round(volume_ratio, 2)::text from options.put_call_ratios "
+        "where symbol = 'AAPL' order by 1 desc"
+    )
+    shown = [(row[1], row[5]) for row in opened.table("option-days-table")]
+    assert shown == sessions.fetchall()
 
     [(largest,)] = used.execute(
         "select n.nspname || '.' || c.relname from pg_class as c join pg_namespace as n on "
