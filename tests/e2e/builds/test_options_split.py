@@ -61,7 +61,12 @@ def test_a_split_leaves_a_chain_that_can_be_compared_across_it(
     assert rows(FINDINGS) == [(name,) for name in unexplained]
     [(evidence,)] = rows("select evidence from qa.qa_options where check_name = 'split_mismatch'")
     assert evidence.startswith("the captured close is 4 times that of the day bar")
-    assert rows("select distinct split_factor from options.chain_daily_adjusted") == [(1,)]
+    # but the bars say how many
+    factors = (
+        "select trade_date, split_factor, split_source from options.chain_daily_adjusted "
+        "group by 1, 2, 3 order by 1"
+    )
+    assert rows(factors) == [(BEFORE, 4, "day_bars"), (EX, 1, None)]
     [(schema,)] = rows(
         "select table_schema from information_schema.tables "
         "where table_name = 'us_corporate_actions'"
@@ -73,10 +78,7 @@ def test_a_split_leaves_a_chain_that_can_be_compared_across_it(
     )
     assert rows(FINDINGS) == []
 
-    factors = (
-        "select trade_date, split_factor from options.chain_daily_adjusted group by 1, 2 order by 1"
-    )
-    assert rows(factors) == [(BEFORE, 4), (EX, 1)]
+    assert rows(factors) == [(BEFORE, 4, "us_corporate_actions"), (EX, 1, None)]
     history = (
         "select bool_and(a.strike_adj = c.strike / 4 "
         "and a.mid_adj * c.strike = c.mid * a.strike_adj "

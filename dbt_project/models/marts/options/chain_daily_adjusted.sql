@@ -6,9 +6,18 @@ with actions as (
         coalesce(
             type = 'split' and ratio_num > ratio_den and mod(ratio_num, ratio_den) = 0, false
         ) as is_whole_split,
-        ratio_num / ratio_den as ratio
+        ratio_num / ratio_den as ratio,
+        false as is_found
     from {{ ref('us_corporate_actions') }}
     where ex_date <= ({{ as_of() }} at time zone 'America/New_York')::date
+    union all
+    select
+        symbol,
+        ex_date,
+        true as is_whole_split,
+        ratio,
+        true as is_found
+    from {{ ref('int_option_splits__found') }}
 ),
 
 -- from one action to the next, oldest rows first: days of a symbol with the same later actions
@@ -19,12 +28,14 @@ stretches as (
             as valid_from,
         a.ex_date as valid_to,
         {{ inner_schema() }}.nprod(a.ratio) over later as split_factor,
-        bool_and(a.is_whole_split) over later as is_whole
+        bool_and(a.is_whole_split) over later as is_whole,
+        bool_or(a.is_found) over later as has_found
     from (
         select
             symbol,
             ex_date,
             bool_and(is_whole_split) as is_whole_split,
+            bool_or(is_found) as is_found,
             coalesce({{ inner_schema() }}.nprod(ratio) filter (where is_whole_split), 1) as ratio
         from actions
         group by symbol, ex_date
@@ -56,7 +67,11 @@ factored as (
         d.*,
         s.successor_conid,
         coalesce(a.split_factor, 1)::numeric(18, 0) as split_factor,
-        not d.is_adjusted and coalesce(a.is_whole, true) as is_comparable
+        not d.is_adjusted and coalesce(a.is_whole, true) as is_comparable,
+        case
+            when a.has_found then 'day_bars'
+            when a.split_factor <> 1 then 'us_corporate_actions'
+        end as split_source
     from {{ ref('chain_daily_clean') }} as d
     left join stretches as a
         on d.symbol = a.symbol and d.trade_date >= a.valid_from and d.trade_date < a.valid_to
@@ -91,5 +106,6 @@ select
     case when is_comparable then vega / split_factor end::double precision as vega_adj,
     case when is_comparable then theta / split_factor end::double precision as theta_adj,
     rollup_strategy,
-    data_quality_flag
+    data_quality_flag,
+    split_source
 from factored
