@@ -62,12 +62,6 @@ def land_days(conn: psycopg.Connection) -> None:
         land_day(conn, session, options, spot, und_price=1.02 * spot)
         interest = [open_interest(option, session.day, 9) for option in options]
         land(conn, "raw_ib.open_interest", interest)
-    # of one contract the close view alone is good
-    conn.execute(
-        "update raw_ib.chain_snapshot set snapshot_error = true, error_type = 'timeout' "
-        "where trade_date = %s and conid = %s",
-        (TUESDAY.day, AAPL[0].conid),
-    )
 
 
 def settings_in(home: Path, **ib: object) -> Settings:
