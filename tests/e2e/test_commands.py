@@ -45,7 +45,7 @@ def loaded(place: Place) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def built(place: Place, loaded: dict[str, Any]) -> dict[str, Any]:
     """What the first `quotemill run --json` after that load says."""
-    done = place("quotemill", "run", "--as-of", CLOSE, "--json")
+    done = place.forked("quotemill", "run", "--as-of", CLOSE, "--json")
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))
 

@@ -32,7 +32,7 @@ def test_a_load_and_plain_dbt_give_the_expected_prices_to_the_cent(
         plain = Place(project, home)
         environment = plain.environment()
         assert not any(name.startswith(("QUOTEMILL_TDX", "DBT_")) for name in environment)
-        build = plain("dbt", "build", "--exclude-resource-type", "unit_test")
+        build = plain.forked("dbt", "build", "--exclude-resource-type", "unit_test")
         assert build.returncode == 0, build.stdout
         address = place("quotemill", "warehouse", "url").stdout.strip()
         with psycopg.connect(address) as conn:
