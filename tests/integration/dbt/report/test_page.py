@@ -152,8 +152,9 @@ def test_the_page_opens_without_errors_or_other_requests(
         "[...document.querySelectorAll('svg')].map(e => [e.getBoundingClientRect().width, "
         "e.querySelectorAll('path, circle').length])"
     )
-    # of builds, stages, retries, sizes and volatilities; the loads are of one time: no chart
-    assert len(boxes) == len(report.grids) + 5
+    # of builds, stages, retries, sizes, volatilities and two ratios; the loads are of one time, and
+    # two strikes show no skew: no chart
+    assert len(boxes) == len(report.grids) + 7
     assert all(width > 600 and marks > 2 for width, marks in boxes)
 
 
@@ -262,11 +263,9 @@ def test_the_numbers_of_the_page_equal_the_tables(opened: Page, used: psycopg.Co
     assert {row[9] for row in terms} == {f"{slot:%Y-%m-%d %H:%M:%S}"}
     titles = opened.texts("svg title")
     assert f"AAPL 2027-01-15: {january} %" in titles
-    # of the term structure, of the skew, of a maturity between the expiries, and of ratios
+    # of two sessions
     for title in (
         "Volatility at the money by expiry",
-        "Skew by expiry: put less call",
-        "Volatility of 30 days by session",
         "Volume of puts over calls",
         "Open interest of puts over calls",
     ):
