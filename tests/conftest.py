@@ -165,28 +165,29 @@ def _no_secret_is_written(tmp_path: Path) -> Iterator[None]:
     assert find_secrets(tmp_path) == []
 
 
+def shared_folder(name: str) -> Path:
+    """A folder of the market data beside the project; the README in it says what they are."""
+    folder = ROOT.parent / "shared" / "data" / name
+    require("shared", folder.is_dir(), f"no market data at {folder}")
+    return folder
+
+
 @pytest.fixture(scope="session")
 def real_tdx_data() -> Path:
-    """Real bars, actions and expected adjusted prices; see the README in the folder."""
-    folder = ROOT.parent / "shared" / "data" / "tdx"
-    require("shared", folder.is_dir(), f"real market data are not at {folder}")
-    return folder
+    """Real bars, actions and expected adjusted prices."""
+    return shared_folder("tdx")
 
 
 @pytest.fixture(scope="session")
 def real_tq_data() -> Path:
-    """Recorded ticks and bars of futures of 2018 to 2020; see the README in the folder."""
-    folder = ROOT.parent / "shared" / "data" / "tq"
-    require("shared", folder.is_dir(), f"recorded futures data are not at {folder}")
-    return folder
+    """Recorded ticks and bars of futures of 2018 to 2020."""
+    return shared_folder("tq")
 
 
 @pytest.fixture(scope="session")
 def real_client() -> Path:
-    """A desktop client's folder with real files; see the README in it. It cannot be written to."""
-    folder = ROOT.parent / "shared" / "data" / "client"
-    require("shared", folder.is_dir(), f"a client's folder is not at {folder}")
-    return folder
+    """A desktop client's folder with real files, which cannot be written to."""
+    return shared_folder("client")
 
 
 @pytest.fixture(scope="session")

@@ -9,11 +9,11 @@ from loaders.errors import DataQualityError
 from loaders.tq.next_steps import list_next_steps
 from loaders.warehouse.postgres import open_warehouse
 from tests.faults.tq.test_ticks import failures
+from tests.faults.tq.test_verify import change_a_price
 from tests.integration.tq.bench import Bench
 from tests.integration.tq.test_ticks import asked_days, stored
 from tests.integration.tq.worlds import INDEX, OLD, TRADED
 
-TICKS = "ticks.ghtrader_ticks_main_l5_v2"
 DAY_INDEX = "ticks.ghtrader_symbol_day_index_v2"
 DAY = TRADED[1]
 SHORT = f"short:contract={OLD}:day={DAY}:keep=60"
@@ -63,10 +63,7 @@ def test_a_repair_lands_no_smaller_answer(
     made: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = made.rows(INDEX)
-    made.execute(
-        f"update {TICKS} set last_price = last_price + 10 where (ts, seq) in "
-        f"(select ts, seq from {TICKS} where trading_day = '{DAY}' limit 1)"
-    )
+    change_a_price(made, DAY)
     made.sandbox.faults.add(SHORT)
     monkeypatch.setattr(commands, "load_settings", lambda: made.settings)
     at = made.sandbox.clock.isoformat()

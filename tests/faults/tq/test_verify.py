@@ -29,6 +29,14 @@ def verified(made: Bench) -> Verification:
     return verify(made.settings, open_warehouse(made.settings), Silent())
 
 
+def change_a_price(made: Bench, day: object) -> None:
+    """Change the price of one stored tick of a day."""
+    made.execute(
+        f"update {TICKS} set last_price = last_price + 10 where (ts, seq) in "
+        f"(select ts, seq from {TICKS} where trading_day = '{day}' limit 1)"
+    )
+
+
 def test_loaded_ticks_pass_verification(made: Bench) -> None:
     verification = verified(made)
     assert (verification.days, verification.rows, verification.differences) == (
@@ -54,10 +62,7 @@ def test_every_difference_is_named_and_a_repair_downloads_just_those_days(
     made: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = made.rows(INDEX)
-    made.execute(
-        f"update {TICKS} set last_price = last_price + 10 where (ts, seq) in "
-        f"(select ts, seq from {TICKS} where trading_day = '2025-10-15' limit 1)"
-    )
+    change_a_price(made, "2025-10-15")
     made.execute(f"delete from {TICKS} where trading_day = '2025-10-21' and volume % 3 = 0")
     made.execute("update raw_tq.symbol_day set rows = 7 where trading_day = '2025-10-22'")
     verification = verified(made)

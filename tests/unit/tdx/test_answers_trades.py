@@ -23,14 +23,8 @@ def read(rows: Any, **counters: Counter[str]) -> Ticks:
     return read_ticks(reply("minute-trade-all", upper(rows), **counters), DAY)
 
 
-def full_row(stamp: str, price: float = 10.72, **changes: Any) -> dict[str, Any]:
-    return {
-        "time": f"{stamp}:00+08:00",
-        "price": price,
-        "volume": 5,
-        "status": 0,
-        "number": 0,
-    } | changes
+def full_row(stamp: str, price: float = 10.72) -> dict[str, Any]:
+    return {name.lower(): value for name, value in tick(stamp).items()} | {"price": price}
 
 
 def full(rows: list[dict[str, Any]] | None, **changes: Any) -> dict[str, Any]:
