@@ -14,8 +14,8 @@ from tests.benchmarks.processes import ROOT
 
 TITLE = "# Benchmarks"
 HEAD = (
-    "Written by `make bench`, medians; `python -m tests.benchmarks --only landing` measures one "
-    "part and keeps the others. Machines differ: read the ratios. Missed aims are bold."
+    "Medians, written by `make bench` (see CONTRIBUTING.md). Machines differ: read the ratios. "
+    "Missed aims are bold."
 )
 
 
