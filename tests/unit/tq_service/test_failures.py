@@ -2,7 +2,7 @@
 
 import json
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -63,6 +63,8 @@ def test_an_exception_of_the_client_has_a_kind(error: Exception, kind: str) -> N
 
 class Servers:
     """The client's answers about two contracts, one of them with its name alone."""
+
+    _pre20_ins_info: ClassVar[dict[str, Any]] = {}
 
     def query_quotes(self, **_: Any) -> list[str]:
         return ["SHFE.cu2601", "SHFE.cu0001"]
