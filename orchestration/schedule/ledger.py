@@ -287,7 +287,7 @@ def _record_verdict(conn: psycopg.Connection, job: Job, verdict: due.Verdict, ro
     """
     conn.execute(
         "update ops.schedules set due_through = %(through)s, "
-        "next_run_at = least(%(next)s, %(again)s), missed_at = "
+        "next_run_at = least(%(next)s::timestamptz, %(again)s), missed_at = "
         "coalesce(%(missed)s, case when missed_at <= %(through)s then missed_at end) "
         "where name = %(name)s",
         {

@@ -105,6 +105,7 @@ FUTURES = [
     ("futures", "make install"),
     ("sandbox-tq", "export QUOTEMILL_HOME"),
     ("futures", "quotemill run tq"),
+    ("futures-licence", "loaders check tq"),
     ("futures", "select * from futures.main"),
 ]
 SCENES = [
@@ -395,7 +396,7 @@ def test_futures_run_as_written(new_database: Callable[..., str]) -> None:
             }
             script = SET_UP + join(*FUTURES)
             # by the sandbox's clock, as its own page has it
-            script = script.replace("run tq\n", "run tq --as-of 2025-12-12T18:00\n")
+            script = script.replace("run tq", "run tq --as-of 2025-12-12T18:00")
             for word, own in words.items():
                 assert word in script
                 script = script.replace(word, own)
