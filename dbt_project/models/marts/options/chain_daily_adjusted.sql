@@ -18,6 +18,7 @@ with actions as (
         ratio,
         true as is_found
     from {{ ref('int_option_splits__found') }}
+    where ex_date <= ({{ as_of() }} at time zone 'America/New_York')::date
 ),
 
 -- from one action to the next, oldest rows first: days of a symbol with the same later actions
