@@ -128,7 +128,10 @@ select
         'late_spot': 'is_late_spot',
         'wide_quotes': 'forward_error > 0.008 * forward * sqrt(years)',
         'cash_dividend': 'is_american and cardinality(ex_dates) > 0
-            and (years < 60 / 365.0 or amount >= 0.005 * spot)',
+            and (
+                years < 60 / 365.0 or amount >= 0.005 * spot
+                or expiry - ex_dates[cardinality(ex_dates)] < 30
+            )',
         'dividend_mismatch': 'is_american and abs(pv_dividend - pv_announced)
             > greatest(0.05 * pv_announced, 0.0001 * spot)',
         'low_volatility': 'is_american and rate > 0
