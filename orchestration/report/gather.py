@@ -98,7 +98,7 @@ def gather(
             findings=_group_findings(state.findings),
             verdicts=tuple(_read_verdicts(conn, warehouse.inner_schema("qa"), since)),
             smiles=tuple(smiles),
-            option_days=tuple(_read_option_days(conn, options, since, symbols)),
+            option_days=tuple(_read_option_days(conn, options, since, now, symbols)),
             space=space.read(conn, settings),
         )
 
@@ -179,7 +179,7 @@ def _read_smiles(
 
 
 def _read_option_days(
-    conn: psycopg.Connection, options: str, since: date, symbols: Sequence[str]
+    conn: psycopg.Connection, options: str, since: date, as_of: datetime, symbols: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Rows by underlying and session, the newest first: volatilities of its last quotes, ratios."""
     if not symbols:
@@ -193,13 +193,16 @@ def _read_option_days(
             from (
                 select distinct on (symbol, trade_date, days) symbol, trade_date, days, iv
                 from {options}.constant_maturity_iv
-                where trade_date >= %(since)s and symbol = any(%(symbols)s)
+                where trade_date >= %(since)s and sample_time <= %(as_of)s
+                    and symbol = any(%(symbols)s)
                 order by symbol, trade_date, days, sample_time desc, rollup_source_view desc
             ) as last_quotes
             group by symbol, trade_date
         ) as maturities using (symbol, trade_date)
         where trade_date >= %(since)s and symbol = any(%(symbols)s)
+            and trade_date <= (%(as_of)s at time zone 'America/New_York')::date
         order by symbol, trade_date desc
     """
     with conn.cursor(row_factory=dict_row) as cur:
-        return cur.execute(query.encode(), {"since": since, "symbols": symbols}).fetchall()
+        given = {"since": since, "as_of": as_of, "symbols": symbols}
+        return cur.execute(query.encode(), given).fetchall()

@@ -195,6 +195,9 @@ def test_the_window_ends_at_the_newest_data(
     assert late.since == newest - gather.YEAR
     assert late.grids
     assert all(grid.there for grid in late.grids)
+    # what came after that time is not there
+    early = gather.gather(settings, warehouse, TUESDAY.day, TUESDAY.at(20))
+    assert {row["trade_date"] for row in early.option_days} == {TUESDAY.day}
 
 
 def test_the_numbers_of_the_page_equal_the_tables(opened: Page, used: psycopg.Connection) -> None:
