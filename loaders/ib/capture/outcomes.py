@@ -29,6 +29,8 @@ from loaders.ib.slots import (
 
 ROUTE = "market_data"
 LAND_AFTER = 1.0  # seconds of a capture in one package of rows; to land one takes a tenth of it
+LANDINGS = 4  # so many times as long as the last one took to land, where that is more
+LONGEST = 10  # but not more than so many times LAND_AFTER
 STOPPED = "not asked: the load was stopped before"
 
 
@@ -73,7 +75,8 @@ def capture(
 
     A capture that takes longer lands in parts (`LAND_AFTER`), a slow batch by itself, the first
     with an error row for each contract whose turn is still to come, of later groups too: whatever
-    ends the load, each has a row. One that is stopped lands what it has; `leave` does the rest.
+    ends the load, each has a row. A warehouse that is slow, or far, has larger parts: to land must
+    not take the time of the slot. One that is stopped lands what it has; `leave` does the rest.
     """
     work = _Work(ctx, target, chains=chains, symbols=symbols, contracts=contracts)
     ctx.unplanned.difference_update(make_key(symbol, target.point) for symbol in symbols)
@@ -86,14 +89,14 @@ def capture(
     ordered = sorted(
         [*controls, *wanted], key=lambda c: (c.conid in work.silent, place.get(c.symbol, 0))
     )
-    landed_at = ctx.waits.monotonic()
+    landed_at, patience = ctx.waits.monotonic(), LAND_AFTER
     is_planned = False
     for _ in capturer.run(ordered, result):
         ctx.begun.add(target.cursor)
         ctx.gone = ctx.gone or result.gone
         work.take(result, result.settled)
         result.settled.clear()
-        if ctx.gone or ctx.waits.monotonic() - landed_at < LAND_AFTER:
+        if ctx.gone or ctx.waits.monotonic() - landed_at < patience:
             continue
         if not is_planned:
             work.plan_rest(NOT_YET)
@@ -102,8 +105,10 @@ def capture(
             if keys := {key for key in ctx.unplanned if parse_point(key) == target.cursor}:
                 yield _plan_symbols(ctx, target, sorted(map(parse_symbol, keys)))
                 ctx.unplanned -= keys
+        begun_at = ctx.waits.monotonic()
         yield work.make_part()
         landed_at = ctx.waits.monotonic()
+        patience = LAND_AFTER * min(max(LANDINGS * (landed_at - begun_at), 1), LONGEST)
     work.take(result, result.quotes)
     if result.stopped:
         yield work.make_part()

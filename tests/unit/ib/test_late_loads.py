@@ -91,7 +91,7 @@ def test_symbols_of_another_slot_are_not_planned_in_this_one(
         begun=set(),
         take_pacing_events=list,
         capturer=lambda *_: SimpleNamespace(run=lambda *_: iter([None])),
-        waits=SimpleNamespace(monotonic=iter([0.0, 60.0, 60.0]).__next__),
+        waits=SimpleNamespace(monotonic=iter([0.0, 60.0, 60.0, 60.0]).__next__),
     )
     target = outcomes.Target(parse_slot(LAST), "chain_snapshot", "intraday", 1, CLOSE)
     begun = outcomes.capture(ctx, target, chains={}, symbols=["MSFT"], contracts={})
@@ -99,6 +99,37 @@ def test_symbols_of_another_slot_are_not_planned_in_this_one(
     next(begun)
     assert planned == ["NVDA"]
     assert ctx.unplanned == {f"AAPL {TEN}", f"MSFT {TEN}"}
+
+
+@pytest.mark.parametrize(("landing", "expected"), [(0.1, 20), (1.5, 5), (300.0, 3)])
+def test_a_slow_landing_does_not_take_the_time_of_a_slot(
+    landing: float, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twenty batches of 1.5 seconds; the warehouse is near, far or was away."""
+    clock = [0.0]
+
+    def batches(*_: Any) -> Iterator[None]:
+        for _number in range(20):
+            clock[0] += 1.5
+            yield
+
+    ctx = make_context(
+        CLOSE,
+        unplanned=set(),
+        ask=lambda _: {},
+        gone=None,
+        begun=set(),
+        take_pacing_events=list,
+        capturer=lambda *_: SimpleNamespace(run=batches),
+        waits=SimpleNamespace(monotonic=lambda: clock[0]),
+    )
+    target = outcomes.Target(parse_slot(LAST), "chain_snapshot", "intraday", 1, CLOSE)
+    monkeypatch.setattr(outcomes._Work, "finish", lambda *_: iter(()))
+    parts = 0
+    for outcome in outcomes.capture(ctx, target, chains={}, symbols=["MSFT"], contracts={}):
+        parts += outcome.is_part
+        clock[0] += landing
+    assert parts == expected
 
 
 def test_a_queued_contract_that_left_the_set_is_given_up() -> None:
