@@ -15,6 +15,15 @@ WATCHFUL = {
     "keepalives_count": "3",
     "tcp_user_timeout": "30000",  # half of PATIENCE: a dead idle connection leaves time for another
 }
+# A rollback would take these back, so they come before any transaction. To compile the plan of a
+# view on views, such as qa.findings, takes a server a minute, and its query without that half a
+# second. A lock of ours is a session that waits; a server before 14 is yet to be refused.
+_SESSION = """
+    set time zone 'UTC';
+    set jit = off;
+    select set_config('idle_session_timeout', '0', false)
+    where current_setting('idle_session_timeout', true) is not null
+"""
 
 
 def connect(
@@ -25,9 +34,7 @@ def connect(
     connection = psycopg.connect(
         make_conninfo("", **params), autocommit=True, application_name=application_name
     )
-    # before any transaction: a rollback would take it back. To compile the plan of a view on views,
-    # such as qa.findings, takes a server a minute, and its query without that half a second
-    connection.execute("set time zone 'UTC'; set jit = off")
+    connection.execute(_SESSION)
     connection.autocommit = autocommit
     return connection
 

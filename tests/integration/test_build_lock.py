@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from loaders.errors import LockHeldError
 from loaders.warehouse.postgres import Warehouse
@@ -61,3 +62,19 @@ def test_a_build_waits_for_another_one_up_to_its_deadline(
     with build_lock(warehouse, Wait(60, release)):
         other.join()
     assert lines == ["build: waiting for another build, which writes to this warehouse"] * 2
+
+
+def test_a_server_that_ends_idle_sessions_ends_no_lock(
+    new_database: Callable[[], str], tmp_path: Path
+) -> None:
+    warehouse = Warehouse(new_database(), "test", False, "market", None, "test", tmp_path)
+    with warehouse.connect() as conn:
+        limit = sql.SQL("alter database {} set idle_session_timeout = '100ms'")
+        conn.execute(limit.format(sql.Identifier(conn.info.dbname)))
+    is_open = "select 1 from pg_stat_activity where pid = %s"
+    with build_lock(warehouse), psycopg.connect(warehouse.url, autocommit=True) as other:
+        with warehouse.connect(autocommit=True) as conn:
+            while conn.execute(is_open, (other.info.backend_pid,)).fetchone():
+                pass
+        with pytest.raises(LockHeldError), build_lock(warehouse):
+            pass
