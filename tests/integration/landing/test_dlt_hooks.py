@@ -329,6 +329,20 @@ def test_a_package_of_many_tables_lands_by_four_connections_at_most(
     assert max(opened) <= 4
 
 
+OWN_SETTINGS = {"TimeZone", "jit", "idle_session_timeout"}
+
+
+def read_traces(conn: psycopg.Connection) -> tuple[set[str], int, int, set[str]]:
+    """States of the other sessions, their locks, temp tables, and what the session itself set."""
+    others = "from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+    states = conn.execute(f"select state {others}".encode()).fetchall()
+    locks = f"select count(*) from pg_locks where pid in (select pid {others})"
+    [(held,)] = conn.execute(locks.encode())
+    [(temporary,)] = conn.execute("select count(*) from pg_class where relpersistence = 't'")
+    names = conn.execute("select name from pg_settings where source = 'session'").fetchall()
+    return {state for (state,) in states}, held, temporary, {name for (name,) in names}
+
+
 def test_packages_of_a_load_share_connections_unless_they_broke(
     shore: Shore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -350,6 +364,7 @@ def test_packages_of_a_load_share_connections_unless_they_broke(
             if close == 4:
                 pooled.ask(lambda conn: conn.execute(others.encode()).fetchall())
             load_job.land(pipeline, pooled, "tdx", PRICE, [Batch(prices({"sh600000": close}))])
+        assert pooled.ask(read_traces) == ({"idle"}, 0, 0, OWN_SETTINGS)
     assert len(opened) <= 6
     assert shore.closes() == {"sh600000": 6}
 
