@@ -3,6 +3,7 @@
 import ast
 import copy
 import fcntl
+import hashlib
 import os
 import shutil
 import sys
@@ -162,6 +163,44 @@ def parse_once(parse: Callable[[], Any], parsed: Path, own: Path) -> Any:
             return result
     shutil.copyfile(shared, parsed)
     return parse()
+
+
+def share_parses(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let a new home start from what another home's command parsed: five seconds for each.
+
+    dbt itself compares versions, variables, the profile and each file with what was parsed.
+    """
+    from dbt.constants import PARTIAL_PARSE_FILE_NAME
+    from dbt.parser.manifest import ManifestLoader
+
+    read, write = (
+        ManifestLoader.read_manifest_for_partial_parse,
+        ManifestLoader.write_manifest_for_partial_parse,
+    )
+
+    def files(loader: Any) -> tuple[Path, Path]:
+        project = loader.root_project
+        key = f"{project.project_root} {project.credentials.database} {project.credentials.schema}"
+        own = Path(project.project_target_path) / PARTIAL_PARSE_FILE_NAME
+        return own, folder / f"{hashlib.sha256(key.encode()).hexdigest()}.msgpack"
+
+    def read_shared(loader: Any) -> Any:
+        own, shared = files(loader)
+        if shared.exists() and not own.exists():
+            own.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(shared, own)
+        return read(loader)
+
+    def write_shared(loader: Any) -> None:
+        write(loader)
+        own, shared = files(loader)
+        if not shared.exists():
+            mine = shared.with_suffix(f".{os.getpid()}")
+            shutil.copyfile(own, mine)
+            mine.rename(shared)
+
+    patch.setattr(ManifestLoader, "read_manifest_for_partial_parse", read_shared)
+    patch.setattr(ManifestLoader, "write_manifest_for_partial_parse", write_shared)
 
 
 def spare_dlt(patch: pytest.MonkeyPatch) -> None:
