@@ -27,7 +27,6 @@ from tests.integration.dbt.raw_futures import (
 pytestmark = pytest.mark.usefixtures("models")
 DAILY = ("run", "-s", "main_schedule", "main_daily")
 PRICES = ("open", "high", "low", "close")
-WAYS = ("back_diff", "back_ratio", "forward_diff", "forward_ratio")
 VARIETY = "SHFE.au"
 Row = dict[str, Any]
 Bars = Mapping[tuple[str, date], Row]
