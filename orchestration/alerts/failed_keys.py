@@ -57,20 +57,26 @@ def list_subjects(source: str, tasks: Iterable[Task]) -> tuple[str, ...]:
 
 
 def read_subjects(conn: psycopg.Connection, run: Mapping[str, Any]) -> tuple[str, ...]:
-    """What failed in the loads of a recorded run of `loaders run SOURCE`: subjects and keys.
+    """What failed in the loads of a recorded run of `loaders run`: subjects and keys.
 
-    Acknowledged keys are left out. The run's process is the one that asked for the first load of
-    the source on its host.
+    Acknowledged keys are left out. The run's process is the one that asked for the first load on
+    its host, of the source that the command names.
     """
     words = run["command"].split()
-    if words[:2] != ["loaders", "run"] or len(words) < 3:
+    if words[:2] != ["loaders", "run"]:
         return ()
-    rows = conn.execute(
-        read_sql(__package__, "failed_in_run").encode(), {**run, "source": words[2]}
-    )
-    passing = {data.name for data in sources.find(words[2]).datasets if not data.recurs}
+    # options may stand before the source; without one the command loads every source
+    named = [word for word in words[2:] if word in sources.MODULES][:1] or [*sources.MODULES]
+    rows = conn.execute(read_sql(__package__, "failed_in_run").encode(), {**run, "sources": named})
+    passing = {
+        (name, data.name)
+        for name in named
+        for data in sources.find(name).datasets
+        if not data.recurs
+    }
     names = (
-        _MOMENT.sub("", key) if dataset in passing else f"{dataset} {key}" for dataset, key in rows
+        _MOMENT.sub("", key) if (source, dataset) in passing else f"{dataset} {key}"
+        for source, dataset, key in rows
     )
     return tuple(sorted(set(names)))
 

@@ -101,10 +101,11 @@ class Run:
         metrics.write(conn, self.run_id, self._unwritten)
         if self._lock is None:
             return
+        # not after the server's clock, which dates the run's loads
         conn.execute(
             "insert into ops.runs (run_id, schedule, command, host, pid, started_at) "
-            "values (%(run_id)s, %(schedule)s, %(command)s, %(host)s, %(pid)s, %(started_at)s) "
-            "on conflict (run_id) do nothing",
+            "values (%(run_id)s, %(schedule)s, %(command)s, %(host)s, %(pid)s, "
+            "least(%(started_at)s, clock_timestamp())) on conflict (run_id) do nothing",
             vars(self) | {"host": socket.gethostname(), "pid": os.getpid()},
         )
         if last:

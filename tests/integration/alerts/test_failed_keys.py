@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, tzinfo
 from itertools import count
 from typing import Any
 
@@ -128,14 +129,23 @@ def test_a_further_key_of_a_scheduled_load_is_sent_once(
     night: Night,
     hook: Hook,
     moments: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    class Ahead(datetime):
+        """The clock of a machine that is ahead of the server's."""
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime.now(tz) + timedelta(minutes=5)
+
+    monkeypatch.setattr(history, "datetime", Ahead)
     numbers = count(1)
+    commands = {"spot": "loaders run --mode spot toy", "incremental": "loaders run"}
 
     def job(*broken: str, mode: str) -> int:
         """A job of the schedule: it loads alone, and the scheduler checks alerts."""
         run_id, name = f"run {next(numbers)}", f"toy_{mode}"
-        command = f"loaders run toy --mode {mode}"
-        with history.recorded(night.settings, command, run_id=run_id, schedule=name) as run:
+        with history.recorded(night.settings, commands[mode], run_id=run_id, schedule=name) as run:
             run.end(night.load(*broken, mode=mode).exit_code)
         return alerts.check_and_notify(night.settings, {}).sent
 
