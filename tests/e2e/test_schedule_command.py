@@ -85,7 +85,7 @@ def test_a_job_is_listed_disabled_and_enabled_again(place: Place) -> None:
     assert place.inside("quotemill", "schedule", "next", "hello").stderr == "hello: disabled\n"
     enabled = place.inside("quotemill", "schedule", "enable", "hello")
     assert enabled.returncode == 0
-    assert "nothing starts jobs here yet: quotemill schedule install" in enabled.stderr
+    assert "no start is expected yet; where nothing checks the schedule: " in enabled.stderr
     assert promised(place) == []
     assert state() == ("on", "2026-11-21 12:00:00+00:00")
     assert [row["job"] for row in shown(place, "next", "hello")] == ["hello"]

@@ -97,11 +97,12 @@ def uninstall_command(
         ctl = ["systemctl"] if os.geteuid() == 0 else ["systemctl", "--user"]
         timers = [unit.name for unit in units if unit.suffix == ".timer"]
         removed = _remove(units, folder, [[*ctl, "stop", *timers], [*ctl, "daemon-reload"]])
+    for name in removed:
+        print(name)
     # in any case: a second call finds no files, and makes up for a warehouse that was away
     _withdraw(settings)
     if not removed:
         raise UsageError(f"no install of {here.folder} is there", hint="run it in its folder")
-    print(*removed, sep="\n")
 
 
 def _remove(files: list[Path], folder: Path | None, commands: list[list[str]]) -> list[Path]:

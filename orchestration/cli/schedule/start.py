@@ -78,7 +78,11 @@ def enable_command(job: JobName) -> None:
     warehouse.ask(lambda conn: ledger.enable(conn, opened, datetime.now(UTC)))
     quiet.forget(warehouse.home)
     if not any(row.next_run_at for row in warehouse.ask(ledger.read_rows)):
-        print("nothing starts jobs here yet: quotemill schedule install", file=sys.stderr)
+        print(
+            "no start is expected yet; where nothing checks the schedule: "
+            "quotemill schedule install",
+            file=sys.stderr,
+        )
     if opened.timing is None:
         print(f"{job} is enabled, but its rule is `off`: set schedule.{job}.when", file=sys.stderr)
 

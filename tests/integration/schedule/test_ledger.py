@@ -320,6 +320,13 @@ def test_withdrawn_starts_are_promised_again_by_who_goes_on_checking(book: Book)
     assert book.row(DAILY).next_run_at == FRIDAY + 3 * DAY
 
 
+def test_nothing_is_withdrawn_where_the_table_is_gone(warehouse: Warehouse) -> None:
+    with warehouse.connect() as conn:
+        conn.execute("drop table ops.schedules")
+        assert ledger.withdraw_starts(conn, ["daily"]) == []
+        conn.rollback()
+
+
 def test_may_be_due_is_true_for_jobs_with_a_start_to_make(book: Book) -> None:
     def waits(job: Job, now: datetime) -> bool:
         return ledger.may_be_due(book.row(job), job, now)

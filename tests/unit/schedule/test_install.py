@@ -15,8 +15,10 @@ import pytest
 from typer.testing import CliRunner
 
 from loaders.errors import QuotemillError, SettingsError, UsageError
-from loaders.settings import load_settings
+from loaders.settings import Settings, load_settings
+from loaders.warehouse.postgres import WarehouseAway
 from orchestration.cli import app
+from orchestration.cli.schedule import install
 from orchestration.schedule import jobs
 from orchestration.schedule.install import check, cron, launchd, place, remove, systemd, write
 from orchestration.schedule.install.place import Place
@@ -279,6 +281,21 @@ def test_an_uninstall_stops_what_would_check_before_its_files_go(
         assert ["daemon-reload" in x for x in others] == [True] * (can_stop and "sys" in option)
         assert ("next: " in done.stderr) is not can_stop
         assert isinstance(cli.invoke(app, ["schedule", "uninstall", option]).exception, UsageError)
+
+
+def test_an_uninstall_says_what_it_removed_though_the_warehouse_is_away(
+    here: Place, own_crontab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Settings) -> None:
+        raise WarehouseAway("it cannot be reached")
+
+    write.crontab(cron.block(here))
+    monkeypatch.setenv("QUOTEMILL_HOME", str(here.folder / "home"))
+    monkeypatch.setattr(install, "_withdraw", refuse)
+    monkeypatch.setattr(place, "find", lambda _: here)
+    done = CliRunner().invoke(app, ["schedule", "uninstall", "--cron"])
+    assert isinstance(done.exception, WarehouseAway)
+    assert done.stdout == "removed from the crontab\n"
 
 
 def test_a_crontab_that_cannot_be_read_is_not_taken_for_none(
