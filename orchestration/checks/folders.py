@@ -28,23 +28,28 @@ def check(settings: Settings, warehouse: Warehouse | None) -> Iterator[Check]:
 
 def require_writable(settings: Settings, folder: Path, setting: str) -> None:
     """Raises SettingsError for a folder that can be neither written nor made."""
-    try:
-        if folder.is_relative_to(settings.home) and not folder.exists():
-            return  # it is the home that can be written or not
-        can_write = os.access(existing_parent(folder), os.W_OK | os.X_OK)
-    except OSError:  # a folder above that this user may not enter
-        can_write = False
-    if not can_write:
-        hint = f"{setting} names a folder that this user may write"
+    hint = f"{setting} names a folder that this user may write"
+    parent = _existing_parent(folder, hint)
+    if parent != folder and folder.is_relative_to(settings.home):
+        return  # it is the home that can be written or not
+    if not os.access(parent, os.W_OK | os.X_OK):
         raise SettingsError(f"{folder} cannot be written", hint=hint)
+
+
+def _existing_parent(folder: Path, hint: str) -> Path:
+    """As existing_parent. Raises SettingsError below a folder that this user may not enter."""
+    try:
+        return existing_parent(folder)
+    except OSError:
+        raise SettingsError(f"{folder} cannot be written", hint=hint) from None
 
 
 def _check_home(settings: Settings) -> tuple[Check, ...]:
     """Check that loads can stage, log and lock below the home."""
     for folder in (settings.home, settings.home / "logs"):
-        parent = existing_parent(folder)
+        hint = "make its user the one who runs this, or set QUOTEMILL_HOME"
+        parent = _existing_parent(folder, hint)
         if not os.access(parent, os.W_OK | os.X_OK):
-            hint = "make its user the one who runs this, or set QUOTEMILL_HOME"
             raise SettingsError(f"{parent} cannot be written", hint=hint)
     return ()
 

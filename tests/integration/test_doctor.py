@@ -106,6 +106,23 @@ def test_folders_are_checked_before_there_is_a_warehouse(
     assert not (tmp_path / "home").exists()
 
 
+def test_a_folder_above_that_may_not_be_entered_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exists(path: Path) -> bool:
+        if "closed" in path.parts[:-1]:
+            raise PermissionError(13, "Permission denied", str(path))
+        return path == path.parent
+
+    closed = tmp_path / "closed"
+    given = {"HOME": closed / "home", "IB__ARCHIVE_FOLDER": closed / "days"}
+    settings = load_settings({f"QUOTEMILL_{name}": str(value) for name, value in given.items()})
+    monkeypatch.setattr(Path, "exists", exists)
+    failures = {check.name: check.text for check in folders.check(settings, None)}
+    assert failures["home"] == f"{closed / 'home'} cannot be written"
+    assert failures["archive"] == f"{closed / 'days'} cannot be written"
+
+
 def test_too_many_connections_are_reported(settings: Settings, warehouse: Warehouse) -> None:
     many = settings.model_copy(update={"max_overflow": 900})
     check = find_problems(many, warehouse)["connections"]
