@@ -20,6 +20,7 @@ _SHOWN = 3  # objects of one name
 _WAIT = 5  # seconds for the server, which has just answered
 # an ASCII word, also between the characters of a language without blanks; no part of `für`
 _NAME = re.compile(r"(?<![\w$])(?<![À-ɏ])[A-Za-z_][\w$]*(?![À-ɏ])", re.ASCII)
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*")  # a role's name that needs no quotes
 _GRANTS = """
 with named as (select unnest(%s::text[]) as name),
 
@@ -87,7 +88,7 @@ def explain_refusal(error: BaseException, settings: Settings | None) -> Settings
         return SettingsError(
             f"the warehouse takes no writes: {reason}",
             hint="name the primary server in QUOTEMILL_WAREHOUSE_URL, or: "
-            f"alter role {role} reset default_transaction_read_only",
+            f"alter role {role} set default_transaction_read_only = off",
         )
     return SettingsError(
         f"the role {role} may not do this in the warehouse: {reason}",
@@ -116,4 +117,12 @@ def _role(url: str | None) -> str:
         return "current_user"
     from psycopg.conninfo import conninfo_to_dict
 
-    return str(conninfo_to_dict(url).get("user") or "current_user")
+    return name_role(conninfo_to_dict(url).get("user"))
+
+
+def name_role(user: object) -> str:
+    """A role as statements name it; current_user where an address names none."""
+    if not user:
+        return "current_user"
+    text = str(user)
+    return text if _PLAIN.fullmatch(text) else '"' + text.replace('"', '""') + '"'

@@ -18,7 +18,7 @@ from psycopg.conninfo import make_conninfo
 
 from loaders.errors import QuotemillError, SettingsError, UpstreamError, sqlstate
 from loaders.masks import HIDDEN, find_passwords
-from loaders.refusals import LIMITS
+from loaders.refusals import LIMITS, name_role
 from loaders.settings import Settings
 from loaders.warehouse import timescale
 from loaders.warehouse.address import build_address, label_address, parse_address
@@ -232,11 +232,11 @@ class Warehouse:
         reason = self.scrub(str(error).strip())
         limit = LIMITS.get(sqlstate(error) or "")
         if limit is not None and self._is_ended_by(limit, reason):
-            user = self.params().get("user", "")
+            role = name_role(self.params().get("user"))
             return SettingsError(
                 f"the warehouse {self.label} ended a statement by its {limit}: "
                 f"{reason.partition(chr(10))[0]}",
-                hint=f"alter role {user} set {limit} = 0, then run again; fetched rows are kept",
+                hint=f"alter role {role} set {limit} = 0, then run again; fetched rows are kept",
             )
         fix = next((fix for part, fix in _FIXES if part in reason), "")
         if self.embedded:

@@ -59,7 +59,7 @@ def _check_writable(conn: psycopg.Connection) -> tuple[Check, ...]:
         why = "is a standby" if standby else "has default_transaction_read_only on"
         hint = "name the primary server in QUOTEMILL_WAREHOUSE_URL"
         if not standby:
-            hint += f", or: alter role {role} reset default_transaction_read_only"
+            hint += f", or: alter role {role} set default_transaction_read_only = off"
         raise SettingsError(f"the server {why}: nothing can be written", hint=hint)
     return ()
 

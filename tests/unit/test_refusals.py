@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from loaders import log
+from loaders.refusals import name_role
 
 DENIED = psycopg.errors.InsufficientPrivilege
 
@@ -24,11 +25,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (DENIED("对模式 ops 权限不够"), "as the owner: grant its role to reader"),
         (
             psycopg.errors.ReadOnlySqlTransaction("cannot execute INSERT in a read-only …"),
-            "alter role reader reset default_transaction_read_only",
+            "alter role reader set default_transaction_read_only = off",
         ),
         (
             psycopg.errors.ReadOnlySqlTransaction("不能在一个只读模式的事务中执行INSERT"),
-            "alter role reader reset default_transaction_read_only",
+            "alter role reader set default_transaction_read_only = off",
         ),
         (
             psycopg.errors.QueryCanceled("canceling statement due to statement timeout"),
@@ -49,6 +50,11 @@ def test_what_a_warehouse_refuses_is_exit_3_though_it_is_away(error: Exception, 
         assert str(error) in str(known)
         assert fix in known.hint
         assert "internal error" not in str(known)
+
+
+def test_a_role_is_named_as_statements_take_it() -> None:
+    names = [name_role(user) for user in ("reader_2", "app-user", 'My "own"', None)]
+    assert names == ["reader_2", '"app-user"', '"My ""own"""', "current_user"]
 
 
 def test_another_error_of_the_warehouse_stays_internal() -> None:

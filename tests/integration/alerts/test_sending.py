@@ -123,7 +123,7 @@ def test_a_read_only_warehouse_is_sent_once(settings: Settings, hook: Hook) -> N
         for _ in range(2):
             assert check(settings, load(4, "nobody answers")).open == (on_this_host("warehouse"),)
         assert hook.titles == ["error: warehouse"]
-        assert "reset default_transaction_read_only" in hook.received[0]["message"]
+        assert "set default_transaction_read_only = off" in hook.received[0]["message"]
         conn.execute(sql.SQL(only_reads).format(database, sql.SQL("off")))
     assert check(settings, load(4, "nobody answers")).open == ("load:tdx",)
     assert sorted(hook.titles[1:]) == ["error: load:tdx", "resolved: warehouse"]
