@@ -168,7 +168,8 @@ def _check_schedule(
 ) -> Iterator[Check]:
     """Check that the jobs can be read and that something starts them."""
     rows = warehouse.ask(ledger.read_rows) if warehouse is not None else []
-    known = jobs.read(settings, rows)
+    known, wrong = jobs.survey(settings, rows)
+    yield from (failed("schedule", error) for error in wrong.values())
     if late := ledger.list_overdue(rows, known, now):
         names = ", ".join(
             f"{row.name} of {row.next_run_at:%Y-%m-%d %H:%M} UTC" for row in late[:SHOWN]

@@ -14,6 +14,8 @@ from loaders.warehouse import migrate
 from loaders.warehouse.postgres import Warehouse, open_warehouse
 from orchestration.checks import doctor, folders
 from orchestration.checks import warehouse as warehouse_checks
+from orchestration.schedule import jobs, ledger
+from orchestration.schedule.settings import JobSettings
 from tests.bench import settings_at
 
 NOW = datetime.now(UTC)
@@ -121,6 +123,21 @@ def test_a_folder_above_that_may_not_be_entered_is_named(
     failures = {check.name: check.text for check in folders.check(settings, None)}
     assert failures["home"] == f"{closed / 'home'} cannot be written"
     assert failures["archive"] == f"{closed / 'days'} cannot be written"
+
+
+def test_a_job_that_cannot_be_read_hides_no_other(settings: Settings, warehouse: Warehouse) -> None:
+    own = JobSettings(command="status", when="daily 12:00")
+    bad = own.model_copy(update={"when": "sometimes"})
+    made = settings.model_copy(update={"schedule": {"a": bad, "b": bad, "late": own}})
+    late = jobs.survey(made)[0]["late"]
+    before = NOW - timedelta(days=2)
+    warehouse.ask(lambda conn: ledger.register_jobs(conn, [late], before))
+    checks = [check for check in doctor.examine(made) if check.name == "schedule"]
+    texts = [check.text for check in checks]
+    assert [check.status for check in checks] == ["fail", "fail", "warn"]
+    assert "schedule.a" in texts[0]
+    assert "schedule.b" in texts[1]
+    assert texts[2].startswith("nothing started late")
 
 
 def test_too_many_connections_are_reported(settings: Settings, warehouse: Warehouse) -> None:
