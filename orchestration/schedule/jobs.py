@@ -168,7 +168,14 @@ def _nameless(name: str, shipped: Iterable[str]) -> SettingsError:
 def _changes_by_row(row: Row) -> dict[str, Any]:
     """A row's cron text and options in the words of the settings."""
     command = f"loaders {row.kind} {row.source}"
-    for name, value in row.options.items():
+    try:
+        options = dict(row.options)
+    except (TypeError, ValueError):  # any JSON can be in the column
+        raise SettingsError(
+            f"schedule {row.name!r}: the options {row.options!r} of ops.schedules are no object",
+            hint="update ops.schedules set options = '{}' where name = …",
+        ) from None
+    for name, value in options.items():
         allowed = ROW_OPTIONS.get(row.kind, ())
         if name not in allowed or type(value) not in (int, float):
             raise SettingsError(

@@ -146,9 +146,11 @@ def test_a_wrong_setting_is_named_with_what_is_allowed(
         ("30 9 * *", {}),
         ("0 9 * * *", {"bulk_timeout": "long"}),
         ("0 9 * * *", {"x": 1}),
+        ("0 9 * * *", "x"),
+        ("0 9 * * *", None),
     ],
 )
-def test_a_wrong_row_is_named(tmp_path: Path, cron: str, options: dict[str, Any]) -> None:
+def test_a_wrong_row_is_named(tmp_path: Path, cron: str, options: Any) -> None:
     row = Row("weekly", "tdx", "selftest", cron=cron, options=options)
     with pytest.raises(SettingsError, match="weekly"):
         jobs.read(configured(tmp_path, **TDX), [row])
