@@ -1,8 +1,8 @@
 """The alert book, table ops.alerts: one row per cause, and which messages are due.
 
 A cause is sent once, again when its state changes (another exit code), for each further subject (a
-symbol that fails) or after `alerts.repeat_after`, and once more when it is resolved. A channel that
-refused a message gets it again at the next check.
+symbol or a model that fails) or after `alerts.repeat_after`, and once more when it is resolved. A
+channel that refused a message gets it again at the next check.
 """
 
 import re

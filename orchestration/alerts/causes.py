@@ -72,7 +72,10 @@ def check_run(result: RunResult, settings: Settings) -> dict[str, Cause | None]:
         causes["build"] = None
         if last.exit_code:
             text = f"build {last.build_id} failed: {last.failures}"[:_LONGEST]
-            causes["build"] = Cause("error", text, "quotemill status", str(last.exit_code))
+            # one that fails every night hides no other
+            names = tuple(sorted({f.name for f in last.findings if f.status != "warn"}))
+            state = str(last.exit_code)
+            causes["build"] = Cause("error", text, "quotemill status", state, subjects=names)
     if result.judgement is not None:
         causes |= _check_findings(result.judgement, settings.finding_limit)
     return causes | _check_lags(result, settings) | _check_archive(result)
