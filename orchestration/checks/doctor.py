@@ -179,10 +179,10 @@ def _check_schedule(
             "`quotemill schedule run` catches up"
         )
         yield Check("schedule", "warn", f"nothing started {names}", fix)
-    elif not any(row.next_run_at for row in rows):
+    elif not wrong and not any(row.next_run_at for row in rows):
         text = "no job starts automatically"
         yield Check("schedule", "ok", text, "quotemill schedule install")
-    else:
+    elif not wrong:
         yield Check("schedule", "ok", f"{len(known)} jobs")
 
 

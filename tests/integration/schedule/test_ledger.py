@@ -322,7 +322,7 @@ def test_withdrawn_starts_are_promised_again_by_who_goes_on_checking(book: Book)
 
 def test_nothing_is_withdrawn_where_the_table_is_gone(warehouse: Warehouse) -> None:
     with warehouse.connect() as conn:
-        conn.execute("drop table ops.schedules")
+        conn.execute("drop table ops.schedules cascade")
         assert ledger.withdraw_starts(conn, ["daily"]) == []
         conn.rollback()
 
