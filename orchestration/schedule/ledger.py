@@ -113,7 +113,7 @@ def claim_start(
         return Claim(row.queued_at, why="it was queued")
     verdict = job.find_due_start(through, now)
     _record_verdict(conn, job, verdict, row)
-    again = _retry_time(row, job)
+    again = _retry_time(row, job, verdict.through)
     if verdict.start is None and again is not None and again <= now:
         _record_start(conn, job, now, verdict.through, attempts=1)
         return Claim(row.last_run_at, why="its source was away")
@@ -146,7 +146,7 @@ def record_end(conn: psycopg.Connection, job: Job, exit_code: int, now: datetime
     conn.execute(
         "update ops.schedules set last_finished_at = %s, last_exit_code = %s, "
         "next_run_at = least(next_run_at, %s) where name = %s",
-        (now, exit_code, _retry_time(ended, job), job.name),
+        (now, exit_code, _retry_time(ended, job, row.due_through), job.name),
     )
 
 
@@ -295,7 +295,7 @@ def _record_verdict(conn: psycopg.Connection, job: Job, verdict: due.Verdict, ro
         {
             "through": verdict.through,
             "next": _next_start(job, verdict.through),
-            "again": _retry_time(row, job),
+            "again": _retry_time(row, job, verdict.through),
             "missed": verdict.missed_at,
             "name": job.name,
         },
@@ -317,11 +317,19 @@ def _next_start(job: Job, after: datetime) -> datetime | None:
     return None if start is None else due.delay_start(job.name, start, job.jitter)
 
 
-def _retry_time(row: Row, job: Job) -> datetime | None:
-    """When a run is made again because its source was away; none of a job that promises none."""
-    if not job.retry or row.next_run_at is None or row.last_exit_code != UpstreamError.exit_code:
+def _retry_time(row: Row, job: Job, through: datetime | None) -> datetime | None:
+    """When a run is made again because its source was away; none of a job that promises none.
+
+    `through`: up to when starts are handled. One after the run, or the job being turned on since,
+    ends that.
+    """
+    ended = row.last_finished_at
+    was_away = row.last_exit_code == UpstreamError.exit_code
+    if not job.retry or row.next_run_at is None or not was_away or ended is None:
         return None
-    return row.last_finished_at and row.last_finished_at + timedelta(minutes=job.retry)
+    if through is not None and through > ended:
+        return None
+    return ended + timedelta(minutes=job.retry)
 
 
 def _is_worth_a_run(row: Row, job: Job, now: datetime) -> bool:

@@ -95,6 +95,19 @@ def test_the_next_start_replaces_one_that_is_made_again(book: Book) -> None:
     following = FRIDAY + 3 * DAY
     assert book.ran(job, following) == following  # the machine was off until then
     assert book.row(job).next_run_at == following + DAY
+    # one that was left out as too late replaces it too
+    late = replace(job, name="late", catch_up=False)
+    assert book.take(late, FRIDAY).start == FRIDAY
+    book.end(late, UpstreamError.exit_code, FRIDAY + MINUTE)
+    assert book.ran(late, following + HOUR) is None
+    assert book.row(late).next_run_at == following + DAY
+    # and so does turning it off
+    assert book.take(late, following + DAY).start == following + DAY
+    book.end(late, UpstreamError.exit_code, following + DAY + MINUTE)
+    book.do(ledger.disable, late, following + DAY + MINUTE)
+    book.do(ledger.enable, late, following + DAY + HOUR + HOUR)
+    assert book.ran(late, following + DAY + HOUR + HOUR) is None
+    assert book.row(late).next_run_at == following + 2 * DAY
     # and without the setting nothing is made again
     plain = replace(DAILY, name="plain")
     assert book.take(plain, FRIDAY).start == FRIDAY
