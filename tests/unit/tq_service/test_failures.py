@@ -1,5 +1,6 @@
 """The client raises bare exceptions: the meaning of each."""
 
+import errno
 import json
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -49,6 +50,10 @@ class TqBacktestPermissionError(Exception):
         ),
         (Exception("与 wss://x 的连接失败，每日 19:00-19:30 为日常运维时间"), "transport"),
         (ConnectionRefusedError("refused"), "transport"),
+        (OSError(errno.EHOSTUNREACH, "No route to host"), "transport"),
+        # this machine's own, for which no servers are waited for
+        (OSError(errno.ENOSPC, "No space left on device"), "client"),
+        (PermissionError(errno.EACCES, "Permission denied", "ticks.parquet"), "client"),
         (json.JSONDecodeError("Expecting value", "<html>", 0), "transport"),
         (ModuleNotFoundError("No module named 'tqsdk'"), "missing"),
         (KeyError("quotes"), "client"),

@@ -1,16 +1,20 @@
 """The meaning of the client's bare exceptions, by text where nothing else helps."""
 
+import errno
 import json
 import traceback
 
 AWAY = ("名称服务", "日常运维时间")  # the name service, the time of the daily maintenance
+# a full disk and the like: no servers are away
+LOCAL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EMFILE)
 
 
 class Failure(Exception):
     """A failure as the caller gets it.
 
-    `kind`: auth, permission, backtests (no further one today), missing, unknown, answer, timeout,
-    transport, or client for any other error, which is one in the client's own code.
+    `kind`: auth, permission, backtests (no further one today), settlements (their host gave none),
+    missing, unknown, answer, timeout, transport, or client for any other error, which is one in the
+    client's own code or on this machine.
     """
 
     def __init__(self, kind: str, message: str, symbols: list[str] | None = None) -> None:
@@ -41,7 +45,8 @@ def classify(error: BaseException) -> Failure:
     if type(error).__name__ == "TqTimeoutError":
         return Failure("timeout", text)
     broken = requests.RequestException | OSError | json.JSONDecodeError  # the last: an error page
-    if isinstance(error, broken) or any(words in text for words in AWAY):
+    is_local = isinstance(error, OSError) and (error.filename or error.errno in LOCAL)
+    if not is_local and (isinstance(error, broken) or any(words in text for words in AWAY)):
         return Failure("transport", f"the futures servers failed: {type(error).__name__}: {text}")
     traceback.print_exception(error)
     return Failure("client", f"the futures client failed: {type(error).__name__}: {text}")
