@@ -1,7 +1,8 @@
 """The check before a load: log-in, licence, contracts, and what a backfill takes."""
 
 import tempfile
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import date, datetime
 from pathlib import Path
 
 from loaders.engine.check import Check, describe_service
@@ -31,7 +32,7 @@ def check(settings: Settings, now: datetime) -> Check:
     with tempfile.TemporaryDirectory() as folder, Harvest(tq, Path(folder) / "check") as harvest:
         harvest.login()
         answer, licence = harvest.instruments(tq.varieties), harvest.licence()
-        days = len(harvest.calendar(tq.start or today - WINDOW, today))
+        days = harvest.calendar(tq.start or today - WINDOW, today)
     counts = {v: sum(row["variety"] == v for row in answer.contracts) for v in tq.varieties}
     contracts = ", ".join(f"{count} contracts of {variety}" for variety, count in counts.items())
     newest = {variety: answer.seen_at.get(variety) for variety in tq.varieties}
@@ -39,7 +40,7 @@ def check(settings: Settings, now: datetime) -> Check:
     parts = [f"the futures servers let the account in; {contracts}", describe_licence(licence)]
     history, due = HISTORY in licence.features, None
     if history:
-        due = _estimate(settings, days * len(tq.varieties))
+        due = _estimate(settings, days)
         parts.append(str(due))
     else:
         warnings.append(
@@ -47,10 +48,7 @@ def check(settings: Settings, now: datetime) -> Check:
             "the rest needs no permission"
         )
     if licence.days_left is not None and licence.days_left <= ENDS_SOON:
-        warnings.append(
-            f"the licence ends {licence.ends}, in {licence.days_left} days: what it allows ends "
-            "with it; renew it at https://account.shinnytech.com"
-        )
+        warnings.append(f"{describe_end(licence)}; renew it at https://account.shinnytech.com")
     detail = {
         "contracts": counts,
         "newest_quote": newest,
@@ -71,15 +69,25 @@ def describe_licence(licence: Licence) -> str:
         return f"{edition} licence; the servers do not say when it ends"
     ends = "without end"
     if licence.ends.year < ENDLESS:
-        ends = f"until {licence.ends} ({licence.days_left:,} days)"
+        left = f"{licence.days_left:,} days" if licence.days_left >= 0 else "over"
+        ends = f"until {licence.ends} ({left})"
     return f"{edition} licence ({licence.account_type}) {ends}"
 
 
-def _estimate(settings: Settings, window_days: int) -> Estimate:
-    """What the due days take, or the whole window before the first schedule."""
+def describe_end(licence: Licence) -> str:
+    """The end of a licence, which may be over."""
+    if licence.days_left is not None and licence.days_left < 0:
+        return f"the licence ended {licence.ends}: what it allowed is over"
+    return (
+        f"the licence ends {licence.ends}, in {licence.days_left} days: what it allows ends with it"
+    )
+
+
+def _estimate(settings: Settings, window: Sequence[date]) -> Estimate:
+    """What the due days of a window take: all of it before the first schedule."""
     try:
         warehouse = find_warehouse(settings)
-        due = estimate_due(settings, warehouse) if warehouse else None
+        due = estimate_due(settings, warehouse, window) if warehouse else None
     except QuotemillError:  # doctor and status say what is wrong with it
         due = None
-    return due or estimate(window_days, settings.tq, Measured())
+    return due or estimate(len(window) * len(settings.tq.varieties), settings.tq, Measured())

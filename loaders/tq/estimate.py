@@ -4,7 +4,7 @@ From the days that are due and what this home has measured. Before it has measur
 liquid contract's ticks, and the pace of the client alone, without the network.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from itertools import groupby
@@ -15,6 +15,7 @@ import psycopg
 from loaders.engine.request import LoadRequest
 from loaders.engine.source import Previewed
 from loaders.settings import Settings
+from loaders.tq import landed
 from loaders.tq.next_steps import find_due_days
 from loaders.tq.request import check_request
 from loaders.tq.settings import TqSettings
@@ -91,6 +92,13 @@ def estimate(days: int, settings: TqSettings, measured: Measured) -> Estimate:
     )
 
 
+def count_unplanned(
+    varieties: Sequence[str], window: Sequence[date], planned_from: Mapping[str, date]
+) -> int:
+    """Days of a window before those that earlier loads planned: all of a new variety; pure."""
+    return sum(day < planned_from.get(v, date.max) for v in varieties for day in window)
+
+
 def read_measured(conn: psycopg.Connection) -> Measured:
     """What this home has measured; nothing before its first loads."""
     if not has_relation(conn, "raw_tq.symbol_day"):
@@ -103,15 +111,21 @@ def read_measured(conn: psycopg.Connection) -> Measured:
     )
 
 
-def estimate_due(settings: Settings, warehouse: Warehouse) -> Estimate | None:
-    """What the due days take; None before the first schedule."""
+def estimate_due(
+    settings: Settings, warehouse: Warehouse, window: Sequence[date]
+) -> Estimate | None:
+    """What the due days take, those of the window that no load planned included.
+
+    None before the first schedule.
+    """
     schema = warehouse.inner_schema("futures")
 
     def read(conn: psycopg.Connection) -> Estimate | None:
         if not _is_built(conn, settings, schema):
             return None
-        days = len(find_due_days(conn, settings, schema))
-        return estimate(days, settings.tq, read_measured(conn))
+        due = len(find_due_days(conn, settings, schema))
+        new = count_unplanned(settings.tq.varieties, window, _planned_from(conn, settings, schema))
+        return estimate(due + new, settings.tq, read_measured(conn))
 
     return warehouse.ask(read)
 
@@ -126,23 +140,40 @@ def preview(
         return unknown
     schema = warehouse.inner_schema("futures")
 
-    def read(conn: psycopg.Connection) -> tuple[dict[str, list[date]], Measured] | None:
+    def read(
+        conn: psycopg.Connection,
+    ) -> tuple[dict[str, list[date]], Measured, Collection[str]] | None:
         if not _is_built(conn, settings, schema):
             return None
         days = sorted(find_due_days(conn, settings, schema), key=lambda day: day.variety)
         grouped = groupby(days, key=lambda day: day.variety)
-        return {v: [d.trading_day for d in own] for v, own in grouped}, read_measured(conn)
+        by_variety = {v: [d.trading_day for d in own] for v, own in grouped}
+        return by_variety, read_measured(conn), _planned_from(conn, settings, schema).keys()
 
     if (answer := warehouse.ask(read)) is None:
         return unknown
-    due, measured = answer
+    due, measured, planned = answer
     wanted = request.keys or tuple(settings.tq.varieties)
+    new = [variety for variety in wanted if variety not in planned]
     due = {variety: _within(request, due[variety]) for variety in wanted if variety in due}
     due = {variety: days for variety, days in due.items() if days}
     whole = estimate(sum(map(len, due.values())), settings.tq, measured)
     lines = [f"{v}: {len(days):,} days from {min(days)} to {max(days)}" for v, days in due.items()]
+    if new:
+        lines.append(
+            f"{', '.join(new)}: not in the schedule yet, and not counted here; "
+            "`loaders check tq` estimates them too"
+        )
     detail = {"days": {v: len(days) for v, days in due.items()}, "estimate": whole.as_json()}
     return Previewed((*lines, str(whole)), detail)
+
+
+def _planned_from(conn: psycopg.Connection, settings: Settings, schema: str) -> dict[str, date]:
+    """The first day that the schedule can have, of each variety that has one."""
+    built = read_last_days(conn, schema, settings.tq.varieties)
+    covered = {v: landed.coverage(conn, v, settings.tq.route) for v in built}
+    # none of this route: the schedule is by the other one, and no day is new
+    return {v: c.first_day if c else date.min for v, c in covered.items()}
 
 
 def _is_built(conn: psycopg.Connection, settings: Settings, schema: str) -> bool:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from loaders.engine.check import Check
 from loaders.engine.request import LoadRequest
 from loaders.tq.check import check
-from loaders.tq.estimate import preview
+from loaders.tq.estimate import estimate_due, preview
 from loaders.trading_time import SHANGHAI
 from loaders.warehouse.postgres import open_warehouse
 from tests.integration.tq.bench import Bench
@@ -25,6 +25,15 @@ def test_a_check_says_what_the_licence_allows_and_what_is_due(mapped: Bench) -> 
     assert f"{DAYS} days of ticks are due" in answer.text
     assert answer.figures["licence_days_left"] == 365
     assert answer.figures["estimate"]["days"] == DAYS
+    # a variety that was added since is of a backfill too
+    tq = mapped.settings.tq.model_copy(update={"varieties": ["SHFE.cu", "SHFE.au"]})
+    more = mapped.settings.model_copy(update={"tq": tq})
+    warehouse = open_warehouse(mapped.settings)
+    due = estimate_due(more, warehouse, TRADED)
+    assert due is not None
+    assert due.days == DAYS + len(TRADED)
+    shown = preview(more, warehouse, LoadRequest("tq"), None)
+    assert "SHFE.au: not in the schedule yet" in str(shown)
     mapped.sandbox.faults.add("licence:days=5:type=trial")
     mapped.sandbox.faults.add("permission:feature=tq_dl")
     answer = checked(mapped)

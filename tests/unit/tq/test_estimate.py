@@ -2,9 +2,9 @@
 
 from datetime import date
 
-from loaders.tq.check import describe_licence
+from loaders.tq.check import describe_end, describe_licence
 from loaders.tq.client.answers import Licence
-from loaders.tq.estimate import Measured, estimate
+from loaders.tq.estimate import Measured, count_unplanned, estimate
 from loaders.tq.settings import TqSettings
 
 SETTINGS = TqSettings(concurrency=2, pace=0.2, days_per_process=5)
@@ -23,10 +23,20 @@ def test_a_backfill_is_estimated_by_earlier_loads_where_there_are_any() -> None:
     assert estimate(0, SETTINGS, Measured()).hours == 0
 
 
+def test_days_that_no_load_planned_yet_are_of_a_new_variety_or_an_earlier_start() -> None:
+    window = [date(2025, 11, day) for day in (10, 11, 12, 13)]
+    planned = {"SHFE.cu": date(2025, 11, 12), "SHFE.au": date.min}
+    assert count_unplanned(["SHFE.cu", "SHFE.au"], window, planned) == 2
+    assert count_unplanned(["SHFE.cu", "DCE.m"], window, planned) == 2 + 4
+
+
 def test_a_licence_reads_as_free_or_professional_with_its_end() -> None:
     free = Licence(("futr", "lmt_idx"), "free", 27_066, date(2099, 12, 31))
     assert describe_licence(free) == "free licence (free) without end"
     paid = Licence(("futr", "tq_dl"), "pro", 12, date(2026, 12, 4))
     assert describe_licence(paid) == "professional licence (pro) until 2026-12-04 (12 days)"
+    over = Licence(("futr",), "pro", -3, date(2026, 11, 20))
+    assert describe_licence(over) == "free licence (pro) until 2026-11-20 (over)"
+    assert describe_end(over).startswith("the licence ended 2026-11-20:")
     silent = Licence(("futr", "tq_dl"), None, None, None)
     assert "do not say when it ends" in describe_licence(silent)
