@@ -55,6 +55,10 @@ class TqAway(TqTransport):
     """
 
 
+class TqSettlementsAway(TqTransport):
+    """The service of settlement prices, a host of its own, gave no answer that can be read."""
+
+
 class TqTimeout(TqTransport):
     """A server was reached and did not answer in time."""
 

@@ -28,6 +28,7 @@ from loaders.tq.errors import (
     TqAway,
     TqBacktestsSpent,
     TqPermissionError,
+    TqSettlementsAway,
     TqTransport,
     UnknownSymbol,
 )
@@ -62,6 +63,7 @@ class Harvest:
         self._settings, self._folder = settings, folder
         self._stop, self._report, self._announce = stop, report, announce
         self._spent: TqBacktestsSpent | None = None
+        self._no_settlements: TqSettlementsAway | None = None
         self._away_since: float | None = None  # monotonic, of the first question without an answer
         self._lock = threading.Lock()
         self._free: list[ClientProcess] = []
@@ -126,9 +128,19 @@ class Harvest:
     def settlements(
         self, contract: str, first: date, last: date, *, days: int
     ) -> dict[date, Decimal]:
-        """Settlement prices of a contract by trading day, of which the range has so many."""
+        """Settlement prices of a contract by trading day, of which the range has so many.
+
+        Their service is waited for by retries alone; once they all failed, so do the next
+        questions, which are not put.
+        """
+        if self._no_settlements is not None:
+            raise self._no_settlements
         window = {"first": first.isoformat(), "last": last.isoformat(), "days": days}
-        rows = self._ask("settlements", {"contract": contract, **window})
+        try:
+            rows = self._ask("settlements", {"contract": contract, **window})
+        except TqSettlementsAway as error:
+            self._no_settlements = error
+            raise
         return {date.fromisoformat(day): Decimal(price) for day, price in rows}
 
     def ticks(self, contract: str, ranges: Sequence[DayRange]) -> Iterator[TickAnswer]:
@@ -277,7 +289,8 @@ class Harvest:
             raise away
         if is_first:
             self._announce(
-                f"{error}; asking again for up to {_duration(wait)} (tq.wait); {MAINTENANCE}"
+                f"{error}; asking again for up to {_duration(wait)} (tq.wait); {MAINTENANCE}; "
+                "to wait no longer, press Ctrl-C: what has landed stays"
             )
         longest = min(LONGEST_PAUSE, wait - waited)
         self._pause(min(longest, max(self._settings.backoff, waited)))

@@ -32,6 +32,7 @@ from loaders.tq.errors import (
     TqClientError,
     TqMissing,
     TqPermissionError,
+    TqSettlementsAway,
     TqTimeout,
     TqTransport,
     UnknownSymbol,
@@ -224,6 +225,12 @@ def _to_error(answer: dict[str, Any]) -> Exception:
     if kind == "backtests":
         hint = "a free account has three a day; tq.route = history needs none"
         return TqBacktestsSpent(f"no backtest is left today: {message}", hint=hint)
+    if kind == "settlements":
+        return TqSettlementsAway(
+            f"the service of settlement prices gave none: {message}",
+            hint="it is a host of its own, reached without a proxy: "
+            "md-settlement-system-fc-api.shinnytech.com",
+        )
     if kind == "missing":
         return TqMissing(f"the futures client is not installed: {message}", hint=install_hint("tq"))
     if kind == "answer":

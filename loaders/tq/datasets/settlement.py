@@ -1,8 +1,11 @@
 """Dataset `settlement`: settlement prices of every contract that was ever a main one.
 
 Asked for are days with a final bar and without a row. The source has a day's price from 19:00 on,
-and those of 2020 and later. A day that is long over, and that an answer with other days leaves out,
-gets a row without a price, so that no load asks for it again.
+and those of 2020 and later. A day that is long over, and that an answer with earlier and later days
+leaves out, gets a row without a price, so that no load asks for it again.
+
+The prices come from a host of their own. One that gives none costs no other data and fails no load:
+the contracts are skipped with the reason, and days that stay without a row are a finding.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +15,8 @@ from functools import partial
 
 from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.tq import landed
-from loaders.tq.context import Context, Dataset
+from loaders.tq.context import Context, Dataset, describe
+from loaders.tq.errors import TqSettlementsAway
 from loaders.tq.tables import SETTLEMENT
 
 FIRST_DAY = date(2020, 1, 2)  # the first of which the source has prices
@@ -37,10 +41,16 @@ def _days_due(ctx: Context, varieties: Sequence[str]) -> dict[str, list[date]]:
 
 def _load_prices(ctx: Context, due: dict[str, list[date]], contract: str) -> Outcome:
     days = due.get(contract, [])
-    prices = dict[date, Decimal]()
-    for first, last, count in _ranges(days, ctx.days):
-        prices |= ctx.harvest.settlements(contract, first, last, days=count)
-    given_up = [day for day in days if prices and day < ctx.today - PATIENCE]
+    prices, given_up = dict[date, Decimal](), set[date]()
+    try:
+        for first, last, count in _ranges(days, ctx.days):
+            answer = ctx.harvest.settlements(contract, first, last, days=count)
+            prices |= answer
+            if answer:  # days beyond its ends may be those of a short answer
+                oldest, newest = min(answer), min(max(answer), ctx.today - PATIENCE)
+                given_up |= {day for day in days if oldest < day < newest}
+    except TqSettlementsAway as error:
+        return Outcome(contract, skipped=describe(error))
     lineage = {"source_route": "settlement"} | ctx.lineage
     rows = [
         {"contract": contract, "trade_date": day, "settlement": prices.get(day), **lineage}
@@ -53,8 +63,14 @@ def _load_prices(ctx: Context, due: dict[str, list[date]], contract: str) -> Out
 
 
 def _ranges(days: Sequence[date], calendar: Sequence[date]) -> list[tuple[date, date, int]]:
-    """(first, last, number of trading days) of questions that cover the days."""
-    within = [day for day in calendar if days and days[0] <= day <= days[-1]]
+    """(first, last, number of trading days) of questions that cover the days.
+
+    The trading day before and the one after are asked for too: an answer with both is evidence that
+    the source has no price of a day between.
+    """
+    served = [day for day in calendar if day >= FIRST_DAY]
+    due = [n for n, day in enumerate(served) if days and days[0] <= day <= days[-1]]
+    within = served[max(0, due[0] - 1) : due[-1] + 2] if due else []
     parts = (within[n : n + MOST_DAYS] for n in range(0, len(within), MOST_DAYS))
     asked = set(days)
     return [(part[0], part[-1], len(part)) for part in parts if asked.intersection(part)]

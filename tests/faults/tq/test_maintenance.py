@@ -53,7 +53,7 @@ def test_a_load_waits_for_the_end_of_the_maintenance(schedule_dsn: str, tmp_path
         assert count_refused(made.sandbox) >= 2
         said = "\n".join(made.heard.lines)
         assert "HTTP status 503" in said
-        assert "19:00 to 19:30 in Beijing" in said
+        assert "19:00 to 19:30 in Beijing; to wait no longer, press Ctrl-C" in said
         assert "the futures servers answer again" in said
 
 

@@ -1,6 +1,7 @@
 """The lane of main contracts against the real client and the simulated servers."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -125,12 +126,39 @@ def test_a_price_that_the_source_never_has_is_not_asked_for_for_ever(loaded: Ben
         (date(2025, 9, 16), None)
     ]
     loaded.sandbox.faults.clear()
-    loaded.sandbox.faults.add("settlements:status=502")
-    assert loaded.load(datasets=("settlement",)).status != "succeeded"
-    loaded.sandbox.faults.clear()
     assert loaded.load(datasets=("settlement",)).status == "succeeded"
     missing = f"select count(*) from raw_tq.settlement where {gone} and settlement is not null"
     assert loaded.rows(missing) == [(1,)]
+
+
+@pytest.mark.parametrize("is_reached", [True, False])
+def test_a_service_of_settlement_prices_that_is_away_fails_nothing(
+    loaded: Bench, is_reached: bool
+) -> None:
+    """A host of its own: a firewall may block it, and it alone."""
+    made, contracts = loaded, ("SHFE.cu2511", "SHFE.cu2512")
+    for contract in contracts:
+        made.execute(
+            f"delete from raw_tq.settlement where contract = '{contract}' "
+            "and trade_date < '2025-10-15'"
+        )
+    if is_reached:
+        made.sandbox.faults.add("settlements:status=502")
+    else:
+        tq = made.settings.tq.model_copy(update={"settlement_url": "http://127.0.0.1:1/mss"})
+        made = replace(made, settings=made.settings.model_copy(update={"tq": tq}))
+    made.sandbox.log.clear()
+    result = made.load(datasets=("settlement",))
+    assert (result.status, result.exit_code) == ("succeeded", 0)
+    assert "the service of settlement prices gave none" in str(result.warnings)
+    assert "md-settlement-system-fc-api.shinnytech.com" in str(result.warnings)
+    # once, and its retry: not for each contract
+    asked = [entry.what for entry in made.sandbox.log].count("settlements")
+    assert asked == (2 if is_reached else 0)
+    made.sandbox.faults.clear()
+    again = loaded.load(datasets=("settlement",))
+    assert (again.status, again.warnings) == ("succeeded", ())
+    assert again.total("rows_new") > 0
 
 
 def test_a_load_without_new_data_writes_and_requests_nothing(loaded: Bench) -> None:

@@ -13,7 +13,10 @@ def settlements(
 ) -> list[tuple[str, str]]:
     """(day, price) of the days that have one, of so many trading days."""
     session.check_known([contract])
-    frame = session.settlements(contract, date.fromisoformat(first), days)
+    try:
+        frame = session.settlements(contract, date.fromisoformat(first), days)
+    except Exception as error:  # of another host than all else: it may be away, or blocked, alone
+        raise Failure("settlements", f"{type(error).__name__}: {error}") from error
     names, rows = {contract, contract.partition(".")[2]}, dict[str, str]()
     for row in frame.to_dict("records"):
         day, price = _day(row["datetime"]), row["settlement"]
