@@ -151,7 +151,8 @@ class Exchange:
                 continue
             listed = self.calendar[bisect_left(self.calendar, expires - LISTED_AHEAD)]
             if expires >= self.first and listed <= self.days[-1]:
-                code = f"{variety.code}{year % 100:02d}{month:02d}"
+                digits = f"{year % 100:02d}{month:02d}"
+                code = variety.code + (digits[1:] if variety.exchange == "CZCE" else digits)
                 contracts.append(Contract(code, variety, year, month, listed, expires))
         return contracts
 

@@ -104,6 +104,17 @@ VARIETY_LIST = (
         expiry="third friday",
         interest=120_000,
     ),
+    Variety(
+        "CZCE.SR",
+        "白糖",
+        tick=1,
+        multiple=10,
+        price=5400,
+        night=TO_2300,
+        months=(1, 3, 5, 7, 9, 11),
+        expiry="tenth trading day",
+        interest=400_000,
+    ),
     Variety("SHFE.bu", "沥青", tick=2, multiple=10, price=3100, night=TO_2300, interest=400_000),
     Variety(
         "CFFEX.T",

@@ -15,7 +15,7 @@ from loaders.sandbox.tq.world import World
 from loaders.settings import Settings
 from loaders.tq.request import parts
 from loaders.tq.trading_day import trading_day_of
-from tests.integration.tq.bench import Bench, bench
+from tests.integration.tq.bench import Bench, bench, build_schedule
 
 VARIETIES = ("SHFE.cu", "CFFEX.IF")
 FIRST, END = date(2025, 9, 8), date(2025, 10, 24)
@@ -203,6 +203,37 @@ def test_a_run_is_the_main_contracts_and_then_the_ticks() -> None:
     assert [(r.mode, source.lane_of(r)) for r in both] == [("mapping", "tq"), ("ticks", "tq_ticks")]
     assert modes(LoadRequest("tq", datasets=("contract",))) == ["mapping"]
     assert modes(LoadRequest("tq", datasets=("ticks",))) == ["ticks"]
+
+
+def test_old_contracts_of_zhengzhou_have_the_whole_year_in_their_code(
+    new_database: Callable[..., str], tmp_path: Path
+) -> None:
+    """The servers write CZCE.SR601 for that of 2016 and for that of 2026."""
+    first, end = date(2015, 12, 28), date(2016, 1, 8)
+    served = World(("CZCE.SR",), first=first, end=end, ticks_per_day=20, default_ticks=20)
+    assert {c.code for c in served.contracts("CZCE.SR")} >= {"CZCE.SR601", "CZCE.SR603"}
+    with bench(served, new_database(), tmp_path) as old:
+        result = old.load()
+        assert result.status == "succeeded"
+        [(code, year)] = old.rows(
+            "select contract, delivery_year from raw_tq.contract where expire_date = "
+            "(select min(expire_date) from raw_tq.contract)"
+        )
+        assert (code, year) == ("CZCE.SR1601", 2016)
+        mains = {c for (c,) in old.rows("select distinct contract from raw_tq.main_event")}
+        bars = {c for (c,) in old.rows("select distinct contract from raw_tq.contract_daily")}
+        assert {"CZCE.SR1601", *mains} <= bars
+        assert all(code[:-3] == "CZCE.SR1" for code in bars)
+        build_schedule(old)
+        old.execute(
+            "update futures.main_schedule set underlying_contract = "
+            "replace(underlying_contract, 'SR6', 'SR16')"
+        )
+        assert old.load("ticks").status == "succeeded"
+        held = old.rows("select contract, status, volume, day_volume from raw_tq.symbol_day")
+        assert {contract for contract, *_ in held} <= mains
+        assert all(status == "complete" and had == came for _, status, came, had in held)
+        assert len(held) == len([day for day in served.days if day <= end])
 
 
 def test_contracts_that_expired_before_the_servers_list_begins_are_loaded(

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from loaders.tq.client.program.codes import own_code, server_code
 from loaders.tq.client.program.session import Session, cst
 
 DAY_SECONDS = 86_400
@@ -15,12 +16,14 @@ def daily(session: Session, contracts: list[str], first: str, last: str, path: s
     rows: list[dict[str, Any]] = []
     for contract in contracts:
         session.send({"progress": f"days of {contract}"})
-        bars = session.api.get_kline_serial(contract, DAY_SECONDS, data_length=MOST_BARS)
+        code = server_code(contract)
+        bars = session.api.get_kline_serial(code, DAY_SECONDS, data_length=MOST_BARS)
         for bar in bars[bars["datetime"] > 0].to_dict("records"):
-            day = cst(int(bar["datetime"])).date().isoformat()
-            if first <= day <= last:
+            day = cst(int(bar["datetime"])).date()
+            # of two contracts with one code only this one's
+            if first <= day.isoformat() <= last and own_code(code, day) == contract:
                 numbers = {name: bar[name] for name in NUMBERS}
-                rows.append({"contract": contract, "trade_date": day, **numbers})
+                rows.append({"contract": contract, "trade_date": day.isoformat(), **numbers})
     _write(path, rows)
     return len(rows)
 

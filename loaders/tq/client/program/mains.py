@@ -4,6 +4,7 @@ import time
 from datetime import date, datetime
 from typing import Any
 
+from loaders.tq.client.program.codes import own_code
 from loaders.tq.client.program.failure import Failure
 from loaders.tq.client.program.session import (
     CST,
@@ -41,7 +42,7 @@ def _backtest(session: Session, variety: str, first: date, last: date) -> dict[s
             raise Failure("unknown", f"no main contracts of {variety}", [variety])
         main = underlying(api, symbol)
         opening = days[0] if days else first
-        events = [[midnight(opening), main or None]]
+        events = [[midnight(opening), _own(main, opening)]]
         bars = api.get_kline_serial(symbol, DAY_SECONDS, data_length=10)
         reported, newest = time.monotonic(), 0
         try:
@@ -50,7 +51,7 @@ def _backtest(session: Session, variety: str, first: date, last: date) -> dict[s
                 clock = backtest_clock(api)
                 if now != main:
                     main = now
-                    events.append([clock, main or None])
+                    events.append([clock, _own(main, cst(clock).date())])
                 stamp = bars["datetime"].iloc[-1]
                 newest = max(newest, int(stamp) if stamp > 0 else 0)
                 if time.monotonic() - reported > 1:
@@ -90,8 +91,13 @@ def _history(session: Session, variety: str, first: date, last: date) -> dict[st
         covered.append(day)
         if contract != main:
             main = contract
-            events.append([midnight(day), contract or None])
+            events.append([midnight(day), _own(contract, day)])
     return _answer("history", covered, events)
+
+
+def _own(contract: str, day: date) -> str | None:
+    """Our code of a main contract; None where nothing is listed."""
+    return own_code(contract, day) if contract else None
 
 
 def _answer(route: str, days: list[date], events: list[list[Any]]) -> dict[str, Any]:

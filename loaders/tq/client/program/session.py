@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
+from loaders.tq.client.program.codes import own_code, server_code
 from loaders.tq.client.program.failure import Failure
 
 CST = timezone(timedelta(hours=8))
@@ -104,15 +105,16 @@ class Session:
         api, unknown = self.api, []
         by_product: dict[tuple[str, str], set[str]] = {}
         for symbol in symbols:
-            exchange, _, code = symbol.partition(".")
-            product = code.rstrip("0123456789")
+            code = server_code(symbol)
+            exchange, _, name = code.partition(".")
+            product = name.rstrip("0123456789")
             key = (exchange, product)
             if key not in by_product:
                 listed = api.query_quotes(
                     ins_class="FUTURE", exchange_id=exchange, product_id=product
                 )
                 by_product[key] = set(listed)
-            if symbol not in by_product[key] and symbol not in api._pre20_ins_info:
+            if code not in by_product[key] and code not in api._pre20_ins_info:
                 unknown.append(symbol)
         if unknown:
             raise Failure("unknown", f"no contract {', '.join(unknown)}", unknown)
@@ -135,11 +137,14 @@ class Session:
     def expired_contracts(self, exchange: str, product: str) -> list[dict[str, Any]]:
         """Contracts of before October 2020, which the client knows and the servers do not list.
 
-        In the form of `query_symbol_info`.
+        In the form of `query_symbol_info`, with our codes.
         """
         return [
             {
                 **info,
+                "instrument_id": own_code(
+                    info["instrument_id"], cst(int(info["expire_datetime"]) * 1_000_000_000).date()
+                ),
                 "instrument_name": info.get("instrument_name", ""),
                 **{f"trading_time_{s}": info["trading_time"].get(s) for s in ("day", "night")},
             }

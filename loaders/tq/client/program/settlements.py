@@ -4,6 +4,7 @@ import math
 from datetime import date
 from typing import Any
 
+from loaders.tq.client.program.codes import server_code
 from loaders.tq.client.program.failure import Failure
 from loaders.tq.client.program.session import Session
 
@@ -13,11 +14,12 @@ def settlements(
 ) -> list[tuple[str, str]]:
     """(day, price) of the days that have one, of so many trading days."""
     session.check_known([contract])
+    code = server_code(contract)
     try:
-        frame = session.settlements(contract, date.fromisoformat(first), days)
+        frame = session.settlements(code, date.fromisoformat(first), days)
     except Exception as error:  # of another host than all else: it may be away, or blocked, alone
         raise Failure("settlements", f"{type(error).__name__}: {error}") from error
-    names, rows = {contract, contract.partition(".")[2]}, dict[str, str]()
+    names, rows = {code, code.partition(".")[2]}, dict[str, str]()
     for row in frame.to_dict("records"):
         day, price = _day(row["datetime"]), row["settlement"]
         if row["symbol"] in names and first <= day <= last and math.isfinite(price):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from loaders.tq.client.program.codes import server_code
 from loaders.tq.client.program.failure import Failure
 from loaders.tq.client.program.session import Session, cst, empty_cache
 
@@ -42,19 +43,20 @@ def ticks(
     if not session.may("tq_dl"):
         raise Failure("permission", "the account may not download the history of ticks (tq_dl)")
     session.check_known([contract])
+    code = server_code(contract)
     any_rows, held_back = False, list[dict[str, Any]]()
     for number, (day, start, end) in enumerate(ranges):
         if number and pace:
             time.sleep(pace)
         session.send({"item": {"asking": day}})
         with _Progress(
-            lambda: len(session.ticks_in_memory(contract)),
+            lambda: len(session.ticks_in_memory(code)),
             lambda n: session.send({"progress": f"{contract}: {n} ticks"}),
         ):
-            frame = session.api.get_tick_data_series(contract, cst(start), cst(end - 1000))
+            frame = session.api.get_tick_data_series(code, cst(start), cst(end - 1000))
         empty_cache()
         item = {"trading_day": day, "path": None, "rows": 0}
-        rows = _select_day(session, contract, frame, start, end)
+        rows = _select_day(session, code, frame, start, end)
         if len(rows):
             path = str(Path(folder) / f"{contract}-{day}.parquet")
             _write(path, rows)
@@ -64,19 +66,20 @@ def ticks(
         if any_rows:
             _send_items(session, held_back, True)
     if held_back:
-        newest = session.api.get_tick_serial(contract, data_length=1)
+        newest = session.api.get_tick_serial(code, data_length=1)
         _send_items(session, held_back, bool((newest["datetime"] > 0).any()))
 
 
 def recent_ticks(session: Session, contract: str, n: int, path: str) -> int:
     session.check_known([contract])
-    frame = session.api.get_tick_serial(contract, data_length=min(n, NEWEST_TICKS))
+    count = min(n, NEWEST_TICKS)
+    frame = session.api.get_tick_serial(server_code(contract), data_length=count)
     frame = frame[frame["datetime"] > 0]
     _write(path, frame)
     return len(frame)
 
 
-def _select_day(session: Session, contract: str, frame: Any, start: int, end: int) -> Any:
+def _select_day(session: Session, code: str, frame: Any, start: int, end: int) -> Any:
     """All rows of a range, and no other: a cached row before it may stand first.
 
     Where the first rows have the same stamp, or are out of order, the client leaves out all but the
@@ -87,7 +90,7 @@ def _select_day(session: Session, contract: str, frame: Any, start: int, end: in
     if not len(frame):
         return frame
     rows = frame[(frame["datetime"] >= start) & (frame["datetime"] < end)]
-    known, left_out = session.ticks_in_memory(contract), list[dict[str, Any]]()
+    known, left_out = session.ticks_in_memory(code), list[dict[str, Any]]()
     number = int(frame["id"].iloc[0]) - 1
     while str(number) in known and start <= known[str(number)]["datetime"] < end:
         row = known[str(number)]
