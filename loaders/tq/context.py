@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -46,6 +46,7 @@ class Context:
     halted         set it to end every process of the client
     days           all known trading days, once the calendar has been loaded
     instruments    by variety, once asked for
+    exchange_seen  the newest quote of each exchange, once asked for
 
     In the lane of ticks:
 
@@ -70,6 +71,7 @@ class Context:
     halted: threading.Event = field(default_factory=threading.Event)
     days: list[date] = field(default_factory=list)
     instruments: dict[str, Instruments] = field(default_factory=dict)
+    exchange_seen: dict[str, datetime | None] = field(default_factory=dict)
     store: "TickStore | None" = None
     symbols: frozenset[str] = frozenset()
     schedule: "dict[DayKey, Scheduled]" = field(default_factory=dict)
@@ -125,9 +127,22 @@ class Context:
         return {"fetched_at": self.load.clock(), "is_final": True}
 
     def fetch_instruments(self, variety: str) -> Instruments:
-        """The contracts and hours of a variety, asked for once a load."""
+        """The contracts and hours of a variety, asked for once a load.
+
+        Raises UpstreamError for a list without any of the contracts that still trade: the client
+        adds those of before October 2020 even to an empty one.
+        """
         if variety not in self.instruments:
-            self.instruments[variety] = self.harvest.instruments([variety])
+            answer = self.harvest.instruments([variety])
+            days = [row["expire_date"] for row in answer.contracts]
+            if not any(day is None or day >= self.today for day in days):
+                known = self.ask(lambda conn: landed.count_unexpired(conn, variety, self.today))
+                if known:
+                    raise UpstreamError(
+                        f"the source lists none of the {known} contracts of {variety} that are "
+                        "known and have not expired"
+                    )
+            self.instruments[variety] = answer
         return self.instruments[variety]
 
     def last_ended_day(self, variety: str) -> date | None:
@@ -147,27 +162,30 @@ class Context:
 
         It has a quote of a later day, or its newest one is from the end of that day's last session.
         Where the variety has none, as on a quiet day, others of its exchange say that the source
-        goes on. The clock can hold a day back, and makes none complete.
+        goes on; those of another exchange come another way. The clock can hold a day back, and
+        makes none complete.
         """
         ended, settled = self.last_ended_day(variety), self.last_quoted_day(variety)
         if ended is None or (settled is not None and settled >= ended):
             return settled
-        exchange = variety.partition(".")[0] + "."
-        others = [v for v in self.settings.varieties if v.startswith(exchange) and v != variety]
-        known = [day for day in (settled, *map(self._find_quoted_day, others)) if day is not None]
-        return min(ended, max(known)) if known else None
+        others = self._quoted_to(variety, self._exchange_seen_at(variety.partition(".")[0]))
+        return max(filter(None, (settled, others)), default=None)
 
-    def _find_quoted_day(self, variety: str) -> date | None:
-        """As `last_quoted_day`; None also for a variety that the source does not answer for."""
-        try:
-            return self.last_quoted_day(variety)
-        except (UnknownSymbol, TqTimeout, TqClientError, TqAnswerError):
-            return None
+    def _exchange_seen_at(self, exchange: str) -> datetime | None:
+        if exchange not in self.exchange_seen:
+            try:
+                self.exchange_seen[exchange] = self.harvest.exchange_seen_at(exchange)
+            except (UnknownSymbol, TqTimeout, TqClientError, TqAnswerError):  # shows nothing
+                self.exchange_seen[exchange] = None
+        return self.exchange_seen[exchange]
 
     def last_quoted_day(self, variety: str) -> date | None:
         """The newest trading day that quotes of the variety itself show to be complete."""
+        return self._quoted_to(variety, self.fetch_instruments(variety).seen_at.get(variety))
+
+    def _quoted_to(self, variety: str, quoted_at: datetime | None) -> date | None:
+        """The newest trading day of a variety that is complete where this is the newest quote."""
         ended = self.last_ended_day(variety)
-        quoted_at = self.fetch_instruments(variety).seen_at.get(variety)
         reached = trading_day_of(quoted_at, self.days) if quoted_at else None
         if ended is None or quoted_at is None or reached is None:
             return None

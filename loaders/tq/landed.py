@@ -145,6 +145,13 @@ def variety_of(contract: str) -> str:
     return contract.rstrip("0123456789")
 
 
+def count_unexpired(conn: psycopg.Connection, variety: str, today: date) -> int:
+    """How many known contracts of a variety still trade."""
+    query = "select count(*) from raw_tq.contract where variety = %s and expire_date >= %s"
+    row = conn.execute(query, (variety, today)).fetchone()
+    return row[0] if row else 0
+
+
 def expiry(conn: psycopg.Connection, contract: str) -> date | None:
     """The last trading day of a contract; far away where it is listed without one."""
     row = conn.execute(

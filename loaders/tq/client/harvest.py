@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -33,7 +33,7 @@ from loaders.tq.errors import (
     UnknownSymbol,
 )
 from loaders.tq.settings import TqSettings
-from loaders.tq.trading_day import nanoseconds
+from loaders.tq.trading_day import nanoseconds, to_time
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -103,6 +103,11 @@ class Harvest:
     def instruments(self, varieties: Sequence[str]) -> Instruments:
         """Every contract of the varieties that the servers know, expired ones included."""
         return answers.instruments(self._ask("instruments", {"varieties": list(varieties)}))
+
+    def exchange_seen_at(self, exchange: str) -> datetime | None:
+        """The newest quote of any main contract of an exchange, UTC; None without a quote."""
+        ns = self._ask("exchange_seen_at", {"exchange": exchange})
+        return None if ns is None else to_time(ns)
 
     def main_events(self, variety: str, first: date, last: date, route: str) -> MainEvents:
         """`route`: backtest, which covers no day without data yet, or history.

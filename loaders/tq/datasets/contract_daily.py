@@ -44,7 +44,8 @@ class Batch:
 
     `over`: those that expired with all bars, and are asked for earlier ones only: apart, so that a
     failure costs no other. `due`: the others that are asked for. `late`: those of either that are
-    asked for from the window's start.
+    asked for from the window's start. `unsettled`: the outcome of varieties for which the source
+    gives no quote or no list: a failure of their contracts, and of no other.
     """
 
     cursors: Mapping[str, str]
@@ -55,12 +56,18 @@ class Batch:
     late: Collection[str]
     over: Sequence[str]
     due: Sequence[str]
+    unsettled: Mapping[str, Outcome]
 
 
 def fetch(ctx: Context, contracts: Sequence[str]) -> Iterator[Outcome]:
     batch = _read_batch(ctx, contracts)
     answers = dict[str, tuple[date, Any]]()
     for contract in contracts:
+        if failed := batch.unsettled.get(landed.variety_of(contract)):
+            yield replace(failed, key=contract)
+            if failed.gone is not None:
+                return
+            continue
         group = next((group for group in (batch.due, batch.over) if contract in group), None)
         if group is None:
             yield Outcome(contract, skipped=NOT_DUE)
@@ -80,8 +87,16 @@ def fetch(ctx: Context, contracts: Sequence[str]) -> Iterator[Outcome]:
 def _read_batch(ctx: Context, contracts: Sequence[str]) -> Batch:
     cursors, harvests = ctx.load.cursors(CONTRACT_DAILY.name), ctx.ask(landed.bars_harvests)
     varieties = sorted({landed.variety_of(contract) for contract in contracts})
-    settled = {variety: ctx.last_settled_day(variety) for variety in varieties}
-    ended = {variety: ctx.last_ended_day(variety) for variety in varieties}
+    settled, ended = dict[str, date | None](), dict[str, date | None]()
+
+    def settle(variety: str) -> Outcome:
+        settled[variety] = ctx.last_settled_day(variety)
+        ended[variety] = ctx.last_ended_day(variety)
+        return Outcome(variety)
+
+    outcomes = {variety: load_key(variety, settle) for variety in varieties}
+    unsettled = {v: outcome for v, outcome in outcomes.items() if outcome.failure}
+    contracts = [c for c in contracts if landed.variety_of(c) not in unsettled]
     expires = _read_contracts(ctx, varieties)
     late = {c for c in contracts if is_due(harvests.get(c), ctx.first_day)}
     over = [c for c in contracts if c in late and _has_all_bars(c, expires.get(c), cursors)]
@@ -91,7 +106,7 @@ def _read_batch(ctx: Context, contracts: Sequence[str]) -> Batch:
         return max(str(days[variety] or "") for days in (settled, ended))
 
     due = [c for c in contracts if c not in over and (c in late or cursors.get(c, "") < newest(c))]
-    return Batch(cursors, harvests, expires, settled, ended, late=late, over=over, due=due)
+    return Batch(cursors, harvests, expires, settled, ended, late, over, due, unsettled)
 
 
 def _read_contracts(ctx: Context, varieties: Sequence[str]) -> dict[str, date | None]:

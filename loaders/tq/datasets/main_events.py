@@ -10,7 +10,6 @@ more, while others of its exchange are, is left as it is, with a warning.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from datetime import date, datetime
 from functools import partial
 from typing import Any
@@ -20,14 +19,7 @@ from loaders.errors import UpstreamError
 from loaders.tq import landed
 from loaders.tq.client.answers import MainEvents
 from loaders.tq.context import Context, Dataset, describe
-from loaders.tq.errors import (
-    TqAnswerError,
-    TqClientError,
-    TqPermissionError,
-    TqTimeout,
-    TqTransport,
-    UnknownSymbol,
-)
+from loaders.tq.errors import TqPermissionError, TqTransport, UnknownSymbol
 from loaders.tq.tables import MAIN_EVENT, MAIN_HARVEST
 from loaders.tq.trading_day import trading_day_of
 
@@ -50,10 +42,11 @@ def _load_events(ctx: Context, key: str) -> Outcome:
     before = ctx.ask(lambda conn: landed.coverage(conn, variety, route))
     first = min([ctx.first_day, *([before.first_day] if before else [])])
     ended, quoted = ctx.last_ended_day(variety), ctx.last_quoted_day(variety)
-    settled = _newest_settled_day(ctx, variety, ended)
+    settled = ctx.last_settled_day(variety)
     last = ctx.today
     if is_quiet := _is_quiet(ctx, quoted, settled, ended):
-        why = f"{variety} is not quoted since {quoted or 'its start'}, though others are"
+        since = quoted or "its start"
+        why = f"{variety} is not quoted since {since}, though others of its exchange are"
         if before and (quoted is None or before.last_day >= quoted):
             return _skip_variety(ctx, key, why)
         ctx.load.warn(f"{why}: {SWITCH_OFF}")
@@ -99,22 +92,8 @@ def _load_events(ctx: Context, key: str) -> Outcome:
     return Outcome(key, rows, cursor=last_day, beside=[harvest], failure=failure)
 
 
-def _newest_settled_day(ctx: Context, variety: str, ended: date | None) -> date | None:
-    """The newest trading day that quotes show to be complete; of others if not of this variety.
-
-    The history of main contracts goes on to today by itself; a variety may be quoted no more.
-    """
-    newest = ctx.last_settled_day(variety)
-    for other in ctx.load.request.keys or ctx.settings.varieties:
-        if ended is None or (newest is not None and newest >= ended):
-            break
-        with suppress(UnknownSymbol, TqTimeout, TqClientError, TqAnswerError):  # its own failures
-            newest = max(filter(None, (newest, ctx.last_settled_day(other))), default=None)
-    return newest
-
-
 def _is_quiet(ctx: Context, quoted: date | None, settled: date | None, ended: date | None) -> bool:
-    """Whether a variety had no quote for long, though the source goes on."""
+    """Whether a variety had no quote for long, though its exchange goes on."""
     if ended is None or settled is None or settled < ended:
         return False
     return sum((quoted or date.min) < day <= ended for day in ctx.days) >= QUIET_DAYS

@@ -114,6 +114,38 @@ def test_a_variety_that_is_quoted_no_more_is_skipped_with_its_reason(two: Bench)
         assert "tq.varieties" in str(result.warnings)
 
 
+def test_an_exchange_that_stands_still_fails_though_another_goes_on(
+    filled_database: Callable[..., str], tmp_path: Path
+) -> None:
+    """Its varieties are not quiet, from the first day on and after any number."""
+    served = World(("SHFE.cu", "DCE.m"), first=date(2025, 10, 13), end=END, ticks_per_day=40)
+    with bench(served, filled_database("nothing", lambda _: None), tmp_path) as made:
+        ended = [day for day in served.days if day <= END]
+        for last in (ended[-2], ended[1]):
+            for contract in served.contracts("DCE.m"):
+                for day in (day for day in ended if day > last):
+                    made.sandbox.faults.add(f"empty:contract={contract.code}:day={day}")
+            result = made.load()
+            [reason] = reasons(result)
+            assert result.status == "partial"
+            assert f"the source shows nothing of DCE.m after {last}" in reason
+            assert "the source stands still" in reason
+
+
+def test_an_empty_list_of_contracts_is_no_list_of_the_expired_ones(small: Bench) -> None:
+    """The client adds those that expired before October 2020, also to no others."""
+    hours = "select * from raw_tq.trading_session order by valid_from, session, idx"
+    before = small.rows(hours)
+    for contract in small.sandbox.world.contracts("SHFE.cu"):
+        small.sandbox.faults.add(f"unknown:symbol={contract.code}")
+    result = small.load(clock=datetime(2025, 10, 27, 18))
+    assert result.status == "partial"
+    assert any("the source lists none of the" in reason for reason in reasons(result))
+    assert small.rows(hours) == before
+    small.sandbox.faults.clear()
+    assert small.load().status == "succeeded"
+
+
 def test_a_late_holiday_takes_its_day_back_and_a_past_day_stays(small: Bench) -> None:
     """The day may be over by the next load, and is lost by none."""
     served, query = small.sandbox.world, "select trade_date from raw_tq.trading_day order by 1"

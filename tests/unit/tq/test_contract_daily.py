@@ -68,7 +68,7 @@ def running(
     )
     ctx = Context(
         cast("Any", load),
-        cast("Any", SimpleNamespace(daily=daily)),
+        cast("Any", SimpleNamespace(daily=daily, exchange_seen_at=lambda _: None)),
         cast("Any", None),
         Path(),
         days=[EVE, DAY, NEXT],
@@ -193,3 +193,15 @@ def test_servers_that_are_silent_about_two_in_a_row_are_asked_for_no_third() -> 
     has_bars, asked = ask(TqTimeout("no sign of life"), CONTRACTS)
     assert has_bars == [False] * 5
     assert asked == [5, 1, 1]
+
+
+def test_a_variety_whose_contracts_are_not_listed_fails_and_ends_no_load() -> None:
+    def instruments(_: Sequence[str]) -> Instruments:
+        raise UpstreamError("the source lists none of the 12 contracts")
+
+    ctx = running("2025-10-23T17:00", "2025-10-23T15:00:00", (EVE, DAY))
+    ctx.instruments.clear()
+    cast("Any", ctx.harvest).instruments = instruments
+    outcome = load_bars(ctx)
+    assert (outcome.key, outcome.gone) == (CU, None)
+    assert "lists none of the 12 contracts" in str(outcome.failure)

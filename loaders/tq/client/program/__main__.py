@@ -20,6 +20,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "licence": Session.licence,
     "calendar": Session.calendar,
     "instruments": instruments.instruments,
+    "exchange_seen_at": instruments.exchange_seen_at,
     "main_events": mains.main_events,
     "daily": bars.daily,
     "settlements": settlements.settlements,

@@ -27,8 +27,8 @@ def instruments(session: Session, varieties: list[str]) -> dict[str, Any]:
     for variety, codes in listed.items():
         session.send({"progress": f"contracts of {variety}"})
         rows = _symbol_rows(session, codes)
-        # a code of Zhengzhou comes back after ten years: the listed contract has it
-        rows += [row for row in expired[variety] if row["instrument_id"] not in set(codes)]
+        known = set(codes)
+        rows += [row for row in expired[variety] if row["instrument_id"] not in known]
         complete = [row for row in rows if _has_numbers(row)]
         left_out += [row["instrument_id"] for row in rows if not _has_numbers(row)]
         contracts += [_contract(row, variety) for row in complete]
@@ -50,13 +50,21 @@ def _seen_at(session: Session, variety: str) -> int | None:
     """The stamp of the newest quote of the main contract."""
     exchange, _, product = variety.partition(".")
     mains = session.api.query_cont_quotes(exchange_id=exchange, product_id=product)
-    if not mains:
+    return _newest_stamp([session.api.get_quote(mains[0]).datetime]) if mains else None
+
+
+def exchange_seen_at(session: Session, exchange: str) -> int | None:
+    """The stamp of the newest quote of all main contracts of an exchange."""
+    mains = session.api.query_cont_quotes(exchange_id=exchange)
+    return _newest_stamp(session.quoted_at(mains))
+
+
+def _newest_stamp(texts: list[str]) -> int | None:
+    stamps = [datetime.fromisoformat(text).replace(tzinfo=CST) for text in texts if text]
+    if not stamps:
         return None
-    text = session.api.get_quote(mains[0]).datetime
-    if not text:
-        return None
-    stamp = datetime.fromisoformat(text).replace(tzinfo=CST)
-    return (int(stamp.timestamp()) * 1_000_000 + stamp.microsecond) * 1000
+    newest = max(stamps)
+    return (int(newest.timestamp()) * 1_000_000 + newest.microsecond) * 1000
 
 
 def _has_numbers(row: dict[str, Any]) -> bool:

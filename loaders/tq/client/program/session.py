@@ -6,7 +6,7 @@ No other module imports it or reads a name of it that starts with an underscore.
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
@@ -118,6 +118,18 @@ class Session:
                 unknown.append(symbol)
         if unknown:
             raise Failure("unknown", f"no contract {', '.join(unknown)}", unknown)
+
+    def quoted_at(self, symbols: list[str]) -> list[str]:
+        """The stamps of the quotes of symbols, "" without one.
+
+        The client waits half a minute for all of them, and raises if one has none.
+        """
+        from tqsdk.exceptions import TqTimeoutError
+
+        with suppress(TqTimeoutError):
+            self.api.get_quote_list(symbols)
+        quotes = self.api._data["quotes"]
+        return [str(quotes.get(symbol, {}).get("datetime") or "") for symbol in symbols]
 
     def settlements(self, contract: str, first: date, days: int) -> Any:
         """A frame of datetime, symbol and settlement: of so many trading days from the first."""
