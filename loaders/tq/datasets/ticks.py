@@ -22,7 +22,7 @@ from loaders.tq.client.answers import DayRange, TickAnswer
 from loaders.tq.context import Context, Dataset, describe, source_gone
 from loaders.tq.errors import TqPermissionError, TqTimeout, TqTransport, UnknownSymbol
 from loaders.tq.tables import SYMBOL_DAY, TICK_REVISION
-from loaders.tq.tick_days.completeness import describe_gap, rank, traded_lots
+from loaders.tq.tick_days.completeness import describe_gap, lacks_ticks, rank, traded_lots
 from loaders.tq.tick_days.conversion import count_outside, sift_ticks
 from loaders.tq.tick_days.fetch import DAY_ERRORS, NotAsked, fetch_days
 from loaders.tq.tick_days.ledger import LedgerRow, revision_record
@@ -121,7 +121,7 @@ def _store_day(ctx: Context, day: Scheduled, ticks: pa.Table, route: str) -> Out
         return keep_stored_ticks(ctx, day, loss)
     ctx.no_data.take_back([key])
     gap = describe_gap(sifted.ticks, traded)
-    if gap and _may_grow(ctx, day):
+    if gap and _may_grow(ctx, day) and not ctx.load.request.accepts_loss_of("ticks"):
         return Outcome(key_text(key), failure=f"{gap}: not complete yet", rejected=sifted.rejected)
     warn_of_oddities(ctx, day, sifted.ticks, route)
     frame = day_frame(sifted.ticks, key, segment_id=day.segment_id, schedule_hash=day.schedule_hash)
@@ -205,12 +205,19 @@ def ask_again(ctx: Context, day: Scheduled, first: TickAnswer) -> TickAnswer:
             raise UpstreamError(why)
         ctx.load.warn(f"{day.contract} {day.trading_day}: {why}, in the end too")
         return first
-    traded = _traded(ctx, day)
-    if first.rows and rank(_read_volumes(first), traded) > rank(_read_volumes(second), traded):
+    if first.rows and _is_better(first, second, _traded(ctx, day)):
         first, second = second, first
     _delete_file(first)
     had_rows = first.more_days_had_rows and second.more_days_had_rows
     return replace(second, more_days_had_rows=had_rows)
+
+
+def _is_better(first: TickAnswer, second: TickAnswer, traded: int | None) -> bool:
+    """Whether the first of two answers with ticks is better than the second."""
+    ticks, others = _count_ticks(first), _count_ticks(second)
+    if lacks_ticks(ticks, others) or lacks_ticks(others, ticks):
+        return ticks > others
+    return rank(_read_volumes(first), traded) > rank(_read_volumes(second), traded)
 
 
 def warn_of_oddities(ctx: Context, day: Scheduled, ticks: pa.Table, route: str) -> None:
@@ -236,6 +243,13 @@ def _take_ticks(answer: TickAnswer) -> pa.Table:
 def _read_volumes(answer: TickAnswer) -> pa.Table:
     assert answer.path is not None
     return pq.read_table(answer.path, columns=["volume"])
+
+
+def _count_ticks(answer: TickAnswer) -> int:
+    """The ticks of an answer, those that were sent twice counted once."""
+    assert answer.path is not None
+    ticks = pq.read_table(answer.path, columns=["datetime_ns", "volume"])
+    return ticks.group_by(ticks.column_names).aggregate([]).num_rows
 
 
 def _delete_file(answer: TickAnswer) -> None:

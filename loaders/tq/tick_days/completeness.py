@@ -11,6 +11,7 @@ import pyarrow as pa
 
 TOLERANCE = 0.01  # of a day bar's volume that its last tick may lack
 HOLE = 0.1  # of a day's volume that may come with one tick, the first one included
+FEWER = 0.1  # of an answer's ticks that a better one may lack, as where some were sent twice
 # ticks of a day from which on such a step is a hole; thin days are traded in large steps
 MANY = 2_000
 
@@ -48,6 +49,14 @@ def describe_gap(ticks: pa.Table, traded: int | None) -> str | None:
 def rank(ticks: pa.Table, traded: int | None) -> tuple[bool, int, int]:
     """A value that is higher for the better of two answers for a day."""
     return describe_gap(ticks, traded) is None, traded_lots(ticks), ticks.num_rows
+
+
+def lacks_ticks(rows: int, others: int) -> bool:
+    """Whether an answer has so few ticks that it cannot be better than another.
+
+    A rank alone does not tell: the last ticks of a day alone have all its lots.
+    """
+    return rows < others * (1 - FEWER)
 
 
 def _volumes(ticks: pa.Table) -> Any:

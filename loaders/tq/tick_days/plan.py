@@ -68,6 +68,7 @@ def plan_ticks(ctx: Context) -> Iterator[Sequence[Unit]]:
     ctx.store.put_schedule(_schedule_table(schedule))
     traded = ctx.ask(lambda conn: read_rejudged(conn, ctx.symbols))
     ctx.no_data.take_back(traded)  # another bar starts another count of nights
+    ctx.no_data.take_back(_short_days_without_ticks(ctx))
     yield from _change_ledger(ctx, ctx.stored, traded)
     _take_back_records(ctx)
     if "no_data_day" in datasets:  # those of a load that was ended early
@@ -173,6 +174,13 @@ def _named_keys(ctx: Context) -> set[str]:
 
 def _requested_keys(ctx: Context) -> set[str]:
     return {key for key in ctx.load.request.keys or () if " " in key}
+
+
+def _short_days_without_ticks(ctx: Context) -> list[DayKey]:
+    """Days on record as short whose ticks are gone, as after a revision: they are missing."""
+    held = {key for key, row in ctx.stored.items() if row.is_visible}
+    short = (key for key, row in ctx.no_data.rows.items() if row.status == "short")
+    return [key for key in short if key not in held]
 
 
 def _take_back_records(ctx: Context) -> None:

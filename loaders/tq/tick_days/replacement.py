@@ -12,7 +12,13 @@ import pyarrow as pa
 from loaders.engine.outcome import Outcome
 from loaders.ticks.store import EmptyStatus, StoredDay
 from loaders.tq.context import Context
-from loaders.tq.tick_days.completeness import describe_gap, lacks_lots, rank, traded_lots
+from loaders.tq.tick_days.completeness import (
+    describe_gap,
+    lacks_lots,
+    lacks_ticks,
+    rank,
+    traded_lots,
+)
 from loaders.tq.tick_days.no_data_days import count_night, is_over
 from loaders.tq.tick_days.schedule import Scheduled, key_text
 
@@ -24,11 +30,14 @@ def find_loss(ctx: Context, day: Scheduled, ticks: pa.Table, traded: int | None)
         return None
     new, old = rank(ticks, traded), rank_stored(stored, traded)
     came = f"{ticks.num_rows:,} ticks of {traded_lots(ticks):,} lots came"
+    if lacks_ticks(ticks.num_rows, stored.rows):
+        return came
     if not ctx.by_name:  # of a short day
         return None if new > old else came
     # what the vendor took out of a day that still adds up is a correction
-    is_corrected = ctx.refetches and describe_gap(ticks, traded) is None
-    return None if new >= old or is_corrected else came
+    if ctx.refetches and describe_gap(ticks, traded) is None:
+        return None
+    return None if new >= old and ticks.num_rows >= stored.rows else came
 
 
 def rank_stored(stored: StoredDay, traded: int | None) -> tuple[bool, int, int]:

@@ -1,18 +1,23 @@
 """Days with fewer lots than their day bar: never complete, asked again, never made worse."""
 
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from loaders.cli import verify as commands
 from loaders.errors import DataQualityError
+from loaders.ticks.open_store import open_store
 from loaders.tq.next_steps import list_next_steps
 from loaders.warehouse.postgres import open_warehouse
 from tests.faults.tq.test_ticks import failures
 from tests.faults.tq.test_verify import change_a_price
-from tests.integration.tq.bench import Bench
+from tests.integration.tq.bench import Bench, bench
 from tests.integration.tq.test_ticks import asked_days, stored
-from tests.integration.tq.worlds import INDEX, OLD, TRADED
+from tests.integration.tq.worlds import INDEX, OLD, SERIES, TRADED, world
 
 DAY_INDEX = "ticks.ghtrader_symbol_day_index_v2"
 DAY = TRADED[1]
@@ -24,7 +29,24 @@ def status_of(made: Bench) -> list[tuple[str, int]]:
     return made.rows(f"select status, rows from raw_tq.symbol_day {where}")
 
 
-def test_a_short_day_is_asked_again_until_it_is_whole(mapped: Bench) -> None:
+@pytest.fixture(params=["warehouse", "questdb"])
+def either(request: pytest.FixtureRequest, schedule_dsn: str, tmp_path: Path) -> Iterator[Bench]:
+    """As `mapped`, with ticks in the warehouse or in a real QuestDB."""
+    environ = {}
+    if request.param == "questdb":
+        environ = {"QUOTEMILL_QUESTDB_URL": request.getfixturevalue("questdb_url")}
+    with bench(world(), schedule_dsn, tmp_path, environ=environ) as prepared:
+        yield prepared
+
+
+def records(made: Bench) -> list[tuple[Any, ...]]:
+    """The store's own records of days without ticks, or with too few."""
+    with closing(open_store(made.settings, open_warehouse(made.settings))) as store:
+        return [(row.status, row.nights) for row in store.no_data()]
+
+
+def test_a_short_day_is_asked_again_until_it_is_whole(either: Bench) -> None:
+    mapped = either
     mapped.sandbox.faults.add(SHORT)
     assert mapped.load("ticks").status == "succeeded"
     assert status_of(mapped) == [("short", 60)]
@@ -37,8 +59,29 @@ def test_a_short_day_is_asked_again_until_it_is_whole(mapped: Bench) -> None:
     mapped.sandbox.faults.clear()
     assert mapped.load("ticks").total("rows_changed") == 1
     assert status_of(mapped) == [("complete", 150)]
-    assert mapped.rows("select status from ticks.ghtrader_no_data_days_v2") == [("superseded",)]
+    assert records(mapped) == [("superseded", 1)]
+    assert stored(mapped, OLD, DAY).num_rows == 150
     assert mapped.load("ticks").tasks == ()
+    mapped.sandbox.faults.add(SHORT)
+    refused = mapped.load("ticks", options={"date": str(DAY)})
+    assert (refused.status, stored(mapped, OLD, DAY).num_rows) == ("failed", 150)
+    accepted = mapped.load(
+        "ticks", datasets=("ticks",), options={"date": str(DAY)}, accept_loss=True
+    )
+    assert (accepted.status, status_of(mapped)) == ("succeeded", [("short", 60)])
+    assert stored(mapped, OLD, DAY).num_rows == 60
+
+
+def test_a_day_on_record_as_short_that_leaves_the_store_is_missing(mapped: Bench) -> None:
+    """As when its contract changes and changes back: a record must not hide it for a month."""
+    mapped.sandbox.faults.add(SHORT)
+    assert mapped.load("ticks").status == "succeeded"
+    mapped.execute("update ticks.ghtrader_no_data_days_v2 set status = 'short'")
+    assert mapped.load("ticks").total("done") == 1  # the copy of the record
+    with closing(open_store(mapped.settings, open_warehouse(mapped.settings))) as store:
+        assert store.supersede(SERIES, OLD, DAY) == 60
+    assert mapped.load("ticks").status == "succeeded"
+    assert status_of(mapped) == [("short", 60)]
 
 
 def test_a_day_that_stays_short_is_asked_for_once_a_month_in_the_end(mapped: Bench) -> None:

@@ -112,6 +112,12 @@ def test_the_newest_day_is_incomplete_until_its_ticks_add_up(mapped: Bench) -> N
     mapped.sandbox.faults.clear()
     assert mapped.load("ticks").total("rows_new") == 1
     assert (NEW, 22, "complete") in days(mapped)
+    mapped.sandbox.faults.add(f"short:contract={NEW}:day=2025-10-22:keep=60")
+    [refused] = failures(mapped.load("ticks", options={"date": "last"})).values()
+    assert "--accept-loss` takes what comes" in refused
+    named = {"datasets": ("ticks",), "options": {"date": "last"}, "accept_loss": True}
+    assert mapped.load("ticks", **named).status == "succeeded"
+    assert (NEW, 22, "short") in days(mapped)
 
 
 def test_ticks_that_come_twice_or_late_are_stored_once(mapped: Bench) -> None:

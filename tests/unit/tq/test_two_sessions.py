@@ -30,7 +30,10 @@ def answer(folder: Path, *volumes: float, more_rows: bool = True) -> TickAnswer:
     folder.mkdir(exist_ok=True)
     path = folder / "ticks-1.parquet" if volumes else None
     if path:
-        pq.write_table(pa.table({"volume": pa.array(volumes, pa.float64())}), path)
+        stamps = pa.array([int(volume) for volume in volumes], pa.int64())
+        pq.write_table(
+            pa.table({"datetime_ns": stamps, "volume": pa.array(volumes, pa.float64())}), path
+        )
     return TickAnswer(DAY, path, len(volumes), more_rows)
 
 
@@ -81,6 +84,11 @@ def files(folder: Path) -> list[Path]:
         ((300, 600), (300, 900), (300, 900)),
         ((900,), (300, 900), (300, 900)),
         ((300, 900), (900,), (300, 900)),
+        # the last ticks of a day alone have all its lots
+        ((1, 300, 900), (1000,), (1, 300, 900)),
+        ((1000,), (1, 300, 900), (1, 300, 900)),
+        # twice the same ticks are no more
+        ((300, 300, 900, 900), (300, 1000), (300, 1000)),
         ((), (300, 900), (300, 900)),
         ((), (), ()),
     ],
@@ -192,9 +200,11 @@ def test_a_short_day_that_lands_names_what_was_asked(route: str, text: str) -> N
         ((300, 900), "short", 1000, True, False, True),
         ((900,), "complete", 900, True, False, False),
         ((300, 600), "complete", 900, True, False, False),
-        # a correction may take ticks out of a day that adds up
-        ((900,), "complete", 900, True, True, True),
         ((300, 600), "complete", 900, True, True, False),
+        # the last ticks of a day alone have all its lots
+        ((900,), "complete", 900, True, True, False),
+        ((910,), "complete", 900, True, False, False),
+        ((1000,), "short", 1000, False, False, False),
     ],
 )
 def test_no_answer_that_is_less_replaces_stored_ticks(
@@ -206,6 +216,14 @@ def test_no_answer_that_is_less_replaces_stored_ticks(
     assert (find_loss(ctx, SCHEDULED, table, traded) is None) == lands
     ctx.load.request = LoadRequest("tq", datasets=("ticks",), accept_loss=True)
     assert find_loss(ctx, SCHEDULED, table, traded) is None
+
+
+def test_a_correction_takes_few_ticks_out_of_a_day_and_only_where_it_is_read_again() -> None:
+    row = ledger_row(SCHEDULED, rows=20, status="complete", day_volume=900)
+    table = pa.table({"volume": pa.array([*range(18), 900], pa.float64())})
+    for refetches in (True, False):
+        ctx = context(ledger={SCHEDULED.key: row}, by_name=True, refetches=refetches)
+        assert (find_loss(ctx, SCHEDULED, table, 900) is None) == refetches
 
 
 @pytest.mark.parametrize(
