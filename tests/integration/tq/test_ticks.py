@@ -1,22 +1,28 @@
 """The lane of ticks with the real client, simulated servers and the warehouse as the store."""
 
+from collections.abc import Callable
 from contextlib import closing
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from loaders.sandbox.tq.varieties import TO_2300, VARIETIES, Variety
+from loaders.sandbox.tq.world import World
 from loaders.ticks.open_store import open_store
 from loaders.ticks.postgres import PostgresStore
 from loaders.tq.next_steps import list_next_steps
 from loaders.tq.tick_days import schedule
 from loaders.tq.tick_days.ledger import LedgerRow
+from loaders.tq.tick_days.verify import verify
 from loaders.warehouse.postgres import open_warehouse
-from tests.integration.tq.bench import Bench, build_schedule
+from tests.integration.tq.bench import Bench, bench, build_schedule
 from tests.integration.tq.worlds import (
     BEFORE_ROLL,
     DAYS,
     END,
+    FIRST,
     INDEX,
     NEW,
     NEXT,
@@ -53,6 +59,27 @@ def test_every_tick_of_the_schedule_is_stored_as_the_servers_have_it(made: Bench
     assert days(made) == expected_days
     assert OLD != NEW
     assert list_next_steps(made.settings, open_warehouse(made.settings)) == []
+
+
+def test_a_variety_may_have_an_underscore_in_its_name(
+    new_database: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monthly = Variety(
+        "DCE.l_f", "塑料月均", tick=1, multiple=5, price=7000, night=TO_2300, interest=9_000
+    )
+    monkeypatch.setitem(VARIETIES, monthly.code, monthly)
+    served = World((monthly.code,), first=FIRST, end=END, ticks_per_day=20, default_ticks=20)
+    with bench(served, new_database(), tmp_path) as made:
+        assert made.load(keys=(monthly.code,)).status == "succeeded"
+        build_schedule(made)
+        assert made.load("ticks", keys=(monthly.code,)).status == "succeeded"
+        held = "select symbol, contract, status, count(*) from raw_tq.symbol_day group by 1, 2, 3"
+        rows = made.rows(held)
+        assert {(symbol, status) for symbol, _, status, _ in rows} == {("KQ.m@DCE.l_f", "complete")}
+        assert sum(count for *_, count in rows) == DAYS
+        bars = made.rows("select distinct contract from raw_tq.contract_daily")
+        assert {contract for _, contract, *_ in rows} <= {contract for (contract,) in bars}
+        assert verify(made.settings, open_warehouse(made.settings), made.heard).differences == ()
 
 
 def test_the_route_without_a_schedule_extends_nothing(made: Bench) -> None:
