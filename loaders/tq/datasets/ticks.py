@@ -242,14 +242,13 @@ def _take_ticks(answer: TickAnswer) -> pa.Table:
 
 def _read_volumes(answer: TickAnswer) -> pa.Table:
     assert answer.path is not None
-    return pq.read_table(answer.path, columns=["volume"])
+    return pq.read_table(answer.path, columns=["datetime_ns", "volume"])
 
 
 def _count_ticks(answer: TickAnswer) -> int:
     """The ticks of an answer, those that were sent twice counted once."""
-    assert answer.path is not None
-    ticks = pq.read_table(answer.path, columns=["datetime_ns", "volume"])
-    return ticks.group_by(ticks.column_names).aggregate([]).num_rows
+    ticks = _read_volumes(answer)
+    return int(ticks.group_by(ticks.column_names).aggregate([]).num_rows)
 
 
 def _delete_file(answer: TickAnswer) -> None:

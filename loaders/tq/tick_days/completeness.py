@@ -14,6 +14,9 @@ HOLE = 0.1  # of a day's volume that may come with one tick, the first one inclu
 FEWER = 0.1  # of an answer's ticks that a better one may lack, as where some were sent twice
 # ticks of a day from which on such a step is a hole; thin days are traded in large steps
 MANY = 2_000
+PAUSE = 10 * 10**9  # ns without a tick before such a step; the volume of a shorter one is a trade
+NIGHT_AUCTION = (20 * 3600 + 50 * 60, 21 * 3600 + 60)  # seconds of the day: nothing is before it
+CHINA = 8 * 3600  # seconds ahead of UTC
 
 
 def traded_lots(ticks: pa.Table) -> int:
@@ -27,19 +30,19 @@ def lacks_lots(lots: int | None, traded: int | None) -> bool:
 
 
 def describe_gap(ticks: pa.Table, traded: int | None) -> str | None:
-    """What the ticks of a day (column `volume`) leave out.
+    """What the ticks of a day (columns `volume`, and `datetime_ns` where known) leave out.
 
     None where they account for it.
 
     `traded`: lots of the final day bar; None without one: then only holes can be seen.
     """
-    volumes = _volumes(ticks)
     lots = traded_lots(ticks)
     if lacks_lots(lots, traded):
         return f"ticks of {lots:,} lots, where the day bar has {traded:,}"
     day = lots if traded is None else traded
-    # sorted: a tick may come late; cut: one left over from the day before may hold more
-    steps = np.diff(np.sort(np.minimum(volumes, day)), prepend=0)
+    volumes, follows_pause = _order_ticks(ticks)
+    # one left over from the day before may hold more
+    steps = np.diff(np.minimum(volumes, day), prepend=0)[follows_pause]
     step = int(steps.max(initial=0))
     if len(volumes) < MANY or step <= day * HOLE:
         return None
@@ -62,3 +65,23 @@ def lacks_ticks(rows: int, others: int) -> bool:
 def _volumes(ticks: pa.Table) -> Any:
     values = ticks["volume"].cast(pa.float64()).to_numpy()
     return values[np.isfinite(values) & (values >= 0)]
+
+
+def _order_ticks(ticks: pa.Table) -> tuple[Any, Any]:
+    """Volumes in their order, as a tick may come late, and which of them ticks may precede.
+
+    Those after a pause, and the first, unless it is of the auction before a night session. On a day
+    at its price limit the auction, or one trade that opens it, is a large part of the volume.
+    """
+    if "datetime_ns" not in ticks.column_names:
+        volumes = np.sort(_volumes(ticks))
+        return volumes, np.ones(len(volumes), bool)
+    values = ticks["volume"].cast(pa.float64()).to_numpy()
+    known = np.isfinite(values) & (values >= 0)
+    volumes, stamps = values[known], ticks["datetime_ns"].to_numpy()[known]
+    order = np.lexsort((stamps, volumes))
+    volumes, stamps = volumes[order], stamps[order]
+    follows_pause = np.abs(np.diff(stamps, prepend=stamps[:1])) >= PAUSE
+    clock = (stamps[:1] // 10**9 + CHINA) % 86_400
+    follows_pause[:1] = (clock < NIGHT_AUCTION[0]) | (clock > NIGHT_AUCTION[1])
+    return volumes, follows_pause

@@ -1,9 +1,11 @@
 """What the ticks of a day leave out, from their volumes alone."""
 
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from loaders.tq.tick_days.completeness import MANY, describe_gap, rank
 
@@ -43,6 +45,31 @@ def test_large_steps_of_a_thin_day_are_trades() -> None:
     assert describe_gap(ticks([400, 1000]), 1000) is None
     assert describe_gap(ticks(np.linspace(500, 1000, MANY - 1)), 1000) is None
     assert describe_gap(ticks([0, 0]), 0) is None
+
+
+@pytest.mark.parametrize(
+    ("opening", "pause", "gap"),
+    [
+        ("20:59:00", 1, None),  # the auction, and a trade of half the day
+        ("21:00:00", 1, None),
+        ("08:59:00", 1, "ticks with a hole of 40,000 lots"),  # a night may be missing
+        ("20:59:00", 600, "ticks with a hole of 50,000 lots"),
+    ],
+)
+def test_large_steps_are_holes_only_where_ticks_may_be_missing(
+    opening: str, pause: int, gap: str | None
+) -> None:
+    """As on a day at its price limit."""
+    first, half = 40_000, np.arange(MANY)
+    volumes = np.concatenate([first + half, [first + 50_000 + MANY - 1]])
+    start = datetime.fromisoformat(f"2025-10-14T{opening}+08:00").timestamp()
+    seconds = np.concatenate([half * 5, [MANY * 5 + pause]]) + int(start)
+    table = ticks(volumes).append_column("datetime_ns", pa.array(seconds * 10**9, pa.int64()))
+    text = describe_gap(table, int(volumes[-1]))
+    assert (text or "").startswith(gap or "")
+    assert (text is None) == (gap is None)
+    back = table.take(np.arange(len(volumes))[::-1])  # in another order
+    assert describe_gap(back, int(volumes[-1])) == text
 
 
 def test_late_ticks_missing_volumes_and_leftovers_are_no_holes() -> None:
