@@ -208,31 +208,25 @@ def test_a_run_is_the_main_contracts_and_then_the_ticks() -> None:
 def test_old_contracts_of_zhengzhou_have_the_whole_year_in_their_code(
     new_database: Callable[..., str], tmp_path: Path
 ) -> None:
-    """The servers write CZCE.SR601 for that of 2016 and for that of 2026."""
-    first, end = date(2015, 12, 28), date(2016, 1, 8)
+    """The servers write CZCE.SR009 for that of 2020, which they do not list, and that of 2030."""
+    first, end = date(2020, 8, 27), date(2020, 9, 3)
     served = World(("CZCE.SR",), first=first, end=end, ticks_per_day=20, default_ticks=20)
-    assert {c.code for c in served.contracts("CZCE.SR")} >= {"CZCE.SR601", "CZCE.SR603"}
+    assert [code for _, code in served.main_table("CZCE.SR")][:2] == ["CZCE.SR009", "CZCE.SR011"]
+    mains = {"CZCE.SR2009", "CZCE.SR011"}
     with bench(served, new_database(), tmp_path) as old:
-        result = old.load()
-        assert result.status == "succeeded"
-        [(code, year)] = old.rows(
-            "select contract, delivery_year from raw_tq.contract where expire_date = "
-            "(select min(expire_date) from raw_tq.contract)"
-        )
-        assert (code, year) == ("CZCE.SR1601", 2016)
-        mains = {c for (c,) in old.rows("select distinct contract from raw_tq.main_event")}
-        bars = {c for (c,) in old.rows("select distinct contract from raw_tq.contract_daily")}
-        assert {"CZCE.SR1601", *mains} <= bars
-        assert all(code[:-3] == "CZCE.SR1" for code in bars)
+        assert old.load().status == "succeeded"
+        known = old.rows("select contract, delivery_year from raw_tq.contract")
+        assert {("CZCE.SR2009", 2020), ("CZCE.SR1601", 2016), ("CZCE.SR011", 2020)} <= {*known}
+        assert {c for (c,) in old.rows("select contract from raw_tq.main_event")} == mains
+        assert {c for (c,) in old.rows("select contract from raw_tq.contract_daily")} >= mains
         build_schedule(old)
         old.execute(
-            "update futures.main_schedule set underlying_contract = "
-            "replace(underlying_contract, 'SR6', 'SR16')"
+            "update futures.main_schedule set underlying_contract = 'CZCE.SR2009' "
+            "where underlying_contract = 'CZCE.SR009'"
         )
         assert old.load("ticks").status == "succeeded"
-        held = old.rows("select contract, status, volume, day_volume from raw_tq.symbol_day")
-        assert {contract for contract, *_ in held} <= mains
-        assert all(status == "complete" and had == came for _, status, came, had in held)
+        held = old.rows("select contract, status, volume - day_volume from raw_tq.symbol_day")
+        assert {*held} == {(contract, "complete", 0) for contract in mains}
         assert len(held) == len([day for day in served.days if day <= end])
 
 
