@@ -8,6 +8,7 @@ after it was written: their stored records stay.
 """
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import psycopg
@@ -28,6 +29,7 @@ from loaders.tdx.tables import CAPITAL_EVENT, REJECTED_ROW
 
 NAME = "capital_events"
 KEY = "all"
+READ_IN_PART = -1  # as the size of a version, which no file has
 
 
 def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
@@ -65,7 +67,10 @@ def _outcome(ctx: Context) -> Outcome:
     if lost.is_gross:
         return Outcome(KEY, failure=lost.refusal())
     is_lost = pc.is_in(rows["code"], pa.array(lost.by_code, pa.string()))
-    return Outcome(KEY, rows.filter(pc.invert(is_lost)), rejected, failure=lost.refusal())
+    # a part of it has landed: what is there next is read, also the version of before
+    part = Reading.make(replace(content.state, size=READ_IN_PART), ctx.clock(), before)
+    rest = rows.filter(pc.invert(is_lost))
+    return Outcome(KEY, rest, rejected, part.cursor, failure=lost.refusal())
 
 
 def add_later(conn: psycopg.Connection, content: Gbbq) -> Gbbq:

@@ -159,6 +159,29 @@ def test_a_lost_change_of_capital_is_a_loss_like_any_other(
     assert client_bench.load(datasets=EVENTS).exit_code == 0
 
 
+def test_the_version_of_before_is_read_again_after_a_part_of_a_refused_one(
+    client_bench: Bench, cache: Path
+) -> None:
+    lost, other = ((code, 20250603, 5, (2.0, 0.0, 0.0, 0.0)) for code in ("sh600000", "sz000001"))
+    wrong = ("sz000001", 20250603, 5, (9.0, 0.0, 0.0, 0.0))
+    split = ("sh600000", 20250604, 1, (1.0, 0.0, 3.0, 0.0))
+    values = "select value1::int from raw_tdx.capital_event where code = 'sz000001'"
+    write(cache / "gbbq", encode_gbbq([lost, other, split]), 4)
+    client_bench.load(datasets=EVENTS)
+
+    write(cache / "gbbq", encode_gbbq([wrong, split]), 5)
+    assert set(failures(client_bench.load(datasets=EVENTS))) == {"capital_events"}
+    assert client_bench.rows(values) == [(9,)]
+    (cache / "gbbq").rename(cache / "elsewhere")
+    assert "is gone" in failures(client_bench.load(datasets=EVENTS))["capital_events"]
+
+    write(cache / "gbbq", encode_gbbq([lost, other, split]), 4)
+    assert client_bench.load(datasets=EVENTS).exit_code == 0
+    assert client_bench.rows(values) == [(2,)]
+    again = client_bench.load(datasets=EVENTS).tasks
+    assert [task.rows_read for task in again if task.dataset in EVENTS] == [0, 0]
+
+
 def test_a_file_that_lost_half_of_its_records_is_refused_whole(
     client_bench: Bench, cache: Path
 ) -> None:
