@@ -29,7 +29,7 @@ from loaders.tdx.tables import CAPITAL_EVENT, REJECTED_ROW
 
 NAME = "capital_events"
 KEY = "all"
-READ_IN_PART = -1  # as the size of a version, which no file has
+READ_IN_PART = 0  # as the size of a version, which no file that can be read has
 
 
 def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
