@@ -29,6 +29,23 @@ NOT_RUN = {
 ARCHIVE = [("archive", "quotemill archive"), ("archive", "-- DuckDB"), ("archive", "quotemill res")]
 IN_QUESTDB = [("questdb", "select"), ("futures", "select ts"), ("questdb", "drop")]
 
+IB_SANDBOX = ("sandbox-ib", "loaders sandbox ib")
+OPTIONS = [
+    ("options", "make install"),
+    ("options", "export QUOTEMILL_CONFIG"),
+    ("options", "loaders run ib --task daily"),
+    ("options", "loaders run ib --task snapshot"),
+]
+INDICES = ("index-options", "export QUOTEMILL_IB__UNIVERSE")
+TQ_SANDBOX = ("sandbox-tq", "loaders sandbox tq")
+FUTURES = [
+    ("futures", "make install"),
+    ("sandbox-tq", "export QUOTEMILL_HOME"),
+    ("futures", "quotemill run tq"),
+    ("futures-licence", "loaders check tq"),
+    ("futures", "select * from futures.main"),
+]
+
 
 @dataclass(frozen=True)
 class Block:

@@ -24,7 +24,19 @@ from loaders.ticks.questdb.jar import cached_jar
 from tests import timescale
 from tests.conftest import require
 from tests.e2e.commands import ROOT, printed_sandbox, sandbox
-from tests.e2e.pages import ARCHIVE, IN_QUESTDB, NOT_RUN, PSQL, join, read_blocks
+from tests.e2e.pages import (
+    ARCHIVE,
+    FUTURES,
+    IB_SANDBOX,
+    IN_QUESTDB,
+    INDICES,
+    NOT_RUN,
+    OPTIONS,
+    PSQL,
+    TQ_SANDBOX,
+    join,
+    read_blocks,
+)
 from tests.e2e.terminal import checkout, first_terminal, run
 from tests.integration.ticks.servers import require_questdb
 
@@ -51,11 +63,7 @@ OF_THE_DEMO = [("logs", "quotemill logscan"), ("warehouse", "quotemill warehouse
 LOG = ("logs", "jq")
 SERVICE = ("tutorial", ". .venv/bin/activate\nloaders sandbox")
 LOAD = [("tutorial", "make demo"), ("tutorial", ". .venv/bin/activate\nexport")]
-BUILD_AND_QUERY = [
-    ("tutorial", "cd dbt_project"),
-    ("tutorial", PSQL),
-    ("tutorial", "quotemill status"),
-]
+BUILD_AND_QUERY = [("tutorial", name) for name in ("cd dbt_project", PSQL, "quotemill status")]
 WITH_A_SERVICE = [
     ("self-test", "loaders selftest"),
     ("self-test", "loaders verify"),
@@ -86,28 +94,12 @@ ON_TIMESCALEDB = [
     ("warehouse", "quotemill warehouse upgrade-timescale rollback"),
 ]
 CLOCK = ("sandbox", "curl")
-IB_SANDBOX = ("sandbox-ib", "loaders sandbox ib")
-OPTIONS = [
-    ("options", "make install"),
-    ("options", "export QUOTEMILL_CONFIG"),
-    ("options", "loaders run ib --task daily"),
-    ("options", "loaders run ib --task snapshot"),
-]
-INDICES = ("index-options", "export QUOTEMILL_IB__UNIVERSE")
 QUESTDB = [
     ("questdb", "make install"),
     ("futures", "quotemill questdb fetch"),
     ("questdb", "quotemill questdb status"),
 ]
 OF_A_SERVER = ("questdb", "export QUOTEMILL_QUESTDB_URL")
-TQ_SANDBOX = ("sandbox-tq", "loaders sandbox tq")
-FUTURES = [
-    ("futures", "make install"),
-    ("sandbox-tq", "export QUOTEMILL_HOME"),
-    ("futures", "quotemill run tq"),
-    ("futures-licence", "loaders check tq"),
-    ("futures", "select * from futures.main"),
-]
 SCENES = [
     *FIRST_WAY,
     *IN_THE_DEMO,
