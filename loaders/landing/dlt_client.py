@@ -10,7 +10,7 @@ from dlt.destinations.impl.postgres.configuration import (
 from dlt.destinations.impl.postgres.postgres import PostgresClient
 from psycopg.conninfo import make_conninfo
 
-from loaders.warehouse.connections import is_unbroken
+from loaders.warehouse.connections import take_unbroken
 from loaders.warehouse.postgres import Warehouse
 
 
@@ -39,14 +39,10 @@ class KeptClient(PostgresClient):
     def __enter__(self) -> "KeptClient":
         if not self.connects:
             return self
-        idle = self._idle()
-        while idle:
-            client = idle.pop()
-            if is_unbroken(client.native_connection):
-                self.sql_client = client
-                return self
-            client.close_connection()
-        self.sql_client.open_connection()
+        if idle := take_unbroken(self._idle(), lambda client: client.native_connection):
+            self.sql_client = idle
+        else:
+            self.sql_client.open_connection()
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:

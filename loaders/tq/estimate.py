@@ -121,10 +121,10 @@ def estimate_due(
     schema = warehouse.inner_schema("futures")
 
     def read(conn: psycopg.Connection) -> Estimate | None:
-        if not _is_built(conn, settings, schema):
+        if not (planned := _planned_from(conn, settings, schema)):
             return None
         due = len(find_due_days(conn, settings, schema))
-        new = count_unplanned(settings.tq.varieties, window, _planned_from(conn, settings, schema))
+        new = count_unplanned(settings.tq.varieties, window, planned)
         return estimate(due + new, settings.tq, read_measured(conn))
 
     return warehouse.ask(read)
@@ -143,12 +143,12 @@ def preview(
     def read(
         conn: psycopg.Connection,
     ) -> tuple[dict[str, list[date]], Measured, Collection[str]] | None:
-        if not _is_built(conn, settings, schema):
+        if not (planned := _planned_from(conn, settings, schema)):
             return None
         days = sorted(find_due_days(conn, settings, schema), key=lambda day: day.variety)
         grouped = groupby(days, key=lambda day: day.variety)
         by_variety = {v: [d.trading_day for d in own] for v, own in grouped}
-        return by_variety, read_measured(conn), _planned_from(conn, settings, schema).keys()
+        return by_variety, read_measured(conn), planned.keys()
 
     if (answer := warehouse.ask(read)) is None:
         return unknown
@@ -169,16 +169,13 @@ def preview(
 
 
 def _planned_from(conn: psycopg.Connection, settings: Settings, schema: str) -> dict[str, date]:
-    """The first day that the schedule can have, of each variety that has one."""
+    """The first day that the schedule can have, of each variety that has one; none before it."""
+    if not has_relation(conn, "raw_tq.symbol_day"):
+        return {}
     built = read_last_days(conn, schema, settings.tq.varieties)
     covered = {v: landed.coverage(conn, v, settings.tq.route) for v in built}
     # none of this route: the schedule is by the other one, and no day is new
     return {v: c.first_day if c else date.min for v, c in covered.items()}
-
-
-def _is_built(conn: psycopg.Connection, settings: Settings, schema: str) -> bool:
-    is_landed = has_relation(conn, "raw_tq.symbol_day")
-    return is_landed and bool(read_last_days(conn, schema, settings.tq.varieties))
 
 
 def _within(request: LoadRequest, days: Sequence[date]) -> list[date]:

@@ -1,11 +1,13 @@
 """Connections to the warehouse: how each is opened, and whether an idle one still is."""
 
 import select
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+T = TypeVar("T")
 # A crashed server or a pulled cable is noticed within a minute, not after the two hours and more of
 # the system's defaults, in which a load looks frozen. Milliseconds in the last.
 WATCHFUL = {
@@ -39,19 +41,23 @@ def connect(
     return connection
 
 
-def take_unbroken(idle: list[psycopg.Connection]) -> psycopg.Connection | None:
-    """One of the idle connections, off the list; those that the server has closed are closed."""
+def take_unbroken(idle: list[T], connection_of: Callable[[T], Any] = lambda conn: conn) -> T | None:
+    """One of the idle connections, or of what has them, off the list.
+
+    Those that the server has closed are closed.
+    """
     while True:
         try:
-            conn = idle.pop()  # another thread may have taken the last since
+            taken = idle.pop()  # another thread may have taken the last since
         except IndexError:
             return None
-        if is_unbroken(conn):
-            return conn
+        conn = connection_of(taken)
+        if _is_unbroken(conn):
+            return taken
         conn.close()
 
 
-def is_unbroken(conn: Any) -> bool:
+def _is_unbroken(conn: Any) -> bool:
     """Whether an idle connection is open: what could be read would be the end of its session."""
     waiting = select.poll()
     waiting.register(conn.fileno(), select.POLLIN)

@@ -49,7 +49,7 @@ def check_failed_keys(conn: psycopg.Connection, verdicts: Verdicts) -> Verdicts:
 
 def list_subjects(source: str, tasks: Iterable[Task]) -> tuple[str, ...]:
     """The subjects of the keys of moments that failed in the tasks of a source."""
-    passing = {data.name for data in sources.find(source).datasets if not data.recurs}
+    passing = _list_passing(source)
     failed = {
         _MOMENT.sub("", k) for task in tasks if task.dataset in passing for k in task.failures
     }
@@ -68,17 +68,17 @@ def read_subjects(conn: psycopg.Connection, run: Mapping[str, Any]) -> tuple[str
     # options may stand before the source; without one the command loads every source
     named = [word for word in words[2:] if word in sources.MODULES][:1] or [*sources.MODULES]
     rows = conn.execute(read_sql(__package__, "failed_in_run").encode(), {**run, "sources": named})
-    passing = {
-        (name, data.name)
-        for name in named
-        for data in sources.find(name).datasets
-        if not data.recurs
-    }
+    passing = {name: _list_passing(name) for name in named}
     names = (
-        _MOMENT.sub("", key) if (source, dataset) in passing else f"{dataset} {key}"
+        _MOMENT.sub("", key) if dataset in passing[source] else f"{dataset} {key}"
         for source, dataset, key in rows
     )
     return tuple(sorted(set(names)))
+
+
+def _list_passing(source: str) -> set[str]:
+    """The datasets of a source whose keys name moments."""
+    return {data.name for data in sources.find(source).datasets if not data.recurs}
 
 
 def _describe(

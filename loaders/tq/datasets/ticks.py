@@ -214,10 +214,11 @@ def ask_again(ctx: Context, day: Scheduled, first: TickAnswer) -> TickAnswer:
 
 def _is_better(first: TickAnswer, second: TickAnswer, traded: int | None) -> bool:
     """Whether the first of two answers with ticks is better than the second."""
-    ticks, others = _count_ticks(first), _count_ticks(second)
-    if lacks_ticks(ticks, others) or lacks_ticks(others, ticks):
-        return ticks > others
-    return rank(_read_volumes(first), traded) > rank(_read_volumes(second), traded)
+    ticks, others = _read_volumes(first), _read_volumes(second)
+    count, other_count = _count_ticks(ticks), _count_ticks(others)
+    if lacks_ticks(count, other_count) or lacks_ticks(other_count, count):
+        return count > other_count
+    return rank(ticks, traded) > rank(others, traded)
 
 
 def warn_of_oddities(ctx: Context, day: Scheduled, ticks: pa.Table, route: str) -> None:
@@ -245,9 +246,8 @@ def _read_volumes(answer: TickAnswer) -> pa.Table:
     return pq.read_table(answer.path, columns=["datetime_ns", "volume"])
 
 
-def _count_ticks(answer: TickAnswer) -> int:
+def _count_ticks(ticks: pa.Table) -> int:
     """The ticks of an answer, those that were sent twice counted once."""
-    ticks = _read_volumes(answer)
     return int(ticks.group_by(ticks.column_names).aggregate([]).num_rows)
 
 
