@@ -29,6 +29,11 @@ NULL = -9_007_199_254_740_991
 HASHED = ("datetime_ns", *(name for name, _ in QUOTED))
 _FLOATS = {name for name, kind in QUOTED if pa.types.is_floating(kind)}
 _BIGINT: Mapping[Dialect, str] = {"questdb": "long", "postgres": "bigint"}
+_DEEPEST = " ".join(
+    f"when bid_price{n} is not null or ask_price{n} is not null then {n}"
+    for n in range(LEVELS, 0, -1)
+)
+_BOOK_LEVELS = f"case {_DEEPEST} else 0 end"
 
 
 def _coefficients() -> list[int]:
@@ -88,43 +93,67 @@ def _row_hashes(rows: pa.Table) -> list[Any]:
 
 def measure_sql(dialect: Dialect, relation: str, where: str) -> str:
     """A query for rows, first_ts, last_ts, hash_a, hash_b and book_levels, in one row."""
-    levels = "\n".join(
-        f"when bid_price{n} is not null or ask_price{n} is not null then {n}"
-        for n in range(LEVELS, 0, -1)
-    )
-    total = "cast(sum((line_{0} * line_{0}) % {1}) as " + _BIGINT[dialect] + ") as hash_{0}"
     return f"""
         select
             count(*) as rows, min(ts) as first_ts, max(ts) as last_ts,
-            {total.format("a", P)}, {total.format("b", P)}, max(book_levels) as book_levels
+            {_total("a", dialect)}, {_total("b", dialect)}, max(book_levels) as book_levels
         from (
             select
                 ts, {_line(COEFFICIENTS, dialect)} as line_a,
                 {_line(COEFFICIENTS[::-1], dialect)} as line_b,
-                case {levels} else 0 end as book_levels
+                {_BOOK_LEVELS} as book_levels
             from {relation}
             where {where}
         ) as day
     """
 
 
+def measure_many_sql(dialect: Dialect, relation: str, where: str) -> str:
+    """A query for MeasuredTicks: its fields in their order, a row for each."""
+    key = "symbol, underlying_contract, trading_day, segment_id, schedule_hash"
+    return f"""
+        select
+            {key}, count(*) as rows, min(ts) as first_ts, max(ts) as last_ts,
+            {_total("a", dialect)}, max(book_levels) as book_levels
+        from (
+            select
+                {key}, ts, {_line(COEFFICIENTS, dialect)} as line_a,
+                {_BOOK_LEVELS} as book_levels
+            from {relation}
+            where {where} and not is_deleted
+        ) as days
+        group by {key}
+    """
+
+
+def _total(line: str, dialect: Dialect) -> str:
+    total = f"sum((line_{line} * line_{line}) % {P})"
+    return f"cast({total} as {_BIGINT[dialect]}) as hash_{line}"
+
+
 def _line(coefficients: list[int], dialect: Dialect) -> str:
+    """L mod P, or that minus P: their squares are the same mod P.
+
+    Two products fit 64 bits beside a rest, so every second one is followed by a remainder. An
+    engine's time goes by the number of its operations.
+    """
+    pairs = zip(HASHED, coefficients, strict=True)
+    products = [_product(name, coefficient, dialect) for name, coefficient in pairs]
     line = "0"
-    for name, coefficient in zip(HASHED, coefficients, strict=True):
-        rest = f"((({_number(name, dialect)} % {P}) + {P}) % {P})"
-        line = f"(({line} + {rest} * {coefficient}) % {P})"
+    for first, second in zip(products[::2], products[1::2], strict=True):
+        line = f"(({line} + {first} + {second}) % {P})"
     return line
 
 
-def _number(name: str, dialect: Dialect) -> str:
+def _product(name: str, coefficient: int, dialect: Dialect) -> str:
     if name == "datetime_ns":
-        return name
-    bigint = _BIGINT[dialect]
-    # half up by floor: engines round ties differently
-    value = f"cast(floor({name} * {SCALE} + 0.5) as {bigint})"
+        return f"{name} % {P} * {coefficient}"
+    null = NULL % P * coefficient
     if name not in _FLOATS:
-        value = f"{name} * {SCALE}"
-    return f"coalesce({value}, {NULL})"
+        return f"coalesce({name} % {P} * {coefficient * SCALE % P}, {null})"
+    # half up by floor: engines round ties differently
+    value = f"cast(floor({name} * {SCALE} + 0.5) as {_BIGINT[dialect]})"
+    return f"coalesce({value} % {P} * {coefficient}, {null})"
 
 
 def _numbers(column: pa.ChunkedArray, name: str) -> Any:

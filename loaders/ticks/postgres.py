@@ -6,7 +6,7 @@ For the demo, and for users who want no second server.
 """
 
 import shutil
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date
 from typing import Any, TypeVar
 
@@ -18,13 +18,14 @@ from pgpq import ArrowToPostgresBinaryEncoder
 from loaders.errors import SettingsError
 from loaders.landing.staging import stage_ddl
 from loaders.ticks import index_tables
-from loaders.ticks.day_hash import measure_sql, measured, measured_row
+from loaders.ticks.day_hash import Dialect, measure_many_sql, measure_sql, measured, measured_row
 from loaders.ticks.frame import TICKS, key_of
 from loaders.ticks.space import require_space, space_problems
 from loaders.ticks.store import (
     SCHEDULE,
     IndexRow,
     Measured,
+    MeasuredTicks,
     NoDataRow,
     Stamp,
     StoreError,
@@ -89,6 +90,10 @@ class PostgresStore:
         query = index_tables.VISIBLE.format(_name(MAIN_TICKS), "true").encode()
         rows = self._ask(lambda conn: conn.execute(query).fetchall())
         return [VisibleTicks(*row) for row in sorted(rows)]
+
+    def measure_all(self) -> Iterator[list[MeasuredTicks]]:
+        for start in self._ask(_weeks):
+            yield self._ask(lambda conn, start=start: _measure_week(conn, start))  # type: ignore[misc]
 
     def read_day(self, symbol: str, contract: str, trading_day: date) -> pa.Table:
         key = {"symbol": symbol, "contract": contract, "day": trading_day}
@@ -324,11 +329,29 @@ def _schedule(conn: psycopg.Connection, symbol: str) -> pa.Table:
     return index_tables.schedule_rows(_read(conn, MAIN_SCHEDULE, where, {"symbol": symbol}))
 
 
-def _measure(conn: psycopg.Connection, where: str, values: dict[str, Any]) -> Measured:
+def _weeks(conn: psycopg.Connection) -> list[date]:
+    """The first day of each week between the first and the last trading day."""
+    rows = conn.execute(
+        "select generate_series(min(trading_day), max(trading_day), interval '7 days')::date "
+        f"from {_name(MAIN_TICKS)}".encode()
+    )
+    return [start for (start,) in rows]
+
+
+def _measure_week(conn: psycopg.Connection, start: date) -> list[MeasuredTicks]:
+    where = "trading_day >= %(start)s and trading_day < %(start)s + 7"
+    query = _measure_query(measure_many_sql, where)
+    return [MeasuredTicks(*row) for row in conn.execute(query, {"start": start})]
+
+
+def _measure_query(make: Callable[[Dialect, str, str], str], where: str) -> bytes:
     # a per cent sign would start a parameter
-    head, _, tail = measure_sql("postgres", _name(MAIN_TICKS), "\0").partition("\0")
-    query = f"{head.replace('%', '%%')}{where}{tail.replace('%', '%%')}"
-    cur = conn.execute(query.encode(), values)
+    head, _, tail = make("postgres", _name(MAIN_TICKS), "\0").partition("\0")
+    return f"{head.replace('%', '%%')}{where}{tail.replace('%', '%%')}".encode()
+
+
+def _measure(conn: psycopg.Connection, where: str, values: dict[str, Any]) -> Measured:
+    cur = conn.execute(_measure_query(measure_sql, where), values)
     row = cur.fetchone()
     assert row is not None
     assert cur.description is not None

@@ -6,7 +6,7 @@ A store holds ticks, the schedule they were fetched by, an index of the complete
 without data. It serves one warehouse. Stamps are UTC; days are trading days.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal, Protocol
@@ -81,6 +81,19 @@ class VisibleTicks(ContractDay):
     segment_id: int
     schedule_hash: str
     rows: int
+
+
+@dataclass(frozen=True)
+class MeasuredTicks(VisibleTicks):
+    """Visible ticks with their measures, as of Measured; of the hash its first half.
+
+    A contract-day may come in several parts: rows and hashes add up.
+    """
+
+    first_ts: datetime
+    last_ts: datetime
+    hash_a: int
+    book_levels: int
 
 
 @dataclass(frozen=True)
@@ -199,6 +212,13 @@ class TickStore(Protocol):
         """What readers see, whatever the index says, by series, contract and day.
 
         One pass over six narrow columns of all ticks.
+        """
+        ...
+
+    def measure_all(self) -> Iterator[list[MeasuredTicks]]:
+        """All that readers see, whatever the index says, a range of days after the other.
+
+        One pass over all quoted columns: ten times as fast as `measure` for every day.
         """
         ...
 

@@ -68,6 +68,12 @@ class Connection:
                 self._has_answered = True
                 return result
 
+    def another(self) -> "Connection":
+        """A further connection to the same server, for another thread."""
+        other = Connection(self._address, self._settings, self._label, self._way)
+        other._has_answered = self._has_answered
+        return other
+
     def http(self) -> QuestdbHttp:
         if self._http is None:
             self._http = QuestdbHttp(self._address())

@@ -9,7 +9,7 @@ is away the whole step is repeated: keys make that safe.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import partial
@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from loaders.ticks import index_tables
 from loaders.ticks.day_hash import measure_sql, measured
 from loaders.ticks.frame import TICKS, DayKey, key_of, window
+from loaders.ticks.questdb import ranges
 from loaders.ticks.questdb.connection import Connection
 from loaders.ticks.questdb.http import Suspended, literal
 from loaders.ticks.questdb.rows import (
@@ -43,6 +44,7 @@ from loaders.ticks.store import (
     SCHEDULE,
     IndexRow,
     Measured,
+    MeasuredTicks,
     NoDataRow,
     Stamp,
     StoreSummary,
@@ -103,6 +105,9 @@ class QuestdbStore:
 
     def visible_ticks(self) -> list[VisibleTicks]:
         return self._connection.retry(self._visible_ticks)
+
+    def measure_all(self) -> Iterator[list[MeasuredTicks]]:
+        return ranges.measure_all(self._connection, MAIN_TICKS.name)
 
     def read_day(self, symbol: str, contract: str, trading_day: date) -> pa.Table:
         where = day_condition(symbol, contract, trading_day)

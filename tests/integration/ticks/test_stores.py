@@ -1,6 +1,7 @@
 """What every tick store guarantees."""
 
 from datetime import UTC, date, datetime
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pytest
 
 from loaders.ticks.day_hash import measured
 from loaders.ticks.frame import QUOTED, DayKey, day_frame
+from loaders.ticks.questdb import ranges
 from loaders.ticks.store import (
     NOTHING,
     SCHEDULE,
@@ -144,6 +146,29 @@ def test_visible_ticks_are_counted_by_day_and_stamp(store: TickStore) -> None:
     assert (third.trading_day, third.rows) == (new_year.trading_day, 100)
     store.supersede(*KEY)
     assert store.visible_ticks() == [second, third]
+
+
+def test_all_days_are_measured_in_ranges(store: TickStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranges, "ROWS", 1)  # a day of UTC is a range
+    assert [*chain(*store.measure_all())] == []
+    new_year = MONDAY._replace(trading_day=date(2026, 1, 5))
+    days = {key: day_of_ticks(rows, key) for key, rows in ((KEY, 300), (new_year, 100))}
+    days[MONDAY] = day_of_ticks(300, MONDAY, levels=1)
+    for day in days.values():
+        store.write_day(day)
+    gone = MONDAY._replace(symbol="KQ.m@SHFE.zn")
+    store.write_day(day_of_ticks(50, gone))
+    store.supersede(*gone)
+    parts = [*chain(*store.measure_all())]
+    assert {part.key for part in parts} == days.keys()
+    for key, day in days.items():
+        seen, own = measured(day), [part for part in parts if part.key == key]
+        assert {(part.segment_id, part.schedule_hash) for part in own} == {(1, f"{1:016x}")}
+        assert sum(part.rows for part in own) == seen.rows
+        assert sum(part.hash_a for part in own) == seen.hash_a
+        assert min(part.first_ts for part in own) == seen.first_ts
+        assert max(part.last_ts for part in own) == seen.last_ts
+        assert max(part.book_levels for part in own) == seen.book_levels
 
 
 def test_the_index_keeps_one_row_a_day(store: TickStore) -> None:

@@ -1,0 +1,74 @@
+"""The measures of all ticks of a table, range by range, in two threads.
+
+The server reads a range in one thread, and ends a query after a minute.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import datetime
+from queue import SimpleQueue
+
+from loaders.ticks.day_hash import measure_many_sql
+from loaders.ticks.questdb.connection import Connection
+from loaders.ticks.questdb.http import QuestdbHttp
+from loaders.ticks.questdb.rows import number_to_date
+from loaders.ticks.store import MeasuredTicks
+
+ROWS = 3_000_000  # of a range at least, unless it is the last: some seconds
+THREADS = 2  # as many as our own server has
+
+
+def measure_all(connection: Connection, table: str) -> Iterator[list[MeasuredTicks]]:
+    """The measures of each range in its turn."""
+    ranges = connection.retry(lambda: _ranges(connection.http(), table))
+    with ExitStack() as stack:
+        idle: SimpleQueue[Connection] = SimpleQueue()
+        for _ in range(THREADS):
+            other = connection.another()
+            stack.callback(other.close)
+            idle.put(other)
+
+        def measure(where: str) -> list[MeasuredTicks]:
+            own = idle.get()
+            try:
+                return own.retry(lambda: _measure(own.http(), table, where))
+            finally:
+                idle.put(own)
+
+        pool = stack.enter_context(ThreadPoolExecutor(THREADS))
+        yield from pool.map(measure, ranges)
+
+
+def _ranges(http: QuestdbHttp, table: str) -> list[str]:
+    """Conditions of which each row meets one: whole partitions, which are UTC days."""
+    partitions = http.rows(
+        f"select minTimestamp, numRows from table_partitions('{table}') order by minTimestamp"
+    )
+    starts, rows = [], 0
+    for partition in partitions:
+        if rows >= ROWS:
+            starts.append(partition["minTimestamp"])
+            rows = 0
+        rows += partition["numRows"]
+    froms = ["1 = 1", *(f"ts >= '{start}'" for start in starts)]
+    tos = [*(f"ts < '{start}'" for start in starts), "1 = 1"]
+    return [f"{first} and {last}" for first, last in zip(froms, tos, strict=True)]
+
+
+def _measure(http: QuestdbHttp, table: str, where: str) -> list[MeasuredTicks]:
+    return [
+        MeasuredTicks(
+            row["symbol"],
+            row["underlying_contract"],
+            number_to_date(row["trading_day"]),
+            row["segment_id"],
+            row["schedule_hash"],
+            row["rows"],
+            datetime.fromisoformat(row["first_ts"]),
+            datetime.fromisoformat(row["last_ts"]),
+            row["hash_a"],
+            row["book_levels"],
+        )
+        for row in http.rows(measure_many_sql("questdb", table, where))
+    ]
