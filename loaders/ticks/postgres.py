@@ -8,6 +8,7 @@ For the demo, and for users who want no second server.
 import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date
+from functools import partial
 from typing import Any, TypeVar
 
 import psycopg
@@ -93,7 +94,7 @@ class PostgresStore:
 
     def measure_all(self) -> Iterator[list[MeasuredTicks]]:
         for start in self._ask(_weeks):
-            yield self._ask(lambda conn, start=start: _measure_week(conn, start))  # type: ignore[misc]
+            yield self._ask(partial(_measure_week, start=start))
 
     def read_day(self, symbol: str, contract: str, trading_day: date) -> pa.Table:
         key = {"symbol": symbol, "contract": contract, "day": trading_day}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests import timescale
-from tests.benchmarks import increments, landing, page, peers, reads, tick_store
+from tests.benchmarks import increments, landing, page, peers, reads, tick_store, verification
 from tests.conftest import require
 from tests.integration.ticks.servers import require_questdb
 
@@ -47,6 +47,14 @@ def test_ticks_go_into_questdb_by_every_path(tmp_path: Path) -> None:
     paths = {"stage", "ilp", "write_day", "client"}
     assert [set(size.seconds) for size in results] == [paths, paths]
     assert "200 ticks/s" in tick_store.section(results)[0]
+
+
+def test_stored_ticks_are_verified_in_bulk_and_day_by_day(tmp_path: Path) -> None:
+    require_questdb()
+    results = verification.compare_ways(
+        tmp_path, varieties=2, days=3, rows=50, sample=2, say=silent
+    )
+    assert (results.days, results.ticks) == (6, 300)
 
 
 def test_every_store_returns_the_same_rows(server_url: str, tmp_path: Path) -> None:

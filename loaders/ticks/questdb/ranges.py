@@ -42,18 +42,20 @@ def measure_all(connection: Connection, table: str) -> Iterator[list[MeasuredTic
 
 def _ranges(http: QuestdbHttp, table: str) -> list[str]:
     """Conditions of which each row meets one: whole partitions, which are UTC days."""
-    partitions = http.rows(
-        f"select minTimestamp, numRows from table_partitions('{table}') order by minTimestamp"
-    )
+    partitions = http.rows(f"select name, numRows from table_partitions('{table}') order by index")
+    days: dict[str, int] = {}
+    for partition in partitions:  # parts of a split one have a time in their names
+        day = partition["name"][:10]
+        days[day] = days.get(day, 0) + partition["numRows"]
     starts, rows = [], 0
-    for partition in partitions:
+    for day, count in days.items():
         if rows >= ROWS:
-            starts.append(partition["minTimestamp"])
+            starts.append(day)
             rows = 0
-        rows += partition["numRows"]
-    froms = ["1 = 1", *(f"ts >= '{start}'" for start in starts)]
-    tos = [*(f"ts < '{start}'" for start in starts), "1 = 1"]
-    return [f"{first} and {last}" for first, last in zip(froms, tos, strict=True)]
+        rows += count
+    lows = ["1 = 1", *(f"ts >= '{start}'" for start in starts)]
+    highs = [*(f"ts < '{start}'" for start in starts), "1 = 1"]
+    return [f"{first} and {last}" for first, last in zip(lows, highs, strict=True)]
 
 
 def _measure(http: QuestdbHttp, table: str, where: str) -> list[MeasuredTicks]:

@@ -3,6 +3,8 @@
 import logging
 import socket
 from dataclasses import replace
+from datetime import date
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -278,3 +280,16 @@ def test_the_doctor_checks_the_store(
         "store": f"the QuestDB of {elsewhere.home}",
         "problems": [f"the QuestDB of {elsewhere.home} is not running"],
     }
+
+
+def test_days_in_parquet_are_measured_like_others(questdb_store: QuestdbStore) -> None:
+    for day in (KEY, KEY._replace(trading_day=date(2025, 11, 24))):
+        questdb_store.write_day(day_of_ticks(300, day, levels=2))
+    before = [*chain(*questdb_store.measure_all())]
+    assert sum(part.rows for part in before) == 600
+    http = questdb_store._connection.http()
+    http.rows(f"alter table {TICKS_NAME} convert partition to parquet where ts < '2025-11-20'")
+    http.wait_applied(TICKS_NAME, 60)
+    partitions = http.rows(f"select isParquet from table_partitions('{TICKS_NAME}')")
+    assert any(partition["isParquet"] for partition in partitions)
+    assert [*chain(*questdb_store.measure_all())] == before
