@@ -33,6 +33,7 @@ from loaders.ticks.store import (
     StoreSummary,
     VisibleTicks,
     read_back_error,
+    require_written,
 )
 from loaders.ticks.tables import (
     DAY_INDEX,
@@ -78,10 +79,17 @@ class PostgresStore:
             return None
 
     def write_day(self, day: pa.Table) -> Measured:
-        sent = measured(day)
-        require_space(self.label, self.free_bytes(), self._min_free_gb)
-        self._ask(lambda conn: self._write_day(conn, day, sent))
-        return sent
+        return require_written(self.write_days([day]))
+
+    def write_days(self, days: Sequence[pa.Table]) -> list[Measured | StoreError]:
+        ticks = sum(day.num_rows for day in days)
+        require_space(self.label, self.free_bytes(), self._min_free_gb, ticks=ticks)
+
+        def work(conn: psycopg.Connection) -> list[Measured | StoreError]:
+            with conn.transaction():
+                return [self._write_day(conn, day) for day in days]
+
+        return self._ask(work)
 
     def measure(self, symbol: str, contract: str, trading_day: date) -> Measured:
         key = {"symbol": symbol, "contract": contract, "day": trading_day}
@@ -204,7 +212,18 @@ class PostgresStore:
         self._has_answered = True
         return result
 
-    def _write_day(self, conn: psycopg.Connection, day: pa.Table, sent: Measured) -> None:
+    def _write_day(self, conn: psycopg.Connection, day: pa.Table) -> Measured | StoreError:
+        """Write a day, or leave it as it was."""
+        try:
+            with conn.transaction():
+                return self._replace_day(conn, day)
+        except StoreError as error:
+            return error
+        except psycopg.DataError as error:
+            key = key_of(day)
+            return StoreError(f"{self.label} refused {key.contract} {key.trading_day}: {error}")
+
+    def _replace_day(self, conn: psycopg.Connection, day: pa.Table) -> Measured:
         key = dict(zip(("symbol", "contract", "day"), key_of(day), strict=True))
         flags = pa.repeat(False, day.num_rows)
         _put(conn, MAIN_TICKS, day.append_column(MAIN_TICKS.schema.field("is_deleted"), flags))
@@ -218,8 +237,9 @@ class PostgresStore:
         # all contracts: nothing else may be visible on the day
         where = "symbol = %(symbol)s and trading_day = %(day)s and not is_deleted"
         seen = _measure(conn, where, key)
-        if seen != sent:
+        if seen != (sent := measured(day)):
             raise read_back_error(self.label, key_of(day), seen, sent)
+        return seen
 
 
 def _name(table: StoreTable) -> str:

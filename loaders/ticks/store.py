@@ -199,10 +199,17 @@ class TickStore(Protocol):
         ...
 
     def write_day(self, day: pa.Table) -> Measured:
-        """Make this day (TICKS, checked) all that readers see of its series on that day.
+        """Write one day as `write_days` does; raises the error that it has as its result."""
+        ...
 
-        One transaction; surplus rows and rows of other contracts become invisible. Raises
-        StoreError where it reads back otherwise than it was sent, or a table is suspended.
+    def write_days(self, days: Sequence[pa.Table]) -> list[Measured | StoreError]:
+        """Make these days (TICKS, checked) all that readers see of their series on those days.
+
+        Of a series and trading day one at most. Surplus rows and rows of other contracts become
+        invisible. Readers see all of a day or nothing; several are written in one transaction where
+        the store can. The result of a day is its error where the store refuses it, or it reads back
+        otherwise than it was sent. Raises StoreError where none can be written: a table is
+        suspended, the disk is full, the store is away.
         """
         ...
 
@@ -261,6 +268,27 @@ class TickStore(Protocol):
     def no_data(self, symbols: Collection[str] | None = None) -> list[NoDataRow]: ...
 
     def close(self) -> None: ...
+
+
+def require_written(results: Sequence[Measured | StoreError]) -> Measured:
+    """The measures of the one day that was written. Raises its error."""
+    [result] = results
+    if isinstance(result, StoreError):
+        raise result
+    return result
+
+
+def split_days(days: Sequence[pa.Table], rows: int) -> list[list[pa.Table]]:
+    """Days in batches of at most so many rows; one that has more is a batch of its own."""
+    batches: list[list[pa.Table]] = []
+    room = 0
+    for day in days:
+        if day.num_rows > room:
+            batches.append([])
+            room = rows
+        batches[-1].append(day)
+        room -= day.num_rows
+    return batches
 
 
 def read_back_error(label: str, key: DayKey, seen: Measured, sent: Measured) -> StoreError:

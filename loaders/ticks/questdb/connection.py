@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, Protocol, TypeVar
 
 import pyarrow as pa
@@ -19,9 +19,14 @@ _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
 class Writer(Protocol):
+    """`most_rows`: of a transaction; None: as many as there are."""
+
     label: str
 
-    def send(self, name: str, rows: pa.Table, symbols: Sequence[str]) -> None: ...
+    @property
+    def most_rows(self) -> int | None: ...
+
+    def send(self, name: str, parts: Iterable[pa.Table], symbols: Sequence[str]) -> None: ...
 
     def close(self) -> None: ...
 

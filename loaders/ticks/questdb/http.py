@@ -20,6 +20,10 @@ class StoreAway(StoreError):
     """The server does not answer; it may or may not have taken what was sent."""
 
 
+class Refused(StoreError):
+    """The server does not take what was sent."""
+
+
 class Suspended(StoreError):
     """A table takes writes and shows none of them."""
 
@@ -104,7 +108,7 @@ class QuestdbHttp:
         if answer.status_code >= 500:
             raise self._away(answer.status_code)
         if answer.status_code != 200:
-            raise StoreError(f"QuestDB refused: {_reason(answer)}")
+            raise Refused(f"QuestDB refused: {_reason(answer)}")
         return answer
 
     def _away(self, why: object) -> StoreAway:

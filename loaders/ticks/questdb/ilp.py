@@ -1,6 +1,6 @@
 """Rows to a QuestDB elsewhere: the only module that imports its own client."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from loaders.errors import SettingsError
 from loaders.project import install_hint
-from loaders.ticks.questdb.http import StoreAway
+from loaders.ticks.questdb.http import Refused, StoreAway
 from loaders.ticks.questdb.server import Address
 from loaders.ticks.store import StoreError
 
@@ -18,24 +18,26 @@ _TYPES = MappingProxyType({pa.string(): "string"})
 
 
 class IlpWriter:
-    """`send` writes a table as one transaction. Not thread-safe."""
+    """`send` writes rows as one transaction. Not thread-safe."""
 
     label = "ILP over HTTP"
+    most_rows = 500_000  # of a request, which is held in memory
 
     def __init__(self, address: Address) -> None:
         self._address = address
         self._sender: Any = None
 
-    def send(self, name: str, rows: pa.Table, symbols: Sequence[str]) -> None:
-        """Raise StoreAway if it may not have been taken, StoreError if it was refused."""
+    def send(self, name: str, parts: Iterable[pa.Table], symbols: Sequence[str]) -> None:
+        """Raise StoreAway if they may not have been taken, Refused if they were not."""
         questdb = _client()
-        frame = rows.to_pandas(types_mapper=_arrow_dtype)
         try:
             if self._sender is None:
                 self._sender = questdb.Sender.from_conf(self._conf())
                 self._sender.establish()
             with self._sender.transaction(name) as transaction:
-                transaction.dataframe(frame, symbols=list(symbols), at="ts")
+                for rows in parts:
+                    frame = rows.to_pandas(types_mapper=_arrow_dtype)
+                    transaction.dataframe(frame, symbols=list(symbols), at="ts")
         except questdb.QuestDBError as error:
             self.close()
             raise self._failure(error, questdb) from None
@@ -67,7 +69,7 @@ class IlpWriter:
             )
         refused = error.code == code.ServerFlushError and '"code"' in text
         if refused or error.code in (code.InvalidApiCall, code.BadDataFrame):
-            return StoreError(f"QuestDB refused the rows: {text}")
+            return Refused(f"QuestDB refused the rows: {text}")
         return StoreAway(
             f"QuestDB at {self._address.url} does not answer ({text[:200]})",
             hint="check the server that questdb_url names",

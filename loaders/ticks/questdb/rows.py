@@ -18,7 +18,7 @@ from loaders.ticks.tables import MAIN_TICKS, StoreTable
 
 def range_condition(symbol: str, contract: str | None, first: datetime, last: datetime) -> str:
     """Ticks from `first` (included) to `last` (excluded), of one contract or of any."""
-    where = f"symbol = {literal(symbol)} and ts >= '{_iso(first)}' and ts < '{_iso(last)}'"
+    where = f"symbol = {literal(symbol)} and ts >= '{iso(first)}' and ts < '{iso(last)}'"
     return where + (f" and underlying_contract = {literal(contract)}" if contract else "")
 
 
@@ -83,5 +83,6 @@ def find_replaced(old: pa.Table, day: pa.Table, key: DayKey) -> Any:
     return ~(same_place & same_contract)
 
 
-def _iso(at: datetime) -> str:
+def iso(at: datetime) -> str:
+    """A time as SQL has it."""
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"

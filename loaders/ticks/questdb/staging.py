@@ -1,8 +1,9 @@
 """Rows to a QuestDB on this machine, by a Parquet file in its import folder."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,23 +14,23 @@ from loaders.ticks.store import StoreError
 
 
 class StageWriter:
-    """`send` writes a table as one transaction.
+    """`send` writes rows as one transaction.
 
     `folder`: the server's cairo.sql.copy.root. `disk`: a path on the disk of its tables.
     """
 
     label = "Parquet stage"
+    most_rows = None
 
     def __init__(self, http: QuestdbHttp, folder: Path, disk: Path) -> None:
         self._http = http
         self.folder, self.disk = folder, disk
 
-    def send(self, name: str, rows: pa.Table, symbols: Sequence[str]) -> None:
-        """Raise StoreAway if it may not have been taken, StoreError if it was refused."""
+    def send(self, name: str, parts: Iterable[pa.Table], symbols: Sequence[str]) -> None:
+        """Raise StoreAway if they may not have been taken, StoreError if they were not."""
         file = self.folder / f"quotemill-{secrets.token_hex(8)}.parquet"
-        columns = ", ".join(rows.column_names)
         try:
-            write_stage(rows, file, symbols)
+            columns = ", ".join(write_stage(parts, file, symbols))
             self._http.rows(
                 f"INSERT ATOMIC INTO {name} ({columns}) "
                 f"SELECT {columns} FROM read_parquet('{file.name}')"
@@ -43,16 +44,21 @@ class StageWriter:
         """Do nothing: no connection of its own stays open."""
 
 
-def write_stage(rows: pa.Table, file: Path, symbols: Sequence[str]) -> None:
-    """Write a Parquet file that is read once: not compressed."""
-    pq.write_table(
-        rows,
+def write_stage(parts: Iterable[pa.Table], file: Path, symbols: Sequence[str]) -> list[str]:
+    """Write a Parquet file that is read once: not compressed. Returns its columns."""
+    parts = iter(parts)
+    first = next(parts)
+    with pq.ParquetWriter(
         file,
+        first.schema,
         compression="none",
         use_dictionary=list(symbols),
         write_statistics=False,
         store_schema=False,
-    )
+    ) as writer:
+        for rows in chain([first], parts):
+            writer.write_table(rows)
+    return list(first.column_names)
 
 
 def find_stage(http: QuestdbHttp) -> StageWriter | None:

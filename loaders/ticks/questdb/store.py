@@ -1,7 +1,7 @@
 """The tick store in QuestDB: how a day gets there and can be read.
 
-    check for suspended tables ▶ read what of the day is visible now ▶ rows and flagged surplus in
-    one transaction ▶ wait until it is applied ▶ measure what readers see, compare
+    check for suspended tables ▶ read what of the days is visible now ▶ rows and flagged surplus in
+    one transaction ▶ wait until it is applied ▶ measure what readers see of each day, compare
 
 An answer of OK means that a write has its place in the queue, not that it can be read; a suspended
 table goes on answering OK. So every write is awaited, and every day is read back. While the server
@@ -9,7 +9,7 @@ is away the whole step is repeated: keys make that safe.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import partial
@@ -20,20 +20,18 @@ import pyarrow.compute as pc
 
 from loaders.ticks import index_tables
 from loaders.ticks.day_hash import measure_sql, measured
-from loaders.ticks.frame import TICKS, DayKey, key_of, window
+from loaders.ticks.frame import TICKS, key_of, window
 from loaders.ticks.questdb import ranges
 from loaders.ticks.questdb.connection import Connection
-from loaders.ticks.questdb.http import Suspended, literal
+from loaders.ticks.questdb.day_writer import rows_to_write
+from loaders.ticks.questdb.http import Refused, Suspended, literal
 from loaders.ticks.questdb.rows import (
     as_stored,
     day_condition,
-    find_replaced,
     measured_from_row,
     number_to_date,
     range_condition,
     series_condition,
-    stored_schema,
-    with_flag,
 )
 from loaders.ticks.questdb.schema import prepare_tables
 from loaders.ticks.questdb.server import Address
@@ -47,9 +45,12 @@ from loaders.ticks.store import (
     MeasuredTicks,
     NoDataRow,
     Stamp,
+    StoreError,
     StoreSummary,
     VisibleTicks,
     read_back_error,
+    require_written,
+    split_days,
 )
 from loaders.ticks.tables import (
     DAY_INDEX,
@@ -95,9 +96,12 @@ class QuestdbStore:
         return self._connection.retry(self._connection.free_bytes)
 
     def write_day(self, day: pa.Table) -> Measured:
-        sent = measured(day)
-        self._connection.retry(lambda: self._write_day(day, sent))
-        return sent
+        return require_written(self.write_days([day]))
+
+    def write_days(self, days: Sequence[pa.Table]) -> list[Measured | StoreError]:
+        most_rows = self._connection.retry(self._connection.writer).most_rows
+        batches: list[Sequence[pa.Table]] = [*split_days(days, most_rows)] if most_rows else [days]
+        return [result for batch in batches for result in self._write_together(batch)]
 
     def measure(self, symbol: str, contract: str, trading_day: date) -> Measured:
         where = day_condition(symbol, contract, trading_day)
@@ -171,8 +175,11 @@ class QuestdbStore:
 
     def put_rows(self, table: StoreTable, rows: pa.Table) -> None:
         """Write rows in the store's types as one transaction, and await their visibility."""
+        self._send(table, [rows])
+
+    def _send(self, table: StoreTable, parts: Iterable[pa.Table]) -> None:
         symbols = [name for name in table.names if table.questdb_type(name) == "SYMBOL"]
-        self._connection.writer().send(table.name, rows, symbols)
+        self._connection.writer().send(table.name, parts, symbols)
         self._connection.http().wait_applied(table.name, APPLY_PATIENCE)
 
     def _prepare(self) -> None:
@@ -203,20 +210,30 @@ class QuestdbStore:
             if table.name in suspended:
                 raise Suspended(suspended[table.name], hint="quotemill questdb resume")
 
-    def _write_day(self, day: pa.Table, sent: Measured) -> None:
-        key = key_of(day)
-        # all contracts: nothing else may be visible on the day
-        where = day_condition(key.symbol, None, key.trading_day)
+    def _write_together(self, days: Sequence[pa.Table]) -> list[Measured | StoreError]:
+        sent = [measured(day) for day in days]
+        try:
+            seen = self._connection.retry(lambda: self._write_days(days))
+        except Refused as error:
+            if len(days) == 1:
+                key = key_of(days[0])
+                return [StoreError(f"{key.contract} {key.trading_day}: {error}")]
+            # whichever the server does not take, or too many for the time that it allows
+            return [result for day in days for result in self._write_together([day])]
+        return [
+            own if own == back else read_back_error(self.label, key_of(day), back, own)
+            for day, own, back in zip(days, sent, seen, strict=True)
+        ]
+
+    def _write_days(self, days: Sequence[pa.Table]) -> list[Measured]:
+        """Write days in one transaction; returns what readers see of each."""
         free = self._connection.free_bytes()
-        require_space(self.label, free, self._settings.min_free_gb)
+        ticks = sum(day.num_rows for day in days)
+        require_space(self.label, free, self._settings.min_free_gb, ticks=ticks)
         self._require_sound(MAIN_TICKS)
-        rows = as_stored(MAIN_TICKS, with_flag(day))
-        # even an outdated count will do: no visible row leaves no surplus
-        if self._count(where):
-            rows = pa.concat_tables([rows, self._surplus(day, key).select(rows.column_names)])
-        self.put_rows(MAIN_TICKS, rows)
-        if (seen := self._measure(where)) != sent:
-            raise read_back_error(self.label, key, seen, sent)
+        self._send(MAIN_TICKS, rows_to_write(self._connection.http(), days))
+        keys = map(key_of, days)
+        return [self._measure(day_condition(k.symbol, None, k.trading_day)) for k in keys]
 
     def _count(self, where: str) -> int:
         query = f"select count() as n from {MAIN_TICKS.name} where {where}"
@@ -235,21 +252,6 @@ class QuestdbStore:
             for symbol, contract, day, segment, stamp, count in (row.values() for row in rows):
                 counts[symbol, contract, number_to_date(day), segment, stamp] += count
         return [VisibleTicks(*key, count) for key, count in sorted(counts.items())]
-
-    def _surplus(self, day: pa.Table, key: DayKey) -> pa.Table:
-        """Visible rows of the day that the new one does not have, flagged."""
-        http = self._connection.http()
-        where = day_condition(key.symbol, None, key.trading_day)
-        places = "ts, seq, underlying_contract"
-        old = http.table(f"select {places} from {MAIN_TICKS.name} where {where}")
-        if not find_replaced(old, day, key).any():
-            return stored_schema(MAIN_TICKS).empty_table()
-        columns = ", ".join(MAIN_TICKS.names)
-        old = http.table(f"select {columns} from {MAIN_TICKS.name} where {where}")
-        surplus = old.filter(pa.array(find_replaced(old, day, key)))
-        position = surplus.schema.get_field_index("is_deleted")
-        flags = pa.repeat(True, surplus.num_rows)
-        return surplus.set_column(position, "is_deleted", flags).cast(stored_schema(MAIN_TICKS))
 
     def _put(self, table: StoreTable, rows: pa.Table) -> None:
         if rows.num_rows:

@@ -16,6 +16,7 @@ from loaders.ticks import store_state
 from loaders.ticks.day_hash import measured
 from loaders.ticks.open_store import open_questdb, store_label
 from loaders.ticks.questdb import connection
+from loaders.ticks.questdb.day_writer import rows_to_write
 from loaders.ticks.questdb.http import QuestdbHttp, Suspended
 from loaders.ticks.questdb.ilp import IlpWriter
 from loaders.ticks.questdb.server import Address
@@ -168,10 +169,13 @@ def test_a_full_disk_is_reported_before_anything_is_written(
 def test_a_day_that_reads_back_differently_is_an_error(
     questdb_store: QuestdbStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put = QuestdbStore.put_rows
     monkeypatch.setattr(
-        QuestdbStore, "put_rows", lambda self, table, rows: put(self, table, rows.slice(1))
+        "loaders.ticks.questdb.store.rows_to_write",
+        lambda *given: (part.slice(1) for part in rows_to_write(*given)),
     )
+    monday = KEY._replace(trading_day=date(2025, 11, 17))
+    first, second = questdb_store.write_days([day_of_ticks(90), day_of_ticks(100, monday)])
+    assert (isinstance(first, StoreError), second.rows) == (True, 100)
     with pytest.raises(StoreError, match=r"reads back .* as 99 rows .* sent were 100 rows"):
         questdb_store.write_day(day_of_ticks(100))
 
@@ -221,7 +225,7 @@ def test_a_wrong_password_is_a_wrong_setting(
     assert "not-the-one" not in f"{raised.value}{raised.value.hint}{wrong!r}{store!r}"
     writer = IlpWriter(wrong)
     with pytest.raises(SettingsError, match="refuses the user quotemill") as raised:
-        writer.send(TICKS_NAME, pa.table({"ts": day_of_ticks(1)["ts"], "seq": [0]}), [])
+        writer.send(TICKS_NAME, [pa.table({"ts": day_of_ticks(1)["ts"], "seq": [0]})], [])
     assert "not-the-one" not in str(raised.value)
 
 
@@ -238,7 +242,7 @@ def test_the_password_is_shown_nowhere(
     texts += [repr(vars(part)) for part in (store, store._connection)]
     with pytest.raises(StoreError) as raised:
         store._connection.writer().send(
-            TICKS_NAME, pa.table({"ts": day_of_ticks(1)["ts"], "no": [0]}), []
+            TICKS_NAME, [pa.table({"ts": day_of_ticks(1)["ts"], "no": [0]})], []
         )
     texts += [str(raised.value), raised.value.hint]
     store.close()

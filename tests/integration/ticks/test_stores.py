@@ -11,6 +11,7 @@ import pytest
 
 from loaders.ticks.day_hash import measured
 from loaders.ticks.frame import QUOTED, DayKey, day_frame
+from loaders.ticks.postgres import PostgresStore
 from loaders.ticks.questdb import ranges
 from loaders.ticks.store import (
     NOTHING,
@@ -19,6 +20,7 @@ from loaders.ticks.store import (
     Measured,
     NoDataRow,
     Stamp,
+    StoreError,
     StoreSummary,
     TickStore,
     VisibleTicks,
@@ -95,6 +97,33 @@ def test_days_and_series_do_not_touch_each_other(store: TickStore) -> None:
         store.write_day(day)
     for key, day in zip((KEY, MONDAY, zinc), days, strict=True):
         assert store.measure(*key) == measured(day)
+
+
+def test_days_that_are_written_together_are_as_if_written_singly(store: TickStore) -> None:
+    zinc = DayKey("KQ.m@SHFE.zn", "SHFE.zn2601", KEY.trading_day)
+    old_zinc = zinc._replace(contract="SHFE.zn2512")
+    store.write_day(day_of_ticks(300, seed=8))
+    store.write_day(day_of_ticks(250, old_zinc, seed=9))
+    days = [day_of_ticks(200, KEY), day_of_ticks(400, zinc, seed=2), day_of_ticks(90, MONDAY)]
+    assert store.write_days(days) == list(map(measured, days))
+    for key, day in zip((KEY, zinc, MONDAY), days, strict=True):
+        assert store.read_day(*key).equals(_sorted(day))
+    assert store.measure(*old_zinc) == NOTHING
+
+
+def test_a_day_that_the_store_refuses_costs_no_other(store: TickStore) -> None:
+    if isinstance(store, PostgresStore):
+        bad = KEY._replace(symbol="KQ.m@\0")
+    else:
+        bad = KEY._replace(symbol="KQ.m@SHFE.zn", trading_day=date(1960, 1, 5))
+    days = [day_of_ticks(100, KEY), day_of_ticks(50, bad), day_of_ticks(90, MONDAY)]
+    first, refused, last = store.write_days(days)
+    assert [first, last] == [measured(days[0]), measured(days[2])]
+    assert isinstance(refused, StoreError)
+    assert f"{bad.contract} {bad.trading_day}" in str(refused)
+    assert [store.measure(*key).rows for key in (KEY, MONDAY)] == [100, 90]
+    with pytest.raises(StoreError):
+        store.write_day(days[1])
 
 
 def test_a_friday_night_belongs_to_monday(store: TickStore) -> None:
