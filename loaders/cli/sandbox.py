@@ -156,6 +156,9 @@ def tq(
     ] = 120,
     seed: Annotated[int, typer.Option(help="The same seed gives the same market.")] = 1,
     clock: Clock = None,
+    speed: Annotated[
+        float, typer.Option(min=0, help="Virtual seconds a second; at 0 the clock stands still.")
+    ] = 0.0,
     fault: Fault = None,
 ) -> None:
     """Simulate the servers of TqSdk (China futures) until Ctrl-C.
@@ -174,7 +177,9 @@ def tq(
     except ImportError as error:
         raise UsageError("the sandbox of TqSdk needs aiohttp", hint=install_hint("tq")) from error
     world = _make_futures_market(data, variety or (), ticks_per_day, seed=seed)
-    sandbox = TqSandbox(world, fault or (), clock, port=port, control_port=control_port)
+    sandbox = TqSandbox(
+        world, fault or (), clock, speed=speed, port=port, control_port=control_port
+    )
     with _run(sandbox):
         typer.echo(f"# TqSdk sandbox on {sandbox.url}  {_describe(sandbox)}")
         _print_settings("TQ", sandbox.settings())

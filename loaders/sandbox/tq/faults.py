@@ -38,6 +38,11 @@ KINDS: dict[str, Kind] = {
     ),
     "close": Kind("the connection is closed with code 1000", {"after": "4", "times": "1"}),
     "never-ready": Kind("a chart never becomes ready", {**DAY, **OFTEN}),
+    "frozen": Kind(
+        "no tick of a contract comes between two times of the clock; those come afterwards",
+        {"contract": "", "from": "0000", "until": "2359"},
+    ),
+    "reach": Kind("a chart of the newest ticks begins with so few", {"ticks": "20"}),
     # what the servers know
     "unknown": Kind("no instrument of that name", {"symbol": ""}, needs=("symbol",)),
     "no-series": Kind("a continuous series has no bar", {"variety": ""}, needs=("variety",)),
@@ -66,7 +71,7 @@ def read_time(text: str) -> time:
     return datetime.strptime(text, "%H%M").time()
 
 
-WHOLE = ("after", "times", "status", "keep", "row", "by", "days")
+WHOLE = ("ticks", "after", "times", "status", "keep", "row", "by", "days")
 CATALOGUE = Catalogue(
     KINDS,
     {

@@ -12,6 +12,7 @@ from threading import RLock
 
 from loaders.sandbox.faults import FaultPlan
 from loaders.sandbox.tq.exchange import Contract, Exchange, Row, Switches, find_main
+from loaders.sandbox.tq.faults import read_time
 from loaders.sandbox.tq.replay import DAY, start_of_bar
 from loaders.sandbox.tq.varieties import CST, NS, nanoseconds
 from loaders.sandbox.world.clock import CLOSE_OF_DAY
@@ -147,6 +148,14 @@ class Market:
             now = self.now
             rows = [row for row in rows if row["datetime"] <= now]
         return rows
+
+    def is_frozen(self, contract: str) -> bool:
+        """Whether a fault keeps new ticks of a contract back now."""
+        now = self._clock.time()
+        return any(
+            read_time(rule.option("from")) <= now < read_time(rule.option("until"))
+            for rule in self.faults.find_rules("frozen", contract=contract)
+        )
 
     def settled_days(self) -> list[date]:
         """Days whose settlement prices are published: from 19:00 on."""

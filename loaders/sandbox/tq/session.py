@@ -92,6 +92,8 @@ class Session:
 
     def _extend(self, name: str, message: Diff) -> None:
         symbol, duration = _subject(message)
+        if duration == 0 and self._market.is_frozen(symbol):
+            return
         series = self._series(symbol, duration)
         sent, row = self._newest.get(name, (-1, None))
         last = series.last_id
@@ -151,7 +153,7 @@ class Session:
             return
         left, right = _window(message, series)
         newest = {str(series.last_id): series.row(series.last_id)}
-        first, end = max(left, series.first_id), min(right, series.last_id)
+        first, end = max(left, self._reach(message, series)), min(right, series.last_id)
         starts = range(end, first - 1, -ROWS_PER_PACKET) or (first - 1,)
         for n, top in enumerate(starts):
             last = n + 1 == len(starts)
@@ -163,6 +165,14 @@ class Session:
                 chart |= {"left_id": left, "right_id": right, "state": state}
                 tail |= _wrap_rows(symbol, duration, {"last_id": series.last_id})
             self._push(_wrap_rows(symbol, duration, {"data": data}), tail)
+
+    def _reach(self, message: Diff, series: Series) -> int:
+        """The number of the first of the newest ticks that the servers give."""
+        rule = next(iter(self._market.faults.find_rules("reach")), None)
+        is_newest = message.get("left_kline_id") is None and message.get("focus_datetime") is None
+        if rule is None or _subject(message)[1] or not is_newest:
+            return series.first_id
+        return series.last_id - rule.integer("ticks") + 1
 
     def _located_day(self, message: Diff) -> str:
         """Trading day of a chart that is located by a stamp; "" for other charts."""
