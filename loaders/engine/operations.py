@@ -29,5 +29,5 @@ class ScheduledJob:
     jitter: int = 0  # seconds
     deadline: int = 600  # minutes
     catch_up: bool = True
-    retry: int = 0  # minutes after a run whose source was away; 0: not before the next start
+    retry: int = 0  # minutes after a run whose source was away, or that was killed; 0: not at all
     needs: str = ""  # base_url

@@ -4,6 +4,7 @@ The only state of schedules. Each function is one transaction: of two machines t
 warehouse, one claims a start.
 """
 
+import signal
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -20,6 +21,9 @@ from orchestration.schedule.jobs import Job, Row
 
 TABLE = "ops.schedules"
 OVERDUE = timedelta(minutes=30)
+AWAY = UpstreamError.exit_code
+# exit codes of a run that the kernel, or its own fault, ended
+KILLED = tuple(128 + s for s in (signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS))
 TRIES = 2  # of a start whose run was cut off: it may be what brings the machine down
 _COLUMNS = ", ".join(column.name for column in fields(Row))
 
@@ -116,7 +120,8 @@ def claim_start(
     again = _retry_time(row, job, verdict.through)
     if verdict.start is None and again is not None and again <= now:
         _record_start(conn, job, now, verdict.through, attempts=1)
-        return Claim(row.last_run_at, why="its source was away")
+        why = "its source was away" if row.last_exit_code == AWAY else "it was killed"
+        return Claim(row.last_run_at, why=why)
     if verdict.start is None:
         return Claim(None, verdict.begins_at, _why_not(job, verdict), not verdict.missed)
     _record_start(conn, job, now, verdict.through, attempts=1)
@@ -318,14 +323,16 @@ def _next_start(job: Job, after: datetime) -> datetime | None:
 
 
 def _retry_time(row: Row, job: Job, through: datetime | None) -> datetime | None:
-    """When a run is made again because its source was away; none of a job that promises none.
+    """When a run is made again because its source was away, or it was killed.
+
+    None of a job that promises none.
 
     `through`: up to when starts are handled. One after the run, or the job being turned on since,
     ends that.
     """
     ended = row.last_finished_at
-    was_away = row.last_exit_code == UpstreamError.exit_code
-    if not job.retry or row.next_run_at is None or not was_away or ended is None:
+    is_repeated = row.last_exit_code in (AWAY, *KILLED)
+    if not job.retry or row.next_run_at is None or not is_repeated or ended is None:
         return None
     if through is not None and through > ended:
         return None

@@ -37,8 +37,8 @@ class JobSettings(Section):
     retry: int | None = Field(
         None,
         ge=0,
-        description="minutes after which a run whose source was away is made again, until the next "
-        "start; 0: not before that",
+        description="minutes after which a run whose source was away, or that was killed, is made "
+        "again, until the next start; 0: not before that",
     )
 
 

@@ -1,5 +1,6 @@
 """ops.schedules: what was started, who may start it again, and migrated rows."""
 
+import signal
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -70,7 +71,7 @@ def test_a_start_is_taken_once(book: Book) -> None:
     assert book.ran(DAILY, FRIDAY + 3 * DAY) == FRIDAY + 3 * DAY
 
 
-def test_a_run_whose_source_was_away_is_made_again(book: Book) -> None:
+def test_a_run_whose_source_was_away_or_that_was_killed_is_made_again(book: Book) -> None:
     job, away = replace(DAILY, retry=60), UpstreamError.exit_code
     assert book.ran(job, FRIDAY) == FRIDAY
     monday = FRIDAY + 3 * DAY
@@ -81,10 +82,13 @@ def test_a_run_whose_source_was_away_is_made_again(book: Book) -> None:
     again = book.take(job, monday + 2 * HOUR)
     assert (again.start, again.why) == (monday, "its source was away")
     assert book.row(job).next_run_at == monday + DAY
+    book.end(job, 128 + signal.SIGKILL, monday + 2 * HOUR)
+    killed = book.take(job, monday + 3 * HOUR)
+    assert (killed.start, killed.why) == (monday + 2 * HOUR, "it was killed")
     # another failure needs a person, and is not made again
-    book.end(job, 6, monday + 2 * HOUR)
+    book.end(job, 6, monday + 3 * HOUR)
     assert book.row(job).next_run_at == monday + DAY
-    assert book.ran(job, monday + 4 * HOUR) is None
+    assert book.ran(job, monday + 5 * HOUR) is None
 
 
 def test_the_next_start_replaces_one_that_is_made_again(book: Book) -> None:
