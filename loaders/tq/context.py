@@ -1,7 +1,7 @@
 """What a running load of China futures offers its datasets."""
 
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from loaders.engine.load import Load
     from loaders.ticks.frame import DayKey
     from loaders.ticks.store import IndexRow, TickStore
+    from loaders.tq.live.stretch import Stretch
     from loaders.tq.tick_days.ledger import LedgerRow
     from loaders.tq.tick_days.no_data_days import NoDataDays
+    from loaders.tq.tick_days.recent_ticks import RecentDay
     from loaders.tq.tick_days.schedule import Scheduled
 
 R = TypeVar("R")
@@ -43,10 +45,12 @@ class Context:
     load, harvest  the load, and its answers from the servers
     new_harvest    opens a harvest whose sessions are not those of `harvest`
     folder         for the load's files
+    recorded       of recorded ticks, by contract; kept between loads
     halted         set it to end every process of the client
     days           all known trading days, once the calendar has been loaded
     instruments    by variety, once asked for
     exchange_seen  the newest quote of each exchange, once asked for
+    stretch        the sessions that a recorder records
 
     In the lane of ticks:
 
@@ -62,16 +66,19 @@ class Context:
     history        whether the account may download the history of ticks
     history_gave   whether the history gave ticks of any day in this load
     recent         without the permission: newest ticks of contracts by trading day, or the error
+    reconciled     of recorded ticks: `shared` with the servers' answers, and `differing` from them
     """
 
     load: "Load"
     harvest: Harvest
     new_harvest: "Callable[[], AbstractContextManager[Harvest]]"
     folder: Path
+    recorded: Path
     halted: threading.Event = field(default_factory=threading.Event)
     days: list[date] = field(default_factory=list)
     instruments: dict[str, Instruments] = field(default_factory=dict)
     exchange_seen: dict[str, datetime | None] = field(default_factory=dict)
+    stretch: "Stretch | None" = None
     store: "TickStore | None" = None
     symbols: frozenset[str] = frozenset()
     schedule: "dict[DayKey, Scheduled]" = field(default_factory=dict)
@@ -82,7 +89,8 @@ class Context:
     by_name: bool = False
     history: bool = True
     history_gave: bool = False
-    recent: dict[str, dict[date, Any] | UpstreamError] = field(default_factory=dict)
+    recent: "dict[str, dict[date, RecentDay] | UpstreamError]" = field(default_factory=dict)
+    reconciled: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.settings: TqSettings = self.load.settings.tq

@@ -17,4 +17,13 @@ JOBS = {
     "tq_cross_check": ScheduledJob(
         "loaders run tq --mode cross-check", "weekly sat 10:00", time_zone="Asia/Shanghai"
     ),
+    # turned on by its times; those after the first of a session find it recording
+    "tq_live": ScheduledJob(
+        "loaders run tq --mode live",
+        "off",
+        calendar="XSHG",
+        time_zone="Asia/Shanghai",
+        deadline=480,
+        retry=2,
+    ),
 }

@@ -10,13 +10,14 @@ from loaders.tq.datasets import (
     contract,
     contract_daily,
     main_events,
+    recording,
     settlement,
     tick_index,
     ticks,
     trading_day,
     trading_session,
 )
-from loaders.tq.request import CROSS_CHECK, MAPPING_DATASETS, TICKS
+from loaders.tq.request import CROSS_CHECK, LIVE, MAPPING_DATASETS, TICKS
 from loaders.tq.tick_days.plan import plan_ticks
 
 DATASETS: tuple[Dataset, ...] = (
@@ -29,6 +30,7 @@ DATASETS: tuple[Dataset, ...] = (
     ticks.DATASET,
     tick_index.DATASET,
     tick_index.NO_DATA,
+    recording.DATASET,
 )
 
 
@@ -38,6 +40,8 @@ def plan(ctx: Context) -> Iterator[Sequence[Unit]]:
         yield from plan_ticks(ctx)
     elif request.mode == CROSS_CHECK:
         yield from _plan_cross_check(ctx)
+    elif request.mode == LIVE:
+        yield from recording.plan_recording(ctx)
     else:
         yield from _plan_mapping(ctx, request.datasets or MAPPING_DATASETS)
 

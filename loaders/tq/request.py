@@ -14,8 +14,8 @@ from loaders.settings import Settings
 from loaders.tq.errors import TqMissing
 from loaders.tq.settings import VARIETY
 
-MAPPING, TICKS, CROSS_CHECK = "mapping", "ticks", "cross-check"
-TICK_LANE = "tq_ticks"
+MAPPING, TICKS, CROSS_CHECK, LIVE = MODES = ("mapping", "ticks", "cross-check", "live")
+TICK_LANE, LIVE_LANE = "tq_ticks", "tq_live"
 MAPPING_DATASETS = (
     "trading_day",
     "trading_session",
@@ -25,6 +25,7 @@ MAPPING_DATASETS = (
     "settlement",
 )
 TICK_DATASETS = ("ticks", "tick_index", "no_data_day")
+RECORDING = "recording"
 # a contract-day, as verification asks for it
 DAY = r"^KQ\.m@\S+ \S+ \d{4}-\d{2}-\d{2}$"
 # read complete days again: those of a window, or one of them
@@ -58,15 +59,18 @@ def check_client(settings: Settings) -> None:
 def check_request(settings: Settings, request: LoadRequest) -> None:
     """Raise UsageError or SettingsError for all that can be known before opening."""
     check_client(settings)
-    if request.mode not in (*BOTH, MAPPING, TICKS, CROSS_CHECK):
-        raise UsageError(
-            f"unknown --mode {request.mode}", hint=f"use {MAPPING}, {TICKS} or {CROSS_CHECK}"
-        )
+    if request.mode not in (*BOTH, *MODES):
+        raise UsageError(f"unknown --mode {request.mode}", hint=f"use one of {', '.join(MODES)}")
     if foreign := sorted(request.options.keys() - set(OPTIONS)):
         raise UsageError(f"tq has no option --{foreign[0]}")
     _check_refetch(request)
     both = (*MAPPING_DATASETS, *TICK_DATASETS)
-    own = {MAPPING: MAPPING_DATASETS, TICKS: TICK_DATASETS, CROSS_CHECK: ("main_events",)}
+    own = {
+        MAPPING: MAPPING_DATASETS,
+        TICKS: TICK_DATASETS,
+        CROSS_CHECK: ("main_events",),
+        LIVE: (RECORDING,),
+    }
     names = own.get(request.mode, both)
     if foreign := [name for name in request.datasets or () if name not in names]:
         raise unknown_dataset(foreign, names)
@@ -75,6 +79,10 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
         raise UsageError(
             f"not a variety: {', '.join(wrong)}", hint="write it as SHFE.cu; capitals count"
         )
+    if request.mode == LIVE and (request.since or request.until):
+        raise UsageError(
+            "the ticks of the running session are recorded: give no --since or --until"
+        )
     if request.since and request.until and request.since > request.until:
         raise UsageError("--since is later than --until")
 
@@ -82,7 +90,7 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
 def _check_refetch(request: LoadRequest) -> None:
     """Raise UsageError for days to read again that the request does not name well."""
     day = request.options.get("date")
-    if request.mode in (MAPPING, CROSS_CHECK) and request.options:
+    if request.mode in (MAPPING, CROSS_CHECK, LIVE) and request.options:
         raise UsageError("ticks alone are read again", hint=f"use --mode {TICKS}")
     if day is not None and (request.since or request.until):
         raise UsageError("give one of --date, and --since and --until")
@@ -117,10 +125,15 @@ def parts(_: Settings, request: LoadRequest, __: datetime | None) -> Sequence[Lo
 
 
 def lane(request: LoadRequest) -> str:
-    """A load of ticks may take weeks, and never blocks the evening's main contracts."""
-    return TICK_LANE if request.mode == TICKS else "tq"
+    """A load of ticks may take weeks, a recorder a session: neither blocks the main contracts."""
+    return {TICKS: TICK_LANE, LIVE: LIVE_LANE}.get(request.mode, "tq")
 
 
 def when_busy(_: Settings, request: LoadRequest) -> Literal["fail", "skip", "wait"]:
-    """A load of ticks may take weeks: another one is skipped, unless it names days."""
+    """A load of ticks may take weeks: another one is skipped, unless it names days.
+
+    So is a second recorder.
+    """
+    if request.mode == LIVE:
+        return "skip"
     return "skip" if request.mode == TICKS and not request.keys else "fail"

@@ -62,6 +62,12 @@ class TqSettings(Section):
     settle_margin: float = Field(
         1800.0, ge=0, description="how long after its close the newest day may still get ticks"
     )
+    silence: float = Field(
+        600.0,
+        gt=0,
+        description="how long a contract may have no tick in its session before the recorder of "
+        "`--mode live` warns; it fails if all are silent for so long",
+    )
     stale_after: int = Field(
         5, ge=0, description="trading days after which late data are an alert; 0: never"
     )

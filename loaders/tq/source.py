@@ -59,7 +59,15 @@ def open_load(load: Load) -> Iterator[Context]:
     store = open_store(load.settings, load.warehouse) if load.request.mode == TICKS else None
     try:
         with new_harvest() as harvest:
-            yield Context(load, harvest, new_harvest, folder=files, halted=halted, store=store)
+            yield Context(
+                load,
+                harvest,
+                new_harvest,
+                folder=files,
+                recorded=folder.with_name("recorded"),
+                halted=halted,
+                store=store,
+            )
     finally:
         if store is not None:
             store.close()

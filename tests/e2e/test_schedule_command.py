@@ -16,6 +16,9 @@ SETTINGS = """
     base_url = "http://127.0.0.1:9"
     [ib]
     host = "127.0.0.1"
+    [tq]
+    account = "somebody"
+    password = "secret"
     [schedule.hello]
     command = "status"
     when = "daily 12:00"
@@ -54,7 +57,8 @@ def test_a_day_in_the_future_is_shown(place: Place) -> None:
     [daily] = [start for start in planned["starts"] if start["job"] == "tdx_daily"]
     assert (daily["at"], daily["command"]) == ("2026-11-27T09:30:00+00:00", "quotemill run tdx")
     assert planned["notes"] == ["2026-11-27: XNYS closes early, 18:00 UTC"]
-    assert planned["idle"]["tdx_realtime"] == "off by its settings"
+    off = {job for job, why in planned["idle"].items() if why == "off by its settings"}
+    assert off == {"tdx_realtime", "tq_live"}
     text = place.inside("quotemill", "schedule", "simulate", "hello", "--date", "2026-11-27")
     assert text.stdout == "2026-11-27 12:00:00 UTC  Fri 12:00 UTC  hello  quotemill status\n"
     week = ("--date", "2026-10-01", "--until", "2026-10-08")

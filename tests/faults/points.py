@@ -196,7 +196,15 @@ TQ_MAPPING = {
     "main contracts asked for": before("loaders.tq.datasets.main_events:_load_events"),
     "main contracts answered": after("loaders.tq.datasets.main_events:_load_events"),
 }
-TQ = TQ_DAY | TQ_SERVER | TQ_MAPPING | package_points("symbol_day") | package_points("main_event")
+TQ_RECORDER = {"recorded": before("loaders.tq.live.recorder:Recorder._report_silence")}
+TQ = (
+    TQ_RECORDER
+    | TQ_DAY
+    | TQ_SERVER
+    | TQ_MAPPING
+    | package_points("symbol_day")
+    | package_points("main_event")
+)
 
 # `stage` is the command
 ARCHIVE_MODULES = "orchestration.archive"

@@ -12,7 +12,7 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -180,6 +180,33 @@ class Harvest:
         path = self._file("recent")
         self._ask("recent_ticks", {"contract": contract, "n": n, "path": str(path)})
         return answers.take_table(path)
+
+    def live(
+        self, varieties: Sequence[str], day: date, start: datetime, *, folder: Path, flush: float
+    ) -> Generator[dict[str, tuple[str, datetime | None]], None, None]:
+        """Record the ticks of present main contracts into files of `folder` until closed.
+
+        `start` is where the ticks of the trading day begin. Yields every `flush` seconds the
+        contract of each variety and its newest stamp. A client that fails is replaced: the next one
+        begins with the newest ticks of the servers.
+        """
+        args: dict[str, Any] = {"varieties": list(varieties), "day": day.isoformat()}
+        args |= {"start": nanoseconds(start), "folder": str(folder), "flush": flush}
+        failed = 0
+        while True:
+            process = self._process()
+            try:
+                for item in process.items("live", args):
+                    self._note_answer()
+                    failed = 0
+                    yield {
+                        variety: (contract, to_time(ns) if ns > 0 else None)
+                        for variety, (contract, ns) in item.items()
+                    }
+            except TqTransport as error:
+                failed = self._put_off(error, failed)
+            finally:  # it records until its end
+                process.kill()
 
     def _ask(self, call: str, args: dict[str, Any]) -> Any:
         failed = 0

@@ -21,6 +21,7 @@ from loaders.tq import landed
 from loaders.tq.client.answers import DayRange, TickAnswer
 from loaders.tq.context import Context, Dataset, describe, source_gone
 from loaders.tq.errors import TqPermissionError, TqTimeout, TqTransport, UnknownSymbol
+from loaders.tq.live.reconcile import compare_recorded
 from loaders.tq.tables import SYMBOL_DAY, TICK_REVISION
 from loaders.tq.tick_days.completeness import describe_gap, lacks_ticks, rank, traded_lots
 from loaders.tq.tick_days.conversion import count_outside, sift_ticks
@@ -91,24 +92,31 @@ def _load_history(ctx: Context, day: Scheduled, answer: TickAnswer | Exception) 
         if ctx.stored_day(day.key) is not None:
             return keep_stored_ticks(ctx, day, "no tick came")
         return record_empty_day(ctx, day, answer, traded)
-    return _store_day(ctx, day, _take_ticks(answer), HISTORY)
+    ticks = _take_ticks(answer)
+    compare_recorded(ctx, day.contract, ticks)
+    return _store_day(ctx, day, ticks, HISTORY)
 
 
 def _load_recent(ctx: Context, day: Scheduled) -> Outcome:
     """Load a day from the newest ticks, where these hold it from its start on."""
     try:
-        ticks = fetch_newest(ctx, day.contract).get(day.trading_day)
+        recent = fetch_newest(ctx, day.contract).get(day.trading_day)
     except (
         NO_ANSWER
     ) as error:  # says nothing of the day; without the permission nothing is recorded
         return Outcome(key_text(day.key), failure=f"newest ticks: {describe(error)}")
-    if ticks is None:
+    if recent is None:
         return Outcome(key_text(day.key), skipped=NO_PERMISSION)
-    return _store_day(ctx, day, ticks, NEWEST_ROUTE)
+    return _store_day(ctx, day, recent.ticks, NEWEST_ROUTE, hole=recent.hole)
 
 
-def _store_day(ctx: Context, day: Scheduled, ticks: pa.Table, route: str) -> Outcome:
-    """Write a day, then its index row; the outcome that lands its ledger row."""
+def _store_day(
+    ctx: Context, day: Scheduled, ticks: pa.Table, route: str, *, hole: str | None = None
+) -> Outcome:
+    """Write a day, then its index row; the outcome that lands its ledger row.
+
+    `hole`: what a recorder missed, which no later load without the history can have.
+    """
     assert ctx.store is not None
     key = day.key
     start, end = bounds(day.trading_day, ctx.days)
@@ -120,10 +128,10 @@ def _store_day(ctx: Context, day: Scheduled, ticks: pa.Table, route: str) -> Out
     if loss := find_loss(ctx, day, sifted.ticks, traded):
         return keep_stored_ticks(ctx, day, loss)
     ctx.no_data.take_back([key])
-    gap = describe_gap(sifted.ticks, traded)
-    if gap and _may_grow(ctx, day) and not ctx.load.request.accepts_loss_of("ticks"):
+    gap = hole or describe_gap(sifted.ticks, traded)
+    if gap and not hole and _may_grow(ctx, day) and not ctx.load.request.accepts_loss_of("ticks"):
         return Outcome(key_text(key), failure=f"{gap}: not complete yet", rejected=sifted.rejected)
-    warn_of_oddities(ctx, day, sifted.ticks, route)
+    warn_of_oddities(ctx, day, sifted.ticks, route, hole=hole)
     frame = day_frame(sifted.ticks, key, segment_id=day.segment_id, schedule_hash=day.schedule_hash)
     unlist_other_contracts(ctx, day)
     measured = ctx.store.write_day(frame)
@@ -221,10 +229,13 @@ def _is_better(first: TickAnswer, second: TickAnswer, traded: int | None) -> boo
     return rank(ticks, traded) > rank(others, traded)
 
 
-def warn_of_oddities(ctx: Context, day: Scheduled, ticks: pa.Table, route: str) -> None:
+def warn_of_oddities(
+    ctx: Context, day: Scheduled, ticks: pa.Table, route: str, *, hole: str | None = None
+) -> None:
     """Report what is odd about a day that lands all the same."""
-    if gap := describe_gap(ticks, _traded(ctx, day)):
+    if gap := hole or describe_gap(ticks, _traded(ctx, day)):
         best = "the best of two sessions" if route == HISTORY else f"of the newest {NEWEST:,} ticks"
+        best = "of recorded ticks" if hole else best
         text = f"{day.contract} {day.trading_day}: {gap}, {best}: landed as short"
         ctx.load.warn(text)
     versions = ctx.ask(lambda conn: landed.sessions(conn, day.variety))

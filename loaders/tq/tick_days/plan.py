@@ -19,6 +19,7 @@ from loaders.ticks.frame import DayKey
 from loaders.ticks.store import SCHEDULE, IndexRow, StoreError
 from loaders.tq import landed
 from loaders.tq.context import Context
+from loaders.tq.live.reconcile import end_reconciliation
 from loaders.tq.request import NEWEST_DAY, TICK_DATASETS
 from loaders.tq.tick_days.backlog import (
     Backlog,
@@ -75,6 +76,8 @@ def plan_ticks(ctx: Context) -> Iterator[Sequence[Unit]]:
         yield from _copy_no_data(ctx)
     if "ticks" in datasets:
         yield from _fetch(ctx)
+        _read_ledger(ctx)
+        end_reconciliation(ctx)
     if "no_data_day" in datasets:
         yield from _copy_no_data(ctx)
     _require_sound_store(ctx)

@@ -100,7 +100,8 @@ def context(
         warn=(said if said is not None else []).append,
     )
     nothing: Any = None
-    first = {"harvest": nothing, "new_harvest": nothing, "folder": Path()} | values
+    first = {"harvest": nothing, "new_harvest": nothing, "folder": Path(), "recorded": Path("none")}
+    first |= values
     load.warehouse.ask = lambda _: None
     ctx = Context(load, store=store or Store(), **first)  # type: ignore[arg-type]
     load.warehouse.ask = lambda _: answer

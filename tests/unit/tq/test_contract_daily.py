@@ -71,6 +71,7 @@ def running(
         cast("Any", SimpleNamespace(daily=daily, exchange_seen_at=lambda _: None)),
         cast("Any", None),
         Path(),
+        Path(),
         days=[EVE, DAY, NEXT],
     )
     quoted = {"SHFE.cu": at(seen) if seen else None}

@@ -17,5 +17,6 @@ a day without ticks would answer with a row of another day.
     session.py       log-in, connections and internals of the client: the one module that imports it
     instruments.py   contracts and trading hours       ticks.py   days of ticks, the newest ticks
     mains.py         main contracts, by two routes     bars.py    days of contracts
+    live.py          ticks of the running session
     failure.py       the meaning of the client's bare exceptions
 """

@@ -10,7 +10,7 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
-from loaders.tq.client.program import bars, instruments, mains, settlements, ticks
+from loaders.tq.client.program import bars, instruments, live, mains, settlements, ticks
 from loaders.tq.client.program.failure import classify
 from loaders.tq.client.program.session import Session
 
@@ -26,6 +26,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "settlements": settlements.settlements,
     "ticks": ticks.ticks,
     "recent_ticks": ticks.recent_ticks,
+    "live": live.live,
 }
 
 

@@ -59,7 +59,7 @@ def ticks(
         rows = _select_day(session, code, frame, start, end)
         if len(rows):
             path = str(Path(folder) / f"{contract}-{day}.parquet")
-            _write(path, rows)
+            write_ticks(path, rows)
             item |= {"path": path, "rows": len(rows)}
             any_rows = True
         held_back.append(item)
@@ -75,7 +75,7 @@ def recent_ticks(session: Session, contract: str, n: int, path: str) -> int:
     count = min(n, NEWEST_TICKS)
     frame = session.api.get_tick_serial(server_code(contract), data_length=count)
     frame = frame[frame["datetime"] > 0]
-    _write(path, frame)
+    write_ticks(path, frame)
     return len(frame)
 
 
@@ -132,7 +132,7 @@ class _Progress:
                 self._report(now)
 
 
-def _write(path: str, frame: Any) -> None:
+def write_ticks(path: str, frame: Any) -> None:
     """Write id and datetime_ns as integers, all else as the client's float64.
 
     Missing values (a level of the book without an order, or below the first on most exchanges) are

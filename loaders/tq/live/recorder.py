@@ -1,0 +1,127 @@
+"""Record a stretch of sessions into files.
+
+The program of the client writes the files; this says when to end, and what does not come.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loaders.errors import UpstreamError
+from loaders.tq.live.recorded import describe_holes, find_holes, read_recorded
+from loaders.tq.live.silence import Silence, Stamps
+from loaders.tq.live.stretch import Stretch
+from loaders.tq.trading_day import bounds, nanoseconds
+from loaders.trading_time import SHANGHAI
+
+if TYPE_CHECKING:
+    from loaders.tq.context import Context
+
+FLUSH = 3.0  # seconds between two writes of files: what a kill may lose
+AFTER_CLOSE = timedelta(minutes=1)  # the exchange's last ticks
+
+
+class Clock:
+    """The time of a recorder: the load's clock.
+
+    One that was given starts there and follows the ticks, as a sandbox's clock may run fast.
+    """
+
+    def __init__(self, clock: Callable[[], datetime], start: datetime | None) -> None:
+        self._clock, self._start, self._at = clock, start, time.monotonic()
+
+    def read(self, stamps: Stamps) -> datetime:
+        if self._start is None:
+            return self._clock()
+        elapsed = timedelta(seconds=time.monotonic() - self._at)
+        newest = max((stamp for stamp in stamps.values() if stamp is not None), default=None)
+        if newest is not None and newest > self._start + elapsed:
+            self._start, self._at, elapsed = newest, time.monotonic(), timedelta()
+        return self._start + elapsed
+
+
+class Recorder:
+    """`holes`: what is missing of a contract's day, as far as it was reported."""
+
+    def __init__(self, ctx: "Context", folder: Path, stretch: Stretch) -> None:
+        self._ctx, self._folder, self._stretch = ctx, folder, stretch
+        self._day = stretch.day
+        self._mains: dict[str, str] = {}
+        self._holes: dict[str, str | None] = {}
+        self._silent: dict[str, datetime] = {}
+
+    def record(self) -> None:
+        """Record until the stretch ends. Raises UpstreamError where all contracts are silent."""
+        ctx, stretch = self._ctx, self._stretch
+        silence = Silence(stretch.hours, timedelta(seconds=ctx.settings.silence))
+        clock = Clock(ctx.load.clock, ctx.load.as_of)
+        start, _ = bounds(self._day, ctx.days)
+        varieties = list(stretch.hours)
+        with closing(
+            ctx.harvest.live(varieties, self._day, start, folder=self._folder, flush=FLUSH)
+        ) as items:
+            for item in items:
+                stamps = {variety: stamp for variety, (_, stamp) in item.items()}
+                self._report_mains({variety: contract for variety, (contract, _) in item.items()})
+                now = clock.read(stamps)
+                silence.note(stamps, now)
+                self._report_silence(silence, now)
+                if now >= stretch.end + AFTER_CLOSE:
+                    break
+        self._report_holes()
+        ctx.load.reporter.line(f"recorded {self._describe()} until {_clock(stretch.end)}")
+
+    def _report_mains(self, mains: dict[str, str]) -> None:
+        """Report what is recorded, and what passed before it, at first and after a new client."""
+        if mains == self._mains:
+            return
+        is_first, self._mains = not self._mains, mains
+        if lacking := sorted(self._stretch.hours.keys() - mains.keys()):
+            self._ctx.load.warn(f"no ticks of a main contract come of {', '.join(lacking)}")
+        self._report_holes()
+        if is_first:
+            line = f"recording {self._describe()} until {_clock(self._stretch.end)}"
+            self._ctx.load.reporter.line(line)
+
+    def _report_holes(self) -> None:
+        for variety, contract in self._mains.items():
+            ticks = read_recorded(self._folder, contract)
+            if ticks is None:
+                continue
+            spans, known = self._stretch.hours[variety], self._holes.get(contract)
+            opening, close = nanoseconds(spans[0][0]), nanoseconds(spans[-1][1])
+            text = describe_holes(find_holes(ticks), opening, close)
+            self._holes[contract] = text
+            if text and text != known:
+                self._ctx.load.warn(f"{contract} {self._day}: {text}")
+
+    def _report_silence(self, silence: Silence, now: datetime) -> None:
+        silent, is_open = silence.find_silent(now), silence.list_open(now)
+        longest = f"{self._ctx.settings.silence / 60:.3g} minutes (tq.silence)"
+        if silent and len(silent) == len(is_open):
+            names = ", ".join(self._mains[variety] for variety in silent)
+            raise UpstreamError(
+                f"no tick of any of {len(silent)} contracts in session has come for {longest}, "
+                f"since {_clock(max(silent.values()))}: {names}",
+                hint="what was recorded stays; `loaders check tq` asks the servers; for contracts "
+                "that trade less often raise tq.silence",
+            )
+        for variety in silent.keys() - self._silent.keys():
+            since = _clock(silent[variety])
+            self._ctx.load.warn(
+                f"{self._mains[variety]}: no tick has come for {longest}, since {since}, while "
+                "others tick"
+            )
+        for variety in self._silent.keys() - silent.keys():
+            self._ctx.load.reporter.line(f"{self._mains.get(variety, variety)} ticks again")
+        self._silent = silent
+
+    def _describe(self) -> str:
+        return f"the ticks of {', '.join(self._mains.values())} ({self._day})"
+
+
+def _clock(at: datetime) -> str:
+    return f"{at.astimezone(SHANGHAI):%H:%M:%S}"

@@ -1,0 +1,161 @@
+"""Recorded ticks: merged, holes named; how long a recorder records, and what is silent."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from loaders.tq.live.recorded import (
+    Hole,
+    compare_ticks,
+    delete_files,
+    delete_old,
+    describe_holes,
+    find_holes,
+    merge_ticks,
+    read_recorded,
+)
+from loaders.tq.live.recorder import Clock
+from loaders.tq.live.silence import Silence
+from loaders.tq.live.stretch import find_end, find_stretch
+
+CONTRACT = "SHFE.cu2601"
+MIDNIGHT = datetime(2025, 10, 22, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+def ticks(first: int, last: int, *, later: int = 0, price: float = 1.0) -> pa.Table:
+    ids = list(range(first, last + 1))
+    stamps = [n * 10 + later for n in ids]
+    return pa.table({"id": ids, "datetime_ns": stamps, "last_price": [price] * len(ids)})
+
+
+def record(folder: Path, first: int, last: int) -> Path:
+    file = folder / CONTRACT / f"{first:012}.parquet"
+    file.parent.mkdir(exist_ok=True)
+    pq.write_table(ticks(first, last), file)
+    return file
+
+
+def recorded(folder: Path) -> pa.Table:
+    table = read_recorded(folder, CONTRACT)
+    assert table is not None
+    return table
+
+
+def test_recorded_and_newest_ticks_are_each_once_and_in_order(tmp_path: Path) -> None:
+    assert read_recorded(tmp_path, CONTRACT) is None
+    record(tmp_path, 1, 5)
+    record(tmp_path, 4, 9)  # a recorder that was started again begins with the newest ones
+    merged = merge_ticks(recorded(tmp_path), ticks(8, 12))
+    assert (merged.shared, merged.differing) == (2, 0)
+    assert merged.ticks.equals(ticks(1, 12))
+    assert find_holes(merged.ticks) == []
+
+
+def test_the_servers_ticks_replace_recorded_ones_and_differences_count() -> None:
+    corrected = merge_ticks(ticks(1, 9), ticks(8, 12, price=2.0))
+    assert (corrected.shared, corrected.differing) == (2, 2)
+    assert corrected.ticks["last_price"].to_pylist() == [1.0] * 7 + [2.0] * 5
+    assert compare_ticks(ticks(1, 9), ticks(20, 22)) == (0, 0)
+    # with other numbers by now nothing can be merged
+    moved = merge_ticks(ticks(1, 9), ticks(5, 12, later=500))
+    assert (moved.differing, moved.ticks.equals(ticks(5, 12, later=500))) == (5, True)
+
+
+def test_what_passed_while_nothing_recorded_is_named(tmp_path: Path) -> None:
+    record(tmp_path, 1, 5)
+    damaged = record(tmp_path, 6, 7)
+    damaged.write_bytes(b"half a file")
+    merged = merge_ticks(recorded(tmp_path), ticks(10, 12))
+    assert find_holes(merged.ticks) == [Hole(50, 100, 4)]
+
+
+def at(hour: float) -> int:
+    return int((MIDNIGHT + timedelta(hours=hour)).timestamp() * 10**9)
+
+
+def test_only_holes_within_the_trading_day_count() -> None:
+    opening, close = at(1), at(7)  # 09:00 to 15:00 in Shanghai
+    assert describe_holes([Hole(at(-3), at(1), 9), Hole(at(7), at(14))], opening, close) is None
+    text = describe_holes([Hole(at(2), at(2.5), 1200), Hole(at(6), at(8), 34)], opening, close)
+    times = "from 10:00:00 to 10:30:00, 14:00:00 to 15:00:00"
+    assert text == f"1,234 ticks passed while nothing recorded, {times}"
+    begun = describe_holes([Hole(0, at(2))], opening, close)
+    assert begun == "ticks passed while nothing recorded, from 09:00:00 to 10:00:00"
+    many = [Hole(at(n), at(n + 0.5), 1) for n in range(1, 7)]
+    assert str(describe_holes(many, opening, close)).endswith("12:00:00 and 3 more times") is False
+    assert " and 3 more times" in str(describe_holes(many, opening, close))
+
+
+def test_files_of_landed_days_are_deleted_but_the_newest(tmp_path: Path) -> None:
+    files = [record(tmp_path, 1, 5), record(tmp_path, 4, 9), record(tmp_path, 10, 12)]
+    delete_files(tmp_path, lambda contract, newest: (contract, newest) == (CONTRACT, 120))
+    assert [file.exists() for file in files] == [False, True, True]
+    delete_files(tmp_path / "none", lambda *_: False)
+
+
+def test_old_files_are_deleted_and_those_that_reach_a_kept_day_stay(tmp_path: Path) -> None:
+    old, newer = record(tmp_path, 1, 5), record(tmp_path, 4, 9)
+    half = old.with_suffix(".new")
+    half.write_bytes(b"half a file")
+    delete_old(tmp_path, before=60)
+    assert (old.exists(), newer.exists(), half.exists()) == (False, True, False)
+    delete_old(tmp_path, before=1000)
+    assert list(tmp_path.iterdir()) == []
+
+
+def hours(*spans: tuple[float, float]) -> Sequence[tuple[datetime, datetime]]:
+    return [(MIDNIGHT + timedelta(hours=a), MIDNIGHT + timedelta(hours=b)) for a, b in spans]
+
+
+def test_a_recorder_records_to_the_end_of_the_day_or_of_the_night() -> None:
+    # UTC: the day, its night, the next day
+    sessions = hours((1, 2.25), (2.5, 3.5), (5.5, 7), (13, 17), (25, 26))
+
+    def end(hour: float) -> float | None:
+        ends = find_end(MIDNIGHT + timedelta(hours=hour), sessions)
+        return ends and (ends - MIDNIGHT) / timedelta(hours=1)
+
+    assert (end(0.5), end(4), end(12.5), end(16)) == (7, 7, 17, 17)
+    assert (end(-1), end(8), end(30)) == (None, None, None)
+
+
+def test_a_variety_without_a_night_rests_until_the_day() -> None:
+    copper, stocks = hours((13, 17), (25, 30)), hours((25.5, 31))
+    day = date(2025, 10, 23)
+    night = find_stretch(MIDNIGHT + timedelta(hours=12.9), day, {"cu": copper, "IF": stocks})
+    assert night is not None
+    assert (night.hours, night.resting) == ({"cu": copper}, ["IF"])
+    assert night.end == copper[0][1]
+    # no night before a holiday, and none of stocks
+    assert find_stretch(MIDNIGHT + timedelta(hours=12.9), day, {"IF": stocks}) is None
+
+
+def test_silence_counts_within_sessions_only() -> None:
+    opens = MIDNIGHT + timedelta(hours=1)
+    silence = Silence({"a": hours((1, 2), (3, 4)), "b": hours((1, 4))}, 10 * MINUTE)
+    silence.note({"a": opens - MINUTE, "b": opens - MINUTE}, opens - 20 * MINUTE)
+    assert silence.find_silent(opens - MINUTE) == {}
+    assert silence.find_silent(opens + 9 * MINUTE) == {}
+    silence.note({"a": opens, "b": opens + 9 * MINUTE}, opens + 9 * MINUTE)
+    silence.note({"a": opens, "b": opens + 15 * MINUTE}, opens + 20 * MINUTE)
+    assert silence.find_silent(opens + 20 * MINUTE) == {"a": opens + 9 * MINUTE}
+    # the break ends its silence
+    noon, after = opens + 90 * MINUTE, opens + 125 * MINUTE
+    silence.note({"b": noon}, noon)
+    assert (silence.list_open(noon), silence.find_silent(noon)) == (["b"], {})
+    assert silence.find_silent(after) == {"b": noon}
+    assert silence.find_silent(after + 5 * MINUTE) == {"a": opens + 120 * MINUTE, "b": noon}
+
+
+def test_a_given_clock_starts_there_and_follows_the_ticks() -> None:
+    clock = Clock(lambda: MIDNIGHT, None)
+    assert clock.read({"a": MIDNIGHT + MINUTE}) == MIDNIGHT
+    given = Clock(lambda: MIDNIGHT, MIDNIGHT)
+    assert MIDNIGHT <= given.read({"a": None}) < MIDNIGHT + MINUTE
+    later = given.read({"a": MIDNIGHT + 5 * MINUTE, "b": MIDNIGHT})
+    assert MIDNIGHT + 5 * MINUTE <= later < MIDNIGHT + 6 * MINUTE
+    assert later <= given.read({"a": MIDNIGHT + 5 * MINUTE}) < MIDNIGHT + 6 * MINUTE
