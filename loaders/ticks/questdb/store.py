@@ -22,6 +22,7 @@ from loaders.ticks import index_tables
 from loaders.ticks.day_hash import measure_sql, measured
 from loaders.ticks.frame import TICKS, key_of, window
 from loaders.ticks.questdb import ranges
+from loaders.ticks.questdb.add_years import add_whole_years
 from loaders.ticks.questdb.connection import Connection
 from loaders.ticks.questdb.day_writer import rows_to_write
 from loaders.ticks.questdb.http import Refused, Suspended, literal
@@ -184,9 +185,12 @@ class QuestdbStore:
 
     def _prepare(self) -> None:
         prepare_tables(self._connection.http())
-        if self._mark is None:
-            return
-        mark, marked = self._mark(), self._read(WAREHOUSE)
+        if self._mark is not None:
+            self._require_own_warehouse(self._mark())
+        add_whole_years(self._connection.http())
+
+    def _require_own_warehouse(self, mark: WarehouseMark) -> None:
+        marked = self._read(WAREHOUSE)
         require_same(marked, mark, self.label)
         if not marked.num_rows:
             self._put(WAREHOUSE, mark.as_table())

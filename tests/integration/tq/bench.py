@@ -14,6 +14,7 @@ from loaders.engine.result import LoadResult
 from loaders.loads import run_load
 from loaders.sandbox.tq.world import World
 from loaders.settings import Settings, load_settings
+from loaders.tq.client.program.codes import own_code
 from loaders.trading_time import SHANGHAI
 from tests.bench import Heard, WarehouseQueries
 from tests.conftest import require
@@ -98,9 +99,10 @@ def build_schedule(made: Bench, first: date = date.min) -> None:
     rows: list[tuple[Any, ...]] = []
     for variety in made.settings.tq.varieties:
         number, stamp, held = 0, "", None
-        for day, contract in made.sandbox.schedule(variety):
+        for day, code in made.sandbox.schedule(variety):
             if day < first:
                 continue
+            contract = code and own_code(code, day)
             before = held
             if contract is not None and contract != held:
                 text = f"{stamp}|{variety}|{contract}|{day:%Y%m%d}"

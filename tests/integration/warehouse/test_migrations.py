@@ -84,7 +84,6 @@ def test_commands_that_read_an_older_warehouse_name_what_updates_it(
     warehouse.ask(migration_files.refuse_outdated)
     newest = migration_files.shipped()[-1]
     with warehouse.connect() as conn:
-        conn.execute("drop table ops.failed_keys")
         conn.execute("delete from ops.schema_migrations where name = %s", (newest,))
     settings = load_settings(
         {"QUOTEMILL_WAREHOUSE_URL": warehouse.url, "QUOTEMILL_HOME": str(warehouse.home)},

@@ -1,14 +1,12 @@
 """Codes of contracts: those of the servers, and ours.
 
 Zhengzhou (CZCE) writes one digit of the delivery year, so a code comes back after ten years. Ours
-have two for deliveries before October 2020: CZCE.SR1601 is of 2016, and CZCE.SR601 of 2026. All
-others are the servers' own.
+have two, as those of the other exchanges: CZCE.SR1601 is of 2016, and CZCE.SR2601 of 2026.
 """
 
 import re
 from datetime import date
 
-FIRST_LISTED = (2020, 10)  # first delivery that the servers list; the client lists earlier ones
 _SERVERS = re.compile(r"(CZCE\.[A-Za-z_]+)(\d)(\d\d)")
 _OURS = re.compile(r"(CZCE\.[A-Za-z_]+)\d(\d{3})")
 
@@ -25,7 +23,7 @@ def own_code(code: str, day: date) -> str:
     year = day.year + (int(digit) - day.year) % 10
     if (year, int(month)) < (day.year, day.month):
         year += 10
-    return code if (year, int(month)) >= FIRST_LISTED else f"{product}{year % 100:02d}{month}"
+    return f"{product}{year % 100:02d}{month}"
 
 
 def server_code(contract: str) -> str:

@@ -1,9 +1,10 @@
 """Contracts of varieties and their trading hours."""
 
 import math
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
+from loaders.tq.client.program.codes import own_code
 from loaders.tq.client.program.failure import Failure
 from loaders.tq.client.program.session import CST, Session, cst
 
@@ -26,9 +27,10 @@ def instruments(session: Session, varieties: list[str]) -> dict[str, Any]:
     contracts, sessions, left_out = [], {}, list[str]()
     for variety, codes in listed.items():
         session.send({"progress": f"contracts of {variety}"})
-        rows = _symbol_rows(session, codes)
-        known = set(codes)
-        rows += [row for row in expired[variety] if row["instrument_id"] not in known]
+        rows = [_with_own_code(row) for row in _symbol_rows(session, codes)]
+        known = {row["instrument_id"] for row in rows}
+        others = [_with_own_code(row) for row in expired[variety]]
+        rows += [row for row in others if row["instrument_id"] not in known]
         complete = [row for row in rows if _has_numbers(row)]
         left_out += [row["instrument_id"] for row in rows if not _has_numbers(row)]
         contracts += [_contract(row, variety) for row in complete]
@@ -44,6 +46,13 @@ def _symbol_rows(session: Session, symbols: list[str]) -> list[dict[str, Any]]:
         part = symbols[start : start + SYMBOLS_PER_QUESTION]
         rows += session.api.query_symbol_info(part).to_dict("records")
     return rows
+
+
+def _with_own_code(row: dict[str, Any]) -> dict[str, Any]:
+    if not _has_numbers(row):
+        return row
+    delivery = date(int(row["delivery_year"]), int(row["delivery_month"]), 1)
+    return row | {"instrument_id": own_code(row["instrument_id"], delivery)}
 
 
 def _seen_at(session: Session, variety: str) -> int | None:

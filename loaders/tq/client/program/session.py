@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
-from loaders.tq.client.program.codes import own_code, server_code
+from loaders.tq.client.program.codes import server_code
 from loaders.tq.client.program.failure import Failure
 
 CST = timezone(timedelta(hours=8))
@@ -149,14 +149,11 @@ class Session:
     def expired_contracts(self, exchange: str, product: str) -> list[dict[str, Any]]:
         """Contracts of before October 2020, which the client knows and the servers do not list.
 
-        In the form of `query_symbol_info`, with our codes.
+        In the form of `query_symbol_info`.
         """
         return [
             {
                 **info,
-                "instrument_id": own_code(
-                    info["instrument_id"], cst(int(info["expire_datetime"]) * 1_000_000_000).date()
-                ),
                 "instrument_name": info.get("instrument_name", ""),
                 **{f"trading_time_{s}": info["trading_time"].get(s) for s in ("day", "night")},
             }
