@@ -62,8 +62,7 @@ class Harvest:
     ) -> None:
         self._settings, self._folder = settings, folder
         self._stop, self._report, self._announce = stop, report, announce
-        self._spent: TqBacktestsSpent | None = None
-        self._no_settlements: TqSettlementsAway | None = None
+        self._refusals: dict[str, TqBacktestsSpent | TqSettlementsAway] = {}  # by call
         self._away_since: float | None = None  # monotonic, of the first question without an answer
         self._lock = threading.Lock()
         self._free: list[ClientProcess] = []
@@ -114,14 +113,10 @@ class Harvest:
 
         After a backtest that is refused the next ones are, without a question.
         """
-        if route == "backtest" and self._spent is not None:
-            raise self._spent
         window = {"variety": variety, "first": first.isoformat(), "last": last.isoformat()}
-        try:
-            return answers.main_events(self._ask("main_events", {**window, "route": route}))
-        except TqBacktestsSpent as error:
-            self._spent = error
-            raise
+        args = {**window, "route": route}
+        ask = self._ask_until_refused if route == "backtest" else self._ask
+        return answers.main_events(ask("main_events", args))
 
     def daily(self, contracts: Sequence[str], first: date, last: date) -> "pa.Table":
         """Columns of contract_daily: prices as decimals, volumes as integers."""
@@ -138,14 +133,8 @@ class Harvest:
         Their service is waited for by retries alone; once they all failed, so do the next
         questions, which are not put.
         """
-        if self._no_settlements is not None:
-            raise self._no_settlements
         window = {"first": first.isoformat(), "last": last.isoformat(), "days": days}
-        try:
-            rows = self._ask("settlements", {"contract": contract, **window})
-        except TqSettlementsAway as error:
-            self._no_settlements = error
-            raise
+        rows = self._ask_until_refused("settlements", {"contract": contract, **window})
         return {date.fromisoformat(day): Decimal(price) for day, price in rows}
 
     def ticks(self, contract: str, ranges: Sequence[DayRange]) -> Iterator[TickAnswer]:
@@ -207,6 +196,16 @@ class Harvest:
                 failed = self._put_off(error, failed)
             finally:  # it records until its end
                 process.kill()
+
+    def _ask_until_refused(self, call: str, args: dict[str, Any]) -> Any:
+        """Ask; after a refusal that holds for the rest of the load, raise it again instead."""
+        if call in self._refusals:
+            raise self._refusals[call]
+        try:
+            return self._ask(call, args)
+        except (TqBacktestsSpent, TqSettlementsAway) as error:
+            self._refusals[call] = error
+            raise
 
     def _ask(self, call: str, args: dict[str, Any]) -> Any:
         failed = 0
