@@ -140,6 +140,23 @@ def days_to_settle(
     return dict(days)
 
 
+def settled_contracts(
+    conn: psycopg.Connection, contract: str, days: Sequence[date]
+) -> dict[str, list[date]]:
+    """One other contract of the variety with a settlement price of each day, and those days."""
+    days_by_contract: dict[str, list[date]] = defaultdict(list)
+    rows = conn.execute(
+        "select max(s.contract), s.trade_date from raw_tq.settlement as s "
+        "inner join raw_tq.contract as c on c.contract = s.contract and c.variety = %s "
+        "where s.trade_date = any(%s) and s.settlement is not null and s.contract <> %s "
+        "group by s.trade_date order by s.trade_date",
+        (variety_of(contract), list(days), contract),
+    )
+    for other, day in rows:
+        days_by_contract[other].append(day)
+    return dict(days_by_contract)
+
+
 def variety_of(contract: str) -> str:
     """`SHFE.cu` of `SHFE.cu2601`."""
     return contract.rstrip("0123456789")

@@ -1,8 +1,8 @@
 """Dataset `settlement`: settlement prices of every contract that was ever a main one.
 
 Asked for are days with a final bar and without a row. The source has a day's price from 19:00 on,
-and those of 2020 and later. A day that is long over, and that an answer with earlier and later days
-leaves out, gets a row without a price, so that no load asks for it again.
+and those of 2020 and later. A day that is long over, and of which the source then has the price of
+another contract alone, gets a row without one, so that no load asks for it again.
 
 The prices come from a host of their own. One that gives none costs no other data and fails no load:
 the contracts are skipped with the reason, and days that stay without a row are a finding.
@@ -41,14 +41,12 @@ def _days_due(ctx: Context, varieties: Sequence[str]) -> dict[str, list[date]]:
 
 def _load_prices(ctx: Context, due: dict[str, list[date]], contract: str) -> Outcome:
     days = due.get(contract, [])
-    prices, given_up = dict[date, Decimal](), set[date]()
+    prices = dict[date, Decimal]()
     try:
         for first, last, count in _ranges(days, ctx.days):
-            answer = ctx.harvest.settlements(contract, first, last, days=count)
-            prices |= answer
-            if answer:  # days beyond its ends may be those of a short answer
-                oldest, newest = min(answer), min(max(answer), ctx.today - PATIENCE)
-                given_up |= {day for day in days if oldest < day < newest}
+            prices |= ctx.harvest.settlements(contract, first, last, days=count)
+        late = [day for day in days if day not in prices and day < ctx.today - PATIENCE]
+        given_up = _days_of_others(ctx, contract, late) if late else set()
     except TqSettlementsAway as error:
         return Outcome(contract, skipped=describe(error))
     lineage = {"source_route": "settlement"} | ctx.lineage
@@ -62,15 +60,24 @@ def _load_prices(ctx: Context, due: dict[str, list[date]], contract: str) -> Out
     return Outcome(contract, rows)
 
 
-def _ranges(days: Sequence[date], calendar: Sequence[date]) -> list[tuple[date, date, int]]:
-    """(first, last, number of trading days) of questions that cover the days.
+def _days_of_others(ctx: Context, contract: str, days: Sequence[date]) -> set[date]:
+    """Days of which the source has the price of another contract of the variety.
 
-    The trading day before and the one after are asked for too: an answer with both is evidence that
-    the source has no price of a day between.
+    It is asked now, of contracts with a stored price: the answer before may have been cut off.
     """
-    served = [day for day in calendar if day >= FIRST_DAY]
-    due = [n for n, day in enumerate(served) if days and days[0] <= day <= days[-1]]
-    within = served[max(0, due[0] - 1) : due[-1] + 2] if due else []
+    witnesses = ctx.ask(lambda conn: landed.settled_contracts(conn, contract, days))
+    return {
+        day
+        for other, own_days in witnesses.items()
+        for first, last, count in _ranges(own_days, ctx.days)
+        for day in ctx.harvest.settlements(other, first, last, days=count)
+        if day in own_days
+    }
+
+
+def _ranges(days: Sequence[date], calendar: Sequence[date]) -> list[tuple[date, date, int]]:
+    """(first, last, number of trading days) of questions that cover the days."""
+    within = [day for day in calendar if days and day >= FIRST_DAY and days[0] <= day <= days[-1]]
     parts = (within[n : n + MOST_DAYS] for n in range(0, len(within), MOST_DAYS))
     asked = set(days)
     return [(part[0], part[-1], len(part)) for part in parts if asked.intersection(part)]
