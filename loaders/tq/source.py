@@ -110,5 +110,8 @@ SOURCE = Source(
         "permission": ("permission", "account", "log-in", "login"),
         "timeout": ("no answer in time", "timed out", "timeout"),
     },
-    dbt_settings=lambda settings: {"tq_route": settings.tq.route},
+    dbt_settings=lambda settings: {
+        "tq_route": settings.tq.route,
+        "tq_second_main": str(settings.tq.second_main).lower(),
+    },
 )

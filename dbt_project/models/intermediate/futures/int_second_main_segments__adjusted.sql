@@ -1,0 +1,1 @@
+{{ adjusted_segments(ref('int_second_main_segments')) }}
