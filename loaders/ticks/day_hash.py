@@ -12,14 +12,14 @@ the coefficients are the hash's version.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loaders.ticks.frame import LEVELS, QUOTED
+from loaders.ticks.frame import BOOK, LEVELS, QUOTED
 from loaders.ticks.store import Measured
 
 Dialect = Literal["questdb", "postgres"]
@@ -34,6 +34,10 @@ _DEEPEST = " ".join(
     for n in range(LEVELS, 0, -1)
 )
 _BOOK_LEVELS = f"case {_DEEPEST} else 0 end"
+_DEEP = BOOK[4:]  # the levels that few exchanges give
+_NO_PRICES = " and ".join(f"{name} is null" for name in _DEEP if "price" in name)
+_NO_VOLUMES = " and ".join(f"{name} = 0" for name in _DEEP if "volume" in name)
+_MISSING_VOLUMES = " and ".join(f"{name} is null" for name in _DEEP if "volume" in name)
 
 
 def _coefficients() -> list[int]:
@@ -134,15 +138,27 @@ def _total(line: str, dialect: Dialect) -> str:
 def _line(coefficients: list[int], dialect: Dialect) -> str:
     """L mod P, or that minus P: their squares are the same mod P.
 
-    Two products fit 64 bits beside a rest, so every second one is followed by a remainder. An
-    engine's time goes by the number of its operations.
+    An engine's time goes by the number of its operations, so levels that an exchange does not give
+    are one number, for prices that are missing and volumes of 0 or missing ones.
     """
-    pairs = zip(HASHED, coefficients, strict=True)
+    pairs = list(zip(HASHED, coefficients, strict=True))
+    first, deep = pairs[: -len(_DEEP)], pairs[-len(_DEEP) :]
+    zero = sum(0 if "volume" in name else NULL * coefficient for name, coefficient in deep) % P
+    missing = sum(NULL * coefficient for _, coefficient in deep) % P
+    return (
+        f"(({_sum(first, dialect)} + case when {_NO_PRICES} and {_NO_VOLUMES} then {zero} "
+        f"when {_NO_PRICES} and {_MISSING_VOLUMES} then {missing} "
+        f"else {_sum(deep, dialect)} end) % {P})"
+    )
+
+
+def _sum(pairs: Sequence[tuple[str, int]], dialect: Dialect) -> str:
+    """Two products fit 64 bits beside a rest, so every second one is followed by a remainder."""
     products = [_product(name, coefficient, dialect) for name, coefficient in pairs]
-    line = "0"
+    total = "0"
     for first, second in zip(products[::2], products[1::2], strict=True):
-        line = f"(({line} + {first} + {second}) % {P})"
-    return line
+        total = f"(({total} + {first} + {second}) % {P})"
+    return total
 
 
 def _product(name: str, coefficient: int, dialect: Dialect) -> str:

@@ -3,12 +3,13 @@
 import dataclasses
 import sys
 from contextlib import closing
+from typing import Annotated
 
 import typer
 
 from loaders.cli import shell
 from loaders.cli.shell import DeleteYes, JsonFlag
-from loaders.errors import UsageError
+from loaders.errors import DataQualityError, UsageError
 from loaders.settings import load_settings
 
 app = typer.Typer(
@@ -112,6 +113,60 @@ def resume(json: JsonFlag = False) -> None:
         shell.print_json({"resumed": resumed})
         return
     typer.echo("\n".join(f"resumed: {name}" for name in resumed) or "no table is suspended")
+
+
+@app.command()
+def copy(
+    to: Annotated[str, typer.Option(help="The store that gets the ticks: questdb or warehouse.")],
+    take_out: Annotated[
+        bool,
+        typer.Option(
+            "--take-out",
+            help="Replace or take out days that the other store has otherwise or not at all.",
+        ),
+    ] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Copy all ticks, their index and the schedule between the warehouse and QuestDB.
+
+    Nothing is downloaded. Both stores must be up, and no load of ticks may run (exit code 75).
+    Each day is compared with the index, and read back. A copy that was stopped goes on where it
+    was: days that are equal are not written again. A day whose ticks are damaged is named and left
+    out, the rest is copied, and the exit code is 5.
+
+    Example: QUOTEMILL_QUESTDB_URL=local quotemill questdb copy --to questdb
+    """
+    from loaders import loads
+    from loaders.cli.progress import reporter
+    from loaders.tq.tick_days.copy import PLACES, copy_ticks
+    from loaders.warehouse.postgres import require_warehouse
+
+    if to not in PLACES:
+        raise UsageError(f"unknown store {to}", hint=f"stores: {', '.join(PLACES)}")
+    settings = load_settings()
+    shell.start_logs(settings)
+    require_warehouse(settings)
+    with reporter() as progress:
+        warehouse = loads.prepare_warehouse(settings, progress)
+        done = copy_ticks(settings, warehouse, to, progress, take_out=take_out)
+    if json:
+        shell.print_json(done.as_json())
+    else:
+        for key, text in done.damaged.items():
+            typer.echo(f"damaged, not copied: {key}: {text}")
+        there = done.days - done.copied - len(done.damaged)
+        typer.echo(
+            f"{done.copied:,} days, {done.ticks:,} ticks copied from {done.source} to "
+            f"{done.target}; {there:,} days were there, {done.taken_out:,} taken out"
+        )
+        setting = "leave QUOTEMILL_QUESTDB_URL set" if to == "questdb" else "unset questdb_url"
+        typer.echo(f"next: {setting}, then `loaders verify tq`")
+    if done.damaged:
+        raise DataQualityError(
+            f"{len(done.damaged):,} damaged days were not copied",
+            hint="with the old store `loaders verify tq --repair` downloads them, then copy again; "
+            "with the new one the next `loaders run tq` does",
+        )
 
 
 @app.command(

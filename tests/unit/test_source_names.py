@@ -21,6 +21,7 @@ NAMED_IN = {
     "orchestration/checks/storage.py": {"ib"},
     "orchestration/cli/archive.py": {"ib"},
     "orchestration/cli/options.py": {"ib"},
+    "orchestration/cli/questdb.py": {"tq"},  # whose ticks are copied
     "orchestration/cli/reconcile.py": {"tdx"},
     "orchestration/demo.py": {"tdx"},
     "orchestration/nightly.py": {"ib"},  # its archive

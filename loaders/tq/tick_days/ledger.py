@@ -12,12 +12,13 @@ from typing import Any
 import psycopg
 
 from loaders.ticks.frame import DayKey
-from loaders.ticks.store import IndexRow, NoDataRow, StoredDay
+from loaders.ticks.store import IndexRow, NoDataRow, StoredDay, StoreError
 from loaders.tq.tables import NO_DATA_DAY
 from loaders.tq.tick_days.completeness import TOLERANCE, lacks_lots
 from loaders.tq.tick_days.schedule import Scheduled
 from loaders.warehouse.tables import STANDARD_FIELDS
 
+FEW = 20  # days that a store may lack before it is taken for the wrong one
 # days whose ticks another day bar judges: complete ones that hold too little, and short ones
 REJUDGED = """
     select s.symbol, s.contract, s.trading_day, d.volume
@@ -109,6 +110,25 @@ def follow_store(
     return {key: replace(row, status="superseded") for key, row in lost.items()} | {
         key: LedgerRow.from_store(row, _route(ledger.get(key), row)) for key, row in stored.items()
     }
+
+
+def require_same_store(
+    store: str, ledger: Mapping[DayKey, LedgerRow], stored: Collection[DayKey]
+) -> None:
+    """Raise StoreError where a store lacks most stored days: all would be fetched again.
+
+    `store`: its label. `stored`: the days of its index.
+    """
+    held = {key for key, row in ledger.items() if row.is_visible}
+    lost = len(held - set(stored))
+    if lost > FEW and lost * 2 > len(held):
+        raise StoreError(
+            f"the tick store ({store}) lacks {lost:,} of {len(held):,} days that were stored: "
+            "is it the right one?",
+            hint="QUOTEMILL_QUESTDB_URL names the store; `quotemill questdb copy` brings the ticks "
+            "of the former one; if they are lost, `loaders run tq --dataset tick_index` records "
+            "that, and the next load fetches them",
+        )
 
 
 def changed_rows(

@@ -28,7 +28,12 @@ from loaders.tq.tick_days.backlog import (
     find_store_changes,
     order_days,
 )
-from loaders.tq.tick_days.ledger import read_ledger, read_no_data, read_rejudged
+from loaders.tq.tick_days.ledger import (
+    read_ledger,
+    read_no_data,
+    read_rejudged,
+    require_same_store,
+)
 from loaders.tq.tick_days.no_data_days import ON_RECORD
 from loaders.tq.tick_days.recent_ticks import check_history, select_obtainable
 from loaders.tq.tick_days.schedule import (
@@ -40,7 +45,6 @@ from loaders.tq.tick_days.schedule import (
 )
 
 NOTHING_BUILT = "no schedule is built yet: `quotemill build` or `dbt build` makes it"
-FEW = 20  # days that a store may lack before it is taken for the wrong one
 
 
 def plan_ticks(ctx: Context) -> Iterator[Sequence[Unit]]:
@@ -64,7 +68,7 @@ def plan_ticks(ctx: Context) -> Iterator[Sequence[Unit]]:
     _read_ledger(ctx)
     ctx.stored = {row.key: row for row in ctx.store.index(ctx.symbols)}
     if ctx.load.request.datasets is None:
-        _require_same_store(ctx)
+        require_same_store(ctx.store.label, ctx.ledger, ctx.stored)
     datasets = ctx.load.request.datasets or TICK_DATASETS
     ctx.store.put_schedule(_schedule_table(schedule))
     traded = ctx.ask(lambda conn: read_rejudged(conn, ctx.symbols))
@@ -211,20 +215,6 @@ def _schedule_table(schedule: Sequence[Scheduled]) -> pa.Table:
     columns = dict(zip(COLUMNS, zip(*schedule, strict=True), strict=True))
     arrays = [pa.array(columns[field.name], field.type) for field in SCHEDULE]
     return pa.table(arrays, schema=SCHEDULE)
-
-
-def _require_same_store(ctx: Context) -> None:
-    """Raise StoreError where most stored days are gone: all would be fetched again."""
-    assert ctx.store is not None
-    held = {key for key, row in ctx.ledger.items() if row.is_visible}
-    lost = len(held - ctx.stored.keys())
-    if lost > FEW and lost * 2 > len(held):
-        raise StoreError(
-            f"the tick store ({ctx.store.label}) lacks {lost:,} of {len(held):,} days that "
-            "were stored: is it the right one?",
-            hint="QUOTEMILL_QUESTDB_URL names the store; if it is right, `loaders run tq --dataset "
-            "tick_index` records what is lacking, and the next load fetches it",
-        )
 
 
 def _require_sound_store(ctx: Context) -> None:

@@ -17,6 +17,7 @@ from loaders.ticks.frame import DayKey
 from loaders.ticks.open_store import open_store
 from loaders.ticks.store import Stamp
 from loaders.tq.request import TICK_LANE
+from loaders.tq.tick_days.ledger import read_ledger, require_same_store
 from loaders.tq.tick_days.schedule import parse_key
 from loaders.tq.tick_days.verify import Verification, is_as_indexed, read_visible_days, verify
 from loaders.warehouse.lock import load_lock
@@ -62,12 +63,13 @@ def take_out_unlisted(settings: Settings, warehouse: Warehouse) -> int:
 
     Returns how many.
 
-    Ticks of the days that it has get its stamp.
+    Ticks of the days that it has get its stamp. Raises StoreError for a store that lacks most days.
     """
     with load_lock(warehouse, TICK_LANE), closing(open_store(settings, warehouse)) as store:
         store.prepare()
-        visible = read_visible_days(store)
-        indexed = {row.key: row for row in store.index() if row.is_visible}
+        visible, rows = read_visible_days(store), store.index()
+        require_same_store(store.label, warehouse.ask(read_ledger), {row.key for row in rows})
+        indexed = {row.key: row for row in rows if row.is_visible}
         for key in sorted(visible.keys() & indexed.keys()):
             row = indexed[key]
             stamps = {Stamp(p.trading_day, p.segment_id, p.schedule_hash) for p in visible[key]}

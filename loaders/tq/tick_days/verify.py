@@ -15,7 +15,14 @@ from loaders.settings import Settings
 from loaders.ticks.day_hash import row_hash
 from loaders.ticks.frame import LEVELS, DayKey
 from loaders.ticks.open_store import open_store
-from loaders.ticks.store import IndexRow, MeasuredTicks, StoreError, TickStore, VisibleTicks
+from loaders.ticks.store import (
+    IndexRow,
+    Measured,
+    MeasuredTicks,
+    StoreError,
+    TickStore,
+    VisibleTicks,
+)
 from loaders.tq.tick_days.ledger import changed_rows, follow_store, read_ledger
 from loaders.tq.tick_days.schedule import Scheduled, key_text, read_schedule
 from loaders.warehouse.postgres import Warehouse
@@ -75,11 +82,8 @@ def verify(settings: Settings, warehouse: Warehouse, reporter: Reporter) -> Veri
     differences: list[Difference] = []
     with closing(open_store(settings, warehouse)) as store:
         store.prepare()
-        if problems := store.check():
-            raise StoreError(
-                f"the tick store is not sound: {problems[0]}", hint="; ".join(problems)
-            )
-        visible = _measure_days(store, reporter)  # first: what lands meanwhile is indexed by then
+        require_sound(store)
+        visible = measure_days(store, reporter)  # first: what lands meanwhile is indexed by then
         rows = store.index()
         for row in rows:
             differences += _compare_day(store, row, visible.pop(row.key, ()))
@@ -100,6 +104,14 @@ def verify(settings: Settings, warehouse: Warehouse, reporter: Reporter) -> Veri
         find_first_l5_days(held),
         short=tuple(key_text(row.key) for row in held if row.status == "short"),
     )
+
+
+def require_sound(store: TickStore) -> None:
+    """Raise StoreError for a store with problems."""
+    if problems := store.check():
+        raise StoreError(
+            f"the tick store ({store.label}) is not sound: {problems[0]}", hint="; ".join(problems)
+        )
 
 
 def find_first_l5_days(held: Sequence[IndexRow]) -> dict[str, date | None]:
@@ -124,10 +136,10 @@ def read_visible_days(store: TickStore) -> dict[DayKey, list[VisibleTicks]]:
 def is_as_indexed(store: TickStore, row: IndexRow) -> bool:
     """Whether the ticks of a day are what its index row says."""
     now = store.measure(row.symbol, row.contract, row.trading_day)
-    return all(getattr(row, name) == getattr(now, name) for name in MEASURED)
+    return not find_differences(row, now)
 
 
-def _measure_days(store: TickStore, reporter: Reporter) -> dict[DayKey, list[MeasuredTicks]]:
+def measure_days(store: TickStore, reporter: Reporter) -> dict[DayKey, list[MeasuredTicks]]:
     """The parts of each contract-day with visible ticks."""
     days: dict[DayKey, list[MeasuredTicks]] = {}
     reporter.start("days", store.summary().days)
@@ -142,7 +154,7 @@ def _measure_days(store: TickStore, reporter: Reporter) -> dict[DayKey, list[Mea
 def _compare_day(
     store: TickStore, row: IndexRow, parts: Sequence[MeasuredTicks]
 ) -> Iterator[Difference]:
-    if not _agrees(row, parts):
+    if not agrees(row, parts):
         yield from _compare_measures(store, row)
     if not row.is_visible:
         return
@@ -155,7 +167,7 @@ def _compare_day(
             yield Difference(key_text(row.key), text, needs_download=False)
 
 
-def _agrees(row: IndexRow, parts: Sequence[MeasuredTicks]) -> bool:
+def agrees(row: IndexRow, parts: Sequence[MeasuredTicks]) -> bool:
     """Whether a day is as indexed, by half of its hash: another one has it once in 2^31."""
     if not row.is_visible or not parts:
         return not row.is_visible and not parts
@@ -178,11 +190,17 @@ def _compare_measures(store: TickStore, row: IndexRow) -> Iterator[Difference]:
             text = f"superseded, and {now.rows:,} ticks of it are still visible"
             yield Difference(key, text, needs_download=False)
         return
-    for name in MEASURED:
-        indexed, measured = getattr(row, name), getattr(now, name)
-        if indexed != measured:
-            text = f"{name}: the index says {indexed}, the ticks {measured}"
-            yield Difference(key, text, needs_download=True)
+    for text in find_differences(row, now):
+        yield Difference(key, text, needs_download=True)
+
+
+def find_differences(row: IndexRow, now: Measured) -> list[str]:
+    """What the index says otherwise than the ticks of a day."""
+    return [
+        f"{name}: the index says {getattr(row, name)}, the ticks {getattr(now, name)}"
+        for name in MEASURED
+        if getattr(row, name) != getattr(now, name)
+    ]
 
 
 def _compare_schedules(

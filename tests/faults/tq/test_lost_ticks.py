@@ -8,6 +8,7 @@ from loaders.ticks.postgres import PostgresStore
 from loaders.ticks.store import StoreError
 from loaders.ticks.tables import DAY_INDEX
 from loaders.tq.next_steps import list_next_steps
+from loaders.tq.tick_days.repair import take_out_unlisted
 from loaders.warehouse.postgres import open_warehouse
 from tests.integration.tq.bench import Bench, build_schedule
 from tests.integration.tq.test_ticks import asked_days, days, stored
@@ -98,6 +99,8 @@ def test_a_store_that_lacks_most_days_is_not_filled_silently(
     assert f"lacks {4 * DAYS} of {4 * DAYS} days" in str(result.error)
     assert "QUOTEMILL_QUESTDB_URL" in result.hint
     assert made.asked() == []
+    with pytest.raises(StoreError, match="is it the right one"):  # as `verify --repair` would
+        take_out_unlisted(made.settings, open_warehouse(made.settings))
     assert made.load("ticks", datasets=("tick_index",)).status == "succeeded"
     assert {status for *_, status in days(made)} == {"superseded"}
     assert made.load("ticks").total("done") == DAYS

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from loaders.ticks.day_hash import measured
-from loaders.ticks.frame import QUOTED, DayKey, day_frame
+from loaders.ticks.frame import BOOK, QUOTED, DayKey, day_frame
 from loaders.ticks.postgres import PostgresStore
 from loaders.ticks.questdb import ranges
 from loaders.ticks.store import (
@@ -45,6 +45,19 @@ def test_a_day_reads_back_as_it_was_written(store: TickStore) -> None:
     assert seen.book_levels == 5
     assert store.measure(*KEY) == seen
     assert store.read_day(*KEY).equals(_sorted(day))
+
+
+@pytest.mark.parametrize("depth", ["one level", "no volumes", "some of each"])
+def test_levels_that_are_not_given_are_in_the_hash(store: TickStore, depth: str) -> None:
+    day = day_of_ticks(300, levels=1)
+    for name in (name for name in BOOK if "volume" in name and not name.endswith("1")):
+        nulls = pa.array([None if n % 2 or depth == "no volumes" else 0 for n in range(300)])
+        if depth != "one level":
+            day = day.set_column(day.schema.get_field_index(name), name, nulls.cast(pa.int64()))
+    if depth == "some of each":
+        prices = pa.array([None if n % 3 else 80_000.5 for n in range(300)], pa.float64())
+        day = day.set_column(day.schema.get_field_index("ask_price5"), "ask_price5", prices)
+    assert store.write_day(day) == store.measure(*KEY) == measured(day)
 
 
 def test_an_unwritten_day_measures_as_nothing(store: TickStore) -> None:

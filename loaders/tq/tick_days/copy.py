@@ -1,0 +1,212 @@
+"""Copy of the ticks between the warehouse and QuestDB, without a download.
+
+    what the target has ▶ schedule ▶ days that it lacks ▶ days without data ▶ what only it has
+
+Each day is compared with the source's index before it is written, and read back after it. Its index
+row follows its ticks, so a copy that was ended is continued by the next.
+"""
+
+from collections.abc import Collection, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pyarrow as pa
+
+from loaders.errors import UsageError
+from loaders.progress import Reporter
+from loaders.settings import Settings
+from loaders.ticks.day_hash import measured
+from loaders.ticks.frame import DayKey, checked
+from loaders.ticks.open_store import open_questdb, open_store
+from loaders.ticks.questdb.http import StoreAway
+from loaders.ticks.store import IndexRow, MeasuredTicks, StoreError, TickStore
+from loaders.tq.request import TICK_LANE
+from loaders.tq.tick_days.schedule import key_text
+from loaders.tq.tick_days.verify import (
+    agrees,
+    find_differences,
+    measure_days,
+    require_sound,
+)
+from loaders.warehouse.lock import LoadLock, load_lock
+from loaders.warehouse.postgres import Warehouse
+
+PLACES = ("questdb", "warehouse")
+BATCH = 20  # days after which index rows are written and the lock is confirmed
+
+
+@dataclass(frozen=True)
+class TickCopy:
+    """What a copy did.
+
+    source, target  labels of the stores
+    days            days that the source has
+    copied          days of them that were written; the others were there
+    ticks           ticks of the days that were written
+    taken_out       days that only the target had
+    damaged         days whose ticks are not what the source's index says: not copied; why
+    """
+
+    source: str
+    target: str
+    days: int
+    copied: int
+    ticks: int
+    taken_out: int
+    damaged: dict[str, str]
+
+    def as_json(self) -> dict[str, Any]:
+        damaged = [{"day": key, "difference": text} for key, text in self.damaged.items()]
+        return vars(self) | {"damaged": damaged}
+
+
+def copy_ticks(
+    settings: Settings,
+    warehouse: Warehouse,
+    to: str,
+    reporter: Reporter,
+    *,
+    take_out: bool = False,
+) -> TickCopy:
+    """Make one of two stores what the other is; days that are equal are not written again.
+
+    `to`: the one of PLACES that gets the ticks. `take_out`: replace and take out days of the target
+    that the source has otherwise or not at all.
+
+    Raises UsageError without two stores, for an empty source, and for such days otherwise;
+    LockHeldError while a load of ticks runs; SettingsError where QuestDB serves another warehouse;
+    StoreError where a store is away or not sound.
+    """
+    if settings.questdb_url is None:
+        raise UsageError(
+            "questdb_url is not set: the warehouse is the only tick store",
+            hint=f"name the QuestDB: QUOTEMILL_QUESTDB_URL=local quotemill questdb copy --to {to}",
+        )
+    with ExitStack() as stack:
+        lock = stack.enter_context(load_lock(warehouse, TICK_LANE))
+        stores: dict[str, TickStore] = {
+            "questdb": open_questdb(settings, warehouse),
+            "warehouse": open_store(settings.model_copy(update={"questdb_url": None}), warehouse),
+        }
+        for store in stores.values():
+            stack.callback(store.close)
+        target = stores.pop(to)
+        (source,) = stores.values()
+        if not source.summary().days:
+            raise UsageError(
+                f"{source.label} has no ticks to copy", hint="--to names the store that gets them"
+            )
+        for store in (source, target):
+            store.prepare()
+            require_sound(store)
+        return _Copy(source, target, lock).run(reporter, take_out)
+
+
+class _Copy:
+    """A copy under the lock of loads."""
+
+    def __init__(self, source: TickStore, target: TickStore, lock: LoadLock) -> None:
+        self.source, self.target, self.lock = source, target, lock
+        self.rows = {row.key: row for row in source.index()}
+        self.visible = {key: row for key, row in self.rows.items() if row.is_visible}
+        self.indexed = {row.key: row for row in target.index()}
+        self.written: list[IndexRow] = []
+        self.damaged: dict[DayKey, str] = {}
+
+    def run(self, reporter: Reporter, take_out: bool) -> TickCopy:
+        if not take_out:
+            self.require_no_others()
+        there = measure_days(self.target, reporter)
+        self.copy_schedule()
+        self.copy_days(there, reporter)
+        self.copy_no_data()
+        others = self.find_others(there)
+        for key in others:
+            self.target.supersede(*key)
+        self.put_index([row for row in self.rows.values() if not row.is_visible])
+        return TickCopy(
+            self.source.label,
+            self.target.label,
+            days=len(self.visible),
+            copied=len(self.written),
+            ticks=sum(row.rows for row in self.written),
+            taken_out=len(others),
+            damaged={key_text(key): text for key, text in self.damaged.items()},
+        )
+
+    def require_no_others(self) -> None:
+        """Refuse a target that has days which the source has otherwise or not at all."""
+        others = [
+            key
+            for key, row in self.indexed.items()
+            if row.is_visible
+            and (key not in self.visible or self.visible[key].row_hash != row.row_hash)
+        ]
+        if others:
+            raise UsageError(
+                f"{self.target.label} has {len(others):,} days that {self.source.label} has "
+                f"otherwise or not at all, such as {key_text(others[0])}",
+                hint="is it the right direction? --take-out makes them what the source has",
+            )
+
+    def copy_schedule(self) -> None:
+        for symbol in sorted({key.symbol for key in self.rows}):
+            self.target.put_schedule(self.source.schedule(symbol))
+
+    def copy_days(self, there: dict[DayKey, list[MeasuredTicks]], reporter: Reporter) -> None:
+        """Copy day by day, all series of a day together: QuestDB has a partition for each."""
+        reporter.start("days copied", len(self.visible))
+        passed: list[IndexRow] = []
+        for row in sorted(self.visible.values(), key=lambda row: (row.trading_day, row.symbol)):
+            parts = there.get(row.key, ())
+            if not agrees(row, parts) or {_stamp(part) for part in parts} != {_stamp(row)}:
+                ticks = self.read_ticks(row)
+                if ticks is None:
+                    reporter.advance("days copied", 1)
+                    continue
+                self.target.write_day(ticks)
+                self.written.append(row)
+            passed.append(row)
+            if len(passed) >= BATCH:
+                self.put_index(passed)
+                passed = []
+            reporter.advance("days copied", 1)
+        self.put_index(passed)
+
+    def read_ticks(self, row: IndexRow) -> pa.Table | None:
+        """The ticks of a day with the stamp of its index row; None where they are damaged."""
+        try:
+            ticks = self.source.read_day(*row.key)
+        except StoreAway:
+            raise
+        except StoreError as error:
+            self.damaged[row.key] = str(error)
+            return None
+        if differences := find_differences(row, measured(ticks)):
+            self.damaged[row.key] = "; ".join(differences)
+            return None
+        for name, kind in (("segment_id", pa.int32()), ("schedule_hash", pa.string())):
+            stamps = pa.repeat(pa.scalar(getattr(row, name), kind), ticks.num_rows)
+            ticks = ticks.set_column(ticks.schema.get_field_index(name), name, stamps)
+        return checked(ticks)
+
+    def put_index(self, rows: Sequence[IndexRow]) -> None:
+        self.lock.confirm()
+        self.target.put_index([row for row in rows if self.indexed.get(row.key) != row])
+
+    def copy_no_data(self) -> None:
+        rows = {row.key: row for row in self.source.no_data()}
+        there = {row.key: row for row in self.target.no_data()}
+        gone = [replace(row, status="superseded") for key, row in there.items() if key not in rows]
+        wanted = [*rows.values(), *gone]
+        self.target.put_no_data([row for row in wanted if there.get(row.key) != row])
+
+    def find_others(self, there: Collection[DayKey]) -> list[DayKey]:
+        """Days of the target, indexed or not, that are not those of the source."""
+        held = {key for key, row in self.indexed.items() if row.is_visible}
+        return sorted({*there, *held} - (self.visible.keys() - self.damaged.keys()))
+
+
+def _stamp(row: IndexRow | MeasuredTicks) -> tuple[int, str]:
+    return row.segment_id, row.schedule_hash
