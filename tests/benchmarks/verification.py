@@ -17,6 +17,7 @@ from loaders.ticks.frame import DayKey
 from loaders.ticks.questdb import server
 from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.settings import QuestdbSettings
+from loaders.ticks.store import require_written
 from tests.ticks import day_of_ticks
 
 SETTINGS = QuestdbSettings(port=0, fsync=False)
@@ -78,12 +79,15 @@ def _fill(
     keys = []
     weekdays = [day for n in range(days * 2) if (day := FIRST + timedelta(n)).weekday() < 5]
     for day in weekdays[:days]:
-        for number in range(varieties):
-            key = DayKey(f"KQ.m@SHFE.v{number}", f"SHFE.v{number}2605", day)
-            # every second variety has one level of the order book
-            ticks = day_of_ticks(rows, key, seed=len(keys), levels=5 if number % 2 == 0 else 1)
-            store.write_day(ticks)
-            keys.append(key)
+        day_keys = [DayKey(f"KQ.m@SHFE.v{n}", f"SHFE.v{n}2605", day) for n in range(varieties)]
+        # one variety of three has five levels of the order book, as in the market
+        days_ticks = [
+            day_of_ticks(rows, key, seed=len(keys) + n, levels=1 if n % 3 else 5)
+            for n, key in enumerate(day_keys)
+        ]
+        for result in store.write_days(days_ticks):
+            require_written([result])
+        keys += day_keys
         if day.day == 1:
             say(f"stored up to {day}")
     return keys
@@ -98,7 +102,7 @@ def _cpu(pid: int | None) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True)
-    for name, default in (("varieties", 2), ("days", 243), ("rows", WHOLE_ROWS), ("sample", 50)):
+    for name, default in (("varieties", 3), ("days", 243), ("rows", WHOLE_ROWS), ("sample", 50)):
         parser.add_argument(f"--{name}", type=int, default=default, metavar="N")
     options = parser.parse_args()
     print(compare_ways(**vars(options), say=lambda text: print(text, file=sys.stderr, flush=True)))

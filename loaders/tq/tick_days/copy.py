@@ -6,7 +6,7 @@ Each day is compared with the source's index before it is written, and read back
 row follows its ticks, so a copy that was ended is continued by the next.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
@@ -34,6 +34,7 @@ from loaders.warehouse.postgres import Warehouse
 
 PLACES = ("questdb", "warehouse")
 BATCH = 20  # days after which index rows are written and the lock is confirmed
+TICKS = 1_000_000  # of days that are written together: some 250 MB
 
 
 @dataclass(frozen=True)
@@ -155,24 +156,28 @@ class _Copy:
             self.target.put_schedule(self.source.schedule(symbol))
 
     def copy_days(self, there: dict[DayKey, list[MeasuredTicks]], reporter: Reporter) -> None:
-        """Copy day by day, all series of a day together: QuestDB has a partition for each."""
+        """Copy the series of a trading day together: in QuestDB they share a partition."""
         reporter.start("days copied", len(self.visible))
         passed: list[IndexRow] = []
-        for row in sorted(self.visible.values(), key=lambda row: (row.trading_day, row.symbol)):
-            parts = there.get(row.key, ())
-            if not agrees(row, parts) or {_stamp(part) for part in parts} != {_stamp(row)}:
-                ticks = self.read_ticks(row)
-                if ticks is None:
-                    reporter.advance("days copied", 1)
-                    continue
-                self.target.write_day(ticks)
-                self.written.append(row)
-            passed.append(row)
+        for rows in _groups(self.visible.values()):
+            lacking = [row for row in rows if not _is_there(row, there.get(row.key, ()))]
+            self.write_days(lacking)
+            passed += [row for row in rows if row.key not in self.damaged]
             if len(passed) >= BATCH:
                 self.put_index(passed)
                 passed = []
-            reporter.advance("days copied", 1)
+            reporter.advance("days copied", len(rows))
         self.put_index(passed)
+
+    def write_days(self, rows: Sequence[IndexRow]) -> None:
+        """Read days of one trading day, and write those that are sound."""
+        pairs = [(row, ticks) for row in rows if (ticks := self.read_ticks(row)) is not None]
+        results = self.target.write_days([ticks for _, ticks in pairs]) if pairs else []
+        for (row, _), result in zip(pairs, results, strict=True):
+            if isinstance(result, StoreError):
+                self.damaged[row.key] = str(result)
+            else:
+                self.written.append(row)
 
     def read_ticks(self, row: IndexRow) -> pa.Table | None:
         """The ticks of a day with the stamp of its index row; None where they are damaged."""
@@ -208,5 +213,21 @@ class _Copy:
         return sorted({*there, *held} - (self.visible.keys() - self.damaged.keys()))
 
 
-def _stamp(row: IndexRow | MeasuredTicks) -> tuple[int, str]:
-    return row.segment_id, row.schedule_hash
+def _groups(rows: Iterable[IndexRow]) -> Iterator[list[IndexRow]]:
+    """The rows of each trading day, in several lists where they have many ticks."""
+    group: list[IndexRow] = []
+    for row in sorted(rows, key=lambda row: (row.trading_day, row.symbol)):
+        if group and (
+            row.trading_day != group[0].trading_day or sum(r.rows for r in group) + row.rows > TICKS
+        ):
+            yield group
+            group = []
+        group.append(row)
+    if group:
+        yield group
+
+
+def _is_there(row: IndexRow, parts: Sequence[MeasuredTicks]) -> bool:
+    """Whether the target has these ticks, with this stamp."""
+    stamps = {(part.segment_id, part.schedule_hash) for part in parts}
+    return agrees(row, parts) and stamps == {(row.segment_id, row.schedule_hash)}

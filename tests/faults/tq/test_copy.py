@@ -99,14 +99,14 @@ def test_ticks_move_to_questdb_and_back_without_a_download(made: Bench, moved: B
 def test_a_killed_copy_is_continued(made: Bench, moved: Bench) -> None:
     def die_at_the_fourth() -> None:
         calls = iter(range(4))
-        write = QuestdbStore.write_day
+        write = QuestdbStore.write_days
 
-        def strike(self: QuestdbStore, day: object) -> object:
+        def strike(self: QuestdbStore, days: object) -> object:
             if next(calls) == 3:
                 os.kill(os.getpid(), signal.SIGKILL)
-            return write(self, day)  # type: ignore[arg-type]
+            return write(self, days)  # type: ignore[arg-type]
 
-        QuestdbStore.write_day = strike  # type: ignore[method-assign,assignment]
+        QuestdbStore.write_days = strike  # type: ignore[method-assign,assignment]
         copy(moved, "questdb")
 
     if (child := os.fork()) == 0:
