@@ -44,8 +44,8 @@ def check(settings: Settings, now: datetime) -> Check:
         parts.append(str(due))
     else:
         warnings.append(
-            f"{LACKING}: only the newest {NEWEST:,} ticks of a contract land; "
-            "the rest needs no permission"
+            f"{LACKING}: only the newest {NEWEST:,} ticks of a contract land, and those that "
+            "`loaders run tq --mode live` records; the rest needs no permission"
         )
     if licence.days_left is not None and licence.days_left <= ENDS_SOON:
         warnings.append(f"{describe_end(licence)}; renew it at https://account.shinnytech.com")

@@ -76,7 +76,8 @@ def _to_fetch(conn: psycopg.Connection, settings: Settings, schema: str) -> list
     if conn.execute(MAY_DOWNLOAD, (PERMISSION_SETTING,)).fetchone() == (False,):
         return [
             f"{len(days):,} days of ticks of {late} are due and not to be had: the account may not "
-            "download their history (tq_dl); `loaders run tq` takes what the newest ticks hold"
+            "download their history (tq_dl); `loaders run tq` takes what the newest ticks hold, "
+            "and what `loaders run tq --mode live` recorded"
         ]
     symbols = sorted({day.symbol for day in days})
     short = read_short_days(conn) | read_rejudged(conn, symbols).keys()

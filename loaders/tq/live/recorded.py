@@ -18,6 +18,7 @@ from loaders.trading_time import SHANGHAI
 
 KEPT_DAYS = 30  # of files whose days never landed as complete
 SHOWN = 3  # holes of a day that are named
+CLOSING = 2 * 10**9  # ns before the close: a tick from then is the last
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def find_holes(ticks: pa.Table) -> list[Hole]:
 
 def describe_holes(holes: Sequence[Hole], opening: int, close: int) -> str | None:
     """The holes between the opening and the close of a trading day, in exchange time."""
-    inside = [hole for hole in holes if hole.start < close and hole.end > opening]
+    inside = [hole for hole in holes if hole.start < close - CLOSING and hole.end > opening]
     if not inside:
         return None
     times = [

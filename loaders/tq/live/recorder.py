@@ -44,13 +44,14 @@ class Clock:
 
 
 class Recorder:
-    """`holes`: what is missing of a contract's day, as far as it was reported."""
+    """Of each contract: what is missing of its day as far as reported, and its recorded ticks."""
 
     def __init__(self, ctx: "Context", folder: Path, stretch: Stretch) -> None:
         self._ctx, self._folder, self._stretch = ctx, folder, stretch
         self._day = stretch.day
         self._mains: dict[str, str] = {}
         self._holes: dict[str, str | None] = {}
+        self._counts: dict[str, int] = {}
         self._silent: dict[str, datetime] = {}
 
     def record(self) -> None:
@@ -72,7 +73,10 @@ class Recorder:
                 if now >= stretch.end + AFTER_CLOSE:
                     break
         self._report_holes()
-        ctx.load.reporter.line(f"recorded {self._describe()} until {_clock(stretch.end)}")
+        counts = ", ".join(f"{count:,} ticks of {code}" for code, count in self._counts.items())
+        ctx.load.reporter.line(
+            f"recorded of {self._day} until {_clock(stretch.end)}: {counts or 'no tick'}"
+        )
 
     def _report_mains(self, mains: dict[str, str]) -> None:
         """Report what is recorded, and what passed before it, at first and after a new client."""
@@ -83,14 +87,15 @@ class Recorder:
             self._ctx.load.warn(f"no ticks of a main contract come of {', '.join(lacking)}")
         self._report_holes()
         if is_first:
-            line = f"recording {self._describe()} until {_clock(self._stretch.end)}"
-            self._ctx.load.reporter.line(line)
+            names, end = ", ".join(mains.values()), _clock(self._stretch.end)
+            self._ctx.load.reporter.line(f"recording {names} ({self._day}) until {end}")
 
     def _report_holes(self) -> None:
         for variety, contract in self._mains.items():
             ticks = read_recorded(self._folder, contract)
             if ticks is None:
                 continue
+            self._counts[contract] = ticks.num_rows
             spans, known = self._stretch.hours[variety], self._holes.get(contract)
             opening, close = nanoseconds(spans[0][0]), nanoseconds(spans[-1][1])
             text = describe_holes(find_holes(ticks), opening, close)
@@ -118,9 +123,6 @@ class Recorder:
         for variety in self._silent.keys() - silent.keys():
             self._ctx.load.reporter.line(f"{self._mains.get(variety, variety)} ticks again")
         self._silent = silent
-
-    def _describe(self) -> str:
-        return f"the ticks of {', '.join(self._mains.values())} ({self._day})"
 
 
 def _clock(at: datetime) -> str:

@@ -20,9 +20,11 @@ class Silence:
         self._ticked_at: dict[str, datetime] = {}
 
     def note(self, stamps: Stamps, now: datetime) -> None:
+        """Note the newest stamps; a variety that is not among them is not watched any more."""
         for variety, stamp in stamps.items():
             if variety not in self._stamps or self._stamps[variety] != stamp:
-                self._stamps[variety], self._ticked_at[variety] = stamp, now
+                self._ticked_at[variety] = now
+        self._stamps = dict(stamps)
 
     def list_open(self, now: datetime) -> list[str]:
         """The noted varieties in session."""

@@ -90,8 +90,8 @@ def select_obtainable(ctx: Context, days: Sequence[Scheduled]) -> list[Scheduled
     left = [day.trading_day for day in days if day not in taken]
     beyond = f": {len(left):,} of them until {max(left)} cannot be had" if left else ""
     ctx.load.warn(
-        f"{LACKING}. Of {len(days):,} days that are due only the newest {NEWEST:,} ticks of a "
-        f"contract are taken{beyond}"
+        f"{LACKING}. Of {len(days):,} days that are due only recorded ticks, and the newest "
+        f"{NEWEST:,} of a contract, are taken{beyond}"
     )
     return obtainable
 

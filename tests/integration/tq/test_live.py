@@ -14,7 +14,7 @@ from loaders.tq.live import recorder
 from tests.bench import Heard
 from tests.integration.tq.bench import Bench, bench, build_schedule
 from tests.integration.tq.test_ticks import stored
-from tests.integration.tq.worlds import END, NEW, NEXT, world
+from tests.integration.tq.worlds import BEFORE_ROLL, END, NEW, NEXT, ROLL, world
 
 # an account without the history, for which the newest ticks are few
 POOR = ("permission:feature=tq_dl", "reach:ticks=20")
@@ -79,7 +79,7 @@ def test_a_recorded_day_lands_whole_without_the_history(poor: Bench) -> None:
     poor.sandbox.faults.add(f"duplicate:contract={NEW}:day={NEXT}")
     night = record(poor, f"{END}T20:55:00", f"{NEXT}T01:00:00")
     assert (night.status, night.exit_code, night.warnings) == ("succeeded", 0, ())
-    assert f"recorded the ticks of {NEW} ({NEXT}) until 01:00:00" in poor.heard.lines
+    assert f"recorded of {NEXT} until 01:00:00: " in poor.heard.lines[-1]
     assert record(poor, f"{NEXT}T08:55:00", f"{NEXT}T15:00:00").warnings == ()
     assert len(files(poor)) == 2
     result = load_evening(poor, NEXT)
@@ -89,6 +89,11 @@ def test_a_recorded_day_lands_whole_without_the_history(poor: Bench) -> None:
     assert (result.status, poor.heard.lines.count(same)) == ("succeeded", 1)
     # what landed is deleted, but for the file that the next day follows
     assert len(files(poor)) == 1
+
+
+def test_the_night_before_a_switch_records_the_new_contract(poor: Bench) -> None:
+    record(poor, f"{BEFORE_ROLL}T20:55:00", f"{ROLL}T01:00:00")
+    assert f"recording {NEW} ({ROLL}) until 01:00:00" in poor.heard.lines
 
 
 def test_what_passed_between_two_recorders_is_missing_until_the_history_has_it(

@@ -13,6 +13,7 @@ from loaders.settings import Settings
         (LoadRequest("tq", mode="ticks"), "skip"),
         (LoadRequest("tq", mode="ticks", keys=("SHFE.cu",)), "fail"),
         (LoadRequest("tq", mode="mapping"), "fail"),
+        (LoadRequest("tq", mode="live", keys=("SHFE.cu",)), "skip"),
     ],
 )
 def test_a_nightly_load_of_ticks_lets_a_backfill_go_on(

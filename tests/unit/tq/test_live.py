@@ -79,7 +79,8 @@ def at(hour: float) -> int:
 
 def test_only_holes_within_the_trading_day_count() -> None:
     opening, close = at(1), at(7)  # 09:00 to 15:00 in Shanghai
-    assert describe_holes([Hole(at(-3), at(1), 9), Hole(at(7), at(14))], opening, close) is None
+    outside = [Hole(at(-3), at(1), 9), Hole(at(7) - 10**9, at(14))]
+    assert describe_holes(outside, opening, close) is None
     text = describe_holes([Hole(at(2), at(2.5), 1200), Hole(at(6), at(8), 34)], opening, close)
     times = "from 10:00:00 to 10:30:00, 14:00:00 to 15:00:00"
     assert text == f"1,234 ticks passed while nothing recorded, {times}"
@@ -145,10 +146,13 @@ def test_silence_counts_within_sessions_only() -> None:
     assert silence.find_silent(opens + 20 * MINUTE) == {"a": opens + 9 * MINUTE}
     # the break ends its silence
     noon, after = opens + 90 * MINUTE, opens + 125 * MINUTE
-    silence.note({"b": noon}, noon)
+    silence.note({"a": opens, "b": noon}, noon)
     assert (silence.list_open(noon), silence.find_silent(noon)) == (["b"], {})
     assert silence.find_silent(after) == {"b": noon}
     assert silence.find_silent(after + 5 * MINUTE) == {"a": opens + 120 * MINUTE, "b": noon}
+    # a new client does not watch it any more
+    silence.note({"a": opens}, after)
+    assert silence.find_silent(after + 5 * MINUTE) == {"a": opens + 120 * MINUTE}
 
 
 def test_a_given_clock_starts_there_and_follows_the_ticks() -> None:

@@ -73,7 +73,8 @@ class _Chart:
 
     @property
     def newest_stamp(self) -> int:
-        return int(self.frame["datetime"].iloc[-1])
+        stamp = self.frame["datetime"].iloc[-1]
+        return int(stamp) if stamp > 0 else 0
 
     def write(self) -> None:
         """Write what came since into the file that is not full yet."""
