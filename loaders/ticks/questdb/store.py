@@ -26,6 +26,7 @@ from loaders.ticks.questdb.add_years import add_whole_years
 from loaders.ticks.questdb.connection import Connection
 from loaders.ticks.questdb.day_writer import rows_to_write
 from loaders.ticks.questdb.http import Refused, Suspended, literal
+from loaders.ticks.questdb.partitions import find_parquet_partitions
 from loaders.ticks.questdb.rows import (
     as_stored,
     day_condition,
@@ -205,6 +206,7 @@ class QuestdbStore:
             for name, text in sorted(suspended.items())
             if name in TABLE_NAMES
         ]
+        problems += find_parquet_partitions(self._connection.http())
         free = self._connection.free_bytes()
         return problems + space_problems(self.label, free, self._settings.min_free_gb)
 

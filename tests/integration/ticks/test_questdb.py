@@ -154,6 +154,50 @@ def test_a_table_suspended_during_a_load_loses_nothing(
     assert questdb_store.measure(*KEY) == measured(day)
 
 
+def test_partitions_in_parquet_are_named_with_the_way_back(
+    questdb_store: QuestdbStore, questdb_folder: Path
+) -> None:
+    day, revised = day_of_ticks(3_000), day_of_ticks(3_000, seed=2)
+    questdb_store.write_day(day)
+    _sql(
+        questdb_folder,
+        f"alter table {TICKS_NAME} convert partition to parquet where ts < '2025-11-14'",
+    )
+    questdb_store._connection.http().wait_applied(TICKS_NAME, 60.0)
+    assert questdb_store.measure(*KEY) == measured(day), "reading is sound"
+    (problem,) = questdb_store.check()
+    assert f"{TICKS_NAME} has partitions in Parquet (1)" in problem
+    _sql(questdb_folder, problem.rpartition("`")[0].rpartition("`")[2])
+    questdb_store._connection.http().wait_applied(TICKS_NAME, 60.0)
+    assert questdb_store.check() == []
+    assert questdb_store.write_day(revised) == measured(revised)
+    assert questdb_store.supersede(*KEY) == 3_000
+
+
+def test_questdb_stores_a_revised_tick_twice_in_parquet(questdb_folder: Path) -> None:
+    """Why no partition is converted (docs/decisions/0009); passes as long as it is so."""
+    tick = "((x - 1) / 3 * 1000)::timestamp, ((x - 1) % 3)::int"  # three of each stamp
+    rows = f"insert atomic into revised select {tick}, {{}} from long_sequence(150000)"
+    steps = [
+        "create table revised (ts timestamp, seq int, value int) timestamp(ts) partition by day "
+        "wal dedup upsert keys(ts, seq)",
+        f"{rows.format(1)} union all select '1970-01-05'::timestamp, 0, 1",
+        "alter table revised convert partition to parquet where ts < '1970-01-05'",
+        rows.format(2),
+    ]
+    http = QuestdbHttp(address_of(questdb_folder))
+    for step in steps:
+        http.rows(step)
+        http.wait_applied("revised", 60.0)
+    # row groups of 100,000: two ticks of the stamp at their border were replaced and stay
+    assert http.rows("select value, count() as n from revised order by value") == [
+        {"value": 1, "n": 3},
+        {"value": 2, "n": 150_000},
+    ]
+    http.rows("drop table revised")
+    http.close()
+
+
 def test_a_full_disk_is_reported_before_anything_is_written(
     questdb_store: QuestdbStore, questdb_folder: Path
 ) -> None:
