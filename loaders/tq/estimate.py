@@ -25,7 +25,7 @@ from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
 
 ASSUMED_TICKS = 30_000  # of a liquid main contract on a day
-BYTES_PER_TICK = 257  # in QuestDB, measured
+BYTES_PER_TICK = 257  # in QuestDB: the width of its columns, levels not given included
 TICKS_PER_SECOND = 9_000  # of one process of the client, measured
 PROCESS_START = 3.0  # seconds
 ENOUGH_DAYS = 20  # measured ones that say more than the assumptions

@@ -5,7 +5,16 @@ from pathlib import Path
 import pytest
 
 from tests import timescale
-from tests.benchmarks import increments, landing, page, peers, reads, tick_store, verification
+from tests.benchmarks import (
+    increments,
+    landing,
+    page,
+    peers,
+    reads,
+    tick_space,
+    tick_store,
+    verification,
+)
 from tests.conftest import require
 from tests.integration.ticks.servers import require_questdb
 
@@ -55,6 +64,17 @@ def test_stored_ticks_are_verified_in_bulk_and_day_by_day(tmp_path: Path) -> Non
         tmp_path, varieties=2, days=3, rows=50, sample=2, say=silent
     )
     assert (results.days, results.ticks) == (6, 300)
+
+
+def test_the_disk_that_ticks_take_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_questdb()
+    monkeypatch.setattr(tick_space, "_await_purge", lambda home: None)
+    space = tick_space.measure_space(tmp_path, levels=[5, 1], days=2, rows=500)
+    assert space.ticks == 2_000
+    assert space.files == 257.0
+    assert 0 < space.zstd < space.lz4 < space.files
 
 
 def test_every_store_returns_the_same_rows(server_url: str, tmp_path: Path) -> None:

@@ -2,9 +2,10 @@
 
 from datetime import date
 
+from loaders.ticks.tables import MAIN_TICKS
 from loaders.tq.check import describe_end, describe_licence
 from loaders.tq.client.answers import Licence
-from loaders.tq.estimate import Measured, count_unplanned, estimate
+from loaders.tq.estimate import BYTES_PER_TICK, Measured, count_unplanned, estimate
 from loaders.tq.settings import TqSettings
 
 SETTINGS = TqSettings(concurrency=2, pace=0.2, days_per_process=5)
@@ -21,6 +22,12 @@ def test_a_backfill_is_estimated_by_earlier_loads_where_there_are_any() -> None:
         "1,000 days of ticks are due: some 1.0 hours, 2.6 GB in QuestDB (by earlier loads)"
     )
     assert estimate(0, SETTINGS, Measured()).hours == 0
+
+
+def test_a_tick_takes_the_width_of_the_columns_of_questdb() -> None:
+    widths = {"TIMESTAMP": 8, "LONG": 8, "DOUBLE": 8, "SYMBOL": 4, "INT": 4, "BOOLEAN": 1}
+    kinds = [MAIN_TICKS.questdb_type(name) for name in MAIN_TICKS.names]
+    assert sum(widths[kind] for kind in kinds) == BYTES_PER_TICK
 
 
 def test_days_that_no_load_planned_yet_are_of_a_new_variety_or_an_earlier_start() -> None:
