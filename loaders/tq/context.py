@@ -199,11 +199,15 @@ class Context:
             return None
         if ended < reached:
             return ended
-        versions = self.ask(lambda conn: landed.sessions(conn, variety))
-        close = close_of(reached, sessions_on(reached, versions))
-        if quoted_at >= close - min(LAST_QUOTE, timedelta(seconds=self.settings.settle_margin)):
+        if quoted_at >= self.last_minutes(variety, reached):
             return reached
         return next((day for day in reversed(self.days) if day < reached), None)
+
+    def last_minutes(self, variety: str, day: date) -> datetime:
+        """When the last minutes before a day's close begin, in which a variety is still quoted."""
+        versions = self.ask(lambda conn: landed.sessions(conn, variety))
+        close = close_of(day, sessions_on(day, versions))
+        return close - min(LAST_QUOTE, timedelta(seconds=self.settings.settle_margin))
 
     def load_each(self, keys: Sequence[str], work: Callable[[str], Outcome]) -> Iterator[Outcome]:
         """The outcomes of keys; ends once the source is gone or the package is full."""

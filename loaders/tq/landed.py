@@ -186,3 +186,13 @@ def volume(conn: psycopg.Connection, contract: str, day: date) -> int | None:
         (contract, day),
     ).fetchone()
     return row[0] if row else None
+
+
+def is_traded_after(conn: psycopg.Connection, variety: str, day: date) -> bool:
+    """Whether a day bar of any of a variety's contracts has lots of a later day."""
+    query = (
+        "select exists (select 1 from raw_tq.contract as c inner join raw_tq.contract_daily as b "
+        "on b.contract = c.contract where c.variety = %s and b.trade_date > %s and b.volume > 0)"
+    )
+    row = conn.execute(query, (variety, day)).fetchone()
+    return row == (True,)

@@ -79,7 +79,7 @@ without_ticks as (
     group by symbol, segment_id, underlying_contract, reason
 ),
 
--- as the loader judges a day
+-- as the loader judges a day; the newest one may get its last ticks in the next evening
 short as (
     select
         'ticks_short' as check_name,
@@ -96,6 +96,7 @@ short as (
             end
         ) as evidence
     from stored as i
+    inner join due as d on i.trading_day <= d.trading_day
     left join {{ ref('stg_tq__contract_daily') }} as b
         on i.underlying_contract = b.contract and i.trading_day = b.trading_day and b.is_final
     where i.status = 'short' or i.volume_lots < 0.99 * b.volume_lots

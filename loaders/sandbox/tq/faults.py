@@ -56,6 +56,15 @@ KINDS: dict[str, Kind] = {
     "late": Kind("a tick of a day comes after younger ones", {**DAY, "row": "5", "by": "3"}),
     "one-level": Kind("no levels of the book below the first", DAY),
     "no-settlement": Kind("a contract-day has no settlement price", DAY),
+    "lost-ticks": Kind(
+        "a day's ticks end after this many; its bars and quotes are whole", {**DAY, "keep": "0"}
+    ),
+    "no-bar": Kind("a contract-day has no day bar", DAY),
+    "still-quotes": Kind(
+        "the quotes of a variety stand still from the end of this day on",
+        {"variety": "", "day": ""},
+        needs=("variety", "day"),
+    ),
     # what the servers hold from now on
     "revise-ticks": Kind("prices of a day move by this many ticks", {**DAY, "by": "1"}),
     "revise-mains": Kind(

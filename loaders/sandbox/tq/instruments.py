@@ -53,7 +53,7 @@ def make_quote(market: Market, symbol: str) -> Node:
     quote: Node = {"instrument_id": symbol}
     if describe_instrument(market, symbol) is None:
         return quote
-    series = market.series(symbol, 0)
+    series = market.series(symbol, 0, quoted=True)
     row, first = series.row(series.last_id), series.row(series.first_id)
     if row is not None and first is not None:
         quote |= {name: "-" if value == "" else value for name, value in row.items()}

@@ -19,6 +19,7 @@ from loaders.sandbox.world.clock import CLOSE_OF_DAY
 
 SETTLED = time(19)
 DAMAGE = ("empty", "short", "duplicate", "late", "one-level")
+CUT = ("empty", "short", "duplicate", "lost-ticks")  # faults that change how many ticks a day has
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Market:
         self._clock = clock
         self._lock = RLock()
         self._made_under: tuple[int, datetime] | None = None
-        self._series: dict[tuple[str, int], Series] = {}
+        self._series: dict[tuple[str, int, bool], Series] = {}
         self._bars: dict[tuple[str, date, int], list[Row]] = {}
         self._bars_under = -1
 
@@ -157,6 +158,18 @@ class Market:
             for rule in self.faults.find_rules("frozen", contract=contract)
         )
 
+    def sent_ticks(self, contract: str, day: date) -> list[Row]:
+        """Ticks of a day as a chart gets them: some may be lost to it alone."""
+        rows = self.day_ticks(contract, day)
+        for rule in self.faults.find_rules("lost-ticks", contract=contract, day=day.isoformat()):
+            rows = rows[: rule.integer("keep")]
+        return rows
+
+    def last_quoted_day(self, variety: str) -> date:
+        """The day from whose end on quotes stand still; today's where they go on."""
+        rules = self.faults.find_rules("still-quotes", variety=variety)
+        return min([self.today, *(date.fromisoformat(rule.option("day")) for rule in rules)])
+
     def settled_days(self) -> list[date]:
         """Days whose settlement prices are published: from 19:00 on."""
         day, over = self.clock.date(), self.clock.time() >= SETTLED
@@ -172,51 +185,55 @@ class Market:
         average, tick = float(ticks[-1]["average"]), known.variety.tick
         return round(round(average / tick) * tick, known.variety.decimals)
 
-    def series(self, symbol: str, duration: int) -> Series:
-        """Ticks (duration 0) or bars (duration in ns) of a contract or main contract."""
+    def series(self, symbol: str, duration: int, *, quoted: bool = False) -> Series:
+        """Ticks (duration 0) or bars (duration in ns) of a contract or main contract.
+
+        `quoted`: the ticks that became quotes, in place of those that charts get.
+        """
         with self._lock:
             under = (self.faults.version, self._clock)
             if self._made_under != under:
                 self._made_under = under
                 self._series.clear()
-            key = (symbol, duration)
+            key = (symbol, duration, quoted)
             if key not in self._series:
-                self._series[key] = self._make(symbol, duration)
+                self._series[key] = self._make(symbol, duration, quoted)
             return self._series[key]
 
-    def _make(self, symbol: str, duration: int) -> Series:
+    def _make(self, symbol: str, duration: int, quoted: bool) -> Series:
         variety, is_main = self.find_variety(symbol), symbol.startswith("KQ.m@")
         if variety is None or (self.faults.find_rules("no-series", variety=variety) and is_main):
             return Series([])
         table = self.main_table(variety) if is_main else []
+        last = self.last_quoted_day(variety) if quoted else self.today
+        ticks = self.day_ticks if quoted else self.sent_ticks
         blocks = []
         for day in self.world.days:
-            if day > self.today:
+            if day > last:
                 break
             contract = find_main(table, day) if is_main else symbol
-            if contract is not None:
-                blocks.append(self._block(contract, variety, day, duration))
+            if contract is not None and duration:
+                blocks.append(self._bars_of_day(contract, variety, day, duration))
+            elif contract is not None:
+                blocks.append(self._ticks_of_day(contract, variety, day, ticks))
         first_id = 0 if is_main or duration else self.world.first_id(symbol)
         return Series(blocks, first_id)
 
-    def _block(self, contract: str, variety: str, day: date, duration: int) -> Block:
+    def _bars_of_day(self, contract: str, variety: str, day: date, duration: int) -> Block:
         start = self.world.sessions(variety, day)[0][0]
-        if duration >= DAY:
-            start = nanoseconds(day)
-        if duration:
-            rows = self._day_bars(contract, day, duration)
-            return Block(
-                start if duration >= DAY else start - start % duration, len(rows), lambda: rows
-            )
+        rows = self._day_bars(contract, day, duration)
+        start = nanoseconds(day) if duration >= DAY else start - start % duration
+        return Block(start, len(rows), lambda: rows)
+
+    def _ticks_of_day(
+        self, contract: str, variety: str, day: date, ticks: Callable[[str, date], list[Row]]
+    ) -> Block:
+        start = self.world.sessions(variety, day)[0][0]
         where = {"contract": contract, "day": day.isoformat()}
-        plain = not any(
-            self.faults.find_rules(kind, **where) for kind in ("empty", "short", "duplicate")
-        )
-        if plain and day < self.today:
-            count = self.world.tick_count(contract, day)
-        else:
-            count = len(self.day_ticks(contract, day))
-        return Block(start, count, lambda: self.day_ticks(contract, day))
+        plain = not any(self.faults.find_rules(kind, **where) for kind in CUT)
+        is_over = plain and day < self.today
+        count = self.world.tick_count(contract, day) if is_over else len(ticks(contract, day))
+        return Block(start, count, lambda: ticks(contract, day))
 
     def _day_bars(self, contract: str, day: date, duration: int) -> list[Row]:
         if self._bars_under != self.faults.version:
@@ -225,6 +242,9 @@ class Market:
         key = (contract, day, duration)
         if key in self._bars:
             return self._bars[key]
+        where = {"contract": contract, "day": day.isoformat()}
+        if duration >= DAY and self.faults.find_rules("no-bar", **where):
+            return []
         world = self.world
         known = world.contract(contract)
         before = world.open_interest(known, world.previous(day)) if known else 0

@@ -5,8 +5,8 @@ cross-check by the other one.
 
 Keys are `SHFE.cu backtest` and `SHFE.cu history`. Each answer is the whole window and replaces what
 was stored of its route; a change of the past is a revision and reported. An answer that is empty,
-covers less than what is stored, or does not go on is a failure. A variety that is not quoted any
-more, while others of its exchange are, is left as it is, with a warning.
+covers less than what is stored, or does not go on is a failure. A variety that is neither quoted
+nor traded any more, while others of its exchange are, is left as it is, with a warning.
 """
 
 from collections.abc import Iterator, Sequence
@@ -44,7 +44,7 @@ def _load_events(ctx: Context, key: str) -> Outcome:
     ended, quoted = ctx.last_ended_day(variety), ctx.last_quoted_day(variety)
     settled = ctx.last_settled_day(variety)
     last = ctx.today
-    if is_quiet := _is_quiet(ctx, quoted, settled, ended):
+    if is_quiet := _is_quiet(ctx, variety, quoted, settled, ended):
         since = quoted or "its start"
         why = f"{variety} is not quoted since {since}, though others of its exchange are"
         if before and (quoted is None or before.last_day >= quoted):
@@ -92,11 +92,16 @@ def _load_events(ctx: Context, key: str) -> Outcome:
     return Outcome(key, rows, cursor=last_day, beside=[harvest], failure=failure)
 
 
-def _is_quiet(ctx: Context, quoted: date | None, settled: date | None, ended: date | None) -> bool:
-    """Whether a variety had no quote for long, though its exchange goes on."""
+def _is_quiet(
+    ctx: Context, variety: str, quoted: date | None, settled: date | None, ended: date | None
+) -> bool:
+    """Whether a variety had no quote and no trade for long, though its exchange goes on."""
     if ended is None or settled is None or settled < ended:
         return False
-    return sum((quoted or date.min) < day <= ended for day in ctx.days) >= QUIET_DAYS
+    last = quoted or date.min
+    if sum(last < day <= ended for day in ctx.days) < QUIET_DAYS:
+        return False
+    return not ctx.ask(lambda conn: landed.is_traded_after(conn, variety, last))
 
 
 def _skip_variety(ctx: Context, key: str, why: str) -> Outcome:

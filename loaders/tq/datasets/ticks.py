@@ -7,7 +7,6 @@ kill in between the next load repeats the step: the store replaces a day in one 
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from operator import itemgetter
 
 import pyarrow as pa
@@ -23,7 +22,7 @@ from loaders.tq.context import Context, Dataset, describe, source_gone
 from loaders.tq.errors import TqPermissionError, TqTimeout, TqTransport, UnknownSymbol
 from loaders.tq.live.reconcile import compare_recorded
 from loaders.tq.tables import SYMBOL_DAY, TICK_REVISION
-from loaders.tq.tick_days.completeness import describe_gap, lacks_ticks, rank, traded_lots
+from loaders.tq.tick_days.completeness import lacks_ticks, rank, traded_lots
 from loaders.tq.tick_days.conversion import count_outside, sift_ticks
 from loaders.tq.tick_days.fetch import DAY_ERRORS, NotAsked, fetch_days
 from loaders.tq.tick_days.ledger import LedgerRow, revision_record
@@ -34,7 +33,13 @@ from loaders.tq.tick_days.no_data_days import (
     record_failure,
 )
 from loaders.tq.tick_days.recent_ticks import NEWEST, NO_ANSWER, NO_PERMISSION, fetch_newest
-from loaders.tq.tick_days.replacement import find_loss, keep_stored_ticks, note_short
+from loaders.tq.tick_days.replacement import (
+    due_until,
+    find_gap,
+    find_loss,
+    keep_stored_ticks,
+    note_short,
+)
 from loaders.tq.tick_days.schedule import Scheduled, key_text, parse_key
 from loaders.tq.trading_day import bounds, sessions_on, spans
 from loaders.warehouse.postgres import WarehouseAway
@@ -84,7 +89,7 @@ def _load_history(ctx: Context, day: Scheduled, answer: TickAnswer | Exception) 
         # a short day was asked for twice when it landed
         is_first = ctx.by_name or ctx.stored_day(day.key) is None
         traded = _traded(ctx, day)
-        if is_first and (not answer.rows or describe_gap(_read_volumes(answer), traded)):
+        if is_first and (not answer.rows or find_gap(ctx, day, _read_volumes(answer), traded)):
             answer = ask_again(ctx, day, answer)
     except TqPermissionError:
         return _load_recent(ctx, day)
@@ -128,10 +133,8 @@ def _store_day(
     if loss := find_loss(ctx, day, sifted.ticks, traded):
         return keep_stored_ticks(ctx, day, loss)
     ctx.no_data.take_back([key])
-    gap = hole or describe_gap(sifted.ticks, traded)
-    if gap and not hole and _may_grow(ctx, day) and not ctx.load.request.accepts_loss_of("ticks"):
-        return Outcome(key_text(key), failure=f"{gap}: not complete yet", rejected=sifted.rejected)
-    warn_of_oddities(ctx, day, sifted.ticks, route, hole=hole)
+    gap = hole or find_gap(ctx, day, sifted.ticks, traded)
+    warn_of_oddities(ctx, day, sifted.ticks, gap, route, is_recorded=hole is not None)
     frame = day_frame(sifted.ticks, key, segment_id=day.segment_id, schedule_hash=day.schedule_hash)
     unlist_other_contracts(ctx, day)
     measured = ctx.store.write_day(frame)
@@ -162,18 +165,6 @@ def _store_day(
         cursor_key=day.symbol,
         beside=[revision_record(old, day, row.row_hash, now)] if old and is_revised else [],
     )
-
-
-def _may_grow(ctx: Context, day: Scheduled) -> bool:
-    """Whether more ticks of the day may come.
-
-    It is its variety's newest settled one, and recent.
-
-    A variety that is traded no more has its newest day for ever.
-    """
-    is_newest = day.trading_day == ctx.settled_days.get(day.variety)
-    waited = ctx.today - day.trading_day >= timedelta(days=ctx.settings.recheck_after)
-    return is_newest and not waited
 
 
 def unlist_other_contracts(ctx: Context, day: Scheduled) -> None:
@@ -213,29 +204,37 @@ def ask_again(ctx: Context, day: Scheduled, first: TickAnswer) -> TickAnswer:
             raise UpstreamError(why)
         ctx.load.warn(f"{day.contract} {day.trading_day}: {why}, in the end too")
         return first
-    if first.rows and _is_better(first, second, _traded(ctx, day)):
+    if first.rows and _is_better(ctx, day, first, second):
         first, second = second, first
     _delete_file(first)
     had_rows = first.more_days_had_rows and second.more_days_had_rows
     return replace(second, more_days_had_rows=had_rows)
 
 
-def _is_better(first: TickAnswer, second: TickAnswer, traded: int | None) -> bool:
+def _is_better(ctx: Context, day: Scheduled, first: TickAnswer, second: TickAnswer) -> bool:
     """Whether the first of two answers with ticks is better than the second."""
     ticks, others = _read_volumes(first), _read_volumes(second)
     count, other_count = _count_ticks(ticks), _count_ticks(others)
     if lacks_ticks(count, other_count) or lacks_ticks(other_count, count):
         return count > other_count
-    return rank(ticks, traded) > rank(others, traded)
+    traded = _traded(ctx, day)
+    until = due_until(ctx, day, traded)
+    return rank(ticks, traded, until) > rank(others, traded, until)
 
 
 def warn_of_oddities(
-    ctx: Context, day: Scheduled, ticks: pa.Table, route: str, *, hole: str | None = None
+    ctx: Context,
+    day: Scheduled,
+    ticks: pa.Table,
+    gap: str | None,
+    route: str,
+    *,
+    is_recorded: bool = False,
 ) -> None:
     """Report what is odd about a day that lands all the same."""
-    if gap := hole or describe_gap(ticks, _traded(ctx, day)):
+    if gap:
         best = "the best of two sessions" if route == HISTORY else f"of the newest {NEWEST:,} ticks"
-        best = "of recorded ticks" if hole else best
+        best = "of recorded ticks" if is_recorded else best
         text = f"{day.contract} {day.trading_day}: {gap}, {best}: landed as short"
         ctx.load.warn(text)
     versions = ctx.ask(lambda conn: landed.sessions(conn, day.variety))

@@ -8,6 +8,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+
+from loaders.tq.trading_day import to_time
+from loaders.trading_time import SHANGHAI
 
 TOLERANCE = 0.01  # of a day bar's volume that its last tick may lack
 HOLE = 0.1  # of a day's volume that may come with one tick, the first one included
@@ -29,16 +33,22 @@ def lacks_lots(lots: int | None, traded: int | None) -> bool:
     return traded is not None and (lots or 0) < traded * (1 - TOLERANCE)
 
 
-def describe_gap(ticks: pa.Table, traded: int | None) -> str | None:
+def describe_gap(ticks: pa.Table, traded: int | None, until: int | None = None) -> str | None:
     """What the ticks of a day (columns `volume`, and `datetime_ns` where known) leave out.
 
     None where they account for it.
 
-    `traded`: lots of the final day bar; None without one: then only holes can be seen.
+    `traded`: lots of the final day bar; None without one: then only holes can be seen, and that no
+    tick is from `until` (ns) or later, as where a session at the end is missing.
     """
     lots = traded_lots(ticks)
     if lacks_lots(lots, traded):
         return f"ticks of {lots:,} lots, where the day bar has {traded:,}"
+    if traded is None and until is not None:
+        last = int(pc.max(ticks["datetime_ns"]).as_py())
+        if last < until:
+            clock = to_time(last).astimezone(SHANGHAI)
+            return f"the last tick is from {clock:%H:%M}, and no day bar says that trade ended then"
     day = lots if traded is None else traded
     volumes, follows_pause = _order_ticks(ticks)
     # one left over from the day before may hold more
@@ -49,9 +59,9 @@ def describe_gap(ticks: pa.Table, traded: int | None) -> str | None:
     return f"ticks with a hole of {step:,} lots among the day's {day:,}"
 
 
-def rank(ticks: pa.Table, traded: int | None) -> tuple[bool, int, int]:
+def rank(ticks: pa.Table, traded: int | None, until: int | None = None) -> tuple[bool, int, int]:
     """A value that is higher for the better of two answers for a day."""
-    return describe_gap(ticks, traded) is None, traded_lots(ticks), ticks.num_rows
+    return describe_gap(ticks, traded, until) is None, traded_lots(ticks), ticks.num_rows
 
 
 def lacks_ticks(rows: int, others: int) -> bool:

@@ -21,6 +21,19 @@ from loaders.tq.tick_days.completeness import (
 )
 from loaders.tq.tick_days.no_data_days import count_night, is_over
 from loaders.tq.tick_days.schedule import Scheduled, key_text
+from loaders.tq.trading_day import nanoseconds
+
+
+def find_gap(ctx: Context, day: Scheduled, ticks: pa.Table, traded: int | None) -> str | None:
+    """What the ticks of a day leave out; `traded`: lots of its final bar."""
+    return describe_gap(ticks, traded, due_until(ctx, day, traded))
+
+
+def due_until(ctx: Context, day: Scheduled, traded: int | None) -> int | None:
+    """The ns from which on a day without a day bar must have a tick."""
+    if traded is not None:
+        return None
+    return nanoseconds(ctx.last_minutes(day.variety, day.trading_day))
 
 
 def find_loss(ctx: Context, day: Scheduled, ticks: pa.Table, traded: int | None) -> str | None:
@@ -28,14 +41,15 @@ def find_loss(ctx: Context, day: Scheduled, ticks: pa.Table, traded: int | None)
     stored = ctx.stored_day(day.key)
     if stored is None or ctx.load.request.accepts_loss_of("ticks"):
         return None
-    new, old = rank(ticks, traded), rank_stored(stored, traded)
+    until = due_until(ctx, day, traded)
+    new, old = rank(ticks, traded, until), rank_stored(stored, traded)
     came = f"{ticks.num_rows:,} ticks of {traded_lots(ticks):,} lots came"
     if lacks_ticks(ticks.num_rows, stored.rows):
         return came
     if not ctx.by_name:  # of a short day
         return None if new > old else came
     # what the vendor took out of a day that still adds up is a correction
-    if ctx.refetches and describe_gap(ticks, traded) is None:
+    if ctx.refetches and new[0]:
         return None
     return None if new >= old and ticks.num_rows >= stored.rows else came
 

@@ -114,6 +114,19 @@ def test_a_variety_that_is_quoted_no_more_is_skipped_with_its_reason(two: Bench)
         assert "tq.varieties" in str(result.warnings)
 
 
+def test_a_variety_whose_bars_go_on_is_not_quiet_though_its_quotes_stand_still(
+    two: Bench,
+) -> None:
+    """What was traded has ticks: the schedule goes on, and a lost day shows."""
+    reached = "select last_day from raw_tq.main_harvest where variety = 'SHFE.au'"
+    two.sandbox.faults.add(f"still-quotes:variety=SHFE.au:day={two.sandbox.world.days[1]}")
+    assert two.load().status == "succeeded"
+    result = two.load()
+    assert (result.status, reasons(result)) == ("succeeded", [])
+    assert "is not quoted since" not in str(result.warnings)
+    assert two.rows(reached) == [(END,)]
+
+
 def test_an_exchange_that_stands_still_fails_though_another_goes_on(
     filled_database: Callable[..., str], tmp_path: Path
 ) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from tests.faults.tq.test_ticks import failures
 from tests.faults.tq.test_verify import change_a_price
 from tests.integration.tq.bench import Bench, bench
 from tests.integration.tq.test_ticks import asked_days, stored
-from tests.integration.tq.worlds import INDEX, OLD, SERIES, TRADED, world
+from tests.integration.tq.worlds import INDEX, NEW, OLD, SERIES, TRADED, world
 
 DAY_INDEX = "ticks.ghtrader_symbol_day_index_v2"
 DAY = TRADED[1]
@@ -70,6 +70,55 @@ def test_a_short_day_is_asked_again_until_it_is_whole(either: Bench) -> None:
     )
     assert (accepted.status, status_of(mapped)) == ("succeeded", [("short", 60)])
     assert stored(mapped, OLD, DAY).num_rows == 60
+
+
+def test_the_newest_day_lands_as_short_and_is_asked_again(mapped: Bench) -> None:
+    """Its ticks may only be late; a thin variety never has those of its last lots."""
+    newest = TRADED[-1]
+    query = f"select status, rows from raw_tq.symbol_day where trading_day = '{newest}'"
+    mapped.sandbox.faults.add(f"lost-ticks:contract={NEW}:day={newest}:keep=140")
+    for nights in (0, 1, 2, 3):
+        late = datetime.combine(newest, time(19, 45)) + timedelta(nights)
+        result = mapped.load("ticks", clock=late)
+        assert (result.status, failures(result)) == ("succeeded", {})
+        assert mapped.rows(query) == [("short", 140)]
+    mapped.sandbox.faults.clear()
+    assert mapped.load("ticks", clock=late).status == "succeeded"
+    assert mapped.rows(query) == [("complete", 150)]
+    assert mapped.load("ticks", clock=late).tasks == ()
+
+
+def test_a_day_without_a_day_bar_is_short_until_ticks_come_from_its_close(
+    mapped: Bench,
+) -> None:
+    """A later bar judges it at once, and the missing session is asked for again."""
+    bar = f"contract = '{OLD}' and trade_date = '{DAY}'"
+    mapped.execute(
+        f"create table bar as select * from raw_tq.contract_daily where {bar}; "
+        f"delete from raw_tq.contract_daily where {bar}"
+    )
+    cut = mapped.sandbox.faults.add(f"lost-ticks:contract={OLD}:day={DAY}:keep=90")
+    said = ""
+    for _ in range(2):
+        result = mapped.load("ticks")
+        assert (result.status, failures(result)) == ("succeeded", {})
+        assert status_of(mapped) == [("short", 90)]
+        said += str(result.warnings)
+    assert "no day bar says that trade ended then" in said
+    mapped.sandbox.faults.remove(cut)
+    assert mapped.load("ticks").status == "succeeded"
+    assert status_of(mapped) == [("complete", 150)]
+
+    mapped.sandbox.faults.add(f"lost-ticks:contract={OLD}:day={DAY}:keep=90")
+    named = {"datasets": ("ticks",), "options": {"date": str(DAY)}, "accept_loss": True}
+    assert mapped.load("ticks", **named).status == "succeeded"
+    assert status_of(mapped) == [("short", 90)]
+    mapped.execute("insert into raw_tq.contract_daily select * from bar")
+    assert mapped.load("ticks").status == "succeeded"
+    assert status_of(mapped) == [("short", 90)]
+    mapped.sandbox.faults.clear()
+    assert mapped.load("ticks").status == "succeeded"
+    assert status_of(mapped) == [("complete", 150)]
 
 
 def test_a_day_on_record_as_short_that_leaves_the_store_is_missing(mapped: Bench) -> None:

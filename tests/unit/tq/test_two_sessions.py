@@ -180,10 +180,9 @@ def test_other_days_count_as_seen_only_where_both_sessions_saw_them(tmp_path: Pa
 def test_a_short_day_that_lands_names_what_was_asked(route: str, text: str) -> None:
     said: list[str] = []
     ctx = context(said=said, days=[DAY])
-    ask: Any = lambda work: TRADED if "volume" in work.__code__.co_names else {}  # noqa: E731
-    ctx.load.warehouse.ask = ask  # type: ignore[method-assign]
+    ctx.load.warehouse.ask = lambda _: {}  # type: ignore[method-assign]
     few = pa.table({"volume": [300.0], "datetime_ns": [0]})
-    ticks.warn_of_oddities(ctx, SCHEDULED, few, route)
+    ticks.warn_of_oddities(ctx, SCHEDULED, few, "few ticks", route)
     [warning] = said
     assert f", {text}: landed as short" in warning
 
