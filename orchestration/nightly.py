@@ -4,6 +4,7 @@ The stages: calendar ▶ load ▶ build ▶ qa ▶ archive ▶ alerts ▶ report
 A failed stage stops only what depends on it; alerts and report run in any case.
 """
 
+import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -180,7 +181,10 @@ def _send_alerts(settings: Settings, result: RunResult, run_id: str) -> Stage:
     """Send new and resolved alerts; a failure is logged and keeps the exit code."""
 
     def send_alerts() -> StageOutcome:
-        verdicts = {on_this_host("settings"): None, **causes.check_run(result, settings)}
+        verdicts = {
+            on_this_host("settings"): None,
+            **causes.check_run(result, settings, os.environ.get(log.SCHEDULE)),
+        }
         checked = alerts.check_and_notify(settings, verdicts, run_id=run_id)
         # without a ping the dead man's switch rings: so while a problem cannot be sent to anybody
         all_sent = not checked.unsent and (settings.alerts.urls or not checked.open)

@@ -2,20 +2,27 @@
 
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from loaders.engine.check import Check, describe_service
 from loaders.errors import QuotemillError
 from loaders.settings import Settings
+from loaders.tq import landed
 from loaders.tq.client.answers import Licence
 from loaders.tq.client.harvest import Harvest
-from loaders.tq.context import WINDOW
 from loaders.tq.estimate import Estimate, Measured, estimate, estimate_due
 from loaders.tq.request import check_client
 from loaders.tq.tick_days.recent_ticks import HISTORY, LACKING, NEWEST
 from loaders.trading_time import SHANGHAI
+from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import find_warehouse
+
+if TYPE_CHECKING:
+    import psycopg
 
 ENDS_SOON = 14  # days
 ENDLESS = 2099  # year in which the vendor lets free accounts end
@@ -32,7 +39,9 @@ def check(settings: Settings, now: datetime) -> Check:
     with tempfile.TemporaryDirectory() as folder, Harvest(tq, Path(folder) / "check") as harvest:
         harvest.login()
         answer, licence = harvest.instruments(tq.varieties), harvest.licence()
-        days = harvest.calendar(tq.start or today - WINDOW, today)
+        days = harvest.calendar(_first_day(settings, today), today)
+    if licence.ends and licence.days_left is None:
+        licence = replace(licence, days_left=(licence.ends - today).days)
     counts = {v: sum(row["variety"] == v for row in answer.contracts) for v in tq.varieties}
     contracts = ", ".join(f"{count} contracts of {variety}" for variety, count in counts.items())
     newest = {variety: answer.seen_at.get(variety) for variety in tq.varieties}
@@ -71,7 +80,8 @@ def describe_licence(licence: Licence) -> str:
     if licence.ends.year < ENDLESS:
         left = f"{licence.days_left:,} days" if licence.days_left >= 0 else "over"
         ends = f"until {licence.ends} ({left})"
-    return f"{edition} licence ({licence.account_type}) {ends}"
+    named = f" ({licence.account_type})" if licence.account_type else ""
+    return f"{edition} licence{named} {ends}"
 
 
 def describe_end(licence: Licence) -> str:
@@ -81,6 +91,20 @@ def describe_end(licence: Licence) -> str:
     return (
         f"the licence ends {licence.ends}, in {licence.days_left} days: what it allows ends with it"
     )
+
+
+def _first_day(settings: Settings, today: date) -> date:
+    """The first day that a load asks for."""
+    start, first = settings.tq.start, None
+
+    def read(conn: "psycopg.Connection") -> date | None:
+        is_made = has_relation(conn, "raw_tq.main_harvest")
+        return landed.window_start(conn, start, today) if is_made else None
+
+    with suppress(QuotemillError):  # doctor and status say what is wrong with it
+        warehouse = find_warehouse(settings)
+        first = warehouse.ask(read) if warehouse else None
+    return first or start or today - landed.WINDOW
 
 
 def _estimate(settings: Settings, window: Sequence[date]) -> Estimate:

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from loaders.tq.tick_days.schedule import Scheduled
 
 R = TypeVar("R")
-WINDOW = timedelta(days=365)  # of a first load without tq.start
 LAST_QUOTE = timedelta(minutes=5)  # before the close: a main contract is quoted until then
 
 
@@ -96,9 +95,8 @@ class Context:
         self.settings: TqSettings = self.load.settings.tq
         self.as_of = self.load.clock()  # the load's one time, UTC
         self.today = self.as_of.astimezone(SHANGHAI).date()
-        self.first_day = self.ask(landed.first_day) or self.settings.start or self.today - WINDOW
-        if self.settings.start:
-            self.first_day = min(self.first_day, self.settings.start)
+        start = self.settings.start
+        self.first_day = self.ask(lambda conn: landed.window_start(conn, start, self.today))
 
     @cached_property
     def contracts_of_day(self) -> "dict[tuple[str, date], list[DayKey]]":

@@ -29,13 +29,24 @@ BYTES_PER_TICK = 257  # in QuestDB: the width of its columns, levels not given i
 TICKS_PER_SECOND = 9_000  # of one process of the client, measured
 PROCESS_START = 3.0  # seconds
 ENOUGH_DAYS = 20  # measured ones that say more than the assumptions
+# seconds of the median day: a load of one evening may have waited for the servers' maintenance
 MEASURED = """
-    select
-        coalesce(sum(t.done), 0),
-        coalesce(sum(extract(epoch from t.finished_at - t.started_at)), 0)::float8
-    from ops.ingestion_job_tasks as t
-    inner join ops.ingestion_jobs as j on t.job_id = j.job_id
-    where j.source = 'tq' and t.dataset = 'ticks' and t.finished_at is not null
+    with paces as (
+        select
+            t.done,
+            (extract(epoch from t.finished_at - t.started_at) / t.done)::float8 as seconds,
+            sum(t.done) over () as days
+        from ops.ingestion_job_tasks as t
+        inner join ops.ingestion_jobs as j on t.job_id = j.job_id
+        where
+            j.source = 'tq' and t.dataset = 'ticks' and t.finished_at is not null and t.done > 0
+    ),
+
+    ordered as (
+        select *, sum(done) over (order by seconds rows unbounded preceding) as upto from paces
+    )
+
+    select days, seconds from ordered where 2 * upto >= days order by upto limit 1
 """
 TICKS_STORED = (
     "select coalesce(sum(rows), 0)::bigint, count(*) from raw_tq.symbol_day "
@@ -104,10 +115,10 @@ def read_measured(conn: psycopg.Connection) -> Measured:
     if not has_relation(conn, "raw_tq.symbol_day"):
         return Measured()
     [(ticks, stored)] = conn.execute(TICKS_STORED).fetchall()
-    [(loaded, seconds)] = conn.execute(MEASURED).fetchall()
+    loaded, seconds = conn.execute(MEASURED).fetchone() or (0, None)
     return Measured(
         ticks / stored if stored >= ENOUGH_DAYS else None,
-        seconds / loaded if loaded >= ENOUGH_DAYS else None,
+        seconds if loaded >= ENOUGH_DAYS else None,
     )
 
 

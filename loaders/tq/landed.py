@@ -3,12 +3,13 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import psycopg
 
 from loaders.tq.trading_day import Session
 
+WINDOW = timedelta(days=365)  # of a first load without tq.start
 REPEATS = 5  # nights on which loads ask in vain for bars of a contract that has expired
 # without days that were announced and not held
 TRADING_DAYS = """
@@ -69,10 +70,14 @@ def held_days(conn: psycopg.Connection) -> list[date]:
     return [row[0] for row in rows]
 
 
-def first_day(conn: psycopg.Connection) -> date | None:
-    """The start of the window of earlier loads."""
+def window_start(conn: psycopg.Connection, start: date | None, today: date) -> date:
+    """The first day that a load asks for, of a new variety too: `start`, or that of earlier loads.
+
+    The earlier one; a year back before the first load.
+    """
     row = conn.execute("select min(first_day) from raw_tq.main_harvest").fetchone()
-    return row[0] if row else None
+    loaded: date | None = row[0] if row else None
+    return min(filter(None, (loaded, start)), default=today - WINDOW)
 
 
 def coverage(conn: psycopg.Connection, variety: str, route: str) -> Coverage | None:

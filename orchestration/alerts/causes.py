@@ -15,7 +15,7 @@ from psycopg.rows import dict_row
 
 from loaders import sources, trading_time
 from loaders.engine.result import LoadResult
-from loaders.errors import LockHeldError, PartialError, most_severe
+from loaders.errors import LockHeldError, PartialError, UpstreamError, most_severe
 from loaders.settings import Settings
 from loaders.warehouse.disks import list_disks
 from loaders.warehouse.ownership import has_relation
@@ -38,11 +38,18 @@ RECOVERY_MARGIN = 2.0  # percentage points below the limit at which a disk has r
 _LONGEST = 500  # characters of an error in a message
 _HELD = LockHeldError.exit_code
 _PARTIAL = PartialError.exit_code
+_AWAY = UpstreamError.exit_code
 
 
-def check_run(result: RunResult, settings: Settings) -> dict[str, Cause | None]:
-    """Verdicts on the stages of a run. A held lock is reported when it is held twice in a row."""
+def check_run(
+    result: RunResult, settings: Settings, job_name: str | None = None
+) -> dict[str, Cause | None]:
+    """Verdicts on the stages of a run, of a scheduled job or of none.
+
+    A held lock is reported when it is held twice in a row.
+    """
     causes: dict[str, Cause | None] = {}
+    again = _describe_next_try(result, settings, job_name)
     for source in dict.fromkeys(load.source for load in result.loads):
         own = [x for x in result.loads if x.source == source and not x.is_idle]
         if not own or any(load.status == "cancelled" for load in own):
@@ -56,7 +63,8 @@ def check_run(result: RunResult, settings: Settings) -> dict[str, Cause | None]:
             subjects = failed if code == _PARTIAL else ()
             named = f"{name_some(subjects)}: " if subjects else ""
             why = _failed(f"load of {source}", code, named + _why(ended, code))
-            why = replace(why, subjects=subjects)
+            text = why.message + (again if code == _AWAY else "")
+            why = replace(why, message=text, subjects=subjects)
             causes[f"load:{source}"] = why if code else None
     if result.error is not None:
         held = result.error_code == _HELD
@@ -79,6 +87,15 @@ def check_run(result: RunResult, settings: Settings) -> dict[str, Cause | None]:
     if result.judgement is not None:
         causes |= _check_findings(result.judgement, settings.finding_limit)
     return causes | _check_lags(result, settings) | _check_archive(result)
+
+
+def _describe_next_try(result: RunResult, settings: Settings, job_name: str | None) -> str:
+    """When the schedule makes a run again whose source was away; empty where it does not."""
+    known, _ = jobs.survey(settings, ())
+    job = known.get(job_name or "")
+    if job is None or not job.retry or result.exit_code != _AWAY:
+        return ""
+    return f"; {job.name} runs again in {job.retry} minutes"
 
 
 def _check_lags(result: RunResult, settings: Settings) -> dict[str, Cause | None]:

@@ -19,7 +19,8 @@ KINDS: dict[str, Kind] = {
     # the log-in
     "auth": Kind("the token is refused", {"status": "401", **OFTEN}),
     "licence": Kind(
-        "another licence, or no answer about it", {"type": "free", "days": "5", "status": "200"}
+        "another licence, an answer without one of its fields, or none",
+        {"type": "free", "days": "5", "status": "200", "without": ""},
     ),
     "permission": Kind("the account lacks a feature", {"feature": "tq_dl"}),
     "ws": Kind("the upgrade to a WebSocket is refused", {"status": "403", **OFTEN}),

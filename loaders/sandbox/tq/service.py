@@ -241,6 +241,7 @@ class TqSandbox(Sandbox):
             "daysleft": days,
             "account_type": rule.option("type") if rule else "sandbox",
         }
+        document.pop(rule.option("without") if rule else "", None)
         return web.json_response(document)
 
     async def _holidays(self, _: web.Request) -> web.StreamResponse:

@@ -237,6 +237,11 @@ def _to_error(answer: dict[str, Any]) -> Exception:
         return TqAnswerError(message)
     if kind == "timeout":
         return TqTimeout(f"the futures servers did not answer in time: {message}")
+    if kind == "barred":
+        return TqTransport(
+            f"a proxy or a certificate is in the way of the futures servers: {message}",
+            hint="check HTTPS_PROXY and SSL_CERT_FILE, then run `loaders check tq`",
+        )
     if kind == "client":
         return TqClientError(message)
     return TqAway(message, hint="run `loaders check tq` to see whether they can be reached")

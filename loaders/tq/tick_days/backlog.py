@@ -68,7 +68,8 @@ def _is_due(
 ) -> bool:
     if row is not None and row.status == "complete":
         return False
-    return checked_at is None or as_of - checked_at >= recheck_after
+    # a check by a later clock, as of a load without `--as-of` in a sandbox's home, is none
+    return checked_at is None or not timedelta(0) <= as_of - checked_at < recheck_after
 
 
 def find_changes(

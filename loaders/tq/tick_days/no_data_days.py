@@ -143,9 +143,13 @@ def _asked_until(ctx: Context, row: NoDataRow) -> datetime:
 
 
 def count_night(ctx: Context, day: Scheduled, reason: str, sessions: int) -> NoDataRow:
-    """The record of a day after this load's failure with it, not written yet."""
+    """The record of a day after this load's failure with it, not written yet.
+
+    A count by a later clock, as of a load without `--as-of` in a sandbox's home, is begun again.
+    """
     known, now = ctx.no_data.get(day.key), ctx.load.clock()
-    counted = known if known is not None and known.nights else None
+    is_past = known is not None and known.nights and known.checked_at <= now
+    counted = known if is_past else None
     return NoDataRow(
         *day.key,
         reason=reason,

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.integration.tq.bench import Bench, bench
 from tests.integration.tq.worlds import DAYS, END, world
 
@@ -67,6 +69,20 @@ def test_servers_that_stay_away_end_the_load_and_the_next_one_goes_on(
         assert "19:00 to 19:30 in Beijing" in str(result.error)
         made.sandbox.set_clock(f"{END}T19:30:00")
         assert made.load("ticks").total("rows_new") == DAYS
+
+
+def test_a_proxy_that_gives_nothing_is_no_maintenance_to_wait_for(
+    schedule_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    away = {"auth_url": "http://auth.example", "retries": 0, "wait": 2700}
+    with bench(world(), schedule_dsn, tmp_path, **away) as made:
+        result = made.load("ticks")
+        assert (result.status, result.exit_code) == ("failed", 4)
+        assert "a proxy or a certificate is in the way" in str(result.error)
+        assert "ProxyError" in str(result.error)
+        assert "HTTPS_PROXY" in result.hint
+        assert "tq.wait" not in str(made.heard.lines)
 
 
 def test_a_day_is_loaded_though_the_maintenance_begins_in_it(

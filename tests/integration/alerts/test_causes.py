@@ -76,6 +76,19 @@ def test_a_failed_load_names_the_jobs_to_retry(settings: Settings) -> None:
     )
 
 
+def test_a_failed_load_that_the_schedule_makes_again_says_when(settings: Settings) -> None:
+    tq = settings.tq.model_copy(update={"account": "me", "password": "secret"})
+    settings = settings.model_copy(update={"tq": tq})
+    gone = LoadResult(7, "tq", "failed", 4, (), (), "the servers are away", "", 0.1)
+
+    def message(job: str | None) -> str:
+        cause = causes.check_run(RunResult((gone,), 4), settings, job)["load:tq"]
+        return cause.message if cause else ""
+
+    assert message("tq_daily").endswith("; tq_daily runs again in 60 minutes")
+    assert [message(job).endswith("are away") for job in ("tdx_daily", None)] == [True, True]
+
+
 def test_a_failed_load_of_a_moment_names_no_job_to_retry(settings: Settings) -> None:
     slot = Task(1, "chain_snapshot", keys=("MSFT", "SPY"), failures={"MSFT": "no quote"})
     names = Task(1, "contract", keys=("MSFT",), failures={"MSFT": "refused"})

@@ -102,7 +102,7 @@ def context(
     nothing: Any = None
     first = {"harvest": nothing, "new_harvest": nothing, "folder": Path(), "recorded": Path("none")}
     first |= values
-    load.warehouse.ask = lambda _: None
+    load.warehouse.ask = lambda _: settings.start
     ctx = Context(load, store=store or Store(), **first)  # type: ignore[arg-type]
     load.warehouse.ask = lambda _: answer
     return ctx

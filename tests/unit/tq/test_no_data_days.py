@@ -229,3 +229,15 @@ def test_a_warehouse_that_is_away_says_nothing_about_a_day(nights: Nights) -> No
     with pytest.raises(WarehouseAway):
         ticks.load_day(nights.load(0), DAY, WarehouseAway("no answer"))
     assert nights.store.rows == {}
+
+
+def test_a_count_by_a_later_clock_begins_again(nights: Nights) -> None:
+    """As in a sandbox's home after a load without `--as-of`."""
+    for later in range(400, 405):
+        nights.find_nothing(later)
+    for night in (0, 1, 2, 3):
+        failure = nights.find_nothing(night).failure
+        assert failure is not None
+        assert "until 2025-12-03" in failure
+    assert nights.find_nothing(30).skipped is not None
+    assert [nights.is_missing(night) for night in (29, 31)] == [True, False]

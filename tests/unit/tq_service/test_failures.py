@@ -51,6 +51,16 @@ class TqBacktestPermissionError(Exception):
         (Exception("与 wss://x 的连接失败，每日 19:00-19:30 为日常运维时间"), "transport"),
         (ConnectionRefusedError("refused"), "transport"),
         (OSError(errno.EHOSTUNREACH, "No route to host"), "transport"),
+        # no end of a maintenance helps
+        (
+            Exception(
+                "(Caused by ProxyError('Cannot connect to proxy.', OSError(407))), "
+                "每日 19:00-19:30 为日常运维时间，请稍后再试"
+            ),
+            "barred",
+        ),
+        (OSError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed"), "barred"),
+        (OSError("[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred"), "transport"),
         # this machine's own, for which no servers are waited for
         (OSError(errno.ENOSPC, "No space left on device"), "client"),
         (PermissionError(errno.EACCES, "Permission denied", "ticks.parquet"), "client"),

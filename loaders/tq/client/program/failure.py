@@ -5,6 +5,8 @@ import json
 import traceback
 
 AWAY = ("名称服务", "日常运维时间")  # the name service, the time of the daily maintenance
+# a proxy or a certificate, in the words of every library that wraps what another one raised
+BARRED = ("ProxyError", "proxy rejected", "response from proxy", "CERTIFICATE_VERIFY_FAILED")
 # a full disk and the like: no servers are away
 LOCAL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EMFILE)
 
@@ -13,7 +15,7 @@ class Failure(Exception):
     """A failure as the caller gets it.
 
     `kind`: auth, permission, backtests (no further one today), settlements (their host gave none),
-    missing, unknown, answer, timeout, transport, or client for any other error, which is one in the
+    missing, unknown, answer, timeout, barred (by a proxy or a certificate), transport, or client for any other error, which is one in the
     client's own code or on this machine.
     """
 
@@ -44,9 +46,17 @@ def classify(error: BaseException) -> Failure:
         return Failure("permission", text)
     if type(error).__name__ == "TqTimeoutError":
         return Failure("timeout", text)
+    if is_barred(error):
+        return Failure("barred", f"{type(error).__name__}: {text}")
     broken = requests.RequestException | OSError | json.JSONDecodeError  # the last: an error page
     is_local = isinstance(error, OSError) and (error.filename or error.errno in LOCAL)
     if not is_local and (isinstance(error, broken) or any(words in text for words in AWAY)):
         return Failure("transport", f"the futures servers failed: {type(error).__name__}: {text}")
     traceback.print_exception(error)
     return Failure("client", f"the futures client failed: {type(error).__name__}: {text}")
+
+
+def is_barred(error: BaseException) -> bool:
+    """Whether a proxy or a certificate is in the way: no end of a maintenance helps."""
+    text = f"{type(error).__name__}: {error}"
+    return any(words in text for words in BARRED)

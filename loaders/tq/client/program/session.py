@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 from loaders.tq.client.program.codes import server_code
-from loaders.tq.client.program.failure import Failure
+from loaders.tq.client.program.failure import Failure, is_barred
 
 CST = timezone(timedelta(hours=8))
 LOGIN_SECONDS = 30
@@ -84,11 +84,11 @@ class Session:
 
     def licence(self) -> dict[str, Any]:
         """What the account may do and until when; its end is None where the servers do not say."""
-        auth = self.api._auth
-        try:
-            ends = auth.expire_datetime.date().isoformat()
-        except Exception:  # the client raises a bare one for any answer that it cannot read
-            ends = None
+        auth, ends = self.api._auth, None
+        with suppress(Exception):  # the client raises a bare one for any answer it cannot read
+            _ = auth.expire_datetime
+        if auth._expire_datetime is not None:  # read before what the answer lacks
+            ends = auth._expire_datetime.date().isoformat()
         return {
             "features": sorted(auth._grants["features"]),
             "account_type": auth._product_type,
@@ -198,9 +198,9 @@ class Session:
                 kind, f"the market data server refused with HTTP status {status}"
             ) from error
         except (OSError, WebSocketException) as error:
-            raise Failure(
-                "transport", f"no connection to the market data server: {error}"
-            ) from error
+            kind = "barred" if is_barred(error) else "transport"
+            why = f"no connection to the market data server: {type(error).__name__}: {error}"
+            raise Failure(kind, why) from error
 
 
 def raise_refused_backtests() -> None:
