@@ -16,8 +16,9 @@ from loaders.trading_time import SHANGHAI
 TOLERANCE = 0.01  # of a day bar's volume that its last tick may lack
 HOLE = 0.1  # of a day's volume that may come with one tick, the first one included
 FEWER = 0.1  # of an answer's ticks that a better one may lack, as where some were sent twice
-# ticks of a day from which on such a step is a hole; thin days are traded in large steps
+# ticks, or lots, of a day from which on such a step is a hole; thin days are traded in large steps
 MANY = 2_000
+MANY_LOTS = 20_000  # few ticks of so many lots are the end of a day
 PAUSE = 10 * 10**9  # ns without a tick before such a step; the volume of a shorter one is a trade
 NIGHT_AUCTION = (20 * 3600 + 50 * 60, 21 * 3600 + 60)  # seconds of the day: nothing is before it
 CHINA = 8 * 3600  # seconds ahead of UTC
@@ -54,7 +55,8 @@ def describe_gap(ticks: pa.Table, traded: int | None, until: int | None = None) 
     # one left over from the day before may hold more
     steps = np.diff(np.minimum(volumes, day), prepend=0)[follows_pause]
     step = int(steps.max(initial=0))
-    if len(volumes) < MANY or step <= day * HOLE:
+    is_thin = len(volumes) < MANY and day < MANY_LOTS
+    if is_thin or step <= day * HOLE:
         return None
     return f"ticks with a hole of {step:,} lots among the day's {day:,}"
 

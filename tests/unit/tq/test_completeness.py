@@ -41,6 +41,13 @@ def test_a_missing_start_or_middle_shows_though_the_last_tick_adds_up() -> None:
     assert describe_gap(ticks(small), TRADED) is None
 
 
+def test_the_last_ticks_of_a_day_alone_are_short_however_few_they_are() -> None:
+    end = WHOLE[-MANY // 2 :]
+    gap = describe_gap(ticks(end), TRADED)
+    assert gap == "ticks with a hole of 95,005 lots among the day's 100,000"
+    assert describe_gap(ticks(end), None) == gap
+
+
 def test_large_steps_of_a_thin_day_are_trades() -> None:
     assert describe_gap(ticks([400, 1000]), 1000) is None
     assert describe_gap(ticks(np.linspace(500, 1000, MANY - 1)), 1000) is None
