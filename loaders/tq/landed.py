@@ -201,3 +201,12 @@ def is_traded_after(conn: psycopg.Connection, variety: str, day: date) -> bool:
     )
     row = conn.execute(query, (variety, day)).fetchone()
     return row == (True,)
+
+
+def has_later_bar(conn: psycopg.Connection, contract: str, day: date) -> bool:
+    """Whether a contract has a final day bar of a later day."""
+    query = (
+        "select exists (select 1 from raw_tq.contract_daily "
+        "where contract = %s and trade_date > %s and is_final)"
+    )
+    return conn.execute(query, (contract, day)).fetchone() == (True,)

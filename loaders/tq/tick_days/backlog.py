@@ -68,7 +68,7 @@ def _is_due(
 ) -> bool:
     if row is not None and row.status == "complete":
         return False
-    # a check by a later clock, as of a load without `--as-of` in a sandbox's home, is none
+    # a check by a later clock does not count, as of a load without `--as-of` in a sandbox's home
     return checked_at is None or not timedelta(0) <= as_of - checked_at < recheck_after
 
 

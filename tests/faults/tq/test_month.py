@@ -138,9 +138,9 @@ def note(made: Bench, evening: Evening, result: RunResult) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(alert_check, "_send_all", accept)
-        found = causes.check_run(result, made.settings, "tq_daily")
+        verdicts = causes.check_run(result, made.settings, "tq_daily")
         now = made.sandbox.clock.replace(tzinfo=SHANGHAI)
-        alert_check.check_and_notify(made.settings, found, now=now)
+        alert_check.check_and_notify(made.settings, verdicts, now=now)
     evening.messages += [
         f"{'resolved' if message.is_recovery else message.entry.severity}: {message.entry.cause}"
         for message in sent
@@ -178,5 +178,5 @@ def compare(made: Bench, days: list[date]) -> None:
     lacking: list[Any] = made.rows(LACKING.replace("%s", f"'{days[-1]}'"))
     print("lacking", lacking)
     warehouse = open_warehouse(made.settings)
-    found = verify(made.settings, warehouse, Silent())
-    assert (found.differences, found.short) == ((), ())
+    checked = verify(made.settings, warehouse, Silent())
+    assert (checked.differences, checked.short) == ((), ())

@@ -121,6 +121,24 @@ def test_a_day_without_a_day_bar_is_short_until_ticks_come_from_its_close(
     assert status_of(mapped) == [("complete", 150)]
 
 
+def test_a_day_without_ticks_and_bar_of_an_illiquid_contract_is_no_failure(
+    mapped: Bench,
+) -> None:
+    """Its later bars say that the source goes on; the day is asked for again all the same."""
+    mapped.execute(
+        f"delete from raw_tq.contract_daily where contract = '{OLD}' and trade_date = '{DAY}'"
+    )
+    mapped.sandbox.faults.add(f"empty:contract={OLD}:day={DAY}")
+    for night in range(4):
+        late = datetime.combine(TRADED[-1], time(19, 45)) + timedelta(night)
+        result = mapped.load("ticks", clock=late)
+        assert (result.status, failures(result), result.total("skipped")) == ("succeeded", {}, 1)
+    assert [status for status, _ in records(mapped)] == ["doubtful"]
+    mapped.sandbox.faults.clear()
+    assert mapped.load("ticks", clock=late).status == "succeeded"
+    assert status_of(mapped) == [("complete", 150)]
+
+
 def test_a_day_on_record_as_short_that_leaves_the_store_is_missing(mapped: Bench) -> None:
     """As when its contract changes and changes back: a record must not hide it for a month."""
     mapped.sandbox.faults.add(SHORT)
