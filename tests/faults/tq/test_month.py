@@ -155,7 +155,7 @@ def note(made: Bench, evening: Evening, result: RunResult) -> None:
     [(evening.short,)] = made.rows(query)
 
 
-@pytest.mark.parametrize("count", [4, pytest.param(23, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("count", [3, pytest.param(23, marks=pytest.mark.soak)])
 def test_a_month_of_evenings_ends_with_every_tick(
     new_database: Callable[..., str], tmp_path: Path, count: int
 ) -> None:
