@@ -72,7 +72,8 @@ def test_an_evening_that_waited_for_the_servers_slows_no_estimate(mapped: Bench)
     mapped.execute(
         "insert into ops.ingestion_job_tasks "
         "(job_id, task_no, dataset, status, done, started_at, finished_at) "
-        "select max(job_id), 900 + n, 'ticks', 'succeeded', case n when 1 then 30 else 1 end, now(), "
+        "select max(job_id), 900 + n, 'ticks', 'succeeded', "
+        "case n when 1 then 30 else 1 end, now(), "
         "now() + case n when 1 then interval '60 s' else interval '30 min' end "
         "from ops.ingestion_jobs cross join generate_series(1, 20) as n group by n"
     )
