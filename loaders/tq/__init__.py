@@ -7,7 +7,7 @@ ticks needs its professional edition (permission tq_dl). The client runs in proc
 (client/program).
 
     lane tq        trading_day ▶ trading_session · contract · main_events ▶ contract_daily
-                   ▶ settlement
+                   ▶ contract_terms ▶ settlement
     (dbt)          main events ▶ futures.main_schedule
     lane tq_ticks  schedule − ledger − days without data ▶ ticks ▶ tick store ▶ symbol_day
 

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 
 import psycopg
 
@@ -11,6 +12,7 @@ from loaders.tq.trading_day import Session
 
 WINDOW = timedelta(days=365)  # of a first load without tq.start
 REPEATS = 5  # nights on which loads ask in vain for bars of a contract that has expired
+Figures = tuple[Decimal | None, int | None]  # close and open interest of a day bar
 # without days that were announced and not held
 TRADING_DAYS = """
     select trade_date
@@ -160,6 +162,33 @@ def settled_contracts(
     for other, day in rows:
         days_by_contract[other].append(day)
     return dict(days_by_contract)
+
+
+def last_closes(
+    conn: psycopg.Connection, contracts: Sequence[str], first: date
+) -> dict[str, dict[date, Figures]]:
+    """(close, open interest) of contracts by day, from a day on."""
+    closes: dict[str, dict[date, Figures]] = defaultdict(dict)
+    rows = conn.execute(
+        "select contract, trade_date, close, close_oi from raw_tq.contract_daily "
+        "where contract = any(%s) and trade_date >= %s",
+        (list(contracts), first),
+    )
+    for contract, day, *figures in rows:
+        closes[contract][day] = (figures[0], figures[1])
+    return dict(closes)
+
+
+def given_terms(conn: psycopg.Connection, contracts: Sequence[str]) -> set[str] | None:
+    """Which terms the newest stored day of some contracts has; None without a stored day."""
+    row = conn.execute(
+        "select array_agg(distinct f.name) filter (where f.value is not null), count(*) "
+        "from raw_tq.contract_terms as t cross join jsonb_each_text(to_jsonb(t)) as f (name, value)"
+        " where t.contract = any(%(contracts)s) and t.trade_date = (select max(n.trade_date) "
+        "from raw_tq.contract_terms as n where n.contract = any(%(contracts)s))",
+        {"contracts": list(contracts)},
+    ).fetchone()
+    return set(row[0]) if row and row[1] else None
 
 
 def variety_of(contract: str) -> str:

@@ -10,6 +10,7 @@ from loaders.tq.context import Context, Dataset
 from loaders.tq.datasets import (
     contract,
     contract_daily,
+    contract_terms,
     main_events,
     recording,
     settlement,
@@ -27,6 +28,7 @@ DATASETS: tuple[Dataset, ...] = (
     contract.DATASET,
     main_events.DATASET,
     contract_daily.DATASET,
+    contract_terms.DATASET,
     settlement.DATASET,
     ticks.DATASET,
     tick_index.DATASET,
@@ -65,6 +67,8 @@ def _plan_mapping(ctx: Context, datasets: Sequence[str]) -> Iterator[Sequence[Un
         yield units
     if "contract_daily" in datasets and (keys := contract_daily.list_keys(ctx, varieties)):
         yield [Unit("contract_daily", keys)]
+    if "contract_terms" in datasets:
+        yield [Unit("contract_terms", varieties)]
     if "settlement" in datasets and (keys := settlement.list_keys(ctx, varieties)):
         yield [Unit("settlement", keys)]
 

@@ -22,6 +22,7 @@ MAPPING_DATASETS = (
     "contract",
     "main_events",
     "contract_daily",
+    "contract_terms",
     "settlement",
 )
 TICK_DATASETS = ("ticks", "tick_index", "no_data_day")

@@ -23,6 +23,15 @@ _PRICE = pa.decimal128(24, 9)
 _MOST = dict.fromkeys(
     ("open", "high", "low", "close", "price_tick", "settlement"), 10**8
 ) | dict.fromkeys(("volume", "open_oi", "close_oi"), 10**12)
+_TERMS = (
+    "upper_limit",
+    "lower_limit",
+    "pre_settlement",
+    "pre_close",
+    "margin",  # CNY a lot, as commission
+    "commission",
+    "price_tick",
+)
 
 TRADING_DAY = landed_table(
     RAW_TQ,
@@ -134,6 +143,24 @@ SETTLEMENT = landed_table(
     day="trade_date",
 )
 
+CONTRACT_TERMS = landed_table(
+    RAW_TQ,
+    "contract_terms",  # by the quote of the trading day; null: the source gives none
+    [
+        ("contract", _TEXT),
+        ("trade_date", _DATE),
+        *((name, _PRICE) for name in _TERMS),
+        ("pre_open_interest", _BIG),
+        ("volume_multiple", _INT),
+        ("quoted_at", _STAMP),
+    ],
+    key=("contract", "trade_date"),
+    nullable=(*_TERMS, "pre_open_interest", "volume_multiple"),
+    most=dict.fromkeys(_TERMS, 10**8) | {"pre_open_interest": 10**12},
+    entity="contract",
+    day="trade_date",
+)
+
 DAILY_HARVEST = landed_table(
     RAW_TQ,
     "daily_harvest",  # from which day on the bars of a contract were asked for
@@ -207,6 +234,7 @@ TABLES = (
     CONTRACT_DAILY,
     DAILY_HARVEST,
     SETTLEMENT,
+    CONTRACT_TERMS,
     SYMBOL_DAY,
     NO_DATA_DAY,
     TICK_REVISION,

@@ -16,6 +16,7 @@
     'qa_reconciliation',
     'qa_main_schedule',
     'qa_roll_gaps',
+    'qa_contract_terms',
     'qa_tick_coverage',
     'qa_options',
 ] %}

@@ -56,6 +56,16 @@ KINDS: dict[str, Kind] = {
     "duplicate": Kind("every tick of a day twice, each with its own number", DAY),
     "late": Kind("a tick of a day comes after younger ones", {**DAY, "row": "5", "by": "3"}),
     "one-level": Kind("no levels of the book below the first", DAY),
+    "frozen-quote": Kind(
+        "the quote of a contract stands still since a day",
+        {"contract": "", "day": ""},
+        needs=("contract", "day"),
+    ),
+    "next-figures": Kind(
+        "after the close a quote has limits and figures of the next trading day",
+        {"contract": ""},
+    ),
+    "no-terms": Kind("no margin and no fee of a contract", {"contract": ""}),
     "no-settlement": Kind("a contract-day has no settlement price", DAY),
     "lost-ticks": Kind(
         "a day's ticks end after this many; its bars and quotes are whole", {**DAY, "keep": "0"}

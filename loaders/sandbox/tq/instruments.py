@@ -1,14 +1,17 @@
 """Answers about instruments; of a GraphQL query only the arguments are read."""
 
+import math
 import re
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from loaders.sandbox.tq.exchange import Contract
+from loaders.sandbox.tq.exchange import Contract, Row
 from loaders.sandbox.tq.market import Market
+from loaders.sandbox.tq.replay import trading_day
 from loaders.sandbox.tq.varieties import CST, NS, Hours, Variety, nanoseconds
 
 Node = dict[str, Any]
+MAIN = "KQ.m@"
 
 
 def find_instruments(market: Market, query: str, variables: dict[str, Any]) -> list[Node]:
@@ -41,8 +44,8 @@ def find_instruments(market: Market, query: str, variables: dict[str, Any]) -> l
 def describe_instrument(market: Market, symbol: str) -> Node | None:
     if market.faults.find_rules("unknown", symbol=symbol):
         return None
-    if symbol.startswith("KQ.m@"):
-        variety = market.world.varieties.get(symbol.removeprefix("KQ.m@"))
+    if symbol.startswith(MAIN):
+        variety = market.world.varieties.get(symbol.removeprefix(MAIN))
         return _continuous(market, variety) if variety else None
     contract = market.contract(symbol)
     return _future(market, contract) if contract else None
@@ -53,25 +56,58 @@ def make_quote(market: Market, symbol: str) -> Node:
     quote: Node = {"instrument_id": symbol}
     if describe_instrument(market, symbol) is None:
         return quote
-    series = market.series(symbol, 0, quoted=True)
-    row, first = series.row(series.last_id), series.row(series.first_id)
-    if row is not None and first is not None:
+    if row := _newest_tick(market, symbol):
         quote |= {name: "-" if value == "" else value for name, value in row.items()}
         stamp = datetime.fromtimestamp(row["datetime"] // NS, CST)
         stamp += timedelta(microseconds=row["datetime"] % NS // 1000)
         quote |= {
             "datetime": stamp.strftime("%Y-%m-%d %H:%M:%S.%f"),
-            "open": first["last_price"],
-            "pre_settlement": first["last_price"],
-            "pre_close": first["last_price"],
-            "pre_open_interest": first["open_interest"],
             "close": "-",
             "settlement": "-",
+            **_figures_of_day(market, symbol, trading_day(row["datetime"], market.world.calendar)),
         }
-    if symbol.startswith("KQ.m@"):
-        variety = symbol.removeprefix("KQ.m@")
+    if symbol.startswith(MAIN):
+        variety = symbol.removeprefix(MAIN)
         quote["underlying_symbol"] = market.main_on(variety, market.today) or ""
     return quote
+
+
+def _newest_tick(market: Market, symbol: str) -> Row | None:
+    if rule := next(iter(market.faults.find_rules("frozen-quote", contract=symbol)), None):
+        rows = market.day_ticks(symbol, date.fromisoformat(rule.option("day")))
+        return rows[-1] if rows else None
+    series = market.series(symbol, 0, quoted=True)
+    return series.row(series.last_id)
+
+
+def _figures_of_day(market: Market, symbol: str, day: date) -> Node:
+    """Opening price, limits, and what a quote has of the trading day before.
+
+    Limits are 7 % from its settlement price; on the first day of all, from the opening price.
+    """
+    world = market.world
+    code = market.main_on(symbol.removeprefix(MAIN), day) if symbol.startswith(MAIN) else symbol
+    contract = world.contract(code or "")
+    if contract is None:
+        return {}
+    today = market.day_ticks(contract.code, day, damaged=False)
+    end = world.sessions(contract.variety.code, day)[-1][1]
+    if market.now >= end and market.faults.find_rules("next-figures", contract=contract.code):
+        eve = day
+    else:
+        eve = world.previous(day)
+    before = market.day_ticks(contract.code, eve, damaged=False)
+    opening = (today or before)[0]["last_price"]
+    settled, tick = market.settlement(contract.code, eve) or opening, contract.variety.tick
+    decimals = contract.variety.decimals
+    return {
+        "open": opening,
+        "pre_settlement": settled,
+        "pre_close": before[-1]["last_price"] if before else opening,
+        "pre_open_interest": world.open_interest(contract, eve),
+        "upper_limit": round(math.floor(settled * 1.07 / tick) * tick, decimals),
+        "lower_limit": round(math.ceil(settled * 0.93 / tick) * tick, decimals),
+    }
 
 
 def _read_arguments(query: str, variables: dict[str, Any]) -> dict[str, list[str]]:
@@ -132,6 +168,7 @@ def _continuous(market: Market, variety: Variety) -> Node:
 def _future(market: Market, contract: Contract) -> Node:
     variety = contract.variety
     end = nanoseconds(contract.expires, "15:00:00")
+    lacking = market.faults.find_rules("no-terms", contract=contract.code)
     return {
         **_base(market, contract.code, variety),
         "__typename": "future",
@@ -149,8 +186,8 @@ def _future(market: Market, contract: Contract) -> Node:
         "min_market_order_volume": 0,
         "min_limit_order_volume": 1,
         "open_limit": 0,
-        "margin": 20000.0,
-        "commission": 12.0,
+        "margin": None if lacking else 20000.0,
+        "commission": None if lacking else 12.0,
         "mmsa": False,
         "categories": [],
         "position_limit": 0,

@@ -30,6 +30,19 @@ class Instruments:
 
 
 @dataclass(frozen=True)
+class Quote:
+    """A contract's quote.
+
+    `quoted_at`: UTC; None without a quote yet. `terms`: columns of the table contract_terms; None
+    where the source gives none.
+    """
+
+    contract: str
+    quoted_at: datetime | None
+    terms: dict[str, Decimal | None]
+
+
+@dataclass(frozen=True)
 class Licence:
     """What an account may do, in the vendor's words; None where its servers do not say."""
 
@@ -91,6 +104,12 @@ def instruments(answer: dict[str, Any]) -> Instruments:
     sessions = {v: [tuple(row) for row in rows] for v, rows in answer["sessions"].items()}
     seen = {v: None if ns is None else to_time(ns) for v, ns in answer["seen_at"].items()}
     return Instruments(sessions, contracts, seen, tuple(answer["left_out"]))
+
+
+def quote(answer: dict[str, Any]) -> Quote:
+    numbers = {n: v and Decimal(v) for n, v in answer.items() if n not in ("contract", "quoted_at")}
+    at = answer["quoted_at"]
+    return Quote(answer["contract"], None if at is None else to_time(at), numbers)
 
 
 def licence(answer: dict[str, Any]) -> Licence:

@@ -21,7 +21,14 @@ from typing import TYPE_CHECKING, Any, Self
 from loaders.engine.outcome import Stopped
 from loaders.request_counts import count
 from loaders.tq.client import answers
-from loaders.tq.client.answers import DayRange, Instruments, Licence, MainEvents, TickAnswer
+from loaders.tq.client.answers import (
+    DayRange,
+    Instruments,
+    Licence,
+    MainEvents,
+    Quote,
+    TickAnswer,
+)
 from loaders.tq.client.process import POLL_SECONDS, ClientProcess
 from loaders.tq.errors import (
     TqAnswerError,
@@ -136,6 +143,10 @@ class Harvest:
         window = {"first": first.isoformat(), "last": last.isoformat(), "days": days}
         rows = self._ask_until_refused("settlements", {"contract": contract, **window})
         return {date.fromisoformat(day): Decimal(price) for day, price in rows}
+
+    def terms(self, contracts: Sequence[str]) -> list[Quote]:
+        """The quotes of contracts that the servers list, in this order."""
+        return [answers.quote(row) for row in self._ask("terms", {"contracts": list(contracts)})]
 
     def ticks(self, contract: str, ranges: Sequence[DayRange]) -> Iterator[TickAnswer]:
         """An answer for each range, in order.

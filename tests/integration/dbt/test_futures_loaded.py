@@ -87,5 +87,12 @@ def test_a_loaded_schedule_equals_the_servers_and_ticks_cover_it(
     )
     first, last = served[0][0], served[-1][0]
     assert settled == [(day, day == last, day == first) for day, _ in served]
+    # of the day's quotes; two sources agree on the settlement price before, or it is a finding
+    assert rows(
+        "select distinct t.trading_day, t.variety from futures.contract_daily_terms as t "
+        "join futures.main_daily as d on d.underlying_contract = t.contract "
+        "and d.trading_day = t.trading_day "
+        "where d.prev_settlement_price = t.prev_settlement_price and t.margin_cny_per_lot > 0"
+    ) == [(last, "SHFE.cu")]
     by_oi = rows("select trading_day from futures.main_schedule_by_oi order by 1")
     assert {day for (day,) in by_oi} >= {day for day, _ in served[1:]}

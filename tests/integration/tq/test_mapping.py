@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,70 @@ def test_a_service_of_settlement_prices_that_is_away_fails_nothing(
     again = loaded.load(datasets=("settlement",))
     assert (again.status, again.warnings) == ("succeeded", ())
     assert again.total("rows_new") > 0
+
+
+TERMS = "select contract, trade_date, upper_limit, margin from raw_tq.contract_terms order by 1, 2"
+
+
+def test_terms_are_those_of_the_quotes_of_the_day(loaded: Bench) -> None:
+    rows = loaded.rows(
+        "select contract, trade_date, lower_limit < pre_settlement, pre_settlement < upper_limit, "
+        "margin, commission, price_tick, volume_multiple, pre_open_interest, quoted_at "
+        "from raw_tq.contract_terms"
+    )
+    known = "select contract from raw_tq.contract where expire_date >= %s"
+    assert {row[0] for row in rows} == {row[0] for row in loaded.rows(known, END)}
+    assert {row[1:6] for row in rows} == {(END, True, True, Decimal(20000), Decimal(12))}
+    ticks = {row[0][:8]: row[6:8] for row in rows}
+    assert ticks == {"SHFE.cu2": (Decimal(10), 5), "CFFEX.IF": (Decimal("0.2"), 300)}
+    # as by the other ways: day bars, and the service of settlement prices
+    assert loaded.rows(
+        "select count(*) filter (where t.pre_close is distinct from b.close "
+        "or t.pre_open_interest <> b.close_oi), count(p.settlement) > 0, "
+        "count(*) filter (where p.settlement <> t.pre_settlement) "
+        "from raw_tq.contract_terms as t join raw_tq.contract_daily as b "
+        "on b.contract = t.contract and b.trade_date = '2025-10-23' "
+        "left join raw_tq.settlement as p "
+        "on p.contract = b.contract and p.trade_date = b.trade_date"
+    ) == [(0, True, 0)]
+
+
+def test_a_quote_that_stands_still_or_lacks_a_term_gets_no_other_s(loaded: Bench) -> None:
+    held, still = loaded.rows(TERMS), "contract = 'SHFE.cu2512'"
+    loaded.sandbox.faults.add("frozen-quote:contract=SHFE.cu2512:day=2025-10-22")
+    loaded.sandbox.faults.add("no-terms:contract=SHFE.cu2601")
+    loaded.execute(f"delete from raw_tq.contract_terms where {still}")
+    load = {"datasets": ("contract_terms",), "keys": ("SHFE.cu",)}
+    result = loaded.load(**load)
+    assert (result.status, result.warnings) == ("succeeded", ())  # others have all terms
+    assert loaded.rows(f"select * from raw_tq.contract_terms where {still}") == []
+    note = "select event from ops.ingestion_logs where event like 'no terms of SHFE.cu2512:%'"
+    assert len(loaded.rows(note)) == 1
+    terms = "select margin, commission, upper_limit > 0 from raw_tq.contract_terms"
+    assert loaded.rows(f"{terms} where contract = 'SHFE.cu2601'") == [(None, None, True)]
+
+    loaded.sandbox.faults.add("no-terms")
+    assert "gives no commission, margin of SHFE.cu: null" in str(loaded.load(**load).warnings)
+    assert loaded.load(**load).warnings == ()  # said once
+    loaded.sandbox.faults.clear()
+    assert loaded.load(**load).status == "succeeded"
+    assert loaded.rows(TERMS) == held
+
+
+def test_terms_of_the_next_day_are_not_labelled_with_the_last_stamp(loaded: Bench) -> None:
+    """In the evening, where the servers have turned to it; then of Monday's own quotes."""
+    held = loaded.rows(TERMS)
+    loaded.sandbox.faults.add("next-figures")
+    load = {"datasets": ("contract_terms",)}
+    assert loaded.load(**load).status == "succeeded"
+    early = [row for row in loaded.rows(TERMS) if row not in held]
+    assert len(early) == len(held)
+    assert {row[1] for row in early} == {date(2025, 10, 27)}
+    loaded.sandbox.faults.clear()
+    loaded.sandbox.set_clock(datetime(2025, 10, 24, 22, 0))
+    assert loaded.load(**load).status == "succeeded"
+    loaded.sandbox.set_clock(END)
+    assert loaded.rows(TERMS) == sorted(held + early)
 
 
 def test_a_load_without_new_data_writes_and_requests_nothing(loaded: Bench) -> None:

@@ -10,7 +10,15 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
-from loaders.tq.client.program import bars, instruments, live, mains, settlements, ticks
+from loaders.tq.client.program import (
+    bars,
+    instruments,
+    live,
+    mains,
+    quotes,
+    settlements,
+    ticks,
+)
 from loaders.tq.client.program.failure import classify
 from loaders.tq.client.program.session import Session
 
@@ -24,6 +32,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "main_events": mains.main_events,
     "daily": bars.daily,
     "settlements": settlements.settlements,
+    "terms": quotes.terms,
     "ticks": ticks.ticks,
     "recent_ticks": ticks.recent_ticks,
     "live": live.live,

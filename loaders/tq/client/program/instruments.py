@@ -1,12 +1,13 @@
 """Contracts of varieties and their trading hours."""
 
 import math
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 from loaders.tq.client.program.codes import own_code
 from loaders.tq.client.program.failure import Failure
-from loaders.tq.client.program.session import CST, Session, cst
+from loaders.tq.client.program.quotes import stamp
+from loaders.tq.client.program.session import Session, cst
 
 SYMBOLS_PER_QUESTION = 100
 
@@ -59,21 +60,14 @@ def _seen_at(session: Session, variety: str) -> int | None:
     """The stamp of the newest quote of the main contract."""
     exchange, _, product = variety.partition(".")
     mains = session.api.query_cont_quotes(exchange_id=exchange, product_id=product)
-    return _newest_stamp([session.api.get_quote(mains[0]).datetime]) if mains else None
+    return stamp(session.api.get_quote(mains[0]).datetime) if mains else None
 
 
 def exchange_seen_at(session: Session, exchange: str) -> int | None:
     """The stamp of the newest quote of all main contracts of an exchange."""
     mains = session.api.query_cont_quotes(exchange_id=exchange)
-    return _newest_stamp(session.quoted_at(mains))
-
-
-def _newest_stamp(texts: list[str]) -> int | None:
-    stamps = [datetime.fromisoformat(text).replace(tzinfo=CST) for text in texts if text]
-    if not stamps:
-        return None
-    newest = max(stamps)
-    return (int(newest.timestamp()) * 1_000_000 + newest.microsecond) * 1000
+    stamps = [stamp(str(quote.get("datetime") or "")) for quote in session.quotes(mains)]
+    return max(filter(None, stamps), default=None)
 
 
 def _has_numbers(row: dict[str, Any]) -> bool:

@@ -119,8 +119,8 @@ class Session:
         if unknown:
             raise Failure("unknown", f"no contract {', '.join(unknown)}", unknown)
 
-    def quoted_at(self, symbols: list[str]) -> list[str]:
-        """The stamps of the quotes of symbols, "" without one.
+    def quotes(self, symbols: list[str]) -> list[dict[str, Any]]:
+        """The quotes of symbols, empty without one.
 
         The client waits half a minute for all of them, and raises if one has none.
         """
@@ -129,7 +129,7 @@ class Session:
         with suppress(TqTimeoutError):
             self.api.get_quote_list(symbols)
         quotes = self.api._data["quotes"]
-        return [str(quotes.get(symbol, {}).get("datetime") or "") for symbol in symbols]
+        return [dict(quotes.get(symbol, {})) for symbol in symbols]
 
     def settlements(self, contract: str, first: date, days: int) -> Any:
         """A frame of datetime, symbol and settlement: of so many trading days from the first."""

@@ -1,0 +1,29 @@
+-- the newest day of each contract: what was wrong long ago is no news
+with newest as (
+    select distinct on (contract) *
+    from {{ ref('contract_daily_terms') }}
+    order by contract asc, trading_day desc
+),
+
+trading_days as (
+    select
+        trading_day,
+        lag(trading_day) over (order by trading_day) as prev_trading_day
+    from {{ ref('stg_tq__trading_day') }}
+)
+
+select
+    'terms_of_other_day' as check_name,
+    'warning' as severity,
+    t.contract as subject,
+    t.trading_day as trade_date,
+    format(
+        'its quote has %s as the settlement price of %s, and the source settled it at %s: limits '
+        'and margin may be those of another day',
+        trim_scale(t.prev_settlement_price), d.prev_trading_day, trim_scale(s.settlement_price)
+    ) as evidence
+from newest as t
+inner join trading_days as d on t.trading_day = d.trading_day
+inner join {{ ref('stg_tq__settlement') }} as s
+    on t.contract = s.contract and d.prev_trading_day = s.trading_day
+where t.prev_settlement_price <> s.settlement_price

@@ -1,0 +1,49 @@
+"""Quotes of contracts: what holds of each on a trading day."""
+
+import math
+from datetime import datetime
+from typing import Any
+
+from loaders.tq.client.program.codes import server_code
+from loaders.tq.client.program.session import CST, Session
+
+# margin and commission are in what the client keeps of a quote, and no attribute of it
+TERMS = (
+    "upper_limit",
+    "lower_limit",
+    "pre_settlement",
+    "pre_close",
+    "pre_open_interest",
+    "margin",
+    "commission",
+    "price_tick",
+    "volume_multiple",
+)
+MOST = 1e13  # trading systems write the largest float for a number that there is not
+
+
+def terms(session: Session, contracts: list[str]) -> list[dict[str, Any]]:
+    """Stamp and terms of contracts that the servers list; what a quote lacks is None."""
+    quotes = session.quotes([server_code(contract) for contract in contracts])
+    return [
+        {
+            "contract": contract,
+            "quoted_at": stamp(str(quote.get("datetime") or "")),
+            **{name: _number(quote.get(name)) for name in TERMS},
+        }
+        for contract, quote in zip(contracts, quotes, strict=True)
+    ]
+
+
+def stamp(text: str) -> int | None:
+    """The nanoseconds since 1970 of a quote's exchange time; None of one without."""
+    if not text:
+        return None
+    at = datetime.fromisoformat(text).replace(tzinfo=CST)
+    return (int(at.timestamp()) * 1_000_000 + at.microsecond) * 1000
+
+
+def _number(value: Any) -> str | None:
+    """A number as its shortest text."""
+    is_number = isinstance(value, int | float) and math.isfinite(value) and abs(value) < MOST
+    return repr(value) if is_number else None
