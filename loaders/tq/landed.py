@@ -196,6 +196,15 @@ def variety_of(contract: str) -> str:
     return contract.rstrip("0123456789")
 
 
+def varieties(conn: psycopg.Connection, contracts: Sequence[str]) -> dict[str, str]:
+    """The variety of each contract, which may have another name: CZCE.TC1601 is of CZCE.ZC."""
+    rows = conn.execute(
+        "select contract, variety from raw_tq.contract where contract = any(%s)",
+        (list(contracts),),
+    )
+    return {contract: variety_of(contract) for contract in contracts} | dict(rows.fetchall())
+
+
 def count_unexpired(conn: psycopg.Connection, variety: str, today: date) -> int:
     """How many known contracts of a variety still trade."""
     query = "select count(*) from raw_tq.contract where variety = %s and expire_date >= %s"

@@ -50,6 +50,7 @@ class Batch:
 
     cursors: Mapping[str, str]
     harvests: Mapping[str, BarsHarvest]
+    varieties: Mapping[str, str]
     expires: Mapping[str, date | None]
     settled: Mapping[str, date | None]
     ended: Mapping[str, date | None]
@@ -63,7 +64,7 @@ def fetch(ctx: Context, contracts: Sequence[str]) -> Iterator[Outcome]:
     batch = _read_batch(ctx, contracts)
     answers = dict[str, tuple[date, Any]]()
     for contract in contracts:
-        if failed := batch.unsettled.get(landed.variety_of(contract)):
+        if failed := batch.unsettled.get(batch.varieties[contract]):
             yield replace(failed, key=contract)
             if failed.gone is not None:
                 return
@@ -86,7 +87,8 @@ def fetch(ctx: Context, contracts: Sequence[str]) -> Iterator[Outcome]:
 
 def _read_batch(ctx: Context, contracts: Sequence[str]) -> Batch:
     cursors, harvests = ctx.load.cursors(CONTRACT_DAILY.name), ctx.ask(landed.bars_harvests)
-    varieties = sorted({landed.variety_of(contract) for contract in contracts})
+    varieties = ctx.ask(lambda conn: landed.varieties(conn, contracts))
+    names = sorted({*varieties.values()})
     settled, ended = dict[str, date | None](), dict[str, date | None]()
 
     def settle(variety: str) -> Outcome:
@@ -94,19 +96,19 @@ def _read_batch(ctx: Context, contracts: Sequence[str]) -> Batch:
         ended[variety] = ctx.last_ended_day(variety)
         return Outcome(variety)
 
-    outcomes = {variety: load_key(variety, settle) for variety in varieties}
+    outcomes = {variety: load_key(variety, settle) for variety in names}
     unsettled = {v: outcome for v, outcome in outcomes.items() if outcome.failure}
-    contracts = [c for c in contracts if landed.variety_of(c) not in unsettled]
-    expires = _read_contracts(ctx, varieties)
+    contracts = [c for c in contracts if varieties[c] not in unsettled]
+    expires = _read_contracts(ctx, names)
     late = {c for c in contracts if is_due(harvests.get(c), ctx.first_day)}
     over = [c for c in contracts if c in late and _has_all_bars(c, expires.get(c), cursors)]
 
     def newest(contract: str) -> str:
-        variety = landed.variety_of(contract)
+        variety = varieties[contract]
         return max(str(days[variety] or "") for days in (settled, ended))
 
     due = [c for c in contracts if c not in over and (c in late or cursors.get(c, "") < newest(c))]
-    return Batch(cursors, harvests, expires, settled, ended, late, over, due, unsettled)
+    return Batch(cursors, harvests, varieties, expires, settled, ended, late, over, due, unsettled)
 
 
 def _read_contracts(ctx: Context, varieties: Sequence[str]) -> dict[str, date | None]:
@@ -168,7 +170,7 @@ def _ask_apart(ctx: Context, contracts: Sequence[str], first: date) -> dict[str,
 def _outcome(ctx: Context, contract: str, batch: Batch, first: date, answer: Any) -> Outcome:
     """The outcome of a contract that was asked for from `first` on."""
     harvest, expires = batch.harvests.get(contract), batch.expires.get(contract)
-    settled = batch.settled[landed.variety_of(contract)]
+    settled = batch.settled[batch.varieties[contract]]
     if isinstance(answer, UpstreamError):
         outcome = Outcome(contract, failure=describe(answer))
     elif isinstance(answer, Outcome):
@@ -193,7 +195,7 @@ def _outcome(ctx: Context, contract: str, batch: Batch, first: date, answer: Any
 def _land_bars(ctx: Context, contract: str, batch: Batch, bars: Any) -> Outcome:
     if not bars.num_rows:
         return Outcome(contract, skipped=NOT_DUE)  # listed, and not traded yet
-    variety = landed.variety_of(contract)
+    variety = batch.varieties[contract]
     settled, ended = batch.settled[variety], batch.ended[variety]
     lineage = {"source_route": "daily", "fetched_at": ctx.load.clock()}
     final = pc.less_equal(bars["trade_date"], settled or date.min)

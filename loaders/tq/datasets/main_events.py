@@ -55,7 +55,7 @@ def _load_events(ctx: Context, key: str) -> Outcome:
         last = max(last, before.last_day)
     try:
         answer = ctx.harvest.main_events(variety, first, last, route)
-        first_day, last_day, events = _check_answer(answer, variety, before, ctx.days)
+        first_day, last_day, events = check_answer(ctx, answer, variety, before)
     except TqPermissionError as error:
         if route == ctx.settings.route:
             return Outcome(key, failure=describe(error))
@@ -116,8 +116,8 @@ def _last_expiry(ctx: Context, variety: str) -> date | None:
     return max(over) if over and len(over) == len(days) else None
 
 
-def _check_answer(
-    answer: MainEvents, variety: str, before: landed.Coverage | None, days: Sequence[date]
+def check_answer(
+    ctx: Context, answer: MainEvents, variety: str, before: landed.Coverage | None
 ) -> tuple[date, date, list[Event]]:
     """The days covered, and the events by trading day. Raises UpstreamError."""
     first, last, route = answer.first_day, answer.last_day, answer.route
@@ -128,12 +128,14 @@ def _check_answer(
             f"the source gives the main contracts of {variety} from {first} to {last}, less than "
             f"the stored {before.first_day} to {before.last_day}: the stored ones stay ({route})"
         )
-    foreign = {c for _, c in answer.events if c and landed.variety_of(c) != variety}
-    if foreign:
+    # of a renamed product the list has contracts with its earlier code
+    listed = {row["contract"] for row in ctx.fetch_instruments(variety).contracts}
+    others = {c for _, c in answer.events if c and landed.variety_of(c) != variety}
+    if foreign := others - listed:
         raise UpstreamError(f"{', '.join(sorted(foreign))}: no contract of {variety} ({route})")
     events: list[Event] = []
     for number, (clock, contract) in enumerate(sorted(answer.events, key=lambda event: event[0])):
-        day = first if not number else trading_day_of(clock, days)
+        day = first if not number else trading_day_of(clock, ctx.days)
         if day is not None and day <= last:
             events.append((day, clock, contract))
     return first, last, events

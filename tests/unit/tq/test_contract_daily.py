@@ -38,6 +38,8 @@ class Warehouse:
     def execute(self, query: str, _: Any = None) -> Any:
         if "trading_session" in query:
             return [(EVE, *hours) for hours in HOURS]
+        if "contract, variety" in query:
+            return SimpleNamespace(fetchall=lambda: [(CU, "SHFE.cu")])
         rows = (
             [(CU, EVE, None, at("2025-10-22T17:00"))] if "daily_harvest" in query else [(CU, EVE)]
         )
