@@ -143,7 +143,7 @@ def write_ticks(path: str, frame: Any) -> None:
 
     columns = {
         "id": pa.array(frame["id"].to_numpy(), pa.int64()),
-        "datetime_ns": pa.array(frame["datetime"].astype("int64").to_numpy(), pa.int64()),
+        "datetime_ns": pa.array(_whole_stamps(frame["datetime"]), pa.int64()),
     }
     for name in TICK_FIELDS:
         if name in frame:
@@ -152,3 +152,13 @@ def write_ticks(path: str, frame: Any) -> None:
         else:
             columns[name] = pa.nulls(len(frame), pa.float64())
     pq.write_table(pa.table(columns), path)
+
+
+def _whole_stamps(stamps: Any) -> Any:
+    """Stamps as integers; newest ticks have them as float64, which is off by up to 128 ns.
+
+    The exchanges' are whole microseconds.
+    """
+    if stamps.dtype.kind == "f":
+        return ((stamps / 1000).round().astype("int64") * 1000).to_numpy()
+    return stamps.astype("int64").to_numpy()
