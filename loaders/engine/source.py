@@ -57,6 +57,8 @@ class Dataset(Generic[C]):
     `leave(context, keys)` yields, as parts, the rows of keys that a stop left without an outcome:
     what says that they were not reached.
 
+    `slice_size` is how many keys one call of `fetch` gets at most, where that is not the source's.
+
     `recurs` is False where a key names a moment: once that passed it is not loaded again, so its
     failure is not stored as one to repair.
     """
@@ -72,6 +74,7 @@ class Dataset(Generic[C]):
     beside: LandedTable | None = None
     leave: Callable[[C, Sequence[str]], Iterator[Outcome]] | None = None
     recurs: bool = True
+    slice_size: int | None = None
 
     def cursor_key(self, key: str) -> str:
         return f"{key} {self.part}" if self.part else key

@@ -90,7 +90,7 @@ class RunningTask:
         load, task = self.load, self.task
         task.status = "running"
         load.save(task)
-        size = load.source.slice_size(load.settings)
+        size = self.dataset.slice_size or load.source.slice_size(load.settings)
         while (start := task.reached) < len(task.keys) and not load.stopping():
             outcomes = self.dataset.fetch(context, task.keys[start : start + size])
             try:

@@ -14,6 +14,7 @@ from loaders.engine import source
 from loaders.engine.outcome import Outcome, SourceGone
 from loaders.errors import DataQualityError, UpstreamError
 from loaders.tq import landed
+from loaders.tq.client.answer_files import AnswerFiles
 from loaders.tq.client.answers import Instruments
 from loaders.tq.client.harvest import Harvest
 from loaders.tq.errors import TqAnswerError, TqClientError, TqTimeout, TqTransport, UnknownSymbol
@@ -45,6 +46,7 @@ class Context:
     new_harvest    opens a harvest whose sessions are not those of `harvest`
     folder         for the load's files
     recorded       of recorded ticks, by contract; kept between loads
+    answers        files of ticks that the store does not hold yet, of earlier loads too
     halted         set it to end every process of the client
     days           all known trading days, once the calendar has been loaded
     instruments    by variety, once asked for
@@ -73,6 +75,7 @@ class Context:
     new_harvest: "Callable[[], AbstractContextManager[Harvest]]"
     folder: Path
     recorded: Path
+    answers: AnswerFiles
     halted: threading.Event = field(default_factory=threading.Event)
     days: list[date] = field(default_factory=list)
     instruments: dict[str, Instruments] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from loaders.engine.operations import DISCONNECT_WORDS
 from loaders.engine.source import Source
 from loaders.ticks.open_store import open_store
 from loaders.tq.check import check
+from loaders.tq.client.answer_files import AnswerFiles
 from loaders.tq.client.harvest import Harvest
 from loaders.tq.context import Context
 from loaders.tq.coverage import read_coverage
@@ -33,7 +34,10 @@ SLICE = 20  # keys in one package of rows
 
 @contextmanager
 def open_load(load: Load) -> Iterator[Context]:
-    """Harvest and tick store of the load; the folder of a killed one is deleted first."""
+    """Harvest and tick store of the load; the folder of a killed one is deleted first.
+
+    Answers of ticks that are not stored yet have a folder beside it, which stays.
+    """
     folder = load_folder(load)
     shutil.rmtree(folder, ignore_errors=True)
     files = folder / "files"
@@ -65,6 +69,7 @@ def open_load(load: Load) -> Iterator[Context]:
                 new_harvest,
                 folder=files,
                 recorded=folder.with_name("recorded"),
+                answers=AnswerFiles(folder.parent / "answers"),
                 halted=halted,
                 store=store,
             )

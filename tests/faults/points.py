@@ -175,7 +175,7 @@ QUESTDB_STORE = "loaders.ticks.questdb.store:QuestdbStore"
 WRITING = f"{QUESTDB_STORE}.write_days"
 # for each day of a load of ticks; what else is written, and reads of the store, do not count
 TQ_DAY = {
-    "answered": before("loaders.tq.datasets.ticks:load_day"),
+    "answered": before("loaders.tq.datasets.ticks:check_day"),
     "written": after(f"{POSTGRES_STORE}.write_days", WRITING),
     "indexed": after(f"{POSTGRES_STORE}.put_index", f"{QUESTDB_STORE}.put_index"),
 }

@@ -13,20 +13,23 @@ import pytest
 
 from loaders.errors import UpstreamError
 from loaders.progress import Silent
+from loaders.sandbox.tq.world import World
 from loaders.ticks.open_store import open_store
 from loaders.ticks.questdb import server
+from loaders.ticks.questdb.http import QuestdbHttp
 from loaders.ticks.store import IndexRow
+from loaders.ticks.tables import MAIN_TICKS
 from loaders.tq.tick_days.verify import verify
 from loaders.warehouse.postgres import open_warehouse
 from tests.bench import warehouse_url
 from tests.faults.points import AROUND_PACKAGE, TQ_DAY, TQ_MAPPING, TQ_SERVER
 from tests.faults.scene import Finished, drive
 from tests.integration.ticks.conftest import empty_questdb, questdb_folder  # noqa: F401
-from tests.integration.ticks.servers import SMALL, start
-from tests.integration.tq.bench import Bench, bench
+from tests.integration.ticks.servers import SMALL, address_of, start
+from tests.integration.tq.bench import Bench, bench, build_schedule
 from tests.integration.tq.conftest import made, mapped, questdb_url, schedule_dsn  # noqa: F401
 from tests.integration.tq.test_ticks import asked_days
-from tests.integration.tq.worlds import DAYS, INDEX, world
+from tests.integration.tq.worlds import DAYS, END, FIRST, INDEX, NEXT, world
 
 DICE = random.Random(20251014)
 
@@ -104,16 +107,61 @@ def test_what_a_kill_left_undone_the_next_load_does(
             start(folder, same)
         landed = len(killed.rows(INDEX))
         assert (landed == DAYS) is (kill.victim == "client" or kill.point in LANDINGS[2:])
-        indexed = len(index_of(killed))
+        indexed, fetched = len(index_of(killed)), fetched_days(killed)
         asked_days(killed)
         result = killed.load("ticks")
         assert result.status == "succeeded", result
-        assert asked_days(killed) == DAYS - indexed
+        assert asked_days(killed) == DAYS - len(fetched)
+        assert kept_answers(killed) == set()
         assert contents(killed) == contents(made)
         verification = verify(killed.settings, open_warehouse(killed.settings), Silent())
         assert (verification.days, verification.differences) == (DAYS, ())
         assert killed.load("ticks").total("rows_new") == asked_days(killed) == 0
     record_property("figures", f"{kill}: {indexed} of {DAYS} days stood, {landed} on record")
+
+
+VARIETIES = ("SHFE.cu", "SHFE.au", "DCE.m")
+STRIKES = [
+    Kill("questdb", "load", "answered", 5),
+    Kill("questdb", "load", "written", 2),
+    Kill("questdb", "both", "before they are applied", 2),
+    Kill("questdb", "load", "indexed", 2),
+]
+
+
+def test_what_was_fetched_of_a_trading_day_outlives_kills(
+    new_database: Callable[..., str],
+    tmp_path: Path,
+    questdb_url: str,
+    questdb_folder: Path,
+) -> None:
+    """Of several varieties, whose days are written together; a kill may cost the day asked for."""
+    environ = {"QUOTEMILL_QUESTDB_URL": questdb_url}
+    few = World(VARIETIES, first=FIRST, end=END, ticks_per_day=60, default_ticks=60)
+    with bench(few, new_database(), tmp_path / "killed", environ=environ) as killed:
+        assert killed.load().status == "succeeded"
+        build_schedule(killed)
+        asked_days(killed)
+        for kill in STRIKES:
+            ended = die_at(killed, kill, environ, questdb_folder)
+            assert ended.code == -signal.SIGKILL, ended.said
+            if kill.victim == "both":
+                port = int(questdb_url.rpartition(":")[2])
+                start(questdb_folder, SMALL.model_copy(update={"port": port}))
+        assert killed.load("ticks").status == "succeeded"
+        days = DAYS * len(VARIETIES)
+        assert days <= asked_days(killed) <= days + len(STRIKES)
+        verification = verify(killed.settings, open_warehouse(killed.settings), Silent())
+        assert (verification.days, verification.differences) == (days, ())
+        assert verification.rows == days * 60
+        assert kept_answers(killed) == set()
+        killed.sandbox.set_clock(NEXT)
+        assert killed.load().status == "succeeded"
+        build_schedule(killed)
+        before = transactions(questdb_folder)
+        assert before <= DAYS + 2 * len(STRIKES), "a transaction for each day of all varieties"
+        assert killed.load("ticks").total("rows_new") == len(VARIETIES)
+        assert transactions(questdb_folder) == before + 1
 
 
 # in the one that CI kills, the events are there and not yet the days that they cover
@@ -182,6 +230,23 @@ def index_of(of: Bench) -> list[IndexRow]:
     with closing(open_store(of.settings, open_warehouse(of.settings))) as store:
         store.prepare()
         return sorted(store.index(), key=lambda row: row.trading_day)
+
+
+def transactions(folder: Path) -> int:
+    """How many the table of ticks has had."""
+    with closing(QuestdbHttp(address_of(folder))) as http:
+        query = f"select sequencerTxn as n from wal_tables() where name = '{MAIN_TICKS.name}'"
+        return int(http.rows(query)[0]["n"])
+
+
+def kept_answers(of: Bench) -> set[str]:
+    """The days whose answers are files of the home."""
+    return {file.stem for file in of.settings.home.glob("tq/*/answers/*")}
+
+
+def fetched_days(of: Bench) -> set[str]:
+    """The days that are stored, or whose answers are files."""
+    return {f"{row.contract} {row.trading_day}" for row in index_of(of)} | kept_answers(of)
 
 
 def contents(of: Bench) -> tuple[Any, ...]:

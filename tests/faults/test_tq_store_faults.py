@@ -80,7 +80,7 @@ def test_a_server_that_is_killed_between_two_days_is_waited_for(
     questdb_folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    outcome, called = ticks.load_day, [0]
+    outcome, called = ticks.check_day, [0]
     port = int(questdb_url.rpartition(":")[2])
 
     def counted(*args: Any) -> Any:
@@ -91,7 +91,7 @@ def test_a_server_that_is_killed_between_two_days_is_waited_for(
             start(questdb_folder, same)
         return outcome(*args)
 
-    monkeypatch.setattr(ticks, "load_day", counted)
+    monkeypatch.setattr(ticks, "check_day", counted)
     with with_store(questdb_url) as made:
         assert made.load("ticks").status == "succeeded"
         assert called == [DAYS]

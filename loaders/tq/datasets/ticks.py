@@ -1,11 +1,14 @@
 """Dataset `ticks`: ticks of scheduled days to the store, then their ledger rows.
 
-Keys are `KQ.m@SHFE.cu SHFE.cu2601 2025-11-25`. A day is fetched, sifted, written, awaited and read
-back, then its row of the store's index is written, and only then its outcome is yielded. After a
-kill in between the next load repeats the step: the store replaces a day in one transaction.
+Keys are `KQ.m@SHFE.cu SHFE.cu2601 2025-11-25`. Days are fetched and sifted; those of a trading day
+are written together, awaited and read back, then their rows of the store's index are written, and
+only then their outcomes are yielded (loaders.tq.tick_days.batch). After a kill in between the next
+load repeats the step: answers stay in files until their days are stored, and the store replaces a
+day in one transaction.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from operator import itemgetter
 
@@ -15,17 +18,17 @@ import pyarrow.parquet as pq
 from loaders.engine.outcome import Outcome, Stopped
 from loaders.errors import DataQualityError, UpstreamError
 from loaders.ticks.frame import day_frame
-from loaders.ticks.store import IndexRow, StoreError
+from loaders.ticks.store import StoreError
 from loaders.tq import landed
 from loaders.tq.client.answers import DayRange, TickAnswer
 from loaders.tq.context import Context, Dataset, describe, source_gone
 from loaders.tq.errors import TqPermissionError, TqTimeout, TqTransport, UnknownSymbol
 from loaders.tq.live.reconcile import compare_recorded
 from loaders.tq.tables import SYMBOL_DAY, TICK_REVISION
+from loaders.tq.tick_days.batch import Batch, CheckedDay
 from loaders.tq.tick_days.completeness import lacks_ticks, rank, traded_lots
 from loaders.tq.tick_days.conversion import count_outside, sift_ticks
 from loaders.tq.tick_days.fetch import DAY_ERRORS, NotAsked, fetch_days
-from loaders.tq.tick_days.ledger import LedgerRow, revision_record
 from loaders.tq.tick_days.no_data_days import (
     is_last_chance,
     note_silence,
@@ -38,27 +41,42 @@ from loaders.tq.tick_days.replacement import (
     find_gap,
     find_loss,
     keep_stored_ticks,
-    note_short,
 )
 from loaders.tq.tick_days.schedule import Scheduled, key_text, parse_key
 from loaders.tq.trading_day import bounds, sessions_on, spans
 from loaders.warehouse.postgres import WarehouseAway
 
 HISTORY, NEWEST_ROUTE = "ticks", "recent_ticks"
+PACKAGE_DAYS = 20  # whose ledger rows land as one package, unless a trading day has more
 
 
 def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
+    """The outcomes of days, which are in the order of trading days; each of these is a batch."""
     days = [ctx.schedule[parse_key(key)] for key in keys]
-    without_history: Iterable[tuple[Scheduled, None]] = ((day, None) for day in days)
-    for day, answer in fetch_days(ctx, days) if ctx.history else without_history:
-        outcome = load_day(ctx, day, answer)
-        yield outcome
-        if outcome.gone is not None:
-            return
+    last_keys = {day.trading_day: day.key for day in days}
+    without_history: Generator[tuple[Scheduled, None]] = ((day, None) for day in days)
+    batch, unlanded = Batch(ctx), 0
+    with closing(fetch_days(ctx, days) if ctx.history else without_history) as answers:
+        for day, answer in answers:
+            item = check_day(ctx, day, answer)
+            batch.add(day, item)
+            is_gone = isinstance(item, Outcome) and item.gone is not None
+            is_last = day.key == last_keys[day.trading_day]
+            if is_gone or is_last or batch.is_full:
+                outcomes = batch.write()
+                unlanded += len(outcomes)
+                yield from outcomes
+            if is_gone:
+                return
+            if is_last and unlanded >= PACKAGE_DAYS:
+                unlanded = 0
+                yield Outcome(key_text(day.key), is_part=True)  # what was written lands
 
 
-def load_day(ctx: Context, day: Scheduled, answer: TickAnswer | Exception | None) -> Outcome:
-    """The outcome of a day; `answer`: None where the account may not have one."""
+def check_day(
+    ctx: Context, day: Scheduled, answer: TickAnswer | Exception | None
+) -> Outcome | CheckedDay:
+    """A day to be written, or its outcome; `answer`: None where the account may not have one."""
     key = key_text(day.key)
     try:
         return _load_recent(ctx, day) if answer is None else _load_history(ctx, day, answer)
@@ -81,7 +99,9 @@ def _fail(ctx: Context, day: Scheduled, why: str) -> Outcome:
     return keep(ctx, day, why)
 
 
-def _load_history(ctx: Context, day: Scheduled, answer: TickAnswer | Exception) -> Outcome:
+def _load_history(
+    ctx: Context, day: Scheduled, answer: TickAnswer | Exception
+) -> Outcome | CheckedDay:
     """Load a day of the history; the permission may end between two sessions."""
     try:
         if isinstance(answer, Exception):
@@ -97,12 +117,12 @@ def _load_history(ctx: Context, day: Scheduled, answer: TickAnswer | Exception) 
         if ctx.stored_day(day.key) is not None:
             return keep_stored_ticks(ctx, day, "no tick came")
         return record_empty_day(ctx, day, answer, traded)
-    ticks = _take_ticks(answer)
+    ticks = _read_ticks(answer)
     compare_recorded(ctx, day.contract, ticks)
-    return _store_day(ctx, day, ticks, HISTORY)
+    return _check_ticks(ctx, day, ticks, HISTORY)
 
 
-def _load_recent(ctx: Context, day: Scheduled) -> Outcome:
+def _load_recent(ctx: Context, day: Scheduled) -> Outcome | CheckedDay:
     """Load a day from the newest ticks, where these hold it from its start on."""
     try:
         recent = fetch_newest(ctx, day.contract).get(day.trading_day)
@@ -112,17 +132,16 @@ def _load_recent(ctx: Context, day: Scheduled) -> Outcome:
         return Outcome(key_text(day.key), failure=f"newest ticks: {describe(error)}")
     if recent is None:
         return Outcome(key_text(day.key), skipped=NO_PERMISSION)
-    return _store_day(ctx, day, recent.ticks, NEWEST_ROUTE, hole=recent.hole)
+    return _check_ticks(ctx, day, recent.ticks, NEWEST_ROUTE, hole=recent.hole)
 
 
-def _store_day(
+def _check_ticks(
     ctx: Context, day: Scheduled, ticks: pa.Table, route: str, *, hole: str | None = None
-) -> Outcome:
-    """Write a day, then its index row; the outcome that lands its ledger row.
+) -> Outcome | CheckedDay:
+    """The day to be written, or why it is not.
 
     `hole`: what a recorder missed, which no later load without the history can have.
     """
-    assert ctx.store is not None
     key = day.key
     start, end = bounds(day.trading_day, ctx.days)
     sifted = sift_ticks(ticks, key, start, end)
@@ -136,48 +155,9 @@ def _store_day(
     gap = hole or find_gap(ctx, day, sifted.ticks, traded)
     warn_of_oddities(ctx, day, sifted.ticks, gap, route, is_recorded=hole is not None)
     frame = day_frame(sifted.ticks, key, segment_id=day.segment_id, schedule_hash=day.schedule_hash)
-    unlist_other_contracts(ctx, day)
-    measured = ctx.store.write_day(frame)
-    now = ctx.load.clock()
-    row = IndexRow(
-        symbol=key.symbol,
-        contract=key.contract,
-        trading_day=key.trading_day,
-        segment_id=day.segment_id,
-        schedule_hash=day.schedule_hash,
-        **vars(measured),
-        volume=traded_lots(sifted.ticks),
-        day_volume=traded,
-        status="short" if gap else "complete",
-        run_id=str(ctx.load.job_id),
-        updated_at=now,
+    return CheckedDay(
+        day, frame, sifted.rejected, traded_lots(sifted.ticks), traded=traded, gap=gap, route=route
     )
-    ctx.store.put_index([row])
-    if gap:
-        note_short(ctx, day, gap, sessions=2 if route == HISTORY else 1)
-    old = ctx.ledger.get(key)
-    is_revised = old is not None and old.row_hash != row.row_hash
-    return Outcome(
-        key_text(key),
-        [LedgerRow.from_store(row, route).as_record(now)],
-        sifted.rejected,
-        cursor=day.trading_day,
-        cursor_key=day.symbol,
-        beside=[revision_record(old, day, row.row_hash, now)] if old and is_revised else [],
-    )
-
-
-def unlist_other_contracts(ctx: Context, day: Scheduled) -> None:
-    """Take other contracts' rows of the day out of the index before their ticks go.
-
-    Between the two writes the store lacks the day. Were its row left as it is, a schedule that goes
-    back to the old contract after a stop here would find a complete day without a tick. The ledger
-    row changes with the next change of the ledger, and the revision lands beside it.
-    """
-    assert ctx.store is not None
-    for key in ctx.contracts_of_day.get((day.symbol, day.trading_day), ()):
-        if key.contract != day.contract and ctx.stored_day(key) is not None:
-            ctx.store.supersede(*key)
 
 
 def ask_again(ctx: Context, day: Scheduled, first: TickAnswer) -> TickAnswer:
@@ -188,19 +168,14 @@ def ask_again(ctx: Context, day: Scheduled, first: TickAnswer) -> TickAnswer:
     Raises UpstreamError where only the first has ticks, as either may be right. Where the day would
     go on record as one without ticks, they are taken all the same.
     """
-    try:
-        with ctx.new_harvest() as harvest:
-            [second] = harvest.ticks(day.contract, [_range(ctx, day)])
-            if second.path is not None:  # the harvest deletes its folder
-                path = second.path.replace(ctx.folder / f"again {second.path.name}")
-                second = replace(second, path=path)
-    except BaseException:
-        _delete_file(first)
-        raise
+    with ctx.new_harvest() as harvest:
+        [second] = harvest.ticks(day.contract, [_range(ctx, day)])
+        if second.path is not None:  # the harvest deletes its folder
+            path = second.path.replace(ctx.folder / f"again {second.path.name}")
+            second = replace(second, path=path)
     if first.rows and not second.rows:
         why = "one session had ticks of the day, another none"
         if not is_last_chance(ctx, day):
-            _delete_file(first)
             raise UpstreamError(why)
         ctx.load.warn(f"{day.contract} {day.trading_day}: {why}, in the end too")
         return first
@@ -208,6 +183,7 @@ def ask_again(ctx: Context, day: Scheduled, first: TickAnswer) -> TickAnswer:
         first, second = second, first
     _delete_file(first)
     had_rows = first.more_days_had_rows and second.more_days_had_rows
+    second = ctx.answers.keep(day.contract, second)
     return replace(second, more_days_had_rows=had_rows)
 
 
@@ -244,16 +220,17 @@ def warn_of_oddities(
         ctx.load.log("info", text, {"ticks": strays})
 
 
-def _take_ticks(answer: TickAnswer) -> pa.Table:
+def _read_ticks(answer: TickAnswer, columns: Sequence[str] | None = None) -> pa.Table:
+    """The ticks of an answer. Raises DataQualityError for a file that a power cut damaged."""
     assert answer.path is not None
-    table = pq.read_table(answer.path)
-    answer.path.unlink()
-    return table
+    try:
+        return pq.read_table(answer.path, columns=columns)
+    except (OSError, pa.ArrowException) as error:
+        raise DataQualityError(f"the file of its answer cannot be read: {error}") from None
 
 
 def _read_volumes(answer: TickAnswer) -> pa.Table:
-    assert answer.path is not None
-    return pq.read_table(answer.path, columns=["datetime_ns", "volume"])
+    return _read_ticks(answer, ["datetime_ns", "volume"])
 
 
 def _count_ticks(ticks: pa.Table) -> int:
@@ -283,4 +260,5 @@ DATASET = Dataset(
     part="ticks",
     key_of=itemgetter("symbol"),
     beside=TICK_REVISION,
+    slice_size=1_000,
 )

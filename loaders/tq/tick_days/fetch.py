@@ -2,11 +2,12 @@
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from datetime import date
 from itertools import groupby
 
 from loaders.errors import DataQualityError, UpstreamError
+from loaders.ticks.frame import DayKey
 from loaders.tq.client.answers import DayRange, TickAnswer
 from loaders.tq.context import Context
 from loaders.tq.errors import TqAnswerError, TqClientError, TqTimeout, TqTransport
@@ -15,6 +16,7 @@ from loaders.tq.trading_day import bounds
 
 DAY_ERRORS = (TqAnswerError, TqClientError, TqTimeout)
 Answers = queue.SimpleQueue[TickAnswer | Exception]
+WINDOW_KEYS = 300  # answers of a window, some 2 MB each: a file until their day is written
 
 
 class NotAsked(UpstreamError):
@@ -23,50 +25,74 @@ class NotAsked(UpstreamError):
 
 def fetch_days(
     ctx: Context, days: Sequence[Scheduled]
-) -> Iterator[tuple[Scheduled, TickAnswer | Exception]]:
-    """An answer, or the error instead, for each day, in their order.
+) -> Generator[tuple[Scheduled, TickAnswer | Exception]]:
+    """An answer, or the error instead, for each day, in their order: that of trading days.
 
-    Each group of days of one contract has a process. A failure of one day (DAY_ERRORS) is that
-    day's, and the others are asked for; after two in a row, or any other error, all days left of
-    the group get an error. The caller deletes the files of answers.
+    Days are fetched by windows of a few trading days, the next one while the caller uses one. Each
+    group of days of one contract has a process. A failure of one day (DAY_ERRORS) is that day's,
+    and the others are asked for; after two in a row, or any other error, all days left of the group
+    get an error. Files of answers are kept (ctx.answers) until the caller deletes them.
     """
-    groups = group_days(days, ctx.settings.concurrency)
-    queues: list[Answers] = [queue.SimpleQueue() for _ in groups]
-    waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for number in range(len(groups)):
-        waiting.put(number)
+    windows = split_days(days, span=ctx.settings.days_per_process, most=WINDOW_KEYS)
+    queues: dict[DayKey, Answers] = {}
+    waiting: queue.SimpleQueue[tuple[list[Scheduled], Answers] | None] = queue.SimpleQueue()
+
+    def start(number: int) -> None:
+        for window in windows[number : number + 1]:
+            for group in group_days(window, ctx.settings.concurrency):
+                answers: Answers = queue.SimpleQueue()
+                queues.update((day.key, answers) for day in group)
+                waiting.put((group, answers))
 
     def work() -> None:
-        while not ctx.halted.is_set():
-            try:
-                number = waiting.get_nowait()
-            except queue.Empty:
-                return
-            _fetch_group(ctx, groups[number], queues[number])
+        while (item := waiting.get()) is not None and not ctx.halted.is_set():
+            _fetch_group(ctx, *item)
 
     threads = [
         threading.Thread(target=work, name=f"ticks {n}", daemon=True)
-        for n in range(min(ctx.settings.concurrency, len(groups)))
+        for n in range(min(ctx.settings.concurrency, len(days)))
     ]
     for thread in threads:
         thread.start()
     try:
-        for group, answers in zip(groups, queues, strict=True):
-            for day in group:
-                yield day, answers.get()
+        start(0)
+        for number, window in enumerate(windows):
+            start(number + 1)
+            for day in window:
+                yield day, queues.pop(day.key).get()
     except BaseException:  # a caller that reads no further ends the processes too
         ctx.halted.set()
         raise
     finally:
+        for _ in threads:
+            waiting.put(None)
         for thread in threads:
             thread.join()
 
 
+def split_days(days: Sequence[Scheduled], *, span: int, most: int) -> list[list[Scheduled]]:
+    """Days, which are in the order of trading days, in parts of `span` trading days at most.
+
+    A part has at most so many days of all varieties, unless one trading day has more.
+    """
+    parts: list[list[Scheduled]] = []
+    room = 0  # trading days that the last part still takes
+    for _, same in groupby(days, key=lambda day: day.trading_day):
+        added = list(same)
+        if not room or len(parts[-1]) + len(added) > most:
+            parts.append([])
+            room = span
+        parts[-1] += added
+        room -= 1
+    return parts
+
+
 def group_days(days: Sequence[Scheduled], concurrency: int) -> list[list[Scheduled]]:
-    """Runs of days of one contract, long ones cut so that every process has some."""
+    """The days of each contract, long runs cut so that every process has some."""
     size = max(1, -(-len(days) // concurrency))
     groups = []
-    for _, run in groupby(days, key=lambda day: (day.symbol, day.contract)):
+    in_order = sorted(days, key=lambda day: (day.symbol, day.contract, day.trading_day))
+    for _, run in groupby(in_order, key=lambda day: (day.symbol, day.contract)):
         contract_days = list(run)
         groups += [contract_days[n : n + size] for n in range(0, len(contract_days), size)]
     return groups
@@ -108,7 +134,8 @@ def _fetch_group(ctx: Context, group: Sequence[Scheduled], answers_queue: Answer
             try:
                 asked = [ranges[day] for day in left]
                 for answer in ctx.harvest.ticks(left[0].contract, asked):
-                    answers.put(answer.trading_day, answer)
+                    filed = ctx.answers.keep(left[0].contract, answer)
+                    answers.put(answer.trading_day, filed)
                 return
             except DAY_ERRORS as error:
                 at = next(
@@ -127,7 +154,13 @@ def _fetch_group(ctx: Context, group: Sequence[Scheduled], answers_queue: Answer
 
 
 def _range(ctx: Context, day: Scheduled, answers: _OrderedAnswers) -> DayRange | None:
-    """The range to ask for; None, with an error, for a day that the calendar lacks."""
+    """The range to ask for; None for a day that has an answer.
+
+    That of an earlier load, or an error where the calendar lacks it.
+    """
+    if not ctx.by_name and (known := ctx.answers.find(day.contract, day.trading_day)):
+        answers.put(day.trading_day, known)
+        return None
     try:
         return DayRange(day.trading_day, *bounds(day.trading_day, ctx.days))
     except DataQualityError as error:

@@ -28,6 +28,7 @@ from loaders.tq.tick_days.backlog import (
     find_store_changes,
     order_days,
 )
+from loaders.tq.tick_days.fetch import split_days
 from loaders.tq.tick_days.ledger import (
     read_ledger,
     read_no_data,
@@ -45,6 +46,7 @@ from loaders.tq.tick_days.schedule import (
 )
 
 NOTHING_BUILT = "no schedule is built yet: `quotemill build` or `dbt build` makes it"
+TASK_KEYS = 1_000  # days of all varieties in a task, unless one trading day has more
 
 
 def plan_ticks(ctx: Context) -> Iterator[Sequence[Unit]]:
@@ -116,6 +118,7 @@ def _read_ledger(ctx: Context) -> None:
 def _fetch(ctx: Context) -> Iterator[Sequence[Unit]]:
     failed, named = ctx.no_data.failed, _named_keys(ctx)
     ctx.by_name = bool(named) or ctx.refetches
+    _count_kept_answers(ctx)
     if named:  # these alone, whatever is stored
         check_history(ctx)
         days = [day for key, day in ctx.schedule.items() if key_text(key) in named]
@@ -136,6 +139,17 @@ def _fetch(ctx: Context) -> Iterator[Sequence[Unit]]:
         if set(days) & set(backlog.revised):
             _read_ledger(ctx)
             yield from _change_ledger(ctx)
+
+
+def _count_kept_answers(ctx: Context) -> None:
+    """Report answers that an earlier load left; delete those of days that are complete."""
+    due = [
+        (day.contract, day.trading_day)
+        for day in ctx.schedule.values()
+        if (row := ctx.stored_day(day.key)) is None or row.status != "complete"
+    ]
+    if count := ctx.answers.delete_others(due):
+        ctx.load.reporter.line(f"{count:,} days of ticks that an earlier load fetched are at hand")
 
 
 def _requested_backlog(ctx: Context) -> Backlog:
@@ -165,12 +179,10 @@ def _is_requested(ctx: Context, day: Scheduled) -> bool:
 
 
 def _units(days: Sequence[Scheduled]) -> list[Unit]:
-    """A task for each variety."""
-    varieties = dict.fromkeys(day.variety for day in days)
-    return [
-        Unit("ticks", tuple(key_text(day.key) for day in days if day.variety == variety))
-        for variety in varieties
-    ]
+    """Tasks of whole trading days over all varieties, the oldest first."""
+    in_order = sorted(days, key=lambda day: (day.trading_day, day.symbol))
+    parts = split_days(in_order, span=len(days), most=TASK_KEYS)
+    return [Unit("ticks", tuple(key_text(day.key) for day in part)) for part in parts]
 
 
 def _named_keys(ctx: Context) -> set[str]:

@@ -9,6 +9,7 @@ from typing import Any
 from loaders.engine.request import LoadRequest
 from loaders.ticks.frame import DayKey
 from loaders.ticks.store import IndexRow, NoDataRow
+from loaders.tq.client.answer_files import AnswerFiles
 from loaders.tq.context import Context
 from loaders.tq.settings import TqSettings
 from loaders.tq.tick_days.ledger import LedgerRow
@@ -100,8 +101,13 @@ def context(
         warn=(said if said is not None else []).append,
     )
     nothing: Any = None
-    first = {"harvest": nothing, "new_harvest": nothing, "folder": Path(), "recorded": Path("none")}
-    first |= values
+    first = {
+        "harvest": nothing,
+        "new_harvest": nothing,
+        "folder": Path(),
+        "recorded": Path("none"),
+        "answers": AnswerFiles(Path("none")),
+    } | values
     load.warehouse.ask = lambda _: settings.start
     ctx = Context(load, store=store or Store(), **first)  # type: ignore[arg-type]
     load.warehouse.ask = lambda _: answer

@@ -12,6 +12,7 @@ import pytest
 
 from loaders.engine.outcome import Outcome
 from loaders.errors import UpstreamError
+from loaders.tq.client.answer_files import AnswerFiles
 from loaders.tq.client.answers import Instruments
 from loaders.tq.context import Context, load_key
 from loaders.tq.datasets import contract_daily
@@ -74,6 +75,7 @@ def running(
         cast("Any", None),
         Path(),
         Path(),
+        AnswerFiles(Path()),
         days=[EVE, DAY, NEXT],
     )
     quoted = {"SHFE.cu": at(seen) if seen else None}

@@ -1,20 +1,23 @@
 """Days of a contract asked of a client that fails with some of them: what it costs the others."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from loaders.errors import UpstreamError
+from loaders.tq.client.answer_files import AnswerFiles
 from loaders.tq.client.answers import DayRange, TickAnswer
 from loaders.tq.client.harvest import Harvest
 from loaders.tq.errors import TqAnswerError, TqClientError, TqTimeout, TqTransport
 from loaders.tq.settings import TqSettings
-from loaders.tq.tick_days.fetch import NotAsked, fetch_days
+from loaders.tq.tick_days.fetch import NotAsked, fetch_days, split_days
 from tests.unit.tq.loads import context, scheduled
 
 FIRST = date(2025, 10, 15)
@@ -117,3 +120,66 @@ def test_a_day_that_the_calendar_lacks_costs_no_other() -> None:
     (_, first), (_, second) = fetch_days(ctx, [scheduled(FIRST), strange])
     assert isinstance(first, TickAnswer)
     assert isinstance(second, NotAsked)
+
+
+def test_days_are_cut_at_trading_days_by_their_number_and_that_of_varieties() -> None:
+    days = [scheduled(day, contract) for day in DAYS for contract in ("A", "B")]
+
+    def cut(**limits: int) -> list[int]:
+        parts = split_days(days, **limits)
+        assert [day for part in parts for day in part] == days
+        return [len(part) for part in parts]
+
+    assert cut(span=2, most=100) == [4, 4, 2]
+    assert cut(span=5, most=5) == [4, 4, 2]
+    assert cut(span=5, most=1) == [2] * 5
+    assert split_days([], span=5, most=5) == []
+
+
+class Served:
+    """Answers each range by a file; which days of which contract were asked for, in order."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.asked = folder, list[str]()
+
+    def ticks(self, contract: str, ranges: Sequence[DayRange]) -> Iterator[TickAnswer]:
+        for asked in ranges:
+            self.asked.append(f"{contract} {asked.trading_day.day}")
+            path = self.folder / "answer.parquet"
+            pq.write_table(pa.table({"volume": [1.0, 2.0]}), path)
+            yield TickAnswer(asked.trading_day, path, 2, True)
+
+
+def test_each_contract_is_asked_for_some_days_at_once_and_days_come_by_date(
+    tmp_path: Path,
+) -> None:
+    served = Served(tmp_path)
+    answers = AnswerFiles(tmp_path / "answers")
+    ctx = context(harvest=served, days=CALENDAR, answers=answers)
+    ctx.settings = ctx.settings.model_copy(update={"days_per_process": 2})
+    days = [scheduled(day, contract) for day in DAYS for contract in ("A", "B")]
+    assert [day for day, _ in fetch_days(ctx, days)] == days
+    windows = "A 15, A 16, B 15, B 16", "A 17, A 18, B 17, B 18", "A 19, B 19"
+    assert served.asked == ", ".join(windows).split(", ")
+    assert len([*(tmp_path / "answers").iterdir()]) == len(days), "until they are deleted"
+
+
+def test_answers_of_an_earlier_load_are_not_asked_for_again(tmp_path: Path) -> None:
+    served = Served(tmp_path)
+    answers = AnswerFiles(tmp_path / "answers")
+    ctx = context(harvest=served, days=CALENDAR, answers=answers)
+    days = [scheduled(day, "A") for day in DAYS]
+    assert [*fetch_days(ctx, days[:3])]
+    (tmp_path / "answers" / f"A {DAYS[1]}.parquet").write_bytes(b"PAR1, and then the power cut")
+    answers.delete("A", DAYS[2])
+    served.asked.clear()
+    again = dict(fetch_days(ctx, days))
+    assert served.asked == ["A 16", "A 17", "A 18", "A 19"]
+    first = again[days[0]]
+    assert isinstance(first, TickAnswer)
+    assert (first.rows, first.more_days_had_rows) == (2, True)
+    assert answers.delete_others([("A", DAYS[0]), ("B", DAYS[0])]) == 1
+    ctx.by_name = True  # the days that a repair names are read again
+    served.asked.clear()
+    assert [*fetch_days(ctx, days[:1])]
+    assert served.asked == ["A 15"]

@@ -131,7 +131,7 @@ def test_ticks_end_the_count_and_take_back_the_record(nights: Nights) -> None:
 def test_a_short_day_that_is_gone_keeps_its_ticks_with_a_warning(nights: Nights) -> None:
     nights.store.put_index([index_row(DAY, status="short", day_volume=1000)])
     for night in (0, 1, 2, 3, 30):
-        outcome = ticks.load_day(
+        outcome = ticks.check_day(
             nights.load(night, answer=1000), DAY, UnknownSymbol(["SHFE.cu2511"])
         )
         assert "the 9 ticks of 900 lots that are stored stay" in str(outcome.skipped)
@@ -152,7 +152,7 @@ def test_a_stored_day_that_a_repair_does_not_get_is_never_on_record(
     for night in (0, 1, 2, 3, 30):
         ctx = nights.load(night)
         ctx.by_name = True
-        outcome = ticks.load_day(ctx, DAY, error)
+        outcome = ticks.check_day(ctx, DAY, error)
         assert "that are stored stay; `loaders run tq" in str(outcome.failure)
     assert nights.store.rows == {}
     assert DAY.key in nights.store.indexed
@@ -196,12 +196,12 @@ def test_an_outage_of_an_evening_puts_no_traded_day_on_record(
 def test_failures_of_the_day_alone_end_it_and_those_of_servers_never(
     nights: Nights, error: Exception, gives_up: bool
 ) -> None:
-    first = ticks.load_day(nights.load(0), DAY, error)
+    first = ticks.check_day(nights.load(0), DAY, error)
     assert str(error) in str(first.failure)
     assert (first.gone is not None) == (type(error) is TqTransport)
     for night in (1, 2, 3):
-        ticks.load_day(nights.load(night), DAY, error)
-    last = ticks.load_day(nights.load(30), DAY, error)
+        ticks.check_day(nights.load(night), DAY, error)
+    last = ticks.check_day(nights.load(30), DAY, error)
     assert (last.failure is None) == gives_up
     assert bool(nights.store.rows) == gives_up
 
@@ -210,7 +210,7 @@ def test_nights_of_servers_that_gave_nothing_at_all_do_not_count(nights: Nights)
     def end(night: int, gave: bool) -> Outcome:
         ctx = nights.load(night)
         ctx.history_gave = gave
-        return ticks.load_day(ctx, DAY, TqTimeout("no sign of life"))
+        return ticks.check_day(ctx, DAY, TqTimeout("no sign of life"))
 
     assert [end(night, gave=False).failure for night in (0, 1, 40)] == ["no sign of life"] * 3
     [row] = nights.store.rows.values()
@@ -227,7 +227,7 @@ def test_nights_of_servers_that_gave_nothing_at_all_do_not_count(nights: Nights)
 
 def test_a_warehouse_that_is_away_says_nothing_about_a_day(nights: Nights) -> None:
     with pytest.raises(WarehouseAway):
-        ticks.load_day(nights.load(0), DAY, WarehouseAway("no answer"))
+        ticks.check_day(nights.load(0), DAY, WarehouseAway("no answer"))
     assert nights.store.rows == {}
 
 

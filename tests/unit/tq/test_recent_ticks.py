@@ -62,7 +62,7 @@ def test_newest_ticks_that_did_not_come_are_a_failure_of_the_newest_day(
     assert newest == scheduled(DAYS[-1], NEW)
     assert f"{len(wanted) - 1} of them until {DAYS[-2]} cannot be had" in said[0]
     # of this load only: nothing is put on record
-    assert ticks.load_day(ctx, newest, None).failure == f"newest ticks: {error}"
+    assert ticks.check_day(ctx, newest, None).failure == f"newest ticks: {error}"
     assert servers.asked == [NEW]
 
 
@@ -77,7 +77,7 @@ def test_a_permission_that_ends_between_two_sessions_ends_no_load(refused: str) 
 
     ctx = context(days=DAYS, recent={NEW: {}}, new_harvest=new_harvest)
     answer = error if refused == "first" else TickAnswer(DAYS[-1], None, 0, True)
-    assert ticks.load_day(ctx, scheduled(DAYS[-1], NEW), answer).skipped == NO_PERMISSION
+    assert ticks.check_day(ctx, scheduled(DAYS[-1], NEW), answer).skipped == NO_PERMISSION
 
 
 def test_an_expired_contract_without_newest_ticks_is_no_failure() -> None:
@@ -85,4 +85,4 @@ def test_an_expired_contract_without_newest_ticks_is_no_failure() -> None:
     ctx = without_permission(Servers(UnknownSymbol([NEW])), said)
     assert select_obtainable(ctx, [scheduled(DAYS[-1], NEW)]) == []
     assert len(said) == 2
-    assert ticks.load_day(ctx, scheduled(DAYS[-1], NEW), None).failure is None
+    assert ticks.check_day(ctx, scheduled(DAYS[-1], NEW), None).failure is None

@@ -14,8 +14,10 @@ from loaders.engine.request import LoadRequest
 from loaders.errors import UpstreamError
 from loaders.ticks.frame import DayKey
 from loaders.ticks.store import EmptyStatus, NoDataRow
+from loaders.tq.client.answer_files import AnswerFiles
 from loaders.tq.client.answers import DayRange, TickAnswer
 from loaders.tq.datasets import ticks
+from loaders.tq.tick_days import batch
 from loaders.tq.tick_days.ledger import LedgerRow
 from loaders.tq.tick_days.replacement import find_loss
 from tests.unit.tq.loads import SERIES, Store, context, ledger_row, scheduled
@@ -67,6 +69,7 @@ def ask_again(
         answer=TRADED,
         said=said,
         folder=folder / "files",
+        answers=AnswerFiles(folder / "answers"),
         new_harvest=new_harvest,
         days=[DAY - timedelta(1), DAY],
     )
@@ -127,7 +130,7 @@ def test_a_landing_day_takes_out_other_contracts_without_reading_every_day() -> 
     ledger, store = CountedLedger({row.key: row for row in rows}), Store()
     ctx = context(store=store, ledger=ledger)
     for day in days:
-        ticks.unlist_other_contracts(ctx, scheduled(day))
+        batch.unlist_other_contracts(ctx, scheduled(day))
     assert store.superseded == [DayKey(SERIES, "SHFE.cu2510", day) for day in days[:2]]
     assert ledger.walks == 1
 
@@ -135,7 +138,7 @@ def test_a_landing_day_takes_out_other_contracts_without_reading_every_day() -> 
 def test_ticks_of_one_session_alone_are_no_day_without_data(tmp_path: Path) -> None:
     with pytest.raises(UpstreamError, match="one session had ticks of the day, another none"):
         ask_again(tmp_path, answer(tmp_path / "first", 300), answer(tmp_path / "second"))
-    assert files(tmp_path) == []
+    assert files(tmp_path) == [tmp_path / "first" / "ticks-1.parquet"], "until it has an outcome"
 
 
 @pytest.mark.parametrize(
@@ -162,10 +165,10 @@ def test_ticks_of_one_session_alone_are_taken_before_the_day_is_given_up(
             ask_again(tmp_path, first, second, record, said)
 
 
-def test_a_session_that_breaks_off_leaves_no_file(tmp_path: Path) -> None:
+def test_a_session_that_breaks_off_leaves_the_first_answer(tmp_path: Path) -> None:
     with pytest.raises(UpstreamError, match="away"):
         ask_again(tmp_path, answer(tmp_path / "first", 300), UpstreamError("away"))
-    assert files(tmp_path) == []
+    assert files(tmp_path) == [tmp_path / "first" / "ticks-1.parquet"]
 
 
 def test_other_days_count_as_seen_only_where_both_sessions_saw_them(tmp_path: Path) -> None:
