@@ -6,7 +6,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.benchmarks import databases, increments, landing, page, peers, reads, tick_store
+from tests.benchmarks import (
+    databases,
+    increments,
+    landing,
+    page,
+    peers,
+    reads,
+    tick_store,
+    tick_writes,
+)
 from tests.benchmarks.processes import ROOT
 from tests.benchmarks.rows import DAYS
 
@@ -17,6 +26,7 @@ ORDER = (
     increments.TITLE,
     reads.TITLE,
     tick_store.TITLE,
+    tick_writes.TITLE,
     peers.TITLE,
 )
 
@@ -64,6 +74,11 @@ def measure_ticks(_: str, folder: Path, options: Options) -> Sections:
     yield tick_store.TITLE, *tick_store.section(results)
 
 
+def measure_tick_writes(_: str, folder: Path, options: Options) -> Sections:
+    results = tick_writes.compare_batches(folder, options.varieties, options.day_ticks, say=say)
+    yield tick_writes.TITLE, *tick_writes.section(results)
+
+
 def measure_peers(server: str, folder: Path, options: Options) -> Sections:
     bars = peers.compare_bars(server, folder, options.codes, DAYS, rounds=1, say=say)
     text, aims = peers.section(bars)
@@ -77,6 +92,7 @@ PARTS = {
     "increments": measure_increments,
     "reads": measure_reads,
     "ticks": measure_ticks,
+    "tick-writes": measure_tick_writes,
     "peers": measure_peers,
 }
 
@@ -95,12 +111,15 @@ def parse(arguments: list[str] | None) -> Options:
         "days": (3, "new days and events"),
         "read-codes": (5_000, "codes to read from"),
         "saves": (7, "saves of a day of ticks by each path"),
+        "day-ticks": (10_000, "ticks of a variety's day whose written bytes count"),
         "folder-codes": (5_400, "codes of a client's folder"),
     }
     for name, (default, text) in sizes.items():
         parser.add_argument(f"--{name}", type=int, default=default, help=text, metavar="N")
     tables = {"nargs": 2, "type": int, "metavar": "N", "default": [100_000, 1_000_000]}
     parser.add_argument("--tables", help="rows before small loads", **tables)
+    varieties = {"nargs": "+", "type": int, "metavar": "N", "default": [1, 5, 20, 60]}
+    parser.add_argument("--varieties", help="whose days share partitions", **varieties)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks.md")
     return parser.parse_args(arguments)
 

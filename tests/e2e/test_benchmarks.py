@@ -13,6 +13,7 @@ from tests.benchmarks import (
     reads,
     tick_space,
     tick_store,
+    tick_writes,
     verification,
 )
 from tests.conftest import require
@@ -56,6 +57,15 @@ def test_ticks_go_into_questdb_by_every_path(tmp_path: Path) -> None:
     paths = {"stage", "ilp", "write_day", "client"}
     assert [set(size.seconds) for size in results] == [paths, paths]
     assert "200 ticks/s" in tick_store.section(results)[0]
+
+
+@pytest.mark.soak
+def test_bytes_of_days_written_singly_and_together_are_compared(tmp_path: Path) -> None:
+    require_questdb()
+    results = tick_writes.compare_batches(tmp_path, [2], 50, say=silent)
+    text, aims = tick_writes.section(results)
+    assert "| 2 |" in text
+    assert len(aims) == 1
 
 
 def test_stored_ticks_are_verified_in_bulk_and_day_by_day(tmp_path: Path) -> None:
