@@ -190,9 +190,6 @@ class IbSettings(Section):
         description="size of compacted files; two thirds of it will do: 128 MB of 192",
     )
     risk_free_rate: float = Field(0.04, description="a year's, of recomputed volatilities")
-    dividend_yield: float = Field(
-        0.0, description="a year's, of expiries with neither a pair of quotes nor pv_dividend"
-    )
     min_slot_coverage: float = Field(
         0.90, ge=0, le=1, description="of a day's verdict: least share of slots that are covered"
     )

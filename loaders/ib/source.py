@@ -75,7 +75,6 @@ LOG_KEYWORDS = {
 }
 DBT_SETTINGS = (
     "risk_free_rate",
-    "dividend_yield",
     "min_slot_coverage",
     "max_delayed_share",
     "max_fallback_share",

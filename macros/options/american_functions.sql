@@ -8,7 +8,8 @@
     the forward says of carry (borrowing, a yield) flows continuously. A call is not worth a tree
     where each dividend is less than the interest on the strike until the next one, or expiry.
 
-    tree_steps are 24 and 40 a year, with dividends 48 to 80, as many as put them closest to a step.
+    tree_steps are 36 and 40 a year, with dividends 76 to 110, as many as put them closest to a
+    step.
 
     american_deviation is implied_deviation of an American price, without early exercise.
     implied_forward is the forward of an American call and put of one strike by parity of what
@@ -103,7 +104,7 @@ begin
     discount := exp(-rate * dt);
     up := discount * (growth - exp(-h)) / (exp(h) - exp(-h));
     down := discount - up;
-    if not (up > 1e-3 and down > 1e-3) then -- of 104 steps the chance of the last is a number
+    if not (up > 2e-3 and down > 2e-3) then -- of 116 steps the chance of the last is a number
         return null;
     end if;
     paid := array_fill(0::double precision, array[steps]);
@@ -172,7 +173,7 @@ create or replace function {{ schema }}.tree_steps(
     amounts double precision[]
 ) returns int language sql immutable strict parallel safe as $function$
     select case
-        when count(n) = 0 then 24 + ceil(40 * least(greatest(years, 0), 2))
+        when count(n) = 0 then 36 + ceil(40 * least(greatest(years, 0), 2))
         else (array_agg(n order by misfit::real, n))[1]
     end::int
     from (
@@ -180,7 +181,7 @@ create or replace function {{ schema }}.tree_steps(
             n,
             sum(d.amount * abs(d.ex_at * n / years - round(d.ex_at * n / years))) as misfit
         from unnest(ex_years, amounts) as d (ex_at, amount)
-        cross join generate_series(48, 80) as n
+        cross join generate_series(76, 110) as n
         where
             years between 1e-6 and 20
             and d.ex_at >= 0 and d.ex_at < years and d.amount > 0 and d.amount < 1e9

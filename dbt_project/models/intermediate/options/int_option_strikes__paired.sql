@@ -1,7 +1,5 @@
 with rates as (
-    select
-        {{ setting('ib_risk_free_rate', 0.04) | indent }}::double precision as rate,
-        {{ setting('ib_dividend_yield', 0) | indent }}::double precision as yield
+    select {{ setting('ib_risk_free_rate', 0.04) | indent }}::double precision as rate
 ),
 
 strikes as (
@@ -38,7 +36,6 @@ chained as (
                 then abs(s.call_price - s.put_price) + s.half_spreads
         end as distance,
         r.rate,
-        r.yield,
         array(
             select e.ex_date from unnest(d.ex_dates) as e (ex_date)
             where e.ex_date > s.trade_date and e.ex_date <= s.expiry

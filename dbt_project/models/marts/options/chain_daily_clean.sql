@@ -11,7 +11,7 @@
             'raw_ib.enrichment': 'day',
             'forwards': 'day',
         }),
-        'settings': ['ib_risk_free_rate', 'ib_dividend_yield', 'ib_slot_window_minutes'],
+        'settings': ['ib_risk_free_rate', 'ib_slot_window_minutes'],
         'keeps': "(stored.slots_seen > 0 or stored.underlying_close_source = 'intraday') and "
             ~ slots_are_deleted(),
     },

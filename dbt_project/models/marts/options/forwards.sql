@@ -6,7 +6,7 @@
         'entity': 'symbol',
         'by': 'trade_date',
         'follows': tables_of_quotes({'raw_ib.underlying_dividends': 'from_day'}),
-        'settings': ['ib_risk_free_rate', 'ib_dividend_yield', 'ib_slot_window_minutes'],
+        'settings': ['ib_risk_free_rate', 'ib_slot_window_minutes'],
         'keeps': "not 'late_spot' = any(stored.data_quality_flag) and " ~ slots_are_deleted(),
     },
 ) }}
@@ -43,7 +43,6 @@ chains as (
         bool_or(is_late_spot) as is_late_spot,
         min(years) as years,
         min(rate) as rate,
-        min(yield) as yield,
         min(pv_dividend) as pv_dividend,
         min(ex_dates) as ex_dates,
         min(ex_years) as ex_years,
@@ -82,16 +81,11 @@ expected as (
 valued as (
     select
         *,
-        case
-            when ratio > 0 then 'parity'
-            when spot > coalesce(pv_dividend, nullif(pv_announced, 0)) then 'pv_dividend'
-            else 'rate'
-        end as method,
+        case when ratio > 0 then 'parity' else 'pv_dividend' end as method,
         case
             when ratio > 0 then ratio * coalesce(spot, 1)
             when spot > coalesce(pv_dividend, nullif(pv_announced, 0))
                 then (spot - coalesce(pv_dividend, pv_announced)) * exp(rate * years)
-            else spot * exp((rate - yield) * years)
         end as forward,
         -- of an index without the source's word nothing is usual
         case
@@ -123,19 +117,19 @@ select
         'few_pairs': 'pair_count between 1 and 2',
         'no_pairs': 'tried_count = 0',
         'unsolved_pairs': 'pair_count = 0 and tried_count > 0',
-        'no_dividend': "method = 'rate'",
         'no_spot': 'spot is null',
         'late_spot': 'is_late_spot',
         'wide_quotes': 'forward_error > 0.008 * forward * sqrt(years)',
         'cash_dividend': 'is_american and cardinality(ex_dates) > 0
             and (
-                years < 60 / 365.0 or amount >= 0.005 * spot
+                years < 60 / 365.0 or years > 1.01 or amount >= 0.005 * spot
                 or expiry - ex_dates[cardinality(ex_dates)] < 30
             )',
         'dividend_mismatch': 'is_american and abs(pv_dividend - pv_announced)
             > greatest(0.05 * pv_announced, 0.0001 * spot)',
         'low_volatility': 'is_american and rate > 0
             and iv_of_pairs < 2.5 * rate * sqrt(years)',
+        'high_volatility': 'is_american and iv_of_pairs > 0.9',
         'unexplained_carry': "method = 'parity' and usual_forward > 0
             and abs(ln(forward / usual_forward)) > forward_error / forward + case
                 when is_american and years < 30 / 365.0 then abs(rate) * years / 8
@@ -146,5 +140,5 @@ select
     ex_dates,
     amount::numeric(18, 6) as dividend_amount
 from valued
--- what its type can hold
+-- what its type can hold; nothing where neither quotes nor dividends say anything
 where forward between 0.000001 and 1000000000
