@@ -21,6 +21,12 @@ NOT_RUN = {
         "jobs",
         "quotemill jobs --follow",
     ): "needs a load that runs; test_jobs, test_cancel_and_retry have one",
+    (
+        "futures",
+        "loaders run tq --mode live",
+    ): "waits for a session; tests/integration/tq/test_live has one",
+    ("questdb", "quotemill schedule disable"): "tests/faults/tq/test_copy moves ticks both ways",
+    ("questdb", "quotemill questdb copy"): "tests/faults/tq/test_copy moves ticks both ways",
     ("reconcile", ""): "takes minutes; tests/faults/tdx/test_reconcile compares every dataset",
     ("timescaledb", "select hypertable_name"): "needs TimescaleDB's community edition",
 }
