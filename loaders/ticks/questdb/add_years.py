@@ -8,7 +8,9 @@ from collections import defaultdict
 
 from loaders.ticks.frame import window
 from loaders.ticks.questdb.http import QuestdbHttp
+from loaders.ticks.questdb.partitions import find_parquet_partitions
 from loaders.ticks.questdb.rows import iso, number_to_date
+from loaders.ticks.store import StoreError
 from loaders.ticks.tables import DAY_INDEX, MAIN_SCHEDULE, MAIN_TICKS, NO_DATA_DAYS
 from loaders.ticks.whole_years import contract_columns, names_sql, short_ones, updates_sql
 
@@ -20,11 +22,17 @@ _DAYS = (
 
 
 def add_whole_years(http: QuestdbHttp) -> None:
-    """Rename contracts with one digit of their year in place; nothing is copied or downloaded."""
+    """Rename contracts with one digit of their year in place; nothing is copied or downloaded.
+
+    Raises StoreError where partitions are in Parquet: an UPDATE there suspends the table for good.
+    """
     months: dict[int, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
     for row in http.rows(_DAYS):
         for contract in short_ones([row["contract"]]):
             months[row["trading_day"] // 100][row["trading_day"]].add(contract)
+    if months and (problems := find_parquet_partitions(http)):
+        problem, _, fix = problems[0].rpartition(": ")
+        raise StoreError(f"contracts of Zhengzhou cannot be renamed: {problem}", hint=fix)
     for _, days in sorted(months.items()):
         first, last = window(number_to_date(min(days)))[0], window(number_to_date(max(days)))[1]
         names = set().union(*days.values())

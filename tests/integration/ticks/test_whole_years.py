@@ -130,3 +130,21 @@ def test_a_renaming_that_stopped_goes_on(
         require_new_names(questdb_store)
         assert contents(questdb_store) == before
     assert stop == 7, "two months of ticks, and four columns of three tables"
+
+
+def test_partitions_in_parquet_are_refused_before_the_renaming(
+    questdb_store: QuestdbStore, empty_questdb: Path
+) -> None:
+    fill(questdb_store)
+    before = contents(questdb_store)
+    http = QuestdbHttp(address_of(empty_questdb))
+    for form in ("PARQUET", "NATIVE"):
+        http.rows(f"ALTER TABLE {MAIN_TICKS.name} CONVERT PARTITION TO {form} WHERE ts < '2025-11'")
+        http.wait_applied(MAIN_TICKS.name, 30)
+        if form == "PARQUET":
+            with pytest.raises(StoreError, match="cannot be renamed") as refused:
+                questdb_store.prepare()
+            assert "CONVERT PARTITION TO NATIVE" in refused.value.hint
+    questdb_store.prepare()
+    require_new_names(questdb_store)
+    assert contents(questdb_store) == before
