@@ -84,12 +84,13 @@ def run_command(
     actions; with --mode init whole histories, stock facts and quotes, without ticks; with --mode
     realtime the minutes, ticks and quotes of the running session. tq: the main contracts, then the
     ticks of the schedule that dbt made of them; --mode mapping or ticks for one of these,
-    cross-check for the main contracts by the other route, live to record the ticks of the running
-    session until its close, for an account without their history. ib: what is due at this minute,
-    that is contracts before the open, a slot every half hour, the close, the open interest of the
-    session before (--date for an earlier one); with nothing due it says so and exits 0. --dry-run
-    prints the contracts, batches and minutes of that, by the last discovery. Running again is
-    always safe. Ctrl-C stops after the current batch; running again continues.
+    cross-check for the main contracts by the other route and the source's own minutes, live to
+    record the ticks of the running session until its close, for an account without their history.
+    ib: what is due at this minute, that is contracts before the open, a slot every half hour, the
+    close, the open interest of the session before (--date for an earlier one); with nothing due it
+    says so and exits 0. --dry-run prints the contracts, batches and minutes of that, by the last
+    discovery. Running again is always safe. Ctrl-C stops after the current batch; running again
+    continues.
 
     Example: loaders run tdx --codes sh600000,sz000002; loaders run tq --mode live
     """

@@ -10,6 +10,7 @@ ticks needs its professional edition (permission tq_dl). The client runs in proc
                    ▶ contract_terms ▶ settlement
     (dbt)          main events ▶ futures.main_schedule
     lane tq_ticks  schedule − ledger − days without data ▶ ticks ▶ tick store ▶ symbol_day
+                   tick store ▶ tick_minute
 
 Ticks go to the tick store (loaders.ticks), are awaited and read back, and only then does their
 ledger row land.

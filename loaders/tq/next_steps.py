@@ -7,6 +7,7 @@ from importlib.resources import files
 import psycopg
 
 from loaders.settings import Settings
+from loaders.tq.datasets.tick_minute import MOST_DAYS, count_due_days
 from loaders.tq.tick_days.backlog import find_backlog
 from loaders.tq.tick_days.ledger import read_no_data, read_rejudged, read_short_days
 from loaders.tq.tick_days.recent_ticks import PERMISSION_SETTING
@@ -34,7 +35,11 @@ def list_next_steps(settings: Settings, warehouse: Warehouse) -> Sequence[str]:
     schema = warehouse.inner_schema("futures")
 
     def read(conn: psycopg.Connection) -> Sequence[str]:
-        return [*_to_build(conn, settings, schema), *_to_fetch(conn, settings, schema)]
+        return [
+            *_to_build(conn, settings, schema),
+            *_to_fetch(conn, settings, schema),
+            *_to_make(conn, settings),
+        ]
 
     return warehouse.ask(read)
 
@@ -93,3 +98,14 @@ def _to_fetch(conn: psycopg.Connection, settings: Settings, schema: str) -> list
             "`loaders run tq` asks for them again"
         )
     return lines
+
+
+def _to_make(conn: psycopg.Connection, settings: Settings) -> list[str]:
+    count = count_due_days(conn, [f"KQ.m@{variety}" for variety in settings.tq.varieties])
+    if not count:
+        return []
+    return [
+        f"{count:,} days of ticks have no minutes yet: `loaders run tq` makes them, up to "
+        f"{MOST_DAYS:,} before and after its ticks; `loaders run tq --dataset tick_minute` makes "
+        "all of them"
+    ]

@@ -10,16 +10,18 @@ from loaders.tq.context import Context, Dataset
 from loaders.tq.datasets import (
     contract,
     contract_daily,
+    contract_minute,
     contract_terms,
     main_events,
     recording,
     settlement,
     tick_index,
+    tick_minute,
     ticks,
     trading_day,
     trading_session,
 )
-from loaders.tq.request import CROSS_CHECK, LIVE, MAPPING_DATASETS, TICKS
+from loaders.tq.request import CROSS_CHECK, CROSS_CHECK_DATASETS, LIVE, MAPPING_DATASETS, TICKS
 from loaders.tq.tick_days.plan import plan_ticks
 
 DATASETS: tuple[Dataset, ...] = (
@@ -34,6 +36,8 @@ DATASETS: tuple[Dataset, ...] = (
     tick_index.DATASET,
     tick_index.NO_DATA,
     recording.DATASET,
+    tick_minute.DATASET,
+    contract_minute.DATASET,
 )
 
 
@@ -74,7 +78,10 @@ def _plan_mapping(ctx: Context, datasets: Sequence[str]) -> Iterator[Sequence[Un
 
 
 def _plan_cross_check(ctx: Context) -> Iterator[Sequence[Unit]]:
-    """The main contracts by the route that builds no schedule, the longest unchecked first."""
+    """The vendor's own minutes, to compare with those of ticks; main contracts by the other route.
+
+    The latter is the one that builds no schedule; the longest unchecked come first.
+    """
     yield [Unit("trading_day", (trading_day.KEY,))]
     ctx.days = ctx.ask(landed.trading_days)
     [route] = set(main_events.ROUTES) - {ctx.settings.route}
@@ -84,4 +91,8 @@ def _plan_cross_check(ctx: Context) -> Iterator[Sequence[Unit]]:
         return covered.last_day if covered else date.min
 
     order = sorted(ctx.load.request.keys or ctx.settings.varieties, key=last_checked)
-    yield [Unit("main_events", main_events.list_keys(order, route))]
+    datasets = ctx.load.request.datasets or CROSS_CHECK_DATASETS
+    if "contract_minute" in datasets and (keys := contract_minute.list_keys(ctx, order)):
+        yield [Unit("contract_minute", keys)]
+    if "main_events" in datasets:
+        yield [Unit("main_events", main_events.list_keys(order, route))]

@@ -25,7 +25,8 @@ MAPPING_DATASETS = (
     "contract_terms",
     "settlement",
 )
-TICK_DATASETS = ("ticks", "tick_index", "no_data_day")
+TICK_DATASETS = ("ticks", "tick_index", "no_data_day", "tick_minute")
+CROSS_CHECK_DATASETS = ("main_events", "contract_minute")
 RECORDING = "recording"
 # a contract-day, as verification asks for it
 DAY = r"^KQ\.m@\S+ \S+ \d{4}-\d{2}-\d{2}$"
@@ -69,7 +70,7 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
     own = {
         MAPPING: MAPPING_DATASETS,
         TICKS: TICK_DATASETS,
-        CROSS_CHECK: ("main_events",),
+        CROSS_CHECK: CROSS_CHECK_DATASETS,
         LIVE: (RECORDING,),
     }
     names = own.get(request.mode, both)

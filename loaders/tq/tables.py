@@ -223,6 +223,67 @@ TICK_REVISION = landed_table(
     day="trading_day",
 )
 
+_BAR = [
+    *((name, _PRICE) for name in ("open", "high", "low", "close")),
+    ("volume", _BIG),  # lots
+]
+_MINUTE_KEY = ("contract", "trading_day", "start_at")
+TICK_MINUTE = landed_table(
+    RAW_TQ,
+    "tick_minute",  # made of stored ticks (loaders/tq/tick_days/minute_bars.py)
+    [
+        ("contract", _TEXT),
+        ("trading_day", _DATE),
+        ("start_at", _STAMP),
+        ("session_start", _STAMP),  # of the hours without a break that the minute is in
+        *_BAR,  # prices: null before the first trade of the day
+        ("amount", _PRICE),  # null: the ticks have none
+        ("close_oi", _BIG),  # null before the first tick
+        ("tick_count", _INT),
+    ],
+    key=_MINUTE_KEY,
+    nullable=("open", "high", "low", "close", "amount", "close_oi"),
+    whole=("contract", "trading_day"),
+    most=_MOST,
+    entity="contract",
+    day="trading_day",
+    time="trading_day",
+    numbered=True,
+)
+
+TICK_MINUTE_DAY = landed_table(
+    RAW_TQ,
+    "tick_minute_day",  # the ticks that the minutes of a day were made of
+    [
+        ("contract", _TEXT),
+        ("trading_day", _DATE),
+        ("row_hash", _TEXT),  # of symbol_day
+        ("minute_count", _INT),
+    ],
+    key=("contract", "trading_day"),
+    entity="contract",
+    day="trading_day",
+)
+
+CONTRACT_MINUTE = landed_table(
+    RAW_TQ,
+    "contract_minute",  # the source's own minutes of some days, to compare with
+    [
+        ("contract", _TEXT),
+        ("trading_day", _DATE),
+        ("start_at", _STAMP),
+        *_BAR,
+        ("open_oi", _BIG),
+        ("close_oi", _BIG),
+    ],
+    key=_MINUTE_KEY,
+    nullable=("open", "high", "low", "close"),
+    whole=("contract", "trading_day"),
+    most=_MOST,
+    entity="contract",
+    day="trading_day",
+)
+
 REJECTED_ROW = rejected_rows(RAW_TQ)
 
 TABLES = (
@@ -238,5 +299,8 @@ TABLES = (
     SYMBOL_DAY,
     NO_DATA_DAY,
     TICK_REVISION,
+    TICK_MINUTE,
+    TICK_MINUTE_DAY,
+    CONTRACT_MINUTE,
     REJECTED_ROW,
 )

@@ -28,6 +28,7 @@ from tests.integration.ticks.conftest import empty_questdb, questdb_folder  # no
 from tests.integration.ticks.servers import SMALL, address_of, start
 from tests.integration.tq.bench import Bench, bench, build_schedule
 from tests.integration.tq.conftest import made, mapped, questdb_url, schedule_dsn  # noqa: F401
+from tests.integration.tq.test_minutes import MINUTES
 from tests.integration.tq.test_ticks import asked_days
 from tests.integration.tq.worlds import DAYS, END, FIRST, INDEX, NEXT, world
 
@@ -256,4 +257,4 @@ def contents(of: Bench) -> tuple[Any, ...]:
     with closing(open_store(of.settings, open_warehouse(of.settings))) as store:
         schedule = store.schedule(index[0].symbol).to_pylist()
         days = [store.read_day(r.symbol, r.contract, r.trading_day).to_pylist() for r in index]
-    return of.rows(INDEX), alike, schedule, days
+    return of.rows(INDEX), alike, schedule, days, of.rows(MINUTES)

@@ -18,6 +18,7 @@
     'qa_roll_gaps',
     'qa_contract_terms',
     'qa_tick_coverage',
+    'qa_main_minutes',
     'qa_options',
 ] %}
 

@@ -5,7 +5,7 @@ before that of the clock are counted without being made, so only the rows that a
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from threading import RLock
@@ -251,7 +251,14 @@ class Market:
         rows = world.day_bars(contract, day, duration)
         if rows is None:
             ticks = self.day_ticks(contract, day)
-            rows = make_bars(ticks, duration, day, open_interest=before)
+            rows = make_bars(
+                ticks,
+                duration,
+                day,
+                open_interest=before,
+                sessions=world.sessions(known.variety.code, day) if known else (),
+                now=self.now,
+            )
         elif day >= self.today:
             rows = [row for row in rows if row["datetime"] <= self.now]
         if day < self.today:
@@ -259,22 +266,43 @@ class Market:
         return rows
 
 
-def make_bars(ticks: list[Row], duration: int, day: date, *, open_interest: int) -> list[Row]:
-    """Bars of one day from its ticks; `open_interest` is that of the day before."""
-    bars: list[Row] = []
-    volume, interest = 0, open_interest
+def make_bars(
+    ticks: list[Row],
+    duration: int,
+    day: date,
+    *,
+    open_interest: int,
+    sessions: Sequence[tuple[int, int]],
+    now: int,
+) -> list[Row]:
+    """Bars of one day from its ticks; `open_interest` is that of the day before.
+
+    As recorded: a bar for every stretch of the sessions up to `now`, which opens at the price of
+    the bar before it, the first of a session at its own first price. A tick at the start of a bar
+    ends the one before it.
+    """
+    starts = [nanoseconds(day)]
+    if duration < DAY:
+        steps = (range(start_of_bar(a, duration, day), b, duration) for a, b in sessions)
+        starts = sorted({start for step in steps for start in step if start < now})
+    by_bar: dict[int, list[Row]] = {start: [] for start in starts}
     for tick in ticks:
-        start = start_of_bar(tick["datetime"], duration, day)
-        price, lots = tick["last_price"], tick["volume"] - volume
-        volume = tick["volume"]
-        if not bars or bars[-1]["datetime"] != start:
-            prices = dict.fromkeys(("open", "high", "low", "close"), price)
-            interests = dict.fromkeys(("open_oi", "close_oi"), interest)
-            bars.append({"datetime": start, **prices, "volume": 0, **interests})
-        bar, interest = bars[-1], tick["open_interest"]
-        bar["high"], bar["low"] = max(bar["high"], price), min(bar["low"], price)
-        bar["close"], bar["close_oi"] = price, interest
-        bar["volume"] += lots
+        by_bar[starts[max(bisect_left(starts, tick["datetime"]) - 1, 0)]].append(tick)
+    bars: list[Row] = []
+    price, volume, interest = ticks[0]["last_price"] if ticks else 0.0, 0, open_interest
+    for start, inside in by_bar.items() if ticks else ():
+        prices = [tick["last_price"] for tick in inside]
+        follows = bars and bars[-1]["datetime"] == start - duration
+        if follows or not prices:
+            prices.insert(0, price)
+        price = prices[-1]
+        lots, opened = volume, interest
+        if inside:
+            volume, interest = inside[-1]["volume"], inside[-1]["open_interest"]
+        bars.append(
+            {"datetime": start, "open": prices[0], "high": max(prices), "low": min(prices)}
+            | {"close": price, "volume": volume - lots, "open_oi": opened, "close_oi": interest}
+        )
     return bars
 
 

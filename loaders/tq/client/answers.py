@@ -140,9 +140,22 @@ def take_table(path: Path) -> "pa.Table":
 
 def daily_table(path: Path) -> "pa.Table":
     """Columns of the table contract_daily, from a Parquet file, which is deleted."""
+    return _bars(take_table(path))
+
+
+def minute_table(path: Path) -> "pa.Table":
+    """Columns of the table contract_minute, from a Parquet file, which is deleted."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     raw = take_table(path)
+    micros = pc.divide(raw["datetime"], 1000).cast(pa.timestamp("us", "UTC"))
+    return _bars(raw.drop_columns(["datetime"])).append_column("start_at", micros)
+
+
+def _bars(raw: "pa.Table") -> "pa.Table":
+    import pyarrow as pa
+
     price, columns = pa.decimal128(24, 9), {}
     for field in raw.schema:
         column = raw.column(field.name)

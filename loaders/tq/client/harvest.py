@@ -132,6 +132,13 @@ class Harvest:
         self._ask("daily", {"contracts": list(contracts), **window})
         return answers.daily_table(path)
 
+    def minutes(self, contract: str, start: datetime, end: datetime) -> "pa.Table | None":
+        """Columns of contract_minute of a trading day; None for one too long ago."""
+        path = self._file("minutes")
+        window = {"start": nanoseconds(start), "end": nanoseconds(end), "path": str(path)}
+        reaches = self._ask("minutes", {"contract": contract, **window})
+        return answers.minute_table(path) if reaches else None
+
     def settlements(
         self, contract: str, first: date, last: date, *, days: int
     ) -> dict[date, Decimal]:

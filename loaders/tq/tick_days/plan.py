@@ -1,8 +1,8 @@
 """The lane of ticks: bring the store in line with the schedule that dbt built.
 
     schedule to the store ▶ ledger changes without a download ▶ revised days ▶ changes that these
-    allow ▶ missing days ▶ days that gave nothing before; days without data are copied before and
-    after
+    allow ▶ missing days ▶ days that gave nothing before; days without data are copied, and minutes
+    made of stored ticks, before and after
 
 What to do is a pure function of schedule, ledger and days without data
 (loaders.tq.tick_days.backlog). Each change of the store is followed by its ledger row, and the
@@ -19,6 +19,7 @@ from loaders.ticks.frame import DayKey
 from loaders.ticks.store import SCHEDULE, IndexRow, StoreError
 from loaders.tq import landed
 from loaders.tq.context import Context
+from loaders.tq.datasets import tick_minute
 from loaders.tq.live.reconcile import end_reconciliation
 from loaders.tq.request import NEWEST_DAY, TICK_DATASETS
 from loaders.tq.tick_days.backlog import (
@@ -80,13 +81,23 @@ def plan_ticks(ctx: Context) -> Iterator[Sequence[Unit]]:
     _take_back_records(ctx)
     if "no_data_day" in datasets:  # those of a load that was ended early
         yield from _copy_no_data(ctx)
+    if "tick_minute" in datasets:  # those of ticks that an earlier load stored
+        yield from _make_minutes(ctx)
     if "ticks" in datasets:
         yield from _fetch(ctx)
         _read_ledger(ctx)
         end_reconciliation(ctx)
+        if "tick_minute" in datasets:
+            yield from _make_minutes(ctx)
     if "no_data_day" in datasets:
         yield from _copy_no_data(ctx)
     _require_sound_store(ctx)
+
+
+def _make_minutes(ctx: Context) -> Iterator[Sequence[Unit]]:
+    if keys := tick_minute.list_keys(ctx):
+        _read_ledger(ctx)
+        yield [Unit("tick_minute", keys)]
 
 
 def _change_ledger(

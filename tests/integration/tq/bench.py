@@ -56,6 +56,11 @@ class Bench(WarehouseQueries):
         return [detail for detail in received if all(word in detail for word in words)]
 
 
+def count_days(result: LoadResult) -> int:
+    """Days of ticks that the load stored for the first time."""
+    return sum(task.rows_new for task in result.tasks if task.dataset == "ticks")
+
+
 @contextmanager
 def bench(
     world: World,

@@ -31,6 +31,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "exchange_seen_at": instruments.exchange_seen_at,
     "main_events": mains.main_events,
     "daily": bars.daily,
+    "minutes": bars.minutes,
     "settlements": settlements.settlements,
     "terms": quotes.terms,
     "ticks": ticks.ticks,

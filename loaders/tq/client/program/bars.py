@@ -1,12 +1,14 @@
-"""Daily bars of contracts."""
+"""Bars of contracts, by day and by minute."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from loaders.tq.client.program.codes import own_code, server_code
 from loaders.tq.client.program.session import Session, cst
 
-DAY_SECONDS = 86_400
+DAY_SECONDS, MINUTE_SECONDS = 86_400, 60
 MOST_BARS = 2_000  # no contract is listed for longer than some 750 trading days
+MOST_MINUTES = 8_000  # two weeks of the longest hours; the servers give no more in one chart
 TEXTS = ("contract", "trade_date")
 NUMBERS = ("open", "high", "low", "close", "volume", "open_oi", "close_oi")
 
@@ -28,11 +30,30 @@ def daily(session: Session, contracts: list[str], first: str, last: str, path: s
     return len(rows)
 
 
-def _write(path: str, rows: list[dict[str, Any]]) -> None:
+def minutes(session: Session, contract: str, start: int, end: int, path: str) -> bool:
+    """Write the minutes from `start` to `end` (ns); whether the newest ones reach back to it."""
+    session.check_known([contract])
+    bars = session.api.get_kline_serial(
+        server_code(contract), MINUTE_SECONDS, data_length=MOST_MINUTES
+    )
+    known = bars[bars["datetime"] > 0].to_dict("records")
+    inside = [bar | {"contract": contract} for bar in known if start <= bar["datetime"] < end]
+    _write(path, inside, texts=("contract",), whole=("datetime",))
+    return len(known) < MOST_MINUTES or known[0]["datetime"] < start
+
+
+def _write(
+    path: str,
+    rows: list[dict[str, Any]],
+    *,
+    texts: Sequence[str] = TEXTS,
+    whole: Sequence[str] = (),
+) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = {name: pa.array([row[name] for row in rows], pa.string()) for name in TEXTS}
+    columns = {name: pa.array([row[name] for row in rows], pa.string()) for name in texts}
+    columns |= {name: pa.array([int(row[name]) for row in rows], pa.int64()) for name in whole}
     for name in NUMBERS:
         columns[name] = pa.array([row[name] for row in rows], pa.float64(), from_pandas=True)
     pq.write_table(pa.table(columns), path)

@@ -1,0 +1,52 @@
+-- the vendor also has minutes without a trade before the first one of a day, with another price
+with minutes as (
+    select
+        v.contract,
+        v.trading_day,
+        v.start_at,
+        v.volume_lots as vendors_lots,
+        coalesce(m.volume_lots, 0) as lots,
+        (v.volume_lots is not distinct from m.volume_lots and v.close is not distinct from m.close)
+        or (v.volume_lots = 0 and m.close is null) as is_equal
+    from {{ ref('stg_tq__contract_minute') }} as v
+    left join {{ ref('stg_tq__tick_minute') }} as m
+        on
+            v.contract = m.contract
+            and v.trading_day = m.trading_day
+            and v.start_at = m.start_at
+),
+
+days as (
+    select
+        contract,
+        trading_day,
+        count(*) as minute_count,
+        count(*) filter (where not is_equal) as differing_count,
+        min(start_at) filter (where not is_equal) as first_differing,
+        sum(vendors_lots) as vendors_lots,
+        sum(lots) as lots
+    from minutes
+    group by contract, trading_day
+)
+
+select
+    'main_minutes_differ' as check_name,
+    -- a trade that comes with the next tick is one minute's or the next one's
+    case
+        when 100 * c.differing_count > c.minute_count or 100 * abs(c.vendors_lots - c.lots) > c.lots
+            then 'warning'
+        else 'info'
+    end as severity,
+    s.variety as subject,
+    c.trading_day as trade_date,
+    format(
+        '%s: %s of %s minutes made of its ticks differ from the source''s own, the first at %s '
+        'UTC; %s lots, where those have %s: `loaders run tq --date %s --codes %s` reads its ticks '
+        'again', c.contract, c.differing_count, c.minute_count,
+        to_char(c.first_differing at time zone 'UTC', 'HH24:MI'), c.lots, c.vendors_lots,
+        c.trading_day, s.variety
+    ) as evidence
+from days as c
+inner join {{ ref('main_schedule') }} as s
+    on c.contract = s.underlying_contract and c.trading_day = s.trading_day
+where c.differing_count > 0

@@ -1,0 +1,118 @@
+"""Minutes made of stored ticks: which days are due, and what a revision does to them."""
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from loaders.engine.result import LoadResult
+from loaders.tq.datasets import tick_minute
+from loaders.tq.next_steps import list_next_steps
+from loaders.warehouse.postgres import open_warehouse
+from tests.integration.tq.bench import Bench
+from tests.integration.tq.worlds import DAYS, END, FIRST, NEW, SERIES
+
+MINUTES = (
+    "select contract, trading_day, start_at, session_start, open, high, low, close, volume, "
+    "amount, close_oi, tick_count from raw_tq.tick_minute order by 1, 2, 3"
+)
+PER_DAY = 465  # copper: until 01:00, and 225 minutes by day
+
+
+def made_days(result: LoadResult) -> int:
+    return sum(task.done for task in result.tasks if task.dataset == "tick_minute")
+
+
+def test_a_load_of_ticks_makes_their_minutes(made: Bench) -> None:
+    rows = made.rows(MINUTES)
+    assert len(rows) == DAYS * PER_DAY
+    assert made.rows("select minute_count, count(*) from raw_tq.tick_minute_day group by 1") == [
+        (PER_DAY, DAYS)
+    ]
+    # the minutes of a day have its lots, its extremes and its last price, as its day bar does
+    differing = """
+        select d.trade_date
+        from raw_tq.contract_daily as d
+        inner join (
+            select
+                contract, trading_day, max(high) as high, min(low) as low,
+                (array_agg(close order by start_at desc))[1] as close,
+                sum(volume) as volume, (array_agg(close_oi order by start_at desc))[1] as close_oi
+            from raw_tq.tick_minute
+            group by 1, 2
+        ) as m on d.contract = m.contract and d.trade_date = m.trading_day
+        where
+            (d.high, d.low, d.close, d.volume, d.close_oi)
+            is distinct from (m.high, m.low, m.close, m.volume, m.close_oi)
+    """
+    assert made.rows(differing) == []
+    turnover = (
+        "select sum(m.amount) from raw_tq.tick_minute as m where m.trading_day = '2025-10-22'"
+    )
+    last = made.sandbox.tick_table(NEW, END)["amount"].to_pylist()[-1]
+    assert [float(total) for (total,) in made.rows(turnover)] == [last]
+    made.asked()
+    assert made.load("ticks").tasks == ()
+
+
+def test_days_stored_before_get_minutes_without_a_question(
+    made: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = made.rows(MINUTES)
+    made.execute("truncate raw_tq.tick_minute, raw_tq.tick_minute_day")
+    monkeypatch.setattr(tick_minute, "MOST_DAYS", 3)
+    made.asked()
+    assert made_days(made.load("ticks")) == 6  # three for the ticks' sake, and three after them
+    [left] = list_next_steps(made.settings, open_warehouse(made.settings))
+    assert "1 days of ticks have no minutes yet" in left
+    newest = made.rows("select min(trading_day) from raw_tq.tick_minute_day")
+    assert newest > [(FIRST,)]
+    made.execute("truncate raw_tq.tick_minute, raw_tq.tick_minute_day")
+    result = made.load("ticks", datasets=("tick_minute",))
+    assert (result.status, made_days(result)) == ("succeeded", DAYS)
+    assert made.asked() == []
+    assert made.rows(MINUTES) == before
+    assert list_next_steps(made.settings, open_warehouse(made.settings)) == []
+
+
+def test_a_shorter_revision_replaces_the_minutes_of_its_day_alone(made: Bench) -> None:
+    before = made.rows(MINUTES)
+    bars = "update raw_tq.contract_daily set volume = volume / 4 where contract = '{}'"
+    made.execute(bars.format(NEW))
+    made.sandbox.faults.add(f"short:contract={NEW}:day={END}:keep=60")
+    result = made.load(
+        "ticks", options={"date": END.isoformat()}, accept_loss=True, datasets=("ticks",)
+    )
+    assert result.status == "succeeded", result
+    assert made.rows(MINUTES) == before  # ticks alone were asked for
+    result = made.load("ticks")
+    assert made_days(result) == 1
+    after = made.rows(MINUTES)
+
+    def of(rows: list[tuple[Any, ...]], day: date) -> list[tuple[Any, ...]]:
+        return [row for row in rows if row[1] == day]
+
+    assert [row for row in after if row[1] != END] == [row for row in before if row[1] != END]
+    assert sum(row[-1] for row in of(after, END)) == 60
+    assert 0 < len(of(after, END)) < len(of(before, END))
+    lots = made.sandbox.tick_table(NEW, END)["volume"].to_pylist()[59]
+    assert sum(row[8] for row in of(after, END)) == lots
+    hashes = (
+        "select m.row_hash = d.row_hash from raw_tq.tick_minute_day as m "
+        "inner join raw_tq.symbol_day as d using (contract, trading_day) "
+        f"where d.symbol = '{SERIES}'"
+    )
+    assert made.rows(hashes) == [(True,)] * DAYS
+
+
+def test_the_cross_check_has_the_vendors_minutes_of_the_newest_day(made: Bench) -> None:
+    result = made.load("cross-check", datasets=("contract_minute",))
+    assert (result.status, result.warnings) == ("succeeded", ())
+    names = "contract, trading_day, start_at, open, high, low, close, volume, close_oi"
+    vendors = made.rows(f"select {names} from raw_tq.contract_minute order by 1, 2, 3")
+    own = made.rows(f"select {names} from raw_tq.tick_minute order by 1, 2, 3")
+    assert {row[:2] for row in vendors} == {(NEW, END)}
+    # before the first trade the vendor has a price
+    traded = [row for row in own if row[:2] == (NEW, END) and row[3] is not None]
+    assert vendors[-len(traded) :] == traded
+    assert len(vendors) == PER_DAY
