@@ -208,6 +208,13 @@ def test_building_day_by_day_equals_from_nothing_in_every_time_zone(
     stored = stored_day(before[-1])
     day_fields = {name: stored[name] for name in ("symbol", "contract", "trading_day")}
     land(conn, "raw_tq.no_data_day", [day_fields | absent])
+    start = evening_before(before[0]["trading_day"])
+    its_contract = {"contract": before[0]["underlying_contract"]}
+    minute = dict.fromkeys(("open", "high", "low", "close", "volume", "tick_count"), 1)
+    times = {"trading_day": before[0]["trading_day"], "start_at": start, "session_start": start}
+    land(conn, "raw_tq.tick_minute", [its_contract | minute | times])
+    terms = {"trade_date": before[0]["trading_day"], "quoted_at": start}
+    land(conn, "raw_tq.contract_terms", [its_contract | terms])
 
     # one day more costs the rows of one day, and changes none
     assert harvest(4, first, switches((4, index[0])))["main_schedule"] == 2

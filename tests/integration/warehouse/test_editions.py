@@ -102,7 +102,10 @@ def test_empty_landed_tables_of_minutes_and_ticks_are_hypertables(
     for _ in range(2):
         prepare(made, landed_tables())
         with made.connect() as conn:
-            assert conn.execute(query.encode()).fetchall() == [("raw_tdx.kline_minute", "30 days")]
+            assert conn.execute(query.encode()).fetchall() == [
+                ("raw_tdx.kline_minute", "30 days"),
+                ("raw_tq.tick_minute", "30 days"),
+            ]
     [check] = [each for each in doctor.examine(settings) if each.name == "hypertables"]
     assert check.text.endswith(": raw_tdx.tick_trade")
     assert check.fix == "quotemill warehouse upgrade-timescale"
