@@ -50,6 +50,7 @@ FUTURES = [
     ("futures", "quotemill run tq"),
     ("futures-licence", "loaders check tq"),
     ("futures", "select * from futures.main"),
+    ("futures", "select start_at, close, close_back_ratio from futures.main_15m"),
 ]
 
 
