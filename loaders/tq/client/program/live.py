@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 from datetime import date
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from loaders.tq.client.program.session import Session
 from loaders.tq.client.program.ticks import NEWEST_TICKS, write_ticks
 
 ROWS = 2_000  # of a file, after which the next one begins
-MOST_TICKS = 200_000  # of all contracts in memory, some 5 kB each
+MOST_TICKS = 200_000  # that the charts of all contracts begin with, some 3 kB each in memory
+FILES = 10  # written in a turn, each some 70 kB: those of many contracts in several turns
+TURNS = 10  # in which all are written, however many
 
 
 def live(
@@ -24,12 +27,14 @@ def live(
     on), and the one before. A file is there whole or not at all, and is replaced until it is full;
     its name is the number of its first tick. An item is sent every `flush` seconds, also without a
     tick: {variety: [contract, its newest stamp]}, without the varieties that have no main contract,
-    or whose ticks do not come.
+    or whose ticks do not come. Ticks that are in a file leave the client's memory.
     """
     mains = current_mains(session, varieties, date.fromisoformat(day))
     length = min(NEWEST_TICKS, max(ROWS, MOST_TICKS // max(1, len(mains))))
     charts = {}
     for variety, contract in mains.items():
+        # one that never comes takes the client minutes: two are no sign that the servers are gone
+        session.send({"progress": f"{contract} is asked for"})
         try:
             frame = session.api.get_tick_serial(server_code(contract), data_length=length)
         except Exception as error:
@@ -41,12 +46,16 @@ def live(
         charts[variety] = _Chart(contract, frame, Path(folder) / contract, full)
     if not charts:
         raise Failure("timeout", f"no main contract of {', '.join(varieties)} answered")
+    order, turn = cycle(charts.values()), len(charts)
     while True:
-        for chart in charts.values():
+        for chart in islice(order, turn):
             chart.write()
+            session.forget_ticks(server_code(chart.contract), before=chart.written)
+        turn = min(len(charts), max(FILES, -(-len(charts) // TURNS)))
         session.send({"item": {v: [c.contract, c.newest_stamp] for v, c in charts.items()}})
         deadline = time.time() + flush
-        while session.api.wait_update(deadline=deadline):
+        # where ticks come faster than the client takes them, it has an update each time
+        while time.time() < deadline and session.api.wait_update(deadline=deadline):
             pass
 
 

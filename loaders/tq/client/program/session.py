@@ -167,6 +167,16 @@ class Session:
         rows: dict[str, dict[str, Any]] = self.api._data["ticks"][contract]["data"]
         return rows
 
+    def forget_ticks(self, contract: str, *, before: int) -> None:
+        """Free the ticks before a number: the client keeps all that ever came, some 3 kB each.
+
+        Charts that are complete have copies, and read the newest row alone.
+        """
+        if before >= 0:
+            rows = self.ticks_in_memory(contract)
+            for number in [number for number in rows if int(number) < before]:
+                del rows[number]
+
     def _open(self, **options: Any) -> Any:
         import tqsdk
 
