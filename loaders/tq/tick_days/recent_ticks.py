@@ -119,11 +119,18 @@ def fetch_newest(ctx: Context, contract: str) -> dict[date, RecentDay]:
 
 
 def _has_more(ctx: Context, day: Scheduled) -> bool:
-    """Whether the recorded and newest ticks have a day, and more of it than is stored."""
-    recent, stored = fetch_newest(ctx, day.contract).get(day.trading_day), ctx.stored_day(day.key)
+    """Whether the recorded and newest ticks have a day, and more of it than is stored.
+
+    Those of another day leave the memory: the files of a short one stay for weeks.
+    """
+    days, stored = fetch_newest(ctx, day.contract), ctx.stored_day(day.key)
+    recent = days.get(day.trading_day)
     if recent is None:
         return False
-    return stored is None or not recent.hole or recent.ticks.num_rows > stored.rows
+    if stored is None or not recent.hole or recent.ticks.num_rows > stored.rows:
+        return True
+    del days[day.trading_day]
+    return False
 
 
 def _by_day(ctx: Context, contract: str, newest: Any | None) -> dict[date, RecentDay]:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from loaders.errors import UpstreamError
@@ -18,8 +19,8 @@ from loaders.tq.errors import (
     TqTimeout,
     UnknownSymbol,
 )
-from loaders.tq.tick_days.recent_ticks import NO_PERMISSION, REACH, select_obtainable
-from tests.unit.tq.loads import context, scheduled
+from loaders.tq.tick_days.recent_ticks import NO_PERMISSION, REACH, RecentDay, select_obtainable
+from tests.unit.tq.loads import context, ledger_row, scheduled
 
 DAYS = [date(2025, 10, day) for day in range(1, 1 + REACH + 2)]
 OLD, NEW = "SHFE.cu2510", "SHFE.cu2511"
@@ -78,6 +79,19 @@ def test_a_permission_that_ends_between_two_sessions_ends_no_load(refused: str) 
     ctx = context(days=DAYS, recent={NEW: {}}, new_harvest=new_harvest)
     answer = error if refused == "first" else TickAnswer(DAYS[-1], None, 0, True)
     assert ticks.check_day(ctx, scheduled(DAYS[-1], NEW), answer).skipped == NO_PERMISSION
+
+
+def test_a_short_day_without_more_leaves_the_memory() -> None:
+    ctx = without_permission(Servers(TqTimeout("no sign of life")), [])
+    held = {day: RecentDay(pa.table({"id": list(range(9))}), "a hole") for day in DAYS[-3:]}
+    ctx.recent[NEW] = held
+    short = [scheduled(day, NEW) for day in DAYS[-2:]]
+    rows = {DAYS[-2]: 9, DAYS[-1]: 8}
+    ctx.ledger = {
+        day.key: ledger_row(day, status="short", rows=rows[day.trading_day]) for day in short
+    }
+    assert select_obtainable(ctx, short) == short[1:]
+    assert list(held) == [DAYS[-3], DAYS[-1]]
 
 
 def test_an_expired_contract_without_newest_ticks_is_no_failure() -> None:
