@@ -1,7 +1,7 @@
 """Dataset `recording`: the ticks of the running session, into files of the home.
 
-It lands no row: a load of ticks takes the files (loaders.tq.live.recent), because the schedule of
-the day is built in the evening.
+It lands no row: a load of ticks takes the files (loaders.tq.tick_days.recent_ticks), because the
+schedule of the day is built in the evening.
 """
 
 from collections.abc import Iterator, Sequence

@@ -43,10 +43,13 @@ class Merged:
     differing: int = 0
 
 
-def read_recorded(folder: Path, contract: str) -> pa.Table | None:
-    """The ticks of a contract, each once and in the order of their numbers; None without any."""
+def read_recorded(folder: Path, contract: str, columns: list[str] | None = None) -> pa.Table | None:
+    """The ticks of a contract, each once and in the order of their numbers; None without any.
+
+    `columns`: those to read, `id` among them; all by default.
+    """
     files = sorted((folder / contract).glob("*.parquet"))
-    tables = [table for file in files if (table := _read(file)) is not None and table.num_rows]
+    tables = [t for file in files if (t := _read(file, columns)) is not None and t.num_rows]
     return _sort(pa.concat_tables(tables)) if tables else None
 
 

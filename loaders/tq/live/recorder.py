@@ -4,11 +4,13 @@ The program of the client writes the files; this says when to end, and what does
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pyarrow.compute as pc
 
 from loaders.errors import UpstreamError
 from loaders.tq.live.recorded import describe_holes, find_holes, read_recorded
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 FLUSH = 3.0  # seconds between two writes of files: what a kill may lose
 AFTER_CLOSE = timedelta(minutes=1)  # the exchange's last ticks
+CLOCK_OFF = timedelta(minutes=1)  # by so much the clock may be away from the ticks that come
 
 
 class Clock:
@@ -32,6 +35,7 @@ class Clock:
 
     def __init__(self, clock: Callable[[], datetime], start: datetime | None) -> None:
         self._clock, self._start, self._at = clock, start, time.monotonic()
+        self._newest: datetime | None = None
 
     def read(self, stamps: Stamps) -> datetime:
         if self._start is None:
@@ -41,6 +45,16 @@ class Clock:
         if newest is not None and newest > self._start + elapsed:
             self._start, self._at, elapsed = newest, time.monotonic(), timedelta()
         return self._start + elapsed
+
+    def find_offset(self, stamps: Stamps, now: datetime) -> timedelta | None:
+        """How far the clock is ahead of a tick that has just come; None where it is right."""
+        newest = max((stamp for stamp in stamps.values() if stamp is not None), default=None)
+        before, self._newest = self._newest, newest
+        if self._start is not None or None in (before, newest) or newest == before:
+            return None
+        assert newest is not None
+        offset = now - newest
+        return offset if abs(offset) > CLOCK_OFF else None
 
 
 class Recorder:
@@ -53,22 +67,26 @@ class Recorder:
         self._holes: dict[str, str | None] = {}
         self._counts: dict[str, int] = {}
         self._silent: dict[str, datetime] = {}
+        self._warned: set[str] = set()  # silent as far as they were in session
+        self._start, _ = bounds(self._day, ctx.days)
+        self._has_right_clock = True
 
     def record(self) -> None:
         """Record until the stretch ends. Raises UpstreamError where all contracts are silent."""
         ctx, stretch = self._ctx, self._stretch
         silence = Silence(stretch.hours, timedelta(seconds=ctx.settings.silence))
         clock = Clock(ctx.load.clock, ctx.load.as_of)
-        start, _ = bounds(self._day, ctx.days)
         varieties = list(stretch.hours)
         with closing(
-            ctx.harvest.live(varieties, self._day, start, folder=self._folder, flush=FLUSH)
+            ctx.harvest.live(varieties, self._day, self._start, folder=self._folder, flush=FLUSH)
         ) as items:
             for item in items:
                 stamps = {variety: stamp for variety, (_, stamp) in item.items()}
                 self._report_mains({variety: contract for variety, (contract, _) in item.items()})
                 now = clock.read(stamps)
                 silence.note(stamps, now)
+                if silence.list_open(now):
+                    self._report_clock(clock.find_offset(stamps, now))
                 self._report_silence(silence, now)
                 if now >= stretch.end + AFTER_CLOSE:
                     break
@@ -77,6 +95,7 @@ class Recorder:
         ctx.load.reporter.line(
             f"recorded of {self._day} until {_clock(stretch.end)}: {counts or 'no tick'}"
         )
+        self._report_cut_off(silence.find_cut_off(stretch.end))
 
     def _report_mains(self, mains: dict[str, str]) -> None:
         """Report what is recorded, and what passed before it, at first and after a new client."""
@@ -92,10 +111,12 @@ class Recorder:
 
     def _report_holes(self) -> None:
         for variety, contract in self._mains.items():
-            ticks = read_recorded(self._folder, contract)
+            ticks = read_recorded(self._folder, contract, ["id", "datetime_ns"])
             if ticks is None:
                 continue
-            self._counts[contract] = ticks.num_rows
+            # days that are short keep their files, and the last one of a complete day stays
+            is_today = pc.greater_equal(ticks["datetime_ns"], nanoseconds(self._start))
+            self._counts[contract] = pc.sum(is_today).as_py()
             spans, known = self._stretch.hours[variety], self._holes.get(contract)
             opening, close = nanoseconds(spans[0][0]), nanoseconds(spans[-1][1])
             text = describe_holes(find_holes(ticks), opening, close)
@@ -120,9 +141,40 @@ class Recorder:
                 f"{self._mains[variety]}: no tick has come for {longest}, since {since}, while "
                 "others tick"
             )
-        for variety in self._silent.keys() - silent.keys():
+        self._warned = self._warned - set(is_open) | silent.keys()
+        for variety in (self._silent.keys() - silent.keys()) & set(is_open):
             self._ctx.load.reporter.line(f"{self._mains.get(variety, variety)} ticks again")
         self._silent = silent
+
+    def _report_cut_off(self, silent: Mapping[str, datetime]) -> None:
+        """Report contracts whose ticks ended before the close. Raises UpstreamError for all."""
+        names = [
+            f"{self._mains[variety]} since {_clock(since)}"
+            for variety, since in silent.items()
+            if variety not in self._warned
+        ]
+        if not names:
+            return
+        text = f"no tick came before the close of {', '.join(names)}"
+        if len(names) < len(self._mains):
+            self._ctx.load.warn(text)
+            return
+        raise UpstreamError(
+            text,
+            hint="the machine slept, or was cut off: the evening's load takes what the "
+            "servers still have, and names the rest",
+        )
+
+    def _report_clock(self, offset: timedelta | None) -> None:
+        """Warn once of a clock that is off, by which the recorder ends too early or too late."""
+        if offset is None or not self._has_right_clock:
+            return
+        self._has_right_clock = False
+        side = "ahead of" if offset > timedelta() else "behind"
+        self._ctx.load.warn(
+            f"this machine's clock is {abs(offset) / timedelta(minutes=1):.0f} minutes {side} the "
+            "ticks that come, and recording ends by it: set the clock"
+        )
 
 
 def _clock(at: datetime) -> str:

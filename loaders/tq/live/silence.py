@@ -41,6 +41,20 @@ class Silence:
                 silent[variety] = since
         return silent
 
+    def find_cut_off(self, end: datetime) -> dict[str, datetime]:
+        """Those without a tick for too long before the close of their last session until `end`.
+
+        And since when, by their stamps: nobody may have watched, as where the machine slept.
+        """
+        silent = {}
+        for variety, stamp in self._stamps.items():
+            closed = [span for span in self._hours.get(variety, ()) if span[1] <= end]
+            for start, close in closed[-1:]:
+                since = max(start, stamp or start)
+                if close - since >= self._longest:
+                    silent[variety] = since
+        return silent
+
     def _opened_at(self, variety: str, now: datetime) -> datetime | None:
         spans: Iterable[tuple[datetime, datetime]] = self._hours.get(variety, ())
         return next((start for start, end in spans if start <= now < end), None)

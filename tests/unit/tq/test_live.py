@@ -1,12 +1,16 @@
 """Recorded ticks: merged, holes named; how long a recorder records, and what is silent."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
+from loaders.errors import UpstreamError
 from loaders.tq.live.recorded import (
     Hole,
     compare_ticks,
@@ -17,9 +21,9 @@ from loaders.tq.live.recorded import (
     merge_ticks,
     read_recorded,
 )
-from loaders.tq.live.recorder import Clock
+from loaders.tq.live.recorder import Clock, Recorder
 from loaders.tq.live.silence import Silence
-from loaders.tq.live.stretch import find_end, find_stretch
+from loaders.tq.live.stretch import Stretch, find_end, find_stretch
 
 CONTRACT = "SHFE.cu2601"
 MIDNIGHT = datetime(2025, 10, 22, tzinfo=UTC)
@@ -135,6 +139,71 @@ def test_a_variety_without_a_night_rests_until_the_day() -> None:
     assert find_stretch(MIDNIGHT + timedelta(hours=12.9), day, {"IF": stocks}) is None
 
 
+class Live:
+    """A load and its servers: the recorder is at each of the times with the newest stamps."""
+
+    def __init__(self, *items: tuple[datetime, dict[str, datetime]]) -> None:
+        self.warnings, self.lines = list[str](), list[str]()
+        self._items, self._now = items, MIDNIGHT
+        self.harvest = self.load = self.reporter = self
+        self.settings, self.as_of = SimpleNamespace(silence=600), None
+        self.days = [date(2025, 10, 21), date(2025, 10, 22)]
+        self.warn, self.line = self.warnings.append, self.lines.append
+
+    def clock(self) -> datetime:
+        return self._now
+
+    def live(self, *_: object, **__: object) -> Iterator[dict[str, tuple[str, datetime]]]:
+        for now, stamps in self._items:
+            self._now = now
+            yield {name: (name, stamp) for name, stamp in stamps.items()}
+
+    def record(self, folder: Path) -> None:
+        stretch = Stretch(date(2025, 10, 22), CLOSE, {n: hours((1, 7)) for n in ("a", "b")}, [])
+        Recorder(cast("Any", self), folder, stretch).record()
+
+
+OPEN, CLOSE = MIDNIGHT + timedelta(hours=1), MIDNIGHT + timedelta(hours=7)
+
+
+def test_a_machine_that_slept_to_the_close_is_no_success(tmp_path: Path) -> None:
+    begun = {"a": OPEN, "b": OPEN}
+    woken = (CLOSE + 2 * MINUTE, begun)
+    with pytest.raises(UpstreamError, match="no tick came before the close of a since 09:00:00"):
+        Live((OPEN, begun), woken).record(tmp_path)
+    partly = Live((OPEN, begun), (CLOSE + MINUTE, {"a": OPEN, "b": CLOSE}))
+    partly.record(tmp_path)
+    assert partly.warnings == ["no tick came before the close of a since 09:00:00"]
+    # one that was named as silent is not named again, nor does its close make it tick
+    late = CLOSE - MINUTE
+    thin = Live(
+        (OPEN, begun), (late, {"a": OPEN, "b": late}), (CLOSE + MINUTE, {"a": OPEN, "b": CLOSE})
+    )
+    thin.record(tmp_path)
+    assert [text.partition(" for ")[0] for text in thin.warnings] == ["a: no tick has come"]
+    assert [line for line in thin.lines if "again" in line] == []
+
+
+def test_a_clock_that_is_off_is_a_warning(tmp_path: Path) -> None:
+    stamps = [OPEN + n * MINUTE for n in range(3)]
+    half = timedelta(minutes=30)
+    items = [(stamp + half, {"a": stamp, "b": stamp}) for stamp in (*stamps, CLOSE)]
+    ahead = Live(*items)
+    ahead.record(tmp_path)
+    [warning] = ahead.warnings
+    assert warning.startswith("this machine's clock is 30 minutes ahead of the ticks that come")
+
+
+def test_the_ticks_of_other_days_are_not_counted(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    opening, hour = at(1), 3600 * 10**9
+    stamps = [opening - 24 * hour, opening - 23 * hour, opening, opening + hour]
+    pq.write_table(pa.table({"id": [1, 2, 3, 4], "datetime_ns": stamps}), tmp_path / "a/1.parquet")
+    live = Live((OPEN, {"a": OPEN, "b": OPEN}), (CLOSE + MINUTE, {"a": CLOSE, "b": CLOSE}))
+    live.record(tmp_path)
+    assert live.lines[-1] == "recorded of 2025-10-22 until 15:00:00: 2 ticks of a"
+
+
 def test_silence_counts_within_sessions_only() -> None:
     opens = MIDNIGHT + timedelta(hours=1)
     silence = Silence({"a": hours((1, 2), (3, 4)), "b": hours((1, 4))}, 10 * MINUTE)
@@ -153,6 +222,34 @@ def test_silence_counts_within_sessions_only() -> None:
     # a new client does not watch it any more
     silence.note({"a": opens}, after)
     assert silence.find_silent(after + 5 * MINUTE) == {"a": opens + 120 * MINUTE}
+
+
+def test_ticks_that_ended_before_the_close_are_seen_after_it() -> None:
+    closes = MIDNIGHT + timedelta(hours=4)
+    both = {"a": hours((1, 2), (3, 4)), "b": hours((1, 4), (5, 6)), "c": hours((3, 4))}
+    silence = Silence(both, 10 * MINUTE)
+    last = {"a": closes - 10 * MINUTE, "b": closes - 9 * MINUTE, "c": None}
+    silence.note(last, closes - 9 * MINUTE)
+    # nobody looked from then on: the session is over
+    after = closes + 5 * MINUTE
+    silence.note(last, after)
+    assert silence.find_silent(after) == {}
+    cut_off = {"a": closes - 10 * MINUTE, "c": closes - 60 * MINUTE}
+    assert silence.find_cut_off(closes) == cut_off
+    assert silence.find_cut_off(closes + 120 * MINUTE) == {**cut_off, "b": closes + 60 * MINUTE}
+    assert silence.find_cut_off(MIDNIGHT) == {}
+
+
+def test_a_clock_that_is_off_shows_by_a_tick_that_has_just_come() -> None:
+    ahead = Clock(lambda: MIDNIGHT, None)
+    old, new = MIDNIGHT - 70 * MINUTE, MIDNIGHT - 60 * MINUTE
+    assert ahead.find_offset({"a": old}, MIDNIGHT) is None  # it may be old
+    assert ahead.find_offset({"a": old, "b": None}, MIDNIGHT) is None
+    assert ahead.find_offset({"a": new}, MIDNIGHT) == 60 * MINUTE
+    assert ahead.find_offset({"a": MIDNIGHT}, MIDNIGHT + MINUTE) is None
+    assert ahead.find_offset({"a": MIDNIGHT + MINUTE}, MIDNIGHT - MINUTE) == -2 * MINUTE
+    given = Clock(lambda: MIDNIGHT, MIDNIGHT)
+    assert [given.find_offset({"a": stamp}, MIDNIGHT) for stamp in (old, new)] == [None, None]
 
 
 def test_a_given_clock_starts_there_and_follows_the_ticks() -> None:
