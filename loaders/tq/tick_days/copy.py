@@ -6,7 +6,7 @@ Each day is compared with the source's index before it is written, and read back
 row follows its ticks, so a copy that was ended is continued by the next.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
@@ -114,6 +114,7 @@ class _Copy:
         self.indexed = {row.key: row for row in target.index()}
         self.written: list[IndexRow] = []
         self.damaged: dict[DayKey, str] = {}
+        self.unread: set[DayKey] = set()  # of them, those that the source cannot give
 
     def run(self, reporter: Reporter, take_out: bool) -> TickCopy:
         if not take_out:
@@ -183,13 +184,14 @@ class _Copy:
         """The ticks of a day with the stamp of its index row; None where they are damaged."""
         try:
             ticks = self.source.read_day(*row.key)
+            why = "; ".join(find_differences(row, measured(ticks)))
         except StoreAway:
             raise
         except StoreError as error:
-            self.damaged[row.key] = str(error)
-            return None
-        if differences := find_differences(row, measured(ticks)):
-            self.damaged[row.key] = "; ".join(differences)
+            why = str(error)
+        if why:
+            self.damaged[row.key] = why
+            self.unread.add(row.key)
             return None
         for name, kind in (("segment_id", pa.int32()), ("schedule_hash", pa.string())):
             stamps = pa.repeat(pa.scalar(getattr(row, name), kind), ticks.num_rows)
@@ -207,10 +209,16 @@ class _Copy:
         wanted = [*rows.values(), *gone]
         self.target.put_no_data([row for row in wanted if there.get(row.key) != row])
 
-    def find_others(self, there: Collection[DayKey]) -> list[DayKey]:
-        """Days of the target, indexed or not, that are not those of the source."""
+    def find_others(self, there: Mapping[DayKey, Sequence[MeasuredTicks]]) -> list[DayKey]:
+        """Days of the target, indexed or not, that are not those of the source.
+
+        Where the source's ticks are damaged, sound ones of the target stay.
+        """
         held = {key for key, row in self.indexed.items() if row.is_visible}
-        return sorted({*there, *held} - (self.visible.keys() - self.damaged.keys()))
+        sound = {key for key in self.unread & held if agrees(self.indexed[key], there.get(key, ()))}
+        for key in sound:
+            self.damaged[key] += f"; {self.target.label} keeps its own ticks"
+        return sorted({*there, *held} - (self.visible.keys() - self.damaged.keys()) - sound)
 
 
 def _groups(rows: Iterable[IndexRow]) -> Iterator[list[IndexRow]]:

@@ -185,6 +185,21 @@ def test_a_copy_that_would_harm_is_refused(made: Bench, moved: Bench, questdb_fo
             copy(moved, to)
 
 
+def test_a_day_that_is_damaged_in_the_source_alone_stays_in_the_target(
+    made: Bench, moved: Bench
+) -> None:
+    assert copy(moved, "questdb").copied == DAYS
+    change_a_price(made, str(TRADED[2]))
+    for table in (TICKS, DAY_INDEX):  # another schedule since
+        made.execute(f"update {table} set segment_id = 9 where trading_day = '{TRADED[2]}'")
+    for take_out in (False, True):
+        done = copy(moved, "questdb", take_out=take_out)
+        assert (done.copied, done.taken_out) == (0, 0)
+        [text] = done.damaged.values()
+        assert text.endswith("keeps its own ticks")
+    is_whole(moved)
+
+
 def test_a_half_written_day_of_the_target_is_written_again(made: Bench, moved: Bench) -> None:
     assert copy(moved, "questdb").copied == DAYS
     made.execute(f"truncate {TICKS}, {DAY_INDEX}, {SCHEDULE}")
