@@ -26,7 +26,7 @@ from tests.faults.points import AROUND_PACKAGE, TQ_DAY, TQ_MAPPING, TQ_SERVER
 from tests.faults.scene import Finished, drive
 from tests.integration.ticks.conftest import empty_questdb, questdb_folder  # noqa: F401
 from tests.integration.ticks.servers import SMALL, address_of, start
-from tests.integration.tq.bench import Bench, bench, build_schedule
+from tests.integration.tq.bench import Bench, bench, build_schedule, kept_answers
 from tests.integration.tq.conftest import made, mapped, questdb_url, schedule_dsn  # noqa: F401
 from tests.integration.tq.test_minutes import MINUTES
 from tests.integration.tq.test_ticks import asked_days
@@ -238,11 +238,6 @@ def transactions(folder: Path) -> int:
     with closing(QuestdbHttp(address_of(folder))) as http:
         query = f"select sequencerTxn as n from wal_tables() where name = '{MAIN_TICKS.name}'"
         return int(http.rows(query)[0]["n"])
-
-
-def kept_answers(of: Bench) -> set[str]:
-    """The days whose answers are files of the home."""
-    return {file.stem for file in of.settings.home.glob("tq/*/answers/*")}
 
 
 def fetched_days(of: Bench) -> set[str]:

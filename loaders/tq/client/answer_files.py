@@ -26,19 +26,32 @@ class AnswerFiles:
         return replace(answer, path=answer.path.replace(path))
 
     def find(self, contract: str, trading_day: date) -> TickAnswer | None:
-        """The answer that an earlier load got; a file that a power cut damaged is deleted."""
+        """The answer that an earlier load got.
+
+        A file that a power cut damaged, or of a version with other columns, is deleted.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        from loaders.ticks.frame import QUOTED
+
         path = self._path(contract, trading_day)
         try:
-            rows = pq.read_metadata(path).num_rows
+            file = pq.read_metadata(path)
         except FileNotFoundError:
             return None
         except (OSError, pa.ArrowException):
             path.unlink(missing_ok=True)
             return None
-        return TickAnswer(trading_day, path, rows, more_days_had_rows=True)
+        if not {"datetime_ns", *(name for name, _ in QUOTED)} <= set(file.schema.names):
+            path.unlink()
+            return None
+        return TickAnswer(
+            trading_day, path, file.num_rows, more_days_had_rows=True, is_earlier=True
+        )
+
+    def has(self, contract: str, trading_day: date) -> bool:
+        return self._path(contract, trading_day).exists()
 
     def delete(self, contract: str, trading_day: date) -> None:
         """Delete the file of a day that is stored, or has no ticks to store."""

@@ -87,13 +87,15 @@ class TickAnswer:
     `path`: a Parquet file in the order of the service: id and datetime_ns (ns since 1970 UTC)
     int64, all other fields of a tick float64, missing ones null; None for a day without ticks. The
     caller deletes the file; closing the harvest deletes the rest. `more_days_had_rows`: whether the
-    same session had ticks of the contract on another day.
+    same session had ticks of the contract on another day. `is_earlier`: it says nothing of
+    the servers now.
     """
 
     trading_day: date
     path: Path | None
     rows: int
     more_days_had_rows: bool
+    is_earlier: bool = False
 
 
 def instruments(answer: dict[str, Any]) -> Instruments:

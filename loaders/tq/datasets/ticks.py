@@ -54,7 +54,10 @@ def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     """The outcomes of days, which are in the order of trading days; each of these is a batch."""
     days = [ctx.schedule[parse_key(key)] for key in keys]
     last_keys = {day.trading_day: day.key for day in days}
-    without_history: Generator[tuple[Scheduled, None]] = ((day, None) for day in days)
+    # an earlier load may have had the permission
+    without_history: Generator[tuple[Scheduled, TickAnswer | None]] = (
+        (day, ctx.answers.find(day.contract, day.trading_day)) for day in days
+    )
     batch, unlanded = Batch(ctx), 0
     with closing(fetch_days(ctx, days) if ctx.history else without_history) as answers:
         for day, answer in answers:
@@ -107,7 +110,7 @@ def _load_history(
         if isinstance(answer, Exception):
             raise answer
         # a short day was asked for twice when it landed
-        is_first = ctx.by_name or ctx.stored_day(day.key) is None
+        is_first = ctx.history and (ctx.by_name or ctx.stored_day(day.key) is None)
         traded = _traded(ctx, day)
         if is_first and (not answer.rows or find_gap(ctx, day, _read_volumes(answer), traded)):
             answer = ask_again(ctx, day, answer)
@@ -119,7 +122,9 @@ def _load_history(
         return record_empty_day(ctx, day, answer, traded)
     ticks = _read_ticks(answer)
     compare_recorded(ctx, day.contract, ticks)
-    return _check_ticks(ctx, day, ticks, HISTORY)
+    item = _check_ticks(ctx, day, ticks, HISTORY)
+    ctx.history_gave = ctx.history_gave or not answer.is_earlier
+    return item
 
 
 def _load_recent(ctx: Context, day: Scheduled) -> Outcome | CheckedDay:
@@ -147,7 +152,6 @@ def _check_ticks(
     sifted = sift_ticks(ticks, key, start, end)
     if not sifted.ticks.num_rows:
         raise DataQualityError(f"all {sifted.refused:,} ticks of the day are refused")
-    ctx.history_gave = ctx.history_gave or route == HISTORY
     traded = _traded(ctx, day)
     if loss := find_loss(ctx, day, sifted.ticks, traded):
         return keep_stored_ticks(ctx, day, loss)

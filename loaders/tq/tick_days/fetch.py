@@ -158,7 +158,7 @@ def _range(ctx: Context, day: Scheduled, answers: _OrderedAnswers) -> DayRange |
 
     That of an earlier load, or an error where the calendar lacks it.
     """
-    if not ctx.by_name and (known := ctx.answers.find(day.contract, day.trading_day)):
+    if known := ctx.answers.find(day.contract, day.trading_day):
         answers.put(day.trading_day, known)
         return None
     try:

@@ -138,7 +138,10 @@ def _fetch(ctx: Context) -> Iterator[Sequence[Unit]]:
         return
     backlog = _requested_backlog(ctx)
     if (backlog.revised or backlog.missing) and not check_history(ctx):
-        taken = set(select_obtainable(ctx, [*backlog.revised, *backlog.missing]))
+        due = [*backlog.revised, *backlog.missing]
+        taken = {day for day in due if ctx.answers.has(day.contract, day.trading_day)}
+        if others := [day for day in due if day not in taken]:
+            taken |= set(select_obtainable(ctx, others))
         backlog = Backlog(
             [day for day in backlog.revised if day in taken],
             [day for day in backlog.missing if day in taken],
@@ -153,11 +156,13 @@ def _fetch(ctx: Context) -> Iterator[Sequence[Unit]]:
 
 
 def _count_kept_answers(ctx: Context) -> None:
-    """Report answers that an earlier load left; delete those of days that are complete."""
+    """Report answers that an earlier load left; delete those of days complete, or read again."""
+    repaired = _requested_keys(ctx)
     due = [
         (day.contract, day.trading_day)
-        for day in ctx.schedule.values()
-        if (row := ctx.stored_day(day.key)) is None or row.status != "complete"
+        for key, day in ctx.schedule.items()
+        if ((row := ctx.stored_day(key)) is None or row.status != "complete")
+        and not (key_text(key) in repaired or (ctx.refetches and _is_requested(ctx, day)))
     ]
     if count := ctx.answers.delete_others(due):
         ctx.load.reporter.line(f"{count:,} days of ticks that an earlier load fetched are at hand")

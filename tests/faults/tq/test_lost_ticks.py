@@ -8,9 +8,10 @@ from loaders.ticks.postgres import PostgresStore
 from loaders.ticks.store import StoreError
 from loaders.ticks.tables import DAY_INDEX
 from loaders.tq.next_steps import list_next_steps
+from loaders.tq.tick_days import recent_ticks
 from loaders.tq.tick_days.repair import take_out_unlisted
 from loaders.warehouse.postgres import open_warehouse
-from tests.integration.tq.bench import Bench, build_schedule
+from tests.integration.tq.bench import Bench, build_schedule, kept_answers
 from tests.integration.tq.test_ticks import asked_days, days, stored
 from tests.integration.tq.worlds import (
     BEFORE_ROLL,
@@ -119,3 +120,32 @@ def test_a_retry_of_a_load_without_a_first_day_fetches_all(
     assert made.load("ticks", retry=True).total("done") == len(
         [day for day in TRADED if day >= ROLL]
     )
+
+
+@pytest.fixture
+def stopped(mapped: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """A load ended before it stored what it had fetched."""
+    with monkeypatch.context() as patch:
+        patch.setattr(PostgresStore, "write_days", Mock(side_effect=StoreError("no space")))
+        assert mapped.load("ticks").status == "failed"
+    mapped.asked()
+    return mapped
+
+
+def test_a_retry_takes_what_a_stopped_load_had_fetched(stopped: Bench) -> None:
+    files = len(kept_answers(stopped))
+    assert files
+    assert stopped.load("ticks", retry=True).total("done") == DAYS
+    assert asked_days(stopped) == DAYS - files
+    assert kept_answers(stopped) == set()
+
+
+def test_days_that_were_fetched_land_though_the_permission_has_ended(
+    stopped: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = len(kept_answers(stopped))
+    monkeypatch.setattr(recent_ticks, "REACH", 1)
+    monkeypatch.setattr(recent_ticks, "NEWEST", 10)
+    stopped.sandbox.faults.add("permission:feature=tq_dl")
+    assert stopped.load("ticks").status == "succeeded"
+    assert (len(days(stopped)), asked_days(stopped)) == (files, 0)

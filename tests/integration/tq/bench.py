@@ -61,6 +61,11 @@ def count_days(result: LoadResult) -> int:
     return sum(task.rows_new for task in result.tasks if task.dataset == "ticks")
 
 
+def kept_answers(of: Bench) -> set[str]:
+    """The days whose answers are files of the home."""
+    return {file.stem for file in of.settings.home.glob("tq/*/answers/*")}
+
+
 @contextmanager
 def bench(
     world: World,

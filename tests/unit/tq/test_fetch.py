@@ -7,18 +7,21 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from loaders.engine.request import LoadRequest
 from loaders.errors import UpstreamError
 from loaders.tq.client.answer_files import AnswerFiles
 from loaders.tq.client.answers import DayRange, TickAnswer
 from loaders.tq.client.harvest import Harvest
 from loaders.tq.errors import TqAnswerError, TqClientError, TqTimeout, TqTransport
 from loaders.tq.settings import TqSettings
+from loaders.tq.tick_days import plan
 from loaders.tq.tick_days.fetch import NotAsked, fetch_days, split_days
-from tests.unit.tq.loads import context, scheduled
+from loaders.tq.tick_days.schedule import key_text
+from tests.ticks import quoted
+from tests.unit.tq.loads import context, ledger_row, scheduled
 
 FIRST = date(2025, 10, 15)
 DAYS = [FIRST + timedelta(n) for n in range(5)]
@@ -146,7 +149,7 @@ class Served:
         for asked in ranges:
             self.asked.append(f"{contract} {asked.trading_day.day}")
             path = self.folder / "answer.parquet"
-            pq.write_table(pa.table({"volume": [1.0, 2.0]}), path)
+            pq.write_table(quoted(2), path)
             yield TickAnswer(asked.trading_day, path, 2, True)
 
 
@@ -171,15 +174,42 @@ def test_answers_of_an_earlier_load_are_not_asked_for_again(tmp_path: Path) -> N
     days = [scheduled(day, "A") for day in DAYS]
     assert [*fetch_days(ctx, days[:3])]
     (tmp_path / "answers" / f"A {DAYS[1]}.parquet").write_bytes(b"PAR1, and then the power cut")
-    answers.delete("A", DAYS[2])
+    older = quoted(2).drop_columns(["ask_price5"])  # as a version with other columns left it
+    pq.write_table(older, tmp_path / "answers" / f"A {DAYS[2]}.parquet")
     served.asked.clear()
+    ctx.by_name = True  # as `loaders retry` names what a killed load left
     again = dict(fetch_days(ctx, days))
     assert served.asked == ["A 16", "A 17", "A 18", "A 19"]
-    first = again[days[0]]
+    first, second = again[days[0]], again[days[1]]
     assert isinstance(first, TickAnswer)
+    assert isinstance(second, TickAnswer)
     assert (first.rows, first.more_days_had_rows) == (2, True)
+    assert (first.is_earlier, second.is_earlier) == (True, False)
     assert answers.delete_others([("A", DAYS[0]), ("B", DAYS[0])]) == 1
-    ctx.by_name = True  # the days that a repair names are read again
-    served.asked.clear()
-    assert [*fetch_days(ctx, days[:1])]
-    assert served.asked == ["A 15"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "left"),
+    [
+        (LoadRequest("tq"), [15, 16, 17]),
+        (LoadRequest("tq", keys=(key_text(scheduled(DAYS[1]).key),)), [15, 17]),
+        (LoadRequest("tq", since=DAYS[1], options={"refetch": "yes"}), [15]),
+        (LoadRequest("tq", options={"date": str(DAYS[0])}), [16, 17]),
+    ],
+)
+def test_no_answer_is_kept_of_days_that_are_complete_or_read_again(
+    tmp_path: Path, wanted: LoadRequest, left: list[int]
+) -> None:
+    days = [scheduled(day) for day in DAYS[:4]]
+    complete = ledger_row(days[3])
+    ctx = context(
+        answers=AnswerFiles(tmp_path),
+        schedule={day.key: day for day in days},
+        ledger={complete.key: complete},
+    )
+    ctx.load.request = wanted
+    ctx.load.reporter = SimpleNamespace(line=print)  # type: ignore[assignment]
+    for day in days:
+        (tmp_path / f"{day.contract} {day.trading_day}.parquet").touch()
+    plan._count_kept_answers(ctx)
+    assert sorted(int(file.stem[-2:]) for file in tmp_path.iterdir()) == left

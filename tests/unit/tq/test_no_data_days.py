@@ -1,8 +1,10 @@
 """A day that alone fails, night after night: until when it is a failure, and what ends it."""
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from loaders.engine.outcome import Outcome
@@ -12,10 +14,12 @@ from loaders.tq.context import Context
 from loaders.tq.datasets import ticks
 from loaders.tq.errors import TqClientError, TqTimeout, TqTransport, UnknownSymbol
 from loaders.tq.tick_days.backlog import find_backlog
+from loaders.tq.tick_days.batch import CheckedDay
 from loaders.tq.tick_days.fetch import NotAsked
 from loaders.tq.tick_days.ledger import LedgerRow
 from loaders.tq.tick_days.no_data_days import NoDataDays, record_empty_day
 from loaders.warehouse.postgres import WarehouseAway
+from tests.ticks import quoted
 from tests.unit.tq.loads import Store, context, index_row, scheduled
 
 FIRST = date(2025, 10, 15)
@@ -223,6 +227,21 @@ def test_nights_of_servers_that_gave_nothing_at_all_do_not_count(nights: Nights)
     [row] = nights.store.rows.values()
     assert (row.nights, row.first_checked_at) == (4, START + timedelta(41))
     assert end(71, gave=True).failure is None
+
+
+@pytest.mark.parametrize("earlier", [True, False])
+def test_an_answer_of_an_earlier_load_shows_no_history_that_answers_now(
+    nights: Nights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, earlier: bool
+) -> None:
+    monkeypatch.setattr(ticks, "find_gap", lambda *_: None)
+    monkeypatch.setattr(ticks, "warn_of_oddities", lambda *_, **__: None)
+    path = tmp_path / "answer.parquet"
+    pq.write_table(quoted(20, day=FIRST), path)
+    ctx = nights.load(0, answer=None)
+    ctx.history_gave = False
+    answer = TickAnswer(FIRST, path, 20, True, is_earlier=earlier)
+    assert isinstance(ticks.check_day(ctx, DAY, answer), CheckedDay)
+    assert ctx.history_gave is not earlier
 
 
 def test_a_warehouse_that_is_away_says_nothing_about_a_day(nights: Nights) -> None:
