@@ -133,6 +133,9 @@ def _fetch(ctx: Context) -> Iterator[Sequence[Unit]]:
     if named:  # these alone, whatever is stored
         check_history(ctx)
         days = [day for key, day in ctx.schedule.items() if key_text(key) in named]
+        if unknown := sorted(named - {key_text(day.key) for day in days}):
+            many = f"{len(unknown):,} of {len(named):,} days that were asked for"
+            ctx.load.warn(f"{many} are not in the schedule: {unknown[0]}")
         for step in filter(None, order_days(Backlog([], days), failed)):
             yield _units(step)
         return

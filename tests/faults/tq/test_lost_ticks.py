@@ -149,3 +149,11 @@ def test_days_that_were_fetched_land_though_the_permission_has_ended(
     stopped.sandbox.faults.add("permission:feature=tq_dl")
     assert stopped.load("ticks").status == "succeeded"
     assert (len(days(stopped)), asked_days(stopped)) == (files, 0)
+
+
+def test_a_named_day_that_is_not_in_the_schedule_is_a_warning(made: Bench) -> None:
+    named = tuple(f"{SERIES} {contract} {TRADED[0]}" for contract in (OLD, NEW))
+    result = made.load("ticks", keys=named)
+    assert result.total("done") == 1
+    [said] = result.warnings
+    assert said == f"1 of 2 days that were asked for are not in the schedule: {named[1]}"
