@@ -87,8 +87,8 @@ class TickAnswer:
     `path`: a Parquet file in the order of the service: id and datetime_ns (ns since 1970 UTC)
     int64, all other fields of a tick float64, missing ones null; None for a day without ticks. The
     caller deletes the file; closing the harvest deletes the rest. `more_days_had_rows`: whether the
-    same session had ticks of the contract on another day. `is_earlier`: it says nothing of
-    the servers now.
+    same session had ticks of the contract on another day. `is_earlier`: an earlier load got it, so
+    that it says nothing of the servers now.
     """
 
     trading_day: date

@@ -159,7 +159,10 @@ def _fetch(ctx: Context) -> Iterator[Sequence[Unit]]:
 
 
 def _count_kept_answers(ctx: Context) -> None:
-    """Report answers that an earlier load left; delete those of days complete, or read again."""
+    """Report answers that an earlier load left, and delete those that nothing needs.
+
+    Those are of days that are complete, or that this load reads again.
+    """
     repaired = _requested_keys(ctx)
     due = [
         (day.contract, day.trading_day)
