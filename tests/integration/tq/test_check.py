@@ -55,7 +55,7 @@ def test_a_check_says_what_the_licence_allows_and_what_is_due(mapped: Bench) -> 
     assert "the servers do not say when it ends" in checked(mapped).text
 
 
-def test_a_new_variety_is_counted_from_the_first_day_is_earliers(mapped: Bench) -> None:
+def test_a_new_variety_is_counted_from_the_first_day_of_earlier_loads(mapped: Bench) -> None:
     """A home has one window: a later tq.start, or none, changes nothing of what a load takes."""
 
     def first(start: date | None) -> date:
