@@ -118,11 +118,9 @@ def measure_many_sql(dialect: Dialect, relation: str, where: str) -> str:
     return f"""
         select
             {key}, count(*) as rows, min(ts) as first_ts, max(ts) as last_ts,
-            {_total("a", dialect)}, max(book_levels) as book_levels
+            {_total("a", dialect)}
         from (
-            select
-                {key}, ts, {_line(COEFFICIENTS, dialect)} as line_a,
-                {_BOOK_LEVELS} as book_levels
+            select {key}, ts, {_line(COEFFICIENTS, dialect)} as line_a
             from {relation}
             where {where} and not is_deleted
         ) as days

@@ -87,13 +87,13 @@ class VisibleTicks(ContractDay):
 class MeasuredTicks(VisibleTicks):
     """Visible ticks with their measures, as of Measured; of the hash its first half.
 
-    A contract-day may come in several parts: rows and hashes add up.
+    A contract-day may come in several parts: rows and hashes add up. The hash covers all levels, so
+    their number, which costs as much again as a level, is left out.
     """
 
     first_ts: datetime
     last_ts: datetime
     hash_a: int
-    book_levels: int
 
 
 @dataclass(frozen=True)

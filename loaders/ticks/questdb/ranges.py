@@ -70,7 +70,6 @@ def _measure(http: QuestdbHttp, table: str, where: str) -> list[MeasuredTicks]:
             datetime.fromisoformat(row["first_ts"]),
             datetime.fromisoformat(row["last_ts"]),
             row["hash_a"],
-            row["book_levels"],
         )
         for row in http.rows(measure_many_sql("questdb", table, where))
     ]

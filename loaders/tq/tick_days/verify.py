@@ -173,12 +173,11 @@ def agrees(row: IndexRow, parts: Sequence[MeasuredTicks]) -> bool:
         return not row.is_visible and not parts
     if row.row_hash != row_hash(row.hash_a, row.hash_b):
         return False
-    return (row.rows, row.hash_a, row.first_ts, row.last_ts, row.book_levels) == (
+    return (row.rows, row.hash_a, row.first_ts, row.last_ts) == (
         sum(part.rows for part in parts),
         sum(part.hash_a for part in parts),
         min(part.first_ts for part in parts),
         max(part.last_ts for part in parts),
-        max(part.book_levels for part in parts),
     )
 
 

@@ -210,7 +210,6 @@ def test_all_days_are_measured_in_ranges(store: TickStore, monkeypatch: pytest.M
         assert sum(part.hash_a for part in own) == seen.hash_a
         assert min(part.first_ts for part in own) == seen.first_ts
         assert max(part.last_ts for part in own) == seen.last_ts
-        assert max(part.book_levels for part in own) == seen.book_levels
 
 
 def test_the_index_keeps_one_row_a_day(store: TickStore) -> None:
