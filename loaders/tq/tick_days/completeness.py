@@ -19,6 +19,10 @@ FEWER = 0.1  # of an answer's ticks that a better one may lack, as where some we
 # ticks, or lots, of a day from which on such a step is a hole; thin days are traded in large steps
 MANY = 2_000
 MANY_LOTS = 20_000  # few ticks of so many lots are the end of a day
+# of a thin day: a step of so many lots, and of so much of the day. In recorded minutes of days with
+# fewer than MANY_LOTS no whole minute but that of one block has both
+STEP_LOTS = 1_000
+THIN_HOLE = 0.5
 PAUSE = 10 * 10**9  # ns without a tick before such a step; the volume of a shorter one is a trade
 NIGHT_AUCTION = (20 * 3600 + 50 * 60, 21 * 3600 + 60)  # seconds of the day: nothing is before it
 CHINA = 8 * 3600  # seconds ahead of UTC
@@ -56,7 +60,7 @@ def describe_gap(ticks: pa.Table, traded: int | None, until: int | None = None) 
     steps = np.diff(np.minimum(volumes, day), prepend=0)[follows_pause]
     step = int(steps.max(initial=0))
     is_thin = len(volumes) < MANY and day < MANY_LOTS
-    if is_thin or step <= day * HOLE:
+    if step <= day * (THIN_HOLE if is_thin else HOLE) or (is_thin and step < STEP_LOTS):
         return None
     return f"ticks with a hole of {step:,} lots among the day's {day:,}"
 

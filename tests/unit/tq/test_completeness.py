@@ -48,6 +48,16 @@ def test_the_last_ticks_of_a_day_alone_are_short_however_few_they_are() -> None:
     assert describe_gap(ticks(end), None) == gap
 
 
+@pytest.mark.parametrize("lots", [2_000, 15_000])
+def test_the_last_ticks_of_a_thin_day_alone_are_short(lots: int) -> None:
+    """Their first step is most of the day, and larger than any trade of a thin one."""
+    end = np.linspace(lots * 0.8, lots, 60)
+    gap = describe_gap(ticks(end), lots)
+    assert gap == f"ticks with a hole of {int(lots * 0.8):,} lots among the day's {lots:,}"
+    assert describe_gap(ticks(end), None) == gap
+    assert describe_gap(ticks([lots * 0.4, *end]), lots) is None
+
+
 def test_large_steps_of_a_thin_day_are_trades() -> None:
     assert describe_gap(ticks([400, 1000]), 1000) is None
     assert describe_gap(ticks(np.linspace(500, 1000, MANY - 1)), 1000) is None
