@@ -42,6 +42,7 @@ from loaders.tq.settings import TqSettings
 PROGRAM = "loaders.tq.client.program"
 HIDDEN = "***"  # in place of account and password
 POLL_SECONDS = 0.1  # between two checks of `stop`
+END_SECONDS = 5.0  # for a client to end once its output did
 PASSED_VARIABLES = (
     "PATH",
     "LANG",
@@ -178,13 +179,16 @@ class ClientProcess:
         self._lines.put(None)
 
     def _describe_end(self) -> str:
-        code = self._popen.wait()
+        try:
+            how = f"exit code {self._popen.wait(END_SECONDS)}"
+        except subprocess.TimeoutExpired:  # the caller kills it
+            how = "its output ended, or cannot be read, and it goes on"
         try:
             lines = self._errors.read_text(errors="replace").strip().splitlines()
         except OSError:
             lines = []
         last = lines[-1] if lines else "it printed nothing"
-        return f"exit code {code}, {self._mask(last)}"
+        return f"{how}, {self._mask(last)}"
 
     def _mask(self, text: str) -> str:
         """`text` without account and password, both plain and as in an address."""

@@ -1,4 +1,4 @@
-"""Messages and output of a client never show the account or the password."""
+"""The end of a client: its messages and output never show the account or the password."""
 
 import json
 import subprocess
@@ -50,3 +50,12 @@ def test_the_last_output_of_a_client_shows_neither(client: Callable[..., ClientP
     with pytest.raises(TqTransport) as ended:
         client('echo "$access" >&2; exit 3').ask("login", {})
     assert 'exit code 3, {"account": "***", "password": "***"' in str(ended.value)
+
+
+@pytest.mark.parametrize("program", ["exec >&-", "echo no answer"])
+def test_a_client_that_sends_nothing_more_and_goes_on_is_not_awaited(
+    client: Callable[..., ClientProcess], monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
+    monkeypatch.setattr(process, "END_SECONDS", 0.05)
+    with pytest.raises(TqTransport, match="or cannot be read, and it goes on"):
+        client(f"{program}; read more").ask("login", {})
