@@ -11,6 +11,7 @@ import psycopg
 from loaders.tq.trading_day import Session
 
 WINDOW = timedelta(days=365)  # of a first load without tq.start
+QUIET_LOTS = 1_000  # of a day: next to one with more no day is without a trade
 REPEATS = 5  # nights on which loads ask in vain for bars of a contract that has expired
 Figures = tuple[Decimal | None, int | None]  # close and open interest of a day bar
 # without days that were announced and not held
@@ -241,10 +242,23 @@ def is_traded_after(conn: psycopg.Connection, variety: str, day: date) -> bool:
     return row == (True,)
 
 
-def has_later_bar(conn: psycopg.Connection, contract: str, day: date) -> bool:
-    """Whether a contract has a final day bar of a later day."""
-    query = (
-        "select exists (select 1 from raw_tq.contract_daily "
-        "where contract = %s and trade_date > %s and is_final)"
-    )
-    return conn.execute(query, (contract, day)).fetchone() == (True,)
+def is_quiet_around(conn: psycopg.Connection, contract: str, day: date) -> bool:
+    """Whether a contract goes on after a day, and is hardly traded: by its bars next to the day."""
+    query = """
+        select coalesce(bool_or(b.trade_date > %(day)s) and max(b.volume) < %(quiet)s, false)
+        from (
+            (
+                select trade_date, volume from raw_tq.contract_daily
+                where contract = %(contract)s and trade_date > %(day)s and is_final
+                order by trade_date limit 1
+            )
+            union all
+            (
+                select trade_date, volume from raw_tq.contract_daily
+                where contract = %(contract)s and trade_date < %(day)s and is_final
+                order by trade_date desc limit 1
+            )
+        ) as b
+    """
+    values = {"contract": contract, "day": day, "quiet": QUIET_LOTS}
+    return conn.execute(query.encode(), values).fetchone() == (True,)

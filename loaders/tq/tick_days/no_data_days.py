@@ -4,7 +4,7 @@ at once      two sessions found nothing, the day bar has no lot, the same sessio
              another day, and nothing else can explain it
 some nights  the same of a day without a bar, or whose bar has lots, once loads of NIGHTS trading
              days found nothing: two sessions of one evening are one outage; no failure until then
-             where the contract has no bar of the day, and some of later ones
+             where the contract has no bar of the day, and few lots on the days next to it
 in the end   anything that fails with this day alone, and ticks that stay too few, once loads had
              this on NIGHTS trading days, the first of them tq.recheck_after days ago; until then
              each load asks for the day
@@ -90,8 +90,8 @@ def record_empty_day(
     }
     bar = f", though a day bar of {traded:,} lots" if traded else ""
     doubt = next((text for text, holds in doubts.items() if holds), None)
-    goes_on = ctx.ask(lambda conn: landed.has_later_bar(conn, day.contract, day.trading_day))
-    if traded is None and goes_on is True:
+    quiet = ctx.ask(lambda conn: landed.is_quiet_around(conn, day.contract, day.trading_day))
+    if traded is None and quiet is True:
         return _note_untraded(ctx, day, is_certain=doubt is None)
     if doubt:
         return record_failure(ctx, day, f"no tick of the day{bar}, and {doubt}", sessions=2)
@@ -108,11 +108,11 @@ def record_empty_day(
 
 
 def _note_untraded(ctx: Context, day: Scheduled, *, is_certain: bool) -> Outcome:
-    """The outcome of a day without ticks or bar, of a contract whose bars go on: no failure.
+    """The outcome of a day without ticks or bar, of a hardly traded contract: no failure.
 
     Illiquid contracts have such days. It is asked for again as any other one all the same.
     """
-    reason = "no tick and no day bar, and the contract has bars of later days"
+    reason = "no tick and no day bar, and the contract is hardly traded on the days next to it"
     row = count_night(ctx, day, reason, sessions=2)
     over = is_over(ctx, row) or (is_certain and row.nights >= NIGHTS)
     ctx.no_data.put(row if over else replace(row, status="doubtful"))

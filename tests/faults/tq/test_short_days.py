@@ -134,6 +134,11 @@ def test_a_day_without_ticks_and_bar_of_an_illiquid_contract_is_no_failure(
         result = mapped.load("ticks", clock=late)
         assert (result.status, failures(result), result.total("skipped")) == ("succeeded", {}, 1)
     assert [status for status, _ in records(mapped)] == ["doubtful"]
+    # next to days of many lots both are lost
+    mapped.execute("update raw_tq.contract_daily set volume = volume + 1000")
+    lost = mapped.load("ticks", clock=late, keys=(f"{SERIES} {OLD} {DAY}",))
+    assert len(failures(lost)) == 1
+    mapped.execute("update raw_tq.contract_daily set volume = volume - 1000")
     mapped.sandbox.faults.clear()
     assert mapped.load("ticks", clock=late).status == "succeeded"
     assert status_of(mapped) == [("complete", 150)]
