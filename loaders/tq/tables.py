@@ -7,6 +7,7 @@ days: a night session belongs to the next one.
 """
 
 from collections.abc import Collection, Mapping
+from decimal import Decimal
 
 import pyarrow as pa
 
@@ -19,6 +20,7 @@ _TEXT, _INT, _BIG = pa.string(), pa.int32(), pa.int64()
 _DATE = pa.date32()
 _STAMP = pa.timestamp("us", tz="UTC")
 _PRICE = pa.decimal128(24, 9)
+_PLACES = Decimal("1e-9")
 # no contract costs a hundred million, and none trades or is held in 10^12 lots
 _MOST = dict.fromkeys(
     ("open", "high", "low", "close", "price_tick", "settlement"), 10**8
@@ -32,6 +34,15 @@ _TERMS = (
     "commission",
     "price_tick",
 )
+
+
+def to_decimal(value: float) -> Decimal:
+    """A price or turnover with the places of its column, by the float's shortest text.
+
+    So 0.1 + 0.2 is 0.3. Raises ArithmeticError for a number that no column holds.
+    """
+    return Decimal(repr(float(value))).quantize(_PLACES)
+
 
 TRADING_DAY = landed_table(
     RAW_TQ,

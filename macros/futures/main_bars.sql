@@ -28,7 +28,7 @@
         b.close_oi,
         b.minute_count,
         b.tick_count,
-        d.status = 'complete' as is_complete,
+        d.status = 'complete' and coalesce(t.row_hash = d.row_hash, false) as is_complete,
         a.is_roll and s.trading_day = a.first_trading_day as is_roll,
         a.back_diff,
         {{ shown_ratio('a.back_numerator', 'a.back_denominator') }} as back_ratio,
@@ -45,6 +45,8 @@
             and s.underlying_contract = d.underlying_contract
             and s.trading_day = d.trading_day
             and d.status in ('complete', 'short')
+    left join {{ ref('stg_tq__tick_minute_day') }} as t
+        on s.underlying_contract = t.contract and s.trading_day = t.trading_day
     cross join lateral (
         {% if minutes == 1 -%}
         select

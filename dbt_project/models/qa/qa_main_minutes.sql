@@ -27,26 +27,56 @@ days as (
         sum(lots) as lots
     from minutes
     group by contract, trading_day
+),
+
+differing as (
+    select
+        'main_minutes_differ' as check_name,
+        -- a trade that comes with the next tick is one minute's or the next one's
+        case
+            when 100 * c.differing_count > c.minute_count then 'warning'
+            when 100 * abs(c.vendors_lots - c.lots) > c.lots then 'warning'
+            else 'info'
+        end as severity,
+        s.variety as subject,
+        c.trading_day as trade_date,
+        format(
+            '%s: %s of %s minutes made of its ticks differ from the source''s own, the first at %s '
+            'UTC; %s lots, where those have %s: `loaders run tq --date %s --codes %s` reads its '
+            'ticks again', c.contract, c.differing_count, c.minute_count,
+            to_char(c.first_differing at time zone 'UTC', 'HH24:MI'), c.lots, c.vendors_lots,
+            c.trading_day, s.variety
+        ) as evidence
+    from days as c
+    inner join {{ ref('main_schedule') }} as s
+        on c.contract = s.underlying_contract and c.trading_day = s.trading_day
+    where c.differing_count > 0
+),
+
+-- stored ticks of the series without minutes, or with those of the ticks before a revision
+not_made as (
+    select
+        'minutes_not_made' as check_name,
+        'info' as severity,
+        s.variety as subject,
+        min(s.trading_day) as trade_date,
+        format(
+            '%s trading days until %s have stored ticks and no minutes of these: '
+            '`loaders run tq --dataset tick_minute` makes them', count(*), max(s.trading_day)
+        ) as evidence
+    from {{ ref('main_schedule') }} as s
+    inner join {{ ref('stg_tq__symbol_day') }} as d
+        on
+            s.symbol = d.symbol
+            and s.underlying_contract = d.underlying_contract
+            and s.trading_day = d.trading_day
+            and d.status in ('complete', 'short')
+    left join {{ ref('stg_tq__tick_minute_day') }} as t
+        on s.underlying_contract = t.contract and s.trading_day = t.trading_day
+    where t.row_hash is distinct from d.row_hash
+    group by s.variety
 )
 
-select
-    'main_minutes_differ' as check_name,
-    -- a trade that comes with the next tick is one minute's or the next one's
-    case
-        when 100 * c.differing_count > c.minute_count or 100 * abs(c.vendors_lots - c.lots) > c.lots
-            then 'warning'
-        else 'info'
-    end as severity,
-    s.variety as subject,
-    c.trading_day as trade_date,
-    format(
-        '%s: %s of %s minutes made of its ticks differ from the source''s own, the first at %s '
-        'UTC; %s lots, where those have %s: `loaders run tq --date %s --codes %s` reads its ticks '
-        'again', c.contract, c.differing_count, c.minute_count,
-        to_char(c.first_differing at time zone 'UTC', 'HH24:MI'), c.lots, c.vendors_lots,
-        c.trading_day, s.variety
-    ) as evidence
-from days as c
-inner join {{ ref('main_schedule') }} as s
-    on c.contract = s.underlying_contract and c.trading_day = s.trading_day
-where c.differing_count > 0
+select * from differing
+union all
+select * from not_made

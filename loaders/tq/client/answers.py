@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loaders.tq.errors import TqAnswerError
 from loaders.tq.trading_day import to_time
 
 if TYPE_CHECKING:
@@ -156,21 +157,26 @@ def minute_table(path: Path) -> "pa.Table":
 
 
 def _bars(raw: "pa.Table") -> "pa.Table":
+    """Raises TqAnswerError for a number that the columns cannot hold."""
     import pyarrow as pa
+
+    from loaders.tq.tables import to_decimal
 
     price, columns = pa.decimal128(24, 9), {}
     for field in raw.schema:
         column = raw.column(field.name)
-        if field.name == "trade_date":
-            columns[field.name] = column.cast(pa.timestamp("s")).cast(pa.date32())
-        elif field.name in ("open", "high", "low", "close"):
-            # by the shortest text of the float, not by its exact binary value
-            texts = [None if v is None else Decimal(repr(v)) for v in column.to_pylist()]
-            columns[field.name] = pa.array(texts, price)
-        elif field.name in ("volume", "open_oi", "close_oi"):
-            columns[field.name] = column.cast(pa.int64())
-        else:
-            columns[field.name] = column
+        try:
+            if field.name == "trade_date":
+                columns[field.name] = column.cast(pa.timestamp("s")).cast(pa.date32())
+            elif field.name in ("open", "high", "low", "close"):
+                prices = [None if v is None else to_decimal(v) for v in column.to_pylist()]
+                columns[field.name] = pa.array(prices, price)
+            elif field.name in ("volume", "open_oi", "close_oi"):
+                columns[field.name] = column.cast(pa.int64())
+            else:
+                columns[field.name] = column
+        except (ArithmeticError, ValueError) as error:
+            raise TqAnswerError(f"a bar has a {field.name} that cannot be stored") from error
     return pa.table(columns)
 
 

@@ -61,23 +61,27 @@ def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     assert ctx.store is not None
     for text in keys:
         key = parse_key(text)
-        ticks = ctx.store.read_day(*key)
-        if not ticks.num_rows:  # taken out since
+        row = ctx.stored_day(key)
+        ticks = ctx.store.read_day(*key) if row is not None else None
+        if row is None or ticks is None or not ticks.num_rows:  # taken out since
             yield Outcome(text, skipped=NOT_DUE)
             continue
-        yield _make_day(ctx, key, ticks)
+        try:
+            yield _make_day(ctx, key, ticks, row.row_hash)
+        except (ArithmeticError, ValueError) as error:  # costs no other day, and no ticks
+            yield Outcome(text, failure=f"no minutes can be made of its ticks: {error}")
         if not ctx.load.room():
             return
 
 
-def _make_day(ctx: Context, key: DayKey, ticks: pa.Table) -> Outcome:
+def _make_day(ctx: Context, key: DayKey, ticks: pa.Table, row_hash: str) -> Outcome:
     variety = key.symbol.removeprefix("KQ.m@")
     versions = ctx.ask(lambda conn: landed.sessions(conn, variety))
     hours = spans(key.trading_day, sessions_on(key.trading_day, versions), ctx.days)
     bars = make_minutes(ticks, hours)
     lineage = {"source_route": ROUTE} | ctx.lineage
     day = {"contract": key.contract, "trading_day": key.trading_day}
-    made_of = {"row_hash": ctx.ledger[key].row_hash, "minute_count": bars.num_rows}
+    made_of = {"row_hash": row_hash, "minute_count": bars.num_rows}
     return Outcome(
         key_text(key), add_columns(bars, day | lineage), beside=[day | made_of | lineage]
     )

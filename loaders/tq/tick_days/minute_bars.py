@@ -3,6 +3,7 @@
 docs/datasets/futures.md states the rules.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from loaders.tq.tables import to_decimal
 from loaders.tq.trading_day import nanoseconds
 
 MINUTE = 60 * 10**9
@@ -75,7 +77,7 @@ def make_minutes(ticks: pa.Table, hours: Sequence[tuple[datetime, datetime]]) ->
             lots, turnover = 0, Decimal(0)
             if at is not None:
                 lots, volume = int(day.volumes[at]) - volume, int(day.volumes[at])
-                so_far = Decimal(repr(float(day.amounts[at])))
+                so_far = to_decimal(day.amounts[at])
                 turnover, amount = so_far - amount, so_far
                 interest = int(day.interests[at]) if day.interests[at] >= 0 else interest
             prices: tuple[float | None, ...] = (close,) * 4
@@ -85,7 +87,7 @@ def make_minutes(ticks: pa.Table, hours: Sequence[tuple[datetime, datetime]]) ->
                 edges = (max(opening, high[number]), min(opening, low[number]))
                 close = float(day.prices[last[number]])
                 prices = (opening, *edges, close)
-            exact = (None if price is None else Decimal(repr(price)) for price in prices)
+            exact = (None if price is None else to_decimal(price) for price in prices)
             yield (start // 1000, session // 1000, *exact, lots, turnover, interest)
 
     columns = list(zip(*bars(), strict=True))
@@ -106,10 +108,10 @@ def _read_ticks(ticks: pa.Table) -> _Ticks:
 
     stamps = ticks["datetime_ns"].to_numpy()
     order = np.lexsort((ticks["seq"].to_numpy(), stamps))
-    volumes = np.fmax.accumulate(np.nan_to_num(read("volume")[order])).astype(np.int64)
+    volumes = _hold_back(read("volume")[order]).astype(np.int64)
     amounts = read("amount")[order]
     if np.isfinite(amounts).any():
-        amounts = np.fmax.accumulate(np.nan_to_num(amounts))
+        amounts = _hold_back(amounts)
     return _Ticks(
         stamps[order],
         read("last_price")[order],
@@ -118,6 +120,38 @@ def _read_ticks(ticks: pa.Table) -> _Ticks:
         np.nan_to_num(read("open_interest")[order], nan=-1).astype(np.int64),
         np.diff(volumes, prepend=0),
     )
+
+
+def _hold_back(figures: Any) -> Any:
+    """Figures of the day so far that never fall, from 0: what does not fit most others is left out.
+
+    So is the first tick of a day that still has the volume of the day before, or a late tick.
+    """
+    known = np.flatnonzero(np.isfinite(figures))
+    values = figures[known]
+    if (np.diff(values) < 0).any():
+        known = known[_longest_rise(values)]
+    held = np.zeros(len(figures))
+    held[known] = figures[known]
+    return np.maximum.accumulate(held)
+
+
+def _longest_rise(values: Any) -> list[int]:
+    """The positions of the most values that never fall; of as many the greater ones."""
+    falling = (-values[::-1]).tolist()
+    least: list[float] = []  # the last value of the best choice of each length
+    ends: list[int] = []
+    before = []
+    for number, value in enumerate(falling):
+        length = bisect_right(least, value)
+        before.append(ends[length - 1] if length else -1)
+        least[length : length + 1] = [value]
+        ends[length : length + 1] = [number]
+    chosen, number = [], ends[-1]
+    while number >= 0:
+        chosen.append(len(falling) - 1 - number)
+        number = before[number]
+    return chosen
 
 
 def _held_spans(day: _Ticks, hours: Sequence[Span]) -> list[Span]:

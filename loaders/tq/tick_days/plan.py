@@ -70,7 +70,7 @@ def plan_ticks(ctx: Context) -> Iterator[Sequence[Unit]]:
     ctx.settled_days = ctx.ask(read_settled_days)
     _read_ledger(ctx)
     ctx.stored = {row.key: row for row in ctx.store.index(ctx.symbols)}
-    if ctx.load.request.datasets is None:
+    if "tick_index" not in (ctx.load.request.datasets or ()):
         require_same_store(ctx.store.label, ctx.ledger, ctx.stored)
     datasets = ctx.load.request.datasets or TICK_DATASETS
     ctx.store.put_schedule(_schedule_table(schedule))

@@ -102,6 +102,8 @@ def test_a_store_that_lacks_most_days_is_not_filled_silently(
     assert made.asked() == []
     with pytest.raises(StoreError, match="is it the right one"):  # as `verify --repair` would
         take_out_unlisted(made.settings, open_warehouse(made.settings))
+    minutes = made.load("ticks", datasets=("tick_minute",))
+    assert (minutes.status, made.rows(INDEX)) == ("failed", before)
     assert made.load("ticks", datasets=("tick_index",)).status == "succeeded"
     assert {status for *_, status in days(made)} == {"superseded"}
     assert made.load("ticks").total("done") == DAYS

@@ -23,6 +23,7 @@ from tests.integration.dbt.raw_futures import (
 pytestmark = pytest.mark.usefixtures("models")
 MONDAY, TUESDAY = date(2025, 11, 17), date(2025, 11, 18)
 OLD, NEW, VARIETY = "SHFE.cu2601", "SHFE.cu2602", "SHFE.cu"
+ROW_HASH = "0000000100000002"
 Row = dict[str, Any]
 
 
@@ -75,6 +76,8 @@ def landed(conn: psycopg.Connection, dbt: Dbt) -> psycopg.Connection:
     for contract, day, before in ((OLD, MONDAY, night), (NEW, TUESDAY, [])):
         parts = [*before, *((at(day, clock), length) for clock, length in DAY_SESSIONS)]
         land(conn, "raw_tq.tick_minute", minutes(contract, day, parts))
+        made = {"contract": contract, "trading_day": day, "row_hash": ROW_HASH, "minute_count": 1}
+        land(conn, "raw_tq.tick_minute_day", [made])
     land(
         conn,
         "raw_tq.contract_daily",
@@ -88,7 +91,8 @@ def landed(conn: psycopg.Connection, dbt: Dbt) -> psycopg.Connection:
     land_harvests(conn, [Harvest(VARIETY, MONDAY, TUESDAY, events)])
     assert dbt("run", "-s", "main_schedule").success
     schedule = conn.cursor(row_factory=dict_row).execute("select * from futures.main_schedule")
-    land(conn, "raw_tq.symbol_day", [stored_day(row) for row in schedule.fetchall()])
+    days = [stored_day(row, row_hash=ROW_HASH) for row in schedule.fetchall()]
+    land(conn, "raw_tq.symbol_day", days)
     return conn
 
 
@@ -146,6 +150,16 @@ def test_days_that_are_taken_out_of_the_store_have_no_bars(landed: psycopg.Conne
     for name in ("main_1m", "main_60m"):
         rows = read(landed, name)
         assert {(row["trading_day"], row["is_complete"]) for row in rows} == {(MONDAY, False)}
+
+
+def test_minutes_of_ticks_that_were_replaced_are_not_complete(landed: psycopg.Connection) -> None:
+    findings = "select check_name, severity, subject, trade_date from qa.qa_main_minutes"
+    assert landed.execute(findings).fetchall() == []
+    landed.execute("update raw_tq.symbol_day set row_hash = 'other' where contract = %s", (NEW,))
+    for name in ("main_1m", "main_60m"):
+        days = {(row["trading_day"], row["is_complete"]) for row in read(landed, name)}
+        assert days == {(MONDAY, True), (TUESDAY, False)}
+    assert landed.execute(findings).fetchall() == [("minutes_not_made", "info", VARIETY, TUESDAY)]
 
 
 def test_a_bar_begins_with_the_first_trade_and_lacks_what_ticks_lack(

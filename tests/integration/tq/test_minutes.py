@@ -3,6 +3,7 @@
 from datetime import date
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from loaders.engine.result import LoadResult
@@ -103,6 +104,41 @@ def test_a_shorter_revision_replaces_the_minutes_of_its_day_alone(made: Bench) -
         f"where d.symbol = '{SERIES}'"
     )
     assert made.rows(hashes) == [(True,)] * DAYS
+
+
+def test_a_day_that_no_minutes_can_be_made_of_costs_no_other_day_nor_ticks(
+    made: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = made.rows(MINUTES)
+    made.execute("truncate raw_tq.tick_minute, raw_tq.tick_minute_day")
+    make = tick_minute.make_minutes
+
+    def refuse(ticks: pa.Table, hours: Any) -> pa.Table:
+        if ticks["trading_day"][0].as_py() == END:
+            raise pa.ArrowInvalid("a value does not fit")
+        return make(ticks, hours)
+
+    monkeypatch.setattr(tick_minute, "make_minutes", refuse)
+    for is_standing in (False, True):
+        result = made.load("ticks")
+        assert (result.status, result.exit_code) == ("partial", 6)
+        assert result.is_standing is is_standing
+        assert {key for task in result.tasks for key in task.failures} == {f"{SERIES} {NEW} {END}"}
+        assert made.rows(MINUTES) == [row for row in before if row[1] != END]
+    monkeypatch.undo()
+    assert made.load("ticks").status == "succeeded"
+    assert made.rows(MINUTES) == before
+
+
+def test_days_of_a_variety_that_left_the_schedule_are_left_as_they_are(made: Bench) -> None:
+    made.execute("truncate raw_tq.tick_minute, raw_tq.tick_minute_day")
+    made.execute(
+        "update raw_tq.symbol_day set symbol = 'KQ.m@SHFE.au' where trading_day = '2025-10-22'"
+    )
+    settings = made.settings.tq.model_copy(update={"varieties": ["SHFE.cu", "SHFE.au"]})
+    made.settings = made.settings.model_copy(update={"tq": settings})
+    result = made.load("ticks", datasets=("tick_minute",))
+    assert (result.status, made_days(result)) == ("succeeded", DAYS - 1)
 
 
 def test_the_cross_check_has_the_vendors_minutes_of_the_newest_day(made: Bench) -> None:

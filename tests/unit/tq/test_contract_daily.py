@@ -1,5 +1,6 @@
 """Day bars: settled days, bars of other days, and the cost of a failing contract."""
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -8,12 +9,13 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from loaders.engine.outcome import Outcome
 from loaders.errors import UpstreamError
 from loaders.tq.client.answer_files import AnswerFiles
-from loaders.tq.client.answers import Instruments
+from loaders.tq.client.answers import Instruments, daily_table
 from loaders.tq.context import Context, load_key
 from loaders.tq.datasets import contract_daily
 from loaders.tq.errors import TqAnswerError, TqClientError, TqTimeout, TqTransport
@@ -210,3 +212,30 @@ def test_a_variety_whose_contracts_are_not_listed_fails_and_ends_no_load() -> No
     outcome = load_bars(ctx)
     assert (outcome.key, outcome.gone) == (CU, None)
     assert "lists none of the 12 contracts" in str(outcome.failure)
+
+
+def bar_file(folder: Path, close: float, volume: float = 3.0) -> Path:
+    """A day bar as the client's process writes it."""
+    row: dict[str, Any] = {"contract": CU, "trade_date": "2025-10-22", "open": None}
+    row |= {"high": 100.30000000000001, "low": 0.1 + 0.2, "close": close}
+    pq.write_table(
+        pa.Table.from_pylist([row | {"volume": volume, "open_oi": 4.0, "close_oi": 5.0}]),
+        folder / "bars.parquet",
+    )
+    return folder / "bars.parquet"
+
+
+def test_prices_of_bars_have_the_places_of_their_columns(tmp_path: Path) -> None:
+    [bar] = daily_table(bar_file(tmp_path, 98.7)).to_pylist()
+    prices = [bar[name] for name in ("open", "high", "low", "close")]
+    assert prices == [None, *map(Decimal, ("100.3", "0.3", "98.7"))]
+
+
+@pytest.mark.parametrize(
+    ("close", "volume"), [(math.inf, 3.0), (1e300, 3.0), (1e16, 3.0), (1, 0.5)]
+)
+def test_a_bar_that_is_none_is_an_answer_that_cannot_be_right(
+    tmp_path: Path, close: float, volume: float
+) -> None:
+    with pytest.raises(TqAnswerError, match="a bar has a .* that cannot be stored"):
+        daily_table(bar_file(tmp_path, close, volume))

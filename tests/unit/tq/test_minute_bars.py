@@ -149,6 +149,39 @@ def test_figures_that_fall_or_lack_cost_nothing_else() -> None:
     assert bars["amount"].null_count == bars["close_oi"].null_count == 3
 
 
+def test_prices_and_turnover_have_nine_places() -> None:
+    values = (("9:00:10", 0.1 + 0.2, 12345.600000000001), ("9:01:10", 100.30000000000001, 2e5 / 3))
+    rows = [
+        {"datetime_ns": int(at(clock).timestamp()) * 10**9, "last_price": price, "volume": lots}
+        | {"amount": amount}
+        for lots, (clock, price, amount) in enumerate(values, 1)
+    ]
+    bars = make_minutes(frame(rows), MORNING[:1])
+    assert bars["close"].to_pylist()[:2] == [Decimal("0.3"), Decimal("100.3")]
+    assert sum(bars["amount"].to_pylist()) == Decimal("66666.666666667")
+
+
+def test_a_figure_of_another_day_or_too_great_costs_nothing_else() -> None:
+    bars = make_minutes(
+        ticks(
+            ("8:59:00", 90, 900),
+            ("8:59:01", 90, 900),
+            ("9:00:10", 100, 2),
+            ("9:00:20", 101, 5),
+            ("9:01:10", 102, 2**40),
+            ("9:01:20", 102, 7),
+            ("9:02:10", 103, 9),
+        ),
+        MORNING[:1],
+    )
+    assert shown(bars) == [
+        ("09:00", 100, 101, 100, 101, 5),
+        ("09:01", 101, 102, 101, 102, 2),
+        ("09:02", 102, 103, 102, 103, 2),
+    ]
+    assert sum(bars["amount"].to_pylist()) == 9 * 500
+
+
 def minutes_of(file: Path) -> dict[date, list[dict[str, Any]]]:
     """The recorded minutes of each trading day that is whole in the file."""
     rows = pq.read_table(file).to_pylist()
