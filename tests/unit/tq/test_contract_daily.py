@@ -237,5 +237,5 @@ def test_prices_of_bars_have_the_places_of_their_columns(tmp_path: Path) -> None
 def test_a_bar_that_is_none_is_an_answer_that_cannot_be_right(
     tmp_path: Path, close: float, volume: float
 ) -> None:
-    with pytest.raises(TqAnswerError, match="a bar has a .* that cannot be stored"):
+    with pytest.raises(TqAnswerError, match="that cannot be stored"):
         daily_table(bar_file(tmp_path, close, volume))
