@@ -20,7 +20,7 @@ _TEXT, _INT, _BIG = pa.string(), pa.int32(), pa.int64()
 _DATE = pa.date32()
 _STAMP = pa.timestamp("us", tz="UTC")
 _PRICE = pa.decimal128(24, 9)
-_PLACES = Decimal("1e-9")
+_PLACES, _TOO_GREAT = Decimal("1e-9"), 10**15
 # no contract costs a hundred million, and none trades or is held in 10^12 lots
 _MOST = dict.fromkeys(
     ("open", "high", "low", "close", "price_tick", "settlement"), 10**8
@@ -39,9 +39,10 @@ _TERMS = (
 def to_decimal(value: float) -> Decimal:
     """A price or turnover with the places of its column, by the float's shortest text.
 
-    So 0.1 + 0.2 is 0.3. Raises ArithmeticError for a number that no column holds.
+    So 0.1 + 0.2 is 0.3. A number that is too great for the column stays as it is.
     """
-    return Decimal(repr(float(value))).quantize(_PLACES)
+    exact = Decimal(repr(float(value)))
+    return exact.quantize(_PLACES) if abs(value) < _TOO_GREAT else exact
 
 
 TRADING_DAY = landed_table(

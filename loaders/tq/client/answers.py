@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loaders.tq.errors import TqAnswerError
+from loaders.tq.tables import to_decimal
 from loaders.tq.trading_day import to_time
 
 if TYPE_CHECKING:
@@ -110,7 +111,8 @@ def instruments(answer: dict[str, Any]) -> Instruments:
 
 
 def quote(answer: dict[str, Any]) -> Quote:
-    numbers = {n: v and Decimal(v) for n, v in answer.items() if n not in ("contract", "quoted_at")}
+    given = {n: v for n, v in answer.items() if n not in ("contract", "quoted_at")}
+    numbers = {n: None if v is None else to_decimal(float(v)) for n, v in given.items()}
     at = answer["quoted_at"]
     return Quote(answer["contract"], None if at is None else to_time(at), numbers)
 
@@ -159,8 +161,6 @@ def minute_table(path: Path) -> "pa.Table":
 def _bars(raw: "pa.Table") -> "pa.Table":
     """Raises TqAnswerError for a number that the columns cannot hold."""
     import pyarrow as pa
-
-    from loaders.tq.tables import to_decimal
 
     price, columns = pa.decimal128(24, 9), {}
     for field in raw.schema:

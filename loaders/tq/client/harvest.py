@@ -40,6 +40,7 @@ from loaders.tq.errors import (
     UnknownSymbol,
 )
 from loaders.tq.settings import TqSettings
+from loaders.tq.tables import to_decimal
 from loaders.tq.trading_day import nanoseconds, to_time
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ class Harvest:
         """
         window = {"first": first.isoformat(), "last": last.isoformat(), "days": days}
         rows = self._ask_until_refused("settlements", {"contract": contract, **window})
-        return {date.fromisoformat(day): Decimal(price) for day, price in rows}
+        return {date.fromisoformat(day): to_decimal(float(price)) for day, price in rows}
 
     def terms(self, contracts: Sequence[str]) -> list[Quote]:
         """The quotes of contracts that the servers list, in this order."""

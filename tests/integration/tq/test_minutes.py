@@ -7,11 +7,13 @@ import pyarrow as pa
 import pytest
 
 from loaders.engine.result import LoadResult
+from loaders.ticks.postgres import PostgresStore
+from loaders.ticks.store import StoreError
 from loaders.tq.datasets import tick_minute
 from loaders.tq.next_steps import list_next_steps
 from loaders.warehouse.postgres import open_warehouse
 from tests.integration.tq.bench import Bench
-from tests.integration.tq.worlds import DAYS, END, FIRST, NEW, SERIES
+from tests.integration.tq.worlds import DAYS, END, FIRST, INDEX, NEW, SERIES
 
 MINUTES = (
     "select contract, trading_day, start_at, session_start, open, high, low, close, volume, "
@@ -128,6 +130,22 @@ def test_a_day_that_no_minutes_can_be_made_of_costs_no_other_day_nor_ticks(
     monkeypatch.undo()
     assert made.load("ticks").status == "succeeded"
     assert made.rows(MINUTES) == before
+
+
+def test_a_store_that_goes_away_before_the_minutes_costs_no_ticks(
+    mapped: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> pa.Table:
+        raise StoreError("the tick store cannot be reached")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PostgresStore, "read_day", refuse)
+        result = mapped.load("ticks")
+    assert (result.status, result.exit_code, len(mapped.rows(INDEX))) == ("partial", 4, DAYS)
+    assert "cannot be reached" in str(result.error)
+    mapped.asked()
+    result = mapped.load("ticks")
+    assert (result.status, made_days(result), mapped.asked()) == ("succeeded", DAYS, [])
 
 
 def test_days_of_a_variety_that_left_the_schedule_are_left_as_they_are(made: Bench) -> None:

@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
+from loaders.tq.client import answers
 from loaders.tq.client.answers import Quote
 from loaders.tq.datasets.contract_terms import find_days
 from loaders.tq.landed import Figures
@@ -54,3 +55,9 @@ def test_figures_of_the_next_day_decide_before_its_first_quote() -> None:
     # a day beyond the calendar has no date
     closes = {"A": {THURSDAY: OLD, FRIDAY: NEW}}
     assert find_days(quotes[:1], CALENDAR[:3], closes, FRIDAY) == {}
+
+
+def test_a_term_has_nine_places() -> None:
+    terms = {"margin": "18249.000000000004", "commission": None, "volume_multiple": "5"}
+    quoted = answers.quote({"contract": "SHFE.cu2512", "quoted_at": None} | terms)
+    assert quoted.terms == {"margin": 18249, "commission": None, "volume_multiple": 5}
