@@ -77,6 +77,8 @@ def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
 def _make_day(ctx: Context, key: DayKey, ticks: pa.Table, row_hash: str) -> Outcome:
     variety = key.symbol.removeprefix("KQ.m@")
     versions = ctx.ask(lambda conn: landed.sessions(conn, variety))
+    if not versions:  # minutes without a trade would be missing
+        return Outcome(key_text(key), skipped=f"the hours of {variety} have not been loaded yet")
     hours = spans(key.trading_day, sessions_on(key.trading_day, versions), ctx.days)
     bars = make_minutes(ticks, hours)
     lineage = {"source_route": ROUTE} | ctx.lineage

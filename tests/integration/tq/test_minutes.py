@@ -148,6 +148,17 @@ def test_a_store_that_goes_away_before_the_minutes_costs_no_ticks(
     assert (result.status, made_days(result), mapped.asked()) == ("succeeded", DAYS, [])
 
 
+def test_days_wait_for_the_hours_of_their_variety(made: Bench) -> None:
+    before = made.rows(MINUTES)
+    made.execute("truncate raw_tq.tick_minute, raw_tq.tick_minute_day, raw_tq.trading_session")
+    result = made.load("ticks", datasets=("tick_minute",))
+    assert (result.status, made_days(result), made.rows(MINUTES)) == ("succeeded", 0, [])
+    assert "the hours of SHFE.cu have not been loaded yet" in str(result.warnings)
+    assert made.load().status == "succeeded"
+    assert made_days(made.load("ticks")) == DAYS
+    assert made.rows(MINUTES) == before
+
+
 def test_days_of_a_variety_that_left_the_schedule_are_left_as_they_are(made: Bench) -> None:
     made.execute("truncate raw_tq.tick_minute, raw_tq.tick_minute_day")
     made.execute(
