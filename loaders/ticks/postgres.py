@@ -105,11 +105,13 @@ class PostgresStore:
         for start in self._ask(_weeks):
             yield self._ask(partial(_measure_week, start=start))
 
-    def read_day(self, symbol: str, contract: str, trading_day: date) -> pa.Table:
+    def read_day(
+        self, symbol: str, contract: str, trading_day: date, columns: Sequence[str] = ()
+    ) -> pa.Table:
         key = {"symbol": symbol, "contract": contract, "day": trading_day}
-        where = f"{DAY} and not is_deleted order by ts, seq"
-        rows = self._ask(lambda conn: _read(conn, MAIN_TICKS, where, key))
-        return rows.select(TICKS.names).cast(TICKS)
+        where, names = f"{DAY} and not is_deleted order by ts, seq", columns or TICKS.names
+        rows = self._ask(lambda conn: _read(conn, MAIN_TICKS, where, key, names))
+        return rows.cast(pa.schema([TICKS.field(name) for name in names]))
 
     def restamp(self, symbol: str, contract: str, stamps: Sequence[Stamp]) -> None:
         values = [
@@ -326,16 +328,18 @@ def _read(
     table: StoreTable,
     where: str = "true",
     values: dict[str, Any] | None = None,
+    names: Sequence[str] = (),
 ) -> pa.Table:
+    schema = pa.schema([table.schema.field(name) for name in names or table.names])
     with conn.cursor(binary=True) as cur:
         cur.execute(
-            f"select {', '.join(table.names)} from {_name(table)} where {where}".encode(), values
+            f"select {', '.join(schema.names)} from {_name(table)} where {where}".encode(), values
         )
         rows = cur.fetchall()
-    columns = zip(*rows, strict=True) if rows else [()] * len(table.names)
+    columns = zip(*rows, strict=True) if rows else [()] * len(schema)
     return pa.table(
-        [pa.array(column, f.type) for column, f in zip(columns, table.schema, strict=True)],
-        schema=table.schema,
+        [pa.array(column, f.type) for column, f in zip(columns, schema, strict=True)],
+        schema=schema,
     )
 
 

@@ -229,8 +229,10 @@ class TickStore(Protocol):
         """
         ...
 
-    def read_day(self, symbol: str, contract: str, trading_day: date) -> pa.Table:
-        """TICKS, by ts and seq."""
+    def read_day(
+        self, symbol: str, contract: str, trading_day: date, columns: Sequence[str] = ()
+    ) -> pa.Table:
+        """TICKS, by ts and seq; `columns`: these alone, as all take several times as long."""
         ...
 
     def restamp(self, symbol: str, contract: str, stamps: Sequence[Stamp]) -> None:

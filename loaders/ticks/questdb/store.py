@@ -115,10 +115,12 @@ class QuestdbStore:
     def measure_all(self) -> Iterator[list[MeasuredTicks]]:
         return ranges.measure_all(self._connection, MAIN_TICKS.name)
 
-    def read_day(self, symbol: str, contract: str, trading_day: date) -> pa.Table:
-        where = day_condition(symbol, contract, trading_day)
-        rows = self._connection.retry(lambda: self._read(MAIN_TICKS, where, "ts, seq"))
-        return rows.select(TICKS.names).cast(TICKS)
+    def read_day(
+        self, symbol: str, contract: str, trading_day: date, columns: Sequence[str] = ()
+    ) -> pa.Table:
+        where, names = day_condition(symbol, contract, trading_day), columns or TICKS.names
+        rows = self._connection.retry(lambda: self._read(MAIN_TICKS, where, "ts, seq", names))
+        return rows.cast(pa.schema([TICKS.field(name) for name in names]))
 
     def restamp(self, symbol: str, contract: str, stamps: Sequence[Stamp]) -> None:
         self._connection.retry(lambda: self._restamp(symbol, contract, stamps))
@@ -264,17 +266,23 @@ class QuestdbStore:
             self._require_sound(table)
             self.put_rows(table, as_stored(table, rows))
 
-    def _read(self, table: StoreTable, where: str = "1 = 1", order: str = "ts") -> pa.Table:
-        """Rows with the schema of the table."""
-        columns = ", ".join(table.names)
+    def _read(
+        self,
+        table: StoreTable,
+        where: str = "1 = 1",
+        order: str = "ts",
+        columns: Sequence[str] = (),
+    ) -> pa.Table:
+        """Rows with the schema of the table, or with these columns of it."""
+        schema = pa.schema([table.schema.field(name) for name in columns or table.names])
         rows = self._connection.http().table(
-            f"select {columns} from {table.name} where {where} order by {order}"
+            f"select {', '.join(schema.names)} from {table.name} where {where} order by {order}"
         )
-        for index, field in enumerate(table.schema):
+        for index, field in enumerate(schema):
             if pa.types.is_date32(field.type):
                 days = index_tables.numbers_to_dates(rows[field.name])
                 rows = rows.set_column(index, field.name, days)
-        return rows.cast(table.schema)
+        return rows.cast(schema)
 
     def _summary(self) -> StoreSummary:
         http = self._connection.http()

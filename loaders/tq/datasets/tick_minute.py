@@ -22,6 +22,7 @@ from loaders.tq.trading_day import sessions_on, spans
 
 MOST_DAYS = 1_000  # made by a load for its ticks or before them; --dataset tick_minute makes all
 ROUTE = "tick_minutes"
+COLUMNS = ("datetime_ns", "seq", "last_price", "volume", "amount", "open_interest")
 DUE = """
     from raw_tq.symbol_day as d
     left join raw_tq.tick_minute_day as m
@@ -62,7 +63,7 @@ def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     for text in keys:
         key = parse_key(text)
         row = ctx.stored_day(key)
-        ticks = ctx.store.read_day(*key) if row is not None else None
+        ticks = ctx.store.read_day(*key, COLUMNS) if row is not None else None
         if row is None or ticks is None or not ticks.num_rows:  # taken out since
             yield Outcome(text, skipped=NOT_DUE)
             continue

@@ -45,6 +45,8 @@ def test_a_day_reads_back_as_it_was_written(store: TickStore) -> None:
     assert seen.book_levels == 5
     assert store.measure(*KEY) == seen
     assert store.read_day(*KEY).equals(_sorted(day))
+    some = ["datetime_ns", "volume"]
+    assert store.read_day(*KEY, some).equals(_sorted(day).select(some))
 
 
 @pytest.mark.parametrize("depth", ["one level", "no volumes", "some of each"])

@@ -116,7 +116,7 @@ def test_a_day_that_no_minutes_can_be_made_of_costs_no_other_day_nor_ticks(
     make = tick_minute.make_minutes
 
     def refuse(ticks: pa.Table, hours: Any) -> pa.Table:
-        if ticks["trading_day"][0].as_py() == END:
+        if hours[-1][1].date() == END:
             raise pa.ArrowInvalid("a value does not fit")
         return make(ticks, hours)
 
