@@ -70,7 +70,7 @@ def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
         try:
             yield _make_day(ctx, key, ticks, row.row_hash)
         except (ArithmeticError, ValueError) as error:  # costs no other day, and no ticks
-            yield Outcome(text, failure=f"no minutes can be made of its ticks: {error}")
+            yield Outcome(text, skipped=f"no minutes can be made of its ticks: {error}")
         if not ctx.load.room():
             return
 
