@@ -55,7 +55,7 @@ def load_settings(
     except ValidationError as error:
         raise SettingsError(
             "\n".join(_explain(e, origins) for e in error.errors(include_input=False)),
-            hint=f"change {files.toml}; `quotemill settings` shows where each value is from"
+            hint="each is named with the file or variable that sets it; change it there"
             if files.toml.is_file()
             else "`quotemill init` writes a quotemill.toml with every setting to choose from",
         ) from None
@@ -140,8 +140,13 @@ def _explain(error: ErrorDetails, origins: Mapping[str, str]) -> str:
     place = origins.get(dotted, "settings")
     if error["type"] != "extra_forbidden":
         return f"setting {dotted} ({place}): {error['msg']}"
-    names = [n for n in _section(dotted).model_fields if n != "origins"]
-    near = difflib.get_close_matches(dotted.split(".")[-1], names, n=1)
+    section, name = _section(dotted), dotted.split(".")[-1]
+    if instead := section.former_fields.get(name):
+        return (
+            f"setting {dotted} ({place}) is no longer there: {instead}; delete it from that place"
+        )
+    names = [n for n in section.model_fields if n != "origins"]
+    near = difflib.get_close_matches(name, names, n=1)
     guess = f"; did you mean {near[0]}?" if near else "."
     return f"setting {dotted} ({place}) is unknown{guess} Allowed here: {', '.join(names)}"
 
