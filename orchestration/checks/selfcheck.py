@@ -50,13 +50,18 @@ _FIGURES = {
 # delayed rows are flagged; a close has the time of the close; every row of the day was captured
 _COMPARED = {
     "types": """
-        select symbol, count(*) as row_count, count(*) filter (
-            where 'delayed_fallback' = any(data_quality_flag)
-        ) as delayed_count, count(*) filter (
-            where market_data_type in (3, 4)
-                and not 'delayed_fallback' = any(data_quality_flag)
-        ) as unflagged_count
-        from {options}.chain_intraday where trade_date = %(day)s and not snapshot_error
+        select symbol, count(*) filter (where is_slot) as row_count,
+            count(*) filter (where is_slot and is_flagged) as delayed_count,
+            count(*) filter (where is_delayed and not is_flagged) as unflagged_count
+        from (
+            select symbol, true as is_slot, market_data_type in (3, 4) as is_delayed,
+                'delayed_fallback' = any(data_quality_flag) as is_flagged
+            from {options}.chain_intraday where trade_date = %(day)s and not snapshot_error
+            union all
+            select symbol, false, market_data_type in (3, 4),
+                'delayed_fallback' = any(data_quality_flag)
+            from {staging}.stg_ib__chain_close where trade_date = %(day)s and not snapshot_error
+        ) as captured
         group by symbol
     """,
     "rollup_time": """

@@ -96,7 +96,7 @@ def gather(
             runs=runs.read(conn, datetime.combine(since, datetime.min.time(), UTC), now),
             grids=tuple(grids),
             findings=_group_findings(state.findings),
-            verdicts=tuple(_read_verdicts(conn, warehouse.inner_schema("qa"), since)),
+            verdicts=tuple(_read_verdicts(conn, warehouse.inner_schema("qa"), since, now)),
             smiles=tuple(smiles),
             option_days=tuple(_read_option_days(conn, options, since, now, symbols)),
             space=space.read(conn, settings),
@@ -126,17 +126,21 @@ def _summarize(check: str, severity: str, group: list[Finding]) -> FindingGroup:
     )
 
 
-def _read_verdicts(conn: psycopg.Connection, qa: str, since: date) -> list[dict[str, Any]]:
+def _read_verdicts(
+    conn: psycopg.Connection, qa: str, since: date, as_of: datetime
+) -> list[dict[str, Any]]:
     if not has_relation(conn, f"{qa}.qa_option_day"):
         return []
     query = f"""
         select symbol, trade_date, coverage_verdict, delayed_verdict, fallback_verdict, oi_verdict,
             integrity_verdict, lag_verdict, slot_coverage, delayed_share, fallback_share, oi_share
-        from {qa}.qa_option_day where verdict = 'fail' and trade_date >= %s
+        from {qa}.qa_option_day
+        where verdict = 'fail' and trade_date >= %s
+            and trade_date <= (%s at time zone 'America/New_York')::date
         order by trade_date desc, symbol limit {VERDICTS}
     """
     with conn.cursor(row_factory=dict_row) as cur:
-        return cur.execute(query.encode(), (since,)).fetchall()
+        return cur.execute(query.encode(), (since, as_of)).fetchall()
 
 
 def _read_smiles(

@@ -1,5 +1,5 @@
--- A captured close is in the shares of its day, the source's bar of it in those of the newest load:
--- their ratio is the splits since. A close is a few cents off the bar's; one captured early or
+-- A captured close is in the shares of its day, the source's bar of it in those of the newest load
+-- that had it, which reads a year: their ratio is the splits until then. A close is a few cents off the bar's; one captured early or
 -- after hours may be far off, but not by the same ratio on two days in a row.
 with compared as (
     select
@@ -11,8 +11,7 @@ with compared as (
     inner join {{ ref('stg_ib__underlying_daily') }} as b
         on c.symbol = b.symbol and c.trade_date = b.trade_date
     where
-        b.is_current
-        and c.underlying_close is not null
+        c.underlying_close is not null
         -- an index has neither volume nor splits
         and b.volume_shares > 0
         and {{ is_in_universe('c.symbol') }}

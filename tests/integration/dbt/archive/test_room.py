@@ -101,10 +101,12 @@ def test_delayed_rows_without_their_flag_fail_requested_or_not(
         return check.status, check.figures["unflagged_count"]
 
     assert unflagged() == ("ok", 0)
-    for flag, expected in (("", ("fail", 1)), ("delayed_fallback", ("ok", 0))):
-        conn.execute(
-            "update raw_ib.chain_snapshot set market_data_type = 3, requested_data_type = 3, "
-            "data_quality_flag = %s where conid = %s and trade_date = %s and slot_30m = 3",
-            (flag, AAPL[1].conid, TUESDAY.day),
-        )
-        assert unflagged() == expected
+    for table, which in (("chain_snapshot", "slot_30m = 3"), ("chain_close", "true")):
+        for flag, expected in (("", ("fail", 1)), ("delayed_fallback", ("ok", 0))):
+            conn.execute(
+                f"update raw_ib.{table} set market_data_type = 3, requested_data_type = 3, "
+                "data_quality_flag = %s "
+                f"where conid = %s and trade_date = %s and {which}".encode(),
+                (flag, AAPL[1].conid, TUESDAY.day),
+            )
+            assert unflagged() == expected, table
