@@ -6,7 +6,7 @@ table of the same figures beside it.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 
 from markupsafe import Markup, escape
 
@@ -129,7 +129,8 @@ def chart(key: str, title: str, unit: str, series: Mapping[str, Sequence[Point]]
             f"{_short_number(least + part * (most - least))}</text>"
         )
     parts.append(f'<text x="{left - 6}" y="13" text-anchor="end">{escape(unit)}</text>')
-    for share_of_span, label in _time_labels(first, last):
+    is_daily = all(point.at.time() == time() for point in points)
+    for share_of_span, label in _time_labels(first, last, is_daily=is_daily):
         x = left + (right - left) * share_of_span
         anchor = "start" if share_of_span == 0 else "end" if share_of_span == 1 else "middle"
         parts.append(f'<text x="{x:.1f}" y="204" text-anchor="{anchor}">{label}</text>')
@@ -151,12 +152,16 @@ def _short_number(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _time_labels(first: datetime, last: datetime) -> Iterator[tuple[float, str]]:
+def _time_labels(first: datetime, last: datetime, *, is_daily: bool) -> Iterator[tuple[float, str]]:
     """Places on the time axis, 0 to 1, with labels that differ: days, or minutes of two days."""
-    pattern = "%Y-%m-%d" if last - first > timedelta(days=2) else "%m-%d %H:%M"
+    is_long = last - first > timedelta(days=2)
+    pattern = "%Y-%m-%d" if is_daily or is_long else "%m-%d %H:%M"
     before = ""
     for number in range(_TICKS):
         place = number / (_TICKS - 1)
+        if is_daily:  # a label stands at its day
+            days = (last - first) / timedelta(days=1)
+            place = round(days * place) / days
         label = f"{first + (last - first) * place:{pattern}}"
         if label != before:
             yield place, label

@@ -107,6 +107,14 @@ def test_a_chart_says_its_unit_and_each_time_once(hours: int, labels: list[str])
     assert texts == ["0", "549 k", "1.1 M", "rows", *labels]
 
 
+def test_labels_of_daily_figures_stand_at_their_days() -> None:
+    points = [Point(datetime(2024, 5, day, tzinfo=UTC), 1.0, "") for day in (6, 7, 8)]
+    svg = drawing.chart("iv", "Volatility", "% a year", {"A": points})
+    labels = re.findall(r'<text x="([\d.]+)" y="204"[^>]*>([^<]+)<', svg)
+    marks = re.findall(r'<circle cx="([\d.]+)"', svg)
+    assert labels == list(zip(marks, ["2024-05-06", "2024-05-07", "2024-05-08"], strict=True))
+
+
 @pytest.mark.parametrize("count", [1, 7, 120, 121, 2500])
 def test_there_are_at_most_so_many_columns_and_the_first_starts_first(count: int) -> None:
     starts = split_columns(list(range(count)))

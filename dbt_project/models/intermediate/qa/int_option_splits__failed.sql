@@ -1,6 +1,7 @@
 -- A captured close is in the shares of its day, the source's bar of it in those of the newest load
--- that had it, which reads a year: their ratio is the splits until then. A close is a few cents off the bar's; one captured early or
--- after hours may be far off, but not by the same ratio on two days in a row.
+-- that had it, which reads a year: their ratio is the splits until then. A close is a few cents
+-- off the bar's; one captured early or after hours may be far off, but not by the same ratio on
+-- two days in a row.
 with compared as (
     select
         c.symbol,
