@@ -66,6 +66,11 @@ def kept_answers(of: Bench) -> set[str]:
     return {file.stem for file in of.settings.home.glob("tq/*/answers/*")}
 
 
+def count_changed_days(result: LoadResult) -> int:
+    """Days of ticks whose rows of the index the load changed."""
+    return sum(task.rows_changed for task in result.tasks if task.dataset == "ticks")
+
+
 @contextmanager
 def bench(
     world: World,
