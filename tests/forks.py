@@ -83,11 +83,11 @@ class Fork:
     def poll(self) -> int | None:
         return self._process.exitcode
 
-    def wait(self) -> int:
-        self._process.join()
+    def wait(self, timeout: float | None = None) -> int:
+        self._process.join(timeout)
+        if (code := self._process.exitcode) is None:
+            raise subprocess.TimeoutExpired("a fork", timeout or 0)
         atexit.unregister(self.kill)
-        code = self._process.exitcode
-        assert code is not None
         return code
 
     def send_signal(self, number: signal.Signals) -> None:
@@ -151,5 +151,6 @@ def _run(
 
 def fork_clients(patch: Any) -> None:
     """Let the futures clients that this process starts be forks."""
-    forking = SimpleNamespace(Popen=Client, PIPE=subprocess.PIPE)
+    names = {"PIPE": subprocess.PIPE, "TimeoutExpired": subprocess.TimeoutExpired}
+    forking = SimpleNamespace(Popen=Client, **names)
     patch.setattr("loaders.tq.client.process.subprocess", forking)
