@@ -6,12 +6,30 @@
     target/compiled has the relation itself: every row. Where only some codes and days changed, the
     materialization renders the model again (see changed_query), and here it reads those of the
     temporary table taken: target/run has that query.
+
+    A row that depends on the days before it needs them too: `days_before` is how many. The model
+    then ends with `where {{ within_taken('alias') }}`, and its reaches go on to the end (from_day,
+    code), so that no day is read twice.
 #}
-{% macro changed(relation, by='trade_date') -%}
+{% macro changed(relation, by='trade_date', days_before=0) -%}
     {%- if model.reads_taken -%}
-        ({{ taken_rows(relation, by) }}) as changed
+        ({{ taken_rows(relation, by, days_before) }}) as changed
     {%- else -%}
         {{ relation }}
+    {%- endif -%}
+{%- endmacro %}
+
+{# Whether the row is one of those that the build has to make: not read for days_before alone. #}
+{% macro within_taken(row) -%}
+    {%- if model.reads_taken -%}
+        exists (
+            select 1 from taken as t
+            where
+                t.code = {{ row }}.{{ entity() }}
+                and {{ row }}.{{ feed_date() }} between t.first_date and t.last_date
+        )
+    {%- else -%}
+        true
     {%- endif -%}
 {%- endmacro %}
 
@@ -33,14 +51,15 @@
     The first and last bar_end of all spans are literals too: only by literals does the planner
     leave out chunks and partitions (docs/decisions/0011).
 #}
-{% macro taken_rows(relation, by) -%}
+{% macro taken_rows(relation, by, days_before=0) -%}
     {%- if by == entity() -%}
         {{ return(
             'select k.* from ' ~ relation ~ ' as k
             where k.' ~ by ~ ' in (select t.code from taken as t)'
         ) }}
     {%- endif -%}
-    {%- set spans = [['t.first_date', 't.last_date']] -%}
+    {%- set first_date = 't.first_date - ' ~ days_before if days_before else 't.first_date' -%}
+    {%- set spans = [[first_date, 't.last_date']] -%}
     {%- if by == 'bar_end' -%}
         {%- set ends = run_query("
             select
@@ -55,7 +74,7 @@
     cross join lateral (
         select * from {{ relation }} as k
         where
-            k.{{ entity() }} = t.code
+            {{ 'k.' ~ entity() ~ ' = t.code' if entity() else 'true' }}
             {%- for first_date, last_date in spans %}
             {% if by == 'bar_end' -%}
             and k.bar_end > {{ first_date }}::timestamp at time zone 'Asia/Shanghai'

@@ -1,7 +1,8 @@
 {#
     A hash of what decides the result of the query, besides the rows: the view
     pg_temp.quotemill_probe that holds it, the views that it reads down to the tables, and the
-    functions in them, as PostgreSQL prints them. So a comment changes nothing, and a macro changes
+    functions in them, as PostgreSQL prints them; and the values in ops.settings of the keys that
+    these views name. So a comment changes nothing, and a macro changes
     every query that it is part of. The cluster counts too: a snapshot means nothing in another one.
 #}
 {% macro query_fingerprint(reads) -%}
@@ -22,6 +23,12 @@
             inner join used as u on v.oid = u.oid and u.refclassid = 'pg_class'::regclass
             inner join pg_class as c on u.refobjid = c.oid and c.relkind in ('v', 'm')
         ),
+        texts as materialized (
+            select
+                oid::regclass::text as name,
+                pg_get_viewdef(oid) as query
+            from views
+        ),
         functions as (
             select distinct f.oid, f.prosrc
             from views as v
@@ -32,7 +39,12 @@
             ' ',
             '" ~ (reads | string | replace("'", "")) ~ "',
             (select system_identifier from pg_control_system()),
-            (select string_agg(pg_get_viewdef(oid), ' ' order by oid::regclass::text) from views),
+            (select string_agg(query, ' ' order by name) from texts),
+            (
+                select string_agg(concat(s.key, '=', s.value), ' ' order by s.key)
+                from ops.settings as s
+                where exists (select 1 from texts where strpos(query, quote_literal(s.key)) > 0)
+            ),
             (
                 select string_agg(
                     concat_ws(' ', oid::regprocedure, prosrc, obj_description(oid, 'pg_proc')),

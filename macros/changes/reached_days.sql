@@ -6,6 +6,8 @@
     week, month             the weeks or months that they lie in
     from_day, from_week, from_month
                             those and all after them
+    sessions_beside         those days, and the sessions of NYSE before and after them
+    next_bar                until the next bar on a trading day, whose previous close they are
     bars_after              until the fifth bar after them and the next bar on a trading day: a
                             check compares with the bar before, and whether five came before
     code_of_vendor          the whole history where the vendor's series has one of the days
@@ -29,6 +31,32 @@
             then daterange(date_trunc('{{ period }}', lower(c.days)::timestamp)::date, null)
         {% endfor -%}
         {%- set follows = config.get('meta')['follows'].values() -%}
+        {% if 'sessions_beside' in follows -%}
+        {#- not by ref(): the model may read it through views alone -#}
+        {%- set sessions = graph.nodes['model.' ~ project_name ~ '.stg_ib__session'] -%}
+        when 'sessions_beside' then daterange(
+            coalesce(
+                (
+                    select max(s.trade_date) from {{ sessions.relation_name }} as s
+                    where s.trade_date < lower(c.days)
+                ),
+                lower(c.days)
+            ),
+            coalesce(
+                (
+                    select min(s.trade_date) + 1 from {{ sessions.relation_name }} as s
+                    where s.trade_date >= upper(c.days)
+                ),
+                upper(c.days)
+            )
+        )
+        {% endif -%}
+        {% if 'next_bar' in follows -%}
+        when 'next_bar' then daterange(
+            lower(c.days),
+            case when not upper_inf(c.days) then {{ next_traded_day() | indent(12) }} + 1 end
+        )
+        {% endif -%}
         {% if 'bars_after' in follows -%}
         when 'bars_after' then case when upper_inf(c.days) then c.days else daterange(
             lower(c.days),
@@ -41,17 +69,7 @@
                         order by b.trade_date limit 5
                     ) as after
                 ),
-                (
-                    select b.trade_date from raw_tdx.kline_daily as b
-                    where
-                        b.code = c.code
-                        and b.trade_date >= upper(c.days)
-                        and (
-                            select d.trade_date from {{ ref('trading_calendar') }} as d
-                            where d.trade_date = b.trade_date
-                        ) is not null
-                    order by b.trade_date limit 1
-                )
+                {{ next_traded_day() | indent(16) }}
             ),
             '[]'
         ) end
@@ -79,4 +97,16 @@
         ) then '(,)'::daterange end
         {% endif -%}
     end
+{%- endmacro %}
+
+{# The day of the first bar of code c.code after the days c.days that is on a trading day. #}
+{% macro next_traded_day() -%}
+    (
+        select b.trade_date from raw_tdx.kline_daily as b
+        where
+            b.code = c.code
+            and b.trade_date >= upper(c.days)
+            and {{ is_trading_day('b.trade_date') | indent(12) }}
+        order by b.trade_date limit 1
+    )
 {%- endmacro %}

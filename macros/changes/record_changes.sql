@@ -40,7 +40,10 @@
     {{ return('trade_date' if by == 'bar_end' else by) }}
 {%- endmacro %}
 
-{# The column of the key in the feed: meta.entity, or code. #}
+{#
+    The column of the key in the feed: meta.entity, or code; none for a model of whole days, where a
+    change of any code is one of its day.
+#}
 {% macro entity() -%}
     {{ return((config.get('meta') or {}).get('entity', 'code')) }}
 {%- endmacro %}

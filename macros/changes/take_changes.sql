@@ -1,6 +1,7 @@
 {#
     What this model has to read of what it follows: 'everything', 'nothing', or 'some', which is
-    then in the temporary table taken, one row per code and span of days.
+    then in the temporary table taken, one row per code and span of days; without a code for a model
+    of whole days (see entity).
 
     meta.follows names tables and how far a change in each reaches (see reached_days). A change
     counts if the snapshot `seen` could not see it and the snapshot `now` can.
@@ -31,16 +32,19 @@
     {%- if counts['everything'] > 0 -%}{{ return('everything') }}{%- endif -%}
     {%- do run_query("create temporary table taken on commit drop as " ~ changes ~ ",
         by_code as (
-            select * from changes where code <> ''
-            " ~ ("union all
+            select * from changes
+            " ~ ("where code <> ''
+            union all
             select k.code, c.reach, c.days
             from changes as c cross join (" ~ every_code() ~ ") as k
-            where c.code = ''" if counts['every_code'] else "") ~ "
+            where c.code = ''" if counts['every_code'] and entity() else "") ~ "
         ),
         spans as (
-            select code, unnest(range_agg(" ~ reached_days() ~ ")) as days
+            select
+                " ~ ("code" if entity() else "''") ~ " as code,
+                unnest(range_agg(" ~ reached_days() ~ ")) as days
             from by_code as c
-            group by code
+            group by 1
         )
         select
             code,

@@ -11,13 +11,6 @@ with segments as materialized (
 
 settlements as not materialized (
     select * from {{ ref('stg_tq__settlement') }}
-),
-
-trading_days as (
-    select
-        trading_day,
-        lag(trading_day) over (order by trading_day) as prev_trading_day
-    from {{ ref('stg_tq__trading_day') }}
 )
 
 select
@@ -59,7 +52,7 @@ left join {{ ref('stg_tq__contract_daily') }} as b
     on s.underlying_contract = b.contract and s.trading_day = b.trading_day
 left join settlements as p
     on s.underlying_contract = p.contract and s.trading_day = p.trading_day
-left join trading_days as d on s.trading_day = d.trading_day
+left join {{ ref('int_futures_days__neighbours') }} as d on s.trading_day = d.trading_day
 -- the contract's own, where another one was the main contract too
 left join settlements as q
     on s.underlying_contract = q.contract and d.prev_trading_day = q.trading_day

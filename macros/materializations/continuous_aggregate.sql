@@ -3,9 +3,10 @@
     hypertable meta.continuous.of, which its query reads directly; elsewhere as `incremental`.
 
     It answers in real time: days that are not materialized yet are computed on reading. A build
-    refreshes the days that the change feed names, forwards them to the feed, and moves the cursor:
-    a refresh is not part of a transaction, so one that was killed is repeated. No refresh goes
-    below the oldest day of the hypertable: bars whose minutes were dropped by age would be deleted.
+    refreshes the days that the change feed names, but for the running one, forwards them to the
+    feed, and moves the cursor: a refresh is not part of a transaction, so one that was killed is
+    repeated. No refresh goes below the oldest day of the hypertable: bars whose minutes were
+    dropped by age would be deleted.
 #}
 {% materialization continuous_aggregate, adapter='postgres' -%}
     {%- if not is_continuous() -%}
@@ -36,7 +37,10 @@
     {%- set partial_days = partly_dropped_days(
         target_relation, of, seen, cursor['now'], oldest, first_day
     ) -%}
-    {%- set spans = spans_to_refresh(of, seen, cursor['now'], oldest, partial_days) -%}
+    {%- set running = running_day(target_relation, of) -%}
+    {%- set spans = spans_to_refresh(
+        of, seen, cursor['now'], oldest, but=partial_days, left=left_day(), running=running
+    ) -%}
     {%- call statement('main') -%} select 1 where false {%- endcall -%}
     {%- do persist_docs(target_relation, model) -%}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
@@ -49,6 +53,7 @@
     {%- do rebuild_codes(target_relation, of, seen, cursor['now'], partial_days, first_day) -%}
     {%- do forward_changes(of, seen, cursor['now']) -%}
     {%- do move_cursor(cursor) -%}
+    {%- do leave_day(running) -%}
     {{ adapter.commit() }}
     {{ run_hooks(post_hooks, inside_transaction=False) }}
     {{ return({'relations': [target_relation]}) }}

@@ -5,7 +5,8 @@
 #}
 {% macro fill_new_table(target_relation, sql) -%}
     {%- set rows = as_contracted(sql) -%}
-    {%- if (config.get('meta') or {}).get('hypertable') and timescale_edition() != 'none' -%}
+    {%- set wanted = (config.get('meta') or {}).get('hypertable') -%}
+    {%- if timescale_edition() != 'none' and is_wanted_hypertable(wanted) -%}
         {%- do run_query("create table " ~ target_relation ~ " as " ~ rows ~ " with no data") -%}
         {%- do make_hypertable(target_relation) -%}
         {%- set rows = 'insert into ' ~ target_relation ~ ' ' ~ rows -%}

@@ -4,9 +4,10 @@
     stay.
 
     A model with meta.follows takes only what changed there since its cursor in ops.change_cursors
-    (see docs block change_feed); everything where it has none, where its query is another one, or
-    with --full-refresh. A model without meta.follows takes everything each time. What is written
-    goes into the feed and the cursor moves, both in the transaction of the rows.
+    (see docs block change_feed); everything where it has none, where its query, a setting or a seed
+    that it reads is another one, or with --full-refresh. A model without meta.follows takes
+    everything each time. What is written goes into the feed and the cursor moves, both in the
+    transaction of the rows.
 #}
 {% materialization incremental, adapter='postgres' -%}
     {%- set existing = load_cached_relation(this) -%}
@@ -23,7 +24,9 @@
     {%- endif -%}
     {%- set take = 'everything' -%}
     {%- if follows -%}
-        {%- set cursor = change_cursor(follows | string ~ setting_values() ~ seed_hashes()) -%}
+        {%- set stored = stored_below(model.unique_id) -%}
+        {%- do require_followed(stored['tables'], follows) -%}
+        {%- set cursor = change_cursor(follows | string ~ seed_hashes(stored['seeds'])) -%}
         {%- if existing is not none and not should_full_refresh() -%}
             {%- set take = take_changes(cursor['seen'], cursor['now']) -%}
         {%- endif -%}
@@ -113,26 +116,4 @@
     {%- else -%}
     nothing
     {%- endif %}
-{%- endmacro %}
-
-{# The values in ops.settings that the query reads (meta.settings). #}
-{% macro setting_values() -%}
-    {%- set names = (config.get('meta') or {}).get('settings') -%}
-    {%- if not names -%}{{ return('') }}{%- endif -%}
-    {{ return(run_query(
-        "select coalesce(string_agg(key || '=' || value, ' ' order by key), '') from ops.settings
-        where key in ('" ~ names | join("', '") ~ "')"
-    ).rows[0][0]) }}
-{%- endmacro %}
-
-{# A hash per seed that the query reads (meta.seeds): the feed does not hold seeds. #}
-{% macro seed_hashes() -%}
-    {%- set hashes = [] -%}
-    {%- for name in (config.get('meta') or {}).get('seeds', []) -%}
-        {%- do hashes.append(run_query(
-            "select md5(coalesce(string_agg(s::text, ' ' order by s::text), '')) from "
-            ~ graph.nodes['seed.' ~ project_name ~ '.' ~ name].relation_name ~ " as s"
-        ).rows[0][0]) -%}
-    {%- endfor -%}
-    {{ return(hashes | join(' ')) }}
 {%- endmacro %}

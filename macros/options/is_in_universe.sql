@@ -6,7 +6,7 @@
     coalesce(
         (
             select {{ symbol }} = any(string_to_array(s.value, ','))
-            from {{ source('ops', 'settings') }} as s
+            from {{ ref('stg_ops__setting') }} as s
             where s.key = 'ib_symbols' and s.value <> ''
         ),
         true

@@ -2,7 +2,7 @@
 {% macro setting(name, otherwise) -%}
     coalesce(
         (
-            select s.value::numeric from {{ source('ops', 'settings') }} as s
+            select s.value::numeric from {{ ref('stg_ops__setting') }} as s
             where s.key = '{{ name }}'
         ),
         {{ otherwise }}
@@ -12,7 +12,7 @@
 {# A wall clock of New York, HH:MM, by its name in ops.settings, or `otherwise`. #}
 {% macro clock_setting(name, otherwise) -%}
     coalesce(
-        (select s.value::time from {{ source('ops', 'settings') }} as s where s.key = '{{ name }}'),
+        (select s.value::time from {{ ref('stg_ops__setting') }} as s where s.key = '{{ name }}'),
         time '{{ otherwise }}'
     )
 {%- endmacro %}

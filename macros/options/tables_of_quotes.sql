@@ -1,12 +1,13 @@
 {#
-    For meta.follows of a model that reads int_option_quotes__valued: the tables of these quotes and
-    those in `others`, each with the reach of its changes.
+    For meta.follows of a model that reads quotes and their contracts: the tables of these and those
+    in `others`, each with the reach of its changes.
 #}
 {% macro tables_of_quotes(others) -%}
     {%- set tables = {
         'raw_ib.chain_snapshot': 'day',
         'raw_ib.chain_close': 'day',
-        'raw_ib.session': 'day',
+        'raw_ib.session': 'sessions_beside',
+        'raw_ib.contract': 'from_day',
         'raw_ib.former_contract': 'code',
         'raw_ib.underlying': 'code',
     } -%}

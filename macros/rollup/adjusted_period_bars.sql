@@ -23,12 +23,7 @@
         code,
         {{ period }}_start,
         max(trade_date) as trade_date,
-        (array_agg(open order by trade_date))[1] as open,
-        max(high) as high,
-        min(low) as low,
-        (array_agg(close order by trade_date))[count(*)] as close,
-        sum(volume_shares)::bigint as volume_shares,
-        sum(amount_cny)::numeric(20, 3) as amount_cny,
+        {{ folded_bars('trade_date') | indent }},
         count(*)::integer as bar_count,
         bool_or(has_inferred_action) as has_inferred_action,
         bool_and(is_final)

@@ -1,26 +1,39 @@
 {#
-    Bars of indices by week or month (`period`), as the source builds them, one per period.
-
-    The source stamps an unfinished bar with its newest day, so several may be stored for one
-    period: the one that reaches furthest counts, and of two that reach as far the final one.
+    The model of the bars of indices by week or month (`period`), from their days. A bar is final
+    once all its days are and the period is over.
 #}
 {% macro index_period_bars(period) -%}
-    {%- set start = "date_trunc('" ~ period ~ "', k.trade_date::timestamp)::date" -%}
-    select distinct on (k.code, {{ start }})
-        k.code,
-        {{ start }} as {{ period }}_start,
-        k.trade_date,
-        k.open,
-        k.high,
-        k.low,
-        k.close,
-        k.volume_shares,
-        k.amount_cny,
-        k.up_count,
-        k.down_count,
-        k.is_final and {{ period_is_over(period, 'k.trade_date') | indent(8) }} as is_final,
-        k.fetched_at
-    from {{ ref('stg_tdx__index_kline') }} as k
-    where k.period = '{{ period }}'
-    order by k.code asc, {{ start }} asc, k.trade_date desc, k.is_final desc, k.bar_end desc
+    {{ config(
+        materialized='incremental',
+        unique_key=['code', period ~ '_start'],
+        meta={
+            'follows': {
+                'raw_tdx.index_kline': period,
+                'int_market_day__next': 'from_' ~ period,
+            },
+            'by': period ~ '_start',
+        },
+    ) }}
+    with days as (
+        select
+            *,
+            date_trunc('{{ period }}', trade_date::timestamp)::date as {{ period }}_start
+        from {{ changed(ref('stg_tdx__index_kline'), by='bar_end') }}
+        where period = 'day'
+    )
+
+    select
+        code,
+        {{ period }}_start,
+        max(trade_date) as trade_date,
+        {{ folded_bars('bar_end') | indent }},
+        (array_agg(up_count order by bar_end))[count(*)] as up_count,
+        (array_agg(down_count order by bar_end))[count(*)] as down_count,
+        bool_and(is_final)
+        and {{ period_is_over(
+            period, period ~ '_start', ref('int_market_day__next')
+        ) | indent(8) }} as is_final,
+        max(fetched_at) as fetched_at
+    from days
+    group by code, {{ period }}_start
 {%- endmacro %}

@@ -19,6 +19,7 @@
                 'order_by': 'bar_end desc',
                 'compress_after': '14 days',
                 'refresh_from': '7 days',
+                'refresh_to': '0 days',
                 'refresh_every': '1 day',
             },
         },

@@ -2,8 +2,9 @@
     Apply meta.continuous, the storage and upkeep of a continuous aggregate. Adding a policy that
     exists with other arguments would only warn, so both are removed and added; the comment of the
     hypertable that holds the rows stores what was applied last. The policies run half a period
-    after this build. The refresh policy skips days whose minutes may have been dropped by age:
-    their bars would be deleted.
+    after this build. The refresh policy skips the day that runs, and days whose minutes may have
+    been dropped by age: their bars would be deleted. The span of chunks is set once, when the
+    aggregate is made: a later one is somebody else's.
 #}
 {% macro apply_continuous_settings(relation) -%}
     {%- set wanted = config.get('meta')['continuous'] -%}
@@ -23,34 +24,34 @@
     ) -%}
     {%- do run_query(
         "alter materialized view " ~ relation ~ " set (
-            timescaledb.compress = true,
-            timescaledb.compress_segmentby = '" ~ wanted['segment_by'] ~ "',
-            timescaledb.compress_orderby = '" ~ wanted['order_by'] ~ "'
+            timescaledb.enable_columnstore = true,
+            timescaledb.segmentby = '" ~ wanted['segment_by'] ~ "',
+            timescaledb.orderby = '" ~ wanted['order_by'] ~ "'
         )"
     ) -%}
+    {%- do run_query("call remove_columnstore_policy('" ~ relation ~ "', if_exists => true)") -%}
     {%- do run_query(
-        "select
-            set_chunk_time_interval('" ~ rows_table ~ "', interval '" ~ wanted['chunk'] ~ "'),
-            remove_continuous_aggregate_policy('" ~ relation ~ "', if_exists => true),
-            remove_compression_policy('" ~ relation ~ "', if_exists => true)"
+        "select remove_continuous_aggregate_policy('" ~ relation ~ "', if_exists => true)"
     ) -%}
     {%- do run_query(
-        "select
-            add_continuous_aggregate_policy(
-                '" ~ relation ~ "',
-                start_offset => least(
-                    interval '" ~ wanted['refresh_from'] ~ "',
-                    interval '" ~ (retain or wanted['refresh_from']) ~ "'
-                ),
-                end_offset => null,
-                schedule_interval => interval '" ~ wanted['refresh_every'] ~ "',
-                initial_start => now() + interval '" ~ wanted['refresh_every'] ~ "' / 2
+        "select add_continuous_aggregate_policy(
+            '" ~ relation ~ "',
+            start_offset => least(
+                interval '" ~ wanted['refresh_from'] ~ "',
+                interval '" ~ (retain or wanted['refresh_from']) ~ "'
             ),
-            add_compression_policy(
-                '" ~ relation ~ "',
-                compress_after => interval '" ~ wanted['compress_after'] ~ "',
-                initial_start => now() + interval '" ~ wanted['refresh_every'] ~ "' / 2
-            )"
+            end_offset => interval '" ~ wanted['refresh_to'] ~ "',
+            schedule_interval => interval '" ~ wanted['refresh_every'] ~ "',
+            initial_start => now() + interval '" ~ wanted['refresh_every'] ~ "' / 2
+        )"
+    ) -%}
+    {#- older servers want the other policy first -#}
+    {%- do run_query(
+        "call add_columnstore_policy(
+            '" ~ relation ~ "',
+            after => interval '" ~ wanted['compress_after'] ~ "',
+            initial_start => now() + interval '" ~ wanted['refresh_every'] ~ "' / 2
+        )"
     ) -%}
     {%- do run_query("comment on table " ~ rows_table ~ " is '" ~ settings ~ "'") -%}
 {%- endmacro %}

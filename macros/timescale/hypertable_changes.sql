@@ -3,13 +3,17 @@
     their models and landed tables; none where nothing differs. A plain table stays one.
 
     time            the column of time, by which make_hypertable cuts chunks
-    chunk           the span of new chunks
+    chunk           the span of new chunks; another one in the database is somebody's own, and
+                    stays unless dbt run-operation apply_hypertables is what runs
     segment_by, order_by, compress_after
                     how chunks are compressed, and at what age; only in the community edition
     retain          the age at which days are dropped, from any table in any edition: by every
                     build, once the models that outlive the table have read them (see
-                    deletions_by_age). A policy of the server would not check who has read them,
-                    and is removed
+                    deletions_by_age). A policy of the server does not check who has read them
+
+    setting         the key in ops.settings without whose `true` the table is meant to be plain: no
+                    hypertable is made, and one that is there already stays as it is, but for
+                    `retain`
 
     The server would start a new policy at once, during the loads after the build: it starts half a
     day later.
@@ -29,13 +33,22 @@
         {%- endif -%}
     {%- endfor -%}
     {%- if not wanted -%}{{ return([]) }}{%- endif -%}
-    {%- set changes = settings_changes(wanted, edition) if edition != 'none' else [] -%}
+    {%- set hyper = [] -%}
+    {%- for table in wanted if is_wanted_hypertable(table) -%}
+        {%- do hyper.append(table) -%}
+    {%- endfor -%}
+    {%- set changes = settings_changes(hyper, edition) if edition != 'none' else [] -%}
     {{ return(changes + deletions_by_age(wanted)) }}
 {%- endmacro %}
 
-{# The statements that change the settings of the hypertables among these tables. #}
+{#
+    The statements that change the settings of the hypertables among these tables. The log says
+    which settings of somebody's own stay.
+#}
 {% macro settings_changes(wanted, edition) -%}
-    {{ return(run_query("
+    {%- set is_asked = flags.WHICH == 'run-operation' -%}
+    {%- set statements = [] -%}
+    {%- for statement, own in run_query("
         with hypertables as (
             select
                 w.*,
@@ -49,12 +62,13 @@
                         and (j.hypertable_schema, j.hypertable_name)
                             = (d.hypertable_schema, d.hypertable_name)
                 ) as compressed_after,
-                exists (
-                    select 1 from timescaledb_information.jobs as j
+                (
+                    select j.config ->> 'drop_after'
+                    from timescaledb_information.jobs as j
                     where j.proc_name = 'policy_retention'
                         and (j.hypertable_schema, j.hypertable_name)
                             = (d.hypertable_schema, d.hypertable_name)
-                ) as is_dropped_by_policy
+                ) as dropped_after
             from json_to_recordset('" ~ tojson(wanted) ~ "') as w (
                 relation text,
                 chunk interval,
@@ -69,32 +83,48 @@
                 on s.hypertable = format('%I.%I', d.hypertable_schema, d.hypertable_name)::regclass
         )
 
-        select steps.statement
+        select
+            steps.statement,
+            steps.own
         from hypertables as h
         cross join lateral (
             values
             (1, case when h.time_interval <> h.chunk then format(
                 'select set_chunk_time_interval(%L, %L::interval)', h.relation, h.chunk
+            ) end, case when h.time_interval <> h.chunk and not " ~ is_asked ~ " then format(
+                '%s: new chunks span %s, as somebody set them; the project says %s. '
+                'fix: dbt run-operation apply_hypertables',
+                h.relation, h.time_interval, h.chunk
             ) end)
             " ~ (",
             (2, case when (h.segment_by, h.order_by) is distinct from (h.segmentby, h.orderby)
                 and h.segment_by is not null then format(
                 'alter table %s set (timescaledb.enable_columnstore, timescaledb.segmentby = %L, '
                 'timescaledb.orderby = %L)', h.relation, h.segment_by, h.order_by
-            ) end),
+            ) end, null),
             (3, case when h.compressed_after <> coalesce(h.compress_after, '0') then format(
                 'call remove_columnstore_policy(%L)', h.relation
-            ) end),
+            ) end, null),
             (4, case when h.compress_after <> coalesce(h.compressed_after, '0') then format(
                 'call add_columnstore_policy(%L, after => %L::interval, '
                 'initial_start => now() + interval ''12 hours'')', h.relation, h.compress_after
-            ) end),
-            (5, case when h.is_dropped_by_policy then format(
-                'select remove_retention_policy(%L)', h.relation
+            ) end, null),
+            (5, null, case when h.dropped_after is not null then format(
+                '%s: a retention policy of the server drops days after %s, whether or not the '
+                'models have read them, as somebody set it; `retain` waits for them. '
+                'fix: select remove_retention_policy(%L)',
+                h.relation, h.dropped_after, h.relation
             ) end)
             " if edition == 'tsl' else "") ~ "
-        ) as steps (step, statement)
-        where steps.statement is not null
+        ) as steps (step, statement, own)
+        where coalesce(steps.statement, steps.own) is not null
         order by h.relation, steps.step
-    ").columns[0].values() | list) }}
+    ").rows -%}
+        {%- if own -%}
+            {%- do log(own, info=true) -%}
+        {%- else -%}
+            {%- do statements.append(statement) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(statements) }}
 {%- endmacro %}

@@ -23,13 +23,19 @@
             select min(trade_date) from first_bars
         ").rows[0][0]) }}
     {%- endif -%}
+    {{ return(outermost_day(table, time)) }}
+{%- endmacro %}
+
+{# The oldest trading day of a hypertable, or, in the order `desc`, the newest; none if empty. #}
+{% macro outermost_day(table, time, order='asc') -%}
+    {%- set name = table.split('.') -%}
     {%- for chunk in run_query("
         select
             range_start at time zone 'UTC' as first_day,
             range_end at time zone 'UTC' as end_day
         from timescaledb_information.chunks
         where hypertable_schema = '" ~ name[0] ~ "' and hypertable_name = '" ~ name[1] ~ "'
-        order by range_start
+        order by range_start " ~ order ~ "
     ") -%}
         {%- set days = run_query("
             select day::date
@@ -48,7 +54,7 @@
                     and " ~ time ~ " >= '" ~ chunk['first_day'] ~ "+00'
                     and " ~ time ~ " < '" ~ chunk['end_day'] ~ "+00'
             )
-            order by day limit 1
+            order by day " ~ order ~ " limit 1
         ").rows -%}
         {%- if days -%}{{ return(days[0][0]) }}{%- endif -%}
     {%- endfor -%}

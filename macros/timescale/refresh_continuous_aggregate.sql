@@ -1,9 +1,10 @@
 {#
-    The spans of days that changed between two snapshots, from the oldest day on and without those
-    of `but`, as literals: midnights in UTC, the last one null where it is open. Everything without
-    a `seen`, nothing where the table has no minute.
+    The spans of days that changed between two snapshots, and the day `left`, from the oldest day on
+    and without those of `but`, as literals: midnights in UTC, the last one null where it is open.
+    The running day and what is after it stay out. Everything without a `seen`, nothing where the
+    table has no minute.
 #}
-{% macro spans_to_refresh(of, seen, now, oldest, but=[]) -%}
+{% macro spans_to_refresh(of, seen, now, oldest, but=[], left=none, running=none) -%}
     {%- if not oldest -%}{{ return([]) }}{%- endif -%}
     {{ return(run_query("
         select
@@ -11,13 +12,21 @@
             quote_nullable(upper(days)::timestamp at time zone 'UTC') as end_at
         from unnest((
             select
-                range_agg(c.dates) * datemultirange(daterange('" ~ oldest ~ "', null))
+                range_agg(c.dates) * datemultirange(daterange(
+                    '" ~ oldest ~ "', " ~ ("'" ~ running ~ "'" if running else "null") ~ "
+                ))
                 - coalesce((
                     select range_agg(daterange(day, day, '[]'))
                     from unnest('{" ~ but | join(',') ~ "}'::date[]) as day
                 ), '{}')
             from " ~ (
-                "ops.changes as c where " ~ change_condition(of, seen, now)
+                "(
+                    select c.dates from ops.changes as c
+                    where " ~ change_condition(of, seen, now) ~ "
+                    union all
+                    select datemultirange(daterange(day, day, '[]'))
+                    from unnest('{" ~ (left or '') ~ "}'::date[]) as day
+                ) as c"
                 if seen else "(values ('{(,)}'::datemultirange)) as c (dates)"
             ) ~ "
         )) as days

@@ -1,15 +1,15 @@
 {#
     Never replace what this project did not build.
 
-    Stop the run if a relation with the name of one of our models exists in the model's schema but
-    not in ops.managed_relation. Checks every model of the project, not only the selected ones,
-    before anything is written.
+    Stop the run if a relation with the name of one of our models, seeds or snapshots exists in its
+    schema but not in ops.managed_relation. Checks every one of the project, not only the selected
+    ones, before anything is written.
 #}
 {% macro refuse_foreign_relations() -%}
     {%- if execute -%}
         {%- set names = [] -%}
         {%- for node in graph.nodes.values()
-            if node.resource_type in ('model', 'seed') -%}
+            if node.resource_type in ('model', 'seed', 'snapshot') -%}
             {%- do names.append("('" ~ node.schema ~ "', '" ~ node.alias ~ "')") -%}
         {%- endfor -%}
         {%- set foreign = run_query("

@@ -10,7 +10,7 @@
                 "This warehouse holds nothing to build from yet. Load it first: loaders run"
             ) }}
         {%- endif -%}
-        {%- set read = [] -%}
+        {%- set read = ["('ops', 'change_cursors', 'left_day')"] -%}
         {%- for node in graph.sources.values() -%}
             {%- for column in node.columns if column not in ['route_no', 'file_no'] -%}
                 {%- set name = [node.schema, node.identifier, column] | join("', '") -%}

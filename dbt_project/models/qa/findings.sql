@@ -6,6 +6,8 @@
     'qa_rejected_rows',
     'qa_corporate_action_source',
     'qa_split_without_ratio',
+    'qa_code_changes',
+    'qa_seed_lines',
     'qa_calendar_horizon',
     'qa_predicted_days',
     'qa_stale_datasets',

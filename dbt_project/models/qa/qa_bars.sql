@@ -5,7 +5,7 @@ with judged as (
         f.*,
         f.check_name = 'volume_mismatch' and f.trade_date < date '1994-01-01' as is_early
     from {{ ref('int_bars__findings') }} as f
-    left join {{ source('raw_tdx', 'answer_gap') }} as g
+    left join {{ ref('stg_tdx__answer_gap') }} as g
         on
             f.check_name = 'missing_bars'
             and f.code = g.code

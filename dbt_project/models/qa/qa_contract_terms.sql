@@ -3,13 +3,6 @@ with newest as (
     select distinct on (contract) *
     from {{ ref('contract_daily_terms') }}
     order by contract asc, trading_day desc
-),
-
-trading_days as (
-    select
-        trading_day,
-        lag(trading_day) over (order by trading_day) as prev_trading_day
-    from {{ ref('stg_tq__trading_day') }}
 )
 
 select
@@ -23,7 +16,7 @@ select
         trim_scale(t.prev_settlement_price), d.prev_trading_day, trim_scale(s.settlement_price)
     ) as evidence
 from newest as t
-inner join trading_days as d on t.trading_day = d.trading_day
+inner join {{ ref('int_futures_days__neighbours') }} as d on t.trading_day = d.trading_day
 inner join {{ ref('stg_tq__settlement') }} as s
     on t.contract = s.contract and d.prev_trading_day = s.trading_day
 where t.prev_settlement_price <> s.settlement_price

@@ -7,7 +7,7 @@ select
     || ' QUOTEMILL_TDX__CORPORATE_ACTIONS, then loaders run tdx --dataset corporate_actions'
         as evidence
 where
-    exists (select 1 from {{ source('raw_tdx', 'kline_daily') }})
+    exists (select 1 from {{ ref('stg_tdx__kline_daily') }})
     and not exists (
-        select 1 from {{ source('ops', 'ingestion_state') }} where dataset = 'corporate_actions'
+        select 1 from {{ ref('stg_ops__ingestion_state') }} where dataset = 'corporate_actions'
     )

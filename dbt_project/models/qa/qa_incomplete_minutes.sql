@@ -36,7 +36,11 @@ days as (
         coalesce(m.minute_count, 0) as minute_count
     from newest_days as d
     inner join lateral (
-        select k.* from {{ source('raw_tdx', 'kline_daily') }} as k
+        select
+            k.trade_date,
+            k.code,
+            k.is_final
+        from {{ ref('stg_tdx__kline_daily') }} as k
         where k.trade_date = d.trade_date
         order by k.code
         offset 0

@@ -73,7 +73,7 @@ not_made as (
             and d.status in ('complete', 'short')
     left join {{ ref('stg_tq__tick_minute_day') }} as t
         on s.underlying_contract = t.contract and s.trading_day = t.trading_day
-    where t.row_hash is distinct from d.row_hash
+    where t.row_hash is distinct from d.row_hash or t.minute_count = 0
     group by s.variety
 )
 

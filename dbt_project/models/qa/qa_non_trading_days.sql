@@ -1,6 +1,6 @@
 -- read by index only: a table named twice would be copied
 with recursive bars as not materialized (
-    select * from {{ source('raw_tdx', 'kline_daily') }}
+    select * from {{ ref('stg_tdx__kline_daily') }}
 ),
 
 trading_calendar as (

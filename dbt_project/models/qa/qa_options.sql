@@ -45,7 +45,7 @@ lost_days as (
             'its %s slot rows are in the archive alone, and nothing is built of them: '
             'quotemill restore --date %s', p.row_count, p.partition_date
         ) as evidence
-    from {{ source('ops', 'archive_partitions') }} as p
+    from {{ ref('stg_ops__archive_partition') }} as p
     where
         p.schema_name = '{{ generate_schema_name('options') }}'
         and p.view_name = 'chain_intraday'

@@ -16,7 +16,7 @@
         "k.exchange = split_part(r.row_key, ' ', 1) and k.sampled_at > r.fetched_at"),
 ] -%}
     {%- do not_stored.append(
-        "not exists (select 1 from " ~ source('raw_tdx', table)
+        "not exists (select 1 from " ~ ref('stg_tdx__' ~ table)
         ~ " as k where r.dataset = '" ~ dataset ~ "' and " ~ is_same ~ ")"
     ) -%}
 {%- endfor -%}
@@ -24,7 +24,7 @@
 with refused_actions as (
     select a.*
     from {{ ref('int_corporate_actions__refused') }} as a
-    where exists (select 1 from {{ source('raw_tdx', 'kline_daily') }} as k where k.code = a.code)
+    where exists (select 1 from {{ ref('stg_tdx__kline_daily') }} as k where k.code = a.code)
 ),
 
 open_rows as (

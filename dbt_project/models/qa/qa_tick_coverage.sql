@@ -20,12 +20,7 @@ clock as (
 -- the newest day by the dataset's freshness: due on the next trading day
 due as (
     select max(d.trading_day) as trading_day
-    from (
-        select
-            trading_day,
-            lead(trading_day) over (order by trading_day) as next_trading_day
-        from {{ ref('stg_tq__trading_day') }}
-    ) as d
+    from {{ ref('int_futures_days__neighbours') }} as d
     cross join clock as c
     where d.next_trading_day + time '16:00' <= c.local_time
 ),
@@ -59,7 +54,7 @@ missing as (
     inner join asked as a on c.symbol = a.symbol
     cross join due as d
     -- from the last load that had days to ask for
-    left join {{ source('ops', 'settings') }} as h on h.key = 'tq_history'
+    left join {{ ref('stg_ops__setting') }} as h on h.key = 'tq_history'
     where c.coverage in ('missing', 'other_contract') and c.trading_day <= d.trading_day
     group by c.symbol, h.value
 ),

@@ -36,7 +36,14 @@ def test_findings_about_single_rows_do_not_fail_a_plain_build(
     }
     land(conn, "rejected_row", [rejected])
 
-    assert dbt("build").success
+    built = dbt("build")
+    assert built.success, built.error
+    # a build leaves the unit tests to a command that names them
+    units = dbt("test", "--select", "test_type:unit")
+    assert units.success, units.error
+    tests = {name for name in units.statuses if "-on-run-" not in name}
+    assert tests
+    assert not tests & built.statuses.keys()
 
     conn.execute("set quotemill.as_of = '2024-01-16 16:00+08'")
     findings = conn.execute(
@@ -100,6 +107,52 @@ def test_day_bars_of_an_index_are_checked_when_they_change(
     assert not key_holds()
     land_bar(DAYS[1])
     assert [name for name, *_ in findings()] == ["duplicate_bar"]
+
+
+@pytest.mark.usefixtures("models")
+@pytest.mark.parametrize("command", ["run", "build"])
+def test_a_build_of_no_rows_is_refused_and_deletes_none(
+    conn: psycopg.Connection, dbt: Dbt, command: str
+) -> None:
+    land(conn, "trading_day", [trading_day(DAYS[0])])
+    assert dbt("run", "-s", "trading_calendar").success
+    stored = conn.execute("table market.trading_calendar").fetchall()
+    assert stored
+
+    refused = dbt(command, "--empty", "-s", "trading_calendar")
+
+    assert refused.refuses("--empty would delete", "dbt compile"), refused.error
+    assert conn.execute("table market.trading_calendar").fetchall() == stored
+
+
+@pytest.mark.usefixtures("models")
+def test_a_failure_in_one_source_leaves_the_findings_of_others(
+    conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    land(conn, "security", [security("sh600000")])
+    land(conn, "trading_day", [trading_day(day) for day in DAYS])
+    land(conn, "kline_daily", [bar("sh600000", day, "10", volume=7) for day in DAYS])
+    # as after an upgrade: what reads a view with other columns is dropped with it, then a model
+    # of that source fails
+    conn.execute("drop view quotemill_staging.stg_ib__slot_run cascade")
+    conn.execute("create materialized view quotemill_staging.stg_ib__slot_run as select 1 as other")
+    conn.execute("create view mine as select * from quotemill_staging.stg_ib__slot_run")
+    models = ("stg_ib__slot_run+", "+qa_bars,config.materialized:incremental")
+
+    failed = dbt("run", "-s", *models)
+
+    assert not failed.success
+    assert failed.statuses["findings"] == "skipped"
+    findings = "select check_name, subject from qa.findings where check_name = %s order by 2"
+    assert conn.execute(findings, ("volume_mismatch",)).fetchall()
+    missing = [subject for _, subject in conn.execute(findings, ("check_not_built",))]
+    assert "qa_options" in missing
+    assert "qa_bars" not in missing
+
+    conn.execute("drop materialized view quotemill_staging.stg_ib__slot_run cascade")
+    assert dbt("run", "-s", "stg_ib__slot_run+").success
+    assert conn.execute(findings, ("check_not_built",)).fetchall() == []
+    assert conn.execute(findings, ("volume_mismatch",)).fetchall()
 
 
 def freshness_at(conn: psycopg.Connection, as_of: str) -> tuple[str, bool, int]:

@@ -10,7 +10,7 @@ import pytest
 
 from loaders.warehouse.postgres import Warehouse
 from tests.integration.dbt.conftest import REBUILD, Dbt, prepared
-from tests.integration.dbt.raw import action, bar, land, security, touch, trading_day
+from tests.integration.dbt.raw import action, add_line, bar, land, security, touch, trading_day
 from tests.integration.dbt.raw_comparison import real_vendor_bars
 
 INFERRED = (
@@ -204,11 +204,8 @@ def test_cash_and_split_of_a_fund_are_distinguished_and_an_override_holds(
     conn.execute("delete from raw_tdx.kline_adjusted where code = %s", (ahead,))
     touch(conn, "kline_adjusted", ahead)
 
-    conn.execute(
-        "insert into quotemill_intermediate.corporate_action_overrides "
-        "(code, ex_date, action, reason) values (%s, %s, 'remove', 'none such')",
-        (fund, str(days[45])),
-    )
+    line = f"{fund},{days[45]},remove,,,,,,,none such"
+    add_line(conn, "corporate_action_overrides", line)
     assert dbt(*AGAIN).success
     assert conn.execute(
         "select code from market.corporate_actions where is_inferred"

@@ -11,7 +11,7 @@ import pytest
 from loaders.sandbox.ib.splits import Split
 from loaders.warehouse.postgres import Warehouse
 from tests.integration.dbt.conftest import Dbt
-from tests.integration.dbt.raw import land
+from tests.integration.dbt.raw import add_line, land
 from tests.integration.dbt.raw_options import Session, chain, land_day, land_sessions
 from tests.integration.ib.bench import bench
 
@@ -67,15 +67,7 @@ def test_a_split_leaves_a_chain_that_can_be_compared_across_it(
         "group by 1, 2, 3 order by 1"
     )
     assert rows(factors) == [(BEFORE, 4, "day_bars"), (EX, 1, None)]
-    [(schema,)] = rows(
-        "select table_schema from information_schema.tables "
-        "where table_name = 'us_corporate_actions'"
-    )
-    conn.execute(
-        f"insert into {schema}.us_corporate_actions "
-        "(symbol, ex_date, type, ratio_num, ratio_den, source) "
-        f"values ('AAPL', '{EX}', 'split', 4, 1, 'test')".encode()
-    )
+    add_line(conn, "us_corporate_actions", f"AAPL,{EX},split,4,1,test")
     assert rows(FINDINGS) == []
 
     assert rows(factors) == [(BEFORE, 4, "us_corporate_actions"), (EX, 1, None)]

@@ -28,8 +28,8 @@ BARS = (
     "+kline_monthly_qfq",
     "+int_bars__findings",
     "corporate_actions",
-    "symbol_dim",
-    "changes",
+    "+symbol_dim",
+    "+changes",
     # a seed that no bar needs, but `dbt run` of all that follows
     "us_corporate_actions",
     *NO_TESTS,

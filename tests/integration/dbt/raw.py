@@ -68,6 +68,15 @@ def touch(conn: psycopg.Connection, table: str, *codes: str) -> None:
     changes.touch(conn, _TABLES[table], codes)
 
 
+def add_line(conn: psycopg.Connection, seed: str, content: str) -> None:
+    """Add a line to the table of a seed that users edit."""
+    conn.execute(
+        f"insert into quotemill_intermediate.{seed} "
+        f"select max(line) + 1, %s from quotemill_intermediate.{seed}".encode(),
+        (content,),
+    )
+
+
 def security(code: str, instrument_type: str = "stock") -> dict[str, object]:
     return {
         "code": code,

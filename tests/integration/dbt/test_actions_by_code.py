@@ -8,7 +8,16 @@ import psycopg
 import pytest
 
 from tests.integration.dbt.conftest import Dbt
-from tests.integration.dbt.raw import action, bar, land, security, touch, trading_day, weekdays
+from tests.integration.dbt.raw import (
+    action,
+    add_line,
+    bar,
+    land,
+    security,
+    touch,
+    trading_day,
+    weekdays,
+)
 
 DAYS = weekdays(date(2024, 6, 3), 30)
 CODES = [*(f"sh60000{n}" for n in range(6)), "sz200002", "sh900901", "sh510300"]
@@ -19,7 +28,15 @@ TABLES = {
     "adjustment_segments": "market",
     "kline_daily_qfq": "market",
 }
-BUILD = ("run", "--select", "int_market_day__as_of", "trading_calendar", "symbol_dim", *TABLES)
+BUILD = (
+    "run",
+    "--select",
+    "int_market_day__as_of",
+    "trading_calendar",
+    "int_listings__dated",
+    "symbol_dim",
+    *TABLES,
+)
 
 
 def stored(conn: psycopg.Connection) -> dict[str, list[Any]]:
@@ -84,11 +101,11 @@ class Market:
         land(self.conn, "security", [security(CODES[-1], self.rng.choice(["fund", "stock"]))])
 
     def an_override(self) -> None:
-        row = (self.rng.choice(CODES), f"{DAYS[4]}", self.rng.choice(["add", "replace", "remove"]))
-        self.conn.execute(
-            "insert into quotemill_intermediate.corporate_action_overrides "
-            "(code, ex_date, action, cash_per10_yuan, reason) values (%s, %s, %s, '4', 'seen')",
-            row,
+        action = self.rng.choice(["add", "replace", "remove"])
+        add_line(
+            self.conn,
+            "corporate_action_overrides",
+            f"{self.rng.choice(CODES)},{DAYS[4]},{action},,4,,,,,seen",
         )
 
     def another_first_source(self) -> None:

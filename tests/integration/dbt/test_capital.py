@@ -1,4 +1,4 @@
-"""Share capital and sectors: building day by day equals building from nothing."""
+"""Share capital, breadth and sectors: building day by day equals building from nothing."""
 
 from datetime import date
 
@@ -11,12 +11,14 @@ from tests.integration.dbt.raw import action, bar, land, security, touch, tradin
 TABLES = {
     "share_capital": "code, valid_from",
     "daily_basic": "code, trade_date",
+    "market_stats_snapshot": "exchange, sampled_at",
     "sectors": "sector_id",
     "sector_members": "sector_id, code, valid_from",
 }
 DAYS = weekdays(date(2024, 1, 1), 12)
 SEGMENTS = "+adjustment_segments,config.materialized:incremental"
-BUILD = ("run", "--select", "trading_calendar", "symbol_dim", SEGMENTS, *TABLES)
+BREADTH = "+int_market__breadth_by_bars,config.materialized:incremental"
+BUILD = ("run", "--select", "trading_calendar", "symbol_dim", SEGMENTS, BREADTH, *TABLES)
 # all is built; a test lands its rows and builds the tables
 pytestmark = pytest.mark.usefixtures("models")
 
@@ -64,6 +66,11 @@ def test_capital_built_day_by_day_equals_from_nothing(conn: psycopg.Connection, 
     land(conn, "security", [security("sh510300", "fund")])
     land(conn, "sector_member", [membership("a", "000002", DAYS[0], DAYS[4])])
     land(conn, "sector_member", [membership("b", "sz000002", DAYS[4])])
+    # a stock known only now, with bars since the first day; 5 % more is the limit of another
+    land(conn, "kline_daily", [bar("sz300001", day, "10") for day in DAYS[:5]])
+    land(conn, "kline_daily", [bar("sz300001", DAYS[5], "10.50")])
+    assert dbt(*BUILD).success
+    land(conn, "security", [security("sz300001") | {"name": "*ST One"}])
     assert dbt(*BUILD).success
 
     # a bar on a day without trading, and one of a late day alone
@@ -73,11 +80,18 @@ def test_capital_built_day_by_day_equals_from_nothing(conn: psycopg.Connection, 
     land(conn, "kline_daily", [bar(code, DAYS[6], "11.5") for code in codes])
     assert dbt(*BUILD).success
 
+    # a stock left the list, one has its usual name again; a correction, and a day too many
+    land(conn, "security", [security("sz000002") | {"is_listed": False}, security("sz300001")])
+    land(conn, "kline_daily", [bar("sh600000", DAYS[3], "10.3")])
+    conn.execute("delete from raw_tdx.trading_day where trade_date = %s", (DAYS[2],))
+    touch(conn, "trading_day")
+    assert dbt(*BUILD).success
+
     # a record is gone, a day's bar too
     conn.execute("delete from raw_tdx.capital_event where event_date = %s", (DAYS[1],))
     touch(conn, "capital_event", "sh600000")
     conn.execute("delete from raw_tdx.kline_daily where trade_date = %s", (DAYS[4],))
-    touch(conn, "kline_daily", *codes)
+    touch(conn, "kline_daily", *codes, "sz300001")
     assert dbt(*BUILD).success
 
     as_they_came = contents(conn)
@@ -91,7 +105,7 @@ def test_capital_built_day_by_day_equals_from_nothing(conn: psycopg.Connection, 
         (DAYS[0], DAYS[9], 500_000, 1_000_000),
         (DAYS[9], date(9999, 12, 31), 3_000_000, 4_000_000),
     ]
-    # the close of 10 before less 0.1 in cash; of 11 after
+    # the close of 10.30 before less 0.1 in cash; of 11 after
     shown = conn.execute(
         "select previous_close, price_change, turnover_rate_percent, total_market_value_cny, "
         "reason "
@@ -100,9 +114,26 @@ def test_capital_built_day_by_day_equals_from_nothing(conn: psycopg.Connection, 
     ).fetchall()
     assert [tuple(map(str, row)) for row in shown] == [
         ("10.000", "1.000", "None", "None", "no_record"),
-        ("9.900", "1.100", "20.000000", "11000000.000", "None"),
+        ("10.200", "0.800", "20.000000", "11000000.000", "None"),
         ("10.000", "1.000", "None", "44000000.000", "no_tradable_shares"),
+        ("10.000", "0.500", "None", "None", "no_record"),
     ]
+
+
+def test_a_correction_reaches_all_days_that_the_calendar_lacks(
+    conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    """They have one previous close, however many they are."""
+    land(conn, "security", [security("sh600000")])
+    land(conn, "trading_day", [trading_day(DAYS[0])])
+    land(conn, "kline_daily", [bar("sh600000", day, "10") for day in DAYS])
+    assert dbt(*BUILD).success
+    land(conn, "kline_daily", [bar("sh600000", DAYS[0], "11")])
+    assert dbt(*BUILD).success
+    rows = conn.execute(
+        "select previous_close::text, count(*) from market.daily_basic group by 1 order by 1"
+    ).fetchall()
+    assert rows == [("11.000", len(DAYS) - 1), (None, 1)]
 
 
 def test_members_of_a_past_day_are_those_of_that_day(conn: psycopg.Connection, dbt: Dbt) -> None:

@@ -159,7 +159,7 @@ def test_policies_exist_once_and_match_the_settings(
 
     # as an earlier version left it
     conn.execute(f"comment on table {content(conn, 'kline_5m')} is 'other settings'")
-    conn.execute("select remove_compression_policy('market.kline_5m')")
+    conn.execute("call remove_columnstore_policy('market.kline_5m')")
     assert dbt(*BUILD).success
     assert sorted(row[1:3] for row in policies(conn)) == sorted(row[1:3] for row in before)
 

@@ -74,14 +74,43 @@ def test_a_build_applies_the_settings_and_those_that_changed_since(
     assert jobs(conn) == before
 
     # as an earlier version had them
-    conn.execute(f"select set_chunk_time_interval('{MINUTES}', interval '3 days')")
     if edition == "tsl":
         conn.execute(f"alter table {MINUTES} set (timescaledb.orderby = 'bar_end')")
         conn.execute(f"call remove_columnstore_policy('{MINUTES}')")
         conn.execute(f"call add_columnstore_policy('{MINUTES}', after => interval '90 days')")
-        conn.execute(f"select add_retention_policy('{MINUTES}', interval '10 years')")
-    assert dbt("run-operation", "apply_hypertables").success
+    assert dbt(*ONE).success
     assert table_settings(conn, edition) == wanted
+
+
+def printed(*args: str) -> str:
+    """What a successful dbt command prints, where the fixture `dbt` is set up."""
+    from dbt.cli.main import dbtRunner
+
+    lines: list[str] = []
+    runner = dbtRunner(callbacks=[lambda event: lines.append(event.info.msg)])
+    done = runner.invoke([*args, "--project-dir", str(PROJECT), "--log-level", "none"])
+    assert done.success, done.exception
+    return "\n".join(lines)
+
+
+def test_a_span_of_chunks_and_a_retention_policy_set_by_hand_stay(
+    edition: str, conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    assert dbt(*ONE).success
+    ours = table_settings(conn, edition)
+    conn.execute(f"select set_chunk_time_interval('{MINUTES}', interval '3 days')")
+    if edition == "tsl":
+        conn.execute("select _timescaledb_functions.stop_background_workers()")
+        conn.execute(f"select add_retention_policy('{MINUTES}', interval '10 years')")
+        ours["policies"].append(("policy_retention", "10 years"))
+
+    log = printed(*ONE)
+
+    assert table_settings(conn, edition) == ours | {"chunk": "3 days"}
+    assert f"{MINUTES}: new chunks span 3 days" in log
+    assert ("drops days after 10 years" in log) == (edition == "tsl")
+    assert dbt("run-operation", "apply_hypertables").success
+    assert table_settings(conn, edition) == ours
 
 
 @pytest.mark.parametrize("edition", ["apache"], indirect=True)
@@ -138,8 +167,8 @@ def test_a_model_with_settings_is_a_hypertable_from_the_start(
     project = own_checkout(tmp_path / "checkout")
     build_from(monkeypatch, project, tmp_path / "target")
     model = project / "models/marts/market/kline_daily_qfq.sql"
-    wanted = "'hypertable': {'time': 'trade_date', 'chunk': '1 month'}, 'follows': {"
-    model.write_text(model.read_text("utf-8").replace("'follows': {", wanted), "utf-8")
+    changed = model.read_text("utf-8").replace("'1 year'", "'1 month'")
+    model.write_text(changed.replace("'setting': 'timescale_daily',", ""), "utf-8")
     table = "market.kline_daily_qfq"
     land(conn, "security", [security(code) for code in CODES])
     land_days(conn, DAYS)  # of three months
@@ -160,7 +189,7 @@ def test_a_model_with_settings_is_a_hypertable_from_the_start(
     assert closes(conn, DAYS[0]) == [10, 10]
 
     # years ago, and no policy knows of it
-    keep = model.read_text("utf-8").replace("'1 month'}", "'1 month', 'retain': '1 month'}")
+    keep = model.read_text("utf-8").replace("'1 month',", "'1 month', 'retain': '1 month',")
     model.write_text(keep, "utf-8")
     assert dbt(*ONE).success
     assert conn.execute(chunks.encode(), (table,)).fetchone() == (0,)
@@ -218,8 +247,6 @@ def test_old_days_are_dropped_once_rolled_up_and_their_bars_stay(
     if edition == "tsl":
         conn.execute("select _timescaledb_functions.stop_background_workers()")
     is_continuous = edition == "tsl" and not is_plain
-    if is_continuous:  # as an earlier version had it
-        conn.execute(f"select add_retention_policy('{MINUTES}', interval '1 year')")
     olds = (OLD, OLD + timedelta(minutes=30))
     ends = (*olds, OLD + timedelta(days=1), NEW)
     land(conn, "kline_minute", [minute(code, end, "10") for code in CODES for end in ends])
@@ -228,9 +255,6 @@ def test_old_days_are_dropped_once_rolled_up_and_their_bars_stay(
         outcome = dbt(*build)
         assert outcome.success, outcome.error
         assert stored(conn) == left
-    if edition == "tsl":
-        policy = "select 1 from timescaledb_information.jobs where proc_name = 'policy_retention'"
-        assert conn.execute(policy).fetchall() == []
     land(conn, "kline_minute", [minute(CODES[0], NEW, "11")])
     touch(conn, "kline_minute", CODES[0])
     assert dbt(*BARS).success

@@ -70,7 +70,7 @@ def test_every_relation_is_in_the_list_under_its_schema(manifest: Any) -> None:
         for schema, relations in re.findall(r"^\| `(\w+)` \| (.+?) \|$", text, re.M)
     }
     for node in manifest.nodes.values():
-        if node.resource_type in ("model", "seed"):
+        if node.resource_type in ("model", "seed", "snapshot"):
             assert node.alias in listed[node.schema], node.alias
     for source in manifest.sources.values():
         assert source.identifier in listed[source.schema], source.identifier
@@ -87,17 +87,71 @@ def test_every_model_states_its_grain_and_describes_every_column(manifest: Any) 
         assert all(column.description.strip() for column in source.columns.values()), source.name
 
 
-def test_every_mart_has_a_contract_and_an_exposure(manifest: Any) -> None:
+def test_every_mart_has_a_contract(manifest: Any) -> None:
     marts = {node.unique_id for node in list_models(manifest) if "marts" in node.fqn}
     assert marts
     assert all(manifest.nodes[node].contract.enforced for node in marts)
-    read = {node for exposure in manifest.exposures.values() for node in exposure.depends_on.nodes}
-    assert marts <= read
+
+
+def test_an_exposure_names_the_program_that_reads_its_models(manifest: Any) -> None:
+    assert len(manifest.exposures) > 5
+    for exposure in manifest.exposures.values():
+        place = ROOT / exposure.config.meta["code"]
+        files = place.rglob("*.py") if place.is_dir() else [place]
+        code = "\n".join(file.read_text("utf-8") for file in files)
+        for node in exposure.depends_on.nodes:
+            name = manifest.nodes[node].alias
+            assert re.search(rf"\b{name}\b", code), (exposure.name, name)
+
+
+def test_only_staging_reads_sources_and_none_is_unread(manifest: Any) -> None:
+    read = set()
+    for model in list_models(manifest):
+        sources = [node for node in model.depends_on.nodes if node in manifest.sources]
+        assert not sources or model.fqn[1] == "staging", model.name
+        read.update(sources)
+    assert read == set(manifest.sources)
+
+
+def test_a_model_follows_exactly_the_tables_that_it_reads(manifest: Any) -> None:
+    nodes = manifest.nodes | manifest.sources
+
+    def read(node: Any) -> set[str]:
+        """The tables below it, through views, as meta.follows names them."""
+        tables = set()
+        for below in (nodes[name] for name in node.depends_on.nodes):
+            if below.resource_type == "source":
+                tables.add(f"{below.schema}.{below.identifier}")
+            elif below.resource_type == "model" and below.config.materialized == "view":
+                tables |= read(below)
+            elif below.resource_type == "model":
+                tables.add(below.name)
+        return tables - {"ops.settings"}  # by their values: see query_fingerprint
+
+    incremental = [m for m in list_models(manifest) if m.config.materialized != "view"]
+    following = {m.name: set(m.config.meta.get("follows", ())) for m in incremental}
+    differing = {m.name: read(m) ^ following[m.name] for m in incremental if following[m.name]}
+    assert len(differing) > 10
+    assert {name: tables for name, tables in differing.items() if tables} == {}
+
+
+def test_macros_have_a_description_an_example_and_their_arguments(manifest: Any) -> None:
+    used = {name for model in list_models(manifest) for name in model.depends_on.macros}
+    used |= {f"macro.quotemill.{file.stem}" for file in (ROOT / "macros").rglob("*.sql")}
+    public = [manifest.macros[name] for name in used if name in manifest.macros]
+    public = [macro for macro in public if macro.package_name == "quotemill"]
+    assert len(public) > 80
+    for macro in public:
+        assert re.search(r"\.\n\nExample: `\{\{ \w+|dbt calls it\.$", macro.description), macro.name
+        signature = re.search(rf"macro {macro.name}\((.*?)\) -?%", macro.macro_sql, re.S)
+        assert signature is not None
+        names = re.findall(r"(\w+)(?:=[^,]*)?(?:,|$)", signature[1].strip())
+        assert [argument.name for argument in macro.arguments] == names, macro.name
 
 
 def test_only_structure_has_error_severity(manifest: Any) -> None:
     structure = {"unique", "not_null", "accepted_values", "unique_combination"}
-    structure |= {"schedule_is_whole", "segments_are_contiguous"}
+    structure |= {"schedule_is_whole", "segments_are_contiguous", "spans_are_contiguous"}
     for node in manifest.nodes.values():
         if node.resource_type == "test" and node.config.severity.lower() == "error":
             assert node.test_metadata.name in structure, node.name

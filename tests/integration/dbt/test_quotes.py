@@ -122,6 +122,7 @@ def test_breadth_counts_quotes_or_bars_where_quotes_are_missing(
         ],
     )
 
+    assert dbt("snapshot").success  # names
     assert dbt(*REBUILD).success
 
     # by quotes, with the service's figures of the same moment beside

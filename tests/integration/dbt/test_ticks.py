@@ -17,7 +17,14 @@ from tests.integration.dbt.raw_intraday import at, ticks
 
 # all is built; a test lands its rows and builds the tables
 pytestmark = pytest.mark.usefixtures("models")
-TICKS = ("--select", "int_ticks__days", "int_ticks__findings", "trading_calendar", "symbol_dim")
+TICKS = (
+    "--select",
+    "int_ticks__days",
+    "int_ticks__findings",
+    "trading_calendar",
+    "int_listings__dated",
+    "symbol_dim",
+)
 DAYS = weekdays(date(2024, 6, 3), 6)
 DAY = [("09:25", "10.00", 40, 2), ("09:31", "10.20", 30, 0), ("15:00", "10.10", 30, 1)]
 

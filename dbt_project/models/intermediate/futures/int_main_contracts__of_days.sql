@@ -6,7 +6,7 @@ with harvests as (
             partition by h.variety order by s.value is null, h.route <> 'backtest', h.route
         ) = 1 as is_chosen
     from {{ ref('stg_tq__main_harvest') }} as h
-    left join {{ source('ops', 'settings') }} as s on s.key = 'tq_route' and h.route = s.value
+    left join {{ ref('stg_ops__setting') }} as s on s.key = 'tq_route' and h.route = s.value
 )
 
 -- the newest event up to a day holds on it; of several on one day the last

@@ -142,7 +142,7 @@ final as (
     select
         b.code,
         (
-            select min(r.trade_date) from {{ source('raw_tdx', 'kline_daily') }} as r
+            select min(r.trade_date) from {{ ref('stg_tdx__kline_daily') }} as r
             where r.code = b.code and r.trade_date > b.last_bar_date
         ) as ex_date,
         b.last_bar_date,

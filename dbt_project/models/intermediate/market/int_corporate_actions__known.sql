@@ -4,8 +4,6 @@
     indexes=[{'columns': ['code', 'ex_date', 'source', 'seq'], 'unique': true}],
     meta={
         'follows': {'raw_tdx.corporate_action': 'code'},
-        'settings': ['corporate_actions'],
-        'seeds': ['corporate_action_overrides'],
         'by': 'ex_date',
     },
 ) }}
@@ -28,19 +26,8 @@ actions as (
     inner join {{ ref('int_corporate_actions__sources') }} as p on t.source = p.source
 ),
 
-typed_overrides as (
-    select
-        code,
-        ex_date::date as ex_date,
-        action,
-        coalesce(category::integer, 1) as category,
-        coalesce(cash_per10_yuan::numeric(24, 9), 0) as cash_per10_yuan,
-        coalesce(bonus_total_per10::numeric(24, 9), 0) as bonus_total_per10,
-        coalesce(rights_per10::numeric(24, 9), 0) as rights_per10,
-        coalesce(rights_price_yuan::numeric(24, 9), 0) as rights_price_yuan,
-        split_ratio::numeric(24, 9) as split_ratio,
-        'override: ' || reason as source_ref
-    from {{ changed(ref('corporate_action_overrides'), by='code') }}
+overrides as (
+    select * from {{ changed(ref('int_corporate_actions__overrides'), by='code') }}
 ),
 
 -- one source per code: two lists of the same events must not add up
@@ -51,7 +38,7 @@ chosen as (
     where
         place = best_place
         and not exists (
-            select 1 from typed_overrides as o
+            select 1 from overrides as o
             where o.code = a.code and o.ex_date = a.ex_date and o.action in ('remove', 'replace')
         )
     union all
@@ -63,7 +50,7 @@ chosen as (
             partition by code, ex_date
             order by
                 category, cash_per10_yuan, bonus_total_per10, rights_per10, rights_price_yuan,
-                split_ratio, source_ref
+                split_ratio, reason
         ))::integer as seq,
         category,
         cash_per10_yuan,
@@ -74,18 +61,22 @@ chosen as (
         null::numeric(24, 9) as total_shares_10k,
         null::numeric(24, 9) as float_shares_10k,
         null::boolean as adjusts_price,
-        source_ref
-    from typed_overrides
+        'override: ' || reason as source_ref
+    from overrides
     where action in ('add', 'replace')
 ),
 
--- A rights price without rights is a public offer; a row of zeros is a change of share counts.
+-- A rights price without rights is a public offer; a row of zeros is a change of share counts. One
+-- that leaves no share would make m zero or less, by which prices are divided.
 judged as (
     select
         *,
         coalesce(adjusts_price, true) and coalesce(
             case category
-                when 1 then cash_per10_yuan <> 0 or bonus_total_per10 <> 0 or rights_per10 <> 0
+                when 1
+                    then
+                        (cash_per10_yuan <> 0 or bonus_total_per10 <> 0 or rights_per10 <> 0)
+                        and bonus_total_per10 >= 0 and rights_per10 >= 0
                 when 11 then split_ratio > 0 and split_ratio <> 1
             end,
             false

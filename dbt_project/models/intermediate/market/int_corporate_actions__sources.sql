@@ -2,7 +2,7 @@ select
     p.source,
     row_number() over (
         order by p.source = (
-            select s.value from {{ source('ops', 'settings') }} as s
+            select s.value from {{ ref('stg_ops__setting') }} as s
             where s.key = 'corporate_actions'
         ) desc nulls last, p.place
     )::integer as place

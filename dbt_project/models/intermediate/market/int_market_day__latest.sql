@@ -1,6 +1,6 @@
 -- read by index only: a table named twice would be copied
 with bars as not materialized (
-    select * from {{ source('raw_tdx', 'kline_daily') }}
+    select * from {{ ref('stg_tdx__kline_daily') }}
 ),
 
 trading_calendar as not materialized (
@@ -29,7 +29,7 @@ days as (
                 order by c.trade_date desc limit 1
             ),
             (
-                select i.trade_date from {{ source('raw_tdx', 'index_kline') }} as i
+                select i.trade_date from {{ ref('stg_tdx__index_kline') }} as i
                 where i.code = 'sh000001' and i.period = 'day' and i.is_final
                 order by i.bar_end desc limit 1
             )

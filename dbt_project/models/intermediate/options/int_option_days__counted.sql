@@ -5,15 +5,11 @@
     meta={
         'entity': 'symbol',
         'by': 'trade_date',
-        'follows': {
-            'raw_ib.chain_snapshot': 'day',
-            'raw_ib.chain_close': 'day',
+        'follows': tables_of_quotes({
             'raw_ib.session_contract': 'day',
             'raw_ib.slot_run': 'day',
-            'raw_ib.session': 'day',
             'chain_daily_clean': 'day',
-        },
-        'settings': ['ib_slot_range', 'ib_slot_window_minutes'],
+        }),
         'keeps': 'stored.row_count > 0 and ' ~ slots_are_deleted(),
     },
 ) }}

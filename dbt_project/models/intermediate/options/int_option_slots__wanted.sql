@@ -28,7 +28,7 @@ select
     s.slot_30m,
     s.slot_label
 from slots as s
-left join {{ source('ops', 'settings') }} as r on r.key = 'ib_slot_range' and r.value <> ''
+left join {{ ref('stg_ops__setting') }} as r on r.key = 'ib_slot_range' and r.value <> ''
 where
     r.key is null
     or s.slot_label between split_part(r.value, '-', 1) and split_part(r.value, '-', 2)

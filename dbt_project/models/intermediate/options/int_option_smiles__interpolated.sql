@@ -6,7 +6,6 @@
         'entity': 'symbol',
         'by': 'trade_date',
         'follows': tables_of_quotes({'forwards': 'day'}),
-        'settings': ['ib_slot_window_minutes'],
         'keeps': "stored.rollup_source_view = 'intraday' and " ~ slots_are_deleted(),
     },
 ) }}

@@ -17,8 +17,8 @@ with bars as (
     select
         *,
         lag(trade_date) over code_bars as bar_date_before,
-        lag(close) over code_bars as close_before
-    from {{ changed(source('raw_tdx', 'kline_daily')) }}
+        lag(close_li) over code_bars as close_li_before
+    from {{ changed(ref('stg_tdx__kline_daily')) }}
     window code_bars as (partition by code order by trade_date)
 ),
 
@@ -37,11 +37,11 @@ suspects as materialized (
     left join trading_calendar as c on b.trade_date = c.trade_date
     where
         b.bar_date_before is distinct from c.previous_trade_date
-        or abs(b.open - b.close_before) > b.close_before / 10
-        or b.high < greatest(b.open, b.low, b.close)
-        or b.low > least(b.open, b.high, b.close)
-        or b.low <= 0
-        or not {{ turnover_fits('volume') }}
+        or abs(b.open_li - b.close_li_before) > b.close_li_before / 10
+        or b.high_li < greatest(b.open_li, b.low_li, b.close_li)
+        or b.low_li > least(b.open_li, b.high_li, b.close_li)
+        or b.low_li <= 0
+        or b.volume_flag <> 'ok'
         or {{ starts_segment('b') | indent(8) }}
 ),
 

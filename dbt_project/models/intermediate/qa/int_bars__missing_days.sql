@@ -12,10 +12,10 @@ gaps as (
         g.code,
         g.last_bar_date,
         g.trade_date
-    from {{ source('raw_tdx', 'answer_gap') }} as g
+    from {{ ref('stg_tdx__answer_gap') }} as g
     where
         not exists (
-            select 1 from {{ source('raw_tdx', 'kline_daily') }} as b
+            select 1 from {{ ref('stg_tdx__kline_daily') }} as b
             where b.code = g.code and b.trade_date > g.last_bar_date and b.trade_date < g.trade_date
         )
 ),
@@ -36,13 +36,13 @@ histories as (
         s.exchange,
         b.first_date,
         b.last_date
-    from {{ source('raw_tdx', 'security') }} as s
+    from {{ ref('stg_tdx__security') }} as s
     cross join
         lateral (
             select
                 min(k.trade_date) as first_date,
                 max(k.trade_date) as last_date
-            from {{ source('raw_tdx', 'kline_daily') }} as k
+            from {{ ref('stg_tdx__kline_daily') }} as k
             where k.code = s.code
         ) as b
     where b.first_date is not null

@@ -1,13 +1,13 @@
 with recursive states as (
-    select * from {{ source('ops', 'ingestion_state') }}
+    select * from {{ ref('stg_ops__ingestion_state') }}
 ),
 
 -- by steps through the key: `distinct` would read every bar
 indices as (
-    select min(code) as code from {{ source('raw_tdx', 'index_kline') }}
+    select min(code) as code from {{ ref('stg_tdx__index_kline') }}
     union all
     select (
-        select min(k.code) from {{ source('raw_tdx', 'index_kline') }} as k
+        select min(k.code) from {{ ref('stg_tdx__index_kline') }} as k
         where k.code > i.code
     )
     from indices as i
@@ -33,7 +33,7 @@ select
     max(k.trade_date) as last_date
 from indices as i
 inner join lateral (
-    select b.trade_date from {{ source('raw_tdx', 'index_kline') }} as b
+    select b.trade_date from {{ ref('stg_tdx__index_kline') }} as b
     where b.code = i.code and b.period = 'day'
     order by b.bar_end desc
     limit 1

@@ -4,7 +4,7 @@ with decisions as (
         action,
         decided_at,
         decided_by
-    from {{ source('ops', 'option_gates') }}
+    from {{ ref('stg_ops__option_gate') }}
     order by stage asc, decided_at desc
 )
 

@@ -3,5 +3,5 @@ select
     code,
     first_date,
     last_date
-from {{ source('ops', 'reconciliation_sample') }}
-where run_id = (select max(run_id) from {{ source('ops', 'reconciliation_runs') }})
+from {{ ref('stg_ops__reconciliation_sample') }}
+where run_id = (select max(run_id) from {{ ref('stg_ops__reconciliation_run') }})

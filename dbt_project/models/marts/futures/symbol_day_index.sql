@@ -14,5 +14,6 @@ select
     status,
     volume_lots,
     fetched_at,
-    day_volume_lots
+    day_volume_lots,
+    archive_file
 from {{ ref('stg_tq__symbol_day') }}

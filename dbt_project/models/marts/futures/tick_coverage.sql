@@ -45,7 +45,11 @@ select
     i.first_tick_at,
     i.last_tick_at,
     i.row_hash,
-    i.book_levels
+    i.book_levels,
+    case
+        when i.archive_file is not null then 'archive'
+        when i.symbol is not null then 'tick_store'
+    end as stored_in
 from {{ ref('main_schedule') }} as s
 left join stored as i
     on
@@ -59,4 +63,4 @@ left join {{ ref('no_data_days') }} as n
         and s.trading_day = n.trading_day
 left join stored_days as o on s.symbol = o.symbol and s.trading_day = o.trading_day
 -- from the last load that had days to ask for
-left join {{ source('ops', 'settings') }} as h on h.key = 'tq_history'
+left join {{ ref('stg_ops__setting') }} as h on h.key = 'tq_history'

@@ -9,8 +9,6 @@
             'raw_tdx.security': 'code',
             'raw_tdx.kline_daily': 'code_of_event',
         },
-        'settings': ['corporate_actions'],
-        'seeds': ['corporate_action_overrides'],
         'by': 'valid_from',
     },
 ) }}

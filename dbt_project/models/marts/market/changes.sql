@@ -7,6 +7,6 @@ select
     lower(days) as first_changed_date,
     upper(days) - 1 as last_changed_date,
     c.changed_at
-from {{ source('ops', 'changes') }} as c
+from {{ ref('stg_ops__change') }} as c
 cross join unnest(c.dates) as days
 where c.xid < pg_snapshot_xmin(pg_current_snapshot())

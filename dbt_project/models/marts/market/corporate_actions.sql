@@ -12,8 +12,6 @@
             'int_corporate_actions__inferred': 'day',
             'int_market_day__as_of': 'from_day',
         },
-        'settings': ['apply_inferred_actions'],
-        'seeds': ['corporate_action_overrides'],
         'by': 'ex_date',
     },
 ) }}
@@ -52,12 +50,12 @@ inferred as (
     from proposals as i
     where
         exists (
-            select 1 from {{ source('ops', 'settings') }} as s
+            select 1 from {{ ref('stg_ops__setting') }} as s
             where s.key = 'apply_inferred_actions' and s.value = 'true'
         )
         and not exists (
-            select 1 from {{ ref('corporate_action_overrides') }} as o
-            where o.code = i.code and o.ex_date::date = i.ex_date
+            select 1 from {{ ref('int_corporate_actions__overrides') }} as o
+            where o.code = i.code and o.ex_date = i.ex_date
         )
 ),
 

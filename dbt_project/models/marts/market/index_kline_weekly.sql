@@ -1,2 +1,1 @@
--- no CTE: see stg_tdx__kline_daily
 {{ index_period_bars('week') }}

@@ -10,8 +10,8 @@ select
     i.fitted_bar_count,
     a.code is not null as is_applied,
     exists(
-        select 1 from {{ ref('corporate_action_overrides') }} as o
-        where o.code = i.code and o.ex_date::date = i.ex_date
+        select 1 from {{ ref('int_corporate_actions__overrides') }} as o
+        where o.code = i.code and o.ex_date = i.ex_date
     ) as is_overridden
 from {{ ref('int_corporate_actions__inferred') }} as i
 left join {{ ref('corporate_actions') }} as a

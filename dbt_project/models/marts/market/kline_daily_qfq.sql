@@ -8,6 +8,14 @@
             'adjustment_segments': 'code',
         },
         'by': 'trade_date',
+        'hypertable': {
+            'setting': 'timescale_daily',
+            'time': 'trade_date',
+            'chunk': '1 year',
+            'segment_by': 'code',
+            'order_by': 'trade_date desc',
+            'compress_after': '30 days',
+        },
     },
 ) }}
 

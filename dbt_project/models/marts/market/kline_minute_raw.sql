@@ -15,4 +15,4 @@ select
     fetched_at,
     coalesce(b.source_route, r.route) as source_route
 from {{ ref('stg_tdx__kline_minute') }} as b
-left join {{ source('ops', 'routes') }} as r on b.route_no = r.route_no
+left join {{ ref('stg_ops__route') }} as r on b.route_no = r.route_no

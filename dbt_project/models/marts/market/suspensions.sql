@@ -13,7 +13,7 @@ stretches as (
         g.last_bar_date,
         g.trade_date,
         (n.served_number - n.is_served - l.served_number)::integer as day_count
-    from {{ source('raw_tdx', 'answer_gap') }} as g
+    from {{ ref('stg_tdx__answer_gap') }} as g
     inner join numbered_days as l on g.last_bar_date = l.trade_date
     inner join numbered_days as n on g.trade_date = n.trade_date
 )
@@ -24,7 +24,7 @@ from stretches as s
 where
     s.day_count > 0
     and not exists (
-        select 1 from {{ source('raw_tdx', 'kline_daily') }} as b
+        select 1 from {{ ref('stg_tdx__kline_daily') }} as b
         where
             b.code = s.code
             and b.trade_date > s.last_bar_date

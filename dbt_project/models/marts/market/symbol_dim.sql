@@ -13,13 +13,15 @@ select
         when s.instrument_type = 'stock' then {{ stock_currency('s.code') }} else 'CNY'
     end as currency,
     s.is_listed,
-    -- one index scan per code and end; an aggregate would read every bar
-    (
-        select b.trade_date from {{ source('raw_tdx', 'kline_daily') }} as b
-        where b.code = s.code order by b.trade_date limit 1
-    ) as first_trade_date,
-    (
-        select b.trade_date from {{ source('raw_tdx', 'kline_daily') }} as b
-        where b.code = s.code order by b.trade_date desc limit 1
-    ) as last_trade_date
+    d.first_trade_date,
+    l.last_trade_date,
+    d.list_date,
+    d.list_date_basis,
+    case when not s.is_listed then l.last_trade_date end as delist_date
 from {{ ref('stg_tdx__security') }} as s
+left join {{ ref('int_listings__dated') }} as d on s.code = d.code
+-- one index scan per code; an aggregate would read every bar
+left join lateral (
+    select b.trade_date as last_trade_date from {{ ref('stg_tdx__kline_daily') }} as b
+    where b.code = s.code order by b.trade_date desc limit 1
+) as l on true

@@ -13,4 +13,4 @@ select
     fetched_at,
     coalesce(t.source_route, r.route) as source_route
 from {{ ref('stg_tdx__tick_trade') }} as t
-left join {{ source('ops', 'routes') }} as r on t.route_no = r.route_no
+left join {{ ref('stg_ops__route') }} as r on t.route_no = r.route_no

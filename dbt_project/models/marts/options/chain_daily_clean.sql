@@ -8,10 +8,9 @@
         'follows': tables_of_quotes({
             'raw_ib.session_contract': 'day',
             'raw_ib.open_interest': 'day',
-            'raw_ib.enrichment': 'day',
+            'raw_ib.enrichment': 'from_day',
             'forwards': 'day',
         }),
-        'settings': ['ib_risk_free_rate', 'ib_slot_window_minutes'],
         'keeps': "(stored.slots_seen > 0 or stored.underlying_close_source = 'intraday') and "
             ~ slots_are_deleted(),
     },

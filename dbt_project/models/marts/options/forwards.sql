@@ -6,7 +6,6 @@
         'entity': 'symbol',
         'by': 'trade_date',
         'follows': tables_of_quotes({'raw_ib.underlying_dividends': 'from_day'}),
-        'settings': ['ib_risk_free_rate', 'ib_slot_window_minutes'],
         'keeps': "not 'late_spot' = any(stored.data_quality_flag) and " ~ slots_are_deleted(),
     },
 ) }}

@@ -14,5 +14,6 @@ select
     up_count,
     down_count,
     is_final,
-    fetched_at
+    fetched_at,
+    source_label
 from {{ source('raw_tdx', 'index_kline') }}

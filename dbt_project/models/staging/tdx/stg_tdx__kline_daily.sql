@@ -15,5 +15,10 @@ select
         else 'unreliable'
     end as volume_flag,
     is_final,
-    fetched_at
+    fetched_at,
+    -- for checks that read every bar: integers compare in a fraction of the time
+    open as open_li,
+    high as high_li,
+    low as low_li,
+    close as close_li
 from {{ source('raw_tdx', 'kline_daily') }}

@@ -14,5 +14,6 @@ select
     status,
     volume as volume_lots,
     fetched_at,
-    day_volume as day_volume_lots
+    day_volume as day_volume_lots,
+    archive_file
 from {{ source('raw_tq', 'symbol_day') }}

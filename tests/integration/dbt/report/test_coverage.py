@@ -43,7 +43,14 @@ def land_bars(conn: psycopg.Connection, days_of: dict[str, list[date]], days: li
     raw.land(conn, "kline_daily", bars)
 
 
-SHARES = ("run", "--select", "symbol_dim", "trading_calendar", "int_market_day__latest")
+SHARES = (
+    "run",
+    "--select",
+    "int_listings__dated",
+    "symbol_dim",
+    "trading_calendar",
+    "int_market_day__latest",
+)
 
 
 def test_gaps_are_missing_but_not_suspensions_or_days_before_a_listing(

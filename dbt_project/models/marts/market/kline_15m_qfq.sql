@@ -1,0 +1,1 @@
+{{ forward_adjusted_bars(ref('kline_15m')) }}

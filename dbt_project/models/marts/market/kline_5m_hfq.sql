@@ -1,0 +1,1 @@
+{{ backward_adjusted_bars(ref('kline_5m')) }}

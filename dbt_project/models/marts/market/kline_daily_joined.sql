@@ -1,0 +1,36 @@
+-- no CTE: see stg_tdx__kline_daily
+{%- set columns %}
+    b.trade_date,
+    b.open,
+    b.high,
+    b.low,
+    b.close,
+    b.volume_shares,
+    b.amount_cny,
+    b.is_final
+{%- endset %}
+
+select
+    b.code,
+    b.code as traded_code,
+    {{- columns }}
+from {{ ref('stg_tdx__kline_daily') }} as b
+where
+    not exists (
+        select 1 from {{ ref('code_changes') }} as c
+        where c.old_code = b.code and c.valid_from > b.trade_date
+    )
+union all
+select
+    c.new_code as code,
+    b.code as traded_code,
+    {{- columns }}
+from {{ ref('code_changes') }} as c
+inner join {{ ref('stg_tdx__kline_daily') }} as b
+    on c.old_code = b.code and c.valid_from > b.trade_date
+-- a source may have the history under the new code too
+where
+    not exists (
+        select 1 from {{ ref('stg_tdx__kline_daily') }} as n
+        where n.code = c.new_code and n.trade_date = b.trade_date
+    )

@@ -1,0 +1,3 @@
+{{ adjusted_minutes(
+    ref('stg_tdx__kline_minute'), backward_adjusted(), 'has_inferred_action_before'
+) }}

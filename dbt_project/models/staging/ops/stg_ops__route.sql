@@ -1,0 +1,4 @@
+select
+    route_no,
+    route
+from {{ source('ops', 'routes') }}

@@ -1,0 +1,75 @@
+-- A line that breaks a rule says which, and has null for what cannot be read.
+with cells as (
+    {{ seed_cells('us_corporate_actions',
+        ['symbol', 'ex_date', 'type', 'ratio_num', 'ratio_den', 'source']) | indent(4) }}
+),
+
+typed as (
+    select
+        c.line,
+        upper(c.symbol) as symbol,
+        {{ read_day('c.ex_date') | indent(8) }} as ex_date,
+        lower(c.type) as type,
+        {{ read_number('c.ratio_num') }} as ratio_num,
+        {{ read_number('c.ratio_den') }} as ratio_den,
+        c.source,
+        to_jsonb(c) as written
+    from cells as c
+),
+
+judged as (
+    select
+        *,
+        case
+            {{ seed_line_rules() | indent(8) }}
+            when symbol is null or symbol !~ '^[A-Z][A-Z0-9]{0,9}([ .][A-Z])?$'
+                then array['symbol', 'must look like AAPL or BRK B', null]
+            when ex_date is null
+                then array['ex_date', 'must be a day in the form 2011-06-03', null]
+            when
+                type is null
+                or type not in (
+                    'split', 'reverse_split', 'stock_dividend', 'special_dividend', 'spin_off',
+                    'merger'
+                )
+                then array[
+                    'type',
+                    'must be split, reverse_split, stock_dividend, special_dividend, spin_off or'
+                    || ' merger',
+                    null
+                ]
+            {% for name, other in [('ratio_num', 'ratio_den'), ('ratio_den', 'ratio_num')] -%}
+                when
+                    written ->> '{{ name }}' is not null
+                    and ({{ name }} is null or {{ name }} <= 0 or {{ name }} > 1000000)
+                    then array['{{ name }}', 'must be a number above 0, at most 1000000', null]
+                when
+                    {{ name }} is null
+                    and (
+                        {{ other }} is not null
+                        or type in ('split', 'reverse_split', 'stock_dividend')
+                    )
+                    then array['{{ name }}', 'must not be empty in an exchange of shares', null]
+            {% endfor -%}
+        end as broken
+    from typed
+),
+
+-- materialized: a reader that asks for each of its own rows parses the seed once
+with_first as materialized (
+    select
+        *,
+        min(line) over (partition by broken is null, symbol, ex_date, type) as first_line
+    from judged
+)
+
+select
+    line,
+    symbol,
+    ex_date,
+    type,
+    ratio_num,
+    ratio_den,
+    source,
+    {{ seed_line_verdict() }}
+from with_first

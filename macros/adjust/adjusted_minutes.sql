@@ -1,0 +1,38 @@
+{#
+    The view of the minutes or longer bars within the day of `bars`, whose prices `prices` adjusts
+    with the coefficients of their day; `inferred` is the column of the segment that says whether
+    they rest on an inferred action. No bar spans an ex-date, and the adjustment keeps the order of
+    prices: an adjusted bar is the bar of the adjusted minutes. No CTE: see stg_tdx__kline_daily.
+
+    Example: adjusted_minutes(ref('kline_5m'), forward_adjusted(), 'has_inferred_action',
+    counts=['bar_count'])
+#}
+{% macro adjusted_minutes(bars, prices, inferred, counts=[]) -%}
+    select
+        b.code,
+        b.bar_end,
+        b.trade_date,
+        {{ prices }},
+        b.volume_shares,
+        b.amount_cny,
+        coalesce(s.{{ inferred }}, false) as has_inferred_action,
+        {% for count in counts -%}
+        b.{{ count }},
+        {% endfor -%}
+        b.is_price_only,
+        b.is_final,
+        coalesce(s.has_refused_action, false) as has_refused_action
+    from {{ bars }} as b
+    left join {{ ref('adjustment_segments') }} as s
+        on b.code = s.code and b.trade_date >= s.valid_from and b.trade_date < s.valid_to
+{%- endmacro %}
+
+{# The same of a table of bars longer than a minute, forward (qfq). #}
+{% macro forward_adjusted_bars(bars) -%}
+    {{ adjusted_minutes(bars, forward_adjusted(), 'has_inferred_action', ['bar_count']) }}
+{%- endmacro %}
+
+{# The same of a table of bars longer than a minute, backward (hfq). #}
+{% macro backward_adjusted_bars(bars) -%}
+    {{ adjusted_minutes(bars, backward_adjusted(), 'has_inferred_action_before', ['bar_count']) }}
+{%- endmacro %}

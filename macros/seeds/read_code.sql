@@ -1,0 +1,29 @@
+{#
+    The code of a stock or fund as people write it: sh600000, SH600000, SHSE.600000, 600000.SH,
+    600000; null for another text. Six digits alone belong to one exchange, as in
+    loaders/tdx/instrument_kinds.py: an index has no corporate actions.
+#}
+{% macro read_code(text) -%}
+    {%- set names = 'shse|sse|ss|sh|xshg|szse|sz|xshe|bjse|bse|bj' -%}
+    (
+        select e.exchange || p.parts[2]
+        from (
+            select regexp_match(
+                lower({{ text }}),
+                '^(?:({{ names }})[._]?)?([0-9]{6})(?:[._]?({{ names }}))?$'
+            ) as parts
+        ) as p
+        cross join lateral (
+            select case
+                when coalesce(p.parts[1], p.parts[3]) in ('shse', 'sse', 'ss', 'sh', 'xshg')
+                    then 'sh'
+                when coalesce(p.parts[1], p.parts[3]) in ('szse', 'sz', 'xshe') then 'sz'
+                when coalesce(p.parts[1], p.parts[3]) is not null then 'bj'
+                when p.parts[2] ~ '^(60|68|900|50|51|52|53|56|58)' then 'sh'
+                when p.parts[2] ~ '^(00|30|200|201|15|16|18)' then 'sz'
+                when p.parts[2] ~ '^(43|83|87|88|92)' then 'bj'
+            end as exchange
+        ) as e
+        where p.parts[1] is null or p.parts[3] is null
+    )
+{%- endmacro %}

@@ -1,0 +1,12 @@
+{#
+    Refuse `dbt run --empty` and `dbt build --empty`: an incremental table is made equal to its
+    query, so that a query without rows would empty it.
+#}
+{% macro refuse_empty_build() -%}
+    {%- if execute and flags.EMPTY and flags.WHICH in ('build', 'run') -%}
+        {{ exceptions.raise_compiler_error(
+            "--empty would delete the rows of the tables that exist. Run without it; to check the"
+            ~ " SQL of the models: dbt compile, or dbt test --select test_type:unit"
+        ) }}
+    {%- endif -%}
+{%- endmacro %}

@@ -1,0 +1,168 @@
+"""A change in any table below a model reaches its old rows, or the model is refused."""
+
+import os
+import shutil
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.integration.dbt.conftest import PROJECT, Dbt
+from tests.integration.dbt.option_days import (
+    AAPL,
+    BUILT,
+    FRIDAY,
+    TABLES,
+    TUESDAY,
+    WEDNESDAY,
+    tables,
+)
+from tests.integration.dbt.raw import land, touch
+from tests.integration.dbt.raw_options import Session, enrichment, land_sessions, open_interest
+
+THURSDAY = Session(date(2026, 11, 26))
+
+
+def assert_reached(
+    conn: psycopg.Connection, dbt: Dbt, change: Callable[[], None], flagged: str
+) -> None:
+    """Build after `change`: `flagged` counts rows only then, as in a build from nothing."""
+    assert dbt(*TABLES).success
+    assert conn.execute(flagged.encode()).fetchone() == (0,)
+
+    change()
+    assert dbt(*TABLES).success
+    reached = tables(conn, BUILT)
+    assert dbt(*TABLES, "--full-refresh").success
+
+    assert reached == tables(conn, BUILT)
+    [(count,)] = conn.execute(flagged.encode())
+    assert count > 0
+
+
+def count_flags(flag: str, day: date) -> str:
+    return (
+        "select count(*) from options.chain_daily_clean where symbol = 'AAPL' "
+        f"and trade_date = '{day}' and '{flag}' = any(data_quality_flag)"
+    )
+
+
+def test_other_terms_of_a_contract_reach_all_days_with_its_quotes(
+    option_days: str, conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    assert_reached(
+        conn,
+        dbt,
+        lambda: land(conn, "raw_ib.contract", [AAPL[0].row | {"multiplier": 10}]),
+        count_flags("adjusted_contract", TUESDAY.day),
+    )
+
+
+def test_a_contract_that_is_found_out_later_reaches_the_counts_of_days(
+    option_days: str, conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    assert_reached(
+        conn,
+        dbt,
+        lambda: land(conn, "raw_ib.contract", [AAPL[0].row | {"expiry": TUESDAY.day}]),
+        "select count(*) from quotemill_intermediate.int_option_days__counted "
+        "where symbol = 'AAPL' and lasting_count < contract_count",
+    )
+
+
+def test_a_session_put_in_later_makes_the_open_interest_before_it_late(
+    option_days: str, conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    late = {"captured_at": "2026-11-26 16:00+00"}
+    interest = [open_interest(option, WEDNESDAY.day, 9) | late for option in AAPL]
+    land(conn, "raw_ib.open_interest", interest)
+
+    assert_reached(
+        conn, dbt, lambda: land_sessions(conn, [THURSDAY]), count_flags("oi_late", WEDNESDAY.day)
+    )
+
+
+def test_a_morning_in_vain_reaches_the_sessions_after_it(
+    option_days: str, conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    conn.execute("delete from raw_ib.open_interest where symbol = 'AAPL'")
+    touch(conn, "raw_ib.open_interest", "AAPL")
+    mornings = [
+        enrichment(date(2026, 11, 23), "2026-11-24 12:30+00", "first", "complete"),
+        enrichment(TUESDAY.day, "2026-11-25 12:30+00", "first", "failed"),
+        enrichment(WEDNESDAY.day, "2026-11-27 12:30+00", "first", "failed"),
+    ]
+    land(conn, "raw_ib.enrichment", mornings)
+
+    assert_reached(
+        conn,
+        dbt,
+        lambda: land(conn, "raw_ib.enrichment", [mornings[0] | {"status": "failed"}]),
+        count_flags("oi_enrichment_failed", WEDNESDAY.day),
+    )
+
+
+def test_an_expected_session_leaves_the_tables_once_a_calendar_drops_it(
+    option_days: str, conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    late = {"captured_at": "2026-11-27 13:00+00"}
+    interest = [open_interest(option, WEDNESDAY.day, 9) | late for option in AAPL]
+    land(conn, "raw_ib.open_interest", interest)
+    conn.execute("delete from raw_ib.session where trade_date > %s", (WEDNESDAY.day,))
+    expected = [THURSDAY.row | {"is_final": False}, FRIDAY.row | {"is_final": False}]
+    land(conn, "raw_ib.session", expected)
+    touch(conn, "raw_ib.session")
+    assert dbt(*TABLES).success
+    [(late_count,)] = conn.execute(count_flags("oi_late", WEDNESDAY.day).encode())
+    assert late_count > 0
+
+    land(conn, "raw_ib.session", [FRIDAY.row])  # the load of Friday has no Thursday
+    assert dbt(*TABLES).success
+
+    days = conn.execute("select trade_date from options.sessions order by 1 desc limit 2")
+    assert days.fetchall() == [(FRIDAY.day,), (WEDNESDAY.day,)]
+    assert conn.execute(count_flags("oi_late", WEDNESDAY.day).encode()).fetchone() == (0,)
+    reached = tables(conn, BUILT)
+    assert dbt(*TABLES, "--full-refresh").success
+    assert reached == tables(conn, BUILT)
+
+
+def test_another_setting_that_the_query_names_builds_everything(
+    option_days: str, conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    def set_range(value: str) -> None:
+        conn.execute(
+            "insert into ops.settings (key, value) values ('ib_slot_range', %s) "
+            "on conflict (key) do update set value = excluded.value",
+            (value,),
+        )
+
+    set_range("09:30-16:00")
+    assert_reached(
+        conn,
+        dbt,
+        lambda: set_range("09:30-10:00"),
+        "select count(*) from quotemill_intermediate.int_option_days__counted where slot_count = 2",
+    )
+
+
+def test_a_model_that_does_not_follow_what_it_reads_is_refused(
+    option_days: str, dbt: Dbt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout, root = tmp_path / "checkout", PROJECT.parent
+    for part in ("dbt_project", "macros", "seeds", "tests/dbt", "docs/dbt"):
+        ignored = shutil.ignore_patterns("target", "logs", "profiles.yml")
+        shutil.copytree(root / part, checkout / part, ignore=ignored)
+    model = checkout / "dbt_project/models/intermediate/qa/int_ticks__findings.sql"
+    followed = model.read_text("utf-8")
+    assert ", 'raw_tdx.kline_daily': 'day'" in followed
+    model.write_text(followed.replace(", 'raw_tdx.kline_daily': 'day'", ""), "utf-8")
+    monkeypatch.setattr("tests.integration.dbt.conftest.PROJECT", checkout / "dbt_project")
+    shutil.copytree(os.environ["DBT_TARGET_PATH"], tmp_path / "target")
+    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
+
+    refused = dbt("run", "-s", "int_ticks__findings")
+
+    assert refused.refuses("int_ticks__findings", "raw_tdx.kline_daily", "meta.follows")

@@ -1,0 +1,237 @@
+"""A wrong line of a file in seeds/ is a finding and does not count; the other lines do."""
+
+import shutil
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.integration.dbt import conftest
+from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.raw import action, add_line, bar, land, security, trading_day, weekdays
+
+# all is built; a test lands its rows and builds the tables
+pytestmark = pytest.mark.usefixtures("models")
+OVERRIDES, US = "corporate_action_overrides", "us_corporate_actions"
+DAYS = weekdays(date(2024, 1, 1), 30)
+GOOD = "sh600000,2024-01-10,add,,1.5,,,,,checked"
+AMOUNTS = ("cash_per10_yuan", "bonus_total_per10", "rights_per10", "rights_price_yuan")
+CELLS = ("code", "ex_date", "action", "category", *AMOUNTS, "split_ratio", "reason")
+# written, and the field that breaks a rule; "" where the line counts
+RUBBISH: dict[str, list[tuple[str, str]]] = {
+    "code": [(v, "code") for v in ("", "x", "0", "-1", "1e99", "6000000", "sh60000", "600000.HK")],
+    "ex_date": [
+        (v, "ex_date")
+        for v in ("", "x", "0", "-1", "2024-02-30", "2024-13-01", "10-01-2024", "2024-1", "2024123")
+    ]
+    + [("1899-12-31", "ex_date"), ("1990-12-18", "ex_date"), ("20240110x", "ex_date")],
+    "action": [(v, "action") for v in ("", "x", "0", "delete", "ad")],
+    "category": [(v, "category") for v in ("x", "0", "-1", "15", "1.5", "9999999999")],
+    **{
+        name: [(v, name) for v in ("x", "-1", "1e300", "NaN", "1_000", "9999999999", "1.", "--1")]
+        for name in AMOUNTS
+    },
+    "split_ratio": [(v, "split_ratio") for v in ("x", "-1", "2", "1e300", "9999999999")],
+    "reason": [("", "reason")],
+}
+US_GOOD = "AAPL,2030-08-31,split,4,1,test"
+US_CELLS = ("symbol", "ex_date", "type", "ratio_num", "ratio_den", "source")
+US_RUBBISH: dict[str, list[tuple[str, str]]] = {
+    "symbol": [(v, "symbol") for v in ("", "0", "-1", "苹果", "A" * 12)],
+    "ex_date": [(v, "ex_date") for v in ("", "x", "0", "2030-02-30", "31/08/2030")],
+    "type": [(v, "type") for v in ("", "x", "0", "spilt")],
+    "ratio_num": [(v, "ratio_num") for v in ("", "x", "0", "-1", "1e300", "99999999")],
+    "ratio_den": [(v, "ratio_den") for v in ("", "x", "0", "-1", "1e300", "99999999")],
+}
+
+
+def with_cell(line: str, place: int, value: str) -> str:
+    cells = line.split(",")
+    cells[place] = value
+    return ",".join(cells)
+
+
+def findings(conn: psycopg.Connection) -> dict[int, str]:
+    """The evidence of each finding about a line of the two files, by its number."""
+    rows = conn.execute(
+        "select subject, evidence from qa.findings where check_name = 'seed_line' "
+        "and severity = 'error' order by 1"
+    ).fetchall()
+    return {int(subject.rpartition(" ")[2]): evidence for subject, evidence in rows}
+
+
+def write_lines(conn: psycopg.Connection, seed: str, header: tuple[str, ...], *lines: str) -> None:
+    table = f"quotemill_intermediate.{seed}"
+    conn.execute(f"delete from {table}".encode())
+    for number, content in enumerate([",".join(header), *lines], 1):
+        conn.execute(f"insert into {table} values (%s, %s)".encode(), (number, content))
+
+
+@pytest.mark.parametrize(
+    ("seed", "cells", "good", "rubbish", "counted"),
+    [
+        (OVERRIDES, CELLS, GOOD, RUBBISH, "int_corporate_actions__overrides"),
+        (US, US_CELLS, US_GOOD, US_RUBBISH, "int_option_actions__listed"),
+    ],
+)
+def test_rubbish_in_any_column_is_a_finding_and_costs_its_line(
+    conn: psycopg.Connection,
+    seed: str,
+    cells: tuple[str, ...],
+    good: str,
+    rubbish: dict[str, list[tuple[str, str]]],
+    counted: str,
+) -> None:
+    assert rubbish.keys() <= set(cells)
+    cases = [(cells.index(name), *case) for name, values in rubbish.items() for case in values]
+    lines = [with_cell(good, place, value) for place, value, _ in cases]
+
+    write_lines(conn, seed, cells, *lines, good)
+
+    named = findings(conn)
+    assert [n for n in range(2, len(lines) + 2) if n not in named] == []
+    for number, (_, value, field) in enumerate(cases, 2):
+        evidence = named[number]
+        assert evidence.startswith(f"{field} = {value or 'empty'} breaks the rule: "), evidence
+        assert f"correct line {number} of seeds/{seed}.csv" in evidence
+    assert len(named) == len(cases)
+    rows = conn.execute(f"select count(*) from quotemill_intermediate.{counted}".encode())
+    assert rows.fetchone() == (1,)
+
+
+def test_codes_and_days_count_in_their_usual_forms(conn: psycopg.Connection) -> None:
+    forms = ["600000", "600000.SH", "sh600000", "SHSE.600000", "SH600000", "600000.XSHG"]
+    days = ["2024-01-10", "2024/1/10", "20240110", "2024/01/10", " 2024-1-10 ", '"2024-01-10"']
+    lines = [
+        f"{code},{day},Add,,{number},,,,,checked"
+        for number, (code, day) in enumerate(zip(forms, days, strict=True))
+    ]
+    others = ["000001,2024-01-10,remove,,,,,,,a", "920001,2024-01-10,remove,,,,,,,a"]
+    trailing = [f"{GOOD},,,", ",,,,", " ", "sz000002,2024-01-10,add,11,,,,,2,split, by two"]
+    quoted = ['"sz000002","2024-01-10","add","11","","","","","2","split, ""by"" two"']
+
+    write_lines(conn, OVERRIDES, CELLS, *lines, *others, *trailing, *quoted)
+
+    read = "select distinct code, ex_date from quotemill_intermediate.int_corporate_actions__"
+    codes = conn.execute(f"{read}overrides order by 1".encode()).fetchall()
+    day = date(2024, 1, 10)
+    assert codes == [(code, day) for code in ("bj920001", "sh600000", "sz000001", "sz000002")]
+    # the comma of line 13 stands in no quotes
+    assert list(findings(conn)) == [13]
+    reason = "select reason from quotemill_intermediate.int_corporate_actions__overrides where "
+    assert conn.execute(f"{reason} line = 14".encode()).fetchone() == ('split, "by" two',)
+
+
+def test_a_line_that_is_there_twice_counts_once(conn: psycopg.Connection) -> None:
+    write_lines(conn, OVERRIDES, CELLS, GOOD, GOOD.replace("checked", "again"), GOOD)
+    write_lines(conn, US, US_CELLS, US_GOOD)
+
+    assert {n: text.partition(".")[0] for n, text in findings(conn).items()} == {
+        3: "repeats line 2",
+        4: "repeats line 2",
+    }
+    refused = "select code from quotemill_intermediate.int_corporate_actions__unread"
+    assert conn.execute(refused.encode()).fetchall() == []
+
+
+@pytest.mark.parametrize("header", [CELLS[:4] + CELLS[5:], (*CELLS, "code"), ("x",)])
+def test_a_header_without_a_column_is_one_finding(
+    conn: psycopg.Connection, header: tuple[str, ...]
+) -> None:
+    write_lines(conn, OVERRIDES, header, GOOD, GOOD)
+
+    [(line, evidence)] = findings(conn).items()
+    assert line == 1
+    assert evidence.startswith("header = c")  # names the columns
+    assert "No line of the file counts" in evidence
+
+
+def test_further_columns_in_any_order_do_not_count(conn: psycopg.Connection) -> None:
+    header = ("note", *(name.upper() for name in reversed(CELLS)))
+    line = ",".join(["mine", *reversed(GOOD.split(","))])
+
+    write_lines(conn, OVERRIDES, header, line)
+
+    assert findings(conn) == {}
+    read = (
+        "select code, cash_per10_yuan from quotemill_intermediate.int_corporate_actions__overrides"
+    )
+    assert [(code, float(cash)) for code, cash in conn.execute(read.encode())] == [
+        ("sh600000", 1.5)
+    ]
+
+
+def test_prices_without_a_refused_override_are_marked(conn: psycopg.Connection, dbt: Dbt) -> None:
+    land(conn, "security", [security(code) for code in ("sh600000", "sh600001", "sh600002")])
+    land(conn, "trading_day", [trading_day(day) for day in DAYS])
+    land(conn, "kline_daily", [bar(f"sh60000{n}", day, "10") for n in range(3) for day in DAYS])
+    landed = action("sh600002", DAYS[9], bonus_total_per10="-10")  # leaves no share
+    land(conn, "corporate_action", [landed])
+    add_line(conn, OVERRIDES, f"sh600000,{DAYS[9]},add,,1,,,,,checked")
+    add_line(conn, OVERRIDES, f"600001.SH,{DAYS[9]},add,,,-10,,,,a typo")
+
+    built = dbt("run", "-s", "+kline_daily_qfq,config.materialized:incremental")
+
+    assert built.success, built.error
+    rows = conn.execute(
+        "select code, close::float, has_refused_action from market.kline_daily_qfq "
+        "where trade_date = %s order by code",
+        (DAYS[0],),
+    )
+    assert rows.fetchall() == [
+        ("sh600000", 9.9, False),
+        ("sh600001", 10, True),
+        ("sh600002", 10, False),
+    ]
+    errors = "select check_name, subject from qa.findings where severity = 'error' order by 1"
+    assert conn.execute(errors.encode()).fetchall() == [
+        ("action_without_shares", "sh600002"),
+        ("seed_line", f"seeds/{OVERRIDES}.csv line 3"),
+    ]
+
+
+@pytest.fixture
+def edited_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dbt: Dbt) -> Path:
+    """The folder seeds/ of a copy of the project, which `dbt` then builds."""
+    root = conftest.PROJECT.parent
+    for part in ("dbt_project", "macros", "seeds", "tests/dbt", "docs/dbt"):
+        ignored = shutil.ignore_patterns("target", "logs")
+        shutil.copytree(root / part, tmp_path / "copy" / part, ignore=ignored)
+    monkeypatch.setattr(conftest, "PROJECT", tmp_path / "copy" / "dbt_project")
+    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
+    return tmp_path / "copy" / "seeds"
+
+
+@pytest.mark.long
+def test_files_as_spreadsheets_write_them_are_read_line_by_line(
+    conn: psycopg.Connection, dbt: Dbt, edited_seeds: Path
+) -> None:
+    table = f"quotemill_intermediate.{OVERRIDES}"
+    header = ",".join(CELLS)
+
+    def seed(content: str, *, changes: bool = True) -> list[tuple[int, str]]:
+        (edited_seeds / f"{OVERRIDES}.csv").write_bytes(content.encode())
+        before: Callable[[], object] = lambda: conn.execute(  # noqa: E731
+            f"select max(xmin::text::bigint) from {table}".encode()
+        ).fetchone()
+        written = before()
+        built = dbt("seed", "-s", OVERRIDES, US)
+        assert built.success, built.error
+        assert (written != before()) == changes
+        return conn.execute(f"select line, content from {table} order by 1".encode()).fetchall()
+
+    assert seed(f"{header}\n", changes=False) == [(1, header)]
+    lines = [(1, header), (2, GOOD), (4, 'a,b"c'), (5, "1,2,3,4,5,6,7,8,9,10,11,12")]
+    text = "\ufeff" + "\r\n".join([header, GOOD, "", lines[2][1], lines[3][1], ""])
+    assert seed(text) == lines
+    assert seed(text.replace("\r", "").removeprefix("\ufeff"), changes=False) == lines
+    assert list(findings(conn)) == [4, 5]
+    assert seed(f'{header}\n"sh600000",2024-01-10,remove,,,,,,,"a, b"\n"x\ny"\nz\n')[1:] == [
+        (2, 'sh600000,2024-01-10,remove,,,,,,,"a, b"'),
+        (3, "x\ny"),
+        (5, "z"),
+    ]
+    assert seed("code,day\n20240101,1\n") == [(1, "code,day"), (2, "202401011")]
+    assert list(findings(conn)) == [1]

@@ -1,0 +1,111 @@
+"""Names over time, by dbt's snapshot, and the days of listings."""
+
+from datetime import date
+
+import psycopg
+import pytest
+
+from tests.integration.dbt.conftest import NO_TESTS, Dbt
+from tests.integration.dbt.raw import bar, land, security, touch, trading_day, weekdays
+
+# all is built; a test lands its rows and builds the tables
+pytestmark = pytest.mark.usefixtures("models")
+DAYS = weekdays(date(2024, 6, 3), 8)
+NAMES = ("build", "--select", "+symbol_names", *NO_TESTS)
+DATES = ("run", "--select", "int_listings__dated", "symbol_dim")
+BEGIN, END = date(1900, 1, 1), date(9999, 12, 31)
+Conn = psycopg.Connection
+
+
+def named(code: str, name: str, day: date, **changes: object) -> dict[str, object]:
+    return security(code) | {"name": name, "fetched_at": f"{day} 20:00+08"} | changes
+
+
+def stretches(conn: Conn, code: str) -> list[tuple[object, ...]]:
+    query = """
+        select name, valid_from, valid_to, is_st, basis from market.symbol_names
+        where code = %s order by valid_from
+    """
+    return conn.execute(query, (code,)).fetchall()
+
+
+def test_a_name_lasts_until_loads_see_another(conn: Conn, dbt: Dbt) -> None:
+    land(conn, "security", [named("sh600000", "浦发银行", DAYS[0])])
+    assert dbt(*NAMES).success
+    land(conn, "security", [named("sh600000", "*ST浦发", DAYS[2])])
+    assert dbt(*NAMES).success
+    land(conn, "security", [named("sh600000", "浦发银行", DAYS[5])])
+    assert dbt(*NAMES).success
+    assert stretches(conn, "sh600000") == [
+        ("浦发银行", BEGIN, DAYS[0], False, "inferred"),
+        ("浦发银行", DAYS[0], DAYS[2], False, "observed"),
+        ("*ST浦发", DAYS[2], DAYS[5], True, "observed"),
+        ("浦发银行", DAYS[5], END, False, "observed"),
+    ]
+
+
+def test_a_code_without_an_answer_or_a_name_keeps_its_name(conn: Conn, dbt: Dbt) -> None:
+    land(conn, "security", [named("sz000002", "万 科Ａ", DAYS[0])])
+    assert dbt(*NAMES).success
+    before = stretches(conn, "sz000002")
+
+    land(conn, "security", [named("sz000002", "万 科Ａ", DAYS[1], is_listed=False)])
+    assert dbt(*NAMES).success
+    land(conn, "security", [named("sz000002", "sz000002", DAYS[2])])
+    assert dbt(*NAMES).success
+    conn.execute("delete from raw_tdx.security")
+    touch(conn, "security")
+    assert dbt(*NAMES).success
+    assert stretches(conn, "sz000002") == before
+    assert len(before) == 2
+
+
+def test_a_wrong_clock_leaves_no_name_of_the_future(conn: Conn, dbt: Dbt) -> None:
+    for name, day in (("A", DAYS[0]), ("B", date(2035, 1, 1)), ("C", DAYS[3])):
+        land(conn, "security", [named("sh600000", name, day)])
+        assert dbt(*NAMES).success
+    assert [row[:3] for row in stretches(conn, "sh600000")] == [
+        ("A", BEGIN, DAYS[0]),
+        ("A", DAYS[0], DAYS[3]),
+        ("C", DAYS[3], END),
+    ]
+
+
+def test_a_full_refresh_loses_no_name(conn: Conn, dbt: Dbt) -> None:
+    for name, day in (("深发展A", DAYS[0]), ("平安银行", DAYS[4])):
+        land(conn, "security", [named("sz000001", name, day)])
+        assert dbt(*NAMES).success
+    before = stretches(conn, "sz000001")
+    outcome = dbt(*NAMES, "--full-refresh")
+    assert outcome.success, outcome.error
+    assert stretches(conn, "sz000001") == before
+    assert [row[0] for row in before] == ["深发展A", "深发展A", "平安银行"]
+
+
+def test_a_relation_of_that_name_that_is_not_ours_is_refused(conn: Conn, dbt: Dbt) -> None:
+    table = "quotemill_intermediate.int_symbol_names__observed"
+    conn.execute("delete from ops.managed_relation where relation_name like '%__observed'")
+    assert dbt(*NAMES).refuses("were not built by quotemill", table)
+
+
+def test_days_of_listings_come_from_gbbq_then_from_later_first_bars(conn: Conn, dbt: Dbt) -> None:
+    codes = ("sh600000", "sh600001", "sh600002", "sh600003")
+    land(conn, "security", [security(code) | {"is_listed": code < "sh600002"} for code in codes])
+    land(conn, "trading_day", [trading_day(day) for day in DAYS])
+    first = dict(zip(codes, (0, 0, 3, 3), strict=True))
+    land(conn, "kline_daily", [bar(c, day, "9.01") for c in codes for day in DAYS[first[c] : 6]])
+    record = {"category": 5, "seq": 1, "value2": 0, "value3": 100, "value4": 400}
+    events = [("sh600001", date(2001, 2, 5), 0), ("sh600003", date(2003, 8, 4), 60)]
+    land(
+        conn,
+        "capital_event",
+        [{"code": c, "event_date": day, "value1": n, **record} for c, day, n in events],
+    )
+    assert dbt(*DATES).success
+    query = "select code, list_date, list_date_basis, delist_date from market.symbol_dim order by 1"
+    assert conn.execute(query).fetchall() == [
+        ("sh600000", None, None, None),  # its history begins with the first day loaded
+        ("sh600001", date(2001, 2, 5), "capital_event", None),
+        ("sh600002", DAYS[3], "first_bar", DAYS[5]),
+        ("sh600003", None, None, DAYS[5]),  # suspended on the first day loaded
+    ]
