@@ -20,7 +20,7 @@ from loaders.errors import SettingsError
 from loaders.landing.staging import stage_ddl
 from loaders.ticks import index_tables
 from loaders.ticks.day_hash import Dialect, measure_many_sql, measure_sql, measured, measured_row
-from loaders.ticks.frame import TICKS, key_of
+from loaders.ticks.frame import TICKS, DayKey, key_of, window
 from loaders.ticks.space import require_space, space_problems
 from loaders.ticks.store import (
     SCHEDULE,
@@ -28,6 +28,7 @@ from loaders.ticks.store import (
     Measured,
     MeasuredTicks,
     NoDataRow,
+    Span,
     Stamp,
     StoreError,
     StoreSummary,
@@ -96,8 +97,9 @@ class PostgresStore:
         key = {"symbol": symbol, "contract": contract, "day": trading_day}
         return self._ask(lambda conn: _measure(conn, f"{DAY} and not is_deleted", key))
 
-    def visible_ticks(self) -> list[VisibleTicks]:
-        query = index_tables.VISIBLE.format(_name(MAIN_TICKS), "true").encode()
+    def visible_ticks(self, trading_day: date | None = None) -> list[VisibleTicks]:
+        where = "true" if trading_day is None else f"trading_day = '{trading_day}'"
+        query = index_tables.VISIBLE.format(_name(MAIN_TICKS), where).encode()
         rows = self._ask(lambda conn: conn.execute(query).fetchall())
         return [VisibleTicks(*row) for row in sorted(rows)]
 
@@ -106,11 +108,12 @@ class PostgresStore:
             yield self._ask(partial(_measure_week, start=start))
 
     def read_day(
-        self, symbol: str, contract: str, trading_day: date, columns: Sequence[str] = ()
+        self, key: DayKey, columns: Sequence[str] = (), *, span: Span | None = None
     ) -> pa.Table:
-        key = {"symbol": symbol, "contract": contract, "day": trading_day}
-        where, names = f"{DAY} and not is_deleted order by ts, seq", columns or TICKS.names
-        rows = self._ask(lambda conn: _read(conn, MAIN_TICKS, where, key, names))
+        fields, names = ("symbol", "contract", "day", "first", "last"), columns or TICKS.names
+        values = dict(zip(fields, (*key, *(span or window(key.trading_day))), strict=True))
+        where = f"{DAY} and ts between %(first)s and %(last)s and not is_deleted order by ts, seq"
+        rows = self._ask(lambda conn: _read(conn, MAIN_TICKS, where, values, names))
         return rows.cast(pa.schema([TICKS.field(name) for name in names]))
 
     def restamp(self, symbol: str, contract: str, stamps: Sequence[Stamp]) -> None:
@@ -141,13 +144,13 @@ class PostgresStore:
         key = {"symbol": symbol, "contract": contract, "day": trading_day}
 
         def work(conn: psycopg.Connection) -> int:
-            flagged = conn.execute(
-                f"update {_name(MAIN_TICKS)} set is_deleted = true "
-                f"where {DAY} and not is_deleted".encode(),
-                key,
+            flag = (
+                f"update {_name(MAIN_TICKS)} set is_deleted = true where {DAY} and not is_deleted"
             )
+            flagged = conn.execute(flag.encode(), key)
             conn.execute(
-                f"update {_name(DAY_INDEX)} set status = 'superseded', updated_at = now() "
+                f"update {_name(DAY_INDEX)} set (status, archive_file, archive_sha256, updated_at) "
+                f"= ('superseded', null, null, now()) "
                 f"where {DAY} and status <> 'superseded'".encode(),
                 key,
             )
@@ -155,17 +158,26 @@ class PostgresStore:
 
         return self._ask(work)
 
+    def remove_ticks(
+        self, archived: Collection[DayKey], first: date, last: date
+    ) -> dict[str, list[DayKey]]:
+        values = [tuple(key) for key in archived if first <= key.trading_day <= last]
+        # flagged ticks of the series on these days are of no use any more either
+        query = (
+            f"delete from {_name(MAIN_TICKS)} where symbol = %s "
+            "and (underlying_contract = %s or is_deleted) and trading_day = %s"
+        ).encode()
+        self._ask(lambda conn: conn.cursor().executemany(query, values))
+        return {}
+
     def put_schedule(self, rows: pa.Table) -> None:
         rows = rows.select(SCHEDULE.names).cast(SCHEDULE)
 
         def work(conn: psycopg.Connection) -> None:
             for symbol in pc.unique(rows["symbol"]).to_pylist():
                 wanted = rows.filter(pc.equal(rows["symbol"], symbol))
-                _put(
-                    conn,
-                    MAIN_SCHEDULE,
-                    index_tables.schedule_changes(_schedule(conn, symbol), wanted),
-                )
+                changes = index_tables.schedule_changes(_schedule(conn, symbol), wanted)
+                _put(conn, MAIN_SCHEDULE, changes)
 
         self._ask(work)
 
@@ -263,6 +275,9 @@ def _prepare(conn: psycopg.Connection) -> None:
     claim_schemas(conn, [SCHEMA])
     for table in TABLES:
         conn.execute(table.postgres_ddl(SCHEMA).encode())
+        for name in set(table.added) - _columns(conn, table).keys():
+            column = f"{name} {table.postgres_type(name)}"
+            conn.execute(f"alter table {_name(table)} add column {column}".encode())
         columns = _columns(conn, table)
         for name in table.names:
             kind = {"timestamptz": "timestamp with time zone"}.get(

@@ -7,9 +7,9 @@ without data. It serves one warehouse. Stamps are UTC; days are trading days.
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 import pyarrow as pa
 
@@ -19,7 +19,9 @@ from loaders.ticks.frame import DayKey
 TICKS_KIND = "main_l5"
 Status = Literal["complete", "short", "superseded"]
 EmptyStatus = Literal["no_data", "short", "doubtful", "superseded"]
+Span = tuple[datetime, datetime]  # times, both included
 VISIBLE = ("complete", "short")  # statuses of days whose ticks readers see
+_MEASURED = ("rows", "row_hash", "hash_a", "hash_b", "first_ts", "last_ts", "book_levels")
 
 # one row per variety and trading day, as dbt built it
 SCHEDULE = pa.schema(
@@ -111,7 +113,8 @@ class StoredDay(ContractDay):
 
     `status`: short where they hold less than the day bar, or have a hole.
     `volume`: lots traded by the end of its ticks. `day_volume`: lots of the day bar that they were
-    compared with; None where there was none. The other fields: see Measured.
+    compared with; None where there was none. `archive_file`: the file of the archive that has its
+    ticks in place of the store; `archive_sha256`: of its bytes. The other fields: see Measured.
     """
 
     segment_id: int
@@ -126,11 +129,34 @@ class StoredDay(ContractDay):
     volume: int
     day_volume: int | None
     status: Status
+    archive_file: str | None = field(default=None, kw_only=True)
+    archive_sha256: str | None = field(default=None, kw_only=True)
 
     @property
     def is_visible(self) -> bool:
         """Whether readers see its ticks."""
         return self.status in VISIBLE
+
+    @property
+    def span(self) -> Span:
+        """The times of its first and last tick."""
+        return self.first_ts, self.last_ts
+
+    @property
+    def is_archived(self) -> bool:
+        return self.is_visible and self.archive_file is not None
+
+    def superseded(self) -> Self:
+        """The row of a day whose ticks are gone."""
+        return replace(self, status="superseded", archive_file=None, archive_sha256=None)
+
+    def find_differences(self, now: Measured) -> list[str]:
+        """What the row says otherwise than the ticks of the day."""
+        return [
+            f"{name}: the index says {getattr(self, name)}, the ticks {getattr(now, name)}"
+            for name in _MEASURED
+            if getattr(self, name) != getattr(now, name)
+        ]
 
     @property
     def stamp(self) -> Stamp:
@@ -144,6 +170,10 @@ class IndexRow(StoredDay):
     run_id: str
     updated_at: datetime
     ticks_kind: str = TICKS_KIND
+
+    def moved(self, file: str | None, sha256: str | None, at: datetime) -> Self:
+        """The row of a day whose ticks are in a file, or in the store again."""
+        return replace(self, archive_file=file, archive_sha256=sha256, updated_at=at)
 
 
 @dataclass(frozen=True)
@@ -215,10 +245,10 @@ class TickStore(Protocol):
 
     def measure(self, symbol: str, contract: str, trading_day: date) -> Measured: ...
 
-    def visible_ticks(self) -> list[VisibleTicks]:
+    def visible_ticks(self, trading_day: date | None = None) -> list[VisibleTicks]:
         """What readers see, whatever the index says, by series, contract and day.
 
-        One pass over six narrow columns of all ticks.
+        One pass over six narrow columns of all ticks; `trading_day`: of those near it.
         """
         ...
 
@@ -230,9 +260,13 @@ class TickStore(Protocol):
         ...
 
     def read_day(
-        self, symbol: str, contract: str, trading_day: date, columns: Sequence[str] = ()
+        self, key: DayKey, columns: Sequence[str] = (), *, span: Span | None = None
     ) -> pa.Table:
-        """TICKS, by ts and seq; `columns`: these alone, as all take several times as long."""
+        """TICKS, by ts and seq; `columns`: these alone, as all take several times as long.
+
+        `span`: only ticks of these times, as an index row has them; QuestDB then reads two or three
+        partitions, not seventeen.
+        """
         ...
 
     def restamp(self, symbol: str, contract: str, stamps: Sequence[Stamp]) -> None:
@@ -241,6 +275,17 @@ class TickStore(Protocol):
 
     def supersede(self, symbol: str, contract: str, trading_day: date) -> int:
         """Make a contract-day invisible, its index row superseded; returns its ticks."""
+        ...
+
+    def remove_ticks(
+        self, archived: Collection[DayKey], first: date, last: date
+    ) -> dict[str, list[DayKey]]:
+        """Remove the ticks of archived days; their index rows stay.
+
+        `archived`: all such days; those from `first` to `last` are removed. QuestDB gives back
+        whole partitions only: the result has those that stay, with the days that hold them; until
+        then readers do not see the archived ticks of these.
+        """
         ...
 
     def put_schedule(self, rows: pa.Table) -> None:

@@ -22,6 +22,7 @@ class StoreTable:
 
     `schema`: of its Arrow tables, in the order of the store's columns. `key`: a row replaces the
     one of the same key. `stored`: columns whose type in QuestDB differs from the usual one.
+    `added`: nullable columns that a table of an earlier version lacks.
     """
 
     name: str
@@ -29,6 +30,7 @@ class StoreTable:
     key: tuple[str, ...]
     partition: Literal["DAY", "YEAR"]
     stored: Mapping[str, str] = field(default_factory=dict)
+    added: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -127,10 +129,13 @@ DAY_INDEX = StoreTable(
         ("updated_at", _TS),
         ("volume", pa.int64()),  # lots traded by the end of the ticks
         ("day_volume", pa.int64()),  # lots of the day bar that they were compared with
-        nullable=("volume", "day_volume"),
+        ("archive_file", pa.string()),  # has the ticks, which are not in the store any more
+        ("archive_sha256", pa.string()),  # of that file
+        nullable=("volume", "day_volume", "archive_file", "archive_sha256"),
     ),
     ("ts", "symbol", "underlying_contract", "ticks_kind"),
     "YEAR",
+    added=("archive_file", "archive_sha256"),
 )
 NO_DATA_DAYS = StoreTable(
     "ghtrader_no_data_days_v2",

@@ -3,7 +3,6 @@
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cached_property
@@ -43,8 +42,6 @@ class Context:
     """The state of a load.
 
     load, harvest  the load, and its answers from the servers
-    new_harvest    opens a harvest whose sessions are not those of `harvest`
-    folder         for the load's files
     recorded       of recorded ticks, by contract; kept between loads
     answers        files of ticks that the store does not hold yet, of earlier loads too
     halted         set it to end every process of the client
@@ -60,6 +57,7 @@ class Context:
     schedule       as dbt built it
     settled_days   the newest settled day of each variety
     ledger         raw_tq.symbol_day; read again after each change of it
+    newest_row     when the newest stored row about the store was written
     stored         the store's own index rows at the start of the load
     changes        ledger rows that the task `tick_index` lands
     by_name        whether the load was asked for these very days, as a repair does: an answer that
@@ -72,8 +70,6 @@ class Context:
 
     load: "Load"
     harvest: Harvest
-    new_harvest: "Callable[[], AbstractContextManager[Harvest]]"
-    folder: Path
     recorded: Path
     answers: AnswerFiles
     halted: threading.Event = field(default_factory=threading.Event)
@@ -86,6 +82,7 @@ class Context:
     schedule: "dict[DayKey, Scheduled]" = field(default_factory=dict)
     settled_days: dict[str, date | None] = field(default_factory=dict)
     ledger: "dict[DayKey, LedgerRow]" = field(default_factory=dict)
+    newest_row: datetime | None = None
     stored: "dict[DayKey, IndexRow]" = field(default_factory=dict)
     changes: "dict[DayKey, LedgerRow]" = field(default_factory=dict)
     by_name: bool = False
@@ -130,6 +127,16 @@ class Context:
     def ask(self, work: "Callable[[psycopg.Connection], R]") -> R:
         """Query the warehouse, patiently."""
         return self.load.warehouse.ask(work)
+
+    @property
+    def ledger_time(self) -> datetime:
+        """The time of rows about the store: later than those of earlier loads.
+
+        They follow the store in the order of loads. One with an earlier clock, as with `--as-of` in
+        a sandbox's home that was loaded by the machine's, lands its rows all the same.
+        """
+        now, newest = self.load.clock(), self.newest_row
+        return max(now, newest + timedelta(microseconds=1)) if newest else now
 
     @property
     def lineage(self) -> dict[str, Any]:

@@ -13,6 +13,14 @@ from loaders.tq.trading_day import Session
 WINDOW = timedelta(days=365)  # of a first load without tq.start
 QUIET_LOTS = 1_000  # of a day: next to one with more no day is without a trade
 REPEATS = 5  # nights on which loads ask in vain for bars of a contract that has expired
+_HAS_FILES = """
+    select 1 from pg_attribute
+    where attrelid = to_regclass('raw_tq.symbol_day') and attname = 'archive_file'
+"""
+_FILES = """
+    select distinct archive_file from raw_tq.symbol_day
+    where archive_file is not null and status in ('complete', 'short') order by 1
+"""
 Figures = tuple[Decimal | None, int | None]  # close and open interest of a day bar
 # without days that were announced and not held
 TRADING_DAYS = """
@@ -131,17 +139,20 @@ def bars_harvests(conn: psycopg.Connection) -> dict[str, BarsHarvest]:
 
 
 def days_to_settle(
-    conn: psycopg.Connection, varieties: Sequence[str], first: date
+    conn: psycopg.Connection, varieties: Sequence[str], first: date, others: Sequence[str] = ()
 ) -> dict[str, list[date]]:
-    """Days with a final bar and no row of settlement, by contract that was ever a main one."""
+    """Days with a final bar and no row of settlement, by contract that was ever a main one.
+
+    And of others.
+    """
     days: dict[str, list[date]] = defaultdict(list)
     rows = conn.execute(
         "select b.contract, b.trade_date from raw_tq.contract_daily as b "
-        "where b.is_final and b.trade_date >= %s and b.contract in "
-        "(select e.contract from raw_tq.main_event as e where e.variety = any(%s)) "
+        "where b.is_final and b.trade_date >= %s and (b.contract = any(%s) or b.contract in "
+        "(select e.contract from raw_tq.main_event as e where e.variety = any(%s))) "
         "and not exists (select 1 from raw_tq.settlement as s "
         "where s.contract = b.contract and s.trade_date = b.trade_date) order by 1, 2",
-        (first, list(varieties)),
+        (first, list(others), list(varieties)),
     )
     for contract, day in rows:
         days[contract].append(day)
@@ -262,3 +273,10 @@ def is_quiet_around(conn: psycopg.Connection, contract: str, day: date) -> bool:
     """
     values = {"contract": contract, "day": day, "quiet": QUIET_LOTS}
     return conn.execute(query.encode(), values).fetchone() == (True,)
+
+
+def archived_files(conn: psycopg.Connection) -> list[str]:
+    """The names of the files that have archived days; none before the first load."""
+    if conn.execute(_HAS_FILES).fetchone() is None:
+        return []
+    return [name for (name,) in conn.execute(_FILES)]

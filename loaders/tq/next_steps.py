@@ -105,7 +105,6 @@ def _to_make(conn: psycopg.Connection, settings: Settings) -> list[str]:
     if not count:
         return []
     return [
-        f"{count:,} days of ticks have no minutes yet: `loaders run tq` makes them, up to "
-        f"{MOST_DAYS:,} before and after its ticks; `loaders run tq --dataset tick_minute` makes "
-        "all of them"
+        f"{count:,} days of ticks have no minutes yet: `loaders run tq` makes up to "
+        f"{2 * MOST_DAYS:,} of them; `loaders run tq --dataset tick_minute` makes all"
     ]

@@ -1,6 +1,5 @@
 """The source of China futures."""
 
-import itertools
 import logging
 import shutil
 import threading
@@ -40,34 +39,24 @@ def open_load(load: Load) -> Iterator[Context]:
     """
     folder = load_folder(load)
     shutil.rmtree(folder, ignore_errors=True)
-    files = folder / "files"
-    files.mkdir(parents=True)
-    halted, numbers = threading.Event(), itertools.count()
+    folder.mkdir(parents=True)
+    halted = threading.Event()
 
     def announce(text: str) -> None:
         load.reporter.line(text)
         load.note("warning", text)
 
-    def new_harvest() -> Harvest:
-        def stop() -> bool:
-            return halted.is_set() or load.cancelling()
-
-        return Harvest(
-            load.settings.tq,
-            folder / f"harvest-{next(numbers)}",
-            stop=stop,
-            report=log.debug,
-            announce=announce,
-        )
+    def stop() -> bool:
+        return halted.is_set() or load.cancelling()
 
     store = open_store(load.settings, load.warehouse) if load.request.mode == TICKS else None
     try:
-        with new_harvest() as harvest:
+        with Harvest(
+            load.settings.tq, folder / "harvest", stop=stop, report=log.debug, announce=announce
+        ) as harvest:
             yield Context(
                 load,
                 harvest,
-                new_harvest,
-                folder=files,
                 recorded=folder.with_name("recorded"),
                 answers=AnswerFiles(folder.parent / "answers"),
                 halted=halted,

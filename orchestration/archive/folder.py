@@ -7,16 +7,13 @@ An unfinished file is called `.part-0.parquet.new`, which pyarrow and DuckDB pat
 """
 
 import contextlib
-import errno
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -24,7 +21,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from loaders import atomic_file
-from loaders.errors import DataQualityError, QuotemillError, SettingsError
+from loaders.errors import DataQualityError
+from loaders.owned_folder import OwnedFolder, readable
 from loaders.settings import Settings
 from loaders.settings.folders import require_absolute
 from loaders.warehouse.postgres import Warehouse
@@ -35,9 +33,7 @@ from orchestration.archive.views import PLACE, Place
 _GROUP = 65_536  # rows of a row group, and rows read at a time
 _WAITING = 65_536  # rows that are written together
 _ZSTD_LEVEL = 7
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _METADATA = b"quotemill"
-_OWNER = ".owner.json"  # readers of the folder skip it
 
 
 class Damaged(DataQualityError):
@@ -48,70 +44,14 @@ class Damaged(DataQualityError):
 
 
 @dataclass(frozen=True)
-class Folder:
+class Folder(OwnedFolder):
     """The folder of a warehouse's archive.
 
-    origin:  where it was set
     pending: paths whose unfinished files nobody finishes if the command ends now
     """
 
-    root: Path
-    origin: str
+    setting: ClassVar[str] = "ib.archive_folder"
     pending: set[Path] = field(default_factory=set, compare=False)
-
-    def path(self, name: str) -> Path:
-        return self.root / name
-
-    @contextmanager
-    def usable(self) -> Iterator[None]:
-        """Turn errors of the file system into messages."""
-        try:
-            yield
-        except OSError as error:
-            if isinstance(error, pa.ArrowException) and error.errno is None:
-                raise
-            if error.errno in _NO_ROOM:
-                raise QuotemillError(
-                    f"no room left for the archive in {self.root}",
-                    hint="free some space, or set ib.archive_folder to a larger disk and move the "
-                    "archive there; running again finishes",
-                ) from None
-            raise SettingsError(
-                f"the archive's folder {self.root} ({self.origin}) cannot be used: "
-                f"{error.strerror or error}",
-                hint="ib.archive_folder names a folder that this user may write",
-            ) from None
-
-    def require_own(self, warehouse_id: str) -> None:
-        """Raises SettingsError where the folder is another warehouse's archive."""
-        try:
-            owner = json.loads(self.path(_OWNER).read_text("utf-8"))
-        except OSError:
-            return  # a new folder; an unreadable one fails at its first file
-        if owner["warehouse_id"] != warehouse_id:
-            raise SettingsError(
-                f"{self.root} ({self.origin}) is the archive of another warehouse "
-                f"({owner['label']})",
-                hint="set ib.archive_folder to a folder of its own; or, if this warehouse replaces "
-                f"that one, delete {self.path(_OWNER)}",
-            )
-
-    def make(self, warehouse_id: str, label: str) -> None:
-        """Create the folder for this warehouse.
-
-        Raises SettingsError where it cannot be written, or is another's.
-        """
-        with self.usable():
-            self.root.mkdir(parents=True, exist_ok=True)
-            probe = self.root / f".probe-{os.getpid()}"
-            probe.touch()
-            probe.unlink()
-            with (
-                contextlib.suppress(FileExistsError),  # of two at the same time one is refused
-                self.path(_OWNER).open("x", encoding="utf-8") as file,
-            ):
-                json.dump({"warehouse_id": warehouse_id, "label": label}, file)
-        self.require_own(warehouse_id)
 
     def discard_pending(self) -> None:
         while self.pending:
@@ -248,7 +188,7 @@ def read_batches(path: Path, day: date | None = None) -> Iterator[pa.Table]:
 
     Raises Damaged.
     """
-    with _readable(path), path.open("rb") as source, pq.ParquetFile(source) as file:
+    with readable(path, Damaged), path.open("rb") as source, pq.ParquetFile(source) as file:
         groups = []
         for number in range(file.num_row_groups):
             dates = file.metadata.row_group(number).column(0).statistics  # PLACE comes first
@@ -261,20 +201,8 @@ def read_batches(path: Path, day: date | None = None) -> Iterator[pa.Table]:
 
 def read_schema(path: Path) -> pa.Schema:
     """The schema of a file without the columns of PLACE. Raises Damaged."""
-    with _readable(path):
+    with readable(path, Damaged):
         return pa.schema([field for field in pq.read_schema(path) if field.name not in PLACE])
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError:
-        raise Damaged(path, "the file is missing") from None
-    except PermissionError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
-    except (OSError, pa.ArrowException) as error:
-        raise Damaged(path, f"the file cannot be read: {str(error).splitlines()[0]}") from None
 
 
 def read_partitions(
@@ -302,7 +230,7 @@ def read_contents(path: Path, place: Place | None) -> dict[Place, Content]:
 
 def check_size(path: Path, size: int) -> None:
     """Raises Damaged where the file is missing, unreachable, or of another size."""
-    with _readable(path):
+    with readable(path, Damaged):
         actual = path.stat().st_size
     if actual != size:
         raise Damaged(path, f"{actual:,} bytes, {size:,} were written")

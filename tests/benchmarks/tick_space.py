@@ -23,6 +23,8 @@ from loaders.ticks.questdb.http import QuestdbHttp
 from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.settings import QuestdbSettings
 from loaders.ticks.tables import MAIN_TICKS
+from loaders.tq.tick_archive.files import file_name, write_file
+from loaders.tq.tick_archive.folder import TickFolder
 
 SETTINGS = QuestdbSettings(port=0, fsync=False, min_free_gb=0)
 PARQUET = {
@@ -45,6 +47,7 @@ class Space:
     written  by the server's process, the queue included
     lz4      of the files as ZFS stores them compressed, by our own count; zstd likewise
     parquet  of the same partitions, converted, with zstd
+    archive  of the files of `quotemill ticks archive`
     """
 
     ticks: int
@@ -54,12 +57,14 @@ class Space:
     lz4: float
     zstd: float
     parquet: float
+    archive: float
 
     def __str__(self) -> str:
         return (
             f"{self.ticks:,} ticks, bytes a tick: files {self.files:.1f}, disk {self.disk:.1f}, "
             f"written {self.written:.0f}; compressed by records: lz4 {self.lz4:.1f}, "
-            f"zstd {self.zstd:.1f}; Parquet {self.parquet:.1f}"
+            f"zstd {self.zstd:.1f}; Parquet {self.parquet:.1f}; "
+            f"archive {self.archive:.1f}"
         )
 
 
@@ -77,8 +82,11 @@ def measure_space(folder: Path, *, levels: Sequence[int], days: int, rows: int) 
             store.write_day(_day(0, 1, 2, last + timedelta(days=7)))
             used, written = _used(home), _written(home)
             weekdays = [d for n in range(days * 2) if (d := FIRST + timedelta(n)).weekday() < 5]
+            packed = 0
             for day in weekdays[:days]:
-                store.write_days([_day(n, depth, rows, day) for n, depth in enumerate(levels)])
+                tables = [_day(n, depth, rows, day) for n, depth in enumerate(levels)]
+                store.write_days(tables)
+                packed += write_file(TickFolder(Path(name), ""), file_name(day), tables).size
             written = _written(home) - written
             _await_purge(home)
             disk = _used(home) - used
@@ -95,7 +103,8 @@ def measure_space(folder: Path, *, levels: Sequence[int], days: int, rows: int) 
             store.close()
             server.remove(home)
     sizes = (files, disk, written, lz4, zstd, parquet)
-    return Space(ticks, *(size / ticks for size in sizes))
+    archive = packed / (days * len(levels) * rows)
+    return Space(ticks, *(size / ticks for size in sizes), archive=archive)
 
 
 def _day(number: int, levels: int, rows: int, day: date) -> pa.Table:

@@ -116,7 +116,7 @@ def test_a_day_is_whole_after_the_server_was_killed(
     killer.join()
     assert killer.threads, "the server was killed"
     assert seen == measured(day)
-    assert store.read_day(*KEY).num_rows == 2000
+    assert store.read_day(KEY).num_rows == 2000
     assert store.measure(*YESTERDAY) == before
     (answer,) = store._connection.http().rows(f"select count() as n from {MAIN_TICKS.name}")
     assert answer["n"] == 1000 + len(_places(old) | _places(day)), "no row is there twice"

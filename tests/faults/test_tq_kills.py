@@ -251,5 +251,5 @@ def contents(of: Bench) -> tuple[Any, ...]:
     alike = [replace(row, run_id="", updated_at=row.first_ts) for row in index]
     with closing(open_store(of.settings, open_warehouse(of.settings))) as store:
         schedule = store.schedule(index[0].symbol).to_pylist()
-        days = [store.read_day(r.symbol, r.contract, r.trading_day).to_pylist() for r in index]
+        days = [store.read_day(r.key).to_pylist() for r in index]
     return of.rows(INDEX), alike, schedule, days, of.rows(MINUTES)

@@ -1,4 +1,4 @@
-"""The measures of all ticks of a table, range by range, in two threads.
+"""The measures of all ticks of a table, range by range, in a thread for each processor.
 
 The server reads a range in one thread, and ends a query after a minute.
 """
@@ -13,10 +13,10 @@ from loaders.ticks.day_hash import measure_many_sql
 from loaders.ticks.questdb.connection import Connection
 from loaders.ticks.questdb.http import QuestdbHttp
 from loaders.ticks.questdb.rows import number_to_date
+from loaders.ticks.questdb.server import WORKERS
 from loaders.ticks.store import MeasuredTicks
 
 ROWS = 3_000_000  # of a range at least, unless it is the last: some seconds
-THREADS = 2  # as many as our own server has
 
 
 def measure_all(connection: Connection, table: str) -> Iterator[list[MeasuredTicks]]:
@@ -24,7 +24,7 @@ def measure_all(connection: Connection, table: str) -> Iterator[list[MeasuredTic
     ranges = connection.retry(lambda: _ranges(connection.http(), table))
     with ExitStack() as stack:
         idle: SimpleQueue[Connection] = SimpleQueue()
-        for _ in range(THREADS):
+        for _ in range(WORKERS):
             other = connection.another()
             stack.callback(other.close)
             idle.put(other)
@@ -36,7 +36,7 @@ def measure_all(connection: Connection, table: str) -> Iterator[list[MeasuredTic
             finally:
                 idle.put(own)
 
-        pool = stack.enter_context(ThreadPoolExecutor(THREADS))
+        pool = stack.enter_context(ThreadPoolExecutor(WORKERS))
         yield from pool.map(measure, ranges)
 
 

@@ -1,7 +1,7 @@
 """Rows as QuestDB holds them, and the conditions that select them."""
 
 from collections.abc import Collection
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from loaders.ticks import index_tables
 from loaders.ticks.day_hash import measured_row
 from loaders.ticks.frame import DayKey, window
 from loaders.ticks.questdb.http import literal
-from loaders.ticks.store import Measured
+from loaders.ticks.store import Measured, Span
 from loaders.ticks.tables import MAIN_TICKS, StoreTable
 
 
@@ -22,10 +22,22 @@ def range_condition(symbol: str, contract: str | None, first: datetime, last: da
     return where + (f" and underlying_contract = {literal(contract)}" if contract else "")
 
 
-def day_condition(symbol: str, contract: str | None, day: date) -> str:
-    """Visible ticks of a day: partitions are UTC days, stamps alone do not bound it."""
-    where = range_condition(symbol, contract, *window(day))
+def day_condition(symbol: str, contract: str | None, day: date, span: Span | None = None) -> str:
+    """Visible ticks of a day: partitions are UTC days, stamps alone do not bound it.
+
+    `span`: those of these times, of less partitions.
+    """
+    first, last = window(day)
+    if span is not None:
+        first, last = span[0], span[1] + timedelta(microseconds=1)
+    where = range_condition(symbol, contract, first, last)
     return f"{where} and trading_day = {day:%Y%m%d} and not is_deleted"
+
+
+def near_condition(day: date) -> str:
+    """All ticks of a trading day."""
+    first, last = window(day)
+    return f"ts >= '{iso(first)}' and ts < '{iso(last)}' and trading_day = {day:%Y%m%d}"
 
 
 def series_condition(symbols: Collection[str] | None) -> str:

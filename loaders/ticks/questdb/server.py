@@ -30,6 +30,7 @@ from loaders.ticks.settings import QuestdbSettings
 USER = "quotemill"
 PATIENCE = 60.0  # seconds for a start with WAL to read, and for a stop
 HOST = "127.0.0.1"
+WORKERS = max(2, os.cpu_count() or 2)  # threads that answer queries: each reads in one
 # every key is known to this version; config.validation.strict refuses one that is not
 _CONF = {
     "config.validation.strict": "true",
@@ -42,7 +43,7 @@ _CONF = {
     "posthog.enabled": "false",
     "line.auto.create.new.tables": "false",
     "line.auto.create.new.columns": "false",
-    "shared.worker.count": "2",
+    "shared.worker.count": str(WORKERS),
     "wal.apply.worker.count": "1",
     "export.worker.count": "1",
     "cairo.mat.view.enabled": "false",

@@ -20,17 +20,19 @@ import pyarrow.compute as pc
 
 from loaders.ticks import index_tables
 from loaders.ticks.day_hash import measure_sql, measured
-from loaders.ticks.frame import TICKS, key_of, window
+from loaders.ticks.frame import TICKS, DayKey, key_of, window
 from loaders.ticks.questdb import ranges
 from loaders.ticks.questdb.add_years import add_whole_years
 from loaders.ticks.questdb.connection import Connection
 from loaders.ticks.questdb.day_writer import rows_to_write
-from loaders.ticks.questdb.http import Refused, Suspended, literal
+from loaders.ticks.questdb.drop_partitions import drop_archived
+from loaders.ticks.questdb.http import QuestdbHttp, Refused, Suspended, literal
 from loaders.ticks.questdb.partitions import find_parquet_partitions
 from loaders.ticks.questdb.rows import (
     as_stored,
     day_condition,
     measured_from_row,
+    near_condition,
     number_to_date,
     range_condition,
     series_condition,
@@ -46,6 +48,7 @@ from loaders.ticks.store import (
     Measured,
     MeasuredTicks,
     NoDataRow,
+    Span,
     Stamp,
     StoreError,
     StoreSummary,
@@ -109,16 +112,16 @@ class QuestdbStore:
         where = day_condition(symbol, contract, trading_day)
         return self._connection.retry(lambda: self._measure(where))
 
-    def visible_ticks(self) -> list[VisibleTicks]:
-        return self._connection.retry(self._visible_ticks)
+    def visible_ticks(self, trading_day: date | None = None) -> list[VisibleTicks]:
+        return self._connection.retry(lambda: self._visible_ticks(trading_day))
 
     def measure_all(self) -> Iterator[list[MeasuredTicks]]:
         return ranges.measure_all(self._connection, MAIN_TICKS.name)
 
     def read_day(
-        self, symbol: str, contract: str, trading_day: date, columns: Sequence[str] = ()
+        self, key: DayKey, columns: Sequence[str] = (), *, span: Span | None = None
     ) -> pa.Table:
-        where, names = day_condition(symbol, contract, trading_day), columns or TICKS.names
+        where, names = day_condition(*key, span), columns or TICKS.names
         rows = self._connection.retry(lambda: self._read(MAIN_TICKS, where, "ts, seq", names))
         return rows.cast(pa.schema([TICKS.field(name) for name in names]))
 
@@ -127,6 +130,14 @@ class QuestdbStore:
 
     def supersede(self, symbol: str, contract: str, trading_day: date) -> int:
         return self._connection.retry(lambda: self._supersede(symbol, contract, trading_day))
+
+    def remove_ticks(
+        self, archived: Collection[DayKey], first: date, last: date
+    ) -> dict[str, list[DayKey]]:
+        self._connection.retry(lambda: self._require_sound(MAIN_TICKS))
+        return self._connection.retry(
+            lambda: drop_archived(self._connection.http(), set(archived), first, last)
+        )
 
     def put_schedule(self, rows: pa.Table) -> None:
         rows = rows.select(SCHEDULE.names).cast(SCHEDULE)
@@ -248,15 +259,11 @@ class QuestdbStore:
         (count,) = self._connection.http().rows(query)
         return int(count["n"])
 
-    def _visible_ticks(self) -> list[VisibleTicks]:
-        """Year by year: the server ends a query after a minute."""
+    def _visible_ticks(self, trading_day: date | None) -> list[VisibleTicks]:
         http, name = self._connection.http(), MAIN_TICKS.name
-        (ends,) = http.rows(f"select min(ts) as first, max(ts) as last from {name}")
-        if ends["first"] is None:
-            return []
         counts: Counter[tuple[str, str, date, int, str]] = Counter()
-        for year in range(int(ends["first"][:4]), int(ends["last"][:4]) + 1):
-            rows = http.rows(index_tables.VISIBLE.format(name, f"ts in '{year}'"))
+        for where in _years(http) if trading_day is None else [near_condition(trading_day)]:
+            rows = http.rows(index_tables.VISIBLE.format(name, where))
             for symbol, contract, day, segment, stamp, count in (row.values() for row in rows):
                 counts[symbol, contract, number_to_date(day), segment, stamp] += count
         return [VisibleTicks(*key, count) for key, count in sorted(counts.items())]
@@ -332,7 +339,7 @@ class QuestdbStore:
         if count := self._count(where):
             self._update_ticks("is_deleted = true", where)
         rows = [
-            replace(row, status="superseded", updated_at=datetime.now(UTC))
+            replace(row.superseded(), updated_at=datetime.now(UTC))
             for row in self._read_index(symbol, contract)
             if row.trading_day == trading_day and row.status != "superseded"
         ]
@@ -347,3 +354,12 @@ class QuestdbStore:
     def _read_index(self, symbol: str, contract: str) -> list[IndexRow]:
         where = f"symbol = {literal(symbol)} and underlying_contract = {literal(contract)}"
         return index_tables.index_rows(self._read(DAY_INDEX, where))
+
+
+def _years(http: QuestdbHttp) -> list[str]:
+    """Conditions for the ticks of each year: the server ends a query after a minute."""
+    (ends,) = http.rows(f"select min(ts) as first, max(ts) as last from {MAIN_TICKS.name}")
+    if ends["first"] is None:
+        return []
+    first, last = (int(ends[name][:4]) for name in ("first", "last"))
+    return [f"ts in '{year}'" for year in range(first, last + 1)]

@@ -23,6 +23,7 @@ NEWEST = """
             d.contract = m.contract
             and d.trading_day = m.trading_day
             and d.row_hash = m.row_hash
+            and m.minute_count > 0
     where d.symbol = any(%s) and d.status = 'complete'
     order by d.symbol, d.trading_day desc
 """

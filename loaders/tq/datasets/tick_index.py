@@ -26,7 +26,7 @@ def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     changes = {key: ctx.changes[key] for key in map(parse_key, keys)}
     _change_store(ctx, changes)
     scheduled = {(day.symbol, day.trading_day): day for day in ctx.schedule.values()}
-    at = ctx.load.clock()
+    at = ctx.ledger_time
     for text, (key, row) in zip(keys, changes.items(), strict=True):
         old, beside = ctx.ledger.get(key), []
         is_taken_out = row.status == "superseded" and key in ctx.stored
@@ -58,7 +58,7 @@ def _change_store(ctx: Context, changes: Mapping[DayKey, LedgerRow]) -> None:
 def fetch_no_data(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     """Copy the store's days without ticks; days that it has no more are superseded."""
     copies = ctx.ask(lambda conn: read_no_data(conn, ctx.symbols))
-    at = ctx.load.clock()
+    at = ctx.ledger_time
     for text in keys:
         key = parse_key(text)
         row = ctx.no_data.get(key)

@@ -3,7 +3,11 @@
 Made of the store's own ticks, so nothing is asked of the source. A day is due while its ticks are
 others than those that its minutes were made of: `tick_minute_day` has their row_hash. So days that
 were stored before this dataset existed are due, a revision makes its day due, and a load that was
-killed leaves it so. A day is replaced as a whole.
+killed leaves it so. A day is replaced as a whole. Of ticks that no minutes can be made of the
+record has none: they are no longer due, but where this dataset alone is asked for.
+
+A load makes the minutes of some days once their ticks have landed (the tasks of
+loaders.tq.tick_days.plan), so a stop leaves few days without.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,32 +16,48 @@ import psycopg
 import pyarrow as pa
 
 from loaders.engine.outcome import NOT_DUE, Outcome
+from loaders.landing.screening import screen
 from loaders.ticks.frame import DayKey
+from loaders.ticks.store import StoredDay
 from loaders.tq import landed
-from loaders.tq.context import Context, Dataset, add_columns, concat_rows
+from loaders.tq.context import Context, Dataset, add_columns, concat_rows, describe
 from loaders.tq.tables import TICK_MINUTE, TICK_MINUTE_DAY
+from loaders.tq.tick_archive.files import Damaged, read_day
+from loaders.tq.tick_archive.folder import tick_folder
 from loaders.tq.tick_days.minute_bars import make_minutes
 from loaders.tq.tick_days.schedule import key_text, parse_key
 from loaders.tq.trading_day import sessions_on, spans
 
-MOST_DAYS = 1_000  # made by a load for its ticks or before them; --dataset tick_minute makes all
+MOST_DAYS = 1_000  # of earlier loads that a load makes; --dataset tick_minute makes all
 ROUTE = "tick_minutes"
 COLUMNS = ("datetime_ns", "seq", "last_price", "volume", "amount", "open_interest")
-DUE = """
+STORED = """
     from raw_tq.symbol_day as d
     left join raw_tq.tick_minute_day as m
         on d.contract = m.contract and d.trading_day = m.trading_day
     where
         d.symbol = any(%(symbols)s)
         and d.status in ('complete', 'short')
-        and m.row_hash is distinct from d.row_hash
 """
+DUE = f"{STORED} and m.row_hash is distinct from d.row_hash"
+DUE_OR_NONE = f"{STORED} and (m.row_hash is distinct from d.row_hash or m.minute_count = 0)"
 
 
-def list_due_days(conn: psycopg.Connection, symbols: Sequence[str]) -> list[DayKey]:
+def list_due_days(conn: psycopg.Connection, symbols: Sequence[str], due: str = DUE) -> list[DayKey]:
     """The days of some series without minutes of their ticks, the newest first."""
-    query = f"select d.symbol, d.contract, d.trading_day {DUE} order by d.trading_day desc, 1"
+    query = f"select d.symbol, d.contract, d.trading_day {due} order by d.trading_day desc, 1"
     return [DayKey(*row) for row in conn.execute(query.encode(), {"symbols": list(symbols)})]
+
+
+def _find_due(conn: psycopg.Connection, keys: Sequence[DayKey], due: str) -> set[DayKey]:
+    """The due ones of some days."""
+    query = f"""
+        select d.symbol, d.contract, d.trading_day {due}
+            and d.contract = any(%(contracts)s) and d.trading_day = any(%(days)s)
+    """
+    symbols, contracts, days = map(list, zip(*keys, strict=True))
+    values = {"symbols": symbols, "contracts": contracts, "days": days}
+    return {DayKey(*row) for row in conn.execute(query.encode(), values)}
 
 
 def count_due_days(conn: psycopg.Connection, symbols: Sequence[str]) -> int:
@@ -52,42 +72,61 @@ def list_keys(ctx: Context) -> tuple[str, ...]:
     wanted = {key.partition(" ")[0].removeprefix("KQ.m@") for key in request.keys or ()}
     varieties = wanted or set(ctx.settings.varieties)
     symbols = [f"KQ.m@{variety}" for variety in varieties]
-    due = ctx.ask(lambda conn: list_due_days(conn, symbols))
-    if request.datasets is None:
-        due = due[:MOST_DAYS]
+    if request.datasets is not None:
+        due = ctx.ask(lambda conn: list_due_days(conn, symbols, DUE_OR_NONE))
+    else:
+        due = ctx.ask(lambda conn: list_due_days(conn, symbols))[:MOST_DAYS]
     return tuple(map(key_text, due))
 
 
+def list_due_keys(ctx: Context, days: Sequence[DayKey]) -> tuple[str, ...]:
+    """The due ones of some days."""
+    due = ctx.ask(lambda conn: _find_due(conn, days, DUE))
+    return tuple(key_text(key) for key in days if key in due)
+
+
 def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
-    assert ctx.store is not None
-    for text in keys:
-        key = parse_key(text)
-        row = ctx.stored_day(key)
-        ticks = ctx.store.read_day(*key, COLUMNS) if row is not None else None
-        if row is None or ticks is None or not ticks.num_rows:  # taken out since
-            yield Outcome(text, skipped=NOT_DUE)
-            continue
+    days = {text: parse_key(text) for text in keys}
+    due = ctx.ask(lambda conn: _find_due(conn, tuple(days.values()), DUE_OR_NONE))
+    for text, key in days.items():
+        row = ctx.stored_day(key) if key in due else None
         try:
-            yield _make_day(ctx, key, ticks, row.row_hash)
-        except (ArithmeticError, ValueError) as error:  # costs no other day, and no ticks
-            yield Outcome(text, skipped=f"no minutes can be made of its ticks: {error}")
+            yield _make_day(ctx, row) if row is not None else Outcome(text, skipped=NOT_DUE)
+        except Damaged as error:
+            yield Outcome(text, failure=describe(error))
         if not ctx.load.room():
             return
 
 
-def _make_day(ctx: Context, key: DayKey, ticks: pa.Table, row_hash: str) -> Outcome:
-    variety = key.symbol.removeprefix("KQ.m@")
+def _read_ticks(ctx: Context, row: StoredDay) -> pa.Table:
+    """The ticks of a day, of the store or of its file. Raises Damaged."""
+    assert ctx.store is not None
+    if row.is_archived:
+        return read_day(tick_folder(ctx.load.settings), row, COLUMNS)
+    return ctx.store.read_day(row.key, COLUMNS, span=row.span)
+
+
+def _make_day(ctx: Context, row: StoredDay) -> Outcome:
+    key = row.key
+    text, variety = key_text(key), key.symbol.removeprefix("KQ.m@")
     versions = ctx.ask(lambda conn: landed.sessions(conn, variety))
     if not versions:  # minutes without a trade would be missing
-        return Outcome(key_text(key), skipped=f"the hours of {variety} have not been loaded yet")
-    hours = spans(key.trading_day, sessions_on(key.trading_day, versions), ctx.days)
-    bars = make_minutes(ticks, hours)
-    lineage = {"source_route": ROUTE} | ctx.lineage
+        return Outcome(text, skipped=f"the hours of {variety} have not been loaded yet")
+    ticks = _read_ticks(ctx, row)
+    if not ticks.num_rows:  # taken out since
+        return Outcome(text, skipped=NOT_DUE)
+    lineage = {"source_route": ROUTE, "fetched_at": ctx.ledger_time, "is_final": True}
     day = {"contract": key.contract, "trading_day": key.trading_day}
-    made_of = {"row_hash": row_hash, "minute_count": bars.num_rows}
-    return Outcome(
-        key_text(key), add_columns(bars, day | lineage), beside=[day | made_of | lineage]
-    )
+    record = day | {"row_hash": row.row_hash, "minute_count": 0} | lineage
+    try:
+        hours = spans(key.trading_day, sessions_on(key.trading_day, versions), ctx.days)
+        bars = add_columns(make_minutes(ticks, hours), day | lineage)
+        if refused := screen(bars, TICK_MINUTE).rejected:
+            raise ValueError(f"{refused[0].field} {refused[0].rule}")
+    except (ArithmeticError, ValueError) as error:  # costs no other day, and no ticks
+        why = f"no minutes can be made of its ticks: {error}"
+        return Outcome(text, skipped=why, beside=[record])
+    return Outcome(text, bars, beside=[record | {"minute_count": bars.num_rows}])
 
 
 DATASET = Dataset(

@@ -9,7 +9,6 @@ day in one transaction.
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
 from operator import itemgetter
 
 import pyarrow as pa
@@ -20,24 +19,22 @@ from loaders.errors import DataQualityError, UpstreamError
 from loaders.ticks.frame import day_frame
 from loaders.ticks.store import StoreError
 from loaders.tq import landed
-from loaders.tq.client.answers import DayRange, TickAnswer
+from loaders.tq.client.answers import TickAnswer
 from loaders.tq.context import Context, Dataset, describe, source_gone
 from loaders.tq.errors import TqPermissionError, TqTimeout, TqTransport, UnknownSymbol
 from loaders.tq.live.reconcile import compare_recorded
 from loaders.tq.tables import SYMBOL_DAY, TICK_REVISION
 from loaders.tq.tick_days.batch import Batch, CheckedDay
-from loaders.tq.tick_days.completeness import lacks_ticks, rank, traded_lots
+from loaders.tq.tick_days.completeness import traded_lots
 from loaders.tq.tick_days.conversion import count_outside, sift_ticks
 from loaders.tq.tick_days.fetch import DAY_ERRORS, NotAsked, fetch_days
 from loaders.tq.tick_days.no_data_days import (
-    is_last_chance,
     note_silence,
     record_empty_day,
     record_failure,
 )
 from loaders.tq.tick_days.recent_ticks import NEWEST, NO_ANSWER, NO_PERMISSION, fetch_newest
 from loaders.tq.tick_days.replacement import (
-    due_until,
     find_gap,
     find_loss,
     keep_stored_ticks,
@@ -105,21 +102,16 @@ def _fail(ctx: Context, day: Scheduled, why: str) -> Outcome:
 def _load_history(
     ctx: Context, day: Scheduled, answer: TickAnswer | Exception
 ) -> Outcome | CheckedDay:
-    """Load a day of the history; the permission may end between two sessions."""
+    """Load a day of the history; the permission may end in the middle."""
     try:
         if isinstance(answer, Exception):
             raise answer
-        # a short day was asked for twice when it landed
-        is_first = ctx.history and (ctx.by_name or ctx.stored_day(day.key) is None)
-        traded = _traded(ctx, day)
-        if is_first and (not answer.rows or find_gap(ctx, day, _read_volumes(answer), traded)):
-            answer = ask_again(ctx, day, answer)
     except TqPermissionError:
         return _load_recent(ctx, day)
     if not answer.rows:
         if ctx.stored_day(day.key) is not None:
             return keep_stored_ticks(ctx, day, "no tick came")
-        return record_empty_day(ctx, day, answer, traded)
+        return record_empty_day(ctx, day, answer, _traded(ctx, day))
     ticks = _read_ticks(answer)
     compare_recorded(ctx, day.contract, ticks)
     item = _check_ticks(ctx, day, ticks, HISTORY)
@@ -164,44 +156,6 @@ def _check_ticks(
     )
 
 
-def ask_again(ctx: Context, day: Scheduled, first: TickAnswer) -> TickAnswer:
-    """The better of this answer and another session's.
-
-    Nothing is missing on one session's word.
-
-    Raises UpstreamError where only the first has ticks, as either may be right. Where the day would
-    go on record as one without ticks, they are taken all the same.
-    """
-    with ctx.new_harvest() as harvest:
-        [second] = harvest.ticks(day.contract, [_range(ctx, day)])
-        if second.path is not None:  # the harvest deletes its folder
-            path = second.path.replace(ctx.folder / f"again {second.path.name}")
-            second = replace(second, path=path)
-    if first.rows and not second.rows:
-        why = "one session had ticks of the day, another none"
-        if not is_last_chance(ctx, day):
-            raise UpstreamError(why)
-        ctx.load.warn(f"{day.contract} {day.trading_day}: {why}, in the end too")
-        return first
-    if first.rows and _is_better(ctx, day, first, second):
-        first, second = second, first
-    _delete_file(first)
-    had_rows = first.more_days_had_rows and second.more_days_had_rows
-    second = ctx.answers.keep(day.contract, second)
-    return replace(second, more_days_had_rows=had_rows)
-
-
-def _is_better(ctx: Context, day: Scheduled, first: TickAnswer, second: TickAnswer) -> bool:
-    """Whether the first of two answers with ticks is better than the second."""
-    ticks, others = _read_volumes(first), _read_volumes(second)
-    count, other_count = _count_ticks(ticks), _count_ticks(others)
-    if lacks_ticks(count, other_count) or lacks_ticks(other_count, count):
-        return count > other_count
-    traded = _traded(ctx, day)
-    until = due_until(ctx, day, traded)
-    return rank(ticks, traded, until) > rank(others, traded, until)
-
-
 def warn_of_oddities(
     ctx: Context,
     day: Scheduled,
@@ -213,9 +167,9 @@ def warn_of_oddities(
 ) -> None:
     """Report what is odd about a day that lands all the same."""
     if gap:
-        best = "the best of two sessions" if route == HISTORY else f"of the newest {NEWEST:,} ticks"
-        best = "of recorded ticks" if is_recorded else best
-        text = f"{day.contract} {day.trading_day}: {gap}, {best}: landed as short"
+        source = "" if route == HISTORY else f", of the newest {NEWEST:,} ticks"
+        source = ", of recorded ticks" if is_recorded else source
+        text = f"{day.contract} {day.trading_day}: {gap}{source}: landed as short"
         ctx.load.warn(text)
     versions = ctx.ask(lambda conn: landed.sessions(conn, day.variety))
     hours = spans(day.trading_day, sessions_on(day.trading_day, versions), ctx.days)
@@ -224,31 +178,13 @@ def warn_of_oddities(
         ctx.load.log("info", text, {"ticks": strays})
 
 
-def _read_ticks(answer: TickAnswer, columns: Sequence[str] | None = None) -> pa.Table:
+def _read_ticks(answer: TickAnswer) -> pa.Table:
     """The ticks of an answer. Raises DataQualityError for a file that a power cut damaged."""
     assert answer.path is not None
     try:
-        return pq.read_table(answer.path, columns=columns)
+        return pq.read_table(answer.path)
     except (OSError, pa.ArrowException) as error:
         raise DataQualityError(f"the file of its answer cannot be read: {error}") from None
-
-
-def _read_volumes(answer: TickAnswer) -> pa.Table:
-    return _read_ticks(answer, ["datetime_ns", "volume"])
-
-
-def _count_ticks(ticks: pa.Table) -> int:
-    """The ticks of an answer, those that were sent twice counted once."""
-    return int(ticks.group_by(ticks.column_names).aggregate([]).num_rows)
-
-
-def _delete_file(answer: TickAnswer) -> None:
-    if answer.path is not None:
-        answer.path.unlink(missing_ok=True)
-
-
-def _range(ctx: Context, day: Scheduled) -> DayRange:
-    return DayRange(day.trading_day, *bounds(day.trading_day, ctx.days))
 
 
 def _traded(ctx: Context, day: Scheduled) -> int | None:

@@ -96,7 +96,7 @@ def find_changes(
             stamp = {"segment_id": day.segment_id, "schedule_hash": day.schedule_hash}
             rows[day.key] = replace(rows[day.key], **stamp)  # type: ignore[arg-type]
     for key in _outgrown(schedule, visible, no_data):
-        rows[key] = replace(rows[key], status="superseded")
+        rows[key] = rows[key].superseded()
     taken_out, restamped, judged = find_store_changes(rows, stored or {})
     behind = {*taken_out, *(row.key for row in [*restamped, *judged])}
     return {

@@ -89,10 +89,11 @@ def _write_days(ctx: Context, checked: Sequence[CheckedDay]) -> dict[DayKey, Out
         else:
             indexed.append((item, _index_row(ctx, item, result, now)))
     ctx.store.put_index([row for _, row in indexed])
+    landed_at = ctx.ledger_time
     for item, row in indexed:
         if item.gap:
-            note_short(ctx, item.day, item.gap, sessions=2 if item.route == "ticks" else 1)
-        outcomes[item.day.key] = _outcome(ctx, item, row, now)
+            note_short(ctx, item.day, item.gap)
+        outcomes[item.day.key] = _outcome(ctx, item, row, landed_at)
     return outcomes
 
 
@@ -113,17 +114,17 @@ def _index_row(ctx: Context, item: CheckedDay, measured: Measured, now: datetime
     )
 
 
-def _outcome(ctx: Context, item: CheckedDay, row: IndexRow, now: datetime) -> Outcome:
+def _outcome(ctx: Context, item: CheckedDay, row: IndexRow, at: datetime) -> Outcome:
     day = item.day
     old = ctx.ledger.get(day.key)
     is_revised = old is not None and old.row_hash != row.row_hash
     return Outcome(
         key_text(day.key),
-        [LedgerRow.from_store(row, item.route).as_record(now)],
+        [LedgerRow.from_store(row, item.route).as_record(at)],
         item.rejected,
         cursor=day.trading_day,
         cursor_key=day.symbol,
-        beside=[revision_record(old, day, row.row_hash, now)] if old and is_revised else [],
+        beside=[revision_record(old, day, row.row_hash, at)] if old and is_revised else [],
     )
 
 

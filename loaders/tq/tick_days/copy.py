@@ -23,12 +23,7 @@ from loaders.ticks.questdb.http import StoreAway
 from loaders.ticks.store import IndexRow, MeasuredTicks, StoreError, TickStore
 from loaders.tq.request import TICK_LANE
 from loaders.tq.tick_days.schedule import key_text
-from loaders.tq.tick_days.verify import (
-    agrees,
-    find_differences,
-    measure_days,
-    require_sound,
-)
+from loaders.tq.tick_days.verify import agrees, measure_days, require_sound
 from loaders.warehouse.lock import LoadLock, load_lock
 from loaders.warehouse.postgres import Warehouse
 
@@ -43,6 +38,7 @@ class TickCopy:
 
     source, target  labels of the stores
     days            days that the source has
+    archived        days in the archive, whose files serve both stores
     copied          days of them that were written; the others were there
     ticks           ticks of the days that were written
     taken_out       days that only the target had
@@ -52,6 +48,7 @@ class TickCopy:
     source: str
     target: str
     days: int
+    archived: int
     copied: int
     ticks: int
     taken_out: int
@@ -110,7 +107,12 @@ class _Copy:
     def __init__(self, source: TickStore, target: TickStore, lock: LoadLock) -> None:
         self.source, self.target, self.lock = source, target, lock
         self.rows = {row.key: row for row in source.index()}
-        self.visible = {key: row for key, row in self.rows.items() if row.is_visible}
+        self.archived = {key for key, row in self.rows.items() if row.is_archived}
+        self.visible = {
+            key: row
+            for key, row in self.rows.items()
+            if row.is_visible and key not in self.archived
+        }
         self.indexed = {row.key: row for row in target.index()}
         self.written: list[IndexRow] = []
         self.damaged: dict[DayKey, str] = {}
@@ -126,14 +128,16 @@ class _Copy:
         others = self.find_others(there)
         for key in others:
             self.target.supersede(*key)
-        self.put_index([row for row in self.rows.values() if not row.is_visible])
+            self.indexed.pop(key, None)
+        self.put_index([row for key, row in self.rows.items() if key not in self.visible])
         return TickCopy(
             self.source.label,
             self.target.label,
             days=len(self.visible),
+            archived=len(self.archived),
             copied=len(self.written),
             ticks=sum(row.rows for row in self.written),
-            taken_out=len(others),
+            taken_out=len(set(others) - self.archived),
             damaged={key_text(key): text for key, text in self.damaged.items()},
         )
 
@@ -143,7 +147,10 @@ class _Copy:
             key
             for key, row in self.indexed.items()
             if row.is_visible
-            and (key not in self.visible or self.visible[key].row_hash != row.row_hash)
+            and (
+                key not in self.visible.keys() | self.archived
+                or self.rows[key].row_hash != row.row_hash
+            )
         ]
         if others:
             raise UsageError(
@@ -160,7 +167,7 @@ class _Copy:
         """Copy the series of a trading day together: in QuestDB they share a partition."""
         reporter.start("days copied", len(self.visible))
         passed: list[IndexRow] = []
-        for rows in _groups(self.visible.values()):
+        for rows in group_days(self.visible.values()):
             lacking = [row for row in rows if not _is_there(row, there.get(row.key, ()))]
             self.write_days(lacking)
             passed += [row for row in rows if row.key not in self.damaged]
@@ -183,8 +190,8 @@ class _Copy:
     def read_ticks(self, row: IndexRow) -> pa.Table | None:
         """The ticks of a day with the stamp of its index row; None where they are damaged."""
         try:
-            ticks = self.source.read_day(*row.key)
-            why = "; ".join(find_differences(row, measured(ticks)))
+            ticks = self.source.read_day(row.key, span=row.span)
+            why = "; ".join(row.find_differences(measured(ticks)))
         except StoreAway:
             raise
         except StoreError as error:
@@ -214,14 +221,14 @@ class _Copy:
 
         Where the source's ticks are damaged, sound ones of the target stay.
         """
-        held = {key for key, row in self.indexed.items() if row.is_visible}
+        held = {key for key, row in self.indexed.items() if row.is_visible} - self.archived
         sound = {key for key in self.unread & held if agrees(self.indexed[key], there.get(key, ()))}
         for key in sound:
             self.damaged[key] += f"; {self.target.label} keeps its own ticks"
         return sorted({*there, *held} - (self.visible.keys() - self.damaged.keys()) - sound)
 
 
-def _groups(rows: Iterable[IndexRow]) -> Iterator[list[IndexRow]]:
+def group_days(rows: Iterable[IndexRow]) -> Iterator[list[IndexRow]]:
     """The rows of each trading day, in several lists where they have many ticks."""
     group: list[IndexRow] = []
     for row in sorted(rows, key=lambda row: (row.trading_day, row.symbol)):

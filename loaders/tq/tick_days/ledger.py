@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 
+from loaders.landing.target import CLOCK_AHEAD
 from loaders.ticks.frame import DayKey
 from loaders.ticks.store import IndexRow, NoDataRow, StoredDay, StoreError
 from loaders.tq.tables import NO_DATA_DAY
@@ -18,7 +19,10 @@ from loaders.tq.tick_days.completeness import TOLERANCE, lacks_lots
 from loaders.tq.tick_days.schedule import Scheduled
 from loaders.warehouse.tables import STANDARD_FIELDS
 
+# tables whose rows say what the store holds, or what was made of it
+FOLLOWERS = ("symbol_day", "no_data_day", "tick_revision", "tick_minute_day")
 FEW = 20  # days that a store may lack before it is taken for the wrong one
+BY_NOW = f"where not {CLOCK_AHEAD}"
 # days whose ticks another day bar judges: complete ones that hold too little, and short ones
 REJUDGED = """
     select s.symbol, s.contract, s.trading_day, d.volume
@@ -72,7 +76,10 @@ def read_ledger(
 ) -> dict[DayKey, LedgerRow]:
     """The rows of some series, or of all."""
     names = (*STORED_FIELDS, "source_route")
-    rows = (LedgerRow(*row) for row in _read(conn, "raw_tq.symbol_day", names, symbols))
+    rows = (
+        LedgerRow(**dict(zip(names, row, strict=True)))
+        for row in _read(conn, "raw_tq.symbol_day", names, symbols)
+    )
     return {row.key: row for row in rows}
 
 
@@ -91,6 +98,13 @@ def read_no_data(
     }
 
 
+def read_newest_time(conn: psycopg.Connection) -> datetime | None:
+    """When the newest row about the store was written; none by a clock ahead of the server's."""
+    times = (f"(select max(fetched_at) from raw_tq.{table} as t {BY_NOW})" for table in FOLLOWERS)
+    [(newest,)] = conn.execute(f"select greatest({', '.join(times)})".encode())
+    return newest  # type: ignore[no-any-return]
+
+
 def read_rejudged(conn: psycopg.Connection, symbols: Collection[str]) -> dict[DayKey, int]:
     """Lots of the day bar of stored days that it judges otherwise, or for the first time."""
     rows = conn.execute(REJUDGED, {"symbols": list(symbols), "least": 1 - TOLERANCE})
@@ -107,7 +121,7 @@ def follow_store(
 ) -> dict[DayKey, LedgerRow]:
     """The ledger as the store's own rows have it; a day that these lack is superseded."""
     lost = {key: row for key, row in ledger.items() if key not in stored}
-    return {key: replace(row, status="superseded") for key, row in lost.items()} | {
+    return {key: row.superseded() for key, row in lost.items()} | {
         key: LedgerRow.from_store(row, _route(ledger.get(key), row)) for key, row in stored.items()
     }
 
@@ -127,7 +141,7 @@ def require_same_store(
             "is it the right one?",
             hint="QUOTEMILL_QUESTDB_URL names the store; `quotemill questdb copy` brings the ticks "
             "of the former one; if they are lost, `loaders run tq --dataset tick_index` records "
-            "that, and the next load fetches them",
+            "that, keeps the days of the tick archive, and the next load fetches the others",
         )
 
 

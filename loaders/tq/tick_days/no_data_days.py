@@ -1,10 +1,11 @@
 """Days of the schedule without ticks, or with too few: when they go on record as such.
 
-at once      two sessions found nothing, the day bar has no lot, the same sessions found ticks of
-             another day, and nothing else can explain it
+at once      the history has no tick of the day and the day bar no lot: two witnesses; the session
+             had ticks of another day, and nothing else can explain it
 some nights  the same of a day without a bar, or whose bar has lots, once loads of NIGHTS trading
-             days found nothing: two sessions of one evening are one outage; no failure until then
-             where the contract has no bar of the day, and few lots on the days next to it
+             days found nothing: the sessions of one evening see one outage, so none is asked twice
+             in a load; no failure until then where the contract has no bar of the day, and few
+             lots on the days next to it
 in the end   anything that fails with this day alone, and ticks that stay too few, once loads had
              this on NIGHTS trading days, the first of them tq.recheck_after days ago; until then
              each load asks for the day
@@ -78,14 +79,14 @@ class NoDataDays:
 def record_empty_day(
     ctx: Context, day: Scheduled, answer: TickAnswer, traded: int | None
 ) -> Outcome:
-    """The outcome of a day that two sessions found empty; `traded`: lots of its bar."""
+    """The outcome of a day that the history has no tick of; `traded`: lots of its bar."""
     expires = ctx.ask(lambda conn: landed.expiry(conn, day.contract))
     doubts = {
         "the calendar does not have the day": day.trading_day not in ctx.days,
         "the contract is not known": expires is None,
         "the contract had expired": expires is not None and expires < day.trading_day,
-        "the same sessions had no tick of any other day": not answer.more_days_had_rows,
-        # the newest ticks, which the sessions may have seen, come by another way
+        "the same session had no tick of any other day": not answer.more_days_had_rows,
+        # the newest ticks, which the session may have seen, come by another way
         "the history had no tick of any day in this load": traded and not ctx.history_gave,
     }
     bar = f", though a day bar of {traded:,} lots" if traded else ""
@@ -94,17 +95,17 @@ def record_empty_day(
     if traded is None and quiet is True:
         return _note_untraded(ctx, day, is_certain=doubt is None)
     if doubt:
-        return record_failure(ctx, day, f"no tick of the day{bar}, and {doubt}", sessions=2)
+        return record_failure(ctx, day, f"no tick of the day{bar}, and {doubt}")
     reason = f"the source has no tick{bar}" if bar else "no tick"
-    row = count_night(ctx, day, reason, sessions=2)
+    row = count_night(ctx, day, reason)
     known = ctx.no_data.get(day.key)
     is_known = known is not None and known.status in ON_RECORD
     if traded == 0 or is_known or row.nights >= NIGHTS:
         ctx.no_data.put(row)
-        return Outcome(key_text(day.key), skipped=f"{reason}; two sessions were asked")
+        return Outcome(key_text(day.key), skipped=reason)
     ctx.no_data.put(replace(row, status="doubtful"))
-    patience = f"asked again by each load until on {NIGHTS} trading days ({row.nights} so far)"
-    return Outcome(key_text(day.key), failure=f"{reason}: {patience}")
+    failure = f"{reason}: asked again by each load until it was so on {_describe_nights(row)}"
+    return Outcome(key_text(day.key), failure=failure)
 
 
 def _note_untraded(ctx: Context, day: Scheduled, *, is_certain: bool) -> Outcome:
@@ -113,24 +114,28 @@ def _note_untraded(ctx: Context, day: Scheduled, *, is_certain: bool) -> Outcome
     Illiquid contracts have such days. It is asked for again as any other one all the same.
     """
     reason = "no tick and no day bar, and the contract is hardly traded on the days next to it"
-    row = count_night(ctx, day, reason, sessions=2)
+    row = count_night(ctx, day, reason)
     over = is_over(ctx, row) or (is_certain and row.nights >= NIGHTS)
     ctx.no_data.put(row if over else replace(row, status="doubtful"))
-    few = "" if over else f"; asked again until on {NIGHTS} trading days ({row.nights} so far)"
+    few = "" if over else f"; asked again until it was so on {_describe_nights(row)}"
     return Outcome(key_text(day.key), skipped=f"{reason}{few}")
 
 
-def record_failure(ctx: Context, day: Scheduled, why: str, *, sessions: int = 1) -> Outcome:
+def record_failure(ctx: Context, day: Scheduled, why: str) -> Outcome:
     """The outcome of a day that fails alone: on record once it did for long enough."""
-    row = count_night(ctx, day, why, sessions)
+    row = count_night(ctx, day, why)
     if not is_over(ctx, row):
         ctx.no_data.put(replace(row, status="doubtful"))
         until = _asked_until(ctx, row)
-        few = f", and on {NIGHTS} trading days ({row.nights} so far)" if row.nights < NIGHTS else ""
+        few = f", and on {_describe_nights(row)}" if row.nights < NIGHTS else ""
         patience = f"asked again by each load until {until:%Y-%m-%d}{few}"
         return Outcome(key_text(day.key), failure=f"{why}: {patience}")
     ctx.no_data.put(row)
     return Outcome(key_text(day.key), skipped=f"{why}; so since {row.first_checked_at:%Y-%m-%d}")
+
+
+def _describe_nights(row: NoDataRow) -> str:
+    return f"{NIGHTS} trading days ({row.nights} so far)"
 
 
 def note_silence(ctx: Context, day: Scheduled, why: str) -> Outcome:
@@ -138,14 +143,9 @@ def note_silence(ctx: Context, day: Scheduled, why: str) -> Outcome:
     stored = ctx.stored_day(day.key)
     is_short = stored is not None and stored.status == "short"
     if ctx.no_data.get(day.key) is None and (stored is None or is_short):
-        row = count_night(ctx, day, why, sessions=1)
+        row = count_night(ctx, day, why)
         ctx.no_data.put(replace(row, status="doubtful", nights=0))
     return Outcome(key_text(day.key), failure=why)
-
-
-def is_last_chance(ctx: Context, day: Scheduled) -> bool:
-    """Whether one more failure puts the day on record."""
-    return is_over(ctx, count_night(ctx, day, "", sessions=1))
 
 
 def is_over(ctx: Context, row: NoDataRow) -> bool:
@@ -160,7 +160,7 @@ def _asked_until(ctx: Context, row: NoDataRow) -> datetime:
     return row.first_checked_at + timedelta(days=ctx.settings.recheck_after)
 
 
-def count_night(ctx: Context, day: Scheduled, reason: str, sessions: int) -> NoDataRow:
+def count_night(ctx: Context, day: Scheduled, reason: str) -> NoDataRow:
     """The record of a day after this load's failure with it, not written yet.
 
     A count by a later clock, as of a load without `--as-of` in a sandbox's home, is begun again.
@@ -171,7 +171,7 @@ def count_night(ctx: Context, day: Scheduled, reason: str, sessions: int) -> NoD
     return NoDataRow(
         *day.key,
         reason=reason,
-        attempts=(known.attempts if known else 0) + sessions,
+        attempts=(known.attempts if known else 0) + 1,
         checked_at=now,
         first_checked_at=counted.first_checked_at if counted else now,
         nights=_nights(ctx, counted, now),

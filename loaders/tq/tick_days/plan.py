@@ -1,8 +1,8 @@
 """The lane of ticks: bring the store in line with the schedule that dbt built.
 
     schedule to the store ▶ ledger changes without a download ▶ revised days ▶ changes that these
-    allow ▶ missing days ▶ days that gave nothing before; days without data are copied, and minutes
-    made of stored ticks, before and after
+    allow ▶ missing days ▶ days that gave nothing before; minutes are made after each task of ticks;
+    days without data are copied, and minutes made of ticks stored earlier, before and after
 
 What to do is a pure function of schedule, ledger and days without data
 (loaders.tq.tick_days.backlog). Each change of the store is followed by its ledger row, and the
@@ -11,6 +11,7 @@ ledger is read again after it.
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from functools import partial
 
 import pyarrow as pa
 
@@ -22,6 +23,8 @@ from loaders.tq.context import Context
 from loaders.tq.datasets import tick_minute
 from loaders.tq.live.reconcile import end_reconciliation
 from loaders.tq.request import NEWEST_DAY, TICK_DATASETS
+from loaders.tq.tick_archive.files import find_lost_files
+from loaders.tq.tick_archive.folder import tick_folder
 from loaders.tq.tick_days.backlog import (
     Backlog,
     find_backlog,
@@ -32,6 +35,7 @@ from loaders.tq.tick_days.backlog import (
 from loaders.tq.tick_days.fetch import split_days
 from loaders.tq.tick_days.ledger import (
     read_ledger,
+    read_newest_time,
     read_no_data,
     read_rejudged,
     require_same_store,
@@ -68,10 +72,13 @@ def plan_ticks(ctx: Context) -> Iterator[Sequence[Unit]]:
     ctx.days = ctx.ask(landed.trading_days)
     ctx.schedule = {day.key: day for day in schedule}
     ctx.settled_days = ctx.ask(read_settled_days)
+    ctx.newest_row = ctx.ask(read_newest_time)
     _read_ledger(ctx)
     ctx.stored = {row.key: row for row in ctx.store.index(ctx.symbols)}
     if "tick_index" not in (ctx.load.request.datasets or ()):
         require_same_store(ctx.store.label, ctx.ledger, ctx.stored)
+    _list_archived_days_again(ctx)
+    _warn_of_lost_files(ctx)
     datasets = ctx.load.request.datasets or TICK_DATASETS
     ctx.store.put_schedule(_schedule_table(schedule))
     traded = ctx.ask(lambda conn: read_rejudged(conn, ctx.symbols))
@@ -94,9 +101,41 @@ def plan_ticks(ctx: Context) -> Iterator[Sequence[Unit]]:
     _require_sound_store(ctx)
 
 
+def _list_archived_days_again(ctx: Context) -> None:
+    """Give a store that lost its index the rows of archived days: their files are elsewhere."""
+    assert ctx.store is not None
+    run, now = str(ctx.load.job_id), ctx.load.clock()
+    lost = {
+        key: IndexRow(**row.shared_fields, run_id=run, updated_at=now)
+        for key, row in ctx.ledger.items()
+        if row.is_archived and key not in ctx.stored
+    }
+    if lost:
+        ctx.store.put_index([*lost.values()])
+        ctx.stored |= lost
+        ctx.load.warn(
+            f"the index of {ctx.store.label} lacked {len(lost):,} archived days, and has them "
+            "again: `loaders verify tq` reads their files"
+        )
+
+
+def _warn_of_lost_files(ctx: Context) -> None:
+    """Name files of the archive that are lost: their days are complete by the index alone."""
+    folder = tick_folder(ctx.load.settings)
+    archived = [row for row in ctx.stored.values() if row.is_archived]
+    lost = find_lost_files(folder, (str(row.archive_file) for row in archived))
+    if lost:
+        names = {text.partition(": ")[0] for text in lost}
+        days = sum(row.archive_file in names for row in archived)
+        ctx.load.warn(
+            f"{len(lost):,} files of the tick archive {folder.root}, with {days:,} days, are lost, "
+            f"such as {lost[0]}: mount its disk, or set {folder.setting}, or put copies there; "
+            "`loaders verify tq --repair` downloads their days"
+        )
+
+
 def _make_minutes(ctx: Context) -> Iterator[Sequence[Unit]]:
     if keys := tick_minute.list_keys(ctx):
-        _read_ledger(ctx)
         yield [Unit("tick_minute", keys)]
 
 
@@ -137,7 +176,7 @@ def _fetch(ctx: Context) -> Iterator[Sequence[Unit]]:
             many = f"{len(unknown):,} of {len(named):,} days that were asked for"
             ctx.load.warn(f"{many} are not in the schedule: {unknown[0]}")
         for step in filter(None, order_days(Backlog([], days), failed)):
-            yield _units(step)
+            yield _units(ctx, step)
         return
     backlog = _requested_backlog(ctx)
     if (backlog.revised or backlog.missing) and not check_history(ctx):
@@ -152,7 +191,7 @@ def _fetch(ctx: Context) -> Iterator[Sequence[Unit]]:
     revised, missing, again = order_days(backlog, failed)
     for days in (revised, missing, again):
         if days:
-            yield _units(days)
+            yield _units(ctx, days)
         if set(days) & set(backlog.revised):
             _read_ledger(ctx)
             yield from _change_ledger(ctx)
@@ -200,11 +239,24 @@ def _is_requested(ctx: Context, day: Scheduled) -> bool:
     return day.variety in varieties and first <= day.trading_day <= last
 
 
-def _units(days: Sequence[Scheduled]) -> list[Unit]:
-    """Tasks of whole trading days over all varieties, the oldest first."""
+def _units(ctx: Context, days: Sequence[Scheduled]) -> list[Unit]:
+    """Tasks of whole trading days over all varieties, the oldest first; each makes its minutes."""
     in_order = sorted(days, key=lambda day: (day.trading_day, day.symbol))
-    parts = split_days(in_order, span=len(days), most=TASK_KEYS)
-    return [Unit("ticks", tuple(key_text(day.key) for day in part)) for part in parts]
+    makes_minutes = "tick_minute" in (ctx.load.request.datasets or TICK_DATASETS)
+    return [
+        Unit(
+            "ticks",
+            tuple(key_text(day.key) for day in part),
+            follow=partial(_due_minutes, ctx, part) if makes_minutes else None,
+        )
+        for part in split_days(in_order, span=len(days), most=TASK_KEYS)
+    ]
+
+
+def _due_minutes(ctx: Context, days: Sequence[Scheduled]) -> Unit | None:
+    _read_ledger(ctx)
+    keys = tick_minute.list_due_keys(ctx, [day.key for day in days])
+    return Unit("tick_minute", keys) if keys else None
 
 
 def _named_keys(ctx: Context) -> set[str]:

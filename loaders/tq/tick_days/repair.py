@@ -17,6 +17,7 @@ from loaders.ticks.frame import DayKey
 from loaders.ticks.open_store import open_store
 from loaders.ticks.store import Stamp
 from loaders.tq.request import TICK_LANE
+from loaders.tq.tick_archive.folder import tick_folder
 from loaders.tq.tick_days.ledger import read_ledger, require_same_store
 from loaders.tq.tick_days.schedule import parse_key
 from loaders.tq.tick_days.verify import Verification, is_as_indexed, read_visible_days, verify
@@ -93,7 +94,7 @@ def accept_loss(settings: Settings, warehouse: Warehouse, keys: Sequence[str]) -
         for text, key in wanted.items():
             if key not in indexed:
                 raise UsageError(f"{text}: the index has no such day", hint=NAMED)
-            if is_as_indexed(store, indexed[key]):
+            if is_as_indexed(store, tick_folder(settings), indexed[key]):
                 raise UsageError(f"{text}: none of its ticks are lost", hint=NAMED)
         for key in wanted.values():
             store.supersede(*key)

@@ -60,7 +60,7 @@ def rank_stored(stored: StoredDay, traded: int | None) -> tuple[bool, int, int]:
     return is_whole, stored.volume or 0, stored.rows
 
 
-def keep_stored_ticks(ctx: Context, day: Scheduled, why: str, *, sessions: int = 1) -> Outcome:
+def keep_stored_ticks(ctx: Context, day: Scheduled, why: str) -> Outcome:
     """The outcome of a day whose stored ticks stay.
 
     A failure where the load was asked for this day; else one more night of a short one.
@@ -73,14 +73,14 @@ def keep_stored_ticks(ctx: Context, day: Scheduled, why: str, *, sessions: int =
             f"--date {day.trading_day} --accept-loss` takes what comes"
         )
         return Outcome(key_text(day.key), failure=f"{why}: {held}; {way_out}")
-    if note_short(ctx, day, why, sessions=sessions) == "short":
+    if note_short(ctx, day, why) == "short":
         ctx.load.warn(f"{day.contract} {day.trading_day} stays short: {why}, and {held}")
     return Outcome(key_text(day.key), skipped=f"short: {why}, and {held}")
 
 
-def note_short(ctx: Context, day: Scheduled, why: str, *, sessions: int) -> EmptyStatus:
+def note_short(ctx: Context, day: Scheduled, why: str) -> EmptyStatus:
     """Count a night of a day with too few ticks: on record after long enough."""
-    row = count_night(ctx, day, why, sessions)
+    row = count_night(ctx, day, why)
     status: EmptyStatus = "short" if is_over(ctx, row) else "doubtful"
     ctx.no_data.put(replace(row, status=status))
     return status

@@ -10,25 +10,25 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from loaders.progress import Reporter
+from loaders.progress import Reporter, Silent
 from loaders.settings import Settings
 from loaders.ticks.day_hash import row_hash
 from loaders.ticks.frame import LEVELS, DayKey
 from loaders.ticks.open_store import open_store
 from loaders.ticks.store import (
     IndexRow,
-    Measured,
     MeasuredTicks,
     StoreError,
     TickStore,
     VisibleTicks,
 )
+from loaders.tq.tick_archive.files import find_damage
+from loaders.tq.tick_archive.folder import TickFolder, tick_folder
 from loaders.tq.tick_days.ledger import changed_rows, follow_store, read_ledger
 from loaders.tq.tick_days.schedule import Scheduled, key_text, read_schedule
 from loaders.warehouse.postgres import Warehouse
 
 STAMP = ("segment_id", "schedule_hash")
-MEASURED = ("rows", "row_hash", "hash_a", "hash_b", "first_ts", "last_ts", "book_levels")
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ class Verification:
     """What `verify` compared.
 
     `first_l5_days`: by variety the first stored day with five levels of the order book; None: it
-    has none. `short`: days whose ticks are as indexed, and less than their day bars.
+    has none. `short`: days whose ticks are as indexed, and less than their day bars. `archived`:
+    days whose ticks are in files.
     """
 
     days: int
@@ -57,6 +58,7 @@ class Verification:
     differences: tuple[Difference, ...]
     first_l5_days: Mapping[str, date | None]
     short: tuple[str, ...] = ()
+    archived: int = 0
 
     @property
     def repairable(self) -> tuple[str, ...]:
@@ -67,6 +69,7 @@ class Verification:
         first = {variety: day and day.isoformat() for variety, day in self.first_l5_days.items()}
         return {
             "days": self.days,
+            "archived_days": self.archived,
             "rows": self.rows,
             "first_l5_days": first,
             "short_days": list(self.short),
@@ -75,7 +78,7 @@ class Verification:
 
 
 def verify(settings: Settings, warehouse: Warehouse, reporter: Reporter) -> Verification:
-    """Recompute rows and hashes of every day.
+    """Recompute rows and hashes of every day in the store, and the sha256 of archived days' files.
 
     Raises StoreError where the store is away or not sound.
     """
@@ -87,6 +90,11 @@ def verify(settings: Settings, warehouse: Warehouse, reporter: Reporter) -> Veri
         rows = store.index()
         for row in rows:
             differences += _compare_day(store, row, visible.pop(row.key, ()))
+        archived = [row for row in rows if row.is_archived]
+        folder = tick_folder(settings)
+        for key, damage in find_damage(folder, archived, reporter).items():
+            text, is_lost = f"archived: {damage}", not damage.has_ticks
+            differences.append(Difference(key_text(key), text, needs_download=is_lost))
         for key, parts in visible.items():
             count = sum(part.rows for part in parts)
             text = f"not in the index, and {count:,} ticks are visible"
@@ -103,6 +111,7 @@ def verify(settings: Settings, warehouse: Warehouse, reporter: Reporter) -> Veri
         tuple(differences),
         find_first_l5_days(held),
         short=tuple(key_text(row.key) for row in held if row.status == "short"),
+        archived=len(archived),
     )
 
 
@@ -133,27 +142,39 @@ def read_visible_days(store: TickStore) -> dict[DayKey, list[VisibleTicks]]:
     return dict(days)
 
 
-def is_as_indexed(store: TickStore, row: IndexRow) -> bool:
+def is_as_indexed(store: TickStore, folder: TickFolder, row: IndexRow) -> bool:
     """Whether the ticks of a day are what its index row says."""
+    if row.is_archived:
+        return all(damage.has_ticks for damage in find_damage(folder, [row], Silent()).values())
     now = store.measure(row.symbol, row.contract, row.trading_day)
-    return not find_differences(row, now)
+    return not row.find_differences(now)
 
 
 def measure_days(store: TickStore, reporter: Reporter) -> dict[DayKey, list[MeasuredTicks]]:
     """The parts of each contract-day with visible ticks."""
     days: dict[DayKey, list[MeasuredTicks]] = {}
-    reporter.start("days", store.summary().days)
+    if total := store.summary().days:  # none in the new target of a copy
+        reporter.start("days", total)
     for parts in store.measure_all():
         known = len(days)
         for part in parts:
             days.setdefault(part.key, []).append(part)
-        reporter.advance("days", len(days) - known)
+        if total:
+            reporter.advance("days", len(days) - known)
     return days
 
 
 def _compare_day(
     store: TickStore, row: IndexRow, parts: Sequence[MeasuredTicks]
 ) -> Iterator[Difference]:
+    if row.is_archived:
+        if count := sum(part.rows for part in parts):
+            text = (
+                f"archived, and {count:,} ticks of it are in the store: "
+                "`quotemill ticks archive` takes them out"
+            )
+            yield Difference(key_text(row.key), text, needs_download=False)
+        return
     if not agrees(row, parts):
         yield from _compare_measures(store, row)
     if not row.is_visible:
@@ -189,17 +210,8 @@ def _compare_measures(store: TickStore, row: IndexRow) -> Iterator[Difference]:
             text = f"superseded, and {now.rows:,} ticks of it are still visible"
             yield Difference(key, text, needs_download=False)
         return
-    for text in find_differences(row, now):
+    for text in row.find_differences(now):
         yield Difference(key, text, needs_download=True)
-
-
-def find_differences(row: IndexRow, now: Measured) -> list[str]:
-    """What the index says otherwise than the ticks of a day."""
-    return [
-        f"{name}: the index says {getattr(row, name)}, the ticks {getattr(now, name)}"
-        for name in MEASURED
-        if getattr(row, name) != getattr(now, name)
-    ]
 
 
 def _compare_schedules(

@@ -74,7 +74,7 @@ def test_ticks_move_to_questdb_and_back_without_a_download(made: Bench, moved: B
         store.put_no_data([NO_DATA])
         assert made.load("ticks").status == "succeeded"
         index, schedule = store.index(), store.schedule(SERIES)
-        days = [store.read_day(*row.key) for row in index]
+        days = [store.read_day(row.key) for row in index]
     before = made.rows(INDEX)
     made.asked()
 
@@ -92,7 +92,7 @@ def test_ticks_move_to_questdb_and_back_without_a_download(made: Bench, moved: B
         with opened(bench) as store:
             assert (store.index(), store.no_data()) == (index, [NO_DATA])
             assert store.schedule(SERIES) == schedule
-            assert [store.read_day(*row.key) for row in index] == days
+            assert [store.read_day(row.key) for row in index] == days
     assert made.rows(INDEX) == before
 
 

@@ -25,6 +25,7 @@ from loaders.ticks.store import (
     TickStore,
     VisibleTicks,
 )
+from loaders.ticks.tables import DAY_INDEX
 from tests.conftest import ROOT, require
 from tests.ticks import KEY, day_of_ticks
 
@@ -44,9 +45,14 @@ def test_a_day_reads_back_as_it_was_written(store: TickStore) -> None:
     assert seen.rows == 3000
     assert seen.book_levels == 5
     assert store.measure(*KEY) == seen
-    assert store.read_day(*KEY).equals(_sorted(day))
+    assert store.read_day(KEY).equals(_sorted(day))
     some = ["datetime_ns", "volume"]
-    assert store.read_day(*KEY, some).equals(_sorted(day).select(some))
+    assert store.read_day(KEY, some).equals(_sorted(day).select(some))
+    assert seen.first_ts is not None
+    assert seen.last_ts is not None
+    assert store.read_day(KEY, span=(seen.first_ts, seen.last_ts)).equals(_sorted(day))
+    last = store.read_day(KEY, span=(seen.last_ts, seen.last_ts))
+    assert pc.unique(last["ts"]).to_pylist() == [seen.last_ts]
 
 
 @pytest.mark.parametrize("depth", ["one level", "no volumes", "some of each"])
@@ -65,30 +71,30 @@ def test_levels_that_are_not_given_are_in_the_hash(store: TickStore, depth: str)
 def test_an_unwritten_day_measures_as_nothing(store: TickStore) -> None:
     assert store.summary() == StoreSummary(0, 0, 0, None)
     assert store.measure(*KEY) == NOTHING
-    assert store.read_day(*KEY).num_rows == 0
+    assert store.read_day(KEY).num_rows == 0
 
 
 def test_writing_again_changes_nothing(store: TickStore) -> None:
     day = day_of_ticks(500)
     assert store.write_day(day) == store.write_day(day)
-    assert store.read_day(*KEY).equals(_sorted(day))
+    assert store.read_day(KEY).equals(_sorted(day))
 
 
 def test_a_shorter_day_leaves_no_tick_of_the_longer_one(store: TickStore) -> None:
     long, short = day_of_ticks(500), day_of_ticks(500).slice(0, 320)
     store.write_day(long)
     assert store.write_day(short) == measured(short)
-    assert store.read_day(*KEY).equals(_sorted(short))
+    assert store.read_day(KEY).equals(_sorted(short))
     # and a row that had gone comes back
     assert store.write_day(long) == measured(long)
-    assert store.read_day(*KEY).equals(_sorted(long))
+    assert store.read_day(KEY).equals(_sorted(long))
 
 
 def test_changed_rows_are_replaced(store: TickStore) -> None:
     store.write_day(day_of_ticks(500, seed=1))
     other = day_of_ticks(500, seed=2)
     assert store.write_day(other) == measured(other)
-    assert store.read_day(*KEY).equals(_sorted(other))
+    assert store.read_day(KEY).equals(_sorted(other))
 
 
 def test_a_day_whose_contract_changes_is_not_mixed(store: TickStore) -> None:
@@ -122,7 +128,7 @@ def test_days_that_are_written_together_are_as_if_written_singly(store: TickStor
     days = [day_of_ticks(200, KEY), day_of_ticks(400, zinc, seed=2), day_of_ticks(90, MONDAY)]
     assert store.write_days(days) == list(map(measured, days))
     for key, day in zip((KEY, zinc, MONDAY), days, strict=True):
-        assert store.read_day(*key).equals(_sorted(day))
+        assert store.read_day(key).equals(_sorted(day))
     assert store.measure(*old_zinc) == NOTHING
 
 
@@ -158,10 +164,10 @@ def test_a_restamped_day_keeps_its_hash(store: TickStore) -> None:
     store.put_index([_indexed(KEY, seen[0]), _indexed(MONDAY, seen[1])])
     store.restamp(KEY.symbol, KEY.contract, [Stamp(KEY.trading_day, 7, "f" * 16)])
     assert store.measure(*KEY) == seen[0]
-    read = store.read_day(*KEY)
+    read = store.read_day(KEY)
     assert pc.unique(read["segment_id"]).to_pylist() == [7]
     assert pc.unique(read["schedule_hash"]).to_pylist() == ["f" * 16]
-    assert pc.unique(store.read_day(*MONDAY)["segment_id"]).to_pylist() == [1]
+    assert pc.unique(store.read_day(MONDAY)["segment_id"]).to_pylist() == [1]
     stamps = {r.trading_day: (r.segment_id, r.schedule_hash, r.row_hash) for r in store.index()}
     assert stamps[KEY.trading_day] == (7, "f" * 16, seen[0].row_hash)
     assert stamps[MONDAY.trading_day][:2] == (1, f"{1:016x}")
@@ -188,6 +194,8 @@ def test_visible_ticks_are_counted_by_day_and_stamp(store: TickStore) -> None:
     assert first == VisibleTicks(*KEY, segment_id=1, schedule_hash=f"{1:016x}", rows=300)
     assert second == VisibleTicks(*MONDAY, segment_id=7, schedule_hash="f" * 16, rows=200)
     assert (third.trading_day, third.rows) == (new_year.trading_day, 100)
+    assert store.visible_ticks(MONDAY.trading_day) == [second]
+    assert store.visible_ticks(date(2025, 11, 18)) == []
     store.supersede(*KEY)
     assert store.visible_ticks() == [second, third]
 
@@ -273,7 +281,7 @@ def test_recorded_ticks_come_back_identically(store: TickStore) -> None:
     seen = store.write_day(day)
     assert (seen.rows, seen.book_levels) == (200, 5)
     assert seen.first_ts == datetime(2019, 9, 16, 6, 1, 33, tzinfo=UTC)
-    read = store.read_day(*key)
+    read = store.read_day(key)
     for name in ("datetime_ns", *(name for name, _ in QUOTED)):
         assert read[name].combine_chunks().equals(quoted[name].combine_chunks()), name
 
@@ -300,6 +308,30 @@ def _indexed(key: DayKey, seen: Measured) -> IndexRow:
         run_id="run-1",
         updated_at=datetime(2025, 11, 20, 1, 2, 3, 456789, tzinfo=UTC),
     )
+
+
+def test_a_store_of_an_earlier_version_gets_columns_of_the_archive(store: TickStore) -> None:
+    row = _indexed(KEY, measured(day_of_ticks(10)))
+    store.put_index([row])
+    for column in DAY_INDEX.added:
+        drop = f"alter table {{}}{DAY_INDEX.name} drop column {column}"
+        if isinstance(store, PostgresStore):
+            alter = drop.format("ticks.").encode()
+            store._ask(lambda conn, alter=alter: conn.execute(alter))
+        else:
+            http = store._connection.http()  # type: ignore[attr-defined]
+            http.rows(drop.format(""))
+            http.wait_applied(DAY_INDEX.name, 60)
+            store.close()  # a connection that has sent rows goes on with the columns that it saw
+    for _ in range(2):
+        store.prepare()
+        assert store.index() == [row]
+    moved = row.moved("2025/2025-11-14.parquet", "a" * 64, row.updated_at)
+    store.put_index([moved])
+    assert store.index() == [moved]
+    store.supersede(*KEY)
+    [row] = store.index()
+    assert (row.status, row.archive_file, row.archive_sha256) == ("superseded", None, None)
 
 
 def _schedule(days: list[tuple[str, int]]) -> pa.Table:

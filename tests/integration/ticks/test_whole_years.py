@@ -66,7 +66,7 @@ def contents(store: TickStore) -> list[Any]:
     no_data = [renamed(DayKey(r.symbol, r.contract, r.trading_day)) for r in store.no_data()]
     ticks = []
     for row in store.index():
-        day = store.read_day(*row.key).to_pylist()
+        day = store.read_day(row.key).to_pylist()
         ticks.append([tick | {"underlying_contract": renamed(row.key).contract} for tick in day])
     return [index, schedule, no_data, ticks]
 

@@ -6,11 +6,14 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from loaders.engine.load import Load
 from loaders.engine.result import LoadResult
+from loaders.ticks.frame import DayKey
 from loaders.ticks.postgres import PostgresStore
 from loaders.ticks.store import StoreError
 from loaders.tq.datasets import tick_minute
 from loaders.tq.next_steps import list_next_steps
+from loaders.tq.tick_days import plan
 from loaders.warehouse.postgres import open_warehouse
 from tests.integration.tq.bench import Bench
 from tests.integration.tq.worlds import DAYS, END, FIRST, INDEX, NEW, SERIES
@@ -121,21 +124,86 @@ def test_a_day_that_no_minutes_can_be_made_of_costs_no_other_day_nor_ticks(
         return make(ticks, hours)
 
     monkeypatch.setattr(tick_minute, "make_minutes", refuse)
-    for _ in range(2):
-        result = made.load("ticks")
-        assert result.status == "succeeded"
-        warning = f"{SERIES} {NEW} {END}: no minutes can be made of its ticks: a value does not fit"
-        assert warning in str(result.warnings)
-        assert made.rows(MINUTES) == [row for row in before if row[1] != END]
+    result = made.load("ticks")
+    assert result.status == "succeeded"
+    warning = f"{SERIES} {NEW} {END}: no minutes can be made of its ticks: a value does not fit"
+    assert warning in str(result.warnings)
+    assert made.rows(MINUTES) == [row for row in before if row[1] != END]
+    # its ticks are the same, and so would be each further warning
+    assert list_next_steps(made.settings, open_warehouse(made.settings)) == []
+    assert made.load("ticks").tasks == ()
     monkeypatch.undo()
-    assert made.load("ticks").status == "succeeded"
+    assert made_days(made.load("ticks", datasets=("tick_minute",))) == 1
     assert made.rows(MINUTES) == before
+
+
+def test_a_price_that_no_table_can_hold_makes_no_minutes_and_claims_none(
+    made: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = made.rows(MINUTES)
+    made.execute("truncate raw_tq.tick_minute, raw_tq.tick_minute_day")
+    read = PostgresStore.read_day
+
+    def read_huge(store: PostgresStore, key: DayKey, *args: Any, **kwargs: Any) -> Any:
+        ticks = read(store, key, *args, **kwargs)
+        at = ticks.schema.get_field_index("last_price")
+        huge = pa.array([3e12] * ticks.num_rows, pa.float64())
+        return ticks.set_column(at, "last_price", huge) if key.trading_day == END else ticks
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PostgresStore, "read_day", read_huge)
+        result = made.load("ticks")
+    assert (result.status, made_days(result)) == ("succeeded", DAYS - 1)
+    assert "no minutes can be made of its ticks: open" in str(result.warnings)
+    assert made.rows(MINUTES) == [row for row in before if row[1] != END]
+    counts = "select trading_day from raw_tq.tick_minute_day where minute_count = 0"
+    assert made.rows(counts) == [(END,)]
+    assert made_days(made.load("ticks", datasets=("tick_minute",))) == 1
+    assert made.rows(MINUTES) == before
+
+
+def test_a_backfill_makes_minutes_as_it_goes_on_and_ends_with_all(
+    mapped: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tick_minute, "MOST_DAYS", 0)
+    monkeypatch.setattr(plan, "TASK_KEYS", 2)
+    stored: list[int] = []  # days of ticks that had landed when each day's minutes were made
+    make = tick_minute.make_minutes
+
+    def count_and_make(*given: Any) -> pa.Table:
+        stored.append(mapped.rows("select count(*) from raw_tq.symbol_day")[0][0])
+        return make(*given)
+
+    monkeypatch.setattr(tick_minute, "make_minutes", count_and_make)
+    result = mapped.load("ticks")
+    assert (result.status, made_days(result)) == ("succeeded", DAYS)
+    assert stored == [min(n - n % 2 + 2, DAYS) for n in range(DAYS)]
+    assert len(mapped.rows(MINUTES)) == DAYS * PER_DAY
+    assert mapped.load("ticks").tasks == ()
+
+
+def test_a_stop_ends_the_making_of_minutes_with_the_day_it_is_at(
+    made: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.execute("truncate raw_tq.tick_minute, raw_tq.tick_minute_day")
+    loads: list[Load] = []
+    make = tick_minute.make_minutes
+
+    def stop(*given: Any) -> pa.Table:
+        loads[0].interrupt()
+        return make(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tick_minute, "make_minutes", stop)
+        made.load("ticks", datasets=("tick_minute",), on_start=loads.append)
+    assert made.rows("select count(*) from raw_tq.tick_minute_day") == [(1,)]
+    assert made_days(made.load("ticks", datasets=("tick_minute",))) == DAYS - 1
 
 
 def test_a_store_that_goes_away_before_the_minutes_costs_no_ticks(
     mapped: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> pa.Table:
+    def refuse(*_: object, **__: object) -> pa.Table:
         raise StoreError("the tick store cannot be reached")
 
     with monkeypatch.context() as patch:

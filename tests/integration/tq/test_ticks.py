@@ -10,6 +10,7 @@ import pytest
 
 from loaders.sandbox.tq.varieties import TO_2300, VARIETIES, Variety
 from loaders.sandbox.tq.world import World
+from loaders.ticks.frame import DayKey
 from loaders.ticks.open_store import open_store
 from loaders.ticks.postgres import PostgresStore
 from loaders.tq.next_steps import list_next_steps
@@ -45,7 +46,7 @@ def asked_days(made: Bench) -> int:
 def stored(made: Bench, contract: str, day: date) -> Any:
     store = open_store(made.settings, open_warehouse(made.settings))
     with closing(store):
-        return store.read_day(SERIES, contract, day)
+        return store.read_day(DayKey(SERIES, contract, day))
 
 
 def test_every_tick_of_the_schedule_is_stored_as_the_servers_have_it(made: Bench) -> None:

@@ -6,18 +6,23 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from loaders.engine.load import Load
 from loaders.progress import Silent
 from loaders.sandbox.tq.world import World
+from loaders.ticks.frame import TICKS
 from loaders.ticks.open_store import open_store
 from loaders.ticks.questdb.http import QuestdbHttp
 from loaders.ticks.tables import TABLES
 from loaders.ticks.whole_years import contract_columns
 from loaders.tq.client.program.codes import server_code
+from loaders.tq.tick_archive import files
+from loaders.tq.tick_archive.folder import tick_folder
 from loaders.tq.tick_days.verify import verify
 from loaders.warehouse.postgres import open_warehouse
+from tests.faults.tq.tick_archive import archive
 from tests.integration.ticks.servers import address_of
 from tests.integration.tq.bench import Bench, bench, build_schedule
 from tests.integration.tq.test_ticks import asked_days
@@ -83,16 +88,34 @@ def contents(made: Bench) -> dict[str, Any]:
         index = store.index()
         parts["stored"] = [(row.key, row.row_hash, row.stamp, row.status) for row in index]
         parts["schedule"] = store.schedule("KQ.m@CZCE.SR").to_pylist()
-        parts["ticks"] = [store.read_day(*row.key) for row in index]
+        folder = tick_folder(made.settings)
+        parts["ticks"] = [
+            files.read_day(folder, row) if row.is_archived else store.read_day(row.key)
+            for row in index
+        ]
     parts["differences"] = verify(made.settings, warehouse, Silent()).differences
     return parts
+
+
+def age_files(made: Bench) -> None:
+    """Write the files of archived days as with the contracts of the earlier version."""
+    folder = tick_folder(made.settings)
+    with closing(open_store(made.settings, open_warehouse(made.settings))) as store:
+        for row in store.index():
+            assert row.archive_file is not None
+            ticks = files.read_day(folder, row)
+            place = ticks.schema.get_field_index("underlying_contract")
+            short = pa.repeat(row.contract.replace("SR2", "SR"), ticks.num_rows)
+            older = ticks.set_column(place, TICKS.field("underlying_contract"), short)
+            written = files.write_file(folder, row.archive_file, [older])
+            store.put_index([row.moved(row.archive_file, written.sha256, row.updated_at)])
 
 
 def asked_bars(made: Bench) -> int:
     return len(made.asked('"duration": 86400000000000', "CZCE.SR"))
 
 
-@pytest.mark.parametrize("where", ["postgres", "questdb"])
+@pytest.mark.parametrize("where", ["postgres", "questdb", "files"])
 def test_an_older_home_gets_whole_years_without_a_download(
     where: str,
     request: pytest.FixtureRequest,
@@ -115,6 +138,10 @@ def test_an_older_home_gets_whole_years_without_a_download(
         assert made.load().status == "succeeded"
         build_schedule(made)
         assert made.load("ticks").status == "succeeded"
+        if where == "files":
+            assert archive(made).days == len(made.rows(INDEX))
+            age_files(made)
+            assert made.load("ticks", datasets=("tick_index",)).status == "succeeded"
         before = contents(made)
         assert before["differences"] == ()
         assert {key.contract for key, *_ in before["stored"]} == {"CZCE.SR2511", "CZCE.SR2601"}

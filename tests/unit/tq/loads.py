@@ -103,8 +103,6 @@ def context(
     nothing: Any = None
     first = {
         "harvest": nothing,
-        "new_harvest": nothing,
-        "folder": Path(),
         "recorded": Path("none"),
         "answers": AnswerFiles(Path("none")),
     } | values

@@ -74,8 +74,6 @@ def running(
     ctx = Context(
         cast("Any", load),
         cast("Any", SimpleNamespace(daily=daily, exchange_seen_at=lambda _: None)),
-        cast("Any", None),
-        Path(),
         Path(),
         AnswerFiles(Path()),
         days=[EVE, DAY, NEXT],

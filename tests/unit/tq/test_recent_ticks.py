@@ -1,7 +1,5 @@
 """Accounts without the history of ticks: days whose newest ticks did not come."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
@@ -9,7 +7,6 @@ import pyarrow as pa
 import pytest
 
 from loaders.errors import UpstreamError
-from loaders.tq.client.answers import TickAnswer
 from loaders.tq.context import Context
 from loaders.tq.datasets import ticks
 from loaders.tq.errors import (
@@ -67,18 +64,10 @@ def test_newest_ticks_that_did_not_come_are_a_failure_of_the_newest_day(
     assert servers.asked == [NEW]
 
 
-@pytest.mark.parametrize("refused", ["first", "second"])
-def test_a_permission_that_ends_between_two_sessions_ends_no_load(refused: str) -> None:
-    error = TqPermissionError("no tq_dl")
-
-    @contextmanager
-    def new_harvest() -> Iterator[Any]:
-        raise error
-        yield
-
-    ctx = context(days=DAYS, recent={NEW: {}}, new_harvest=new_harvest)
-    answer = error if refused == "first" else TickAnswer(DAYS[-1], None, 0, True)
-    assert ticks.check_day(ctx, scheduled(DAYS[-1], NEW), answer).skipped == NO_PERMISSION
+def test_a_permission_that_ends_during_a_load_ends_it_not() -> None:
+    ctx = context(days=DAYS, recent={NEW: {}})
+    refused = TqPermissionError("no tq_dl")
+    assert ticks.check_day(ctx, scheduled(DAYS[-1], NEW), refused).skipped == NO_PERMISSION
 
 
 def test_a_short_day_without_more_leaves_the_memory() -> None:

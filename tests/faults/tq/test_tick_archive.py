@@ -1,0 +1,272 @@
+"""`quotemill ticks archive` and `restore`: no kill, loss or revision costs a tick."""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pytest
+import typer
+
+from loaders.errors import LockHeldError, UsageError
+from loaders.ticks.frame import TICKS
+from loaders.ticks.questdb.http import QuestdbHttp
+from loaders.ticks.store import NoDataRow
+from loaders.ticks.tables import MAIN_TICKS
+from loaders.tq.tick_archive import files
+from loaders.tq.tick_days.schedule import key_text
+from loaders.warehouse.lock import load_lock
+from loaders.warehouse.postgres import open_warehouse
+from orchestration.cli import ticks as commands
+from tests.faults.tq.tick_archive import (
+    FILES,
+    LATE,
+    READ,
+    archive,
+    clock,
+    file_of,
+    is_whole,
+    opened,
+    read_ticks,
+    restore,
+    verified,
+    visible_days,
+)
+from tests.integration.tq.bench import Bench
+from tests.integration.tq.worlds import DAYS, SERIES, TRADED
+
+
+def test_days_go_to_files_and_come_back_as_they_were(stored: Bench) -> None:
+    assert stored.load("ticks").status == "succeeded"
+    before, ledger, then = read_ticks(stored), stored.rows(READ), clock(stored)
+    with opened(stored) as store:
+        index = [replace(row, updated_at=then) for row in store.index()]
+
+    seen = archive(stored, dry_run=True)
+    assert (seen.days, seen.ticks, seen.bytes, seen.exit_code) == (DAYS, DAYS * 150, 0, 0)
+    assert not (stored.settings.home / "tick-archive").exists()
+    done = archive(stored)
+    assert (done.days, done.ticks, done.held, done.damaged) == (DAYS, DAYS * 150, {}, {})
+    assert visible_days(stored) == set()
+    assert stored.rows(READ) == ledger
+    assert stored.rows(FILES) == [(day, files.file_name(day)) for day in TRADED]
+    is_whole(stored, archived=DAYS)
+    assert archive(stored).days == 0
+
+    # any engine reads them: all 27 columns and more, of each day
+    folder = stored.settings.home / "tick-archive"
+    table = ds.dataset(folder).to_table()
+    assert table.schema.names == TICKS.names
+    for key, ticks in before.items():
+        day = duckdb.sql(
+            f"select * from read_parquet('{folder}/*/*.parquet') "
+            f"where symbol = '{key.symbol}' and trading_day = '{key.trading_day}' order by ts, seq"
+        )
+        rows = [tuple(row.values()) for row in ticks.to_pylist()]
+        assert [(row[0].astimezone(UTC), *row[1:]) for row in day.fetchall()] == rows
+
+    back = restore(stored)
+    assert (back.days, back.ticks, back.damaged) == (DAYS, DAYS * 150, {})
+    assert read_ticks(stored) == before
+    assert stored.rows(READ) == ledger
+    with opened(stored) as store:
+        assert [replace(row, updated_at=then) for row in store.index()] == index
+    is_whole(stored, archived=0)
+    with pytest.raises(UsageError, match="are archived"):
+        restore(stored)
+    assert archive(stored).days == DAYS
+    is_whole(stored, archived=DAYS)
+
+
+STEPS = [
+    (files, "_write"),
+    (files, "_require_equal"),
+    (Path, "replace"),
+    ("store", "put_index"),
+    ("store", "remove_ticks"),
+]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("step", STEPS, ids=[name for _, name in STEPS])
+def test_an_archiving_that_was_killed_loses_nothing(
+    stored: Bench, step: tuple[Any, str], after: bool
+) -> None:
+    stored.load("ticks")
+    before = read_ticks(stored)
+    assert killed(stored, lambda: archive(stored), step, after=after, nth=2)
+    _ = archive(stored)
+    assert visible_days(stored) == set()
+    is_whole(stored, archived=DAYS)
+    assert not list((stored.settings.home / "tick-archive").glob("*/.*"))
+    restore(stored)
+    assert read_ticks(stored) == before
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("step", [("store", "write_days"), ("store", "put_index")])
+def test_a_restore_that_was_killed_is_finished(
+    stored: Bench, step: tuple[Any, str], after: bool
+) -> None:
+    stored.load("ticks")
+    before = read_ticks(stored)
+    archive(stored)
+    assert killed(stored, lambda: restore(stored), step, after=after, nth=2)
+    restore(stored)
+    assert read_ticks(stored) == before
+    is_whole(stored, archived=0)
+
+
+def killed(
+    bench: Bench, work: Callable[[], object], step: tuple[Any, str], *, after: bool, nth: int
+) -> bool:
+    """Whether a child was killed at the n-th call of a step, or at its only one."""
+    place, name = step
+    if place == "store":
+        with opened(bench) as store:
+            place = type(store)
+    if name == "remove_ticks":
+        nth = 1
+    inner = getattr(place, name)
+    calls = iter(range(1, 1000))
+
+    def strike(*args: Any, **options: Any) -> Any:
+        is_last = next(calls) == nth
+        if is_last and not after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = inner(*args, **options)
+        if is_last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    if (child := os.fork()) == 0:
+        try:
+            setattr(place, name, strike)
+            work()
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+
+
+def test_a_day_that_is_not_settled_holds_its_partitions(in_questdb: Bench) -> None:
+    bench, unsettled = in_questdb, TRADED[3]
+    bench.load("ticks")
+    with opened(bench) as store:
+        [row] = [row for row in store.index() if row.trading_day == unsettled]
+        store.put_index([replace(row, status="short", day_volume=row.volume * 2)])
+    bench.execute(
+        f"update raw_tq.contract_daily set volume = volume * 2 where trade_date = '{unsettled}'"
+    )
+    done = archive(bench)
+    assert (done.days, done.exit_code) == (DAYS - 1, 6)
+    assert done.held == {str(unsettled): f"{row.contract} is short"}
+    # the day's own session and the one before, whose UTC day has its night session
+    assert {str(unsettled), str(TRADED[2])} >= done.waiting.keys()
+    assert all(str(unsettled) in why for why in done.waiting.values())
+    assert visible_days(bench) == {unsettled}
+    assert partitions(bench) >= done.waiting.keys()
+    assert str(TRADED[0]) not in partitions(bench)
+    verification = verified(bench)
+    assert [d for d in verification.differences if "archived" in d.text] == []
+
+    with opened(bench) as store:
+        store.put_index([replace(row, status="complete")])
+    assert archive(bench).days == 1
+    assert visible_days(bench) == set()
+
+
+def partitions(bench: Bench) -> set[str]:
+    assert bench.settings.questdb_url is not None
+    with opened(bench) as store:
+        http: QuestdbHttp = store._connection.http()  # type: ignore[attr-defined]
+        rows = http.rows(f"select name from table_partitions('{MAIN_TICKS.name}')")
+        return {row["name"][:10] for row in rows}
+
+
+def test_ticks_that_the_index_does_not_name_stay_with_their_day(stored: Bench) -> None:
+    stored.load("ticks")
+    with opened(stored) as store:
+        [row] = [row for row in store.index() if row.trading_day == TRADED[2]]
+        ticks = store.read_day(row.key)
+        early = ticks.slice(0, 1).to_pylist()[0]
+        early["ts"] -= timedelta(days=3)
+        early["datetime_ns"] -= 3 * 86_400 * 10**9
+        store.write_day(pa.concat_tables([ticks, pa.Table.from_pylist([early], TICKS)]))
+    done = archive(stored)
+    key = key_text(row.key)
+    assert done.damaged == {key: f"the index says {row.rows} ticks, the store has {row.rows + 1}"}
+    assert (done.days, done.exit_code, visible_days(stored)) == (DAYS - 1, 5, {TRADED[2]})
+    with opened(stored) as store:
+        assert store.read_day(row.key).num_rows == row.rows + 1
+    assert {difference.key for difference in verified(stored).differences} == {key}
+
+
+def test_a_day_without_minutes_stays(made: Bench) -> None:
+    made.execute(f"delete from raw_tq.tick_minute_day where trading_day = '{TRADED[1]}'")
+    done = archive(made)
+    assert (done.days, list(done.held)) == (DAYS - 1, [str(TRADED[1])])
+    assert "minutes" in done.held[str(TRADED[1])]
+    assert made.load("ticks").status == "succeeded"
+    assert archive(made).exit_code == 0
+
+
+def test_short_days_on_record_go_on_request(made: Bench) -> None:
+    with opened(made) as store:
+        [row] = [row for row in store.index() if row.trading_day == TRADED[2]]
+        store.put_index([replace(row, status="short")])
+        doubtful = NoDataRow(
+            *row.key,
+            reason="ticks of few lots",
+            attempts=2,
+            checked_at=clock(made),
+            first_checked_at=clock(made),
+            nights=1,
+            status="doubtful",
+        )
+        store.put_no_data([doubtful])
+        held = {str(TRADED[2]): f"{row.contract} is doubtful"}
+        assert archive(made, short=True, dry_run=True).held == held
+        store.put_no_data([replace(doubtful, status="short")])
+    held = {str(TRADED[2]): f"{row.contract} is short"}
+    assert archive(made, dry_run=True).held == held
+    done = archive(made, short=True)
+    assert (done.days, done.held, visible_days(made)) == (DAYS, {}, set())
+
+
+def test_the_commands_print_what_went_and_take_the_lock(
+    made: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(commands, "load_settings", lambda: made.settings)
+    late = (clock(made) + LATE).isoformat()
+
+    def run(work: Callable[..., None], **options: Any) -> tuple[int, str]:
+        with pytest.raises(typer.Exit) as ended:
+            work(as_of=late, **options)
+        return ended.value.exit_code, capsys.readouterr().out
+
+    there = open_warehouse(made.settings)
+    with load_lock(there, "tq_ticks"), pytest.raises(LockHeldError) as held:
+        commands.archive(as_of=late, yes=True)
+    assert held.value.exit_code == 75
+    code, said = run(commands.archive, older_than=60, dry_run=True)
+    assert (code, f"{DAYS * 150:,} ticks would be archived" in said) == (0, True)
+    made.execute(f"delete from raw_tq.tick_minute_day where trading_day = '{TRADED[0]}'")
+    code, said = run(commands.archive, older_than=60, yes=True, json=True)
+    shown = json.loads(said)
+    assert (code, shown["exit_code"], shown["days"]) == (6, 6, DAYS - 1)
+    assert list(shown["held"]) == [str(TRADED[0])]
+    file_of(made, TRADED[2]).write_bytes(b"")
+    code, said = run(commands.archive, older_than=60, yes=True)
+    assert (code, f"damaged: {SERIES}" in said) == (5, True)
+    code, said = run(commands.restore, since=str(TRADED[1]), codes="SHFE.cu")
+    assert (code, f"{DAYS - 2} days of series" in said) == (5, True)
+    with pytest.raises(UsageError, match="no days given"):
+        commands.restore(until=str(TRADED[1]))

@@ -1,0 +1,98 @@
+"""Archives of ticks for tests to drive: in PostgreSQL, or in QuestDB alone."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from loaders.engine.request import LoadRequest
+from loaders.engine.result import LoadResult
+from loaders.loads import run_load
+from loaders.progress import Silent
+from loaders.ticks.frame import DayKey
+from loaders.ticks.open_store import open_store
+from loaders.ticks.store import TickStore
+from loaders.tq.tick_archive import files
+from loaders.tq.tick_archive.archive import TickArchive, archive_ticks
+from loaders.tq.tick_archive.restore import RestoredTicks, restore_ticks
+from loaders.tq.tick_days.verify import Verification, verify
+from loaders.trading_time import SHANGHAI
+from loaders.warehouse.postgres import open_warehouse
+from tests.integration.tq.bench import Bench
+from tests.integration.tq.test_ticks import asked_days
+from tests.integration.tq.worlds import DAYS
+
+LATE = timedelta(days=100)  # after which every day is old
+READ = (
+    "select symbol, contract, trading_day, segment_id, schedule_hash, rows, hash_a, hash_b, "
+    "row_hash, status from raw_tq.symbol_day order by 3, 2"
+)
+STAMP = ["segment_id", "schedule_hash"]
+FILES = "select trading_day, archive_file from raw_tq.symbol_day order by 1"
+
+
+@contextmanager
+def opened(bench: Bench) -> Iterator[TickStore]:
+    with closing(open_store(bench.settings, open_warehouse(bench.settings))) as store:
+        yield store
+
+
+def clock(bench: Bench) -> datetime:
+    return bench.sandbox.clock.replace(tzinfo=SHANGHAI)
+
+
+def runner(bench: Bench) -> Callable[[LoadRequest], LoadResult]:
+    return lambda request: run_load(bench.settings, request, bench.heard, as_of=clock(bench))
+
+
+def archive(bench: Bench, *, before: date | None = None, **options: Any) -> TickArchive:
+    """Archive all days, or those before a date."""
+    as_of = clock(bench) + LATE
+    if before is not None:
+        options["older_than"] = (as_of.date() - before).days
+    there = open_warehouse(bench.settings)
+    return archive_ticks(bench.settings, there, runner(bench), bench.heard, as_of=as_of, **options)
+
+
+def restore(bench: Bench, first: date = date.min, last: date = date.max) -> RestoredTicks:
+    there = open_warehouse(bench.settings)
+    return restore_ticks(
+        bench.settings,
+        there,
+        runner(bench),
+        bench.heard,
+        since=first,
+        until=last,
+        as_of=clock(bench),
+    )
+
+
+def verified(bench: Bench) -> Verification:
+    return verify(bench.settings, open_warehouse(bench.settings), Silent())
+
+
+def read_ticks(bench: Bench) -> dict[DayKey, pa.Table]:
+    with opened(bench) as store:
+        return {row.key: store.read_day(row.key) for row in store.index() if row.is_visible}
+
+
+def visible_days(bench: Bench) -> set[date]:
+    with opened(bench) as store:
+        return {part.trading_day for part in store.visible_ticks()}
+
+
+def file_of(bench: Bench, day: date) -> Path:
+    return bench.settings.home / "tick-archive" / files.file_name(day)
+
+
+def is_whole(bench: Bench, archived: int) -> None:
+    """A load asks for nothing, and verification finds every day, archived or not."""
+    bench.asked()
+    result = bench.load("ticks")
+    assert (result.status, result.tasks, asked_days(bench)) == ("succeeded", (), 0)
+    verification = verified(bench)
+    assert (verification.days, verification.differences) == (DAYS, ())
+    assert verification.archived == archived
