@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import sql
 
+from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import unless_locked
 from loaders.warehouse.sql_files import read_sql
 
 if TYPE_CHECKING:  # its module imports pyarrow
     from loaders.warehouse.tables import LandedTable
-
-FIRST_CHUNKS = "interval '1 month'"  # until a build applies what the models' YAML says
 
 
 @dataclass(frozen=True)
@@ -86,17 +85,32 @@ def is_hypertable(conn: psycopg.Connection, schema: str, name: str) -> bool:
 
 
 def left_plain(conn: psycopg.Connection, tables: Iterable["LandedTable"]) -> list["LandedTable"]:
-    """The plain landed tables that are declared as hypertables; none without TimescaleDB."""
-    if extension_schema(conn) is None:
+    """The plain landed tables that should be hypertables; none without TimescaleDB."""
+    return [table for table, is_wanted, is_hyper in _declared(conn, tables) if is_wanted > is_hyper]
+
+
+def left_hyper(conn: psycopg.Connection, tables: Iterable["LandedTable"]) -> list["LandedTable"]:
+    """The hypertables among the landed tables that should be plain: their setting is off."""
+    return [table for table, is_wanted, is_hyper in _declared(conn, tables) if is_hyper > is_wanted]
+
+
+def _declared(
+    conn: psycopg.Connection, tables: Iterable["LandedTable"]
+) -> list[tuple["LandedTable", bool, bool]]:
+    """Landed tables with a `time`: whether each should be a hypertable, and whether it is one."""
+    if extension_schema(conn) is None or not has_relation(conn, "ops.settings"):
         return []
     declared = {table.qualified: table for table in tables if table.time is not None}
-    plain = conn.execute(
-        "select m.name from unnest(%s::text[]) as m (name) where to_regclass(m.name) is not null "
-        "and m.name not in (select hypertable_schema || '.' || hypertable_name "
-        "from timescaledb_information.hypertables)",
-        (list(declared),),
+    rows = conn.execute(
+        "select m.name, m.setting is null or exists (select 1 from ops.settings as s "
+        "where s.key = m.setting and s.value = 'true'), exists (select 1 "
+        "from timescaledb_information.hypertables as h "
+        "where h.hypertable_schema || '.' || h.hypertable_name = m.name) "
+        "from unnest(%s::text[], %s::text[]) as m (name, setting) "
+        "where to_regclass(m.name) is not null",
+        (list(declared), [table.time_setting for table in declared.values()]),
     ).fetchall()
-    return [declared[name] for (name,) in plain]
+    return [(declared[name], is_wanted, is_hyper) for name, is_wanted, is_hyper in rows]
 
 
 def make_of_empty(conn: psycopg.Connection, tables: Iterable["LandedTable"]) -> None:
@@ -109,7 +123,8 @@ def make_of_empty(conn: psycopg.Connection, tables: Iterable["LandedTable"]) -> 
         # one that an import or an upgrade has locked has rows soon, or the next command does it
         with unless_locked(conn):
             if not conn.execute(sql.SQL("select 1 from {} limit 1").format(where)).fetchone():
-                conn.execute(make_hypertable(conn, where, str(table.time), FIRST_CHUNKS))
+                chunk = sql.SQL("interval {}").format(sql.Literal(table.chunk)).as_string(conn)
+                conn.execute(make_hypertable(conn, where, str(table.time), chunk))
 
 
 def make_hypertable(

@@ -11,6 +11,9 @@ from loaders.errors import SettingsError
 from loaders.loads import prepare_warehouse
 from loaders.progress import Reporter
 from loaders.settings import Settings, flatten
+from loaders.tq import landed
+from loaders.tq.tick_archive.files import find_lost_files
+from loaders.tq.tick_archive.folder import tick_folder
 from loaders.warehouse import migration_files
 from loaders.warehouse.postgres import Warehouse
 from orchestration.archive.folder import archive_root
@@ -47,7 +50,12 @@ def restore(
     folders.check(backup)
     restored = restores.restore(warehouse, backup.path / folders.DUMP, clean=clean)
     prepare_warehouse(settings, reporter)
-    left = (*_settings(settings, backup), *_archive(settings, backup), *_ticks(settings, backup))
+    left = (
+        *_settings(settings, backup),
+        *_archive(settings, backup),
+        *_ticks(settings, backup),
+        *_tick_archive(settings, warehouse),
+    )
     return RestoreResult(backup, restored.entries, left)
 
 
@@ -101,3 +109,14 @@ def _ticks(settings: Settings, backup: Backup) -> Iterator[str]:
     store = backup.manifest["tick_store"]
     if store is not None and settings.questdb_url is None:
         yield f"ticks were in {store['store']}: set questdb_url"
+
+
+def _tick_archive(settings: Settings, warehouse: Warehouse) -> Iterator[str]:
+    with warehouse.connect() as conn:
+        names = landed.archived_files(conn)
+    folder = tick_folder(settings)
+    if lost := find_lost_files(folder, names):
+        yield (
+            f"{len(lost):,} of {len(names):,} files of old ticks are not in {folder.root}: restore "
+            "it from a copy, then `loaders verify tq`"
+        )

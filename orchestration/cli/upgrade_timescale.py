@@ -34,6 +34,8 @@ def upgrade_command(
 ) -> None:
     """Convert plain tables to the hypertables they should be, on a server with TimescaleDB.
 
+    Tables of days are among them while timescale.daily is on; once it is off they become plain.
+
     Writes a backup first and reads it back, then converts table by table. Each is one transaction
     with the table locked, and is compared row by row before and after. An interrupted table is
     unchanged, and running again converts the rest. Views on the tables stay. `rollback` makes plain
@@ -42,7 +44,7 @@ def upgrade_command(
     Example: quotemill warehouse upgrade-timescale --dry-run
     """
     if context.invoked_subcommand is None:
-        _convert("upgrade", "hypertables", file, dry_run, yes, json)
+        _convert("upgrade", file, dry_run, yes, json)
     elif file or dry_run or yes or json:
         raise UsageError(
             f"options go after {context.invoked_subcommand}",
@@ -63,12 +65,10 @@ def rollback_command(
 
     Example: quotemill warehouse upgrade-timescale rollback --yes
     """
-    _convert("rollback", "plain tables", file, dry_run, yes, json)
+    _convert("rollback", file, dry_run, yes, json)
 
 
-def _convert(
-    verb: str, target: str, file: Path | None, dry_run: bool, yes: bool, json: bool
-) -> None:
+def _convert(verb: str, file: Path | None, dry_run: bool, yes: bool, json: bool) -> None:
     from loaders.cli.progress import reporter
     from loaders.loads import prepare_warehouse
     from orchestration.timescale import upgrade
@@ -83,19 +83,19 @@ def _convert(
     if planned.tables and not (dry_run or yes):
         if not sys.stdin.isatty():
             raise UsageError(
-                f"this makes {target} of {len(planned.tables)} tables",
+                f"this converts {len(planned.tables)} tables",
                 hint="--dry-run names them, --yes converts without asking",
             )
-        _print(planned, verb, target)
+        _print(planned, verb)
         typer.confirm("Back up, then convert?", abort=True, err=True)
     result = planned
     if planned.tables and not dry_run:
         with reporter() as shown:
             result = convert(settings, warehouse, tables, shown.line, file=file)
-    shell.print_answer(result.as_json(), json, lambda: _print(result, verb, target))
+    shell.print_answer(result.as_json(), json, lambda: _print(result, verb))
 
 
-def _print(result: "Conversion", verb: str, target: str) -> None:
+def _print(result: "Conversion", verb: str) -> None:
     for table in result.tables:
         if table.hash is None:
             typer.echo(f"{table.name}: {table.about}")
@@ -108,7 +108,7 @@ def _print(result: "Conversion", verb: str, target: str) -> None:
             "nothing to do: the warehouse has none of the tables yet; loads and builds make them"
         )
     elif not result.tables:
-        typer.echo(f"nothing to do: all are {target} already")
+        typer.echo("nothing to do: all are what they should be")
     elif result.backup:
         typer.echo(f"backup: {result.backup}")
         if verb == "upgrade":

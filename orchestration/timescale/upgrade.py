@@ -1,10 +1,11 @@
 """Existing plain tables become hypertables, and back: a backup first, then table by table.
 
-`meta.hypertable` of models and sources declares the hypertables.
+`meta.hypertable` of models and sources declares the hypertables; those with a setting are meant to
+be plain while it is off.
 """
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from loaders import sources
 from loaders.errors import SettingsError
 from loaders.settings import Settings
 from loaders.warehouse import timescale
@@ -26,11 +28,18 @@ from orchestration.timescale import conversion
 
 @dataclass(frozen=True)
 class Declared(TableName):
-    """A table that is meant to be a hypertable, or a continuous aggregate, which has no `time`."""
+    """A table that may be a hypertable, or a continuous aggregate, which has no `time`.
+
+    is_wanted: whether it is meant to be a hypertable
+    """
 
     time: str | None
     chunk: str
     key: tuple[str, ...]
+    is_wanted: bool = True
+
+
+BECOMES = {"hypertable": "a hypertable", "plain": "a plain table"}
 
 
 @dataclass(frozen=True)
@@ -38,19 +47,22 @@ class Table:
     """A table to convert, or converted.
 
     rows: an estimate until it was converted
+    becomes: `hypertable` or `plain`
     hash: of its rows, the same before and after
     """
 
     name: str
     rows: int
     size_bytes: int
+    becomes: str
     hash: int | None = None
     seconds: float | None = None
 
     @property
     def about(self) -> str:
         """Its size in words; with rows only where the server has counted them."""
-        return (f"about {self.rows:,} rows, " if self.rows else "") + _mb(self.size_bytes)
+        rows = f"about {self.rows:,} rows, " if self.rows else ""
+        return f"{rows}{_mb(self.size_bytes)}, becomes {BECOMES[self.becomes]}"
 
 
 @dataclass(frozen=True)
@@ -78,11 +90,12 @@ class Conversion:
 def declared(settings: Settings, warehouse: Warehouse) -> list[Declared]:
     """Every table that the dbt project wants as a hypertable or a continuous aggregate, by name."""
     outcome = invoke(settings, warehouse, ["--no-write-json", "parse"], quiet=True)
+    stored = sources.dbt_settings(settings)
     tables = []
     for source in outcome.result.sources.values():
         wanted = (source.config.meta or {}).get("hypertable")
         if wanted:
-            tables.append(_declared(source.schema, source.identifier, wanted, ()))
+            tables.append(_declared(source.schema, source.identifier, wanted, (), stored))
     for node in outcome.result.nodes.values():
         if node.resource_type != "model":
             continue
@@ -91,7 +104,7 @@ def declared(settings: Settings, warehouse: Warehouse) -> list[Declared]:
         if node.config.materialized == "continuous_aggregate":
             tables.append(Declared(node.schema, node.alias, None, "", key))
         elif wanted:
-            tables.append(_declared(node.schema, node.alias, wanted, key))
+            tables.append(_declared(node.schema, node.alias, wanted, key, stored))
     return sorted(tables, key=lambda table: table.qualified)
 
 
@@ -105,11 +118,11 @@ def convert(
     file: Path | None = None,
     dry_run: bool = False,
 ) -> Conversion:
-    """Make hypertables of the plain ones of `tables`, after a backup to `file`.
+    """Make of `tables` the hypertables and plain tables they should be, after a backup to `file`.
 
-    With `to_plain` it makes plain tables of hypertables and continuous aggregates, with the rows
-    that they hold by now. Raises SettingsError where the warehouse has no TimescaleDB, or a table
-    cannot be one; what was converted before stays so.
+    With `to_plain` it makes plain tables of all hypertables and continuous aggregates, with the
+    rows that they hold by now. Raises SettingsError where the warehouse has no TimescaleDB, or a
+    table cannot be one; what was converted before stays so.
     """
     edition = _edition(warehouse)
     if to_plain:  # what reads hypertables is converted before them
@@ -119,18 +132,24 @@ def convert(
     with build_lock(warehouse), warehouse.connect(autocommit=True) as conn:
         hyper = {table.qualified for table in hypertables(conn, sorted(owned_schemas(conn)))}
         stored = [(table, *_size(conn, table)) for table in tables if _exists(conn, table)]
-        due = [row for row in stored if (row[0].qualified in hyper) == to_plain]
-        left = tuple(t.qualified for t, *_ in stored if (t.qualified in hyper) != to_plain)
-        planned = tuple(Table(table.qualified, rows, size) for table, rows, size in due)
+        due, left = [], []
+        for table, rows, size in stored:
+            is_wanted = table.is_wanted and not to_plain
+            if (table.qualified in hyper) == is_wanted:
+                left.append(table.qualified)
+            else:
+                becomes = "hypertable" if is_wanted else "plain"
+                due.append((table, Table(table.qualified, rows, size, becomes)))
+        planned = tuple(plan for _, plan in due)
         if dry_run or not due:
-            return Conversion(edition, None, planned, left, dry_run)
+            return Conversion(edition, None, planned, tuple(left), dry_run)
         verb = "rollback" if to_plain else "upgrade"
         backup = _back_up(settings, warehouse, file, verb, report)
         made = []
-        for number, (table, _, size) in enumerate(due, 1):
-            report(f"{number} of {len(due)}: {table.qualified}, {planned[number - 1].about}")
+        for number, (table, plan) in enumerate(due, 1):
+            report(f"{number} of {len(due)}: {table.qualified}, {plan.about}")
             started = datetime.now(UTC)
-            if to_plain:
+            if plan.becomes == "plain":
                 content = conversion.to_plain(conn, table.identifier, table.key)
             else:
                 content = conversion.to_hypertable(
@@ -138,9 +157,11 @@ def convert(
                 )
             conn.execute(sql.SQL("analyze {}").format(table.identifier))
             seconds = (datetime.now(UTC) - started).total_seconds()
-            made.append(Table(table.qualified, content.rows, size, content.hash, round(seconds, 1)))
+            made.append(
+                replace(plan, rows=content.rows, hash=content.hash, seconds=round(seconds, 1))
+            )
             report(f"{table.qualified}: {content.rows:,} rows, the same as before, {seconds:.0f} s")
-    return Conversion(edition, backup, tuple(made), left, dry_run)
+    return Conversion(edition, backup, tuple(made), tuple(left), dry_run)
 
 
 def _back_up(
@@ -172,9 +193,17 @@ def _edition(warehouse: Warehouse) -> str:
     return extension.edition
 
 
-def _declared(schema: str, name: str, wanted: dict[str, Any], key: tuple[str, ...]) -> Declared:
+def _declared(
+    schema: str,
+    name: str,
+    wanted: dict[str, Any],
+    key: tuple[str, ...],
+    settings: Mapping[str, str],
+) -> Declared:
     chunk = sql.Literal(wanted["chunk"]).as_string(None)
-    return Declared(schema, name, wanted["time"], f"interval {chunk}", key)
+    setting = wanted.get("setting")
+    is_wanted = setting is None or settings.get(setting) == "true"
+    return Declared(schema, name, wanted["time"], f"interval {chunk}", key, is_wanted)
 
 
 def _exists(conn: psycopg.Connection, table: Declared) -> bool:

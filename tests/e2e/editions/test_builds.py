@@ -9,6 +9,8 @@ import psycopg
 import pytest
 
 from loaders.settings import load_settings
+from loaders.sources import landed_tables
+from loaders.warehouse.migrate import prepare
 from orchestration.run.build import build
 from tests.conftest import DBT_DATABASE
 from tests.integration.dbt import raw
@@ -18,11 +20,11 @@ DAYS = raw.weekdays(date(2024, 5, 27), 8)  # over the border of two chunks
 CODES = ("sh600000", "sz000002")
 SCHEMAS = ["raw_tdx", "market", "quotemill_staging", "quotemill_intermediate"]
 # every table that minutes and days of stocks get into
-MINUTES = ("+kline_60m", "kline_minute_raw", "+kline_minute_qfq")
+MINUTES = ("+kline_60m", "+kline_minute_raw", "+kline_minute_qfq", "kline_60m_qfq", "kline_5m_hfq")
 SELECTED = ("--select", *MINUTES, "+kline_weekly_qfq", "+kline_monthly_qfq", *NO_TESTS)
 COMPRESS = """
     select compress_chunk(format('%I.%I', chunk_schema, chunk_name)::regclass)
-    from timescaledb_information.chunks where hypertable_schema = 'raw_tdx'
+    from timescaledb_information.chunks where hypertable_schema in ('raw_tdx', 'market')
 """
 Rows = dict[str, list[str]]
 
@@ -101,16 +103,17 @@ def objects(conn: psycopg.Connection, edition: str) -> list[tuple[Any, ...]]:
 @pytest.fixture
 def played(
     database_of: Callable[..., str], dbt_on: DbtOn, quick_builds: None, tmp_path: Path
-) -> Callable[[str], list[Rows]]:
+) -> Callable[..., list[Rows]]:
     """Play the steps on an edition with builds by both commands, which find the same objects.
 
     Returns the rows after each step.
     """
 
-    def play(edition: str) -> list[Rows]:
+    def play(edition: str, is_daily: bool = False) -> list[Rows]:
         home = tmp_path / edition
         home.mkdir()
         made = prepared(database_of(edition, DBT_DATABASE), home)
+        prepare(made, landed_tables(), {"timescale_daily": str(is_daily).lower()})
         environment = {"QUOTEMILL_WAREHOUSE_URL": made.url, "QUOTEMILL_HOME": str(home)}
         settings = load_settings(environment, cwd=home)
 
@@ -137,6 +140,9 @@ def played(
                     assert objects(conn, edition) == first
                 kind = conn.execute("select relkind from pg_class where relname = 'kline_5m'")
                 assert kind.fetchall() == [("v" if edition == "tsl" else "r",)]
+                days = "select count(*) from show_chunks('market.kline_daily_qfq')"
+                if is_daily:
+                    assert conn.execute(days).fetchone() == (1,)
                 if edition == "tsl":
                     conn.execute(COMPRESS)
                 after.append(contents(conn))
@@ -145,11 +151,12 @@ def played(
     return play
 
 
+@pytest.mark.parametrize("is_daily", [False, True])
 @pytest.mark.parametrize("edition", ["apache", "tsl"])
 def test_both_editions_make_the_rows_and_objects_of_plain_postgresql(
-    edition: str, played: Callable[[str], list[Rows]]
+    edition: str, is_daily: bool, played: Callable[..., list[Rows]]
 ) -> None:
-    theirs, plain = played(edition), played("none")
+    theirs, plain = played(edition, is_daily), played("none")
 
     assert theirs == plain
     assert [len(rows["kline_5m"]) for rows in plain] == [264, 288, 383]

@@ -383,7 +383,7 @@ def test_the_command_has_a_plan_a_question_and_json(
     back = runner.invoke(app, ["rollback", "--yes", "--file", str(tmp_path / "b.dump")])
     assert back.exit_code == 0, back.output
     assert "quotemill build" not in back.stdout
-    assert "all are plain tables already" in runner.invoke(app, ["rollback"]).stdout
+    assert "all are what they should be" in runner.invoke(app, ["rollback"]).stdout
     assert DAYS.qualified not in hypertables(conn)
     assert isinstance(convert(settings, warehouse, [DAYS], silent, to_plain=True), Conversion)
     monkeypatch.setattr(upgrade_timescale, "declared", lambda *_: [ROLLED_UP])

@@ -1,0 +1,26 @@
+"""Section `timescale` of the settings."""
+
+from collections.abc import Mapping
+
+from pydantic import Field
+
+from loaders.section import Section
+
+DAILY = "timescale_daily"  # its key in ops.settings
+
+
+class TimescaleSettings(Section):
+    """What TimescaleDB, where the warehouse has it, does beyond minutes and ticks."""
+
+    daily: bool = Field(
+        False,
+        description="day bars, landed and adjusted, as hypertables too: chunks of a year, "
+        "compressed after 30 days",
+    )
+
+    def stored(self) -> Mapping[str, str]:
+        """The settings as ops.settings has them, for loads and for dbt's macros."""
+        return {DAILY: str(self.daily).lower()}
+
+
+SECTION = TimescaleSettings
