@@ -4,12 +4,12 @@ Commands, the nightly run and other programs call these functions with plain val
 """
 
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from datetime import datetime
 from types import FrameType
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from loaders import log, signals, sources
 from loaders.engine import job_list, jobs, load, metrics
@@ -21,6 +21,7 @@ from loaders.errors import INTERRUPTED, NotDue, QuotemillError, SettingsError, U
 from loaders.progress import Reporter
 from loaders.project import find_project
 from loaders.settings import Settings
+from loaders.settings.sections import section_types
 from loaders.warehouse.ownership import has_role
 from loaders.warehouse.postgres import Warehouse, find_warehouse, open_warehouse
 
@@ -168,6 +169,26 @@ def preview(
             f"--dry-run is not available for {', '.join(names)}", hint="loaders run ib --dry-run"
         )
     return shown
+
+
+def tuning_flags(source: str | None, given: Mapping[str, int | None]) -> dict[str, Any]:
+    """Settings of a source that one load replaces, as flags: `tdx={"concurrency": 3}`.
+
+    Raises UsageError for a source without such a setting, or where none is named.
+    """
+    flags = {name: value for name, value in given.items() if value is not None}
+    if not flags:
+        return {}
+    first = f"--{next(iter(flags)).replace('_', '-')}"
+    if source is None:
+        raise UsageError(f"{first} needs a source", hint=f"loaders run tdx {first} 3")
+    sources.find(source)
+    known = section_types()[source].model_fields
+    for name in flags:
+        if name not in known:
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{option} is not an option of {source}")
+    return {source: flags}
 
 
 def remaining_work(settings: Settings, names: Sequence[str]) -> list[str]:

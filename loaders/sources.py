@@ -31,8 +31,9 @@ def configured(settings: "Settings") -> tuple[list[str], dict[str, str]]:
 
 
 def dbt_settings(settings: "Settings") -> dict[str, str]:
-    """The settings that dbt's models read from ops.settings."""
-    return {k: v for name in MODULES for k, v in find(name).dbt_settings(settings).items()}
+    """The settings that dbt's models and macros read from ops.settings."""
+    sources = {k: v for name in MODULES for k, v in find(name).dbt_settings(settings).items()}
+    return {**sources, **settings.timescale.stored()}
 
 
 def landed_tables() -> list["LandedTable"]:

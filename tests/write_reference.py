@@ -27,6 +27,7 @@ from loaders.tdx.settings import TdxSettings
 from loaders.ticks.settings import QuestdbSettings
 from loaders.tq.settings import TqSettings
 from loaders.warehouse.embedded.settings import ServerSettings
+from loaders.warehouse.timescale_settings import TimescaleSettings
 from orchestration.alerts.settings import AlertSettings
 from orchestration.schedule.settings import JobSettings
 from tests.reference_columns import columns_page
@@ -44,6 +45,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "schedule.my_job": JobSettings,
     "alerts": AlertSettings,
     "server": ServerSettings,
+    "timescale": TimescaleSettings,
 }
 HIDDEN = ("help", "install_completion", "show_completion")  # typer's own
 # what to show where the default is nothing, or differs from machine to machine
@@ -82,6 +84,7 @@ EXAMPLES = {
     "ib.universe": "/srv/ib/universe.csv",
     "ib.slot_range": "09:30-16:00",
     "ib.archive_folder": "/srv/ib/archive",
+    "tq.archive_folder": "/srv/ticks",
     "ib.max_dte": 180,
     "ib.max_strikes_per_expiry": 20,
     "schedule.my_job.command": "warehouse dump --overwrite /backup/quotemill.dump",
@@ -124,6 +127,7 @@ DEFAULTS = {
     "ib.universe": "the examples shipped",
     "ib.slot_range": "all slots",
     "ib.archive_folder": "`archive` below the home",
+    "tq.archive_folder": "`tick-archive` below the home",
     "ib.max_dte": "all that are listed",
     "ib.max_strikes_per_expiry": "all in the range",
     "schedule.my_job.command": "that of the job that ships",

@@ -10,7 +10,7 @@ from loaders import sources
 from loaders.cli import shell
 from loaders.cli.checks import print_checks
 from loaders.cli.load import name_configured
-from loaders.cli.shell import JsonFlag
+from loaders.cli.shell import AsOf, JsonFlag
 from loaders.engine.check import Check
 from loaders.errors import QuotemillError, most_severe
 from loaders.settings import load_settings
@@ -20,6 +20,7 @@ def check_command(
     source: Annotated[
         str | None, typer.Argument(help="tdx, tq, ib; all configured ones if absent")
     ] = None,
+    as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
     """Test the connection to a source with a real request, not with its health page.
@@ -27,10 +28,11 @@ def check_command(
     Example: loaders check tdx
     """
     settings = load_settings()
+    now = shell.parse_time(as_of) or datetime.now(UTC)
     answers: list[dict[str, Any]] = []
     for name in [source] if source else name_configured(settings, "loaders sandbox tdx"):
         try:
-            checked = sources.find(name).check(settings, datetime.now(UTC))
+            checked = sources.find(name).check(settings, now)
         except QuotemillError as error:
             shell.print_error(error)
             answer = {"exit_code": error.exit_code, "error": str(error), "hint": error.hint}

@@ -105,9 +105,13 @@ def cancel_command(
         str | None, typer.Argument(help="tdx, or the job's number; not needed while one load runs")
     ] = None,
     job: Annotated[int | None, typer.Argument(help="the running job if absent")] = None,
+    after_task: Annotated[
+        int | None,
+        typer.Option(min=1, help="Finish this task of the job, and start no other."),
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Ask a running load of any source to stop after its current batch.
+    """Ask a running load of any source to stop after its current batch, or after a task.
 
     Example: loaders cancel tdx, or quotemill cancel 12
     """
@@ -117,7 +121,13 @@ def cancel_command(
     warehouse = find_current_warehouse(load_settings())
     if warehouse is None:
         raise UsageError("no load has run yet", hint="loaders run")
-    asked = jobs.request_cancel(warehouse, source, job)
+    if after_task is not None:
+        if job is None:
+            raise UsageError("--after-task needs the job's number", hint="`quotemill jobs` has it")
+        jobs.request_cancel_after(warehouse, job, after_task)
+        asked = job
+    else:
+        asked = jobs.request_cancel(warehouse, source, job)
     if json:
         shell.print_json({"job_id": asked})
     else:

@@ -74,6 +74,14 @@ def run_command(
             "--accept-loss", help="Take what --dataset has now, though stored rows are gone there."
         ),
     ] = False,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(min=1, help="Requests at once, in place of the source's setting."),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Codes in one task, in place of the source's setting."),
+    ] = None,
     as_of: AsOf = None,
     verbose: Verbose = False,
     json: JsonFlag = False,
@@ -94,7 +102,43 @@ def run_command(
 
     Example: loaders run tdx --codes sh600000,sz000002; loaders run tq --mode live
     """
-    settings = load_settings()
+    requested = load_requested(**locals())
+    if requested is None:
+        return
+    if any(result.total("rows_new") + result.total("rows_changed") for result in requested[1]):
+        print("next: `quotemill build`, or `dbt build`, makes the tables", file=sys.stderr)
+    print_remaining_work(*requested)
+    finish(*requested, json)
+
+
+def load_requested(
+    *,
+    source: str | None,
+    dataset: list[str] | None,
+    codes: str | None,
+    codes_file: Path | None,
+    exchange: str | None,
+    since: str | None,
+    until: str | None,
+    day: str | None,
+    refetch: bool,
+    mode: str,
+    task: str | None,
+    slot: str | None,
+    run_day: bool,
+    symbols: str | None,
+    retry_missed: bool,
+    dry_run: bool,
+    accept_loss: bool,
+    concurrency: int | None,
+    batch_size: int | None,
+    as_of: str | None,
+    verbose: bool,
+    json: bool,
+) -> tuple[Settings, list[LoadResult]] | None:
+    """Load what the options of `loaders run` ask for; None where it was only previewed."""
+    flags = loads.tuning_flags(source, {"concurrency": concurrency, "batch_size": batch_size})
+    settings = load_settings(**flags)
     shell.start_logs(settings, verbose)
     if source is not None:
         sources.find(source)
@@ -129,7 +173,7 @@ def run_command(
     at = shell.parse_time(as_of)
     if dry_run:
         _print_previews(loads.preview(settings, request, names, at), json)
-        return
+        return None
     results: list[LoadResult] = []
     for name in names:
         named = replace(request, source=name)
@@ -137,12 +181,14 @@ def run_command(
         results += loads.load_parts(settings, named, reporter, as_of=at, is_only=is_only)
         if results[-1].exit_code == INTERRUPTED:  # Ctrl-C is meant for all of them
             break
-    if any(result.total("rows_new") + result.total("rows_changed") for result in results):
-        print("next: `quotemill build`, or `dbt build`, makes the tables", file=sys.stderr)
+    return settings, results
+
+
+def print_remaining_work(settings: Settings, results: list[LoadResult]) -> None:
+    """Print what the loaded sources have left to do, on stderr."""
     ran = [result.source for result in results if result.job_id is not None]
     for line in loads.remaining_work(settings, ran):
         print(f"next: {line}", file=sys.stderr)
-    finish(settings, results, json)
 
 
 def _print_previews(previews: "Mapping[str, Previewed]", json: bool) -> None:

@@ -54,10 +54,11 @@ def verify_command(
     compare with the service where possible, without one with the client's files. tq: rows and
     hashes of every day of the tick store, recomputed; ticks without a row of the index, or with
     another stamp; the landed copy of the index; and the store's schedule against the one that dbt
-    built. Days with less than their day bar are named too, and are no failure: loads ask for them
-    again. --repair takes no answer that is less than what is stored. A day that it cannot download
-    again stays different; --accept "KQ.m@SHFE.cu SHFE.cu2601 2025-11-25" removes it, and the next
-    load requests it like any missing day.
+    built. Of archived days the bytes of their files are compared with those that were written. Days
+    with less than their day bar are named too, and are no failure: loads ask for them again.
+    --repair takes no answer that is less than what is stored. A day that it cannot download again
+    stays different; --accept "KQ.m@SHFE.cu SHFE.cu2601 2025-11-25" removes it, and the next load
+    requests it like any missing day.
 
     Example: loaders verify tdx --sample 5 --seed 7
     """
@@ -151,9 +152,13 @@ def _verify_ticks(repair: bool, accept: Sequence[str], as_of: str | None, json: 
             print(f"short of its day bar: {key}")
         shown_repairs = f", {repaired} repaired" if repair else ""
         shown_short = f", {len(verification.short)} days short" if verification.short else ""
+        shown_archive = (
+            f", {verification.archived:,} days archived" if verification.archived else ""
+        )
         print(
             f"{verification.days:,} days, {verification.rows:,} ticks: "
             f"{len(verification.differences)} differences{shown_repairs}{shown_short}"
+            f"{shown_archive}"
         )
     if verification.differences:
         raise DataQualityError(

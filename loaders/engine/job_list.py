@@ -19,6 +19,13 @@ def recent_jobs(conn: psycopg.Connection, limit: int) -> list[dict[str, Any]]:
     return _summed(conn, chosen, {"limit": limit})
 
 
+def list_recent(warehouse: Warehouse, limit: int) -> list[dict[str, Any]]:
+    """The newest jobs with the sums of their tasks; none before the first load."""
+    return warehouse.ask(
+        lambda conn: recent_jobs(conn, limit) if has_relation(conn, JOBS) else [], patient=False
+    )
+
+
 def newest_jobs(conn: psycopg.Connection) -> list[dict[str, Any]]:
     """The newest job of each source with the sums of its tasks; none before the first load."""
     if not has_relation(conn, JOBS):

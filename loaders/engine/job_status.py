@@ -10,12 +10,14 @@ from psycopg.rows import dict_row
 
 from loaders.engine import job_list, jobs
 from loaders.errors import UsageError
+from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
 
 _JOB = f"""
     select
         j.job_id, j.source, j.lane, j.mode, {jobs.STATUS} as status, j.requested_by, j.parameters,
-        j.retry_of, j.as_of, j.started_at, j.finished_at, j.cancel_requested_at, j.error,
+        j.retry_of, j.as_of, j.started_at, j.finished_at, j.cancel_requested_at,
+        j.cancel_after_task, j.error,
         extract(epoch from coalesce(j.finished_at, clock_timestamp()) - j.started_at)::float8
             as seconds
     from ops.ingestion_jobs as j where j.job_id = %s
@@ -98,6 +100,27 @@ class JobView:
     def is_running(self) -> bool:
         return bool(self.job["status"] == "running")
 
+    @property
+    def keys(self) -> int:
+        """Keys of all datasets that are planned so far."""
+        return sum(part.keys for part in self.parts)
+
+    @property
+    def reached(self) -> int:
+        return sum(part.reached for part in self.parts)
+
+    @property
+    def rate(self) -> float | None:
+        """Keys a second since its start."""
+        seconds = self.job["seconds"]
+        return self.reached / seconds if self.reached and seconds else None
+
+    @property
+    def left(self) -> float | None:
+        """Seconds to its end at this rate; None where it does not run."""
+        rate = self.rate
+        return (self.keys - self.reached) / rate if rate and self.is_running else None
+
     def as_json(self) -> dict[str, Any]:
         parts = [asdict(part) | {"rate": part.rate, "left": part.left} for part in self.parts]
         names = ("dataset", "key", "reason")
@@ -115,6 +138,21 @@ def read_job(warehouse: Warehouse, job_id: int) -> JobView:
         is_alive = job["status"] == "running"  # the tasks of a killed job ended with it
         parts = [Part(**row | {"is_running": is_alive and row["is_running"]}) for row in rows]
         return JobView(job, tuple(parts), tuple(conn.execute(_FAILED, (job_id,)).fetchall()))
+
+    return warehouse.ask(read)
+
+
+def read_tasks(warehouse: Warehouse, job_id: int) -> list[dict[str, Any]]:
+    """The tasks of a job, with the columns of ops.ingestion_job_tasks and the number of keys."""
+
+    def read(conn: psycopg.Connection) -> list[dict[str, Any]]:
+        is_alive = _job(conn, job_id)["status"] == "running"
+        with conn.cursor(row_factory=dict_row) as cur:
+            tasks = cur.execute(_TASKS, (job_id,)).fetchall()
+        return [  # the tasks of a killed job ended with it
+            task if is_alive or task["status"] not in jobs.OPEN else task | {"status": "cancelled"}
+            for task in tasks
+        ]
 
     return warehouse.ask(read)
 
@@ -166,8 +204,10 @@ def read_log(warehouse: Warehouse, job_id: int) -> Iterator[dict[str, Any]]:
 
 
 def _job(conn: psycopg.Connection, job_id: int) -> dict[str, Any]:
-    with conn.cursor(row_factory=dict_row) as cur:
-        job = cur.execute(_JOB.encode(), (job_id,)).fetchone()
+    job = None
+    if has_relation(conn, jobs.JOBS):
+        with conn.cursor(row_factory=dict_row) as cur:
+            job = cur.execute(_JOB.encode(), (job_id,)).fetchone()
     if job is None:
         raise UsageError(f"unknown job {job_id}", hint="`quotemill jobs` lists them")
     return job

@@ -73,13 +73,13 @@ class Task:
         return "partial" if self.done + self.skipped else "failed"
 
 
-def requester() -> str:
-    """Who asks for a job: user, host, process."""
+def requester(pid: int | None = None) -> str:
+    """Who asks for a job: user, host, process; this one unless another of the user is named."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container may run as a user id without a name
         user = str(os.getuid())
-    return f"{user}@{socket.gethostname()} pid {os.getpid()}"
+    return f"{user}@{socket.gethostname()} pid {pid or os.getpid()}"
 
 
 def start_job(
@@ -254,6 +254,51 @@ def request_cancel(
             (running[0][0],),
         )
     return running[0][0]
+
+
+def request_cancel_after(warehouse: Warehouse, job_id: int, task_no: int) -> None:
+    """Ask a running job to stop after one of its tasks, which is loaded to its end.
+
+    Raises UsageError where the job is not running, or the task has ended or does not exist.
+    """
+    with warehouse.connect() as conn:
+        row: tuple[str, str | None] | None = None
+        if has_relation(conn, JOBS):
+            row = conn.execute(
+                f"select {STATUS}, t.status from ops.ingestion_jobs as j "
+                "left join ops.ingestion_job_tasks as t on t.job_id = j.job_id and t.task_no = %s "
+                "where j.job_id = %s".encode(),
+                (task_no, job_id),
+            ).fetchone()
+        if row is None or row[1] is None:
+            which = f"job {job_id}" if row is None else f"task {task_no} of job {job_id}"
+            raise UsageError(f"unknown {which}", hint=f"`quotemill jobs {job_id}` shows it")
+        if row[0] != "running" or row[1] not in OPEN:
+            what = f"job {job_id}" if row[0] != "running" else f"task {task_no} of job {job_id}"
+            raise UsageError(f"{what} is not running", hint="`loaders status` lists the jobs")
+        conn.execute(
+            "update ops.ingestion_jobs set cancel_after_task = %s where job_id = %s",
+            (task_no, job_id),
+        )
+
+
+def newest_job(conn: psycopg.Connection) -> int:
+    """The number of the newest job; 0 before the first."""
+    if not has_relation(conn, JOBS):
+        return 0
+    [(newest,)] = conn.execute("select coalesce(max(job_id), 0) from ops.ingestion_jobs")
+    return int(newest)
+
+
+def find_job_by(conn: psycopg.Connection, requested_by: str, after: int) -> int | None:
+    """The first job after another that a requester has started; None before that."""
+    if not has_relation(conn, JOBS):
+        return None
+    [(job_id,)] = conn.execute(
+        "select min(job_id) from ops.ingestion_jobs where requested_by = %s and job_id > %s",
+        (requested_by, after),
+    )
+    return None if job_id is None else int(job_id)
 
 
 def _is_dead(warehouse: Warehouse, lane: str) -> bool:

@@ -84,6 +84,11 @@ class Load:
         """Whether somebody asked the load to stop. Raises LockHeldError where the lock was lost."""
         return self.watch.asked()
 
+    def end_task(self, task: Task) -> None:
+        """Stop here where somebody asked to stop after this task, or an earlier one."""
+        if self.watch.last_task is not None and task.task_no >= self.watch.last_task:
+            self.watch.stop()
+
     def progress(self) -> tuple[int, int] | None:
         """The number of the running task, and how many of its keys have an answer."""
         running = (task for task in self.tasks if task.status == "running")

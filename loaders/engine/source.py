@@ -91,11 +91,15 @@ class Dataset(Generic[C]):
 
 @dataclass(frozen=True)
 class Unit:
-    """A planned task: keys of one dataset, of one exchange where that matters."""
+    """A planned task: keys of one dataset, of one exchange where that matters.
+
+    `follow`: asked once the task has run for a task that runs next, before those planned with it.
+    """
 
     dataset: str
     keys: tuple[str, ...]
     exchange: str | None = None
+    follow: "Callable[[], Unit | None] | None" = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -35,22 +35,24 @@ def run(load: "Load") -> None:
     source = load.source
     with source.open(load) as context, contextlib.suppress(Stopped):
         for units in source.plan(context):
-            tasks = [
-                RunningTask(
-                    load,
-                    load.add_task(unit.dataset, unit.keys, unit.exchange),
-                    source.dataset(unit.dataset),
-                )
-                for unit in units
-            ]
+            tasks = [_add_task(load, unit) for unit in units]
             _announce(load, units)
-            for task in tasks:
+            for unit, task in list(zip(units, tasks, strict=True)):
                 if not load.stopping():
                     task.run(context)
+                if unit.follow and not load.stopping() and (more := unit.follow()):
+                    tasks.append(_add_task(load, more))
+                    _announce(load, [more])
+                    tasks[-1].run(context)
             if load.stopping():
                 for task in tasks:
                     _leave(load, task, context)
                 return
+
+
+def _add_task(load: "Load", unit: Unit) -> "RunningTask":
+    task = load.add_task(unit.dataset, unit.keys, unit.exchange)
+    return RunningTask(load, task, load.source.dataset(unit.dataset))
 
 
 def _leave(load: "Load", task: "RunningTask", context: Any) -> None:
@@ -107,6 +109,7 @@ class RunningTask:
         task.status = task.verdict
         load.save(task)
         self._report()
+        load.end_task(task)
 
     def leave(self, context: Any) -> None:
         """Land what says which keys a stop left, of a task that did not begin too."""

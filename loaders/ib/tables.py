@@ -161,7 +161,7 @@ CONTRACT = landed_table(
     most=_MOST,
     nullable=tuple(name for name, _ in _TERMS),
     entity="symbol",
-    day=None,
+    day="first_seen_date",
 )
 
 FORMER_CONTRACT = landed_table(

@@ -42,7 +42,7 @@ def read_variables(env: Mapping[str, str], place: str) -> dict[str, tuple[Any, s
     if env.get("DB_SCHEMA"):
         values.setdefault("market_schema", (env["DB_SCHEMA"], f"{place} DB_SCHEMA"))
     if env.get("DB_HOST"):
-        values.setdefault("warehouse_url", (_database_url(env), f"{place} DB_HOST"))
+        values.setdefault("warehouse_url", (build_database_url(env), f"{place} DB_HOST"))
     return values
 
 
@@ -81,7 +81,8 @@ def _foreign_variables() -> dict[str, str]:
     }
 
 
-def _database_url(env: Mapping[str, str]) -> str:
+def build_database_url(env: Mapping[str, str]) -> str:
+    """The address that the variables DB_HOST, DB_PORT and so on name together."""
     user = quote(env.get("DB_USER") or "postgres", safe="")
     password = f":{quote(env['DB_PASSWORD'], safe='')}" if env.get("DB_PASSWORD") else ""
     host, port = env["DB_HOST"], env.get("DB_PORT") or "5432"

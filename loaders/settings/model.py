@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from loaders.ticks.settings import QuestdbSettings
     from loaders.tq.settings import TqSettings
     from loaders.warehouse.embedded.settings import ServerSettings
+    from loaders.warehouse.timescale_settings import TimescaleSettings
     from orchestration.alerts.settings import AlertSettings
     from orchestration.schedule.settings import JobSettings
 
@@ -111,6 +112,7 @@ if TYPE_CHECKING:
         schedule: dict[str, JobSettings]
         alerts: AlertSettings
         server: ServerSettings
+        timescale: TimescaleSettings
 
 else:
     Settings = create_model(

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from loaders.landing.rejects import rejected_rows
 from loaders.warehouse.tables import landed_table
+from loaders.warehouse.timescale_settings import DAILY
 
 RAW_TDX = "raw_tdx"
 _TEXT, _DATE, _INT, _BIG = pa.string(), pa.date32(), pa.int32(), pa.int64()
@@ -63,6 +64,9 @@ KLINE_DAILY = landed_table(
     most=MOST,
     # to read one day of the whole market
     indexes=(("trade_date",),),
+    time="trade_date",
+    chunk="1 year",
+    time_setting=DAILY,
 )
 
 # periods: day, week, month, minute1, minute5, minute15, minute30, hour

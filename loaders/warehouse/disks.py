@@ -15,7 +15,7 @@ LEAST_FREE = 2 * 2**30  # bytes; a year of day bars of the whole market is a fra
 class Disk:
     """A file system; sizes in bytes.
 
-    name    first folder on it: home, warehouse, archive or backups
+    name    first folder on it: home, warehouse, archive, tick_archive or backups
     folder  path of that folder
     used, free, total
             `used` plus `free` is less than `total` by the space reserved for root
@@ -41,7 +41,7 @@ class Disk:
 
 
 def list_disks(settings: Settings) -> list[Disk]:
-    """List the disks of home, embedded server, archive and backups, each once.
+    """List the disks of home, embedded server, archives and backups, each once.
 
     A disk that does not answer is left out; the command that needs it reports it. So is a disk
     without a size, such as some network disks.
@@ -49,7 +49,12 @@ def list_disks(settings: Settings) -> list[Disk]:
     folders = [("home", settings.home)]
     if settings.warehouse_url is None:
         folders.append(("warehouse", places.existing_base(settings.home)))
-    for name, own in (("archive", settings.ib.archive_folder), ("backups", settings.backup_folder)):
+    own_folders = {
+        "archive": settings.ib.archive_folder,
+        "tick_archive": settings.tq.archive_folder,
+        "backups": settings.backup_folder,
+    }
+    for name, own in own_folders.items():
         # a relative one is refused where it is used
         if own is not None and own.expanduser().is_absolute():
             folders.append((name, own.expanduser()))

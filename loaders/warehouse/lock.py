@@ -133,7 +133,8 @@ _WATCH = """
         where job_id = %(job)s and task_no = %(task)s
             and status = 'running' and fetched <> %(fetched)s
     )
-    select cancel_requested_at is not null from ops.ingestion_jobs where job_id = %(job)s
+    select cancel_requested_at is not null, cancel_after_task
+    from ops.ingestion_jobs where job_id = %(job)s
 """
 
 
@@ -141,12 +142,14 @@ class Watch:
     """A thread that checks a running job's lock and cancel request, and records its progress.
 
     What fetches and what lands never waits for that. A context manager. `progress` returns the task
-    that runs and how many of its keys have an answer.
+    that runs and how many of its keys have an answer. `last_task` is the task after which the job
+    is asked to stop, if any.
     """
 
     def __init__(self, lock: LoadLock, job_id: int) -> None:
         self._lock, self._job_id = lock, job_id
         self.progress: Callable[[], tuple[int, int] | None] = lambda: None
+        self.last_task: int | None = None
         self._asked, self._end = threading.Event(), threading.Event()
         self._lost: LockHeldError | None = None
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
@@ -174,7 +177,11 @@ class Watch:
             task, fetched = self.progress() or (None, 0)
             values = {"job": self._job_id, "task": task, "fetched": fetched}
             try:
-                if self._lock.ask(_WATCH, values) == (True,):
+                row = self._lock.ask(_WATCH, values)
+                if row is None:
+                    continue
+                is_cancelled, self.last_task = row
+                if is_cancelled:
                     self._asked.set()
             except LockHeldError as error:
                 self._lost = error

@@ -21,7 +21,7 @@ def prepare(
 ) -> None:
     """Claim the schemas, migrate `ops`, create the landed tables. One transaction: all or nothing.
 
-    `settings` are those that dbt's models read from ops.settings, so that plain dbt has them too.
+    `settings` are those that dbt reads from ops.settings, so that plain dbt has them too.
     Raises SettingsError where a schema holds relations that are not ours.
     """
     tables = list(tables)
@@ -32,13 +32,13 @@ def prepare(
         migration_files.migrate(conn)
         _forget_dropped_schemas(conn)
         _forget_changes_of_another_cluster(conn)
+        put_setting(conn, "reader_role", warehouse.reader_role)
+        for key, value in (settings or {}).items():
+            put_setting(conn, key, value)
         create_tables(conn, tables)
         hypertables.make_of_empty(conn, tables)
         for table in tables:
             create_indexes(conn, table)
-        put_setting(conn, "reader_role", warehouse.reader_role)
-        for key, value in (settings or {}).items():
-            put_setting(conn, key, value)
 
 
 def schemas(warehouse: Warehouse, tables: Iterable[LandedTable]) -> list[str]:

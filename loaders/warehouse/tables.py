@@ -37,6 +37,8 @@ class LandedTable:
         what the type holds, or MOST of a bigint; of a text the bytes that an index of a model takes
     entity, day: columns by which the change feed reports changes: code, contract …, and a date
     time: the key's column by which TimescaleDB cuts the table into chunks; None: it stays plain
+    chunk: their span until a build applies what the models' YAML says
+    time_setting: the key in ops.settings without whose `true` the table stays plain
     numbered: whether route and load are numbers, as the rows are many (loaders/landing/lineage.py)
     """
 
@@ -51,6 +53,8 @@ class LandedTable:
     day: str | None = None
     time: str | None = None
     numbered: bool = False
+    chunk: str = "1 month"
+    time_setting: str | None = None
 
     @property
     def qualified(self) -> str:
@@ -131,6 +135,8 @@ def landed_table(
     day: str | None = "trade_date",
     time: str | None = None,
     numbered: bool = False,
+    chunk: str = "1 month",
+    time_setting: str | None = None,
 ) -> LandedTable:
     """Declare a table from its own fields; the standard fields are appended.
 
@@ -143,7 +149,19 @@ def landed_table(
     limits = {n: (most or {})[n] for n, _ in fields if n in (most or {})}
     schema = pa.schema(own + STANDARD_FIELDS)
     return LandedTable(
-        dataset, name, schema, key, indexes, whole, limits, entity, day, time, numbered
+        dataset,
+        name,
+        schema,
+        key,
+        indexes,
+        whole,
+        limits,
+        entity,
+        day,
+        time,
+        numbered,
+        chunk,
+        time_setting,
     )
 
 

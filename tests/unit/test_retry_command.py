@@ -1,4 +1,4 @@
-"""`quotemill retry` says how the load ended, whatever becomes of the build after it."""
+"""`quotemill retry` and `load` say how loads ended, whatever becomes of the build after them."""
 
 import json
 from typing import Any
@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 import typer
 
+from loaders import loads
 from loaders.engine.result import LoadResult
-from loaders.errors import LockHeldError, QuotemillError
+from loaders.errors import LockHeldError, QuotemillError, UsageError
 from loaders.warehouse.postgres import WarehouseAway
-from orchestration.cli import retry
+from orchestration.cli import load
 
 GONE = "the service went away"
 
@@ -31,19 +32,41 @@ def test_a_build_that_cannot_start_hides_no_failed_load(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     loaded = LoadResult(3, "tdx", "partial", 6, (), (), error, "retry it", 0.1)
+    requested = (None, [loaded])
 
     def fail(*_: Any, **__: Any) -> None:
         raise failure
 
     for name in ("load_settings", "metrics.record", "load.retry", "open_warehouse", "builds.build"):
-        monkeypatch.setattr(f"orchestration.cli.retry.{name}", lambda *_, **__: loaded)
-    monkeypatch.setattr(f"orchestration.cli.retry.{place}", fail)
+        monkeypatch.setattr(f"orchestration.cli.load.{name}", lambda *_, **__: loaded)
+    monkeypatch.setattr(f"orchestration.cli.load.{place}", fail)
+    monkeypatch.setattr("orchestration.cli.load.load.load_requested", lambda **_: requested)
+    monkeypatch.setattr("orchestration.cli.load.load.print_remaining_work", lambda *_: None)
 
     with pytest.raises(typer.Exit) as ended:
-        retry.retry_command(json=True)
+        load.retry_command(json=True)
 
     answer = json.loads(capsys.readouterr().out)
     assert (ended.value.exit_code, answer["exit_code"]) == (code, code)
     assert answer["load"]["exit_code"] == 6
     expected = (GONE, "retry it") if error else (str(failure), failure.hint)
     assert (answer["error"], answer["hint"]) == expected
+
+    with pytest.raises(typer.Exit) as ended:
+        load.load_command(json=True)
+
+    answer = json.loads(capsys.readouterr().out)
+    assert (ended.value.exit_code, answer["exit_code"]) == (code, code)
+    assert (answer["loads"][0]["exit_code"], answer["error"]) == (6, expected[0])
+
+
+def test_an_option_of_one_load_replaces_a_setting_of_its_source() -> None:
+    given = {"concurrency": 3, "batch_size": None}
+    assert loads.tuning_flags("tdx", given) == {"tdx": {"concurrency": 3}}
+    assert loads.tuning_flags(None, dict.fromkeys(given)) == {}
+    with pytest.raises(UsageError, match="--concurrency needs a source"):
+        loads.tuning_flags(None, given)
+    with pytest.raises(UsageError, match="--concurrency is not an option of ib"):
+        loads.tuning_flags("ib", given)
+    with pytest.raises(UsageError, match="unknown source"):
+        loads.tuning_flags("nothing", given)

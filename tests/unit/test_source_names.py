@@ -13,9 +13,9 @@ NAMED_IN = {
     "loaders/cli/sandbox.py": {"tq"},  # the extra that its sandbox needs
     "loaders/cli/selftest.py": {"tdx"},
     "loaders/cli/verify.py": {"tdx", "tq"},
-    "loaders/warehouse/disks.py": {"ib"},  # the folder of the archive
+    "loaders/warehouse/disks.py": {"ib", "tq"},  # the folders of their archives
     "orchestration/archive": {"ib"},
-    "orchestration/backup": {"ib"},  # the folder of the archive
+    "orchestration/backup": {"ib", "tq"},  # the folders of their archives
     "orchestration/checks/reconcile.py": {"tdx"},
     "orchestration/checks/selfcheck.py": {"ib"},  # of option chains
     "orchestration/checks/storage.py": {"ib"},
@@ -23,6 +23,7 @@ NAMED_IN = {
     "orchestration/cli/options.py": {"ib"},
     "orchestration/cli/questdb.py": {"tq"},  # whose ticks are copied
     "orchestration/cli/reconcile.py": {"tdx"},
+    "orchestration/cli/ticks.py": {"tq"},  # whose ticks are archived
     "orchestration/demo.py": {"tdx"},
     "orchestration/nightly.py": {"ib"},  # its archive
 }

@@ -47,21 +47,32 @@ def shipped() -> Path:
 
 
 def read(path: Path) -> list[Member]:
-    """The members of a file, heaviest first. Raises SettingsError that names the wrong line."""
+    """The members of a file, heaviest first. Raises SettingsError that names the wrong line.
+
+    Without that line others would move up a stage, so that another set of symbols is captured.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
             if missing := [name for name in FIELDS if name not in (rows.fieldnames or ())]:
                 raise SettingsError(f"{path} has no column {', '.join(missing)}")
-            members = [_member(path, rows.line_num, row) for row in rows]
+            members: dict[str, Member] = {}
+            for row in rows:
+                if not any(cell for name, cell in row.items() if name is not None):
+                    continue
+                member = _member(path, rows.line_num, row)
+                if member.symbol in members:
+                    raise SettingsError(
+                        f"{path}, line {rows.line_num}: symbol {member.symbol} is there twice"
+                    )
+                members[member.symbol] = member
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise SettingsError(f"{path} is not UTF-8 text") from None
-    symbols = [member.symbol for member in members]
-    if twice := sorted({symbol for symbol in symbols if symbols.count(symbol) > 1}):
-        raise SettingsError(f"{path} names {', '.join(twice)} twice")
-    return sorted(members, key=lambda m: (-m.weight, m.symbol))
+    except csv.Error as error:
+        raise SettingsError(f"{path} is no CSV file: {error}") from None
+    return sorted(members.values(), key=lambda m: (-m.weight, m.symbol))
 
 
 def _member(path: Path, line: int, row: dict[str, str]) -> Member:
@@ -72,6 +83,7 @@ def _member(path: Path, line: int, row: dict[str, str]) -> Member:
         weight = Decimal("NaN")
     sec_type = (row.get("sec_type") or "STK").strip().upper()
     wrong = (
+        (None in row, "more cells than the header; a text with a comma stands in quotes"),
         (not SYMBOL.fullmatch(symbol), f"unknown form of symbol {symbol!r}; such as AAPL or BRK B"),
         (
             not weight.is_finite() or weight < 0,

@@ -1,4 +1,7 @@
-"""Dataset `session`: the sessions of NYSE, from the first that was loaded to some days ahead."""
+"""Dataset `session`: the sessions of NYSE, from the first that was loaded to some days ahead.
+
+A session is final once its day has come; until then a closure that is announced may take it back.
+"""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -35,6 +38,7 @@ def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
             "source_route": calendar_version(),
         }
         | ctx.lineage
+        | {"is_final": session.trade_date <= today}
         for session in sessions_between(first, today + AHEAD)
     ]
     yield Outcome(KEY, rows, cursor=today)

@@ -71,7 +71,8 @@ def test_a_disabled_symbol_is_left_out(tmp_path: Path) -> None:
         (HEAD + "AAPL,-1,A,true\n", "weight '-1'"),
         (HEAD.replace("\n", ",sec_type\n") + "SPX,1,A,true,FUT\n", "sec_type 'FUT'; use STK or"),
         (HEAD + "AAPL,1,A,perhaps\n", "enabled 'perhaps'"),
-        (HEAD + "AAPL,1,A,true\nAAPL,2,B,true\n", "AAPL twice"),
+        (HEAD + "AAPL,1,A,true\nAAPL,2,B,true\n", "line 3: symbol AAPL is there twice"),
+        (HEAD + "AAPL,1,A,true\nMSFT,2,B,true,more\n", "line 3: more cells"),
     ],
 )
 def test_a_mistake_names_its_line(text: str, says: str, tmp_path: Path) -> None:

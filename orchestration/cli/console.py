@@ -1,0 +1,63 @@
+"""`quotemill console`."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from loaders.cli import shell
+from loaders.cli.shell import AsOf, JsonFlag
+from loaders.settings import load_settings
+
+
+def console_command(
+    host: Annotated[
+        str, typer.Option(help="The address to listen at; any but loopback needs the token.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="The port; 8765, or the next free one, if absent."),
+    ] = None,
+    open_page: Annotated[
+        bool | None,
+        typer.Option("--open/--no-open", help="Open the page; by default at a terminal."),
+    ] = None,
+    token: Annotated[
+        bool,
+        typer.Option("--token", help="Make a new token for scripts, print it once, and exit."),
+    ] = False,
+    as_of: AsOf = None,
+    json: JsonFlag = False,
+) -> None:
+    """Open a page for everything: settings, loads, schedules, findings, prices; and its HTTP API.
+
+    Ctrl-C ends the server; loads that it started go on, and the next one shows them. With --as-of
+    the commands that it starts act as of that time, as a sandbox wants it. A script sends the token
+    as `authorization: Bearer TOKEN`; only its hash stays.
+
+    Example: quotemill console --port 9000 --no-open
+    """
+    from orchestration.console import serve
+
+    shell.parse_time(as_of)
+    settings = load_settings()
+    if token:
+        made = serve.make_token(settings)
+        shell.print_answer({"token": made}, json, lambda: print(made))
+        return
+    shell.start_logs(settings)
+
+    def announce(address: serve.Address) -> None:
+        document = {"url": address.url, "token": address.token}
+        shell.print_answer(document, json, lambda: print(address.url))
+        sys.stdout.flush()
+        if address.needs_token:
+            print("other machines reach this address: each caller needs the token", file=sys.stderr)
+            if address.token and not json:
+                print(f"token, shown only now: {address.token}", file=sys.stderr)
+            elif not address.token:
+                print("lost it? `quotemill console --token` makes another", file=sys.stderr)
+        print("Ctrl-C ends the server, and no load", file=sys.stderr, flush=True)
+
+    opens = open_page if open_page is not None else sys.stdout.isatty() and not json
+    serve.serve(host, port, as_of=as_of, announce=announce, opens=opens)

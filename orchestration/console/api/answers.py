@@ -1,0 +1,79 @@
+"""What several routes answer with, and what they take in their paths."""
+
+from typing import Annotated, Any
+
+from fastapi import Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from loaders.engine.check import Check
+
+# a number that PostgreSQL's bigint holds
+JobId = Annotated[int, Path(ge=1, lt=2**63, description="number of a job")]
+Limit = Annotated[int, Query(ge=1, le=500, description="how many, the newest first")]
+
+
+class Answer(BaseModel):
+    """A document of the API."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class Call(BaseModel):
+    """The body of a call; unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", str_max_length=200_000)
+
+
+class ErrorAnswer(Answer):
+    """Why a call failed, what to do, and the exit code that a command would have."""
+
+    error: str
+    hint: str = ""
+    exit_code: int
+
+
+class CheckAnswer(Answer):
+    """One check: ok, warn, fail or unknown, and what repairs it."""
+
+    name: str
+    status: str
+    text: str
+    fix: str
+    exit_code: int = 0
+    elapsed_ms: int | None = None
+
+
+class StartedAnswer(Answer):
+    """A command that runs in a process of its own.
+
+    `job_id` is the load that it started; null of a command that loads nothing, or that still waits
+    for another load.
+    """
+
+    run_id: str
+    command: str
+    job_id: int | None = None
+    exit_code: int | None = Field(None, description="where it has ended already")
+    error: str | None = None
+    hint: str = ""
+
+
+def describe_check(check: Check) -> CheckAnswer:
+    return CheckAnswer.model_validate(check)
+
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorAnswer, "description": text}
+    for status, text in {
+        401: "the token is missing or wrong",
+        403: "not from an open page of this console",
+        404: "there is no such thing",
+        409: "a setting is missing or wrong, or another run holds the lock",
+        413: "the body is too large",
+        415: "the body is not JSON",
+        422: "the call is wrong",
+        429: "too much at once",
+        500: "an error of quotemill",
+        502: "a source or the warehouse is away",
+    }.items()
+}

@@ -1,0 +1,113 @@
+"""Test a connection before its settings are saved: the warehouse, or a source."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from pydantic import Field, SecretStr
+
+from loaders import sources
+from loaders.engine.check import Check, failed
+from loaders.errors import QuotemillError, UsageError
+from loaders.settings import Settings, load_settings
+from loaders.settings.environment import build_database_url
+from loaders.warehouse.address import parse_address
+from orchestration.checks import doctor
+from orchestration.console.api.answers import Answer, Call, CheckAnswer, describe_check
+from orchestration.console.context import Console
+
+Text = Annotated[str, Field(max_length=2000)]
+
+
+class ConnectionTest(Call):
+    """What to test: a `source`, or the warehouse, with the values given in place of the saved.
+
+    The names are those of the variables DB_HOST, DB_PORT, DB_NAME, DB_USER, DB_PASSWORD, DB_SCHEMA,
+    DB_SSLMODE. Without `host` the saved warehouse is tested. Without `password` the saved one is
+    sent, but to no other server or user.
+    """
+
+    source: Text | None = None
+    host: Text | None = None
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    name: Text | None = None
+    user: Text | None = None
+    password: SecretStr | None = None
+    market_schema: Text | None = Field(None, alias="schema")
+    sslmode: Text | None = None
+
+
+class Tested(Answer):
+    """Whether all is well, and each check."""
+
+    ok: bool
+    checks: list[CheckAnswer]
+
+
+def routes(console: Console) -> APIRouter:
+    router = APIRouter(tags=["settings"])
+
+    @router.post("/connection/test")
+    def run_connection_test(call: ConnectionTest) -> Tested:
+        """Connect and check what loads need: `quotemill doctor`, `loaders check SOURCE`."""
+        now = console.clock()
+        if call.source is not None:
+            if call.model_fields_set - {"source"}:
+                raise UsageError("a source is tested as it is saved", hint="give `source` alone")
+            checks = [test_source(console.settings(), call.source, console)]
+        else:
+            settings = console.settings()
+            checks = doctor.examine_connection(_try_values(console, settings, call), now)
+        is_well = all(check.status in ("ok", "warn") for check in checks)
+        return Tested(ok=is_well, checks=[describe_check(check) for check in checks])
+
+    return router
+
+
+def test_source(settings: Settings, name: str, console: Console) -> Check:
+    """Ask a source by a real request, as `loaders check` does."""
+    source = sources.find(name)
+    try:
+        return source.check(settings, console.clock())
+    except QuotemillError as error:
+        return failed("service", error)
+
+
+def _try_values(console: Console, saved: Settings, call: ConnectionTest) -> Settings:
+    """The settings with the values of a call in place of those saved."""
+    flags: dict[str, Any] = {}
+    if call.market_schema:
+        flags["market_schema"] = call.market_schema
+    if call.host:
+        flags["warehouse_url"] = build_database_url(_variables(saved, call))
+    elif call.model_fields_set - {"market_schema", "host"}:
+        raise UsageError("`host` is missing", hint="without it the saved warehouse is tested")
+    return load_settings(console.environ, console.cwd, **flags)
+
+
+def _variables(saved: Settings, call: ConnectionTest) -> Mapping[str, str]:
+    given = {
+        "DB_HOST": call.host,
+        "DB_PORT": str(call.port) if call.port else None,
+        "DB_NAME": call.name,
+        "DB_USER": call.user,
+        "DB_SSLMODE": call.sslmode,
+        "DB_PASSWORD": call.password.get_secret_value() if call.password else None,
+    }
+    variables = {name: value for name, value in given.items() if value}
+    if "DB_PASSWORD" not in variables and (password := _find_saved_password(saved, variables)):
+        variables["DB_PASSWORD"] = password
+    return variables
+
+
+def _find_saved_password(saved: Settings, variables: Mapping[str, str]) -> str | None:
+    """The saved password, if it is one of this server and user."""
+    if saved.warehouse_url is None:
+        return None
+    known = parse_address(saved.warehouse_url.get_secret_value(), saved.origin("warehouse_url"))
+    wanted = parse_address(build_database_url(variables), "the form")
+    same = ("host", "port", "user", "sslmode")
+    defaults = {"port": "5432"}
+    if any(known.get(n, defaults.get(n)) != wanted.get(n, defaults.get(n)) for n in same):
+        return None
+    return known.get("password")

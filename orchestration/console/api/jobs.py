@@ -1,0 +1,175 @@
+"""Loads: the list, one with its progress, its events, its log."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from loaders.engine import job_list, job_status
+from loaders.engine.job_status import JobView
+from loaders.errors import UsageError
+from orchestration.console.api.answers import Answer, JobId, Limit
+from orchestration.console.context import Console
+from orchestration.console.errors import NotThere, scrub
+from orchestration.console.watching import JobWatch
+
+
+class JobRow(Answer):
+    """A load with the sums of its tasks; times in UTC."""
+
+    job_id: int
+    source: str
+    mode: str
+    status: str
+    requested_by: str
+    parameters: dict[str, Any]
+    retry_of: int | None
+    started_at: datetime
+    finished_at: datetime | None
+    error: str | None
+    done: int
+    skipped: int
+    failed: int
+    rows_new: int
+    rows_changed: int
+    rows_unchanged: int
+
+
+class Part(Answer):
+    """A dataset of a load: keys with an answer, a rate in keys a second, seconds left."""
+
+    dataset: str
+    keys: int
+    reached: int
+    done: int
+    skipped: int
+    failed: int
+    rows_new: int
+    rows_changed: int
+    is_running: bool
+    is_pending: bool
+    seconds: float | None
+    rate: float | None
+    left: float | None
+
+
+class Task(Answer):
+    """A task of a load; `id` is what cancelling takes."""
+
+    id: str
+    task_no: int
+    dataset: str
+    exchange: str | None
+    status: str
+    keys: int
+    done: int
+    skipped: int
+    failed: int
+    rows_read: int
+    rows_new: int
+    rows_changed: int
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class Failure(Answer):
+    """A key that could not be loaded, and why."""
+
+    dataset: str
+    key: str
+    reason: str
+
+
+class Progress(Answer):
+    """All datasets together: `rate` in keys a second, `left` in seconds, by that rate."""
+
+    keys: int
+    reached: int
+    rate: float | None
+    left: float | None
+
+
+class Job(Answer):
+    """A load: its request, its progress, its datasets and tasks, what failed."""
+
+    job_id: int
+    source: str
+    lane: str
+    mode: str
+    status: str
+    requested_by: str
+    parameters: dict[str, Any]
+    retry_of: int | None
+    as_of: datetime | None
+    started_at: datetime
+    finished_at: datetime | None
+    cancel_requested_at: datetime | None
+    cancel_after_task: int | None
+    error: str | None
+    seconds: float
+    progress: Progress
+    parts: list[Part]
+    tasks: list[Task]
+    failures: list[Failure]
+
+
+class Jobs(Answer):
+    jobs: list[JobRow]
+
+
+def routes(console: Console, watch: JobWatch) -> APIRouter:
+    router = APIRouter(prefix="/jobs", tags=["loads"])
+
+    @router.get("")
+    def list_jobs(limit: Limit = 20) -> Jobs:
+        """The last loads: `quotemill jobs`."""
+        warehouse = console.find_warehouse()
+        listed = job_list.list_recent(warehouse, limit) if warehouse else []
+        return Jobs(jobs=[JobRow(**job) for job in listed])
+
+    @router.get("/{job_id}")
+    def read_job(job_id: JobId) -> Job:
+        """A load with its progress, its tasks and its errors: `quotemill jobs 12`."""
+        view = watch.read(job_id)
+        tasks = job_status.read_tasks(console.require_warehouse(), job_id)
+        return describe_job(view, tasks)
+
+    @router.get(
+        "/{job_id}/events",
+        response_class=Response,
+        responses={200: {"content": {"text/event-stream": {}}}},
+    )
+    async def watch_job(job_id: JobId) -> StreamingResponse:
+        """Its progress as server-sent events, until it ends: `quotemill jobs 12 --follow`."""
+        await run_in_threadpool(watch.read, job_id)
+
+        watch.refuse_if_full()
+        return StreamingResponse(watch.stream(job_id), media_type="text/event-stream")
+
+    @router.get(
+        "/{job_id}/log",
+        response_class=Response,
+        responses={200: {"content": {"application/x-ndjson": {}}}},
+    )
+    def read_log(job_id: JobId) -> Response:
+        """Its log as JSON lines: `quotemill jobs 12 --log load.jsonl`."""
+        try:
+            lines = job_status.read_log(console.require_warehouse(), job_id)
+            texts = [json.dumps(scrub(line), ensure_ascii=False) + "\n" for line in lines]
+        except UsageError as error:
+            raise NotThere(str(error), hint="GET /api/jobs lists them") from None
+        named = {"content-disposition": f'attachment; filename="job-{job_id}.jsonl"'}
+        return Response("".join(texts), media_type="application/x-ndjson", headers=named)
+
+    return router
+
+
+def describe_job(view: JobView, tasks: list[dict[str, Any]]) -> Job:
+    document = view.as_json()
+    progress = Progress(keys=view.keys, reached=view.reached, rate=view.rate, left=view.left)
+    job_id = document["job_id"]
+    shown = [Task(id=f"{job_id}-{task['task_no']}", **task) for task in tasks]
+    return Job(**document, progress=progress, tasks=shown)

@@ -1,0 +1,1 @@
+"""The pages: templates filled from the same functions as the API, in English or Chinese."""

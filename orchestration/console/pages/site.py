@@ -1,0 +1,131 @@
+"""What every page shares: the templates, the language, the page's token, files beside it."""
+
+import hashlib
+import mimetypes
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+from fastapi import Request
+from fastapi.responses import HTMLResponse, Response
+
+from loaders.errors import QuotemillError
+from orchestration.console import security
+from orchestration.console.context import Console
+from orchestration.console.errors import NotThere, describe, find_status, record_fault
+from orchestration.console.pages.words import LANGUAGES, Words
+from orchestration.report.page import format_bytes, format_seconds, format_time, keep_whole
+
+# path, label
+NAVIGATION: tuple[tuple[str, str], ...] = (("/", "Overview"),)
+# files by name: their package and what they are called there
+STATIC = {
+    "report.css": ("orchestration.report", "page.css"),
+    "console.css": ("orchestration.console.static", "console.css"),
+    "console.js": ("orchestration.console.static", "console.js"),
+}
+
+
+@dataclass(frozen=True)
+class StaticFile:
+    body: bytes
+    kind: str
+    digest: str
+
+
+@cache
+def read_static(name: str) -> StaticFile:
+    """A file beside the pages. Raises NotThere: only those listed are."""
+    if name not in STATIC:
+        raise NotThere(f"there is no /static/{name[:100]}", hint="/ is the first page")
+    package, own = STATIC[name]
+    body = (files(package) / own).read_bytes()
+    kind = mimetypes.guess_type(own)[0] or "application/octet-stream"
+    return StaticFile(body, kind, hashlib.sha256(body).hexdigest()[:12])
+
+
+def name_static(name: str) -> str:
+    """The address of a file, which changes with its content."""
+    return f"/static/{name}?{read_static(name).digest}"
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("orchestration.console", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {
+        "bytes": format_bytes,
+        "seconds": format_seconds,
+        "time": format_time,
+        "whole": keep_whole,
+        "count": lambda number: f"{number:,}",
+    }
+    environment.globals |= {
+        "static": name_static,
+        "navigation": NAVIGATION,
+        "languages": LANGUAGES,
+        "version": metadata.version("quotemill"),
+    }
+    return environment
+
+
+@dataclass(frozen=True)
+class Site:
+    """Renders pages of a console."""
+
+    console: Console
+    needs_token: bool = False
+
+    def render(
+        self, request: Request, template: str, values: Mapping[str, Any], status: int = 200
+    ) -> HTMLResponse:
+        """A page, or a part of one, in the language of its reader."""
+        language, chosen = self._language(request)
+        page_id = request.scope[security.PAGE_ID]
+        text = (
+            _environment()
+            .get_template(template)
+            .render(
+                t=Words(language),
+                language=language,
+                page_token=self.console.access.page_token(page_id),
+                path=request.url.path,
+                as_of=self.console.as_of,
+                needs_token=self.needs_token,
+                **values,
+            )
+        )
+        response = HTMLResponse(text, status)
+        if chosen:
+            name = security.cookie_name(request.scope, "language")
+            cookie = security.set_cookie(name, language, seconds=31_536_000)
+            response.headers.append("set-cookie", cookie)
+        return response
+
+    def show(
+        self, request: Request, template: str, gather: Callable[[], Mapping[str, Any]]
+    ) -> Response:
+        """A page of what `gather` reads; an error becomes a page that says what to do."""
+        try:
+            return self.render(request, template, gather())
+        except Exception as error:
+            known = error if isinstance(error, QuotemillError) else record_fault(error)
+            values = {"error": describe(known)}
+            return self.render(request, "error.html", values, find_status(known))
+
+    def _language(self, request: Request) -> tuple[str, bool]:
+        """The language, and whether this request chooses it."""
+        asked = request.query_params.get("lang")
+        if asked in LANGUAGES:
+            return str(asked), True
+        known = security.read_cookie(request.scope, "language")
+        return (known if known in LANGUAGES else "en"), False

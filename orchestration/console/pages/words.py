@@ -1,0 +1,50 @@
+"""The pages' own words: English, or Chinese from the catalogue zh.json.
+
+A text that the catalogue lacks stays English; a test holds that every text of a template is there.
+Figures, names, commands and messages of commands are the same in both.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+LANGUAGES = {"en": "English", "zh": "中文"}
+
+
+def mark(text: str) -> str:
+    """A text that a page shows by its value, such as a status."""
+    return text
+
+
+STATUSES = (
+    mark("running"),
+    mark("succeeded"),
+    mark("partial"),
+    mark("failed"),
+    mark("cancelled"),
+    mark("interrupted"),
+)
+
+
+@cache
+def catalogue() -> dict[str, str]:
+    """Chinese by English text."""
+    text = (files("orchestration.console.pages") / "zh.json").read_text("utf-8")
+    read: dict[str, str] = json.loads(text)
+    return read
+
+
+@dataclass(frozen=True)
+class Words:
+    """Texts in one language; `{name}` in them takes a value."""
+
+    language: str = "en"
+
+    def __call__(self, text: str, **values: object) -> str:
+        said = catalogue().get(text, text) if self.language == "zh" else text
+        return said.format(**values) if values else said
+
+    def beside(self, text: str) -> str:
+        """The label that users of the older runbook know, to stand beside the English one."""
+        return catalogue().get(text, "") if self.language == "en" else ""

@@ -1,0 +1,251 @@
+"""Commands as processes of their own, which outlive the server.
+
+Each has the id of a run, which its lines in the log of commands have too, and files below the
+folder `console/commands` of the home: what was started, its output, and a lock that it holds while
+it lives. Nothing else is remembered, so any console of the home, also a later one, shows them.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from loaders import atomic_file, log
+from orchestration.console.errors import Busy, NotThere
+from orchestration.schedule.runner import executable
+
+KEPT_COMMANDS = 200  # the newest; their output is for reading, the record is in the warehouse
+TAIL = 64 * 2**10  # bytes of an output that are read at a time
+POLL = 0.1  # seconds
+_RUN_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{4}")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that a console started; times in UTC.
+
+    words: program and arguments
+    origin: the call of the API that asked for it
+    """
+
+    run_id: str
+    words: tuple[str, ...]
+    pid: int
+    started_at: datetime
+    origin: str
+    is_running: bool = True
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a command ended: its exit code, and the message and hint of an error.
+
+    The code is None of one that was killed, or could not say it.
+    """
+
+    exit_code: int | None
+    error: str | None = None
+    hint: str = ""
+    answer: Any = None
+
+
+# starts a process of an own session and returns its id: words, environment, folder, open files
+Spawn = Callable[[Sequence[str], Mapping[str, str], Path, "Files"], int]
+
+
+@dataclass(frozen=True)
+class Files:
+    """Open files of a new process: its output, its errors, and the lock that it holds."""
+
+    output: int
+    errors: int
+    lock: int
+
+
+class Spawner:
+    """Starts programs beside this interpreter; collects those that ended."""
+
+    def __init__(self) -> None:
+        self._children: list[subprocess.Popen[bytes]] = []
+
+    def __call__(
+        self, words: Sequence[str], environ: Mapping[str, str], folder: Path, files: Files
+    ) -> int:
+        # one that ended stays in the system's table until its end is asked for
+        self._children = [child for child in self._children if child.poll() is None]
+        child = subprocess.Popen(
+            [str(executable(words[0])), *words[1:]],
+            cwd=folder,
+            env=dict(environ),
+            stdin=subprocess.DEVNULL,
+            stdout=files.output,
+            stderr=files.errors,
+            pass_fds=(files.lock,),
+            start_new_session=True,
+        )
+        self._children.append(child)
+        return child.pid
+
+
+@dataclass
+class Commands:
+    """The commands of a home.
+
+    folder: where their files are
+    cwd, environ: where and with which variables they run
+    most: how many run at a time
+    """
+
+    folder: Path
+    cwd: Path
+    environ: Mapping[str, str]
+    most: int = 4
+    spawn: Spawn = field(default_factory=Spawner)
+    _turn: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def start(self, words: Sequence[str], origin: str) -> Command:
+        """Start a command. Raises Busy where as many run as may."""
+        with self._turn:
+            running = [command for command in self.list_all() if command.is_running]
+            if len(running) >= self.most:
+                names = "; ".join(command.text for command in running)
+                raise Busy(
+                    f"{len(running)} commands of this console are running: {names}",
+                    hint="wait for one of them, or cancel it",
+                )
+            return self._start(words, origin)
+
+    def _start(self, words: Sequence[str], origin: str) -> Command:
+        with atomic_file.explain_unwritable(self.folder):
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._prune()
+            run_id = log.new_run_id()
+            with contextlib.ExitStack() as stack:
+                opened = [self._open(run_id, end, stack) for end in ("out", "err", "lock")]
+                files = Files(*opened)
+                fcntl.flock(files.lock, fcntl.LOCK_EX)
+                environ = {**self.environ, log.RUN_ID: run_id}
+                pid = self.spawn(words, environ, self.cwd, files)
+            command = Command(run_id, tuple(words), pid, datetime.now(UTC), origin)
+            atomic_file.write(self._path(run_id, "json"), json.dumps(asdict(command), default=str))
+        return command
+
+    def list_all(self) -> list[Command]:
+        """Every command that is still on record, the newest first."""
+        ids = (path.stem for path in self.folder.glob("*.json") if _RUN_ID.fullmatch(path.stem))
+        read = (self._read(run_id) for run_id in sorted(ids, reverse=True))
+        return [command for command in read if command is not None]
+
+    def find(self, run_id: str) -> Command:
+        """A command by its id. Raises NotThere."""
+        command = self._read(run_id) if _RUN_ID.fullmatch(run_id) else None
+        if command is None:
+            raise NotThere(
+                f"there is no command {run_id[:40]}", hint="GET /api/commands lists them"
+            )
+        return command
+
+    def read_output(self, command: Command, end: str = "err") -> str:
+        """The last lines that a command printed: `out`, or `err`, which has its progress."""
+        try:
+            with self._path(command.run_id, end).open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - TAIL))
+                data = file.read()
+        except FileNotFoundError:
+            return ""
+        text = data.decode("utf-8", "replace")
+        if size > TAIL:
+            text = text.partition("\n")[2]
+        return log.scrub(text)
+
+    def read_ending(self, command: Command) -> Ending | None:
+        """How a command ended, by what it printed as JSON; None while it runs."""
+        if self._is_running(command.run_id):
+            return None
+        try:
+            answer = json.loads(self._path(command.run_id, "out").read_text("utf-8"))
+        except (OSError, ValueError):
+            lines = self.read_output(command).strip().splitlines()
+            said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+            last = said[-1:] or lines[-1:] or ["it ended without a word: it was killed"]
+            hints = [line.removeprefix("hint: ") for line in lines if line.startswith("hint: ")]
+            return Ending(None, last[0], hints[-1] if hints else "")
+        first = answer[0] if isinstance(answer, list) and answer else answer
+        known = first if isinstance(first, dict) else {}
+        error, hint = known.get("error"), known.get("hint")
+        code = known.get("exit_code")
+        return Ending(
+            code if isinstance(code, int) else None,
+            log.scrub(str(error)) if error else None,
+            log.scrub(str(hint or "")),
+            answer,
+        )
+
+    def wait(self, command: Command, ask: Callable[[], T | None], seconds: float) -> T | None:
+        """Ask again and again until there is an answer, the command ended, or time is over."""
+        until = time.monotonic() + seconds
+        while True:
+            is_running = self._is_running(command.run_id)
+            answer = ask()  # once more after its end
+            if answer is not None or not is_running or time.monotonic() >= until:
+                return answer
+            time.sleep(POLL)
+
+    def _read(self, run_id: str) -> Command | None:
+        try:
+            stored = json.loads(self._path(run_id, "json").read_text("utf-8"))
+            return Command(
+                run_id,
+                tuple(map(str, stored["words"])),
+                int(stored["pid"]),
+                datetime.fromisoformat(stored["started_at"]),
+                str(stored["origin"]),
+                self._is_running(run_id),
+            )
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _is_running(self, run_id: str) -> bool:
+        """Whether the process lives: it holds the lock until its end."""
+        try:
+            file = os.open(self._path(run_id, "lock"), os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(file)
+        return False
+
+    def _open(self, run_id: str, end: str, stack: contextlib.ExitStack) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+        file = os.open(self._path(run_id, end), flags, 0o600)
+        stack.callback(os.close, file)
+        return file
+
+    def _path(self, run_id: str, end: str) -> Path:
+        return self.folder / f"{run_id}.{end}"
+
+    def _prune(self) -> None:
+        """Delete the files of the oldest commands that ended."""
+        for command in self.list_all()[KEPT_COMMANDS:]:
+            if not command.is_running:
+                for end in ("json", "out", "err", "lock"):
+                    self._path(command.run_id, end).unlink(missing_ok=True)

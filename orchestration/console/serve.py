@@ -1,0 +1,194 @@
+"""Listen: the address, the token where one is needed, and clients that take their time."""
+
+import asyncio
+import errno
+import ipaddress
+import os
+import signal
+import socket
+import webbrowser
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from loaders import signals
+from loaders.errors import SettingsError, UsageError
+from loaders.project import install_hint
+from loaders.settings import Settings
+from orchestration.console.access import Access
+
+if TYPE_CHECKING:
+    from orchestration.console.limits import Limits
+
+HOST, PORT = "127.0.0.1", 8765
+NEXT_PORTS = 20  # tried where the first is in use
+CONNECTIONS = 300  # open at a time
+GRACE = 2  # seconds that streams get to end
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a console listens; `token` only where it was made just now."""
+
+    url: str
+    needs_token: bool
+    token: str | None = None
+
+
+def make_token(settings: Settings) -> str:
+    """A new token in place of the last one, which counts from the next request on."""
+    return Access(settings.home / "console").new_token(datetime.now(UTC))
+
+
+def serve(
+    host: str,
+    port: int | None,
+    *,
+    as_of: str | None = None,
+    announce: Callable[[Address], object],
+    opens: bool = False,
+) -> None:
+    """Serve until Ctrl-C or SIGTERM; what was started goes on.
+
+    Raises SettingsError where the extra is not installed, UsageError for an address that cannot be
+    bound.
+    """
+    try:
+        import uvicorn
+
+        from orchestration.console.app import create_app
+        from orchestration.console.context import Console
+    except ModuleNotFoundError as error:
+        if error.name not in ("fastapi", "starlette", "uvicorn"):
+            raise
+        hint = install_hint("console")
+        raise SettingsError(f"the console needs {error.name}", hint=hint) from None
+    listening = _bind(host, port)
+    shown = f"[{host}]" if ":" in host else host
+    needs_token = not is_loopback(host)
+    console = Console(Path.cwd(), dict(os.environ), lambda: datetime.now(UTC), as_of)
+    token = None
+    if needs_token and console.access.token_made_at is None:
+        token = console.access.new_token(datetime.now(UTC))
+    own = (shown.lower(), socket.gethostname().lower(), socket.getfqdn().lower())
+    app = create_app(
+        console, names=own if needs_token else (shown.lower(),), needs_token=needs_token
+    )
+
+    class Server(uvicorn.Server):
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            # by default it raises the signal again: Ctrl-C is the usual end
+            end: signals.Handler = self.handle_exit
+            with signals.handled({signal.SIGINT: end, signal.SIGTERM: end}):
+                yield
+
+    config = uvicorn.Config(
+        app,
+        http=patient_protocol(console.limits),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # anybody could send them
+        limit_concurrency=CONNECTIONS,
+        timeout_graceful_shutdown=GRACE,
+    )
+    address = Address(f"http://{shown}:{listening.getsockname()[1]}/", needs_token, token)
+    with listening:
+        announce(address)
+        if opens:
+            webbrowser.open(address.url)
+        Server(config).run(sockets=[listening])
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _bind(host: str, port: int | None) -> socket.socket:
+    """A listening socket: at the port, or else at the first free one."""
+    ports = [port] if port is not None else [*range(PORT, PORT + NEXT_PORTS), 0]
+    for number in ports:
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(
+                host, number, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )[0]
+        except socket.gaierror as error:
+            raise UsageError(f"--host {host}: {error.strerror}") from None
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind(address)
+            listening.listen(128)
+        except OSError as error:
+            listening.close()
+            if number == ports[-1] or error.errno != errno.EADDRINUSE:
+                where = f"{host}:{number}"
+                raise UsageError(
+                    f"{where} cannot be bound: {error.strerror}", hint="--port names another"
+                ) from None
+            continue
+        return listening
+    raise AssertionError("the last port raises")
+
+
+def patient_protocol(limits: "Limits") -> Any:
+    """uvicorn's protocol with an end to a request, or a reader, that does not go on."""
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    class PatientProtocol(H11Protocol):
+        _waiting: asyncio.TimerHandle | None = None
+        _sending: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._expect_request()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._forget("_waiting")
+            self._forget("_sending")
+            super().connection_lost(exc)
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self.cycle is not None and not self.cycle.response_complete:
+                self._forget("_waiting")
+            else:  # a part of the headers
+                self._expect_request()
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            if self.cycle is not None and not self.cycle.response_complete:
+                self._forget("_waiting")  # the next request had come with the last
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._sending = self.loop.call_later(limits.sending, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self._forget("_sending")
+
+        def _expect_request(self) -> None:
+            """Close where no whole request has come in time, however its bytes trickle."""
+            if self._waiting is None:
+                self._waiting = self.loop.call_later(limits.receiving, self.transport.abort)
+
+        def _forget(self, name: str) -> None:
+            timer = getattr(self, name)
+            if timer is not None:
+                timer.cancel()
+                setattr(self, name, None)
+
+    return PatientProtocol

@@ -1,0 +1,1 @@
+"""Files beside the pages: their style and their script."""

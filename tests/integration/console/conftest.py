@@ -1,0 +1,84 @@
+"""A console in the process of a test, and callers of it."""
+
+import importlib.util
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import require
+from tests.homes import clean_environ
+
+ADDRESS = "http://127.0.0.1:8765"
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _needs_the_extra() -> None:
+    present = importlib.util.find_spec("fastapi") is not None
+    require("console", present, "fastapi is not installed")
+
+
+@dataclass
+class Caller:
+    """A browser at a console: it keeps cookies, and sends the token of its page."""
+
+    console: Any
+    client: Any
+
+    def get(self, path: str, **options: Any) -> Any:
+        return self.client.get(path, **options)
+
+    def json(self, path: str, **options: Any) -> Any:
+        answer = self.get(path, **options)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    @property
+    def token(self) -> str:
+        """The token of the page, as its script reads it."""
+        text = self.get("/sign-in").text
+        return str(text.split('name="quotemill-page" content="')[1].split('"')[0])
+
+    def call(self, path: str, body: Any = None, *, method: str = "POST", **headers: str) -> Any:
+        """A call that changes something, from an open page."""
+        own = {"origin": ADDRESS, "x-quotemill-page": self.token}
+        return self.client.request(
+            method, path, json=body if body is not None else {}, headers=own | headers
+        )
+
+
+@pytest.fixture
+def open_console(tmp_path: Path) -> Iterator[Callable[..., Caller]]:
+    """Open a console whose commands see these settings alone."""
+    from orchestration.console.app import create_app
+    from orchestration.console.context import Console
+
+    with warnings.catch_warnings():  # of starlette, about the next version of httpx
+        warnings.simplefilter("ignore")
+        from starlette.testclient import TestClient
+
+    with ExitStack() as stack:
+
+        def opened(
+            settings: Mapping[str, str] | None = None,
+            *,
+            names: tuple[str, ...] = (),
+            needs_token: bool = False,
+            clock: Callable[[], datetime] = lambda: NOW,
+            **values: Any,
+        ) -> Caller:
+            environ = clean_environ() | {"QUOTEMILL_HOME": str(tmp_path / "home")}
+            environ |= {"PATH": os.environ["PATH"]} | dict(settings or {})
+            console = Console(tmp_path, environ, clock, **values)
+            app = create_app(console, names=names, needs_token=needs_token)
+            client = stack.enter_context(TestClient(app, base_url=ADDRESS, follow_redirects=False))
+            return Caller(console, client)
+
+        yield opened

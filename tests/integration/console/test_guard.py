@@ -1,0 +1,267 @@
+"""What pages of other sites, other names, wrong tokens and large or slow bodies get: nothing."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from orchestration.console.limits import Limits
+from orchestration.console.security import Guard
+from tests.integration.console.conftest import ADDRESS, NOW, Caller
+
+Open = Callable[..., Caller]
+TEST = "/api/connection/test"
+
+
+def error_of(answer: Any, status: int) -> str:
+    assert answer.status_code == status, answer.text
+    document = answer.json()
+    assert set(document) == {"error", "hint", "exit_code"}
+    return str(document["error"])
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "evil.example:8765", "127.0.0.1.evil.example", "localhost@evil.example", ""],
+)
+def test_a_name_that_dns_of_another_site_points_here_gets_nothing(
+    open_console: Open, host: str
+) -> None:
+    caller = open_console()
+    assert "is not" in error_of(caller.get("/api/health", headers={"host": host}), 421)
+
+
+@pytest.mark.parametrize("host", ["localhost:9000", "127.0.0.1", "[::1]:8765", "LOCALHOST:8765"])
+def test_loopback_by_any_of_its_names_and_through_a_tunnel_is_us(
+    open_console: Open, host: str
+) -> None:
+    assert open_console().get("/api/health", headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "http://localhost:3000", "null", "http://127.0.0.1:8766"]
+)
+def test_a_page_of_another_origin_changes_nothing(open_console: Open, origin: str) -> None:
+    caller = open_console()
+    assert "another site" in error_of(caller.call(TEST, origin=origin), 403)
+
+
+def test_what_another_site_embeds_is_refused_but_a_link_opens(open_console: Open) -> None:
+    caller = open_console()
+    for site in ("cross-site", "same-site"):
+        embedded = {"sec-fetch-site": site, "sec-fetch-mode": "no-cors"}
+        error_of(caller.get("/api/jobs", headers=embedded), 403)
+        followed = {"sec-fetch-site": site, "sec-fetch-mode": "navigate"}
+        assert caller.get("/", headers=followed).status_code == 200
+
+
+def test_a_change_needs_the_token_of_an_open_page(open_console: Open) -> None:
+    caller = open_console()
+    assert caller.call(TEST).status_code == 200
+    for wrong in ("", "0" * 64, "\x7f"):
+        error_of(caller.call(TEST, **{"x-quotemill-page": wrong}), 403)
+    token = caller.token
+    caller.client.cookies.clear()
+    own = {"origin": ADDRESS, "x-quotemill-page": token}
+    error_of(caller.client.post(TEST, json={}, headers=own), 403)
+
+
+def test_the_cookie_is_for_no_script_and_no_other_site(open_console: Open) -> None:
+    sent = open_console().get("/").headers["set-cookie"]
+    assert sent.startswith("quotemill_8765_page=")
+    assert "; HttpOnly" in sent
+    assert "; SameSite=Strict" in sent
+
+
+def test_a_script_brings_the_token_which_is_stored_as_its_hash_alone(open_console: Open) -> None:
+    caller = open_console()
+    token = caller.console.access.new_token(NOW)
+    assert len(token) == 43  # 32 bytes
+    bearer = {"authorization": f"Bearer {token}"}
+    assert caller.client.post(TEST, json={}, headers=bearer).status_code == 200
+    files = [path for path in caller.console.access.folder.rglob("*") if path.is_file()]
+    assert all(token.encode() not in path.read_bytes() for path in files)
+    assert {path.stat().st_mode & 0o077 for path in [*files, caller.console.access.folder]} == {0}
+    newer = caller.console.access.new_token(NOW)
+    error_of(caller.client.post(TEST, json={}, headers=bearer), 401)
+    for wrong in (f"Bearer {newer}x", "Bearer ", f"Basic {newer}", "Bearer \xff"):
+        sent = {"authorization": wrong.encode("latin-1")}
+        error_of(caller.get("/api/jobs", headers=sent), 401)
+
+
+def test_away_from_loopback_every_caller_needs_the_token_or_a_session(open_console: Open) -> None:
+    times = [NOW]
+    caller = open_console(names=("quotes.lan",), needs_token=True, clock=lambda: times[0])
+    token = caller.console.access.new_token(NOW)
+    caller.client.base_url = "http://quotes.lan:8765"
+    error_of(caller.get("/api/health"), 401)
+    sent_to = caller.get("/")
+    assert (sent_to.status_code, sent_to.headers["location"]) == (303, "/sign-in")
+    assert caller.get("/static/console.js").status_code == 200
+
+    own = {"origin": "http://quotes.lan:8765", "x-quotemill-page": caller.token}
+
+    def sign_in(given: str) -> Any:
+        return caller.client.post("/api/session", json={"token": given}, headers=own)
+
+    assert "not the console's token" in error_of(sign_in("x" * 43), 422)
+    error_of(caller.get("/"), 303)
+    assert sign_in(token).status_code == 200
+    assert caller.get("/").status_code == 200
+    assert caller.get("/api/health").status_code == 200
+    times[0] = NOW + timedelta(days=31)
+    error_of(caller.get("/api/health"), 401)
+    times[0] = NOW
+    assert caller.get("/api/health").status_code == 200
+    caller.console.access.new_token(NOW)
+    error_of(caller.get("/api/health"), 401)
+    for forged in ("", "1", "99999999999..", f"{int(NOW.timestamp()) + 9}.a.{'0' * 64}"):
+        caller.client.cookies.set("quotemill_8765_session", forged, domain="quotes.lan")
+        error_of(caller.get("/api/health"), 401)
+
+
+def test_a_body_beyond_the_limit_or_of_another_kind_is_refused(open_console: Open) -> None:
+    caller = open_console(limits=Limits(body=1000))
+    assert "at most 1,000 bytes" in error_of(caller.call(TEST, {"host": "x" * 1000}), 413)
+    own = {"origin": ADDRESS, "x-quotemill-page": caller.token}
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+        sent = own | {"content-type": kind}
+        error_of(caller.client.post(TEST, content=b"{}", headers=sent), 415)
+    broken = own | {"content-type": "application/json"}
+    error_of(caller.client.post(TEST, content=b"{", headers=broken), 422)
+    error_of(caller.client.post(TEST, content=b"\xff\xfe", headers=broken), 422)
+    error_of(caller.client.post(TEST, content=b"[" * 900, headers=broken), 422)
+
+
+def test_too_many_calls_in_a_second_are_put_off(open_console: Open) -> None:
+    caller = open_console(limits=Limits(calls=30, changes=2))
+    token, statuses = caller.token, []
+    own = {"origin": ADDRESS, "x-quotemill-page": token}
+    for _ in range(8):
+        statuses.append(caller.client.post(TEST, json={}, headers=own))
+    refused = [answer for answer in statuses if answer.status_code == 429]
+    assert refused
+    assert refused[0].headers["retry-after"] == "1"
+    assert statuses[0].status_code == 200
+    assert 429 in {caller.get("/static/console.js").status_code for _ in range(60)}
+
+
+def test_a_body_that_does_not_arrive_ends_by_the_clock(open_console: Open) -> None:
+    """The guard alone, with a client that sends a byte and then waits."""
+    caller = open_console()
+    token = caller.console.access.new_token(NOW)
+    inside: list[Any] = []
+
+    async def app(*_: Any) -> None:
+        inside.append("reached")
+
+    guard = Guard(app, caller.console.access, lambda: NOW, Limits(receiving=0.05))
+    headers = {
+        "host": "localhost",
+        "content-type": "application/json",
+        "authorization": f"Bearer {token}",
+    }
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": TEST,
+        "server": ("127.0.0.1", 1),
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }
+    messages: list[Any] = [{"type": "http.request", "body": b"{", "more_body": True}]
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        if messages:
+            return messages.pop()
+        return await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(guard(scope, receive, send))
+    assert sent[0]["status"] == 408
+    assert inside == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../app.py",
+        "/static/%2e%2e/app.py",
+        "/static/..%2f..%2fcli%2fconsole.py",
+        "/static//etc/passwd",
+        "/static/%2fetc%2fpasswd",
+        "/static/console.js%00.css",
+        "/static/",
+        "/api/jobs/..%2f..%2fsecret",
+        "/api/jobs/../../etc/passwd/log",
+    ],
+)
+def test_a_path_that_climbs_leads_nowhere(open_console: Open, path: str) -> None:
+    answer = open_console().get(path)
+    assert answer.status_code in (404, 405, 422), (answer.status_code, answer.text[:200])
+    assert "import" not in answer.text
+
+
+def test_each_answer_says_what_a_browser_may_do_with_it(open_console: Open) -> None:
+    caller = open_console()
+    for path in ("/", "/api/health", "/nothing", "/static/console.js"):
+        headers = caller.get(path).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert "frame-ancestors 'none'" in policy
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cache-control"] == (
+            "no-store" if "static" not in path else "public, max-age=31536000, immutable"
+        )
+
+
+def test_a_page_has_no_script_or_style_of_its_own(open_console: Open) -> None:
+    text = open_console().get("/").text
+    assert "<style" not in text
+    assert " style=" not in text
+    assert " onclick=" not in text
+    assert text.count("<script") == text.count("<script src=")
+
+
+def test_no_method_but_those_described_does_anything(open_console: Open) -> None:
+    caller = open_console()
+    for method in ("DELETE", "PATCH", "OPTIONS", "TRACE"):
+        answer = caller.call("/api/jobs", method=method)
+        assert error_of(answer, 405) == "not by this method"
+    assert caller.get("/api/connection/test").status_code == 405
+
+
+def test_an_error_of_ours_is_an_answer_without_a_traceback(
+    open_console: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caller = open_console()
+
+    def broken() -> None:
+        raise ZeroDivisionError("by nought, with password=very-secret")
+
+    monkeypatch.setattr(caller.console, "find_warehouse", broken)
+    answer = caller.get("/api/jobs")
+    assert "ZeroDivisionError" in error_of(answer, 500)
+    assert answer.json()["exit_code"] == 1
+    assert "Traceback" not in answer.text
+    assert "very-secret" not in answer.text
+    [page] = [caller.get("/")]
+    assert page.status_code == 500
+    assert "very-secret" not in page.text
+
+
+def test_the_description_has_every_call_and_its_errors(open_console: Open) -> None:
+    document = open_console().json("/api/openapi.json")
+    assert "/api/jobs/{job_id}/events" in document["paths"]
+    for path, calls in document["paths"].items():
+        for method, call in calls.items():
+            assert call.get("description") or path in ("/api/session",), (method, path)
+            assert {"200", "202"} & set(call["responses"]), (method, path)
+            assert set(call["responses"]) >= {"409", "422", "429", "502"}, (method, path)
+    assert json.dumps(document).count("ValidationError") == 0

@@ -1,0 +1,132 @@
+"""Calls that start something: what is refused before any process, and what is not run at all."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestration.console.limits import Limits
+from orchestration.console.starting import ALLOWED, find_options
+from tests.integration.console.conftest import Caller
+
+Open = Callable[..., Caller]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"source": "nothing"}, 422),
+        ({"source": "tdx", "datasets": ["kline_dayly"]}, 422),
+        ({"source": "tdx", "datasets": ["kline_daily_qfq"]}, 422),
+        ({"source": "tdx", "mode": "--help"}, 422),
+        ({"source": "tdx", "codes": ["--as-of"]}, 422),
+        ({"source": "tdx", "codes": ["sh600000; rm -rf /"]}, 422),
+        ({"source": "tdx", "codes": ["'; drop table ops.runs; --"]}, 422),
+        ({"source": "tdx", "codes": ["sh600000"], "exchange": "sh"}, 422),
+        ({"source": "tdx", "codes": []}, 422),
+        ({"source": "tdx", "concurrency": 7}, 409),
+        ({"source": "ib", "concurrency": 1}, 422),
+        ({"source": "tq"}, 409),
+        ({"source": "tdx", "since": "2025-07-01", "until": "2025-06-01"}, 422),
+        ({"source": "tdx", "since": "yesterday"}, 422),
+        ({"source": "tdx", "shell": True}, 422),
+    ],
+)
+def test_a_wrong_load_is_refused_before_any_process(
+    open_console: Open, body: dict[str, Any], status: int
+) -> None:
+    caller = open_console({"QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9"})
+    answer = caller.call("/api/ingestion/start", body)
+    assert answer.status_code == status, answer.text
+    assert set(answer.json()) == {"error", "hint", "exit_code"}
+    assert caller.console.commands.list_all() == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "quotemill run; rm -rf /",
+        "quotemill run --as-of 2020-01-01",
+        "quotemill run nothing",
+        "quotemill  run",
+        "quotemill run\ttdx",
+        "quotemill run\n",
+        "quotemill warehouse psql",
+        "quotemill dbt run",
+        "quotemill schedule enable ../x",
+        "quotemill schedule enable --help",
+        "quotemill retry 0",
+        "loaders sandbox tdx",
+        "rm -rf /",
+        "",
+        "$(id)",
+    ],
+)
+def test_a_command_that_is_not_listed_is_not_run(open_console: Open, text: str) -> None:
+    caller = open_console()
+    answer = caller.call("/api/commands", {"command": text})
+    assert answer.status_code == 422, answer.text
+    assert caller.console.commands.list_all() == []
+
+
+def test_the_commands_that_are_listed_exist_with_their_options() -> None:
+    import shlex
+
+    import typer
+
+    import loaders.cli
+    import orchestration.cli
+
+    groups = {"loaders": loaders.cli.app, "quotemill": orchestration.cli.app}
+    examples = {"SOURCE": "tdx", "NUMBER": "12", "NAME": "tdx_daily"}
+    for template, options in ALLOWED.items():
+        words = [examples.get(word, word) for word in shlex.split(template)]
+        assert find_options(" ".join(words)) == options
+        command: Any = typer.main.get_command(groups[words[0]])
+        for word in words[1:]:
+            command = getattr(command, "commands", {}).get(word, command)
+        known = {name for param in command.params for name in param.opts}
+        wanted = {"--json"} if "j" in options else set()
+        wanted |= {"--as-of"} if "a" in options else set()
+        wanted |= {word for word in words if word.startswith("--")}
+        assert wanted <= known, template
+
+
+def test_as_many_commands_run_as_may_and_no_more(open_console: Open) -> None:
+    import subprocess
+
+    children = []
+
+    def spawn(words: Sequence[str], environ: Any, folder: Path, files: Any) -> int:
+        process = subprocess.Popen(
+            ["sleep", "60"], stdout=files.output, stderr=files.errors, pass_fds=(files.lock,)
+        )
+        children.append(process)
+        return process.pid
+
+    caller = open_console(limits=Limits(processes=2), spawn=spawn)
+    call = {"command": "quotemill build"}
+    first = caller.call("/api/commands", call)
+    assert first.status_code == 202
+    assert caller.call("/api/commands", call).status_code == 202
+    refused = caller.call("/api/commands", call)
+    assert (refused.status_code, refused.json()["exit_code"]) == (429, 75)
+    assert "2 commands of this console are running" in refused.json()["error"]
+    children[0].kill()
+    children[0].wait()
+    assert caller.call("/api/commands", call).status_code == 202
+    [ended] = [c for c in caller.json("/api/commands")["commands"] if not c["is_running"]]
+    assert (ended["run_id"], ended["exit_code"]) == (first.json()["run_id"], None)
+    assert "killed" in ended["error"]
+    for child in children:
+        child.kill()
+        child.wait()
+
+
+@pytest.mark.parametrize("run_id", ["x", "..", "20261120T093000-0000", "..%2fsecret", "%00"])
+def test_an_output_that_climbs_is_none(open_console: Open, run_id: str) -> None:
+    caller = open_console()
+    caller.console.access.page_token("x" * 20)  # the secret is beside the folder of commands
+    for path in (f"/api/commands/{run_id}", f"/api/commands/{run_id}/output"):
+        assert caller.get(path).status_code == 404

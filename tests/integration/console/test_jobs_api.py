@@ -1,0 +1,152 @@
+"""Loads by the API: the list, one with its tasks, its events while it runs, its log."""
+# ruff: noqa: F811
+
+import asyncio
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from loaders.engine import jobs
+from loaders.warehouse.postgres import open_warehouse
+from orchestration.console import watching
+from orchestration.console.limits import Limits
+from orchestration.console.watching import JobWatch
+from tests.bench import warehouse_url
+from tests.faults.scene import wait_until
+from tests.integration.console.conftest import Caller
+from tests.toy.bench import Toy, bench  # noqa: F401
+
+Open = Callable[..., Caller]
+
+
+@pytest.fixture
+def caller(bench: Toy, open_console: Open) -> Caller:
+    return open_console(
+        {
+            "QUOTEMILL_WAREHOUSE_URL": warehouse_url(bench.settings),
+            "QUOTEMILL_HOME": str(bench.settings.home),
+        }
+    )
+
+
+def test_before_the_first_load_there_is_none(caller: Caller) -> None:
+    assert caller.json("/api/jobs") == {"jobs": []}
+    assert caller.get("/api/jobs/1").status_code == 404
+    assert caller.json("/api/health")["status"] == "ok"
+    assert "Nothing was loaded yet." in caller.get("/").text
+
+
+def test_a_load_is_listed_with_its_tasks_failures_and_log(bench: Toy, caller: Caller) -> None:
+    (bench.folder / "cc.csv").unlink()
+    bench.load(keys=("AA", "Bb", "cc", "dd"))
+
+    [row] = caller.json("/api/jobs")["jobs"]
+    assert (row["job_id"], row["status"], row["done"], row["failed"]) == (1, "partial", 3, 1)
+    job = caller.json("/api/jobs/1")
+    assert job["failures"] == [{"dataset": "price", "key": "cc", "reason": "cc.csv is not there"}]
+    assert (job["progress"]["keys"], job["progress"]["reached"]) == (4, 4)
+    [task] = job["tasks"]
+    assert (task["id"], task["status"], task["keys"], task["rows_new"]) == ("1-1", "partial", 4, 4)
+    log = caller.get("/api/jobs/1/log")
+    assert log.headers["content-disposition"] == 'attachment; filename="job-1.jsonl"'
+    lines = [json.loads(line) for line in log.text.splitlines()]
+    assert (lines[0]["event"], lines[-1]["event"]) == ("starts", "partial")
+    for path in ("/api/jobs/2", "/api/jobs/2/log", "/api/jobs/2/events"):
+        answer = caller.get(path)
+        assert (answer.status_code, answer.json()["exit_code"]) == (404, 2)
+    for path in ("/api/jobs/0", f"/api/jobs/{2**63}", "/api/jobs/1;drop", "/api/jobs?limit=501"):
+        assert caller.get(path).status_code in (404, 422)
+
+
+def test_a_running_load_sends_its_progress_to_the_end(
+    bench: Toy, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "FRESH", 0.01)
+    watch = JobWatch(caller.console)
+    events: list[tuple[str, Any]] = []
+
+    async def follow(reach: Callable[[], Callable[[], None]]) -> None:
+        release: Callable[[], None] | None = None
+        async for event in watch.stream(1):
+            name, _, data = event.strip().partition("\n")
+            events.append((name.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
+            if release is None and events[-1][1].get("reached") == 3:
+                release = await asyncio.to_thread(reach)
+                release()
+
+    with ThreadPoolExecutor() as pool:
+        reach = bench.block("dd")
+        load = pool.submit(bench.load, keys=("AA", "Bb", "cc", "dd"))
+        wait_until("the load is on record", lambda: caller.json("/api/jobs")["jobs"])
+        asyncio.run(follow(reach))
+        assert load.result().status == "succeeded"
+    names = [name for name, _ in events]
+    assert (names[-2:], set(names[:-1])) == (["job", "end"], {"job"})
+    running = next(document for _, document in events if document["reached"] == 3)
+    assert (running["status"], running["keys"]) == ("running", 4)
+    assert running["left"] == pytest.approx(1 / running["rate"])
+    assert (events[-1][1]["status"], events[-1][1]["reached"]) == ("succeeded", 4)
+    over = caller.get("/api/jobs/1/events")
+    assert over.headers["content-type"].startswith("text/event-stream")
+    assert over.text.count("event: end") == 1
+
+
+def test_many_watchers_cost_the_warehouse_one_read_a_second(
+    bench: Toy, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.load()
+    reads: list[int] = []
+    read_job = watching.job_status.read_job
+
+    def counted(*arguments: Any) -> Any:
+        reads.append(1)
+        return read_job(*arguments)
+
+    monkeypatch.setattr(watching.job_status, "read_job", counted)
+    monkeypatch.setattr(watching.time, "monotonic", lambda: 100.0)
+    watch = JobWatch(caller.console)
+    with ThreadPoolExecutor(20) as pool:
+        views = list(pool.map(watch.read, [1] * 20))
+    assert len({id(view) for view in views}) == len(reads) == 1
+    monkeypatch.setattr(watching.time, "monotonic", lambda: 102.0)
+    watch.read(1)
+    assert len(reads) == 2
+
+
+def test_no_more_pages_watch_than_may(bench: Toy, open_console: Open) -> None:
+    settings = {
+        "QUOTEMILL_WAREHOUSE_URL": warehouse_url(bench.settings),
+        "QUOTEMILL_HOME": str(bench.settings.home),
+    }
+    bench.load()
+    full = open_console(settings, limits=Limits(watchers=0))
+    answer = full.get("/api/jobs/1/events")
+    assert (answer.status_code, answer.json()["error"]) == (429, "too many pages watch a load")
+
+
+def test_requests_cannot_write_and_wait_for_no_query_long(bench: Toy, open_console: Open) -> None:
+    settings = {
+        "QUOTEMILL_WAREHOUSE_URL": warehouse_url(bench.settings),
+        "QUOTEMILL_HOME": str(bench.settings.home),
+    }
+    bench.load()
+    console = open_console(settings, limits=Limits(statement=0.05)).console
+    with pytest.raises(Exception, match="read-only transaction"):
+        console.read(lambda conn: conn.execute("delete from ops.ingestion_jobs"))
+    with pytest.raises(Exception, match="needed more than"):
+        console.read(lambda conn: conn.execute("select pg_sleep(60)"))
+    assert open_warehouse(bench.settings).ask(lambda conn: jobs.has_relation(conn, jobs.JOBS))
+
+
+def test_a_warehouse_that_is_away_is_said_and_comes_back(bench: Toy, open_console: Open) -> None:
+    url = warehouse_url(bench.settings)
+    gone = url.replace("5432", "1") if "5432" in url else f"{url}&port=1"
+    caller = open_console({"QUOTEMILL_WAREHOUSE_URL": gone})
+    answer = caller.get("/api/health")
+    assert (answer.status_code, answer.json()["status"]) == (503, "away")
+    answer = caller.get("/api/jobs")
+    assert (answer.status_code, answer.json()["exit_code"]) == (502, 4)
+    assert "cannot be reached" in caller.get("/").text

@@ -1,0 +1,153 @@
+"""The server itself with clients that send slowly, or never read; paths as they are on the wire."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from orchestration.console.limits import Limits
+from orchestration.console.serve import patient_protocol
+from tests.faults.scene import wait_until
+from tests.integration.console.conftest import Caller
+
+Open = Callable[..., Caller]
+LIMITS = Limits(receiving=0.2, sending=0.2)
+
+
+@contextmanager
+def serving(app: Any) -> Iterator[tuple[str, int]]:
+    """A server in a thread, and its address."""
+    import uvicorn
+
+    listening = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(app, http=patient_protocol(LIMITS), ws="none", log_config=None)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        yield listening.getsockname()
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def ask(address: tuple[str, int], path: str, *lines: str) -> str:
+    """The answer to a request as it is on the wire."""
+    with socket.create_connection(address) as client:
+        head = [f"GET {path} HTTP/1.1", "Host: localhost", "Connection: close", *lines]
+        client.sendall(("\r\n".join(head) + "\r\n\r\n").encode("latin-1"))
+        return read_all(client)
+
+
+def read_all(client: socket.socket) -> str:
+    data = b""
+    with contextlib.suppress(ConnectionResetError):
+        while part := client.recv(65536):
+            data += part
+    return data.decode("utf-8", "replace")
+
+
+def test_headers_that_trickle_end_by_the_clock_and_delay_nobody(open_console: Open) -> None:
+    from orchestration.console.app import create_app
+
+    app = create_app(open_console(limits=LIMITS).console)
+    with serving(app) as address:
+        slow = [socket.create_connection(address) for _ in range(20)]
+        for client in slow:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: local")
+        assert ask(address, "/api/health").startswith("HTTP/1.1 200")
+        for client in slow:
+            with contextlib.suppress(OSError):
+                client.sendall(b"host\r\n")
+            assert read_all(client) == ""
+            client.close()
+
+
+def test_a_body_that_trickles_gets_408(open_console: Open) -> None:
+    from orchestration.console.app import create_app
+
+    console = open_console(limits=LIMITS).console
+    token = console.access.new_token(console.clock())
+    with serving(create_app(console)) as address, socket.create_connection(address) as client:
+        head = [
+            "POST /api/connection/test HTTP/1.1",
+            "Host: localhost",
+            "Content-Type: application/json",
+            "Content-Length: 1000",
+            f"Authorization: Bearer {token}",
+        ]
+        client.sendall(("\r\n".join(head) + "\r\n\r\n{").encode())
+        assert read_all(client).startswith("HTTP/1.1 408")
+
+
+def test_a_client_that_never_reads_is_cut_off() -> None:
+    ended = threading.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        try:
+            while True:
+                part = {"type": "http.response.body", "body": b"x" * 2**20, "more_body": True}
+                await send(part)
+                if (await peek(receive)) == "http.disconnect":
+                    break
+        finally:
+            ended.set()
+
+    async def peek(receive: Any) -> str:
+        import asyncio
+
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.01):
+                return str((await receive())["type"])
+        return ""
+
+    with serving(app) as address, socket.create_connection(address) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        wait_until("the server gives up", ended.is_set)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../app.py",
+        "/../../etc/passwd",
+        "//etc/passwd",
+        "/static/%2e%2e%2fapp.py",
+        "/static/..\\app.py",
+        "/static/console.js/../../security.py",
+        "/api/jobs/1/log/../../../secret",
+        "http://evil.example/api/jobs",
+        "/%00",
+        "/%ff%fe",
+        "*",
+    ],
+)
+def test_a_path_that_climbs_leads_nowhere_on_the_wire(open_console: Open, path: str) -> None:
+    from orchestration.console.app import create_app
+
+    with serving(create_app(open_console().console)) as address:
+        answer = ask(address, path)
+    assert answer.split(" ")[1] in ("400", "404", "421", "422"), answer[:200]
+    assert "import" not in answer
+
+
+def test_two_hosts_and_a_smuggled_length_are_refused(open_console: Open) -> None:
+    from orchestration.console.app import create_app
+
+    with serving(create_app(open_console().console)) as address:
+        assert ask(address, "/", "Host: evil.example").split(" ")[1] in ("400", "421")
+        both = ask(address, "/", "Content-Length: 3", "Transfer-Encoding: chunked")
+        assert both == "" or both.split(" ")[1] in ("200", "400")
+        large = ask(address, "/", f"X-Large: {'x' * 1_000_000}")
+        assert large == "" or large.split(" ")[1] in ("400", "431")
