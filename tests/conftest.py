@@ -40,6 +40,7 @@ ADDED_BY = {
     "shared": "recorded market data (in ../shared)",
     "tq": "futures client (make install)",
     "ib": "IB's client (make install)",
+    "console": "the console's server (make install)",
     "questdb": "QuestDB (quotemill questdb fetch)",
     "timescale": "TimescaleDB (.ci/timescale)",
     "tsl": "TimescaleDB's community edition (QUOTEMILL_TEST_TSL_URL)",

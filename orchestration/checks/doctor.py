@@ -76,6 +76,26 @@ def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
     return [*(about_settings or [_check_settings(settings)]), *checks, *others]
 
 
+def examine_connection(settings: Settings, now: datetime) -> list[Check]:
+    """Check that the warehouse of the settings can be reached and used."""
+    try:
+        warehouse = find_current_warehouse(settings)
+        first = _describe_warehouse(settings, warehouse)
+    except QuotemillError as error:
+        return [failed("warehouse", error)]
+    if warehouse is None:
+        return [first]
+    return [
+        first,
+        *run_checks(
+            [
+                ("server", partial(_check_database, warehouse, now)),
+                ("server", partial(warehouse_checks.check_usable, warehouse)),
+            ]
+        ),
+    ]
+
+
 def _check_settings(settings: Settings) -> Check:
     ready, missing = sources.configured(settings)
     if not ready:
@@ -119,9 +139,13 @@ def _check_database(warehouse: Warehouse, now: datetime) -> Iterator[Check]:
         others = migrate.other_market_schemas(conn, warehouse, landed_tables())
         unbuilt = list(check_indexes(conn, landed_tables()))
         plain = [table.qualified for table in hypertables.left_plain(conn, landed_tables())]
+        hyper = [table.qualified for table in hypertables.left_hyper(conn, landed_tables())]
     yield Check("server", "ok", f"{version.split(' on ')[0]}, {edition}")
     if plain:
         text = f"plain tables, without the benefits of TimescaleDB: {', '.join(plain)}"
+        yield Check("hypertables", "ok", text, "quotemill warehouse upgrade-timescale")
+    if hyper:
+        text = f"hypertables, though timescale.daily is off: {', '.join(hyper)}"
         yield Check("hypertables", "ok", text, "quotemill warehouse upgrade-timescale")
     for schema, relations in foreign.items():
         listed = ", ".join(relations[:SHOWN])

@@ -70,7 +70,8 @@ def _check_disks(settings: Settings) -> Iterator[Check]:
         if disk.is_short(settings.alerts.disk_percent):
             fix = (
                 "free some space: `quotemill report` names the largest tables; "
-                "or move what lies there (QUOTEMILL_HOME, ib.archive_folder, backup_folder)"
+                "or move what lies there (QUOTEMILL_HOME, ib.archive_folder, tq.archive_folder, "
+                "backup_folder)"
             )
             yield Check("disk", "warn", text, fix)
         else:

@@ -34,6 +34,13 @@ def check(settings: Settings, warehouse: Warehouse, now: datetime) -> Iterator[C
         )
 
 
+def check_usable(warehouse: Warehouse) -> Iterator[Check]:
+    """Check that this version can use the server, and write to it."""
+    with warehouse.connect(autocommit=True) as conn:
+        yield from _check_version(conn)
+        yield from _check_writable(conn)
+
+
 def _check_status(
     conn: psycopg.Connection, settings: Settings, warehouse: Warehouse
 ) -> Iterator[Check]:

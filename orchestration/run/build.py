@@ -49,7 +49,7 @@ class Finding:
 class BuildResult:
     """Result of a build.
 
-    `models_built` counts models and seeds. `rows_written` sums the rows that they wrote.
+    `models_built` counts models, seeds and snapshots. `rows_written` sums the rows that they wrote.
     """
 
     build_id: int
@@ -111,10 +111,10 @@ def build(
             return None
         for table in tables or ():
             selection += ["--select", f"source:{table}+"]
-        if not arguments:  # unit tests check SQL and read no row: only authors of models need them
-            selection += ["--exclude", "resource_type:unit_test"]
-            if only_touched:  # the qa stage judges findings afterwards: each check would run twice
-                selection += ["test_name:no_rows"]
+        if only_touched and not arguments:
+            # as the default selector; and the qa stage judges findings, each check would run twice
+            selection += ["--exclude", "resource_type:unit_test", "tag:source_keys"]
+            selection.append("test_name:no_rows")
         # a build of named models proves nothing about the rest
         part = bool(arguments) and not only_touched
         started = time.monotonic()
@@ -252,7 +252,7 @@ def _summarize(build_id: int, command: str, outcome: Any, seconds: float) -> Bui
     findings = []
     for node in outcome.result:
         status, kind = str(node.status), str(node.node.resource_type)
-        if kind in ("model", "seed") and status == "success":
+        if kind in ("model", "seed", "snapshot") and status == "success":
             counts["models_built"] += 1
             counts["rows_written"] += max(0, int(node.adapter_response.get("rows_affected") or 0))
         elif kind in ("test", "unit_test") and status in ("pass", "warn", "fail", "error"):

@@ -220,7 +220,9 @@ def _fingerprint(project: Project, warehouse: Warehouse, variables: Mapping[str,
     """A hash of everything but the landed rows that decides what a build makes."""
     names = f"{warehouse.market_schema} {warehouse.reader_role}"
     digest = hashlib.sha256(f"{names} {variables}".encode())
-    for folder in (project.dbt / "models", project.root / "macros", project.root / "seeds"):
+    parts = ("models", "snapshots")
+    folders = [*(project.dbt / part for part in parts), project.root / "macros"]
+    for folder in (*folders, project.root / "seeds"):
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
             digest.update(path.relative_to(project.root).as_posix().encode())
             digest.update(path.read_bytes())

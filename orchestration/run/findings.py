@@ -105,11 +105,13 @@ def tally(findings: Iterable[Finding]) -> Judgement:
     return Judgement(dict(counts["all"]), dict(counts["new"]), dict(counts["acknowledged"]))
 
 
-def judge(conn: psycopg.Connection, qa: str, *, record: bool, report: bool = False) -> Judgement:
-    """Compare the current findings with those that runs have seen.
+def judge(
+    conn: psycopg.Connection, qa: str, *, is_complete: bool = True, report: bool = False
+) -> Judgement:
+    """Compare the current findings with those that runs have seen, and store them as seen by this.
 
-    `record`: store them as seen by this run. After a failed build nothing is recorded, because
-    findings that the build did not get to would seem to be gone.
+    `is_complete`: false after a failed build, which may not have got to some checks: then no
+    finding counts as gone. A failure of one source leaves the findings of others judged.
     `report`: also mark them as reported by the exit code of this run, so that they ring no more.
     """
     if not has_relation(conn, f"{qa}.findings"):
@@ -122,20 +124,18 @@ def judge(conn: psycopg.Connection, qa: str, *, record: bool, report: bool = Fal
         "from matched group by severity order by severity"
     ).fetchall()
     counts, new, acknowledged = ({row[0]: row[i] for row in rows if row[i]} for i in (1, 2, 3))
-    judgement_id = None
-    if record:
-        [(judgement_id,)] = conn.execute(
-            "insert into ops.judgements (qa_schema, found, found_new) values (%s, %s, %s) "
-            "returning judgement_id",
-            (qa, sum(counts.values()), sum(new.values())),
-        )
-        _record(conn, qa, judgement_id)
+    [(judgement_id,)] = conn.execute(
+        "insert into ops.judgements (qa_schema, found, found_new) values (%s, %s, %s) "
+        "returning judgement_id",
+        (qa, sum(counts.values()), sum(new.values())),
+    )
+    _record(conn, qa, judgement_id, is_complete=is_complete)
     [(newest,)] = conn.execute(
         "select max(finding_id) from ops.seen_findings "
         "where qa_schema = %s and severity = 'error' and not is_told",
         (qa,),
     )
-    if record and report:
+    if report:
         conn.execute(
             "update ops.seen_findings set is_told = true where qa_schema = %s and not is_told",
             (qa,),
@@ -193,13 +193,16 @@ def _current(qa: str) -> str:
     return read_sql(__package__, "current_findings").format(qa=qa)
 
 
-def _record(conn: psycopg.Connection, qa: str, judgement_id: int | None) -> None:
+def _record(
+    conn: psycopg.Connection, qa: str, judgement_id: int | None, *, is_complete: bool = True
+) -> None:
     """Make ops.seen_findings agree with the temporary table `matched`."""
-    conn.execute(
-        "delete from ops.seen_findings as s where s.qa_schema = %s and not exists "
-        "(select 1 from matched as m where m.finding_id = s.finding_id)",
-        (qa,),
-    )
+    if is_complete:
+        conn.execute(
+            "delete from ops.seen_findings as s where s.qa_schema = %s and not exists "
+            "(select 1 from matched as m where m.finding_id = s.finding_id)",
+            (qa,),
+        )
     conn.execute(
         "update ops.seen_findings as s set evidence_hash = m.evidence_hash, "
         "first_run = coalesce(s.first_run, %s) from matched as m "

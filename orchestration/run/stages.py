@@ -189,7 +189,7 @@ def run(
         qa = warehouse.inner_schema("qa")
         # a finding that a more severe code hides rings the next night
         reports = not hides_findings(results, most_severe(codes()))
-        record = all(build.succeeded for build in built[-1:])
+        is_complete = all(build.succeeded for build in built[-1:])
         judged_as_of = as_of or source_time(settings, requests)
 
         def judge(conn: "psycopg.Connection") -> tuple[Judgement, tuple[Lag, ...]]:
@@ -197,7 +197,7 @@ def run(
             if judged_as_of:  # freshness as of the loads
                 values = (judged_as_of.isoformat(),)
                 conn.execute("select set_config('quotemill.as_of', %s, true)", values)
-            judged = findings.judge(conn, qa, record=record, report=reports)
+            judged = findings.judge(conn, qa, is_complete=is_complete, report=reports)
             return judged, read_lags(conn, qa)
 
         start = time.monotonic()

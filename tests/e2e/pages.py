@@ -14,6 +14,8 @@ PAGES = [
 PSQL = "quotemill warehouse psql"
 # (page, beginning of a block): of no scene, because …
 NOT_RUN = {
+    ("console", "quotemill console"): "serves until Ctrl-C; tests/e2e/console starts it",
+    ("console", "TOKEN="): "needs a console that runs; tests/e2e/console/test_loads calls it",
     ("containers", "POSTGRES_PASSWORD="): "the content of a file; test_installed_package reads it",
     ("containers", "docker compose"): "needs Docker; the same commands run in other scenes",
     ("futures", "loaders run tq && "): "what `quotemill run tq` does at once; e2e/tq runs both",
@@ -27,8 +29,18 @@ NOT_RUN = {
     ): "waits for a session; tests/integration/tq/test_live has one",
     ("questdb", "quotemill schedule disable"): "tests/faults/tq/test_copy moves ticks both ways",
     ("questdb", "quotemill questdb copy"): "tests/faults/tq/test_copy moves ticks both ways",
+    ("questdb", "quotemill ticks archive"): "tests/faults/tq/test_tick_archive archives days",
+    ("questdb", "quotemill ticks restore"): "tests/faults/tq/test_tick_archive restores them",
+    (
+        "questdb",
+        "select * from read_parquet",
+    ): "tests/faults/tq/test_tick_archive reads files by DuckDB",
     ("reconcile", ""): "takes minutes; tests/faults/tdx/test_reconcile compares every dataset",
     ("timescaledb", "select hypertable_name"): "needs TimescaleDB's community edition",
+    (
+        "timescaledb",
+        "quotemill warehouse upgrade-timescale --dry-run",
+    ): "tests/integration/dbt/test_daily_hypertables converts day bars",
 }
 # run beside the rows that they need: tests/e2e/archive/test_page.py and
 # tests/integration/ticks/test_pages.py

@@ -1,6 +1,8 @@
 """A real client's folder without a service: adjusted prices, capital and sectors."""
 
 from collections.abc import Iterator
+from datetime import date
+from itertools import groupby
 from pathlib import Path
 
 import psycopg
@@ -99,6 +101,38 @@ def test_turnover_fits_the_volume_of_every_day(market: psycopg.Connection) -> No
         "where volume_shares > 2 ^ 32 and code like 'sh51%' order by 3 desc limit 1"
     ).fetchone()
     assert largest == ("sh510050", "2015-07-06", 9_146_831_400)
+
+
+def test_index_weeks_and_months_are_those_of_its_days(market: psycopg.Connection) -> None:
+    columns = "code, trade_date, open, high, low, close, volume_shares, amount_cny"
+    query = f"select {columns} from market.index_kline_{{}} order by 1, 2"
+    days = market.execute(query.format("daily").encode()).fetchall()
+    parts = {"weekly": date.isocalendar, "monthly": lambda day: (day.year, day.month)}
+    counts = []
+    for name, part in parts.items():
+        wanted = []
+        for _, group in groupby(days, key=lambda row: (row[0], tuple(part(row[1]))[:2])):
+            code, day, opened, high, low, close, volume, amount = zip(*group, strict=True)
+            prices = (opened[0], max(high), min(low), close[-1])
+            wanted.append((code[0], day[-1], *prices, sum(volume), sum(amount)))
+        assert market.execute(query.format(name).encode()).fetchall() == wanted
+        counts.append(len(wanted))
+    assert (len(days), *counts) == (5_208, 1_102, 259)
+
+
+def test_no_figure_in_yuan_is_of_a_b_share(market: psycopg.Connection) -> None:
+    """Its turnover is shares times price, so in dollars like the price."""
+    assert market.execute(
+        "select code, currency, count(amount_cny), count(float_market_value_cny), count(amount), "
+        "round(avg(amount / nullif(volume_shares * close, 0)), 3)::text "
+        "from market.daily_basic where currency <> 'CNY' group by 1, 2"
+    ).fetchall() == [("sh900901", "USD", 0, 0, 1_627, "1.000")]
+    [(other,)] = market.execute(
+        "select count(*) from market.daily_basic where currency = 'CNY' "
+        "and (amount_cny, float_market_value_cny, total_market_value_cny) "
+        "is distinct from (amount, float_market_value, total_market_value)"
+    )
+    assert other == 0
 
 
 def test_capital_of_a_day_is_that_of_the_day(market: psycopg.Connection) -> None:

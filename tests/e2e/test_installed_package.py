@@ -52,14 +52,17 @@ def test_the_wheel_carries_what_a_checkout_has_for_dbt(wheel: Path) -> None:
             for name in archive.namelist()
             if name.startswith("orchestration/bundled/")
         }
-    parts = ("dbt_project/models", "macros", "seeds", "tests/dbt", "docs/dbt")
+    ours = ("dbt_project/models", "dbt_project/snapshots")
+    parts = (*ours, "macros", "seeds", "tests/dbt", "docs/dbt")
     needed = {
         path.relative_to(ROOT).as_posix()
         for part in parts
         for path in (ROOT / part).rglob("*")
         if path.is_file() and not path.name.startswith(".")
     }
-    assert packed == needed | {"dbt_project/dbt_project.yml", "quotemill.example.toml"}
+    files = {"dbt_project.yml", "selectors.yml"}
+    alone = {f"dbt_project/{name}" for name in files} | {"quotemill.example.toml"}
+    assert packed == needed | alone
 
 
 def test_dbt_runs_from_an_empty_folder_and_leaves_the_package_unchanged(

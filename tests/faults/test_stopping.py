@@ -74,10 +74,10 @@ def test_a_ctrl_c_during_a_check_for_cancels_is_not_lost(monkeypatch: pytest.Mon
     monkeypatch.setattr(locks, "WATCH_POLL", 0.001)
     asked = Event()
 
-    def ask(*_: object) -> tuple[bool]:
+    def ask(*_: object) -> tuple[bool, None]:
         watch.stop()
         asked.set()
-        return (False,)
+        return (False, None)
 
     lock: Any = SimpleNamespace(ask=ask)
     watch = locks.Watch(lock, 1)

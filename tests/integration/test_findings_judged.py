@@ -62,7 +62,7 @@ def night(
     """
     write_findings(conn, *rows)
     with conn.transaction():
-        return findings.judge(conn, "qa", record=True, report=is_reported)
+        return findings.judge(conn, "qa", report=is_reported)
 
 
 def states(conn: psycopg.Connection) -> list[tuple[str, str]]:
@@ -174,12 +174,17 @@ def test_an_error_hidden_by_another_exit_code_rings_in_the_next_run(
     assert night(conn, ERROR).ringing == 0
 
 
-def test_a_failed_build_records_nothing(conn: psycopg.Connection) -> None:
+def test_a_failed_build_forgets_nothing_and_its_new_findings_ring_once(
+    conn: psycopg.Connection,
+) -> None:
     night(conn, ERROR)
-    write_findings(conn)
-    with conn.transaction():
-        assert findings.judge(conn, "qa", record=False).judgement_id is None
-    assert night(conn, ERROR).new == {}
+    other = ("bad_bar", "error", "sh600009", DAY, "of a source that was built")
+    for ringing in (1, 0):
+        write_findings(conn, other)
+        with conn.transaction():
+            failed = findings.judge(conn, "qa", is_complete=False, report=True)
+        assert (failed.counts, failed.ringing) == ({"error": 1}, ringing)
+    assert night(conn, ERROR, other).new == {}
 
 
 def test_acknowledged_findings_are_listed_as_such_until_they_vanish(
@@ -222,9 +227,9 @@ def test_each_market_schema_has_separate_findings(conn: psycopg.Connection) -> N
     with conn.transaction(force_rollback=True):
         conn.execute("create schema qa_cn; create table qa_cn.findings as table qa.findings")
         assert [finding.state for finding in findings.read(conn, "qa_cn")] == ["new"]
-        assert findings.judge(conn, "qa_cn", record=True, report=True).ringing == 1
+        assert findings.judge(conn, "qa_cn", report=True).ringing == 1
         conn.execute("drop table matched")
-        assert findings.judge(conn, "qa", record=True).new == {}
+        assert findings.judge(conn, "qa").new == {}
         assert [finding.state for finding in findings.read(conn, "qa")] == ["standing"]
 
 
@@ -235,7 +240,7 @@ def test_thirty_thousand_standing_findings_cost_no_row(conn: psycopg.Connection)
     )
     conn.execute(rows, ("gap ",))
     with conn.transaction():
-        assert findings.judge(conn, "qa", record=True).new == {"warning": 30_000}
+        assert findings.judge(conn, "qa").new == {"warning": 30_000}
     written = (
         "select n_tup_ins + n_tup_upd + n_tup_del from pg_stat_user_tables "
         "where relid = 'ops.seen_findings'::regclass"
@@ -243,7 +248,7 @@ def test_thirty_thousand_standing_findings_cost_no_row(conn: psycopg.Connection)
     conn.execute("select pg_stat_force_next_flush()")
     before = conn.execute(written).fetchone()
     with conn.transaction():
-        assert findings.judge(conn, "qa", record=True).new == {}
+        assert findings.judge(conn, "qa").new == {}
     conn.execute("select pg_stat_force_next_flush()")
     assert conn.execute(written).fetchone() == before
 

@@ -211,10 +211,10 @@ def test_the_lock_watch_survives_a_server_that_does_not_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(locks, "WATCH_POLL", 0.01)
-    tries = iter([UpstreamError("does not start"), SettingsError("in the way"), (True,)])
+    tries = iter([UpstreamError("does not start"), SettingsError("in the way"), (True, None)])
 
     def ask(*_: object) -> Any:
-        answer = next(tries, (True,))
+        answer = next(tries, (True, None))
         if isinstance(answer, Exception):
             raise answer
         return answer

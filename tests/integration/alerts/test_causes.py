@@ -138,8 +138,9 @@ def test_findings_ring_once_and_are_resolved_with_the_last_error(settings: Setti
     assert judged(0, 0)["qa"] is None
 
 
+@pytest.mark.parametrize("name", ["backups", "tick_archive"])
 def test_a_full_disk_is_reported(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     # of another file system on any machine
     elsewhere = next(
@@ -158,19 +159,22 @@ def test_a_full_disk_is_reported(
         full = settings.model_copy(
             update={
                 "alerts": settings.alerts.model_copy(update={"disk_percent": 80.0}),
-                "backup_folder": elsewhere,
+                "backup_folder": elsewhere if name == "backups" else None,
+                "tq": settings.tq.model_copy(
+                    update={"archive_folder": elsewhere if name == "tick_archive" else None}
+                ),
             }
         )
         return causes.check_machine(full, ["tdx"], NOW)
 
-    home, backups = on_this_host("disk:home"), on_this_host("disk:backups")
+    home, other = on_this_host("disk:home"), on_this_host(f"disk:{name}")
     filling = tmp_path
     assert "81 %" in used(81)[home].message
-    assert used(81)[backups] is None
+    assert used(81)[other] is None
     assert home not in used(79)  # neither full nor with room again
     assert used(77)[home] is None
     filling = elsewhere
-    assert str(elsewhere) in used(81)[backups].message
+    assert str(elsewhere) in used(81)[other].message
     assert used(81)[home] is None
 
 
