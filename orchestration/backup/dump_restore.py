@@ -31,7 +31,9 @@ from orchestration.backup import dump_file
 from orchestration.backup.dump import DumpResult, Server, failure, inspect_server
 from orchestration.backup.dump_file import DumpFile, schema_entry
 
-_PREAMBLE = 40  # lines at the start of pg_restore's script where its SET statements are
+# PostgreSQL 17.12 (November 2026) numbers columns by this option. A pg_dump older than the server
+# writes it as a user's option; servers without it refuse it, and one that has it sets it by itself.
+_COLUMN_NUMBER = re.compile(rb"(?:, )?\bpg_attver=\d+")
 _RELATION = re.compile(r"\d+; \d+ \d+ (TABLE|VIEW) (\S+) (\S+) ")
 
 
@@ -229,6 +231,23 @@ def _is_trigger(line: str, tables: Iterable[Hypertable]) -> bool:
     return any(what.startswith(f"TRIGGER {table.schema} {table.name} ts_") for table in tables)
 
 
+def _without_unknown_settings(script: Iterable[bytes]) -> Iterator[bytes]:
+    """Lines of pg_restore's script, without settings that older servers refuse."""
+    rows = False
+    for line in script:
+        if rows:
+            rows = line != b"\\.\n"
+        elif line == b"SET transaction_timeout = 0;\n":
+            continue
+        elif line.startswith(b"COPY "):
+            rows = True
+        elif line.startswith(b"ALTER ") and b"pg_attver=" in line:
+            line = _COLUMN_NUMBER.sub(b"", line).replace(b" SET (, ", b" SET (")
+            if line.endswith(b" SET ();\n"):
+                continue
+        yield line
+
+
 def _line(statement: sql.Composed) -> bytes:
     return f"{statement.as_string(None)};\n".encode()
 
@@ -259,11 +278,7 @@ class _Script:
                 out = process.stdout
                 assert out is not None
                 try:
-                    for _ in range(_PREAMBLE):
-                        line = out.readline()
-                        if line.strip() != b"SET transaction_timeout = 0;":
-                            yield line
-                    yield from iter(lambda: out.read(dump_file.BLOCK), b"")
+                    yield from _without_unknown_settings(out)
                 except BaseException:
                     process.kill()
                     raise
