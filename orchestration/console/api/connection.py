@@ -1,10 +1,10 @@
 """Test a connection before its settings are saved: the warehouse, or a source."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, StringConstraints
 
 from loaders import sources
 from loaders.engine.check import Check, failed
@@ -17,6 +17,12 @@ from orchestration.console.api.answers import Answer, Call, CheckAnswer, describ
 from orchestration.console.context import Console
 
 Text = Annotated[str, Field(max_length=2000)]
+# a name, an address, or the folder of a socket: nothing that could add parameters to a URL
+Host = Annotated[
+    str,
+    StringConstraints(max_length=500, pattern=r"^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]|/[^,]*)$"),
+]
+SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 
 
 class ConnectionTest(Call):
@@ -28,13 +34,13 @@ class ConnectionTest(Call):
     """
 
     source: Text | None = None
-    host: Text | None = None
+    host: Host | None = None
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
     name: Text | None = None
     user: Text | None = None
     password: SecretStr | None = None
     market_schema: Text | None = Field(None, alias="schema")
-    sslmode: Text | None = None
+    sslmode: SslMode | None = None
 
 
 class Tested(Answer):
@@ -106,8 +112,12 @@ def _find_saved_password(saved: Settings, variables: Mapping[str, str]) -> str |
         return None
     known = parse_address(saved.warehouse_url.get_secret_value(), saved.origin("warehouse_url"))
     wanted = parse_address(build_database_url(variables), "the form")
-    same = ("host", "port", "user", "sslmode")
-    defaults = {"port": "5432"}
-    if any(known.get(n, defaults.get(n)) != wanted.get(n, defaults.get(n)) for n in same):
+    # the database may be another; every parameter can lead elsewhere, or to a weaker check
+    if _list_parameters(known) != _list_parameters(wanted):
         return None
     return known.get("password")
+
+
+def _list_parameters(address: Mapping[str, str]) -> dict[str, str]:
+    left_out = ("password", "dbname")
+    return {"port": "5432"} | {n: v for n, v in address.items() if n not in left_out}

@@ -59,6 +59,18 @@ def test_a_saved_password_is_sent_to_its_own_server_alone(
     ):
         assert caller.call(TEST, parts).status_code == 200
     assert ["very-secret" in url for url in tried] == [True, False, False, False, False]
+    # a value that adds parameters to the address is refused
+    for parts in (
+        same | {"host": "db.lan:5433/market?hostaddr=203.0.113.9&options="},
+        same | {"host": "db.lan,evil.example"},
+        same | {"host": "evil.example@db.lan"},
+        same | {"sslmode": "prefer&hostaddr=203.0.113.9"},
+    ):
+        assert caller.call(TEST, parts).status_code == 422
+    assert len(tried) == 5
+    strict = open_console({"QUOTEMILL_WAREHOUSE_URL": f"{saved}?sslrootcert=/ca.pem"})
+    assert strict.call(TEST, same).status_code == 200
+    assert "very-secret" not in tried[-1]
 
 
 def test_a_source_is_asked_by_a_real_request(open_console: Open) -> None:
