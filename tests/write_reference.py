@@ -302,7 +302,8 @@ def example_file() -> str:
         "# Every setting of quotemill with its default. Copy this file to quotemill.toml in the",
         "# folder of your commands, one above it or ~/.config/quotemill (or name it in",
         "# QUOTEMILL_CONFIG) and uncomment your changes. Relative paths count from the file.",
-        "# Environment variables win: QUOTEMILL_TDX__BASE_URL for tdx.base_url.",
+        "# Environment variables win: QUOTEMILL_TDX__BASE_URL for tdx.base_url; the home's own",
+        "# quotemill.toml, which `quotemill settings --set` writes, comes last.",
         "# Written by `python -m tests.write_reference`.",
     ]
     for dotted, field in settings():

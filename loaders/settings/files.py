@@ -2,7 +2,8 @@
 
 Each is the nearest one in the working directory or above it, so that a command means the same
 warehouse in every folder of a project; else the quotemill.toml of the user's configuration folder.
-QUOTEMILL_CONFIG names another settings file.
+QUOTEMILL_CONFIG names another settings file. Below them count those in the home, which the console
+writes.
 """
 
 import os
@@ -43,6 +44,15 @@ def find_files(env: Mapping[str, str], cwd: Path) -> SettingsFiles:
     return SettingsFiles(toml or _user_toml() or cwd / TOML, dotenv, variables)
 
 
+def find_home_files(home: Path) -> SettingsFiles:
+    """The files of a home. Raises SettingsError for one that another user can write."""
+    toml, dotenv = home / TOML, home / DOTENV
+    for path in (toml, dotenv):
+        if _is_file(path):
+            _refuse_foreign(path, None)
+    return SettingsFiles(toml, dotenv, read_dotenv(dotenv) if _is_file(dotenv) else {})
+
+
 def _find_toml(cwd: Path) -> Path | None:
     paths = (folder / TOML for folder in _list_folders(cwd))
     return next((path for path in paths if _is_file(path)), None)
@@ -80,9 +90,9 @@ def find_dotenv(cwd: Path) -> tuple[Path, dict[str, str]]:
     return cwd / DOTENV, {}
 
 
-def _refuse_foreign(path: Path, cwd: Path) -> None:
-    """Refuse a file above the working directory that another user can write: it names programs."""
-    if path.parent == cwd.absolute() or not hasattr(os, "getuid"):
+def _refuse_foreign(path: Path, cwd: Path | None) -> None:
+    """Refuse a file of another folder that other users can write: it names programs."""
+    if (cwd and path.parent == cwd.absolute()) or not hasattr(os, "getuid"):
         return
     state = path.stat()
     if state.st_uid not in (0, os.getuid()) or state.st_mode & stat.S_IWOTH:

@@ -1,8 +1,9 @@
 """The settings of a command, merged from all their places.
 
-Precedence: flag > environment > .env > quotemill.toml > default. `files.py` says which files these
-are. A relative path counts from the file that sets it, of a flag or variable from the working
-directory; a relative home in a variable is refused, as it would be another one in each folder.
+Precedence: flag > environment > .env > quotemill.toml > the home's .env > the home's quotemill.toml
+> default. `files.py` says which files these are. A relative path counts from the file that sets it,
+of a flag or variable from the working directory; a relative home in a variable is refused, as it
+would be another one in each folder.
 """
 
 import contextlib
@@ -11,6 +12,7 @@ import difflib
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -20,51 +22,136 @@ from pydantic_core import ErrorDetails
 from loaders.errors import SettingsError
 from loaders.section import Section
 from loaders.settings.environment import drop_foreign_values, read_variables
-from loaders.settings.files import find_dotenv, find_files
+from loaders.settings.files import (
+    DOTENV,
+    TOML,
+    SettingsFiles,
+    find_dotenv,
+    find_files,
+    find_home_files,
+)
 from loaders.settings.folders import refuse_relative
 from loaders.settings.model import Settings
 from loaders.settings.sections import section_types
 
 _ENVIRONMENT = "environment"
+# values by dotted name, each with the place that it came from
+Layer = dict[str, tuple[Any, str]]
+
+
+@dataclass(frozen=True)
+class Layers:
+    """What all places say, before it is checked.
+
+    own: by the files of the home
+    above: by the places that overrule those, the weakest first
+    """
+
+    home: Path | None
+    own: Layer
+    above: tuple[Layer, ...]
+    has_file: bool
+
+    def merge(self) -> Settings:
+        """The settings. Raises SettingsError that names the field and what it allows."""
+        merged: dict[str, Any] = {}
+        origins: dict[str, str] = {}
+        for values in (self.own, *self.above):
+            for dotted, (value, place) in values.items():
+                _put(merged, dotted, value)
+                origins[dotted] = place
+        drop_foreign_values(merged, origins)
+        try:
+            return Settings(**merged, origins=origins)
+        except ValidationError as error:
+            raise SettingsError(
+                "\n".join(_explain(e, origins) for e in error.errors(include_input=False)),
+                hint="each is named with the file or variable that sets it; change it there"
+                if self.has_file
+                else "`quotemill init` writes a quotemill.toml with every setting to choose from",
+            ) from None
+
+    def with_own(self, toml: str, variables: Mapping[str, str]) -> "Layers":
+        """The same with other contents of the home's files. Raises SettingsError."""
+        assert self.home is not None
+        own = _read_own(self.home, toml, variables)
+        return replace(self, own=own)
 
 
 def load_settings(
     environ: Mapping[str, str] | None = None, cwd: Path | None = None, **flags: Any
 ) -> Settings:
     """Read every place once. Raises SettingsError that names the field and what it allows."""
+    return read_layers(environ, cwd, **flags).merge()
+
+
+def read_layers(
+    environ: Mapping[str, str] | None = None, cwd: Path | None = None, **flags: Any
+) -> Layers:
+    """Read every place once. Raises SettingsError for a file that cannot be read."""
     cwd = cwd or Path.cwd()
     env = dict(os.environ if environ is None else environ)
     files = find_files(env, cwd)
-    merged: dict[str, Any] = {}
-    origins: dict[str, str] = {}
-    for values in (
-        _count_from(files.toml.parent, _read_toml(files.toml)),
-        _count_from(files.dotenv.parent, read_variables(files.variables, str(files.dotenv))),
-        read_variables(env, _ENVIRONMENT),
-        {k: (v, "flag") for k, v in flatten(flags).items() if v is not None},
-    ):
-        for dotted, (value, place) in values.items():
-            _put(merged, dotted, value)
-            origins[dotted] = place
-    drop_foreign_values(merged, origins)
-    if origins.get("home", "").startswith(_ENVIRONMENT) and _is_relative("home", merged["home"]):
+    toml, dotenv = _read_files(files)
+    variables = read_variables(env, _ENVIRONMENT)
+    given: Layer = {k: (v, "flag") for k, v in flatten(flags).items() if v is not None}
+    if _is_relative("home", variables.get("home", ("", ""))[0]):
         other = "another home, with another warehouse"
-        refuse_relative("QUOTEMILL_HOME", merged["home"], cwd, other)
-    try:
-        return Settings(**merged, origins=origins)
-    except ValidationError as error:
-        raise SettingsError(
-            "\n".join(_explain(e, origins) for e in error.errors(include_input=False)),
-            hint="each is named with the file or variable that sets it; change it there"
-            if files.toml.is_file()
-            else "`quotemill init` writes a quotemill.toml with every setting to choose from",
-        ) from None
+        refuse_relative("QUOTEMILL_HOME", variables["home"][0], cwd, other)
+    homes = [layer["home"][0] for layer in (given, variables, dotenv, toml) if "home" in layer]
+    home = _find_home(homes)
+    if home is None:
+        return Layers(None, {}, (toml, dotenv, variables, given), files.toml.is_file())
+    own = find_home_files(home)
+    # in the home itself its files are those of the working directory too
+    if _is_same(files.toml, own.toml):
+        toml = {name: value for name, value in toml.items() if name == "home"}
+    if _is_same(files.dotenv, own.dotenv):
+        dotenv = {name: value for name, value in dotenv.items() if name == "home"}
+    text = _read_text(own.toml)
+    has_file = files.toml.is_file() or bool(text)
+    above = (toml, dotenv, variables, given)
+    return Layers(home, {}, above, has_file).with_own(text, own.variables)
+
+
+def _find_home(named: list[Any]) -> Path | None:
+    """The home by its nearest place, else the default; None where that is not a path."""
+    if not named:
+        return Settings.model_validate({}).home
+    if not isinstance(named[0], str | Path):
+        return None
+    return Path(os.path.normpath(Path(named[0]).expanduser().absolute()))
+
+
+def _read_own(home: Path, toml: str, variables: Mapping[str, str]) -> Layer:
+    """What the files of a home say. Raises SettingsError where they name another home."""
+    places = (home / TOML, home / DOTENV)
+    layers = (
+        _count_from(home, _parse_toml(places[0], toml)),
+        _count_from(home, read_variables(variables, str(places[1]))),
+    )
+    for layer, place in zip(layers, places, strict=True):
+        if "home" in layer and _find_home([layer.pop("home")[0]]) != home:
+            raise SettingsError(
+                f"{place} names another home", hint="delete that line: the file is of its own"
+            )
+    return layers[0] | layers[1]
+
+
+def _read_files(files: SettingsFiles) -> tuple[Layer, Layer]:
+    toml = _count_from(files.toml.parent, _parse_toml(files.toml, _read_text(files.toml)))
+    variables = read_variables(files.variables, str(files.dotenv))
+    return toml, _count_from(files.dotenv.parent, variables)
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    return os.path.realpath(path) == os.path.realpath(other)
 
 
 def read_environment_settings(
     names: Iterable[str], environ: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> Settings:
-    """The named settings by the environment and .env alone, without those that are not valid.
+    """The named settings by the environment and .env files alone, without invalid ones.
 
     For commands that must report that the settings cannot be read.
     """
@@ -75,6 +162,11 @@ def read_environment_settings(
     known = {name: value for name, (value, _) in read_variables(env, "").items()}
     if _is_relative("home", known.get("home")):
         del known["home"]  # load_settings refuses it
+    with contextlib.suppress(SettingsError):
+        home = _find_home([known["home"]] if "home" in known else [])
+        variables = find_home_files(home).variables if home else {}
+        own = {name: value for name, (value, _) in read_variables(variables, "").items()}
+        known = {name: value for name, value in own.items() if name != "home"} | known
     merged: dict[str, Any] = {}
     for name in names:
         if name in known:
@@ -97,19 +189,27 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _read_toml(path: Path) -> dict[str, tuple[Any, str]]:
+def _read_text(path: Path) -> str:
+    """The text of a settings file; empty without a file."""
     if not path.is_file():
-        return {}
+        return ""
     try:
-        values = flatten(tomllib.loads(path.read_text("utf-8")))
-        return {dotted: (value, str(path)) for dotted, value in values.items()}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
         raise SettingsError(f"{path} is not valid TOML: {error}") from None
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _count_from(folder: Path, values: Mapping[str, tuple[Any, str]]) -> dict[str, tuple[Any, str]]:
+def _parse_toml(path: Path, text: str) -> Layer:
+    try:
+        values = flatten(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}") from None
+    return {dotted: (value, str(path)) for dotted, value in values.items()}
+
+
+def _count_from(folder: Path, values: Layer) -> Layer:
     """The values of a file; relative paths count from its folder."""
     return {
         dotted: (str(folder.absolute() / value) if _is_relative(dotted, value) else value, place)
@@ -128,6 +228,8 @@ def _is_relative(dotted: str, value: Any) -> bool:
 
 def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:
     *parents, leaf = dotted.split(".")
+    if dotted.partition(".")[0] == "origins":  # of the model, not of people
+        raise SettingsError(f"setting {dotted} is unknown")
     for parent in parents:
         tree = tree.setdefault(parent, {})
         if not isinstance(tree, dict):

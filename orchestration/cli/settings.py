@@ -1,6 +1,8 @@
 """`quotemill settings` and `quotemill init`."""
 
 import os
+import sys
+import tomllib
 from json import dumps as to_json
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,39 +12,55 @@ import typer
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
 from loaders.errors import UsageError
-from loaders.masks import mask_logins, mask_values
 from loaders.project import find_project
-from loaders.settings import flatten, load_settings
-from loaders.settings.environment import PREFIX
+from loaders.settings import load_settings
 from loaders.settings.files import find_files
+from loaders.settings.listing import list_settings
+from loaders.settings.saving import save_settings
+from orchestration.checks.settings import check_settings
 
 FILE = "quotemill.toml"
-HIDDEN = "**********"  # as pydantic shows a secret
 
 
 def settings_command(
     changed: Annotated[
         bool, typer.Option("--changed", help="Only what differs from the defaults.")
     ] = False,
+    to_set: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Write a setting into the home's files, as the console does; repeatable. "
+            "NAME alone asks for the value, or reads it from stdin: for secrets.",
+        ),
+    ] = None,
+    to_unset: Annotated[
+        list[str] | None,
+        typer.Option("--unset", metavar="NAME", help="Take one out of them; repeatable."),
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Print each setting: its value, where that came from, and its variable.
 
     Secrets are masked. A setting is changed where it came from; a default in quotemill.toml, which
-    `quotemill init` writes, or by the variable.
+    `quotemill init` writes, by the variable, or by --set, which writes quotemill.toml and, for
+    secrets, .env of the home. Those count for this home in every folder, below all other places.
 
     Example: quotemill settings --changed
     """
-    settings = load_settings()
+    values: dict[str, Any] = dict.fromkeys(to_unset or ())
+    values |= dict(map(_read_assignment, to_set or ()))
+    settings = save_settings(values, check=check_settings) if values else load_settings()
     rows = [
         {
-            "name": name,
-            "value": _mask(value),
-            "origin": settings.origin(name),
-            "variable": PREFIX + name.upper().replace(".", "__"),
+            "name": row.name,
+            "value": row.value,
+            "origin": row.origin,
+            "variable": row.variable,
         }
-        for name, value in flatten(settings.model_dump()).items()
-        if not changed or name in settings.origins
+        for row in list_settings(settings)
+        if (row.name in values if values else not changed or row.is_set)
     ]
     if json:
         shell.print_json(rows)
@@ -53,13 +71,20 @@ def settings_command(
         print(f"    {row['origin']}; variable {row['variable']}")
 
 
-def _mask(value: Any) -> Any:
-    """A value without what is secret: the models mask secrets, an address can hold a password."""
-    if isinstance(value, list | tuple):
-        return [_mask(item) for item in value]
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    return mask_values(mask_logins(str(value), HIDDEN), HIDDEN)
+def _read_assignment(text: str) -> tuple[str, Any]:
+    """A setting and its value, in the words of TOML or plain."""
+    name, sign, value = text.partition("=")
+    if not sign:
+        is_person = sys.stdin.isatty()
+        value = typer.prompt(name, hide_input=True) if is_person else sys.stdin.readline()
+        return name.strip(), value.strip()
+    try:
+        parsed = tomllib.loads(f"value = {value}")
+    except tomllib.TOMLDecodeError:
+        return name.strip(), value.strip()
+    known = parsed.get("value")
+    is_plain = len(parsed) == 1 and isinstance(known, str | int | float | bool | list)
+    return name.strip(), known if is_plain else value.strip()
 
 
 def init_command() -> None:

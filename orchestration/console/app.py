@@ -11,7 +11,15 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from loaders.errors import QuotemillError, UsageError
-from orchestration.console.api import commands, connection, health, ingestion, jobs, session
+from orchestration.console.api import (
+    commands,
+    connection,
+    health,
+    ingestion,
+    jobs,
+    session,
+    settings,
+)
 from orchestration.console.api.answers import ERRORS
 from orchestration.console.context import Console
 from orchestration.console.errors import describe, find_status, record_fault
@@ -57,6 +65,7 @@ def create_app(
         health.routes(console),
         session.routes(console),
         connection.routes(console),
+        settings.routes(console),
         ingestion.routes(console, watch),
         jobs.routes(console, watch),
         commands.routes(console),

@@ -25,7 +25,19 @@ Host = Annotated[
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 
 
-class ConnectionTest(Call):
+class Database(Call):
+    """A warehouse by the names of DB_HOST, DB_PORT, DB_NAME, DB_USER, DB_PASSWORD, DB_SCHEMA, …"""
+
+    host: Host | None = None
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    name: Text | None = None
+    user: Text | None = None
+    password: SecretStr | None = None
+    market_schema: Text | None = Field(None, alias="schema")
+    sslmode: SslMode | None = None
+
+
+class ConnectionTest(Database):
     """What to test: a `source`, or the warehouse, with the values given in place of the saved.
 
     The names are those of the variables DB_HOST, DB_PORT, DB_NAME, DB_USER, DB_PASSWORD, DB_SCHEMA,
@@ -34,13 +46,6 @@ class ConnectionTest(Call):
     """
 
     source: Text | None = None
-    host: Host | None = None
-    port: Annotated[int, Field(ge=1, le=65535)] | None = None
-    name: Text | None = None
-    user: Text | None = None
-    password: SecretStr | None = None
-    market_schema: Text | None = Field(None, alias="schema")
-    sslmode: SslMode | None = None
 
 
 class Tested(Answer):
@@ -85,13 +90,14 @@ def _try_values(console: Console, saved: Settings, call: ConnectionTest) -> Sett
     if call.market_schema:
         flags["market_schema"] = call.market_schema
     if call.host:
-        flags["warehouse_url"] = build_database_url(_variables(saved, call))
+        flags["warehouse_url"] = build_database_url(list_variables(saved, call))
     elif call.model_fields_set - {"market_schema", "host"}:
         raise UsageError("`host` is missing", hint="without it the saved warehouse is tested")
     return load_settings(console.environ, console.cwd, **flags)
 
 
-def _variables(saved: Settings, call: ConnectionTest) -> Mapping[str, str]:
+def list_variables(saved: Settings, call: Database) -> Mapping[str, str]:
+    """The variables that name a warehouse; the saved password only for the same server and user."""
     given = {
         "DB_HOST": call.host,
         "DB_PORT": str(call.port) if call.port else None,

@@ -1,0 +1,13 @@
+"""What settings must be beyond their own forms: an address, rules of the schedule."""
+
+from loaders.settings import Settings
+from loaders.warehouse.address import parse_address
+from orchestration.schedule import jobs
+
+
+def check_settings(settings: Settings) -> None:
+    """Raises SettingsError for settings that no command could work with."""
+    if settings.warehouse_url is not None:
+        address = settings.warehouse_url.get_secret_value()
+        parse_address(address, settings.origin("warehouse_url"))
+    jobs.read(settings)

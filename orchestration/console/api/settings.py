@@ -1,0 +1,169 @@
+"""Settings: read with their origins, written into the files of the home."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
+
+from loaders.errors import UsageError
+from loaders.settings import Settings
+from loaders.settings.environment import build_database_url
+from loaders.settings.files import DOTENV, TOML
+from loaders.settings.listing import HIDDEN, Setting, list_settings
+from loaders.settings.merge import read_layers
+from loaders.settings.saving import find_overruling, save_settings
+from loaders.warehouse.address import parse_address
+from orchestration.checks.settings import check_settings
+from orchestration.console.api.answers import Answer, Call
+from orchestration.console.api.connection import Database, list_variables
+from orchestration.console.context import Console
+
+# they name programs, commands, and files that are written: only who owns the machine sets them
+NOT_HERE = frozenset(
+    ["home", "request_log", "metrics_file", "questdb.java", "questdb.jar", "questdb.repository"]
+)
+Name = Annotated[str, Field(max_length=200)]
+Scalar = StrictBool | StrictInt | StrictFloat | Annotated[StrictStr, Field(max_length=5000)]
+Value = Scalar | Annotated[list[Scalar], Field(max_length=5000)] | None
+
+
+class SettingAnswer(Answer):
+    """A setting; the value of a secret is never shown.
+
+    origin: default, or the variable or file that it came from
+    overruled_by: the variable or file that the console cannot write and that sets it
+    """
+
+    name: str
+    value: Any
+    origin: str
+    variable: str
+    meaning: str
+    is_secret: bool
+    is_set: bool
+    choices: list[Any]
+    overruled_by: str | None
+    is_editable: bool
+
+
+class DatabaseAnswer(Answer):
+    """The parts of the warehouse's address, without its password."""
+
+    host: str | None
+    port: int | None
+    name: str | None
+    user: str | None
+    market_schema: str = Field(alias="schema")
+    sslmode: str | None
+    has_password: bool
+
+
+class SettingsAnswer(Answer):
+    """All settings, and the files that a PUT writes: secrets go to the second."""
+
+    files: list[str]
+    database: DatabaseAnswer | None
+    settings: list[SettingAnswer]
+
+
+class SettingsCall(Call):
+    """What to change: settings by their names; null takes one back to its default.
+
+    `database` is the warehouse by the parts that DB_HOST and its like name; without `password` the
+    saved one stays, if server and user are the same. A value that is masked, as GET shows it, is
+    refused.
+    """
+
+    values: Annotated[dict[Name, Value], Field(default_factory=dict, max_length=200)]
+    database: Database | None = None
+
+
+def routes(console: Console) -> APIRouter:
+    router = APIRouter(tags=["settings"])
+
+    @router.get("/settings")
+    def read_settings() -> SettingsAnswer:
+        """Every setting, its value and its origin: `quotemill settings`."""
+        return describe_settings(console, console.settings())
+
+    @router.put("/settings")
+    def write_settings(call: SettingsCall) -> SettingsAnswer:
+        """Write into quotemill.toml and .env of the home: `quotemill settings --set NAME=VALUE`.
+
+        Refused for a value that is not valid, and where a variable or a file overrules those files.
+        """
+        return describe_settings(console, change_settings(console, call))
+
+    return router
+
+
+def change_settings(console: Console, call: SettingsCall) -> Settings:
+    values: dict[str, Any] = dict(call.values)
+    for name, value in values.items():
+        if not is_editable(name):
+            raise UsageError(
+                f"setting {name[:100]} is not changed by the console",
+                hint="it names a program or a place on this machine: set it in a file",
+            )
+        if HIDDEN in str(value):
+            raise UsageError(f"the value of {name[:100]} is masked", hint="leave it out to keep it")
+    if call.database is not None:
+        if "warehouse_url" in values or "market_schema" in values:
+            raise UsageError("give `database`, or its settings by name")
+        if not call.database.host:
+            raise UsageError("`host` is missing", hint="`warehouse_url`: null: the embedded server")
+        url = build_database_url(list_variables(console.settings(), call.database))
+        values["warehouse_url"] = url
+        if call.database.market_schema:
+            values["market_schema"] = call.database.market_schema
+    if not values:
+        raise UsageError("nothing to change", hint="give `values` or `database`")
+    return save_settings(values, console.environ, console.cwd, check_settings)
+
+
+def is_editable(name: str) -> bool:
+    return name not in NOT_HERE and not (name.startswith("schedule.") and name.endswith(".command"))
+
+
+def describe_settings(console: Console, settings: Settings) -> SettingsAnswer:
+    layers = read_layers(console.environ, console.cwd)
+    return SettingsAnswer(
+        files=[str(settings.home / TOML), str(settings.home / DOTENV)],
+        database=_describe_database(settings),
+        settings=[
+            _describe(row, find_overruling(layers, row.name)) for row in list_settings(settings)
+        ],
+    )
+
+
+def _describe(row: Setting, overruled_by: str | None) -> SettingAnswer:
+    return SettingAnswer(
+        name=row.name,
+        value=None if row.is_secret else row.value,
+        origin=row.origin,
+        variable=row.variable,
+        meaning=row.meaning,
+        is_secret=row.is_secret,
+        is_set=row.is_set,
+        choices=list(row.choices),
+        overruled_by=overruled_by,
+        is_editable=is_editable(row.name) and overruled_by is None,
+    )
+
+
+def _describe_database(settings: Settings) -> DatabaseAnswer | None:
+    """The warehouse of the settings; None for the embedded server."""
+    if settings.warehouse_url is None:
+        return None
+    address = settings.warehouse_url.get_secret_value()
+    known: Mapping[str, str] = parse_address(address, settings.origin("warehouse_url"))
+    return DatabaseAnswer(
+        host=known.get("host"),
+        port=int(known.get("port", "5432")),
+        name=known.get("dbname"),
+        user=known.get("user"),
+        schema=settings.market_schema,
+        sslmode=known.get("sslmode"),
+        has_password="password" in known,
+    )

@@ -1,0 +1,170 @@
+"""Settings by the console: shown with their origins, written into the home alone."""
+
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.console.conftest import Caller
+
+Open = Callable[..., Caller]
+SETTINGS = "/api/settings"
+
+
+def put(caller: Caller, **values: Any) -> Any:
+    return caller.call(SETTINGS, {"values": values}, method="PUT")
+
+
+def by_name(document: Any) -> dict[str, Any]:
+    return {row["name"]: row for row in document["settings"]}
+
+
+def test_each_setting_is_shown_with_its_origin_and_no_secret(
+    open_console: Open, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("QUOTEMILL_TQ__PASSWORD=very-secret\n")
+    caller = open_console(
+        {
+            "QUOTEMILL_WAREHOUSE_URL": "postgresql://me:very-secret@db.lan:5433/market",
+            "QUOTEMILL_TDX__BASE_URL": "http://me:very-secret@tdx:8080",
+        }
+    )
+    document = caller.json(SETTINGS)
+    rows = by_name(document)
+    assert "very-secret" not in str(document)
+    assert (rows["tq.password"]["value"], rows["tq.password"]["is_set"]) == (None, True)
+    assert rows["tq.password"]["overruled_by"] == f"{tmp_path / '.env'} QUOTEMILL_TQ__PASSWORD"
+    assert rows["tdx.base_url"]["overruled_by"] == "environment QUOTEMILL_TDX__BASE_URL"
+    assert rows["log_days"] == {
+        "name": "log_days",
+        "value": 30,
+        "origin": "default",
+        "variable": "QUOTEMILL_LOG_DAYS",
+        "meaning": "days that the logs of commands stay",
+        "is_secret": False,
+        "is_set": False,
+        "choices": [],
+        "overruled_by": None,
+        "is_editable": True,
+    }
+    assert document["database"] == {
+        "host": "db.lan",
+        "port": 5433,
+        "name": "market",
+        "user": "me",
+        "schema": "market",
+        "sslmode": None,
+        "has_password": True,
+    }
+    home = tmp_path / "home"
+    assert document["files"] == [str(home / "quotemill.toml"), str(home / ".env")]
+    assert not (home / "quotemill.toml").exists()
+
+
+def test_what_is_written_counts_at_once_and_can_be_taken_back(
+    open_console: Open, tmp_path: Path
+) -> None:
+    caller = open_console()
+    answer = put(caller, **{"tdx.base_url": "http://tdx:8080", "tq.password": "very-secret"})
+    assert answer.status_code == 200, answer.text
+    assert "very-secret" not in answer.text
+    rows = by_name(answer.json())
+    home = tmp_path / "home"
+    assert rows["tdx.base_url"]["origin"] == str(home / "quotemill.toml")
+    assert rows["tq.password"]["origin"] == f"{home / '.env'} QUOTEMILL_TQ__PASSWORD"
+    assert rows["tq.password"]["is_editable"] is True
+    assert caller.console.settings().tdx.base_url == "http://tdx:8080"
+    assert {stat.S_IMODE((home / n).stat().st_mode) for n in (".env", "quotemill.toml")} == {0o600}
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+    again = by_name(put(caller, **{"tdx.base_url": None, "tq.password": None}).json())
+    assert (again["tdx.base_url"]["origin"], again["tq.password"]["is_set"]) == ("default", False)
+
+
+def test_a_warehouse_by_its_parts_keeps_its_saved_password(open_console: Open) -> None:
+    caller = open_console()
+
+    def save(**parts: Any) -> Any:
+        return caller.call(SETTINGS, {"database": parts}, method="PUT")
+
+    first = save(host="db.lan", port=5433, name="market", user="me", password="s#cret:@/1")
+    assert first.status_code == 200, first.text
+    assert "s#cret" not in first.text
+    assert first.json()["database"]["has_password"] is True
+    url = caller.console.settings().warehouse_url.get_secret_value()
+    assert url == "postgresql://me:s%23cret%3A%40%2F1@db.lan:5433/market"
+    parts = {"host": "db.lan", "port": 5433, "name": "other", "user": "me", "schema": "quotes"}
+    assert save(**parts).json()["database"]["has_password"] is True
+    assert caller.console.settings().market_schema == "quotes"
+    assert save(**parts | {"host": "evil.example"}).json()["database"]["has_password"] is False
+    assert save(name="other").status_code == 422
+    assert put(caller, warehouse_url=None).json()["database"] is None
+
+
+def test_what_a_variable_sets_is_refused_by_its_name(open_console: Open, tmp_path: Path) -> None:
+    caller = open_console({"DB_HOST": "db.lan", "DB_PASSWORD": "very-secret"})
+    refused = caller.call(SETTINGS, {"database": {"host": "other"}}, method="PUT")
+    assert refused.status_code == 409
+    assert "environment DB_HOST, which overrules" in refused.json()["error"]
+    assert "very-secret" not in refused.text
+    assert not (tmp_path / "home" / ".env").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "status"),
+    [
+        ("log_days", 0, 409),
+        ("log_days", "'; drop table ops.runs; --", 409),
+        ("market_schema", "x; drop schema market cascade", 409),
+        ("warehouse_url", "very-secret nonsense", 409),
+        ("warehouse_url", "postgresql://a:very-secret@one,two/x", 409),
+        ("schedule.tdx_daily.when", "whenever", 409),
+        ("schedule.mine.when", "daily 10:00", 409),
+        ("nothing", 1, 422),
+        ("origins.x", 1, 422),
+        ("home", "/elsewhere", 422),
+        ("questdb.java", "/bin/sh", 422),
+        ("request_log", "/etc/cron.d/x", 422),
+        ("schedule.tdx_daily.command", "warehouse dump --overwrite /etc/passwd", 422),
+        ("tdx", {"base_url": "http://x"}, 422),
+        ("tdx.indices", [["sh000001"]], 422),
+        ("log_days", 10**30, 422),
+        ("tq.password", "x\nQUOTEMILL_QUESTDB__JAVA=/bin/sh", 422),
+        ("tq.password", "**********", 422),
+        ("x" * 5000, 1, 422),
+        ("tdx.base_url", "http://" + "x" * 10_000, 422),
+        ("../../etc/passwd", "x", 422),
+    ],
+)
+def test_a_wrong_change_writes_nothing_and_shows_no_value(
+    open_console: Open, tmp_path: Path, name: str, value: Any, status: int
+) -> None:
+    caller = open_console({"QUOTEMILL_TDX__CLIENT": str(tmp_path)})
+    answer = put(caller, log_megabytes=9, **{name: value})
+    assert answer.status_code == status, answer.text
+    assert set(answer.json()) == {"error", "hint", "exit_code"}
+    assert "very-secret" not in answer.text
+    assert not (tmp_path / "home" / "quotemill.toml").exists()
+    assert not (tmp_path / "home" / ".env").exists()
+
+
+@pytest.mark.parametrize("body", [{}, {"values": {}}, {"values": []}, {"x": 1}, [], {"values": 1}])
+def test_a_call_that_names_nothing_is_refused(open_console: Open, body: Any) -> None:
+    assert open_console().call(SETTINGS, body, method="PUT").status_code == 422
+
+
+def test_a_wrong_file_of_the_home_can_be_repaired(open_console: Open, tmp_path: Path) -> None:
+    caller = open_console()
+    (tmp_path / "home").mkdir(exist_ok=True)
+    (tmp_path / "home" / "quotemill.toml").write_text("log_days = 0\n")
+    assert caller.get(SETTINGS).status_code == 409
+    assert put(caller, log_days=8).status_code == 200
+    assert by_name(caller.json(SETTINGS))["log_days"]["value"] == 8
+
+
+def test_only_an_open_page_of_the_console_changes_settings(open_console: Open) -> None:
+    caller = open_console()
+    for headers in ({"origin": "http://evil.example"}, {"x-quotemill-page": "0" * 64}):
+        answer = caller.call(SETTINGS, {"values": {"log_days": 3}}, method="PUT", **headers)
+        assert answer.status_code == 403

@@ -1,0 +1,236 @@
+"""The settings files of a home: below all other places, written by the console and --set."""
+
+import stat
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from loaders.errors import SettingsError, UsageError
+from loaders.settings import load_settings, read_environment_settings
+from loaders.settings.listing import find_field, is_secret, list_settings
+from loaders.settings.saving import change_dotenv, change_toml, save_settings
+from tests.e2e.commands import Place
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "cwd").mkdir()
+    return tmp_path / "home"
+
+
+def load(home: Path, **variables: str):  # type: ignore[no-untyped-def]
+    return load_settings({"QUOTEMILL_HOME": str(home)} | variables, home.parent / "cwd")
+
+
+def save(home: Path, **values: object) -> None:
+    dotted = {name.replace("__", "."): value for name, value in values.items()}
+    save_settings(dotted, {"QUOTEMILL_HOME": str(home)}, home.parent / "cwd")
+
+
+def test_they_count_in_every_folder_below_all_other_places(home: Path) -> None:
+    (home / "quotemill.toml").write_text('log_days = 1\n[tdx]\nclient = "files"\nretries = 1\n')
+    (home / ".env").write_text("QUOTEMILL_LOG_MEGABYTES=11\nQUOTEMILL_TDX__RETRIES=2\n")
+    settings = load(home)
+    assert (settings.log_days, settings.log_megabytes, settings.tdx.retries) == (1, 11, 2)
+    assert settings.tdx.client == home / "files"
+    assert settings.origin("log_days") == str(home / "quotemill.toml")
+    assert settings.origin("tdx.retries") == f"{home / '.env'} QUOTEMILL_TDX__RETRIES"
+
+    project = home.parent / "cwd"
+    (project / "quotemill.toml").write_text("log_days = 3\n[tdx]\nretries = 3\n")
+    assert (load(home).log_days, load(home).tdx.retries) == (3, 3)
+    assert load(home).log_megabytes == 11
+    assert load(home, QUOTEMILL_LOG_DAYS="4").log_days == 4
+
+
+def test_a_home_that_holds_the_project_s_files_reads_them_once(home: Path) -> None:
+    (home / "quotemill.toml").write_text(f'home = "{home}"\nlog_days = 3\n')
+    inside = load_settings({}, home)
+    assert (inside.home, inside.log_days) == (home, 3)
+    assert load(home).log_days == 3  # the same in another folder
+    (home / "quotemill.toml").write_text('home = "/elsewhere"\nlog_days = 3\n')
+    with pytest.raises(SettingsError, match="names another home"):
+        load(home)
+
+
+def test_channels_of_the_home_are_known_when_settings_are_wrong(home: Path) -> None:
+    (home / ".env").write_text("QUOTEMILL_ALERTS__URLS=json://somewhere/x\n")
+    environ = {"QUOTEMILL_HOME": str(home), "QUOTEMILL_LOG_DAYS": "many"}
+    known = read_environment_settings(("home", "alerts.urls"), environ, home.parent / "cwd")
+    assert [url.get_secret_value() for url in known.alerts.urls] == ["json://somewhere/x"]
+
+
+def test_a_file_that_others_can_write_is_refused(home: Path) -> None:
+    (home / "quotemill.toml").write_text("log_days = 3\n")
+    (home / "quotemill.toml").chmod(0o666)
+    with pytest.raises(SettingsError, match="another user can write it"):
+        load(home)
+
+
+def test_saved_settings_count_and_secrets_are_apart(home: Path) -> None:
+    save(
+        home,
+        log_days=7,
+        tdx__base_url="http://tdx:8080",
+        tdx__indices=["sh000001"],
+        tq__password='it\'s \\ "q" #$x',
+        tq__start="2025-01-02",
+        warehouse_url="postgresql://me:pw@db.lan/market",
+        ib__rate_limits__snapshot__per_minute=12.5,
+        schedule__tdx_daily__when="daily 18:00",
+    )
+    settings = load(home)
+    assert settings.tq.password.get_secret_value() == 'it\'s \\ "q" #$x'
+    assert settings.warehouse_url.get_secret_value() == "postgresql://me:pw@db.lan/market"
+    assert settings.ib.rate_limits.snapshot.per_minute == 12.5
+    assert settings.schedule["tdx_daily"].when == "daily 18:00"
+    assert str(settings.tq.start) == "2025-01-02"
+    plain = (home / "quotemill.toml").read_text()
+    assert "pw" not in plain
+    assert "it's" not in plain
+    assert set(tomllib.loads(plain)) == {"log_days", "tdx", "tq", "ib", "schedule"}
+    for name in ("quotemill.toml", ".env"):
+        assert stat.S_IMODE((home / name).stat().st_mode) == 0o600
+    assert sorted(p.name for p in home.iterdir()) == [".env", "quotemill.toml"]
+
+    save(home, log_days=None, tq__password=None, schedule__tdx_daily__when=None)
+    again = load(home)
+    assert (again.log_days, again.tq.password) == (30, None)
+    assert again.schedule.get("tdx_daily") is None
+    assert again.tdx == settings.tdx
+
+
+def test_a_password_in_an_address_goes_to_the_file_of_secrets(home: Path) -> None:
+    save(home, tdx__base_url="http://tdx:8080")
+    save(home, tdx__base_url="http://me:secret@tdx:8080")
+    assert "secret" not in (home / "quotemill.toml").read_text()
+    assert load(home).tdx.base_url == "http://me:secret@tdx:8080"
+    save(home, tdx__base_url="http://other:8080")
+    assert "secret" not in (home / ".env").read_text()
+    assert load(home).tdx.base_url == "http://other:8080"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("log_days", 0, "greater than or equal to 1"),
+        ("log_days", "many", "integer"),
+        ("tdx.base_url", "tdx:8080", "http://"),
+        ("tdx.concurrency", 60, "less than or equal to 6"),
+        ("market_schema", "x; drop schema market", "pattern"),
+        ("tdx.indices", ["sh000001", "../x"], "pattern"),
+        ("tq.password", "${HOME}", "cannot hold"),
+    ],
+)
+def test_a_value_that_is_not_valid_writes_nothing(
+    home: Path, name: str, value: object, error: str
+) -> None:
+    with pytest.raises(SettingsError, match=error):
+        save_settings({"log_megabytes": 9, name: value}, {"QUOTEMILL_HOME": str(home)}, home.parent)
+    assert list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("nothing", 1),
+        ("tdx.nothing", 1),
+        ("tdx", {"base_url": "http://x"}),
+        ("tdx", "x"),
+        ("schedule", "x"),
+        ("schedule.x", "x"),
+        ("origins", "x"),
+        ("origins.x", "x"),
+        ("home", "/elsewhere"),
+        ("../x", 1),
+        ("log_days]\n[x", 1),
+        ("tq.password", "a\nQUOTEMILL_HOME=/x"),
+        ("tq.password", "a\0b"),
+        ("log_days", {"a": 1}),
+        ("tdx.indices", [None]),
+        ("log_days", 2**80),
+        ("alerts.repeat_after", float("nan")),
+    ],
+)
+def test_a_name_or_value_that_no_file_can_hold_is_refused(
+    home: Path, name: str, value: object
+) -> None:
+    with pytest.raises(UsageError):
+        save_settings({name: value}, {"QUOTEMILL_HOME": str(home)}, home.parent)
+    assert list(home.iterdir()) == []
+
+
+def test_what_a_variable_or_the_project_sets_is_not_written(home: Path) -> None:
+    project = home.parent / "cwd"
+    (project / "quotemill.toml").write_text("log_days = 3\n")
+    (project / ".env").write_text("QUOTEMILL_LOG_MEGABYTES=7\n")
+    environ = {"QUOTEMILL_HOME": str(home), "DB_HOST": "db.lan"}
+    for name, place in (
+        ("log_days", "quotemill.toml"),
+        ("log_megabytes", ".env QUOTEMILL_LOG_MEGABYTES"),
+        ("warehouse_url", "environment DB_HOST"),
+    ):
+        with pytest.raises(SettingsError, match=f"{place}, which overrules"):
+            save_settings({name: 8}, environ, project)
+    assert list(home.iterdir()) == []
+
+
+def test_comments_and_other_lines_stay(home: Path) -> None:
+    text = '# mine\nlog_days = 3 # days\n\n[tdx] # service\nretries = 1\n[tq]\nroute = "history"\n'
+    changed = change_toml(text, {"log_days": 4, "tdx.timeout": 5.0, "tq.route": None})
+    assert "# mine\nlog_days = 4 # days\n" in changed
+    assert tomllib.loads(changed) == {
+        "log_days": 4,
+        "tdx": {"retries": 1, "timeout": 5.0},
+        "tq": {},
+    }
+    inline = change_toml(
+        "tdx = { retries = 1 }\nib.port = 4001\n", {"tdx.timeout": 5, "ib.port": 1}
+    )
+    assert tomllib.loads(inline) == {"tdx": {"retries": 1, "timeout": 5}, "ib": {"port": 1}}
+    dotenv = "# mine\nOTHER=1\nexport QUOTEMILL_LOG_DAYS=3\nQUOTEMILL_TQ__ACCOUNT=me"
+    changed = change_dotenv(dotenv, {"log_days": None, "tq.password": "p"})
+    assert changed == "# mine\nOTHER=1\nQUOTEMILL_TQ__ACCOUNT=me\nQUOTEMILL_TQ__PASSWORD='p'\n"
+
+
+def test_a_link_is_not_replaced(home: Path) -> None:
+    other = home.parent / "theirs.toml"
+    other.write_text("log_days = 3\n")
+    (home / "quotemill.toml").symlink_to(other)
+    with pytest.raises(SettingsError, match="is a link"):
+        save(home, log_days=4)
+    assert other.read_text() == "log_days = 3\n"
+
+
+def test_every_setting_is_found_by_its_name(home: Path) -> None:
+    rows = list_settings(load(home))
+    assert all(find_field(row.name) is not None for row in rows)
+    secret = {row.name for row in rows if row.is_secret}
+    assert secret == {
+        "warehouse_url",
+        "questdb_url",
+        "tq.account",
+        "tq.password",
+        "alerts.urls",
+        "alerts.ping_url",
+    }
+    assert is_secret("schedule.x.when") is False
+    choices = {row.name: row.choices for row in rows}
+    assert choices["tdx.apply_inferred_actions"] == (True, False)
+    assert choices["ib.overflow"] == ("shrink", "refuse")
+
+
+def test_the_command_writes_and_takes_out(tmp_path: Path) -> None:
+    place = Place(tmp_path, tmp_path / "home")
+    done = place.inside(
+        "quotemill", "settings", "--set", "log_days=7", "--set", "tdx.base_url=http://tdx:8080"
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"log_days = 7\n    {place.home / 'quotemill.toml'}" in done.stdout
+    assert tomllib.loads((place.home / "quotemill.toml").read_text())["log_days"] == 7
+    done = place.inside("quotemill", "settings", "--unset", "log_days")
+    assert "log_days = 30\n    default" in done.stdout
+    refused = place.inside("quotemill", "settings", "--set", "log_days=0")
+    assert refused.returncode == 3
