@@ -27,6 +27,9 @@ install: $(STAMP)
 demo: $(STAMP)
 	@$(BIN)/quotemill demo
 
+# where an environment forbids bytecode, each process of the tests compiles all modules again
+test test-e2e test-faults soak: export PYTHONDONTWRITEBYTECODE =
+
 # a process more than a small machine has cores: tests spend much of their time waiting. Without a
 # network QuestDB's jar does not come, and its tests are left out
 test: $(TOOLS)
