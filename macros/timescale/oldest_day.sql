@@ -1,8 +1,8 @@
 {#
     The oldest trading day in a landed table of minutes or ticks, whose key and chunks have `time`
     after the code: bar_end or trade_date. None where it has no row. A bar of a trading day ends on
-    the same day in UTC, where chunks start and end too. A hypertable's oldest chunk is searched day
-    by day: a compressed chunk need not be opened for a day that it lacks.
+    the same day in UTC. A hypertable's oldest chunk is searched day by day: a compressed chunk need
+    not be opened for a day that it lacks. Chunks of hours hold a part of a day.
 #}
 {% macro oldest_day(table, time='bar_end') -%}
     {%- set name = table.split('.') -%}
@@ -31,8 +31,8 @@
     {%- set name = table.split('.') -%}
     {%- for chunk in run_query("
         select
-            range_start at time zone 'UTC' as first_day,
-            range_end at time zone 'UTC' as end_day
+            range_start at time zone 'UTC' as first_at,
+            range_end at time zone 'UTC' as end_at
         from timescaledb_information.chunks
         where hypertable_schema = '" ~ name[0] ~ "' and hypertable_name = '" ~ name[1] ~ "'
         order by range_start " ~ order ~ "
@@ -40,8 +40,8 @@
         {%- set days = run_query("
             select day::date
             from generate_series(
-                '" ~ chunk['first_day'] ~ "'::timestamp,
-                '" ~ chunk['end_day'] ~ "'::timestamp - interval '1 day',
+                date_trunc('day', '" ~ chunk['first_at'] ~ "'::timestamp),
+                '" ~ chunk['end_at'] ~ "'::timestamp - interval '1 microsecond',
                 interval '1 day'
             ) as day
             where exists (
@@ -51,8 +51,8 @@
                     " ~ ("and bar_end >= day at time zone 'UTC'
                     and bar_end < (day + interval '1 day') at time zone 'UTC'"
                     if time == 'bar_end' else "") ~ "
-                    and " ~ time ~ " >= '" ~ chunk['first_day'] ~ "+00'
-                    and " ~ time ~ " < '" ~ chunk['end_day'] ~ "+00'
+                    and " ~ time ~ " >= '" ~ chunk['first_at'] ~ "+00'
+                    and " ~ time ~ " < '" ~ chunk['end_at'] ~ "+00'
             )
             order by day " ~ order ~ " limit 1
         ").rows -%}

@@ -93,6 +93,12 @@ def content(conn: psycopg.Connection, name: str) -> str:
     return str(table)
 
 
+def materialized(conn: psycopg.Connection) -> list[date]:
+    """The days whose bars are stored; the others are computed on reading."""
+    days = "select distinct (time_partition_col at time zone 'UTC')::date from {} order by 1"
+    return [day for (day,) in conn.execute(days.format(content(conn, "kline_5m")).encode())]
+
+
 def policies(conn: psycopg.Connection) -> list[tuple[Any, ...]]:
     """The policies of bars; older servers name the hypertable that holds the rows."""
     return conn.execute(
@@ -110,6 +116,28 @@ def recorded_changes(conn: psycopg.Connection, number: int) -> list[tuple[Any, .
         "where table_name = 'market.kline_5m' and xid::text::bigint > %s order by 1, 2",
         (number,),
     ).fetchall()
+
+
+@pytest.mark.parametrize("chunk", ["1 hour", "36 hours", "30 days"])
+@pytest.mark.parametrize("edition", ["apache", "tsl"])
+def test_bars_follow_minutes_in_chunks_of_any_span(
+    edition: str, chunk: str, conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    make_hypertable(conn)
+    conn.execute(f"select set_chunk_time_interval('raw_tdx.kline_minute', interval '{chunk}')")
+    stored = Stored(conn, {})
+    stored.land(row for day in DAYS[:4] for row in one_day(day, "sh600000", "sz000002"))
+    outcome = dbt(*BUILD)
+    assert outcome.success, outcome.error
+    assert_built(conn, stored.rows)
+    if edition == "tsl":
+        assert materialized(conn) == DAYS[:4]
+
+    stored.delete([key for key in stored.rows if key[1].date() == DAYS[0]][:7])
+    stored.land([minute("sh600000", session_minutes(DAYS[1])[3], "11")])
+    assert dbt(*BUILD).success
+
+    assert_built(conn, stored.rows)
 
 
 def test_a_refresh_cut_short_is_repeated(built: Stored, conn: psycopg.Connection, dbt: Dbt) -> None:

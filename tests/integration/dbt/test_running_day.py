@@ -1,6 +1,6 @@
 """Bars of minutes inside the day: what lands after a build is in them on reading."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -13,7 +13,7 @@ from tests.integration.dbt.test_continuous_aggregates import (
     BARS,
     BUILD,
     DAYS,
-    content,
+    materialized,
     one_day,
     policies,
 )
@@ -41,12 +41,6 @@ def stored(edition: str, conn: psycopg.Connection, dbt: Dbt) -> Stored:
     assert outcome.success, outcome.error
     assert_built(conn, made.rows)
     return made
-
-
-def materialized(conn: psycopg.Connection) -> list[date]:
-    """The days whose bars are stored; the others are computed on reading."""
-    days = "select distinct (time_partition_col at time zone 'UTC')::date from {} order by 1"
-    return [day for (day,) in conn.execute(days.format(content(conn, "kline_5m")).encode())]
 
 
 @pytest.mark.parametrize("edition", EDITIONS)
