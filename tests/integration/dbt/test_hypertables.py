@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from loaders.sources import landed_tables
 from loaders.warehouse.postgres import Warehouse
 from orchestration.timescale.upgrade import convert, declared
 from tests.bench import settings_at
@@ -59,6 +60,21 @@ def jobs(conn: psycopg.Connection) -> list[tuple[Any, ...]]:
     ).fetchall()
 
 
+def test_every_landed_table_of_many_rows_has_settings(parsed_project: tuple[Path, Any]) -> None:
+    made = {table.qualified: table for table in landed_tables() if table.time}
+    wanted = {
+        f"{source.schema}.{source.identifier}": source.config.meta["hypertable"]
+        for source in parsed_project[1].result.sources.values()
+        if "hypertable" in source.config.meta
+    }
+
+    assert {table.qualified for table in landed_tables() if table.numbered} <= made.keys()
+    assert {name: (w["time"], w["chunk"], w.get("setting")) for name, w in wanted.items()} == {
+        name: (table.time, table.chunk, table.time_setting) for name, table in made.items()
+    }
+    assert all(w["segment_by"] == made[name].key[0] for name, w in wanted.items())
+
+
 def test_a_build_applies_the_settings_and_those_that_changed_since(
     edition: str, warehouse: Warehouse, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
@@ -69,6 +85,9 @@ def test_a_build_applies_the_settings_and_those_that_changed_since(
 
     assert dbt(*ONE).success
     assert table_settings(conn, edition) == wanted
+    if edition == "tsl":
+        futures = wanted | {"columns": ("contract", "trading_day DESC,start_at DESC")}
+        assert table_settings(conn, edition, "raw_tq.tick_minute") == futures
     before = jobs(conn)
     assert dbt(*ONE).success
     assert jobs(conn) == before
