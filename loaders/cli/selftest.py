@@ -52,6 +52,7 @@ def selftest_command(
         raise UsageError(f"unknown source {source}", hint="sources: tdx")
     from loaders import loads
     from loaders.engine import test_runs
+    from loaders.engine.test_report import failure_page
     from loaders.tdx.selftest import report as reports
     from loaders.tdx.selftest import runner
 
@@ -77,7 +78,7 @@ def selftest_command(
         prepare = partial(loads.prepare_warehouse, settings, Silent())
         test_runs.record(settings, prepare, recorded, shown_progress.line)
         reports.write(output, reports.as_text(shown))
-        reports.write(report, reports.failure_page(shown))
+        reports.write(report, failure_page(shown, source))
     shell.print_answer(
         shown, json, lambda: _summarise(shown, recorded.checks, output=output, report=report)
     )
@@ -95,8 +96,8 @@ def selftest_command(
 def _summarise(
     shown: dict[str, Any], checks: Sequence[Check], *, output: Path, report: Path
 ) -> None:
+    from loaders.engine.test_report import may_run
     from loaders.engine.test_runs import WORDS
-    from loaders.tdx.selftest.report import may_run
 
     shown_checks = []
     for row, check in zip(shown["results"], checks, strict=True):

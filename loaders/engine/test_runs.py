@@ -7,12 +7,14 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
+from psycopg.rows import dict_row
 
 from loaders import request_counts
 from loaders.engine import metrics
 from loaders.engine.check import Check
 from loaders.errors import QuotemillError
 from loaders.settings import Settings
+from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
 
 # words of ops.testing_logs by status of a check
@@ -153,6 +155,28 @@ def save(conn: psycopg.Connection, record: Record) -> int:
             [row | {"run_id": run_id, "evidence": _json(row["evidence"])} for row in record.rows()],
         )
     return int(run_id)
+
+
+def list_runs(conn: psycopg.Connection, limit: int) -> list[dict[str, Any]]:
+    """Recorded runs of all sources, the newest first; none in a warehouse without the table."""
+    if not has_relation(conn, "ops.testing_runs"):
+        return []
+    query = "select * from ops.testing_runs order by run_id desc limit %s"
+    return conn.cursor(row_factory=dict_row).execute(query, (limit,)).fetchall()
+
+
+def read_run(
+    conn: psycopg.Connection, run_id: int
+) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
+    """A recorded run with its checks; None for an unknown number."""
+    if not has_relation(conn, "ops.testing_runs"):
+        return None
+    cursor = conn.cursor(row_factory=dict_row)
+    run = cursor.execute("select * from ops.testing_runs where run_id = %s", (run_id,)).fetchone()
+    if run is None:
+        return None
+    query = "select * from ops.testing_logs where run_id = %s order by no"
+    return run, cursor.execute(query, (run_id,)).fetchall()
 
 
 def newest_fingerprint(conn: psycopg.Connection, source: str) -> str | None:

@@ -17,8 +17,10 @@ from orchestration.console.api import (
     health,
     ingestion,
     jobs,
+    schedules,
     session,
     settings,
+    testing,
 )
 from orchestration.console.api.answers import ERRORS
 from orchestration.console.context import Console
@@ -66,6 +68,8 @@ def create_app(
         session.routes(console),
         connection.routes(console),
         settings.routes(console),
+        testing.routes(console),
+        schedules.routes(console),
         ingestion.routes(console, watch),
         jobs.routes(console, watch),
         commands.routes(console),

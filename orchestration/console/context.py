@@ -11,6 +11,7 @@ import psycopg
 from loaders import sources
 from loaders.errors import SettingsError
 from loaders.settings import Settings, load_settings
+from loaders.warehouse.migration_files import find_current_warehouse
 from loaders.warehouse.postgres import Warehouse
 from orchestration.console.access import Access
 from orchestration.console.limits import Limits
@@ -65,6 +66,13 @@ class Console:
         warehouse = self.find_warehouse()
         if warehouse is None:
             raise SettingsError("there is no warehouse yet", hint="the first load makes it")
+        return warehouse
+
+    def open_warehouse(self) -> Warehouse:
+        """The warehouse for writing. Raises SettingsError before the first load."""
+        warehouse = find_current_warehouse(self.settings())
+        if warehouse is None:
+            raise SettingsError("no load has run yet", hint="start one")
         return warehouse
 
     def read(self, work: Callable[[psycopg.Connection], T]) -> T:

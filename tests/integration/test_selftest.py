@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from loaders.engine import test_runs
+from loaders.engine.test_report import failure_page
 from loaders.errors import SettingsError
 from loaders.loads import prepare_warehouse
 from loaders.progress import Silent
@@ -218,7 +219,7 @@ def test_a_task_that_may_still_run_is_reported(sandbox: TdxSandbox) -> None:
     sandbox.faults.add("error:tasks/{id}")
     run = made(sandbox.url)
     assert {task["end"].split(":")[0] for task in run.tasks} == {"may still run"}
-    page = report.failure_page(report.document(run))
+    page = failure_page(report.document(run), "tdx")
     assert "## Tasks that may still run" in page
 
 
@@ -265,7 +266,7 @@ def test_a_password_in_the_address_is_used_and_never_shown(sandbox: TdxSandbox) 
 def test_the_page_has_a_section_for_each_failure(sandbox: TdxSandbox) -> None:
     sandbox.faults.add("html:kline-history")
     sandbox.faults.add("calendar-empty")
-    page = report.failure_page(report.document(made(sandbox.url)))
+    page = failure_page(report.document(made(sandbox.url)), "tdx")
     assert [line for line in page.splitlines() if line.startswith("## ")] == [
         "## 6 kline_history",
         "## 25 workday",

@@ -1,11 +1,10 @@
-"""Results of a self-test: a JSON file, and a page about the failures."""
+"""Results of a self-test as a JSON file, and its record."""
 
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 from loaders import atomic_file
 from loaders.engine.check import Check
@@ -111,78 +110,6 @@ def _row(result: Result) -> dict[str, Any]:
         "evidence": dict(result.evidence),
         "shape": result.shape,
     }
-
-
-def failure_page(shown: Mapping[str, Any]) -> str:
-    """The failures in a JSON file as Markdown, with a section for each failed check."""
-    summary = shown["summary"]
-    lines = [
-        "# TDX self-test: what failed",
-        "",
-        f"{shown['base_url']}, {shown['started_at']}, {shown['duration_ms'] / 1000:.1f} s. "
-        f"{summary['total']} checks: {summary['passed']} passed, {summary['failed']} failed, "
-        f"{summary['skipped']} skipped. Fingerprint `{shown['fingerprint']}`, previous trading day "
-        f"{shown['reference_trading_day'] or 'unknown'}.",
-        "",
-    ]
-    failed = [row for row in shown["results"] if row["status"] == "failed"]
-    if not failed:
-        lines += ["Nothing failed.", ""]
-    for row in failed:
-        lines += _section(row)
-    for status, title in (("skipped", "Skipped"), ("warned", "Warnings")):
-        notes = _notes(shown["results"], status)
-        if notes:
-            lines += [f"## {title}", "", *notes, ""]
-    left = [task for task in shown["tasks"] if may_run(task)]
-    if left:
-        lines += ["## Tasks that may still run", ""]
-        lines += [f"- {task['kind']} {task['id']}: {task['end']}" for task in left] + [""]
-    return "\n".join(lines)
-
-
-def may_run(task: Mapping[str, str]) -> bool:
-    """Whether a task of the self-test may still run."""
-    return task["end"].startswith("may")
-
-
-def _section(row: Mapping[str, Any]) -> list[str]:
-    body = row["evidence"].get("body_start")
-    status, code = ("none" if row[n] is None else row[n] for n in ("http_status", "service_code"))
-    return [
-        f"## {row['no']} {row['name']}",
-        "",
-        f"- request: `{_request(row)}`",
-        f"- failed as: {row['error']['kind']}, after {row['elapsed_ms']:,} ms",
-        f"- message: {row['error']['detail']}",
-        f"- HTTP status {status}, code {code}",
-        "",
-        *(["First 300 bytes of the body:", "", *_fenced(body)] if body else ["No body came."]),
-        "",
-    ]
-
-
-def _notes(rows: list[Mapping[str, Any]], status: str) -> list[str]:
-    if status == "skipped":
-        notes = [(row, row["reason"]) for row in rows if row["status"] == "skipped"]
-    else:
-        notes = [(row, text) for row in rows for text in row["warnings"]]
-    return [f"- {row['no']} {row['name']}: {text}" for row, text in notes]
-
-
-def _request(row: Mapping[str, Any]) -> str:
-    if row["method"] == "GET":
-        query = urlencode(row["params"], safe=",")
-        return f"GET {row['path']}" + (f"?{query}" if query else "")
-    return f"{row['method']} {row['path']} {json.dumps(row['params'])}"
-
-
-def _fenced(text: str) -> list[str]:
-    # a fence longer than any run of back-ticks inside
-    fence = "```"
-    while fence in text:
-        fence += "`"
-    return [fence, text.rstrip("\n"), fence]
 
 
 def write(path: Path, text: str) -> None:

@@ -15,11 +15,12 @@ from loaders.settings import Settings, load_settings
 from loaders.settings.files import find_files
 from loaders.warehouse.embedded.places import unusable
 from loaders.warehouse.postgres import find_warehouse
-from orchestration.cli.schedule.jobs import open_prepared, read_jobs, warn_if_no_job
+from orchestration.cli.schedule.jobs import read_jobs, warn_if_no_job
 from orchestration.schedule import ledger, quiet
 from orchestration.schedule.install import check, cron, launchd, place, remove, systemd, write
 from orchestration.schedule.install.place import Place
 from orchestration.schedule.jobs import survey
+from orchestration.schedule.switching import open_prepared
 
 
 def install_command(

@@ -10,14 +10,10 @@ from typing import Any
 import typer
 
 from loaders.cli import shell
-from loaders.errors import SettingsError, UsageError
+from loaders.errors import SettingsError
 from loaders.settings import Settings
-from loaders.warehouse.migration_files import is_current
-from loaders.warehouse.postgres import Warehouse, find_warehouse, open_warehouse
-from orchestration.schedule import ledger
 from orchestration.schedule.jobs import Job, Row, survey
-
-NO_JOB = "no source is configured, so there is no job to start"
+from orchestration.schedule.listing import NO_JOB, get_job, read_rows
 
 
 def parse_now(as_of: str | None) -> datetime:
@@ -46,32 +42,6 @@ def warn_if_no_job(jobs: Sized) -> None:
     """Say why the list is empty, which alone would read as if all were well."""
     if not jobs:
         print(f"{NO_JOB}: `quotemill doctor` says what to set", file=sys.stderr)
-
-
-def read_rows(settings: Settings) -> dict[str, Row]:
-    """The record of each job by name; empty where there is no warehouse."""
-    warehouse = find_warehouse(settings)
-    return {row.name: row for row in warehouse.ask(ledger.read_rows)} if warehouse else {}
-
-
-def get_job(jobs: dict[str, Job], name: str) -> Job:
-    if name not in jobs:
-        raise UsageError(
-            f"there is no job {name} of a configured source",
-            hint=f"jobs: {', '.join(jobs)}" if jobs else "configure a source first",
-        )
-    return jobs[name]
-
-
-def open_prepared(settings: Settings) -> Warehouse:
-    """Open the warehouse; bring it to this version only where it is older, as jobs run often."""
-    warehouse = open_warehouse(settings)
-    if not warehouse.ask(is_current):
-        from loaders.loads import prepare_warehouse
-        from loaders.progress import Silent
-
-        warehouse = prepare_warehouse(settings, Silent())
-    return warehouse
 
 
 def find_command(job: Job) -> Any:

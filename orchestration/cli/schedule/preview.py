@@ -1,6 +1,7 @@
 """`quotemill schedule list`, `next` and `simulate`."""
 
 import sys
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -15,12 +16,10 @@ from orchestration.cli.schedule.jobs import (
     find_command,
     parse_now,
     read_jobs,
-    read_rows,
     warn_if_no_job,
 )
 from orchestration.cli.schedule.run import OneJob
-from orchestration.schedule import due
-from orchestration.schedule.jobs import Job, Row, survey
+from orchestration.schedule.listing import describe_job, list_jobs, read_rows
 from orchestration.schedule.preview import simulate
 
 
@@ -34,16 +33,15 @@ def list_command(as_of: AsOf = None, json: JsonFlag = False) -> None:
     """
     now = parse_now(as_of)
     settings = load_settings()
-    rows = read_rows(settings)
-    known, wrong = survey(settings, rows.values())
-    for job in known.values():
+    listing = list_jobs(settings, read_rows(settings))
+    wrong = dict(listing.wrong)
+    for job in listing.jobs.values():
         try:
             find_command(job)
         except SettingsError as error:
             wrong[job.name] = error
-    right = [job for job in known.values() if job.name not in wrong]
-    shown = [_describe_job(job, rows.get(job.name), now) for job in right]
-    shown += [_describe_unreadable(name, rows.get(name)) for name in wrong]
+    right = {name: job for name, job in listing.jobs.items() if name not in wrong}
+    shown = replace(listing, jobs=right, wrong=wrong).describe(now)
     shell.print_answer(shown, json, lambda: _print(shown))
     warn_if_no_job(shown)
     for why in wrong.values():
@@ -76,7 +74,7 @@ def next_command(job: OneJob = None, as_of: AsOf = None, json: JsonFlag = False)
     now = parse_now(as_of)
     known, rows = read_jobs(load_settings(), job)
     warn_if_no_job(known)
-    shown = [_describe_job(job, rows.get(name), now) for name, job in known.items()]
+    shown = [describe_job(job, rows.get(name), now) for name, job in known.items()]
     coming = sorted((x for x in shown if x["next_start"]), key=lambda x: str(x["next_start"]))
     if json:
         shell.print_json(coming)
@@ -127,38 +125,3 @@ def simulate_command(
 
 def _minute(at: datetime | None) -> str:
     return f"{at:%Y-%m-%d %H:%M}" if at else "-"
-
-
-def _describe_unreadable(name: str, row: Row | None) -> dict[str, Any]:
-    """Describe a job that cannot be read by what is on record."""
-    return {
-        **dict.fromkeys(("source", "time_zone", "next_start")),
-        **{"job": name, "state": "wrong", "rule": "", "command": ""},
-        "last_run_at": row and row.last_run_at,
-        "last_finished_at": row and row.last_finished_at,
-        "last_exit_code": row and row.last_exit_code,
-        "missed_at": row and row.missed_at,
-    }
-
-
-def _describe_job(job: Job, row: Row | None, now: datetime) -> dict[str, Any]:
-    is_on = job.timing is not None and (row is None or row.is_enabled)
-    start = job.timing.next_after(now) if job.timing and is_on else None
-    state = "on" if is_on else "off" if job.timing is None else "disabled"
-    return {
-        "job": job.name,
-        "source": job.source,
-        "state": "queued" if row and row.queued_at else state,
-        "rule": job.rule,
-        "time_zone": job.zone,
-        "command": " ".join(job.command),
-        "next_start": start and due.delay_start(job.name, start, job.jitter),
-        "last_run_at": row and row.last_run_at,
-        "last_finished_at": row and row.last_finished_at,
-        "last_exit_code": row and row.last_exit_code,
-        "missed_at": row and row.missed_at,
-        "on_overlap": job.on_overlap,
-        "jitter": job.jitter,
-        "deadline": job.deadline,
-        "catch_up": job.catch_up,
-    }

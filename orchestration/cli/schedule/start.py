@@ -11,22 +11,16 @@ from loaders import log, signals
 from loaders.cli import shell
 from loaders.errors import QuotemillError, SettingsError, UsageError, most_severe
 from loaders.settings import Settings, load_settings
-from loaders.warehouse.postgres import Warehouse, find_warehouse, open_warehouse
+from loaders.warehouse.postgres import Warehouse, open_warehouse
 from orchestration import nightly
 from orchestration.alerts.check import load_settings_or_notify
-from orchestration.cli.schedule.jobs import (
-    NO_JOB,
-    get_job,
-    open_prepared,
-    parse_now,
-    read_jobs,
-    read_rows,
-    takes_as_of,
-)
+from orchestration.cli.schedule.jobs import find_command, parse_now, takes_as_of
 from orchestration.cli.schedule.run import JobName
-from orchestration.schedule import ledger, quiet
+from orchestration.schedule import quiet, switching
 from orchestration.schedule.jobs import Job, survey
+from orchestration.schedule.listing import NO_JOB, get_job, read_rows
 from orchestration.schedule.runner import Runner
+from orchestration.schedule.switching import open_prepared, refuse_before_opening
 
 
 def run_due_jobs(job: str | None, now: bool, as_of: str | None) -> int:
@@ -74,17 +68,9 @@ def enable_command(job: JobName) -> None:
 
     Example: quotemill schedule enable tdx_daily
     """
-    opened, warehouse = _open_job(job)
-    warehouse.ask(lambda conn: ledger.enable(conn, opened, datetime.now(UTC)))
-    quiet.forget(warehouse.home)
-    if not any(row.next_run_at for row in warehouse.ask(ledger.read_rows)):
-        print(
-            "no start is expected yet; where nothing checks the schedule: "
-            "quotemill schedule install",
-            file=sys.stderr,
-        )
-    if opened.timing is None:
-        print(f"{job} is enabled, but its rule is `off`: set schedule.{job}.when", file=sys.stderr)
+    switched = switching.enable(load_settings(), job, datetime.now(UTC), find_command)
+    for note in switched.notes:
+        print(note, file=sys.stderr)
 
 
 def disable_command(job: JobName) -> None:
@@ -92,14 +78,13 @@ def disable_command(job: JobName) -> None:
 
     Example: quotemill schedule disable tdx_daily
     """
-    opened, warehouse = _open_job(job)
-    if warehouse.ask(lambda conn: ledger.disable(conn, opened, datetime.now(UTC))):
-        print("its queued run is cancelled", file=sys.stderr)
-    quiet.forget(warehouse.home)
+    switched = switching.disable(load_settings(), job, datetime.now(UTC), find_command)
+    for note in switched.notes:
+        print(note, file=sys.stderr)
 
 
 def _run(settings: Settings, job: str | None, now: bool, as_of: str | None) -> int:
-    _refuse_before_opening(settings, job)
+    refuse_before_opening(settings, job)
     runner = _runner(lambda: settings, open_prepared(settings), as_of)
     jobs, wrong = _readable(settings)
     if job in wrong:
@@ -147,22 +132,6 @@ def _runner(settings: Callable[[], Settings], warehouse: Warehouse, as_of: str |
 def _notify_cannot_start(settings: Settings, error: QuotemillError) -> None:
     """Send an alert that nothing can be started; cron and timers report it to nobody."""
     nightly.notify_cannot_start(settings, error, "schedule")
-
-
-def _open_job(name: str) -> tuple[Job, Warehouse]:
-    settings = load_settings()
-    _refuse_before_opening(settings, name)
-    warehouse = open_prepared(settings)
-    return read_jobs(settings, name)[0][name], warehouse
-
-
-def _refuse_before_opening(settings: Settings, name: str | None) -> None:
-    """Refuse what has no job before a warehouse is made or started for it."""
-    jobs, wrong = survey(settings)
-    if not jobs and not wrong:
-        raise SettingsError(NO_JOB, hint="quotemill doctor")
-    if name is not None and name not in wrong and find_warehouse(settings) is None:
-        get_job(jobs, name)
 
 
 def _ended_by_signals(halt: Callable[[], None]) -> AbstractContextManager[None]:

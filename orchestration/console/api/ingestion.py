@@ -12,8 +12,6 @@ from loaders.engine.request import LoadRequest
 from loaders.errors import SettingsError, UsageError
 from loaders.loads import tuning_flags
 from loaders.settings import load_settings
-from loaders.warehouse.migration_files import find_current_warehouse
-from loaders.warehouse.postgres import Warehouse
 from orchestration.console import starting
 from orchestration.console.api.answers import Answer, Call, StartedAnswer
 from orchestration.console.context import Console
@@ -86,7 +84,7 @@ def routes(console: Console, watch: JobWatch) -> APIRouter:
         """Ask a load to stop after its current batch: `quotemill cancel 12`."""
         if call.source is not None:
             sources.find(call.source)
-        asked = jobs.request_cancel(_open_warehouse(console), call.source, call.job_id)
+        asked = jobs.request_cancel(console.open_warehouse(), call.source, call.job_id)
         watch.forget(asked)
         return CancelledAnswer(job_id=asked)
 
@@ -100,7 +98,7 @@ def routes(console: Console, watch: JobWatch) -> APIRouter:
         The task is loaded to its end.
         """
         job_id, task_no = map(int, task_id.split("-"))
-        jobs.request_cancel_after(_open_warehouse(console), job_id, task_no)
+        jobs.request_cancel_after(console.open_warehouse(), job_id, task_no)
         watch.forget(job_id)
         return CancelledAnswer(job_id=job_id)
 
@@ -115,14 +113,6 @@ def describe_started(started: starting.Started) -> StartedAnswer:
         exit_code=started.exit_code,
         hint=started.note,
     )
-
-
-def _open_warehouse(console: Console) -> Warehouse:
-    """The warehouse for writing. Raises SettingsError before the first load."""
-    warehouse = find_current_warehouse(console.settings())
-    if warehouse is None:
-        raise SettingsError("no load has run yet", hint="start one")
-    return warehouse
 
 
 def _check(console: Console, call: LoadCall) -> None:

@@ -1,0 +1,164 @@
+"""Jobs by the clock: which there are, their rules, turning them on and off, starting them."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path
+from pydantic import Field, StringConstraints
+
+from loaders.errors import SettingsError, UsageError
+from loaders.settings.merge import read_layers
+from loaders.settings.saving import find_overruling, save_settings
+from orchestration.checks.settings import check_settings
+from orchestration.console import starting
+from orchestration.console.api.answers import Answer, Call, StartedAnswer
+from orchestration.console.context import Console
+from orchestration.console.errors import describe
+from orchestration.schedule import ledger, switching
+from orchestration.schedule.install import place, state
+from orchestration.schedule.listing import Listing, get_job, list_jobs
+
+JobName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+RULES = ("off", *(f"every {minutes}m in session" for minutes in (5, 10, 15, 30, 60)), "daily 17:30")
+
+
+class JobAnswer(Answer):
+    """A job: its rule, its next start, its last run; times in UTC.
+
+    state: on, off (by its rule), disabled, queued, or wrong, with its `error`
+    when: the rule alone, as the settings take it
+    overruled_by: what sets the rule, where the console cannot change it
+    """
+
+    job: str
+    source: str | None
+    state: str
+    rule: str
+    when: str | None
+    calendar: str | None
+    time_zone: str | None
+    command: str
+    next_start: datetime | None
+    last_run_at: datetime | None
+    last_finished_at: datetime | None
+    last_exit_code: int | None
+    missed_at: datetime | None
+    overruled_by: str | None = None
+    error: str | None = None
+
+
+class InstalledAnswer(Answer):
+    """Lines or units by which this machine starts jobs; stale ones have to be installed again."""
+
+    kind: str
+    is_current: bool
+    command: str
+
+
+class SchedulesAnswer(Answer):
+    """All jobs, what starts them on this machine, and notes about the last change."""
+
+    jobs: list[JobAnswer]
+    installed: list[InstalledAnswer]
+    rules: list[str]
+    notes: list[str]
+
+
+class ScheduleCall(Call):
+    """What to change of a job.
+
+    `when` is off, every 5m in session (5, 10, 15, 30, 60), daily 17:30, or any other rule of
+    `quotemill schedule`; null is as shipped. `enabled` turns it on or off for all machines of the
+    warehouse.
+    """
+
+    job: JobName
+    when: Annotated[str, Field(max_length=200)] | None = None
+    enabled: bool | None = None
+
+
+class RunCall(Call):
+    job: JobName
+
+
+def routes(console: Console) -> APIRouter:
+    router = APIRouter(tags=["schedules"])
+
+    @router.get("/schedules")
+    def read_schedules() -> SchedulesAnswer:
+        """Every job: `quotemill schedule list`."""
+        return describe_schedules(console)
+
+    @router.put("/schedules")
+    def change_schedule(call: ScheduleCall) -> SchedulesAnswer:
+        """Change when a job starts, and turn it on or off.
+
+        The same as `quotemill settings --set "schedule.JOB.when=daily 18:00"` and
+        `quotemill schedule enable JOB`, `disable JOB`.
+        """
+        return describe_schedules(console, change(console, call))
+
+    @router.post("/schedules/{job}/run", status_code=202)
+    def run_job(
+        job: Annotated[JobName, Path()],
+        call: Call,  # noqa: ARG001 - the body is an empty object
+    ) -> StartedAnswer:
+        """Start a job now: `quotemill schedule run JOB --now`."""
+        get_job(_list(console).jobs, job)
+        origin = "POST /api/schedules/run"
+        command = starting.start_text(console, f"quotemill schedule run {job} --now", origin)
+        return StartedAnswer(run_id=command.run_id, command=command.text)
+
+    return router
+
+
+def change(console: Console, call: ScheduleCall) -> tuple[str, ...]:
+    """Change a job. Returns notes about what follows."""
+    given = call.model_fields_set - {"job"}
+    if not given or (call.enabled is None and "enabled" in given):
+        raise UsageError("nothing to change", hint="give `when`, `enabled`, or both")
+    listing = _list(console)
+    if call.job not in listing.wrong:
+        get_job(listing.jobs, call.job)
+    if "when" in given:
+        name = f"schedule.{call.job}.when"
+        save_settings({name: call.when}, console.environ, console.cwd, check_settings)
+    if call.enabled is None:
+        return ()
+    console.open_warehouse()  # making one, or bringing it up to date, is for a command
+    switch = switching.enable if call.enabled else switching.disable
+    return switch(console.settings(), call.job, console.clock()).notes
+
+
+def describe_schedules(console: Console, notes: tuple[str, ...] = ()) -> SchedulesAnswer:
+    listing = _list(console)
+    layers = read_layers(console.environ, console.cwd)
+    jobs = []
+    for row in listing.describe(console.clock()):
+        name = row["job"]
+        known, wrong = listing.jobs.get(name), listing.wrong.get(name)
+        timing = known.timing if known else None
+        own: dict[str, Any] = {
+            "when": timing.when if timing else "off" if known else None,
+            "calendar": timing.calendar if timing else None,
+            "overruled_by": find_overruling(layers, f"schedule.{name}.when"),
+            "error": describe(wrong)["error"] if wrong else None,
+        }
+        jobs.append(JobAnswer(**{**row, **own}))
+    installed = _read_installed(console, listing)
+    return SchedulesAnswer(jobs=jobs, installed=installed, rules=list(RULES), notes=list(notes))
+
+
+def _read_installed(console: Console, listing: Listing) -> list[InstalledAnswer]:
+    try:
+        here = place.find(console.settings(), console.cwd)
+    except SettingsError:  # a folder that no timer file can hold
+        return []
+    installed = state.read_installed(listing.jobs.values(), here, console.clock().year)
+    return [InstalledAnswer.model_validate(row) for row in installed]
+
+
+def _list(console: Console) -> Listing:
+    warehouse = console.find_warehouse()
+    rows = warehouse.ask(ledger.read_rows, patient=False) if warehouse else []
+    return list_jobs(console.settings(), {row.name: row for row in rows})

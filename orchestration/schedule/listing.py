@@ -1,0 +1,86 @@
+"""Jobs with their records, for people: which there are, when each starts next, how it ended."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from loaders.errors import SettingsError, UsageError
+from loaders.settings import Settings
+from loaders.warehouse.postgres import find_warehouse
+from orchestration.schedule import due, ledger
+from orchestration.schedule.jobs import Job, Row, survey
+
+NO_JOB = "no source is configured, so there is no job to start"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The jobs that can be read, with their rows, and the errors of the others."""
+
+    jobs: Mapping[str, Job]
+    rows: Mapping[str, Row]
+    wrong: Mapping[str, SettingsError]
+
+    def describe(self, now: datetime) -> list[dict[str, Any]]:
+        """A document for each job at a time; one that cannot be read has the state `wrong`."""
+        shown = [describe_job(job, self.rows.get(name), now) for name, job in self.jobs.items()]
+        return shown + [describe_unreadable(name, self.rows.get(name)) for name in self.wrong]
+
+
+def read_rows(settings: Settings) -> dict[str, Row]:
+    """The record of each job by name; empty where there is no warehouse."""
+    warehouse = find_warehouse(settings)
+    return {row.name: row for row in warehouse.ask(ledger.read_rows)} if warehouse else {}
+
+
+def list_jobs(settings: Settings, rows: Mapping[str, Row]) -> Listing:
+    """The jobs of configured sources, of settings and of rows."""
+    jobs, wrong = survey(settings, rows.values())
+    return Listing({name: job for name, job in jobs.items() if name not in wrong}, rows, wrong)
+
+
+def get_job(jobs: Mapping[str, Job], name: str) -> Job:
+    """A job by its name. Raises UsageError."""
+    if name not in jobs:
+        raise UsageError(
+            f"there is no job {name} of a configured source",
+            hint=f"jobs: {', '.join(jobs)}" if jobs else "configure a source first",
+        )
+    return jobs[name]
+
+
+def describe_unreadable(name: str, row: Row | None) -> dict[str, Any]:
+    """Describe a job that cannot be read by what is on record."""
+    return {
+        **dict.fromkeys(("source", "time_zone", "next_start")),
+        **{"job": name, "state": "wrong", "rule": "", "command": ""},
+        "last_run_at": row and row.last_run_at,
+        "last_finished_at": row and row.last_finished_at,
+        "last_exit_code": row and row.last_exit_code,
+        "missed_at": row and row.missed_at,
+    }
+
+
+def describe_job(job: Job, row: Row | None, now: datetime) -> dict[str, Any]:
+    """Describe a job by its rule and what is on record."""
+    is_on = job.timing is not None and (row is None or row.is_enabled)
+    start = job.timing.next_after(now) if job.timing and is_on else None
+    state = "on" if is_on else "off" if job.timing is None else "disabled"
+    return {
+        "job": job.name,
+        "source": job.source,
+        "state": "queued" if row and row.queued_at else state,
+        "rule": job.rule,
+        "time_zone": job.zone,
+        "command": " ".join(job.command),
+        "next_start": start and due.delay_start(job.name, start, job.jitter),
+        "last_run_at": row and row.last_run_at,
+        "last_finished_at": row and row.last_finished_at,
+        "last_exit_code": row and row.last_exit_code,
+        "missed_at": row and row.missed_at,
+        "on_overlap": job.on_overlap,
+        "jitter": job.jitter,
+        "deadline": job.deadline,
+        "catch_up": job.catch_up,
+    }
