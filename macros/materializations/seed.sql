@@ -6,9 +6,7 @@
 {% materialization seed, adapter='postgres' -%}
     {%- set existing = load_cached_relation(this) -%}
     {%- set target_relation = this.incorporate(type='table') -%}
-    {%- set table = load_agate_table() -%}
-    {%- do store_result('agate_table', response='OK', agate_table=table) -%}
-    {%- set types, rows = seed_rows(table) -%}
+    {%- set types, rows, is_whole = seed_rows() -%}
     {%- set names = types.keys() | map('string') | join(', ') -%}
     {%- set given = seed_values(types, rows) -%}
 
@@ -28,6 +26,13 @@
         {%- for name, type in types.items() if name not in present -%}
             {%- do run_query('alter table ' ~ existing ~ ' add column ' ~ name ~ ' ' ~ type) -%}
         {%- endfor -%}
+        {%- if not is_whole -%}
+            {%- do run_query(
+                "create temporary table kept on commit drop as select line, content from "
+                ~ existing ~ " where line > 0"
+            ) -%}
+            {%- set given = given ~ ' union all select line, content from kept' -%}
+        {%- endif -%}
         {%- set is_same = run_query("
             with given as (" ~ given ~ "),
             stored as (select " ~ names ~ " from " ~ existing ~ ")
@@ -50,13 +55,16 @@
 {%- endmaterialization %}
 
 {#
-    The columns of a seed with their types, and its rows.
+    The columns of a seed with their types, its rows, and whether they are all that the table has.
 
     A file that users edit has the delimiter \x1f, which no line has: its columns are line and
     content, so that a wrong cell is for staging to judge (see seed_cells). dbt would stop at it,
-    and all that reads the seed with it.
+    and all that reads the seed with it. Where its header lacks a column, a line 0 says which, and
+    the lines of before stay.
 #}
-{% macro seed_rows(table) -%}
+{% macro seed_rows() -%}
+    {%- set table = load_agate_table() -%}
+    {%- do store_result('agate_table', response='OK', agate_table=table) -%}
     {%- if config.get('delimiter') != '\x1f' -%}
         {%- set types = {} -%}
         {%- for name in table.column_names -%}
@@ -64,17 +72,31 @@
                 name, adapter.convert_type(table, loop.index0)
             )}) -%}
         {%- endfor -%}
-        {{ return((types, table.rows)) }}
+        {{ return((types, table.rows, true)) }}
     {%- endif -%}
-    {%- set lines = [(1, table.column_names[0])] -%}
-    {%- set at = namespace(line=2) -%}
-    {%- for row in table.rows -%}
-        {%- set content = (row[0] or '') | string | replace('\x00', '') -%}
-        {%- if content | trim -%}{%- do lines.append((at.line, content)) -%}{%- endif -%}
-        {#- a quote at the start of a line may hold the ends of lines -#}
-        {%- set at.line = at.line + 1 + content.count('\n') -%}
+    {%- set types = {'line': 'integer', 'content': 'text'} -%}
+    {%- set header = table.column_names[0] -%}
+    {%- set names = [] -%}
+    {%- for cell in header.split(',') -%}
+        {%- do names.append(cell.strip(' \t\r\ufeff\u00a0\u3000"') | lower) -%}
     {%- endfor -%}
-    {{ return(({'line': 'integer', 'content': 'text'}, lines)) }}
+    {%- set lacking = [] -%}
+    {%- for name in seed_header(model.name) if names.count(name) != 1 -%}
+        {%- do lacking.append(name) -%}
+    {%- endfor -%}
+    {%- if lacking -%}
+        {{ return((types, [(0, lacking | join(', '))], false)) }}
+    {%- endif -%}
+    {%- set lines = [] -%}
+    {%- set at = namespace(line=1) -%}
+    {%- for content in [header] + table.columns[0].values() | list -%}
+        {#- a quote at the start of a line that ends nowhere takes the lines after it along -#}
+        {%- for part in ((content or '') | string | replace('\x00', '')).split('\n') -%}
+            {%- if part | trim -%}{%- do lines.append((at.line, part)) -%}{%- endif -%}
+            {%- set at.line = at.line + 1 -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return((types, lines, true)) }}
 {%- endmacro %}
 
 {# The rows of a seed as a query. #}

@@ -1,10 +1,9 @@
 {#
-    The lines of a seed that users edit, cut into cells: `line`, a text per column (null where it is
-    empty), whether the line has_more_cells than the header, and which columns the header is
-    `lacking` (or has twice): then only line 1 is returned. Blank lines and further columns do not
-    count. A cell with a comma stands in quotes.
+    The lines of a seed that users edit, cut into cells: `line`, a text per column of seed_header
+    (null where it is empty), and whether the line has_more_cells than the header. Blank lines and
+    further columns do not count. A cell with a comma stands in quotes.
 #}
-{% macro seed_cells(seed, columns) -%}
+{% macro seed_cells(seed) -%}
     with cut as (
         select
             s.line,
@@ -26,33 +25,20 @@
                 order by m.place
             ) as cells
         from {{ ref(seed) }} as s
+        where s.line > 0
     ),
 
     header as materialized (
-        select
-            h.names,
-            (
-                select string_agg(c.name, ', ' order by c.place)
-                from unnest('{ {{- columns | join(',') -}} }'::text[])
-                    with ordinality as c (name, place)
-                where cardinality(array_positions(h.names, c.name)) <> 1
-            ) as lacking
-        from (select lower(cells::text)::text[] as names from cut where line = 1) as h
+        select lower(cells::text)::text[] as names from cut where line = 1
     )
 
     select
         c.line,
-        {% for column in columns -%}
-        case when h.lacking is null then c.cells[array_position(h.names, '{{ column }}')] end
-            as {{ column }},
+        {% for column in seed_header(seed) -%}
+        c.cells[array_position(h.names, '{{ column }}')] as {{ column }},
         {% endfor -%}
-        array_remove(c.cells[cardinality(h.names) + 1:], null) <> '{}' as has_more_cells,
-        h.lacking
+        array_remove(c.cells[cardinality(h.names) + 1:], null) <> '{}' as has_more_cells
     from cut as c
     cross join header as h
-    where
-        case
-            when h.lacking is null then c.line > 1 and array_remove(c.cells, null) <> '{}'
-            else c.line = 1
-        end
+    where c.line > 1 and array_remove(c.cells, null) <> '{}'
 {%- endmacro %}

@@ -2,6 +2,8 @@ with lines as (
     {% for seed, model in [
         ('corporate_action_overrides', ref('stg_seeds__corporate_action_override')),
         ('us_corporate_actions', ref('stg_seeds__us_corporate_action')),
+        ('code_changes_known', ref('stg_seeds__code_change')),
+        ('price_limits', ref('stg_seeds__price_limit')),
     ] -%}
         select
             'seeds/{{ seed }}.csv' as file,
@@ -11,6 +13,15 @@ with lines as (
             written_value
         from {{ model }}
         where rule is not null
+        union all
+        select
+            'seeds/{{ seed }}.csv' as file,
+            1 as line,
+            'header' as field,
+            null as rule,
+            content as written_value
+        from {{ ref(seed) }}
+        where line = 0
         {{ 'union all' if not loop.last }}
     {% endfor %}
 )
@@ -22,10 +33,12 @@ select
     null::date as trade_date,
     case
         when field = 'line' then rule
+        when field = 'header'
+            then 'the file is missing or empty, or its header lacks ' || written_value
         else format('%s = %s breaks the rule: %s', field, coalesce(written_value, 'empty'), rule)
     end
     || case
-        when field = 'header' then '. No line of the file counts'
+        when field = 'header' then '. The lines of before count'
         else '. This line does not count, the others do'
     end
     || format('; fix: correct line %s of %s, then quotemill build', line, file) as evidence

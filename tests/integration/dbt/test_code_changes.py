@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from tests.integration.dbt.conftest import Dbt
-from tests.integration.dbt.raw import action, bar, land, security, trading_day, weekdays
+from tests.integration.dbt.raw import action, add_line, bar, land, security, trading_day, weekdays
 
 DAYS = weekdays(date(2025, 4, 28), 12)
 CHANGED = DAYS.index(date(2025, 5, 6))
@@ -70,6 +70,12 @@ def test_a_stock_with_a_new_code_has_the_prices_of_one_that_kept_its(
         (NEW,),
     )
     assert codes.fetchall() == [(OLD, CHANGED), (NEW, len(DAYS) - CHANGED)]
+    dimension = "select code, current_code, former_code from market.symbol_dim order by 1"
+    assert conn.execute(dimension.encode()).fetchall() == [
+        (OLD, NEW, None),
+        (NEW, NEW, OLD),
+        (ALONE, ALONE, None),
+    ]
     known = conn.execute(
         "select new_code, valid_from from market.code_changes where old_code = %s", (OLD,)
     )
@@ -95,26 +101,29 @@ def test_a_history_that_the_new_code_has_too_counts_once(
     assert joined(conn, "kline_daily_joined_qfq", NEW) == whole
 
 
-def test_a_wrong_line_is_a_finding_and_costs_no_other(conn: psycopg.Connection) -> None:
-    conn.execute(
-        "insert into quotemill_intermediate.code_changes_known values "
-        "('bj430047', 'bj920047', '2025-02-30', 'x'), ('430017', 'bj920017', '2025-10-09', 'x'), "
-        "('bj430090', 'bj920090', 'soon', null), ('bj430139', null, '2025-10-09', 'x'), "
-        "('bj430198', 'bj920198', ' 2025-10-09', 'x'), "
-        "(null, 'bj920300', '2025-10-09', 'x')"
-    )
+def test_codes_of_a_change_are_read_as_people_write_them(conn: psycopg.Connection) -> None:
+    seed = "code_changes_known"
+    add_line(conn, seed, "430047.BJ,920047,2025/10/9,notice")
+    add_line(conn, seed, "bj430090,none,,another stock")
+    # each counts once, and a chain by its last code
+    add_line(conn, seed, "bj430047,bj920048,2025-10-09,notice")
+    add_line(conn, seed, "bj430198,bj920047,2025-10-09,notice")
+    add_line(conn, seed, "bj430300,bj430047,2025-10-09,notice")
 
-    wrong = conn.execute("select subject, split_part(evidence, ':', 1) from qa.qa_code_changes")
+    added = conn.execute(
+        "select * from market.code_changes where old_code like 'bj430%' and source = 'notice'"
+    )
+    assert added.fetchall() == [("bj430047", "bj920047", date(2025, 10, 9), "notice")]
+    wrong = conn.execute("select subject, split_part(evidence, '.', 1) from qa.qa_seed_lines")
+    line = f"seeds/{seed}.csv line"
     assert sorted(wrong.fetchall()) == [
-        ("", "old_code is no code such as bj833819"),
-        ("430017", "old_code is no code such as bj833819"),
-        ("bj430047", "valid_from is no day such as 2025-05-06"),
-        ("bj430090", "valid_from is no day such as 2025-05-06"),
-        ("bj430139", "new_code is no code such as bj920819"),
+        (f"{line} 10", "repeats line 8"),
+        (f"{line} 11", "repeats line 8"),
+        (
+            f"{line} 12",
+            "new_code = bj430047 breaks the rule: must be the last code, without a line of its own",
+        ),
     ]
-    read = conn.execute("select old_code, valid_from from market.code_changes order by 1 limit 1")
-    assert read.fetchall() == [("bj430198", date(2025, 10, 9))]
-    assert conn.execute("select count(*) from market.code_changes").fetchone() == (7,)
 
 
 def test_a_code_that_ends_where_another_begins_is_proposed(
@@ -144,7 +153,31 @@ def test_a_code_that_ends_where_another_begins_is_proposed(
             DAYS[5],
             "warning",
             f"its bars end {DAYS[4]}, those of bj920047 begin {DAYS[5]}; if it is the same stock, "
-            f"add bj430047,bj920047,{DAYS[5]} and the source to seeds/code_changes_known.csv",
+            f"add bj430047,bj920047,{DAYS[5]} and the source to seeds/code_changes_known.csv; "
+            "if not, add bj430047,none,, and the reason",
         )
     ]
     assert conn.execute("select count(*) from market.code_changes").fetchone() == (6,)
+    add_line(conn, "code_changes_known", "bj430047,none,,another stock")
+    assert conn.execute("select * from qa.qa_code_changes").fetchall() == []
+    dimension = "select current_code, former_code from market.symbol_dim where code = %s"
+    assert conn.execute(dimension, ("bj430047",)).fetchone() == ("bj430047", None)
+
+
+def test_many_codes_that_change_on_a_day_are_one_finding(
+    conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    pairs = [(f"bj8300{n:02}", f"bj9200{n:02}") for n in range(10, 16)]
+    land(conn, "trading_day", [trading_day(day) for day in DAYS])
+    land(conn, "security", [security(code) for pair in pairs for code in pair])
+    for old, new in pairs:
+        land(conn, "kline_daily", [bar(old, DAYS[4], "10"), bar(new, DAYS[5], "10")])
+
+    assert dbt(*BUILD).success
+
+    [finding] = conn.execute("select subject, trade_date, evidence from qa.qa_code_changes")
+    assert finding[:2] == ("6 codes", DAYS[5])
+    assert "int_code_changes__proposed" in finding[2]
+    proposed = "select old_code, new_code, valid_from from quotemill_intermediate."
+    rows = conn.execute(f"{proposed}int_code_changes__proposed order by 1".encode())
+    assert rows.fetchall() == [(*pair, DAYS[5]) for pair in pairs]

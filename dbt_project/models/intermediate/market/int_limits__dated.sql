@@ -7,10 +7,15 @@
 
 with rules as (
     select
-        *,
+        board,
+        valid_from,
+        limit_percent,
+        st_limit_percent,
+        days_without_limit,
         lead(valid_from, 1, date '9999-12-31') over (partition by board order by valid_from)
             as valid_to
-    from {{ ref('price_limits') }}
+    from {{ ref('stg_seeds__price_limit') }}
+    where rule is null
 ),
 
 stocks as (

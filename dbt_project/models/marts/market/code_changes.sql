@@ -3,5 +3,5 @@ select
     new_code,
     valid_from,
     source
-from {{ ref('int_code_changes__read') }}
-where fault is null
+from {{ ref('stg_seeds__code_change') }}
+where rule is null and new_code is not null

@@ -17,9 +17,13 @@ select
     l.last_trade_date,
     d.list_date,
     d.list_date_basis,
-    case when not s.is_listed then l.last_trade_date end as delist_date
+    case when not s.is_listed then l.last_trade_date end as delist_date,
+    coalesce(n.new_code, s.code) as current_code,
+    o.old_code as former_code
 from {{ ref('stg_tdx__security') }} as s
 left join {{ ref('int_listings__dated') }} as d on s.code = d.code
+left join {{ ref('code_changes') }} as n on s.code = n.old_code
+left join {{ ref('code_changes') }} as o on s.code = o.new_code
 -- one index scan per code; an aggregate would read every bar
 left join lateral (
     select b.trade_date as last_trade_date from {{ ref('stg_tdx__kline_daily') }} as b

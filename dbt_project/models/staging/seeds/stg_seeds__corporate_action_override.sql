@@ -4,10 +4,7 @@
 } -%}
 -- A line that breaks a rule says which, and has null for what cannot be read.
 with cells as (
-    {{ seed_cells(
-        'corporate_action_overrides',
-        ['code', 'ex_date', 'action', 'category'] + amounts.keys() | list + ['reason']
-    ) | indent(4) }}
+    {{ seed_cells('corporate_action_overrides') | indent(4) }}
 ),
 
 typed as (

@@ -1,7 +1,6 @@
 -- A line that breaks a rule says which, and has null for what cannot be read.
 with cells as (
-    {{ seed_cells('us_corporate_actions',
-        ['symbol', 'ex_date', 'type', 'ratio_num', 'ratio_den', 'source']) | indent(4) }}
+    {{ seed_cells('us_corporate_actions') | indent(4) }}
 ),
 
 typed as (

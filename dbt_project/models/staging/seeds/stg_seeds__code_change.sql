@@ -1,0 +1,58 @@
+-- A line that breaks a rule says which, and has null for what cannot be read.
+with cells as (
+    {{ seed_cells('code_changes_known') | indent(4) }}
+),
+
+typed as (
+    select
+        c.line,
+        {{ read_code('c.old_code') | indent(8) }} as old_code,
+        {{ read_code('c.new_code') | indent(8) }} as new_code,
+        {{ read_day('c.valid_from') | indent(8) }} as valid_from,
+        lower(c.new_code) = 'none' as is_dismissed,
+        c.source,
+        to_jsonb(c) as written
+    from cells as c
+),
+
+judged as (
+    select
+        t.*,
+        case
+            {{ seed_line_rules() | indent(12) }}
+            when t.old_code is null
+                then array['old_code', 'must look like bj833819, BJ833819 or 833819.BJ', null]
+            when t.new_code is null and t.is_dismissed is not true
+                then array['new_code', 'must look like bj920819, or be none', null]
+            when t.valid_from is null and t.is_dismissed is not true
+                then array['valid_from', 'must be a day in the form 2025-05-06', null]
+            when t.source is null
+                then array['source', 'must not be empty', null]
+            when exists (select 1 from typed as n where n.old_code = t.new_code)
+                then array['new_code', 'must be the last code, without a line of its own', null]
+        end as broken
+    from typed as t
+),
+
+-- a stock has one code after another: no two for an old one, no two before a new one
+with_first as (
+    select
+        *,
+        least(
+            min(line) over (partition by broken is null, old_code),
+            case
+                when new_code is not null
+                    then min(line) over (partition by broken is null, new_code)
+            end
+        ) as first_line
+    from judged
+)
+
+select
+    line,
+    old_code,
+    new_code,
+    valid_from,
+    source,
+    {{ seed_line_verdict() }}
+from with_first
