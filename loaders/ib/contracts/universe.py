@@ -84,10 +84,11 @@ def _member(path: Path, line: int, row: dict[str, str]) -> Member:
     sec_type = (row.get("sec_type") or "STK").strip().upper()
     wrong = (
         (None in row, "more cells than the header; a text with a comma stands in quotes"),
+        (any(row[name] is None for name in FIELDS), "fewer cells than the header"),
         (not SYMBOL.fullmatch(symbol), f"unknown form of symbol {symbol!r}; such as AAPL or BRK B"),
         (
-            not weight.is_finite() or weight < 0,
-            f"weight {row['weight']!r} is not a number of 0 or more",
+            not weight.is_finite() or not 0 <= weight <= 10**9,
+            f"weight {row['weight']!r} is not a number from 0 to 10^9",
         ),
         (on not in (*ON, *OFF), f"enabled {row['enabled']!r} is neither true nor false"),
         (sec_type not in SEC_TYPES, f"sec_type {row.get('sec_type')!r}; use STK or IND"),

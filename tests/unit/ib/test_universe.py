@@ -73,6 +73,11 @@ def test_a_disabled_symbol_is_left_out(tmp_path: Path) -> None:
         (HEAD + "AAPL,1,A,perhaps\n", "enabled 'perhaps'"),
         (HEAD + "AAPL,1,A,true\nAAPL,2,B,true\n", "line 3: symbol AAPL is there twice"),
         (HEAD + "AAPL,1,A,true\nMSFT,2,B,true,more\n", "line 3: more cells"),
+        (HEAD + "AAPL,1,A,true\nMSFT,2,B\n", "line 3: fewer cells"),
+        (HEAD + "AAPL,1e999999999,A,true\n", "weight '1e999999999'"),
+        (HEAD + ",1,A,true\n", "line 2: unknown form of symbol ''"),
+        ("", "no column symbol, weight, group, enabled"),
+        ("AAPL,1,A,true\n", "no column symbol, weight, group, enabled"),
     ],
 )
 def test_a_mistake_names_its_line(text: str, says: str, tmp_path: Path) -> None:
@@ -81,6 +86,19 @@ def test_a_mistake_names_its_line(text: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         read(path)
     assert says in str(caught.value)
+
+
+def test_a_file_that_is_no_utf_8_text_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "own.csv"
+    path.write_bytes((HEAD + "AAPL,1,甲,true\n").encode("gbk"))
+    with pytest.raises(SettingsError, match=r"own\.csv is not UTF-8 text"):
+        read(path)
+
+
+def test_a_file_of_a_spreadsheet_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "own.csv"
+    path.write_bytes(("\ufeff" + HEAD + "AAPL,1,A,TRUE\n,,,\n").replace("\n", "\r\n").encode())
+    assert [(m.symbol, m.is_enabled) for m in read(path)] == [("AAPL", True)]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
