@@ -12,11 +12,12 @@ from typing import ClassVar
 
 import pyarrow as pa
 
+from loaders import atomic_file
 from loaders.errors import QuotemillError, SettingsError
 
 Damaged = Callable[[Path, str], QuotemillError]  # the error of a file and what is wrong with it
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_OWNER = ".owner.json"  # readers of the folder skip it
+OWNER = ".owner.json"  # readers of the folder skip it
 
 
 @dataclass(frozen=True)
@@ -56,16 +57,13 @@ class OwnedFolder:
 
     def require_own(self, warehouse_id: str) -> None:
         """Raises SettingsError where the folder is another warehouse's archive."""
-        try:
-            owner = json.loads(self.path(_OWNER).read_text("utf-8"))
-        except OSError:
-            return  # a new folder; an unreadable one fails at its first file
-        if owner["warehouse_id"] != warehouse_id:
+        owner = self._read_owner()
+        if owner is not None and owner["warehouse_id"] != warehouse_id:
             raise SettingsError(
                 f"{self.root} ({self.origin}) is the archive of another warehouse "
                 f"({owner['label']})",
                 hint=f"set {self.setting} to a folder of its own; or, if this warehouse replaces "
-                f"that one, delete {self.path(_OWNER)}",
+                f"that one, delete {self.path(OWNER)}",
             )
 
     def make(self, warehouse_id: str, label: str) -> None:
@@ -78,12 +76,23 @@ class OwnedFolder:
             probe = self.root / f".probe-{os.getpid()}"
             probe.touch()
             probe.unlink()
+            text = json.dumps({"warehouse_id": warehouse_id, "label": label})
             with (
                 contextlib.suppress(FileExistsError),  # of two at the same time one is refused
-                self.path(_OWNER).open("x", encoding="utf-8") as file,
+                self.path(OWNER).open("x", encoding="utf-8") as file,
             ):
-                json.dump({"warehouse_id": warehouse_id, "label": label}, file)
+                file.write(text)
+            if self._read_owner() is None:  # cut short, by a full disk or a kill
+                atomic_file.write(self.path(OWNER), text, mode=0o644)
         self.require_own(warehouse_id)
+
+    def _read_owner(self) -> dict[str, str] | None:
+        """The owner; None for a new folder, and where its file is empty or cut short."""
+        try:
+            owner: dict[str, str] = json.loads(self.path(OWNER).read_text("utf-8"))
+        except (OSError, ValueError):  # an unreadable folder fails at its first file
+            return None
+        return owner
 
 
 @contextmanager

@@ -15,7 +15,13 @@ from loaders.cli import shell
 from loaders.cli.checks import print_checks
 from loaders.cli.progress import reporter
 from loaders.cli.shell import AsOf, JsonFlag
-from loaders.errors import DataQualityError, QuotemillError, SettingsError, UsageError
+from loaders.errors import (
+    DataQualityError,
+    LockHeldError,
+    QuotemillError,
+    SettingsError,
+    UsageError,
+)
 from loaders.progress import Silent
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import find_warehouse, require_warehouse
@@ -56,6 +62,7 @@ def verify_command(
     another stamp; the landed copy of the index; and the store's schedule against the one that dbt
     built. Of archived days the bytes of their files are compared with those that were written. Days
     with less than their day bar are named too, and are no failure: loads ask for them again.
+    Differences seen while a load or an archiving of ticks works may be its steps: exit code 75.
     --repair takes no answer that is less than what is stored. A day that it cannot download again
     stays different; --accept "KQ.m@SHFE.cu SHFE.cu2601 2025-11-25" removes it, and the next load
     requests it like any missing day.
@@ -159,6 +166,12 @@ def _verify_ticks(repair: bool, accept: Sequence[str], as_of: str | None, json: 
             f"{verification.days:,} days, {verification.rows:,} ticks: "
             f"{len(verification.differences)} differences{shown_repairs}{shown_short}"
             f"{shown_archive}"
+        )
+    if verification.differences and verification.is_busy:
+        raise LockHeldError(
+            f"a load or an archiving of ticks was at work, and the {len(verification.differences)} "
+            "differences may be its steps",
+            hint="verify again once it has ended; `loaders status` shows it",
         )
     if verification.differences:
         raise DataQualityError(

@@ -34,6 +34,12 @@ def is_held(name: str) -> str:
     )"""
 
 
+def is_lane_busy(warehouse: Warehouse, lane: str) -> bool:
+    """Whether a load, or another work under its lock, runs now."""
+    query = f"select {is_held('%s')}".encode()
+    return warehouse.ask(lambda conn: conn.execute(query, [LOCK + lane]).fetchone() == (True,))
+
+
 class LoadLock:
     """The lock of a lane: an advisory lock of the warehouse, and a lock of a file.
 

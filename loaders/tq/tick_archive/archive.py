@@ -107,12 +107,15 @@ def archive_ticks(
         closing(open_store(settings, warehouse)) as store,
     ):
         index = read_own_index(store, warehouse)
+        own = migrate.warehouse_id(warehouse)
+        folder.require_own(own)
+        folder.require_there(index)
         run = _Archiving(warehouse, store, index, folder, lock, as_of, result)
+        run.check_files(reporter)
         due = run.find_due(settings.tq.varieties, before, short=short)
         if dry_run:
             run.count(due)
         else:
-            own = migrate.warehouse_id(warehouse)
             folder.make(own, warehouse.label)
             run.work(due, reporter)
     if not dry_run:
@@ -153,15 +156,39 @@ class _Archiving:
     ) -> None:
         self.warehouse, self.store, self.folder = warehouse, store, folder
         self.lock, self.as_of, self.result = lock, as_of, result
-        self.index = index
-        archived = [row for row in index if row.is_archived]
-        lost = files.find_lost_files(folder, (str(row.archive_file) for row in archived))
-        names = {text.partition(": ")[0] for text in lost}
-        for row in archived:
-            if row.archive_file in names:
-                result.damaged[key_text(row.key)] = f"{row.archive_file} is lost"
-        # ticks that a killed command left in the store stay there where the file is lost
-        self.archived = {row.key for row in archived if row.archive_file not in names}
+        self.index = {row.key: row for row in index}
+        self.archived: set[DayKey] = set()  # days whose ticks may leave the store
+
+    def check_files(self, reporter: Reporter) -> None:
+        """Take days back whose files are damaged and whose ticks a killed command left there."""
+        rows = {row.key: row for row in self.index.values() if row.is_archived}
+        if not rows:
+            return
+        lost = files.find_lost_files(self.folder, (str(row.archive_file) for row in rows.values()))
+        why = dict(text.split(": ", 1) for text in lost)
+        damage = {
+            key: f"{row.archive_file} is lost: {why[str(row.archive_file)]}"
+            for key, row in rows.items()
+            if row.archive_file in why
+        }
+        visible = self._count_visible()
+        left = [row for key, row in rows.items() if key in visible and key not in damage]
+        damage |= {
+            key: str(damaged)
+            for key, damaged in files.find_damage(self.folder, left, reporter).items()
+        }
+        self.archived = rows.keys() - damage.keys()
+        back = {
+            key: rows[key].moved(None, None, self.as_of)
+            for key in sorted(damage.keys() & visible.keys())
+            if self._is_whole(rows[key], visible[key])
+        }
+        self.index |= back
+        if back and not self.result.dry_run:
+            self.lock.confirm()
+            self.store.put_index([*back.values()])
+        named = sorted(damage.keys() - back.keys())
+        self.result.damaged |= {key_text(key): damage[key] for key in named}
 
     def find_due(self, varieties: Sequence[str], before: date, *, short: bool) -> Due:
         schema = self.warehouse.inner_schema("futures")
@@ -177,7 +204,7 @@ class _Archiving:
 
         schedule, minutes = self.warehouse.ask(read)
         no_data = {r.key: str(r.status) for r in self.store.no_data() if r.status != "superseded"}
-        due = find_due(self.index, schedule, no_data, minutes, before=before, short=short)
+        due = find_due(self.index.values(), schedule, no_data, minutes, before=before, short=short)
         self.result.held = {str(day): why for day, why in due.held.items()}
         return due
 
@@ -221,8 +248,8 @@ class _Archiving:
         self._count([row for row in rows if not row.is_archived])
         return True
 
-    def _count_visible(self, day: date) -> Counter[DayKey]:
-        """Ticks of a trading day that the store has, also out of the times of its index rows."""
+    def _count_visible(self, day: date | None = None) -> Counter[DayKey]:
+        """Ticks that the store has of a trading day, or of all, whatever its index says."""
         counts: Counter[DayKey] = Counter()
         for part in self.store.visible_ticks(day):
             counts[part.key] += part.rows
@@ -230,8 +257,20 @@ class _Archiving:
 
     def _read(self, row: IndexRow, visible: int) -> pa.Table:
         """The ticks of a day, of the store or of its file. Raises DataQualityError."""
-        if row.is_archived:
-            return files.read_day(self.folder, row)
+        return (
+            files.read_day(self.folder, row) if row.is_archived else self._read_stored(row, visible)
+        )
+
+    def _is_whole(self, row: IndexRow, visible: int) -> bool:
+        """Whether the store has the ticks of a day."""
+        try:
+            self._read_stored(row, visible)
+        except DataQualityError:
+            return False
+        return True
+
+    def _read_stored(self, row: IndexRow, visible: int) -> pa.Table:
+        """The ticks of a day in the store. Raises DataQualityError."""
         ticks = self.store.read_day(row.key, span=row.span)
         if differences := row.find_differences(measured(ticks)):
             raise DataQualityError("; ".join(differences))
@@ -240,10 +279,19 @@ class _Archiving:
         return ticks
 
     def _remove(self, first: date, last: date) -> None:
-        """Remove the ticks of days whose index rows read back with their files."""
+        """Remove the ticks of days whose index rows read back with files that are there."""
         self.lock.confirm()
-        named = {row.key for row in self.store.index() if row.is_archived}
-        if lost := sorted(self.archived - named):
+        named = {row.key: str(row.archive_file) for row in self.store.index() if row.is_archived}
+        near = {
+            named[key] for key in self.archived & named.keys() if first <= key.trading_day <= last
+        }
+        if gone := files.find_lost_files(self.folder, near):
+            raise DataQualityError(
+                f"{gone[0]}, in {self.folder.root}, since it was written: no ticks were removed",
+                hint=f"mount its disk, or set {self.folder.setting} to where the files are, and "
+                "archive again",
+            )
+        if lost := sorted(self.archived - named.keys()):
             raise StoreError(
                 f"the index of {self.store.label} does not name the file of {key_text(lost[0])}, "
                 f"and of {len(lost) - 1:,} other days: no ticks were removed",

@@ -6,7 +6,7 @@ and while the minutes of its ticks are not made. Days on record as without ticks
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -30,7 +30,7 @@ class Due:
 
 
 def find_due(
-    index: Sequence[IndexRow],
+    index: Iterable[IndexRow],
     schedule: Sequence[Scheduled],
     no_data: Mapping[DayKey, str],
     minutes: Mapping[tuple[str, date], str],

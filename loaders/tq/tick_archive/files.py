@@ -82,8 +82,10 @@ def file_name(trading_day: date) -> str:
 def write_file(folder: TickFolder, name: str, days: Sequence[pa.Table]) -> WrittenFile:
     """Write the ticks (TICKS) of a trading day's series, and read them back.
 
-    The file gets its name once it is on disk and equal, in place of an earlier one. Raises Damaged.
+    The file gets its name once it is on disk and equal, in place of an earlier one. Raises Damaged;
+    SettingsError where the folder is gone since it was made.
     """
+    folder.require_still_there()
     path = folder.path(name)
     part = path.with_name(f".{path.name}.new")  # which patterns of readers skip
     with folder.usable():

@@ -67,6 +67,7 @@ def restore_ticks(
     ):
         index = read_own_index(store, warehouse)
         folder.require_own(migrate.warehouse_id(warehouse))
+        folder.require_there(index)
         wanted = {f"KQ.m@{name}" for name in varieties}
         rows = [
             row

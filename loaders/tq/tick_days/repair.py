@@ -84,17 +84,18 @@ def accept_loss(settings: Settings, warehouse: Warehouse, keys: Sequence[str]) -
 
     They are missing from then on: the next load of ticks asks for them by the rule of days without
     ticks. `keys` are those that `loaders verify tq` names. All or none: raises UsageError where one
-    is no day that differs.
+    is no day that differs, SettingsError where the folder of archived days is not there.
     """
     wanted = {key: _parse_key(key) for key in keys}
     with load_lock(warehouse, TICK_LANE), closing(open_store(settings, warehouse)) as store:
         store.prepare()
-        rows = store.index({key.symbol for key in wanted.values()})
+        rows, folder = store.index({key.symbol for key in wanted.values()}), tick_folder(settings)
+        folder.require_there(rows)
         indexed = {row.key: row for row in rows if row.is_visible}
         for text, key in wanted.items():
             if key not in indexed:
                 raise UsageError(f"{text}: the index has no such day", hint=NAMED)
-            if is_as_indexed(store, tick_folder(settings), indexed[key]):
+            if is_as_indexed(store, folder, indexed[key]):
                 raise UsageError(f"{text}: none of its ticks are lost", hint=NAMED)
         for key in wanted.values():
             store.supersede(*key)

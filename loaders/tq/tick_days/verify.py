@@ -22,10 +22,12 @@ from loaders.ticks.store import (
     TickStore,
     VisibleTicks,
 )
+from loaders.tq.request import TICK_LANE
 from loaders.tq.tick_archive.files import find_damage
 from loaders.tq.tick_archive.folder import TickFolder, tick_folder
 from loaders.tq.tick_days.ledger import changed_rows, follow_store, read_ledger
 from loaders.tq.tick_days.schedule import Scheduled, key_text, read_schedule
+from loaders.warehouse.lock import is_lane_busy
 from loaders.warehouse.postgres import Warehouse
 
 STAMP = ("segment_id", "schedule_hash")
@@ -50,7 +52,8 @@ class Verification:
 
     `first_l5_days`: by variety the first stored day with five levels of the order book; None: it
     has none. `short`: days whose ticks are as indexed, and less than their day bars. `archived`:
-    days whose ticks are in files.
+    days whose ticks are in files. `is_busy`: a load or an archiving of ticks was at work
+    meanwhile, whose steps may be among the differences.
     """
 
     days: int
@@ -59,6 +62,7 @@ class Verification:
     first_l5_days: Mapping[str, date | None]
     short: tuple[str, ...] = ()
     archived: int = 0
+    is_busy: bool = False
 
     @property
     def repairable(self) -> tuple[str, ...]:
@@ -73,6 +77,7 @@ class Verification:
             "rows": self.rows,
             "first_l5_days": first,
             "short_days": list(self.short),
+            "is_busy": self.is_busy,
             "differences": [{"day": d.key, "difference": d.text} for d in self.differences],
         }
 
@@ -80,18 +85,22 @@ class Verification:
 def verify(settings: Settings, warehouse: Warehouse, reporter: Reporter) -> Verification:
     """Recompute rows and hashes of every day in the store, and the sha256 of archived days' files.
 
-    Raises StoreError where the store is away or not sound.
+    Takes no lock. Raises StoreError where the store is away or not sound; SettingsError where days
+    are archived and their folder is not there.
     """
     differences: list[Difference] = []
+    was_busy = is_lane_busy(warehouse, TICK_LANE)
     with closing(open_store(settings, warehouse)) as store:
         store.prepare()
         require_sound(store)
+        before = store.index()
+        folder = tick_folder(settings)
+        folder.require_there(before)
         visible = measure_days(store, reporter)  # first: what lands meanwhile is indexed by then
         rows = store.index()
         for row in rows:
             differences += _compare_day(store, row, visible.pop(row.key, ()))
         archived = [row for row in rows if row.is_archived]
-        folder = tick_folder(settings)
         for key, damage in find_damage(folder, archived, reporter).items():
             text, is_lost = f"archived: {damage}", not damage.has_ticks
             differences.append(Difference(key_text(key), text, needs_download=is_lost))
@@ -112,6 +121,7 @@ def verify(settings: Settings, warehouse: Warehouse, reporter: Reporter) -> Veri
         find_first_l5_days(held),
         short=tuple(key_text(row.key) for row in held if row.status == "short"),
         archived=len(archived),
+        is_busy=was_busy or rows != before or is_lane_busy(warehouse, TICK_LANE),
     )
 
 

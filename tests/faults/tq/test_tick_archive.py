@@ -1,8 +1,6 @@
 """`quotemill ticks archive` and `restore`: no kill, loss or revision costs a tick."""
 
 import json
-import os
-import signal
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, timedelta
@@ -33,6 +31,7 @@ from tests.faults.tq.tick_archive import (
     clock,
     file_of,
     is_whole,
+    killed,
     opened,
     read_ticks,
     restore,
@@ -122,38 +121,6 @@ def test_a_restore_that_was_killed_is_finished(
     restore(stored)
     assert read_ticks(stored) == before
     is_whole(stored, archived=0)
-
-
-def killed(
-    bench: Bench, work: Callable[[], object], step: tuple[Any, str], *, after: bool, nth: int
-) -> bool:
-    """Whether a child was killed at the n-th call of a step, or at its only one."""
-    place, name = step
-    if place == "store":
-        with opened(bench) as store:
-            place = type(store)
-    if name == "remove_ticks":
-        nth = 1
-    inner = getattr(place, name)
-    calls = iter(range(1, 1000))
-
-    def strike(*args: Any, **options: Any) -> Any:
-        is_last = next(calls) == nth
-        if is_last and not after:
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = inner(*args, **options)
-        if is_last:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
-
-    if (child := os.fork()) == 0:
-        try:
-            setattr(place, name, strike)
-            work()
-        finally:
-            os._exit(1)
-    _, status = os.waitpid(child, 0)
-    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
 
 
 def test_a_day_that_is_not_settled_holds_its_partitions(in_questdb: Bench) -> None:

@@ -1,5 +1,7 @@
 """Archives of ticks for tests to drive: in PostgreSQL, or in QuestDB alone."""
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import date, datetime, timedelta
@@ -96,3 +98,35 @@ def is_whole(bench: Bench, archived: int) -> None:
     verification = verified(bench)
     assert (verification.days, verification.differences) == (DAYS, ())
     assert verification.archived == archived
+
+
+def killed(
+    bench: Bench, work: Callable[[], object], step: tuple[Any, str], *, after: bool, nth: int
+) -> bool:
+    """Whether a child was killed at the n-th call of a step, or at its only one."""
+    place, name = step
+    if place == "store":
+        with opened(bench) as store:
+            place = type(store)
+    if name == "remove_ticks":
+        nth = 1
+    inner = getattr(place, name)
+    calls = iter(range(1, 1000))
+
+    def strike(*args: Any, **options: Any) -> Any:
+        is_last = next(calls) == nth
+        if is_last and not after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = inner(*args, **options)
+        if is_last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    if (child := os.fork()) == 0:
+        try:
+            setattr(place, name, strike)
+            work()
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
