@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,7 +27,6 @@ AsOf = Annotated[
 Symbols = Annotated[
     str | None, typer.Option(help="Only these underlyings: AAPL,BRK_B; _ stands for a space.")
 ]
-LAST = date.max
 SHOWN = 20  # lines of one kind
 
 
@@ -178,12 +177,7 @@ def restore_command(
     from loaders.cli.progress import reporter
     from orchestration.archive.restore import Request, restore
 
-    if (date is None) == (since is None) or (until is not None and since is None):
-        raise UsageError("no days given", hint="--date 2026-11-24, or --since with --until")
-    first = parse_day(str(date or since))
-    last = first if date is not None else parse_day(until) if until is not None else LAST
-    if last < first:
-        raise UsageError(f"{last} is before {first}")
+    first, last = parse_days(date, since, until)
     settings = load_settings()
     shell.start_logs(settings)
     request = Request(view, first, last, parse_symbols(symbols), dry_run)
@@ -263,14 +257,19 @@ def parse_symbols(symbols: str | None) -> tuple[str, ...] | None:
     return names
 
 
-def parse_time(as_of: str | None) -> datetime:
-    return shell.parse_time(as_of, UTC) or datetime.now(UTC)
+def parse_time(as_of: str | None, zone: tzinfo = UTC) -> datetime:
+    return shell.parse_time(as_of, zone) or datetime.now(UTC)
 
 
-def parse_day(text: str) -> date:
-    day = shell.parse_day(text)
-    assert day is not None
-    return day
+def parse_days(day: str | None, since: str | None, until: str | None) -> tuple[date, date]:
+    """First and last day of a restore, by its options. Raises UsageError."""
+    first = shell.parse_day(day or since)
+    if first is None or (day and since) or (until and not since):
+        raise UsageError("no days given", hint="--date 2026-11-24, or --since with --until")
+    last = first if day else shell.parse_day(until) or date.max
+    if last < first:
+        raise UsageError(f"{last} is before {first}")
+    return first, last
 
 
 def prepare_warehouse(settings: Settings) -> Warehouse:

@@ -1,17 +1,17 @@
 """`quotemill ticks`: old ticks in files in place of the tick store."""
 
 import sys
-from datetime import UTC, date, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from loaders.cli import shell
 from loaders.cli.shell import AsOf, JsonFlag
-from loaders.errors import UsageError
 from loaders.settings import load_settings
+from loaders.trading_time import SHANGHAI
 from loaders.warehouse.postgres import require_warehouse
-from orchestration.cli.archive import parse_day, print_lines
+from orchestration.cli.archive import parse_days, parse_time, print_lines
 
 if TYPE_CHECKING:
     from loaders.engine.request import LoadRequest
@@ -55,7 +55,7 @@ def archive(
     from loaders.cli.progress import reporter
     from loaders.tq.tick_archive.archive import archive_ticks
 
-    settings, at = _settings(), _time(as_of)
+    settings, at = _settings(), parse_time(as_of, SHANGHAI)
     if not (yes or dry_run) and sys.stdin.isatty():
         days = f"more than {older_than} days ago"
         typer.confirm(f"Move ticks of {days} to files?", abort=True, err=True)
@@ -99,8 +99,8 @@ def restore(
     from loaders.cli.progress import reporter
     from loaders.tq.tick_archive.restore import restore_ticks
 
-    first, last = _days(date, since, until)
-    settings, at = _settings(), _time(as_of)
+    first, last = parse_days(date, since, until)
+    settings, at = _settings(), parse_time(as_of, SHANGHAI)
     with reporter() as progress:
         from loaders import loads
 
@@ -127,10 +127,6 @@ def _settings() -> "Settings":
     return settings
 
 
-def _time(as_of: str | None) -> datetime:
-    return shell.parse_time(as_of) or datetime.now(UTC)
-
-
 def _load(settings: "Settings", at: datetime) -> "Load":
     from loaders import loads
     from loaders.cli.progress import reporter
@@ -139,16 +135,6 @@ def _load(settings: "Settings", at: datetime) -> "Load":
         return loads.load_with_progress(settings, request, reporter, as_of=at)
 
     return load
-
-
-def _days(day: str | None, since: str | None, until: str | None) -> tuple[date, date]:
-    if (day is None) == (since is None) or (until is not None and since is None):
-        raise UsageError("no days given", hint="--date 2025-11-25, or --since with --until")
-    first = parse_day(str(day or since))
-    last = first if day is not None else parse_day(until) if until is not None else date.max
-    if last < first:
-        raise UsageError(f"{last} is before {first}")
-    return first, last
 
 
 def _print(result: "TickArchive") -> None:

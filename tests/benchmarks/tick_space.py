@@ -82,11 +82,12 @@ def measure_space(folder: Path, *, levels: Sequence[int], days: int, rows: int) 
             store.write_day(_day(0, 1, 2, last + timedelta(days=7)))
             used, written = _used(home), _written(home)
             weekdays = [d for n in range(days * 2) if (d := FIRST + timedelta(n)).weekday() < 5]
-            packed = 0
+            packed, folder = 0, TickFolder(Path(name), "")
+            folder.make("benchmark", "")
             for day in weekdays[:days]:
                 tables = [_day(n, depth, rows, day) for n, depth in enumerate(levels)]
                 store.write_days(tables)
-                packed += write_file(TickFolder(Path(name), ""), file_name(day), tables).size
+                packed += write_file(folder, file_name(day), tables).size
             written = _written(home) - written
             _await_purge(home)
             disk = _used(home) - used
