@@ -28,8 +28,12 @@ class CompressedTable:
     time: str
 
     def allow_opening(self, conn: psycopg.Connection) -> None:
-        """Let the transaction open any number of rows, also in the search for rejected ones."""
+        """Let the transaction open any number of rows, also in the search for rejected ones.
+
+        The planner expects next to no row of a compressed chunk, and would compare each with each.
+        """
         conn.execute("select set_config(%s, '0', true)", (_LIMIT,))
+        conn.execute("set local enable_nestloop = off")
 
     def bounds(self, conn: psycopg.Connection) -> str:
         """A condition on rows t of the table that every row of `_land` meets, by literals."""

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from loaders.landing import load_job
+from loaders.landing.landed_file import land_file
 from loaders.landing.load_job import Landed
 from loaders.landing.rejects import rejected_rows
 from loaders.tdx.tables import KLINE_MINUTE, TICK_TRADE
@@ -64,11 +67,13 @@ def shore(database_of: Callable[..., str], tmp_path: Path) -> Shore:
     return Shore(database_of("tsl"), tmp_path, KLINE_MINUTE, TICK_TRADE, REFUSED)
 
 
-def ticks(count: int, fetched: datetime, price: int = 10, codes: int = CODES) -> pa.Table:
+def ticks(
+    count: int, fetched: datetime, price: int = 10, codes: int = CODES, day: date = DAY
+) -> pa.Table:
     size = codes * count
     columns: dict[str, Any] = {
         "code": np.repeat([f"sh{600000 + n}" for n in range(codes)], count),
-        "trade_date": pa.array([DAY] * size),
+        "trade_date": pa.array([day] * size),
         "ordinal": np.tile(np.arange(1, count + 1), codes),
         "traded_at": pa.repeat(pa.scalar(NOON, pa.timestamp("us", tz="UTC")), size),
         "price": pa.repeat(price, size),
@@ -196,6 +201,33 @@ def test_days_of_ticks_are_replaced_in_compressed_chunks(shore: Shore) -> None:
     assert shore.rows("select count(*), max(ordinal) from raw_tdx.tick_trade") == [
         (CODES * 500, 500)
     ]
+
+
+def test_a_day_of_compressed_ticks_is_compared_by_its_keys(
+    shore: Shore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not each row with each: by the rows of temp tables that PostgreSQL counts as read."""
+    days = [DAY - timedelta(days=number) for number in range(12)]
+    shore.land(TICK_TRADE, pa.concat_tables(ticks(700, NOON, codes=8, day=day) for day in days))
+    shore.compress(TICK_TRADE, "trade_date", "trade_date desc, ordinal desc")
+    shore.land(TICK_TRADE, ticks(690, NOON + timedelta(hours=1), codes=8, day=days[9]))
+    counts = []
+
+    def land_and_count(conn: psycopg.Connection, *args: Any, **options: Any) -> None:
+        land_file(conn, *args, **options)
+        reads = (
+            "select coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0)::integer "
+            "from pg_stat_xact_user_tables where relid = to_regclass('pg_temp._read')"
+        )
+        counts.append(conn.execute(reads).fetchone())
+
+    monkeypatch.setattr(load_job, "land_file", land_and_count)
+    again = [ticks(700, NOON + timedelta(hours=2), price=11, codes=8, day=day) for day in days[5:7]]
+    landed = shore.land(TICK_TRADE, pa.concat_tables(again))
+
+    assert (landed.new, landed.changed) == (0, 2 * 8 * 700)
+    [read] = [count for count in counts if count != (0,)]
+    assert read < (10 * landed.read,)
 
 
 def test_compression_and_dropping_by_age_report_no_change(shore: Shore) -> None:
