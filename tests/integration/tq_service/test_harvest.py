@@ -217,10 +217,11 @@ def test_damaged_days_arrive_as_the_servers_sent_them(
         assert stamps == [row["datetime"] for row in rows]
 
 
-def test_newest_ticks_need_no_permission(
-    harvest: Harvest, sandbox: "TqSandbox", world: World
+@pytest.mark.parametrize("variety", ["SHFE.cu", "DCE.m"])
+def test_newest_ticks_need_no_permission_and_are_those_of_the_history(
+    harvest: Harvest, sandbox: "TqSandbox", world: World, variety: str
 ) -> None:
-    code = str(world.main_on("SHFE.cu", LAST))
+    code = str(world.main_on(variety, LAST))
     # two days and a half: two ticks of one stamp are a microsecond apart
     days = [day for day in world.days if day <= LAST][-3:]
     ticks = harvest.recent_ticks(code, 150)

@@ -93,7 +93,7 @@ class _Chart:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{int(rows['id'].iloc[0]):012}.parquet"
         fresh = path.with_suffix(".new")
-        write_ticks(str(fresh), rows)
+        write_ticks(str(fresh), self.contract, rows)
         fresh.replace(path)
         self.written = int(rows["id"].iloc[-1])
         if len(rows) >= ROWS:

@@ -27,6 +27,9 @@ TICK_FIELDS = [
     "open_interest",
     *BOOK,
 ]
+# of the exchanges of futures only this one has five levels in the history; `_get_data_cols`
+FIVE_LEVELS = "SHFE."
+DEEPER_VOLUMES = {name for name in BOOK if "_volume" in name and not name.endswith("1")}
 
 
 def ticks(
@@ -59,7 +62,7 @@ def ticks(
         rows = _select_day(session, code, frame, start, end)
         if len(rows):
             path = str(Path(folder) / f"{contract}-{day}.parquet")
-            write_ticks(path, rows)
+            write_ticks(path, contract, rows)
             item |= {"path": path, "rows": len(rows)}
             any_rows = True
         held_back.append(item)
@@ -75,7 +78,7 @@ def recent_ticks(session: Session, contract: str, n: int, path: str) -> int:
     count = min(n, NEWEST_TICKS)
     frame = session.api.get_tick_serial(server_code(contract), data_length=count)
     frame = frame[frame["datetime"] > 0]
-    write_ticks(path, frame)
+    write_ticks(path, contract, frame)
     return len(frame)
 
 
@@ -132,12 +135,13 @@ class _Progress:
                 self._report(now)
 
 
-def write_ticks(path: str, frame: Any) -> None:
+def write_ticks(path: str, contract: str, frame: Any) -> None:
     """Write id and datetime_ns as integers, all else as the client's float64.
 
     Missing values (a level of the book without an order, or below the first on most exchanges) are
-    null.
+    null. In charts the client makes 0 of volumes that the servers do not send.
     """
+    import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -148,6 +152,9 @@ def write_ticks(path: str, frame: Any) -> None:
     for name in TICK_FIELDS:
         if name in frame:
             values = frame[name].astype("float64").to_numpy()
+            if name in DEEPER_VOLUMES and not contract.startswith(FIVE_LEVELS):
+                is_absent = frame[name.replace("volume", "price")].isna().to_numpy()
+                values = np.where(is_absent & (values == 0), np.nan, values)
             columns[name] = pa.array(values, pa.float64(), from_pandas=True)
         else:
             columns[name] = pa.nulls(len(frame), pa.float64())
