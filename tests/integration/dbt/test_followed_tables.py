@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -166,3 +167,48 @@ def test_a_model_that_does_not_follow_what_it_reads_is_refused(
     refused = dbt("run", "-s", "int_ticks__findings")
 
     assert refused.refuses("int_ticks__findings", "raw_tdx.kline_daily", "meta.follows")
+
+
+TABLES_READ = """
+with recursive read as (
+    select 'pg_temp.query'::regclass::oid as oid
+    union
+    select d.refobjid
+    from read as r
+    inner join pg_rewrite as w on r.oid = w.ev_class
+    inner join pg_depend as d on w.oid = d.objid and d.classid = 'pg_rewrite'::regclass
+    where d.refclassid = 'pg_class'::regclass
+)
+select n.nspname, c.relname
+from read as r
+inner join pg_class as c on r.oid = c.oid and c.relkind in ('r', 'p')
+inner join pg_namespace as n on c.relnamespace = n.oid
+"""
+
+
+def test_models_follow_the_tables_that_their_queries_read(
+    models: str, conn: psycopg.Connection, dbt: Dbt, parsed_project: tuple[Path, Any]
+) -> None:
+    """By PostgreSQL, which sees a table that a macro reads by its name too."""
+    folder, parsed = parsed_project
+    assert dbt("compile", "--select", "config.materialized:incremental").success
+    nodes = [n for n in parsed.result.nodes.values() if n.resource_type == "model"]
+    seeds = {n.name for n in parsed.result.nodes.values() if n.resource_type == "seed"}
+    followers = {n.name: n for n in nodes if n.config.meta.get("follows")}
+    assert len(followers) > 20
+    missing, needless = {}, {}
+    for name, node in followers.items():
+        query = (folder / "compiled/quotemill" / node.original_file_path).read_text("utf-8")
+        conn.execute(f"create temporary view query as {query}".encode())
+        read = {
+            f"{schema}.{table}" if schema.startswith("raw_") or schema == "ops" else table
+            for schema, table in conn.execute(TABLES_READ.encode())
+        }
+        conn.execute("drop view query")
+        read -= {"ops.settings"} | seeds
+        follows = set(node.config.meta["follows"])
+        missing |= {name: read - follows} if read - follows else {}
+        needless |= {name: follows - read} if follows - read else {}
+
+    assert missing == {}
+    assert needless == {}
