@@ -116,7 +116,9 @@ def test_a_new_day_is_built_and_a_run_without_one_builds_no_row(
     assert second.build is not None
     assert "source:raw_tdx.kline_daily+" in second.build.command
     # unit tests prove SQL and read no row; findings are judged after the build
-    left_out = "--exclude resource_type:unit_test tag:source_keys test_name:no_rows"
+    left_out = (
+        "--exclude resource_type:unit_test tag:source_keys tag:whole_tables test_name:no_rows"
+    )
     assert first.build.command == f"build {left_out}"
     assert second.build.command.endswith(f"+ {left_out}")
     assert 0 < second.build.rows_written < first.build.rows_written
@@ -124,6 +126,10 @@ def test_a_new_day_is_built_and_a_run_without_one_builds_no_row(
     third = run(market_bench)
     assert third.loads[0].total("rows_new") + third.loads[0].total("rows_changed") == 0
     assert third.build is None
+
+
+def test_a_loaded_market_passes_the_tests_of_whole_tables(market_bench: Bench) -> None:
+    assert build.run_dbt(market_bench.settings, ["test", "--select", "tag:whole_tables"]) == 0
 
 
 def test_new_errors_end_a_run_with_5_and_open_ones_do_not(

@@ -91,7 +91,7 @@ def test_day_bars_of_an_index_are_checked_when_they_change(
         ).fetchall()
 
     def key_holds() -> bool:
-        return dbt("test", "-s", "index_kline_daily,test_name:unique_combination").success
+        return dbt("test", "-s", "index_kline_daily+,test_name:unique_combination").success
 
     land_bar(DAYS[0])
     land_bar(DAYS[1], high=1_000, volume=-1)

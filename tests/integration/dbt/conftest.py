@@ -67,7 +67,7 @@ DbtOn = Callable[[Warehouse], Dbt]
 @pytest.fixture
 def warehouse_dsn(request: pytest.FixtureRequest) -> str:
     """The URL of a database named as the parsed project: empty, or of another fixture."""
-    for filled in ("option_days", "models", "built_dsn"):
+    for filled in ("option_days", "models", "built_dsn", "real_market_dsn"):
         if filled in request.fixturenames:
             return str(request.getfixturevalue(filled))
     if "edition" in request.fixturenames:

@@ -120,12 +120,12 @@ def test_a_key_replaces_the_test_of_uniqueness(conn: psycopg.Connection, dbt: Db
     conn.execute(insert, week)
     before = read()
 
-    assert dbt("test", "-s", "kline_weekly_qfq").success
+    assert dbt("test", "-s", "test_name:unique_combination,kline_weekly_qfq").success
     assert read() == before
 
     # without the key the test reads the row
     conn.execute("alter table market.kline_weekly_qfq drop constraint kline_weekly_qfq_pkey")
-    assert dbt("test", "-s", "kline_weekly_qfq").success
+    assert dbt("test", "-s", "test_name:unique_combination,kline_weekly_qfq").success
     assert read() > before
     conn.execute(insert, week)
-    assert not dbt("test", "-s", "kline_weekly_qfq").success
+    assert not dbt("test", "-s", "test_name:unique_combination,kline_weekly_qfq").success
