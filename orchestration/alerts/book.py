@@ -7,7 +7,7 @@ channel that refused a message gets it again at the next check.
 
 import re
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,8 +15,11 @@ from pathlib import Path
 import psycopg
 from psycopg.rows import class_row
 
+from loaders import log
+
 MEMORY = timedelta(days=7)
 _NAMED = 5  # subjects in a message
+_LONGEST = 500  # characters of an error in a message
 # an exit code, maybe a number, then subjects with a day each; other causes have no subjects
 _WITH_SUBJECTS = re.compile(r"(\d+(?: \d+)?); (.+ \d{4}-\d{2}-\d{2})")
 _SUBJECT = re.compile(r"(.+?) (\d{4}-\d{2}-\d{2})(?:, |$)")
@@ -45,6 +48,22 @@ Verdicts = Mapping[str, Cause | None]
 
 
 _OF_MACHINES = ("settings", "settings_file", "schedule", "warehouse", "calendar", "disk", "report")
+
+
+def check_apart(conn: psycopg.Connection, name: str, check: Callable[[], Verdicts]) -> Verdicts:
+    """Verdicts of a check; one that cannot be made is a cause, and costs no other check.
+
+    Raises what a lost connection raises: then the warehouse is away.
+    """
+    try:
+        return {f"check:{name}": None, **check()}
+    except Exception as error:
+        if conn.closed:
+            raise
+        reason = " ".join(str(error).split()) or type(error).__name__
+        log.write("error", f"alerts cannot check {name}: {reason}")
+        text = f"alerts cannot check {name}, so what it reports is unknown: {reason}"[:_LONGEST]
+        return {f"check:{name}": Cause("error", text, "quotemill doctor", type(error).__name__)}
 
 
 def on_this_host(name: str) -> str:

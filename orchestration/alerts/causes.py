@@ -5,7 +5,7 @@ its name, such as disk:home@alpha. docs/how-to/alerts.md lists them all.
 """
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,7 +22,7 @@ from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.sql_files import read_sql
 from orchestration.alerts import book
-from orchestration.alerts.book import Cause, Verdicts, name_some, on_this_host
+from orchestration.alerts.book import Cause, Verdicts, check_apart, name_some, on_this_host
 from orchestration.alerts.failed_keys import list_subjects, read_subjects
 from orchestration.run import history
 from orchestration.run.findings import Judgement
@@ -198,14 +198,19 @@ def check_warehouse(
 
     `run_id` is the run that checks; it is left out.
     """
-    return {
-        **_check_jobs(conn, run_id, now),
-        **_check_report(conn),
-        **_check_schedules(conn, settings, now),
-        **_check_lost_settings(conn, settings, now),
-        **_check_selftests(conn, settings),
-        **_check_delayed_quotes(conn, warehouse.inner_schema("qa")),
+    qa = warehouse.inner_schema("qa")
+    checks: dict[str, Callable[[], Verdicts]] = {
+        "jobs": lambda: _check_jobs(conn, run_id, now),
+        "report": lambda: _check_report(conn),
+        "schedules": lambda: _check_schedules(conn, settings, now),
+        "settings": lambda: _check_lost_settings(conn, settings, now),
+        "selftests": lambda: _check_selftests(conn, settings),
+        "delayed": lambda: _check_delayed_quotes(conn, qa),
     }
+    verdicts: dict[str, Cause | None] = {}
+    for name, check in checks.items():
+        verdicts |= check_apart(conn, name, check)
+    return verdicts
 
 
 def _check_jobs(

@@ -60,7 +60,8 @@ def check_and_notify(
             return _notify_from_file(settings, {**machine, **verdicts}, now)
         with _locked(warehouse) as conn:
             stored = causes.check_warehouse(conn, warehouse, settings, run_id, now)
-            keys = check_failed_keys(conn, verdicts)
+            known = verdicts
+            keys = book.check_apart(conn, "keys", lambda: check_failed_keys(conn, known))
             verdicts = {on_this_host(WAREHOUSE): None, **machine, **stored, **verdicts, **keys}
             return _notify_from_warehouse(settings, conn, verdicts, now)
     except (QuotemillError, psycopg.Error, OSError) as error:

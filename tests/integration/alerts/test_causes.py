@@ -63,6 +63,27 @@ def test_killed_and_failed_jobs_are_reported_by_the_next_check(
     assert alerts.check_and_notify(settings, {}, now=now) == alerts.CheckResult((), 3, 0)
 
 
+def test_a_check_that_fails_is_reported_once_and_costs_no_other(
+    settings: Settings, hook: Hook
+) -> None:
+    now = datetime.now(UTC)
+    with history.recorded(settings, "backup", run_id="a", schedule="weekly_backup") as run:
+        run.end(1, "no room")
+    with psycopg.connect(warehouse_url(settings), autocommit=True) as conn:
+        conn.execute("alter table ops.testing_runs rename to away")
+        first = alerts.check_and_notify(settings, {}, now=now)
+        assert set(first.open) == {"job:weekly_backup", "check:selftests"}
+        assert 'relation "ops.testing_runs" does not exist' in hook.received[-1]["message"]
+        assert alerts.check_and_notify(settings, {}, now=now).sent == 0
+        conn.execute("alter table ops.schedules rename column last_host to gone")
+        second = alerts.check_and_notify(settings, {}, now=now)
+        assert set(second.open) - set(first.open) == {"check:schedules", "check:settings"}
+        assert second.sent == 2
+        conn.execute("alter table ops.away rename to testing_runs")
+        conn.execute("alter table ops.schedules rename column gone to last_host")
+    assert alerts.check_and_notify(settings, {}, now=now).open == ("job:weekly_backup",)
+
+
 def test_a_failed_load_names_the_jobs_to_retry(settings: Settings) -> None:
     failed = Task(1, "kline_daily", keys=("sh600000", "sh600001"), failures={"sh600000": "no bar"})
     loads = tuple(
