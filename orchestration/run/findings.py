@@ -23,6 +23,7 @@ from loaders.warehouse.sql_files import read_sql
 
 SEVERITIES = ("error", "warning", "info")
 STATES = ("new", "standing", "acknowledged")
+UNREAD = ("check_failed", "check_not_built")  # what such a check finds is unknown
 SHOWN = 20  # errors that `status` lists
 
 
@@ -111,7 +112,8 @@ def judge(
     """Compare the current findings with those that runs have seen, and store them as seen by this.
 
     `is_complete`: false after a failed build, which may not have got to some checks: then no
-    finding counts as gone. A failure of one source leaves the findings of others judged.
+    finding counts as gone. Nor does one while a check cannot be read, but for the error that says
+    so: the same check is new again when it next fails.
     `report`: also mark them as reported by the exit code of this run, so that they ring no more.
     """
     if not has_relation(conn, f"{qa}.findings"):
@@ -197,12 +199,13 @@ def _record(
     conn: psycopg.Connection, qa: str, judgement_id: int | None, *, is_complete: bool = True
 ) -> None:
     """Make ops.seen_findings agree with the temporary table `matched`."""
-    if is_complete:
-        conn.execute(
-            "delete from ops.seen_findings as s where s.qa_schema = %s and not exists "
-            "(select 1 from matched as m where m.finding_id = s.finding_id)",
-            (qa,),
-        )
+    conn.execute(
+        "delete from ops.seen_findings as s where s.qa_schema = %(qa)s "
+        "and not exists (select 1 from matched as m where m.finding_id = s.finding_id) "
+        "and (s.check_name = any(%(unread)s) or (%(is_complete)s "
+        "and not exists (select 1 from matched as m where m.check_name = any(%(unread)s))))",
+        {"qa": qa, "unread": list(UNREAD), "is_complete": is_complete},
+    )
     conn.execute(
         "update ops.seen_findings as s set evidence_hash = m.evidence_hash, "
         "first_run = coalesce(s.first_run, %s) from matched as m "

@@ -1,32 +1,28 @@
-{% set checks = [
-    'qa_bars',
-    'qa_missing_days',
-    'qa_index_bars',
-    'qa_non_trading_days',
-    'qa_rejected_rows',
-    'qa_corporate_action_source',
-    'qa_split_without_ratio',
-    'qa_code_changes',
-    'qa_seed_lines',
-    'qa_calendar_horizon',
-    'qa_predicted_days',
-    'qa_stale_datasets',
-    'qa_newest_day',
-    'qa_incomplete_minutes',
-    'qa_tick_days',
-    'qa_inferred_actions',
-    'qa_reconciliation',
-    'qa_main_schedule',
-    'qa_roll_gaps',
-    'qa_contract_terms',
-    'qa_tick_coverage',
-    'qa_main_minutes',
-    'qa_options',
-] %}
-
-{% for check in checks %}
-    select * from {{ ref(check) }}
-    {% if not loop.last %}
-        union all
-    {% endif %}
-{% endfor %}
+{{ read_each('findings', [
+    ref('qa_bars'),
+    ref('qa_missing_days'),
+    ref('qa_index_bars'),
+    ref('qa_non_trading_days'),
+    ref('qa_rejected_rows'),
+    ref('qa_corporate_action_source'),
+    ref('qa_split_without_ratio'),
+    ref('qa_code_changes'),
+    ref('qa_seed_lines'),
+    ref('qa_calendar_horizon'),
+    ref('qa_predicted_days'),
+    ref('qa_stale_tdx'),
+    ref('qa_stale_tq'),
+    ref('qa_stale_ib'),
+    ref('qa_newest_day'),
+    ref('qa_incomplete_minutes'),
+    ref('qa_tick_days'),
+    ref('qa_inferred_actions'),
+    ref('qa_reconciliation'),
+    ref('qa_futures_loads'),
+    ref('qa_main_schedule'),
+    ref('qa_roll_gaps'),
+    ref('qa_contract_terms'),
+    ref('qa_tick_coverage'),
+    ref('qa_main_minutes'),
+    ref('qa_options'),
+]) }}

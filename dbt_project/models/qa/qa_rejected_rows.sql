@@ -98,6 +98,3 @@ select
 from refused_actions
 where rule = '{{ foreign_money_rule() }}'
 group by code
-union all
--- a futures row that came well later was withdrawn when it landed
-{{ rejected_row_findings(ref('stg_tq__rejected_row')) }}

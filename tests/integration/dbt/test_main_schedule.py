@@ -306,7 +306,7 @@ def test_findings_and_freshness_show_due_ticks_and_late_datasets(
     ahead = []
     for day in (15, 14, 0, -1):
         conn.execute(f"set quotemill.as_of = '{CALENDAR[-1] - timedelta(day)} 23:00+08'".encode())
-        horizon = "select severity, evidence from qa.qa_calendar_horizon where subject ~ 'futures'"
+        horizon = "select severity, evidence from qa.qa_futures_loads where subject ~ 'futures'"
         ahead.append([(s, t.partition(":")[0]) for s, t in conn.execute(horizon.encode())])
     soon = ("warning", "the trading days of futures end in less than 15 days")
     over = ("error", "the trading days of futures have ended, so no later day is loaded")

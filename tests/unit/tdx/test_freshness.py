@@ -4,7 +4,7 @@ from pathlib import Path
 
 from loaders.tdx.plan import NAMES
 
-MODEL = "dbt_project/models/intermediate/qa/int_datasets__loaded.sql"
+MODEL = "dbt_project/models/qa/freshness_tdx.sql"
 COMPARED_ONLY = {"vipdoc_daily"}  # bars of files beside those of the service
 
 

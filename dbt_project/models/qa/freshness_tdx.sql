@@ -1,0 +1,75 @@
+with recursive states as (
+    select * from {{ ref('stg_ops__ingestion_state') }}
+),
+
+-- by steps through the key: `distinct` would read every bar
+indices as (
+    select min(code) as code from {{ ref('stg_tdx__index_kline') }}
+    union all
+    select (
+        select min(k.code) from {{ ref('stg_tdx__index_kline') }} as k
+        where k.code > i.code
+    )
+    from indices as i
+    where i.code is not null
+),
+
+trading_days as (
+    select trade_date from {{ ref('trading_calendar') }}
+),
+
+-- by what readers see, not by what landed; a warehouse without TDX lacks nothing of it
+loaded as (
+    select
+        'kline_daily' as dataset,
+        max(trade_date) as last_date,
+        0 as due_after
+    from {{ ref('kline_daily_qfq') }}
+    having max(trade_date) is not null or exists (select 1 from states where source = 'tdx')
+    union all
+    select
+        'trading_calendar' as dataset,
+        max(trade_date) as last_date,
+        0 as due_after
+    from {{ ref('trading_calendar') }}
+    where is_served
+    having count(*) > 0 or exists (select 1 from states where source = 'tdx')
+    union all
+    select
+        'index_kline' as dataset,
+        max(k.trade_date) as last_date,
+        0 as due_after
+    from indices as i
+    inner join lateral (
+        select b.trade_date from {{ ref('stg_tdx__index_kline') }} as b
+        where b.code = i.code and b.period = 'day'
+        order by b.bar_end desc
+        limit 1
+    ) as k on true
+    having max(k.trade_date) is not null
+    union all
+    -- read in full each time: as new as the last load
+    select
+        dataset,
+        max((last_success_at at time zone 'Asia/Shanghai')::date) as last_date,
+        0 as due_after
+    from states
+    where dataset in ('codes', 'corporate_actions')
+    group by dataset
+    union all
+    -- by their cursors: minutes and ticks are too many for a max
+    select
+        dataset,
+        max(last_success_date) as last_date,
+        case dataset when 'minute_1m' then 0 when 'tick_trade' then 1 end as due_after
+    from states
+    where
+        dataset in (
+            'minute_1m', 'tick_trade', 'stock_info', 'quote_snapshot', 'market_stats_snapshot',
+            'kline_weekly', 'kline_monthly', 'kline_5m', 'kline_15m', 'kline_30m', 'kline_60m',
+            'kline_adjusted', 'capital_events', 'sectors'
+        )
+    group by dataset
+),
+
+{{ judged_freshness('tdx', 'Asia/Shanghai', "time '16:00'") }}

@@ -1,0 +1,1 @@
+{{ stale_datasets(ref('freshness_ib')) }}

@@ -1,0 +1,13 @@
+{# The findings about datasets of a source that are behind, by its freshness. #}
+{% macro stale_datasets(freshness) -%}
+select
+    'stale_dataset' as check_name,
+    'warning' as severity,
+    dataset as subject,
+    last_date as trade_date,
+    coalesce(lag_trading_days || ' trading days behind ', 'nothing loaded; expected ')
+    || expected_date || ': loaders run ' || source
+    || case when source = 'tdx' then ' --dataset ' || dataset else '' end as evidence
+from {{ freshness }}
+where is_stale
+{%- endmacro %}
