@@ -6,16 +6,17 @@ A store holds ticks, the schedule they were fetched by, an index of the complete
 without data. It serves one warehouse. Stamps are UTC; days are trading days.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from typing import Literal, Protocol, Self
+from typing import Literal, Protocol, Self, TypeVar
 
 import pyarrow as pa
 
 from loaders.errors import UpstreamError
 from loaders.ticks.frame import DayKey
 
+T = TypeVar("T")
 TICKS_KIND = "main_l5"
 Status = Literal["complete", "short", "superseded"]
 EmptyStatus = Literal["no_data", "short", "doubtful", "superseded"]
@@ -325,16 +326,16 @@ def require_written(results: Sequence[Measured | StoreError]) -> Measured:
     return result
 
 
-def split_days(days: Sequence[pa.Table], rows: int) -> list[list[pa.Table]]:
-    """Days in batches of at most so many rows; one that has more is a batch of its own."""
-    batches: list[list[pa.Table]] = []
+def split_days(days: Iterable[T], most: int, count: Callable[[T], int]) -> list[list[T]]:
+    """Days in batches of at most so many ticks; one that has more is a batch of its own."""
+    batches: list[list[T]] = []
     room = 0
     for day in days:
-        if day.num_rows > room:
+        if not batches or count(day) > room:
             batches.append([])
-            room = rows
+            room = most
         batches[-1].append(day)
-        room -= day.num_rows
+        room -= count(day)
     return batches
 
 

@@ -105,7 +105,9 @@ class QuestdbStore:
 
     def write_days(self, days: Sequence[pa.Table]) -> list[Measured | StoreError]:
         most_rows = self._connection.retry(self._connection.writer).most_rows
-        batches: list[Sequence[pa.Table]] = [*split_days(days, most_rows)] if most_rows else [days]
+        batches: list[Sequence[pa.Table]] = [days]
+        if most_rows:
+            batches = [*split_days(days, most_rows, lambda day: day.num_rows)]
         return [result for batch in batches for result in self._write_together(batch)]
 
     def measure(self, symbol: str, contract: str, trading_day: date) -> Measured:

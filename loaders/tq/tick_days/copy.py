@@ -9,6 +9,7 @@ row follows its ticks, so a copy that was ended is continued by the next.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
@@ -20,7 +21,7 @@ from loaders.ticks.day_hash import measured
 from loaders.ticks.frame import DayKey, checked
 from loaders.ticks.open_store import open_questdb, open_store
 from loaders.ticks.questdb.http import StoreAway
-from loaders.ticks.store import IndexRow, MeasuredTicks, StoreError, TickStore
+from loaders.ticks.store import IndexRow, MeasuredTicks, StoreError, TickStore, split_days
 from loaders.tq.request import TICK_LANE
 from loaders.tq.tick_days.schedule import key_text
 from loaders.tq.tick_days.verify import agrees, measure_days, require_sound
@@ -230,16 +231,9 @@ class _Copy:
 
 def group_days(rows: Iterable[IndexRow]) -> Iterator[list[IndexRow]]:
     """The rows of each trading day, in several lists where they have many ticks."""
-    group: list[IndexRow] = []
-    for row in sorted(rows, key=lambda row: (row.trading_day, row.symbol)):
-        if group and (
-            row.trading_day != group[0].trading_day or sum(r.rows for r in group) + row.rows > TICKS
-        ):
-            yield group
-            group = []
-        group.append(row)
-    if group:
-        yield group
+    in_order = sorted(rows, key=lambda row: (row.trading_day, row.symbol))
+    for _, day in groupby(in_order, key=lambda row: row.trading_day):
+        yield from split_days(day, TICKS, lambda row: row.rows)
 
 
 def _is_there(row: IndexRow, parts: Sequence[MeasuredTicks]) -> bool:

@@ -26,5 +26,7 @@ def test_rows_come_by_time_and_equal_stamps_in_their_order(size: int) -> None:
 
 def test_days_are_batched_by_rows_and_never_cut() -> None:
     days = [rows("a", *range(count)) for count in (3, 2, 9, 1, 1, 4)]
-    batches = [[day.num_rows for day in batch] for batch in split_days(days, 5)]
+    batches = [
+        [day.num_rows for day in batch] for batch in split_days(days, 5, lambda day: day.num_rows)
+    ]
     assert batches == [[3, 2], [9], [1, 1], [4]]
