@@ -158,6 +158,7 @@ class _Archiving:
         self.lock, self.as_of, self.result = lock, as_of, result
         self.index = {row.key: row for row in index}
         self.archived: set[DayKey] = set()  # days whose ticks may leave the store
+        self.waiting: dict[str, list[DayKey]] = {}  # partitions that stay, and days that hold them
 
     def check_files(self, reporter: Reporter) -> None:
         """Take days back whose files are damaged and whose ticks a killed command left there."""
@@ -227,6 +228,9 @@ class _Archiving:
             reporter.advance("trading days", 1)
         if batch:
             self._remove(batch[0], batch[-1])
+        for name, keys in sorted(self.waiting.items()):
+            if holding := [key for key in keys if key not in self.archived]:
+                self.result.waiting[name] = _describe(holding)
 
     def _archive(self, day: date, rows: Sequence[IndexRow]) -> bool:
         """Write the file of a trading day, then its index rows; False where a day is damaged."""
@@ -297,8 +301,7 @@ class _Archiving:
                 f"and of {len(lost) - 1:,} other days: no ticks were removed",
                 hint="quotemill ticks archive writes them again",
             )
-        held = self.store.remove_ticks(self.archived, first, last)
-        self.result.waiting |= {name: _describe(keys) for name, keys in held.items()}
+        self.waiting |= self.store.remove_ticks(self.archived, first, last)
 
     def _count(self, rows: Sequence[IndexRow]) -> None:
         self.result.days += bool(rows)

@@ -77,9 +77,12 @@ def restore_ticks(
             and (row.symbol in wanted or not wanted)
         ]
         if not rows:
+            whose = f"of {', '.join(varieties)} " if varieties else ""
+            when = f"from {since} on" if until == date.max else f"from {since} to {until}"
             raise UsageError(
-                f"no ticks from {since} to {until} are archived",
-                hint="raw_tq.symbol_day names the file of each archived day as archive_file",
+                f"no ticks {whose}{when} are archived",
+                hint="raw_tq.symbol_day names the file of each archived day as archive_file; a "
+                "variety is written as SHFE.cu",
             )
         reporter.start("days", len(rows))
         for group in group_days(rows):

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,17 @@ import pyarrow.dataset as ds
 import pytest
 import typer
 
-from loaders.errors import LockHeldError, UsageError
+from loaders.cli import verify as verify_command
+from loaders.errors import DataQualityError, LockHeldError, UsageError
+from loaders.progress import Reporter
+from loaders.sandbox.tq.world import World
 from loaders.ticks.frame import TICKS
 from loaders.ticks.questdb.http import QuestdbHttp
-from loaders.ticks.store import NoDataRow
+from loaders.ticks.store import NoDataRow, StoreError, TickStore
 from loaders.ticks.tables import MAIN_TICKS
 from loaders.tq.tick_archive import files
+from loaders.tq.tick_archive.archive import archive_ticks
+from loaders.tq.tick_days import verify
 from loaders.tq.tick_days.schedule import key_text
 from loaders.warehouse.lock import load_lock
 from loaders.warehouse.postgres import open_warehouse
@@ -35,11 +40,12 @@ from tests.faults.tq.tick_archive import (
     opened,
     read_ticks,
     restore,
+    runner,
     verified,
     visible_days,
 )
-from tests.integration.tq.bench import Bench
-from tests.integration.tq.worlds import DAYS, SERIES, TRADED
+from tests.integration.tq.bench import Bench, bench, build_schedule
+from tests.integration.tq.worlds import DAYS, END, FIRST, SERIES, TRADED
 
 
 def test_days_go_to_files_and_come_back_as_they_were(stored: Bench) -> None:
@@ -235,5 +241,100 @@ def test_the_commands_print_what_went_and_take_the_lock(
     assert (code, f"damaged: {SERIES}" in said) == (5, True)
     code, said = run(commands.restore, since=str(TRADED[1]), codes="SHFE.cu")
     assert (code, f"{DAYS - 2} days of series" in said) == (5, True)
+    with pytest.raises(UsageError, match=f"no ticks of cu from {TRADED[1]} on are archived"):
+        commands.restore(since=str(TRADED[1]), codes="cu")
     with pytest.raises(UsageError, match="no days given"):
         commands.restore(until=str(TRADED[1]))
+
+
+def test_what_differs_while_an_archiving_works_is_not_blamed(
+    stored: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify_command, "load_settings", lambda: stored.settings)
+    stored.load("ticks")
+    step = ("store", "put_index")
+    assert killed(stored, lambda: archive(stored), step, after=True, nth=3)
+    with load_lock(open_warehouse(stored.settings), "tq_ticks"):
+        seen = verified(stored)
+        assert seen.is_busy
+        assert sum("are in the store" in d.text for d in seen.differences) == 3
+        with pytest.raises(LockHeldError, match="was at work") as busy:
+            verify_command.verify_command("tq")
+        assert "verify again" in busy.value.hint
+    with pytest.raises(DataQualityError, match="differences between"):
+        verify_command.verify_command("tq")
+
+    # one that begins and ends meanwhile
+    inner = verify.measure_days
+
+    def beside(store: TickStore, reporter: Reporter) -> Any:
+        days = inner(store, reporter)
+        archive(stored)
+        return days
+
+    with monkeypatch.context() as patch:
+        patch.setattr(verify, "measure_days", beside)
+        seen = verified(stored)
+    assert (seen.is_busy, len(seen.differences)) == (True, DAYS)
+    is_whole(stored, archived=DAYS)
+
+
+@pytest.mark.parametrize("year", [2000, 2099])
+def test_a_wrong_clock_costs_no_tick(made: Bench, year: int) -> None:
+    before, there = read_ticks(made), open_warehouse(made.settings)
+    wrong = datetime(year, 1, 1, tzinfo=UTC)
+    done = archive_ticks(made.settings, there, runner(made), made.heard, as_of=wrong)
+    assert done.days == (0 if year == 2000 else DAYS)
+    is_whole(made, archived=done.days)
+    if done.days:  # and by the right one again
+        restore(made)
+    assert read_ticks(made) == before
+    is_whole(made, archived=0)
+
+
+def test_days_come_back_to_a_server_that_reads_no_files(
+    in_questdb: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, rows = read_ticks(in_questdb), QuestdbHttp.rows
+    archive(in_questdb)
+
+    def elsewhere(self: QuestdbHttp, sql: str) -> list[dict[str, object]]:
+        if "read_parquet" in sql:
+            raise StoreError("QuestDB refuses: could not open")
+        return rows(self, sql)
+
+    monkeypatch.setattr(QuestdbHttp, "rows", elsewhere)
+    with opened(in_questdb) as store:
+        assert store.way == "ILP over HTTP"  # type: ignore[attr-defined]
+    restore(in_questdb)
+    assert read_ticks(in_questdb) == before
+    is_whole(in_questdb, archived=0)
+
+
+def test_a_file_that_was_replaced_before_its_index_rows_is_finished(
+    new_database: Callable[..., str], tmp_path: Path
+) -> None:
+    served = World(("SHFE.cu", "DCE.m"), first=FIRST, end=END, ticks_per_day=20, default_ticks=20)
+    day = TRADED[2]
+    with bench(served, new_database(), tmp_path) as made:
+        assert made.load().status == "succeeded"
+        build_schedule(made)
+        assert made.load("ticks").status == "succeeded"
+        archive(made)
+        [copper] = [c for d, c in made.sandbox.schedule("SHFE.cu") if d == day]
+        made.sandbox.faults.add(f"revise-ticks:contract={copper}:day={day}:by=1")
+        again = {"since": day, "until": day, "keys": ("SHFE.cu",), "options": {"refetch": "yes"}}
+        assert made.load("ticks", **again).status == "succeeded"
+        with opened(made) as store:
+            [row] = [row for row in store.index() if row.is_visible and not row.is_archived]
+            corrected = store.read_day(row.key)
+        assert killed(made, lambda: archive(made), (Path, "replace"), after=True, nth=1)
+        [difference] = verified(made).differences
+        assert "though its ticks are" in difference.text
+        assert archive(made).contract_days == 1
+        assert verified(made).differences == ()
+        assert restore(made).days == 2 * DAYS
+        whole = read_ticks(made)
+        assert len(whole) == 2 * DAYS
+        assert whole[row.key] == corrected
+        assert verified(made).differences == ()
