@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from loaders.project import find_project
+from loaders.settings import load_settings
 from orchestration.run.seed_files import EDITED, FOLDER, readable_content, readable_seeds
 
 
@@ -44,6 +45,8 @@ def test_dbt_is_given_a_copy_only_of_a_folder_that_it_cannot_read(tmp_path: Path
 
     with readable_seeds(seeds, copies):
         assert os.environ[FOLDER] == str(copies)
+        # no unknown setting to a command that starts meanwhile
+        load_settings(dict(os.environ) | {"QUOTEMILL_HOME": str(tmp_path)}, cwd=tmp_path)
         files = {path.stem: path.read_text() for path in copies.iterdir()}
 
     assert files == {EDITED[0]: ",\n", **dict.fromkeys(EDITED[1:], "a,b\n1,2\n")}
