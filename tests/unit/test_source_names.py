@@ -26,6 +26,7 @@ NAMED_IN = {
     "orchestration/cli/ticks.py": {"tq"},  # whose ticks are archived
     "orchestration/demo.py": {"tdx"},
     "orchestration/nightly.py": {"ib"},  # its archive
+    "orchestration/readers/klines.py": {"tdx"},  # the forms of its codes
 }
 
 

@@ -1,0 +1,77 @@
+"""The option chain of an underlying on a day: its close, or one slot."""
+
+from datetime import date
+
+import psycopg
+import pyarrow as pa
+
+from loaders.warehouse.ownership import has_relation
+from orchestration.readers.arrow import read_table
+from orchestration.readers.klines import MOST, NotListed, require_built
+
+_SHARED = (
+    "expiry, dte, option_right, strike, conid, local_symbol, bid, ask, mid, last, "
+    "volume_contracts, iv, delta, gamma, vega, theta, underlying_price, moneyness, captured_at, "
+    "data_quality_flag"
+)
+
+
+def read_option_chain(
+    conn: psycopg.Connection, options: str, symbol: str, day: date, slot: str | None = None
+) -> pa.Table:
+    """A row per contract, by expiry, right and strike.
+
+    slot: HH:MM in New York; None: the close, with open interest and the volatility of the mid
+
+    Raises NotListed for a symbol, a day or a slot that is not there.
+    """
+    table = "chain_daily_clean" if slot is None else "chain_intraday"
+    require_built(conn, f"{options}.{table}")
+    own = ", open_interest, iv_from_mid" if slot is None else ", slot_label, sample_time"
+    where = "" if slot is None else "and slot_label = %(slot)s and not snapshot_error"
+    query = f"""
+        select {_SHARED}{own} from {options}.{table}
+        where symbol = %(symbol)s and trade_date = %(day)s {where}
+        order by expiry, option_right, strike
+    """
+    values = {"symbol": symbol, "day": day, "slot": slot}
+    chain = read_table(conn, query, values, MOST)
+    if chain.num_rows == 0:
+        raise NotListed(
+            f"there is no chain of {symbol} on {day}{f' at {slot}' if slot else ''}",
+            hint=_name_near(conn, options, symbol, day),
+        )
+    return chain
+
+
+def list_slots(conn: psycopg.Connection, options: str, symbol: str, day: date) -> list[str]:
+    """The slots of a day that have quotes: HH:MM in New York."""
+    if not has_relation(conn, f"{options}.chain_intraday"):
+        return []
+    query = (
+        f"select distinct slot_label from {options}.chain_intraday where symbol = %s "
+        "and trade_date = %s and slot_label is not null and not snapshot_error order by slot_label"
+    )
+    return [label for (label,) in conn.execute(query.encode(), (symbol, day)).fetchall()]
+
+
+def list_chains(conn: psycopg.Connection, options: str) -> dict[str, date]:
+    """The underlyings that have chains, with the newest day of each."""
+    table = f"{options}.chain_daily_clean"
+    require_built(conn, table)
+    query = f"select symbol, max(trade_date) from {table} group by symbol order by symbol"
+    return dict(conn.execute(query.encode()).fetchall())
+
+
+def _name_near(conn: psycopg.Connection, options: str, symbol: str, day: date) -> str:
+    table = f"{options}.chain_daily_clean"
+    if slots := list_slots(conn, options, symbol, day):
+        return f"slots of the day: {', '.join(slots)}"
+    query = (
+        f"select trade_date from {table} where symbol = %s group by trade_date "
+        "order by abs(trade_date - %s) limit 5"
+    )
+    days = sorted(str(near) for (near,) in conn.execute(query.encode(), (symbol, day)))
+    if days:
+        return f"days near it: {', '.join(days)}"
+    return f"symbols: {', '.join(list_chains(conn, options)) or 'none'}"
