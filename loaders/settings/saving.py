@@ -25,6 +25,7 @@ from loaders.settings.merge import Layers, flatten, read_layers
 from loaders.settings.model import Settings
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}(\.[a-z][a-z0-9_]{0,62}){0,3}")
+LOCK = ".settings.lock"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 MARK = "# Written by the console and `quotemill settings --set`; other settings may be added.\n"
 
@@ -191,9 +192,10 @@ def _read_variables(text: str) -> dict[str, str]:
 def _locked(home: Path) -> Iterator[None]:
     """One writer of the home's files at a time."""
     home.mkdir(parents=True, exist_ok=True)
-    folder = os.open(home, os.O_RDONLY)
+    # the folder itself is what a check of alerts locks
+    file = os.open(home / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+        fcntl.flock(file, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(folder)
+        os.close(file)

@@ -75,6 +75,19 @@ def check_and_notify(
         )
 
 
+def list_entries(
+    settings: Settings, warehouse: Warehouse | None, *, with_resolved: bool = False
+) -> list[Entry]:
+    """Open alerts, the newest first; those found while there was no warehouse are in a file."""
+    stored = file_book.read(settings.home)
+    if warehouse is not None:
+        with warehouse.connect() as conn:
+            if has_relation(conn, "ops.alerts"):
+                stored = file_book.merge(book.read(conn), stored)
+    entries = [entry for entry in stored.values() if with_resolved or entry.is_open]
+    return sorted(entries, key=lambda entry: entry.last_at, reverse=True)
+
+
 def close(settings: Settings, name: str, now: datetime | None = None) -> Entry:
     """Resolve an open cause; the next check sends its end.
 

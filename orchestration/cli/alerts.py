@@ -9,7 +9,6 @@ from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
 from loaders.errors import UpstreamError
 from loaders.settings import load_settings
-from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import find_warehouse
 
 app = typer.Typer(
@@ -59,18 +58,10 @@ def list_command(
 
     Example: quotemill alerts list --all
     """
-    from orchestration.alerts import book, file_book
+    from orchestration.alerts.check import list_entries
 
     settings = load_settings()
-    # the file holds what was found while there was no warehouse
-    stored = file_book.read(settings.home)
-    warehouse = find_warehouse(settings)
-    if warehouse is not None:
-        with warehouse.connect() as conn:
-            if has_relation(conn, "ops.alerts"):
-                stored = file_book.merge(book.read(conn), stored)
-    entries = [entry for entry in stored.values() if all or entry.is_open]
-    entries.sort(key=lambda entry: entry.last_at, reverse=True)
+    entries = list_entries(settings, find_warehouse(settings), with_resolved=all)
     if json:
         shell.print_json([entry.__dict__ for entry in entries])
         return

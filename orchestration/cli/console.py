@@ -39,7 +39,7 @@ def console_command(
     """
     from orchestration.console import serve
 
-    shell.parse_time(as_of)
+    at = shell.parse_time(as_of)
     settings = load_settings()
     if token:
         made = serve.make_token(settings)
@@ -60,4 +60,4 @@ def console_command(
         print("Ctrl-C ends the server, and no load", file=sys.stderr, flush=True)
 
     opens = open_page if open_page is not None else sys.stdout.isatty() and not json
-    serve.serve(host, port, as_of=as_of, announce=announce, opens=opens)
+    serve.serve(host, port, as_of=at.isoformat() if at else None, announce=announce, opens=opens)

@@ -101,56 +101,32 @@ def findings_command(
 
     Example: quotemill findings --ack 12 --reason "halted, checked with the exchange"
     """
-    from loaders.engine import failed_keys
-    from loaders.engine.jobs import requester
+    from orchestration.checks import findings as wrong
     from orchestration.run import findings
 
-    if severity is not None and severity not in findings.SEVERITIES:
-        allowed = ", ".join(findings.SEVERITIES)
-        raise UsageError(f"--severity {severity}: unknown", hint=f"allowed: {allowed}")
     if ack and not reason:
         raise UsageError("--ack needs a reason", hint='--reason "why it may stay"')
     if reason and not ack:
         raise UsageError("--reason goes with --ack", hint="--ack NUMBER or --ack CHECK")
     at = shell.parse_time(as_of)
     warehouse = find_current_warehouse(load_settings())
-    listed: list[findings.Finding] = []
-    failures: list[failed_keys.FailedKey] = []
-    if warehouse is not None:
-        qa = warehouse.inner_schema("qa")
-        with warehouse.connect() as conn:
-            if at:
-                conn.execute("select set_config('quotemill.as_of', %s, false)", (at.isoformat(),))
-            if ack and reason:
-                by = requester().partition(" pid ")[0]
-                done = findings.acknowledge(conn, qa, ack, reason, by, severity)
-                print(f"{done:,} acknowledged", file=sys.stderr)
-            states = ("new",) if new else findings.STATES
-            listed = findings.read(conn, qa, severity=severity, states=states)
-            failures = failed_keys.read(conn)
-    elif ack:
-        raise UsageError("there are no findings yet", hint="quotemill run")
-    counted = findings.tally(listed)
+    if ack and reason:
+        done = wrong.acknowledge(warehouse, ack, reason, severity=severity, as_of=at)
+        print(f"{done:,} acknowledged", file=sys.stderr)
+    states = ("new",) if new else findings.STATES
+    shown = wrong.read(warehouse, severity=severity, states=states, as_of=at)
     if json:
-        shell.print_json(
-            {
-                "findings": [finding.__dict__ for finding in listed],
-                "counts": counted.counts,
-                "new": counted.new,
-                "acknowledged": counted.acknowledged,
-                "failed_keys": [failure.__dict__ for failure in failures],
-            }
-        )
+        shell.print_json(shown.as_json())
         return
-    for finding in listed:
+    for finding in shown.findings:
         since = f" since {finding.first_seen_at:%Y-%m-%d}" if finding.first_seen_at else ""
         print(f"{finding.number or '-':>6} {finding.state}{since} {finding}")
         if finding.acknowledged_at:
             print(f"       by {finding.acknowledged_by}: {finding.reason}")
-    print(f"findings: {counted}")
-    if failures:
+    print(f"findings: {shown.counts}")
+    if shown.failed_keys:
         print("keys that a load could not load, and none did since:")
-    for failure in failures:
+    for failure in shown.failed_keys:
         state = "open" if failure.is_open else "acknowledged"
         print(f"       {state} since {failure.first_failed_at:%Y-%m-%d} {failure}")
         if failure.acknowledged_at:

@@ -17,6 +17,8 @@ from orchestration.console.api import (
     health,
     ingestion,
     jobs,
+    prices,
+    quality,
     schedules,
     session,
     settings,
@@ -72,11 +74,14 @@ def create_app(
         schedules.routes(console),
         ingestion.routes(console, watch),
         jobs.routes(console, watch),
+        prices.routes(console),
+        quality.routes(console),
         commands.routes(console),
     ):
         api.include_router(router)
     app.include_router(api)
-    app.include_router(pages.routes(console, needs_token=needs_token))
+    app.include_router(quality.report_routes(console), responses=ERRORS)
+    app.include_router(pages.routes(console, watch, needs_token=needs_token))
     app.add_exception_handler(QuotemillError, _answer_error)
     app.add_exception_handler(Exception, _answer_fault)
     app.add_exception_handler(RequestValidationError, _answer_wrong_call)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,7 +28,7 @@ class Console:
 
     environ: variables of this process, which its commands get too
     clock: the time, UTC
-    as_of: a time given by hand, which is passed to the commands that take one
+    as_of: a time given by hand, with its offset, which is passed to the commands that take one
     """
 
     cwd: Path
@@ -56,6 +56,16 @@ class Console:
     def settings(self) -> Settings:
         """The settings of this moment. Raises SettingsError."""
         return load_settings(self.environ, self.cwd)
+
+    @property
+    def at(self) -> datetime | None:
+        """The time given by hand."""
+        return datetime.fromisoformat(self.as_of) if self.as_of else None
+
+    @property
+    def now(self) -> datetime:
+        """The time that the state is shown as of, in UTC."""
+        return (self.at or self.clock()).astimezone(UTC)
 
     def find_warehouse(self) -> Warehouse | None:
         """The warehouse for reading; None before the first load."""

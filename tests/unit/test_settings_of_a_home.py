@@ -93,7 +93,7 @@ def test_saved_settings_count_and_secrets_are_apart(home: Path) -> None:
     assert set(tomllib.loads(plain)) == {"log_days", "tdx", "tq", "ib", "schedule"}
     for name in ("quotemill.toml", ".env"):
         assert stat.S_IMODE((home / name).stat().st_mode) == 0o600
-    assert sorted(p.name for p in home.iterdir()) == [".env", "quotemill.toml"]
+    assert sorted(p.name for p in home.iterdir()) == [".env", ".settings.lock", "quotemill.toml"]
 
     save(home, log_days=None, tq__password=None, schedule__tdx_daily__when=None)
     again = load(home)
@@ -129,7 +129,7 @@ def test_a_value_that_is_not_valid_writes_nothing(
 ) -> None:
     with pytest.raises(SettingsError, match=error):
         save_settings({"log_megabytes": 9, name: value}, {"QUOTEMILL_HOME": str(home)}, home.parent)
-    assert list(home.iterdir()) == []
+    assert [path.name for path in home.iterdir()] == [".settings.lock"]
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_source(settings: Settings, name: str, console: Console) -> Check:
     """Ask a source by a real request, as `loaders check` does."""
     source = sources.find(name)
     try:
-        return source.check(settings, console.clock())
+        return source.check(settings, console.now)
     except QuotemillError as error:
         return failed("service", error)
 

@@ -134,7 +134,7 @@ def describe_schedules(console: Console, notes: tuple[str, ...] = ()) -> Schedul
     listing = _list(console)
     layers = read_layers(console.environ, console.cwd)
     jobs = []
-    for row in listing.describe(console.clock()):
+    for row in listing.describe(console.now):
         name = row["job"]
         known, wrong = listing.jobs.get(name), listing.wrong.get(name)
         timing = known.timing if known else None

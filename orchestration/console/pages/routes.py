@@ -1,17 +1,28 @@
 """The addresses of pages, of parts of them, and of the files beside them."""
 
-from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from datetime import date
+from typing import Annotated, Literal
 
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import Response
+from pydantic import BeforeValidator
+
+from orchestration.console.api.answers import JobId
 from orchestration.console.context import Console
-from orchestration.console.pages import overview
+from orchestration.console.pages import configuration, loading, overview, prices, state
 from orchestration.console.pages.site import Site, read_static
 from orchestration.console.security import SIGN_IN
+from orchestration.console.watching import JobWatch
 
 A_YEAR = "public, max-age=31536000, immutable"
+Text = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
+# an empty field of a form names no day
+Day = Annotated[date | None, BeforeValidator(lambda value: value or None), Query()]
+StateName = Annotated[str, Query(max_length=20, alias="state")]
+RunId = Annotated[str, Path(max_length=40)]
 
 
-def routes(console: Console, *, needs_token: bool) -> APIRouter:
+def routes(console: Console, watch: JobWatch, *, needs_token: bool) -> APIRouter:
     """All pages; they are no part of the API's description."""
     router = APIRouter(include_in_schema=False)
     site = Site(console, needs_token)
@@ -28,5 +39,85 @@ def routes(console: Console, *, needs_token: bool) -> APIRouter:
     @router.get("/")
     def show_overview(request: Request) -> Response:
         return site.show(request, "overview.html", lambda: overview.gather(console))
+
+    @router.get("/load")
+    def show_load(request: Request) -> Response:
+        return site.show(request, "load.html", lambda: loading.gather_form(console))
+
+    @router.get("/jobs/{job_id}")
+    def show_job(request: Request, job_id: JobId) -> Response:
+        return site.show(request, "job.html", lambda: loading.gather_job(console, watch, job_id))
+
+    @router.get("/jobs/{job_id}/part")
+    def show_job_part(request: Request, job_id: JobId) -> Response:
+        return site.render(request, "_job.html", loading.gather_job(console, watch, job_id))
+
+    @router.get("/commands/{run_id}")
+    def show_command(request: Request, run_id: RunId) -> Response:
+        return site.show(request, "command.html", lambda: loading.gather_command(console, run_id))
+
+    @router.get("/commands/{run_id}/part")
+    def show_command_part(request: Request, run_id: RunId) -> Response:
+        return site.render(request, "_command.html", loading.gather_command(console, run_id))
+
+    @router.get("/sources")
+    def show_sources(request: Request) -> Response:
+        return site.show(request, "sources.html", lambda: state.gather_sources(console))
+
+    @router.get("/schedules")
+    def show_schedules(request: Request) -> Response:
+        return site.show(request, "schedules.html", lambda: configuration.gather_schedules(console))
+
+    @router.get("/history")
+    def show_history(request: Request) -> Response:
+        return site.show(request, "history.html", lambda: state.gather_history(console))
+
+    @router.get("/findings")
+    def show_findings(
+        request: Request, severity: Text = "", state_: StateName = "", text: Text = ""
+    ) -> Response:
+        return site.show(
+            request,
+            "findings.html",
+            lambda: state.gather_findings(console, severity, state_, text),
+        )
+
+    @router.get("/prices")
+    def show_prices(
+        request: Request,
+        code: Text = "",
+        freq: Literal["1d", "1w", "1mo", "1m", "5m", "15m", "30m", "60m"] = "1d",
+        adjust: Literal["none", "qfq", "hfq"] = "qfq",
+        end: Day = None,
+    ) -> Response:
+        return site.show(
+            request,
+            "prices.html",
+            lambda: prices.gather_klines(console, code, freq, adjust, end),
+        )
+
+    @router.get("/prices/futures")
+    def show_futures(request: Request, variety: Text = "", end: Day = None) -> Response:
+        return site.show(
+            request,
+            "prices_futures.html",
+            lambda: prices.gather_futures(console, variety, end),
+        )
+
+    @router.get("/prices/options")
+    def show_options(
+        request: Request, symbol: Text = "", day: Day = None, slot: Text = "", expiry: Day = None
+    ) -> Response:
+        return site.show(
+            request,
+            "prices_options.html",
+            lambda: prices.gather_options(console, symbol, day, slot, expiry),
+        )
+
+    @router.get("/settings")
+    def show_settings(request: Request, section: Text = "") -> Response:
+        return site.show(
+            request, "settings.html", lambda: configuration.gather_settings(console, section)
+        )
 
     return router

@@ -17,11 +17,20 @@ from loaders.errors import QuotemillError
 from orchestration.console import security
 from orchestration.console.context import Console
 from orchestration.console.errors import NotThere, describe, find_status, record_fault
-from orchestration.console.pages.words import LANGUAGES, Words
+from orchestration.console.pages.words import LANGUAGES, Words, mark
 from orchestration.report.page import format_bytes, format_seconds, format_time, keep_whole
 
 # path, label
-NAVIGATION: tuple[tuple[str, str], ...] = (("/", "Overview"),)
+NAVIGATION: tuple[tuple[str, str], ...] = (
+    ("/", mark("Overview")),
+    ("/load", mark("Load")),
+    ("/sources", mark("Sources")),
+    ("/schedules", mark("Schedules")),
+    ("/history", mark("History")),
+    ("/findings", mark("Findings")),
+    ("/prices", mark("Prices")),
+    ("/settings", mark("Settings")),
+)
 # files by name: their package and what they are called there
 STATIC = {
     "report.css": ("orchestration.report", "page.css"),
@@ -68,6 +77,7 @@ def _environment() -> jinja2.Environment:
         "time": format_time,
         "whole": keep_whole,
         "count": lambda number: f"{number:,}",
+        "plain": lambda number: f"{number:f}",
     }
     environment.globals |= {
         "static": name_static,

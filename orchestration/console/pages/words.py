@@ -24,6 +24,19 @@ STATUSES = (
     mark("failed"),
     mark("cancelled"),
     mark("interrupted"),
+    # of jobs of the schedule
+    mark("on"),
+    mark("off"),
+    mark("disabled"),
+    mark("queued"),
+    mark("wrong"),
+    # of checks
+    mark("passed"),
+    mark("skipped"),
+    # of findings
+    mark("new"),
+    mark("standing"),
+    mark("acknowledged"),
 )
 
 

@@ -1,4 +1,4 @@
-// Forms and buttons that call the API. No words of its own: all texts come from the page.
+// Forms and buttons that call the API, and loads that are watched. All texts come from the page.
 "use strict";
 (() => {
   const token = document.querySelector("meta[name=quotemill-page]").content;
@@ -9,18 +9,30 @@
       headers: { "content-type": "application/json", "x-quotemill-page": token },
       body: JSON.stringify(body),
     });
-    const document = await answer.json();
-    return { ok: answer.ok, document };
+    return { ok: answer.ok, document: await answer.json() };
   }
 
-  function read(form) {
-    const body = {};
+  // what is no number is sent as it is, and refused with a word
+  const toNumber = (text) => (Number.isFinite(Number(text)) ? Number(text) : text);
+  const KINDS = {
+    number: toNumber,
+    bool: (text) => text === "true",
+    list: (text) => text.split(/[\s,;]+/).filter(Boolean),
+  };
+
+  function read(form, under) {
+    const values = {}, body = {};
     for (const field of form.elements) {
+      const kind = KINDS[field.dataset.kind] || (field.type === "number" ? toNumber : (text) => text);
       if (!field.name || field.disabled || (field.type === "radio" && !field.checked)) continue;
-      if (field.type === "checkbox") body[field.name] = field.checked;
-      else if (field.value !== "") body[field.name] = field.type === "number" ? Number(field.value) : field.value;
+      const place = field.dataset.top === undefined ? values : body;
+      if (field.dataset.each !== undefined) {
+        if (field.checked) (place[field.name] ||= []).push(field.value);
+      } else if (field.type === "checkbox") place[field.name] = field.checked;
+      else if (field.value.trim() !== "") place[field.name] = kind(field.value);
+      else if (field.dataset.empty !== undefined) place[field.name] = null;
     }
-    return body;
+    return under ? { ...body, [under]: values } : { ...body, ...values };
   }
 
   function say(place, text, isBad) {
@@ -29,20 +41,74 @@
     place.className = isBad ? "bad" : "good";
   }
 
+  function fill(address, answer) {
+    return address.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(answer[name]));
+  }
+
+  function report(form, answer) {
+    const place = form.querySelector("[data-answer]");
+    if (answer.checks) {
+      const lines = answer.checks.map((c) => [c.status, c.name, c.text, c.fix].filter(Boolean).join(" · "));
+      say(place, lines.join("\n"), !answer.ok);
+      return;
+    }
+    const goto = answer.job_id ? form.dataset.gotoJob || form.dataset.goto : form.dataset.goto;
+    if (goto) location.assign(fill(goto, answer));
+    else say(place, [form.dataset.done, ...(answer.notes || []), answer.hint].filter(Boolean).join(" "), false);
+  }
+
   async function submit(event) {
     const form = event.target.closest("form[data-call]");
     if (!form) return;
     event.preventDefault();
+    const own = event.submitter ? event.submitter.dataset : {};
     const place = form.querySelector("[data-answer]");
+    const buttons = [...form.querySelectorAll("button")];
+    buttons.forEach((button) => { button.disabled = true; });
     try {
-      const { ok, document: answer } = await call(form.dataset.method || "POST", form.dataset.call, read(form));
+      const body = read(form, own.call ? own.under : form.dataset.under);
+      if (own.reset !== undefined) for (const name in body[form.dataset.under]) body[form.dataset.under][name] = null;
+      const method = own.method || form.dataset.method || "POST";
+      const { ok, document: answer } = await call(method, own.call || form.dataset.call, body);
       if (!ok || answer.error) say(place, [answer.error, answer.hint].filter(Boolean).join(" — "), true);
-      else if (form.dataset.goto) location.assign(form.dataset.goto);
-      else say(place, form.dataset.done || "", false);
+      else report(form, answer);
     } catch (error) {
       say(place, String(error), true);
+    } finally {
+      buttons.forEach((button) => { button.disabled = false; });
     }
   }
 
+  // a part of the page that the server renders anew
+  async function refresh(part) {
+    const answer = await fetch(part.dataset.part);
+    if (answer.ok) part.innerHTML = await answer.text();
+  }
+
+  function watch(part) {
+    const events = new EventSource(part.dataset.events);
+    let last = 0;
+    events.addEventListener("job", () => {
+      if (Date.now() - last > 1500 && !document.hidden) {
+        last = Date.now();
+        refresh(part);
+      }
+    });
+    events.addEventListener("end", () => {
+      events.close();
+      refresh(part);
+    });
+  }
+
+  function poll(part) {
+    const timer = setInterval(async () => {
+      if (document.hidden) return;
+      await refresh(part);
+      if (!part.querySelector("[data-running]")) clearInterval(timer);
+    }, 2000);
+  }
+
   document.addEventListener("submit", submit);
+  document.querySelectorAll("[data-events]").forEach(watch);
+  document.querySelectorAll("[data-poll]").forEach(poll);
 })();

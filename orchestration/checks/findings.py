@@ -1,0 +1,88 @@
+"""What is wrong with the data: findings, and keys that loads could not load, in one list."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from loaders.engine import failed_keys
+from loaders.engine.failed_keys import FailedKey
+from loaders.engine.jobs import requester
+from loaders.errors import UsageError
+from loaders.warehouse.postgres import Warehouse
+from orchestration.run import findings
+from orchestration.run.findings import Finding, Judgement
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """Findings, most severe first, and keys that failed and were not loaded since."""
+
+    findings: list[Finding] = field(default_factory=list)
+    failed_keys: list[FailedKey] = field(default_factory=list)
+
+    @property
+    def counts(self) -> Judgement:
+        return findings.tally(self.findings)
+
+    def as_json(self) -> dict[str, Any]:
+        counts = self.counts
+        return {
+            "findings": [asdict(finding) for finding in self.findings],
+            "counts": counts.counts,
+            "new": counts.new,
+            "acknowledged": counts.acknowledged,
+            "failed_keys": [asdict(failure) for failure in self.failed_keys],
+        }
+
+
+def read(
+    warehouse: Warehouse | None,
+    *,
+    severity: str | None = None,
+    states: Sequence[str] = findings.STATES,
+    as_of: datetime | None = None,
+) -> Wrong:
+    """Everything that is wrong, as of a time; empty without a warehouse."""
+    _check_severity(severity)
+    if warehouse is None:
+        return Wrong()
+    with warehouse.connect() as conn:
+        _set_time(conn, as_of)
+        listed = findings.read(conn, warehouse.inner_schema("qa"), severity=severity, states=states)
+        return Wrong(listed, failed_keys.read(conn))
+
+
+def acknowledge(
+    warehouse: Warehouse | None,
+    names: Sequence[str],
+    reason: str,
+    *,
+    severity: str | None = None,
+    as_of: datetime | None = None,
+) -> int:
+    """Acknowledge findings by number or check, and failed keys; return how many.
+
+    Raises UsageError where nothing has such a name.
+    """
+    _check_severity(severity)
+    if warehouse is None:
+        raise UsageError("there are no findings yet", hint="quotemill run")
+    by = requester().partition(" pid ")[0]
+    with warehouse.connect() as conn:
+        _set_time(conn, as_of)
+        qa = warehouse.inner_schema("qa")
+        return findings.acknowledge(conn, qa, names, reason, by, severity)
+
+
+def _check_severity(severity: str | None) -> None:
+    if severity is not None and severity not in findings.SEVERITIES:
+        allowed = ", ".join(findings.SEVERITIES)
+        raise UsageError(f"--severity {severity}: unknown", hint=f"allowed: {allowed}")
+
+
+def _set_time(conn: psycopg.Connection, as_of: datetime | None) -> None:
+    if as_of:
+        conn.execute("select set_config('quotemill.as_of', %s, false)", (as_of.isoformat(),))

@@ -1,0 +1,140 @@
+"""Prices: bars of a security, main contracts of futures, option chains; as JSON, CSV or Arrow."""
+
+import io
+import math
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+import psycopg
+import pyarrow as pa
+import pyarrow.csv
+from fastapi import APIRouter, Path, Query
+from fastapi.responses import JSONResponse, Response
+
+from loaders.errors import UsageError
+from orchestration.console.context import Console
+from orchestration.console.errors import NotThere
+from orchestration.readers import klines, main_contracts, option_chains
+from orchestration.readers.klines import NotListed
+
+Format = Annotated[Literal["json", "csv", "arrow"], Query(description="of the answer")]
+Day = Annotated[date | None, Query()]
+Frequency = Literal["1d", "1w", "1mo", "1m", "5m", "15m", "30m", "60m"]
+Code = Annotated[str, Path(pattern=r"^[A-Za-z0-9._]{1,20}$", description="sh600000, 600000.SH")]
+Variety = Annotated[str, Path(pattern=r"^[A-Za-z]{1,8}\.[A-Za-z]{1,8}$", description="SHFE.cu")]
+Symbol = Annotated[str, Path(pattern=r"^[A-Z0-9][A-Z0-9 ._-]{0,19}$", description="AAPL")]
+Slot = Annotated[str | None, Query(pattern=r"^\d\d:\d\d$", description="HH:MM in New York")]
+KINDS = {
+    "application/json": {"schema": {"type": "object"}},
+    "text/csv": {},
+    "application/vnd.apache.arrow.stream": {},
+}
+ANSWERS: dict[int | str, dict[str, Any]] = {200: {"content": KINDS}}
+
+
+def routes(console: Console) -> APIRouter:
+    router = APIRouter(tags=["prices"], default_response_class=Response)
+
+    @router.get("/klines/{code}", responses=ANSWERS)
+    def read_klines(
+        code: Code,
+        freq: Frequency = "1d",
+        adjust: Literal["none", "qfq", "hfq"] = "none",
+        start: Day = None,
+        end: Day = None,
+        as_of: Day = None,
+        format: Format = "json",
+    ) -> Response:
+        """Bars of a security or an index, ascending: table market.kline_daily and its like."""
+        if as_of is not None:
+            raise UsageError(
+                "prices as they were known on a day are not kept yet", hint="leave as_of out"
+            )
+
+        def read(conn: psycopg.Connection) -> tuple[dict[str, Any], pa.Table]:
+            market = console.require_warehouse().market_schema
+            security = klines.find_security(conn, market, code)
+            table = klines.read_klines(
+                conn, market, security, freq=freq, adjust=adjust, start=start, end=end
+            )
+            about = {"code": security.code, "name": security.name, "freq": freq, "adjust": adjust}
+            return about, table
+
+        return answer(*_read(console, read), format)
+
+    @router.get("/main-contracts/{variety}", responses=ANSWERS)
+    def read_main_contracts(
+        variety: Variety, start: Day = None, end: Day = None, format: Format = "json"
+    ) -> Response:
+        """The main contract of each day with its bar and rolls: table futures.main_schedule."""
+
+        def read(conn: psycopg.Connection) -> tuple[dict[str, Any], pa.Table]:
+            futures = console.require_warehouse().inner_schema("futures")
+            table = main_contracts.read_main_contracts(conn, futures, variety, start, end)
+            return {"variety": variety}, table
+
+        return answer(*_read(console, read), format)
+
+    @router.get("/option-chain/{symbol}/{day}", responses=ANSWERS)
+    def read_option_chain(
+        symbol: Symbol, day: date, slot: Slot = None, format: Format = "json"
+    ) -> Response:
+        """The chain of a day's close, or of a slot: table options.chain_daily_clean."""
+
+        def read(conn: psycopg.Connection) -> tuple[dict[str, Any], pa.Table]:
+            options = console.require_warehouse().inner_schema("options")
+            table = option_chains.read_option_chain(conn, options, symbol, day, slot)
+            slots = option_chains.list_slots(conn, options, symbol, day)
+            return {"symbol": symbol, "date": str(day), "slot": slot, "slots": slots}, table
+
+        return answer(*_read(console, read), format)
+
+    return router
+
+
+def answer(about: dict[str, Any], table: pa.Table, form: str) -> Response:
+    """A table as JSON (`rows` beside what it is of), CSV, or an Arrow stream."""
+    if form == "json":
+        rows = [{n: _plain(v) for n, v in row.items()} for row in table.to_pylist()]
+        return JSONResponse({**about, "rows": rows})
+    name = "-".join(str(value) for value in list(about.values())[:1]).replace(" ", "_")
+    sink = io.BytesIO()
+    if form == "csv":
+        pyarrow.csv.write_csv(_flatten(table), sink)
+        kind, ending = "text/csv", "csv"
+    else:
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        kind, ending = "application/vnd.apache.arrow.stream", "arrow"
+    named = {"content-disposition": f'attachment; filename="{name}.{ending}"'}
+    return Response(sink.getvalue(), media_type=kind, headers=named)
+
+
+def _read(console: Console, read: Any) -> tuple[dict[str, Any], pa.Table]:
+    try:
+        result: tuple[dict[str, Any], pa.Table] = console.read(read)
+    except NotListed as error:
+        raise NotThere(str(error), hint=error.hint) from None
+    return result
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it: decimals of at most 15 digits stay exact as numbers."""
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, float) and not math.isfinite(value):  # JSON has no word for it
+        return None
+    return value.isoformat() if isinstance(value, date | datetime) else value
+
+
+def _flatten(table: pa.Table) -> pa.Table:
+    """Lists as texts, which CSV can hold."""
+    for at, field in enumerate(table.schema):
+        if pa.types.is_list(field.type):
+            texts = [
+                None if value is None else " ".join(value)
+                for value in table[field.name].to_pylist()
+            ]
+            table = table.set_column(at, field.name, pa.array(texts, pa.string()))
+    return table

@@ -1,0 +1,193 @@
+"""What the data are like: freshness, findings and their acknowledgement, alerts, the report."""
+
+import base64
+import hashlib
+import re
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from fastapi.responses import HTMLResponse, Response
+from pydantic import Field
+
+from loaders.errors import UsageError
+from loaders.settings import Settings
+from orchestration.alerts import check as alerts
+from orchestration.checks import findings as wrong
+from orchestration.checks import status
+from orchestration.console.api.answers import Answer, Call
+from orchestration.console.context import Console
+from orchestration.console.errors import scrub
+from orchestration.report import gather, page
+
+Severity = Literal["error", "warning", "info"]
+State = Literal["new", "standing", "acknowledged"]
+MOST = 2000  # findings of one answer
+_STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
+
+
+class FreshnessRow(Answer):
+    """A dataset: the day that it is loaded to, and the day that it should be."""
+
+    source: str
+    dataset: str
+    last_date: date | None
+    expected_date: date | None
+    is_stale: bool
+
+
+class Freshness(Answer):
+    freshness: list[FreshnessRow]
+
+
+class FindingRow(Answer):
+    """A row of qa.findings; `number` is what acknowledging takes."""
+
+    number: int | None
+    severity: str
+    check_name: str
+    subject: str
+    trade_date: date | None
+    state: str
+    evidence: str
+    first_seen_at: datetime | None
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    reason: str | None
+
+
+class FailedKeyRow(Answer):
+    """A key that a load could not load, and none did since."""
+
+    source: str
+    dataset: str
+    key: str
+    reason: str
+    job_id: int
+    first_failed_at: datetime
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    acknowledged_because: str | None
+
+
+class Findings(Answer):
+    """`counts` are of all that match; `findings` are at most `limit` of them."""
+
+    counts: dict[str, int]
+    new: dict[str, int]
+    acknowledged: dict[str, int]
+    findings: list[FindingRow]
+    failed_keys: list[FailedKeyRow]
+
+
+class AckCall(Call):
+    """What is known and stays, and why: numbers, checks, failed keys (`kline_daily sh600000`)."""
+
+    names: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=200)]],
+        Field(min_length=1, max_length=500),
+    ]
+    reason: Annotated[str, Field(min_length=1, max_length=1000, pattern=r"\S")]
+    severity: Severity | None = None
+
+
+class Acknowledged(Answer):
+    acknowledged: int
+
+
+class AlertRow(Answer):
+    """An alert: its cause, since when, and whether its channels have it."""
+
+    cause: str
+    severity: str
+    message: str
+    command: str
+    first_at: datetime
+    last_at: datetime
+    count: int
+    channels: list[str]
+    told_at: datetime | None
+    recovered_at: datetime | None
+
+
+class Alerts(Answer):
+    alerts: list[AlertRow]
+
+
+def routes(console: Console) -> APIRouter:
+    router = APIRouter(tags=["quality"])
+
+    @router.get("/freshness")
+    def read_freshness() -> Freshness:
+        """How far each dataset is loaded, and how far it should be: `quotemill status`."""
+        shown = status.read(console.find_warehouse(), 1, console.as_of, console.settings())
+        rows = [FreshnessRow.model_validate(row) for row in shown.freshness]
+        return Freshness(freshness=rows)
+
+    @router.get("/qa")
+    def list_findings(
+        severity: Severity | None = None,
+        state: Annotated[list[State] | None, Query()] = None,
+        limit: Annotated[int, Query(ge=1, le=MOST)] = 500,
+    ) -> Findings:
+        """What is wrong with the data, most severe first: `quotemill findings`."""
+        values: dict[str, Any] = {"states": state} if state else {}
+        shown = wrong.read(console.find_warehouse(), severity=severity, as_of=console.at, **values)
+        counts = shown.counts
+        return Findings(
+            counts=counts.counts,
+            new=counts.new,
+            acknowledged=counts.acknowledged,
+            findings=[FindingRow.model_validate(row) for row in shown.findings[:limit]],
+            failed_keys=[FailedKeyRow.model_validate(row) for row in shown.failed_keys[:limit]],
+        )
+
+    @router.post("/qa/ack")
+    def acknowledge(call: AckCall) -> Acknowledged:
+        """Acknowledge what is known: `quotemill findings --ack 12 --reason "…"`."""
+        if any("\0" in text for text in (*call.names, call.reason)):
+            raise UsageError("a text cannot hold a NUL")
+        done = wrong.acknowledge(
+            console.open_warehouse(),
+            call.names,
+            call.reason,
+            severity=call.severity,
+            as_of=console.at,
+        )
+        return Acknowledged(acknowledged=done)
+
+    @router.get("/alerts")
+    def list_alerts(all: bool = False) -> Alerts:
+        """Open alerts, with `all` also resolved ones: `quotemill alerts list`."""
+        settings: Settings = console.settings()
+        entries = alerts.list_entries(settings, console.find_warehouse(), with_resolved=all)
+        rows = [AlertRow.model_validate(scrub(entry.__dict__)) for entry in entries]
+        return Alerts(alerts=rows)
+
+    return router
+
+
+def report_routes(console: Console) -> APIRouter:
+    router = APIRouter(tags=["quality"])
+
+    @router.get("/report", response_class=HTMLResponse)
+    def read_report(since: date | None = None) -> Response:
+        """The report of this moment as one page: `quotemill report --since 2024-01-01`."""
+        at = console.at
+        if since and since > console.now.date():
+            raise UsageError(f"since {since} is in the future", hint="give a past day")
+        report = gather.gather(console.settings(), console.find_warehouse(), since, at)
+        text = page.render(report)
+        return HTMLResponse(text, headers={"content-security-policy": _allow_styles(text)})
+
+    return router
+
+
+def _allow_styles(text: str) -> str:
+    """A policy for a page that has its style in it: no script, and that style alone."""
+    digests = (hashlib.sha256(style.encode()).digest() for style in _STYLE.findall(text))
+    styles = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+    return (
+        f"default-src 'none'; style-src {styles}; img-src data:; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'"
+    )

@@ -1,0 +1,52 @@
+"""Pages of settings and schedules."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from orchestration.console.api.schedules import describe_schedules
+from orchestration.console.api.settings import (
+    DatabaseAnswer,
+    SettingAnswer,
+    describe_settings,
+)
+from orchestration.console.context import Console
+
+NO_DATABASE = dict.fromkeys(DatabaseAnswer.model_fields)
+TOP = "quotemill"  # the settings outside of every section
+
+
+def gather_settings(console: Console, chosen: str) -> Mapping[str, Any]:
+    """Every setting by its section; the database by its parts."""
+    shown = describe_settings(console, console.settings())
+    sections: dict[str, list[Mapping[str, Any]]] = {}
+    overruled = None
+    for row in shown.settings:
+        section = row.name.partition(".")[0] if "." in row.name else TOP
+        sections.setdefault(section, []).append(_describe_row(row))
+        if row.name == "warehouse_url":
+            overruled = row.overruled_by
+    return {
+        "shown": shown,
+        "database": shown.database.model_dump() if shown.database else NO_DATABASE,
+        "warehouse_by": overruled,
+        "sections": sections,
+        "chosen": chosen,
+    }
+
+
+def _describe_row(row: SettingAnswer) -> Mapping[str, Any]:
+    """A setting with the form of its field: list, number, bool, or a text."""
+    value = row.value
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    kind = "list" if isinstance(value, list) else "number" if is_number else ""
+    if isinstance(value, bool):
+        kind = "bool"
+    text = ", ".join(map(str, value)) if isinstance(value, list) else value
+    if isinstance(value, bool):
+        text = json.dumps(value)
+    return row.model_dump() | {"kind": kind, "text": "" if text is None else str(text)}
+
+
+def gather_schedules(console: Console) -> Mapping[str, Any]:
+    return {"shown": describe_schedules(console)}

@@ -1,0 +1,74 @@
+"""Pages of what ran and what is wrong: history, findings, sources with their self-tests."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from loaders import sources
+from loaders.engine import job_list, test_runs
+from orchestration.checks import findings as wrong
+from orchestration.console.api.commands import describe_command
+from orchestration.console.context import Console
+from orchestration.console.errors import scrub
+from orchestration.run import build_record, findings, history
+
+SHOWN = 30
+MOST = 500  # findings on a page
+
+
+def gather_history(console: Console) -> Mapping[str, Any]:
+    warehouse = console.find_warehouse()
+    listed = console.commands.list_all()[:SHOWN]
+    values: dict[str, Any] = {"runs": [], "builds": [], "jobs": []}
+    if warehouse is not None:
+        values = {
+            "runs": warehouse.ask(lambda conn: history.recent(conn, SHOWN), patient=False)[:SHOWN],
+            "builds": warehouse.ask(lambda conn: build_record.recent(conn, SHOWN), patient=False),
+            "jobs": job_list.list_recent(warehouse, SHOWN),
+        }
+    for row in (*values["runs"], *values["builds"]):
+        row["error"] = scrub(row["error"])
+    return values | {"commands": [describe_command(console, command) for command in listed]}
+
+
+def gather_findings(
+    console: Console, severity: str | None, state: str | None, text: str
+) -> Mapping[str, Any]:
+    """Findings and failed keys that match a filter; unknown words filter nothing."""
+    severity = severity if severity in findings.SEVERITIES else None
+    states = (state,) if state in findings.STATES else findings.STATES
+    shown = wrong.read(console.find_warehouse(), severity=severity, states=states, as_of=console.at)
+    sought = text.strip().lower()
+    matching = [f for f in shown.findings if sought in f"{f.check_name} {f.subject}".lower()]
+    failed = [f for f in shown.failed_keys if sought in f"{f.dataset} {f.key}".lower()]
+    is_of_failed = severity is None and state not in ("new", "standing")
+    return {
+        "counts": str(shown.counts),
+        "findings": matching[:MOST],
+        "more": max(0, len(matching) - MOST),
+        "failed_keys": failed[:MOST] if is_of_failed else [],
+        "severity": severity,
+        "state": state,
+        "text": text,
+        "severities": findings.SEVERITIES,
+        "states": findings.STATES,
+    }
+
+
+def gather_sources(console: Console) -> Mapping[str, Any]:
+    """Each source, and the recorded self-tests."""
+    settings = console.settings()
+    warehouse = console.find_warehouse()
+    runs: list[dict[str, Any]] = []
+    checks: list[dict[str, Any]] = []
+    if warehouse is not None:
+        runs = warehouse.ask(lambda conn: test_runs.list_runs(conn, SHOWN), patient=False)
+        if runs:
+            newest = runs[0]["run_id"]
+            read = warehouse.ask(lambda conn: test_runs.read_run(conn, newest), patient=False)
+            checks = [scrub(check) for check in read[1]] if read else []
+    shown = []
+    for name in sources.MODULES:
+        source = sources.find(name)
+        is_tested = any(" selftest " in f"{job.command} " for job in source.jobs.values())
+        shown.append({"name": name, "missing": source.missing(settings), "has_selftest": is_tested})
+    return {"sources": shown, "runs": runs, "checks": checks}

@@ -1,0 +1,112 @@
+"""Each page answers, in both languages, without a warehouse and with one, and shows no mark-up."""
+# ruff: noqa: F811
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.bench import warehouse_url
+from tests.integration.console.conftest import Caller
+from tests.toy.bench import Toy, bench  # noqa: F401
+
+Open = Callable[..., Caller]
+PAGES = ("/", "/load", "/sources", "/schedules", "/history", "/findings", "/prices", "/settings")
+NASTY = "<script>alert(1)</script>"
+
+
+def open_page(caller: Caller, path: str) -> str:
+    answer = caller.get(path)
+    assert answer.status_code == 200, answer.text[:2000]
+    assert answer.headers["content-type"].startswith("text/html")
+    text = str(answer.text)
+    assert not re.search(r"<script(?! src=)|\son\w+=|style=|javascript:", text), path
+    assert not re.search(r"(?:src|href)=\"(?:https?:)?//", text), path
+    return text
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_each_page_opens_without_a_warehouse(open_console: Open, path: str) -> None:
+    caller = open_console()
+    english = open_page(caller, path)
+    assert f'<a href="{path}" aria-current="page">' in english
+    chinese = open_page(caller, f"{path}?lang=zh")
+    assert '<html lang="zh-CN">' in chinese
+    assert not (caller.console.settings().home / "pg").exists()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_each_page_opens_with_a_warehouse(prepared_dsn: str, open_console: Open, path: str) -> None:
+    service = {"QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9"}
+    open_page(open_console(service | {"QUOTEMILL_WAREHOUSE_URL": prepared_dsn}), path)
+
+
+def test_a_first_run_leads_to_a_source(open_console: Open, tmp_path: Path) -> None:
+    caller = open_console()
+    text = open_page(caller, "/load")
+    for name in ("tdx.client", "tdx.base_url"):
+        assert f'name="{name}"' in text
+    assert "loaders sandbox tdx" in text
+    body = {"values": {"tdx.base_url": "http://127.0.0.1:9"}}
+    assert caller.call("/api/settings", body, method="PUT").status_code == 200
+    text = open_page(caller, "/load")
+    assert 'data-call="/api/ingestion/start"' in text
+    assert 'value="kline_daily"' in text
+
+
+def test_a_load_is_shown_with_its_failures_and_the_retry(bench: Toy, open_console: Open) -> None:
+    (bench.folder / "cc.csv").unlink()
+    bench.load(keys=("AA", "Bb", "cc", "dd"))
+    settings = {
+        "QUOTEMILL_WAREHOUSE_URL": warehouse_url(bench.settings),
+        "QUOTEMILL_HOME": str(bench.settings.home),
+    }
+    caller = open_console(settings)
+    text = open_page(caller, "/jobs/1")
+    assert "cc.csv is not there" in text
+    assert 'data-call="/api/ingestion/retry"' in text
+    assert "data-events" not in text  # it has ended
+    part = caller.get("/jobs/1/part").text
+    assert "<html" not in part
+    assert "cc.csv is not there" in part
+    assert '<a href="/jobs/1">1</a>' in open_page(caller, "/history")
+    findings = open_page(caller, "/findings")
+    assert 'value="price cc"' in findings
+    assert 'value="price cc"' not in open_page(caller, "/findings?state=new")
+    assert 'value="price cc"' not in open_page(caller, "/findings?text=nothing")
+    for path in ("/jobs/2", "/jobs/2/part", "/commands/x", "/commands/x/part"):
+        assert caller.get(path).status_code == 404
+    for path in ("/jobs/0", "/jobs/x"):
+        assert caller.get(path).status_code == 422
+
+
+def test_what_others_wrote_is_text_on_every_page(open_console: Open, tmp_path: Path) -> None:
+    (tmp_path / "quotemill.toml").write_text(
+        f'backup_folder = "/srv/{NASTY}"\n[schedule.mine]\ncommand = "run {NASTY}"\n'
+        'when = "daily 10:00"\n[tdx]\nbase_url = "http://127.0.0.1:9"\n'
+    )
+    caller = open_console()
+    for path in (
+        "/settings",
+        "/schedules",
+        f"/findings?text={NASTY}",
+        f"/settings?section={NASTY}",
+    ):
+        assert NASTY not in open_page(caller, path)
+    assert "&lt;script&gt;" in open_page(caller, "/settings")
+
+
+def test_no_page_shows_a_secret(open_console: Open) -> None:
+    caller = open_console(
+        {
+            "QUOTEMILL_WAREHOUSE_URL": "postgresql://me:very-secret@127.0.0.1:9/market",
+            "QUOTEMILL_TQ__PASSWORD": "very-secret",
+            "QUOTEMILL_TDX__BASE_URL": "http://me:very-secret@127.0.0.1:9",
+        }
+    )
+    for path in PAGES:
+        assert "very-secret" not in caller.get(path).text
+    settings = open_page(caller, "/settings")
+    assert "environment QUOTEMILL_WAREHOUSE_URL" in settings
+    assert 'value="127.0.0.1"' in settings

@@ -1,0 +1,228 @@
+"""Prices by the console's API equal the tables, in each format."""
+
+import io
+import re
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pyarrow.csv
+import pytest
+
+from orchestration.readers import klines
+from tests.integration.console.conftest import Caller, open_console  # noqa: F401
+from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.raw import (
+    action,
+    bar,
+    land,
+    minute,
+    security,
+    session_minutes,
+    trading_day,
+    weekdays,
+)
+from tests.integration.dbt.raw_futures import day_bar
+from tests.integration.dbt.raw_futures import land_days as land_futures_days
+from tests.integration.dbt.test_main_daily import VARIETY, land_schedule
+
+DAYS = weekdays(date(2024, 6, 3), 12)
+CODE = "sh600000"
+TABLES = ("+symbol_dim", "+kline_daily_hfq", "+kline_weekly_qfq", "+kline_5m_qfq")
+NASTY = "<script>alert(1)</script>"
+FUTURES = ("main_schedule", "main_segments", "main_daily")
+
+
+@pytest.fixture
+def caller(
+    option_days: str,
+    dbt: Dbt,
+    conn: psycopg.Connection,
+    open_console: Callable[..., Caller],  # noqa: F811
+) -> Caller:
+    land(conn, "security", [security(CODE), security("sh600004")])
+    land(conn, "trading_day", [trading_day(day) for day in DAYS])
+    prices = [f"{10 + n / 100:.2f}" for n in range(len(DAYS))]
+    land(conn, "kline_daily", [bar(CODE, d, p) for d, p in zip(DAYS, prices, strict=True)])
+    land(conn, "kline_minute", [minute(CODE, at, "10.5") for at in session_minutes(DAYS[3])])
+    land(conn, "corporate_action", [action(CODE, DAYS[6], cash_per10_yuan="1.5")])
+    land(conn, "index_kline", [])
+    land_futures_days(conn, DAYS)
+    land_schedule(
+        conn, {day: "SHFE.au2408" if n < 7 else "SHFE.au2410" for n, day in enumerate(DAYS)}
+    )
+    for contract in ("SHFE.au2408", "SHFE.au2410"):
+        bars = [
+            day_bar(contract, day, None, 1) | dict.fromkeys(("open", "high", "low", "close"), 500)
+            for day in DAYS
+        ]
+        land(conn, "raw_tq.contract_daily", bars)
+    assert dbt("run", "-s", *TABLES, *FUTURES).success
+    return open_console({"QUOTEMILL_WAREHOUSE_URL": option_days})
+
+
+def test_bars_equal_the_tables_in_each_format(caller: Caller, conn: psycopg.Connection) -> None:
+    path = f"/api/klines/{CODE}"
+    for adjust, table in (("none", ""), ("qfq", "_qfq"), ("hfq", "_hfq")):
+        expected = conn.execute(
+            f"select trade_date, open, close, volume_shares from market.kline_daily{table} "
+            "where code = %s order by trade_date",
+            (CODE,),
+        ).fetchall()
+        assert len(expected) == len(DAYS)
+        document = caller.json(f"{path}?adjust={adjust}")
+        assert (document["code"], document["adjust"]) == (CODE, adjust)
+        shown = [
+            (r["trade_date"], r["open"], r["close"], r["volume_shares"]) for r in document["rows"]
+        ]
+        assert shown == [(str(d), float(o), float(c), v) for d, o, c, v in expected]
+    answer = caller.get(f"{path}?adjust=qfq&format=arrow")
+    table = pa.ipc.open_stream(answer.content).read_all()
+    assert table.schema.field("close").type == pa.decimal128(18, 3)
+    assert table["close"].to_pylist()[:2] == [Decimal("9.850"), Decimal("9.860")]
+    text = caller.get(f"{path}?adjust=qfq&format=csv").content
+    assert pyarrow.csv.read_csv(io.BytesIO(text))["close"].to_pylist()[:2] == [9.85, 9.86]
+    part = caller.json(f"{path}?start={DAYS[2]}&end={DAYS[4]}")
+    assert [row["trade_date"] for row in part["rows"]] == [str(day) for day in DAYS[2:5]]
+    assert caller.json("/api/klines/600000.SH")["code"] == CODE
+    weeks = caller.json(f"{path}?freq=1w&adjust=qfq")["rows"]
+    assert [row["trade_date"] for row in weeks] == [str(DAYS[4]), str(DAYS[9]), str(DAYS[11])]
+
+
+def test_minutes_are_those_of_the_days_asked_for(caller: Caller) -> None:
+    path = f"/api/klines/{CODE}?freq=5m&adjust=none"
+    rows = caller.json(f"{path}&start={DAYS[3]}&end={DAYS[3]}")["rows"]
+    assert len(rows) == 48
+    assert (rows[0]["bar_end"], rows[0]["trade_date"]) == (
+        f"{DAYS[3]}T01:35:00+00:00",
+        str(DAYS[3]),
+    )
+    assert caller.json(f"{path}&start={DAYS[4]}")["rows"] == []
+
+
+def test_more_rows_than_one_answer_holds_are_refused(
+    caller: Caller, conn: psycopg.Connection
+) -> None:
+    listed = klines.find_security(conn, "market", "600000")
+    with pytest.raises(klines.UsageError, match="more than 5 rows"):
+        klines.read_klines(conn, "market", listed, most=5)
+    assert klines.read_klines(conn, "market", listed, most=len(DAYS)).num_rows == len(DAYS)
+    actions = klines.read_actions(conn, "market", CODE, None, None)
+    assert actions["ex_date"].to_pylist() == [DAYS[6]]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "says"),
+    [
+        ("klines/sh600001", 404, "near it: sh600000 SH600000, sh600004"),
+        ("klines/sh6000", 422, "not a code"),
+        ("klines/sh600000'%20or%20'1'='1", 422, "code"),
+        ("klines/sh600000?freq=2d", 422, "freq"),
+        ("klines/sh600000?adjust=all", 422, "adjust"),
+        ("klines/sh600000?freq=1w", 422, "forward-adjusted"),
+        ("klines/sh600000?start=x'%3Bdrop", 422, "start"),
+        ("klines/sh600000?start=2024-06-05&end=2024-06-03", 422, "is before start"),
+        ("klines/sh600000?as_of=2024-06-05", 422, "as they were known"),
+        ("klines/sh600000?format=xml", 422, "format"),
+        ("main-contracts/SHFE.xx", 404, "there are: SHFE.au"),
+        ("main-contracts/x'%20or%201=1", 422, "variety"),
+        ("option-chain/NOPE/2026-11-24", 404, "symbols: AAPL, BRK B"),
+        ("option-chain/AAPL/2026-11-30", 404, "days near it: 2026-11-24, 2026-11-25"),
+        ("option-chain/AAPL/2026-11-24?slot=03:00", 404, "slots of the day:"),
+        ("option-chain/AAPL/2026-11-24?slot=x", 422, "slot"),
+        ("option-chain/AAPL/yesterday", 422, "day"),
+        ("option-chain/..%2f..%2fx/2026-11-24", 404, ""),
+    ],
+)
+def test_what_is_not_there_or_wrong_is_named(
+    caller: Caller, path: str, status: int, says: str
+) -> None:
+    answer = caller.get(f"/api/{path}")
+    assert answer.status_code == status, answer.text
+    assert says in answer.text
+
+
+def test_main_contracts_have_their_rolls(caller: Caller) -> None:
+    rows = caller.json(f"/api/main-contracts/{VARIETY}")["rows"]
+    assert [row["trading_day"] for row in rows] == [str(day) for day in DAYS]
+    [roll] = [row for row in rows if row["is_switch"] and row["prev_contract"]]
+    assert (roll["trading_day"], roll["underlying_contract"]) == (str(DAYS[7]), "SHFE.au2410")
+    assert {row["close"] for row in rows} == {500.0}
+    assert caller.get(f"/api/main-contracts/{VARIETY}?format=csv").text.count("\n") == 13
+
+
+def test_a_chain_is_that_of_the_close_or_of_a_slot(
+    caller: Caller, conn: psycopg.Connection
+) -> None:
+    close = caller.json("/api/option-chain/AAPL/2026-11-24")
+    expected = conn.execute(
+        "select strike, iv from options.chain_daily_clean where symbol = 'AAPL' "
+        "and trade_date = '2026-11-24' order by expiry, option_right, strike"
+    ).fetchall()
+    assert [(row["strike"], row["iv"]) for row in close["rows"]] == [
+        (float(strike), iv) for strike, iv in expected
+    ]
+    slot = close["slots"][0]
+    rows = caller.json(f"/api/option-chain/AAPL/2026-11-24?slot={slot}")["rows"]
+    assert {row["slot_label"] for row in rows} == {slot}
+    assert caller.json("/api/option-chain/BRK%20B/2026-11-24")["symbol"] == "BRK B"
+    arrow = caller.get("/api/option-chain/AAPL/2026-11-24?format=arrow").content
+    assert pa.ipc.open_stream(arrow).read_all().num_rows == len(expected)
+    assert "," in caller.get("/api/option-chain/AAPL/2026-11-24?format=csv").text
+
+
+def test_before_the_first_build_the_answer_says_so(
+    open_console: Callable[..., Caller],  # noqa: F811
+    prepared_dsn: str,
+) -> None:
+    caller = open_console({"QUOTEMILL_WAREHOUSE_URL": prepared_dsn})
+    for path in (f"klines/{CODE}", f"main-contracts/{VARIETY}", "option-chain/AAPL/2026-11-24"):
+        answer: Any = caller.get(f"/api/{path}")
+        assert (answer.status_code, answer.json()["hint"]) == (422, "quotemill build")
+    nowhere = open_console().get(f"/api/klines/{CODE}")
+    assert (nowhere.status_code, nowhere.json()["exit_code"]) == (409, 3)
+
+
+def test_the_chart_of_a_page_equals_its_table(caller: Caller, conn: psycopg.Connection) -> None:
+    text = caller.get(f"/prices?code={CODE}&adjust=qfq").text
+    expected = conn.execute(
+        "select trade_date, open, high, low, close, volume_shares from market.kline_daily_qfq "
+        "where code = %s order by trade_date",
+        (CODE,),
+    ).fetchall()
+    titles = re.findall(r"<title>(\d{4}-\d\d-\d\d): ([\d.]+) ([\d.]+) ([\d.]+) ([\d.]+), ", text)
+    assert titles == [tuple(map(str, row[:5])) for row in expected]
+    assert f"{DAYS[6]}: cash 1.5/10" in text  # the action, marked
+    rows = re.findall(r'<tr><th scope="row" class="d">([\d-]+)</th>', text)
+    assert rows == [str(row[0]) for row in reversed(expected)]
+    for freq, adjust in (("5m", "qfq"), ("1w", "qfq"), ("1d", "hfq")):
+        path = f"/prices?code=600000&freq={freq}&adjust={adjust}&end={DAYS[5]}"
+        answer = caller.get(path)
+        assert answer.status_code == 200
+        assert '<svg class="candles"' in answer.text
+    for wrong, says in (
+        (f"code={NASTY}", "not a code"),
+        ("code=sh600001", "there is no sh600001"),
+        (f"code={CODE}&freq=1w&adjust=none", "forward-adjusted"),
+        (f"code={CODE}&end=0001-01-01", "There is no bar."),
+    ):
+        answer = caller.get(f"/prices?{wrong}")
+        assert answer.status_code == 200
+        assert says in answer.text
+        assert NASTY not in answer.text
+    assert caller.get("/prices?code=%00").status_code == 422
+
+
+def test_pages_of_futures_and_options_draw_what_the_tables_have(caller: Caller) -> None:
+    text = caller.get(f"/prices/futures?variety={VARIETY}").text
+    assert f"{DAYS[7]}: SHFE.au2408 → SHFE.au2410" in text
+    assert text.count('<th scope="row" class="d">') == len(DAYS)
+    text = caller.get("/prices/options?symbol=AAPL&day=2026-11-24").text
+    assert '<svg class="candles"' in text
+    assert text.count("<circle") == text.count("</tr>") - 1
+    for wrong in (f"futures?variety={NASTY}", f"options?symbol={NASTY}", "options?symbol=NOPE"):
+        answer = caller.get(f"/prices/{wrong}")
+        assert (answer.status_code, NASTY in answer.text) == (200, False)
