@@ -19,9 +19,19 @@ from orchestration.console.api.answers import Answer, Call
 from orchestration.console.api.connection import Database, list_variables
 from orchestration.console.context import Console
 
-# they name programs, commands, and files that are written: only who owns the machine sets them
+# they name programs, commands, files that are written, and servers that get a saved password: only
+# who owns the machine sets them
 NOT_HERE = frozenset(
-    ["home", "request_log", "metrics_file", "questdb.java", "questdb.jar", "questdb.repository"]
+    [
+        "home",
+        "request_log",
+        "metrics_file",
+        "questdb.java",
+        "questdb.jar",
+        "questdb.repository",
+        "tq.auth_url",
+        "tq.md_url",
+    ]
 )
 Name = Annotated[str, Field(max_length=200)]
 Scalar = StrictBool | StrictInt | StrictFloat | Annotated[StrictStr, Field(max_length=5000)]
@@ -104,7 +114,7 @@ def change_settings(console: Console, call: SettingsCall) -> Settings:
         if not is_editable(name):
             raise UsageError(
                 f"setting {name[:100]} is not changed by the console",
-                hint="it names a program or a place on this machine: set it in a file",
+                hint="it names a program, a place on this machine or a server: set it in a file",
             )
         if HIDDEN in str(value):
             raise UsageError(f"the value of {name[:100]} is masked", hint="leave it out to keep it")

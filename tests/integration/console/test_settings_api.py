@@ -126,6 +126,7 @@ def test_what_a_variable_sets_is_refused_by_its_name(open_console: Open, tmp_pat
         ("home", "/elsewhere", 422),
         ("questdb.java", "/bin/sh", 422),
         ("request_log", "/etc/cron.d/x", 422),
+        ("tq.auth_url", "http://evil.example", 422),  # it would get the saved password
         ("schedule.tdx_daily.command", "warehouse dump --overwrite /etc/passwd", 422),
         ("tdx", {"base_url": "http://x"}, 422),
         ("tdx.indices", [["sh000001"]], 422),
