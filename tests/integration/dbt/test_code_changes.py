@@ -20,7 +20,8 @@ BUILD = (
     "-s",
     "+adjustment_segments,config.materialized:incremental",
     "+symbol_dim,config.materialized:incremental",
-    "kline_daily_qfq",
+    "+kline_weekly_qfq,config.materialized:incremental",
+    "kline_monthly_qfq",
 )
 # all is built; a test lands its rows and builds the tables
 pytestmark = pytest.mark.usefixtures("models")
@@ -49,6 +50,10 @@ def joined(conn: psycopg.Connection, table: str, code: str) -> list[tuple[object
     ).fetchall()
 
 
+def rows(conn: psycopg.Connection, query: str, code: str) -> list[tuple[object, ...]]:
+    return conn.execute(f"{query} where code = %s order by 1".encode(), (code,)).fetchall()
+
+
 def test_a_stock_with_a_new_code_has_the_prices_of_one_that_kept_its(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:
@@ -64,6 +69,13 @@ def test_a_stock_with_a_new_code_has_the_prices_of_one_that_kept_its(
         # the old code is answered where it was loaded
         assert joined(conn, name, OLD) == []
         assert len(joined(conn, table, OLD)) == CHANGED
+    for table, start in (("kline_weekly", "week_start"), ("kline_monthly", "month_start")):
+        bars = f"select {start}, open, high, low, close, volume_shares, bar_count, is_final from "
+        alone = rows(conn, f"{bars} market.{table}_qfq", ALONE)
+        assert len(alone) > 1
+        for code in (NEW, ALONE):
+            assert rows(conn, f"{bars} market.{table}_joined_qfq", code) == alone
+        assert rows(conn, f"{bars} market.{table}_joined_qfq", OLD) == []
     codes = conn.execute(
         "select traded_code, count(*) from market.kline_daily_joined where code = %s group by 1 "
         "order by 1",

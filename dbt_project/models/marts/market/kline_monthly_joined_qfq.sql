@@ -1,0 +1,1 @@
+{{ joined_period_bars('month') }}
