@@ -14,14 +14,12 @@ from loaders.warehouse.migrate import prepare
 from orchestration.run.build import build
 from tests.conftest import DBT_DATABASE
 from tests.integration.dbt import raw
-from tests.integration.dbt.conftest import NO_TESTS, DbtOn, prepared
+from tests.integration.dbt.conftest import NO_TESTS, PROJECT, DbtOn, prepared
 
 DAYS = raw.weekdays(date(2024, 5, 27), 8)  # over the border of two chunks
 CODES = ("sh600000", "sz000002")
 SCHEMAS = ["raw_tdx", "market", "quotemill_staging", "quotemill_intermediate"]
-# every table that minutes and days of stocks get into
-MINUTES = ("+kline_60m", "+kline_minute_raw", "+kline_minute_qfq", "kline_60m_qfq", "kline_5m_hfq")
-SELECTED = ("--select", *MINUTES, "+kline_weekly_qfq", "+kline_monthly_qfq", *NO_TESTS)
+SELECTED = ("--select", "+path:models/marts/market", *NO_TESTS)
 COMPRESS = """
     select compress_chunk(format('%I.%I', chunk_schema, chunk_name)::regclass)
     from timescaledb_information.chunks where hypertable_schema in ('raw_tdx', 'market')
@@ -159,4 +157,6 @@ def test_both_editions_make_the_rows_and_objects_of_plain_postgresql(
     theirs, plain = played(edition, is_daily), played("none")
 
     assert theirs == plain
+    models = (PROJECT / "models" / "marts" / "market").glob("*.sql")
+    assert plain[0].keys() == {model.stem for model in models} - {"changes"}
     assert [len(rows["kline_5m"]) for rows in plain] == [264, 288, 383]
