@@ -22,7 +22,7 @@ def contract_of(variety: str, month: int) -> str:
 
 
 def land_futures(conn: psycopg.Connection) -> None:
-    """Some days and contracts of two varieties."""
+    """Eight days of two varieties, whose main contract changes on the fourth."""
     raw_futures.land_days(conn, DAYS[:8])
     raw.land(
         conn,
@@ -33,6 +33,19 @@ def land_futures(conn: psycopg.Connection) -> None:
             for month in DELIVERIES
         ],
     )
+    for variety in VARIETIES:
+        names = [contract_of(variety, month) for month in DELIVERIES]
+        events = [
+            (day, raw_futures.evening_before(day), name)
+            for day, name in zip((DAYS[0], DAYS[3]), names, strict=False)
+        ]
+        raw_futures.land_harvests(conn, [raw_futures.Harvest(variety, DAYS[0], DAYS[7], events)])
+        bars = [
+            raw_futures.day_bar(name, day, str(70_000 + 10 * place), 9)
+            for place, name in enumerate(names)
+            for day in DAYS[:8]
+        ]
+        raw.land(conn, "raw_tq.contract_daily", bars)
 
 
 class FuturesChanges(SourceChanges):
