@@ -17,6 +17,7 @@ from loaders.engine.outcome import NOT_DUE, Outcome, Stopped
 from loaders.engine.source import Dataset, Unit
 from loaders.errors import LockHeldError, QuotemillError
 from loaders.landing import cursors, rejects
+from loaders.landing.emptied import list_emptied
 from loaders.landing.rejects import Rejected
 from loaders.landing.screening import screen
 from loaders.landing.staging import COPY_ROWS
@@ -33,6 +34,7 @@ DAY_LENGTH = len("2024-06-28")
 def run(load: "Load") -> None:
     """Run every task of the load. Outcomes are in the tasks; raises only what stops the load."""
     source = load.source
+    _warn_of_emptied(load)
     with source.open(load) as context, contextlib.suppress(Stopped):
         for units in source.plan(context):
             tasks = [_add_task(load, unit) for unit in units]
@@ -48,6 +50,17 @@ def run(load: "Load") -> None:
                 for task in tasks:
                     _leave(load, task, context)
                 return
+
+
+def _warn_of_emptied(load: "Load") -> None:
+    tables = {dataset.landed.qualified: dataset.landed for dataset in load.source.datasets}
+    emptied = load.warehouse.ask(lambda conn: list_emptied(conn, tables.values()))
+    for name, rows in emptied.items():
+        load.warn(
+            f"{name} has no row, though loads landed {rows:,}: they are gone, and a load may bring "
+            "only newer ones. fix: quotemill warehouse restore FILE, or read whole histories again "
+            "(--mode init, or --since)"
+        )
 
 
 def _add_task(load: "Load", unit: Unit) -> "RunningTask":

@@ -44,6 +44,21 @@ def test_a_load_lands_everything_and_the_next_one_only_new_rows(bench: Toy) -> N
     ) == [("AA", "3", None), ("Bb", "1", None), ("cc", "3", None), ("dd", "1", None)]
 
 
+def test_a_table_that_lost_its_rows_is_named_by_every_load(bench: Toy) -> None:
+    assert bench.load().warnings == ()
+    with psycopg.connect(bench.dsn) as conn:
+        conn.execute("truncate raw_toy.price")
+
+    for _ in range(2):
+        result = bench.load()
+        [warning] = result.warnings
+        assert warning.startswith("raw_toy.price has no row, though loads landed 7: ")
+
+    bench.write("AA", FILES["AA"] + "3,12\n")
+    bench.load()
+    assert bench.load().warnings == ()
+
+
 def test_a_row_that_breaks_a_rule_is_rejected_alone(bench: Toy) -> None:
     bench.write("Bb", "1,20\n2,none\n3,22\n")
     bench.write("cc", f"1,{10**18}\n2,31\n")  # above the limit of the engine

@@ -1,0 +1,28 @@
+"""Landed tables that lost all rows, as by `drop extension timescaledb cascade`.
+
+Cursors stay, so loads would go on with what is newer, and nothing would say what is gone.
+"""
+
+from collections.abc import Iterable
+
+import psycopg
+from psycopg import sql
+
+from loaders.warehouse.tables import LandedTable
+
+
+def list_emptied(conn: psycopg.Connection, tables: Iterable[LandedTable]) -> dict[str, int]:
+    """List the tables without a row, with the number of rows that loads have added to each."""
+    emptied = {}
+    for table in tables:
+        where = sql.Identifier(table.dataset, table.name)
+        if conn.execute(sql.SQL("select 1 from {} limit 1").format(where)).fetchone():
+            continue
+        [(added,)] = conn.execute(
+            "select coalesce(sum(rows_new), 0)::bigint from ops.landed_files "
+            "where (schema_name, table_name) = (%s, %s)",
+            (table.dataset, table.name),
+        )
+        if added:
+            emptied[table.qualified] = added
+    return emptied
