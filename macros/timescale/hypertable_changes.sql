@@ -42,8 +42,8 @@
 {%- endmacro %}
 
 {#
-    The statements that change the settings of the hypertables among these tables. The log says
-    which settings of somebody's own stay.
+    The statements that change the settings of the hypertables among these tables. Which settings of
+    somebody's own stay is printed, with --quiet too.
 #}
 {% macro settings_changes(wanted, edition) -%}
     {%- set is_asked = flags.WHICH == 'run-operation' -%}
@@ -121,7 +121,7 @@
         order by h.relation, steps.step
     ").rows -%}
         {%- if own -%}
-            {%- do log(own, info=true) -%}
+            {%- do print(own) -%}
         {%- else -%}
             {%- do statements.append(statement) -%}
         {%- endif -%}
