@@ -30,9 +30,9 @@
 
     insert into ops.changes (xid, table_name, changed_at)
     select
-        max(xid),
+        max(xid) as xid,
         table_name,
-        max(changed_at)
+        max(changed_at) as changed_at
     from old
     group by table_name
     {%- endif -%}

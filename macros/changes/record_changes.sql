@@ -10,12 +10,12 @@
     {%- if day -%}
     insert into ops.changes (table_name, key, dates)
     select
-        '{{ this.schema }}.{{ this.identifier }}',
+        '{{ this.schema }}.{{ this.identifier }}' as table_name,
         key,
         case
             when count(*) <= 32 then range_agg(daterange(first_day, last_day, '[]'))
             else datemultirange(daterange(min(first_day), max(last_day), '[]'))
-        end
+        end as dates
     from (
         select
             {{ key }} as key,
@@ -28,8 +28,8 @@
     {%- else -%}
     insert into ops.changes (table_name, key)
     select distinct
-        '{{ this.schema }}.{{ this.identifier }}',
-        {{ key }}
+        '{{ this.schema }}.{{ this.identifier }}' as table_name,
+        {{ key }} as key
     from differing
     {%- endif -%}
 {%- endmacro %}

@@ -98,10 +98,10 @@
             union all
             select (
                 select r.{{ name }} from {{ table }} as r
-                where r.{{ name }} > c.code order by r.{{ name }} limit 1
+                where r.{{ name }} > l.code order by r.{{ name }} limit 1
             )
-            from codes as c
-            where c.code is not null
+            from codes as l
+            where l.code is not null
         )
 
         select code from codes where code is not null

@@ -18,7 +18,7 @@
             coalesce(q.attname, t.attname) as name,
             format_type(q.atttypid, q.atttypmod) as data_type,
             t.attname is null as is_new,
-            (q.atttypid, q.atttypmod) is distinct from (t.atttypid, t.atttypmod) as is_other
+            ((q.atttypid, q.atttypmod) is distinct from (t.atttypid, t.atttypmod)) as is_other
         from (
             select * from pg_attribute
             where attrelid = 'pg_temp.quotemill_probe'::regclass and attnum > 0

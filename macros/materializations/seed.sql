@@ -37,8 +37,8 @@
             with given as (" ~ given ~ "),
             stored as (select " ~ names ~ " from " ~ existing ~ ")
             select not exists (
-                (table given except all table stored) union all
-                (table stored except all table given)
+                (select * from given except all select * from stored) union all
+                (select * from stored except all select * from given)
             )
         ").rows[0][0] -%}
     {%- endif -%}

@@ -6,7 +6,7 @@
 {% macro use_build_settings(for_session=false) -%}
     {%- do run_query("
         select set_config(
-            name, case when name = 'jit' then 'off' else '0' end, " ~ (not for_session) ~ "
+            name, case when name = 'jit' then 'off' else '0' end, " ~ (not for_session) | lower ~ "
         )
         from pg_settings where name in ('statement_timeout', 'transaction_timeout', 'jit')
     ") -%}
