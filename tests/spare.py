@@ -3,6 +3,7 @@
 import ast
 import copy
 import fcntl
+import functools
 import hashlib
 import os
 import shutil
@@ -45,12 +46,14 @@ def spare_dbt(patch: pytest.MonkeyPatch) -> None:
         if not isinstance(event, base_types.DebugLevel):
             make(event, *args, **values)
 
-    def fire_unless_debug(manager: Any, event: Any, level: Any = None, **options: Any) -> None:
-        if not isinstance(event, base_types.DebugLevel):
+    def fire_if_heard(manager: Any, event: Any, level: Any = None, **options: Any) -> None:
+        is_info = level is None and isinstance(event, base_types.InfoLevel)
+        is_heard = manager.loggers or manager.callbacks or not is_info
+        if is_heard and not isinstance(event, base_types.DebugLevel):
             fire(manager, event, level, **options)
 
     patch.setattr(base_types.BaseEvent, "__init__", make_unless_debug)
-    patch.setattr(EventManager, "fire_event", fire_unless_debug)
+    patch.setattr(EventManager, "fire_event", fire_if_heard)
 
     # three calendars for each query, to tell text from dates
     build, testers = agate_helper.build_type_tester, dict[Any, Any]()
@@ -112,12 +115,91 @@ def spare_dbt_commands(patch: pytest.MonkeyPatch) -> None:
     # a file about the graph that no test reads
     patch.setattr(Linker, "get_graph_summary", lambda *_: {})
     _spare_namespaces(patch)
+    _spare_contexts(patch)
+    _spare_graphs(patch)
+    _spare_relations(patch)
+
+
+def _spare_contexts(patch: pytest.MonkeyPatch) -> None:
+    """Give the contexts of a command's models and hooks the same flags, arguments and modules."""
+    from dbt import flags
+    from dbt.context import base, providers
+
+    def once_a_command(ask: Callable[..., Any]) -> Callable[..., Any]:
+        answer: tuple[Any, Any] = (None, None)
+
+        def answered(*arguments: Any) -> Any:
+            nonlocal answer
+            command = flags.get_flags()
+            if answer[0] is not command:
+                answer = command, ask(*arguments)
+            return answer[1]
+
+        return answered
+
+    patch.setattr(flags, "get_flag_obj", once_a_command(flags.get_flag_obj))
+    patch.setattr(providers, "args_to_dict", once_a_command(providers.args_to_dict))
+    patch.setattr(base, "get_context_modules", functools.cache(base.get_context_modules))
+
+
+def _spare_graphs(patch: pytest.MonkeyPatch) -> None:
+    """Link a parsed project once, and ask once what a selection selects of it."""
+    from dbt.compilation import Compiler
+    from dbt.graph.selector import NodeSelector
+
+    link, select = Compiler.compile, NodeSelector.get_nodes_from_criteria
+
+    def link_once(compiler: Any, manifest: Any, write: bool = True, **options: Any) -> Any:
+        graphs = vars(manifest).setdefault("linked_graphs", {})
+        key = tuple(sorted(options.items()))
+        if key not in graphs:
+            graphs[key] = link(compiler, manifest, write, **options)
+        return graphs[key]
+
+    def select_once(selector: Any, criteria: Any) -> Any:
+        if selector.previous_state is not None:
+            return select(selector, criteria)
+        selections = vars(selector.full_graph).setdefault("selections", {})
+        types = sorted(getattr(selector, "resource_types", ()))
+        key = type(selector), tuple(types), selector.include_empty_nodes, repr(criteria)
+        if key not in selections:
+            selections[key] = select(selector, criteria)
+        return tuple(set(nodes) for nodes in selections[key])
+
+    patch.setattr(Compiler, "compile", link_once)
+    patch.setattr(NodeSelector, "get_nodes_from_criteria", select_once)
+
+
+def _spare_relations(patch: pytest.MonkeyPatch) -> None:
+    """Make the relations that each command lists of a project and database once."""
+    from dbt.adapters.base.impl import BaseAdapter
+    from dbt.adapters.postgres.relation import PostgresRelation
+
+    list_schemas, create = BaseAdapter._get_cache_schemas, PostgresRelation.create.__func__
+    created = dict[Any, Any]()
+
+    def schemas_once(adapter: Any, nodes: Any) -> Any:
+        """Of the nodes of a schema one is asked, not each."""
+        schemas = {(node.database, node.schema, str(node.quoting_dict)): node for node in nodes}
+        return list_schemas(adapter, schemas.values())
+
+    def create_once(kind: Any, *parts: Any, **options: Any) -> Any:
+        if parts or options.keys() != {"database", "schema", "identifier"}:
+            return create(kind, *parts, **options)
+        key = kind, *options.items()
+        if key not in created:
+            created[key] = create(kind, **options)
+        return created[key]
+
+    patch.setattr(BaseAdapter, "_get_cache_schemas", schemas_once)
+    patch.setattr(PostgresRelation, "create", classmethod(create_once))
 
 
 def _spare_namespaces(patch: pytest.MonkeyPatch) -> None:
     """Fill the namespace of a model or hook, which has all macros, without five calls for each."""
     from dbt.clients.jinja import MacroGenerator
     from dbt.context.macros import MacroNamespace, MacroNamespaceBuilder
+    from dbt.context.manifest import ManifestContext
 
     def add_macros(builder: Any, macros: Iterable[Any], context: Any) -> None:
         """Add the macros of one package."""
@@ -144,7 +226,17 @@ def _spare_namespaces(patch: pytest.MonkeyPatch) -> None:
         members: dict[str, Any] = namespace.merged
         return members
 
+    list_members = ManifestContext.to_dict
+
+    def all_members(context: Any) -> Any:
+        if not isinstance(context.namespace, MacroNamespace):
+            return list_members(context)
+        members = super(ManifestContext, context).to_dict()  # the context itself, which macros hold
+        members.update(merged(context.namespace))
+        return members
+
     patch.setattr(MacroNamespaceBuilder, "add_macros", add_macros)
+    patch.setattr(ManifestContext, "to_dict", all_members)
     patch.setattr(MacroNamespace, "_keys", merged)
     patch.setattr(MacroNamespace, "__getitem__", lambda namespace, name: merged(namespace)[name])
 
