@@ -82,8 +82,8 @@ def file_name(trading_day: date) -> str:
 def write_file(folder: TickFolder, name: str, days: Sequence[pa.Table]) -> WrittenFile:
     """Write the ticks (TICKS) of a trading day's series, and read them back.
 
-    The file gets its name once it is on disk and equal, in place of an earlier one. Raises Damaged;
-    SettingsError where the folder is gone since it was made.
+    The file gets its name once it is on disk and equal, in place of an earlier one. Raises
+    DataQualityError where it is not; SettingsError where the folder is gone since it was made.
     """
     folder.require_still_there()
     path = folder.path(name)
@@ -94,7 +94,13 @@ def write_file(folder: TickFolder, name: str, days: Sequence[pa.Table]) -> Writt
             _write(part, days)
             atomic_file.sync(part)
             data = part.read_bytes()
-            _require_equal(part, data, days)
+            try:
+                _require_equal(part, data, days)
+            except Damaged as error:
+                raise DataQualityError(
+                    f"{error}: it is not what was written, and its day stays in the store",
+                    hint="check the disk and the memory of this machine, then archive again",
+                ) from None
             written = WrittenFile(len(data), hashlib.sha256(data).hexdigest())
             part.replace(path)
         finally:
@@ -129,10 +135,18 @@ def _facts(day: pa.Table) -> dict[str, Any]:
     }
 
 
+def _row_group(number: int, day: pa.Table) -> _RowGroup:
+    facts = _facts(day)
+    return _RowGroup(number, *(facts[name] for name in _RowGroup._fields[1:]))
+
+
 def _require_equal(part: Path, data: bytes, days: Sequence[pa.Table]) -> None:
     """Raises Damaged unless the file's bytes have exactly these ticks, all columns of them."""
     with readable(part, Damaged), _open(pa.BufferReader(data)) as file:
+        listed = _row_groups(part, file.schema_arrow)
         for number, day in enumerate(days):
+            if listed.get(key_of(day).symbol) != _row_group(number, day):
+                raise Damaged(part, f"it lists {key_of(day).contract} otherwise than written")
             if not file.read_row_group(number).cast(TICKS).equals(day):
                 raise Damaged(part, f"{key_of(day).contract} reads back otherwise than written")
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from loaders.errors import DataQualityError, QuotemillError, SettingsError
+from loaders.ticks.store import StoreError
 from loaders.tq.tick_archive import archive as archiving
 from loaders.tq.tick_archive import files
 from loaders.tq.tick_days.repair import accept_loss
@@ -158,6 +159,43 @@ def test_a_restored_day_whose_index_lags_is_not_removed_beside_a_damaged_file(
     is_whole(stored, archived=DAYS)
     restore(stored)
     assert read_ticks(stored) == before
+
+
+def test_a_disk_that_stores_other_bytes_gets_no_day(
+    made: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, inner = read_ticks(made), files._write
+
+    def altered(part: Path, days: Any) -> None:
+        inner(part, days)
+        data = bytearray(part.read_bytes())
+        data[len(data) // 3] ^= 1
+        part.write_bytes(data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "_write", altered)
+        with pytest.raises(DataQualityError, match="its day stays in the store") as refused:
+            archive(made)
+    assert "check the disk" in refused.value.hint
+    assert read_ticks(made) == before
+    assert verified(made).differences == ()
+    assert list((made.settings.home / "tick-archive").rglob("*.parquet*")) == []
+    assert archive(made).days == DAYS
+    is_whole(made, archived=DAYS)
+
+
+def test_a_tick_store_that_is_low_on_space_can_be_relieved_by_the_archive(
+    made: Bench, tmp_path: Path
+) -> None:
+    bench = at(made, tmp_path / "disk")
+    limit = bench.settings.questdb.model_copy(update={"min_free_gb": 10.0**6})
+    full = replace(bench, settings=bench.settings.model_copy(update={"questdb": limit}))
+    with pytest.raises(StoreError, match=r"not sound: .* GiB"):
+        archive(full)
+    assert visible_days(bench) == set(TRADED)
+    none = limit.model_copy(update={"min_free_gb": 0.0})
+    archive(replace(bench, settings=bench.settings.model_copy(update={"questdb": none})))
+    is_whole(bench, archived=DAYS)
 
 
 @pytest.fixture
