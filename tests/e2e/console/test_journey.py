@@ -1,0 +1,113 @@
+"""A new user's way through the pages, in a real browser: settings, test, load, retry, schedule."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests import browser
+from tests.browser import Browser, Page
+from tests.e2e.commands import Place, printed_sandbox
+from tests.e2e.console.conftest import Server
+
+Start = Callable[..., Server]
+AS_OF = "2025-06-30T18:00"
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with browser.running(tmp_path_factory.mktemp("chromium")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[dict[str, str]]:
+    with printed_sandbox("tdx", 0, "--codes", "8", "--days", "40") as (_, printed):
+        printed["url"] = printed["line"].split("http://")[1].split()[0]
+        yield printed
+
+
+def wait_for(page: Page, expression: str) -> Any:
+    """The value of an expression once it is true; the test's own limit ends the wait."""
+    for _ in range(600):
+        if value := page.ask(expression):
+            return value
+        time.sleep(0.2)
+    raise AssertionError(page.ask("document.body.innerText"))
+
+
+def fill(page: Page, form: str, **values: str) -> None:
+    """Enter values into a form, and press its first button."""
+    for name, value in values.items():
+        field = f"document.querySelector('{form} [name=\"{name.replace('__', '.')}\"]')"
+        page.ask(f"void ({field}.value = {value!r})")
+    page.ask(f"void document.querySelector('{form} button:not(.plain)').click()")
+
+
+@pytest.mark.long
+def test_a_new_user_gets_from_no_settings_to_a_schedule(
+    tmp_path: Path,
+    warehouse_dsn: str,
+    service: dict[str, str],
+    start_console: Start,
+    chromium: Browser,
+) -> None:
+    variables = {"QUOTEMILL_WAREHOUSE_URL": warehouse_dsn, "DBT_PROFILES_DIR": str(tmp_path)}
+    place = Place(tmp_path, tmp_path / "home", variables)
+    url = start_console(place, "--port", "0", "--as-of", AS_OF).url
+
+    def open_page(path: str) -> Page:
+        return chromium.open(f"{url}{path}")
+
+    # the first run asks where the data come from
+    page = open_page("/load")
+    fill(page, "#service", tdx__base_url=f"http://{service['url']}")
+    wait_for(page, "!!document.querySelector('#load-tdx')")
+    assert page.console == []
+
+    # the connection answers
+    page = open_page("/sources")
+    page.ask(
+        "void document.querySelector('form[data-call=\"/api/connection/test\"] button').click()"
+    )
+    answer = "document.querySelector('form[data-call=\"/api/connection/test\"] [data-answer]')"
+    assert "answers" in wait_for(page, f"{answer}.textContent")
+    assert page.ask(f"{answer}.className") == "good"
+
+    # a load, of which a request fails
+    fault = {"fault": "missing-field:kline-all"}
+    assert httpx.post(f"{service['control']}/faults", json=fault).is_success
+    page = open_page("/load")
+    page.ask("void (document.querySelector('#load-tdx [name=build]').checked = false)")
+    page.ask("void document.querySelector('#load-tdx [value=kline_daily]').click()")
+    fill(page, "#load-tdx", mode="init")
+    wait_for(page, "location.pathname.startsWith('/jobs/')")
+    wait_for(page, "document.readyState === 'complete' && !!document.querySelector('#state')")
+    ended = "!document.querySelector('#state').textContent.includes('running')"
+    wait_for(page, ended)
+    assert page.table("parts")
+    assert page.table("failures")
+    httpx.delete(f"{service['control']}/faults")
+    retry = "document.querySelector('form[data-call=\"/api/ingestion/retry\"] button')"
+    page.ask(f"void {retry}.click()")
+    wait_for(page, "location.pathname === '/jobs/2' && !!document.querySelector('#state')")
+    wait_for(page, ended)
+    assert page.texts("#state")[0].startswith("succeeded")
+    assert page.console == []
+
+    # what ran, the rule of a job, the report
+    assert open_page("/history").table("loads")
+    page = open_page("/schedules")
+    page.ask("void (document.querySelector('#jobs [name=when]').value = 'daily 19:00')")
+    page.ask("void document.querySelector('#jobs form button').click()")
+    wait_for(page, "!!document.querySelector('#jobs [name=when][value=\"daily 19:00\"]')")
+    assert 'when = "daily 19:00"' in (place.home / "quotemill.toml").read_text()
+    for path in ("/", "/findings", "/prices", "/settings", "/report"):
+        page = open_page(path)
+        page.set_width(360)
+        assert page.ask("document.documentElement.scrollWidth") <= 360, path
+        assert page.console == [], path
+        assert all(asked.startswith((url, "data:")) for asked in page.requests), path
