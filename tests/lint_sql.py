@@ -34,12 +34,16 @@ def main() -> int:
         statements.mkdir()
         if not write_statements(warehouse, statements):
             return 1
-        program = str(Path(sys.executable).parent / "sqlfluff")
-        sqlfluff = [program, "lint", "--disable-progress-bar"]
+        options = ["lint", "--disable-progress-bar"]
         rendered = ["--config", ".sqlfluff", "--templater", "raw", "--exclude-rules", LEFT_OUT]
         commands = [
-            [*sqlfluff, "dbt_project/models", "tests/dbt"],
-            [*sqlfluff, *rendered, str(statements)],
+            [
+                str(Path(sys.executable).parent / "sqlfluff"),
+                *options,
+                "dbt_project/models",
+                "tests/dbt",
+            ],
+            [sys.executable, "-m", "sqlfluff", *options, *rendered, str(statements)],
         ]
         return max([subprocess.run(command, cwd=ROOT).returncode for command in commands])
 
