@@ -3,13 +3,13 @@
     exists with other arguments would only warn, so both are removed and added; the comment of the
     hypertable that holds the rows stores what was applied last. The policies run half a period
     after this build. The refresh policy skips the day that runs, and days whose minutes may have
-    been dropped by age: their bars would be deleted. The span of chunks is set once, when the
-    aggregate is made: a later one is somebody else's.
+    been dropped by age, by our `retain` or a policy of the server: their bars would be deleted. The
+    span of chunks is set once, when the aggregate is made: a later one is somebody else's.
 #}
 {% macro apply_continuous_settings(relation) -%}
     {%- set wanted = config.get('meta')['continuous'] -%}
     {%- set rows_table = materialized_hypertable(relation) -%}
-    {%- set retain = retention(wanted['of']) -%}
+    {%- set retain = shortest_retention(wanted['of']) -%}
     {%- set settings = wanted | string ~ (', retain: ' ~ retain if retain else '') -%}
     {%- set settings = settings | replace("'", "") -%}
     {%- if run_query(
@@ -54,4 +54,36 @@
         )"
     ) -%}
     {%- do run_query("comment on table " ~ rows_table ~ " is '" ~ settings ~ "'") -%}
+{%- endmacro %}
+
+{#
+    The age at which minutes are dropped, by `retain` or by a policy of the server; none without.
+    The server refreshes at least two buckets, so a shorter one than two days is refused.
+#}
+{% macro shortest_retention(table) -%}
+    {%- set retain = retention(table) -%}
+    {%- set age, is_short = run_query("
+        select
+            age::text,
+            age < interval '2 days'
+        from (
+            select least(
+                " ~ ("interval '" ~ retain ~ "'" if retain else "null") ~ ",
+                (
+                    select min((config ->> 'drop_after')::interval)
+                    from timescaledb_information.jobs
+                    where
+                        proc_name = 'policy_retention'
+                        and hypertable_schema || '.' || hypertable_name = '" ~ table ~ "'
+                )
+            ) as age
+        ) as shortest
+    ").rows[0] -%}
+    {%- if is_short -%}
+        {{ exceptions.raise_compiler_error(
+            table ~ " is dropped after " ~ age ~ ", before its bars are final: they need 2 days."
+            ~ " fix: a longer `retain`, or select remove_retention_policy('" ~ table ~ "')"
+        ) }}
+    {%- endif -%}
+    {{ return(age) }}
 {%- endmacro %}

@@ -122,3 +122,36 @@ def test_the_refresh_policy_leaves_the_day_that_runs(
     conn.execute(f"call run_job({job})".encode())
 
     assert materialized(conn) == [end.date() for end in ends[:2]]
+
+
+def test_a_retention_policy_of_the_server_takes_no_bars(
+    edition: str, conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    make_hypertable(conn)
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    ends = [midnight + timedelta(days=days, hours=2) for days in (-6, -5, -1)]
+    land(conn, "kline_minute", [minute(CODES[0], end, "10") for end in ends])
+    assert dbt(*BUILD).success
+    [(dropping,)] = conn.execute(
+        "select add_retention_policy('raw_tdx.kline_minute', interval '3 days')"
+    )
+    outcome = dbt(*BUILD)
+    assert outcome.success, outcome.error
+
+    conn.execute(f"call run_job({dropping})".encode())
+    assert conn.execute("select count(*) from raw_tdx.kline_minute").fetchone() == (1,)
+    refreshes = [row[0] for row in policies(conn) if row[1].startswith("policy_r")]
+    for job in refreshes:
+        conn.execute(f"call run_job({job})".encode())
+    assert dbt(*BUILD).success
+
+    for name in BARS:
+        rows = conn.execute(f"select bar_end::date from market.{name} order by 1".encode())
+        assert [day for (day,) in rows] == [end.date() for end in ends]
+
+    conn.execute("select remove_retention_policy('raw_tdx.kline_minute')")
+    conn.execute("select add_retention_policy('raw_tdx.kline_minute', interval '1 day')")
+    refused = dbt(*BUILD)
+    assert refused.refuses("raw_tdx.kline_minute is dropped after 1 day", "remove_retention"), (
+        refused.error
+    )
