@@ -24,6 +24,7 @@ from loaders.errors import QuotemillError, SettingsError, innermost
 from loaders.progress import Silent
 from loaders.settings import Settings
 from loaders.warehouse.lock import is_held
+from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.sql_files import read_sql
 
@@ -186,6 +187,8 @@ def recent(
     Each has the columns of ops.runs and `status`. Only the newest `limit` of each scheduled job, or
     command, are read: a job that runs every five minutes does not push out the others.
     """
+    if not has_relation(conn, "ops.runs"):  # a warehouse of before the first run
+        return []
     with conn.cursor(row_factory=dict_row) as cur:
         query = read_sql(__package__, "recent_runs").format(status=STATUS)
         values = {"since": since, "until": until, "limit": limit}

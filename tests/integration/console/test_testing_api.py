@@ -11,6 +11,7 @@ import pytest
 
 from loaders.engine import test_runs
 from loaders.engine.check import Check
+from orchestration.console.limits import Limits
 from tests.integration.console.conftest import NOW, Caller
 
 Open = Callable[..., Caller]
@@ -99,7 +100,7 @@ def test_a_test_is_started_as_its_command(open_console: Open) -> None:
         started.append(" ".join(words))
         return 1
 
-    caller = open_console(spawn=spawn)
+    caller = open_console(spawn=spawn, limits=Limits(changes=100))
     run = "/api/testing/run"
     assert caller.call(run, {"source": "tdx"}).status_code == 202
     body = {"source": "tdx", "kind": "verify", "sample": 5}
