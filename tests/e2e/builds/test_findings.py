@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from loaders.tdx.bars.file_days import TWO_CLOSES
-from tests.integration.dbt.conftest import REBUILD, UPDATE, Dbt
+from tests.integration.dbt.conftest import PROJECT, REBUILD, UPDATE, Dbt
 from tests.integration.dbt.raw import FETCHED, action, bar, land, security, trading_day, weekdays
 
 DAYS = weekdays(date(2024, 1, 1), 12)
@@ -125,6 +125,25 @@ def test_a_build_of_no_rows_is_refused_and_deletes_none(
     assert conn.execute("table market.trading_calendar").fetchall() == stored
 
 
+@pytest.mark.usefixtures("models", "dbt")
+def test_only_a_warehouse_with_day_bars_needs_corporate_actions(
+    conn: psycopg.Connection,
+) -> None:
+    from dbt.cli.main import dbtRunner
+
+    def warns() -> bool:
+        texts: list[str] = []
+        runner = dbtRunner(callbacks=[lambda event: texts.append(event.info.msg)])
+        command = ["run", "-s", "trading_calendar", "--project-dir", str(PROJECT)]
+        assert runner.invoke([*command, "--log-level", "none", "--no-write-json"]).success
+        return any("No source of corporate actions" in text for text in texts)
+
+    land(conn, "trading_day", [trading_day(DAYS[0])])
+    assert not warns()
+    land(conn, "kline_daily", [bar("sh600000", DAYS[0], "10")])
+    assert warns()
+
+
 @pytest.mark.usefixtures("models")
 def test_a_failure_in_one_source_leaves_the_findings_of_others(
     conn: psycopg.Connection, dbt: Dbt
@@ -137,6 +156,7 @@ def test_a_failure_in_one_source_leaves_the_findings_of_others(
     conn.execute("drop view quotemill_staging.stg_ib__slot_run cascade")
     conn.execute("create materialized view quotemill_staging.stg_ib__slot_run as select 1 as other")
     conn.execute("create view mine as select * from quotemill_staging.stg_ib__slot_run")
+    conn.execute("drop view qa.findings, qa.freshness cascade")
     models = ("stg_ib__slot_run+", "+qa_bars,config.materialized:incremental")
 
     failed = dbt("run", "-s", *models)
@@ -148,6 +168,7 @@ def test_a_failure_in_one_source_leaves_the_findings_of_others(
     missing = [subject for _, subject in conn.execute(findings, ("check_not_built",))]
     assert "qa_options" in missing
     assert "qa_bars" not in missing
+    assert conn.execute("select to_regclass('qa.freshness') is not null").fetchone() == (True,)
 
     conn.execute("drop materialized view quotemill_staging.stg_ib__slot_run cascade")
     assert dbt("run", "-s", "stg_ib__slot_run+").success
