@@ -25,6 +25,7 @@ from loaders.landing import change_feed
 from loaders.project import Project, find_project
 from loaders.settings import Settings
 from loaders.warehouse.lock import is_held
+from loaders.warehouse.migrate import INNER_SCHEMAS
 from loaders.warehouse.postgres import Warehouse
 
 LOCK = "quotemill:build"
@@ -33,6 +34,12 @@ WAIT_POLL = 1.0  # seconds between two tries while waiting for the lock
 STATUS = f"""
     case when b.status = 'running' and not {is_held(f"'{LOCK}'")}
     then 'interrupted' else b.status end
+"""
+# what builds made in our schemas and somebody dropped, such as by `drop table … cascade`
+_GONE = """
+    from ops.managed_relation as m
+    where m.schema_name = any(%s)
+        and to_regclass(format('%%I.%%I', m.schema_name, m.relation_name)) is null
 """
 # columns of ops.builds; each may be omitted
 FIGURES = ("models_built", "rows_written", "tests_passed", "tests_warned", "tests_failed")
@@ -43,7 +50,8 @@ class BuildRecord:
     """A build that holds the lock; ops.builds has it from `begin` on.
 
     `tables` are the landed tables (raw_tdx.kline_daily) with changes that no good build has seen.
-    None: build everything, because there was no good build or the dbt project has changed.
+    None: build everything, because there was no good build, the dbt project has changed, or a
+    relation that a build made is gone.
     """
 
     tables: list[str] | None
@@ -97,6 +105,8 @@ class BuildRecord:
             if succeeded and self._is_whole:
                 reader = _reader(self._warehouse)
                 change_feed.move_cursor(conn, reader, self._seen, self._fingerprint)
+                if self.tables is None:  # what is still gone is of a model that is no more
+                    conn.execute(f"delete {_GONE}".encode(), (_schemas(self._warehouse),))
         self.succeeded = succeeded
 
 
@@ -211,6 +221,9 @@ def _read_record(settings: Settings, warehouse: Warehouse) -> BuildRecord:
     seen, tables = warehouse.ask(
         lambda conn: change_feed.changed_tables(conn, _reader(warehouse), fingerprint)
     )
+    gone = f"select exists (select {_GONE})".encode()
+    if warehouse.ask(lambda conn: conn.execute(gone, (_schemas(warehouse),)).fetchone()) == (True,):
+        tables = None
     if tables is not None:
         tables = [table for table in tables if table.startswith("raw_")]
     return BuildRecord(tables, _warehouse=warehouse, _seen=seen, _fingerprint=fingerprint)
@@ -228,6 +241,11 @@ def _fingerprint(project: Project, warehouse: Warehouse, variables: Mapping[str,
             digest.update(path.read_bytes())
     digest.update((project.dbt / "dbt_project.yml").read_bytes())
     return digest.hexdigest()[:16]
+
+
+def _schemas(warehouse: Warehouse) -> list[str]:
+    """The schemas that builds write to."""
+    return [warehouse.market_schema, *(warehouse.inner_schema(name) for name in INNER_SCHEMAS)]
 
 
 def _reader(warehouse: Warehouse) -> str:

@@ -9,6 +9,7 @@ import pytest
 from loaders.errors import LockHeldError, UsageError
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
+from orchestration.run.build import build
 from orchestration.run.build_record import recorded_build
 from tests.bench import settings_at
 from tests.integration.dbt.conftest import PROJECT, Dbt
@@ -54,6 +55,28 @@ def test_the_orchestrator_of_the_how_to_builds_touched_rows_once(
     [(built,)] = conn.execute("select count(*) from market.kline_daily_qfq")
     assert built == 3 * len(CODES)
     assert build() is None
+
+
+def test_the_next_build_makes_again_what_somebody_dropped(
+    settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
+) -> None:
+    views = "select schemaname, viewname from pg_views order by 1, 2"
+    before = conn.execute(views).fetchall()
+    readers = "select schema_name, relation_name from ops.managed_relation order by 1, 2"
+    managed = conn.execute(readers).fetchall()
+    conn.execute("insert into ops.managed_relation values ('market', 'of_no_model')")
+    conn.execute("drop view quotemill_staging.stg_tq__contract cascade")
+    dropped = set(before) - set(conn.execute(views).fetchall())
+    assert len(dropped) > 3
+    assert ("qa", "findings") not in dropped
+
+    result = build(settings, warehouse, print, only_touched=True)
+
+    assert result is not None
+    assert result.exit_code == 0, result.failures
+    assert conn.execute(views).fetchall() == before
+    assert conn.execute(readers).fetchall() == managed
+    assert build(settings, warehouse, print, only_touched=True) is None
 
 
 def test_only_a_good_build_of_all_touched_tables_counts_as_built(
