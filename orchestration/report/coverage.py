@@ -1,6 +1,6 @@
 """Coverage of all sources as grids: how much of the wanted data is there."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -22,8 +22,9 @@ def grids(
     as_of: datetime,
     freshness: Sequence[Mapping[str, Any]],
     until: date = date.max,
+    names: Iterable[str] = tuple(sources.MODULES),
 ) -> list[Grid]:
-    """A grid of each loaded dataset up to a day; `freshness` has a row for each."""
+    """A grid of each loaded dataset of the named sources; `freshness` has a row for each."""
     schemas = {
         "market": warehouse.market_schema,
         **{name: warehouse.inner_schema(name) for name in ("futures", "options", "qa")},
@@ -36,7 +37,7 @@ def grids(
     period = Period(settings, schemas, since, as_of, due)
     filled = [
         grid.fill(conn, coverage)
-        for name in sources.MODULES
+        for name in names
         for coverage in sources.find(name).coverage(conn, period)
     ]
     return [filled_grid for filled_grid in filled if filled_grid.wanted]

@@ -1,14 +1,17 @@
 """Everything that the page shows, read once."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.rows import dict_row
 
+from loaders import sources
+from loaders.engine.check import Check
 from loaders.settings import Settings
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
@@ -21,6 +24,7 @@ from orchestration.report.space import Space
 from orchestration.run import findings
 from orchestration.run.findings import Finding
 
+T = TypeVar("T")
 SHOWN = 20  # findings listed for each check
 YEAR = timedelta(days=365)  # some 250 trading days
 VERDICTS = 40  # failed sessions of symbols, the newest
@@ -85,9 +89,38 @@ def gather(
         if as_of:
             conn.execute("select set_config('quotemill.as_of', %s, false)", (as_of.isoformat(),))
         options = warehouse.inner_schema("options")
-        smiles = _read_smiles(conn, options, since, now)
+        qa = warehouse.inner_schema("qa")
+
+        def read_apart(what: str, read: Callable[[], list[T]]) -> list[T]:
+            """Rows of a part; one that cannot be read is a problem, and costs no other part."""
+            try:
+                with conn.transaction():
+                    return read()
+            except psycopg.Error as error:
+                if conn.closed:
+                    raise
+                reason = " ".join(str(error).split())
+                text = f"{what} cannot be read: {reason}"
+                state.problems.append(Check("report", "warn", text, "quotemill findings"))
+                return []
+
+        def read_grids(source: str) -> list[Grid]:
+            return coverage.grids(
+                conn, warehouse, settings, since, now, state.freshness, until, [source]
+            )
+
+        smiles = read_apart(
+            "volatilities of options", lambda: _read_smiles(conn, options, since, now)
+        )
         symbols = list(dict.fromkeys(row["symbol"] for row in smiles))
-        grids = coverage.grids(conn, warehouse, settings, since, now, state.freshness, until)
+        option_days = read_apart(
+            "sessions of options",
+            lambda: _read_option_days(conn, options, since, now, symbols),
+        )
+        verdicts = read_apart("verdicts on options", lambda: _read_verdicts(conn, qa, since, now))
+        grids: list[Grid] = []
+        for name in sources.MODULES:
+            grids += read_apart(f"coverage of {name}", partial(read_grids, name))
         return Report(
             as_of=now,
             since=since,
@@ -96,9 +129,9 @@ def gather(
             runs=runs.read(conn, datetime.combine(since, datetime.min.time(), UTC), now),
             grids=tuple(grids),
             findings=_group_findings(state.findings),
-            verdicts=tuple(_read_verdicts(conn, warehouse.inner_schema("qa"), since, now)),
+            verdicts=tuple(verdicts),
             smiles=tuple(smiles),
-            option_days=tuple(_read_option_days(conn, options, since, now, symbols)),
+            option_days=tuple(option_days),
             space=space.read(conn, settings),
         )
 

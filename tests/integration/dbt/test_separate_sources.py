@@ -1,14 +1,18 @@
 """A source that cannot be read costs no other source its findings or freshness."""
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from loaders.warehouse.postgres import Warehouse
+from orchestration.report import gather
+from orchestration.report.gather import Report
 from orchestration.run import findings
+from tests.bench import settings_at
 from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.raw import bar, land, security, trading_day, weekdays
 from tests.integration.dbt.raw_futures import Harvest, evening_before, land_days, land_harvests
@@ -143,3 +147,27 @@ def test_a_check_that_cannot_be_read_rings_once_and_hides_no_other(
     assert judge() == set()
     break_view(conn, options)
     assert judge() == {"qa_options"}
+
+
+def test_the_report_has_the_other_sources_and_names_what_it_lacks(
+    three_sources: psycopg.Connection, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    conn, settings = three_sources, settings_at(warehouse.url, tmp_path)
+
+    def read() -> Report:
+        return gather.gather(settings, warehouse, None, datetime.fromisoformat(AS_OF))
+
+    conn.execute(
+        "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, parameters, "
+        "as_of) values ('tdx', 'tdx', 'incremental', 'succeeded', 'test', '{}', now())"
+    )
+    whole = read()
+    assert whole.verdicts
+    break_view(conn, "quotemill_staging.stg_ib__slot_run")
+    left = read()
+    assert not left.verdicts
+    assert [grid.key for grid in left.grids] == [grid.key for grid in whole.grids]
+    assert {row["source"] for row in left.status.freshness} >= {"tdx", "tq"}
+    lacking = {c.text.partition(" cannot be read: ")[0] for c in left.status.problems}
+    assert "verdicts on options" in lacking
+    assert not any(text.startswith("coverage of") for text in lacking)
