@@ -3,7 +3,7 @@
     freshness. Called inside a PL/pgSQL block.
 
     A value that a model cannot cast, a table that is gone or damaged, a missing privilege: such an
-    error ends no query, but is a finding, and the freshness of that source has no rows. A lock, a
+    error ends no query, but is a finding after the rows that came before it. A lock, a
     full disk or a conflict ends the query as ever, since these are not about what is read.
 #}
 {% macro create_reading_functions(schema) -%}
