@@ -9,11 +9,14 @@ from collections.abc import Iterable, Mapping
 import psycopg
 
 from loaders.warehouse import hypertables, migration_files
-from loaders.warehouse.ownership import FIXED_SCHEMAS, claim_schemas, owned_schemas
+from loaders.warehouse.ownership import (
+    FIXED_SCHEMAS,
+    INNER_SCHEMAS,
+    claim_schemas,
+    owned_schemas,
+)
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.tables import LandedTable, create_indexes, create_tables
-
-INNER_SCHEMAS = ("options", "futures", "qa", "quotemill_staging", "quotemill_intermediate")
 
 
 def prepare(

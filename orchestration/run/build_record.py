@@ -25,7 +25,7 @@ from loaders.landing import change_feed
 from loaders.project import Project, find_project
 from loaders.settings import Settings
 from loaders.warehouse.lock import is_held
-from loaders.warehouse.migrate import INNER_SCHEMAS
+from loaders.warehouse.ownership import INNER_SCHEMAS
 from loaders.warehouse.postgres import Warehouse
 
 LOCK = "quotemill:build"

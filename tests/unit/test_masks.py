@@ -4,7 +4,7 @@ import pytest
 
 from loaders import log, masks
 from loaders.errors import innermost
-from orchestration.cli.settings import _mask
+from loaders.settings.listing import mask
 
 CASES = {
     "postgresql://me:word@db:5432/m": "postgresql://{}db:5432/m",
@@ -24,7 +24,7 @@ CASES = {
 def test_a_login_in_an_address_is_shown_nowhere(text: str, masked: str) -> None:
     assert innermost(ValueError(text)) == f"ValueError: {masked.replace('{}', '')}"
     assert log.scrub(text) == masked.replace("{}", "***@")
-    assert _mask(text) == masked.replace("{}", "**********@")
+    assert mask(text) == masked.replace("{}", "**********@")
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_a_login_in_an_address_is_shown_nowhere(text: str, masked: str) -> None:
 )
 def test_the_parameters_of_an_address_are_masked(value: str, masked: str) -> None:
     assert masks.mask_values(value, "***") == masked
-    assert _mask([value]) == [masked.replace("***", "**********")]
+    assert mask([value]) == [masked.replace("***", "**********")]
 
 
 @pytest.mark.parametrize(
