@@ -15,14 +15,15 @@
 
     {%- set change = 'columns' -%}
     {%- if existing is not none and existing.is_view -%}
-        {%- set change = view_change(existing, sql) -%}
+        {%- set recorded = is_recorded_view(existing, sql) -%}
+        {%- set change = 'recorded' if recorded else view_change(existing, sql) -%}
     {%- endif -%}
     {%- if existing is not none and change == 'columns' -%}
         {%- set why = 'other columns' if existing.is_view else 'it is a ' ~ existing.type -%}
         {%- do drop_unfit_relation(existing, why) -%}
     {%- endif -%}
     {% call statement('main') -%}
-        {%- if change == 'none' -%}
+        {%- if change in ('recorded', 'none') -%}
             select 1 where false
         {%- else -%}
             {%- if config.get('contract').enforced -%}
@@ -31,6 +32,9 @@
             create or replace view {{ target_relation }} as ({{ sql }})
         {%- endif -%}
     {%- endcall %}
+    {%- if change != 'recorded' -%}
+        {%- do record_view(target_relation, sql) -%}
+    {%- endif -%}
 
     {{ return(finish_relation(target_relation)) }}
 {%- endmaterialization %}

@@ -29,6 +29,49 @@ def test_a_changed_view_reaches_old_rows_of_a_table_built_alone(
     assert built("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 0}
 
 
+def test_a_build_with_nothing_new_makes_no_view(conn: psycopg.Connection, built: Dbt) -> None:
+    views = ("run", "-s", "+kline_weekly_qfq,config.materialized:view")
+    assert len(built(*views).written) > 10
+    conn.execute("create table public.made (name text)")
+    conn.execute(
+        "create function public.note_view() returns event_trigger language plpgsql as $$ begin "
+        "insert into public.made select object_identity from pg_event_trigger_ddl_commands(); "
+        "end $$"
+    )
+    conn.execute(
+        "create event trigger note_views on ddl_command_end "
+        "when tag in ('CREATE VIEW') execute function public.note_view()"
+    )
+    conn.commit()
+
+    assert built(*views).success
+    made = conn.execute("select distinct name from public.made").fetchall()
+    conn.execute("drop event trigger note_views")
+
+    assert made == []
+
+
+def test_a_view_follows_a_column_that_a_view_below_it_gains(
+    conn: psycopg.Connection, built: Dbt
+) -> None:
+    above, below = "int_reconcile__fields", "int_reconcile__days"
+    assert built("run", "-s", f"+{above}").success
+    query = conn.execute(f"select pg_get_viewdef('quotemill_intermediate.{above}')").fetchone()
+    assert query is not None
+    row = conn.execute(f"select pg_get_viewdef('quotemill_intermediate.{below}')").fetchone()
+    assert row is not None
+    widened = f"select q.*, 1 as added from ({row[0].rstrip().rstrip(';')}) as q"
+    conn.execute(f"create or replace view quotemill_intermediate.{below} as {widened}".encode())
+
+    outcome = built("run", "-s", above)
+
+    assert not outcome.success  # one of the three that it unites has a column more than the others
+    assert built("run", "-s", f"+{above}").success
+    assert (
+        conn.execute(f"select pg_get_viewdef('quotemill_intermediate.{above}')").fetchone() == query
+    )
+
+
 def test_a_changed_macro_reaches_old_rows_at_the_next_build(
     conn: psycopg.Connection, built: Dbt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
