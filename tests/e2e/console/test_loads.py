@@ -135,7 +135,7 @@ def find_task(script: Script, job_id: int) -> Any:
 def test_a_server_that_is_killed_costs_no_load_and_the_next_one_shows_it(
     place: Place, start_console: Start, service: dict[str, str]
 ) -> None:
-    httpx.post(f"{service['control']}/faults", json={"fault": "latency:kline-all:seconds=0.3"})
+    httpx.post(f"{service['control']}/faults", json={"fault": "latency:kline-all:seconds=3"})
     server = start_console(place, "--port", "0", "--as-of", AS_OF)
     script = Script(place, server)
     body = {"datasets": ["kline_daily"], "concurrency": 1, "build": False}
@@ -149,6 +149,7 @@ def test_a_server_that_is_killed_costs_no_load_and_the_next_one_shows_it(
 
     later = Script(place, start_console(place, "--port", "0", "--as-of", AS_OF))
     assert later.get("/api/jobs/1")["status"] == "running"
+    httpx.delete(f"{service['control']}/faults")
     [command] = [c for c in later.get("/api/commands")["commands"] if c["is_running"]]
     assert command["run_id"] == started["run_id"]
     events = later.client.get("/api/jobs/1/events").text
