@@ -52,10 +52,10 @@ def test_a_lost_connection_costs_no_tick_that_the_servers_still_have(
 
     with TqSandbox(world, clock=f"{DAY}T09:30:00") as sandbox:
         folder = tmp_path / "recorded"
-        record_until(sandbox, own_harvest(sandbox), folder, f"{DAY}T10:00:00")
+        record_until(sandbox, own_harvest(sandbox), "SHFE.cu", folder, f"{DAY}T10:00:00")
         sandbox.faults.add("disconnect:after=1")
         clocks = (f"{DAY}T11:00:00", f"{DAY}T15:00:00")
-        contract = record_until(sandbox, own_harvest(sandbox), folder, *clocks)
+        contract = record_until(sandbox, own_harvest(sandbox), "SHFE.cu", folder, *clocks)
         assert any(entry.what == "drop" for entry in sandbox.log)
         assert_whole(sandbox, own_harvest(sandbox), folder, contract)
 
