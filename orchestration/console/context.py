@@ -89,6 +89,11 @@ class Console:
         """One piece of reading in one transaction, without waiting for a warehouse that is away."""
         return self.require_warehouse().ask(work, patient=False)
 
+    def read_any(self, work: Callable[[psycopg.Connection], T]) -> T | None:
+        """As `read`; None before the first load."""
+        warehouse = self.find_warehouse()
+        return None if warehouse is None else warehouse.ask(work, patient=False)
+
     def name_source(self, name: str) -> str:
         """A source by its name. Raises UsageError for an unknown one."""
         return sources.find(name).name

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import psycopg
+
 from loaders.errors import SettingsError, UsageError
 from loaders.settings import Settings
 from loaders.warehouse.postgres import find_warehouse
@@ -31,7 +33,12 @@ class Listing:
 def read_rows(settings: Settings) -> dict[str, Row]:
     """The record of each job by name; empty where there is no warehouse."""
     warehouse = find_warehouse(settings)
-    return {row.name: row for row in warehouse.ask(ledger.read_rows)} if warehouse else {}
+    return warehouse.ask(read_rows_by_name) if warehouse else {}
+
+
+def read_rows_by_name(conn: psycopg.Connection) -> dict[str, Row]:
+    """The record of each job by name."""
+    return {row.name: row for row in ledger.read_rows(conn)}
 
 
 def list_jobs(settings: Settings, rows: Mapping[str, Row]) -> Listing:

@@ -14,9 +14,9 @@ from orchestration.console import starting
 from orchestration.console.api.answers import Answer, Call, StartedAnswer
 from orchestration.console.context import Console
 from orchestration.console.errors import describe
-from orchestration.schedule import ledger, switching
+from orchestration.schedule import switching
 from orchestration.schedule.install import place, state
-from orchestration.schedule.listing import Listing, get_job, list_jobs
+from orchestration.schedule.listing import Listing, get_job, list_jobs, read_rows_by_name
 
 JobName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 RULES = ("off", *(f"every {minutes}m in session" for minutes in (5, 10, 15, 30, 60)), "daily 17:30")
@@ -104,7 +104,7 @@ def routes(console: Console) -> APIRouter:
         call: Call,  # noqa: ARG001 - the body is an empty object
     ) -> StartedAnswer:
         """Start a job now: `quotemill schedule run JOB --now`."""
-        get_job(_list(console).jobs, job)
+        get_job(read_listing(console).jobs, job)
         origin = "POST /api/schedules/run"
         command = starting.start_text(console, f"quotemill schedule run {job} --now", origin)
         return StartedAnswer(run_id=command.run_id, command=command.text)
@@ -117,7 +117,7 @@ def change(console: Console, call: ScheduleCall) -> tuple[str, ...]:
     given = call.model_fields_set - {"job"}
     if not given or (call.enabled is None and "enabled" in given):
         raise UsageError("nothing to change", hint="give `when`, `enabled`, or both")
-    listing = _list(console)
+    listing = read_listing(console)
     if call.job not in listing.wrong:
         get_job(listing.jobs, call.job)
     if "when" in given:
@@ -131,7 +131,7 @@ def change(console: Console, call: ScheduleCall) -> tuple[str, ...]:
 
 
 def describe_schedules(console: Console, notes: tuple[str, ...] = ()) -> SchedulesAnswer:
-    listing = _list(console)
+    listing = read_listing(console)
     layers = read_layers(console.environ, console.cwd)
     jobs = []
     for row in listing.describe(console.now):
@@ -158,7 +158,6 @@ def _read_installed(console: Console, listing: Listing) -> list[InstalledAnswer]
     return [InstalledAnswer.model_validate(row) for row in installed]
 
 
-def _list(console: Console) -> Listing:
-    warehouse = console.find_warehouse()
-    rows = warehouse.ask(ledger.read_rows, patient=False) if warehouse else []
-    return list_jobs(console.settings(), {row.name: row for row in rows})
+def read_listing(console: Console) -> Listing:
+    """The jobs with their records; without records before the first load."""
+    return list_jobs(console.settings(), console.read_any(read_rows_by_name) or {})

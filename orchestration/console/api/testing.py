@@ -99,12 +99,7 @@ def routes(console: Console) -> APIRouter:
     @router.get("/runs")
     def list_runs(limit: Limit = 20) -> TestRuns:
         """The last runs: table ops.testing_runs."""
-        warehouse = console.find_warehouse()
-        listed = (
-            warehouse.ask(lambda conn: test_runs.list_runs(conn, limit), patient=False)
-            if warehouse
-            else []
-        )
+        listed = console.read_any(lambda conn: test_runs.list_runs(conn, limit)) or []
         return TestRuns(runs=[TestRun(**scrub_run(run)) for run in listed])
 
     @router.get("/runs/{run_id}/results")
@@ -158,12 +153,7 @@ def routes(console: Console) -> APIRouter:
 
 def read_run(console: Console, run_id: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """A recorded run and its checks. Raises NotThere."""
-    warehouse = console.find_warehouse()
-    recorded = (
-        warehouse.ask(lambda conn: test_runs.read_run(conn, run_id), patient=False)
-        if warehouse
-        else None
-    )
+    recorded = console.read_any(lambda conn: test_runs.read_run(conn, run_id))
     if recorded is None:
         raise NotThere(f"there is no test run {run_id}", hint="GET /api/testing/runs lists them")
     return recorded

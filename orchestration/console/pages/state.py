@@ -21,8 +21,8 @@ def gather_history(console: Console) -> Mapping[str, Any]:
     values: dict[str, Any] = {"runs": [], "builds": [], "jobs": []}
     if warehouse is not None:
         values = {
-            "runs": warehouse.ask(lambda conn: history.recent(conn, SHOWN), patient=False)[:SHOWN],
-            "builds": warehouse.ask(lambda conn: build_record.recent(conn, SHOWN), patient=False),
+            "runs": console.read(lambda conn: history.recent(conn, SHOWN))[:SHOWN],
+            "builds": console.read(lambda conn: build_record.recent(conn, SHOWN)),
             "jobs": job_list.list_recent(warehouse, SHOWN),
         }
     for row in (*values["runs"], *values["builds"]):
@@ -57,15 +57,11 @@ def gather_findings(
 def gather_sources(console: Console) -> Mapping[str, Any]:
     """Each source, and the recorded self-tests."""
     settings = console.settings()
-    warehouse = console.find_warehouse()
-    runs: list[dict[str, Any]] = []
-    checks: list[dict[str, Any]] = []
-    if warehouse is not None:
-        runs = warehouse.ask(lambda conn: test_runs.list_runs(conn, SHOWN), patient=False)
-        if runs:
-            newest = runs[0]["run_id"]
-            read = warehouse.ask(lambda conn: test_runs.read_run(conn, newest), patient=False)
-            checks = [scrub(check) for check in read[1]] if read else []
+    runs = console.read_any(lambda conn: test_runs.list_runs(conn, SHOWN)) or []
+    newest = (
+        console.read(lambda conn: test_runs.read_run(conn, runs[0]["run_id"])) if runs else None
+    )
+    checks = [scrub(check) for check in newest[1]] if newest else []
     shown = []
     for name in sources.MODULES:
         source = sources.find(name)
