@@ -226,7 +226,7 @@ def _settings() -> Settings | None:
 def _keep_traceback(error: Exception) -> str:
     text = scrub("".join(format_exception(error)))
     try:
-        folder = load_settings().home / "logs"
+        folder = _folder or load_settings().home / "logs"
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"error-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.log"
         path.write_text(text, "utf-8")

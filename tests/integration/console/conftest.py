@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from loaders import log
 from tests.conftest import require
 from tests.homes import clean_environ
 
@@ -65,6 +66,7 @@ def open_console(tmp_path: Path) -> Iterator[Callable[..., Caller]]:
         from starlette.testclient import TestClient
 
     with ExitStack() as stack:
+        stack.callback(log.stop)
 
         def opened(
             settings: Mapping[str, str] | None = None,
@@ -77,6 +79,7 @@ def open_console(tmp_path: Path) -> Iterator[Callable[..., Caller]]:
             environ = clean_environ() | {"QUOTEMILL_HOME": str(tmp_path / "home")}
             environ |= {"PATH": os.environ["PATH"]} | dict(settings or {})
             console = Console(tmp_path, environ, clock, **values)
+            log.start(console.settings().home / "logs")  # as the command does
             app = create_app(console, names=names, needs_token=needs_token)
             client = stack.enter_context(TestClient(app, base_url=ADDRESS, follow_redirects=False))
             return Caller(console, client)

@@ -169,3 +169,15 @@ def test_only_an_open_page_of_the_console_changes_settings(open_console: Open) -
     for headers in ({"origin": "http://evil.example"}, {"x-quotemill-page": "0" * 64}):
         answer = caller.call(SETTINGS, {"values": {"log_days": 3}}, method="PUT", **headers)
         assert answer.status_code == 403
+
+
+def test_a_wrong_number_is_named_and_the_form_stays(open_console: Open) -> None:
+    caller = open_console()
+    text = caller.get("/settings?section=tdx").text
+    field = 'name="tdx.concurrency" aria-label="tdx.concurrency" data-empty data-kind="number"'
+    assert field in text
+    # what is no number is sent as it was typed
+    answer = put(caller, **{"tdx.concurrency": "six"})
+    assert answer.status_code == 409, answer.text
+    assert "tdx.concurrency" in answer.json()["error"]
+    assert not (caller.console.settings().home / "quotemill.toml").exists()

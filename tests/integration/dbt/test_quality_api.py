@@ -29,7 +29,7 @@ def caller(
     bars = [bar(CODE, day, "10") for day in DAYS[:3]]
     bars[1]["high"] = 1  # below the low
     land(conn, "kline_daily", bars)
-    assert dbt("run", "-s", "+kline_daily", "+symbol_dim", "int_bars__findings").success
+    assert dbt("run", "-s", "+kline_daily_qfq", "+symbol_dim", "int_bars__findings").success
     conn.execute(
         "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, parameters, "
         "as_of, started_at, finished_at) "
@@ -61,3 +61,17 @@ def test_findings_are_filtered_and_acknowledged(caller: Caller, conn: psycopg.Co
     answer = caller.call(ACK, {"names": ["kline_daily sh600004"], "reason": "delisted"})
     assert answer.json() == {"acknowledged": 1}
     assert caller.json("/api/qa")["failed_keys"][0]["acknowledged_because"] == "delisted"
+
+
+def test_freshness_is_that_of_the_built_rows(caller: Caller, conn: psycopg.Connection) -> None:
+    conn.execute("select set_config('quotemill.as_of', %s, false)", (AS_OF,))
+    expected = conn.execute(
+        "select source, dataset, last_date::text, expected_date::text, is_stale from qa.freshness "
+        "order by 1, 2"
+    ).fetchall()
+    rows = caller.json("/api/freshness")["freshness"]
+    names = ("source", "dataset", "last_date", "expected_date", "is_stale")
+    shown = sorted(tuple(row[name] for name in names) for row in rows)
+    assert shown == expected
+    [days] = [row for row in rows if row["dataset"] == "kline_daily"]
+    assert (days["last_date"], days["is_stale"]) == (str(DAYS[2]), True)
