@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Literal, get_args
 
 import psycopg
 import pyarrow as pa
@@ -12,10 +13,12 @@ from loaders.tdx.code_forms import read_code
 from loaders.warehouse.ownership import has_relation
 from orchestration.readers.arrow import read_table
 
-DAYS, WEEKS, MONTHS = "1d", "1w", "1mo"
-MINUTES = ("1m", "5m", "15m", "30m", "60m")
-FREQUENCIES = (DAYS, WEEKS, MONTHS, *MINUTES)
-ADJUSTMENTS = ("none", "qfq", "hfq")
+Frequency = Literal["1d", "1w", "1mo", "1m", "5m", "15m", "30m", "60m"]
+Adjustment = Literal["none", "qfq", "hfq"]
+FREQUENCIES: tuple[Frequency, ...] = get_args(Frequency)
+ADJUSTMENTS: tuple[Adjustment, ...] = get_args(Adjustment)
+DAYS, WEEKS, MONTHS = FREQUENCIES[:3]
+MINUTES = FREQUENCIES[3:]
 MOST = 200_000  # rows of one reading
 NEAR = 5  # codes that an unknown one is answered with
 
@@ -100,16 +103,27 @@ def read_klines(
     return read_table(conn, query, {"code": security.code, "start": start, "end": end}, most)
 
 
-def find_newest_day(
+def find_span(
     conn: psycopg.Connection, market: str, security: Security, freq: str, adjust: str
-) -> date | None:
-    """The day of the newest bar; None without one."""
+) -> tuple[date, date] | None:
+    """The days of the oldest and the newest bar; None without one."""
     table = _find_table(security, freq, adjust)
     require_built(conn, f"{market}.{table}")
-    query = f"select trade_date from {market}.{table} where code = %s order by {{}} desc limit 1"
     order = "bar_end" if freq in MINUTES else "trade_date"
-    row = conn.execute(query.format(order).encode(), (security.code,)).fetchone()
-    return row[0] if row else None
+    ends = [
+        f"(select trade_date from {market}.{table} where code = %(code)s "
+        f"order by {order} {way} limit 1)"
+        for way in ("asc", "desc")
+    ]
+    row = conn.execute(f"select {', '.join(ends)}".encode(), {"code": security.code}).fetchone()
+    return (row[0], row[1]) if row and row[0] else None
+
+
+def list_adjustments(security: Security, freq: str) -> tuple[Adjustment, ...]:
+    """How bars of a length are kept."""
+    if security.is_index:
+        return ("none",)
+    return ("qfq",) if freq in (WEEKS, MONTHS) else ADJUSTMENTS
 
 
 def read_actions(
@@ -132,19 +146,25 @@ def read_actions(
     return read_table(conn, query, {"code": code, "start": start, "end": end}, MOST)
 
 
+def explain_adjustments(security: Security) -> str:
+    """Why bars of a security are not kept in every way."""
+    if security.is_index:
+        return f"{security.code} is an index: nothing adjusts it"
+    return "weeks and months are forward-adjusted"
+
+
 def _find_table(security: Security, freq: str, adjust: str) -> str:
     _require_known("freq", freq, FREQUENCIES)
     _require_known("adjust", adjust, ADJUSTMENTS)
+    if adjust not in list_adjustments(security, freq):
+        known = list_adjustments(security, freq)
+        raise UsageError(explain_adjustments(security), hint=f"adjust={known[0]}")
     if security.is_index:
-        if adjust != "none":
-            raise UsageError(f"{security.code} is an index: nothing adjusts it", hint="adjust=none")
-        tables = {DAYS: "daily", WEEKS: "weekly", MONTHS: "monthly", "1m": "minute"}
+        tables: dict[str, str] = {DAYS: "daily", WEEKS: "weekly", MONTHS: "monthly", "1m": "minute"}
         if freq not in tables:
             raise UsageError(f"there are no bars of {freq} of an index", hint=", ".join(tables))
         return f"index_kline_{tables[freq]}"
     if freq in (WEEKS, MONTHS):
-        if adjust != "qfq":
-            raise UsageError("weeks and months are forward-adjusted", hint="adjust=qfq")
         return f"kline_{'weekly' if freq == WEEKS else 'monthly'}_qfq"
     suffix = "" if adjust == "none" else f"_{adjust}"
     if freq == DAYS:

@@ -16,11 +16,10 @@ from loaders.errors import UsageError
 from orchestration.console.context import Console
 from orchestration.console.errors import NotThere
 from orchestration.readers import klines, main_contracts, option_chains
-from orchestration.readers.klines import NotListed
+from orchestration.readers.klines import Adjustment, Frequency, NotListed
 
 Format = Annotated[Literal["json", "csv", "arrow"], Query(description="of the answer")]
 Day = Annotated[date | None, Query()]
-Frequency = Literal["1d", "1w", "1mo", "1m", "5m", "15m", "30m", "60m"]
 Code = Annotated[str, Path(pattern=r"^[A-Za-z0-9._]{1,20}$", description="sh600000, 600000.SH")]
 Variety = Annotated[str, Path(pattern=r"^[A-Za-z]{1,8}\.[A-Za-z]{1,8}$", description="SHFE.cu")]
 Symbol = Annotated[str, Path(pattern=r"^[A-Z0-9][A-Z0-9 ._-]{0,19}$", description="AAPL")]
@@ -40,7 +39,7 @@ def routes(console: Console) -> APIRouter:
     def read_klines(
         code: Code,
         freq: Frequency = "1d",
-        adjust: Literal["none", "qfq", "hfq"] = "none",
+        adjust: Adjustment = "none",
         start: Day = None,
         end: Day = None,
         as_of: Day = None,

@@ -1,28 +1,60 @@
 """Pages of prices: candles of a security, main contracts of futures, a chain's smile."""
 
 import math
-from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
 from typing import Any
+from urllib.parse import urlencode
 
 import psycopg
+import pyarrow as pa
 
 from loaders.errors import UsageError
 from orchestration.console.context import Console
 from orchestration.console.errors import describe
-from orchestration.console.pages import candles
+from orchestration.console.pages import smiles
 from orchestration.readers import klines, main_contracts, option_chains
+from orchestration.readers.klines import Adjustment, Frequency
 
-SHOWN = 250  # bars of a picture
+SHOWN = 250  # rows of a table
 # days that surely hold as many bars
 SPANS = {"1d": 420, "1w": 2000, "1mo": 9000, "1m": 6, "5m": 16, "15m": 35, "30m": 60, "60m": 110}
+PIECE = 4  # such spans are loaded by a chart at once
 Values = Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Chart:
+    """What the script of a chart starts from.
+
+    address: answers with rows as JSON, for `start` and `end`
+    time, volume: names of columns
+    first, last: days of the oldest and the newest bar
+    until: the newest day in view at first
+    step: days of one piece
+    digits: decimals of a price; empty: as many as it needs
+    """
+
+    address: str
+    time: str
+    volume: str
+    first: date
+    last: date
+    until: date
+    step: int
+    digits: int | str = ""
+
+
 def gather_klines(
-    console: Console, code: str, freq: str, adjust: str, end: date | None
+    console: Console, code: str, freq: Frequency, adjust: Adjustment, end: date | None
 ) -> dict[str, Any]:
-    """Bars up to a day, with the actions among them; a code that is not there is an `error`."""
+    """Bars up to a day, their chart, the actions among all bars.
+
+    A code that is not there is an `error`; bars that are not kept so are shown as they are kept,
+    with a `note`.
+    """
     values: dict[str, Any] = {
         "code": code,
         "freq": freq,
@@ -31,6 +63,8 @@ def gather_klines(
         "frequencies": klines.FREQUENCIES,
         "adjustments": klines.ADJUSTMENTS,
         "rows": [],
+        "actions": [],
+        "note": "",
         "error": None,
     }
     if not code.strip():
@@ -39,38 +73,67 @@ def gather_klines(
     def read(conn: psycopg.Connection) -> dict[str, Any]:
         market = console.require_warehouse().market_schema
         security = klines.find_security(conn, market, code)
-        newest = klines.find_newest_day(conn, market, security, freq, adjust)
-        until = min(end or date.max, newest or date.max)
-        if until == date.max:
-            return {"name": security.name, "code": security.code}
+        ways = klines.list_adjustments(security, freq)
+        way = adjust if adjust in ways else ways[0]
+        note = (
+            "" if way == adjust else f"{klines.explain_adjustments(security)}, so these are {way}"
+        )
+        about = {"name": security.name, "code": security.code, "adjust": way, "note": note}
+        span = klines.find_span(conn, market, security, freq, way)
+        if span is None:
+            return about
+        until = min(end or span[1], span[1])
         start = date.fromordinal(max(1, until.toordinal() - SPANS[freq]))
         table = klines.read_klines(
-            conn, market, security, freq=freq, adjust=adjust, start=start, end=until
+            conn, market, security, freq=freq, adjust=way, start=start, end=until
         )
-        rows = table.slice(max(0, table.num_rows - SHOWN)).to_pylist()
-        actions = klines.read_actions(conn, market, security.code, start, until).to_pylist()
-        return {"name": security.name, "code": security.code, "rows": rows, "actions": actions}
+        actions = klines.read_actions(conn, market, security.code, *span).to_pylist()
+        address = f"/api/klines/{security.code}?{urlencode({'freq': freq, 'adjust': way})}"
+        chart = Chart(
+            address,
+            time="bar_end" if freq in klines.MINUTES else "trade_date",
+            volume="volume_shares",
+            first=span[0],
+            last=span[1],
+            until=until,
+            step=PIECE * SPANS[freq],
+            digits=table.schema.field("close").type.scale,
+        )
+        return about | cut_rows(table) | {"more": 0, "actions": actions, "chart": chart}
 
-    return _read(console, values, read, _draw_bars)
+    return _read(console, values, read, _describe_bars)
 
 
-def _draw_bars(shown: dict[str, Any]) -> dict[str, Any]:
-    rows: Sequence[Values] = shown.get("rows", [])
-    if not rows:
-        return shown
-    time = "bar_end" if "bar_end" in rows[0] else "trade_date"
-    marks = {str(action["ex_date"]): _describe_action(action) for action in shown["actions"]}
-    # an action between two bars of a week or month is of the later one
-    days = [str(row["trade_date"]) for row in rows]
-    placed = {next((day for day in days if day >= on), on): text for on, text in marks.items()}
-    title = f"{shown['code']} {shown['name'] or ''}"
-    return {
-        **shown,
-        "time": time,
-        "actions": [{"day": day, "text": text} for day, text in marks.items() if day >= days[0]],
-        "picture": candles.draw_candles(rows, time, placed, title),
-        "older": rows[0]["trade_date"] - timedelta(days=1),
-    }
+def gather_bars(
+    console: Console, code: str, freq: Frequency, adjust: Adjustment, start: date, end: date
+) -> dict[str, Any]:
+    """The bars of some days, as the table of a page has them."""
+
+    def read(conn: psycopg.Connection) -> dict[str, Any]:
+        market = console.require_warehouse().market_schema
+        security = klines.find_security(conn, market, code)
+        table = klines.read_klines(
+            conn, market, security, freq=freq, adjust=adjust, start=start, end=end
+        )
+        return cut_rows(table)
+
+    return console.read(read) | {"time": "bar_end" if freq in klines.MINUTES else "trade_date"}
+
+
+def cut_rows(table: pa.Table) -> dict[str, Any]:
+    """The newest rows of a table, and how many there are besides."""
+    more = max(0, table.num_rows - SHOWN)
+    return {"rows": table.slice(more).to_pylist(), "more": more}
+
+
+def _describe_bars(shown: dict[str, Any]) -> dict[str, Any]:
+    actions = [
+        {"day": str(action["ex_date"]), "text": _describe_action(action)}
+        for action in shown.get("actions", [])
+    ]
+    title = f"{shown['code']} {shown['name'] or ''}".strip()
+    time = shown["chart"].time if "chart" in shown else ""
+    return shown | {"actions": actions, "title": title, "time": time}
 
 
 def _describe_action(action: Values) -> str:
@@ -86,31 +149,50 @@ def _describe_action(action: Values) -> str:
 
 
 def gather_futures(console: Console, variety: str, end: date | None) -> dict[str, Any]:
-    """The main contracts of a variety in the year up to a day, with their rolls."""
+    """The main contracts of a variety up to a day, their chart, all rolls."""
     values: dict[str, Any] = {"variety": variety, "end": end, "rows": [], "error": None}
     if not variety.strip():
         return values
 
     def read(conn: psycopg.Connection) -> dict[str, Any]:
         futures = console.require_warehouse().inner_schema("futures")
-        table = main_contracts.read_main_contracts(conn, futures, variety, None, end)
-        return {"rows": table.slice(max(0, table.num_rows - SHOWN)).to_pylist()}
+        return {"table": main_contracts.read_main_contracts(conn, futures, variety)}
 
-    def draw(shown: dict[str, Any]) -> dict[str, Any]:
-        rows = shown["rows"]
-        marks = {
-            str(row["trading_day"]): f"{row['trading_day']}: {row['prev_contract']} → "
-            f"{row['underlying_contract']}"
-            for row in rows
-            if row["is_switch"] and row["prev_contract"]
+    return _read(console, values, read, lambda shown: _describe_days(shown["table"], variety, end))
+
+
+def _describe_days(table: pa.Table, variety: str, end: date | None) -> dict[str, Any]:
+    days = table["trading_day"].to_pylist()
+    rolls = [
+        {
+            "day": str(row["trading_day"]),
+            "text": f"{row['trading_day']}: {row['prev_contract']} → {row['underlying_contract']}",
         }
-        points = [
-            (str(row["trading_day"]), None if row["close"] is None else float(row["close"]))
-            for row in rows
-        ]
-        return {**shown, "picture": candles.draw_line(points, marks, variety), "marks": marks}
+        for row in table.to_pylist()
+        if row["is_switch"] and row["prev_contract"]
+    ]
+    until = min(end or days[-1], days[-1])
+    chart = Chart(
+        f"/api/main-contracts/{variety}",
+        time="trading_day",
+        volume="volume_lots",
+        first=days[0],
+        last=days[-1],
+        until=until,
+        step=PIECE * SPANS["1d"],
+    )
+    shown = table.slice(0, bisect_right(days, until))
+    return cut_rows(shown) | {"more": 0, "rolls": rolls, "chart": chart, "title": variety}
 
-    return _read(console, values, read, draw)
+
+def gather_days(console: Console, variety: str, start: date, end: date) -> dict[str, Any]:
+    """The main contracts of some days, as the table of a page has them."""
+
+    def read(conn: psycopg.Connection) -> dict[str, Any]:
+        futures = console.require_warehouse().inner_schema("futures")
+        return cut_rows(main_contracts.read_main_contracts(conn, futures, variety, start, end))
+
+    return console.read(read)
 
 
 def gather_options(
@@ -149,7 +231,7 @@ def gather_options(
                 kind = "call" if row["option_right"].startswith("C") else "put"
                 series[kind].append((float(row["strike"]), row["iv"]))
         title = f"{symbol} {shown['day']} {chosen}"
-        picture = candles.draw_smile(series, title)
+        picture = smiles.draw_smile(series, title)
         return {**shown, "expiries": expiries, "expiry": chosen, "rows": rows, "picture": picture}
 
     return _read(console, values, read, draw)

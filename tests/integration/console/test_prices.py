@@ -1,51 +1,26 @@
 """Prices by the API and the pages, over tables with the columns that the models declare."""
 
+import html
 import io
 import re
 from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pyarrow as pa
 import pyarrow.csv
 import pytest
-import yaml
 
 from orchestration.readers import klines
 from tests.integration.console.conftest import Caller
+from tests.integration.console.price_tables import REFUSALS, check_refusal, insert, make_tables
 
 Open = Callable[..., Caller]
-MARTS = Path(__file__).parents[3] / "dbt_project" / "models" / "marts"
-TABLES = {
-    "market": "symbol_dim corporate_actions kline_daily kline_daily_qfq kline_weekly_qfq kline_5m "
-    "index_kline_daily",
-    "futures": "main_schedule main_daily",
-    "options": "chain_daily_clean chain_intraday",
-}
 DAYS = [date(2024, 1, 1) + timedelta(days=n) for n in range(300)]
 CODE = "sh600000"
 NASTY = "<script>alert(1)</script>"
-
-
-def make_tables(conn: psycopg.Connection) -> None:
-    """Empty tables of the contracts of the models."""
-    for schema, names in TABLES.items():
-        conn.execute(f"create schema if not exists {schema}".encode())
-        for path in (MARTS / schema).glob("_*_models.yml"):
-            for model in yaml.safe_load(path.read_text("utf-8")).get("models", []):
-                if model["name"] in names.split():
-                    columns = ", ".join(f"{c['name']} {c['data_type']}" for c in model["columns"])
-                    conn.execute(f"create table {schema}.{model['name']} ({columns})".encode())
-
-
-def insert(conn: psycopg.Connection, table: str, rows: list[dict[str, Any]]) -> None:
-    names = list(rows[0])
-    values = ", ".join(f"%({name})s" for name in names)
-    query = f"insert into {table} ({', '.join(names)}) values ({values})"
-    conn.cursor().executemany(query.encode(), rows)
 
 
 @pytest.fixture
@@ -120,34 +95,18 @@ def test_more_rows_than_one_answer_holds_are_refused(prepared_dsn: str, caller: 
 @pytest.mark.parametrize(
     ("path", "status", "says"),
     [
-        ("klines/sh600001", 404, "near it: sh600000 SH600000, sh600004"),
-        ("klines/sh6000", 422, "not a code"),
-        ("klines/sh600000'%20or%20'1'='1", 422, "code"),
-        ("klines/sh600000?freq=2d", 422, "freq"),
-        ("klines/sh600000?adjust=all", 422, "adjust"),
-        ("klines/sh600000?freq=1w", 422, "forward-adjusted"),
+        *REFUSALS,
         ("klines/sh600000?freq=15m", 422, "quotemill build"),
         ("klines/sh000001?adjust=qfq", 422, "nothing adjusts it"),
-        ("klines/sh600000?start=x'%3Bdrop", 422, "start"),
-        ("klines/sh600000?start=2024-06-05&end=2024-06-03", 422, "is before start"),
-        ("klines/sh600000?as_of=2024-06-05", 422, "as they were known"),
-        ("klines/sh600000?format=xml", 422, "format"),
-        ("main-contracts/SHFE.xx", 404, "there are: SHFE.au"),
-        ("main-contracts/x'%20or%201=1", 422, "variety"),
         ("option-chain/NOPE/2026-11-24", 404, "symbols: BRK B"),
         ("option-chain/BRK%20B/2026-11-30", 404, "days near it: 2026-11-24"),
         ("option-chain/BRK%20B/2026-11-24?slot=03:00", 404, "slots of the day: 10:00"),
-        ("option-chain/BRK%20B/2026-11-24?slot=x", 422, "slot"),
-        ("option-chain/BRK%20B/yesterday", 422, "day"),
-        ("option-chain/..%2f..%2fx/2026-11-24", 404, ""),
     ],
 )
 def test_what_is_not_there_or_wrong_is_named(
     caller: Caller, path: str, status: int, says: str
 ) -> None:
-    answer = caller.get(f"/api/{path}")
-    assert answer.status_code == status, answer.text
-    assert says in answer.text
+    check_refusal(caller, path, status, says)
 
 
 def test_main_contracts_have_their_rolls_and_days_without_a_bar(caller: Caller) -> None:
@@ -171,39 +130,84 @@ def test_a_chain_is_that_of_the_close_or_of_a_slot(caller: Caller) -> None:
     assert "late wide" in caller.get(f"{path}?format=csv").text
 
 
-def test_the_chart_of_a_page_equals_its_table(caller: Caller) -> None:
+def read_chart(text: str) -> dict[str, str]:
+    """What the script of a page's chart starts from."""
+    [figure] = re.findall(r"<figure class=\"chart\"([^>]*)>", text)
+    return {n: html.unescape(v) for n, v in re.findall(r'data-(\w+)="([^"]*)"', figure)}
+
+
+ROW = re.compile(
+    r'<tr><th scope="row" class="d">([\d-]+)</th><td class="n">([\d.]+)</td>'
+    r'<td class="n">([\d.]+)</td><td class="n">([\d.]+)</td><td class="n">([\d.]+)</td>'
+    r'<td class="n">(\d+)</td><td class="n">[\d,.]+</td></tr>'
+)
+
+
+def test_the_chart_of_a_page_draws_the_numbers_of_its_table(caller: Caller) -> None:
     text = caller.get(f"/prices?code={CODE}&adjust=qfq").text
-    titles = re.findall(r"<title>([\d-]+): [\d.]+ [\d.]+ [\d.]+ ([\d.]+), (\d+)</title>", text)
-    rows = re.findall(
-        r'<tr><th scope="row" class="d">([\d-]+)</th>.*?<td class="n">([\d.]+)</td>'
-        r'<td class="n">(\d+)</td><td class="n">[\d,.]+</td></tr>',
-        text,
-    )
-    assert titles == rows[::-1]
-    assert titles == [
-        (str(day), f"{(1000 + n) / 100:.3f}", str(n)) for n, day in list(enumerate(DAYS))[50:]
+    rows = ROW.findall(text)
+    assert rows == [
+        (str(day), "10.000", "12.000", "9.000", f"{(1000 + n) / 100:.3f}", str(n))
+        for n, day in reversed(list(enumerate(DAYS))[50:])
     ]
-    assert f"{DAYS[250]}: cash 1.5/10" in text  # the action, marked
-    older = caller.get(re.findall(r'rel="prev" href="([^"]+)"', text)[0].replace("&amp;", "&")).text
-    assert f"<title>{DAYS[49]}: " in older
-    assert f"<title>{DAYS[50]}: " not in older
+    chart = read_chart(text)
+    assert (chart["first"], chart["last"], chart["until"]) == (
+        str(DAYS[0]),
+        str(DAYS[-1]),
+        str(DAYS[-1]),
+    )
+    # as the script asks, and writes what it draws
+    drawn = [
+        (
+            row[chart["time"]],
+            *(f"{row[n]:.{chart['digits']}f}" for n in ("open", "high", "low", "close")),
+            str(row[chart["volume"]]),
+        )
+        for row in caller.json(f"{chart['address']}&start={DAYS[50]}&end={DAYS[-1]}")["rows"]
+    ]
+    assert drawn == rows[::-1]
+    [place] = map(html.unescape, re.findall(r'data-rows="([^"]+)"', text))
+    part = caller.get(f"{place}&start={DAYS[3]}&end={DAYS[5]}").text
+    assert [row[0] for row in ROW.findall(part)] == [str(day) for day in DAYS[5:2:-1]]
+    assert "the last 250 of 300" in caller.get(f"{place}&start={DAYS[0]}&end={DAYS[-1]}").text
+    assert f'<li data-day="{DAYS[250]}">{DAYS[250]}: cash 1.5/10</li>' in text
     for query, says in (
         (f"code={NASTY}", "not a code"),
         ("code=sh600001", "there is no sh600001"),
-        (f"code={CODE}&freq=1w&adjust=none", "forward-adjusted"),
         (f"code={CODE}&end=0001-01-01", "There is no bar."),
-        (f"code={CODE}&freq=5m&adjust=none&end={DAYS[9]}", '<svg class="candles"'),
+        (f"code={CODE}&freq=5m&adjust=none&end={DAYS[9]}", f'data-until="{DAYS[9]}"'),
     ):
         answer = caller.get(f"/prices?{query}")
         assert answer.status_code == 200
         assert says in answer.text
         assert NASTY not in answer.text
     assert caller.get("/prices?code=%00").status_code == 422
+    assert caller.get(f"/prices/bars?code={CODE}&freq=1d&adjust=qfq").status_code == 422
+
+
+@pytest.mark.parametrize("adjust", ["none", "hfq"])
+def test_bars_that_are_not_kept_so_are_shown_as_they_are(caller: Caller, adjust: str) -> None:
+    text = caller.get(f"/prices?code={CODE}&freq=1w&adjust={adjust}").text
+    assert "weeks and months are forward-adjusted, so these are qfq" in text
+    assert "freq=1w&adjust=qfq" in read_chart(text)["address"]
+    assert ROW.findall(text)
+    index = caller.get("/prices?code=sh000001&adjust=qfq").text
+    assert "sh000001 is an index: nothing adjusts it, so these are none" in index
 
 
 def test_pages_of_futures_and_options_draw_what_the_tables_have(caller: Caller) -> None:
     text = caller.get("/prices/futures?variety=SHFE.au").text
-    assert f"{DAYS[200]}: SHFE.au2408 → SHFE.au2410" in text
+    roll = f"{DAYS[200]}: SHFE.au2408 → SHFE.au2410"
+    assert f'<li data-day="{DAYS[200]}">{roll}</li>' in text
+    chart = read_chart(text)
+    rows = caller.json(f"{chart['address']}?start={DAYS[298]}&end={DAYS[299]}")["rows"]
+    assert [(row["trading_day"], row["close"]) for row in rows] == [
+        (str(DAYS[298]), 500.0),
+        (str(DAYS[299]), None),
+    ]
+    part = caller.get(f"/prices/futures/days?variety=SHFE.au&start={DAYS[298]}&end={DAYS[299]}")
+    shown = re.findall(r'<th scope="row" class="d">([\d-]+)</th>', part.text)
+    assert shown == [str(DAYS[299]), str(DAYS[298])]
     text = caller.get("/prices/options?symbol=BRK+B").text
     assert text.count("<circle") == 6
     assert "<circle" not in caller.get("/prices/options?symbol=BRK+B&slot=10:00&expiry=").text

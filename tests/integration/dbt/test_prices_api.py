@@ -14,6 +14,7 @@ import pytest
 
 from orchestration.readers import klines
 from tests.integration.console.conftest import Caller, open_console  # noqa: F401
+from tests.integration.console.price_tables import REFUSALS, check_refusal
 from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.raw import (
     action,
@@ -33,6 +34,7 @@ DAYS = weekdays(date(2024, 6, 3), 12)
 CODE = "sh600000"
 TABLES = ("+symbol_dim", "+kline_daily_hfq", "+kline_weekly_qfq", "+kline_5m_qfq")
 NASTY = "<script>alert(1)</script>"
+CELL = r'<td class="n">([\d.]+)</td>'
 FUTURES = ("main_schedule", "main_segments", "main_daily")
 
 
@@ -117,32 +119,16 @@ def test_more_rows_than_one_answer_holds_are_refused(
 @pytest.mark.parametrize(
     ("path", "status", "says"),
     [
-        ("klines/sh600001", 404, "near it: sh600000 SH600000, sh600004"),
-        ("klines/sh6000", 422, "not a code"),
-        ("klines/sh600000'%20or%20'1'='1", 422, "code"),
-        ("klines/sh600000?freq=2d", 422, "freq"),
-        ("klines/sh600000?adjust=all", 422, "adjust"),
-        ("klines/sh600000?freq=1w", 422, "forward-adjusted"),
-        ("klines/sh600000?start=x'%3Bdrop", 422, "start"),
-        ("klines/sh600000?start=2024-06-05&end=2024-06-03", 422, "is before start"),
-        ("klines/sh600000?as_of=2024-06-05", 422, "as they were known"),
-        ("klines/sh600000?format=xml", 422, "format"),
-        ("main-contracts/SHFE.xx", 404, "there are: SHFE.au"),
-        ("main-contracts/x'%20or%201=1", 422, "variety"),
+        *REFUSALS,
         ("option-chain/NOPE/2026-11-24", 404, "symbols: AAPL, BRK B"),
         ("option-chain/AAPL/2026-11-30", 404, "days near it: 2026-11-24, 2026-11-25"),
         ("option-chain/AAPL/2026-11-24?slot=03:00", 404, "slots of the day:"),
-        ("option-chain/AAPL/2026-11-24?slot=x", 422, "slot"),
-        ("option-chain/AAPL/yesterday", 422, "day"),
-        ("option-chain/..%2f..%2fx/2026-11-24", 404, ""),
     ],
 )
 def test_what_is_not_there_or_wrong_is_named(
     caller: Caller, path: str, status: int, says: str
 ) -> None:
-    answer = caller.get(f"/api/{path}")
-    assert answer.status_code == status, answer.text
-    assert says in answer.text
+    check_refusal(caller, path, status, says)
 
 
 def test_main_contracts_have_their_rolls(caller: Caller) -> None:
@@ -186,40 +172,32 @@ def test_before_the_first_build_the_answer_says_so(
     assert (nowhere.status_code, nowhere.json()["exit_code"]) == (409, 3)
 
 
-def test_the_chart_of_a_page_equals_its_table(caller: Caller, conn: psycopg.Connection) -> None:
-    text = caller.get(f"/prices?code={CODE}&adjust=qfq").text
-    expected = conn.execute(
-        "select trade_date, open, high, low, close, volume_shares from market.kline_daily_qfq "
-        "where code = %s order by trade_date",
-        (CODE,),
-    ).fetchall()
-    titles = re.findall(r"<title>(\d{4}-\d\d-\d\d): ([\d.]+) ([\d.]+) ([\d.]+) ([\d.]+), ", text)
-    assert titles == [tuple(map(str, row[:5])) for row in expected]
-    assert f"{DAYS[6]}: cash 1.5/10" in text  # the action, marked
-    rows = re.findall(r'<tr><th scope="row" class="d">([\d-]+)</th>', text)
-    assert rows == [str(row[0]) for row in reversed(expected)]
-    for freq, adjust in (("5m", "qfq"), ("1w", "qfq"), ("1d", "hfq")):
-        path = f"/prices?code=600000&freq={freq}&adjust={adjust}&end={DAYS[5]}"
-        answer = caller.get(path)
-        assert answer.status_code == 200
-        assert '<svg class="candles"' in answer.text
-    for wrong, says in (
-        (f"code={NASTY}", "not a code"),
-        ("code=sh600001", "there is no sh600001"),
-        (f"code={CODE}&freq=1w&adjust=none", "forward-adjusted"),
-        (f"code={CODE}&end=0001-01-01", "There is no bar."),
+def test_the_page_has_the_rows_of_the_tables(caller: Caller, conn: psycopg.Connection) -> None:
+    shown = re.compile(r'<tr><th scope="row" class="d">([\d-]+)</th>' + 4 * CELL)
+    for freq, adjust, table in (
+        ("1d", "none", "kline_daily"),
+        ("1d", "qfq", "kline_daily_qfq"),
+        ("1d", "hfq", "kline_daily_hfq"),
+        ("1w", "qfq", "kline_weekly_qfq"),
     ):
-        answer = caller.get(f"/prices?{wrong}")
-        assert answer.status_code == 200
-        assert says in answer.text
-        assert NASTY not in answer.text
-    assert caller.get("/prices?code=%00").status_code == 422
+        text = caller.get(f"/prices?code={CODE}&freq={freq}&adjust={adjust}").text
+        expected = conn.execute(
+            f"select trade_date, open, high, low, close from market.{table} where code = %s "
+            "order by trade_date desc".encode(),
+            (CODE,),
+        ).fetchall()
+        assert shown.findall(text) == [tuple(map(str, row)) for row in expected]
+        assert "data-chart" in text
+    assert f"{DAYS[6]}: cash 1.5/10" in text  # the action, marked
+    text = caller.get(f"/prices?code=600000&freq=5m&adjust=qfq&end={DAYS[5]}").text
+    assert f'data-first="{DAYS[3]}" data-last="{DAYS[3]}"' in text
 
 
 def test_pages_of_futures_and_options_draw_what_the_tables_have(caller: Caller) -> None:
     text = caller.get(f"/prices/futures?variety={VARIETY}").text
     assert f"{DAYS[7]}: SHFE.au2408 → SHFE.au2410" in text
     assert text.count('<th scope="row" class="d">') == len(DAYS)
+    assert "data-chart" in text
     text = caller.get("/prices/options?symbol=AAPL&day=2026-11-24").text
     assert '<svg class="candles"' in text
     assert text.count("<circle") == text.count("</tr>") - 1
