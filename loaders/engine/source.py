@@ -135,6 +135,10 @@ class Source(Generic[C]):
     open: "Callable[[Load], AbstractContextManager[C]]"
     # the tasks of the load in steps; a step is planned after all tasks of the one before ended
     plan: Callable[[C], Iterator[Sequence[Unit]]]
+    # its modes, each with the datasets that it takes where none is named; none: no --dataset
+    modes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    # what --exchange takes; none: it takes no --exchange
+    exchanges: Sequence[str] = ()
     # raises UsageError, SettingsError for what is known before anything is opened
     check_request: "Callable[[Settings, LoadRequest], None]" = lambda *_: None
     # the time of a load without `as_of`, UTC: this machine's, where the source has no clock

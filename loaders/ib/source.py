@@ -45,8 +45,10 @@ from loaders.ib.planning.dry_run import preview
 from loaders.ib.planning.due import describe_remaining, resolve, split_request
 from loaders.ib.planning.execution import execute
 from loaders.ib.planning.request import (
+    ANY_TASK,
     CLOSE,
     SNAPSHOT,
+    TASKS,
     check_request,
     current_time,
     lane_name,
@@ -141,6 +143,7 @@ SOURCE = Source(
     slice_size=lambda _: SLICE,
     missing=missing_settings,
     check=check,
+    modes=dict.fromkeys((ANY_TASK[0], *TASKS), ()),
     check_request=check_request,
     now=current_time,
     resolve=resolve,

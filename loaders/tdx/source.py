@@ -21,13 +21,14 @@ from loaders.engine.test_runs import newest_fingerprint
 from loaders.settings import Settings
 from loaders.tdx.bars.file_notes import warn_of_hands
 from loaders.tdx.check import check
+from loaders.tdx.client.answers import EXCHANGES
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.client.event_loop import EventLoop
 from loaders.tdx.context import Context
 from loaders.tdx.coverage import read_coverage
 from loaders.tdx.doctor import check_setup, describe_stale_fix
 from loaders.tdx.jobs import JOBS
-from loaders.tdx.plan import DATASETS, plan
+from loaders.tdx.plan import DATASETS, DEFAULTS, plan
 from loaders.tdx.request import check_request, missing_settings, resolve, when_busy
 from loaders.tdx.tables import REJECTED_ROW, TABLES
 from loaders.trading_time import resting_since
@@ -75,6 +76,8 @@ SOURCE = Source(
     slice_size=lambda settings: settings.tdx.slice_size,
     missing=missing_settings,
     check=check,
+    modes=DEFAULTS,
+    exchanges=EXCHANGES,
     check_request=check_request,
     resolve=resolve,
     open=opened,

@@ -2,7 +2,7 @@
 
 import importlib.util
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Literal
@@ -35,6 +35,13 @@ OPTIONS = ("refetch", "date")
 NEWEST_DAY = "last"  # of --date: the newest settled one
 # words of the command line that mean both; each load asks for whole windows anyway
 BOTH = ("incremental", "init")
+DATASETS_BY_MODE: Mapping[str, Sequence[str]] = {
+    **dict.fromkeys(BOTH, (*MAPPING_DATASETS, *TICK_DATASETS)),
+    MAPPING: MAPPING_DATASETS,
+    TICKS: TICK_DATASETS,
+    CROSS_CHECK: CROSS_CHECK_DATASETS,
+    LIVE: (RECORDING,),
+}
 
 
 def missing_settings(settings: Settings) -> str | None:
@@ -61,19 +68,12 @@ def check_client(settings: Settings) -> None:
 def check_request(settings: Settings, request: LoadRequest) -> None:
     """Raise UsageError or SettingsError for all that can be known before opening."""
     check_client(settings)
-    if request.mode not in (*BOTH, *MODES):
+    if request.mode not in DATASETS_BY_MODE:
         raise UsageError(f"unknown --mode {request.mode}", hint=f"use one of {', '.join(MODES)}")
     if foreign := sorted(request.options.keys() - set(OPTIONS)):
         raise UsageError(f"tq has no option --{foreign[0]}")
     _check_refetch(request)
-    both = (*MAPPING_DATASETS, *TICK_DATASETS)
-    own = {
-        MAPPING: MAPPING_DATASETS,
-        TICKS: TICK_DATASETS,
-        CROSS_CHECK: CROSS_CHECK_DATASETS,
-        LIVE: (RECORDING,),
-    }
-    names = own.get(request.mode, both)
+    names = DATASETS_BY_MODE[request.mode]
     if foreign := [name for name in request.datasets or () if name not in names]:
         raise unknown_dataset(foreign, names)
     allowed = rf"{VARIETY}|{DAY}" if request.mode == TICKS else VARIETY

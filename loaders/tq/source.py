@@ -21,7 +21,15 @@ from loaders.tq.estimate import preview
 from loaders.tq.jobs import JOBS
 from loaders.tq.next_steps import list_next_steps
 from loaders.tq.plan import DATASETS, plan
-from loaders.tq.request import TICKS, check_request, lane, missing_settings, parts, when_busy
+from loaders.tq.request import (
+    DATASETS_BY_MODE,
+    TICKS,
+    check_request,
+    lane,
+    missing_settings,
+    parts,
+    when_busy,
+)
 from loaders.tq.tables import REJECTED_ROW, TABLES
 from loaders.tq.tick_days.manifest_facts import collect_facts
 from loaders.tq.trading_day import EVENING
@@ -83,6 +91,7 @@ SOURCE = Source(
     slice_size=lambda _: SLICE,
     missing=missing_settings,
     check=check,
+    modes=DATASETS_BY_MODE,
     check_request=check_request,
     open=open_load,
     plan=plan,

@@ -1,39 +1,60 @@
 """Pages of loads: the form, one load with its progress, one command with its output."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loaders import sources
 from loaders.engine import job_list, job_status
+from loaders.engine.jobs import OPEN
+from loaders.settings import Settings
 from loaders.settings.sections import section_types
 from orchestration.console.api.commands import describe_command
-from orchestration.console.api.jobs import describe_job
+from orchestration.console.api.jobs import Task, describe_job
 from orchestration.console.context import Console
 from orchestration.console.errors import scrub
 from orchestration.console.watching import JobWatch
 
 SHOWN = 10  # loads
 LINES = 60  # of a log
+TASKS, ENDED_TASKS = 40, 10  # of a load, and those of them that ended
+USUAL, FIRST = "incremental", "init"
 TUNING = ("concurrency", "batch_size")
 
 
 def gather_form(console: Console) -> Mapping[str, Any]:
     """The sources that can be loaded, and the last loads."""
     warehouse = console.find_warehouse()
-    configured, _ = sources.configured(console.settings())
+    settings = console.settings()
+    configured, _ = sources.configured(settings)
+    newest = console.read_any(job_list.newest_jobs) or []
+    loaded = {job["source"] for job in newest}
     return {
-        "sources": [_describe_source(name) for name in configured],
+        "sources": [
+            describe_source(name, settings, is_first=name not in loaded) for name in configured
+        ],
         "jobs": job_list.list_recent(warehouse, SHOWN) if warehouse else [],
     }
 
 
-def _describe_source(name: str) -> dict[str, Any]:
+def describe_source(name: str, settings: Settings, *, is_first: bool) -> dict[str, Any]:
+    """What the form of a load offers; `mode` is the one that it starts with."""
+    source = sources.find(name)
     fields = section_types()[name].model_fields
+    mode = FIRST if is_first and FIRST in source.modes else USUAL
+    named = {dataset for datasets in source.modes.values() for dataset in datasets}
     return {
         "name": name,
-        "datasets": [dataset.name for dataset in sources.find(name).datasets],
-        "tuning": [option for option in TUNING if option in fields],
+        "modes": source.modes,
+        "mode": mode,
+        "datasets": [dataset.name for dataset in source.datasets] if named else [],
+        "exchanges": source.exchanges,
+        "tuning": {
+            option: getattr(getattr(settings, name), option)
+            for option in TUNING
+            if option in fields
+        },
         "by_symbol": "universe" in fields,  # a list of underlyings
+        "is_first": is_first,
     }
 
 
@@ -42,10 +63,24 @@ def gather_job(console: Console, watch: JobWatch, job_id: int) -> Mapping[str, A
     view = watch.read(job_id)
     warehouse = console.require_warehouse()
     lines = list(job_status.read_log(warehouse, job_id))[-LINES:]
+    job = describe_job(view, job_status.read_tasks(warehouse, job_id))
+    shown = choose_tasks(job.tasks)
     return {
-        "job": describe_job(view, job_status.read_tasks(warehouse, job_id)),
+        "job": job,
+        "tasks": shown,
+        "more_tasks": len(job.tasks) - len(shown),
         "log": [_write_line(scrub(line)) for line in lines],
     }
+
+
+def choose_tasks(tasks: Sequence[Task]) -> list[Task]:
+    """The tasks about the place that a load has reached: the last that ended, and those that wait.
+
+    One that was asked to be the last may be further on; the job names it.
+    """
+    reached = next((n for n, task in enumerate(tasks) if task.status in OPEN), len(tasks))
+    first = max(0, reached - ENDED_TASKS)
+    return list(tasks[first : first + TASKS])
 
 
 def _write_line(line: Mapping[str, Any]) -> str:

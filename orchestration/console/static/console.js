@@ -32,7 +32,26 @@
       else if (field.value.trim() !== "") place[field.name] = kind(field.value);
       else if (field.dataset.empty !== undefined) place[field.name] = null;
     }
+    // the datasets of the mode are what a load takes that names none
+    const mode = form.querySelector("[data-modes]"), boxes = form.querySelector("[data-datasets]");
+    if (mode && boxes) {
+      const ticked = values.datasets || [];
+      if (ticked.join(" ") === inOrder(form, listDefaults(mode)).join(" ")) delete values.datasets;
+      else values.datasets = ticked;
+    }
     return under ? { ...body, [under]: values } : { ...body, ...values };
+  }
+
+  const listDefaults = (mode) => mode.selectedOptions[0].dataset.datasets.split(" ");
+  const listBoxes = (form) => [...form.querySelectorAll("[name=datasets]")];
+  const inOrder = (form, names) => listBoxes(form).map((box) => box.value).filter((n) => names.includes(n));
+
+  function tickDefaults(event) {
+    const mode = event.target.closest("[data-modes]");
+    if (!mode) return;
+    const names = listDefaults(mode);
+    for (const box of listBoxes(mode.form)) box.checked = names.includes(box.value);
+    mode.form.querySelector("[data-mode]").textContent = mode.value;
   }
 
   function say(place, text, isBad) {
@@ -82,7 +101,13 @@
   // a part of the page that the server renders anew
   async function refresh(part) {
     const answer = await fetch(part.dataset.part);
-    if (answer.ok) part.innerHTML = await answer.text();
+    if (answer.ok) {
+      const text = await answer.text();
+      const held = part.contains(document.activeElement) ? document.activeElement.id : "";
+      part.innerHTML = text;
+      // who works by keyboard stays where they were
+      if (held) document.getElementById(held)?.focus();
+    } else if (part.dataset.lazy !== undefined) say(part, (await answer.json()).error, true);
   }
 
   function watch(part) {
@@ -109,6 +134,8 @@
   }
 
   document.addEventListener("submit", submit);
+  document.addEventListener("change", tickDefaults);
   document.querySelectorAll("[data-events]").forEach(watch);
   document.querySelectorAll("[data-poll]").forEach(poll);
+  document.querySelectorAll("[data-lazy]").forEach(refresh);
 })();

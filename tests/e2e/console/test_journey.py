@@ -1,5 +1,6 @@
 """A new user's way through the pages, in a real browser: settings, test, load, retry, schedule."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from loaders.tdx.plan import DEFAULTS
 from tests import browser
 from tests.browser import Browser, Page
 from tests.e2e.commands import Place, printed_sandbox
@@ -80,9 +82,32 @@ def test_a_new_user_gets_from_no_settings_to_a_schedule(
     # a load, of which a request fails
     fault = {"fault": "missing-field:kline-all"}
     assert httpx.post(f"{service['control']}/faults", json=fault).is_success
+    # what the form asks for: the defaults of a mode go without names, and follow the mode
+    page = open_page("/load")
+    page.ask(
+        "void (window.fetch = (_, call) => {"
+        " window.asked = call.body; return new Promise(() => {}); })"
+    )
+    boxes = "[...document.querySelectorAll('#load-tdx [name=datasets]')]"
+    for mode, names in DEFAULTS.items():
+        page.ask(
+            "(() => { const mode = document.querySelector('#load-tdx [name=mode]');"
+            f"mode.value = '{mode}';"
+            "mode.dispatchEvent(new Event('change', {bubbles: true})); })()"
+        )
+        ticked = page.ask(f"{boxes}.filter(box => box.checked).map(box => box.value)")
+        assert sorted(ticked) == sorted(names)
+    fill(page, "#load-tdx", codes="sh600000, sz000001")
+    assert json.loads(wait_for(page, "window.asked")) == {
+        "source": "tdx",
+        "mode": "realtime",
+        "codes": ["sh600000", "sz000001"],
+        "build": True,
+    }
     page = open_page("/load")
     page.ask("void (document.querySelector('#load-tdx [name=build]').checked = false)")
-    page.ask("void document.querySelector('#load-tdx [value=kline_daily]').click()")
+    assert page.ask(f"{boxes}.filter(box => box.checked).length") == len(DEFAULTS["init"])
+    page.ask(f"void {boxes}.forEach(box => {{ box.checked = box.value === 'kline_daily' }})")
     fill(page, "#load-tdx", mode="init")
     wait_for(page, "location.pathname.startsWith('/jobs/')")
     wait_for(page, "document.readyState === 'complete' && !!document.querySelector('#state')")

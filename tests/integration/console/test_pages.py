@@ -3,16 +3,32 @@
 
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from loaders.ib.planning.request import TASKS
+from loaders.tdx import plan
+from loaders.tq.request import DATASETS_BY_MODE
+from orchestration.console.pages import overview
 from tests.bench import warehouse_url
 from tests.integration.console.conftest import Caller
 from tests.toy.bench import Toy, bench  # noqa: F401
 
 Open = Callable[..., Caller]
-PAGES = ("/", "/load", "/sources", "/schedules", "/history", "/findings", "/prices", "/settings")
+PAGES = (
+    "/",
+    "/load",
+    "/sources",
+    "/schedules",
+    "/history",
+    "/findings",
+    "/prices",
+    "/settings",
+    "/chains",
+    "/futures",
+)
 NASTY = "<script>alert(1)</script>"
 
 
@@ -52,7 +68,55 @@ def test_a_first_run_leads_to_a_source(open_console: Open, tmp_path: Path) -> No
     assert caller.call("/api/settings", body, method="PUT").status_code == 200
     text = open_page(caller, "/load")
     assert 'data-call="/api/ingestion/start"' in text
-    assert 'value="kline_daily"' in text
+    ticked = re.findall(r'name="datasets" value="(\w+)" data-each checked', text)
+    assert ticked == [name for name in plan.NAMES if name in plan.DEFAULTS["init"]]
+    assert '<option value="init" data-datasets=' in text
+    assert "<option>sh</option>" in text
+    for name in ("concurrency", "batch_size"):
+        value = getattr(caller.console.settings().tdx, name)
+        assert f'name="{name}" type="number" min="1" placeholder="{value}"' in text
+
+
+def test_the_form_has_the_modes_of_each_source_and_what_they_load(open_console: Open) -> None:
+    variables = {"QUOTEMILL_IB__HOST": "127.0.0.1", "QUOTEMILL_TQ__ACCOUNT": "me"}
+    text = open_page(open_console(variables | {"QUOTEMILL_TQ__PASSWORD": "x"}), "/load")
+    chains, futures = text.split('id="load-')[1:]
+    if chains.startswith("tq"):
+        chains, futures = futures, chains
+    assert re.findall(r'<option value="(\w+)"', chains) == ["incremental", *TASKS]
+    assert "data-datasets>" not in chains  # its tasks stand for them
+    assert 'name="symbols"' in chains
+    for mode, names in DATASETS_BY_MODE.items():
+        assert f'value="{mode}" data-datasets="{" ".join(names)}"' in futures
+
+
+def test_a_running_load_shows_its_tasks_and_which_is_the_last(
+    bench: Toy, open_console: Open
+) -> None:
+    settings = {
+        "QUOTEMILL_WAREHOUSE_URL": warehouse_url(bench.settings),
+        "QUOTEMILL_HOME": str(bench.settings.home),
+    }
+    caller = open_console(settings)
+    with ThreadPoolExecutor() as pool:
+        reach = bench.block("dd")
+        load = pool.submit(bench.load, keys=("AA", "Bb", "cc", "dd"))
+        release = reach()
+        try:
+            text = open_page(caller, "/jobs/1")
+            assert 'data-call="/api/tasks/1-1/cancel"' in text
+            assert "quotemill cancel 1 --after-task 1" in text
+            assert 'id="asked"' not in text
+            assert caller.call("/api/tasks/1-1/cancel").json() == {"job_id": 1}
+            text = caller.get("/jobs/1/part").text
+            assert "asked to stop after task 1" in text
+            assert 'data-call="/api/tasks/' not in text
+            assert caller.call("/api/ingestion/cancel", {"job_id": 1}).json() == {"job_id": 1}
+            assert "asked to stop after its batch" in caller.get("/jobs/1/part").text
+        finally:
+            release()
+        load.result()
+    assert 'data-call="/api/tasks/' not in open_page(caller, "/jobs/1")
 
 
 def test_a_load_is_shown_with_its_failures_and_the_retry(bench: Toy, open_console: Open) -> None:
@@ -110,3 +174,19 @@ def test_no_page_shows_a_secret(open_console: Open) -> None:
     settings = open_page(caller, "/settings")
     assert "environment QUOTEMILL_WAREHOUSE_URL" in settings
     assert 'value="127.0.0.1"' in settings
+
+
+def test_a_fault_is_logged_in_the_home_of_the_console(
+    open_console: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        raise ZeroDivisionError
+
+    caller = open_console()
+    monkeypatch.setattr(overview, "gather", fail)
+    answer = caller.get("/")
+    assert answer.status_code == 500
+    assert "internal error" in answer.text
+    folder = caller.console.settings().home / "logs"
+    assert len(list(folder.glob("error-*.log"))) == 1
+    assert str(folder) in answer.text
