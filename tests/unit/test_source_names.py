@@ -24,6 +24,8 @@ NAMED_IN = {
     "orchestration/cli/questdb.py": {"tq"},  # whose ticks are copied
     "orchestration/cli/reconcile.py": {"tdx"},
     "orchestration/cli/ticks.py": {"tq"},  # whose ticks are archived
+    "orchestration/console/pages/chains.py": {"ib"},
+    "orchestration/console/pages/futures.py": {"tq"},
     "orchestration/demo.py": {"tdx"},
     "orchestration/nightly.py": {"ib"},  # its archive
     "orchestration/readers/klines.py": {"tdx"},  # the forms of its codes

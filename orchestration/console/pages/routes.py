@@ -1,7 +1,7 @@
 """The addresses of pages, of parts of them, and of the files beside them."""
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
@@ -9,10 +9,19 @@ from pydantic import BeforeValidator
 
 from orchestration.console.api.answers import JobId
 from orchestration.console.context import Console
-from orchestration.console.pages import configuration, loading, overview, prices, state
+from orchestration.console.pages import (
+    chains,
+    configuration,
+    futures,
+    loading,
+    overview,
+    prices,
+    state,
+)
 from orchestration.console.pages.site import Site, read_static
 from orchestration.console.security import SIGN_IN
 from orchestration.console.watching import JobWatch
+from orchestration.readers.klines import Adjustment, Frequency
 
 A_YEAR = "public, max-age=31536000, immutable"
 Text = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
@@ -64,6 +73,28 @@ def routes(console: Console, watch: JobWatch, *, needs_token: bool) -> APIRouter
     def show_sources(request: Request) -> Response:
         return site.show(request, "sources.html", lambda: state.gather_sources(console))
 
+    @router.get("/chains")
+    def show_chains(request: Request) -> Response:
+        return site.show(request, "chains.html", lambda: chains.gather_chains(console))
+
+    @router.get("/chains/due")
+    def show_due_chains(request: Request) -> Response:
+        return site.render(request, "_chains_due.html", chains.gather_due(console))
+
+    @router.get("/futures")
+    def show_ticks(
+        request: Request, variety: Text = "", until: Day = None, lacking: Text = ""
+    ) -> Response:
+        return site.show(
+            request,
+            "futures.html",
+            lambda: futures.gather_futures(console, variety, until, is_lacking=bool(lacking)),
+        )
+
+    @router.get("/futures/due")
+    def show_due_ticks(request: Request) -> Response:
+        return site.render(request, "_plan.html", futures.gather_due(console))
+
     @router.get("/schedules")
     def show_schedules(request: Request) -> Response:
         return site.show(request, "schedules.html", lambda: configuration.gather_schedules(console))
@@ -86,8 +117,8 @@ def routes(console: Console, watch: JobWatch, *, needs_token: bool) -> APIRouter
     def show_prices(
         request: Request,
         code: Text = "",
-        freq: Literal["1d", "1w", "1mo", "1m", "5m", "15m", "30m", "60m"] = "1d",
-        adjust: Literal["none", "qfq", "hfq"] = "qfq",
+        freq: Frequency = "1d",
+        adjust: Adjustment = "qfq",
         end: Day = None,
     ) -> Response:
         return site.show(
@@ -96,6 +127,13 @@ def routes(console: Console, watch: JobWatch, *, needs_token: bool) -> APIRouter
             lambda: prices.gather_klines(console, code, freq, adjust, end),
         )
 
+    @router.get("/prices/bars")
+    def show_bars(
+        request: Request, code: Text, freq: Frequency, adjust: Adjustment, start: date, end: date
+    ) -> Response:
+        values = prices.gather_bars(console, code, freq, adjust, start, end)
+        return site.render(request, "_bars.html", values)
+
     @router.get("/prices/futures")
     def show_futures(request: Request, variety: Text = "", end: Day = None) -> Response:
         return site.show(
@@ -103,6 +141,11 @@ def routes(console: Console, watch: JobWatch, *, needs_token: bool) -> APIRouter
             "prices_futures.html",
             lambda: prices.gather_futures(console, variety, end),
         )
+
+    @router.get("/prices/futures/days")
+    def show_days(request: Request, variety: Text, start: date, end: date) -> Response:
+        values = prices.gather_days(console, variety, start, end)
+        return site.render(request, "_main_days.html", values)
 
     @router.get("/prices/options")
     def show_options(

@@ -25,6 +25,8 @@ NAVIGATION: tuple[tuple[str, str], ...] = (
     ("/", mark("Overview")),
     ("/load", mark("Load")),
     ("/sources", mark("Sources")),
+    ("/chains", mark("Option chains")),
+    ("/futures", mark("Futures")),
     ("/schedules", mark("Schedules")),
     ("/history", mark("History")),
     ("/findings", mark("Findings")),
@@ -35,6 +37,7 @@ NAVIGATION: tuple[tuple[str, str], ...] = (
 STATIC = {
     "report.css": ("orchestration.report", "page.css"),
     "console.css": ("orchestration.console.static", "console.css"),
+    "chart.js": ("orchestration.console.static", "chart.js"),
     "console.js": ("orchestration.console.static", "console.js"),
 }
 

@@ -24,6 +24,7 @@ STATUSES = (
     mark("failed"),
     mark("cancelled"),
     mark("interrupted"),
+    mark("pending"),
     # of jobs of the schedule
     mark("on"),
     mark("off"),
@@ -37,6 +38,16 @@ STATUSES = (
     mark("new"),
     mark("standing"),
     mark("acknowledged"),
+    # of captures, and of days of ticks
+    mark("complete"),
+    mark("short"),
+    mark("to_restamp"),
+    mark("no_data"),
+    mark("other_contract"),
+    mark("missing"),
+    # where ticks are
+    mark("tick_store"),
+    mark("archive"),
 )
 
 

@@ -1,0 +1,63 @@
+"""What a load would do now, and what is left to do."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from loaders import sources
+from loaders.engine.jobs import JOBS
+from loaders.engine.request import LoadRequest
+from loaders.errors import UsageError
+from loaders.warehouse.ownership import has_relation
+from orchestration.console.api.answers import Answer, ErrorAnswer
+from orchestration.console.api.ingestion import Word
+from orchestration.console.context import Console
+from orchestration.console.errors import describe, scrub
+
+
+class PlanAnswer(Answer):
+    """What a load would do: lines for people, `detail` for scripts.
+
+    left: what is left to do, with the command that does it
+    refusal: the error that such a load would end with
+    """
+
+    source: str
+    lines: list[str]
+    left: list[str]
+    detail: dict[str, Any]
+    refusal: ErrorAnswer | None
+
+
+def routes(console: Console) -> APIRouter:
+    router = APIRouter(tags=["loads"])
+
+    @router.get("/ingestion/plan")
+    def read_plan(source: Annotated[Word, Query()]) -> PlanAnswer:
+        """What a load of a source would do now: `loaders run ib --dry-run`, `loaders run tq`."""
+        return describe_plan(console, source)
+
+    return router
+
+
+def describe_plan(console: Console, name: str) -> PlanAnswer:
+    """The plan of a source's load of what is due. Raises UsageError where it has none.
+
+    May ask the source: raises what that raises.
+    """
+    source = sources.find(name)
+    if source.preview is None:
+        raise UsageError(f"a load of {name} has no plan", hint="POST /api/ingestion/start loads")
+    settings, warehouse = console.settings(), console.find_warehouse()
+    # before the first load there are no tables that say what is left
+    is_loaded = console.read_any(lambda conn: has_relation(conn, JOBS))
+    plan = source.preview(settings, warehouse, LoadRequest(name), console.at)
+    return PlanAnswer(
+        source=name,
+        lines=[scrub(line) for line in plan.lines],
+        left=[scrub(line) for line in source.due(settings, warehouse)]
+        if warehouse and is_loaded
+        else [],
+        detail=scrub(plan.detail),
+        refusal=ErrorAnswer(**describe(plan.error)) if plan.error else None,
+    )
