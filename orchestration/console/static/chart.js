@@ -185,14 +185,16 @@
       const most = Math.max(...groups.map((g) => g.volume)) || 1, span = high - low || 1;
       const y = (price) => (TOP + HEIGHT * (1 - (price - low) / span)).toFixed(1);
       const pitch = this.width / this.count, half = Math.max(0.5, 0.36 * pitch * size);
+      const isThin = pitch * size < 4; // no body would be seen beside its wick
       const d = Object.fromEntries(PARTS.map((name) => [name, []]));
       for (const g of groups) {
         const middle = this.axis + (g.n - this.left + size / 2) * pitch;
         const x = middle.toFixed(1), a = (middle - half).toFixed(1), b = (middle + half).toFixed(1);
         const way = g.close >= g.open ? "up" : "down";
+        const height = (BASE - (VOLUME * g.volume) / most).toFixed(1);
         d[`wick ${way}`].push(`M${x} ${y(g.high)}V${y(g.low)}`);
-        d[`body ${way}`].push(`M${a} ${y(g.open)}H${b}V${y(g.close)}H${a}Z`);
-        d.volume.push(`M${a} ${BASE}H${b}V${(BASE - (VOLUME * g.volume) / most).toFixed(1)}H${a}Z`);
+        if (!isThin) d[`body ${way}`].push(`M${a} ${y(g.open)}H${b}V${y(g.close)}H${a}Z`);
+        d.volume.push(isThin ? `M${x} ${BASE}V${height}` : `M${a} ${BASE}H${b}V${height}H${a}Z`);
         if (g.marks) d.event.push(`M${x} ${TOP}V${BASE}`);
       }
       for (let n = 0; n < 5; n += 1) {
