@@ -48,6 +48,7 @@ def check(settings: Settings, _: datetime) -> Check:
     requested = WORDS[probe.requested_type]
     option_name = option.name or f"an option of {symbol}"
     warnings = [
+        *universe.list_mistakes(settings.ib),
         _compare(symbol, requested, served=probe.served_type, why=_message(probe.failure)),
         _compare(option_name, requested, served=option.served_type, why=option.why),
     ]

@@ -121,6 +121,7 @@ def settings_for_dbt(settings: Settings) -> dict[str, str]:
     with suppress(SettingsError):  # a load of ib says what is wrong with the file
         symbols = (symbol for group in universe.groups(settings.ib, None) for symbol in group)
         values["ib_symbols"] = ",".join(symbols)
+        values["ib_universe_mistakes"] = "\n".join(universe.list_mistakes(settings.ib))
     return values | {"ib_slot_range": settings.ib.slot_range or ""}
 
 

@@ -24,6 +24,13 @@ with lines as (
         where line = 0
         {{ 'union all' if not loop.last }}
     {% endfor %}
+),
+
+-- the loaders read the universe, and write into a setting what is wrong with it
+mistakes as (
+    select regexp_split_to_table(value, '\n') as mistake
+    from {{ ref('stg_ops__setting') }}
+    where key = 'ib_universe_mistakes' and value <> ''
 )
 
 select
@@ -43,3 +50,12 @@ select
     end
     || format('; fix: correct line %s of %s, then quotemill build', line, file) as evidence
 from lines
+union all
+select
+    'seed_line' as check_name,
+    'error' as severity,
+    split_part(mistake, ': ', 1) as subject,
+    null::date as trade_date,
+    substr(mistake, strpos(mistake, ': ') + 2)
+    || '. This line does not count, the others do; fix: correct the line' as evidence
+from mistakes

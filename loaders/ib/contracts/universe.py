@@ -27,12 +27,16 @@ SEC_TYPES = get_args(SecType)
 STAGE_SIZES = {0: 1, 1: 2, 2: 10}
 GROUP_SIZE = 4  # of stage 2
 LEAST_GROUPS = 2  # of stage 3
+MOST_WEIGHT = 10**9
 ON, OFF = ("1", "true", "yes"), ("0", "false", "no", "")
 
 
 @dataclass(frozen=True)
 class Member:
-    """A symbol of the universe; greater weights come first."""
+    """A symbol of the universe; greater weights come first.
+
+    `mistake` is what is wrong with its line, if anything: such a symbol is not loaded.
+    """
 
     symbol: str
     weight: Decimal
@@ -40,6 +44,7 @@ class Member:
     is_enabled: bool
     sec_type: SecType = "STK"
     exchange: str = ""
+    mistake: str = ""
 
 
 def shipped() -> Path:
@@ -47,84 +52,95 @@ def shipped() -> Path:
 
 
 def read(path: Path) -> list[Member]:
-    """The members of a file, heaviest first. Raises SettingsError that names the wrong line.
+    """The members of a file, heaviest first. Raises SettingsError where it is no such file.
 
-    Without that line others would move up a stage, so that another set of symbols is captured.
+    A wrong line is a member with a mistake and the weight that it says, or that of the line before:
+    without its place others would move up a stage, so that another set of symbols is captured.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        # other bytes than UTF-8 become U+FFFD, so that they cost their line alone
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
             rows = csv.DictReader(file)
             if missing := [name for name in FIELDS if name not in (rows.fieldnames or ())]:
                 raise SettingsError(f"{path} has no column {', '.join(missing)}")
-            members: dict[str, Member] = {}
+            members: list[Member] = []
             for row in rows:
-                if not any(cell for name, cell in row.items() if name is not None):
-                    continue
-                member = _member(path, rows.line_num, row)
-                if member.symbol in members:
-                    raise SettingsError(
-                        f"{path}, line {rows.line_num}: symbol {member.symbol} is there twice"
-                    )
-                members[member.symbol] = member
+                if any(cell for name, cell in row.items() if name is not None):
+                    place = f"{path}, line {rows.line_num}"
+                    members.append(_member(place, row, members))
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise SettingsError(f"{path} is not UTF-8 text") from None
     except csv.Error as error:
         raise SettingsError(f"{path} is no CSV file: {error}") from None
-    return sorted(members.values(), key=lambda m: (-m.weight, m.symbol))
+    return sorted(members, key=lambda m: (-m.weight, bool(m.mistake), m.symbol))
 
 
-def _member(path: Path, line: int, row: dict[str, str]) -> Member:
+def _member(place: str, row: dict[str, str], before: Sequence[Member]) -> Member:
     symbol, on = (row["symbol"] or "").strip(), (row["enabled"] or "").strip().lower()
     try:
         weight = Decimal(row["weight"] or "0")
     except InvalidOperation:
         weight = Decimal("NaN")
+    has_weight = weight.is_finite() and 0 <= weight <= MOST_WEIGHT
     sec_type = (row.get("sec_type") or "STK").strip().upper()
     wrong = (
         (None in row, "more cells than the header; a text with a comma stands in quotes"),
         (any(row[name] is None for name in FIELDS), "fewer cells than the header"),
+        ("\ufffd" in str(row), "it is not UTF-8 text"),
         (not SYMBOL.fullmatch(symbol), f"unknown form of symbol {symbol!r}; such as AAPL or BRK B"),
-        (
-            not weight.is_finite() or not 0 <= weight <= 10**9,
-            f"weight {row['weight']!r} is not a number from 0 to 10^9",
-        ),
+        (symbol in {m.symbol for m in before if not m.mistake}, f"symbol {symbol} is there twice"),
+        (not has_weight, f"weight {row['weight']!r} is not a number from 0 to 10^9"),
         (on not in (*ON, *OFF), f"enabled {row['enabled']!r} is neither true nor false"),
         (sec_type not in SEC_TYPES, f"sec_type {row.get('sec_type')!r}; use STK or IND"),
     )
-    if why := next((text for is_wrong, text in wrong if is_wrong), None):
-        raise SettingsError(f"{path}, line {line}: {why}")
-    exchange = (row.get("exchange") or "").strip()
-    kind: SecType = "IND" if sec_type == "IND" else "STK"
-    return Member(symbol, weight, (row["group"] or "").strip(), on in ON, kind, exchange)
+    mistake = next((f"{place}: {text}" for is_wrong, text in wrong if is_wrong), "")
+    if not has_weight:
+        weight = before[-1].weight if before else Decimal(MOST_WEIGHT)
+    return Member(
+        symbol,
+        weight,
+        (row["group"] or "").strip(),
+        row["enabled"] is None or on not in OFF,
+        "IND" if sec_type == "IND" else "STK",
+        (row.get("exchange") or "").strip(),
+        mistake,
+    )
 
 
 def find_member(settings: IbSettings, symbol: str) -> Member:
     """The member of a symbol; a stock where the file does not name it any more."""
-    members = {member.symbol: member for member in read(settings.universe or shipped())}
+    listed = read(settings.universe or shipped())
+    members = {member.symbol: member for member in listed if not member.mistake}
     return members.get(symbol, Member(symbol, Decimal(0), "", is_enabled=False))
+
+
+def list_mistakes(settings: IbSettings) -> list[str]:
+    """The lines of the file that are not loaded, each with what is wrong."""
+    listed = read(settings.universe or shipped())
+    return [member.mistake for member in listed if member.mistake and member.is_enabled]
 
 
 def groups(settings: IbSettings, symbols: Sequence[str] | None) -> list[tuple[str, ...]]:
     """The symbols of a load, in groups; `symbols` narrows them, whatever the stage.
 
-    Raises SettingsError; UsageError for a symbol that the file does not list.
+    Raises SettingsError where all lines are wrong; UsageError for a symbol that no right one lists.
     """
     path = settings.universe or shipped()
     members = read(path)
     enabled = [member for member in members if member.is_enabled]
-    if not enabled:
-        raise SettingsError(f"no symbol of {path} is enabled")
     chosen = enabled[: STAGE_SIZES.get(settings.stage, len(enabled))]
+    mistakes = [member.mistake for member in chosen if member.mistake]
+    chosen = [member for member in chosen if not member.mistake]
+    if not chosen:
+        raise SettingsError(mistakes[0] if mistakes else f"no symbol of {path} is enabled")
     if symbols is not None:
-        known = {member.symbol for member in members}
+        known = {member.symbol: member for member in members if not member.mistake}
         if unknown := [s for s in symbols if s not in known]:
             raise UsageError(
                 f"not in the universe: {', '.join(unknown)}",
                 hint=f"add it to {path}, or correct its name",
             )
-        chosen = [member for member in members if member.symbol in symbols]
+        chosen = [member for member in known.values() if member.symbol in symbols]
     if settings.stage < 3:
         names = [member.symbol for member in chosen]
         return split_evenly(names, -(-len(names) // GROUP_SIZE))

@@ -99,6 +99,7 @@ def preview(
         f"at {slot.hold_s:.1f} s a batch {slot.capacity:,} contracts fit",
         f"open interest: {interest.describe()}",
     ]
+    lines += [f"warning: {mistake}" for mistake in universe.list_mistakes(ib)]
     if not slot.fits:
         then = "the nearest strikes are taken" if ib.overflow == "shrink" else "refused"
         left = slot.contracts - slot.capacity

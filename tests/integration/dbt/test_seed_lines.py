@@ -145,6 +145,18 @@ def test_rubbish_in_any_column_is_a_finding_and_costs_its_line(
     assert rows.fetchone() == (1,)
 
 
+def test_wrong_lines_of_the_universe_are_findings(conn: psycopg.Connection) -> None:
+    mistakes = "b.csv, line 3: weight 'x' is not a number\nown.csv, line 4: fewer cells"
+    conn.execute("insert into ops.settings values ('ib_universe_mistakes', %s)", (mistakes,))
+    rest = ". This line does not count, the others do; fix: correct the line"
+    assert conn.execute(
+        "select subject, evidence from qa.findings where check_name = 'seed_line' order by 1"
+    ).fetchall() == [
+        ("b.csv, line 3", f"weight 'x' is not a number{rest}"),
+        ("own.csv, line 4", f"fewer cells{rest}"),
+    ]
+
+
 def test_codes_and_days_count_in_their_usual_forms(conn: psycopg.Connection) -> None:
     forms = ["600000", "600000.SH", "sh600000", "SHSE.600000", "SH600000", "600000.XSHG"]
     days = ["2024-01-10", "2024/1/10", "20240110", "2024/01/10", " 2024-1-10 ", '"2024-01-10"']

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from loaders.errors import SettingsError, UsageError
-from loaders.ib.contracts.universe import find_member, groups, read, shipped
+from loaders.ib.contracts.universe import find_member, groups, list_mistakes, read, shipped
 from loaders.ib.settings import IbSettings
 from loaders.ib.source import settings_for_dbt
 from loaders.settings import load_settings
@@ -66,33 +66,47 @@ def test_a_disabled_symbol_is_left_out(tmp_path: Path) -> None:
     ("text", "says"),
     [
         ("symbol,weight\nAAPL,1\n", "no column group, enabled"),
-        (HEAD + "aapl,1,A,true\n", "line 2: unknown form of symbol 'aapl'"),
-        (HEAD + "AAPL,heavy,A,true\n", "weight 'heavy'"),
-        (HEAD + "AAPL,-1,A,true\n", "weight '-1'"),
-        (HEAD.replace("\n", ",sec_type\n") + "SPX,1,A,true,FUT\n", "sec_type 'FUT'; use STK or"),
-        (HEAD + "AAPL,1,A,perhaps\n", "enabled 'perhaps'"),
-        (HEAD + "AAPL,1,A,true\nAAPL,2,B,true\n", "line 3: symbol AAPL is there twice"),
-        (HEAD + "AAPL,1,A,true\nMSFT,2,B,true,more\n", "line 3: more cells"),
-        (HEAD + "AAPL,1,A,true\nMSFT,2,B\n", "line 3: fewer cells"),
-        (HEAD + "AAPL,1e999999999,A,true\n", "weight '1e999999999'"),
-        (HEAD + ",1,A,true\n", "line 2: unknown form of symbol ''"),
         ("", "no column symbol, weight, group, enabled"),
         ("AAPL,1,A,true\n", "no column symbol, weight, group, enabled"),
+        (HEAD + "aapl,1,A,true\n", "line 2: unknown form of symbol 'aapl'"),
     ],
 )
-def test_a_mistake_names_its_line(text: str, says: str, tmp_path: Path) -> None:
+def test_a_file_without_a_right_line_says_why(text: str, says: str, tmp_path: Path) -> None:
     path = tmp_path / "own.csv"
     path.write_text(text)
     with pytest.raises(SettingsError) as caught:
-        read(path)
+        groups(make_settings(3, path), None)
     assert says in str(caught.value)
 
 
-def test_a_file_that_is_no_utf_8_text_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("goog,8,A,true", "unknown form of symbol 'goog'"),
+        (",8,A,true", "unknown form of symbol ''"),
+        ("GOOG,heavy,A,true", "weight 'heavy'"),
+        ("GOOG,-1,A,true", "weight '-1'"),
+        ("GOOG,1e999999999,A,true", "weight '1e999999999'"),
+        ("GOOG,8,A,perhaps", "enabled 'perhaps'"),
+        ("AAPL,8,B,true", "symbol AAPL is there twice"),
+        ("GOOG,8,B,true,,more", "more cells"),
+        ("GOOG,8,B", "fewer cells"),
+        ("GOOG,8,A,true,FUT", "sec_type 'FUT'; use STK or"),
+        ("GOOG,8,甲,true", "it is not UTF-8 text"),
+    ],
+)
+def test_a_mistake_costs_its_line_alone_and_names_it(line: str, says: str, tmp_path: Path) -> None:
     path = tmp_path / "own.csv"
-    path.write_bytes((HEAD + "AAPL,1,甲,true\n").encode("gbk"))
-    with pytest.raises(SettingsError, match=r"own\.csv is not UTF-8 text"):
-        read(path)
+    head = HEAD.replace("\n", ",sec_type\n")
+    path.write_bytes(f"{head}AAPL,9,A,true,\n{line}\nMSFT,7,B,true,\n".encode("gbk"))
+    settings = make_settings(3, path)
+    assert groups(settings, None) == [("AAPL",), ("MSFT",)]
+    # its place is taken: MSFT is the third
+    assert groups(make_settings(1, path), None) == [("AAPL",)]
+    [mistake] = list_mistakes(settings)
+    assert mistake.startswith(f"{path}, line 3: ")
+    assert says in mistake
+    assert find_member(settings, "AAPL").weight == 9
 
 
 def test_a_file_of_a_spreadsheet_is_read(tmp_path: Path) -> None:
