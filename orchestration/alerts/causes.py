@@ -163,6 +163,9 @@ def _check_findings(judged: Judgement, limit: int) -> dict[str, Cause | None]:
         text = f"{judged.ringing:,} new findings of severity error; in all: {judged}"
         state = f"finding {judged.newest}"  # a partial run repeats the same ones
         return {"qa": Cause("error", text, "quotemill findings --new", state)}
+    if judged.unread and limit:  # it has no findings: the limit is not about it
+        text = f"checks that cannot be read: {name_some(judged.unread)}"
+        return {"qa": Cause("error", text, "quotemill findings", "unread", subjects=judged.unread)}
     still_open = judged.counts.get("error", 0) - judged.acknowledged.get("error", 0)
     return {} if still_open > limit else {"qa": None}
 

@@ -51,6 +51,7 @@ class BuildResult:
     """Result of a build.
 
     `models_built` counts models, seeds and snapshots. `rows_written` sums the rows that they wrote.
+    `unbuilt` names those that failed, and those that were skipped for it.
     """
 
     build_id: int
@@ -63,6 +64,7 @@ class BuildResult:
     tests_failed: int
     findings: tuple[Finding, ...]
     seconds: float
+    unbuilt: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -254,12 +256,16 @@ def _dbt_error(error: BaseException, settings: Settings) -> QuotemillError:
 def _summarize(build_id: int, command: str, outcome: Any, seconds: float) -> BuildResult:
     counts: Counter[str] = Counter()
     names = {"pass": "tests_passed", "warn": "tests_warned"}
-    findings = []
+    findings, unbuilt = [], []
     for node in outcome.result:
         status, kind = str(node.status), str(node.node.resource_type)
-        if kind in ("model", "seed", "snapshot") and status == "success":
-            counts["models_built"] += 1
-            counts["rows_written"] += max(0, int(node.adapter_response.get("rows_affected") or 0))
+        if kind in ("model", "seed", "snapshot"):
+            if status == "success":
+                counts["models_built"] += 1
+                rows = int(node.adapter_response.get("rows_affected") or 0)
+                counts["rows_written"] += max(0, rows)
+            else:
+                unbuilt.append(node.node.name)
         elif kind in ("test", "unit_test") and status in ("pass", "warn", "fail", "error"):
             counts[names.get(status, "tests_failed")] += 1
         if status in ("warn", "fail", "error"):
@@ -270,6 +276,7 @@ def _summarize(build_id: int, command: str, outcome: Any, seconds: float) -> Bui
         command=command,
         findings=tuple(findings),
         seconds=round(seconds, 2),
+        unbuilt=tuple(unbuilt),
         **{name: counts[name] for name in FIGURES},
     )
 

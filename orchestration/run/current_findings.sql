@@ -4,8 +4,9 @@ with current_rows as (
         check_name, severity, subject, trade_date, evidence, md5(evidence) as evidence_hash,
         -- two checks report a state: their date is how far something has come, so it is no key
         case when check_name not in ('stale_dataset', 'calendar_horizon') then trade_date end
-            as key_date
-    from {qa}.findings
+            as key_date,
+        to_jsonb(f) ->> 'model' as model -- null until a build of this version
+    from {qa}.findings as f
 ),
 
 current_by_key as (
@@ -21,7 +22,8 @@ seen_by_key as (
 
 select
     f.check_name, f.severity, f.subject, f.trade_date, f.evidence, f.evidence_hash, f.key_date,
-    s.finding_id, s.evidence_hash as seen_hash, s.first_run, s.first_seen_at,
+    f.model, s.finding_id, s.evidence_hash as seen_hash, s.model as seen_model,
+    s.first_run, s.first_seen_at,
     s.acknowledged_at, s.acknowledged_by, s.reason, coalesce(s.is_told, false) as is_told,
     case
         when s.acknowledged_at is not null then 'acknowledged'

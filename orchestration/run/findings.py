@@ -9,7 +9,7 @@ evidence change. If several findings share these, the evidence distinguishes the
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -58,6 +58,7 @@ class Judgement:
     `new`: those of the newest run; in a run's own judgement, those the run before did not have.
     `ringing`: the number of errors that no run has reported yet.
     `newest`: the largest finding number of these errors; it grows only when another one appears.
+    `unread`: checks that cannot be read and that nobody acknowledged, such as `qa_options`.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
@@ -66,6 +67,7 @@ class Judgement:
     judgement_id: int | None = None
     ringing: int = 0
     newest: int | None = None
+    unread: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """One line, such as `3 error (1 new, 1 acknowledged), 5 warning`."""
@@ -75,7 +77,8 @@ class Judgement:
             texts = [f"{share[severity]:,} {word}" for word, share in shares if share.get(severity)]
             aside = f" ({', '.join(texts)})" if texts else ""
             parts.append(f"{self.counts[severity]:,} {severity}{aside}")
-        return ", ".join(parts) or "none"
+        text = ", ".join(parts) or "none"
+        return f"{text}; cannot be read: {', '.join(self.unread)}" if self.unread else text
 
 
 def read(
@@ -107,13 +110,13 @@ def tally(findings: Iterable[Finding]) -> Judgement:
 
 
 def judge(
-    conn: psycopg.Connection, qa: str, *, is_complete: bool = True, report: bool = False
+    conn: psycopg.Connection, qa: str, *, unbuilt: Collection[str] = (), report: bool = False
 ) -> Judgement:
     """Compare the current findings with those that runs have seen, and store them as seen by this.
 
-    `is_complete`: false after a failed build, which may not have got to some checks: then no
-    finding counts as gone. Nor does one while a check cannot be read, but for the error that says
-    so: the same check is new again when it next fails.
+    `unbuilt`: the models that the build before did not make. No finding of these counts as gone,
+    nor one of a check that cannot be read, but for the error that says so: the same check is new
+    again when it next fails.
     `report`: also mark them as reported by the exit code of this run, so that they ring no more.
     """
     if not has_relation(conn, f"{qa}.findings"):
@@ -126,12 +129,17 @@ def judge(
         "from matched group by severity order by severity"
     ).fetchall()
     counts, new, acknowledged = ({row[0]: row[i] for row in rows if row[i]} for i in (1, 2, 3))
+    unread = conn.execute(
+        "select distinct subject from matched "
+        "where check_name = any(%s) and acknowledged_at is null order by subject",
+        (list(UNREAD),),
+    ).fetchall()
     [(judgement_id,)] = conn.execute(
         "insert into ops.judgements (qa_schema, found, found_new) values (%s, %s, %s) "
         "returning judgement_id",
         (qa, sum(counts.values()), sum(new.values())),
     )
-    _record(conn, qa, judgement_id, is_complete=is_complete)
+    _record(conn, qa, judgement_id, unbuilt)
     [(newest,)] = conn.execute(
         "select max(finding_id) from ops.seen_findings "
         "where qa_schema = %s and severity = 'error' and not is_told",
@@ -143,7 +151,8 @@ def judge(
             (qa,),
         )
     ringing = sum(row[4] for row in rows)
-    return Judgement(counts, new, acknowledged, judgement_id, ringing, newest)
+    checks = tuple(check for (check,) in unread)
+    return Judgement(counts, new, acknowledged, judgement_id, ringing, newest, checks)
 
 
 def acknowledge(
@@ -196,27 +205,33 @@ def _current(qa: str) -> str:
 
 
 def _record(
-    conn: psycopg.Connection, qa: str, judgement_id: int | None, *, is_complete: bool = True
+    conn: psycopg.Connection,
+    qa: str,
+    judgement_id: int | None,
+    unbuilt: Collection[str] = (),
 ) -> None:
     """Make ops.seen_findings agree with the temporary table `matched`."""
     conn.execute(
+        "with unknown as (select subject as model from matched where check_name = any(%(unread)s) "
+        "union all select unnest(%(unbuilt)s::text[])) "
         "delete from ops.seen_findings as s where s.qa_schema = %(qa)s "
         "and not exists (select 1 from matched as m where m.finding_id = s.finding_id) "
-        "and (s.check_name = any(%(unread)s) or (%(is_complete)s "
-        "and not exists (select 1 from matched as m where m.check_name = any(%(unread)s))))",
-        {"qa": qa, "unread": list(UNREAD), "is_complete": is_complete},
+        "and (s.check_name = any(%(unread)s) or s.model not in (select model from unknown) "
+        "or not exists (select 1 from unknown))",
+        {"qa": qa, "unread": list(UNREAD), "unbuilt": list(unbuilt)},
     )
     conn.execute(
         "update ops.seen_findings as s set evidence_hash = m.evidence_hash, "
-        "first_run = coalesce(s.first_run, %s) from matched as m "
+        "model = m.model, first_run = coalesce(s.first_run, %s) from matched as m "
         "where m.finding_id = s.finding_id "
-        "and (m.seen_hash <> m.evidence_hash or (s.first_run is null and %s::bigint is not null))",
+        "and (m.seen_hash <> m.evidence_hash or m.seen_model is distinct from m.model "
+        "or (s.first_run is null and %s::bigint is not null))",
         (judgement_id, judgement_id),
     )
     conn.execute(
         "insert into ops.seen_findings "
-        "(qa_schema, check_name, severity, subject, trade_date, evidence_hash, first_run) "
-        "select %s, check_name, severity, subject, key_date, evidence_hash, %s from matched "
+        "(qa_schema, check_name, severity, subject, trade_date, evidence_hash, model, first_run) "
+        "select %s, check_name, severity, subject, key_date, evidence_hash, model, %s from matched "
         "where finding_id is null",
         (qa, judgement_id),
     )

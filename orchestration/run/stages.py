@@ -114,6 +114,7 @@ class RunResult:
             "builds": [build.as_json() for build in self.builds],
             "findings": judged.counts,
             "new_findings": judged.new,
+            "unread_checks": judged.unread,
             "stages": [{k: v for k, v in asdict(s).items() if k != "metrics"} for s in self.stages],
             "exit_code": self.exit_code,
             "error": why.error,
@@ -189,7 +190,7 @@ def run(
         qa = warehouse.inner_schema("qa")
         # a finding that a more severe code hides rings the next night
         reports = not hides_findings(results, most_severe(codes()))
-        is_complete = all(build.succeeded for build in built[-1:])
+        unbuilt = built[-1].unbuilt if built else ()
         judged_as_of = as_of or source_time(settings, requests)
 
         def judge(conn: "psycopg.Connection") -> tuple[Judgement, tuple[Lag, ...]]:
@@ -197,7 +198,7 @@ def run(
             if judged_as_of:  # freshness as of the loads
                 values = (judged_as_of.isoformat(),)
                 conn.execute("select set_config('quotemill.as_of', %s, true)", values)
-            judged = findings.judge(conn, qa, is_complete=is_complete, report=reports)
+            judged = findings.judge(conn, qa, unbuilt=unbuilt, report=reports)
             return judged, read_lags(conn, qa)
 
         start = time.monotonic()
@@ -214,11 +215,13 @@ def run(
             error_code=error.exit_code,
         )
     ringing = judged.ringing > settings.finding_limit
-    log.write("error" if ringing else "info", f"findings: {judged}")
+    log.write("error" if ringing or judged.unread else "info", f"findings: {judged}")
     if ringing and reports:
         code = DataQualityError.exit_code
     else:
-        code = most_severe(codes(DataQualityError.exit_code if ringing else 0))
+        # a check that cannot be read says nothing about its data, on any night
+        unread = PartialError.exit_code if judged.unread else 0
+        code = most_severe(codes(DataQualityError.exit_code if ringing else 0, unread))
     own = {load.source for load in results}
     lags = tuple(lag for lag in lags if lag.source in own)
     return RunResult(tuple(results), code, tuple(built), judged, judged_in=seconds, lags=lags)

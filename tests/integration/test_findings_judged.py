@@ -32,7 +32,7 @@ def prepared(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathF
     with psycopg.connect(url) as conn:
         conn.execute(
             "create table qa.findings (check_name text, severity text, subject text, "
-            "trade_date date, evidence text)"
+            "trade_date date, evidence text, model text)"
         )
     return url
 
@@ -50,7 +50,8 @@ def write_findings(conn: psycopg.Connection, *rows: tuple[object, ...]) -> None:
     """These are the findings of the night."""
     conn.execute("truncate qa.findings")
     with conn.cursor() as cur:
-        cur.executemany("insert into qa.findings values (%s, %s, %s, %s, %s)", rows)
+        insert = "insert into qa.findings values (%s, %s, %s, %s, %s, %s)"
+        cur.executemany(insert, [row if len(row) == 6 else (*row, "qa_bars") for row in rows])
 
 
 def night(
@@ -182,9 +183,39 @@ def test_a_failed_build_forgets_nothing_and_its_new_findings_ring_once(
     for ringing in (1, 0):
         write_findings(conn, other)
         with conn.transaction():
-            failed = findings.judge(conn, "qa", is_complete=False, report=True)
+            failed = findings.judge(conn, "qa", unbuilt=["qa_bars"], report=True)
         assert (failed.counts, failed.ringing) == ({"error": 1}, ringing)
     assert night(conn, ERROR, other).new == {}
+
+
+@pytest.mark.parametrize("is_built", [True, False])
+def test_what_cannot_be_read_or_built_keeps_no_other_finding(
+    conn: psycopg.Connection, is_built: bool
+) -> None:
+    unread = ("check_failed", "error", "qa_options", None, "cannot be read", "qa_options")
+    known = ("oi_late", "error", "AAPL", DAY, "late", "qa_options")
+    unbuilt = () if is_built else ("qa_options",)
+
+    def judge(*rows: tuple[object, ...]) -> Judgement:
+        write_findings(conn, *rows, *([unread] if is_built else []))
+        with conn.transaction():
+            return findings.judge(conn, "qa", unbuilt=unbuilt, report=True)
+
+    night(conn, ERROR, known)
+    first, second, back = judge(ERROR), judge(), judge(ERROR)
+
+    checks = ("qa_options",) if is_built else ()
+    assert [(j.ringing, j.unread) for j in (first, second, back)] == [
+        (int(is_built), checks),
+        (0, checks),
+        (1, checks),
+    ]
+    assert night(conn, ERROR, known).ringing == 0
+    assert str(back).endswith("; cannot be read: qa_options") == is_built
+    if is_built:
+        judge()
+        assert findings.acknowledge(conn, "qa", ["check_failed"], "known", "ann@desk", None) == 1
+        assert judge().unread == ()
 
 
 def test_acknowledged_findings_are_listed_as_such_until_they_vanish(

@@ -121,6 +121,21 @@ def test_new_findings_of_severity_error_are_5(
     assert rows(settings, "select cause, state from ops.alerts") == [("qa", "finding 17")]
 
 
+@pytest.mark.parametrize(("ringing", "code"), [(0, 6), (1, 5)])
+def test_a_check_that_cannot_be_read_is_no_success_and_hides_no_finding(
+    settings: Settings,
+    builds: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    ringing: int,
+    code: int,
+) -> None:
+    judged = Judgement({"error": 2}, {}, {}, 9, ringing, newest=17, unread=("qa_options",))
+    monkeypatch.setattr(findings, "judge", lambda *_, **__: judged)
+    result = run(settings, loaded())
+    assert result.exit_code == code
+    assert result.as_json()["unread_checks"] == ("qa_options",)
+
+
 def test_an_internal_error_is_1_recorded_and_reported(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

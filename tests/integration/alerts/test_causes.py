@@ -159,6 +159,19 @@ def test_findings_ring_once_and_are_resolved_with_the_last_error(settings: Setti
     assert judged(0, 0)["qa"] is None
 
 
+def test_a_check_that_cannot_be_read_is_reported_below_the_limit(settings: Settings) -> None:
+    unread = Judgement({"error": 1}, {}, {}, 7, 0, None, ("qa_options",))
+    result = RunResult((), 6, judgement=unread)
+    assert "qa" not in causes.check_run(result, settings)  # sent when it was new
+    lenient = settings.model_copy(update={"finding_limit": 5})
+    cause = causes.check_run(result, lenient)["qa"]
+    assert cause is not None
+    assert (cause.message, cause.subjects) == (
+        "checks that cannot be read: qa_options",
+        ("qa_options",),
+    )
+
+
 @pytest.mark.parametrize("name", ["backups", "tick_archive"])
 def test_a_full_disk_is_reported(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

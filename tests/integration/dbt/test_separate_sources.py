@@ -102,6 +102,7 @@ def test_a_broken_staging_view_costs_only_the_rows_of_its_source(
     assert {row[1] for row in fresh} == {"tdx", "tq", "ib"}
     parts = manifest.nodes["model.quotemill.findings"].depends_on.nodes
     own = {name.rpartition(".")[2] for name in parts if source in list_sources(manifest, name)}
+    assert {row[5] for row in before} <= {name.rpartition(".")[2] for name in parts}
     costs = set[str]()
     for view in staging_views(conn, source):
         with conn.transaction(force_rollback=True):
@@ -109,6 +110,7 @@ def test_a_broken_staging_view_costs_only_the_rows_of_its_source(
             left, dated = read_parts(conn)
             failed = {row[2] for row in left if row[0] == UNREAD}
             assert failed <= own, view
+            assert failed == {row[5] for row in left if row[0] == UNREAD}
             assert all("division by zero; fix: " in row[4] for row in left if row[0] == UNREAD)
             # what else is gone are findings of the checks that failed
             assert {row for row in left if row[0] != UNREAD} <= before, view
