@@ -23,8 +23,9 @@ DAYS = weekdays(date(2024, 6, 3), 6)
 
 
 def failed_tests(dbt: Dbt, folder: str) -> list[str]:
-    """The tests of the tables in a folder of the marts that do not pass, by their names."""
-    outcome = dbt("test", "--select", f"tag:whole_tables,path:models/marts/{folder}")
+    """The tests of the tables of a domain that do not pass, by their names."""
+    layers = [f"tag:whole_tables,path:models/{name}/{folder}" for name in ("marts", "intermediate")]
+    outcome = dbt("test", "--select", *layers)
     statuses = {n: s for n, s in outcome.statuses.items() if not n.startswith("quotemill-on-run")}
     assert len(statuses) > 10, outcome.error
     return sorted(name for name, status in statuses.items() if status != "pass")
