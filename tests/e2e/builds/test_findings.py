@@ -140,7 +140,10 @@ def test_only_a_warehouse_with_day_bars_needs_corporate_actions(
 
     land(conn, "trading_day", [trading_day(DAYS[0])])
     assert not warns()
-    land(conn, "kline_daily", [bar("sh600000", DAYS[0], "10")])
+    conn.execute(
+        "insert into ops.ingestion_state (source, dataset, key) "
+        "values ('tdx', 'kline_daily', 'sh600000')"
+    )
     assert warns()
 
 
