@@ -110,13 +110,17 @@ def tally(findings: Iterable[Finding]) -> Judgement:
 
 
 def judge(
-    conn: psycopg.Connection, qa: str, *, unbuilt: Collection[str] = (), report: bool = False
+    conn: psycopg.Connection,
+    qa: str,
+    *,
+    unbuilt: Collection[str] | None = (),
+    report: bool = False,
 ) -> Judgement:
     """Compare the current findings with those that runs have seen, and store them as seen by this.
 
-    `unbuilt`: the models that the build before did not make. No finding of these counts as gone,
-    nor one of a check that cannot be read, but for the error that says so: the same check is new
-    again when it next fails.
+    `unbuilt`: the models that the build before did not make; None: it made none. No finding of
+    these counts as gone, nor one of a check that cannot be read, but for the error that says so:
+    the same check is new again when it next fails.
     `report`: also mark them as reported by the exit code of this run, so that they ring no more.
     """
     if not has_relation(conn, f"{qa}.findings"):
@@ -208,7 +212,7 @@ def _record(
     conn: psycopg.Connection,
     qa: str,
     judgement_id: int | None,
-    unbuilt: Collection[str] = (),
+    unbuilt: Collection[str] | None = (),
 ) -> None:
     """Make ops.seen_findings agree with the temporary table `matched`."""
     conn.execute(
@@ -216,9 +220,14 @@ def _record(
         "union all select unnest(%(unbuilt)s::text[])) "
         "delete from ops.seen_findings as s where s.qa_schema = %(qa)s "
         "and not exists (select 1 from matched as m where m.finding_id = s.finding_id) "
-        "and (s.check_name = any(%(unread)s) or s.model not in (select model from unknown) "
-        "or not exists (select 1 from unknown))",
-        {"qa": qa, "unread": list(UNREAD), "unbuilt": list(unbuilt)},
+        "and (s.check_name = any(%(unread)s) or (%(is_built)s and ("
+        "s.model not in (select model from unknown) or not exists (select 1 from unknown))))",
+        {
+            "qa": qa,
+            "unread": list(UNREAD),
+            "unbuilt": list(unbuilt or ()),
+            "is_built": unbuilt is not None,
+        },
     )
     conn.execute(
         "update ops.seen_findings as s set evidence_hash = m.evidence_hash, "

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from loaders.errors import (
     NotDue,
     PartialError,
     QuotemillError,
+    UpstreamError,
     most_severe,
 )
 from loaders.loads import Display
@@ -57,7 +58,7 @@ class Stage:
 class RunResult:
     """The result of a run.
 
-    `judgement`: None if nothing was built or judged.
+    `judgement`: None if nothing was judged.
     `error`: why not, if that is a failure; `error_code` is its exit code.
     `stages`: the stages after the pipeline.
     """
@@ -133,14 +134,14 @@ def run(
     """Run calendar ▶ load ▶ build ▶ judge.
 
     Load and build repeat for each part of a source. A failed source does not stop the build of
-    others, and a build that cannot start does not stop further loads. If nothing is due, only what
-    an earlier run left is built. Freshness is judged as of the time of the loads. `only` names the
-    stages.
+    others, and a build that is refused stops neither further loads nor the judgement. If nothing is
+    due, only what an earlier run left is built. Freshness is judged as of the time of the loads.
+    `only` names the stages.
     """
     results: list[LoadResult] = []
     built: list[BuildResult] = []
     started = "load" not in only
-    unbuilt: QuotemillError | None = None
+    refused: QuotemillError | None = None  # why the last build did not run
 
     def codes(*more: int) -> list[int]:
         return [*(load.exit_code for load in results), *(b.exit_code for b in built[-1:]), *more]
@@ -172,25 +173,27 @@ def run(
                     result = build_touched(None)  # a load that is due meanwhile cannot wait
                 except QuotemillError as error:
                     # further loads need no build, and the next build includes this one
-                    unbuilt = error
+                    refused = error
                     continue
-                unbuilt = None
+                refused = None
                 built += [result] if result else []
                 started = started or result is not None
-        if isinstance(unbuilt, LockHeldError):
+        if isinstance(refused, LockHeldError):
             result = build_touched(BUILD_WAIT)
-            unbuilt = None
+            refused = None
             built += [result] if result else []
             started = True
-        if unbuilt is not None:
-            raise unbuilt
-        if not started or "qa" not in only:
+        if refused is not None and ("qa" not in only or isinstance(refused, UpstreamError)):
+            raise refused
+        if refused is None and (not started or "qa" not in only):
             return RunResult(tuple(results), most_severe(codes()), tuple(built))
         warehouse = open_warehouse(settings)
         qa = warehouse.inner_schema("qa")
         # a finding that a more severe code hides rings the next night
-        reports = not hides_findings(results, most_severe(codes()))
-        unbuilt = built[-1].unbuilt if built else ()
+        failure = refused.exit_code if refused else 0
+        reports = not hides_findings(results, most_severe(codes(failure)))
+        last = built[-1].unbuilt if built else ()
+        unbuilt = last if refused is None else None
         judged_as_of = as_of or source_time(settings, requests)
 
         def judge(conn: "psycopg.Connection") -> tuple[Judgement, tuple[Lag, ...]]:
@@ -205,15 +208,12 @@ def run(
         judged, lags = warehouse.ask(judge)
         seconds = round(time.monotonic() - start, 2)
     except QuotemillError as error:
-        log.write_error(error)
-        return RunResult(
-            tuple(results),
-            most_severe(codes(error.exit_code)),
-            tuple(built),
-            error=str(error),
-            hint=error.hint,
-            error_code=error.exit_code,
-        )
+        why = refused or error
+        log.write_error(why)
+        code = most_severe(codes(why.exit_code))
+        return RunResult(tuple(results), code, tuple(built), **_explain(why))
+    if refused is not None:
+        log.write_error(refused)
     ringing = judged.ringing > settings.finding_limit
     log.write("error" if ringing or judged.unread else "info", f"findings: {judged}")
     if ringing and reports:
@@ -221,10 +221,17 @@ def run(
     else:
         # a check that cannot be read says nothing about its data, on any night
         unread = PartialError.exit_code if judged.unread else 0
-        code = most_severe(codes(DataQualityError.exit_code if ringing else 0, unread))
+        quality = DataQualityError.exit_code if ringing else 0
+        code = most_severe(codes(quality, unread, failure))
     own = {load.source for load in results}
     lags = tuple(lag for lag in lags if lag.source in own)
-    return RunResult(tuple(results), code, tuple(built), judged, judged_in=seconds, lags=lags)
+    outcome = RunResult(tuple(results), code, tuple(built), judged, judged_in=seconds, lags=lags)
+    return replace(outcome, **_explain(refused)) if refused is not None else outcome
+
+
+def _explain(error: QuotemillError) -> dict[str, Any]:
+    """The fields of a result that say why nothing was built or judged."""
+    return {"error": str(error), "hint": error.hint, "error_code": error.exit_code}
 
 
 def hides_findings(loads: Sequence[LoadResult], code: int) -> bool:

@@ -186,6 +186,10 @@ def test_a_failed_build_forgets_nothing_and_its_new_findings_ring_once(
             failed = findings.judge(conn, "qa", unbuilt=["qa_bars"], report=True)
         assert (failed.counts, failed.ringing) == ({"error": 1}, ringing)
     assert night(conn, ERROR, other).new == {}
+    write_findings(conn)
+    with conn.transaction():
+        assert findings.judge(conn, "qa", unbuilt=None).counts == {}
+    assert night(conn, ERROR, other).new == {}
 
 
 @pytest.mark.parametrize("is_built", [True, False])

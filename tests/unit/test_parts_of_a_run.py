@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -156,6 +157,29 @@ def test_a_source_that_cannot_name_its_parts_stops_no_other(
     with pytest.raises(SettingsError) as caught:
         loads.load_parts(Settings(), LoadRequest("broken"), silent)
     assert caught.value.source == "broken"
+
+
+def test_a_refused_build_hides_no_finding(did: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def refuse(*_: object, **__: object) -> None:
+        raise SettingsError("permission denied", hint="grant it")
+
+    def judge(*_: object, **given: Any) -> Judgement:
+        asked.append(given)
+        return Judgement({"error": 1}, ringing=1, newest=7)
+
+    monkeypatch.setattr(build, "build", refuse)
+    monkeypatch.setattr(findings, "judge", judge)
+    result = run(did, {}, "one")
+    # reported by a night whose exit code can say so
+    assert asked == [{"unbuilt": None, "report": False}]
+    assert (result.exit_code, result.error, result.hint) == (3, "permission denied", "grant it")
+    assert result.judgement is not None
+    away = WarehouseAway("connection refused")
+    monkeypatch.setattr(build, "build", Mock(side_effect=away))
+    assert run(did, {}, "one").judgement is None
+    assert len(asked) == 1
 
 
 def test_a_cancelled_part_ends_the_run(did: list[str]) -> None:
