@@ -17,7 +17,9 @@ from loaders.tq.tick_days.repair import accept_loss
 from loaders.tq.tick_days.schedule import key_text
 from loaders.warehouse.postgres import open_warehouse
 from tests.faults.tq.tick_archive import (
+    DAMAGES,
     archive,
+    damage_file,
     file_of,
     is_whole,
     killed,
@@ -122,23 +124,13 @@ def test_a_disk_that_goes_away_during_an_archiving_takes_no_tick(
     assert read_ticks(bench) == before
 
 
-@pytest.mark.parametrize("damage", ["missing", "cut", "altered", "another day's"])
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_ticks_beside_a_damaged_file_stay_until_it_is_replaced(stored: Bench, damage: str) -> None:
     stored.load("ticks")
     before = read_ticks(stored)
     step = ("store", "put_index")
     assert killed(stored, lambda: archive(stored), step, after=True, nth=3)
-    path = file_of(stored, TRADED[1])
-    data = path.read_bytes()
-    if damage == "missing":
-        path.unlink()
-    elif damage == "cut":
-        path.write_bytes(data[: len(data) // 2])
-    elif damage == "altered":
-        place = len(data) // 3
-        path.write_bytes(data[:place] + bytes([data[place] ^ 255]) + data[place + 1 :])
-    else:
-        path.write_bytes(file_of(stored, TRADED[0]).read_bytes())
+    damage_file(file_of(stored, TRADED[1]), damage, file_of(stored, TRADED[0]))
     done = archive(stored)
     assert (done.days, done.damaged, visible_days(stored)) == (DAYS - 2, {}, set())
     is_whole(stored, archived=DAYS)

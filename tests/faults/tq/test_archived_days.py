@@ -21,10 +21,12 @@ from loaders.tq.tick_days.copy import copy_ticks
 from loaders.tq.tick_days.repair import accept_loss, verify_and_repair
 from loaders.warehouse.postgres import open_warehouse
 from tests.faults.tq.tick_archive import (
+    DAMAGES,
     READ,
     STAMP,
     archive,
     clock,
+    damage_file,
     file_of,
     is_whole,
     opened,
@@ -53,22 +55,13 @@ def test_minutes_are_made_of_archived_ticks(stored: Bench) -> None:
     assert stored.rows(minutes) == before
 
 
-@pytest.mark.parametrize("damage", ["missing", "cut", "altered", "another day's"])
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_file_is_named_and_a_repair_downloads_its_day(stored: Bench, damage: str) -> None:
     stored.load("ticks")
     ledger, before = stored.rows(READ), read_ticks(stored)
     archive(stored)
     path = file_of(stored, TRADED[2])
-    data = path.read_bytes()
-    if damage == "missing":
-        path.unlink()
-    elif damage == "cut":
-        path.write_bytes(data[: len(data) // 2])
-    elif damage == "altered":
-        place = len(data) // 3
-        path.write_bytes(data[:place] + bytes([data[place] ^ 255]) + data[place + 1 :])
-    else:
-        path.write_bytes(file_of(stored, TRADED[1]).read_bytes())
+    damage_file(path, damage, file_of(stored, TRADED[1]))
 
     result = stored.load("ticks")
     is_lost = damage in ("missing", "cut")

@@ -22,15 +22,13 @@ def count_refused(sandbox: "TqSandbox") -> int:
 
 
 @contextmanager
-def ended_after(refused: int, sandbox: "TqSandbox") -> Iterator[None]:
-    """The clock goes on to 19:30 once so many connections were refused."""
+def watching(is_over: Callable[[], bool]) -> Iterator[None]:
+    """Ask `is_over` in a thread again and again, until it says so or the block ends."""
     over = threading.Event()
 
     def watch() -> None:
-        while not over.wait(0.05):
-            if count_refused(sandbox) >= refused:
-                sandbox.set_clock(f"{END}T19:30:00")
-                return
+        while not over.wait(0.05) and not is_over():
+            pass
 
     thread = threading.Thread(target=watch)
     thread.start()
@@ -39,6 +37,20 @@ def ended_after(refused: int, sandbox: "TqSandbox") -> Iterator[None]:
     finally:
         over.set()
         thread.join()
+
+
+@contextmanager
+def ended_after(refused: int, sandbox: "TqSandbox") -> Iterator[None]:
+    """The clock goes on to 19:30 once so many connections were refused."""
+
+    def end() -> bool:
+        is_over = count_refused(sandbox) >= refused
+        if is_over:
+            sandbox.set_clock(f"{END}T19:30:00")
+        return is_over
+
+    with watching(end):
+        yield
 
 
 @contextmanager

@@ -4,7 +4,6 @@ Whole runs as the schedule starts them: the real client, dbt, the check of alert
 sandbox's; waiting is done by refused connections, not by time.
 """
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ from orchestration.alerts.book import Message
 from orchestration.run.stages import RunResult
 from tests.conftest import DBT_DATABASE
 from tests.e2e.tq.test_whole_way import run
-from tests.faults.tq.test_maintenance import count_refused
+from tests.faults.tq.test_maintenance import count_refused, watching
 from tests.integration.tq.bench import Bench, bench
 from tests.integration.tq.test_ticks import stored
 
@@ -86,28 +85,24 @@ def maintenance_passes(made: Bench, evening: Evening) -> Iterator[None]:
 
     Where the run begins before 19:00, it goes on to 19:05 with the last dataset of its first load.
     """
-    over, refused, settled = threading.Event(), count_refused(made.sandbox), count_settlements(made)
+    refused, settled = count_refused(made.sandbox), count_settlements(made)
+    is_caught = evening.phase != CAUGHT
 
     def move(clock: str) -> None:
         made.sandbox.set_clock(datetime.combine(evening.day, time.fromisoformat(clock)))
 
-    def watch() -> None:
-        is_caught = evening.phase != CAUGHT
-        while not over.wait(0.05):
-            if not is_caught and count_settlements(made) > settled:
-                is_caught = True
-                move("19:05")
-            if count_refused(made.sandbox) >= refused + 2:
-                move("19:30")
-                return
+    def end() -> bool:
+        nonlocal is_caught
+        if not is_caught and count_settlements(made) > settled:
+            is_caught = True
+            move("19:05")
+        is_over = count_refused(made.sandbox) >= refused + 2
+        if is_over:
+            move("19:30")
+        return is_over
 
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
+    with watching(end):
         yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def spend(made: Bench, evening: Evening) -> None:

@@ -34,6 +34,7 @@ READ = (
 )
 STAMP = ["segment_id", "schedule_hash"]
 FILES = "select trading_day, archive_file from raw_tq.symbol_day order by 1"
+DAMAGES = ("missing", "cut", "altered", "another day's")
 
 
 @contextmanager
@@ -88,6 +89,20 @@ def visible_days(bench: Bench) -> set[date]:
 
 def file_of(bench: Bench, day: date) -> Path:
     return bench.settings.home / "tick-archive" / files.file_name(day)
+
+
+def damage_file(path: Path, damage: str, another: Path) -> None:
+    """Damage a file of ticks in one of the `DAMAGES`; `another` is the file of another day."""
+    data = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(data[: len(data) // 2])
+    elif damage == "altered":
+        place = len(data) // 3
+        path.write_bytes(data[:place] + bytes([data[place] ^ 255]) + data[place + 1 :])
+    else:
+        path.write_bytes(another.read_bytes())
 
 
 def is_whole(bench: Bench, archived: int) -> None:
