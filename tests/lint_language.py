@@ -59,32 +59,33 @@ def files(paths: list[str]) -> list[Path]:
 
 def line_errors(path: Path, text: str) -> Iterator[tuple[int, str]]:
     """What is wrong with single lines, each with its number."""
+    suffix = path.suffix
+    row = {".md": TABLE_ROW, ".yml": YAML_ROW}.get(suffix)
     for number, line in enumerate(text.splitlines(), start=1):
-        if word := WORD.search(KNOWN.sub("", line)):
+        if WORD.search(line) and (word := WORD.search(KNOWN.sub("", line))):
             yield number, f"word that is not used: {word[0]}"
-        row = {".md": TABLE_ROW, ".yml": YAML_ROW}.get(path.suffix)
         is_table = row is not None and row.match(line)
-        if path.suffix not in (".csv", ".html", ".toml") and not is_table:
+        if len(line) > COLUMNS and suffix not in (".csv", ".html", ".toml") and not is_table:
             width = len(ADDRESS.sub("", line))
             if width > COLUMNS:
                 yield number, f"{width} columns"
-        if path.suffix != ".md" and BANNER.match(line):
+        if suffix != ".md" and BANNER.match(line):
             yield number, "banner comment"
         if STEERING.search(line):
             yield number, "comment that steers the formatter"
 
 
-def star_errors(text: str) -> Iterator[tuple[int, str]]:
-    """Starred literals of a Python file: `*(…)` and `*[…]` only keep items on one line."""
-    literals = ast.Tuple | ast.List | ast.Set
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Starred) and isinstance(node.value, literals):
-            yield node.lineno, "starred literal that steers the formatter"
+def syntax_errors(text: str) -> Iterator[tuple[int, str]]:
+    """What is wrong in the syntax tree of a Python file, each with its line.
 
-
-def name_errors(text: str) -> Iterator[tuple[int, str]]:
-    """Names that a Python file defines and that are not used: functions, arguments, variables."""
+    Starred literals, `*(…)` and `*[…]`, which only keep items on one line; and names of functions,
+    arguments and variables that are not used.
+    """
     for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Starred):
+            if isinstance(node.value, ast.Tuple | ast.List | ast.Set):
+                yield node.lineno, "starred literal that steers the formatter"
+            continue
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             name = node.name
         elif isinstance(node, ast.arg):
@@ -117,7 +118,7 @@ def errors(paths: list[Path]) -> Iterator[tuple[Path, int, str]]:
         for number, message in line_errors(path, text):
             yield path, number, message
         if path.suffix == ".py":
-            for number, message in (*star_errors(text), *name_errors(text)):
+            for number, message in syntax_errors(text):
                 yield path, number, message
     if paths:
         yield from spelling_errors(paths)

@@ -35,14 +35,14 @@ def test_names_that_users_know_tables_and_addresses_are_left_alone(name: str, li
 
 def test_a_starred_literal_is_named_and_an_unpacked_value_is_not() -> None:
     text = "names = [*values,\n    *('a', 'b')]\n"
-    assert list(lint_language.star_errors(text)) == [
+    assert list(lint_language.syntax_errors(text)) == [
         (2, "starred literal that steers the formatter")
     ]
 
 
 def test_a_name_that_is_not_used_is_named_where_it_is_defined() -> None:
     text = "def of_code(one):\n    found, kept_rows = look(one)\n    self._told = found\n"
-    assert sorted(lint_language.name_errors(text)) == [
+    assert sorted(lint_language.syntax_errors(text)) == [
         (1, "name that is not used: of_code"),
         (1, "name that is not used: one"),
         (2, "name that is not used: found"),
