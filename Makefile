@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TOOLS := $(VENV)/.installed-tools
 
-.PHONY: install demo test test-e2e test-faults lint format docs bench bench-peers soak clean
+.PHONY: install demo test test-e2e test-faults lint lint-sql lint-types format docs
+.PHONY: bench bench-peers soak clean
 .DEFAULT_GOAL := demo
 
 $(STAMP): requirements.lock pyproject.toml
@@ -45,9 +46,15 @@ test-faults: $(TOOLS)
 lint: $(TOOLS)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(MAKE) --no-print-directory --jobs=2 lint-sql lint-types
+
+lint-sql:
 	$(BIN)/python -m tests.lint_sql
+
+# beside the linter of SQL, which alone leaves a core idle
+lint-types:
+	$(BIN)/mypy
 	$(BIN)/python -m tests.lint_language
 
 format: $(TOOLS)
