@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import psycopg
 import pytest
-from scipy.optimize import brentq
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.raw import land
@@ -96,7 +95,7 @@ class Stock:
 def black(forward: float, strikes: Prices, sign: int, *, years: float, iv: float) -> Prices:
     width = iv * np.sqrt(years)
     d1 = np.log(forward / strikes) / width + width / 2
-    value = forward * norm.cdf(sign * d1) - strikes * norm.cdf(sign * (d1 - width))
+    value = forward * ndtr(sign * d1) - strikes * ndtr(sign * (d1 - width))
     return np.asarray(sign * np.exp(-RATE * years) * value)
 
 
@@ -140,7 +139,7 @@ def tree(stock: Stock, expiry: date, strikes: Prices, sign: int) -> tuple[Prices
 def black_of_prices(forwards: Prices, strike: float, sign: int, *, years: float) -> Prices:
     width = VOLATILITY * np.sqrt(years)
     d1 = np.log(forwards / strike) / width + width / 2
-    value = forwards * norm.cdf(sign * d1) - strike * norm.cdf(sign * (d1 - width))
+    value = forwards * ndtr(sign * d1) - strike * ndtr(sign * (d1 - width))
     return np.asarray(sign * np.exp(-RATE * years) * value)
 
 
@@ -171,6 +170,8 @@ def quotes(stock: Stock, first: int) -> Iterator[tuple[Option, Row]]:
 
 def reference(stock: Stock, option: Option, price: float) -> float:
     """The volatility of a price on the true forward, by bisection."""
+    from scipy.optimize import brentq  # a second's import, in each process that collects
+
     years, sign = years_to(option.expiry), 1 if option.right == "C" else -1
     forward, strikes = stock.forward(option.expiry), np.array([option.strike])
 
