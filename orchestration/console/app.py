@@ -122,7 +122,12 @@ async def _answer_wrong_call(_: Request, error: Any) -> JSONResponse:
 
 
 async def _answer_refusal(request: Request, error: Any) -> JSONResponse:
-    """A path or a method that there is not."""
-    texts = {404: f"there is no {request.url.path[:200]}", 405: "not by this method"}
-    known = UsageError(texts.get(error.status_code, str(error.detail)), hint="/ is the first page")
-    return JSONResponse(describe(known), error.status_code, headers=error.headers)
+    """A path or a method that there is not, or a body that is no text."""
+    status = 422 if error.status_code == 400 else error.status_code
+    texts = {
+        404: f"there is no {request.url.path[:200]}",
+        405: "not by this method",
+        422: "the body is no JSON in UTF-8",
+    }
+    known = UsageError(texts.get(status, str(error.detail)), hint="/ is the first page")
+    return JSONResponse(describe(known), status, headers=error.headers)

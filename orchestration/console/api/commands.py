@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import PlainTextResponse, Response
 from pydantic import Field
 
 from orchestration.console import starting
@@ -69,10 +69,14 @@ def routes(console: Console) -> APIRouter:
         answer = scrub(ending.answer) if ending else None
         return CommandAnswer(**describe_command(console, command), answer=answer)
 
-    @router.get("/{run_id}/output", response_class=PlainTextResponse)
-    def read_output(run_id: RunId) -> str:
+    @router.get(
+        "/{run_id}/output",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {}}}},
+    )
+    def read_output(run_id: RunId) -> Response:
         """The end of what it printed for people."""
-        return console.commands.read_output(console.commands.find(run_id))
+        return PlainTextResponse(console.commands.read_output(console.commands.find(run_id)))
 
     return router
 

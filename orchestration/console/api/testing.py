@@ -111,7 +111,11 @@ def routes(console: Console) -> APIRouter:
             checks=[TestCheck(**scrub(check)) for check in checks],
         )
 
-    @router.get("/runs/{run_id}/report", response_class=PlainTextResponse)
+    @router.get(
+        "/runs/{run_id}/report",
+        response_class=Response,
+        responses={200: {"content": {"text/markdown": {}}}},
+    )
     def read_report(run_id: RunNumber) -> Response:
         """The page about its failures as Markdown, as `loaders selftest tdx --report` writes it."""
         run, checks = read_run(console, run_id)

@@ -10,24 +10,16 @@ import httpx
 import pytest
 
 from loaders.tdx.plan import DEFAULTS
-from tests import browser
 from tests.browser import Browser, Page
 from tests.e2e.commands import Place, printed_sandbox
-from tests.e2e.console.conftest import Server
+from tests.e2e.console.conftest import AS_OF, MARKET, Server
 
 Start = Callable[..., Server]
-AS_OF = "2025-06-30T18:00"
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with browser.running(tmp_path_factory.mktemp("chromium")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[dict[str, str]]:
-    with printed_sandbox("tdx", 0, "--codes", "8", "--days", "40") as (_, printed):
+    with printed_sandbox("tdx", 0, *MARKET) as (_, printed):
         printed["url"] = printed["line"].split("http://")[1].split()[0]
         yield printed
 
