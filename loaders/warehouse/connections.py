@@ -29,11 +29,14 @@ _SESSION = """
 
 
 def connect(
-    url: str, autocommit: bool = False, application_name: str = "quotemill"
+    url: str,
+    autocommit: bool = False,
+    application_name: str = "quotemill",
+    kind: type[psycopg.Connection[Any]] = psycopg.Connection,
 ) -> psycopg.Connection:
     """Connect as all of our sessions do. Raises what libpq says."""
     params: dict[str, Any] = {"connect_timeout": 10} | WATCHFUL | conninfo_to_dict(url)
-    connection = psycopg.connect(
+    connection = kind.connect(
         make_conninfo("", **params), autocommit=True, application_name=application_name
     )
     connection.execute(_SESSION)

@@ -98,6 +98,7 @@ class Warehouse:
     origin, label: for people, without the password
     home: QUOTEMILL_HOME, where the embedded server lives
     sizes: those that the settings give the embedded server
+    connection: how its sessions behave
     """
 
     url: str = field(repr=False)
@@ -112,6 +113,9 @@ class Warehouse:
     pool_size: int = field(default=10, repr=False, compare=False)
     max_overflow: int = field(default=20, repr=False, compare=False)
     pool: "_Pool | None" = field(default=None, repr=False, compare=False)
+    connection: type[psycopg.Connection[Any]] = field(
+        default=psycopg.Connection, repr=False, compare=False
+    )
 
     @contextmanager
     def keeping_connections(self) -> Iterator["Warehouse"]:
@@ -139,12 +143,12 @@ class Warehouse:
         """
         try:
             try:
-                return connect(self.url, autocommit, application_name)
+                return connect(self.url, autocommit, application_name, self.connection)
             except psycopg.OperationalError:
                 if not (self.embedded and self.may_start):
                     raise
                 url = embedded.ensure_running(self.home, self.sizes).url
-                return connect(url, autocommit, application_name)
+                return connect(url, autocommit, application_name, self.connection)
         except psycopg.OperationalError as error:
             raise self.away(error) from None
 

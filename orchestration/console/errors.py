@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import psycopg
+
 from loaders import log
 from loaders.errors import (
     DataQualityError,
@@ -13,6 +15,7 @@ from loaders.errors import (
     SettingsError,
     UpstreamError,
     UsageError,
+    sqlstate,
 )
 
 # by exit code
@@ -45,9 +48,20 @@ def find_status(error: QuotemillError) -> int:
 
 def record_fault(error: Exception) -> QuotemillError:
     """An error as one of ours, which is logged; an internal one with its traceback."""
-    known = log.explain(error)
+    known = _explain_away(error) or log.explain(error)
     log.write_error(known)
     return known
+
+
+def _explain_away(error: Exception) -> QuotemillError | None:
+    """A connection that broke, or a statement that was ended, in the middle of reading."""
+    state = sqlstate(error) or "08"
+    if not isinstance(error, psycopg.OperationalError) or state[:2] not in ("08", "57"):
+        return None
+    reason = str(error).strip().partition("\n")[0]
+    return UpstreamError(
+        f"the warehouse gave no answer: {reason}", hint="is its server running? then try again"
+    )
 
 
 def describe(error: QuotemillError) -> dict[str, Any]:

@@ -1,8 +1,11 @@
 """The warehouse for requests: shared connections, which cannot write and wait for no query long."""
 
 import threading
+import time
+from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
 import psycopg
 
@@ -12,6 +15,33 @@ from loaders.warehouse.migration_files import find_current_warehouse
 from loaders.warehouse.postgres import Warehouse
 
 _CANCELLED = "57014"
+T = TypeVar("T")
+
+
+class ImpatientConnection(psycopg.Connection):
+    """A connection to a server that may hang: a statement has an end even without its answer.
+
+    A request that waited for ever would keep its thread, of which the console has few.
+    """
+
+    patience = 30.0  # seconds
+
+    def wait(self, gen: Generator[Any, Any, Any], *args: Any, **options: Any) -> Any:
+        return super().wait(self._bound(gen), *args, **options)
+
+    def _bound(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        """The same steps until the time is over. Raises OperationalError."""
+        until = time.monotonic() + self.patience
+        try:
+            state = next(gen)
+            while True:
+                ready = yield state  # also each tenth of a second in which nothing came
+                if time.monotonic() > until:
+                    self.close()
+                    raise psycopg.OperationalError("the server does not answer")
+                state = gen.send(ready)
+        except StopIteration as ended:
+            return ended.value
 
 
 @dataclass(frozen=True)
@@ -30,7 +60,18 @@ class ReadingWarehouse(Warehouse):
             (f"{self.statement * 1000:.0f}",),
         )
         conn.autocommit = autocommit
+        if isinstance(conn, ImpatientConnection):  # it has the server's limit, and half as long
+            conn.patience = 1.5 * self.statement
         return conn
+
+    def ask(
+        self,
+        work: Callable[[psycopg.Connection], T],
+        *,
+        patient: bool = False,  # noqa: ARG002 - no page waits for a warehouse that starts
+    ) -> T:
+        """One piece of reading in one transaction; raises at once where the warehouse is away."""
+        return super().ask(work, patient=False)
 
     def away(self, error: BaseException) -> QuotemillError:
         if sqlstate(error) == _CANCELLED:
@@ -65,6 +106,7 @@ class Readers:
         if warehouse is None:
             return None
         values = {field.name: getattr(warehouse, field.name) for field in fields(Warehouse)}
+        values["connection"] = ImpatientConnection
         reading = ReadingWarehouse(**values, statement=self._statement)
         with self._turn:
             if key not in self._opened:

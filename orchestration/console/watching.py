@@ -26,21 +26,32 @@ class JobWatch:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._turn = threading.Lock()
-        self._views: dict[int, tuple[float, JobView]] = {}
+        self._views: dict[int, tuple[float, JobView | QuotemillError]] = {}
         self._watchers = 0
 
     def read(self, job_id: int) -> JobView:
-        """A job, at most FRESH old. Raises NotThere."""
+        """A job, at most FRESH old. Raises NotThere, and why it cannot be read.
+
+        A warehouse that hangs is asked by one of those who wait, not by each after the other.
+        """
         with self._turn:
             now = time.monotonic()
             self._views = {n: v for n, v in self._views.items() if now - v[0] < FRESH}
             if job_id not in self._views:
-                try:
-                    view = job_status.read_job(self._console.require_warehouse(), job_id)
-                except UsageError as error:
-                    raise NotThere(str(error), hint="GET /api/jobs lists them") from None
-                self._views[job_id] = (now, view)
-            return self._views[job_id][1]
+                view = self._read(job_id)
+                self._views[job_id] = (time.monotonic(), view)
+            known = self._views[job_id][1]
+        if isinstance(known, QuotemillError):
+            raise known
+        return known
+
+    def _read(self, job_id: int) -> JobView | QuotemillError:
+        try:
+            return job_status.read_job(self._console.require_warehouse(), job_id)
+        except UsageError as error:
+            return NotThere(str(error), hint="GET /api/jobs lists them")
+        except QuotemillError as error:
+            return error
 
     def forget(self, job_id: int) -> None:
         """Read a job again at the next question: somebody changed it."""
