@@ -10,11 +10,12 @@ import hmac
 import json
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from loaders import atomic_file
+from loaders.errors import SettingsError
 
 TOKEN_BYTES = 32
 SIGNED_IN = timedelta(days=30)  # how long a browser that gave the token may stay
@@ -25,11 +26,16 @@ _SECRET, _TOKEN = "secret", "token.json"
 class Access:
     """The secrets below `folder`, which is made at the first use.
 
+    Where that cannot be written, an open page lasts until the end of this process.
+
     The page of a browser has an id in a cookie; its forms send what `page_token` makes of it. A
     browser that gave the token has a session in another cookie.
     """
 
     folder: Path
+    _own: bytes = field(
+        default_factory=lambda: secrets.token_bytes(TOKEN_BYTES), repr=False, compare=False
+    )
 
     def page_token(self, page_id: str) -> str:
         return self._sign(f"page {page_id}")
@@ -77,28 +83,38 @@ class Access:
         try:
             stored = json.loads((self.folder / _TOKEN).read_text("utf-8"))
             return {"sha256": str(stored["sha256"]), "made_at": str(stored["made_at"])}
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def _sign(self, text: str) -> str:
         return hmac.new(self._secret(), text.encode(), hashlib.sha256).hexdigest()
 
     def _secret(self) -> bytes:
+        """The stored secret; where the home cannot hold one, that of this process."""
         path = self.folder / _SECRET
-        with contextlib.suppress(FileNotFoundError):
-            return path.read_bytes()
-        self._make_folder()
-        # written whole under a name of its own: of two servers at once the first one's counts
-        part = self.folder / f".{_SECRET}.{os.getpid()}"
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(TOKEN_BYTES))
+        with contextlib.suppress(OSError):
+            stored = path.read_bytes()
+            if len(stored) == TOKEN_BYTES:
+                return stored
         try:
-            with contextlib.suppress(FileExistsError):
-                os.link(part, path)
-        finally:
-            part.unlink()
-        return path.read_bytes()
+            self._make_folder()
+            # written whole under a name of its own: of two servers at once the first one's counts
+            part = self.folder / f".{_SECRET}.{os.getpid()}"
+            try:
+                descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(secrets.token_bytes(TOKEN_BYTES))
+                    file.flush()
+                    os.fsync(descriptor)
+                with contextlib.suppress(FileExistsError):
+                    os.link(part, path)
+            finally:
+                part.unlink(missing_ok=True)
+            stored = path.read_bytes()
+        except (OSError, SettingsError):
+            return self._own
+        # a part of one, that a full disk or a crash of other programs left, protects nothing
+        return stored if len(stored) == TOKEN_BYTES else self._own
 
     def _make_folder(self) -> None:
         with atomic_file.explain_unwritable(self.folder, hint="`home` names a folder of this user"):
