@@ -67,11 +67,14 @@ def read(
     as_of: str | None = None,
     settings: Settings | None = None,
     fixes: Settings | None = None,
+    *,
+    with_findings: bool = True,
 ) -> Status:
     """Read the status; works on an empty warehouse and without one.
 
     Without `settings`, ticks, scheduled jobs and sources that never loaded are not checked; then
-    `fixes` are the settings that the fixes are for.
+    `fixes` are the settings that the fixes are for. Findings are most of its time over a large
+    warehouse.
     """
     loads = job_list.report(warehouse, limit)
     where = fixes or settings
@@ -80,15 +83,17 @@ def read(
     nothing = Status(loads, [], [], [], [_warn("nothing was loaded yet", fix)])
     if warehouse is None:
         return nothing
-    with warehouse.connect() as conn, conn.cursor(row_factory=dict_row) as cur:
+    with warehouse.lend(warehouse.connect) as conn, conn.cursor(row_factory=dict_row) as cur:
         edition = timescale.find(conn)
         if not loads["jobs"]:
             return replace(nothing, timescale=edition)
         newest = job_list.newest_jobs(conn)
         if as_of:
-            cur.execute("select set_config('quotemill.as_of', %s, false)", (as_of,))
+            cur.execute("select set_config('quotemill.as_of', %s, true)", (as_of,))
         builds = build_record.recent(conn, limit)
-        freshness, rows = _read_findings(conn, warehouse.inner_schema("qa"))
+        qa = warehouse.inner_schema("qa")
+        freshness = _read_freshness(conn, qa)
+        rows = findings.read(conn, qa) if with_findings else []
         actions = cur.execute(
             "select exists (select 1 from ops.ingestion_state where dataset = 'corporate_actions') "
             "or not exists (select 1 from ops.ingestion_jobs where source = 'tdx') as known"
@@ -181,12 +186,9 @@ def _warn(text: str, fix: str) -> Check:
     return Check("status", "warn", text, fix)
 
 
-def _read_findings(conn: psycopg.Connection, qa: str) -> tuple[list[dict[str, Any]], list[Finding]]:
-    """Freshness and findings; empty before the first build."""
+def _read_freshness(conn: psycopg.Connection, qa: str) -> list[dict[str, Any]]:
+    """How far each dataset is loaded; empty before the first build."""
     if not has_relation(conn, f"{qa}.freshness"):
-        return [], []
+        return []
     with conn.cursor(row_factory=dict_row) as cur:
-        freshness = cur.execute(
-            f"select * from {qa}.freshness order by dataset".encode()
-        ).fetchall()
-    return freshness, findings.read(conn, qa)
+        return cur.execute(f"select * from {qa}.freshness order by dataset".encode()).fetchall()

@@ -120,7 +120,9 @@ def routes(console: Console) -> APIRouter:
     @router.get("/freshness")
     def read_freshness() -> Freshness:
         """How far each dataset is loaded, and how far it should be: `quotemill status`."""
-        shown = status.read(console.find_warehouse(), 1, console.as_of, console.settings())
+        shown = status.read(
+            console.find_warehouse(), 1, console.as_of, console.settings(), with_findings=False
+        )
         rows = [FreshnessRow.model_validate(row) for row in shown.freshness]
         return Freshness(freshness=rows)
 
@@ -170,7 +172,7 @@ def routes(console: Console) -> APIRouter:
 def report_routes(console: Console) -> APIRouter:
     router = APIRouter(tags=["quality"])
 
-    @router.get("/report", response_class=HTMLResponse)
+    @router.get("/report", response_class=Response, responses={200: {"content": {"text/html": {}}}})
     def read_report(since: date | None = None) -> Response:
         """The report of this moment as one page: `quotemill report --since 2024-01-01`."""
         at = console.at

@@ -1,4 +1,4 @@
-"""The first page: what needs attention, how far the data are, what runs next and what ran."""
+"""The first page: what needs attention, how far the data are, what ran, and what runs next."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,16 +17,21 @@ KINDS = {"succeeded": "good", "partial": "warn", "running": "warn", "cancelled":
 def gather(console: Console) -> Mapping[str, Any]:
     settings = console.settings()
     at = console.at
-    shown = status.read(console.find_warehouse(), SHOWN, at.isoformat() if at else None, settings)
+    as_of = at.isoformat() if at else None
+    shown = status.read(console.find_warehouse(), SHOWN, as_of, settings, with_findings=False)
     nights = console.read_any(lambda conn: history.recent(conn, NIGHTS)) or []
-    jobs = read_listing(console).describe(console.now)
-    coming = sorted((job for job in jobs if job["next_start"]), key=lambda job: job["next_start"])
     return {
         "status": shown,
         "home": str(settings.home),
         "buttons": {check.fix for check in shown.problems if find_options(check.fix) is not None},
-        "coming": coming[:SHOWN],
         "nights": [
             run | {"kind": KINDS.get(run["status"], "bad")} for run in reversed(nights[:NIGHTS])
         ],
     }
+
+
+def gather_starts(console: Console) -> Mapping[str, Any]:
+    """The next starts of jobs. The first page comes without them: calendars take long to import."""
+    jobs = read_listing(console).describe(console.now)
+    coming = sorted((job for job in jobs if job["next_start"]), key=lambda job: job["next_start"])
+    return {"coming": coming[:SHOWN]}

@@ -49,6 +49,10 @@ def routes(console: Console, watch: JobWatch, *, needs_token: bool) -> APIRouter
     def show_overview(request: Request) -> Response:
         return site.show(request, "overview.html", lambda: overview.gather(console))
 
+    @router.get("/starts")
+    def show_starts(request: Request) -> Response:
+        return site.render(request, "_starts.html", overview.gather_starts(console))
+
     @router.get("/load")
     def show_load(request: Request) -> Response:
         return site.show(request, "load.html", lambda: loading.gather_form(console))

@@ -1,6 +1,8 @@
 """Each page answers, in both languages, without a warehouse and with one, and shows no mark-up."""
 # ruff: noqa: F811
 
+import hashlib
+import hmac
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -56,6 +58,39 @@ def test_each_page_opens_without_a_warehouse(open_console: Open, path: str) -> N
 def test_each_page_opens_with_a_warehouse(prepared_dsn: str, open_console: Open, path: str) -> None:
     service = {"QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9"}
     open_page(open_console(service | {"QUOTEMILL_WAREHOUSE_URL": prepared_dsn}), path)
+
+
+def test_the_next_starts_come_after_the_first_page(prepared_dsn: str, open_console: Open) -> None:
+    service = {"QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9"}
+    caller = open_console(service | {"QUOTEMILL_WAREHOUSE_URL": prepared_dsn})
+    assert '<div data-part="/starts" data-lazy></div>' in open_page(caller, "/")
+    part = open_page(caller, "/starts")
+    assert "<html" not in part
+    assert "tdx_daily" in part
+
+
+def test_a_home_that_cannot_be_written_is_shown(open_console: Open, tmp_path: Path) -> None:
+    """As root no mode of a folder refuses: a file takes the place of the console's folder."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "console").write_text("in the way")
+    caller = open_console()
+    for path in PAGES:
+        open_page(caller, path)
+    refused = caller.call("/api/commands", {"command": "quotemill doctor"})
+    assert refused.status_code == 409, refused.text
+    assert "cannot be written" in refused.json()["error"]
+    assert caller.call("/api/connection/test").status_code == 200
+
+
+def test_a_secret_of_which_a_part_is_left_signs_nothing(open_console: Open) -> None:
+    access = open_console().console.access
+    whole = access.page_token("a page")
+    assert access.page_token("a page") == whole
+    (access.folder / "secret").write_bytes(b"")
+    other = access.page_token("a page")
+    assert other != whole
+    assert other != hmac.new(b"", b"page a page", hashlib.sha256).hexdigest()
 
 
 def test_a_first_run_leads_to_a_source(open_console: Open, tmp_path: Path) -> None:
