@@ -1,0 +1,91 @@
+"""What axe-core finds on each page, for readers with a keyboard, a screen reader or weak eyes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tests.browser import Browser, Page
+from tests.conftest import ROOT
+from tests.e2e.commands import Place, sandbox
+from tests.e2e.console.conftest import AS_OF, MARKET, Server
+
+Start = Callable[..., Server]
+AXE = (ROOT / "tests" / "axe" / "axe.min.js").read_text("utf-8")
+FIND = """
+axe.run(document, {resultTypes: ['violations']}).then(({violations}) => violations
+    .filter(({impact}) => ['serious', 'critical'].includes(impact))
+    .map(({id, nodes}) => [id, nodes.slice(0, 3).map(
+        ({html, any}) => [html, any.map(({message}) => message)])]))
+"""
+# pages that show something only where they are asked for it, and pages about nothing
+UNLINKED = (
+    "/prices?code=sh600000",
+    "/prices?code=nothing",
+    "/prices/futures?variety=SHFE.au",
+    "/prices/options?symbol=AAPL",
+    "/sign-in",
+    "/jobs/999",
+    "/load?lang=zh",
+)
+
+
+def list_pages(chromium: Browser, url: str) -> list[str]:
+    """The pages that a reader gets to from the first one, each path once."""
+    known, waiting = dict[str, str](), ["/"]
+    while waiting:
+        address = waiting.pop()
+        path = urlsplit(address).path
+        if path in known or path.startswith(("/api/", "/static/")):
+            continue
+        known[path] = address
+        page = chromium.open(f"{url}{address}")
+        links = page.ask("[...document.links].map(link => link.href)")
+        waiting += [link.removeprefix(url) for link in links if link.startswith(f"{url}/")]
+    return [*known.values(), *UNLINKED]
+
+
+def find_violations(page: Page) -> list[list[object]]:
+    """What axe-core calls serious or critical, light and dark, wide and narrow."""
+    violations: list[list[object]] = []
+    page.ask(f"void {AXE}")
+    for scheme in ("light", "dark"):
+        page.set_media(scheme=scheme)
+        for width in (1280, 390):
+            page.set_width(width)
+            violations += [[scheme, width, *violation] for violation in page.ask(FIND)]
+    return violations
+
+
+def check_pages(chromium: Browser, url: str) -> None:
+    violations = {}
+    for address in list_pages(chromium, url):
+        page = chromium.open(f"{url}{address}")
+        if own := find_violations(page):
+            violations[address] = own
+        # the console names each answer with an error
+        assert all("Failed to load resource" in said for said in page.console), address
+    assert violations == {}
+
+
+def test_no_page_of_a_new_home_has_a_serious_violation(
+    tmp_path: Path, start_console: Start, chromium: Browser
+) -> None:
+    place = Place(tmp_path, tmp_path / "home")
+    check_pages(chromium, start_console(place, "--port", "0", "--as-of", AS_OF).url)
+
+
+def test_no_page_over_a_built_warehouse_has_a_serious_violation(
+    tmp_path: Path, built_dsn: str, start_console: Start, chromium: Browser
+) -> None:
+    with sandbox(*MARKET, "--fault", "missing-field:kline-all") as service:
+        settings = {
+            "QUOTEMILL_TDX__BASE_URL": service,
+            "QUOTEMILL_WAREHOUSE_URL": built_dsn,
+            "DBT_PROFILES_DIR": str(tmp_path),
+        }
+        place = Place(tmp_path, tmp_path / "home", settings)
+        days = ("--dataset", "kline_daily", "--mode", "init", "--as-of", AS_OF)
+        assert place.forked("loaders", "run", "tdx", *days).returncode
+        assert place.forked("loaders", "selftest", "tdx", "--as-of", AS_OF).returncode
+    url = start_console(place, "--port", "0", "--as-of", AS_OF).url
+    check_pages(chromium, url)
