@@ -74,12 +74,22 @@ def run_load(
     **options: Unpack[LoadOptions],
 ) -> LoadResult:
     """Load one registered source, see loaders.engine.load.run_load."""
+    source = sources.find(request.source)
+
+    def prepare() -> Warehouse:
+        from loaders.warehouse.tables import refuse_renamed_columns
+
+        warehouse = prepare_warehouse(settings, reporter)
+        # of this source alone: the others load
+        warehouse.ask(lambda conn: refuse_renamed_columns(conn, source.tables))
+        return warehouse
+
     return load.run_load(
         settings,
-        sources.find(request.source),
+        source,
         request,
         reporter,
-        prepare=lambda: prepare_warehouse(settings, reporter),
+        prepare=prepare,
         on_start=on_start,
         **options,
     )

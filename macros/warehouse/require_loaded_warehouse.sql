@@ -1,7 +1,9 @@
 {#
     Refuse a warehouse without schema ops and the landed tables, which a load creates: every model
     would fail with an error of its own; and one whose tables lack columns that models read. The
-    columns of routes and files may come later, once the table is not in use (see route_columns).
+    columns of routes and files may come later, once the table is not in use (see route_columns). A
+    table with a column that is not declared is left to its models: a renamed column costs no other
+    table's, and a load of its source says what to do.
 #}
 {% macro require_loaded_warehouse() -%}
     {%- if execute -%}
@@ -18,15 +20,43 @@
             {%- endfor -%}
         {%- endfor -%}
         {%- set lacking = run_query("
-            select r.schema_name || '.' || r.table_name || '.' || r.column_name as name
-            from (values " ~ read | join(', ') ~ ") as r (schema_name, table_name, column_name)
-            where not exists (
-                select 1 from pg_attribute as a
-                where a.attrelid = to_regclass(format('%I.%I', r.schema_name, r.table_name))
-                    and a.attname = r.column_name
-                    and a.attnum > 0
-                    and not a.attisdropped
+            with declared as (
+                select
+                    schema_name || '.' || table_name as table_name,
+                    column_name,
+                    to_regclass(format('%I.%I', schema_name, table_name)) as table_oid
+                from (values " ~ read | join(', ') ~ ") as r (schema_name, table_name, column_name)
+            ),
+            present as (
+                select
+                    attrelid,
+                    attname
+                from pg_attribute
+                where
+                    attrelid in (select table_oid from declared)
+                    and attnum > 0
+                    and not attisdropped
             )
+            select table_name || '.' || column_name as name
+            from declared as d
+            where
+                not exists (
+                    select 1 from present as p
+                    where p.attrelid = d.table_oid and p.attname = d.column_name
+                )
+                and not exists (
+                    select 1 from present as p
+                    where
+                        p.attrelid = d.table_oid
+                        and p.attname not in (
+                            '_dlt_load_id', 'route_no', 'file_no', 'source_route', 'fetched_at',
+                            'is_final'
+                        )
+                        and not exists (
+                            select 1 from declared as o
+                            where o.table_oid = p.attrelid and o.column_name = p.attname
+                        )
+                )
             order by 1
         ").columns[0].values() -%}
         {%- if lacking -%}
