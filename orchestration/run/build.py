@@ -70,7 +70,10 @@ class BuildResult:
     def exit_code(self) -> int:
         if self.succeeded:
             return 0
-        return DataQualityError.exit_code if self.tests_failed else QuotemillError.exit_code
+        # a test that could not be made says nothing about the data
+        is_error = any(finding.status == "error" for finding in self.findings)
+        is_quality = self.tests_failed and not is_error
+        return DataQualityError.exit_code if is_quality else QuotemillError.exit_code
 
     @property
     def failures(self) -> str:
