@@ -3,11 +3,12 @@
     with the coefficients of their day; `inferred` is the column of the segment that says whether
     they rest on an inferred action. No bar spans an ex-date, and the adjustment keeps the order of
     prices: an adjusted bar is the bar of the adjusted minutes. No CTE: see stg_tdx__kline_daily.
+    `segments`: in place of those as of the newest day.
 
     Example: adjusted_minutes(ref('kline_5m'), forward_adjusted(), 'has_inferred_action',
     counts=['bar_count'])
 #}
-{% macro adjusted_minutes(bars, prices, inferred, counts=[]) -%}
+{% macro adjusted_minutes(bars, prices, inferred, counts=[], segments=none) -%}
     select
         b.code,
         b.bar_end,
@@ -23,7 +24,7 @@
         b.is_final,
         coalesce(s.has_refused_action, false) as has_refused_action
     from {{ bars }} as b
-    left join {{ ref('adjustment_segments') }} as s
+    left join {{ segments or ref('adjustment_segments') }} as s
         on b.code = s.code and b.trade_date >= s.valid_from and b.trade_date < s.valid_to
 {%- endmacro %}
 

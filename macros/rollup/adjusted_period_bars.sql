@@ -19,6 +19,16 @@
         from {{ changed(ref('kline_daily_qfq')) }}
     )
 
+    {{ period_of_days(period, ref('int_market_day__next')) }}
+    from days
+    group by code, {{ period }}_start
+{%- endmacro %}
+
+{#
+    The select of such bars from days with the start of their period; `market_day`: a relation
+    with next_trade_date.
+#}
+{% macro period_of_days(period, market_day) -%}
     select
         code,
         {{ period }}_start,
@@ -28,9 +38,7 @@
         bool_or(has_inferred_action) as has_inferred_action,
         bool_and(is_final)
         and {{ period_is_over(
-            period, period ~ '_start', ref('int_market_day__next')
+            period, period ~ '_start', market_day
         ) | indent(8) }} as is_final,
         bool_or(has_refused_action) as has_refused_action
-    from days
-    group by code, {{ period }}_start
 {%- endmacro %}

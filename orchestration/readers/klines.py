@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import psycopg
 import pyarrow as pa
@@ -19,6 +19,7 @@ FREQUENCIES: tuple[Frequency, ...] = get_args(Frequency)
 ADJUSTMENTS: tuple[Adjustment, ...] = get_args(Adjustment)
 DAYS, WEEKS, MONTHS = FREQUENCIES[:3]
 MINUTES = FREQUENCIES[3:]
+PRICES = ("open", "high", "low", "close")
 MOST = 200_000  # rows of one reading
 NEAR = 5  # codes that an unknown one is answered with
 
@@ -61,6 +62,16 @@ def find_security(conn: psycopg.Connection, market: str, text: str) -> Security:
     return Security(code, row[0], row[1] == "index")
 
 
+def find_securities(conn: psycopg.Connection, market: str, texts: Sequence[str]) -> list[Security]:
+    """Securities by their codes in any form, each once. Raises as `find_security`."""
+    codes = list(dict.fromkeys(map(read_code, texts)))
+    require_built(conn, f"{market}.symbol_dim")
+    query = f"select code, name, instrument_type from {market}.symbol_dim where code = any(%s)"
+    rows = conn.execute(query.encode(), (codes,)).fetchall()
+    known = {code: Security(code, name, kind == "index") for code, name, kind in rows}
+    return [known.get(code) or find_security(conn, market, code) for code in codes]
+
+
 def read_klines(
     conn: psycopg.Connection,
     market: str,
@@ -70,23 +81,88 @@ def read_klines(
     adjust: str = "none",
     start: date | None = None,
     end: date | None = None,
+    as_of: date | None = None,
     most: int = MOST,
 ) -> pa.Table:
-    """Bars in ascending order, both days included.
+    """Bars of one security, as `select_klines` chooses them, without its code.
 
-    Columns: trade_date, of minutes also bar_end (UTC); open, high, low, close (yuan), volume_shares
-    (not of minutes of an index), amount_cny, is_final. Weeks and months of shares are
-    forward-adjusted: `adjust="qfq"`. Raises UsageError for bars that are not kept.
+    Raises UsageError for bars that are not kept, and for more than `most`.
+    """
+    query, values = select_klines(
+        conn,
+        market,
+        [security],
+        freq=freq,
+        adjust=adjust,
+        start=start,
+        end=end,
+        as_of=as_of,
+        columns=list_columns(security.is_index, freq)[1:],
+    )
+    return read_table(conn, query, values, most)
+
+
+def list_columns(is_index: bool, freq: str) -> list[str]:
+    """The columns of bars: code, times, prices in yuan, volume, turnover, is_final."""
+    times = ["bar_end", "trade_date"] if freq in MINUTES else ["trade_date"]
+    volume = [] if is_index and freq in MINUTES else ["volume_shares"]
+    return ["code", *times, "open", "high", "low", "close", *volume, "amount_cny", "is_final"]
+
+
+def select_klines(
+    conn: psycopg.Connection,
+    market: str,
+    securities: Sequence[Security],
+    *,
+    freq: str = DAYS,
+    adjust: str = "none",
+    start: date | None = None,
+    end: date | None = None,
+    as_of: date | None = None,
+    columns: Sequence[str] = (),
+) -> tuple[str, dict[str, Any]]:
+    """The query for bars of some securities, or of all shares and funds, and its values.
+
+    In ascending order by code and time, both days included; of all in no order. Columns: code,
+    trade_date, of minutes also bar_end (UTC); open, high, low, close (yuan), volume_shares (not of
+    minutes of an index), amount_cny, is_final. Weeks and months of shares are forward-adjusted:
+    `adjust="qfq"`.
+
+    as_of: only bars up to that day, adjusted by the events known on it: those with an ex-date up to
+    it
+
+    Raises UsageError for bars and columns that are not kept.
     """
     if start and end and end < start:
         raise UsageError(f"end {end} is before start {start}")
-    table = _find_table(security, freq, adjust)
-    require_built(conn, f"{market}.{table}")
+    indices = [security for security in securities if security.is_index]
+    first = [*indices, *securities, Security("", None, False)][0]
+    shares = [security.code for security in securities if not security.is_index]
+    if indices and shares:
+        raise UsageError(
+            f"{shares[0]} is no index, others are", hint="ask for indices and shares apart"
+        )
+    known = list_columns(first.is_index, freq)
+    for name in columns:
+        _require_known("column", name, known)
+    table = _find_table(first, freq, adjust)
+    chosen = list(columns or known)
+    codes = [security.code for security in securities]
+    values: dict[str, Any] = {"codes": codes, "as_of": as_of}
+    if as_of and adjust == "qfq":
+        # a function's numerics have no precision
+        exact = dict.fromkeys(PRICES, "numeric(18, 3)") | {"amount_cny": "numeric(20, 3)"}
+        chosen = [f"{n}::{exact[n]} as {n}" if n in exact else n for n in chosen]
+        source = f"{market}.{table}_as_of(%(as_of)s)"
+        require_function(conn, f"{market}.{table}_as_of(date)")
+    else:
+        source = f"{market}.{table}"
+        require_built(conn, source)
+        end = min(filter(None, (end, as_of)), default=None)
+    where = ["code = any(%(codes)s)"] if securities else []
+    if len(codes) == 1:  # which the planner carries over to joins
+        where, values["codes"] = ["code = %(codes)s"], codes[0]
     by_minute = freq in MINUTES
-    volume = [] if security.is_index and by_minute else ["volume_shares"]
-    times = ["bar_end", "trade_date"] if by_minute else ["trade_date"]
-    columns = [*times, "open", "high", "low", "close", *volume, "amount_cny", "is_final"]
-    where = ["code = %(code)s"]
     if start:
         where.append("trade_date >= %(start)s")
     if end:
@@ -94,13 +170,16 @@ def read_klines(
     # chunks are by time: a trading day is within a day of UTC around it
     if by_minute and start:
         where.append("bar_end >= %(start)s::timestamp at time zone 'UTC' - interval '1 day'")
-    if by_minute and end:
-        where.append("bar_end < %(end)s::timestamp at time zone 'UTC' + interval '2 days'")
+    if by_minute and (until := min(filter(None, (end, as_of)), default=None)):
+        where.append("bar_end < %(until)s::timestamp at time zone 'UTC' + interval '2 days'")
+        values["until"] = until
+    values |= {"start": start, "end": end}
     query = (
-        f"select {', '.join(columns)} from {market}.{table} where {' and '.join(where)} "
-        f"order by {times[0]}"
+        f"select {', '.join(chosen)} from {source}"
+        f"{' where ' if where else ''}{' and '.join(where)}"
+        f"{f' order by code, {known[1]}' if securities else ''}"
     )
-    return read_table(conn, query, {"code": security.code, "start": start, "end": end}, most)
+    return query, values
 
 
 def find_span(
@@ -177,6 +256,13 @@ def _find_table(security: Security, freq: str, adjust: str) -> str:
 def _require_known(name: str, value: str, known: Sequence[str]) -> None:
     if value not in known:
         raise UsageError(f"{name} {value} is unknown", hint=f"one of {', '.join(known)}")
+
+
+def require_function(conn: psycopg.Connection, function: str) -> None:
+    """Raises UsageError for a function, with its types, that no build has made."""
+    [(known,)] = conn.execute("select to_regprocedure(%s) is not null", (function,))
+    if not known:
+        raise UsageError(f"{function} is not built yet", hint="quotemill build")
 
 
 def require_built(conn: psycopg.Connection, relation: str) -> None:

@@ -12,7 +12,6 @@ import pyarrow.csv
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse, Response
 
-from loaders.errors import UsageError
 from orchestration.console.context import Console
 from orchestration.console.errors import NotThere
 from orchestration.readers import klines, main_contracts, option_chains
@@ -45,19 +44,27 @@ def routes(console: Console) -> APIRouter:
         as_of: Day = None,
         format: Format = "json",
     ) -> Response:
-        """Bars of a security or an index, ascending: table market.kline_daily and its like."""
-        if as_of is not None:
-            raise UsageError(
-                "prices as they were known on a day are not kept yet", hint="leave as_of out"
-            )
+        """Bars of a security or an index, ascending: table market.kline_daily and its like.
+
+        With as_of as seen on that day: bars up to it, by the events with an ex-date up to it.
+        """
 
         def read(conn: psycopg.Connection) -> tuple[dict[str, Any], pa.Table]:
             market = console.require_warehouse().market_schema
             security = klines.find_security(conn, market, code)
             table = klines.read_klines(
-                conn, market, security, freq=freq, adjust=adjust, start=start, end=end
+                conn,
+                market,
+                security,
+                freq=freq,
+                adjust=adjust,
+                start=start,
+                end=end,
+                as_of=as_of,
             )
             about = {"code": security.code, "name": security.name, "freq": freq, "adjust": adjust}
+            if as_of is not None:
+                about["as_of"] = str(as_of)
             return about, table
 
         return answer(*_read(console, read), format)

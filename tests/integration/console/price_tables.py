@@ -25,7 +25,7 @@ REFUSALS = [
     ("klines/sh600000?freq=1w", 422, "forward-adjusted"),
     ("klines/sh600000?start=x'%3Bdrop", 422, "start"),
     ("klines/sh600000?start=2024-06-05&end=2024-06-03", 422, "is before start"),
-    ("klines/sh600000?as_of=2024-06-05", 422, "as they were known"),
+    ("klines/sh600000?as_of=yesterday", 422, "as_of"),
     ("klines/sh600000?format=xml", 422, "format"),
     ("main-contracts/SHFE.xx", 404, "there are: SHFE.au"),
     ("main-contracts/x'%20or%201=1", 422, "variety"),

@@ -38,13 +38,8 @@ CELL = r'<td class="n">([\d.]+)</td>'
 FUTURES = ("main_schedule", "main_segments", "main_daily")
 
 
-@pytest.fixture
-def caller(
-    option_days: str,
-    dbt: Dbt,
-    conn: psycopg.Connection,
-    open_console: Callable[..., Caller],  # noqa: F811
-) -> Caller:
+def fill_market(conn: psycopg.Connection, dbt: Dbt) -> None:
+    """Two codes with days, minutes of one and a dividend, and a roll of futures, built."""
     land(conn, "security", [security(CODE), security("sh600004")])
     land(conn, "trading_day", [trading_day(day) for day in DAYS])
     prices = [f"{10 + n / 100:.2f}" for n in range(len(DAYS))]
@@ -63,6 +58,16 @@ def caller(
         ]
         land(conn, "raw_tq.contract_daily", bars)
     assert dbt("run", "-s", *TABLES, *FUTURES).success
+
+
+@pytest.fixture
+def caller(
+    option_days: str,
+    dbt: Dbt,
+    conn: psycopg.Connection,
+    open_console: Callable[..., Caller],  # noqa: F811
+) -> Caller:
+    fill_market(conn, dbt)
     return open_console({"QUOTEMILL_WAREHOUSE_URL": option_days})
 
 
@@ -92,6 +97,28 @@ def test_bars_equal_the_tables_in_each_format(caller: Caller, conn: psycopg.Conn
     assert caller.json("/api/klines/600000.SH")["code"] == CODE
     weeks = caller.json(f"{path}?freq=1w&adjust=qfq")["rows"]
     assert [row["trade_date"] for row in weeks] == [str(DAYS[4]), str(DAYS[9]), str(DAYS[11])]
+
+
+def test_prices_as_of_a_day_know_no_later_event_or_bar(caller: Caller) -> None:
+    path = f"/api/klines/{CODE}?adjust=qfq"
+    newest = caller.json(path)["rows"]
+    before = caller.json(f"{path}&as_of={DAYS[5]}")
+    assert before["as_of"] == str(DAYS[5])
+    assert [row["trade_date"] for row in before["rows"]] == [str(day) for day in DAYS[:6]]
+    # the dividend of 0.15 comes on the next day
+    assert [row["close"] for row in before["rows"]][:2] == [10.0, 10.01]
+    assert [row["close"] for row in newest][:2] == [9.85, 9.86]
+    assert caller.json(f"{path}&as_of={DAYS[-1]}")["rows"] == newest
+    weeks = caller.json(f"{path}&freq=1w&as_of={DAYS[5]}")["rows"]
+    assert [(week["trade_date"], week["close"], week["is_final"]) for week in weeks] == [
+        (str(DAYS[4]), 10.04, True),
+        (str(DAYS[5]), 10.05, False),
+    ]
+    minutes = caller.json(f"{path}&freq=5m&as_of={DAYS[5]}")["rows"]
+    assert {row["close"] for row in minutes} == {10.5}
+    assert caller.json(f"{path}&freq=5m&as_of={DAYS[2]}")["rows"] == []
+    raw = caller.json(f"/api/klines/{CODE}?adjust=none&as_of={DAYS[5]}")["rows"]
+    assert len(raw) == 6
 
 
 def test_minutes_are_those_of_the_days_asked_for(caller: Caller) -> None:
