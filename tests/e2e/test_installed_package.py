@@ -47,11 +47,12 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_carries_what_a_checkout_has_for_dbt(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        packed = {
-            name.removeprefix("orchestration/bundled/")
-            for name in archive.namelist()
-            if name.startswith("orchestration/bundled/")
-        }
+        names = set(archive.namelist())
+    packed = {
+        name.removeprefix("orchestration/bundled/")
+        for name in names
+        if name.startswith("orchestration/bundled/")
+    }
     ours = ("dbt_project/models", "dbt_project/snapshots")
     parts = (*ours, "macros", "seeds", "tests/dbt", "docs/dbt")
     needed = {
@@ -61,6 +62,7 @@ def test_the_wheel_carries_what_a_checkout_has_for_dbt(wheel: Path) -> None:
         if path.is_file() and not path.name.startswith(".")
     }
     files = {"dbt_project.yml", "selectors.yml"}
+    assert {"quotemill/__init__.py", "quotemill/reader.py"} <= names
     alone = {f"dbt_project/{name}" for name in files} | {"quotemill.example.toml"}
     assert packed == needed | alone
 

@@ -38,7 +38,7 @@ def state():
     return named
 
 before = state()
-for package in ("loaders", "orchestration"):
+for package in ("loaders", "orchestration", "quotemill"):
     paths = importlib.import_module(package).__path__
     for found in pkgutil.walk_packages(paths, f"{package}."):
         if not found.name.endswith("__main__"):

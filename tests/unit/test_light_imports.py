@@ -47,6 +47,10 @@ def test_help_imports_nothing_heavy(module: str, commands: tuple[str, ...]) -> N
     assert dict(zip(commands, heavy_after(code), strict=True)) == {name: [] for name in commands}
 
 
+def test_the_python_package_imports_nothing_heavy() -> None:
+    assert heavy_after("import quotemill\nlook()\nquotemill.open\nlook()\n") == [[], []]
+
+
 def test_what_status_stands_on_is_light() -> None:
     modules = (
         "loaders.settings",

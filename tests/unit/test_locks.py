@@ -46,7 +46,9 @@ def test_a_clone_has_every_extra_so_that_nothing_installs_one_there(
 
     # nor does a page or a message: extras are for wheels
     pages = [ROOT / "Dockerfile", ROOT / "Makefile", *ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
-    modules = [m for top in ("loaders", "orchestration") for m in (ROOT / top).rglob("*.py")]
+    modules = [
+        m for top in ("loaders", "orchestration", "quotemill") for m in (ROOT / top).rglob("*.py")
+    ]
     for path in (*pages, *modules):
         text = path.read_text("utf-8")
         assert not re.search(r"EXTRAS=|pip install (-e )?['\"]?\.", text), path

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("loaders", "orchestration", "macros", "dbt_project/models", "tests/dbt")
+FOLDERS = ("loaders", "orchestration", "quotemill", "macros", "dbt_project/models", "tests/dbt")
 # what is refused, and what says the same; temporary tables are called _so
 REFUSED = {
     r"\bselect([ \t]+|\n[ \t]+)from\b": "select 1 from",

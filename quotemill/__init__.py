@@ -1,0 +1,56 @@
+"""Read quotemill's warehouse from Python: prices, calendars, chains and ticks as Arrow tables.
+
+    import quotemill
+
+    market = quotemill.open()
+    bars = market.klines("600000", "2024-01-01", adjust="qfq", float=True).to_pandas()
+
+`open` finds the warehouse as the commands do: by QUOTEMILL_WAREHOUSE_URL, quotemill.toml or .env,
+else the embedded server of QUOTEMILL_HOME, which is started if need be. Nothing is ever written.
+
+    market.klines(codes, start, end, freq="1d", adjust="qfq", as_of="2024-06-03")   bars
+    market.ticks(codes, start, end)                                                 trades of shares
+    market.symbols()   market.calendar()   market.corporate_actions(codes)
+    market.daily_basic(codes, start, end)             turnover rates, market values, last closes
+    market.main_contracts("SHFE.cu")                  main contracts of futures, with their rolls
+    market.futures_ticks("SHFE.cu", start, end)
+    market.option_chain("AAPL", "2026-11-24")         US options
+    market.changes(since)                             what changed, for caches
+    market.sql("select … from market.kline_daily where code = %s", ["sh600000"])
+
+Each returns `Rows`: `.to_arrow()`, `.to_pandas()`, `.to_polars()`, `.to_duckdb(name)`. Whole
+markets are read with `batches=True`, a piece at a time:
+
+    for batch in market.klines(adjust="qfq", batches=True):
+        ...
+
+Prices are exact decimals unless `float=True`; days are dates of the exchange, times UTC. What goes
+wrong is a `quotemill.Error` that says what to do.
+"""
+
+from os import PathLike
+
+from loaders.errors import QuotemillError as Error
+from quotemill.reader import Reader
+from quotemill.rows import Rows
+
+__all__ = ["Error", "Reader", "Rows", "open"]
+
+
+def open(url: str | None = None, home: "str | PathLike[str] | None" = None) -> Reader:
+    """Open the warehouse for reading.
+
+    url: a PostgreSQL URL, in place of the setting warehouse_url
+    home: the folder of the embedded server, in place of QUOTEMILL_HOME
+
+    Raises Error: where there is no warehouse yet, or it cannot be reached; for wrong settings.
+    """
+    from loaders.settings import load_settings
+    from loaders.warehouse.postgres import require_warehouse
+    from quotemill.reader import add_hint
+
+    try:
+        settings = load_settings(warehouse_url=url, home=home)
+        return Reader(settings, require_warehouse(settings))
+    except Error as error:
+        raise add_hint(error) from None

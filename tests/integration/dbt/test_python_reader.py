@@ -1,0 +1,255 @@
+"""`import quotemill`: its rows equal the tables, in each form, and stream in little memory."""
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pytest
+
+import quotemill
+from tests.conftest import ROOT, require
+from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.test_main_daily import VARIETY
+from tests.integration.dbt.test_prices_api import CODE, DAYS, fill_market
+
+STREAM = """
+import json, resource, sys
+import quotemill
+rows = 0
+with quotemill.open(url=sys.argv[1], home=sys.argv[2]) as market:
+    query = "select 'sh600000' as code, n, (n * 0.01)::numeric(18, 3) as close from {}(1, %s) as n"
+    for batch in market.sql(query.format("generate_series"), [int(sys.argv[3])], batches=True):
+        rows += batch.num_rows
+heavy = [name for name in ("dlt", "dbt", "tqsdk", "ib_insync", "pandas") if name in sys.modules]
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps({"rows": rows, "peak_mb": peak, "heavy": heavy}))
+"""
+
+
+@pytest.fixture
+def market(
+    option_days: str,
+    dbt: Dbt,
+    conn: psycopg.Connection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[quotemill.Reader]:
+    monkeypatch.chdir(tmp_path)
+    fill_market(conn, dbt)
+    with quotemill.open(url=option_days, home=tmp_path) as reader:
+        yield reader
+
+
+def test_bars_equal_the_tables_whatever_form_a_code_has(
+    market: quotemill.Reader, conn: psycopg.Connection
+) -> None:
+    for adjust, table in ((None, ""), ("qfq", "_qfq"), ("hfq", "_hfq")):
+        expected = conn.execute(
+            "select code, trade_date, open, high, low, close, volume_shares, amount_cny, is_final "
+            f"from market.kline_daily{table} where code = %s order by trade_date",
+            (CODE,),
+        ).fetchall()
+        assert len(expected) == len(DAYS)
+        for code in ("600000", "600000.SH", "sh600000", "SHSE.600000"):
+            bars = market.klines(code, adjust=adjust).to_arrow()
+            assert [tuple(row.values()) for row in bars.to_pylist()] == expected
+        assert bars.schema.field("close").type == pa.decimal128(18, 3)
+    days = market.klines([CODE, "sh600000"], DAYS[2], str(DAYS[4]), columns=["trade_date", "close"])
+    assert days.to_arrow().to_pylist() == [
+        {"trade_date": day, "close": Decimal(f"10.0{n}0")} for n, day in enumerate(DAYS[2:5], 2)
+    ]
+    floats = market.klines(CODE, float=True).to_arrow()
+    assert floats.schema.field("close").type == pa.float64()
+    assert floats["close"].to_pylist()[:2] == [10.0, 10.01]
+    minutes = market.klines(CODE, DAYS[3], DAYS[3], freq="5m", adjust="qfq").to_arrow()
+    assert minutes.num_rows == 48
+    assert minutes["bar_end"][0].as_py().isoformat() == f"{DAYS[3]}T01:35:00+00:00"
+    weeks = market.klines(CODE, freq="1w", adjust="qfq").to_arrow()
+    assert weeks["trade_date"].to_pylist() == [DAYS[4], DAYS[9], DAYS[11]]
+
+
+def test_bars_as_of_a_day_know_no_later_event(market: quotemill.Reader) -> None:
+    for freq in ("1d", "1w", "5m"):
+        newest = market.klines(CODE, freq=freq, adjust="qfq").to_arrow()
+        assert market.klines(CODE, freq=freq, adjust="qfq", as_of=DAYS[-1]).to_arrow() == newest
+    assert market.klines(adjust="qfq", as_of=DAYS[-1]).to_arrow().num_rows == len(DAYS)
+    before = market.klines(CODE, adjust="qfq", as_of=DAYS[5]).to_arrow()
+    assert before["close"].to_pylist() == [Decimal(f"10.0{n}0") for n in range(6)]
+    assert before.schema.field("close").type == pa.decimal128(18, 3)
+    assert market.klines(CODE, adjust="hfq", as_of=DAYS[5]).to_arrow().num_rows == 6
+
+
+def test_a_whole_market_comes_in_batches(market: quotemill.Reader) -> None:
+    reader = market.klines(adjust="qfq", batches=True)
+    assert reader.schema.names[:2] == ["code", "trade_date"]
+    assert sum(batch.num_rows for batch in reader) == len(DAYS)
+    # one that is left early costs the next reading nothing
+    left = market.sql("select generate_series(1, 1000000) as n", batches=True)
+    assert next(iter(left)).num_rows > 0
+    del left
+    assert market.sql("select 1 as one").to_arrow().to_pylist() == [{"one": 1}]
+
+
+def test_a_stream_takes_the_same_memory_however_long_it_is(
+    market: quotemill.Reader, option_days: str, tmp_path: Path
+) -> None:
+    peaks = {}
+    for rows in (200_000, 3_000_000):
+        done = subprocess.run(
+            [sys.executable, "-c", STREAM, option_days, str(tmp_path), str(rows)],
+            capture_output=True,
+            text=True,
+            env=os.environ,
+        )
+        assert done.returncode == 0, done.stderr
+        answer = json.loads(done.stdout)
+        assert (answer["rows"], answer["heavy"]) == (rows, [])
+        peaks[rows] = answer["peak_mb"]
+    # 2.8 million further rows are 90 MB in Arrow
+    assert peaks[3_000_000] - peaks[200_000] < 30, peaks
+
+
+def test_every_type_of_a_query_is_exact(market: quotemill.Reader) -> None:
+    rows = market.sql(
+        "select 1.50::numeric(18, 3) as price, ''::text as empty, E'a\\n\"b\",c' as text, "
+        "null::text as nothing, true as yes, date '2024-06-03' as day, "
+        "timestamptz '2024-06-03 09:31:00.000001+08' as at, '{a,\"b c\"}'::text[] as flags, "
+        "2::numeric as free, %(n)s as n",
+        {"n": 7},
+    ).to_arrow()
+    [row] = rows.to_pylist()
+    assert row["price"] == Decimal("1.500")
+    assert (row["empty"], row["text"], row["nothing"]) == ("", 'a\n"b",c', None)
+    assert (row["yes"], row["day"], row["n"]) == (True, date(2024, 6, 3), 7)
+    assert row["at"].isoformat() == "2024-06-03T01:31:00.000001+00:00"
+    assert (row["flags"], row["free"]) == (["a", "b c"], "2")
+    assert market.sql("select 2::numeric as free", float=True).to_arrow()["free"][0].as_py() == 2.0
+    assert market.sql("select null::text as x from generate_series(1, 3)").to_arrow().num_rows == 3
+
+
+def test_other_tables_come_by_their_methods(
+    market: quotemill.Reader, conn: psycopg.Connection
+) -> None:
+    assert market.symbols().to_arrow()["code"].to_pylist() == [CODE, "sh600004"]
+    assert market.calendar(DAYS[1], DAYS[2]).to_arrow()["trade_date"].to_pylist() == DAYS[1:3]
+    [event] = market.corporate_actions("600000").to_arrow().to_pylist()
+    assert (event["ex_date"], event["cash_per10_yuan"]) == (DAYS[6], Decimal("1.5"))
+    assert len(market.daily_basic(CODE, columns=["code", "previous_close"])) == len(
+        conn.execute("select from market.daily_basic").fetchall()
+    )
+    assert len(market.ticks(CODE)) == 0
+    assert len(market.main_contracts(VARIETY)) == len(DAYS)
+    chain = market.option_chain("AAPL", "2026-11-24").to_arrow()
+    assert chain.num_rows > 0
+    assert chain.schema.field("data_quality_flag").type == pa.list_(pa.string())
+    changes = market.changes().to_arrow()
+    newest = max(changes["change_no"].to_pylist())
+    assert "market.kline_daily_qfq" in set(changes["table_name"].to_pylist())
+    assert len(market.changes(newest)) == 0
+
+
+def test_frames_of_other_libraries_have_the_same_figures(market: quotemill.Reader) -> None:
+    rows = market.klines(CODE, adjust="qfq", float=True)
+    closes = rows.to_arrow()["close"].to_pylist()
+    require("pandas", importlib.util.find_spec("pandas") is not None, "pandas is not installed")
+    frame = rows.to_pandas()
+    assert (list(frame["close"]), str(frame["close"].dtype)) == (closes, "float64")
+    relation = rows.to_duckdb("bars")
+    assert relation.aggregate("sum(close)").fetchall() == [(pytest.approx(sum(closes)),)]
+    exact = market.klines(CODE, adjust="qfq").to_duckdb("exact")
+    assert exact.order("trade_date").limit(1).fetchall()[0][5] == Decimal("9.850")
+    require("polars", importlib.util.find_spec("polars") is not None, "polars is not installed")
+    assert market.klines(CODE, adjust="qfq").to_polars()["close"].to_list()[0] == Decimal("9.850")
+
+
+def read_python_blocks(page: str) -> list[str]:
+    text = (ROOT / page).read_text("utf-8")
+    return re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def test_the_readme_and_the_page_answer_their_questions_as_written(
+    market: quotemill.Reader,
+    option_days: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("QUOTEMILL_WAREHOUSE_URL", option_days)
+    [block] = read_python_blocks("README.md")
+    exec(block, {})
+    assert f"{DAYS[0]}   9.85" in capsys.readouterr().out.replace("  ", " ").replace("  ", "   ")
+    require("polars", importlib.util.find_spec("polars") is not None, "polars is not installed")
+    answers: dict[str, Any] = {}
+    seen = []
+    for block in read_python_blocks("docs/how-to/python.md"):
+        exec(block, answers)
+        if "relation" in answers:
+            seen.append([len(answers[name]) for name in ("frame", "polars_frame", "relation")])
+    # days, days up to one, codes of a day, days of the market, dividends
+    assert seen == [[rows] * 3 for rows in (len(DAYS), 6, 1, len(DAYS), 1)]
+    assert (
+        answers["turnover"]
+        == answers["market"]
+        .sql("select sum(amount_cny) as sum from market.kline_daily", float=True)
+        .to_arrow()["sum"][0]
+        .as_py()
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "says", "hint"),
+    [
+        (lambda m: m.klines("sh600001"), "there is no sh600001", "sh600004"),
+        (lambda m: m.klines("nonsense"), "not a code", ""),
+        (lambda m: m.klines("000001"), "ambiguous", "name the exchange"),
+        (lambda m: m.klines([]), "no codes", "None reads"),
+        (lambda m: m.klines(CODE, "2024-13-01"), "is no day", ""),
+        (lambda m: m.klines(CODE, "2024-06-05", "2024-06-03"), "is before start", ""),
+        (lambda m: m.klines(CODE, freq="2d"), "freq 2d is unknown", "1d, 1w"),
+        (lambda m: m.klines(CODE, freq="1w"), "forward-adjusted", "adjust=qfq"),
+        (lambda m: m.klines(CODE, columns=["price"]), "column price is unknown", "close"),
+        (lambda m: m.daily_basic(CODE, columns=["price"]), "has no column price", "it has: code"),
+        (lambda m: m.sql("select * from market.nothing"), "does not exist", "quotemill build"),
+        (lambda m: m.sql("select 1 / 0"), "division by zero", ""),
+        (lambda m: m.sql("delete from market.symbol_dim returning 1"), "syntax error", ""),
+        (lambda m: m.futures_ticks("SHFE.cu"), "there are no ticks of SHFE.cu", "none"),
+        (lambda m: m.option_chain("NOPE", "2026-11-24"), "no chain of NOPE", "AAPL"),
+    ],
+)
+def test_an_error_says_what_to_do(
+    market: quotemill.Reader, call: object, says: str, hint: str
+) -> None:
+    assert callable(call)
+    with pytest.raises(quotemill.Error, match=says) as caught:
+        call(market)
+    assert hint in "".join(getattr(caught.value, "__notes__", []))
+    # and the reader reads on
+    assert len(market.klines(CODE)) == len(DAYS)
+
+
+def test_before_the_first_build_or_load_the_error_names_the_command(
+    prepared_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with (
+        quotemill.open(url=prepared_dsn, home=tmp_path) as market,
+        pytest.raises(quotemill.Error, match="not built yet") as caught,
+    ):
+        market.klines("sh600000")
+    assert caught.value.__notes__ == ["hint: quotemill build"]
+    with pytest.raises(quotemill.Error, match="the reader is closed"):
+        market.calendar()
+    with pytest.raises(quotemill.Error, match="no warehouse yet") as missing:
+        quotemill.open(home=tmp_path / "nowhere")
+    assert "quotemill run" in missing.value.__notes__[0]
+    with pytest.raises(quotemill.Error, match="cannot be reached"):
+        quotemill.open(url="postgresql://nobody@127.0.0.1:9/none")

@@ -1,0 +1,58 @@
+"""Ticks by `import quotemill`, from either store."""
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+import quotemill
+from loaders.ticks.frame import DayKey
+from loaders.ticks.postgres import PostgresStore
+from loaders.ticks.store import TickStore
+from tests.integration.ticks.conftest import a_warehouse
+from tests.integration.ticks.servers import open_at
+from tests.integration.ticks.test_stores import _indexed
+from tests.ticks import KEY, day_of_ticks
+
+LATER = DayKey(KEY.symbol, "SHFE.cu2602", date(2025, 11, 17))
+
+
+@pytest.mark.parametrize("kind", ["questdb", "postgres"])
+def test_ticks_of_a_variety_come_day_by_day(
+    kind: str,
+    request: pytest.FixtureRequest,
+    new_database: Callable[[], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    dsn, home = new_database(), tmp_path
+    store: TickStore
+    if kind == "questdb":
+        folder: Path = request.getfixturevalue("empty_questdb")
+        home, store = folder.parent, open_at(folder)
+        monkeypatch.setenv("QUOTEMILL_QUESTDB_URL", "local")
+    else:
+        store = PostgresStore(a_warehouse(dsn, tmp_path))
+    with quotemill.open(url=dsn, home=home) as market:
+        with pytest.raises(quotemill.Error, match="there are no ticks of"):
+            market.futures_ticks("SHFE.cu")
+        store.prepare()
+        days = [day_of_ticks(40, key, seed=seed) for seed, key in enumerate((KEY, LATER))]
+        for key, day in zip((KEY, LATER), days, strict=True):
+            store.put_index([_indexed(key, store.write_day(day))])
+        store.close()
+
+        ticks = market.futures_ticks("shfe.cu", columns=["ts", "last_price", "trading_day"])
+        assert [len(ticks), ticks.schema.names] == [80, ["ts", "last_price", "trading_day"]]
+        prices = [price for day in days for price in day["last_price"].to_pylist()]
+        assert ticks.to_arrow()["last_price"].to_pylist() == prices
+        batches = market.futures_ticks("SHFE.cu", start=LATER.trading_day, batches=True)
+        assert {batch["underlying_contract"][0].as_py() for batch in batches} == {LATER.contract}
+        for call, says in (
+            ({"variety": "SHFE.au"}, "no ticks of SHFE.au"),
+            ({"variety": "SHFE.cu", "columns": ["price"]}, "no column price"),
+        ):
+            with pytest.raises(quotemill.Error, match=says):
+                market.futures_ticks(**call)
