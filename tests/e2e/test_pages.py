@@ -48,6 +48,11 @@ FIRST_WAY = [("README", "make demo"), ("README", ". .venv/bin/activate\nexport Q
 IN_THE_DEMO = [
     ("report", "quotemill report"),
     ("queries", "select k.*"),
+    ("python", "select code, trade_date, close"),
+    ("python", "select trade_date, close"),
+    ("python", "select code, close, amount_cny"),
+    ("python", "select date_trunc"),
+    ("python", "select ex_date"),
     ("timescaledb", "select * from market"),
     ("schedule", "select name"),
     ("alerts", "select cause"),
