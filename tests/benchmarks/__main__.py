@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.benchmarks import (
     databases,
+    frames,
     increments,
     landing,
     page,
@@ -25,6 +26,7 @@ ORDER = (
     landing.TITLE,
     increments.TITLE,
     reads.TITLE,
+    frames.TITLE,
     tick_store.TITLE,
     tick_writes.TITLE,
     peers.TITLE,
@@ -67,6 +69,11 @@ def measure_reads(server: str, folder: Path, options: Options) -> Sections:
     yield reads.TITLE, *reads.section(results)
 
 
+def measure_frames(server: str, _: Path, options: Options) -> Sections:
+    results = frames.compare_readers(server, options.frame_codes, DAYS, rounds=1, say=say)
+    yield frames.TITLE, *frames.section(results)
+
+
 def measure_ticks(_: str, folder: Path, options: Options) -> Sections:
     results = tick_store.compare_paths(
         folder, rounds=options.saves, with_peer="peers" in options.only, say=say
@@ -91,17 +98,19 @@ PARTS = {
     "landing": measure_landing,
     "increments": measure_increments,
     "reads": measure_reads,
+    "frames": measure_frames,
     "ticks": measure_ticks,
     "tick-writes": measure_tick_writes,
     "peers": measure_peers,
 }
 
+FETCHING = ("peers", "frames")  # make environments and fill them from the package index
+
 
 def parse(arguments: list[str] | None) -> Options:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    # peers make environments and fill them from the package index
     parser.add_argument(
-        "--only", nargs="+", choices=PARTS, default=[p for p in PARTS if p != "peers"]
+        "--only", nargs="+", choices=PARTS, default=[p for p in PARTS if p not in FETCHING]
     )
     sizes = {
         "codes": (120, f"codes of {DAYS:,} rows to write"),
@@ -110,6 +119,7 @@ def parse(arguments: list[str] | None) -> Options:
         "market": (125, "codes of the smallest market"),
         "days": (3, "new days and events"),
         "read-codes": (5_000, "codes to read from"),
+        "frame-codes": (5_400, "codes to read into Python"),
         "saves": (7, "saves of a day of ticks by each path"),
         "day-ticks": (10_000, "ticks of a variety's day whose written bytes count"),
         "folder-codes": (5_400, "codes of a client's folder"),

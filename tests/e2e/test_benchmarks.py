@@ -6,6 +6,8 @@ import pytest
 
 from tests import timescale
 from tests.benchmarks import (
+    databases,
+    frames,
     increments,
     landing,
     page,
@@ -16,6 +18,7 @@ from tests.benchmarks import (
     tick_writes,
     verification,
 )
+from tests.benchmarks.processes import measured
 from tests.conftest import require
 from tests.integration.ticks.servers import require_questdb
 
@@ -150,3 +153,33 @@ def test_a_run_of_some_parts_keeps_the_sections_of_the_others() -> None:
         ("Old", "four"),
     ]
     assert page.sections("") == {}
+
+
+def test_a_page_of_readings_has_both_sides_of_each_ratio() -> None:
+    results = frames.Results(20, 10)
+    sides = {"exact": 2.0, "float": 1.0, "batches": 2.0, frames.CONNECTORX: 4.0}
+    for part in (frames.PART, 1):
+        rows = 200 // part
+        for reader, seconds in sides.items():
+            figures = {"seconds": seconds, "cpu": 1.0, "rows": rows, "peak_mb": 100.0}
+            results.figures[reader, part] = [figures]
+    for reader in (frames.READ_SQL, frames.PSYCOPG):
+        results.figures[reader, frames.PART] = [
+            {"seconds": 4.0, "cpu": 1.0, "rows": 20, "peak_mb": 200.0}
+        ]
+    text, aims = frames.section(results)
+    assert aims == [
+        "**pandas.read_sql 4.00 × (aim ≥ 5)**",
+        "connectorx 2.00 × (aim ≥ 1)",
+    ]
+    assert "| psycopg: tuples | 5 | 50000.00 | 200 |  |  |  |" in text
+
+
+@pytest.mark.parametrize("way", ["exact", "float", "batches"])
+def test_bars_are_read_in_each_way(server_url: str, way: str) -> None:
+    with databases.database(server_url) as url:
+        frames.fill(url, 3, 20)
+        query = f"select {frames.COLUMNS} from bars where code < 'sh600002'"
+        figures = measured("frames", "read_bars", url=url, query=query, way=way)
+    assert figures["rows"] == 40
+    assert figures["peak_mb"] > 0
