@@ -31,12 +31,14 @@ MAINS = {
     CLIENT: f"{CLIENT}.__main__:main",
 }
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tests.preloaded"])
+_preloaded = ["tests.preloaded"]
+_context.set_forkserver_preload(_preloaded)
 
 
-def preload_dbt() -> None:
-    """Let the forks of this session have dbt too, if none was started yet."""
-    _context.set_forkserver_preload(["tests.preloaded", "tests.preloaded_dbt"])
+def preload(*names: str) -> None:
+    """Let the forks of this session have further modules, if none was started yet."""
+    _preloaded.extend(name for name in names if name not in _preloaded)
+    _context.set_forkserver_preload(_preloaded)
 
 
 class _Passed:

@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from tests.forks import preload_dbt
+from tests.forks import preload
 
-preload_dbt()
+preload("tests.preloaded_commands", "tests.preloaded_dbt")
 
 
 @pytest.fixture(scope="session", autouse=True)
