@@ -346,8 +346,42 @@ def spare_dlt(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(schema, "validate_dict", lambda *_, **__: None)
     for module in (schema, utils):
         patch.setattr(module, "deepcopy", _copy)
+    _spare_settings(patch)
+    _spare_files(patch)
     # the columns of each package, for a trace that nobody reads
     patch.setattr(extract, "yaml", SimpleNamespace(dump=lambda columns, **_: str(columns)))
+
+
+def _spare_settings(patch: pytest.MonkeyPatch) -> None:
+    """Call what each schema and table calls without settings for it, of which ours has none."""
+    from dlt.common.destination import client
+    from dlt.common.schema import schema
+
+    for module, name in ((schema, "import_normalizers"), (client, "prepare_load_table")):
+        patch.setattr(module, name, getattr(module, name).__wrapped__)
+    configured = schema.configured_normalizers.__wrapped__
+
+    def configure(schema_name: str) -> Any:
+        return configured(naming=None, json_normalizer=None, schema_name=schema_name)
+
+    patch.setattr(schema, "configured_normalizers", configure)
+
+
+def _spare_files(patch: pytest.MonkeyPatch) -> None:
+    """Open files of a package as what they are, not first as compressed ones."""
+    from dlt.common.storages import file_storage
+
+    unpack = file_storage.FileStorage.open_zipsafe_ro
+
+    def open_file(path: str, mode: str = "r", **options: Any) -> Any:
+        with Path(path).open("rb") as file:
+            is_packed = file.read(2) == b"\x1f\x8b"
+        if is_packed:
+            return unpack(path, mode, **options)
+        encoding = options.pop("encoding", file_storage.encoding_for_mode(mode))
+        return Path(path).open(mode, encoding=encoding, **options)
+
+    patch.setattr(file_storage.FileStorage, "open_zipsafe_ro", staticmethod(open_file))
 
 
 TYPE_QUESTIONS = (
