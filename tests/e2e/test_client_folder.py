@@ -5,16 +5,20 @@ from datetime import date
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
 import psycopg
 import pyarrow.parquet as pq
 import pytest
 
+from tests.client_folder import RECORD
 from tests.e2e.commands import Place, sandbox
 from tests.homes import new_home
+from tests.integration.dbt.raw import bar, land, trading_day
 
 PRICES = ("open", "high", "low", "close")
 EVENTS = ("capital_events", "corporate_actions")
 NO_TESTS = ("resource_type:unit_test", "resource_type:test")
+MODELS = ("+kline_daily_qfq", "+kline_daily", "+corporate_actions", "+index_kline_daily")
 # tables of codes, without their lineage
 SAME = {
     "kline_daily": "code, trade_date, open, high, low, close, volume_shares, amount_cny, is_final",
@@ -30,41 +34,53 @@ SAME = {
 }
 
 
+Cents = dict[tuple[str, date], tuple[int, ...]]
+
+
 @pytest.fixture(scope="module")
-def market(
-    real_client: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[psycopg.Connection]:
-    """The warehouse after `quotemill run`, with nothing configured but the folder."""
+def place(real_client: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """After `quotemill run`, with nothing configured but the folder."""
     with new_home() as home:
-        place = Place(
+        made = Place(
             tmp_path_factory.mktemp("client"), home, {"QUOTEMILL_TDX__CLIENT": str(real_client)}
         )
-        done = place.forked("quotemill", "run")
+        done = made.forked("quotemill", "run")
         assert done.returncode == 0, done.stderr
-        address = place.forked("quotemill", "warehouse", "url").stdout.strip()
-        with psycopg.connect(address) as conn:
-            yield conn
+        yield made
 
 
-def test_every_adjusted_price_is_the_expected_one(
-    market: psycopg.Connection, real_client: Path
-) -> None:
+@pytest.fixture(scope="module")
+def market(place: Place) -> Iterator[psycopg.Connection]:
+    """Its warehouse."""
+    address = place.forked("quotemill", "warehouse", "url").stdout.strip()
+    with psycopg.connect(address) as conn:
+        yield conn
+
+
+@pytest.fixture(scope="module")
+def expected_cents(real_client: Path) -> Cents:
+    """The prices of 130 stocks as of 2017-04-18."""
     expected = pq.read_table(real_client / "expected_qfq_cents.parquet").to_pylist()
-    wanted = {
+    return {
         (row["code"].lower(), row["trade_date"]): tuple(row[name] for name in PRICES)
         for row in expected
     }
-    codes = sorted({code for code, _ in wanted})
-    findings = {
-        (code, day): tuple(prices)
-        for code, day, *prices in market.execute(
-            "select code, trade_date, 100 * open, 100 * high, 100 * low, 100 * close "
-            "from market.kline_daily_qfq where code = any(%s)",
-            (codes,),
-        )
-    }
-    assert len(wanted) == 170_452
-    assert findings == wanted
+
+
+def stored_cents(conn: psycopg.Connection, relation: str, expected: Cents) -> Cents:
+    rows = conn.execute(
+        "select code, trade_date, 100 * open, 100 * high, 100 * low, 100 * close "
+        f"from market.{relation} where code = any(%s)",
+        (sorted({code for code, _ in expected}),),
+    )
+    return {(code, day): tuple(prices) for code, day, *prices in rows}
+
+
+def test_every_adjusted_price_is_the_expected_one(
+    market: psycopg.Connection, expected_cents: Cents
+) -> None:
+    assert len(expected_cents) == 170_452
+    assert stored_cents(market, "kline_daily_qfq", expected_cents) == expected_cents
 
 
 def test_funds_do_not_jump_at_splits_but_on_two_days_with_findings(
@@ -195,3 +211,26 @@ def test_the_same_through_the_service_gives_the_same_tables(
                 assert own == other, name
             query = "select trade_date from market.trading_calendar where is_served order by 1"
             assert market.execute(query).fetchall() == served.execute(query).fetchall()
+
+
+def test_prices_as_of_a_day_stay_when_years_of_events_follow(
+    place: Place, market: psycopg.Connection, expected_cents: Cents, real_tdx_data: Path
+) -> None:
+    """Later bars of one stock move T to 2025: the folder's events of all stocks to 2020 count."""
+    records = np.fromfile(real_tdx_data / "vipdoc/sh/lday/sh600000.day", RECORD)
+    later = records[records["day"] > 20170418]
+    days = [date.fromisoformat(str(day)) for day in later["day"]]
+    prices = [{name: int(record[name]) * 10 for name in PRICES} for record in later]
+    bars = [bar("sh600000", day, "1") | own for day, own in zip(days, prices, strict=True)]
+    market.rollback()
+    land(market, "trading_day", [trading_day(day) for day in days])
+    land(market, "kline_daily", bars)
+    market.commit()
+    done = place.forked("quotemill", "dbt", "build", "-s", *MODELS, "--exclude", *NO_TESTS)
+    assert done.returncode == 0, done.stderr
+
+    as_of = stored_cents(market, "kline_daily_qfq_as_of('2017-04-18')", expected_cents)
+    assert as_of == expected_cents
+    newest = stored_cents(market, "kline_daily_qfq", expected_cents)
+    changed = {key[0] for key, prices in expected_cents.items() if newest[key] != prices}
+    assert len(changed) > 100
