@@ -41,6 +41,7 @@ def main() -> int:
                 str(Path(sys.executable).parent / "sqlfluff"),
                 *options,
                 "dbt_project/models",
+                "dbt_project/snapshots",
                 "tests/dbt",
             ],
             [sys.executable, "-m", "sqlfluff", *options, *rendered, str(statements)],

@@ -11,11 +11,11 @@
     updated_at='fetched_at',
 ) }}
 
-select
-    code,
-    name,
-    fetched_at
-from {{ ref('stg_tdx__security') }}
-where name not in ('', code, substr(code, 3))
+    select
+        code,
+        name,
+        fetched_at
+    from {{ ref('stg_tdx__security') }}
+    where name not in ('', code, substr(code, 3))
 
 {% endsnapshot %}
