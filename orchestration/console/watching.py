@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -20,30 +21,47 @@ QUIET = 15.0  # seconds without news until a sign of life
 LONGEST = 3600.0  # seconds of a stream; a browser opens the next by itself
 
 
+@dataclass(frozen=True)
+class Seen:
+    """A job as it was read, or why it cannot be; `event` and `end` are what all watchers get."""
+
+    at: float
+    job: JobView | QuotemillError
+    event: str
+    end: str | None
+
+
 class JobWatch:
     """The newest view of each job that somebody watches."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._turn = threading.Lock()
-        self._views: dict[int, tuple[float, JobView | QuotemillError]] = {}
+        self._seen: dict[int, Seen] = {}
         self._watchers = 0
 
     def read(self, job_id: int) -> JobView:
-        """A job, at most FRESH old. Raises NotThere, and why it cannot be read.
+        """A job, at most FRESH old. Raises NotThere, and why it cannot be read."""
+        job = self._ask(job_id).job
+        if isinstance(job, QuotemillError):
+            raise job
+        return job
 
-        A warehouse that hangs is asked by one of those who wait, not by each after the other.
-        """
+    def _ask(self, job_id: int) -> Seen:
+        # a warehouse that hangs is asked by one of those who wait, not by each after the other
         with self._turn:
-            now = time.monotonic()
-            self._views = {n: v for n, v in self._views.items() if now - v[0] < FRESH}
-            if job_id not in self._views:
-                view = self._read(job_id)
-                self._views[job_id] = (time.monotonic(), view)
-            known = self._views[job_id][1]
-        if isinstance(known, QuotemillError):
-            raise known
-        return known
+            seen = self._find(job_id)
+            if seen is None:
+                job = self._read(job_id)
+                now = time.monotonic()
+                seen = _describe(job, now)
+                self._seen = {n: s for n, s in self._seen.items() if now - s.at < FRESH}
+                self._seen[job_id] = seen
+        return seen
+
+    def _find(self, job_id: int) -> Seen | None:
+        seen = self._seen.get(job_id)
+        return seen if seen and time.monotonic() - seen.at < FRESH else None
 
     def _read(self, job_id: int) -> JobView | QuotemillError:
         try:
@@ -56,7 +74,7 @@ class JobWatch:
     def forget(self, job_id: int) -> None:
         """Read a job again at the next question: somebody changed it."""
         with self._turn:
-            self._views.pop(job_id, None)
+            self._seen.pop(job_id, None)
 
     def refuse_if_full(self) -> None:
         """Raises Busy where as many watch as may."""
@@ -75,23 +93,25 @@ class JobWatch:
     async def _list_events(self, job_id: int) -> AsyncIterator[str]:
         shown, at, started = "", time.monotonic(), time.monotonic()
         while time.monotonic() - started < LONGEST:
-            is_running = True
-            try:
-                view = await run_in_threadpool(self.read, job_id)
-                name, document, is_running = "job", summarize(view), view.is_running
-            except QuotemillError as error:
-                name, document = "fault", describe(error)
-            event = format_event(name, document)
-            if event != shown:
-                shown, at = event, time.monotonic()
-                yield event
+            seen = self._find(job_id) or await run_in_threadpool(self._ask, job_id)
+            if seen.event != shown:
+                shown, at = seen.event, time.monotonic()
+                yield shown
             elif time.monotonic() - at > QUIET:
                 at = time.monotonic()
                 yield ": still here\n\n"
-            if not is_running:
-                yield format_event("end", document)
+            if seen.end is not None:
+                yield seen.end
                 return
             await asyncio.sleep(FRESH)
+
+
+def _describe(job: JobView | QuotemillError, now: float) -> Seen:
+    if isinstance(job, QuotemillError):
+        return Seen(now, job, format_event("fault", describe(job)), None)
+    document = summarize(job)
+    end = None if job.is_running else format_event("end", document)
+    return Seen(now, job, format_event("job", document), end)
 
 
 def format_event(name: str, document: Any) -> str:
