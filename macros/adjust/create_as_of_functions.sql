@@ -96,17 +96,7 @@
 {% macro as_of_next_day(schema) -%}
     (
         select
-            coalesce(
-                (
-                    select min(c.trade_date) from {{ schema }}.trading_calendar as c
-                    where c.trade_date > f.final_date
-                ),
-                f.final_date + case extract(isodow from f.final_date)
-                    when 5 then 3
-                    when 6 then 2
-                    else 1
-                end
-            ) as next_trade_date
+            {{ next_trading_day(schema ~ '.trading_calendar', 'f.final_date') }} as next_trade_date
         from (
             select
                 greatest(

@@ -36,16 +36,8 @@ days as (
         ) as final_date
 )
 
--- weekdays count past the end of the calendar
 select
     d.as_of_date,
     d.final_date,
-    coalesce(
-        (select min(c.trade_date) from trading_calendar as c where c.trade_date > d.final_date),
-        d.final_date + case extract(isodow from d.final_date)
-            when 5 then 3
-            when 6 then 2
-            else 1
-        end
-    ) as next_trade_date
+    {{ next_trading_day('trading_calendar', 'd.final_date') }} as next_trade_date
 from days as d
