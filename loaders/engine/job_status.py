@@ -1,8 +1,11 @@
 """A job as seen from another terminal: its progress and rate, its failures, its log."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from heapq import merge
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import psycopg
@@ -40,10 +43,10 @@ _FAILED = """
     where t.job_id = %s order by t.task_no, f.key
 """
 _LOGGED = """
-    select l.logged_at, l.level, l.event, l.detail, l.task_no, t.dataset
+    select l.log_id, l.logged_at, l.level, l.event, l.detail, l.task_no, t.dataset
     from ops.ingestion_logs as l
     left join ops.ingestion_job_tasks as t on l.job_id = t.job_id and l.task_no = t.task_no
-    where l.job_id = %s order by l.log_id
+    where l.job_id = %s
 """
 _TASKS = """
     select
@@ -169,38 +172,87 @@ def find_running_job(warehouse: Warehouse) -> int:
     return int(running[0]["job_id"])
 
 
-def read_log(warehouse: Warehouse, job_id: int) -> Iterator[dict[str, Any]]:
-    """The record of a job as lines with the fields of the log of commands.
+def read_log(
+    warehouse: Warehouse, job_id: int, *, last: int | None = None
+) -> Generator[dict[str, Any], None, None]:
+    """The record of a job as lines with the fields of the log of commands, by time.
 
     These are its request, its messages, every failed key with the reason, the end of each task and
-    of the job.
+    of the job; a task that runs stands at the end. With `last` only so many of its messages and of
+    its tasks, the newest. Raises UsageError for an unknown job.
     """
     with warehouse.connect() as conn:
         job = _job(conn, job_id)
         with conn.cursor(row_factory=dict_row) as cur:
-            logged = cur.execute(_LOGGED, (job_id,)).fetchall()
             tasks = cur.execute(_TASKS, (job_id,)).fetchall()
+        ended = sorted(
+            (task for task in tasks if task["finished_at"]), key=itemgetter("finished_at")
+        )
+        lines = merge(
+            _list_messages(conn, job_id, last),
+            chain.from_iterable(map(_describe_task, ended[-last:] if last else ended)),
+            key=itemgetter("at"),
+        )
+        at = job["started_at"]
+        for line in chain([_describe_start(job)], lines):
+            at = line["at"]
+            yield _add_job(job, line)
+    open_tasks = [task for task in tasks if task["status"] == "running" and not task["finished_at"]]
+    for line in chain.from_iterable(map(_describe_task, open_tasks)):
+        yield _add_job(job, line | {"at": at})
+    yield _add_job(job, _describe_end(job, job["finished_at"] or at))
 
-    def line(at: datetime | None, level: str, event: str, **more: Any) -> dict[str, Any]:
-        at = at or job["finished_at"] or job["started_at"]  # an open task has no end yet
-        by_job = {"source": job["source"], "job": job_id}
-        return {"at": at.isoformat(), "level": level, **by_job, "event": event, **more}
 
+def _add_job(job: Mapping[str, Any], line: Mapping[str, Any]) -> dict[str, Any]:
+    first = {"at": line["at"].isoformat(), "level": line["level"]}
+    return {**first, "source": job["source"], "job": job["job_id"], **line, **first}
+
+
+def _describe_start(job: Mapping[str, Any]) -> dict[str, Any]:
     names = ("lane", "mode", "parameters", "requested_by", "retry_of", "as_of")
-    yield line(job["started_at"], "info", "starts", detail={name: job[name] for name in names})
-    for row in logged:
-        by_task = {"task": row["task_no"], "dataset": row["dataset"]}
-        yield line(row["logged_at"], row["level"], row["event"], **by_task, detail=row["detail"])
-    for task in tasks:
-        by_task = {"task": task.pop("task_no"), "dataset": task.pop("dataset")}
-        failures, status, at = task.pop("failures"), task.pop("status"), task["finished_at"]
-        for key, reason in failures.items():
-            yield line(at, "warning", reason, **by_task, code=key)
-        level = "info" if status in ("succeeded", "skipped", *jobs.OPEN) else "warning"
-        yield line(at, level, status, **by_task, detail=task)
+    detail = {name: job[name] for name in names}
+    return {"at": job["started_at"], "level": "info", "event": "starts", "detail": detail}
+
+
+def _list_messages(
+    conn: psycopg.Connection, job_id: int, last: int | None
+) -> Iterator[dict[str, Any]]:
+    """The messages of a job, some thousands at a time: there may be many."""
+    if last is None:
+        query = f"{_LOGGED} order by l.log_id"
+    else:
+        query = (
+            f"select * from ({_LOGGED} order by l.log_id desc limit {last:d}) as l order by log_id"
+        )
+    with conn.cursor("messages", row_factory=dict_row) as cur:
+        cur.itersize = 2000
+        for row in cur.execute(query.encode(), (job_id,)):
+            yield {
+                "at": row["logged_at"],
+                "level": row["level"],
+                "event": row["event"],
+                "task": row["task_no"],
+                "dataset": row["dataset"],
+                "detail": row["detail"],
+            }
+
+
+def _describe_task(task: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """What failed in a task, and its state."""
+    by_task = {"at": task["finished_at"], "task": task["task_no"], "dataset": task["dataset"]}
+    for key, reason in task["failures"].items():
+        yield {**by_task, "level": "warning", "event": reason, "code": key}
+    is_well = task["status"] in ("succeeded", "skipped", *jobs.OPEN)
+    left_out = ("task_no", "dataset", "failures", "status")
+    detail = {name: value for name, value in task.items() if name not in left_out}
+    level = "info" if is_well else "warning"
+    yield {**by_task, "level": level, "event": task["status"], "detail": detail}
+
+
+def _describe_end(job: Mapping[str, Any], at: datetime) -> dict[str, Any]:
     level = "info" if job["status"] in ("succeeded", "running") else "error"
     detail = {"error": job["error"], "seconds": job["seconds"]}
-    yield line(job["finished_at"], level, job["status"], detail=detail)
+    return {"at": at, "level": level, "event": job["status"], "detail": detail}
 
 
 def _job(conn: psycopg.Connection, job_id: int) -> dict[str, Any]:

@@ -96,3 +96,33 @@ def test_a_failed_key_is_shown_with_its_reason_and_fix(
     for wrong in ({"job": 12}, {"log": tmp_path / "none"}):
         with pytest.raises(UsageError):
             jobs(**wrong)
+
+
+def test_the_log_of_a_load_is_by_time_and_ends_with_its_state(bench: Toy) -> None:
+    (bench.folder / "cc.csv").unlink()
+    bench.load(keys=("AA", "Bb", "cc", "dd"))
+    warehouse = open_warehouse(bench.settings)
+    with warehouse.connect() as conn:
+        # a message after the end of its task, a task that ended first, one that runs
+        conn.execute(
+            "insert into ops.ingestion_logs (job_id, level, event, logged_at) select 1, 'info', "
+            "'late ' || n, clock_timestamp() + n * interval '1 s' from generate_series(1, 3000) n"
+        )
+        conn.execute(
+            "insert into ops.ingestion_job_tasks (job_id, task_no, dataset, keys, status, "
+            "failures, started_at, finished_at) select 1, n, 'price', '{ee}', t.state, t.failures, "
+            "j.started_at, case when n = 2 then j.started_at + interval '1 us' end from (values "
+            "(2, 'succeeded', '{}'::jsonb), (3, 'running', '{\"ee\": \"gone\"}')) "
+            "as t (n, state, failures) cross join ops.ingestion_jobs as j where j.job_id = 1"
+        )
+    lines = list(job_status.read_log(warehouse, 1))
+    events = [line["event"] for line in lines]
+    assert events[:2] == ["starts", "succeeded"]
+    assert events[-5:] == ["late 2999", "late 3000", "gone", "running", "partial"]
+    times = [line["at"] for line in lines[:-1]]
+    assert times == sorted(times)
+    # the end of it, without reading all
+    end = [line["event"] for line in job_status.read_log(warehouse, 1, last=2)]
+    assert end[0] == "starts"
+    assert end[-5:] == events[-5:]
+    assert len(end) < 12
