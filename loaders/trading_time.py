@@ -29,8 +29,12 @@ def published_days(start: date, end: date) -> tuple[date, ...]:
 
     Days after `horizon()` are guesses.
     """
-    days = _shanghai().valid_days(start, end)
-    return tuple(stamp.date() for stamp in days)
+    import numpy as np
+
+    days = np.arange(np.datetime64(start), np.datetime64(end) + 1)
+    # the library's own `valid_days` walks through the days one by one, for 0.2 s
+    holidays = _shanghai().holidays().calendar
+    return tuple(days[np.is_busday(days, busdaycal=holidays)].tolist())
 
 
 @cache
