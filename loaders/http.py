@@ -1,7 +1,8 @@
 """The shared HTTP side of the loaders: client, time and rate limits, retries, request log.
 
 Nothing here knows the answers of a source. A source's client turns a Response into its own shapes
-and raises RetryableAnswer where another try may succeed.
+and raises RetryableAnswer where another try may succeed. httpx takes long to import, so only what
+makes a client or a request imports it.
 """
 
 import asyncio
@@ -13,15 +14,17 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-import httpx
 import stamina
 from aiolimiter import AsyncLimiter
 
 from loaders.errors import SettingsError, UpstreamError, walk_causes
 from loaders.request_counts import count
+
+if TYPE_CHECKING:
+    import httpx
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -54,11 +57,13 @@ class RetryPolicy:
     backoff: float
 
 
-def internet_client(timeout: float) -> httpx.Client:
+def internet_client(timeout: float) -> "httpx.Client":
     """A client for an address on the internet, through the proxies that the environment names.
 
     Raises SettingsError for a proxy that cannot be used: httpx speaks SOCKS only with `socksio`.
     """
+    import httpx
+
     try:
         return httpx.Client(timeout=timeout, follow_redirects=True)
     except (ImportError, ValueError):  # their texts may have the password of the proxy
@@ -71,13 +76,15 @@ def internet_client(timeout: float) -> httpx.Client:
 
 
 def http_client(
-    base_url: str, *, connections: int, transport: httpx.AsyncBaseTransport | None = None
-) -> httpx.AsyncClient:
+    base_url: str, *, connections: int, transport: "httpx.AsyncBaseTransport | None" = None
+) -> "httpx.AsyncClient":
     """A client for one source. Proxies and .netrc of the environment are not used.
 
     Time limits belong to the request (`send`): a queue for a free connection has none.
     Raises SettingsError for an address without a host or with an impossible port.
     """
+    import httpx
+
     try:
         parts = urlsplit(base_url)
         valid = bool(parts.hostname) and parts.port != 0
@@ -105,20 +112,22 @@ def rate_limit(per_second: float | None) -> AbstractAsyncContextManager[None]:
 
 
 async def send(
-    client: httpx.AsyncClient,
+    client: "httpx.AsyncClient",
     method: str,
     route: str,
     payload: Mapping[str, Any],
     *,
     limit: float,
     subject: str | None = None,
-) -> httpx.Response:
+) -> "httpx.Response":
     """GET `route` with `payload` as its query, or POST it as JSON.
 
     The whole answer must come within `limit` seconds. Messages name the request by `subject`, or by
     the values of the query. Raises NoAnswerInTime, Unreachable, RetryableAnswer for a broken
     connection, UpstreamError for a failed TLS handshake.
     """
+    import httpx
+
     form: Any = {"params": payload} if method == "GET" else {"json": payload}
     request = client.build_request(method, route, **form)
     what = " ".join([route, *(payload.values() if subject is None else [subject])])
@@ -173,7 +182,7 @@ async def retrying(policy: RetryPolicy, attempt: Callable[[], Awaitable[T]]) -> 
     raise AssertionError("stamina re-raises the last error")
 
 
-def _port(url: httpx.URL) -> int:
+def _port(url: "httpx.URL") -> int:
     return url.port or (443 if url.scheme == "https" else 80)
 
 

@@ -11,9 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence, Sized
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Self, TypeVar
-
-import httpx
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from loaders.errors import UpstreamError, UsageError
 from loaders.http import (
@@ -30,6 +28,9 @@ from loaders.tdx.client.answers import EmptyAnswer, Outage, PermanentAnswer, Ups
 from loaders.tdx.client.outage import OutageGate
 from loaders.tdx.client.reply import Reply, WrongShape
 from loaders.tdx.settings import TdxSettings
+
+if TYPE_CHECKING:  # it takes long to import
+    import httpx
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Sized)
@@ -55,7 +56,7 @@ class Connection:
         self,
         settings: TdxSettings,
         *,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: "httpx.AsyncBaseTransport | None" = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -160,7 +161,7 @@ class Connection:
         return reply
 
     def _open_reply(
-        self, route: str, subject: str, response: httpx.Response, fetched_at: datetime
+        self, route: str, subject: str, response: "httpx.Response", fetched_at: datetime
     ) -> Reply:
         status, content = response.status_code, response.content
         data = answers.open_envelope(route, subject, status, content, self.unknown_fields)
@@ -183,7 +184,7 @@ class Connection:
             return 0
 
 
-def _read_date(response: httpx.Response) -> datetime | None:
+def _read_date(response: "httpx.Response") -> datetime | None:
     try:
         sent_at = parsedate_to_datetime(response.headers["Date"])
         return sent_at if sent_at.tzinfo else sent_at.replace(tzinfo=UTC)

@@ -2,15 +2,17 @@
 
 import io
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from loaders.errors import SettingsError
 from loaders.ticks.questdb.server import Address
 from loaders.ticks.store import StoreError
+
+if TYPE_CHECKING:  # it takes long to import
+    import httpx
 
 CONNECT, ANSWER = 5.0, 120.0  # seconds; the server itself ends a query after 60
 _FIX = "quotemill questdb resume"
@@ -32,6 +34,8 @@ class QuestdbHttp:
     """One kept-alive connection. Not thread-safe."""
 
     def __init__(self, address: Address) -> None:
+        import httpx
+
         self.address = address
         user = (address.user, address.password or "") if address.user else None
         self._client = httpx.Client(
@@ -95,7 +99,9 @@ class QuestdbHttp:
         )
         return {row["name"]: suspension(row["name"], row) for row in rows}
 
-    def _get(self, path: str, params: dict[str, str]) -> httpx.Response:
+    def _get(self, path: str, params: dict[str, str]) -> "httpx.Response":
+        import httpx
+
         try:
             answer = self._client.get(path, params=params)
         except httpx.TransportError as error:
@@ -133,7 +139,7 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _reason(answer: httpx.Response) -> str:
+def _reason(answer: "httpx.Response") -> str:
     try:
         return str(answer.json()["error"])
     except (ValueError, KeyError, TypeError):

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 from platformdirs import user_cache_dir
 
 from loaders.errors import SettingsError, UpstreamError, innermost
@@ -125,6 +124,8 @@ _HINT = "set questdb.repository to a Maven repository, or questdb.jar to a file"
 
 
 def _by_http(base: str, target: Path) -> None:
+    import httpx  # takes long to import
+
     url = f"{base}/org/questdb/questdb/{VERSION}/{_NAME}"
     try:
         with (
