@@ -51,10 +51,13 @@ def prepare_warehouse(settings: Settings, reporter: Reporter) -> Warehouse:
     """
     from loaders.warehouse import migrate
     from loaders.warehouse.profiles import write_profile
+    from loaders.warehouse.reader import admit_reader
 
     warehouse = open_warehouse(settings)
     reporter.line(f"warehouse: {warehouse.label} ({warehouse.origin})")
     migrate.prepare(warehouse, sources.landed_tables(), sources.dbt_settings(settings))
+    if warehouse.listen:
+        admit_reader(warehouse)
     role = warehouse.reader_role
     if role and not warehouse.ask(lambda conn: has_role(conn, role)):
         reporter.line(

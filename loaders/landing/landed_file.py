@@ -4,6 +4,7 @@
 2. Where the table has none of its codes: COPY straight into it (loaders/landing/first_copy.py).
    Else binary COPY into a temp table, 50,000 rows at a time; by text where that refuses the file.
 3. Of a unit that is replaced as one (a day of ticks): DELETE of the rows that it has no more.
+   Rows that these two steps replace or delete are kept, where the settings say so.
 4. INSERT .. SELECT .. ON CONFLICT (key) DO UPDATE .. WHERE the row differs and is not worse.
 5. What these wrote, by key and date, into the change feed.
 6. Rows that the table refuses into the table of rejected rows; those of before, withdrawn.
@@ -19,9 +20,10 @@ import pyarrow.parquet as pq
 from loaders.landing import indexes, lineage, table_rejects
 from loaders.landing.compressed import CompressedTable, find_compressed
 from loaders.landing.first_copy import copy_straight, find_encoder
+from loaders.landing.history import keep_replaced
 from loaders.landing.staging import FileRows, Staged, copy_to_stage
 from loaders.landing.target import Target
-from loaders.landing.upsert import replace_units, upsert_sql
+from loaders.landing.upsert import best_first_sql, replace_units, replaces_sql, upsert_sql
 from loaders.warehouse.postgres import NO_TIMEOUTS_ONCE
 from loaders.warehouse.tables import ROUTE_NO, SOURCE_ROUTE
 
@@ -119,6 +121,14 @@ def _write(
     deleted = replace_units(conn, target, compressed) if target.unit else 0
     if compressed and not compressed.keep_differing(conn, staged.columns):
         return 0, deleted
+    if target.keeps_history:
+        keep_replaced(
+            conn,
+            target,
+            order=best_first_sql(target, staged.columns),
+            replaces=replaces_sql(target, staged.columns, lambda c: target.cast(c, "l")),
+            near=f" and {compressed.bounds(conn)}" if compressed else "",
+        )
     try:
         # without DISTINCT ON: its sort costs as much as the COPY, and keys rarely repeat
         with conn.transaction():

@@ -315,6 +315,8 @@ class UpsertCopyJob(RunnableLoadJob, HasFollowupJobs):
             loaded_by=loaded_by,
             accepts_loss=loaded_by in config.accepts_loss.split(),
         )
+        if target.qualified in client.warehouse.history:
+            target = replace(target, keeps_history=True)
         file_id = f"{self._load_id}/{self.job_id()}"
         land_file(conn, Path(self._file_path), target, file_id=file_id, lane=config.lane)
 

@@ -32,6 +32,7 @@ class Target:
         as the table has no place for them
     loaded_by: the dataset that brings the rows, as `--dataset` takes it
     accepts_loss: whether any number of rows may be rejected
+    keeps_history: whether rows that are replaced or deleted go into the table of old versions
     types: the columns in the database, with their types
     """
 
@@ -45,6 +46,7 @@ class Target:
     dataset: str | None = None
     loaded_by: str | None = None
     accepts_loss: bool = False
+    keeps_history: bool = False
     types: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from loaders.landing.history import keep_versions_sql
 from loaders.landing.target import CLOCK_AHEAD, Target, names, quote
 from loaders.warehouse.tables import FILE_NO, LOAD_ID, ROUTE_NO, SOURCE_ROUTE
 
@@ -39,6 +40,12 @@ def replaces_sql(target: Target, columns: Sequence[str], new: Callable[[str], st
     return condition
 
 
+def best_first_sql(target: Target, columns: Sequence[str]) -> str:
+    """The order of staged rows by their key, the best row of a repeated key first."""
+    best = [f"{c} desc" for c in ("is_final::boolean", "fetched_at::timestamptz")]
+    return ", ".join([names(target.key), *(b for b in best if b.partition("::")[0] in columns)])
+
+
 def upsert_sql(target: Target, columns: Sequence[str], *, distinct: bool = False) -> bytes:
     """INSERT from `_land` that feeds the change feed, returning counts of new and changed rows.
 
@@ -58,9 +65,7 @@ def upsert_sql(target: Target, columns: Sequence[str], *, distinct: bool = False
     keys = names(target.key)
     only, order = "", ""
     if distinct:
-        best = [f"{c} desc" for c in ("is_final::boolean", "fetched_at::timestamptz")]
-        best = [text for text in best if text.partition("::")[0] in columns]
-        only, order = f"distinct on ({keys})", f"order by {', '.join([keys, *best])}"
+        only, order = f"distinct on ({keys})", f"order by {best_first_sql(target, columns)}"
     update = ", ".join(f"{quote(c)} = excluded.{quote(c)}" for c in columns if c not in target.key)
     # a fresh row has no deleting transaction; a row that was updated carries ours
     return target.with_changes(
@@ -119,14 +124,17 @@ def replace_units(
     for staged in ("units", "land") if worse else ():
         same = target.equal(target.unit, "s", "w")
         conn.execute(f"delete from _{staged} as s using _worse as w where {same}".encode())
-    stale = f"""
-        select {names(target.key, "t")}
+    gone = f"""
         from {target.name} as t
         inner join units as u on {target.equal(target.unit, "t", "u", cast=True)}{near}
         where not exists (
             select 1 from _land as r where {target.equal(target.key, "t", "r", cast=True)}
         )
     """
+    stale = f"select {names(target.key, 't')} {gone}"
+    if target.keeps_history:
+        versions = keep_versions_sql(target, "u._fetched_at", gone)
+        conn.execute(f"with {units} {versions}".encode())
     if compressed:
         rows = conn.execute(f"with {units} {stale} order by {names(target.key)}".encode())
         return compressed.delete(conn, rows.fetchall())

@@ -205,7 +205,9 @@ def _parse_toml(path: Path, text: str) -> Layer:
     try:
         values = flatten(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{path} is not valid TOML: {error}") from None
+        raise SettingsError(
+            f"{path} is not valid TOML: {error}", hint="correct that line in an editor"
+        ) from None
     return {dotted: (value, str(path)) for dotted, value in values.items()}
 
 

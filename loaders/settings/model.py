@@ -13,6 +13,7 @@ from loaders.settings.sections import section_types
 
 if TYPE_CHECKING:
     from loaders.ib.settings import IbSettings
+    from loaders.landing.history_settings import HistorySettings
     from loaders.tdx.settings import TdxSettings
     from loaders.ticks.settings import QuestdbSettings
     from loaders.tq.settings import TqSettings
@@ -112,6 +113,7 @@ if TYPE_CHECKING:
         schedule: dict[str, JobSettings]
         alerts: AlertSettings
         server: ServerSettings
+        history: HistorySettings
         timescale: TimescaleSettings
 
 else:

@@ -8,6 +8,7 @@ import fcntl
 import io
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -26,6 +27,7 @@ from loaders.settings.model import Settings
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}(\.[a-z][a-z0-9_]{0,62}){0,3}")
 LOCK = ".settings.lock"
+_ANY_WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 MARK = "# Written by the console and `quotemill settings --set`; other settings may be added.\n"
 
@@ -176,6 +178,8 @@ def _read(path: Path) -> str:
     if path.is_symlink():
         raise SettingsError(f"{path} is a link", hint="change the file that it names by hand")
     try:
+        if not path.stat().st_mode & _ANY_WRITE:  # a new file in its place would take no notice
+            raise SettingsError(f"{path} is read-only", hint="chmod u+w, or change it by hand")
         return path.read_text("utf-8")
     except FileNotFoundError:
         return ""

@@ -17,6 +17,7 @@ SECTIONS = {
     "schedule": "orchestration.schedule.settings",
     "alerts": "orchestration.alerts.settings",
     "server": "loaders.warehouse.embedded.settings",
+    "history": "loaders.landing.history_settings",
     "timescale": "loaders.warehouse.timescale_settings",
 }
 

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping
 import psycopg
 
 from loaders.warehouse import hypertables, migration_files
+from loaders.warehouse.history import prepare_history
 from loaders.warehouse.ownership import (
+    COMPAT,
     FIXED_SCHEMAS,
     INNER_SCHEMAS,
     claim_schemas,
@@ -39,6 +41,7 @@ def prepare(
         for key, value in (settings or {}).items():
             put_setting(conn, key, value)
         create_tables(conn, tables)
+        prepare_history(conn, warehouse.history, tables)
         hypertables.make_of_empty(conn, tables)
         for table in tables:
             create_indexes(conn, table)
@@ -67,7 +70,8 @@ def other_market_schemas(
 ) -> list[str]:
     """Schemas of ours that belong to another market schema, or to an earlier name of it."""
     source_schemas = {name for name in FIXED_SCHEMAS if name not in INNER_SCHEMAS}
-    return sorted(owned_schemas(conn) - source_schemas - set(schemas(warehouse, tables)))
+    ours = {*schemas(warehouse, tables), warehouse.inner_schema(COMPAT)}
+    return sorted(owned_schemas(conn) - source_schemas - ours)
 
 
 def _forget_dropped_schemas(conn: psycopg.Connection) -> None:

@@ -16,8 +16,10 @@ from loaders.errors import SettingsError
 
 # that builds make, beside the market's
 INNER_SCHEMAS = ("options", "futures", "qa", "quotemill_staging", "quotemill_intermediate")
+# of views in the shapes of other programs, made on request
+COMPAT = "compat"
 # every schema of ours but the one that users name by the setting market_schema
-FIXED_SCHEMAS = frozenset({"ops", "raw_tdx", "raw_ib", "raw_tq", "ticks", *INNER_SCHEMAS})
+FIXED_SCHEMAS = frozenset({"ops", "raw_tdx", "raw_ib", "raw_tq", "ticks", COMPAT, *INNER_SCHEMAS})
 # with what is put before it for an inner schema, PostgreSQL keeps 63 letters
 LONGEST_NAME = 63 - len("quotemill_intermediate_")
 _SHOWN = 20  # relations named in a refusal

@@ -204,6 +204,18 @@ def test_a_link_is_not_replaced(home: Path) -> None:
     assert other.read_text() == "log_days = 3\n"
 
 
+def test_a_read_only_file_is_not_replaced(home: Path) -> None:
+    path = home / "quotemill.toml"
+    path.write_text("log_days = 3\n")
+    path.chmod(0o444)
+    with pytest.raises(SettingsError, match="is read-only"):
+        save(home, log_days=4)
+    assert path.read_text() == "log_days = 3\n"
+    path.chmod(0o644)
+    save(home, log_days=4)
+    assert path.read_text() == "log_days = 4\n"
+
+
 def test_every_setting_is_found_by_its_name(home: Path) -> None:
     rows = list_settings(load(home))
     assert all(find_field(row.name) is not None for row in rows)

@@ -148,6 +148,32 @@ def test_minutes_in_compressed_chunks_are_corrected(shore: Shore) -> None:
     assert len(shore.take_changes(KLINE_MINUTE)) == CODES
 
 
+def test_old_versions_of_compressed_rows_are_kept(shore: Shore) -> None:
+    tables = frozenset({KLINE_MINUTE.qualified, TICK_TRADE.qualified})
+    shore.warehouse = replace(shore.warehouse, history=tables)
+    migrate.prepare(shore.warehouse, (KLINE_MINUTE, TICK_TRADE))
+    shore.land(KLINE_MINUTE, minutes(2, 0, 3))
+    shore.land(TICK_TRADE, ticks(5, NOON, codes=2))
+    shore.compress(KLINE_MINUTE, "bar_end", "bar_end desc")
+    shore.compress(TICK_TRADE, "trade_date", "trade_date desc, ordinal")
+    was = "select code, source_label, close, fetched_at from raw_tdx.kline_minute"
+    was += " where code = 'sh600001' and source_label = '10:00' order by bar_end"
+    before = shore.rows(was)
+
+    later = minutes(2, 0, 3, fetch=1)
+    few = pc.and_(pc.equal(later["code"], "sh600001"), pc.equal(later["source_label"], "10:00"))
+    assert shore.land(KLINE_MINUTE, closing(later, few)).changed == 3
+    shore.land(TICK_TRADE, ticks(3, NOON + timedelta(days=1), price=11, codes=1))
+
+    fetched = later["fetched_at"][0].as_py()
+    history = "select code, source_label, close, fetched_at, known_until"
+    history += " from raw_tdx.kline_minute_history order by bar_end"
+    assert shore.rows(history) == [(*row, fetched) for row in before]
+    # three ticks of the day are others, and two are gone
+    days = "select code, ordinal, price from raw_tdx.tick_trade_history order by 1, 2"
+    assert shore.rows(days) == [("sh600000", n, 10) for n in range(1, 6)]
+
+
 def test_over_100000_compressed_minutes_change_at_once(shore: Shore) -> None:
     size = CODES * DAYS * 240
     shore.land(KLINE_MINUTE, minutes(CODES, 0, DAYS))
