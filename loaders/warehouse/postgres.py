@@ -24,6 +24,7 @@ from loaders.warehouse import timescale
 from loaders.warehouse.address import build_address, label_address, parse_address
 from loaders.warehouse.connections import WATCHFUL, connect, take_unbroken
 from loaders.warehouse.embedded import server as embedded
+from loaders.warehouse.embedded.settings import Address
 from loaders.warehouse.ownership import check_market_schema
 
 T = TypeVar("T")
@@ -98,6 +99,8 @@ class Warehouse:
     origin, label: for people, without the password
     home: QUOTEMILL_HOME, where the embedded server lives
     sizes: those that the settings give the embedded server
+    listen: where it lets readers in
+    history: landed tables whose old rows stay when a load corrects them
     connection: how its sessions behave
     """
 
@@ -110,6 +113,8 @@ class Warehouse:
     home: Path = field(repr=False)
     may_start: bool = field(default=True, repr=False)
     sizes: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    listen: Address | None = field(default=None, repr=False, compare=False)
+    history: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
     pool_size: int = field(default=10, repr=False, compare=False)
     max_overflow: int = field(default=20, repr=False, compare=False)
     pool: "_Pool | None" = field(default=None, repr=False, compare=False)
@@ -147,7 +152,7 @@ class Warehouse:
             except psycopg.OperationalError:
                 if not (self.embedded and self.may_start):
                     raise
-                url = embedded.ensure_running(self.home, self.sizes).url
+                url = embedded.ensure_running(self.home, self.sizes, self.listen).url
                 return connect(url, autocommit, application_name, self.connection)
         except psycopg.OperationalError as error:
             raise self.away(error) from None
@@ -291,6 +296,7 @@ def open_warehouse(settings: Settings, *, start: bool = True) -> Warehouse:
         reader_role=settings.reader_role,
         label=label_address(params),
         home=settings.home,
+        history=settings.history.tables,
         pool_size=settings.pool_size,
         max_overflow=settings.max_overflow,
     )
@@ -344,9 +350,9 @@ def allow_embedded(settings: Settings) -> None:
 
 
 def _open_embedded(settings: Settings, start: bool) -> Warehouse:
-    home, sizes = settings.home, settings.server.given()
+    home, sizes, listen = settings.home, settings.server.given(), settings.server.address
     if start:
-        server = embedded.ensure_running(home, sizes)
+        server = embedded.ensure_running(home, sizes, listen)
         url, name = server.url, f"embedded PostgreSQL {server.major} ({server.socket_dir})"
     else:
         url = embedded.expected_url(home)
@@ -361,6 +367,8 @@ def _open_embedded(settings: Settings, start: bool) -> Warehouse:
         home=home,
         may_start=start,
         sizes=sizes,
+        listen=listen,
+        history=settings.history.tables,
         pool_size=settings.pool_size,
         max_overflow=settings.max_overflow,
     )

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +11,11 @@ import typer
 
 from loaders.cli import shell
 from loaders.cli.shell import DeleteYes, JsonFlag, ReplaceYes
-from loaders.errors import UsageError
+from loaders.errors import SettingsError, UsageError
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.embedded import server as embedded
 from loaders.warehouse.embedded import sizes
+from loaders.warehouse.embedded.access import READER
 from loaders.warehouse.embedded.binaries import client_tool
 from loaders.warehouse.postgres import (
     Warehouse,
@@ -21,6 +23,7 @@ from loaders.warehouse.postgres import (
     open_warehouse,
     require_warehouse,
 )
+from loaders.warehouse.reader import admit_reader
 from orchestration.backup import dump as dumps
 from orchestration.backup import dump_restore as restores
 from orchestration.cli import upgrade_timescale
@@ -42,7 +45,8 @@ def start() -> None:
     settings = load_settings()
     _require_embedded(settings, "start that server by its own means, or remove the setting")
     allow_embedded(settings)
-    server = embedded.ensure_running(settings.home, settings.server.given())
+    given, listen = settings.server.given(), settings.server.address
+    server = embedded.ensure_running(settings.home, given, listen)
     typer.echo(f"running: PostgreSQL {server.major}, process {server.pid}, {server.socket_dir}")
 
 
@@ -113,13 +117,75 @@ def psql(context: typer.Context) -> None:
     os.execve(program, [str(program), "-d", conninfo, *context.args], environment)
 
 
+class ReaderForm(StrEnum):
+    URL = "url"
+    JDBC = "jdbc"
+    ODBC = "odbc"
+    R = "r"
+
+
 @app.command()
-def url() -> None:
+def url(
+    reader: Annotated[
+        bool,
+        typer.Option("--reader", help="Of the role that may only read, at `server.listen`."),
+    ] = False,
+    form: Annotated[
+        ReaderForm,
+        typer.Option(help="With --reader, as DBeaver (jdbc), Excel (odbc) or R take it."),
+    ] = ReaderForm.URL,
+) -> None:
     """Print the warehouse's URL, with its password, for other programs. Starts its server.
 
     Example: psql "$(quotemill warehouse url)"
     """
-    typer.echo(require_warehouse(load_settings()).url)
+    settings = load_settings()
+    if not reader:
+        if form is not ReaderForm.URL:
+            raise UsageError("--form is for --reader", hint="quotemill warehouse url --reader")
+        typer.echo(require_warehouse(settings).url)
+        return
+    typer.echo(_reader_line(settings, form))
+
+
+def _reader_line(settings: Settings, form: ReaderForm) -> str:
+    """What a program of this machine takes to read; makes the role at first."""
+    _require_embedded(
+        settings, "make a role there that may log in, name it as reader_role, then quotemill build"
+    )
+    if settings.server.address is None:
+        raise UsageError(
+            "the embedded server has a socket only, at which no other user gets in",
+            hint="quotemill settings --set server.listen=127.0.0.1:5433 && "
+            "quotemill warehouse stop",
+        )
+    warehouse = require_warehouse(settings)
+    server = embedded.running(settings.home)
+    if server is None or server.listens != settings.server.address:
+        at = server.listens if server and server.listens else "a socket only"
+        raise SettingsError(
+            f"the embedded server listens at {at}, and from its next start at "
+            f"{settings.server.address} ({settings.origin('server.listen')})",
+            hint="quotemill warehouse stop, when no load and no build is running",
+        )
+    password, (host, port) = admit_reader(warehouse), settings.server.address
+    match form:
+        case ReaderForm.JDBC:
+            return (
+                f"jdbc:postgresql://{settings.server.address}/postgres"
+                f"?user={READER}&password={password}"
+            )
+        case ReaderForm.ODBC:
+            return (
+                f"Driver={{PostgreSQL Unicode}};Server={host};Port={port};Database=postgres;"
+                f"Uid={READER};Pwd={password}"
+            )
+        case ReaderForm.R:
+            return (
+                f'DBI::dbConnect(RPostgres::Postgres(), host = "{host}", port = {port}, '
+                f'dbname = "postgres", user = "{READER}", password = "{password}")'
+            )
+    return f"postgresql://{READER}:{password}@{settings.server.address}/postgres"
 
 
 @app.command()

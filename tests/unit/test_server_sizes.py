@@ -79,6 +79,14 @@ def test_there_are_processes_for_the_parallel_workers_that_are_asked_for() -> No
         ("max_parallel_workers", "some", "valid integer"),
         ("max_parallel_workers", "2000", "less than or equal to 1024"),
         ("work_memory", "1GB", "did you mean work_mem?"),
+        ("listen", "5433", "is an address and a port: 127.0.0.1:5433"),
+        ("listen", "localhost:5433", "is an address and a port: 127.0.0.1:5433"),
+        ("listen", "0.0.0.0:5433", "is an address of this machine alone, 127.0.0.1 or [::1]"),
+        ("listen", "[::]:5433", "is an address of this machine alone"),
+        ("listen", "192.168.1.5:5433", "need a PostgreSQL server of your own"),
+        ("listen", "127.0.0.1", "is an address and a port"),
+        ("listen", "127.0.0.1:80", "has a port from 1024 to 65535"),
+        ("listen", "127.0.0.1:99999", "has a port from 1024 to 65535"),
     ],
 )
 def test_a_size_that_cannot_be_is_refused(name: str, value: str, says: str, tmp_path: Path) -> None:
@@ -96,3 +104,20 @@ def test_what_is_given_is_in_postgresqls_words(tmp_path: Path) -> None:
     settings = load_settings({}, cwd=tmp_path)
     assert settings.server.given() == {"shared_buffers": "2GB", "max_parallel_workers": "0"}
     assert settings.origin("server.shared_buffers") == str(tmp_path / "quotemill.toml")
+
+
+@pytest.mark.parametrize(
+    ("listen", "address"),
+    [
+        ("127.0.0.1:5433", ("127.0.0.1", 5433)),
+        ("[::1]:6000", ("::1", 6000)),
+        ("", None),
+    ],
+)
+def test_readers_get_in_at_an_address_of_this_machine(
+    listen: str, address: tuple[str, int] | None, tmp_path: Path
+) -> None:
+    server = load_settings({"QUOTEMILL_SERVER__LISTEN": listen}, cwd=tmp_path).server
+    assert server.address == address
+    assert str(server.address or "") == listen
+    assert "listen" not in server.given()

@@ -17,7 +17,7 @@ from pathlib import Path
 from loaders.errors import SettingsError
 from loaders.warehouse.embedded import binaries
 from loaders.warehouse.embedded.binaries import SYSTEM_ROOT, Account
-from loaders.warehouse.embedded.postmaster import PORT
+from loaders.warehouse.embedded.postmaster import socket_path
 
 SOCKET_LIMIT = 103  # bytes of a socket's path: Linux has room for 107, macOS for 103
 POINTER = "postgres.place"  # in a home: name of the folder below SYSTEM_ROOT with its data
@@ -153,7 +153,7 @@ def private_folder(path: Path, account: Account | None) -> bool:
 def socket_folder(base: Path, account: Account | None) -> Path:
     """A folder for the socket that only the server's user can enter; its path is short enough."""
     folder = base / "socket"
-    fits = len(os.fsencode(folder / f".s.PGSQL.{PORT}")) <= SOCKET_LIMIT
+    fits = len(os.fsencode(socket_path(folder, 65535))) <= SOCKET_LIMIT
     if fits and private_folder(folder, account):
         return folder
     owner = account.uid if account else os.geteuid()

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loaders.errors import UpstreamError
+from loaders.warehouse.embedded.settings import Address
 
-PORT = 5432  # only a part of the socket's name
+PORT = 5432  # of the socket that clients use: only a part of its name
 
 
 @dataclass(frozen=True)
@@ -17,10 +18,15 @@ class Pidfile:
     pid: int
     socket_dir: Path
     state: str
+    listens: Address | None
 
     @property
     def socket(self) -> Path:
-        return self.socket_dir / f".s.PGSQL.{PORT}"
+        return socket_path(self.socket_dir)
+
+
+def socket_path(folder: Path, port: int = PORT) -> Path:
+    return folder / f".s.PGSQL.{port}"
 
 
 def read_pidfile(data: Path) -> Pidfile | None:
@@ -32,7 +38,9 @@ def read_pidfile(data: Path) -> Pidfile | None:
     if len(lines) < 5 or not lines[0].strip().isdigit():
         return None
     state = lines[7].strip() if len(lines) > 7 else "starting"
-    return Pidfile(int(lines[0]), Path(lines[4]), state)
+    host = lines[5].strip() if len(lines) > 5 else ""
+    listens = Address(host, int(lines[3])) if host else None
+    return Pidfile(int(lines[0]), Path(lines[4]), state, listens)
 
 
 def answers(path: Path) -> bool:
@@ -99,13 +107,26 @@ def drop_stale_locks(data: Path, socket_dir: Path) -> None:
     living process: another program's, or a zombie's. It notices leftover children of a dead server
     by their shared memory, with or without these files.
     """
-    for path in (data / "postmaster.pid", socket_dir / f".s.PGSQL.{PORT}.lock"):
+    for path in (data / "postmaster.pid", *socket_dir.glob(".s.PGSQL.*.lock")):
         try:
             first, *_ = path.read_text().splitlines() or [""]
         except OSError:
             continue
         if not first.strip().isdigit() or not alive(int(first), data):
             path.unlink(missing_ok=True)
+
+
+def link_socket(folder: Path, port: int) -> None:
+    """Let clients find the socket of a server at another port by the name that they know.
+
+    PostgreSQL names the socket by the port that it listens at.
+    """
+    known = socket_path(folder)
+    if port != PORT:
+        known.unlink(missing_ok=True)
+        known.symlink_to(socket_path(folder, port).name)
+    elif known.is_symlink():
+        known.unlink()
 
 
 def stop(data: Path, patience: float) -> bool:

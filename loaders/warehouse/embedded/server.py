@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import shlex
 import shutil
 import tempfile
@@ -13,9 +14,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from loaders.errors import SettingsError, UpstreamError
-from loaders.warehouse.embedded import binaries, places, postmaster, sizes
+from loaders.warehouse.embedded import access, binaries, places, postmaster, sizes
 from loaders.warehouse.embedded.binaries import Account
 from loaders.warehouse.embedded.postmaster import PORT
+from loaders.warehouse.embedded.settings import Address
 
 PATIENCE = 300.0  # seconds for crash recovery, ours or that of the process we wait for
 _SETTINGS = {
@@ -37,16 +39,18 @@ _LOG_SETTINGS = {  # one small file per weekday, each overwritten after a week
     "log_checkpoints": "off",
     "log_error_verbosity": "terse",
 }
+_BIND = re.compile(r'could not bind IPv\d address "[^"]*": (.+)')
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server that is up."""
+    """A server that is up; `listens` is where readers get in, if anywhere."""
 
     pid: int
     data: Path
     socket_dir: Path
     major: int
+    listens: Address | None
 
     @property
     def url(self) -> str:
@@ -55,13 +59,18 @@ class Server:
 
 @dataclass(frozen=True)
 class ServerStatus:
-    """The state of a home's server. `size_bytes` is the whole data directory."""
+    """The state of a home's server.
+
+    readers_at: address and port where the role that may only read gets in, of a running server
+    size_bytes: of the whole data directory
+    """
 
     running: bool
     pid: int | None
     version: int | None
     data_directory: Path
     socket_directory: Path
+    readers_at: str | None
     log_directory: Path
     size_bytes: int
 
@@ -71,16 +80,20 @@ def running(home: Path) -> Server | None:
     for data in places.candidates(home):
         pidfile = postmaster.read_pidfile(data)
         if pidfile and pidfile.state == "ready" and postmaster.answers(pidfile.socket):
-            return Server(pidfile.pid, data, pidfile.socket_dir, _major_of(data))
+            major = _major_of(data)
+            return Server(pidfile.pid, data, pidfile.socket_dir, major, pidfile.listens)
     return None
 
 
-def ensure_running(home: Path, given: Mapping[str, str] | None = None) -> Server:
+def ensure_running(
+    home: Path, given: Mapping[str, str] | None = None, listen: Address | None = None
+) -> Server:
     """Reuse or start the home's server, making its data directory at first use.
 
-    `given` are sizes from the settings, by PostgreSQL's names. Raises SettingsError for what the
-    user must change (folder, other major version, no system user), UpstreamError with the log's
-    last lines when the server does not start.
+    `given` are sizes from the settings, by PostgreSQL's names; at `listen` a server that this
+    starts lets readers in. Raises SettingsError for what the user must change (folder, other major
+    version, no system user, a port in use), UpstreamError with the log's last lines when the server
+    does not start.
     """
     server = running(home)
     if server:
@@ -94,7 +107,7 @@ def ensure_running(home: Path, given: Mapping[str, str] | None = None) -> Server
             _initialise(data, account)
         _check_major(data)
         if not postmaster.wait_for_other(data, PATIENCE):
-            _start(base, account, given or {})
+            _start(base, account, given or {}, listen)
         server = running(home)
     if server is None:
         raise UpstreamError(
@@ -149,6 +162,7 @@ def status(home: Path) -> ServerStatus:
         version=_major_of(data) if places.is_made(data) else None,
         data_directory=data,
         socket_directory=server.socket_dir if server else base / "socket",
+        readers_at=str(server.listens) if server and server.listens else None,
         log_directory=places.logs(base),
         size_bytes=places.size(data),
     )
@@ -240,7 +254,9 @@ def _check_major(data: Path) -> None:
         )
 
 
-def _start(base: Path, account: Account | None, given: Mapping[str, str]) -> None:
+def _start(
+    base: Path, account: Account | None, given: Mapping[str, str], listen: Address | None
+) -> None:
     data, logs = base / "postgres", places.logs(base)
     try:
         places.make_folder(logs.parent, account)
@@ -248,6 +264,9 @@ def _start(base: Path, account: Account | None, given: Mapping[str, str]) -> Non
             raise SettingsError(f"{logs} must belong to the server alone", hint="move it away")
         socket_dir = places.socket_folder(base, account)
         config = sizes.write(data, account, given)
+        port = listen.port if listen else PORT
+        postmaster.link_socket(socket_dir, port)
+        rules = access.write_rules(data, account) if listen else None
         start_log = os.open(
             logs / "start.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600
         )
@@ -256,12 +275,14 @@ def _start(base: Path, account: Account | None, given: Mapping[str, str]) -> Non
     # on the command line, where no ALTER SYSTEM can open the server to the network
     options = {
         "config_file": str(config),
-        "listen_addresses": "",
-        "port": str(PORT),
+        "listen_addresses": listen.host if listen else "",
+        "port": str(port),
         "unix_socket_directories": '"' + str(socket_dir).replace('"', '""') + '"',
         "unix_socket_permissions": "0700",
         "log_directory": str(logs),
     }
+    if rules:
+        options["hba_file"] = str(rules)
     command: list[str | Path] = [binaries.server_bin(account) / "pg_ctl", "start", "-s", "-D", data]
     command += ["-w", "-t", str(int(PATIENCE)), "-o"]
     command += [" ".join(f"-c {shlex.quote(f'{k}={v}')}" for k, v in options.items())]
@@ -283,6 +304,11 @@ def _start(base: Path, account: Account | None, given: Mapping[str, str]) -> Non
             time.sleep(0.1)
     finally:
         os.close(start_log)
+    if listen and (refused := _BIND.search(tail)):
+        raise SettingsError(
+            f"the embedded server cannot listen at {listen}: {refused[1]}",
+            hint="the setting server.listen names another address, or none",
+        )
     hint = f"its logs are in {logs}"
     if "shared memory" in tail:
         hint = f"give it less: QUOTEMILL_SERVER__SHARED_BUFFERS=32MB; {hint}"

@@ -1,6 +1,8 @@
 """Section `server` of the settings."""
 
 import re
+from ipaddress import ip_address
+from typing import NamedTuple
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -17,8 +19,25 @@ def in_bytes(size: str) -> int:
     return int(number) * UNITS[unit]
 
 
+class Address(NamedTuple):
+    """A port of this machine."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
 class ServerSettings(Section):
     """Sizes of the embedded server, by PostgreSQL's names; the rest fits the machine."""
+
+    listen: str | None = Field(
+        None,
+        description="address of this machine where a role that may only read gets in with a "
+        "password; empty: none, the embedded server has a socket only",
+    )
 
     shared_buffers: str | None = Field(
         None, description="memory for the tables that the embedded server keeps at hand"
@@ -54,9 +73,43 @@ class ServerSettings(Section):
             raise ValueError(f"is more than this machine has: {here}")
         return value
 
+    @field_validator("listen")
+    @classmethod
+    def _is_of_this_machine(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        host, port = _split(value)
+        try:
+            address = ip_address(host)
+        except ValueError:
+            raise ValueError("is an address and a port: 127.0.0.1:5433") from None
+        if not address.is_loopback:
+            raise ValueError(
+                f"is an address of this machine alone, 127.0.0.1 or [::1], not {host}: readers on "
+                "other machines need a PostgreSQL server of your own (warehouse_url)"
+            )
+        if not re.fullmatch(r"[1-9]\d{3,4}", port) or not 1024 <= int(port) <= 65535:
+            raise ValueError("has a port from 1024 to 65535: 127.0.0.1:5433")
+        return value
+
+    @property
+    def address(self) -> Address | None:
+        """Where readers get in; None where the server has a socket only."""
+        if self.listen is None:
+            return None
+        host, port = _split(self.listen)
+        return Address(host, int(port))
+
     def given(self) -> dict[str, str]:
         """The sizes that are set, by PostgreSQL's names."""
-        return {name: str(value) for name, value in self if value is not None}
+        return {n: str(value) for n, value in self if n != "listen" and value is not None}
+
+
+def _split(listen: str) -> tuple[str, str]:
+    host, _, port = listen.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        return host[1:-1], port
+    return host, port
 
 
 SECTION = ServerSettings
