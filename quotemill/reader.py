@@ -95,6 +95,7 @@ class Reader:
         as_of: Day = None,
         columns: Sequence[str] | None = None,
         *,
+        known_at: datetime | str | None = None,
         float: bool = False,
         batches: Literal[False] = False,
     ) -> Rows: ...
@@ -109,6 +110,7 @@ class Reader:
         as_of: Day = None,
         columns: Sequence[str] | None = None,
         *,
+        known_at: datetime | str | None = None,
         float: bool = False,
         batches: Literal[True],
     ) -> "pa.RecordBatchReader": ...
@@ -122,6 +124,7 @@ class Reader:
         as_of: Day = None,
         columns: Sequence[str] | None = None,
         *,
+        known_at: datetime | str | None = None,
         float: bool = False,
         batches: bool = False,
     ) -> "Rows | pa.RecordBatchReader":
@@ -136,11 +139,13 @@ class Reader:
             forward-adjusted prices may be zero or negative.
         as_of: a day: only bars up to it, adjusted by the events known on it, so that a backtest
             knows no later one. None: as of the newest day.
+        known_at: a time with its zone: day bars as traded, as loads had fetched them by then,
+            without later corrections. Needs `keep` of `[history]` in the settings since that time.
         """
         from orchestration.readers.klines import find_securities, select_klines
 
         days = {"start": _read_day(start), "end": _read_day(end), "as_of": _read_day(as_of)}
-        names = _read_codes(codes)
+        names, at = _read_codes(codes), _read_time(known_at)
 
         def choose(conn: psycopg.Connection) -> Query:
             securities = find_securities(conn, self._market, names) if names is not None else []
@@ -151,6 +156,7 @@ class Reader:
                 freq=freq,
                 adjust=adjust or "none",
                 columns=columns or (),
+                known_at=at,
                 **days,
             )
 
@@ -272,7 +278,7 @@ class Reader:
         relation = f"{self._market}.changes"
 
         def choose(conn: psycopg.Connection) -> Query:
-            from orchestration.readers.klines import require_built
+            from orchestration.readers.listed import require_built
 
             require_built(conn, relation)
             return f"select * from {relation} where change_no > %s order by change_no", (since,)
@@ -408,6 +414,16 @@ def _read_codes(codes: Codes) -> list[str] | None:
     if not names:
         raise add_hint(UsageError("no codes are given", hint="None reads the whole market"))
     return names
+
+
+def _read_time(time: datetime | str | None) -> datetime | None:
+    if time is None or isinstance(time, datetime):
+        return time
+    try:
+        return datetime.fromisoformat(time)
+    except ValueError:
+        hint = "write 2024-06-03T16:00:00+08:00"
+        raise add_hint(UsageError(f"{time} is no time", hint=hint)) from None
 
 
 def _read_day(day: Day) -> date | None:

@@ -126,25 +126,23 @@ def _start_copy(conn: psycopg.Connection, statement: str) -> None:
         _end_copy(conn, result)
 
 
-def _receive_lines(conn: psycopg.Connection) -> Iterator[bytes]:
+def _receive_lines(conn: psycopg.Connection) -> Iterator[bytearray]:
     """Whole lines of a COPY, some BATCH bytes at a time."""
-    pgconn = conn.pgconn
-    receive = pgconn.get_copy_data
-    parts: list[memoryview] = []
-    size = 0
+    receive = conn.pgconn.get_copy_data
+    lines = bytearray()
     while True:
         length, data = receive(1)
         if length > 0:
-            parts.append(data)
-            size += length
-            if size < BATCH:
+            # each line's own memory is free again at once: kept for a join, it costs thrice as much
+            lines += data
+            if len(lines) < BATCH:
                 continue
         elif length == 0:
             _await_bytes(conn)
             continue
-        if parts:
-            yield b"".join(parts)
-            parts, size = [], 0
+        if lines:
+            yield lines
+            lines = bytearray()
         if length < 0:
             return _end_copy(conn, _await_result(conn))
 

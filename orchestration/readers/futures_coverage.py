@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from orchestration.readers.klines import NotListed, require_built
+from orchestration.readers.listed import find_listed, require_built
 
 
 def read_varieties(conn: psycopg.Connection, futures: str) -> list[dict[str, Any]]:
@@ -44,10 +44,7 @@ def read_days(
         require_built(conn, f"{futures}.{table}")
     query = f"select distinct variety from {futures}.tick_coverage order by variety"
     known = [name for (name,) in conn.execute(query.encode()).fetchall()]
-    matching = [name for name in known if name.lower() == variety.lower()]
-    if not matching:
-        hint = f"there are: {', '.join(known[:30]) or 'none'}"
-        raise NotListed(f"there is no schedule of {variety}", hint=hint)
+    name = find_listed(variety, known, "there is no schedule of")
     lacking = "and c.coverage <> 'complete'" if is_lacking else ""
     query = f"""
         select c.*, i.volume_lots, i.day_volume_lots
@@ -61,7 +58,7 @@ def read_days(
             and c.trading_day <= coalesce(%(until)s, c.trading_day) {lacking}
         order by c.trading_day desc limit %(limit)s
     """
-    values = {"variety": matching[0], "until": until, "limit": limit}
+    values = {"variety": name, "until": until, "limit": limit}
     return conn.cursor(row_factory=dict_row).execute(query.encode(), values).fetchall()
 
 

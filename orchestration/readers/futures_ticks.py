@@ -11,7 +11,7 @@ from loaders.ticks.frame import TICKS
 from loaders.ticks.open_store import open_store
 from loaders.ticks.store import IndexRow
 from loaders.warehouse.postgres import Warehouse
-from orchestration.readers.klines import NotListed
+from orchestration.readers.listed import find_listed, require_known
 
 MAIN = "KQ.m@"
 
@@ -31,8 +31,7 @@ def stream_ticks(
     trading days are included. Raises NotListed for a variety without ticks, UsageError for days
     that are archived and unknown columns, StoreError where the store is away.
     """
-    if unknown := [name for name in columns if name not in TICKS.names]:
-        raise UsageError(f"ticks have no column {unknown[0]}", hint=f"{', '.join(TICKS.names)}")
+    require_known("column", columns, TICKS.names)
     store = open_store(settings, warehouse)
     try:
         # the first load makes the tables
@@ -57,15 +56,12 @@ def _list_days(
     rows: list[IndexRow], variety: str, start: date | None, end: date | None
 ) -> list[IndexRow]:
     days = [row for row in rows if row.is_visible]
-    known = {row.symbol.removeprefix(MAIN) for row in days}
-    matching = {name for name in known if name.lower() == variety.lower()}
-    if not matching:
-        shown = ", ".join(sorted(known)[:30])
-        raise NotListed(f"there are no ticks of {variety}", hint=f"there are: {shown or 'none'}")
+    known = sorted({row.symbol.removeprefix(MAIN) for row in days})
+    name = find_listed(variety, known, "there are no ticks of")
     chosen = [
         row
         for row in days
-        if row.symbol.removeprefix(MAIN) in matching
+        if row.symbol.removeprefix(MAIN) == name
         and (start is None or row.trading_day >= start)
         and (end is None or row.trading_day <= end)
     ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Literal, get_args
 
 import psycopg
@@ -12,6 +12,14 @@ from loaders.errors import UsageError
 from loaders.tdx.code_forms import read_code
 from loaders.warehouse.ownership import has_relation
 from orchestration.readers.arrow import read_table
+from orchestration.readers.day_bar_versions import select_versions
+from orchestration.readers.listed import (
+    NotListed,
+    require_built,
+    require_function,
+    require_known,
+    require_order,
+)
 
 Frequency = Literal["1d", "1w", "1mo", "1m", "5m", "15m", "30m", "60m"]
 Adjustment = Literal["none", "qfq", "hfq"]
@@ -22,10 +30,6 @@ MINUTES = FREQUENCIES[3:]
 PRICES = ("open", "high", "low", "close")
 MOST = 200_000  # rows of one reading
 NEAR = 5  # codes that an unknown one is answered with
-
-
-class NotListed(UsageError):
-    """A code, a variety or a symbol that the warehouse does not have."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,7 @@ def select_klines(
     start: date | None = None,
     end: date | None = None,
     as_of: date | None = None,
+    known_at: datetime | None = None,
     columns: Sequence[str] = (),
 ) -> tuple[str, dict[str, Any]]:
     """The query for bars of some securities, or of all shares and funds, and its values.
@@ -130,11 +135,11 @@ def select_klines(
 
     as_of: only bars up to that day, adjusted by the events known on it: those with an ex-date up to
     it
+    known_at: day bars of shares as traded, as they had been fetched by then
 
-    Raises UsageError for bars and columns that are not kept.
+    Raises UsageError for bars, versions and columns that are not kept.
     """
-    if start and end and end < start:
-        raise UsageError(f"end {end} is before start {start}")
+    require_order(start, end)
     indices = [security for security in securities if security.is_index]
     first = [*indices, *securities, Security("", None, False)][0]
     shares = [security.code for security in securities if not security.is_index]
@@ -143,13 +148,21 @@ def select_klines(
             f"{shares[0]} is no index, others are", hint="ask for indices and shares apart"
         )
     known = list_columns(first.is_index, freq)
-    for name in columns:
-        _require_known("column", name, known)
+    require_known("column", columns, known)
     table = _find_table(first, freq, adjust)
     chosen = list(columns or known)
     codes = [security.code for security in securities]
     values: dict[str, Any] = {"codes": codes, "as_of": as_of}
-    if as_of and adjust == "qfq":
+    if known_at:
+        if (freq, adjust) != (DAYS, "none") or first.is_index:
+            raise UsageError(
+                "old versions are read of day bars of shares, as traded",
+                hint="freq=1d, without adjust",
+            )
+        source = f"({select_versions(conn, market, known_at)}) as versions"
+        values["known_at"] = known_at
+        end = min(filter(None, (end, as_of)), default=None)
+    elif as_of and adjust == "qfq":
         # a function's numerics have no precision
         exact = dict.fromkeys(PRICES, "numeric(18, 3)") | {"amount_cny": "numeric(20, 3)"}
         chosen = [f"{n}::{exact[n]} as {n}" if n in exact else n for n in chosen]
@@ -233,11 +246,11 @@ def explain_adjustments(security: Security) -> str:
 
 
 def _find_table(security: Security, freq: str, adjust: str) -> str:
-    _require_known("freq", freq, FREQUENCIES)
-    _require_known("adjust", adjust, ADJUSTMENTS)
-    if adjust not in list_adjustments(security, freq):
-        known = list_adjustments(security, freq)
-        raise UsageError(explain_adjustments(security), hint=f"adjust={known[0]}")
+    require_known("freq", [freq], FREQUENCIES)
+    require_known("adjust", [adjust], ADJUSTMENTS)
+    possible = list_adjustments(security, freq)
+    if adjust not in possible:
+        raise UsageError(explain_adjustments(security), hint=f"adjust={possible[0]}")
     if security.is_index:
         tables: dict[str, str] = {DAYS: "daily", WEEKS: "weekly", MONTHS: "monthly", "1m": "minute"}
         if freq not in tables:
@@ -251,21 +264,3 @@ def _find_table(security: Security, freq: str, adjust: str) -> str:
     if freq == "1m":
         return f"kline_minute{suffix or '_raw'}"
     return f"kline_{freq}{suffix}"
-
-
-def _require_known(name: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise UsageError(f"{name} {value} is unknown", hint=f"one of {', '.join(known)}")
-
-
-def require_function(conn: psycopg.Connection, function: str) -> None:
-    """Raises UsageError for a function, with its types, that no build has made."""
-    [(known,)] = conn.execute("select to_regprocedure(%s) is not null", (function,))
-    if not known:
-        raise UsageError(f"{function} is not built yet", hint="quotemill build")
-
-
-def require_built(conn: psycopg.Connection, relation: str) -> None:
-    """Raises UsageError for a relation that no build has made."""
-    if not has_relation(conn, relation):
-        raise UsageError(f"{relation} is not built yet", hint="quotemill build")

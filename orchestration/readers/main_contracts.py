@@ -6,7 +6,8 @@ import psycopg
 import pyarrow as pa
 
 from orchestration.readers.arrow import read_table
-from orchestration.readers.klines import MOST, NotListed, require_built
+from orchestration.readers.klines import MOST
+from orchestration.readers.listed import find_listed, require_built
 
 
 def read_main_contracts(
@@ -26,10 +27,7 @@ def read_main_contracts(
         require_built(conn, f"{futures}.{table}")
     query = f"select distinct variety from {futures}.main_schedule order by variety"
     known = [name for (name,) in conn.execute(query.encode()).fetchall()]
-    matching = [name for name in known if name.lower() == variety.lower()]
-    if not matching:
-        shown = ", ".join(known[:30])
-        raise NotListed(f"there is no schedule of {variety}", hint=f"there are: {shown or 'none'}")
+    name = find_listed(variety, known, "there is no schedule of")
     query = f"""
         select s.trading_day, s.underlying_contract, s.prev_contract, s.segment_id, s.is_switch,
             d.open, d.high, d.low, d.close, d.settlement_price, d.close_back_diff, d.volume_lots,
@@ -42,4 +40,4 @@ def read_main_contracts(
             and s.trading_day <= coalesce(%(end)s, s.trading_day)
         order by s.trading_day
     """
-    return read_table(conn, query, {"variety": matching[0], "start": start, "end": end}, MOST)
+    return read_table(conn, query, {"variety": name, "start": start, "end": end}, MOST)

@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from loaders.warehouse.ownership import has_relation
 from orchestration.readers.arrow import read_table
-from orchestration.readers.klines import MOST, NotListed, require_built
+from orchestration.readers.klines import MOST
+from orchestration.readers.listed import NotListed, require_built
 
 _SHARED = (
     "expiry, dte, option_right, strike, conid, local_symbol, bid, ask, mid, last, "

@@ -7,8 +7,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from loaders.errors import UsageError
-from orchestration.readers.klines import require_built
+from orchestration.readers.listed import require_built, require_known, require_order
 
 
 def select_rows(
@@ -31,13 +30,11 @@ def select_rows(
 
     Raises UsageError for a table that is not built, and for a column that it does not have.
     """
-    if start and end and end < start:
-        raise UsageError(f"end {end} is before start {start}")
+    require_order(start, end)
     require_built(conn, table)
     query = "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0"
     known = [name for (name,) in conn.execute(f"{query} and not attisdropped".encode(), (table,))]
-    if unknown := [name for name in columns if name not in known]:
-        raise UsageError(f"{table} has no column {unknown[0]}", hint=f"it has: {', '.join(known)}")
+    require_known(f"{table}: column", columns, known)
     chosen = sql.SQL(", ").join(map(sql.Identifier, columns)).as_string(conn) if columns else "*"
     where = ["code = any(%(codes)s)"] if codes else []
     if start:

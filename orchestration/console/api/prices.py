@@ -15,7 +15,8 @@ from fastapi.responses import JSONResponse, Response
 from orchestration.console.context import Console
 from orchestration.console.errors import NotThere
 from orchestration.readers import klines, main_contracts, option_chains
-from orchestration.readers.klines import Adjustment, Frequency, NotListed
+from orchestration.readers.klines import Adjustment, Frequency
+from orchestration.readers.listed import NotListed
 
 Format = Annotated[Literal["json", "csv", "arrow"], Query(description="of the answer")]
 Day = Annotated[date | None, Query()]

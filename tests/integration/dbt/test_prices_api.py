@@ -227,7 +227,11 @@ def test_pages_of_futures_and_options_draw_what_the_tables_have(caller: Caller) 
     assert "data-chart" in text
     text = caller.get("/prices/options?symbol=AAPL&day=2026-11-24").text
     assert '<svg class="candles"' in text
-    assert text.count("<circle") == text.count("</tr>") - 1
+    points = re.findall(r'<circle class="\w+" cx="([\d.]+)".*?<title>\w+ ([\d.]+): ', text)
+    assert len(points) == text.count("</tr>") - 1
+    # each strike is named beneath its points
+    named = re.findall(r'<text x="([\d.]+)" y="326" text-anchor="middle">([\d.]+)</text>', text)
+    assert set(named) == set(points)
     for wrong in (f"futures?variety={NASTY}", f"options?symbol={NASTY}", "options?symbol=NOPE"):
         answer = caller.get(f"/prices/{wrong}")
         assert (answer.status_code, NASTY in answer.text) == (200, False)

@@ -52,7 +52,7 @@ def test_ticks_of_a_variety_come_day_by_day(
         assert {batch["underlying_contract"][0].as_py() for batch in batches} == {LATER.contract}
         for call, says in (
             ({"variety": "SHFE.au"}, "no ticks of SHFE.au"),
-            ({"variety": "SHFE.cu", "columns": ["price"]}, "no column price"),
+            ({"variety": "SHFE.cu", "columns": ["price"]}, "column price is unknown"),
         ):
             with pytest.raises(quotemill.Error, match=says):
                 market.futures_ticks(**call)

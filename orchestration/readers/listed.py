@@ -1,0 +1,56 @@
+"""What the warehouse has of what a reader asks for; for the rest, an error that names what is."""
+
+from collections.abc import Sequence
+from datetime import date
+
+import psycopg
+
+from loaders.errors import UsageError
+from loaders.warehouse.ownership import has_relation
+
+SHOWN = 30  # names that an unknown one is answered with
+
+
+class NotListed(UsageError):
+    """A code, a variety or a symbol that the warehouse does not have."""
+
+
+def find_listed(text: str, known: Sequence[str], missing: str) -> str:
+    """The name that a text is in any case.
+
+    Raises NotListed, which says `missing` of the text: "there is no schedule of".
+    """
+    for name in known:
+        if name.lower() == text.lower():
+            return name
+    hint = f"there are: {', '.join(known[:SHOWN]) or 'none'}"
+    raise NotListed(f"{missing} {text}", hint=hint)
+
+
+def require_known(name: str, values: Sequence[str], known: Sequence[str]) -> None:
+    """Raises UsageError for a value that is not among `known`."""
+    if unknown := [value for value in values if value not in known]:
+        raise UsageError(f"{name} {unknown[0]} is unknown", hint=f"one of {', '.join(known)}")
+
+
+def require_order(start: date | None, end: date | None) -> None:
+    """Raises UsageError for an end before the start."""
+    if start and end and end < start:
+        raise UsageError(f"end {end} is before start {start}")
+
+
+def require_function(conn: psycopg.Connection, function: str) -> None:
+    """Raises UsageError for a function, with its types, that no build has made."""
+    [(known,)] = conn.execute("select to_regprocedure(%s) is not null", (function,))
+    if not known:
+        raise _not_built(function)
+
+
+def require_built(conn: psycopg.Connection, relation: str) -> None:
+    """Raises UsageError for a relation that no build has made."""
+    if not has_relation(conn, relation):
+        raise _not_built(relation)
+
+
+def _not_built(name: str) -> UsageError:
+    return UsageError(f"{name} is not built yet", hint="quotemill build")

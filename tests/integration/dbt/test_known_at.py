@@ -1,0 +1,118 @@
+"""Day bars as they were known at a time, before a correction."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import psycopg
+import pyarrow as pa
+import pytest
+
+import quotemill
+from loaders.landing import load_job
+from loaders.sources import landed_tables
+from loaders.tdx.tables import KLINE_DAILY
+from loaders.warehouse.migrate import prepare
+from loaders.warehouse.postgres import Warehouse
+from loaders.warehouse.tables import Batch
+from orchestration.backup.dump import dump
+from orchestration.backup.dump_restore import restore
+from tests.declared import conform
+from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.raw import bar
+from tests.integration.dbt.test_prices_api import CODE, DAYS, fill_market
+
+
+def correct(warehouse: Warehouse, folder: Path, close: str, fetched: datetime) -> None:
+    """Land another close of the first day, as a load does."""
+    row = bar(CODE, DAYS[0], close, source_route="test", fetched_at=fetched, is_final=True)
+    rows = conform(pa.Table.from_pylist([row]), KLINE_DAILY)
+    pipeline, _ = load_job.open_pipeline(warehouse, folder, lane="tdx", source="tdx")
+    load_job.land(pipeline, warehouse, "tdx", table=KLINE_DAILY, batches=iter([Batch(rows)]))
+
+
+@pytest.fixture
+def corrected(
+    option_days: str, dbt: Dbt, conn: psycopg.Connection, warehouse: Warehouse, tmp_path: Path
+) -> tuple[Warehouse, datetime]:
+    """A market whose first close was 10, then 10.5 after 10 minutes, then 11 after 20."""
+    fill_market(conn, dbt)
+    keeping = replace(warehouse, history=frozenset({"raw_tdx.kline_daily"}))
+    prepare(keeping, landed_tables())
+    row = conn.execute("select value from ops.settings where key = 'history:raw_tdx.kline_daily'")
+    [(start,)] = row.fetchall()
+    since = datetime.fromisoformat(start)
+    for minutes, close in ((10, "10.5"), (20, "11")):
+        correct(keeping, tmp_path / "pipelines", close, since + timedelta(minutes=minutes))
+    return keeping, since
+
+
+def first_close(market: quotemill.Reader, at: datetime | str | None) -> Decimal:
+    bars = market.klines(CODE, known_at=at).to_arrow()
+    assert bars.num_rows == len(DAYS)
+    return Decimal(bars["close"][0].as_py())
+
+
+def test_bars_are_read_as_they_were_known(
+    corrected: tuple[Warehouse, datetime],
+    option_days: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _, since = corrected
+    with quotemill.open(url=option_days, home=tmp_path) as market:
+        for minutes, close in ((0, "10"), (9, "10"), (10, "10.5"), (19, "10.5"), (20, "11")):
+            at = since + timedelta(minutes=minutes)
+            assert first_close(market, at) == first_close(market, at.isoformat()) == Decimal(close)
+        newest = since + timedelta(days=1)
+        now = market.klines(CODE).to_arrow()
+        assert market.klines(CODE, known_at=newest).to_arrow().equals(now)
+        assert market.klines(known_at=newest).to_arrow().num_rows == len(DAYS)
+        some = market.klines(CODE, DAYS[1], DAYS[2], columns=["close"], known_at=since)
+        assert some.to_arrow().num_rows == 2
+        for call, says in (
+            ({"known_at": since - timedelta(1)}, "are kept since"),
+            ({"known_at": "2026-11-24T10:00:00"}, "has no time zone"),
+            ({"known_at": "yesterday"}, "is no time"),
+            ({"known_at": newest, "adjust": "qfq"}, "as traded"),
+            ({"known_at": newest, "freq": "5m"}, "as traded"),
+        ):
+            with pytest.raises(quotemill.Error, match=says):
+                market.klines(CODE, **call)
+
+
+def test_versions_go_into_a_dump_and_come_back(
+    corrected: tuple[Warehouse, datetime], new_database: Callable[[], str], tmp_path: Path
+) -> None:
+    warehouse, since = corrected
+    versions = "select close, fetched_at, known_until from raw_tdx.kline_daily_history order by 2"
+    with warehouse.connect() as conn:
+        before = conn.execute(versions).fetchall()
+    assert [close for close, *_ in before] == [10_000, 10_500]
+    dump(warehouse, tmp_path / "a.dump")
+    other = replace(warehouse, url=new_database())
+    restore(other, tmp_path / "a.dump", clean=False)
+    with other.connect() as conn:
+        assert conn.execute(versions).fetchall() == before
+    with quotemill.open(url=other.url, home=tmp_path) as market:
+        assert first_close(market, since + timedelta(minutes=5)) == Decimal(10)
+
+
+def test_without_the_setting_the_error_says_what_keeps_versions(
+    option_days: str,
+    dbt: Dbt,
+    conn: psycopg.Connection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fill_market(conn, dbt)
+    with (
+        quotemill.open(url=option_days, home=tmp_path) as market,
+        pytest.raises(quotemill.Error, match="kline_daily are not kept") as no,
+    ):
+        market.klines(CODE, known_at="2026-11-24T10:00:00+08:00")
+    assert "[history]" in no.value.__notes__[0]
