@@ -156,7 +156,7 @@ def _write_large(
         schema = folders.describe_schema(pa.schema([*PLACE_FIELDS, *data]), facts)
         while waiting:
             name, expected = next(names), dict[Place, Content]()
-            with folders.FileWriter(folder, name, schema, "zstd") as writer:
+            with folder.start_file(name, schema, "zstd") as writer:
                 while waiting and writer.size < target:
                     source = waiting.pop(0)
                     expected |= {partition.place: partition.content for partition in source}

@@ -53,6 +53,11 @@ class Folder(OwnedFolder):
     setting: ClassVar[str] = "ib.archive_folder"
     pending: set[Path] = field(default_factory=set, compare=False)
 
+    def start_file(self, name: str, schema: pa.Schema, codec: str) -> "FileWriter":
+        """Open an unfinished file of this name."""
+        self.pending.add(self.path(name))
+        return FileWriter(self.path(name), schema, codec)
+
     def discard_pending(self) -> None:
         while self.pending:
             with contextlib.suppress(OSError):  # the error that came before says more
@@ -98,9 +103,7 @@ def unfinished(path: Path) -> Path:
 class FileWriter:
     """A file under its unfinished name. Rows are written in row groups, by which `size` grows."""
 
-    def __init__(self, folder: Folder, name: str, schema: pa.Schema, codec: str) -> None:
-        path = folder.path(name)
-        folder.pending.add(path)
+    def __init__(self, path: Path, schema: pa.Schema, codec: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = unfinished(path).open("wb")
         self._waiting: list[pa.Table] = []

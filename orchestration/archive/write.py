@@ -258,7 +258,7 @@ class _Writing:
         facts = dict(zip(PLACE, place, strict=True))
         facts |= {"view": view, "rows": wanted.rows, "hash": wanted.hash}
         schema = folders.describe_schema(table.schema, facts)
-        with folder.usable(), folders.FileWriter(folder, name, schema, "snappy") as writer:
+        with folder.usable(), folder.start_file(name, schema, "snappy") as writer:
             writer.write(table)
             size = writer.close()
         actual = folders.read_contents(folders.unfinished(path), place).get(place, Content())

@@ -45,6 +45,7 @@ app = lazy_app(
         "archive": "orchestration.cli.archive:archive_command",
         "retention": "orchestration.cli.archive:retention_command",
         "restore": "orchestration.cli.archive:restore_command",
+        "export": "orchestration.cli.export:app",
         "schedule": "orchestration.cli.schedule:app",
         "alerts": "orchestration.cli.alerts:app",
         "warehouse": "orchestration.cli.warehouse:app",

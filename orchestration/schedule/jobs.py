@@ -27,6 +27,7 @@ def _words(job: ScheduledJob) -> JobSettings:
 
 # of no source: where any is configured
 _BACKUP = ScheduledJob("backup", "weekly sun 12:00")
+_EXPORT, _BEFORE_NAME = "export", "export_"  # kind and name of the job of an export that follows
 # of a job that only the settings or the warehouse have
 DEFAULT = _words(ScheduledJob("", "off")).model_copy(update={"command": None})
 
@@ -34,6 +35,12 @@ DEFAULT = _words(ScheduledJob("", "off")).model_copy(update={"command": None})
 def shipped_jobs() -> dict[str, Mapping[str, ScheduledJob]]:
     """The jobs that ship with each source by name, and under "" those of no source."""
     return {name: sources.find(name).jobs for name in sources.MODULES} | {"": {"backup": _BACKUP}}
+
+
+def _export_job(name: str) -> ScheduledJob:
+    """The job of an export that follows: after the loads of the evening."""
+    command = f"export rows --follow {name.removeprefix(_BEFORE_NAME)}"
+    return ScheduledJob(command, "daily 21:30", time_zone="Asia/Shanghai", on_overlap="queue")
 
 
 def _is_shipped(settings: Settings, source: str, name: str, job: ScheduledJob) -> bool:
@@ -131,6 +138,10 @@ def survey(
         if _is_shipped(settings, source, name, job)
     }
     wrong: dict[str, SettingsError] = {}
+    rows = list(rows)
+    for row in rows:
+        if row.kind == _EXPORT and row.name.startswith(_BEFORE_NAME):
+            merged[row.name] = (_words(_export_job(row.name)), None)
     for row in rows:
         is_offered = row.name in merged or row.name not in source_of
         if row.cron is not None and row.source in configured and is_offered:

@@ -247,4 +247,38 @@ BACKUP = {
     "the oldest half removed": before("shutil:rmtree"),
 }
 
-GROUPS = {"tdx": TDX, "run": TDX | BUILD, "ib": IB, "tq": TQ, "archive": ARCHIVE, "backup": BACKUP}
+EXPORT_FOLDER = "orchestration.exports.folder"
+START, COMMIT, REMOVE_OLD, FINISH = (
+    f"{EXPORT_FOLDER}:Folder.{name}" for name in ("start_journal", "commit", "remove", "finish")
+)
+ASK, HASH = (
+    [f"orchestration.exports.forms.{form}:{name}" for form in ("parquet", "qlib")]
+    for name in ("stream_part", "hash_file")
+)
+EXPORT = {
+    "the cursor is not committed": after("orchestration.exports.inputs:keep_position"),
+    "the cursor moved": before(START),
+    "the journal is begun": after(START),
+    "rows are asked for": before(*ASK, nth=2),
+    "a file is written": before(*HASH, nth=3),
+    "files are whole": before(COMMIT),
+    "files are on disk": after(f"{EXPORT_FOLDER}:sync"),
+    "the journal names them": after(f"{EXPORT_FOLDER}:os.fsync"),
+    "some have their names": after(f"{EXPORT_FOLDER}:rename", nth=3),
+    "the first have their names": after(COMMIT),
+    "the journal names the others": after(f"{EXPORT_FOLDER}:os.fsync", nth=2),
+    "all have their names": before(REMOVE_OLD),
+    "old files are gone": after(REMOVE_OLD),
+    "the manifest is written": after(f"{EXPORT_FOLDER}:atomic_file.write", nth=2),
+    "the journal is gone": after(FINISH),
+}
+
+GROUPS = {
+    "tdx": TDX,
+    "run": TDX | BUILD,
+    "ib": IB,
+    "tq": TQ,
+    "archive": ARCHIVE,
+    "backup": BACKUP,
+    "export": EXPORT,
+}

@@ -10,7 +10,7 @@ import pytest
 from loaders.project import install_hint
 
 ROOT = Path(__file__).parents[2]
-TOOLS = {"pytest", "mypy", "ruff", "sqlfluff", "sphinx", "duckdb", "hypothesis"}
+TOOLS = {"pytest", "mypy", "ruff", "sqlfluff", "sphinx", "hypothesis"}
 
 
 def pins(name: str) -> dict[str, str]:

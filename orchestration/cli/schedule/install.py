@@ -126,7 +126,7 @@ def _withdraw(settings: Settings) -> None:
     warehouse = find_warehouse(settings)
     if warehouse is None:
         return
-    jobs, _ = survey(settings)
+    jobs, _ = survey(settings, warehouse.ask(ledger.read_rows))
     quiet.forget(settings.home)
     for row in warehouse.ask(lambda conn: ledger.withdraw_starts(conn, jobs)):
         print(

@@ -129,7 +129,8 @@ def slow(discovered_dsn: str, tmp_path: Path) -> Iterator[Bench]:
     own = tmp_path / "universe.csv"
     own.write_text("symbol,weight,group,enabled\nAAPL,2,A,true\nMSFT,1,B,true\n")
     given: dict[str, Any] = {"clock": "2026-11-19T10:00:05", "faults": ["slow:seconds=12"]}
-    given |= SIZES | {"stage": 3, "universe": own}
+    # nothing is mute: a machine with other work does not cost a quote
+    given |= SIZES | {"quote_timeout": 10.0, "stage": 3, "universe": own}
     with bench(discovered_dsn, tmp_path / "home", **given) as made:
         yield made
 

@@ -195,3 +195,14 @@ def test_every_shipped_job_is_a_command_that_takes_its_options(tmp_path: Path) -
 def test_a_job_may_hand_options_on(tmp_path: Path, command: str) -> None:
     toml = f'[schedule.x]\ncommand = "{command}"\nwhen = "off"'
     find_command(jobs.read(configured(tmp_path, toml, **TDX))["x"])
+
+
+def test_an_export_that_follows_has_a_job_of_its_own(tmp_path: Path) -> None:
+    row = Row(name="export_bars_qfq", kind="export")
+    job = jobs.read(configured(tmp_path), [row])["export_bars_qfq"]
+    assert job.command == ("quotemill", "export", "rows", "--follow", "bars_qfq")
+    assert (job.kind, job.rule, job.on_overlap) == ("export", "daily 21:30 Asia/Shanghai", "queue")
+    assert callable(find_command(job).callback)
+    toml = '[schedule.export_bars_qfq]\nwhen = "daily 06:30"'
+    changed = jobs.read(configured(tmp_path, toml), [row])["export_bars_qfq"]
+    assert (changed.rule, changed.command) == ("daily 06:30 Asia/Shanghai", job.command)

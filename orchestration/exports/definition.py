@@ -1,0 +1,54 @@
+"""What an export writes: which rows of which table or query, and in which form."""
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any, Self
+
+from loaders.errors import UsageError
+
+FORMS = ("parquet", "csv", "qlib", "excel")
+ADJUSTMENTS = ("none", "qfq", "hfq")
+
+
+@dataclass(frozen=True)
+class Definition:
+    """An export without its folder.
+
+    what: a table such as `kline_daily` or `options.chain_daily_clean`, or a query
+    form: one of FORMS
+    codes: only rows of these, as given; none: of all
+    since: only rows of days from this one on
+    adjust: one of ADJUSTMENTS: which of the tables of bars
+    """
+
+    what: str
+    form: str
+    codes: tuple[str, ...] = ()
+    since: date | None = None
+    adjust: str = "none"
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("--to", self.form, FORMS),
+            ("--adjust", self.adjust, ADJUSTMENTS),
+        ):
+            if value not in known:
+                raise UsageError(f"{name} {value} is unknown", hint=f"one of {', '.join(known)}")
+        if self.is_query and self.adjust != "none":
+            raise UsageError("a query is not adjusted", hint="name the adjusted table in it")
+
+    @property
+    def is_query(self) -> bool:
+        return any(letter.isspace() for letter in self.what.strip())
+
+    def as_json(self) -> dict[str, Any]:
+        """The definition as JSON has it: `read` takes it."""
+        document: dict[str, Any] = json.loads(json.dumps(asdict(self), default=str))
+        return document
+
+    @classmethod
+    def read(cls, document: dict[str, Any]) -> Self:
+        since = document["since"]
+        given = {"codes": tuple(document["codes"]), "since": since and date.fromisoformat(since)}
+        return cls(**{**document, **given})

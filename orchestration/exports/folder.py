@@ -1,0 +1,303 @@
+"""The folder of an export: its files, what is whole of them, and one writer at a time.
+
+manifest.json names every file with its rows, size and SHA-256. It is written last and taken away
+before a file changes, so what it says is there. `.export.jsonl` has the same meanwhile: a line for
+each month or code that is whole. An unfinished file is called `.part-0.parquet.new`.
+"""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from loaders import atomic_file
+from loaders.errors import LockHeldError, QuotemillError, SettingsError, UsageError
+from orchestration.archive.folder import remove, rename, sync, unfinished
+from orchestration.exports.definition import Definition
+
+MANIFEST, JOURNAL = "manifest.json", ".export.jsonl"
+# of theirs that were being written; those that stand beside the files, with DuckDB's log
+_PART_OF_OURS = re.compile(rf"\.({re.escape(MANIFEST)}|{re.escape(JOURNAL)})\.\w{{8}}")
+_BESIDE = re.compile(
+    rf"{re.escape(MANIFEST)}|{re.escape(JOURNAL)}|\.?views\.duckdb(\.new)?(\.wal)?"
+)
+_FORMAT = 1
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that is whole."""
+
+    rows: int
+    bytes: int
+    sha256: str
+
+
+Files = Mapping[str, File]  # of a part (a month or a code) by path below the folder; may be empty
+
+
+@dataclass
+class State:
+    """What is in a folder.
+
+    definition: what it is a copy of
+    folder_id: the random name of the folder's cursor
+    change_no: the change of the feed up to which the files are
+    fingerprint: of what the rows are made of
+    parts: the files by month or code; one without rows has none
+    written_at: when it was whole
+    facts: what else a form remembers
+    is_whole: whether the manifest is there
+    """
+
+    definition: Definition
+    folder_id: str
+    change_no: int
+    fingerprint: str
+    parts: dict[str, Files]
+    written_at: str | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    is_whole: bool = False
+
+    @property
+    def rows(self) -> int:
+        # the files of a part hold the same rows
+        return sum(
+            max((file.rows for file in files.values()), default=0) for files in self.parts.values()
+        )
+
+    @property
+    def names(self) -> set[str]:
+        return {name for files in self.parts.values() for name in files}
+
+    def as_json(self) -> dict[str, Any]:
+        document = {name: value for name, value in vars(self).items() if name != "is_whole"}
+        return {
+            "quotemill_export": _FORMAT,
+            **document,
+            "rows": self.rows,
+            "definition": self.definition.as_json(),
+            "parts": {part: _describe(files) for part, files in self.parts.items()},
+        }
+
+    @classmethod
+    def read(cls, document: dict[str, Any], *, is_whole: bool) -> "State":
+        return cls(
+            Definition.read(document["definition"]),
+            document["folder_id"],
+            document["change_no"],
+            document["fingerprint"],
+            {part: _read_files(files) for part, files in document["parts"].items()},
+            document["written_at"],
+            document["facts"],
+            is_whole,
+        )
+
+
+class Folder:
+    """A folder that this process alone writes, once it is `locked`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, name: str) -> Path:
+        return self.root / name
+
+    def make_path(self, name: str) -> Path:
+        """The path of a name, in a folder that is there. Raises as `usable`."""
+        with self.usable():
+            self.path(name).parent.mkdir(parents=True, exist_ok=True)
+        return self.path(name)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Make the folder and keep others out. Raises LockHeldError, and as `usable`."""
+        with self.usable():
+            self.root.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.root, os.O_RDONLY)
+        try:
+            with self.usable():
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise LockHeldError(
+                        f"another command exports to {self.root}",
+                        hint="wait until it has ended, or name another folder",
+                    ) from None
+            yield
+        finally:
+            os.close(handle)
+
+    @contextlib.contextmanager
+    def usable(self) -> Iterator[None]:
+        """Turn errors of the file system into messages."""
+        try:
+            yield
+        except OSError as error:
+            if isinstance(error, pa.ArrowException) and error.errno is None:
+                raise
+            if error.errno in _NO_ROOM:
+                raise QuotemillError(
+                    f"no room left for the export in {self.root}",
+                    hint="free some space and run the command again: whole files stay",
+                ) from None
+            raise SettingsError(
+                f"the folder {self.root} cannot be used: {error.strerror or error}",
+                hint="name a folder that this user may write",
+            ) from None
+
+    def read_state(self) -> State | None:
+        """What an earlier export left; None in a new folder. Raises UsageError."""
+        with self.usable():
+            written = [path for path in (self.path(JOURNAL), self.path(MANIFEST)) if path.exists()]
+            if not written:
+                return None
+            try:
+                return _read_state(written[0])
+            except (ValueError, KeyError, TypeError):
+                raise UsageError(
+                    f"{written[0]} is of no export of this version",
+                    hint="delete the folder, or name another one",
+                ) from None
+
+    def require_own(self, state: State | None, pattern: re.Pattern[str]) -> None:
+        """Raises UsageError where the folder has files that no export wrote."""
+        with self.usable():
+            for path in sorted(self.root.rglob("*")):
+                if path.is_dir() and not path.is_symlink():
+                    continue
+                name = path.relative_to(self.root)
+                final = re.fullmatch(r"\.(.+)\.new", name.name)
+                finished = name.with_name(final[1]) if final else name
+                if _PART_OF_OURS.fullmatch(name.as_posix()):
+                    continue
+                known = (pattern.fullmatch(finished.as_posix()), _BESIDE.fullmatch(name.as_posix()))
+                if state is None or not any(known):
+                    raise UsageError(
+                        f"{path} is no file of this export",
+                        hint="name an empty folder, or move the file: nothing was changed",
+                    )
+
+    def list_files(self, pattern: re.Pattern[str]) -> set[str]:
+        """The names of an export's files."""
+        with self.usable():
+            names = {path.relative_to(self.root).as_posix() for path in self.root.rglob("*")}
+            return {name for name in names if pattern.fullmatch(name)}
+
+    def find_whole(self, state: State) -> dict[str, Files]:
+        """The parts whose files are what was written."""
+        with self.usable():
+            return {
+                part: files
+                for part, files in state.parts.items()
+                if all(self._is_whole(name, file) for name, file in files.items())
+            }
+
+    def _is_whole(self, name: str, file: File) -> bool:
+        path = self.path(name)
+        return (
+            path.is_file() and path.stat().st_size == file.bytes and hash_file(path) == file.sha256
+        )
+
+    def start_journal(self, state: State) -> None:
+        """Say what is whole, and take the manifest away: files are about to change."""
+        with self.usable():
+            atomic_file.write(self.path(JOURNAL), json.dumps(state.as_json()) + "\n", mode=0o644)
+            self.path(MANIFEST).unlink(missing_ok=True)
+            atomic_file.sync(self.root)
+
+    def commit(self, parts: Mapping[str, Files], before: Mapping[str, File]) -> None:
+        """Name finished files in the journal, then rename them. Those equal to `before` stay."""
+        with self.usable():
+            changed = []
+            for name, file in ((n, f) for files in parts.values() for n, f in files.items()):
+                if before.get(name) == file:
+                    unfinished(self.path(name)).unlink()
+                else:
+                    changed.append(self.path(name))
+            sync([unfinished(path) for path in changed])
+            lines = [json.dumps({"part": p, "files": _describe(f)}) for p, f in parts.items()]
+            with self.path(JOURNAL).open("r+", encoding="utf-8") as journal:  # it must be there
+                journal.seek(0, os.SEEK_END)
+                journal.write("".join(f"{line}\n" for line in lines))
+                journal.flush()
+                os.fsync(journal.fileno())
+            for path in changed:
+                rename(path)
+
+    def remove(self, names: set[str]) -> None:
+        """Remove files of ours, and the folders that this leaves empty."""
+        with self.usable():
+            for name in names:
+                remove(self.path(name), self.root)
+
+    @contextlib.contextmanager
+    def discarding_unfinished(self) -> Iterator[None]:
+        """Remove what a failing block was writing, such as on a full disk."""
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(QuotemillError):  # the error that came before says more
+                self.discard_unfinished()
+            raise
+
+    def discard_unfinished(self) -> None:
+        """Remove what a killed export was writing."""
+        with self.usable():
+            for path in self.root.rglob(".*"):
+                if path.suffix == ".new" or _PART_OF_OURS.fullmatch(path.name):
+                    path.unlink(missing_ok=True)
+
+    def finish(self, state: State) -> None:
+        """Write the manifest: the files are whole and on disk.
+
+        Raises SettingsError where somebody has taken a file away meanwhile.
+        """
+        with self.usable():
+            paths = [self.path(name) for name in state.names]
+            for path in paths:
+                path.stat()
+            levels = {level for path in paths for level in path.parents}
+            sync(sorted(level for level in levels if level.is_relative_to(self.root)))
+            text = json.dumps(state.as_json(), indent=1) + "\n"
+            atomic_file.write(self.path(MANIFEST), text, mode=0o644)
+            self.path(JOURNAL).unlink(missing_ok=True)
+            atomic_file.sync(self.root)
+
+
+def hash_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _describe(files: Files) -> dict[str, Any]:
+    return {name: asdict(file) for name, file in files.items()}
+
+
+def _read_files(document: Mapping[str, Any]) -> dict[str, File]:
+    return {name: File(**file) for name, file in document.items()}
+
+
+def _read_state(path: Path) -> State:
+    text = path.read_text("utf-8")
+    if path.name == MANIFEST:
+        return State.read(json.loads(text), is_whole=True)
+    first, *lines = text.splitlines()
+    state = State.read(json.loads(first), is_whole=False)
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except ValueError:  # cut short by a kill
+            break
+        state.parts[entry["part"]] = _read_files(entry["files"])
+    return state

@@ -1,0 +1,155 @@
+"""qlib: the folder that `qlib.data` reads, with the day bars of shares, funds and indices.
+
+    calendars/day.txt            the trading days, one a line
+    instruments/all.txt          SH600000, first day, last day, separated by tabs
+    features/sh600000/close.day.bin
+                                 little-endian floats of 32 bits: the place of the first day in the
+                                 calendar, then a figure for each day from it on; NaN without a bar
+
+Prices are those of the proportional method: $close = close x $factor, with the factor 1 on the
+newest day, so returns are true and prices positive. $volume is divided by it, so that $close x
+$volume is what was traded; $amount (yuan) and $change (from the close before) are as they were.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import psycopg
+import pyarrow as pa
+
+from loaders.errors import UsageError
+from loaders.warehouse.ownership import has_relation
+from loaders.warehouse.postgres import Warehouse
+from orchestration.archive.folder import unfinished
+from orchestration.exports.definition import Definition
+from orchestration.exports.folder import File, Files, Folder, hash_file
+from orchestration.exports.forms.form import Form, Plan
+from orchestration.exports.parts import Part, stream_part
+from orchestration.exports.source import Source, explaining, find_source
+
+ABOUT = "calendar and instruments"
+TABLE = "kline_daily"
+FIELDS = ("open", "high", "low", "close", "volume", "amount", "vwap", "factor", "change")
+_PATTERN = re.compile(
+    rf"calendars/day\.txt|instruments/all\.txt|features/[^/]+/({'|'.join(FIELDS)})\.day\.bin"
+)
+_PRICES = ", ".join(f"b.{name}::float8 as {name}" for name in ("open", "high", "low", "close"))
+_FIGURES = f"{_PRICES}, b.volume_shares::float8 as volume, b.amount_cny::float8 as amount"
+
+
+def find_bars(conn: psycopg.Connection, warehouse: Warehouse, wanted: Definition) -> Source:
+    """Day bars as traded, with the factor of their day. Raises UsageError for another table."""
+    if wanted.what not in (TABLE, f"{warehouse.market_schema}.{TABLE}") or wanted.adjust != "none":
+        raise UsageError(
+            "qlib takes the day bars as traded, and adjusts by a factor",
+            hint=f"quotemill export {TABLE} --to qlib DIR",
+        )
+    market = warehouse.market_schema
+    query = f"""
+        select b.code, b.trade_date, {_FIGURES}, coalesce(s.ratio_factor, 1)::float8 as factor
+        from {market}.{TABLE} as b
+        left join {market}.adjustment_segments as s
+            on b.code = s.code and b.trade_date >= s.valid_from and b.trade_date < s.valid_to
+    """
+    if has_relation(conn, f"{market}.index_kline_daily"):
+        query += f"""
+            union all
+            select b.code, b.trade_date, {_FIGURES}, 1::float8 as factor
+            from {market}.index_kline_daily as b
+        """
+    return find_source(conn, warehouse, wanted, query=query, like="qlib")
+
+
+def plan(conn: psycopg.Connection, source: Source, facts: Mapping[str, Any]) -> Plan:
+    """The codes with bars. All are stale where a day came into the calendar before its end."""
+    with explaining():
+        query, values = source.select("code, min(trade_date), max(trade_date)", group="code")
+        spans = conn.execute(query.encode(), values).fetchall()
+        query, values = source.select("distinct trade_date")
+        traded = {day for (day,) in conn.execute(query.encode(), values)}
+        query = f"select trade_date from {source.market}.trading_calendar"
+        days = sorted(
+            traded
+            | {
+                day
+                for (day,) in conn.execute(query.encode())
+                if traded and min(traded) < day < max(traded)
+            }
+        )
+    texts = {
+        "calendars/day.txt": "".join(f"{day}\n" for day in days),
+        "instruments/all.txt": "".join(
+            f"{code.upper()}\t{first}\t{last}\n" for code, first, last in sorted(spans)
+        ),
+    }
+    parts = [Part(code, code) for code, _, _ in sorted(spans)]
+    known = days[: facts.get("days", 0)]
+    stale = set() if _hash(map(str, known)) == facts.get("calendar") else {p.name for p in parts}
+    if _hash(texts.values()) != facts.get("texts"):
+        stale.add(ABOUT)
+    return Plan(
+        [*parts, Part(ABOUT, ABOUT)],
+        stale,
+        {"days": len(days), "calendar": _hash(map(str, days)), "texts": _hash(texts.values())},
+        (texts, {day: place for place, day in enumerate(days)}),
+    )
+
+
+def _write_part(
+    conn: psycopg.Connection, folder: Folder, source: Source, part: Part, plan: Plan
+) -> Files:
+    texts, places = plan.data
+    if part.name == ABOUT:
+        return {name: _write(folder, name, text.encode(), 0) for name, text in texts.items()}
+    bars = stream_part(conn, source, part).read_all()
+    place = np.array([places[day] for day in bars["trade_date"].to_pylist()])
+    return {
+        f"features/{part.name}/{name}.day.bin": _write(
+            folder,
+            f"features/{part.name}/{name}.day.bin",
+            _encode(place, figures),
+            bars.num_rows,
+        )
+        for name, figures in _compute(bars).items()
+    }
+
+
+def _compute(bars: pa.Table) -> dict[str, Any]:
+    """The fields of a code by name, in the order of its bars."""
+    raw = {
+        name: bars[name].to_numpy().astype(np.float64)
+        for name in ("open", "high", "low", "close", "volume", "amount", "factor")
+    }
+    factor = raw["factor"]
+    fields = {name: raw[name] * factor for name in ("open", "high", "low", "close")}
+    fields |= {"volume": raw["volume"] / factor, "amount": raw["amount"], "factor": factor}
+    with np.errstate(divide="ignore", invalid="ignore"):
+        vwap = np.where(raw["volume"] > 0, raw["amount"] / raw["volume"], np.nan) * factor
+        change = fields["close"][1:] / fields["close"][:-1] - 1
+    return fields | {"vwap": vwap, "change": np.concatenate([[np.nan], change])}
+
+
+def _encode(place: Any, figures: Any) -> bytes:
+    """The place of the first day, then the figures of each day from it to the last."""
+    start = place[0]
+    values = np.full(place[-1] - start + 2, np.nan, dtype="<f4")
+    values[0] = start
+    values[place - start + 1] = figures
+    return values.tobytes()
+
+
+def _write(folder: Folder, name: str, content: bytes, rows: int) -> File:
+    path = unfinished(folder.make_path(name))
+    with folder.usable():
+        path.write_bytes(content)
+        return File(rows, len(content), hash_file(path))
+
+
+def _hash(texts: Any) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
+
+
+FORM = Form(_PATTERN, plan, _write_part, find_bars)

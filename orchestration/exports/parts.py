@@ -1,0 +1,110 @@
+"""The parts of an export: months, codes, or all of it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import psycopg
+import pyarrow as pa
+
+from loaders.errors import UsageError
+from orchestration.exports.inputs import Changes
+from orchestration.exports.source import Source, explaining, list_days
+from orchestration.readers.arrow import stream_rows
+
+WHOLE, DAYLESS = "all", "none"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows that share their files.
+
+    name: `2024-01`, a code, or one of WHOLE and DAYLESS
+    days: the first day, and the one after the last
+    """
+
+    name: str
+    code: str | None = None
+    days: tuple[date, date] | None = None
+
+    @property
+    def is_dayless(self) -> bool:
+        return self.name == DAYLESS
+
+
+def list_months(conn: psycopg.Connection, source: Source) -> list[Part]:
+    """The months from the first day to the last, and the rows without one; WHOLE without days."""
+    if source.day is None:
+        return [Part(WHOLE)]
+    with explaining():
+        query, values = source.select(f"min({source.day}), max({source.day})")
+        [(first, last)] = conn.execute(query.encode(), values)
+        query, values = source.select("1", dayless=True)
+        is_dayless = source.since is None and conn.execute(
+            f"select exists ({query})".encode(), values
+        ).fetchone() == (True,)
+    parts = [Part(DAYLESS)] if is_dayless else []
+    month = first and first.replace(day=1)
+    while month is not None and month <= last:
+        after = (month + timedelta(days=31)).replace(day=1)
+        parts.append(Part(f"{month:%Y-%m}", days=(month, after)))
+        month = after
+    return parts
+
+
+def list_codes(conn: psycopg.Connection, source: Source) -> list[Part]:
+    """The codes that have rows; WHOLE for rows without a column of codes."""
+    if source.entity is None:
+        return [Part(WHOLE)]
+    with explaining():
+        query, values = source.select(f"distinct {source.entity}::text")
+        codes = [code for (code,) in conn.execute(query.encode(), values)]
+    if None in codes:
+        raise UsageError(
+            f"some rows have no {source.entity}", hint=f"add `where {source.entity} is not null`"
+        )
+    return [Part(code, code) for code in sorted(codes)]
+
+
+def choose_changed(parts: list[Part], source: Source, changes: Changes) -> list[Part]:
+    """The parts that changes concern."""
+    if changes.is_everything:
+        return parts
+    spans = changes.spans
+    if source.entity == "code":  # what the feed names in tables of codes
+        spans = [span for span in spans if not source.codes or span[0] in ("", *source.codes)]
+        codes = {code for code, _, _ in spans}
+    else:
+        codes = {"" for _ in spans}
+    days = {(first or date.min, last or date.max) for _, first, last in spans}
+
+    def is_touched(part: Part) -> bool:
+        if part.code is not None:
+            return not codes.isdisjoint(("", part.code))
+        if part.days is None:
+            return bool(spans)
+        start, after = part.days
+        return any(first < after and last >= start for first, last in days)
+
+    return [part for part in parts if is_touched(part)]
+
+
+def stream_part(conn: psycopg.Connection, source: Source, part: Part) -> pa.RecordBatchReader:
+    """The rows of a part, in order, in batches."""
+    spans: list[tuple[date, date] | None] = [part.days]
+    if part.days and source.is_long:
+        spans = list(list_days(*part.days))
+    with explaining():
+        readers = (
+            stream_rows(conn, *source.select(code=part.code, days=days, dayless=part.is_dayless))
+            for days in spans
+        )
+        first = next(readers)
+
+    def read() -> Iterator[pa.RecordBatch]:
+        with explaining():
+            yield from first
+            for reader in readers:
+                yield from reader
+
+    return pa.RecordBatchReader.from_batches(first.schema, read())

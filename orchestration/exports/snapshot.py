@@ -1,0 +1,45 @@
+"""One moment of the warehouse, read in many short transactions.
+
+A transaction of hours would lock each view that it has read, and a build, which replaces views,
+would wait for it, with every reader behind the build.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import IsolationLevel, sql
+
+from loaders.warehouse.postgres import NO_TIMEOUTS_ONCE, Warehouse
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A moment that an open transaction of its own holds; `name` is the server's."""
+
+    name: str
+    _conn: psycopg.Connection
+
+    @contextmanager
+    def reading(self) -> Iterator[psycopg.Connection]:
+        """A transaction that reads the moment. Its locks end with it."""
+        self._conn.execute(sql.SQL("set transaction snapshot {}").format(self.name))
+        self._conn.execute(NO_TIMEOUTS_ONCE)
+        yield self._conn
+        self._conn.rollback()
+
+
+@contextmanager
+def hold_snapshot(warehouse: Warehouse) -> Iterator[Snapshot]:
+    """Hold the present moment. Raises WarehouseAway where the warehouse goes away in the block."""
+    try:
+        with warehouse.connect() as holder, warehouse.connect() as conn:
+            for connection in (holder, conn):
+                connection.isolation_level = IsolationLevel.REPEATABLE_READ
+                connection.read_only = True
+            holder.execute(NO_TIMEOUTS_ONCE)
+            [(name,)] = holder.execute("select pg_export_snapshot()")
+            yield Snapshot(name, conn)
+    except psycopg.OperationalError as error:
+        raise warehouse.away(error) from None

@@ -1,0 +1,49 @@
+"""Exports of one warehouse to folders below one, for tests."""
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from loaders.progress import Silent
+from loaders.warehouse.postgres import Warehouse
+from orchestration.exports.definition import Definition
+from orchestration.exports.write import ExportResult, export, export_again
+
+NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
+
+
+class Copier:
+    """Exports of one warehouse to folders below one; `name` follows."""
+
+    def __init__(self, warehouse: Warehouse, root: Path) -> None:
+        self.warehouse, self.root = warehouse, root
+
+    def __call__(
+        self, what: str, folder: str = "copy", *, name: str | None = None, **options: Any
+    ) -> ExportResult:
+        wanted = Definition(what, options.pop("form", "parquet"), **options)
+        return export(self.warehouse, wanted, self.root / folder, Silent(), NOW, name=name)
+
+    def again(self, name: str) -> ExportResult:
+        return export_again(self.warehouse, name, Silent(), NOW)
+
+    def files(self, folder: str = "copy") -> dict[str, str]:
+        """The hashes of the files by name, without those about the export."""
+        root = self.root / folder
+        return {
+            path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in root.rglob("*")
+            if path.is_file() and path.name not in ("manifest.json", "views.duckdb")
+        }
+
+    def manifest(self, folder: str = "copy") -> dict[str, Any]:
+        document: dict[str, Any] = json.loads((self.root / folder / "manifest.json").read_text())
+        return document
+
+
+def stored(conn: psycopg.Connection, query: str) -> list[tuple[Any, ...]]:
+    return conn.execute(query.encode()).fetchall()

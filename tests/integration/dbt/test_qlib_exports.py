@@ -1,0 +1,154 @@
+"""What `qlib.data` reads: the bytes by its format, and the same figures through qlib itself."""
+
+import json
+import struct
+import subprocess
+from datetime import date
+from math import isnan
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from loaders.errors import UsageError
+from loaders.warehouse.postgres import Warehouse
+from tests.conftest import ROOT, require
+from tests.integration.dbt.conftest import BARS_AGAIN, Dbt
+from tests.integration.dbt.copier import Copier, stored
+from tests.integration.dbt.raw import action, bar, land, security, touch
+from tests.integration.dbt.two_codes import CODES, DAYS
+
+LATE = "sz000004"  # listed on the eleventh day, and suspended on the fifteenth
+ASK = """
+import json, sys
+import qlib
+from qlib.data import D
+qlib.init(provider_uri=sys.argv[1], region="cn", kernels=1)
+codes = D.list_instruments(D.instruments("all"), as_list=False)
+fields = ["$close", "$factor", "$volume", "$close/$factor", "Ref($close, 1)", "$change"]
+frame = D.features(["SH600000", "SZ000004"], fields, freq="day", disk_cache=0)
+rows = [
+    [code, str(day.date()), *(None if figure != figure else float(figure) for figure in row)]
+    for (code, day), row in zip(frame.index, frame.to_numpy())
+]
+print(json.dumps({
+    "calendar": [str(day.date()) for day in D.calendar(freq="day")],
+    "codes": {
+        code: [[str(day.date()) for day in span] for span in spans] for code, spans in codes.items()
+    },
+    "rows": rows,
+}))
+"""
+
+
+@pytest.fixture
+def copy(built: Dbt, conn: psycopg.Connection, warehouse: Warehouse, tmp_path: Path) -> Copier:
+    land(conn, "security", [security(LATE)])
+    days = [day for number, day in enumerate(DAYS[:30]) if number >= 10 and number != 14]
+    land(conn, "kline_daily", [bar(LATE, day, f"{9 + n / 100:.2f}") for n, day in enumerate(days)])
+    land(conn, "corporate_action", [action(CODES[0], DAYS[20], cash_per10_yuan="2.5")])
+    land(conn, "index_kline", [])
+    assert built(*BARS_AGAIN).success
+    assert built("run", "-s", "kline_daily", "index_kline_daily", "trading_calendar").success
+    return Copier(warehouse, tmp_path / "exports")
+
+
+def read(copy: Copier, code: str, field: str) -> tuple[int, list[float]]:
+    """The start in the calendar and the figures of a file, by the format alone."""
+    content = (copy.root / "copy" / "features" / code / f"{field}.day.bin").read_bytes()
+    start, *figures = struct.unpack(f"<{len(content) // 4}f", content)
+    return int(start), figures
+
+
+def days_of(copy: Copier) -> list[str]:
+    return (copy.root / "copy" / "calendars" / "day.txt").read_text().splitlines()
+
+
+def test_the_files_are_those_of_the_format(copy: Copier, conn: psycopg.Connection) -> None:
+    result = copy("kline_daily", form="qlib")
+    assert (result.rows, result.files) == (79, 3 * 9 + 2)
+    assert days_of(copy) == [str(day) for day in DAYS[:30]]
+    assert (copy.root / "copy" / "instruments" / "all.txt").read_text().splitlines() == [
+        f"SH600000\t{DAYS[0]}\t{DAYS[29]}",
+        f"SZ000002\t{DAYS[0]}\t{DAYS[29]}",
+        f"SZ000004\t{DAYS[10]}\t{DAYS[29]}",
+    ]
+    expected = stored(
+        conn,
+        "select close, ratio_factor, volume_shares, amount_cny from market.kline_daily "
+        "inner join market.adjustment_segments as s using (code) where code = 'sh600000' "
+        "and trade_date >= valid_from and trade_date < valid_to order by trade_date",
+    )
+    fields = {name: read(copy, "sh600000", name) for name in ("close", "factor", "volume", "vwap")}
+    assert {start for start, _ in fields.values()} == {0}
+    close, factor, volume, vwap = (figures for _, figures in fields.values())
+    assert factor[0] == pytest.approx(0.975, rel=1e-6)  # 10 yuan, and 0.25 of them paid
+    assert factor[29] == 1
+    for number, (price, ratio, shares, amount) in enumerate(expected):
+        assert close[number] == pytest.approx(float(price * ratio), rel=1e-6)
+        assert close[number] / factor[number] == pytest.approx(float(price), rel=1e-6)
+        assert volume[number] * factor[number] == pytest.approx(float(shares), rel=1e-6)
+        assert vwap[number] * volume[number] == pytest.approx(float(amount), rel=1e-5)
+    change = read(copy, "sh600000", "change")[1]
+    assert isnan(change[0])
+    assert change[20] == pytest.approx(10 / 9.75 - 1, rel=1e-4)
+    start, closes = read(copy, LATE, "close")
+    assert (start, len(closes)) == (10, 20)
+    assert isnan(closes[4])
+    assert closes[5] == pytest.approx(9.04)
+    with pytest.raises(UsageError, match="qlib takes the day bars as traded"):
+        copy("kline_daily_qfq", "other", form="qlib")
+
+
+def test_a_followed_dump_writes_the_codes_that_changed(
+    copy: Copier, conn: psycopg.Connection, built: Dbt
+) -> None:
+    def follow() -> int:
+        written = copy.again("dump").written
+        copy("kline_daily", "fresh", form="qlib")
+        assert copy.files() == copy.files("fresh")
+        return written
+
+    copy("kline_daily", form="qlib", name="dump")
+    assert follow() == 0
+    land(conn, "kline_daily", [bar(LATE, DAYS[12], "9.50")])
+    assert follow() == 1
+    # a day at the end: of one code, with the calendar
+    land(conn, "kline_daily", [bar(CODES[1], DAYS[30], "10")])
+    assert follow() == 2
+    # an event
+    land(conn, "corporate_action", [action(CODES[1], DAYS[25], bonus_total_per10="5")])
+    assert built(*BARS_AGAIN).success
+    assert follow() == 1
+    # a day before all others moves each start
+    land(conn, "kline_daily", [bar(LATE, date(2023, 12, 11), "9")])
+    assert follow() == 4
+    conn.execute("delete from raw_tdx.kline_daily where code = %s", (LATE,))
+    touch(conn, "kline_daily", LATE)
+    assert follow() == 3
+    assert not (copy.root / "copy" / "features" / LATE).exists()
+
+
+def test_qlib_itself_reads_the_figures(copy: Copier, tmp_path: Path) -> None:
+    python = ROOT / "var" / "qlib" / "bin" / "python"
+    require("qlib", python.is_file(), "pyqlib is not in var/qlib; .ci/qlib makes it")
+    copy("kline_daily", form="qlib")
+    done = subprocess.run(
+        [python, "-c", ASK, str(copy.root / "copy")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    answer = json.loads(done.stdout.splitlines()[-1])
+    assert answer["calendar"] == [str(day) for day in DAYS[:30]]
+    assert answer["codes"]["SZ000004"] == [[str(DAYS[10]), str(DAYS[29])]]
+    rows = {(code, day): figures for code, day, *figures in answer["rows"]}
+    assert len([key for key in rows if key[0] == "SH600000"]) == 30
+    before, after = (rows["SH600000", str(DAYS[number])] for number in (19, 20))
+    close, factor, volume, raw, previous, change = after
+    assert (close, factor, raw) == pytest.approx((10, 1, 10), rel=1e-6)
+    assert previous == before[0] == pytest.approx(9.75, rel=1e-6)
+    assert change == pytest.approx(close / previous - 1, rel=1e-4)
+    assert before[2] * before[1] == pytest.approx(volume, rel=1e-6)
+    assert rows["SZ000004", str(DAYS[15])][0] == pytest.approx(9.04, rel=1e-6)
