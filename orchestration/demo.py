@@ -46,7 +46,7 @@ def run(codes: int, days: int, run_all: RunAll) -> int:
     places.make_home(HOME)
     # the search for settings ends here: a file further up may name a real warehouse
     (HOME / "quotemill.toml").write_text("# a demo has no settings of its own\n", "utf-8")
-    clock = _last_close(datetime.now(UTC))
+    clock = find_last_close(datetime.now(UTC))
     with _sandbox(codes, days, clock) as url:
         settings = load_settings(
             {k: v for k, v in os.environ.items() if not k.startswith(OWN)},
@@ -68,7 +68,7 @@ def run(codes: int, days: int, run_all: RunAll) -> int:
     return result.exit_code
 
 
-def _last_close(now: datetime) -> date:
+def find_last_close(now: datetime) -> date:
     """The newest trading day that is over, so that the data are as fresh as real data."""
     today = now.astimezone(trading_time.SHANGHAI).date()
     days = trading_time.published_days(today - timedelta(days=30), today)

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -59,6 +60,14 @@ class Page:
         )
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
+
+    def wait_for(self, expression: str) -> Any:
+        """The value of an expression once it is true; the test's own limit ends the wait."""
+        for _ in range(1000):
+            if value := self.ask(expression):
+                return value
+            time.sleep(0.1)
+        raise AssertionError(self.ask("document.body.innerText"))
 
     def texts(self, selector: str) -> list[str]:
         """The texts of all elements that a CSS selector finds."""

@@ -10,6 +10,7 @@ the pause. It also knows the kinds of errors of the scans before it, back to the
 errors.
 """
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -188,6 +189,22 @@ def list_files(folder: Path, since: datetime, until: datetime) -> list[Path]:
     first, last = (f"{at:%Y-%m-%d}" for at in (since, until - timedelta(microseconds=1)))
     files = sorted(folder.glob(log.FILES))
     return [p for p in files if (day := log.file_day(p.name)) and first <= day <= last]
+
+
+def read_run(folder: Path, run_id: str, since: datetime, until: datetime) -> list[dict[str, Any]]:
+    """The lines of a run in the log files of a window; what is no line of JSON is left out."""
+    lines = []
+    for path in list_files(folder, since, until):
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+            for raw in _lines(file):
+                if raw is None or run_id.encode() not in raw:
+                    continue
+                with contextlib.suppress(ValueError):
+                    line = json.loads(raw)
+                    is_whole = isinstance(line, dict) and line.keys() >= {"at", "level", "event"}
+                    if is_whole and line.get("run") == run_id:
+                        lines.append(line)
+    return lines
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from loaders.errors import SettingsError
 
 TOKEN_BYTES = 32
 SIGNED_IN = timedelta(days=30)  # how long a browser that gave the token may stay
+CLOCK_STEP = timedelta(days=1)  # by which a clock may be set back and a session go on
 _SECRET, _TOKEN = "secret", "token.json"
 
 
@@ -74,7 +75,9 @@ class Access:
         if not (until.isascii() and until.isdigit() and len(until) < 12 and self._stored()):
             return False
         is_ours = _equal(self._sign(self._session_text(until, nonce)), signature)
-        return is_ours and now.timestamp() < int(until)
+        left = int(until) - now.timestamp()
+        # one of a time when the clock was years ahead does not last for years
+        return is_ours and 0 < left <= (SIGNED_IN + CLOCK_STEP).total_seconds()
 
     def _session_text(self, until: str, nonce: str) -> str:
         return f"session {(self._stored() or {}).get('sha256')} {until} {nonce}"

@@ -20,6 +20,7 @@ from orchestration.console.api import (
     plans,
     prices,
     quality,
+    sandbox,
     schedules,
     session,
     settings,
@@ -79,6 +80,7 @@ def create_app(
         prices.routes(console),
         quality.routes(console),
         commands.routes(console),
+        sandbox.routes(console),
     ):
         api.include_router(router)
     app.include_router(api)

@@ -10,11 +10,12 @@ import fcntl
 import json
 import os
 import re
+import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ from orchestration.schedule.runner import executable
 KEPT_COMMANDS = 200  # the newest; their output is for reading, the record is in the warehouse
 TAIL = 64 * 2**10  # bytes of an output that are read at a time
 POLL = 0.1  # seconds
+STOPPING = 10.0  # seconds that a command which is stopped gets to end
 _RUN_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{4}")
 T = TypeVar("T")
 
@@ -134,15 +136,29 @@ class Commands:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._prune()
             run_id = log.new_run_id()
-            with contextlib.ExitStack() as stack:
-                opened = [self._open(run_id, end, stack) for end in ("out", "err", "lock")]
-                files = Files(*opened)
-                fcntl.flock(files.lock, fcntl.LOCK_EX)
-                environ = {**self.environ, log.RUN_ID: run_id}
-                pid = self.spawn(words, environ, self.cwd, files)
-            command = Command(run_id, tuple(words), pid, datetime.now(UTC), origin)
-            atomic_file.write(self._path(run_id, "json"), json.dumps(asdict(command), default=str))
+            command = Command(run_id, tuple(words), 0, datetime.now(UTC), origin)
+            try:
+                with contextlib.ExitStack() as stack:
+                    opened = [self._open(run_id, end, stack) for end in ("out", "err", "lock")]
+                    files = Files(*opened)
+                    fcntl.flock(files.lock, fcntl.LOCK_EX)
+                    self._write(command)  # a command that cannot be recorded does not start
+                    environ = {**self.environ, log.RUN_ID: run_id}
+                    command = replace(command, pid=self.spawn(words, environ, self.cwd, files))
+            except BaseException:
+                self._delete(run_id)
+                raise
+            with contextlib.suppress(OSError):  # it runs; without its number none can stop it
+                self._write(command)
         return command
+
+    def stop(self, command: Command) -> None:
+        """End a command as Ctrl-C does, and wait for that; one that has ended is left alone."""
+        with contextlib.suppress(ProcessLookupError):
+            # it leads its session: another process that got its number since mostly does not
+            if self._is_running(command.run_id) and os.getsid(command.pid) == command.pid:
+                os.kill(command.pid, signal.SIGTERM)
+        self.wait(command, lambda: None, STOPPING)
 
     def list_all(self) -> list[Command]:
         """Every command that is still on record, the newest first."""
@@ -240,6 +256,14 @@ class Commands:
         stack.callback(os.close, file)
         return file
 
+    def _write(self, command: Command) -> None:
+        path = self._path(command.run_id, "json")
+        atomic_file.write(path, json.dumps(asdict(command), default=str))
+
+    def _delete(self, run_id: str) -> None:
+        for end in ("json", "out", "err", "lock"):
+            self._path(run_id, end).unlink(missing_ok=True)
+
     def _path(self, run_id: str, end: str) -> Path:
         return self.folder / f"{run_id}.{end}"
 
@@ -247,5 +271,4 @@ class Commands:
         """Delete the files of the oldest commands that ended."""
         for command in self.list_all()[KEPT_COMMANDS:]:
             if not command.is_running:
-                for end in ("json", "out", "err", "lock"):
-                    self._path(command.run_id, end).unlink(missing_ok=True)
+                self._delete(command.run_id)

@@ -176,6 +176,15 @@ def is_running(conn: psycopg.Connection, schedule: str) -> bool:
     return bool(is_running)
 
 
+def find(conn: psycopg.Connection, run_id: str) -> dict[str, Any] | None:
+    """A run with the columns of ops.runs and `status`; None for an unknown one."""
+    if not has_relation(conn, "ops.runs"):
+        return None
+    with conn.cursor(row_factory=dict_row) as cur:
+        query = f"select r.*, {STATUS} as status from ops.runs as r where r.run_id = %s"
+        return cur.execute(query.encode(), (run_id,)).fetchone()
+
+
 def recent(
     conn: psycopg.Connection,
     limit: int = 20,

@@ -14,11 +14,16 @@ PAGES = [
 PSQL = "quotemill warehouse psql"
 # (page, beginning of a block): of no scene, because …
 NOT_RUN = {
+    (
+        "backtesters",
+        "quotemill export views",
+    ): "needs option chains too; tests/integration/dbt/test_compat_views reads the views",
     ("console", "quotemill console"): "serves until Ctrl-C; tests/e2e/console starts it",
     ("console", "TOKEN="): "needs a console that runs; tests/e2e/console/test_loads calls it",
     ("containers", "POSTGRES_PASSWORD="): "the content of a file; test_installed_package reads it",
     ("containers", "docker compose"): "needs Docker; the same commands run in other scenes",
     ("futures", "loaders run tq && "): "what `quotemill run tq` does at once; e2e/tq runs both",
+    ("grafana", "grant usage"): "tests/integration/dbt/test_grafana runs it",
     (
         "jobs",
         "quotemill jobs --follow",
@@ -35,6 +40,10 @@ NOT_RUN = {
         "questdb",
         "select * from read_parquet",
     ): "tests/faults/tq/test_tick_archive reads files by DuckDB",
+    (
+        "reader-role",
+        "quotemill warehouse stop",
+    ): "opens a port; tests/integration/warehouse/test_reader_access reads there",
     ("reconcile", ""): "takes minutes; tests/faults/tdx/test_reconcile compares every dataset",
     ("timescaledb", "select hypertable_name"): "needs TimescaleDB's community edition",
     (

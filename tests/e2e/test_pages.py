@@ -47,6 +47,8 @@ AGAIN = "loaders run tdx\n"  # as a text says
 FIRST_WAY = [("README", "make demo"), ("README", ". .venv/bin/activate\nexport QUOTEMILL_HOME")]
 IN_THE_DEMO = [
     ("report", "quotemill report"),
+    ("exports", "quotemill export kline_daily --adjust qfq --since"),
+    ("exports", "quotemill export kline_daily --adjust qfq --to"),
     ("queries", "select k.*"),
     ("python", "select code, trade_date, close"),
     ("python", "select trade_date, close"),

@@ -12,7 +12,6 @@ from loaders.errors import QuotemillError, UsageError
 from loaders.settings import Settings, load_settings
 from loaders.settings.environment import build_database_url
 from loaders.warehouse.address import parse_address
-from orchestration.checks import doctor
 from orchestration.console.api.answers import Answer, Call, CheckAnswer, describe_check
 from orchestration.console.context import Console
 
@@ -61,6 +60,8 @@ def routes(console: Console) -> APIRouter:
     @router.post("/connection/test")
     def run_connection_test(call: ConnectionTest) -> Tested:
         """Connect and check what loads need: `quotemill doctor`, `loaders check SOURCE`."""
+        from orchestration.checks import doctor  # takes long to import
+
         now = console.clock()
         if call.source is not None:
             if call.model_fields_set - {"source"}:

@@ -1,12 +1,15 @@
 """Loads: the list, one with its progress, its events, its log."""
 
 import json
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from fastapi import APIRouter, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
 
 from loaders.engine import job_list, job_status
 from loaders.engine.job_status import JobView
@@ -15,6 +18,27 @@ from orchestration.console.api.answers import Answer, JobId, Limit
 from orchestration.console.context import Console
 from orchestration.console.errors import NotThere, scrub
 from orchestration.console.watching import JobWatch
+
+PIECE = 2**16  # characters of a log that are sent at once
+
+
+class Streamed(StreamingResponse):
+    """An answer that is read as it is sent; what it reads is closed though its reader left."""
+
+    def __init__(
+        self,
+        pieces: Iterator[str],
+        source: Generator[Any, None, None],
+        headers: Mapping[str, str],
+    ) -> None:
+        super().__init__(pieces, media_type="application/x-ndjson", headers=headers)
+        self._source = source
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await run_in_threadpool(self._source.close)
 
 
 class JobRow(Answer):
@@ -156,15 +180,28 @@ def routes(console: Console, watch: JobWatch) -> APIRouter:
     )
     def read_log(job_id: JobId) -> Response:
         """Its log as JSON lines: `quotemill jobs 12 --log load.jsonl`."""
+        lines = job_status.read_log(console.require_warehouse(), job_id)
         try:
-            lines = job_status.read_log(console.require_warehouse(), job_id)
-            texts = [json.dumps(scrub(line), ensure_ascii=False) + "\n" for line in lines]
+            first = next(lines)
         except UsageError as error:
             raise NotThere(str(error), hint="GET /api/jobs lists them") from None
         named = {"content-disposition": f'attachment; filename="job-{job_id}.jsonl"'}
-        return Response("".join(texts), media_type="application/x-ndjson", headers=named)
+        return Streamed(_write_lines(chain([first], lines)), lines, named)
 
     return router
+
+
+def _write_lines(lines: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Lines as JSON, in pieces: a long log is sent as it is read."""
+    piece = ""
+    for line in lines:
+        # the other fields are words of ours
+        own = {name: scrub(line[name]) for name in ("event", "code", "detail") if name in line}
+        piece += json.dumps(line | own, ensure_ascii=False) + "\n"
+        if len(piece) > PIECE:
+            yield piece
+            piece = ""
+    yield piece
 
 
 def describe_job(view: JobView, tasks: list[dict[str, Any]]) -> Job:

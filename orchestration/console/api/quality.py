@@ -12,7 +12,6 @@ from pydantic import Field
 
 from loaders.errors import UsageError
 from loaders.settings import Settings
-from orchestration.alerts import check as alerts
 from orchestration.checks import findings as wrong
 from orchestration.checks import status
 from orchestration.console.api.answers import Answer, Call
@@ -161,6 +160,8 @@ def routes(console: Console) -> APIRouter:
     @router.get("/alerts")
     def list_alerts(all: bool = False) -> Alerts:
         """Open alerts, with `all` also resolved ones: `quotemill alerts list`."""
+        from orchestration.alerts import check as alerts
+
         settings: Settings = console.settings()
         entries = alerts.list_entries(settings, console.find_warehouse(), with_resolved=all)
         rows = [AlertRow.model_validate(scrub(entry.__dict__)) for entry in entries]

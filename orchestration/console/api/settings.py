@@ -29,6 +29,7 @@ NOT_HERE = frozenset(
         "questdb.java",
         "questdb.jar",
         "questdb.repository",
+        "server.listen",
         "tq.auth_url",
         "tq.md_url",
     ]

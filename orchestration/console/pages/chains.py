@@ -1,23 +1,45 @@
 """The page of US option chains: what is due, slots of the session, last checks, stages, loads."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
 from loaders import sources
 from loaders.engine import job_list
 from loaders.engine.check import Check
-from loaders.errors import QuotemillError, UsageError
+from loaders.errors import QuotemillError
 from orchestration.checks import option_gates, selfcheck
 from orchestration.console.api.plans import PlanAnswer, describe_plan
 from orchestration.console.context import Console
-from orchestration.console.errors import describe
+from orchestration.console.pages.site import add_or_explain
+from orchestration.console.pages.words import mark
 from orchestration.readers import option_slots
 from orchestration.readers.option_slots import SlotRun
 
 SOURCE = "ib"
 SHOWN = 10  # loads
 LISTED = 200  # loads among which those of one source are looked for
+# parts of a day that may be started alone: the label, the command, what the API gets
+LOADS: tuple[tuple[str, str, Mapping[str, str]], ...] = (
+    (mark("Contracts of the session"), "--task discover", {"mode": "discover"}),
+    (mark("The slot of now"), "--slot now", {"mode": "snapshot", "slot": "now"}),
+    (
+        mark("What the slot lacks"),
+        "--retry-missed",
+        {"mode": "snapshot", "retry_missed": "true"},
+    ),
+    (mark("The close"), "--task close", {"mode": "close"}),
+    (mark("Open interest"), "--task enrich", {"mode": "enrich"}),
+    (mark("Day bars of the underlyings"), "--task daily", {"mode": "daily"}),
+)
+COMMANDS = (
+    (mark("Roll up: build the tables"), "quotemill build"),
+    (mark("Check the session"), f"quotemill selfcheck {SOURCE}"),
+    (mark("Search the log"), f"quotemill logscan {SOURCE}"),
+    (mark("Archive closed days"), "quotemill archive"),
+    (mark("Delete what is old and archived"), "quotemill retention"),
+    (mark("Join files of the archive"), "quotemill archive --compact"),
+)
 KINDS = {"complete": "good", "partial": "warn", "failed": "bad"}
 
 
@@ -25,25 +47,28 @@ def gather_chains(console: Console) -> Mapping[str, Any]:
     """What the warehouse knows; what is due follows by itself, since it may ask the gateway."""
     settings = console.settings()
     warehouse = console.find_warehouse()
-    checked: selfcheck.Selfcheck | None = None
-    stages: list[dict[str, Any]] = []
-    fault = None
-    if warehouse is not None:
-        try:
-            stages = option_gates.read(warehouse)
-            checked = selfcheck.run(warehouse, None, console.at, settings)
-        except UsageError as error:  # nothing was built yet
-            fault = describe(error)
-    return {
+    values: dict[str, Any] = {
         "source": SOURCE,
         "missing": sources.find(SOURCE).missing(settings),
-        "stages": stages,
-        "checked": checked,
-        "matrix": _arrange_checks(checked.checks) if checked else None,
+        "stages": [],
+        "checked": None,
+        "matrix": None,
         "words": selfcheck.WORDS,
-        "fault": fault,
+        "loads": LOADS,
+        "commands": COMMANDS,
         **gather_loads(console, SOURCE),
     }
+
+    if warehouse is None:
+        return values | {"error": None}
+
+    def read_checks() -> Mapping[str, Any]:
+        checked = selfcheck.run(warehouse, None, console.at, settings)
+        return {"checked": checked, "matrix": _arrange_checks(checked.checks)}
+
+    # an error before the first build
+    values = add_or_explain(values, lambda: {"stages": option_gates.read(warehouse)})
+    return add_or_explain(values, read_checks)
 
 
 def _arrange_checks(checks: list[Check]) -> dict[str, Any]:
@@ -63,7 +88,7 @@ def _arrange_checks(checks: list[Check]) -> dict[str, Any]:
 
 def gather_due(console: Console) -> Mapping[str, Any]:
     """What is due now, and the session's slots."""
-    shown = gather_plan(lambda: describe_plan(console, SOURCE))
+    shown = gather_plan(console, SOURCE)
     plan: PlanAnswer | None = shown["plan"]
     detail = plan.detail if plan else {}
     day = date.fromisoformat(detail["trade_date"]) if detail else None
@@ -73,7 +98,7 @@ def gather_due(console: Console) -> Mapping[str, Any]:
         runs = console.read(lambda conn: option_slots.read_slots(conn, day)) if day else []
     symbols = [symbol["symbol"] for symbol in detail.get("symbols", [])]
     at = datetime.fromisoformat(detail["judged_at"]) if detail else None
-    return shown | {"source": SOURCE, "day": day, "at": at, **arrange_slots(runs, detail, symbols)}
+    return shown | {"day": day, "at": at, **arrange_slots(runs, detail, symbols)}
 
 
 def arrange_slots(
@@ -89,12 +114,13 @@ def arrange_slots(
     return {"slots": sorted(labels), "captures": by_symbol, "kinds": KINDS}
 
 
-def gather_plan(read: Callable[[], PlanAnswer]) -> dict[str, Any]:
-    """A plan, or the error that stands in its place."""
-    try:
-        return {"plan": read(), "error": None}
-    except QuotemillError as error:
-        return {"plan": None, "error": describe(error)}
+def gather_plan(console: Console, name: str) -> dict[str, Any]:
+    """The plan of a source, or the error that stands in its place, such as a gateway away."""
+    return add_or_explain(
+        {"source": name, "plan": None},
+        lambda: {"plan": describe_plan(console, name)},
+        QuotemillError,
+    )
 
 
 def gather_loads(console: Console, name: str) -> dict[str, Any]:

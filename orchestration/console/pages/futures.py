@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
+import psycopg
+
 from loaders import sources
-from loaders.errors import UsageError
-from orchestration.console.api.plans import describe_plan
 from orchestration.console.context import Console
-from orchestration.console.errors import describe
 from orchestration.console.pages.chains import gather_loads, gather_plan
+from orchestration.console.pages.site import add_or_explain
 from orchestration.readers import futures_coverage
 
 SOURCE = "tq"
@@ -33,34 +33,34 @@ def gather_futures(
         "days": [],
         "older": None,
         "rolls": [],
-        "fault": None,
         **gather_loads(console, SOURCE),
     }
+    chosen = variety.strip() or None
+
     warehouse = console.find_warehouse()
     if warehouse is None:
-        return values
+        return values | {"error": None}
     schema = warehouse.inner_schema("futures")
-    chosen = variety.strip() or None
-    try:
-        values["varieties"] = console.read(
-            lambda conn: futures_coverage.read_varieties(conn, schema)
-        )
-        values["rolls"] = console.read(
-            lambda conn: futures_coverage.read_rolls(conn, schema, chosen, limit=ROLLS)
-        )
+
+    def read_varieties(conn: psycopg.Connection) -> Mapping[str, Any]:
+        return {"varieties": futures_coverage.read_varieties(conn, schema)}
+
+    def read_days(conn: psycopg.Connection) -> Mapping[str, Any]:
+        rolls = futures_coverage.read_rolls(conn, schema, chosen, limit=ROLLS)
+        shown: dict[str, Any] = {"rolls": rolls}
         if chosen:
-            values["days"] = console.read(
-                lambda conn: futures_coverage.read_days(
-                    conn, schema, chosen, until=until, is_lacking=is_lacking, limit=SHOWN
-                )
+            shown["days"] = futures_coverage.read_days(
+                conn, schema, chosen, until=until, is_lacking=is_lacking, limit=SHOWN
             )
-            if len(values["days"]) == SHOWN:
-                values["older"] = values["days"][-1]["trading_day"] - timedelta(days=1)
-    except UsageError as error:
-        values["fault"] = describe(error)
-    return values
+            if len(shown["days"]) == SHOWN:
+                shown["older"] = shown["days"][-1]["trading_day"] - timedelta(days=1)
+        return shown
+
+    # what there is stands beside a variety that there is not
+    values = add_or_explain(values, lambda: console.read(read_varieties))
+    return add_or_explain(values, lambda: console.read(read_days))
 
 
 def gather_due(console: Console) -> Mapping[str, Any]:
     """The days of ticks that the next load fetches, and what else is left to do."""
-    return gather_plan(lambda: describe_plan(console, SOURCE)) | {"source": SOURCE}
+    return gather_plan(console, SOURCE)

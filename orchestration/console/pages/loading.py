@@ -10,6 +10,7 @@ from loaders.settings import Settings
 from loaders.settings.sections import section_types
 from orchestration.console.api.commands import describe_command
 from orchestration.console.api.jobs import Task, describe_job
+from orchestration.console.api.sandbox import find_sandbox
 from orchestration.console.context import Console
 from orchestration.console.errors import scrub
 from orchestration.console.watching import JobWatch
@@ -32,6 +33,7 @@ def gather_form(console: Console) -> Mapping[str, Any]:
         "sources": [
             describe_source(name, settings, is_first=name not in loaded) for name in configured
         ],
+        "sandbox": find_sandbox(console, settings),
         "jobs": job_list.list_recent(warehouse, SHOWN) if warehouse else [],
     }
 
@@ -62,14 +64,14 @@ def gather_job(console: Console, watch: JobWatch, job_id: int) -> Mapping[str, A
     """A load with the end of its log."""
     view = watch.read(job_id)
     warehouse = console.require_warehouse()
-    lines = list(job_status.read_log(warehouse, job_id))[-LINES:]
+    lines = list(job_status.read_log(warehouse, job_id, last=LINES))[-LINES:]
     job = describe_job(view, job_status.read_tasks(warehouse, job_id))
     shown = choose_tasks(job.tasks)
     return {
         "job": job,
         "tasks": shown,
         "more_tasks": len(job.tasks) - len(shown),
-        "log": [_write_line(scrub(line)) for line in lines],
+        "log": [write_line(scrub(line)) for line in lines],
     }
 
 
@@ -83,10 +85,10 @@ def choose_tasks(tasks: Sequence[Task]) -> list[Task]:
     return list(tasks[first : first + TASKS])
 
 
-def _write_line(line: Mapping[str, Any]) -> str:
-    about = (line.get(name) for name in ("dataset", "code"))
-    shown = " ".join(str(value) for value in about if value)
-    return f"{line['at'][:19]} {line['level']:<7} {shown} {line['event']}"
+def write_line(line: Mapping[str, Any]) -> str:
+    """A line of a log as people read it."""
+    shown = (line.get(name) for name in ("dataset", "code", "event"))
+    return f"{line['at'][:19]} {line['level']:<7} {' '.join(str(word) for word in shown if word)}"
 
 
 def gather_command(console: Console, run_id: str) -> Mapping[str, Any]:

@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from loaders.errors import UsageError
 from orchestration.console.context import Console
-from orchestration.console.errors import describe
 from orchestration.console.pages import smiles
+from orchestration.console.pages.site import add_or_explain
 from orchestration.readers import klines, main_contracts, option_chains
 from orchestration.readers.klines import Adjustment, Frequency
 
@@ -78,30 +78,45 @@ def gather_klines(
         note = (
             "" if way == adjust else f"{klines.explain_adjustments(security)}, so these are {way}"
         )
-        about = {"name": security.name, "code": security.code, "adjust": way, "note": note}
         span = klines.find_span(conn, market, security, freq, way)
-        if span is None:
-            return about
-        until = min(end or span[1], span[1])
-        start = date.fromordinal(max(1, until.toordinal() - SPANS[freq]))
-        table = klines.read_klines(
-            conn, market, security, freq=freq, adjust=way, start=start, end=until
+        actions = (
+            klines.read_actions(conn, market, security.code, *span).to_pylist() if span else []
         )
-        actions = klines.read_actions(conn, market, security.code, *span).to_pylist()
-        address = f"/api/klines/{security.code}?{urlencode({'freq': freq, 'adjust': way})}"
+        return {
+            "name": security.name,
+            "code": security.code,
+            "adjust": way,
+            "note": note,
+            "span": span,
+            "title": f"{security.code} {security.name or ''}".strip(),
+            "actions": [
+                {"day": str(action["ex_date"]), "text": _describe_action(action)}
+                for action in actions
+            ],
+        }
+
+    def draw() -> dict[str, Any]:
+        about: dict[str, Any] = console.read(read)
+        if about["span"] is None:
+            return about
+        first, last = about["span"]
+        until = min(end or last, last)
+        start = date.fromordinal(max(1, until.toordinal() - SPANS[freq]))
+        way = about["adjust"]
+        bars = gather_bars(console, about["code"], freq, way, start, until)
         chart = Chart(
-            address,
-            time="bar_end" if freq in klines.MINUTES else "trade_date",
+            f"/api/klines/{about['code']}?{urlencode({'freq': freq, 'adjust': way})}",
+            time=bars["time"],
             volume="volume_shares",
-            first=span[0],
-            last=span[1],
+            first=first,
+            last=last,
             until=until,
             step=PIECE * SPANS[freq],
-            digits=table.schema.field("close").type.scale,
+            digits=bars["digits"],
         )
-        return about | cut_rows(table) | {"more": 0, "actions": actions, "chart": chart}
+        return about | bars | {"more": 0, "chart": chart}
 
-    return _read(console, values, read, _describe_bars)
+    return add_or_explain(values, draw)
 
 
 def gather_bars(
@@ -109,31 +124,24 @@ def gather_bars(
 ) -> dict[str, Any]:
     """The bars of some days, as the table of a page has them."""
 
-    def read(conn: psycopg.Connection) -> dict[str, Any]:
+    def read(conn: psycopg.Connection) -> pa.Table:
         market = console.require_warehouse().market_schema
         security = klines.find_security(conn, market, code)
-        table = klines.read_klines(
+        return klines.read_klines(
             conn, market, security, freq=freq, adjust=adjust, start=start, end=end
         )
-        return cut_rows(table)
 
-    return console.read(read) | {"time": "bar_end" if freq in klines.MINUTES else "trade_date"}
+    table = console.read(read)
+    return cut_rows(table) | {
+        "time": "bar_end" if freq in klines.MINUTES else "trade_date",
+        "digits": table.schema.field("close").type.scale,
+    }
 
 
 def cut_rows(table: pa.Table) -> dict[str, Any]:
     """The newest rows of a table, and how many there are besides."""
     more = max(0, table.num_rows - SHOWN)
     return {"rows": table.slice(more).to_pylist(), "more": more}
-
-
-def _describe_bars(shown: dict[str, Any]) -> dict[str, Any]:
-    actions = [
-        {"day": str(action["ex_date"]), "text": _describe_action(action)}
-        for action in shown.get("actions", [])
-    ]
-    title = f"{shown['code']} {shown['name'] or ''}".strip()
-    time = shown["chart"].time if "chart" in shown else ""
-    return shown | {"actions": actions, "title": title, "time": time}
 
 
 def _describe_action(action: Values) -> str:
@@ -154,11 +162,11 @@ def gather_futures(console: Console, variety: str, end: date | None) -> dict[str
     if not variety.strip():
         return values
 
-    def read(conn: psycopg.Connection) -> dict[str, Any]:
+    def read(conn: psycopg.Connection) -> pa.Table:
         futures = console.require_warehouse().inner_schema("futures")
-        return {"table": main_contracts.read_main_contracts(conn, futures, variety)}
+        return main_contracts.read_main_contracts(conn, futures, variety)
 
-    return _read(console, values, read, lambda shown: _describe_days(shown["table"], variety, end))
+    return add_or_explain(values, lambda: _describe_days(console.read(read), variety, end))
 
 
 def _describe_days(table: pa.Table, variety: str, end: date | None) -> dict[str, Any]:
@@ -221,7 +229,8 @@ def gather_options(
         slots = option_chains.list_slots(conn, options, symbol, on)
         return {"day": on, "slots": slots, "rows": table.to_pylist()}
 
-    def draw(shown: dict[str, Any]) -> dict[str, Any]:
+    def draw() -> dict[str, Any]:
+        shown: dict[str, Any] = console.read(read)
         expiries = sorted({row["expiry"] for row in shown["rows"]})
         chosen = expiry if expiry in expiries else expiries[0]
         rows = [row for row in shown["rows"] if row["expiry"] == chosen]
@@ -234,13 +243,4 @@ def gather_options(
         picture = smiles.draw_smile(series, title)
         return {**shown, "expiries": expiries, "expiry": chosen, "rows": rows, "picture": picture}
 
-    return _read(console, values, read, draw)
-
-
-def _read(console: Console, values: dict[str, Any], read: Any, draw: Any) -> dict[str, Any]:
-    """Add what is read and drawn; what is not there is an `error` beside the form."""
-    try:
-        drawn: dict[str, Any] = draw(console.read(read))
-        return values | drawn
-    except UsageError as error:
-        return values | {"error": describe(error)}
+    return add_or_explain(values, draw)

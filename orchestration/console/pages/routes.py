@@ -28,7 +28,7 @@ Text = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
 # an empty field of a form names no day
 Day = Annotated[date | None, BeforeValidator(lambda value: value or None), Query()]
 StateName = Annotated[str, Query(max_length=20, alias="state")]
-RunId = Annotated[str, Path(max_length=40)]
+RunId = Annotated[str, Path(max_length=40, pattern=r"^[^\x00]*$")]
 
 
 def routes(console: Console, watch: JobWatch, *, needs_token: bool) -> APIRouter:
@@ -106,6 +106,10 @@ def routes(console: Console, watch: JobWatch, *, needs_token: bool) -> APIRouter
     @router.get("/history")
     def show_history(request: Request) -> Response:
         return site.show(request, "history.html", lambda: state.gather_history(console))
+
+    @router.get("/runs/{run_id}")
+    def show_run(request: Request, run_id: RunId) -> Response:
+        return site.show(request, "run.html", lambda: state.gather_run(console, run_id))
 
     @router.get("/findings")
     def show_findings(

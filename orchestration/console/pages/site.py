@@ -13,7 +13,7 @@ import jinja2
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 
-from loaders.errors import QuotemillError
+from loaders.errors import QuotemillError, UsageError
 from orchestration.console import security
 from orchestration.console.context import Console
 from orchestration.console.errors import NotThere, describe, find_status, record_fault
@@ -89,6 +89,21 @@ def _environment() -> jinja2.Environment:
         "version": metadata.version("quotemill"),
     }
     return environment
+
+
+def add_or_explain(
+    values: Mapping[str, Any],
+    read: Callable[[], Mapping[str, Any]],
+    expected: type[QuotemillError] = UsageError,
+) -> dict[str, Any]:
+    """The values of a page with those that `read` adds, or with the `error` that it raised.
+
+    Only an `expected` error stands beside a form; any other becomes a page of its own.
+    """
+    try:
+        return {"error": None, **values, **read()}
+    except expected as error:
+        return {**values, "error": describe(error)}
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 WIDTH, HEIGHT, LEFT, FOOT = 960, 300, 56, 18
-LABELS = 6  # beneath a picture
+LABELS = 8  # beneath a picture
 
 
 @dataclass(frozen=True)
@@ -28,20 +28,16 @@ def draw_smile(series: Mapping[str, Sequence[tuple[float, float]]], title: str) 
     points = [point for line in series.values() for point in line]
     if not points:
         return Markup("")
-    strikes = [strike for strike, _ in points]
-    low, span = min(strikes), (max(strikes) - min(strikes)) or 1.0
+    strikes = sorted({strike for strike, _ in points})
+    low, span = strikes[0], (strikes[-1] - strikes[0]) or 1.0
+
+    def place(strike: float) -> float:
+        return round(LEFT + 16 + (WIDTH - LEFT - 40) * (strike - low) / span, 1)
+
     scale = Scale(min(iv for _, iv in points), max(iv for _, iv in points), 6, HEIGHT)
     parts = list(_draw_axis(scale))
     for kind, line in series.items():
-        places = [
-            (
-                round(LEFT + 8 + (WIDTH - LEFT - 16) * (strike - low) / span, 1),
-                scale(iv),
-                strike,
-                iv,
-            )
-            for strike, iv in line
-        ]
+        places = [(place(strike), scale(iv), strike, iv) for strike, iv in line]
         path = "".join(f"{'L' if n else 'M'}{x} {y}" for n, (x, y, _, _) in enumerate(places))
         parts.append(f'<path class="line {kind}" fill="none" d="{path}"/>')
         parts += [
@@ -49,8 +45,12 @@ def draw_smile(series: Mapping[str, Sequence[tuple[float, float]]], title: str) 
             "</title></circle>"
             for x, y, strike, iv in places
         ]
-    listed = sorted(set(strikes))
-    parts += _draw_labels([f"{strike:g}" for strike in listed], HEIGHT + 12 + FOOT - 4)
+    shown = strikes[:: -(-len(strikes) // LABELS)]
+    parts += [
+        f'<text x="{place(strike)}" y="{HEIGHT + 12 + FOOT - 4}" text-anchor="middle">'
+        f"{strike:g}</text>"
+        for strike in shown
+    ]
     return _wrap(parts, HEIGHT + 12 + FOOT, title)
 
 
@@ -60,14 +60,6 @@ def _draw_axis(scale: Scale) -> Iterator[str]:
         y = scale(value)
         yield f'<path class="rule" d="M{LEFT} {y}H{WIDTH}"/>'
         yield f'<text x="{LEFT - 6}" y="{y + 4}" text-anchor="end">{value:.4g}</text>'
-
-
-def _draw_labels(texts: Sequence[str], y: float) -> Iterator[str]:
-    step = (WIDTH - LEFT) / len(texts)
-    every = max(1, len(texts) // LABELS)
-    for n in range(0, len(texts), every):
-        x = round(LEFT + (n + 0.5) * step, 1)
-        yield f'<text x="{x}" y="{y}" text-anchor="middle">{escape(texts[n])}</text>'
 
 
 def _wrap(parts: Sequence[str], height: float, title: str) -> Markup:

@@ -1,18 +1,22 @@
 """Pages of what ran and what is wrong: history, findings, sources with their self-tests."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from loaders import sources
 from loaders.engine import job_list, test_runs
 from orchestration.checks import findings as wrong
+from orchestration.checks import logscan
 from orchestration.console.api.commands import describe_command
 from orchestration.console.context import Console
-from orchestration.console.errors import scrub
+from orchestration.console.errors import NotThere, scrub
+from orchestration.console.pages.loading import write_line
 from orchestration.run import build_record, findings, history
 
 SHOWN = 30
 MOST = 500  # findings on a page
+LINES = 500  # of the log of a run
 
 
 def gather_history(console: Console) -> Mapping[str, Any]:
@@ -28,6 +32,21 @@ def gather_history(console: Console) -> Mapping[str, Any]:
     for row in (*values["runs"], *values["builds"]):
         row["error"] = scrub(row["error"])
     return values | {"commands": [describe_command(console, command) for command in listed]}
+
+
+def gather_run(console: Console, run_id: str) -> Mapping[str, Any]:
+    """A recorded run with the end of its lines in the log of this home. Raises NotThere."""
+    run = console.read_any(lambda conn: history.find(conn, run_id))
+    if run is None:
+        raise NotThere(f"there is no run {run_id[:40]}", hint="page History")
+    until = (run["finished_at"] or console.clock()) + timedelta(seconds=1)
+    folder = console.settings().home / "logs"
+    lines = logscan.read_run(folder, run_id, run["started_at"], until)
+    return {
+        "run": run | {"error": scrub(run["error"])},
+        "log": [write_line(scrub(line)) for line in lines[-LINES:]],
+        "more": max(0, len(lines) - LINES),
+    }
 
 
 def gather_findings(

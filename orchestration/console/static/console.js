@@ -100,29 +100,64 @@
 
   // a part of the page that the server renders anew
   async function refresh(part) {
-    const answer = await fetch(part.dataset.part);
-    if (answer.ok) {
-      const text = await answer.text();
-      const held = part.contains(document.activeElement) ? document.activeElement.id : "";
-      part.innerHTML = text;
-      // who works by keyboard stays where they were
-      if (held) document.getElementById(held)?.focus();
-    } else if (part.dataset.lazy !== undefined) say(part, (await answer.json()).error, true);
+    try {
+      const answer = await fetch(part.dataset.part);
+      if (answer.ok) replace(part, await answer.text());
+      else if (part.dataset.lazy !== undefined) say(part, (await answer.json()).error, true);
+    } catch (error) { // the server is away; what is shown stays until it answers again
+      if (part.dataset.lazy !== undefined) say(part, String(error), true);
+    }
   }
 
+  const listScrolled = (part) => [...part.querySelectorAll("pre, .wide")];
+  const isAtEnd = (box) => box.scrollTop + box.clientHeight >= box.scrollHeight - 4;
+
+  // who works by keyboard, or has scrolled, stays where they were; a log shows its end
+  function replace(part, text) {
+    const held = part.contains(document.activeElement) ? document.activeElement.id : "";
+    const before = listScrolled(part).map((box) => [box.scrollLeft, isAtEnd(box) ? Infinity : box.scrollTop]);
+    part.innerHTML = text;
+    const after = listScrolled(part);
+    if (after.length === before.length) after.forEach((box, n) => scroll(box, ...before[n]));
+    else after.forEach(showEnd);
+    if (held) document.getElementById(held)?.focus();
+    const said = document.querySelector("[data-said]"), state = part.querySelector("#state > span");
+    if (said && state && said.textContent !== state.textContent) said.textContent = state.textContent;
+  }
+
+  function scroll(box, left, top) {
+    box.scrollLeft = left;
+    box.scrollTop = Math.min(top, box.scrollHeight);
+  }
+
+  function showEnd(box) {
+    if (box.matches("pre")) box.scrollTop = box.scrollHeight;
+  }
+
+  // a browser has few connections to a server, of all its pages together: a hidden one keeps none
   function watch(part) {
-    const events = new EventSource(part.dataset.events);
-    let last = 0;
-    events.addEventListener("job", () => {
-      if (Date.now() - last > 1500 && !document.hidden) {
-        last = Date.now();
+    let events = null, last = 0;
+    function open() {
+      events = new EventSource(part.dataset.events);
+      events.addEventListener("job", () => {
+        if (Date.now() - last > 1500) {
+          last = Date.now();
+          refresh(part);
+        }
+      });
+      events.addEventListener("end", () => {
+        document.removeEventListener("visibilitychange", change);
+        events.close();
         refresh(part);
-      }
-    });
-    events.addEventListener("end", () => {
-      events.close();
-      refresh(part);
-    });
+      });
+    }
+    function change() {
+      events?.close();
+      events = null;
+      if (!document.hidden) open();
+    }
+    document.addEventListener("visibilitychange", change);
+    change();
   }
 
   function poll(part) {
@@ -135,6 +170,7 @@
 
   document.addEventListener("submit", submit);
   document.addEventListener("change", tickDefaults);
+  document.querySelectorAll("pre").forEach(showEnd);
   document.querySelectorAll("[data-events]").forEach(watch);
   document.querySelectorAll("[data-poll]").forEach(poll);
   document.querySelectorAll("[data-lazy]").forEach(refresh);

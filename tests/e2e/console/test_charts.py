@@ -1,17 +1,14 @@
 """Charts in a real browser: what they draw is what the table says, and twenty years of it move."""
 
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 
-from tests import browser
 from tests.browser import Browser, Page
 from tests.e2e.commands import Place
 from tests.e2e.console.conftest import Server
@@ -24,12 +21,6 @@ DAYS = [d for n in range(7300) if (d := FIRST + timedelta(days=n)).weekday() < 5
 ACTION = DAYS[-40]
 CHART = "document.querySelector('[data-chart]').chart"
 FIGURES = re.compile(r"(\d{4}-\d\d-\d\d) · open (\S+) · high (\S+) · low (\S+) · close (\S+)")
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with browser.running(tmp_path_factory.mktemp("chromium")) as running:
-        yield running
 
 
 @pytest.fixture
@@ -57,15 +48,6 @@ def url(prepared_dsn: str, tmp_path: Path, start_console: Start) -> str:
         insert(conn, "market.corporate_actions", [action])
     place = Place(tmp_path, tmp_path / "home", {"QUOTEMILL_WAREHOUSE_URL": prepared_dsn})
     return start_console(place, "--port", "0").url
-
-
-def wait_for(page: Page, expression: str) -> Any:
-    """The value of an expression once it is true; the test's own limit ends the wait."""
-    for _ in range(600):
-        if value := page.ask(expression):
-            return value
-        time.sleep(0.1)
-    raise AssertionError(page.ask("document.body.innerText"))
 
 
 def press(page: Page, *keys: str) -> None:
@@ -104,10 +86,10 @@ def read_view(page: Page) -> list[list[str]]:
 
 def settle(page: Page) -> None:
     """Wait until the table is that of the view."""
-    wait_for(page, f"!{CHART}.busy && {CHART}.bars.length > 0")
+    page.wait_for(f"!{CHART}.busy && {CHART}.bars.length > 0")
     ends = (f"{CHART}.bars[Math.floor({CHART}.left)]", f"{CHART}.bars[{CHART}.lastInView()]")
     view = " + ' ' + ".join(f"{end}.trade_date" for end in ends)
-    wait_for(page, f"document.querySelector('[data-rows]').dataset.shown === {view}")
+    page.wait_for(f"document.querySelector('[data-rows]').dataset.shown === {view}")
 
 
 def test_what_is_drawn_and_said_is_what_the_table_has(url: str, chromium: Browser) -> None:
@@ -119,7 +101,7 @@ def test_what_is_drawn_and_said_is_what_the_table_has(url: str, chromium: Browse
     assert said == table
     assert len(table) == 120
     # heights of the candles, by the prices that stand beside the axis
-    wait_for(page, "document.querySelectorAll('[data-chart] svg text').length > 5")
+    page.wait_for("document.querySelectorAll('[data-chart] svg text').length > 5")
     axis = page.ask(
         "[...document.querySelectorAll('[data-chart] svg text[text-anchor=end]')]"
         ".map(t => [Number(t.textContent), Number(t.getAttribute('y')) - 4])"
@@ -150,7 +132,7 @@ def test_twenty_years_move_by_keys_and_by_pointer(url: str, chromium: Browser) -
     settle(page)
     for _ in range(70):
         press(page, "PageUp")
-        wait_for(page, f"!{CHART}.busy")
+        page.wait_for(f"!{CHART}.busy")
         if page.ask(f"{CHART}.left === 0 && {CHART}.from <= {CHART}.options.first"):
             break
     settle(page)

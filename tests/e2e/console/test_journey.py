@@ -1,11 +1,9 @@
 """A new user's way through the pages, in a real browser: settings, test, load, retry, schedule."""
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psycopg
@@ -24,15 +22,6 @@ def service() -> Iterator[dict[str, str]]:
     with printed_sandbox("tdx", 0, *MARKET) as (_, printed):
         printed["url"] = printed["line"].split("http://")[1].split()[0]
         yield printed
-
-
-def wait_for(page: Page, expression: str) -> Any:
-    """The value of an expression once it is true; the test's own limit ends the wait."""
-    for _ in range(600):
-        if value := page.ask(expression):
-            return value
-        time.sleep(0.2)
-    raise AssertionError(page.ask("document.body.innerText"))
 
 
 def fill(page: Page, form: str, **values: str) -> None:
@@ -61,7 +50,7 @@ def test_a_new_user_gets_from_no_settings_to_a_schedule(
     # the first run asks where the data come from
     page = open_page("/load")
     fill(page, "#service", tdx__base_url=f"http://{service['url']}")
-    wait_for(page, "!!document.querySelector('#load-tdx')")
+    page.wait_for("!!document.querySelector('#load-tdx')")
     assert page.console == []
 
     # the connection answers
@@ -70,7 +59,7 @@ def test_a_new_user_gets_from_no_settings_to_a_schedule(
         "void document.querySelector('form[data-call=\"/api/connection/test\"] button').click()"
     )
     answer = "document.querySelector('form[data-call=\"/api/connection/test\"] [data-answer]')"
-    assert "answers" in wait_for(page, f"{answer}.textContent")
+    assert "answers" in page.wait_for(f"{answer}.textContent")
     assert page.ask(f"{answer}.className") == "good"
 
     # a load, of which a request fails
@@ -92,7 +81,7 @@ def test_a_new_user_gets_from_no_settings_to_a_schedule(
         ticked = page.ask(f"{boxes}.filter(box => box.checked).map(box => box.value)")
         assert sorted(ticked) == sorted(names)
     fill(page, "#load-tdx", codes="sh600000, sz000001")
-    assert json.loads(wait_for(page, "window.asked")) == {
+    assert json.loads(page.wait_for("window.asked")) == {
         "source": "tdx",
         "mode": "realtime",
         "codes": ["sh600000", "sz000001"],
@@ -103,17 +92,17 @@ def test_a_new_user_gets_from_no_settings_to_a_schedule(
     assert page.ask(f"{boxes}.filter(box => box.checked).length") == len(DEFAULTS["init"])
     page.ask(f"void {boxes}.forEach(box => {{ box.checked = box.value === 'kline_daily' }})")
     fill(page, "#load-tdx", mode="init")
-    wait_for(page, "location.pathname.startsWith('/jobs/')")
-    wait_for(page, "document.readyState === 'complete' && !!document.querySelector('#state')")
+    page.wait_for("location.pathname.startsWith('/jobs/')")
+    page.wait_for("document.readyState === 'complete' && !!document.querySelector('#state')")
     ended = "!document.querySelector('#state').textContent.includes('running')"
-    wait_for(page, ended)
+    page.wait_for(ended)
     assert page.table("parts")
     assert page.table("failures")
     httpx.delete(f"{service['control']}/faults")
     retry = "document.querySelector('form[data-call=\"/api/ingestion/retry\"] button')"
     page.ask(f"void {retry}.click()")
-    wait_for(page, "location.pathname === '/jobs/2' && !!document.querySelector('#state')")
-    wait_for(page, ended)
+    page.wait_for("location.pathname === '/jobs/2' && !!document.querySelector('#state')")
+    page.wait_for(ended)
     assert page.texts("#state")[0].startswith("succeeded")
     assert page.console == []
 
@@ -122,7 +111,7 @@ def test_a_new_user_gets_from_no_settings_to_a_schedule(
     page = open_page("/schedules")
     page.ask("void (document.querySelector('#jobs [name=when]').value = 'daily 19:00')")
     page.ask("void document.querySelector('#jobs form button').click()")
-    wait_for(page, "!!document.querySelector('#jobs [name=when][value=\"daily 19:00\"]')")
+    page.wait_for("!!document.querySelector('#jobs [name=when][value=\"daily 19:00\"]')")
     assert 'when = "daily 19:00"' in (place.home / "quotemill.toml").read_text()
     for path in ("/", "/findings", "/prices", "/settings", "/report"):
         page = open_page(path)
@@ -141,8 +130,8 @@ def test_the_prices_of_a_built_warehouse_are_drawn_as_stored(
     field = "document.querySelector('form[action=\"/prices\"] [name=code]')"
     page.ask(f"void ({field}.value = 'sh600000')")
     page.ask(f"void {field}.form.submit()")
-    wait_for(page, "document.readyState === 'complete' && !!document.querySelector('#bars')")
-    wait_for(page, "!!document.querySelector('[data-chart] svg .wick')")
+    page.wait_for("document.readyState === 'complete' && !!document.querySelector('#bars')")
+    page.wait_for("!!document.querySelector('[data-chart] svg .wick')")
     document = httpx.get(f"{url}/api/klines/sh600000?adjust=qfq").json()
     with psycopg.connect(built_dsn) as conn:
         stored = conn.execute(

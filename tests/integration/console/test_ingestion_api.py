@@ -1,11 +1,14 @@
 """Calls that start something: what is refused before any process, and what is not run at all."""
 
+import errno
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orchestration.console import processes
 from orchestration.console.limits import Limits
 from orchestration.console.starting import ALLOWED, find_options
 from tests.integration.console.conftest import Caller
@@ -122,6 +125,43 @@ def test_as_many_commands_run_as_may_and_no_more(open_console: Open) -> None:
     for child in children:
         child.kill()
         child.wait()
+
+
+def test_a_command_that_cannot_be_recorded_does_not_start(
+    open_console: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spawned: list[Sequence[str]] = []
+
+    def spawn(words: Sequence[str], *_: Any) -> int:
+        spawned.append(words)
+        return 1
+
+    def fail(path: Path, *_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    caller = open_console(spawn=spawn)
+    with monkeypatch.context() as patch:
+        patch.setattr(processes.atomic_file, "write", fail)
+        refused = caller.call("/api/commands", {"command": "quotemill build"})
+    assert (refused.status_code, refused.json()["exit_code"]) == (409, 3)
+    assert "No space left on device" in refused.json()["error"]
+    assert spawned == []
+    assert list(caller.console.commands.folder.iterdir()) == []
+
+
+def test_a_command_is_stopped_and_only_that(open_console: Open) -> None:
+    caller = open_console()
+    commands = caller.console.commands
+    sleep = processes.Spawner()
+    commands.spawn = lambda _, *others: sleep(["sleep", "60"], *others)
+    first, second = (commands.start(["quotemill", "build"], "test") for _ in range(2))
+    commands.stop(commands.find(first.run_id))
+    assert [c.run_id for c in commands.list_all() if c.is_running] == [second.run_id]
+    # a number that another process has got since is no reason to end that
+    commands.stop(replace(first, pid=second.pid))
+    assert [c.run_id for c in commands.list_all() if c.is_running] == [second.run_id]
+    commands.stop(second)
+    assert not any(c.is_running for c in commands.list_all())
 
 
 @pytest.mark.parametrize("run_id", ["x", "..", "20261120T093000-0000", "..%2fsecret", "%00"])

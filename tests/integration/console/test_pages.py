@@ -3,11 +3,14 @@
 
 import hashlib
 import hmac
+import json
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from loaders.ib.planning.request import TASKS
@@ -15,7 +18,7 @@ from loaders.tdx import plan
 from loaders.tq.request import DATASETS_BY_MODE
 from orchestration.console.pages import overview
 from tests.bench import warehouse_url
-from tests.integration.console.conftest import Caller
+from tests.integration.console.conftest import NOW, Caller
 from tests.toy.bench import Toy, bench  # noqa: F401
 
 Open = Callable[..., Caller]
@@ -225,3 +228,37 @@ def test_a_fault_is_logged_in_the_home_of_the_console(
     folder = caller.console.settings().home / "logs"
     assert len(list(folder.glob("error-*.log"))) == 1
     assert str(folder) in answer.text
+
+
+def test_a_run_of_the_history_has_its_lines_of_the_log(
+    prepared_dsn: str, open_console: Open
+) -> None:
+    caller = open_console({"QUOTEMILL_WAREHOUSE_URL": prepared_dsn})
+    runs = {"20261120T113000-00aa": "one", "20261120T113000-00bb": "two"}
+    with psycopg.connect(prepared_dsn) as conn:
+        for run_id in runs:
+            conn.execute(
+                "insert into ops.runs "
+                "(run_id, host, pid, command, started_at, finished_at, exit_code, error) values "
+                "(%s, 'here', 1, 'run tdx --as-of 2026-11-20', %s, %s, 4, 'password=very-secret')",
+                (run_id, NOW - timedelta(minutes=30), NOW),
+            )
+    written = [
+        {"at": f"{NOW:%FT%T}.1Z", "level": "error", "run": run_id, "event": f"{word} {NASTY}"}
+        for run_id, word in runs.items()
+    ]
+    folder = caller.console.settings().home / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = "\n".join([json.dumps(line) for line in written] + ["20261120T113000-00aa torn", "{}"])
+    (folder / f"run-{NOW:%F}.jsonl").write_text(lines)
+    assert 'href="/runs/20261120T113000-00aa"' in open_page(caller, "/history")
+    text = open_page(caller, "/runs/20261120T113000-00aa")
+    assert "error   one &lt;script&gt;" in text
+    assert "two" not in text.partition("<pre")[2]
+    assert "very-secret" not in text
+    assert "no line of it" not in text
+    with psycopg.connect(prepared_dsn) as conn:
+        conn.execute("update ops.runs set started_at = '2020-01-01', finished_at = '2020-01-02'")
+    assert "no line of it" in open_page(caller, "/runs/20261120T113000-00bb")
+    for unknown in ("x", "..%2f..%2fsecret", "%00", "'; drop table ops.runs; --"):
+        assert caller.get(f"/runs/{unknown}").status_code in (404, 422)

@@ -76,7 +76,7 @@ def test_chains_show_what_is_due_and_the_slots_of_the_session(chains: Caller) ->
 def test_chains_show_the_checks_and_the_stages(chains: Caller, conn: psycopg.Connection) -> None:
     text = chains.get("/chains").text
     assert 'data-part="/chains/due" data-lazy' in text
-    assert f"Checks of the last session {TUESDAY.day}" in text
+    assert f'Checks of the last session <span class="d">{TUESDAY.day}</span>' in text
     checked = {row[0]: row[1:] for row in read_rows(text, "checks")}
     assert set(checked) == {"AAPL", "BRK B"}
     assert {word for row in checked.values() for word in row} <= {"PASS", "FAIL", "PENDING", "–"}
@@ -157,7 +157,9 @@ def test_futures_show_varieties_days_and_rolls(futures: Caller, conn: psycopg.Co
     [roll] = read_rows(text, "rolls")
     assert roll[:4] == [str(DAYS[7]), VARIETY, OLD, NEW]
     assert Decimal(roll[4]) == Decimal("2.5")
-    assert "there is no schedule of SHFE.xx" in futures.get("/futures?variety=SHFE.xx").text
+    unknown = futures.get("/futures?variety=SHFE.xx").text
+    assert "there is no schedule of SHFE.xx" in unknown
+    assert 'id="varieties"' in unknown  # what there is stays to choose from
 
 
 def test_futures_show_what_is_missing_and_the_load_of_it(futures: Caller) -> None:
