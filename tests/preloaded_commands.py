@@ -12,6 +12,7 @@ LATER = (
     "dlt.common.libs.pyarrow",
     "dlt.sources.helpers.requests",
     "httpcore",
+    "httpx",
     "pandas_market_calendars",
 )
 ours = [module.name for module in pkgutil.walk_packages(loaders.__path__, "loaders.")]

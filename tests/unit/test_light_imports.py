@@ -1,5 +1,6 @@
 """Help comes at once: nothing heavy is imported before a command needs it."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from loaders.settings import load_settings
 from orchestration.schedule import quiet
+from tests.conftest import require
 
 HEAVY = ("dlt", "dbt", "tqsdk", "ib_insync", "ib_async", "pandas", "pyarrow", "apprise")
 
@@ -60,6 +62,32 @@ def test_what_status_stands_on_is_light() -> None:
     )
     code = "".join(f"import {module}\nlook()\n" for module in modules)
     assert dict(zip(modules, heavy_after(code), strict=True)) == {name: [] for name in modules}
+
+
+def test_the_first_page_of_the_console_imports_what_it_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    present = importlib.util.find_spec("fastapi") is not None
+    require("console", present, "fastapi is not installed")
+    monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path))
+    monkeypatch.setenv("QUOTEMILL_TDX__BASE_URL", "http://127.0.0.1:9")
+    code = """
+import os
+from pathlib import Path
+from orchestration.cli import console as command
+from orchestration.console import serve
+from orchestration.console.app import create_app
+from orchestration.console.context import Console
+from orchestration.console.pages import overview
+console = Console(Path(), os.environ, lambda: None, "2026-11-20T12:00+00:00")
+create_app(console)
+assert overview.gather(console)["status"].problems
+for name in ("httpx", "rich", "yaml", "pandas", "dlt", "dbt", "apprise", "pandas_market_calendars",
+             "orchestration.checks.doctor", "orchestration.alerts.check"):
+    if name in sys.modules:
+        print("heavy:", name)
+"""
+    assert heavy_after(code) == []
 
 
 def test_a_check_of_the_schedule_before_the_next_start_imports_nothing_heavy(

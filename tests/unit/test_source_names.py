@@ -24,6 +24,7 @@ NAMED_IN = {
     "orchestration/cli/questdb.py": {"tq"},  # whose ticks are copied
     "orchestration/cli/reconcile.py": {"tdx"},
     "orchestration/cli/ticks.py": {"tq"},  # whose ticks are archived
+    "orchestration/console/api/sandbox.py": {"tdx"},  # the service that its button starts
     "orchestration/console/pages/chains.py": {"ib"},
     "orchestration/console/pages/futures.py": {"tq"},
     "orchestration/demo.py": {"tdx"},
