@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.commands import Place
+from tests.e2e.test_schedule_command import promised
 from tests.faults.test_export_kills import claims, dbt_on, hashes, place, run  # noqa: F401
 from tests.small_disk import file_system
 
@@ -38,3 +39,19 @@ def test_a_full_disk_is_named_and_the_next_export_finishes(
     run(place, "export", "kline_daily", "--to", "parquet", str(moved))
     run(place, "export", "kline_daily", "--to", "parquet", str(tmp_path / "fresh"))
     assert hashes(moved) == hashes(tmp_path / "fresh") == claims(moved)
+
+
+def test_an_uninstalled_schedule_expects_no_start_of_exports(
+    place: Place,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    # jobs are of a machine with a source
+    place.settings["QUOTEMILL_TDX__BASE_URL"] = "http://127.0.0.1:9"
+    words = ("export", "kline_daily", "--to", "parquet", str(tmp_path / "copy"), "--follow", "copy")
+    run(place, *words)
+    done = place.inside("quotemill", "schedule", "run", "export_copy")
+    assert done.returncode == 0, done.stderr
+    assert "export_copy" in promised(place)
+    folder = str(tmp_path / "units")
+    place.inside("quotemill", "schedule", "uninstall", "--systemd", "--folder", folder)
+    assert promised(place) == []
