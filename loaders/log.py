@@ -6,8 +6,9 @@ are deleted.
     {"at": "2026-11-20T14:30:02.117Z", "level": "warning", "run": "20261120T143000-4f2a",
      "source": "ib", "job": 12, "event": "…", "detail": {…}}
 
-`level` is info, warning, error or critical. The fields `schedule` (the scheduled job), `task`,
-`dataset`, `code`, `attempt`, `detail` and `traceback` (of internal errors) appear where known.
+`level` is info, warning, error or critical. The fields `schedule` (the scheduled job), `build` (the
+number of a running build), `task`, `dataset`, `code`, `attempt`, `detail` and `traceback` (of
+internal errors) appear where known.
 `source` is the source of a load, `dbt` for a build, null for a command. The outermost command makes
 the id of a run and passes it to the commands that it starts, in the variable QUOTEMILL_RUN_ID.
 Nothing is written before a command starts the log. A log that cannot be written stops no command:
@@ -57,6 +58,7 @@ _log = logging.getLogger(__name__)
 _folder: Path | None = None
 _secrets: tuple[str, ...] = ()
 _run: dict[str, str] = {}  # run, and schedule where one started it
+_build: int | None = None  # that runs in this process
 _is_reported = False  # that the log cannot be written
 _torn: set[Path] = set()  # files in which this process left an incomplete line
 _bounds = (30, 500)  # days that files stay, and megabytes of all of them
@@ -81,8 +83,14 @@ def start(
 
 
 def stop() -> None:
-    global _folder, _run
-    _folder, _run = None, {}
+    global _folder, _run, _build
+    _folder, _run, _build = None, {}, None
+
+
+def name_build(build_id: int | None) -> None:
+    """Give each further line the number of a build, until None."""
+    global _build
+    _build = build_id
 
 
 def new_run_id() -> str:
@@ -117,6 +125,7 @@ def write(
     fields = {
         **{"at": f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}Z", "level": level},
         **_run,
+        **({"build": _build} if _build is not None else {}),
         **{"source": source, "job": job},
         **{name: value for name, value in where.items() if value is not None},
         "event": event,

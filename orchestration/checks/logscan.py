@@ -10,7 +10,6 @@ the pause. It also knows the kinds of errors of the scans before it, back to the
 errors.
 """
 
-import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -191,19 +190,31 @@ def list_files(folder: Path, since: datetime, until: datetime) -> list[Path]:
     return [p for p in files if (day := log.file_day(p.name)) and first <= day <= last]
 
 
-def read_run(folder: Path, run_id: str, since: datetime, until: datetime) -> list[dict[str, Any]]:
-    """The lines of a run in the log files of a window; what is no line of JSON is left out."""
+def read_lines(
+    folder: Path, since: datetime, until: datetime, field: str, value: str | int
+) -> list[dict[str, Any]]:
+    """The lines with `since` ≤ time < `until` whose field has a value; damaged ones are left out.
+
+    Raises UsageError for a file that cannot be read.
+    """
     lines = []
+    written = f'"{field}": {json.dumps(value)}'.encode()  # most lines need no reading
     for path in list_files(folder, since, until):
-        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
-            for raw in _lines(file):
-                if raw is None or run_id.encode() not in raw:
-                    continue
-                with contextlib.suppress(ValueError):
-                    line = json.loads(raw)
-                    is_whole = isinstance(line, dict) and line.keys() >= {"at", "level", "event"}
-                    if is_whole and line.get("run") == run_id:
-                        lines.append(line)
+        try:
+            with path.open("rb") as file:
+                for raw in _lines(file):
+                    if raw is None or written not in raw:
+                        continue
+                    line = _read(raw)
+                    if line is None or not since <= line.at < until:
+                        continue
+                    fields = json.loads(raw)
+                    if fields.get(field) == value:
+                        lines.append(fields)
+        except FileNotFoundError:  # deleted meanwhile, as it was too old
+            continue
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     return lines
 
 

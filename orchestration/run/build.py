@@ -130,6 +130,7 @@ def build(
         command = " ".join(["build", *selection])
         build_id = record.begin(command, part=part)
         report(f"build: dbt {command}")
+        log.write("info", f"build {build_id} starts: dbt {command}", source="dbt")
         # nobody reads the JSON of this build; a touched table that no model reads selects nothing
         command_line = ["--no-write-json", "build", *selection]
         outcome = invoke(settings, warehouse, command_line, quiet=True, lenient=tables is not None)

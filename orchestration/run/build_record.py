@@ -19,7 +19,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from loaders import sources
+from loaders import log, sources
 from loaders.errors import LockHeldError, UsageError
 from loaders.landing import change_feed
 from loaders.project import Project, find_project
@@ -79,6 +79,7 @@ class BuildRecord:
                 "values ('running', %s, %s) returning build_id",
                 (command, "part" if part else self._fingerprint),
             )
+        log.name_build(self.build_id)
         return self.build_id
 
     def end(
@@ -137,6 +138,8 @@ def recorded_build(
         except BaseException as error:
             _fail(record, f"{type(error).__name__}: {error}")
             raise
+        finally:
+            log.name_build(None)
         _fail(record, "the caller did not record how it ended")
 
 
@@ -198,6 +201,13 @@ def recent(
     )
     with conn.cursor(row_factory=dict_row) as cur:
         return cur.execute(query.encode(), (since, until, limit)).fetchall()
+
+
+def find(conn: psycopg.Connection, build_id: int) -> dict[str, Any] | None:
+    """A row of ops.builds, with `status` as in `recent`; None for an unknown one."""
+    query = f"select b.*, {STATUS} as status from ops.builds as b where b.build_id = %s"
+    with conn.cursor(row_factory=dict_row) as cur:
+        return cur.execute(query.encode(), (build_id,)).fetchone()
 
 
 def newest_build(warehouse: Warehouse) -> tuple[int, str] | None:

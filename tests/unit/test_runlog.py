@@ -54,6 +54,15 @@ def test_a_line_says_when_how_bad_of_what_and_what(log: Path) -> None:
     }
 
 
+def test_lines_of_a_build_have_its_number(log: Path) -> None:
+    runlog.write("info", "before")
+    runlog.name_build(7)
+    runlog.write("info", "within", source="tdx", job=3)
+    runlog.name_build(None)
+    runlog.write("info", "after")
+    assert [line.get("build") for line in lines(log)] == [None, 7, None]
+
+
 def test_a_line_has_its_place_and_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(runlog.RUN_ID, "20261121T093000-4f2a")
     monkeypatch.setenv(runlog.SCHEDULE, "tdx_daily")

@@ -28,6 +28,7 @@ Text = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
 # an empty field of a form names no day
 Day = Annotated[date | None, BeforeValidator(lambda value: value or None), Query()]
 StateName = Annotated[str, Query(max_length=20, alias="state")]
+BuildId = Annotated[int, Path(ge=1, lt=2**63)]
 RunId = Annotated[str, Path(max_length=40, pattern=r"^[^\x00]*$")]
 
 
@@ -109,7 +110,11 @@ def routes(console: Console, watch: JobWatch, *, needs_token: bool) -> APIRouter
 
     @router.get("/runs/{run_id}")
     def show_run(request: Request, run_id: RunId) -> Response:
-        return site.show(request, "run.html", lambda: state.gather_run(console, run_id))
+        return site.show(request, "record.html", lambda: state.gather_run(console, run_id))
+
+    @router.get("/builds/{build_id}")
+    def show_build(request: Request, build_id: BuildId) -> Response:
+        return site.show(request, "record.html", lambda: state.gather_build(console, build_id))
 
     @router.get("/findings")
     def show_findings(

@@ -6,6 +6,7 @@ from typing import Any
 
 from loaders import sources
 from loaders.engine import job_list, test_runs
+from loaders.errors import UsageError
 from orchestration.checks import findings as wrong
 from orchestration.checks import logscan
 from orchestration.console.api.commands import describe_command
@@ -16,7 +17,8 @@ from orchestration.run import build_record, findings, history
 
 SHOWN = 30
 MOST = 500  # findings on a page
-LINES = 500  # of the log of a run
+LINES = 500  # of the log of a run or build
+CLOCKS_APART = timedelta(minutes=10)  # of this machine, which logs, and of the server
 
 
 def gather_history(console: Console) -> Mapping[str, Any]:
@@ -35,17 +37,39 @@ def gather_history(console: Console) -> Mapping[str, Any]:
 
 
 def gather_run(console: Console, run_id: str) -> Mapping[str, Any]:
-    """A recorded run with the end of its lines in the log of this home. Raises NotThere."""
+    """A recorded run with the end of its log. Raises NotThere."""
     run = console.read_any(lambda conn: history.find(conn, run_id))
     if run is None:
         raise NotThere(f"there is no run {run_id[:40]}", hint="page History")
-    until = (run["finished_at"] or console.clock()) + timedelta(seconds=1)
-    folder = console.settings().home / "logs"
-    lines = logscan.read_run(folder, run_id, run["started_at"], until)
+    return _add_log(console, "run", run_id, run)
+
+
+def gather_build(console: Console, build_id: int) -> Mapping[str, Any]:
+    """A recorded build with the end of its log. Raises NotThere."""
+    build = console.read_any(lambda conn: build_record.find(conn, build_id))
+    if build is None:
+        raise NotThere(f"there is no build {build_id}", hint="page History")
+    return _add_log(console, "build", build_id, build | {"schedule": None, "exit_code": None})
+
+
+def _add_log(
+    console: Console, what: str, number: str | int, row: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """A row of `ops` and the end of its lines in the log of this home, which name it as `what`."""
+    since = row["started_at"] - CLOCKS_APART
+    until = (row["finished_at"] or console.clock()) + CLOCKS_APART
+    unreadable, lines = None, []
+    try:
+        lines = logscan.read_lines(console.settings().home / "logs", since, until, what, number)
+    except UsageError as error:
+        unreadable = scrub(str(error))
     return {
-        "run": run | {"error": scrub(run["error"])},
+        "what": what,
+        "number": number,
+        "row": dict(row) | {"error": scrub(row["error"])},
         "log": [write_line(scrub(line)) for line in lines[-LINES:]],
         "more": max(0, len(lines) - LINES),
+        "unreadable": unreadable,
     }
 
 

@@ -25,6 +25,7 @@ UNLINKED = (
     "/prices/options?symbol=AAPL",
     "/sign-in",
     "/jobs/999",
+    "/builds/999",
     "/load?lang=zh",
 )
 

@@ -1,14 +1,18 @@
 """Builds by another orchestrator: on record, under the lock, with what to build."""
 
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from loaders import log
 from loaders.errors import LockHeldError, UsageError
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
+from orchestration.checks import logscan
 from orchestration.run.build import build
 from orchestration.run.build_record import recorded_build
 from tests.bench import settings_at
@@ -21,6 +25,13 @@ BARS = "raw_tdx.kline_daily"
 NEWEST = (
     "select status, command, error, models_built from ops.builds order by build_id desc limit 1"
 )
+
+
+@pytest.fixture
+def log_folder(tmp_path: Path) -> Iterator[Path]:
+    log.start(tmp_path / "logs")
+    yield tmp_path / "logs"
+    log.stop()
 
 
 @pytest.fixture
@@ -77,6 +88,22 @@ def test_the_next_build_makes_again_what_somebody_dropped(
     assert conn.execute(views).fetchall() == before
     assert conn.execute(readers).fetchall() == managed
     assert build(settings, warehouse, print, only_touched=True) is None
+
+
+def test_the_log_names_the_build_from_its_start_to_its_end(
+    settings: Settings, warehouse: Warehouse, conn: psycopg.Connection, log_folder: Path
+) -> None:
+    conn.execute("drop view quotemill_staging.stg_tq__contract cascade")
+    since = datetime.now(UTC)
+    result = build(settings, warehouse, print, arguments=["--select", "stg_tq__contract"])
+    assert result is not None
+    log.write("info", "later")
+    until = datetime.now(UTC) + timedelta(seconds=1)
+    lines = logscan.read_lines(log_folder, since, until, "build", result.build_id)
+    assert [(line["source"], line["event"]) for line in lines] == [
+        ("dbt", f"build {result.build_id} starts: dbt {result.command}"),
+        ("dbt", f"build {result.build_id} succeeded"),
+    ]
 
 
 def test_only_a_good_build_of_all_touched_tables_counts_as_built(
