@@ -47,6 +47,14 @@ def list_jobs(settings: Settings, rows: Mapping[str, Row]) -> Listing:
     return Listing({name: job for name, job in jobs.items() if name not in wrong}, rows, wrong)
 
 
+def list_names(settings: Settings) -> list[str]:
+    """Names of jobs; of those that the warehouse alone has, as exports, where there is no other."""
+    jobs, wrong = survey(settings)
+    if not jobs and not wrong:
+        jobs, wrong = survey(settings, read_rows(settings).values())
+    return [*jobs, *wrong]
+
+
 def get_job(jobs: Mapping[str, Job], name: str) -> Job:
     """A job by its name. Raises UsageError."""
     if name not in jobs:

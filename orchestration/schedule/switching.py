@@ -10,7 +10,7 @@ from loaders.warehouse.migration_files import is_current
 from loaders.warehouse.postgres import Warehouse, find_warehouse, open_warehouse
 from orchestration.schedule import ledger, quiet
 from orchestration.schedule.jobs import Job, survey
-from orchestration.schedule.listing import NO_JOB, get_job, read_rows
+from orchestration.schedule.listing import NO_JOB, get_job, list_names, read_rows
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,12 @@ def open_prepared(settings: Settings) -> Warehouse:
 
 def refuse_before_opening(settings: Settings, name: str | None) -> None:
     """Refuse what has no job before a warehouse is made or started for it."""
-    jobs, wrong = survey(settings)
-    if not jobs and not wrong:
+    if not list_names(settings):
         raise SettingsError(NO_JOB, hint="quotemill doctor")
-    if name is not None and name not in wrong and find_warehouse(settings) is None:
-        get_job(jobs, name)
+    if name is not None and find_warehouse(settings) is None:
+        jobs, wrong = survey(settings)
+        if name not in wrong:
+            get_job(jobs, name)
 
 
 def _open_job(

@@ -45,12 +45,21 @@ def test_an_uninstalled_schedule_expects_no_start_of_exports(
     place: Place,  # noqa: F811
     tmp_path: Path,
 ) -> None:
-    # jobs are of a machine with a source
-    place.settings["QUOTEMILL_TDX__BASE_URL"] = "http://127.0.0.1:9"
     words = ("export", "kline_daily", "--to", "parquet", str(tmp_path / "copy"), "--follow", "copy")
     run(place, *words)
-    done = place.inside("quotemill", "schedule", "run", "export_copy")
-    assert done.returncode == 0, done.stderr
+    shutil.rmtree(tmp_path / "copy" / "kline_daily")
+    for command in (
+        "disable export_copy",
+        "enable export_copy",
+        "run export_copy --now",
+        "run",
+        "list",
+    ):
+        done = place.inside("quotemill", "schedule", *command.split())
+        assert done.returncode == 0, done.stderr
+        assert "no source" not in done.stderr
+    assert hashes(tmp_path / "copy") == claims(tmp_path / "copy")
+    assert place.inside("quotemill", "schedule", "run", "tdx_daily").returncode == 2
     assert "export_copy" in promised(place)
     folder = str(tmp_path / "units")
     place.inside("quotemill", "schedule", "uninstall", "--systemd", "--folder", folder)

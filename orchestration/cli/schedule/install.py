@@ -20,6 +20,7 @@ from orchestration.schedule import ledger, quiet
 from orchestration.schedule.install import check, cron, launchd, place, remove, systemd, write
 from orchestration.schedule.install.place import Place
 from orchestration.schedule.jobs import survey
+from orchestration.schedule.listing import list_names
 from orchestration.schedule.switching import open_prepared
 
 
@@ -57,8 +58,7 @@ def install_command(
             f"{find_files(os.environ, here.folder).toml} or {here.folder / '.env'}",
             file=sys.stderr,
         )
-    jobs, wrong = survey(settings)
-    warn_if_no_job([*jobs, *wrong])
+    warn_if_no_job(list_names(settings))
     if not dry_run:
         _remember(settings, here.logs)
     if for_cron:
