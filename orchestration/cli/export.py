@@ -113,8 +113,9 @@ def rows(
 def list_command(json: JsonFlag = False) -> None:
     """Show the exports that follow: their folders, rows, and whether they are behind.
 
-    State: current; behind, what they hold has changed since; unfinished, killed; missing, the
-    folder is away; wrong. Exit code 6 where one is missing or wrong.
+    State: current; behind, what they hold has changed since; unfinished, killed; damaged, files
+    are away or of another size; missing, the folder is away; wrong. Exit code 6 where one is
+    damaged, missing or wrong.
 
     Example: quotemill export list --json
     """
@@ -122,7 +123,7 @@ def list_command(json: JsonFlag = False) -> None:
 
     exports = describe_all(prepare_warehouse(load_settings()))
     shell.print_answer(exports, json, lambda: _print_list(exports))
-    if any(export["state"] in ("missing", "wrong") for export in exports):
+    if any(export["state"] in ("damaged", "missing", "wrong") for export in exports):
         raise typer.Exit(PartialError.exit_code)
 
 

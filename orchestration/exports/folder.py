@@ -203,11 +203,18 @@ class Folder:
                 if all(self._is_whole(name, file) for name, file in files.items())
             }
 
-    def _is_whole(self, name: str, file: File) -> bool:
+    def list_damaged(self, state: State) -> list[str]:
+        """The names of files that are missing or of another size; nothing is read."""
+        with self.usable():
+            files = [pair for part in state.parts.values() for pair in part.items()]
+            return sorted(name for name, file in files if not self._has_size(name, file))
+
+    def _has_size(self, name: str, file: File) -> bool:
         path = self.path(name)
-        return (
-            path.is_file() and path.stat().st_size == file.bytes and hash_file(path) == file.sha256
-        )
+        return path.is_file() and path.stat().st_size == file.bytes
+
+    def _is_whole(self, name: str, file: File) -> bool:
+        return self._has_size(name, file) and hash_file(self.path(name)) == file.sha256
 
     def start_journal(self, state: State) -> None:
         """Say what is whole, and take the manifest away: files are about to change."""

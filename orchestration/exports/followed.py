@@ -130,7 +130,7 @@ def describe_all(warehouse: Warehouse) -> list[dict[str, Any]]:
 
 
 def _describe(warehouse: Warehouse, export: Followed) -> dict[str, Any]:
-    """state: current, behind, unfinished, missing, or wrong with its `error`."""
+    """state: current, behind, unfinished, missing, or damaged and wrong with their `error`."""
     document: dict[str, Any] = {
         "name": export.name,
         **export.definition.as_json(),
@@ -152,7 +152,13 @@ def _describe(warehouse: Warehouse, export: Followed) -> dict[str, Any]:
         is_behind = _is_behind(warehouse, export, state)
         word = "behind" if is_behind else "current"
         document |= {"state": word if state.is_whole else "unfinished"}
-        document |= {"is_behind": is_behind or not state.is_whole}
+        damaged = folder.list_damaged(state)
+        if damaged and state.is_whole:
+            more = f" and {len(damaged) - 1:,} more" if damaged[1:] else ""
+            error = f"{damaged[0]}{more}: missing or of another size"
+            fix = f"quotemill export --follow {export.name}"
+            document |= {"state": "damaged", "error": f"{error}; fix: {fix}"}
+        document |= {"is_behind": is_behind or bool(damaged) or not state.is_whole}
     except QuotemillError as error:
         document |= {"state": "wrong", "error": str(error)}
     return document

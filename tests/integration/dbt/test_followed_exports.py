@@ -1,5 +1,6 @@
 """A followed export equals a fresh one, and writes only the files whose rows changed."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -175,6 +176,22 @@ def test_the_list_says_how_each_export_is(
         (copy.root / "one" / "manifest.json").read_text().replace("\n", "") + "\n"
     )
     assert states(copy)["one"] == "unfinished"
+
+
+def test_the_list_names_files_that_somebody_took_away(copy: Copier) -> None:
+    copy("kline_daily_qfq", "bars", name="bars")
+    files = sorted((copy.root / "bars").rglob("*.parquet"))
+    for damage, more in (
+        (lambda f: f.unlink(), ""),
+        (lambda f: f.write_bytes(b"cut"), " and 1 mo"),
+    ):
+        damage(files.pop())
+        [listed] = followed.describe_all(copy.warehouse)
+        assert (listed["state"], listed["is_behind"]) == ("damaged", True)
+        assert re.match(rf"kline_daily_qfq/month=\S+/part-0\.parquet{more}", listed["error"])
+        assert "fix: quotemill export --follow bars" in listed["error"]
+    copy.again("bars")
+    assert states(copy) == {"bars": "current"}
 
 
 def test_a_dropped_table_is_named_and_its_files_stay(
