@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Literal, get_args
 
 import psycopg
@@ -86,6 +86,7 @@ def read_klines(
     start: date | None = None,
     end: date | None = None,
     as_of: date | None = None,
+    known_at: datetime | None = None,
     most: int = MOST,
 ) -> pa.Table:
     """Bars of one security, as `select_klines` chooses them, without its code.
@@ -101,6 +102,7 @@ def read_klines(
         start=start,
         end=end,
         as_of=as_of,
+        known_at=known_at,
         columns=list_columns(security.is_index, freq)[1:],
     )
     return read_table(conn, query, values, most)
@@ -160,7 +162,12 @@ def select_klines(
                 hint="freq=1d, without adjust",
             )
         source = f"({select_versions(conn, market, known_at)}) as versions"
-        values["known_at"] = known_at
+        try:
+            values["known_at"] = known_at.astimezone(UTC)  # the server knows not every offset
+        except OverflowError:
+            raise UsageError(
+                f"{known_at} is out of range", hint="write 2024-06-03T16:00:00+08:00"
+            ) from None
         end = min(filter(None, (end, as_of)), default=None)
     elif as_of and adjust == "qfq":
         # a function's numerics have no precision

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.csv
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse, Response
+from pydantic import AwareDatetime
 
 from orchestration.console.context import Console
 from orchestration.console.errors import NotThere
@@ -20,6 +21,7 @@ from orchestration.readers.listed import NotListed
 
 Format = Annotated[Literal["json", "csv", "arrow"], Query(description="of the answer")]
 Day = Annotated[date | None, Query()]
+Time = Annotated[AwareDatetime | None, Query(description="with its zone: 2026-11-24T10:00:00Z")]
 Code = Annotated[str, Path(pattern=r"^[A-Za-z0-9._]{1,20}$", description="sh600000, 600000.SH")]
 Variety = Annotated[str, Path(pattern=r"^[A-Za-z]{1,8}\.[A-Za-z]{1,8}$", description="SHFE.cu")]
 Symbol = Annotated[str, Path(pattern=r"^[A-Z0-9][A-Z0-9 ._-]{0,19}$", description="AAPL")]
@@ -43,11 +45,13 @@ def routes(console: Console) -> APIRouter:
         start: Day = None,
         end: Day = None,
         as_of: Day = None,
+        known_at: Time = None,
         format: Format = "json",
     ) -> Response:
         """Bars of a security or an index, ascending: table market.kline_daily and its like.
 
         With as_of as seen on that day: bars up to it, by the events with an ex-date up to it.
+        With known_at day bars of shares as traded, as loads had fetched them by that time.
         """
 
         def read(conn: psycopg.Connection) -> tuple[dict[str, Any], pa.Table]:
@@ -62,10 +66,13 @@ def routes(console: Console) -> APIRouter:
                 start=start,
                 end=end,
                 as_of=as_of,
+                known_at=known_at,
             )
             about = {"code": security.code, "name": security.name, "freq": freq, "adjust": adjust}
             if as_of is not None:
                 about["as_of"] = str(as_of)
+            if known_at is not None:
+                about["known_at"] = known_at.isoformat()
             return about, table
 
         return answer(*_read(console, read), format)

@@ -1,4 +1,5 @@
 """Day bars as they were known at a time, before a correction."""
+# ruff: noqa: F811
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,6 +21,11 @@ from loaders.warehouse.tables import Batch
 from orchestration.backup.dump import dump
 from orchestration.backup.dump_restore import restore
 from tests.declared import conform
+from tests.integration.console.conftest import (  # noqa: F401
+    Caller,
+    _needs_the_extra,
+    open_console,
+)
 from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.raw import bar
 from tests.integration.dbt.test_prices_api import CODE, DAYS, fill_market
@@ -99,6 +105,37 @@ def test_versions_go_into_a_dump_and_come_back(
         assert conn.execute(versions).fetchall() == before
     with quotemill.open(url=other.url, home=tmp_path) as market:
         assert first_close(market, since + timedelta(minutes=5)) == Decimal(10)
+
+
+def test_the_console_answers_with_bars_as_they_were_known(
+    corrected: tuple[Warehouse, datetime],
+    option_days: str,
+    open_console: Callable[..., Caller],
+) -> None:
+    _, since = corrected
+    caller = open_console({"QUOTEMILL_WAREHOUSE_URL": option_days})
+    path, at = f"/api/klines/{CODE}", since + timedelta(minutes=15)
+    asked = {"known_at": at.isoformat()}
+    answer = caller.json(path, params=asked)
+    assert (answer["known_at"], answer["rows"][0]["close"]) == (at.isoformat(), 10.5)
+    now = caller.json(path)
+    assert now["rows"][0]["close"] == 11
+    assert len(answer["rows"]) == len(now["rows"]) == len(DAYS)
+    text = caller.get(path, params=asked | {"format": "csv"}).text
+    assert ",10.500," in text.splitlines()[1]
+    body = caller.get(path, params=asked | {"format": "arrow"}).content
+    assert pa.ipc.open_stream(body).read_all()["close"][0].as_py() == Decimal("10.5")
+    for wrong in (
+        {"known_at": "2026-11-24T10:00:00"},
+        {"known_at": "yesterday"},
+        {"known_at": "0001-01-01T00:00:00+14:00"},
+        {"known_at": "9999-12-31T23:59:59-23:59"},
+        asked | {"adjust": "qfq"},
+        asked | {"freq": "5m"},
+    ):
+        assert caller.get(path, params=wrong).status_code == 422, wrong
+    late = {"known_at": "9999-12-30T23:59:59-23:59"}
+    assert caller.json(path, params=late)["rows"] == now["rows"]
 
 
 def test_without_the_setting_the_error_says_what_keeps_versions(
