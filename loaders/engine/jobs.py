@@ -8,7 +8,7 @@ import json
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -140,7 +140,7 @@ def save_task(
                 started_at = coalesce(t.started_at, excluded.started_at),
                 finished_at = excluded.finished_at
             """,
-            asdict(task)
+            vars(task)
             | {
                 "job_id": job_id,
                 "keys": list(task.keys),

@@ -70,6 +70,8 @@ class Load:
     interrupted: bool = False
     package_rows: int = 0
     counts: Counter[str] = field(default_factory=Counter)
+    # the cursors in ops.ingestion_state that this load wrote, by dataset
+    published: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def interrupt(self) -> None:
         """Stop after the current batch, because the user of this process pressed Ctrl-C."""

@@ -152,7 +152,8 @@ class RunningTask:
         from loaders.landing import load_job
 
         load, task, table = self.load, self.task, self.dataset.landed
-        first = next((batch for batch in batches if not batch.is_empty), None)
+        stored = load.cursors(table.name)
+        first = next((batch for batch in batches if batch.changes(stored)), None)
         if first is None:
             self._publish()  # an interrupted load may have landed a package without publishing it
             return
@@ -181,13 +182,19 @@ class RunningTask:
         self._publish()
 
     def _publish(self) -> None:
-        """Write the current cursors and the task, for people to read."""
+        """Write the current cursors and the task, for people to read.
+
+        All cursors once a load, later those that moved since.
+        """
         load, task, table = self.load, self.task, self.dataset.landed
-        moved = {k: c for k, c in load.cursors(table.name).items() if self.dataset.has_cursor(k)}
-        now = load.clock()
-        load.warehouse.ask(
-            lambda conn: cursors.publish(conn, load.source.name, task.dataset, moved, now)
-        )
+        published = load.published.setdefault(task.dataset, {})
+        own = {k: c for k, c in load.cursors(table.name).items() if self.dataset.has_cursor(k)}
+        if moved := {k: c for k, c in own.items() if published.get(k) != c}:
+            now = load.clock()
+            load.warehouse.ask(
+                lambda conn: cursors.publish(conn, load.source.name, task.dataset, moved, now)
+            )
+            published |= moved
         load.save(task)
 
     def _counted(self, outcomes: Iterator[Outcome], parts: list[Outcome]) -> Iterator[Outcome]:

@@ -114,11 +114,11 @@ class Batch:
     cursors: Mapping[str, str] = field(default_factory=dict)
     beside: pa.Table | None = None
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to land and no cursor to move."""
-        return not self.cursors and all(
-            part is None or not part.num_rows for part in (self.rows, self.rejected, self.beside)
+    def changes(self, stored: Mapping[str, str]) -> bool:
+        """Whether there is a row to land, or a cursor that is not yet among those `stored`."""
+        parts = (self.rows, self.rejected, self.beside)
+        return any(part is not None and part.num_rows for part in parts) or any(
+            stored.get(key) != cursor for key, cursor in self.cursors.items()
         )
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Self
@@ -30,6 +30,7 @@ NO_SOURCE = (
 # source and a number if no table can hold the row.
 NOT_OF_CSV = re.compile(r"^(gbbq|xdxr) | (gbbq|xdxr) [0-9]+$")
 NAME = "corporate_actions"
+_FIELDS = [field.name for field in fields(CorporateAction)]
 _OWN = [
     name for name in CORPORATE_ACTION.schema.names if name not in {f.name for f in STANDARD_FIELDS}
 ]
@@ -186,7 +187,10 @@ class Stored:
         """
         route = str(ctx.settings.actions_source)
         lineage = {"source_route": route, "fetched_at": ctx.clock(), "is_final": True}
-        rows = [asdict(row) | {"is_withdrawn": False} for row in actions.rows]
+        rows = [
+            {name: getattr(row, name) for name in _FIELDS} | {"is_withdrawn": False}
+            for row in actions.rows
+        ]
         rows += self._withdrawn(code, actions, gone)
         own = f"{self.source} {code} ", f"{code} "
 

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from loaders.landing import load_job
 from loaders.sandbox.tdx.client_files import Record, encode_gbbq, older_blocks
 from loaders.sandbox.tdx.folder_faults import lose_events
 from loaders.tdx.files import gbbq as gbbq_file
 from tests.integration.tdx_load.bench import CORE, Bench
+from tests.integration.tdx_load.conftest import OpenBench
 from tests.integration.tdx_load.folder import failures, write
 
 EVENTS = ("capital_events", "corporate_actions")
@@ -42,6 +44,29 @@ def test_events_of_gbbq_are_those_of_the_csv_file_and_are_read_once(client_bench
         "capital_events": 0,
         "corporate_actions": 0,
     }
+
+
+def test_codes_with_nothing_new_move_a_shared_cursor_once_a_day(
+    open_loaded: OpenBench, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land, landed = load_job.land, list[str]()
+
+    def counted(pipeline: Any, warehouse: Any, source: str, table: Any, *rest: Any) -> Any:
+        landed.append(table.name)
+        return land(pipeline, warehouse, source, table, *rest)
+
+    monkeypatch.setattr(load_job, "land", counted)
+    counts = []
+    folder = {"client": cache.parents[1], "corporate_actions": "gbbq"}
+    with open_loaded(slice_size=2, **folder) as bench:
+        for _ in range(3):
+            landed.clear()
+            assert bench.load(datasets=("corporate_actions",)).exit_code == 0
+            counts.append(landed.count("corporate_action"))
+        cursor = "select cursor from ops.ingestion_state where key = 'gbbq'"
+        assert bench.rows(cursor) == [(bench.sandbox.clock.date().isoformat(),)]
+    assert counts[0] > 3  # two codes at a time
+    assert counts[1:] == [1, 0]
 
 
 def test_a_code_that_was_not_asked_for_is_read_later_from_the_same_file(
