@@ -1,7 +1,8 @@
 """COPY of a file of rows into the temp table `_land`, or straight into its table."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pgpq import ArrowToPostgresBinaryEncoder
 
+from loaders.ahead import draw_ahead
 from loaders.landing.lineage import Numbers
 from loaders.landing.target import names, quote
 
@@ -84,13 +86,25 @@ def copy_binary(
     """COPY a file into a table of the encoder's own column types; the number of rows read."""
     read = 0
     into = f"copy {target} ({names(rows.schema.names)}) from stdin (format binary)".encode()
-    with conn.cursor().copy(into) as copy:
-        copy.write(encoder.write_header())
-        for batch in rows.batches():
-            read += batch.num_rows
-            copy.write(encoder.write_batch(batch))
-        copy.write(encoder.finish())
+    with (
+        conn.cursor().copy(into) as copy,
+        # the server need not wait while the next batch is encoded
+        closing(draw_ahead(_encode(rows, encoder))) as blocks,
+    ):
+        for count, block in blocks:
+            read += count
+            copy.write(block)
     return read
+
+
+def _encode(
+    rows: FileRows, encoder: ArrowToPostgresBinaryEncoder
+) -> Generator[tuple[int, bytes], None, None]:
+    """A file in the format of binary COPY: numbers of rows and their bytes."""
+    yield 0, encoder.write_header()
+    for batch in rows.batches():
+        yield batch.num_rows, encoder.write_batch(batch)
+    yield 0, encoder.finish()
 
 
 def _copy_text(conn: psycopg.Connection, rows: FileRows, error: Exception) -> Staged:
