@@ -209,7 +209,9 @@ def reached_day(outcome: Outcome) -> date | None:
 
 def between(bars: Records, first: date, last: date) -> Records:
     days = bars["day"]
-    return bars[(days >= records.to_number(first)) & (days <= records.to_number(last))]
+    return records.select(
+        bars, (days >= records.to_number(first)) & (days <= records.to_number(last))
+    )
 
 
 def _joins(bars: Records, cursor: date, stored: Stored, grown: int) -> bool:

@@ -54,7 +54,7 @@ def check(
     ]
     broken = np.logical_or.reduce([mask for _, _, mask in rules])
     _refuse_nonsense(subject, rules, broken, name_worst=timed)
-    good = bars[~broken]
+    good = records.select(bars, ~broken)
     if timed:
         _refuse_jumps(subject, good["close"], "{} times in {} bars")
         _refuse_other_spacing(subject, good, period)

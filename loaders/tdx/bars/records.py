@@ -152,6 +152,11 @@ def merge_bars(*parts: Records) -> Records:
     return bars[first]
 
 
+def select(bars: Records, wanted: Mask) -> Records:
+    """The wanted bars; all of them are `bars` itself, as a copy would cost time."""
+    return bars if wanted.all() else bars[wanted]
+
+
 def in_days(bars: Records, days: Iterable[date]) -> Mask:
     return np.isin(bars["day"], to_numbers(days))
 
@@ -266,13 +271,12 @@ def table(
     parts: list[Records] = [o.rows for o in outcomes if o.rows is not None]
     codes = [o.key.partition(" ")[0] for o in outcomes if o.rows is not None]
     at = np.repeat(np.arange(len(parts), dtype=np.int32), [len(bars) for bars in parts])
-    bars = np.concatenate(parts)
 
     def column(name: str) -> NDArray[Any]:
-        return np.ascontiguousarray(bars[name])
+        return np.concatenate([bars[name] for bars in parts])
 
     def bar_end() -> pa.Array:
-        minutes = bars["end"].astype(np.int64) * DAY_MINUTES + bars["label"] - ZONE_MINUTES
+        minutes = column("end").astype(np.int64) * DAY_MINUTES + column("label") - ZONE_MINUTES
         return pa.array(minutes * MINUTE_US).view(_STAMP)
 
     def source_label() -> pa.Array:
@@ -282,19 +286,23 @@ def table(
     def numbers(name: str) -> Callable[[], pa.Array]:
         return lambda: pa.array(column(name))
 
+    def amounts() -> pa.Array:
+        values = column("amount")
+        return pa.array(values, mask=values == NO_AMOUNT)
+
     columns: dict[str, Callable[[], pa.Array]] = {
         "code": lambda: pa.array(codes, pa.string()).take(pa.array(at)),
         "bar_end": bar_end,
         "trade_date": lambda: pa.array(column("day")).view(pa.date32()),
         "source_label": source_label,
         **{name: numbers(name) for name in (*PRICES, "volume")},
-        "amount": lambda: pa.array(column("amount"), mask=column("amount") == NO_AMOUNT),
+        "amount": amounts,
         "up_count": numbers("up"),
         "down_count": numbers("down"),
-        "source_route": lambda: pa.array(ROUTES).take(pa.array(bars["route"].astype(np.int32))),
+        "source_route": lambda: pa.array(ROUTES).take(pa.array(column("route").astype(np.int32))),
         "fetched_at": lambda: pa.array(column("fetched")).view(_STAMP),
         "is_final": numbers("final"),
     }
     if period is not None:
-        columns["period"] = lambda: pa.repeat(pa.scalar(period), len(bars))
+        columns["period"] = lambda: pa.repeat(pa.scalar(period), len(at))
     return pa.table({n: make() for n, make in columns.items() if not names or n in names})

@@ -120,7 +120,7 @@ def read(
         payload = orjson.dumps(where | row).decode()
         field = "trade_date" if is_days else "bar_end"
         rejected.append(Rejected(f"{code} {place}", field, rule, place, payload))
-    good = raw[ascends]
+    good = records.select(raw, ascends)
     decimals = price_decimals(code, instrument_type)
     bars = np.zeros(len(good), RECORD)
     bars["day"], bars["label"] = days[ascends].astype(np.int64), labels[ascends]
