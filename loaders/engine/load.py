@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -20,7 +19,7 @@ from loaders import log, request_counts
 from loaders.engine import failed_keys, jobs
 from loaders.engine.jobs import Task
 from loaders.engine.request import LoadRequest, read_request
-from loaders.engine.result import LoadResult, not_due, skipped
+from loaders.engine.result import LoadResult, log_end, not_due, skipped
 from loaders.errors import (
     LockHeldError,
     NotDue,
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 
     from loaders.engine.source import Source
 
-REASONS_LOGGED = 100  # of a task, in the log
 PASSING = "what failed is of a moment: run the same command again while that lasts"
 PACKAGE_ROWS = 2_000_000  # a package that has as many takes no further key
 
@@ -72,6 +70,8 @@ class Load:
     counts: Counter[str] = field(default_factory=Counter)
     # the cursors in ops.ingestion_state that this load wrote, by dataset
     published: dict[str, dict[str, str]] = field(default_factory=dict)
+    # the pipeline's, until a package changes it: dlt reads a file of all cursors each time
+    state: Mapping[str, Any] | None = field(default=None, repr=False)
 
     def interrupt(self) -> None:
         """Stop after the current batch, because the user of this process pressed Ctrl-C."""
@@ -145,7 +145,9 @@ class Load:
 
     def cursors(self, resource: str) -> dict[str, str]:
         """The cursors of a landed table, by key."""
-        return cursors.read(self.pipeline.state, self.source.name, resource)
+        if self.state is None:
+            self.state = self.pipeline.state
+        return cursors.read(self.state, self.source.name, resource)
 
     def rename_cursors(self, resource: str, renamed: Callable[[str], str]) -> None:
         """Keep the cursors of keys that an earlier version named otherwise.
@@ -155,6 +157,7 @@ class Load:
         if any(renamed(key) != key for key in self.cursors(resource)):
             with self.pipeline.managed_state() as state:
                 cursors.rename(state, self.source.name, resource, renamed)
+            self.state = None
 
     def save(self, task: Task) -> None:
         stores = any(d.name == task.dataset and d.recurs for d in self.source.datasets)
@@ -326,7 +329,7 @@ def _finish(
             status, exit_code = "succeeded", 0
     text = str(error) if error else None
     jobs.finish_job(load.warehouse, load.job_id, status, text)
-    _log_end(load, status, text, seconds)
+    log_end(load, status, text, seconds)
     hint = ""
     if exit_code:
         moments = {d.name for d in load.source.datasets if not d.recurs}
@@ -349,28 +352,6 @@ def _finish(
         dict(load.counts),
         is_standing=is_standing,
     )
-
-
-def _log_end(load: Load, status: str, error: str | None, seconds: float) -> None:
-    """Log the end of a job: why keys failed, by reason, and its figures."""
-    for task in load.tasks:
-        by_reason: dict[str, list[str]] = {}
-        for key, reason in task.failures.items():
-            by_reason.setdefault(reason, []).append(key)
-        for reason, keys in islice(by_reason.items(), REASONS_LOGGED):
-            event = f"{task.dataset}: {len(keys):,} of {len(task.keys):,} failed: {reason}"
-            only = keys[0] if len(keys) == 1 else None
-            load.note("warning", event, {"keys": keys[:5]}, task.task_no, only)
-    levels = {"succeeded": "info", "cancelled": "info", "partial": "warning"}
-    figures = {
-        "seconds": round(seconds, 2),
-        **{
-            name: sum(getattr(task, name) for task in load.tasks)
-            for name in ("done", "skipped", "rows_new", "rows_changed")
-        },
-    }
-    event = f"job {load.job_id} {status}" + (f": {error}" if error else "")
-    load.note(levels.get(status, "error"), event, figures)
 
 
 def _build_indexes(load: Load) -> None:

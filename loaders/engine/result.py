@@ -2,12 +2,17 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from loaders import log
 from loaders.engine.jobs import Task
 from loaders.errors import LockHeldError, NotDue, QuotemillError
 
+if TYPE_CHECKING:
+    from loaders.engine.load import Load
+
+REASONS_LOGGED = 100  # of a task, in the log
 NOT_DUE = "not due"  # status of a load for which there was nothing to do
 
 
@@ -98,3 +103,25 @@ def not_due(source: str, why: NotDue, *, is_resting: bool = False) -> LoadResult
 def stopped(source: str, error: QuotemillError) -> LoadResult:
     """The result of a load that an error ended before it had a result."""
     return LoadResult(None, source, "failed", error.exit_code, (), (), str(error), error.hint, 0.0)
+
+
+def log_end(load: "Load", status: str, error: str | None, seconds: float) -> None:
+    """Log the end of a job: why keys failed, by reason, and its figures."""
+    for task in load.tasks:
+        by_reason: dict[str, list[str]] = {}
+        for key, reason in task.failures.items():
+            by_reason.setdefault(reason, []).append(key)
+        for reason, keys in islice(by_reason.items(), REASONS_LOGGED):
+            event = f"{task.dataset}: {len(keys):,} of {len(task.keys):,} failed: {reason}"
+            only = keys[0] if len(keys) == 1 else None
+            load.note("warning", event, {"keys": keys[:5]}, task.task_no, only)
+    levels = {"succeeded": "info", "cancelled": "info", "partial": "warning"}
+    figures = {
+        "seconds": round(seconds, 2),
+        **{
+            name: sum(getattr(task, name) for task in load.tasks)
+            for name in ("done", "skipped", "rows_new", "rows_changed")
+        },
+    }
+    event = f"job {load.job_id} {status}" + (f": {error}" if error else "")
+    load.note(levels.get(status, "error"), event, figures)

@@ -165,16 +165,19 @@ class RunningTask:
                 load.lock.confirm()
 
         load.warehouse.ask(lambda _: load.lock.confirm())
-        landed = load_job.land(
-            load.pipeline,
-            load.warehouse,
-            load.source.name,
-            table,
-            confirmed(),
-            load.source.rejected,
-            self.dataset.beside,
-            self.dataset.name,
-        )
+        try:
+            landed = load_job.land(
+                load.pipeline,
+                load.warehouse,
+                load.source.name,
+                table,
+                confirmed(),
+                load.source.rejected,
+                self.dataset.beside,
+                self.dataset.name,
+            )
+        finally:
+            load.state = None
         task.rows_read += landed.read
         task.rows_new += landed.new
         task.rows_changed += landed.changed

@@ -103,7 +103,11 @@ def _read_gbbq(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     except DataQualityError as error:
         yield from (Outcome(code, failure=error.with_hint) for code in codes)
         return
-    stored = ctx.ask(lambda conn: Stored.read(conn, due, gbbq.ROUTE))
+    stored = (
+        ctx.ask(lambda conn: Stored.read(conn, due, gbbq.ROUTE))
+        if due
+        else Stored(gbbq.ROUTE, {}, ())
+    )
     lost = ctx.lost_actions if due else None
     accepts = bool(lost and (loss := lost.describe()) and ctx.load.accepts_loss(NAME, loss))
     due_codes = set(due)
