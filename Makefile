@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TOOLS := $(VENV)/.installed-tools
 
-.PHONY: install demo test test-e2e test-faults lint lint-sql lint-types format docs
+.PHONY: install dagster demo test test-e2e test-faults lint lint-sql lint-types format docs
 .PHONY: bench bench-peers soak clean
 .DEFAULT_GOAL := demo
 
@@ -24,6 +24,12 @@ $(TOOLS): $(STAMP) requirements-dev.lock
 	touch $@
 
 install: $(STAMP)
+
+# Dagster, which is for several machines, and what it needs beside all that
+dagster: $(STAMP)
+	@echo "installing $$(grep -c '==' requirements-dagster.lock) packages into $(VENV)"
+	$(BIN)/pip install --disable-pip-version-check --no-deps --require-hashes \
+		-r requirements-dagster.lock
 
 demo: $(STAMP)
 	@$(BIN)/quotemill demo

@@ -45,6 +45,7 @@ ADDED_BY = {
     "timescale": "TimescaleDB (.ci/timescale)",
     "tsl": "TimescaleDB's community edition (QUOTEMILL_TEST_TSL_URL)",
     "peers": "packages of other projects (a network)",
+    "dagster": "Dagster (make dagster)",
     "browser": "browser (.ci/browser)",
     "qlib": "qlib (.ci/qlib)",
     "exports": "DuckDB and xlsxwriter (make install)",
@@ -96,6 +97,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if names:
         parts = ", ".join(f"{count} {name}" for name, count in names.most_common())
         reporter.write_line(f"left out {len(skipped)} tests: {parts}")
+
+
+def require_dagster() -> None:
+    """Skip where Dagster is not installed."""
+    is_there = importlib.util.find_spec("dagster") is not None
+    require("dagster", is_there, "Dagster is not installed")
 
 
 def require_ib() -> None:

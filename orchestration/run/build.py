@@ -51,7 +51,7 @@ class BuildResult:
     """Result of a build.
 
     `models_built` counts models, seeds and snapshots. `rows_written` sums the rows that they wrote.
-    `unbuilt` names those that failed, and those that were skipped for it.
+    `unbuilt` names those that failed, and those that were skipped for it; `built` the others.
     """
 
     build_id: int
@@ -65,6 +65,7 @@ class BuildResult:
     findings: tuple[Finding, ...]
     seconds: float
     unbuilt: tuple[str, ...] = ()
+    built: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -260,11 +261,12 @@ def _dbt_error(error: BaseException, settings: Settings) -> QuotemillError:
 def _summarize(build_id: int, command: str, outcome: Any, seconds: float) -> BuildResult:
     counts: Counter[str] = Counter()
     names = {"pass": "tests_passed", "warn": "tests_warned"}
-    findings, unbuilt = [], []
+    findings, unbuilt, built = [], [], []
     for node in outcome.result:
         status, kind = str(node.status), str(node.node.resource_type)
         if kind in ("model", "seed", "snapshot"):
             if status == "success":
+                built.append(node.node.name)
                 counts["models_built"] += 1
                 rows = int(node.adapter_response.get("rows_affected") or 0)
                 counts["rows_written"] += max(0, rows)
@@ -281,6 +283,7 @@ def _summarize(build_id: int, command: str, outcome: Any, seconds: float) -> Bui
         findings=tuple(findings),
         seconds=round(seconds, 2),
         unbuilt=tuple(unbuilt),
+        built=tuple(built),
         **{name: counts[name] for name in FIGURES},
     )
 

@@ -22,7 +22,7 @@ from psycopg.rows import dict_row
 from loaders import log, sources
 from loaders.errors import LockHeldError, UsageError
 from loaders.landing import change_feed
-from loaders.project import Project, find_project
+from loaders.project import find_project
 from loaders.settings import Settings
 from loaders.warehouse.lock import is_held
 from loaders.warehouse.ownership import INNER_SCHEMAS
@@ -227,7 +227,7 @@ def _read_record(settings: Settings, warehouse: Warehouse) -> BuildRecord:
 
     Rows that land while dbt runs are left to the next build.
     """
-    fingerprint = _fingerprint(find_project(), warehouse, sources.dbt_settings(settings))
+    fingerprint = fingerprint_project(settings, warehouse)
     seen, tables = warehouse.ask(
         lambda conn: change_feed.changed_tables(conn, _reader(warehouse), fingerprint)
     )
@@ -239,8 +239,9 @@ def _read_record(settings: Settings, warehouse: Warehouse) -> BuildRecord:
     return BuildRecord(tables, _warehouse=warehouse, _seen=seen, _fingerprint=fingerprint)
 
 
-def _fingerprint(project: Project, warehouse: Warehouse, variables: Mapping[str, str]) -> str:
+def fingerprint_project(settings: Settings, warehouse: Warehouse) -> str:
     """A hash of everything but the landed rows that decides what a build makes."""
+    project, variables = find_project(), sources.dbt_settings(settings)
     names = f"{warehouse.market_schema} {warehouse.reader_role}"
     digest = hashlib.sha256(f"{names} {variables}".encode())
     parts = ("models", "snapshots")

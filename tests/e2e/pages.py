@@ -20,6 +20,10 @@ NOT_RUN = {
     ): "needs option chains too; tests/integration/dbt/test_compat_views reads the views",
     ("console", "quotemill console"): "serves until Ctrl-C; tests/e2e/console starts it",
     ("console", "TOKEN="): "needs a console that runs; tests/e2e/console/test_loads calls it",
+    (
+        "dagster",
+        "make dagster",
+    ): "serves until Ctrl-C; tests/integration/dagster loads the definitions",
     ("containers", "POSTGRES_PASSWORD="): "the content of a file; test_installed_package reads it",
     ("containers", "docker compose"): "needs Docker; the same commands run in other scenes",
     ("futures", "loaders run tq && "): "what `quotemill run tq` does at once; e2e/tq runs both",

@@ -33,7 +33,8 @@ def test_a_clone_has_every_extra_so_that_nothing_installs_one_there(
 ) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
-    needed = {name(x) for extra, given in extras.items() if extra != "dev" for x in given}
+    own = ("dev", "dagster")  # have a lock of their own
+    needed = {name(x) for extra, given in extras.items() if extra not in own for x in given}
     assert needed <= {name(pin) for pin in pins("requirements.lock")}
 
     # the hint names no extra, and the environment that it is to be installed into
@@ -62,8 +63,17 @@ def test_tools_are_in_the_lock_for_development_alone() -> None:
     assert not TOOLS & set(pins("requirements.lock"))
 
 
+def test_the_lock_of_dagster_has_what_it_adds_and_nothing_else() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    added = pins("requirements-dagster.lock")
+    assert {name(x) for x in project["optional-dependencies"]["dagster"]} <= added.keys()
+    assert not added.keys() & pins("requirements.lock").keys()
+    shared = added.keys() & pins("requirements-dev.lock").keys()
+    assert {name: added[name] for name in shared}.items() <= pins("requirements-dev.lock").items()
+
+
 def test_every_pin_has_a_hash_and_no_index_is_named() -> None:
-    for name in ("requirements.lock", "requirements-dev.lock"):
+    for name in ("requirements.lock", "requirements-dev.lock", "requirements-dagster.lock"):
         text = (ROOT / name).read_text("utf-8")
         entries = re.split(r"^(?=[\w.-]+(?:\[[\w,-]+\])?==)", text, flags=re.MULTILINE)[1:]
         assert all("--hash=sha256:" in entry for entry in entries), name
