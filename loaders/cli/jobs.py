@@ -75,10 +75,17 @@ def format_job(job: dict[str, Any]) -> str:
     started = f"{job['started_at']:%Y-%m-%d %H:%M:%S}"
     return (
         f"job {job['job_id']:>4}  {started} UTC  {job['source']} {job['mode']:<11} "
-        f"{job['status']:<11} {job['done']:,} done, {job['skipped']:,} skipped, "
-        f"{job['failed']:,} failed; {job['rows_new']:,} new, {job['rows_changed']:,} changed"
+        f"{describe_shard(job)}{job['status']:<11} "
+        f"{job['done']:,} done, {job['skipped']:,} skipped, {job['failed']:,} failed; "
+        f"{job['rows_new']:,} new, {job['rows_changed']:,} changed"
         + (f"; {job['error']}" if job["error"] else "")
     )
+
+
+def describe_shard(job: Mapping[str, Any]) -> str:
+    """The part that a job loads, as words in its line; empty for a whole load."""
+    shard = job["parameters"].get("options", {}).get("shard")
+    return f"shard {shard} " if shard else ""
 
 
 def _print_task(task: dict[str, Any]) -> None:

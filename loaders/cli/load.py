@@ -34,6 +34,10 @@ def run_command(
     ] = None,
     codes_file: Annotated[Path | None, typer.Option(help="A file of codes, one per line.")] = None,
     exchange: Annotated[str | None, typer.Option(help="Only codes of sh, sz or bj.")] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="tdx: only this part of the codes, 2/5 the second of five."),
+    ] = None,
     since: Annotated[str | None, typer.Option(help="Read again from this day on.")] = None,
     until: Annotated[str | None, typer.Option(help="Take no day after this one.")] = None,
     day: Annotated[
@@ -118,6 +122,7 @@ def load_requested(
     codes: str | None,
     codes_file: Path | None,
     exchange: str | None,
+    shard: str | None,
     since: str | None,
     until: str | None,
     day: str | None,
@@ -144,6 +149,7 @@ def load_requested(
         sources.find(source)
     options = {
         "exchange": exchange,
+        "shard": shard,
         "date": day,
         "refetch": "yes" if refetch else None,
         "slot": slot,

@@ -191,8 +191,14 @@ class RunningTask:
         """
         load, task, table = self.load, self.task, self.dataset.landed
         published = load.published.setdefault(task.dataset, {})
-        own = {k: c for k, c in load.cursors(table.name).items() if self.dataset.has_cursor(k)}
-        if moved := {k: c for k, c in own.items() if published.get(k) != c}:
+        moved = {
+            key: cursor
+            for key, cursor in load.cursors(table.name).items()
+            if published.get(key) != cursor
+            and self.dataset.has_cursor(key)
+            and load.source.takes(load.request, self.dataset.name, key)
+        }
+        if moved:
             now = load.clock()
             load.warehouse.ask(
                 lambda conn: cursors.publish(conn, load.source.name, task.dataset, moved, now)

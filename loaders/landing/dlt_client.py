@@ -57,3 +57,11 @@ class KeptClient(PostgresClient):
 
     def is_storage_initialized(self) -> bool:
         return True  # the schema was made with its tables
+
+    def _execute_schema_update_sql(self, *args: Any, **kwargs: Any) -> Any:
+        # in its transaction: two first packages that make the same table at once break each other
+        self.sql_client.execute_sql(
+            "select pg_advisory_xact_lock(hashtextextended(%s, 0))",
+            f"quotemill:dlt:{self.sql_client.dataset_name}",
+        )
+        return super()._execute_schema_update_sql(*args, **kwargs)

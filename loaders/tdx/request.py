@@ -5,6 +5,7 @@ from datetime import date, datetime
 from typing import Literal
 
 from loaders import trading_time
+from loaders.engine import shard
 from loaders.engine.request import LoadRequest, unknown_dataset
 from loaders.errors import SettingsError, UsageError
 from loaders.settings import Settings
@@ -15,7 +16,7 @@ from loaders.tdx.datasets import index_kline, market_stats_snapshot, trading_cal
 from loaders.warehouse.postgres import Warehouse
 
 LAST = "last"
-OPTIONS = ("exchange", "date")
+OPTIONS = ("exchange", "date", shard.OPTION)
 FOLDERS = {
     "client": "it is the desktop client's folder, with vipdoc and T0002 in it",
     "vipdoc": "it is the folder `vipdoc` of the desktop client, with sh, sz and bj in it",
@@ -59,6 +60,9 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
     exchange = request.options.get("exchange")
     if exchange not in (None, *EXCHANGES):
         raise UsageError(f"--exchange {exchange}: unknown", hint=f"allowed: {', '.join(EXCHANGES)}")
+    shard.read_shard(request)
+    if shard.OPTION in request.options and request.keys is not None:
+        raise UsageError("give one of --codes, --codes-file and --shard")
     unknown = [d for d in request.datasets or () if d not in plan.NAMES]
     if unknown:
         raise unknown_dataset(unknown, plan.NAMES)

@@ -87,7 +87,8 @@ def lines(view: "JobView") -> Iterator[str]:
     job, seconds = view.job, _time(view.job["seconds"])
     took = f"for {seconds}" if view.is_running else f"after {seconds}"
     yield (
-        f"job {job['job_id']}  {job['source']} {job['mode']}  {job['status']} {took}, "
+        f"job {job['job_id']}  {job['source']} {job['mode']}  "
+        f"{load_jobs.describe_shard(job)}{job['status']} {took}, "
         f"since {job['started_at']:%Y-%m-%d %H:%M:%S} UTC, by {job['requested_by']}"
         + (f", retries job {job['retry_of']}" if job["retry_of"] else "")
     )

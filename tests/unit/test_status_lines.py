@@ -19,6 +19,7 @@ JOB = {
     "job_id": 1,
     "started_at": datetime(2024, 6, 28, 9, tzinfo=UTC),
     "source": "tdx",
+    "parameters": {"options": {}},
     "mode": "incremental",
     "status": "succeeded",
     "error": None,
