@@ -22,103 +22,134 @@ with bars as (
         lag(close) over code_bars as close_before
     from {{ changed(ref('stg_tdx__kline_daily')) }}
     window code_bars as (partition by code order by trade_date)
+),
+
+-- A code in one row: width_bucket finds the place of a day in the sorted starts, in a tenth of the
+-- time that a lookup by the key takes.
+segments as (
+    select
+        code,
+        array_agg(valid_from order by valid_from) as starts,
+        array_agg(backward_a order by valid_from) as backward_a,
+        array_agg(backward_b order by valid_from) as backward_b,
+        min(price_decimals) as price_decimals
+    from {{ changed(ref('adjustment_segments'), by='code') }}
+    group by code
+),
+
+capital as (
+    select
+        code,
+        array_agg(valid_from order by valid_from) as starts,
+        array_agg(float_shares order by valid_from) as float_shares,
+        array_agg(total_shares order by valid_from) as total_shares
+    from {{ changed(ref('share_capital'), by='code') }}
+    group by code
+),
+
+-- After a suspension the last bar is older; a bar on a day without trading sets no price. The
+-- subquery runs for the few bars that need it alone.
+with_last_date as (
+    select
+        b.*,
+        case
+            when
+                (
+                    d.trade_date is not null
+                    and b.bar_date_before is not distinct from d.previous_trade_date
+                )
+                then b.bar_date_before
+            else (
+                select k.trade_date from {{ ref('stg_tdx__kline_daily') }} as k
+                where
+                    k.code = b.code
+                    and k.trade_date < b.trade_date
+                    and {{ is_trading_day('k.trade_date') | indent(20) }}
+                order by k.trade_date desc
+                limit 1
+            )
+        end as last_date
+    from bars as b
+    left join {{ ref('trading_calendar') }} as d on b.trade_date = d.trade_date
+    {{ computed_once() }}
+),
+
+placed as (
+    select
+        b.*,
+        case
+            when b.last_date = b.bar_date_before then b.close_before
+            else (
+                select k.close from {{ ref('stg_tdx__kline_daily') }} as k
+                where k.code = b.code and k.trade_date = b.last_date
+            )
+        end as last_close,
+        s.backward_a,
+        s.backward_b,
+        s.price_decimals,
+        width_bucket(b.trade_date, s.starts) as segment,
+        width_bucket(b.last_date, s.starts) as last_segment,
+        c.code is not null as has_capital,
+        width_bucket(b.trade_date, c.starts) as capital,
+        c.float_shares,
+        c.total_shares,
+        {{ stock_currency('b.code') | indent(8) }} as currency
+    from with_last_date as b
+    left join segments as s on b.code = s.code
+    left join capital as c on b.code = c.code
+    {{ computed_once() }}
+),
+
+-- over an ex-date the last close in the terms of the day, as the exchange publishes it
+priced as (
+    select
+        *,
+        (
+            case
+                when segment > last_segment
+                    then
+                        round(
+                            (
+                                backward_a[last_segment] * last_close + backward_b[last_segment]
+                                - backward_b[segment]
+                            )
+                            / backward_a[segment],
+                            price_decimals
+                        )
+                else last_close
+            end
+        )::numeric(18, 3) as previous_close,
+        (close * float_shares[capital])::numeric(24, 3) as float_market_value,
+        (close * total_shares[capital])::numeric(24, 3) as total_market_value
+    from placed
+    {{ computed_once() }}
 )
 
 select
-    b.code,
-    b.trade_date,
-    b.close,
-    t.previous_close,
-    (b.close - t.previous_close)::numeric(18, 3) as price_change,
-    (100 * (b.close - t.previous_close) / nullif(abs(t.previous_close), 0))::numeric(18, 6)
+    code,
+    trade_date,
+    close,
+    previous_close,
+    (close - previous_close)::numeric(18, 3) as price_change,
+    (100 * (close - previous_close) / nullif(abs(previous_close), 0))::numeric(18, 6)
         as change_percent,
-    b.volume_shares,
-    case when m.currency = 'CNY' then b.amount_cny end as amount_cny,
-    (100.0 * b.volume_shares / nullif(c.float_shares, 0))::numeric(24, 6) as turnover_rate_percent,
-    c.float_shares,
-    c.total_shares,
-    case when m.currency = 'CNY' then v.float_market_value end as float_market_value_cny,
-    case when m.currency = 'CNY' then v.total_market_value end as total_market_value_cny,
+    volume_shares,
+    case when currency = 'CNY' then amount_cny end as amount_cny,
+    (100.0 * volume_shares / nullif(float_shares[capital], 0))::numeric(24, 6)
+        as turnover_rate_percent,
+    float_shares[capital] as float_shares,
+    total_shares[capital] as total_shares,
+    case when currency = 'CNY' then float_market_value end as float_market_value_cny,
+    case when currency = 'CNY' then total_market_value end as total_market_value_cny,
     case
-        when c.float_shares > 0 then null
-        when c.code is not null then 'no_tradable_shares'
-        when exists (
-            select 1 from {{ ref('share_capital') }} as k
-            where k.code = b.code
-        ) then 'before_first_record'
+        when float_shares[capital] > 0 then null
+        when capital > 0 then 'no_tradable_shares'
+        when has_capital then 'before_first_record'
         else 'no_record'
     end as reason,
-    b.is_final,
-    m.currency,
-    b.amount_cny as amount,
-    v.float_market_value,
-    v.total_market_value
-from bars as b
-left join {{ ref('trading_calendar') }} as d on b.trade_date = d.trade_date
-left join lateral (
-    values (
-        d.trade_date is not null
-        and b.bar_date_before is not distinct from d.previous_trade_date
-    )
-) as n (has_neighbour) on true
--- after a suspension the last bar is older; a bar on a day without trading sets no price
-left join lateral (
-    select
-        k.trade_date,
-        k.close
-    from {{ ref('stg_tdx__kline_daily') }} as k
-    where
-        not n.has_neighbour
-        and k.code = b.code
-        and k.trade_date < b.trade_date
-        and {{ is_trading_day('k.trade_date') | indent(8) }}
-    order by k.trade_date desc
-    limit 1
-) as p on true
-left join lateral (
-    values
-    (
-        case when n.has_neighbour then b.bar_date_before else p.trade_date end,
-        case when n.has_neighbour then b.close_before else p.close end
-    )
-) as l (trade_date, close) on true
--- the segment of the day where it began after the last close
-left join lateral (
-    select s.* from {{ ref('adjustment_segments') }} as s
-    where s.code = b.code and s.valid_from > l.trade_date and s.valid_from <= b.trade_date
-    order by s.valid_from desc
-    limit 1
-) as s on true
--- over an ex-date the last close in the terms of the day, as the exchange publishes it
-left join lateral (
-    values
-    (
-        (
-            case
-                when s.code is null then l.close
-                else (
-                    select
-                        round(
-                            (o.backward_a * l.close + o.backward_b - s.backward_b) / s.backward_a,
-                            s.price_decimals
-                        )
-                    from ({{ segment_on('b.code', 'l.trade_date') | indent(20) }}) as o
-                )
-            end
-        )::numeric(18, 3)
-    )
-) as t (previous_close) on true
-left join lateral (
-    select a.* from {{ ref('share_capital') }} as a
-    where a.code = b.code and a.valid_from <= b.trade_date
-    order by a.valid_from desc
-    limit 1
-) as c on true
-left join lateral (values ({{ stock_currency('b.code') }})) as m (currency) on true
-left join lateral (
-    values
-    (
-        (b.close * c.float_shares)::numeric(24, 3),
-        (b.close * c.total_shares)::numeric(24, 3)
-    )
-) as v (float_market_value, total_market_value) on true
+    is_final,
+    currency,
+    amount_cny as amount,
+    float_market_value,
+    total_market_value
+from priced

@@ -82,6 +82,7 @@ with_percent as (
         r.*,
         {{ rule_percent('r.rule', 'r') | indent(8) }} as rule_percent
     from with_rule as r
+    {{ computed_once() }}
 ),
 
 with_prices as (
@@ -92,6 +93,7 @@ with_prices as (
         {{ limit_price('down', 'previous_close', 'rule_percent', 'price_decimals') | indent(8) }}
             as down_price
     from with_percent
+    {{ computed_once() }}
 ),
 
 -- what traded beyond its limits had none
@@ -101,6 +103,7 @@ judged as (
         rule_percent is not null as has_limit,
         coalesce(high > up_price or low < down_price, false) as is_exceeded
     from with_prices
+    {{ computed_once() }}
 )
 
 select
