@@ -28,22 +28,46 @@ actions as (
     select * from {{ changed(ref('corporate_actions'), by='code') }}
 ),
 
--- A bar on a day without trading sets no price. Periods are of 365 days: the year that ends with a
--- bar is the start of its period and the end of the one before, so no bar is compared twice.
-adjusted as (
+-- A code in one row: width_bucket finds the segment of a day, where a join would try them all.
+segments_of_code as (
     select
-        b.code,
-        b.trade_date,
-        b.is_final,
-        (b.trade_date - date '1900-01-01') / 365 as period,
-        coalesce(s.backward_a, 1) * b.close as traded_hfq,
-        coalesce(s.backward_b, 0) as received_hfq,
-        coalesce(s.backward_a, 1) * b.high + coalesce(s.backward_b, 0) as high_hfq,
-        coalesce(s.backward_a, 1) * b.low + coalesce(s.backward_b, 0) as low_hfq
+        code,
+        array_agg(valid_from order by valid_from) as starts,
+        array_agg(backward_a order by valid_from) as backward_a,
+        array_agg(backward_b order by valid_from) as backward_b
+    from segments
+    group by code
+),
+
+-- A bar on a day without trading sets no price. In the order of the key the windows sort each code
+-- alone.
+placed as (
+    select
+        b.*,
+        b.trade_date - date '1900-01-01' as day_number,
+        coalesce(s.backward_a[width_bucket(b.trade_date, s.starts)], 1) as backward_a,
+        coalesce(s.backward_b[width_bucket(b.trade_date, s.starts)], 0) as backward_b
     from bars as b
     inner join {{ ref('trading_calendar') }} as d on b.trade_date = d.trade_date
-    left join segments as s
-        on b.code = s.code and b.trade_date >= s.valid_from and b.trade_date < s.valid_to
+    left join segments_of_code as s on b.code = s.code
+    order by b.code, b.trade_date
+    {{ computed_once() }}
+),
+
+-- Periods are of 365 days: the year that ends with a bar is the start of its period and the end of
+-- the one before, so no bar is compared twice.
+adjusted as (
+    select
+        code,
+        trade_date,
+        day_number,
+        is_final,
+        day_number / 365 as period,
+        backward_a * close as traded_hfq,
+        backward_b as received_hfq,
+        backward_a * high + backward_b as high_hfq,
+        backward_a * low + backward_b as low_hfq
+    from placed
 ),
 
 within_periods as (
@@ -55,8 +79,8 @@ within_periods as (
         min(low_hfq) over since_day as low_since
     from adjusted
     window
-        until_day as (partition by code, period order by trade_date),
-        since_day as (partition by code, period order by trade_date desc)
+        until_day as (partition by code, period order by day_number),
+        since_day as (partition by code, period order by day_number desc)
 ),
 
 days as (
@@ -69,10 +93,10 @@ days as (
         first_value(low_since) over trailing_year as first_low
     from within_periods
     window
-        code_bars as (partition by code order by trade_date),
+        code_bars as (partition by code order by day_number),
         trailing_year as (
-            partition by code order by trade_date
-            range between interval '364 days' preceding and current row
+            partition by code order by day_number
+            range between 364 preceding and current row
         )
 ),
 
@@ -91,30 +115,35 @@ payments as (
 paid as (
     select
         code,
-        valid_from,
-        sum(sum(cash_hfq)) over (partition by code order by valid_from) as cash_hfq,
-        lead(valid_from, 1, date '9999-12-31') over (partition by code order by valid_from)
-            as valid_to
+        array_agg(valid_from order by valid_from) as starts,
+        array_agg(cash_hfq order by valid_from) as cash_hfq
     from (
-        select distinct
-            code,
-            date '1900-01-01' as valid_from,
-            0::numeric as cash_hfq
-        from actions
-        union all
         select
             code,
-            ex_date as valid_from,
-            cash_hfq
-        from payments
-        union all
-        select
-            code,
-            ex_date + 365 as valid_from,
-            -cash_hfq as cash_hfq
-        from payments
-    ) as steps
-    group by code, valid_from
+            valid_from,
+            sum(sum(cash_hfq)) over (partition by code order by valid_from) as cash_hfq
+        from (
+            select distinct
+                code,
+                date '1900-01-01' as valid_from,
+                0::numeric as cash_hfq
+            from actions
+            union all
+            select
+                code,
+                ex_date as valid_from,
+                cash_hfq
+            from payments
+            union all
+            select
+                code,
+                ex_date + 365 as valid_from,
+                -cash_hfq as cash_hfq
+            from payments
+        ) as steps
+        group by code, valid_from
+    ) as sums
+    group by code
 )
 
 -- the zero of 24 places makes PostgreSQL keep as many in the quotient
@@ -131,8 +160,11 @@ select
                     10
                 )
     end as ret_1d,
-    round((p.cash_hfq + 0.000000000000000000000000) / nullif(y.traded_hfq, 0), 10)
-        as dividend_yield_1y,
+    round(
+        (p.cash_hfq[width_bucket(y.trade_date, p.starts)] + 0.000000000000000000000000)
+        / nullif(y.traded_hfq, 0),
+        10
+    ) as dividend_yield_1y,
     trim_scale(
         case
             when y.first_period = y.period then y.high_until
@@ -151,10 +183,10 @@ from days as y
 left join lateral (
     select
         k.trade_date,
-        coalesce(s.backward_a, 1) * k.close + coalesce(s.backward_b, 0) as close_hfq
+        coalesce(s.backward_a[width_bucket(k.trade_date, s.starts)], 1) * k.close
+        + coalesce(s.backward_b[width_bucket(k.trade_date, s.starts)], 0) as close_hfq
     from {{ ref('stg_tdx__kline_daily') }} as k
-    left join segments as s
-        on k.code = s.code and k.trade_date >= s.valid_from and k.trade_date < s.valid_to
+    left join segments_of_code as s on k.code = s.code
     where
         y.previous_bar_date is null
         and k.code = y.code
@@ -163,6 +195,5 @@ left join lateral (
     order by k.trade_date desc
     limit 1
 ) as l on true
-left join paid as p
-    on y.code = p.code and y.trade_date >= p.valid_from and y.trade_date < p.valid_to
+left join paid as p on y.code = p.code
 where {{ within_taken('y') }}
