@@ -1,17 +1,39 @@
 {#
-    The raw prices of bar `b` adjusted forward (qfq) with the coefficients of segment `s`: exact
-    backward ones, one division, rounded once, half away from zero. Rounded forward factors would
-    lose half-cent ties. Without a segment the prices are unchanged.
+    The raw prices of bar `b` adjusted forward (qfq) with the coefficients of segment `s`, exactly.
 #}
 {% macro forward_adjusted() -%}
     {%- for price in ('open', 'high', 'low', 'close') -%}
-        round(
-        (
-            coalesce(s.backward_a, 1) * b.{{ price }}
-            + coalesce(s.backward_b, 0) - coalesce(s.latest_b, 0)
-        )
-        / coalesce(s.latest_a, 1),
-        coalesce(s.price_decimals, 2)
-    )::numeric(18, 3) as {{ price }}{{ ",\n    " if not loop.last }}
+        {{ forward_adjusted_price('b.' ~ price) }} as {{ price }}{{ ",\n    " if not loop.last }}
     {%- endfor %}
+{%- endmacro %}
+
+{#
+    One of these prices: exact backward coefficients, one division, rounded once, half away from
+    zero. Rounded forward factors would lose half-cent ties. Without a segment the price is
+    unchanged. `segment` is the alias that has the coefficients; `place` subscripts them where they
+    are arrays.
+#}
+{% macro forward_adjusted_price(price, segment='s', place='') -%}
+    round(
+        (
+            coalesce({{ segment }}.backward_a{{ place }}, 1) * {{ price }}
+            + coalesce({{ segment }}.backward_b{{ place }}, 0) - coalesce({{ segment }}.latest_b, 0)
+        )
+        / coalesce({{ segment }}.latest_a, 1),
+        coalesce({{ segment }}.price_decimals, 2)
+    )::numeric(18, 3)
+{%- endmacro %}
+
+{#
+    One of these prices of row `b` of kline_daily_qfq: by its estimate where that is farther from
+    half a unit than its error, else exactly.
+#}
+{% macro forward_adjusted_by_estimate(price) -%}
+    case
+        when abs(b.{{ price }}_estimate - round(b.{{ price }}_estimate)) < b.margin
+            then (round(b.{{ price }}_estimate)::bigint * b.unit)::numeric(18, 3)
+        else {{
+            forward_adjusted_price(in_yuan('b.' ~ price ~ '_li'), 'b', '[b.segment]') | indent(8)
+        }}
+    end
 {%- endmacro %}

@@ -17,7 +17,7 @@ def test_a_changed_view_reaches_old_rows_of_a_table_built_alone(
     row = conn.execute("select pg_get_viewdef('quotemill_staging.stg_tdx__kline_daily')").fetchone()
     assert row is not None
     # as after a new release of the staging view
-    other = row[0].replace("(close)::numeric * 0.001", "(close)::numeric * 0.002")
+    other = row[0].replace("close AS close_li", "close * 2 AS close_li")
     assert other != row[0]
     conn.execute(f"create or replace view quotemill_staging.stg_tdx__kline_daily as {other}")
     before = oids(conn, "market.kline_daily_qfq")
