@@ -17,12 +17,15 @@ from loaders.progress import Silent
 from loaders.ticks.frame import DayKey
 from loaders.ticks.open_store import open_store
 from loaders.ticks.store import TickStore
+from loaders.tq.request import TICK_LANE
 from loaders.tq.tick_archive import files
 from loaders.tq.tick_archive.archive import TickArchive, archive_ticks
 from loaders.tq.tick_archive.restore import RestoredTicks, restore_ticks
 from loaders.tq.tick_days.verify import Verification, verify
 from loaders.trading_time import SHANGHAI
+from loaders.warehouse.lock import is_lane_busy
 from loaders.warehouse.postgres import open_warehouse
+from tests.faults.scene import wait_until
 from tests.integration.tq.bench import Bench
 from tests.integration.tq.test_ticks import asked_days
 from tests.integration.tq.worlds import DAYS
@@ -144,4 +147,7 @@ def killed(
         finally:
             os._exit(1)
     _, status = os.waitpid(child, 0)
+    # a server ends the session of a killed client a moment later
+    warehouse = open_warehouse(bench.settings)
+    wait_until("the lock is free", lambda: not is_lane_busy(warehouse, TICK_LANE))
     return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
