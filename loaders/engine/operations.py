@@ -1,7 +1,11 @@
-"""What a source brings for operating it: scheduled jobs, and words of its log."""
+"""What a source brings for operating it: scheduled jobs, fixes, and words of its log."""
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from loaders.settings import Settings
 
 # words of a log line about a lost or refused connection, of any source
 DISCONNECT_WORDS = (
@@ -31,3 +35,17 @@ class ScheduledJob:
     catch_up: bool = True
     retry: int = 0  # minutes after a run whose source was away, or that was killed; 0: not at all
     needs: str = ""  # base_url
+
+
+@dataclass(frozen=True)
+class Operations:
+    """What commands know of a source that they do not load.
+
+    missing     why the source cannot be loaded with these settings, or None
+    jobs        what `quotemill schedule` starts while the source is configured, by name
+    stale_fix   what brings data that are late up to date
+    """
+
+    missing: "Callable[[Settings], str | None]"
+    jobs: Mapping[str, ScheduledJob] = field(default_factory=dict)
+    stale_fix: "Callable[[Settings], str]" = lambda _: "quotemill run"

@@ -2,7 +2,7 @@
 
 A source is a value of `Source`, listed in loaders.settings.sections. A load of any source:
 
-    settings.missing ▶ check_request ▶ (warehouse) resolve ▶ lane: lock and pipeline
+    missing (operations.py) ▶ check_request ▶ (warehouse) resolve ▶ lane: lock and pipeline
       ▶ open ▶ plan ─▶ step of units ─▶ each unit: fetch ▶ table ▶ one package of rows after another
 
 Everything but `fetch` of a dataset is called once a load. All calls come from the thread of the
@@ -20,7 +20,6 @@ import pyarrow as pa
 
 from loaders.engine.check import Check
 from loaders.engine.coverage import Coverage, Period
-from loaders.engine.operations import ScheduledJob
 from loaders.engine.outcome import Outcome, records
 from loaders.engine.request import LoadRequest
 from loaders.errors import QuotemillError
@@ -127,8 +126,6 @@ class Source(Generic[C]):
     datasets: tuple[Dataset[C], ...]
     # keys in one package of rows at most; a package also ends with its rows (Load.room)
     slice_size: "Callable[[Settings], int]"
-    # why the source cannot be loaded with these settings, or None
-    missing: "Callable[[Settings], str | None]"
     # asks whether it answers, at a time in UTC; raises SettingsError, UpstreamError
     check: "Callable[[Settings, datetime], Check]"
     # client, event loop and everything else that lives as long as the load
@@ -172,8 +169,6 @@ class Source(Generic[C]):
     due: "Callable[[Settings, Warehouse], Sequence[str]]" = lambda *_: ()
     # what a load of the request at a time (None: now) would do; loads nothing
     preview: "Preview | None" = None
-    # what `quotemill schedule` starts while the source is configured, by name
-    jobs: Mapping[str, ScheduledJob] = field(default_factory=dict)
     # what `quotemill logscan` counts in its log lines: words in lower case, by keyword
     log_keywords: Mapping[str, Sequence[str]] = field(default_factory=dict)
     # a text of its log without what nobody else may read, such as account numbers
@@ -188,8 +183,6 @@ class Source(Generic[C]):
     keeps_ticks: bool = False
     # whether it relies on the announced holidays of China's exchanges
     needs_holidays: bool = False
-    # what brings data that are late up to date
-    stale_fix: "Callable[[Settings], str]" = lambda _: "quotemill run"
     # figures of loaders.engine.metrics that cannot be counted for it
     uncounted: Sequence[str] = ()
     # for the manifest of a build: what was built of the source, or, given earlier facts, the same

@@ -39,7 +39,6 @@ from loaders.ib.datasets import (
     underlying_daily,
 )
 from loaders.ib.doctor import check_setup
-from loaders.ib.jobs import JOBS
 from loaders.ib.pacing import MachineWaits, Waits
 from loaders.ib.planning.dry_run import preview
 from loaders.ib.planning.due import describe_remaining, resolve, split_request
@@ -52,7 +51,6 @@ from loaders.ib.planning.request import (
     check_request,
     current_time,
     lane_name,
-    missing_settings,
     task_name,
     when_busy,
 )
@@ -142,7 +140,6 @@ SOURCE = Source(
         slot_run.EVENTS,
     ),
     slice_size=lambda _: SLICE,
-    missing=missing_settings,
     check=check,
     modes=dict.fromkeys((ANY_TASK[0], *TASKS), ()),
     check_request=check_request,
@@ -155,7 +152,6 @@ SOURCE = Source(
     parts=split_request,
     preview=preview,
     due=describe_remaining,
-    jobs=JOBS,
     coverage=read_coverage,
     doctor=check_setup,
     log_keywords=LOG_KEYWORDS,

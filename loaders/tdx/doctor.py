@@ -32,15 +32,3 @@ def check_setup(settings: Settings, _: Warehouse | None, now: datetime) -> Itera
         yield Check("horizon", "warn", trading_time.describe_horizon(), fix)
     else:
         yield Check("horizon", "ok", f"announced holidays reach {trading_time.horizon()}")
-
-
-def describe_stale_fix(settings: Settings) -> str:
-    """What brings late data up to date; a client's folder is only as new as its downloads."""
-    if settings.tdx.base_url is not None:
-        return "quotemill run"
-    folder = settings.tdx.client or settings.tdx.vipdoc
-    return (
-        f"download the newest bars in the client of {folder}, then quotemill run; for a dataset "
-        'that you load no more: quotemill findings --ack NUMBER --reason "…", '
-        "its number is in quotemill findings"
-    )

@@ -13,6 +13,7 @@ from loaders.tdx import plan
 from loaders.tdx.client.answers import EXCHANGES
 from loaders.tdx.code_forms import read_codes
 from loaders.tdx.datasets import index_kline, market_stats_snapshot, trading_calendar, vipdoc_daily
+from loaders.tdx.operations import missing_settings
 from loaders.warehouse.postgres import Warehouse
 
 LAST = "last"
@@ -21,14 +22,6 @@ FOLDERS = {
     "client": "it is the desktop client's folder, with vipdoc and T0002 in it",
     "vipdoc": "it is the folder `vipdoc` of the desktop client, with sh, sz and bj in it",
 }
-
-
-def missing_settings(settings: Settings) -> str | None:
-    """The reason why these settings cannot load this source, or None."""
-    tdx = settings.tdx
-    if tdx.base_url or tdx.client or tdx.vipdoc:
-        return None
-    return "QUOTEMILL_TDX__BASE_URL, or QUOTEMILL_TDX__CLIENT, is not set"
 
 
 def require_settings(settings: Settings) -> None:

@@ -27,10 +27,9 @@ from loaders.tdx.client.client import TdxClient
 from loaders.tdx.client.event_loop import EventLoop
 from loaders.tdx.context import Context
 from loaders.tdx.coverage import read_coverage
-from loaders.tdx.doctor import check_setup, describe_stale_fix
-from loaders.tdx.jobs import JOBS
+from loaders.tdx.doctor import check_setup
 from loaders.tdx.plan import DATASETS, DEFAULTS, plan, takes
-from loaders.tdx.request import check_request, missing_settings, resolve, when_busy
+from loaders.tdx.request import check_request, resolve, when_busy
 from loaders.tdx.tables import REJECTED_ROW, TABLES
 from loaders.trading_time import resting_since
 
@@ -78,7 +77,6 @@ SOURCE = Source(
     rejected=REJECTED_ROW,
     datasets=DATASETS,
     slice_size=lambda settings: settings.tdx.slice_size,
-    missing=missing_settings,
     check=check,
     modes=DEFAULTS,
     exchanges=EXCHANGES,
@@ -90,11 +88,9 @@ SOURCE = Source(
     takes=takes,
     when_busy=when_busy,
     rests_since=_rests_since,
-    jobs=JOBS,
     coverage=read_coverage,
     doctor=check_setup,
     needs_holidays=True,
-    stale_fix=describe_stale_fix,
     log_keywords={
         "disconnect": (*DISCONNECT_WORDS, "is down", "is still down", "outage"),
         "timeout": ("no answer in time", "timed out", "timeout"),

@@ -12,6 +12,7 @@ from loaders.errors import SettingsError, UsageError
 from loaders.project import install_hint
 from loaders.settings import Settings
 from loaders.tq.errors import TqMissing
+from loaders.tq.operations import missing_settings
 from loaders.tq.settings import VARIETY
 
 MAPPING, TICKS, CROSS_CHECK, LIVE = MODES = ("mapping", "ticks", "cross-check", "live")
@@ -42,15 +43,6 @@ DATASETS_BY_MODE: Mapping[str, Sequence[str]] = {
     CROSS_CHECK: CROSS_CHECK_DATASETS,
     LIVE: (RECORDING,),
 }
-
-
-def missing_settings(settings: Settings) -> str | None:
-    """Why this source cannot be loaded with these settings, or None."""
-    tq = settings.tq
-    if (tq.account and tq.password) or (tq.auth_url and tq.md_url):
-        return None
-    lacking = "ACCOUNT" if not tq.account else "PASSWORD"
-    return f"QUOTEMILL_TQ__{lacking} is not set"
 
 
 def check_client(settings: Settings) -> None:

@@ -18,7 +18,6 @@ from loaders.tq.context import Context
 from loaders.tq.coverage import read_coverage
 from loaders.tq.doctor import check_setup
 from loaders.tq.estimate import preview
-from loaders.tq.jobs import JOBS
 from loaders.tq.next_steps import list_next_steps
 from loaders.tq.plan import DATASETS, plan
 from loaders.tq.request import (
@@ -26,7 +25,6 @@ from loaders.tq.request import (
     TICKS,
     check_request,
     lane,
-    missing_settings,
     parts,
     when_busy,
 )
@@ -89,7 +87,6 @@ SOURCE = Source(
     rejected=REJECTED_ROW,
     datasets=DATASETS,
     slice_size=lambda _: SLICE,
-    missing=missing_settings,
     check=check,
     modes=DATASETS_BY_MODE,
     check_request=check_request,
@@ -103,7 +100,6 @@ SOURCE = Source(
     preview=preview,
     facts=collect_facts,
     uncounted=("bytes",),  # the client does not say how much it receives
-    jobs=JOBS,
     coverage=read_coverage,
     doctor=check_setup,
     keeps_ticks=True,

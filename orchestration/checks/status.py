@@ -121,7 +121,11 @@ def read(
         if row["is_stale"]:
             ends = f"ends {row['last_date']}" if row["last_date"] else "has no row"
             text = f"{row['dataset']} {ends}, expected {row['expected_date']}"
-            fix = sources.find(row["source"]).stale_fix(where) if where else "quotemill run"
+            fix = (
+                sources.find_operations(row["source"]).stale_fix(where)
+                if where
+                else "quotemill run"
+            )
             problems.append(_warn(text, fix))
     problems += idle
     ticks = None

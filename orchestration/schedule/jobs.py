@@ -34,7 +34,8 @@ DEFAULT = _words(ScheduledJob("", "off")).model_copy(update={"command": None})
 
 def shipped_jobs() -> dict[str, Mapping[str, ScheduledJob]]:
     """The jobs that ship with each source by name, and under "" those of no source."""
-    return {name: sources.find(name).jobs for name in sources.MODULES} | {"": {"backup": _BACKUP}}
+    jobs = {name: sources.find_operations(name).jobs for name in sources.MODULES}
+    return jobs | {"": {"backup": _BACKUP}}
 
 
 def _export_job(name: str) -> ScheduledJob:

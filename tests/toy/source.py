@@ -88,7 +88,6 @@ SOURCE = Source(
         Dataset("spot", SPOT, "csv", fetch_newest, records),
     ),
     slice_size=lambda _: 2,
-    missing=lambda _: None if FOLDER.is_dir() else f"{FOLDER} is not a folder",
     check=lambda *_: describe_service(f"{FOLDER} is there", (), {"folder": str(FOLDER)}),
     open=opened,
     plan=plan,

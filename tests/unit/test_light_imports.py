@@ -64,6 +64,32 @@ def test_what_status_stands_on_is_light() -> None:
     assert dict(zip(modules, heavy_after(code), strict=True)) == {name: [] for name in modules}
 
 
+def test_status_and_the_jobs_import_no_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path))
+    monkeypatch.setenv("QUOTEMILL_TDX__BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.chdir(tmp_path)
+    code = """
+from loaders import sources
+from loaders.settings import load_settings
+from orchestration.cli import main
+from orchestration.schedule import jobs
+sys.argv = ["quotemill", "status"]
+with contextlib.suppress(SystemExit):
+    main()
+look()
+settings = load_settings()
+known, wrong = jobs.survey(settings)
+assert "tdx_daily" in known and not wrong
+for name in sources.MODULES:
+    sources.find_operations(name).stale_fix(settings)
+look()
+print("heavy:", *[name for name in sources.MODULES.values() if name in sys.modules])
+"""
+    assert heavy_after(code) == [[], [], []]
+
+
 def test_the_first_page_of_the_console_imports_what_it_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

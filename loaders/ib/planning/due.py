@@ -14,6 +14,7 @@ import psycopg
 from loaders.engine.request import LoadRequest
 from loaders.errors import NotDue, UsageError
 from loaders.ib.contracts import universe
+from loaders.ib.operations import missing_settings
 from loaders.ib.planning.request import (
     ANY_TASK,
     CLOSE,
@@ -26,7 +27,6 @@ from loaders.ib.planning.request import (
     TASKS,
     current_time,
     lane_name,
-    missing_settings,
     task_name,
 )
 from loaders.ib.planning.timetable import Timetable

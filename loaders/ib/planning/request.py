@@ -9,6 +9,7 @@ from loaders.errors import SettingsError, UsageError
 from loaders.ib.client.gateway import open_gateway
 from loaders.ib.client.library import check_client
 from loaders.ib.contracts import universe
+from loaders.ib.operations import missing_settings
 from loaders.settings import Settings
 
 DISCOVER, SNAPSHOT, CLOSE, ENRICH, DAILY = TASKS = (
@@ -30,11 +31,6 @@ OPTIONS: Mapping[str, Sequence[str]] = {
 # option of a scheduled load: `now`; `known` for symbols with contracts; `missed` for the queue
 DUE = "due"
 HINT = f"loaders run ib --task {'|'.join(TASKS)}"
-
-
-def missing_settings(settings: Settings) -> str | None:
-    """Why this source cannot be loaded with these settings, or None."""
-    return None if settings.ib.host else "IB_HOST is not set"
 
 
 def check_request(settings: Settings, request: LoadRequest) -> None:

@@ -127,7 +127,7 @@ def _check(console: Console, call: LoadCall) -> None:
         call.source, {"concurrency": call.concurrency, "batch_size": call.batch_size}
     )
     settings = load_settings(console.environ, console.cwd, **flags)
-    if missing := source.missing(settings):
+    if missing := sources.find_operations(call.source).missing(settings):
         raise SettingsError(f"{call.source} is not configured: {missing}", hint="page Settings")
     options = {
         "exchange": call.exchange,

@@ -126,7 +126,7 @@ def stop(console: Console) -> None:
 
 def _refuse_real(console: Console, settings: Settings) -> None:
     """Keep invented prices away from real ones. Raises UsageError."""
-    if sources.find(SOURCE).missing(settings) is None:
+    if sources.find_operations(SOURCE).missing(settings) is None:
         raise UsageError("a source of TDX is set already", hint="page Settings")
     newest = console.read_any(job_list.newest_jobs) or []
     if any(job["source"] == SOURCE for job in newest):

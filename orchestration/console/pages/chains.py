@@ -49,7 +49,7 @@ def gather_chains(console: Console) -> Mapping[str, Any]:
     warehouse = console.find_warehouse()
     values: dict[str, Any] = {
         "source": SOURCE,
-        "missing": sources.find(SOURCE).missing(settings),
+        "missing": sources.find_operations(SOURCE).missing(settings),
         "stages": [],
         "checked": None,
         "matrix": None,

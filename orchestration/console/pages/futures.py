@@ -24,7 +24,7 @@ def gather_futures(
     """The varieties with their coverage, the days of one, and rolls."""
     values: dict[str, Any] = {
         "source": SOURCE,
-        "missing": sources.find(SOURCE).missing(console.settings()),
+        "missing": sources.find_operations(SOURCE).missing(console.settings()),
         "variety": variety,
         "until": until,
         "is_lacking": is_lacking,

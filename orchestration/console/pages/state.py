@@ -107,7 +107,7 @@ def gather_sources(console: Console) -> Mapping[str, Any]:
     checks = [scrub(check) for check in newest[1]] if newest else []
     shown = []
     for name in sources.MODULES:
-        source = sources.find(name)
-        is_tested = any(" selftest " in f"{job.command} " for job in source.jobs.values())
-        shown.append({"name": name, "missing": source.missing(settings), "has_selftest": is_tested})
+        known = sources.find_operations(name)
+        is_tested = any(" selftest " in f"{job.command} " for job in known.jobs.values())
+        shown.append({"name": name, "missing": known.missing(settings), "has_selftest": is_tested})
     return {"sources": shown, "runs": runs, "checks": checks}

@@ -7,7 +7,7 @@ import pytest
 
 from loaders.engine.request import LoadRequest
 from loaders.errors import NotDue, SettingsError, UsageError
-from loaders.ib.jobs import JOBS
+from loaders.ib.operations import JOBS
 from loaders.ib.planning import due
 from loaders.ib.planning.due import Question
 from loaders.ib.planning.request import DUE, check_request

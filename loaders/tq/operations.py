@@ -1,9 +1,10 @@
-"""Scheduled jobs of the source.
+"""What commands know of the source that they do not load.
 
-docs/how-to/schedule.md says why each runs when it does.
+docs/how-to/schedule.md says why each job runs when it does.
 """
 
-from loaders.engine.operations import ScheduledJob
+from loaders.engine.operations import Operations, ScheduledJob
+from loaders.settings import Settings
 
 JOBS = {
     "tq_daily": ScheduledJob(
@@ -29,3 +30,15 @@ JOBS = {
         retry=2,
     ),
 }
+
+
+def missing_settings(settings: Settings) -> str | None:
+    """Why this source cannot be loaded with these settings, or None."""
+    tq = settings.tq
+    if (tq.account and tq.password) or (tq.auth_url and tq.md_url):
+        return None
+    lacking = "ACCOUNT" if not tq.account else "PASSWORD"
+    return f"QUOTEMILL_TQ__{lacking} is not set"
+
+
+OPERATIONS = Operations(missing_settings, JOBS)

@@ -1,8 +1,12 @@
-"""Scheduled jobs of the source; docs/how-to/schedule.md says why each runs when it does."""
+"""What commands know of the source that they do not load.
+
+docs/how-to/schedule.md says why each job runs when it does.
+"""
 
 from functools import partial
 
-from loaders.engine.operations import ScheduledJob
+from loaders.engine.operations import Operations, ScheduledJob
+from loaders.settings import Settings
 
 _job = partial(ScheduledJob, time_zone="America/New_York")
 _session_job = partial(_job, calendar="XNYS")
@@ -34,3 +38,11 @@ JOBS = {
     "ib_retention": _session_job("retention", "daily 22:30"),
     "ib_compaction": _job("archive --compact", "weekly sat 10:00"),
 }
+
+
+def missing_settings(settings: Settings) -> str | None:
+    """Why this source cannot be loaded with these settings, or None."""
+    return None if settings.ib.host else "IB_HOST is not set"
+
+
+OPERATIONS = Operations(missing_settings, JOBS)
