@@ -190,7 +190,7 @@ TQ_SERVER = {
     "before they are applied": before(
         "loaders.ticks.questdb.http:QuestdbHttp.wait_applied", within=WRITING
     ),
-    "before the reading": before(f"{QUESTDB_STORE}._measure", within=WRITING),
+    "before the reading": before(f"{QUESTDB_STORE}._measure_days", within=WRITING),
 }
 TQ_MAPPING = {
     "main contracts asked for": before("loaders.tq.datasets.main_events:_load_events"),

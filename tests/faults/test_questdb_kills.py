@@ -111,7 +111,7 @@ def test_a_day_is_whole_after_the_server_was_killed(
         elif moment == "before they are applied":
             _before(QuestdbHttp, "wait_applied", killer.strike, patch)
         else:
-            _before(QuestdbStore, "_measure", killer.strike, patch)
+            _before(QuestdbStore, "_measure_days", killer.strike, patch)
         seen = store.write_day(day)
     killer.join()
     assert killer.threads, "the server was killed"

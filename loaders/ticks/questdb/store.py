@@ -43,6 +43,7 @@ from loaders.ticks.questdb.warehouse_mark import WarehouseMark, require_same
 from loaders.ticks.settings import QuestdbSettings
 from loaders.ticks.space import require_space, space_problems
 from loaders.ticks.store import (
+    NOTHING,
     SCHEDULE,
     IndexRow,
     Measured,
@@ -253,8 +254,7 @@ class QuestdbStore:
         require_space(self.label, free, self._settings.min_free_gb, ticks=ticks)
         self._require_sound(MAIN_TICKS)
         self._send(MAIN_TICKS, rows_to_write(self._connection.http(), days))
-        keys = map(key_of, days)
-        return [self._measure(day_condition(k.symbol, None, k.trading_day)) for k in keys]
+        return self._measure_days([key_of(day) for day in days])
 
     def _count(self, where: str) -> int:
         query = f"select count() as n from {MAIN_TICKS.name} where {where}"
@@ -306,6 +306,17 @@ class QuestdbStore:
     def _measure(self, where: str) -> Measured:
         (row,) = self._connection.http().rows(measure_sql("questdb", MAIN_TICKS.name, where))
         return measured_from_row(row)
+
+    def _measure_days(self, keys: Sequence[DayKey]) -> list[Measured]:
+        """What readers see of each series and day, of any contract; a query for a trading day."""
+        seen: dict[tuple[str, date], Measured] = {}
+        for day in sorted({key.trading_day for key in keys}):
+            series = series_condition({key.symbol for key in keys if key.trading_day == day})
+            where = f"{near_condition(day)} and {series} and not is_deleted"
+            query = measure_sql("questdb", MAIN_TICKS.name, where, by=["symbol"])
+            for row in self._connection.http().rows(query):
+                seen[row["symbol"], day] = measured_from_row(row)
+        return [seen.get((key.symbol, key.trading_day), NOTHING) for key in keys]
 
     def _restamp(self, symbol: str, contract: str, stamps: Sequence[Stamp]) -> None:
         """Restamp ticks first: the index names their stamp, and must not be ahead of them."""

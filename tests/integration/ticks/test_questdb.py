@@ -224,6 +224,22 @@ def test_a_day_that_reads_back_differently_is_an_error(
         questdb_store.write_day(day_of_ticks(100))
 
 
+def test_a_series_that_cannot_be_read_back_costs_no_other_of_its_day(
+    questdb_store: QuestdbStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zinc = KEY._replace(symbol="KQ.m@SHFE.zn", contract="SHFE.zn2601")
+    monkeypatch.setattr(
+        "loaders.ticks.questdb.store.rows_to_write",
+        lambda http, days: rows_to_write(http, days[:1]),
+    )
+    days = [day_of_ticks(90), day_of_ticks(80, zinc, seed=1)]
+    written, lost = questdb_store.write_days(days)
+    assert written == measured(days[0])
+    assert isinstance(lost, StoreError)
+    assert "SHFE.zn2601" in str(lost)
+    assert "as 0 rows" in str(lost)
+
+
 def test_a_server_that_is_down_is_an_error_at_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
