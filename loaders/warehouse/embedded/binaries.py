@@ -4,6 +4,7 @@ The package itself is never imported: it would start psutil and file locks of it
 it opens every parent directory of the data to everybody. Only its files are used.
 """
 
+import fcntl
 import functools
 import importlib.metadata
 import importlib.util
@@ -22,6 +23,7 @@ from loaders.errors import SettingsError
 SYSTEM_USER = "quotemill"
 # what root's server needs where its user cannot reach the environment or QUOTEMILL_HOME
 SYSTEM_ROOT = Path("/var/lib/quotemill")
+_USER_LOCK = Path("/run/quotemill-user.lock")
 _OWN_SERVER = "or name a PostgreSQL 15+ server by QUOTEMILL_WAREHOUSE_URL"
 
 
@@ -71,19 +73,26 @@ def account_of_owner(path: Path) -> Account | None:
 
 
 def system_account() -> Account:
-    """The account for root's server, made by useradd at first need."""
+    """The account for root's server, made by useradd at first need.
+
+    One process makes it: of two at once each useradd succeeds, and the later one changes the
+    number of the user that the earlier one has made.
+    """
     account = _lookup()
     if account:
         return account
     command = ["useradd", "--system", "--user-group", "--no-create-home"]
     command += ["--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", SYSTEM_USER]
-    trouble = "useradd is missing"
     try:
-        done = subprocess.run(command, capture_output=True, text=True)
-        trouble = done.stderr.strip()
-    except FileNotFoundError:
-        pass
-    account = _lookup()  # also when another process was a moment faster
+        with os.fdopen(os.open(_USER_LOCK, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            account = _lookup()
+            if account:
+                return account
+            trouble = _try(command)
+            account = _lookup()  # also when a tool of somebody else was a moment faster
+    except OSError as error:
+        trouble = str(error)
     if account:
         return account
     raise SettingsError(
@@ -91,6 +100,14 @@ def system_account() -> Account:
         f"{SYSTEM_USER} cannot be made: {trouble}",
         hint=f"make it ({' '.join(command)}), run as an ordinary user, {_OWN_SERVER}",
     )
+
+
+def _try(command: Sequence[str]) -> str:
+    """What a command printed as its errors, or that it is missing."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True).stderr.strip()
+    except FileNotFoundError:
+        return f"{command[0]} is missing"
 
 
 def _lookup() -> Account | None:

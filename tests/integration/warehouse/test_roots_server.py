@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -226,3 +227,30 @@ def test_without_useradd_the_refusal_says_what_to_do(monkeypatch: pytest.MonkeyP
     with pytest.raises(SettingsError, match="useradd is missing") as caught:
         binaries.system_account()
     assert "QUOTEMILL_WAREHOUSE_URL" in caught.value.hint
+
+
+@needs_root
+def test_of_processes_at_once_a_single_one_makes_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    useradd = shutil.which("useradd") or "/usr/sbin/useradd"
+    (tmp_path / "etc").mkdir()
+    for name in ("passwd", "group", "shadow", "gshadow"):
+        (tmp_path / "etc" / name).touch(mode=0o600)
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    script = f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\nexec {useradd} --prefix {tmp_path} "$@"\n'
+    (programs / "useradd").write_text(script)
+    (programs / "useradd").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(binaries, "_lookup", lambda: _read_account(tmp_path / "etc" / "passwd"))
+    with ThreadPoolExecutor(6) as pool:
+        accounts = set(pool.map(lambda _: binaries.system_account(), range(6)))
+    assert accounts == {_read_account(tmp_path / "etc" / "passwd")}
+    assert len((tmp_path / "calls").read_text().splitlines()) == 1
+
+
+def _read_account(passwd: Path) -> binaries.Account | None:
+    lines = [line.split(":") for line in passwd.read_text().splitlines()]
+    accounts = [binaries.Account(line[0], int(line[2]), int(line[3])) for line in lines]
+    return next((account for account in accounts if account.name == binaries.SYSTEM_USER), None)
