@@ -41,11 +41,11 @@ SETTINGS = QuestdbSettings(port=0, fsync=False)
 # the adapter uses PostgreSQL's protocol too, and sends no password over HTTP
 OPEN = {"pg.enabled": "true", "pg.net.bind.to": "127.0.0.1:0", "http.user": "", "http.password": ""}
 NAMES = {
-    CLIENT: "QuestDB's client: a pandas frame, one transaction (the measure)",
-    STAGE: "**the stage**: a Parquet file and one INSERT",
-    ILP: "**ILP**: the same client behind our check of types",
-    DAY: "`write_day` by the stage, with all its checks",
-    DAYS: "**`write_days`** of all in one transaction, with all its checks, as loads do",
+    CLIENT: "QuestDB's client: a pandas frame",
+    STAGE: "**the stage**: a Parquet file, one INSERT",
+    ILP: "**ILP**: the client, our check of types",
+    DAY: "`write_day` by the stage, all its checks",
+    DAYS: "**`write_days`**, one transaction, all checks",
     ADAPTER: "vnpy_questdb 1.0.0, a call for each day",
     ADAPTER_DAYS: "vnpy_questdb 1.0.0, one call for all",
 }
