@@ -46,7 +46,9 @@ FILES = "run-*.jsonl"
 LARGEST = 20 * 2**20  # bytes of a file before the next part
 # our files in the folder of logs: a day, its parts, and tracebacks of internal errors
 OWN = re.compile(r"(?:(?:run|errors)-(\d{4}-\d\d-\d\d)(?:\.\d+)?\.jsonl|error-(\d{8})T\d{6}Z\.log)")
-RUN_ID, SCHEDULE = "QUOTEMILL_RUN_ID", "QUOTEMILL_SCHEDULE"  # variables of a command's environment
+# variables of a command's environment; at its end it writes its exit code into the file named last
+RUN_ID, SCHEDULE = "QUOTEMILL_RUN_ID", "QUOTEMILL_SCHEDULE"
+EXIT_FILE = "QUOTEMILL_EXIT_FILE"
 LONGEST, MOST = 10_000, 200  # characters of a text, entries of a detail
 _NAMED = re.compile(
     r"(?i)\b(pass(?:word|wd|phrase)?|secret|token|api[_-]?key|authorization)"

@@ -1,7 +1,9 @@
 """Shared by both command lines: errors as text and exit codes, parsing of options, output."""
 
+import contextlib
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, tzinfo
@@ -35,8 +37,20 @@ _answered = False  # whether this process has printed its JSON
 def run_app(app: typer.Typer) -> NoReturn:
     """Run a command line. Our errors become a message, a hint and their exit code.
 
-    With --json an object on stdout has them too, unless the command printed one.
+    With --json an object on stdout has them too, unless the command printed one. Where a variable
+    names a file for the exit code, it is there at the end.
     """
+    exit_file = os.environ.pop(log.EXIT_FILE, None)  # not for the commands that this one starts
+    try:
+        _run_app(app)
+    except SystemExit as ending:
+        if exit_file:
+            with contextlib.suppress(OSError):  # a full disk does not change how a command ends
+                Path(exit_file).write_text(f"{ending.code or 0}", "utf-8")
+        raise
+
+
+def _run_app(app: typer.Typer) -> NoReturn:
     route_logs(lambda text: print(text, file=sys.stderr, flush=True))
     try:
         with request_counts.retries_counted():

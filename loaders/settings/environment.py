@@ -18,11 +18,13 @@ from loaders.settings.sections import section_types
 
 PREFIX = "QUOTEMILL_"
 # not settings: the place of the settings file, the run and the scheduled job that a command is part
-# of, the holder of the build's lock, the folder of seeds that it reads, the test suite
+# of, where it leaves its exit code, the holder of the build's lock, the folder of seeds that it
+# reads, the test suite
 OTHER_VARIABLES = {
     "QUOTEMILL_CONFIG",
     "QUOTEMILL_RUN_ID",
     "QUOTEMILL_SCHEDULE",
+    "QUOTEMILL_EXIT_FILE",
     "QUOTEMILL_BUILD_LOCK_HELD",
     "QUOTEMILL_SEEDS",
     "QUOTEMILL_REQUIRE",

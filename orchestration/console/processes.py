@@ -143,7 +143,11 @@ class Commands:
                     files = Files(*opened)
                     fcntl.flock(files.lock, fcntl.LOCK_EX)
                     self._write(command)  # a command that cannot be recorded does not start
-                    environ = {**self.environ, log.RUN_ID: run_id}
+                    environ = {
+                        **self.environ,
+                        log.RUN_ID: run_id,
+                        log.EXIT_FILE: str(self._path(run_id, "code").absolute()),
+                    }
                     command = replace(command, pid=self.spawn(words, environ, self.cwd, files))
             except BaseException:
                 self._delete(run_id)
@@ -190,27 +194,39 @@ class Commands:
         return log.scrub(text)
 
     def read_ending(self, command: Command) -> Ending | None:
-        """How a command ended, by what it printed as JSON; None while it runs."""
+        """How a command ended, and what it printed as JSON; None while it runs."""
         if self._is_running(command.run_id):
             return None
+        code = self._read_code(command.run_id)
         try:
             answer = json.loads(self._path(command.run_id, "out").read_text("utf-8"))
         except (OSError, ValueError):
-            lines = self.read_output(command).strip().splitlines()
-            said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-            last = said[-1:] or lines[-1:] or ["it ended without a word: it was killed"]
-            hints = [line.removeprefix("hint: ") for line in lines if line.startswith("hint: ")]
-            return Ending(None, last[0], hints[-1] if hints else "")
+            answer = None
         first = answer[0] if isinstance(answer, list) and answer else answer
         known = first if isinstance(first, dict) else {}
         error, hint = known.get("error"), known.get("hint")
-        code = known.get("exit_code")
+        if not error and code != 0:
+            error, hint = self._find_error(command, code)
         return Ending(
-            code if isinstance(code, int) else None,
-            log.scrub(str(error)) if error else None,
-            log.scrub(str(hint or "")),
-            answer,
+            code, log.scrub(str(error)) if error else None, log.scrub(str(hint or "")), answer
         )
+
+    def _find_error(self, command: Command, code: int | None) -> tuple[str, str]:
+        """The last error that a command printed for people, and its hint."""
+        lines = self.read_output(command).strip().splitlines()
+        errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+        hints = [line.removeprefix("hint: ") for line in lines if line.startswith("hint: ")]
+        if code is None and not errors:
+            errors = ["it was killed"]
+        last = errors[-1:] or lines[-1:] or [f"it ended with {code}"]
+        return last[0], hints[-1] if hints else ""
+
+    def _read_code(self, run_id: str) -> int | None:
+        """The exit code that a command left; None of one that was killed."""
+        try:
+            return int(self._path(run_id, "code").read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
 
     def wait(self, command: Command, ask: Callable[[], T | None], seconds: float) -> T | None:
         """Ask again and again until there is an answer, the command ended, or time is over."""
@@ -261,7 +277,7 @@ class Commands:
         atomic_file.write(path, json.dumps(asdict(command), default=str))
 
     def _delete(self, run_id: str) -> None:
-        for end in ("json", "out", "err", "lock"):
+        for end in ("json", "out", "err", "lock", "code"):
             self._path(run_id, end).unlink(missing_ok=True)
 
     def _path(self, run_id: str, end: str) -> Path:

@@ -1,12 +1,14 @@
 """With --json a program reads one object on stdout, however a command ends."""
 
 import json
+import os
 import sys
+from pathlib import Path
 
 import pytest
 import typer
 
-from loaders import errors
+from loaders import errors, log
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
 from loaders.engine.result import stopped
@@ -38,6 +40,23 @@ def answer(
     out, err = capsys.readouterr()
     assert isinstance(ended.value.code, int)
     return ended.value.code, out, err
+
+
+@pytest.mark.parametrize("code", [0, 1, 75])
+def test_the_exit_code_is_in_the_file_that_a_variable_names(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    passed_on = []
+
+    def toy(json: JsonFlag = False) -> None:
+        passed_on.append(os.environ.get(log.EXIT_FILE))
+        raise typer.Exit(code)
+
+    for name in ("code", "nowhere/code"):  # one that cannot be written changes nothing
+        monkeypatch.setenv(log.EXIT_FILE, str(tmp_path / name))
+        assert answer(toy, [], monkeypatch, capsys)[0] == code
+    assert (tmp_path / "code").read_text() == str(code)
+    assert passed_on == [None, None]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 
-from loaders import sources
+from loaders import log, sources
 from orchestration.console.limits import Limits
 from tests.e2e.console.conftest import AS_OF
 from tests.homes import clean_environ
@@ -48,9 +48,12 @@ NAMES: Mapping[str, Sequence[Any]] = {
 }
 
 
-def start_nothing(words: Sequence[str], _: Any, folder: Path, files: Any) -> int:
+def start_nothing(
+    words: Sequence[str], environ: Mapping[str, str], folder: Path, files: Any
+) -> int:
     """A process that has ended at once, as of a load that had nothing to do."""
-    os.write(files.output, json.dumps({"exit_code": 0, "words": list(words)}).encode())
+    os.write(files.output, json.dumps({"words": list(words)}).encode())
+    Path(environ[log.EXIT_FILE]).write_text("0")
     return 1
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from loaders import log
 from orchestration.console import processes
 from orchestration.console.limits import Limits
 from orchestration.console.starting import ALLOWED, find_options
@@ -147,6 +148,34 @@ def test_a_command_that_cannot_be_recorded_does_not_start(
     assert "No space left on device" in refused.json()["error"]
     assert spawned == []
     assert list(caller.console.commands.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "error", "hint"),
+    [
+        ("echo done >&2; echo text; printf 0 > $FILE", 0, None, ""),
+        ("echo '{\"rows\": 3}'; printf 0 > $FILE", 0, None, ""),
+        ("echo 'error: no row' >&2; echo 'hint: load' >&2; printf 5 > $FILE", 5, "no row", "load"),
+        ("echo '{\"rows\": 0}'; printf 1 > $FILE", 1, "it ended with 1", ""),
+        ('echo \'{"error": "away", "hint": "wait"}\'; printf 4 > $FILE', 4, "away", "wait"),
+        ("echo working >&2", None, "it was killed", ""),
+    ],
+)
+def test_a_command_is_shown_as_it_ended(
+    open_console: Open, script: str, code: int | None, error: str | None, hint: str
+) -> None:
+    def spawn(_: Sequence[str], environ: Any, folder: Path, files: Any) -> int:
+        words = ["sh", "-c", script.replace("$FILE", f"'{environ[log.EXIT_FILE]}'")]
+        return processes.Spawner()(words, environ, folder, files)
+
+    caller = open_console(spawn=spawn)
+    started = caller.call("/api/commands", {"command": "quotemill warehouse migrate"}).json()
+    commands = caller.console.commands
+    commands.wait(commands.find(started["run_id"]), lambda: None, 30)
+    shown = caller.json(f"/api/commands/{started['run_id']}")
+    assert (shown["exit_code"], shown["error"], shown["hint"]) == (code, error, hint)
+    is_good = '<span class="good">succeeded</span>' in caller.get("/history").text
+    assert is_good == (code == 0)
 
 
 def test_a_command_is_stopped_and_only_that(open_console: Open) -> None:

@@ -1,14 +1,15 @@
 """Texts that mean something to SQL, a shell, a file system or a terminal, in every field."""
 
 import json
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import psycopg
 import pytest
 
+from loaders import log
 from orchestration.console.limits import Limits
 from tests.integration.console.conftest import ADDRESS, Caller
 
@@ -29,9 +30,9 @@ TEXTS = (
 )
 
 
-def start_nothing(_: Any, __: Any, ___: Any, files: Any) -> int:
+def start_nothing(_: Any, environ: Mapping[str, str], __: Any, ___: Any) -> int:
     """A process that has ended at once, as of a load that had nothing to do."""
-    os.write(files.output, b'{"exit_code": 0}')
+    Path(environ[log.EXIT_FILE]).write_text("0")
     return 1
 
 
