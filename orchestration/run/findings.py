@@ -8,6 +8,7 @@ A finding stays the same while its check, severity, subject and date do, even if
 evidence change. If several findings share these, the evidence distinguishes them.
 """
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from loaders.warehouse.sql_files import read_sql
 
 SEVERITIES = ("error", "warning", "info")
 STATES = ("new", "standing", "acknowledged")
+KEY = re.compile(r"f[0-9a-f]{32}")
 UNREAD = ("check_failed", "check_not_built")  # what such a check finds is unknown
 SHOWN = 20  # errors that `status` lists
 
@@ -31,10 +33,12 @@ SHOWN = 20  # errors that `status` lists
 class Finding:
     """A row of qa.findings and what is recorded about it.
 
-    `number` is what `--ack` takes; None until a run or `--ack` records the finding.
+    `number` is what `--ack` takes; None until a run or `--ack` records the finding. It takes `key`
+    too, which each finding has, and which changes with its evidence.
     """
 
     number: int | None
+    key: str
     severity: str
     check_name: str
     subject: str
@@ -167,7 +171,7 @@ def acknowledge(
     by: str,
     severity: str | None,
 ) -> int:
-    """Acknowledge findings by number, or all of a check by its name; return how many.
+    """Acknowledge findings by number or key, or all of a check by its name; return how many.
 
     A name that no check has is that of failed keys, see failed_keys.acknowledge. Raises UsageError
     where nothing has the number or name.
@@ -182,6 +186,11 @@ def acknowledge(
             _record(conn, qa, None)
         for name in names:
             column = "finding_id::text" if name.isdigit() else "check_name"
+            if KEY.fullmatch(name):  # as listed_findings.sql has it
+                column = (
+                    "'f' || md5(concat_ws('|', check_name, severity, subject, trade_date, "
+                    "evidence_hash))"
+                )
             updated = conn.execute(
                 "update ops.seen_findings set acknowledged_at = clock_timestamp(), "
                 "acknowledged_by = %s, reason = %s, is_told = true "

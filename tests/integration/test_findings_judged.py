@@ -257,6 +257,23 @@ def test_a_finding_no_run_has_judged_can_be_acknowledged(
     assert dict(states(conn)) == {"ohlc_order": "new", "price_jump": "acknowledged"}
 
 
+def test_one_of_several_alike_is_acknowledged_before_any_run(conn: psycopg.Connection) -> None:
+    alike = [("no_recent_bar", "warning", "kline_daily", DAY, code) for code in ("a", "b")]
+    late = ("stale_dataset", "warning", "kline_daily", None, "nothing loaded")
+    write_findings(conn, *alike, late)
+    first, second, stale = findings.read(conn, "qa")
+    assert (first.number, second.number, stale.number) == (None, None, None)
+    names = (second.key, stale.key)
+    assert findings.acknowledge(conn, "qa", names, "known", "me", None) == 2
+    known = findings.read(conn, "qa", states=("acknowledged",))
+    assert [(f.check_name, f.evidence) for f in known] == [
+        ("no_recent_bar", "b"),
+        ("stale_dataset", "nothing loaded"),
+    ]
+    with pytest.raises(UsageError, match="no finding has"):
+        findings.acknowledge(conn, "qa", ["f" + "0" * 32], "known", "me", None)
+
+
 def test_each_market_schema_has_separate_findings(conn: psycopg.Connection) -> None:
     night(conn, ERROR)
     with conn.transaction(force_rollback=True):

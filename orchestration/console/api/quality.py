@@ -40,9 +40,10 @@ class Freshness(Answer):
 
 
 class FindingRow(Answer):
-    """A row of qa.findings; `number` is what acknowledging takes."""
+    """A row of qa.findings; acknowledging takes `number`, or `key` while it has none."""
 
     number: int | None
+    key: str
     severity: str
     check_name: str
     subject: str
@@ -80,7 +81,10 @@ class Findings(Answer):
 
 
 class AckCall(Call):
-    """What is known and stays, and why: numbers, checks, failed keys (`kline_daily sh600000`)."""
+    """What is known and stays, and why.
+
+    `names` are numbers, keys, checks, or failed keys (`kline_daily sh600000`).
+    """
 
     names: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=200)]],

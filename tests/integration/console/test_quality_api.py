@@ -43,6 +43,24 @@ def test_a_failed_key_is_listed_and_acknowledged(caller: Caller) -> None:
     assert row["acknowledged_by"]
 
 
+def test_a_finding_that_no_run_has_numbered_is_acknowledged_on_its_page(
+    caller: Caller, prepared_dsn: str
+) -> None:
+    with psycopg.connect(prepared_dsn) as conn:
+        conn.execute(
+            "create table qa.findings as select 'no_bar' as check_name, 'warning' as severity, "
+            "code as subject, null::date as trade_date, 'gone' as evidence, 'qa_bars' as model "
+            "from unnest(array['a', 'b']) as code"
+        )
+    page = caller.get("/findings").text
+    keys = re.findall('name="names" value="(f[0-9a-f]{32})"', page)
+    assert len(keys) == 2
+    answer = caller.call(ACK, {"names": keys[1:], "reason": "delisted"})
+    assert answer.json() == {"acknowledged": 1}, answer.text
+    states = {row["subject"]: row["state"] for row in caller.json("/api/qa")["findings"]}
+    assert states == {"a": "new", "b": "acknowledged"}
+
+
 @pytest.mark.parametrize(
     "body",
     [
