@@ -1,13 +1,13 @@
 """The routes of the console, and the guard around them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from loaders.errors import QuotemillError, UsageError
@@ -30,6 +30,7 @@ from orchestration.console.api.answers import ERRORS
 from orchestration.console.context import Console
 from orchestration.console.errors import describe, find_status, record_fault
 from orchestration.console.pages import routes as pages
+from orchestration.console.pages.site import Site
 from orchestration.console.security import Application, Guard
 from orchestration.console.watching import JobWatch
 
@@ -85,11 +86,9 @@ def create_app(
         api.include_router(router)
     app.include_router(api)
     app.include_router(quality.report_routes(console), responses=ERRORS)
-    app.include_router(pages.routes(console, watch, needs_token=needs_token))
-    app.add_exception_handler(QuotemillError, _answer_error)
-    app.add_exception_handler(Exception, _answer_fault)
-    app.add_exception_handler(RequestValidationError, _answer_wrong_call)
-    app.add_exception_handler(HTTPException, _answer_refusal)
+    site = Site(console)
+    app.include_router(pages.routes(console, watch, site))
+    _answer_errors(app, site)
     inner: Application = app
     return Guard(
         inner,
@@ -101,17 +100,7 @@ def create_app(
     )
 
 
-async def _answer_error(_: Request, error: Any) -> JSONResponse:
-    return JSONResponse(describe(error), find_status(error))
-
-
-async def _answer_fault(_: Request, error: Any) -> JSONResponse:
-    """An error that is not one of ours, or of the warehouse, as a command would end with it."""
-    known = record_fault(error)
-    return JSONResponse(describe(known), find_status(known))
-
-
-async def _answer_wrong_call(_: Request, error: Any) -> JSONResponse:
+def _explain_wrong_call(error: Any) -> UsageError:
     """Name each wrong field, without its value, which may be a secret."""
     texts = []
     for wrong in error.errors():
@@ -119,17 +108,50 @@ async def _answer_wrong_call(_: Request, error: Any) -> JSONResponse:
             str(part) for part in wrong["loc"] if part not in ("body", "query", "path")
         )
         texts.append(f"{place or wrong['loc'][0]}: {wrong['msg']}")
-    known = UsageError("; ".join(texts[:5]), hint="GET /api/openapi.json describes each call")
-    return JSONResponse(describe(known), 422)
+    return UsageError("; ".join(texts[:5]), hint="GET /api/openapi.json describes each call")
 
 
-async def _answer_refusal(request: Request, error: Any) -> JSONResponse:
+def _explain_refusal(path: str, status: int, detail: str) -> UsageError:
     """A path or a method that there is not, or a body that is no text."""
-    status = 422 if error.status_code == 400 else error.status_code
     texts = {
-        404: f"there is no {request.url.path[:200]}",
+        404: f"there is no {path[:200]}",
         405: "not by this method",
         422: "the body is no JSON in UTF-8",
     }
-    known = UsageError(texts.get(status, str(error.detail)), hint="/ is the first page")
-    return JSONResponse(describe(known), status, headers=error.headers)
+    return UsageError(texts.get(status, detail), hint="/ is the first page")
+
+
+def _answer_errors(app: FastAPI, site: Site) -> None:
+    """Answer each error as a document, or as a page where a person opens one."""
+
+    def answer(
+        request: Request,
+        known: QuotemillError,
+        status: int,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        is_page = request.method == "GET" and not request.url.path.startswith(("/api/", "/static/"))
+        if is_page and "text/html" in request.headers.get("accept", ""):
+            return site.render(request, "error.html", {"error": describe(known)}, status)
+        return JSONResponse(describe(known), status, headers=headers)
+
+    async def answer_error(request: Request, error: Any) -> Response:
+        return answer(request, error, find_status(error))
+
+    async def answer_fault(request: Request, error: Any) -> Response:
+        """An error that is not one of ours, or of the warehouse, as a command would end with it."""
+        known = record_fault(error)
+        return answer(request, known, find_status(known))
+
+    async def answer_wrong_call(request: Request, error: Any) -> Response:
+        return answer(request, _explain_wrong_call(error), 422)
+
+    async def answer_refusal(request: Request, error: Any) -> Response:
+        status = 422 if error.status_code == 400 else error.status_code
+        known = _explain_refusal(request.url.path, status, str(error.detail))
+        return answer(request, known, status, error.headers)
+
+    app.add_exception_handler(QuotemillError, answer_error)
+    app.add_exception_handler(Exception, answer_fault)
+    app.add_exception_handler(RequestValidationError, answer_wrong_call)
+    app.add_exception_handler(HTTPException, answer_refusal)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loaders import sources
-from loaders.engine import job_list, job_status
+from loaders.engine import job_list, job_status, jobs
 from loaders.engine.jobs import OPEN
 from loaders.settings import Settings
 from loaders.settings.sections import section_types
@@ -13,6 +13,7 @@ from orchestration.console.api.jobs import Task, describe_job
 from orchestration.console.api.sandbox import find_sandbox
 from orchestration.console.context import Console
 from orchestration.console.errors import scrub
+from orchestration.console.processes import Command
 from orchestration.console.watching import JobWatch
 
 SHOWN = 10  # loads
@@ -69,10 +70,17 @@ def gather_job(console: Console, watch: JobWatch, job_id: int) -> Mapping[str, A
     shown = choose_tasks(job.tasks)
     return {
         "job": job,
+        "command": find_command(console, view.job),
         "tasks": shown,
         "more_tasks": len(job.tasks) - len(shown),
         "log": [write_line(scrub(line)) for line in lines],
     }
+
+
+def find_command(console: Console, job: Mapping[str, Any]) -> Command | None:
+    """The command of this home's consoles that started a job; it may build, or load more."""
+    earlier = (c for c in console.commands.list_all() if c.started_at <= job["started_at"])
+    return next((c for c in earlier if jobs.requester(c.pid) == job["requested_by"]), None)
 
 
 def choose_tasks(tasks: Sequence[Task]) -> list[Task]:

@@ -32,10 +32,9 @@ BuildId = Annotated[int, Path(ge=1, lt=2**63)]
 RunId = Annotated[str, Path(max_length=40, pattern=r"^[^\x00]*$")]
 
 
-def routes(console: Console, watch: JobWatch, *, needs_token: bool) -> APIRouter:
+def routes(console: Console, watch: JobWatch, site: Site) -> APIRouter:
     """All pages; they are no part of the API's description."""
     router = APIRouter(include_in_schema=False)
-    site = Site(console, needs_token)
 
     @router.get("/static/{name}")
     def read_file(name: str) -> Response:

@@ -4,6 +4,7 @@ import hashlib
 import mimetypes
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from importlib import metadata
 from importlib.resources import files
@@ -79,7 +80,7 @@ def _environment() -> jinja2.Environment:
         "seconds": format_seconds,
         "time": format_time,
         "whole": keep_whole,
-        "count": lambda number: f"{number:,}",
+        "count": lambda number: f"{number:,f}" if isinstance(number, Decimal) else f"{number:,}",
         "plain": lambda number: f"{number:f}",
     }
     environment.globals |= {
@@ -111,7 +112,6 @@ class Site:
     """Renders pages of a console."""
 
     console: Console
-    needs_token: bool = False
 
     def render(
         self, request: Request, template: str, values: Mapping[str, Any], status: int = 200
@@ -128,7 +128,6 @@ class Site:
                 page_token=self.console.access.page_token(page_id),
                 path=request.url.path,
                 as_of=self.console.as_of,
-                needs_token=self.needs_token,
                 **values,
             )
         )

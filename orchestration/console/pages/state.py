@@ -16,6 +16,7 @@ from orchestration.console.pages.loading import write_line
 from orchestration.run import build_record, findings, history
 
 SHOWN = 30
+VERIFIED = ("tdx", "tq")  # what `loaders verify` takes
 MOST = 500  # findings on a page
 LINES = 500  # of the log of a run or build
 CLOCKS_APART = timedelta(minutes=10)  # of this machine, which logs, and of the server
@@ -109,5 +110,12 @@ def gather_sources(console: Console) -> Mapping[str, Any]:
     for name in sources.MODULES:
         known = sources.find_operations(name)
         is_tested = any(" selftest " in f"{job.command} " for job in known.jobs.values())
-        shown.append({"name": name, "missing": known.missing(settings), "has_selftest": is_tested})
+        shown.append(
+            {
+                "name": name,
+                "missing": known.missing(settings),
+                "has_selftest": is_tested,
+                "is_verified": name in VERIFIED,
+            }
+        )
     return {"sources": shown, "runs": runs, "checks": checks}

@@ -38,6 +38,9 @@ STATUSES = (
     mark("new"),
     mark("standing"),
     mark("acknowledged"),
+    mark("error"),
+    mark("warning"),
+    mark("info"),
     # of captures, and of days of ticks
     mark("complete"),
     mark("short"),

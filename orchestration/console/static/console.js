@@ -51,7 +51,16 @@
     if (!mode) return;
     const names = listDefaults(mode);
     for (const box of listBoxes(mode.form)) box.checked = names.includes(box.value);
-    mode.form.querySelector("[data-mode]").textContent = mode.value;
+  }
+
+  // the command that does what a form would
+  function writeCommand(event) {
+    const place = event.target.form?.querySelector("[data-command]");
+    if (!place) return;
+    const { source, build, datasets, ...others } = read(event.target.form);
+    const options = (datasets || []).map((name) => ["dataset", name]).concat(Object.entries(others));
+    const words = options.map(([name, value]) => `--${name.replace("_", "-")} ${value}`);
+    place.textContent = [build ? "quotemill load" : "loaders run", source, ...words].join(" ");
   }
 
   function say(place, text, isBad) {
@@ -145,10 +154,11 @@
           refresh(part);
         }
       });
-      events.addEventListener("end", () => {
+      events.addEventListener("end", async () => {
         document.removeEventListener("visibilitychange", change);
         events.close();
-        refresh(part);
+        await refresh(part);
+        if (part.querySelector("[data-running]")) poll(part); // its command goes on
       });
     }
     function change() {
@@ -170,6 +180,8 @@
 
   document.addEventListener("submit", submit);
   document.addEventListener("change", tickDefaults);
+  document.addEventListener("input", writeCommand);
+  document.addEventListener("change", writeCommand);
   document.querySelectorAll("pre").forEach(showEnd);
   document.querySelectorAll("[data-events]").forEach(watch);
   document.querySelectorAll("[data-poll]").forEach(poll);

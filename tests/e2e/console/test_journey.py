@@ -87,6 +87,12 @@ def test_a_new_user_gets_from_no_settings_to_a_schedule(
         "codes": ["sh600000", "sz000001"],
         "build": True,
     }
+    page.ask(
+        "void document.querySelector('#load-tdx [name=codes]')"
+        ".dispatchEvent(new Event('input', {bubbles: true}))"
+    )
+    command = "quotemill load tdx --mode realtime --codes sh600000,sz000001"
+    assert page.texts("#load-tdx [data-command]") == [command]
     page = open_page("/load")
     page.ask("void (document.querySelector('#load-tdx [name=build]').checked = false)")
     assert page.ask(f"{boxes}.filter(box => box.checked).length") == len(DEFAULTS["init"])

@@ -4,6 +4,7 @@
 import hashlib
 import hmac
 import json
+import os
 import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +15,12 @@ from typing import Any
 import psycopg
 import pytest
 
+from loaders.engine import jobs
 from loaders.ib.planning.request import TASKS
 from loaders.tdx import plan
 from loaders.tq.request import DATASETS_BY_MODE
+from loaders.warehouse.lock import LOCK
+from orchestration.console import watching
 from orchestration.console.pages import overview
 from tests.bench import warehouse_url
 from tests.integration.console.conftest import NOW, Caller
@@ -62,6 +66,31 @@ def test_each_page_opens_without_a_warehouse(open_console: Open, path: str) -> N
 def test_each_page_opens_with_a_warehouse(prepared_dsn: str, open_console: Open, path: str) -> None:
     service = {"QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9"}
     open_page(open_console(service | {"QUOTEMILL_WAREHOUSE_URL": prepared_dsn}), path)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/nothing", 404), ("/jobs/x", 422), ("/prices?end=x", 422), ("/jobs/%00?lang=zh", 422)],
+)
+def test_a_wrong_address_is_a_page_for_people_and_a_document_for_scripts(
+    open_console: Open, path: str, status: int
+) -> None:
+    caller = open_console()
+    answer = caller.get(path, headers={"accept": "text/html,*/*;q=0.8"})
+    assert (answer.status_code, answer.headers["content-type"][:9]) == (status, "text/html")
+    assert 'id="error"' in answer.text
+    assert caller.get(path).json()["exit_code"] == 2
+    sent = caller.call("/nothing", accept="text/html")
+    assert (sent.status_code, sent.json()["exit_code"]) == (404, 2)
+
+
+def test_a_first_visit_leads_to_the_first_load(open_console: Open) -> None:
+    caller = open_console()
+    assert '<a href="/load">Choose a source' in open_page(caller, "/")
+    # the form as it opens tests the embedded server, which has no port
+    form = open_page(caller, "/settings").partition('id="database"')[2].partition("</form>")[0]
+    given = re.findall('<input name="(\\w+)"[^>]* value="([^"]+)"', form)
+    assert given == [("schema", "market")]
 
 
 def test_the_next_starts_come_after_the_first_page(prepared_dsn: str, open_console: Open) -> None:
@@ -182,6 +211,41 @@ def test_a_load_is_shown_with_its_failures_and_the_retry(bench: Toy, open_consol
         assert caller.get(path).status_code == 404
     for path in ("/jobs/0", "/jobs/x"):
         assert caller.get(path).status_code == 422
+
+
+def test_a_load_leads_to_its_command_which_may_run_longer(
+    prepared_dsn: str, open_console: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command is this process, which holds its lock as long as `held` is open."""
+    monkeypatch.setattr(watching, "FRESH", 0.0)
+    held: list[int] = []
+
+    def spawn(_: Any, __: Any, ___: Any, files: Any) -> int:
+        held.append(os.dup(files.lock))
+        return os.getpid()
+
+    caller = open_console({"QUOTEMILL_WAREHOUSE_URL": prepared_dsn}, spawn=spawn)
+    run_id = caller.call("/api/commands", {"command": "quotemill build"}).json()["run_id"]
+    with psycopg.connect(prepared_dsn, autocommit=True) as conn:
+        conn.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (f"{LOCK}tdx",))
+        conn.execute(
+            "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, parameters, "
+            "as_of) values ('tdx', 'tdx', 'init', 'running', %s, '{}', now())",
+            (jobs.requester(),),
+        )
+        link = f'href="/commands/{run_id}"'
+        assert "Its command still runs" not in open_page(caller, "/jobs/1/part")
+        assert link in open_page(caller, "/jobs/1")
+        assert '<a href="/jobs/1">load 1: tdx init</a>' in open_page(caller, "/load")
+        conn.execute("update ops.ingestion_jobs set status = 'succeeded', finished_at = now()")
+    page = open_page(caller, "/jobs/1")
+    assert page.count(link) == 2
+    assert "data-poll" in page
+    os.close(held[0])
+    page = open_page(caller, "/jobs/1")
+    assert page.count(link) == 1
+    assert "data-poll" not in page
+    assert '<a href="/jobs/1">load 1' not in open_page(caller, "/load")
 
 
 def test_what_others_wrote_is_text_on_every_page(open_console: Open, tmp_path: Path) -> None:
