@@ -114,12 +114,16 @@ class Browser:
     def __init__(self, to: IO[bytes], back: IO[bytes]) -> None:
         self._to, self._back, self._number = to, back, 0
         self._session: str | None = None
+        self._target: str | None = None
         self._page = Page(self._send)
 
     def open(self, url: str) -> Page:
-        """Load a page, and wait until it has loaded."""
-        target = self._send("Target.createTarget", url="about:blank")["targetId"]
-        attached = self._send("Target.attachToTarget", targetId=target, flatten=True)
+        """Load a page in place of the last one, and wait until it has loaded."""
+        last = self._target
+        self._target = self._send("Target.createTarget", url="about:blank")["targetId"]
+        if last is not None:
+            self._send("Target.closeTarget", targetId=last)
+        attached = self._send("Target.attachToTarget", targetId=self._target, flatten=True)
         self._session, self._page = attached["sessionId"], Page(self._send)
         for domain in ("Runtime", "Log", "Network", "Page"):
             self._send(f"{domain}.enable")
