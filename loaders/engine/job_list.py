@@ -13,16 +13,25 @@ from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
 
 
-def recent_jobs(conn: psycopg.Connection, limit: int) -> list[dict[str, Any]]:
-    """The newest jobs with the sums of their tasks, newest first."""
-    chosen = "select k.job_id from ops.ingestion_jobs as k order by k.job_id desc limit %(limit)s"
-    return _summed(conn, chosen, {"limit": limit})
+def recent_jobs(
+    conn: psycopg.Connection, limit: int, source: str | None = None
+) -> list[dict[str, Any]]:
+    """The newest jobs, of all sources or one, with the sums of their tasks, newest first."""
+    wanted = "" if source is None else "where k.source = %(source)s "
+    chosen = (
+        f"select k.job_id from ops.ingestion_jobs as k {wanted}order by k.job_id desc "
+        "limit %(limit)s"
+    )
+    return _summed(conn, chosen, {"limit": limit, "source": source})
 
 
-def list_recent(warehouse: Warehouse, limit: int) -> list[dict[str, Any]]:
+def list_recent(
+    warehouse: Warehouse, limit: int, source: str | None = None
+) -> list[dict[str, Any]]:
     """The newest jobs with the sums of their tasks; none before the first load."""
     return warehouse.ask(
-        lambda conn: recent_jobs(conn, limit) if has_relation(conn, JOBS) else [], patient=False
+        lambda conn: recent_jobs(conn, limit, source) if has_relation(conn, JOBS) else [],
+        patient=False,
     )
 
 

@@ -69,7 +69,11 @@ def save_settings(
             if value is None and name in changed.own:
                 place = changed.own[name][1]
                 raise SettingsError(f"setting {name} is set by {place}", hint="delete it there")
-        settings = changed.merge()
+        try:
+            settings = changed.merge()
+        except SettingsError as error:
+            hint = "nothing was written: give another value, or correct what the message names"
+            raise SettingsError(str(error), hint=hint) from None
         check(settings)
         for path, text in new.items():
             if text != texts[path]:

@@ -18,7 +18,6 @@ from orchestration.readers.option_slots import SlotRun
 
 SOURCE = "ib"
 SHOWN = 10  # loads
-LISTED = 200  # loads among which those of one source are looked for
 # parts of a day that may be started alone: the label, the command, what the API gets
 LOADS: tuple[tuple[str, str, Mapping[str, str]], ...] = (
     (mark("Contracts of the session"), "--task discover", {"mode": "discover"}),
@@ -128,8 +127,8 @@ def gather_loads(console: Console, name: str) -> dict[str, Any]:
     warehouse = console.find_warehouse()
     if warehouse is None:
         return {"jobs": [], "datasets": []}
-    shown = job_list.report(warehouse, LISTED)
+    datasets = job_list.report(warehouse, 1)["datasets"]
     return {
-        "jobs": [job for job in shown["jobs"] if job["source"] == name][:SHOWN],
-        "datasets": [row for row in shown["datasets"] if row["source"] == name],
+        "jobs": job_list.list_recent(warehouse, SHOWN, name),
+        "datasets": [row for row in datasets if row["source"] == name],
     }

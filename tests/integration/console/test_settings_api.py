@@ -82,6 +82,13 @@ def test_what_is_written_counts_at_once_and_can_be_taken_back(
     assert (again["tdx.base_url"]["origin"], again["tq.password"]["is_set"]) == ("default", False)
 
 
+def test_a_value_that_is_not_valid_is_not_said_to_be_in_a_file(open_console: Open) -> None:
+    answer = put(open_console(), log_days="seven")
+    assert answer.status_code == 409
+    assert "log_days" in answer.json()["error"]
+    assert answer.json()["hint"].startswith("nothing was written: give another value")
+
+
 def test_a_warehouse_by_its_parts_keeps_its_saved_password(open_console: Open) -> None:
     caller = open_console()
 
