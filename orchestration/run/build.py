@@ -27,6 +27,7 @@ from loaders.warehouse.postgres import (
 )
 from loaders.warehouse.profiles import write_profile
 from orchestration.run import manifest
+from orchestration.run.build_order import longest_work_first
 from orchestration.run.build_record import FIGURES, Wait, build_lock, recorded_build
 from orchestration.run.seed_files import readable_seeds
 from orchestration.run.syntax_trees import built_one_at_a_time
@@ -193,7 +194,7 @@ def invoke(
         head += ["--warn-error-options", '{"error": ["NoNodesForSelectionCriteria"]}']
     stdout = contextlib.redirect_stdout(sys.stderr) if quiet else contextlib.nullcontext()
     seeds = readable_seeds(project.root / "seeds", target / "seeds")
-    with stdout, built_one_at_a_time(), seeds:
+    with stdout, built_one_at_a_time(), longest_work_first(), seeds:
         outcome = dbtRunner().invoke([*head, *arguments, *options])
     if isinstance(outcome.exception, KeyboardInterrupt):  # dbt has cancelled its queries
         raise outcome.exception
