@@ -8,7 +8,10 @@ import hashlib
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Callable, Iterable
+from itertools import repeat
+from operator import itemgetter
 from pathlib import Path
 from types import NoneType, SimpleNamespace
 from typing import Any
@@ -177,6 +180,7 @@ def _spare_relations(patch: pytest.MonkeyPatch) -> None:
 
     list_schemas, create = BaseAdapter._get_cache_schemas, PostgresRelation.create.__func__
     created = dict[Any, Any]()
+    set_generator = BaseAdapter.set_macro_context_generator
 
     def schemas_once(adapter: Any, nodes: Any) -> Any:
         """Of the nodes of a schema one is asked, not each."""
@@ -191,32 +195,67 @@ def _spare_relations(patch: pytest.MonkeyPatch) -> None:
             created[key] = create(kind, **options)
         return created[key]
 
+    def set_sparing(adapter: Any, generate: Callable[..., Any]) -> None:
+        """Let macros that the adapter runs, such as for a relation's columns, share a context."""
+        contexts = dict[Any, Any]()
+
+        def generate_once(macro: Any, config: Any, manifest: Any, package: Any) -> Any:
+            key = threading.get_ident(), macro.package_name, package, id(config), id(manifest)
+            if key not in contexts:
+                contexts[key] = generate(macro, config, manifest, package)
+            return dict(contexts[key])
+
+        set_generator(adapter, generate_once)
+
+    patch.setattr(BaseAdapter, "set_macro_context_generator", set_sparing)
     patch.setattr(BaseAdapter, "_get_cache_schemas", schemas_once)
     patch.setattr(PostgresRelation, "create", classmethod(create_once))
 
 
+class _BoundMacro(tuple[Any, ...]):
+    """A macro with what it is called with: dbt's object for it is made when it is called.
+
+    A context has some thousand macros, of which a model calls ten. Unit tests replace a macro by
+    what it returns, and ask for its parts.
+    """
+
+    __slots__ = ()
+    macro, context, node, stack = (property(itemgetter(n)) for n in range(4))
+
+    @property
+    def __class__(self) -> Any:
+        from dbt.clients.jinja import MacroGenerator
+
+        return MacroGenerator
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        from dbt.clients.jinja import MacroGenerator
+
+        return MacroGenerator(*self)(*args, **options)
+
+
 def _spare_namespaces(patch: pytest.MonkeyPatch) -> None:
     """Fill the namespace of a model or hook, which has all macros, without five calls for each."""
-    from dbt.clients.jinja import MacroGenerator
     from dbt.context.macros import MacroNamespace, MacroNamespaceBuilder
     from dbt.context.manifest import ManifestContext
 
-    def add_macros(builder: Any, macros: Iterable[Any], context: Any) -> None:
-        """Add the macros of one package."""
-        common = {"context": context, "node": builder.node, "stack": builder.thread_ctx}
-        made, package = dict[str, Any](), ""
-        for macro in macros:
-            made[macro.name] = generator = MacroGenerator.__new__(MacroGenerator)
-            generator.__dict__ = common | {"macro": macro}
-            package = macro.package_name
-        if package in builder.internal_package_names:
-            builder.internal_packages[package] = made
-            return
-        builder.packages[package] = made
-        if package == builder.search_package:
-            builder.locals |= made
-        elif package == builder.root_package:
-            builder.globals |= made
+    def build_namespace(builder: Any, packages: dict[str, Any], context: Any) -> Any:
+        common = repeat(context), repeat(builder.node), repeat(builder.thread_ctx)
+        bound = {
+            name: dict(
+                zip(
+                    macros,
+                    map(_BoundMacro, zip(macros.values(), *common, strict=False)),
+                    strict=True,
+                )
+            )
+            for name, macros in packages.items()
+        }
+        internal: dict[str, Any] = {}
+        for name in reversed(builder.internal_package_names_order):
+            internal |= bound.pop(name, {})
+        own, root = bound.get(builder.search_package, {}), bound.get(builder.root_package, {})
+        return MacroNamespace({} if own is root else root, own, internal, bound)
 
     def merged(namespace: Any) -> dict[str, Any]:
         if "merged" not in vars(namespace):
@@ -235,7 +274,7 @@ def _spare_namespaces(patch: pytest.MonkeyPatch) -> None:
         members.update(merged(context.namespace))
         return members
 
-    patch.setattr(MacroNamespaceBuilder, "add_macros", add_macros)
+    patch.setattr(MacroNamespaceBuilder, "build_namespace", build_namespace)
     patch.setattr(ManifestContext, "to_dict", all_members)
     patch.setattr(MacroNamespace, "_keys", merged)
     patch.setattr(MacroNamespace, "__getitem__", lambda namespace, name: merged(namespace)[name])

@@ -14,6 +14,7 @@ from loaders.warehouse.profiles import write_profile
 from tests.conftest import DBT_DATABASE
 from tests.integration.dbt.option_days import TABLES as OPTION_TABLES
 from tests.integration.dbt.option_days import land_days as land_option_days
+from tests.integration.dbt.price_market import fill_market as fill_price_market
 from tests.integration.dbt.raw import land, land_real_market, security
 from tests.integration.dbt.two_codes import CODES, DAYS, land_days
 
@@ -67,7 +68,7 @@ DbtOn = Callable[[Warehouse], Dbt]
 @pytest.fixture
 def warehouse_dsn(request: pytest.FixtureRequest) -> str:
     """The URL of a database named as the parsed project: empty, or of another fixture."""
-    for filled in ("option_days", "models", "built_dsn", "real_market_dsn"):
+    for filled in ("price_market", "option_days", "models", "built_dsn", "real_market_dsn"):
         if filled in request.fixturenames:
             return str(request.getfixturevalue(filled))
     if "edition" in request.fixturenames:
@@ -146,6 +147,24 @@ def option_days(
         assert outcome.success, outcome.error
         _option_days["dsn"] = new_database(template=models)
     return new_database(DBT_DATABASE, template=_option_days["dsn"])
+
+
+@pytest.fixture
+def price_market(
+    request: pytest.FixtureRequest,
+    filled_database: Callable[..., str],
+    dbt_on: DbtOn,
+    tmp_path: Path,
+) -> str:
+    """The URL of `option_days` with the market of tests.integration.dbt.price_market, built."""
+
+    def fill(dsn: str) -> None:
+        assert request.getfixturevalue("option_days") == dsn
+        made = prepared(dsn, tmp_path)
+        with made.connect(autocommit=True) as conn:
+            fill_price_market(conn, dbt_on(made))
+
+    return filled_database("price market", fill, DBT_DATABASE)
 
 
 @pytest.fixture

@@ -1,12 +1,15 @@
 """Rows of schema raw_tq, as the loader leaves them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from itertools import pairwise
 
 import psycopg
 
 from tests.integration.dbt.raw import EXCHANGE, land
+
+VARIETY = "SHFE.au"
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,18 @@ def land_harvests(conn: psycopg.Connection, harvests: Iterable[Harvest]) -> None
 def evening_before(day: date) -> datetime:
     """21:00 in Shanghai of the calendar day before."""
     return datetime.combine(day - timedelta(1), time(21), EXCHANGE)
+
+
+def land_schedule(conn: psycopg.Connection, contracts: Mapping[date, str | None]) -> None:
+    """The main contract of VARIETY on each day, as events."""
+    days = list(contracts)
+    events = [
+        (after, evening_before(after), contracts[after])
+        for before, after in pairwise(days)
+        if contracts[before] != contracts[after]
+    ]
+    first = (days[0], evening_before(days[0]), contracts[days[0]])
+    land_harvests(conn, [Harvest(VARIETY, days[0], days[-1], [first, *events])])
 
 
 def contract(

@@ -22,9 +22,9 @@ from orchestration.cli.export import app
 from orchestration.exports.compat.views import VIEWS, drop_views, make_views
 from tests.conftest import ROOT
 from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.price_market import CODE, DAYS
 from tests.integration.dbt.raw import bar, land, security
 from tests.integration.dbt.raw_futures import contract
-from tests.integration.dbt.test_prices_api import CODE, DAYS, fill_market
 from tests.peer_packages import require_peer_packages
 from tests.ticks import day_of_ticks
 
@@ -64,9 +64,10 @@ print(json.dumps(answer, default=str))
 
 
 @pytest.fixture
-def filled(option_days: str, dbt: Dbt, conn: psycopg.Connection, warehouse: Warehouse) -> Warehouse:
+def filled(
+    price_market: str, dbt: Dbt, conn: psycopg.Connection, warehouse: Warehouse
+) -> Warehouse:
     """A market with minutes, a dividend, an index, an option chain, and futures with ticks."""
-    fill_market(conn, dbt)
     land(conn, "security", [security("sh000001", instrument_type="index")])
     counts: dict[str, object] = {"period": "day", "up_count": 1, "down_count": 2}
     end = datetime.combine(DAYS[0], time(15), ZoneInfo("Asia/Shanghai"))
@@ -180,7 +181,7 @@ def test_views_outlive_builds_with_their_rows(filled: Warehouse, dbt: Dbt) -> No
 
 
 def test_optopsy_computes_with_our_chains(
-    filled: Warehouse, option_days: str, tmp_path: Path
+    filled: Warehouse, price_market: str, tmp_path: Path
 ) -> None:
     require_peer_packages()
     make_views(filled, "optopsy")
@@ -203,7 +204,7 @@ def test_optopsy_computes_with_our_chains(
         + "trades = trades.sort_values('strike')[['strike', 'entry', 'exit']].values.tolist()\n"
         + "print(json.dumps([len(chain), list(chain.dtypes.astype(str)), trades]))\n"
     )
-    environ = {"QUOTEMILL_WAREHOUSE_URL": option_days, "QUOTEMILL_HOME": str(tmp_path)}
+    environ = {"QUOTEMILL_WAREHOUSE_URL": price_market, "QUOTEMILL_HOME": str(tmp_path)}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environ.items():
             patch.setenv(name, value)
@@ -215,7 +216,7 @@ def test_optopsy_computes_with_our_chains(
 
 
 def test_backtrader_trades_on_our_frame(
-    filled: Warehouse, option_days: str, tmp_path: Path
+    filled: Warehouse, price_market: str, tmp_path: Path
 ) -> None:
     require_peer_packages()
     program = (
@@ -224,7 +225,7 @@ def test_backtrader_trades_on_our_frame(
         + "print(json.dumps([len(feed), feed.datetime.date(0).isoformat(), feed.close[0]]))\n"
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("QUOTEMILL_WAREHOUSE_URL", option_days)
+        patch.setenv("QUOTEMILL_WAREHOUSE_URL", price_market)
         patch.setenv("QUOTEMILL_HOME", str(tmp_path))
         assert run_peer(program, tmp_path) == [len(DAYS), str(DAYS[-1]), 10.11]
 
@@ -264,9 +265,9 @@ def test_views_are_dropped_and_a_schema_of_others_is_left_alone(filled: Warehous
 
 
 def test_the_command_names_what_each_view_reads(
-    filled: Warehouse, option_days: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    filled: Warehouse, price_market: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("QUOTEMILL_WAREHOUSE_URL", option_days)
+    monkeypatch.setenv("QUOTEMILL_WAREHOUSE_URL", price_market)
     monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     with filled.connect() as conn:

@@ -16,19 +16,17 @@ from psycopg.rows import dict_row
 from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.raw import land, weekdays
 from tests.integration.dbt.raw_futures import (
-    Harvest,
+    VARIETY,
     contract,
     day_bar,
-    evening_before,
     land_days,
-    land_harvests,
+    land_schedule,
 )
 
 # all is built; a test lands its rows and builds the tables
 pytestmark = pytest.mark.usefixtures("models")
 DAILY = ("run", "-s", "main_schedule", "main_daily")
 PRICES = ("open", "high", "low", "close")
-VARIETY = "SHFE.au"
 Row = dict[str, Any]
 Bars = Mapping[tuple[str, date], Row]
 
@@ -36,18 +34,6 @@ Bars = Mapping[tuple[str, date], Row]
 def daily(conn: psycopg.Connection, series: str = "main_daily") -> list[Row]:
     query = f"select * from futures.{series} order by variety, trading_day".encode()
     return conn.cursor(row_factory=dict_row).execute(query).fetchall()
-
-
-def land_schedule(conn: psycopg.Connection, contracts: Mapping[date, str | None]) -> None:
-    """The main contract of each day, as events."""
-    days = list(contracts)
-    events = [
-        (after, evening_before(after), contracts[after])
-        for before, after in pairwise(days)
-        if contracts[before] != contracts[after]
-    ]
-    first = (days[0], evening_before(days[0]), contracts[days[0]])
-    land_harvests(conn, [Harvest(VARIETY, days[0], days[-1], [first, *events])])
 
 
 def rounded(value: Fraction, places: int) -> Decimal:

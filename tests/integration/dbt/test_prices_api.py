@@ -3,7 +3,6 @@
 import io
 import re
 from collections.abc import Callable
-from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -15,60 +14,19 @@ import pytest
 from orchestration.readers import klines
 from tests.integration.console.conftest import Caller, open_console  # noqa: F401
 from tests.integration.console.price_tables import REFUSALS, check_refusal
-from tests.integration.dbt.conftest import Dbt
-from tests.integration.dbt.raw import (
-    action,
-    bar,
-    land,
-    minute,
-    security,
-    session_minutes,
-    trading_day,
-    weekdays,
-)
-from tests.integration.dbt.raw_futures import day_bar
-from tests.integration.dbt.raw_futures import land_days as land_futures_days
-from tests.integration.dbt.test_main_daily import VARIETY, land_schedule
+from tests.integration.dbt.price_market import CODE, DAYS
+from tests.integration.dbt.raw_futures import VARIETY
 
-DAYS = weekdays(date(2024, 6, 3), 12)
-CODE = "sh600000"
-TABLES = ("+symbol_dim", "+kline_daily_hfq", "+kline_weekly_qfq", "+kline_5m_qfq")
 NASTY = "<script>alert(1)</script>"
 CELL = r'<td class="n">([\d.]+)</td>'
-FUTURES = ("main_schedule", "main_segments", "main_daily")
-
-
-def fill_market(conn: psycopg.Connection, dbt: Dbt) -> None:
-    """Two codes with days, minutes of one and a dividend, and a roll of futures, built."""
-    land(conn, "security", [security(CODE), security("sh600004")])
-    land(conn, "trading_day", [trading_day(day) for day in DAYS])
-    prices = [f"{10 + n / 100:.2f}" for n in range(len(DAYS))]
-    land(conn, "kline_daily", [bar(CODE, d, p) for d, p in zip(DAYS, prices, strict=True)])
-    land(conn, "kline_minute", [minute(CODE, at, "10.5") for at in session_minutes(DAYS[3])])
-    land(conn, "corporate_action", [action(CODE, DAYS[6], cash_per10_yuan="1.5")])
-    land(conn, "index_kline", [])
-    land_futures_days(conn, DAYS)
-    land_schedule(
-        conn, {day: "SHFE.au2408" if n < 7 else "SHFE.au2410" for n, day in enumerate(DAYS)}
-    )
-    for contract in ("SHFE.au2408", "SHFE.au2410"):
-        bars = [
-            day_bar(contract, day, None, 1) | dict.fromkeys(("open", "high", "low", "close"), 500)
-            for day in DAYS
-        ]
-        land(conn, "raw_tq.contract_daily", bars)
-    assert dbt("run", "-s", *TABLES, *FUTURES).success
 
 
 @pytest.fixture
 def caller(
-    option_days: str,
-    dbt: Dbt,
-    conn: psycopg.Connection,
+    price_market: str,
     open_console: Callable[..., Caller],  # noqa: F811
 ) -> Caller:
-    fill_market(conn, dbt)
-    return open_console({"QUOTEMILL_WAREHOUSE_URL": option_days})
+    return open_console({"QUOTEMILL_WAREHOUSE_URL": price_market})
 
 
 def test_bars_equal_the_tables_in_each_format(caller: Caller, conn: psycopg.Connection) -> None:

@@ -18,9 +18,8 @@ import pytest
 
 import quotemill
 from tests.conftest import ROOT, require
-from tests.integration.dbt.conftest import Dbt
-from tests.integration.dbt.test_main_daily import VARIETY
-from tests.integration.dbt.test_prices_api import CODE, DAYS, fill_market
+from tests.integration.dbt.price_market import CODE, DAYS
+from tests.integration.dbt.raw_futures import VARIETY
 
 STREAM = """
 import json, re, sys
@@ -39,15 +38,10 @@ print(json.dumps({"rows": rows, "peak_mb": peak, "heavy": heavy}))
 
 @pytest.fixture
 def market(
-    option_days: str,
-    dbt: Dbt,
-    conn: psycopg.Connection,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    price_market: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[quotemill.Reader]:
     monkeypatch.chdir(tmp_path)
-    fill_market(conn, dbt)
-    with quotemill.open(url=option_days, home=tmp_path) as reader:
+    with quotemill.open(url=price_market, home=tmp_path) as reader:
         yield reader
 
 
@@ -102,12 +96,12 @@ def test_a_whole_market_comes_in_batches(market: quotemill.Reader) -> None:
 
 
 def test_a_stream_takes_the_same_memory_however_long_it_is(
-    market: quotemill.Reader, option_days: str, tmp_path: Path
+    market: quotemill.Reader, price_market: str, tmp_path: Path
 ) -> None:
     peaks = {}
     for rows in (1_000_000, 3_000_000):  # the first hundreds of thousands warm allocators up
         done = subprocess.run(
-            [sys.executable, "-c", STREAM, option_days, str(tmp_path), str(rows)],
+            [sys.executable, "-c", STREAM, price_market, str(tmp_path), str(rows)],
             capture_output=True,
             text=True,
             env=os.environ,
@@ -180,11 +174,11 @@ def read_python_blocks(page: str) -> list[str]:
 
 def test_the_readme_and_the_page_answer_their_questions_as_written(
     market: quotemill.Reader,
-    option_days: str,
+    price_market: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("QUOTEMILL_WAREHOUSE_URL", option_days)
+    monkeypatch.setenv("QUOTEMILL_WAREHOUSE_URL", price_market)
     [block] = read_python_blocks("README.md")
     exec(block, {})
     assert f"{DAYS[0]}   9.85" in capsys.readouterr().out.replace("  ", " ").replace("  ", "   ")

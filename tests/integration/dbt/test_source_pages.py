@@ -14,9 +14,15 @@ from tests.integration.console.conftest import Caller, open_console  # noqa: F40
 from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.option_days import TUESDAY, WEDNESDAY
 from tests.integration.dbt.raw import land, weekdays
-from tests.integration.dbt.raw_futures import contract, day_bar, land_days, stored_day
+from tests.integration.dbt.raw_futures import (
+    VARIETY,
+    contract,
+    day_bar,
+    land_days,
+    land_schedule,
+    stored_day,
+)
 from tests.integration.dbt.raw_options import slot_run
-from tests.integration.dbt.test_main_daily import VARIETY, land_schedule
 
 Open = Callable[..., Caller]
 DAYS = weekdays(date(2024, 6, 3), 10)
