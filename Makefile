@@ -41,10 +41,13 @@ test test-e2e test-faults soak: export PYTHONDONTWRITEBYTECODE =
 # network QuestDB's jar does not come, and its tests are left out
 test: $(TOOLS)
 	-@$(BIN)/quotemill questdb fetch >/dev/null
-	$(BIN)/python -m pytest -n 3 --durations=10 --ignore=tests/e2e --ignore=tests/faults
+	$(BIN)/python -m pytest -n 3 --durations=10 --ignore=tests/e2e --ignore=tests/faults \
+		-m "not long and not soak"
 
+# and the long ones of those before
 test-e2e: $(TOOLS)
-	$(BIN)/python -m pytest -n 3 --durations=10 tests/e2e
+	$(BIN)/python -m pytest -n 3 --durations=10 --ignore=tests/faults \
+		-m "(e2e or long) and not soak"
 
 test-faults: $(TOOLS)
 	$(BIN)/python -m pytest -n 3 --durations=10 tests/faults

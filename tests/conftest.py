@@ -57,6 +57,7 @@ ADDED_BY = {
 # `ib_async` for an environment that has the client's successor and not the client
 IB_LIBRARY = os.environ.get("IB_LIBRARY", "ib_insync")
 DBT_DATABASE = "dbt"
+LEFT = pytest.StashKey[int]()
 EDITIONS = ("none", "apache", "tsl")  # as macros/timescale/timescale_edition.sql calls them
 # for pytest's folders, for ours, and for those of the processes that tests start
 for name in ("PYTEST_DEBUG_TEMPROOT", "TMPDIR"):
@@ -80,23 +81,47 @@ def require(name: str, present: bool, reason: str) -> None:
     pytest.skip(f"{name}: {reason}")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest tests first: at the end one worker would run them alone."""
+    for item in items:
+        if item.path.is_relative_to(ROOT / "tests" / "e2e"):
+            item.add_marker(pytest.mark.e2e)
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Count the long tests that a run leaves to `make test-e2e`."""
+    for item in items:
+        if item.get_closest_marker("long") and not item.get_closest_marker("soak"):
+            item.config.stash[LEFT] = item.config.stash.get(LEFT, 0) + 1
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Give the count of a worker, each of which collects all tests, to the process of the run."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left"] = session.config.stash.get(LEFT, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    node.config.stash[LEFT] = getattr(node, "workeroutput", {}).get("left", 0)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Print as the last line how many tests were left out, and what adds them."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
-    skipped = reporter.stats.get("skipped", []) if reporter else []
+    if reporter is None:
+        return
+    skipped = reporter.stats.get("skipped", [])
     reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
-    names = Counter[str]()
+    names = Counter({"long (make test-e2e)": config.stash.get(LEFT, 0)})
     for reason, count in reasons.items():
         name = reason.partition(":")[0]
         names[ADDED_BY.get(name, reason)] += count
-    if names:
-        parts = ", ".join(f"{count} {name}" for name, count in names.most_common())
-        reporter.write_line(f"left out {len(skipped)} tests: {parts}")
+    if total := names.total():
+        parts = ", ".join(f"{count} {name}" for name, count in names.most_common() if count)
+        reporter.write_line(f"left out {total} tests: {parts}")
 
 
 def require_dagster() -> None:

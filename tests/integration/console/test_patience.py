@@ -67,6 +67,7 @@ def test_headers_that_trickle_end_by_the_clock_and_delay_nobody(open_console: Op
             client.close()
 
 
+@pytest.mark.long
 def test_a_body_that_trickles_gets_408(open_console: Open) -> None:
     from orchestration.console.app import create_app
 

@@ -114,6 +114,7 @@ SEGMENTS = "+adjustment_segments,config.materialized:incremental"
 BUILD = ("run", "-s", SEGMENTS, "kline_5m", "kline_15m", "kline_30m")
 
 
+@pytest.mark.long
 def test_adjusted_bars_are_the_bars_of_adjusted_minutes(conn: psycopg.Connection, dbt: Dbt) -> None:
     rows = land_minutes(conn)
 

@@ -40,6 +40,7 @@ def contents(conn: psycopg.Connection) -> dict[str, list[tuple[object, ...]]]:
     }
 
 
+@pytest.mark.long
 def test_capital_built_day_by_day_equals_from_nothing(conn: psycopg.Connection, dbt: Dbt) -> None:
     codes = ("sh600000", "sz000002", "sh510300")
     land(conn, "trading_day", [trading_day(day) for day in DAYS])

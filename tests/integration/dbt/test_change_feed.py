@@ -104,6 +104,7 @@ def test_time_limits_and_compiled_plans_of_the_server_stop_no_build(
     assert len(outcome.statuses) > 5
 
 
+@pytest.mark.long
 def test_a_build_with_nothing_new_reads_no_bars(conn: psycopg.Connection, built: Dbt) -> None:
     big = ["raw_tdx.kline_daily", *(f"market.{table}" for table in TABLES_OF_BARS)]
     assert built("build", *MARTS).success
@@ -176,6 +177,7 @@ def second(
     return of
 
 
+@pytest.mark.long
 def test_two_market_schemas_each_see_every_change(
     conn: psycopg.Connection, built: Dbt, second: Callable[[str], Dbt]
 ) -> None:

@@ -171,6 +171,7 @@ def change(market: Market, random: Random, at: int) -> None:
         market.open_days([past])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "seeds", [pytest.param(1, id="few"), pytest.param(40, marks=pytest.mark.soak, id="many")]
 )

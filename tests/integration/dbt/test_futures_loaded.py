@@ -21,6 +21,7 @@ TABLES = ("run", "-s", "path:models/marts/futures,config.materialized:incrementa
 FINDINGS = "select severity, check_name, subject, trade_date, evidence from qa.findings"
 
 
+@pytest.mark.long
 def test_a_loaded_schedule_equals_the_servers_and_ticks_cover_it(
     conn: psycopg.Connection, warehouse: Warehouse, dbt: Dbt, tmp_path: Path
 ) -> None:

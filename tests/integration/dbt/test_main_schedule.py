@@ -176,6 +176,7 @@ def switches(*events: tuple[int, str | None]) -> list[Event]:
     return [(CALENDAR[n], evening_before(CALENDAR[n]), name) for n, name in events]
 
 
+@pytest.mark.long
 def test_building_day_by_day_equals_from_nothing_in_every_time_zone(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:

@@ -191,6 +191,7 @@ def adjusted_findings(conn: psycopg.Connection) -> Counter[Row]:
     )
 
 
+@pytest.mark.long
 def test_a_vendor_that_stops_adjusting_is_one_finding(
     real_tdx_data: Path, conn: psycopg.Connection, dbt: Dbt
 ) -> None:

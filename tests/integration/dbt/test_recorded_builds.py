@@ -68,6 +68,7 @@ def test_the_orchestrator_of_the_how_to_builds_touched_rows_once(
     assert build() is None
 
 
+@pytest.mark.long
 def test_the_next_build_makes_again_what_somebody_dropped(
     settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:

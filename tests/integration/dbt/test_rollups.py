@@ -147,6 +147,7 @@ def _play(
         assert_built(stored.conn, stored.rows)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "examples", [pytest.param(2, id="few"), pytest.param(60, marks=pytest.mark.soak, id="many")]
 )

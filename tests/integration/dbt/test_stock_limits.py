@@ -202,6 +202,7 @@ def test_limits_follow_the_names_that_loads_saw(conn: Conn, dbt: Dbt) -> None:
     ]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("models")
 def test_limits_built_day_by_day_equal_those_from_nothing(conn: Conn, dbt: Dbt) -> None:
     days = weekdays(date(2023, 4, 3), 12)

@@ -3,6 +3,7 @@
 from datetime import date
 
 import psycopg
+import pytest
 
 from tests.integration.dbt.conftest import UPDATE, Dbt
 from tests.integration.dbt.option_days import AAPL, TUESDAY
@@ -31,6 +32,7 @@ def failed_tests(dbt: Dbt, folder: str) -> list[str]:
     return sorted(name for name, status in statuses.items() if status != "pass")
 
 
+@pytest.mark.long
 def test_rows_of_a_code_or_day_that_no_list_has_fail(
     models: str, conn: psycopg.Connection, dbt: Dbt
 ) -> None:

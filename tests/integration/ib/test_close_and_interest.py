@@ -1,5 +1,7 @@
 """The close and the open interest by the simulated gateway."""
 
+import pytest
+
 from loaders.engine.result import LoadResult
 from tests.integration.ib.bench import Bench
 
@@ -10,6 +12,7 @@ ATTEMPTS = (
 BY_DAY = "select oi_asof_date::text, count(*)::int from raw_ib.open_interest group by 1 order by 1"
 
 
+@pytest.mark.long
 def test_the_close_takes_frozen_data_and_completes_what_it_lacks(made: Bench) -> None:
     rule = made.sandbox.faults.add("mute:symbol=MSFT")
     first = made.at("2026-11-19T17:00:00").load("close")

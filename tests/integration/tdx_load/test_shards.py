@@ -29,6 +29,7 @@ def asked(made: Bench, route: str) -> list[str]:
     return sorted(entry.params["code"] for entry in made.sandbox.log if entry.route == route)
 
 
+@pytest.mark.long
 def test_shards_land_what_one_load_lands_and_their_number_may_change(
     market_bench: Bench, loaded_bench: Bench
 ) -> None:

@@ -96,6 +96,7 @@ def test_the_night_before_a_switch_records_the_new_contract(poor: Bench) -> None
     assert f"recording {NEW} ({ROLL}) until 01:00:00" in poor.heard.lines
 
 
+@pytest.mark.long
 def test_what_passed_between_two_recorders_is_missing_until_the_history_has_it(
     poor: Bench,
 ) -> None:

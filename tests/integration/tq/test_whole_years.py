@@ -115,6 +115,7 @@ def asked_bars(made: Bench) -> int:
     return len(made.asked('"duration": 86400000000000', "CZCE.SR"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("where", ["postgres", "questdb", "files"])
 def test_an_older_home_gets_whole_years_without_a_download(
     where: str,

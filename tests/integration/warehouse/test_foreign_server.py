@@ -305,6 +305,7 @@ def test_a_statement_timeout_of_the_role_ends_no_landing(slow_landing: Callable[
     assert slow_landing() == 1
 
 
+@pytest.mark.long
 def test_a_timeout_that_cannot_be_lifted_is_named_and_keeps_the_rows(
     slow_landing: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
