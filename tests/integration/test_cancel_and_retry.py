@@ -112,6 +112,7 @@ def open_case(
     return open_
 
 
+@pytest.mark.long
 def test_a_load_is_cancelled_and_retried_by_its_number(
     source: str,
     open_case: Callable[[str], AbstractContextManager[Any]],

@@ -85,6 +85,7 @@ def acknowledge(toy: Toy, *names: str) -> int:
         return findings.acknowledge(conn, "qa", names, "delisted", "me", None)
 
 
+@pytest.mark.long
 def test_further_failed_keys_are_sent_beside_a_standing_one(night: Night, hook: Hook) -> None:
     assert [night("AA")[1], night("AA")[1]] == [1, 0]
     assert "`quotemill findings --ack 'price AA' --reason " in hook.received[-1]["message"]
@@ -102,6 +103,7 @@ def test_further_failed_keys_are_sent_beside_a_standing_one(night: Night, hook: 
     assert hook.titles == ["error: load:toy"] * 3 + ["resolved: load:toy"]
 
 
+@pytest.mark.long
 def test_a_further_symbol_that_fails_in_a_moment_is_sent_once(
     night: Night, hook: Hook, moments: None
 ) -> None:
@@ -124,6 +126,7 @@ def test_a_further_symbol_that_fails_in_a_moment_is_sent_once(
     assert hook.titles[-1] == "resolved: load:toy"
 
 
+@pytest.mark.long
 def test_a_further_key_of_a_scheduled_load_is_sent_once(
     bench: Toy,  # noqa: F811
     night: Night,

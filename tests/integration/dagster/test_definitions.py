@@ -44,6 +44,7 @@ def defined(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Any:
     return definitions.define(settings)
 
 
+@pytest.mark.long
 def test_every_landed_table_that_dbt_reads_is_an_asset(defined: Any) -> None:
     graph = defined.resolve_asset_graph()
     landed = {key for key in graph.get_all_asset_keys() if key.path[0].startswith("raw_")}
@@ -56,6 +57,7 @@ def test_every_landed_table_that_dbt_reads_is_an_asset(defined: Any) -> None:
     assert {tuple(key.path) for key in landed} <= tables
 
 
+@pytest.mark.long
 def test_each_scheduled_job_is_a_job_with_its_schedule(defined: Any, settings: Settings) -> None:
     jobs = schedule_jobs.read(settings)
     repository = defined.get_repository_def()

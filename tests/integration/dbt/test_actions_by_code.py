@@ -137,6 +137,7 @@ def test_building_by_code_equals_building_all_at_once(
         assert by_code == stored(conn), name
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("models")
 def test_an_event_rebuilds_only_its_code(conn: psycopg.Connection, dbt: Dbt) -> None:
     market = Market(conn, random.Random(0))

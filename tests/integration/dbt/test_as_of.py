@@ -59,6 +59,7 @@ def test_as_of_the_newest_day_all_bars_are_those_of_the_tables(
     assert real_market.execute(query, (first - timedelta(days=1),)).fetchone() == (0,)
 
 
+@pytest.mark.long
 def test_days_as_of_any_day_follow_from_the_events_up_to_it(
     real_market: psycopg.Connection,
 ) -> None:
@@ -107,6 +108,7 @@ def adjust(
     return price
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("models")
 def test_minutes_as_of_a_day_follow_from_the_events_up_to_it(
     conn: psycopg.Connection, dbt: Dbt

@@ -121,6 +121,7 @@ def test_capital_built_day_by_day_equals_from_nothing(conn: psycopg.Connection, 
     ]
 
 
+@pytest.mark.long
 def test_a_correction_reaches_all_days_that_the_calendar_lacks(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:

@@ -119,6 +119,7 @@ def test_a_build_with_nothing_new_reads_no_bars(conn: psycopg.Connection, built:
     assert reads(conn, big[0]) - before[1] <= 10 * len(CODES)
 
 
+@pytest.mark.long
 def test_models_built_one_by_one_lose_nothing(conn: psycopg.Connection, built: Dbt) -> None:
     land_days(conn, DAYS[30:31], "11")
     assert built("run", "-s", "kline_weekly_qfq").written == {"kline_weekly_qfq": 0}
@@ -229,6 +230,7 @@ def test_a_dump_restored_into_another_cluster_is_read_in_full(
     assert built("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 1}
 
 
+@pytest.mark.long
 def test_old_changes_are_merged_and_an_idle_cursor_is_deleted(
     conn: psycopg.Connection, built: Dbt
 ) -> None:
@@ -289,6 +291,7 @@ def test_a_week_ends_for_a_suspended_code_too(conn: psycopg.Connection, dbt: Dbt
     assert final() == [(CODES[0], True), (CODES[1], True)]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("models")
 def test_bars_filled_in_before_a_jump_equal_a_build_from_nothing(
     conn: psycopg.Connection, dbt: Dbt

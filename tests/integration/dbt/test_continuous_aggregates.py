@@ -34,6 +34,7 @@ def continuous(conn: psycopg.Connection) -> list[str]:
     return sorted(name for (name,) in rows)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("edition", EDITIONS)
 def test_bars_are_those_of_their_minutes_on_every_edition(
     edition: str, conn: psycopg.Connection, dbt: Dbt

@@ -68,6 +68,7 @@ def test_day_bars_are_plain_without_the_setting(
     assert hypertables(conn) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("edition", ["apache", "tsl"], indirect=True)
 def test_tables_with_rows_follow_the_setting_when_they_are_upgraded(
     edition: str,

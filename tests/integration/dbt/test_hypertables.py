@@ -173,6 +173,7 @@ def build_from(patch: pytest.MonkeyPatch, project: Path, target: Path) -> None:
     patch.setenv("DBT_TARGET_PATH", str(target))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("edition", ["apache"], indirect=True)
 def test_a_model_with_settings_is_a_hypertable_from_the_start(
     edition: str,

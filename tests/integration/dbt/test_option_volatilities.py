@@ -215,6 +215,7 @@ STOCKS = {
 }
 
 
+@pytest.mark.long
 def test_volatilities_from_prices_are_those_of_a_reference_solver(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:

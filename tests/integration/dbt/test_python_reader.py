@@ -95,6 +95,7 @@ def test_a_whole_market_comes_in_batches(market: quotemill.Reader) -> None:
     assert market.sql("select 1 as one").to_arrow().to_pylist() == [{"one": 1}]
 
 
+@pytest.mark.long
 def test_a_stream_takes_the_same_memory_however_long_it_is(
     market: quotemill.Reader, price_market: str, tmp_path: Path
 ) -> None:

@@ -67,6 +67,7 @@ def breadth(conn: psycopg.Connection, day: date) -> list[tuple[object, ...]]:
     ).fetchall()
 
 
+@pytest.mark.long
 def test_breadth_counts_quotes_or_bars_where_quotes_are_missing(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:

@@ -75,6 +75,7 @@ def differences(conn: psycopg.Connection) -> list[Row]:
     return sorted(rows)
 
 
+@pytest.mark.long
 def test_equal_bars_leave_no_row_and_each_kind_of_difference_is_named(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:

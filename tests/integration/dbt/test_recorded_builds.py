@@ -45,6 +45,7 @@ def settings(warehouse: Warehouse, tmp_path: Path) -> Settings:
     return made
 
 
+@pytest.mark.long
 def test_the_orchestrator_of_the_how_to_builds_touched_rows_once(
     settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:

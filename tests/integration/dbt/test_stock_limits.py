@@ -168,6 +168,7 @@ def test_each_rule_holds_from_its_day_on(conn: Conn, dbt: Dbt) -> None:
         assert conn.execute(query, (code,)).fetchall() == list(rows), code
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("models")
 def test_limits_follow_the_names_that_loads_saw(conn: Conn, dbt: Dbt) -> None:
     days = weekdays(date(2024, 6, 3), 7)
@@ -245,6 +246,7 @@ def test_limits_built_day_by_day_equal_those_from_nothing(conn: Conn, dbt: Dbt) 
     assert conn.execute(TABLE).fetchall() == as_they_came
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("models")
 def test_a_bar_before_the_listing_is_none_of_a_new_one(conn: Conn, dbt: Dbt) -> None:
     days = weekdays(date(2024, 6, 3), 8)

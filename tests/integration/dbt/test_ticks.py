@@ -154,6 +154,7 @@ def test_each_way_to_miss_the_day_bar_has_its_verdict(conn: psycopg.Connection, 
     ]
 
 
+@pytest.mark.long
 def test_only_days_whose_ticks_changed_are_summed_again(conn: psycopg.Connection, dbt: Dbt) -> None:
     codes = ("sh600000", "sz000002")
     land(conn, "trading_day", [trading_day(day) for day in DAYS])

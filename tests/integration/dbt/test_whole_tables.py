@@ -136,6 +136,7 @@ def test_option_rows_without_a_contract_or_session_fail(
     ]
 
 
+@pytest.mark.long
 def test_futures_rows_without_a_contract_or_a_value_fail(
     models: str, conn: psycopg.Connection, dbt: Dbt
 ) -> None:

@@ -127,6 +127,7 @@ def test_open_interest_of_a_hardly_traded_chain_may_be_unchanged(made: Bench) ->
     assert made.rows(kinds) == [("complete", False), ("complete", False)]
 
 
+@pytest.mark.long
 def test_a_missed_morning_is_made_up_on_its_day_only(made: Bench) -> None:
     late = [part for part in made.at("2026-11-20T11:10:00").due() if "enrich" in _tasks(part)]
     assert [part.exit_code for part in late] == [0]
@@ -141,6 +142,7 @@ def test_a_missed_morning_is_made_up_on_its_day_only(made: Bench) -> None:
     assert [day for day, _ in made.rows(BY_DAY)] == ["2026-11-23"]
 
 
+@pytest.mark.long
 def test_missing_open_interest_is_requested_again_in_half_an_hour(made: Bench) -> None:
     rule = made.sandbox.faults.add("no-oi:symbol=MSFT")
     made = made.with_settings(quote_timeout=1.0)

@@ -88,6 +88,7 @@ def test_a_lost_gateway_leaves_older_sets_and_exit_code_4(made: Bench) -> None:
     )
 
 
+@pytest.mark.long
 def test_after_three_symbols_without_parameters_discovery_ends(
     new_database: Callable[[], str], tmp_path: Path
 ) -> None:

@@ -3,6 +3,8 @@
 from datetime import date
 from typing import Any
 
+import pytest
+
 from loaders.engine.load import Load
 from loaders.ib.history_probe import ends_week
 from tests.integration.ib.bench import Bench
@@ -92,6 +94,7 @@ def test_only_the_last_session_of_a_week_has_a_probe(made: Bench) -> None:
     assert ends_week(date(2026, 4, 2))  # Good Friday is a holiday
 
 
+@pytest.mark.long
 def test_open_interest_that_does_not_come_counts(made: Bench) -> None:
     line, _, _ = probed(made, "no-oi")
     assert line.endswith("; open interest of 0, of today alone")

@@ -52,6 +52,7 @@ def test_requested_delayed_data_and_a_busy_client_id_are_no_error(made: Bench, l
     assert scan_log(log) == {}
 
 
+@pytest.mark.long
 def test_pacing_and_missing_answers_are_counted(made: Bench, log: Path) -> None:
     rule = made.sandbox.faults.add("error:code=420:message=Invalid query, pacing violation:times=1")
     made.sandbox.faults.add("mute:symbol=MSFT")

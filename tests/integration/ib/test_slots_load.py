@@ -141,6 +141,7 @@ def test_a_whole_day_works_the_queue_between_its_slots(made: Bench) -> None:
     assert {row["state"] for row in made.table("recapture")} == {"done"}
 
 
+@pytest.mark.long
 def test_the_queue_expires_with_its_session(made: Bench) -> None:
     made.sandbox.faults.add("mute:symbol=MSFT")
     assert made.load("snapshot", slot="now").exit_code == 6
@@ -149,6 +150,7 @@ def test_the_queue_expires_with_its_session(made: Bench) -> None:
     assert {row["state"] for row in made.table("recapture")} == {"expired"}
 
 
+@pytest.mark.long
 def test_a_slot_without_discovery_takes_the_newest_older_set(made: Bench) -> None:
     made.sandbox.faults.add("secdef-hang")
     results = made.at("2026-11-20T09:30:10").with_settings(timeout=0.5).due()
@@ -191,6 +193,7 @@ def test_a_retry_leaves_a_slot_that_is_over(made: Bench) -> None:
     assert (named.status, made.table("chain_snapshot")) == ("not due", before)
 
 
+@pytest.mark.long
 def test_an_older_home_gets_its_tables_before_they_are_read(made: Bench) -> None:
     made.execute("drop table raw_ib.former_contract")
     assert not has_landed(open_warehouse(made.settings))
@@ -200,6 +203,7 @@ def test_an_older_home_gets_its_tables_before_they_are_read(made: Bench) -> None
     assert made.due() == []
 
 
+@pytest.mark.long
 def test_an_unknown_symbol_costs_the_others_nothing(
     new_database: Callable[[], str], tmp_path: Path
 ) -> None:
@@ -227,6 +231,7 @@ def test_an_unknown_symbol_costs_the_others_nothing(
         assert made.rows(runs) == [("AAPL", "complete", 2), ("GONE", "failed", 1)]
 
 
+@pytest.mark.long
 def test_a_slot_before_the_close_lands_with_the_setting_of_its_day(made: Bench) -> None:
     usual = "select slot_before_close_at from raw_ib.session where trade_date = %s"
     made = made.at("2026-11-19T15:45:05").with_settings(slot_before_close_enabled=True)

@@ -2,6 +2,8 @@
 
 from datetime import date
 
+import pytest
+
 from loaders.sandbox.world.market import SyntheticMarket
 from tests.integration.tdx_load.conftest import OpenBench
 from tests.integration.tdx_load.folder import (
@@ -30,6 +32,7 @@ def test_beside_a_service_that_is_down_the_files_bars_land(
     assert bench.rows(newest) == [(days[-1],)]
 
 
+@pytest.mark.long
 def test_the_service_fills_what_files_lack(
     folder: ClientFolder, open_bench: OpenBench, small_market: SyntheticMarket, days: list[date]
 ) -> None:
@@ -63,6 +66,7 @@ def test_the_service_fills_what_files_lack(
         assert [row for row in filled if row[0] in codes] == served.rows(BARS)
 
 
+@pytest.mark.long
 def test_a_gone_file_is_missed_where_the_service_has_no_bars_either(
     folder: ClientFolder, open_bench: OpenBench, small_market: SyntheticMarket, days: list[date]
 ) -> None:

@@ -125,6 +125,7 @@ def test_an_event_that_a_newer_file_lacks_stays_until_its_loss_is_accepted(
     ) == [(True,)]
 
 
+@pytest.mark.long
 def test_a_refused_record_hides_no_lost_event_of_its_code(client_bench: Bench, cache: Path) -> None:
     def event(day: int, cash: float) -> Record:
         return ("sh600000", 20250600 + day, 1, (cash, 0.0, 0.0, 0.0))
@@ -184,6 +185,7 @@ def test_a_lost_change_of_capital_is_a_loss_like_any_other(
     assert client_bench.load(datasets=EVENTS).exit_code == 0
 
 
+@pytest.mark.long
 def test_the_version_of_before_is_read_again_after_a_part_of_a_refused_one(
     client_bench: Bench, cache: Path
 ) -> None:
@@ -349,6 +351,7 @@ def test_files_that_were_read_before_and_are_gone_are_missed_until_accepted(
     assert client_bench.rows(current) == [("600000",)]
 
 
+@pytest.mark.long
 def test_a_gone_file_fails_each_dataset_that_was_read_from_it(
     client_bench: Bench, cache: Path
 ) -> None:

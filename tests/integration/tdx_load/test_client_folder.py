@@ -50,6 +50,7 @@ def test_a_folder_alone_gives_the_bars_of_the_service(
         assert set(served.rows(INDEX)) < set(indices)
 
 
+@pytest.mark.long
 def test_only_files_written_since_are_opened_and_a_grown_one_from_its_tail(
     folder: ClientFolder, days: list[date], opened: Opened
 ) -> None:
@@ -95,6 +96,7 @@ def test_of_a_file_with_an_early_time_the_last_bar_alone_is_provisional(
     assert any(name in line for line in bench.heard.lines)
 
 
+@pytest.mark.long
 def test_a_folder_that_was_copied_without_its_times_is_not_read_again(
     folder: ClientFolder, days: list[date], opened: Opened
 ) -> None:
@@ -231,6 +233,7 @@ def test_a_folder_that_cannot_be_read_is_named_and_the_rest_lands(folder: Client
     assert ("sz",) in bench.rows(exchanges)
 
 
+@pytest.mark.long
 def test_a_file_without_stored_days_lands_nothing_an_older_one_is_no_fault(
     folder: ClientFolder,
 ) -> None:
@@ -321,6 +324,7 @@ def test_a_bad_day_of_the_index_is_no_trading_day_for_good(
     assert [day for (day,) in bench.rows(CALENDAR)] == days
 
 
+@pytest.mark.long
 def test_files_that_are_gone_are_a_failure_of_their_codes_until_accepted(
     folder: ClientFolder,
 ) -> None:

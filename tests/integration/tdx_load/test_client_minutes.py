@@ -2,6 +2,8 @@
 
 from datetime import date, time
 
+import pytest
+
 from tests.integration.tdx_load.folder import CALENDAR_FILE, CODE, MINUTES, ClientFolder
 
 MINUTES_BY_DAY = """
@@ -22,6 +24,7 @@ def test_a_file_of_minutes_that_was_not_written_since_is_not_opened(
     assert opened == [(CALENDAR_FILE, None)]
 
 
+@pytest.mark.long
 def test_of_minutes_all_days_land_by_which_a_file_grew_however_many(
     folder: ClientFolder, days: list[date]
 ) -> None:
@@ -33,6 +36,7 @@ def test_of_minutes_all_days_land_by_which_a_file_grew_however_many(
     assert bench.rows(MINUTES_BY_DAY, CODE) == [(day, 240, True) for day in days[-6:]]
 
 
+@pytest.mark.long
 def test_minutes_that_went_by_age_do_not_come_back_from_a_file_that_grew(
     folder: ClientFolder, days: list[date]
 ) -> None:
@@ -47,6 +51,7 @@ def test_minutes_that_went_by_age_do_not_come_back_from_a_file_that_grew(
     assert bench.rows(MINUTES_BY_DAY, CODE) == [(day, 240, True) for day in days[-3:]]
 
 
+@pytest.mark.long
 def test_a_bad_or_lost_file_of_minutes_is_named_although_nothing_is_due(
     folder: ClientFolder, days: list[date]
 ) -> None:

@@ -73,6 +73,7 @@ def test_one_new_day_is_loaded_by_short_answers(
         assert sum(t.rows_new for t in result.tasks if t.dataset == "kline_daily") == new[0][0] > 0
 
 
+@pytest.mark.long
 def test_day_by_day_equals_all_at_once(
     open_loaded: OpenBench, small_market: SyntheticMarket, loaded_bench: Bench
 ) -> None:
@@ -161,6 +162,7 @@ def test_an_index_that_the_service_lacks_is_a_reported_skip(
     assert any("sh000999" in w and "does not have" in w for w in result.warnings)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["incremental", "init"])
 def test_since_and_until_bound_what_is_landed(market_bench: Bench, mode: str) -> None:
     days = days_until(market_bench.sandbox.world)
@@ -173,6 +175,7 @@ def test_since_and_until_bound_what_is_landed(market_bench: Bench, mode: str) ->
     assert market_bench.rows("select max(trade_date) from raw_tdx.kline_daily")[0][0] == days[-1]
 
 
+@pytest.mark.long
 def test_since_a_day_after_the_cursor_opens_no_gap(
     open_loaded: OpenBench, small_market: SyntheticMarket
 ) -> None:
@@ -245,6 +248,7 @@ def test_days_without_a_trade_are_stored_and_lost_bars_are_none_of_them(
         assert gaps() == suspended
 
 
+@pytest.mark.long
 def test_rows_that_an_earlier_reading_of_a_file_refused_are_withdrawn(market_bench: Bench) -> None:
     path = market_bench.settings.tdx.corporate_actions
     assert isinstance(path, Path)

@@ -174,6 +174,7 @@ def test_realtime_asks_for_what_is_missing_by_now_and_nothing_twice(
         assert bench.rows(BY_DAY, STOCK)[0][:3] == (today, 120, False)
 
 
+@pytest.mark.long
 def test_files_then_the_service_give_the_rows_of_the_service_alone(
     open_bench: OpenBench,
     small_market: SyntheticMarket,

@@ -9,6 +9,8 @@ from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from loaders.sandbox.tdx.vipdoc_files import write_vipdoc
 from loaders.sandbox.world.market import SyntheticMarket
 from tests.integration.tdx_load.bench import Bench, days_until
@@ -73,6 +75,7 @@ def test_an_unfinished_week_or_month_is_one_row_that_becomes_final(
         ]
 
 
+@pytest.mark.long
 def test_longer_minutes_come_whole_and_the_next_day_by_a_short_answer(
     open_bench: OpenBench, small_market: SyntheticMarket, tmp_path: Path
 ) -> None:
@@ -121,6 +124,7 @@ def test_longer_minutes_come_whole_and_the_next_day_by_a_short_answer(
         assert bench.rows(BARS) == before
 
 
+@pytest.mark.long
 def test_the_adjusted_series_is_rewritten_whole_and_never_shortened(
     open_bench: OpenBench, small_market: SyntheticMarket
 ) -> None:

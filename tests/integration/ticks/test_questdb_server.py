@@ -38,6 +38,7 @@ def command(home: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     return lambda *args, **kwargs: CliRunner().invoke(app, list(args), **kwargs)
 
 
+@pytest.mark.long
 def test_a_server_from_its_start_to_its_removal(command: Command, home: Path) -> None:
     folder = home / "questdb"
     assert json.loads(command("status", "--json").stdout)["running"] is False

@@ -98,6 +98,7 @@ def test_contracts_of_zhengzhou_are_renamed_in_place(store: TickStore) -> None:
     assert outgrown.row_hash == next(r.row_hash for r in store.index() if r.status != "complete")
 
 
+@pytest.mark.long
 def test_a_renaming_that_stopped_goes_on(
     questdb_store: QuestdbStore, empty_questdb: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

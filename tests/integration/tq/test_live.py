@@ -75,6 +75,7 @@ def assert_whole(made: Bench) -> None:
         assert landed[name].to_pylist() == expected[name].to_pylist(), name
 
 
+@pytest.mark.long
 def test_a_recorded_day_lands_whole_without_the_history(poor: Bench) -> None:
     poor.sandbox.faults.add(f"duplicate:contract={NEW}:day={NEXT}")
     night = record(poor, f"{END}T20:55:00", f"{NEXT}T01:00:00")
@@ -121,6 +122,7 @@ def test_what_passed_between_two_recorders_is_missing_until_the_history_has_it(
     assert len(files(poor)) == 1
 
 
+@pytest.mark.long
 def test_a_feed_that_is_frozen_is_named_and_never_a_success(
     new_database: Callable[..., str], tmp_path: Path
 ) -> None:

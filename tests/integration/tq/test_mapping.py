@@ -110,6 +110,7 @@ def test_main_contracts_have_settlement_prices_of_days_that_are_settled(loaded: 
             assert float(price) == market.settlement(contract, day), (contract, day)
 
 
+@pytest.mark.long
 def test_a_price_that_the_source_never_has_is_not_asked_for_for_ever(loaded: Bench) -> None:
     gone = "contract = 'SHFE.cu2511' and trade_date in ('2025-09-16', '2025-10-23')"
     loaded.execute(f"delete from raw_tq.settlement where {gone}")
@@ -214,6 +215,7 @@ def test_terms_are_those_of_the_quotes_of_the_day(loaded: Bench) -> None:
     ) == [(0, True, 0)]
 
 
+@pytest.mark.long
 def test_a_quote_that_stands_still_or_lacks_a_term_gets_no_other_s(loaded: Bench) -> None:
     held, still = loaded.rows(TERMS), "contract = 'SHFE.cu2512'"
     loaded.sandbox.faults.add("frozen-quote:contract=SHFE.cu2512:day=2025-10-22")
@@ -296,6 +298,7 @@ def test_a_run_is_the_main_contracts_and_then_the_ticks() -> None:
     assert modes(LoadRequest("tq", datasets=("ticks",))) == ["ticks"]
 
 
+@pytest.mark.long
 def test_contracts_of_zhengzhou_have_the_whole_year_in_their_code(
     new_database: Callable[..., str], tmp_path: Path
 ) -> None:

@@ -162,6 +162,7 @@ def test_a_price_that_no_table_can_hold_makes_no_minutes_and_claims_none(
     assert made.rows(MINUTES) == before
 
 
+@pytest.mark.long
 def test_a_backfill_makes_minutes_as_it_goes_on_and_ends_with_all(
     mapped: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,7 @@ def test_every_tick_of_the_schedule_is_stored_as_the_servers_have_it(made: Bench
     assert list_next_steps(made.settings, open_warehouse(made.settings)) == []
 
 
+@pytest.mark.long
 def test_a_variety_may_have_an_underscore_in_its_name(
     new_database: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,6 +51,7 @@ def stamps(made: Bench) -> set[str]:
     return {row[3] for row in made.rows(INDEX)}
 
 
+@pytest.mark.long
 def test_a_second_warehouse_is_refused_until_the_first_is_released(
     schedule_dsn: str,
     filled_database: Callable[..., str],

@@ -55,6 +55,7 @@ def assert_whole(sandbox: "TqSandbox", harvest: Harvest, folder: Path, contract:
     assert merged.ticks.slice(1).select(truth.column_names).equals(truth)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("variety", ["SHFE.cu", "DCE.m"])
 def test_a_recorder_that_is_started_again_takes_the_newest_ticks(
     world: World, own_harvest: Callable[..., Harvest], tmp_path: Path, variety: str
