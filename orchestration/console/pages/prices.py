@@ -4,7 +4,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -21,6 +21,8 @@ from orchestration.readers.klines import Adjustment, Frequency
 SHOWN = 250  # rows of a table
 # days that surely hold as many bars
 SPANS = {"1d": 420, "1w": 2000, "1mo": 9000, "1m": 6, "5m": 16, "15m": 35, "30m": 60, "60m": 110}
+# days whose bars fit into one answer, of the frequencies of which all may not
+FITTING = {"1m": 1150, "5m": 5750}
 PIECE = 4  # such spans are loaded by a chart at once
 Values = Mapping[str, Any]
 
@@ -114,7 +116,8 @@ def gather_klines(
             step=PIECE * SPANS[freq],
             digits=bars["digits"],
         )
-        return about | bars | {"more": 0, "chart": chart}
+        fitting = last - timedelta(days=FITTING[freq]) if freq in FITTING else first
+        return about | bars | {"more": 0, "chart": chart, "file_start": max(first, fitting)}
 
     return add_or_explain(values, draw)
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 
+from orchestration.console.pages import prices as pages
 from orchestration.readers import klines
 from tests.integration.console.conftest import Caller
 from tests.integration.console.price_tables import REFUSALS, check_refusal, insert, make_tables
@@ -223,3 +224,14 @@ def test_before_the_first_build_the_answer_says_so(open_console: Open, prepared_
         assert (answer.status_code, answer.json()["hint"]) == (422, "quotemill build")
     nowhere = open_console().get(f"/api/klines/{CODE}")
     assert (nowhere.status_code, nowhere.json()["exit_code"]) == (409, 3)
+
+
+def test_the_file_of_a_page_is_no_more_than_one_answer_holds(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "FITTING", {"5m": 9})
+    for freq, count in (("1d", 300), ("5m", 10)):
+        text = caller.get(f"/prices?code={CODE}&freq={freq}&adjust=none").text
+        [address] = re.findall('href="(/api/klines/[^"]+)">CSV', text)
+        lines = caller.get(html.unescape(address)).text.splitlines()
+        assert len(lines) == 1 + count
