@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+from markupsafe import Markup, escape
+
 LANGUAGES = {"en": "English", "zh": "中文"}
 
 
@@ -72,6 +74,9 @@ class Words:
         said = catalogue().get(text, text) if self.language == "zh" else text
         return said.format(**values) if values else said
 
-    def beside(self, text: str) -> str:
-        """The label that users of the older runbook know, to stand beside the English one."""
-        return catalogue().get(text, "") if self.language == "en" else ""
+    def both(self, text: str) -> Markup:
+        """A label, and beside the English one that which users of the older runbook know."""
+        if self.language == "zh":
+            return escape(self(text))
+        beside = Markup('<span class="beside" lang="zh-CN">{}</span>').format(catalogue()[text])
+        return escape(text) + " " + beside

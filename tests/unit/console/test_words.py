@@ -6,7 +6,7 @@ from pathlib import Path
 from orchestration.console.pages.words import Words, catalogue
 
 PLACE = Path(__file__).parents[3] / "orchestration" / "console"
-CALLS = re.compile(r"""\bt(?:\.beside)?\(\s*"((?:[^"\\]|\\.)*)\"""")
+CALLS = re.compile(r"""\bt(?:\.both)?\(\s*"((?:[^"\\]|\\.)*)\"""")
 # texts that come from values: statuses, and what Python names
 VALUES = re.compile(r"""words?\.?\w*\s*=\s*\((.*?)\)""", re.DOTALL)
 
@@ -40,4 +40,6 @@ def test_a_text_is_shown_in_the_language_of_the_reader() -> None:
     assert Words("en")("Overview") == "Overview"
     assert Words("zh")("Overview") == "总览"
     assert Words("zh")("no such text") == "no such text"
-    assert (Words("en").beside("Overview"), Words("zh").beside("Overview")) == ("总览", "")
+    beside = '<span class="beside" lang="zh-CN">总览</span>'
+    assert Words("en").both("Overview") == f"Overview {beside}"
+    assert Words("zh").both("Overview") == "总览"
