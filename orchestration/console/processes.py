@@ -197,7 +197,6 @@ class Commands:
         """How a command ended, and what it printed as JSON; None while it runs."""
         if self._is_running(command.run_id):
             return None
-        code = self._read_code(command.run_id)
         try:
             answer = json.loads(self._path(command.run_id, "out").read_text("utf-8"))
         except (OSError, ValueError):
@@ -205,6 +204,9 @@ class Commands:
         first = answer[0] if isinstance(answer, list) and answer else answer
         known = first if isinstance(first, dict) else {}
         error, hint = known.get("error"), known.get("hint")
+        code = self._read_code(command.run_id)
+        if code is None and isinstance(known.get("exit_code"), int):  # the disk may have been full
+            code = known["exit_code"]
         if not error and code != 0:
             error, hint = self._find_error(command, code)
         return Ending(
