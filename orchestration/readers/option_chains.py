@@ -64,6 +64,20 @@ def list_chains(conn: psycopg.Connection, options: str) -> dict[str, date]:
     return dict(conn.execute(query.encode()).fetchall())
 
 
+def find_newest_day(conn: psycopg.Connection, options: str, symbol: str) -> date | None:
+    """The newest day of which an underlying has a close or a slot."""
+    days = []
+    for name, condition in (
+        ("chain_daily_clean", ""),
+        ("chain_intraday", "and not snapshot_error"),
+    ):
+        table = f"{options}.{name}"
+        if has_relation(conn, table):
+            query = f"select max(trade_date) from {table} where symbol = %s {condition}"
+            days += [day for (day,) in conn.execute(query.encode(), (symbol,)) if day is not None]
+    return max(days, default=None)
+
+
 def _name_near(conn: psycopg.Connection, options: str, symbol: str, day: date) -> str:
     table = f"{options}.chain_daily_clean"
     if slots := list_slots(conn, options, symbol, day):

@@ -17,6 +17,7 @@ from orchestration.console.pages import smiles
 from orchestration.console.pages.site import add_or_explain
 from orchestration.readers import klines, main_contracts, option_chains
 from orchestration.readers.klines import Adjustment, Frequency
+from orchestration.readers.listed import NotListed
 
 SHOWN = 250  # rows of a table
 # days that surely hold as many bars
@@ -209,7 +210,7 @@ def gather_days(console: Console, variety: str, start: date, end: date) -> dict[
 def gather_options(
     console: Console, symbol: str, day: date | None, slot: str, expiry: date | None
 ) -> dict[str, Any]:
-    """The smile of an expiry in a slot, or at the close."""
+    """The smile of an expiry in a slot, or at the close; before that in the newest slot."""
     values: dict[str, Any] = {
         "symbol": symbol,
         "day": day,
@@ -225,12 +226,22 @@ def gather_options(
 
     def read(conn: psycopg.Connection) -> dict[str, Any]:
         options = console.require_warehouse().inner_schema("options")
-        on = day or option_chains.list_chains(conn, options).get(symbol)
+        on = day or option_chains.find_newest_day(conn, options, symbol)
         if on is None:
-            raise UsageError(f"there is no chain of {symbol}")
-        table = option_chains.read_option_chain(conn, options, symbol, on, slot or None)
+            known = ", ".join(option_chains.list_chains(conn, options))
+            raise UsageError(
+                f"there is no chain of {symbol}", hint=f"symbols: {known}" if known else ""
+            )
         slots = option_chains.list_slots(conn, options, symbol, on)
-        return {"day": on, "slots": slots, "rows": table.to_pylist()}
+        try:
+            at = slot or None
+            table = option_chains.read_option_chain(conn, options, symbol, on, at)
+        except NotListed:
+            if slot or not slots:
+                raise
+            at = slots[-1]
+            table = option_chains.read_option_chain(conn, options, symbol, on, at)
+        return {"day": on, "slot": at or "", "slots": slots, "rows": table.to_pylist()}
 
     def draw() -> dict[str, Any]:
         shown: dict[str, Any] = console.read(read)

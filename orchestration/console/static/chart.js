@@ -192,7 +192,9 @@
         const x = middle.toFixed(1), a = (middle - half).toFixed(1), b = (middle + half).toFixed(1);
         const way = g.close >= g.open ? "up" : "down";
         const height = (BASE - (VOLUME * g.volume) / most).toFixed(1);
-        d[`wick ${way}`].push(`M${x} ${y(g.high)}V${y(g.low)}`);
+        const top = y(g.high), foot = y(g.low);
+        // a bar of one price has no body here to be seen by
+        d[`wick ${way}`].push(`M${x} ${top}V${isThin && foot === top ? Number(top) + 1 : foot}`);
         if (!isThin) d[`body ${way}`].push(`M${a} ${y(g.open)}H${b}V${y(g.close)}H${a}Z`);
         d.volume.push(isThin ? `M${x} ${BASE}V${height}` : `M${a} ${BASE}H${b}V${height}H${a}Z`);
         if (g.marks) d.event.push(`M${x} ${TOP}V${BASE}`);

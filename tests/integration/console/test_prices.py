@@ -235,3 +235,22 @@ def test_the_file_of_a_page_is_no_more_than_one_answer_holds(
         [address] = re.findall('href="(/api/klines/[^"]+)">CSV', text)
         lines = caller.get(html.unescape(address)).text.splitlines()
         assert len(lines) == 1 + count
+
+
+def test_options_show_the_newest_slot_until_there_is_a_close(
+    caller: Caller, prepared_dsn: str
+) -> None:
+    later = date(2026, 11, 25)
+    with psycopg.connect(prepared_dsn) as conn:
+        conn.execute(
+            "update options.chain_intraday set trade_date = %s, iv = 0.3, slot_label = '10:30'",
+            (later,),
+        )
+    text = caller.get("/prices/options?symbol=BRK+B").text
+    assert f'value="{later}"' in text
+    assert "<option selected>10:30</option>" in text
+    assert "<circle" in text
+    assert 'id="chain"' in caller.get("/prices/options?symbol=BRK+B&day=2026-11-24").text
+    refused = caller.get("/prices/options?symbol=BRK+B&day=2026-11-25&slot=09:30").text
+    assert "there is no chain of BRK B on 2026-11-25 at 09:30" in refused
+    assert "symbols: BRK B" in caller.get("/prices/options?symbol=XYZ").text
