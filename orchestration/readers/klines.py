@@ -152,7 +152,9 @@ def select_klines(
     known = list_columns(first.is_index, freq)
     require_known("column", columns, known)
     table = _find_table(first, freq, adjust)
-    chosen = list(columns or known)
+    # numerics of a function, or of a view that sums, have no precision of their own
+    exact = dict.fromkeys(PRICES, "numeric(18, 3)") | {"amount_cny": "numeric(20, 3)"}
+    chosen = [f"{n}::{exact[n]} as {n}" if n in exact else n for n in columns or known]
     codes = [security.code for security in securities]
     values: dict[str, Any] = {"codes": codes, "as_of": as_of}
     if known_at:
@@ -170,9 +172,6 @@ def select_klines(
             ) from None
         end = min(filter(None, (end, as_of)), default=None)
     elif as_of and adjust == "qfq":
-        # a function's numerics have no precision
-        exact = dict.fromkeys(PRICES, "numeric(18, 3)") | {"amount_cny": "numeric(20, 3)"}
-        chosen = [f"{n}::{exact[n]} as {n}" if n in exact else n for n in chosen]
         source = f"{market}.{table}_as_of(%(as_of)s)"
         require_function(conn, f"{market}.{table}_as_of(date)")
     else:

@@ -254,3 +254,23 @@ def test_options_show_the_newest_slot_until_there_is_a_close(
     refused = caller.get("/prices/options?symbol=BRK+B&day=2026-11-25&slot=09:30").text
     assert "there is no chain of BRK B on 2026-11-25 at 09:30" in refused
     assert "symbols: BRK B" in caller.get("/prices/options?symbol=XYZ").text
+
+
+def test_hours_whose_view_sums_are_decimals_like_all_bars(
+    caller: Caller, prepared_dsn: str
+) -> None:
+    """The numerics of a view that sums have no precision, as those of market.kline_60m."""
+    with psycopg.connect(prepared_dsn) as conn:
+        sums = ", ".join(f"max({name}) as {name}" for name in (*klines.PRICES, "amount_cny"))
+        conn.execute(
+            "create view market.kline_60m as select code, bar_end, trade_date, "
+            f"{sums}, max(volume_shares) as volume_shares, true as is_final "
+            "from market.kline_5m group by 1, 2, 3".encode()
+        )
+    path = f"/api/klines/{CODE}?freq=60m"
+    row = caller.json(path)["rows"][7]
+    assert (row["open"], row["close"], row["amount_cny"]) == (10.0, 10.07, 70.0)
+    table = pa.ipc.open_stream(caller.get(f"{path}&format=arrow").content).read_all()
+    assert table.schema.field("close").type == pa.decimal128(18, 3)
+    page = caller.get(f"/prices?code={CODE}&freq=60m&adjust=none")
+    assert (page.status_code, 'data-digits="3"' in page.text) == (200, True)
