@@ -9,6 +9,7 @@
       headers: { "content-type": "application/json", "x-quotemill-page": token },
       body: JSON.stringify(body),
     });
+    if (answer.status === 401) location.assign("/sign-in"); // there is another token, or 30 days are over
     return { ok: answer.ok, document: await answer.json() };
   }
 

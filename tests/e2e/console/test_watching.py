@@ -86,6 +86,17 @@ def test_a_hidden_page_keeps_no_stream_and_a_seen_one_has_the_end(
     assert page.console == []
 
 
+def test_a_page_whose_session_is_over_leads_to_the_form_for_the_token(
+    tmp_path: Path, start_console: Start, chromium: Browser
+) -> None:
+    url = start_console(Place(tmp_path, tmp_path / "home"), "--port", "0").url
+    page = chromium.open(f"{url}/settings")
+    refusal = "new Response('{}', {status: 401, headers: {'content-type': 'application/json'}})"
+    page.ask(f"void (window.fetch = async () => {refusal})")
+    page.ask("void document.querySelector('#database button').click()")
+    page.wait_for("location.pathname === '/sign-in' && !!document.querySelector('[name=token]')")
+
+
 def test_a_reader_who_leaves_in_the_middle_of_a_log_holds_no_connection(
     prepared_dsn: str, conn: psycopg.Connection, tmp_path: Path, start_console: Start
 ) -> None:
