@@ -6,6 +6,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
+from loaders import sources
+from loaders.engine.request import LoadRequest
 from loaders.errors import UsageError
 from loaders.settings import Settings
 from loaders.settings.environment import build_database_url
@@ -34,6 +36,7 @@ NOT_HERE = frozenset(
         "tq.md_url",
     ]
 )
+FOLDERS = ("tdx.client", "tdx.vipdoc")  # a mistyped one is refused before it is a source
 Name = Annotated[str, Field(max_length=200)]
 Scalar = StrictBool | StrictInt | StrictFloat | Annotated[StrictStr, Field(max_length=5000)]
 Value = Scalar | Annotated[list[Scalar], Field(max_length=5000)] | None
@@ -130,7 +133,13 @@ def change_settings(console: Console, call: SettingsCall) -> Settings:
             values["market_schema"] = call.database.market_schema
     if not values:
         raise UsageError("nothing to change", hint="give `values` or `database`")
-    return save_settings(values, console.environ, console.cwd, check_settings)
+
+    def check(settings: Settings) -> None:
+        check_settings(settings)
+        if any(values.get(name) for name in FOLDERS):
+            sources.find("tdx").check_request(settings, LoadRequest("tdx"))
+
+    return save_settings(values, console.environ, console.cwd, check)
 
 
 def is_editable(name: str) -> bool:

@@ -89,6 +89,21 @@ def test_a_value_that_is_not_valid_is_not_said_to_be_in_a_file(open_console: Ope
     assert answer.json()["hint"].startswith("nothing was written: give another value")
 
 
+def test_a_folder_of_a_client_that_is_not_there_becomes_no_source(
+    open_console: Open, tmp_path: Path
+) -> None:
+    caller = open_console()
+    for name in ("tdx.client", "tdx.vipdoc"):
+        answer = put(caller, **{name: str(tmp_path / "nowhere")})
+        assert (answer.status_code, answer.json()["exit_code"]) == (409, 3)
+        assert "nowhere is not a folder" in answer.json()["error"]
+    assert not (tmp_path / "home" / "quotemill.toml").exists()
+    assert put(caller, **{"tdx.client": str(tmp_path)}).status_code == 200
+    tmp_path.joinpath("home/quotemill.toml").write_text('[tdx]\nclient = "/away"\n')
+    assert put(caller, log_days=9).status_code == 200  # a disk may be away for a while
+    assert put(caller, **{"tdx.client": None}).status_code == 200
+
+
 def test_a_warehouse_by_its_parts_keeps_its_saved_password(open_console: Open) -> None:
     caller = open_console()
 
