@@ -79,21 +79,20 @@ within_periods as (
         min(low_hfq) over since_day as low_since
     from adjusted
     window
-        until_day as (partition by code, period order by day_number),
-        since_day as (partition by code, period order by day_number desc)
+        until_day as (partition by code, period order by day_number rows unbounded preceding),
+        since_day as (partition by code, period order by day_number desc rows unbounded preceding)
 ),
 
 days as (
     select
         *,
-        lag(trade_date) over code_bars as previous_bar_date,
-        lag(traded_hfq + received_hfq) over code_bars as previous_hfq,
+        lag(trade_date) over trailing_year as previous_bar_date,
+        lag(traded_hfq + received_hfq) over trailing_year as previous_hfq,
         first_value(period) over trailing_year as first_period,
         first_value(high_since) over trailing_year as first_high,
         first_value(low_since) over trailing_year as first_low
     from within_periods
     window
-        code_bars as (partition by code order by day_number),
         trailing_year as (
             partition by code order by day_number
             range between 364 preceding and current row

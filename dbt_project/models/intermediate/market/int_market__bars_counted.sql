@@ -9,9 +9,22 @@
     },
 ) }}
 
+-- the exchange computed before: the planner would expect a group for each code and day, and sort
+with bars as (
+    select
+        left(code, 2) as exchange,
+        trade_date,
+        previous_close,
+        close,
+        is_limit_up,
+        is_limit_down
+    from {{ changed(ref('stock_limits')) }}
+    {{ computed_once() }}
+)
+
 select
-    left(code, 2) as exchange,
+    exchange,
     trade_date,
     {{ breadth_counts() }}
-from {{ changed(ref('stock_limits')) }}
-group by 1, 2
+from bars
+group by exchange, trade_date
