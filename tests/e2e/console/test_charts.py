@@ -46,6 +46,14 @@ def url(prepared_dsn: str, tmp_path: Path, start_console: Start) -> str:
         action = {"code": CODE, "ex_date": ACTION, "source": "csv", "seq": 1}
         action |= {"cash_per10_yuan": Decimal("1.50"), "is_active": True, "adjusts_price": True}
         insert(conn, "market.corporate_actions", [action])
+        chain = {"symbol": "AAPL", "trade_date": DAYS[-1], "expiry": DAYS[-1] + timedelta(days=30)}
+        quotes = [
+            chain
+            | {"conid": n, "strike": 90 + 5 * n, "option_right": right, "iv": 0.2 + n * n / 99}
+            for n in range(5)
+            for right in "CP"
+        ]
+        insert(conn, "options.chain_daily_clean", quotes)
     place = Place(tmp_path, tmp_path / "home", {"QUOTEMILL_WAREHOUSE_URL": prepared_dsn})
     return start_console(place, "--port", "0").url
 
@@ -162,4 +170,18 @@ def test_twenty_years_move_by_keys_and_by_pointer(url: str, chromium: Browser) -
     page.set_media(scheme="dark")
     page.set_width(360)
     assert page.ask("document.documentElement.scrollWidth") <= 360
+    assert page.console == []
+
+
+def test_a_smile_is_a_line_through_the_volatilities_of_the_table(
+    url: str, chromium: Browser
+) -> None:
+    page = chromium.open(f"{url}/prices/options?symbol=AAPL")
+    for kind, right in (("call", "C"), ("put", "P")):
+        style = f"getComputedStyle(document.querySelector('.candles path.line.{kind}'))"
+        assert page.ask(f"[{style}.fill, {style}.stroke !== 'none']") == ["none", True]
+        said = page.texts(f".candles circle.{kind} title")
+        rows = [row for row in page.table("chain") if row[1] == right]
+        assert said == [f"{kind} {row[0]}: {row[5]}" for row in rows]
+        assert len(rows) == 5
     assert page.console == []
