@@ -14,25 +14,43 @@ from loaders.warehouse.postgres import Warehouse
 
 
 def recent_jobs(
-    conn: psycopg.Connection, limit: int, source: str | None = None
+    conn: psycopg.Connection,
+    limit: int,
+    *,
+    source: str | None = None,
+    before: int | None = None,
 ) -> list[dict[str, Any]]:
-    """The newest jobs, of all sources or one, with the sums of their tasks, newest first."""
-    wanted = "" if source is None else "where k.source = %(source)s "
+    """The newest jobs with the sums of their tasks, newest first.
+
+    source, before: only those of a source, and with a smaller number
+    """
+    conditions = ["true"]
+    if source is not None:
+        conditions.append("k.source = %(source)s")
+    if before is not None:
+        conditions.append("k.job_id < %(before)s")
     chosen = (
-        f"select k.job_id from ops.ingestion_jobs as k {wanted}order by k.job_id desc "
-        "limit %(limit)s"
+        f"select k.job_id from ops.ingestion_jobs as k where {' and '.join(conditions)} "
+        "order by k.job_id desc limit %(limit)s"
     )
-    return _summed(conn, chosen, {"limit": limit, "source": source})
+    return _summed(conn, chosen, {"limit": limit, "source": source, "before": before})
 
 
 def list_recent(
-    warehouse: Warehouse, limit: int, source: str | None = None
+    warehouse: Warehouse,
+    limit: int,
+    *,
+    source: str | None = None,
+    before: int | None = None,
 ) -> list[dict[str, Any]]:
-    """The newest jobs with the sums of their tasks; none before the first load."""
-    return warehouse.ask(
-        lambda conn: recent_jobs(conn, limit, source) if has_relation(conn, JOBS) else [],
-        patient=False,
-    )
+    """As `recent_jobs`; none before the first load."""
+
+    def read(conn: psycopg.Connection) -> list[dict[str, Any]]:
+        if not has_relation(conn, JOBS):
+            return []
+        return recent_jobs(conn, limit, source=source, before=before)
+
+    return warehouse.ask(read, patient=False)
 
 
 def newest_jobs(conn: psycopg.Connection) -> list[dict[str, Any]]:

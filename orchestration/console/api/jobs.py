@@ -4,9 +4,9 @@ import json
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import chain
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
@@ -19,6 +19,7 @@ from orchestration.console.context import Console
 from orchestration.console.errors import NotThere, scrub
 from orchestration.console.watching import JobWatch
 
+Before = Annotated[int | None, Query(ge=1, lt=2**63, description="number of a job")]
 PIECE = 2**16  # characters of a log that are sent at once
 
 
@@ -148,10 +149,10 @@ def routes(console: Console, watch: JobWatch) -> APIRouter:
     router = APIRouter(prefix="/jobs", tags=["loads"])
 
     @router.get("")
-    def list_jobs(limit: Limit = 20) -> Jobs:
-        """The last loads: `quotemill jobs`."""
+    def list_jobs(limit: Limit = 20, before: Before = None) -> Jobs:
+        """The last loads, or those before a number: `quotemill jobs`."""
         warehouse = console.find_warehouse()
-        listed = job_list.list_recent(warehouse, limit) if warehouse else []
+        listed = job_list.list_recent(warehouse, limit, before=before) if warehouse else []
         return Jobs(jobs=[JobRow(**job) for job in listed])
 
     @router.get("/{job_id}")

@@ -29,6 +29,7 @@ Text = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
 Day = Annotated[date | None, BeforeValidator(lambda value: value or None), Query()]
 StateName = Annotated[str, Query(max_length=20, alias="state")]
 BuildId = Annotated[int, Path(ge=1, lt=2**63)]
+JobNumber = Annotated[int | None, Query(ge=1, lt=2**63)]
 RunId = Annotated[str, Path(max_length=40, pattern=r"^[^\x00]*$")]
 
 
@@ -104,8 +105,8 @@ def routes(console: Console, watch: JobWatch, site: Site) -> APIRouter:
         return site.show(request, "schedules.html", lambda: configuration.gather_schedules(console))
 
     @router.get("/history")
-    def show_history(request: Request) -> Response:
-        return site.show(request, "history.html", lambda: state.gather_history(console))
+    def show_history(request: Request, before: JobNumber = None) -> Response:
+        return site.show(request, "history.html", lambda: state.gather_history(console, before))
 
     @router.get("/runs/{run_id}")
     def show_run(request: Request, run_id: RunId) -> Response:

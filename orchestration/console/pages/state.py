@@ -22,7 +22,8 @@ LINES = 500  # of the log of a run or build
 CLOCKS_APART = timedelta(minutes=10)  # of this machine, which logs, and of the server
 
 
-def gather_history(console: Console) -> Mapping[str, Any]:
+def gather_history(console: Console, before: int | None) -> Mapping[str, Any]:
+    """What ran, the newest of each; of loads those `before` a number."""
     warehouse = console.find_warehouse()
     listed = console.commands.list_all()[:SHOWN]
     values: dict[str, Any] = {"runs": [], "builds": [], "jobs": []}
@@ -30,10 +31,12 @@ def gather_history(console: Console) -> Mapping[str, Any]:
         values = {
             "runs": console.read(lambda conn: history.recent(conn, SHOWN))[:SHOWN],
             "builds": console.read(lambda conn: build_record.recent(conn, SHOWN)),
-            "jobs": job_list.list_recent(warehouse, SHOWN),
+            "jobs": job_list.list_recent(warehouse, SHOWN, before=before),
         }
     for row in (*values["runs"], *values["builds"]):
         row["error"] = scrub(row["error"])
+    more = len(values["jobs"]) == SHOWN
+    values["older"] = values["jobs"][-1]["job_id"] if more else None
     return values | {"commands": [describe_command(console, command) for command in listed]}
 
 
