@@ -28,7 +28,7 @@ from loaders.warehouse.embedded.machine import Machine
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.profiles import write_profile
 from orchestration.run import build
-from tests import timescale
+from tests import citus, timescale
 from tests.forks import fork_clients
 from tests.homes import new_home, scratch
 from tests.planted import find_secrets
@@ -44,6 +44,7 @@ ADDED_BY = {
     "questdb": "QuestDB (quotemill questdb fetch)",
     "timescale": "TimescaleDB (.ci/timescale)",
     "tsl": "TimescaleDB's community edition (QUOTEMILL_TEST_TSL_URL)",
+    "citus": "a cluster with Citus (QUOTEMILL_TEST_CITUS_URL)",
     "peers": "packages of other projects (a network)",
     "dagster": "Dagster (make dagster)",
     "browser": "browser (.ci/browser)",
@@ -258,6 +259,25 @@ def tsl_server() -> str:
     absent = "QUOTEMILL_TEST_TSL_URL names no server with TimescaleDB's community edition"
     require("tsl", timescale.TSL_URL is not None, absent)
     return str(timescale.TSL_URL)
+
+
+@pytest.fixture
+def new_citus_database() -> Iterator[Callable[..., str]]:
+    """Make a database with Citus on each node of a cluster, and return its URL.
+
+    It replaces one of its name, and is dropped at the end.
+    """
+    absent = "QUOTEMILL_TEST_CITUS_URL names no coordinator of a cluster with Citus"
+    require("citus", citus.URL is not None, absent)
+    made: list[str] = []
+
+    def make(name: str | None = None) -> str:
+        made.append(name or f"t_{secrets.token_hex(4)}")
+        return citus.make_database(made[-1])
+
+    yield make
+    for name in made:
+        citus.drop_database(name)
 
 
 @pytest.fixture(scope="session")

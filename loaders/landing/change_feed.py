@@ -15,6 +15,7 @@ from psycopg.types.multirange import DateMultirange
 from psycopg.types.range import DateRange
 
 from loaders.errors import UsageError
+from loaders.warehouse.distribution import codes_sql
 
 if TYPE_CHECKING:  # its module imports pyarrow
     from loaders.warehouse.tables import LandedTable
@@ -70,11 +71,15 @@ def touch(
     )
     if not codes:
         return []
-    unknown = sql.SQL(
-        "select code from unnest(%s::text[]) as c(code) "
-        "where not exists (select 1 from {} as t where t.{} = c.code)"
-    ).format(sql.Identifier(table.dataset, table.name), sql.Identifier(str(table.entity)))
-    return [code for (code,) in conn.execute(unknown, (list(codes),))]
+    query = sql.SQL(
+        "select c.code from {} where exists (select 1 from {} as t where t.{} = c.code)"
+    ).format(
+        sql.SQL(codes_sql(conn, table, "%s")),
+        sql.Identifier(table.dataset, table.name),
+        sql.Identifier(str(table.entity)),
+    )
+    known = {code for (code,) in conn.execute(query, (list(codes),))}
+    return [code for code in codes if code not in known]
 
 
 def changed_tables(

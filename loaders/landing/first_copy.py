@@ -20,6 +20,7 @@ from loaders.landing.change_feed import MOST_RANGES
 from loaders.landing.staging import FileRows, copy_binary, plain_schema, stage_types
 from loaders.landing.table_rejects import ROW_ERRORS
 from loaders.landing.target import Target, names, quote
+from loaders.warehouse.distribution import codes_relation
 
 log = logging.getLogger(__name__)
 
@@ -92,10 +93,10 @@ def _has_rows(conn: psycopg.Connection, target: Target, keys: pa.Array) -> bool:
     row = conn.execute(
         f"""
         select 1
-        from unnest(%s::text[]) as k (key)
+        from {codes_relation(is_distributed=target.is_distributed, values="%s")}
         cross join lateral (
             select 1 from {target.name} as t
-            where t.{quote(str(target.entity))} = k.key
+            where t.{quote(str(target.entity))} = c.code
             order by {order}
             limit 1
         ) as stored

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import psycopg
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from loaders.landing import indexes, lineage, table_rejects
@@ -22,8 +23,9 @@ from loaders.landing.compressed import CompressedTable, find_compressed
 from loaders.landing.first_copy import copy_straight, find_encoder
 from loaders.landing.history import keep_replaced
 from loaders.landing.staging import FileRows, Staged, copy_to_stage
-from loaders.landing.target import Target
+from loaders.landing.target import LATEST, Target
 from loaders.landing.upsert import best_first_sql, replace_units, replaces_sql, upsert_sql
+from loaders.warehouse.distribution import add_codes, is_distributed
 from loaders.warehouse.postgres import NO_TIMEOUTS_ONCE
 from loaders.warehouse.tables import ROUTE_NO, SOURCE_ROUTE
 
@@ -41,6 +43,8 @@ def land_file(
         with conn.transaction():
             conn.execute(NO_TIMEOUTS_ONCE)
             target = replace(target, types=_column_types(conn, target))
+            if is_distributed(conn, target.qualified):
+                target = _prepare_distributed(conn, target, file)
             compressed = find_compressed(conn, target)
             encoder = None if compressed else find_encoder(conn, file, target)
             fewest = 1 if encoder else indexes.FEWEST_INDEXES
@@ -74,6 +78,17 @@ def land_file(
             "on conflict (file_id) do nothing",  # landed before: the first counts stay
             (file_no, file_id, file_id, target.schema, target.table, read, new, changed),
         )
+
+
+def _prepare_distributed(conn: psycopg.Connection, target: Target, file: pq.ParquetFile) -> Target:
+    """Record the codes of a file; the target as a distributed table takes it.
+
+    Not with the rows: loads of other tables that have a new code would wait for them.
+    """
+    add_codes(conn, pc.unique(file.read([target.entity])[0]).to_pylist())
+    # Citus takes no now() in the condition of an upsert
+    [(latest,)] = conn.execute(f"select quote_literal({LATEST}) || '::timestamptz'".encode())
+    return replace(target, is_distributed=True, latest=latest)
 
 
 def _column_types(conn: psycopg.Connection, target: Target) -> dict[str, str]:

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 from loaders.landing.change_feed import insert_changes_sql
 
+LATEST = "now() + interval '1 hour'"  # by the server's clock
 # whether a stored row was fetched by a clock that was wrong
-CLOCK_AHEAD = "t.fetched_at > now() + interval '1 hour'"  # of the server's clock
+CLOCK_AHEAD = f"t.fetched_at > {LATEST}"
 
 
 def quote(name: str) -> str:
@@ -34,6 +35,8 @@ class Target:
     accepts_loss: whether any number of rows may be rejected
     keeps_history: whether rows that are replaced or deleted go into the table of old versions
     types: the columns in the database, with their types
+    is_distributed: whether Citus has spread its rows over nodes, by the entity
+    latest: the SQL of the time after which nothing can have been fetched
     """
 
     schema: str
@@ -48,6 +51,8 @@ class Target:
     accepts_loss: bool = False
     keeps_history: bool = False
     types: Mapping[str, str] = field(default_factory=dict)
+    is_distributed: bool = False
+    latest: str = LATEST
 
     @property
     def name(self) -> str:
@@ -58,6 +63,11 @@ class Target:
     def qualified(self) -> str:
         """The table's name as the change feed has it."""
         return f"{self.schema}.{self.table}"
+
+    @property
+    def is_ahead(self) -> str:
+        """Whether a stored row t was fetched by a clock that was wrong."""
+        return f"t.fetched_at > {self.latest}"
 
     def cast(self, column: str, alias: str = "") -> str:
         """A staged column in the type that the table has."""

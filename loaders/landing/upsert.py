@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from loaders.landing.history import keep_versions_sql
-from loaders.landing.target import CLOCK_AHEAD, Target, names, quote
+from loaders.landing.target import Target, names, quote
 from loaders.warehouse.tables import FILE_NO, LOAD_ID, ROUTE_NO, SOURCE_ROUTE
 
 if TYPE_CHECKING:
@@ -29,12 +29,12 @@ def replaces_sql(target: Target, columns: Sequence[str], new: Callable[[str], st
     values = [c for c in columns if c not in target.key and c not in LINEAGE]
     condition = f"({names(values, 't')}) is distinct from ({', '.join(map(new, values))})"
     if "fetched_at" in columns:
-        condition = f"({condition} or {CLOCK_AHEAD})"
+        condition = f"({condition} or {target.is_ahead})"
     if "is_final" in columns:
         condition += f" and ({new('is_final')} or not t.is_final)"
     if "fetched_at" in columns:
         condition += (
-            f" and ({new('fetched_at')} >= t.fetched_at or {CLOCK_AHEAD} "
+            f" and ({new('fetched_at')} >= t.fetched_at or {target.is_ahead} "
             f"or {new('is_final')} > t.is_final)"
         )
     return condition
@@ -110,40 +110,40 @@ def replace_units(
         f"""
         create temp table _worse on commit drop as
         with {units}
-        select u.* from units as u
-        where exists (
-            select 1 from {target.name} as t
-            where {target.equal(target.unit, "t", "u", cast=True)}{near}
-                and (
-                    t.is_final > u._final
-                    or t.is_final = u._final and t.fetched_at > u._fetched_at and not {CLOCK_AHEAD}
-                )
-        )
+        select distinct u.*
+        from {target.name} as t
+        inner join units as u on {target.equal(target.unit, "t", "u", cast=True)}{near}
+        where t.is_final > u._final
+            or t.is_final = u._final and t.fetched_at > u._fetched_at and not {target.is_ahead}
         """.encode()
     ).rowcount
     for staged in ("units", "land") if worse else ():
         same = target.equal(target.unit, "s", "w")
         conn.execute(f"delete from _{staged} as s using _worse as w where {same}".encode())
-    gone = f"""
+    held = f"""
         from {target.name} as t
         inner join units as u on {target.equal(target.unit, "t", "u", cast=True)}{near}
+    """
+    gone = f"""
         where not exists (
             select 1 from _land as r where {target.equal(target.key, "t", "r", cast=True)}
         )
     """
-    stale = f"select {names(target.key, 't')} {gone}"
     if target.keeps_history:
-        versions = keep_versions_sql(target, "u._fetched_at", gone)
+        versions = keep_versions_sql(target, "u._fetched_at", f"{held} {gone}")
         conn.execute(f"with {units} {versions}".encode())
+    # the keys come first: no node has both the stored rows and `_land`
+    stored = f"stored as materialized (select {names(target.key, 't')} {held})"
+    stale = f"select {names(target.key, 't')} from stored as t {gone}"
     if compressed:
-        rows = conn.execute(f"with {units} {stale} order by {names(target.key)}".encode())
+        rows = conn.execute(f"with {units}, {stored} {stale} order by {names(target.key)}".encode())
         return compressed.delete(conn, rows.fetchall())
     same = target.equal(target.key, "t", "s")
     [(deleted,)] = conn.execute(
         target.with_changes(
             f"delete from {target.name} as t using stale as s where {same} returning",
             "select count(*) from written",
-            before=f"{units}, stale as materialized ({stale}), ",
+            before=f"{units}, {stored}, stale as materialized ({stale}), ",
         )
     )
     return int(deleted)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 import psycopg
 
-from loaders.warehouse import hypertables, migration_files
+from loaders.warehouse import distribution, hypertables, migration_files
 from loaders.warehouse.history import prepare_history
 from loaders.warehouse.ownership import (
     COMPAT,
@@ -43,6 +43,7 @@ def prepare(
         create_tables(conn, tables)
         prepare_history(conn, warehouse.history, tables)
         hypertables.make_of_empty(conn, tables)
+        distribution.distribute_empty(conn, tables, warehouse.history)
         for table in tables:
             create_indexes(conn, table)
 

@@ -20,7 +20,7 @@ from loaders.errors import QuotemillError, SettingsError, UpstreamError, sqlstat
 from loaders.masks import HIDDEN, find_passwords
 from loaders.refusals import LIMITS, name_role
 from loaders.settings import Settings
-from loaders.warehouse import timescale
+from loaders.warehouse import citus, timescale
 from loaders.warehouse.address import build_address, label_address, parse_address
 from loaders.warehouse.connections import WATCHFUL, connect, take_unbroken
 from loaders.warehouse.embedded import server as embedded
@@ -48,6 +48,7 @@ _FIXES = [  # fragments of libpq's messages, and what to do about each
     ("SSL", "check sslmode and the certificates ({origin})"),
     ("too many clients", "close other connections, or raise max_connections"),
     ("remaining connection slots", "close other connections, or raise max_connections"),
+    ("remote node", "start that node of Citus, then run the command again"),
     ("starting up", "the server is starting or recovering: run the command again in a moment"),
     ("shutting down", "the server is stopping: start it, then run the command again"),
 ]
@@ -278,8 +279,8 @@ def open_warehouse(settings: Settings, *, start: bool = True) -> Warehouse:
     """The warehouse that the settings name, running and of a supported version (15 or newer).
 
     The embedded server is started if need be. With start=False no server is started or spoken to.
-    Raises SettingsError (exit 3) for a bad URL, an old server or an old TimescaleDB, UpstreamError
-    (4) when it is down.
+    Raises SettingsError (exit 3) for a bad URL, an old server, an old TimescaleDB or one beside
+    Citus, UpstreamError (4) when it is down.
     """
     check_market_schema(settings.market_schema, settings.origin("market_schema"))
     if settings.warehouse_url is None:
@@ -312,6 +313,7 @@ def open_warehouse(settings: Settings, *, start: bool = True) -> Warehouse:
                 hint=f"point {origin} at a newer server, or remove it to use the embedded one",
             )
         timescale.find(connection)
+        citus.find_version(connection)
         # what libpq took from ~/.pgpass, PG* variables or its defaults must reach dlt and dbt too
         used = {"host": info.host, "port": str(info.port), "user": info.user}
         used |= {"dbname": info.dbname, "password": info.password}

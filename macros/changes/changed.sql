@@ -13,7 +13,7 @@
 #}
 {% macro changed(relation, by='trade_date', days_before=0) -%}
     {%- if model.reads_taken -%}
-        ({{ taken_rows(relation, by, days_before) }}) as changed
+        ({{ taken_rows(relation, by, days_before, taken=model.reads_taken) }}) as changed
     {%- else -%}
         {{ relation }}
     {%- endif -%}
@@ -23,7 +23,7 @@
 {% macro within_taken(row) -%}
     {%- if model.reads_taken -%}
         exists (
-            select 1 from taken as t
+            select 1 from {{ model.reads_taken }} as t
             where
                 t.code = {{ row }}.{{ entity() }}
                 and {{ row }}.{{ feed_date() }} between t.first_date and t.last_date
@@ -33,9 +33,9 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# The model's query over what take_changes took. #}
-{% macro changed_query() -%}
-    {%- do model.update(reads_taken=true) -%}
+{# The model's query over what take_changes took, which is in the table `taken`. #}
+{% macro changed_query(taken) -%}
+    {%- do model.update(reads_taken=taken) -%}
     {%- set query = render(model.raw_code) -%}
     {%- do model.pop('reads_taken') -%}
     {{ return(query) }}
@@ -51,11 +51,11 @@
     The first and last bar_end of all spans are literals too: only by literals does the planner
     leave out chunks and partitions (docs/decisions/0011).
 #}
-{% macro taken_rows(relation, by, days_before=0) -%}
+{% macro taken_rows(relation, by, days_before=0, taken='taken') -%}
     {%- if by == entity() -%}
         {{ return(
             'select k.* from ' ~ relation ~ ' as k
-            where k.' ~ by ~ ' in (select t.code from taken as t)'
+            where k.' ~ by ~ ' in (select t.code from ' ~ taken ~ ' as t)'
         ) }}
     {%- endif -%}
     {%- set first_date = 't.first_date - ' ~ days_before if days_before else 't.first_date' -%}
@@ -70,7 +70,7 @@
         {%- do spans.append(["'" ~ ends[0] ~ "'::date", "'" ~ ends[1] ~ "'::date"]) -%}
     {%- endif -%}
     select taken_row.*
-    from taken as t
+    from {{ taken }} as t
     cross join lateral (
         select * from {{ relation }} as k
         where
@@ -85,5 +85,6 @@
             {%- endfor %}
         offset 0
     ) as taken_row
-    offset 0
+    {#- no node takes a part that is limited as a whole -#}
+    {{ ' offset 0' if taken == 'taken' }}
 {%- endmacro %}

@@ -1,14 +1,17 @@
 {#
-    Write the rows of the temporary table differing to the feed: by entity, and by date where
+    Write the rows of the table `differing` to the feed: by entity, and by date where
     meta.by names a column of dates: month by month (32 days), from the first date that changed to
     the last; for a code with more than 32 such months one span. The landing path does the same
     (loaders/landing/change_feed.py).
 #}
-{% macro record_changes() -%}
+{% macro record_changes(differing, on_nodes) -%}
     {%- set key = entity() if entity() in config.get('unique_key') else "''" -%}
     {%- set day = feed_date() -%}
-    {%- if day -%}
-    insert into ops.changes (table_name, key, dates)
+    {%- set columns = 'table_name, key, dates' if day else 'table_name, key' -%}
+    {#- a node would fill the columns by default: with the number of its own transaction -#}
+    {{ 'create temporary table recorded on commit drop as' if on_nodes
+        else 'insert into ops.changes (' ~ columns ~ ')' }}
+    {%- if day %}
     select
         '{{ this.schema }}.{{ this.identifier }}' as table_name,
         key,
@@ -21,16 +24,20 @@
             {{ key }} as key,
             min({{ day }}) as first_day,
             max({{ day }}) as last_day
-        from differing
+        from {{ differing }}
         group by 1, ({{ day }} - date '2000-01-01') / 32
     ) as month
     group by key
-    {%- else -%}
-    insert into ops.changes (table_name, key)
+    {%- else %}
     select distinct
         '{{ this.schema }}.{{ this.identifier }}' as table_name,
         {{ key }} as key
-    from differing
+    from {{ differing }}
+    {%- endif -%}
+    {%- if on_nodes %};
+
+    insert into ops.changes ({{ columns }}) select {{ columns }} from recorded;
+    drop table recorded
     {%- endif -%}
 {%- endmacro %}
 

@@ -91,7 +91,9 @@
                 and not a.attisdropped
     ").rows -%}
     {%- for table, is_indexed in found -%}
-    {% if is_indexed -%}
+    {% if is_distributed(table) -%}
+    (select code from {{ distributed_codes() }})
+    {%- elif is_indexed -%}
     (
         with recursive codes as (
             (select {{ name }} as code from {{ table }} order by {{ name }} limit 1)

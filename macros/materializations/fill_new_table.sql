@@ -10,11 +10,18 @@
         {%- do run_query("create table " ~ target_relation ~ " as " ~ rows ~ " with no data") -%}
         {%- do make_hypertable(target_relation) -%}
         {%- set rows = 'insert into ' ~ target_relation ~ ' ' ~ rows -%}
+    {%- elif should_distribute() -%}
+        {%- do run_query("create table " ~ target_relation ~ " as " ~ rows ~ " with no data") -%}
+        {%- do add_constraints(target_relation) -%}
+        {%- do distribute_table(target_relation) -%}
+        {%- set rows = 'insert into ' ~ target_relation ~ ' ' ~ rows -%}
     {%- else -%}
         {%- set rows = 'create table ' ~ target_relation ~ ' as ' ~ rows -%}
     {%- endif -%}
     {%- call statement('main') -%} {{ rows }} {%- endcall -%}
-    {%- do add_constraints(target_relation) -%}
+    {%- if not is_distributed(target_relation) -%}
+        {%- do add_constraints(target_relation) -%}
+    {%- endif -%}
     {%- do create_indexes(target_relation) -%}
     {#- the next models are planned before autovacuum gets here -#}
     {%- do run_query("analyze " ~ target_relation) -%}

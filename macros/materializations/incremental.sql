@@ -43,17 +43,35 @@
         {%- call statement('main') -%} select 1 where false {%- endcall -%}
     {%- else -%}
         {%- set columns = adapter.get_columns_in_relation(target_relation) -%}
+        {%- set on_nodes = is_distributed(target_relation) -%}
+        {%- set table = working_table('differing', on_nodes) -%}
+        {%- set taken = {'read': 'taken', 'stored': 'taken'} -%}
+        {%- if take == 'some' and reads_nodes() -%}
+            {%- do taken.update(read=distribute_taken()) -%}
+            {%- if on_nodes -%}{%- do taken.update(stored=taken['read']) -%}{%- endif -%}
+        {%- endif -%}
+        {%- if on_nodes -%}{%- do distribute_differing(table, columns) -%}{%- endif -%}
         {#- all in one statement, so that target/run shows it -#}
         {%- call statement('main') -%}
-            {{ differing(sql, target_relation, columns, take) }};
+            {% set read = taken if take == 'some' -%}
+            {% if on_nodes -%}
+            {{ differing_on_nodes(sql, target_relation, columns, read, table) }};
+
+            {{ delete_gone_on_nodes(target_relation, table) }};
+            {%- else -%}
+            {{ differing(sql, target_relation, columns, read) }};
 
             {{ delete_gone(target_relation) }};
+            {%- endif %}
 
-            {{ record_changes() }};
+            {{ record_changes(table, on_nodes) }};
 
-            {{ upsert(target_relation, columns) }}
+            {{ upsert(target_relation, columns, table) }}
         {%- endcall -%}
-        {%- do run_query("drop table differing") -%}
+        {%- do run_query("drop table " ~ table) -%}
+        {%- if taken['read'] != 'taken' -%}
+            {%- do run_query("drop table " ~ taken['read']) -%}
+        {%- endif -%}
     {%- endif -%}
     {%- if follows -%}{%- do move_cursor(cursor) -%}{%- endif -%}
 
@@ -62,11 +80,11 @@
 
 {#
     The temporary table differing: rows of the query that the table lacks or has otherwise, and, as
-    is_gone, keys of the table that the query lacks; within what was taken. It is filled before
+    is_gone, keys of the table that the query lacks; within what was `taken`. It is filled before
     anything is written: an upsert that changes nothing still opens compressed chunks. Rows whose
     sources are gone stay as they are (see preserved_rows).
 #}
-{% macro differing(sql, target_relation, columns, take) -%}
+{% macro differing(sql, target_relation, columns, taken) -%}
     {%- set key = config.get('unique_key') -%}
     {%- set rest = columns | rejectattr('name', 'in', key) | list -%}
     {%- set by = (config.get('meta') or {}).get('by') -%}
@@ -81,9 +99,10 @@
         {%- endif %}
         {% endfor -%}
         made.{{ key[0] }} is null as is_gone
-    from ({{ changed_query() if take == 'some' else sql }}) as made
+    from ({{ changed_query(taken['read']) if taken else sql }}) as made
     full join ({{
-        taken_rows(target_relation, by) if take == 'some' else 'select * from ' ~ target_relation
+        taken_rows(target_relation, by, taken=taken['stored']) if taken
+        else 'select * from ' ~ target_relation
     }}) as stored
         on {% for c in key %}made.{{ c }} = stored.{{ c }}{{ ' and ' if not loop.last }}{% endfor %}
     where
@@ -103,12 +122,12 @@
         {%- endif %})
 {%- endmacro %}
 
-{% macro upsert(target_relation, columns) -%}
+{% macro upsert(target_relation, columns, differing) -%}
     {%- set key = config.get('unique_key') -%}
     {%- set names = columns | map(attribute='name') | list -%}
     {%- set rest = names | reject('in', key) | list -%}
     insert into {{ target_relation }} as d ({{ names | join(', ') }})
-    select {{ names | join(', ') }} from differing where not is_gone
+    select {{ names | join(', ') }} from {{ differing }} where not is_gone
     on conflict ({{ key | join(', ') }}) do
     {% if rest -%}
     update set {% for c in rest %}{{ c }} = excluded.{{ c }}{{ ', ' if not loop.last }}{% endfor %}

@@ -1,6 +1,7 @@
 {#
     The rows `k` of `relation` for the codes of the sample `s` that meet `condition`: by default
-    those of the days compared. `offset 0` keeps the planner to one index scan per code.
+    those of the days compared. `offset 0` keeps the planner to one index scan per code. Citus sends
+    a join as it is to the nodes of distributed tables, and refuses the other.
 #}
 {% macro sample_rows(
     relation, condition='k.trade_date between s.first_date and s.last_date'
@@ -9,11 +10,15 @@
         s.run_id,
         s.first_date,
         s.last_date,
-        sampled.*
+        k.*
     from {{ ref('int_reconcile__sample') }} as s
+    {%- if has_citus() %}
+    inner join {{ relation }} as k on s.code = k.code and {{ condition }}
+    {%- else %}
     cross join lateral (
         select * from {{ relation }} as k
         where k.code = s.code and {{ condition }}
         offset 0
-    ) as sampled
+    ) as k
+    {%- endif %}
 {%- endmacro %}

@@ -11,6 +11,12 @@
     ).rows[0][0] -%}
         {%- set name = table['relation'] -%}
         {%- set until = first_day_retained(table['retain']) -%}
+        {%- if is_distributed(name) -%}
+            {{ exceptions.raise_compiler_error(
+                "retain of " ~ name ~ ": days of a table that Citus distributes are not dropped by"
+                ~ " age. Remove it from the YAML; old days are deleted by hand"
+            ) }}
+        {%- endif -%}
         {%- set has_chunks = is_hypertable(name) -%}
         {%- if has_chunks -%}
             {%- set old = "('" ~ name ~ "', older_than => '" ~ until ~ " 00:00+00'::"

@@ -6,6 +6,16 @@
 #}
 {% macro oldest_day(table, time='bar_end') -%}
     {%- set name = table.split('.') -%}
+    {%- if is_distributed(table) -%}
+        {{ return(run_query("
+            select min(f.trade_date)
+            from " ~ distributed_codes() ~ " as k
+            cross join lateral (
+                select t.trade_date from " ~ table ~ " as t
+                where t.code = k.code order by t.code, t." ~ time ~ " limit 1
+            ) as f
+        ").rows[0][0]) }}
+    {%- endif -%}
     {%- if not is_hypertable(table) -%}
         {#- by steps from code to code through the key: `min` would read every row -#}
         {{ return(run_query("

@@ -14,7 +14,7 @@ from loaders.landing import indexes
 from loaders.settings import Settings
 from loaders.sources import landed_tables
 from loaders.ticks import store_state
-from loaders.warehouse import hypertables, migrate, timescale
+from loaders.warehouse import citus, distribution, hypertables, migrate, timescale
 from loaders.warehouse.embedded import places
 from loaders.warehouse.migration_files import find_current_warehouse
 from loaders.warehouse.ownership import foreign_relations, has_relation, privileges
@@ -140,7 +140,13 @@ def _check_database(warehouse: Warehouse, now: datetime) -> Iterator[Check]:
         unbuilt = list(check_indexes(conn, landed_tables()))
         plain = [table.qualified for table in hypertables.left_plain(conn, landed_tables())]
         hyper = [table.qualified for table in hypertables.left_hyper(conn, landed_tables())]
-    yield Check("server", "ok", f"{version.split(' on ')[0]}, {edition}")
+        cluster = citus.find_version(conn)
+        local = [table.qualified for table in distribution.left_local(conn, landed_tables())]
+    extension = f"Citus {cluster}" if cluster else edition
+    yield Check("server", "ok", f"{version.split(' on ')[0]}, {extension}")
+    if local:
+        text = f"on the coordinator alone, not on the nodes of Citus: {', '.join(local)}"
+        yield Check("distribution", "ok", text, "quotemill warehouse distribute")
     if plain:
         text = f"plain tables, without the benefits of TimescaleDB: {', '.join(plain)}"
         yield Check("hypertables", "ok", text, "quotemill warehouse upgrade-timescale")

@@ -1,10 +1,12 @@
 """Built tables that differ from their landed rows because of edits by hand."""
 
 from collections.abc import Callable
+from datetime import date
 from typing import NamedTuple
 
 import psycopg
 
+from loaders.warehouse.distribution import CODES, codes_relation, is_distributed
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
 
@@ -70,19 +72,7 @@ def _is_up_to_date(conn: psycopg.Connection, reader: str, landed: str) -> bool:
 
 def _list_unmatched_codes(conn: psycopg.Connection, landed: str, built: str) -> list[str]:
     """Codes that only one of the tables has."""
-    first, second = (
-        "(with recursive codes as ("
-        f"(select code from {table} order by code limit 1) union all "
-        f"select (select t.code from {table} as t where t.code > c.code order by t.code limit 1) "
-        "from codes as c where c.code is not null) "
-        "select code from codes where code is not null)"
-        for table in (landed, built)
-    )
-    rows = conn.execute(
-        f"select code from {first} as l full join {second} as b using (code) "
-        "where l.code is null or b.code is null order by code".encode()
-    )
-    return [code for (code,) in rows]
+    return sorted(_codes_of(conn, landed) ^ _codes_of(conn, built))
 
 
 def _list_recent_unmatched_codes(conn: psycopg.Connection, landed: str, built: str) -> list[str]:
@@ -96,14 +86,37 @@ def _list_recent_unmatched_codes(conn: psycopg.Connection, landed: str, built: s
     ).fetchone():
         return []
     codes = _list_unmatched_codes(conn, landed, built)
-    rows = conn.execute(
-        "select code from unnest(%s::text[]) as c (code) where "
-        f"exists (select 1 from {landed} as l where l.code = c.code) "
-        f"or exists (select 1 from {built} as b where b.code = c.code "
-        f"and b.trade_date >= (select min(trade_date) from {landed})) order by 1".encode(),
-        (codes,),
-    )
-    return [code for (code,) in rows]
+    if not codes:
+        return []
+    [(oldest,)] = conn.execute(f"select min(trade_date) from {landed}".encode())
+    recent: set[str] = set()
+    for table, since in ((landed, date.min), (built, oldest)):
+        relation = codes_relation(is_distributed=is_distributed(conn, table), values="%s")
+        rows = conn.execute(
+            f"select c.code from {relation} where exists (select 1 from {table} as t "
+            "where t.code = c.code and t.trade_date >= %s)".encode(),
+            (codes, since),
+        )
+        recent |= {code for (code,) in rows}
+    return sorted(recent)
+
+
+def _codes_of(conn: psycopg.Connection, table: str) -> set[str]:
+    """The codes that a table has, by steps through its key."""
+    if is_distributed(conn, table):
+        query = (
+            f"select c.code from {CODES} as c "
+            f"where exists (select 1 from {table} as t where t.code = c.code)"
+        )
+    else:
+        query = (
+            "with recursive codes as ("
+            f"(select code from {table} order by code limit 1) union all select "
+            f"(select t.code from {table} as t where t.code > c.code order by t.code limit 1) "
+            "from codes as c where c.code is not null) "
+            "select code from codes where code is not null"
+        )
+    return {code for (code,) in conn.execute(query.encode())}
 
 
 def _list_unmatched_days(conn: psycopg.Connection, landed: str, built: str) -> list[str]:

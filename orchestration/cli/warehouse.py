@@ -26,13 +26,14 @@ from loaders.warehouse.postgres import (
 from loaders.warehouse.reader import admit_reader
 from orchestration.backup import dump as dumps
 from orchestration.backup import dump_restore as restores
-from orchestration.cli import upgrade_timescale
+from orchestration.cli import distribute, upgrade_timescale
 from orchestration.run import build as builds
 
 app = typer.Typer(
     help="Start, stop, inspect, dump, restore and remove the warehouse.", no_args_is_help=True
 )
 app.add_typer(upgrade_timescale.app, name="upgrade-timescale")
+app.command("distribute")(distribute.distribute_command)
 _File = Annotated[Path, typer.Argument(help="File of a dump.")]
 
 

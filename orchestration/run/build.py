@@ -13,12 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from loaders import loads, log
-from loaders.errors import DataQualityError, QuotemillError, SettingsError, UsageError
+from loaders.errors import (
+    DataQualityError,
+    QuotemillError,
+    SettingsError,
+    UpstreamError,
+    UsageError,
+)
 from loaders.progress import Silent
 from loaders.project import find_project
 from loaders.refusals import explain_refusal
 from loaders.settings import Settings
-from loaders.warehouse import migration_files
+from loaders.warehouse import citus, migration_files
 from loaders.warehouse.postgres import (
     Warehouse,
     find_warehouse,
@@ -108,7 +114,8 @@ def build(
 
     `only_touched`: build only what depends on tables that loads wrote since the last good build.
     `wait`: seconds to wait for another build; None: LockHeldError at once.
-    None if nothing was touched. A build that failed is in the result and in ops.builds.
+    None if nothing was touched. A build that failed is in the result and in ops.builds. Raises
+    UpstreamError where it failed since nodes of Citus are away.
     """
     patience = None if wait is None else Wait(wait, report)
     with recorded_build(settings, warehouse, patience) as record:
@@ -139,9 +146,22 @@ def build(
         result = _summarize(build_id, command, outcome, time.monotonic() - started)
         record.end(result.succeeded, result.failures, asdict(result))
         _log_result(result)
+        if not result.succeeded:
+            _refuse_lost_nodes(warehouse)
         if result.succeeded and not part:
             manifest.write(settings, warehouse, build_id)
     return result
+
+
+def _refuse_lost_nodes(warehouse: Warehouse) -> None:
+    """Raise UpstreamError where nodes of Citus are away: that is why the build failed."""
+    with warehouse.connect(autocommit=True) as conn:
+        lost = citus.list_lost_nodes(conn)
+    if lost:
+        raise UpstreamError(
+            f"the build failed, since nodes of Citus cannot be reached: {', '.join(lost)}",
+            hint="start them, then run the build again: what was built stays",
+        )
 
 
 def _log_result(result: BuildResult) -> None:

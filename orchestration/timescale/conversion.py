@@ -28,7 +28,7 @@ def to_hypertable(
     SettingsError where it cannot be a hypertable (its key lacks the time column), UpstreamError
     where the server ended the session, QuotemillError where the rows differ afterwards.
     """
-    with _unchanged(conn, table) as before:
+    with unchanged(conn, table) as before:
         conn.execute(make_hypertable(conn, table, time, chunk))
     return before[0]
 
@@ -39,7 +39,7 @@ def to_plain(conn: psycopg.Connection, table: sql.Identifier, key: Sequence[str]
     Raises what to_hypertable does, SettingsError too where the table has policies, triggers or
     publications.
     """
-    with _unchanged(conn, table) as before:
+    with unchanged(conn, table) as before:
         if _kind(conn, table) == "v":
             _replace(conn, table, "materialized view")
             names = sql.SQL(", ").join(map(sql.Identifier, key))
@@ -50,7 +50,7 @@ def to_plain(conn: psycopg.Connection, table: sql.Identifier, key: Sequence[str]
 
 
 @contextlib.contextmanager
-def _unchanged(conn: psycopg.Connection, table: sql.Identifier) -> Iterator[list[Content]]:
+def unchanged(conn: psycopg.Connection, table: sql.Identifier) -> Iterator[list[Content]]:
     """A transaction with the table locked, which is rolled back where its rows differ at the end.
 
     The session has no timeouts from then on.

@@ -8,19 +8,13 @@ with newest_days as (
     limit 10
 ),
 
--- offset 0 keeps the planner to one index scan per day; else it may read the whole history
 minutes as (
     select
         k.code,
         k.trade_date,
         sum(k.bar_count) as minute_count
     from newest_days as d
-    inner join lateral (
-        select b.* from {{ ref('kline_30m') }} as b
-        where b.trade_date = d.trade_date
-        order by b.code
-        offset 0
-    ) as k on true
+    {{ joined_by_day(ref('kline_30m')) | indent }}
     group by k.code, k.trade_date
 ),
 
@@ -29,6 +23,7 @@ codes as (
     select distinct code from minutes
 ),
 
+-- as joined_by_day does
 days as (
     select
         b.trade_date,

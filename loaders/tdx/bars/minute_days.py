@@ -19,6 +19,7 @@ from loaders.tdx.bars.tick_days import DayBar
 from loaders.tdx.queries import query
 from loaders.tdx.tables import KLINE_MINUTE
 from loaders.trading_time import close_of
+from loaders.warehouse.distribution import codes_sql
 
 # share of a day's volume, which is a sum of many single floats
 SUM_TOLERANCE = 1e-4
@@ -98,7 +99,7 @@ def _bars(
 ) -> list[tuple[str, date, int, int, int, bool]]:
     """Day bars of days without a final minute 15:00; with `again`, of all days."""
     rows = conn.execute(
-        query("due_minute_days", ending=query("ending_minutes").decode()),
+        query("due_minute_days", ending=_ending_query(conn)),
         {
             "codes": list(codes),
             "ends": [close_of(day) for day in days],
@@ -117,12 +118,18 @@ def _read_ending(
 ) -> list[tuple[str, date]]:
     """Days with a final minute that ends at the close plus `offset`."""
     ends = [close_of(day) + offset for day in days]
-    return conn.execute(query("ending_minutes"), {"codes": list(codes), "ends": ends}).fetchall()
+    values = {"codes": list(codes), "ends": ends}
+    return conn.execute(_ending_query(conn).encode(), values).fetchall()
+
+
+def _ending_query(conn: psycopg.Connection) -> str:
+    return query("ending_minutes", codes=codes_sql(conn, KLINE_MINUTE)).decode()
 
 
 def _read_newest_days(conn: psycopg.Connection, codes: Sequence[str]) -> list[tuple[str, Stored]]:
     sums = ", ".join(f"coalesce(sum(k.{name}), 0)::bigint as {name}" for name in NUMBERS)
-    rows = conn.execute(query("newest_minute_days", sums=sums), (list(codes),))
+    keys = codes_sql(conn, KLINE_MINUTE, "%s")
+    rows = conn.execute(query("newest_minute_days", sums=sums, codes=keys), (list(codes),))
     return [(code, Stored(day, count, tuple(sums))) for code, day, count, *sums in rows]
 
 

@@ -16,6 +16,7 @@ from loaders.engine.outcome import SourceGone
 from loaders.errors import DataQualityError, UpstreamError
 from loaders.tdx.client.answers import Bars
 from loaders.tdx.queries import query
+from loaders.warehouse.distribution import codes_sql
 from loaders.warehouse.tables import LandedTable
 
 T = TypeVar("T")
@@ -85,8 +86,7 @@ def read_stored(
     closes: number of newest closes to read
     """
     query = sql.SQL(
-        "select c.code, f.trade_date, t.trade_date, t.close, t.route"
-        " from unnest(%s::text[]) as c (code)"
+        "select c.code, f.trade_date, t.trade_date, t.close, t.route from {codes}"
         " cross join lateral ({first} limit 1) as f cross join lateral ({newest} limit %s) as t"
     )
     by_code_query = sql.SQL(
@@ -100,7 +100,10 @@ def read_stored(
         order=sql.Identifier(table.key[-1]),
     )
     first, newest = by_code_query + sql.SQL("asc"), by_code_query + sql.SQL("desc")
-    rows = conn.execute(query.format(first=first, newest=newest), (list(codes), max(closes, 1)))
+    rows = conn.execute(
+        query.format(first=first, newest=newest, codes=sql.SQL(codes_sql(conn, table, "%s"))),
+        (list(codes), max(closes, 1)),
+    )
     by_code: dict[str, tuple[date, dict[date, int], dict[date, str]]] = {}
     for code, begin, day, close, route in rows:
         _, by_day, routes = by_code.setdefault(code, (begin, {}, {}))

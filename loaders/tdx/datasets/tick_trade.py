@@ -26,6 +26,7 @@ from loaders.tdx.missing_datasets import Absence, is_empty
 from loaders.tdx.queries import query
 from loaders.tdx.tables import KLINE_DAILY, TICK_TRADE
 from loaders.trading_time import SHANGHAI
+from loaders.warehouse.distribution import codes_sql, is_distributed
 
 ROUTE = "/api/trade-history/full"
 BY_DAY = "/api/minute-trade-all"
@@ -64,10 +65,15 @@ def read_due_days(
 
     From `again_from` on, days with final ticks are due too.
     """
+    if is_distributed(conn, TICK_TRADE.qualified):
+        text = query("due_tick_days_on_nodes", codes=codes_sql(conn, TICK_TRADE))
+    else:
+        text = query("due_tick_days")
     rows = conn.execute(
-        query("due_tick_days"),
+        text,
         {
             "codes": list(codes),
+            "days": list(days),
             "first": days[0],
             "last": days[-1],
             "span": (days[-1] - days[0]).days + 1,

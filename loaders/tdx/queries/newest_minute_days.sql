@@ -1,5 +1,5 @@
 select c.code, d.day, s.*
-from unnest(%s::text[]) as c (code)
+from {codes}
 cross join lateral (
     select k.trade_date as day,
         (k.trade_date + time '15:00') at time zone interval '08:00' as close

@@ -106,10 +106,10 @@ class Store:
 
     def codes_in(self, schema: str, relation: str, codes: Sequence[str]) -> list[str]:
         """Those of `codes` that have a row in the relation."""
-        query = sql.SQL(
-            "select c from unnest(%s::text[]) as c where exists (select 1 from {} where code = c)"
-        ).format(sql.Identifier(schema, relation))
-        return [code for (code,) in self.conn.execute(query, (list(codes),))]
+        query = sql.SQL("select exists (select 1 from {} where code = %s)").format(
+            sql.Identifier(schema, relation)
+        )
+        return [c for c in codes if self.conn.execute(query, (c,)).fetchone() == (True,)]
 
     def exchanges_of_stats(self) -> dict[str, str]:
         """The time of the newest row in market_stats, by exchange."""

@@ -78,7 +78,10 @@ def contents(conn: psycopg.Connection) -> Rows:
         "and relkind in ('r', 'p', 'v', 'm') and relname <> 'changes' order by 1"
     ).fetchall()
     return {
-        name: [row for (row,) in conn.execute(f"select t::text from market.{name} as t order by 1")]
+        name: [
+            row
+            for (row,) in conn.execute(f"select row(t.*)::text from market.{name} as t order by 1")
+        ]
         for (name,) in names
     }
 

@@ -399,3 +399,22 @@ def test_dbt_refuses_an_old_version_before_anything_is_built(
 
     assert not outcome.success
     assert "TimescaleDB 2.17.2; the oldest supported version is 2.18.0" in outcome.error
+
+
+@pytest.mark.parametrize("edition", ["none"], indirect=True)
+def test_dbt_refuses_citus_beside_timescaledb_before_anything_is_built(
+    edition: str, conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    """Stand-ins for their entries among the extensions."""
+    conn.execute("set allow_system_table_mods = on")
+    conn.execute(
+        "insert into pg_extension (oid, extname, extowner, extnamespace, extrelocatable, "
+        "extversion) "
+        "values (99998, 'citus', 10, 'public'::regnamespace, false, '13.2-1'), "
+        "(99999, 'timescaledb', 10, 'public'::regnamespace, false, '2.29.2')"
+    )
+
+    outcome = dbt(*ONE)
+
+    assert not outcome.success
+    assert "both Citus and TimescaleDB" in outcome.error

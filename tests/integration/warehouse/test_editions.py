@@ -56,6 +56,24 @@ def test_status_and_doctor_say_which_edition_is_used_and_what_is_off(
     assert f"edition: {name}{without}\n" in capsys.readouterr().out
 
 
+def test_a_database_with_citus_and_timescaledb_is_refused(
+    new_database: Callable[..., str], tmp_path: Path
+) -> None:
+    """Stand-ins for their entries among the extensions."""
+    url = new_database()
+    with psycopg.connect(url) as conn:
+        conn.execute("set allow_system_table_mods = on")
+        conn.execute(
+            "insert into pg_extension "
+            "(oid, extname, extowner, extnamespace, extrelocatable, extversion) "
+            "values (99998, 'citus', 10, 'pg_catalog'::regnamespace, false, '13.2-1'), "
+            "(99999, 'timescaledb', 10, 'public'::regnamespace, false, '2.29.2')"
+        )
+
+    with pytest.raises(SettingsError, match="both Citus and TimescaleDB"):
+        open_warehouse(settings_for(tmp_path, QUOTEMILL_WAREHOUSE_URL=url))
+
+
 @pytest.mark.parametrize("version", ["2.17.2", "2.9.3", "1.7.5"])
 def test_an_old_version_is_refused_with_what_to_do(
     version: str, database_of: Callable[..., str], tmp_path: Path

@@ -1,0 +1,280 @@
+"""A warehouse on a cluster with Citus has the rows of plain PostgreSQL."""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from loaders.errors import SettingsError, UpstreamError
+from loaders.sandbox.world.market import SyntheticMarket
+from loaders.sources import landed_tables
+from loaders.warehouse import postgres
+from loaders.warehouse.distribution import add_codes, distribute_sql, is_distributed
+from loaders.warehouse.migrate import prepare
+from loaders.warehouse.postgres import open_warehouse
+from orchestration.checks import edited_tables
+from orchestration.distribute import MODELS, distribute
+from orchestration.run.build import build
+from tests import citus
+from tests.bench import settings_at
+from tests.conftest import DBT_DATABASE
+from tests.e2e.editions.test_builds import (
+    CODES as BUILT_CODES,
+)
+from tests.e2e.editions.test_builds import (
+    DAYS as BUILT_DAYS,
+)
+from tests.e2e.editions.test_builds import (
+    SELECTED,
+    Rows,
+    contents,
+    first_days,
+    gone_and_new,
+    late_and_corrected,
+)
+from tests.e2e.editions.test_loads import CODES, COUNTED, DATASETS, DAYS, FEED, MINUTES, TICKS
+from tests.integration.dbt.conftest import DbtOn, prepared
+from tests.integration.dbt.raw import land
+from tests.integration.dbt.raw_intraday import ticks
+from tests.integration.tdx_load.bench import Bench, bench, days_until
+
+LOADED = (*DATASETS, "corporate_actions")
+SCHEMAS = ["market", "futures", "options", "qa", "quotemill_intermediate"]
+UNLIKE = ["changes"]
+TIMES = ["fetched_at", "last_success_at", "checked_at", "recorded_at"]
+ROLLUPS = ("--select", "+kline_5m", "+kline_15m", "+int_ticks__days")
+BUILT = (
+    "select * from market.kline_5m order by code, bar_end",
+    "select * from market.kline_15m order by code, bar_end",
+    "select * from quotemill_intermediate.int_ticks__days order by code, trade_date",
+)
+MOVES = ("pull to coordinator", "repartition", "Distributed Subplan", "MapMerge")
+# rows of the feed with the number of another server's transaction; savepoints come after their own
+OTHER_NUMBERS = """
+    select * from ops.changes
+    where xmin::text::bigint - xid::text::bigint not between 0 and 20
+"""
+DISTRIBUTED = "select logicalrelid::text from pg_dist_partition order by 1"
+TABLES = [
+    "market.kline_15m",
+    "market.kline_30m",
+    "market.kline_5m",
+    "ops.distributed_code",
+    "raw_tdx.kline_minute",
+    "raw_tdx.tick_trade",
+]
+
+
+def test_two_days_of_loads_and_builds_make_the_rows_of_one_server(
+    new_database: Callable[..., str],
+    new_citus_database: Callable[..., str],
+    dbt_on: DbtOn,
+    small_market: SyntheticMarket,
+    tmp_path: Path,
+) -> None:
+    evenings = days_until(small_market)[-2:]
+
+    def loaded(url: str, name: str) -> tuple[list[Any], list[Rows]]:
+        home = tmp_path / name
+        home.mkdir()
+        with bench(small_market, url, home, clock=evenings[0]) as made:
+            warehouse = open_warehouse(made.settings)
+            prepare(warehouse, landed_tables())
+            dbt, built = dbt_on(warehouse), []
+            for evening in evenings:
+                made.sandbox.set_clock(evening)
+                assert made.load(codes=CODES, datasets=LOADED).exit_code == 0
+                outcome = dbt("build", "--exclude", "resource_type:unit_test")
+                assert outcome.success, outcome.error
+                built.append(_contents(made))
+            # every row is read again, and none lands twice
+            assert made.load(codes=CODES, datasets=LOADED, mode="init").exit_code == 0
+            assert edited_tables.list_differences(warehouse) == []
+            assert made.rows(OTHER_NUMBERS) == []
+            if name == "citus":
+                assert [row for (row,) in made.rows(DISTRIBUTED)] == TABLES
+            landed = [made.rows(query) for query in (DAYS, MINUTES, TICKS, FEED, COUNTED)]
+            return landed, built
+
+    theirs, built = loaded(new_citus_database(DBT_DATABASE), "citus")
+    plain, built_plain = loaded(new_database(DBT_DATABASE), "plain")
+
+    assert all(plain)
+    assert theirs == plain
+    for mine, ours in zip(built, built_plain, strict=True):
+        assert mine.keys() == ours.keys()
+        for name in ours:
+            assert mine[name] == ours[name], name
+    for name in ("market.kline_5m", "market.kline_60m_qfq", "market.tick_daily_summary"):
+        assert built_plain[1][name]
+
+
+def _contents(made: Bench) -> Rows:
+    """The rows of every relation that a build makes, but for times of loads and builds."""
+    columns = made.rows(
+        """
+        select table_schema || '.' || table_name, string_agg(column_name::text, ', '
+            order by ordinal_position)
+        from information_schema.columns
+        where table_schema = any(%s) and not table_name = any(%s)
+            and not (column_name = any(%s))
+        group by 1 order by 1
+        """,
+        SCHEMAS,
+        UNLIKE,
+        TIMES,
+    )
+    return {
+        name: [
+            row for (row,) in made.rows(f"select row({listed})::text as r from {name} order by 1")
+        ]
+        for name, listed in columns
+    }
+
+
+def test_builds_make_the_rows_of_one_server(
+    new_database: Callable[..., str],
+    new_citus_database: Callable[..., str],
+    dbt_on: DbtOn,
+    quick_builds: None,
+    tmp_path: Path,
+) -> None:
+    def built(url: str) -> list[Any]:
+        made = prepared(url, tmp_path)
+        after = []
+        with made.connect(autocommit=True) as conn:
+            if is_distributed(conn, "raw_tdx.kline_minute"):
+                add_codes(conn, BUILT_CODES)  # as loads do
+            for step in (first_days, late_and_corrected, gone_and_new):
+                step(conn)
+                outcome = dbt_on(made)("build", *SELECTED)
+                assert outcome.success, outcome.error
+                after.append(contents(conn))
+            if is_distributed(conn, "market.kline_5m"):
+                for model in MODELS:
+                    assert _rows_moved(conn, model) == []
+        return after
+
+    theirs, plain = built(new_citus_database(DBT_DATABASE)), built(new_database(DBT_DATABASE))
+
+    for step, (mine, ours) in enumerate(zip(theirs, plain, strict=True)):
+        assert mine.keys() == ours.keys()
+        for name in ours:
+            assert mine[name] == ours[name], (step, name)
+    assert [len(rows["kline_5m"]) for rows in plain] == [264, 288, 383]
+
+
+def _rows_moved(conn: psycopg.Connection, model: str) -> list[str]:
+    """The statements of an incremental build that move rows to another node, as it sent them."""
+    folder = Path(os.environ["DBT_TARGET_PATH"]) / "run/quotemill/models/marts/market"
+    statements = (folder / f"{model}.sql").read_text("utf-8").split(";")
+    writes = [text for text in statements if "differing_" in text and "recorded" not in text]
+    assert len(writes) == 5  # three for what differs, the deletion, the upsert
+    moved = []
+    with conn.transaction(force_rollback=True):
+        for name, columns in (
+            (f"taken_{model}", "code text, first_date date, last_date date"),
+            (f"differing_{model}", f"like market.{model}, is_gone boolean"),
+        ):
+            table = f"quotemill_intermediate.{name}"
+            conn.execute(f"create table {table} ({columns})".encode())
+            conn.execute(distribute_sql(table))
+        for statement in writes:
+            plan = "\n".join(row[0] for row in conn.execute(f"explain {statement}".encode()))
+            if "Custom Scan (Citus" not in plan or any(text in plan for text in MOVES):
+                moved.append(plan)
+    return moved
+
+
+def test_a_lost_node_ends_loads_and_builds_with_exit_4_and_costs_nothing(
+    new_database: Callable[..., str],
+    new_citus_database: Callable[..., str],
+    quick_builds: None,
+    models_alone: None,
+    small_market: SyntheticMarket,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(postgres, "PATIENCE", 0.01)
+    evenings = days_until(small_market)[-2:]
+
+    def played(url: str, name: str, lose: Callable[[], None] | None) -> list[Any]:
+        home = tmp_path / name
+        home.mkdir()
+        with bench(small_market, url, home, clock=evenings[0]) as made:
+            for evening in evenings:
+                made.sandbox.set_clock(evening)
+                if lose:
+                    with pytest.raises(UpstreamError, match="remote node"):
+                        made.load(codes=CODES, datasets=DATASETS, on_start=lambda _: lose())
+                    citus.find_worker(url)
+                assert made.load(codes=CODES, datasets=DATASETS).exit_code == 0
+                warehouse = open_warehouse(made.settings)
+                if lose:
+                    with pytest.raises(UpstreamError, match="nodes of Citus cannot be reached"):
+                        build(made.settings, warehouse, lambda _: lose(), arguments=ROLLUPS)
+                    citus.find_worker(url)
+                result = build(made.settings, warehouse, lambda _: None, arguments=ROLLUPS)
+                assert result is not None
+                assert result.succeeded, result.failures
+            return [made.rows(query) for query in (MINUTES, TICKS, *BUILT)]
+
+    cluster = new_citus_database(DBT_DATABASE)
+    theirs = played(cluster, "citus", lambda: citus.lose_worker(cluster))
+    plain = played(new_database(DBT_DATABASE), "plain", None)
+
+    assert theirs == plain
+    assert all(plain)
+
+
+def test_existing_tables_are_distributed_with_their_rows(
+    new_citus_database: Callable[..., str],
+    quick_builds: None,
+    models_alone: None,
+    tmp_path: Path,
+) -> None:
+    url = new_citus_database(DBT_DATABASE)
+    made = prepared(url, tmp_path)
+    settings = settings_at(url, tmp_path)
+    lines: list[str] = []
+    with made.connect(autocommit=True) as conn:
+        for table in ("raw_tdx.kline_minute", "raw_tdx.tick_trade"):
+            conn.execute("select undistribute_table(%s::regclass)", (table,))
+        first_days(conn)
+        land(conn, "tick_trade", ticks(BUILT_CODES[0], BUILT_DAYS[3], [("09:31", "10", 1, 0)]))
+        built = build(settings, made, lambda _: None, arguments=SELECTED)
+        assert built is not None
+        assert built.succeeded, built.failures
+        conn.execute("analyze")
+        for table in MODELS:
+            conn.execute("select undistribute_table(%s::regclass)", (f"market.{table}",))
+        before = contents(conn)
+
+        planned = distribute(made, lines.append, dry_run=True)
+        result = distribute(made, lines.append)
+
+        names = [name for name in TABLES if name != "ops.distributed_code"]
+        assert sorted(table.name for table in planned.tables) == names
+        assert [table.name for table in result.tables] == [t.name for t in planned.tables]
+        assert len(result.nodes) == 2
+        assert [name for (name,) in conn.execute(DISTRIBUTED)] == TABLES
+        assert contents(conn) == before
+        late_and_corrected(conn)
+        assert distribute(made, lines.append).tables == ()
+        built = build(settings, made, lambda _: None, arguments=SELECTED)
+        assert built is not None
+        assert built.succeeded, built.failures
+        assert len(contents(conn)["kline_5m"]) == 288
+
+
+def test_old_versions_of_distributed_tables_are_refused(
+    new_citus_database: Callable[..., str], tmp_path: Path
+) -> None:
+    made = replace(prepared(new_citus_database(), tmp_path), history=frozenset({TABLES[-1]}))
+
+    with pytest.raises(SettingsError, match="tick_trade is distributed by Citus"):
+        prepare(made, landed_tables())
