@@ -3,10 +3,12 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psycopg
 import pytest
 
 from loaders.engine import jobs
@@ -150,3 +152,25 @@ def test_a_warehouse_that_is_away_is_said_and_comes_back(bench: Toy, open_consol
     answer = caller.get("/api/jobs")
     assert (answer.status_code, answer.json()["exit_code"]) == (502, 4)
     assert "cannot be reached" in caller.get("/").text
+
+
+def test_loads_of_a_source_are_shown_after_many_of_another(
+    prepared_dsn: str, open_console: Open
+) -> None:
+    with psycopg.connect(prepared_dsn) as conn:
+        conn.execute(
+            "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, parameters, "
+            "as_of) select case n when 1 then 'ib' else 'tdx' end, 'x', 'init', 'succeeded', 'me', "
+            "'{}', now() from generate_series(1, 300) as n"
+        )
+    caller = open_console({"QUOTEMILL_WAREHOUSE_URL": prepared_dsn})
+    assert re.findall('href="/jobs/([0-9]+)"', caller.get("/chains").text) == ["1"]
+    # and the history goes back to the first of them
+    shown, address = [], "/history"
+    while address:
+        page = caller.get(address).text
+        shown += [int(number) for number in re.findall('href="/jobs/([0-9]+)"', page)]
+        address = next(iter(re.findall('rel="prev" href="([^"#]+)', page)), "")
+    assert shown == list(range(300, 0, -1))
+    jobs_before = caller.json("/api/jobs?before=3")["jobs"]
+    assert [job["job_id"] for job in jobs_before] == [2, 1]

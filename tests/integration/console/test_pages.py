@@ -248,28 +248,6 @@ def test_a_load_leads_to_its_command_which_may_run_longer(
     assert '<a href="/jobs/1">load 1' not in open_page(caller, "/load")
 
 
-def test_loads_of_a_source_are_shown_after_many_of_another(
-    prepared_dsn: str, open_console: Open
-) -> None:
-    with psycopg.connect(prepared_dsn) as conn:
-        conn.execute(
-            "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, parameters, "
-            "as_of) select case n when 1 then 'ib' else 'tdx' end, 'x', 'init', 'succeeded', 'me', "
-            "'{}', now() from generate_series(1, 300) as n"
-        )
-    caller = open_console({"QUOTEMILL_WAREHOUSE_URL": prepared_dsn})
-    assert re.findall('href="/jobs/([0-9]+)"', open_page(caller, "/chains")) == ["1"]
-    # and the history goes back to the first of them
-    shown, address = [], "/history"
-    while address:
-        page = open_page(caller, address)
-        shown += [int(number) for number in re.findall('href="/jobs/([0-9]+)"', page)]
-        address = next(iter(re.findall('rel="prev" href="([^"#]+)', page)), "")
-    assert shown == list(range(300, 0, -1))
-    jobs_before = caller.json("/api/jobs?before=3")["jobs"]
-    assert [job["job_id"] for job in jobs_before] == [2, 1]
-
-
 def test_what_others_wrote_is_text_on_every_page(open_console: Open, tmp_path: Path) -> None:
     (tmp_path / "quotemill.toml").write_text(
         f'backup_folder = "/srv/{NASTY}"\n[schedule.mine]\ncommand = "run {NASTY}"\n'
