@@ -32,7 +32,8 @@ from tests import citus, timescale
 from tests.forks import fork_clients
 from tests.homes import new_home, scratch
 from tests.planted import find_secrets
-from tests.spare import parse_once, spare_dbt, spare_dbt_commands, spare_dlt
+from tests.spare_dbt import parse_once, spare_dbt, spare_dbt_commands
+from tests.spare_dlt import spare_dlt
 
 ROOT = Path(__file__).parent.parent
 # what `require` may skip for, and what adds it

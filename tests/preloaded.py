@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from loaders.tq.client.program import __main__ as client
-from tests.spare import spare_dlt
+from tests.spare_dlt import spare_dlt
 
 spare_dlt(pytest.MonkeyPatch())
 with contextlib.suppress(ImportError):

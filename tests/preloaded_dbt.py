@@ -7,7 +7,7 @@ import dbt.cli.main  # noqa: F401
 import pytest
 
 from orchestration.cli import build, run  # noqa: F401
-from tests.spare import share_parses, spare_dbt, spare_dbt_commands
+from tests.spare_dbt import share_parses, spare_dbt, spare_dbt_commands
 
 spare_dbt(pytest.MonkeyPatch())
 spare_dbt_commands(pytest.MonkeyPatch())

@@ -30,7 +30,7 @@ import pytest
 
 from tests.faults.points import GROUPS, Point
 from tests.forks import fork_clients
-from tests.spare import spare_dbt
+from tests.spare_dbt import spare_dbt
 
 MAINS = {"loaders": "loaders.cli", "quotemill": "orchestration.cli"}
 
