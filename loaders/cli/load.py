@@ -233,21 +233,23 @@ def retry_command(
 ) -> None:
     """Load again what failed in a job, and nothing else.
 
+    Without its number: in the newest that failed, in all its shards where it is one of them.
+
     Example: loaders retry tdx 12
     """
     settings = load_settings()
-    finish(settings, [retry(settings, source, job, as_of=as_of, verbose=verbose)], json)
+    finish(settings, retry(settings, source, job, as_of=as_of, verbose=verbose), json)
 
 
 def retry(
     settings: Settings, source: str | None, job: int | None, *, as_of: str | None, verbose: bool
-) -> LoadResult:
-    """Load what is left of a job, as the arguments of a command name it."""
+) -> list[LoadResult]:
+    """Load what is left of a job, or of all shards of a load, one after another."""
     shell.start_logs(settings, verbose)
     source, job = shell.parse_source_and_job(source, job)
     request = LoadRequest(source or loads.source_to_retry(settings, job), mode="incremental")
     at = shell.parse_time(as_of)
-    return loads.try_load(settings, request, reporter, as_of=at, retry=True, retry_job=job)
+    return loads.retry_parts(settings, request, reporter, as_of=at, job=job)
 
 
 def finish(settings: Settings, results: list[LoadResult], json: bool) -> None:

@@ -216,24 +216,27 @@ def write_log(
 
 def request_cancel(
     warehouse: Warehouse, source: str | None = None, job_id: int | None = None
-) -> int:
+) -> list[int]:
     """Ask a running job, of any source or the named one, to stop; returns its number.
 
+    Shards of one source are asked together, the newest first, unless a job is named.
     Raises UsageError where none runs, where it is dead, or where several run and none is named.
     """
     named = {"source": source, "job": job_id}
     with warehouse.connect() as conn:
-        jobs: list[tuple[int, str, str, str]] = []
+        jobs: list[tuple[int, str, str, str, bool]] = []
         if has_relation(conn, JOBS):
             jobs = conn.execute(
-                f"select j.job_id, j.source, j.lane, {STATUS} from ops.ingestion_jobs as j "
+                f"select j.job_id, j.source, j.lane, {STATUS}, "
+                "coalesce(j.parameters -> 'options' ? 'shard', false) from ops.ingestion_jobs as j "
                 "where j.status = 'running' and j.job_id = coalesce(%(job)s, j.job_id) "
                 "and j.source = coalesce(%(source)s, j.source) order by j.job_id desc".encode(),
                 named,
             ).fetchall()
         dead = [job for job in jobs if job[3] != "running" and _is_dead(warehouse, job[2])]
         running = [job for job in jobs if job not in dead]
-        if len(running) > 1:
+        are_shards = all(job[4] for job in running) and len({job[1] for job in running}) == 1
+        if len(running) > 1 and not are_shards:
             listed = ", ".join(f"{job} of {of}" for job, of, *_ in running)
             raise UsageError(
                 f"several jobs are running: {listed}", hint=f"loaders cancel {running[0][0]}"
@@ -250,10 +253,10 @@ def request_cancel(
             raise UsageError(f"{which}{of} running", hint="`loaders status` lists the jobs")
         conn.execute(
             "update ops.ingestion_jobs set cancel_requested_at = clock_timestamp() "
-            "where job_id = %s",
-            (running[0][0],),
+            "where job_id = any(%s)",
+            ([job for job, *_ in running],),
         )
-    return running[0][0]
+    return [job for job, *_ in running]
 
 
 def request_cancel_after(warehouse: Warehouse, job_id: int, task_no: int) -> None:

@@ -36,8 +36,11 @@ class Shard:
 def read_shard(request: LoadRequest) -> Shard:
     """The shard of a request; the whole where none is named. Raises UsageError."""
     text = request.options.get(OPTION)
-    if text is None:
-        return Shard()
+    return Shard() if text is None else parse_shard(text)
+
+
+def parse_shard(text: str) -> Shard:
+    """The shard of a text such as 2/5. Raises UsageError."""
     form = _FORM.fullmatch(text)
     number, count = (int(part) for part in form.groups()) if form else (0, 0)
     if not 1 <= number <= count <= MOST:

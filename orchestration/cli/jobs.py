@@ -47,7 +47,7 @@ def jobs_command(
 
     Example: quotemill jobs --follow
     """
-    from loaders.engine import job_list, job_status
+    from loaders.engine import job_status, shard_jobs
 
     warehouse = find_current_warehouse(load_settings())
     if warehouse is None:
@@ -57,14 +57,15 @@ def jobs_command(
             raise UsageError(
                 "--log needs the number of a job", hint="quotemill jobs 12 --log 12.jsonl"
             )
-        listed = job_list.report(warehouse, limit)["jobs"]
+        shown = shard_jobs.report(warehouse, limit)
         if json:
-            shell.print_json(listed)
+            shell.print_json(shown["jobs"])
         else:
-            print(
-                "\n".join(map(load_jobs.format_job, listed))
-                or "no load has run yet: `quotemill run`"
-            )
+            listed = [
+                *map(load_jobs.format_job, shown["jobs"]),
+                *map(load_jobs.format_whole, shown["shards"]),
+            ]
+            print("\n".join(listed) or "no load has run yet: `quotemill run`")
         return
     with warehouse.keeping_connections() as pooled:
         number = job_status.find_running_job(pooled) if job is None else job

@@ -57,6 +57,7 @@ class CancelledAnswer(Answer):
     """The load that is asked to stop."""
 
     job_id: int
+    job_ids: list[int]
 
 
 def routes(console: Console, watch: JobWatch) -> APIRouter:
@@ -85,8 +86,9 @@ def routes(console: Console, watch: JobWatch) -> APIRouter:
         if call.source is not None:
             sources.find(call.source)
         asked = jobs.request_cancel(console.open_warehouse(), call.source, call.job_id)
-        watch.forget(asked)
-        return CancelledAnswer(job_id=asked)
+        for job_id in asked:
+            watch.forget(job_id)
+        return CancelledAnswer(job_id=asked[0], job_ids=asked)
 
     @router.post("/tasks/{task_id}/cancel")
     def cancel_task(
@@ -100,7 +102,7 @@ def routes(console: Console, watch: JobWatch) -> APIRouter:
         job_id, task_no = map(int, task_id.split("-"))
         jobs.request_cancel_after(console.open_warehouse(), job_id, task_no)
         watch.forget(job_id)
-        return CancelledAnswer(job_id=job_id)
+        return CancelledAnswer(job_id=job_id, job_ids=[job_id])
 
     return router
 

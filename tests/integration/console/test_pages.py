@@ -175,11 +175,11 @@ def test_a_running_load_shows_its_tasks_and_which_is_the_last(
             assert 'data-call="/api/tasks/1-1/cancel"' in text
             assert "quotemill cancel 1 --after-task 1" in text
             assert 'id="asked"' not in text
-            assert caller.call("/api/tasks/1-1/cancel").json() == {"job_id": 1}
+            assert caller.call("/api/tasks/1-1/cancel").json()["job_ids"] == [1]
             text = caller.get("/jobs/1/part").text
             assert "asked to stop after task 1" in text
             assert 'data-call="/api/tasks/' not in text
-            assert caller.call("/api/ingestion/cancel", {"job_id": 1}).json() == {"job_id": 1}
+            assert caller.call("/api/ingestion/cancel", {"job_id": 1}).json()["job_ids"] == [1]
             assert "asked to stop after its batch" in caller.get("/jobs/1/part").text
         finally:
             release()

@@ -1,21 +1,32 @@
 """Loads in parts: each shard its codes, the parts together what one load lands."""
 
+import contextlib
 import itertools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
+from loaders import loads
+from loaders.cli.jobs import format_whole
+from loaders.engine import jobs, shard_jobs
+from loaders.engine.request import LoadRequest
 from loaders.engine.shard import Shard
 from loaders.errors import PartialError, UsageError
+from loaders.progress import Silent
 from loaders.sandbox.world.market import SyntheticMarket
+from loaders.trading_time import SHANGHAI
+from loaders.warehouse.lock import load_lock
+from loaders.warehouse.postgres import open_warehouse
 from tests.integration.tdx_load.bench import CORE, Bench
 
 OpenBench = Callable[..., AbstractContextManager[Bench]]
 CURSORS = "select dataset, key, cursor from ops.ingestion_state order by 1, 2"
 
 
-def load_shards(made: Bench, count: int, **request: object) -> int:
+def load_shards(made: Bench, count: int, **request: Any) -> int:
     """Load every part, the last first; the number of rows that changed."""
     changed = 0
     for number in range(count, 0, -1):
@@ -80,3 +91,66 @@ def test_a_code_that_failed_in_a_shard_is_retried_there(
         bench.sandbox.log.clear()
         assert bench.load(retry=True).exit_code == 0
         assert asked(bench, "kline-all") == ["sh600000"]
+
+
+def test_one_retry_loads_what_is_left_of_all_shards(
+    open_bench: OpenBench, small_market: SyntheticMarket
+) -> None:
+    with open_bench(small_market, retries=0) as bench:
+        codes = [s.code for s in small_market.securities if s.code.startswith("sh60")]
+        broken = [next(c for c in codes if Shard(n, 3).takes(c)) for n in (1, 3)]
+        for code in broken:
+            bench.sandbox.faults.add(f"error:kline-all:code={code}")
+        first, second, third = (
+            bench.load(options={"shard": f"{number}/3"}) for number in (1, 2, 3)
+        )
+        assert [first.exit_code, second.exit_code, third.exit_code] == [6, 0, 6]
+        warehouse = open_warehouse(bench.settings)
+        [whole] = shard_jobs.report(warehouse)["shards"]
+        assert (whole["status"], whole["failed"], whole["absent"]) == ("partial", 2, [])
+        assert whole["to_retry"] == [first.job_id, third.job_id]
+
+        bench.sandbox.faults.clear()
+        bench.sandbox.log.clear()
+        again = loads.retry_parts(
+            bench.settings,
+            LoadRequest("tdx"),
+            lambda: contextlib.nullcontext(Silent()),
+            as_of=bench.sandbox.clock.replace(tzinfo=SHANGHAI),
+        )
+        assert [result.status for result in again] == ["succeeded"] * 2
+        assert asked(bench, "kline-all") == sorted(broken)
+        [whole] = shard_jobs.report(warehouse, 1)["shards"]
+        assert (whole["status"], whole["failed"]) == ("succeeded", 0)
+        assert whole["jobs"] == {1: again[0].job_id, 2: second.job_id, 3: again[1].job_id}
+        assert "tdx incremental in 3 shards, succeeded" in format_whole(whole)
+
+        bench.load(options={"shard": "2/3"})  # begins the next one
+        [whole] = shard_jobs.report(warehouse)["shards"]
+        assert (whole["status"], whole["absent"]) == ("partial", [1, 3])
+        assert "not started: 1, 3" in format_whole(whole)
+
+
+def test_one_cancel_asks_all_shards_of_a_source(market_bench: Bench) -> None:
+    market_bench.load(codes=["sh600000"], datasets=["codes"])
+    warehouse = open_warehouse(market_bench.settings)
+    with contextlib.ExitStack() as stack:
+        running = []
+        for number in (1, 2):
+            request = LoadRequest("tdx", options={"shard": f"{number}/2"})
+            lane = f"tdx_{number}"
+            stack.enter_context(load_lock(warehouse, lane))
+            at = datetime(2025, 6, 30, tzinfo=UTC)
+            running.append(jobs.start_job(warehouse, lane, request, "incremental", at))
+        assert shard_jobs.report(warehouse)["shards"][0]["status"] == "running"
+        assert jobs.request_cancel(warehouse, None, running[0]) == running[:1]
+        assert jobs.request_cancel(warehouse, "tdx") == running[::-1]
+        assert jobs.request_cancel(warehouse) == running[::-1]
+        asked_to_stop = (
+            "select job_id from ops.ingestion_jobs where cancel_requested_at is not null"
+        )
+        assert sorted(market_bench.rows(asked_to_stop)) == [(job,) for job in running]
+        stack.enter_context(load_lock(warehouse, "toy"))
+        jobs.start_job(warehouse, "toy", LoadRequest("toy"), "incremental", at)
+        with pytest.raises(UsageError, match="several jobs are running"):
+            jobs.request_cancel(warehouse)
