@@ -40,4 +40,4 @@ def describe_stale_fix(settings: Settings) -> str:
     )
 
 
-OPERATIONS = Operations(missing_settings, JOBS, describe_stale_fix)
+OPERATIONS = Operations(missing_settings, JOBS, describe_stale_fix, has_verify=True)

@@ -16,7 +16,6 @@ from orchestration.console.pages.loading import write_line
 from orchestration.run import build_record, findings, history
 
 SHOWN = 30
-VERIFIED = ("tdx", "tq")  # what `loaders verify` takes
 MOST = 500  # findings on a page
 LINES = 500  # of the log of a run or build
 CLOCKS_APART = timedelta(minutes=10)  # of this machine, which logs, and of the server
@@ -118,7 +117,7 @@ def gather_sources(console: Console) -> Mapping[str, Any]:
                 "name": name,
                 "missing": known.missing(settings),
                 "has_selftest": is_tested,
-                "is_verified": name in VERIFIED,
+                "is_verified": known.has_verify,
             }
         )
     return {"sources": shown, "runs": runs, "checks": checks}
