@@ -143,6 +143,7 @@ def test_a_failure_names_its_kind(sandbox: TdxSandbox, fault: str, no: int, kind
     assert result.failure.kind == kind
 
 
+@pytest.mark.long
 def test_each_check_has_the_time_limit_of_its_kind(sandbox: TdxSandbox) -> None:
     sandbox.faults.add("latency:index:seconds=1.2")
     sandbox.faults.add("latency:index/all:seconds=1.2")

@@ -160,6 +160,7 @@ def test_a_further_key_of_a_scheduled_load_is_sent_once(
         assert hook.titles[-3:] == [f"error: job:toy_{mode}"] * 2 + [f"resolved: job:toy_{mode}"]
 
 
+@pytest.mark.long
 def test_an_acknowledged_key_ends_alert_and_exit_code(
     bench: Toy,  # noqa: F811
     night: Night,

@@ -68,6 +68,7 @@ def list_calls(document: Any, text: str) -> Iterator[tuple[str, str, Any]]:
                     yield method, spoken, known | {name: value}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
 def test_an_odd_text_in_any_field_is_a_text_or_refused(
     open_console: Open, prepared_dsn: str, text: str

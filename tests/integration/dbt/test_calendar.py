@@ -27,6 +27,7 @@ def land_calendar(conn: psycopg.Connection, served: list[date]) -> None:
     land(conn, "trading_day", build_records(served, datetime(2024, 1, 31, tzinfo=UTC)))
 
 
+@pytest.mark.long
 def test_a_gap_in_the_calendar_of_the_service_is_not_an_error(
     real_tdx_data: Path, conn: psycopg.Connection, dbt: Dbt
 ) -> None:

@@ -72,6 +72,7 @@ def test_a_view_follows_a_column_that_a_view_below_it_gains(
     )
 
 
+@pytest.mark.long
 def test_a_changed_macro_reaches_old_rows_at_the_next_build(
     conn: psycopg.Connection, built: Dbt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,6 +51,7 @@ def expected(events: list[dict[str, Any]], day: int, price: int, decimals: int) 
     return Decimal(whole if value > 0 else -whole).scaleb(-decimals)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "examples", [pytest.param(2, id="few"), pytest.param(60, marks=pytest.mark.soak, id="many")]
 )

@@ -61,6 +61,7 @@ def test_other_terms_of_a_contract_reach_all_days_with_its_quotes(
     )
 
 
+@pytest.mark.long
 def test_a_contract_that_is_found_out_later_reaches_the_counts_of_days(
     option_days: str, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
@@ -130,6 +131,7 @@ def test_an_expected_session_leaves_the_tables_once_a_calendar_drops_it(
     assert reached == tables(conn, BUILT)
 
 
+@pytest.mark.long
 def test_another_setting_that_the_query_names_builds_everything(
     option_days: str, conn: psycopg.Connection, dbt: Dbt
 ) -> None:

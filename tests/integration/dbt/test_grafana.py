@@ -96,6 +96,7 @@ def fill_in(text: str) -> str:
     return text
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("models")
 def test_each_query_runs_as_a_reader_and_shows_what_is_there(
     conn: psycopg.Connection, dbt: Dbt

@@ -230,6 +230,7 @@ def test_a_vendor_that_stops_adjusting_is_one_finding(
     assert adjusted_findings(conn) == {(CODE, "late_corporate_action"): 4 * 20}
 
 
+@pytest.mark.long
 def test_an_older_reading_of_the_vendor_is_not_a_missing_event(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:
@@ -249,6 +250,7 @@ def test_an_older_reading_of_the_vendor_is_not_a_missing_event(
     assert differences(conn) == []
 
 
+@pytest.mark.long
 def test_day_files_differ_from_real_bars_only_where_the_exchange_corrected(
     real_tdx_data: Path, conn: psycopg.Connection, dbt: Dbt
 ) -> None:

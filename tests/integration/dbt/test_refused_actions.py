@@ -196,6 +196,7 @@ def test_a_refused_bar_that_was_accepted_later_is_not_a_finding(
     }
 
 
+@pytest.mark.long
 def test_thirty_events_of_nine_decimals_adjust_to_the_cent(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:

@@ -44,6 +44,7 @@ def test_a_name_lasts_until_loads_see_another(conn: Conn, dbt: Dbt) -> None:
     ]
 
 
+@pytest.mark.long
 def test_a_code_without_an_answer_or_a_name_keeps_its_name(conn: Conn, dbt: Dbt) -> None:
     land(conn, "security", [named("sz000002", "万 科Ａ", DAYS[0])])
     assert dbt(*NAMES).success

@@ -107,6 +107,7 @@ def test_stale_open_interest_is_never_confirmed(made: Bench) -> None:
     assert newest == "2026-11-23"
 
 
+@pytest.mark.long
 def test_open_interest_of_a_hardly_traded_chain_may_be_unchanged(made: Bench) -> None:
     def morning(day: str) -> int:
         return made.at(f"{day}T07:30:00").load("enrich", symbols=["AAPL"]).exit_code

@@ -84,6 +84,7 @@ def test_contracts_that_do_not_fit_are_counted_or_refused(made: Bench) -> None:
     assert isinstance(dry_run(small.with_settings(overflow="refuse")).error, SettingsError)
 
 
+@pytest.mark.long
 def test_a_slot_is_planned_by_the_time_of_recent_batches(made: Bench) -> None:
     def hold_s() -> float:
         return float(dry_run(made).detail["hold_s"])

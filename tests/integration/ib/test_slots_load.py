@@ -129,6 +129,7 @@ def test_an_older_set_gets_that_chance_too(made: Bench) -> None:
     assert made.rows(errors) == [("2026-11-20", False)]
 
 
+@pytest.mark.long
 def test_a_whole_day_works_the_queue_between_its_slots(made: Bench) -> None:
     made.sandbox.faults.add("pacing:after=1:times=100")
     result = made.at("2026-11-19T15:00:01").load("snapshot", run_day="yes")

@@ -46,6 +46,7 @@ def test_events_of_gbbq_are_those_of_the_csv_file_and_are_read_once(client_bench
     }
 
 
+@pytest.mark.long
 def test_codes_with_nothing_new_move_a_shared_cursor_once_a_day(
     open_loaded: OpenBench, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,6 +80,7 @@ def test_a_code_that_was_not_asked_for_is_read_later_from_the_same_file(
     assert client_bench.rows(count)[0][0] > 5
 
 
+@pytest.mark.long
 def test_an_event_that_a_newer_file_lacks_stays_until_its_loss_is_accepted(
     client_bench: Bench, cache: Path
 ) -> None:
@@ -161,6 +163,7 @@ def test_a_refused_record_hides_no_lost_event_of_its_code(client_bench: Bench, c
     assert client_bench.load(datasets=EVENTS).exit_code == 0
 
 
+@pytest.mark.long
 def test_a_lost_change_of_capital_is_a_loss_like_any_other(
     client_bench: Bench, cache: Path
 ) -> None:
@@ -287,6 +290,7 @@ def test_a_file_written_during_a_load_is_read_by_the_next_one(
     assert [client_bench.rows(query) for query in stored] == [[(2,)], [(2,)]]
 
 
+@pytest.mark.long
 def test_a_file_that_is_no_gbbq_fails_alone_and_a_bad_record_costs_itself(
     client_bench: Bench, cache: Path
 ) -> None:

@@ -30,6 +30,7 @@ INDEX = """
 CALENDAR = "select trade_date from raw_tdx.trading_day where source = 'client' order by 1"
 
 
+@pytest.mark.long
 def test_a_folder_alone_gives_the_bars_of_the_service(
     folder: ClientFolder, open_bench: OpenBench, small_market: SyntheticMarket, days: list[date]
 ) -> None:
@@ -266,6 +267,7 @@ def test_an_old_folder_is_stale_and_no_fault(folder: ClientFolder, days: list[da
     assert any("the client's folder is stale" in warning for warning in result.warnings)
 
 
+@pytest.mark.long
 def test_an_old_list_delists_no_code_that_has_newer_bars(
     folder: ClientFolder, small_market: SyntheticMarket, days: list[date]
 ) -> None:

@@ -3,6 +3,8 @@
 import struct
 from pathlib import Path
 
+import pytest
+
 from loaders.sandbox.tdx.client_files import older_blocks, write_client_files, write_sectors
 from loaders.sandbox.tdx.folder_faults import cut_short
 from loaders.sandbox.world.market import SyntheticMarket
@@ -53,6 +55,7 @@ def test_members_in_an_older_copy_hold_from_the_day_of_the_newer_one(
     ]
 
 
+@pytest.mark.long
 def test_sectors_of_todays_client_replace_those_of_an_older_one(
     client_bench: Bench, cache: Path, small_market: SyntheticMarket
 ) -> None:

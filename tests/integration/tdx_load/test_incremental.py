@@ -58,6 +58,7 @@ def test_a_second_load_asks_for_no_bar_and_writes_no_row(loaded_bench: Bench) ->
     assert loaded_bench.klines() == before
 
 
+@pytest.mark.long
 def test_one_new_day_is_loaded_by_short_answers(
     open_loaded: OpenBench, small_market: SyntheticMarket
 ) -> None:

@@ -148,6 +148,7 @@ def test_minutes_of_the_running_day_are_provisional_until_the_evening(
         assert cursor == [(today,)]
 
 
+@pytest.mark.long
 def test_realtime_asks_for_what_is_missing_by_now_and_nothing_twice(
     open_bench: OpenBench, small_market: SyntheticMarket
 ) -> None:

@@ -56,6 +56,7 @@ def test_last_means_the_newest_day_that_has_ended(monday: Bench) -> None:
     assert parameters == [("2025-06-27",)]
 
 
+@pytest.mark.long
 def test_each_mode_has_the_datasets_that_it_is_about(monday: Bench) -> None:
     monday.load(mode="init", codes=(CODE,), datasets=None)
     after_close = monday.load(codes=(CODE,), datasets=None)
@@ -134,6 +135,7 @@ def test_a_realtime_load_waits_its_turn_where_the_settings_say_so(
     assert [result.status for result in results] == ["succeeded"]
 
 
+@pytest.mark.long
 def test_a_full_package_ends_and_the_next_one_goes_on(
     monday: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

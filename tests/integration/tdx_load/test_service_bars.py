@@ -36,6 +36,7 @@ def tasks_of(result: Any, datasets: tuple[str, ...]) -> list[Any]:
     return [task for task in result.tasks if task.dataset in datasets]
 
 
+@pytest.mark.long
 def test_an_unfinished_week_or_month_is_one_row_that_becomes_final(
     open_bench: OpenBench, small_market: SyntheticMarket
 ) -> None:

@@ -93,6 +93,7 @@ def test_a_code_that_failed_in_a_shard_is_retried_there(
         assert asked(bench, "kline-all") == ["sh600000"]
 
 
+@pytest.mark.long
 def test_one_retry_loads_what_is_left_of_all_shards(
     open_bench: OpenBench, small_market: SyntheticMarket
 ) -> None:

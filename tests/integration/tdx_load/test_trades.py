@@ -121,6 +121,7 @@ def test_a_gap_is_filled_whatever_the_cursor_says(
         assert last["start_date"] == last["end_date"] == f"{days[-4]:%Y%m%d}"
 
 
+@pytest.mark.long
 def test_a_day_that_is_read_again_replaces_what_is_stored_of_it(
     open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date]
 ) -> None:
@@ -165,6 +166,7 @@ def test_without_day_bars_it_says_what_must_load_first(
     assert "load kline_daily first" in task.failures[STOCK]
 
 
+@pytest.mark.long
 def test_ticks_of_the_running_day_are_provisional_until_the_next_day(
     open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date]
 ) -> None:

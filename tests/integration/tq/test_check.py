@@ -21,6 +21,7 @@ def checked(made: Bench) -> Check:
     return check(made.settings, NOW)
 
 
+@pytest.mark.long
 def test_a_check_says_what_the_licence_allows_and_what_is_due(mapped: Bench) -> None:
     answer = checked(mapped)
     assert answer.status == "ok"
@@ -81,6 +82,7 @@ def test_an_evening_that_waited_for_the_servers_slows_no_estimate(mapped: Bench)
     assert measured.seconds_per_day == pytest.approx(2.0)
 
 
+@pytest.mark.long
 def test_a_dry_run_lists_the_days_that_a_load_would_fetch(mapped: Bench) -> None:
     warehouse = open_warehouse(mapped.settings)
     mapped.sandbox.log.clear()

@@ -201,6 +201,7 @@ def test_a_stop_ends_the_making_of_minutes_with_the_day_it_is_at(
     assert made_days(made.load("ticks", datasets=("tick_minute",))) == DAYS - 1
 
 
+@pytest.mark.long
 def test_a_store_that_goes_away_before_the_minutes_costs_no_ticks(
     mapped: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,6 +218,7 @@ def test_a_store_that_goes_away_before_the_minutes_costs_no_ticks(
     assert (result.status, made_days(result), mapped.asked()) == ("succeeded", DAYS, [])
 
 
+@pytest.mark.long
 def test_days_wait_for_the_hours_of_their_variety(made: Bench) -> None:
     before = made.rows(MINUTES)
     made.execute("truncate raw_tq.tick_minute, raw_tq.tick_minute_day, raw_tq.trading_session")

@@ -84,6 +84,7 @@ def test_a_variety_may_have_an_underscore_in_its_name(
         assert verify(made.settings, open_warehouse(made.settings), made.heard).differences == ()
 
 
+@pytest.mark.long
 def test_the_route_without_a_schedule_extends_nothing(made: Bench) -> None:
     reach = "update raw_tq.main_harvest set last_day = last_day {} 7 where route = '{}'"
     assert made.load("cross-check").status == "succeeded"
