@@ -18,6 +18,7 @@ NOT_RUN = {
         "backtesters",
         "quotemill export views",
     ): "needs option chains too; tests/integration/dbt/test_compat_views reads the views",
+    ("citus", ""): "needs a cluster; tests/e2e/editions/test_citus distributes tables of one",
     ("console", "quotemill console"): "serves until Ctrl-C; tests/e2e/console starts it",
     ("console", "TOKEN="): "needs a console that runs; tests/e2e/console/test_loads calls it",
     (
