@@ -95,7 +95,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_deselected(items: list[pytest.Item]) -> None:
     """Count the long tests that a run leaves to `make test-e2e`."""
     for item in items:
-        if item.get_closest_marker("long") and not item.get_closest_marker("soak"):
+        is_left = "not long" in item.config.option.markexpr and item.get_closest_marker("long")
+        if is_left and not item.get_closest_marker("soak"):
             item.config.stash[LEFT] = item.config.stash.get(LEFT, 0) + 1
 
 
