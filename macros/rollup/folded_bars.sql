@@ -3,10 +3,10 @@
     the planner then sorts once.
 #}
 {% macro folded_bars(order) -%}
-    (array_agg(open order by {{ order }}))[1] as open,
-    max(high) as high,
-    min(low) as low,
-    (array_agg(close order by {{ order }}))[count(*)] as close,
+    (array_agg(open order by {{ order }}))[1]::numeric(18, 3) as open,
+    max(high)::numeric(18, 3) as high,
+    min(low)::numeric(18, 3) as low,
+    (array_agg(close order by {{ order }}))[count(*)]::numeric(18, 3) as close,
     sum(volume_shares)::bigint as volume_shares,
     sum(amount_cny)::numeric(20, 3) as amount_cny
 {%- endmacro %}

@@ -30,7 +30,7 @@
         {{ bucket_end(minutes) | indent }} as bar_end,
         max(trade_date) as trade_date,
         {{
-            rolled_up_columns('count(*)', minute_columns()) if continuous
+            rolled_up_columns('count(*)', minute_columns(), cast=true) if continuous
             else rolled_up_columns(bar_count)
         }}
     from {{ config.get('meta')['continuous']['of'] if continuous else changed(bars, by='bar_end') }}

@@ -23,7 +23,7 @@ def manifest(parsed_project: tuple[Path, Any]) -> Any:
 def column_types(models: str) -> list[tuple[str, str, str]]:
     """Relation, column and type of everything that is built."""
     query = """
-        select relation.relname, attname, format_type(atttypid, null)
+        select relation.relname, attname, format_type(atttypid, atttypmod)
         from pg_attribute
         inner join pg_class as relation on relation.oid = attrelid
         where
@@ -60,6 +60,22 @@ def test_suffixes_match_the_types_of_columns(
         if relation in built and kind != ("boolean" if name.startswith("is_") else wanted):
             wrong.append((relation, name, kind))
     assert built <= {relation for relation, _, _ in column_types}
+    assert wrong == []
+
+
+def test_columns_are_built_with_the_types_of_their_contracts(
+    manifest: Any, column_types: list[tuple[str, str, str]]
+) -> None:
+    """dbt itself compares without precision, and a client shows as many digits as that has."""
+    built = {(relation, name): kind for relation, name, kind in column_types}
+    wrong = []
+    for model in list_models(manifest):
+        for column in model.columns.values():
+            if column.data_type and model.config.contract.enforced:
+                kind = column.data_type.removeprefix("pg_catalog.")
+                wanted = {"timestamptz": "timestamp with time zone"}.get(kind, kind)
+                if built[model.alias, column.name] != wanted:
+                    wrong.append(f"{model.alias}.{column.name} {wanted}")
     assert wrong == []
 
 

@@ -16,7 +16,7 @@ select
     code,
     {{ session_hour }} as bar_end,
     trade_date,
-    {{ rolled_up_columns('sum(bar_count)') }}
+    {{ rolled_up_columns('sum(bar_count)', cast=true) }}
 from {{ ref('kline_30m') }}
 group by
     code,

@@ -19,7 +19,7 @@ select
         {{ level }}_price,
         {{ level }}_volume_shares,
     {% endfor -%}
-    ask1_price - bid1_price as spread,
+    (ask1_price - bid1_price)::numeric(18, 3) as spread,
     close is null as is_suspended,
     fetched_at
 from {{ ref('stg_tdx__quote') }}
