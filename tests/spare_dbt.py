@@ -8,25 +8,27 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterable
-from itertools import repeat
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orchestration.run.quick_dbt.connections import keep_connections
+from orchestration.run.quick_dbt.contexts import make_macros_when_called
+from orchestration.run.quick_dbt.events import skip_unheard_events
+from orchestration.run.quick_dbt.templates import compile_templates_once
 from orchestration.run.syntax_trees import parsed_alone
 
 
 def spare_dbt(patch: pytest.MonkeyPatch) -> None:
     """Skip work of dbt's commands in this process that no test checks: half of their time."""
-    import psycopg2
-    from dbt.adapters.base.connections import BaseConnectionManager
-    from dbt.adapters.contracts.connection import ConnectionState
     from dbt.adapters.postgres.connections import PostgresCredentials
-    from dbt_common.clients import agate_helper, jinja
-    from dbt_common.events import base_types
-    from dbt_common.events.event_manager import EventManager
+    from dbt_common.clients import agate_helper
+
+    # what our own commands skip, plain dbt in a test skips too; what was compiled stays for all
+    skip_unheard_events(patch.setattr)
+    keep_connections(patch.setattr)
+    compile_templates_once(patch.setattr)
 
     # plain dbt, in which a model of some thousand builds fails, has no such lock
     patch.setattr(ast, "parse", parsed_alone(ast.parse))
@@ -38,22 +40,6 @@ def spare_dbt(patch: pytest.MonkeyPatch) -> None:
     # no model reads the server's address: a project parsed for one serves for another
     keys = ("database", "schema")
     patch.setattr(PostgresCredentials, "_connection_keys", lambda _: keys)
-
-    # 40 lines for each model, built and scrubbed for a log that is off
-    make, fire = base_types.BaseEvent.__init__, EventManager.fire_event
-
-    def make_unless_debug(event: Any, *args: Any, **values: Any) -> None:
-        if not isinstance(event, base_types.DebugLevel):
-            make(event, *args, **values)
-
-    def fire_if_heard(manager: Any, event: Any, level: Any = None, **options: Any) -> None:
-        is_info = level is None and isinstance(event, base_types.InfoLevel)
-        is_heard = manager.loggers or manager.callbacks or not is_info
-        if is_heard and not isinstance(event, base_types.DebugLevel):
-            fire(manager, event, level, **options)
-
-    patch.setattr(base_types.BaseEvent, "__init__", make_unless_debug)
-    patch.setattr(EventManager, "fire_event", fire_if_heard)
 
     # three calendars for each query, to tell text from dates
     build, testers = agate_helper.build_type_tester, dict[Any, Any]()
@@ -68,42 +54,6 @@ def spare_dbt(patch: pytest.MonkeyPatch) -> None:
     # the result of each statement without rows
     patch.setattr(agate_helper, "empty_table", functools.cache(agate_helper.empty_table))
 
-    # the same models and macros, compiled again by each command
-    compiled, code = jinja.MacroFuzzEnvironment.compile, dict[Any, Any]()
-
-    def compile_once(environment: Any, source: Any, *args: Any, **options: Any) -> Any:
-        key = type(environment), source, args, tuple(sorted(options.items()))
-        if not isinstance(source, str):
-            return compiled(environment, source, *args, **options)
-        if key not in code:
-            code[key] = compiled(environment, source, *args, **options)
-        return code[key]
-
-    patch.setattr(jinja.MacroFuzzEnvironment, "compile", compile_once)
-
-    # one connection for all models: the first queries of a new one fill its caches, which is half
-    # of the server's time
-    release = BaseConnectionManager.release
-
-    def keep(connections: Any) -> None:
-        connection = connections.get_if_exists()
-        if connection is None or connection.state != ConnectionState.OPEN:
-            return
-        handle = connection.handle
-        try:
-            handle.rollback()
-            connection.transaction_open = False
-            handle.autocommit = True
-            with handle.cursor() as cursor:
-                cursor.execute("discard all")
-                # as a connection's end does: tests count what was read
-                cursor.execute("select pg_stat_force_next_flush()")
-            handle.autocommit = False
-        except psycopg2.Error:
-            release(connections)
-
-    patch.setattr(BaseConnectionManager, "release", keep)
-
 
 def spare_dbt_commands(patch: pytest.MonkeyPatch) -> None:
     """Skip more steps of each command: a quarter of its time. They import all of dbt."""
@@ -116,7 +66,7 @@ def spare_dbt_commands(patch: pytest.MonkeyPatch) -> None:
 
     # a file about the graph that no test reads
     patch.setattr(Linker, "get_graph_summary", lambda *_: {})
-    _spare_namespaces(patch)
+    make_macros_when_called(patch.setattr)
     _spare_contexts(patch)
     _spare_graphs(patch)
     _spare_relations(patch)
@@ -224,74 +174,6 @@ def _spare_relations(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(BaseAdapter, "set_macro_context_generator", set_sparing)
     patch.setattr(BaseAdapter, "_get_cache_schemas", schemas_once)
     patch.setattr(PostgresRelation, "create", classmethod(create_once))
-
-
-class _BoundMacro(tuple[Any, ...]):
-    """A macro with what it is called with: dbt's object for it is made when it is called.
-
-    A context has some thousand macros, of which a model calls ten. Unit tests replace a macro by
-    what it returns, and ask for its parts.
-    """
-
-    __slots__ = ()
-    macro, context, node, stack = (property(itemgetter(n)) for n in range(4))
-
-    @property
-    def __class__(self) -> Any:
-        from dbt.clients.jinja import MacroGenerator
-
-        return MacroGenerator
-
-    def __call__(self, *args: Any, **options: Any) -> Any:
-        from dbt.clients.jinja import MacroGenerator
-
-        return MacroGenerator(*self)(*args, **options)
-
-
-def _spare_namespaces(patch: pytest.MonkeyPatch) -> None:
-    """Fill the namespace of a model or hook, which has all macros, without five calls for each."""
-    from dbt.context.macros import MacroNamespace, MacroNamespaceBuilder
-    from dbt.context.manifest import ManifestContext
-
-    def build_namespace(builder: Any, packages: dict[str, Any], context: Any) -> Any:
-        common = repeat(context), repeat(builder.node), repeat(builder.thread_ctx)
-        bound = {
-            name: dict(
-                zip(
-                    macros,
-                    map(_BoundMacro, zip(macros.values(), *common, strict=False)),
-                    strict=True,
-                )
-            )
-            for name, macros in packages.items()
-        }
-        internal: dict[str, Any] = {}
-        for name in reversed(builder.internal_package_names_order):
-            internal |= bound.pop(name, {})
-        own, root = bound.get(builder.search_package, {}), bound.get(builder.root_package, {})
-        return MacroNamespace({} if own is root else root, own, internal, bound)
-
-    def merged(namespace: Any) -> dict[str, Any]:
-        if "merged" not in vars(namespace):
-            namespace.merged = dict[str, Any]()
-            for part in reversed(list(namespace._search_order())):
-                namespace.merged |= part
-        members: dict[str, Any] = namespace.merged
-        return members
-
-    list_members = ManifestContext.to_dict
-
-    def all_members(context: Any) -> Any:
-        if not isinstance(context.namespace, MacroNamespace):
-            return list_members(context)
-        members = super(ManifestContext, context).to_dict()  # the context itself, which macros hold
-        members.update(merged(context.namespace))
-        return members
-
-    patch.setattr(MacroNamespaceBuilder, "build_namespace", build_namespace)
-    patch.setattr(ManifestContext, "to_dict", all_members)
-    patch.setattr(MacroNamespace, "_keys", merged)
-    patch.setattr(MacroNamespace, "__getitem__", lambda namespace, name: merged(namespace)[name])
 
 
 def parse_once(parse: Callable[[], Any], parsed: Path, own: Path) -> Any:

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 import re
 import sys
 import tempfile
@@ -35,6 +36,7 @@ from loaders.warehouse.profiles import write_profile
 from orchestration.run import manifest
 from orchestration.run.build_order import longest_work_first
 from orchestration.run.build_record import FIGURES, Wait, build_lock, recorded_build
+from orchestration.run.quick_dbt import quick_dbt
 from orchestration.run.seed_files import readable_seeds
 from orchestration.run.syntax_trees import built_one_at_a_time
 
@@ -42,6 +44,7 @@ from orchestration.run.syntax_trees import built_one_at_a_time
 _WRITING = frozenset({"build", "run", "seed", "snapshot", "clone", "retry"})
 _LISTING = ("ls", "list")  # `--resource-type seed` of these writes nothing
 _READING = frozenset({"test", "show", "compile", "source", "docs"})  # tables of this version
+_LOG_LEVEL = "DBT_LOG_LEVEL_FILE"  # dbt's own variable
 
 
 @dataclass(frozen=True)
@@ -193,8 +196,6 @@ def invoke(
     project = find_project()
     target = dbt_target(settings, warehouse)
     write_profile(warehouse, target)
-    from dbt.cli.main import dbtRunner
-
     defaults = {
         "--project-dir": str(project.dbt),
         "--profiles-dir": str(target),
@@ -209,12 +210,18 @@ def invoke(
         if is_command and name not in given
         for part in (name, value)
     ]
-    head = ["--no-send-anonymous-usage-stats", *(["--quiet"] if quiet else [])]
+    head = ["--no-send-anonymous-usage-stats"]
+    if quiet:
+        head.append("--quiet")
+        if _LOG_LEVEL not in os.environ:
+            head += ["--log-level-file", "info"]  # else some 3,000 lines in each build
     if not lenient:
         head += ["--warn-error-options", '{"error": ["NoNodesForSelectionCriteria"]}']
     stdout = contextlib.redirect_stdout(sys.stderr) if quiet else contextlib.nullcontext()
     seeds = readable_seeds(project.root / "seeds", target / "seeds")
-    with stdout, built_one_at_a_time(), longest_work_first(), seeds:
+    with quick_dbt(), stdout, built_one_at_a_time(), longest_work_first(), seeds:
+        from dbt.cli.main import dbtRunner
+
         outcome = dbtRunner().invoke([*head, *arguments, *options])
     if isinstance(outcome.exception, KeyboardInterrupt):  # dbt has cancelled its queries
         raise outcome.exception
