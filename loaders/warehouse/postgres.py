@@ -48,6 +48,7 @@ _FIXES = [  # fragments of libpq's messages, and what to do about each
     ("SSL", "check sslmode and the certificates ({origin})"),
     ("too many clients", "close other connections, or raise max_connections"),
     ("remaining connection slots", "close other connections, or raise max_connections"),
+    ("connections to the node", "start that node of Citus, then run the command again"),
     ("remote node", "start that node of Citus, then run the command again"),
     ("starting up", "the server is starting or recovering: run the command again in a moment"),
     ("shutting down", "the server is stopping: start it, then run the command again"),

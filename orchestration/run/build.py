@@ -43,6 +43,7 @@ from orchestration.run.syntax_trees import built_one_at_a_time
 # dbt's commands that write into the warehouse
 _WRITING = frozenset({"build", "run", "seed", "snapshot", "clone", "retry"})
 _LISTING = ("ls", "list")  # `--resource-type seed` of these writes nothing
+_LOST_NODE = re.compile(r"connection to the remote node (?:\S+@)?(\S+) failed")
 _READING = frozenset({"test", "show", "compile", "source", "docs"})  # tables of this version
 _LOG_LEVEL = "DBT_LOG_LEVEL_FILE"  # dbt's own variable
 
@@ -150,16 +151,18 @@ def build(
         record.end(result.succeeded, result.failures, asdict(result))
         _log_result(result)
         if not result.succeeded:
-            _refuse_lost_nodes(warehouse)
+            _refuse_lost_nodes(warehouse, result.failures)
         if result.succeeded and not part:
             manifest.write(settings, warehouse, build_id)
     return result
 
 
-def _refuse_lost_nodes(warehouse: Warehouse) -> None:
-    """Raise UpstreamError where nodes of Citus are away: that is why the build failed."""
+def _refuse_lost_nodes(warehouse: Warehouse, failures: str) -> None:
+    """Raise UpstreamError where nodes of Citus are or were away: that is why the build failed."""
     with warehouse.connect(autocommit=True) as conn:
         lost = citus.list_lost_nodes(conn)
+    # one that was started again in between
+    lost = lost or sorted(set(_LOST_NODE.findall(failures)))
     if lost:
         raise UpstreamError(
             f"the build failed, since nodes of Citus cannot be reached: {', '.join(lost)}",

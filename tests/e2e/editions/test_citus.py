@@ -9,17 +9,15 @@ from typing import Any
 import psycopg
 import pytest
 
-from loaders.errors import SettingsError, UpstreamError
+from loaders.errors import SettingsError
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.sources import landed_tables
-from loaders.warehouse import postgres
 from loaders.warehouse.distribution import add_codes, distribute_sql, is_distributed
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.checks import edited_tables
 from orchestration.distribute import MODELS, distribute
 from orchestration.run.build import build
-from tests import citus
 from tests.bench import settings_at
 from tests.conftest import DBT_DATABASE
 from tests.e2e.editions.test_builds import (
@@ -46,12 +44,6 @@ LOADED = (*DATASETS, "corporate_actions")
 SCHEMAS = ["market", "futures", "options", "qa", "quotemill_intermediate"]
 UNLIKE = ["changes"]
 TIMES = ["fetched_at", "last_success_at", "checked_at", "recorded_at"]
-ROLLUPS = ("--select", "+kline_5m", "+kline_15m", "+int_ticks__days")
-BUILT = (
-    "select * from market.kline_5m order by code, bar_end",
-    "select * from market.kline_15m order by code, bar_end",
-    "select * from quotemill_intermediate.int_ticks__days order by code, trade_date",
-)
 MOVES = ("pull to coordinator", "repartition", "Distributed Subplan", "MapMerge")
 # rows of the feed with the number of another server's transaction; savepoints come after their own
 OTHER_NUMBERS = """
@@ -188,47 +180,6 @@ def _rows_moved(conn: psycopg.Connection, model: str) -> list[str]:
             if "Custom Scan (Citus" not in plan or any(text in plan for text in MOVES):
                 moved.append(plan)
     return moved
-
-
-def test_a_lost_node_ends_loads_and_builds_with_exit_4_and_costs_nothing(
-    new_database: Callable[..., str],
-    new_citus_database: Callable[..., str],
-    quick_builds: None,
-    models_alone: None,
-    small_market: SyntheticMarket,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(postgres, "PATIENCE", 0.01)
-    evenings = days_until(small_market)[-2:]
-
-    def played(url: str, name: str, lose: Callable[[], None] | None) -> list[Any]:
-        home = tmp_path / name
-        home.mkdir()
-        with bench(small_market, url, home, clock=evenings[0]) as made:
-            for evening in evenings:
-                made.sandbox.set_clock(evening)
-                if lose:
-                    with pytest.raises(UpstreamError, match="remote node"):
-                        made.load(codes=CODES, datasets=DATASETS, on_start=lambda _: lose())
-                    citus.find_worker(url)
-                assert made.load(codes=CODES, datasets=DATASETS).exit_code == 0
-                warehouse = open_warehouse(made.settings)
-                if lose:
-                    with pytest.raises(UpstreamError, match="nodes of Citus cannot be reached"):
-                        build(made.settings, warehouse, lambda _: lose(), arguments=ROLLUPS)
-                    citus.find_worker(url)
-                result = build(made.settings, warehouse, lambda _: None, arguments=ROLLUPS)
-                assert result is not None
-                assert result.succeeded, result.failures
-            return [made.rows(query) for query in (MINUTES, TICKS, *BUILT)]
-
-    cluster = new_citus_database(DBT_DATABASE)
-    theirs = played(cluster, "citus", lambda: citus.lose_worker(cluster))
-    plain = played(new_database(DBT_DATABASE), "plain", None)
-
-    assert theirs == plain
-    assert all(plain)
 
 
 def test_existing_tables_are_distributed_with_their_rows(
