@@ -17,7 +17,7 @@ from loaders.progress import Silent
 from loaders.settings import Settings
 from loaders.trading_time import SHANGHAI
 from orchestration import nightly
-from orchestration.dagster.commands import failures_explained
+from orchestration.dagster.commands import failures_explained, interrupted_as_commands
 from orchestration.dagster.models import Model
 from orchestration.run import build as builds
 from orchestration.run.build import BuildResult
@@ -53,14 +53,15 @@ def build_touched(
     """
     warehouse = open_prepared(settings)
     arguments = ["--select", *models] if models else []
-    return builds.build(
-        settings,
-        warehouse,
-        report,
-        only_touched=not models,
-        arguments=arguments,
-        wait=wait,
-    )
+    with interrupted_as_commands():
+        return builds.build(
+            settings,
+            warehouse,
+            report,
+            only_touched=not models,
+            arguments=arguments,
+            wait=wait,
+        )
 
 
 def make_build(settings: Settings, models: Sequence[Model]) -> dg.AssetsDefinition:
@@ -156,15 +157,16 @@ def _judge(settings: Settings, context: dg.AssetExecutionContext, as_of: str | N
     """Judge, archive, alert and report, as the stages of `quotemill run` after its build."""
     source = context.run.tags.get(SOURCE_TAG)
     names: Collection[str] = [source] if source else sources.configured(settings)[0]
-    return nightly.run(
-        settings,
-        list(names),
-        lambda: contextlib.nullcontext(Silent()),
-        builds.stderr,
-        command="dagster",
-        as_of=_parse_time(as_of),
-        only=AFTER_BUILD,
-    )
+    with interrupted_as_commands():
+        return nightly.run(
+            settings,
+            list(names),
+            lambda: contextlib.nullcontext(Silent()),
+            builds.stderr,
+            command="dagster",
+            as_of=_parse_time(as_of),
+            only=AFTER_BUILD,
+        )
 
 
 def _parse_time(text: str | None) -> datetime | None:

@@ -13,6 +13,7 @@ import dagster as dg
 
 from loaders.errors import INTERRUPTED, LockHeldError, QuotemillError, UpstreamError
 from loaders.masks import mask_logins
+from loaders.signals import handled
 from orchestration.schedule.runner import executable
 
 # what is away or locked now may not be in a minute; the next start of the job comes anyway
@@ -80,6 +81,17 @@ def failures_explained(name: str) -> Iterator[None]:
     except QuotemillError as error:
         answer = Answer(error.exit_code, ({"error": str(error), "hint": error.hint},))
         raise_failure([name], answer)
+
+
+@contextlib.contextmanager
+def interrupted_as_commands() -> Iterator[None]:
+    """Raise KeyboardInterrupt where Dagster ends a step in a block, as Ctrl-C does in a command.
+
+    dbt cancels its queries for it, and for no error of Dagster's.
+    """
+    handler = signal.default_int_handler
+    with handled({signal.SIGINT: handler, signal.SIGTERM: handler}):
+        yield
 
 
 def _end_process(process: "subprocess.Popen[bytes]") -> None:

@@ -22,6 +22,7 @@ NIGHT = "night"  # the job that does what `quotemill run` does
 # failed keys are loaded again this often, for so long; then they wait for the next load
 RETRY_EVERY, RETRY_FOR = timedelta(minutes=30), timedelta(hours=6)
 MAX_RUNTIME = "dagster/max_runtime"  # seconds after which Dagster's monitoring ends a run
+MAX_RETRIES = "dagster/max_retries"  # how often a run whose process died is tried again
 # the steps of a run wait for each other anyway, and a process for each would import all again
 _ONE_PROCESS: Any = dg.in_process_executor
 _ALL_DAYS, _ALL_HOURS, _ALL_WEEKDAYS = tuple(range(1, 32)), tuple(range(24)), tuple(range(7))
@@ -36,20 +37,25 @@ class Assets:
     models: Sequence[dg.AssetKey]
 
     def make_job(
-        self, name: str, sources: Sequence[str], *, as_of: str | None = None, minutes: int = 0
+        self,
+        name: str,
+        sources: Sequence[str],
+        *,
+        as_of: str | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> Any:
         """A job that loads sources, then builds and judges; without a source it only builds.
 
-        `as_of` is passed to its loads; `minutes`: after which it is ended, 0: never.
+        `as_of` is passed to its loads; `tags` are those of its runs.
         """
         loads = [key for source in sources for key in self.landed[source]]
-        tags = {SOURCE_TAG: sources[0]} if len(sources) == 1 else {}
+        clock = {SOURCE_TAG: sources[0]} if len(sources) == 1 else {}
         steps = [*(f"load_{source}" for source in sources), BUILD]
         return dg.define_asset_job(
             name,
             selection=dg.AssetSelection.assets(*loads, *self.models),
             config={"ops": {step: {"config": {"as_of": as_of}} for step in steps}},
-            tags=tags | limit_runtime(minutes),
+            tags={**clock, **(tags or {})},
             executor_def=_ONE_PROCESS,
         )
 
@@ -59,13 +65,13 @@ class Assets:
         as_of = None
         if rest[-2:-1] == ["--as-of"]:
             *rest, _, as_of = rest
-        minutes = job.deadline
+        tags = limit_runs(job)
         if (program, kind) == ("quotemill", "run") and not rest:
-            return self.make_job(job.name, list(self.landed), as_of=as_of, minutes=minutes)
+            return self.make_job(job.name, list(self.landed), as_of=as_of, tags=tags)
         if (program, kind) == ("quotemill", "run") and len(rest) == 1 and rest[0] in self.landed:
-            return self.make_job(job.name, rest, as_of=as_of, minutes=minutes)
+            return self.make_job(job.name, rest, as_of=as_of, tags=tags)
         if job.command == ("quotemill", "build"):
-            return self.make_job(job.name, [], minutes=minutes)
+            return self.make_job(job.name, [], tags=tags)
         return make_command_job(job)
 
 
@@ -85,16 +91,20 @@ def make_command_job(job: Job) -> dg.JobDefinition:
         if failed := describe_tasks(tasks).get("failed"):
             raise dg.Failure(f"{failed} keys could not be loaded", allow_retries=False)
 
-    @dg.job(name=job.name, executor_def=_ONE_PROCESS, tags=limit_runtime(job.deadline))
+    @dg.job(name=job.name, executor_def=_ONE_PROCESS, tags=limit_runs(job))
     def command() -> None:
         run()
 
     return command
 
 
-def limit_runtime(minutes: int) -> dict[str, str]:
-    """The tag of a run that ends it after so many minutes; 0: none."""
-    return {MAX_RUNTIME: str(minutes * 60)} if minutes else {}
+def limit_runs(job: Job) -> dict[str, str]:
+    """The tags that end a run at the job's deadline, and keep what is over from being tried again.
+
+    That is a job which captures the moment; its next start comes anyway.
+    """
+    deadline = {MAX_RUNTIME: str(job.deadline * 60)} if job.deadline else {}
+    return deadline | ({} if job.catch_up else {MAX_RETRIES: "0"})
 
 
 def make_schedule(job: Job, timing: Timing, target: Any) -> dg.ScheduleDefinition:

@@ -4,7 +4,7 @@ import json
 import os
 import random
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,8 +95,8 @@ def _jobs(scene: Scene) -> list[str]:
     return scene.jobs() if scene.rows("select to_regclass('ops.ingestion_jobs')")[0][0] else []
 
 
-def market_tables(dsn: str) -> dict[str, list[tuple[Any, ...]]]:
-    """The tables of a build, without the feed of changes."""
+def market_tables(dsn: str, apart: Sequence[str] = ()) -> dict[str, list[tuple[Any, ...]]]:
+    """The tables of a build, without the feed of changes and the columns `apart`."""
     with psycopg.connect(dsn) as conn:
         names = [
             row[0]
@@ -109,7 +109,9 @@ def market_tables(dsn: str) -> dict[str, list[tuple[Any, ...]]]:
         assert names
         return {
             name: conn.execute(
-                f'select t::text from market."{name}" t order by 1'.encode()
+                f'select (to_jsonb(t) - %s::text[])::text from market."{name}" t '
+                "order by 1".encode(),
+                [list(apart)],
             ).fetchall()
             for name in names
         }

@@ -102,6 +102,15 @@ def test_a_start_that_captures_the_moment_is_not_made_up_for(settings: Settings)
         assert (explain_skip(jobs[name], timing, at, at + late) is None) == is_made
 
 
+def test_a_job_that_captures_the_moment_is_not_tried_again(settings: Settings) -> None:
+    from orchestration.dagster.schedules import limit_runs
+
+    jobs = schedule_jobs.read(settings)
+    snapshot, daily = limit_runs(jobs["ib_snapshot"]), limit_runs(jobs["tdx_daily"])
+    assert snapshot == {"dagster/max_runtime": "1740", "dagster/max_retries": "0"}
+    assert "dagster/max_retries" not in daily
+
+
 def test_keys_are_loaded_again_that_failed_lately_and_nobody_accepted() -> None:
     require_dagster()
     from orchestration.dagster.schedules import RETRY_FOR, find_retries

@@ -1,0 +1,1 @@
+"""Runs of Dagster that are killed and cancelled."""
