@@ -88,7 +88,7 @@ bench: $(TOOLS)
 
 # beside the save calls of other projects, whose environments are made at first use
 bench-peers: $(TOOLS)
-	$(BIN)/python -m tests.benchmarks --only ticks peers frames
+	$(BIN)/python -m tests.benchmarks --only ticks peers frames tdx2db
 
 soak: $(TOOLS)
 	$(BIN)/python -m pytest -n 2 --durations=10 --timeout=0 -m soak

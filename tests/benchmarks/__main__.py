@@ -1,6 +1,7 @@
 """`make bench`: measure, then write docs/benchmarks.md."""
 
 import argparse
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -11,18 +12,22 @@ from tests.benchmarks import (
     frames,
     increments,
     landing,
+    nights,
     page,
     peers,
     reads,
+    tdx2db,
     tick_store,
     tick_writes,
 )
 from tests.benchmarks.processes import ROOT
+from tests.benchmarks.real_market import MADE_UP, REAL, STOCKS
 from tests.benchmarks.rows import DAYS
 
 Options = argparse.Namespace
-Sections = Iterator[tuple[str, str, list[str]]]  # title, text, aims
+Sections = Iterator[tuple[str, str, list[page.Aim]]]  # title, text, aims
 ORDER = (
+    nights.TITLE,
     landing.TITLE,
     increments.TITLE,
     reads.TITLE,
@@ -30,6 +35,7 @@ ORDER = (
     tick_store.TITLE,
     tick_writes.TITLE,
     peers.TITLE,
+    tdx2db.TITLE,
 )
 
 
@@ -37,14 +43,15 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     # as Ctrl-C does: servers end with the process that started them
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    texts = page.sections(options.out.read_text("utf-8")) if options.out.is_file() else {}
+    before = options.out.read_text("utf-8") if options.out.is_file() else ""
+    texts, aims = page.read_sections(before), page.read_aims(before)
     with databases.scratch() as (folder, server):
         for name in options.only:
             load_before = page.load_average()
-            for title, text, aims in PARTS[name](server, folder, options):
-                texts[title] = page.with_facts(text, server, aims, load_before)
+            for title, text, aims[title] in PARTS[name](server, folder, options):
+                texts[title] = page.with_facts(text, server, load_before)
                 # after each section: a run that breaks off keeps what it measured
-                options.out.write_text(page.page(texts, ORDER), "utf-8")
+                options.out.write_text(page.write_page(texts, aims, ORDER), "utf-8")
     say(f"written: {options.out}")
     return 0
 
@@ -62,6 +69,14 @@ def measure_increments(server: str, folder: Path, options: Options) -> Sections:
         server, folder, options.market, DAYS // 4, count=options.days, say=say
     )
     yield increments.TITLE, *increments.section(results)
+
+
+def measure_nights(server: str, folder: Path, options: Options) -> Sections:
+    stocks = {REAL: options.real_stocks, MADE_UP: options.folder_codes}
+    results = nights.compare_markets(
+        server, folder, stocks, days=DAYS, repeats=options.nights, say=say
+    )
+    yield nights.TITLE, *nights.section(results)
 
 
 def measure_reads(server: str, folder: Path, options: Options) -> Sections:
@@ -88,13 +103,20 @@ def measure_tick_writes(_: str, folder: Path, options: Options) -> Sections:
 
 def measure_peers(server: str, folder: Path, options: Options) -> Sections:
     bars = peers.compare_bars(server, folder, options.codes, DAYS, rounds=1, say=say)
-    text, aims = peers.section(bars)
-    figures = peers.compare_folder(server, folder, options.folder_codes, DAYS, say=say)
-    folder_text, folder_aims = peers.folder_section(figures)
-    yield peers.TITLE, f"{text}\n\n{folder_text}", aims + folder_aims
+    yield peers.TITLE, *peers.section(bars)
+
+
+def measure_tdx2db(server: str, folder: Path, options: Options) -> Sections:
+    if shutil.which(tdx2db.PROGRAM) is None:
+        return say(tdx2db.NOT_INSTALLED)
+    stocks = {REAL: options.real_stocks, MADE_UP: options.folder_codes}
+    pairs = {REAL: options.real_pairs, MADE_UP: options.pairs}
+    results = tdx2db.compare_loads(server, folder, stocks, pairs, days=DAYS, say=say)
+    yield tdx2db.TITLE, *tdx2db.section(results)
 
 
 PARTS = {
+    "nights": measure_nights,
     "landing": measure_landing,
     "increments": measure_increments,
     "reads": measure_reads,
@@ -102,15 +124,17 @@ PARTS = {
     "ticks": measure_ticks,
     "tick-writes": measure_tick_writes,
     "peers": measure_peers,
+    "tdx2db": measure_tdx2db,
 }
 
-FETCHING = ("peers", "frames")  # make environments and fill them from the package index
+# programs of others: environments filled from the package index, what is on PATH
+OTHERS = ("peers", "frames", "tdx2db")
 
 
 def parse(arguments: list[str] | None) -> Options:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument(
-        "--only", nargs="+", choices=PARTS, default=[p for p in PARTS if p not in FETCHING]
+        "--only", nargs="+", choices=PARTS, default=[p for p in PARTS if p not in OTHERS]
     )
     sizes = {
         "codes": (120, f"codes of {DAYS:,} rows to write"),
@@ -122,7 +146,11 @@ def parse(arguments: list[str] | None) -> Options:
         "frame-codes": (5_400, "codes to read into Python"),
         "saves": (7, "saves of a day of ticks by each path"),
         "day-ticks": (10_000, "ticks of a variety's day whose written bytes count"),
-        "folder-codes": (5_400, "codes of a client's folder"),
+        "folder-codes": (5_400, "made-up stocks of a client's folder"),
+        "real-stocks": (STOCKS, "real stocks of a client's folder"),
+        "real-pairs": (5, "loads of real stocks beside tdx2db's"),
+        "pairs": (2, "loads of made-up stocks beside tdx2db's"),
+        "nights": (3, "empty nights, and calls of what tells of them"),
     }
     for name, (default, text) in sizes.items():
         parser.add_argument(f"--{name}", type=int, default=default, help=text, metavar="N")

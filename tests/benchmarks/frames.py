@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 
 from tests.benchmarks import databases
-from tests.benchmarks.page import at_least, paragraph, table
+from tests.benchmarks.page import Aim, at_least, paragraph, table
 from tests.benchmarks.peers import ENVIRONMENTS
 from tests.benchmarks.processes import measured, peak_mb
 
@@ -143,7 +143,7 @@ def environment() -> Path:
     return python
 
 
-def section(results: Results) -> tuple[str, list[str]]:
+def section(results: Results) -> tuple[str, list[Aim]]:
     names = {
         "exact": "**ours**: an Arrow table, exact decimals",
         "float": "**ours**, `float=True`",

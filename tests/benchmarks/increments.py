@@ -4,11 +4,9 @@ Loads and builds are our own commands, started as a user starts them.
 """
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +22,8 @@ import psycopg
 from loaders.sandbox.world.actions import Action, actions_csv
 from loaders.sandbox.world.market import DEFAULT_END, exchange_days
 from tests.benchmarks import databases
-from tests.benchmarks.page import at_most, paragraph, table
+from tests.benchmarks.commands import Home
+from tests.benchmarks.page import Aim, at_most, paragraph, table
 from tests.benchmarks.processes import ROOT
 
 TITLE = "A full build, one new day, one new event"
@@ -56,24 +55,23 @@ Figures: TypeAlias = dict[str, float]  # load and build in seconds, rows written
 class Pipeline:
     """A simulated market, an empty database, and the commands between them."""
 
-    service: str
     control: str
     actions: Path
-    dsn: str
-    home: Path
+    home: Home
 
     def move_to(self, day: date) -> None:
         self._ask("POST", "clock", {"clock": day.isoformat(), "restart": True})
 
     def change(self, minute_days: int, *datasets: str) -> Figures:
         """Load and build; seconds of each, rows written by both, rows read by the build."""
-        databases.settle(self.dsn)
+        databases.settle(self.home.dsn)
         written = self._count(WRITTEN)
         as_of = ("--as-of", f"{self._ask('GET', 'state')['clock']}+08:00")
         options = [f"--dataset={name}" for name in datasets]
-        load = self._run("loaders", "run", "tdx", *as_of, *options, minute_days=minute_days)
+        minutes = {"QUOTEMILL_TDX__MINUTE_DAYS": str(minute_days)}
+        load = self.home.run("loaders", "run", "tdx", *as_of, *options, **minutes)
         read = self._count(READ)
-        build = self._run("quotemill", "run", "tdx", "--only", "build", *as_of)
+        build = self.home.run("quotemill", "run", "tdx", "--only", "build", *as_of)
         written, read = self._count(WRITTEN) - written, self._count(READ) - read
         return {"load": load, "build": build, "written": written, "read": read}
 
@@ -82,24 +80,8 @@ class Pipeline:
         with self.actions.open("a", encoding="utf-8") as file:
             file.write(f"{row}\n")
 
-    def _run(self, program: str, *arguments: str, minute_days: int = 2) -> float:
-        env = os.environ | {
-            "QUOTEMILL_WAREHOUSE_URL": self.dsn,
-            "QUOTEMILL_HOME": str(self.home),
-            "QUOTEMILL_TDX__BASE_URL": self.service,
-            "QUOTEMILL_TDX__CORPORATE_ACTIONS": str(self.actions),
-            "QUOTEMILL_TDX__MINUTE_DAYS": str(minute_days),
-            "DBT_PROFILES_DIR": str(self.home / "profiles"),
-        }
-        started = time.perf_counter()
-        command = [str(Path(sys.executable).parent / program), *arguments]
-        done = subprocess.run(command, cwd=self.home, env=env, capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError(f"{program} {arguments[:3]} failed: {done.stderr[-2000:]}")
-        return time.perf_counter() - started
-
     def _count(self, query: str) -> int:
-        with psycopg.connect(self.dsn) as conn:
+        with psycopg.connect(self.home.dsn) as conn:
             [(count,)] = conn.execute(query.encode())
         return count or 0
 
@@ -125,7 +107,11 @@ def pipeline(server: str, scratch: Path, size: Size) -> Iterator[Pipeline]:
         ready = process.stdout.readline().replace("control=", "")
         service, control = (part for part in ready.split() if "://" in part)
         with databases.database(server) as dsn:
-            yield Pipeline(service, control, actions, dsn, folder)
+            settings = {
+                "QUOTEMILL_TDX__BASE_URL": service,
+                "QUOTEMILL_TDX__CORPORATE_ACTIONS": str(actions),
+            }
+            yield Pipeline(control, actions, Home(folder, dsn, settings))
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
@@ -177,7 +163,7 @@ def compare_sizes(
     return results
 
 
-def section(results: Mapping[Size, Mapping[str, Figures]]) -> tuple[str, list[str]]:
+def section(results: Mapping[Size, Mapping[str, Figures]]) -> tuple[str, list[Aim]]:
     measured = list(results)
     first, codes, days = measured[0], measured[len(TIMES) - 1], measured[-1]
     lines = []

@@ -8,7 +8,7 @@ from typing import Any
 
 from loaders.tdx.tables import KLINE_DAILY
 from tests.benchmarks import databases
-from tests.benchmarks.page import at_least, at_most, paragraph, table
+from tests.benchmarks.page import Aim, at_least, at_most, paragraph, table
 from tests.benchmarks.processes import measured
 from tests.benchmarks.rows import DAYS, phase_rows, write_files
 
@@ -86,7 +86,7 @@ def compare_paths(
     return results
 
 
-def section(results: Results, small: Small) -> tuple[str, list[str]]:
+def section(results: Results, small: Small) -> tuple[str, list[Aim]]:
     few, many = sorted(small[LANDING])
     ours = small[LANDING][many]
     lines = []

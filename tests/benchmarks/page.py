@@ -4,19 +4,27 @@ import os
 import platform
 import subprocess
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import psycopg
 
 from tests.benchmarks.processes import ROOT
 
 TITLE = "# Benchmarks"
-HEAD = (
-    "Medians, written by `make bench` (see CONTRIBUTING.md). Machines differ: read the ratios. "
-    "Missed aims are bold."
-)
+HEAD = "Medians, written by `make bench` (see CONTRIBUTING.md). Machines differ: read the ratios."
+AIMS = "Aims"
+MET, MISSED = "met", "**missed**"
+
+
+class Aim(NamedTuple):
+    """A figure beside what it should be."""
+
+    figure: str
+    wanted: str
+    is_met: bool
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -28,45 +36,74 @@ def paragraph(text: str) -> str:
     return textwrap.fill(text, 100, break_on_hyphens=False, break_long_words=False)
 
 
-def at_least(name: str, value: float, wanted: float, unit: str = "×") -> str:
-    return _aim(f"{name} {value:.2f} {unit} (aim ≥ {wanted:g})", value >= wanted)
+def at_least(name: str, value: float, wanted: float, unit: str = "×") -> Aim:
+    return Aim(f"{name} {value:.2f} {unit}".strip(), f"≥ {wanted:g}", value >= wanted)
 
 
-def at_most(name: str, value: float, wanted: float, unit: str = "×") -> str:
-    return _aim(f"{name} {value:.2f} {unit} (aim ≤ {wanted:g})", value <= wanted)
+def at_most(name: str, value: float, wanted: float, unit: str = "×") -> Aim:
+    return Aim(f"{name} {value:.2f} {unit}".strip(), f"≤ {wanted:g}", value <= wanted)
 
 
-def _aim(text: str, met: bool) -> str:
-    return text if met else f"**{text}**"
-
-
-def sections(page: str) -> dict[str, str]:
-    """Text by title, without the head of the page."""
+def read_sections(page: str) -> dict[str, str]:
+    """Text by title, without the head of the page and its aims."""
     parts = [part.partition("\n") for part in page.split("\n## ")[1:]]
-    return {title: text.strip() for title, _, text in parts}
+    return {title: text.strip() for title, _, text in parts if title != AIMS}
 
 
-def page(texts: Mapping[str, str], order: Sequence[str]) -> str:
-    """The whole page: sections in `order`, then those that no part writes any more."""
+def read_aims(page: str) -> dict[str, list[Aim]]:
+    """Aims by the title of their section."""
+    _, _, rest = page.partition(f"\n## {AIMS}\n")
+    lines = [line for line in rest.partition("\n## ")[0].splitlines() if line.startswith("| ")]
+    aims: dict[str, list[Aim]] = {}
+    for line in lines[2:]:
+        title, figures, verdict = (cell.strip() for cell in line.strip("|").split(" | "))
+        for figure in figures.split("; "):
+            name, _, wanted = figure.removesuffix(")").rpartition(" (aim ")
+            aims.setdefault(title, []).append(Aim(name, wanted, verdict == MET))
+    return aims
+
+
+def write_page(
+    texts: Mapping[str, str], aims: Mapping[str, Sequence[Aim]], order: Sequence[str]
+) -> str:
+    """The whole page: aims, sections in `order`, then those that no part writes any more."""
     titles = [title for title in order if title in texts]
     titles += [title for title in texts if title not in order]
     head = paragraph(f"{HEAD} The newest run: {machine()}.")
-    return "\n\n".join([TITLE, head, *(f"## {title}\n\n{texts[title]}" for title in titles)]) + "\n"
+    parts = [TITLE, head]
+    if rows := list(_list_aims(titles, aims)):
+        parts.append(f"## {AIMS}\n\n{table(('measured in', 'figure (aim)', ''), rows)}")
+    return "\n\n".join([*parts, *(f"## {title}\n\n{texts[title]}" for title in titles)]) + "\n"
 
 
-def with_facts(text: str, server: str, aims: Sequence[str], load_before: str) -> str:
-    """The text of one section, its first paragraph with missed aims and when it ran.
+def _list_aims(
+    titles: Sequence[str], aims: Mapping[str, Sequence[Aim]]
+) -> Iterator[tuple[str, str, str]]:
+    """Each missed aim in a row of its own, then those that a section met in one."""
+    for verdict in (MISSED, MET):
+        for title in titles:
+            figures = [
+                f"{aim.figure} (aim {aim.wanted})"
+                for aim in aims.get(title, ())
+                if aim.is_met == (verdict == MET)
+            ]
+            if verdict == MET and figures:
+                yield title, "; ".join(figures), verdict
+            elif verdict == MISSED:
+                yield from ((title, figure, verdict) for figure in figures)
+
+
+def with_facts(text: str, server: str, load_before: str) -> str:
+    """The text of one section, its first paragraph with what it ran on.
 
     Never names a host, user or folder.
     """
     with psycopg.connect(server) as conn:
         row = conn.execute("select current_setting('server_version')").fetchone()
     assert row is not None
-    missed = [aim for aim in aims if aim.startswith("**")]
-    met = f"{len(aims) - len(missed)} of {len(aims)} aims met" if aims else ""
     facts = [f"PostgreSQL {row[0]}", _commit(), f"load {load_before} to {load_average()}"]
     first, _, rest = text.partition("\n\n")
-    known = "; ".join(filter(None, [met, *missed, *facts]))
+    known = "; ".join(facts)
     return f"{paragraph(f'{first} {known}.')}\n\n{rest}"
 
 

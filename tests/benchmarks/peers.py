@@ -1,19 +1,15 @@
 """Our loads beside the save calls of other projects, each in an environment of its own."""
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import venv
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -22,10 +18,9 @@ from loaders.tdx.tables import KLINE_DAILY
 from tests import timescale
 from tests.benchmarks import databases
 from tests.benchmarks.landing import PHASES
-from tests.benchmarks.page import at_least, at_most, paragraph, table
-from tests.benchmarks.processes import ROOT, measured, peak_mb, rusage_mb
+from tests.benchmarks.page import Aim, at_least, paragraph, table
+from tests.benchmarks.processes import ROOT, measured
 from tests.benchmarks.rows import phase_rows, write_files
-from tests.client_folder import RECORD, write_folder
 
 TITLE = "Beside other projects"
 ENVIRONMENTS = ROOT / "var" / "bench-peers"
@@ -41,15 +36,7 @@ PACKAGES = {
 }
 # packages read these while they are imported, and use them in no save
 ABSENT = {"talib.py": "", "zvt/config.json": '{"em_header": null}'}
-TDX2DB, RELEASE = "tdx2db", "v2026.7.1"
-NOT_INSTALLED = (
-    f"Not measured: no `{TDX2DB}` on PATH. Unpack it from "
-    f"https://github.com/jing2uo/tdx2db/releases/tag/{RELEASE} into a folder of PATH, then run "
-    "`make bench-peers` again."
-)
-DATASETS = ("codes", "trading_calendar", "kline_daily")
 Say = Callable[[str], None]
-Figures = dict[str, Any]
 
 
 def environment(peer: str) -> Path:
@@ -156,7 +143,7 @@ def _save_by_peer(server: str, folder: Path, peer: str) -> dict[str, dict[str, f
         return {phase: save(folder / f"{phase}.parquet") for phase in PHASES}
 
 
-def section(results: Results) -> tuple[str, list[str]]:
+def section(results: Results) -> tuple[str, list[Aim]]:
     lines, wanted = [], []
     for peer, (ours_mb, theirs_mb) in results.peak_mb.items():
         cells = []
@@ -175,96 +162,3 @@ def section(results: Results) -> tuple[str, list[str]]:
     )
     head = ("peer", "first load", "full re-load", "1 % new rows", "peak MB")
     return f"{paragraph(text)}\n\n{table(head, lines)}", wanted
-
-
-def compare_folder(
-    server: str, scratch: Path, codes: int, days: int, *, say: Say
-) -> dict[str, Figures]:
-    """Load a client's folder twice by ours, once by tdx2db where it is installed."""
-    client, figures = scratch / "client", {}
-    with databases.database(server) as dsn, tempfile.TemporaryDirectory(dir=scratch) as home:
-        write_folder(client, codes, days)
-        try:
-            for name in ("first load", "nothing new"):
-                os.sync()  # the writes before are not this load's cost
-                figures[name] = measured("peers", "load_folder", dsn=dsn, home=home, folder=client)
-                say(f"{name}: {figures[name]['seconds']:.0f} s, {figures[name]['bars']:,} bars")
-            if program := shutil.which(TDX2DB):
-                os.sync()
-                figures[TDX2DB] = measured(
-                    "peers", "load_by_tdx2db", program=program, home=home, folder=client
-                )
-        finally:
-            shutil.rmtree(client)
-    return figures
-
-
-def load_folder(dsn: str, home: str, folder: str) -> Figures:
-    """One load of the folder, in this process."""
-    from loaders.engine.request import LoadRequest
-    from loaders.loads import run_load
-    from loaders.progress import Silent
-    from loaders.settings import load_settings
-
-    settings = load_settings(
-        {"QUOTEMILL_WAREHOUSE_URL": dsn, "QUOTEMILL_HOME": home, "DBT_PROFILES_DIR": home},
-        cwd=Path(home),
-        tdx={"client": folder},
-    )
-    began, used = time.monotonic(), time.process_time()
-    done = run_load(settings, LoadRequest("tdx", datasets=DATASETS), Silent())
-    if done.exit_code:
-        raise RuntimeError(f"{done.status}: {done.error}")
-    figures = {"seconds": time.monotonic() - began, "cpu": time.process_time() - used}
-    bars = databases.count_rows(dsn, KLINE_DAILY.qualified)["rows"]
-    return figures | {"peak_mb": peak_mb(), "bars": bars}
-
-
-def load_by_tdx2db(program: str, home: str, folder: str) -> Figures:
-    """One `tdx2db init` of the folder; it writes a DuckDB file."""
-    from resource import RUSAGE_CHILDREN, getrusage
-
-    file, vipdoc = Path(home) / "peer.duckdb", Path(folder) / "vipdoc"
-    command = [program, "init", "--dburi", f"duckdb://{file}", "--dayfiledir", str(vipdoc)]
-    began = time.monotonic()
-    subprocess.run(command, env=os.environ | {"TMPDIR": home}, stdout=sys.stderr, check=True)
-    figures = {"seconds": time.monotonic() - began}
-    used = getrusage(RUSAGE_CHILDREN)
-    figures |= {"cpu": used.ru_utime + used.ru_stime, "peak_mb": rusage_mb(RUSAGE_CHILDREN)}
-
-    import duckdb  # not before the child: its memory would count what this process holds
-
-    with duckdb.connect(file, read_only=True) as conn:
-        [(bars,)] = conn.execute("select count(*) from raw_kline_daily").fetchall()
-    records = sum(f.stat().st_size for f in Path(folder).glob("vipdoc/*/lday/*.day"))
-    if bars != records // RECORD.itemsize:
-        raise RuntimeError(f"{TDX2DB} stored {bars:,} bars of {records // RECORD.itemsize:,}")
-    return figures | {"bars": bars}
-
-
-def folder_section(figures: dict[str, Figures]) -> tuple[str, list[str]]:
-    lines = [
-        [
-            name,
-            f"{of['bars']:,}",
-            *(f"{of[key]:.1f}" for key in ("seconds", "cpu")),
-            f"{of['peak_mb']:.0f}",
-        ]
-        for name, of in figures.items()
-    ]
-    first, again = figures["first load"], figures["nothing new"]
-    wanted = [
-        at_most("first load", first["seconds"], 60, "s"),
-        at_most("its peak", first["peak_mb"], 500, "MB"),
-        at_most("nothing new", again["seconds"], 5, "s"),
-    ]
-    if TDX2DB in figures:
-        ratio = first["seconds"] / figures[TDX2DB]["seconds"]
-        wanted.append(at_most(f"first load beside {TDX2DB}", ratio, 3, "× its time"))
-    text = (
-        "`.day` files of every code into an empty database with all its keys, then nothing new. "
-        f"{TDX2DB} fills DuckDB without a key, in floating point. CPU and memory are the program's."
-    )
-    rows = table(("load", "bars in the table", "seconds", "CPU s", "peak MB"), lines)
-    absent = [] if TDX2DB in figures else [paragraph(NOT_INSTALLED)]
-    return "\n\n".join([paragraph(text), rows, *absent]), wanted

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from loaders.tdx.tables import KLINE_DAILY, KLINE_MINUTE
 from tests import timescale
 from tests.benchmarks import databases
-from tests.benchmarks.page import paragraph, table
+from tests.benchmarks.page import Aim, paragraph, table
 from tests.benchmarks.paths import csv_bytes
 from tests.benchmarks.rows import FIRST_DAY, bars, minutes, stored
 
@@ -196,7 +196,7 @@ def _queries(kind: str, folder: Path, codes: int, days: int) -> dict[str, str]:
     }
 
 
-def section(results: Results) -> tuple[str, list[str]]:
+def section(results: Results) -> tuple[str, list[Aim]]:
     measured = results.milliseconds
     stores = [store for store in NAMES if (store, "history") in measured]
     lines = [

@@ -16,6 +16,7 @@ from tests.benchmarks.processes import ROOT
 
 SOURCE = ROOT.parent / "shared" / "data" / "client"
 STOCKS = 3_120  # 4.1 M bars
+REAL, MADE_UP = "real", "made up"  # markets that parts measure
 BOARDS = ("sh60", "sz00", "sz30")
 LIST = tnf.FILES["sz"].older
 
@@ -70,12 +71,18 @@ def _name_free_codes(board: str, taken: Sequence[str]) -> Iterator[str]:
     return (code for n in range(1, 10_000) if (code := f"{board}{n:04}") not in taken)
 
 
-def _copy_events(file: Path, twins: dict[str, list[str]]) -> Iterator[Record]:
+def read_records(file: Path) -> Iterator[Record]:
+    """All events of a gbbq, in the form that `encode_gbbq` takes."""
     for row in gbbq.read(file).rows.to_pylist():
-        day = int(f"{row['event_date']:%Y%m%d}")
         first, second, third, fourth = (float(row[name]) for name in gbbq.VALUES)
-        for code in twins.get(row["code"], ()):
-            yield code, day, row["category"], (first, second, third, fourth)
+        day = int(f"{row['event_date']:%Y%m%d}")
+        yield row["code"], day, row["category"], (first, second, third, fourth)
+
+
+def _copy_events(file: Path, twins: dict[str, list[str]]) -> Iterator[Record]:
+    for original, day, category, values in read_records(file):
+        for code in twins.get(original, ()):
+            yield code, day, category, values
 
 
 def _copy_list(content: bytes, twins: dict[str, list[str]]) -> bytes:

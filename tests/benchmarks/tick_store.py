@@ -26,7 +26,7 @@ from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.settings import QuestdbSettings
 from loaders.ticks.store import StoreError
 from loaders.ticks.tables import MAIN_TICKS
-from tests.benchmarks.page import at_least, paragraph, table
+from tests.benchmarks.page import Aim, at_least, paragraph, table
 from tests.benchmarks.peers import running_peer
 from tests.ticks import day_of_ticks
 
@@ -205,7 +205,7 @@ def _create(address: Address, ddl: str) -> None:
     http.close()
 
 
-def section(results: list[Results]) -> tuple[str, list[str]]:
+def section(results: list[Results]) -> tuple[str, list[Aim]]:
     whole, small = results
     with_peer = ADAPTER in whole.seconds
     lines = []

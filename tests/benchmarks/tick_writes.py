@@ -13,7 +13,7 @@ from loaders.ticks.questdb import server as questdb_server
 from loaders.ticks.questdb.jar import VERSION
 from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.settings import QuestdbSettings
-from tests.benchmarks.page import at_most, paragraph, table
+from tests.benchmarks.page import Aim, at_most, paragraph, table
 from tests.ticks import day_of_ticks
 
 TITLE = "Bytes written for each tick"
@@ -73,7 +73,7 @@ def _written_bytes(pid: int | None) -> int:
     return int(dict(line.split(": ") for line in lines)["write_bytes"])
 
 
-def section(results: list[Written]) -> tuple[str, list[str]]:
+def section(results: list[Written]) -> tuple[str, list[Aim]]:
     lines = [
         [
             f"{r.varieties}",

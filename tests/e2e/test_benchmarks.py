@@ -2,17 +2,22 @@
 
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests import timescale
 from tests.benchmarks import (
+    commands,
     databases,
     frames,
     increments,
     landing,
+    nights,
     page,
     peers,
     reads,
+    real_market,
+    tdx2db,
     tick_space,
     tick_store,
     tick_writes,
@@ -119,8 +124,8 @@ def test_an_increment_that_touches_more_misses_its_aim() -> None:
     sizes = increments.sizes(5, 40)
     results = {size: {kind: figures(size[0] * 18) for kind in kinds} for size in sizes}
     assert increments.section(results)[1] == [
-        "**rows touched by an event at 4 × the codes 3.70 × (aim ≤ 1.1)**",
-        "rows touched by a day at 4 × the history 1.00 × (aim ≤ 1.1)",
+        page.Aim("rows touched by an event at 4 × the codes 3.70 ×", "≤ 1.1", False),
+        page.Aim("rows touched by a day at 4 × the history 1.00 ×", "≤ 1.1", True),
     ]
 
 
@@ -130,29 +135,64 @@ def test_bars_are_reported_beside_those_of_peers() -> None:
 
     text, aims = peers.section(results)
     assert "| 83 (11.0 ×) |" in text
-    assert aims == ["zvt 11.00 × (aim ≥ 10)"]
+    assert aims == [page.Aim("zvt 11.00 ×", "≥ 10", True)]
 
 
-def test_a_folder_is_reported_with_and_without_tdx2db() -> None:
-    load = {"bars": 1_000, "cpu": 1.5, "peak_mb": 300.0, "seconds": 50.0}
-    figures = {"first load": load, "nothing new": load | {"seconds": 3.0}}
+def test_loads_beside_tdx2db_are_reported_by_the_median_of_pairs() -> None:
+    theirs = {"bars": 1_000, "cpu": 1.5, "peak_mb": 300.0, "seconds": 10.0}
+    pairs = [(theirs | {"seconds": seconds}, theirs) for seconds in (14.0, 90.0, 12.0)]
+    text, aims = tdx2db.section({"real": tdx2db.Market(1_000, pairs)})
 
-    assert f"/releases/tag/{peers.RELEASE}" in peers.folder_section(figures)[0]
-    text, aims = peers.folder_section(figures | {peers.TDX2DB: load | {"seconds": 10.0}})
-    assert "| tdx2db | 1,000 | 10.0 | 1.5 | 300 |" in text
-    assert aims[-1] == "**first load beside tdx2db 5.00 × its time (aim ≤ 3)**"
+    assert "| 14.0 s, 1.5 CPU s, 300 MB | 10.0 s, 1.5 CPU s, 300 MB | 1.40 (1.20 to 9.00) |" in text
+    assert aims[0] == page.Aim("real bars 1.40 × tdx2db", "≤ 1.5", True)
+
+
+@pytest.mark.long
+def test_nights_of_a_real_market_are_measured(
+    server_url: str, real_client: Path, tmp_path: Path
+) -> None:
+    codes = real_market.write_real_market(tmp_path / "client", 5, real_client)
+    with databases.database(server_url) as dsn:
+        settings = {"QUOTEMILL_TDX__CLIENT": str(tmp_path / "client")}
+        home = commands.Home(tmp_path, dsn, settings)
+        result = nights.measure_market(home, tmp_path / "client", codes, repeats=1)
+
+        with psycopg.connect(dsn) as conn:
+            days = conn.execute(
+                "select trade_date from market.kline_daily where code = %s "
+                "order by trade_date desc limit 3",
+                (codes[1],),
+            ).fetchall()
+            events = conn.execute(
+                "select code from market.corporate_actions where ex_date = %s order by code",
+                (days[0][0],),
+            ).fetchall()
+    assert [str(day) for (day,) in days] == ["2017-04-20", "2017-04-19", "2017-04-18"]
+    assert [code for (code,) in events] == codes[:2]
+    assert all(seconds > 0 for runs in result.seconds.values() for seconds in runs)
+    text, aims = nights.section({"real": result})
+    assert "| one new event, s |" in text
+    assert len(aims) == 5
 
 
 def test_a_run_of_some_parts_keeps_the_sections_of_the_others() -> None:
     texts = {"Old": "four", "Second": "three", "First": "one\n\ntwo"}
-    written = page.page(texts, ("First", "Second"))
+    aims = {
+        "First": [page.at_least("fast", 2, 3), page.at_most("small", 1, 2, "MB")],
+        "Old": [page.at_most("dead rows", 0, 0, ""), page.at_most("time", 1, 2, "s")],
+    }
+    written = page.write_page(texts, aims, ("First", "Second"))
 
-    assert list(page.sections(written).items()) == [
+    assert list(page.read_sections(written).items()) == [
         ("First", "one\n\ntwo"),
         ("Second", "three"),
         ("Old", "four"),
     ]
-    assert page.sections("") == {}
+    assert page.read_aims(written) == aims
+    assert written.index("fast 2.00 × (aim ≥ 3) | **missed** |") < written.index(
+        "| Old | dead rows 0.00 (aim ≤ 0); time 1.00 s (aim ≤ 2) | met |"
+    )
+    assert page.read_sections("") == page.read_aims("") == {}
 
 
 def test_a_page_of_readings_has_both_sides_of_each_ratio() -> None:
@@ -169,8 +209,8 @@ def test_a_page_of_readings_has_both_sides_of_each_ratio() -> None:
         ]
     text, aims = frames.section(results)
     assert aims == [
-        "**pandas.read_sql 4.00 × (aim ≥ 5)**",
-        "connectorx 2.00 × (aim ≥ 1)",
+        page.Aim("pandas.read_sql 4.00 ×", "≥ 5", False),
+        page.Aim("connectorx 2.00 ×", "≥ 1", True),
     ]
     assert "| psycopg: tuples | 5 | 50000.00 | 200 |  |  |  |" in text
 

@@ -1,0 +1,155 @@
+"""A client's folder from nothing to adjusted prices, then the nights after it.
+
+Two markets: real bars with their events, and more bars that are made up and have none.
+"""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from datetime import date, timedelta
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+
+from loaders.sandbox.tdx.client_files import encode_gbbq
+from loaders.tdx.files import gbbq
+from loaders.trading_time import published_days
+from tests.benchmarks import databases
+from tests.benchmarks.commands import Home
+from tests.benchmarks.page import Aim, at_most, paragraph, table
+from tests.benchmarks.real_market import MADE_UP, REAL, read_records, write_real_market
+from tests.client_folder import RECORD, write_folder
+
+TITLE = "From a client's folder to adjusted prices"
+LOAD, BUILD, EMPTY = "load", "first build", "an empty night"
+DAY, EVENT = "one new day", "one new event"
+STATUS, SCHEDULE = "`status`", "`schedule run`, nothing due"
+# seconds
+AIMS = {
+    (REAL, BUILD): 20.0,
+    (MADE_UP, LOAD): 40.0,
+    (MADE_UP, BUILD): 45.0,
+    **{(market, EMPTY): 5.0 for market in (REAL, MADE_UP)},
+    **{(market, DAY): 20.0 for market in (REAL, MADE_UP)},
+    **{(market, STATUS): 0.5 for market in (REAL, MADE_UP)},
+    **{(market, SCHEDULE): 0.3 for market in (REAL, MADE_UP)},
+}
+
+
+class Measured(NamedTuple):
+    """Seconds by what ran: load and build of a day and an event apart."""
+
+    stocks: int
+    bars: int
+    seconds: Mapping[str, tuple[float, ...]]
+
+
+def compare_markets(
+    server: str,
+    scratch: Path,
+    stocks: Mapping[str, int],
+    *,
+    days: int,
+    repeats: int,
+    say: Callable[[str], None],
+) -> dict[str, Measured]:
+    """Measure each market of so many stocks; those that are made up have so many days."""
+    results = {}
+    for market, count in stocks.items():
+        with tempfile.TemporaryDirectory(dir=scratch) as name, databases.database(server) as dsn:
+            home = Home(Path(name), dsn, {"QUOTEMILL_TDX__CLIENT": f"{name}/client"})
+            client = Path(name) / "client"
+            if market == REAL:
+                codes = write_real_market(client, count)
+            else:
+                codes = write_folder(client, count, days)
+            results[market] = measure_market(home, client, codes, repeats=repeats)
+        build = results[market].seconds[BUILD][0]
+        say(f"{market}: {results[market].bars:,} bars built in {build:.0f} s")
+    return results
+
+
+def measure_market(home: Home, client: Path, codes: list[str], *, repeats: int) -> Measured:
+    """Load, build, then repeat what comes after; the first of each repetition is not measured.
+
+    That one makes what the next ones find made: dbt compiles SQL, the schedule its next start.
+    """
+    files = sorted(client.glob("vipdoc/*/lday/*.day"))
+    bars = sum(file.stat().st_size for file in files) // RECORD.itemsize
+    last = max(_last_day(file) for file in files)
+    days = [day for day in published_days(last, last + timedelta(30)) if day >= last]
+
+    def as_of(day: date) -> str:
+        return f"--as-of={day}T20:00"
+
+    def change(day: date) -> tuple[float, float]:
+        load = home.run("quotemill", "run", "tdx", "--only=load", as_of(day))
+        return load, home.run("quotemill", "run", "tdx", "--only=build", as_of(day))
+
+    def repeat(*arguments: str) -> tuple[float]:
+        return (median([home.run("quotemill", *arguments) for _ in range(repeats + 1)][1:]),)
+
+    def add_day(day: date) -> tuple[float, float]:
+        append_day(files, day)
+        return change(day)
+
+    def add_event(code: str) -> tuple[float, float]:
+        append_event(client, code, days[2])
+        return change(days[2])
+
+    load, build = change(days[0])
+    databases.settle(home.dsn)  # else the server cleans up beside what is measured next
+    seconds: dict[str, tuple[float, ...]] = {
+        LOAD: (load,),
+        BUILD: (build,),
+        EMPTY: repeat("run", "tdx", as_of(days[0])),
+        STATUS: repeat("status", as_of(days[0])),
+        SCHEDULE: repeat("schedule", "run"),
+        DAY: [add_day(day) for day in days[1:3]][-1],
+    }
+    if (client / gbbq.PLACE).exists():
+        seconds[EVENT] = [add_event(code) for code in codes[:2]][-1]
+    return Measured(len(codes), bars, seconds)
+
+
+def append_day(files: list[Path], day: date) -> None:
+    """Give the files that reach the market's last day the same bar on `day`."""
+    last = max(_last_day(file) for file in files)
+    for file in (file for file in files if _last_day(file) == last):
+        bar = np.fromfile(file, RECORD)[-1:]
+        bar["day"] = int(f"{day:%Y%m%d}")
+        with file.open("ab") as target:
+            target.write(bar.tobytes())
+
+
+def append_event(client: Path, code: str, day: date) -> None:
+    """Give a code a dividend of 5 yuan for 10 shares, which changes its prices before `day`."""
+    file = client / gbbq.PLACE
+    event = (code, int(f"{day:%Y%m%d}"), 1, (5.0, 0.0, 0.0, 0.0))
+    file.write_bytes(encode_gbbq([*read_records(file), event]))
+
+
+def _last_day(file: Path) -> date:
+    day = int(np.fromfile(file, RECORD)[-1]["day"])
+    return date(day // 10_000, day // 100 % 100, day % 100)
+
+
+def section(results: Mapping[str, Measured]) -> tuple[str, list[Aim]]:
+    names = [LOAD, BUILD, EMPTY, DAY, EVENT, STATUS, SCHEDULE]
+    lines = []
+    for name in names:
+        cells = (" + ".join(f"{s:.2f}" for s in m.seconds.get(name, ())) for m in results.values())
+        lines.append([f"{name}, s", *cells])
+    wanted = [
+        at_most(f"{market}: {name}", sum(results[market].seconds[name]), aim, "s")
+        for (market, name), aim in AIMS.items()
+        if market in results
+    ]
+    text = (
+        "Seconds of commands, from their start to their end. Real bars of 130 stocks with all "
+        "their events, again and again under other codes; made-up ones without events. A new day "
+        "of all stocks and an event of one: load + build. An empty night is `quotemill run`."
+    )
+    head = [f"{market}: {m.stocks:,} stocks, {m.bars:,} bars" for market, m in results.items()]
+    return f"{paragraph(text)}\n\n{table(['', *head], lines)}", wanted
