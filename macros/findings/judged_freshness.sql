@@ -25,16 +25,24 @@ expected_days as (
     where extract(isodow from d.trade_date) < 6
 ),
 
-due_days as (
-    select
-        e.trade_date,
-        row_number() over (order by e.trade_date desc) - 1 as age
+-- no dataset waits for older ones
+newest_days as (
+    select e.trade_date
     from expected_days as e
     cross join clock as c
     where e.trade_date + c.due_time <= c.local_time
+    order by e.trade_date desc
+    limit 1 + (select max(l.due_after) from loaded as l)
 ),
 
-judged as (
+due_days as materialized (
+    select
+        trade_date,
+        row_number() over (order by trade_date desc) - 1 as age
+    from newest_days
+),
+
+judged as materialized (
     select
         l.dataset,
         l.last_date,
