@@ -1,7 +1,8 @@
-"""A build keeps the connections of dbt's threads from node to node, each with a new session."""
+"""A build hands connections of dbt from node to node, each with a session like a new one."""
 
 import multiprocessing
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -60,6 +61,25 @@ def run_node(manager: PostgresConnectionManager, name: str, *statements: str) ->
 def test_the_next_node_has_the_connection_of_the_last(connect: Connect) -> None:
     manager = connect()
     assert run_node(manager, "first") == run_node(manager, "second")
+
+
+def test_a_thread_takes_the_connection_that_another_left(connect: Connect) -> None:
+    manager = connect()
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(run_node, manager, "first").result()
+
+    assert run_node(manager, "second") == first
+
+
+def test_no_connection_is_left_after_a_command(connect: Connect) -> None:
+    manager = connect()
+    handle = manager.set_connection_name("first").handle
+    manager.release()
+    assert not handle.closed
+
+    manager.cleanup_all()
+
+    assert handle.closed
 
 
 def test_nothing_of_a_node_is_in_the_session_of_the_next(connect: Connect) -> None:
