@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 from orchestration.run.quick_dbt.connections import keep_connections
 from orchestration.run.quick_dbt.contexts import make_macros_when_called
 from orchestration.run.quick_dbt.events import skip_unheard_events
+from orchestration.run.quick_dbt.results import share_testers
 from orchestration.run.quick_dbt.templates import compile_templates_once
 from orchestration.run.syntax_trees import parsed_alone
 
@@ -29,6 +30,7 @@ def spare_dbt(patch: pytest.MonkeyPatch) -> None:
     skip_unheard_events(patch.setattr)
     keep_connections(patch.setattr)
     compile_templates_once(patch.setattr)
+    share_testers(patch.setattr)
 
     # plain dbt, in which a model of some thousand builds fails, has no such lock
     patch.setattr(ast, "parse", parsed_alone(ast.parse))
@@ -41,16 +43,6 @@ def spare_dbt(patch: pytest.MonkeyPatch) -> None:
     keys = ("database", "schema")
     patch.setattr(PostgresCredentials, "_connection_keys", lambda _: keys)
 
-    # three calendars for each query, to tell text from dates
-    build, testers = agate_helper.build_type_tester, dict[Any, Any]()
-
-    def tester_once(text_columns: Iterable[str], string_null_values: Any = ("null", "")) -> Any:
-        key = tuple(sorted(text_columns)), tuple(string_null_values)
-        if key not in testers:
-            testers[key] = build(key[0], key[1])
-        return testers[key]
-
-    patch.setattr(agate_helper, "build_type_tester", tester_once)
     # the result of each statement without rows
     patch.setattr(agate_helper, "empty_table", functools.cache(agate_helper.empty_table))
 

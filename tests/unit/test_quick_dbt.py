@@ -3,12 +3,15 @@
 import gc
 import io
 import re
+from datetime import date
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from dbt.clients.jinja import MacroGenerator, MacroStack
 from dbt.context.macros import MacroNamespace, MacroNamespaceBuilder
+from dbt_common.clients import agate_helper
 from dbt_common.clients.jinja import MacroFuzzEnvironment
 from dbt_common.events import base_types
 from dbt_common.events.base_types import EventLevel
@@ -138,6 +141,24 @@ def test_a_text_is_compiled_once() -> None:
         assert environment.compile("{{ doc('other') }}") is not first
 
 
+def test_results_have_the_types_that_dbt_gives_them() -> None:
+    rows = [{"day": date(2024, 1, 2), "n": 7, "price": Decimal("1.50"), "code": "000001"}]
+
+    def describe() -> list[tuple[str, str, Any]]:
+        table = agate_helper.table_from_data_flat(rows, list(rows[0]))
+        return [
+            (name, type(kind).__name__, value)
+            for name, kind, value in zip(
+                table.column_names, table.column_types, table.rows[0].values(), strict=True
+            )
+        ]
+
+    plain = describe()
+    with quick_dbt():
+        assert [describe(), describe()] == [plain, plain]
+    assert ("code", "Text", "000001") in plain
+
+
 def test_outside_of_our_commands_dbt_is_as_it_was() -> None:
     def state() -> list[Any]:
         return [
@@ -147,6 +168,7 @@ def test_outside_of_our_commands_dbt_is_as_it_was() -> None:
             MacroNamespaceBuilder.build_namespace,
             MacroNamespace.__getitem__,
             MacroFuzzEnvironment.compile,
+            agate_helper.build_type_tester,
             gc.get_threshold(),
         ]
 

@@ -12,6 +12,7 @@ from typing import Any
 from orchestration.run.quick_dbt.connections import keep_connections
 from orchestration.run.quick_dbt.contexts import make_macros_when_called
 from orchestration.run.quick_dbt.events import skip_unheard_events
+from orchestration.run.quick_dbt.results import share_testers
 from orchestration.run.quick_dbt.templates import compile_templates_once
 
 # dbt holds all that it parses: by Python's default each collection goes through it again
@@ -35,6 +36,7 @@ def quick_dbt() -> Iterator[None]:
         keep_connections(replace)
         make_macros_when_called(replace)
         compile_templates_once(replace)
+        share_testers(replace)
         yield
     finally:
         for owner, name, value in reversed(before):
