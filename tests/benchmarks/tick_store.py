@@ -34,7 +34,7 @@ TITLE = "Ticks into QuestDB"
 STAGE, ILP, CLIENT, ADAPTER = "stage", "ilp", "client", "vnpy_questdb"
 DAY, DAYS = "write_day", "write_days"
 ADAPTER_DAYS = "vnpy_questdb, all days"
-WARM = 4  # rounds before those that count
+WARM = 4  # rounds before those that count: the server's compilers above all
 SYMBOLS = [name for name in MAIN_TICKS.names if MAIN_TICKS.questdb_type(name) == "SYMBOL"]
 # neither side waits for the disk
 SETTINGS = QuestdbSettings(port=0, fsync=False)
@@ -110,15 +110,17 @@ def compare_paths(
             paths[ADAPTER] = lambda day: _save_file(save, home, day)
         each = {name: partial(_save_each, save) for name, save in paths.items()}
         whole, small = Results(day_rows), Results(small_rows)
-        warm = min(WARM, rounds)  # the server's compilers above all
+        warm = min(WARM, rounds)
         for number in range(-warm, rounds):
             results = whole if number >= 0 else Results(day_rows)
             results.save(each, [_day(day_rows, number)], number)
         together: dict[str, SaveAll] = each | {DAYS: partial(_save_together, store)}
         if with_peer:
             together[ADAPTER_DAYS] = lambda days: paths[ADAPTER](pa.concat_tables(days))
-        for number in range(rounds):
-            small.save(together, [_day(small_rows, number, n) for n in range(small_days)], number)
+        for number in range(-warm, rounds):
+            results = small if number >= 0 else Results(small_rows)
+            days = [_day(small_rows, number, n) for n in range(small_days)]
+            results.save(together, days, number)
         for results in (whole, small):
             ratios = (f"{name} {results.ratio(name, CLIENT):.2f}" for name in results.seconds)
             say(f"{results.rows} at a time: {', '.join(ratios)}")

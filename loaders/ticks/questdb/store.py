@@ -194,10 +194,13 @@ class QuestdbStore:
     def put_rows(self, table: StoreTable, rows: pa.Table) -> None:
         """Write rows in the store's types as one transaction, and await their visibility."""
         self._send(table, [rows])
+        self._await(table)
 
     def _send(self, table: StoreTable, parts: Iterable[pa.Table]) -> None:
         symbols = [name for name in table.names if table.questdb_type(name) == "SYMBOL"]
         self._connection.writer().send(table.name, parts, symbols)
+
+    def _await(self, table: StoreTable) -> None:
         self._connection.http().wait_applied(table.name, APPLY_PATIENCE)
 
     def _prepare(self) -> None:
@@ -233,9 +236,8 @@ class QuestdbStore:
                 raise Suspended(suspended[table.name], hint="quotemill questdb resume")
 
     def _write_together(self, days: Sequence[pa.Table]) -> list[Measured | StoreError]:
-        sent = [measured(day) for day in days]
         try:
-            seen = self._connection.retry(lambda: self._write_days(days))
+            sent, seen = self._connection.retry(lambda: self._write_days(days))
         except Refused as error:
             if len(days) == 1:
                 key = key_of(days[0])
@@ -247,14 +249,16 @@ class QuestdbStore:
             for day, own, back in zip(days, sent, seen, strict=True)
         ]
 
-    def _write_days(self, days: Sequence[pa.Table]) -> list[Measured]:
-        """Write days in one transaction; returns what readers see of each."""
+    def _write_days(self, days: Sequence[pa.Table]) -> tuple[list[Measured], list[Measured]]:
+        """Write days in one transaction; returns what was sent and what readers see of each."""
         free = self._connection.free_bytes()
         ticks = sum(day.num_rows for day in days)
         require_space(self.label, free, self._settings.min_free_gb, ticks=ticks)
         self._require_sound(MAIN_TICKS)
         self._send(MAIN_TICKS, rows_to_write(self._connection.http(), days))
-        return self._measure_days([key_of(day) for day in days])
+        sent = [measured(day) for day in days]  # while the server applies them
+        self._await(MAIN_TICKS)
+        return sent, self._measure_days([key_of(day) for day in days])
 
     def _count(self, where: str) -> int:
         query = f"select count() as n from {MAIN_TICKS.name} where {where}"
