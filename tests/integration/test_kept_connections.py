@@ -114,12 +114,15 @@ def test_a_connection_that_idled_for_long_is_opened_again(
     assert run_node(manager, "third") != first
 
 
+@pytest.mark.parametrize("idles", [False, True])
 def test_a_lost_connection_is_replaced_for_the_next_node(
-    connect: Connect, warehouse_dsn: str
+    connect: Connect, warehouse_dsn: str, idles: bool
 ) -> None:
     manager = connect()
     manager.set_connection_name("first")
     process = ask(manager, "select pg_backend_pid()")
+    if idles:
+        manager.release()
     with psycopg.connect(warehouse_dsn, autocommit=True) as conn:
         conn.execute("select pg_terminate_backend(%s, 10000)", (process,))
     manager.release()

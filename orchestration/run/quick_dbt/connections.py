@@ -6,7 +6,10 @@ the server does for a build without rows.
 
 import time
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
+
+from loaders.warehouse.connections import take_unbroken
 
 IDLE = 30.0  # seconds; firewalls and servers end what idles for longer
 
@@ -63,14 +66,12 @@ def _list_idle(connections: Any) -> list[tuple[float, Any]]:
 def _take_idle(connections: Any) -> Any:
     """Take the connection that idles for the shortest time; None where all are in use."""
     idle = _list_idle(connections)
-    while True:
-        try:
-            since, handle = idle.pop()
-        except IndexError:  # another thread may take the last one
-            return None
+    while (newest := take_unbroken(idle, itemgetter(1))) is not None:
+        since, handle = newest
         if time.monotonic() - since <= IDLE:
             return handle
         handle.close()
+    return None
 
 
 def _clear_session(handle: Any) -> None:
