@@ -112,6 +112,16 @@ def find_newest(conn: psycopg.Connection, shown: Iterable[Job]) -> list[WholeLoa
     return wholes
 
 
+def find_whole(warehouse: Warehouse, job: Job) -> WholeLoad | None:
+    """The newest load in shards of a job's source; None where the job is no part of it."""
+    if shard_of(job) is None:
+        return None
+    for whole in warehouse.ask(lambda conn: find_newest(conn, [job])):
+        if any(part["job_id"] == job["job_id"] for part in whole.jobs):
+            return whole
+    return None
+
+
 def jobs_to_retry(warehouse: Warehouse, source: str) -> list[int | None]:
     """The jobs that a retry of a source is of: those of all shards, or None, its newest job."""
     try:

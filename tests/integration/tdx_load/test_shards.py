@@ -17,6 +17,9 @@ from loaders.engine.shard import Shard
 from loaders.errors import PartialError, UsageError
 from loaders.progress import Silent
 from loaders.sandbox.world.market import SyntheticMarket
+from loaders.tdx import source
+from loaders.tdx.client.client import TdxClient
+from loaders.tdx.settings import TdxSettings
 from loaders.trading_time import SHANGHAI
 from loaders.warehouse.lock import load_lock
 from loaders.warehouse.postgres import open_warehouse
@@ -78,6 +81,23 @@ def test_the_parts_of_a_market_are_disjoint_even_and_the_same_everywhere() -> No
     assert all(900 < len(part) < 1_100 for part in parts)
     # of another process, machine and version too
     assert Shard(2, 5).takes("sh600000")
+
+
+def test_the_shards_share_the_rate_of_requests(
+    open_bench: OpenBench, small_market: SyntheticMarket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates = []
+
+    def open_client(tdx: TdxSettings, **options: Any) -> TdxClient:
+        rates.append(tdx.requests_per_second)
+        return TdxClient(tdx, **options)
+
+    monkeypatch.setattr(source, "TdxClient", open_client)
+    with open_bench(small_market, requests_per_second=4_000.0) as bench:
+        for shard in ("1/4", "3/4"):
+            bench.load(datasets=["codes"], options={"shard": shard})
+        bench.load(datasets=["codes"])
+    assert rates == [1_000.0, 1_000.0, 4_000.0]
 
 
 def test_a_code_that_failed_in_a_shard_is_retried_there(
