@@ -141,7 +141,7 @@ def parse(arguments: list[str] | None) -> Options:
         "rounds": (3, "rounds of the write paths"),
         "loads": (5, "small loads a round"),
         "market": (125, "codes of the smallest market"),
-        "days": (3, "new days and events"),
+        "days": (2, "new days and events"),
         "read-codes": (5_000, "codes to read from"),
         "frame-codes": (5_400, "codes to read into Python"),
         "saves": (7, "saves of a day of ticks by each path"),
