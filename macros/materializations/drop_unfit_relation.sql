@@ -70,5 +70,10 @@
     {%- do exceptions.warn(
         reason ~ (": dropped with " ~ readers | join(', ') if readers else "")
     ) -%}
+    {#- a cursor that no model moves would hold the feed for 90 days -#}
+    {%- do run_query(
+        "delete from ops.change_cursors
+        where reader = '" ~ existing.schema ~ "." ~ existing.identifier ~ "'"
+    ) -%}
     {%- do adapter.drop_relation(existing) -%}
 {%- endmacro %}

@@ -34,6 +34,8 @@ _REACHES: dict[str, dict[str, str]] = {
         "raw_tdx.index_kline": DAY,
         "{market}.adjustment_segments": CODE,
     },
+    "daily_basic": {"{inner}.int_daily_figures__computed": DAY},
+    "stock_limits": {"{inner}.int_daily_figures__computed": DAY},
     "index_kline_daily": {"raw_tdx.index_kline": DAY},
     "index_kline_minute": {"raw_tdx.index_kline": DAY},
     **{
@@ -252,5 +254,6 @@ def _find_reaches(source: Source, feeding: set[str]) -> dict[str, str | None]:
     if source.relation in feeding:  # its rows are in the feed themselves
         return dict.fromkeys(feeding, DAY)
     given = _REACHES.get(source.like, {})
-    known = {table.format(market=source.market): reach for table, reach in given.items()}
+    schemas = {"market": source.market, "inner": source.inner}
+    known = {table.format(**schemas): reach for table, reach in given.items()}
     return {**known} if feeding <= set(known) else dict.fromkeys(feeding)

@@ -33,6 +33,7 @@ class Source:
     name: of the table without its schema, or `query`
     relation: `market.kline_daily_qfq`; empty of a query
     like: the table whose rows come from the same ones, of the same code and day
+    market, inner: the schemas of the tables that users read, and of those below them
     rows: what follows `from`
     columns: all names
     order: names that the rows of a file are ordered by
@@ -45,6 +46,7 @@ class Source:
     relation: str
     like: str
     market: str
+    inner: str
     rows: str
     columns: tuple[str, ...]
     order: tuple[str, ...]
@@ -146,6 +148,7 @@ def find_source(
         relation,
         like,
         warehouse.market_schema,
+        warehouse.inner_schema("quotemill_intermediate"),
         rows.replace("%", "%%"),
         tuple(names),
         tuple(order),

@@ -95,7 +95,7 @@ def cost_of_one_day(
     assert dbt("test", "--exclude-resource-type", "unit_test").success
     conn.execute("select * from qa.findings")
     after = rows_read(conn)
-    figures = ("kline_", "daily_basic", "stock_limits", "int_market__bars_counted")
+    figures = ("kline_", "int_daily_figures__computed", "int_market__bars_counted")
     written = {m: n for m, n in outcome.written.items() if m.startswith(figures) and n > 0}
     return {table: count - before[table] for table, count in after.items()}, written
 
@@ -121,8 +121,7 @@ def test_one_day_reads_and_writes_the_same_at_four_times_the_history(
         "kline_daily_qfq",
         "kline_weekly_qfq",
         "kline_monthly_qfq",
-        "daily_basic",
-        "stock_limits",
+        "int_daily_figures__computed",
     )
     assert once[1] == {
         **dict.fromkeys(bars, len(CODES)),

@@ -99,6 +99,7 @@ def test_capital_built_day_by_day_equals_from_nothing(conn: psycopg.Connection, 
     again = dbt(*BUILD)
     assert {model: rows for model, rows in again.written.items() if rows > 0} == {}
     conn.execute("drop schema market cascade")
+    conn.execute("drop table quotemill_intermediate.int_daily_figures__computed cascade")
     assert dbt("build", "--select", *(f"+{table}" for table in TABLES), *NO_TESTS).success
     assert contents(conn) == as_they_came
 

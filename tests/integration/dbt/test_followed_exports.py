@@ -10,7 +10,7 @@ import pytest
 from loaders.errors import SettingsError, UsageError
 from loaders.warehouse.postgres import Warehouse
 from orchestration.exports import followed
-from tests.integration.dbt.conftest import BARS_AGAIN, Dbt
+from tests.integration.dbt.conftest import BARS_AGAIN, NO_TESTS, Dbt
 from tests.integration.dbt.copier import Copier, stored
 from tests.integration.dbt.raw import action, bar, land, security
 from tests.integration.dbt.two_codes import CODES, DAYS
@@ -91,6 +91,23 @@ def test_a_change_in_flight_is_in_the_next_export(
     assert copy.files() == copy.files("fresh")
     land(conn, "kline_daily", [bar("sz000004", DAYS[29], "11")])
     assert copy("kline_daily", name="raw").written == 1
+
+
+def test_an_export_of_figures_writes_the_month_that_changed(
+    copy: Copier, built: Dbt, conn: psycopg.Connection
+) -> None:
+    views = ("daily_basic", "stock_limits")
+    build = ("build", "-s", *(f"+{view}" for view in views), *NO_TESTS)
+    assert built(*build).success
+    for view in views:
+        copy(view, view, name=view)
+    land(conn, "kline_daily", [bar(CODES[0], DAYS[29], "11")])
+    assert built(*build).success
+    for view in views:
+        assert copy.again(view).written == 1
+        copy(view, "fresh")
+        assert copy.files(view) == copy.files("fresh")
+        shutil.rmtree(copy.root / "fresh")
 
 
 @pytest.mark.parametrize(

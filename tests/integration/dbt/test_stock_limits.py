@@ -240,7 +240,7 @@ def test_limits_built_day_by_day_equal_those_from_nothing(conn: Conn, dbt: Dbt) 
     assert conn.execute(TABLE).fetchall() == as_they_came
     assert len(as_they_came) == 7 + 6 + 3
 
-    conn.execute("drop table market.stock_limits, market.daily_basic cascade")
+    conn.execute("drop table quotemill_intermediate.int_daily_figures__computed cascade")
     conn.execute("drop table quotemill_intermediate.int_limits__dated cascade")
     assert dbt(*LIMITS).success
     assert conn.execute(TABLE).fetchall() == as_they_came
@@ -267,6 +267,53 @@ def test_a_bar_before_the_listing_is_none_of_a_new_one(conn: Conn, dbt: Dbt) -> 
     assert limits(conn, "sh600000", columns) == expected
     assert dbt(*LIMITS, "--full-refresh").success
     assert limits(conn, "sh600000", columns) == expected
+
+
+@pytest.mark.usefixtures("models")
+def test_the_tables_of_an_earlier_version_become_views(conn: Conn, dbt: Dbt) -> None:
+    views = ("daily_basic", "stock_limits")
+    for name in views:
+        conn.execute(f"create table market.old as table market.{name}".encode())
+        conn.execute(f"drop view market.{name} cascade".encode())
+        conn.execute(f"alter table market.old rename to {name}".encode())
+        conn.execute(
+            "insert into ops.change_cursors (reader, seen, fingerprint) "
+            f"values ('market.{name}', pg_current_snapshot(), '')".encode()
+        )
+    assert dbt("run", "--select", "limit_up_pool").success
+    conn.execute("create view public.mine as select code from market.daily_basic")
+    rebuild = ("run", "--select", *views, "limit_up_pool")
+    assert dbt(*rebuild).refuses("daily_basic", "it is a table", "public.mine")
+    conn.execute("drop view public.mine")
+
+    assert dbt(*rebuild).success
+
+    kinds = conn.execute(
+        "select relkind from pg_class where oid = any(%s::regclass[])",
+        ([f"market.{name}" for name in (*views, "limit_up_pool")],),
+    ).fetchall()
+    assert kinds == [("v",)] * 3
+    assert conn.execute("select from ops.change_cursors where fingerprint = ''").fetchall() == []
+
+
+@pytest.mark.usefixtures("models")
+def test_a_change_of_the_stored_figures_is_one_of_both_views(conn: Conn, dbt: Dbt) -> None:
+    days = weekdays(date(2024, 6, 3), 3)
+    land(conn, "security", [security("sh600000")])
+    land(conn, "trading_day", [trading_day(day) for day in days])
+    land(conn, "kline_daily", [bar("sh600000", day, "10") for day in days[:2]])
+    assert dbt(*LIMITS).success
+    query = "select max(change_no) from market.changes"
+    [(last,)] = conn.execute(query).fetchall()
+    land(conn, "kline_daily", [bar("sh600000", days[2], "11")])
+    assert dbt(*LIMITS).success
+    query = """
+        select table_name, key, first_changed_date, last_changed_date from market.changes
+        where change_no > %s and table_name ~ 'daily_basic|stock_limits' order by 1
+    """
+    assert conn.execute(query, (last,)).fetchall() == [
+        (f"market.{name}", "sh600000", days[2], days[2]) for name in ("daily_basic", "stock_limits")
+    ]
 
 
 def test_quotes_of_days_without_a_limit_are_at_none(conn: Conn, dbt: Dbt) -> None:

@@ -4,7 +4,7 @@
     indexes=[{'columns': ['exchange', 'trade_date'], 'unique': true}],
     meta={
         'entity': none,
-        'follows': {'stock_limits': 'day'},
+        'follows': {'int_daily_figures__computed': 'day'},
         'by': 'trade_date',
     },
 ) }}
@@ -14,11 +14,12 @@ with bars as (
     select
         left(code, 2) as exchange,
         trade_date,
-        previous_close,
-        close,
-        is_limit_up,
-        is_limit_down
-    from {{ changed(ref('stock_limits')) }}
+        close_li as close,
+        previous_close_li as previous_close,
+        close_li = up_limit_li as is_limit_up,
+        close_li = down_limit_li as is_limit_down
+    from {{ changed(ref('int_daily_figures__computed')) }}
+    where limit_rule is not null
     {{ computed_once() }}
 )
 

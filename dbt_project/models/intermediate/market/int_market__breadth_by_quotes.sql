@@ -24,35 +24,34 @@ quotes as not materialized (
     left join {{ ref('trading_calendar') }} as c on q.trade_date = c.trade_date
 ),
 
-with_rule as not materialized (
+with_limit as not materialized (
     select
         q.*,
-        t.limit_percent,
-        t.st_limit_percent,
-        t.price_decimals,
-        {{ limit_rule('q', 't', 't.is_st') | indent(8) }} as rule
+        (1000 * q.close)::bigint as close_li,
+        (1000 * q.previous_close)::bigint as previous_close_li,
+        case
+            when {{ no_limit_reason('q', 't') | indent(12) }} is null
+                then
+                    (
+                        100 * case when t.is_st then t.st_limit_percent else t.limit_percent end
+                    )::integer
+        end as basis_points,
+        case t.price_decimals when 3 then 1 else 10 end as tick
     from quotes as q
     left join {{ ref('int_limits__dated') }} as t
         on q.code = t.code and q.trade_date >= t.valid_from and q.trade_date < t.valid_to
 ),
 
-with_percent as not materialized (
-    select
-        r.*,
-        {{ rule_percent('r.rule', 'r') | indent(8) }} as rule_percent
-    from with_rule as r
-),
-
 priced as not materialized (
     select
         *,
-        rule_percent is not null and close >= {{ limit_price(
-            'up', 'previous_close', 'rule_percent', 'price_decimals'
+        close_li >= {{ limit_price(
+            'up', 'previous_close_li', 'basis_points', 'tick'
         ) | indent(8) }} as is_limit_up,
-        rule_percent is not null and close <= {{ limit_price(
-            'down', 'previous_close', 'rule_percent', 'price_decimals'
+        close_li <= {{ limit_price(
+            'down', 'previous_close_li', 'basis_points', 'tick'
         ) | indent(8) }} as is_limit_down
-    from with_percent
+    from with_limit
 )
 
 select

@@ -1,7 +1,7 @@
 -- No CTE here, nor in the views that users read through it: PostgreSQL plans a view with one
 -- separately, and `order by trade_date desc limit 1` would read the whole history of a code.
 {%- set decoded = decoded_volume('volume') -%}
-{%- set is_repaired = turnover_fits(decoded) ~ ' and not ' ~ turnover_fits('volume') %}
+{%- set is_repaired = 'not ' ~ turnover_fits('volume') ~ ' and ' ~ turnover_fits(decoded) %}
 
 select
     code,
@@ -20,5 +20,6 @@ select
     open as open_li,
     high as high_li,
     low as low_li,
-    close as close_li
+    close as close_li,
+    amount as amount_li
 from {{ source('raw_tdx', 'kline_daily') }}
