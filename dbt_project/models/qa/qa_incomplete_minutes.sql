@@ -23,12 +23,11 @@ codes as (
     select distinct code from minutes
 ),
 
--- as joined_by_day does
-days as (
+-- as joined_by_day does; materialized: else Citus copies all day bars to join them
+bars as materialized (
     select
         b.trade_date,
-        b.code,
-        coalesce(m.minute_count, 0) as minute_count
+        b.code
     from newest_days as d
     inner join lateral (
         select
@@ -40,9 +39,17 @@ days as (
         order by k.code
         offset 0
     ) as b on true
+    where b.is_final
+),
+
+days as (
+    select
+        b.trade_date,
+        b.code,
+        coalesce(m.minute_count, 0) as minute_count
+    from bars as b
     inner join codes as c on b.code = c.code
     left join minutes as m on b.code = m.code and b.trade_date = m.trade_date
-    where b.is_final
 )
 
 -- the source merges 13:01 into the bar before noon on many days: 239 are complete

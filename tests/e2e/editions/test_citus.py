@@ -20,6 +20,7 @@ from orchestration.distribute import MODELS, distribute
 from orchestration.run.build import build
 from tests.bench import settings_at
 from tests.conftest import DBT_DATABASE
+from tests.e2e.editions.built_rows import assert_same_rows, list_built_rows
 from tests.e2e.editions.test_builds import (
     CODES as BUILT_CODES,
 )
@@ -38,12 +39,9 @@ from tests.e2e.editions.test_loads import CODES, COUNTED, DATASETS, DAYS, FEED, 
 from tests.integration.dbt.conftest import DbtOn, prepared
 from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_intraday import ticks
-from tests.integration.tdx_load.bench import Bench, bench, days_until
+from tests.integration.tdx_load.bench import bench, days_until
 
 LOADED = (*DATASETS, "corporate_actions")
-SCHEMAS = ["market", "futures", "options", "qa", "quotemill_intermediate"]
-UNLIKE = ["changes"]
-TIMES = ["fetched_at", "last_success_at", "checked_at", "recorded_at"]
 MOVES = ("pull to coordinator", "repartition", "Distributed Subplan", "MapMerge")
 # rows of the feed with the number of another server's transaction; savepoints come after their own
 OTHER_NUMBERS = """
@@ -82,7 +80,7 @@ def test_two_days_of_loads_and_builds_make_the_rows_of_one_server(
                 assert made.load(codes=CODES, datasets=LOADED).exit_code == 0
                 outcome = dbt("build", "--exclude", "resource_type:unit_test")
                 assert outcome.success, outcome.error
-                built.append(_contents(made))
+                built.append(list_built_rows(made))
             # every row is read again, and none lands twice
             assert made.load(codes=CODES, datasets=LOADED, mode="init").exit_code == 0
             assert edited_tables.list_differences(warehouse) == []
@@ -98,34 +96,9 @@ def test_two_days_of_loads_and_builds_make_the_rows_of_one_server(
     assert all(plain)
     assert theirs == plain
     for mine, ours in zip(built, built_plain, strict=True):
-        assert mine.keys() == ours.keys()
-        for name in ours:
-            assert mine[name] == ours[name], name
+        assert_same_rows(mine, ours)
     for name in ("market.kline_5m", "market.kline_60m_qfq", "market.tick_daily_summary"):
         assert built_plain[1][name]
-
-
-def _contents(made: Bench) -> Rows:
-    """The rows of every relation that a build makes, but for times of loads and builds."""
-    columns = made.rows(
-        """
-        select table_schema || '.' || table_name, string_agg(column_name::text, ', '
-            order by ordinal_position)
-        from information_schema.columns
-        where table_schema = any(%s) and not table_name = any(%s)
-            and not (column_name = any(%s))
-        group by 1 order by 1
-        """,
-        SCHEMAS,
-        UNLIKE,
-        TIMES,
-    )
-    return {
-        name: [
-            row for (row,) in made.rows(f"select row({listed})::text as r from {name} order by 1")
-        ]
-        for name, listed in columns
-    }
 
 
 def test_builds_make_the_rows_of_one_server(

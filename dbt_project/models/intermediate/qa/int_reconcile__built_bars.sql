@@ -9,7 +9,8 @@
         and (date_trunc('month', s.last_date::timestamp) + interval '38 days')::date
 {%- endset -%}
 
-with days as (
+-- materialized: else Citus copies all day bars to join them
+with days as materialized (
     {{ sample_rows(ref('kline_daily'), around_the_month) | indent }}
 ),
 

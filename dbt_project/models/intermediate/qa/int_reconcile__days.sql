@@ -1,4 +1,5 @@
-with days as (
+-- materialized: else Citus copies all day bars and days of ticks to join them
+with days as materialized (
     {{ sample_rows(ref('kline_daily')) | indent }}
 ),
 
@@ -6,7 +7,7 @@ minutes as (
     {{ sample_minutes(ref('kline_minute_raw')) | indent }}
 ),
 
-ticks as (
+ticks as materialized (
     {{ sample_rows(ref('int_ticks__days')) | indent }}
 ),
 
