@@ -18,7 +18,6 @@ from tests.benchmarks import (
     reads,
     tdx2db,
     tick_store,
-    tick_writes,
 )
 from tests.benchmarks.processes import ROOT
 from tests.benchmarks.real_market import MADE_UP, REAL, STOCKS
@@ -33,7 +32,6 @@ ORDER = (
     reads.TITLE,
     frames.TITLE,
     tick_store.TITLE,
-    tick_writes.TITLE,
     peers.TITLE,
     tdx2db.TITLE,
 )
@@ -96,11 +94,6 @@ def measure_ticks(_: str, folder: Path, options: Options) -> Sections:
     yield tick_store.TITLE, *tick_store.section(results)
 
 
-def measure_tick_writes(_: str, folder: Path, options: Options) -> Sections:
-    results = tick_writes.compare_batches(folder, options.varieties, options.day_ticks, say=say)
-    yield tick_writes.TITLE, *tick_writes.section(results)
-
-
 def measure_peers(server: str, folder: Path, options: Options) -> Sections:
     bars = peers.compare_bars(server, folder, options.codes, DAYS, rounds=1, say=say)
     yield peers.TITLE, *peers.section(bars)
@@ -122,13 +115,12 @@ PARTS = {
     "reads": measure_reads,
     "frames": measure_frames,
     "ticks": measure_ticks,
-    "tick-writes": measure_tick_writes,
     "peers": measure_peers,
     "tdx2db": measure_tdx2db,
 }
 
-# programs of others: environments filled from the package index, what is on PATH
-OTHERS = ("peers", "frames", "tdx2db")
+# beside others: in environments filled from the package index, or by what is on PATH
+OTHERS = ("ticks", "peers", "frames", "tdx2db")
 
 
 def parse(arguments: list[str] | None) -> Options:
@@ -145,7 +137,6 @@ def parse(arguments: list[str] | None) -> Options:
         "read-codes": (5_000, "codes to read from"),
         "frame-codes": (5_400, "codes to read into Python"),
         "saves": (7, "saves of a day of ticks by each path"),
-        "day-ticks": (10_000, "ticks of a variety's day whose written bytes count"),
         "folder-codes": (5_400, "made-up stocks of a client's folder"),
         "real-stocks": (STOCKS, "real stocks of a client's folder"),
         "real-pairs": (5, "loads of real stocks beside tdx2db's"),
@@ -156,8 +147,6 @@ def parse(arguments: list[str] | None) -> Options:
         parser.add_argument(f"--{name}", type=int, default=default, help=text, metavar="N")
     tables = {"nargs": 2, "type": int, "metavar": "N", "default": [100_000, 1_000_000]}
     parser.add_argument("--tables", help="rows before small loads", **tables)
-    varieties = {"nargs": "+", "type": int, "metavar": "N", "default": [1, 5, 20, 60]}
-    parser.add_argument("--varieties", help="whose days share partitions", **varieties)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks.md")
     return parser.parse_args(arguments)
 

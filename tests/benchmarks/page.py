@@ -72,14 +72,14 @@ def write_page(
     head = paragraph(f"{HEAD} The newest run: {machine()}.")
     parts = [TITLE, head]
     if rows := list(_list_aims(titles, aims)):
-        parts.append(f"## {AIMS}\n\n{table(('measured in', 'figure (aim)', ''), rows)}")
-    return "\n\n".join([*parts, *(f"## {title}\n\n{texts[title]}" for title in titles)]) + "\n"
+        parts.append(f"## {AIMS}\n{table(('measured in', 'figure (aim)', ''), rows)}")
+    return "\n\n".join([*parts, *(f"## {title}\n{texts[title]}" for title in titles)]) + "\n"
 
 
 def _list_aims(
     titles: Sequence[str], aims: Mapping[str, Sequence[Aim]]
 ) -> Iterator[tuple[str, str, str]]:
-    """Each missed aim in a row of its own, then those that a section met in one."""
+    """The aims that each section missed in one row, then those that it met."""
     for verdict in (MISSED, MET):
         for title in titles:
             figures = [
@@ -87,10 +87,8 @@ def _list_aims(
                 for aim in aims.get(title, ())
                 if aim.is_met == (verdict == MET)
             ]
-            if verdict == MET and figures:
+            if figures:
                 yield title, "; ".join(figures), verdict
-            elif verdict == MISSED:
-                yield from ((title, figure, verdict) for figure in figures)
 
 
 def with_facts(text: str, server: str, load_before: str) -> str:

@@ -1,5 +1,6 @@
 """Bytes that QuestDB writes for each tick: days of several varieties one by one, and together."""
 
+import argparse
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -10,13 +11,10 @@ from pathlib import Path
 
 from loaders.ticks.frame import DayKey
 from loaders.ticks.questdb import server as questdb_server
-from loaders.ticks.questdb.jar import VERSION
 from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.settings import QuestdbSettings
-from tests.benchmarks.page import Aim, at_most, paragraph, table
 from tests.ticks import day_of_ticks
 
-TITLE = "Bytes written for each tick"
 SETTINGS = QuestdbSettings(port=0, fsync=False)
 FIRST = date(2025, 3, 4)
 DAYS = 2  # consecutive ones: the night session of the second shares a partition with the first
@@ -73,22 +71,14 @@ def _written_bytes(pid: int | None) -> int:
     return int(dict(line.split(": ") for line in lines)["write_bytes"])
 
 
-def section(results: list[Written]) -> tuple[str, list[Aim]]:
-    lines = [
-        [
-            f"{r.varieties}",
-            f"{r.bytes_singly:,.0f}",
-            f"{r.bytes_together:,.0f}",
-            f"{r.seconds_singly:,.1f}",
-            f"{r.seconds_together:,.1f}",
-        ]
-        for r in results
-    ]
-    head = ["varieties", "bytes/tick singly", "together", "s/million singly", "together"]
-    text = (
-        f"Trading days of several varieties in QuestDB {VERSION}, without fsync: what its server "
-        "gives to the disk for each tick, log and table, by a transaction for each variety, and by "
-        "one for all."
-    )
-    aim = at_most("bytes for a tick, together", results[-1].bytes_together, 650, "")
-    return f"{paragraph(text)}\n\n{table(head, lines)}", [aim]
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--varieties", type=int, nargs="+", default=[1, 5, 20, 60], metavar="N")
+    parser.add_argument("--ticks", type=int, default=10_000, metavar="N")
+    for written in compare_batches(**vars(parser.parse_args()), say=print):
+        print(written)
+
+
+if __name__ == "__main__":
+    main()

@@ -70,10 +70,8 @@ def test_ticks_go_into_questdb_by_every_path(tmp_path: Path) -> None:
 @pytest.mark.soak
 def test_bytes_of_days_written_singly_and_together_are_compared(tmp_path: Path) -> None:
     require_questdb()
-    results = tick_writes.compare_batches(tmp_path, [2], 50, say=silent)
-    text, aims = tick_writes.section(results)
-    assert "| 2 |" in text
-    assert len(aims) == 1
+    [written] = tick_writes.compare_batches(tmp_path, [2], 50, say=silent)
+    assert min(written.bytes_singly, written.bytes_together) > 0
 
 
 def test_stored_ticks_are_verified_in_bulk_and_day_by_day(tmp_path: Path) -> None:
@@ -189,7 +187,7 @@ def test_a_run_of_some_parts_keeps_the_sections_of_the_others() -> None:
         ("Old", "four"),
     ]
     assert page.read_aims(written) == aims
-    assert written.index("fast 2.00 × (aim ≥ 3) | **missed** |") < written.index(
+    assert written.index("| First | fast 2.00 × (aim ≥ 3) | **missed** |") < written.index(
         "| Old | dead rows 0.00 (aim ≤ 0); time 1.00 s (aim ≤ 2) | met |"
     )
     assert page.read_sections("") == page.read_aims("") == {}
