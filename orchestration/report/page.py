@@ -61,7 +61,7 @@ def render(report: Report) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {"bytes": format_bytes, "seconds": format_seconds, "time": format_time}
-    environment.filters["whole"] = keep_whole
+    environment.filters |= {"whole": keep_whole, "status_class": name_status_class}
     return environment.get_template("page.html").render(
         report=report,
         charts=list(_run_charts(report)),
@@ -228,6 +228,13 @@ def keep_whole(text: str) -> Markup:
     """A text whose dates and options are not broken at their hyphens."""
     whole = re.sub(r"\d{4}-\d\d-\d\d|(?<!\S)--[a-z][a-z-]*", _NOT_BROKEN, str(escape(text)))
     return Markup(whole)
+
+
+def name_status_class(status: str) -> str:
+    """The class of style for the status of a load, or of a run that has loads."""
+    if status == "succeeded":
+        return "good"
+    return "warn" if status in ("running", "partial", "cancelled") else "bad"
 
 
 def format_time(at: datetime | None) -> str:

@@ -19,7 +19,13 @@ from orchestration.console import security
 from orchestration.console.context import Console
 from orchestration.console.errors import NotThere, describe, find_status, record_fault
 from orchestration.console.pages.words import LANGUAGES, Words, mark
-from orchestration.report.page import format_bytes, format_seconds, format_time, keep_whole
+from orchestration.report.page import (
+    format_bytes,
+    format_seconds,
+    format_time,
+    keep_whole,
+    name_status_class,
+)
 
 # path, label
 NAVIGATION: tuple[tuple[str, str], ...] = (
@@ -80,6 +86,7 @@ def _environment() -> jinja2.Environment:
         "seconds": format_seconds,
         "time": format_time,
         "whole": keep_whole,
+        "status_class": name_status_class,
         "count": lambda number: f"{number:,f}" if isinstance(number, Decimal) else f"{number:,}",
         "plain": lambda number: f"{number:f}",
     }
