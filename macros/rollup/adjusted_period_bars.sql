@@ -5,6 +5,7 @@
 {% macro adjusted_period_bars(period) -%}
     {{ config(
         materialized='incremental',
+        tags=['adjusted_prices'],
         unique_key=['code', period ~ '_start'],
         indexes=[{'columns': ['trade_date']}],
         meta={

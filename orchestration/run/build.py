@@ -26,6 +26,7 @@ from loaders.project import find_project
 from loaders.refusals import explain_refusal
 from loaders.settings import Settings
 from loaders.warehouse import citus, migration_files
+from loaders.warehouse.embedded.machine import machine
 from loaders.warehouse.postgres import (
     Warehouse,
     find_warehouse,
@@ -34,7 +35,7 @@ from loaders.warehouse.postgres import (
 )
 from loaders.warehouse.profiles import write_profile
 from orchestration.run import manifest
-from orchestration.run.build_order import longest_work_first
+from orchestration.run.build_order import prices_first
 from orchestration.run.build_record import FIGURES, Wait, build_lock, recorded_build
 from orchestration.run.quick_dbt import quick_dbt
 from orchestration.run.seed_files import readable_seeds
@@ -222,7 +223,8 @@ def invoke(
         head += ["--warn-error-options", '{"error": ["NoNodesForSelectionCriteria"]}']
     stdout = contextlib.redirect_stdout(sys.stderr) if quiet else contextlib.nullcontext()
     seeds = readable_seeds(project.root / "seeds", target / "seeds")
-    with quick_dbt(), stdout, built_one_at_a_time(), longest_work_first(), seeds:
+    order = prices_first(machine().processors if warehouse.embedded else None)
+    with quick_dbt(), stdout, built_one_at_a_time(), order, seeds:
         from dbt.cli.main import dbtRunner
 
         outcome = dbtRunner().invoke([*head, *arguments, *options])

@@ -1,56 +1,90 @@
-"""The order in which dbt builds: first what the longest work waits for.
+"""The order in which dbt builds: adjusted prices, then what the longest work waits for.
 
 dbt takes nodes by their depth in the graph, and hands all that are ready to its threads at once. So
 the few tables of a whole market, which take nearly all of the time, began after hundreds of small
-views and tests.
+views and tests, and shared the processors until all of them ended together.
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
-STORED = 10  # the work of a table, in views
+STORED = 10  # the work of a usual table, in views; `meta.work` of a model is in such tables
+FIRST = "adjusted_prices"  # the tag of models that come before all others, with their parents
 
 
 def rank_nodes(
-    sorted_nodes: Sequence[str], edges: Iterable[tuple[str, str]], tables: Set[str]
-) -> dict[str, int]:
-    """Rank nodes by the longest work from each to the end of the build; the longest is lowest."""
+    sorted_nodes: Sequence[str],
+    edges: Iterable[tuple[str, str]],
+    tables: Mapping[str, int],
+    first: Set[str] = frozenset(),
+) -> dict[str, tuple[int, int]]:
+    """Rank nodes, the lowest to be built first.
+
+    What a node of `first` waits for comes before all others; then counts the longest work from
+    each to the end of the build. `tables` are as much work as so many usual ones.
+    """
     children: dict[str, list[str]] = {name: [] for name in sorted_nodes}
     for parent, child in edges:
         children[parent].append(child)
     work: dict[str, int] = {}
+    wanted = set(first)
     for name in reversed(sorted_nodes):
         after = max((work[child] for child in children[name]), default=0)
-        work[name] = after + (STORED if name in tables else 1)
-    return {name: -length for name, length in work.items()}
+        work[name] = after + (STORED * tables[name] if name in tables else 1)
+        if not wanted.isdisjoint(children[name]):
+            wanted.add(name)
+    return {name: (int(name not in wanted), -length) for name, length in work.items()}
+
+
+def count_threads(
+    unfinished: Iterable[tuple[int, int]], threads: int, processors: int | None
+) -> int:
+    """How many of dbt's threads may work while nodes of these ranks are unfinished."""
+    if processors and any(is_later == 0 for is_later, _ in unfinished):
+        return min(threads, processors)
+    return threads
 
 
 @contextlib.contextmanager
-def longest_work_first() -> Iterator[None]:
-    """Let dbt rank nodes by that, and hand out no more than its threads can begin."""
+def prices_first(processors: int | None) -> Iterator[None]:
+    """Let dbt take nodes by rank, and hand out no more than its threads can begin.
+
+    processors: those that the server shares with dbt, if it does. No more nodes are built at a
+    time until the prices stand, as each further one would slow them down.
+    """
     from dbt.graph.queue import GraphQueue
     from dbt.task.build import BuildTask
 
     score, hand_out = GraphQueue._get_scores, BuildTask.handle_job_queue
 
-    def score_by_work(queue: Any, graph: Any) -> dict[str, int]:
+    def score_by_rank(queue: Any, graph: Any) -> dict[str, tuple[int, int]]:
         nodes = queue.manifest.nodes
         by_depth = [name for level in queue._grouped_topological_sort(graph) for name in level]
-        tables = {
-            name
-            for name in by_depth
-            if name in nodes and nodes[name].config.materialized == "incremental"
-        }
-        return rank_nodes(by_depth, graph.edges, tables)
+        models = {name: nodes[name] for name in by_depth if name in nodes}
+        return rank_nodes(
+            by_depth,
+            graph.edges,
+            {
+                name: node.config.meta.get("work", 1)
+                for name, node in models.items()
+                if node.config.materialized == "incremental"
+            },
+            {name for name, node in models.items() if FIRST in node.tags},
+        )
 
     def hand_out_when_free(task: Any, pool: Any, callback: Any) -> None:
         queue = task.job_queue
+
+        def is_free() -> bool:
+            ranks = (queue._scores[name] for name in queue.graph)  # of all that are not done
+            return len(queue.in_progress) < count_threads(ranks, pool.max_threads, processors)
+
         with queue.some_task_done:
-            queue.some_task_done.wait_for(lambda: len(queue.in_progress) < pool.max_threads)
+            queue.some_task_done.wait_for(is_free)
         hand_out(task, pool, callback)
 
-    setattr(GraphQueue, "_get_scores", score_by_work)  # noqa: B010
+    setattr(GraphQueue, "_get_scores", score_by_rank)  # noqa: B010
     setattr(BuildTask, "handle_job_queue", hand_out_when_free)  # noqa: B010
     try:
         yield

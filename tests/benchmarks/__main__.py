@@ -69,11 +69,9 @@ def measure_increments(server: str, folder: Path, options: Options) -> Sections:
     yield increments.TITLE, *increments.section(results)
 
 
-def measure_nights(server: str, folder: Path, options: Options) -> Sections:
+def measure_nights(_: str, folder: Path, options: Options) -> Sections:
     stocks = {REAL: options.real_stocks, MADE_UP: options.folder_codes}
-    results = nights.compare_markets(
-        server, folder, stocks, days=DAYS, repeats=options.nights, say=say
-    )
+    results = nights.compare_markets(folder, stocks, days=DAYS, repeats=options.nights, say=say)
     yield nights.TITLE, *nights.section(results)
 
 

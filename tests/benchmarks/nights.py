@@ -4,17 +4,22 @@ Two markets: real bars with their events, and more bars that are made up and hav
 """
 
 import tempfile
-from collections.abc import Callable, Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
 import numpy as np
+import psycopg
 
 from loaders.sandbox.tdx.client_files import encode_gbbq
 from loaders.tdx.files import gbbq
 from loaders.trading_time import published_days
+from loaders.warehouse.embedded import server as embedded
 from tests.benchmarks import databases
 from tests.benchmarks.commands import Home
 from tests.benchmarks.page import Aim, at_most, paragraph, table
@@ -23,12 +28,15 @@ from tests.client_folder import RECORD, write_folder
 
 TITLE = "From a client's folder to adjusted prices"
 LOAD, BUILD, EMPTY = "load", "first build", "an empty night"
+PRICES = "folder to adjusted, weekly and monthly prices"
+PRICE_TABLES = [f"market.kline_{period}_qfq" for period in ("daily", "weekly", "monthly")]
 DAY, EVENT = "one new day", "one new event"
 STATUS, SCHEDULE = "`status`", "`schedule run`, nothing due"
 # seconds
 AIMS = {
     (REAL, BUILD): 20.0,
     (MADE_UP, LOAD): 40.0,
+    (MADE_UP, PRICES): 100.0,
     (MADE_UP, BUILD): 45.0,
     **{(market, EMPTY): 5.0 for market in (REAL, MADE_UP)},
     **{(market, DAY): 20.0 for market in (REAL, MADE_UP)},
@@ -46,7 +54,6 @@ class Measured(NamedTuple):
 
 
 def compare_markets(
-    server: str,
     scratch: Path,
     stocks: Mapping[str, int],
     *,
@@ -54,12 +61,14 @@ def compare_markets(
     repeats: int,
     say: Callable[[str], None],
 ) -> dict[str, Measured]:
-    """Measure each market of so many stocks; those that are made up have so many days."""
+    """Measure each market of so many stocks; those that are made up have so many days.
+
+    Each has a home with its embedded server, as a new user has.
+    """
     results = {}
     for market, count in stocks.items():
-        with tempfile.TemporaryDirectory(dir=scratch) as name, databases.database(server) as dsn:
-            home = Home(Path(name), dsn, {"QUOTEMILL_TDX__CLIENT": f"{name}/client"})
-            client = Path(name) / "client"
+        with new_home(scratch) as home:
+            client = home.folder / "client"
             if market == REAL:
                 codes = write_real_market(client, count)
             else:
@@ -68,6 +77,18 @@ def compare_markets(
         build = results[market].seconds[BUILD][0]
         say(f"{market}: {results[market].bars:,} bars built in {build:.0f} s")
     return results
+
+
+@contextmanager
+def new_home(scratch: Path) -> Iterator[Home]:
+    with tempfile.TemporaryDirectory(dir=scratch) as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # as root the server runs as another user
+        settings = {"QUOTEMILL_TDX__CLIENT": f"{name}/client", "QUOTEMILL_WAREHOUSE_URL": ""}
+        try:
+            yield Home(folder, embedded.ensure_running(folder).url, settings)
+        finally:
+            embedded.stop(folder)
 
 
 def measure_market(home: Home, client: Path, codes: list[str], *, repeats: int) -> Measured:
@@ -98,11 +119,13 @@ def measure_market(home: Home, client: Path, codes: list[str], *, repeats: int) 
         append_event(client, code, days[2])
         return change(days[2])
 
-    load, build = change(days[0])
+    with await_tables(home.dsn, PRICE_TABLES) as seconds_to_prices:
+        load, build = change(days[0])
     databases.settle(home.dsn)  # else the server cleans up beside what is measured next
     seconds: dict[str, tuple[float, ...]] = {
         LOAD: (load,),
         BUILD: (build,),
+        PRICES: tuple(seconds_to_prices),
         EMPTY: repeat("run", "tdx", as_of(days[0])),
         STATUS: repeat("status", as_of(days[0])),
         SCHEDULE: repeat("schedule", "run"),
@@ -111,6 +134,28 @@ def measure_market(home: Home, client: Path, codes: list[str], *, repeats: int) 
     if (client / gbbq.PLACE).exists():
         seconds[EVENT] = [add_event(code) for code in codes[:2]][-1]
     return Measured(len(codes), bars, seconds)
+
+
+@contextmanager
+def await_tables(dsn: str, tables: list[str]) -> Iterator[list[float]]:
+    """A list that gets the seconds from here until all tables are there, once they are."""
+    started, seconds, ended = time.perf_counter(), list[float](), threading.Event()
+    query = "select bool_and(to_regclass(name) is not null) from unnest(%s::text[]) as name"
+
+    def watch() -> None:
+        with psycopg.connect(dsn, autocommit=True) as conn:
+            while not ended.wait(0.1):
+                if conn.execute(query, (tables,)).fetchone() == (True,):
+                    seconds.append(time.perf_counter() - started)
+                    break
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield seconds
+    finally:
+        ended.set()
+        watcher.join()
 
 
 def append_day(files: list[Path], day: date) -> None:
@@ -136,7 +181,7 @@ def _last_day(file: Path) -> date:
 
 
 def section(results: Mapping[str, Measured]) -> tuple[str, list[Aim]]:
-    names = [LOAD, BUILD, EMPTY, DAY, EVENT, STATUS, SCHEDULE]
+    names = [LOAD, BUILD, PRICES, EMPTY, DAY, EVENT, STATUS, SCHEDULE]
     lines = []
     for name in names:
         cells = (" + ".join(f"{s:.2f}" for s in m.seconds.get(name, ())) for m in results.values())

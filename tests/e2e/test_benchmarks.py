@@ -168,6 +168,8 @@ def test_nights_of_a_real_market_are_measured(
     assert [str(day) for (day,) in days] == ["2017-04-20", "2017-04-19", "2017-04-18"]
     assert [code for (code,) in events] == codes[:2]
     assert all(seconds > 0 for runs in result.seconds.values() for seconds in runs)
+    [to_prices] = result.seconds[nights.PRICES]
+    assert to_prices < sum(result.seconds[nights.LOAD] + result.seconds[nights.BUILD])
     text, aims = nights.section({"real": result})
     assert "| one new event, s |" in text
     assert len(aims) == 5

@@ -3,11 +3,11 @@
 from dbt.graph.queue import GraphQueue
 from dbt.task.build import BuildTask
 
-from orchestration.run.build_order import longest_work_first, rank_nodes
+from orchestration.run.build_order import count_threads, prices_first, rank_nodes
 
 # a chain of tables behind a view, and views and tests that nothing waits for
 EDGES = [("events", "segments"), ("segments", "days"), ("days", "weeks"), ("quotes", "shown")]
-TABLES = {"segments", "days", "weeks"}
+TABLES = {"segments": 1, "days": 1, "weeks": 1}
 BY_DEPTH = ["quotes", "events", "shown", "segments", "days", "weeks"]
 IN_ORDER = ["events", "segments", "days", "weeks", "quotes", "shown"]
 
@@ -18,10 +18,39 @@ def test_what_tables_wait_for_comes_before_views_of_the_same_depth() -> None:
     assert sorted(BY_DEPTH, key=lambda name: (ranks[name], name)) == IN_ORDER
 
 
+def test_a_table_of_much_work_comes_before_a_chain_of_less() -> None:
+    edges = [("bars", "days"), ("days", "weeks"), ("bars", "returns")]
+    names = ["bars", "days", "returns", "weeks"]
+
+    ranks = rank_nodes(names, edges, {"days": 1, "weeks": 1, "returns": 5})
+
+    assert sorted(names, key=lambda name: ranks[name]) == ["bars", "returns", "days", "weeks"]
+
+
+def test_prices_and_what_they_wait_for_come_before_longer_work() -> None:
+    names = [*BY_DEPTH, "limits"]
+    edges = [*EDGES, ("shown", "limits")]
+
+    ranks = rank_nodes(names, edges, TABLES | {"limits": 9}, {"shown"})
+
+    in_order = sorted(names, key=lambda name: ranks[name])
+    assert in_order[:2] == ["quotes", "shown"]
+    assert ranks["limits"] < ranks["events"]
+
+
+def test_processors_limit_what_is_built_beside_the_prices_alone() -> None:
+    prices, others = (0, -21), (1, -62)
+
+    assert count_threads([others, prices], threads=4, processors=2) == 2
+    assert count_threads([others, prices], threads=4, processors=8) == 4
+    assert count_threads([others], threads=4, processors=2) == 4
+    assert count_threads([others, prices], threads=4, processors=None) == 4
+
+
 def test_dbt_has_its_own_order_outside_of_our_builds() -> None:
     before = GraphQueue._get_scores, BuildTask.handle_job_queue
 
-    with longest_work_first():
+    with prices_first(processors=2):
         during = GraphQueue._get_scores, BuildTask.handle_job_queue
     after = GraphQueue._get_scores, BuildTask.handle_job_queue
 

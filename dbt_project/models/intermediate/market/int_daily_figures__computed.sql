@@ -12,6 +12,7 @@
             'int_limits__dated': 'code',
         },
         'by': 'trade_date',
+        'work': 4,
     },
 ) }}
 

@@ -13,6 +13,7 @@
             'corporate_actions': 'code',
         },
         'by': 'trade_date',
+        'work': 5,
     },
 ) }}
 

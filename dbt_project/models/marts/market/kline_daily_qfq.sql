@@ -1,5 +1,6 @@
 {{ config(
     materialized='incremental',
+    tags=['adjusted_prices'],
     unique_key=['code', 'trade_date'],
     indexes=[{'columns': ['trade_date']}],
     meta={
