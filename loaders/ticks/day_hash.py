@@ -12,7 +12,7 @@ the coefficients are the hash's version.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -20,11 +20,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loaders.ticks.frame import BOOK, LEVELS, QUOTED
-from loaders.ticks.store import Measured
+from loaders.ticks.store import Measured, split_days
 
 Dialect = Literal["questdb", "postgres"]
 P = 2**31 - 1
 SCALE = 10_000
+AT_ONCE = 50_000  # ticks of several days: more of them leave the processor's caches
 NULL = -9_007_199_254_740_991
 HASHED = ("datetime_ns", *(name for name, _ in QUOTED))
 _FLOATS = {name for name, kind in QUOTED if pa.types.is_floating(kind)}
@@ -57,11 +58,25 @@ def row_hash(hash_a: int, hash_b: int) -> str:
 
 def measured(day: pa.Table) -> Measured:
     """The measures of rows of loaders.ticks.frame.TICKS, which may be none."""
-    a, b = fingerprint(day)
-    first, last = pc.min_max(day["ts"]).as_py().values()
-    deepest = [n for n in range(1, LEVELS + 1) if _has_level(day, n)]
-    levels = max(deepest, default=0)
-    return Measured(day.num_rows, first, last, a, b, row_hash(a, b), levels)
+    (seen,) = measure_days([day])
+    return seen
+
+
+def measure_days(days: Sequence[pa.Table]) -> list[Measured]:
+    """The measures of each day; short ones are hashed together, as calls are most of their time."""
+    batches = split_days(days, AT_ONCE, lambda day: day.num_rows)
+    return [seen for batch in batches for seen in _measure_batch(batch)]
+
+
+def _measure_batch(days: Sequence[pa.Table]) -> Iterator[Measured]:
+    ends = np.cumsum([day.num_rows for day in days])[:-1]
+    lines = [np.split(line, ends) for line in _row_hashes(pa.concat_tables(days))]
+    for day, *hashes in zip(days, *lines, strict=True):
+        a, b = (int(line.sum()) for line in hashes)
+        first, last = pc.min_max(day["ts"]).as_py().values()
+        deepest = [n for n in range(1, LEVELS + 1) if _has_level(day, n)]
+        levels = max(deepest, default=0)
+        yield Measured(day.num_rows, first, last, a, b, row_hash(a, b), levels)
 
 
 def measured_row(row: Mapping[str, Any]) -> Measured:
@@ -78,20 +93,15 @@ def measured_row(row: Mapping[str, Any]) -> Measured:
     )
 
 
-def fingerprint(day: pa.Table) -> tuple[int, int]:
-    """hash_a and hash_b of the rows."""
-    hash_a, hash_b = (int(line.sum()) for line in _row_hashes(day))
-    return hash_a, hash_b
-
-
 def _row_hashes(rows: pa.Table) -> list[Any]:
     """The hashes of each row, with the coefficients forwards and backwards."""
     lines = [np.zeros(rows.num_rows, np.int64) for _ in range(2)]
-    for name, forwards, backwards in zip(HASHED, COEFFICIENTS, COEFFICIENTS[::-1], strict=True):
+    for place, name in enumerate(HASHED):
         rest = _numbers(rows[name], name) % P  # never negative in numpy
-        for line, coefficient in zip(lines, (forwards, backwards), strict=True):
-            line += rest * coefficient
-            line %= P
+        for line, coefficients in zip(lines, (COEFFICIENTS, COEFFICIENTS[::-1]), strict=True):
+            line += rest * coefficients[place]
+            if place % 2:  # see _sum
+                line %= P
     return [line * line % P for line in lines]
 
 
@@ -181,7 +191,8 @@ def _numbers(column: pa.ChunkedArray, name: str) -> Any:
     if name not in _FLOATS:
         return pc.fill_null(pc.multiply(column, SCALE), NULL).to_numpy()
     scaled = np.floor(column.to_numpy() * SCALE + 0.5)  # a null is not a number here
-    return np.where(np.isnan(scaled), NULL, np.nan_to_num(scaled)).astype(np.int64)
+    scaled[np.isnan(scaled)] = NULL
+    return scaled.astype(np.int64)
 
 
 def _has_level(day: pa.Table, level: int) -> bool:

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loaders.ticks import index_tables
-from loaders.ticks.day_hash import measure_sql, measured
+from loaders.ticks.day_hash import measure_days, measure_sql
 from loaders.ticks.frame import TICKS, DayKey, key_of, window
 from loaders.ticks.questdb import ranges
 from loaders.ticks.questdb.add_years import add_whole_years
@@ -256,7 +256,7 @@ class QuestdbStore:
         require_space(self.label, free, self._settings.min_free_gb, ticks=ticks)
         self._require_sound(MAIN_TICKS)
         self._send(MAIN_TICKS, rows_to_write(self._connection.http(), days))
-        sent = [measured(day) for day in days]  # while the server applies them
+        sent = measure_days(days)  # while the server applies them
         self._await(MAIN_TICKS)
         return sent, self._measure_days([key_of(day) for day in days])
 

@@ -3,13 +3,18 @@
 import pyarrow as pa
 import pytest
 
-from loaders.ticks.day_hash import COEFFICIENTS, HASHED, P, fingerprint, measured
+from loaders.ticks.day_hash import AT_ONCE, COEFFICIENTS, HASHED, P, measure_days, measured
 from tests.ticks import KEY, day_of_ticks
 
 
 def _with(day: pa.Table, name: str, values: list[object]) -> pa.Table:
     index = day.schema.get_field_index(name)
     return day.set_column(index, day.schema.field(index), pa.array(values, day.schema.types[index]))
+
+
+def _hashes(day: pa.Table) -> tuple[int, int]:
+    seen = measured(day)
+    return seen.hash_a, seen.hash_b
 
 
 def test_columns_and_coefficients_are_the_version() -> None:
@@ -32,11 +37,11 @@ def test_columns_and_coefficients_are_the_version() -> None:
 def test_the_order_of_rows_does_not_matter() -> None:
     day = day_of_ticks(200)
     turned = day.take(pa.array(range(199, -1, -1)))
-    assert fingerprint(turned) == fingerprint(day)
+    assert _hashes(turned) == _hashes(day)
 
 
 def test_a_schedule_does_not_matter() -> None:
-    assert fingerprint(day_of_ticks(50, segment=1)) == fingerprint(day_of_ticks(50, segment=9))
+    assert _hashes(day_of_ticks(50, segment=1)) == _hashes(day_of_ticks(50, segment=9))
 
 
 @pytest.mark.parametrize("change", ["swap", "unit", "null", "null volume", "drop", "twice"])
@@ -58,7 +63,7 @@ def test_any_change_of_a_quote_changes_the_hash(change: str) -> None:
         other = day.slice(1)
     else:
         other = pa.concat_tables([day, day.slice(0, 1)])
-    assert fingerprint(other) != fingerprint(day)
+    assert _hashes(other) != _hashes(day)
 
 
 def test_a_day_is_measured() -> None:
@@ -70,3 +75,13 @@ def test_a_day_is_measured() -> None:
     assert seen.row_hash == f"{seen.hash_a % 2**31:08x}{seen.hash_b % 2**31:08x}"
     nothing = measured(day.slice(0, 0))
     assert (nothing.rows, nothing.first_ts, nothing.row_hash) == (0, None, "0" * 16)
+
+
+def test_days_measured_together_are_as_if_measured_singly() -> None:
+    sizes = (30, 1, 0, AT_ONCE + 1, 20, 7)
+    days = [day_of_ticks(rows or 1, seed=n).slice(0, rows) for n, rows in enumerate(sizes)]
+    days[4] = day_of_ticks(20, levels=2)
+    assert measure_days(days) == [measured(day) for day in days]
+    assert [seen.rows for seen in measure_days(days)] == [*sizes]
+    assert [seen.book_levels for seen in measure_days(days)[2:5]] == [0, 5, 2]
+    assert measure_days([]) == []
