@@ -5,12 +5,15 @@ rewrites it, so days that share partitions are written in one transaction; the s
 that come in the order of their stamps, and sorts others in memory.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from datetime import date
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from loaders.ticks.frame import DayKey, key_of, window
 from loaders.ticks.questdb.http import QuestdbHttp
@@ -19,8 +22,9 @@ from loaders.ticks.questdb.rows import (
     day_condition,
     find_replaced,
     iso,
+    near_condition,
     number_to_date,
-    stored_schema,
+    series_condition,
     with_flag,
 )
 from loaders.ticks.tables import MAIN_TICKS
@@ -31,11 +35,9 @@ PART_ROWS = 200_000
 def rows_to_write(http: QuestdbHttp, days: Sequence[pa.Table]) -> Iterator[pa.Table]:
     """The rows of days, and flagged those that they replace, in parts by the order of time."""
     held = _find_held(http, [key_of(day) for day in days])
-    tables = [as_stored(MAIN_TICKS, with_flag(day)) for day in days]
-    for day in days:
-        if key_of(day) in held:
-            tables.append(_surplus(http, day, key_of(day)))
-    return merge_by_time(tables)
+    surplus = _find_surplus(http, [day for day in days if key_of(day) in held])
+    tables = [*map(with_flag, days), *surplus]
+    return (as_stored(MAIN_TICKS, part) for part in merge_by_time(tables))
 
 
 def merge_by_time(tables: Sequence[pa.Table], rows: int = PART_ROWS) -> Iterator[pa.Table]:
@@ -80,17 +82,34 @@ def _find_held(http: QuestdbHttp, keys: Sequence[DayKey]) -> set[DayKey]:
     return {key for key in keys if (key.symbol, key.trading_day) in held}
 
 
-def _surplus(http: QuestdbHttp, day: pa.Table, key: DayKey) -> pa.Table:
-    """Visible rows of the day that the new one does not have, flagged."""
-    # all contracts: nothing else may be visible on the day
+def _find_surplus(http: QuestdbHttp, days: Sequence[pa.Table]) -> Iterator[pa.Table]:
+    """Visible rows of these days that the new ones do not have, flagged."""
+    by_date: dict[date, list[pa.Table]] = defaultdict(list)
+    for day in days:
+        by_date[key_of(day).trading_day].append(day)
+    for trading_day, new in by_date.items():
+        # all contracts: nothing else may be visible on the day
+        series = series_condition({key_of(day).symbol for day in new})
+        old = http.table(
+            f"select ts, symbol, underlying_contract, seq from {MAIN_TICKS.name} "
+            f"where {near_condition(trading_day)} and {series} and not is_deleted"
+        )
+        for day in new:
+            places = old.filter(pc.equal(old["symbol"], key_of(day).symbol))
+            if find_replaced(places, day, key_of(day)).any():
+                yield _flag_surplus(http, day, key_of(day))
+
+
+def _flag_surplus(http: QuestdbHttp, day: pa.Table, key: DayKey) -> pa.Table:
     where = day_condition(key.symbol, None, key.trading_day)
-    places = "ts, seq, underlying_contract"
-    old = http.table(f"select {places} from {MAIN_TICKS.name} where {where}")
-    if not find_replaced(old, day, key).any():
-        return stored_schema(MAIN_TICKS).empty_table()
     columns = ", ".join(MAIN_TICKS.names)
     old = http.table(f"select {columns} from {MAIN_TICKS.name} where {where}")
     surplus = old.filter(pa.array(find_replaced(old, day, key)))
-    position = surplus.schema.get_field_index("is_deleted")
-    flags = pa.repeat(True, surplus.num_rows)
-    return surplus.set_column(position, "is_deleted", flags).cast(stored_schema(MAIN_TICKS))
+    made = {
+        "trading_day": pa.repeat(pa.scalar(key.trading_day), surplus.num_rows),
+        "is_deleted": pa.repeat(True, surplus.num_rows),
+    }
+    return pa.table(
+        [made.get(name, surplus[name]) for name in surplus.column_names],
+        names=surplus.column_names,
+    ).cast(MAIN_TICKS.schema)
