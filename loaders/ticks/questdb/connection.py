@@ -3,7 +3,9 @@
 import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal, Protocol, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import Any, Literal, Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -49,6 +51,7 @@ class Connection:
     ) -> None:
         self._address, self._settings, self._label, self._way = address, settings, label, way
         self._http: QuestdbHttp | None = None
+        self._others: list[QuestdbHttp] = []  # for queries beside those of the first
         self._writer: Writer | None = None
         self._has_answered = False
 
@@ -84,6 +87,25 @@ class Connection:
             self._http = QuestdbHttp(self._address())
         return self._http
 
+    def ask_side_by_side(self, queries: Sequence[str], most: int) -> list[list[dict[str, Any]]]:
+        """The rows of each query; so many queries are under way at a time."""
+        first = self.http()
+        while len(self._others) < most - 1:
+            self._others.append(QuestdbHttp(first.address))
+        idle: SimpleQueue[QuestdbHttp] = SimpleQueue()
+        for http in (first, *self._others[: most - 1]):
+            idle.put(http)
+
+        def ask(query: str) -> list[dict[str, Any]]:
+            http = idle.get()
+            try:
+                return http.rows(query)
+            finally:
+                idle.put(http)
+
+        with ThreadPoolExecutor(most) as pool:
+            return list(pool.map(ask, queries))
+
     def writer(self) -> Writer:
         if self._writer is None:
             http = self.http()
@@ -99,12 +121,14 @@ class Connection:
         return shutil.disk_usage(writer.disk).free if isinstance(writer, StageWriter) else None
 
     def close(self) -> None:
-        http, writer = self._http, self._writer
+        https, writer = [self._http, *self._others], self._writer
         self._http = self._writer = None
+        self._others = []
         if writer is not None:
             writer.close()
-        if http is not None:
-            http.close()
+        for http in https:
+            if http is not None:
+                http.close()
 
 
 def _is_local(address: Address) -> bool:
