@@ -15,14 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import psycopg
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from loaders.landing import indexes, lineage, table_rejects
 from loaders.landing.compressed import CompressedTable, find_compressed
 from loaders.landing.first_copy import copy_straight, find_encoder
 from loaders.landing.history import keep_replaced
-from loaders.landing.staging import FileRows, Staged, copy_to_stage
+from loaders.landing.staging import FileRows, Staged, copy_to_stage, list_keys
 from loaders.landing.target import LATEST, Target
 from loaders.landing.upsert import best_first_sql, replace_units, replaces_sql, upsert_sql
 from loaders.warehouse.distribution import add_codes, is_distributed
@@ -85,7 +84,7 @@ def _prepare_distributed(conn: psycopg.Connection, target: Target, file: pq.Parq
 
     Not with the rows: loads of other tables that have a new code would wait for them.
     """
-    add_codes(conn, pc.unique(file.read([target.entity])[0]).to_pylist())
+    add_codes(conn, list_keys(file, str(target.entity)))
     # Citus takes no now() in the condition of an upsert
     [(latest,)] = conn.execute(f"select quote_literal({LATEST}) || '::timestamptz'".encode())
     return replace(target, is_distributed=True, latest=latest)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pgpq import ArrowToPostgresBinaryEncoder
 
@@ -123,6 +124,12 @@ def _copy_text(conn: psycopg.Connection, rows: FileRows, error: Exception) -> St
                 if staged.read not in staged.rejected:
                     copy.write_row((*row, staged.read))
     return staged
+
+
+def list_keys(file: pq.ParquetFile, column: str) -> list[Any]:
+    """The different values of a column. Not read whole: millions of texts take much memory."""
+    batches = file.iter_batches(COPY_ROWS, columns=[column])
+    return list(dict.fromkeys(key for rows in batches for key in pc.unique(rows[0]).to_pylist()))
 
 
 def plain_schema(schema: pa.Schema) -> pa.Schema:

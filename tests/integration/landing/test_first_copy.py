@@ -49,13 +49,19 @@ def land(
     return done.read, done.new, done.changed
 
 
+@pytest.mark.parametrize("days", [30, 1_500])
+@pytest.mark.parametrize("is_sorted", [True, False])
 def test_straight_copy_and_upsert_give_the_same_rows_and_feed(
     bench: LandingBench,
     conn: psycopg.Connection,
     staged: list[int],
     monkeypatch: pytest.MonkeyPatch,
+    days: int,
+    is_sorted: bool,
 ) -> None:
-    rows = bars(3, 0, 1_500)
+    monkeypatch.setattr(first_copy, "COPY_ROWS", 70)
+    rows = bars(3, 0, days)
+    rows = rows if is_sorted else rows.sort_by([("close", "ascending"), ("code", "descending")])
     assert land(bench, rows) == (len(rows), len(rows), 0)
     assert staged == []
     straight, changes = conn.execute(ROWS).fetchall(), conn.execute(FEED).fetchall()
