@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import cached_property
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from loaders import trading_time
+from loaders.ahead import draw_ahead
 from loaders.engine import source
 from loaders.engine.outcome import Outcome, SourceGone
 from loaders.engine.window import Window
@@ -224,11 +226,27 @@ class Context:
         )
 
     def at_once(self, keys: Sequence[str], work: Callable[[str], Outcome]) -> Iterator[Outcome]:
-        """Outcomes in the order of the keys, of work without waits, until it is full."""
-        for key in keys:
-            if not self.room():
-                return
-            yield work(key)
+        """Outcomes in the order of the keys, of work without waits, until the package is full.
+
+        A thread works ahead, by as many rows as a batch has, while those before are written.
+        """
+        from loaders.landing.staging import COPY_ROWS
+
+        def draw() -> Iterator[list[Outcome]]:
+            outcomes, rows = [], 0
+            for key in keys:
+                outcomes.append(work(key))
+                rows += len(outcomes[-1].rows) if outcomes[-1].rows is not None else 0
+                if rows >= COPY_ROWS:
+                    yield outcomes
+                    outcomes, rows = [], 0
+            yield outcomes
+
+        with closing(draw_ahead(draw())) as drawn:
+            for outcomes in drawn:
+                if not self.room():
+                    return
+                yield from outcomes
 
     def only(self, key: str, work: Awaitable[Outcome]) -> Iterator[Outcome]:
         """The outcome of a dataset that is read whole; a failure says what to do."""

@@ -30,7 +30,13 @@ class TdxSettings(Section):
     backoff: float = Field(0.5, ge=0, description="first pause before a retry; doubled each time")
     outage_wait: float = Field(180.0, ge=0, description="longest wait for a service that is down")
     batch_size: int = Field(2000, ge=1, description="codes in one task of a job")
-    slice_size: int = Field(500, ge=1, le=500, description="codes in one package of rows")
+    slice_size: int = Field(
+        500,
+        ge=1,
+        le=500,
+        description="codes in one package of rows; where only files are read and this is not set, "
+        "all of a task",
+    )
     overlap: int = Field(10, ge=1, description="days that an incremental load reads again")
     requests_per_second: float | None = Field(
         None, gt=0, description="most requests a second, of all routes together; empty: no limit"

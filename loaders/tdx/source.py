@@ -66,6 +66,13 @@ def _kind(source: Path | str | None) -> str:
     return "csv" if isinstance(source, Path) else source or ""
 
 
+def _slice_size(settings: Settings) -> int:
+    """Codes in a package: all of a task where nothing but files is read, as no answer is lost."""
+    tdx = settings.tdx
+    asks = tdx.base_url is not None or tdx.actions_source == "xdxr"
+    return tdx.slice_size if asks or "slice_size" in tdx.model_fields_set else tdx.batch_size
+
+
 def _rests_since(settings: Settings, now: datetime) -> datetime | None:
     """The time since which the service has nothing new; None for a client's folder."""
     return None if settings.tdx.files_first else resting_since(now, ready=READY)
@@ -76,7 +83,7 @@ SOURCE = Source(
     tables=TABLES,
     rejected=REJECTED_ROW,
     datasets=DATASETS,
-    slice_size=lambda settings: settings.tdx.slice_size,
+    slice_size=_slice_size,
     check=check,
     modes=DEFAULTS,
     exchanges=EXCHANGES,

@@ -2,12 +2,18 @@
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from loaders.engine.outcome import Stopped
+from loaders.engine.outcome import Outcome, Stopped
+from loaders.landing.staging import COPY_ROWS
+from loaders.settings import load_settings
 from loaders.tdx.client.event_loop import EventLoop
+from loaders.tdx.context import Context
 from loaders.tdx.datasets import kline_daily
 from loaders.tdx.source import SOURCE
 
@@ -89,3 +95,37 @@ def test_a_request_to_stop_ends_the_wait_for_an_answer_that_never_comes() -> Non
 
     with EventLoop(stop.is_set) as loop, pytest.raises(Stopped):
         loop.run(never())
+
+
+def test_files_are_read_ahead_in_order_until_the_package_is_full() -> None:
+    read, rows = list[str](), list(range(COPY_ROWS // 2))
+    codes = [f"sh60000{number}" for number in range(9)]
+    ctx: Any = SimpleNamespace(room=lambda: len(landed) < 3)
+
+    def read_file(code: str) -> Outcome:
+        read.append(code)
+        return Outcome(code, rows)
+
+    landed: list[str] = []
+    for outcome in Context.at_once(ctx, codes, read_file):
+        landed.append(outcome.key)
+    assert landed == codes[:4]  # whole batches
+    assert read == codes[: len(read)]
+    ctx.room = lambda: True
+    assert [o.key for o in Context.at_once(ctx, codes[4:], read_file)] == codes[4:]
+
+
+@pytest.mark.parametrize(
+    ("settings", "codes"),
+    [
+        ({"client": "/srv/tdx"}, 2000),
+        ({"client": "/srv/tdx", "batch_size": 1000}, 1000),
+        ({"client": "/srv/tdx", "slice_size": 3}, 3),
+        ({"client": "/srv/tdx", "corporate_actions": "xdxr"}, 500),
+        ({"client": "/srv/tdx", "base_url": "http://127.0.0.1:1"}, 500),
+    ],
+)
+def test_a_package_of_files_alone_has_all_codes_of_its_task(
+    tmp_path: Path, settings: dict[str, Any], codes: int
+) -> None:
+    assert SOURCE.slice_size(load_settings({}, cwd=tmp_path, tdx=settings)) == codes
