@@ -154,7 +154,9 @@ def change(market: Market, random: Random, at: int) -> None:
         if len(stored) > 40:
             market.delete(*random.choice(stored))
     elif what < 0.85:
-        bonus, rights = random.choice(("0", "0", "2", "10")), random.choice(("0", "0", "3"))
+        # after two of many decimals prices have too many for an integer
+        bonus = random.choice(("0", "0", "2", "10", "3.00000007"))
+        rights = random.choice(("0", "0", "3"))
         ex_date = DAYS[min(random.randrange(at + 6), len(DAYS) - 1)]
         market.pay(
             code,

@@ -34,24 +34,8 @@ steps as (
     {{ dividend_steps('actions', 'segments') | indent }}
 ),
 
--- A code in one row: width_bucket finds the step of a day, where a join would try them all.
--- Coefficients take li. The yield in units of its last decimal is an estimate in float8 over the
--- close in li: docs/adjustment.md says where it decides.
-codes as (
-    select
-        t.code,
-        array_agg(t.valid_from order by t.valid_from) as starts,
-        array_agg(coalesce(s.backward_a, 1) * 0.001 order by t.valid_from) as backward_a,
-        array_agg(coalesce(s.backward_b, 0) order by t.valid_from) as backward_b,
-        array_agg(t.cash_hfq order by t.valid_from) as cash_hfq,
-        array_agg(
-            (t.cash_hfq * 10000000000000 / coalesce(s.backward_a, 1))::float8
-            order by t.valid_from
-        ) as cash_units
-    from steps as t
-    left join segments as s
-        on t.code = s.code and t.valid_from >= s.valid_from and t.valid_from < s.valid_to
-    group by t.code
+codes as materialized (
+    {{ steps_by_code('steps', 'segments') | indent }}
 ),
 
 -- A bar on a day without trading sets no price. In the order of the key the windows sort each code
@@ -59,115 +43,135 @@ codes as (
 placed as (
     select
         b.code,
-        b.trade_date,
         b.trade_date - date '1900-01-01' as day_number,
         b.high_li,
         b.low_li,
         b.close_li,
         b.is_final,
         width_bucket(b.trade_date, c.starts) as step,
-        c.backward_a[width_bucket(b.trade_date, c.starts)] as backward_a,
-        c.backward_b[width_bucket(b.trade_date, c.starts)] as backward_b,
-        c.cash_hfq[width_bucket(b.trade_date, c.starts)] as cash_hfq,
-        c.cash_units[width_bucket(b.trade_date, c.starts)] / nullif(b.close_li, 0) as yield_units
+        least(b.high_li, b.low_li) >= 0
+        and greatest(b.high_li, b.low_li)
+        <= coalesce(c.limit_li, {{ price_bound('units') }} - 1) as is_within,
+        c.starts,
+        c.unit,
+        c.backward_a,
+        c.backward_b,
+        c.units_a,
+        c.units_b,
+        c.cash_units
     from bars as b
-    inner join {{ ref('trading_calendar') }} as d on b.trade_date = d.trade_date
     left join codes as c on b.code = c.code
+    where (b.trade_date in (select trade_date from {{ ref('trading_calendar') }})) is true
     order by b.code, b.trade_date
     {{ computed_once() }}
 ),
 
--- Periods are of 365 days: the year that ends with a bar is the start of its period and the end of
--- the one before, so no bar is compared twice. The zero of 24 places makes PostgreSQL keep as many
--- in the quotient.
 adjusted as (
     select
         code,
-        trade_date,
         day_number,
-        is_final,
         close_li,
+        is_final,
         step,
-        day_number / 365 as period,
-        coalesce(backward_a, 0.001) * high_li + coalesce(backward_b, 0) as high_hfq,
-        coalesce(backward_a, 0.001) * low_li + coalesce(backward_b, 0) as low_hfq,
+        unit,
+        starts[step] - date '1900-01-01' as step_start,
+        cash_units[step] / nullif(close_li, 0) as yield_units,
+        {% for price, sign in {'high': '', 'low': '-'}.items() -%}
+            case
+                when is_within
+                    then {{ sign }}(
+                        coalesce(units_a[step], 1) * {{ price }}_li + coalesce(units_b[step], 0)
+                    )
+            end as {{ price }}_units,
+            case
+                when not is_within
+                    then {{ sign }}(
+                        coalesce(backward_a[step], 1) * {{ price }}_li
+                        + coalesce(backward_b[step], 0)
+                    )
+            end as {{ price }}_exact,
+        {% endfor -%}
+        day_number / 365 * 2 * {{ price_bound('units') }} as period_units,
         case
-            when abs(yield_units - round(yield_units)) < 0.5 - abs(yield_units) * 2::float8 ^ -50
-                then round(yield_units)::bigint * 0.0000000001
-            else round(
-                (cash_hfq + 0.000000000000000000000000)
-                / nullif(coalesce(backward_a, 0.001) * close_li, 0),
-                10
-            )
-        end as dividend_yield_1y
+            when not is_within then day_number / 365 * 2 * {{ price_bound('exact') }}
+        end as period_exact
     from placed
-    order by code, trade_date
+    order by code, day_number
     {{ computed_once() }}
 ),
 
-within_periods as (
+since_bars as (
     select
         *,
-        max(high_hfq) over until_day as high_until,
-        min(low_hfq) over until_day as low_until,
-        max(high_hfq) over since_day as high_since,
-        min(low_hfq) over since_day as low_since
+        {{ extremes_over('since') | indent(8) }}
     from adjusted
-    window
-        until_day as (partition by code, period order by day_number rows unbounded preceding),
-        since_day as (partition by code, period order by day_number desc rows unbounded preceding)
+    window since as (
+        partition by code order by day_number desc
+        range between unbounded preceding and 364 following
+    )
+),
+
+until_bars as (
+    select
+        *,
+        {{ extremes_over('until') | indent(8) }},
+        lag(day_number) over until as previous_day_number,
+        lag(close_li) over until as previous_li
+    from since_bars
+    window until as (partition by code order by day_number rows unbounded preceding)
 ),
 
 days as (
     select
-        *,
-        lag(trade_date) over trailing_year as previous_bar_date,
-        lag(close_li) over trailing_year as previous_li,
-        lag(step) over trailing_year as previous_step,
-        first_value(period) over trailing_year as first_period,
-        first_value(high_since) over trailing_year as first_high,
-        first_value(low_since) over trailing_year as first_low
-    from within_periods
-    window
-        trailing_year as (
-            partition by code order by day_number
-            range between 364 preceding and current row
-        )
+        code,
+        date '1900-01-01' + day_number as trade_date,
+        date '1900-01-01' + previous_day_number as previous_bar_date,
+        previous_li,
+        close_li,
+        step,
+        previous_day_number >= step_start or step is null as is_one_step,
+        yield_units,
+        unit,
+        {% for price in ('high', 'low') -%}
+            {% for kind in ('units', 'exact') -%}
+                {{ extreme_of_year(price, kind) | indent(16) }} as {{ price }}_{{ kind }},
+            {% endfor -%}
+        {% endfor -%}
+        is_final
+    from until_bars
     {{ computed_once() }}
 )
 
--- Between bars of one step the return is that of the closes, rounded in integers; a step between
--- them may be an event.
 select
     y.code,
     y.trade_date,
     coalesce(y.previous_bar_date, l.trade_date) as previous_bar_date,
+    {{ daily_return() | indent }} as ret_1d,
+    -- docs/adjustment.md says where the estimate decides
     case
-        when
-            (y.previous_step = y.step or y.step is null)
-            and y.previous_li between 1 and 268435455
-            and y.close_li between 0 and 268435455
+        when abs(y.yield_units - round(y.yield_units)) < 0.5 - abs(y.yield_units) * 2::float8 ^ -50
+            then round(y.yield_units)::bigint * 0.0000000001
+        when y.yield_units is not null
             then (
-                (y.close_li - y.previous_li) * 20000000000
-                + case when y.close_li < y.previous_li then -1 else 1 end * y.previous_li
-            ) / (2 * y.previous_li) * 0.0000000001
-        else (
-            {{ return_across_steps() | indent(12) }}
-        )
-    end as ret_1d,
-    y.dividend_yield_1y,
-    trim_scale(
-        case
-            when y.first_period = y.period then y.high_until
-            else greatest(y.high_until, y.first_high)
-        end
-    ) as high_52w_hfq,
-    trim_scale(
-        case
-            when y.first_period = y.period then y.low_until
-            else least(y.low_until, y.first_low)
-        end
-    ) as low_52w_hfq,
+                select
+                    round(
+                        (c.cash_hfq[y.step] * 1000 + 0.000000000000000000000000)
+                        / (c.backward_a[y.step] * y.close_li),
+                        10
+                    )
+                from codes as c
+                where c.code = y.code
+            )
+    end as dividend_yield_1y,
+    {% for price, best, sign in [('high', 'greatest', ''), ('low', 'least', '-')] -%}
+        {{ best }}(
+            case
+                when y.unit is null then {{ sign }}y.{{ price }}_units
+                else {{ sign }}y.{{ price }}_units * y.unit
+            end,
+            {{ sign }}y.{{ price }}_exact
+        ) as {{ price }}_52w_hfq_li,
+    {% endfor -%}
     y.is_final
 from days as y
 -- the bar before, where it is older than what was read

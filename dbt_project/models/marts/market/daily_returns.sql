@@ -8,7 +8,7 @@ select
         as dividend_yield_1y,
     {% for price in ('high', 'low') -%}
         round(
-            (r.{{ price }}_52w_hfq - coalesce(s.latest_b, 0)) / coalesce(s.latest_a, 1),
+            (r.{{ price }}_52w_hfq_li * 0.001 - coalesce(s.latest_b, 0)) / coalesce(s.latest_a, 1),
             coalesce(s.price_decimals, 2)
         )::numeric(18, 3) as {{ price }}_52w_qfq,
     {% endfor -%}

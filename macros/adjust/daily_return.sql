@@ -1,4 +1,24 @@
 {#
+    ret_1d of bar `y`: between bars of one step that of the closes, rounded in integers; a step
+    between them may be an event.
+#}
+{% macro daily_return() -%}
+    case
+        when
+            y.is_one_step
+            and y.previous_li between 1 and 268435455
+            and y.close_li between 0 and 268435455
+            then (
+                (y.close_li - y.previous_li) * 20000000000
+                + case when y.close_li < y.previous_li then -1 else 1 end * y.previous_li
+            ) / (2 * y.previous_li) * 0.0000000001
+        else (
+            {{ return_across_steps() | indent(12) }}
+        )
+    end
+{%- endmacro %}
+
+{#
     ret_1d of bar `y` since a bar in other terms, exactly: that of day y.previous_bar_date with the
     close y.previous_li; if these are null, bar `l`. The zero of 24 places makes PostgreSQL keep as
     many in the quotient.
