@@ -110,7 +110,8 @@ placed as (
         ] | join(', c.') }}
     from bars as b
     left join {{ ref('trading_calendar') }} as d on b.trade_date = d.trade_date
-    left join codes as c on b.code = c.key
+    -- known to be once per code, a row is joined to bars in passing
+    left join (select distinct on (key) * from codes order by key) as c on b.code = c.key
     {{ computed_once() }}
 ),
 

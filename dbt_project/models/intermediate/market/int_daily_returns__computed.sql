@@ -96,7 +96,7 @@ adjusted as (
             when not is_within then day_number / 365 * 2 * {{ price_bound('exact') }}
         end as period_exact
     from placed
-    order by code, day_number
+    order by code
     {{ computed_once() }}
 ),
 
