@@ -26,6 +26,7 @@ SETTINGS = {
     "add_dlt_load_id": "true",
     "buffer_max_items": "50000",
     "next_item_mode": "fifo",
+    "delete_completed_jobs": "true",  # a landed file is of no further use
 }
 
 
