@@ -11,7 +11,6 @@ import pytest
 
 from loaders.ticks.day_hash import measured
 from loaders.ticks.questdb import server
-from loaders.ticks.questdb.connection import Connection
 from loaders.ticks.questdb.http import QuestdbHttp, StoreAway
 from loaders.ticks.questdb.ilp import IlpWriter
 from loaders.ticks.questdb.staging import StageWriter
@@ -122,25 +121,6 @@ def test_a_day_is_whole_after_the_server_was_killed(
     (answer,) = store._connection.http().rows(f"select count() as n from {MAIN_TICKS.name}")
     assert answer["n"] == 1000 + len(_places(old) | _places(day)), "no row is there twice"
     assert not list((folder / "import").glob("quotemill-*"))
-    store.close()
-
-
-def test_days_are_read_back_whole_after_the_server_was_killed(
-    folder: Path, killer: Killer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = open_at(folder)
-    store.prepare()
-    keys = [KEY._replace(symbol=f"KQ.m@SHFE.v{n}") for n in range(5)]
-    store.write_days([day_of_ticks(300, key, seed=n) for n, key in enumerate(keys)])
-    days = [day_of_ticks(200, key, seed=n) for n, key in enumerate(keys, start=9)]
-    with monkeypatch.context() as patch:
-        # the connections of the first days are open, each of them to the server that ends
-        _before(Connection, "ask_side_by_side", killer.strike, patch)
-        seen = store.write_days(days)
-    killer.join()
-    assert killer.threads, "the server was killed"
-    assert seen == [measured(day) for day in days]
-    assert [store.read_day(key).num_rows for key in keys] == [200] * 5
     store.close()
 
 

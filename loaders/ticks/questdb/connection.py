@@ -3,9 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from queue import SimpleQueue
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -51,7 +49,6 @@ class Connection:
     ) -> None:
         self._address, self._settings, self._label, self._way = address, settings, label, way
         self._http: QuestdbHttp | None = None
-        self._others: list[QuestdbHttp] = []  # for queries beside those of the first
         self._writer: Writer | None = None
         self._has_answered = False
 
@@ -87,25 +84,6 @@ class Connection:
             self._http = QuestdbHttp(self._address())
         return self._http
 
-    def ask_side_by_side(self, queries: Sequence[str], most: int) -> list[list[dict[str, Any]]]:
-        """The rows of each query; so many queries are under way at a time."""
-        first = self.http()
-        while len(self._others) < most - 1:
-            self._others.append(QuestdbHttp(first.address))
-        idle: SimpleQueue[QuestdbHttp] = SimpleQueue()
-        for http in (first, *self._others[: most - 1]):
-            idle.put(http)
-
-        def ask(query: str) -> list[dict[str, Any]]:
-            http = idle.get()
-            try:
-                return http.rows(query)
-            finally:
-                idle.put(http)
-
-        with ThreadPoolExecutor(most) as pool:
-            return list(pool.map(ask, queries))
-
     def writer(self) -> Writer:
         if self._writer is None:
             http = self.http()
@@ -121,14 +99,12 @@ class Connection:
         return shutil.disk_usage(writer.disk).free if isinstance(writer, StageWriter) else None
 
     def close(self) -> None:
-        https, writer = [self._http, *self._others], self._writer
+        http, writer = self._http, self._writer
         self._http = self._writer = None
-        self._others = []
         if writer is not None:
             writer.close()
-        for http in https:
-            if http is not None:
-                http.close()
+        if http is not None:
+            http.close()
 
 
 def _is_local(address: Address) -> bool:

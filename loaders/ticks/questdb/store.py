@@ -68,7 +68,6 @@ from loaders.ticks.tables import (
     StoreTable,
 )
 
-READERS = 2  # queries at a time when days are read back
 APPLY_PATIENCE = 120.0  # seconds for a day to be applied
 TABLE_NAMES = {table.name for table in QUESTDB_TABLES}
 
@@ -313,21 +312,13 @@ class QuestdbStore:
         return measured_from_row(row)
 
     def _measure_days(self, keys: Sequence[DayKey]) -> list[Measured]:
-        """What readers see of each series and day, of any contract.
-
-        The server reads a query in one thread, so series are asked for side by side.
-        """
-        queries: list[tuple[date, str]] = []
-        for day in sorted({key.trading_day for key in keys}):
-            symbols = sorted({key.symbol for key in keys if key.trading_day == day})
-            for part in (symbols[n::READERS] for n in range(min(READERS, len(symbols)))):
-                where = f"{near_condition(day)} and {series_condition(part)} and not is_deleted"
-                query = measure_sql("questdb", MAIN_TICKS.name, where, by=["symbol"])
-                queries.append((day, query))
+        """What readers see of each series and day, of any contract; a query for a trading day."""
         seen: dict[tuple[str, date], Measured] = {}
-        answers = self._connection.ask_side_by_side([query for _, query in queries], READERS)
-        for (day, _), rows in zip(queries, answers, strict=True):
-            for row in rows:
+        for day in sorted({key.trading_day for key in keys}):
+            series = series_condition({key.symbol for key in keys if key.trading_day == day})
+            where = f"{near_condition(day)} and {series} and not is_deleted"
+            query = measure_sql("questdb", MAIN_TICKS.name, where, by=["symbol"])
+            for row in self._connection.http().rows(query):
                 seen[row["symbol"], day] = measured_from_row(row)
         return [seen.get((key.symbol, key.trading_day), NOTHING) for key in keys]
 
