@@ -116,10 +116,10 @@ def section(results: Results, small: Small) -> tuple[str, list[Aim]]:
             at_least("full re-load", again / results.ratio(INSERT, "again"), 10, "× INSERT"),
         ]
     text = (
-        f"{results.rows:,} day bars from a Parquet file to the commit, relative to a COPY just "
-        f"before ({rate:,.0f} rows/s); every table has its primary key, dlt's own have none. "
-        "`into` a table with so much history: the time for 5,000 rows, half of them known, "
-        f"relative to our {ours:.2f} s."
+        f"{results.rows:,} day bars from a Parquet file to the commit, relative to a COPY "
+        f"({rate:,.0f} rows/s); every table has its primary key, dlt's own have none. `into` a "
+        "table with so much history: 5,000 rows, half of them known, relative to our "
+        f"{ours:.2f} s."
     )
     return f"{paragraph(text)}\n\n{table(head, lines)}", wanted
 

@@ -192,9 +192,9 @@ def section(results: Mapping[str, Measured]) -> tuple[str, list[Aim]]:
         if market in results
     ]
     text = (
-        "Seconds of commands, from their start to their end. Real bars of 130 stocks with all "
-        "their events, again and again under other codes; made-up ones without events. A new day "
-        "of all stocks and an event of one: load + build. An empty night is `quotemill run`."
+        "Seconds of commands. Real bars of 130 stocks with all their events, again and again "
+        "under other codes; made-up ones without events. A new day of all stocks and an event of "
+        "one: load + build. An empty night is `quotemill run`."
     )
     head = [f"{market}: {m.stocks:,} stocks, {m.bars:,} bars" for market, m in results.items()]
     return f"{paragraph(text)}\n\n{table(['', *head], lines)}", wanted

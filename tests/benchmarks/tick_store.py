@@ -236,7 +236,6 @@ def section(results: list[Results]) -> tuple[str, list[Aim]]:
     text = (
         f"From an Arrow table until readers see it, on QuestDB {VERSION} without fsync: "
         f"{whole.rows:,} ticks, a day of one series; {small.rows:,} ticks, days of several "
-        "varieties, where a transaction for each is mostly the server's own work. Loads write all "
-        "varieties of a trading day in one."
+        "varieties, which loads write in one transaction."
     )
     return f"{paragraph(text)}\n\n{table(head, lines)}", wanted
