@@ -78,6 +78,9 @@ codes as materialized (
     left join {{ ref('trading_calendar') }} as l on i.list_date = l.trade_date
 ),
 
+-- known to be once per code, a row is joined to bars in passing
+codes_once as (select distinct on (key) * from codes order by key),
+
 -- After a suspension the last bar is older; a bar on a day without trading sets no price. The
 -- subqueries run for the few bars that need it alone.
 placed as (
@@ -110,8 +113,7 @@ placed as (
         ] | join(', c.') }}
     from bars as b
     left join {{ ref('trading_calendar') }} as d on b.trade_date = d.trade_date
-    -- known to be once per code, a row is joined to bars in passing
-    left join (select distinct on (key) * from codes order by key) as c on b.code = c.key
+    left join codes_once as c on b.code = c.key
     {{ computed_once() }}
 ),
 
