@@ -12,6 +12,7 @@ import pytest
 
 from loaders.landing import first_copy, indexes, landed_file
 from loaders.landing.load_job import Landed
+from loaders.landing.target import Target
 from loaders.warehouse import migrate
 from loaders.warehouse.lock import load_lock
 from loaders.warehouse.postgres import Warehouse
@@ -117,16 +118,17 @@ def test_readers_are_not_blocked_while_an_import_runs(
     seen = []
     statement = landed_file.upsert_sql
 
-    def read_before(*args: Any, **options: Any) -> bytes:
-        with warehouse.connect() as reader:
-            reader.execute("set lock_timeout = '10ms'")
-            seen.append(reader.execute("select count(*) from raw_tdx.kline_daily").fetchone())
-        return statement(*args, **options)
+    def read_before(target: Target, *args: Any, **options: Any) -> bytes:
+        if target.table == BARS.name:  # dlt's own files land beside, before the indexes are dropped
+            with warehouse.connect() as reader:
+                reader.execute("set lock_timeout = '10ms'")
+                seen.append(reader.execute("select count(*) from raw_tdx.kline_daily").fetchone())
+        return statement(target, *args, **options)
 
     monkeypatch.setattr(landed_file, "upsert_sql", read_before)
     land(bench, bars(10, 0, 200))
 
-    assert set(seen) == {(0,)}
+    assert seen == [(0,)]
     assert there(conn) == {}
 
 
