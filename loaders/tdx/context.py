@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from loaders.tdx.missing_datasets import Absence
 
 R = TypeVar("R")
+FILES_AHEAD = 50  # most of few rows: on a slow share half a second or so
 
 
 @dataclass
@@ -228,24 +229,25 @@ class Context:
     def at_once(self, keys: Sequence[str], work: Callable[[str], Outcome]) -> Iterator[Outcome]:
         """Outcomes in the order of the keys, of work without waits, until the package is full.
 
-        A thread works ahead, by as many rows as a batch has, while those before are written.
+        A thread works ahead while those before are written, by as many rows as a batch has or by
+        FILES_AHEAD, as a load ends after those.
         """
         from loaders.landing.staging import COPY_ROWS
 
         def draw() -> Iterator[list[Outcome]]:
             outcomes, rows = [], 0
             for key in keys:
+                if not self.room():
+                    break
                 outcomes.append(work(key))
                 rows += len(outcomes[-1].rows) if outcomes[-1].rows is not None else 0
-                if rows >= COPY_ROWS:
+                if rows >= COPY_ROWS or len(outcomes) == FILES_AHEAD:
                     yield outcomes
                     outcomes, rows = [], 0
             yield outcomes
 
         with closing(draw_ahead(draw())) as drawn:
             for outcomes in drawn:
-                if not self.room():
-                    return
                 yield from outcomes
 
     def only(self, key: str, work: Awaitable[Outcome]) -> Iterator[Outcome]:

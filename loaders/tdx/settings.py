@@ -35,7 +35,7 @@ class TdxSettings(Section):
         ge=1,
         le=500,
         description="codes in one package of rows; where only files are read and this is not set, "
-        "all of a task",
+        "as many as batch_size",
     )
     overlap: int = Field(10, ge=1, description="days that an incremental load reads again")
     requests_per_second: float | None = Field(

@@ -67,7 +67,7 @@ def _kind(source: Path | str | None) -> str:
 
 
 def _slice_size(settings: Settings) -> int:
-    """Codes in a package: all of a task where nothing but files is read, as no answer is lost."""
+    """Codes in a package: many where nothing but files is read, as no answer can be lost."""
     tdx = settings.tdx
     asks = tdx.base_url is not None or tdx.actions_source == "xdxr"
     return tdx.slice_size if asks or "slice_size" in tdx.model_fields_set else tdx.batch_size

@@ -42,7 +42,7 @@
     group by code, decimals
 {%- endmacro %}
 
-{# What is too large for an integer is cut off: limit_li is then below each price but 0. #}
+{# What is too large for an integer is cut off: limit_li is then at most 0, below any price. #}
 {% macro in_price_units(coefficient, bound) -%}
     least(
         greatest({{ coefficient }} * ('1e' || decimals)::numeric, -({{ bound }})), {{ bound }}

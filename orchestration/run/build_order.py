@@ -21,8 +21,8 @@ def rank_nodes(
 ) -> dict[str, tuple[int, int]]:
     """Rank nodes, the lowest to be built first.
 
-    What a node of `first` waits for comes before all others; then counts the longest work from
-    each to the end of the build. `tables` are as much work as so many usual ones.
+    What a node of `first` waits for comes before all others; then comes the node with the longest
+    work from it to the end of the build. tables: the work of each table, in usual tables.
     """
     children: dict[str, list[str]] = {name: [] for name in sorted_nodes}
     for parent, child in edges:

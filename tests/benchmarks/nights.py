@@ -144,10 +144,12 @@ def await_tables(dsn: str, tables: list[str]) -> Iterator[list[float]]:
 
     def watch() -> None:
         with psycopg.connect(dsn, autocommit=True) as conn:
-            while not ended.wait(0.1):
-                if conn.execute(query, (tables,)).fetchone() == (True,):
-                    seconds.append(time.perf_counter() - started)
-                    break
+            is_last = False
+            while conn.execute(query, (tables,)).fetchone() != (True,):
+                if is_last:
+                    return
+                is_last = ended.wait(0.1)
+            seconds.append(time.perf_counter() - started)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -156,6 +158,7 @@ def await_tables(dsn: str, tables: list[str]) -> Iterator[list[float]]:
     finally:
         ended.set()
         watcher.join()
+    assert seconds, f"not all of {', '.join(tables)} are there"
 
 
 def append_day(files: list[Path], day: date) -> None:

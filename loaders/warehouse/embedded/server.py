@@ -26,7 +26,6 @@ _SETTINGS = {
     "jit": "off",  # dbt's and the loaders' statements are short; compiling them costs more
     "shared_buffers": "128MB",
     "max_wal_size": "2GB",
-    "wal_buffers": "16MB",  # of 128 MB of buffers PostgreSQL would take 4: a COPY waits for those
     "wal_level": "minimal",  # no replicas; a backup is `quotemill warehouse dump`
     "max_wal_senders": "0",
 }

@@ -19,6 +19,7 @@ from loaders.warehouse.embedded.settings import UNITS, ServerSettings, in_bytes
 
 FILE = "quotemill.conf"
 SHARED = Path("/dev/shm")
+WAL_BUFFERS = "16MB"  # of 128 MB of buffers PostgreSQL would take 4: a COPY waits for those
 ROOM = 512 * UNITS["MB"]  # of it for what the workers of parallel queries share
 
 
@@ -76,7 +77,7 @@ def write(data: Path, account: Account | None, given: Mapping[str, str]) -> Path
     """Write the file for a start; its path."""
     lines = ["# written by quotemill at each start; postgresql.conf, which comes after, is yours"]
     lines += [f"{name} = '{value}'" for name, value in by_machine(machine(), given).items()]
-    lines += ["include 'postgresql.conf'"]
+    lines += [f"wal_buffers = '{WAL_BUFFERS}'", "include 'postgresql.conf'"]
     lines += [f"{name} = '{value}'" for name, value in (shared_memory() | dict(given)).items()]
     path = data / FILE
     # never through a link: as root we write into a folder of another user

@@ -53,7 +53,7 @@ def open_loaded(
 
     def open_(*, clock: Any = None, **options: Any) -> AbstractContextManager[Bench]:
         def fill(dsn: str) -> None:
-            home = tmp_path / "first"
+            home = tmp_path / f"first {clock}"  # a test may fill one for each of two clocks
             home.mkdir()
             with bench(small_market, dsn, home, clock=clock) as made:
                 assert made.load().exit_code == 0

@@ -92,6 +92,14 @@ def test_settings_override_the_server_file_and_that_the_machine(empty_home: Path
     assert shown["work_mem"] == Size("work_mem", "7MB", "ALTER SYSTEM")
 
 
+def test_a_home_made_before_gets_the_buffers_of_each_start(empty_home: Path) -> None:
+    embedded.ensure_running(empty_home)
+    embedded.stop(empty_home)
+    (empty_home / "postgres" / sizes.FILE).unlink()
+    with psycopg.connect(embedded.ensure_running(empty_home).url) as conn:
+        assert conn.execute("show wal_buffers").fetchone() == (sizes.WAL_BUFFERS,)
+
+
 def test_a_server_restarted_after_a_crash_has_the_set_sizes(
     empty_home: Path, open_at: Callable[..., object]
 ) -> None:

@@ -65,7 +65,7 @@ stocks as (
     select * from {{ ref('int_listings__dated') }} where instrument_type = 'stock'
 ),
 
--- materialized, so that a bar looks up its code once
+-- materialized, so that the planner merges codes with bars in order instead of hashing them
 codes as materialized (
     select
         *,
@@ -78,7 +78,7 @@ codes as materialized (
     left join {{ ref('trading_calendar') }} as l on i.list_date = l.trade_date
 ),
 
--- known to be once per code, a row is joined to bars in passing
+-- DISTINCT ON tells the planner that a code has one row: no bar is kept for a second one
 codes_once as (select distinct on (key) * from codes order by key),
 
 -- After a suspension the last bar is older; a bar on a day without trading sets no price. The

@@ -51,7 +51,7 @@ placed as (
         width_bucket(b.trade_date, c.starts) as step,
         least(b.high_li, b.low_li) >= 0
         and greatest(b.high_li, b.low_li)
-        <= coalesce(c.limit_li, {{ price_bound('units') }} - 1) as is_within,
+        <= coalesce(c.limit_li, {{ price_bound('units') }} - 1) as fits_integer,
         c.starts,
         c.unit,
         c.backward_a,
@@ -78,13 +78,13 @@ adjusted as (
         cash_units[step] / nullif(close_li, 0) as yield_units,
         {% for price, sign in {'high': '', 'low': '-'}.items() -%}
             case
-                when is_within
+                when fits_integer
                     then {{ sign }}(
                         coalesce(units_a[step], 1) * {{ price }}_li + coalesce(units_b[step], 0)
                     )
             end as {{ price }}_units,
             case
-                when not is_within
+                when not fits_integer
                     then {{ sign }}(
                         coalesce(backward_a[step], 1) * {{ price }}_li
                         + coalesce(backward_b[step], 0)
@@ -93,7 +93,7 @@ adjusted as (
         {% endfor -%}
         day_number / 365 * 2 * {{ price_bound('units') }} as period_units,
         case
-            when not is_within then day_number / 365 * 2 * {{ price_bound('exact') }}
+            when not fits_integer then day_number / 365 * 2 * {{ price_bound('exact') }}
         end as period_exact
     from placed
     order by code
