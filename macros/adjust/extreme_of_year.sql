@@ -1,7 +1,7 @@
 {# The highest or negative lowest price of the year that ends with a bar; null without any. #}
 {% macro extreme_of_year(price, kind) -%}
     {%- set bound = price_bound(kind) -%}
-    {%- set period = 'period_units * 1e24' if kind == 'exact' else 'period_units' -%}
+    {%- set period = 'period_units * 1e25' if kind == 'exact' else 'period_units' -%}
     {%- set until = price ~ '_' ~ kind ~ '_until - ' ~ period -%}
     {%- set since = price ~ '_' ~ kind ~ '_since + ' ~ period ~ ' - 2 * ' ~ bound -%}
     case

@@ -20,8 +20,11 @@
         }.items() -%}
             array_agg({{ expression }} order by valid_from) as {{ name }},
         {% endfor -%}
-        min(
-            floor((({{ bound }}) * ('1e-' || decimals)::numeric - abs(backward_b)) / backward_a)
+        greatest(
+            min(
+                floor((({{ bound }}) * ('1e-' || decimals)::numeric - abs(backward_b)) / backward_a)
+            ),
+            -1
         )::bigint as limit_li
     from (
         select
