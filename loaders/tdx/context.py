@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from loaders.tdx.missing_datasets import Absence
 
 R = TypeVar("R")
-FILES_AHEAD = 50  # most of few rows: on a slow share half a second or so
+FILES_AHEAD = 50  # read at most, of few rows: on a slow share a second
 
 
 @dataclass
@@ -229,8 +229,8 @@ class Context:
     def at_once(self, keys: Sequence[str], work: Callable[[str], Outcome]) -> Iterator[Outcome]:
         """Outcomes in the order of the keys, of work without waits, until the package is full.
 
-        A thread works ahead while those before are written, by as many rows as a batch has or by
-        FILES_AHEAD, as a load ends after those.
+        A thread works ahead while those before are written, by as many rows as a batch has, or by
+        FILES_AHEAD keys, for which a load that is stopped waits.
         """
         from loaders.landing.staging import COPY_ROWS
 

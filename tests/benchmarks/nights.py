@@ -145,11 +145,11 @@ def await_tables(dsn: str, tables: list[str]) -> Iterator[list[float]]:
     def watch() -> None:
         with psycopg.connect(dsn, autocommit=True) as conn:
             is_last = False
-            while conn.execute(query, (tables,)).fetchone() != (True,):
-                if is_last:
-                    return
+            while not is_last:
                 is_last = ended.wait(0.1)
-            seconds.append(time.perf_counter() - started)
+                if conn.execute(query, (tables,)).fetchone() == (True,):
+                    seconds.append(time.perf_counter() - started)
+                    break
 
     watcher = threading.Thread(target=watch)
     watcher.start()
