@@ -68,13 +68,13 @@ OPTIONS = [
     ("options", "loaders run ib --task daily"),
     ("options", "loaders run ib --task snapshot"),
 ]
-INDICES = ("index-options", "export QUOTEMILL_IB__UNIVERSE")
+INDICES = ("options", "export QUOTEMILL_IB__UNIVERSE")
 TQ_SANDBOX = ("sandbox-tq", "loaders sandbox tq")
 FUTURES = [
     ("futures", "make install"),
     ("sandbox-tq", "export QUOTEMILL_HOME"),
     ("futures", "quotemill run tq"),
-    ("futures-licence", "loaders check tq"),
+    ("futures", "loaders check tq"),
     ("futures", "select * from futures.main"),
     ("futures", "select start_at, close, close_back_ratio from futures.main_15m"),
 ]
