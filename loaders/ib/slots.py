@@ -18,6 +18,7 @@ BEFORE_CLOSE = timedelta(minutes=15)
 OPEN, CLOSE = time(9, 30), time(16, 0)
 SLOT_NAME = "%Y-%m-%dT%H:%MZ"
 SEARCH_DAYS = 10  # in which there is always a session
+STAND_IN_SESSIONS = 5  # for which a set of contracts may stand in for a newer one
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,13 @@ def session_before(day: date) -> Session:
 def session_after(day: date) -> Session:
     """The next session after a day."""
     return sessions_between(day + timedelta(days=1), day + timedelta(days=SEARCH_DAYS))[0]
+
+
+def oldest_set(day: date) -> date:
+    """The oldest session whose contracts may stand in for those of a day."""
+    for _ in range(STAND_IN_SESSIONS):
+        day = session_before(day).trade_date
+    return day
 
 
 def within(slots: Sequence[Slot], slot_range: tuple[time, time] | None) -> list[Slot]:

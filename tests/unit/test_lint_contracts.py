@@ -40,7 +40,7 @@ def test_every_package_is_in_a_layer(layers: dict[str, Any], imports: grimp.Impo
         ("loaders.landing.load_job", "loaders.sources"),
         ("loaders.engine.load", "loaders.tq.source"),
         ("loaders.warehouse.migrate", "loaders.landing.indexes"),
-        ("loaders.ib.planning.plan", "loaders.tdx.tables"),
+        ("loaders.ib.planning.due", "loaders.tdx.tables"),
         ("loaders.sandbox.faults", "loaders.settings"),
         ("loaders.loads", "loaders.cli.shell"),
         ("orchestration.nightly", "orchestration.cli.run"),

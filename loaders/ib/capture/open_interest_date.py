@@ -12,11 +12,25 @@ chain of which few contracts are traded the others prove nothing, whatever their
 """
 
 from collections.abc import Callable, Collection, Mapping
-from datetime import date
+from datetime import date, datetime, time
+
+from loaders.ib.slots import at_new_york, date_in_new_york, session_before, session_on
 
 SAME_SHARE = 0.99  # of a chain
 FEWEST = 2  # contracts that are worth a comparison
 FEWEST_TRADED = 5
+
+
+def asof_date(captured_at: datetime, published_at: str) -> date:
+    """The session whose closing position the gateway shows at a time.
+
+    It is the one before the newest session whose publication has passed.
+    """
+    day = date_in_new_york(captured_at)
+    session = session_on(day)
+    if session is None or captured_at < at_new_york(day, time.fromisoformat(published_at)):
+        session = session_before(day)
+    return session_before(session.trade_date).trade_date
 
 
 def find_older_session(

@@ -9,12 +9,10 @@ from loaders.ib.client.values import ChainParams, Underlying
 from loaders.ib.context import Context
 from loaders.ib.contracts.discovery import Discovery, Reference, choose_candidates, distances
 from loaders.ib.errors import NotPermitted
-from loaders.ib.planning import capacity
-from loaders.ib.planning.capacity import SlotBatches
 from loaders.ib.planning.due import named_day
-from loaders.ib.planning.timetable import oldest_set
+from loaders.ib.planning.estimate import Estimate, estimate_slot, nearest, overflow_error, shares
 from loaders.ib.queries import landed
-from loaders.ib.slots import session_before
+from loaders.ib.slots import oldest_set, session_before
 
 
 def find_candidates(ctx: Context, symbol: str) -> Discovery:
@@ -85,16 +83,16 @@ def fit_slot(ctx: Context) -> SettingsError | None:
     if slot.fits:
         return None
     if ctx.settings.overflow == "refuse":
-        refusal = capacity.overflow_error(slot)
+        refusal = overflow_error(slot)
         for discovery in ctx.discoveries.values():
             discovery.failure = discovery.failure or str(refusal)
         return refusal
     room = slot.capacity - sum(n for s, n in others.items() if s not in wanted)
-    for symbol, share in capacity.shares(wanted, max(room, 0)).items():
+    for symbol, share in shares(wanted, max(room, 0)).items():
         discovery = ctx.discoveries[symbol]
         if share < wanted[symbol]:
             distance = distances(discovery)
-            chosen = capacity.nearest(discovery.candidates, distance, share)
+            chosen = nearest(discovery.candidates, distance, share)
             rest = set(discovery.candidates) - set(chosen)
             left_out = sorted(
                 (c for c in discovery.candidates if c in rest), key=distance.__getitem__
@@ -105,8 +103,8 @@ def fit_slot(ctx: Context) -> SettingsError | None:
     return None
 
 
-def measure_slot(ctx: Context, counts: Mapping[str, int]) -> SlotBatches:
+def measure_slot(ctx: Context, counts: Mapping[str, int]) -> Estimate:
     """What a slot takes, by the time of recent batches."""
     size = ctx.settings.max_concurrent_snapshots
     hold_s = ctx.ask(lambda conn: landed.measure_batch_seconds(conn, size))
-    return capacity.slot_batches(ctx.settings, counts, hold_s)
+    return estimate_slot(ctx.settings, counts, hold_s)

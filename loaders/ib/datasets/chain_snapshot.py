@@ -67,8 +67,9 @@ def _is_over(ctx: Context, slot: Slot) -> bool:
 
     Further symbols of a slot that began in time belong to it, however long it takes.
     """
-    has_ended = ctx.timetable.now >= ctx.timetable.slot_ends(slot.at)
-    return has_ended and (bool(ctx.missing) or slot.name not in ctx.slot_deadlines)
+    return ctx.timetable.is_over(slot.at) and (
+        bool(ctx.missing) or slot.name not in ctx.slot_deadlines
+    )
 
 
 def _make_target(ctx: Context, slot: Slot) -> Target:

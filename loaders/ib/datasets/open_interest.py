@@ -14,12 +14,11 @@ from typing import Any
 
 from loaders.engine.outcome import Outcome
 from loaders.errors import UpstreamError
-from loaders.ib.capture.open_interest_date import find_older_session
+from loaders.ib.capture.open_interest_date import asof_date, find_older_session
 from loaders.ib.capture.rounds import split_batches
 from loaders.ib.client.values import OpenInterest, OptionContract
 from loaders.ib.context import Context, Dataset
-from loaders.ib.planning.capacity import INTEREST_BATCH
-from loaders.ib.planning.timetable import asof_date
+from loaders.ib.planning.estimate import INTEREST_BATCH
 from loaders.ib.queries import landed
 from loaders.ib.slots import date_in_new_york, parse_point, parse_symbol
 from loaders.ib.tables import ENRICHMENT, OPEN_INTEREST

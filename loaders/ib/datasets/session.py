@@ -8,9 +8,8 @@ from datetime import datetime, timedelta
 
 from loaders.engine.outcome import Outcome
 from loaders.ib.context import Context, Dataset
-from loaders.ib.planning.timetable import oldest_set
 from loaders.ib.queries import landed
-from loaders.ib.slots import Session, calendar_version, sessions_between
+from loaders.ib.slots import Session, calendar_version, oldest_set, sessions_between
 from loaders.ib.tables import SESSION
 
 KEY = "NYSE"

@@ -1,1 +1,1 @@
-"""What is due at a time, the plan of a load, what fits a slot, and the execution."""
+"""The tasks, what is due at a time, what a slot takes of the rates, and how a load goes on."""

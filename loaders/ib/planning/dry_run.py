@@ -18,15 +18,15 @@ from loaders.ib.contracts import universe
 from loaders.ib.contracts.discovery import Reference, choose_candidates
 from loaders.ib.contracts.listing import read_params
 from loaders.ib.errors import NotPermitted, UnknownUnderlying
-from loaders.ib.planning.capacity import (
+from loaders.ib.planning.due import find_due, has_landed, resolve
+from loaders.ib.planning.estimate import (
     describe_lag,
-    interest_batches,
+    estimate_interest,
+    estimate_slot,
     overflow_error,
     shares,
-    slot_batches,
 )
-from loaders.ib.planning.due import find_due, has_landed, resolve
-from loaders.ib.planning.plan import Plan, plan_request
+from loaders.ib.planning.execution import describe_plan
 from loaders.ib.planning.request import ANY_TASK, check_request, current_time, task_name
 from loaders.ib.planning.timetable import Timetable
 from loaders.ib.queries import landed
@@ -80,24 +80,23 @@ def preview(
     groups = universe.groups(ib, request.keys)
     symbols, hold_s = _plan_symbols(ib, warehouse, groups, session.trade_date)
     counts = {s.symbol: s.contracts for s in symbols if s.contracts is not None}
-    slot, interest = slot_batches(ib, counts, hold_s), interest_batches(ib, sum(counts.values()))
+    slot, interest = estimate_slot(ib, counts, hold_s), estimate_interest(ib, sum(counts.values()))
     if not slot.fits:
         fitting = shares(counts, slot.capacity)
         symbols = [
             replace(s, left_out=counts.get(s.symbol, 0) - fitting.get(s.symbol, 0)) for s in symbols
         ]
-    tasks, plans, not_due = _plan_tasks(settings, warehouse, request, now=now)
+    tasks, loads, not_due = _find_loads(settings, warehouse, request, now=now)
     lines = [
         f"as of {now.astimezone(NEW_YORK):%Y-%m-%d %H:%M} in New York",
         f"session {session.trade_date}: {len(labels)} slots"
         + (f" ({labels[0]} to {labels[-1]})" if labels else ""),
         f"due: {', '.join(tasks) or 'nothing'}" + (f", {not_due}" if not_due else ""),
-        *(f"  {plan}" for plan in plans),
+        *(f"  {describe_plan(ib, load)}" for load in loads),
         f"groups: {'; '.join(', '.join(group) for group in groups)}",
         *map(str, symbols),
-        f"a slot: {slot.describe()}, of {slot.seconds_allowed / 60:.1f} allowed; "
-        f"at {slot.hold_s:.1f} s a batch {slot.capacity:,} contracts fit",
-        f"open interest: {interest.describe()}",
+        f"a slot: {slot}",
+        f"open interest: {interest}",
     ]
     lines += [f"warning: {mistake}" for mistake in universe.list_mistakes(ib)]
     if not slot.fits:
@@ -160,21 +159,18 @@ def _current_time(settings: Settings, warehouse: Warehouse | None) -> datetime:
     return session.open_at if session else current_time(settings)
 
 
-def _plan_tasks(
+def _find_loads(
     settings: Settings, warehouse: Warehouse | None, request: LoadRequest, *, now: datetime
-) -> tuple[tuple[str, ...], tuple[Plan, ...], str]:
-    """Tasks, their plans, and why nothing is due."""
+) -> tuple[tuple[str, ...], Sequence[LoadRequest], str]:
+    """Tasks, their resolved loads, and why nothing is due."""
     task = task_name(request)
-    is_named = task not in ANY_TASK
     try:
-        if is_named:
-            resolved = [resolve(settings, warehouse, request, now)]
-        else:
-            resolved = [load for _, load in find_due(settings, warehouse, request, now)]
+        if task not in ANY_TASK:
+            return (task,), [resolve(settings, warehouse, request, now)], ""
+        loads = [load for _, load in find_due(settings, warehouse, request, now)]
     except (NotDue, UsageError) as why:
-        return ((task,) if is_named else ()), (), str(why)
-    plans = tuple(plan_request(settings.ib, load) for load in resolved)
-    return tuple(dict.fromkeys(plan.task for plan in plans)), plans, ""
+        return (() if task in ANY_TASK else (task,)), (), str(why)
+    return tuple(dict.fromkeys(load.mode for load in loads)), loads, ""
 
 
 def _list_symbols(ib: IbSettings, symbols: Sequence[str], day: date) -> dict[str, SymbolPlan]:

@@ -1,7 +1,8 @@
 """What is due: the request of a task with its slots, days and symbols named once.
 
 What a person types (`--slot now`) and what the clock asks for become the same options, so that a
-retry means the same slots. What is done already is known from the warehouse.
+retry means the same slots. What is done already is known from the warehouse. One function for each
+task, in the table below; each raises NotDue with the reason.
 """
 
 from collections import Counter
@@ -31,13 +32,12 @@ from loaders.ib.planning.request import (
 )
 from loaders.ib.planning.timetable import Timetable
 from loaders.ib.queries import landed, loads
-from loaders.ib.slots import NEW_YORK, Slot, parse_slot
+from loaders.ib.slots import NEW_YORK, Slot, make_key, parse_slot, session_before, session_on
 from loaders.settings import Settings
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse, find_warehouse
 
-# the last table and the newest: both exist once a load of this version has made the landed tables
-LAST_TABLES = ("raw_ib.recapture", "raw_ib.former_contract")
+LAST_TABLE = "raw_ib.recapture"  # which the first load makes last
 # failed open interest is requested again: later after each failure
 INTEREST_RETRY = timedelta(minutes=30)
 # what is due at a minute, in the order of the loads
@@ -51,13 +51,13 @@ SCHEDULED = (
 )
 BEFORE_CLOSE = "before-close"  # value of --slot, of the job of a further slot
 Options = dict[str, str]
+Answer = tuple[Options, Sequence[str] | None]  # options, symbols (None: all)
 
 
 @dataclass(frozen=True)
-class Question:
+class Question(Timetable):
     """A task at a time. `due` is None unless the clock asks; `conn` None before the first load."""
 
-    timetable: Timetable
     options: Mapping[str, str]
     symbols: Sequence[str]
     conn: psycopg.Connection | None
@@ -66,8 +66,10 @@ class Question:
     def due(self) -> str | None:
         return self.options.get(DUE)
 
-
-Answer = tuple[Options, Sequence[str] | None]  # options, symbols (None: all)
+    def lacking(self, dataset: str, point: str) -> list[str]:
+        """Symbols whose cursor in a dataset has not reached a slot or a day."""
+        cursors = loads.read_cursors(self.conn, dataset) if self.conn else {}
+        return [symbol for symbol in self.symbols if cursors.get(symbol, "") < point]
 
 
 def split_request(
@@ -114,8 +116,7 @@ def resolve(
     symbols = tuple(s for group in universe.groups(settings.ib, request.keys) for s in group)
 
     def answer(conn: psycopg.Connection | None) -> Answer:
-        timetable = Timetable(settings.ib, now)
-        return _RESOLVERS[task](Question(timetable, request.options, symbols, conn))
+        return RESOLVERS[task](Question(settings.ib, now, request.options, symbols, conn))
 
     if warehouse is not None and has_landed(warehouse):
         options, due = warehouse.ask(answer)
@@ -126,8 +127,8 @@ def resolve(
 
 
 def has_landed(warehouse: Warehouse) -> bool:
-    """Whether a load of this version has made the landed tables."""
-    return warehouse.ask(lambda conn: all(has_relation(conn, name) for name in LAST_TABLES))
+    """Whether a load has made the landed tables."""
+    return warehouse.ask(lambda conn: has_relation(conn, LAST_TABLE))
 
 
 def describe_remaining(_: Settings, warehouse: Warehouse) -> Sequence[str]:
@@ -155,119 +156,145 @@ def named_day(request: LoadRequest) -> date:
     return date.fromisoformat(request.options["date"])
 
 
-def _resolve_snapshot(question: Question) -> Answer:
-    timetable, options, conn = question.timetable, question.options, question.conn
+def find_waiting(
+    conn: psycopg.Connection, timetable: Timetable, symbols: Sequence[str]
+) -> list[landed.Queued]:
+    """Contracts that wait to be captured again.
+
+    Those of other symbols wait for a load of theirs, until their slot is over.
+    """
+    return [
+        queued
+        for queued in landed.read_queue(conn)
+        if queued.symbol in symbols or timetable.is_over(queued.sample_time)
+    ]
+
+
+def find_last_chance(
+    conn: psycopg.Connection, timetable: Timetable, symbols: Sequence[str]
+) -> dict[str, set[int]]:
+    """Contracts that the last slot before the close lacks, by key, within five minutes of it."""
+    if (slot := timetable.last_chance_slot()) is None:
+        return {}
+    missing = landed.read_missing(conn, "chain_snapshot", slot.trade_date, slot.at, symbols)
+    return {make_key(symbol, slot): conids for symbol, conids in missing.items() if conids}
+
+
+def _find_snapshot(question: Question) -> Answer:
+    options, conn = question.options, question.conn
     if "run_day" in options:
-        names = [slot.name for slot in timetable.remaining_slots()]
+        names = [slot.name for slot in question.remaining_slots()]
         return {"slots": ",".join(names), "run_day": "true"}, None
     if "retry_missed" in options or question.due == "missed":
-        return {"retry_missed": _queue_time(question)}, None
+        _check_queue(question)
+        return {"retry_missed": f"{question.now:%Y-%m-%dT%H:%MZ}"}, None
     if options.get("slot") == BEFORE_CLOSE:
-        return {"slots": timetable.slot_before_close().name}, None
-    if "slot" in options and options["slot"] != "now":
-        return {"slots": timetable.named_slot(options["slot"]).name}, None
+        return {"slots": question.slot_before_close().name}, None
+    if options.get("slot", "now") != "now":
+        return {"slots": question.named_slot(options["slot"]).name}, None
     # a slot without a record is due until the next one: late rows are flagged
-    slot = timetable.current_slot(by_clock=question.due is not None)
+    slot = question.current_slot(by_clock=question.due is not None)
     if question.due is None:
         return {"slots": slot.name}, None
-    cursors = loads.read_cursors(conn, "chain_snapshot") if conn else {}
-    left = [symbol for symbol in question.symbols if cursors.get(symbol, "") < slot.name]
-    day = timetable.today
-    chosen = list(landed.read_chains(conn, day, left)) if conn else []
+    left = question.lacking("chain_snapshot", slot.name)
+    if not left:
+        raise NotDue(f"the slot {slot.label} is captured")
+    chosen = set(landed.read_chains(conn, question.today, left)) if conn else set()
     if question.due != "known":
         # of a symbol without contracts there is nothing but the record of that, once a slot
-        recorded = landed.read_recorded_symbols(conn, day, slot.at) if conn else set()
-        chosen += [s for s in left if s not in chosen and s not in recorded]
-    if chosen:
-        return {"slots": slot.name}, [symbol for symbol in left if symbol in chosen]
-    if left:
+        recorded = landed.read_recorded_symbols(conn, question.today, slot.at) if conn else set()
+        chosen |= set(left) - recorded
+    if not chosen:
         raise NotDue(f"discovery comes first: no contracts of {', '.join(left[:5])}")
-    raise NotDue(f"the slot {slot.label} is captured")
+    return {"slots": slot.name}, [symbol for symbol in left if symbol in chosen]
 
 
-def _queue_time(question: Question) -> str:
-    """The time at which the queue is worked. Raises NotDue where nothing waits, or not yet."""
-    timetable, conn = question.timetable, question.conn
-    day, slot = timetable.today, timetable.last_chance_slot()
-    # other symbols wait for a load of theirs, until their slot is over
-    waiting = [
-        queued
-        for queued in (landed.read_queue(conn) if conn else ())
-        if queued.symbol in question.symbols or _is_over(timetable, queued)
-    ]
-    is_missing = False
-    if conn and slot:
-        missing = landed.read_missing(conn, "chain_snapshot", day, slot.at, question.symbols)
-        is_missing = any(missing.values())
-    if not waiting and not is_missing:
+def _check_queue(question: Question) -> None:
+    """Raises NotDue where nothing waits to be captured again, or by the clock not yet."""
+    conn, waiting = question.conn, list[landed.Queued]()
+    if conn is not None:
+        if find_last_chance(conn, question, question.symbols):
+            return
+        waiting = find_waiting(conn, question, question.symbols)
+    if not waiting:
         raise NotDue("nothing waits to be captured again")
-    soonest = min((queued.next_try_at for queued in waiting), default=timetable.now)
-    is_over = any(_is_over(timetable, queued) for queued in waiting)
-    if question.due and not is_missing and not is_over and soonest > timetable.now:
+    soonest = min(queued.next_try_at for queued in waiting)
+    is_over = any(question.is_over(queued.sample_time) for queued in waiting)
+    if question.due and not is_over and soonest > question.now:
         clock = soonest.astimezone(NEW_YORK)
         raise NotDue(f"missed contracts are tried again at {clock:%H:%M} in New York")
-    return f"{timetable.now:%Y-%m-%dT%H:%MZ}"
 
 
-def _is_over(timetable: Timetable, queued: landed.Queued) -> bool:
-    return timetable.now >= timetable.slot_ends(queued.sample_time)
-
-
-def _resolve_discovery(question: Question) -> Answer:
-    timetable, conn = question.timetable, question.conn
-    day = f"{timetable.discovery_session(by_clock=question.due is not None).trade_date}"
-    options = {"date": day}
-    cursors = loads.read_cursors(conn, "session_contract") if conn else {}
-    refresh = f"{day} {timetable.ib.midday_refresh_time}"
-    if timetable.is_midday() and any(cursors.get(s, "") < refresh for s in question.symbols):
-        options["refresh"] = refresh
+def _find_discovery(question: Question) -> Answer:
+    """Today's contracts, until the close; at midday once more where a setting says so."""
+    session, ib, now = question.session(), question.ib, question.now
+    if now > session.close_at:
+        raise NotDue(f"no discovery: the session of {question.today} is over")
+    if question.due and now < question.at(ib.pre_open_time):
+        raise NotDue(f"discovery is at {ib.pre_open_time} in New York")
+    day = f"{session.trade_date}"
+    options, left = {"date": day}, question.lacking("session_contract", day)
+    if ib.midday_refresh_enabled and now >= question.at(ib.midday_refresh_time):
+        refresh = f"{day} {ib.midday_refresh_time}"
+        if behind := question.lacking("session_contract", refresh):
+            options, left = options | {"refresh": refresh}, behind
     if question.due is None:
         return options, None
-    left = [s for s in question.symbols if cursors.get(s, "") < options.get("refresh", day)]
     if not left:
         raise NotDue(f"the contracts of {day} are frozen")
     failed: Mapping[str, datetime] = {}
-    if conn:
-        failed = loads.read_failed_discoveries(conn, timetable.today, lane_name(DISCOVER))
-    chosen = [symbol for symbol in left if not timetable.must_wait(failed.get(symbol))]
+    if question.conn:
+        lane = lane_name(DISCOVER)
+        failed = loads.read_failed_discoveries(question.conn, question.today, lane)
+    # what failed waits for the slot after its failure
+    begun = max((slot.at for slot in session.slots if slot.at <= now), default=None)
+    chosen = [s for s in left if s not in failed or (begun and failed[s] < begun)]
     if not chosen:
         raise NotDue(f"discovery of {', '.join(left[:5])} is tried again at the next slot")
-    return options | {"at": timetable.now.isoformat()}, chosen
+    return options | {"at": now.isoformat()}, chosen
 
 
-def _resolve_close(question: Question) -> Answer:
-    conn, by_clock = question.conn, question.due is not None
-    session = question.timetable.close_session(by_clock=by_clock)
+def _find_close(question: Question) -> Answer:
+    """Today's close, from `close_snapshot_time` on; by the clock until `close_snapshot_until`."""
+    session, ib, conn = question.session(), question.ib, question.conn
+    if question.now < question.at(ib.close_snapshot_time):
+        raise NotDue(f"the close snapshot is at {ib.close_snapshot_time} in New York")
+    if question.due and question.now > question.at(ib.close_snapshot_until):
+        raise NotDue(f"the close snapshot of {question.today} ended {ib.close_snapshot_until}")
     day = session.trade_date
     options = {"date": f"{day}"}
-    if not by_clock or not conn:
+    if question.due is None or not conn:
         return options, None
     # a symbol without contracts has no close, however often it is requested
     missing = landed.read_missing(conn, "chain_close", day, session.close_at, question.symbols)
     if not missing:
         raise NotDue(f"there are no contracts of {day} to capture the close of")
-    cursors = loads.read_cursors(conn, "chain_close")
-    left = [
-        s
-        for s in question.symbols
-        if s in missing and (cursors.get(s, "") < f"{day}" or missing[s])
-    ]
+    behind = question.lacking("chain_close", f"{day}")
+    left = [s for s in question.symbols if s in missing and (s in behind or missing[s])]
     if not left:
         raise NotDue(f"the close of {day} is captured")
     return options, left
 
 
-def _resolve_interest(question: Question) -> Answer:
-    timetable, options, conn = question.timetable, question.options, question.conn
+def _find_interest(question: Question) -> Answer:
+    """The open interest of the session before today's, or of a day that `--date` names.
+
+    Until the next publication the gateway shows that of the session before, so what the morning
+    missed can be had all day (`late`).
+    """
+    options, conn, ib = question.options, question.conn, question.ib
     if "date" in options:
-        try:
-            day = date.fromisoformat(options["date"])
-        except ValueError:
-            raise UsageError(f"--date {options['date']}: no day", hint="2026-11-19") from None
-        return {"date": f"{timetable.check_interest_day(day)}", "pass": "manual"}, None
-    current = timetable.interest_pass()
-    day = current.trade_date
-    resolved = {"date": f"{day}", "pass": current.name}
+        return {"date": f"{_read_day(options['date'], question.today)}", "pass": "manual"}, None
+    session, day = question.session(), session_before(question.today).trade_date
+    passes = (
+        ("late", session.open_at),
+        ("confirm", question.at(ib.enrich_confirm_time)),
+        ("first", question.at(ib.enrich_time)),
+    )
+    if question.now < question.at(ib.enrich_time):
+        raise NotDue(f"open interest is requested at {ib.enrich_time} in New York")
+    current, since = next((name, at) for name, at in passes if question.now >= at)
+    resolved = {"date": f"{day}", "pass": current}
     if question.due is None:
         return resolved, None
     counts = landed.count_contracts(conn, day) if conn else {}
@@ -284,8 +311,8 @@ def _resolve_interest(question: Question) -> Answer:
     settled = set()
     for _, symbol, at, status, _ in attempts:
         # what is not published yet is not missing at the first pass
-        rests = current.name == "first" or timetable.now < at + INTEREST_RETRY * failures[symbol]
-        if status == "complete" or (at >= current.since and rests):
+        rests = current == "first" or question.now < at + INTEREST_RETRY * failures[symbol]
+        if status == "complete" or (at >= since and rests):
             settled.add(symbol)
     left = [symbol for symbol in symbols if symbol not in settled]
     if not left:
@@ -293,21 +320,34 @@ def _resolve_interest(question: Question) -> Answer:
     return resolved, left
 
 
-def _resolve_daily(question: Question) -> Answer:
+def _read_day(text: str, today: date) -> date:
+    """The day of `--date`. Raises UsageError where its open interest cannot be had."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"--date {text}: no day", hint="2026-11-19") from None
+    if session_on(day) is None:
+        raise UsageError(f"--date {day}: no trading day")
+    if day >= today:
+        raise UsageError(
+            f"--date {day}: the open interest of a session is published on the next morning"
+        )
+    return day
+
+
+def _find_daily(question: Question) -> Answer:
     """The newest session that is over, of the symbols that lack it."""
-    timetable, conn = question.timetable, question.conn
-    day = f"{timetable.finished_session().trade_date}"
-    cursors = loads.read_cursors(conn, "underlying_daily") if conn else {}
-    left = [symbol for symbol in question.symbols if cursors.get(symbol, "") < day]
+    day = f"{question.finished_session().trade_date}"
+    left = question.lacking("underlying_daily", day)
     if not left:
         raise NotDue(f"the day bars of {day} are loaded")
     return {"date": day}, left
 
 
-_RESOLVERS: Mapping[str, Callable[[Question], Answer]] = {
-    DISCOVER: _resolve_discovery,
-    SNAPSHOT: _resolve_snapshot,
-    CLOSE: _resolve_close,
-    ENRICH: _resolve_interest,
-    DAILY: _resolve_daily,
+RESOLVERS: Mapping[str, Callable[[Question], Answer]] = {
+    DISCOVER: _find_discovery,
+    SNAPSHOT: _find_snapshot,
+    CLOSE: _find_close,
+    ENRICH: _find_interest,
+    DAILY: _find_daily,
 }

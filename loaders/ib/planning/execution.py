@@ -1,56 +1,119 @@
-"""The execution of a plan: tasks of the load, step by step, as the time for each comes."""
+"""The steps of a load, and their execution, as the time for each comes."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
+from itertools import chain, groupby
 
+from loaders.engine.jobs import Task
+from loaders.engine.request import LoadRequest
 from loaders.engine.source import Unit
 from loaders.ib import history_probe
 from loaders.ib.context import Context
+from loaders.ib.contracts import universe
 from loaders.ib.contracts.listing import find_candidates, fit_slot, measure_slot
 from loaders.ib.datasets import session
-from loaders.ib.planning.capacity import describe_lag
-from loaders.ib.planning.due import named_day
-from loaders.ib.planning.plan import DATASET_BY_TASK, Plan, Step, plan_request, plan_retry
-from loaders.ib.planning.request import CLOSE, DISCOVER, SNAPSHOT, lane_name
+from loaders.ib.planning.due import find_last_chance, find_waiting, named_day, named_slots
+from loaders.ib.planning.estimate import describe_lag
+from loaders.ib.planning.request import CLOSE, DISCOVER, SNAPSHOT, TASKS, lane_name
 from loaders.ib.planning.timetable import LAST_CHANCE
 from loaders.ib.queries import landed, loads
-from loaders.ib.slots import SLOT_NAME, make_key, parse_point, require_session
+from loaders.ib.settings import IbSettings
+from loaders.ib.slots import SLOT_NAME, Session, Slot, make_key, parse_point, require_session
 
 CAPTURES = (SNAPSHOT, CLOSE)
+QUEUE = "retry_missed"  # what waits to be captured again is the load's only work
+Keys = tuple[str, ...]
 Units = Iterator[Sequence[Unit]]
 
 
+@dataclass(frozen=True)
+class Step:
+    """Keys of a task's dataset, captured group after group.
+
+    starts_at  slot that is awaited first, on a whole day (UTC)
+    """
+
+    groups: tuple[Keys, ...]
+    starts_at: datetime | None = None
+
+    @property
+    def keys(self) -> Keys:
+        return tuple(chain.from_iterable(self.groups))
+
+
+def plan_steps(ib: IbSettings, request: LoadRequest) -> list[Step]:
+    """The steps of a resolved request. Raises SettingsError, UsageError for wrong symbols."""
+    groups = universe.groups(ib, request.keys)
+    if QUEUE in request.options:
+        return []
+    if request.mode == DISCOVER:
+        return [Step(tuple(groups))]
+    if request.mode != SNAPSHOT:
+        return [Step(_make_keys(groups, require_session(named_day(request))))]
+    waits = "run_day" in request.options
+    return [
+        Step(_make_keys(groups, slot), slot.at if waits else None) for slot in named_slots(request)
+    ]
+
+
+def _make_keys(groups: Sequence[Keys], point: Slot | Session) -> tuple[Keys, ...]:
+    return tuple(tuple(make_key(symbol, point) for symbol in group) for group in groups)
+
+
+def describe_plan(ib: IbSettings, request: LoadRequest) -> str:
+    """The keys that a resolved request captures."""
+    if QUEUE in request.options:
+        return f"{request.mode}: contracts that wait to be captured again"
+    keys = "; ".join(", ".join(step.keys) for step in plan_steps(ib, request))
+    return f"{request.mode}: {TASKS[request.mode].dataset} {keys}"
+
+
+def plan_retry(request: LoadRequest, tasks: Sequence[Task]) -> list[Step]:
+    """The step of what is left of a job: the keys of its tasks.
+
+    Discovery is repeated as a whole for the symbols that are left: each part needs the one before.
+    """
+    if request.mode == DISCOVER:
+        left = (t.keys for t in tasks if t.dataset not in ("session", "gateway_event"))
+        return [Step((tuple(dict.fromkeys(chain.from_iterable(left))),))]
+    dataset = TASKS[request.mode].dataset
+    groups = tuple(task.keys for task in tasks if task.keys and task.dataset == dataset)
+    return [Step(groups)] if groups else []
+
+
 def execute(ctx: Context) -> Units:
-    """The tasks of a load, made from its plan."""
+    """The tasks of a load, made from its steps."""
     request, retried = ctx.load.request, ctx.load.retried
-    if retried is None:
-        plan = plan_request(ctx.settings, request)
-    else:
-        plan = plan_retry(ctx.settings, request, retried)
-    if plan.task == DISCOVER:
-        yield from _discover(ctx, plan)
+    steps = plan_steps(ctx.settings, request)
+    symbols = tuple(chain.from_iterable(universe.groups(ctx.settings, request.keys)))
+    is_queue = QUEUE in request.options
+    if retried is not None and not is_queue:
+        steps = plan_retry(request, retried)
+    if request.mode == DISCOVER:
+        yield from _discover(ctx, [symbol for step in steps for symbol in step.keys])
         return
-    if plan.task in CAPTURES and retried is None:
+    if request.mode in CAPTURES and retried is None:
         yield from _load_calendar(ctx)
-    if plan.works_queue:
-        yield from _work_queue(ctx, plan.symbols, last=True)
+    if is_queue:
+        yield from _work_queue(ctx, symbols, last=True)
         return
-    for step in plan.steps:
+    for step in steps:
         if step.starts_at is not None:
-            yield from _wait_for_slot(ctx, plan.symbols, step.starts_at)
-        yield from _capture(ctx, step, last=step is plan.steps[-1])
-    if not plan.steps:
+            yield from _wait_for_slot(ctx, symbols, step.starts_at)
+        yield from _capture(ctx, step, last=step is steps[-1])
+    if not steps:
         yield from _land_events(ctx, last=True)
-    if plan.task == CLOSE:
+    if request.mode == CLOSE:
         history_probe.probe(ctx)
 
 
 def _capture(ctx: Context, step: Step, *, last: bool) -> Units:
     ctx.missing = {}
     ctx.denied.clear()  # permission may have come back
-    units = [Unit(step.dataset, group) for group in step.groups]
-    if step.dataset in [DATASET_BY_TASK[task] for task in CAPTURES]:
+    task = ctx.load.request.mode
+    units = [Unit(TASKS[task].dataset, group) for group in step.groups]
+    if task in CAPTURES:
         ctx.unplanned = set(step.keys)
         units.append(Unit("slot_run", step.keys))
     yield units
@@ -73,7 +136,7 @@ def _load_calendar(ctx: Context) -> Units:
         yield [Unit("session", (session.KEY,))]
 
 
-def _discover(ctx: Context, plan: Plan) -> Units:
+def _discover(ctx: Context, symbols: Sequence[str]) -> Units:
     """Calendar and stocks, what may be listed and fits a slot, what exists, the session's set."""
     yield [Unit("session", (session.KEY,))]
     day = named_day(ctx.load.request)
@@ -83,7 +146,6 @@ def _discover(ctx: Context, plan: Plan) -> Units:
     cursors = ctx.load.cursors("session_contract")
     wanted = ctx.load.request.options.get("refresh") or f"{day}"
     failed = ctx.ask(lambda conn: loads.read_undiscovered_symbols(conn, lane_name(DISCOVER)))
-    symbols = [symbol for step in plan.steps for symbol in step.keys]
     # three symbols without an answer end discovery: those that failed before come last
     ordered = sorted(symbols, key=lambda symbol: symbol in failed)
     left = tuple(symbol for symbol in ordered if cursors.get(symbol, "") < wanted)
@@ -132,39 +194,22 @@ def _work_queue(ctx: Context, symbols: Sequence[str], *, last: bool) -> Units:
 
     Five minutes before the close it is also whatever else the last slot before it lacks.
     """
-    waiting = ctx.ask(lambda conn: landed.read_queue(conn))
     ctx.queued, ctx.missing, ctx.unplanned = {}, {}, set()
     timetable = ctx.timetable
     ctx.queue_until = ctx.before_next_slot(timetable.now)
-    for queued in waiting:
-        # contracts of a slot that is over are given up, whichever symbols are requested
-        is_over = timetable.now >= timetable.slot_ends(queued.sample_time)
-        if queued.symbol not in symbols and not is_over:
-            continue
+    for queued in ctx.ask(lambda conn: find_waiting(conn, timetable, symbols)):
         key = f"{queued.symbol} {queued.sample_time.strftime(SLOT_NAME)}"
         ctx.queued.setdefault(key, []).append(queued)
         ctx.missing.setdefault(key, set()).add(queued.conid)
-    for key, conids in find_last_chance(ctx, symbols).items():
+    last_chance = ctx.ask(lambda conn: find_last_chance(conn, timetable, symbols))
+    for key, conids in last_chance.items():
         ctx.missing.setdefault(key, set()).update(conids)
     keys = sorted(ctx.missing, key=parse_point, reverse=True)
     if not keys:
         return
     units = [
-        Unit(DATASET_BY_TASK[SNAPSHOT], tuple(slot_keys))
+        Unit(TASKS[SNAPSHOT].dataset, tuple(slot_keys))
         for _, slot_keys in groupby(keys, parse_point)
     ]
     yield [*units, Unit("slot_run", tuple(keys))]
     yield from _land_events(ctx, last=last)
-
-
-def find_last_chance(ctx: Context, symbols: Sequence[str]) -> dict[str, set[int]]:
-    """Contracts that the last slot before the close lacks, by key, within five minutes of it."""
-    slot = ctx.timetable.last_chance_slot()
-    if slot is None:
-        return {}
-    missing = ctx.ask(
-        lambda conn: landed.read_missing(
-            conn, DATASET_BY_TASK[SNAPSHOT], slot.trade_date, slot.at, symbols
-        )
-    )
-    return {make_key(symbol, slot): conids for symbol, conids in missing.items() if conids}

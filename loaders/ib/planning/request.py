@@ -1,6 +1,7 @@
-"""Whether a request makes sense, before anything is opened. Its mode is its task."""
+"""The tasks, and whether a request of one makes sense, before anything is opened."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -12,22 +13,28 @@ from loaders.ib.contracts import universe
 from loaders.ib.operations import missing_settings
 from loaders.settings import Settings
 
-DISCOVER, SNAPSHOT, CLOSE, ENRICH, DAILY = TASKS = (
-    "discover",
-    "snapshot",
-    "close",
-    "enrich",
-    "daily",
-)
-ANY_TASK = ("incremental", "init")  # modes of the command line for what is due at this minute
-# options of the command line by task
-OPTIONS: Mapping[str, Sequence[str]] = {
-    DISCOVER: (),
-    SNAPSHOT: ("slot", "run_day", "retry_missed"),
-    CLOSE: (),
-    ENRICH: ("date",),
-    DAILY: (),
+
+@dataclass(frozen=True)
+class Task:
+    """A task of the source; the mode of a request.
+
+    dataset  what it captures; discovery's other datasets follow from the symbols of this one
+    options  of the command line
+    """
+
+    dataset: str
+    options: Sequence[str] = ()
+
+
+DISCOVER, SNAPSHOT, CLOSE, ENRICH, DAILY = "discover", "snapshot", "close", "enrich", "daily"
+TASKS = {
+    DISCOVER: Task("contract"),
+    SNAPSHOT: Task("chain_snapshot", ("slot", "run_day", "retry_missed")),
+    CLOSE: Task("chain_close"),
+    ENRICH: Task("open_interest", ("date",)),
+    DAILY: Task("underlying_daily"),
 }
+ANY_TASK = ("incremental", "init")  # modes of the command line for what is due at this minute
 # option of a scheduled load: `now`; `known` for symbols with contracts; `missed` for the queue
 DUE = "due"
 HINT = f"loaders run ib --task {'|'.join(TASKS)}"
@@ -46,7 +53,8 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
     if task not in (*TASKS, *ANY_TASK):
         raise UsageError(f"--task {request.mode}: unknown", hint=HINT)
     given = set(request.options) - {DUE}
-    if foreign := sorted(given - set(OPTIONS.get(task, ()))):
+    fitting = TASKS[task].options if task in TASKS else ()
+    if foreign := sorted(given.difference(fitting)):
         raise UsageError(f"--{foreign[0].replace('_', '-')} does not go with --task {task}")
     if len(given) > 1:
         raise UsageError("give one of --slot, --run-day and --retry-missed")
@@ -60,12 +68,11 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
 
 
 def task_name(request: LoadRequest) -> str:
-    """The task of a request; without --task an option of slots or --date implies it."""
+    """The task of a request; without --task an option implies the one that it goes with."""
     if request.mode not in ANY_TASK:
         return request.mode
-    if any(name in request.options for name in OPTIONS[SNAPSHOT]):
-        return SNAPSHOT
-    return ENRICH if "date" in request.options else request.mode
+    implied = (name for name, task in TASKS.items() if set(task.options) & set(request.options))
+    return next(implied, request.mode)
 
 
 def lane_name(task: str) -> str:

@@ -14,7 +14,7 @@ from loaders.ib.capture.better_row import COLUMNS
 from loaders.ib.capture.flags import is_silent
 from loaders.ib.capture.rows import INTRADAY
 from loaders.ib.client.values import Candidate, OptionContract, Underlying
-from loaders.ib.planning.timetable import oldest_set
+from loaders.ib.slots import oldest_set
 from loaders.warehouse.sql_files import read_sql
 
 STALE = "discovery_stale"

@@ -5,23 +5,18 @@ from datetime import date, datetime
 import psycopg
 
 from loaders.ib.queries.landed import run_sql
-from loaders.warehouse.ownership import has_relation
 
 RECENT_JOBS = 20
 
 
 def read_cursors(conn: psycopg.Connection, dataset: str) -> dict[str, str]:
-    """The cursor of each symbol in a dataset; empty before the first load."""
-    if not has_relation(conn, "ops.ingestion_state"):
-        return {}
+    """The cursor of each symbol in a dataset."""
     query = "select key, cursor from ops.ingestion_state where source = 'ib' and dataset = %s"
     return dict(conn.execute(query, (dataset,)).fetchall())
 
 
 def read_failed_discoveries(conn: psycopg.Connection, day: date, lane: str) -> dict[str, datetime]:
-    """When scheduled discovery last failed on each symbol of a day; empty before the first load."""
-    if not has_relation(conn, "ops.ingestion_jobs"):
-        return {}
+    """When scheduled discovery last failed on each symbol of a day."""
     return dict(run_sql(conn, "failed_discoveries", lane=lane, day=f"{day}"))
 
 

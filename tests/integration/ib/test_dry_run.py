@@ -10,7 +10,7 @@ import pytest
 from loaders.engine.request import LoadRequest
 from loaders.engine.source import Previewed
 from loaders.errors import SettingsError, UpstreamError
-from loaders.ib.planning import capacity
+from loaders.ib.planning import estimate
 from loaders.ib.planning.dry_run import preview
 from loaders.warehouse.postgres import open_warehouse
 from tests.integration.ib.bench import Bench, bench, new_york
@@ -92,7 +92,7 @@ def test_a_slot_is_planned_by_the_time_of_recent_batches(made: Bench) -> None:
     short = {"slot_window_minutes": 0.5}
     made = made.with_settings(max_concurrent_snapshots=4, quote_timeout=12.0, **short)
     assert made.load("snapshot", slot="now").exit_code == 0
-    assert (hold_s(), dry_run(made).detail["fits"]) == (capacity.HOLD, True)  # no time passed
+    assert (hold_s(), dry_run(made).detail["fits"]) == (estimate.HOLD, True)  # no time passed
     # eleven batches; contracts that were requested again, or never, do not count
     made.execute("update raw_ib.slot_run set finished_at = started_at + interval '121 seconds'")
     assert (hold_s(), dry_run(made).detail["capacity"]) == (11.0, 8)
@@ -102,7 +102,7 @@ def test_a_slot_is_planned_by_the_time_of_recent_batches(made: Bench) -> None:
     [warning] = [text for text in result.warnings if "the nearest strikes are taken" in text]
     assert "8 contracts fit" in warning
     made.execute("update raw_ib.slot_run set attempts = 2")
-    assert hold_s() == capacity.HOLD
+    assert hold_s() == estimate.HOLD
 
 
 def test_the_gateway_lists_the_contracts_of_unknown_symbols(made: Bench) -> None:

@@ -10,7 +10,6 @@ from loaders.engine.request import LoadRequest
 from loaders.errors import LockHeldError, UsageError
 from loaders.ib import source
 from loaders.ib.client import gateway as gateway_module
-from loaders.ib.planning.due import has_landed
 from loaders.ib.planning.request import DUE
 from loaders.loads import run_load
 from loaders.warehouse.lock import load_lock
@@ -192,16 +191,6 @@ def test_a_retry_leaves_a_slot_that_is_over(made: Bench) -> None:
     assert any("the slot 10:00 of 2026-11-19 is over" in text for text in late.warnings)
     named = made.load("snapshot", slot="10:00")
     assert (named.status, made.table("chain_snapshot")) == ("not due", before)
-
-
-@pytest.mark.long
-def test_an_older_home_gets_its_tables_before_they_are_read(made: Bench) -> None:
-    made.execute("drop table raw_ib.former_contract")
-    assert not has_landed(open_warehouse(made.settings))
-    [slot, *_] = made.due()
-    assert (slot.exit_code, counts(made)) == (0, [("AAPL", 28, 28), ("MSFT", 16, 16)])
-    assert has_landed(open_warehouse(made.settings))
-    assert made.due() == []
 
 
 @pytest.mark.long

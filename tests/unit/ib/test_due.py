@@ -11,8 +11,7 @@ from loaders.ib.operations import JOBS
 from loaders.ib.planning import due
 from loaders.ib.planning.due import Question
 from loaders.ib.planning.request import DUE, check_request
-from loaders.ib.planning.timetable import Timetable
-from loaders.ib.queries import landed
+from loaders.ib.queries import landed, loads
 from loaders.ib.queries.landed import Queued
 from loaders.ib.settings import IbSettings
 from loaders.ib.source import SOURCE
@@ -46,6 +45,48 @@ def test_options_become_named_slots_and_days() -> None:
     }
     with pytest.raises(NotDue, match="nothing waits"):
         resolved(make_request("snapshot", retry_missed="yes"), "2026-11-19T10:10:00")
+
+
+def test_each_task_has_its_hours() -> None:
+    clock = {DUE: "now"}
+    for request, now, why in (
+        (make_request("discover", **clock), "2026-11-19T09:24:00", "discovery is at 09:25"),
+        (make_request("discover"), "2026-11-19T16:00:01", "the session of 2026-11-19 is over"),
+        (make_request("close"), "2026-11-19T16:30:00", "the close snapshot is at 17:00"),
+        (make_request("close", **clock), "2026-11-19T19:00:01", "ended 19:00"),
+        (make_request("enrich"), "2026-11-23T03:59:00", "requested at 04:00"),
+        (make_request("daily"), "2026-11-27T08:00:00", "final at 15:00"),
+    ):
+        with pytest.raises(NotDue, match=why):
+            resolved(request, now)
+    assert resolved(make_request("discover"), "2026-11-19T08:00:00") == {"date": "2026-11-19"}
+    assert resolved(make_request("close"), "2026-11-19T23:00:00") == {"date": "2026-11-19"}
+    times = {"04:00": "first", "07:30": "confirm", "09:30": "late", "23:59": "late"}
+    assert {now: resolved(make_request("enrich"), f"2026-11-23T{now}:00") for now in times} == {
+        now: {"date": "2026-11-20", "pass": name} for now, name in times.items()
+    }
+    for day, why in (
+        ("2026-11-26", "no trading day"),
+        ("2026-11-30", "next morning"),
+        ("today", "no day"),
+    ):
+        with pytest.raises(UsageError, match=why):
+            resolved(make_request("enrich", date=day), "2026-11-30T18:00:00")
+
+
+def test_failed_discovery_is_tried_again_at_the_next_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = {"AAPL": new_york("2026-11-19T09:27:00")}
+    monkeypatch.setattr(loads, "read_cursors", lambda *_: {})
+    monkeypatch.setattr(loads, "read_failed_discoveries", lambda *_: failed)
+
+    def symbols(now: str) -> Any:
+        return due._find_discovery(make_question(f"2026-11-19T{now}", ["AAPL", "MSFT"]))[1]
+
+    assert symbols("09:29:59") == ["MSFT"]
+    assert symbols("09:30:00") == ["AAPL", "MSFT"]
+    failed |= dict.fromkeys(["AAPL", "MSFT"], new_york("2026-11-19T09:30:00"))
+    with pytest.raises(NotDue, match="at the next slot"):
+        symbols("09:45:00")
 
 
 def test_the_job_before_the_close_takes_no_other_slot() -> None:
@@ -131,7 +172,7 @@ def test_a_retry_names_no_task_and_a_load_does() -> None:
 
 def make_question(now: str, symbols: list[str]) -> Question:
     conn: Any = object()
-    return Question(Timetable(IbSettings(), new_york(now)), {DUE: "now"}, symbols, conn)
+    return Question(IbSettings(), new_york(now), {DUE: "now"}, symbols, conn)
 
 
 def queued(symbol: str, at: str) -> Queued:
@@ -142,16 +183,16 @@ def queued(symbol: str, at: str) -> Queued:
 def test_the_queue_of_other_symbols_is_due_once_its_slot_is_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def queue_time(waiting: Queued, now: str) -> str:
+    def check_queue(waiting: Queued, now: str) -> None:
         monkeypatch.setattr(landed, "read_queue", lambda _: [waiting])
-        return due._queue_time(make_question(now, ["AAPL"]))
+        due._check_queue(make_question(now, ["AAPL"]))
 
     other = queued("MSFT", "2026-11-19T10:00:00")
-    assert queue_time(queued("AAPL", "2026-11-19T10:00:00"), "2026-11-19T10:20:00")
+    check_queue(queued("AAPL", "2026-11-19T10:00:00"), "2026-11-19T10:20:00")
     with pytest.raises(NotDue, match="nothing waits"):
-        queue_time(other, "2026-11-19T10:20:00")
-    assert queue_time(other, "2026-11-19T10:30:00")
-    assert queue_time(other, "2026-11-20T04:00:00")
+        check_queue(other, "2026-11-19T10:20:00")
+    check_queue(other, "2026-11-19T10:30:00")
+    check_queue(other, "2026-11-20T04:00:00")
 
 
 def test_open_interest_is_retried_until_it_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +203,7 @@ def test_open_interest_is_retried_until_it_is_complete(monkeypatch: pytest.Monke
 
     def resolve(now: str) -> Any:
         # NEW has no contracts of the day, which keeps nothing due
-        return due._resolve_interest(make_question(f"2026-11-20T{now}", ["AAPL", "NEW"]))
+        return due._find_interest(make_question(f"2026-11-20T{now}", ["AAPL", "NEW"]))
 
     with pytest.raises(NotDue, match="was requested"):
         resolve("07:31:00")

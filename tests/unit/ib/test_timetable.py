@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from loaders.errors import NotDue, UsageError
-from loaders.ib.planning.timetable import Timetable, asof_date
+from loaders.ib.capture.open_interest_date import asof_date
+from loaders.ib.planning.timetable import Timetable
 from loaders.ib.settings import IbSettings
 from loaders.ib.slots import parse_slot
 from tests.unit.ib.gateways import new_york
@@ -113,30 +114,11 @@ def test_a_setting_adds_a_slot_before_the_close() -> None:
     assert at("2026-11-19T15:46:00").current_slot(by_clock=False).label == "15:30"
 
 
-def test_each_task_has_its_hours() -> None:
-    with pytest.raises(NotDue, match="09:25"):
-        at("2026-11-19T09:24:00").discovery_session(by_clock=True)
-    assert at("2026-11-19T08:00:00").discovery_session(by_clock=False).trade_date == date(
-        2026, 11, 19
-    )
-    with pytest.raises(NotDue, match="17:00"):
-        at("2026-11-19T16:30:00").close_session(by_clock=False)
-    with pytest.raises(NotDue, match="ended 19:00"):
-        at("2026-11-19T19:00:01").close_session(by_clock=True)
+def test_day_bars_are_final_two_hours_after_the_close() -> None:
     assert at("2026-11-20T18:00:00").finished_session().trade_date == date(2026, 11, 20)
     assert at("2026-11-22T08:00:00").finished_session().trade_date == date(2026, 11, 20)
     with pytest.raises(NotDue, match="final at 15:00 in New York; before that they may be in"):
         at("2026-11-27T08:00:00").finished_session()
-    times = "04:00:00", "07:30:00", "09:30:00", "23:59:00"
-    passes = [at(f"2026-11-23T{now}").interest_pass() for now in times]
-    assert {p.trade_date for p in passes} == {date(2026, 11, 20)}
-    assert [p.name for p in passes] == ["first", "confirm", "late", "late"]
-    with pytest.raises(NotDue, match="04:00"):
-        at("2026-11-23T03:59:00").interest_pass()
-    with pytest.raises(UsageError, match="no trading day"):
-        at("2026-11-30T08:00:00").check_interest_day(date(2026, 11, 26))
-    with pytest.raises(UsageError, match="next morning"):
-        at("2026-11-19T18:00:00").check_interest_day(date(2026, 11, 19))
 
 
 @pytest.mark.parametrize(

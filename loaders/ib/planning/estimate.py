@@ -1,9 +1,8 @@
-"""How many contracts fit a slot, and which are left out where they do not.
+"""What contracts take of the rates, how many fit a slot, and which are left out where they do not.
 
-A batch of `max_concurrent_snapshots` contracts costs a token; tokens come `per_minute`, and a sixth
-of a minute's may gather. A batch holds its lines for `hold_s`, and each contract and each
-underlying is a message on the wire. A slot must be captured within its window
-(`slot_window_minutes`), and before the next slot is near:
+A batch costs a token; tokens come `per_minute`, and a sixth of a minute's may gather. A batch holds
+its lines for `hold_s`, and each contract and each underlying is a message on the wire. A slot must
+be captured within its window (`slot_window_minutes`), and before the next slot is near:
 
     seconds = max((batches − per_minute / 6) · 60 / per_minute, batches · hold_s,
                   messages / messages_per_second)
@@ -28,8 +27,11 @@ C = TypeVar("C")
 
 
 @dataclass(frozen=True)
-class Batches:
-    """Batches of some contracts, a token each; `messages` on the wire."""
+class Estimate:
+    """Batches of some contracts, a token each; `messages` on the wire.
+
+    symbols, seconds_allowed  of a slot; open interest has no limit of its own
+    """
 
     contracts: int
     batch_size: int
@@ -37,6 +39,8 @@ class Batches:
     hold_s: float
     messages: int
     messages_per_second: float
+    symbols: int = 0
+    seconds_allowed: float = 0.0
 
     @property
     def batches(self) -> int:
@@ -48,31 +52,6 @@ class Batches:
         by_tokens = seconds_for(self.batches, self.per_minute)
         by_wire = self.messages / self.messages_per_second
         return max(by_tokens, self.batches * self.hold_s, by_wire)
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "contracts": self.contracts,
-            "batches": self.batches,
-            "batch_size": self.batch_size,
-            "per_minute": self.per_minute,
-            "burst": burst_size(self.per_minute),
-            "minutes": round(self.seconds / 60, 2),
-        }
-
-    def describe(self) -> str:
-        return (
-            f"{self.contracts:,} contracts in {self.batches:,} batches of {self.batch_size}, "
-            f"a token each, {self.per_minute:g} a minute after {burst_size(self.per_minute)}: "
-            f"{self.seconds / 60:.1f} minutes"
-        )
-
-
-@dataclass(frozen=True)
-class SlotBatches(Batches):
-    """Batches of a slot, and how many contracts fit it."""
-
-    symbols: int
-    seconds_allowed: float
 
     @property
     def capacity(self) -> int:
@@ -86,25 +65,42 @@ class SlotBatches(Batches):
     def fits(self) -> bool:
         return self.contracts <= self.capacity
 
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "contracts": self.contracts,
+            "batches": self.batches,
+            "batch_size": self.batch_size,
+            "per_minute": self.per_minute,
+            "burst": burst_size(self.per_minute),
+            "minutes": round(self.seconds / 60, 2),
+        }
+
     def __str__(self) -> str:
+        of_symbols = f" of {self.symbols:,} symbols" if self.symbols else ""
+        text = (
+            f"{self.contracts:,} contracts{of_symbols}: {self.batches:,} batches of "
+            f"{self.batch_size}, {self.per_minute:g} a minute after {burst_size(self.per_minute)}, "
+            f"{self.seconds / 60:.1f}"
+        )
+        if not self.seconds_allowed:
+            return f"{text} minutes"
         return (
-            f"{self.contracts:,} contracts of {self.symbols:,} symbols: {self.batches:,} batches "
-            f"of {self.batch_size}, {self.seconds / 60:.1f} of {self.seconds_allowed / 60:.0f} "
-            f"minutes; {self.capacity:,} contracts fit"
+            f"{text} of {self.seconds_allowed / 60:.1f} minutes; at {self.hold_s:.1f} s a batch "
+            f"{self.capacity:,} contracts fit"
         )
 
 
-def slot_batches(
+def estimate_slot(
     settings: IbSettings, counts: Mapping[str, int], hold_s: float | None = None
-) -> SlotBatches:
-    """Batches of a slot with so many contracts of each symbol.
+) -> Estimate:
+    """A slot with so many contracts of each symbol.
 
     `hold_s` is the measured time of a batch; no more than the longest wait counts. A batch requests
     the underlyings of its symbols too.
     """
     contracts, size = sum(counts.values()), settings.max_concurrent_snapshots
     shortest = BEFORE_CLOSE if settings.slot_before_close_enabled else EVERY
-    return SlotBatches(
+    return Estimate(
         contracts=contracts,
         batch_size=size,
         per_minute=settings.rate_limits.snapshot.per_minute,
@@ -118,9 +114,9 @@ def slot_batches(
     )
 
 
-def interest_batches(settings: IbSettings, contracts: int) -> Batches:
-    """Batches of a morning's open interest: streams, which cost a message more to cancel."""
-    return Batches(
+def estimate_interest(settings: IbSettings, contracts: int) -> Estimate:
+    """A morning's open interest: streams, which cost a message more to cancel."""
+    return Estimate(
         contracts=contracts,
         batch_size=min(INTEREST_BATCH, settings.usable_lines),
         per_minute=settings.rate_limits.open_interest.per_minute,
@@ -148,14 +144,12 @@ def nearest(candidates: Sequence[C], distance: Mapping[C, Decimal], count: int) 
 
     Calls and puts of a strike go together where the number allows.
     """
-    if len(candidates) <= count:
-        return list(candidates)
     order = {c: n for n, c in enumerate(candidates)}
     chosen = sorted(candidates, key=lambda c: (distance[c], order[c]))[:count]
     return sorted(chosen, key=order.__getitem__)
 
 
-def overflow_error(slot: SlotBatches) -> SettingsError:
+def overflow_error(slot: Estimate) -> SettingsError:
     return SettingsError(
         f"the chains do not fit a slot: {slot}",
         hint="ib.max_strikes_per_expiry, ib.max_dte or fewer symbols; ib.overflow = shrink takes "
@@ -163,7 +157,7 @@ def overflow_error(slot: SlotBatches) -> SettingsError:
     )
 
 
-def describe_lag(slot: SlotBatches, limit: float) -> str | None:
+def describe_lag(slot: Estimate, limit: float) -> str | None:
     """Why the verdict on the lag will fail: 95 of 100 quotes cannot come within the limit."""
     if (lag := 0.95 * slot.seconds) <= limit:
         return None

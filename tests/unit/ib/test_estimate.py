@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loaders.ib.planning.capacity import describe_lag, nearest, overflow_error, shares, slot_batches
+from loaders.ib.planning.estimate import (
+    describe_lag,
+    estimate_slot,
+    nearest,
+    overflow_error,
+    shares,
+)
 from loaders.ib.settings import IbSettings
 
 
@@ -17,29 +23,32 @@ def settings(per_minute: int = 30, size: int = 10, window: int = 15) -> IbSettin
 
 
 def test_the_rates_give_batches_and_minutes() -> None:
-    plan = slot_batches(settings(90, 20), {f"S{n}": 8 for n in range(50)}, hold_s=0.1)
+    plan = estimate_slot(settings(90, 20), {f"S{n}": 8 for n in range(50)}, hold_s=0.1)
     assert (plan.contracts, plan.batches) == (400, 20)
     # 450 messages take longer than the tokens
     assert plan.seconds == pytest.approx(450 / 40)
     assert plan.fits
-    assert str(plan).startswith("400 contracts of 50 symbols: 20 batches of 20, 0.2 of 15 minutes")
+    assert str(plan) == (
+        "400 contracts of 50 symbols: 20 batches of 20, 90 a minute after 15, 0.2 of 15.0 minutes; "
+        "at 0.1 s a batch 27,300 contracts fit"
+    )
     shorter = settings().model_copy(update={"slot_before_close_enabled": True})
-    assert slot_batches(shorter, {"AAPL": 8}).seconds_allowed == 13 * 60
-    slow = slot_batches(settings(30, 20), {f"S{n}": 8 for n in range(50)}, hold_s=0.1)
+    assert estimate_slot(shorter, {"AAPL": 8}).seconds_allowed == 13 * 60
+    slow = estimate_slot(settings(30, 20), {f"S{n}": 8 for n in range(50)}, hold_s=0.1)
     assert slow.seconds == pytest.approx(15 * 60 / 30)
 
 
 def test_lines_that_are_held_long_limit_the_capacity() -> None:
-    quick, slow = (slot_batches(settings(), {"AAPL": 3000}, hold) for hold in (1.0, 11.0))
+    quick, slow = (estimate_slot(settings(), {"AAPL": 3000}, hold) for hold in (1.0, 11.0))
     assert quick.capacity == (5 + 15 * 30) * 10
     assert slow.capacity == int(15 * 60 / 11) * 10
     assert (quick.fits, slow.fits) == (True, False)
     # no more than the longest wait counts
-    assert slot_batches(settings(), {"AAPL": 3000}, 960.0).hold_s == 12.0
-    wire = slot_batches(settings(6000, 80), {"AAPL": 3000}, 0.01)
+    assert estimate_slot(settings(), {"AAPL": 3000}, 960.0).hold_s == 12.0
+    wire = estimate_slot(settings(6000, 80), {"AAPL": 3000}, 0.01)
     assert wire.capacity == 15 * 60 * 40 - 1
     # a capture gives way two minutes before the next slot, whatever the window
-    whole = slot_batches(settings(window=30), {"AAPL": 3000}, 1.0)
+    whole = estimate_slot(settings(window=30), {"AAPL": 3000}, 1.0)
     assert whole.capacity == (5 + 28 * 30) * 10
     assert "do not fit a slot" in str(overflow_error(slow))
 
@@ -69,7 +78,7 @@ def test_the_nearest_to_the_money_stay_in_their_order() -> None:
 
 
 def test_a_slot_that_takes_longer_than_the_lag_allows_is_named() -> None:
-    slot = slot_batches(settings(30, 10), {"AAPL": 1000}, hold_s=0.1)  # 95 tokens, 2 s each
+    slot = estimate_slot(settings(30, 10), {"AAPL": 1000}, hold_s=0.1)  # 95 tokens, 2 s each
     assert slot.seconds == pytest.approx(190)
     assert describe_lag(slot, 181) is None
     late = describe_lag(slot, 120)
