@@ -76,9 +76,9 @@ class Estimate:
         }
 
     def __str__(self) -> str:
-        of_symbols = f" of {self.symbols:,} symbols" if self.symbols else ""
+        symbols = f" of {self.symbols:,} symbols" if self.symbols else ""
         text = (
-            f"{self.contracts:,} contracts{of_symbols}: {self.batches:,} batches of "
+            f"{self.contracts:,} contracts{symbols}: {self.batches:,} batches of "
             f"{self.batch_size}, {self.per_minute:g} a minute after {burst_size(self.per_minute)}, "
             f"{self.seconds / 60:.1f}"
         )
