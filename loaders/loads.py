@@ -79,20 +79,12 @@ def run_load(
     """Load one registered source, see loaders.engine.load.run_load."""
     source = sources.find(request.source)
 
-    def prepare() -> Warehouse:
-        from loaders.warehouse.tables import refuse_renamed_columns
-
-        warehouse = prepare_warehouse(settings, reporter)
-        # of this source alone: the others load
-        warehouse.ask(lambda conn: refuse_renamed_columns(conn, source.tables))
-        return warehouse
-
     return load.run_load(
         settings,
         source,
         request,
         reporter,
-        prepare=prepare,
+        prepare=lambda: prepare_warehouse(settings, reporter),
         on_start=on_start,
         **options,
     )

@@ -20,8 +20,6 @@ class Section(BaseModel):
 
     # fields by the variables under which other tools know them
     foreign_variables: ClassVar[Mapping[str, str]] = {}
-    # fields of earlier versions: what there is instead
-    former_fields: ClassVar[Mapping[str, str]] = {}
     # the field without which such variables are not meant for us
     foreign_variables_need: ClassVar[str | None] = None
     # whether the secrets are addresses whose parts may be tokens

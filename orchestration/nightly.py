@@ -194,8 +194,8 @@ def _send_alerts(settings: Settings, result: RunResult, run_id: str) -> Stage:
             _summarize(settings, checked),
             figures={
                 "open_causes": len(checked.open),
-                "told_messages": checked.sent,
-                "untold_messages": checked.unsent,
+                "sent_messages": checked.sent,
+                "unsent_messages": checked.unsent,
             },
         )
 

@@ -29,7 +29,7 @@ WORD = re.compile(
 )
 # columns, figures and JSON keys that users know; `x is none` of Jinja, `x is None` of Python
 KNOWN = re.compile(
-    r'\b(?:recovery_told_at|told_at|is_told|told_messages)\b|"mends?"|"told"|\bis None\b'
+    r"\b(?:recovery_told_at|told_at|is_told)\b|\bis None\b"
     r"|\{[{%].*?\bis none\b.*?[%}]\}"
 )
 

@@ -42,7 +42,7 @@ class Check:
             "name": self.name,
             "status": self.status,
             "seen": self.text,
-            "mend": self.fix,
+            "fix": self.fix,
             "exit_code": self.exit_code,
         }
 

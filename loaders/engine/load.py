@@ -149,16 +149,6 @@ class Load:
             self.state = self.pipeline.state
         return cursors.read(self.state, self.source.name, resource)
 
-    def rename_cursors(self, resource: str, renamed: Callable[[str], str]) -> None:
-        """Keep the cursors of keys that an earlier version named otherwise.
-
-        The next package takes them to the warehouse.
-        """
-        if any(renamed(key) != key for key in self.cursors(resource)):
-            with self.pipeline.managed_state() as state:
-                cursors.rename(state, self.source.name, resource, renamed)
-            self.state = None
-
     def save(self, task: Task) -> None:
         stores = any(d.name == task.dataset and d.recurs for d in self.source.datasets)
         jobs.save_task(self.warehouse, self.job_id, task, stores_failures=stores)

@@ -45,9 +45,6 @@ class IbSettings(Section):
         "IB_CLIENT_ID": "client_id",
         "IB_MARKET_DATA_TYPE": "market_data_type",
     }
-    former_fields: ClassVar = {
-        "dividend_yield": "forwards are from quotes and dividends of each underlying",
-    }
     # without a gateway the IB_ variables are other tools'
     foreign_variables_need: ClassVar = "host"
 

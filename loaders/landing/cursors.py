@@ -7,7 +7,7 @@ in the package that carries the rows, so they may lag the rows and never lead th
 """
 
 import re
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from datetime import date, datetime
 from typing import Any
 
@@ -21,15 +21,6 @@ def read(pipeline_state: Mapping[str, Any], source: str, resource: str) -> dict[
     """The cursors of one resource from a pipeline's state, empty before the first load."""
     resources = pipeline_state.get("sources", {}).get(source, {}).get("resources", {})
     return dict(resources.get(resource, {}).get(_STATE_KEY, {}))
-
-
-def rename(
-    pipeline_state: Mapping[str, Any], source: str, resource: str, renamed: Callable[[str], str]
-) -> None:
-    """Give the cursors of one resource the names that its keys have now."""
-    stored = pipeline_state["sources"][source]["resources"][resource][_STATE_KEY]
-    for key in [key for key in stored if renamed(key) != key]:
-        stored[renamed(key)] = stored.pop(key)
 
 
 def advance(resource_state: MutableMapping[str, Any], moves: Mapping[str, str]) -> None:

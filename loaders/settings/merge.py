@@ -245,10 +245,6 @@ def _explain(error: ErrorDetails, origins: Mapping[str, str]) -> str:
     if error["type"] != "extra_forbidden":
         return f"setting {dotted} ({place}): {error['msg']}"
     section, name = _section(dotted), dotted.split(".")[-1]
-    if instead := section.former_fields.get(name):
-        return (
-            f"setting {dotted} ({place}) is no longer there: {instead}; delete it from that place"
-        )
     names = [n for n in section.model_fields if n != "origins"]
     near = difflib.get_close_matches(name, names, n=1)
     guess = f"; did you mean {near[0]}?" if near else "."

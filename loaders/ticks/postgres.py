@@ -44,7 +44,6 @@ from loaders.ticks.tables import (
     TABLES,
     StoreTable,
 )
-from loaders.ticks.whole_years import add_whole_years
 from loaders.warehouse.ownership import claim_schemas, has_relation
 from loaders.warehouse.postgres import Warehouse
 
@@ -291,7 +290,6 @@ def _prepare(conn: psycopg.Connection) -> None:
         f"create index if not exists {MAIN_TICKS.name}_day on {_name(MAIN_TICKS)} "
         "(trading_day, symbol)".encode()
     )
-    add_whole_years(conn, _name)
 
 
 def _columns(conn: psycopg.Connection, table: StoreTable) -> dict[str, str]:

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 
 from loaders.engine.source import Unit
-from loaders.ticks.whole_years import whole_year
 from loaders.tq import landed
 from loaders.tq.context import Context, Dataset
 from loaders.tq.datasets import (
@@ -59,7 +58,6 @@ def _plan_mapping(ctx: Context, datasets: Sequence[str]) -> Iterator[Sequence[Un
     A retry asks for all of it once more: it is little, and each part depends on those before it.
     """
     varieties = ctx.load.request.keys or tuple(ctx.settings.varieties)
-    ctx.load.rename_cursors("contract_daily", whole_year)
     yield [Unit("trading_day", (trading_day.KEY,))]
     ctx.days = ctx.ask(landed.trading_days)
     second = [

@@ -11,8 +11,8 @@ from loaders.settings import Settings
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse, find_warehouse
 
-# The last of the thirteen that made the same tables before 0.1.0; their names were recorded.
-LAST_BEFORE_RELEASE = "0013_routes.sql"
+# the last of those that made the same tables before 0.1.0; their names were recorded
+LAST_BEFORE_RELEASE = "0007_exports.sql"
 
 
 def folder() -> Traversable:
@@ -76,7 +76,7 @@ def refuse_older(names: Iterable[str], owner: str) -> None:
 
 
 def migrate(conn: psycopg.Connection) -> None:
-    """Apply what the warehouse lacks; the tables of the thirteen are taken over as they are."""
+    """Apply what the warehouse lacks; tables of before 0.1.0 are taken over."""
     conn.execute(
         "create table if not exists ops.schema_migrations "
         "(name text primary key, applied_at timestamptz not null default now())"

@@ -11,7 +11,6 @@ import psycopg
 import pyarrow as pa
 from psycopg import sql
 
-from loaders.errors import SettingsError
 from loaders.warehouse.postgres import unless_locked
 
 # the lineage of every landed row; dlt adds the load id while it extracts
@@ -167,10 +166,7 @@ def landed_table(
 
 
 def create_tables(conn: psycopg.Connection, tables: Iterable[LandedTable]) -> None:
-    """Create the tables that are absent, and add columns declared since.
-
-    Not those that somebody may have renamed: see refuse_renamed_columns.
-    """
+    """Create the tables that are absent, and add columns declared since."""
     tables = list(tables)
     known: dict[str, list[str]] = dict(
         conn.execute(
@@ -212,7 +208,6 @@ def _add_columns(conn: psycopg.Connection, table: LandedTable, present: Containe
             sql.Identifier(column.name), sql.SQL(_postgres_type(column.type))
         )
         for column in missing
-        if not _find_other_name(conn, table, column)
     ]
     if not added:
         return
@@ -226,47 +221,6 @@ def _add_columns(conn: psycopg.Connection, table: LandedTable, present: Containe
                 sql.SQL("alter column {} drop not null").format(sql.Identifier(SOURCE_ROUTE))
             )
         _alter(conn, name, added)
-
-
-def refuse_renamed_columns(conn: psycopg.Connection, tables: Iterable[LandedTable]) -> None:
-    """Raise SettingsError where a column seems to have another name than the declared one.
-
-    An empty column in its place would take the values from every model, without an error.
-    """
-    for table in tables:
-        rows = conn.execute(
-            "select attname from pg_attribute where attrelid = to_regclass(%s) and attnum > 0",
-            (table.qualified,),
-        )
-        present = {name for (name,) in rows}
-        for column in table.stored if present else ():
-            if column.name in present:
-                continue
-            if other := _find_other_name(conn, table, column):
-                alter, kind = f"alter table {table.qualified}", _postgres_type(column.type)
-                raise SettingsError(
-                    f"{table.qualified} has no column {column.name}, but {other}, which quotemill "
-                    "does not know",
-                    hint=f"if that is the same: {alter} rename column {other} to {column.name}; "
-                    f"if it is yours: {alter} add column {column.name} {kind}",
-                )
-
-
-def _find_other_name(conn: psycopg.Connection, table: LandedTable, column: pa.Field) -> str | None:
-    """A column with values, of this type, that the table is not declared with."""
-    declared = {*table.schema.names, *table.stored.names, LOAD_ID, ROUTE_NO, FILE_NO}
-    others = conn.execute(
-        "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0 "
-        "and not attisdropped and atttypid = to_regtype(%s) and attname <> all(%s) order by attnum",
-        (table.qualified, _postgres_type(column.type), sorted(declared)),
-    )
-    for (name,) in others.fetchall():
-        query = sql.SQL("select exists (select 1 from {} where {} is not null)").format(
-            sql.Identifier(table.dataset, table.name), sql.Identifier(name)
-        )
-        if conn.execute(query).fetchone() == (True,):
-            return str(name)
-    return None
 
 
 def _alter(conn: psycopg.Connection, name: sql.Identifier, actions: Iterable[sql.Composed]) -> None:

@@ -36,7 +36,7 @@ class CheckResult:
     unsent: int
 
     def as_json(self) -> dict[str, object]:
-        return {"open": self.open, "told": self.sent, "untold": self.unsent}
+        return {"open": self.open, "sent": self.sent, "unsent": self.unsent}
 
 
 def check_and_notify(

@@ -8,7 +8,7 @@ select distinct on (coalesce(r.schedule, r.command))
     ) as code_before, exists (
         -- its check ended: what a channel refused is in the book
         select 1 from ops.metrics as m
-        where m.run_id = r.run_id and m.stage = 'alerts' and m.name = 'untold_messages'
+        where m.run_id = r.run_id and m.stage = 'alerts' and m.name = 'unsent_messages'
     ) as has_reported, (
         select m.value from ops.metrics as m
         where m.run_id = r.run_id and m.stage = 'logscan' and m.name = 'error_kinds'

@@ -79,8 +79,7 @@ class RetentionResult(Result):
         )
 
     def as_json(self) -> dict[str, Any]:
-        document = super().as_json() | {"rows": self.rows}
-        return {"kept" if name == "remaining" else name: v for name, v in document.items()}
+        return super().as_json() | {"rows": self.rows}
 
 
 def retain(

@@ -46,7 +46,7 @@ class BackupResult:
     seconds: float
 
     def as_json(self) -> dict[str, Any]:
-        about = {"kept": self.remaining, "removed": self.removed, "seconds": self.seconds}
+        about = {"remaining": self.remaining, "removed": self.removed, "seconds": self.seconds}
         return self.backup.as_json() | about
 
 

@@ -57,7 +57,7 @@ class Status:
             "timescale": asdict(self.timescale) | {"off": self.timescale.off}
             if self.timescale
             else None,
-            "mends": [{"wrong": check.text, "mend": check.fix} for check in self.problems],
+            "problems": [{"problem": check.text, "fix": check.fix} for check in self.problems],
         }
 
 

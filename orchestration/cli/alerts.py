@@ -99,7 +99,6 @@ def close_command(
         print(f"{cause} is closed; the next check sends that, or opens it again")
 
 
-@app.command("look", hidden=True)
 @app.command("check")
 def check_command(json: JsonFlag = False) -> None:
     """Check disk, calendar, scheduled jobs, self-tests, delayed data; send what is new or resolved.

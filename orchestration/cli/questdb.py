@@ -171,22 +171,6 @@ def copy(
         )
 
 
-@app.command(
-    name="take-over",
-    hidden=True,
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-)
-def take_over() -> None:
-    """Explain how another warehouse gets a QuestDB; series cannot be taken over one by one."""
-    from loaders.ticks.questdb.warehouse_mark import RELEASE
-
-    raise UsageError(
-        "a QuestDB serves one warehouse; series are not taken over one by one",
-        hint=f"if this warehouse replaces the other one, run `{RELEASE}` in QuestDB, "
-        "then `loaders run tq`",
-    )
-
-
 @app.command()
 def remove(
     yes: DeleteYes = False,

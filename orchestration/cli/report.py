@@ -43,7 +43,7 @@ def report_command(
     page.write(report, path)
     if json:
         shell.print_json(
-            {"path": str(path), "since": report.since, "mends": len(report.status.problems)}
+            {"path": str(path), "since": report.since, "problems": len(report.status.problems)}
         )
         return
     print(path)

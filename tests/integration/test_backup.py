@@ -119,7 +119,7 @@ def test_a_backup_holds_the_warehouse_the_settings_and_the_archives_list(bench: 
     assert (modes, path.stat().st_mode & 0o777) == ({0o600}, 0o700)
     manifest = json.loads((path / "backup.json").read_text())
     assert manifest["warehouse"]["id"] == warehouse_id(bench.warehouse)
-    assert manifest["warehouse"]["migrations"][0] == "0001_warehouse.sql"
+    assert manifest["warehouse"]["migrations"][0] == "0001_release.sql"
     assert manifest["archive"] == {
         "folder": str(bench.settings.home / "archive"),
         **{"files": 1, "rows": 7, "bytes": 5},
@@ -309,7 +309,7 @@ def test_the_backup_commands_create_list_verify_and_restore(bench: Bench, tmp_pa
     assert place.inside("quotemill", "backup", "restore").returncode == 2
     made = place.inside("quotemill", "backup", "--json")
     answer = json.loads(made.stdout)
-    assert (made.returncode, answer["kept"], answer["removed"]) == (0, 1, [])
+    assert (made.returncode, answer["remaining"], answer["removed"]) == (0, 1, [])
     name = Path(answer["path"]).name
     assert name in place.inside("quotemill", "backup", "list").stdout
     assert place.inside("quotemill", "backup", "check", name).returncode == 0

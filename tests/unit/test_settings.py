@@ -327,14 +327,3 @@ def test_a_password_is_in_no_repr_and_no_error(tmp_path: Path) -> None:
         with pytest.raises(SettingsError) as caught:
             load_settings(environ | wrong, cwd=tmp_path)
         assert "hunter2" not in f"{caught.value} {caught.value.hint}"
-
-
-def test_a_setting_of_an_earlier_version_is_named_with_what_to_do(tmp_path: Path) -> None:
-    path = tmp_path / "quotemill.toml"
-    path.write_text("[ib]\ndividend_yield = 0.01\n")
-    with pytest.raises(SettingsError) as caught:
-        load_settings({}, cwd=tmp_path)
-    assert str(caught.value) == (
-        f"setting ib.dividend_yield ({path}) is no longer there: forwards are from quotes and "
-        "dividends of each underlying; delete it from that place"
-    )

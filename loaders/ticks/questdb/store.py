@@ -22,7 +22,6 @@ from loaders.ticks import index_tables
 from loaders.ticks.day_hash import measure_days, measure_sql
 from loaders.ticks.frame import TICKS, DayKey, key_of, window
 from loaders.ticks.questdb import ranges
-from loaders.ticks.questdb.add_years import add_whole_years
 from loaders.ticks.questdb.connection import Connection
 from loaders.ticks.questdb.day_writer import rows_to_write
 from loaders.ticks.questdb.drop_partitions import drop_archived
@@ -207,7 +206,6 @@ class QuestdbStore:
         prepare_tables(self._connection.http())
         if self._mark is not None:
             self._require_own_warehouse(self._mark())
-        add_whole_years(self._connection.http())
 
     def _require_own_warehouse(self, mark: WarehouseMark) -> None:
         marked = self._read(WAREHOUSE)

@@ -37,7 +37,7 @@ def test_killed_and_failed_jobs_are_reported_by_the_next_check(
     with history.recorded(settings, "backup", run_id="a", schedule="weekly_backup") as run:
         run.end(1, "no room")
     with history.recorded(settings, "run tdx", run_id="b", schedule="tdx_daily") as run:
-        names = ("exit_code", "untold_messages")  # its own check reported it
+        names = ("exit_code", "unsent_messages")  # its own check reported it
         run.measure([Metric("alerts", "", name, 0) for name in names])
         run.end(4, "nobody answers")
     with history.recorded(settings, "run tq", run_id="d", schedule="tq_daily") as run:
@@ -273,7 +273,7 @@ def test_a_job_that_fails_otherwise_is_sent_again(settings: Settings, hook: Hook
         with history.recorded(settings, "run tdx", run_id=run_id, schedule="tdx_daily") as run:
             run.measure([Metric("alerts", "", "exit_code", 0)])
             if has_checked:  # one of two channels did not take it: it is in the book
-                run.measure([Metric("alerts", "", "untold_messages", 1)])
+                run.measure([Metric("alerts", "", "unsent_messages", 1)])
             run.end(code)
 
     ended("a", 4)

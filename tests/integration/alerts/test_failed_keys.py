@@ -13,7 +13,6 @@ from pydantic import SecretStr
 from loaders.engine.result import LoadResult
 from loaders.errors import PartialError
 from loaders.settings import Settings
-from loaders.warehouse import migrate
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.alerts import causes
 from orchestration.alerts import check as alerts
@@ -219,17 +218,3 @@ def test_failed_keys_stand_until_a_load_of_them_succeeds(
     assert problems(bench) == [(text, "loaders retry 1")]
     bench.load(retry=True)
     assert problems(bench) == []
-
-
-def test_a_home_of_before_has_the_failed_keys_of_its_loads(
-    bench: Toy,  # noqa: F811
-    night: Night,
-) -> None:
-    night("AA", "Bb")
-    night(keys=("AA",))
-    with psycopg.connect(bench.dsn) as conn:
-        conn.execute("drop table ops.failed_keys")
-        conn.execute("delete from ops.schema_migrations where name > '0001_warehouse.sql'")
-    migrate.prepare(open_warehouse(bench.settings), [])
-    assert [fix for _, fix in problems(bench)] == ["loaders retry 1"]
-    assert bench.rows("select dataset, key, job_id from ops.failed_keys") == [("price", "Bb", 1)]

@@ -217,8 +217,8 @@ def test_the_commands_test_list_and_check(settings: Settings, hook: Hook, tmp_pa
     done = place.inside("quotemill", "alerts", "check")
     assert "1 open, 0 messages sent, 1 not sent\njob:weekly_backup" in done.stdout
     hook.status = 200
-    shown = json.loads(place.inside("quotemill", "alerts", "look", "--json").stdout)
-    assert shown == {"open": ["job:weekly_backup"], "told": 1, "untold": 0}
+    shown = json.loads(place.inside("quotemill", "alerts", "check", "--json").stdout)
+    assert shown == {"open": ["job:weekly_backup"], "sent": 1, "unsent": 0}
     listed = place.inside("quotemill", "alerts", "list").stdout
     assert "error   job:weekly_backup since" in listed
     assert "no room" in listed

@@ -5,9 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from loaders.errors import SettingsError, UsageError
+from loaders.errors import SettingsError
 from loaders.progress import Silent
 from loaders.ticks.questdb.http import QuestdbHttp
 from loaders.ticks.questdb.store import QuestdbStore
@@ -15,7 +14,6 @@ from loaders.ticks.questdb.warehouse_mark import RELEASE, WarehouseMark
 from loaders.tq.tick_days.repair import take_out_unlisted
 from loaders.tq.tick_days.verify import verify
 from loaders.warehouse.postgres import open_warehouse
-from orchestration.cli import questdb as commands
 from tests.integration.ticks.conftest import empty_questdb, questdb_folder  # noqa: F401
 from tests.integration.ticks.servers import address_of, open_at
 from tests.integration.tq.bench import Bench, bench
@@ -99,9 +97,3 @@ def test_a_second_warehouse_is_refused_until_the_first_is_released(
         assert [row[:2] for row in other.rows(INDEX)] == [row[:2] for row in before]
         assert stamps(other) == {"f" * 16}
         assert owner.load("ticks", until=TRADED[1]).exit_code == SettingsError.exit_code
-
-
-def test_the_former_command_take_over_explains_what_to_do() -> None:
-    result = CliRunner().invoke(commands.app, ["take-over", "KQ.m@SHFE.cu", "--yes", "--json"])
-    assert isinstance(result.exception, UsageError)
-    assert RELEASE in result.exception.hint

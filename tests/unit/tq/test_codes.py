@@ -4,7 +4,6 @@ from datetime import date
 
 import pytest
 
-from loaders.ticks.whole_years import short_ones, whole_year
 from loaders.tq.client.program.codes import own_code, server_code
 
 
@@ -29,19 +28,3 @@ def test_a_code_of_zhengzhou_gets_its_whole_year(code: str, day: str, own: str) 
     assert own_code(code, date.fromisoformat(day)) == own
     assert own_code(own, date.fromisoformat(day)) == own
     assert server_code(own) == code
-
-
-@pytest.mark.parametrize(
-    ("before", "now"),
-    [
-        ("CZCE.SR010", "CZCE.SR2010"),  # the first that had the code alone
-        ("CZCE.SR601", "CZCE.SR2601"),
-        ("CZCE.SR009", "CZCE.SR3009"),  # the last
-        ("CZCE.PTA_F601", "CZCE.PTA_F2601"),
-        ("CZCE.SR1601", "CZCE.SR1601"),
-        ("SHFE.cu601", "SHFE.cu601"),
-    ],
-)
-def test_a_name_of_an_earlier_version_gets_its_whole_year(before: str, now: str) -> None:
-    assert whole_year(before) == now
-    assert short_ones([now, None, before]) == ([] if now == before else [before])

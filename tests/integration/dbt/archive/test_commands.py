@@ -64,7 +64,7 @@ def test_the_life_of_a_day(quotemill: Quotemill, conn: psycopg.Connection) -> No
     done = quotemill("retention", LATER, "--json")  # without a terminal
     shown = json.loads(done.stdout)
     assert (shown["rows"], shown["exit_code"], done.returncode) == (112, 0, 0)
-    assert shown["kept"] == []
+    assert shown["remaining"] == []
     assert shown["dropped"] == [{"day": "2026-11-24", "underlyings": 2, "rows": 112}]
 
     done = quotemill("restore", "--date", "2026-11-24", "--symbols", "brk_b", LATER)

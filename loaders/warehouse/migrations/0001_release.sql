@@ -20,7 +20,8 @@ create table ops.ingestion_jobs (
     finished_at timestamptz,
     cancel_requested_at timestamptz,
     error text,
-    lane text not null -- loads of a lane wait for each other
+    lane text not null, -- loads of a lane wait for each other
+    cancel_after_task integer -- stop after it; cancel_requested_at stops after the batch
 );
 create index ingestion_jobs_source_idx on ops.ingestion_jobs (source, started_at desc);
 
@@ -66,6 +67,23 @@ create table ops.ingestion_state (
     last_success_at timestamptz,
     cursor text, -- orders as text
     primary key (source, dataset, key)
+);
+
+-- Keys whose newest load failed; a load of the key that succeeds deletes its row. The numbers grow:
+-- a larger one means that another key failed.
+create table ops.failed_keys (
+    failure_id bigint generated always as identity primary key,
+    source text not null,
+    dataset text not null,
+    key text not null,
+    reason text not null,
+    first_job_id bigint not null, -- the load in which it failed first
+    job_id bigint not null, -- the newest load in which it failed
+    first_failed_at timestamptz not null default clock_timestamp(),
+    acknowledged_at timestamptz,
+    acknowledged_by text,
+    acknowledged_because text,
+    unique (source, dataset, key)
 );
 
 -- one row for each file of rows that was committed, written in the transaction of its rows
@@ -121,7 +139,8 @@ create table ops.change_cursors (
     reader text primary key,
     seen pg_snapshot not null,
     fingerprint text, -- of the query that read; another one reads everything
-    moved_at timestamptz not null default clock_timestamp()
+    moved_at timestamptz not null default clock_timestamp(),
+    left_day date -- the running day that a continuous aggregate leaves to readers
 );
 
 -- relations that dbt built: what is not listed here is never replaced
@@ -170,7 +189,8 @@ create table ops.seen_findings (
     is_told boolean not null default false, -- a run's exit code was 5 for it, or 0 in spite of it
     acknowledged_at timestamptz,
     acknowledged_by text,
-    reason text
+    reason text,
+    model text -- of schema qa, which found it
 );
 create index seen_findings_key_idx on ops.seen_findings
 (qa_schema, check_name, subject, trade_date);
@@ -343,4 +363,17 @@ create table ops.archive_swaps (
     schema_name text not null,
     plan jsonb not null,
     begun_at timestamptz not null default clock_timestamp()
+);
+
+-- Exports that follow corrections: what is written where. How far a folder is says its manifest.
+create table ops.exports (
+    name text primary key,
+    market_schema text not null,
+    what text not null, -- a table or a query
+    form text not null,
+    codes text[] not null default '{}', -- empty: every one
+    since date,
+    adjust text not null,
+    folder text not null unique,
+    created_at timestamptz not null default clock_timestamp()
 );
