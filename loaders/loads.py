@@ -12,7 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from loaders import log, signals, sources
-from loaders.engine import job_list, jobs, load, metrics, shard_jobs
+from loaders.engine import job_list, jobs, load, metrics
 from loaders.engine.load import Load
 from loaders.engine.metrics import Metric
 from loaders.engine.request import LoadRequest
@@ -155,29 +155,6 @@ def load_parts(
             _show(display, f"{part.source}, {part.mode}:" if len(parts) > 1 else f"{part.source}:")
         results.append(try_load(settings, part, display, as_of=as_of))
         if results[-1].ends_source or results[-1].exit_code == INTERRUPTED:
-            break
-    return results
-
-
-def retry_parts(
-    settings: Settings,
-    request: LoadRequest,
-    display: Display,
-    *,
-    as_of: datetime | None = None,
-    job: int | None = None,
-) -> list[LoadResult]:
-    """Load what is left of a job; without one of the newest that failed, in all its shards."""
-    numbers = [job]
-    warehouse = find_warehouse(settings) if job is None else None
-    if warehouse is not None:
-        numbers = shard_jobs.jobs_to_retry(warehouse, request.source)
-    results: list[LoadResult] = []
-    for number in numbers:
-        results.append(
-            try_load(settings, request, display, as_of=as_of, retry=True, retry_job=number)
-        )
-        if results[-1].exit_code == INTERRUPTED:
             break
     return results
 

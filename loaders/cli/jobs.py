@@ -20,10 +20,10 @@ def status_command(
 
     Example: loaders status --json
     """
-    from loaders.engine import shard_jobs
+    from loaders.engine import job_list
 
     settings = load_settings()
-    shown = shard_jobs.report(find_current_warehouse(settings), limit)
+    shown = job_list.report(find_current_warehouse(settings), limit)
     if json:
         shell.print_json(shown | describe_place(settings))
         return
@@ -59,8 +59,6 @@ def print_jobs(shown: dict[str, Any], fresh: Mapping[str, str] | None = None) ->
         return
     for job in shown["jobs"]:
         print(format_job(job))
-    for whole in shown["shards"]:
-        print(format_whole(whole))
     for task in shown["tasks"]:
         if task["status"] not in ("succeeded", "skipped", "pending"):
             _print_task(task)
@@ -77,28 +75,11 @@ def format_job(job: dict[str, Any]) -> str:
     started = f"{job['started_at']:%Y-%m-%d %H:%M:%S}"
     return (
         f"job {job['job_id']:>4}  {started} UTC  {job['source']} {job['mode']:<11} "
-        f"{describe_shard(job)}{job['status']:<11} "
+        f"{job['status']:<11} "
         f"{job['done']:,} done, {job['skipped']:,} skipped, {job['failed']:,} failed; "
         f"{job['rows_new']:,} new, {job['rows_changed']:,} changed"
         + (f"; {job['error']}" if job["error"] else "")
     )
-
-
-def format_whole(whole: Mapping[str, Any]) -> str:
-    """A line of a load in shards, of loaders.engine.shard_jobs: each shard's job, and the sums."""
-    parts = ", ".join(f"{number}: job {job}" for number, job in whole["jobs"].items())
-    absent = ", ".join(map(str, whole["absent"]))
-    return (
-        f"{whole['source']} {whole['mode']} in {whole['shards']} shards, {whole['status']} "
-        f"({parts}{f'; not started: {absent}' if absent else ''}): {whole['done']:,} done, "
-        f"{whole['failed']:,} failed; {whole['rows_new']:,} new, {whole['rows_changed']:,} changed"
-    )
-
-
-def describe_shard(job: Mapping[str, Any]) -> str:
-    """The part that a job loads, as words in its line; empty for a whole load."""
-    shard = job["parameters"].get("options", {}).get("shard")
-    return f"shard {shard} " if shard else ""
 
 
 def _print_task(task: dict[str, Any]) -> None:
@@ -133,8 +114,6 @@ def cancel_command(
 ) -> None:
     """Ask a running load of any source to stop after its current batch, or after a task.
 
-    All its shards, unless the number of a job is given.
-
     Example: loaders cancel tdx, or quotemill cancel 12
     """
     from loaders.engine import jobs
@@ -147,13 +126,9 @@ def cancel_command(
         if job is None:
             raise UsageError("--after-task needs the job's number", hint="`quotemill jobs` has it")
         jobs.request_cancel_after(warehouse, job, after_task)
-        asked = [job]
     else:
-        asked = jobs.request_cancel(warehouse, source, job)
+        job = jobs.request_cancel(warehouse, source, job)
     if json:
-        shell.print_json({"job_id": asked[0], "job_ids": asked})
-    elif len(asked) == 1:
-        print(f"job {asked[0]} is asked to stop; `loaders status` shows when it has stopped")
+        shell.print_json({"job_id": job})
     else:
-        names = ", ".join(map(str, asked))
-        print(f"jobs {names} are asked to stop; `loaders status` shows when they have stopped")
+        print(f"job {job} is asked to stop; `loaders status` shows when it has stopped")

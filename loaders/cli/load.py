@@ -34,10 +34,6 @@ def run_command(
     ] = None,
     codes_file: Annotated[Path | None, typer.Option(help="A file of codes, one per line.")] = None,
     exchange: Annotated[str | None, typer.Option(help="Only codes of sh, sz or bj.")] = None,
-    shard: Annotated[
-        str | None,
-        typer.Option(help="tdx: only this part of the codes, 2/5 the second of five."),
-    ] = None,
     since: Annotated[str | None, typer.Option(help="Read again from this day on.")] = None,
     until: Annotated[str | None, typer.Option(help="Take no day after this one.")] = None,
     day: Annotated[
@@ -122,7 +118,6 @@ def load_requested(
     codes: str | None,
     codes_file: Path | None,
     exchange: str | None,
-    shard: str | None,
     since: str | None,
     until: str | None,
     day: str | None,
@@ -149,7 +144,6 @@ def load_requested(
         sources.find(source)
     options = {
         "exchange": exchange,
-        "shard": shard,
         "date": day,
         "refetch": "yes" if refetch else None,
         "slot": slot,
@@ -233,23 +227,23 @@ def retry_command(
 ) -> None:
     """Load again what failed in a job, and nothing else.
 
-    Without its number: in the newest that failed, in all its shards where it is one of them.
+    Without its number: in the newest that failed.
 
     Example: loaders retry tdx 12
     """
     settings = load_settings()
-    finish(settings, retry(settings, source, job, as_of=as_of, verbose=verbose), json)
+    finish(settings, [retry(settings, source, job, as_of=as_of, verbose=verbose)], json)
 
 
 def retry(
     settings: Settings, source: str | None, job: int | None, *, as_of: str | None, verbose: bool
-) -> list[LoadResult]:
-    """Load what is left of a job, or of all shards of a load, one after another."""
+) -> LoadResult:
+    """Load what is left of a job; without its number of the newest that failed."""
     shell.start_logs(settings, verbose)
     source, job = shell.parse_source_and_job(source, job)
     request = LoadRequest(source or loads.source_to_retry(settings, job), mode="incremental")
     at = shell.parse_time(as_of)
-    return loads.retry_parts(settings, request, reporter, as_of=at, job=job)
+    return loads.try_load(settings, request, reporter, as_of=at, retry=True, retry_job=job)
 
 
 def finish(settings: Settings, results: list[LoadResult], json: bool) -> None:

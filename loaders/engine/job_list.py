@@ -36,15 +36,6 @@ def recent_jobs(
     return _summed(conn, chosen, {"limit": limit, "source": source, "before": before})
 
 
-def recent_shards(conn: psycopg.Connection, source: str, limit: int) -> list[dict[str, Any]]:
-    """The newest jobs of a source that load a shard, with the sums of their tasks."""
-    chosen = (
-        "select k.job_id from ops.ingestion_jobs as k where k.source = %(source)s "
-        "and k.parameters -> 'options' ? 'shard' order by k.job_id desc limit %(limit)s"
-    )
-    return _summed(conn, chosen, {"limit": limit, "source": source})
-
-
 def list_recent(
     warehouse: Warehouse,
     limit: int,

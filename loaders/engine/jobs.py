@@ -216,27 +216,24 @@ def write_log(
 
 def request_cancel(
     warehouse: Warehouse, source: str | None = None, job_id: int | None = None
-) -> list[int]:
+) -> int:
     """Ask a running job, of any source or the named one, to stop; returns its number.
 
-    Shards of one source are asked together, the newest first, unless a job is named.
     Raises UsageError where none runs, where it is dead, or where several run and none is named.
     """
     named = {"source": source, "job": job_id}
     with warehouse.connect() as conn:
-        jobs: list[tuple[int, str, str, str, bool]] = []
+        jobs: list[tuple[int, str, str, str]] = []
         if has_relation(conn, JOBS):
             jobs = conn.execute(
-                f"select j.job_id, j.source, j.lane, {STATUS}, "
-                "coalesce(j.parameters -> 'options' ? 'shard', false) from ops.ingestion_jobs as j "
+                f"select j.job_id, j.source, j.lane, {STATUS} from ops.ingestion_jobs as j "
                 "where j.status = 'running' and j.job_id = coalesce(%(job)s, j.job_id) "
                 "and j.source = coalesce(%(source)s, j.source) order by j.job_id desc".encode(),
                 named,
             ).fetchall()
         dead = [job for job in jobs if job[3] != "running" and _is_dead(warehouse, job[2])]
         running = [job for job in jobs if job not in dead]
-        are_shards = all(job[4] for job in running) and len({job[1] for job in running}) == 1
-        if len(running) > 1 and not are_shards:
+        if len(running) > 1:
             listed = ", ".join(f"{job} of {of}" for job, of, *_ in running)
             raise UsageError(
                 f"several jobs are running: {listed}", hint=f"loaders cancel {running[0][0]}"
@@ -251,12 +248,13 @@ def request_cancel(
             which = f"job {job_id} is not" if job_id is not None else "no job"
             of = f" of {source}" if source else ""
             raise UsageError(f"{which}{of} running", hint="`loaders status` lists the jobs")
+        [(number, *_)] = running
         conn.execute(
             "update ops.ingestion_jobs set cancel_requested_at = clock_timestamp() "
-            "where job_id = any(%s)",
-            ([job for job, *_ in running],),
+            "where job_id = %s",
+            (number,),
         )
-    return [job for job, *_ in running]
+    return number
 
 
 def request_cancel_after(warehouse: Warehouse, job_id: int, task_no: int) -> None:

@@ -149,9 +149,6 @@ class Source(Generic[C]):
     dbt_settings: "Callable[[Settings], Mapping[str, str]]" = lambda _: {}
     # the pipeline and the lock that a request runs under; each has one load at a time
     lane: Callable[[LoadRequest], str] | None = None
-    # whether a load of the request moves a cursor, of the dataset named and with this key: each
-    # shard moves its own
-    takes: Callable[[LoadRequest, str, str], bool] = lambda *_: True
     # while another load holds the lane: fail, skip this load, or wait, at most as long as given; a
     # request that waited is resolved again
     when_busy: "Callable[[Settings, LoadRequest], Literal['fail', 'skip', 'wait'] | timedelta]" = (

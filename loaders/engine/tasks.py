@@ -194,9 +194,7 @@ class RunningTask:
         moved = {
             key: cursor
             for key, cursor in load.cursors(table.name).items()
-            if published.get(key) != cursor
-            and self.dataset.has_cursor(key)
-            and load.source.takes(load.request, self.dataset.name, key)
+            if published.get(key) != cursor and self.dataset.has_cursor(key)
         }
         if moved:
             now = load.clock()

@@ -31,16 +31,6 @@ def advance(resource_state: MutableMapping[str, Any], moves: Mapping[str, str]) 
             stored[key] = cursor
 
 
-def take(pipeline_state: MutableMapping[str, Any], source: str, other: Mapping[str, Any]) -> None:
-    """Move cursors to those of another pipeline of the source that are further, or as far."""
-    own = (
-        pipeline_state.setdefault("sources", {}).setdefault(source, {}).setdefault("resources", {})
-    )
-    resources = other.get("sources", {}).get(source, {}).get("resources", {})
-    for name, state in resources.items():
-        advance(own.setdefault(name, {}), state.get(_STATE_KEY, {}))
-
-
 def _reached(cursor: str) -> str:
     return _VERSION.sub("", cursor)
 

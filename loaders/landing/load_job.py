@@ -109,22 +109,10 @@ def open_pipeline(
             pipeline.sync_destination()
         except PipelineStepFailed as error:
             raise warehouse.away(_away(pipeline, error)) from error
-        warehouse.ask(lambda conn: _take_cursors(conn, pipeline, source))
         warehouse.ask(
             lambda conn: pipeline_state.prune(conn, pipeline.dataset_name, pipeline.pipeline_name)
         )
     return pipeline, landed
-
-
-def _take_cursors(conn: psycopg.Connection, pipeline: dlt.Pipeline, source: str) -> None:
-    """Take what shards of the source have reached, whose keys this load may have."""
-    shards = pipeline_state.read_shards(conn, pipeline.dataset_name, source, pipeline.pipeline_name)
-    if not shards:
-        return
-    managed: Any = pipeline.managed_state()
-    with managed as state:
-        for shard in shards:
-            cursors.take(state, source, shard)
 
 
 def _pipeline(

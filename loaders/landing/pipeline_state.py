@@ -4,12 +4,10 @@ A state holds every cursor of its pipeline (79 kB for 6,000 codes), and dlt read
 Those before it would grow to a gigabyte a year.
 """
 
-import re
 from typing import Any
 
 import psycopg
 from dlt.common.storages.live_schema_storage import LiveSchemaStorage
-from dlt.common.versioned_state import decompress_state
 from psycopg import sql
 
 from loaders.warehouse.ownership import has_relation
@@ -49,35 +47,6 @@ def prune(conn: psycopg.Connection, schema: str, pipeline: str) -> int:
         ).format(states=states, loads=loads, age=sql.Literal(LOADS_AGE))
     )
     return pruned
-
-
-def read_shards(
-    conn: psycopg.Connection, schema: str, source: str, pipeline: str
-) -> list[dict[str, Any]]:
-    """The newest state of the source's pipeline and of each of its shards', oldest first.
-
-    None where only the named pipeline has landed a package: it knows all cursors.
-    """
-    states, loads = (sql.Identifier(schema, f"_dlt_{name}") for name in ("pipeline_state", "loads"))
-    if not has_relation(conn, states.as_string(conn)):
-        return []
-    query = sql.SQL("select distinct pipeline_name from {}").format(states)
-    names = [name for (name,) in conn.execute(query) if re.fullmatch(rf"{source}(_[0-9]+)?", name)]
-    if set(names) <= {pipeline}:
-        return []
-    newest = conn.execute(
-        sql.SQL(
-            """
-            select distinct on (s.pipeline_name) l.load_id, s.state
-            from {states} as s
-            inner join {loads} as l on s._dlt_load_id = l.load_id
-            where s.pipeline_name = any(%s) and l.status = 0
-            order by s.pipeline_name, l.load_id desc
-            """
-        ).format(states=states, loads=loads),
-        (names,),
-    ).fetchall()
-    return [decompress_state(state) for _, state in sorted(newest)]
 
 
 class Schemas(LiveSchemaStorage):

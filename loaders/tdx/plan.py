@@ -6,7 +6,6 @@ from importlib import import_module
 
 from loaders.engine.jobs import Task
 from loaders.engine.request import LoadRequest
-from loaders.engine.shard import read_shard
 from loaders.engine.source import Unit
 from loaders.errors import UpstreamError
 from loaders.tdx.client.answers import EXCHANGES
@@ -137,12 +136,6 @@ def _plan_overdue(ctx: Context, keys: set[str]) -> list[Unit]:
     return _split_codes("kline_daily", lagging.codes, ctx.settings)
 
 
-def takes(request: LoadRequest, dataset: str, key: str) -> bool:
-    """Whether a load of the request moves a cursor; its key starts with the code."""
-    is_whole = dataset in WHOLE or dataset not in PLANNED
-    return is_whole or read_shard(request).takes(key.partition(" ")[0])
-
-
 def choose_datasets(request: LoadRequest) -> tuple[str, ...]:
     """The datasets of a request, in the order of loading."""
     if request.datasets is not None:
@@ -159,8 +152,6 @@ def plan_request(ctx: Context, wanted: Sequence[str]) -> list[Unit]:
     request, settings = ctx.load.request, ctx.settings
     units: list[Unit] = []
     for name in choose_datasets(request):
-        if name in WHOLE and not read_shard(request).is_first:
-            continue
         if ctx.service is None and name not in FILE_DATASETS:
             continue  # check_request refuses it if the user named it
         if name == "index_kline":
@@ -229,8 +220,7 @@ def _select_codes(ctx: Context) -> list[str]:
             hint="the code list must load first: `loaders check tdx`",
         )
     if request.keys is None:
-        taken = read_shard(request)
-        selected = sorted(c for c in loadable if exchange in (None, c[:2]) and taken.takes(c))
+        selected = sorted(c for c in loadable if exchange in (None, c[:2]))
         if exchange and not any(c[:2] == exchange for c in loadable):
             raise UpstreamError(f"no code of exchange {exchange} is known")
         return selected

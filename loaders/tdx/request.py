@@ -5,7 +5,6 @@ from datetime import date, datetime
 from typing import Literal
 
 from loaders import trading_time
-from loaders.engine import shard
 from loaders.engine.request import LoadRequest, unknown_dataset
 from loaders.errors import SettingsError, UsageError
 from loaders.settings import Settings
@@ -17,7 +16,7 @@ from loaders.tdx.operations import missing_settings
 from loaders.warehouse.postgres import Warehouse
 
 LAST = "last"
-OPTIONS = ("exchange", "date", shard.OPTION)
+OPTIONS = ("exchange", "date")
 FOLDERS = {
     "client": "it is the desktop client's folder, with vipdoc and T0002 in it",
     "vipdoc": "it is the folder `vipdoc` of the desktop client, with sh, sz and bj in it",
@@ -53,9 +52,6 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
     exchange = request.options.get("exchange")
     if exchange not in (None, *EXCHANGES):
         raise UsageError(f"--exchange {exchange}: unknown", hint=f"allowed: {', '.join(EXCHANGES)}")
-    shard.read_shard(request)
-    if shard.OPTION in request.options and request.keys is not None:
-        raise UsageError("give one of --codes, --codes-file and --shard")
     unknown = [d for d in request.datasets or () if d not in plan.NAMES]
     if unknown:
         raise unknown_dataset(unknown, plan.NAMES)

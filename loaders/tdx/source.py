@@ -16,7 +16,6 @@ from pathlib import Path
 
 from loaders.engine.load import Load
 from loaders.engine.operations import DISCONNECT_WORDS
-from loaders.engine.shard import name_lane, read_shard
 from loaders.engine.source import Source
 from loaders.engine.test_runs import newest_fingerprint
 from loaders.settings import Settings
@@ -28,7 +27,7 @@ from loaders.tdx.client.event_loop import EventLoop
 from loaders.tdx.context import Context
 from loaders.tdx.coverage import read_coverage
 from loaders.tdx.doctor import check_setup
-from loaders.tdx.plan import DATASETS, DEFAULTS, plan, takes
+from loaders.tdx.plan import DATASETS, DEFAULTS, plan
 from loaders.tdx.request import check_request, resolve, when_busy
 from loaders.tdx.tables import REJECTED_ROW, TABLES
 from loaders.trading_time import resting_since
@@ -43,9 +42,6 @@ def opened(load: Load) -> Iterator[Context]:
     if fingerprint := load.warehouse.ask(lambda conn: newest_fingerprint(conn, SOURCE.name)):
         load.log("info", "newest self-test of the service", {"fingerprint": fingerprint})
     tdx = load.settings.tdx
-    if tdx.requests_per_second is not None:  # the service counts the requests of all shards
-        share = tdx.requests_per_second / read_shard(load.request).count
-        tdx = tdx.model_copy(update={"requests_per_second": share})
     client = None if tdx.base_url is None else TdxClient(tdx, now=load.clock)
     with EventLoop(load.cancelling) as loop:
         ctx = Context(load, client, loop)
@@ -91,8 +87,6 @@ SOURCE = Source(
     resolve=resolve,
     open=opened,
     plan=plan,
-    lane=lambda request: name_lane("tdx", request),
-    takes=takes,
     when_busy=when_busy,
     rests_since=_rests_since,
     coverage=read_coverage,

@@ -11,7 +11,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from loaders import sources
-from loaders.engine import job_list, shard_jobs
+from loaders.engine import job_list
 from loaders.engine.check import Check
 from loaders.settings import Settings
 from loaders.ticks import store_state
@@ -76,7 +76,7 @@ def read(
     `fixes` are the settings that the fixes are for. Findings are most of its time over a large
     warehouse.
     """
-    loads = shard_jobs.report(warehouse, limit)
+    loads = job_list.report(warehouse, limit)
     where = fixes or settings
     is_configured = where is None or bool(sources.configured(where)[0])
     fix = "quotemill run" if is_configured else "quotemill init"

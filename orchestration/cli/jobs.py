@@ -47,7 +47,7 @@ def jobs_command(
 
     Example: quotemill jobs --follow
     """
-    from loaders.engine import job_status, shard_jobs
+    from loaders.engine import job_list, job_status
 
     warehouse = find_current_warehouse(load_settings())
     if warehouse is None:
@@ -57,14 +57,11 @@ def jobs_command(
             raise UsageError(
                 "--log needs the number of a job", hint="quotemill jobs 12 --log 12.jsonl"
             )
-        shown = shard_jobs.report(warehouse, limit)
+        shown = job_list.report(warehouse, limit)
         if json:
             shell.print_json(shown["jobs"])
         else:
-            listed = [
-                *map(load_jobs.format_job, shown["jobs"]),
-                *map(load_jobs.format_whole, shown["shards"]),
-            ]
+            listed = map(load_jobs.format_job, shown["jobs"])
             print("\n".join(listed) or "no load has run yet: `quotemill run`")
         return
     with warehouse.keeping_connections() as pooled:
@@ -88,8 +85,7 @@ def lines(view: "JobView") -> Iterator[str]:
     job, seconds = view.job, _time(view.job["seconds"])
     took = f"for {seconds}" if view.is_running else f"after {seconds}"
     yield (
-        f"job {job['job_id']}  {job['source']} {job['mode']}  "
-        f"{load_jobs.describe_shard(job)}{job['status']} {took}, "
+        f"job {job['job_id']}  {job['source']} {job['mode']}  {job['status']} {took}, "
         f"since {job['started_at']:%Y-%m-%d %H:%M:%S} UTC, by {job['requested_by']}"
         + (f", retries job {job['retry_of']}" if job["retry_of"] else "")
     )

@@ -48,16 +48,13 @@ def retry_command(
 ) -> None:
     """Load what is left of a job that failed or was interrupted, and build what that touched.
 
-    For any source; without a number all shards of the newest load in shards that failed.
-    `loaders retry` only loads.
+    For any source; without a number of the newest load that failed. `loaders retry` only loads.
 
     Example: quotemill retry 12
     """
     settings = load_settings()
     loaded = load.retry(settings, source, job, as_of=as_of, verbose=verbose)
-    documents = [result.as_json() for result in loaded]
-    named: dict[str, Any] = {"load": documents[0]} if len(documents) == 1 else {"loads": documents}
-    _build_and_finish(settings, loaded, named, json=json)
+    _build_and_finish(settings, [loaded], {"load": loaded.as_json()}, json=json)
 
 
 def _build_and_finish(

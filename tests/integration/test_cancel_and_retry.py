@@ -141,7 +141,7 @@ def test_a_load_is_cancelled_and_retried_by_its_number(
         stopped = made.load(**case.request, on_start=heard.loads.append)
         job = stopped.job_id
         assert (stopped.status, stopped.exit_code) == ("cancelled", 6)
-        assert json.loads(heard.done[0].stdout) == {"job_id": job, "job_ids": [job]}
+        assert json.loads(heard.done[0].stdout) == {"job_id": job}
         assert made.rows(case.facts) != expected
         assert place.inside("quotemill", "cancel", source).returncode == 2  # none runs
 

@@ -115,8 +115,8 @@ def test_cancel_needs_a_job_while_several_sources_load(made: Bench) -> None:
         }
         with pytest.raises(UsageError, match="several jobs are running"):
             request_cancel(warehouse)
-        assert request_cancel(warehouse, "a") == [running["a"]]
-        assert request_cancel(warehouse, None, running["b"]) == [running["b"]]
+        assert request_cancel(warehouse, "a") == running["a"]
+        assert request_cancel(warehouse, None, running["b"]) == running["b"]
         with pytest.raises(UsageError, match="no job of tdx running"):
             request_cancel(warehouse, "tdx")
         assert source_of(warehouse, running["b"]) == "b"

@@ -50,7 +50,6 @@ def test_each_dataset_is_printed_once(
         "warehouse": "here",
         "jobs": [JOB],
         "tasks": [],
-        "shards": [],
         "datasets": [KEYS],
         "failures": {},
     }

@@ -57,7 +57,6 @@ class CancelledAnswer(Answer):
     """The load that is asked to stop."""
 
     job_id: int
-    job_ids: list[int]
 
 
 def routes(console: Console, watch: JobWatch) -> APIRouter:
@@ -85,10 +84,9 @@ def routes(console: Console, watch: JobWatch) -> APIRouter:
         """Ask a load to stop after its current batch: `quotemill cancel 12`."""
         if call.source is not None:
             sources.find(call.source)
-        asked = jobs.request_cancel(console.open_warehouse(), call.source, call.job_id)
-        for job_id in asked:
-            watch.forget(job_id)
-        return CancelledAnswer(job_id=asked[0], job_ids=asked)
+        job_id = jobs.request_cancel(console.open_warehouse(), call.source, call.job_id)
+        watch.forget(job_id)
+        return CancelledAnswer(job_id=job_id)
 
     @router.post("/tasks/{task_id}/cancel")
     def cancel_task(
@@ -102,7 +100,7 @@ def routes(console: Console, watch: JobWatch) -> APIRouter:
         job_id, task_no = map(int, task_id.split("-"))
         jobs.request_cancel_after(console.open_warehouse(), job_id, task_no)
         watch.forget(job_id)
-        return CancelledAnswer(job_id=job_id, job_ids=[job_id])
+        return CancelledAnswer(job_id=job_id)
 
     return router
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loaders import sources
-from loaders.engine import job_list, job_status, jobs, shard_jobs
+from loaders.engine import job_list, job_status, jobs
 from loaders.engine.jobs import OPEN
 from loaders.settings import Settings
 from loaders.settings.sections import section_types
@@ -62,7 +62,7 @@ def describe_source(name: str, settings: Settings, *, is_first: bool) -> dict[st
 
 
 def gather_job(console: Console, watch: JobWatch, job_id: int) -> Mapping[str, Any]:
-    """A load with the end of its log, and the load that it is a shard of."""
+    """A load with the end of its log."""
     view = watch.read(job_id)
     warehouse = console.require_warehouse()
     lines = list(job_status.read_log(warehouse, job_id, last=LINES))[-LINES:]
@@ -70,7 +70,6 @@ def gather_job(console: Console, watch: JobWatch, job_id: int) -> Mapping[str, A
     shown = choose_tasks(job.tasks)
     return {
         "job": job,
-        "whole": shard_jobs.find_whole(warehouse, view.job),
         "command": find_command(console, view.job),
         "tasks": shown,
         "more_tasks": len(job.tasks) - len(shown),

@@ -26,12 +26,6 @@ from tests.homes import new_home
 
 MARKET = SyntheticMarket(codes=12, days=40, seed=5)
 DAYS = [day for day in MARKET.days if day <= MARKET.end.date()]
-JOBS = """
-[schedule.first_half]
-command = "loaders run tdx --shard 1/2"
-[schedule.second_half]
-command = "loaders run tdx --shard 2/2"
-"""
 
 
 @dataclass
@@ -71,9 +65,7 @@ def place(server_url: str) -> Iterator[tuple[Place, TdxSandbox]]:
     with new_home() as folder, TdxSandbox(MARKET, clock=DAYS[-2], options=options) as sandbox:
         actions = folder / "actions.csv"
         actions.write_text(actions_csv(MARKET.all_actions()), "utf-8")
-        (folder / "quotemill.toml").write_text(JOBS, "utf-8")
         settings = {
-            "QUOTEMILL_CONFIG": str(folder / "quotemill.toml"),
             "QUOTEMILL_FINDING_LIMIT": "1000",
             "QUOTEMILL_TDX__BASE_URL": sandbox.url,
             "QUOTEMILL_TDX__INDICES": "sh000001",

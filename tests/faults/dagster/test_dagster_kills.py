@@ -17,17 +17,14 @@ BUILDING = "market.kline_daily_qfq"
 def test_a_load_whose_run_is_killed_is_awaited_by_the_next_run(night: Night) -> None:
     cluster = night.cluster
     with cluster.locked(LANDING):
-        halves = [cluster.launch(job) for job in ("first_half", "second_half")]
-        workers = [cluster.wait_for_worker(run) for run in halves]
+        run = cluster.launch("tdx_daily")
+        worker = cluster.wait_for_worker(run)
         cluster.wait_for_waiters()
-        os.kill(workers[0], signal.SIGKILL)
-        assert cluster.wait_for_end(halves[0]) == "FAILURE"
-        again = cluster.wait_for_retry(halves[0])
+        os.kill(worker, signal.SIGKILL)
+        assert cluster.wait_for_end(run) == "FAILURE"
+        again = cluster.wait_for_retry(run)
         wait_until("the lock is met", lambda: UP_FOR_RETRY in cluster.messages(again))
-    for run in (again, halves[1]):
-        assert cluster.wait_for_end(run) == "SUCCESS", cluster.messages(run)
-    run = cluster.launch("tdx_daily")
-    assert cluster.wait_for_end(run) == "SUCCESS", cluster.messages(run)
+    assert cluster.wait_for_end(again) == "SUCCESS", cluster.messages(again)
     night.assert_undisturbed()
 
 

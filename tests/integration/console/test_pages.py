@@ -16,15 +16,13 @@ import psycopg
 import pytest
 
 from loaders.engine import jobs
-from loaders.engine.request import LoadRequest
 from loaders.ib.planning.request import TASKS
 from loaders.tdx import plan
 from loaders.tq.request import DATASETS_BY_MODE
-from loaders.warehouse.lock import LOCK, load_lock
-from loaders.warehouse.postgres import open_warehouse
+from loaders.warehouse.lock import LOCK
 from orchestration.console import watching
 from orchestration.console.pages import overview
-from tests.bench import settings_at, warehouse_url
+from tests.bench import warehouse_url
 from tests.integration.console.conftest import NOW, Caller
 from tests.toy.bench import Toy, bench  # noqa: F401
 
@@ -177,35 +175,16 @@ def test_a_running_load_shows_its_tasks_and_which_is_the_last(
             assert 'data-call="/api/tasks/1-1/cancel"' in text
             assert "quotemill cancel 1 --after-task 1" in text
             assert 'id="asked"' not in text
-            assert caller.call("/api/tasks/1-1/cancel").json()["job_ids"] == [1]
+            assert caller.call("/api/tasks/1-1/cancel").json() == {"job_id": 1}
             text = caller.get("/jobs/1/part").text
             assert "asked to stop after task 1" in text
             assert 'data-call="/api/tasks/' not in text
-            assert caller.call("/api/ingestion/cancel", {"job_id": 1}).json()["job_ids"] == [1]
+            assert caller.call("/api/ingestion/cancel", {"job_id": 1}).json() == {"job_id": 1}
             assert "asked to stop after its batch" in caller.get("/jobs/1/part").text
         finally:
             release()
         load.result()
     assert 'data-call="/api/tasks/' not in open_page(caller, "/jobs/1")
-
-
-def test_a_shard_is_shown_with_the_whole_load(
-    prepared_dsn: str, open_console: Open, tmp_path: Path
-) -> None:
-    warehouse = open_warehouse(settings_at(prepared_dsn, tmp_path))
-    with load_lock(warehouse, "tdx_1"):
-        for number in (1, 2):
-            request = LoadRequest("tdx", options={"shard": f"{number}/3"})
-            jobs.start_job(warehouse, f"tdx_{number}", request, "incremental", NOW)
-        caller = open_console({"QUOTEMILL_WAREHOUSE_URL": prepared_dsn})
-        text = open_page(caller, "/jobs/2")
-        assert '<a href="/jobs/1">1</a>' in text
-        assert "3 shards · not started: 3" in text
-        assert "<code>quotemill cancel tdx</code>" in text
-    text = open_page(caller, "/jobs/1?lang=zh")
-    assert "共 3 个分片" in text
-    assert "<code>quotemill retry tdx</code>" in text
-    assert "incremental 2/3" in open_page(caller, "/history")
 
 
 def test_a_load_is_shown_with_its_failures_and_the_retry(bench: Toy, open_console: Open) -> None:
