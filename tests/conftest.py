@@ -1,12 +1,13 @@
 """Fixtures of every test: real data, servers, databases empty or filled, dbt's project."""
 
 import asyncio
+import fcntl
 import functools
 import gc
 import importlib.util
-import itertools
 import os
 import secrets
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,7 +15,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import httpx
 import hypothesis
 import psycopg
 import pytest
@@ -32,8 +32,6 @@ from tests import citus, timescale
 from tests.forks import fork_clients
 from tests.homes import new_home, scratch
 from tests.planted import find_secrets
-from tests.spare_dbt import parse_once, spare_dbt, spare_dbt_commands
-from tests.spare_dlt import spare_dlt
 
 ROOT = Path(__file__).parent.parent
 # what `require` may skip for, and what adds it
@@ -162,13 +160,8 @@ def _settings_come_from_tests_alone(tmp_path_factory: pytest.TempPathFactory) ->
         patch.setattr(profiles, "THREADS", 1)
         # servers of tests stay small, and alike on every machine
         patch.setattr(sizes, "machine", lambda: Machine(2**30, 2))
-        # each HTTP client reads all certificates of the machine again: 15 ms
-        tls = "httpx._transports.default.create_ssl_context"
-        patch.setattr(tls, functools.cache(httpx.create_ssl_context))
         # a server that lives for minutes gains nothing from the slow compiler
         patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
-        spare_dbt(patch)
-        spare_dlt(patch)
         fork_clients(patch)
         yield
 
@@ -374,61 +367,71 @@ def prepared_dsn(filled_database: Callable[..., str], tmp_path: Path) -> str:
 
 @pytest.fixture(scope="session")
 def manifests() -> dict[str, Any]:
-    """Parsed projects by dbt's target folder: commands with it take the project as it is.
+    """Parsed projects by dbt's target folder, for dbt's own runner: `dbtRunner(manifest)`.
 
-    Reading it again is most of the time of a small command.
+    Reading one again is most of the time of a small command.
     """
     return {}
+
+
+def parse_project(folder: Path) -> Any:
+    """Parse the project with the profile in `folder`; any warning or deprecation is an error."""
+    from dbt.cli.main import dbtRunner
+
+    command = ["--warn-error", "parse", "--show-all-deprecations", "--quiet"]
+    command += ["--project-dir", str(ROOT / "dbt_project"), "--profiles-dir", str(folder)]
+    return dbtRunner().invoke([*command, "--target-path", str(folder), "--log-path", str(folder)])
+
+
+def parse_once(folder: Path, own: Path) -> Any:
+    """Parse from nothing in one worker of a run; the others read what it wrote."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return parse_project(folder)
+    parsed = folder / "partial_parse.msgpack"
+    shared = own.parent / parsed.name
+    with shared.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not shared.exists():
+            result = parse_project(folder)
+            if result.success:
+                shutil.copyfile(parsed, shared)
+            return result
+    shutil.copyfile(shared, parsed)
+    return parse_project(folder)
 
 
 @pytest.fixture(scope="session")
 def parsed_project(
     server_url: str, manifests: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Path, Any]]:
+) -> tuple[Path, Any]:
     """dbt's target folder for databases named DBT_DATABASE, and the result of its parse.
 
-    Any warning or deprecation of the parse is an error. For a database of another name dbt parses
-    everything.
+    For a database of another name dbt parses everything.
     """
-    from dbt.cli.main import dbtRunner
-
     folder = tmp_path_factory.mktemp("dbt")
     url = make_conninfo(server_url, dbname=DBT_DATABASE)
     write_profile(Warehouse(url, "test", False, "market", None, "test", folder), folder)
-    invoke = dbtRunner.invoke
-
-    def parse() -> Any:
-        command = ["--warn-error", "parse", "--show-all-deprecations", "--quiet"]
-        command += ["--project-dir", str(ROOT / "dbt_project"), "--profiles-dir", str(folder)]
-        return invoke(
-            dbtRunner(), [*command, "--target-path", str(folder), "--log-path", str(folder)]
-        )
-
-    def invoke_parsed(runner: Any, arguments: list[str], **options: Any) -> Any:
-        named = dict(itertools.pairwise(arguments)).get("--target-path")
-        parsed = manifests.get(named or os.environ.get("DBT_TARGET_PATH", ""))
-        runner.manifest = parsed or runner.manifest
-        return invoke(runner, arguments, **options)
-
-    with pytest.MonkeyPatch.context() as patch:
-        spare_dbt_commands(patch)
-        result = parse_once(parse, folder / "partial_parse.msgpack", tmp_path_factory.getbasetemp())
-        manifests[str(folder)] = result.result
-        patch.setattr(dbtRunner, "invoke", invoke_parsed)
-        yield folder, result
+    result = parse_once(folder, tmp_path_factory.getbasetemp())
+    manifests[str(folder)] = result.result
+    return folder, result
 
 
 @pytest.fixture(scope="module")
-def quick_builds(parsed_project: tuple[Path, Any]) -> Iterator[None]:
+def quick_builds(parsed_project: tuple[Path, Any], manifests: dict[str, Any]) -> Iterator[None]:
     """Builds by our own commands, too, parse nothing again for a database named DBT_DATABASE."""
-    own, (target, _) = build.dbt_target, parsed_project
+    own, invoke, (target, _) = build.dbt_target, build.invoke, parsed_project
 
     def shared(settings: Settings, warehouse: Warehouse) -> Path:
         parsed = warehouse.params()["dbname"], warehouse.market_schema
         return target if parsed == (DBT_DATABASE, "market") else own(settings, warehouse)
 
+    def invoke_parsed(settings: Settings, warehouse: Warehouse, *args: Any, **options: Any) -> Any:
+        parsed = manifests.get(str(build.dbt_target(settings, warehouse)))
+        return invoke(settings, warehouse, *args, manifest=parsed, **options)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "dbt_target", shared)
+        patch.setattr(build, "invoke", invoke_parsed)
         yield
 
 

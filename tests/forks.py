@@ -1,8 +1,8 @@
 """Processes that import nothing: imports cost more than most loads, and than a futures client.
 
-Each is a fork of a server process that has imported `tests.preloaded`, and runs what a console
-script or `python -m` runs. It has its own environment, working directory, files and, if asked for,
-process group, and lives and dies as any process does.
+Each is a fork of a server process that has imported what it needs, and runs what a console script
+or `python -m` runs. It has its own environment, working directory, files and, if asked for, process
+group, and lives and dies as any process does.
 """
 
 import atexit
@@ -31,7 +31,33 @@ MAINS = {
     CLIENT: f"{CLIENT}.__main__:main",
 }
 _context = multiprocessing.get_context("forkserver")
-_preloaded = ["tests.preloaded"]
+# what the futures client imports; it itself reads its home when it is imported
+CLIENT_NEEDS = (
+    f"{CLIENT}.__main__",
+    "aiohttp",
+    "jwt",
+    "pandas",
+    "pyarrow.compute",
+    "requests",
+    "sgqlc.operation",
+    "websockets",
+)
+# what loads import, some of it when it is first used
+LOADS_NEED = (
+    "anyio._backends._asyncio",
+    "dlt.common.libs.pyarrow",
+    "dlt.sources.helpers.requests",
+    "httpcore",
+    "loaders.cli",
+    "loaders.landing.load_job",
+    "loaders.loads",
+    "loaders.ib.source",
+    "loaders.tdx.source",
+    "loaders.tq.source",
+    "pandas_market_calendars",
+)
+BUILDS_NEED = ("dbt.cli.main", "orchestration.cli.build", "orchestration.cli.run")
+_preloaded = list(CLIENT_NEEDS)
 _context.set_forkserver_preload(_preloaded)
 
 

@@ -191,11 +191,13 @@ def invoke(
     *,
     quiet: bool = False,
     lenient: bool = False,
+    manifest: Any = None,
 ) -> Any:
     """Run dbt in this process with our project, profile and target.
 
     Returns dbt's own result. dbt prints to stdout; with `quiet` only its errors appear, on stderr.
-    A selector that matches nothing is an error unless `lenient`.
+    A selector that matches nothing is an error unless `lenient`. `manifest`: the project as dbt has
+    parsed it; None: dbt reads its files, or what it kept of them in the target.
     """
     project = find_project()
     target = dbt_target(settings, warehouse)
@@ -227,7 +229,7 @@ def invoke(
     with quick_dbt(), stdout, built_one_at_a_time(), order, seeds:
         from dbt.cli.main import dbtRunner
 
-        outcome = dbtRunner().invoke([*head, *arguments, *options])
+        outcome = dbtRunner(manifest).invoke([*head, *arguments, *options])
     if isinstance(outcome.exception, KeyboardInterrupt):  # dbt has cancelled its queries
         raise outcome.exception
     if outcome.exception is not None and not outcome.result:

@@ -13,11 +13,11 @@ from loaders.sandbox.tdx.service import TdxSandbox
 from loaders.sandbox.world.actions import actions_csv
 from loaders.sandbox.world.market import SyntheticMarket
 from tests.faults.scene import Scene
-from tests.forks import preload
+from tests.forks import LOADS_NEED, preload
 from tests.homes import new_home
 
 OpenScene = Callable[..., Scene]
-preload("tests.preloaded_commands")
+preload(*LOADS_NEED)
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,6 @@ import pytest
 
 from tests.faults.points import GROUPS, Point
 from tests.forks import fork_clients
-from tests.spare_dbt import spare_dbt
 
 MAINS = {"loaders": "loaders.cli", "quotemill": "orchestration.cli"}
 
@@ -161,9 +160,6 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(size), int(size)))
     if group == "tq":
         fork_clients(pytest.MonkeyPatch())
-    if group == "run":
-        # as in the tests' own process: else each of the two parses again what the other parsed
-        spare_dbt(pytest.MonkeyPatch())
     sys.argv = [program, *arguments]
     try:
         importlib.import_module(MAINS[program]).main()

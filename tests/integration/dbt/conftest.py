@@ -1,5 +1,6 @@
 """A prepared warehouse and dbt on it, in this process."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,10 @@ def warehouse(warehouse_dsn: str, tmp_path: Path) -> Warehouse:
 
 @pytest.fixture
 def dbt_on(
-    tmp_path: Path, parsed_project: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    parsed_project: tuple[Path, Any],
+    manifests: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> DbtOn:
     """The commands of fixture `dbt` for another warehouse."""
     monkeypatch.setenv("DBT_PROFILES_DIR", str(tmp_path / "profiles"))
@@ -102,7 +106,7 @@ def dbt_on(
         target = parsed if name == DBT_DATABASE else parsed.with_name(f"{parsed.name}_{name}")
         monkeypatch.setenv("DBT_TARGET_PATH", str(target))
         write_profile(warehouse, tmp_path / "profiles")
-        return run_dbt
+        return lambda *args: run_dbt(manifests.get(os.environ["DBT_TARGET_PATH"]), *args)
 
     return on
 
@@ -203,12 +207,12 @@ def real_market_dsn(
     return filled_database("real market", fill, DBT_DATABASE)
 
 
-def run_dbt(*args: str) -> Outcome:
+def run_dbt(manifest: Any, *args: str) -> Outcome:
     from dbt.cli.main import dbtRunner
 
     # formatting unseen output takes a tenth of a command's time, writing artifacts half of it
     silent = ("--project-dir", str(PROJECT), "--quiet", "--log-level", "none", "--no-write-json")
-    result = dbtRunner().invoke([*args, *silent])
+    result = dbtRunner(manifest).invoke([*args, *silent])
     # an operation has a result without a node
     nodes = [n for n in getattr(result.result, "results", []) if hasattr(n, "node")]
     return Outcome(

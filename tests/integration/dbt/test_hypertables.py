@@ -101,17 +101,15 @@ def test_a_build_applies_the_settings_and_those_that_changed_since(
     assert table_settings(conn, edition) == wanted
 
 
-def run_plainly(*args: str) -> None:
-    """Run a dbt command, which must succeed, where the fixture `dbt` is set up."""
+def test_a_span_of_chunks_and_a_retention_policy_set_by_hand_stay(
+    edition: str,
+    conn: psycopg.Connection,
+    dbt: Dbt,
+    parsed_project: tuple[Path, Any],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     from dbt.cli.main import dbtRunner
 
-    done = dbtRunner().invoke([*args, "--project-dir", str(PROJECT)])
-    assert done.success, done.exception
-
-
-def test_a_span_of_chunks_and_a_retention_policy_set_by_hand_stay(
-    edition: str, conn: psycopg.Connection, dbt: Dbt, capsys: pytest.CaptureFixture[str]
-) -> None:
     assert dbt(*ONE).success
     ours = table_settings(conn, edition)
     conn.execute(f"select set_chunk_time_interval('{MINUTES}', interval '3 days')")
@@ -120,7 +118,8 @@ def test_a_span_of_chunks_and_a_retention_policy_set_by_hand_stay(
         conn.execute(f"select add_retention_policy('{MINUTES}', interval '10 years')")
         ours["policies"].append(("policy_retention", "10 years"))
 
-    run_plainly("--quiet", *ONE)  # as our own builds call it
+    as_our_builds = ["--quiet", *ONE, "--project-dir", str(PROJECT)]
+    assert dbtRunner(parsed_project[1].result).invoke(as_our_builds).success
     log = capsys.readouterr().out
 
     assert table_settings(conn, edition) == ours | {"chunk": "3 days"}

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, time, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -83,11 +84,13 @@ def oracle(variety: str, first: date, last: date, events: Sequence[Event]) -> li
 
 
 @pytest.fixture
-def schedule(conn: psycopg.Connection, dbt: Dbt) -> Callable[[], list[Row]]:
+def schedule(
+    conn: psycopg.Connection, dbt: Dbt, parsed_project: tuple[Path, Any]
+) -> Callable[[], list[Row]]:
     """The rows of the query of main_schedule, over what is landed."""
     from dbt.cli.main import dbtRunner
 
-    made = dbtRunner().invoke(
+    made = dbtRunner(parsed_project[1].result).invoke(
         ["compile", "-s", "main_schedule", "--project-dir", str(PROJECT), "--quiet"]
     )
     assert made.success
