@@ -12,6 +12,7 @@ from pathlib import Path
 
 from loaders import trading_time
 from loaders.errors import QuotemillError
+from loaders.files.process import end_group
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.embedded import places
 from loaders.warehouse.postgres import open_warehouse
@@ -84,8 +85,8 @@ def _sandbox(codes: int, days: int, clock: date) -> Iterator[str]:
     command += ["--write-actions", str(ACTIONS)]
     # Ctrl-C must only reach the load, which needs the service to finish its current batch
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
         ready = process.stdout.readline()
         url = next((word for word in ready.split() if word.startswith("http://")), None)
         if url is None:
@@ -93,8 +94,8 @@ def _sandbox(codes: int, days: int, clock: date) -> Iterator[str]:
         print(ready.strip(), file=sys.stderr)
         yield url
     finally:
-        process.terminate()
-        process.communicate()
+        end_group(process)
+        process.stdout.close()
 
 
 def _summary(settings: Settings) -> None:

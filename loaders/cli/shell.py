@@ -12,8 +12,9 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from loaders import atomic_file, log, request_counts, sources
+from loaders import log, request_counts, sources
 from loaders.errors import INTERRUPTED, QuotemillError, UsageError
+from loaders.files import whole_file
 from loaders.settings import Settings
 from loaders.trading_time import SHANGHAI
 
@@ -120,7 +121,7 @@ def log_requests(file: Path | None, verbose: bool) -> None:
     _level = logging.DEBUG if verbose else logging.WARNING
     if file is None:
         return
-    with atomic_file.explain_unwritable(f"request_log {file}"):
+    with whole_file.explain_unwritable(f"request_log {file}"):
         file.parent.mkdir(parents=True, exist_ok=True)
         handler = logging.FileHandler(file, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))

@@ -4,17 +4,15 @@ A command replaces its own figures and leaves those of others: `quotemill run td
 `loaders run ib` share the file. It appears whole, under its name, or not at all.
 """
 
-import fcntl
-import os
+import math
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loaders import atomic_file
+from loaders.files import lock, whole_file
 
 if TYPE_CHECKING:
     from prometheus_client import Metric as Family
@@ -42,12 +40,13 @@ def write(file: Path, samples: Iterable[Sample]) -> None:
 
     hint = "its folder must exist and be writable for the user of quotemill"
     with (
-        atomic_file.explain_unwritable(f"metrics_file {file}", hint=hint),
-        _lock(file.parent),
+        whole_file.explain_unwritable(f"metrics_file {file}", hint=hint),
+        # no other command reads and replaces the file meanwhile
+        lock.hold(file.parent, wait=math.inf, is_folder=True),
     ):
         merged = {(s.name, s.label): s for s in [*_read(file), *samples]}
         text = generate_latest(_Families(merged.values())).decode("utf-8")
-        atomic_file.write(file, text, mode=0o644)  # another user than ours collects it
+        whole_file.write(file, text, mode=0o644)  # another user than ours collects it
 
 
 def sample_metrics(metrics: Iterable["Metric"]) -> list[Sample]:
@@ -111,14 +110,3 @@ def _help(name: str) -> str:
     stage, _, rest = name.removeprefix(PREFIX).partition("_")
     run = "the last run" if stage == "run" else f"stage {stage} of the last run that had it"
     return f"{rest.replace('_', ' ')} of {run}."
-
-
-@contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    """Keep other commands from reading and replacing the file meanwhile."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

@@ -4,9 +4,8 @@ The files of a project, and variables, are never written: they overrule these fi
 """
 
 import contextlib
-import fcntl
 import io
-import os
+import math
 import re
 import stat
 import tomllib
@@ -17,8 +16,8 @@ from typing import Any
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
-from loaders import atomic_file
 from loaders.errors import SettingsError, UsageError
+from loaders.files import lock, whole_file
 from loaders.settings.environment import PREFIX
 from loaders.settings.files import DOTENV, TOML
 from loaders.settings.listing import find_field, has_login, is_secret
@@ -56,7 +55,7 @@ def save_settings(
                 hint="change or delete it there",
             )
     toml, dotenv = home / TOML, home / DOTENV
-    with atomic_file.explain_unwritable(home), _locked(home):
+    with whole_file.explain_unwritable(home), _locked(home):
         texts = {path: _read(path) for path in (toml, dotenv)}
         secret = {n: v for n, v in values.items() if v is None or is_secret(n) or has_login(v)}
         plain = {n: None if n in secret else v for n, v in values.items()}
@@ -77,7 +76,7 @@ def save_settings(
         check(settings)
         for path, text in new.items():
             if text != texts[path]:
-                atomic_file.write(path, text, mode=0o600)
+                whole_file.write(path, text, mode=0o600)
     return settings
 
 
@@ -201,9 +200,5 @@ def _locked(home: Path) -> Iterator[None]:
     """One writer of the home's files at a time."""
     home.mkdir(parents=True, exist_ok=True)
     # the folder itself is what a check of alerts locks
-    file = os.open(home / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with lock.hold(home / LOCK, wait=math.inf):
         yield
-    finally:
-        os.close(file)

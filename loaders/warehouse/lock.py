@@ -1,7 +1,6 @@
 """The lock of a lane: one load at a time, on every machine that shares the warehouse."""
 
 import contextlib
-import fcntl
 import math
 import os
 import threading
@@ -13,6 +12,7 @@ from typing import Any
 import psycopg
 
 from loaders.errors import LockHeldError, QuotemillError
+from loaders.files import lock
 from loaders.warehouse.embedded.places import unusable
 from loaders.warehouse.postgres import Warehouse
 
@@ -50,13 +50,12 @@ class LoadLock:
     def __init__(self, warehouse: Warehouse, lane: str) -> None:
         self._warehouse, self._lane = warehouse, lane
         self._turn = threading.Lock()
-        self._file = _lock_file(warehouse, lane)
+        file = _take_file(warehouse, lane)
+        if file is None:
+            with warehouse.connect() as conn:
+                raise self._held(conn)
+        self._file = file
         try:
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                with warehouse.connect() as conn:
-                    raise self._held(conn) from None
             self._conn = self._taken()
         except BaseException:
             os.close(self._file)
@@ -196,14 +195,13 @@ class Watch:
                 continue  # what is fetched meanwhile stays on disk
 
 
-def _lock_file(warehouse: Warehouse, lane: str) -> int:
+def _take_file(warehouse: Warehouse, lane: str) -> int | None:
     from loaders.warehouse.migrate import warehouse_id
 
     folder = warehouse.home / "pipelines"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{warehouse_id(warehouse)}-{lane}.lock"
-        return os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
+        return lock.take(folder / f"{warehouse_id(warehouse)}-{lane}.lock")
     except OSError as error:
         raise unusable(folder, error) from None
 

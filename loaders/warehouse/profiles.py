@@ -5,8 +5,8 @@ from typing import Any
 
 import yaml
 
-from loaders import atomic_file
 from loaders.errors import SettingsError
+from loaders.files import whole_file
 from loaders.warehouse.postgres import Warehouse
 
 _MARK = "# Written by quotemill whenever the warehouse changes; edits are lost."
@@ -23,7 +23,7 @@ def write_profile(warehouse: Warehouse, folder: Path) -> Path:
     """
     path = folder / "profiles.yml"
     text = f"{_MARK}\n{yaml.safe_dump(_profile(warehouse), sort_keys=False, allow_unicode=True)}"
-    with atomic_file.explain_unwritable(path, hint="DBT_PROFILES_DIR=<folder> puts it elsewhere"):
+    with whole_file.explain_unwritable(path, hint="DBT_PROFILES_DIR=<folder> puts it elsewhere"):
         if path.exists():
             before = path.read_text("utf-8")
             if not is_ours(path):
@@ -34,7 +34,7 @@ def write_profile(warehouse: Warehouse, folder: Path) -> Path:
             if before == text and path.stat().st_mode & 0o777 == 0o600:
                 return path
         folder.mkdir(parents=True, exist_ok=True)
-        atomic_file.write(path, text)
+        whole_file.write(path, text)
     return path
 
 

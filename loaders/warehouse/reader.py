@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from loaders import atomic_file
+from loaders.files import whole_file
 from loaders.warehouse.embedded.access import READER
 from loaders.warehouse.ownership import COMPAT, owned_schemas
 from loaders.warehouse.postgres import Warehouse
@@ -62,8 +62,8 @@ def _read_password(home: Path) -> str:
     if re.fullmatch(r"[\w-]{43}", stored):  # else a part, that a crash of other programs left
         return stored
     password = secrets.token_urlsafe(_BYTES)
-    with atomic_file.explain_unwritable(path, hint="`home` names a folder of this user"):
-        atomic_file.write(path, f"{password}\n", mode=0o600)
+    with whole_file.explain_unwritable(path, hint="`home` names a folder of this user"):
+        whole_file.write(path, f"{password}\n", mode=0o600)
     return password
 
 

@@ -6,9 +6,9 @@ is not sent by every check.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
+import math
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,8 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
-from loaders import atomic_file
+from loaders.files import lock as locks
+from loaders.files import whole_file
 from orchestration.alerts.book import Entry, with_host
 
 _MEMORY = Path("/dev/shm")
@@ -26,16 +27,11 @@ _TIMES = ("first_at", "last_at", "told_at", "recovered_at", "recovery_told_at")
 @contextlib.contextmanager
 def lock(home: Path) -> Iterator[None]:
     """Run one check of a home at a time. Without a home there is nothing to lock."""
-    try:
-        folder = os.open(home, os.O_RDONLY)  # a lock file might find no room
-    except OSError:
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            # of the folder: a lock file might find no room
+            stack.enter_context(locks.hold(home, wait=math.inf, is_folder=True))
         yield
-        return
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)
 
 
 def read(home: Path) -> dict[str, Entry]:
@@ -51,7 +47,7 @@ def write(home: Path, entries: Iterable[Entry]) -> bool:
         home.mkdir(parents=True, exist_ok=True)
     for place in _places(home):
         with contextlib.suppress(OSError):
-            atomic_file.write(place, text)
+            whole_file.write(place, text)
             return True
     return False
 

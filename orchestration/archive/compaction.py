@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 
 import pyarrow as pa
 
+from loaders.files.whole_file import unfinished
 from loaders.progress import Reporter
 from orchestration.archive import closed, content, ledger, swap
 from orchestration.archive import folder as folders
@@ -164,7 +165,7 @@ def _write_large(
                         writer.write(rows)
                 size = writer.close()
             path = folder.path(name)
-            actual = folders.read_contents(folders.unfinished(path), None)
+            actual = folders.read_contents(unfinished(path), None)
             if wrong := content.difference(expected, actual):
                 raise Damaged(path, f"what was written is wrong for {wrong}")
             total = sum(expected.values(), Content())

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from loaders.errors import SettingsError
+from loaders.files.folder import check_size
 from loaders.progress import Reporter
 from orchestration.archive import content, ledger
 from orchestration.archive import folder as folders
@@ -35,7 +36,7 @@ def find_damaged(archive: Archive, check: bool, reporter: Reporter) -> dict[str,
     damaged = {}
     for file in files:
         try:
-            folders.check_size(folder.path(file.path), file.size_bytes)
+            check_size(folder.path(file.path), file.size_bytes, Damaged)
             if check:
                 check_contents(folder, by_path.get(file.path, []))
         except Damaged as error:
@@ -59,7 +60,7 @@ def check_contents(folder: Folder, partitions: Sequence[Partition]) -> None:
     if not partitions:
         return
     first, path = partitions[0], folder.path(partitions[0].path)
-    folders.check_size(path, first.size_bytes)
+    check_size(path, first.size_bytes, Damaged)
     actual = folders.read_contents(path, None if first.is_compacted else first.place)
     if wrong := content.difference({p.place: p.content for p in partitions}, actual):
         raise Damaged(path, f"its contents for {wrong} are not those archived")

@@ -8,8 +8,7 @@ An unfinished file is called `.part-0.parquet.new`, which pyarrow and DuckDB pat
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -20,9 +19,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from loaders import atomic_file
 from loaders.errors import DataQualityError
-from loaders.owned_folder import OwnedFolder, readable
+from loaders.files.folder import OwnedFolder, readable
+from loaders.files.whole_file import unfinished
 from loaders.settings import Settings
 from loaders.settings.folders import require_absolute
 from loaders.warehouse.postgres import Warehouse
@@ -50,6 +49,7 @@ class Folder(OwnedFolder):
     pending: paths whose unfinished files nobody finishes if the command ends now
     """
 
+    kind: ClassVar[str] = "the archive"
     setting: ClassVar[str] = "ib.archive_folder"
     pending: set[Path] = field(default_factory=set, compare=False)
 
@@ -63,11 +63,9 @@ class Folder(OwnedFolder):
             with contextlib.suppress(OSError):  # the error that came before says more
                 unfinished(self.pending.pop()).unlink()
 
-    def discard_abandoned(self) -> None:
-        """Remove large files that a command was writing when it was killed."""
-        with self.usable():
-            for path in self.root.glob("view=*/month=*/.*.new"):
-                path.unlink()
+    def finish(self, names: Iterable[str]) -> None:
+        super().finish(names := [*names])
+        self.pending.difference_update(map(self.path, names))
 
 
 def archive_root(settings: Settings) -> Path:
@@ -94,10 +92,6 @@ def partition_name(view: str, place: Place) -> str:
 
 def large_name(view: str, month: str, number: int) -> str:
     return f"view={view}/month={month}/part-{number}.parquet"
-
-
-def unfinished(path: Path) -> Path:
-    return path.with_name(f".{path.name}.new")
 
 
 class FileWriter:
@@ -148,44 +142,6 @@ def describe_schema(schema: pa.Schema, facts: Mapping[str, object]) -> pa.Schema
     return schema.with_metadata({_METADATA: json.dumps(dict(facts), default=str).encode()})
 
 
-def rename_all(folder: Folder, names: Sequence[str]) -> None:
-    """Rename unfinished files to their final names, replacing older ones.
-
-    Bytes are on disk before the rename, names when it returns: safe against a power cut.
-    """
-    paths = [folder.path(name) for name in names]
-    left = [path for path in paths if unfinished(path).exists()]
-    sync([unfinished(path) for path in left])
-    for path in left:
-        rename(path)
-    sync(sorted({up for path in paths for up in path.parents if up.is_relative_to(folder.root)}))
-    folder.pending.difference_update(paths)
-
-
-def rename(path: Path) -> None:
-    unfinished(path).replace(path)
-
-
-def sync(paths: Sequence[Path]) -> None:
-    """Flush files to disk, several at a time."""
-    with ThreadPoolExecutor(8) as pool:
-        for _ in pool.map(atomic_file.sync, paths):
-            pass
-
-
-def remove(path: Path, root: Path) -> None:
-    """Remove a file and the folders it leaves empty."""
-    path.unlink(missing_ok=True)
-    for level in path.parents:
-        if level == root or not level.is_relative_to(root):
-            return
-        try:
-            level.rmdir()
-        except OSError:  # not empty, or gone
-            if level.exists():
-                return
-
-
 def read_batches(path: Path, day: date | None = None) -> Iterator[pa.Table]:
     """The rows of a file in its order, in batches; of a compacted one those of `day`, if given.
 
@@ -229,11 +185,3 @@ def read_contents(path: Path, place: Place | None) -> dict[Place, Content]:
     for key, _, piece in read_partitions(path, place):
         contents[key] = contents.get(key, Content()) + piece
     return contents
-
-
-def check_size(path: Path, size: int) -> None:
-    """Raises Damaged where the file is missing, unreachable, or of another size."""
-    with readable(path, Damaged):
-        actual = path.stat().st_size
-    if actual != size:
-        raise Damaged(path, f"{actual:,} bytes, {size:,} were written")

@@ -10,6 +10,7 @@ import pyarrow as pa
 from pyarrow import csv
 
 from loaders.errors import DataQualityError, UsageError
+from loaders.files.folder import check_size
 from loaders.progress import Reporter
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
@@ -159,7 +160,7 @@ class _Day:
 
     def _read_file(self, partitions: list[Partition]) -> dict[Place, list[pa.Table]]:
         first, path = partitions[0], self._folder.path(partitions[0].path)
-        folders.check_size(path, first.size_bytes)
+        check_size(path, first.size_bytes, Damaged)
         expected = {partition.place: partition.content for partition in partitions}
         pieces: dict[Place, list[pa.Table]] = {}
         actual: dict[Place, Content] = {}

@@ -60,7 +60,7 @@ def open_archive(settings: Settings, warehouse: Warehouse, *, dry_run: bool) -> 
         finished = 0
         if not dry_run:
             finished = swap.finish_started(warehouse, folder, schema)
-            folder.discard_abandoned()
+            folder.discard_unfinished("view=*/month=*")  # small ones are written again
         try:
             yield Archive(settings, warehouse, folder, schema, own, finished)
         finally:

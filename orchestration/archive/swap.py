@@ -12,8 +12,9 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from loaders.files.folder import check_size
+from loaders.files.whole_file import sync_all, unfinished
 from loaders.warehouse.postgres import Warehouse
-from orchestration.archive import folder as folders
 from orchestration.archive import ledger
 from orchestration.archive.content import Content
 from orchestration.archive.folder import Damaged, Folder
@@ -27,7 +28,7 @@ def replace_files(
     files = {item.file.path: item for item in new}
     paths = [folder.path(name) for name in files]
     with folder.usable():
-        folders.sync([folders.unfinished(path) for path in paths])
+        sync_all(map(unfinished, paths))
     plan = {
         "remove": sorted(set(old) - files.keys()),
         "add": [
@@ -74,19 +75,16 @@ def _carry_out(
     ]
     for item in new:
         path = folder.path(item.file.path)
-        there = folders.unfinished(path)
+        there = unfinished(path)
         try:
-            folders.check_size(there if there.exists() else path, item.file.size_bytes)
+            check_size(there if there.exists() else path, item.file.size_bytes, Damaged)
         except Damaged as error:
             raise Damaged(path, f"cut short while files were replaced, and {error}") from None
-    with folder.usable():
-        for name in plan["remove"]:
-            folders.remove(folder.path(name), folder.root)
-        for path in (folder.path(item.file.path) for item in new):
-            # its rows may be in another new file
-            if folders.unfinished(path).exists():
-                path.unlink(missing_ok=True)
-        folders.rename_all(folder, [item.file.path for item in new])
+    names = [item.file.path for item in new]
+    # of those that are replaced too: their rows may be in another new file
+    replaced = [name for name in names if unfinished(folder.path(name)).exists()]
+    folder.remove([*plan["remove"], *replaced])
+    folder.finish(names)
     with warehouse.connect() as conn:
         for item in new:
             ledger.record(conn, schema, item)

@@ -10,6 +10,7 @@ import psycopg
 import pyarrow as pa
 
 from loaders.errors import DataQualityError
+from loaders.files.whole_file import unfinished
 from loaders.progress import Reporter
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
@@ -261,7 +262,7 @@ class _Writing:
         with folder.usable(), folder.start_file(name, schema, "snappy") as writer:
             writer.write(table)
             size = writer.close()
-        actual = folders.read_contents(folders.unfinished(path), place).get(place, Content())
+        actual = folders.read_contents(unfinished(path), place).get(place, Content())
         if actual != wanted:
             raise DataQualityError(
                 f"{path}: what was written has {actual.rows:,} rows, hash {actual.hash}; "
@@ -273,8 +274,7 @@ class _Writing:
     def _rename_written(self) -> None:
         """Rename files that were read back and record them. After a cut the next run repeats it."""
         archive = self._archive
-        with archive.folder.usable():
-            folders.rename_all(archive.folder, [new.file.path for new in self._written])
+        archive.folder.finish(new.file.path for new in self._written)
         with archive.warehouse.connect() as conn:
             for new in self._written:
                 ledger.record(conn, archive.schema, new)

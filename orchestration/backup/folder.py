@@ -1,9 +1,6 @@
 """The folder of backups: each is an own folder, which is whole or absent."""
 
 import contextlib
-import errno
-import fcntl
-import hashlib
 import json
 import os
 import re
@@ -13,10 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from loaders import atomic_file
 from loaders.errors import LockHeldError, QuotemillError, SettingsError, UsageError
+from loaders.files import lock as locks
+from loaders.files import whole_file
+from loaders.files.folder import NO_ROOM, Folder
+from loaders.files.whole_file import hash_file
 from loaders.settings import Settings
 from loaders.settings.folders import require_absolute
 from loaders.warehouse.disks import existing_parent
@@ -29,7 +29,6 @@ NAME = re.compile(r"backup-(\d{5,})-\d{8}T\d{6}Z")
 UNFINISHED = ".unfinished-"
 _LOCK = ".lock"  # stays: a folder without it never held a backup
 _KNOWN = "backup_folders.json"  # of the home: folders elsewhere that backups went to
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -131,49 +130,41 @@ def _known(home: Path) -> list[str]:
         return []
 
 
+class BackupFolder(Folder):
+    kind: ClassVar[str] = "a backup"
+    setting: ClassVar[str] = "backup_folder"
+
+    def explain_full(self) -> QuotemillError:
+        count = len(list_backups(self.root))
+        return QuotemillError(
+            f"no room left for {self.kind} in {self.root}; the older ones are kept ({count})",
+            hint=f"free some space, set {self.setting} to a larger disk, or keep fewer "
+            "(backups_kept)",
+        )
+
+
 @contextlib.contextmanager
 def usable(root: Path) -> Iterator[None]:
-    """Turn errors of the file system into ours, a disk without room too.
-
-    pg_dump and a dump report that one by their text alone.
-    """
+    """Turn errors of the file system into messages; of programs that report them by text too."""
+    folder = BackupFolder(root)
     try:
-        yield
-    except OSError as error:
-        if error.errno in _NO_ROOM:
-            raise _no_room(root) from None
-        raise SettingsError(
-            f"the folder of backups {root} cannot be used: {error.strerror or error}",
-            hint="backup_folder names a folder that this user may write",
-        ) from None
+        with folder.usable():
+            yield
     except QuotemillError as error:
-        if any(os.strerror(number) in str(error) for number in _NO_ROOM):
-            raise _no_room(root) from None
+        if any(os.strerror(number) in str(error) for number in NO_ROOM):
+            raise folder.explain_full() from None
         raise
-
-
-def _no_room(root: Path) -> QuotemillError:
-    count = len(list_backups(root))
-    return QuotemillError(
-        f"no room left for a backup in {root}; the older ones are kept ({count})",
-        hint="free some space, set backup_folder to a larger disk, or keep fewer (backups_kept)",
-    )
 
 
 @contextlib.contextmanager
 def lock(root: Path) -> Iterator[None]:
     """One backup at a time in a folder. Raises LockHeldError."""
-    file = os.open(root / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with locks.hold(root / _LOCK) as held:
+        if held is None:
             raise LockHeldError(
                 f"another backup is being written to {root}", hint="wait for it to end"
-            ) from None
+            )
         yield
-    finally:
-        os.close(file)
 
 
 def list_backups(root: Path) -> list[Backup]:
@@ -250,9 +241,7 @@ def find(root: Path, name: str | None) -> Backup:
 
 def describe(path: Path) -> dict[str, Any]:
     """Size and hash of a file, as backup.json has them."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"bytes": path.stat().st_size, "sha256": digest}
+    return {"bytes": path.stat().st_size, "sha256": hash_file(path)}
 
 
 def check(backup: Backup) -> None:
@@ -270,10 +259,9 @@ def check(backup: Backup) -> None:
 
 def publish(part: Path, path: Path) -> None:
     """Give a whole backup its name, once its bytes are on the disk; then the name is, too."""
-    for inner in (*part.iterdir(), part):
-        atomic_file.sync(inner)
+    whole_file.sync_all((*part.iterdir(), part))
     part.rename(path)
-    atomic_file.sync(path.parent)
+    whole_file.sync(path.parent)
 
 
 def remove(backup: Backup) -> None:

@@ -19,8 +19,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from loaders import atomic_file, log, sources
+from loaders import log, sources
 from loaders.errors import DataQualityError, QuotemillError, UsageError
+from loaders.files import whole_file
 
 LEAST = "warning"
 LONGEST = 1_000_000  # bytes of a line; a longer one is damaged
@@ -266,9 +267,9 @@ def write_summary(scan: Scan, path: Path) -> None:
 def _write(path: Path, value: Any) -> None:
     text = json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n"
     hint = "name a file in a folder that this user may write to"
-    with atomic_file.explain_unwritable(path, hint=hint, error=QuotemillError):
+    with whole_file.explain_unwritable(path, hint=hint, error=QuotemillError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_file.write(path, text)
+        whole_file.write(path, text)
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes | None]:

@@ -6,8 +6,8 @@ from decimal import Decimal
 from itertools import groupby
 from pathlib import Path
 
-from loaders import atomic_file
 from loaders.errors import UsageError
+from loaders.files import whole_file
 from loaders.trading_time import SHANGHAI
 from orchestration.checks.bar_comparison import Difference
 from orchestration.checks.reconcile import Reconciliation
@@ -79,7 +79,7 @@ def summary(result: Reconciliation) -> list[str]:
 
 def write(result: Reconciliation, path: Path) -> None:
     """Write the report. Raises UsageError if the file cannot be written."""
-    with atomic_file.explain_unwritable(path, error=UsageError):
+    with whole_file.explain_unwritable(path, error=UsageError):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(markdown(result), "utf-8")
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from loaders import atomic_file
 from loaders.cli import jobs as load_jobs
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
 from loaders.errors import PartialError, UsageError
+from loaders.files import whole_file
 from loaders.settings import load_settings
 from loaders.warehouse.migration_files import find_current_warehouse
 from loaders.warehouse.postgres import Warehouse
@@ -155,6 +155,6 @@ def _write_log(warehouse: Warehouse, job_id: int, path: Path) -> None:
     if str(path) == "-":
         sys.stdout.write(text)
         return
-    with atomic_file.explain_unwritable(path, error=UsageError):
+    with whole_file.explain_unwritable(path, error=UsageError):
         path.write_text(text, "utf-8")
     print(f"{path}: {text.count(chr(10)):,} lines", file=sys.stderr)

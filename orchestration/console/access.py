@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from loaders import atomic_file
 from loaders.errors import SettingsError
+from loaders.files import whole_file
 
 TOKEN_BYTES = 32
 SIGNED_IN = timedelta(days=30)  # how long a browser that gave the token may stay
@@ -49,7 +49,7 @@ class Access:
         token = secrets.token_urlsafe(TOKEN_BYTES)
         stored = {"sha256": _digest(token), "made_at": now.astimezone(UTC).isoformat()}
         self._make_folder()
-        atomic_file.write(self.folder / _TOKEN, json.dumps(stored) + "\n")
+        whole_file.write(self.folder / _TOKEN, json.dumps(stored) + "\n")
         return token
 
     @property
@@ -120,7 +120,7 @@ class Access:
         return stored if len(stored) == TOKEN_BYTES else self._own
 
     def _make_folder(self) -> None:
-        with atomic_file.explain_unwritable(self.folder, hint="`home` names a folder of this user"):
+        with whole_file.explain_unwritable(self.folder, hint="`home` names a folder of this user"):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.folder.chmod(0o700)
 

@@ -6,7 +6,6 @@ it lives. Nothing else is remembered, so any console of the home, also a later o
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -20,7 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from loaders import atomic_file, log
+from loaders import log
+from loaders.files import lock, whole_file
 from orchestration.console.errors import Busy, NotThere
 from orchestration.schedule.runner import executable
 
@@ -132,16 +132,17 @@ class Commands:
             return self._start(words, origin)
 
     def _start(self, words: Sequence[str], origin: str) -> Command:
-        with atomic_file.explain_unwritable(self.folder):
+        with whole_file.explain_unwritable(self.folder):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._prune()
             run_id = log.new_run_id()
             command = Command(run_id, tuple(words), 0, datetime.now(UTC), origin)
             try:
                 with contextlib.ExitStack() as stack:
-                    opened = [self._open(run_id, end, stack) for end in ("out", "err", "lock")]
-                    files = Files(*opened)
-                    fcntl.flock(files.lock, fcntl.LOCK_EX)
+                    output, errors = (self._open(run_id, end, stack) for end in ("out", "err"))
+                    held = stack.enter_context(lock.hold(self._path(run_id, "lock")))
+                    assert held is not None  # of a new id
+                    files = Files(output, errors, held)
                     self._write(command)  # a command that cannot be recorded does not start
                     environ = {
                         **self.environ,
@@ -256,17 +257,7 @@ class Commands:
 
     def _is_running(self, run_id: str) -> bool:
         """Whether the process lives: it holds the lock until its end."""
-        try:
-            file = os.open(self._path(run_id, "lock"), os.O_RDONLY)
-        except FileNotFoundError:
-            return False
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(file)
-        return False
+        return lock.is_held(self._path(run_id, "lock"))
 
     def _open(self, run_id: str, end: str, stack: contextlib.ExitStack) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
@@ -276,7 +267,7 @@ class Commands:
 
     def _write(self, command: Command) -> None:
         path = self._path(command.run_id, "json")
-        atomic_file.write(path, json.dumps(asdict(command), default=str))
+        whole_file.write(path, json.dumps(asdict(command), default=str))
 
     def _delete(self, run_id: str) -> None:
         for end in ("json", "out", "err", "lock", "code"):

@@ -8,8 +8,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from loaders import atomic_file
 from loaders.errors import QuotemillError
+from loaders.files import whole_file
 from loaders.settings import Settings
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.run import build as builds
@@ -49,7 +49,7 @@ def read_models(settings: Settings) -> list[Model]:
             raise QuotemillError("dbt cannot parse its project", hint="quotemill dbt parse")
         models = [asdict(model) for model in list_models(parsed.result)]
         path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_file.write(path, json.dumps(models))
+        whole_file.write(path, json.dumps(models))
     return [
         Model(**model | {name: _as_tuple(model[name]) for name in ("key", "reads")})
         for model in json.loads(path.read_bytes())

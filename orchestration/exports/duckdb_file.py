@@ -2,7 +2,7 @@
 
 import importlib.util
 
-from orchestration.archive.folder import unfinished
+from loaders.files.whole_file import unfinished
 from orchestration.exports.folder import Folder, State
 from orchestration.exports.source import Source
 

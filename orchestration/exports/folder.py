@@ -6,32 +6,27 @@ each month or code that is whole. An unfinished file is called `.part-0.parquet.
 """
 
 import contextlib
-import errno
-import fcntl
-import hashlib
 import json
 import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-import pyarrow as pa
-
-from loaders import atomic_file
-from loaders.errors import LockHeldError, QuotemillError, SettingsError, UsageError
-from orchestration.archive.folder import remove, rename, sync, unfinished
+from loaders.errors import LockHeldError, QuotemillError, UsageError
+from loaders.files import folder as folders
+from loaders.files import lock, whole_file
+from loaders.files.whole_file import hash_file, unfinished
 from orchestration.exports.definition import Definition
 
 MANIFEST, JOURNAL = "manifest.json", ".export.jsonl"
 # of theirs that were being written; those that stand beside the files, with DuckDB's log
-_PART_OF_OURS = re.compile(rf"\.({re.escape(MANIFEST)}|{re.escape(JOURNAL)})\.\w{{8}}")
+_PART_OF_OURS = re.compile(rf"\.({re.escape(MANIFEST)}|{re.escape(JOURNAL)})\.\w{{8}}\.new")
 _BESIDE = re.compile(
     rf"{re.escape(MANIFEST)}|{re.escape(JOURNAL)}|\.?views\.duckdb(\.new)?(\.wal)?"
 )
 _FORMAT = 1
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -104,14 +99,11 @@ class State:
         )
 
 
-class Folder:
+@dataclass(frozen=True)
+class Folder(folders.Folder):
     """A folder that this process alone writes, once it is `locked`."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def path(self, name: str) -> Path:
-        return self.root / name
+    kind: ClassVar[str] = "the export"
 
     def make_path(self, name: str) -> Path:
         """The path of a name, in a folder that is there. Raises as `usable`."""
@@ -124,37 +116,16 @@ class Folder:
         """Make the folder and keep others out. Raises LockHeldError, and as `usable`."""
         with self.usable():
             self.root.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.root, os.O_RDONLY)
+            file = lock.take(self.root, is_folder=True)
+        if file is None:
+            raise LockHeldError(
+                f"another command exports to {self.root}",
+                hint="wait until it has ended, or name another folder",
+            )
         try:
-            with self.usable():
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    raise LockHeldError(
-                        f"another command exports to {self.root}",
-                        hint="wait until it has ended, or name another folder",
-                    ) from None
             yield
         finally:
-            os.close(handle)
-
-    @contextlib.contextmanager
-    def usable(self) -> Iterator[None]:
-        """Turn errors of the file system into messages."""
-        try:
-            yield
-        except OSError as error:
-            if isinstance(error, pa.ArrowException) and error.errno is None:
-                raise
-            if error.errno in _NO_ROOM:
-                raise QuotemillError(
-                    f"no room left for the export in {self.root}",
-                    hint="free some space and run the command again: whole files stay",
-                ) from None
-            raise SettingsError(
-                f"the folder {self.root} cannot be used: {error.strerror or error}",
-                hint="name a folder that this user may write",
-            ) from None
+            os.close(file)
 
     def read_state(self) -> State | None:
         """What an earlier export left; None in a new folder. Raises UsageError."""
@@ -219,9 +190,9 @@ class Folder:
     def start_journal(self, state: State) -> None:
         """Say what is whole, and take the manifest away: files are about to change."""
         with self.usable():
-            atomic_file.write(self.path(JOURNAL), json.dumps(state.as_json()) + "\n", mode=0o644)
+            whole_file.write(self.path(JOURNAL), json.dumps(state.as_json()) + "\n", mode=0o644)
             self.path(MANIFEST).unlink(missing_ok=True)
-            atomic_file.sync(self.root)
+            whole_file.sync(self.root)
 
     def commit(self, parts: Mapping[str, Files], before: Mapping[str, File]) -> None:
         """Name finished files in the journal, then rename them. Those equal to `before` stay."""
@@ -232,7 +203,7 @@ class Folder:
                     unfinished(self.path(name)).unlink()
                 else:
                     changed.append(self.path(name))
-            sync([unfinished(path) for path in changed])
+            whole_file.sync_all(map(unfinished, changed))
             lines = [json.dumps({"part": p, "files": _describe(f)}) for p, f in parts.items()]
             with self.path(JOURNAL).open("r+", encoding="utf-8") as journal:  # it must be there
                 journal.seek(0, os.SEEK_END)
@@ -240,13 +211,7 @@ class Folder:
                 journal.flush()
                 os.fsync(journal.fileno())
             for path in changed:
-                rename(path)
-
-    def remove(self, names: set[str]) -> None:
-        """Remove files of ours, and the folders that this leaves empty."""
-        with self.usable():
-            for name in names:
-                remove(self.path(name), self.root)
+                whole_file.rename(path)
 
     @contextlib.contextmanager
     def discarding_unfinished(self) -> Iterator[None]:
@@ -258,15 +223,8 @@ class Folder:
                 self.discard_unfinished()
             raise
 
-    def discard_unfinished(self) -> None:
-        """Remove what a killed export was writing."""
-        with self.usable():
-            for path in self.root.rglob(".*"):
-                if path.suffix == ".new" or _PART_OF_OURS.fullmatch(path.name):
-                    path.unlink(missing_ok=True)
-
-    def finish(self, state: State) -> None:
-        """Write the manifest: the files are whole and on disk.
+    def write_manifest(self, state: State) -> None:
+        """Say that the export is whole, once its files are on disk.
 
         Raises SettingsError where somebody has taken a file away meanwhile.
         """
@@ -274,17 +232,11 @@ class Folder:
             paths = [self.path(name) for name in state.names]
             for path in paths:
                 path.stat()
-            levels = {level for path in paths for level in path.parents}
-            sync(sorted(level for level in levels if level.is_relative_to(self.root)))
+            self.sync_folders(paths)
             text = json.dumps(state.as_json(), indent=1) + "\n"
-            atomic_file.write(self.path(MANIFEST), text, mode=0o644)
+            whole_file.write(self.path(MANIFEST), text, mode=0o644)
             self.path(JOURNAL).unlink(missing_ok=True)
-            atomic_file.sync(self.root)
-
-
-def hash_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+            whole_file.sync(self.root)
 
 
 def _describe(files: Files) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def export(
         if form.finish:
             form.finish(folder, source, state)
         state.written_at = as_of.isoformat()
-        folder.finish(state)
+        folder.write_manifest(state)
         if not following:
             with warehouse.connect() as other:
                 inputs.forget_position(other, reader)

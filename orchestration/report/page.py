@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from loaders import atomic_file
+from loaders.files import whole_file
 from loaders.settings import Settings
 from orchestration.report import drawing
 from orchestration.report.drawing import Point
@@ -43,7 +43,7 @@ def write(report: Report, path: Path) -> Path:
     Raises SettingsError if the page cannot be written.
     """
     text = render(report)
-    with atomic_file.explain_unwritable(path, hint="--out names another file"):
+    with whole_file.explain_unwritable(path, hint="--out names another file"):
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.part")
         part.write_text(text, "utf-8")

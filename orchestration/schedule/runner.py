@@ -1,7 +1,6 @@
 """Start what is due: each job as a process, with a lock, a deadline and a record."""
 
 import contextlib
-import fcntl
 import os
 import shutil
 import signal
@@ -17,6 +16,8 @@ from urllib.parse import quote
 
 from loaders import log
 from loaders.errors import LockHeldError, PartialError, SettingsError, most_severe
+from loaders.files import lock as locks
+from loaders.files.process import end_group
 from loaders.project import install_hint
 from loaders.warehouse.embedded.places import unusable
 from loaders.warehouse.postgres import Warehouse
@@ -167,7 +168,7 @@ class Runner:
             )
         self._wakes.discard(wake)
         if not ended.is_set():
-            _end_process(process, ended)
+            end_group(process, ENDINGS)
             return INTERRUPTED if self.stop.is_set() else PartialError.exit_code
         return process.returncode if process.returncode >= 0 else 128 - process.returncode
 
@@ -180,27 +181,14 @@ class Runner:
         folder = self.warehouse.home / "schedule"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            file = os.open(folder / name, os.O_RDONLY | os.O_CREAT, 0o644)
+            file = locks.take(folder / name)
         except OSError as error:
             raise unusable(folder, error) from None
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            is_locked = True
-        except BlockingIOError:
-            is_locked = False
-        try:
-            yield file if is_locked else None
+            yield file
         finally:
-            os.close(file)
-
-
-def _end_process(process: "subprocess.Popen[bytes]", ended: threading.Event) -> None:
-    """Ask a process and all that it started to end, then force it."""
-    for sent, seconds in ENDINGS:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, sent)
-        if ended.wait(seconds):
-            return
+            if file is not None:
+                os.close(file)
 
 
 def executable(program: str) -> Path:

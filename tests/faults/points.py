@@ -209,8 +209,9 @@ TQ = (
 # `stage` is the command
 ARCHIVE_MODULES = "orchestration.archive"
 WRITE, CLOSE = (f"{ARCHIVE_MODULES}.folder:FileWriter.{name}" for name in ("write", "close"))
-RENAME_ALL, RENAME, REMOVE = (
-    f"{ARCHIVE_MODULES}.folder:{name}" for name in ("rename_all", "rename", "remove")
+RENAME_ALL = f"{ARCHIVE_MODULES}.folder:Folder.finish"
+RENAME, REMOVE, SYNC = (
+    f"loaders.files.whole_file:{name}" for name in ("rename", "remove", "sync_all")
 )
 RECORD, MARK, DELETE_FILES = (
     f"{ARCHIVE_MODULES}.ledger:{name}" for name in ("record", "mark_stale", "delete_files")
@@ -249,7 +250,8 @@ BACKUP = {
 
 EXPORT_FOLDER = "orchestration.exports.folder"
 START, COMMIT, REMOVE_OLD, FINISH = (
-    f"{EXPORT_FOLDER}:Folder.{name}" for name in ("start_journal", "commit", "remove", "finish")
+    f"{EXPORT_FOLDER}:Folder.{name}"
+    for name in ("start_journal", "commit", "remove", "write_manifest")
 )
 ASK, HASH = (
     [f"orchestration.exports.forms.{form}:{name}" for form in ("parquet", "qlib")]
@@ -262,14 +264,14 @@ EXPORT = {
     "rows are asked for": before(*ASK, nth=2),
     "a file is written": before(*HASH, nth=3),
     "files are whole": before(COMMIT),
-    "files are on disk": after(f"{EXPORT_FOLDER}:sync"),
+    "files are on disk": after(SYNC),
     "the journal names them": after(f"{EXPORT_FOLDER}:os.fsync"),
-    "some have their names": after(f"{EXPORT_FOLDER}:rename", nth=3),
+    "some have their names": after(RENAME, nth=3),
     "the first have their names": after(COMMIT),
     "the journal names the others": after(f"{EXPORT_FOLDER}:os.fsync", nth=2),
     "all have their names": before(REMOVE_OLD),
     "old files are gone": after(REMOVE_OLD),
-    "the manifest is written": after(f"{EXPORT_FOLDER}:atomic_file.write", nth=2),
+    "the manifest is written": after(f"{EXPORT_FOLDER}:whole_file.write", nth=2),
     "the journal is gone": after(FINISH),
 }
 

@@ -11,9 +11,9 @@ from unittest.mock import Mock
 import pytest
 
 import orchestration.cli
-from loaders import atomic_file
 from loaders.cli import shell
 from loaders.errors import QuotemillError, UsageError
+from loaders.files import whole_file
 from orchestration.checks import logscan
 from orchestration.schedule.jobs import shipped_jobs
 
@@ -125,7 +125,7 @@ def test_a_failed_summary_leaves_the_one_before(
 
     before = target.read_text()
     monkeypatch.setattr(
-        atomic_file.os, "fsync", Mock(side_effect=OSError(28, "No space left on device"))
+        whole_file.os, "fsync", Mock(side_effect=OSError(28, "No space left on device"))
     )
     with pytest.raises(QuotemillError, match="No space left"):
         logscan.write_summary(scan, target)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from loaders import atomic_file
 from loaders.engine.check import Check
 from loaders.engine.test_runs import Record
+from loaders.files import whole_file
 from loaders.tdx.selftest.runner import Result, Run
 from loaders.trading_time import SHANGHAI
 
@@ -115,7 +115,7 @@ def _row(result: Result) -> dict[str, Any]:
 def write(path: Path, text: str) -> None:
     """Write a whole file or nothing, and create its folder. Raises SettingsError."""
     part = path.with_name(f".{path.name}.{os.getpid()}")
-    with atomic_file.explain_unwritable(path, hint="--output and --report choose other places"):
+    with whole_file.explain_unwritable(path, hint="--output and --report choose other places"):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             part.write_text(text, "utf-8")

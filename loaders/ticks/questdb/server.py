@@ -8,7 +8,6 @@ inherits the lock, so it holds it exactly as long as it lives, however it ends.
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -18,16 +17,17 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from loaders.errors import SettingsError, UpstreamError
+from loaders.files import lock
 from loaders.ticks.questdb.jar import VERSION, Java, fetch_jar, find_java
 from loaders.ticks.settings import QuestdbSettings
 
 USER = "quotemill"
+LOCK = "server.lock"  # has the number of the process that holds it
 PATIENCE = 60.0  # seconds for a start with WAL to read, and for a stop
 HOST = "127.0.0.1"
 WORKERS = max(2, os.cpu_count() or 2)  # threads that answer queries: each reads in one
@@ -110,9 +110,9 @@ def start(
             part.mkdir(mode=0o700, parents=True, exist_ok=True)
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
-            with _lock(folder) as lock:
-                if lock is not None:
-                    return _start(folder, settings, java, jar.path, lock, conf or {})
+            with lock.hold(folder / LOCK) as held:
+                if held is not None:
+                    return _start(folder, settings, java, jar.path, held, conf or {})
             if (address := find_running(folder)) is not None:
                 return address
             time.sleep(0.05)  # another process is starting it
@@ -184,36 +184,14 @@ def status(folder: Path) -> ServerStatus:
     )
 
 
-@contextmanager
-def _lock(folder: Path) -> Iterator[int | None]:
-    """The folder's lock, or None while a server or another start holds it."""
-    handle = os.open(folder / "server.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield None
-            return
-        os.ftruncate(handle, 0)
-        yield handle
-    finally:
-        os.close(handle)
-
-
 def _pid(folder: Path) -> int | None:
     """The process of the living server; the number in a free lock means nothing."""
+    path = folder / LOCK
     try:
-        handle = os.open(folder / "server.lock", os.O_RDWR)
+        text = path.read_text(errors="replace").strip() if lock.is_held(path) else ""
     except OSError:
         return None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        text = os.pread(handle, 20, 0).decode(errors="replace").strip()
-        return int(text) if text.isdigit() else None
-    finally:
-        os.close(handle)
-    return None
+    return int(text) if text.isdigit() else None
 
 
 def _read_record(folder: Path) -> dict[str, int | str] | None:
@@ -253,13 +231,14 @@ def _start(
     settings: QuestdbSettings,
     java: Java,
     jar: Path,
-    lock: int,
+    held: int,
     conf: Mapping[str, str],
 ) -> Address:
+    (folder / LOCK).write_text("")  # the number of an earlier server
     password = _read_password(folder, create=True)
     _configure(folder, settings, password, conf)
-    server = _launch(folder, settings, java, jar, lock)
-    os.pwrite(lock, f"{server.pid}\n".encode(), 0)  # for `stop` of another process
+    server = _launch(folder, settings, java, jar, held)
+    (folder / LOCK).write_text(f"{server.pid}\n")  # for `stop` of another process
     address = _await_ready(folder, server, password)
     _write_record(folder, server.pid, address)
     return address
@@ -282,7 +261,7 @@ def _configure(
 
 
 def _launch(
-    folder: Path, settings: QuestdbSettings, java: Java, jar: Path, lock: int
+    folder: Path, settings: QuestdbSettings, java: Java, jar: Path, held: int
 ) -> "subprocess.Popen[bytes]":
     for library in (folder / "tmp").glob("libquestdb*"):  # 9 MB that each killed server leaves
         library.unlink()
@@ -304,7 +283,7 @@ def _launch(
             stderr=subprocess.STDOUT,
             cwd=folder,
             env=environment,
-            pass_fds=(lock,),
+            pass_fds=(held,),
             start_new_session=True,
         )
 

@@ -11,7 +11,6 @@ import json
 import os
 import queue
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 from loaders.engine.outcome import Stopped
+from loaders.files.process import KILL, end_group
 from loaders.project import install_hint
 from loaders.request_counts import count
 from loaders.tq.errors import (
@@ -104,9 +104,7 @@ class ClientProcess:
 
     def kill(self) -> None:
         """End the process and its group, and delete its folder."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._popen.pid, signal.SIGKILL)
-        self._popen.wait()
+        end_group(self._popen, KILL)
         for pipe in (self._popen.stdin, self._popen.stdout):
             with contextlib.suppress(OSError, ValueError):
                 if pipe is not None:

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loaders import atomic_file
 from loaders.errors import DataQualityError
-from loaders.owned_folder import readable
+from loaders.files.folder import readable
+from loaders.files.whole_file import hash_file, unfinished
 from loaders.progress import Reporter
 from loaders.ticks.day_hash import measured
 from loaders.ticks.frame import TICKS, DayKey, key_of
@@ -87,12 +87,11 @@ def write_file(folder: TickFolder, name: str, days: Sequence[pa.Table]) -> Writt
     """
     folder.require_still_there()
     path = folder.path(name)
-    part = path.with_name(f".{path.name}.new")  # which patterns of readers skip
+    part = unfinished(path)
     with folder.usable():
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             _write(part, days)
-            atomic_file.sync(part)
             data = part.read_bytes()
             try:
                 _require_equal(part, data, days)
@@ -102,11 +101,10 @@ def write_file(folder: TickFolder, name: str, days: Sequence[pa.Table]) -> Writt
                     hint="check the disk and the memory of this machine, then archive again",
                 ) from None
             written = WrittenFile(len(data), hashlib.sha256(data).hexdigest())
-            part.replace(path)
-        finally:
+        except BaseException:
             part.unlink(missing_ok=True)
-        for parent in (path.parent, folder.root):
-            atomic_file.sync(parent)
+            raise
+    folder.finish([name])
     return written
 
 
@@ -202,7 +200,7 @@ def _check_file(folder: TickFolder, rows: Sequence[IndexRow]) -> dict[DayKey, Da
     path, damage = folder.path(str(rows[0].archive_file)), {}
     try:
         with readable(path, Damaged):
-            sha256, groups = _sha256(path), _row_groups(path, pq.read_schema(path))
+            sha256, groups = hash_file(path), _row_groups(path, pq.read_schema(path))
     except Damaged as error:
         return {row.key: error for row in rows}
     for row in rows:
@@ -215,11 +213,6 @@ def _check_file(folder: TickFolder, rows: Sequence[IndexRow]) -> dict[DayKey, Da
         except Damaged as error:
             damage[row.key] = error
     return damage
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _require_listed(path: Path, groups: Mapping[str, _RowGroup], row: StoredDay) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from loaders.errors import SettingsError
-from loaders.owned_folder import OWNER, OwnedFolder
+from loaders.files.folder import OWNER, OwnedFolder
 from loaders.settings import Settings
 from loaders.settings.folders import require_absolute
 from loaders.ticks.store import StoredDay
@@ -13,6 +13,7 @@ from loaders.ticks.store import StoredDay
 class TickFolder(OwnedFolder):
     """A file for each trading day, by year: `2025/2025-11-25.parquet`."""
 
+    kind: ClassVar[str] = "the archive"
     setting: ClassVar[str] = "tq.archive_folder"
 
     def require_there(self, index: Iterable[StoredDay]) -> None:

@@ -4,10 +4,10 @@ The package itself is never imported: it would start psutil and file locks of it
 it opens every parent directory of the data to everybody. Only its files are used.
 """
 
-import fcntl
 import functools
 import importlib.metadata
 import importlib.util
+import math
 import os
 import pwd
 import shutil
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from loaders.errors import SettingsError
+from loaders.files import lock
 
 SYSTEM_USER = "quotemill"
 # what root's server needs where its user cannot reach the environment or QUOTEMILL_HOME
@@ -84,8 +85,7 @@ def system_account() -> Account:
     command = ["useradd", "--system", "--user-group", "--no-create-home"]
     command += ["--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", SYSTEM_USER]
     try:
-        with os.fdopen(os.open(_USER_LOCK, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with lock.hold(_USER_LOCK, wait=math.inf):
             account = _lookup()
             if account:
                 return account

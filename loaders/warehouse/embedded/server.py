@@ -1,6 +1,5 @@
 """Find, make, start and stop the server of a home."""
 
-import fcntl
 import os
 import re
 import shlex
@@ -14,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from loaders.errors import SettingsError, UpstreamError
+from loaders.files import lock
 from loaders.warehouse.embedded import access, binaries, places, postmaster, sizes
 from loaders.warehouse.embedded.binaries import Account
 from loaders.warehouse.embedded.postmaster import PORT
@@ -187,25 +187,18 @@ def _url(socket_dir: Path) -> str:
 def _lock(home: Path) -> Iterator[None]:
     """One process at a time starts or stops the server; the kernel frees a killed one's lock."""
     try:
-        handle = os.open(home / "postgres.lock", os.O_RDONLY | os.O_CREAT, 0o644)
+        file = lock.take(home / "postgres.lock", wait=PATIENCE)
     except OSError as error:
         raise places.unusable(home, error) from None
+    if file is None:
+        raise UpstreamError(
+            f"another process is still starting the embedded server of {home}",
+            hint="quotemill warehouse status",
+        )
     try:
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise UpstreamError(
-                        f"another process is still starting the embedded server of {home}",
-                        hint="quotemill warehouse status",
-                    ) from None
-                time.sleep(0.02)
         yield
     finally:
-        os.close(handle)
+        os.close(file)
 
 
 def _initialise(data: Path, account: Account | None) -> None:

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from orchestration.archive.folder import unfinished
-from orchestration.exports.folder import File, Files, Folder, hash_file
+from loaders.files.whole_file import hash_file, unfinished
+from orchestration.exports.folder import File, Files, Folder
 from orchestration.exports.forms.form import Form, Plan
 from orchestration.exports.parts import Part, list_codes, stream_part
 from orchestration.exports.source import Source

@@ -14,9 +14,9 @@ from typing import Any
 import psycopg
 
 from loaders.errors import SettingsError, UsageError
+from loaders.files.whole_file import hash_file, unfinished
 from loaders.project import install_hint
-from orchestration.archive.folder import unfinished
-from orchestration.exports.folder import File, Files, Folder, hash_file
+from orchestration.exports.folder import File, Files, Folder
 from orchestration.exports.forms.form import Form, Plan
 from orchestration.exports.parts import WHOLE, Part, stream_part
 from orchestration.exports.source import Source, explaining

@@ -6,9 +6,10 @@ from itertools import chain
 import psycopg
 import pyarrow as pa
 
-from orchestration.archive.folder import FileWriter, unfinished
+from loaders.files.whole_file import hash_file, unfinished
+from orchestration.archive.folder import FileWriter
 from orchestration.exports.duckdb_file import write_views
-from orchestration.exports.folder import File, Files, Folder, hash_file
+from orchestration.exports.folder import File, Files, Folder
 from orchestration.exports.forms.form import Form, Plan
 from orchestration.exports.parts import WHOLE, Part, list_months, stream_part
 from orchestration.exports.source import Source

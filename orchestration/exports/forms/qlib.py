@@ -21,11 +21,11 @@ import psycopg
 import pyarrow as pa
 
 from loaders.errors import UsageError
+from loaders.files.whole_file import hash_file, unfinished
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
-from orchestration.archive.folder import unfinished
 from orchestration.exports.definition import Definition
-from orchestration.exports.folder import File, Files, Folder, hash_file
+from orchestration.exports.folder import File, Files, Folder
 from orchestration.exports.forms.form import Form, Plan
 from orchestration.exports.parts import Part, stream_part
 from orchestration.exports.source import Source, explaining, find_source

@@ -7,8 +7,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from loaders import atomic_file
 from loaders.errors import SettingsError
+from loaders.files import whole_file
 from orchestration.schedule.install import cron, launchd, systemd
 from orchestration.schedule.install.place import MARK
 from orchestration.schedule.install.systemd import PREFIX
@@ -129,7 +129,7 @@ def _refuse_another(what: str, other: str | None, here: str | None, way_out: str
 def write(path: Path, content: bytes) -> None:
     """A file whole or not at all. Raises SettingsError where it cannot be written."""
     part = path.with_name(f".{path.name}.new")
-    with atomic_file.explain_unwritable(path, hint="--folder names another folder"):
+    with whole_file.explain_unwritable(path, hint="--folder names another folder"):
         path.parent.mkdir(parents=True, exist_ok=True)
         part.write_bytes(content)
         part.replace(path)

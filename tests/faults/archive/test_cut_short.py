@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from loaders.files import whole_file
+from loaders.files.whole_file import unfinished
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
 from orchestration.archive import folder as folders
@@ -49,9 +51,9 @@ def test_cut_short_at_any_step_no_row_is_there_twice(
     if step == "planned":
         struck(swap, "_carry_out")
     elif step == "removed":
-        struck(folders, "remove", after=True, nth=2)
+        struck(whole_file, "remove", after=True, nth=2)
     elif step == "renamed":
-        struck(folders, "rename", after=True)
+        struck(whole_file, "rename", after=True)
     else:
         struck(swap.ledger, "delete_files")
     with pytest.raises(Killed):
@@ -86,16 +88,16 @@ def test_rows_that_go_from_one_large_file_to_another_are_never_in_both(
     first, other = sorted(by_path)[:2]
     new = []
     for name, old in ((first, other), (other, first)):
-        folders.unfinished(folder / name).write_bytes((folder / old).read_bytes())
+        unfinished(folder / name).write_bytes((folder / old).read_bytes())
         contents = {p.place: p.content for p in held if p.path == old}
         new.append(New(replace(by_path[old], path=name), contents))
-    finish = folders.rename
+    finish = whole_file.rename
 
     def struck(path: Path) -> None:
         finish(path)
         raise Killed
 
-    monkeypatch.setattr(folders, "rename", struck)
+    monkeypatch.setattr(whole_file, "rename", struck)
     with pytest.raises(Killed):
         swap.replace_files(warehouse, Folder(folder, "test"), "options", [first, other], new)
     monkeypatch.undo()

@@ -1,0 +1,84 @@
+"""Files that are whole or absent: unfinished name, flush to disk, rename, SHA-256."""
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from loaders.errors import QuotemillError, SettingsError
+
+
+@contextlib.contextmanager
+def explain_unwritable(
+    path: Path | str, *, hint: str = "", error: type[QuotemillError] = SettingsError
+) -> Iterator[None]:
+    """Raise `error` with the hint where a file cannot be written."""
+    try:
+        yield
+    except OSError as fault:
+        raise error(f"{path} cannot be written: {fault.strerror}", hint=hint) from None
+
+
+def sync(path: Path) -> None:
+    """Flush a file or a folder to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_all(paths: Iterable[Path]) -> None:
+    """Flush files to disk, several at a time."""
+    with ThreadPoolExecutor(8) as pool:
+        for _ in pool.map(sync, paths):
+            pass
+
+
+def write(path: Path, text: str, *, mode: int = 0o600) -> None:
+    """Write a temporary file and rename it. Raises OSError, and leaves no part behind."""
+    # with another suffix: a program that collects files by suffix never sees the part
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".new")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(part).chmod(mode)
+        Path(part).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(part).unlink(missing_ok=True)
+        raise
+
+
+def unfinished(path: Path) -> Path:
+    """The name of a file while it is written, which patterns of readers skip."""
+    return path.with_name(f".{path.name}.new")
+
+
+def rename(path: Path) -> None:
+    """Give an unfinished file its name, in place of an older one."""
+    unfinished(path).replace(path)
+
+
+def remove(path: Path, root: Path) -> None:
+    """Remove a file, and the folders below `root` that this leaves empty."""
+    path.unlink(missing_ok=True)
+    for level in path.parents:
+        if level == root:
+            return
+        try:
+            level.rmdir()
+        except OSError:  # not empty, or gone
+            if level.exists():
+                return
+
+
+def hash_file(path: Path) -> str:
+    """The SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
