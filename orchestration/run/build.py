@@ -224,7 +224,7 @@ def invoke(
     if not lenient:
         head += ["--warn-error-options", '{"error": ["NoNodesForSelectionCriteria"]}']
     stdout = contextlib.redirect_stdout(sys.stderr) if quiet else contextlib.nullcontext()
-    seeds = readable_seeds(project.root / "seeds", target / "seeds")
+    seeds = readable_seeds(project.root / "seeds", target / "seeds", warehouse)
     order = prices_first(machine().processors if warehouse.embedded else None)
     with quick_dbt(), stdout, built_one_at_a_time(), order, seeds:
         from dbt.cli.main import dbtRunner

@@ -7,21 +7,12 @@ with lines as (
     ] -%}
         select
             'seeds/{{ seed }}.csv' as file,
-            line,
+            case when field = 'header' then 1 else line end as line,
             field,
             rule,
             written_value
         from {{ model }}
         where rule is not null
-        union all
-        select
-            'seeds/{{ seed }}.csv' as file,
-            1 as line,
-            'header' as field,
-            null as rule,
-            content as written_value
-        from {{ ref(seed) }}
-        where line = 0
         {{ 'union all' if not loop.last }}
     {% endfor %}
 ),
@@ -39,9 +30,7 @@ select
     format('%s line %s', file, line) as subject,
     null::date as trade_date,
     case
-        when field = 'line' then rule
-        when field = 'header'
-            then 'the file is missing or empty, or its header lacks ' || written_value
+        when field in ('line', 'header') then rule
         else format('%s = %s breaks the rule: %s', field, coalesce(written_value, 'empty'), rule)
     end
     || case

@@ -70,11 +70,11 @@ def touch(conn: psycopg.Connection, table: str, *codes: str) -> None:
 
 def add_line(conn: psycopg.Connection, seed: str, content: str) -> None:
     """Add a line to the table of a seed that users edit."""
-    conn.execute(
-        f"insert into quotemill_intermediate.{seed} "
-        f"select max(line) + 1, %s from quotemill_intermediate.{seed}".encode(),
-        (content,),
-    )
+    cells = [cell or None for cell in next(csv.reader([content], skipinitialspace=True))]
+    table = f"quotemill_intermediate.{seed}"
+    places = "%s, " * len(cells)
+    added = f"insert into {table} select {places} coalesce(max(line), 1) + 1 from {table}"
+    conn.execute(added.encode(), cells)
 
 
 def security(code: str, instrument_type: str = "stock") -> dict[str, object]:

@@ -100,15 +100,14 @@ def test_a_seed_with_a_new_column_is_loaded_into_the_same_table(
     conn: psycopg.Connection, built: Dbt
 ) -> None:
     table = "quotemill_intermediate.us_corporate_actions"
-    rows = conn.execute(f"select content from {table} order by line".encode()).fetchall()
-    conn.execute(f"alter table {table} drop column content cascade".encode())
+    query = f"select symbol, source, line from {table} order by line".encode()
+    rows = conn.execute(query).fetchall()
+    conn.execute(f"alter table {table} drop column source cascade".encode())
     before = oids(conn, table)
 
     for arguments in ((), ("--full-refresh",)):
         assert built("seed", "-s", "us_corporate_actions", *arguments).success
-        assert (
-            conn.execute(f"select content from {table} order by line".encode()).fetchall() == rows
-        )
+        assert conn.execute(query).fetchall() == rows
         assert oids(conn, table) == before
 
 

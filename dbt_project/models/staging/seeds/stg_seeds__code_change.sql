@@ -1,6 +1,8 @@
 -- A line that breaks a rule says which, and has null for what cannot be read.
 with cells as (
-    {{ seed_cells('code_changes_known') | indent(4) }}
+    {{ seed_lines('code_changes_known', [
+        'old_code', 'new_code', 'valid_from', 'source',
+    ]) | indent(4) }}
 ),
 
 typed as (
@@ -19,17 +21,17 @@ judged as (
     select
         t.*,
         case
-            {{ seed_line_rules() | indent(12) }}
+            {{ unreadable_line('source') | indent(12) }}
             when t.old_code is null
-                then array['old_code', 'must look like bj833819, BJ833819 or 833819.BJ', null]
+                then array['old_code', 'must look like bj833819, BJ833819 or 833819.BJ']
             when t.new_code is null and t.is_dismissed is not true
-                then array['new_code', 'must look like bj920819, or be none', null]
+                then array['new_code', 'must look like bj920819, or be none']
             when t.valid_from is null and t.is_dismissed is not true
-                then array['valid_from', 'must be a day in the form 2025-05-06', null]
+                then array['valid_from', 'must be a day in the form 2025-05-06']
             when t.source is null
-                then array['source', 'must not be empty', null]
+                then array['source', 'must not be empty']
             when exists (select 1 from typed as n where n.old_code = t.new_code)
-                then array['new_code', 'must be the last code, without a line of its own', null]
+                then array['new_code', 'must be the last code, without a line of its own']
         end as broken
     from typed as t
 ),

@@ -1,7 +1,9 @@
 {%- set numbers = ['limit_percent', 'st_limit_percent', 'days_without_limit'] -%}
 -- A line that breaks a rule says which, and has null for what cannot be read.
 with cells as (
-    {{ seed_cells('price_limits') | indent(4) }}
+    {{ seed_lines('price_limits', [
+        'board', 'valid_from', 'limit_percent', 'st_limit_percent', 'days_without_limit', 'source',
+    ]) | indent(4) }}
 ),
 
 typed as (
@@ -21,31 +23,29 @@ judged as (
     select
         *,
         case
-            {{ seed_line_rules() | indent(12) }}
+            {{ unreadable_line('source') | indent(12) }}
             when board is null or board not in ('main', 'chinext', 'star', 'beijing')
-                then array['board', 'must be main, chinext, star or beijing', null]
+                then array['board', 'must be main, chinext, star or beijing']
             when valid_from is null
-                then array['valid_from', 'must be a day in the form 2023-04-10', null]
+                then array['valid_from', 'must be a day in the form 2023-04-10']
             {% for name in ['limit_percent', 'st_limit_percent'] -%}
                 when
                     {{ name }} is null or {{ name }} <= 0 or {{ name }} > 100
                     or {{ name }} <> round({{ name }}, 2)
-                    then array[
-                        '{{ name }}', 'must be above 0, at most 100, with two decimals', null
-                    ]
+                    then array['{{ name }}', 'must be above 0, at most 100, with two decimals']
             {% endfor -%}
             when
                 days_without_limit is null
                 or days_without_limit not between 0 and 250
                 or days_without_limit <> trunc(days_without_limit)
-                then array['days_without_limit', 'must be a whole number from 0 to 250', null]
+                then array['days_without_limit', 'must be a whole number from 0 to 250']
             when source is null
-                then array['source', 'must not be empty', null]
+                then array['source', 'must not be empty']
         end as broken
     from typed
 ),
 
--- materialized: a reader that asks for each of its own rows parses the seed once
+-- materialized: a reader that asks for each of its own rows judges the lines once
 with_first as materialized (
     select
         *,

@@ -1,6 +1,8 @@
 -- A line that breaks a rule says which, and has null for what cannot be read.
 with cells as (
-    {{ seed_cells('us_corporate_actions') | indent(4) }}
+    {{ seed_lines('us_corporate_actions', [
+        'symbol', 'ex_date', 'type', 'ratio_num', 'ratio_den', 'source',
+    ]) | indent(4) }}
 ),
 
 typed as (
@@ -20,11 +22,11 @@ judged as (
     select
         *,
         case
-            {{ seed_line_rules() | indent(8) }}
+            {{ unreadable_line('source') | indent(12) }}
             when symbol is null or symbol !~ '^[A-Z][A-Z0-9]{0,9}([ .][A-Z])?$'
-                then array['symbol', 'must look like AAPL or BRK B', null]
+                then array['symbol', 'must look like AAPL or BRK B']
             when ex_date is null
-                then array['ex_date', 'must be a day in the form 2011-06-03', null]
+                then array['ex_date', 'must be a day in the form 2011-06-03']
             when
                 type is null
                 or type not in (
@@ -34,27 +36,26 @@ judged as (
                 then array[
                     'type',
                     'must be split, reverse_split, stock_dividend, special_dividend, spin_off or'
-                    || ' merger',
-                    null
+                    || ' merger'
                 ]
             {% for name, other in [('ratio_num', 'ratio_den'), ('ratio_den', 'ratio_num')] -%}
                 when
                     written ->> '{{ name }}' is not null
                     and ({{ name }} is null or {{ name }} <= 0 or {{ name }} > 1000000)
-                    then array['{{ name }}', 'must be a number above 0, at most 1000000', null]
+                    then array['{{ name }}', 'must be a number above 0, at most 1000000']
                 when
                     {{ name }} is null
                     and (
                         {{ other }} is not null
                         or type in ('split', 'reverse_split', 'stock_dividend')
                     )
-                    then array['{{ name }}', 'must not be empty in an exchange of shares', null]
+                    then array['{{ name }}', 'must not be empty in an exchange of shares']
             {% endfor -%}
         end as broken
     from typed
 ),
 
--- materialized: a reader that asks for each of its own rows parses the seed once
+-- materialized: a reader that asks for each of its own rows judges the lines once
 with_first as materialized (
     select
         *,

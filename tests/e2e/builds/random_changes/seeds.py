@@ -10,8 +10,8 @@ class SeedChanges(SourceChanges):
     """Changes of the tables of seeds; those of universe.csv are a setting (options.py)."""
 
     def rewrite_seed(self, seed: str, line: str) -> None:
-        """Leave one line of the seed beside its title, or none."""
-        self.conn.execute(f"delete from quotemill_intermediate.{seed} where line > 1".encode())
+        """Leave one line of the seed, or none."""
+        self.conn.execute(f"delete from quotemill_intermediate.{seed}".encode())
         if self.random.random() < 0.6:
             raw.add_line(self.conn, seed, line)
 
