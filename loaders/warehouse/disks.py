@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loaders.settings import Settings
-from loaders.warehouse.embedded import places
 
 LEAST_FREE = 2 * 2**30  # bytes; a year of day bars of the whole market is a fraction of it
 
@@ -41,14 +40,12 @@ class Disk:
 
 
 def list_disks(settings: Settings) -> list[Disk]:
-    """List the disks of home, embedded server, archives and backups, each once.
+    """List the disks of home (and embedded server), archives and backups, each once.
 
     A disk that does not answer is left out; the command that needs it reports it. So is a disk
     without a size, such as some network disks.
     """
     folders = [("home", settings.home)]
-    if settings.warehouse_url is None:
-        folders.append(("warehouse", places.existing_base(settings.home)))
     own_folders = {
         "archive": settings.ib.archive_folder,
         "tick_archive": settings.tq.archive_folder,

@@ -20,7 +20,6 @@ from loaders.files.whole_file import hash_file
 from loaders.settings import Settings
 from loaders.settings.folders import require_absolute
 from loaders.warehouse.disks import existing_parent
-from loaders.warehouse.embedded import places
 
 MANIFEST, DUMP, SETTINGS, ARCHIVE = "backup.json", "warehouse.dump", "settings.toml", "archive.csv"
 FORMAT = 1
@@ -74,8 +73,8 @@ def is_on_warehouse_disk(settings: Settings, root: Path) -> bool:
     """Whether one failing disk would take the embedded server and its backups."""
     if settings.warehouse_url is not None:
         return False
-    data = places.existing_base(settings.home)
-    return existing_parent(root).stat().st_dev == existing_parent(data).stat().st_dev
+    home = existing_parent(settings.home.resolve())
+    return existing_parent(root).stat().st_dev == home.stat().st_dev
 
 
 def make(root: Path, home: Path) -> None:

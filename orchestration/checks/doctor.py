@@ -15,7 +15,6 @@ from loaders.settings import Settings
 from loaders.sources import landed_tables
 from loaders.ticks import store_state
 from loaders.warehouse import citus, distribution, hypertables, migrate, timescale
-from loaders.warehouse.embedded import places
 from loaders.warehouse.migration_files import find_current_warehouse
 from loaders.warehouse.ownership import foreign_relations, has_relation, privileges
 from loaders.warehouse.postgres import Warehouse
@@ -60,10 +59,7 @@ def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
     keeps_ticks = any(sources.find(name).keeps_ticks for name in ready)
     if settings.questdb_url is not None or (keeps_ticks and warehouse is not None):
         plan.append(("tick store", partial(_check_tick_store, settings, warehouse)))
-    plan += [
-        ("orphan", _check_orphans),
-        ("home", partial(folders.check, settings, warehouse)),
-    ]
+    plan.append(("home", partial(folders.check, settings, warehouse)))
     checks = [first, *run_checks(plan)]
     by_source = list(
         run_checks(
@@ -258,12 +254,3 @@ def _check_tick_store(settings: Settings, warehouse: Warehouse | None) -> Iterat
         yield Check("tick store", "warn", problem, fix)
     if not state.problems:
         yield Check("tick store", "ok", state.label)
-
-
-def _check_orphans() -> Iterator[Check]:
-    for orphan in places.orphans():
-        text = (
-            f"{orphan.folder} ({orphan.size_bytes / 2**30:,.1f} GiB) belongs to no home: "
-            f"{orphan.home} was removed"
-        )
-        yield Check("orphan", "warn", text, f"rm -r {orphan.folder}")

@@ -28,7 +28,7 @@ from tests.faults.week import Machine
 
 MARKET = SyntheticMarket(codes=12, days=40, seed=5)
 # what outlives a new machine in a home: the server, and what dbt has parsed
-LASTING = {"postgres", "postgres.lock", "postgres.place", "socket", "logs", "dbt"}
+LASTING = {"postgres", "postgres.lock", "socket", "logs", "dbt"}
 OPTIONS = {
     "HOST": "127.0.0.1",
     "STAGE": "0",

@@ -6,7 +6,6 @@ password, to read (`access.py`). Everything else follows from the data directory
 names the process, the socket's folder and the state, so clients need no file of ours to find the
 server, and the kill of any of them, or of the server, leaves nothing that could be wrong.
 
-Root's server runs as a system user (PostgreSQL refuses root). Where that user cannot reach the
-home, its data is below /var/lib/quotemill, and a file in the home says where: the mode of a
-directory that we did not create is never changed.
+Root's server runs as a system user (PostgreSQL refuses root). A home that this user cannot reach is
+refused: the mode of a directory that we did not create is never changed.
 """

@@ -22,7 +22,7 @@ from loaders.errors import SettingsError
 from loaders.files import lock
 
 SYSTEM_USER = "quotemill"
-# what root's server needs where its user cannot reach the environment or QUOTEMILL_HOME
+# a copy of the programs, where the user of root's server cannot reach the environment
 SYSTEM_ROOT = Path("/var/lib/quotemill")
 _USER_LOCK = Path("/run/quotemill-user.lock")
 _OWN_SERVER = "or name a PostgreSQL 15+ server by QUOTEMILL_WAREHOUSE_URL"

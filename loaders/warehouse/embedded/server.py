@@ -77,11 +77,11 @@ class ServerStatus:
 
 def running(home: Path) -> Server | None:
     """The home's server if it answers on its socket; well under a millisecond, no subprocess."""
-    for data in places.candidates(home):
-        pidfile = postmaster.read_pidfile(data)
-        if pidfile and pidfile.state == "ready" and postmaster.answers(pidfile.socket):
-            major = _major_of(data)
-            return Server(pidfile.pid, data, pidfile.socket_dir, major, pidfile.listens)
+    data = places.data_directory(home)
+    pidfile = postmaster.read_pidfile(data)
+    if pidfile and pidfile.state == "ready" and postmaster.answers(pidfile.socket):
+        major = _major_of(data)
+        return Server(pidfile.pid, data, pidfile.socket_dir, major, pidfile.listens)
     return None
 
 
@@ -101,8 +101,8 @@ def ensure_running(
     started = time.time()
     places.make_home(home)
     with _lock(home):
-        base, account = places.base(home)
-        data = base / "postgres"
+        base, account = home.resolve(), places.server_account(home)
+        data = places.data_directory(home)
         if not places.is_made(data):
             _initialise(data, account)
         _check_major(data)
@@ -122,8 +122,7 @@ def stop(home: Path, *, patience: float = 60.0) -> bool:
     if not home.is_dir():
         return False
     with _lock(home):
-        stopped = [postmaster.stop(data, patience) for data in places.candidates(home)]
-        return any(stopped)
+        return postmaster.stop(places.data_directory(home), patience)
 
 
 def remove(home: Path) -> Path | None:
@@ -134,8 +133,7 @@ def remove(home: Path) -> Path | None:
     if not home.is_dir():
         return None
     with _lock(home):
-        base = places.existing_base(home)
-        data = base / "postgres"
+        base, data = home.resolve(), places.data_directory(home)
         if not places.is_made(data):
             return None
         server = running(home)
@@ -145,17 +143,13 @@ def remove(home: Path) -> Path | None:
         data.rename(gone / "postgres")
         for folder in (gone, places.logs(base), server.socket_dir if server else base / "socket"):
             shutil.rmtree(folder, ignore_errors=True)
-        if base != home.resolve():
-            shutil.rmtree(base, ignore_errors=True)
-            (home.resolve() / places.POINTER).unlink(missing_ok=True)
     return data
 
 
 def status(home: Path) -> ServerStatus:
     """State of the home's server; starts nothing."""
     server = running(home)
-    base = places.existing_base(home)
-    data = base / "postgres"
+    base, data = home.resolve(), places.data_directory(home)
     return ServerStatus(
         running=server is not None,
         pid=server.pid if server else None,
@@ -170,13 +164,13 @@ def status(home: Path) -> ServerStatus:
 
 def is_made(home: Path) -> bool:
     """Whether the home has a data directory; makes nothing."""
-    return any(places.is_made(data) for data in places.candidates(home))
+    return places.is_made(places.data_directory(home))
 
 
 def expected_url(home: Path) -> str:
     """The address that the home's server has, or most likely will have."""
     server = running(home)
-    return server.url if server else _url(places.existing_base(home) / "socket")
+    return server.url if server else _url(home.resolve() / "socket")
 
 
 def _url(socket_dir: Path) -> str:

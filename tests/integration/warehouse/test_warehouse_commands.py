@@ -12,7 +12,6 @@ import pytest
 from typer.testing import CliRunner
 
 from loaders.errors import UsageError
-from loaders.warehouse.embedded import places
 from loaders.warehouse.embedded import server as embedded
 from orchestration.cli.warehouse import app
 
@@ -130,14 +129,3 @@ def test_remove_asks_and_leaves_another_server_alone(
     assert embedded.running(home) is None
     monkeypatch.setenv("QUOTEMILL_WAREHOUSE_URL", "postgresql://u@h/d")
     assert isinstance(command("remove", "--yes").exception, UsageError)
-
-
-def test_the_doctor_names_data_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    from orchestration.checks import doctor
-
-    orphan = places.Orphan(Path("/var/lib/quotemill/abc"), Path("/srv/old"), 3 * 2**30)
-    monkeypatch.setattr(places, "orphans", lambda: [orphan])
-    (check,) = doctor._check_orphans()
-    assert (check.status, check.fix) == ("warn", "rm -r /var/lib/quotemill/abc")
-    assert "3.0 GiB" in check.text
-    assert "/srv/old" in check.text
