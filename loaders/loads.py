@@ -95,9 +95,12 @@ def load_with_progress(
 ) -> LoadResult:
     """Run a load and show it; Ctrl-C or SIGTERM stops it after the current batch, again at once."""
     loads: list[Load] = []
+    is_stopped = False
     with display() as reporter, ExitStack() as stack:
 
         def stop(_signal: int, _frame: FrameType | None) -> None:
+            nonlocal is_stopped
+            is_stopped = True
             reporter.line("Stopping after the current batch; press Ctrl-C again to stop now")
             loads[0].interrupt()
             signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -108,7 +111,7 @@ def load_with_progress(
             stack.enter_context(signals.handled({signal.SIGINT: stop, signal.SIGTERM: stop}))
 
         result = run_load(settings, request, reporter, on_start=started, **options)
-        if result.status == "cancelled" and loads[0].interrupted:
+        if result.status == "cancelled" and is_stopped:
             result = replace(result, exit_code=INTERRUPTED)
         for line in result.summary():
             reporter.line(line)
@@ -140,7 +143,7 @@ def load_parts(
     """
     name = request.source
     try:
-        parts = sources.find(name).parts(settings, request, as_of)
+        parts = sources.find(name).requests.parts(settings, request, as_of)
     except NotDue as reason:
         _show(display, str(reason) if is_only else f"{name}: {reason}")
         return [not_due(name, reason)]
@@ -163,7 +166,7 @@ def preview(
     settings: Settings, request: LoadRequest, names: Sequence[str], as_of: datetime | None
 ) -> "dict[str, Previewed]":
     """What loads of the named sources would do. Raises UsageError where no source can say that."""
-    previews = {name: sources.find(name).preview for name in names}
+    previews = {name: sources.find(name).insight.preview for name in names}
     shown = {
         name: show(settings, find_warehouse(settings), replace(request, source=name), as_of)
         for name, show in previews.items()
@@ -205,7 +208,7 @@ def remaining_work(settings: Settings, names: Sequence[str]) -> list[str]:
         return [
             line
             for name in dict.fromkeys(names)
-            for line in sources.find(name).due(settings, warehouse)
+            for line in sources.find(name).insight.due(settings, warehouse)
         ]
     except QuotemillError as error:  # the loads themselves ended well
         return [f"run again; the remaining work cannot be read: {error}"]
@@ -247,7 +250,7 @@ def source_to_retry(settings: Settings, job: int | None) -> str:
 
 def measure_loads(loads: Sequence[LoadResult]) -> list[Metric]:
     """The figures of loads, by source."""
-    uncounted = {result.source: sources.find(result.source).uncounted for result in loads}
+    uncounted = {result.source: sources.find(result.source).insight.uncounted for result in loads}
     return metrics.measure_loads(loads, uncounted)
 
 

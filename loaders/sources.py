@@ -48,7 +48,9 @@ def configured(settings: "Settings") -> tuple[list[str], dict[str, str]]:
 
 def dbt_settings(settings: "Settings") -> dict[str, str]:
     """The settings that dbt's models and macros read from ops.settings."""
-    sources = {k: v for name in MODULES for k, v in find(name).dbt_settings(settings).items()}
+    sources = {
+        k: v for name in MODULES for k, v in find(name).insight.dbt_settings(settings).items()
+    }
     return {**sources, **settings.timescale.stored()}
 
 

@@ -5,12 +5,11 @@ same for all sources. loaders.loads calls it for a registered source.
 """
 
 import contextlib
-import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -18,29 +17,20 @@ import psycopg
 from loaders import log, request_counts
 from loaders.engine import failed_keys, jobs
 from loaders.engine.jobs import Task
-from loaders.engine.request import LoadRequest, read_request
-from loaders.engine.result import LoadResult, log_end, not_due, skipped
-from loaders.errors import (
-    LockHeldError,
-    NotDue,
-    PartialError,
-    QuotemillError,
-    UpstreamError,
-    innermost,
-)
-from loaders.landing import cursors
+from loaders.engine.packages import Packages
+from loaders.engine.request import LoadRequest
+from loaders.engine.result import LoadResult, log_end
+from loaders.engine.start import NothingToLoad, Start
+from loaders.errors import PartialError, QuotemillError, UpstreamError, innermost
 from loaders.progress import Reporter
 from loaders.settings import Settings
 from loaders.warehouse import lock as locks
 from loaders.warehouse.postgres import NO_TIMEOUTS, Warehouse, WarehouseAway
 
 if TYPE_CHECKING:
-    import dlt
-
     from loaders.engine.source import Source
 
 PASSING = "what failed is of a moment: run the same command again while that lasts"
-PACKAGE_ROWS = 2_000_000  # a package that has as many takes no further key
 
 
 @dataclass
@@ -48,11 +38,10 @@ class Load:
     """A running load: what a source needs besides its own client."""
 
     source: "Source[Any]"
-    lane: str
     settings: Settings
     request: LoadRequest
     warehouse: Warehouse
-    pipeline: "dlt.Pipeline"
+    packages: Packages
     lock: locks.LoadLock
     watch: locks.Watch
     job_id: int
@@ -65,17 +54,10 @@ class Load:
     tasks: list[Task] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     gone: QuotemillError | None = None
-    interrupted: bool = False
-    package_rows: int = 0
     counts: Counter[str] = field(default_factory=Counter)
-    # the cursors in ops.ingestion_state that this load wrote, by dataset
-    published: dict[str, dict[str, str]] = field(default_factory=dict)
-    # the pipeline's, until a package changes it: dlt reads a file of all cursors each time
-    state: Mapping[str, Any] | None = field(default=None, repr=False)
 
     def interrupt(self) -> None:
-        """Stop after the current batch, because the user of this process pressed Ctrl-C."""
-        self.interrupted = True
+        """Stop after the current batch."""
         self.watch.stop()
 
     def stopping(self) -> bool:
@@ -98,7 +80,7 @@ class Load:
 
     def room(self) -> bool:
         """Whether the current package takes another key."""
-        return self.package_rows < PACKAGE_ROWS
+        return self.packages.has_room()
 
     def warn(self, text: str) -> None:
         """Print a warning and write it to the job's log."""
@@ -145,9 +127,7 @@ class Load:
 
     def cursors(self, resource: str) -> dict[str, str]:
         """The cursors of a landed table, by key."""
-        if self.state is None:
-            self.state = self.pipeline.state
-        return cursors.read(self.state, self.source.name, resource)
+        return self.packages.cursors(resource)
 
     def save(self, task: Task) -> None:
         stores = any(d.name == task.dataset and d.recurs for d in self.source.datasets)
@@ -180,116 +160,64 @@ def run_load(
     the job's record. Where the source says so, a held lane raises no LockHeldError: the load is
     skipped or waits.
     """
-    source.check_request(settings, request)
-    warehouse = prepare()
-
-    def clock() -> datetime:
-        return as_of or datetime.now(UTC)
-
-    def resolve() -> LoadRequest | LoadResult:
-        try:
-            return source.resolve(settings, warehouse, asked, as_of or source.now(settings))
-        except NotDue as reason:
-            reporter.line(str(reason))
-            return not_due(asked.source, reason)
-
-    asked, retried, retry_of = request, None, None
-    started = time.monotonic()
-    # by the original request: a resolved one no longer shows who asked
-    busy = "fail" if retry else source.when_busy(settings, request)
-    if retry:
-        job, retried = jobs.failed_tasks(warehouse, request.source, retry_job)
-        retry_of = job["job_id"]
-        request = read_request(job["parameters"])
-    else:
-        resolved = resolve()
-        if isinstance(resolved, LoadResult):
-            return resolved
-        request = resolved
-    lane = source.lane_of(request)
-    longest = busy.total_seconds() if isinstance(busy, timedelta) else math.inf
-    waits = reporter.line if busy not in ("fail", "skip") else None
+    source.requests.check(settings, request)
+    start = Start(settings, source, request, reporter, prepare(), as_of, is_retry=retry)
     since = time.monotonic()
     try:
-        taken = locks.load_lock(warehouse, lane, queue=waits, longest=longest)
-    except LockHeldError as held:
-        if busy != "skip":
-            raise
-        reporter.line(f"skipped: {held}")
-        return skipped(request.source, str(held))
-    with taken as lock, warehouse.keeping_connections() as warehouse:
-        from loaders.engine import tasks
-        from loaders.landing import load_job
-        from loaders.warehouse import migrate
+        asked = start.read_request(retry_job)
+        with start.take_turn(asked) as (lock, asked), start.keep_connections() as start:
+            packages = start.open_packages(asked.request)
+            job_id = start.record_job(asked)
+            with locks.Watch(lock, job_id) as watch:
+                load = Load(
+                    source=source,
+                    settings=settings,
+                    request=asked.request,
+                    warehouse=start.warehouse,
+                    packages=packages,
+                    lock=lock,
+                    watch=watch,
+                    job_id=job_id,
+                    clock=start.clock,
+                    reporter=reporter,
+                    as_of=as_of,
+                    retried=asked.retried,
+                )
+                watch.progress = load.progress
+                on_start(load)
+                error, is_cancelled = _run_tasks(load)
+                return _finish(load, error, is_cancelled, time.monotonic() - since)
+    except NothingToLoad as ended:
+        return ended.result
 
-        if waits and time.monotonic() - since > locks.QUEUE_POLL:
-            resolved = resolve()  # it is later, and what the other load did is done
-            if isinstance(resolved, LoadResult):
-                return resolved
-            request = resolved
-        if retry:  # the job that was running may have ended meanwhile
-            job, retried = jobs.failed_tasks(warehouse, request.source, retry_of)
-            # acknowledged keys failed in a load that succeeded
-            if job["status"] == "succeeded" and not any(task.keys for task in retried):
-                reporter.line(f"nothing of job {retry_of} had failed")
-                return skipped(request.source)
-        folder = settings.home / "pipelines" / migrate.warehouse_id(warehouse)
-        pipeline, pending = load_job.open_pipeline(
-            warehouse,
-            folder,
-            lane=lane,
-            source=source.name,
-            accepts_loss=(request.datasets or ()) if request.accept_loss else (),
-        )
-        if pending.load_ids:
-            reporter.line(
-                f"landed {pending.read:,} rows that an interrupted run had fetched "
-                f"({pending.new:,} new, {pending.changed:,} changed)"
-            )
-        mode = "retry" if retry else request.mode
-        job_id = jobs.start_job(warehouse, lane, request, mode, clock(), retry_of)
-        log.write("info", f"job {job_id} starts: {request.mode}", source=source.name, job=job_id)
-        with locks.Watch(lock, job_id) as watch:
-            load = Load(
-                source=source,
-                lane=lane,
-                settings=settings,
-                request=request,
-                warehouse=warehouse,
-                pipeline=pipeline,
-                lock=lock,
-                watch=watch,
-                job_id=job_id,
-                clock=clock,
-                reporter=reporter,
-                as_of=as_of,
-                retried=retried,
-            )
-            watch.progress = load.progress
-            on_start(load)
-            before = request_counts.counted()
-            error: QuotemillError | None = None
-            cancelled = False
-            try:
-                tasks.run(load)
-                cancelled = load.cancelling()
-                if not cancelled:
-                    _build_indexes(load)
-            except WarehouseAway as caught:
-                _abandon(load, "failed", str(caught))
-                raise
-            except QuotemillError as caught:
-                error = caught
-            except KeyboardInterrupt:
-                _abandon(load, "cancelled", "stopped at once")
-                raise
-            except BaseException as caught:
-                _abandon(load, "failed", warehouse.scrub(innermost(caught)))
-                raise
-            # an error says more than that somebody had also asked to stop
-            error = error or load.gone
-            load.counts.update(request_counts.counted() - before)
-            return _finish(load, error, cancelled and not error, time.monotonic() - started)
+
+def _run_tasks(load: Load) -> tuple[QuotemillError | None, bool]:
+    """Run the tasks; the error that ended them, or whether somebody asked for their end."""
+    from loaders.engine import tasks
+
+    before = request_counts.counted()
+    error: QuotemillError | None = None
+    is_cancelled = False
+    try:
+        tasks.run(load)
+        is_cancelled = load.cancelling()
+        if not is_cancelled:
+            _build_indexes(load)
+    except WarehouseAway as caught:
+        _abandon(load, "failed", str(caught))
+        raise
+    except QuotemillError as caught:
+        error = caught
+    except KeyboardInterrupt:
+        _abandon(load, "cancelled", "stopped at once")
+        raise
+    except BaseException as caught:
+        _abandon(load, "failed", load.warehouse.scrub(innermost(caught)))
+        raise
+    # an error says more than that somebody had also asked to stop
+    error = error or load.gone
+    load.counts.update(request_counts.counted() - before)
+    return error, is_cancelled and not error
 
 
 def _finish(
@@ -357,7 +285,9 @@ def _build_indexes(load: Load) -> None:
     try:
         with load.warehouse.connect(autocommit=True) as conn:
             conn.execute(NO_TIMEOUTS)
-            indexes.build_pending(conn, tables, load.lane, load.reporter.line)
+            indexes.build_pending(
+                conn, tables, load.source.lane_of(load.request), load.reporter.line
+            )
     except psycopg.Error as error:
         load.warn(f"an index could not be built, the next load tries again: {error}".strip())
 

@@ -2,7 +2,7 @@
 
 A source is a value of `Source`, listed in loaders.settings.sections. A load of any source:
 
-    missing (operations.py) ▶ check_request ▶ (warehouse) resolve ▶ lane: lock and pipeline
+    missing (operations.py) ▶ requests.check ▶ (warehouse) resolve ▶ lane: lock and pipeline
       ▶ open ▶ plan ─▶ step of units ─▶ each unit: fetch ▶ table ▶ one package of rows after another
 
 Everything but `fetch` of a dataset is called once a load. All calls come from the thread of the
@@ -24,7 +24,7 @@ from loaders.engine.outcome import Outcome, records
 from loaders.engine.request import LoadRequest
 from loaders.errors import QuotemillError
 from loaders.warehouse.postgres import Warehouse
-from loaders.warehouse.tables import LandedTable
+from loaders.warehouse.tables import REJECTED, LandedTable
 
 if TYPE_CHECKING:
     from loaders.engine.load import Load
@@ -45,7 +45,8 @@ class Dataset(Generic[C]):
     yields may be narrower than what is stored. After an outcome that `is_part` the package lands
     before `fetch` goes on, also where the load must stop: it hands over the rest and ends. `table`
     makes an Arrow table, or records, of the rows of some outcomes: every column of `landed`, whose
-    types the values need not fit yet. `route` is recorded with rejected rows.
+    types the values need not fit yet. Records that lack route, time or `is_final` get `route`, the
+    load's clock and true. `route` is recorded with rejected rows too.
 
     `beside` is a further table that outcomes may have rows for; rows that it cannot hold are
     rejected under its name. `only_key` is the one key of a dataset that is read whole. `part` names
@@ -111,85 +112,109 @@ class Previewed:
 
 
 @dataclass(frozen=True)
-class Source(Generic[C]):
-    """What the engine and the commands know of a source.
+class Requests:
+    """What loads of a source may be asked for, and when they run.
 
-    `name` is the name of its settings section, of its tables' schema (`raw_<name>`) and, unless
-    `lane` says otherwise, of its dlt pipeline and lock.
+    modes: each with the datasets that it takes where none is named; none: no --dataset
+    exchanges: what --exchange takes; none: it takes no --exchange
+    check: raises UsageError, SettingsError for what is known before anything is opened
+    now: the time of a load without `as_of`, UTC; this machine's, where the source has no clock
+    resolve: replaces words like `last` by days; raises UsageError, and NotDue where there is
+        nothing to do at this time
+    lane: the pipeline and the lock that a request runs under; None: the source's own
+    when_busy: what to do while another load holds the lane: fail, skip this load, or wait, at most
+        as long as given; a request that waited is resolved again
+    parts: the loads of a request at a time (None: now), in order; `quotemill run` builds in
+        between, where a later load reads what dbt made of an earlier one; raises NotDue
+    rests_since: on a day without a session since when the data of the one before are available;
+        None on other days, and for a source whose `parts` or `resolve` decide that
     """
 
-    name: str
-    # every table it lands; all of them are created before the first load of any source
-    tables: tuple[LandedTable, ...]
-    # where rejected rows land: loaders.landing.rejects.rejected_rows
-    rejected: LandedTable
-    datasets: tuple[Dataset[C], ...]
-    # keys in one package of rows at most; a package also ends with its rows (Load.room)
-    slice_size: "Callable[[Settings], int]"
-    # asks whether it answers, at a time in UTC; raises SettingsError, UpstreamError
-    check: "Callable[[Settings, datetime], Check]"
-    # client, event loop and everything else that lives as long as the load
-    open: "Callable[[Load], AbstractContextManager[C]]"
-    # the tasks of the load in steps; a step is planned after all tasks of the one before ended
-    plan: Callable[[C], Iterator[Sequence[Unit]]]
-    # its modes, each with the datasets that it takes where none is named; none: no --dataset
     modes: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    # what --exchange takes; none: it takes no --exchange
     exchanges: Sequence[str] = ()
-    # raises UsageError, SettingsError for what is known before anything is opened
-    check_request: "Callable[[Settings, LoadRequest], None]" = lambda *_: None
-    # the time of a load without `as_of`, UTC: this machine's, where the source has no clock
+    check: "Callable[[Settings, LoadRequest], None]" = lambda *_: None
     now: "Callable[[Settings], datetime]" = lambda _: datetime.now(UTC)
-    # the request with words like `last` replaced by days; raises UsageError, and NotDue where there
-    # is nothing to do at this time
     resolve: "Callable[[Settings, Warehouse, LoadRequest, datetime], LoadRequest]" = (
         lambda _, __, request, ___: request
     )
-    # settings that dbt's models read from ops.settings, by name
-    dbt_settings: "Callable[[Settings], Mapping[str, str]]" = lambda _: {}
-    # the pipeline and the lock that a request runs under; each has one load at a time
     lane: Callable[[LoadRequest], str] | None = None
-    # while another load holds the lane: fail, skip this load, or wait, at most as long as given; a
-    # request that waited is resolved again
     when_busy: "Callable[[Settings, LoadRequest], Literal['fail', 'skip', 'wait'] | timedelta]" = (
         lambda *_: "fail"
     )
-    # the loads of a request at a time (None: now), in order; `quotemill run` builds in between,
-    # where a later load reads what dbt made of an earlier one; raises NotDue
     parts: "Callable[[Settings, LoadRequest, datetime | None], Sequence[LoadRequest]]" = (
         lambda _, request, __: (request,)
     )
-    # on a day without a session: since when the data of the session before are available; None on
-    # other days, and for a source whose `parts` or `resolve` decide that
     rests_since: "Callable[[Settings, datetime], datetime | None]" = lambda *_: None
-    # after a load: the remaining work, a line each with the command that does it
+
+
+@dataclass(frozen=True)
+class Insight:
+    """What commands, reports and models know of a source beside its loads.
+
+    dbt_settings: settings that dbt's models read from ops.settings, by name
+    due: the work that is left after a load, a line each with the command that does it
+    preview: what a load of a request at a time (None: now) would do; loads nothing
+    log_keywords: what `quotemill logscan` counts in log lines: words in lower case, by keyword
+    mask: a text of its log without what nobody else may read, such as account numbers
+    coverage: what the report shows of its completeness
+    doctor: checks beside `Source.check`; no warehouse: none exists yet, or it is away
+    keeps_ticks: whether it fills the tick store
+    needs_holidays: whether it relies on the announced holidays of China's exchanges
+    uncounted: figures of loaders.engine.metrics that cannot be counted for it
+    facts: for the manifest of a build: what was built of the source, or, given earlier facts, the
+        same for the days of those; None: nothing. `made_with` in it is not compared
+    """
+
+    dbt_settings: "Callable[[Settings], Mapping[str, str]]" = lambda _: {}
     due: "Callable[[Settings, Warehouse], Sequence[str]]" = lambda *_: ()
-    # what a load of the request at a time (None: now) would do; loads nothing
     preview: "Preview | None" = None
-    # what `quotemill logscan` counts in its log lines: words in lower case, by keyword
     log_keywords: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    # a text of its log without what nobody else may read, such as account numbers
     mask: Callable[[str], str] = lambda text: text
-    # what the report shows of its completeness
     coverage: "Callable[[psycopg.Connection, Period], Iterator[Coverage]]" = lambda *_: iter(())
-    # checks of `quotemill doctor` beside `check`; no warehouse: none exists yet, or it is away
     doctor: "Callable[[Settings, Warehouse | None, datetime], Iterator[Check]]" = lambda *_: iter(
         ()
     )
-    # whether it fills the tick store
     keeps_ticks: bool = False
-    # whether it relies on the announced holidays of China's exchanges
     needs_holidays: bool = False
-    # figures of loaders.engine.metrics that cannot be counted for it
     uncounted: Sequence[str] = ()
-    # for the manifest of a build: what was built of the source, or, given earlier facts, the same
-    # for the days of those; None: nothing. `made_with` in it is not compared
     facts: "Callable[[Settings, Warehouse, Mapping[str, Any] | None], Mapping[str, Any] | None]" = (
         lambda *_: None
     )
 
+
+@dataclass(frozen=True)
+class Source(Generic[C]):
+    """What the engine and the commands know of a source.
+
+    name: of its settings section, of its tables' schema (`raw_<name>`) and, unless a lane says
+        otherwise, of its dlt pipeline and lock
+    tables: every table it lands, loaders.landing.rejects.rejected_rows among them; all of them are
+        created before the first load of any source
+    check: asks whether it answers, at a time in UTC; raises SettingsError, UpstreamError
+    open: client, event loop and everything else that lives as long as the load
+    plan: the tasks in steps; a step is planned after all tasks of the one before ended
+    slice_size: keys in one package of rows at most; it also ends with its rows (Load.room)
+    requests, insight: for a source that takes more than codes and days, or shows more than rows
+    """
+
+    name: str
+    tables: tuple[LandedTable, ...]
+    datasets: tuple[Dataset[C], ...]
+    check: "Callable[[Settings, datetime], Check]"
+    open: "Callable[[Load], AbstractContextManager[C]]"
+    plan: Callable[[C], Iterator[Sequence[Unit]]]
+    slice_size: "Callable[[Settings], int]" = lambda _: 50
+    requests: Requests = Requests()
+    insight: Insight = Insight()
+
+    @property
+    def rejected(self) -> LandedTable:
+        """The table where rejected rows land."""
+        return next(table for table in self.tables if table.name == REJECTED)
+
     def lane_of(self, request: LoadRequest) -> str:
-        return self.lane(request) if self.lane else self.name
+        """The name of the pipeline and the lock that a request runs under."""
+        return self.requests.lane(request) if self.requests.lane else self.name
 
     def dataset(self, name: str) -> Dataset[C]:
         return next(dataset for dataset in self.datasets if dataset.name == name)

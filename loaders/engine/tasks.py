@@ -16,7 +16,7 @@ from loaders.engine.jobs import Task
 from loaders.engine.outcome import NOT_DUE, Outcome, Stopped
 from loaders.engine.source import Dataset, Unit
 from loaders.errors import LockHeldError, QuotemillError
-from loaders.landing import cursors, rejects
+from loaders.landing import rejects
 from loaders.landing.emptied import list_emptied
 from loaders.landing.rejects import Rejected
 from loaders.landing.screening import screen
@@ -137,7 +137,7 @@ class RunningTask:
         """Land outcomes up to a part, or all; whether more may follow."""
         load, task = self.load, self.task
         self.package += 1
-        load.package_rows = 0
+        load.packages.rows = 0
         before = task.done, task.skipped, dict(task.failures), task.cursor
         parts: list[Outcome] = []
         try:
@@ -149,10 +149,8 @@ class RunningTask:
 
     def _land(self, batches: Iterator[Batch]) -> None:
         """Land batches as one package, then count, publish and record it."""
-        from loaders.landing import load_job
-
-        load, task, table = self.load, self.task, self.dataset.landed
-        stored = load.cursors(table.name)
+        load, task, dataset = self.load, self.task, self.dataset
+        stored = load.cursors(dataset.landed.name)
         first = next((batch for batch in batches if batch.changes(stored)), None)
         if first is None:
             self._publish()  # an interrupted load may have landed a package without publishing it
@@ -165,19 +163,7 @@ class RunningTask:
                 load.lock.confirm()
 
         load.warehouse.ask(lambda _: load.lock.confirm())
-        try:
-            landed = load_job.land(
-                load.pipeline,
-                load.warehouse,
-                load.source.name,
-                table,
-                confirmed(),
-                load.source.rejected,
-                self.dataset.beside,
-                self.dataset.name,
-            )
-        finally:
-            load.state = None
+        landed = load.packages.land(load.warehouse, dataset, confirmed(), load.source.rejected)
         task.rows_read += landed.read
         task.rows_new += landed.new
         task.rows_changed += landed.changed
@@ -185,24 +171,10 @@ class RunningTask:
         self._publish()
 
     def _publish(self) -> None:
-        """Write the current cursors and the task, for people to read.
-
-        All cursors once a load, later those that moved since.
-        """
-        load, task, table = self.load, self.task, self.dataset.landed
-        published = load.published.setdefault(task.dataset, {})
-        moved = {
-            key: cursor
-            for key, cursor in load.cursors(table.name).items()
-            if published.get(key) != cursor and self.dataset.has_cursor(key)
-        }
-        if moved:
-            now = load.clock()
-            load.warehouse.ask(
-                lambda conn: cursors.publish(conn, load.source.name, task.dataset, moved, now)
-            )
-            published |= moved
-        load.save(task)
+        """Write the current cursors and the task, for people to read."""
+        load = self.load
+        load.packages.publish(load.warehouse, self.dataset, load.clock())
+        load.save(self.task)
 
     def _counted(self, outcomes: Iterator[Outcome], parts: list[Outcome]) -> Iterator[Outcome]:
         """Pass outcomes on and count them; ends at a part, and where the load must stop."""
@@ -255,7 +227,7 @@ class RunningTask:
             held.append(outcome)
             rows = len(outcome.rows) if outcome.rows is not None else 0
             size += rows
-            self.load.package_rows += rows
+            self.load.packages.rows += rows
             if size >= COPY_ROWS:
                 yield self.batch(held)
                 held, size = [], 0
@@ -270,7 +242,7 @@ class RunningTask:
         moved = {o.cursor_key or dataset.cursor_key(o.key): str(o.cursor) for o in held if o.cursor}
         rows = None
         if with_rows:
-            rows, unfit, its_rows = screen(dataset.table(with_rows), dataset.landed)
+            rows, unfit, its_rows = screen(self._complete(dataset.table(with_rows)), dataset.landed)
             repaired = self._find_repaired(dataset.name, rows, dataset.landed)
             refused = _without_repeated([*unfit, *refused, *repaired])
             day = dataset.landed.day
@@ -295,8 +267,16 @@ class RunningTask:
         landed, records = self.dataset.beside, [row for o in held for row in o.beside]
         if landed is None or not records:
             return None, []
-        rows, unfit, _ = screen(records, landed)
+        rows, unfit, _ = screen(self._complete(records), landed)
         return rows, _without_repeated([*unfit, *self._find_repaired(landed.name, rows, landed)])
+
+    def _complete(self, rows: Any) -> Any:
+        """Records with the lineage that they lack: the dataset's route, now, final."""
+        if isinstance(rows, pa.Table):
+            return rows
+        route, now = self.dataset.route, self.load.clock()
+        lineage = {"source_route": route, "fetched_at": now, "is_final": True}
+        return [lineage | row for row in rows]
 
     def _rejected(self, name: str, refused: Sequence[Rejected]) -> pa.Table:
         landed, now = self.load.source.rejected, self.load.clock()

@@ -19,7 +19,7 @@ from itertools import accumulate
 
 from loaders.engine.load import Load
 from loaders.engine.operations import DISCONNECT_WORDS
-from loaders.engine.source import Source
+from loaders.engine.source import Insight, Requests, Source
 from loaders.errors import SettingsError
 from loaders.ib.check import check
 from loaders.ib.client.events import mask
@@ -54,7 +54,7 @@ from loaders.ib.planning.request import (
     task_name,
     when_busy,
 )
-from loaders.ib.tables import REJECTED_ROW, TABLES
+from loaders.ib.tables import TABLES
 from loaders.settings import Settings
 
 SLICE = 50  # symbols in one package of rows
@@ -126,7 +126,6 @@ def settings_for_dbt(settings: Settings) -> dict[str, str]:
 SOURCE = Source(
     name="ib",
     tables=TABLES,
-    rejected=REJECTED_ROW,
     datasets=(
         session.DATASET,
         underlying.DATASET,
@@ -141,20 +140,24 @@ SOURCE = Source(
     ),
     slice_size=lambda _: SLICE,
     check=check,
-    modes=dict.fromkeys((ANY_TASK[0], *TASKS), ()),
-    check_request=check_request,
-    now=current_time,
-    resolve=resolve,
     open=open_context,
     plan=execute,
-    lane=lambda request: lane_name(task_name(request)),
-    when_busy=when_busy,
-    parts=split_request,
-    preview=preview,
-    due=describe_remaining,
-    coverage=read_coverage,
-    doctor=check_setup,
-    log_keywords=LOG_KEYWORDS,
-    mask=mask,
-    dbt_settings=settings_for_dbt,
+    requests=Requests(
+        modes=dict.fromkeys((ANY_TASK[0], *TASKS), ()),
+        check=check_request,
+        now=current_time,
+        resolve=resolve,
+        lane=lambda request: lane_name(task_name(request)),
+        when_busy=when_busy,
+        parts=split_request,
+    ),
+    insight=Insight(
+        dbt_settings=settings_for_dbt,
+        due=describe_remaining,
+        preview=preview,
+        log_keywords=LOG_KEYWORDS,
+        mask=mask,
+        coverage=read_coverage,
+        doctor=check_setup,
+    ),
 )

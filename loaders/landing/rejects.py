@@ -13,7 +13,7 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loaders.warehouse.tables import LandedTable, landed_table
+from loaders.warehouse.tables import REJECTED, LandedTable, landed_table
 
 BY_TABLE = "the table refuses it: "  # how a rule starts that the landed table alone knows
 SHOWN = 200  # characters of a value that a finding quotes
@@ -43,7 +43,7 @@ def rejected_rows(schema: str) -> LandedTable:
     texts = ("dataset", "row_key", "field", "rule", "value", "payload")
     return landed_table(
         schema,
-        "rejected_row",
+        REJECTED,
         [*((name, _TEXT) for name in texts), ("is_withdrawn", pa.bool_())],
         key=("dataset", "row_key", "field", "rule"),
         nullable=("value", "is_withdrawn"),

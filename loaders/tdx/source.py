@@ -16,7 +16,7 @@ from pathlib import Path
 
 from loaders.engine.load import Load
 from loaders.engine.operations import DISCONNECT_WORDS
-from loaders.engine.source import Source
+from loaders.engine.source import Insight, Requests, Source
 from loaders.engine.test_runs import newest_fingerprint
 from loaders.settings import Settings
 from loaders.tdx.bars.file_notes import warn_of_hands
@@ -29,7 +29,7 @@ from loaders.tdx.coverage import read_coverage
 from loaders.tdx.doctor import check_setup
 from loaders.tdx.plan import DATASETS, DEFAULTS, plan
 from loaders.tdx.request import check_request, resolve, when_busy
-from loaders.tdx.tables import REJECTED_ROW, TABLES
+from loaders.tdx.tables import TABLES
 from loaders.trading_time import resting_since
 
 READY = time(16, 0)  # by then the service has the complete day
@@ -77,28 +77,31 @@ def _rests_since(settings: Settings, now: datetime) -> datetime | None:
 SOURCE = Source(
     name="tdx",
     tables=TABLES,
-    rejected=REJECTED_ROW,
     datasets=DATASETS,
     slice_size=_slice_size,
     check=check,
-    modes=DEFAULTS,
-    exchanges=EXCHANGES,
-    check_request=check_request,
-    resolve=resolve,
     open=opened,
     plan=plan,
-    when_busy=when_busy,
-    rests_since=_rests_since,
-    coverage=read_coverage,
-    doctor=check_setup,
-    needs_holidays=True,
-    log_keywords={
-        "disconnect": (*DISCONNECT_WORDS, "is down", "is still down", "outage"),
-        "timeout": ("no answer in time", "timed out", "timeout"),
-        "partial": ("in part", "lacks minutes"),
-    },
-    dbt_settings=lambda settings: {
-        "apply_inferred_actions": str(settings.tdx.apply_inferred_actions).lower(),
-        "corporate_actions": _kind(settings.tdx.actions_source),
-    },
+    requests=Requests(
+        modes=DEFAULTS,
+        exchanges=EXCHANGES,
+        check=check_request,
+        resolve=resolve,
+        when_busy=when_busy,
+        rests_since=_rests_since,
+    ),
+    insight=Insight(
+        dbt_settings=lambda settings: {
+            "apply_inferred_actions": str(settings.tdx.apply_inferred_actions).lower(),
+            "corporate_actions": _kind(settings.tdx.actions_source),
+        },
+        log_keywords={
+            "disconnect": (*DISCONNECT_WORDS, "is down", "is still down", "outage"),
+            "timeout": ("no answer in time", "timed out", "timeout"),
+            "partial": ("in part", "lacks minutes"),
+        },
+        coverage=read_coverage,
+        doctor=check_setup,
+        needs_holidays=True,
+    ),
 )

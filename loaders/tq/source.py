@@ -9,7 +9,7 @@ from pathlib import Path
 
 from loaders.engine.load import Load
 from loaders.engine.operations import DISCONNECT_WORDS
-from loaders.engine.source import Source
+from loaders.engine.source import Insight, Requests, Source
 from loaders.ticks.open_store import open_store
 from loaders.tq.check import check
 from loaders.tq.client.answer_files import AnswerFiles
@@ -28,7 +28,7 @@ from loaders.tq.request import (
     parts,
     when_busy,
 )
-from loaders.tq.tables import REJECTED_ROW, TABLES
+from loaders.tq.tables import TABLES
 from loaders.tq.tick_days.manifest_facts import collect_facts
 from loaders.tq.trading_day import EVENING
 from loaders.trading_time import resting_since
@@ -84,33 +84,36 @@ def load_folder(load: Load) -> Path:
 SOURCE = Source(
     name="tq",
     tables=TABLES,
-    rejected=REJECTED_ROW,
     datasets=DATASETS,
     slice_size=lambda _: SLICE,
     check=check,
-    modes=DATASETS_BY_MODE,
-    check_request=check_request,
     open=open_load,
     plan=plan,
-    lane=lane,
-    when_busy=when_busy,
-    parts=parts,
-    rests_since=lambda _, now: resting_since(now, ready=EVENING),
-    due=list_next_steps,
-    preview=preview,
-    facts=collect_facts,
-    uncounted=("bytes",),  # the client does not say how much it receives
-    coverage=read_coverage,
-    doctor=check_setup,
-    keeps_ticks=True,
-    needs_holidays=True,
-    log_keywords={
-        "disconnect": (*DISCONNECT_WORDS, "no connection"),
-        "permission": ("permission", "account", "log-in", "login"),
-        "timeout": ("no answer in time", "timed out", "timeout"),
-    },
-    dbt_settings=lambda settings: {
-        "tq_route": settings.tq.route,
-        "tq_second_main": str(settings.tq.second_main).lower(),
-    },
+    requests=Requests(
+        modes=DATASETS_BY_MODE,
+        check=check_request,
+        lane=lane,
+        when_busy=when_busy,
+        parts=parts,
+        rests_since=lambda _, now: resting_since(now, ready=EVENING),
+    ),
+    insight=Insight(
+        dbt_settings=lambda settings: {
+            "tq_route": settings.tq.route,
+            "tq_second_main": str(settings.tq.second_main).lower(),
+        },
+        due=list_next_steps,
+        preview=preview,
+        log_keywords={
+            "disconnect": (*DISCONNECT_WORDS, "no connection"),
+            "permission": ("permission", "account", "log-in", "login"),
+            "timeout": ("no answer in time", "timed out", "timeout"),
+        },
+        coverage=read_coverage,
+        doctor=check_setup,
+        keeps_ticks=True,
+        needs_holidays=True,
+        uncounted=("bytes",),
+        facts=collect_facts,
+    ),
 )

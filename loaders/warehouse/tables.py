@@ -20,6 +20,7 @@ STANDARD_FIELDS = [
     pa.field("is_final", pa.bool_(), nullable=False),
 ]
 LOAD_ID = "_dlt_load_id"
+REJECTED = "rejected_row"  # a table of each source
 SOURCE_ROUTE = "source_route"
 # what a table of `numbered` lineage has instead
 ROUTE_NO, FILE_NO = "route_no", "file_no"

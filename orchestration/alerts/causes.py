@@ -183,7 +183,7 @@ def check_machine(settings: Settings, ready: list[str], now: datetime) -> dict[s
             causes[on_this_host(f"disk:{disk.name}")] = Cause("error", text, "quotemill doctor")
         elif not disk.is_short(limit - RECOVERY_MARGIN):
             causes[on_this_host(f"disk:{disk.name}")] = None
-    if any(sources.find(name).needs_holidays for name in ready):
+    if any(sources.find(name).insight.needs_holidays for name in ready):
         text = trading_time.describe_horizon()
         cause = Cause("warning", text, "quotemill doctor")
         causes[on_this_host("calendar")] = cause if trading_time.ends_soon(now) else None

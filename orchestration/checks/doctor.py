@@ -56,14 +56,15 @@ def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
         ("alerts", partial(_check_alerts, settings, warehouse)),
     ]
     plan += [("service", partial(_check_service, name, settings, now)) for name in ready]
-    keeps_ticks = any(sources.find(name).keeps_ticks for name in ready)
+    keeps_ticks = any(sources.find(name).insight.keeps_ticks for name in ready)
     if settings.questdb_url is not None or (keeps_ticks and warehouse is not None):
         plan.append(("tick store", partial(_check_tick_store, settings, warehouse)))
     plan.append(("home", partial(folders.check, settings, warehouse)))
     checks = [first, *run_checks(plan)]
     by_source = list(
         run_checks(
-            (name, partial(sources.find(name).doctor, settings, warehouse, now)) for name in ready
+            (name, partial(sources.find(name).insight.doctor, settings, warehouse, now))
+            for name in ready
         )
     )
     # a warning about the settings of a source replaces the general line

@@ -53,7 +53,7 @@ def _keywords(source: str) -> Mapping[str, Sequence[str]]:
     """Keywords for lines of a source or of dbt."""
     if source == "dbt":
         return {**COMMON, **DBT_KEYWORDS}
-    own = sources.find(source).log_keywords if source in sources.MODULES else {}
+    own = sources.find(source).insight.log_keywords if source in sources.MODULES else {}
     return {**COMMON, **own}
 
 
@@ -61,7 +61,7 @@ def _mask(text: str) -> str:
     """Remove secrets and the private data of each source from a text."""
     text = log.scrub(text)
     for name in sources.MODULES:
-        text = sources.find(name).mask(text)
+        text = sources.find(name).insight.mask(text)
     return text
 
 

@@ -52,7 +52,7 @@ def make_loads(settings: Settings, name: str) -> list[dg.AssetsDefinition]:
     source = sources.find(name)
     datasets = datasets_by_key(source)
     # a source without datasets to name is loaded whole
-    can_subset = any(source.modes.values())
+    can_subset = any(source.requests.modes.values())
 
     @dg.multi_asset(
         name=f"load_{name}",
@@ -137,7 +137,7 @@ def _choose_datasets(
     source: Source[Any], datasets: Mapping[dg.AssetKey, Sequence[str]], chosen: Iterable[Any]
 ) -> list[str]:
     """The datasets to name for some tables: those of the usual load before others."""
-    usual = set(source.modes["incremental"])
+    usual = set(source.requests.modes["incremental"])
     named: dict[str, None] = {}
     for key in sorted(chosen):
         own = [name for name in datasets[key] if name in usual] or datasets[key]
@@ -175,7 +175,7 @@ def _modes_of_parts(
     if datasets:
         return [""]
     try:
-        parts = source.parts(settings, LoadRequest(source.name), None)
+        parts = source.requests.parts(settings, LoadRequest(source.name), None)
     except NotDue:  # the command says it
         return [""]
     is_by_mode = len(parts) > 1 and not any(part.options for part in parts)

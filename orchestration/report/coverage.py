@@ -38,6 +38,6 @@ def grids(
     filled = [
         grid.fill(conn, coverage)
         for name in names
-        for coverage in sources.find(name).coverage(conn, period)
+        for coverage in sources.find(name).insight.coverage(conn, period)
     ]
     return [filled_grid for filled_grid in filled if filled_grid.wanted]

@@ -32,19 +32,19 @@ def nothing_to_do(settings: Settings, request: LoadRequest, as_of: datetime | No
     """
     source = sources.find(request.source)
     try:
-        now = as_of or source.now(settings)
-        since = source.rests_since(settings, now)
+        now = as_of or source.requests.now(settings)
+        since = source.requests.rests_since(settings, now)
         warehouse = find_warehouse(settings) if since is not None else None
         if since is None or warehouse is None:
             return None
-        parts = source.parts(settings, request, as_of)
+        parts = source.requests.parts(settings, request, as_of)
 
         def is_whole(conn: psycopg.Connection) -> bool:
             return has_relation(conn, "ops.ingestion_jobs") and all(
                 _was_loaded(conn, part, since) for part in parts
             )
 
-        if not warehouse.ask(is_whole, patient=False) or source.due(settings, warehouse):
+        if not warehouse.ask(is_whole, patient=False) or source.insight.due(settings, warehouse):
             return None
     except QuotemillError:
         return None

@@ -98,7 +98,9 @@ def write_now(settings: Settings, warehouse: Warehouse, build_id: int) -> Path |
 def _read_facts(settings: Settings, warehouse: Warehouse) -> dict[str, Any]:
     """The facts of each configured source that has any."""
     names = sources.configured(settings)[0]
-    by_source = {name: sources.find(name).facts(settings, warehouse, None) for name in names}
+    by_source = {
+        name: sources.find(name).insight.facts(settings, warehouse, None) for name in names
+    }
     return {name: facts for name, facts in by_source.items() if facts is not None}
 
 
@@ -132,7 +134,7 @@ def check(settings: Settings, warehouse: Warehouse, path: Path) -> Check:
     document = _read(path)
     differences: list[str] = []
     for name, facts in document["sources"].items():
-        current = sources.find(name).facts(settings, warehouse, facts)
+        current = sources.find(name).insight.facts(settings, warehouse, facts)
         differences += _compare(name, _checked_part(facts), _checked_part(current))
     previous = document["previous"]
     if previous:

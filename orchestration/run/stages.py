@@ -252,7 +252,7 @@ def source_time(settings: Settings, requests: Sequence[LoadRequest]) -> datetime
     if len(requests) != 1:
         return None
     try:
-        return sources.find(requests[0].source).now(settings)
+        return sources.find(requests[0].source).requests.now(settings)
     except QuotemillError:
         return None
 
@@ -293,7 +293,7 @@ def _parts(
             report(f"{request.source}: {why}")
             results.append(not_due(request.source, NotDue(why), is_resting=True))
             return ()
-        return sources.find(request.source).parts(settings, request, as_of)
+        return sources.find(request.source).requests.parts(settings, request, as_of)
     except NotDue as nothing:
         report(f"{request.source}: {nothing}")
         results.append(not_due(request.source, nothing))

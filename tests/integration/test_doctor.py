@@ -38,7 +38,7 @@ def find_problems(
 ) -> dict[str, Check]:
     checks = [
         *warehouse_checks.check(settings, warehouse, now),
-        *find("tq").doctor(settings, warehouse, now),
+        *find("tq").insight.doctor(settings, warehouse, now),
     ]
     # without the problem of every warehouse here: nothing was loaded
     return {c.name: c for c in checks if c.text != "nothing was loaded yet"}

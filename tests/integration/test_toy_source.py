@@ -19,6 +19,7 @@ from loaders.engine import failed_keys, jobs, tasks
 from loaders.engine.load import Load
 from loaders.engine.outcome import Outcome
 from loaders.engine.request import LoadRequest
+from loaders.engine.source import Insight, Requests
 from loaders.errors import LockHeldError, SettingsError, UpstreamError, UsageError
 from loaders.settings import Settings
 from loaders.warehouse import lock as locks
@@ -88,8 +89,7 @@ def test_an_unstorable_row_of_a_second_table_is_refused_alone(
     def fetch(run: Any, symbols: Sequence[str]) -> Iterator[Outcome]:
         for outcome in toy.fetch(run, symbols):
             row = {"symbol": outcome.key, "slot": "1", "price": prices[outcome.key]}
-            lineage = {"source_route": "csv", "fetched_at": run.load.clock(), "is_final": True}
-            yield replace(outcome, beside=[row | lineage])
+            yield replace(outcome, beside=[row])
 
     both = replace(toy.SOURCE.dataset("price"), fetch=fetch, beside=toy.SPOT)
     monkeypatch.setattr(toy, "SOURCE", replace(toy.SOURCE, datasets=(both,)))
@@ -249,7 +249,9 @@ def in_two_parts(monkeypatch: pytest.MonkeyPatch, due: Callable[..., Sequence[st
     def parts(_: Settings, request: LoadRequest, __: object) -> tuple[LoadRequest, ...]:
         return request, replace(request, mode="spot")
 
-    monkeypatch.setattr(toy, "SOURCE", replace(toy.SOURCE, parts=parts, due=due))
+    monkeypatch.setattr(
+        toy, "SOURCE", replace(toy.SOURCE, requests=Requests(parts=parts), insight=Insight(due=due))
+    )
 
 
 def run_command(
@@ -292,7 +294,7 @@ def test_a_part_that_fails_ends_its_source(
 
     in_two_parts(monkeypatch, unavailable)
     for file in bench.folder.iterdir():
-        file.write_text("not a line")
+        file.write_bytes(b"\xff")
     code, lines = run_command(bench, monkeypatch, capsys)
     assert code == 1
     assert "toy, spot:" not in lines

@@ -40,11 +40,12 @@ def did(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def find(name: str) -> Any:
         modes = ("first", "second")[: 2 if name == "two" else 1]
-        return SimpleNamespace(
+        requests = SimpleNamespace(
             parts=lambda _, r, __: tuple(replace(r, mode=mode) for mode in modes),
             now=lambda _: None,
             rests_since=lambda *_: None,
         )
+        return SimpleNamespace(requests=requests)
 
     def built(*_: object, **__: object) -> BuildResult | None:
         done.append("build")
@@ -143,8 +144,10 @@ def test_a_source_that_cannot_name_its_parts_stops_no_other(
     def broken(*_: object) -> Any:
         raise SettingsError("universe.csv, line 3: weight 'x' is no number", hint="correct it")
 
+    both = SimpleNamespace(parts=broken, now=broken)
+
     def find_or_fail(name: str) -> Any:
-        return SimpleNamespace(parts=broken, now=broken) if name == "broken" else find(name)
+        return SimpleNamespace(requests=both) if name == "broken" else find(name)
 
     monkeypatch.setattr(sources, "find", find_or_fail)
     result = run(did, {}, "broken", "one")
@@ -209,7 +212,7 @@ def test_a_run_is_judged_by_the_clock_of_its_only_source(
 
     def with_clock(name: str) -> Any:
         source = find(name)
-        source.now = lambda _: past
+        source.requests.now = lambda _: past
         return source
 
     # settings without values are those of every session

@@ -28,7 +28,9 @@ def settings(home: Path, **environ: Any) -> Settings:
 
 def find_problems(settings: Settings) -> list[Check]:
     ready, _ = sources.configured(settings)
-    by_source = [c for name in ready for c in sources.find(name).doctor(settings, None, NOW)]
+    by_source = [
+        c for name in ready for c in sources.find(name).insight.doctor(settings, None, NOW)
+    ]
     checks = [*folders.check(settings, None), *(c for c in by_source if c.name == "files")]
     return [c for c in checks if c.status != "ok"]
 

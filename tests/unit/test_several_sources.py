@@ -16,6 +16,7 @@ from loaders.cli import shell
 from loaders.engine.check import Check, describe_service
 from loaders.engine.request import LoadRequest
 from loaders.engine.result import LoadResult
+from loaders.engine.source import Insight, Requests
 from loaders.errors import INTERRUPTED, LockHeldError, QuotemillError, UpstreamError, UsageError
 from loaders.settings import load_settings
 
@@ -44,9 +45,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
         monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path))
         monkeypatch.setattr(loads, "run_load", run_load)
         monkeypatch.setattr(commands, "name_configured", lambda *_: list(outcomes))
-        whole = SimpleNamespace(
-            parts=lambda _, request, __: (request,), due=lambda *_: (), uncounted=()
-        )
+        whole = SimpleNamespace(requests=Requests(), insight=Insight())
         monkeypatch.setattr(sources, "find", lambda _: whole)
         monkeypatch.setattr(shell, "_answered", False)
         monkeypatch.setattr(sys, "argv", ["loaders", "run", *arguments, "--json"])

@@ -145,7 +145,7 @@ def _check(console: Console, call: LoadCall) -> None:
         until=call.until,
         options={name: value for name, value in options.items() if value},
     )
-    source.check_request(settings, request)
+    source.requests.check(settings, request)
 
 
 def _list_options(call: LoadCall) -> list[str]:

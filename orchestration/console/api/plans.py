@@ -46,16 +46,16 @@ def describe_plan(console: Console, name: str) -> PlanAnswer:
     May ask the source: raises what that raises.
     """
     source = sources.find(name)
-    if source.preview is None:
+    if source.insight.preview is None:
         raise UsageError(f"a load of {name} has no plan", hint="POST /api/ingestion/start loads")
     settings, warehouse = console.settings(), console.find_warehouse()
     # before the first load there are no tables that say what is left
     is_loaded = console.read_any(lambda conn: has_relation(conn, JOBS))
-    plan = source.preview(settings, warehouse, LoadRequest(name), console.at)
+    plan = source.insight.preview(settings, warehouse, LoadRequest(name), console.at)
     return PlanAnswer(
         source=name,
         lines=[scrub(line) for line in plan.lines],
-        left=[scrub(line) for line in source.due(settings, warehouse)]
+        left=[scrub(line) for line in source.insight.due(settings, warehouse)]
         if warehouse and is_loaded
         else [],
         detail=scrub(plan.detail),

@@ -137,7 +137,7 @@ def change_settings(console: Console, call: SettingsCall) -> Settings:
     def check(settings: Settings) -> None:
         check_settings(settings)
         if any(values.get(name) for name in FOLDERS):
-            sources.find("tdx").check_request(settings, LoadRequest("tdx"))
+            sources.find("tdx").requests.check(settings, LoadRequest("tdx"))
 
     return save_settings(values, console.environ, console.cwd, check)
 

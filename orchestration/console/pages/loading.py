@@ -43,14 +43,14 @@ def describe_source(name: str, settings: Settings, *, is_first: bool) -> dict[st
     """What the form of a load offers; `mode` is the one that it starts with."""
     source = sources.find(name)
     fields = section_types()[name].model_fields
-    mode = FIRST if is_first and FIRST in source.modes else USUAL
-    named = {dataset for datasets in source.modes.values() for dataset in datasets}
+    mode = FIRST if is_first and FIRST in source.requests.modes else USUAL
+    named = {dataset for datasets in source.requests.modes.values() for dataset in datasets}
     return {
         "name": name,
-        "modes": source.modes,
+        "modes": source.requests.modes,
         "mode": mode,
         "datasets": [dataset.name for dataset in source.datasets] if named else [],
-        "exchanges": source.exchanges,
+        "exchanges": source.requests.exchanges,
         "tuning": {
             option: getattr(getattr(settings, name), option)
             for option in TUNING

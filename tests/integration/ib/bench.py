@@ -104,7 +104,7 @@ class Bench(WarehouseQueries):
         """What `loaders run ib` does at this minute."""
         request = LoadRequest("ib")
         try:
-            parts = source.SOURCE.parts(self.settings, request, None)
+            parts = source.SOURCE.requests.parts(self.settings, request, None)
         except NotDue as why:
             self.heard.line(str(why))
             return []

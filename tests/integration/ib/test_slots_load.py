@@ -244,7 +244,8 @@ def test_a_load_says_that_the_clock_of_the_gateway_is_off(
 ) -> None:
     """Slots follow this machine's clock, which here is the market's."""
     monkeypatch.setattr(gateway_module, "machine_clock", lambda: made.sandbox.clock)
-    here = replace(source.SOURCE, now=lambda _: made.sandbox.clock)
+    requests = replace(source.SOURCE.requests, now=lambda _: made.sandbox.clock)
+    here = replace(source.SOURCE, requests=requests)
     monkeypatch.setattr(source, "SOURCE", here)
     made.sandbox.faults.add("clock-off:seconds=90")
     load = made.with_settings(clock="machine").load("snapshot", slot="10:00")

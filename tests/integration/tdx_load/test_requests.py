@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 import pytest
 
-from loaders.engine import load as engine_load
+from loaders.engine import packages as load_packages
 from loaders.engine.result import LoadResult
 from loaders.errors import UsageError
 from loaders.sandbox.world.market import SyntheticMarket
@@ -155,7 +155,7 @@ def test_a_full_package_ends_and_the_next_one_goes_on(
     whole = monday.load(codes=codes, datasets=("kline_daily",))
     rows = monday.klines()
     monday.execute("drop schema raw_tdx, raw_tq, raw_ib, ops cascade")
-    monkeypatch.setattr(engine_load, "PACKAGE_ROWS", 50)
+    monkeypatch.setattr(load_packages, "MOST_ROWS", 50)
 
     cut = monday.load(codes=codes, datasets=("kline_daily",))
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from loaders.engine.request import LoadRequest
+from loaders.engine.source import Insight
 from loaders.loads import prepare_warehouse
 from loaders.progress import Silent
 from loaders.settings import Settings, load_settings
@@ -32,7 +33,8 @@ def places(new_database: Callable[..., str], tmp_path: Path) -> list[Place]:
 @pytest.fixture
 def one_source(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each warehouse tells its own name of itself."""
-    source = SimpleNamespace(facts=lambda settings, warehouse, previous: {"url": warehouse.label})
+    insight = Insight(facts=lambda settings, warehouse, previous: {"url": warehouse.label})
+    source = SimpleNamespace(insight=insight)
     registry = SimpleNamespace(configured=lambda _: (["one"], []), find=lambda _: source)
     monkeypatch.setattr(manifest, "sources", registry)
 
@@ -75,7 +77,8 @@ def test_tables_built_without_a_record_are_shown_last(
 ) -> None:
     first, other = places
     built = {"rows": 1, "made_with": "one"}
-    source = SimpleNamespace(facts=lambda *_: dict(built) if built["rows"] else None)
+    insight = Insight(facts=lambda *_: dict(built) if built["rows"] else None)
+    source = SimpleNamespace(insight=insight)
     registry = SimpleNamespace(configured=lambda _: (["one"], []), find=lambda _: source)
     monkeypatch.setattr(manifest, "sources", registry)
     assert manifest.write(*first, 1) == manifest.write_now(*first, 1), "it says the same"

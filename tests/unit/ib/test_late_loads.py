@@ -11,6 +11,7 @@ import pytest
 from loaders.engine import load as engine
 from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.engine.request import LoadRequest
+from loaders.engine.source import Requests
 from loaders.errors import LockHeldError
 from loaders.ib.capture import outcomes
 from loaders.ib.capture.rows import RECAPTURE
@@ -207,9 +208,10 @@ def test_a_scheduled_load_skips_a_busy_lane(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     source: Any = SimpleNamespace(
-        check_request=lambda *_: None,
-        resolve=lambda _, __, request, ___: LoadRequest("ib", mode=request.mode),
-        when_busy=when_busy,
+        requests=Requests(
+            resolve=lambda _, __, request, ___: LoadRequest("ib", mode=request.mode),
+            when_busy=when_busy,
+        ),
         lane_of=lambda request: request.mode,
     )
     monkeypatch.setattr(

@@ -19,4 +19,4 @@ from loaders.settings import Settings
 def test_a_nightly_load_of_ticks_lets_a_backfill_go_on(
     request_: LoadRequest, expected: str
 ) -> None:
-    assert sources.find("tq").when_busy(Settings(), request_) == expected
+    assert sources.find("tq").requests.when_busy(Settings(), request_) == expected

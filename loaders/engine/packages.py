@@ -1,0 +1,77 @@
+"""The packages of rows that a load lands, and the cursors that they move."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from loaders.landing import cursors
+from loaders.warehouse.postgres import Warehouse
+
+if TYPE_CHECKING:
+    import dlt
+
+    from loaders.engine.source import Dataset
+    from loaders.landing.load_job import Landed
+    from loaders.warehouse.tables import Batch, LandedTable
+
+MOST_ROWS = 2_000_000  # a package that has as many takes no further key
+
+
+@dataclass
+class Packages:
+    """The dlt pipeline of a load. `rows` are those of the current package."""
+
+    pipeline: "dlt.Pipeline"
+    source: str
+    rows: int = 0
+    # the cursors in ops.ingestion_state that this load wrote, by dataset
+    _published: dict[str, dict[str, str]] = field(default_factory=dict)
+    # the pipeline's, until a package changes it: dlt reads a file of all cursors each time
+    _state: Mapping[str, Any] | None = field(default=None, repr=False)
+
+    def has_room(self) -> bool:
+        """Whether the current package takes another key."""
+        return self.rows < MOST_ROWS
+
+    def cursors(self, resource: str) -> dict[str, str]:
+        """The cursors of a landed table, by key."""
+        if self._state is None:
+            self._state = self.pipeline.state
+        return cursors.read(self._state, self.source, resource)
+
+    def land(
+        self,
+        warehouse: Warehouse,
+        dataset: "Dataset[Any]",
+        batches: "Iterator[Batch]",
+        rejects: "LandedTable",
+    ) -> "Landed":
+        """Land batches of a dataset as one package."""
+        from loaders.landing import load_job
+
+        try:
+            return load_job.land(
+                self.pipeline,
+                warehouse,
+                self.source,
+                dataset.landed,
+                batches,
+                rejects,
+                dataset.beside,
+                dataset.name,
+            )
+        finally:
+            self._state = None
+
+    def publish(self, warehouse: Warehouse, dataset: "Dataset[Any]", at: datetime) -> None:
+        """Write cursors of a dataset for people to read: all once a load, then those that moved."""
+        published = self._published.setdefault(dataset.name, {})
+        moved = {
+            key: cursor
+            for key, cursor in self.cursors(dataset.landed.name).items()
+            if published.get(key) != cursor and dataset.has_cursor(key)
+        }
+        if moved:
+            warehouse.ask(lambda conn: cursors.publish(conn, self.source, dataset.name, moved, at))
+            published |= moved

@@ -1,0 +1,147 @@
+"""The start of a load: what it is to load, its turn in its lane, its pipeline and its job."""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from loaders import log
+from loaders.engine import jobs
+from loaders.engine.jobs import Task
+from loaders.engine.packages import Packages
+from loaders.engine.request import LoadRequest, read_request
+from loaders.engine.result import LoadResult, not_due, skipped
+from loaders.errors import LockHeldError, NotDue
+from loaders.progress import Reporter
+from loaders.settings import Settings
+from loaders.warehouse import lock as locks
+from loaders.warehouse.postgres import Warehouse
+
+if TYPE_CHECKING:
+    from loaders.engine.source import Source
+
+
+class NothingToLoad(Exception):
+    """Raised where a load ends before it has a job."""
+
+    def __init__(self, result: LoadResult) -> None:
+        super().__init__(result.status)
+        self.result = result
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request whose words are days, or that of a job which is retried.
+
+    retried: the tasks of that job, each with the keys that are left
+    """
+
+    request: LoadRequest
+    retry_of: int | None = None
+    retried: Sequence[Task] | None = None
+
+
+@dataclass(frozen=True)
+class Start:
+    """What is known of a load before it begins. `as_of` replaces every clock."""
+
+    settings: Settings
+    source: "Source[Any]"
+    request: LoadRequest
+    reporter: Reporter
+    warehouse: Warehouse
+    as_of: datetime | None = None
+    is_retry: bool = False
+
+    def clock(self) -> datetime:
+        return self.as_of or datetime.now(UTC)
+
+    def read_request(self, retry_job: int | None) -> Asked:
+        """What to load. Raises NothingToLoad, UsageError."""
+        if not self.is_retry:
+            return self._resolve()
+        job, tasks = jobs.failed_tasks(self.warehouse, self.request.source, retry_job)
+        return Asked(read_request(job["parameters"]), job["job_id"], tasks)
+
+    @contextmanager
+    def take_turn(self, asked: Asked) -> Iterator[tuple[locks.LoadLock, Asked]]:
+        """The lock of the lane, and the request as it is once that is free.
+
+        Raises LockHeldError where the source neither skips such a load nor waits.
+        """
+        # by the original request: a resolved one no longer shows who asked
+        busy = (
+            "fail" if self.is_retry else self.source.requests.when_busy(self.settings, self.request)
+        )
+        longest = busy.total_seconds() if isinstance(busy, timedelta) else math.inf
+        waits = self.reporter.line if busy not in ("fail", "skip") else None
+        since = time.monotonic()
+        lane = self.source.lane_of(asked.request)
+        try:
+            taken = locks.load_lock(self.warehouse, lane, queue=waits, longest=longest)
+        except LockHeldError as held:
+            if busy != "skip":
+                raise
+            self.reporter.line(f"skipped: {held}")
+            raise NothingToLoad(skipped(self.request.source, str(held))) from None
+        with taken as lock:
+            if self.is_retry:  # the job that was running may have ended meanwhile
+                asked = self._read_rest(asked)
+            elif waits and time.monotonic() - since > locks.QUEUE_POLL:
+                asked = self._resolve()  # it is later, and what the other load did is done
+            yield lock, asked
+
+    def open_packages(self, request: LoadRequest) -> Packages:
+        """The pipeline of the lane; rows that an interrupted run had fetched land first."""
+        from loaders.landing import load_job
+        from loaders.warehouse import migrate
+
+        pipeline, pending = load_job.open_pipeline(
+            self.warehouse,
+            self.settings.home / "pipelines" / migrate.warehouse_id(self.warehouse),
+            lane=self.source.lane_of(request),
+            source=self.source.name,
+            accepts_loss=(request.datasets or ()) if request.accept_loss else (),
+        )
+        if pending.load_ids:
+            self.reporter.line(
+                f"landed {pending.read:,} rows that an interrupted run had fetched "
+                f"({pending.new:,} new, {pending.changed:,} changed)"
+            )
+        return Packages(pipeline, self.source.name)
+
+    def record_job(self, asked: Asked) -> int:
+        """Record the job of the load; its number."""
+        request = asked.request
+        mode = "retry" if self.is_retry else request.mode
+        lane = self.source.lane_of(request)
+        job_id = jobs.start_job(self.warehouse, lane, request, mode, self.clock(), asked.retry_of)
+        text = f"job {job_id} starts: {request.mode}"
+        log.write("info", text, source=self.source.name, job=job_id)
+        return job_id
+
+    @contextmanager
+    def keep_connections(self) -> Iterator["Start"]:
+        """The same, with a warehouse that keeps its connections for the next question."""
+        with self.warehouse.keeping_connections() as warehouse:
+            yield replace(self, warehouse=warehouse)
+
+    def _resolve(self) -> Asked:
+        resolve, now = self.source.requests.resolve, self.source.requests.now
+        try:
+            at = self.as_of or now(self.settings)
+            return Asked(resolve(self.settings, self.warehouse, self.request, at))
+        except NotDue as reason:
+            self.reporter.line(str(reason))
+            raise NothingToLoad(not_due(self.request.source, reason)) from None
+
+    def _read_rest(self, asked: Asked) -> Asked:
+        """The keys that are left of the job. Acknowledged ones failed in a load that succeeded."""
+        job, tasks = jobs.failed_tasks(self.warehouse, self.request.source, asked.retry_of)
+        if job["status"] == "succeeded" and not any(task.keys for task in tasks):
+            self.reporter.line(f"nothing of job {asked.retry_of} had failed")
+            raise NothingToLoad(skipped(self.request.source))
+        return replace(asked, retried=tasks)
