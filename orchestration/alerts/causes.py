@@ -27,13 +27,14 @@ from orchestration.alerts.failed_keys import list_subjects, read_subjects
 from orchestration.run import history
 from orchestration.run.findings import Judgement
 from orchestration.run.stages import RunResult
-from orchestration.schedule import due, jobs, ledger
+from orchestration.schedule import jobs, ledger
 
 # a job that stopped running is judged by its last run for this long
 RUN_MEMORY = timedelta(days=35)
 # an alert that no machine's check has found again for this long is of a job that none knows
 FORGOTTEN = timedelta(days=7)
 LATE = timedelta(hours=1)  # a start this far back was missed: no scheduler runs
+CLOCK_AHEAD = timedelta(days=1)  # a run dated this far ahead is of a wrong clock
 RECOVERY_MARGIN = 2.0  # percentage points below the limit at which a disk has room again
 _LONGEST = 500  # characters of an error in a message
 _HELD = LockHeldError.exit_code
@@ -226,7 +227,7 @@ def _check_jobs(
     """
     query = read_sql(__package__, "last_runs").format(status=history.STATUS)
     with conn.cursor(row_factory=dict_row) as cur:
-        values = {"since": now - RUN_MEMORY, "until": now + due.WRONG_CLOCK, "run_id": run_id}
+        values = {"since": now - RUN_MEMORY, "until": now + CLOCK_AHEAD, "run_id": run_id}
         rows = cur.execute(query.encode(), values).fetchall()
     judged = {f"job:{row['name']}" for row in rows}
     causes: dict[str, Cause | None] = {

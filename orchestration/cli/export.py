@@ -14,7 +14,6 @@ from loaders.cli.shell import JsonFlag
 from loaders.errors import PartialError, UsageError
 from loaders.settings import load_settings
 from orchestration.cli.archive import prepare_warehouse
-from orchestration.schedule import quiet
 
 if TYPE_CHECKING:  # its module imports pyarrow
     from collections.abc import Sequence
@@ -104,8 +103,6 @@ def rows(
         else:
             assert follow is not None
             result = export_again(warehouse, follow, shown, now)
-    if follow is not None:
-        quiet.forget(settings.home)  # its job may be new
     shell.print_answer(vars(result), json, lambda: _print(result))
 
 
@@ -139,7 +136,6 @@ def forget(
 
     settings = load_settings()
     gone = forget(prepare_warehouse(settings), name)
-    quiet.forget(settings.home)
     print(f"{name} is followed no more; its files stay in {gone.folder}", file=sys.stderr)
 
 

@@ -4,18 +4,11 @@ import re
 from dataclasses import dataclass
 from datetime import date, time
 
-_JANUARY_ON = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-MONTHS = ("", *_JANUARY_ON)
-# as cron counts them; 7 is Sunday too
 WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-_FIELDS = (
-    ("minute", 0, 59, ()),
-    ("hour", 0, 23, ()),
-    ("day of the month", 1, 31, ()),
-    ("month", 1, 12, MONTHS),
-    ("weekday", 0, 7, WEEKDAYS),
-)
-_PART = re.compile(r"(?:(\*)|(\w+)(?:-(\w+))?)(?:/(\d+))?")
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+# croniter knows more, such as L and random values
+_FIELD = re.compile(rf"(?:[\d*,/-]|{'|'.join(WEEKDAYS + _MONTHS)})+")
+_VALUES = (range(60), range(24), range(1, 32), range(1, 13), range(7))
 
 
 @dataclass(frozen=True)
@@ -46,48 +39,35 @@ class Crontab:
 def parse_crontab(text: str) -> Crontab:
     """Parse five fields with `*`, numbers, names, ranges, lists and steps. Raises ValueError.
 
-    APScheduler's parser is no substitute: it counts weekdays from Monday and wants both day fields.
+    Of croniter only the fields: its times repeat where the clock goes back.
     """
+    from croniter import croniter  # slow to import
+
     fields = text.lower().split()
-    if len(fields) != len(_FIELDS):
-        raise ValueError(f"{len(fields)} fields instead of {len(_FIELDS)}")
+    if len(fields) != len(_VALUES):
+        raise ValueError(f"{len(fields)} fields instead of {len(_VALUES)}")
+    for field in fields:
+        ranges = re.findall(r"(\w+)-(\w+)", field)
+        if not _FIELD.fullmatch(field) or any(_number(a) >= _number(b, 7) for a, b in ranges):
+            raise ValueError(f"{field!r} is no field of a crontab")
+    expanded, _ = croniter.expand(" ".join(fields))
     minutes, hours, days, months, weekdays = (
-        _parse_field(text, *field) for text, field in zip(fields, _FIELDS, strict=True)
+        tuple(every if values == ["*"] else sorted(map(int, values)))
+        for values, every in zip(expanded, _VALUES, strict=True)
     )
     return Crontab(
         minutes=minutes,
         hours=hours,
         days=days,
         months=months,
-        weekdays=tuple(sorted({weekday % 7 for weekday in weekdays})),
+        weekdays=weekdays,
         either=not (fields[2].startswith("*") or fields[4].startswith("*")),
         hourly=fields[1].startswith("*"),
     )
 
 
-def _parse_field(
-    text: str, name: str, least: int, most: int, names: tuple[str, ...]
-) -> tuple[int, ...]:
-    values: set[int] = set()
-    for part in text.split(","):
-        match = _PART.fullmatch(part)
-        if match is None:
-            raise ValueError(f"{name} {part!r}")
-        every, start, end, step = match.groups()
-        if step == "0" or (step and not every and not end):
-            raise ValueError(f"{name} {part!r}: a step needs a range, as in */{step or 5}")
-        first = least if every else _parse_number(start, name, least, most, names)
-        last = most if every else _parse_number(end or start, name, least, most, names)
-        if names is WEEKDAYS and last == 0 < first:  # sat-sun
-            last = 7
-        if last < first:
-            raise ValueError(f"{name} {part!r} runs backwards")
-        values |= set(range(first, last + 1, int(step or 1)))
-    return tuple(sorted(values))
-
-
-def _parse_number(text: str, name: str, least: int, most: int, names: tuple[str, ...]) -> int:
-    number = names.index(text) if text in names else int(text) if text.isdigit() else -1
-    if not least <= number <= most:
-        raise ValueError(f"{name} {text!r} must be from {least} to {most}")
-    return number
+def _number(word: str, sunday: int = 0) -> int:
+    """The value of one end of a range: croniter reads 5-5 and 5-3 as every value."""
+    if word in _MONTHS:
+        return 1 + _MONTHS.index(word)
+    return (WEEKDAYS.index(word) or sunday) if word in WEEKDAYS else int(word)

@@ -1,23 +1,20 @@
-"""Jobs: those that ship with each source, as settings and warehouse change them."""
+"""Jobs: those that ship with each source, as the settings change them."""
 
 import difflib
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
 
 from loaders import sources
 from loaders.engine.operations import ScheduledJob
 from loaders.errors import SettingsError
 from loaders.settings import Settings
-from orchestration.schedule import due, timing
+from orchestration.schedule import timing
 from orchestration.schedule.settings import JobSettings
 from orchestration.schedule.timing import Timing
 
 PROGRAMS = ("quotemill", "loaders")
-# options that a row of ops.schedules may hold, by the kind of its command
-ROW_OPTIONS = {"selftest": ("bulk_timeout",), "verify": ("sample",)}
 
 
 def _words(job: ScheduledJob) -> JobSettings:
@@ -28,7 +25,7 @@ def _words(job: ScheduledJob) -> JobSettings:
 # of no source: where any is configured
 _BACKUP = ScheduledJob("backup", "weekly sun 12:00")
 _EXPORT, _BEFORE_NAME = "export", "export_"  # kind and name of the job of an export that follows
-# of a job that only the settings or the warehouse have
+# of a job that only the settings have
 DEFAULT = _words(ScheduledJob("", "off")).model_copy(update={"command": None})
 
 
@@ -52,14 +49,12 @@ def _is_shipped(settings: Settings, source: str, name: str, job: ScheduledJob) -
 
 @dataclass(frozen=True)
 class Row:
-    """A row of ops.schedules, times in UTC. Jobs inserted by SQL have `cron` and `options`."""
+    """A row of ops.schedules, times in UTC."""
 
     name: str
     source: str | None = None
     kind: str = "run"
     is_enabled: bool = True
-    cron: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
     timing: str | None = None
     due_through: datetime | None = None
     queued_at: datetime | None = None
@@ -105,14 +100,6 @@ class Job:
         """The rule as the ledger compares it: a changed rule counts from now."""
         return str(self.timing) if self.timing else "off"
 
-    def find_due_start(self, through: datetime, now: datetime) -> due.Verdict:
-        """What of it is due; nothing where it is off."""
-        if self.timing is None:
-            return due.Verdict(max(through, now))
-        return due.find_due_start(
-            self.name, self.timing, through, now, jitter=self.jitter, catch_up=self.catch_up
-        )
-
 
 def read(settings: Settings, rows: Iterable[Row] = ()) -> dict[str, Job]:
     """The jobs of `survey`. Raises SettingsError where one cannot be read."""
@@ -127,7 +114,7 @@ def survey(
 ) -> tuple[dict[str, Job], dict[str, SettingsError]]:
     """The jobs by name, and the errors of those that cannot be read, which stop no other job.
 
-    A job is as its source ships it, changed by its row in the warehouse, then by the settings.
+    A job is as its source ships it, changed by the settings; `rows` name those of exports.
     """
     configured, _ = sources.configured(settings)
     shipped = shipped_jobs()
@@ -139,18 +126,9 @@ def survey(
         if _is_shipped(settings, source, name, job)
     }
     wrong: dict[str, SettingsError] = {}
-    rows = list(rows)
     for row in rows:
         if row.kind == _EXPORT and row.name.startswith(_BEFORE_NAME):
             merged[row.name] = (_words(_export_job(row.name)), None)
-    for row in rows:
-        is_offered = row.name in merged or row.name not in source_of
-        if row.cron is not None and row.source in configured and is_offered:
-            before, source = merged.get(row.name, (DEFAULT, row.source))
-            try:
-                merged[row.name] = before.model_copy(update=_changes_by_row(row)), source
-            except SettingsError as error:
-                wrong[row.name] = error
     for name, given in settings.schedule.items():
         if name in source_of and name not in merged:
             continue  # of a source that is not configured
@@ -175,27 +153,6 @@ def _nameless(name: str, shipped: Iterable[str]) -> SettingsError:
         f"setting schedule.{name}: no job of this name is shipped, so it needs a command{guess}",
         hint=f"shipped: {', '.join(shipped)}",
     )
-
-
-def _changes_by_row(row: Row) -> dict[str, Any]:
-    """A row's cron text and options in the words of the settings."""
-    command = f"loaders {row.kind} {row.source}"
-    try:
-        options = dict(row.options)
-    except (TypeError, ValueError):  # any JSON can be in the column
-        raise SettingsError(
-            f"schedule {row.name!r}: the options {row.options!r} of ops.schedules are no object",
-            hint="update ops.schedules set options = '{}' where name = …",
-        ) from None
-    for name, value in options.items():
-        allowed = ROW_OPTIONS.get(row.kind, ())
-        if name not in allowed or type(value) not in (int, float):
-            raise SettingsError(
-                f"schedule {row.name!r}: option {name} = {value!r} of ops.schedules is unknown",
-                hint=f"options of {row.kind} are numbers: {', '.join(allowed) or 'it has none'}",
-            )
-        command += f" --{name.replace('_', '-')} {value}"
-    return {"command": command, "when": f"cron {row.cron}", "time_zone": "Asia/Shanghai"}
 
 
 def _job(name: str, said: JobSettings, source: str | None) -> Job:

@@ -22,8 +22,9 @@ from loaders.project import install_hint
 from loaders.warehouse.embedded.places import unusable
 from loaders.warehouse.postgres import Warehouse
 from orchestration.run import history as runs
-from orchestration.schedule import ledger, output
-from orchestration.schedule.jobs import Job
+from orchestration.schedule import due, ledger, output
+from orchestration.schedule.due import Decision
+from orchestration.schedule.jobs import Job, Row
 
 INTERRUPTED = 128 + signal.SIGINT
 CLOCK_CHECK = 60.0  # seconds: the clock may be set while a start is awaited
@@ -52,10 +53,12 @@ class Runner:
     _wakes: set[threading.Event] = field(default_factory=set)
 
     def list_due(self, jobs: Iterable[Job]) -> list[Job]:
-        """The jobs that may have something to start now."""
+        """The jobs that may have something to start now. Raises SettingsError: a wrong clock."""
         now = self.clock()
         known = {row.name: row for row in self.warehouse.ask(ledger.read_rows)}
-        return [job for job in jobs if ledger.may_be_due(known.get(job.name), job, now)]
+        wanted = {job.name: job for job in jobs}
+        due.check_clock([row for row in known.values() if row.name in wanted], now)
+        return [job for name, job in wanted.items() if due.may_be_due(known.get(name), job, now)]
 
     def run_all(self, jobs: Iterable[Job]) -> int:
         """Run the due ones of `jobs` in parallel; return the worst exit code at the end."""
@@ -66,7 +69,12 @@ class Runner:
         return most_severe(run.result() for run in runs)
 
     def run_one(self, job: Job, *, forced: bool = False) -> int:
-        """Run a job asked for by name, waiting for its jitter; `forced` runs it even if not due."""
+        """Run a job asked for by name, waiting for its jitter; `forced` runs it even if not due.
+
+        Raises SettingsError where the clock is wrong, unless `forced`.
+        """
+        if not forced:
+            self.list_due([job])
         with ThreadPoolExecutor(1) as pool:
             return pool.submit(self._run_one, job, forced).result()
 
@@ -81,49 +89,46 @@ class Runner:
 
         A start that is due while the job still runs is skipped or queued.
         """
-        code, last = self._run(job, forced=False)
-        if not last.is_idle:
-            self.say(f"{job.name}: {last.why}")
+        code, idle = self._run(job, forced=False)
+        if idle is not None and not idle.is_idle:
+            self.say(f"{job.name}: {idle.why}")
         return code
 
     def _run_one(self, job: Job, forced: bool) -> int:
         while True:
-            code, last = self._run(job, forced)
-            if last.why:
-                self.say(f"{job.name}: {last.why}")
-            if last.begins_at is None or self.as_of or self.stop.is_set():
+            code, idle = self._run(job, forced)
+            if idle is None:
                 return code
-            wait = (last.begins_at - self.clock()).total_seconds()
+            self.say(f"{job.name}: {idle.why}")
+            if idle.begins_at is None or self.as_of or self.stop.is_set():
+                return code
+            wait = (idle.begins_at - self.clock()).total_seconds()
             self.stop.wait(min(wait, CLOCK_CHECK))
 
-    def _run(self, job: Job, forced: bool) -> tuple[int, ledger.Claim]:
-        """The worst exit code, and the claim that explains why nothing was started."""
+    def _run(self, job: Job, forced: bool) -> tuple[int, Decision | None]:
+        """The worst exit code, and why nothing was started; None where something was."""
         codes: list[int] = []
         with self._lock(job) as lock:
             # a forced run is refused; a due start stays due
             if lock is None and forced:
-                return LockHeldError.exit_code, ledger.Claim(why="it runs already")
+                return LockHeldError.exit_code, Decision(Row(job.name), why="it runs already")
             if lock is None:
-                return 0, self.warehouse.ask(
-                    lambda conn: ledger.defer_start(conn, job, self.clock())
-                )
+                return 0, self._ask(ledger.defer_start, job)
             output.rotate_logs(self.warehouse.home / "logs")
             while not self.stop.is_set():
                 # after a run only a start that a scheduler has promised or queued: not by hand, nor
                 # where an uninstall withdrew it meanwhile
-                is_first = not codes
-                claim = self._claim(job, forced=forced and is_first, by_hand=forced or not is_first)
+                now = forced and not codes
+                claim = self._ask(ledger.claim_start, job, forced=now, by_hand=forced or codes)
                 if claim.start is None:
-                    return most_severe(codes), ledger.Claim() if codes else claim
+                    return most_severe(codes), None if codes else claim
                 codes.append(self._start(job, claim, lock))
-        return most_severe(codes), ledger.Claim()
+        return most_severe(codes), None
 
-    def _claim(self, job: Job, *, forced: bool, by_hand: bool) -> ledger.Claim:
-        return self.warehouse.ask(
-            lambda conn: ledger.claim_start(conn, job, self.clock(), forced=forced, by_hand=by_hand)
-        )
+    def _ask(self, work: Callable[..., Decision], job: Job, **options: object) -> Decision:
+        return self.warehouse.ask(lambda conn: work(conn, job, self.clock(), **options))
 
-    def _start(self, job: Job, claim: ledger.Claim, lock: int) -> int:
+    def _start(self, job: Job, claim: Decision, lock: int) -> int:
         """Run the job once and record how it ended."""
         assert claim.start is not None
         why = f", {claim.why}" if claim.why else ""

@@ -1,15 +1,8 @@
-"""A scheduler that stays running: reads settings and ops.schedules each minute, like cron's line.
-
-APScheduler only wakes it: what is due, missed or queued is computed each time.
-"""
+"""A scheduler that stays running: checks each minute, as cron's line does."""
 
 import threading
+import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-
-from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.cron import CronTrigger
 
 from loaders import log
 from loaders.errors import QuotemillError
@@ -31,34 +24,18 @@ class Server:
     ) -> None:
         self._runner, self._jobs, self._report = runner, jobs, report
         self._runs: list[threading.Thread] = []
-        self._scheduler = BackgroundScheduler(
-            timezone="UTC", executors={"default": ThreadPoolExecutor(1)}
-        )
 
     def serve(self) -> None:
         """Serve until the runner's `halt`, then wait until the running jobs end."""
-        # one repeating job: a single-shot first check could be removed while the scheduler ends
-        self._scheduler.add_job(
-            self.check,
-            CronTrigger(second=0, timezone="UTC"),
-            next_run_time=datetime.now(UTC),
-            max_instances=1,
-            coalesce=True,
-            misfire_grace_time=None,
-        )
-        self._scheduler.start()
-        # wait in another thread: this one gets the signals, and a handler must not need its lock
-        waiting = threading.Thread(target=self._runner.stop.wait)
-        waiting.start()
-        waiting.join()
-        self._scheduler.shutdown()
+        # not in this thread: it gets the signals, and a handler must not need a lock that it holds
+        checks = threading.Thread(target=self._check_each_minute)
+        checks.start()
+        checks.join()
         for run in self._runs:
             run.join()
 
     def check(self) -> None:
         """Start what is due without waiting for it; a warehouse that is away is asked again."""
-        if self._runner.stop.is_set():
-            return
         try:
             due = self._runner.list_due(self._jobs().values())
         except Exception as error:
@@ -69,6 +46,12 @@ class Server:
             run = threading.Thread(target=self._run, args=(job,), name=job.name)
             self._runs.append(run)
             run.start()
+
+    def _check_each_minute(self) -> None:
+        stop = self._runner.stop
+        while not stop.is_set():
+            self.check()
+            stop.wait(60 - time.time() % 60)
 
     def _run(self, job: Job) -> None:
         try:

@@ -8,7 +8,7 @@ from loaders.errors import SettingsError
 from loaders.settings import Settings
 from loaders.warehouse.migration_files import is_current
 from loaders.warehouse.postgres import Warehouse, find_warehouse, open_warehouse
-from orchestration.schedule import ledger, quiet
+from orchestration.schedule import ledger
 from orchestration.schedule.jobs import Job, survey
 from orchestration.schedule.listing import NO_JOB, get_job, list_names, read_rows
 
@@ -27,7 +27,6 @@ def enable(
     """Turn a job on; `check` may raise for one that nobody can start."""
     job, warehouse = _open_job(settings, name, check)
     warehouse.ask(lambda conn: ledger.enable(conn, job, now))
-    quiet.forget(warehouse.home)
     notes = []
     if not any(row.next_run_at for row in warehouse.ask(ledger.read_rows)):
         notes.append(
@@ -45,7 +44,6 @@ def disable(
     """Turn a job off, and cancel its queued run; what runs goes on."""
     job, warehouse = _open_job(settings, name, check)
     was_queued = warehouse.ask(lambda conn: ledger.disable(conn, job, now))
-    quiet.forget(warehouse.home)
     return Switched(job, ("its queued run is cancelled",) if was_queued else ())
 
 

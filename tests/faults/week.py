@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
 
+from loaders.errors import SettingsError
 from loaders.ib.slots import NEW_YORK
 from loaders.sandbox.ib.service import IbSandbox
 from loaders.sandbox.tdx.service import TdxSandbox
@@ -124,6 +125,8 @@ class Machine:
                 runner.run(job)
         except MachineDown:
             return False
+        except SettingsError as error:  # its clock is behind
+            self.messages.append(f"{error}")
         return True
 
     def _run_job(self, job: Job, day: str, believed: datetime) -> int:

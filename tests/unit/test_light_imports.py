@@ -4,13 +4,10 @@ import importlib.util
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from loaders.settings import load_settings
-from orchestration.schedule import quiet
 from tests.conftest import require
 
 HEAVY = ("dlt", "dbt", "tqsdk", "ib_insync", "ib_async", "pandas", "pyarrow", "apprise")
@@ -114,21 +111,3 @@ for name in ("httpx", "rich", "yaml", "pandas", "dlt", "dbt", "apprise", "pandas
         print("heavy:", name)
 """
     assert heavy_after(code) == []
-
-
-def test_a_check_of_the_schedule_before_the_next_start_imports_nothing_heavy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    quiet.store(load_settings(), [], datetime.now(UTC))
-    code = """
-from orchestration.cli import main
-sys.argv = ["quotemill", "schedule", "run"]
-with contextlib.suppress(SystemExit):
-    main()
-look()
-light = ("psycopg", "loaders.tdx.source", "httpx", "prometheus_client")
-print("heavy:", *[name for name in light if name in sys.modules])
-"""
-    assert heavy_after(code) == [[], []]

@@ -244,8 +244,6 @@ create table ops.schedules (
     source text,
     kind text not null default 'run', -- the command's own name
     is_enabled boolean not null default true,
-    cron text, -- five fields in Shanghai's time: of a job, or set by SQL for one that ships
-    options jsonb not null default '{}', -- the command's options
     timing text, -- the rule as it was last seen; by another one starts count from the beginning
     due_through timestamptz, -- starts up to here were made, or skipped
     queued_at timestamptz, -- a start that waits for the end of the run before it
@@ -257,14 +255,11 @@ create table ops.schedules (
     missed_at timestamptz, -- the newest start that was not made
     next_run_at timestamptz
 );
-insert into ops.schedules (name, source, kind, cron)
-values ('tdx_selftest', 'tdx', 'selftest', '30 9 * * sat');
 
 create view ops.testing_schedules as
-select name, source, kind, cron, options, is_enabled, last_run_at
+select name, source, kind, timing, is_enabled, last_run_at
 from ops.schedules
-where kind in ('selftest', 'verify')
-with cascaded check option;
+where kind in ('selftest', 'verify');
 
 create table ops.testing_runs (
     run_id bigint generated always as identity primary key,

@@ -8,7 +8,7 @@ app = lazy_app(
         "list": "orchestration.cli.schedule.preview:list_command",
         "next": "orchestration.cli.schedule.preview:next_command",
         "simulate": "orchestration.cli.schedule.preview:simulate_command",
-        "run": "orchestration.cli.schedule.run:run_command",
+        "run": "orchestration.cli.schedule.start:run_command",
         "enable": "orchestration.cli.schedule.start:enable_command",
         "disable": "orchestration.cli.schedule.start:disable_command",
         "install": "orchestration.cli.schedule.install:install_command",

@@ -16,7 +16,7 @@ from loaders.settings.files import find_files
 from loaders.warehouse.embedded.places import unusable
 from loaders.warehouse.postgres import find_warehouse
 from orchestration.cli.schedule.jobs import read_jobs, warn_if_no_job
-from orchestration.schedule import ledger, quiet
+from orchestration.schedule import ledger
 from orchestration.schedule.install import check, cron, launchd, place, remove, systemd, write
 from orchestration.schedule.install.place import Place
 from orchestration.schedule.jobs import survey
@@ -127,7 +127,6 @@ def _withdraw(settings: Settings) -> None:
     if warehouse is None:
         return
     jobs, _ = survey(settings, warehouse.ask(ledger.read_rows))
-    quiet.forget(settings.home)
     for row in warehouse.ask(lambda conn: ledger.withdraw_starts(conn, jobs)):
         print(
             f"{row.name} is still expected to start on {row.last_host}, which ran it last; "
@@ -190,4 +189,3 @@ def _remember(settings: Settings, logs: Path) -> None:
         jobs, _ = read_jobs(settings)
         now = datetime.now(UTC)
         warehouse.ask(lambda conn: ledger.register_jobs(conn, jobs.values(), now))
-        quiet.forget(settings.home)

@@ -5,7 +5,7 @@ import itertools
 import sys
 from collections.abc import Sized
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -14,6 +14,9 @@ from loaders.errors import SettingsError
 from loaders.settings import Settings
 from orchestration.schedule.jobs import Job, Row, survey
 from orchestration.schedule.listing import NO_JOB, get_job, read_rows
+
+JobName = Annotated[str, typer.Argument(metavar="JOB", help="Name of the job.")]
+OneJob = Annotated[str | None, typer.Argument(metavar="JOB", help="Only this job; all if absent.")]
 
 
 def parse_now(as_of: str | None) -> datetime:

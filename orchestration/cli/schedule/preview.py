@@ -13,12 +13,12 @@ from loaders.cli.shell import AsOf, JsonFlag
 from loaders.errors import SettingsError, UsageError, most_severe
 from loaders.settings import load_settings
 from orchestration.cli.schedule.jobs import (
+    OneJob,
     find_command,
     parse_now,
     read_jobs,
     warn_if_no_job,
 )
-from orchestration.cli.schedule.run import OneJob
 from orchestration.schedule.listing import describe_job, list_jobs, read_rows
 from orchestration.schedule.preview import simulate
 

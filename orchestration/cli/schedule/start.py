@@ -1,4 +1,4 @@
-"""`quotemill schedule serve`, `enable`, `disable`, and what `run` does once a job may be due."""
+"""`quotemill schedule run`, `serve`, `enable` and `disable`."""
 
 import signal
 import sys
@@ -6,35 +6,47 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from types import FrameType
+from typing import Annotated
+
+import typer
 
 from loaders import log, signals
 from loaders.cli import shell
+from loaders.cli.shell import AsOf
 from loaders.errors import QuotemillError, SettingsError, UsageError, most_severe
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import Warehouse, open_warehouse
 from orchestration import nightly
 from orchestration.alerts.check import load_settings_or_notify
-from orchestration.cli.schedule.jobs import find_command, parse_now, takes_as_of
-from orchestration.cli.schedule.run import JobName
-from orchestration.schedule import quiet, switching
+from orchestration.cli.schedule.jobs import JobName, OneJob, find_command, parse_now, takes_as_of
+from orchestration.schedule import switching
 from orchestration.schedule.jobs import Job, survey
 from orchestration.schedule.listing import NO_JOB, get_job, read_rows
 from orchestration.schedule.runner import Runner
 from orchestration.schedule.switching import open_prepared, refuse_before_opening
 
 
-def run_due_jobs(job: str | None, now: bool, as_of: str | None) -> int:
-    """Start what is due, or one job; return the most severe exit code."""
-    settings = load_settings_or_notify()
-    shell.start_logs(settings)
-    try:
-        return _run(settings, job, now, as_of)
-    except UsageError:
-        raise
-    except Exception as error:
-        known = log.explain(error)
-        _notify_cannot_start(settings, known)
-        raise known from error
+def run_command(
+    job: OneJob = None,
+    now: Annotated[
+        bool,
+        typer.Option(
+            "--now", help="Run JOB though it is not due, or disabled; 75 where it runs already."
+        ),
+    ] = False,
+    as_of: AsOf = None,
+) -> None:
+    """Start what is due now, each job in its own process, and wait for its end.
+
+    For a line of cron each minute, or with JOB for a timer of that job. Missed starts are made up
+    for by one run where the job catches up. The exit code is the most severe one of what it
+    started, 0 where nothing is due; 3 where a job cannot be read, which stops no other.
+
+    Example: quotemill schedule run tdx_daily --now
+    """
+    if now and job is None:
+        raise UsageError("--now goes with one job", hint="quotemill schedule run JOB --now")
+    raise typer.Exit(_run_due_jobs(job, now, as_of))
 
 
 def serve_command() -> None:
@@ -83,6 +95,20 @@ def disable_command(job: JobName) -> None:
         print(note, file=sys.stderr)
 
 
+def _run_due_jobs(job: str | None, now: bool, as_of: str | None) -> int:
+    """Start what is due, or one job; return the most severe exit code."""
+    settings = load_settings_or_notify()
+    shell.start_logs(settings)
+    try:
+        return _run(settings, job, now, as_of)
+    except UsageError:
+        raise
+    except Exception as error:
+        known = log.explain(error)
+        _notify_cannot_start(settings, known)
+        raise known from error
+
+
 def _run(settings: Settings, job: str | None, now: bool, as_of: str | None) -> int:
     refuse_before_opening(settings, job)
     runner = _runner(lambda: settings, open_prepared(settings), as_of)
@@ -92,12 +118,7 @@ def _run(settings: Settings, job: str | None, now: bool, as_of: str | None) -> i
     with _ended_by_signals(runner.halt):
         if job:
             return runner.run_one(get_job(jobs, job), forced=now)
-        due = runner.list_due(jobs.values())
-        if not due and as_of is None:
-            rows = [row for row in read_rows(settings).values() if row.name in jobs]
-            codes = {_describe(error): error.exit_code for error in wrong.values()}
-            quiet.store(settings, rows, datetime.now(UTC), codes)
-        code = runner.run_all(due)
+        code = runner.run_all(runner.list_due(jobs.values()))
     return most_severe([code, *(error.exit_code for error in wrong.values())])
 
 
@@ -110,14 +131,10 @@ def _readable(settings: Settings) -> tuple[dict[str, Job], dict[str, SettingsErr
     if not jobs and not wrong:
         raise SettingsError(NO_JOB, hint="quotemill doctor")
     for error in wrong.values():
-        _say(_describe(error))
+        _say(f"{error} ({error.hint})")
     if wrong:
         nightly.notify_after_job(settings)
     return jobs, wrong
-
-
-def _describe(error: SettingsError) -> str:
-    return f"{error} ({error.hint})"
 
 
 def _runner(settings: Callable[[], Settings], warehouse: Warehouse, as_of: str | None) -> Runner:

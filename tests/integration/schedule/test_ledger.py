@@ -1,4 +1,4 @@
-"""ops.schedules: what was started, who may start it again, and migrated rows."""
+"""ops.schedules: what was started, and who may start it again."""
 
 import signal
 import threading
@@ -9,15 +9,15 @@ from typing import Any, TypeVar
 
 import pytest
 
-from loaders.errors import UpstreamError
+from loaders.errors import SettingsError, UpstreamError
 from loaders.settings import load_settings
 from loaders.trading_time import SHANGHAI
 from loaders.warehouse.postgres import Warehouse
 from orchestration.checks import doctor
 from orchestration.run import history
-from orchestration.schedule import jobs, ledger
+from orchestration.schedule import due, jobs, ledger
+from orchestration.schedule.due import Decision
 from orchestration.schedule.jobs import Job, Row
-from orchestration.schedule.ledger import Claim
 from orchestration.schedule.settings import JobSettings
 from orchestration.schedule.timing import parse_rule
 from tests.integration.schedule.conftest import DAILY, FIVE
@@ -36,7 +36,7 @@ class Book:
     def do(self, work: Callable[..., T], job: Job, now: datetime, **options: Any) -> T:
         return self.warehouse.ask(lambda conn: work(conn, job, now, **options))
 
-    def take(self, job: Job, now: datetime, **options: Any) -> Claim:
+    def take(self, job: Job, now: datetime, **options: Any) -> Decision:
         return self.do(ledger.claim_start, job, now, **options)
 
     def ran(self, job: Job, now: datetime) -> datetime | None:
@@ -127,7 +127,7 @@ def test_the_first_timer_of_an_unknown_job_starts_it(book: Book) -> None:
 
 def test_concurrent_claims_of_a_start_give_it_once(warehouse: Warehouse, book: Book) -> None:
     book.ran(DAILY, FRIDAY - HOUR)
-    gate, claims = threading.Barrier(4), list[Claim]()
+    gate, claims = threading.Barrier(4), list[Decision]()
 
     def claim_once() -> None:
         gate.wait()
@@ -233,37 +233,18 @@ def test_disabling_a_job_ends_the_restart_of_its_interrupted_run(book: Book) -> 
     assert book.row(DAILY).attempts == 1
 
 
-def test_starts_skipped_by_a_clock_far_ahead_are_not_missed(book: Book) -> None:
-    book.ran(FIVE, FRIDAY)
-    book.ran(FIVE, FRIDAY + 70 * DAY)
-    assert (book.row(FIVE).missed_at or FRIDAY) > FRIDAY
-    book.ran(FIVE, FRIDAY)
-    assert book.row(FIVE).missed_at is None
-
-
-def test_a_start_skipped_by_a_clock_hours_ahead_still_happens(book: Book) -> None:
-    job = replace(DAILY, catch_up=False)
-    book.ran(job, FRIDAY - HOUR)
-    assert book.ran(job, FRIDAY + 6 * HOUR) is None
-    assert book.row(job).missed_at == FRIDAY
-    assert ledger.may_be_due(book.row(job), job, FRIDAY - HOUR)
-    assert book.ran(job, FRIDAY - HOUR) is None
-    row = book.row(job)
-    assert (row.missed_at, row.next_run_at) == (None, FRIDAY)
-    assert book.ran(job, FRIDAY) == FRIDAY
-
-
-def test_a_manual_run_repeats_no_start_made_by_a_clock_ahead(book: Book) -> None:
-    twice = parse_rule("daily 17:30 19:30", "Asia/Shanghai", "")
-    job = replace(DAILY, timing=twice, catch_up=False)
-    book.ran(job, FRIDAY - HOUR)
-    assert book.ran(job, FRIDAY) == FRIDAY  # by a clock ahead, which then lets one go
-    assert book.ran(job, FRIDAY + 4 * HOUR) is None
-    book.take(job, FRIDAY - HOUR, forced=True)
-    book.warehouse.ask(lambda conn: ledger.record_end(conn, job, 0, FRIDAY - HOUR))
-    for minutes in (-50, 0, 1, 119):
-        assert book.ran(job, FRIDAY + minutes * MINUTE) is None
-    assert book.ran(job, FRIDAY + 2 * HOUR) == FRIDAY + 2 * HOUR
+def test_enabling_a_job_forgets_the_starts_of_a_clock_ahead(book: Book) -> None:
+    book.ran(DAILY, FRIDAY - HOUR)
+    assert book.ran(DAILY, FRIDAY + 70 * DAY) is not None
+    with pytest.raises(SettingsError, match="the clock says 2026-11-20 08:30 UTC"):
+        due.check_clock([book.row(DAILY)], FRIDAY - HOUR)
+    assert book.ran(DAILY, FRIDAY) is None
+    book.do(ledger.enable, DAILY, FRIDAY - MINUTE)
+    assert book.ran(DAILY, FRIDAY) == FRIDAY
+    # of one whose starts are right it changes nothing
+    before = book.row(DAILY)
+    book.do(ledger.enable, DAILY, FRIDAY + HOUR)
+    assert book.row(DAILY) == before
 
 
 def test_a_manual_run_needs_no_due_start_and_changes_none(book: Book) -> None:
@@ -285,7 +266,7 @@ def test_a_run_by_hand_promises_no_start_where_nothing_schedules(book: Book) -> 
 
     # a scheduler that is installed later counts from then on
     later = FRIDAY + 2 * DAY
-    assert ledger.may_be_due(row, DAILY, later)
+    assert due.may_be_due(row, DAILY, later)
     assert book.ran(DAILY, later) is None
     assert book.row(DAILY).next_run_at == FRIDAY + 3 * DAY
     # and its promise stays in further runs by hand
@@ -301,7 +282,7 @@ def test_no_start_is_promised_by_enabling_a_job_by_hand(book: Book) -> None:
     row = book.row(DAILY)
     assert (row.is_enabled, row.next_run_at) == (True, None)
     assert not ledger.list_overdue([row], {DAILY.name: DAILY}, FRIDAY + 30 * DAY)
-    assert ledger.may_be_due(row, DAILY, FRIDAY)
+    assert due.may_be_due(row, DAILY, FRIDAY)
     assert book.ran(DAILY, FRIDAY) == FRIDAY  # by a scheduler that is there
 
 
@@ -331,7 +312,7 @@ def test_withdrawn_starts_are_promised_again_by_who_goes_on_checking(book: Book)
     assert ended.start == start_at + timedelta(minutes=5)
     assert book.row(queueing).next_run_at is None
     # another scheduler, such as `serve`: no start is lost
-    assert ledger.may_be_due(book.row(DAILY), DAILY, FRIDAY)
+    assert due.may_be_due(book.row(DAILY), DAILY, FRIDAY)
     assert book.ran(DAILY, FRIDAY) == FRIDAY
     assert book.row(DAILY).next_run_at == FRIDAY + 3 * DAY
 
@@ -345,9 +326,9 @@ def test_nothing_is_withdrawn_where_the_table_is_gone(warehouse: Warehouse) -> N
 
 def test_may_be_due_is_true_for_jobs_with_a_start_to_make(book: Book) -> None:
     def waits(job: Job, now: datetime) -> bool:
-        return ledger.may_be_due(book.row(job), job, now)
+        return due.may_be_due(book.row(job), job, now)
 
-    assert ledger.may_be_due(None, DAILY, FRIDAY)
+    assert due.may_be_due(None, DAILY, FRIDAY)
     book.ran(DAILY, FRIDAY - HOUR)
     assert not waits(DAILY, FRIDAY - HOUR)
     assert waits(DAILY, FRIDAY)
@@ -356,7 +337,6 @@ def test_may_be_due_is_true_for_jobs_with_a_start_to_make(book: Book) -> None:
     assert waits(DAILY, FRIDAY + HOUR)  # it runs, or was interrupted
     book.warehouse.ask(lambda conn: ledger.record_end(conn, DAILY, 0, FRIDAY + HOUR))
     assert not waits(DAILY, FRIDAY + HOUR)
-    assert waits(DAILY, FRIDAY - 30 * DAY)  # by a clock that was wrong
 
 
 def test_a_job_that_nothing_starts_is_reported_by_the_doctor(

@@ -48,16 +48,14 @@ def test_a_warehouse_of_all_old_migrations_is_taken_over(warehouse: Warehouse) -
     record(warehouse, *OLD_NAMES)
     with warehouse.connect() as conn:
         before = conn.execute(TABLES).fetchall()
-        conn.execute("update ops.schedules set cron = '0 8 * * 1-5'")
+        conn.execute("insert into ops.schedules (name) values ('tdx_daily')")
         assert migration_files.newer(migration_files.applied(conn)) == []
 
     prepare(warehouse, [])
 
     with warehouse.connect() as conn:
         assert conn.execute(TABLES).fetchall() == before
-        assert conn.execute("select name, cron from ops.schedules").fetchall() == [
-            ("tdx_selftest", "0 8 * * 1-5")
-        ]
+        assert conn.execute("select name from ops.schedules").fetchall() == [("tdx_daily",)]
         assert migration_files.applied(conn) == set(migration_files.shipped())
         assert migration_files.is_current(conn)
 

@@ -1,56 +1,20 @@
-"""Five fields as cron reads them, held against APScheduler's reading where the two agree."""
+"""Five fields as cron reads them."""
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, time, timedelta
 
 import pytest
-from apscheduler.triggers.cron import CronTrigger
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from orchestration.schedule.crontab import WEEKDAYS, parse_crontab
 
-DAYS = st.dates(date(2024, 1, 1), date(2028, 12, 31))
 
-
-def field(least: int, most: int) -> st.SearchStrategy[str]:
-    """Stars, steps, numbers, ranges with and without a step, and lists of these."""
-
-    @st.composite
-    def part(draw: st.DrawFn) -> str:
-        begin = draw(st.integers(least, most))
-        end = draw(st.integers(begin, most))
-        if begin == end:
-            return f"{begin}"
-        step = draw(st.integers(1, end - begin))  # a longer one the other reader refuses
-        return f"{begin}-{end}" if step == 1 else f"{begin}-{end}/{step}"
-
-    lists = st.lists(part(), min_size=1, max_size=3).map(",".join)
-    return st.one_of(st.just("*"), st.integers(1, 9).map(lambda n: f"*/{n}"), lists)
-
-
-def apscheduler_times(text: str, day: date) -> list[time]:
-    trigger = CronTrigger.from_crontab(text, timezone=UTC)
-    at = datetime.combine(day, time(), UTC)
-    end, times = at + timedelta(days=1), []
-    while (at := trigger.get_next_fire_time(None, at)) is not None and at < end:
-        times.append(at.time())
-        at += timedelta(minutes=1)
-    return times
-
-
-@settings(max_examples=40)
-@given(field(0, 59), field(0, 23), field(1, 31), field(1, 12), DAYS)
-def test_clocks_and_days_of_the_month_are_those_of_another_reader(
-    minute: str, hour: str, month_day: str, month: str, day: date
-) -> None:
-    text = f"{minute} {hour} {month_day} {month} *"
-    assert parse_crontab(text).times_on(day) == apscheduler_times(text, day)
-
-
-@given(st.lists(st.sampled_from(WEEKDAYS), min_size=1, max_size=4), DAYS)
-def test_weekdays_by_name_are_those_of_another_reader(names: list[str], day: date) -> None:
-    text = f"30 9 * * {','.join(names)}"
-    assert parse_crontab(text).times_on(day) == apscheduler_times(text, day)
+def test_fields_give_the_times_of_a_day() -> None:
+    day = date(2026, 11, 20)
+    listed = [time(1, 10), time(1, 30), time(1, 50), time(3, 10), time(3, 30), time(3, 50)]
+    assert parse_crontab("10-50/20 1,3 20 nov *").times_on(day) == listed
+    assert parse_crontab("*/30 9 * * *").times_on(day) == [time(9), time(9, 30)]
+    assert parse_crontab("*/30 9 21 * *").times_on(day) == []
+    assert parse_crontab("*/30 9 * 9-oct *").times_on(day) == []
+    assert len(parse_crontab("* * * * *").times_on(day)) == 24 * 60
 
 
 @pytest.mark.parametrize(
@@ -99,12 +63,16 @@ def test_one_of_a_day_of_the_month_and_a_weekday_suffices() -> None:
         "30 9 * 13 *",
         "30 9 * * 8",
         "30 9 * * some",
-        "30 9 * * fri-mon",
         "*/0 9 * * *",
-        "3/5 9 * * *",
         "5-3 9 * * *",
+        "5-5 9 * * *",
+        "0 9 * nov-oct *",
+        "30 9 * * fri-mon",
         "30, 9 * * *",
         "@daily",
+        "30 9 L * *",
+        "30 9 * * fri#2",
+        "R 9 * * *",
         "",
     ],
 )

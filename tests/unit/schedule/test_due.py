@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from loaders.errors import SettingsError
 from orchestration.schedule import due
+from orchestration.schedule.jobs import Row
 from orchestration.schedule.timing import Timing, parse_rule
 
 BEGIN = datetime(2026, 10, 31, 5, tzinfo=UTC)  # a day before New York's clock goes back
@@ -28,16 +30,9 @@ def looked(
 ) -> list[tuple[datetime, due.Verdict]]:
     """Verdicts at some times, one after the other, as a ledger records them."""
     timing, through, verdicts = timing_of(when), since, []
-    missed_at = last_run_at = None
     for now in looks:
-        through = due.handled_through("job", through, missed_at, last_run_at, now, jitter=jitter)
         verdict = due.find_due_start("job", timing, through, now, jitter=jitter, catch_up=catch_up)
         through = verdict.through
-        if verdict.missed_at or (missed_at and missed_at > through):
-            missed_at = verdict.missed_at
-        if verdict.start:
-            last_run_at = now
-            missed_at = missed_at if missed_at and missed_at < now else None
         verdicts.append((now, verdict))
     return verdicts
 
@@ -103,40 +98,12 @@ def test_starts_of_no_use_later_are_skipped_and_counted(when: str, minutes: list
     assert all(at is not None for at in missed_at)
 
 
-def test_starts_skipped_by_a_clock_hours_ahead_come_when_it_is_right_again() -> None:
-    ahead, right = BEGIN + timedelta(hours=3), [BEGIN + timedelta(minutes=n) for n in range(5, 120)]
-    made = started(
-        looked("cron */20 * * * *", [BEGIN, ahead + 5 * due.GRACE, *right], catch_up=False)
-    )
-    assert made == [BEGIN + timedelta(minutes=n) for n in range(20, 120, 20)]
-
-
-@pytest.mark.parametrize("seconds", [0, 1, 119])
-def test_also_where_the_first_check_by_a_right_clock_is_after_the_start(seconds: int) -> None:
-    start = BEGIN + timedelta(minutes=30)
-    looks = [BEGIN, BEGIN + timedelta(hours=5), start + timedelta(seconds=seconds)]
-    assert started(looked("daily 01:30", looks, catch_up=False)) == [start]
-
-
-def test_of_two_clocks_the_one_ahead_takes_no_start_from_the_other() -> None:
-    right = [BEGIN + timedelta(minutes=n) for n in range(60)]
-    ahead = [now + timedelta(hours=3, seconds=5) for now in right]
-    looks = [at for both in zip(right, ahead, strict=True) for at in both]
-    assert started(looked("daily 01:30", looks, catch_up=False)) == [BEGIN + timedelta(minutes=30)]
-
-
-def test_what_a_clock_some_hours_ahead_made_is_not_made_again() -> None:
-    ahead, right = BEGIN + timedelta(hours=1), [BEGIN + timedelta(minutes=n) for n in range(120)]
-    late = ahead + timedelta(minutes=30)  # lets go what came after the run
-    made = started(looked("cron */20 * * * *", [BEGIN, ahead, late, *right], catch_up=False))
-    assert made == [BEGIN + timedelta(minutes=n) for n in (60, 80, 100)]
-
-
-def test_a_clock_that_was_days_ahead_is_not_believed_for_long() -> None:
-    ahead = BEGIN + timedelta(days=400)
-    looks = [ahead, *(BEGIN + timedelta(hours=n) for n in range(48))]
-    made = started(looked("daily 01:30", looks, catch_up=True))
-    assert [f"{at:%m-%d %H:%M}" for at in made] == ["12-04 06:30", "10-31 05:30", "11-01 05:30"]
+def test_a_clock_behind_the_last_start_on_record_is_refused() -> None:
+    rows = [Row("daily", due_through=BEGIN), Row("five", due_through=BEGIN - due.TOLERANCE)]
+    due.check_clock([*rows, Row("new")], BEGIN - due.TOLERANCE)
+    with pytest.raises(SettingsError, match="starts up to 2026-10-31 05:00 UTC are on") as refused:
+        due.check_clock(rows, BEGIN - due.TOLERANCE - timedelta(seconds=1))
+    assert refused.value.hint.endswith("quotemill schedule enable JOB, for daily")
 
 
 @given(

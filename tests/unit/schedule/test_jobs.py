@@ -1,7 +1,6 @@
-"""The jobs that ship, and how settings and rows of the warehouse change them."""
+"""The jobs that ship, and how settings change them."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -48,9 +47,7 @@ def test_jobs_of_a_source_that_is_not_configured_are_left_out(tmp_path: Path) ->
 def test_jobs_of_a_service_need_one(tmp_path: Path) -> None:
     folder = {"QUOTEMILL_TDX__CLIENT": str(tmp_path)}
     for_service = {"tdx_selftest", "tdx_reconcile"}
-    # the row of every warehouse
-    row = Row(name="tdx_selftest", source="tdx", kind="selftest", cron="30 9 * * sat")
-    known = jobs.read(configured(tmp_path, **folder), [row])
+    known = jobs.read(configured(tmp_path, **folder))
     assert set(known) == {*shipped_jobs()["tdx"], "backup"} - for_service
     toml = '[schedule.tdx_selftest]\nwhen = "off"'
     assert jobs.read(configured(tmp_path, toml, **folder))["tdx_selftest"].timing is None
@@ -93,22 +90,6 @@ def test_a_job_of_ones_own(tmp_path: Path) -> None:
     assert (job.rule, job.kind, job.source) == ("weekly sat 20:00 UTC", "warehouse", None)
 
 
-def test_a_row_of_the_warehouse_changes_a_job_and_settings_come_before_it(tmp_path: Path) -> None:
-    row = Row("tdx_selftest", "tdx", "selftest", cron="0 8 * * 1-5", options={"bulk_timeout": 60})
-    job = jobs.read(configured(tmp_path, **TDX), [row])["tdx_selftest"]
-    assert job.command == ("loaders", "selftest", "tdx", "--bulk-timeout", "60")
-    assert (job.rule, job.deadline) == ("cron 0 8 * * 1-5 Asia/Shanghai", 60)
-    toml = '[schedule.tdx_selftest]\nwhen = "off"'
-    assert jobs.read(configured(tmp_path, toml, **TDX), [row])["tdx_selftest"].timing is None
-
-
-def test_a_row_may_be_a_job_of_its_own(tmp_path: Path) -> None:
-    row = Row("each night", "tdx", "verify", cron="0 20 * * *", options={"sample": 5})
-    job = jobs.read(configured(tmp_path, **TDX), [row])["each night"]
-    assert job.command == ("loaders", "verify", "tdx", "--sample", "5")
-    assert "each night" not in jobs.read(configured(tmp_path), [row])
-
-
 @pytest.mark.parametrize(
     ("toml", "says"),
     [
@@ -139,23 +120,6 @@ def test_a_wrong_setting_is_named_with_what_is_allowed(
         jobs.read(configured(tmp_path, toml, **TDX))
 
 
-@pytest.mark.parametrize(
-    ("cron", "options"),
-    [
-        ("nightly", {}),
-        ("30 9 * *", {}),
-        ("0 9 * * *", {"bulk_timeout": "long"}),
-        ("0 9 * * *", {"x": 1}),
-        ("0 9 * * *", "x"),
-        ("0 9 * * *", None),
-    ],
-)
-def test_a_wrong_row_is_named(tmp_path: Path, cron: str, options: Any) -> None:
-    row = Row("weekly", "tdx", "selftest", cron=cron, options=options)
-    with pytest.raises(SettingsError, match="weekly"):
-        jobs.read(configured(tmp_path, **TDX), [row])
-
-
 def test_a_job_that_cannot_be_read_keeps_no_other_from_being_read(tmp_path: Path) -> None:
     toml = """
         [schedule.tdx_daily]
@@ -163,12 +127,8 @@ def test_a_job_that_cannot_be_read_keeps_no_other_from_being_read(tmp_path: Path
         [schedule.hello]
         when = "daily 12:00"
     """
-    rows = [
-        Row("tdx_selftest", "tdx", "selftest", cron="0 9 * * *", options={"x": 1}),
-        Row("nightly", "tdx", "verify", cron="nightly"),
-    ]
-    known, wrong = jobs.survey(configured(tmp_path, toml, **TDX), rows)
-    assert set(wrong) == {"tdx_daily", "hello", "tdx_selftest", "nightly"}
+    known, wrong = jobs.survey(configured(tmp_path, toml, **TDX))
+    assert set(wrong) == {"tdx_daily", "hello"}
     assert set(known) == {*shipped_jobs()["tdx"], "backup"} - set(wrong)
 
 
