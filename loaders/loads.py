@@ -11,19 +11,20 @@ from datetime import datetime
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from loaders import log, signals, sources
-from loaders.engine import job_list, jobs, load, metrics
+from loaders import log, sources
+from loaders.engine import job_list, jobs, load, metrics, signals
 from loaders.engine.load import Load
 from loaders.engine.metrics import Metric
+from loaders.engine.progress import Reporter
 from loaders.engine.request import LoadRequest
 from loaders.engine.result import LoadResult, not_due, stopped
-from loaders.errors import INTERRUPTED, NotDue, QuotemillError, SettingsError, UsageError
-from loaders.progress import Reporter
-from loaders.project import find_project
 from loaders.settings import Settings
 from loaders.settings.sections import section_types
+from loaders.warehouse.dbt_project import find_project
 from loaders.warehouse.ownership import has_role
-from loaders.warehouse.postgres import Warehouse, find_warehouse, open_warehouse
+from loaders.warehouse.postgres import find_warehouse, open_warehouse
+from quotemill.errors import INTERRUPTED, NotDue, QuotemillError, SettingsError, UsageError
+from quotemill.warehouse.postgres import Warehouse
 
 if TYPE_CHECKING:  # its module imports pyarrow
     from loaders.engine.source import Previewed
@@ -56,7 +57,7 @@ def prepare_warehouse(settings: Settings, reporter: Reporter) -> Warehouse:
     warehouse = open_warehouse(settings)
     reporter.line(f"warehouse: {warehouse.label} ({warehouse.origin})")
     migrate.prepare(warehouse, sources.landed_tables(), sources.dbt_settings(settings))
-    if warehouse.listen:
+    if warehouse.admits_reader:
         admit_reader(warehouse)
     role = warehouse.reader_role
     if role and not warehouse.ask(lambda conn: has_role(conn, role)):

@@ -35,11 +35,11 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
-from loaders.errors import QuotemillError, SettingsError, UsageError, innermost
-from loaders.masks import HIDDEN, find_passwords, mask_logins
-from loaders.refusals import explain_refusal
-from loaders.section import Section
 from loaders.settings import Settings, load_settings
+from quotemill.errors import QuotemillError, SettingsError, UsageError, innermost
+from quotemill.masks import HIDDEN, find_passwords, mask_logins
+from quotemill.settings.section import Section
+from quotemill.warehouse.refusals import explain_refusal
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 FILES = "run-*.jsonl"

@@ -7,8 +7,8 @@ it: importing the source takes half a second.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from loaders.errors import UsageError
 from loaders.settings.sections import SOURCES
+from quotemill.errors import UsageError
 
 if TYPE_CHECKING:
     from loaders.engine.operations import Operations

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from functools import cache
 from typing import Any
 
-from loaders.errors import SettingsError
+from quotemill.errors import SettingsError
 
 SHANGHAI = timezone(timedelta(hours=8), "Asia/Shanghai")
 # a day's bar is final five minutes after the close of 15:00

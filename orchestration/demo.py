@@ -11,13 +11,13 @@ from decimal import Decimal
 from pathlib import Path
 
 from loaders import trading_time
-from loaders.errors import QuotemillError
 from loaders.files.process import end_group
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.embedded import places
 from loaders.warehouse.postgres import open_warehouse
 from loaders.warehouse.sql_files import read_sql
 from orchestration.run.stages import STAGES, RunResult
+from quotemill.errors import QuotemillError
 
 HOME = Path("var/demo")
 ACTIONS = HOME / "corporate_actions.csv"

@@ -8,12 +8,12 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from loaders.errors import SettingsError
 from loaders.sources import landed_tables
 from loaders.warehouse import citus, distribution
-from loaders.warehouse.postgres import Warehouse
 from orchestration.run.build_record import build_lock
 from orchestration.timescale.conversion import unchanged
+from quotemill.errors import SettingsError
+from quotemill.warehouse.postgres import Warehouse
 
 MODELS = ("kline_5m", "kline_15m", "kline_30m")
 BYTES_A_SECOND = 10_000_000  # of two comparisons and the copy: not measured, a low guess

@@ -12,13 +12,11 @@ from datetime import UTC, datetime
 
 from loaders import log
 from loaders.engine.metrics import Metric, measure_stage, publish
+from loaders.engine.progress import Reporter
 from loaders.engine.prometheus import sample_metrics, sample_run
 from loaders.engine.request import LoadRequest
-from loaders.errors import QuotemillError, UsageError, most_severe
 from loaders.loads import Display
-from loaders.progress import Reporter
 from loaders.settings import Settings
-from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.alerts import causes, channels
 from orchestration.alerts import check as alerts
@@ -27,6 +25,8 @@ from orchestration.run import build as builds
 from orchestration.run import history
 from orchestration.run import stages as pipeline
 from orchestration.run.stages import STAGES, RunResult, Stage
+from quotemill.errors import QuotemillError, UsageError, most_severe
+from quotemill.warehouse.schemas import has_relation
 
 
 @dataclass(frozen=True)

@@ -29,15 +29,18 @@ wrong is a `quotemill.Error` that says what to do.
 """
 
 from os import PathLike
+from typing import TYPE_CHECKING, Any
 
-from loaders.errors import QuotemillError as Error
-from quotemill.reader import Reader
+from quotemill.errors import QuotemillError as Error
 from quotemill.rows import Rows
+
+if TYPE_CHECKING:
+    from quotemill.reader import Reader
 
 __all__ = ["Error", "Reader", "Rows", "open"]
 
 
-def open(url: str | None = None, home: "str | PathLike[str] | None" = None) -> Reader:
+def open(url: str | None = None, home: "str | PathLike[str] | None" = None) -> "Reader":
     """Open the warehouse for reading.
 
     url: a PostgreSQL URL, in place of the setting warehouse_url
@@ -45,12 +48,21 @@ def open(url: str | None = None, home: "str | PathLike[str] | None" = None) -> R
 
     Raises Error: where there is no warehouse yet, or it cannot be reached; for wrong settings.
     """
-    from loaders.settings import load_settings
-    from loaders.warehouse.postgres import require_warehouse
-    from quotemill.reader import add_hint
+    from quotemill.reader import Reader, add_hint
+    from quotemill.settings import load_settings
+    from quotemill.warehouse.opening import open_warehouse
 
     try:
         settings = load_settings(warehouse_url=url, home=home)
-        return Reader(settings, require_warehouse(settings))
+        return Reader(settings, open_warehouse(settings))
     except Error as error:
         raise add_hint(error) from None
+
+
+def __getattr__(name: str) -> Any:
+    # its module imports a driver of PostgreSQL, which few of those need who import a part of this
+    if name != "Reader":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from quotemill.reader import Reader
+
+    return Reader

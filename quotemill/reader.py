@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, overload
 
 import psycopg
 
-from loaders.errors import QuotemillError, UsageError
+from quotemill.errors import QuotemillError, UsageError
 from quotemill.rows import Rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from loaders.settings import Settings
-    from loaders.warehouse.postgres import Warehouse
+    from quotemill.settings import TopSettings
+    from quotemill.warehouse.postgres import Warehouse
 
 Codes: TypeAlias = str | Iterable[str] | None
 Day: TypeAlias = date | str | None
@@ -63,7 +63,7 @@ class Reader:
     that is not built yet, a warehouse that cannot be reached.
     """
 
-    def __init__(self, settings: "Settings", warehouse: "Warehouse") -> None:
+    def __init__(self, settings: "TopSettings", warehouse: "Warehouse") -> None:
         self._stack = ExitStack()
         self._settings = settings
         self._warehouse = self._stack.enter_context(warehouse.keeping_connections())
@@ -142,7 +142,7 @@ class Reader:
         known_at: a time with its zone: day bars as traded, as loads had fetched them by then,
             without later corrections. Needs `keep` of `[history]` in the settings since that time.
         """
-        from orchestration.readers.klines import find_securities, select_klines
+        from quotemill.readers.klines import find_securities, select_klines
 
         days = {"start": _read_day(start), "end": _read_day(end), "as_of": _read_day(as_of)}
         names, at = _read_codes(codes), _read_time(known_at)
@@ -222,7 +222,7 @@ class Reader:
         underlying_contract, is_switch; open, high, low, close, settlement_price as traded,
         volume_lots; roll_gap: the step of prices at a roll.
         """
-        from orchestration.readers.main_contracts import read_main_contracts
+        from quotemill.readers.main_contracts import read_main_contracts
 
         futures = self._warehouse.inner_schema("futures")
         first, last = _read_day(start), _read_day(end)
@@ -243,7 +243,7 @@ class Reader:
         as bid_price1, bid_volume1, … `start` and `end` are trading days. Prices are doubles, as the
         source gives them. Batches hold a day at a time.
         """
-        from orchestration.readers.futures_ticks import stream_ticks
+        from quotemill.readers.futures_ticks import stream_ticks
 
         with _translating(self._warehouse):
             reader = stream_ticks(
@@ -263,7 +263,7 @@ class Reader:
 
         slot: HH:MM in New York; None: the close, with open_interest
         """
-        from orchestration.readers.option_chains import read_option_chain
+        from quotemill.readers.option_chains import read_option_chain
 
         options, day = self._warehouse.inner_schema("options"), _read_day(date)
         assert day is not None
@@ -278,7 +278,7 @@ class Reader:
         relation = f"{self._market}.changes"
 
         def choose(conn: psycopg.Connection) -> Query:
-            from orchestration.readers.listed import require_built
+            from quotemill.readers.listed import require_built
 
             require_built(conn, relation)
             return f"select * from {relation} where change_no > %s order by change_no", (since,)
@@ -327,8 +327,8 @@ class Reader:
         float: bool,
         batches: bool,
     ) -> "Rows | pa.RecordBatchReader":
-        from orchestration.readers.klines import find_securities
-        from orchestration.readers.tables import select_rows
+        from quotemill.readers.klines import find_securities
+        from quotemill.readers.tables import select_rows
 
         names, first, last = _read_codes(codes), _read_day(start), _read_day(end)
 
@@ -363,7 +363,7 @@ class Reader:
     ) -> "pa.RecordBatchReader":
         import pyarrow as pa
 
-        from orchestration.readers.arrow import stream_rows
+        from quotemill.readers.arrow import stream_rows
 
         def read() -> Iterator[Any]:
             with _translating(self._warehouse), self._lend() as conn:

@@ -7,11 +7,12 @@ from typing import Any
 
 import psycopg
 
-from loaders.progress import Silent
+from loaders.engine.progress import Silent
 from loaders.settings import Settings, load_settings
 from loaders.warehouse import migrate
-from loaders.warehouse.postgres import Warehouse, open_warehouse
+from loaders.warehouse.postgres import open_warehouse
 from loaders.warehouse.tables import LandedTable
+from quotemill.warehouse.postgres import Warehouse
 
 
 @dataclass

@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from loaders.warehouse.postgres import Warehouse
+from quotemill.warehouse.postgres import Warehouse
 from tests.integration.dbt.raw import bar, land, security, trading_day, weekdays
 
 PROJECT = Path(__file__).parent.parent / "dbt_project"

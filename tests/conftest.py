@@ -25,9 +25,9 @@ from loaders.settings import Settings
 from loaders.warehouse import profiles
 from loaders.warehouse.embedded import sizes
 from loaders.warehouse.embedded.machine import Machine
-from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.profiles import write_profile
 from orchestration.run import build
+from quotemill.warehouse.postgres import Warehouse
 from tests import citus, timescale
 from tests.forks import fork_clients
 from tests.homes import new_home, scratch

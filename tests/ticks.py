@@ -5,7 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 
-from loaders.ticks.frame import LEVELS, DayKey, day_frame
+from loaders.ticks.frame import day_frame
+from quotemill.ticks.columns import LEVELS, DayKey
 
 KEY = DayKey("KQ.m@SHFE.cu", "SHFE.cu2601", date(2025, 11, 14))
 

@@ -19,11 +19,9 @@ from pydantic_core import PydanticUndefined
 
 import loaders.cli
 import orchestration.cli
-from loaders import errors
 from loaders.ib.settings import IbSettings, OpenInterestRate, SnapshotRate
 from loaders.landing.history_settings import HistorySettings
 from loaders.settings import Settings
-from loaders.settings.environment import PREFIX
 from loaders.tdx.settings import TdxSettings
 from loaders.ticks.settings import QuestdbSettings
 from loaders.tq.settings import TqSettings
@@ -31,6 +29,8 @@ from loaders.warehouse.embedded.settings import ServerSettings
 from loaders.warehouse.timescale_settings import TimescaleSettings
 from orchestration.alerts.settings import AlertSettings
 from orchestration.schedule.settings import JobSettings
+from quotemill import errors
+from quotemill.settings.environment import PREFIX
 from tests.reference_columns import columns_page
 
 ROOT = Path(__file__).parent.parent
@@ -187,7 +187,7 @@ def example(command: Any) -> str | None:
 
 
 def exit_codes() -> Iterator[tuple[str, int, str]]:
-    """Error classes with their codes and meanings, in the words of loaders/errors.py."""
+    """Error classes with their codes and meanings, in the words of quotemill/errors.py."""
     for name, code, meaning in re.findall(
         r"(\w+Error)\s+(\d+)\s+(.+)", errors.__doc__ or "", re.MULTILINE
     ):

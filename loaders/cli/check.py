@@ -12,8 +12,8 @@ from loaders.cli.checks import print_checks
 from loaders.cli.load import name_configured
 from loaders.cli.shell import AsOf, JsonFlag
 from loaders.engine.check import Check
-from loaders.errors import QuotemillError, most_severe
 from loaders.settings import load_settings
+from quotemill.errors import QuotemillError, most_severe
 
 
 def check_command(

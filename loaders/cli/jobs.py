@@ -7,9 +7,9 @@ import typer
 
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
-from loaders.errors import UsageError
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.migration_files import find_current_warehouse
+from quotemill.errors import UsageError
 
 
 def status_command(

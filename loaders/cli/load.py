@@ -15,8 +15,8 @@ from loaders.cli.shell import AsOf, JsonFlag, Verbose
 from loaders.engine import metrics
 from loaders.engine.request import LoadRequest
 from loaders.engine.result import LoadResult
-from loaders.errors import INTERRUPTED, SettingsError, UsageError, most_severe
 from loaders.settings import Settings, load_settings
+from quotemill.errors import INTERRUPTED, SettingsError, UsageError, most_severe
 
 if TYPE_CHECKING:  # its module imports pyarrow
     from loaders.engine.source import Previewed

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from loaders.errors import UsageError
-from loaders.project import install_hint
+from quotemill.errors import UsageError
+from quotemill.installation import install_hint
 
 if TYPE_CHECKING:
     from loaders.sandbox.faults import Kind

@@ -12,15 +12,16 @@ from typing import Annotated, Any
 
 import typer
 
-from loaders import log, signals
+from loaders import log
 from loaders.cli import shell
 from loaders.cli.checks import print_checks
 from loaders.cli.progress import reporter
 from loaders.cli.shell import AsOf, JsonFlag
+from loaders.engine import signals
 from loaders.engine.check import Check
-from loaders.errors import DataQualityError, UpstreamError, UsageError
-from loaders.progress import Silent
+from loaders.engine.progress import Silent
 from loaders.settings import load_settings
+from quotemill.errors import DataQualityError, UpstreamError, UsageError
 
 
 def selftest_command(

@@ -12,11 +12,12 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from loaders import log, request_counts, sources
-from loaders.errors import INTERRUPTED, QuotemillError, UsageError
+from loaders import log, sources
 from loaders.files import whole_file
+from loaders.requests import counts as request_counts
 from loaders.settings import Settings
 from loaders.trading_time import SHANGHAI
+from quotemill.errors import INTERRUPTED, QuotemillError, UsageError
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 AsOf = Annotated[

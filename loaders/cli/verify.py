@@ -15,16 +15,16 @@ from loaders.cli import shell
 from loaders.cli.checks import print_checks
 from loaders.cli.progress import reporter
 from loaders.cli.shell import AsOf, JsonFlag
-from loaders.errors import (
+from loaders.engine.progress import Silent
+from loaders.settings import Settings, load_settings
+from loaders.warehouse.postgres import find_warehouse, require_warehouse
+from quotemill.errors import (
     DataQualityError,
     LockHeldError,
     QuotemillError,
     SettingsError,
     UsageError,
 )
-from loaders.progress import Silent
-from loaders.settings import Settings, load_settings
-from loaders.warehouse.postgres import find_warehouse, require_warehouse
 
 if TYPE_CHECKING:
     from loaders.engine.result import LoadResult

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from loaders import log
-from loaders.errors import DataQualityError, QuotemillError, SettingsError
+from quotemill.errors import DataQualityError, QuotemillError, SettingsError
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from datetime import datetime
 import psycopg
 from psycopg.rows import class_row
 
-from loaders.warehouse.ownership import has_relation
+from quotemill.warehouse.schemas import has_relation
 
 TABLE = "ops.failed_keys"
 

@@ -9,8 +9,8 @@ from psycopg.rows import dict_row
 
 from loaders.engine import failed_keys
 from loaders.engine.jobs import JOBS, OPEN, STATUS
-from loaders.warehouse.ownership import has_relation
-from loaders.warehouse.postgres import Warehouse
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation
 
 
 def recent_jobs(

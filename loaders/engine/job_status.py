@@ -12,9 +12,9 @@ import psycopg
 from psycopg.rows import dict_row
 
 from loaders.engine import job_list, jobs
-from loaders.errors import UsageError
-from loaders.warehouse.ownership import has_relation
-from loaders.warehouse.postgres import Warehouse
+from quotemill.errors import UsageError
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation
 
 _JOB = f"""
     select

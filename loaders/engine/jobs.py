@@ -17,10 +17,10 @@ from psycopg.rows import dict_row
 
 from loaders.engine import failed_keys
 from loaders.engine.request import LoadRequest
-from loaders.errors import LockHeldError, UsageError
 from loaders.warehouse.lock import LOCK, is_held, load_lock
-from loaders.warehouse.ownership import has_relation
-from loaders.warehouse.postgres import Warehouse
+from quotemill.errors import LockHeldError, UsageError
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation
 
 OPEN = ("pending", "running")  # tasks that have not ended
 JOBS = "ops.ingestion_jobs"  # missing before the first load

@@ -14,18 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from loaders import log, request_counts
+from loaders import log
 from loaders.engine import failed_keys, jobs
 from loaders.engine.jobs import Task
 from loaders.engine.packages import Packages
+from loaders.engine.progress import Reporter
 from loaders.engine.request import LoadRequest
 from loaders.engine.result import LoadResult, log_end
 from loaders.engine.start import NothingToLoad, Start
-from loaders.errors import PartialError, QuotemillError, UpstreamError, innermost
-from loaders.progress import Reporter
+from loaders.requests import counts as request_counts
 from loaders.settings import Settings
 from loaders.warehouse import lock as locks
-from loaders.warehouse.postgres import NO_TIMEOUTS, Warehouse, WarehouseAway
+from loaders.warehouse.postgres import NO_TIMEOUTS
+from quotemill.errors import PartialError, QuotemillError, UpstreamError, innermost
+from quotemill.warehouse.postgres import Warehouse, WarehouseAway
 
 if TYPE_CHECKING:
     from loaders.engine.source import Source

@@ -14,9 +14,9 @@ from loaders import log
 from loaders.engine import prometheus
 from loaders.engine.prometheus import Sample
 from loaders.engine.result import LoadResult
-from loaders.errors import QuotemillError, SettingsError, innermost, most_severe
 from loaders.settings import Settings
 from loaders.warehouse.postgres import open_warehouse
+from quotemill.errors import QuotemillError, SettingsError, innermost, most_severe
 
 _log = logging.getLogger(__name__)
 COUNTED = ("requests", "bytes", "retries", "fallbacks", "refused")  # of LoadResult.counts

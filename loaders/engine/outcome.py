@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from loaders.errors import PartialError, UpstreamError
+from quotemill.errors import PartialError, UpstreamError
 
 if TYPE_CHECKING:
     from loaders.landing.rejects import Rejected

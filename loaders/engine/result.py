@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from loaders import log
 from loaders.engine.jobs import Task
-from loaders.errors import LockHeldError, NotDue, QuotemillError
+from quotemill.errors import LockHeldError, NotDue, QuotemillError
 
 if TYPE_CHECKING:
     from loaders.engine.load import Load

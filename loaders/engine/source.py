@@ -22,9 +22,9 @@ from loaders.engine.check import Check
 from loaders.engine.coverage import Coverage, Period
 from loaders.engine.outcome import Outcome, records
 from loaders.engine.request import LoadRequest
-from loaders.errors import QuotemillError
-from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.tables import REJECTED, LandedTable
+from quotemill.errors import QuotemillError
+from quotemill.warehouse.postgres import Warehouse
 
 if TYPE_CHECKING:
     from loaders.engine.load import Load

@@ -12,13 +12,13 @@ from loaders import log
 from loaders.engine import jobs
 from loaders.engine.jobs import Task
 from loaders.engine.packages import Packages
+from loaders.engine.progress import Reporter
 from loaders.engine.request import LoadRequest, read_request
 from loaders.engine.result import LoadResult, not_due, skipped
-from loaders.errors import LockHeldError, NotDue
-from loaders.progress import Reporter
 from loaders.settings import Settings
 from loaders.warehouse import lock as locks
-from loaders.warehouse.postgres import Warehouse
+from quotemill.errors import LockHeldError, NotDue
+from quotemill.warehouse.postgres import Warehouse
 
 if TYPE_CHECKING:
     from loaders.engine.source import Source

@@ -15,14 +15,14 @@ import pyarrow as pa
 from loaders.engine.jobs import Task
 from loaders.engine.outcome import NOT_DUE, Outcome, Stopped
 from loaders.engine.source import Dataset, Unit
-from loaders.errors import LockHeldError, QuotemillError
 from loaders.landing import rejects
 from loaders.landing.emptied import list_emptied
 from loaders.landing.rejects import Rejected
 from loaders.landing.screening import screen
 from loaders.landing.staging import COPY_ROWS
-from loaders.warehouse.postgres import WarehouseAway
 from loaders.warehouse.tables import Batch, LandedTable
+from quotemill.errors import LockHeldError, QuotemillError
+from quotemill.warehouse.postgres import WarehouseAway
 
 if TYPE_CHECKING:
     from loaders.engine.load import Load

@@ -9,13 +9,13 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from loaders import request_counts
 from loaders.engine import metrics
 from loaders.engine.check import Check
-from loaders.errors import QuotemillError
+from loaders.requests import counts as request_counts
 from loaders.settings import Settings
-from loaders.warehouse.ownership import has_relation
-from loaders.warehouse.postgres import Warehouse
+from quotemill.errors import QuotemillError
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation
 
 # words of ops.testing_logs by status of a check
 WORDS = {"ok": "passed", "fail": "failed", "unknown": "skipped"}

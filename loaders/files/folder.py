@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from loaders.errors import QuotemillError, SettingsError
 from loaders.files import whole_file
 from loaders.files.whole_file import unfinished
+from quotemill.errors import QuotemillError, SettingsError
 
 Damaged = Callable[[Path, str], QuotemillError]  # the error of a file and what is wrong with it
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from loaders.errors import QuotemillError, SettingsError
+from quotemill.errors import QuotemillError, SettingsError
 
 
 @contextlib.contextmanager

@@ -5,7 +5,6 @@ from datetime import datetime
 from itertools import product
 
 from loaders.engine.check import Check, describe_service
-from loaders.errors import QuotemillError
 from loaders.ib.client.clocks import MOST_DIFFERENCE
 from loaders.ib.client.gateway import Gateway, open_gateway
 from loaders.ib.client.library import check_client
@@ -16,6 +15,7 @@ from loaders.ib.contracts.universe import Member
 from loaders.ib.errors import GatewayGone, GatewayTimeout
 from loaders.ib.slots import date_in_new_york
 from loaders.settings import Settings
+from quotemill.errors import QuotemillError
 
 WORDS = {1: "live", 2: "frozen", 3: "delayed", 4: "delayed and frozen", None: "no"}
 # nearest expirations and strikes that are looked up: not all pairs are listed

@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from loaders.engine import source
-from loaders.errors import UpstreamError
 from loaders.ib.capture.rounds import Capturer
 from loaders.ib.capture.rows import Provenance
 from loaders.ib.client.error_codes import CLOCK_OFF
@@ -23,6 +22,7 @@ from loaders.ib.planning.timetable import MARGIN, Timetable
 from loaders.ib.queries.landed import Chain, Queued, read_chains
 from loaders.ib.settings import IbSettings
 from loaders.ib.slots import EVERY, Slot
+from quotemill.errors import UpstreamError
 
 if TYPE_CHECKING:
     import psycopg

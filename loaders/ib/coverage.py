@@ -8,7 +8,7 @@ import psycopg
 from loaders.engine.coverage import LINE, Coverage, Period, cells_by_item
 from loaders.ib.slots import EVERY, NEW_YORK
 from loaders.settings import Settings
-from loaders.warehouse.ownership import has_relation
+from quotemill.warehouse.schemas import has_relation
 
 SESSIONS = 3  # whose slots are shown one by one
 _SYMBOL_DAYS = """

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from loaders.engine.check import Check, check_paths
 from loaders.settings import Settings
-from loaders.warehouse.postgres import Warehouse
+from quotemill.warehouse.postgres import Warehouse
 
 
 def check_setup(settings: Settings, _: Warehouse | None, __: datetime) -> Iterator[Check]:

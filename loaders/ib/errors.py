@@ -3,7 +3,7 @@
 No error carries an account number: texts of the gateway go through `events.mask` first.
 """
 
-from loaders.errors import SettingsError, UpstreamError
+from quotemill.errors import SettingsError, UpstreamError
 
 
 class IbMissing(SettingsError):

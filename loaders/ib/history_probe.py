@@ -10,13 +10,13 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 
-from loaders.errors import UpstreamError
 from loaders.ib.client.values import HistorySample, OpenInterest
 from loaders.ib.context import Context
 from loaders.ib.planning.due import named_day
 from loaders.ib.planning.request import CLOSE, lane_name
 from loaders.ib.queries.loads import has_logged
 from loaders.ib.slots import parse_symbol, session_after
+from quotemill.errors import UpstreamError
 
 EVENT = "history probe"  # in the job's log, of a probe that was made
 

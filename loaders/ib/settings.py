@@ -3,11 +3,11 @@
 import re
 from datetime import time
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from loaders.section import Section
+from quotemill.settings.section import Section
 
 CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
 Clock = Annotated[str, Field(pattern=CLOCK)]
@@ -38,15 +38,6 @@ class RateLimits(Section):
 
 class IbSettings(Section):
     """Option chains by an IB Gateway or TWS. Times in seconds."""
-
-    foreign_variables: ClassVar = {
-        "IB_HOST": "host",
-        "IB_PORT": "port",
-        "IB_CLIENT_ID": "client_id",
-        "IB_MARKET_DATA_TYPE": "market_data_type",
-    }
-    # without a gateway the IB_ variables are other tools'
-    foreign_variables_need: ClassVar = "host"
 
     host: str | None = Field(
         None, description="machine of the gateway; empty: the source is not loaded"

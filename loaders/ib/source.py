@@ -20,7 +20,6 @@ from itertools import accumulate
 from loaders.engine.load import Load
 from loaders.engine.operations import DISCONNECT_WORDS
 from loaders.engine.source import Insight, Requests, Source
-from loaders.errors import SettingsError
 from loaders.ib.check import check
 from loaders.ib.client.events import mask
 from loaders.ib.client.gateway import open_gateway
@@ -56,6 +55,7 @@ from loaders.ib.planning.request import (
 )
 from loaders.ib.tables import TABLES
 from loaders.settings import Settings
+from quotemill.errors import SettingsError
 
 SLICE = 50  # symbols in one package of rows
 LOG_KEYWORDS = {

@@ -14,8 +14,8 @@ from psycopg import sql
 from psycopg.types.multirange import DateMultirange
 from psycopg.types.range import DateRange
 
-from loaders.errors import UsageError
 from loaders.warehouse.distribution import codes_sql
+from quotemill.errors import UsageError
 
 if TYPE_CHECKING:  # its module imports pyarrow
     from loaders.warehouse.tables import LandedTable

@@ -10,8 +10,8 @@ from dlt.destinations.impl.postgres.configuration import (
 from dlt.destinations.impl.postgres.postgres import PostgresClient
 from psycopg.conninfo import make_conninfo
 
-from loaders.warehouse.connections import take_unbroken
-from loaders.warehouse.postgres import Warehouse
+from quotemill.warehouse.connections import take_unbroken
+from quotemill.warehouse.postgres import Warehouse
 
 
 @configspec(init=False)

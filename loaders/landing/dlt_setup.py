@@ -15,7 +15,7 @@ from dlt.common.configuration.providers.provider import ConfigProvider
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from dlt.common.runtime.run_context import RunContext
 
-from loaders.errors import QuotemillError
+from quotemill.errors import QuotemillError
 
 # by the name of the field alone: each is a field of one component
 SETTINGS = {

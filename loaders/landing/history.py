@@ -3,7 +3,7 @@
 import psycopg
 
 from loaders.landing.target import Target, names, quote
-from loaders.warehouse.history import KNOWN_UNTIL, SUFFIX
+from quotemill.warehouse.history import KNOWN_UNTIL, SUFFIX
 
 
 def keep_versions_sql(target: Target, known_until: str, rows: str) -> str:

@@ -4,7 +4,7 @@ import re
 
 from pydantic import Field, field_validator
 
-from loaders.section import Section
+from quotemill.settings.section import Section
 
 
 class HistorySettings(Section):

@@ -25,16 +25,16 @@ from dlt.destinations.exceptions import DatabaseTerminalException, DatabaseTrans
 from dlt.destinations.impl.postgres.factory import postgres
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from loaders.errors import QuotemillError, sqlstate, walk_causes
 from loaders.landing import cursors, pipeline_state
 from loaders.landing.dlt_client import KeptClient, LandingConfiguration
 from loaders.landing.dlt_setup import own_context, spool_errors
 from loaders.landing.landed_file import land_file
 from loaders.landing.table_rejects import TooManyRejected, count_refused
 from loaders.landing.target import Target
-from loaders.warehouse.connections import connect
-from loaders.warehouse.postgres import Warehouse, WarehouseAway
 from loaders.warehouse.tables import LOAD_ID, ROUTE_NO, SOURCE_ROUTE, Batch, LandedTable
+from quotemill.errors import QuotemillError, sqlstate, walk_causes
+from quotemill.warehouse.connections import connect
+from quotemill.warehouse.postgres import Warehouse, WarehouseAway
 
 # on disk with a package: the columns of a unit that is replaced as one, and of the change feed
 _UNIT = "x-quotemill-unit"

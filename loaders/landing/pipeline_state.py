@@ -10,7 +10,7 @@ import psycopg
 from dlt.common.storages.live_schema_storage import LiveSchemaStorage
 from psycopg import sql
 
-from loaders.warehouse.ownership import has_relation
+from quotemill.warehouse.schemas import has_relation
 
 STATES = 5  # of a pipeline: dlt restores the newest of a package that has landed
 LOADS_AGE = "30 days"  # one row a package; those that a remaining state belongs to stay

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pgpq import ArrowToPostgresBinaryEncoder
 
-from loaders.ahead import draw_ahead
+from loaders.landing.ahead import draw_ahead
 from loaders.landing.lineage import Numbers
 from loaders.landing.target import names, quote
 

@@ -15,7 +15,6 @@ from typing import Any
 import psycopg
 import pyarrow.parquet as pq
 
-from loaders.errors import DataQualityError, name_acceptance
 from loaders.landing.change_feed import touch
 from loaders.landing.rejects import (
     BY_TABLE,
@@ -30,6 +29,7 @@ from loaders.landing.screening import python_value
 from loaders.landing.staging import COPY_ROWS, ROW_NO, Reason, Staged
 from loaders.landing.target import Target, names
 from loaders.warehouse.tables import LOAD_ID, LandedTable
+from quotemill.errors import DataQualityError, name_acceptance
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Literal
 
-from loaders.errors import UsageError
+from quotemill.errors import UsageError
 
 Options = dict[str, str]
 Check = Callable[[str], object]

@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from loaders.masks import mask_logins, mask_values
-from loaders.settings.environment import PREFIX
-from loaders.settings.merge import flatten
 from loaders.settings.model import Settings
+from quotemill.masks import mask_logins, mask_values
+from quotemill.settings.environment import PREFIX
+from quotemill.settings.merge import flatten
 
 HIDDEN = "**********"  # as pydantic shows a secret
 

@@ -1,15 +1,11 @@
-"""The settings of a command, as one frozen value."""
+"""All settings of a command, as one frozen value: those of the top, and each section."""
 
-import os
-import re
-from pathlib import Path
 from typing import TYPE_CHECKING, get_origin
 
-from platformdirs import user_data_dir
-from pydantic import Field, SecretStr, create_model, field_validator
+from pydantic import Field, create_model
 
-from loaders.section import Section
 from loaders.settings.sections import section_types
+from quotemill.settings.model import TopSettings
 
 if TYPE_CHECKING:
     from loaders.ib.settings import IbSettings
@@ -23,87 +19,9 @@ if TYPE_CHECKING:
     from orchestration.schedule.settings import JobSettings
 
 
-class _TopSettings(Section):
-    """The settings outside of every section. `origins` says where each value came from."""
-
-    home: Path = Field(
-        default_factory=lambda: Path(user_data_dir("quotemill", appauthor=False)),
-        description="folder of everything the project writes",
-    )
-    warehouse_url: SecretStr | None = Field(
-        None, description="a PostgreSQL 15+ URL; empty: the embedded server"
-    )
-    request_log: Path | None = Field(
-        None, description="a file to which each request of a load and each retry is appended"
-    )
-    log_days: int = Field(30, ge=1, description="days that the logs of commands stay")
-    log_megabytes: int = Field(
-        500, ge=1, description="size of these logs together; the oldest go first"
-    )
-    metrics_file: Path | None = Field(
-        None,
-        description="a file of the figures of each run for Prometheus: quotemill.prom in the "
-        "folder of node_exporter's textfile collector",
-    )
-    embedded_server: bool = Field(
-        True, description="without warehouse_url use an own server; false: refuse instead"
-    )
-    pool_size: int = Field(
-        10, ge=1, le=1000, description="connections to the warehouse that a command keeps open"
-    )
-    max_overflow: int = Field(
-        20, ge=0, le=1000, description="connections beyond pool_size while many readers ask at once"
-    )
-    market_schema: str = Field(
-        "market", pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="name of the schema `market`"
-    )
-    reader_role: str | None = Field(
-        None, pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="a role that may read what is built"
-    )
-    finding_limit: int = Field(
-        0, ge=0, description="more new qa findings of severity error than this end a run with 5"
-    )
-    questdb_url: SecretStr | None = Field(
-        None,
-        description="QuestDB as the tick store: http://user:password@host:9000, or `local` for the "
-        "server of `quotemill questdb start`",
-    )
-    backup_folder: Path | None = Field(None, description="where `quotemill backup` writes")
-    backups_kept: int = Field(4, ge=1, description="backups of a warehouse that stay")
-    origins: dict[str, str] = Field(default_factory=dict, exclude=True)
-
-    @field_validator("home")
-    @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        # dbt and the embedded server would each resolve a relative path in another folder
-        return Path(os.path.normpath(value.expanduser().absolute()))
-
-    @field_validator("metrics_file")
-    @classmethod
-    def _for_a_collector(cls, value: Path | None) -> Path | None:
-        if value is not None and value.suffix != ".prom":
-            raise ValueError("must end in .prom: the collector reads no other file")
-        return value and value.expanduser().absolute()
-
-    @field_validator("warehouse_url", "questdb_url")
-    @classmethod
-    def _none_if_empty(cls, value: SecretStr | None) -> SecretStr | None:
-        return value if value and value.get_secret_value() else None
-
-    def origin(self, name: str) -> str:
-        """Where the value of `name` (`tdx.base_url`) came from, for people to read."""
-        return self.origins.get(name, "default")
-
-    @property
-    def places(self) -> list[str]:
-        """Where settings came from: the environment, files, flags."""
-        named = (re.sub(r" [A-Z0-9_]+$", "", origin) for origin in self.origins.values())
-        return list(dict.fromkeys(named))
-
-
 if TYPE_CHECKING:
 
-    class Settings(_TopSettings):
+    class Settings(TopSettings):
         """All settings."""
 
         tdx: TdxSettings
@@ -119,7 +37,7 @@ if TYPE_CHECKING:
 else:
     Settings = create_model(
         "Settings",
-        __base__=_TopSettings,
+        __base__=TopSettings,
         __doc__="All settings.",
         __module__=__name__,
         **{

@@ -16,13 +16,14 @@ from typing import Any
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
-from loaders.errors import SettingsError, UsageError
 from loaders.files import lock, whole_file
-from loaders.settings.environment import PREFIX
-from loaders.settings.files import DOTENV, TOML
 from loaders.settings.listing import find_field, has_login, is_secret
-from loaders.settings.merge import Layers, flatten, read_layers
+from loaders.settings.load import read_layers
 from loaders.settings.model import Settings
+from quotemill.errors import SettingsError, UsageError
+from quotemill.settings.environment import PREFIX
+from quotemill.settings.files import DOTENV, TOML
+from quotemill.settings.merge import Layers, flatten
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}(\.[a-z][a-z0-9_]{0,62}){0,3}")
 LOCK = ".settings.lock"
@@ -80,7 +81,7 @@ def save_settings(
     return settings
 
 
-def find_overruling(layers: Layers, name: str) -> str | None:
+def find_overruling(layers: Layers[Settings], name: str) -> str | None:
     """The variable or file above the home's files that sets a setting, or a part of it."""
     for layer in reversed(layers.above):
         for dotted, (_, place) in layer.items():

@@ -7,7 +7,6 @@ from itertools import islice
 from pathlib import Path
 
 from loaders.engine.check import Check, describe_service
-from loaders.errors import DataQualityError
 from loaders.settings import Settings
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.files.folder import HQ_CACHE, Folder, scan_folder
@@ -18,6 +17,7 @@ from loaders.tdx.files.tnf import FILES as LISTS
 from loaders.tdx.files.vipdoc import last_day
 from loaders.tdx.request import require_settings
 from loaders.trading_time import SHANGHAI, newest_final, published_days
+from quotemill.errors import DataQualityError
 
 UNREADABLE_NAMED = 5
 

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from loaders import trading_time
-from loaders.ahead import draw_ahead
 from loaders.engine import source
 from loaders.engine.outcome import Outcome, SourceGone
 from loaders.engine.window import Window
-from loaders.errors import DataQualityError, UpstreamError, name_acceptance
+from loaders.landing.ahead import draw_ahead
 from loaders.tdx.bars.file_notes import FileNotes
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.client.event_loop import EventLoop
-from loaders.tdx.instrument_kinds import classify_code
 from loaders.tdx.settings import TdxSettings
 from loaders.warehouse.tables import LandedTable
+from quotemill.codes import classify_code
+from quotemill.errors import DataQualityError, UpstreamError, name_acceptance
 
 if TYPE_CHECKING:
     import psycopg

@@ -6,8 +6,8 @@ from datetime import date
 import psycopg
 
 from loaders.engine.coverage import LINE, Coverage, Period
-from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.sql_files import read_sql
+from quotemill.warehouse.schemas import has_relation
 
 MINUTE_DAYS = 100  # newest trading days with minutes: all that the service has
 SUSPENDED = 10  # trading days without a bar, after which none is expected

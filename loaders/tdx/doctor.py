@@ -7,7 +7,7 @@ from pathlib import Path
 from loaders import trading_time
 from loaders.engine.check import Check, check_paths
 from loaders.settings import Settings
-from loaders.warehouse.postgres import Warehouse
+from quotemill.warehouse.postgres import Warehouse
 
 
 def check_setup(settings: Settings, _: Warehouse | None, now: datetime) -> Iterator[Check]:

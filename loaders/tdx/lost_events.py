@@ -13,10 +13,10 @@ from datetime import date
 import orjson
 import psycopg
 
-from loaders.errors import name_acceptance
 from loaders.tdx.files.gbbq import Gbbq
 from loaders.tdx.tables import CAPITAL_EVENT, CORPORATE_ACTION
 from loaders.warehouse.tables import LandedTable
+from quotemill.errors import name_acceptance
 
 # The file is refused whole if it lacks more stored records than this number and share.
 MOST, SHARE = 5, 0.05

@@ -7,7 +7,6 @@ from importlib import import_module
 from loaders.engine.jobs import Task
 from loaders.engine.request import LoadRequest
 from loaders.engine.source import Unit
-from loaders.errors import UpstreamError
 from loaders.tdx.client.answers import EXCHANGES
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.datasets import (
@@ -19,6 +18,7 @@ from loaders.tdx.datasets import (
     trading_calendar,
 )
 from loaders.tdx.settings import TdxSettings
+from quotemill.errors import UpstreamError
 
 # in the order of loading: day bars come before minutes and ticks, which are checked against them
 NAMES = (

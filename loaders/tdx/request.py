@@ -6,14 +6,14 @@ from typing import Literal
 
 from loaders import trading_time
 from loaders.engine.request import LoadRequest, unknown_dataset
-from loaders.errors import SettingsError, UsageError
 from loaders.settings import Settings
 from loaders.tdx import plan
 from loaders.tdx.client.answers import EXCHANGES
-from loaders.tdx.code_forms import read_codes
 from loaders.tdx.datasets import index_kline, market_stats_snapshot, trading_calendar, vipdoc_daily
 from loaders.tdx.operations import missing_settings
-from loaders.warehouse.postgres import Warehouse
+from quotemill.codes import read_codes
+from quotemill.errors import SettingsError, UsageError
+from quotemill.warehouse.postgres import Warehouse
 
 LAST = "last"
 OPTIONS = ("exchange", "date")

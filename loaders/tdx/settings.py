@@ -1,18 +1,16 @@
 """Section `tdx` of the settings."""
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from loaders.errors import SettingsError
-from loaders.section import Section, check_web_address
+from quotemill.errors import SettingsError
+from quotemill.settings.section import Section, check_web_address
 
 
 class TdxSettings(Section):
     """Settings of the TDX source. Times in seconds."""
-
-    foreign_variables: ClassVar = {"TDX_API_BASE": "base_url"}
 
     base_url: str | None = Field(None, description="address of the service, http://host:8080")
     corporate_actions: Path | Literal["gbbq", "xdxr"] | None = Field(

@@ -19,8 +19,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loaders.ticks.frame import BOOK, LEVELS, QUOTED
 from loaders.ticks.store import Measured, split_days
+from quotemill.ticks.columns import BOOK, LEVELS, QUOTED
 
 Dialect = Literal["questdb", "postgres"]
 P = 2**31 - 1
@@ -57,7 +57,7 @@ def row_hash(hash_a: int, hash_b: int) -> str:
 
 
 def measured(day: pa.Table) -> Measured:
-    """The measures of rows of loaders.ticks.frame.TICKS, which may be none."""
+    """The measures of rows of quotemill.ticks.columns.TICKS, which may be none."""
     (seen,) = measure_days([day])
     return seen
 

@@ -6,65 +6,21 @@ QuestDB silently stores what it should refuse: a missing time stamp becomes its 
 `seq` a null part of the key, a fractional volume is cut off. So all of that is refused here.
 """
 
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loaders.errors import DataQualityError
+from quotemill.errors import DataQualityError
+from quotemill.ticks.columns import QUOTED, TICKS, DayKey, window
 
-LEVELS = 5
-BOOK = tuple(
-    f"{side}_{what}{level}"
-    for level in range(1, LEVELS + 1)
-    for side in ("bid", "ask")
-    for what in ("price", "volume")
-)
-# values of the exchange: these and the stamp make up a day's hash
-QUOTED = (
-    ("last_price", pa.float64()),
-    ("highest", pa.float64()),
-    ("lowest", pa.float64()),
-    ("average", pa.float64()),
-    ("volume", pa.int64()),
-    ("amount", pa.float64()),
-    ("open_interest", pa.int64()),
-    *((name, pa.float64() if "price" in name else pa.int64()) for name in BOOK),
-)
-# one row per tick; `ts` is `datetime_ns` cut to microseconds, `seq` counts ticks of one `ts` from 0
-# in the order in which they came; volume and amount are those of the trading day so far; a missing
-# price is null
-TICKS = pa.schema(
-    [
-        pa.field("ts", pa.timestamp("us", "UTC"), nullable=False),
-        pa.field("symbol", pa.string(), nullable=False),
-        pa.field("underlying_contract", pa.string(), nullable=False),
-        pa.field("trading_day", pa.date32(), nullable=False),
-        pa.field("seq", pa.int64(), nullable=False),
-        pa.field("datetime_ns", pa.int64(), nullable=False),
-        *(pa.field(name, kind) for name, kind in QUOTED),
-        pa.field("segment_id", pa.int32(), nullable=False),
-        pa.field("schedule_hash", pa.string(), nullable=False),
-    ]
-)
 MOST = 9 * 10**14  # of a price, volume or amount: ten thousand times as much fits 64 bits
 _MOST_SEQ = 2**31 - 1
-# a trading day starts on the evening of the one before; eleven days back at the longest closure
-_EARLIEST, _LATEST = timedelta(days=15), timedelta(days=2)
 
 
 class TickError(DataQualityError):
     """A broken rule of a day of ticks; names the row (from 0), field and rule."""
-
-
-class DayKey(NamedTuple):
-    """A contract-day of a series."""
-
-    symbol: str
-    contract: str
-    trading_day: date
 
 
 def key_of(day: pa.Table) -> DayKey:
@@ -74,12 +30,6 @@ def key_of(day: pa.Table) -> DayKey:
         day["underlying_contract"][0].as_py(),
         day["trading_day"][0].as_py(),
     )
-
-
-def window(trading_day: date) -> tuple[datetime, datetime]:
-    """The times between which each tick of a trading day lies; the second is excluded."""
-    midnight = datetime.combine(trading_day, time(), UTC)
-    return midnight - _EARLIEST, midnight + _LATEST
 
 
 def day_frame(quoted: pa.Table, key: DayKey, *, segment_id: int, schedule_hash: str) -> pa.Table:

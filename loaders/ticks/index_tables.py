@@ -102,11 +102,3 @@ def dates_to_numbers(days: pa.ChunkedArray) -> pa.Array:
     numbers = (years.astype(int) + 1970) * 10_000
     numbers += (months.astype(int) % 12 + 1) * 100 + (dates - months).astype(int) + 1
     return pa.array(numbers.astype(np.int32))
-
-
-def numbers_to_dates(numbers: pa.ChunkedArray) -> pa.Array:
-    """The inverse of `dates_to_numbers`."""
-    values = numbers.to_numpy().astype(np.int64)
-    months = (values // 10_000 - 1970) * 12 + values // 100 % 100 - 1
-    days = months.astype("datetime64[M]").astype("datetime64[D]") + (values % 100 - 1)
-    return pa.array(days.astype("datetime64[D]"), pa.date32())

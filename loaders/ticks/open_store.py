@@ -1,18 +1,12 @@
 """The tick store that the settings name."""
 
-from urllib.parse import unquote, urlsplit
-
-from loaders.errors import SettingsError
 from loaders.settings import Settings
 from loaders.ticks.questdb import server
-from loaders.ticks.questdb.http import StoreAway
-from loaders.ticks.questdb.server import Address
 from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.questdb.warehouse_mark import mark_of
 from loaders.ticks.store import TickStore
-from loaders.warehouse.postgres import Warehouse
-
-LOCAL = "local"
+from quotemill.ticks.questdb_http import LOCAL, Address, explain_down, parse_address
+from quotemill.warehouse.postgres import Warehouse
 
 
 def open_store(settings: Settings, warehouse: Warehouse) -> TickStore:
@@ -36,7 +30,7 @@ def store_label(settings: Settings) -> str:
     url = settings.questdb_url.get_secret_value()
     if url == LOCAL:
         return f"the QuestDB of {settings.home}"
-    return f"QuestDB at {_parse_address(url, settings.origin('questdb_url')).url}"
+    return f"QuestDB at {parse_address(url, settings.origin('questdb_url')).url}"
 
 
 def open_questdb(settings: Settings, warehouse: Warehouse | None = None) -> QuestdbStore:
@@ -45,7 +39,7 @@ def open_questdb(settings: Settings, warehouse: Warehouse | None = None) -> Ques
     url, origin = settings.questdb_url.get_secret_value(), settings.origin("questdb_url")
 
     def address() -> Address:
-        return local_address(settings) if url == LOCAL else _parse_address(url, origin)
+        return local_address(settings) if url == LOCAL else parse_address(url, origin)
 
     address()  # an error shows before anything is done
     return QuestdbStore(
@@ -60,31 +54,5 @@ def local_address(settings: Settings) -> Address:
     """The server of this QUOTEMILL_HOME. Raises StoreError where it is not running."""
     address = server.find_running(server.server_folder(settings.home))
     if address is None:
-        raise StoreAway(
-            f"the QuestDB of {settings.home} is not running", hint="quotemill questdb start"
-        )
+        raise explain_down(settings.home)
     return address
-
-
-def _parse_address(url: str, origin: str) -> Address:
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:  # a port beyond 65535, an open bracket
-        raise _address_error(origin) from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise _address_error(origin)
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return Address(
-        f"{parts.scheme}://{host}:{port or 9000}",
-        unquote(parts.username) if parts.username else None,
-        unquote(parts.password) if parts.password else None,
-    )
-
-
-def _address_error(origin: str) -> SettingsError:
-    return SettingsError(
-        f"setting questdb_url ({origin}) is not the address of a QuestDB",
-        hint="write http://user:password@host:9000 with special characters in the password as "
-        "%XX, or local",
-    )

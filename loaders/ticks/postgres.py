@@ -16,11 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pgpq import ArrowToPostgresBinaryEncoder
 
-from loaders.errors import SettingsError
 from loaders.landing.staging import stage_ddl
 from loaders.ticks import index_tables
 from loaders.ticks.day_hash import Dialect, measure_many_sql, measure_sql, measured, measured_row
-from loaders.ticks.frame import TICKS, DayKey, key_of, window
+from loaders.ticks.frame import key_of
 from loaders.ticks.space import require_space, space_problems
 from loaders.ticks.store import (
     SCHEDULE,
@@ -30,7 +29,6 @@ from loaders.ticks.store import (
     NoDataRow,
     Span,
     Stamp,
-    StoreError,
     StoreSummary,
     VisibleTicks,
     read_back_error,
@@ -44,8 +42,12 @@ from loaders.ticks.tables import (
     TABLES,
     StoreTable,
 )
-from loaders.warehouse.ownership import claim_schemas, has_relation
-from loaders.warehouse.postgres import Warehouse
+from loaders.warehouse.ownership import claim_schemas
+from quotemill.errors import SettingsError
+from quotemill.ticks.columns import TICKS, DayKey, window
+from quotemill.ticks.questdb_http import StoreError
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation
 
 T = TypeVar("T")
 SCHEMA = "ticks"

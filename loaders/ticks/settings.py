@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from loaders.section import Section, check_web_address
+from quotemill.settings.section import Section, check_web_address
 
 
 class QuestdbSettings(Section):

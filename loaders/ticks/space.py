@@ -5,7 +5,7 @@ No day of ticks is started on a disk that is nearly full.
 A full disk kills QuestDB's process, and leaves PostgreSQL recovering until there is room again.
 """
 
-from loaders.ticks.store import StoreError
+from quotemill.ticks.questdb_http import StoreError
 
 BYTES_PER_TICK = 800  # while it is written: in QuestDB its file, its log and its partition
 

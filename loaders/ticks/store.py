@@ -13,8 +13,8 @@ from typing import Literal, Protocol, Self, TypeVar
 
 import pyarrow as pa
 
-from loaders.errors import UpstreamError
-from loaders.ticks.frame import DayKey
+from quotemill.ticks.columns import DayKey
+from quotemill.ticks.questdb_http import StoreError
 
 T = TypeVar("T")
 TICKS_KIND = "main_l5"
@@ -38,10 +38,6 @@ SCHEDULE = pa.schema(
         pa.field("source", pa.string(), nullable=False),
     ]
 )
-
-
-class StoreError(UpstreamError):
-    """The store is away, refuses, or returned something else than was written."""
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from loaders.errors import QuotemillError
 from loaders.settings import Settings
-from loaders.warehouse.ownership import has_relation
-from loaders.warehouse.postgres import Warehouse
+from quotemill.errors import QuotemillError
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation
 
 if TYPE_CHECKING:
     from loaders.ticks.store import StoreSummary

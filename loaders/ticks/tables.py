@@ -10,8 +10,9 @@ from typing import Literal
 
 import pyarrow as pa
 
-from loaders.ticks.frame import TICKS
 from loaders.ticks.store import SCHEDULE
+from quotemill.ticks import columns
+from quotemill.ticks.columns import TICKS
 
 _TS = pa.timestamp("us", "UTC")
 
@@ -98,7 +99,7 @@ def _day_table(*fields: tuple[str, pa.DataType], nullable: tuple[str, ...] = ())
 _DELETED = pa.field("is_deleted", pa.bool_(), nullable=False)
 
 MAIN_TICKS = StoreTable(
-    "ghtrader_ticks_main_l5_v2",
+    columns.MAIN_TICKS,
     TICKS.append(_DELETED),
     # the contract is among them: a day whose contract changes is flagged, not merged
     ("ts", "symbol", "underlying_contract", "seq"),
@@ -112,7 +113,7 @@ MAIN_SCHEDULE = StoreTable(
     "YEAR",
 )
 DAY_INDEX = StoreTable(
-    "ghtrader_symbol_day_index_v2",
+    columns.DAY_INDEX,
     _day_table(
         *_DAY_KEY,
         ("segment_id", pa.int32()),

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loaders.engine.check import Check, describe_service
-from loaders.errors import QuotemillError
 from loaders.settings import Settings
 from loaders.tq import landed
 from loaders.tq.client.answers import Licence
@@ -18,8 +17,9 @@ from loaders.tq.estimate import Estimate, Measured, estimate, estimate_due
 from loaders.tq.request import check_client
 from loaders.tq.tick_days.recent_ticks import HISTORY, LACKING, NEWEST
 from loaders.trading_time import SHANGHAI
-from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import find_warehouse
+from quotemill.errors import QuotemillError
+from quotemill.warehouse.schemas import has_relation
 
 if TYPE_CHECKING:
     import psycopg

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from loaders.engine import source
 from loaders.engine.outcome import Outcome, SourceGone
-from loaders.errors import DataQualityError, UpstreamError
 from loaders.tq import landed
 from loaders.tq.client.answer_files import AnswerFiles
 from loaders.tq.client.answers import Instruments
@@ -20,18 +19,19 @@ from loaders.tq.errors import TqAnswerError, TqClientError, TqTimeout, TqTranspo
 from loaders.tq.settings import TqSettings
 from loaders.tq.trading_day import close_of, sessions_on, trading_day_of
 from loaders.trading_time import SHANGHAI
+from quotemill.errors import DataQualityError, UpstreamError
 
 if TYPE_CHECKING:
     import psycopg
 
     from loaders.engine.load import Load
-    from loaders.ticks.frame import DayKey
     from loaders.ticks.store import IndexRow, TickStore
     from loaders.tq.live.stretch import Stretch
     from loaders.tq.tick_days.ledger import LedgerRow
     from loaders.tq.tick_days.no_data_days import NoDataDays
     from loaders.tq.tick_days.recent_ticks import RecentDay
     from loaders.tq.tick_days.schedule import Scheduled
+    from quotemill.ticks.columns import DayKey
 
 R = TypeVar("R")
 LAST_QUOTE = timedelta(minutes=5)  # before the close: a main contract is quoted until then

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from loaders.engine.check import Check
-from loaders.errors import DataQualityError
 from loaders.settings import Settings
 from loaders.tq import landed
-from loaders.warehouse.ownership import has_relation
-from loaders.warehouse.postgres import Warehouse
+from quotemill.errors import DataQualityError
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation
 
 HORIZON = timedelta(days=15)  # of the calendar: qa_calendar_horizon has the same
 

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from loaders.errors import SettingsError, UpstreamError
+from quotemill.errors import SettingsError, UpstreamError
 
 
 class TqAuthError(SettingsError):

@@ -21,8 +21,8 @@ from loaders.tq.request import check_request
 from loaders.tq.settings import TqSettings
 from loaders.tq.tick_days.plan import NOTHING_BUILT
 from loaders.tq.tick_days.schedule import read_last_days
-from loaders.warehouse.ownership import has_relation
-from loaders.warehouse.postgres import Warehouse
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation
 
 ASSUMED_TICKS = 30_000  # of a liquid main contract on a day
 BYTES_PER_TICK = 257  # in QuestDB: the width of its columns, levels not given included

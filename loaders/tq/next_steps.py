@@ -17,7 +17,7 @@ from loaders.tq.tick_days.schedule import (
     read_last_days,
     read_settled_days,
 )
-from loaders.warehouse.postgres import Warehouse
+from quotemill.warehouse.postgres import Warehouse
 
 # the time of the newest load, which may not be the clock's: a day on record is due again some time
 # after

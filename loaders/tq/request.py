@@ -8,12 +8,12 @@ from datetime import date, datetime
 from typing import Literal
 
 from loaders.engine.request import LoadRequest, unknown_dataset
-from loaders.errors import SettingsError, UsageError
-from loaders.project import install_hint
 from loaders.settings import Settings
 from loaders.tq.errors import TqMissing
 from loaders.tq.operations import missing_settings
 from loaders.tq.settings import VARIETY
+from quotemill.errors import SettingsError, UsageError
+from quotemill.installation import install_hint
 
 MAPPING, TICKS, CROSS_CHECK, LIVE = MODES = ("mapping", "ticks", "cross-check", "live")
 TICK_LANE, LIVE_LANE = "tq_ticks", "tq_live"

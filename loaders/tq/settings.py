@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from loaders.section import Section
+from quotemill.settings.section import Section
 
 VARIETY = r"^[A-Z]+\.[A-Za-z]+(_[A-Za-z]+)*$"  # DCE.l_f too
 

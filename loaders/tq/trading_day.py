@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from loaders.errors import DataQualityError
 from loaders.trading_time import SHANGHAI
+from quotemill.errors import DataQualityError
 
 EVENING = time(18, 0)  # from here on a clock belongs to the next day
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -5,7 +5,7 @@ macros/citus/ does the same for dbt.
 
 import psycopg
 
-from loaders.errors import SettingsError
+from quotemill.errors import SettingsError
 
 
 def find_version(conn: psycopg.Connection) -> str | None:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import sql
 
-from loaders.errors import SettingsError
 from loaders.warehouse import citus
 from loaders.warehouse.postgres import unless_locked
+from quotemill.errors import SettingsError
 
 if TYPE_CHECKING:  # its module imports pyarrow
     from loaders.warehouse.tables import LandedTable

@@ -9,12 +9,9 @@ from collections.abc import Collection, Iterable
 import psycopg
 from psycopg import sql
 
-from loaders.errors import SettingsError
 from loaders.warehouse.tables import LandedTable
-
-SUFFIX = "_history"
-KNOWN_UNTIL = "known_until"
-_KEY = "history:"  # in ops.settings, before the table: since when its versions are kept
+from quotemill.errors import SettingsError
+from quotemill.warehouse.history import KEY, KNOWN_UNTIL, SUFFIX
 
 
 def prepare_history(
@@ -34,19 +31,13 @@ def prepare_history(
         _make_table(conn, known[name])
     conn.execute(
         "delete from ops.settings where starts_with(key, %s) and key <> all(%s)",
-        (_KEY, [_KEY + name for name in wanted]),
+        (KEY, [KEY + name for name in wanted]),
     )
     for name in wanted:
         conn.execute(
             "insert into ops.settings values (%s, now()::text) on conflict do nothing",
-            (_KEY + name,),
+            (KEY + name,),
         )
-
-
-def find_start(conn: psycopg.Connection, name: str) -> str | None:
-    """Since when the versions of a table are kept, ISO 8601; None where they are not."""
-    row = conn.execute("select value from ops.settings where key = %s", (_KEY + name,)).fetchone()
-    return str(row[0]) if row else None
 
 
 def _make_table(conn: psycopg.Connection, table: LandedTable) -> None:

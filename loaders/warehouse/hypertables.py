@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import sql
 
-from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import unless_locked
 from loaders.warehouse.sql_files import read_sql
+from quotemill.warehouse.schemas import has_relation
 
 if TYPE_CHECKING:  # its module imports pyarrow
     from loaders.warehouse.tables import LandedTable

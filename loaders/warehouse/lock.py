@@ -11,10 +11,10 @@ from typing import Any
 
 import psycopg
 
-from loaders.errors import LockHeldError, QuotemillError
 from loaders.files import lock
 from loaders.warehouse.embedded.places import unusable
-from loaders.warehouse.postgres import Warehouse
+from quotemill.errors import LockHeldError, QuotemillError
+from quotemill.warehouse.postgres import Warehouse
 
 LOCK = "quotemill:load:"  # and the lane: what the advisory lock is the hash of
 QUEUE_POLL = 0.5  # seconds between two tries while waiting for a lock

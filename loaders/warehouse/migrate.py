@@ -10,15 +10,10 @@ import psycopg
 
 from loaders.warehouse import distribution, hypertables, migration_files
 from loaders.warehouse.history import prepare_history
-from loaders.warehouse.ownership import (
-    COMPAT,
-    FIXED_SCHEMAS,
-    INNER_SCHEMAS,
-    claim_schemas,
-    owned_schemas,
-)
-from loaders.warehouse.postgres import Warehouse
+from loaders.warehouse.ownership import claim_schemas, owned_schemas
 from loaders.warehouse.tables import LandedTable, create_indexes, create_tables
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import COMPAT, FIXED_SCHEMAS, INNER_SCHEMAS
 
 
 def prepare(

@@ -6,10 +6,11 @@ from importlib.resources.abc import Traversable
 
 import psycopg
 
-from loaders.errors import SettingsError
 from loaders.settings import Settings
-from loaders.warehouse.ownership import has_relation
-from loaders.warehouse.postgres import Warehouse, find_warehouse
+from loaders.warehouse.postgres import find_warehouse
+from quotemill.errors import SettingsError
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation
 
 # the last of those that made the same tables before 0.1.0; their names were recorded
 LAST_BEFORE_RELEASE = "0007_exports.sql"

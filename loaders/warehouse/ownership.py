@@ -12,16 +12,9 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from loaders.errors import SettingsError
+from quotemill.errors import SettingsError
+from quotemill.warehouse.schemas import FIXED_SCHEMAS
 
-# that builds make, beside the market's
-INNER_SCHEMAS = ("options", "futures", "qa", "quotemill_staging", "quotemill_intermediate")
-# of views in the shapes of other programs, made on request
-COMPAT = "compat"
-# every schema of ours but the one that users name by the setting market_schema
-FIXED_SCHEMAS = frozenset({"ops", "raw_tdx", "raw_ib", "raw_tq", "ticks", COMPAT, *INNER_SCHEMAS})
-# with what is put before it for an inner schema, PostgreSQL keeps 63 letters
-LONGEST_NAME = 63 - len("quotemill_intermediate_")
 _SHOWN = 20  # relations named in a refusal
 _KINDS = {
     "r": "table",
@@ -40,21 +33,6 @@ class Privilege:
     name: str
     held: bool
     fix: str
-
-
-def check_market_schema(name: str, origin: str) -> None:
-    """Raises SettingsError where `market_schema` would meet a schema of ours or of PostgreSQL's."""
-    if name in FIXED_SCHEMAS or name.startswith("pg_") or name == "information_schema":
-        raise SettingsError(
-            f"setting market_schema ({origin}): {name} is taken by "
-            + ("quotemill itself" if name in FIXED_SCHEMAS else "PostgreSQL"),
-            hint="choose another name, such as quotemill_market",
-        )
-    if len(name.encode()) > LONGEST_NAME:
-        raise SettingsError(
-            f"setting market_schema ({origin}): longer than {LONGEST_NAME} letters",
-            hint="choose a shorter name, such as quotemill_market",
-        )
 
 
 def claim_schemas(conn: psycopg.Connection, schemas: Iterable[str]) -> None:
@@ -158,11 +136,6 @@ def privileges(conn: psycopg.Connection, reader_role: str | None = None) -> list
         fix = f"create role {_quote(conn, reader_role)}"
         needed.append(Privilege(f"the reader role {reader_role} exists", exists, fix))
     return needed
-
-
-def has_relation(conn: psycopg.Connection, name: str) -> bool:
-    """Whether there is a table or view of this qualified name."""
-    return bool(_fetch_row(conn, "select to_regclass(%s) is not null", name)[0])
 
 
 def has_role(conn: psycopg.Connection, name: str) -> bool:

@@ -5,9 +5,9 @@ from typing import Any
 
 import yaml
 
-from loaders.errors import SettingsError
 from loaders.files import whole_file
-from loaders.warehouse.postgres import Warehouse
+from quotemill.errors import SettingsError
+from quotemill.warehouse.postgres import Warehouse
 
 _MARK = "# Written by quotemill whenever the warehouse changes; edits are lost."
 THREADS = 4  # models that dbt builds side by side

@@ -13,8 +13,9 @@ from psycopg import sql
 
 from loaders.files import whole_file
 from loaders.warehouse.embedded.access import READER
-from loaders.warehouse.ownership import COMPAT, owned_schemas
-from loaders.warehouse.postgres import Warehouse
+from loaders.warehouse.ownership import owned_schemas
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import COMPAT
 
 PASSWORD = "reader.password"  # in a home
 _BYTES = 32  # of chance in it

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from loaders.errors import SettingsError
+from quotemill.errors import SettingsError
 
 OLDEST = (2, 18, 0)  # macros/timescale/refuse_old_timescale.sql says the same
 _LICENSED = ("compression", "continuous aggregates")

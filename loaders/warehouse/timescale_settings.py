@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from loaders.section import Section
+from quotemill.settings.section import Section
 
 DAILY = "timescale_daily"  # its key in ops.settings
 

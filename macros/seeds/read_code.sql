@@ -1,7 +1,7 @@
 {#
     The code of a stock or fund as people write it: sh600000, SH600000, SHSE.600000, 600000.SH,
     600000; null for another text. Six digits alone belong to one exchange, as in
-    loaders/tdx/instrument_kinds.py: an index has no corporate actions.
+    quotemill/codes.py: an index has no corporate actions.
 #}
 {% macro read_code(text) -%}
     {%- set names = 'shse|sse|ss|sh|xshg|szse|sz|xshe|bjse|bse|bj' -%}

@@ -15,11 +15,8 @@ from psycopg.rows import dict_row
 
 from loaders import sources, trading_time
 from loaders.engine.result import LoadResult
-from loaders.errors import LockHeldError, PartialError, UpstreamError, most_severe
 from loaders.settings import Settings
 from loaders.warehouse.disks import list_disks
-from loaders.warehouse.ownership import has_relation
-from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.sql_files import read_sql
 from orchestration.alerts import book
 from orchestration.alerts.book import Cause, Verdicts, check_apart, name_some, on_this_host
@@ -28,6 +25,9 @@ from orchestration.run import history
 from orchestration.run.findings import Judgement
 from orchestration.run.stages import RunResult
 from orchestration.schedule import jobs, ledger
+from quotemill.errors import LockHeldError, PartialError, UpstreamError, most_severe
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation
 
 # a job that stopped running is judged by its last run for this long
 RUN_MEMORY = timedelta(days=35)

@@ -14,8 +14,8 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
-from loaders.errors import SettingsError
 from loaders.settings import Settings
+from quotemill.errors import SettingsError
 
 _LOGGERS = ("apprise", "urllib3", "requests", "requests_oauthlib", "httpx", "httpcore")
 _STATUS = re.compile(r"error[=:]\s*(\d{3})")
@@ -93,7 +93,7 @@ def ping(settings: Settings) -> str:
     with _captured_logs():
         import httpx
 
-        from loaders.http import internet_client
+        from loaders.requests.http import internet_client
 
         try:
             with internet_client(settings.alerts.timeout) as client:

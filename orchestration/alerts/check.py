@@ -13,14 +13,15 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from loaders import log, sources
-from loaders.errors import QuotemillError, SettingsError, UsageError
-from loaders.refusals import explain_refusal
 from loaders.settings import Settings, load_settings, read_environment_settings
-from loaders.warehouse.ownership import has_relation
-from loaders.warehouse.postgres import Warehouse, find_warehouse
+from loaders.warehouse.postgres import find_warehouse
 from orchestration.alerts import book, causes, channels, file_book
 from orchestration.alerts.book import Cause, Entry, Message, Verdicts, on_this_host
 from orchestration.alerts.failed_keys import check_failed_keys
+from quotemill.errors import QuotemillError, SettingsError, UsageError
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.refusals import explain_refusal
+from quotemill.warehouse.schemas import has_relation
 
 WAREHOUSE = "warehouse"
 SETTINGS_FILE = "settings_file"  # resolved by any check, which needs readable settings

@@ -13,10 +13,10 @@ from loaders import sources
 from loaders.engine import failed_keys
 from loaders.engine.failed_keys import FailedKey
 from loaders.engine.jobs import Task
-from loaders.errors import PartialError
 from loaders.warehouse.sql_files import read_sql
 from orchestration.alerts import book
 from orchestration.alerts.book import Cause, Entry, Verdicts, name_some, split_state
+from quotemill.errors import PartialError
 
 _PREFIX = "load:"
 _PARTIAL = str(PartialError.exit_code)

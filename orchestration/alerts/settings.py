@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, SecretStr, field_validator
 
-from loaders.section import Section
+from quotemill.settings.section import Section
 
 
 class AlertSettings(Section):

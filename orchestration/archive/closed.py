@@ -12,11 +12,11 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 
-from loaders.errors import UsageError
 from loaders.landing.change_feed import move_cursor
-from loaders.warehouse.ownership import has_relation
-from loaders.warehouse.postgres import Warehouse
 from orchestration.archive.views import View
+from quotemill.errors import UsageError
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation
 
 NEW_YORK = ZoneInfo("America/New_York")
 # the days with slots, by the index; the last row is null

@@ -11,8 +11,8 @@ from datetime import date, datetime, timedelta
 
 import pyarrow as pa
 
+from loaders.engine.progress import Reporter
 from loaders.files.whole_file import unfinished
-from loaders.progress import Reporter
 from orchestration.archive import closed, content, ledger, swap
 from orchestration.archive import folder as folders
 from orchestration.archive.content import Content

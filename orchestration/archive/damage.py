@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from loaders.errors import SettingsError
+from loaders.engine.progress import Reporter
 from loaders.files.folder import check_size
-from loaders.progress import Reporter
 from orchestration.archive import content, ledger
 from orchestration.archive import folder as folders
 from orchestration.archive.folder import Damaged, Folder
 from orchestration.archive.ledger import Partition
 from orchestration.archive.store import Archive
+from quotemill.errors import SettingsError
 
 
 def find_damaged(archive: Archive, check: bool, reporter: Reporter) -> dict[str, Damaged]:

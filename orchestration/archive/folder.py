@@ -19,15 +19,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from loaders.errors import DataQualityError
 from loaders.files.folder import OwnedFolder, readable
 from loaders.files.whole_file import unfinished
 from loaders.settings import Settings
-from loaders.settings.folders import require_absolute
-from loaders.warehouse.postgres import Warehouse
 from orchestration.archive import content
 from orchestration.archive.content import Content
 from orchestration.archive.views import PLACE, Place
+from quotemill.errors import DataQualityError
+from quotemill.settings.folders import require_absolute
+from quotemill.warehouse.postgres import Warehouse
 
 _GROUP = 65_536  # rows of a row group, and rows read at a time
 _WAITING = 65_536  # rows that are written together

@@ -9,11 +9,9 @@ import psycopg
 import pyarrow as pa
 from pyarrow import csv
 
-from loaders.errors import DataQualityError, UsageError
+from loaders.engine.progress import Reporter
 from loaders.files.folder import check_size
-from loaders.progress import Reporter
 from loaders.settings import Settings
-from loaders.warehouse.postgres import Warehouse
 from orchestration.archive import content, landed, ledger
 from orchestration.archive import folder as folders
 from orchestration.archive.content import Content
@@ -21,6 +19,8 @@ from orchestration.archive.folder import Damaged
 from orchestration.archive.ledger import Partition
 from orchestration.archive.store import Archive, Result, open_archive
 from orchestration.archive.views import Place, View, find_view
+from quotemill.errors import DataQualityError, UsageError
+from quotemill.warehouse.postgres import Warehouse
 
 
 @dataclass(frozen=True)

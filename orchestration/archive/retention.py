@@ -17,16 +17,16 @@ from typing import Any
 import psycopg
 
 from loaders import log
-from loaders.errors import DataQualityError, PartialError, most_severe
+from loaders.engine.progress import Reporter
 from loaders.ib.tables import CHAIN_SNAPSHOT
-from loaders.progress import Reporter
 from loaders.settings import Settings
-from loaders.warehouse.postgres import Warehouse
 from orchestration.archive import closed, damage, landed, ledger, rows
 from orchestration.archive.folder import Damaged
 from orchestration.archive.ledger import Partition
 from orchestration.archive.store import Archive, Result, open_archive
 from orchestration.archive.views import find_view
+from quotemill.errors import DataQualityError, PartialError, most_severe
+from quotemill.warehouse.postgres import Warehouse
 
 VIEW = "chain_intraday"
 # models of slots, by their schema; int_option_days__counted follows them by its count

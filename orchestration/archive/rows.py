@@ -10,10 +10,10 @@ import psycopg
 import pyarrow as pa
 from pyarrow import csv
 
-from loaders.warehouse.postgres import Warehouse
 from orchestration.archive import content
 from orchestration.archive.content import Content
 from orchestration.archive.views import PLACE, PLACE_FIELDS, Place, View
+from quotemill.warehouse.postgres import Warehouse
 
 _BATCH = 20_000  # rows converted to Arrow at a time
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import psycopg
 
-from loaders.errors import LockHeldError
 from loaders.settings import Settings
 from loaders.warehouse import migrate
-from loaders.warehouse.postgres import Warehouse
 from orchestration.archive import swap
 from orchestration.archive.folder import Folder, archive_folder
+from quotemill.errors import LockHeldError
+from quotemill.warehouse.postgres import Warehouse
 
 LOCK = "quotemill:archive"
 

@@ -14,11 +14,11 @@ from psycopg.types.json import Jsonb
 
 from loaders.files.folder import check_size
 from loaders.files.whole_file import sync_all, unfinished
-from loaders.warehouse.postgres import Warehouse
 from orchestration.archive import ledger
 from orchestration.archive.content import Content
 from orchestration.archive.folder import Damaged, Folder
 from orchestration.archive.ledger import File, New
+from quotemill.warehouse.postgres import Warehouse
 
 
 def replace_files(

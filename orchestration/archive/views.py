@@ -12,11 +12,11 @@ from datetime import date
 import psycopg
 import pyarrow as pa
 
-from loaders.errors import UsageError
 from loaders.ib import tables
-from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.tables import LandedTable
 from orchestration.archive.units import UNITS
+from quotemill.errors import UsageError
+from quotemill.warehouse.postgres import Warehouse
 
 # what a compacted file has as columns, and other files in their path
 PLACE_FIELDS = (

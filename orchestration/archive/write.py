@@ -9,11 +9,9 @@ from datetime import date, datetime
 import psycopg
 import pyarrow as pa
 
-from loaders.errors import DataQualityError
+from loaders.engine.progress import Reporter
 from loaders.files.whole_file import unfinished
-from loaders.progress import Reporter
 from loaders.settings import Settings
-from loaders.warehouse.postgres import Warehouse
 from orchestration.archive import closed, compaction, damage, ledger, rows
 from orchestration.archive import folder as folders
 from orchestration.archive.content import Content
@@ -21,6 +19,8 @@ from orchestration.archive.folder import Damaged
 from orchestration.archive.ledger import File, New, Partition
 from orchestration.archive.store import Archive, Result, open_archive
 from orchestration.archive.views import PLACE, VIEWS, Place, View, find_view
+from quotemill.errors import DataQualityError
+from quotemill.warehouse.postgres import Warehouse
 
 _RENAME_BATCH = 100  # files renamed together
 

@@ -18,12 +18,13 @@ from typing import IO
 import psycopg
 from psycopg import sql
 
-from loaders.errors import SettingsError, UpstreamError, UsageError
 from loaders.warehouse.embedded.binaries import client_tool
 from loaders.warehouse.hypertables import Hypertable, hypertables
 from loaders.warehouse.ownership import owned_schemas
-from loaders.warehouse.postgres import NO_TIMEOUTS, Warehouse
+from loaders.warehouse.postgres import NO_TIMEOUTS
 from orchestration.backup import dump_file
+from quotemill.errors import SettingsError, UpstreamError, UsageError
+from quotemill.warehouse.postgres import Warehouse
 
 # of the rows: 189 MB/s to 16 % of their text; zlib's own default makes 12 % of it, at 59 MB/s
 _COMPRESSION = 1

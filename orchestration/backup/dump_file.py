@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
-from loaders.errors import QuotemillError
 from loaders.warehouse.hypertables import Hypertable
+from quotemill.errors import QuotemillError
 
 PG_DUMP = "pg_dump"
 HYPERTABLES = "hypertables.json"

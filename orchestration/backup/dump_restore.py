@@ -17,7 +17,6 @@ from typing import IO
 import psycopg
 from psycopg import sql
 
-from loaders.errors import LockHeldError, SettingsError, UsageError
 from loaders.warehouse.hypertables import (
     Hypertable,
     extension_schema,
@@ -25,11 +24,14 @@ from loaders.warehouse.hypertables import (
     make_hypertable,
 )
 from loaders.warehouse.lock import load_lock
-from loaders.warehouse.ownership import foreign_relations, has_relation
-from loaders.warehouse.postgres import NO_TIMEOUTS, Warehouse
+from loaders.warehouse.ownership import foreign_relations
+from loaders.warehouse.postgres import NO_TIMEOUTS
 from orchestration.backup import dump_file
 from orchestration.backup.dump import DumpResult, Server, failure, inspect_server
 from orchestration.backup.dump_file import DumpFile, schema_entry
+from quotemill.errors import LockHeldError, SettingsError, UsageError
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation
 
 # PostgreSQL 17.12 (November 2026) numbers columns by this option. A pg_dump older than the server
 # writes it as a user's option; servers without it refuse it, and one that has it sets it by itself.

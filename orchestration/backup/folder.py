@@ -12,14 +12,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-from loaders.errors import LockHeldError, QuotemillError, SettingsError, UsageError
 from loaders.files import lock as locks
 from loaders.files import whole_file
 from loaders.files.folder import NO_ROOM, Folder
 from loaders.files.whole_file import hash_file
 from loaders.settings import Settings
-from loaders.settings.folders import require_absolute
 from loaders.warehouse.disks import existing_parent
+from quotemill.errors import LockHeldError, QuotemillError, SettingsError, UsageError
+from quotemill.settings.folders import require_absolute
 
 MANIFEST, DUMP, SETTINGS, ARCHIVE = "backup.json", "warehouse.dump", "settings.toml", "archive.csv"
 FORMAT = 1

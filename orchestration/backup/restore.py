@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loaders.errors import SettingsError
+from loaders.engine.progress import Reporter
 from loaders.loads import prepare_warehouse
-from loaders.progress import Reporter
 from loaders.settings import Settings, flatten
 from loaders.tq import landed
 from loaders.tq.tick_archive.files import find_lost_files
 from loaders.tq.tick_archive.folder import tick_folder
 from loaders.warehouse import migration_files
-from loaders.warehouse.postgres import Warehouse
 from orchestration.archive.folder import archive_root
 from orchestration.backup import dump_restore as restores
 from orchestration.backup import folder as folders
 from orchestration.backup.folder import Backup
 from orchestration.backup.settings_text import without_secrets
+from quotemill.errors import SettingsError
+from quotemill.warehouse.postgres import Warehouse
 
 _PLACES = ("home", "warehouse_url", "backup_folder")  # settings that may well differ now
 

@@ -16,19 +16,19 @@ from typing import IO, Any
 import psycopg
 
 from loaders import log
-from loaders.errors import UsageError
 from loaders.settings import Settings
 from loaders.ticks import store_state
 from loaders.tq import landed
 from loaders.tq.tick_archive.folder import tick_folder
 from loaders.warehouse import migrate, timescale
-from loaders.warehouse.ownership import has_relation
-from loaders.warehouse.postgres import Warehouse
 from orchestration.archive.folder import archive_root
 from orchestration.backup import dump
 from orchestration.backup import folder as folders
 from orchestration.backup.folder import Backup
 from orchestration.backup.settings_text import without_secrets
+from quotemill.errors import UsageError
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation
 
 _ARCHIVED = """
     select schema_name, path, view_name, codec, row_count, content_hash, size_bytes, written_at

@@ -9,21 +9,22 @@ import psycopg
 
 from loaders import sources
 from loaders.engine.check import Check, failed, run_checks
-from loaders.errors import QuotemillError, SettingsError
 from loaders.landing import indexes
 from loaders.settings import Settings
 from loaders.sources import landed_tables
 from loaders.ticks import store_state
 from loaders.warehouse import citus, distribution, hypertables, migrate, timescale
 from loaders.warehouse.migration_files import find_current_warehouse
-from loaders.warehouse.ownership import foreign_relations, has_relation, privileges
-from loaders.warehouse.postgres import Warehouse
+from loaders.warehouse.ownership import foreign_relations, privileges
 from orchestration.alerts import book, channels
 from orchestration.backup import folder as backups
 from orchestration.checks import folders
 from orchestration.checks import warehouse as warehouse_checks
 from orchestration.checks.edited_tables import list_differences
 from orchestration.schedule import jobs, ledger
+from quotemill.errors import QuotemillError, SettingsError
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation
 
 if TYPE_CHECKING:  # its module imports pyarrow
     from loaders.warehouse.tables import LandedTable

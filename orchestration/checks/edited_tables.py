@@ -7,8 +7,8 @@ from typing import NamedTuple
 import psycopg
 
 from loaders.warehouse.distribution import CODES, codes_relation, is_distributed
-from loaders.warehouse.ownership import has_relation
-from loaders.warehouse.postgres import Warehouse
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation
 
 _List = Callable[[psycopg.Connection, str, str], list[str]]
 

@@ -10,10 +10,10 @@ import psycopg
 from loaders.engine import failed_keys
 from loaders.engine.failed_keys import FailedKey
 from loaders.engine.jobs import requester
-from loaders.errors import UsageError
-from loaders.warehouse.postgres import Warehouse
 from orchestration.run import findings
 from orchestration.run.findings import Finding, Judgement
+from quotemill.errors import UsageError
+from quotemill.warehouse.postgres import Warehouse
 
 
 @dataclass(frozen=True)

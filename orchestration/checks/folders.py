@@ -6,13 +6,13 @@ from functools import partial
 from pathlib import Path
 
 from loaders.engine.check import Check, run_checks
-from loaders.errors import SettingsError
-from loaders.project import find_project
 from loaders.settings import Settings
 from loaders.warehouse import profiles
+from loaders.warehouse.dbt_project import find_project
 from loaders.warehouse.disks import existing_parent, list_disks
-from loaders.warehouse.ownership import has_relation
-from loaders.warehouse.postgres import Warehouse
+from quotemill.errors import SettingsError
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation
 
 
 def check(settings: Settings, warehouse: Warehouse | None) -> Iterator[Check]:

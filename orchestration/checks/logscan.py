@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from loaders import log, sources
-from loaders.errors import DataQualityError, QuotemillError, UsageError
 from loaders.files import whole_file
+from quotemill.errors import DataQualityError, QuotemillError, UsageError
 
 LEAST = "warning"
 LONGEST = 1_000_000  # bytes of a line; a longer one is damaged

@@ -6,9 +6,9 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from loaders.errors import DataQualityError, UsageError
-from loaders.warehouse.postgres import Warehouse
 from orchestration.archive.closed import require_chains
+from quotemill.errors import DataQualityError, UsageError
+from quotemill.warehouse.postgres import Warehouse
 
 
 def read(warehouse: Warehouse) -> list[dict[str, Any]]:

@@ -19,7 +19,13 @@ import psycopg
 
 from loaders import loads, trading_time
 from loaders.engine.request import LoadRequest
-from loaders.errors import (
+from loaders.loads import Display
+from loaders.settings import Settings
+from orchestration.checks import bar_comparison
+from orchestration.checks.bar_comparison import Comparison, Difference
+from orchestration.run import build as builds
+from orchestration.run.build import BuildResult
+from quotemill.errors import (
     DataQualityError,
     PartialError,
     QuotemillError,
@@ -27,13 +33,7 @@ from loaders.errors import (
     UsageError,
     most_severe,
 )
-from loaders.loads import Display
-from loaders.settings import Settings
-from loaders.warehouse.postgres import Warehouse
-from orchestration.checks import bar_comparison
-from orchestration.checks.bar_comparison import Comparison, Difference
-from orchestration.run import build as builds
-from orchestration.run.build import BuildResult
+from quotemill.warehouse.postgres import Warehouse
 
 SOURCE = "tdx"
 PARTS_OF_A_DAY = ("kline_5m", "kline_15m", "kline_30m", "kline_60m")

@@ -6,11 +6,11 @@ from decimal import Decimal
 from itertools import groupby
 from pathlib import Path
 
-from loaders.errors import UsageError
 from loaders.files import whole_file
 from loaders.trading_time import SHANGHAI
 from orchestration.checks.bar_comparison import Difference
 from orchestration.checks.reconcile import Reconciliation
+from quotemill.errors import UsageError
 
 SHOWN = 20  # differences of one cause in full
 

@@ -13,13 +13,13 @@ import psycopg
 from psycopg.rows import dict_row
 
 from loaders.engine.check import Check
-from loaders.errors import UsageError
 from loaders.ib.settings import IbSettings
 from loaders.settings import Settings
-from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.sql_files import read_sql
 from orchestration.archive.closed import require_chains
 from orchestration.checks import storage
+from quotemill.errors import UsageError
+from quotemill.warehouse.postgres import Warehouse
 
 PASS, FAIL, PENDING = "PASS", "FAIL", "PENDING"
 WORDS = {"ok": PASS, "fail": FAIL, "unknown": PENDING}

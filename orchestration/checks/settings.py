@@ -1,8 +1,8 @@
 """What settings must be beyond their own forms: an address, rules of the schedule."""
 
 from loaders.settings import Settings
-from loaders.warehouse.address import parse_address
 from orchestration.schedule import jobs
+from quotemill.warehouse.address import parse_address
 
 
 def check_settings(settings: Settings) -> None:

@@ -17,13 +17,13 @@ from loaders.settings import Settings
 from loaders.ticks import store_state
 from loaders.ticks.store_state import TickStoreState
 from loaders.warehouse import timescale
-from loaders.warehouse.ownership import has_relation
-from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.timescale import Timescale
 from orchestration.run import build_record, findings
 from orchestration.run.findings import Finding
 from orchestration.schedule import jobs as scheduled
 from orchestration.schedule import ledger
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation
 
 NO_ACTIONS = (
     "no source of corporate actions was ever read, so adjusted prices equal raw ones: "

@@ -11,8 +11,8 @@ import psycopg
 from loaders.engine.check import Check
 from loaders.settings import Settings
 from loaders.warehouse.disks import existing_parent
-from loaders.warehouse.ownership import has_relation
-from loaders.warehouse.postgres import Warehouse
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation
 
 VIEW = "chain_intraday"
 LEAST_SHARE, ENOUGH = 0.2, 100 * 2**30  # free on a disk: share, or bytes

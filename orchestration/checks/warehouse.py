@@ -8,12 +8,12 @@ import psycopg
 
 from loaders.engine import job_list
 from loaders.engine.check import Check, run_checks
-from loaders.errors import SettingsError
 from loaders.settings import Settings
 from loaders.warehouse import migration_files
-from loaders.warehouse.ownership import has_relation
-from loaders.warehouse.postgres import Warehouse
 from orchestration.checks import status
+from quotemill.errors import SettingsError
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation
 
 LONG_HELD = timedelta(days=1)
 OTHERS = 5  # connections that a build opens besides those of our readers

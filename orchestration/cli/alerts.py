@@ -7,9 +7,9 @@ import typer
 
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
-from loaders.errors import UpstreamError
 from loaders.settings import load_settings
 from loaders.warehouse.postgres import find_warehouse
+from quotemill.errors import UpstreamError
 
 app = typer.Typer(
     help="Report problems once, to the channels of the settings.", no_args_is_help=True

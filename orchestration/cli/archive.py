@@ -10,10 +10,11 @@ import typer
 from loaders import log as runlog
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
-from loaders.errors import UsageError
 from loaders.settings import Settings, load_settings
-from loaders.warehouse.postgres import Warehouse, require_warehouse
+from loaders.warehouse.postgres import require_warehouse
 from orchestration.run.metrics import measure_command
+from quotemill.errors import UsageError
+from quotemill.warehouse.postgres import Warehouse
 
 if TYPE_CHECKING:  # its module imports pyarrow
     from orchestration.archive.restore import RestoreResult

@@ -9,8 +9,8 @@ import typer
 
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag, ReplaceYes
-from loaders.errors import UsageError
 from loaders.settings import load_settings
+from quotemill.errors import UsageError
 
 app = typer.Typer()
 _Folder = Annotated[

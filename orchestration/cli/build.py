@@ -9,11 +9,11 @@ import typer
 from loaders import loads
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
-from loaders.errors import UsageError
 from loaders.settings import load_settings
 from orchestration.run import build as builds
 from orchestration.run.build import BuildResult
 from orchestration.run.metrics import measure_builds, measure_command
+from quotemill.errors import UsageError
 
 
 def build_command(

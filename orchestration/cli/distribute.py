@@ -7,8 +7,8 @@ import typer
 
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
-from loaders.errors import UsageError
 from loaders.settings import load_settings
+from quotemill.errors import UsageError
 
 if TYPE_CHECKING:
     from orchestration.distribute import Distribution

@@ -11,9 +11,9 @@ from typer.core import TyperGroup
 
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
-from loaders.errors import PartialError, UsageError
 from loaders.settings import load_settings
 from orchestration.cli.archive import prepare_warehouse
+from quotemill.errors import PartialError, UsageError
 
 if TYPE_CHECKING:  # its module imports pyarrow
     from collections.abc import Sequence

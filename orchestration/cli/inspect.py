@@ -8,9 +8,9 @@ import typer
 from loaders.cli import jobs, shell
 from loaders.cli.checks import print_checks
 from loaders.cli.shell import JsonFlag
-from loaders.errors import UsageError, most_severe
 from loaders.settings import load_settings
 from loaders.warehouse.migration_files import find_current_warehouse
+from quotemill.errors import UsageError, most_severe
 
 FreshnessAt = Annotated[
     str | None, typer.Option("--as-of", help="Evaluate freshness as of this time.")

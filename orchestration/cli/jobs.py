@@ -14,11 +14,11 @@ import typer
 from loaders.cli import jobs as load_jobs
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
-from loaders.errors import PartialError, UsageError
 from loaders.files import whole_file
 from loaders.settings import load_settings
 from loaders.warehouse.migration_files import find_current_warehouse
-from loaders.warehouse.postgres import Warehouse
+from quotemill.errors import PartialError, UsageError
+from quotemill.warehouse.postgres import Warehouse
 
 if TYPE_CHECKING:
     from loaders.engine.job_status import JobView

@@ -11,13 +11,13 @@ from loaders.cli import load, shell
 from loaders.cli.shell import AsOf, JsonFlag, Verbose
 from loaders.engine import metrics
 from loaders.engine.result import LoadResult
-from loaders.errors import INTERRUPTED, QuotemillError, most_severe
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.cli import build
 from orchestration.run import build as builds
 from orchestration.run.metrics import measure_builds
 from orchestration.run.stages import BUILD_WAIT
+from quotemill.errors import INTERRUPTED, QuotemillError, most_severe
 
 
 @functools.wraps(load.run_command)  # with its options

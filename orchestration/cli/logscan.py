@@ -9,8 +9,8 @@ import typer
 from loaders import log, sources
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
-from loaders.errors import DataQualityError, UsageError
 from loaders.settings import load_settings
+from quotemill.errors import DataQualityError, UsageError
 
 if TYPE_CHECKING:
     from orchestration.checks import logscan

@@ -8,10 +8,10 @@ import typer
 from loaders import loads
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
-from loaders.errors import DataQualityError, UsageError
 from loaders.settings import load_settings
 from orchestration.run import build as builds
 from orchestration.run import build_record, manifest
+from quotemill.errors import DataQualityError, UsageError
 
 app = typer.Typer(help="The result of each completed build, as files.", no_args_is_help=True)
 

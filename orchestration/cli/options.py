@@ -7,9 +7,9 @@ import typer
 
 from loaders.cli import shell
 from loaders.cli.shell import EvaluatedAt, JsonFlag
-from loaders.errors import DataQualityError, UsageError
 from loaders.settings import load_settings
 from loaders.warehouse.postgres import require_warehouse
+from quotemill.errors import DataQualityError, UsageError
 
 app = typer.Typer(
     no_args_is_help=True, help="The stages in which the universe of option chains grows."

@@ -9,8 +9,8 @@ import typer
 
 from loaders.cli import shell
 from loaders.cli.shell import DeleteYes, JsonFlag
-from loaders.errors import DataQualityError, UsageError
 from loaders.settings import load_settings
+from quotemill.errors import DataQualityError, UsageError
 
 app = typer.Typer(
     help="Fetch, start, stop, check and remove the QuestDB server of this home.",

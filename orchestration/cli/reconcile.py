@@ -8,8 +8,8 @@ import typer
 
 from loaders.cli import shell
 from loaders.cli.shell import AsOf, JsonFlag
-from loaders.errors import UsageError
 from loaders.settings import load_settings
+from quotemill.errors import UsageError
 
 
 def reconcile_command(
@@ -38,11 +38,11 @@ def reconcile_command(
     """
     from loaders import loads
     from loaders.cli.progress import reporter
-    from loaders.tdx.code_forms import read_codes
     from loaders.warehouse.postgres import require_warehouse
     from orchestration.checks import reconcile, reconcile_report
     from orchestration.run import build
     from orchestration.run.metrics import measure_command
+    from quotemill.codes import read_codes
 
     settings = load_settings()
     shell.start_logs(settings)

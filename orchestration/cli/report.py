@@ -8,9 +8,9 @@ import typer
 
 from loaders.cli import shell
 from loaders.cli.shell import EvaluatedAt, JsonFlag
-from loaders.errors import UsageError
 from loaders.settings import load_settings
 from loaders.warehouse.migration_files import find_current_warehouse
+from quotemill.errors import UsageError
 
 
 def report_command(

@@ -11,13 +11,13 @@ from loaders.cli import shell
 from loaders.cli.load import name_configured
 from loaders.cli.progress import reporter
 from loaders.cli.shell import AsOf, JsonFlag, Verbose
-from loaders.errors import SettingsError
 from loaders.settings import Settings
 from orchestration import nightly
 from orchestration.alerts.check import load_settings_or_notify
 from orchestration.cli import build
 from orchestration.run import build as builds
 from orchestration.run.stages import RunResult
+from quotemill.errors import SettingsError
 
 NO_SETTINGS = "`quotemill init` writes a quotemill.toml; `quotemill run` loads what it configures"
 

@@ -11,13 +11,13 @@ import typer
 
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
-from loaders.errors import UsageError
-from loaders.project import find_project
 from loaders.settings import load_settings
-from loaders.settings.files import find_files
 from loaders.settings.listing import list_settings
 from loaders.settings.saving import save_settings
+from loaders.warehouse.dbt_project import find_project
 from orchestration.checks.settings import check_settings
+from quotemill.errors import UsageError
+from quotemill.settings.files import find_files
 
 FILE = "quotemill.toml"
 

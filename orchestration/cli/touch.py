@@ -7,10 +7,10 @@ import typer
 
 from loaders import loads, sources
 from loaders.cli import shell
-from loaders.errors import UsageError
 from loaders.landing import change_feed
 from loaders.settings import load_settings
 from orchestration.run import build as builds
+from quotemill.errors import UsageError
 
 
 def touch_command(

@@ -11,23 +11,20 @@ import typer
 
 from loaders.cli import shell
 from loaders.cli.shell import DeleteYes, JsonFlag, ReplaceYes
-from loaders.errors import SettingsError, UsageError
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.embedded import server as embedded
 from loaders.warehouse.embedded import sizes
 from loaders.warehouse.embedded.access import READER
 from loaders.warehouse.embedded.binaries import client_tool
-from loaders.warehouse.postgres import (
-    Warehouse,
-    allow_embedded,
-    open_warehouse,
-    require_warehouse,
-)
+from loaders.warehouse.postgres import open_warehouse, require_warehouse
 from loaders.warehouse.reader import admit_reader
 from orchestration.backup import dump as dumps
 from orchestration.backup import dump_restore as restores
 from orchestration.cli import distribute, upgrade_timescale
 from orchestration.run import build as builds
+from quotemill.errors import SettingsError, UsageError
+from quotemill.warehouse.opening import allow_embedded
+from quotemill.warehouse.postgres import Warehouse
 
 app = typer.Typer(
     help="Start, stop, inspect, dump, restore and remove the warehouse.", no_args_is_help=True

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from loaders.errors import SettingsError
 from loaders.files import whole_file
+from quotemill.errors import SettingsError
 
 TOKEN_BYTES = 32
 SIGNED_IN = timedelta(days=30)  # how long a browser that gave the token may stay

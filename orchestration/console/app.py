@@ -10,7 +10,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from loaders.errors import QuotemillError, UsageError
 from orchestration.console.api import (
     commands,
     connection,
@@ -33,6 +32,7 @@ from orchestration.console.pages import routes as pages
 from orchestration.console.pages.site import Site
 from orchestration.console.security import Application, Guard
 from orchestration.console.watching import JobWatch
+from quotemill.errors import QuotemillError, UsageError
 
 DESCRIPTION = (
     "Each call is the function behind a command of quotemill, which its description names. A call "

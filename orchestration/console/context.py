@@ -9,14 +9,14 @@ from typing import TypeVar
 import psycopg
 
 from loaders import sources
-from loaders.errors import SettingsError
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.migration_files import find_current_warehouse
-from loaders.warehouse.postgres import Warehouse
 from orchestration.console.access import Access
 from orchestration.console.limits import Limits
 from orchestration.console.processes import Commands, Spawn, Spawner
 from orchestration.console.reading import Readers
+from quotemill.errors import SettingsError
+from quotemill.warehouse.postgres import Warehouse
 
 T = TypeVar("T")
 FOLDER = "console"  # of the home

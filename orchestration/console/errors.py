@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 
 from loaders import log
-from loaders.errors import (
+from quotemill.errors import (
     DataQualityError,
     LockHeldError,
     PartialError,

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from loaders.errors import QuotemillError, UpstreamError, sqlstate
 from loaders.settings import Settings
 from loaders.warehouse.migration_files import find_current_warehouse
-from loaders.warehouse.postgres import Warehouse
+from quotemill.errors import QuotemillError, UpstreamError, sqlstate
+from quotemill.warehouse.postgres import Warehouse
 
 _CANCELLED = "57014"
 T = TypeVar("T")

@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loaders import signals
-from loaders.errors import SettingsError, UsageError
-from loaders.project import install_hint
+from loaders.engine import signals
 from loaders.settings import Settings
 from orchestration.console.access import Access
+from quotemill.errors import SettingsError, UsageError
+from quotemill.installation import install_hint
 
 if TYPE_CHECKING:
     from orchestration.console.limits import Limits

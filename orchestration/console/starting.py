@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from loaders import sources
 from loaders.engine import jobs
-from loaders.errors import QuotemillError, SettingsError, UpstreamError, UsageError
 from orchestration.console.context import Console
 from orchestration.console.processes import Command
+from quotemill.errors import QuotemillError, SettingsError, UpstreamError, UsageError
 
 WAIT = 30.0  # seconds until a load has its number; a first one makes the warehouse
 # what a caller may start by its words, with the options that it takes: j is --json, a is --as-of

@@ -12,9 +12,9 @@ from starlette.concurrency import run_in_threadpool
 
 from loaders.engine import job_status
 from loaders.engine.job_status import JobView
-from loaders.errors import QuotemillError, UsageError
 from orchestration.console.context import Console
 from orchestration.console.errors import Busy, NotThere, describe
+from quotemill.errors import QuotemillError, UsageError
 
 FRESH = 1.0  # seconds that a view serves all who ask
 QUIET = 15.0  # seconds without news until a sign of life

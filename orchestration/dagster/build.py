@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 
 from loaders import sources
-from loaders.progress import Silent
+from loaders.engine.progress import Silent
 from loaders.settings import Settings
 from loaders.trading_time import SHANGHAI
 from orchestration import nightly

@@ -11,10 +11,10 @@ from typing import Any
 
 import dagster as dg
 
-from loaders.errors import INTERRUPTED, LockHeldError, QuotemillError, UpstreamError
-from loaders.masks import mask_logins
-from loaders.signals import handled
+from loaders.engine.signals import handled
 from orchestration.schedule.runner import executable
+from quotemill.errors import INTERRUPTED, LockHeldError, QuotemillError, UpstreamError
+from quotemill.masks import mask_logins
 
 # what is away or locked now may not be in a minute; the next start of the job comes anyway
 RETRIES, RETRY_SECONDS = 5, 60

@@ -9,7 +9,6 @@ import os
 import dagster as dg
 
 from loaders import sources
-from loaders.errors import SettingsError
 from loaders.loads import require_configured
 from loaders.settings import Settings, load_settings
 from orchestration.dagster.build import make_build
@@ -18,6 +17,7 @@ from orchestration.dagster.models import read_models
 from orchestration.dagster.schedules import NIGHT, Assets, make_retry, make_schedule
 from orchestration.schedule import jobs as schedule_jobs
 from orchestration.schedule.listing import read_rows
+from quotemill.errors import SettingsError
 
 
 @dg.definitions

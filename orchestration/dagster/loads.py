@@ -8,10 +8,10 @@ import dagster as dg
 from loaders import sources
 from loaders.engine.request import LoadRequest
 from loaders.engine.source import Source
-from loaders.errors import LockHeldError, NotDue, PartialError
 from loaders.settings import Settings
 from orchestration.dagster.build import build_touched
 from orchestration.dagster.commands import Answer, raise_failure, run_command
+from quotemill.errors import LockHeldError, NotDue, PartialError
 
 CHECK = "loaded"
 Task = Mapping[str, Any]  # of the JSON of a load

@@ -8,12 +8,12 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from loaders.errors import QuotemillError
 from loaders.files import whole_file
 from loaders.settings import Settings
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.run import build as builds
 from orchestration.run.build_record import fingerprint_project
+from quotemill.errors import QuotemillError
 
 _BUILT = ("model", "seed", "snapshot")
 _FINDINGS = "findings"  # the model that reads every model of findings

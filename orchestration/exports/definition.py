@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any, Self
 
-from loaders.errors import UsageError
+from quotemill.errors import UsageError
 
 FORMS = ("parquet", "csv", "qlib", "excel")
 ADJUSTMENTS = ("none", "qfq", "hfq")

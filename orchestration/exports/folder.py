@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from loaders.errors import LockHeldError, QuotemillError, UsageError
 from loaders.files import folder as folders
 from loaders.files import lock, whole_file
 from loaders.files.whole_file import hash_file, unfinished
 from orchestration.exports.definition import Definition
+from quotemill.errors import LockHeldError, QuotemillError, UsageError
 
 MANIFEST, JOURNAL = "manifest.json", ".export.jsonl"
 # of theirs that were being written; those that stand beside the files, with DuckDB's log

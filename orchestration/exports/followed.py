@@ -8,12 +8,12 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from loaders.errors import QuotemillError, SettingsError, UsageError
-from loaders.warehouse.postgres import Warehouse
 from orchestration.exports import inputs
 from orchestration.exports.definition import Definition
 from orchestration.exports.folder import Folder, State
 from orchestration.exports.forms import FORMS
+from quotemill.errors import QuotemillError, SettingsError, UsageError
+from quotemill.warehouse.postgres import Warehouse
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
 _COLUMNS = "name, what, form, codes, since, adjust, folder"

@@ -17,8 +17,8 @@ import psycopg
 from psycopg import sql
 
 from loaders.landing.change_feed import move_cursor
-from loaders.warehouse.postgres import Warehouse
 from orchestration.exports.source import Source, explaining
+from quotemill.warehouse.postgres import Warehouse
 
 DAY, CODE = "day", "code"
 # How far a change of what a view reads reaches: into its rows of the same code and day, or of the

@@ -7,10 +7,10 @@ from datetime import date, timedelta
 import psycopg
 import pyarrow as pa
 
-from loaders.errors import UsageError
 from orchestration.exports.inputs import Changes
 from orchestration.exports.source import Source, explaining, list_days
-from orchestration.readers.arrow import stream_rows
+from quotemill.errors import UsageError
+from quotemill.readers.arrow import stream_rows
 
 WHOLE, DAYLESS = "all", "none"
 

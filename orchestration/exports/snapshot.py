@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import IsolationLevel, sql
 
-from loaders.warehouse.postgres import NO_TIMEOUTS_ONCE, Warehouse
+from loaders.warehouse.postgres import NO_TIMEOUTS_ONCE
+from quotemill.warehouse.postgres import Warehouse
 
 
 @dataclass(frozen=True)

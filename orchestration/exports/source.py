@@ -11,11 +11,11 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from loaders.errors import UsageError
-from loaders.warehouse.ownership import has_relation
-from loaders.warehouse.postgres import Warehouse
 from orchestration.exports.definition import Definition
-from orchestration.readers.klines import find_securities
+from quotemill.errors import UsageError
+from quotemill.readers.klines import find_securities
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation
 
 # the first that is there: of bars of a period the feed names its start
 DAYS = ("week_start", "month_start", "trade_date", "trading_day", "ex_date")

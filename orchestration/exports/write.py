@@ -7,9 +7,8 @@ from pathlib import Path
 
 import psycopg
 
-from loaders.errors import UsageError
-from loaders.progress import Reporter
-from loaders.warehouse.postgres import NO_TIMEOUTS_ONCE, Warehouse
+from loaders.engine.progress import Reporter
+from loaders.warehouse.postgres import NO_TIMEOUTS_ONCE
 from orchestration.exports import inputs
 from orchestration.exports.definition import Definition
 from orchestration.exports.folder import Files, Folder, State
@@ -19,6 +18,8 @@ from orchestration.exports.forms.form import Form, Plan
 from orchestration.exports.parts import Part, choose_changed
 from orchestration.exports.snapshot import Snapshot, hold_snapshot
 from orchestration.exports.source import Source
+from quotemill.errors import UsageError
+from quotemill.warehouse.postgres import Warehouse
 
 # parts that become whole together: each costs a flush to disk
 _TOGETHER, _TOGETHER_BYTES = 64, 2**26

@@ -9,9 +9,9 @@ import psycopg
 from loaders import sources
 from loaders.engine.coverage import Period
 from loaders.settings import Settings
-from loaders.warehouse.postgres import Warehouse
 from orchestration.report import grid
 from orchestration.report.grid import Grid
+from quotemill.warehouse.postgres import Warehouse
 
 
 def grids(

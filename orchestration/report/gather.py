@@ -13,8 +13,6 @@ from psycopg.rows import dict_row
 from loaders import sources
 from loaders.engine.check import Check
 from loaders.settings import Settings
-from loaders.warehouse.ownership import has_relation
-from loaders.warehouse.postgres import Warehouse
 from orchestration.checks import status
 from orchestration.checks.status import Status
 from orchestration.report import coverage, runs, space
@@ -23,6 +21,8 @@ from orchestration.report.runs import Runs
 from orchestration.report.space import Space
 from orchestration.run import findings
 from orchestration.run.findings import Finding
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation
 
 T = TypeVar("T")
 SHOWN = 20  # findings listed for each check

@@ -9,8 +9,8 @@ import psycopg
 from psycopg.rows import dict_row
 
 from loaders.engine import job_list
-from loaders.warehouse.ownership import has_relation
 from orchestration.run import build_record, history
+from quotemill.warehouse.schemas import has_relation
 
 Row = dict[str, Any]
 MOST = 400  # the newest of each lane, command and kind: a gateway is asked every five minutes

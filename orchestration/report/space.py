@@ -11,8 +11,9 @@ import psycopg
 from loaders.engine.metrics import Metric
 from loaders.settings import Settings
 from loaders.warehouse.disks import Disk, list_disks
-from loaders.warehouse.ownership import has_relation, owned_schemas
+from loaders.warehouse.ownership import owned_schemas
 from loaders.warehouse.space import space
+from quotemill.warehouse.schemas import has_relation
 
 MOST = 25  # tables listed by name, the largest
 # of ops.metrics, where `source` is a table, `archive`, or empty for all tables

@@ -14,25 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from loaders import loads, log
-from loaders.errors import (
-    DataQualityError,
-    QuotemillError,
-    SettingsError,
-    UpstreamError,
-    UsageError,
-)
-from loaders.progress import Silent
-from loaders.project import find_project
-from loaders.refusals import explain_refusal
+from loaders.engine.progress import Silent
 from loaders.settings import Settings
 from loaders.warehouse import citus, migration_files
+from loaders.warehouse.dbt_project import find_project
 from loaders.warehouse.embedded.machine import machine
-from loaders.warehouse.postgres import (
-    Warehouse,
-    find_warehouse,
-    open_warehouse,
-    require_warehouse,
-)
+from loaders.warehouse.postgres import find_warehouse, open_warehouse, require_warehouse
 from loaders.warehouse.profiles import write_profile
 from orchestration.run import manifest
 from orchestration.run.build_order import prices_first
@@ -40,6 +27,15 @@ from orchestration.run.build_record import FIGURES, Wait, build_lock, recorded_b
 from orchestration.run.quick_dbt import quick_dbt
 from orchestration.run.seed_files import readable_seeds
 from orchestration.run.syntax_trees import built_one_at_a_time
+from quotemill.errors import (
+    DataQualityError,
+    QuotemillError,
+    SettingsError,
+    UpstreamError,
+    UsageError,
+)
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.refusals import explain_refusal
 
 # dbt's commands that write into the warehouse
 _WRITING = frozenset({"build", "run", "seed", "snapshot", "clone", "retry"})

@@ -20,13 +20,13 @@ import psycopg
 from psycopg.rows import dict_row
 
 from loaders import log, sources
-from loaders.errors import LockHeldError, UsageError
 from loaders.landing import change_feed
-from loaders.project import find_project
 from loaders.settings import Settings
+from loaders.warehouse.dbt_project import find_project
 from loaders.warehouse.lock import is_held
-from loaders.warehouse.ownership import INNER_SCHEMAS
-from loaders.warehouse.postgres import Warehouse
+from quotemill.errors import LockHeldError, UsageError
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import INNER_SCHEMAS
 
 LOCK = "quotemill:build"
 WAIT_POLL = 1.0  # seconds between two tries while waiting for the lock

@@ -10,10 +10,10 @@ import psycopg
 
 from loaders import sources
 from loaders.engine.request import LoadRequest
-from loaders.errors import QuotemillError
 from loaders.settings import Settings
-from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import find_warehouse
+from quotemill.errors import QuotemillError
+from quotemill.warehouse.schemas import has_relation
 
 # whether a job, or its retry, loaded all that a part of a run asks for, as of that time or later
 _LOADED = """

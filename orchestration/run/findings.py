@@ -18,9 +18,9 @@ import psycopg
 from psycopg.rows import class_row
 
 from loaders.engine import failed_keys
-from loaders.errors import UsageError
-from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.sql_files import read_sql
+from quotemill.errors import UsageError
+from quotemill.warehouse.schemas import has_relation
 
 SEVERITIES = ("error", "warning", "info")
 STATES = ("new", "standing", "acknowledged")

@@ -20,13 +20,13 @@ from psycopg.rows import dict_row
 from loaders import loads, log
 from loaders.engine import metrics
 from loaders.engine.metrics import Metric
-from loaders.errors import QuotemillError, SettingsError, innermost
-from loaders.progress import Silent
+from loaders.engine.progress import Silent
 from loaders.settings import Settings
 from loaders.warehouse.lock import is_held
-from loaders.warehouse.ownership import has_relation
-from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.sql_files import read_sql
+from quotemill.errors import QuotemillError, SettingsError, innermost
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation
 
 LOCK = "quotemill:run:"  # followed by the run's id
 INTERRUPTED = 130  # exit code after Ctrl-C

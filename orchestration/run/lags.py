@@ -7,8 +7,8 @@ import psycopg
 from psycopg.rows import class_row
 
 from loaders.engine.metrics import Metric, measure_stage
-from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.sql_files import read_sql
+from quotemill.warehouse.schemas import has_relation
 
 
 @dataclass(frozen=True)

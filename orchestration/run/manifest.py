@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from loaders import sources
-from loaders.errors import UsageError
 from loaders.settings import Settings
-from loaders.warehouse.postgres import Warehouse
+from quotemill.errors import UsageError
+from quotemill.warehouse.postgres import Warehouse
 
 KIND = "quotemill manifest"
 VERSION = 1

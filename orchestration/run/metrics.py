@@ -4,12 +4,12 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 
-from loaders import request_counts
 from loaders.engine.metrics import Metric, measure_stage, record
-from loaders.errors import INTERRUPTED
+from loaders.requests import counts as request_counts
 from loaders.settings import Settings
 from orchestration.run.build import BuildResult
 from orchestration.run.findings import SEVERITIES, Judgement
+from quotemill.errors import INTERRUPTED
 
 
 @contextlib.contextmanager

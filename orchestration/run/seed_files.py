@@ -16,7 +16,7 @@ import psycopg
 import yaml
 from psycopg import sql
 
-from loaders.warehouse.postgres import Warehouse, WarehouseAway
+from quotemill.warehouse.postgres import Warehouse, WarehouseAway
 
 # dbt_project.yml has the folder of seeds from here, or the project's own
 FOLDER = "QUOTEMILL_SEEDS"

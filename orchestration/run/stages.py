@@ -11,15 +11,6 @@ from loaders import loads, log, sources
 from loaders.engine.metrics import Metric
 from loaders.engine.request import LoadRequest
 from loaders.engine.result import LoadResult, not_due, stopped
-from loaders.errors import (
-    DataQualityError,
-    LockHeldError,
-    NotDue,
-    PartialError,
-    QuotemillError,
-    UpstreamError,
-    most_severe,
-)
 from loaders.loads import Display
 from loaders.settings import Settings
 from loaders.warehouse.postgres import NO_TIMEOUTS_ONCE, open_warehouse
@@ -29,6 +20,15 @@ from orchestration.run.build import BuildResult
 from orchestration.run.calendar_check import nothing_to_do
 from orchestration.run.findings import Judgement
 from orchestration.run.lags import Lag, measure_lags, read_lags
+from quotemill.errors import (
+    DataQualityError,
+    LockHeldError,
+    NotDue,
+    PartialError,
+    QuotemillError,
+    UpstreamError,
+    most_severe,
+)
 
 if TYPE_CHECKING:
     import psycopg

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from loaders.errors import SettingsError, UpstreamError
 from orchestration.schedule.jobs import Job, Row
 from orchestration.schedule.timing import Timing
+from quotemill.errors import SettingsError, UpstreamError
 
 # a start that is not caught up may be this late
 GRACE = timedelta(minutes=2)

@@ -8,11 +8,11 @@ from datetime import datetime
 
 from loaders import sources
 from loaders.engine.operations import ScheduledJob
-from loaders.errors import SettingsError
 from loaders.settings import Settings
 from orchestration.schedule import timing
 from orchestration.schedule.settings import JobSettings
 from orchestration.schedule.timing import Timing
+from quotemill.errors import SettingsError
 
 PROGRAMS = ("quotemill", "loaders")
 

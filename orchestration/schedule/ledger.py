@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 import psycopg
 from psycopg.rows import class_row
 
-from loaders.warehouse.ownership import has_relation
 from orchestration.run import history
 from orchestration.schedule import due
 from orchestration.schedule.due import Decision
 from orchestration.schedule.jobs import Job, Row
+from quotemill.warehouse.schemas import has_relation
 
 TABLE = "ops.schedules"
 OVERDUE = timedelta(minutes=30)

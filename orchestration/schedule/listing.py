@@ -7,11 +7,11 @@ from typing import Any
 
 import psycopg
 
-from loaders.errors import SettingsError, UsageError
 from loaders.settings import Settings
 from loaders.warehouse.postgres import find_warehouse
 from orchestration.schedule import due, ledger
 from orchestration.schedule.jobs import Job, Row, survey
+from quotemill.errors import SettingsError, UsageError
 
 NO_JOB = "no source is configured, so there is no job to start"
 

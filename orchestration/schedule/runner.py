@@ -15,16 +15,16 @@ from pathlib import Path
 from urllib.parse import quote
 
 from loaders import log
-from loaders.errors import LockHeldError, PartialError, SettingsError, most_severe
 from loaders.files import lock as locks
 from loaders.files.process import end_group
-from loaders.project import install_hint
 from loaders.warehouse.embedded.places import unusable
-from loaders.warehouse.postgres import Warehouse
 from orchestration.run import history as runs
 from orchestration.schedule import due, ledger, output
 from orchestration.schedule.due import Decision
 from orchestration.schedule.jobs import Job, Row
+from quotemill.errors import LockHeldError, PartialError, SettingsError, most_severe
+from quotemill.installation import install_hint
+from quotemill.warehouse.postgres import Warehouse
 
 INTERRUPTED = 128 + signal.SIGINT
 CLOCK_CHECK = 60.0  # seconds: the clock may be set while a start is awaited

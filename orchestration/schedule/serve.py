@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable, Mapping
 
 from loaders import log
-from loaders.errors import QuotemillError
 from orchestration.schedule.jobs import Job
 from orchestration.schedule.runner import Runner
+from quotemill.errors import QuotemillError
 
 
 class Server:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from loaders.section import Section
+from quotemill.settings.section import Section
 
 
 class JobSettings(Section):

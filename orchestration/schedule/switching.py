@@ -4,13 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from loaders.errors import SettingsError
 from loaders.settings import Settings
 from loaders.warehouse.migration_files import is_current
-from loaders.warehouse.postgres import Warehouse, find_warehouse, open_warehouse
+from loaders.warehouse.postgres import find_warehouse, open_warehouse
 from orchestration.schedule import ledger
 from orchestration.schedule.jobs import Job, survey
 from orchestration.schedule.listing import NO_JOB, get_job, list_names, read_rows
+from quotemill.errors import SettingsError
+from quotemill.warehouse.postgres import Warehouse
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ def open_prepared(settings: Settings) -> Warehouse:
     """Open the warehouse; bring it to this version only where it is older, as jobs run often."""
     warehouse = open_warehouse(settings)
     if not warehouse.ask(is_current):
+        from loaders.engine.progress import Silent
         from loaders.loads import prepare_warehouse
-        from loaders.progress import Silent
 
         warehouse = prepare_warehouse(settings, Silent())
     return warehouse

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 import psycopg
 from psycopg import sql
 
-from loaders.errors import LockHeldError, QuotemillError, SettingsError, UpstreamError
 from loaders.warehouse.hypertables import make_hypertable
 from loaders.warehouse.postgres import NO_TIMEOUTS
 from loaders.warehouse.sql_files import read_sql
 from orchestration.timescale.table_content import Content, content
+from quotemill.errors import LockHeldError, QuotemillError, SettingsError, UpstreamError
 
 _PATIENCE = "30s"  # for users of the table: all later readers wait behind us
 

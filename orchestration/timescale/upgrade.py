@@ -14,16 +14,16 @@ import psycopg
 from psycopg import sql
 
 from loaders import sources
-from loaders.errors import SettingsError
 from loaders.settings import Settings
 from loaders.warehouse import timescale
 from loaders.warehouse.hypertables import TableName, hypertables
 from loaders.warehouse.ownership import owned_schemas
-from loaders.warehouse.postgres import Warehouse
 from orchestration.backup import dump
 from orchestration.run.build import invoke
 from orchestration.run.build_record import build_lock
 from orchestration.timescale import conversion
+from quotemill.errors import SettingsError
+from quotemill.warehouse.postgres import Warehouse
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from psycopg.conninfo import conninfo_to_dict
 from loaders.tdx.tables import KLINE_DAILY, TABLES
 from loaders.warehouse.embedded import server as embedded
 from loaders.warehouse.migrate import prepare
-from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.tables import LandedTable
+from quotemill.warehouse.postgres import Warehouse
 
 
 @contextmanager

@@ -100,9 +100,9 @@ def _load_pair(
 
 def load_folder(dsn: str, home: str, folder: str) -> Figures:
     """One load of the folder, in this process."""
+    from loaders.engine.progress import Silent
     from loaders.engine.request import LoadRequest
     from loaders.loads import run_load
-    from loaders.progress import Silent
     from loaders.settings import load_settings
 
     settings = load_settings(

@@ -17,14 +17,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from loaders.ticks.frame import LEVELS, DayKey, day_frame
+from loaders.ticks.frame import day_frame
 from loaders.ticks.questdb import server
-from loaders.ticks.questdb.http import QuestdbHttp
 from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.settings import QuestdbSettings
 from loaders.ticks.tables import MAIN_TICKS
 from loaders.tq.tick_archive.files import file_name, write_file
 from loaders.tq.tick_archive.folder import TickFolder
+from quotemill.ticks.columns import LEVELS, DayKey
+from quotemill.ticks.questdb_http import QuestdbHttp
 
 SETTINGS = QuestdbSettings(port=0, fsync=False, min_free_gb=0)
 PARQUET = {

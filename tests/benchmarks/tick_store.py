@@ -16,16 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import questdb
 
-from loaders.ticks.frame import DayKey
 from loaders.ticks.questdb import server as questdb_server
-from loaders.ticks.questdb.http import QuestdbHttp
 from loaders.ticks.questdb.jar import VERSION
 from loaders.ticks.questdb.rows import as_stored, with_flag
-from loaders.ticks.questdb.server import Address
 from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.settings import QuestdbSettings
-from loaders.ticks.store import StoreError
 from loaders.ticks.tables import MAIN_TICKS
+from quotemill.ticks.columns import DayKey
+from quotemill.ticks.questdb_http import Address, QuestdbHttp, StoreError
 from tests.benchmarks.page import Aim, at_least, paragraph, table
 from tests.benchmarks.peers import running_peer
 from tests.ticks import day_of_ticks

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from loaders.ticks.frame import DayKey
 from loaders.ticks.questdb import server as questdb_server
 from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.settings import QuestdbSettings
+from quotemill.ticks.columns import DayKey
 from tests.ticks import day_of_ticks
 
 SETTINGS = QuestdbSettings(port=0, fsync=False)

@@ -11,7 +11,6 @@ import pytest
 
 from loaders import loads
 from loaders.engine.request import LoadRequest
-from loaders.errors import UsageError
 from loaders.sandbox.tdx.replay import ReplayMarket
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.warehouse.postgres import open_warehouse
@@ -19,6 +18,7 @@ from orchestration.checks import doctor, edited_tables, status
 from orchestration.cli.touch import touch_command
 from orchestration.run import build, stages
 from orchestration.run.stages import RunResult
+from quotemill.errors import UsageError
 from tests.conftest import DBT_DATABASE
 from tests.integration.tdx_load.bench import Bench, bench
 

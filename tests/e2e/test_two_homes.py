@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from loaders.engine.progress import Silent
 from loaders.loads import prepare_warehouse
-from loaders.progress import Silent
 from loaders.settings import Settings, load_settings
-from loaders.warehouse.postgres import Warehouse
 from orchestration.run import build
+from quotemill.warehouse.postgres import Warehouse
 from tests.bench import warehouse_url
 from tests.conftest import DBT_DATABASE
 from tests.integration.dbt.raw import bar, land, trading_day

@@ -149,7 +149,7 @@ def main() -> None:
     killer = Killer(GROUPS[group], target, int(nth))
     killer.arm()
     if patience := os.environ.get("FAULTS_PATIENCE"):
-        from loaders.warehouse import postgres
+        from quotemill.warehouse import postgres
 
         postgres.PATIENCE = float(patience)
     if seconds := os.environ.get("FAULTS_LAND_AFTER"):

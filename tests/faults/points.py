@@ -182,13 +182,13 @@ TQ_DAY = {
 TQ_SERVER = {
     "before the rows": before("loaders.ticks.questdb.staging:StageWriter.send", within=WRITING),
     "in the request": before(
-        "loaders.ticks.questdb.http:QuestdbHttp.rows",
+        "quotemill.ticks.questdb_http:QuestdbHttp.rows",
         applies=_is_insert,
         within=WRITING,
         delay=IN_THE_REQUEST,
     ),
     "before they are applied": before(
-        "loaders.ticks.questdb.http:QuestdbHttp.wait_applied", within=WRITING
+        "quotemill.ticks.questdb_http:QuestdbHttp.wait_applied", within=WRITING
     ),
     "before the reading": before(f"{QUESTDB_STORE}._measure_days", within=WRITING),
 }

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from loaders.errors import QuotemillError
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.backup import dump
 from orchestration.backup import folder as folders
 from orchestration.backup.write import back_up
+from quotemill.errors import QuotemillError
 from tests.bench import prepared_warehouse, settings_at, warehouse_url
 from tests.faults.points import BACKUP
 from tests.faults.scene import Scene, assert_same, drive

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from loaders.errors import QuotemillError
 from loaders.sandbox.tdx.calls import Options
 from loaders.sandbox.tdx.faults import KINDS
 from loaders.sandbox.tdx.service import TdxSandbox
@@ -25,6 +24,7 @@ from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.bars.plausibility import Implausible
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.settings import TdxSettings
+from quotemill.errors import QuotemillError
 from tests.faults.families import FAMILIES, Family, Scene, Stored, scene_of
 
 # the day's other route stands in

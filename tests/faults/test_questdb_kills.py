@@ -11,11 +11,11 @@ import pytest
 
 from loaders.ticks.day_hash import measured
 from loaders.ticks.questdb import server
-from loaders.ticks.questdb.http import QuestdbHttp, StoreAway
 from loaders.ticks.questdb.ilp import IlpWriter
 from loaders.ticks.questdb.staging import StageWriter
 from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.tables import MAIN_TICKS
+from quotemill.ticks.questdb_http import QuestdbHttp, StoreAway
 from tests.integration.ticks.servers import SMALL, a_server, kill, open_at, start
 from tests.ticks import KEY, day_of_ticks
 

@@ -4,8 +4,8 @@
 import pytest
 
 from loaders.engine import job_list, jobs
-from loaders.errors import UsageError
 from loaders.warehouse.postgres import open_warehouse
+from quotemill.errors import UsageError
 from tests.faults.scene import wait_until
 from tests.toy.bench import (  # noqa: F401
     EXPECTED,

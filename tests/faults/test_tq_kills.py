@@ -11,16 +11,16 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from loaders.errors import UpstreamError
-from loaders.progress import Silent
+from loaders.engine.progress import Silent
 from loaders.sandbox.tq.world import World
 from loaders.ticks.open_store import open_store
 from loaders.ticks.questdb import server
-from loaders.ticks.questdb.http import QuestdbHttp
 from loaders.ticks.store import IndexRow
 from loaders.ticks.tables import MAIN_TICKS
 from loaders.tq.tick_days.verify import verify
 from loaders.warehouse.postgres import open_warehouse
+from quotemill.errors import UpstreamError
+from quotemill.ticks.questdb_http import QuestdbHttp
 from tests.bench import warehouse_url
 from tests.faults.points import AROUND_PACKAGE, TQ_DAY, TQ_MAPPING, TQ_SERVER
 from tests.faults.scene import Finished, drive

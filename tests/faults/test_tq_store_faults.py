@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from loaders.errors import UpstreamError
-from loaders.progress import Silent
-from loaders.ticks.questdb.http import QuestdbHttp
+from loaders.engine.progress import Silent
 from loaders.ticks.tables import MAIN_TICKS
 from loaders.tq.datasets import ticks
 from loaders.tq.tick_days.verify import verify
 from loaders.warehouse.postgres import open_warehouse
+from quotemill.errors import UpstreamError
+from quotemill.ticks.questdb_http import QuestdbHttp
 from tests.integration.ticks.conftest import empty_questdb, questdb_folder  # noqa: F401
 from tests.integration.ticks.servers import SMALL, address_of, kill, start
 from tests.integration.tq.bench import Bench, bench

@@ -10,11 +10,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from loaders.errors import LockHeldError
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.warehouse import lock
 from loaders.warehouse.embedded import server as embedded
 from loaders.warehouse.postgres import open_warehouse
+from quotemill.errors import LockHeldError
 from tests.faults.scene import Scene, assert_same, ended, facts, wait_until
 from tests.homes import new_home
 from tests.integration.tdx_load.bench import Heard, bench

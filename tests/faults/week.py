@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
 
-from loaders.errors import SettingsError
 from loaders.ib.slots import NEW_YORK
 from loaders.sandbox.ib.service import IbSandbox
 from loaders.sandbox.tdx.service import TdxSandbox
@@ -21,6 +20,7 @@ from orchestration.cli.schedule.jobs import takes_as_of
 from orchestration.schedule import jobs, ledger
 from orchestration.schedule.jobs import Job
 from orchestration.schedule.runner import Runner
+from quotemill.errors import SettingsError
 from tests.e2e.commands import Place
 from tests.faults.scene import drive
 

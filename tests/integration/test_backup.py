@@ -12,20 +12,21 @@ from typing import Any
 import psycopg
 import pytest
 
-from loaders.errors import LockHeldError, QuotemillError, SettingsError, UsageError
-from loaders.progress import Silent
+from loaders.engine.progress import Silent
 from loaders.settings import Settings
 from loaders.sources import landed_tables
-from loaders.ticks.frame import DayKey
 from loaders.ticks.store import StoredDay
 from loaders.warehouse.lock import load_lock
 from loaders.warehouse.migrate import prepare, warehouse_id
-from loaders.warehouse.postgres import Warehouse, open_warehouse
+from loaders.warehouse.postgres import open_warehouse
 from orchestration.backup import folder as folders
 from orchestration.backup.restore import restore
 from orchestration.backup.write import BackupResult, back_up
 from orchestration.checks import doctor
 from orchestration.run.build_record import build_lock
+from quotemill.errors import LockHeldError, QuotemillError, SettingsError, UsageError
+from quotemill.ticks.columns import DayKey
+from quotemill.warehouse.postgres import Warehouse
 from tests.bench import WarehouseQueries, prepared_warehouse, settings_at
 from tests.e2e.commands import Place
 from tests.small_disk import file_system, fill

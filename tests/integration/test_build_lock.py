@@ -9,9 +9,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from loaders.errors import LockHeldError
-from loaders.warehouse.postgres import Warehouse
 from orchestration.run.build_record import Wait, build_lock
+from quotemill.errors import LockHeldError
+from quotemill.warehouse.postgres import Warehouse
 
 
 def test_a_released_build_lock_is_free_at_once(

@@ -15,14 +15,14 @@ import loaders.cli.load
 import orchestration.cli.jobs
 import orchestration.cli.load
 from loaders.engine.load import Load
-from loaders.progress import Silent
+from loaders.engine.progress import Silent
 from loaders.sandbox.tq.world import World
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.sources import landed_tables
 from loaders.warehouse import lock
 from loaders.warehouse.migrate import prepare
-from loaders.warehouse.postgres import Warehouse
 from orchestration.run import build
+from quotemill.warehouse.postgres import Warehouse
 from tests.e2e.commands import Place
 from tests.faults.scene import wait_until
 from tests.integration.ib import bench as ib

@@ -11,11 +11,12 @@ from loaders.engine.check import Check
 from loaders.settings import Settings, load_settings
 from loaders.sources import find, landed_tables
 from loaders.warehouse import migrate
-from loaders.warehouse.postgres import Warehouse, open_warehouse
+from loaders.warehouse.postgres import open_warehouse
 from orchestration.checks import doctor, folders
 from orchestration.checks import warehouse as warehouse_checks
 from orchestration.schedule import jobs, ledger
 from orchestration.schedule.settings import JobSettings
+from quotemill.warehouse.postgres import Warehouse
 from tests.bench import settings_at
 
 NOW = datetime.now(UTC)

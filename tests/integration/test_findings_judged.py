@@ -7,16 +7,16 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from loaders.errors import UsageError
 from loaders.settings import load_settings
 from loaders.tdx.tables import TABLES
 from loaders.warehouse.migrate import prepare
-from loaders.warehouse.postgres import Warehouse
 from orchestration.alerts import causes
 from orchestration.run import findings
 from orchestration.run.findings import Judgement
 from orchestration.run.lags import read_lags
 from orchestration.run.stages import RunResult
+from quotemill.errors import UsageError
+from quotemill.warehouse.postgres import Warehouse
 
 DAY = date(2024, 1, 2)
 ERROR = ("ohlc_order", "error", "sh600000", DAY, "high 9 below open 10")

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from loaders.engine import job_status
-from loaders.errors import PartialError, UsageError
-from loaders.warehouse.postgres import Warehouse, open_warehouse
+from loaders.warehouse.postgres import open_warehouse
 from orchestration.cli import jobs as commands
+from quotemill.errors import PartialError, UsageError
+from quotemill.warehouse.postgres import Warehouse
 from tests.faults.scene import wait_until
 from tests.toy.bench import Toy, bench  # noqa: F401
 

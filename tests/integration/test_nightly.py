@@ -10,10 +10,9 @@ import psycopg
 import pytest
 
 from loaders import loads
+from loaders.engine.progress import Silent
 from loaders.engine.request import LoadRequest
 from loaders.engine.result import LoadResult
-from loaders.errors import UsageError
-from loaders.progress import Silent
 from loaders.settings import Settings
 from orchestration import nightly
 from orchestration.alerts.book import on_this_host
@@ -21,6 +20,7 @@ from orchestration.run import build, findings
 from orchestration.run.build import BuildResult
 from orchestration.run.findings import Judgement
 from orchestration.run.stages import RunResult
+from quotemill.errors import UsageError
 from tests.bench import settings_at, warehouse_url
 
 

@@ -18,8 +18,7 @@ from loaders.engine import metrics
 from loaders.engine.jobs import Task
 from loaders.engine.metrics import Metric
 from loaders.engine.result import LoadResult
-from loaders.errors import UpstreamError
-from loaders.request_counts import count
+from loaders.requests.counts import count
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import find_warehouse
 from orchestration.checks import status
@@ -27,6 +26,7 @@ from orchestration.report import runs as shown_runs
 from orchestration.report.runs import MOST
 from orchestration.run import history
 from orchestration.run import metrics as run_metrics
+from quotemill.errors import UpstreamError
 from tests.bench import settings_at, warehouse_url
 
 ROOT = Path(__file__).parents[2]

@@ -14,16 +14,16 @@ import psycopg
 import pytest
 
 from loaders.engine import test_runs
+from loaders.engine.progress import Silent
 from loaders.engine.test_report import failure_page
-from loaders.errors import SettingsError
 from loaders.loads import prepare_warehouse
-from loaders.progress import Silent
 from loaders.sandbox.tdx.calls import Options as ServiceOptions
 from loaders.sandbox.tdx.replay import ReplayMarket
 from loaders.sandbox.tdx.service import TdxSandbox
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.settings import Settings, load_settings
 from loaders.tdx.selftest import report, runner
+from quotemill.errors import SettingsError
 
 AS_OF = datetime(2025, 6, 30, 10, 0, tzinfo=UTC)
 NEED_DAY = {5, 12, 13, 14, 15, 16}

@@ -8,7 +8,6 @@ import pytest
 
 from loaders.engine.jobs import request_cancel, source_of, start_job
 from loaders.engine.request import LoadRequest
-from loaders.errors import UsageError
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.warehouse.lock import load_lock
 from loaders.warehouse.postgres import open_warehouse
@@ -19,6 +18,7 @@ from orchestration.run import findings
 from orchestration.run.build_record import build_lock
 from orchestration.schedule import jobs as scheduled
 from orchestration.schedule import ledger
+from quotemill.errors import UsageError
 from tests.integration.tdx_load.bench import Bench, bench
 
 

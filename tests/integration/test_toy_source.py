@@ -20,12 +20,13 @@ from loaders.engine.load import Load
 from loaders.engine.outcome import Outcome
 from loaders.engine.request import LoadRequest
 from loaders.engine.source import Insight, Requests
-from loaders.errors import LockHeldError, SettingsError, UpstreamError, UsageError
 from loaders.settings import Settings
 from loaders.warehouse import lock as locks
-from loaders.warehouse.postgres import Warehouse, open_warehouse
+from loaders.warehouse.postgres import open_warehouse
 from loaders.warehouse.tables import landed_table
 from orchestration.checks import status
+from quotemill.errors import LockHeldError, SettingsError, UpstreamError, UsageError
+from quotemill.warehouse.postgres import Warehouse
 from tests.faults.scene import wait_until
 from tests.toy import source as toy
 from tests.toy.bench import EXPECTED, FILES, RECORD, Toy, bench, load_elsewhere  # noqa: F401

@@ -15,10 +15,10 @@ import pytest
 from loaders import sources
 from loaders.cli import main as loaders_command
 from loaders.engine.load import Load
+from loaders.engine.progress import Silent
 from loaders.engine.request import LoadRequest
 from loaders.engine.result import LoadResult
 from loaders.loads import run_load
-from loaders.progress import Silent
 from loaders.settings import Settings, load_settings
 from loaders.warehouse import lock as locks
 from tests.bench import warehouse_url

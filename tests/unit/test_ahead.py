@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from loaders.ahead import draw_ahead
+from loaders.landing.ahead import draw_ahead
 
 
 def test_the_next_item_is_drawn_while_the_reader_has_the_one_before() -> None:

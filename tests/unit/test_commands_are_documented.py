@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from loaders import errors
-from loaders.errors import INTERRUPTED
 from loaders.settings import load_settings
+from quotemill import errors
+from quotemill.errors import INTERRUPTED
 from tests import reference_columns, write_reference
 
 COMMANDS = dict(write_reference.commands())

@@ -2,8 +2,8 @@
 
 import pytest
 
-from loaders import errors
-from loaders.errors import QuotemillError, most_severe
+from quotemill import errors
+from quotemill.errors import QuotemillError, most_severe
 
 CODES = [kind.exit_code for kind in (QuotemillError, *QuotemillError.__subclasses__())]
 

@@ -3,8 +3,8 @@
 import pytest
 import typer
 
-from loaders.errors import UsageError
 from orchestration.cli.export import app
+from quotemill.errors import UsageError
 
 
 @pytest.mark.parametrize("words", [[], ["rows"]])

@@ -8,18 +8,19 @@ from pathlib import Path
 import pytest
 import typer
 
-from loaders import errors, log
+from loaders import log
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
 from loaders.engine.result import stopped
-from loaders.errors import (
+from orchestration.run.stages import RunResult
+from quotemill import errors
+from quotemill.errors import (
     INTERRUPTED,
     DataQualityError,
     LockHeldError,
     QuotemillError,
     UpstreamError,
 )
-from orchestration.run.stages import RunResult
 
 KINDS = [QuotemillError, *QuotemillError.__subclasses__()]
 

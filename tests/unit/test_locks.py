@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from loaders.project import install_hint
+from quotemill.installation import install_hint
 
 ROOT = Path(__file__).parents[2]
 TOOLS = {"pytest", "mypy", "ruff", "sqlfluff", "sphinx", "hypothesis"}

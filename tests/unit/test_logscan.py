@@ -12,10 +12,10 @@ import pytest
 
 import orchestration.cli
 from loaders.cli import shell
-from loaders.errors import QuotemillError, UsageError
 from loaders.files import whole_file
 from orchestration.checks import logscan
 from orchestration.schedule.jobs import shipped_jobs
+from quotemill.errors import QuotemillError, UsageError
 
 DAY = datetime(2026, 11, 20, tzinfo=UTC)
 NEXT = DAY + timedelta(days=1)

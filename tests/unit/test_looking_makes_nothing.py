@@ -12,10 +12,11 @@ import pytest
 import loaders.cli
 import orchestration.cli
 from loaders.cli import shell
-from loaders.errors import SettingsError
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.embedded import server as embedded
-from loaders.warehouse.postgres import Warehouse, find_warehouse, open_warehouse
+from loaders.warehouse.postgres import find_warehouse, open_warehouse
+from quotemill.errors import SettingsError
+from quotemill.warehouse.postgres import Warehouse
 
 APPS = {"loaders": loaders.cli.app, "quotemill": orchestration.cli.app}
 Command = Callable[..., tuple[int, str]]

@@ -2,9 +2,10 @@
 
 import pytest
 
-from loaders import log, masks
-from loaders.errors import innermost
+from loaders import log
 from loaders.settings.listing import mask
+from quotemill import masks
+from quotemill.errors import innermost
 
 CASES = {
     "postgresql://me:word@db:5432/m": "postgresql://{}db:5432/m",

@@ -10,17 +10,17 @@ from unittest.mock import Mock
 import pytest
 
 from loaders import loads, sources
+from loaders.engine.progress import Silent
 from loaders.engine.request import LoadRequest
 from loaders.engine.result import LoadResult
-from loaders.errors import LockHeldError, SettingsError, UpstreamError
-from loaders.progress import Silent
 from loaders.settings import Settings
-from loaders.warehouse.postgres import WarehouseAway
 from orchestration.run import build, findings
 from orchestration.run import stages as pipeline
 from orchestration.run.build import BuildResult
 from orchestration.run.findings import Judgement
 from orchestration.run.stages import STAGES, RunResult
+from quotemill.errors import LockHeldError, SettingsError, UpstreamError
+from quotemill.warehouse.postgres import WarehouseAway
 
 
 def silent() -> AbstractContextManager[Silent]:

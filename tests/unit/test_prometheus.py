@@ -11,8 +11,8 @@ import pytest
 from loaders.engine import prometheus
 from loaders.engine.metrics import Metric
 from loaders.engine.prometheus import Sample
-from loaders.errors import SettingsError
 from loaders.settings import load_settings
+from quotemill.errors import SettingsError
 from tests.conftest import require
 from tests.e2e.commands import Place
 

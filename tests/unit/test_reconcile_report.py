@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from loaders.errors import UsageError
 from orchestration.checks.bar_comparison import Comparison, Difference, compare
 from orchestration.checks.reconcile import Reconciliation, Request, choose_codes
 from orchestration.checks.reconcile_report import SHOWN, group_by_cause, markdown, summary, write
+from quotemill.errors import UsageError
 
 JUNE = date(2025, 6, 1)
 NOON = datetime(2025, 6, 3, 3, 30, tzinfo=UTC)

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from loaders import log
-from loaders.refusals import name_role
+from quotemill.warehouse.refusals import name_role
 
 DENIED = psycopg.errors.InsufficientPrivilege
 

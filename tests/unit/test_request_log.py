@@ -8,10 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from loaders import http
 from loaders.cli import shell
-from loaders.errors import SettingsError
-from loaders.request_counts import retries_counted
+from loaders.requests import http
+from loaders.requests.counts import retries_counted
+from quotemill.errors import SettingsError
 
 
 @pytest.fixture(autouse=True)

@@ -8,9 +8,9 @@ import typer
 
 from loaders import loads
 from loaders.engine.result import LoadResult
-from loaders.errors import LockHeldError, QuotemillError, UsageError
-from loaders.warehouse.postgres import WarehouseAway
 from orchestration.cli import load
+from quotemill.errors import LockHeldError, QuotemillError, UsageError
+from quotemill.warehouse.postgres import WarehouseAway
 
 GONE = "the service went away"
 

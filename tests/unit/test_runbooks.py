@@ -53,9 +53,7 @@ def tables() -> set[str]:
     for path in (ROOT / "loaders" / "warehouse" / "migrations").glob("*.sql"):
         made = r"create (?:or replace )?(?:table|view) (ops\.\w+)"
         names |= set(re.findall(made, path.read_text("utf-8")))
-    return names | set(
-        re.findall(r'"(ghtrader_\w+)"', Path(tick_tables.__file__).read_text("utf-8"))
-    )
+    return names | {table.name for table in tick_tables.QUESTDB_TABLES}
 
 
 NAMED = list(our_spans())

@@ -12,8 +12,8 @@ import pytest
 
 from loaders import log as runlog
 from loaders.cli import shell
-from loaders.errors import UpstreamError, UsageError
 from loaders.settings import load_settings
+from quotemill.errors import UpstreamError, UsageError
 from tests.e2e.commands import Place
 
 SECRETS = {

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from loaders.project import find_project
 from loaders.settings import load_settings
-from loaders.warehouse.postgres import Warehouse
+from loaders.warehouse.dbt_project import find_project
 from orchestration.run.seed_files import FOLDER, edited_columns, read_lines, readable_seeds
+from quotemill.warehouse.postgres import Warehouse
 
 PROJECT_SEEDS = find_project().root / "seeds"
 NOT_UTF8 = "unreadable line: must be UTF-8 text; save the file in this encoding"

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from loaders.errors import SettingsError
 from loaders.settings import load_settings
 from loaders.warehouse.embedded.machine import Machine, machine
 from loaders.warehouse.embedded.settings import in_bytes
 from loaders.warehouse.embedded.sizes import by_machine
+from quotemill.errors import SettingsError
 
 GB = 2**30
 

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from loaders.errors import SettingsError
-from loaders.settings import Settings, files, load_settings, read_environment_settings
+from loaders.settings import Settings, load_settings, read_environment_settings
 from loaders.warehouse.disks import list_disks
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.archive.folder import archive_folder
 from orchestration.backup.folder import backup_root
+from quotemill.errors import SettingsError
+from quotemill.settings import files
 from tests.bench import warehouse_url
 
 SECRET = "p@ss w/rd:1"

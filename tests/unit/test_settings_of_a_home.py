@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from loaders.errors import SettingsError, UsageError
 from loaders.settings import load_settings, read_environment_settings
 from loaders.settings.listing import find_field, is_secret, list_settings
 from loaders.settings.saving import change_dotenv, change_toml, save_settings
+from quotemill.errors import SettingsError, UsageError
 from tests.e2e.commands import Place
 
 

@@ -17,8 +17,8 @@ from loaders.engine.check import Check, describe_service
 from loaders.engine.request import LoadRequest
 from loaders.engine.result import LoadResult
 from loaders.engine.source import Insight, Requests
-from loaders.errors import INTERRUPTED, LockHeldError, QuotemillError, UpstreamError, UsageError
 from loaders.settings import load_settings
+from quotemill.errors import INTERRUPTED, LockHeldError, QuotemillError, UpstreamError, UsageError
 
 LOCKED = LockHeldError("another load of one holds the lock", hint="wait for it")
 DOWN = UpstreamError("nobody answers", hint="start it")

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from loaders import loads
+from loaders.engine.progress import Silent
 from loaders.engine.request import LoadRequest
-from loaders.progress import Silent
 from loaders.settings import load_settings
 
 

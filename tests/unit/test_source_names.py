@@ -30,7 +30,7 @@ NAMED_IN = {
     "orchestration/console/pages/futures.py": {"tq"},
     "orchestration/demo.py": {"tdx"},
     "orchestration/nightly.py": {"ib"},  # its archive
-    "orchestration/readers/klines.py": {"tdx"},  # the forms of its codes
+    "quotemill/readers/klines.py": {"tdx"},  # the forms of its codes
 }
 
 

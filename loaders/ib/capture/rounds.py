@@ -14,13 +14,13 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from loaders.engine.outcome import Stopped
-from loaders.errors import UpstreamError
 from loaders.ib.client import error_codes
 from loaders.ib.client.gateway import Gateway
 from loaders.ib.client.values import Failure, OptionContract, Quote
 from loaders.ib.errors import GatewayGone
 from loaders.ib.pacing import TokenBucket, Waits
-from loaders.request_counts import count
+from loaders.requests.counts import count
+from quotemill.errors import UpstreamError
 
 # failures that need a pause; the adapter itself waits for a connection that broke
 PACED = (error_codes.PACING, error_codes.NO_LINES, error_codes.COMPETING_SESSION)

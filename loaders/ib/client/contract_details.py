@@ -8,7 +8,6 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from loaders.errors import QuotemillError
 from loaders.ib.client import clean
 from loaders.ib.client.error_codes import (
     AMBIGUOUS,
@@ -44,6 +43,7 @@ from loaders.ib.errors import (
     RequestFailed,
     UnknownUnderlying,
 )
+from quotemill.errors import QuotemillError
 
 if TYPE_CHECKING:
     from loaders.ib.client.ib_client import Connection

@@ -11,13 +11,13 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from loaders.errors import QuotemillError
 from loaders.ib.client import clean
 from loaders.ib.client.contract_details import make_error, read_day
 from loaders.ib.client.error_codes import PARTIAL
 from loaders.ib.client.raw_answers import Bar, Tick
 from loaders.ib.client.ticker import Patience, read_line
 from loaders.ib.client.values import Failure, Underlying
+from quotemill.errors import QuotemillError
 
 if TYPE_CHECKING:
     from loaders.ib.client.ib_client import Connection

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from loaders.errors import QuotemillError, SettingsError
 from loaders.ib.client import contract_details, daily_bars, quotes
 from loaders.ib.client.clocks import compare_clocks
 from loaders.ib.client.daily_bars import DailyBar, Dividends
@@ -44,7 +43,8 @@ from loaders.ib.client.values import (
 )
 from loaders.ib.errors import ClientIdInUse, GatewayGone
 from loaders.ib.settings import IbSettings
-from loaders.request_counts import count
+from loaders.requests.counts import count
+from quotemill.errors import QuotemillError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

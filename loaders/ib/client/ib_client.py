@@ -33,7 +33,7 @@ from loaders.ib.client.raw_answers import (
 )
 from loaders.ib.client.values import Failure
 from loaders.ib.errors import GatewayGone, GatewayTimeout
-from loaders.request_counts import count
+from loaders.requests.counts import count
 
 try:
     from ib_insync import IB, Contract

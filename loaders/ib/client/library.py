@@ -6,7 +6,7 @@ Only looked up here; ib_client.py alone imports it.
 import importlib.util
 
 from loaders.ib.errors import IbMissing
-from loaders.project import install_hint
+from quotemill.installation import install_hint
 
 LIBRARIES = ("ib_insync", "ib_async")
 

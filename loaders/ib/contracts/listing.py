@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from loaders.errors import DataQualityError, SettingsError, UpstreamError
 from loaders.ib.client.gateway import Gateway
 from loaders.ib.client.values import ChainParams, Underlying
 from loaders.ib.context import Context
@@ -13,6 +12,7 @@ from loaders.ib.planning.due import named_day
 from loaders.ib.planning.estimate import Estimate, estimate_slot, nearest, overflow_error, shares
 from loaders.ib.queries import landed
 from loaders.ib.slots import oldest_set, session_before
+from quotemill.errors import DataQualityError, SettingsError, UpstreamError
 
 
 def find_candidates(ctx: Context, symbol: str) -> Discovery:

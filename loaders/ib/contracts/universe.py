@@ -16,10 +16,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import get_args
 
-from loaders.errors import SettingsError, UsageError
 from loaders.ib.client.values import SecType
 from loaders.ib.settings import IbSettings
-from loaders.project import find_project
+from loaders.warehouse.dbt_project import find_project
+from quotemill.errors import SettingsError, UsageError
 
 SYMBOL = re.compile(r"[A-Z][A-Z0-9]{0,9}([ .][A-Z])?")
 FIELDS = ("symbol", "weight", "group", "enabled")

@@ -14,7 +14,6 @@ from operator import itemgetter
 from typing import Any
 
 from loaders.engine.outcome import Outcome
-from loaders.errors import UpstreamError
 from loaders.ib.client.error_codes import AMBIGUOUS, GATEWAY_GONE
 from loaders.ib.client.values import Candidate, Failure, OptionContract, Qualified
 from loaders.ib.context import Context, Dataset
@@ -25,6 +24,7 @@ from loaders.ib.queries import landed
 from loaders.ib.queries.silent_contracts import read_doubtful
 from loaders.ib.tables import CONTRACT, FORMER_CONTRACT, REJECTED_ROW
 from loaders.landing.rejects import Rejected, open_rejects, withdraw_settled
+from quotemill.errors import UpstreamError
 
 NOT_LANDED = ("right", "underlying_route", "terms")
 PERMANENT = (AMBIGUOUS, "invalid_request")

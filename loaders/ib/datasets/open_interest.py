@@ -13,7 +13,6 @@ from operator import itemgetter
 from typing import Any
 
 from loaders.engine.outcome import Outcome
-from loaders.errors import UpstreamError
 from loaders.ib.capture.open_interest_date import asof_date, find_older_session
 from loaders.ib.capture.rounds import split_batches
 from loaders.ib.client.values import OpenInterest, OptionContract
@@ -22,6 +21,7 @@ from loaders.ib.planning.estimate import INTEREST_BATCH
 from loaders.ib.queries import landed
 from loaders.ib.slots import date_in_new_york, parse_point, parse_symbol
 from loaders.ib.tables import ENRICHMENT, OPEN_INTEREST
+from quotemill.errors import UpstreamError
 
 MORNINGS = 3  # failed ones that are worth an alarm
 FAILED, STALE = "oi_enrichment_failed", "oi_stale"

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 
 from loaders.engine.outcome import NOT_DUE, Outcome
-from loaders.errors import UpstreamError
 from loaders.ib.context import Context, Dataset
 from loaders.ib.contracts.universe import find_member
 from loaders.ib.errors import UnknownUnderlying
 from loaders.ib.queries.landed import read_underlying
 from loaders.ib.tables import UNDERLYING
+from quotemill.errors import UpstreamError
 
 
 def fetch(ctx: Context, symbols: Sequence[str]) -> Iterator[Outcome]:

@@ -9,13 +9,13 @@ from datetime import date
 from typing import Any
 
 from loaders.engine.outcome import Outcome
-from loaders.errors import NotDue, UpstreamError
 from loaders.ib.client.daily_bars import Dividends, count_requests
 from loaders.ib.context import Context, Dataset
 from loaders.ib.errors import GatewayTimeout, NotPermitted, RequestFailed
 from loaders.ib.queries.landed import read_underlying
 from loaders.ib.slots import parse_point, parse_symbol
 from loaders.ib.tables import UNDERLYING_DAILY, UNDERLYING_DIVIDENDS
+from quotemill.errors import NotDue, UpstreamError
 
 BARS_ROUTE, DIVIDENDS_ROUTE = "historical_bars", "market_data"
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from loaders.engine.request import LoadRequest
 from loaders.engine.source import Previewed
-from loaders.errors import NotDue, UpstreamError, UsageError
 from loaders.ib.client.gateway import Gateway, open_gateway
 from loaders.ib.client.library import check_client
 from loaders.ib.contracts import universe
@@ -33,7 +32,8 @@ from loaders.ib.queries import landed
 from loaders.ib.settings import IbSettings
 from loaders.ib.slots import NEW_YORK, session_after, session_on
 from loaders.settings import Settings
-from loaders.warehouse.postgres import Warehouse
+from quotemill.errors import NotDue, UpstreamError, UsageError
+from quotemill.warehouse.postgres import Warehouse
 
 if TYPE_CHECKING:
     import psycopg

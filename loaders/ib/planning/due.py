@@ -13,7 +13,6 @@ from datetime import date, datetime, timedelta
 import psycopg
 
 from loaders.engine.request import LoadRequest
-from loaders.errors import NotDue, UsageError
 from loaders.ib.contracts import universe
 from loaders.ib.operations import missing_settings
 from loaders.ib.planning.request import (
@@ -34,8 +33,10 @@ from loaders.ib.planning.timetable import Timetable
 from loaders.ib.queries import landed, loads
 from loaders.ib.slots import NEW_YORK, Slot, make_key, parse_slot, session_before, session_on
 from loaders.settings import Settings
-from loaders.warehouse.ownership import has_relation
-from loaders.warehouse.postgres import Warehouse, find_warehouse
+from loaders.warehouse.postgres import find_warehouse
+from quotemill.errors import NotDue, UsageError
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation
 
 LAST_TABLE = "raw_ib.recapture"  # which the first load makes last
 # failed open interest is requested again: later after each failure

@@ -14,11 +14,11 @@ from decimal import Decimal
 from math import ceil
 from typing import Any, TypeVar
 
-from loaders.errors import SettingsError
 from loaders.ib.pacing import burst_size, seconds_for
 from loaders.ib.planning.timetable import MARGIN
 from loaders.ib.settings import IbSettings
 from loaders.ib.slots import BEFORE_CLOSE, EVERY
+from quotemill.errors import SettingsError
 
 HOLD = 2.0  # seconds that a batch holds its lines, where none was measured
 INTEREST_BATCH = 50  # contracts; half of the lines that an account has at least

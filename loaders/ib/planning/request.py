@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from loaders.engine.request import LoadRequest
-from loaders.errors import SettingsError, UsageError
 from loaders.ib.client.gateway import open_gateway
 from loaders.ib.client.library import check_client
 from loaders.ib.contracts import universe
 from loaders.ib.operations import missing_settings
 from loaders.settings import Settings
+from quotemill.errors import SettingsError, UsageError
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ Decisions about time alone; what each task makes of it, and of the warehouse, is
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
-from loaders.errors import NotDue, UsageError
 from loaders.ib.settings import IbSettings
 from loaders.ib.slots import (
     EVERY,
@@ -26,6 +25,7 @@ from loaders.ib.slots import (
     session_on,
     within,
 )
+from quotemill.errors import NotDue, UsageError
 
 BARS_ARE_FINAL = timedelta(hours=2)  # after the close
 LAST_CHANCE = timedelta(minutes=5)  # before the close: the last slot before it is completed

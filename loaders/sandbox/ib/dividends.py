@@ -6,10 +6,10 @@ Special dividends are in the prices of options, not in what tick 59 announces.
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
-from loaders.errors import UsageError
 from loaders.sandbox.ib.hours import ET, FIRST_DAY, is_session
 from loaders.sandbox.ib.option_prices import Dividends, years_between
 from loaders.sandbox.ib.stocks import Stock, parse_event, rnd
+from quotemill.errors import UsageError
 
 QUARTER = 3  # months
 SPARE = 4  # of so many stocks one pays none

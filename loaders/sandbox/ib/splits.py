@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 
-from loaders.errors import UsageError
 from loaders.sandbox.ib.listing import BLOCK, Instrument
 from loaders.sandbox.ib.stocks import MOST_STOCKS, Stock, parse_event
+from quotemill.errors import UsageError
 
 BLOCKS_OF_SPLIT = 2  # blocks of numbers: contracts that continue, and new ones
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TypeVar
 
-from loaders.errors import UsageError
+from quotemill.errors import UsageError
 
 N = TypeVar("N", int, float)
 MOST_STOCKS = 350  # numbers of contracts are blocks of numbers by stock

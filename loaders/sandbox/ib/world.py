@@ -10,7 +10,6 @@ from datetime import date, datetime, timedelta
 from statistics import NormalDist
 from threading import RLock
 
-from loaders.errors import UsageError
 from loaders.sandbox.ib import listing
 from loaders.sandbox.ib.dividends import Special, ex_dates, quarterly_amount, until
 from loaders.sandbox.ib.hours import (
@@ -34,6 +33,7 @@ from loaders.sandbox.ib.option_prices import (
 )
 from loaders.sandbox.ib.splits import Split, split_stocks
 from loaders.sandbox.ib.stocks import LISTED, Stock, choose_stocks, rnd
+from quotemill.errors import UsageError
 
 _normal = NormalDist()
 CACHED_CHAINS = 400  # stock-days

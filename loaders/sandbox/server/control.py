@@ -5,8 +5,8 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from loaders.errors import QuotemillError
 from loaders.sandbox.server.http_server import HttpServer
+from quotemill.errors import QuotemillError
 
 Document = dict[str, Any]
 Steer = Callable[[str, str, Document], dict[str, object]]

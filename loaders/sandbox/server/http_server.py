@@ -3,7 +3,7 @@
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from loaders.errors import UsageError
+from quotemill.errors import UsageError
 
 
 def port_error(port: int, error: OSError) -> UsageError:

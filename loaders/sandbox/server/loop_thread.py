@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from loaders.errors import UsageError
+from quotemill.errors import UsageError
 
 
 class LoopThread:

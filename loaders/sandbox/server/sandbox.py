@@ -7,10 +7,10 @@ from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any, Self
 
-from loaders.errors import UsageError
 from loaders.sandbox.faults import FaultPlan
 from loaders.sandbox.server.control import Document, open_control_port
 from loaders.sandbox.server.http_server import HttpServer
+from quotemill.errors import UsageError
 
 
 class Sandbox(ABC):

@@ -22,9 +22,9 @@ from pathlib import Path
 
 import numpy as np
 
-from loaders.errors import UsageError
 from loaders.sandbox.world.actions import DIVIDEND, SPLIT, Action, events
 from loaders.sandbox.world.world import Security, World
+from quotemill.errors import UsageError
 
 EXCHANGES = {"sz": 0, "sh": 1, "bj": 2}
 CAPITAL = 5

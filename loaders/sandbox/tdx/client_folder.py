@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from pathlib import Path
 
-from loaders.errors import UsageError
 from loaders.sandbox.tdx.vipdoc_files import parse_day, read_day_file
 from loaders.sandbox.world.actions import Action
 from loaders.sandbox.world.bars import Bars, empty_bars
 from loaders.sandbox.world.clock import CLOSE_OF_DAY
 from loaders.sandbox.world.world import Kind, MinutePoint, Security, Tick, World
+from quotemill.errors import UsageError
 
 INDICES = ("sh000001", "sz399001")
 STOCKS = ("sh60", "sh68", "sh90", "sz00", "sz30", "sz20", "bj43", "bj8", "bj92")

@@ -20,13 +20,13 @@ from pathlib import Path
 
 import numpy as np
 
-from loaders.errors import UsageError
 from loaders.sandbox.tdx.vipdoc_files import read_day_file
 from loaders.sandbox.tdx.wire import is_etf
 from loaders.sandbox.world.actions import Action, read_actions
 from loaders.sandbox.world.bars import Bars, empty_bars
 from loaders.sandbox.world.clock import CLOSE_OF_DAY
 from loaders.sandbox.world.world import Kind, MinutePoint, Security, Tick, World
+from quotemill.errors import UsageError
 
 NAMES = {"sh600000": "浦发银行", "sz000002": "万科A", "sh000001": "上证指数"}
 

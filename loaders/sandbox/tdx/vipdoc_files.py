@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from loaders.errors import UsageError
 from loaders.sandbox.world.bars import Bars, group_bars
 from loaders.sandbox.world.intraday import group_minutes
 from loaders.sandbox.world.world import Kind, Security, World
+from quotemill.errors import UsageError
 
 FIRST_YEAR = 2004  # year 0 of the five bits in a minute's date
 _PRICES = ("open", "high", "low", "close")

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from loaders.errors import UsageError
 from loaders.sandbox.tq.varieties import VARIETIES, Variety, nanoseconds
 from loaders.sandbox.world.clock import CLOSE_OF_DAY
 from loaders.sandbox.world.market import exchange_days
+from quotemill.errors import UsageError
 
 Row = dict[str, Any]
 Switches = list[tuple[date, str]]

@@ -16,10 +16,10 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from loaders.errors import UsageError
 from loaders.sandbox.tq.exchange import Contract, Exchange, Row, Switches
 from loaders.sandbox.tq.varieties import CST, NS, VARIETIES, nanoseconds
 from loaders.sandbox.world.market import exchange_days
+from quotemill.errors import UsageError
 
 DAY = 86_400 * NS
 BAR = ("datetime", "open", "high", "low", "close", "volume", "open_oi", "close_oi")

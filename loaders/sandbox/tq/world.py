@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from threading import RLock
 
-from loaders.errors import UsageError
 from loaders.sandbox.tq.exchange import Contract, Exchange, Row, Switches
 from loaders.sandbox.tq.varieties import NS, Variety
+from quotemill.errors import UsageError
 
 DEFAULT_VARIETIES = ("SHFE.cu", "SHFE.au", "DCE.m", "CFFEX.IF")
 DEFAULT_FIRST = date(2025, 8, 1)

@@ -15,7 +15,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from loaders.errors import UsageError
+from quotemill.errors import UsageError
 
 DIVIDEND = 1
 SPLIT = 11

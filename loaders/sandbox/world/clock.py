@@ -2,7 +2,7 @@
 
 from datetime import date, datetime, time
 
-from loaders.errors import UsageError
+from quotemill.errors import UsageError
 
 CLOSE_OF_DAY = time(18, 0)  # of a clock that is given as a day
 

@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from loaders.errors import UsageError
 from loaders.sandbox.world.actions import SPLIT, Action, events
 from loaders.sandbox.world.bars import Bars, Ints, empty_bars
 from loaders.sandbox.world.clock import CLOSE_OF_DAY
 from loaders.sandbox.world.intraday import make_minutes, make_ticks
 from loaders.sandbox.world.roles import INDICES, UNLISTED, Role, choose_roles
 from loaders.sandbox.world.world import Security, Tick, World, is_b_share
+from quotemill.errors import UsageError
 
 DEFAULT_END = date(2025, 6, 30)
 # the clock can move this many trading days beyond the end

@@ -22,7 +22,6 @@ import numpy as np
 import orjson
 
 from loaders.engine.outcome import NOT_DUE, Outcome
-from loaders.errors import DataQualityError
 from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import plausibility, records
 from loaders.tdx.bars.records import Ints, Records
@@ -30,6 +29,7 @@ from loaders.tdx.bars.stored_bars import LostHistory, Stored
 from loaders.tdx.context import Context
 from loaders.tdx.files import vipdoc
 from loaders.tdx.files.written import State, make_cursor, state_in
+from quotemill.errors import DataQualityError
 
 PERIOD = "day"
 ROUTE = "vipdoc/lday"

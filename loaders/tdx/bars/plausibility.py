@@ -13,13 +13,13 @@ import numpy as np
 import orjson
 
 from loaders.engine.window import Window
-from loaders.errors import DataQualityError
 from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import records
 from loaders.tdx.bars.records import MINUTE_US, NO_AMOUNT, NUMBERS, PRICES, Ints, Mask, Records
 from loaders.tdx.client.answers_intraday import MINUTES_OF
 from loaders.tdx.tables import MOST
 from loaders.trading_time import FIRST_CHINESE_DAY
+from quotemill.errors import DataQualityError
 
 Rule: TypeAlias = tuple[str, str, Mask]  # field, what must hold, the bars that break it
 

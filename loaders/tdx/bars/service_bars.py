@@ -9,7 +9,6 @@ from datetime import date
 from functools import partial
 
 from loaders.engine.outcome import NOT_DUE, Outcome
-from loaders.errors import DataQualityError
 from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import long_bars, plausibility, records, stored_bars
 from loaders.tdx.bars.records import Records
@@ -18,6 +17,7 @@ from loaders.tdx.client.routes_bars import HISTORY_LIMIT
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import vipdoc
 from loaders.tdx.tables import KLINE_PERIOD
+from quotemill.errors import DataQualityError
 
 ROUTE = "/api/kline-all"
 SHORT_ROUTE = "/api/kline-history"

@@ -13,11 +13,11 @@ import psycopg
 from psycopg import sql
 
 from loaders.engine.outcome import SourceGone
-from loaders.errors import DataQualityError, UpstreamError
 from loaders.tdx.client.answers import Bars
 from loaders.tdx.queries import query
 from loaders.warehouse.distribution import codes_sql
 from loaders.warehouse.tables import LandedTable
+from quotemill.errors import DataQualityError, UpstreamError
 
 T = TypeVar("T")
 

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from loaders.errors import UpstreamError
-from loaders.http import RetryableAnswer
+from loaders.requests.http import RetryableAnswer
 from loaders.tdx.client.reply import Columns, Kind, Reply, WrongShape, check_fields
+from quotemill.errors import UpstreamError
 
 RESTART = "restart the TDX service"
 # error texts that the same request would get again

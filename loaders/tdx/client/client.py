@@ -7,8 +7,7 @@ index with an empty body or garbage, and an index route never answers a stock.
 from dataclasses import dataclass
 from datetime import date
 
-from loaders.errors import UpstreamError
-from loaders.http import Unreachable, retrying
+from loaders.requests.http import Unreachable, retrying
 from loaders.tdx.client import answers
 from loaders.tdx.client.answers import EmptyAnswer, Listing, Outage
 from loaders.tdx.client.reply import Reply
@@ -16,6 +15,7 @@ from loaders.tdx.client.routes_bars import BarRoutes
 from loaders.tdx.client.routes_quotes import QuoteRoutes
 from loaders.tdx.client.routes_trades import TradeRoutes
 from loaders.trading_time import FIRST_SHANGHAI_DAY
+from quotemill.errors import UpstreamError
 
 KNOWN_DAY = date(2019, 2, 1)
 

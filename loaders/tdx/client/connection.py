@@ -13,8 +13,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from loaders.errors import UpstreamError, UsageError
-from loaders.http import (
+from loaders.requests.http import (
     NoAnswerInTime,
     RetryPolicy,
     Unreachable,
@@ -28,6 +27,7 @@ from loaders.tdx.client.answers import EmptyAnswer, Outage, PermanentAnswer, Ups
 from loaders.tdx.client.outage import OutageGate
 from loaders.tdx.client.reply import Reply, WrongShape
 from loaders.tdx.settings import TdxSettings
+from quotemill.errors import UpstreamError, UsageError
 
 if TYPE_CHECKING:  # it takes long to import
     import httpx

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from loaders.engine.outcome import SourceGone
-from loaders.errors import UpstreamError
+from quotemill.errors import UpstreamError
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any, Self, get_origin
 
-from loaders.errors import DataQualityError
+from quotemill.errors import DataQualityError
 
 # a required field has one type, or one of two
 Kind = type | tuple[type, ...]

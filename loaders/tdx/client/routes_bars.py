@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from datetime import date
 from typing import Any, TypeVar
 
-from loaders.errors import UsageError
 from loaders.tdx.client.answers import Bars, BarShape, read_bars
 from loaders.tdx.client.answers_intraday import (
     MINUTES_OF,
@@ -21,6 +20,7 @@ from loaders.tdx.client.answers_intraday import (
 )
 from loaders.tdx.client.connection import Connection, check_code, longest
 from loaders.tdx.client.reply import Reply
+from quotemill.errors import UsageError
 
 B = TypeVar("B", Bars, TimedBars)
 

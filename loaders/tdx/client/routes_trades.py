@@ -9,10 +9,10 @@ Prices of funds come ten times too large everywhere.
 from datetime import date, timedelta
 
 from loaders.engine.outcome import SourceGone
-from loaders.errors import DataQualityError, UpstreamError
 from loaders.tdx.client.answers_trades import Ticks, join_pages, read_ticks, read_ticks_of_days
 from loaders.tdx.client.connection import Connection, check_code, longest
 from loaders.tdx.client.reply import WrongShape
+from quotemill.errors import DataQualityError, UpstreamError
 
 FULL, WHOLE_DAY, PAGES = "trade-history/full", "minute-trade-all", "trade-history"
 # five trading days around the longest holidays; after we disconnect the service still reads on,

@@ -18,11 +18,11 @@ import numpy as np
 import orjson
 
 from loaders.engine.outcome import SourceGone
-from loaders.errors import UpstreamError
 from loaders.landing.rejects import Rejected
 from loaders.tdx.files import actions_csv
 from loaders.tdx.files.actions_csv import ActionSet, CorporateAction, Refused
 from loaders.trading_time import FIRST_CHINESE_DAY
+from quotemill.errors import UpstreamError
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loaders.engine.outcome import NOT_DUE, Outcome
-from loaders.errors import DataQualityError
 from loaders.landing.change_feed import touch
 from loaders.landing.rejects import open_rejects, withdraw_settled
 from loaders.tdx.context import Context, Dataset
@@ -26,6 +25,7 @@ from loaders.tdx.files.gbbq import Gbbq
 from loaders.tdx.files.written import Reading, State, state_in
 from loaders.tdx.lost_events import DATASETS, find_lost_events
 from loaders.tdx.tables import CAPITAL_EVENT, REJECTED_ROW
+from quotemill.errors import DataQualityError
 
 NAME = "capital_events"
 KEY = "all"

@@ -6,7 +6,7 @@ A list with no code of an exchange, or with fewer than 95 % of the known codes, 
 service, which leaves out an exchange whose list fails.
 
 The client's folder adds the codes in its lists and those with day bars, by the rules of
-loaders.tdx.instrument_kinds. The folder may be incomplete: a smaller folder delists nothing. A code
+quotemill.codes. The folder may be incomplete: a smaller folder delists nothing. A code
 that has day bars and is missing from the list of its exchange is no longer listed, unless it has
 bars since that list was written. Without a list that can be read, or with one that lost many codes,
 an exchange's codes stay listed or not as they were.
@@ -21,7 +21,6 @@ from typing import Any
 import psycopg
 
 from loaders.engine.outcome import Outcome
-from loaders.errors import DataQualityError, UpstreamError, name_acceptance
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import tnf
@@ -29,8 +28,9 @@ from loaders.tdx.files.folder import HQ_CACHE
 from loaders.tdx.files.generations import choose
 from loaders.tdx.files.vipdoc import last_day
 from loaders.tdx.files.written import State
-from loaders.tdx.instrument_kinds import classify_code
 from loaders.tdx.tables import SECURITY
+from quotemill.codes import classify_code
+from quotemill.errors import DataQualityError, UpstreamError, name_acceptance
 
 NAME = "codes"
 KEY = "all"

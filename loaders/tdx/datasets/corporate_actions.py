@@ -12,7 +12,6 @@ import psycopg
 from psycopg.rows import dict_row
 
 from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone, Stopped
-from loaders.errors import DataQualityError, LockHeldError, UpstreamError
 from loaders.landing.rejects import Rejected, open_rejects, withdraw_settled
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import gbbq
@@ -21,6 +20,7 @@ from loaders.tdx.files.written import Reading, State, state_in
 from loaders.tdx.lost_events import DATASETS
 from loaders.tdx.tables import CORPORATE_ACTION, REJECTED_ROW
 from loaders.warehouse.tables import STANDARD_FIELDS
+from quotemill.errors import DataQualityError, LockHeldError, UpstreamError
 
 NO_SOURCE = (
     "no source of corporate actions is configured, so adjusted prices equal raw ones: "

@@ -18,7 +18,6 @@ import psycopg
 import pyarrow as pa
 
 from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
-from loaders.errors import UpstreamError
 from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import long_bars, plausibility, records, stored_bars
 from loaders.tdx.bars.file_days import DayFiles, reached_day
@@ -29,6 +28,7 @@ from loaders.tdx.client.routes_bars import INDEX_LIMIT, INTRADAY_BARS
 from loaders.tdx.context import Context, Dataset, catch_failure
 from loaders.tdx.tables import INDEX_KLINE
 from loaders.trading_time import close_of
+from quotemill.errors import UpstreamError
 
 ROUTE, SHORT_ROUTE = "/api/index/all", "/api/index"
 MINUTES = "minute1"

@@ -19,7 +19,6 @@ import numpy as np
 import orjson
 
 from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
-from loaders.errors import DataQualityError, UpstreamError
 from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import minute_days, plausibility, records, stored_bars
 from loaders.tdx.bars.minute_days import Wanted
@@ -34,6 +33,7 @@ from loaders.tdx.files.folder import FOLDERS
 from loaders.tdx.files.written import State, make_cursor, state_in
 from loaders.tdx.missing_datasets import Absence, is_empty
 from loaders.tdx.tables import KLINE_MINUTE
+from quotemill.errors import DataQualityError, UpstreamError
 
 ROUTE = "/api/kline-all"
 SHORT_ROUTE, POINT_ROUTE = "/api/kline-history", "/api/minute"

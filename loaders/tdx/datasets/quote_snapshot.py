@@ -15,13 +15,13 @@ import orjson
 
 from loaders.engine.outcome import Outcome, SourceGone
 from loaders.engine.window import Window
-from loaders.errors import DataQualityError, UpstreamError
 from loaders.landing.rejects import Rejected
 from loaders.tdx.client.answers import NeedsRestart
 from loaders.tdx.client.answers_quotes import Quote
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.tables import QUOTE
+from quotemill.errors import DataQualityError, UpstreamError
 
 ROUTE = "/api/batch-quote"
 SINGLE = "/api/quote"

@@ -18,7 +18,6 @@ from typing import Any
 import psycopg
 
 from loaders.engine.outcome import NOT_DUE, Outcome
-from loaders.errors import DataQualityError, name_acceptance
 from loaders.landing.rejects import open_rejects, withdraw_settled
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.datasets.codes import LEAST_SHARE
@@ -28,6 +27,7 @@ from loaders.tdx.files.sectors import Membership, SectorFile
 from loaders.tdx.files.written import Reading, State, state_in
 from loaders.tdx.tables import REJECTED_ROW, SECTOR_MEMBER
 from loaders.trading_time import SHANGHAI
+from quotemill.errors import DataQualityError, name_acceptance
 
 NAME = "sectors"
 KEYS = tuple(sectors.KINDS)

@@ -10,7 +10,6 @@ from datetime import date
 from typing import Any
 
 from loaders.engine.outcome import Outcome, SourceGone
-from loaders.errors import UpstreamError
 from loaders.tdx.bars.tick_days import DAILY_MOVE, DayBar, find_divisor, is_tenfold
 from loaders.tdx.client.answers import Bars, NeedsRestart
 from loaders.tdx.client.answers_intraday import MinutePoints
@@ -19,6 +18,7 @@ from loaders.tdx.client.client import TdxClient
 from loaders.tdx.context import Context, Dataset, answer_or_fault
 from loaders.tdx.datasets.quote_snapshot import SINGLE, find_session_date
 from loaders.tdx.tables import STOCK_INFO
+from quotemill.errors import UpstreamError
 
 ROUTE = "/api/stock-info"
 MINUTE = "/api/minute"

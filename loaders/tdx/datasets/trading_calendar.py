@@ -16,7 +16,6 @@ import psycopg
 from loaders import trading_time
 from loaders.engine.outcome import Outcome
 from loaders.engine.window import Window
-from loaders.errors import DataQualityError, UpstreamError, name_acceptance
 from loaders.landing.change_feed import touch
 from loaders.landing.rejects import Rejected, open_rejects, withdraw_settled
 from loaders.tdx.bars import plausibility
@@ -25,6 +24,7 @@ from loaders.tdx.client.client import TdxClient
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import vipdoc
 from loaders.tdx.tables import REJECTED_ROW, TRADING_DAY
+from quotemill.errors import DataQualityError, UpstreamError, name_acceptance
 
 NAME = "trading_calendar"
 KEY = "SSE"

@@ -17,10 +17,10 @@ from pathlib import Path
 import orjson
 import pyarrow as pa
 
-from loaders.errors import SettingsError
 from loaders.landing.rejects import Rejected
 from loaders.tdx.tables import ACTION_AMOUNTS, ACTION_COUNTS, CORPORATE_ACTION
 from loaders.trading_time import FIRST_CHINESE_DAY
+from quotemill.errors import SettingsError
 
 # column → (total digits, decimals), as the table declares them
 PRECISION = {

@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from loaders.errors import SettingsError
 from loaders.tdx.settings import TdxSettings
+from quotemill.errors import SettingsError
 
 CODE = re.compile(r"(sh|sz|bj)[0-9]{6}")
 FOLDERS = {"day": "lday", "minute1": "minline", "minute5": "fzline"}

@@ -19,13 +19,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from loaders.errors import DataQualityError
 from loaders.landing.rejects import Rejected
 from loaders.tdx.files import actions_csv
 from loaders.tdx.files.actions_csv import ActionSet, CorporateAction, Refused
 from loaders.tdx.files.vipdoc import read_days
 from loaders.tdx.files.written import State, read_content
 from loaders.tdx.tables import CAPITAL_EVENT
+from quotemill.errors import DataQualityError
 
 ROUTE: Final = "gbbq"
 PLACE: Final = "T0002/hq_cache/gbbq"

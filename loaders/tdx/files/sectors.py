@@ -21,10 +21,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from loaders.errors import DataQualityError
 from loaders.landing.rejects import Rejected
 from loaders.tdx.files.generations import OLDER, TODAY, Pair
 from loaders.tdx.files.written import read_content
+from quotemill.errors import DataQualityError
 
 INDUSTRIES = ("industry", "industry_2", "industry_3", "industry_x")
 # the kinds of sectors in each file

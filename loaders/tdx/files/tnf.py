@@ -12,9 +12,9 @@ A list with records of another size is refused as a whole: the place of its name
 
 from pathlib import Path
 
-from loaders.errors import DataQualityError
 from loaders.tdx.files.generations import Pair
 from loaders.tdx.files.written import read_content
+from quotemill.errors import DataQualityError
 
 FILES = {exchange: Pair(f"{exchange}s.tnf", f"{exchange}m.tnf") for exchange in ("sh", "sz", "bj")}
 HEAD = 50

@@ -24,13 +24,13 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from loaders.errors import DataQualityError
 from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import records
 from loaders.tdx.bars.records import PRICES, RECORD, Ints, Mask, Records
 from loaders.tdx.files.folder import FOLDERS
 from loaders.tdx.files.written import State
 from loaders.trading_time import SHANGHAI
+from quotemill.errors import DataQualityError
 
 SIZE = 32
 UNFINISHED = "are cut or being written"

@@ -14,8 +14,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from loaders.errors import DataQualityError
 from loaders.trading_time import SHANGHAI
+from quotemill.errors import DataQualityError
 
 
 @dataclass(frozen=True)

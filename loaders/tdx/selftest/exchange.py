@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import orjson
 
-from loaders.errors import UpstreamError
-from loaders.http import NoAnswerInTime, send
+from loaders.requests.http import NoAnswerInTime, send
+from quotemill.errors import UpstreamError
 
 
 class NotPassed(Exception):

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from loaders.engine.progress import Reporter
 from loaders.engine.test_runs import WORDS
-from loaders.http import RetryPolicy, http_client, rate_limit
-from loaders.progress import Reporter
+from loaders.requests.http import RetryPolicy, http_client, rate_limit
 from loaders.settings import Settings
 from loaders.tdx.selftest.checks import CALENDAR, CHECKS, Check
 from loaders.tdx.selftest.conditions import (

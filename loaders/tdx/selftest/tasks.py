@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from loaders.http import RetryableAnswer, RetryPolicy, retrying
+from loaders.requests.http import RetryableAnswer, RetryPolicy, retrying
 from loaders.tdx.selftest.conditions import Unmet, demand, member, require_rows
 from loaders.tdx.selftest.exchange import Exchange, NotPassed
 

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from loaders.engine.check import Check, CheckFailed, NotApplicable, run_checks
+from loaders.engine.progress import Reporter
 from loaders.engine.test_runs import Record
-from loaders.errors import DataQualityError, QuotemillError, UsageError
-from loaders.progress import Reporter
 from loaders.settings import Settings
 from loaders.tdx.bars import records
 from loaders.tdx.client.answers import EXCHANGES, Bars
@@ -28,8 +27,9 @@ from loaders.tdx.files.folder import scan_folder
 from loaders.tdx.request import require_settings
 from loaders.tdx.verify.store import BAR_FIELDS, Store
 from loaders.trading_time import SHANGHAI
-from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.space import space
+from quotemill.errors import DataQualityError, QuotemillError, UsageError
+from quotemill.warehouse.postgres import Warehouse
 
 NAMED = 5  # most codes that a message names
 NEWEST_BARS = 10  # bars requested from the service; the newest stored one should be among them

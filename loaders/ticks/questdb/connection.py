@@ -7,12 +7,10 @@ from typing import Literal, Protocol, TypeVar
 
 import pyarrow as pa
 
-from loaders.ticks.questdb.http import QuestdbHttp, StoreAway
 from loaders.ticks.questdb.ilp import IlpWriter
-from loaders.ticks.questdb.server import Address
 from loaders.ticks.questdb.staging import StageWriter, find_stage
 from loaders.ticks.settings import QuestdbSettings
-from loaders.ticks.store import StoreError
+from quotemill.ticks.questdb_http import Address, QuestdbHttp, StoreAway, StoreError
 
 T = TypeVar("T")
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")

@@ -15,8 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loaders.ticks.frame import DayKey, key_of, window
-from loaders.ticks.questdb.http import QuestdbHttp
+from loaders.ticks.frame import key_of
 from loaders.ticks.questdb.rows import (
     as_stored,
     day_condition,
@@ -28,6 +27,8 @@ from loaders.ticks.questdb.rows import (
     with_flag,
 )
 from loaders.ticks.tables import MAIN_TICKS
+from quotemill.ticks.columns import DayKey, window
+from quotemill.ticks.questdb_http import QuestdbHttp
 
 PART_ROWS = 200_000
 

@@ -9,11 +9,10 @@ from collections import defaultdict
 from collections.abc import Collection
 from datetime import date, timedelta
 
-from loaders.ticks.frame import DayKey, window
-from loaders.ticks.questdb.http import QuestdbHttp, literal
 from loaders.ticks.questdb.rows import number_to_date
-from loaders.ticks.store import StoreError
 from loaders.ticks.tables import MAIN_TICKS
+from quotemill.ticks.columns import DayKey, window
+from quotemill.ticks.questdb_http import QuestdbHttp, StoreError, literal
 
 PATIENCE = 600.0  # seconds for partitions to go
 AT_ONCE = 50  # partitions in one statement, which is part of an address

@@ -6,11 +6,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from loaders.errors import SettingsError
-from loaders.project import install_hint
-from loaders.ticks.questdb.http import Refused, StoreAway
-from loaders.ticks.questdb.server import Address
-from loaders.ticks.store import StoreError
+from quotemill.errors import SettingsError
+from quotemill.installation import install_hint
+from quotemill.ticks.questdb_http import Address, Refused, StoreAway, StoreError
 
 # a row of ticks has 700 bytes; a day stays in one buffer, because one request is one transaction
 _BUFFER = 4 * 2**30

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from platformdirs import user_cache_dir
 
-from loaders.errors import SettingsError, UpstreamError, innermost
-from loaders.http import internet_client
-from loaders.masks import mask_logins
-from loaders.project import install_hint
+from loaders.requests.http import internet_client
 from loaders.ticks.settings import QuestdbSettings
+from quotemill.errors import SettingsError, UpstreamError, innermost
+from quotemill.installation import install_hint
+from quotemill.masks import mask_logins
 
 VERSION = "9.3.4"
 SHA256 = "939bc53ab22f93dbaa6545143a6e7c536d4904c07b7f2d381e8eef10436be062"

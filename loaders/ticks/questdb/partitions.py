@@ -4,8 +4,8 @@ We make none. An INSERT into one leaves a replaced tick beside the new one where
 two row groups, and an UPDATE suspends the table for good.
 """
 
-from loaders.ticks.questdb.http import QuestdbHttp
 from loaders.ticks.tables import QUESTDB_TABLES
+from quotemill.ticks.questdb_http import QuestdbHttp
 
 
 def find_parquet_partitions(http: QuestdbHttp) -> list[str]:

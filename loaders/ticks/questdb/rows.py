@@ -10,10 +10,10 @@ import pyarrow.compute as pc
 
 from loaders.ticks import index_tables
 from loaders.ticks.day_hash import measured_row
-from loaders.ticks.frame import DayKey, window
-from loaders.ticks.questdb.http import literal
 from loaders.ticks.store import Measured, Span
 from loaders.ticks.tables import MAIN_TICKS, StoreTable
+from quotemill.ticks.columns import DayKey, window
+from quotemill.ticks.questdb_http import literal
 
 
 def range_condition(symbol: str, contract: str | None, first: datetime, last: datetime) -> str:

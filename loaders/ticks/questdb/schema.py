@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from loaders.errors import SettingsError
-from loaders.ticks.questdb.http import QuestdbHttp
 from loaders.ticks.tables import QUESTDB_TABLES, StoreTable
+from quotemill.errors import SettingsError
+from quotemill.ticks.questdb_http import QuestdbHttp
 
 _PATIENCE = 60.0  # seconds for a column to be added
 

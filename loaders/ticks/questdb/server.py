@@ -18,15 +18,15 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from loaders.errors import SettingsError, UpstreamError
 from loaders.files import lock
 from loaders.ticks.questdb.jar import VERSION, Java, fetch_jar, find_java
 from loaders.ticks.settings import QuestdbSettings
+from quotemill.errors import SettingsError, UpstreamError
+from quotemill.ticks.questdb_http import USER, Address
 
-USER = "quotemill"
 LOCK = "server.lock"  # has the number of the process that holds it
 PATIENCE = 60.0  # seconds for a start with WAL to read, and for a stop
 HOST = "127.0.0.1"
@@ -64,15 +64,6 @@ w.stdout.level=ADVISORY,CRITICAL,ERROR
 """
 _LISTENS = re.compile(r"http-server listening on 127\.0\.0\.1:(\d+)")
 _REASONS = re.compile(r"could not|cannot|[Ii]nvalid|Exception|NetworkError|No space|^\* ")
-
-
-@dataclass(frozen=True)
-class Address:
-    """How to reach a QuestDB over HTTP."""
-
-    url: str  # http://host:port, without user and password
-    user: str | None = None
-    password: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loaders.ticks.questdb.http import QuestdbHttp, StoreAway
-from loaders.ticks.store import StoreError
+from quotemill.ticks.questdb_http import QuestdbHttp, StoreAway, StoreError
 
 
 class StageWriter:

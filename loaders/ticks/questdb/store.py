@@ -20,12 +20,11 @@ import pyarrow.compute as pc
 
 from loaders.ticks import index_tables
 from loaders.ticks.day_hash import measure_days, measure_sql
-from loaders.ticks.frame import TICKS, DayKey, key_of, window
+from loaders.ticks.frame import key_of
 from loaders.ticks.questdb import ranges
 from loaders.ticks.questdb.connection import Connection
 from loaders.ticks.questdb.day_writer import rows_to_write
 from loaders.ticks.questdb.drop_partitions import drop_archived
-from loaders.ticks.questdb.http import QuestdbHttp, Refused, Suspended, literal
 from loaders.ticks.questdb.partitions import find_parquet_partitions
 from loaders.ticks.questdb.rows import (
     as_stored,
@@ -37,7 +36,6 @@ from loaders.ticks.questdb.rows import (
     series_condition,
 )
 from loaders.ticks.questdb.schema import prepare_tables
-from loaders.ticks.questdb.server import Address
 from loaders.ticks.questdb.warehouse_mark import WarehouseMark, require_same
 from loaders.ticks.settings import QuestdbSettings
 from loaders.ticks.space import require_space, space_problems
@@ -50,7 +48,6 @@ from loaders.ticks.store import (
     NoDataRow,
     Span,
     Stamp,
-    StoreError,
     StoreSummary,
     VisibleTicks,
     read_back_error,
@@ -65,6 +62,15 @@ from loaders.ticks.tables import (
     QUESTDB_TABLES,
     WAREHOUSE,
     StoreTable,
+)
+from quotemill.ticks.columns import TICKS, DayKey, numbers_to_dates, window
+from quotemill.ticks.questdb_http import (
+    Address,
+    QuestdbHttp,
+    Refused,
+    StoreError,
+    Suspended,
+    literal,
 )
 
 APPLY_PATIENCE = 120.0  # seconds for a day to be applied
@@ -291,7 +297,7 @@ class QuestdbStore:
         )
         for index, field in enumerate(schema):
             if pa.types.is_date32(field.type):
-                days = index_tables.numbers_to_dates(rows[field.name])
+                days = numbers_to_dates(rows[field.name])
                 rows = rows.set_column(index, field.name, days)
         return rows.cast(schema)
 

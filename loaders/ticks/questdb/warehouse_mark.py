@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from loaders.errors import SettingsError
 from loaders.ticks.tables import WAREHOUSE
 from loaders.warehouse.migrate import warehouse_id
-from loaders.warehouse.postgres import Warehouse
+from quotemill.errors import SettingsError
+from quotemill.warehouse.postgres import Warehouse
 
 RELEASE = f"DROP TABLE {WAREHOUSE.name}"
 _TS = datetime(1970, 1, 1, tzinfo=UTC)  # the table's key: one row

@@ -33,7 +33,7 @@ class AnswerFiles:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        from loaders.ticks.frame import QUOTED
+        from quotemill.ticks.columns import QUOTED
 
         path = self._path(contract, trading_day)
         try:

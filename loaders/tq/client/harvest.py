@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from loaders.engine.outcome import Stopped
-from loaders.request_counts import count
+from loaders.requests.counts import count
 from loaders.tq.client import answers
 from loaders.tq.client.answers import (
     DayRange,

@@ -22,8 +22,7 @@ from urllib.parse import quote, quote_plus
 
 from loaders.engine.outcome import Stopped
 from loaders.files.process import KILL, end_group
-from loaders.project import install_hint
-from loaders.request_counts import count
+from loaders.requests.counts import count
 from loaders.tq.errors import (
     TqAnswerError,
     TqAuthError,
@@ -38,6 +37,7 @@ from loaders.tq.errors import (
     UnknownSymbol,
 )
 from loaders.tq.settings import TqSettings
+from quotemill.installation import install_hint
 
 PROGRAM = "loaders.tq.client.program"
 HIDDEN = "***"  # in place of account and password

@@ -5,9 +5,9 @@ from functools import partial
 from operator import itemgetter
 
 from loaders.engine.outcome import Outcome
-from loaders.errors import UpstreamError
 from loaders.tq.context import Context, Dataset
 from loaders.tq.tables import CONTRACT
+from quotemill.errors import UpstreamError
 
 
 def fetch(ctx: Context, varieties: Sequence[str]) -> Iterator[Outcome]:

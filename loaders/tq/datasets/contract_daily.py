@@ -14,13 +14,13 @@ from typing import Any
 import pyarrow.compute as pc
 
 from loaders.engine.outcome import NOT_DUE, Outcome
-from loaders.errors import DataQualityError, UpstreamError
 from loaders.tq import landed
 from loaders.tq.context import Context, Dataset, add_columns, concat_rows, describe, load_key
 from loaders.tq.errors import TqAnswerError, TqClientError, TqTimeout, UnknownSymbol
 from loaders.tq.landed import REPEATS, BarsHarvest, is_due
 from loaders.tq.tables import CONTRACT_DAILY, DAILY_HARVEST
 from loaders.tq.trading_day import night_of
+from quotemill.errors import DataQualityError, UpstreamError
 
 OVERLAP = timedelta(days=10)
 TOGETHER = 10  # contracts in one question

@@ -15,13 +15,13 @@ from functools import partial
 from typing import Any
 
 from loaders.engine.outcome import Outcome
-from loaders.errors import UpstreamError
 from loaders.tq import landed
 from loaders.tq.client.answers import MainEvents
 from loaders.tq.context import Context, Dataset, describe
 from loaders.tq.errors import TqPermissionError, TqTransport, UnknownSymbol
 from loaders.tq.tables import MAIN_EVENT, MAIN_HARVEST
 from loaders.tq.trading_day import trading_day_of
+from quotemill.errors import UpstreamError
 
 ROUTES = ("backtest", "history")
 QUIET_DAYS = 5  # trading days without a quote after which a variety is left alone

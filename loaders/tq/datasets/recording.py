@@ -9,7 +9,6 @@ from datetime import date, timedelta
 
 from loaders.engine.outcome import Outcome, SourceGone
 from loaders.engine.source import Unit
-from loaders.errors import UpstreamError
 from loaders.tq import landed
 from loaders.tq.context import Context, Dataset, describe
 from loaders.tq.errors import TqAnswerError, TqTimeout, UnknownSymbol
@@ -19,6 +18,7 @@ from loaders.tq.live.stretch import Spans, Stretch, find_stretch
 from loaders.tq.request import RECORDING
 from loaders.tq.tables import SYMBOL_DAY
 from loaders.tq.trading_day import Session, nanoseconds, sessions_on, spans, trading_day_of
+from quotemill.errors import UpstreamError
 
 KEY = "session"
 NO_SESSION = "no session goes on or begins within an hour: nothing is recorded"

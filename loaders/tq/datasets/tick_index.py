@@ -11,7 +11,6 @@ from dataclasses import replace
 from operator import itemgetter
 
 from loaders.engine.outcome import Outcome
-from loaders.ticks.frame import DayKey
 from loaders.ticks.store import Stamp
 from loaders.tq.context import Context, Dataset
 from loaders.tq.tables import NO_DATA_DAY, SYMBOL_DAY, TICK_REVISION
@@ -19,6 +18,7 @@ from loaders.tq.tick_days.backlog import find_store_changes
 from loaders.tq.tick_days.ledger import LedgerRow, no_data_record, read_no_data, revision_record
 from loaders.tq.tick_days.no_data_days import ON_RECORD
 from loaders.tq.tick_days.schedule import parse_key
+from quotemill.ticks.columns import DayKey
 
 
 def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:

@@ -17,7 +17,6 @@ import pyarrow as pa
 
 from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.landing.screening import screen
-from loaders.ticks.frame import DayKey
 from loaders.ticks.store import StoredDay
 from loaders.tq import landed
 from loaders.tq.context import Context, Dataset, add_columns, concat_rows, describe
@@ -27,6 +26,7 @@ from loaders.tq.tick_archive.folder import tick_folder
 from loaders.tq.tick_days.minute_bars import make_minutes
 from loaders.tq.tick_days.schedule import key_text, parse_key
 from loaders.tq.trading_day import sessions_on, spans
+from quotemill.ticks.columns import DayKey
 
 MOST_DAYS = 1_000  # of earlier loads that a load makes; --dataset tick_minute makes all
 ROUTE = "tick_minutes"

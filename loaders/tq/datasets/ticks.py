@@ -15,9 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from loaders.engine.outcome import Outcome, Stopped
-from loaders.errors import DataQualityError, UpstreamError
 from loaders.ticks.frame import day_frame
-from loaders.ticks.store import StoreError
 from loaders.tq import landed
 from loaders.tq.client.answers import TickAnswer
 from loaders.tq.context import Context, Dataset, describe, source_gone
@@ -41,7 +39,9 @@ from loaders.tq.tick_days.replacement import (
 )
 from loaders.tq.tick_days.schedule import Scheduled, key_text, parse_key
 from loaders.tq.trading_day import bounds, sessions_on, spans
-from loaders.warehouse.postgres import WarehouseAway
+from quotemill.errors import DataQualityError, UpstreamError
+from quotemill.ticks.questdb_http import StoreError
+from quotemill.warehouse.postgres import WarehouseAway
 
 HISTORY, NEWEST_ROUTE = "ticks", "recent_ticks"
 PACKAGE_DAYS = 20  # whose ledger rows land as one package, unless a trading day has more

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from loaders.engine.outcome import Outcome
-from loaders.errors import UpstreamError
 from loaders.tq import landed
 from loaders.tq.context import Context, Dataset
 from loaders.tq.tables import TRADING_DAY
+from quotemill.errors import UpstreamError
 
 KEY = "CN"
 BEFORE = timedelta(days=31)  # of the window: the day before its first must be known

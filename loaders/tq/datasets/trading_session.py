@@ -11,11 +11,11 @@ from datetime import date
 from functools import partial
 
 from loaders.engine.outcome import NOT_DUE, Outcome
-from loaders.errors import UpstreamError
 from loaders.tq import landed
 from loaders.tq.context import Context, Dataset
 from loaders.tq.tables import TRADING_SESSION
 from loaders.tq.trading_day import Session, trading_day_of
+from quotemill.errors import UpstreamError
 
 
 def fetch(ctx: Context, varieties: Sequence[str]) -> Iterator[Outcome]:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 
-from loaders.errors import UpstreamError
 from loaders.tq.live.recorded import describe_holes, find_holes, read_recorded
 from loaders.tq.live.silence import Silence, Stamps
 from loaders.tq.live.stretch import Stretch
 from loaders.tq.trading_day import bounds, nanoseconds
 from loaders.trading_time import SHANGHAI
+from quotemill.errors import UpstreamError
 
 if TYPE_CHECKING:
     from loaders.tq.context import Context

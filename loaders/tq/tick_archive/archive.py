@@ -14,15 +14,13 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 
+from loaders.engine.progress import Reporter
 from loaders.engine.request import LoadRequest
 from loaders.engine.result import LoadResult
-from loaders.errors import DataQualityError
-from loaders.progress import Reporter
 from loaders.settings import Settings
 from loaders.ticks.day_hash import measured
-from loaders.ticks.frame import DayKey
 from loaders.ticks.open_store import open_store
-from loaders.ticks.store import IndexRow, StoreError, TickStore
+from loaders.ticks.store import IndexRow, TickStore
 from loaders.tq.request import TICK_LANE
 from loaders.tq.tick_archive import files
 from loaders.tq.tick_archive.due import Due, count_ticks, find_due
@@ -39,7 +37,10 @@ from loaders.tq.tick_days.verify import require_sound
 from loaders.trading_time import SHANGHAI
 from loaders.warehouse import migrate
 from loaders.warehouse.lock import LoadLock, load_lock
-from loaders.warehouse.postgres import Warehouse
+from quotemill.errors import DataQualityError
+from quotemill.ticks.columns import DayKey
+from quotemill.ticks.questdb_http import StoreError
+from quotemill.warehouse.postgres import Warehouse
 
 OLDER_THAN = 60  # days
 BATCH = 20  # trading days after which their ticks leave the store

@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from loaders.ticks.frame import DayKey
 from loaders.ticks.store import IndexRow
 from loaders.tq.tick_days.schedule import Scheduled
+from quotemill.ticks.columns import DayKey
 
 SHOWN = 3  # reasons of a trading day
 

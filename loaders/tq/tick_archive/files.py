@@ -18,14 +18,15 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loaders.errors import DataQualityError
+from loaders.engine.progress import Reporter
 from loaders.files.folder import readable
 from loaders.files.whole_file import hash_file, unfinished
-from loaders.progress import Reporter
 from loaders.ticks.day_hash import measured
-from loaders.ticks.frame import TICKS, DayKey, key_of
+from loaders.ticks.frame import key_of
 from loaders.ticks.store import IndexRow, StoredDay
 from loaders.tq.tick_archive.folder import TickFolder
+from quotemill.errors import DataQualityError
+from quotemill.ticks.columns import TICKS, DayKey
 
 _METADATA = b"quotemill"
 _MAGIC = b"PAR1"  # at both ends of a file

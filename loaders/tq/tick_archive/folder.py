@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from typing import ClassVar
 
-from loaders.errors import SettingsError
 from loaders.files.folder import OWNER, OwnedFolder
 from loaders.settings import Settings
-from loaders.settings.folders import require_absolute
 from loaders.ticks.store import StoredDay
+from quotemill.errors import SettingsError
+from quotemill.settings.folders import require_absolute
 
 
 class TickFolder(OwnedFolder):

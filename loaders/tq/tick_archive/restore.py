@@ -6,12 +6,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from loaders.errors import DataQualityError, UsageError
-from loaders.progress import Reporter
+from loaders.engine.progress import Reporter
 from loaders.settings import Settings
 from loaders.ticks.frame import checked
 from loaders.ticks.open_store import open_store
-from loaders.ticks.store import StoreError
 from loaders.tq.request import TICK_LANE
 from loaders.tq.tick_archive import files
 from loaders.tq.tick_archive.archive import Load, follow_index, read_own_index
@@ -21,7 +19,9 @@ from loaders.tq.tick_days.copy import group_days
 from loaders.tq.tick_days.schedule import key_text
 from loaders.warehouse import migrate
 from loaders.warehouse.lock import load_lock
-from loaders.warehouse.postgres import Warehouse
+from quotemill.errors import DataQualityError, UsageError
+from quotemill.ticks.questdb_http import StoreError
+from quotemill.warehouse.postgres import Warehouse
 
 
 @dataclass

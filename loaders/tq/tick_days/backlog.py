@@ -14,10 +14,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
-from loaders.ticks.frame import DayKey
 from loaders.ticks.store import IndexRow
 from loaders.tq.tick_days.ledger import LedgerRow, follow_store
 from loaders.tq.tick_days.schedule import Scheduled
+from quotemill.ticks.columns import DayKey
 
 
 @dataclass(frozen=True)

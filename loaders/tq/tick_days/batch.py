@@ -11,12 +11,13 @@ import pyarrow as pa
 
 from loaders.engine.outcome import Outcome
 from loaders.landing.rejects import Rejected
-from loaders.ticks.frame import DayKey
-from loaders.ticks.store import IndexRow, Measured, StoreError
+from loaders.ticks.store import IndexRow, Measured
 from loaders.tq.context import Context, describe
 from loaders.tq.tick_days.ledger import LedgerRow, revision_record
 from loaders.tq.tick_days.replacement import note_short
 from loaders.tq.tick_days.schedule import Scheduled, key_text
+from quotemill.ticks.columns import DayKey
+from quotemill.ticks.questdb_http import StoreError
 
 MOST_TICKS = 2_000_000  # in memory, some 0.3 KB each; a trading day with more is written in parts
 

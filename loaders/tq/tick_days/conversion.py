@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loaders.landing.rejects import Rejected
-from loaders.ticks.frame import MOST, QUOTED, DayKey
+from loaders.ticks.frame import MOST
 from loaders.tq.trading_day import nanoseconds
+from quotemill.ticks.columns import QUOTED, DayKey
 
 AUCTION_S = 900  # before and after a session, when its auctions may be
 SHOWN = 20  # refused rows of a day that are stored one by one for each rule

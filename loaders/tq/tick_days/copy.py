@@ -14,19 +14,20 @@ from typing import Any
 
 import pyarrow as pa
 
-from loaders.errors import UsageError
-from loaders.progress import Reporter
+from loaders.engine.progress import Reporter
 from loaders.settings import Settings
 from loaders.ticks.day_hash import measured
-from loaders.ticks.frame import DayKey, checked
+from loaders.ticks.frame import checked
 from loaders.ticks.open_store import open_questdb, open_store
-from loaders.ticks.questdb.http import StoreAway
-from loaders.ticks.store import IndexRow, MeasuredTicks, StoreError, TickStore, split_days
+from loaders.ticks.store import IndexRow, MeasuredTicks, TickStore, split_days
 from loaders.tq.request import TICK_LANE
 from loaders.tq.tick_days.schedule import key_text
 from loaders.tq.tick_days.verify import agrees, measure_days, require_sound
 from loaders.warehouse.lock import LoadLock, load_lock
-from loaders.warehouse.postgres import Warehouse
+from quotemill.errors import UsageError
+from quotemill.ticks.columns import DayKey
+from quotemill.ticks.questdb_http import StoreAway, StoreError
+from quotemill.warehouse.postgres import Warehouse
 
 PLACES = ("questdb", "warehouse")
 BATCH = 20  # days after which index rows are written and the lock is confirmed

@@ -6,13 +6,13 @@ from collections.abc import Generator, Sequence
 from datetime import date
 from itertools import groupby
 
-from loaders.errors import DataQualityError, UpstreamError
-from loaders.ticks.frame import DayKey
 from loaders.tq.client.answers import DayRange, TickAnswer
 from loaders.tq.context import Context
 from loaders.tq.errors import TqAnswerError, TqClientError, TqTimeout, TqTransport
 from loaders.tq.tick_days.schedule import Scheduled
 from loaders.tq.trading_day import bounds
+from quotemill.errors import DataQualityError, UpstreamError
+from quotemill.ticks.columns import DayKey
 
 DAY_ERRORS = (TqAnswerError, TqClientError, TqTimeout)
 Answers = queue.SimpleQueue[TickAnswer | Exception]

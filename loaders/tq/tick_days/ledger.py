@@ -12,12 +12,13 @@ from typing import Any
 import psycopg
 
 from loaders.landing.target import CLOCK_AHEAD
-from loaders.ticks.frame import DayKey
-from loaders.ticks.store import IndexRow, NoDataRow, StoredDay, StoreError
+from loaders.ticks.store import IndexRow, NoDataRow, StoredDay
 from loaders.tq.tables import NO_DATA_DAY
 from loaders.tq.tick_days.completeness import TOLERANCE, lacks_lots
 from loaders.tq.tick_days.schedule import Scheduled
 from loaders.warehouse.tables import STANDARD_FIELDS
+from quotemill.ticks.columns import DayKey
+from quotemill.ticks.questdb_http import StoreError
 
 # tables whose rows say what the store holds, or what was made of it
 FOLLOWERS = ("symbol_day", "no_data_day", "tick_revision", "tick_minute_day")

@@ -11,12 +11,12 @@ import psycopg
 
 from loaders.settings import Settings
 from loaders.ticks.day_hash import row_hash
-from loaders.ticks.frame import DayKey
-from loaders.ticks.open_store import LOCAL
 from loaders.ticks.questdb.jar import VERSION
 from loaders.tq.tick_days.ledger import LedgerRow, read_ledger, read_no_data
 from loaders.tq.tick_days.schedule import Scheduled, read_schedule
-from loaders.warehouse.postgres import Warehouse
+from quotemill.ticks.columns import DayKey
+from quotemill.ticks.questdb_http import LOCAL
+from quotemill.warehouse.postgres import Warehouse
 
 PACKAGES = ("quotemill", "tqsdk", "questdb", "dlt", "dbt-core")
 SECRET = {

@@ -26,13 +26,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from loaders.engine.outcome import Outcome
-from loaders.ticks.frame import DayKey
 from loaders.ticks.store import NoDataRow, TickStore
 from loaders.tq import landed
 from loaders.tq.client.answers import TickAnswer
 from loaders.tq.context import Context
 from loaders.tq.tick_days.schedule import Scheduled, key_text
 from loaders.tq.trading_day import night_of
+from quotemill.ticks.columns import DayKey
 
 NIGHTS = 5  # trading days on which a day must have failed
 ON_RECORD = ("no_data", "short")  # statuses of days that are asked for again much later

@@ -16,8 +16,7 @@ from functools import partial
 import pyarrow as pa
 
 from loaders.engine.source import Unit
-from loaders.ticks.frame import DayKey
-from loaders.ticks.store import SCHEDULE, IndexRow, StoreError
+from loaders.ticks.store import SCHEDULE, IndexRow
 from loaders.tq import landed
 from loaders.tq.context import Context
 from loaders.tq.datasets import tick_minute
@@ -49,6 +48,8 @@ from loaders.tq.tick_days.schedule import (
     read_schedule,
     read_settled_days,
 )
+from quotemill.ticks.columns import DayKey
+from quotemill.ticks.questdb_http import StoreError
 
 NOTHING_BUILT = "no schedule is built yet: `quotemill build` or `dbt build` makes it"
 TASK_KEYS = 1_000  # days of all varieties in a task, unless one trading day has more

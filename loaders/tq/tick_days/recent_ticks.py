@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loaders.errors import UpstreamError
 from loaders.tq import landed
 from loaders.tq.context import Context, describe
 from loaders.tq.errors import TqAnswerError, TqClientError, TqTimeout, UnknownSymbol
@@ -32,6 +31,7 @@ from loaders.tq.trading_day import (
     trading_day_of,
 )
 from loaders.warehouse.migrate import put_setting
+from quotemill.errors import UpstreamError
 
 NEWEST = 8_000  # ticks that the servers give to every account
 REACH = 20  # newest days of a variety: contracts without a missing day among them are not asked for

@@ -8,12 +8,10 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 
+from loaders.engine.progress import Reporter
 from loaders.engine.request import LoadRequest
 from loaders.engine.result import LoadResult
-from loaders.errors import UsageError
-from loaders.progress import Reporter
 from loaders.settings import Settings
-from loaders.ticks.frame import DayKey
 from loaders.ticks.open_store import open_store
 from loaders.ticks.store import Stamp
 from loaders.tq.request import TICK_LANE
@@ -22,7 +20,9 @@ from loaders.tq.tick_days.ledger import read_ledger, require_same_store
 from loaders.tq.tick_days.schedule import parse_key
 from loaders.tq.tick_days.verify import Verification, is_as_indexed, read_visible_days, verify
 from loaders.warehouse.lock import load_lock
-from loaders.warehouse.postgres import Warehouse
+from quotemill.errors import UsageError
+from quotemill.ticks.columns import DayKey
+from quotemill.warehouse.postgres import Warehouse
 
 NAMED = "`loaders verify tq` names the days that differ"
 FOLLOW_STORE = LoadRequest("tq", mode="ticks", datasets=("tick_index",))

@@ -7,7 +7,7 @@ from typing import Any, LiteralString, NamedTuple
 import psycopg
 from psycopg import sql
 
-from loaders.ticks.frame import DayKey
+from quotemill.ticks.columns import DayKey
 
 # of futures.main_schedule, in the order of Scheduled
 COLUMNS = (

@@ -10,25 +10,20 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from loaders.progress import Reporter, Silent
+from loaders.engine.progress import Reporter, Silent
 from loaders.settings import Settings
 from loaders.ticks.day_hash import row_hash
-from loaders.ticks.frame import LEVELS, DayKey
 from loaders.ticks.open_store import open_store
-from loaders.ticks.store import (
-    IndexRow,
-    MeasuredTicks,
-    StoreError,
-    TickStore,
-    VisibleTicks,
-)
+from loaders.ticks.store import IndexRow, MeasuredTicks, TickStore, VisibleTicks
 from loaders.tq.request import TICK_LANE
 from loaders.tq.tick_archive.files import find_damage
 from loaders.tq.tick_archive.folder import TickFolder, tick_folder
 from loaders.tq.tick_days.ledger import changed_rows, follow_store, read_ledger
 from loaders.tq.tick_days.schedule import Scheduled, key_text, read_schedule
 from loaders.warehouse.lock import is_lane_busy
-from loaders.warehouse.postgres import Warehouse
+from quotemill.ticks.columns import LEVELS, DayKey
+from quotemill.ticks.questdb_http import StoreError
+from quotemill.warehouse.postgres import Warehouse
 
 STAMP = ("segment_id", "schedule_hash")
 

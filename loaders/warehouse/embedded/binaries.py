@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loaders.errors import SettingsError
 from loaders.files import lock
+from quotemill.errors import SettingsError
 
 SYSTEM_USER = "quotemill"
 # a copy of the programs, where the user of root's server cannot reach the environment

@@ -5,10 +5,10 @@ import os
 import tempfile
 from pathlib import Path
 
-from loaders.errors import SettingsError
 from loaders.warehouse.embedded import binaries
 from loaders.warehouse.embedded.binaries import Account
 from loaders.warehouse.embedded.postmaster import socket_path
+from quotemill.errors import SettingsError
 
 SOCKET_LIMIT = 103  # bytes of a socket's path: Linux has room for 107, macOS for 103
 

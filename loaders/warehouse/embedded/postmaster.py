@@ -7,10 +7,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from loaders.errors import UpstreamError
 from loaders.warehouse.embedded.settings import Address
-
-PORT = 5432  # of the socket that clients use: only a part of its name
+from quotemill.errors import UpstreamError
+from quotemill.warehouse.embedded import PORT
 
 
 @dataclass(frozen=True)

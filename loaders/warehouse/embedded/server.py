@@ -10,14 +10,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
-from loaders.errors import SettingsError, UpstreamError
 from loaders.files import lock
 from loaders.warehouse.embedded import access, binaries, places, postmaster, sizes
 from loaders.warehouse.embedded.binaries import Account
-from loaders.warehouse.embedded.postmaster import PORT
 from loaders.warehouse.embedded.settings import Address
+from quotemill.errors import SettingsError, UpstreamError
+from quotemill.warehouse.embedded import PORT, build_url
 
 PATIENCE = 300.0  # seconds for crash recovery, ours or that of the process we wait for
 _SETTINGS = {
@@ -54,7 +53,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        return _url(self.socket_dir)
+        return build_url(str(self.socket_dir))
 
 
 @dataclass(frozen=True)
@@ -170,11 +169,7 @@ def is_made(home: Path) -> bool:
 def expected_url(home: Path) -> str:
     """The address that the home's server has, or most likely will have."""
     server = running(home)
-    return server.url if server else _url(home.resolve() / "socket")
-
-
-def _url(socket_dir: Path) -> str:
-    return f"postgresql://postgres@/postgres?host={quote(str(socket_dir), safe='')}&port={PORT}"
+    return server.url if server else build_url(str(home.resolve() / "socket"))
 
 
 @contextmanager

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from loaders.section import Section
 from loaders.warehouse.embedded.machine import machine
+from quotemill.settings.section import Section
 
 UNITS = {"kB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
 LEAST = {"shared_buffers": "128kB", "max_wal_size": "32MB"}  # of the others 64kB

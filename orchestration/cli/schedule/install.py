@@ -10,9 +10,7 @@ from typing import Annotated
 
 import typer
 
-from loaders.errors import UsageError
 from loaders.settings import Settings, load_settings
-from loaders.settings.files import find_files
 from loaders.warehouse.embedded.places import unusable
 from loaders.warehouse.postgres import find_warehouse
 from orchestration.cli.schedule.jobs import read_jobs, warn_if_no_job
@@ -22,6 +20,8 @@ from orchestration.schedule.install.place import Place
 from orchestration.schedule.jobs import survey
 from orchestration.schedule.listing import list_names
 from orchestration.schedule.switching import open_prepared
+from quotemill.errors import UsageError
+from quotemill.settings.files import find_files
 
 
 def install_command(

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from loaders.cli import shell
-from loaders.errors import SettingsError
 from loaders.settings import Settings
 from orchestration.schedule.jobs import Job, Row, survey
 from orchestration.schedule.listing import NO_JOB, get_job, read_rows
+from quotemill.errors import SettingsError
 
 JobName = Annotated[str, typer.Argument(metavar="JOB", help="Name of the job.")]
 OneJob = Annotated[str | None, typer.Argument(metavar="JOB", help="Only this job; all if absent.")]

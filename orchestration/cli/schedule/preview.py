@@ -10,7 +10,6 @@ import typer
 
 from loaders.cli import shell
 from loaders.cli.shell import AsOf, JsonFlag
-from loaders.errors import SettingsError, UsageError, most_severe
 from loaders.settings import load_settings
 from orchestration.cli.schedule.jobs import (
     OneJob,
@@ -21,6 +20,7 @@ from orchestration.cli.schedule.jobs import (
 )
 from orchestration.schedule.listing import describe_job, list_jobs, read_rows
 from orchestration.schedule.preview import simulate
+from quotemill.errors import SettingsError, UsageError, most_severe
 
 
 def list_command(as_of: AsOf = None, json: JsonFlag = False) -> None:

@@ -10,12 +10,12 @@ from typing import Annotated
 
 import typer
 
-from loaders import log, signals
+from loaders import log
 from loaders.cli import shell
 from loaders.cli.shell import AsOf
-from loaders.errors import QuotemillError, SettingsError, UsageError, most_severe
+from loaders.engine import signals
 from loaders.settings import Settings, load_settings
-from loaders.warehouse.postgres import Warehouse, open_warehouse
+from loaders.warehouse.postgres import open_warehouse
 from orchestration import nightly
 from orchestration.alerts.check import load_settings_or_notify
 from orchestration.cli.schedule.jobs import JobName, OneJob, find_command, parse_now, takes_as_of
@@ -24,6 +24,8 @@ from orchestration.schedule.jobs import Job, survey
 from orchestration.schedule.listing import NO_JOB, get_job, read_rows
 from orchestration.schedule.runner import Runner
 from orchestration.schedule.switching import open_prepared, refuse_before_opening
+from quotemill.errors import QuotemillError, SettingsError, UsageError, most_severe
+from quotemill.warehouse.postgres import Warehouse
 
 
 def run_command(

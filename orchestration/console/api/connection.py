@@ -8,12 +8,12 @@ from pydantic import Field, SecretStr, StringConstraints
 
 from loaders import sources
 from loaders.engine.check import Check, failed
-from loaders.errors import QuotemillError, UsageError
 from loaders.settings import Settings, load_settings
-from loaders.settings.environment import build_database_url
-from loaders.warehouse.address import parse_address
 from orchestration.console.api.answers import Answer, Call, CheckAnswer, describe_check
 from orchestration.console.context import Console
+from quotemill.errors import QuotemillError, UsageError
+from quotemill.settings.environment import build_database_url
+from quotemill.warehouse.address import parse_address
 
 Text = Annotated[str, Field(max_length=2000)]
 # a name, an address, or the folder of a socket: nothing that could add parameters to a URL

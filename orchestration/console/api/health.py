@@ -4,10 +4,10 @@ from importlib.metadata import version
 
 from fastapi import APIRouter, Response
 
-from loaders.errors import QuotemillError
 from orchestration.console.api.answers import Answer
 from orchestration.console.context import Console
 from orchestration.console.errors import describe
+from quotemill.errors import QuotemillError
 
 
 class Health(Answer):

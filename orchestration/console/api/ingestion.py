@@ -9,13 +9,13 @@ from pydantic import Field, StringConstraints
 from loaders import sources
 from loaders.engine import jobs
 from loaders.engine.request import LoadRequest
-from loaders.errors import SettingsError, UsageError
 from loaders.loads import tuning_flags
 from loaders.settings import load_settings
 from orchestration.console import starting
 from orchestration.console.api.answers import Answer, Call, StartedAnswer
 from orchestration.console.context import Console
 from orchestration.console.watching import JobWatch
+from quotemill.errors import SettingsError, UsageError
 
 MOST_CODES = 8000
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,40}$")]

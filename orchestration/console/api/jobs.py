@@ -13,11 +13,11 @@ from starlette.types import Receive, Scope, Send
 
 from loaders.engine import job_list, job_status
 from loaders.engine.job_status import JobView
-from loaders.errors import UsageError
 from orchestration.console.api.answers import Answer, JobId, Limit
 from orchestration.console.context import Console
 from orchestration.console.errors import NotThere, scrub
 from orchestration.console.watching import JobWatch
+from quotemill.errors import UsageError
 
 Before = Annotated[int | None, Query(ge=1, lt=2**63, description="number of a job")]
 PIECE = 2**16  # characters of a log that are sent at once

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Query
 from loaders import sources
 from loaders.engine.jobs import JOBS
 from loaders.engine.request import LoadRequest
-from loaders.errors import UsageError
-from loaders.warehouse.ownership import has_relation
 from orchestration.console.api.answers import Answer, ErrorAnswer
 from orchestration.console.api.ingestion import Word
 from orchestration.console.context import Console
 from orchestration.console.errors import describe, scrub
+from quotemill.errors import UsageError
+from quotemill.warehouse.schemas import has_relation
 
 
 class PlanAnswer(Answer):

@@ -15,9 +15,9 @@ from pydantic import AwareDatetime
 
 from orchestration.console.context import Console
 from orchestration.console.errors import NotThere
-from orchestration.readers import klines, main_contracts, option_chains
-from orchestration.readers.klines import Adjustment, Frequency
-from orchestration.readers.listed import NotListed
+from quotemill.readers import klines, main_contracts, option_chains
+from quotemill.readers.klines import Adjustment, Frequency
+from quotemill.readers.listed import NotListed
 
 Format = Annotated[Literal["json", "csv", "arrow"], Query(description="of the answer")]
 Day = Annotated[date | None, Query()]

@@ -10,7 +10,6 @@ from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, Response
 from pydantic import Field
 
-from loaders.errors import UsageError
 from loaders.settings import Settings
 from orchestration.checks import findings as wrong
 from orchestration.checks import status
@@ -18,6 +17,7 @@ from orchestration.console.api.answers import Answer, Call
 from orchestration.console.context import Console
 from orchestration.console.errors import scrub
 from orchestration.report import gather, page
+from quotemill.errors import UsageError
 
 Severity = Literal["error", "warning", "info"]
 State = Literal["new", "standing", "acknowledged"]

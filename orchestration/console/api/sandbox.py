@@ -8,14 +8,14 @@ from fastapi import APIRouter
 
 from loaders import sources
 from loaders.engine import job_list
-from loaders.errors import QuotemillError, SettingsError, UsageError
 from loaders.settings import Settings
-from loaders.settings.merge import read_layers
+from loaders.settings.load import read_layers
 from loaders.settings.saving import find_overruling, save_settings
 from orchestration.checks.settings import check_settings
 from orchestration.console.api.answers import Answer, Call, StartedAnswer
 from orchestration.console.context import FOLDER, Console
 from orchestration.console.processes import Command
+from quotemill.errors import QuotemillError, SettingsError, UsageError
 
 SOURCE = "tdx"
 PROGRAM = ("loaders", "sandbox", SOURCE)

@@ -6,8 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path
 from pydantic import Field, StringConstraints
 
-from loaders.errors import SettingsError, UsageError
-from loaders.settings.merge import read_layers
+from loaders.settings.load import read_layers
 from loaders.settings.saving import find_overruling, save_settings
 from orchestration.checks.settings import check_settings
 from orchestration.console import starting
@@ -17,6 +16,7 @@ from orchestration.console.errors import describe
 from orchestration.schedule import switching
 from orchestration.schedule.install import place, state
 from orchestration.schedule.listing import Listing, get_job, list_jobs, read_rows_by_name
+from quotemill.errors import SettingsError, UsageError
 
 JobName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 RULES = ("off", *(f"every {minutes}m in session" for minutes in (5, 10, 15, 30, 60)), "daily 17:30")

@@ -5,11 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 from pydantic import Field, SecretStr
 
-from loaders.errors import UsageError
 from orchestration.console import security
 from orchestration.console.access import SIGNED_IN
 from orchestration.console.api.answers import Answer, Call
 from orchestration.console.context import Console
+from quotemill.errors import UsageError
 
 
 class Token(Call):

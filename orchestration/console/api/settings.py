@@ -8,18 +8,18 @@ from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from loaders import sources
 from loaders.engine.request import LoadRequest
-from loaders.errors import UsageError
 from loaders.settings import Settings
-from loaders.settings.environment import build_database_url
-from loaders.settings.files import DOTENV, TOML
 from loaders.settings.listing import HIDDEN, Setting, list_settings
-from loaders.settings.merge import read_layers
+from loaders.settings.load import read_layers
 from loaders.settings.saving import find_overruling, save_settings
-from loaders.warehouse.address import parse_address
 from orchestration.checks.settings import check_settings
 from orchestration.console.api.answers import Answer, Call
 from orchestration.console.api.connection import Database, list_variables
 from orchestration.console.context import Console
+from quotemill.errors import UsageError
+from quotemill.settings.environment import build_database_url
+from quotemill.settings.files import DOTENV, TOML
+from quotemill.warehouse.address import parse_address
 
 # they name programs, commands, files that are written, and servers that get a saved password: only
 # who owns the machine sets them

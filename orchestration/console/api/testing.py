@@ -10,7 +10,6 @@ from pydantic import Field
 
 from loaders import sources
 from loaders.engine import test_report, test_runs
-from loaders.errors import UsageError
 from orchestration.console.api.answers import Answer, Call, Limit, StartedAnswer
 from orchestration.console.api.ingestion import Word
 from orchestration.console.api.schedules import (
@@ -22,6 +21,7 @@ from orchestration.console.api.schedules import (
 from orchestration.console.context import Console
 from orchestration.console.errors import NotThere, scrub
 from orchestration.console.starting import add_options, find_options
+from quotemill.errors import UsageError
 
 KINDS = ("selftest", "verify")
 RunNumber = Annotated[int, Path(ge=1, lt=2**63, description="number of a run")]

@@ -7,14 +7,14 @@ from typing import Any
 from loaders import sources
 from loaders.engine import job_list
 from loaders.engine.check import Check
-from loaders.errors import QuotemillError
 from orchestration.checks import option_gates, selfcheck
 from orchestration.console.api.plans import PlanAnswer, describe_plan
 from orchestration.console.context import Console
 from orchestration.console.pages.site import add_or_explain
 from orchestration.console.pages.words import mark
-from orchestration.readers import option_slots
-from orchestration.readers.option_slots import SlotRun
+from quotemill.errors import QuotemillError
+from quotemill.readers import option_slots
+from quotemill.readers.option_slots import SlotRun
 
 SOURCE = "ib"
 SHOWN = 10  # loads

@@ -10,7 +10,7 @@ from loaders import sources
 from orchestration.console.context import Console
 from orchestration.console.pages.chains import gather_loads, gather_plan
 from orchestration.console.pages.site import add_or_explain
-from orchestration.readers import futures_coverage
+from quotemill.readers import futures_coverage
 
 SOURCE = "tq"
 SHOWN = 120  # days

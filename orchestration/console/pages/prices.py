@@ -11,13 +11,13 @@ from urllib.parse import urlencode
 import psycopg
 import pyarrow as pa
 
-from loaders.errors import UsageError
 from orchestration.console.context import Console
 from orchestration.console.pages import smiles
 from orchestration.console.pages.site import add_or_explain
-from orchestration.readers import klines, main_contracts, option_chains
-from orchestration.readers.klines import Adjustment, Frequency
-from orchestration.readers.listed import NotListed
+from quotemill.errors import UsageError
+from quotemill.readers import klines, main_contracts, option_chains
+from quotemill.readers.klines import Adjustment, Frequency
+from quotemill.readers.listed import NotListed
 
 SHOWN = 250  # rows of a table
 # days that surely hold as many bars

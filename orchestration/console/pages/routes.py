@@ -21,7 +21,7 @@ from orchestration.console.pages import (
 from orchestration.console.pages.site import Site, read_static
 from orchestration.console.security import SIGN_IN
 from orchestration.console.watching import JobWatch
-from orchestration.readers.klines import Adjustment, Frequency
+from quotemill.readers.klines import Adjustment, Frequency
 
 A_YEAR = "public, max-age=31536000, immutable"
 Text = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]

@@ -14,7 +14,6 @@ import jinja2
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 
-from loaders.errors import QuotemillError, UsageError
 from orchestration.console import security
 from orchestration.console.context import Console
 from orchestration.console.errors import NotThere, describe, find_status, record_fault
@@ -26,6 +25,7 @@ from orchestration.report.page import (
     keep_whole,
     name_status_class,
 )
+from quotemill.errors import QuotemillError, UsageError
 
 # path, label
 NAVIGATION: tuple[tuple[str, str], ...] = (

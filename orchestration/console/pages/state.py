@@ -6,7 +6,6 @@ from typing import Any
 
 from loaders import sources
 from loaders.engine import job_list, test_runs
-from loaders.errors import UsageError
 from orchestration.checks import findings as wrong
 from orchestration.checks import logscan
 from orchestration.console.api.commands import describe_command
@@ -14,6 +13,7 @@ from orchestration.console.context import Console
 from orchestration.console.errors import NotThere, scrub
 from orchestration.console.pages.loading import write_line
 from orchestration.run import build_record, findings, history
+from quotemill.errors import UsageError
 
 SHOWN = 30
 MOST = 500  # findings on a page

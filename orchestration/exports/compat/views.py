@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from loaders.errors import UsageError
-from loaders.warehouse.ownership import COMPAT, claim_schemas, has_relation, has_role
-from loaders.warehouse.postgres import Warehouse
+from loaders.warehouse.ownership import claim_schemas, has_role
 from loaders.warehouse.reader import admit_reader
 from loaders.warehouse.sql_files import read_sql
+from quotemill.errors import UsageError
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import COMPAT, has_relation
 
 # by the program that reads them; a view comes after those that it reads
 VIEWS = {
@@ -71,7 +72,7 @@ def make_views(warehouse: Warehouse, program: str, adjust: str = "none") -> list
                 hint="quotemill build",
             )
         _grant(conn, schema, warehouse.reader_role, [view for view in views if view.is_made])
-    if warehouse.listen:
+    if warehouse.admits_reader:
         admit_reader(warehouse)
     return views
 

@@ -13,13 +13,13 @@ from typing import Any
 
 import psycopg
 
-from loaders.errors import SettingsError, UsageError
 from loaders.files.whole_file import hash_file, unfinished
-from loaders.project import install_hint
 from orchestration.exports.folder import File, Files, Folder
 from orchestration.exports.forms.form import Form, Plan
 from orchestration.exports.parts import WHOLE, Part, stream_part
 from orchestration.exports.source import Source, explaining
+from quotemill.errors import SettingsError, UsageError
+from quotemill.installation import install_hint
 
 MOST = 2**20 - 1  # rows of a sheet below that of the names
 _MOST_WHOLE = 10**15  # beyond, a double would change digits

@@ -7,11 +7,11 @@ from typing import Any
 
 import psycopg
 
-from loaders.warehouse.postgres import Warehouse
 from orchestration.exports.definition import Definition
 from orchestration.exports.folder import Files, Folder, State
 from orchestration.exports.parts import Part
 from orchestration.exports.source import Source, find_source
+from quotemill.warehouse.postgres import Warehouse
 
 
 @dataclass(frozen=True)

@@ -20,15 +20,15 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 
-from loaders.errors import UsageError
 from loaders.files.whole_file import hash_file, unfinished
-from loaders.warehouse.ownership import has_relation
-from loaders.warehouse.postgres import Warehouse
 from orchestration.exports.definition import Definition
 from orchestration.exports.folder import File, Files, Folder
 from orchestration.exports.forms.form import Form, Plan
 from orchestration.exports.parts import Part, stream_part
 from orchestration.exports.source import Source, explaining, find_source
+from quotemill.errors import UsageError
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation
 
 ABOUT = "calendar and instruments"
 TABLE = "kline_daily"

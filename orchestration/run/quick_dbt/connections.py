@@ -9,7 +9,7 @@ from collections.abc import Callable
 from operator import itemgetter
 from typing import Any
 
-from loaders.warehouse.connections import take_unbroken
+from quotemill.warehouse.connections import take_unbroken
 
 IDLE = 30.0  # seconds; firewalls and servers end what idles for longer
 

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from loaders.errors import QuotemillError
+from quotemill.errors import QuotemillError
 
 _SECONDS = 60.0
 _LINES = 5  # of what it says: the first names the cause

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from loaders.errors import SettingsError
 from loaders.settings import Settings
 from orchestration.schedule.runner import executable
+from quotemill.errors import SettingsError
 
 MARK = "Written by `quotemill schedule install`"
 

@@ -4,10 +4,10 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from loaders.errors import SettingsError
 from orchestration.schedule.install import cron, launchd, systemd, write
 from orchestration.schedule.install.place import MARK, Place
 from orchestration.schedule.install.systemd import PREFIX
+from quotemill.errors import SettingsError
 
 
 def own_units(here: Place, folder: Path) -> list[Path]:

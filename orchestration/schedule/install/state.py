@@ -4,10 +4,10 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from loaders.errors import SettingsError
 from orchestration.schedule.install import cron, launchd, systemd, write
 from orchestration.schedule.install.place import MARK, Place
 from orchestration.schedule.jobs import Job
+from quotemill.errors import SettingsError
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from loaders.errors import SettingsError
 from loaders.files import whole_file
 from orchestration.schedule.install import cron, launchd, systemd
 from orchestration.schedule.install.place import MARK
 from orchestration.schedule.install.systemd import PREFIX
+from quotemill.errors import SettingsError
 
 # of cronie, Debian's and macOS's, and of BusyBox
 _NO_CRONTAB = re.compile("no crontab|can't open '.*': No such file")

@@ -14,15 +14,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from loaders.errors import QuotemillError
-from loaders.progress import Silent
+from loaders.engine.progress import Silent
 from loaders.settings import Settings
-from loaders.warehouse.postgres import Warehouse
 from orchestration.archive import restore as restoring
 from orchestration.archive.closed import mark_changed
 from orchestration.archive.content import content, content_from_sums, sql_sums
 from orchestration.archive.rows import _batches, count_lossy_rows
 from orchestration.archive.views import find_view
+from quotemill.errors import QuotemillError
+from quotemill.warehouse.postgres import Warehouse
 from tests.conftest import DBT_DATABASE
 from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.option_days import (

@@ -4,7 +4,7 @@ import duckdb
 import psycopg
 import pytest
 
-from loaders.warehouse.postgres import Warehouse
+from quotemill.warehouse.postgres import Warehouse
 from tests.e2e.pages import ARCHIVE, find, join
 from tests.e2e.terminal import checkout, run
 from tests.integration.dbt.option_days import AFTER, LATER

@@ -10,13 +10,13 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from loaders.errors import LockHeldError, UsageError
 from loaders.settings import Settings
-from loaders.warehouse.postgres import Warehouse
 from orchestration.archive import restore as restoring
 from orchestration.archive.store import archive_lock
 from orchestration.archive.views import find_view
 from orchestration.checks import selfcheck
+from quotemill.errors import LockHeldError, UsageError
+from quotemill.warehouse.postgres import Warehouse
 from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.option_days import (
     AAPL,

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from loaders.warehouse.postgres import Warehouse
+from quotemill.warehouse.postgres import Warehouse
 from tests.integration.dbt.conftest import Dbt
 from tests.integration.ib.bench import bench
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from loaders.warehouse.postgres import Warehouse
+from quotemill.warehouse.postgres import Warehouse
 from tests.integration.dbt.conftest import REBUILD, Dbt, prepared
 from tests.integration.dbt.raw import action, add_line, bar, land, security, touch, trading_day
 from tests.integration.dbt.raw_comparison import real_vendor_bars

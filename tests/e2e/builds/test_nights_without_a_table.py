@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from loaders.progress import Silent
+from loaders.engine.progress import Silent
 from loaders.settings import Settings
 from loaders.sources import landed_tables
 from loaders.warehouse.migrate import prepare

@@ -7,10 +7,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from loaders.errors import DataQualityError, UsageError
-from loaders.warehouse.postgres import Warehouse
 from orchestration.alerts import causes
 from orchestration.checks import option_gates, selfcheck
+from quotemill.errors import DataQualityError, UsageError
+from quotemill.warehouse.postgres import Warehouse
 from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.option_days import DECEMBER, FRIDAY, MONDAY, TUESDAY, WEDNESDAY
 from tests.integration.dbt.raw import land

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from loaders.sandbox.ib.splits import Split
-from loaders.warehouse.postgres import Warehouse
+from quotemill.warehouse.postgres import Warehouse
 from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.raw import add_line, land
 from tests.integration.dbt.raw_options import Session, chain, land_day, land_sessions

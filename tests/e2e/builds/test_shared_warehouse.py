@@ -7,7 +7,7 @@ import pytest
 
 from loaders.sources import landed_tables
 from loaders.warehouse.migrate import prepare
-from loaders.warehouse.postgres import Warehouse
+from quotemill.warehouse.postgres import Warehouse
 from tests.integration.dbt.conftest import NO_TESTS, UPDATE, Dbt
 from tests.integration.dbt.raw import (
     bar,

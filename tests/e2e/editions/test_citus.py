@@ -9,7 +9,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from loaders.errors import SettingsError
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.sources import landed_tables
 from loaders.warehouse.distribution import add_codes, distribute_sql, is_distributed
@@ -18,6 +17,7 @@ from loaders.warehouse.postgres import open_warehouse
 from orchestration.checks import edited_tables
 from orchestration.distribute import MODELS, distribute
 from orchestration.run.build import build
+from quotemill.errors import SettingsError
 from tests.bench import settings_at
 from tests.conftest import DBT_DATABASE
 from tests.e2e.editions.built_rows import assert_same_rows, list_built_rows

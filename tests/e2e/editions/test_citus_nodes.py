@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from loaders.errors import UpstreamError
 from loaders.landing import load_job
 from loaders.sandbox.world.market import SyntheticMarket
-from loaders.warehouse import postgres
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.run.build import build
+from quotemill.errors import UpstreamError
+from quotemill.warehouse import postgres
 from tests import citus
 from tests.conftest import DBT_DATABASE
 from tests.e2e.editions.test_loads import CODES, DATASETS, MINUTES, TICKS

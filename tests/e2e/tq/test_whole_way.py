@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from loaders import loads
+from loaders.engine.progress import Silent
 from loaders.engine.request import LoadRequest
 from loaders.engine.result import LoadResult
 from loaders.loads import run_load
-from loaders.progress import Silent
 from loaders.sandbox.tq.world import World
 from loaders.ticks.open_store import open_store
 from loaders.tq.tick_days.verify import verify

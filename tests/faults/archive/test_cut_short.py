@@ -9,11 +9,11 @@ import pytest
 from loaders.files import whole_file
 from loaders.files.whole_file import unfinished
 from loaders.settings import Settings
-from loaders.warehouse.postgres import Warehouse
 from orchestration.archive import folder as folders
 from orchestration.archive import ledger, swap
 from orchestration.archive.folder import Folder
 from orchestration.archive.ledger import New
+from quotemill.warehouse.postgres import Warehouse
 from tests.integration.dbt.option_days import PARTS, archived, files, rows
 
 

@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 from psycopg.types.json import Jsonb
 
-from loaders.errors import SettingsError
 from loaders.settings import Settings
-from loaders.warehouse.postgres import Warehouse
+from quotemill.errors import SettingsError
+from quotemill.warehouse.postgres import Warehouse
 from tests.integration.dbt.option_days import (
     OTHER_FILE,
     PARTS,

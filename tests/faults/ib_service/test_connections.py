@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from loaders.errors import SettingsError
 from loaders.ib.client import gateway as gateway_module
 from loaders.ib.client.error_codes import CLOCK_OFF
 from loaders.ib.client.gateway import Gateway, open_gateway
@@ -15,6 +14,7 @@ from loaders.ib.errors import ClientIdInUse, GatewayGone, GatewayTimeout
 from loaders.ib.settings import IbSettings
 from loaders.sandbox.ib.service import IbSandbox
 from loaders.sandbox.ib.world import World
+from quotemill.errors import SettingsError
 from tests.integration.ib_service.conftest import Opened, fault, kinds, settings_for, some_contracts
 
 

@@ -6,10 +6,10 @@ from datetime import date
 import psycopg
 import pytest
 
-from loaders.errors import QuotemillError, UpstreamError
 from loaders.landing import load_job
 from loaders.landing.load_job import UpsertCopyJob
 from loaders.warehouse.tables import Batch
+from quotemill.errors import QuotemillError, UpstreamError
 from tests.integration.landing.test_dlt_hooks import DAY, PRICE, REFUSED, Shore, prices
 
 

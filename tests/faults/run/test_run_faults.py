@@ -12,8 +12,8 @@ import psycopg
 import pytest
 
 from loaders import loads
-from loaders.progress import Silent
-from loaders.signals import handled
+from loaders.engine.progress import Silent
+from loaders.engine.signals import handled
 from loaders.warehouse.postgres import open_warehouse
 from orchestration import nightly
 from orchestration.checks import status

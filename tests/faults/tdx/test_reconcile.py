@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from loaders.errors import UpstreamError
 from loaders.sandbox.tdx.replay import ReplayMarket
 from loaders.sandbox.tdx.vipdoc_files import write_vipdoc
 from loaders.sandbox.world.actions import events
@@ -22,6 +21,7 @@ from loaders.warehouse.postgres import open_warehouse
 from orchestration.checks import bar_comparison, reconcile, reconcile_report
 from orchestration.checks.reconcile import PARTS_OF_A_DAY, Reconciliation, Request
 from orchestration.run import build
+from quotemill.errors import UpstreamError
 from tests.conftest import DBT_DATABASE
 from tests.integration.tdx_load.bench import Bench, bench
 

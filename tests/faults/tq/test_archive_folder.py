@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from loaders.errors import DataQualityError, QuotemillError, SettingsError
-from loaders.ticks.store import StoreError
 from loaders.tq.tick_archive import archive as archiving
 from loaders.tq.tick_archive import files
 from loaders.tq.tick_days.repair import accept_loss
 from loaders.tq.tick_days.schedule import key_text
 from loaders.warehouse.postgres import open_warehouse
+from quotemill.errors import DataQualityError, QuotemillError, SettingsError
+from quotemill.ticks.questdb_http import StoreError
 from tests.faults.tq.tick_archive import (
     DAMAGES,
     archive,

@@ -9,17 +9,16 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import SecretStr
 
-from loaders.errors import SettingsError, UsageError
-from loaders.progress import Silent
-from loaders.ticks.frame import DayKey
-from loaders.ticks.questdb.http import QuestdbHttp
-from loaders.ticks.store import StoreError
+from loaders.engine.progress import Silent
 from loaders.ticks.tables import TABLES
 from loaders.tq import doctor
 from loaders.tq.tick_days import ledger
 from loaders.tq.tick_days.copy import copy_ticks
 from loaders.tq.tick_days.repair import accept_loss, verify_and_repair
 from loaders.warehouse.postgres import open_warehouse
+from quotemill.errors import SettingsError, UsageError
+from quotemill.ticks.columns import DayKey
+from quotemill.ticks.questdb_http import QuestdbHttp, StoreError
 from tests.faults.tq.tick_archive import (
     DAMAGES,
     READ,

@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from loaders.engine.outcome import Stopped
-from loaders.errors import SettingsError
 from loaders.sandbox.tq.world import World
 from loaders.tq.client.answers import TickAnswer
 from loaders.tq.client.harvest import Harvest
@@ -31,6 +30,7 @@ from loaders.tq.errors import (
     TqTransport,
     UnknownSymbol,
 )
+from quotemill.errors import SettingsError
 from tests.integration.tq_service.conftest import day_range
 
 if TYPE_CHECKING:

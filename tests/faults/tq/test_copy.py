@@ -12,10 +12,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from loaders.errors import DataQualityError, LockHeldError, SettingsError, UsageError
-from loaders.progress import Silent
+from loaders.engine.progress import Silent
 from loaders.ticks.open_store import open_store
-from loaders.ticks.questdb.http import QuestdbHttp
 from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.store import NoDataRow, TickStore
 from loaders.tq.tick_days import copy as copying
@@ -24,6 +22,8 @@ from loaders.tq.tick_days.verify import verify
 from loaders.warehouse.lock import load_lock
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.cli import questdb as commands
+from quotemill.errors import DataQualityError, LockHeldError, SettingsError, UsageError
+from quotemill.ticks.questdb_http import QuestdbHttp
 from tests.faults.tq.test_verify import DAY_INDEX, SCHEDULE, TICKS, change_a_price
 from tests.integration.ticks.servers import address_of
 from tests.integration.tq.bench import Bench

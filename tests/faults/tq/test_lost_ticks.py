@@ -5,12 +5,12 @@ from unittest.mock import Mock
 import pytest
 
 from loaders.ticks.postgres import PostgresStore
-from loaders.ticks.store import StoreError
 from loaders.ticks.tables import DAY_INDEX
 from loaders.tq.next_steps import list_next_steps
 from loaders.tq.tick_days import recent_ticks
 from loaders.tq.tick_days.repair import take_out_unlisted
 from loaders.warehouse.postgres import open_warehouse
+from quotemill.ticks.questdb_http import StoreError
 from tests.integration.tq.bench import Bench, build_schedule, count_days, kept_answers
 from tests.integration.tq.test_ticks import asked_days, days, stored
 from tests.integration.tq.worlds import (

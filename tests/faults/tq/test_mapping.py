@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from loaders.engine.result import LoadResult
-from loaders.errors import SettingsError
 from loaders.loads import measure_loads
 from loaders.sandbox.tq.world import World
 from loaders.tq.landed import REPEATS
+from quotemill.errors import SettingsError
 from tests.integration.tq.bench import Bench, bench
 from tests.integration.tq.test_mapping import END, EVENTS
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from loaders.engine.jobs import Task
-from loaders.progress import Silent
+from loaders.engine.progress import Silent
 from loaders.sandbox.tq.world import World
 from loaders.tq.tick_days.verify import verify
 from loaders.trading_time import SHANGHAI

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from loaders.cli import verify as commands
-from loaders.errors import DataQualityError
 from loaders.ticks.open_store import open_store
 from loaders.tq.next_steps import list_next_steps
 from loaders.warehouse.postgres import open_warehouse
+from quotemill.errors import DataQualityError
 from tests.faults.tq.test_ticks import failures
 from tests.faults.tq.test_verify import change_a_price
 from tests.integration.tq.bench import Bench, bench, count_changed_days

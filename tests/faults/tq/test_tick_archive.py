@@ -14,12 +14,9 @@ import pytest
 import typer
 
 from loaders.cli import verify as verify_command
-from loaders.errors import DataQualityError, LockHeldError, UsageError
-from loaders.progress import Reporter
+from loaders.engine.progress import Reporter
 from loaders.sandbox.tq.world import World
-from loaders.ticks.frame import TICKS
-from loaders.ticks.questdb.http import QuestdbHttp
-from loaders.ticks.store import NoDataRow, StoreError, TickStore
+from loaders.ticks.store import NoDataRow, TickStore
 from loaders.ticks.tables import MAIN_TICKS
 from loaders.tq.tick_archive import files
 from loaders.tq.tick_archive.archive import archive_ticks
@@ -28,6 +25,9 @@ from loaders.tq.tick_days.schedule import key_text
 from loaders.warehouse.lock import load_lock
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.cli import ticks as commands
+from quotemill.errors import DataQualityError, LockHeldError, UsageError
+from quotemill.ticks.columns import TICKS
+from quotemill.ticks.questdb_http import QuestdbHttp, StoreError
 from tests.faults.tq.tick_archive import (
     FILES,
     LATE,

@@ -7,8 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from loaders.cli import verify as commands
-from loaders.errors import DataQualityError, LockHeldError, UsageError
-from loaders.progress import Silent
+from loaders.engine.progress import Silent
 from loaders.ticks.questdb.jar import VERSION
 from loaders.tq.tick_days.repair import take_out_unlisted
 from loaders.tq.tick_days.verify import Verification, verify
@@ -17,6 +16,7 @@ from loaders.warehouse.postgres import open_warehouse
 from orchestration.checks import status
 from orchestration.cli import manifest as checks
 from orchestration.run import manifest
+from quotemill.errors import DataQualityError, LockHeldError, UsageError
 from tests.integration.tq.bench import Bench, build_schedule
 from tests.integration.tq.test_ticks import asked_days
 from tests.integration.tq.worlds import DAYS, INDEX, NEW, OLD, ROLL, SERIES, TRADED

@@ -10,11 +10,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from loaders.engine.progress import Silent
 from loaders.engine.request import LoadRequest
 from loaders.engine.result import LoadResult
 from loaders.loads import run_load
-from loaders.progress import Silent
-from loaders.ticks.frame import DayKey
 from loaders.ticks.open_store import open_store
 from loaders.ticks.store import TickStore
 from loaders.tq.request import TICK_LANE
@@ -25,6 +24,7 @@ from loaders.tq.tick_days.verify import Verification, verify
 from loaders.trading_time import SHANGHAI
 from loaders.warehouse.lock import is_lane_busy
 from loaders.warehouse.postgres import open_warehouse
+from quotemill.ticks.columns import DayKey
 from tests.faults.scene import wait_until
 from tests.integration.tq.bench import Bench
 from tests.integration.tq.test_ticks import asked_days

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from loaders.errors import UpstreamError
 from loaders.warehouse.embedded import server as embedded
-from loaders.warehouse.postgres import Warehouse
+from quotemill.errors import UpstreamError
+from quotemill.warehouse.postgres import Warehouse
 from tests.faults.scene import wait_until
 from tests.integration.warehouse.clients import client as open_client
 

@@ -16,7 +16,6 @@ from loaders.engine.jobs import Task
 from loaders.engine.load import PASSING
 from loaders.engine.metrics import Metric
 from loaders.engine.result import LoadResult
-from loaders.errors import UsageError
 from loaders.settings import Settings
 from orchestration.alerts import book, causes
 from orchestration.alerts import check as alerts
@@ -25,6 +24,7 @@ from orchestration.run import history, stages
 from orchestration.run.findings import Judgement
 from orchestration.run.stages import RunResult
 from orchestration.schedule.settings import JobSettings
+from quotemill.errors import UsageError
 from tests.bench import warehouse_url
 from tests.e2e.commands import Place
 from tests.integration.alerts.conftest import NOW, Hook, check, environment, load

@@ -11,7 +11,6 @@ import pytest
 from pydantic import SecretStr
 
 from loaders.engine.result import LoadResult
-from loaders.errors import PartialError
 from loaders.settings import Settings
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.alerts import causes
@@ -21,6 +20,7 @@ from orchestration.checks import status
 from orchestration.cli import jobs as commands
 from orchestration.run import findings, history
 from orchestration.run.stages import RunResult
+from quotemill.errors import PartialError
 from tests.integration.alerts.conftest import Hook
 from tests.toy import source as toy
 from tests.toy.bench import FILES, Toy, bench  # noqa: F401

@@ -9,12 +9,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from loaders.errors import SettingsError, UpstreamError
 from loaders.settings import Settings, load_settings
 from orchestration import nightly
 from orchestration.alerts import check as alerts
 from orchestration.alerts.book import on_this_host
 from orchestration.schedule.settings import JobSettings
+from quotemill.errors import SettingsError, UpstreamError
 from tests.bench import warehouse_url
 from tests.e2e.commands import Place
 from tests.integration.alerts.conftest import NOW, TOKEN, Hook, environment

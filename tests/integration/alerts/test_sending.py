@@ -8,13 +8,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from loaders.errors import UpstreamError
 from loaders.settings import Settings
 from orchestration import nightly
 from orchestration.alerts import book, channels, file_book
 from orchestration.alerts import check as alerts
 from orchestration.alerts.book import on_this_host
 from orchestration.run import history
+from quotemill.errors import UpstreamError
 from tests.bench import warehouse_url
 from tests.e2e.commands import Place
 from tests.integration.alerts.conftest import (

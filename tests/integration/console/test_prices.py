@@ -14,7 +14,7 @@ import pyarrow.csv
 import pytest
 
 from orchestration.console.pages import prices as pages
-from orchestration.readers import klines
+from quotemill.readers import klines
 from tests.integration.console.conftest import Caller
 from tests.integration.console.price_tables import REFUSALS, check_refusal, insert, make_tables
 

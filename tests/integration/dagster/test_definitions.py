@@ -9,10 +9,10 @@ import pytest
 
 from loaders import sources
 from loaders.engine.failed_keys import FailedKey
-from loaders.errors import SettingsError
 from loaders.settings import Settings, load_settings
 from orchestration.schedule import jobs as schedule_jobs
 from orchestration.schedule.crontab import parse_crontab
+from quotemill.errors import SettingsError
 from tests.conftest import require_dagster
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -10,8 +10,8 @@ import pytest
 
 from loaders.sources import landed_tables
 from loaders.warehouse.migrate import prepare
-from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.profiles import write_profile
+from quotemill.warehouse.postgres import Warehouse
 from tests.conftest import DBT_DATABASE
 from tests.integration.dbt.option_days import TABLES as OPTION_TABLES
 from tests.integration.dbt.option_days import land_days as land_option_days

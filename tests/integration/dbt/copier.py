@@ -8,10 +8,10 @@ from typing import Any
 
 import psycopg
 
-from loaders.progress import Silent
-from loaders.warehouse.postgres import Warehouse
+from loaders.engine.progress import Silent
 from orchestration.exports.definition import Definition
 from orchestration.exports.write import ExportResult, export, export_again
+from quotemill.warehouse.postgres import Warehouse
 
 NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
 

@@ -8,13 +8,13 @@ import psycopg
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from loaders.progress import Silent
+from loaders.engine.progress import Silent
 from loaders.settings import Settings, load_settings
-from loaders.warehouse.postgres import Warehouse
 from orchestration.archive import restore as restoring
 from orchestration.archive.restore import RestoreResult, restore
 from orchestration.archive.retention import RetentionResult, retain
 from orchestration.archive.write import ArchiveResult, Request, archive
+from quotemill.warehouse.postgres import Warehouse
 from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_options import Session, chain, land_day, land_sessions, open_interest
 

@@ -11,8 +11,8 @@ import pytest
 from loaders.landing import change_feed
 from loaders.tdx.tables import KLINE_DAILY, TABLES
 from loaders.warehouse.migrate import prepare
-from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.profiles import write_profile
+from quotemill.warehouse.postgres import Warehouse
 from tests.integration.dbt.conftest import BARS, BARS_AGAIN, MARTS, Dbt, Outcome
 from tests.integration.dbt.raw import action, bar, land, security, touch, trading_day, weekdays
 from tests.integration.dbt.two_codes import (

@@ -14,12 +14,12 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from loaders.errors import SettingsError, UsageError
-from loaders.ticks.frame import DayKey
 from loaders.ticks.postgres import PostgresStore
-from loaders.warehouse.postgres import Warehouse
 from orchestration.cli.export import app
 from orchestration.exports.compat.views import VIEWS, drop_views, make_views
+from quotemill.errors import SettingsError, UsageError
+from quotemill.ticks.columns import DayKey
+from quotemill.warehouse.postgres import Warehouse
 from tests.conftest import ROOT
 from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.price_market import CODE, DAYS

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from loaders.warehouse.postgres import Warehouse
+from quotemill.warehouse.postgres import Warehouse
 from tests.conftest import EDITIONS
 from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.hypertables import make_hypertable, make_plain

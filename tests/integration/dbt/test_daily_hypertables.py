@@ -7,9 +7,9 @@ import pytest
 
 from loaders.sources import landed_tables
 from loaders.warehouse.migrate import prepare
-from loaders.warehouse.postgres import Warehouse
 from orchestration.checks import doctor
 from orchestration.timescale.upgrade import Conversion, convert, declared
+from quotemill.warehouse.postgres import Warehouse
 from tests.integration.dbt.conftest import NO_TESTS, Dbt
 from tests.integration.dbt.raw import land, security, touch
 from tests.integration.dbt.test_hypertables import table_settings

@@ -15,14 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from loaders.errors import LockHeldError, SettingsError, UsageError
-from loaders.progress import Silent
-from loaders.warehouse.postgres import Warehouse, WarehouseAway
+from loaders.engine.progress import Silent
 from orchestration.exports import write
 from orchestration.exports.definition import Definition
 from orchestration.exports.folder import Folder
 from orchestration.exports.forms import excel
 from orchestration.exports.write import export
+from quotemill.errors import LockHeldError, SettingsError, UsageError
+from quotemill.warehouse.postgres import Warehouse, WarehouseAway
 from tests.conftest import require
 from tests.integration.dbt.conftest import BARS_AGAIN, Dbt
 from tests.integration.dbt.copier import NOW, Copier, stored

@@ -7,9 +7,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from loaders.errors import SettingsError, UsageError
-from loaders.warehouse.postgres import Warehouse
 from orchestration.exports import followed
+from quotemill.errors import SettingsError, UsageError
+from quotemill.warehouse.postgres import Warehouse
 from tests.integration.dbt.conftest import BARS_AGAIN, NO_TESTS, Dbt
 from tests.integration.dbt.copier import Copier, stored
 from tests.integration.dbt.raw import action, bar, land, security

@@ -5,7 +5,7 @@ from typing import Any
 
 import psycopg
 
-from loaders.warehouse.postgres import Warehouse
+from quotemill.warehouse.postgres import Warehouse
 from tests.integration.dbt.conftest import BARS_AGAIN, PROJECT, Dbt
 from tests.integration.dbt.raw import action, bar, land, touch
 from tests.integration.dbt.two_codes import CODES, DAYS

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from loaders.sandbox.tq.world import World
-from loaders.warehouse.postgres import Warehouse
+from quotemill.warehouse.postgres import Warehouse
 from tests.conftest import require
 from tests.integration.dbt.conftest import Dbt
 from tests.integration.tq.bench import bench

@@ -12,8 +12,8 @@ import psycopg
 import pytest
 
 from loaders.sources import landed_tables
-from loaders.warehouse.postgres import Warehouse
 from orchestration.timescale.upgrade import convert, declared
+from quotemill.warehouse.postgres import Warehouse
 from tests.bench import settings_at
 from tests.integration.dbt.conftest import NO_TESTS, PROJECT, Dbt
 from tests.integration.dbt.hypertables import make_plain

@@ -16,10 +16,10 @@ from loaders.landing import load_job
 from loaders.sources import landed_tables
 from loaders.tdx.tables import KLINE_DAILY
 from loaders.warehouse.migrate import prepare
-from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.tables import Batch
 from orchestration.backup.dump import dump
 from orchestration.backup.dump_restore import restore
+from quotemill.warehouse.postgres import Warehouse
 from tests.declared import conform
 from tests.integration.console.conftest import (  # noqa: F401
     Caller,

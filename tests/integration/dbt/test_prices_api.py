@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 
-from orchestration.readers import klines
+from quotemill.readers import klines
 from tests.integration.console.conftest import Caller, open_console  # noqa: F401
 from tests.integration.console.price_tables import REFUSALS, check_refusal
 from tests.integration.dbt.price_market import CODE, DAYS

@@ -10,8 +10,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from loaders.errors import UsageError
-from loaders.warehouse.postgres import Warehouse
+from quotemill.errors import UsageError
+from quotemill.warehouse.postgres import Warehouse
 from tests.conftest import ROOT, require
 from tests.integration.dbt.conftest import BARS_AGAIN, Dbt
 from tests.integration.dbt.copier import Copier, stored

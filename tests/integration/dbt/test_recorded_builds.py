@@ -9,12 +9,12 @@ import psycopg
 import pytest
 
 from loaders import log
-from loaders.errors import LockHeldError, UsageError
 from loaders.settings import Settings
-from loaders.warehouse.postgres import Warehouse
 from orchestration.checks import logscan
 from orchestration.run.build import build
 from orchestration.run.build_record import recorded_build
+from quotemill.errors import LockHeldError, UsageError
+from quotemill.warehouse.postgres import Warehouse
 from tests.bench import settings_at
 from tests.integration.dbt.conftest import PROJECT, Dbt
 from tests.integration.dbt.raw import bar, land, security

@@ -7,8 +7,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from loaders.warehouse.postgres import Warehouse
 from orchestration.run.seed_files import readable_seeds
+from quotemill.warehouse.postgres import Warehouse
 from tests.integration.dbt import conftest
 from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.raw import action, add_line, bar, land, security, trading_day, weekdays

@@ -8,10 +8,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from loaders.warehouse.postgres import Warehouse
 from orchestration.report import gather
 from orchestration.report.gather import Report
 from orchestration.run import findings
+from quotemill.warehouse.postgres import Warehouse
 from tests.bench import settings_at
 from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.raw import bar, land, security, trading_day, weekdays

@@ -9,8 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from loaders.warehouse.postgres import Warehouse
 from orchestration.checks.edited_tables import list_differences
+from quotemill.warehouse.postgres import Warehouse
 from tests.integration.dbt.conftest import NO_TESTS, Dbt
 from tests.integration.dbt.raw import bar, land, security, touch, trading_day, weekdays
 from tests.integration.dbt.raw_intraday import at, ticks

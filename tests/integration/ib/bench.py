@@ -13,7 +13,6 @@ import pytest
 from loaders.engine.load import Load
 from loaders.engine.request import LoadRequest
 from loaders.engine.result import LoadResult
-from loaders.errors import NotDue
 from loaders.ib import source
 from loaders.ib.slots import NEW_YORK
 from loaders.loads import run_load, try_load
@@ -23,6 +22,7 @@ from loaders.sandbox.ib.splits import Split
 from loaders.sandbox.ib.stocks import invent_symbols
 from loaders.sandbox.ib.world import World
 from loaders.settings import Settings, load_settings
+from quotemill.errors import NotDue
 from tests.bench import Heard, WarehouseQueries
 from tests.conftest import require_ib
 

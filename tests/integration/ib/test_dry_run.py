@@ -9,10 +9,10 @@ import pytest
 
 from loaders.engine.request import LoadRequest
 from loaders.engine.source import Previewed
-from loaders.errors import SettingsError, UpstreamError
 from loaders.ib.planning import estimate
 from loaders.ib.planning.dry_run import preview
 from loaders.warehouse.postgres import open_warehouse
+from quotemill.errors import SettingsError, UpstreamError
 from tests.integration.ib.bench import Bench, bench, new_york
 
 NOWHERE = {"host": "127.0.0.1", "port": 1, "connect_timeout": 0.5}  # no gateway answers there

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from loaders.engine.request import LoadRequest
-from loaders.errors import LockHeldError, UsageError
 from loaders.ib import source
 from loaders.ib.client import gateway as gateway_module
 from loaders.ib.planning.request import DUE
 from loaders.loads import run_load
 from loaders.warehouse.lock import load_lock
 from loaders.warehouse.postgres import open_warehouse
+from quotemill.errors import LockHeldError, UsageError
 from tests.integration.ib.bench import Bench, bench, new_york
 
 FLAGS = "select distinct data_quality_flag from raw_ib.chain_snapshot order by 1"

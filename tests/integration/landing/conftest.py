@@ -9,8 +9,8 @@ import pytest
 
 from loaders.landing import load_job
 from loaders.landing.load_job import Landed
-from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.tables import Batch, LandedTable
+from quotemill.warehouse.postgres import Warehouse
 from tests.bench import WarehouseQueries, prepared_warehouse
 
 

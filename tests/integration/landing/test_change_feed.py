@@ -9,10 +9,10 @@ import pyarrow as pa
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from loaders.errors import UsageError
 from loaders.landing import change_feed
 from loaders.tdx.tables import KLINE_DAILY, SECURITY, TABLES, TICK_TRADE, TRADING_DAY
 from loaders.warehouse.tables import Batch, LandedTable
+from quotemill.errors import UsageError
 from tests.declared import conform
 from tests.integration.landing.conftest import LandingBench
 

@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from loaders.errors import SettingsError
 from loaders.landing.landed_file import land_file
 from loaders.landing.target import Target
 from loaders.settings import load_settings
-from loaders.warehouse.history import find_start
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.tables import LOAD_ID, Batch, landed_table
+from quotemill.errors import SettingsError
+from quotemill.warehouse.history import find_start
 from tests.declared import conform
 from tests.integration.landing.conftest import LandingBench
 from tests.integration.landing.test_whole_units import DAYS, NEXT_DAY, NOON, TICK, day

@@ -15,9 +15,9 @@ from loaders.landing.load_job import Landed
 from loaders.landing.target import Target
 from loaders.warehouse import migrate
 from loaders.warehouse.lock import load_lock
-from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.tables import Batch, LandedTable, landed_table
 from orchestration.checks import doctor
+from quotemill.warehouse.postgres import Warehouse
 from tests.benchmarks.rows import bars
 from tests.integration.landing.conftest import LandingBench
 

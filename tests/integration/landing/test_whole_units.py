@@ -11,8 +11,8 @@ import pytest
 
 from loaders.landing import landed_file, upsert
 from loaders.landing.load_job import Landed
-from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.tables import Batch, landed_table
+from quotemill.warehouse.postgres import Warehouse
 from tests.declared import conform
 from tests.integration.landing.conftest import LandingBench
 

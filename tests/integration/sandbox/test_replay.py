@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from loaders.errors import UsageError
 from loaders.sandbox.tdx.replay import ReplayMarket
 from loaders.sandbox.tdx.service import TdxSandbox
+from quotemill.errors import UsageError
 
 
 def data(sandbox: TdxSandbox, path: str) -> Any:

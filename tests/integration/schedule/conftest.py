@@ -10,9 +10,10 @@ import pytest
 
 from loaders.settings import load_settings
 from loaders.warehouse import migrate
-from loaders.warehouse.postgres import Warehouse, open_warehouse
+from loaders.warehouse.postgres import open_warehouse
 from orchestration.schedule.jobs import Job
 from orchestration.schedule.timing import parse_rule
+from quotemill.warehouse.postgres import Warehouse
 
 DAILY = Job(
     name="daily",

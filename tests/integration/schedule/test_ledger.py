@@ -9,10 +9,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from loaders.errors import SettingsError, UpstreamError
 from loaders.settings import load_settings
 from loaders.trading_time import SHANGHAI
-from loaders.warehouse.postgres import Warehouse
 from orchestration.checks import doctor
 from orchestration.run import history
 from orchestration.schedule import due, jobs, ledger
@@ -20,6 +18,8 @@ from orchestration.schedule.due import Decision
 from orchestration.schedule.jobs import Job, Row
 from orchestration.schedule.settings import JobSettings
 from orchestration.schedule.timing import parse_rule
+from quotemill.errors import SettingsError, UpstreamError
+from quotemill.warehouse.postgres import Warehouse
 from tests.integration.schedule.conftest import DAILY, FIVE
 
 T = TypeVar("T")

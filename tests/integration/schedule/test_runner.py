@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from loaders.errors import UpstreamError
 from loaders.trading_time import SHANGHAI
-from loaders.warehouse.postgres import Warehouse
 from orchestration.run import history
 from orchestration.schedule import ledger, output
 from orchestration.schedule.jobs import Job, Row
 from orchestration.schedule.runner import Runner
 from orchestration.schedule.serve import Server
+from quotemill.errors import UpstreamError
+from quotemill.warehouse.postgres import Warehouse
 from tests.integration.schedule.conftest import DAILY, FIVE, BlockedJob
 
 FRIDAY = datetime(2026, 11, 20, 17, 30, tzinfo=SHANGHAI).astimezone(UTC)

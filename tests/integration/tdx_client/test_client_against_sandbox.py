@@ -12,8 +12,7 @@ from typing import Any, TypeVar
 import pytest
 
 from loaders.engine.outcome import SourceGone
-from loaders.errors import QuotemillError, UpstreamError
-from loaders.http import NoAnswerInTime, RetryableAnswer
+from loaders.requests.http import NoAnswerInTime, RetryableAnswer
 from loaders.sandbox.tdx.calls import Options
 from loaders.sandbox.tdx.replay import ReplayMarket
 from loaders.sandbox.tdx.service import TdxSandbox
@@ -25,6 +24,7 @@ from loaders.tdx.client.client import TdxClient
 from loaders.tdx.client.reply import WrongShape
 from loaders.tdx.files.actions_csv import read_actions
 from loaders.tdx.settings import TdxSettings
+from quotemill.errors import QuotemillError, UpstreamError
 from tests.unit.tdx.fake_context import calendar
 
 T = TypeVar("T")

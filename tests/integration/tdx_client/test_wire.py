@@ -9,11 +9,11 @@ from typing import Any
 import orjson
 import pytest
 
-from loaders.errors import UpstreamError
-from loaders.http import NoAnswerInTime, RetryableAnswer
+from loaders.requests.http import NoAnswerInTime, RetryableAnswer
 from loaders.tdx.client.answers import Bars, PermanentAnswer
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.settings import TdxSettings
+from quotemill.errors import UpstreamError
 
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 BAR = {

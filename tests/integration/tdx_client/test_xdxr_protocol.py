@@ -12,9 +12,9 @@ from decimal import Decimal
 import pytest
 
 from loaders.engine.outcome import SourceGone
-from loaders.errors import UpstreamError
 from loaders.tdx.client import xdxr
 from loaders.tdx.client.xdxr import QuoteServers, build_actions
+from quotemill.errors import UpstreamError
 
 Address = tuple[str, int]
 

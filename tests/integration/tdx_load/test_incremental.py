@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from loaders.errors import LockHeldError, SettingsError, UsageError
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.warehouse.lock import load_lock
 from loaders.warehouse.postgres import open_warehouse
+from quotemill.errors import LockHeldError, SettingsError, UsageError
 from tests.integration.tdx_load.bench import Bench, bench, days_until
 
 OpenBench = Callable[..., AbstractContextManager[Bench]]

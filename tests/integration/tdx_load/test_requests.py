@@ -9,10 +9,10 @@ import pytest
 
 from loaders.engine import packages as load_packages
 from loaders.engine.result import LoadResult
-from loaders.errors import UsageError
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.warehouse.lock import load_lock
 from loaders.warehouse.postgres import open_warehouse
+from quotemill.errors import UsageError
 from tests.integration.tdx_load.bench import Bench
 
 CODE = "sh600000"

@@ -14,9 +14,8 @@ import psycopg
 import pytest
 
 from loaders.engine import test_runs
-from loaders.errors import UpstreamError, UsageError
+from loaders.engine.progress import Silent
 from loaders.loads import prepare_warehouse
-from loaders.progress import Silent
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.sources import landed_tables
 from loaders.tdx.verify import spot_checks
@@ -24,6 +23,7 @@ from loaders.trading_time import SHANGHAI
 from loaders.warehouse import space
 from loaders.warehouse.migrate import schemas
 from loaders.warehouse.postgres import open_warehouse
+from quotemill.errors import UpstreamError, UsageError
 from tests.integration.tdx_load.bench import Bench, bench
 from tests.integration.tdx_load.folder import ClientFolder
 

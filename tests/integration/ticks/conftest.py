@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from loaders.ticks.postgres import PostgresStore
-from loaders.ticks.questdb.http import QuestdbHttp
 from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.store import TickStore
 from loaders.ticks.tables import QUESTDB_TABLES
-from loaders.warehouse.postgres import Warehouse
+from quotemill.ticks.questdb_http import QuestdbHttp
+from quotemill.warehouse.postgres import Warehouse
 from tests.integration.ticks.servers import a_server, address_of, open_at
 
 

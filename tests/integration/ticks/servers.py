@@ -8,14 +8,14 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-from loaders.errors import QuotemillError
 from loaders.settings import Settings
 from loaders.ticks.open_store import local_address
 from loaders.ticks.questdb import server
 from loaders.ticks.questdb.jar import find_java, present_jar
-from loaders.ticks.questdb.server import Address
 from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.settings import QuestdbSettings
+from quotemill.errors import QuotemillError
+from quotemill.ticks.questdb_http import Address
 from tests.conftest import require
 
 # a port of its own, and no waiting for a disk that need not survive a power cut

@@ -8,11 +8,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from loaders.errors import SettingsError
 from loaders.ticks import postgres
 from loaders.ticks.postgres import PostgresStore
-from loaders.ticks.store import StoreError
 from loaders.ticks.tables import MAIN_TICKS
+from quotemill.errors import SettingsError
+from quotemill.ticks.questdb_http import StoreError
 from tests.integration.ticks.conftest import a_warehouse
 from tests.ticks import KEY, day_of_ticks
 

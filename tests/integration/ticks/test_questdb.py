@@ -10,20 +10,18 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from loaders.errors import SettingsError
 from loaders.settings import Settings
 from loaders.ticks import store_state
 from loaders.ticks.day_hash import measured
 from loaders.ticks.open_store import open_questdb, store_label
 from loaders.ticks.questdb import connection
 from loaders.ticks.questdb.day_writer import rows_to_write
-from loaders.ticks.questdb.http import QuestdbHttp, Suspended
 from loaders.ticks.questdb.ilp import IlpWriter
-from loaders.ticks.questdb.server import Address
 from loaders.ticks.questdb.store import QuestdbStore
-from loaders.ticks.store import StoreError
 from loaders.ticks.tables import MAIN_TICKS, QUESTDB_TABLES
 from orchestration.checks import doctor
+from quotemill.errors import SettingsError
+from quotemill.ticks.questdb_http import Address, QuestdbHttp, StoreError, Suspended
 from tests.integration.ticks.servers import SMALL, address_of, open_at
 from tests.ticks import KEY, day_of_ticks
 

@@ -12,9 +12,9 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from loaders.errors import QuotemillError, SettingsError, UpstreamError
 from loaders.ticks.questdb import server
 from orchestration.cli.questdb import app
+from quotemill.errors import QuotemillError, SettingsError, UpstreamError
 from tests.integration.ticks.servers import SMALL, address_of, kill, open_at, require_questdb
 from tests.ticks import KEY, day_of_ticks
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import quotemill
-from loaders.ticks.frame import DayKey
 from loaders.ticks.postgres import PostgresStore
 from loaders.ticks.store import TickStore
+from quotemill.ticks.columns import DayKey
 from tests.integration.ticks.conftest import a_warehouse
 from tests.integration.ticks.servers import open_at
 from tests.integration.ticks.test_stores import _indexed

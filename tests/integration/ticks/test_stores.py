@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from loaders.ticks.day_hash import measured
-from loaders.ticks.frame import BOOK, QUOTED, DayKey, day_frame
+from loaders.ticks.frame import day_frame
 from loaders.ticks.postgres import PostgresStore
 from loaders.ticks.questdb import ranges
 from loaders.ticks.store import (
@@ -20,12 +20,13 @@ from loaders.ticks.store import (
     Measured,
     NoDataRow,
     Stamp,
-    StoreError,
     StoreSummary,
     TickStore,
     VisibleTicks,
 )
 from loaders.ticks.tables import DAY_INDEX
+from quotemill.ticks.columns import BOOK, QUOTED, DayKey
+from quotemill.ticks.questdb_http import StoreError
 from tests.conftest import ROOT, require
 from tests.ticks import KEY, day_of_ticks
 

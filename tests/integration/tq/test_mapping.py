@@ -11,11 +11,11 @@ import pytest
 
 from loaders import sources
 from loaders.engine.request import LoadRequest
-from loaders.errors import UsageError
 from loaders.sandbox.tq.world import World
 from loaders.settings import Settings
 from loaders.tq.request import parts
 from loaders.tq.trading_day import trading_day_of
+from quotemill.errors import UsageError
 from tests.integration.tq.bench import Bench, bench, build_schedule
 
 VARIETIES = ("SHFE.cu", "CFFEX.IF")

@@ -8,13 +8,13 @@ import pytest
 
 from loaders.engine.load import Load
 from loaders.engine.result import LoadResult
-from loaders.ticks.frame import DayKey
 from loaders.ticks.postgres import PostgresStore
-from loaders.ticks.store import StoreError
 from loaders.tq.datasets import tick_minute
 from loaders.tq.next_steps import list_next_steps
 from loaders.tq.tick_days import plan
 from loaders.warehouse.postgres import open_warehouse
+from quotemill.ticks.columns import DayKey
+from quotemill.ticks.questdb_http import StoreError
 from tests.integration.tq.bench import Bench
 from tests.integration.tq.worlds import DAYS, END, FIRST, INDEX, NEW, SERIES
 

@@ -10,7 +10,6 @@ import pytest
 
 from loaders.sandbox.tq.varieties import TO_2300, VARIETIES, Variety
 from loaders.sandbox.tq.world import World
-from loaders.ticks.frame import DayKey
 from loaders.ticks.open_store import open_store
 from loaders.ticks.postgres import PostgresStore
 from loaders.tq.next_steps import list_next_steps
@@ -18,6 +17,7 @@ from loaders.tq.tick_days import schedule
 from loaders.tq.tick_days.ledger import LedgerRow
 from loaders.tq.tick_days.verify import verify
 from loaders.warehouse.postgres import open_warehouse
+from quotemill.ticks.columns import DayKey
 from tests.integration.tq.bench import Bench, bench, build_schedule, count_days
 from tests.integration.tq.worlds import (
     BEFORE_ROLL,

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from loaders.errors import SettingsError
-from loaders.progress import Silent
-from loaders.ticks.questdb.http import QuestdbHttp
+from loaders.engine.progress import Silent
 from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.questdb.warehouse_mark import RELEASE, WarehouseMark
 from loaders.tq.tick_days.repair import take_out_unlisted
 from loaders.tq.tick_days.verify import verify
 from loaders.warehouse.postgres import open_warehouse
+from quotemill.errors import SettingsError
+from quotemill.ticks.questdb_http import QuestdbHttp
 from tests.integration.ticks.conftest import empty_questdb, questdb_folder  # noqa: F401
 from tests.integration.ticks.servers import address_of, open_at
 from tests.integration.tq.bench import Bench, bench

@@ -9,9 +9,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from loaders.sandbox.tq.replay import Replay
-from loaders.ticks.frame import DayKey, day_frame
+from loaders.ticks.frame import day_frame
 from loaders.tq.client.harvest import Harvest
 from loaders.tq.tick_days.conversion import sift_ticks
+from quotemill.ticks.columns import DayKey
 from tests.integration.tq_service.conftest import day_range
 
 CONTRACT, DAY = "SHFE.cu1909", date(2019, 9, 16)

@@ -15,7 +15,8 @@ import pytest
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.embedded import binaries
 from loaders.warehouse.embedded import server as embedded
-from loaders.warehouse.postgres import Warehouse, open_warehouse
+from loaders.warehouse.postgres import open_warehouse
+from quotemill.warehouse.postgres import Warehouse
 from tests.homes import new_home
 from tests.planted import AWKWARD_PASSWORD
 

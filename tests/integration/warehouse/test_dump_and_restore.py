@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from loaders.errors import QuotemillError, SettingsError, UpstreamError, UsageError
 from loaders.warehouse.ownership import claim_schemas
-from loaders.warehouse.postgres import Warehouse
 from orchestration.backup.dump import dump
 from orchestration.backup.dump_restore import restore
+from quotemill.errors import QuotemillError, SettingsError, UpstreamError, UsageError
+from quotemill.warehouse.postgres import Warehouse
 
 OpenAt = Callable[..., Warehouse]
 

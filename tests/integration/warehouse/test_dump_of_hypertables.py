@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from psycopg import sql
 
-from loaders.errors import UpstreamError
 from loaders.warehouse.ownership import claim_schemas
-from loaders.warehouse.postgres import Warehouse
 from orchestration.backup import dump as dumps
 from orchestration.backup.dump import dump
 from orchestration.backup.dump_restore import count_occupied, restore
 from orchestration.timescale.table_content import Content, content
+from quotemill.errors import UpstreamError
+from quotemill.warehouse.postgres import Warehouse
 
 DatabaseOf = Callable[..., str]
 EDITIONS = ("apache", "tsl")

@@ -7,7 +7,6 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from loaders.errors import SettingsError
 from loaders.sources import landed_tables
 from loaders.tdx.tables import KLINE_MINUTE
 from loaders.warehouse import timescale
@@ -16,6 +15,7 @@ from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.checks import doctor, status
 from orchestration.cli.inspect import status_command
+from quotemill.errors import SettingsError
 from tests.integration.warehouse.conftest import settings_for
 
 LICENSED = ["compression", "continuous aggregates"]

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from loaders.errors import SettingsError, UpstreamError
 from loaders.warehouse.embedded import binaries, postmaster
 from loaders.warehouse.embedded import server as embedded
-from loaders.warehouse.postgres import Warehouse
+from quotemill.errors import SettingsError, UpstreamError
+from quotemill.warehouse.postgres import Warehouse
 from tests.integration.warehouse.clients import client as open_client
 
 OpenAt = Callable[..., Warehouse]

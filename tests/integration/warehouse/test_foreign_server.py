@@ -10,14 +10,14 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from loaders.errors import SettingsError, UpstreamError
 from loaders.landing import load_job
 from loaders.tdx.datasets.codes import Security, build_records
 from loaders.tdx.tables import SECURITY
 from loaders.warehouse import migrate
 from loaders.warehouse.ownership import claim_schemas, owned_schemas, privileges
-from loaders.warehouse.postgres import Warehouse, WarehouseAway
 from loaders.warehouse.tables import Batch
+from quotemill.errors import SettingsError, UpstreamError
+from quotemill.warehouse.postgres import Warehouse, WarehouseAway
 
 OpenAt = Callable[..., Warehouse]
 SCHEMAS = ["raw_tdx", "qa", "market"]

@@ -8,14 +8,14 @@ from typing import Any, cast
 
 import pytest
 
+from loaders.engine.progress import Silent
 from loaders.engine.request import LoadRequest
 from loaders.engine.source import Insight
 from loaders.loads import prepare_warehouse
-from loaders.progress import Silent
 from loaders.settings import Settings, load_settings
 from loaders.tq.source import load_folder
-from loaders.warehouse.postgres import Warehouse
 from orchestration.run import manifest
+from quotemill.warehouse.postgres import Warehouse
 
 Place = tuple[Settings, Warehouse]
 

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from loaders.errors import SettingsError
 from loaders.settings import load_settings
 from loaders.warehouse import migration_files
 from loaders.warehouse.migrate import prepare
-from loaders.warehouse.postgres import Warehouse
 from orchestration.checks import doctor
 from orchestration.cli import app
 from orchestration.run import build
+from quotemill.errors import SettingsError
+from quotemill.warehouse.postgres import Warehouse
 from tests.bench import prepared_warehouse
 
 OLD_NAMES = (

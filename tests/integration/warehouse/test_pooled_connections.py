@@ -7,8 +7,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from loaders.warehouse import postgres
-from loaders.warehouse.postgres import Warehouse, WarehouseAway
+from quotemill.warehouse import postgres
+from quotemill.warehouse.postgres import Warehouse, WarehouseAway
 
 BACKEND = "select pg_backend_pid()"
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
-from loaders.errors import SettingsError
-from loaders.project import Project
 from loaders.warehouse import profiles
-from loaders.warehouse.postgres import Warehouse
+from loaders.warehouse.dbt_project import Project
 from loaders.warehouse.profiles import write_profile
+from quotemill.errors import SettingsError
+from quotemill.warehouse.postgres import Warehouse
 
 
 @pytest.fixture(autouse=True)

@@ -12,14 +12,14 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from loaders.errors import SettingsError, UsageError
-from loaders.progress import Silent
+from loaders.engine.progress import Silent
 from loaders.warehouse.embedded import server as embedded
 from loaders.warehouse.embedded.access import READER
 from loaders.warehouse.ownership import claim_schemas
-from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.reader import admit_reader
 from orchestration.cli.warehouse import app
+from quotemill.errors import SettingsError, UsageError
+from quotemill.warehouse.postgres import Warehouse
 from tests.integration.warehouse.conftest import settings_for
 
 OpenAt = Callable[..., Warehouse]

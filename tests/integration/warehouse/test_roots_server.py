@@ -14,9 +14,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from loaders.errors import SettingsError
 from loaders.warehouse.embedded import binaries
 from loaders.warehouse.embedded import server as embedded
+from quotemill.errors import SettingsError
 from tests.integration.warehouse.clients import ROOT
 from tests.integration.warehouse.clients import client as open_client
 

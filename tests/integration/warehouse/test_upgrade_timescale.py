@@ -11,16 +11,17 @@ import pytest
 from psycopg import sql
 from typer.testing import CliRunner
 
-from loaders.errors import LockHeldError, QuotemillError, SettingsError, UpstreamError, UsageError
 from loaders.settings import Settings
 from loaders.warehouse.ownership import claim_schemas
-from loaders.warehouse.postgres import Warehouse, open_warehouse
+from loaders.warehouse.postgres import open_warehouse
 from orchestration.backup.dump_restore import restore
 from orchestration.cli.upgrade_timescale import app
 from orchestration.timescale import conversion
 from orchestration.timescale import upgrade as upgrade_timescale
 from orchestration.timescale.table_content import Content, content
 from orchestration.timescale.upgrade import Conversion, Declared, convert
+from quotemill.errors import LockHeldError, QuotemillError, SettingsError, UpstreamError, UsageError
+from quotemill.warehouse.postgres import Warehouse
 from tests.integration.warehouse.conftest import settings_for
 
 DatabaseOf = Callable[..., str]

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from loaders.errors import UsageError
 from loaders.warehouse.embedded import server as embedded
 from orchestration.cli.warehouse import app
+from quotemill.errors import UsageError
 
 ROOT = Path(__file__).parents[3]
 Command = Callable[..., Any]

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from loaders.errors import SettingsError
 from loaders.settings import load_settings
 from orchestration.alerts import channels
 from orchestration.checks import doctor
+from quotemill.errors import SettingsError
 
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "alerts.md"
 

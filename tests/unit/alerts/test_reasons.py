@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from loaders.errors import SettingsError
-from loaders.http import PROXIES, internet_client
+from loaders.requests.http import PROXIES, internet_client
 from loaders.settings import Settings
 from orchestration.alerts.channels import Channel, ping
 from orchestration.alerts.settings import AlertSettings
+from quotemill.errors import SettingsError
 
 
 class RefusingMailServer(socketserver.StreamRequestHandler):

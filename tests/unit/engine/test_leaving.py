@@ -11,7 +11,7 @@ from loaders.engine import tasks
 from loaders.engine.jobs import Task
 from loaders.engine.outcome import Outcome
 from loaders.engine.source import Unit
-from loaders.errors import LockHeldError, UpstreamError
+from quotemill.errors import LockHeldError, UpstreamError
 
 
 def stop_load(errors: dict[str, Exception]) -> tuple[list[str], list[str]]:

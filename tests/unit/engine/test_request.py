@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from loaders.engine.request import LoadRequest, read_request
-from loaders.errors import UsageError
+from quotemill.errors import UsageError
 
 
 def test_a_request_comes_back_as_it_was_recorded() -> None:

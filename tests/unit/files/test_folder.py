@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from loaders.errors import DataQualityError, QuotemillError, SettingsError
 from loaders.files import whole_file
 from loaders.files.folder import OWNER, OwnedFolder, check_size
 from loaders.files.whole_file import unfinished
+from quotemill.errors import DataQualityError, QuotemillError, SettingsError
 
 
 class Shelf(OwnedFolder):

@@ -6,9 +6,9 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from loaders.errors import UpstreamError
 from loaders.ib.client.values import Failure, OptionContract, Quote, Right
 from loaders.ib.slots import NEW_YORK
+from quotemill.errors import UpstreamError
 
 TEN = datetime(2026, 11, 19, 15, 0, tzinfo=UTC)  # in New York
 

@@ -3,11 +3,11 @@
 from datetime import timedelta
 from typing import Any
 
-from loaders.errors import UpstreamError
 from loaders.ib.capture.rounds import Capture, Capturer
 from loaders.ib.client.values import OptionContract, Quote
 from loaders.ib.errors import GatewayGone
 from loaders.ib.pacing import MachineWaits, TokenBucket
+from quotemill.errors import UpstreamError
 from tests.unit.ib.gateways import TEN, Answer, ScriptedGateway, Time, contract, failed, quote
 
 CONTRACTS = [contract(n) for n in range(1, 26)]

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from loaders.engine.request import LoadRequest
-from loaders.errors import NotDue, SettingsError, UsageError
 from loaders.ib.operations import JOBS
 from loaders.ib.planning import due
 from loaders.ib.planning.due import Question
@@ -16,6 +15,7 @@ from loaders.ib.queries.landed import Queued
 from loaders.ib.settings import IbSettings
 from loaders.ib.source import SOURCE
 from loaders.settings import Settings
+from quotemill.errors import NotDue, SettingsError, UsageError
 from tests.conftest import require_ib
 from tests.unit.ib.gateways import new_york
 

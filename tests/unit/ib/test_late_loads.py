@@ -12,7 +12,6 @@ from loaders.engine import load as engine
 from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.engine.request import LoadRequest
 from loaders.engine.source import Requests
-from loaders.errors import LockHeldError
 from loaders.ib.capture import outcomes
 from loaders.ib.capture.rows import RECAPTURE
 from loaders.ib.client.error_codes import classify_code
@@ -28,6 +27,7 @@ from loaders.ib.queries.landed import Chain, Queued
 from loaders.ib.settings import IbSettings
 from loaders.ib.slots import parse_slot, require_session
 from loaders.settings import Settings
+from quotemill.errors import LockHeldError
 from tests.unit.ib.gateways import ScriptedGateway, Time, contract, new_york, quote
 
 CLOSE = datetime(2026, 11, 19, 21, 0, tzinfo=UTC)

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from loaders.errors import NotDue, UsageError
 from loaders.ib.capture.open_interest_date import asof_date
 from loaders.ib.planning.timetable import Timetable
 from loaders.ib.settings import IbSettings
 from loaders.ib.slots import parse_slot
+from quotemill.errors import NotDue, UsageError
 from tests.unit.ib.gateways import new_york
 
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from loaders.errors import SettingsError, UsageError
 from loaders.ib.contracts.universe import find_member, groups, list_mistakes, read, shipped
 from loaders.ib.settings import IbSettings
 from loaders.ib.source import settings_for_dbt
 from loaders.settings import load_settings
+from quotemill.errors import SettingsError, UsageError
 
 HEAD = "symbol,weight,group,enabled\n"
 

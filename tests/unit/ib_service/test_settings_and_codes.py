@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from loaders.errors import SettingsError
 from loaders.ib.client.error_codes import ERROR_CODES, NOT_FROM_CODES, classify_code
 from loaders.ib.client.gateway import open_gateway
 from loaders.ib.errors import IbMissing
 from loaders.ib.settings import IbSettings
-from loaders.project import find_project, install_hint
 from loaders.settings import load_settings
+from loaders.warehouse.dbt_project import find_project
+from quotemill.errors import SettingsError
+from quotemill.installation import install_hint
 
 
 def test_the_variables_that_users_of_a_gateway_have_are_understood(tmp_path: Path) -> None:

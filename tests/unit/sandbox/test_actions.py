@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from loaders.errors import UsageError
 from loaders.sandbox.world.actions import (
     COLUMNS,
     SPLIT,
@@ -17,6 +16,7 @@ from loaders.sandbox.world.actions import (
     forward_segments,
     read_actions,
 )
+from quotemill.errors import UsageError
 
 DAY = date(2008, 6, 16)
 

@@ -4,11 +4,11 @@ import pytest
 from typer.testing import CliRunner
 
 from loaders.cli import app
-from loaders.errors import UsageError
 from loaders.sandbox.faults import Catalogue, FaultPlan
 from loaders.sandbox.ib.faults import CATALOGUE as IB
 from loaders.sandbox.tdx.faults import CATALOGUE as TDX
 from loaders.sandbox.tq.faults import CATALOGUE as TQ
+from quotemill.errors import UsageError
 
 CODE = ("sh600000",)
 

@@ -4,11 +4,11 @@ from datetime import date, datetime
 
 import pytest
 
-from loaders.errors import UsageError
 from loaders.sandbox.ib.hours import ET
 from loaders.sandbox.ib.listing import Instrument
 from loaders.sandbox.ib.splits import Split, parse_split
 from loaders.sandbox.ib.world import Query, World
+from quotemill.errors import UsageError
 
 BEFORE, EX = date(2026, 11, 19), date(2026, 11, 20)
 LATER = date(2026, 12, 2)

@@ -4,13 +4,13 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from loaders.errors import UsageError
 from loaders.sandbox.ib.dividends import Special, parse_special, until
 from loaders.sandbox.ib.hours import ET, VirtualClock, session_before, session_close
 from loaders.sandbox.ib.listing import Instrument, list_expiries
 from loaders.sandbox.ib.option_prices import RATE
 from loaders.sandbox.ib.stocks import invent_symbols
 from loaders.sandbox.ib.world import Query, World
+from quotemill.errors import UsageError
 
 DAY = date(2026, 11, 19)
 TEN = datetime(2026, 11, 19, 10, tzinfo=ET)

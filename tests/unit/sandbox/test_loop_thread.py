@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from loaders.errors import UsageError
 from loaders.sandbox.server.loop_thread import LoopThread
+from quotemill.errors import UsageError
 
 
 def test_it_serves_from_start_to_stop_and_calls_work_in_its_thread() -> None:

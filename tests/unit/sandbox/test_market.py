@@ -6,11 +6,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from loaders.errors import UsageError
 from loaders.sandbox.world.actions import Action, actions_csv, events
 from loaders.sandbox.world.bars import group_bars
 from loaders.sandbox.world.intraday import group_minutes
 from loaders.sandbox.world.market import SyntheticMarket
+from quotemill.errors import UsageError
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,12 @@ from itertools import pairwise
 
 import pytest
 
-from loaders.errors import UsageError
 from loaders.sandbox.faults import FaultPlan
 from loaders.sandbox.tq.faults import CATALOGUE
 from loaders.sandbox.tq.market import Market
 from loaders.sandbox.tq.varieties import NS, nanoseconds
 from loaders.sandbox.tq.world import World
+from quotemill.errors import UsageError
 
 # 1 October is a Wednesday; the eve of the holidays is Tuesday 30 September
 HOLIDAYS = (date(2025, 10, 1), date(2025, 10, 2), date(2025, 10, 3))

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from loaders.errors import UsageError
 from loaders.sandbox.tdx.replay import ReplayMarket
 from loaders.sandbox.tdx.vipdoc_files import day_records, write_vipdoc
 from loaders.sandbox.world.market import SyntheticMarket
+from quotemill.errors import UsageError
 
 
 @pytest.fixture(scope="module")

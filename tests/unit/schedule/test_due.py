@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loaders.errors import SettingsError
 from orchestration.schedule import due
 from orchestration.schedule.jobs import Row
 from orchestration.schedule.timing import Timing, parse_rule
+from quotemill.errors import SettingsError
 
 BEGIN = datetime(2026, 10, 31, 5, tzinfo=UTC)  # a day before New York's clock goes back
 WHENS = ("daily 01:30", "every 30m in session", "cron */20 * * * *", "weekly sat 09:30")

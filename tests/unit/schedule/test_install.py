@@ -14,15 +14,15 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from loaders.errors import QuotemillError, SettingsError, UsageError
 from loaders.settings import Settings, load_settings
-from loaders.warehouse.postgres import WarehouseAway
 from orchestration.cli import app
 from orchestration.cli.schedule import install
 from orchestration.schedule import jobs
 from orchestration.schedule.install import check, cron, launchd, place, remove, systemd, write
 from orchestration.schedule.install.place import Place
 from orchestration.schedule.timing import Timing, parse_rule
+from quotemill.errors import QuotemillError, SettingsError, UsageError
+from quotemill.warehouse.postgres import WarehouseAway
 from tests.conftest import require
 from tests.unit.schedule.test_jobs import SOURCES
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from loaders.errors import SettingsError
 from loaders.settings import Settings, load_settings
 from orchestration.cli.schedule.jobs import find_command
 from orchestration.schedule import jobs
 from orchestration.schedule.jobs import Row, shipped_jobs
+from quotemill.errors import SettingsError
 
 SOURCES = {
     "QUOTEMILL_TDX__BASE_URL": "http://tdx.example:8080",

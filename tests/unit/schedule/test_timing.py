@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loaders.errors import SettingsError
 from loaders.ib.slots import session_on
 from loaders.trading_time import published_days, sessions
 from orchestration.schedule.timing import Timing, parse_rule
+from quotemill.errors import SettingsError
 
 NEW_YORK, SHANGHAI = "America/New_York", "Asia/Shanghai"
 ZONES = (NEW_YORK, SHANGHAI, "UTC", "Europe/Berlin", "Australia/Lord_Howe", "America/Sao_Paulo")

@@ -9,7 +9,7 @@ from fake_tdx import bar, bars_of, days, envelope, kline_data, reply
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loaders.http import RetryableAnswer
+from loaders.requests.http import RetryableAnswer
 from loaders.tdx.client.answers import (
     Bars,
     BarShape,

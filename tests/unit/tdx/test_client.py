@@ -8,12 +8,12 @@ import httpx
 import pytest
 from fake_tdx import Service, asked, bar, days, envelope, failing, good, kline_data
 
-from loaders.errors import SettingsError, UpstreamError, UsageError
-from loaders.http import NoAnswerInTime, RetryableAnswer
+from loaders.requests.http import NoAnswerInTime, RetryableAnswer
 from loaders.tdx.client.answers import EmptyAnswer, PermanentAnswer
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.client.reply import WrongShape
 from loaders.tdx.settings import TdxSettings
+from quotemill.errors import SettingsError, UpstreamError, UsageError
 
 ROWS = [bar(d) for d in days(3)]
 

@@ -8,12 +8,12 @@ import pytest
 from fake_tdx import Service, asked, bar, days, failing, good, kline_data, minute_bar, upper
 
 from loaders.engine.outcome import SourceGone
-from loaders.errors import UsageError
-from loaders.http import RetryableAnswer
+from loaders.requests.http import RetryableAnswer
 from loaders.tdx.client.answers import EmptyAnswer, PermanentAnswer
 from loaders.tdx.client.answers_intraday import labels
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.client.reply import WrongShape
+from quotemill.errors import UsageError
 
 DAY = date(2024, 11, 8)
 MINUTES = [minute_bar(f"{DAY}T{label}") for label in labels("minute1")]

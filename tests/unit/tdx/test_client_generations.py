@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from loaders.errors import DataQualityError
 from loaders.sandbox.tdx.client_files import write_client_files, write_sectors
 from loaders.sandbox.tdx.client_folder import ClientMarket
 from loaders.sandbox.tdx.folder_faults import cut_short
@@ -21,6 +20,7 @@ from loaders.tdx.files.folder import Folder, scan_folder
 from loaders.tdx.files.generations import OLDER, TODAY, choose
 from loaders.tdx.files.sectors import Membership, read
 from loaders.tdx.settings import TdxSettings
+from quotemill.errors import DataQualityError
 
 MARKET = SyntheticMarket(codes=30, days=40)
 STOCKS = [s for s in MARKET.securities if s.kind == "stock"]

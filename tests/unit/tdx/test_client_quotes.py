@@ -6,10 +6,10 @@ import httpx
 import pytest
 from fake_tdx import FETCHED_AT, Service, asked, failing, good, quote
 
-from loaders.errors import UsageError
-from loaders.http import RetryableAnswer
+from loaders.requests.http import RetryableAnswer
 from loaders.tdx.client.answers import EmptyAnswer, NeedsRestart, UnknownCode
 from loaders.tdx.client.client import TdxClient
+from quotemill.errors import UsageError
 
 CODES = ["sz000001", "sh600000", "sh510300"]
 QUOTES = good([quote(code) for code in CODES])

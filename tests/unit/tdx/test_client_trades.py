@@ -8,9 +8,9 @@ import pytest
 from fake_tdx import FETCHED_AT, Service, asked, failing, good, tick, upper
 
 from loaders.engine.outcome import SourceGone
-from loaders.errors import UpstreamError, UsageError
 from loaders.tdx.client.answers import EmptyAnswer
 from loaders.tdx.client.reply import WrongShape
+from quotemill.errors import UpstreamError, UsageError
 
 DAY = date(2019, 2, 1)
 TODAY = FETCHED_AT.date()

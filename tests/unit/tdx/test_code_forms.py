@@ -2,8 +2,8 @@
 
 import pytest
 
-from loaders.errors import UsageError
-from loaders.tdx.code_forms import read_code, read_codes
+from quotemill.codes import read_code, read_codes
+from quotemill.errors import UsageError
 
 FORMS = "sh600000 SH600000 600000 600000.SH 600000.ss SHSE.600000 sse.600000 600000.XSHG sh.600000"
 

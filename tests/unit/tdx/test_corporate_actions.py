@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from loaders.errors import SettingsError
 from loaders.tdx.files.actions_csv import PRECISION, ActionSet, read_actions
+from quotemill.errors import SettingsError
 
 HEADER = (
     "code,ex_date,cash_per10_yuan,bonus_per10,transfer_per10,bonus_total_per10,rights_per10,"

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from loaders.errors import DataQualityError, SettingsError
 from loaders.tdx.files import tnf
 from loaders.tdx.files.folder import scan_folder
-from loaders.tdx.instrument_kinds import classify_code
 from loaders.tdx.settings import TdxSettings
+from quotemill.codes import classify_code
+from quotemill.errors import DataQualityError, SettingsError
 from tests.homes import new_home
 
 

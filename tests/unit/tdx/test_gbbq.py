@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from loaders.errors import DataQualityError
 from loaders.sandbox.tdx import client_files
 from loaders.sandbox.tdx.client_files import Record
 from loaders.tdx.datasets.capital_events import count_unknown
 from loaders.tdx.files import gbbq
 from loaders.tdx.files.gbbq import Gbbq, select_actions
 from loaders.tdx.files.written import State
+from quotemill.errors import DataQualityError
 
 DIVIDEND: Record = ("sh600000", 20080516, 1, (1.6, 8.45, 3, 0.3))
 CAPITAL: Record = ("sz000001", 20080516, 5, (100, 200, 300, 400))

@@ -5,11 +5,11 @@ from typing import Any
 
 from loaders.engine.outcome import Outcome, SourceGone, records
 from loaders.engine.window import Window
-from loaders.errors import UpstreamError
 from loaders.landing.screening import screen
 from loaders.tdx.client.answers_quotes import Counts
 from loaders.tdx.datasets import market_stats_snapshot
 from loaders.tdx.tables import MARKET_STATS
+from quotemill.errors import UpstreamError
 from tests.unit.tdx.fake_context import fake_context
 from tests.unit.tdx.test_quotes import BEGAN, FRIDAY
 

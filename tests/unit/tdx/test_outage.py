@@ -9,10 +9,10 @@ from fake_tdx import Service, asked, bar, days, failing, good, kline_data
 
 from loaders.cli import shell
 from loaders.engine.outcome import SourceGone
-from loaders.errors import UpstreamError
 from loaders.tdx.client.answers import Outage
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.client.outage import OutageGate
+from quotemill.errors import UpstreamError
 
 CODES = [f"sh6{i:05}" for i in range(20)]
 BARS = good(kline_data([bar(d) for d in days(3)]))

@@ -10,7 +10,6 @@ import pytest
 
 from loaders.engine.outcome import Outcome, SourceGone, records
 from loaders.engine.window import Window
-from loaders.errors import UpstreamError
 from loaders.landing.screening import screen
 from loaders.tdx.client.answers import NeedsRestart
 from loaders.tdx.client.answers_quotes import Quote
@@ -18,6 +17,7 @@ from loaders.tdx.context import Context
 from loaders.tdx.datasets import quote_snapshot
 from loaders.tdx.settings import TdxSettings
 from loaders.tdx.tables import QUOTE
+from quotemill.errors import UpstreamError
 from tests.unit.tdx.fake_context import fake_context
 
 BEGAN = datetime(2024, 11, 8, 6, 0, tzinfo=UTC)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from loaders.errors import DataQualityError
 from loaders.sandbox.tdx.client_files import older_blocks
 from loaders.tdx.datasets.sectors import describe_cut, describe_loss, describe_short, list_changes
 from loaders.tdx.files.sectors import Membership, read
+from quotemill.errors import DataQualityError
 
 EVENING = datetime(2026, 1, 5, 17, tzinfo=UTC)  # 01:00 of the 6th in Shanghai
 

@@ -8,14 +8,14 @@ import pytest
 
 from loaders.engine.outcome import Outcome, records
 from loaders.engine.window import Window
-from loaders.errors import UpstreamError
-from loaders.http import RetryableAnswer
 from loaders.landing.screening import screen
+from loaders.requests.http import RetryableAnswer
 from loaders.tdx.client.answers_intraday import MinutePoints
 from loaders.tdx.client.answers_quotes import Quote, StockInfo
 from loaders.tdx.datasets import stock_info
 from loaders.tdx.settings import TdxSettings
 from loaders.tdx.tables import STOCK_INFO
+from quotemill.errors import UpstreamError
 from tests.unit.tdx.fake_context import fake_context
 from tests.unit.tdx.fake_tdx import bar, bars_of
 from tests.unit.tdx.test_quotes import BEGAN, FRIDAY, quote

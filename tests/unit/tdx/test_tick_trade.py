@@ -9,7 +9,6 @@ import pytest
 
 from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
 from loaders.engine.window import Window
-from loaders.errors import UpstreamError
 from loaders.tdx.bars.tick_days import (
     BrokenRule,
     DayBar,
@@ -21,6 +20,7 @@ from loaders.tdx.datasets import tick_trade
 from loaders.tdx.datasets.codes import Security
 from loaders.tdx.datasets.tick_trade import Due, Stored, group_days
 from loaders.tdx.settings import TdxSettings
+from quotemill.errors import UpstreamError
 from tests.unit.tdx.fake_context import fake_context
 from tests.unit.tdx.fake_ticks import BAR, FRIDAY, LATER, MONDAY, ticks
 

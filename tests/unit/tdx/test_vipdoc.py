@@ -9,10 +9,10 @@ import numpy as np
 import orjson
 import pytest
 
-from loaders.errors import DataQualityError
 from loaders.tdx.bars import records
 from loaders.tdx.files import vipdoc
 from loaders.tdx.files.written import State
+from quotemill.errors import DataQualityError
 
 NOW = datetime(2025, 9, 1, tzinfo=UTC)
 DAY = date(2024, 11, 8)

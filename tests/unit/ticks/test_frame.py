@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from loaders.ticks.frame import TICKS, TickError, checked, day_frame, key_of
+from loaders.ticks.frame import TickError, checked, day_frame, key_of
+from quotemill.ticks.columns import TICKS
 from tests.ticks import KEY, day_of_ticks, quoted
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from loaders.errors import SettingsError, UpstreamError
 from loaders.ticks.questdb import jar as questdb_jar
 from loaders.ticks.questdb.jar import cached_jar, fetch_jar, find_java, present_jar
 from loaders.ticks.settings import QuestdbSettings
+from quotemill.errors import SettingsError, UpstreamError
 
 JAR = b"a jar"
 PATH = "/org/questdb/questdb/9.3.4/questdb-9.3.4.jar"

@@ -7,13 +7,13 @@ from types import SimpleNamespace
 from typing import Any
 
 from loaders.engine.request import LoadRequest
-from loaders.ticks.frame import DayKey
 from loaders.ticks.store import IndexRow, NoDataRow
 from loaders.tq.client.answer_files import AnswerFiles
 from loaders.tq.context import Context
 from loaders.tq.settings import TqSettings
 from loaders.tq.tick_days.ledger import LedgerRow
 from loaders.tq.tick_days.schedule import Scheduled
+from quotemill.ticks.columns import DayKey
 
 NOW = datetime(2025, 11, 3, 10, tzinfo=UTC)
 SERIES = "KQ.m@SHFE.cu"

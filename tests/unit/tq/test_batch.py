@@ -10,12 +10,13 @@ import pytest
 
 from loaders.engine.outcome import Outcome, SourceGone
 from loaders.ticks.day_hash import measured
-from loaders.ticks.frame import DayKey
-from loaders.ticks.store import Measured, StoreError
+from loaders.ticks.store import Measured
 from loaders.tq.client.answer_files import AnswerFiles
 from loaders.tq.tick_days import batch
 from loaders.tq.tick_days.batch import Batch, CheckedDay
 from loaders.tq.tick_days.schedule import key_text
+from quotemill.ticks.columns import DayKey
+from quotemill.ticks.questdb_http import StoreError
 from tests.ticks import day_of_ticks
 from tests.unit.tq.loads import Store, context, scheduled
 

@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from loaders.engine.outcome import Outcome
-from loaders.errors import UpstreamError
 from loaders.tq.client.answer_files import AnswerFiles
 from loaders.tq.client.answers import Instruments, daily_table
 from loaders.tq.context import Context, load_key
@@ -21,6 +20,7 @@ from loaders.tq.datasets import contract_daily
 from loaders.tq.errors import TqAnswerError, TqClientError, TqTimeout, TqTransport
 from loaders.tq.settings import TqSettings
 from loaders.trading_time import SHANGHAI
+from quotemill.errors import UpstreamError
 
 EVE, DAY, NEXT = date(2025, 10, 22), date(2025, 10, 23), date(2025, 10, 24)
 LATER = date(2025, 11, 3)

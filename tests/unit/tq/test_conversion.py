@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from loaders.ticks.frame import QUOTED, DayKey
 from loaders.tq.tick_days.conversion import SHOWN, count_outside, sift_ticks
 from loaders.tq.trading_day import nanoseconds, to_time
+from quotemill.ticks.columns import QUOTED, DayKey
 
 KEY = DayKey("KQ.m@SHFE.cu", "SHFE.cu2511", date(2025, 10, 14))
 START, END = datetime(2025, 10, 13, 10, tzinfo=UTC), datetime(2025, 10, 14, 10, tzinfo=UTC)

@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from loaders.engine.request import LoadRequest
-from loaders.errors import UpstreamError
 from loaders.tq.client.answer_files import AnswerFiles
 from loaders.tq.client.answers import DayRange, TickAnswer
 from loaders.tq.client.harvest import Harvest
@@ -20,6 +19,7 @@ from loaders.tq.settings import TqSettings
 from loaders.tq.tick_days import plan
 from loaders.tq.tick_days.fetch import NotAsked, fetch_days, split_days
 from loaders.tq.tick_days.schedule import key_text
+from quotemill.errors import UpstreamError
 from tests.ticks import quoted
 from tests.unit.tq.loads import context, ledger_row, scheduled
 

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from loaders.errors import UpstreamError
 from loaders.tq.live.recorded import (
     Hole,
     compare_ticks,
@@ -24,6 +23,7 @@ from loaders.tq.live.recorded import (
 from loaders.tq.live.recorder import Clock, Recorder
 from loaders.tq.live.silence import Silence
 from loaders.tq.live.stretch import Stretch, find_end, find_stretch
+from quotemill.errors import UpstreamError
 
 CONTRACT = "SHFE.cu2601"
 MIDNIGHT = datetime(2025, 10, 22, tzinfo=UTC)

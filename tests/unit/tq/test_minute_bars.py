@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from loaders.ticks.frame import QUOTED, DayKey, day_frame
+from loaders.ticks.frame import day_frame
 from loaders.tq.tick_days.minute_bars import make_minutes
 from loaders.trading_time import SHANGHAI
+from quotemill.ticks.columns import QUOTED, DayKey
 
 DAY = date(2019, 9, 16)
 Hours = list[tuple[datetime, datetime]]

@@ -8,7 +8,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from loaders.engine.outcome import Outcome
-from loaders.errors import DataQualityError
 from loaders.tq.client.answers import TickAnswer
 from loaders.tq.context import Context
 from loaders.tq.datasets import ticks
@@ -18,7 +17,8 @@ from loaders.tq.tick_days.batch import CheckedDay
 from loaders.tq.tick_days.fetch import NotAsked
 from loaders.tq.tick_days.ledger import LedgerRow
 from loaders.tq.tick_days.no_data_days import NoDataDays, record_empty_day
-from loaders.warehouse.postgres import WarehouseAway
+from quotemill.errors import DataQualityError
+from quotemill.warehouse.postgres import WarehouseAway
 from tests.ticks import quoted
 from tests.unit.tq.loads import Store, context, index_row, scheduled
 

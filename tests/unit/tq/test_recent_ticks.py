@@ -6,7 +6,6 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from loaders.errors import UpstreamError
 from loaders.tq.context import Context
 from loaders.tq.datasets import ticks
 from loaders.tq.errors import (
@@ -17,6 +16,7 @@ from loaders.tq.errors import (
     UnknownSymbol,
 )
 from loaders.tq.tick_days.recent_ticks import NO_PERMISSION, REACH, RecentDay, select_obtainable
+from quotemill.errors import UpstreamError
 from tests.unit.tq.loads import context, ledger_row, scheduled
 
 DAYS = [date(2025, 10, day) for day in range(1, 1 + REACH + 2)]

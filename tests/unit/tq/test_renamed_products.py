@@ -6,10 +6,10 @@ from typing import Any, cast
 
 import pytest
 
-from loaders.errors import UpstreamError
 from loaders.tq import landed
 from loaders.tq.client.answers import Instruments, MainEvents
 from loaders.tq.datasets.main_events import check_answer
+from quotemill.errors import UpstreamError
 
 DAY = date(2016, 3, 16)
 OLD, NEW = "CZCE.TC1604", "CZCE.ZC1605"

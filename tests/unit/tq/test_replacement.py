@@ -8,11 +8,11 @@ import pyarrow as pa
 import pytest
 
 from loaders.engine.request import LoadRequest
-from loaders.ticks.frame import DayKey
 from loaders.tq.datasets import ticks
 from loaders.tq.tick_days import batch
 from loaders.tq.tick_days.ledger import LedgerRow
 from loaders.tq.tick_days.replacement import find_loss
+from quotemill.ticks.columns import DayKey
 from tests.unit.tq.loads import SERIES, Store, context, ledger_row, scheduled
 
 DAY = date(2025, 10, 15)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from loaders.errors import SettingsError
 from loaders.settings import load_settings
 from loaders.tq.check import check
+from quotemill.errors import SettingsError
 
 SECRET = "p@ss w/rd:1"
 

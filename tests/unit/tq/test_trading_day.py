@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loaders.errors import DataQualityError
 from loaders.tq.datasets import trading_day as trading_day_dataset
 from loaders.tq.trading_day import (
     Session,
@@ -21,6 +20,7 @@ from loaders.tq.trading_day import (
     trading_day_of,
 )
 from loaders.trading_time import SHANGHAI
+from quotemill.errors import DataQualityError
 
 FIRST = date(2025, 9, 1)
 NIGHT = Session("night", 0, 21 * 3600, 25 * 3600)

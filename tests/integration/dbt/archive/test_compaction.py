@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from loaders.settings import Settings
-from loaders.warehouse.postgres import Warehouse
 from orchestration.archive import folder as folders
+from quotemill.warehouse.postgres import Warehouse
 from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.option_days import (
     AAPL,

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import psycopg
 import pytest
 
-from loaders.warehouse.postgres import Warehouse
 from orchestration.checks import selfcheck, storage
+from quotemill.warehouse.postgres import Warehouse
 from tests.integration.dbt.option_days import (
     AAPL,
     AFTER,

@@ -8,9 +8,9 @@ import psycopg
 import pytest
 
 from loaders.settings import load_settings
-from loaders.warehouse.postgres import Warehouse
 from orchestration.report import coverage
 from orchestration.report.grid import MOST_COLUMNS, MOST_LINES, WORST, Grid
+from quotemill.warehouse.postgres import Warehouse
 from tests.integration.dbt import raw
 from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.option_days import AAPL, FRIDAY, MONDAY, TUESDAY

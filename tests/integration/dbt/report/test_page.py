@@ -12,9 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from loaders.settings import Settings
-from loaders.warehouse.postgres import Warehouse
 from orchestration.report import gather, page
 from orchestration.report.gather import Report
+from quotemill.warehouse.postgres import Warehouse
 from tests import browser
 from tests.bench import settings_at
 from tests.browser import Browser, Page

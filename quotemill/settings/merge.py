@@ -6,102 +6,99 @@ of a flag or variable from the working directory; a relative home in a variable 
 would be another one in each folder.
 """
 
-import contextlib
-import copy
 import difflib
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, Generic, TypeVar, cast, get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from loaders.errors import SettingsError
-from loaders.section import Section
-from loaders.settings.environment import drop_foreign_values, read_variables
-from loaders.settings.files import (
+from quotemill.errors import SettingsError
+from quotemill.settings.environment import drop_foreign_values, read_variables
+from quotemill.settings.files import (
     DOTENV,
     TOML,
     SettingsFiles,
-    find_dotenv,
     find_files,
     find_home_files,
 )
-from loaders.settings.folders import refuse_relative
-from loaders.settings.model import Settings
-from loaders.settings.sections import section_types
+from quotemill.settings.folders import refuse_relative
+from quotemill.settings.model import TopSettings
+from quotemill.settings.section import Section
 
+S = TypeVar("S", bound=TopSettings)
 _ENVIRONMENT = "environment"
 # values by dotted name, each with the place that it came from
 Layer = dict[str, tuple[Any, str]]
 
 
 @dataclass(frozen=True)
-class Layers:
+class Layers(Generic[S]):
     """What all places say, before it is checked.
 
+    model: the settings that they make
     own: by the files of the home
     above: by the places that overrule those, the weakest first
     """
 
+    model: type[S]
     home: Path | None
     own: Layer
     above: tuple[Layer, ...]
     has_file: bool
 
-    def merge(self) -> Settings:
+    def merge(self) -> S:
         """The settings. Raises SettingsError that names the field and what it allows."""
         merged: dict[str, Any] = {}
         origins: dict[str, str] = {}
         for values in (self.own, *self.above):
             for dotted, (value, place) in values.items():
-                _put(merged, dotted, value)
+                put(merged, dotted, value)
                 origins[dotted] = place
         drop_foreign_values(merged, origins)
         try:
-            return Settings(**merged, origins=origins)
+            return self.model(**merged, origins=origins)
         except ValidationError as error:
             raise SettingsError(
-                "\n".join(_explain(e, origins) for e in error.errors(include_input=False)),
+                "\n".join(
+                    _explain(self.model, e, origins) for e in error.errors(include_input=False)
+                ),
                 hint="each is named with the file or variable that sets it; change it there"
                 if self.has_file
                 else "`quotemill init` writes a quotemill.toml with every setting to choose from",
             ) from None
 
-    def with_own(self, toml: str, variables: Mapping[str, str]) -> "Layers":
+    def with_own(self, toml: str, variables: Mapping[str, str]) -> "Layers[S]":
         """The same with other contents of the home's files. Raises SettingsError."""
         assert self.home is not None
-        own = _read_own(self.home, toml, variables)
+        own = _read_own(self.model, self.home, toml, variables)
         return replace(self, own=own)
 
 
-def load_settings(
-    environ: Mapping[str, str] | None = None, cwd: Path | None = None, **flags: Any
-) -> Settings:
-    """Read every place once. Raises SettingsError that names the field and what it allows."""
-    return read_layers(environ, cwd, **flags).merge()
-
-
 def read_layers(
-    environ: Mapping[str, str] | None = None, cwd: Path | None = None, **flags: Any
-) -> Layers:
+    model: type[S],
+    environ: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    **flags: Any,
+) -> Layers[S]:
     """Read every place once. Raises SettingsError for a file that cannot be read."""
     cwd = cwd or Path.cwd()
     env = dict(os.environ if environ is None else environ)
     files = find_files(env, cwd)
-    toml, dotenv = _read_files(files)
+    toml, dotenv = _read_files(model, files)
     variables = read_variables(env, _ENVIRONMENT)
     given: Layer = {k: (v, "flag") for k, v in flatten(flags).items() if v is not None}
-    if _is_relative("home", variables.get("home", ("", ""))[0]):
+    if is_relative(model, "home", variables.get("home", ("", ""))[0]):
         other = "another home, with another warehouse"
         refuse_relative("QUOTEMILL_HOME", variables["home"][0], cwd, other)
     homes = [layer["home"][0] for layer in (given, variables, dotenv, toml) if "home" in layer]
-    home = _find_home(homes)
+    home = find_home(homes)
     if home is None:
-        return Layers(None, {}, (toml, dotenv, variables, given), files.toml.is_file())
+        return Layers(model, None, {}, (toml, dotenv, variables, given), files.toml.is_file())
     own = find_home_files(home)
     # in the home itself its files are those of the working directory too
     if _is_same(files.toml, own.toml):
@@ -111,71 +108,43 @@ def read_layers(
     text = _read_text(own.toml)
     has_file = files.toml.is_file() or bool(text)
     above = (toml, dotenv, variables, given)
-    return Layers(home, {}, above, has_file).with_own(text, own.variables)
+    return Layers(model, home, {}, above, has_file).with_own(text, own.variables)
 
 
-def _find_home(named: list[Any]) -> Path | None:
+def find_home(named: list[Any]) -> Path | None:
     """The home by its nearest place, else the default; None where that is not a path."""
     if not named:
-        return Settings.model_validate({}).home
+        return TopSettings().home
     if not isinstance(named[0], str | Path):
         return None
     return Path(os.path.normpath(Path(named[0]).expanduser().absolute()))
 
 
-def _read_own(home: Path, toml: str, variables: Mapping[str, str]) -> Layer:
+def _read_own(
+    model: type[TopSettings], home: Path, toml: str, variables: Mapping[str, str]
+) -> Layer:
     """What the files of a home say. Raises SettingsError where they name another home."""
     places = (home / TOML, home / DOTENV)
     layers = (
-        _count_from(home, _parse_toml(places[0], toml)),
-        _count_from(home, read_variables(variables, str(places[1]))),
+        _count_from(model, home, _parse_toml(places[0], toml)),
+        _count_from(model, home, read_variables(variables, str(places[1]))),
     )
     for layer, place in zip(layers, places, strict=True):
-        if "home" in layer and _find_home([layer.pop("home")[0]]) != home:
+        if "home" in layer and find_home([layer.pop("home")[0]]) != home:
             raise SettingsError(
                 f"{place} names another home", hint="delete that line: the file is of its own"
             )
     return layers[0] | layers[1]
 
 
-def _read_files(files: SettingsFiles) -> tuple[Layer, Layer]:
-    toml = _count_from(files.toml.parent, _parse_toml(files.toml, _read_text(files.toml)))
+def _read_files(model: type[TopSettings], files: SettingsFiles) -> tuple[Layer, Layer]:
+    toml = _count_from(model, files.toml.parent, _parse_toml(files.toml, _read_text(files.toml)))
     variables = read_variables(files.variables, str(files.dotenv))
-    return toml, _count_from(files.dotenv.parent, variables)
+    return toml, _count_from(model, files.dotenv.parent, variables)
 
 
 def _is_same(path: Path, other: Path) -> bool:
     return os.path.realpath(path) == os.path.realpath(other)
-
-
-def read_environment_settings(
-    names: Iterable[str], environ: Mapping[str, str] | None = None, cwd: Path | None = None
-) -> Settings:
-    """The named settings by the environment and .env files alone, without invalid ones.
-
-    For commands that must report that the settings cannot be read.
-    """
-    env = dict(os.environ if environ is None else environ)
-    with contextlib.suppress(SettingsError):
-        _, dotenv = find_dotenv(cwd or Path.cwd())
-        env = {k: v for k, v in dotenv.items() if v} | env
-    known = {name: value for name, (value, _) in read_variables(env, "").items()}
-    if _is_relative("home", known.get("home")):
-        del known["home"]  # load_settings refuses it
-    with contextlib.suppress(SettingsError):
-        home = _find_home([known["home"]] if "home" in known else [])
-        variables = find_home_files(home).variables if home else {}
-        own = {name: value for name, (value, _) in read_variables(variables, "").items()}
-        known = {name: value for name, value in own.items() if name != "home"} | known
-    merged: dict[str, Any] = {}
-    for name in names:
-        if name in known:
-            tree = copy.deepcopy(merged)
-            _put(tree, name, known[name])
-            with contextlib.suppress(ValidationError):
-                Settings(**tree)
-                merged = tree
-    return Settings(**merged)
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -211,24 +180,27 @@ def _parse_toml(path: Path, text: str) -> Layer:
     return {dotted: (value, str(path)) for dotted, value in values.items()}
 
 
-def _count_from(folder: Path, values: Layer) -> Layer:
+def _count_from(model: type[TopSettings], folder: Path, values: Layer) -> Layer:
     """The values of a file; relative paths count from its folder."""
     return {
-        dotted: (str(folder.absolute() / value) if _is_relative(dotted, value) else value, place)
+        dotted: (
+            str(folder.absolute() / value) if is_relative(model, dotted, value) else value,
+            place,
+        )
         for dotted, (value, place) in values.items()
     }
 
 
-def _is_relative(dotted: str, value: Any) -> bool:
+def is_relative(model: type[TopSettings], dotted: str, value: Any) -> bool:
     """Whether the value of a setting is a relative path, not a word such as gbbq."""
     if dotted.count(".") > 1 or not isinstance(value, str) or value[:1] in ("", "/", "~"):
         return False
-    field = _section(dotted).model_fields.get(dotted.rpartition(".")[2])
+    field = _section(model, dotted).model_fields.get(dotted.rpartition(".")[2])
     kinds = (get_args(field.annotation) or (field.annotation,)) if field is not None else ()
     return Path in kinds and value not in {word for kind in kinds for word in get_args(kind)}
 
 
-def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:
+def put(tree: dict[str, Any], dotted: str, value: Any) -> None:
     *parents, leaf = dotted.split(".")
     if dotted.partition(".")[0] == "origins":  # of the model, not of people
         raise SettingsError(f"setting {dotted} is unknown")
@@ -239,20 +211,23 @@ def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:
     tree[leaf] = value
 
 
-def _explain(error: ErrorDetails, origins: Mapping[str, str]) -> str:
+def _explain(model: type[TopSettings], error: ErrorDetails, origins: Mapping[str, str]) -> str:
     dotted = ".".join(str(part) for part in error["loc"] if isinstance(part, str))
     place = origins.get(dotted, "settings")
     if error["type"] != "extra_forbidden":
         return f"setting {dotted} ({place}): {error['msg']}"
-    section, name = _section(dotted), dotted.split(".")[-1]
+    section, name = _section(model, dotted), dotted.split(".")[-1]
     names = [n for n in section.model_fields if n != "origins"]
     near = difflib.get_close_matches(name, names, n=1)
     guess = f"; did you mean {near[0]}?" if near else "."
     return f"setting {dotted} ({place}) is unknown{guess} Allowed here: {', '.join(names)}"
 
 
-def _section(dotted: str) -> type[Section]:
+def _section(model: type[TopSettings], dotted: str) -> type[Section]:
     """The model that a setting with this name would belong to."""
-    kind = section_types().get(dotted.partition(".")[0], Settings)
-    named = get_args(kind)  # of a mapping of names to sections
-    return cast("type[Section]", named[-1] if named else kind)
+    first, _, rest = dotted.partition(".")
+    field = model.model_fields.get(first) if rest else None
+    if field is None:
+        return model
+    named = get_args(field.annotation)  # of a mapping of names to sections
+    return cast("type[Section]", named[-1] if named else field.annotation)

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from loaders.errors import UsageError
-from loaders.warehouse.history import KNOWN_UNTIL, SUFFIX, find_start
-from orchestration.readers.listed import require_built
+from quotemill.errors import UsageError
+from quotemill.readers.listed import require_built
+from quotemill.warehouse.history import KNOWN_UNTIL, SUFFIX, find_start
 
 TABLE = "raw_tdx.kline_daily"
 _FROM = re.compile(rf"\bFROM {re.escape(TABLE)}(?=\s*;?\s*$)")

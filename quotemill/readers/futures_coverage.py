@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from orchestration.readers.listed import find_listed, require_built
+from quotemill.readers.listed import find_listed, require_built
 
 
 def read_varieties(conn: psycopg.Connection, futures: str) -> list[dict[str, Any]]:

@@ -1,13 +1,10 @@
 """The dbt project: of the checkout around the working directory, the installed one, or bundled."""
 
 import os
-import shlex
-import sys
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
-from loaders.errors import SettingsError
+from quotemill.errors import SettingsError
 
 
 @dataclass(frozen=True)
@@ -37,22 +34,8 @@ class Project:
 def find_project(cwd: Path | None = None) -> Project:
     """The nearest of: a checkout around `cwd`, the checkout of an editable install, the package."""
     here = (cwd or Path.cwd()).resolve()
-    package = Path(__file__).resolve().parent.parent
+    package = Path(__file__).resolve().parents[2]
     for root in (here, *here.parents, package, package / "orchestration" / "bundled"):
         if (root / "dbt_project" / "dbt_project.yml").is_file() and (root / "macros").is_dir():
             return Project(root)
     raise SettingsError("the dbt project is missing", hint="install quotemill again")
-
-
-def install_hint(extra: str = "") -> str:
-    """The command that installs quotemill: from its clone with every extra, else from a wheel.
-
-    In the environment that runs this, also if it seems up to date there.
-    """
-    clone = Path(__file__).resolve().parent.parent
-    if (clone / "pyproject.toml").is_file() and (clone / "Makefile").is_file():
-        is_own = sys.prefix not in (sys.base_prefix, str(clone / ".venv"))
-        where = f" VENV={shlex.quote(sys.prefix)}" if is_own else ""
-        return f"make -B install{where}, in {clone}"
-    wheel = f"PATH/quotemill-{version('quotemill')}-py3-none-any.whl"
-    return f"pip install '{wheel}[{extra}]'" if extra else f"pip install {wheel}"

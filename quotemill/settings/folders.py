@@ -9,11 +9,11 @@ import shlex
 from pathlib import Path
 from typing import NoReturn
 
-from loaders.errors import SettingsError
-from loaders.settings.model import Settings
+from quotemill.errors import SettingsError
+from quotemill.settings.model import TopSettings
 
 
-def require_absolute(settings: Settings, name: str, folder: Path) -> Path:
+def require_absolute(settings: TopSettings, name: str, folder: Path) -> Path:
     """The folder that a setting names. Raises SettingsError for a relative one."""
     folder = folder.expanduser()
     if not folder.is_absolute():

@@ -5,10 +5,10 @@ from datetime import date
 import psycopg
 import pyarrow as pa
 
-from loaders.warehouse.ownership import has_relation
-from orchestration.readers.arrow import read_table
-from orchestration.readers.klines import MOST
-from orchestration.readers.listed import NotListed, require_built
+from quotemill.readers.arrow import read_table
+from quotemill.readers.klines import MOST
+from quotemill.readers.listed import NotListed, require_built
+from quotemill.warehouse.schemas import has_relation
 
 _SHARED = (
     "expiry, dte, option_right, strike, conid, local_symbol, bid, ask, mid, last, "

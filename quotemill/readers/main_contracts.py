@@ -5,9 +5,9 @@ from datetime import date
 import psycopg
 import pyarrow as pa
 
-from orchestration.readers.arrow import read_table
-from orchestration.readers.klines import MOST
-from orchestration.readers.listed import find_listed, require_built
+from quotemill.readers.arrow import read_table
+from quotemill.readers.klines import MOST
+from quotemill.readers.listed import find_listed, require_built
 
 
 def read_main_contracts(

@@ -6,7 +6,7 @@ from urllib.parse import quote, urlencode
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from loaders.errors import SettingsError
+from quotemill.errors import SettingsError
 
 
 def parse_address(url: str, origin: str) -> dict[str, str]:

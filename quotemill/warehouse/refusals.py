@@ -6,8 +6,8 @@ they name, and which privilege is missing, is in the catalogue.
 
 import re
 
-from loaders.errors import SettingsError, sqlstate, walk_causes
-from loaders.settings import Settings
+from quotemill.errors import SettingsError, sqlstate, walk_causes
+from quotemill.settings.model import TopSettings
 
 DENIED, READ_ONLY = "42501", "25006"  # PostgreSQL's codes of errors
 # limits of a role or database, by the code of the error that they end work with
@@ -72,7 +72,7 @@ order by o.object
 """
 
 
-def explain_refusal(error: BaseException, settings: Settings | None) -> SettingsError | None:
+def explain_refusal(error: BaseException, settings: TopSettings | None) -> SettingsError | None:
     """The refusal among the causes of an error, or the limit that ended its work, if any."""
     refusals = (c for c in walk_causes(error) if sqlstate(c) in (DENIED, READ_ONLY, *LIMITS))
     if (cause := next(refusals, None)) is None:

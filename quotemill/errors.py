@@ -13,7 +13,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from loaders.masks import mask_logins
+from quotemill.masks import mask_logins
 
 INTERRUPTED = 130  # exit code after Ctrl-C
 

@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 import stamina
 from aiolimiter import AsyncLimiter
 
-from loaders.errors import SettingsError, UpstreamError, walk_causes
-from loaders.request_counts import count
+from loaders.requests.counts import count
+from quotemill.errors import SettingsError, UpstreamError, walk_causes
 
 if TYPE_CHECKING:
     import httpx

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from platformdirs import user_config_dir
 
-from loaders.errors import SettingsError
-from loaders.settings.environment import PREFIX, read_dotenv, read_variables
+from quotemill.errors import SettingsError
+from quotemill.settings.environment import PREFIX, read_dotenv, read_variables
 
 TOML = "quotemill.toml"
 DOTENV = ".env"

@@ -8,18 +8,18 @@ from typing import Any, Literal, get_args
 import psycopg
 import pyarrow as pa
 
-from loaders.errors import UsageError
-from loaders.tdx.code_forms import read_code
-from loaders.warehouse.ownership import has_relation
-from orchestration.readers.arrow import read_table
-from orchestration.readers.day_bar_versions import select_versions
-from orchestration.readers.listed import (
+from quotemill.codes import read_code
+from quotemill.errors import UsageError
+from quotemill.readers.arrow import read_table
+from quotemill.readers.day_bar_versions import select_versions
+from quotemill.readers.listed import (
     NotListed,
     require_built,
     require_function,
     require_known,
     require_order,
 )
+from quotemill.warehouse.schemas import has_relation
 
 Frequency = Literal["1d", "1w", "1mo", "1m", "5m", "15m", "30m", "60m"]
 Adjustment = Literal["none", "qfq", "hfq"]

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from orchestration.readers.listed import require_built, require_known, require_order
+from quotemill.readers.listed import require_built, require_known, require_order
 
 
 def select_rows(

@@ -2,7 +2,7 @@
 
 Users of the TDX service have TDX_API_BASE and DB_HOST, DB_PORT, DB_NAME, DB_USER, DB_PASSWORD,
 DB_SCHEMA, DB_SSLMODE set already, those of an IB gateway IB_HOST and others; these count where the
-QUOTEMILL_ form is absent. A section lists its own.
+QUOTEMILL_ form is absent.
 """
 
 from collections.abc import Mapping
@@ -12,9 +12,7 @@ from urllib.parse import quote
 
 from dotenv import dotenv_values
 
-from loaders.errors import SettingsError
-from loaders.section import Section
-from loaders.settings.sections import section_types
+from quotemill.errors import SettingsError
 
 PREFIX = "QUOTEMILL_"
 # not settings: the place of the settings file, the run and the scheduled job that a command is part
@@ -30,6 +28,16 @@ OTHER_VARIABLES = {
     "QUOTEMILL_REQUIRE",
     "QUOTEMILL_TEST_TSL_URL",
 }
+# settings by the variables under which other tools know them
+FOREIGN = {
+    "TDX_API_BASE": "tdx.base_url",
+    "IB_HOST": "ib.host",
+    "IB_PORT": "ib.port",
+    "IB_CLIENT_ID": "ib.client_id",
+    "IB_MARKET_DATA_TYPE": "ib.market_data_type",
+}
+# by section: the field without which these variables are other tools'
+_NEEDED = {"ib": "host"}
 
 
 def read_variables(env: Mapping[str, str], place: str) -> dict[str, tuple[Any, str]]:
@@ -39,7 +47,7 @@ def read_variables(env: Mapping[str, str], place: str) -> dict[str, tuple[Any, s
         for name, value in env.items()
         if name.startswith(PREFIX) and name not in OTHER_VARIABLES and value != ""
     }
-    for variable, dotted in _foreign_variables().items():
+    for variable, dotted in FOREIGN.items():
         if env.get(variable):
             values.setdefault(dotted, (env[variable], f"{place} {variable}"))
     if env.get("DB_SCHEMA"):
@@ -51,14 +59,13 @@ def read_variables(env: Mapping[str, str], place: str) -> dict[str, tuple[Any, s
 
 def drop_foreign_values(merged: dict[str, Any], origins: dict[str, str]) -> None:
     """Drop values of other tools' variables from sections that these are not meant for."""
-    for section, kind in _sections().items():
-        values = merged.get(section)
-        needed = kind.foreign_variables_need
+    for variable, dotted in FOREIGN.items():
+        section, _, name = dotted.partition(".")
+        values, needed = merged.get(section), _NEEDED.get(section)
         if needed is None or not isinstance(values, dict) or values.get(needed):
             continue
-        for variable, name in kind.foreign_variables.items():
-            if origins.get(f"{section}.{name}", "").endswith(f" {variable}"):
-                del values[name], origins[f"{section}.{name}"]
+        if origins.get(dotted, "").endswith(f" {variable}"):
+            del values[name], origins[dotted]
 
 
 def read_dotenv(path: Path) -> dict[str, str]:
@@ -69,19 +76,6 @@ def read_dotenv(path: Path) -> dict[str, str]:
         raise SettingsError(f"{path} is not text in UTF-8: {error}") from None
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
-
-
-def _sections() -> dict[str, type[Section]]:
-    types = section_types().items()
-    return {n: kind for n, kind in types if isinstance(kind, type) and issubclass(kind, Section)}
-
-
-def _foreign_variables() -> dict[str, str]:
-    return {
-        variable: f"{section}.{name}"
-        for section, kind in _sections().items()
-        for variable, name in kind.foreign_variables.items()
-    }
 
 
 def build_database_url(env: Mapping[str, str]) -> str:

@@ -15,7 +15,7 @@ from psycopg import ClientCursor, pq
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 
-from loaders.errors import UsageError
+from quotemill.errors import UsageError
 
 BATCH = 4 * 2**20  # bytes of text that become a batch of rows
 _TYPES: Mapping[int, pa.DataType] = {

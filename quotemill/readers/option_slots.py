@@ -6,7 +6,7 @@ from datetime import date, datetime
 import psycopg
 from psycopg.rows import class_row
 
-from loaders.warehouse.ownership import has_relation
+from quotemill.warehouse.schemas import has_relation
 
 TABLE = "raw_ib.slot_run"
 

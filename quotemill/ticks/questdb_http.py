@@ -1,21 +1,40 @@
 """QuestDB over HTTP: SQL, tables by Parquet, the wait until writes can be read."""
 
 import io
+import json
 import time
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loaders.errors import SettingsError
-from loaders.ticks.questdb.server import Address
-from loaders.ticks.store import StoreError
+from quotemill.errors import SettingsError, UpstreamError
+from quotemill.installation import run_command
+from quotemill.settings.model import TopSettings
 
 if TYPE_CHECKING:  # it takes long to import
     import httpx
 
+USER = "quotemill"  # of a home's server
+LOCAL = "local"  # as questdb_url: the server of the home
 CONNECT, ANSWER = 5.0, 120.0  # seconds; the server itself ends a query after 60
 _FIX = "quotemill questdb resume"
+
+
+@dataclass(frozen=True)
+class Address:
+    """How to reach a QuestDB over HTTP."""
+
+    url: str  # http://host:port, without user and password
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+
+class StoreError(UpstreamError):
+    """The store is away, refuses, or returned something else than was written."""
 
 
 class StoreAway(StoreError):
@@ -123,6 +142,49 @@ class QuestdbHttp:
             f"QuestDB at {self.address.url} does not answer ({reason})",
             hint="run quotemill questdb start, or check the server that questdb_url names",
         )
+
+
+def find_address(settings: TopSettings) -> Address:
+    """The address of `questdb_url`, which must be set. Raises StoreAway for a home's, if down."""
+    assert settings.questdb_url is not None
+    url, home = settings.questdb_url.get_secret_value(), settings.home
+    if url != LOCAL:
+        return parse_address(url, settings.origin("questdb_url"))
+    # its process holds a lock, which the command looks at
+    state = json.loads(run_command(["questdb", "status", "--json"], home))
+    if not state["url"]:
+        raise explain_down(home)
+    return Address(state["url"], USER, (home / "questdb" / "password").read_text().strip())
+
+
+def explain_down(home: Path) -> StoreAway:
+    """The error of a home's server that is not up."""
+    return StoreAway(f"the QuestDB of {home} is not running", hint="quotemill questdb start")
+
+
+def parse_address(url: str, origin: str) -> Address:
+    """The address that `questdb_url` has. Raises SettingsError for a wrong one."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # a port beyond 65535, an open bracket
+        raise _address_error(origin) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise _address_error(origin)
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return Address(
+        f"{parts.scheme}://{host}:{port or 9000}",
+        unquote(parts.username) if parts.username else None,
+        unquote(parts.password) if parts.password else None,
+    )
+
+
+def _address_error(origin: str) -> SettingsError:
+    return SettingsError(
+        f"setting questdb_url ({origin}) is not the address of a QuestDB",
+        hint="write http://user:password@host:9000 with special characters in the password as "
+        "%XX, or local",
+    )
 
 
 def suspension(table: str, state: dict[str, Any]) -> str:

@@ -5,8 +5,8 @@ from datetime import date
 
 import psycopg
 
-from loaders.errors import UsageError
-from loaders.warehouse.ownership import has_relation
+from quotemill.errors import UsageError
+from quotemill.warehouse.schemas import has_relation
 
 SHOWN = 30  # names that an unknown one is answered with
 

@@ -1,0 +1,1 @@
+"""Requests over HTTP, and how many of them were made."""

@@ -1,0 +1,161 @@
+"""Ticks of the main contracts of futures, from QuestDB or the warehouse."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Protocol
+
+import pyarrow as pa
+
+from quotemill.errors import UsageError
+from quotemill.readers.arrow import stream_rows
+from quotemill.readers.listed import find_listed, require_known
+from quotemill.settings.model import TopSettings
+from quotemill.ticks.columns import DAY_INDEX, MAIN_TICKS, TICKS, numbers_to_dates
+from quotemill.ticks.questdb_http import QuestdbHttp, find_address, literal
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation
+
+MAIN = "KQ.m@"
+_DAYS = (
+    "select symbol, underlying_contract, trading_day, first_ts, last_ts, "
+    "archive_file is not null as is_archived from {} where status in ('complete', 'short')"
+)
+
+
+@dataclass(frozen=True)
+class TickDay:
+    """A trading day whose ticks readers see; first, last: their times in UTC."""
+
+    symbol: str
+    contract: str
+    trading_day: date
+    first: datetime
+    last: datetime
+    is_archived: bool
+
+
+class _Store(Protocol):
+    def list_days(self) -> list[TickDay]: ...
+
+    def read_day(self, day: TickDay, names: Sequence[str]) -> pa.Table: ...
+
+
+class _WarehouseTicks:
+    """Ticks in the warehouse itself."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+
+    def list_days(self) -> list[TickDay]:
+        table = f"ticks.{DAY_INDEX}"
+        with self._warehouse.connect() as conn:
+            if not has_relation(conn, table):  # the first load makes it
+                return []
+            return [TickDay(*row) for row in conn.execute(_DAYS.format(table).encode())]
+
+    def read_day(self, day: TickDay, names: Sequence[str]) -> pa.Table:
+        query = (
+            f"select {', '.join(names)} from ticks.{MAIN_TICKS} where symbol = %s "
+            "and underlying_contract = %s and trading_day = %s and ts between %s and %s "
+            "and not is_deleted order by ts, seq"
+        )
+        values = (day.symbol, day.contract, day.trading_day, day.first, day.last)
+        with self._warehouse.connect() as conn:
+            return stream_rows(conn, query, values).read_all()
+
+
+class _QuestdbTicks:
+    """Ticks in a QuestDB."""
+
+    def __init__(self, http: QuestdbHttp) -> None:
+        self._http = http
+
+    def list_days(self) -> list[TickDay]:
+        known = self._http.rows(f"select 1 as n from tables() where table_name = '{DAY_INDEX}'")
+        if not known:
+            return []
+        rows = self._http.table(_DAYS.format(DAY_INDEX))
+        days = numbers_to_dates(rows["trading_day"])
+        rows = rows.set_column(rows.schema.get_field_index("trading_day"), "trading_day", days)
+        return [TickDay(*row.values()) for row in rows.to_pylist()]
+
+    def read_day(self, day: TickDay, names: Sequence[str]) -> pa.Table:
+        rows = self._http.table(
+            f"select {', '.join(names)} from {MAIN_TICKS} where symbol = {literal(day.symbol)} "
+            f"and underlying_contract = {literal(day.contract)} "
+            f"and ts between '{_write_time(day.first)}' and '{_write_time(day.last)}' "
+            f"and trading_day = {day.trading_day:%Y%m%d} and not is_deleted order by ts, seq"
+        )
+        if "trading_day" in names:
+            place = rows.schema.get_field_index("trading_day")
+            rows = rows.set_column(place, "trading_day", numbers_to_dates(rows["trading_day"]))
+        return rows
+
+
+def stream_ticks(
+    settings: TopSettings,
+    warehouse: Warehouse,
+    variety: str,
+    *,
+    start: date | None = None,
+    end: date | None = None,
+    columns: Sequence[str] = (),
+) -> pa.RecordBatchReader:
+    """Ticks of a variety such as SHFE.cu, a trading day at a time, by time.
+
+    Columns: as of TICKS; `ts` in UTC, volume and amount those of the trading day so far. Both
+    trading days are included. Raises NotListed for a variety without ticks, UsageError for days
+    that are archived and unknown columns, StoreError where the store is away.
+    """
+    require_known("column", columns, TICKS.names)
+    names = list(columns or TICKS.names)
+    schema = pa.schema([TICKS.field(name) for name in names])
+
+    def read() -> Iterator[list[pa.RecordBatch]]:
+        with _open_store(settings, warehouse) as store:
+            days = _choose_days(store.list_days(), variety, start, end)
+            yield []  # what is wrong shows before the first batch
+            for day in days:
+                yield store.read_day(day, names).cast(schema).to_batches()
+
+    following = read()
+    next(following)
+    batches = (batch for part in following for batch in part)
+    return pa.RecordBatchReader.from_batches(schema, batches)
+
+
+@contextmanager
+def _open_store(settings: TopSettings, warehouse: Warehouse) -> Iterator[_Store]:
+    if settings.questdb_url is None:
+        yield _WarehouseTicks(warehouse)
+        return
+    http: AbstractContextManager[QuestdbHttp] = closing(QuestdbHttp(find_address(settings)))
+    with http as client:
+        yield _QuestdbTicks(client)
+
+
+def _choose_days(
+    days: list[TickDay], variety: str, start: date | None, end: date | None
+) -> list[TickDay]:
+    known = sorted({day.symbol.removeprefix(MAIN) for day in days})
+    name = find_listed(variety, known, "there are no ticks of")
+    chosen = [
+        day
+        for day in days
+        if day.symbol.removeprefix(MAIN) == name
+        and (start is None or day.trading_day >= start)
+        and (end is None or day.trading_day <= end)
+    ]
+    if archived := [day.trading_day for day in chosen if day.is_archived]:
+        since, until = min(archived), max(archived)
+        raise UsageError(
+            f"ticks of {len(archived)} days, {since} to {until}, are in files of the archive",
+            hint=f"quotemill ticks restore --since {since} --until {until}",
+        )
+    return sorted(chosen, key=lambda day: (day.trading_day, day.contract))
+
+
+def _write_time(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"

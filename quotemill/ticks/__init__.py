@@ -1,0 +1,1 @@
+"""Ticks of futures: their columns, and QuestDB over HTTP."""

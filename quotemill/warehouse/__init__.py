@@ -1,0 +1,1 @@
+"""The warehouse as readers reach it: its address, connections to it, its schemas."""

@@ -1,0 +1,46 @@
+"""The embedded server of a home as its readers find it; the command starts it."""
+
+from pathlib import Path
+from urllib.parse import quote
+
+from quotemill.errors import UpstreamError
+from quotemill.installation import run_command
+
+PORT = 5432  # of the socket that clients use: only a part of its name
+DATA = "postgres"  # in a home: the data directory
+
+
+def is_made(home: Path) -> bool:
+    """Whether the home has a server's data; makes nothing."""
+    return (home / DATA / "PG_VERSION").exists()
+
+
+def ensure_running(home: Path) -> str:
+    """The URL of the home's server, started if need be. Raises the error of the command."""
+    url = find_running(home)
+    if url is None:
+        run_command(["warehouse", "start"], home)
+        url = find_running(home)
+    if url is None:
+        raise UpstreamError(
+            f"the embedded server of {home} started and stopped at once",
+            hint="quotemill warehouse status",
+        )
+    return url
+
+
+def find_running(home: Path) -> str | None:
+    """The URL of a server that says it is ready; whether it still answers, connecting tells."""
+    try:
+        # pid, data, start time, port, socket folder, host, shared memory, state
+        lines = (home / DATA / "postmaster.pid").read_text().splitlines()
+    except OSError:
+        return None
+    if len(lines) < 8 or lines[7].strip() != "ready":
+        return None
+    return build_url(lines[4])
+
+
+def build_url(socket_folder: str) -> str:
+    """The URL of the server whose socket is in a folder."""
+    return f"postgresql://postgres@/postgres?host={quote(socket_folder, safe='')}&port={PORT}"

@@ -1,0 +1,91 @@
+"""The warehouse that the settings name, open for readers."""
+
+from collections.abc import Callable
+from functools import partial
+
+from quotemill.errors import SettingsError
+from quotemill.settings.model import TopSettings
+from quotemill.warehouse import embedded
+from quotemill.warehouse.address import label_address, parse_address
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import check_market_schema
+
+
+def open_warehouse(settings: TopSettings) -> Warehouse:
+    """The warehouse, which has answered; an embedded server is started if need be.
+
+    Raises SettingsError before the first load and for a wrong address, UpstreamError while the
+    server is down.
+    """
+    if settings.warehouse_url is not None:
+        warehouse = name_warehouse(settings)
+    else:
+        allow_embedded(settings)
+        home = settings.home
+        if not embedded.is_made(home):
+            raise explain_missing(settings)
+        url = embedded.ensure_running(home)
+        label = f"embedded PostgreSQL ({home})"
+        start = partial(embedded.ensure_running, home)
+        warehouse = build_embedded(settings, url, label, start)
+    warehouse.connect().close()
+    return warehouse
+
+
+def name_warehouse(settings: TopSettings) -> Warehouse:
+    """The warehouse of `warehouse_url`, which must be set. Raises SettingsError for a wrong one."""
+    check_market_schema(settings.market_schema, settings.origin("market_schema"))
+    assert settings.warehouse_url is not None
+    origin, url = settings.origin("warehouse_url"), settings.warehouse_url.get_secret_value()
+    return Warehouse(
+        url=url,
+        origin=origin,
+        embedded=False,
+        market_schema=settings.market_schema,
+        reader_role=settings.reader_role,
+        label=label_address(parse_address(url, origin)),
+        home=settings.home,
+        pool_size=settings.pool_size,
+        max_overflow=settings.max_overflow,
+    )
+
+
+def build_embedded(
+    settings: TopSettings, url: str, label: str, start: Callable[[], str] | None
+) -> Warehouse:
+    """The warehouse of the home's own server.
+
+    start: starts it and returns its URL; None: it is left down
+    """
+    check_market_schema(settings.market_schema, settings.origin("market_schema"))
+    return Warehouse(
+        url=url,
+        origin="default: embedded server",
+        embedded=True,
+        market_schema=settings.market_schema,
+        reader_role=settings.reader_role,
+        label=label,
+        home=settings.home,
+        start=start,
+        pool_size=settings.pool_size,
+        max_overflow=settings.max_overflow,
+    )
+
+
+def allow_embedded(settings: TopSettings) -> None:
+    """Raises SettingsError where the settings refuse the embedded server."""
+    if not settings.embedded_server:
+        raise SettingsError(
+            "no warehouse is named, and the embedded server is refused "
+            f"({settings.origin('embedded_server')})",
+            hint="set QUOTEMILL_WAREHOUSE_URL=postgresql://user:password@host:5432/database",
+        )
+
+
+def explain_missing(settings: TopSettings) -> SettingsError:
+    """The error of a command that reads before the first load."""
+    return SettingsError(
+        f"no warehouse yet below {settings.home} ({settings.origin('home')})",
+        hint="`quotemill run` makes it, after `quotemill init` where no source is configured;"
+        " QUOTEMILL_HOME=/absolute/path names another one",
+    )

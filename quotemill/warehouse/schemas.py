@@ -1,0 +1,35 @@
+"""The names of a warehouse's schemas, and whether a relation is there."""
+
+import psycopg
+
+from quotemill.errors import SettingsError
+
+# that builds make, beside the market's
+INNER_SCHEMAS = ("options", "futures", "qa", "quotemill_staging", "quotemill_intermediate")
+# of views in the shapes of other programs, made on request
+COMPAT = "compat"
+# every schema of ours but the one that users name by the setting market_schema
+FIXED_SCHEMAS = frozenset({"ops", "raw_tdx", "raw_ib", "raw_tq", "ticks", COMPAT, *INNER_SCHEMAS})
+# with what is put before it for an inner schema, PostgreSQL keeps 63 letters
+LONGEST_NAME = 63 - len("quotemill_intermediate_")
+
+
+def check_market_schema(name: str, origin: str) -> None:
+    """Raises SettingsError where `market_schema` would meet a schema of ours or of PostgreSQL's."""
+    if name in FIXED_SCHEMAS or name.startswith("pg_") or name == "information_schema":
+        raise SettingsError(
+            f"setting market_schema ({origin}): {name} is taken by "
+            + ("quotemill itself" if name in FIXED_SCHEMAS else "PostgreSQL"),
+            hint="choose another name, such as quotemill_market",
+        )
+    if len(name.encode()) > LONGEST_NAME:
+        raise SettingsError(
+            f"setting market_schema ({origin}): longer than {LONGEST_NAME} letters",
+            hint="choose a shorter name, such as quotemill_market",
+        )
+
+
+def has_relation(conn: psycopg.Connection, name: str) -> bool:
+    """Whether there is a table or view of this qualified name."""
+    [(is_there,)] = conn.execute("select to_regclass(%s) is not null", (name,))
+    return bool(is_there)
