@@ -47,9 +47,6 @@ class Cause:
 Verdicts = Mapping[str, Cause | None]
 
 
-_OF_MACHINES = ("settings", "settings_file", "schedule", "warehouse", "calendar", "disk", "report")
-
-
 def check_apart(conn: psycopg.Connection, name: str, check: Callable[[], Verdicts]) -> Verdicts:
     """Verdicts of a check; one that cannot be made is a cause, and costs no other check.
 
@@ -69,12 +66,6 @@ def check_apart(conn: psycopg.Connection, name: str, check: Callable[[], Verdict
 def on_this_host(name: str) -> str:
     """The name of a cause that machines on one warehouse have each for themselves."""
     return f"{name}@{socket.gethostname()}"
-
-
-def with_host(name: str) -> str:
-    """A cause's name of an older version, which did not name the machine."""
-    is_of_machine = name.partition(":")[0] in _OF_MACHINES and "@" not in name
-    return on_this_host(name) if is_of_machine else name
 
 
 @dataclass
@@ -99,6 +90,10 @@ class Entry:
     @property
     def is_open(self) -> bool:
         return self.recovered_at is None
+
+    @property
+    def seen_at(self) -> datetime:
+        return max(self.last_at, self.recovered_at or self.last_at)
 
     @property
     def is_unsent(self) -> bool:

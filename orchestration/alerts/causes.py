@@ -281,7 +281,7 @@ def _check_report(conn: psycopg.Connection) -> dict[str, Cause | None]:
         return {}
     text = f"the report could not be written (exit code {row[0]})"
     cause = Cause("error", text, "quotemill report") if row[0] else None
-    return {"report": None, on_this_host("report"): cause}  # the first: of an older version
+    return {on_this_host("report"): cause}
 
 
 def _check_schedules(

@@ -1,6 +1,6 @@
 """Check for problems: send what is new, send what is resolved, stay silent about the rest.
 
-While the warehouse is away that is the one cause, and the book is a file. The book is written
+While the warehouse is away that is the one cause, and the book is a file. The table is written
 before anything is sent: a problem that is not on record would be sent by every check.
 """
 
@@ -97,10 +97,9 @@ def close(settings: Settings, name: str, now: datetime | None = None) -> Entry:
     now = now or datetime.now(UTC)
     warehouse = find_warehouse(settings)
     if warehouse is None:
-        with file_book.lock(settings.home):
-            entries = file_book.read(settings.home)
-            closed = _close(entries, name, now)
-            file_book.write(settings.home, entries.values())
+        entries = file_book.read(settings.home)
+        closed = _close(entries, name, now)
+        file_book.write(settings.home, entries.values())
         return closed
     with _locked(warehouse) as conn:
         closed = _close(file_book.merge(book.read(conn), file_book.read(settings.home)), name, now)
@@ -149,27 +148,18 @@ def _notify_from_warehouse(
     messages = _update_book(settings, entries, verdicts, now)
     book.write(conn, entries.values())
     result = _send_all(settings, entries, messages, now)
-    if messages:
-        try:
-            book.write(conn, entries.values())
-        except psycopg.Error:
-            file_book.write(settings.home, entries.values())
-            raise
+    book.write(conn, entries.values())
     file_book.remove(settings.home)
     return result
 
 
 def _notify_from_file(settings: Settings, verdicts: Verdicts, now: datetime) -> CheckResult:
     """Send from the book in a file. Without a channel no home is created for it."""
-    home = settings.home
-    with file_book.lock(home):
-        entries = file_book.read(home)
-        messages = _update_book(settings, entries, verdicts, now)
-        if settings.alerts.urls:
-            file_book.write(home, entries.values())
-        result = _send_all(settings, entries, messages, now)
-        if settings.alerts.urls:
-            file_book.write(home, entries.values())
+    entries = file_book.read(settings.home)
+    messages = _update_book(settings, entries, verdicts, now)
+    result = _send_all(settings, entries, messages, now)
+    if settings.alerts.urls:
+        file_book.write(settings.home, entries.values())
     return result
 
 
