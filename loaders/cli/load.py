@@ -21,6 +21,9 @@ from quotemill.errors import INTERRUPTED, SettingsError, UsageError, most_severe
 if TYPE_CHECKING:  # its module imports pyarrow
     from loaders.engine.source import Previewed
 
+# headings of the help: a source's own options stand below its name
+TDX, TQ, IB = "Options of tdx", "Options of tq", "Options of ib"
+
 
 def run_command(
     source: Annotated[
@@ -33,38 +36,16 @@ def run_command(
         str | None, typer.Option(help="Only these: sh600000,sz000002; for tq SHFE.cu")
     ] = None,
     codes_file: Annotated[Path | None, typer.Option(help="A file of codes, one per line.")] = None,
-    exchange: Annotated[str | None, typer.Option(help="Only codes of sh, sz or bj.")] = None,
     since: Annotated[str | None, typer.Option(help="Read again from this day on.")] = None,
     until: Annotated[str | None, typer.Option(help="Take no day after this one.")] = None,
     day: Annotated[
         str | None,
         typer.Option("--date", help="Read this trading day again; `last`: the newest finished."),
     ] = None,
-    refetch: Annotated[
-        bool,
-        typer.Option("--refetch", help="tq: read complete days of --since, --until again too."),
-    ] = False,
     mode: Annotated[
         str,
         typer.Option(help="incremental; init: whole histories; realtime: gaps of this session."),
     ] = "incremental",
-    task: Annotated[
-        str | None,
-        typer.Option(help="ib: discover, snapshot, close, enrich; what is due now if absent."),
-    ] = None,
-    slot: Annotated[
-        str | None,
-        typer.Option(help="ib: `now`, `before-close`, or a slot that lasts, New York time: 10:30."),
-    ] = None,
-    run_day: Annotated[
-        bool, typer.Option("--run-day", help="ib: wait for each remaining slot of today.")
-    ] = False,
-    symbols: Annotated[
-        str | None, typer.Option(help="ib: only these of the universe: AAPL,MSFT,BRK_B")
-    ] = None,
-    retry_missed: Annotated[
-        bool, typer.Option("--retry-missed", help="ib: capture again what slots lack.")
-    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="ib, tq: print the plan and load nothing.")
     ] = False,
@@ -82,6 +63,45 @@ def run_command(
         int | None,
         typer.Option(min=1, help="Codes in one task, in place of the source's setting."),
     ] = None,
+    exchange: Annotated[
+        str | None, typer.Option(rich_help_panel=TDX, help="Only codes of sh, sz or bj.")
+    ] = None,
+    refetch: Annotated[
+        bool,
+        typer.Option(
+            "--refetch",
+            rich_help_panel=TQ,
+            help="Read complete days of --since, --until again too.",
+        ),
+    ] = False,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=IB,
+            help="discover, snapshot, close, enrich; what is due now if absent.",
+        ),
+    ] = None,
+    slot: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=IB,
+            help="`now`, `before-close`, or a slot that lasts, New York time: 10:30.",
+        ),
+    ] = None,
+    run_day: Annotated[
+        bool,
+        typer.Option(
+            "--run-day", rich_help_panel=IB, help="Wait for each remaining slot of today."
+        ),
+    ] = False,
+    symbols: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=IB, help="Only these of the universe: AAPL,MSFT,BRK_B"),
+    ] = None,
+    retry_missed: Annotated[
+        bool,
+        typer.Option("--retry-missed", rich_help_panel=IB, help="Capture again what slots lack."),
+    ] = False,
     as_of: AsOf = None,
     verbose: Verbose = False,
     json: JsonFlag = False,

@@ -34,7 +34,8 @@ app = lazy_app(
         "status": "orchestration.cli.inspect:status_command",
         "jobs": "orchestration.cli.jobs:jobs_command",
         "retry": "orchestration.cli.load:retry_command",
-        "cancel": "loaders.cli.jobs:cancel_command",
+        # the same command; the help of `loaders` has it
+        "cancel": ("loaders.cli.jobs:cancel_command", {"hidden": True}),
         "findings": "orchestration.cli.inspect:findings_command",
         "report": "orchestration.cli.report:report_command",
         "console": "orchestration.cli.console:console_command",
