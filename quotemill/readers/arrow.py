@@ -4,7 +4,7 @@ The server sends the rows as CSV by COPY, which pyarrow reads in C++. Binary COP
 the server, and a numeric in it is digits of base 10,000 that Arrow has no decoder for.
 """
 
-import select
+import selectors
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +16,7 @@ from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 
 from quotemill.errors import UsageError
+from quotemill.warehouse.connections import await_socket
 
 BATCH = 4 * 2**20  # bytes of text that become a batch of rows
 _TYPES: Mapping[int, pa.DataType] = {
@@ -120,7 +121,7 @@ def _parse_lists(texts: pa.ChunkedArray) -> pa.Array:
 def _start_copy(conn: psycopg.Connection, statement: str) -> None:
     conn.pgconn.send_query(statement.encode())
     while conn.pgconn.flush():
-        _wait(conn, select.POLLOUT)
+        await_socket(conn.pgconn.socket, selectors.EVENT_WRITE)
     result = _await_result(conn)
     if result is None or result.status != pq.ExecStatus.COPY_OUT:
         _end_copy(conn, result)
@@ -167,11 +168,5 @@ def _await_result(conn: psycopg.Connection) -> Any:
 
 
 def _await_bytes(conn: psycopg.Connection) -> None:
-    _wait(conn, select.POLLIN)
+    await_socket(conn.pgconn.socket, selectors.EVENT_READ)
     conn.pgconn.consume_input()
-
-
-def _wait(conn: psycopg.Connection, event: int) -> None:
-    waiting = select.poll()
-    waiting.register(conn.pgconn.socket, event)
-    waiting.poll()

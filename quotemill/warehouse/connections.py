@@ -1,6 +1,6 @@
 """Connections to the warehouse: how each is opened, and whether an idle one still is."""
 
-import select
+import selectors
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -8,6 +8,10 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 T = TypeVar("T")
+# Windows has no poll, and select takes no socket beyond 1024
+_Selector: type[selectors.BaseSelector] = getattr(
+    selectors, "PollSelector", selectors.SelectSelector
+)
 # A crashed server or a pulled cable is noticed within a minute, not after the two hours and more of
 # the system's defaults, in which a load looks frozen. Milliseconds in the last.
 WATCHFUL = {
@@ -62,6 +66,11 @@ def take_unbroken(idle: list[T], connection_of: Callable[[T], Any] = lambda conn
 
 def _is_unbroken(conn: Any) -> bool:
     """Whether an idle connection is open: what could be read would be the end of its session."""
-    waiting = select.poll()
-    waiting.register(conn.fileno(), select.POLLIN)
-    return not waiting.poll(0)
+    return not await_socket(conn.fileno(), selectors.EVENT_READ, 0)
+
+
+def await_socket(fileno: int, event: int, seconds: float | None = None) -> bool:
+    """Wait until a socket can be read or written, as of `selectors`; whether it can."""
+    with _Selector() as waiting:
+        waiting.register(fileno, event)
+        return bool(waiting.select(seconds))

@@ -15,12 +15,10 @@ def is_made(home: Path) -> bool:
     return (home / DATA / "PG_VERSION").exists()
 
 
-def ensure_running(home: Path) -> str:
-    """The URL of the home's server, started if need be. Raises the error of the command."""
+def start_server(home: Path) -> str:
+    """Start the home's server, unless it runs; its URL. Raises the error of the command."""
+    run_command(["warehouse", "start"], home)
     url = find_running(home)
-    if url is None:
-        run_command(["warehouse", "start"], home)
-        url = find_running(home)
     if url is None:
         raise UpstreamError(
             f"the embedded server of {home} started and stopped at once",

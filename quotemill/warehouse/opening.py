@@ -24,9 +24,9 @@ def open_warehouse(settings: TopSettings) -> Warehouse:
         home = settings.home
         if not embedded.is_made(home):
             raise explain_missing(settings)
-        url = embedded.ensure_running(home)
+        url = embedded.find_running(home) or embedded.start_server(home)
         label = f"embedded PostgreSQL ({home})"
-        start = partial(embedded.ensure_running, home)
+        start = partial(embedded.start_server, home)
         warehouse = build_embedded(settings, url, label, start)
     warehouse.connect().close()
     return warehouse
