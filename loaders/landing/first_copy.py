@@ -19,6 +19,7 @@ from pgpq import ArrowToPostgresBinaryEncoder
 
 from loaders.landing import lineage
 from loaders.landing.change_feed import MOST_RANGES
+from loaders.landing.editions.plain import PlainTable
 from loaders.landing.staging import (
     COPY_ROWS,
     FileRows,
@@ -29,7 +30,6 @@ from loaders.landing.staging import (
 )
 from loaders.landing.table_rejects import ROW_ERRORS
 from loaders.landing.target import Target, names, quote
-from loaders.warehouse.distribution import codes_relation
 
 log = logging.getLogger(__name__)
 
@@ -38,15 +38,16 @@ _EPOCH_2000 = 10_957  # 2000-01-01, from 1970-01-01
 
 
 def find_encoder(
-    conn: psycopg.Connection, file: pq.ParquetFile, target: Target
+    conn: psycopg.Connection, file: pq.ParquetFile, table: PlainTable
 ) -> ArrowToPostgresBinaryEncoder | None:
     """The encoder of a file that can go straight into its table; None where it cannot.
 
     It can where its rows are many, the key starts with the code, a text, the day is a date, no unit
     is replaced as one, the columns have the table's types, and the table has none of the codes.
     """
+    target = table.target
     entity = target.entity
-    if entity is None or target.key[:1] != (entity,) or target.unit:
+    if not table.takes_copies or entity is None or target.key[:1] != (entity,) or target.unit:
         return None
     if file.metadata.num_rows < FEWEST:
         return None
@@ -62,7 +63,7 @@ def find_encoder(
     types = [target.types[name] for name in schema.names]
     if not _are_same_types(conn, types, stage_types(schema, encoder)):
         return None
-    return None if _has_rows(conn, target, list_keys(file, entity)) else encoder
+    return None if _has_rows(conn, table, list_keys(file, entity)) else encoder
 
 
 def copy_straight(
@@ -95,13 +96,14 @@ def _are_same_types(conn: psycopg.Connection, stored: list[str], encoded: list[s
     return row == (True,)
 
 
-def _has_rows(conn: psycopg.Connection, target: Target, keys: list[str]) -> bool:
+def _has_rows(conn: psycopg.Connection, table: PlainTable, keys: list[str]) -> bool:
+    target = table.target
     # in the order of the key: a planner without statistics would read the whole table
     order = names(target.key[1:], "t") or "1"
     row = conn.execute(
         f"""
         select 1
-        from {codes_relation(is_distributed=target.is_distributed, values="%s")}
+        from {table.codes_relation()}
         cross join lateral (
             select 1 from {target.name} as t
             where t.{quote(str(target.entity))} = c.code

@@ -18,13 +18,13 @@ import psycopg
 import pyarrow.parquet as pq
 
 from loaders.landing import indexes, lineage, table_rejects
-from loaders.landing.compressed import CompressedTable, find_compressed
+from loaders.landing.editions.choose import open_table
+from loaders.landing.editions.plain import PlainTable
 from loaders.landing.first_copy import copy_straight, find_encoder
 from loaders.landing.history import keep_replaced
-from loaders.landing.staging import FileRows, Staged, copy_to_stage, list_keys
-from loaders.landing.target import LATEST, Target
+from loaders.landing.staging import FileRows, Staged, copy_to_stage
+from loaders.landing.target import Target
 from loaders.landing.upsert import best_first_sql, replace_units, replaces_sql, upsert_sql
-from loaders.warehouse.distribution import add_codes, is_distributed
 from loaders.warehouse.postgres import NO_TIMEOUTS_ONCE
 from loaders.warehouse.tables import ROUTE_NO, SOURCE_ROUTE
 
@@ -42,10 +42,9 @@ def land_file(
         with conn.transaction():
             conn.execute(NO_TIMEOUTS_ONCE)
             target = replace(target, types=_column_types(conn, target))
-            if is_distributed(conn, target.qualified):
-                target = _prepare_distributed(conn, target, file)
-            compressed = find_compressed(conn, target)
-            encoder = None if compressed else find_encoder(conn, file, target)
+            table = open_table(conn, target, file)
+            target = table.target
+            encoder = find_encoder(conn, file, table)
             fewest = 1 if encoder else indexes.FEWEST_INDEXES
             rows = file.metadata.num_rows
             indexes.drop_for_import(conn, target, rows=rows, lane=lane, fewest=fewest)
@@ -55,15 +54,14 @@ def land_file(
         conn.execute(NO_TIMEOUTS_ONCE)
         file_no = lineage.number_file(conn, file_id)
         numbers = lineage.Numbers(routes, file_no, SOURCE_ROUTE in target.types)
-        if compressed:
-            compressed.allow_opening(conn)
+        table.begin(conn)
         file_rows = FileRows(file, numbers if has_numbers else None)
         copied = copy_straight(conn, file_rows, target, encoder) if encoder else None
         staged = copy_to_stage(conn, file_rows) if copied is None else Staged(copied, [])
     if copied is not None:
         new, changed, dropped = copied, 0, 0
     else:
-        new, changed, dropped = _write_staged(conn, path, target, staged, compressed)
+        new, changed, dropped = _write_staged(conn, path, table, staged)
     if target.dataset is not None:
         load_id = file_id.partition("/")[0]
         table_rejects.update_rejects(conn, path, target, staged, load_id=load_id)
@@ -79,17 +77,6 @@ def land_file(
         )
 
 
-def _prepare_distributed(conn: psycopg.Connection, target: Target, file: pq.ParquetFile) -> Target:
-    """Record the codes of a file; the target as a distributed table takes it.
-
-    Not with the rows: loads of other tables that have a new code would wait for them.
-    """
-    add_codes(conn, list_keys(file, str(target.entity)))
-    # Citus takes no now() in the condition of an upsert
-    [(latest,)] = conn.execute(f"select quote_literal({LATEST}) || '::timestamptz'".encode())
-    return replace(target, is_distributed=True, latest=latest)
-
-
 def _column_types(conn: psycopg.Connection, target: Target) -> dict[str, str]:
     return dict(
         conn.execute(
@@ -101,16 +88,13 @@ def _column_types(conn: psycopg.Connection, target: Target) -> dict[str, str]:
 
 
 def _write_staged(
-    conn: psycopg.Connection,
-    path: Path,
-    target: Target,
-    staged: Staged,
-    compressed: CompressedTable | None,
+    conn: psycopg.Connection, path: Path, table: PlainTable, staged: Staged
 ) -> tuple[int, int, int]:
     """Bring `_land` into the table: the rows that are new, changed, and rejected with their unit.
 
     What the table refuses is added to `staged.rejected`.
     """
+    target = table.target
     if staged.error and staged.rejected and target.dataset is None:
         raise staged.error
     dropped = 0
@@ -118,22 +102,21 @@ def _write_staged(
         if staged.rejected:
             dropped += table_rejects.drop_units(conn, path, target, staged)
         with conn.transaction():
-            new, changed = _write(conn, target, staged, compressed)
+            new, changed = _write(conn, table, staged)
     except table_rejects.ROW_ERRORS:
         if target.dataset is None:
             raise
         statement = upsert_sql(target, staged.columns, distinct=True)
         staged.rejected |= table_rejects.take_rejects(conn, target, staged, statement)
         dropped += table_rejects.drop_units(conn, path, target, staged)
-        new, changed = _write(conn, target, staged, compressed)
+        new, changed = _write(conn, table, staged)
     return new, changed, dropped
 
 
-def _write(
-    conn: psycopg.Connection, target: Target, staged: Staged, compressed: CompressedTable | None
-) -> tuple[int, int]:
-    deleted = replace_units(conn, target, compressed) if target.unit else 0
-    if compressed and not compressed.keep_differing(conn, staged.columns):
+def _write(conn: psycopg.Connection, table: PlainTable, staged: Staged) -> tuple[int, int]:
+    target = table.target
+    deleted = replace_units(conn, table) if target.unit else 0
+    if not table.keep_differing(conn, staged.columns):
         return 0, deleted
     if target.keeps_history:
         keep_replaced(
@@ -141,7 +124,7 @@ def _write(
             target,
             order=best_first_sql(target, staged.columns),
             replaces=replaces_sql(target, staged.columns, lambda c: target.cast(c, "l")),
-            near=f" and {compressed.bounds(conn)}" if compressed else "",
+            near=table.near(conn),
         )
     try:
         # without DISTINCT ON: its sort costs as much as the COPY, and keys rarely repeat

@@ -35,7 +35,6 @@ class Target:
     accepts_loss: whether any number of rows may be rejected
     keeps_history: whether rows that are replaced or deleted go into the table of old versions
     types: the columns in the database, with their types
-    is_distributed: whether Citus has spread its rows over nodes, by the entity
     latest: the SQL of the time after which nothing can have been fetched
     """
 
@@ -51,7 +50,6 @@ class Target:
     accepts_loss: bool = False
     keeps_history: bool = False
     types: Mapping[str, str] = field(default_factory=dict)
-    is_distributed: bool = False
     latest: str = LATEST
 
     @property

@@ -14,7 +14,7 @@ from loaders.landing.target import Target, names, quote
 from loaders.warehouse.tables import FILE_NO, LOAD_ID, ROUTE_NO, SOURCE_ROUTE
 
 if TYPE_CHECKING:
-    from loaders.landing.compressed import CompressedTable
+    from loaders.landing.editions.plain import PlainTable
 
 # never a reason to rewrite a row: an overlap that is read again would rewrite all of it
 LINEAGE = frozenset({LOAD_ID, FILE_NO, "fetched_at", SOURCE_ROUTE, ROUTE_NO, "source_ref"})
@@ -80,16 +80,13 @@ def upsert_sql(target: Target, columns: Sequence[str], *, distinct: bool = False
     )
 
 
-def replace_units(
-    conn: psycopg.Connection, target: Target, compressed: "CompressedTable | None" = None
-) -> int:
+def replace_units(conn: psycopg.Connection, table: "PlainTable") -> int:
     """Delete rows of the units in `_land` that are not in `_land`; the number of rows deleted.
 
     A unit follows the rule of a single row: a provisional one never replaces a final one, nor an
-    older answer a newer one. Units that must not land are removed from `_land`. Of a table with
-    compressed chunks rows are selected and deleted by literals.
+    older answer a newer one. Units that must not land are removed from `_land`.
     """
-    near = f" and {compressed.bounds(conn)}" if compressed else ""
+    target, near = table.target, table.near(conn)
     # with no statistics the planner would compare each row with each
     conn.execute(b"analyze _land")
     conn.execute(
@@ -104,7 +101,6 @@ def replace_units(
         """.encode()
     )
     conn.execute(b"analyze _units")
-    # a distributed table takes no temp table in its DELETE, and takes a CTE made of it
     units = "units as materialized (select * from _units)"
     worse = conn.execute(
         f"""
@@ -132,18 +128,6 @@ def replace_units(
     if target.keeps_history:
         versions = keep_versions_sql(target, "u._fetched_at", f"{held} {gone}")
         conn.execute(f"with {units} {versions}".encode())
-    # the keys come first: no node has both the stored rows and `_land`
     stored = f"stored as materialized (select {names(target.key, 't')} {held})"
     stale = f"select {names(target.key, 't')} from stored as t {gone}"
-    if compressed:
-        rows = conn.execute(f"with {units}, {stored} {stale} order by {names(target.key)}".encode())
-        return compressed.delete(conn, rows.fetchall())
-    same = target.equal(target.key, "t", "s")
-    [(deleted,)] = conn.execute(
-        target.with_changes(
-            f"delete from {target.name} as t using stale as s where {same} returning",
-            "select count(*) from written",
-            before=f"{units}, {stored}, stale as materialized ({stale}), ",
-        )
-    )
-    return int(deleted)
+    return table.delete_rows(conn, f"{units}, {stored}", stale)

@@ -7,11 +7,12 @@ them or not. So conditions are literals: of time, and of the codes at hand.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import ClassVar
 
 import psycopg
 from psycopg import sql
 
+from loaders.landing.editions.plain import PlainTable
 from loaders.landing.target import Target, names, quote
 from loaders.landing.upsert import replaces_sql
 from loaders.warehouse.hypertables import extension_schema
@@ -21,13 +22,13 @@ _LIMIT = "timescaledb.max_tuples_decompressed_per_dml_transaction"
 
 
 @dataclass(frozen=True)
-class CompressedTable:
+class CompressedTable(PlainTable):
     """A table some of whose chunks are compressed; the column `time` cuts it into chunks."""
 
-    target: Target
     time: str
+    takes_copies: ClassVar[bool] = False
 
-    def allow_opening(self, conn: psycopg.Connection) -> None:
+    def begin(self, conn: psycopg.Connection) -> None:
         """Let the transaction open any number of rows, also in the search for rejected ones.
 
         The planner expects next to no row of a compressed chunk, and would compare each with each.
@@ -35,8 +36,11 @@ class CompressedTable:
         conn.execute("select set_config(%s, '0', true)", (_LIMIT,))
         conn.execute("set local enable_nestloop = off")
 
-    def bounds(self, conn: psycopg.Connection) -> str:
-        """A condition on rows t of the table that every row of `_land` meets, by literals."""
+    def near(self, conn: psycopg.Connection) -> str:
+        """The condition in literals of time, and of codes where they are few."""
+        return f" and {self._bounds(conn)}"
+
+    def _bounds(self, conn: psycopg.Connection) -> str:
         time = self.target.cast(self.time)
         [span] = conn.execute(f"select min({time}), max({time}) from _land".encode())
         first, last = (sql.Literal(end).as_string(conn) for end in span)
@@ -52,12 +56,12 @@ class CompressedTable:
         codes = sql.Literal([code for (code,) in rows]).as_string(conn)
         return f"{condition} and t.{entity} = any({codes})"
 
-    def keep_differing(self, conn: psycopg.Connection, columns: Sequence[str]) -> int:
-        """Remove from `_land` what the table has already, or has better; the rows that are left."""
+    def keep_differing(self, conn: psycopg.Connection, columns: Sequence[str]) -> bool:
+        """Remove from `_land` what the table has already, or has better; whether rows are left."""
         target = self.target
-        near = f"{target.equal(target.key, 't', 'l', cast=True)} and {self.bounds(conn)}"
+        near = f"{target.equal(target.key, 't', 'l', cast=True)}{self.near(conn)}"
         conn.execute(b"alter table _land rename to _read")
-        return conn.execute(
+        left = conn.execute(
             f"""
             create temp table _land on commit drop as
             select l.*
@@ -66,13 +70,16 @@ class CompressedTable:
             where t.{quote(target.key[0])} is null
                 or {replaces_sql(target, columns, lambda c: target.cast(c, "l"))}
             """.encode()
-        ).rowcount
+        )
+        return left.rowcount > 0
 
-    def delete(self, conn: psycopg.Connection, keys: Sequence[tuple[Any, ...]]) -> int:
-        """Delete rows by their keys, sorted, unit by unit with literals; the number deleted."""
+    def delete_rows(self, conn: psycopg.Connection, ctes: str, keys: str) -> int:
+        """Delete rows unit by unit, with literals."""
+        ordered = f"with {ctes} {keys} order by {names(self.target.key)}"
+        stale = conn.execute(ordered.encode()).fetchall()
         size, deleted = len(self.target.unit), 0
         rest = names(self.target.key[size:], "t")
-        for unit, rows in groupby(keys, lambda row: row[:size]):
+        for unit, rows in groupby(stale, lambda row: row[:size]):
             same_unit = sql.SQL(" and ").join(
                 sql.SQL("t.{} = {}").format(sql.Identifier(name), sql.Literal(value))
                 for name, value in zip(self.target.key[:size], unit, strict=True)
