@@ -1,7 +1,7 @@
 """What a running load of China futures offers its datasets."""
 
 import threading
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from loaders.ticks.store import IndexRow, TickStore
     from loaders.tq.live.stretch import Stretch
     from loaders.tq.tick_days.ledger import LedgerRow
-    from loaders.tq.tick_days.no_data_days import NoDataDays
     from loaders.tq.tick_days.recent_ticks import RecentDay
+    from loaders.tq.tick_days.records import NoDataDays, StoreIndex
     from loaders.tq.tick_days.schedule import Scheduled
     from quotemill.ticks.columns import DayKey
 
@@ -56,10 +56,9 @@ class Context:
     symbols        the scheduled series
     schedule       as dbt built it
     settled_days   the newest settled day of each variety
-    ledger         raw_tq.symbol_day; read again after each change of it
+    ledger         raw_tq.symbol_day, the landed copy of the store's index
     newest_row     when the newest stored row about the store was written
-    stored         the store's own index rows at the start of the load
-    changes        ledger rows that the task `tick_index` lands
+    changes        index rows that the task `tick_index` changes
     by_name        whether the load was asked for these very days, as a repair does: an answer that
                    is equal replaces stored ticks
     history        whether the account may download the history of ticks
@@ -83,8 +82,7 @@ class Context:
     settled_days: dict[str, date | None] = field(default_factory=dict)
     ledger: "dict[DayKey, LedgerRow]" = field(default_factory=dict)
     newest_row: datetime | None = None
-    stored: "dict[DayKey, IndexRow]" = field(default_factory=dict)
-    changes: "dict[DayKey, LedgerRow]" = field(default_factory=dict)
+    changes: "dict[DayKey, IndexRow]" = field(default_factory=dict)
     by_name: bool = False
     history: bool = True
     history_gave: bool = False
@@ -99,17 +97,17 @@ class Context:
         self.first_day = self.ask(lambda conn: landed.window_start(conn, start, self.today))
 
     @cached_property
-    def contracts_of_day(self) -> "dict[tuple[str, date], list[DayKey]]":
-        """The keys of the ledger by series and day; a load adds scheduled contracts only."""
-        keys: dict[tuple[str, date], list[DayKey]] = defaultdict(list)
-        for key in self.ledger:
-            keys[key.symbol, key.trading_day].append(key)
-        return keys
+    def index(self) -> "StoreIndex":
+        """The store's index; needs a prepared store and the series."""
+        from loaders.tq.tick_days.records import StoreIndex
+
+        assert self.store is not None
+        return StoreIndex(self.store, self.symbols)
 
     @cached_property
     def no_data(self) -> "NoDataDays":
         """Days without ticks; needs a prepared store and the series."""
-        from loaders.tq.tick_days.no_data_days import NoDataDays
+        from loaders.tq.tick_days.records import NoDataDays
 
         assert self.store is not None
         return NoDataDays(self.store, self.symbols)
@@ -119,10 +117,9 @@ class Context:
         """Whether the request reads complete days again."""
         return not self.load.request.options.keys().isdisjoint(("refetch", "date"))
 
-    def stored_day(self, key: "DayKey") -> "LedgerRow | None":
-        """The ledger row of a day whose ticks readers see."""
-        row = self.ledger.get(key)
-        return row if row is not None and row.is_visible else None
+    def stored_day(self, key: "DayKey") -> "IndexRow | None":
+        """The index row of a day whose ticks readers see."""
+        return self.index.find_visible(key)
 
     def ask(self, work: "Callable[[psycopg.Connection], R]") -> R:
         """Query the warehouse, patiently."""

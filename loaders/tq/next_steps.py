@@ -8,9 +8,9 @@ import psycopg
 
 from loaders.settings import Settings
 from loaders.tq.datasets.tick_minute import MOST_DAYS, count_due_days
-from loaders.tq.tick_days.backlog import find_backlog
 from loaders.tq.tick_days.ledger import read_no_data, read_rejudged, read_short_days
 from loaders.tq.tick_days.recent_ticks import PERMISSION_SETTING
+from loaders.tq.tick_days.rules import find_backlog
 from loaders.tq.tick_days.schedule import (
     Scheduled,
     read_incomplete_days,

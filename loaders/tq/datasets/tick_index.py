@@ -1,58 +1,40 @@
-"""Datasets `tick_index` and `no_data_day`.
+"""Datasets `tick_index` and `no_data_day`: the landed copies of the store's records.
 
-Changes of the ledger without a download, and the copy of the store's days without ticks.
-
-`--dataset tick_index` alone makes the ledger again from the store's own index rows.
+Changes without a download are made in the store first; then the copies that lag land.
+`--dataset tick_index` alone makes raw_tq.symbol_day again from the store's own index rows.
 """
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from operator import itemgetter
 
 from loaders.engine.outcome import Outcome
-from loaders.ticks.store import Stamp
 from loaders.tq.context import Context, Dataset
 from loaders.tq.tables import NO_DATA_DAY, SYMBOL_DAY, TICK_REVISION
-from loaders.tq.tick_days.backlog import find_store_changes
-from loaders.tq.tick_days.ledger import LedgerRow, no_data_record, read_no_data, revision_record
-from loaders.tq.tick_days.no_data_days import ON_RECORD
+from loaders.tq.tick_days.ledger import (
+    make_copy,
+    no_data_record,
+    read_no_data,
+    revision_record,
+)
+from loaders.tq.tick_days.records import ON_RECORD
 from loaders.tq.tick_days.schedule import parse_key
-from quotemill.ticks.columns import DayKey
 
 
 def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
-    """Change the store where needed, then yield the rows of the ledger."""
-    changes = {key: ctx.changes[key] for key in map(parse_key, keys)}
-    _change_store(ctx, changes)
+    """Change the store where needed, then yield the copies of its rows."""
+    days = {text: parse_key(text) for text in keys}
+    changes = {key: ctx.changes[key] for key in days.values() if key in ctx.changes}
+    ctx.index.change(changes, ctx.load.clock())
     scheduled = {(day.symbol, day.trading_day): day for day in ctx.schedule.values()}
     at = ctx.ledger_time
-    for text, (key, row) in zip(keys, changes.items(), strict=True):
-        old, beside = ctx.ledger.get(key), []
-        is_taken_out = row.status == "superseded" and key in ctx.stored
-        if is_taken_out and old is not None and old.is_visible:
+    for text, key in days.items():
+        old, stored, beside = ctx.ledger.get(key), ctx.index.rows.get(key), []
+        row = ctx.ledger[key] = make_copy(old, stored)
+        if old is not None and old.is_visible and stored is not None and not stored.is_visible:
             new = scheduled.get((key.symbol, key.trading_day))
-            held = new and (ctx.changes.get(new.key) or ctx.ledger.get(new.key))
-            new_hash = held.row_hash if held and held.is_visible else None
-            beside = [revision_record(old, new, new_hash, at)]
+            held = ctx.stored_day(new.key) if new else None
+            beside = [revision_record(old, new, held.row_hash if held else None, at)]
         yield Outcome(text, [row.as_record(at)], beside=beside)
-
-
-def _change_store(ctx: Context, changes: Mapping[DayKey, LedgerRow]) -> None:
-    assert ctx.store is not None
-    taken_out, restamped, judged = find_store_changes(changes, ctx.stored)
-    stamps: dict[tuple[str, str], list[Stamp]] = defaultdict(list)
-    for row in restamped:
-        stamps[row.symbol, row.contract].append(row.stamp)
-    for (symbol, contract), days in stamps.items():
-        ctx.store.restamp(symbol, contract, days)
-    for key in taken_out:
-        ctx.store.supersede(*key)
-    if judged:
-        now = ctx.load.clock()
-        ctx.store.put_index(
-            [replace(ctx.stored[row.key], **row.shared_fields, updated_at=now) for row in judged]
-        )
 
 
 def fetch_no_data(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:

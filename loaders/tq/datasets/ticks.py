@@ -1,4 +1,4 @@
-"""Dataset `ticks`: ticks of scheduled days to the store, then their ledger rows.
+"""Dataset `ticks`: ticks of scheduled days to the store, then the copies of their index rows.
 
 Keys are `KQ.m@SHFE.cu SHFE.cu2601 2025-11-25`. Days are fetched and sifted; those of a trading day
 are written together, awaited and read back, then their rows of the store's index are written, and
@@ -23,22 +23,18 @@ from loaders.tq.errors import TqPermissionError, TqTimeout, TqTransport, Unknown
 from loaders.tq.live.reconcile import compare_recorded
 from loaders.tq.tables import SYMBOL_DAY, TICK_REVISION
 from loaders.tq.tick_days.batch import Batch, CheckedDay
-from loaders.tq.tick_days.completeness import traded_lots
 from loaders.tq.tick_days.conversion import count_outside, sift_ticks
 from loaders.tq.tick_days.fetch import DAY_ERRORS, NotAsked, fetch_days
 from loaders.tq.tick_days.no_data_days import (
+    keep_stored_ticks,
     note_silence,
     record_empty_day,
     record_failure,
 )
 from loaders.tq.tick_days.recent_ticks import NEWEST, NO_ANSWER, NO_PERMISSION, fetch_newest
-from loaders.tq.tick_days.replacement import (
-    find_gap,
-    find_loss,
-    keep_stored_ticks,
-)
+from loaders.tq.tick_days.rules import describe_gap, find_loss, traded_lots
 from loaders.tq.tick_days.schedule import Scheduled, key_text, parse_key
-from loaders.tq.trading_day import bounds, sessions_on, spans
+from loaders.tq.trading_day import bounds, nanoseconds, sessions_on, spans
 from quotemill.errors import DataQualityError, UpstreamError
 from quotemill.ticks.questdb_http import StoreError
 from quotemill.warehouse.postgres import WarehouseAway
@@ -145,10 +141,16 @@ def _check_ticks(
     if not sifted.ticks.num_rows:
         raise DataQualityError(f"all {sifted.refused:,} ticks of the day are refused")
     traded = _traded(ctx, day)
-    if loss := find_loss(ctx, day, sifted.ticks, traded):
-        return keep_stored_ticks(ctx, day, loss)
+    # without a day bar the day must have a tick from then on
+    last = ctx.last_minutes(day.variety, day.trading_day) if traded is None else None
+    until = nanoseconds(last) if last else None
+    stored = ctx.stored_day(key)
+    if stored is not None and not ctx.load.request.accepts_loss_of("ticks"):
+        asked = {"by_name": ctx.by_name, "refetches": ctx.refetches}
+        if loss := find_loss(sifted.ticks, stored, traded, until, **asked):
+            return keep_stored_ticks(ctx, day, loss)
     ctx.no_data.take_back([key])
-    gap = hole or find_gap(ctx, day, sifted.ticks, traded)
+    gap = hole or describe_gap(sifted.ticks, traded, until)
     warn_of_oddities(ctx, day, sifted.ticks, gap, route, is_recorded=hole is not None)
     frame = day_frame(sifted.ticks, key, segment_id=day.segment_id, schedule_hash=day.schedule_hash)
     return CheckedDay(

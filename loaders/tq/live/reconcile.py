@@ -20,7 +20,7 @@ def compare_recorded(ctx: Context, contract: str, ticks: pa.Table) -> None:
 
 
 def end_reconciliation(ctx: Context) -> None:
-    """Report differences, and delete the files whose days are complete; needs a fresh ledger."""
+    """Report differences, and delete the files whose days are complete."""
     if shared := ctx.reconciled["shared"]:
         text = f"{shared:,} recorded ticks came from the servers again"
         if differing := ctx.reconciled["differing"]:

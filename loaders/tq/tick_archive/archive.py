@@ -25,12 +25,7 @@ from loaders.tq.request import TICK_LANE
 from loaders.tq.tick_archive import files
 from loaders.tq.tick_archive.due import Due, count_ticks, find_due
 from loaders.tq.tick_archive.folder import TickFolder, tick_folder
-from loaders.tq.tick_days.ledger import (
-    changed_rows,
-    follow_store,
-    read_ledger,
-    require_same_store,
-)
+from loaders.tq.tick_days.ledger import find_lagging, read_ledger, require_same_store
 from loaders.tq.tick_days.repair import FOLLOW_STORE
 from loaders.tq.tick_days.schedule import Scheduled, key_text, read_schedule
 from loaders.tq.tick_days.verify import require_sound
@@ -137,8 +132,7 @@ def follow_index(settings: Settings, warehouse: Warehouse, load: Load) -> None:
     """Bring raw_tq.symbol_day in line with the store's index."""
     with closing(open_store(settings, warehouse)) as store:
         rows = {row.key: row for row in store.index()}
-    ledger = warehouse.ask(read_ledger)
-    if changed_rows(ledger, follow_store(ledger, rows)):
+    if find_lagging(warehouse.ask(read_ledger), rows):
         load(FOLLOW_STORE)
 
 

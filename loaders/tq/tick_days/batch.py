@@ -14,7 +14,7 @@ from loaders.landing.rejects import Rejected
 from loaders.ticks.store import IndexRow, Measured
 from loaders.tq.context import Context, describe
 from loaders.tq.tick_days.ledger import LedgerRow, revision_record
-from loaders.tq.tick_days.replacement import note_short
+from loaders.tq.tick_days.no_data_days import note_short
 from loaders.tq.tick_days.schedule import Scheduled, key_text
 from quotemill.ticks.columns import DayKey
 from quotemill.ticks.questdb_http import StoreError
@@ -89,7 +89,7 @@ def _write_days(ctx: Context, checked: Sequence[CheckedDay]) -> dict[DayKey, Out
             )
         else:
             indexed.append((item, _index_row(ctx, item, result, now)))
-    ctx.store.put_index([row for _, row in indexed])
+    ctx.index.put(row for _, row in indexed)
     landed_at = ctx.ledger_time
     for item, row in indexed:
         if item.gap:
@@ -117,11 +117,12 @@ def _index_row(ctx: Context, item: CheckedDay, measured: Measured, now: datetime
 
 def _outcome(ctx: Context, item: CheckedDay, row: IndexRow, at: datetime) -> Outcome:
     day = item.day
-    old = ctx.ledger.get(day.key)
+    old, new = ctx.ledger.get(day.key), LedgerRow.from_store(row, item.route)
     is_revised = old is not None and old.row_hash != row.row_hash
+    ctx.ledger[day.key] = new
     return Outcome(
         key_text(day.key),
-        [LedgerRow.from_store(row, item.route).as_record(at)],
+        [new.as_record(at)],
         item.rejected,
         cursor=day.trading_day,
         cursor_key=day.symbol,
@@ -133,10 +134,8 @@ def unlist_other_contracts(ctx: Context, day: Scheduled) -> None:
     """Take other contracts' rows of the day out of the index before their ticks go.
 
     Between the two writes the store lacks the day. Were its row left as it is, a schedule that goes
-    back to the old contract after a stop here would find a complete day without a tick. The ledger
-    row changes with the next change of the ledger, and the revision lands beside it.
+    back to the old contract after a stop here would find a complete day without a tick. Its copy
+    lands with the next ones that lag, and the revision beside it.
     """
-    assert ctx.store is not None
-    for key in ctx.contracts_of_day.get((day.symbol, day.trading_day), ()):
-        if key.contract != day.contract and ctx.stored_day(key) is not None:
-            ctx.store.supersede(*key)
+    for key in ctx.index.find_others(day.key):
+        ctx.index.supersede(key)

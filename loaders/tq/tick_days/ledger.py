@@ -1,11 +1,10 @@
-"""The ledger of stored days: raw_tq.symbol_day, which says what is complete.
+"""The landed copies of the store's records, for dbt: raw_tq.symbol_day and raw_tq.no_data_day.
 
-The store has index rows of its own, for its readers and as evidence: `follow_store` compares them
-with the ledger. `raw_tq.no_data_day` is a copy of the store's record of days without ticks.
+A copy that differs from the store's own row lands again (`find_lagging`).
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +13,7 @@ import psycopg
 from loaders.landing.target import CLOCK_AHEAD
 from loaders.ticks.store import IndexRow, NoDataRow, StoredDay
 from loaders.tq.tables import NO_DATA_DAY
-from loaders.tq.tick_days.completeness import TOLERANCE, lacks_lots
+from loaders.tq.tick_days.rules import TOLERANCE
 from loaders.tq.tick_days.schedule import Scheduled
 from loaders.warehouse.tables import STANDARD_FIELDS
 from quotemill.ticks.columns import DayKey
@@ -42,15 +41,9 @@ REJUDGED = """
 
 @dataclass(frozen=True)
 class LedgerRow(StoredDay):
-    """A row of the ledger; `source_route`: how the ticks came."""
+    """The copy of an index row; `source_route`: how the ticks came."""
 
     source_route: str
-
-    def judged_by(self, traded: int) -> "LedgerRow":
-        """The row as a day bar of so many lots judges it; a hole stays one."""
-        has_hole = self.status == "short" and not lacks_lots(self.volume, self.day_volume)
-        is_short = has_hole or lacks_lots(self.volume, traded)
-        return replace(self, status="short" if is_short else "complete", day_volume=traded)
 
     @classmethod
     def from_store(cls, row: IndexRow, route: str) -> "LedgerRow":
@@ -117,14 +110,25 @@ def read_short_days(conn: psycopg.Connection) -> set[DayKey]:
     return {DayKey(*row) for row in conn.execute(query)}
 
 
-def follow_store(
+def find_lagging(
     ledger: Mapping[DayKey, LedgerRow], stored: Mapping[DayKey, IndexRow]
-) -> dict[DayKey, LedgerRow]:
-    """The ledger as the store's own rows have it; a day that these lack is superseded."""
-    lost = {key: row for key, row in ledger.items() if key not in stored}
-    return {key: row.superseded() for key, row in lost.items()} | {
-        key: LedgerRow.from_store(row, _route(ledger.get(key), row)) for key, row in stored.items()
-    }
+) -> list[DayKey]:
+    """The days whose copies are not as the store's rows are."""
+    keys = ledger.keys() | stored.keys()
+    return sorted(k for k in keys if ledger.get(k) != make_copy(ledger.get(k), stored.get(k)))
+
+
+def make_copy(old: LedgerRow | None, row: IndexRow | None) -> LedgerRow:
+    """The copy of an index row in place of an old one; one of them is there.
+
+    A day that the store lacks is superseded. How ticks came the store does not say: a copy of the
+    same ticks does.
+    """
+    if row is None:
+        assert old is not None
+        return old.superseded()
+    is_same = old is not None and old.row_hash == row.row_hash
+    return LedgerRow.from_store(row, old.source_route if old and is_same else "index")
 
 
 def require_same_store(
@@ -144,13 +148,6 @@ def require_same_store(
             "of the former one; if they are lost, `loaders run tq --dataset tick_index` records "
             "that, keeps the days of the tick archive, and the next load fetches the others",
         )
-
-
-def changed_rows(
-    ledger: Mapping[DayKey, LedgerRow], wanted: Mapping[DayKey, LedgerRow]
-) -> dict[DayKey, LedgerRow]:
-    """The wanted rows that the ledger has otherwise, by key."""
-    return {key: row for key, row in sorted(wanted.items()) if ledger.get(key) != row}
 
 
 def no_data_record(row: NoDataRow, at: datetime) -> dict[str, Any]:
@@ -175,11 +172,6 @@ def revision_record(
         "fetched_at": at,
         "is_final": True,
     }
-
-
-def _route(old: LedgerRow | None, row: IndexRow) -> str:
-    """How the ticks came: the store does not say, a ledger row of the same ticks does."""
-    return old.source_route if old is not None and old.row_hash == row.row_hash else "index"
 
 
 def _read(

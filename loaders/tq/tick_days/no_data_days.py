@@ -18,62 +18,22 @@ Servers that are silent before they gave ticks of any day count for nothing. A d
 asked for then is doubtful with no night, and comes after all others: if the day silences them,
 others show it.
 
-What is recorded of days whose ticks are stored: loaders.tq.tick_days.replacement.
+A day whose stored ticks are too few counts in the same way; they stay until an answer has more.
 """
 
-from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from loaders.engine.outcome import Outcome
-from loaders.ticks.store import NoDataRow, TickStore
+from loaders.ticks.store import EmptyStatus, NoDataRow
 from loaders.tq import landed
 from loaders.tq.client.answers import TickAnswer
 from loaders.tq.context import Context
+from loaders.tq.tick_days.records import ON_RECORD
 from loaders.tq.tick_days.schedule import Scheduled, key_text
 from loaders.tq.trading_day import night_of
-from quotemill.ticks.columns import DayKey
 
 NIGHTS = 5  # trading days on which a day must have failed
-ON_RECORD = ("no_data", "short")  # statuses of days that are asked for again much later
-
-
-class NoDataDays:
-    """The store's record of days without ticks, read once and written through.
-
-    `rows`: doubtful days, and those that are superseded because ticks came, included. No other load
-    writes to the store: the lane has a lock, and a store one warehouse.
-    """
-
-    def __init__(self, store: TickStore, symbols: Collection[str]) -> None:
-        self._store = store
-        self.rows = {row.key: row for row in store.no_data(symbols)}
-
-    @property
-    def checked_at(self) -> dict[DayKey, datetime]:
-        """When each day on record (no doubtful one) was checked last."""
-        return {key: r.checked_at for key, r in self.rows.items() if r.status in ON_RECORD}
-
-    @property
-    def failed(self) -> set[DayKey]:
-        """Days that gave nothing so far, or too little."""
-        return {key for key, row in self.rows.items() if row.status != "superseded"}
-
-    def get(self, key: DayKey) -> NoDataRow | None:
-        """The record of a day; None once it had its ticks."""
-        row = self.rows.get(key)
-        return row if row is not None and row.status != "superseded" else None
-
-    def put(self, row: NoDataRow) -> None:
-        self._store.put_no_data([row])
-        self.rows[row.key] = row
-
-    def take_back(self, keys: Iterable[DayKey]) -> None:
-        """Supersede the records of days that have ticks after all."""
-        rows = filter(None, map(self.get, keys))
-        if superseded := [replace(row, status="superseded") for row in rows]:
-            self._store.put_no_data(superseded)
-            self.rows |= {row.key: row for row in superseded}
 
 
 def record_empty_day(
@@ -184,3 +144,29 @@ def _nights(ctx: Context, known: NoDataRow | None, now: datetime) -> int:
         return 1
     is_same = night_of(known.checked_at, ctx.days) == night_of(now, ctx.days)
     return known.nights + (not is_same)
+
+
+def keep_stored_ticks(ctx: Context, day: Scheduled, why: str) -> Outcome:
+    """The outcome of a day whose stored ticks stay.
+
+    A failure where the load was asked for this day; else one more night of a short one.
+    """
+    stored = ctx.index.rows[day.key]
+    held = f"the {stored.rows:,} ticks of {stored.volume or 0:,} lots that are stored stay"
+    if ctx.by_name or stored.status != "short":
+        way_out = (
+            f"`loaders run tq --mode ticks --dataset ticks --codes {day.variety} "
+            f"--date {day.trading_day} --accept-loss` takes what comes"
+        )
+        return Outcome(key_text(day.key), failure=f"{why}: {held}; {way_out}")
+    if note_short(ctx, day, why) == "short":
+        ctx.load.warn(f"{day.contract} {day.trading_day} stays short: {why}, and {held}")
+    return Outcome(key_text(day.key), skipped=f"short: {why}, and {held}")
+
+
+def note_short(ctx: Context, day: Scheduled, why: str) -> EmptyStatus:
+    """Count a night of a day with too few ticks: on record after long enough."""
+    row = count_night(ctx, day, why)
+    status: EmptyStatus = "short" if is_over(ctx, row) else "doubtful"
+    ctx.no_data.put(replace(row, status=status))
+    return status

@@ -1,12 +1,11 @@
 """The lane of ticks: bring the store in line with the schedule that dbt built.
 
-    schedule to the store ▶ ledger changes without a download ▶ revised days ▶ changes that these
-    allow ▶ missing days ▶ days that gave nothing before; minutes are made after each task of ticks;
-    days without data are copied, and minutes made of ticks stored earlier, before and after
+    schedule to the store ▶ changes without a download ▶ revised days ▶ changes that these allow
+    ▶ missing days ▶ days that gave nothing before; minutes are made after each task of ticks; days
+    without data are copied, and minutes made of ticks stored earlier, before and after
 
-What to do is a pure function of schedule, ledger and days without data
-(loaders.tq.tick_days.backlog). Each change of the store is followed by its ledger row, and the
-ledger is read again after it.
+What to do is a pure function of the schedule and the store's own records (loaders.tq.tick_days
+.rules). These are read once, and written through; what lands of them are copies.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,23 +23,18 @@ from loaders.tq.live.reconcile import end_reconciliation
 from loaders.tq.request import NEWEST_DAY, TICK_DATASETS
 from loaders.tq.tick_archive.files import find_lost_files
 from loaders.tq.tick_archive.folder import tick_folder
-from loaders.tq.tick_days.backlog import (
-    Backlog,
-    find_backlog,
-    find_changes,
-    find_store_changes,
-    order_days,
-)
 from loaders.tq.tick_days.fetch import split_days
 from loaders.tq.tick_days.ledger import (
+    find_lagging,
     read_ledger,
     read_newest_time,
     read_no_data,
     read_rejudged,
     require_same_store,
 )
-from loaders.tq.tick_days.no_data_days import ON_RECORD
 from loaders.tq.tick_days.recent_ticks import check_history, select_obtainable
+from loaders.tq.tick_days.records import ON_RECORD
+from loaders.tq.tick_days.rules import Backlog, find_backlog, find_changes, order_days
 from loaders.tq.tick_days.schedule import (
     COLUMNS,
     Scheduled,
@@ -48,8 +42,8 @@ from loaders.tq.tick_days.schedule import (
     read_schedule,
     read_settled_days,
 )
+from loaders.tq.tick_days.verify import require_sound
 from quotemill.ticks.columns import DayKey
-from quotemill.ticks.questdb_http import StoreError
 
 NOTHING_BUILT = "no schedule is built yet: `quotemill build` or `dbt build` makes it"
 TASK_KEYS = 1_000  # days of all varieties in a task, unless one trading day has more
@@ -68,38 +62,38 @@ def plan_ticks(ctx: Context) -> Iterator[Sequence[Unit]]:
         ctx.load.reporter.line(NOTHING_BUILT)
         return
     ctx.store.prepare()
-    _require_sound_store(ctx)
+    require_sound(ctx.store)
+    datasets = ctx.load.request.datasets or TICK_DATASETS
     ctx.symbols = frozenset(day.symbol for day in schedule)
-    ctx.days = ctx.ask(landed.trading_days)
     ctx.schedule = {day.key: day for day in schedule}
+    ctx.days = ctx.ask(landed.trading_days)
     ctx.settled_days = ctx.ask(read_settled_days)
     ctx.newest_row = ctx.ask(read_newest_time)
-    _read_ledger(ctx)
-    ctx.stored = {row.key: row for row in ctx.store.index(ctx.symbols)}
+    ctx.ledger = ctx.ask(lambda conn: read_ledger(conn, ctx.symbols))
+    traded = ctx.ask(lambda conn: read_rejudged(conn, ctx.symbols))
     if "tick_index" not in (ctx.load.request.datasets or ()):
-        require_same_store(ctx.store.label, ctx.ledger, ctx.stored)
+        require_same_store(ctx.store.label, ctx.ledger, ctx.index.rows)
     _list_archived_days_again(ctx)
     _warn_of_lost_files(ctx)
-    datasets = ctx.load.request.datasets or TICK_DATASETS
     ctx.store.put_schedule(_schedule_table(schedule))
-    traded = ctx.ask(lambda conn: read_rejudged(conn, ctx.symbols))
     ctx.no_data.take_back(traded)  # another bar starts another count of nights
     ctx.no_data.take_back(_short_days_without_ticks(ctx))
-    yield from _change_ledger(ctx, ctx.stored, traded)
+    yield from _change_days(ctx, traded)
     _take_back_records(ctx)
-    if "no_data_day" in datasets:  # those of a load that was ended early
-        yield from _copy_no_data(ctx)
-    if "tick_minute" in datasets:  # those of ticks that an earlier load stored
-        yield from _make_minutes(ctx)
+    yield from _copy_records(ctx, datasets)  # those of a load that was ended early
     if "ticks" in datasets:
         yield from _fetch(ctx)
-        _read_ledger(ctx)
         end_reconciliation(ctx)
-        if "tick_minute" in datasets:
-            yield from _make_minutes(ctx)
-    if "no_data_day" in datasets:
-        yield from _copy_no_data(ctx)
-    _require_sound_store(ctx)
+        yield from _copy_records(ctx, datasets)
+    require_sound(ctx.store)
+
+
+def _copy_records(ctx: Context, datasets: Sequence[str]) -> Iterator[Sequence[Unit]]:
+    """The days without data as the store has them, and minutes of ticks that it has."""
+    if "no_data_day" in datasets and (keys := _find_no_data(ctx)):
+        yield [Unit("no_data_day", keys)]
+    if "tick_minute" in datasets and (keys := tick_minute.list_keys(ctx)):
+        yield [Unit("tick_minute", keys)]
 
 
 def _list_archived_days_again(ctx: Context) -> None:
@@ -109,11 +103,10 @@ def _list_archived_days_again(ctx: Context) -> None:
     lost = {
         key: IndexRow(**row.shared_fields, run_id=run, updated_at=now)
         for key, row in ctx.ledger.items()
-        if row.is_archived and key not in ctx.stored
+        if row.is_archived and key not in ctx.index.rows
     }
     if lost:
-        ctx.store.put_index([*lost.values()])
-        ctx.stored |= lost
+        ctx.index.put(lost.values())
         ctx.load.warn(
             f"the index of {ctx.store.label} lacked {len(lost):,} archived days, and has them "
             "again: `loaders verify tq` reads their files"
@@ -123,7 +116,7 @@ def _list_archived_days_again(ctx: Context) -> None:
 def _warn_of_lost_files(ctx: Context) -> None:
     """Name files of the archive that are lost: their days are complete by the index alone."""
     folder = tick_folder(ctx.load.settings)
-    archived = [row for row in ctx.stored.values() if row.is_archived]
+    archived = [row for row in ctx.index.rows.values() if row.is_archived]
     lost = find_lost_files(folder, (str(row.archive_file) for row in archived))
     if lost:
         names = {text.partition(": ")[0] for text in lost}
@@ -135,35 +128,22 @@ def _warn_of_lost_files(ctx: Context) -> None:
         )
 
 
-def _make_minutes(ctx: Context) -> Iterator[Sequence[Unit]]:
-    if keys := tick_minute.list_keys(ctx):
-        yield [Unit("tick_minute", keys)]
-
-
-def _change_ledger(
-    ctx: Context,
-    stored: Mapping[DayKey, IndexRow] | None = None,
-    traded: Mapping[DayKey, int] | None = None,
-) -> Iterator[Sequence[Unit]]:
-    """Restamp days, judge others, take out outgrown ones; see find_changes."""
-    schedule = list(ctx.schedule.values())
-    ctx.changes = find_changes(schedule, ctx.ledger, ctx.no_data.checked_at, stored, traded)
-    if not ctx.changes:
-        return
-    taken_out, restamped, judged = find_store_changes(ctx.changes, ctx.stored)
-    if taken_out or restamped:
+def _change_days(ctx: Context, traded: Mapping[DayKey, int]) -> Iterator[Sequence[Unit]]:
+    """Restamp days, judge others, take out outgrown ones; land the copies that lag."""
+    before, schedule = ctx.index.rows, list(ctx.schedule.values())
+    ctx.changes = find_changes(schedule, before, ctx.no_data.checked_at, traded)
+    held = [row for row in ctx.changes.values() if row.is_visible]
+    restamped = sum(row.stamp != before[row.key].stamp for row in held)
+    judged = sum(row.day_volume != before[row.key].day_volume for row in held)
+    if restamped or len(held) < len(ctx.changes):
         ctx.load.reporter.line(
-            f"{len(restamped):,} days were stamped with another segment, "
-            f"{len(taken_out):,} taken out"
+            f"{restamped:,} days were stamped with another segment, "
+            f"{len(ctx.changes) - len(held):,} taken out"
         )
     if judged:
-        ctx.load.reporter.line(f"{len(judged):,} days were compared with another day bar")
-    yield [Unit("tick_index", tuple(map(key_text, ctx.changes)))]
-    _read_ledger(ctx)
-
-
-def _read_ledger(ctx: Context) -> None:
-    ctx.ledger = ctx.ask(lambda conn: read_ledger(conn, ctx.symbols))
+        ctx.load.reporter.line(f"{judged:,} days were compared with another day bar")
+    if keys := sorted({*ctx.changes, *find_lagging(ctx.ledger, before)}):
+        yield [Unit("tick_index", tuple(map(key_text, keys)))]
 
 
 def _fetch(ctx: Context) -> Iterator[Sequence[Unit]]:
@@ -176,26 +156,21 @@ def _fetch(ctx: Context) -> Iterator[Sequence[Unit]]:
         if unknown := sorted(named - {key_text(day.key) for day in days}):
             many = f"{len(unknown):,} of {len(named):,} days that were asked for"
             ctx.load.warn(f"{many} are not in the schedule: {unknown[0]}")
-        for step in filter(None, order_days(Backlog([], days), failed)):
-            yield _units(ctx, step)
-        return
-    backlog = _requested_backlog(ctx)
-    if (backlog.revised or backlog.missing) and not check_history(ctx):
+        backlog = Backlog([], days)
+    else:
+        backlog = _requested_backlog(ctx)
         due = [*backlog.revised, *backlog.missing]
-        taken = {day for day in due if ctx.answers.has(day.contract, day.trading_day)}
-        if others := [day for day in due if day not in taken]:
-            taken |= set(select_obtainable(ctx, others))
-        backlog = Backlog(
-            [day for day in backlog.revised if day in taken],
-            [day for day in backlog.missing if day in taken],
-        )
-    revised, missing, again = order_days(backlog, failed)
-    for days in (revised, missing, again):
-        if days:
-            yield _units(ctx, days)
-        if set(days) & set(backlog.revised):
-            _read_ledger(ctx)
-            yield from _change_ledger(ctx)
+        if due and not check_history(ctx):
+            taken = {day for day in due if ctx.answers.has(day.contract, day.trading_day)}
+            if others := [day for day in due if day not in taken]:
+                taken |= set(select_obtainable(ctx, others))
+            backlog = Backlog(
+                [day for day in backlog.revised if day in taken],
+                [day for day in backlog.missing if day in taken],
+            )
+    for step in filter(None, order_days(backlog, failed)):
+        yield _units(ctx, step)
+        yield from _change_days(ctx, {})
 
 
 def _count_kept_answers(ctx: Context) -> None:
@@ -221,7 +196,7 @@ def _requested_backlog(ctx: Context) -> Backlog:
         ctx.load.warn("no scheduled day is among those to read again")
     return find_backlog(
         schedule,
-        ctx.ledger,
+        ctx.index.rows,
         ctx.no_data.checked_at,
         ctx.settled_days,
         as_of=ctx.as_of,
@@ -255,7 +230,6 @@ def _units(ctx: Context, days: Sequence[Scheduled]) -> list[Unit]:
 
 
 def _due_minutes(ctx: Context, days: Sequence[Scheduled]) -> Unit | None:
-    _read_ledger(ctx)
     keys = tick_minute.list_due_keys(ctx, [day.key for day in days])
     return Unit("tick_minute", keys) if keys else None
 
@@ -272,9 +246,8 @@ def _requested_keys(ctx: Context) -> set[str]:
 
 def _short_days_without_ticks(ctx: Context) -> list[DayKey]:
     """Days on record as short whose ticks are gone, as after a revision: they are missing."""
-    held = {key for key, row in ctx.stored.items() if row.is_visible}
     short = (key for key, row in ctx.no_data.rows.items() if row.status == "short")
-    return [key for key in short if key not in held]
+    return [key for key in short if ctx.stored_day(key) is None]
 
 
 def _take_back_records(ctx: Context) -> None:
@@ -285,29 +258,19 @@ def _take_back_records(ctx: Context) -> None:
             ctx.no_data.take_back([key])
 
 
-def _copy_no_data(ctx: Context) -> Iterator[Sequence[Unit]]:
-    """Bring the landed copy of the days without data in line with the store's record."""
+def _find_no_data(ctx: Context) -> tuple[str, ...]:
+    """Days without data whose landed copies are not as the store's record."""
     copies = ctx.ask(lambda conn: read_no_data(conn, ctx.symbols))
     rows = {key: row for key, row in ctx.no_data.rows.items() if row.status in ON_RECORD}
-    changed = [
+    changed = {
         key
         for key, row in rows.items()
         if key not in copies or any(getattr(row, n) != v for n, v in copies[key].items())
-    ]
-    if keys := sorted([*changed, *(copies.keys() - rows.keys())]):
-        yield [Unit("no_data_day", tuple(map(key_text, keys)))]
+    }
+    return tuple(map(key_text, sorted(changed | (copies.keys() - rows.keys()))))
 
 
 def _schedule_table(schedule: Sequence[Scheduled]) -> pa.Table:
     columns = dict(zip(COLUMNS, zip(*schedule, strict=True), strict=True))
     arrays = [pa.array(columns[field.name], field.type) for field in SCHEDULE]
     return pa.table(arrays, schema=SCHEDULE)
-
-
-def _require_sound_store(ctx: Context) -> None:
-    assert ctx.store is not None
-    if problems := ctx.store.check():
-        raise StoreError(
-            f"the tick store ({ctx.store.label}) is not sound: {problems[0]}",
-            hint="; ".join(problems[1:]) or "fix it, then run again: nothing is lost",
-        )

@@ -18,7 +18,7 @@ from loaders.ticks.store import IndexRow, MeasuredTicks, TickStore, VisibleTicks
 from loaders.tq.request import TICK_LANE
 from loaders.tq.tick_archive.files import find_damage
 from loaders.tq.tick_archive.folder import TickFolder, tick_folder
-from loaders.tq.tick_days.ledger import changed_rows, follow_store, read_ledger
+from loaders.tq.tick_days.ledger import find_lagging, read_ledger
 from loaders.tq.tick_days.schedule import Scheduled, key_text, read_schedule
 from loaders.warehouse.lock import is_lane_busy
 from quotemill.ticks.columns import LEVELS, DayKey
@@ -105,7 +105,7 @@ def verify(settings: Settings, warehouse: Warehouse, reporter: Reporter) -> Veri
             differences.append(Difference(key_text(key), text, needs_download=False))
         differences += _compare_schedules(store, warehouse, rows)
         ledger = warehouse.ask(read_ledger)
-    for key in changed_rows(ledger, follow_store(ledger, {row.key: row for row in rows})):
+    for key in find_lagging(ledger, {row.key: row for row in rows}):
         text = "its row of raw_tq.symbol_day differs from the store's index"
         differences.append(Difference(key_text(key), text, needs_download=False))
     held = [row for row in rows if row.is_visible]

@@ -7,11 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from loaders.engine.request import LoadRequest
-from loaders.ticks.store import IndexRow, NoDataRow
+from loaders.ticks.store import IndexRow, NoDataRow, Stamp
 from loaders.tq.client.answer_files import AnswerFiles
 from loaders.tq.context import Context
 from loaders.tq.settings import TqSettings
-from loaders.tq.tick_days.ledger import LedgerRow
 from loaders.tq.tick_days.schedule import Scheduled
 from quotemill.ticks.columns import DayKey
 
@@ -57,16 +56,13 @@ def index_row(day: Scheduled, **values: Any) -> IndexRow:
     return IndexRow(**(row | values))
 
 
-def ledger_row(day: Scheduled, route: str = "ticks", **values: Any) -> LedgerRow:
-    return LedgerRow.from_store(index_row(day, **values), route)
-
-
 class Store:
     """The index and the days without data of a store."""
 
-    def __init__(self) -> None:
+    def __init__(self, *indexed: IndexRow) -> None:
         self.rows: dict[DayKey, NoDataRow] = {}
-        self.indexed: dict[DayKey, IndexRow] = {}
+        self.indexed = {row.key: row for row in indexed}
+        self.restamped: list[Stamp] = []
         self.superseded: list[DayKey] = []
 
     def put_no_data(self, rows: Sequence[NoDataRow]) -> None:
@@ -74,6 +70,12 @@ class Store:
 
     def no_data(self, _: object) -> list[NoDataRow]:
         return list(self.rows.values())
+
+    def index(self, _: object) -> list[IndexRow]:
+        return list(self.indexed.values())
+
+    def restamp(self, _symbol: str, _contract: str, stamps: Sequence[Stamp]) -> None:
+        self.restamped += stamps
 
     def put_index(self, rows: Sequence[IndexRow]) -> None:
         self.indexed |= {row.key: row for row in rows}

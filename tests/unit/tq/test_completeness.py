@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from loaders.tq.tick_days.completeness import MANY, describe_gap, rank
+from loaders.tq.tick_days.rules import MANY, describe_gap, rank
 
 COUNT = 10 * MANY
 WHOLE = np.arange(1, COUNT + 1) * 5.0  # lots since the start of the day

@@ -21,7 +21,7 @@ from loaders.tq.tick_days.fetch import NotAsked, fetch_days, split_days
 from loaders.tq.tick_days.schedule import key_text
 from quotemill.errors import UpstreamError
 from tests.ticks import quoted
-from tests.unit.tq.loads import context, ledger_row, scheduled
+from tests.unit.tq.loads import Store, context, index_row, scheduled
 
 FIRST = date(2025, 10, 15)
 DAYS = [FIRST + timedelta(n) for n in range(5)]
@@ -201,11 +201,10 @@ def test_no_answer_is_kept_of_days_that_are_complete_or_read_again(
     tmp_path: Path, wanted: LoadRequest, left: list[int]
 ) -> None:
     days = [scheduled(day) for day in DAYS[:4]]
-    complete = ledger_row(days[3])
     ctx = context(
         answers=AnswerFiles(tmp_path),
         schedule={day.key: day for day in days},
-        ledger={complete.key: complete},
+        store=Store(index_row(days[3])),
     )
     ctx.load.request = wanted
     ctx.load.reporter = SimpleNamespace(line=print)  # type: ignore[assignment]

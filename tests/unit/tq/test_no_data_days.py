@@ -12,11 +12,11 @@ from loaders.tq.client.answers import TickAnswer
 from loaders.tq.context import Context
 from loaders.tq.datasets import ticks
 from loaders.tq.errors import TqClientError, TqTimeout, TqTransport, UnknownSymbol
-from loaders.tq.tick_days.backlog import find_backlog
 from loaders.tq.tick_days.batch import CheckedDay
 from loaders.tq.tick_days.fetch import NotAsked
-from loaders.tq.tick_days.ledger import LedgerRow
-from loaders.tq.tick_days.no_data_days import NoDataDays, record_empty_day
+from loaders.tq.tick_days.no_data_days import record_empty_day
+from loaders.tq.tick_days.records import NoDataDays
+from loaders.tq.tick_days.rules import find_backlog
 from quotemill.errors import DataQualityError
 from quotemill.warehouse.postgres import WarehouseAway
 from tests.ticks import quoted
@@ -39,7 +39,6 @@ class Nights:
 
     def load(self, nights: float, answer: Any = EXPIRES) -> Context:
         """The load some nights after the first."""
-        stored = dict(self.store.indexed)
         return context(
             store=self.store,
             now=START + timedelta(nights),
@@ -47,8 +46,6 @@ class Nights:
             said=self.said,
             days=CALENDAR,
             settled_days={"SHFE.cu": DAYS[-1]},
-            stored=stored,
-            ledger={key: LedgerRow.from_store(row, "ticks") for key, row in stored.items()},
             history_gave=True,
         )
 
@@ -233,7 +230,8 @@ def test_nights_of_servers_that_gave_nothing_at_all_do_not_count(nights: Nights)
 def test_an_answer_of_an_earlier_load_shows_no_history_that_answers_now(
     nights: Nights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, earlier: bool
 ) -> None:
-    monkeypatch.setattr(ticks, "find_gap", lambda *_: None)
+    monkeypatch.setattr(ticks, "describe_gap", lambda *_: None)
+    monkeypatch.setattr(Context, "last_minutes", lambda *_: START)
     monkeypatch.setattr(ticks, "warn_of_oddities", lambda *_, **__: None)
     path = tmp_path / "answer.parquet"
     pq.write_table(quoted(20, day=FIRST), path)

@@ -17,7 +17,7 @@ from loaders.tq.errors import (
 )
 from loaders.tq.tick_days.recent_ticks import NO_PERMISSION, REACH, RecentDay, select_obtainable
 from quotemill.errors import UpstreamError
-from tests.unit.tq.loads import context, ledger_row, scheduled
+from tests.unit.tq.loads import context, index_row, scheduled
 
 DAYS = [date(2025, 10, day) for day in range(1, 1 + REACH + 2)]
 OLD, NEW = "SHFE.cu2510", "SHFE.cu2511"
@@ -76,9 +76,7 @@ def test_a_short_day_without_more_leaves_the_memory() -> None:
     ctx.recent[NEW] = held
     short = [scheduled(day, NEW) for day in DAYS[-2:]]
     rows = {DAYS[-2]: 9, DAYS[-1]: 8}
-    ctx.ledger = {
-        day.key: ledger_row(day, status="short", rows=rows[day.trading_day]) for day in short
-    }
+    ctx.index.put(index_row(day, status="short", rows=rows[day.trading_day]) for day in short)
     assert select_obtainable(ctx, short) == short[1:]
     assert list(held) == [DAYS[-3], DAYS[-1]]
 

@@ -1,49 +1,31 @@
 """Stored ticks and another answer for their day: which of them stay, and what is said of it."""
 
-from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from loaders.engine.request import LoadRequest
 from loaders.tq.datasets import ticks
 from loaders.tq.tick_days import batch
-from loaders.tq.tick_days.ledger import LedgerRow
-from loaders.tq.tick_days.replacement import find_loss
+from loaders.tq.tick_days.rules import find_loss, judge
 from quotemill.ticks.columns import DayKey
-from tests.unit.tq.loads import SERIES, Store, context, ledger_row, scheduled
+from tests.unit.tq.loads import SERIES, Store, context, index_row, scheduled
 
 DAY = date(2025, 10, 15)
 SCHEDULED = scheduled(DAY)
 
 
-class CountedLedger(dict[DayKey, LedgerRow]):
-    """A ledger that counts how often it is iterated."""
-
-    walks = 0
-
-    def __iter__(self) -> Iterator[DayKey]:
-        self.walks += 1
-        return super().__iter__()
-
-    def items(self) -> Any:
-        self.walks += 1
-        return super().items()
-
-
-def test_a_landing_day_takes_out_other_contracts_without_reading_every_day() -> None:
-    days = [DAY + timedelta(n) for n in range(30)]
-    rows = [ledger_row(scheduled(day, "SHFE.cu2510")) for day in days[:2]]
-    rows.append(ledger_row(scheduled(days[2], "SHFE.cu2509"), status="superseded"))
-    rows += [ledger_row(scheduled(day)) for day in days[3:]]
-    ledger, store = CountedLedger({row.key: row for row in rows}), Store()
-    ctx = context(store=store, ledger=ledger)
+def test_a_landing_day_takes_out_other_contracts_of_its_day() -> None:
+    days = [DAY + timedelta(n) for n in range(4)]
+    rows = [index_row(scheduled(day, "SHFE.cu2510")) for day in days[:2]]
+    rows.append(index_row(scheduled(days[2], "SHFE.cu2509"), status="superseded"))
+    store = Store(*rows, index_row(scheduled(days[3])))
+    ctx = context(store=store)
     for day in days:
         batch.unlist_other_contracts(ctx, scheduled(day))
     assert store.superseded == [DayKey(SERIES, "SHFE.cu2510", day) for day in days[:2]]
-    assert ledger.walks == 1
+    assert not any(ctx.stored_day(key) for key in store.superseded)
 
 
 @pytest.mark.parametrize(
@@ -82,20 +64,18 @@ def test_a_short_day_that_lands_names_what_was_asked(route: str, text: str) -> N
 def test_no_answer_that_is_less_replaces_stored_ticks(
     came: tuple[int, ...], status: Any, traded: int, by_name: bool, refetches: bool, lands: bool
 ) -> None:
-    row = ledger_row(SCHEDULED, rows=2, status=status, day_volume=traded)
-    ctx = context(ledger={SCHEDULED.key: row}, by_name=by_name, refetches=refetches)
+    row = index_row(SCHEDULED, rows=2, status=status, day_volume=traded)
     table = pa.table({"volume": pa.array(came, pa.float64())})
-    assert (find_loss(ctx, SCHEDULED, table, traded) is None) == lands
-    ctx.load.request = LoadRequest("tq", datasets=("ticks",), accept_loss=True)
-    assert find_loss(ctx, SCHEDULED, table, traded) is None
+    loss = find_loss(table, row, traded, by_name=by_name, refetches=refetches)
+    assert (loss is None) == lands
 
 
 def test_a_correction_takes_few_ticks_out_of_a_day_and_only_where_it_is_read_again() -> None:
-    row = ledger_row(SCHEDULED, rows=20, status="complete", day_volume=900)
+    row = index_row(SCHEDULED, rows=20, status="complete", day_volume=900)
     table = pa.table({"volume": pa.array([*range(18), 900], pa.float64())})
     for refetches in (True, False):
-        ctx = context(ledger={SCHEDULED.key: row}, by_name=True, refetches=refetches)
-        assert (find_loss(ctx, SCHEDULED, table, 900) is None) == refetches
+        loss = find_loss(table, row, 900, by_name=True, refetches=refetches)
+        assert (loss is None) == refetches
 
 
 @pytest.mark.parametrize(
@@ -113,5 +93,5 @@ def test_a_correction_takes_few_ticks_out_of_a_day_and_only_where_it_is_read_aga
 def test_another_day_bar_judges_stored_ticks_without_a_download(
     status: Any, volume: int | None, before: int | None, now: int, judged: str
 ) -> None:
-    row = ledger_row(SCHEDULED, status=status, volume=volume, day_volume=before)
-    assert (row.judged_by(now).status, row.judged_by(now).day_volume) == (judged, now)
+    row = judge(index_row(SCHEDULED, status=status, volume=volume, day_volume=before), now)
+    assert (row.status, row.day_volume) == (judged, now)

@@ -4,32 +4,23 @@ from datetime import date, timedelta
 from typing import Any
 
 from loaders.ticks.store import IndexRow
-from loaders.tq.tick_days.backlog import (
-    Backlog,
-    find_backlog,
-    find_changes,
-    find_store_changes,
-    order_days,
-)
-from loaders.tq.tick_days.ledger import LedgerRow
+from loaders.tq.tick_days.ledger import LedgerRow, find_lagging, make_copy
+from loaders.tq.tick_days.records import StoreIndex
+from loaders.tq.tick_days.rules import Backlog, find_backlog, find_changes, order_days
 from loaders.tq.tick_days.schedule import Scheduled, key_text, parse_key
-from tests.unit.tq.loads import NOW, index_row, ledger_row, scheduled
+from tests.unit.tq.loads import NOW, Store, index_row, scheduled
 
 
 def on(day: int, contract: str = "A", segment: int = 1) -> Scheduled:
     return scheduled(date(2025, 10, day), contract, segment)
 
 
-def held(day: int, contract: str = "A", segment: int = 1, **values: Any) -> LedgerRow:
-    return ledger_row(on(day, contract, segment), **values)
-
-
-def own(day: int, contract: str = "A", segment: int = 1, **values: Any) -> IndexRow:
+def held(day: int, contract: str = "A", segment: int = 1, **values: Any) -> IndexRow:
     return index_row(on(day, contract, segment), **values)
 
 
 def backlog(
-    schedule: list[Scheduled], *rows: LedgerRow, settled: int = 31, **days: Any
+    schedule: list[Scheduled], *rows: IndexRow, settled: int = 31, **days: Any
 ) -> tuple[list[str], list[str]]:
     """The revised and the missing days."""
     backlog = find_backlog(
@@ -49,15 +40,10 @@ def names(days: list[Scheduled]) -> list[str]:
 
 
 def changes(
-    schedule: list[Scheduled],
-    *rows: LedgerRow,
-    no_data: Any = (),
-    stored: list[IndexRow] | None = None,
-    traded: Any = None,
-) -> list[LedgerRow]:
-    own_rows = None if stored is None else {row.key: row for row in stored}
-    changes = find_changes(schedule, {row.key: row for row in rows}, no_data, own_rows, traded)
-    return list(changes.values())
+    schedule: list[Scheduled], *rows: IndexRow, no_data: Any = (), traded: Any = None
+) -> list[IndexRow]:
+    stored = {row.key: row for row in rows}
+    return list(find_changes(schedule, stored, no_data, traded or {}).values())
 
 
 def test_a_complete_day_or_one_that_is_not_over_is_not_missing() -> None:
@@ -121,51 +107,45 @@ def test_days_to_read_again_are_missing_whatever_is_known_of_them() -> None:
 
 
 def test_a_day_bar_that_says_more_makes_days_short_without_a_download() -> None:
-    schedule, stored = [on(13), on(14, segment=2)], [own(13), own(14)]
     traded = {on(13).key: 1000, on(14).key: 1000}
-    expected = [
+    assert changes([on(13), on(14, segment=2)], held(13), held(14), traded=traded) == [
         held(13, status="short", day_volume=1000),
         held(14, segment=2, status="short", day_volume=1000),
     ]
-    assert changes(schedule, held(13), held(14), stored=stored, traded=traded) == expected
-    known = {row.key: row for row in stored}
-    _, restamped, judged = find_store_changes({row.key: row for row in expected}, known)
-    assert (restamped, judged) == ([expected[1]], expected)
 
 
-def test_the_ledger_follows_the_rows_of_the_store() -> None:
-    schedule = [on(13), on(14), on(15), on(16, segment=2)]
-    rows = [held(13), held(14), held(16)]
-    # the store lacks the 13th, and was killed before the ledger rows of the 15th and 16th landed
-    stored = [own(14), own(15), own(16, segment=2, rows=10, row_hash="0304")]
-    assert changes(schedule, *rows, stored=stored) == [
-        held(13, status="superseded"),
-        ledger_row(on(15), route="index"),
-        ledger_row(on(16, segment=2), route="index", rows=10, row_hash="0304"),
-    ]
+def test_a_copy_that_is_not_as_the_stores_row_lands_again() -> None:
+    rows = [held(day) for day in (14, 15, 16)]
+    same, other, lost = (LedgerRow.from_store(held(day), "ticks") for day in (14, 16, 13))
+    stored = {row.key: row for row in rows}
+    stored[rows[2].key] = held(16, rows=10, row_hash="0304")
+    ledger = {row.key: row for row in (same, other, lost)}
+    # a load was killed before the copies of the 15th and 16th landed
+    assert find_lagging(ledger, stored) == [on(day).key for day in (13, 15, 16)]
+    copies = {day: make_copy(ledger.get(on(day).key), stored.get(on(day).key)) for day in (13, 16)}
+    assert (copies[13].status, copies[16].rows) == ("superseded", 10)
     # how ticks came is known as long as they are the same
-    recent = ledger_row(on(13), route="recent_ticks")
-    [row] = changes([on(13)], recent, stored=[own(13, day_volume=905)])
-    assert (row.source_route, row.day_volume) == ("recent_ticks", 905)
-
-
-def test_a_store_that_is_behind_the_ledger_is_changed_again() -> None:
-    schedule = [on(13, segment=2), on(14, "B", 2)]
-    rows = [held(13, segment=2), held(14, status="superseded"), held(14, "B", 2)]
-    stored = [own(13), own(14), own(14, "B", 2)]
-    assert [row.key for row in changes(schedule, *rows, stored=stored)] == [
-        on(13).key,
-        on(14).key,
-    ]
-    in_line = [own(13, segment=2), own(14, status="superseded"), own(14, "B", 2)]
-    assert changes(schedule, *rows, stored=in_line) == []
+    assert copies[16].source_route == "index"
+    recent = LedgerRow.from_store(held(14), "recent_ticks")
+    copy = make_copy(recent, held(14, day_volume=905))
+    assert (copy.source_route, copy.day_volume) == ("recent_ticks", 905)
 
 
 def test_the_store_changes_what_it_has_otherwise() -> None:
-    stored = {row.key: row for row in (own(13), own(14), own(15, status="superseded"))}
-    rows = [held(13, segment=2), held(14, status="superseded"), held(15, status="superseded")]
-    changed = find_store_changes({row.key: row for row in rows}, stored)
-    assert changed == ([on(14).key], [held(13, segment=2)], [])
+    store = Store(held(13), held(14), held(15), held(16))
+    index: Any = StoreIndex(store, ())  # type: ignore[arg-type]
+    rows = [
+        held(13, segment=2),
+        held(14, status="superseded"),
+        held(15, status="short", day_volume=1000),
+    ]
+    for _ in range(2):  # again after a stop
+        index.change({row.key: row for row in rows}, NOW)
+        assert store.restamped == [rows[0].stamp]
+        assert set(store.superseded) == {on(14).key}
+        assert store.indexed[on(15).key] == rows[2]
+    assert list(index.rows.values()) == [*rows, held(16)]
+    assert index.find_visible(on(14).key) is None
 
 
 def test_days_that_gave_nothing_before_come_last() -> None:

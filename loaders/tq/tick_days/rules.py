@@ -1,0 +1,261 @@
+"""The rules of stored days: what is missing, what a day's ticks leave out, which answer is better.
+
+Pure functions of the schedule, the store's index, the days without data and the day bars.
+
+missing    settled days of the schedule − complete − days on record that are not due again; short
+           days are among them
+restamped  stored days of another segment now: no download
+judged     stored days that another day bar makes short, or complete: no download either
+outgrown   stored days whose contract the schedule has no more, once the new contract's ticks are
+           stored, or on record as none, or the day has no contract
+
+A tick's volume counts from the start of its trading day, so the last tick alone adds up to the day
+bar even where a whole session before it is missing. What is missing shows as one large step.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loaders.ticks.store import IndexRow
+from loaders.tq.tick_days.schedule import Scheduled
+from loaders.tq.trading_day import to_time
+from loaders.trading_time import SHANGHAI
+from quotemill.ticks.columns import DayKey
+
+TOLERANCE = 0.01  # of a day bar's volume that its last tick may lack
+HOLE = 0.1  # of a day's volume that may come with one tick, the first one included
+FEWER = 0.1  # of an answer's ticks that a better one may lack, as where some were sent twice
+# ticks, or lots, of a day from which on such a step is a hole; thin days are traded in large steps
+MANY = 2_000
+MANY_LOTS = 20_000  # few ticks of so many lots are the end of a day
+# of a thin day: a step of so many lots, and of so much of the day. In recorded minutes of days with
+# fewer than MANY_LOTS no whole minute but that of one block has both
+STEP_LOTS = 1_000
+THIN_HOLE = 0.5
+PAUSE = 10 * 10**9  # ns without a tick before such a step; the volume of a shorter one is a trade
+NIGHT_AUCTION = (20 * 3600 + 50 * 60, 21 * 3600 + 60)  # seconds of the day: nothing is before it
+CHINA = 8 * 3600  # seconds ahead of UTC
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """Days to download, by contract and day.
+
+    `revised`: those whose day holds the ticks of another contract; they come first.
+    """
+
+    revised: list[Scheduled]
+    missing: list[Scheduled]
+
+
+def find_backlog(
+    schedule: Sequence[Scheduled],
+    stored: Mapping[DayKey, IndexRow],
+    no_data: Mapping[DayKey, datetime],
+    settled: Mapping[str, date | None],
+    *,
+    as_of: datetime,
+    recheck_after: timedelta,
+    others: Collection[DayKey] = (),
+) -> Backlog:
+    """Days to download.
+
+    `no_data`: when each day on record as one without ticks, or with too few, was checked last; it
+    is due again `recheck_after` later. `settled`: the newest trading day of each variety that is
+    over. `others`: days to download whatever is stored or on record.
+    """
+    visible = {key: row for key, row in stored.items() if row.is_visible}
+    held = {(key.symbol, key.trading_day) for key in visible}
+    backlog = Backlog([], [])
+    for day in sorted(schedule, key=lambda d: (d.symbol, d.contract, d.trading_day)):
+        last = settled.get(day.variety)
+        if last is None or day.trading_day > last:
+            continue
+        if day.key not in others and not _is_due(
+            visible.get(day.key), no_data.get(day.key), as_of, recheck_after
+        ):
+            continue
+        is_revised = day.key not in visible and (day.symbol, day.trading_day) in held
+        (backlog.revised if is_revised else backlog.missing).append(day)
+    return backlog
+
+
+def _is_due(
+    row: IndexRow | None, checked_at: datetime | None, as_of: datetime, recheck_after: timedelta
+) -> bool:
+    if row is not None and row.status == "complete":
+        return False
+    # a check by a later clock does not count, as of a load without `--as-of` in a sandbox's home
+    return checked_at is None or not timedelta(0) <= as_of - checked_at < recheck_after
+
+
+def find_changes(
+    schedule: Sequence[Scheduled],
+    stored: Mapping[DayKey, IndexRow],
+    no_data: Collection[DayKey],
+    traded: Mapping[DayKey, int],
+) -> dict[DayKey, IndexRow]:
+    """Index rows that change without a download, by key.
+
+    `traded`: lots of the day bars that judge days again.
+    """
+    visible = {key: row for key, row in stored.items() if row.is_visible}
+    rows = visible | {key: judge(visible[key], traded[key]) for key in visible.keys() & traded}
+    for day in schedule:
+        if day.key in visible:
+            stamp = {"segment_id": day.segment_id, "schedule_hash": day.schedule_hash}
+            rows[day.key] = replace(rows[day.key], **stamp)  # type: ignore[arg-type]
+    for key in _outgrown(schedule, visible, no_data):
+        rows[key] = rows[key].superseded()
+    return {key: row for key, row in sorted(rows.items()) if row != stored[key]}
+
+
+def judge(row: IndexRow, traded: int) -> IndexRow:
+    """The row as a day bar of so many lots judges it; a hole stays one."""
+    has_hole = row.status == "short" and not lacks_lots(row.volume, row.day_volume)
+    is_short = has_hole or lacks_lots(row.volume, traded)
+    return replace(row, status="short" if is_short else "complete", day_volume=traded)
+
+
+def _outgrown(
+    schedule: Sequence[Scheduled],
+    visible: Collection[DayKey],
+    no_data: Collection[DayKey],
+) -> list[DayKey]:
+    by_day = {(day.symbol, day.trading_day): day for day in schedule}
+    reach: dict[str, tuple[date, date]] = {}
+    for day in schedule:
+        first, last = reach.get(day.symbol, (day.trading_day, day.trading_day))
+        reach[day.symbol] = min(first, day.trading_day), max(last, day.trading_day)
+    outgrown = []
+    for key in visible:
+        first, last = reach.get(key.symbol, (date.max, date.min))
+        if not first <= key.trading_day <= last:
+            continue  # the schedule does not reach there
+        now = by_day.get((key.symbol, key.trading_day))
+        if now is None or (
+            now.contract != key.contract and (now.key in visible or now.key in no_data)
+        ):
+            outgrown.append(key)
+    return outgrown
+
+
+def order_days(
+    backlog: Backlog, failed_before: Collection[DayKey]
+) -> tuple[list[Scheduled], list[Scheduled], list[Scheduled]]:
+    """The days in three steps: revised, missing, and those that gave nothing in earlier loads.
+
+    Two of these in a row may end the load, and by then it knows whether the history gives any.
+    """
+    revised, again = _split(backlog.revised, failed_before)
+    missing, missing_again = _split(backlog.missing, failed_before)
+    return revised, missing, [*again, *missing_again]
+
+
+def _split(
+    days: Sequence[Scheduled], failed_before: Collection[DayKey]
+) -> tuple[list[Scheduled], list[Scheduled]]:
+    fresh = [day for day in days if day.key not in failed_before]
+    return fresh, [day for day in days if day.key in failed_before]
+
+
+def traded_lots(ticks: pa.Table) -> int:
+    """Lots traded by the end of a day's ticks (column `volume`)."""
+    return int(_volumes(ticks).max(initial=0))
+
+
+def lacks_lots(lots: int | None, traded: int | None) -> bool:
+    """Whether lots are too few for those of the day bar."""
+    return traded is not None and (lots or 0) < traded * (1 - TOLERANCE)
+
+
+def describe_gap(ticks: pa.Table, traded: int | None, until: int | None = None) -> str | None:
+    """What the ticks of a day (columns `volume`, and `datetime_ns` where known) leave out.
+
+    None where they account for it.
+
+    `traded`: lots of the final day bar; None without one: then only holes can be seen, and that no
+    tick is from `until` (ns) or later, as where a session at the end is missing.
+    """
+    lots = traded_lots(ticks)
+    if lacks_lots(lots, traded):
+        return f"ticks of {lots:,} lots, where the day bar has {traded:,}"
+    if traded is None and until is not None:
+        last = int(pc.max(ticks["datetime_ns"]).as_py())
+        if last < until:
+            clock = to_time(last).astimezone(SHANGHAI)
+            return f"the last tick is from {clock:%H:%M}, and no day bar says that trade ended then"
+    day = lots if traded is None else traded
+    volumes, follows_pause = _order_ticks(ticks)
+    # one left over from the day before may hold more
+    steps = np.diff(np.minimum(volumes, day), prepend=0)[follows_pause]
+    step = int(steps.max(initial=0))
+    is_thin = len(volumes) < MANY and day < MANY_LOTS
+    if step <= day * (THIN_HOLE if is_thin else HOLE) or (is_thin and step < STEP_LOTS):
+        return None
+    return f"ticks with a hole of {step:,} lots among the day's {day:,}"
+
+
+def rank(ticks: pa.Table, traded: int | None, until: int | None = None) -> tuple[bool, int, int]:
+    """A value that is higher for the better of two answers for a day."""
+    return describe_gap(ticks, traded, until) is None, traded_lots(ticks), ticks.num_rows
+
+
+def find_loss(
+    ticks: pa.Table,
+    stored: IndexRow,
+    traded: int | None,
+    until: int | None = None,
+    *,
+    by_name: bool,
+    refetches: bool,
+) -> str | None:
+    """Why the stored ticks of a day stay; None where the new ones land.
+
+    An answer that is less than what is stored never replaces it. `by_name`: the day was asked for,
+    and is not one of those that are short; `refetches`: complete days are read again.
+    """
+    new = rank(ticks, traded, until)
+    is_whole = stored.status == "complete" and not lacks_lots(stored.volume, traded)
+    old = (is_whole, stored.volume or 0, stored.rows)
+    came = f"{ticks.num_rows:,} ticks of {traded_lots(ticks):,} lots came"
+    # a rank alone does not tell: the last ticks of a day alone have all its lots
+    if ticks.num_rows < stored.rows * (1 - FEWER):
+        return came
+    if not by_name:
+        return None if new > old else came
+    # what the vendor took out of a day that still adds up is a correction
+    if refetches and new[0]:
+        return None
+    return None if new >= old and ticks.num_rows >= stored.rows else came
+
+
+def _volumes(ticks: pa.Table) -> Any:
+    values = ticks["volume"].cast(pa.float64()).to_numpy()
+    return values[np.isfinite(values) & (values >= 0)]
+
+
+def _order_ticks(ticks: pa.Table) -> tuple[Any, Any]:
+    """Volumes in their order, as a tick may come late, and which of them ticks may precede.
+
+    Those after a pause, and the first, unless it is of the auction before a night session. On a day
+    at its price limit the auction, or one trade that opens it, is a large part of the volume.
+    """
+    if "datetime_ns" not in ticks.column_names:
+        volumes = np.sort(_volumes(ticks))
+        return volumes, np.ones(len(volumes), bool)
+    values = ticks["volume"].cast(pa.float64()).to_numpy()
+    known = np.isfinite(values) & (values >= 0)
+    volumes, stamps = values[known], ticks["datetime_ns"].to_numpy()[known]
+    order = np.lexsort((stamps, volumes))
+    volumes, stamps = volumes[order], stamps[order]
+    follows_pause = np.abs(np.diff(stamps, prepend=stamps[:1])) >= PAUSE
+    clock = (stamps[:1] // 10**9 + CHINA) % 86_400
+    follows_pause[:1] = (clock < NIGHT_AUCTION[0]) | (clock > NIGHT_AUCTION[1])
+    return volumes, follows_pause
