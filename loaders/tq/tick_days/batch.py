@@ -6,6 +6,7 @@ They share partitions of the store. After the write come the rows of its index, 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import pyarrow as pa
 
@@ -75,30 +76,27 @@ class Batch:
 
 
 def _write_days(ctx: Context, checked: Sequence[CheckedDay]) -> dict[DayKey, Outcome]:
-    """Write days, then their index rows; outcomes that land their ledger rows."""
-    assert ctx.store is not None
+    """Write days and their index rows; outcomes that land the copies of these."""
     for item in checked:
         unlist_other_contracts(ctx, item.day)
-    results = ctx.store.write_days([item.frame for item in checked])
     now = ctx.load.clock()
-    outcomes, indexed = {}, list[tuple[CheckedDay, IndexRow]]()
-    for item, result in zip(checked, results, strict=True):
-        if isinstance(result, StoreError):
+    rows = ctx.index.write(
+        [(item.frame, partial(_index_row, ctx, item, now=now)) for item in checked]
+    )
+    outcomes, landed_at = {}, ctx.ledger_time
+    for item, row in zip(checked, rows, strict=True):
+        if isinstance(row, StoreError):
             outcomes[item.day.key] = Outcome(
-                key_text(item.day.key), None, item.rejected, failure=describe(result)
+                key_text(item.day.key), None, item.rejected, failure=describe(row)
             )
-        else:
-            indexed.append((item, _index_row(ctx, item, result, now)))
-    ctx.index.put(row for _, row in indexed)
-    landed_at = ctx.ledger_time
-    for item, row in indexed:
+            continue
         if item.gap:
             note_short(ctx, item.day, item.gap)
         outcomes[item.day.key] = _outcome(ctx, item, row, landed_at)
     return outcomes
 
 
-def _index_row(ctx: Context, item: CheckedDay, measured: Measured, now: datetime) -> IndexRow:
+def _index_row(ctx: Context, item: CheckedDay, measured: Measured, *, now: datetime) -> IndexRow:
     day = item.day
     return IndexRow(
         symbol=day.symbol,

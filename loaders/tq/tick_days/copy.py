@@ -2,13 +2,14 @@
 
     what the target has ▶ schedule ▶ days that it lacks ▶ days without data ▶ what only it has
 
-Each day is compared with the source's index before it is written, and read back after it. Its index
-row follows its ticks, so a copy that was ended is continued by the next.
+Each day is compared with the source's index before it is written as a load writes it: read back,
+then its index row. So a copy that was ended is continued by the next.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -19,8 +20,9 @@ from loaders.settings import Settings
 from loaders.ticks.day_hash import measured
 from loaders.ticks.frame import checked
 from loaders.ticks.open_store import open_questdb, open_store
-from loaders.ticks.store import IndexRow, MeasuredTicks, TickStore, split_days
+from loaders.ticks.store import IndexRow, Measured, MeasuredTicks, TickStore, split_days
 from loaders.tq.request import TICK_LANE
+from loaders.tq.tick_days.records import StoreIndex
 from loaders.tq.tick_days.schedule import key_text
 from loaders.tq.tick_days.verify import agrees, measure_days, require_sound
 from loaders.warehouse.lock import LoadLock, load_lock
@@ -30,7 +32,6 @@ from quotemill.ticks.questdb_http import StoreAway, StoreError
 from quotemill.warehouse.postgres import Warehouse
 
 PLACES = ("questdb", "warehouse")
-BATCH = 20  # days after which index rows are written and the lock is confirmed
 TICKS = 1_000_000  # of days that are written together: some 250 MB
 
 
@@ -100,134 +101,99 @@ def copy_ticks(
         for store in (source, target):
             store.prepare()
             require_sound(store)
-        return _Copy(source, target, lock).run(reporter, take_out)
+        return _copy(source, target, lock, reporter, take_out=take_out)
 
 
-class _Copy:
-    """A copy under the lock of loads."""
+def _copy(
+    source: TickStore, target: TickStore, lock: LoadLock, reporter: Reporter, *, take_out: bool
+) -> TickCopy:
+    rows, index = {row.key: row for row in source.index()}, StoreIndex(target)
+    archived = {key for key, row in rows.items() if row.is_archived}
+    wanted = {k: row for k, row in rows.items() if row.is_visible and k not in archived}
+    if not take_out:
+        _require_no_others(source, target, index, rows)
+    there = measure_days(target, reporter)
+    for symbol in sorted({key.symbol for key in rows}):
+        target.put_schedule(source.schedule(symbol))
+    unread, refused, written = dict[DayKey, str](), dict[DayKey, str](), list[IndexRow]()
+    reporter.start("days copied", len(wanted))
+    for group in group_days(wanted.values()):
+        lacking = [row for row in group if not _is_there(row, there.get(row.key, ()))]
+        read = [(row, _read_ticks(source, row)) for row in lacking]
+        unread |= {row.key: ticks for row, ticks in read if isinstance(ticks, str)}
+        sound = [(row, ticks) for row, ticks in read if not isinstance(ticks, str)]
+        lock.confirm()
+        results = index.write([(ticks, partial(_same_row, row)) for row, ticks in sound])
+        for (row, _), result in zip(sound, results, strict=True):
+            if isinstance(result, StoreError):
+                refused[row.key] = str(result)
+            else:
+                written.append(row)
+        reporter.advance("days copied", len(group))
+    _copy_no_data(source, target)
+    held = {key for key, row in index.rows.items() if row.is_visible} - archived
+    for key in unread.keys() & held:  # where the source's ticks are damaged, sound ones stay
+        if agrees(index.rows[key], there.get(key, ())):
+            unread[key] += f"; {target.label} keeps its own ticks"
+            held.remove(key)
+            there.pop(key, None)
+    damaged = unread | refused
+    others = {*there, *held} - (wanted.keys() - damaged.keys())
+    lock.confirm()
+    for key in sorted(others):
+        index.supersede(key)
+    index.put(r for k, r in rows.items() if k not in damaged and index.rows.get(k) != r)
+    return TickCopy(
+        source.label,
+        target.label,
+        days=len(wanted),
+        archived=len(archived),
+        copied=len(written),
+        ticks=sum(row.rows for row in written),
+        taken_out=len(others - archived),
+        damaged={key_text(key): damaged[key] for key in sorted(damaged)},
+    )
 
-    def __init__(self, source: TickStore, target: TickStore, lock: LoadLock) -> None:
-        self.source, self.target, self.lock = source, target, lock
-        self.rows = {row.key: row for row in source.index()}
-        self.archived = {key for key, row in self.rows.items() if row.is_archived}
-        self.visible = {
-            key: row
-            for key, row in self.rows.items()
-            if row.is_visible and key not in self.archived
-        }
-        self.indexed = {row.key: row for row in target.index()}
-        self.written: list[IndexRow] = []
-        self.damaged: dict[DayKey, str] = {}
-        self.unread: set[DayKey] = set()  # of them, those that the source cannot give
 
-    def run(self, reporter: Reporter, take_out: bool) -> TickCopy:
-        if not take_out:
-            self.require_no_others()
-        there = measure_days(self.target, reporter)
-        self.copy_schedule()
-        self.copy_days(there, reporter)
-        self.copy_no_data()
-        others = self.find_others(there)
-        for key in others:
-            self.target.supersede(*key)
-            self.indexed.pop(key, None)
-        self.put_index([row for key, row in self.rows.items() if key not in self.visible])
-        return TickCopy(
-            self.source.label,
-            self.target.label,
-            days=len(self.visible),
-            archived=len(self.archived),
-            copied=len(self.written),
-            ticks=sum(row.rows for row in self.written),
-            taken_out=len(set(others) - self.archived),
-            damaged={key_text(key): text for key, text in self.damaged.items()},
+def _require_no_others(
+    source: TickStore, target: TickStore, index: StoreIndex, rows: Mapping[DayKey, IndexRow]
+) -> None:
+    """Refuse a target that has days which the source has otherwise or not at all."""
+    hashes = {key: row.row_hash for key, row in rows.items() if row.is_visible}
+    held = {key: row.row_hash for key, row in index.rows.items() if row.is_visible}
+    if others := [key for key, row_hash in held.items() if hashes.get(key) != row_hash]:
+        raise UsageError(
+            f"{target.label} has {len(others):,} days that {source.label} has "
+            f"otherwise or not at all, such as {key_text(others[0])}",
+            hint="is it the right direction? --take-out makes them what the source has",
         )
 
-    def require_no_others(self) -> None:
-        """Refuse a target that has days which the source has otherwise or not at all."""
-        others = [
-            key
-            for key, row in self.indexed.items()
-            if row.is_visible
-            and (
-                key not in self.visible.keys() | self.archived
-                or self.rows[key].row_hash != row.row_hash
-            )
-        ]
-        if others:
-            raise UsageError(
-                f"{self.target.label} has {len(others):,} days that {self.source.label} has "
-                f"otherwise or not at all, such as {key_text(others[0])}",
-                hint="is it the right direction? --take-out makes them what the source has",
-            )
 
-    def copy_schedule(self) -> None:
-        for symbol in sorted({key.symbol for key in self.rows}):
-            self.target.put_schedule(self.source.schedule(symbol))
+def _read_ticks(source: TickStore, row: IndexRow) -> pa.Table | str:
+    """The ticks of a day with the stamp of its index row; what is wrong with damaged ones."""
+    try:
+        ticks = source.read_day(row.key, span=row.span)
+        if differences := row.find_differences(measured(ticks)):
+            return "; ".join(differences)
+    except StoreAway:
+        raise
+    except StoreError as error:
+        return str(error)
+    for name, kind in (("segment_id", pa.int32()), ("schedule_hash", pa.string())):
+        stamps = pa.repeat(pa.scalar(getattr(row, name), kind), ticks.num_rows)
+        ticks = ticks.set_column(ticks.schema.get_field_index(name), name, stamps)
+    return checked(ticks)
 
-    def copy_days(self, there: dict[DayKey, list[MeasuredTicks]], reporter: Reporter) -> None:
-        """Copy the series of a trading day together: in QuestDB they share a partition."""
-        reporter.start("days copied", len(self.visible))
-        passed: list[IndexRow] = []
-        for rows in group_days(self.visible.values()):
-            lacking = [row for row in rows if not _is_there(row, there.get(row.key, ()))]
-            self.write_days(lacking)
-            passed += [row for row in rows if row.key not in self.damaged]
-            if len(passed) >= BATCH:
-                self.put_index(passed)
-                passed = []
-            reporter.advance("days copied", len(rows))
-        self.put_index(passed)
 
-    def write_days(self, rows: Sequence[IndexRow]) -> None:
-        """Read days of one trading day, and write those that are sound."""
-        pairs = [(row, ticks) for row in rows if (ticks := self.read_ticks(row)) is not None]
-        results = self.target.write_days([ticks for _, ticks in pairs]) if pairs else []
-        for (row, _), result in zip(pairs, results, strict=True):
-            if isinstance(result, StoreError):
-                self.damaged[row.key] = str(result)
-            else:
-                self.written.append(row)
+def _same_row(row: IndexRow, _: Measured) -> IndexRow:
+    return row
 
-    def read_ticks(self, row: IndexRow) -> pa.Table | None:
-        """The ticks of a day with the stamp of its index row; None where they are damaged."""
-        try:
-            ticks = self.source.read_day(row.key, span=row.span)
-            why = "; ".join(row.find_differences(measured(ticks)))
-        except StoreAway:
-            raise
-        except StoreError as error:
-            why = str(error)
-        if why:
-            self.damaged[row.key] = why
-            self.unread.add(row.key)
-            return None
-        for name, kind in (("segment_id", pa.int32()), ("schedule_hash", pa.string())):
-            stamps = pa.repeat(pa.scalar(getattr(row, name), kind), ticks.num_rows)
-            ticks = ticks.set_column(ticks.schema.get_field_index(name), name, stamps)
-        return checked(ticks)
 
-    def put_index(self, rows: Sequence[IndexRow]) -> None:
-        self.lock.confirm()
-        self.target.put_index([row for row in rows if self.indexed.get(row.key) != row])
-
-    def copy_no_data(self) -> None:
-        rows = {row.key: row for row in self.source.no_data()}
-        there = {row.key: row for row in self.target.no_data()}
-        gone = [replace(row, status="superseded") for key, row in there.items() if key not in rows]
-        wanted = [*rows.values(), *gone]
-        self.target.put_no_data([row for row in wanted if there.get(row.key) != row])
-
-    def find_others(self, there: Mapping[DayKey, Sequence[MeasuredTicks]]) -> list[DayKey]:
-        """Days of the target, indexed or not, that are not those of the source.
-
-        Where the source's ticks are damaged, sound ones of the target stay.
-        """
-        held = {key for key, row in self.indexed.items() if row.is_visible} - self.archived
-        sound = {key for key in self.unread & held if agrees(self.indexed[key], there.get(key, ()))}
-        for key in sound:
-            self.damaged[key] += f"; {self.target.label} keeps its own ticks"
-        return sorted({*there, *held} - (self.visible.keys() - self.damaged.keys()) - sound)
+def _copy_no_data(source: TickStore, target: TickStore) -> None:
+    rows = {row.key: row for row in source.no_data()}
+    there = {row.key: row for row in target.no_data()}
+    gone = [replace(row, status="superseded") for key, row in there.items() if key not in rows]
+    target.put_no_data([row for row in (*rows.values(), *gone) if there.get(row.key) != row])
 
 
 def group_days(rows: Iterable[IndexRow]) -> Iterator[list[IndexRow]]:

@@ -6,12 +6,15 @@ store, as the lane has a lock, and a store one warehouse. What dbt reads of them
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 
-from loaders.ticks.store import IndexRow, NoDataRow, Stamp, TickStore
+import pyarrow as pa
+
+from loaders.ticks.store import IndexRow, Measured, NoDataRow, Stamp, TickStore
 from quotemill.ticks.columns import DayKey
+from quotemill.ticks.questdb_http import StoreError
 
 ON_RECORD = ("no_data", "short")  # statuses of days that are asked for again much later
 
@@ -19,7 +22,7 @@ ON_RECORD = ("no_data", "short")  # statuses of days that are asked for again mu
 class StoreIndex:
     """The index rows of stored days, superseded ones included."""
 
-    def __init__(self, store: TickStore, symbols: Collection[str]) -> None:
+    def __init__(self, store: TickStore, symbols: Collection[str] | None = None) -> None:
         self._store = store
         self.rows = {row.key: row for row in store.index(symbols)}
         # a load adds scheduled contracts only, of which none is another one of its day
@@ -40,6 +43,18 @@ class StoreIndex:
             if other.contract != key.contract and self.find_visible(other) is not None
         ]
 
+    def write(
+        self, days: Sequence[tuple[pa.Table, Callable[[Measured], IndexRow]]]
+    ) -> list[IndexRow | StoreError]:
+        """Write days together, then the rows of those that read back as they were sent."""
+        results = self._store.write_days([ticks for ticks, _ in days]) if days else []
+        rows = [
+            result if isinstance(result, StoreError) else make_row(result)
+            for (_, make_row), result in zip(days, results, strict=True)
+        ]
+        self.put(row for row in rows if isinstance(row, IndexRow))
+        return rows
+
     def put(self, rows: Iterable[IndexRow]) -> None:
         """Write rows whose ticks the store has."""
         new = {row.key: row for row in rows}
@@ -47,9 +62,10 @@ class StoreIndex:
         self.rows |= new
 
     def supersede(self, key: DayKey) -> None:
-        """Take a day out, its ticks too."""
+        """Take a day out, its ticks too; one that has no row as well."""
         self._store.supersede(*key)
-        self.rows[key] = self.rows[key].superseded()
+        if key in self.rows:
+            self.rows[key] = self.rows[key].superseded()
 
     def change(self, changes: Mapping[DayKey, IndexRow], at: datetime) -> None:
         """Take days out, give others another stamp, or another judgement, without a download."""
