@@ -56,6 +56,11 @@ def read_models(settings: Settings) -> list[Model]:
     ]
 
 
+def _domain(fqn: list[str]) -> str:
+    """The folder of a model, or the one that has it as a step."""
+    return next(part for part in reversed(fqn[:-1]) if part != "steps")
+
+
 def list_models(manifest: Any) -> list[Model]:
     """The models, seeds and snapshots of dbt's manifest."""
     nodes = {k: n for k, n in manifest.nodes.items() if n.resource_type in _BUILT}
@@ -71,7 +76,7 @@ def list_models(manifest: Any) -> list[Model]:
             name=node.name,
             key=keys[name],
             reads=tuple(keys[read] for read in _reads(node) if read in keys),
-            group=node.fqn[-2] if node.resource_type == "model" else "seeds",
+            group=_domain(node.fqn) if node.resource_type == "model" else "seeds",
             description=node.description,
             finds=name in _reads(findings),
         )

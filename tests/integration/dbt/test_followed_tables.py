@@ -158,7 +158,7 @@ def test_a_model_that_does_not_follow_what_it_reads_is_refused(
     for part in ("dbt_project", "macros", "seeds", "tests/dbt", "docs/dbt"):
         ignored = shutil.ignore_patterns("target", "logs", "profiles.yml")
         shutil.copytree(root / part, checkout / part, ignore=ignored)
-    model = checkout / "dbt_project/models/intermediate/qa/int_ticks__findings.sql"
+    model = checkout / "dbt_project/models/qa/steps/int_ticks__findings.sql"
     followed = model.read_text("utf-8")
     assert ", 'raw_tdx.kline_daily': 'day'" in followed
     model.write_text(followed.replace(", 'raw_tdx.kline_daily': 'day'", ""), "utf-8")

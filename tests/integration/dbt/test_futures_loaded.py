@@ -17,7 +17,12 @@ from tests.integration.tq.bench import bench
 
 # all is built; the tests land rows and build the tables
 pytestmark = pytest.mark.usefixtures("models")
-TABLES = ("run", "-s", "path:models/marts/futures,config.materialized:incremental")
+TABLES = (
+    "run",
+    "-s",
+    "path:models/core/futures,config.materialized:incremental",
+    "path:models/marts/futures,config.materialized:incremental",
+)
 FINDINGS = "select severity, check_name, subject, trade_date, evidence from qa.findings"
 
 

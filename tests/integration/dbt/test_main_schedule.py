@@ -146,8 +146,9 @@ def test_the_schedule_equals_the_oracle_in_windows_of_any_length(
 
 
 ADJUSTED = ("int_main_segments__adjusted", "int_second_main_segments+1")
-FUTURES = ("run", "-s", "path:models/marts/futures", *ADJUSTED)
-TABLES = ("run", "-s", "path:models/marts/futures,config.materialized:incremental")
+FOLDERS = ("path:models/core/futures", "path:models/marts/futures")
+FUTURES = ("run", "-s", *FOLDERS, *ADJUSTED)
+TABLES = ("run", "-s", *(f"{folder},config.materialized:incremental" for folder in FOLDERS))
 CU, IF = "SHFE.cu", "CFFEX.IF"
 NAMES = {
     CU: [contract(f"SHFE.cu{m}", CU, 2000 + m // 100, m % 100) for m in (2510, 2511, 2512)],
@@ -243,7 +244,7 @@ def test_building_day_by_day_equals_from_nothing_in_every_time_zone(
         assert relations(conn) == day_by_day, zone
 
     # dbt's own tests of structure, over rows
-    tested = dbt("test", "-s", "path:models/marts/futures,test_type:generic")
+    tested = dbt("test", "-s", *(f"{folder},test_type:generic" for folder in FOLDERS))
     assert tested.success, tested.error
     assert len(tested.statuses) >= 5
 

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 ROOT = Path(__file__).parents[3]
+LAYERS = ("staging", "core", "intermediate", "marts", "qa")
 
 
 @pytest.fixture
@@ -104,7 +105,8 @@ def test_every_model_states_its_grain_and_describes_every_column(manifest: Any) 
 
 
 def test_every_mart_has_a_contract(manifest: Any) -> None:
-    marts = {node.unique_id for node in list_models(manifest) if "marts" in node.fqn}
+    layers, models = {"core", "marts"}, list_models(manifest)
+    marts = {n.unique_id for n in models if n.fqn[1] in layers and "steps" not in n.fqn}
     assert marts
     assert all(manifest.nodes[node].contract.enforced for node in marts)
 
@@ -118,6 +120,21 @@ def test_an_exposure_names_the_program_that_reads_its_models(manifest: Any) -> N
         for node in exposure.depends_on.nodes:
             name = manifest.nodes[node].alias
             assert re.search(rf"\b{name}\b", code), (exposure.name, name)
+
+
+def test_no_model_reads_from_a_layer_above_its_own(manifest: Any) -> None:
+    place = {name: n for n, name in enumerate(LAYERS)}
+    models = {model.unique_id: model.fqn[1] for model in list_models(manifest)}
+    assert set(models.values()) == set(LAYERS)
+    for node, layer in models.items():
+        for parent in manifest.nodes[node].depends_on.nodes:
+            assert place[models.get(parent, "staging")] <= place[layer], (node, parent)
+
+
+def test_only_what_users_read_is_public(manifest: Any) -> None:
+    for model in list_models(manifest):
+        is_step = model.fqn[1] in ("staging", "intermediate") or "steps" in model.fqn
+        assert (model.access == "private") == is_step, model.name
 
 
 def test_only_staging_reads_sources_and_none_is_unread(manifest: Any) -> None:
