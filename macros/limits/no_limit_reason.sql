@@ -9,6 +9,7 @@
         when {{ day }}.days_since_listing < {{ terms }}.days_without_limit{{ place }}
             then 'new_listing'
         when {{ day }}.{{ previous_close }} is null then 'first_bar'
+        when {{ day }}.{{ previous_close }} < 0 then 'dividend_above_close'
         when {{ day }}.trade_date = {{ terms }}.delisting_from{{ place }}
             then 'delisting_first_day'
     end

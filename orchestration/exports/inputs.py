@@ -34,8 +34,13 @@ _REACHES: dict[str, dict[str, str]] = {
         "raw_tdx.index_kline": DAY,
         "{market}.adjustment_segments": CODE,
     },
-    "daily_basic": {"{inner}.int_daily_figures__computed": DAY},
-    "stock_limits": {"{inner}.int_daily_figures__computed": DAY},
+    **{
+        view: {
+            "{inner}.int_daily_figures__computed": DAY,
+            "{market}.adjustment_segments": CODE,
+        }
+        for view in ("daily_basic", "stock_limits")
+    },
     "index_kline_daily": {"raw_tdx.index_kline": DAY},
     "index_kline_minute": {"raw_tdx.index_kline": DAY},
     **{

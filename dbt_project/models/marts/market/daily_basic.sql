@@ -24,5 +24,9 @@ select
     {{ stock_currency('code') | indent(4) }} as currency,
     (amount_li * 0.001)::numeric(20, 3) as amount,
     (close_li * 0.001 * float_shares)::numeric(24, 3) as float_market_value,
-    (close_li * 0.001 * total_shares)::numeric(24, 3) as total_market_value
-from {{ ref('int_daily_figures__computed') }}
+    (close_li * 0.001 * total_shares)::numeric(24, 3) as total_market_value,
+    exists(
+        select 1 from {{ ref('adjustment_segments') }} as s
+        where s.code = f.code and s.has_refused_action
+    ) as has_refused_action
+from {{ ref('int_daily_figures__computed') }} as f

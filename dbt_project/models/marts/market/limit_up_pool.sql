@@ -10,7 +10,8 @@ select
     (b.low = l.up_limit) as is_one_price,
     r.board_count,
     r.first_limit_up_date,
-    l.is_final
+    l.is_final,
+    l.has_refused_action
 from {{ ref('stock_limits') }} as l
 inner join {{ ref('stg_tdx__kline_daily') }} as b
     on l.code = b.code and l.trade_date = b.trade_date

@@ -13,6 +13,10 @@ select
     touched_up is true as touched_up,
     touched_down is true as touched_down,
     days_since_listing,
-    is_final
-from {{ ref('int_daily_figures__computed') }}
+    is_final,
+    exists(
+        select 1 from {{ ref('adjustment_segments') }} as s
+        where s.code = f.code and s.has_refused_action
+    ) as has_refused_action
+from {{ ref('int_daily_figures__computed') }} as f
 where limit_rule is not null

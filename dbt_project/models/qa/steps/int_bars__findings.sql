@@ -87,12 +87,31 @@ with_last_bar as (
     ) as p
 ),
 
+limits as materialized (
+    select
+        board,
+        valid_from,
+        limit_percent
+    from {{ ref('stg_seeds__price_limit') }}
+    where rule is null
+),
+
 -- The first bar after a suspension may move freely. A fund is suspended a few days for a split:
 -- without these bars no ratio would ever be checked.
 next_day_bars as (
     select
         *,
-        {{ jump_limit('code', 'trade_date') | indent }} as allowed
+        -- The limit of the board on the day (by its first rule before that) and half a per cent for
+        -- rounding. Stocks under special treatment are judged by it, too.
+        case
+            when trade_date < date '1996-12-16' then 0.20
+            else 0.005 + (
+                select l.limit_percent from limits as l
+                where l.board = {{ board('b.code') | indent(16) }}
+                order by l.valid_from <= b.trade_date desc, abs(l.valid_from - b.trade_date)
+                limit 1
+            ) / 100
+        end as allowed
     from with_last_bar as b
     where
         missing_count = 0
