@@ -144,7 +144,7 @@ def build(
         # nobody reads the JSON of this build; a touched table that no model reads selects nothing
         command_line = ["--no-write-json", "build", *selection]
         outcome = invoke(settings, warehouse, command_line, quiet=True, lenient=tables is not None)
-        result = _summarize(build_id, command, outcome, time.monotonic() - started)
+        result = _summarize(warehouse, build_id, command, outcome, time.monotonic() - started)
         record.end(result.succeeded, result.failures, asdict(result))
         _log_result(result)
         if not result.succeeded:
@@ -289,7 +289,9 @@ def _dbt_error(error: BaseException, settings: Settings) -> QuotemillError:
     return SettingsError(f"dbt: {text}", hint="quotemill dbt debug shows more")
 
 
-def _summarize(build_id: int, command: str, outcome: Any, seconds: float) -> BuildResult:
+def _summarize(
+    warehouse: Warehouse, build_id: int, command: str, outcome: Any, seconds: float
+) -> BuildResult:
     counts: Counter[str] = Counter()
     names = {"pass": "tests_passed", "warn": "tests_warned"}
     findings, unbuilt, built = [], [], []
@@ -306,7 +308,11 @@ def _summarize(build_id: int, command: str, outcome: Any, seconds: float) -> Bui
         elif kind in ("test", "unit_test") and status in ("pass", "warn", "fail", "error"):
             counts[names.get(status, "tests_failed")] += 1
         if status in ("warn", "fail", "error"):
-            findings.append(Finding(node.node.name, status, " ".join(str(node.message).split())))
+            message = " ".join(str(node.message).split())
+            test = getattr(node.node, "test_metadata", None)
+            if status == "warn" and test and test.name == "no_rows":
+                message = _count_findings(warehouse, node.node.compiled_code)
+            findings.append(Finding(node.node.name, status, message))
     return BuildResult(
         build_id=build_id,
         succeeded=bool(outcome.success),
@@ -317,6 +323,14 @@ def _summarize(build_id: int, command: str, outcome: Any, seconds: float) -> Bui
         built=tuple(built),
         **{name: counts[name] for name in FIGURES},
     )
+
+
+def _count_findings(warehouse: Warehouse, query: str) -> str:
+    """The findings of a query by their check, and the command that lists them."""
+    counted = f"select check_name, count(*) from ({query}) as f group by 1 order by 1"
+    rows = warehouse.ask(lambda conn: conn.execute(counted.encode()).fetchall())
+    counts = ", ".join(f"{count} x {check}" for check, count in rows)
+    return f"{counts}; quotemill findings lists them"
 
 
 class _Stderr(Silent):
