@@ -22,11 +22,9 @@ from loaders.warehouse.embedded.machine import machine
 from loaders.warehouse.postgres import find_warehouse, open_warehouse, require_warehouse
 from loaders.warehouse.profiles import write_profile
 from orchestration.run import manifest
-from orchestration.run.build_order import prices_first
 from orchestration.run.build_record import FIGURES, Wait, build_lock, recorded_build
 from orchestration.run.quick_dbt import quick_dbt
 from orchestration.run.seed_files import readable_seeds
-from orchestration.run.syntax_trees import built_one_at_a_time
 from quotemill.errors import (
     DataQualityError,
     QuotemillError,
@@ -221,8 +219,8 @@ def invoke(
         head += ["--warn-error-options", '{"error": ["NoNodesForSelectionCriteria"]}']
     stdout = contextlib.redirect_stdout(sys.stderr) if quiet else contextlib.nullcontext()
     seeds = readable_seeds(project.root / "seeds", target / "seeds", warehouse)
-    order = prices_first(machine().processors if warehouse.embedded else None)
-    with quick_dbt(), stdout, built_one_at_a_time(), order, seeds:
+    shared = machine().processors if warehouse.embedded else None
+    with quick_dbt(shared), stdout, seeds:
         from dbt.cli.main import dbtRunner
 
         outcome = dbtRunner(manifest).invoke([*head, *arguments, *options])

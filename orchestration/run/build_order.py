@@ -5,9 +5,10 @@ the few tables of a whole market, which take nearly all of the time, began after
 views and tests, and shared the processors until all of them ended together.
 """
 
-import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
+
+from loaders.warehouse import profiles
 
 STORED = 10  # the work of a usual table, in views; `meta.work` of a model is in such tables
 FIRST = "adjusted_prices"  # the tag of models that come before all others, with their parents
@@ -46,48 +47,40 @@ def count_threads(
     return threads
 
 
-@contextlib.contextmanager
-def prices_first(processors: int | None) -> Iterator[None]:
-    """Let dbt take nodes by rank, and hand out no more than its threads can begin.
+def ranked_queue(processors: int | None) -> Any:
+    """Make dbt's queue of nodes, which takes them by rank, and no more than can begin.
 
     processors: those that the server shares with dbt, if it does. No more nodes are built at a
     time until the prices stand, as each further one would slow them down.
     """
+    from dbt.flags import get_flags
     from dbt.graph.queue import GraphQueue
-    from dbt.task.build import BuildTask
 
-    score, hand_out = GraphQueue._get_scores, BuildTask.handle_job_queue
+    class RankedQueue(GraphQueue):  # type: ignore[misc]
+        def _get_scores(self, graph: Any) -> dict[str, tuple[int, int]]:
+            nodes = self.manifest.nodes
+            by_depth = [name for level in self._grouped_topological_sort(graph) for name in level]
+            models = {name: nodes[name] for name in by_depth if name in nodes}
+            return rank_nodes(
+                by_depth,
+                graph.edges,
+                {
+                    name: node.config.meta.get("work", 1)
+                    for name, node in models.items()
+                    if node.config.materialized == "incremental"
+                },
+                {name for name, node in models.items() if FIRST in node.tags},
+            )
 
-    def score_by_rank(queue: Any, graph: Any) -> dict[str, tuple[int, int]]:
-        nodes = queue.manifest.nodes
-        by_depth = [name for level in queue._grouped_topological_sort(graph) for name in level]
-        models = {name: nodes[name] for name in by_depth if name in nodes}
-        return rank_nodes(
-            by_depth,
-            graph.edges,
-            {
-                name: node.config.meta.get("work", 1)
-                for name, node in models.items()
-                if node.config.materialized == "incremental"
-            },
-            {name for name, node in models.items() if FIRST in node.tags},
-        )
+        def get(self, block: bool = True, timeout: float | None = None) -> Any:
+            threads = getattr(get_flags(), "THREADS", None) or profiles.THREADS
 
-    def hand_out_when_free(task: Any, pool: Any, callback: Any) -> None:
-        queue = task.job_queue
+            def is_free() -> bool:
+                ranks = (self._scores[name] for name in self.graph)  # of all that are not done
+                return len(self.in_progress) < count_threads(ranks, threads, processors)
 
-        def is_free() -> bool:
-            ranks = (queue._scores[name] for name in queue.graph)  # of all that are not done
-            return len(queue.in_progress) < count_threads(ranks, pool.max_threads, processors)
+            with self.some_task_done:
+                self.some_task_done.wait_for(is_free)
+            return super().get(block, timeout)
 
-        with queue.some_task_done:
-            queue.some_task_done.wait_for(is_free)
-        hand_out(task, pool, callback)
-
-    setattr(GraphQueue, "_get_scores", score_by_rank)  # noqa: B010
-    setattr(BuildTask, "handle_job_queue", hand_out_when_free)  # noqa: B010
-    try:
-        yield
-    finally:
-        setattr(GraphQueue, "_get_scores", score)  # noqa: B010
-        setattr(BuildTask, "handle_job_queue", hand_out)  # noqa: B010
+    return RankedQueue

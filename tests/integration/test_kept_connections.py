@@ -9,9 +9,11 @@ from typing import Any
 import psycopg
 import pytest
 from dbt.adapters.postgres.connections import PostgresConnectionManager, PostgresCredentials
+from dbt.adapters.postgres.impl import PostgresAdapter
 from psycopg.conninfo import conninfo_to_dict
 
-from orchestration.run.quick_dbt import connections, quick_dbt
+from orchestration.run import quick_dbt as connections
+from orchestration.run.quick_dbt import quick_dbt
 
 Connect = Callable[..., PostgresConnectionManager]
 
@@ -33,7 +35,9 @@ def connect(warehouse_dsn: str) -> Iterator[Connect]:
             **options,
         )
         profile: Any = SimpleNamespace(credentials=credentials)
-        made.append(PostgresConnectionManager(profile, multiprocessing.get_context("spawn")))
+        made.append(
+            PostgresAdapter.ConnectionManager(profile, multiprocessing.get_context("spawn"))
+        )
         return made[-1]
 
     with quick_dbt():

@@ -7,10 +7,9 @@ from typing import Any
 
 import networkx as nx
 import pytest
-from dbt.graph.queue import GraphQueue
-from dbt.task.build import BuildTask
 
-from orchestration.run.build_order import count_threads, prices_first, rank_nodes
+from loaders.warehouse import profiles
+from orchestration.run.build_order import count_threads, rank_nodes, ranked_queue
 
 # a chain of tables behind a view, and views and tests that nothing waits for
 EDGES = [("events", "segments"), ("segments", "days"), ("days", "weeks"), ("quotes", "shown")]
@@ -54,64 +53,49 @@ def test_processors_limit_what_is_built_beside_the_prices_alone() -> None:
     assert count_threads([others, prices], threads=4, processors=None) == 4
 
 
-def test_dbt_has_its_own_order_outside_of_our_builds() -> None:
-    before = GraphQueue._get_scores, BuildTask.handle_job_queue
-
-    with prices_first(processors=2):
-        during = GraphQueue._get_scores, BuildTask.handle_job_queue
-    after = GraphQueue._get_scores, BuildTask.handle_job_queue
-
-    assert after == before
-    assert not set(during) & set(before)
-
-
-class Build:
-    """A build of tables without parents by dbt's own queue; `days` are adjusted prices."""
-
-    def __init__(self, names: list[str]) -> None:
-        config = SimpleNamespace(materialized="table", meta={})
-        nodes = {
-            name: SimpleNamespace(
-                unique_id=name, config=config, tags=["adjusted_prices"] if name == "days" else []
-            )
-            for name in names
-        }
-        graph: nx.DiGraph = nx.DiGraph()
-        graph.add_nodes_from(names)
-        manifest: Any = SimpleNamespace(nodes=nodes, expect=nodes.__getitem__)
-        self.job_queue = GraphQueue(graph, manifest, set(names))
-        self.begun: Queue[str] = Queue()
-
-    def begin_all(self, threads: int) -> None:
-        task: Any = self
-        pool = SimpleNamespace(max_threads=threads)
-        while not self.job_queue.empty():
-            BuildTask.handle_job_queue(task, pool, None)
-
-    def begin_next(self, pool: Any, callback: Any) -> None:
-        self.begun.put(self.job_queue.get().unique_id)
-
-    def next_begun(self) -> str:
-        return self.begun.get(timeout=60)
+def queue_of(names: list[str]) -> Any:
+    """dbt's queue of tables without parents; `days` are adjusted prices."""
+    config = SimpleNamespace(materialized="table", meta={})
+    nodes = {
+        name: SimpleNamespace(
+            unique_id=name,
+            resource_type="model",
+            config=config,
+            tags=["adjusted_prices"] if name == "days" else [],
+        )
+        for name in names
+    }
+    graph: nx.DiGraph = nx.DiGraph()
+    graph.add_nodes_from(names)
+    manifest: Any = SimpleNamespace(nodes=nodes, expect=nodes.__getitem__)
+    return ranked_queue(processors=2)(graph, manifest, set(names))
 
 
 def test_threads_beyond_the_processors_wait_until_the_prices_stand(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(BuildTask, "handle_job_queue", Build.begin_next)
-    with prices_first(processors=2):
-        build = Build(["view_1", "view_2", "days", "view_3", "view_4"])
-        thread = threading.Thread(target=build.begin_all, args=(4,), daemon=True)
-        thread.start()
+    monkeypatch.setattr(profiles, "THREADS", 4)
+    nodes = queue_of(["view_1", "view_2", "days", "view_3", "view_4"])
+    begun: Queue[str] = Queue()
 
-        assert [build.next_begun(), build.next_begun()] == ["days", "view_1"]
-        with pytest.raises(Empty):
-            build.begun.get(timeout=0.2)
-        build.job_queue.mark_done("view_1")
-        assert build.next_begun() == "view_2"
-        with pytest.raises(Empty):
-            build.begun.get(timeout=0.2)
-        build.job_queue.mark_done("days")
-        assert [build.next_begun(), build.next_begun()] == ["view_3", "view_4"]
-        thread.join(timeout=60)
-    assert build.job_queue.in_progress == {"view_2", "view_3", "view_4"}
+    def begin_all() -> None:
+        while not nodes.empty():
+            begun.put(nodes.get().unique_id)
+
+    def next_begun() -> str:
+        return begun.get(timeout=60)
+
+    thread = threading.Thread(target=begin_all, daemon=True)
+    thread.start()
+
+    assert [next_begun(), next_begun()] == ["days", "view_1"]
+    with pytest.raises(Empty):
+        begun.get(timeout=0.2)
+    nodes.mark_done("view_1")
+    assert next_begun() == "view_2"
+    with pytest.raises(Empty):
+        begun.get(timeout=0.2)
+    nodes.mark_done("days")
+    assert [next_begun(), next_begun()] == ["view_3", "view_4"]
+    thread.join(timeout=60)
+    assert nodes.in_progress == {"view_2", "view_3", "view_4"}

@@ -11,6 +11,7 @@ import pytest
 from loaders.sources import landed_tables
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.profiles import write_profile
+from orchestration.run.quick_dbt import quick_dbt
 from quotemill.warehouse.postgres import Warehouse
 from tests.conftest import DBT_DATABASE
 from tests.integration.dbt.option_days import TABLES as OPTION_TABLES
@@ -212,7 +213,8 @@ def run_dbt(manifest: Any, *args: str) -> Outcome:
 
     # formatting unseen output takes a tenth of a command's time, writing artifacts half of it
     silent = ("--project-dir", str(PROJECT), "--quiet", "--log-level", "none", "--no-write-json")
-    result = dbtRunner(manifest).invoke([*args, *silent])
+    with quick_dbt():  # as our own commands; plain dbt makes the same (tests/e2e/test_pipeline.py)
+        result = dbtRunner(manifest).invoke([*args, *silent])
     # an operation has a result without a node
     nodes = [n for n in getattr(result.result, "results", []) if hasattr(n, "node")]
     return Outcome(
