@@ -14,9 +14,9 @@ from loaders.engine import source
 from loaders.engine.outcome import Outcome, SourceGone
 from loaders.engine.window import Window
 from loaders.landing.ahead import draw_ahead
-from loaders.tdx.bars.file_notes import FileNotes
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.client.event_loop import EventLoop
+from loaders.tdx.files.file_notes import FileNotes
 from loaders.tdx.settings import TdxSettings
 from loaders.warehouse.tables import LandedTable
 from quotemill.codes import classify_code
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from loaders.engine.load import Load
     from loaders.tdx.client.xdxr import QuoteServers
-    from loaders.tdx.datasets.codes import Security
     from loaders.tdx.files.actions_csv import ActionSet
     from loaders.tdx.files.folder import Folder
     from loaders.tdx.files.gbbq import Gbbq
@@ -36,6 +35,19 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 FILES_AHEAD = 50  # read at most, of few rows: on a slow share a second
+
+
+@dataclass(frozen=True)
+class Security:
+    code: str
+    name: str
+    instrument_type: str  # stock, fund, index
+    source_route: str
+    is_listed: bool = True
+
+    @property
+    def is_from_service(self) -> bool:
+        return self.source_route.startswith("/api/") or self.source_route == "settings"
 
 
 @dataclass
@@ -52,7 +64,7 @@ class Context:
     load: "Load"
     service: TdxClient | None
     loop: EventLoop
-    securities: "dict[str, Security]" = field(default_factory=dict)
+    securities: dict[str, Security] = field(default_factory=dict)
     days: list[date] = field(default_factory=list)
     absences: "dict[str, Absence]" = field(default_factory=dict)
     # codes whose day bars are requested again, each with the day that they must have
@@ -268,12 +280,11 @@ class Context:
     @cached_property
     def gbbq(self) -> "Gbbq":
         """The file gbbq, and stored later records. Raises DataQualityError."""
-        from loaders.tdx.datasets import capital_events
-        from loaders.tdx.files.gbbq import read
+        from loaders.tdx.files.gbbq import add_later, read
 
         assert self.gbbq_file is not None
         content = read(self.gbbq_file)
-        return self.ask(lambda conn: capital_events.add_later(conn, content))
+        return self.ask(lambda conn: add_later(conn, content))
 
     @cached_property
     def lost_actions(self) -> "LostEvents":

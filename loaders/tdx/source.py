@@ -19,7 +19,6 @@ from loaders.engine.operations import DISCONNECT_WORDS
 from loaders.engine.source import Insight, Requests, Source
 from loaders.engine.test_runs import newest_fingerprint
 from loaders.settings import Settings
-from loaders.tdx.bars.file_notes import warn_of_hands
 from loaders.tdx.check import check
 from loaders.tdx.client.answers import EXCHANGES
 from loaders.tdx.client.client import TdxClient
@@ -27,6 +26,7 @@ from loaders.tdx.client.event_loop import EventLoop
 from loaders.tdx.context import Context
 from loaders.tdx.coverage import read_coverage
 from loaders.tdx.doctor import check_setup
+from loaders.tdx.files.file_notes import warn_of_hands
 from loaders.tdx.plan import DATASETS, DEFAULTS, plan
 from loaders.tdx.request import check_request, resolve, when_busy
 from loaders.tdx.tables import TABLES

@@ -73,22 +73,6 @@ def _outcome(ctx: Context) -> Outcome:
     return Outcome(KEY, rest, rejected, part.cursor, failure=lost.refusal())
 
 
-def add_later(conn: psycopg.Connection, content: Gbbq) -> Gbbq:
-    """Add stored records of days after the file was written, if it is an older copy."""
-    names, day = content.rows.schema.names, content.state.day
-    stored = conn.execute(
-        f"select {', '.join(names)} from {CAPITAL_EVENT.qualified} where event_date > %s"
-        f" and %s < (select max(fetched_at) from {CAPITAL_EVENT.qualified})".encode(),
-        (day, content.state.written_at),
-    ).fetchall()
-    if not stored:
-        return content
-    later = [dict(zip(names, row, strict=True)) for row in stored]
-    earlier = content.rows.filter(pc.less_equal(content.rows["event_date"], pa.scalar(day)))
-    rows = pa.concat_tables([earlier, pa.Table.from_pylist(later, content.rows.schema)])
-    return content._replace(rows=rows.sort_by([(name, "ascending") for name in names[:4]]))
-
-
 def drop_absent_codes(conn: psycopg.Connection, content: Gbbq, lost: Collection[str]) -> None:
     """Delete the stored records of the codes with an accepted loss of which a file has none."""
     absent = set(lost) - set(pc.unique(content.rows["code"]).to_pylist())

@@ -14,7 +14,7 @@ an exchange's codes stay listed or not as they were.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -22,7 +22,7 @@ import psycopg
 
 from loaders.engine.outcome import Outcome
 from loaders.tdx.client.client import TdxClient
-from loaders.tdx.context import Context, Dataset
+from loaders.tdx.context import Context, Dataset, Security
 from loaders.tdx.files import tnf
 from loaders.tdx.files.folder import HQ_CACHE
 from loaders.tdx.files.generations import choose
@@ -37,19 +37,6 @@ KEY = "all"
 LEAST_SHARE = 0.95
 MOST_DELISTED, DELISTED_SHARE = 5, 0.005  # more than exchanges delist in a day
 STRAYS_NAMED = 5
-
-
-@dataclass(frozen=True)
-class Security:
-    code: str
-    name: str
-    instrument_type: str  # stock, fund, index
-    source_route: str
-    is_listed: bool = True
-
-    @property
-    def is_from_service(self) -> bool:
-        return self.source_route.startswith("/api/") or self.source_route == "settings"
 
 
 def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:

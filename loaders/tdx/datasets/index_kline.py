@@ -20,12 +20,12 @@ import pyarrow as pa
 from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
 from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import long_bars, plausibility, records, stored_bars
-from loaders.tdx.bars.file_days import DayFiles, reached_day
 from loaders.tdx.bars.records import Records
 from loaders.tdx.bars.stored_bars import Stored
 from loaders.tdx.client.answers_intraday import TimedBars
 from loaders.tdx.client.routes_bars import INDEX_LIMIT, INTRADAY_BARS
 from loaders.tdx.context import Context, Dataset, catch_failure
+from loaders.tdx.fetching.file_days import DayFiles, reached_day
 from loaders.tdx.tables import INDEX_KLINE
 from loaders.trading_time import close_of
 from quotemill.errors import UpstreamError

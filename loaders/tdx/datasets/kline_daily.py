@@ -1,6 +1,6 @@
 """Dataset `kline_daily`: raw day bars of stocks and funds, a cursor for each code.
 
-The desktop client's files come first if there are any (loaders.tdx.bars.file_days). The service
+The desktop client's files come first if there are any (loaders.tdx.fetching.file_days). The service
 supplies the days that they lack. An incremental load requests the days since the cursor and an
 overlap. If the answer does not join the stored bars (loaders.tdx.bars.stored_bars), the load reads
 the whole history again.
@@ -17,12 +17,13 @@ from typing import Any
 import psycopg
 
 from loaders.engine.outcome import NOT_DUE, Outcome
-from loaders.tdx.bars import file_days, records, stored_bars
-from loaders.tdx.bars.file_days import DayFiles
+from loaders.tdx.bars import records, stored_bars
 from loaders.tdx.bars.long_bars import select_bars
 from loaders.tdx.bars.stored_bars import Stored
 from loaders.tdx.client.answers import Bars
 from loaders.tdx.context import Context, Dataset, catch_failure
+from loaders.tdx.fetching import file_days
+from loaders.tdx.fetching.file_days import DayFiles
 from loaders.tdx.tables import ANSWER_GAP, KLINE_DAILY
 
 ROUTE = "/api/kline-all"

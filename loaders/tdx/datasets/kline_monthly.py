@@ -1,5 +1,5 @@
 """Dataset `kline_monthly`: monthly bars built by the service, to check ours."""
 
-from loaders.tdx.bars import service_bars
+from loaders.tdx.fetching import service_bars
 
 DATASET = service_bars.make_dataset("kline_monthly", "month")

@@ -22,12 +22,12 @@ from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
 from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import minute_days, plausibility, records, stored_bars
 from loaders.tdx.bars.minute_days import Wanted
-from loaders.tdx.bars.minutes_today import fetch_today
 from loaders.tdx.bars.records import Ints, Mask, Records
 from loaders.tdx.bars.tick_days import find_divisor, is_tenfold
 from loaders.tdx.client.answers_intraday import TimedBars
 from loaders.tdx.client.routes_bars import HISTORY_LIMIT, INTRADAY_BARS
 from loaders.tdx.context import Context, Dataset, answer_or_fault
+from loaders.tdx.fetching.minutes_today import fetch_today
 from loaders.tdx.files import vipdoc
 from loaders.tdx.files.folder import FOLDERS
 from loaders.tdx.files.written import State, make_cursor, state_in

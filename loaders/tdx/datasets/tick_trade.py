@@ -18,10 +18,10 @@ from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
 from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import tick_days
 from loaders.tdx.bars.tick_days import BrokenRule, DayBar, TickDay, TickDays
-from loaders.tdx.bars.ticks_today import fetch_today
 from loaders.tdx.client.answers_trades import Ticks
 from loaders.tdx.client.routes_trades import LONGEST_RANGE
 from loaders.tdx.context import Context, Dataset, answer_or_fault
+from loaders.tdx.fetching.ticks_today import fetch_today
 from loaders.tdx.missing_datasets import Absence, is_empty
 from loaders.tdx.queries import query
 from loaders.tdx.tables import KLINE_DAILY, TICK_TRADE

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import orjson
+import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -228,3 +229,19 @@ def _action(row: dict[str, Any]) -> CorporateAction:
         split_ratio=row[_RATIO] if is_split else None,
         **amounts,
     )
+
+
+def add_later(conn: psycopg.Connection, content: Gbbq) -> Gbbq:
+    """Add stored records of days after the file was written, if it is an older copy."""
+    names, day = content.rows.schema.names, content.state.day
+    stored = conn.execute(
+        f"select {', '.join(names)} from {CAPITAL_EVENT.qualified} where event_date > %s"
+        f" and %s < (select max(fetched_at) from {CAPITAL_EVENT.qualified})".encode(),
+        (day, content.state.written_at),
+    ).fetchall()
+    if not stored:
+        return content
+    later = [dict(zip(names, row, strict=True)) for row in stored]
+    earlier = content.rows.filter(pc.less_equal(content.rows["event_date"], pa.scalar(day)))
+    rows = pa.concat_tables([earlier, pa.Table.from_pylist(later, content.rows.schema)])
+    return content._replace(rows=rows.sort_by([(name, "ascending") for name in names[:4]]))

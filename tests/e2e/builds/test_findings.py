@@ -5,7 +5,7 @@ from datetime import date
 import psycopg
 import pytest
 
-from loaders.tdx.bars.file_days import TWO_CLOSES
+from loaders.tdx.fetching.file_days import TWO_CLOSES
 from tests.integration.dbt.conftest import PROJECT, REBUILD, UPDATE, Dbt
 from tests.integration.dbt.raw import FETCHED, action, bar, land, security, trading_day, weekdays
 

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 
 from loaders.landing import load_job
-from loaders.tdx.datasets.codes import Security, build_records
+from loaders.tdx.context import Security
+from loaders.tdx.datasets.codes import build_records
 from loaders.tdx.tables import SECURITY
 from loaders.warehouse import migrate
 from loaders.warehouse.ownership import claim_schemas, owned_schemas, privileges

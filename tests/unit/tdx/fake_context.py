@@ -11,8 +11,8 @@ from typing import Any, cast
 
 from loaders.engine.outcome import Outcome
 from loaders.engine.window import Window
-from loaders.tdx.bars.file_notes import FileNotes
 from loaders.tdx.context import Context, catch_failure
+from loaders.tdx.files.file_notes import FileNotes
 from loaders.tdx.missing_datasets import Absence
 
 

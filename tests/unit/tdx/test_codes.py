@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import pytest
 
-from loaders.tdx.context import Context
+from loaders.tdx.context import Context, Security
 from loaders.tdx.datasets import codes as dataset
-from loaders.tdx.datasets.codes import Security, list_delisted, merge
+from loaders.tdx.datasets.codes import list_delisted, merge
 
 
 class Counting(list[Any]):

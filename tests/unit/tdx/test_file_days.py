@@ -10,8 +10,8 @@ from typing import Any
 
 from loaders.engine.window import Window
 from loaders.settings import load_settings
-from loaders.tdx.bars.file_days import DayFiles
-from loaders.tdx.bars.file_notes import warn_of_hands
+from loaders.tdx.fetching.file_days import DayFiles
+from loaders.tdx.files.file_notes import warn_of_hands
 from loaders.tdx.source import opened
 from tests.unit.tdx.fake_context import fake_context
 

@@ -13,12 +13,11 @@ from loaders.tdx.bars.tick_days import (
     BrokenRule,
     DayBar,
 )
-from loaders.tdx.bars.ticks_today import check_today
 from loaders.tdx.client.answers_trades import Ticks
-from loaders.tdx.context import Context
+from loaders.tdx.context import Context, Security
 from loaders.tdx.datasets import tick_trade
-from loaders.tdx.datasets.codes import Security
 from loaders.tdx.datasets.tick_trade import Due, Stored, group_days
+from loaders.tdx.fetching.ticks_today import check_today
 from loaders.tdx.settings import TdxSettings
 from quotemill.errors import UpstreamError
 from tests.unit.tdx.fake_context import fake_context

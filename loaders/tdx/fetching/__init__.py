@@ -1,0 +1,1 @@
+"""Bars and trades of a load: from the files of the client, and from the service."""
