@@ -45,23 +45,13 @@ def write(report: Report, path: Path) -> Path:
     text = render(report)
     with whole_file.explain_unwritable(path, hint="--out names another file"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.part")
-        part.write_text(text, "utf-8")
-        part.replace(path)
+        whole_file.write(path, text, mode=0o644)
     return path
 
 
 def render(report: Report) -> str:
     """The whole page as text."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("orchestration.report", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters |= {"bytes": format_bytes, "seconds": format_seconds, "time": format_time}
-    environment.filters |= {"whole": keep_whole, "status_class": name_status_class}
+    environment = make_environment("orchestration.report", ".")
     return environment.get_template("page.html").render(
         report=report,
         charts=list(_run_charts(report)),
@@ -75,6 +65,20 @@ def render(report: Report) -> str:
         overdue=OVERDUE,
         version=metadata.version("quotemill"),
     )
+
+
+def make_environment(package: str, folder: str) -> jinja2.Environment:
+    """Templates of the report or of the console, with the filters of both."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader(package, folder),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {"bytes": format_bytes, "seconds": format_seconds, "time": format_time}
+    environment.filters |= {"whole": keep_whole, "status_class": name_status_class}
+    return environment
 
 
 def _run_charts(report: Report) -> Iterator[Chart]:

@@ -18,13 +18,7 @@ from orchestration.console import security
 from orchestration.console.context import Console
 from orchestration.console.errors import NotThere, describe, find_status, record_fault
 from orchestration.console.pages.words import LANGUAGES, Words, mark
-from orchestration.report.page import (
-    format_bytes,
-    format_seconds,
-    format_time,
-    keep_whole,
-    name_status_class,
-)
+from orchestration.report.page import make_environment
 from quotemill.errors import QuotemillError, UsageError
 
 # path, label
@@ -74,19 +68,8 @@ def name_static(name: str) -> str:
 
 @cache
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("orchestration.console", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    environment = make_environment("orchestration.console", "templates")
     environment.filters |= {
-        "bytes": format_bytes,
-        "seconds": format_seconds,
-        "time": format_time,
-        "whole": keep_whole,
-        "status_class": name_status_class,
         "count": lambda number: f"{number:,f}" if isinstance(number, Decimal) else f"{number:,}",
         "plain": lambda number: f"{number:f}",
     }
