@@ -52,9 +52,12 @@ def listening(make_home: Callable[[], Path], port: int, open_at: OpenAt) -> Ware
 
 def read(warehouse: Warehouse, text: str, **other: Any) -> list[Any]:
     """The rows that the reader gets at the address."""
-    assert warehouse.listen is not None
+    assert warehouse.admits_reader
+    server = embedded.running(warehouse.home)
+    assert server is not None
+    assert server.listens is not None
     password = (warehouse.home / "reader.password").read_text().strip()
-    target = {"host": "127.0.0.1", "port": warehouse.listen.port, "dbname": "postgres"}
+    target = {"host": "127.0.0.1", "port": server.listens.port, "dbname": "postgres"}
     with psycopg.connect(**(target | {"user": READER, "password": password} | other)) as conn:
         return conn.execute(text.encode()).fetchall()
 
