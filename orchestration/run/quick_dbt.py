@@ -1,6 +1,6 @@
 """dbt in this process without work that changes none of its results, and in an order of ours.
 
-docs/decisions/0019 names the five attributes of other libraries that it replaces while a command
+docs/decisions/0019 names the four attributes of other libraries that it replaces while a command
 of ours runs, and what each saves. Plain `dbt` runs as it is.
 """
 
@@ -19,7 +19,7 @@ from quotemill.errors import SettingsError
 from quotemill.warehouse.connections import take_unbroken
 
 # what these are written for
-VERSIONS = {"dbt-core": "1.11.", "jinja2": "3.1."}
+VERSIONS = {"dbt-core": "1.11."}
 IDLE = 30.0  # seconds; firewalls and servers end what idles for longer
 
 
@@ -28,13 +28,12 @@ def quick_dbt(processors: int | None = None) -> Iterator[None]:
     """Let dbt's commands in this process skip repeated work, and build prices first.
 
     processors: those that the server shares with dbt, if it does. Raises SettingsError with
-    versions of dbt and jinja that this was not written for.
+    versions of dbt that this was not written for.
     """
     _check_versions()
     from dbt.adapters.postgres.impl import PostgresAdapter
     from dbt.context.macros import MacroNamespaceBuilder
     from dbt.graph import selector
-    from dbt_common.clients.jinja import MacroFuzzEnvironment
     from dbt_common.events import event_manager_client as events
     from dbt_common.events.base_types import BaseEvent
 
@@ -42,7 +41,6 @@ def quick_dbt(processors: int | None = None) -> Iterator[None]:
     replaced: list[tuple[Any, str, Any]] = [
         (PostgresAdapter, "ConnectionManager", keeping_connections()),
         (MacroNamespaceBuilder, "build_namespace", build_namespace),
-        (MacroFuzzEnvironment, "compile", compiling_once()),
         (selector, "GraphQueue", ranked_queue(processors)),
         (BaseEvent, "__init__", make_when_read),
     ]
@@ -247,24 +245,3 @@ def _namespace_type() -> Any:
                 self.update(part)
 
     return Namespace
-
-
-@functools.cache
-def compiling_once() -> Callable[..., Any]:
-    """Make a `compile` that compiles each text once in this process.
-
-    dbt compiles a text wherever it stands, and for the build again what it parsed.
-    """
-    from jinja2 import Environment
-
-    code = dict[Any, Any]()
-
-    def compile_once(environment: Any, source: Any, *args: Any, **options: Any) -> Any:
-        if not isinstance(source, str):
-            return Environment.compile(environment, source, *args, **options)
-        key = type(environment), source, args, tuple(sorted(options.items()))
-        if key not in code:
-            code[key] = Environment.compile(environment, source, *args, **options)
-        return code[key]
-
-    return compile_once

@@ -11,7 +11,6 @@ from dbt.adapters.postgres.impl import PostgresAdapter
 from dbt.clients.jinja import MacroGenerator, MacroStack
 from dbt.context.macros import MacroNamespace, MacroNamespaceBuilder
 from dbt.graph import selector
-from dbt_common.clients.jinja import MacroFuzzEnvironment
 from dbt_common.events import base_types
 from dbt_common.events.base_types import BaseEvent, EventLevel
 from dbt_common.events.event_manager_client import get_event_manager
@@ -135,20 +134,10 @@ def test_an_event_that_no_log_takes_is_made_when_it_is_read(
         assert len(made) == 1
 
 
-def test_a_text_is_compiled_once() -> None:
-    with quick_dbt():
-        environment = MacroFuzzEnvironment()
-        first = environment.compile("{{ doc('code') }}")
-
-        assert MacroFuzzEnvironment().compile("{{ doc('code') }}") is first
-        assert environment.compile("{{ doc('other') }}") is not first
-
-
 def test_outside_of_our_commands_dbt_is_as_it_was() -> None:
     def state() -> list[Any]:
         return [
             MacroNamespaceBuilder.build_namespace,
-            MacroFuzzEnvironment.compile,
             PostgresAdapter.ConnectionManager,
             selector.GraphQueue,
             get_event_manager(),
