@@ -12,8 +12,13 @@
             {%- do stored['tables'].append(source.schema ~ '.' ~ source.identifier) -%}
         {%- elif node.resource_type == 'seed' -%}
             {%- do stored['seeds'].append(name) -%}
-        {%- elif node.config.materialized != 'view' -%}
+        {%- elif node.config.materialized in ('followed', 'continuous_aggregate') -%}
             {%- do stored['tables'].append(node.name) -%}
+        {%- elif node.config.materialized in ('table', 'incremental') -%}
+            {{ exceptions.raise_compiler_error(
+                model.name ~ " reads " ~ node.name ~ ", a " ~ node.config.materialized
+                ~ " of dbt's own, whose changes no feed has. Let it read tables that are followed"
+            ) }}
         {%- else -%}
             {%- set below = stored_below(name) -%}
             {%- do stored['tables'].extend(below['tables']) -%}

@@ -3,17 +3,19 @@
     then in the temporary table taken, one row per code and span of days; without a code for a model
     of whole days (see entity).
 
-    meta.follows names tables and how far a change in each reaches (see reached_days). A change
-    counts if the snapshot `seen` could not see it and the snapshot `now` can.
+    A change counts if the snapshot `seen` could not see it and the snapshot `now` can. How far it
+    reaches is in meta.follows (see reached_days).
 #}
 {% macro take_changes(seen, now) -%}
     {%- if not seen -%}{{ return('everything') }}{%- endif -%}
+    {%- set follows = config.get('meta')['follows'] -%}
     {%- set changes -%}
         with changes as (
-            {% for name, reach in config.get('meta')['follows'].items() -%}
+            {% for name, reach in follows.items() -%}
             select
+                '{{ name }}' as followed,
+                {{ (reach == 'code') | lower }} as is_whole,
                 c.key as code,
-                '{{ reach }}' as reach,
                 days
             from ops.changes as c
             cross join unnest(c.dates) as days
@@ -25,7 +27,7 @@
     {%- endset -%}
     {%- set counts = run_query(
         changes ~ " select count(*) as changes, count(*) filter (where code = '') as every_code,
-        count(*) filter (where code = '' and (reach = 'code' or days = '(,)')) as everything
+        count(*) filter (where code = '' and (is_whole or days = '(,)')) as everything
         from changes"
     ).rows[0] -%}
     {%- if counts['changes'] == 0 -%}{{ return('nothing') }}{%- endif -%}
@@ -35,14 +37,14 @@
             select * from changes
             " ~ ("where code <> ''
             union all
-            select k.code, c.reach, c.days
+            select c.followed, c.is_whole, k.code, c.days
             from changes as c cross join (" ~ every_code() ~ ") as k
             where c.code = ''" if counts['every_code'] and entity() else "") ~ "
         ),
         spans as (
             select
                 " ~ ("code" if entity() else "''") ~ " as code,
-                unnest(range_agg(" ~ reached_days() ~ ")) as days
+                unnest(range_agg(" ~ reached_days(follows) ~ ")) as days
             from by_code as c
             group by 1
         )
@@ -56,6 +58,39 @@
     {{ return('some') }}
 {%- endmacro %}
 
+{#
+    The days of code c.code that a change on the days c.days of the table c.followed may alter: by
+    the reach in meta.follows `day`, those days, `from_day`, those and all after them, or `code`,
+    the whole history; or by an expression of the model's own. In a model with meta.period all
+    weeks or months that such days lie in.
+#}
+{% macro reached_days(follows) -%}
+    {%- set reaches = {
+        'day': 'c.days',
+        'from_day': 'daterange(lower(c.days), null)',
+        'code': "'(,)'::daterange",
+    } -%}
+    {%- set days -%}
+        case c.followed
+            {% for name, reach in follows.items() -%}
+            when '{{ name }}' then {{ reaches[reach] if reach in reaches else render(reach) }}
+            {% endfor -%}
+        end
+    {%- endset -%}
+    {%- set period = config.get('meta').get('period') -%}
+    {%- if not period -%}{{ return(days) }}{%- endif -%}
+    (
+        select daterange(
+            date_trunc('{{ period }}', lower(r.days)::timestamp)::date,
+            (
+                date_trunc('{{ period }}', (upper(r.days) - 1)::timestamp)
+                + interval '1 {{ period }}'
+            )::date
+        )
+        from (values ({{ days }})) as r (days)
+    )
+{%- endmacro %}
+
 {# The name in ops.changes of a landed table, which is its own, or of a model. #}
 {% macro feed_name(name) -%}
     {%- if '.' in name -%}{{ return(name) }}{%- endif -%}
@@ -64,17 +99,15 @@
 {%- endmacro %}
 
 {#
-    Every code of this table and of those that it follows, by steps through an index that begins
-    with the code where there is one: `distinct` would read every row. Not of what the query reads:
-    a view over windows would be computed once for each code.
+    Every code of this table and of those that it follows. Not of what the query reads: a view over
+    windows would be computed once for each code.
 #}
 {% macro every_code() -%}
-    {%- set name = entity() -%}
     {%- set tables = [this.schema ~ '.' ~ this.identifier] -%}
     {%- for followed in config.get('meta')['follows'] -%}
         {%- do tables.append(feed_name(followed)) -%}
     {%- endfor -%}
-    {%- set found = run_query("
+    {%- set present = run_query("
         select
             t.name,
             exists (
@@ -87,30 +120,33 @@
         inner join pg_attribute as a
             on
                 a.attrelid = to_regclass(t.name)
-                and a.attname = '" ~ name ~ "'
+                and a.attname = '" ~ entity() ~ "'
                 and not a.attisdropped
     ").rows -%}
-    {%- for table, is_indexed in found -%}
-    {% if is_distributed(table) -%}
-    (select code from {{ distributed_codes() }})
-    {%- elif is_indexed -%}
-    (
-        with recursive codes as (
-            (select {{ name }} as code from {{ table }} order by {{ name }} limit 1)
-            union all
-            select (
-                select r.{{ name }} from {{ table }} as r
-                where r.{{ name }} > l.code order by r.{{ name }} limit 1
-            )
-            from codes as l
-            where l.code is not null
-        )
-
-        select code from codes where code is not null
-    )
-    {%- else -%}
-    (select distinct {{ name }} as code from {{ table }})
-    {%- endif %}
+    {%- set codes_of = by_edition('codes_of') -%}
+    {%- for table, is_indexed in present -%}
+    ({{ codes_of(table, is_indexed) }})
     {{ 'union' if not loop.last }}
     {% endfor -%}
+{%- endmacro %}
+
+{# By steps through an index that begins with the code: `distinct` would read every row. #}
+{% macro default__codes_of(table, is_indexed) -%}
+    {%- set name = entity() -%}
+    {%- if not is_indexed -%}
+    select distinct {{ name }} as code from {{ table }}
+    {%- else -%}
+    with recursive codes as (
+        (select {{ name }} as code from {{ table }} order by {{ name }} limit 1)
+        union all
+        select (
+            select r.{{ name }} from {{ table }} as r
+            where r.{{ name }} > l.code order by r.{{ name }} limit 1
+        )
+        from codes as l
+        where l.code is not null
+    )
+
+    select code from codes where code is not null
+    {%- endif -%}
 {%- endmacro %}

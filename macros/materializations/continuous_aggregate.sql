@@ -1,6 +1,6 @@
 {#
     A continuous aggregate of TimescaleDB where the server has them (see is_continuous), over the
-    hypertable meta.continuous.of, which its query reads directly; elsewhere as `incremental`.
+    hypertable meta.continuous.of, which its query reads directly; elsewhere as `followed`.
 
     It answers in real time: days that are not materialized yet are computed on reading. A build
     refreshes the days that the change feed names, but for the running one, forwards them to the
@@ -10,7 +10,7 @@
 #}
 {% materialization continuous_aggregate, adapter='postgres' -%}
     {%- if not is_continuous() -%}
-        {{ return(materialization_incremental_postgres()) }}
+        {{ return(materialization_followed_postgres()) }}
     {%- endif -%}
     {%- set existing = load_cached_relation(this) -%}
     {%- set target_relation = this.incorporate(type='view') -%}

@@ -5,18 +5,12 @@
     is not dropped, unless they are `carried` over.
 #}
 {% macro drop_unfit_relation(existing, why, carried=false) -%}
-    {%- set built, models, schemas = [], [], [] -%}
-    {%- for node in graph.nodes.values() -%}
-        {%- do schemas.append(node.schema) -%}
-        {%- do models.append(node.schema ~ '.' ~ node.alias) -%}
-        {%- if node.unique_id in selected_resources -%}
-            {%- do built.append(models[-1]) -%}
-        {%- endif -%}
-    {%- endfor -%}
-    {%- for row in run_query("
-        select schema_name, schema_name || '.' || relation_name as name from ops.managed_relation
-    ") if row['schema_name'] in schemas and row['name'] not in models -%}
-        {%- do built.append(row['name']) -%} {#- of an earlier version: no model builds it now -#}
+    {%- set name = existing.schema ~ '.' ~ existing.identifier -%}
+    {%- set reason = name ~ " no longer fits its query (" ~ why ~ ") and must be built again" -%}
+    {%- if not carried -%}{%- do refuse_lost_rows(existing, reason) -%}{%- endif -%}
+    {%- set built = [] -%}
+    {%- for node in graph.nodes.values() if node.unique_id in selected_resources -%}
+        {%- do built.append(node.schema ~ '.' ~ node.alias) -%}
     {%- endfor -%}
     {%- set readers = run_query("
         with recursive readers as (
@@ -37,30 +31,7 @@
         where c.oid <> '" ~ existing ~ "'::regclass and c.relnamespace <> pg_my_temp_schema()
         order by 1
     ").columns[0].values() -%}
-    {%- set reason = existing.schema ~ '.' ~ existing.identifier ~ " no longer fits its query ("
-        ~ why ~ ") and must be built again" -%}
-    {%- set outlives = (config.get('meta') or {}).get('outlives') -%}
-    {%- set preserved = preserved_rows() if not carried and (existing.is_table or outlives) -%}
-    {%- set lost = run_query(
-        "select count(*), min(" ~ feed_date() ~ "), max(" ~ feed_date() ~ ") from "
-        ~ existing ~ " as stored where " ~ preserved
-    ).rows[0] if preserved else [0] -%}
-    {%- if lost[0] and outlives -%}
-        {{ exceptions.raise_compiler_error(
-            reason ~ ", but " ~ lost[0] ~ " of its rows, " ~ lost[1] ~ " to " ~ lost[2]
-            ~ ", come from rows of " ~ outlives ~ " that are gone, and would be lost. Copy "
-            ~ ("them" if preserved == 'true'
-                else "those with " ~ preserved | replace('stored.', ''))
-            ~ " to a table of your own and delete them here first."
-        ) }}
-    {%- elif lost[0] -%}
-        {{ exceptions.raise_compiler_error(
-            reason ~ ", but " ~ lost[0] ~ " of its rows come from slots that are only"
-            ~ " in the archive, and would be lost. Restore those first;"
-            ~ " fix: quotemill restore chain_intraday --since " ~ lost[1]
-        ) }}
-    {%- endif -%}
-    {%- if readers and not should_full_refresh() and readers | reject('in', built) | list -%}
+    {%- if not should_full_refresh() and readers | reject('in', built) | list -%}
         {{ exceptions.raise_compiler_error(
             reason ~ ": dbt build --full-refresh --select " ~ this.identifier
             ~ "+ drops it, and with it " ~ readers | join(', ')
@@ -71,9 +42,37 @@
         reason ~ (": dropped with " ~ readers | join(', ') if readers else "")
     ) -%}
     {#- a cursor that no model moves would hold the feed for 90 days -#}
-    {%- do run_query(
-        "delete from ops.change_cursors
-        where reader = '" ~ existing.schema ~ "." ~ existing.identifier ~ "'"
-    ) -%}
-    {%- do adapter.drop_relation(existing) -%}
+    {%- do run_query("delete from ops.change_cursors where reader = '" ~ name ~ "'") -%}
+    {%- if is_continuous_aggregate(existing) -%} {#- a view to dbt, whose `drop view` it refuses -#}
+        {%- do run_query("drop materialized view " ~ existing ~ " cascade") -%}
+        {%- do adapter.cache_dropped(existing) -%}
+    {%- else -%}
+        {%- do adapter.drop_relation(existing) -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{# Refuse to drop a relation with rows that nothing could build again. #}
+{% macro refuse_lost_rows(existing, reason) -%}
+    {%- set outlives = (config.get('meta') or {}).get('outlives') -%}
+    {%- set preserved = preserved_rows() if existing.is_table or outlives -%}
+    {%- if not preserved -%}{{ return(none) }}{%- endif -%}
+    {%- set count, first, last = run_query(
+        "select count(*), min(" ~ feed_date() ~ "), max(" ~ feed_date() ~ ") from "
+        ~ existing ~ " as stored where " ~ preserved
+    ).rows[0] -%}
+    {%- if count and outlives -%}
+        {{ exceptions.raise_compiler_error(
+            reason ~ ", but " ~ count ~ " of its rows, " ~ first ~ " to " ~ last
+            ~ ", come from rows of " ~ outlives ~ " that are gone, and would be lost. Copy "
+            ~ ("them" if preserved == 'true'
+                else "those with " ~ preserved | replace('stored.', ''))
+            ~ " to a table of your own and delete them here first."
+        ) }}
+    {%- elif count -%}
+        {{ exceptions.raise_compiler_error(
+            reason ~ ", but " ~ count ~ " of its rows come from slots that are only"
+            ~ " in the archive, and would be lost. Restore those first;"
+            ~ " fix: quotemill restore chain_intraday --since " ~ first
+        ) }}
+    {%- endif -%}
 {%- endmacro %}

@@ -6,7 +6,7 @@
     {%- set tables = {
         'raw_ib.chain_snapshot': 'day',
         'raw_ib.chain_close': 'day',
-        'raw_ib.session': 'sessions_beside',
+        'raw_ib.session': '{{ sessions_beside() }}',
         'raw_ib.contract': 'from_day',
         'raw_ib.former_contract': 'code',
         'raw_ib.underlying': 'code',
@@ -21,4 +21,26 @@
         select 1 from raw_ib.chain_snapshot as k
         where k.symbol = stored.symbol and k.trade_date = stored.trade_date
     )") }}
+{%- endmacro %}
+
+{# For meta.follows: the days c.days of sessions, and the sessions of NYSE before and after them. #}
+{% macro sessions_beside() -%}
+    {#- not by ref(): the model may read it through views alone -#}
+    {%- set sessions = graph.nodes['model.' ~ project_name ~ '.stg_ib__session'].relation_name -%}
+    daterange(
+        coalesce(
+            (
+                select max(s.trade_date) from {{ sessions }} as s
+                where s.trade_date < lower(c.days)
+            ),
+            lower(c.days)
+        ),
+        coalesce(
+            (
+                select min(s.trade_date) + 1 from {{ sessions }} as s
+                where s.trade_date >= upper(c.days)
+            ),
+            upper(c.days)
+        )
+    )
 {%- endmacro %}

@@ -4,13 +4,14 @@
 #}
 {% macro adjusted_period_bars(period) -%}
     {{ config(
-        materialized='incremental',
+        materialized='followed',
         tags=['adjusted_prices'],
         unique_key=['code', period ~ '_start'],
         indexes=[{'columns': ['trade_date']}],
         meta={
-            'follows': {'kline_daily_qfq': period, 'int_market_day__next': 'from_' ~ period},
+            'follows': {'kline_daily_qfq': 'day', 'int_market_day__next': 'from_day'},
             'by': period ~ '_start',
+            'period': period,
         },
     ) }}
     with days as (

@@ -4,14 +4,12 @@
 #}
 {% macro index_period_bars(period) -%}
     {{ config(
-        materialized='incremental',
+        materialized='followed',
         unique_key=['code', period ~ '_start'],
         meta={
-            'follows': {
-                'raw_tdx.index_kline': period,
-                'int_market_day__next': 'from_' ~ period,
-            },
+            'follows': {'raw_tdx.index_kline': 'day', 'int_market_day__next': 'from_day'},
             'by': period ~ '_start',
+            'period': period,
         },
     ) }}
     with days as (

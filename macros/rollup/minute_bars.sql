@@ -14,6 +14,7 @@
             'outlives': 'raw_tdx.kline_minute',
             'continuous': {
                 'of': 'raw_tdx.kline_minute',
+                'day_bars': 'raw_tdx.kline_daily',
                 'chunk': '3 months',
                 'segment_by': 'code',
                 'order_by': 'bar_end desc',

@@ -11,3 +11,21 @@
         and is_hypertable(config.get('meta')['continuous']['of'])
     ) }}
 {%- endmacro %}
+
+{# Whether a table, named with its schema, is a hypertable in this warehouse. #}
+{% macro is_hypertable(table) -%}
+    {%- set name = table.split('.') -%}
+    {{ return(timescale_edition() != 'none' and run_query(
+        "select 1 from timescaledb_information.hypertables
+        where hypertable_schema = '" ~ name[0] ~ "' and hypertable_name = '" ~ name[1] ~ "'"
+    ).rows | length > 0) }}
+{%- endmacro %}
+
+{# Whether a relation is a continuous aggregate. #}
+{% macro is_continuous_aggregate(relation) -%}
+    {{ return(timescale_edition() == 'tsl' and run_query(
+        "select 1 from timescaledb_information.continuous_aggregates
+        where view_schema = '" ~ relation.schema ~ "'
+            and view_name = '" ~ relation.identifier ~ "'"
+    ).rows | length > 0) }}
+{%- endmacro %}

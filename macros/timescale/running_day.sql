@@ -1,9 +1,11 @@
 {#
     The newest day of the minutes `of` while it runs, or none: no row of it is final yet, here or
-    among the day bars. Materialized to its end it would hide the minutes that land later, so the
-    aggregate computes it on reading. A day that has materialized bars already is refreshed.
+    among meta.continuous.day_bars. Materialized to its end it would hide the minutes that land
+    later, so the aggregate computes it on reading. A day that has materialized bars already is
+    refreshed.
 #}
 {% macro running_day(relation, of) -%}
+    {%- set day_bars = config.get('meta')['continuous']['day_bars'] -%}
     {%- set day = outermost_day(of, 'bar_end', 'desc') -%}
     {%- if day is none -%}{{ return(none) }}{%- endif -%}
     {%- set first_at = "'" ~ day ~ " 00:00+00'" -%}
@@ -19,7 +21,7 @@
                     and is_final
             )
             and not exists (
-                select 1 from raw_tdx.kline_daily
+                select 1 from " ~ day_bars ~ "
                 where trade_date = '" ~ day ~ "' and is_final
             )
             and not exists (

@@ -1,5 +1,5 @@
 {#
-    Refuse `dbt run --empty` and `dbt build --empty`: an incremental table is made equal to its
+    Refuse `dbt run --empty` and `dbt build --empty`: a table that follows others is made equal to its
     query, so that a query without rows would empty it.
 #}
 {% macro refuse_empty_build() -%}

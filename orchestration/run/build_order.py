@@ -67,7 +67,7 @@ def ranked_queue(processors: int | None) -> Any:
                 {
                     name: node.config.meta.get("work", 1)
                     for name, node in models.items()
-                    if node.config.materialized == "incremental"
+                    if node.config.materialized == "followed"
                 },
                 {name for name, node in models.items() if FIRST in node.tags},
             )

@@ -1,5 +1,5 @@
 {{ config(
-    materialized='incremental',
+    materialized='followed',
     unique_key=['run_id', 'check_name', 'code', 'period', 'bar_end', 'field'],
     indexes=[
         {

@@ -160,7 +160,7 @@ def test_a_failure_in_one_source_leaves_the_findings_of_others(
     conn.execute("create materialized view quotemill_staging.stg_ib__slot_run as select 1 as other")
     conn.execute("create view mine as select * from quotemill_staging.stg_ib__slot_run")
     conn.execute("drop view qa.findings, qa.freshness cascade")
-    models = ("stg_ib__slot_run+", "+qa_bars,config.materialized:incremental")
+    models = ("stg_ib__slot_run+", "+qa_bars,config.materialized:followed")
 
     failed = dbt("run", "-s", *models)
 

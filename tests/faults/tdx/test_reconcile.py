@@ -139,7 +139,7 @@ def test_a_sound_market_agrees_and_each_fault_has_its_cause(
         arguments=[
             "--full-refresh",
             "--select",
-            "config.materialized:incremental",
+            "config.materialized:followed",
             "config.materialized:continuous_aggregate",
         ],
     )

@@ -38,12 +38,12 @@ BARS = (
     *NO_TESTS,
 )
 # the tables among them, where the views stand already
-BARS_AGAIN = ("run", "--select", *(f"{part},config.materialized:incremental" for part in BARS[1:6]))
+BARS_AGAIN = ("run", "--select", *(f"{part},config.materialized:followed" for part in BARS[1:6]))
 # where all is built, over no row yet: what is no view
 UPDATE = (
     "run",
     "--select",
-    "config.materialized:incremental",
+    "config.materialized:followed",
     "config.materialized:continuous_aggregate",
 )
 REBUILD = (*UPDATE, "--full-refresh")

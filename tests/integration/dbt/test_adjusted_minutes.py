@@ -110,7 +110,7 @@ def land_minutes(conn: psycopg.Connection) -> list[dict[str, Any]]:
     return rows
 
 
-SEGMENTS = "+adjustment_segments,config.materialized:incremental"
+SEGMENTS = "+adjustment_segments,config.materialized:followed"
 BUILD = ("run", "-s", SEGMENTS, "kline_5m", "kline_15m", "kline_30m")
 
 

@@ -16,8 +16,8 @@ TABLES = {
     "sector_members": "sector_id, code, valid_from",
 }
 DAYS = weekdays(date(2024, 1, 1), 12)
-SEGMENTS = "+adjustment_segments,config.materialized:incremental"
-BREADTH = "+int_market__breadth_by_bars,config.materialized:incremental"
+SEGMENTS = "+adjustment_segments,config.materialized:followed"
+BREADTH = "+int_market__breadth_by_bars,config.materialized:followed"
 BUILD = ("run", "--select", "trading_calendar", "symbol_dim", SEGMENTS, BREADTH, *TABLES)
 # all is built; a test lands its rows and builds the tables
 pytestmark = pytest.mark.usefixtures("models")

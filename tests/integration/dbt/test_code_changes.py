@@ -18,9 +18,9 @@ EVENTS = {
 BUILD = (
     "run",
     "-s",
-    "+adjustment_segments,config.materialized:incremental",
-    "+symbol_dim,config.materialized:incremental",
-    "+kline_weekly_qfq,config.materialized:incremental",
+    "+adjustment_segments,config.materialized:followed",
+    "+symbol_dim,config.materialized:followed",
+    "+kline_weekly_qfq,config.materialized:followed",
     "kline_monthly_qfq",
 )
 # all is built; a test lands its rows and builds the tables

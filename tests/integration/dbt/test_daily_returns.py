@@ -16,7 +16,7 @@ from tests.integration.dbt.raw import action, bar, land, security, touch, tradin
 
 CODES = ("sh600000", "sz000002", "sh510300")
 DAYS = weekdays(date(2022, 1, 3), 560)
-SEGMENTS = "+adjustment_segments,config.materialized:incremental"
+SEGMENTS = "+adjustment_segments,config.materialized:followed"
 BUILD = ("run", "-s", SEGMENTS, "int_daily_returns__computed", "kline_daily_qfq")
 Row = tuple[Any, ...]
 Event = tuple[date, Fraction, Fraction, Fraction]

@@ -74,7 +74,7 @@ def test_new_tables_are_what_their_contracts_declare(
         node
         for node in parsed_project[1].result.nodes.values()
         if node.resource_type == "model"
-        and node.config.materialized in ("incremental", "continuous_aggregate")
+        and node.config.materialized in ("followed", "continuous_aggregate")
         and node.config.contract.enforced
     ]
     assert "kline_daily_qfq" in {table.name for table in tables}

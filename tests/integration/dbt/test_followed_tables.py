@@ -1,7 +1,5 @@
 """A change in any table below a model reaches its old rows, or the model is refused."""
 
-import os
-import shutil
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -10,7 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import PROJECT, Dbt
+from tests.integration.dbt.checkout import build_from, own_checkout
+from tests.integration.dbt.conftest import Dbt
 from tests.integration.dbt.option_days import (
     AAPL,
     BUILT,
@@ -154,17 +153,12 @@ def test_another_setting_that_the_query_names_builds_everything(
 def test_a_model_that_does_not_follow_what_it_reads_is_refused(
     option_days: str, dbt: Dbt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    checkout, root = tmp_path / "checkout", PROJECT.parent
-    for part in ("dbt_project", "macros", "seeds", "tests/dbt", "docs/dbt"):
-        ignored = shutil.ignore_patterns("target", "logs", "profiles.yml")
-        shutil.copytree(root / part, checkout / part, ignore=ignored)
-    model = checkout / "dbt_project/models/qa/steps/int_ticks__findings.sql"
+    project = own_checkout(tmp_path / "checkout")
+    build_from(monkeypatch, project, tmp_path / "target")
+    model = project / "models/qa/steps/int_ticks__findings.sql"
     followed = model.read_text("utf-8")
     assert ", 'raw_tdx.kline_daily': 'day'" in followed
     model.write_text(followed.replace(", 'raw_tdx.kline_daily': 'day'", ""), "utf-8")
-    monkeypatch.setattr("tests.integration.dbt.conftest.PROJECT", checkout / "dbt_project")
-    shutil.copytree(os.environ["DBT_TARGET_PATH"], tmp_path / "target")
-    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
 
     refused = dbt("run", "-s", "int_ticks__findings")
 
@@ -193,7 +187,7 @@ def test_models_follow_the_tables_that_their_queries_read(
 ) -> None:
     """By PostgreSQL, which sees a table that a macro reads by its name too."""
     folder, parsed = parsed_project
-    assert dbt("compile", "--select", "config.materialized:incremental").success
+    assert dbt("compile", "--select", "config.materialized:followed").success
     nodes = [n for n in parsed.result.nodes.values() if n.resource_type == "model"]
     seeds = {n.name for n in parsed.result.nodes.values() if n.resource_type == "seed"}
     followers = {n.name: n for n in nodes if n.config.meta.get("follows")}

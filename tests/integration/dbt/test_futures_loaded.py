@@ -20,8 +20,8 @@ pytestmark = pytest.mark.usefixtures("models")
 TABLES = (
     "run",
     "-s",
-    "path:models/core/futures,config.materialized:incremental",
-    "path:models/marts/futures,config.materialized:incremental",
+    "path:models/core/futures,config.materialized:followed",
+    "path:models/marts/futures,config.materialized:followed",
 )
 FINDINGS = "select severity, check_name, subject, trade_date, evidence from qa.findings"
 

@@ -1,7 +1,5 @@
 """Hypertables match meta.hypertable after every build, however dbt was called."""
 
-import os
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +13,7 @@ from loaders.sources import landed_tables
 from orchestration.timescale.upgrade import convert, declared
 from quotemill.warehouse.postgres import Warehouse
 from tests.bench import settings_at
+from tests.integration.dbt.checkout import build_from, own_checkout
 from tests.integration.dbt.conftest import NO_TESTS, PROJECT, Dbt
 from tests.integration.dbt.hypertables import make_plain
 from tests.integration.dbt.raw import land, minute, security, touch
@@ -154,22 +153,6 @@ def test_plain_tables_get_the_settings_of_the_yaml(
     assert dbt(*ONE).success
     assert table_settings(conn, edition) == {"chunk": "30 days"}
     assert conn.execute(f"select count(*) from {MINUTES}").fetchone() == (100,)
-
-
-def own_checkout(folder: Path) -> Path:
-    """A copy of the project, whose files a test may change."""
-    for part in ("dbt_project", "macros", "seeds", "tests/dbt", "docs/dbt"):
-        ignored = shutil.ignore_patterns("target", "logs", "profiles.yml")
-        shutil.copytree(PROJECT.parent / part, folder / part, ignore=ignored)
-    return folder / "dbt_project"
-
-
-def build_from(patch: pytest.MonkeyPatch, project: Path, target: Path) -> None:
-    """Let dbt build another project from now on, as it is parsed in `target`."""
-    patch.setattr("tests.integration.dbt.conftest.PROJECT", project)
-    if not target.exists() and Path(os.environ["DBT_TARGET_PATH"]).exists():
-        shutil.copytree(os.environ["DBT_TARGET_PATH"], target)
-    patch.setenv("DBT_TARGET_PATH", str(target))
 
 
 @pytest.mark.long

@@ -148,7 +148,7 @@ def test_the_schedule_equals_the_oracle_in_windows_of_any_length(
 ADJUSTED = ("int_main_segments__adjusted", "int_second_main_segments+1")
 FOLDERS = ("path:models/core/futures", "path:models/marts/futures")
 FUTURES = ("run", "-s", *FOLDERS, *ADJUSTED)
-TABLES = ("run", "-s", *(f"{folder},config.materialized:incremental" for folder in FOLDERS))
+TABLES = ("run", "-s", *(f"{folder},config.materialized:followed" for folder in FOLDERS))
 CU, IF = "SHFE.cu", "CFFEX.IF"
 NAMES = {
     CU: [contract(f"SHFE.cu{m}", CU, 2000 + m // 100, m % 100) for m in (2510, 2511, 2512)],

@@ -155,25 +155,24 @@ def test_a_model_follows_exactly_the_tables_that_it_reads(manifest: Any) -> None
         for below in (nodes[name] for name in node.depends_on.nodes):
             if below.resource_type == "source":
                 tables.add(f"{below.schema}.{below.identifier}")
-            elif below.resource_type == "model" and below.config.materialized == "view":
+            elif below.resource_type == "model" and below.config.materialized == "replaced_view":
                 tables |= read(below)
             elif below.resource_type == "model":
                 tables.add(below.name)
         return tables - {"ops.settings"}  # by their values: see query_fingerprint
 
-    incremental = [m for m in list_models(manifest) if m.config.materialized != "view"]
-    following = {m.name: set(m.config.meta.get("follows", ())) for m in incremental}
-    differing = {m.name: read(m) ^ following[m.name] for m in incremental if following[m.name]}
+    tables = [m for m in list_models(manifest) if m.config.materialized != "replaced_view"]
+    following = {m.name: set(m.config.meta.get("follows", ())) for m in tables}
+    differing = {m.name: read(m) ^ following[m.name] for m in tables if following[m.name]}
     assert len(differing) > 10
     assert {name: tables for name, tables in differing.items() if tables} == {}
 
 
-def test_macros_have_a_description_an_example_and_their_arguments(manifest: Any) -> None:
+def test_macros_of_models_have_a_description_an_example_and_arguments(manifest: Any) -> None:
     used = {name for model in list_models(manifest) for name in model.depends_on.macros}
-    used |= {f"macro.quotemill.{file.stem}" for file in (ROOT / "macros").rglob("*.sql")}
     public = [manifest.macros[name] for name in used if name in manifest.macros]
     public = [macro for macro in public if macro.package_name == "quotemill"]
-    assert len(public) > 80
+    assert len(public) > 30
     for macro in public:
         assert re.search(r"\.\n\nExample: `\{\{ \w+|dbt calls it\.$", macro.description), macro.name
         signature = re.search(rf"macro {macro.name}\((.*?)\) -?%", macro.macro_sql, re.S)

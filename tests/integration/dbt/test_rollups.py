@@ -329,7 +329,7 @@ def test_minutes_are_adjusted_on_reading_by_the_segment_of_their_day(
         land(conn, "kline_daily", [bar(code, day, "10") for day in DAYS])
         land(conn, "kline_minute", [minute(code, end, "9.99") for end in MINUTES])
         land(conn, "corporate_action", [action(code, DAYS[1], bonus_total_per10="2")])
-    assert dbt("run", "--select", "+adjustment_segments,config.materialized:incremental").success
+    assert dbt("run", "--select", "+adjustment_segments,config.materialized:followed").success
 
     rows = conn.execute(
         "select code, trade_date, min(close), max(close), count(*) from market.kline_minute_qfq "

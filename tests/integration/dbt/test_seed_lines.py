@@ -199,7 +199,7 @@ def test_prices_without_a_refused_override_are_marked(conn: psycopg.Connection, 
     add_line(conn, OVERRIDES, f"sh600000,{DAYS[9]},add,,1,,,,,checked")
     add_line(conn, OVERRIDES, f"600001.SH,{DAYS[9]},add,,,-10,,,,a typo")
 
-    built = dbt("run", "-s", "+kline_daily_qfq,config.materialized:incremental")
+    built = dbt("run", "-s", "+kline_daily_qfq,config.materialized:followed")
 
     assert built.success, built.error
     rows = conn.execute(

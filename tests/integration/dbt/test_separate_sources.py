@@ -40,7 +40,7 @@ def three_sources(option_days: str, conn: psycopg.Connection, dbt: Dbt) -> psyco
     conn.execute(
         "insert into ops.ingestion_state (source, dataset, key) values ('ib', 'session', 'NYSE')"
     )
-    tables = "config.materialized:incremental"
+    tables = "config.materialized:followed"
     assert dbt("run", "-s", f"+qa_bars,{tables}", f"+main_schedule,{tables}").success
     conn.execute(f"set quotemill.as_of = '{AS_OF}'".encode())
     return conn

@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', unique_key=['variety', 'trading_day']) }}
+{{ config(materialized='followed', unique_key=['variety', 'trading_day']) }}
 
 with recursive with_day_before as (
     select

@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', unique_key=['variety', 'trading_day']) }}
+{{ config(materialized='followed', unique_key=['variety', 'trading_day']) }}
 
 -- by the close before, of the contracts that are delivered after the main one and traded
 with leaders as (

@@ -1,5 +1,6 @@
+-- the ratio of an action comes from the last bar before it
 {{ config(
-    materialized='incremental',
+    materialized='followed',
     unique_key=['code', 'valid_from'],
     meta={
         'follows': {
@@ -7,7 +8,10 @@
             'raw_tdx.corporate_action': 'code',
             'raw_tdx.rejected_row': 'code',
             'raw_tdx.security': 'code',
-            'raw_tdx.kline_daily': 'code_of_event',
+            'raw_tdx.kline_daily': "case when exists (
+                select 1 from {{ ref('corporate_actions') }} as e
+                where e.code = c.code and e.ex_date >= coalesce(lower(c.days), '-infinity')
+            ) then '(,)'::daterange end",
         },
         'by': 'valid_from',
     },

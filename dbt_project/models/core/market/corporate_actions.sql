@@ -4,7 +4,7 @@
     'adjusts_price', 'm', 'c', 'source_ref', 'is_inferred',
 ] -%}
 {{ config(
-    materialized='incremental',
+    materialized='followed',
     unique_key=['code', 'ex_date', 'source', 'seq'],
     meta={
         'follows': {

@@ -1,5 +1,5 @@
 {{ config(
-    materialized='incremental',
+    materialized='followed',
     unique_key=['symbol', 'trade_date', 'conid'],
     indexes=[{'columns': ['trade_date']}],
     meta={

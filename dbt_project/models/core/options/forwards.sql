@@ -1,5 +1,5 @@
 {{ config(
-    materialized='incremental',
+    materialized='followed',
     unique_key=chain_key(),
     indexes=[{'columns': ['trade_date']}],
     meta={

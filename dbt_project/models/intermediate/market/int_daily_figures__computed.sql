@@ -1,10 +1,10 @@
 {{ config(
-    materialized='incremental',
+    materialized='followed',
     unique_key=['code', 'trade_date'],
     indexes=[{'columns': ['code', 'trade_date'], 'unique': true}, {'columns': ['trade_date']}],
     meta={
         'follows': {
-            'raw_tdx.kline_daily': 'next_bar',
+            'raw_tdx.kline_daily': 'from_day',
             'trading_calendar': 'from_day',
             'adjustment_segments': 'code',
             'share_capital': 'code',

@@ -1,5 +1,5 @@
 {{ config(
-    materialized='incremental',
+    materialized='followed',
     unique_key=['code', 'valid_from'],
     indexes=[{'columns': ['code', 'valid_from'], 'unique': true}],
     meta={'by': 'valid_from'},

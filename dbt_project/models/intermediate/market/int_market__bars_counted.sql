@@ -1,5 +1,5 @@
 {{ config(
-    materialized='incremental',
+    materialized='followed',
     unique_key=['exchange', 'trade_date'],
     indexes=[{'columns': ['exchange', 'trade_date'], 'unique': true}],
     meta={

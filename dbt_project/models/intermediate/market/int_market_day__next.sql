@@ -1,5 +1,5 @@
 {{ config(
-    materialized='incremental',
+    materialized='followed',
     unique_key=['next_trade_date'],
     indexes=[{'columns': ['next_trade_date'], 'unique': true}],
     meta={'by': 'next_trade_date'},

@@ -1,5 +1,5 @@
 {{ config(
-    materialized='incremental',
+    materialized='followed',
     unique_key=['symbol', 'trade_date'],
     indexes=[{'columns': ['symbol', 'trade_date'], 'unique': true}],
     meta={

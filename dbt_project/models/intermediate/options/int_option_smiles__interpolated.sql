@@ -1,5 +1,5 @@
 {{ config(
-    materialized='incremental',
+    materialized='followed',
     unique_key=chain_key(),
     indexes=[{'columns': chain_key(), 'unique': true}],
     meta={

@@ -1,3 +1,3 @@
-{{ config(materialized='incremental', unique_key=['variety', 'trading_day']) }}
+{{ config(materialized='followed', unique_key=['variety', 'trading_day']) }}
 
 {{ continuous_daily(ref('main_schedule'), ref('int_main_segments__adjusted')) }}

@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', unique_key=['variety', 'trading_day']) }}
+{{ config(materialized='followed', unique_key=['variety', 'trading_day']) }}
 
 -- the main contract by a close holds on the next trading day
 with leaders as (

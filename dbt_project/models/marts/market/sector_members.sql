@@ -1,5 +1,5 @@
 {{ config(
-    materialized='incremental',
+    materialized='followed',
     unique_key=['sector_id', 'code', 'valid_from'],
     indexes=[{'columns': ['code']}],
 ) }}

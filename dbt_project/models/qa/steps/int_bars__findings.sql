@@ -1,11 +1,11 @@
 {{ config(
-    materialized='incremental',
+    materialized='followed',
     unique_key=['code', 'trade_date', 'check_name'],
     indexes=[{'columns': ['code', 'trade_date', 'check_name'], 'unique': true}],
     meta={
         'follows': {
-            'raw_tdx.kline_daily': 'bars_after',
-            'trading_calendar': 'bars_after',
+            'raw_tdx.kline_daily': 'from_day',
+            'trading_calendar': 'from_day',
             'adjustment_segments': 'code',
         },
         'by': 'trade_date',

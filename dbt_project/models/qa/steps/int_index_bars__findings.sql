@@ -1,5 +1,5 @@
 {{ config(
-    materialized='incremental',
+    materialized='followed',
     unique_key=['code', 'trade_date', 'check_name'],
     indexes=[{'columns': ['code', 'trade_date', 'check_name'], 'unique': true}],
     meta={'follows': {'raw_tdx.index_kline': 'day'}, 'by': 'trade_date'},

@@ -1,5 +1,5 @@
 {{ config(
-    materialized='incremental',
+    materialized='followed',
     unique_key=['code', 'trade_date'],
     indexes=[{'columns': ['code', 'trade_date'], 'unique': true}],
     meta={

@@ -1,5 +1,5 @@
 {{ config(
-    materialized='incremental',
+    materialized='followed',
     unique_key=['code', 'ex_date'],
     indexes=[{'columns': ['code', 'ex_date'], 'unique': true}],
     meta={'follows': {'int_corporate_actions__known': 'day'}, 'by': 'ex_date'},

@@ -1,11 +1,25 @@
+-- a bar beyond the vendor's series changes nothing
 {{ config(
-    materialized='incremental',
+    materialized='followed',
     unique_key=['code', 'ex_date'],
     indexes=[{'columns': ['code', 'ex_date'], 'unique': true}],
     meta={
         'follows': {
             'raw_tdx.kline_adjusted': 'code',
-            'raw_tdx.kline_daily': 'code_of_vendor',
+            'raw_tdx.kline_daily': "case when exists (
+                select 1 from raw_tdx.kline_adjusted as v
+                where
+                    v.code = c.code
+                    and v.trade_date >= coalesce(
+                        (
+                            select max(b.trade_date) from raw_tdx.kline_daily as b
+                            where b.code = c.code and b.trade_date < lower(c.days)
+                        ),
+                        lower(c.days),
+                        '-infinity'
+                    )
+                    and v.trade_date < coalesce(upper(c.days), 'infinity')
+            ) then '(,)'::daterange end",
             'int_adjustment__known_events': 'code',
         },
         'by': 'ex_date',

@@ -1,5 +1,5 @@
 {{ config(
-    materialized='incremental',
+    materialized='followed',
     unique_key=['code', 'ex_date', 'source', 'seq'],
     indexes=[{'columns': ['code', 'ex_date', 'source', 'seq'], 'unique': true}],
     meta={

@@ -1,5 +1,5 @@
 {{ config(
-    materialized='incremental',
+    materialized='followed',
     unique_key=['as_of_date'],
     indexes=[{'columns': ['as_of_date'], 'unique': true}],
     meta={'by': 'as_of_date'},

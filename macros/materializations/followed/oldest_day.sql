@@ -1,39 +1,38 @@
 {#
     The oldest trading day in a landed table of minutes or ticks, whose key and chunks have `time`
     after the code: bar_end or trade_date. None where it has no row. A bar of a trading day ends on
-    the same day in UTC. A hypertable's oldest chunk is searched day by day: a compressed chunk need
-    not be opened for a day that it lacks. Chunks of hours hold a part of a day.
+    the same day in UTC.
 #}
 {% macro oldest_day(table, time='bar_end') -%}
-    {%- set name = table.split('.') -%}
-    {%- if is_distributed(table) -%}
-        {{ return(run_query("
-            select min(f.trade_date)
-            from " ~ distributed_codes() ~ " as k
-            cross join lateral (
-                select t.trade_date from " ~ table ~ " as t
-                where t.code = k.code order by t.code, t." ~ time ~ " limit 1
-            ) as f
-        ").rows[0][0]) }}
-    {%- endif -%}
-    {%- if not is_hypertable(table) -%}
-        {#- by steps from code to code through the key: `min` would read every row -#}
-        {{ return(run_query("
-            with recursive first_bars as (
-                (select code, trade_date from " ~ table ~ " order by code, " ~ time ~ " limit 1)
-                union all
-                select k.code, k.trade_date
-                from first_bars as f
-                cross join lateral (
-                    select code, trade_date from " ~ table ~ "
-                    where code > f.code order by code, " ~ time ~ " limit 1
-                ) as k
-            )
+    {{ return(by_edition('oldest_day')(table, time)) }}
+{%- endmacro %}
 
-            select min(trade_date) from first_bars
-        ").rows[0][0]) }}
-    {%- endif -%}
-    {{ return(outermost_day(table, time)) }}
+{# By steps from code to code through the key: `min` would read every row. #}
+{% macro default__oldest_day(table, time) -%}
+    {{ return(run_query("
+        with recursive first_bars as (
+            (select code, trade_date from " ~ table ~ " order by code, " ~ time ~ " limit 1)
+            union all
+            select k.code, k.trade_date
+            from first_bars as f
+            cross join lateral (
+                select code, trade_date from " ~ table ~ "
+                where code > f.code order by code, " ~ time ~ " limit 1
+            ) as k
+        )
+
+        select min(trade_date) from first_bars
+    ").rows[0][0]) }}
+{%- endmacro %}
+
+{#
+    A hypertable's oldest chunk is searched day by day: a compressed chunk need not be opened for a
+    day that it lacks. Chunks of hours hold a part of a day.
+#}
+{% macro timescale__oldest_day(table, time) -%}
+    {{ return(
+        outermost_day(table, time) if is_hypertable(table) else default__oldest_day(table, time)
+    ) }}
 {%- endmacro %}
 
 {# The oldest trading day of a hypertable, or, in the order `desc`, the newest; none if empty. #}
@@ -69,13 +68,4 @@
         {%- if days -%}{{ return(days[0][0]) }}{%- endif -%}
     {%- endfor -%}
     {{ return(none) }}
-{%- endmacro %}
-
-{# Whether a table, named with its schema, is a hypertable in this warehouse. #}
-{% macro is_hypertable(table) -%}
-    {%- set name = table.split('.') -%}
-    {{ return(timescale_edition() != 'none' and run_query(
-        "select 1 from timescaledb_information.hypertables
-        where hypertable_schema = '" ~ name[0] ~ "' and hypertable_name = '" ~ name[1] ~ "'"
-    ).rows | length > 0) }}
 {%- endmacro %}

@@ -1,17 +1,13 @@
 {#
-    Write the rows of the table `differing` to the feed: by entity, and by date where
+    The rows of ops.changes for the rows of the table `differing`: by entity, and by date where
     meta.by names a column of dates: month by month (32 days), from the first date that changed to
     the last; for a code with more than 32 such months one span. The landing path does the same
     (loaders/landing/change_feed.py).
 #}
-{% macro record_changes(differing, on_nodes) -%}
+{% macro rows_for_feed(differing) -%}
     {%- set key = entity() if entity() in config.get('unique_key') else "''" -%}
     {%- set day = feed_date() -%}
-    {%- set columns = 'table_name, key, dates' if day else 'table_name, key' -%}
-    {#- a node would fill the columns by default: with the number of its own transaction -#}
-    {{ 'create temporary table recorded on commit drop as' if on_nodes
-        else 'insert into ops.changes (' ~ columns ~ ')' }}
-    {%- if day %}
+    {%- if day -%}
     select
         '{{ this.schema }}.{{ this.identifier }}' as table_name,
         key,
@@ -28,17 +24,17 @@
         group by 1, ({{ day }} - date '2000-01-01') / 32
     ) as month
     group by key
-    {%- else %}
+    {%- else -%}
     select distinct
         '{{ this.schema }}.{{ this.identifier }}' as table_name,
         {{ key }} as key
     from {{ differing }}
     {%- endif -%}
-    {%- if on_nodes %};
+{%- endmacro %}
 
-    insert into ops.changes ({{ columns }}) select {{ columns }} from recorded;
-    drop table recorded
-    {%- endif -%}
+{# The columns of ops.changes that rows_for_feed fills. #}
+{% macro feed_columns() -%}
+    {{ return('table_name, key, dates' if feed_date() else 'table_name, key') }}
 {%- endmacro %}
 
 {# The column of dates in the feed: meta.by; for bars with a time their trading date. #}

@@ -1,29 +1,39 @@
 {#
-    Create the table of an incremental model from the whole query, with the columns and types of its
-    contract; then, in the same transaction, its constraints and indexes. An insert has no parallel
-    plan, and maintaining a key row by row costs more than sorting once.
+    Create the table of a model from the whole query, with the columns and types of its contract;
+    then, in the same transaction, its constraints and indexes. An insert has no parallel plan, and
+    maintaining a key row by row costs more than sorting once.
 #}
-{% macro fill_new_table(target_relation, sql) -%}
-    {%- set rows = as_contracted(sql) -%}
-    {%- set wanted = (config.get('meta') or {}).get('hypertable') -%}
-    {%- if timescale_edition() != 'none' and is_wanted_hypertable(wanted) -%}
-        {%- do run_query("create table " ~ target_relation ~ " as " ~ rows ~ " with no data") -%}
-        {%- do make_hypertable(target_relation) -%}
-        {%- set rows = 'insert into ' ~ target_relation ~ ' ' ~ rows -%}
-    {%- elif should_distribute() -%}
-        {%- do run_query("create table " ~ target_relation ~ " as " ~ rows ~ " with no data") -%}
-        {%- do add_constraints(target_relation) -%}
-        {%- do distribute_table(target_relation) -%}
-        {%- set rows = 'insert into ' ~ target_relation ~ ' ' ~ rows -%}
-    {%- else -%}
-        {%- set rows = 'create table ' ~ target_relation ~ ' as ' ~ rows -%}
+{% macro default__fill_new_table(target_relation, sql) -%}
+    {%- call statement('main') -%}
+        create table {{ target_relation }} as {{ as_contracted(sql) }}
+    {%- endcall -%}
+    {%- do add_constraints(target_relation) -%}
+    {%- do finish_new_table(target_relation) -%}
+{%- endmacro %}
+
+{# A hypertable on TimescaleDB, where meta.hypertable declares it. #}
+{% macro timescale__fill_new_table(target_relation, sql) -%}
+    {%- if not is_wanted_hypertable((config.get('meta') or {}).get('hypertable')) -%}
+        {{ return(default__fill_new_table(target_relation, sql)) }}
     {%- endif -%}
-    {%- call statement('main') -%} {{ rows }} {%- endcall -%}
-    {%- if not is_distributed(target_relation) -%}
-        {%- do add_constraints(target_relation) -%}
-    {%- endif -%}
+    {%- do create_empty_table(target_relation, sql) -%}
+    {%- do make_hypertable(target_relation) -%}
+    {%- call statement('main') -%}
+        insert into {{ target_relation }} {{ as_contracted(sql) }}
+    {%- endcall -%}
+    {%- do add_constraints(target_relation) -%}
+    {%- do finish_new_table(target_relation) -%}
+{%- endmacro %}
+
+{% macro create_empty_table(target_relation, sql) -%}
+    {%- do run_query(
+        "create table " ~ target_relation ~ " as " ~ as_contracted(sql) ~ " with no data"
+    ) -%}
+{%- endmacro %}
+
+{# Indexes, and statistics: the next models are planned before autovacuum gets here. #}
+{% macro finish_new_table(target_relation) -%}
     {%- do create_indexes(target_relation) -%}
-    {#- the next models are planned before autovacuum gets here -#}
     {%- do run_query("analyze " ~ target_relation) -%}
 {%- endmacro %}
 
