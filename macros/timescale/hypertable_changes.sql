@@ -7,13 +7,10 @@
                     stays unless dbt run-operation apply_hypertables is what runs
     segment_by, order_by, compress_after
                     how chunks are compressed, and at what age; only in the community edition
-    retain          the age at which days are dropped, from any table in any edition: by every
-                    build, once the models that outlive the table have read them (see
-                    deletions_by_age). A policy of the server does not check who has read them
-
     setting         the key in ops.settings without whose `true` the table is meant to be plain: no
-                    hypertable is made, and one that is there already stays as it is, but for
-                    `retain`
+                    hypertable is made, and one that is there already stays as it is
+    retain          the age at which `quotemill retention` drops days, from any table in any
+                    edition (orchestration/archive/old_days.py)
 
     The server would start a new policy at once, during the loads after the build: it starts half a
     day later.
@@ -23,22 +20,16 @@
         {{ return([]) }}
     {%- endif -%}
     {%- set edition = timescale_edition() -%}
+    {%- if edition == 'none' -%}{{ return([]) }}{%- endif -%}
     {%- set wanted = [] -%}
     {%- for node in (graph.sources.values() | list) + (graph.nodes.values() | list) -%}
         {%- set meta = (node.config.get('meta') or {}).get('hypertable') -%}
-        {%- if meta -%}
+        {%- if meta and is_wanted_hypertable(meta) -%}
             {%- set name = node.schema ~ '.' ~ (node.get('identifier') or node.get('alias')) -%}
-            {%- set day = 'trade_date' if 'trade_date' in node.columns else meta['time'] -%}
-            {%- do wanted.append(dict(meta, relation=name, day=day)) -%}
+            {%- do wanted.append(dict(meta, relation=name)) -%}
         {%- endif -%}
     {%- endfor -%}
-    {%- if not wanted -%}{{ return([]) }}{%- endif -%}
-    {%- set hyper = [] -%}
-    {%- for table in wanted if is_wanted_hypertable(table) -%}
-        {%- do hyper.append(table) -%}
-    {%- endfor -%}
-    {%- set changes = settings_changes(hyper, edition) if edition != 'none' else [] -%}
-    {{ return(changes + deletions_by_age(wanted)) }}
+    {{ return(settings_changes(wanted, edition) if wanted else []) }}
 {%- endmacro %}
 
 {#

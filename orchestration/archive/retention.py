@@ -23,6 +23,7 @@ from loaders.settings import Settings
 from orchestration.archive import closed, damage, landed, ledger, rows
 from orchestration.archive.folder import Damaged
 from orchestration.archive.ledger import Partition
+from orchestration.archive.old_days import OldDays
 from orchestration.archive.store import Archive, Result, open_archive
 from orchestration.archive.views import find_view
 from quotemill.errors import DataQualityError, PartialError, most_severe
@@ -53,6 +54,7 @@ class RetentionResult(Result):
     damaged:   files that keep a day from being dropped
     restored:  restored partitions, which stay for a while
     logs:      log files; log_lines: lines of logs in the warehouse
+    old_days:  tables whose days before a date were dropped by their `retain`
     """
 
     dry_run: bool
@@ -64,6 +66,18 @@ class RetentionResult(Result):
     logs: list[str] = field(default_factory=list)
     logs_bytes: int = 0
     log_lines: int = 0
+    old_days: dict[str, date] = field(default_factory=dict)
+
+    def add_days(self, tables: Sequence[OldDays]) -> None:
+        """Add the tables whose days were dropped by `retain`, and those whose days stay."""
+        for days in tables:
+            if days.unread:
+                self.remaining.append(
+                    f"{days.table} before {days.before}: {', '.join(days.unread)} has yet to read "
+                    "them; fix: quotemill build"
+                )
+            else:
+                self.old_days[days.table] = days.before
 
     @property
     def rows(self) -> int:

@@ -115,16 +115,17 @@ def retention_command(
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
-    """Delete slots of option chains that are old and archived, and old logs.
+    """Delete slots of option chains that are old and archived, old logs, and days by `retain`.
 
     Slots go after ib.intraday_retain_days, or --older-than, once their files were read again and
-    match the warehouse; logs go after ib.error_log_retain_days. What was built from these slots
-    stays. Asks first on a terminal. Exit code 6 where old days stay: changed since, not built, or
-    damaged.
+    match the warehouse; logs go after ib.error_log_retain_days; days of a table of the dbt project
+    whose settings have `retain` go after that, once they were built. What was built of them stays.
+    Asks first on a terminal. Exit code 6 where old days stay: changed since, not built, or damaged.
 
     Example: quotemill retention --dry-run
     """
     from loaders.cli.progress import reporter
+    from orchestration.archive.old_days import drop_old_days, find_retained_tables
     from orchestration.archive.retention import retain
 
     settings = load_settings()
@@ -132,7 +133,9 @@ def retention_command(
     warehouse = prepare_warehouse(settings)
     if not (yes or dry_run) and sys.stdin.isatty():
         days = f"more than {older_than or settings.ib.intraday_retain_days} days ago"
-        typer.confirm(f"Drop archived slots of {days}, and old logs?", abort=True, err=True)
+        typer.confirm(
+            f"Drop archived slots of {days}, old logs and days by `retain`?", abort=True, err=True
+        )
     with measure_command(settings, "retention", "ib") as figures:
         with reporter() as shown:
             result = retain(
@@ -143,6 +146,14 @@ def retention_command(
                 dry_run=dry_run,
                 older_than=older_than,
             )
+        result.add_days(
+            drop_old_days(
+                warehouse,
+                find_retained_tables(settings, warehouse),
+                parse_time(as_of),
+                dry_run=dry_run,
+            )
+        )
         figures |= {
             "rows_dropped": 0 if dry_run else result.rows,
             "kept_partitions": len(result.remaining),
@@ -219,6 +230,8 @@ def _print_retention(result: "RetentionResult") -> None:
     print(f"{result.rows:,} rows of {days:,} days before {result.before} {verb}")
     print(f"{len(result.logs):,} logs, {result.logs_bytes / 1e6:,.1f} MB {verb}")
     print(f"{result.log_lines:,} lines of loads' logs {verb}")
+    for table, before in result.old_days.items():
+        print(f"days of {table} before {before} {verb}")
     if result.restored:
         print(f"{result.restored:,} restored partitions stay")
     print_lines("kept", result.remaining)

@@ -3,13 +3,18 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import psycopg
 import pytest
 
 from loaders.sources import landed_tables
+from orchestration.archive.old_days import (
+    OldDays,
+    RetainedTable,
+    drop_old_days,
+    list_retained_tables,
+)
 from orchestration.timescale.upgrade import convert, declared
 from quotemill.warehouse.postgres import Warehouse
 from tests.bench import settings_at
@@ -188,12 +193,6 @@ def test_a_model_with_settings_is_a_hypertable_from_the_start(
     assert conn.execute(chunks.encode(), (table,)).fetchone() == (3,)
     assert closes(conn, DAYS[0]) == [10, 10]
 
-    # years ago, and no policy knows of it
-    keep = model.read_text("utf-8").replace("'1 month',", "'1 month', 'retain': '1 month',")
-    model.write_text(keep, "utf-8")
-    assert dbt(*ONE).success
-    assert conn.execute(chunks.encode(), (table,)).fetchone() == (0,)
-
 
 @pytest.fixture(scope="session")
 def retaining_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -229,6 +228,14 @@ NEW = datetime.now(UTC).replace(hour=2, minute=0, second=0, microsecond=0)
 OLD = NEW.replace(year=NEW.year - 1, day=1) - timedelta(days=31)
 
 
+BUILT = tuple(f"market.kline_{minutes}m" for minutes in (15, 30, 5))
+RETAINED = RetainedTable(MINUTES, "trade_date", "1 year", ("market.kline_5m",), BUILT)
+
+
+def drop_minutes(warehouse: Warehouse, *, dry_run: bool = False) -> list[OldDays]:
+    return drop_old_days(warehouse, [RETAINED], datetime.now(UTC), dry_run=dry_run)
+
+
 def stored(conn: psycopg.Connection, table: str = MINUTES) -> int:
     [(count,)] = conn.execute(f"select count(*) from {table}".encode())
     return int(count)
@@ -240,7 +247,12 @@ def stored(conn: psycopg.Connection, table: str = MINUTES) -> int:
     indirect=["edition"],
 )
 def test_old_days_are_dropped_once_rolled_up_and_their_bars_stay(
-    edition: str, is_plain: bool, conn: psycopg.Connection, dbt: Dbt, retained: None
+    edition: str,
+    is_plain: bool,
+    warehouse: Warehouse,
+    conn: psycopg.Connection,
+    dbt: Dbt,
+    retained: None,
 ) -> None:
     if is_plain:
         make_plain(conn)
@@ -251,10 +263,17 @@ def test_old_days_are_dropped_once_rolled_up_and_their_bars_stay(
     ends = (*olds, OLD + timedelta(days=1), NEW)
     land(conn, "kline_minute", [minute(code, end, "10") for code in CODES for end in ends])
 
-    for build, left in ((ONE, 8), (BARS, 2)):
-        outcome = dbt(*build)
-        assert outcome.success, outcome.error
-        assert stored(conn) == left
+    assert dbt(*ONE).success
+    [waiting] = drop_minutes(warehouse)
+    assert "market.kline_5m" in waiting.unread
+    assert stored(conn) == 8
+    outcome = dbt(*BARS)
+    assert outcome.success, outcome.error
+    assert [days.unread for days in drop_minutes(warehouse, dry_run=True)] == [()]
+    assert stored(conn) == 8
+    drop_minutes(warehouse)
+    assert stored(conn) == 2
+    assert drop_minutes(warehouse) == []
     land(conn, "kline_minute", [minute(CODES[0], NEW, "11")])
     touch(conn, "kline_minute", CODES[0])
     assert dbt(*BARS).success
@@ -277,7 +296,7 @@ def test_old_days_are_dropped_once_rolled_up_and_their_bars_stay(
 
 @pytest.mark.parametrize("edition", ["none"], indirect=True)
 def test_old_days_wait_for_another_market_in_the_database_too(
-    edition: str, conn: psycopg.Connection, dbt: Dbt, retained: None
+    edition: str, warehouse: Warehouse, conn: psycopg.Connection, dbt: Dbt, retained: None
 ) -> None:
     """A stand-in for its bars, built before those days landed."""
     land(conn, "kline_minute", [minute(CODES[0], NEW, "10")])
@@ -292,10 +311,21 @@ def test_old_days_wait_for_another_market_in_the_database_too(
     land(conn, "kline_minute", [minute(CODES[0], OLD, "10")])
 
     assert dbt(*BARS).success
+    assert [days.unread for days in drop_minutes(warehouse)] == [("research.kline_5m",)]
     assert stored(conn) == 2
     conn.execute("drop table research.kline_5m")
-    assert dbt("run-operation", "apply_hypertables").success
+    drop_minutes(warehouse)
     assert stored(conn) == 1
+
+
+def test_retention_finds_what_the_yaml_retains_and_who_reads_it(
+    retaining_project: Path, retained: None, manifests: dict[str, Any], warehouse: Warehouse
+) -> None:
+    target = retaining_project.parent / f"target_{warehouse.params()['dbname']}"
+
+    [minutes] = list_retained_tables(manifests[str(target)])
+
+    assert minutes == RETAINED
 
 
 def compress_bars(conn: psycopg.Connection) -> None:
@@ -310,40 +340,30 @@ def compress_bars(conn: psycopg.Connection) -> None:
     )
 
 
-@pytest.mark.parametrize("edition", ["apache", "tsl"], indirect=True)
-def test_old_rows_landed_while_a_build_ends_stay_until_rolled_up(
+@pytest.mark.parametrize("edition", ["none", "apache"], indirect=True)
+def test_old_rows_landed_while_days_are_dropped_stay_until_rolled_up(
     edition: str, warehouse: Warehouse, conn: psycopg.Connection, dbt: Dbt, retained: None
 ) -> None:
-    if edition == "tsl":
-        conn.execute("select _timescaledb_functions.stop_background_workers()")
-    land(conn, "kline_minute", [minute(CODES[0], NEW, "10")])
-    assert dbt(*BARS).success
     land(conn, "kline_minute", [minute(CODES[0], OLD, "10")])
-    conn.execute("update ops.change_cursors set seen = pg_current_snapshot()")
-    ended = Event()
+    assert dbt(*BARS).success
     waits = (
         "select 1 from pg_stat_activity "
         "where wait_event_type = 'Lock' and datname = current_database()"
     )
 
-    def commit_when_awaited(importing: psycopg.Connection) -> None:
-        while not ended.is_set() and not conn.execute(waits).fetchone():
-            pass
-        importing.commit()
-
     with warehouse.connect() as importing, ThreadPoolExecutor(1) as other:
         land(importing, "kline_minute", [minute(CODES[1], OLD, "10")])
-        committed = other.submit(commit_when_awaited, importing)
-        try:
-            outcome = dbt(*ONE)
-        finally:
-            ended.set()
-        committed.result()
+        dropping = other.submit(drop_minutes, warehouse)
+        while not dropping.done() and not conn.execute(waits).fetchone():
+            pass
+        importing.commit()
+        [days] = dropping.result()
 
-    assert outcome.success, outcome.error
-    assert stored(conn) == 3
+    assert days.unread == ("market.kline_5m",)
+    assert stored(conn) == 2
     assert dbt(*BARS).success
-    assert stored(conn) == 1
+    drop_minutes(warehouse)
+    assert stored(conn) == 0
 
 
 @pytest.mark.parametrize("edition", ["apache"], indirect=True)
