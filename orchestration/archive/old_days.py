@@ -14,13 +14,13 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from loaders.errors import SettingsError
 from loaders.settings import Settings
 from loaders.warehouse import timescale
 from loaders.warehouse.distribution import is_distributed
-from loaders.warehouse.ownership import has_relation
-from loaders.warehouse.postgres import Warehouse
 from orchestration.run.build import invoke
+from quotemill.errors import SettingsError
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation
 
 # A reader with a cursor that does not see a change of the table; in another market schema the
 # models of the same names, while it is built.
