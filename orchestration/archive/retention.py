@@ -1,13 +1,12 @@
 """Drop old slots whose archive file holds exactly what the warehouse has.
 
 Required of each underlying and old day: it was built and has verdicts, its partitions are what the
-ledger says, over all columns and row by row as landed, and its files have their size and hash. All
-market schemas share the landed rows: each other one must have been built from them, and archived
-them if it archives. What the models made of these slots stays (`keeps` in their meta), so each of
-these models must have read them; the change feed gets the deletion.
+ledger says, over all columns and row by row as landed, and its files have their size and hash. What
+the models made of these slots stays (`keeps` in their meta), so each of these models must have read
+them; the change feed gets the deletion. Another market schema that reads the same slots is not
+asked: a restore brings them back.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -191,7 +190,6 @@ class _Retention:
         archived: dict[str, list[Partition]] = {}
         for partition in ledger.find_partitions(conn, self._schema, VIEW, day=day):
             archived.setdefault(partition.underlying, []).append(partition)
-        elsewhere = self._list_reasons_elsewhere(conn, day, stored)
         unread = _find_unread(conn, self._schema.removeprefix("options"), day, list(stored))
         qa = self._warehouse.inner_schema("qa")
         built = _fetch_counts(
@@ -208,8 +206,6 @@ class _Retention:
             elif restored and max(restored) + self._stays > self._as_of:
                 reasons[symbol] = ""
                 self._result.restored += 1
-            elif symbol in elsewhere:
-                reasons[symbol] = elsewhere[symbol]
             elif built.get(symbol) != count:
                 reasons[symbol] = (
                     "not built from all its slots, or without verdict; fix: quotemill build"
@@ -229,39 +225,6 @@ class _Retention:
             damaged = [self._find_damage(conn, partition) for partition in archived[symbol]]
             if any(damaged):
                 reasons[symbol] = "its file is damaged"
-        return reasons
-
-    def _list_reasons_elsewhere(
-        self, conn: psycopg.Connection, day: date, stored: Mapping[str, int]
-    ) -> dict[str, str]:
-        """Why underlyings of a day stay because of another market schema."""
-        reasons = {}
-        for suffix in _market_schemas(conn):
-            options = f"options{suffix}"
-            if options == self._schema:
-                continue
-            built = _fetch_counts(
-                conn,
-                "select symbol, row_count "
-                f"from quotemill_intermediate{suffix}.int_option_days__counted "
-                "where trade_date = %s",
-                day,
-            )
-            is_archiving = conn.execute(
-                "select 1 from ops.archive_partitions where schema_name = %s limit 1", (options,)
-            ).fetchone()
-            unread = _find_unread(conn, suffix, day, list(stored), all_there=False)
-            archived = Counter[str]()
-            for partition in ledger.find_partitions(conn, options, VIEW, day=day):
-                archived[partition.underlying] += partition.row_count * (not partition.is_stale)
-            for symbol, count in stored.items():
-                if built.get(symbol) != count or symbol in unread:
-                    reasons[symbol] = (
-                        f"{options} was not built from all its slots; build it, or drop it "
-                        "(quotemill doctor)"
-                    )
-                elif is_archiving and archived[symbol] != count:
-                    reasons[symbol] = f"{options} has not archived it as it is"
         return reasons
 
     def _find_damage(self, conn: psycopg.Connection, partition: Partition) -> str | None:
@@ -288,30 +251,22 @@ def _find_unread(
     suffix: str,
     day: date,
     symbols: Sequence[str],
-    *,
-    all_there: bool = True,
 ) -> dict[str, str]:
-    """A model by symbol that has not read its slots of a day, by the model's cursor.
-
-    With `all_there`, one that does not exist has not read them either.
-    """
+    """A model by symbol that has not read its slots of a day, by the model's cursor."""
     unread = conn.execute(
         """
         select s.symbol, min(r.reader)
         from unnest(%(symbols)s::text[]) as s (symbol)
         cross join unnest(%(readers)s::text[]) as r (reader)
         left join ops.change_cursors as k on r.reader = k.reader
-        where (%(all_there)s or to_regclass(r.reader) is not null)
-            and (
-                k.seen is null
-                or exists (
-                    select 1 from ops.changes as c
-                    where c.table_name = %(table)s
-                        and c.key in (s.symbol, '')
-                        and c.dates @> %(day)s::date
-                        and c.xid >= pg_snapshot_xmin(k.seen)
-                        and not pg_visible_in_snapshot(c.xid, k.seen)
-                )
+        where k.seen is null
+            or exists (
+                select 1 from ops.changes as c
+                where c.table_name = %(table)s
+                    and c.key in (s.symbol, '')
+                    and c.dates @> %(day)s::date
+                    and c.xid >= pg_snapshot_xmin(k.seen)
+                    and not pg_visible_in_snapshot(c.xid, k.seen)
             )
         group by 1
         """,
@@ -320,25 +275,11 @@ def _find_unread(
             "readers": [
                 f"{schema}{suffix}.{name}" for schema, names in READERS.items() for name in names
             ],
-            "all_there": all_there,
             "table": CHAIN_SNAPSHOT.qualified,
             "day": day,
         },
     )
     return dict(unread.fetchall())
-
-
-def _market_schemas(conn: psycopg.Connection) -> list[str]:
-    """Suffixes of the market schemas whose models count days of option chains."""
-    suffixes = conn.execute(
-        """
-        select substr(schema_name, length('quotemill_intermediate') + 1) from ops.owned_schema
-        where schema_name ~ '^quotemill_intermediate(_|$)'
-            and to_regclass(quote_ident(schema_name) || '.int_option_days__counted') is not null
-        order by 1
-        """
-    )
-    return [suffix for (suffix,) in suffixes]
 
 
 # the jobs themselves stay

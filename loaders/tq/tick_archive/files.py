@@ -101,12 +101,10 @@ def write_file(folder: TickFolder, name: str, days: Sequence[pa.Table]) -> Writt
                     f"{error}: it is not what was written, and its day stays in the store",
                     hint="check the disk and the memory of this machine, then archive again",
                 ) from None
-            written = WrittenFile(len(data), hashlib.sha256(data).hexdigest())
-        except BaseException:
+            folder.finish([name])
+        finally:
             part.unlink(missing_ok=True)
-            raise
-    folder.finish([name])
-    return written
+    return WrittenFile(len(data), hashlib.sha256(data).hexdigest())
 
 
 def _write(part: Path, days: Sequence[pa.Table]) -> None:

@@ -161,48 +161,6 @@ def test_slots_that_a_model_has_not_read_stay(
     assert retained(settings, warehouse).exit_code == 0
 
 
-def test_slots_stay_that_another_market_schema_has_not_archived(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, dbt: Dbt
-) -> None:
-    archived(settings, warehouse)
-    days.execute(
-        "insert into ops.owned_schema (schema_name) values ('quotemill_intermediate_mine')"
-    )
-    # it has no models of option chains
-    assert retained(settings, warehouse, dry_run=True).rows == 112
-    counted = "quotemill_intermediate{}.int_option_days__counted"
-    days.execute("create schema quotemill_intermediate_mine")
-    days.execute(
-        f"create table {counted.format('_mine')} as select * from {counted.format('')} "
-        "where symbol = 'AAPL'".encode()
-    )
-    result = retained(settings, warehouse)
-    assert (result.exit_code, result.rows) == (6, 84)
-    assert result.remaining == [
-        "2026-11-24 BRK B: options_mine was not built from all its slots; "
-        "build it, or drop it (quotemill doctor)"
-    ]
-
-    restored(settings, warehouse)
-    assert dbt(*TABLES).success
-    days.execute("update ops.archive_partitions set restored_at = null")
-    days.execute(
-        f"insert into {counted.format('_mine')} select * from {counted.format('')} "
-        "where symbol = 'BRK B'".encode()
-    )
-    for table in ("files", "partitions"):
-        days.execute(
-            f"insert into ops.archive_{table} select (jsonb_populate_record(a, "
-            '\'{"schema_name": "options_mine"}\')).* '
-            f"from ops.archive_{table} as a where path like '%%AAPL%%'".encode()
-        )
-    result = retained(settings, warehouse)
-    assert (result.exit_code, result.rows) == (6, 84)
-    assert result.remaining == ["2026-11-24 BRK B: options_mine has not archived it as it is"]
-    dropped = "select count(*) from ops.archive_partitions where dropped_at is not null"
-    assert days.execute(dropped.encode()).fetchone() == (2,)
-
-
 def test_a_file_that_is_older_than_a_column_gives_its_rows_back(
     days: psycopg.Connection,
     warehouse: Warehouse,

@@ -19,7 +19,6 @@ from tests.integration.dbt.option_days import (
     restored,
     retained,
     rows,
-    settings_in,
 )
 
 
@@ -77,15 +76,6 @@ def test_a_file_without_a_record_is_reported(
     stray.write_bytes(part.read_bytes())
     result = archived(settings, warehouse, check=True)
     assert (result.exit_code, result.unknown) == (5, [str(stray.relative_to(folder))])
-
-
-def test_a_folder_that_cannot_be_written_is_named(
-    days: psycopg.Connection, warehouse: Warehouse, tmp_path: Path
-) -> None:
-    file = tmp_path / "a file"
-    file.touch()
-    with pytest.raises(SettingsError, match=r"a file.*environment QUOTEMILL_IB__ARCHIVE_FOLDER"):
-        archived(settings_in(tmp_path, archive_folder=file), warehouse)
 
 
 def test_the_archive_of_another_warehouse_is_left_alone(

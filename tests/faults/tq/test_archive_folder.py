@@ -223,21 +223,3 @@ def test_a_full_disk_is_named_and_a_larger_one_continues(
     is_whole(moved, archived=DAYS)
     restore(moved)
     assert read_ticks(moved) == before
-
-
-def test_a_folder_that_became_read_only_gives_its_days_and_takes_none(
-    made: Bench, tmp_path: Path
-) -> None:
-    before = read_ticks(made)
-    with file_system(tmp_path / "disk", "4m") as folder:
-        bench = at(made, folder)
-        archive(bench, before=TRADED[3])
-        subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
-        with pytest.raises(SettingsError, match=f"{folder} .* cannot be used") as refused:
-            archive(bench)
-        assert "may write" in refused.value.hint
-        assert visible_days(bench) == set(TRADED[3:])
-        assert verified(bench).differences == ()
-        restore(bench)
-        assert read_ticks(bench) == before
-        is_whole(bench, archived=0)
