@@ -1,4 +1,4 @@
-{# The `retain` of a landed table: the age at which `quotemill retention` drops its days; or none. #}
+{# The `retain` of a landed table: the age at which `quotemill retention` drops days; or none. #}
 {% macro retention(table) -%}
     {%- for source in graph.sources.values() if source.schema ~ '.' ~ source.identifier == table -%}
         {{ return(((source.config.get('meta') or {}).get('hypertable') or {}).get('retain')) }}

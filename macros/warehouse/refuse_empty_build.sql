@@ -1,6 +1,6 @@
 {#
-    Refuse `dbt run --empty` and `dbt build --empty`: a table that follows others is made equal to its
-    query, so that a query without rows would empty it.
+    Refuse `dbt run --empty` and `dbt build --empty`: a table that follows others is made equal
+    to its query, so that a query without rows would empty it.
 #}
 {% macro refuse_empty_build() -%}
     {%- if execute and flags.EMPTY and flags.WHICH in ('build', 'run') -%}

@@ -119,8 +119,8 @@ def drop_old_days(
     results = []
     for table in tables:
         with warehouse.connect() as conn:
-            found = _drop_of_table(conn, table, as_of, dry_run=dry_run)
-            results += [found] if found else []
+            dropped = _drop_of_table(conn, table, as_of, dry_run=dry_run)
+            results += [dropped] if dropped else []
     return results
 
 

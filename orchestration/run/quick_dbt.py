@@ -67,10 +67,10 @@ def quick_dbt(processors: int | None = None) -> Iterator[None]:
 
 def _check_versions() -> None:
     for package, known in VERSIONS.items():
-        found = version(package)
-        if not found.startswith(known):
+        installed = version(package)
+        if not installed.startswith(known):
             raise SettingsError(
-                f"{package} {found} is installed; our commands run with {known}x",
+                f"{package} {installed} is installed; our commands run with {known}x",
                 hint=f"pip install '{package}=={known}*', or run dbt itself: it needs none of this",
             )
 

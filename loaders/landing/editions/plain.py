@@ -23,7 +23,11 @@ class PlainTable:
         """A further condition on stored rows t that every row of `_land` meets, with `and`."""
         return ""
 
-    def keep_differing(self, conn: psycopg.Connection, columns: Sequence[str]) -> bool:  # noqa: ARG002
+    def keep_differing(
+        self,
+        conn: psycopg.Connection,  # noqa: ARG002
+        columns: Sequence[str],  # noqa: ARG002
+    ) -> bool:
         """Whether `_land` has rows for the upsert, which itself leaves out what is there."""
         return True
 

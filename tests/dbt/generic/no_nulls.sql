@@ -1,4 +1,4 @@
-{# Rows without a value in one of `columns`. It reads every row: dbt's default selector leaves it out. #}
+{# Rows without a value in one of `columns`. Reads every row: the default selector omits it. #}
 {% test no_nulls(model, columns) %}
     {{ config(tags=['whole_tables']) }}
     select {{ columns | join(', ') }}
