@@ -48,8 +48,8 @@ def tables() -> set[str]:
     """Everything that users read: landed tables, models, ops, the tick store."""
     names = {table.qualified for table in sources.landed_tables()}
     models = ROOT / "dbt_project" / "models"
-    for path in [*(models / "marts").rglob("*.sql"), *(models / "qa").glob("*.sql")]:
-        names.add(f"{path.parent.name}.{path.stem}")
+    for pattern in ("core/*/*.sql", "marts/*/*.sql", "qa/*.sql"):
+        names |= {f"{path.parent.name}.{path.stem}" for path in models.glob(pattern)}
     for path in (ROOT / "loaders" / "warehouse" / "migrations").glob("*.sql"):
         made = r"create (?:or replace )?(?:table|view) (ops\.\w+)"
         names |= set(re.findall(made, path.read_text("utf-8")))

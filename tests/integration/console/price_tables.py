@@ -8,7 +8,7 @@ import yaml
 
 from tests.integration.console.conftest import Caller
 
-MARTS = Path(__file__).parents[3] / "dbt_project" / "models" / "marts"
+MODELS = Path(__file__).parents[3] / "dbt_project" / "models"
 TABLES = {
     "market": "symbol_dim corporate_actions kline_daily kline_daily_qfq kline_weekly_qfq kline_5m "
     "index_kline_daily",
@@ -39,7 +39,7 @@ def make_tables(conn: psycopg.Connection) -> None:
     """Empty tables of the contracts of the models."""
     for schema, names in TABLES.items():
         conn.execute(f"create schema if not exists {schema}".encode())
-        for path in (MARTS / schema).glob("_*_models.yml"):
+        for path in MODELS.glob(f"*/{schema}/_*_models.yml"):
             for model in yaml.safe_load(path.read_text("utf-8")).get("models", []):
                 if model["name"] in names.split():
                     columns = ", ".join(f"{c['name']} {c['data_type']}" for c in model["columns"])
