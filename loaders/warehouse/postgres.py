@@ -19,6 +19,7 @@ from quotemill.warehouse.opening import (
 )
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.refusals import LIMITS
+from quotemill.warehouse.schemas import check_market_schema
 
 OLDEST = 15  # PostgreSQL's major version
 # For a session whose work is as long as tables are large, in spite of those limits. Some servers
@@ -38,6 +39,7 @@ def open_warehouse(settings: Settings, *, start: bool = True) -> Warehouse:
     Raises SettingsError (exit 3) for a bad URL, an old server, an old TimescaleDB or one beside
     Citus, UpstreamError (4) when it is down.
     """
+    check_market_schema(settings.market_schema, settings.origin("market_schema"))
     if settings.warehouse_url is None:
         allow_embedded(settings)
         return _open_embedded(settings, start)

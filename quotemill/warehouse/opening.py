@@ -17,6 +17,7 @@ def open_warehouse(settings: TopSettings) -> Warehouse:
     Raises SettingsError before the first load and for a wrong address, UpstreamError while the
     server is down.
     """
+    check_market_schema(settings.market_schema, settings.origin("market_schema"))
     if settings.warehouse_url is not None:
         warehouse = name_warehouse(settings)
     else:
@@ -34,7 +35,6 @@ def open_warehouse(settings: TopSettings) -> Warehouse:
 
 def name_warehouse(settings: TopSettings) -> Warehouse:
     """The warehouse of `warehouse_url`, which must be set. Raises SettingsError for a wrong one."""
-    check_market_schema(settings.market_schema, settings.origin("market_schema"))
     assert settings.warehouse_url is not None
     origin, url = settings.origin("warehouse_url"), settings.warehouse_url.get_secret_value()
     return Warehouse(
@@ -57,7 +57,6 @@ def build_embedded(
 
     start: starts it and returns its URL; None: it is left down
     """
-    check_market_schema(settings.market_schema, settings.origin("market_schema"))
     return Warehouse(
         url=url,
         origin="default: embedded server",

@@ -159,6 +159,7 @@ def test_market_cannot_take_the_name_of_another_schema_of_ours(
 ) -> None:
     with pytest.raises(SettingsError, match="market_schema"):
         open_at(foreign_server.home, QUOTEMILL_MARKET_SCHEMA=name)
+    assert not (Path(foreign_server.home) / "postgres").exists()  # refused before it starts one
 
 
 def test_schemas_are_claimed_once_and_user_tables_left_alone(
