@@ -124,7 +124,11 @@ def used(option_days: str, dbt: Callable[..., Any], conn: psycopg.Connection) ->
         {"at": AS_OF},
     )
     conn.execute("update ops.alerts set recovered_at = now() where cause = 'disk'")
-    conn.execute("update ops.schedules set last_run_at = %s, last_exit_code = 5", (AS_OF,))
+    conn.execute(
+        "insert into ops.schedules (name, source, kind, last_run_at, last_exit_code) "
+        "values ('tdx_selftest', 'tdx', 'selftest', %s, 5)",
+        (AS_OF,),
+    )
     return conn
 
 
