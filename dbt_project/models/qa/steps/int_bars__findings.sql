@@ -87,36 +87,21 @@ with_last_bar as (
     ) as p
 ),
 
-limits as materialized (
-    select
-        board,
-        valid_from,
-        limit_percent
-    from {{ ref('stg_seeds__price_limit') }}
-    where rule is null
-),
-
 -- The first bar after a suspension may move freely. A fund is suspended a few days for a split:
 -- without these bars no ratio would ever be checked.
 next_day_bars as (
     select
-        *,
-        -- The limit of the board on the day (by its first rule before that) and half a per cent for
-        -- rounding. Stocks under special treatment are judged by it, too.
-        case
-            when trade_date < date '1996-12-16' then 0.20
-            else 0.005 + (
-                select l.limit_percent from limits as l
-                where l.board = {{ board('b.code') | indent(16) }}
-                order by l.valid_from <= b.trade_date desc, abs(l.valid_from - b.trade_date)
-                limit 1
-            ) / 100
-        end as allowed
+        b.*,
+        case when b.trade_date < date '1996-12-16' then 0.20 else l.allowed end as allowed
     from with_last_bar as b
+    left join {{ ref('int_bars__jump_limits') }} as l
+        on
+            l.board = {{ board('b.code') | indent(12) }}
+            and b.trade_date >= l.valid_from and b.trade_date < l.valid_to
     where
-        missing_count = 0
+        b.missing_count = 0
         or (
-            missing_count <= 5
+            b.missing_count <= 5
             and exists (
                 select 1 from {{ ref('adjustment_segments') }} as s
                 where s.code = b.code and s.valid_from = b.trade_date and s.price_decimals = 3
@@ -152,14 +137,11 @@ jumps as materialized (
         p.price
     from with_expected_open as b
     inner join lateral (
-        select
-            k.name,
-            k.price
-        from (values (1, 'open', b.open), (2, 'close', b.close)) as k (place, name, price)
+        select k.* from (values (1, 'open', b.open), (2, 'close', b.close)) as k (nth, name, price)
         where
             abs(k.price / b.expected_open - 1) > b.allowed
             and (k.name = 'open' or b.missing_count > 0)
-        order by k.place
+        order by k.nth
         limit 1
     ) as p on true
     where b.expected_open > 0
