@@ -59,8 +59,6 @@ IN_THE_DEMO = [
     ("schedule", "select name"),
     ("alerts", "select cause"),
     ("self-test", "select run_id"),
-    ("self-test", "update"),
-    ("self-test", "insert"),
     ("reader-role", "quotemill warehouse psql"),
     ("reader-role", "grant"),
     ("reader-role", "drop"),
