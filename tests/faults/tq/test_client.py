@@ -218,7 +218,7 @@ def processes_below(pid: int) -> list[Any]:
     processes: dict[int, Any] = {}
     for process in psutil.Process(pid).children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
-            if PROGRAM in " ".join(process.cmdline()) and process.ppid() not in processes:
+            if PROGRAM in process.cmdline() and process.ppid() not in processes:
                 processes[process.pid] = process
     return list(processes.values())
 
