@@ -10,12 +10,13 @@ from pathlib import Path
 from tests.conftest import ROOT, require
 
 FOLDER = ROOT / "var" / "peer-packages"
-# without what they ask for: the rest is in our own environment
+# without what they ask for, except what our own environment lacks
 PACKAGES = (
     "backtrader==1.9.78.123",
     "loguru==0.7.3",
     "optopsy==2.2.0",
     "peewee==4.5.3",
+    "tzlocal==5.3.1",
     "vnpy==4.5.0",
     "vnpy_postgresql==1.1.2",
 )
