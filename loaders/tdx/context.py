@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import psycopg
 
     from loaders.engine.load import Load
+    from loaders.tdx.actions import ActionSet
     from loaders.tdx.client.xdxr import QuoteServers
-    from loaders.tdx.files.actions_csv import ActionSet
     from loaders.tdx.files.folder import Folder
     from loaders.tdx.files.gbbq import Gbbq
     from loaders.tdx.lost_events import LostEvents

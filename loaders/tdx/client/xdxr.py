@@ -19,8 +19,8 @@ import orjson
 
 from loaders.engine.outcome import SourceGone
 from loaders.landing.rejects import Rejected
-from loaders.tdx.files import actions_csv
-from loaders.tdx.files.actions_csv import ActionSet, CorporateAction, Refused
+from loaders.tdx import actions
+from loaders.tdx.actions import ActionSet, CorporateAction, Refused
 from loaders.trading_time import FIRST_CHINESE_DAY
 from quotemill.errors import UpstreamError
 
@@ -43,9 +43,7 @@ COUNT_FIELDS = {"houzongguben": "total_shares_10k", "panhouliutong": "float_shar
 def build_actions(code: str, answer: Sequence[Mapping[str, Any]]) -> ActionSet:
     """Corporate actions of a code; it is covered if the answer has rows, all good."""
     good, bad = read_answer(code, answer)
-    return ActionSet(
-        actions_csv.number_rows(good), bad, frozenset([code] if good and not bad else ())
-    )
+    return ActionSet(actions.number_rows(good), bad, frozenset([code] if good and not bad else ()))
 
 
 def read_answer(
@@ -66,7 +64,7 @@ def read_answer(
 
 def _action(code: str, row: Mapping[str, Any]) -> CorporateAction:
     category = row["category"]
-    if category not in actions_csv.CATEGORIES:
+    if category not in actions.CATEGORIES:
         raise Refused("category", "must be a whole number from 1 to 14")
     try:
         day = date(row["year"], row["month"], row["day"])
@@ -75,14 +73,14 @@ def _action(code: str, row: Mapping[str, Any]) -> CorporateAction:
     if day < FIRST_CHINESE_DAY:
         raise Refused("day", f"no exchange traded before {FIRST_CHINESE_DAY}")
     numbers: dict[str, Decimal | None] = {}
-    if category == actions_csv.ADJUSTMENT:
+    if category == actions.ADJUSTMENT:
         for name, column in AMOUNT_FIELDS.items():
             numbers[column] = _exact(row, name, column) or Decimal(0)
     else:
         numbers |= dict.fromkeys(AMOUNT_FIELDS.values(), Decimal(0))
         for name, column in COUNT_FIELDS.items():
             numbers[column] = _exact(row, name, column)
-    if category == actions_csv.SPLIT:
+    if category == actions.SPLIT:
         numbers["split_ratio"] = _exact(row, "suogu", "split_ratio")
         if not numbers["split_ratio"]:
             raise Refused("suogu", "must be above 0 in a row of category 11")
@@ -102,7 +100,7 @@ def _exact(row: Mapping[str, Any], name: str, column: str) -> Decimal | None:
     if not math.isfinite(value) or not 0 <= value < 10**9:
         raise Refused(name, "must be a number from 0 to 10^9")
     shortest = Decimal(np.format_float_positional(np.float32(value), trim="-"))
-    places: int = actions_csv.PRECISION[column][1]
+    places: int = actions.PRECISION[column][1]
     return round(shortest, places)
 
 

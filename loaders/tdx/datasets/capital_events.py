@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.landing.change_feed import touch
 from loaders.landing.rejects import open_rejects, withdraw_settled
+from loaders.tdx.actions import CATEGORIES
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import gbbq
-from loaders.tdx.files.actions_csv import CATEGORIES
 from loaders.tdx.files.gbbq import Gbbq
 from loaders.tdx.files.written import Reading, State, state_in
 from loaders.tdx.lost_events import DATASETS, find_lost_events

@@ -13,9 +13,10 @@ from psycopg.rows import dict_row
 
 from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone, Stopped
 from loaders.landing.rejects import Rejected, open_rejects, withdraw_settled
+from loaders.tdx.actions import ActionSet, CorporateAction
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import gbbq
-from loaders.tdx.files.actions_csv import ActionSet, CorporateAction, read_actions
+from loaders.tdx.files.actions_csv import read_actions
 from loaders.tdx.files.written import Reading, State, state_in
 from loaders.tdx.lost_events import DATASETS
 from loaders.tdx.tables import CORPORATE_ACTION, REJECTED_ROW

@@ -1,33 +1,29 @@
-"""Corporate actions in one form for all sources, and the CSV reader for them.
-
-The TDX service has no route for them. They come from CSV files (docs/datasets/corporate_actions.md
-has the format) or from the TDX quote servers (loaders.tdx.client.xdxr). Every source gives an
-ActionSet. All amounts are per 10 shares and before tax.
-"""
+"""Corporate actions from CSV files (docs/datasets/corporate_actions.md has the format)."""
 
 import csv
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
 import orjson
-import pyarrow as pa
 
 from loaders.landing.rejects import Rejected
-from loaders.tdx.tables import ACTION_AMOUNTS, ACTION_COUNTS, CORPORATE_ACTION
+from loaders.tdx.actions import (
+    ADJUSTMENT,
+    CATEGORIES,
+    PRECISION,
+    SPLIT,
+    ActionSet,
+    CorporateAction,
+    number_rows,
+)
+from loaders.tdx.tables import ACTION_AMOUNTS, ACTION_COUNTS
 from loaders.trading_time import FIRST_CHINESE_DAY
 from quotemill.errors import SettingsError
 
-# column → (total digits, decimals), as the table declares them
-PRECISION = {
-    column.name: (column.type.precision, column.type.scale)
-    for column in CORPORATE_ACTION.schema
-    if pa.types.is_decimal(column.type)
-}
 REQUIRED = (
     "code",
     "ex_date",
@@ -46,62 +42,10 @@ OPTIONAL = (
     "source",
     "notes",
 )
-ADJUSTMENT, SPLIT, CATEGORIES = 1, 11, range(1, 15)
 CODE = re.compile(r"(?:(sh|sz|bj)([0-9]{6})|([0-9]{6})\.(sh|sz|bj))", re.IGNORECASE)
 ISO_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 YES_NO = {"y": True, "n": False, "": None}
-
-
-@dataclass(frozen=True, slots=True)
-class CorporateAction:
-    """One row of raw_tdx.corporate_action, with the table's column names and units.
-
-    seq: counts from 1 within (code, ex_date) in the order of the contents, so the order of the
-        rows in the source does not matter; `numbered` sets it.
-    """
-
-    code: str
-    ex_date: date
-    source: str
-    category: int
-    source_ref: str
-    seq: int = 0
-    cash_per10_yuan: Decimal | None = None
-    bonus_per10: Decimal | None = None
-    transfer_per10: Decimal | None = None
-    bonus_total_per10: Decimal | None = None
-    rights_per10: Decimal | None = None
-    rights_price_yuan: Decimal | None = None
-    split_ratio: Decimal | None = None
-    total_shares_10k: Decimal | None = None
-    float_shares_10k: Decimal | None = None
-    adjusts_price: bool | None = None
-
-    def content(self) -> tuple[object, ...]:
-        """The row's values without its place; equal contents are the same event."""
-        values = (self.category, *(getattr(self, name) for name in PRECISION), self.adjusts_price)
-        return (self.code, self.ex_date, *((v is not None, v or 0) for v in values))
-
-
-@dataclass(frozen=True, slots=True)
-class ActionSet:
-    """Corporate actions that a source has for the requested codes.
-
-    covers: codes whose list is complete; the source has withdrawn a stored row of such a code that
-        is not in `rows`. A code with a rejected row is not covered. No code is covered if a
-        rejected row has an unreadable code.
-    unknown_columns: 'file: column' of the columns that are not read.
-    """
-
-    rows: list[CorporateAction]
-    rejected: list[Rejected] = field(default_factory=list)
-    covers: frozenset[str] = frozenset()
-    unknown_columns: tuple[str, ...] = ()
-
-
-class Refused(Exception):
-    """A row that cannot be true; args: field, rule."""
 
 
 class _BadRow(Exception):
@@ -144,16 +88,6 @@ def read_actions(source: Path, codes: Sequence[str]) -> ActionSet:
         covers=frozenset() if None in doubtful else frozenset(wanted - doubtful),
         unknown_columns=tuple(unknown),
     )
-
-
-def number_rows(rows: Sequence[CorporateAction]) -> list[CorporateAction]:
-    """The rows sorted by code, day and content, with `seq` set."""
-    result: list[CorporateAction] = []
-    for row in sorted(rows, key=CorporateAction.content):
-        last = result[-1] if result else None
-        again = last is not None and (last.code, last.ex_date) == (row.code, row.ex_date)
-        result.append(replace(row, seq=last.seq + 1 if again and last else 1))
-    return result
 
 
 def _list_files(path: Path) -> list[Path]:

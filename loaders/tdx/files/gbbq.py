@@ -21,8 +21,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from loaders.landing.rejects import Rejected
-from loaders.tdx.files import actions_csv
-from loaders.tdx.files.actions_csv import ActionSet, CorporateAction, Refused
+from loaders.tdx import actions
+from loaders.tdx.actions import ActionSet, CorporateAction, Refused
 from loaders.tdx.files.vipdoc import read_days
 from loaders.tdx.files.written import State, read_content
 from loaders.tdx.tables import CAPITAL_EVENT
@@ -40,7 +40,7 @@ _RECORD = np.dtype(
     [("market", "u1"), ("code", "S7"), ("day", "<u4"), ("category", "u1"), ("values", "<f4", 4)]
 )
 _COLUMNS = {name: CAPITAL_EVENT.schema.field(name).type for name in VALUES}
-ADJUSTING = (actions_csv.ADJUSTMENT, actions_csv.SPLIT)
+ADJUSTING = (actions.ADJUSTMENT, actions.SPLIT)
 # the four values of a dividend in order; a split has its ratio in the third value
 _AMOUNTS = ("cash_per10_yuan", "rights_price_yuan", "bonus_total_per10", "rights_per10")
 _RATIO = "value3"
@@ -204,14 +204,14 @@ def _action_set(code: str, rows: Sequence[dict[str, Any]], *, is_whole: bool) ->
             payload = orjson.dumps(row | {"ex_date": day}, default=str).decode()
             rejected.append(Rejected(key, name, rule, str(row.get(name, key)), payload))
     return ActionSet(
-        actions_csv.number_rows(list(good.values())),
+        actions.number_rows(list(good.values())),
         rejected,
         frozenset([code]) if is_whole and not rejected else frozenset(),
     )
 
 
 def _action(row: dict[str, Any]) -> CorporateAction:
-    is_split = row["category"] == actions_csv.SPLIT
+    is_split = row["category"] == actions.SPLIT
     amounts: dict[str, Any] = dict.fromkeys(_AMOUNTS, Decimal(0))
     if is_split and not row[_RATIO] > 0:
         raise Refused(_RATIO, "must be above 0 in a row of category 11")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from loaders.tdx.files.actions_csv import PRECISION, ActionSet, read_actions
+from loaders.tdx.actions import PRECISION, ActionSet
+from loaders.tdx.files.actions_csv import read_actions
 from quotemill.errors import SettingsError
 
 HEADER = (

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from loaders.tdx.actions import PRECISION
 from loaders.tdx.client.xdxr import read_answer
-from loaders.tdx.files.actions_csv import PRECISION
 
 FIELDS = (
     "fenhong",
