@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 
 from loaders.warehouse import citus
-from loaders.warehouse.postgres import unless_locked
+from loaders.warehouse.lock import unless_locked
 from quotemill.errors import SettingsError
 
 if TYPE_CHECKING:  # its module imports pyarrow
@@ -55,16 +55,13 @@ def is_distributed(conn: psycopg.Connection, table: str) -> bool:
 
 
 def distribute_empty(
-    conn: psycopg.Connection, tables: Iterable["LandedTable"], history: Collection[str] = ()
+    conn: psycopg.Connection, tables: Sequence["LandedTable"], history: Collection[str]
 ) -> None:
     """Distribute the landed tables that are local and have no row yet.
 
     Those with rows stay local: see `warehouse distribute`. In the caller's transaction. Raises
     SettingsError where one is to keep its `history`.
     """
-    if citus.find_version(conn) is None:
-        return
-    tables = list(tables)
     if both := [t.qualified for t in tables if is_distributable(t) and t.qualified in history]:
         raise SettingsError(
             f"setting history.keep: {', '.join(both)} is distributed by Citus, where old versions "
@@ -114,12 +111,7 @@ def add_codes(conn: psycopg.Connection, codes: Sequence[str]) -> None:
     )
 
 
-def codes_sql(conn: psycopg.Connection, table: "LandedTable", values: str = "%(codes)s") -> str:
-    """The relation c (code) of given codes, from which a statement reads a table code by code."""
-    return codes_relation(is_distributed=is_distributed(conn, table.qualified), values=values)
-
-
-def codes_relation(*, is_distributed: bool, values: str = "%(codes)s") -> str:
+def relate_codes(values: str, *, is_distributed: bool) -> str:
     """The relation c (code) of given codes.
 
     For a distributed table it lacks the codes that no such table has ever had.

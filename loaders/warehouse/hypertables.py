@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import sql
 
-from loaders.warehouse.postgres import unless_locked
+from loaders.warehouse.lock import unless_locked
 from loaders.warehouse.sql_files import read_sql
 from quotemill.warehouse.schemas import has_relation
 

@@ -5,7 +5,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing
 from typing import Any
 
@@ -20,6 +20,7 @@ LOCK = "quotemill:load:"  # and the lane: what the advisory lock is the hash of
 QUEUE_POLL = 0.5  # seconds between two tries while waiting for a lock
 RETAKE_TRIES = 10  # at a lock that a broken connection of ours may still hold
 WATCH_POLL = 1.0  # seconds between two checks for a cancel from another terminal
+BRIEFLY = "1s"  # that we may wait for a table in use, as others wait behind us
 
 
 def is_held(name: str) -> str:
@@ -228,3 +229,16 @@ def load_lock(
                 queue(f"waiting: {held}")
                 said = True
             time.sleep(QUEUE_POLL)
+
+
+@contextlib.contextmanager
+def unless_locked(conn: psycopg.Connection) -> Iterator[None]:
+    """A part of the caller's transaction that is skipped where others hold what it locks.
+
+    Every command prepares the warehouse, and none waits for an import.
+    """
+    [(timeout,)] = conn.execute("select current_setting('lock_timeout')")
+    with contextlib.suppress(psycopg.errors.LockNotAvailable), conn.transaction():
+        conn.execute("select set_config('lock_timeout', %s, true)", (BRIEFLY,))
+        yield
+        conn.execute("select set_config('lock_timeout', %s, true)", (timeout,))

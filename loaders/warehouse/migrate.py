@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 
 import psycopg
 
-from loaders.warehouse import distribution, hypertables, migration_files
+from loaders.warehouse import migration_files
+from loaders.warehouse.editions import find_edition
 from loaders.warehouse.history import prepare_history
 from loaders.warehouse.ownership import claim_schemas, owned_schemas
 from loaders.warehouse.tables import LandedTable, create_indexes, create_tables
@@ -37,8 +38,7 @@ def prepare(
             put_setting(conn, key, value)
         create_tables(conn, tables)
         prepare_history(conn, warehouse.history, tables)
-        hypertables.make_of_empty(conn, tables)
-        distribution.distribute_empty(conn, tables, warehouse.history)
+        find_edition(conn).convert_empty(conn, tables, warehouse.history)
         for table in tables:
             create_indexes(conn, table)
 

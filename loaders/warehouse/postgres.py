@@ -1,13 +1,9 @@
 """Opening the warehouse of the settings, whose embedded server is started if need be."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-import psycopg
-
 from loaders.settings import Settings
-from loaders.warehouse import citus, timescale
+from loaders.warehouse.editions import find_edition
 from loaders.warehouse.embedded import server as embedded
 from quotemill.errors import SettingsError
 from quotemill.warehouse.address import build_address, label_address, parse_address
@@ -29,7 +25,6 @@ NO_TIMEOUTS = f"""
     where current_setting(name, true) is not null
 """
 NO_TIMEOUTS_ONCE = NO_TIMEOUTS.replace("false", "true")  # until the transaction ends
-PASSING = "1s"  # that we may wait for a table in use, as others wait behind us
 
 
 def open_warehouse(settings: Settings, *, start: bool = True) -> Warehouse:
@@ -56,8 +51,7 @@ def open_warehouse(settings: Settings, *, start: bool = True) -> Warehouse:
                 hint=f"point {warehouse.origin} at a newer server, or remove it to use the "
                 "embedded one",
             )
-        timescale.find(connection)
-        citus.find_version(connection)
+        find_edition(connection)
         # what libpq took from ~/.pgpass, PG* variables or its defaults must reach dlt and dbt too
         used = {"host": info.host, "port": str(info.port), "user": info.user}
         used |= {"dbname": info.dbname, "password": info.password}
@@ -101,16 +95,3 @@ def _open_embedded(settings: Settings, start: bool) -> Warehouse:
         admits_reader=settings.server.address is not None,
         history=settings.history.tables,
     )
-
-
-@contextmanager
-def unless_locked(conn: psycopg.Connection) -> Iterator[None]:
-    """A part of the caller's transaction that is skipped where others hold what it locks.
-
-    Every command prepares the warehouse, and none waits for an import.
-    """
-    [(timeout,)] = conn.execute("select current_setting('lock_timeout')")
-    with suppress(psycopg.errors.LockNotAvailable), conn.transaction():
-        conn.execute("select set_config('lock_timeout', %s, true)", (PASSING,))
-        yield
-        conn.execute("select set_config('lock_timeout', %s, true)", (timeout,))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import psycopg
 
-from loaders.warehouse.distribution import CODES, codes_relation, is_distributed
+from loaders.warehouse.distribution import CODES, is_distributed, relate_codes
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
 
@@ -91,7 +91,7 @@ def _list_recent_unmatched_codes(conn: psycopg.Connection, landed: str, built: s
     [(oldest,)] = conn.execute(f"select min(trade_date) from {landed}".encode())
     recent: set[str] = set()
     for table, since in ((landed, date.min), (built, oldest)):
-        relation = codes_relation(is_distributed=is_distributed(conn, table), values="%s")
+        relation = relate_codes("%s", is_distributed=is_distributed(conn, table))
         rows = conn.execute(
             f"select c.code from {relation} where exists (select 1 from {table} as t "
             "where t.code = c.code and t.trade_date >= %s)".encode(),

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from loaders.landing.editions.plain import PlainTable
 from loaders.landing.staging import list_keys
 from loaders.landing.target import LATEST, Target
-from loaders.warehouse.distribution import add_codes, codes_relation, is_distributed
+from loaders.warehouse.distribution import add_codes, is_distributed, relate_codes
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class DistributedTable(PlainTable):
     """A table on the nodes of Citus."""
 
     def codes_relation(self) -> str:
-        return codes_relation(is_distributed=True, values="%s")
+        return relate_codes("%s", is_distributed=True)
 
 
 def find_distributed(

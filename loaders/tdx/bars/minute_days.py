@@ -19,7 +19,7 @@ from loaders.tdx.bars.tick_days import DayBar
 from loaders.tdx.queries import query
 from loaders.tdx.tables import KLINE_MINUTE
 from loaders.trading_time import close_of
-from loaders.warehouse.distribution import codes_sql
+from loaders.warehouse.editions import find_edition
 
 # share of a day's volume, which is a sum of many single floats
 SUM_TOLERANCE = 1e-4
@@ -123,12 +123,14 @@ def _read_ending(
 
 
 def _ending_query(conn: psycopg.Connection) -> str:
-    return query("ending_minutes", codes=codes_sql(conn, KLINE_MINUTE)).decode()
+    return query(
+        "ending_minutes", codes=find_edition(conn).relate_codes(conn, KLINE_MINUTE)
+    ).decode()
 
 
 def _read_newest_days(conn: psycopg.Connection, codes: Sequence[str]) -> list[tuple[str, Stored]]:
     sums = ", ".join(f"coalesce(sum(k.{name}), 0)::bigint as {name}" for name in NUMBERS)
-    keys = codes_sql(conn, KLINE_MINUTE, "%s")
+    keys = find_edition(conn).relate_codes(conn, KLINE_MINUTE, "%s")
     rows = conn.execute(query("newest_minute_days", sums=sums, codes=keys), (list(codes),))
     return [(code, Stored(day, count, tuple(sums))) for code, day, count, *sums in rows]
 

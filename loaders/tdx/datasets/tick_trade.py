@@ -26,7 +26,7 @@ from loaders.tdx.missing_datasets import Absence, is_empty
 from loaders.tdx.queries import query
 from loaders.tdx.tables import KLINE_DAILY, TICK_TRADE
 from loaders.trading_time import SHANGHAI
-from loaders.warehouse.distribution import codes_sql, is_distributed
+from loaders.warehouse.editions import find_edition
 
 ROUTE = "/api/trade-history/full"
 BY_DAY = "/api/minute-trade-all"
@@ -65,10 +65,11 @@ def read_due_days(
 
     From `again_from` on, days with final ticks are due too.
     """
-    if is_distributed(conn, TICK_TRADE.qualified):
-        text = query("due_tick_days_on_nodes", codes=codes_sql(conn, TICK_TRADE))
-    else:
-        text = query("due_tick_days")
+    edition = find_edition(conn)
+    text = query(
+        edition.name_query(conn, TICK_TRADE, "due_tick_days"),
+        codes=edition.relate_codes(conn, TICK_TRADE),
+    )
     rows = conn.execute(
         text,
         {

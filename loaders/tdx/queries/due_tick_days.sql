@@ -1,6 +1,6 @@
 -- LIMIT keeps the planner from joining whole tables of bars and ticks instead
 select k.code, k.trade_date, k.low, k.high, k.volume, s.hands, s.ticks, s.answered_on
-from unnest(%(codes)s::text[]) as c (code)
+from {codes}
 cross join lateral (
     select b.code, b.trade_date, b.low, b.high, b.volume
     from raw_tdx.kline_daily as b

@@ -118,7 +118,9 @@ def test_a_home_whose_data_were_elsewhere_gets_no_empty_warehouse(
     empty_home.mkdir(exist_ok=True)
     pointer = empty_home / "postgres.place"
     pointer.write_text("0123456789abcdef\n")
-    with pytest.raises(SettingsError, match="was in /var/lib/quotemill/0123456789abcdef") as refused:
+    with pytest.raises(
+        SettingsError, match="was in /var/lib/quotemill/0123456789abcdef"
+    ) as refused:
         open_at(empty_home)
     assert f"mv /var/lib/quotemill/0123456789abcdef/postgres {empty_home}" in refused.value.hint
     with pytest.raises(SettingsError):
