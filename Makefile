@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 TOOLS := $(VENV)/.installed-tools
 
 .PHONY: install dagster demo test test-e2e test-faults lint lint-sql lint-types format docs
-.PHONY: bench bench-peers soak clean
+.PHONY: bench soak clean
 .DEFAULT_GOAL := demo
 
 $(STAMP): requirements.lock pyproject.toml
@@ -85,10 +85,6 @@ docs: $(TOOLS)
 
 bench: $(TOOLS)
 	$(BIN)/python -m tests.benchmarks
-
-# beside the save calls of other projects, whose environments are made at first use
-bench-peers: $(TOOLS)
-	$(BIN)/python -m tests.benchmarks --only ticks peers frames tdx2db
 
 soak: $(TOOLS)
 	$(BIN)/python -m pytest -n 2 --durations=10 --timeout=0 -m soak

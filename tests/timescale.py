@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-import psycopg
-
 from loaders.warehouse.embedded import binaries
 from tests.homes import new_home
 
@@ -57,18 +55,6 @@ def apache_server() -> Iterator[str]:
             yield f"postgresql://postgres@/postgres?host={quote(str(place), safe='')}&port=5432"
         finally:
             binaries.run_as(account, [*control, "-m", "immediate", "stop"], capture_output=True)
-
-
-def server_name(conn: psycopg.Connection) -> str:
-    """The versions of a server, as a page of figures names them."""
-    [(version, extension, license)] = conn.execute(
-        "select current_setting('server_version'), "
-        "(select extversion from pg_extension where extname = 'timescaledb'), "
-        "current_setting('timescaledb.license', true)"
-    )
-    edition = "community edition" if license == "timescale" else "Apache edition"
-    name = f"PostgreSQL {version.split()[0]}"
-    return f"{name} with TimescaleDB {extension} ({edition})" if extension else name
 
 
 def _reachable(account: binaries.Account | None, home: Path) -> Path:

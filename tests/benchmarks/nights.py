@@ -20,12 +20,13 @@ from loaders.sandbox.tdx.client_files import encode_gbbq
 from loaders.tdx.files import gbbq
 from loaders.trading_time import published_days
 from loaders.warehouse.embedded import server as embedded
-from tests.benchmarks import databases
-from tests.benchmarks.commands import Home
+from tests.benchmarks.builds import Home
+from tests.benchmarks.loads import settle
 from tests.benchmarks.page import Aim, at_most, paragraph, table
-from tests.benchmarks.real_market import MADE_UP, REAL, read_records, write_real_market
 from tests.client_folder import RECORD, write_folder
+from tests.real_market import read_records, write_real_market
 
+REAL, MADE_UP = "real", "made up"  # markets
 TITLE = "From a client's folder to adjusted prices"
 LOAD, BUILD, EMPTY = "load", "first build", "an empty night"
 PRICES = "folder to adjusted, weekly and monthly prices"
@@ -121,7 +122,7 @@ def measure_market(home: Home, client: Path, codes: list[str], *, repeats: int) 
 
     with await_tables(home.dsn, PRICE_TABLES) as seconds_to_prices:
         load, build = change(days[0])
-    databases.settle(home.dsn)  # else the server cleans up beside what is measured next
+    settle(home.dsn)  # else the server cleans up beside what is measured next
     seconds: dict[str, tuple[float, ...]] = {
         LOAD: (load,),
         BUILD: (build,),

@@ -11,10 +11,12 @@ from typing import NamedTuple
 
 import psycopg
 
-from tests.benchmarks.processes import ROOT
-
+ROOT = Path(__file__).parents[2]
 TITLE = "# Benchmarks"
-HEAD = "Medians, written by `make bench` (see CONTRIBUTING.md). Machines differ: read the ratios."
+HEAD = (
+    "Medians, written by `make bench` (see CONTRIBUTING.md). Machines differ: read the ratios. A "
+    "section names the commit whose programs measured it."
+)
 AIMS = "Aims"
 MET, MISSED = "met", "**missed**"
 

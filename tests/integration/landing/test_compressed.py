@@ -19,7 +19,7 @@ from loaders.landing.rejects import rejected_rows
 from loaders.tdx.tables import KLINE_MINUTE, TICK_TRADE
 from loaders.warehouse import migrate
 from loaders.warehouse.tables import Batch, LandedTable
-from tests.benchmarks.rows import minutes
+from tests.bars import minutes
 from tests.declared import conform
 from tests.integration.landing.conftest import LandingBench
 

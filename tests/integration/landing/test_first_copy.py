@@ -11,7 +11,7 @@ from loaders.landing import first_copy, landed_file
 from loaders.tdx.tables import KLINE_DAILY, REJECTED_ROW
 from loaders.warehouse import migrate
 from loaders.warehouse.tables import Batch, LandedTable
-from tests.benchmarks.rows import bars
+from tests.bars import bars
 from tests.integration.landing.conftest import LandingBench
 
 ROWS = "select * from raw_tdx.kline_daily order by code, trade_date"

@@ -18,7 +18,7 @@ from loaders.warehouse.lock import load_lock
 from loaders.warehouse.tables import Batch, LandedTable, landed_table
 from orchestration.checks import doctor
 from quotemill.warehouse.postgres import Warehouse
-from tests.benchmarks.rows import bars
+from tests.bars import bars
 from tests.integration.landing.conftest import LandingBench
 
 BARS = landed_table(

@@ -1,9 +1,9 @@
-"""The benchmarks' market of real bars and events: every copy equals its original."""
+"""A market of real bars and events: every copy equals its original."""
 
 from pathlib import Path
 
 from loaders.tdx.files import gbbq, tnf
-from tests.benchmarks.real_market import write_real_market
+from tests.real_market import write_real_market
 
 
 def test_copies_have_the_bars_events_and_names_of_their_originals(

@@ -4,9 +4,11 @@ Loads and builds are our own commands, started as a user starts them.
 """
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,10 +23,8 @@ import psycopg
 
 from loaders.sandbox.world.actions import Action, actions_csv
 from loaders.sandbox.world.market import DEFAULT_END, exchange_days
-from tests.benchmarks import databases
-from tests.benchmarks.commands import Home
-from tests.benchmarks.page import Aim, at_most, paragraph, table
-from tests.benchmarks.processes import ROOT
+from tests.benchmarks.loads import database, settle
+from tests.benchmarks.page import ROOT, Aim, at_most, paragraph, table
 
 TITLE = "A full build, one new day, one new event"
 DATASETS = ("kline_daily", "minute_1m", "corporate_actions")
@@ -52,6 +52,32 @@ Figures: TypeAlias = dict[str, float]  # load and build in seconds, rows written
 
 
 @dataclass(frozen=True)
+class Home:
+    """A home, the warehouse and the settings of the commands."""
+
+    folder: Path
+    dsn: str
+    settings: Mapping[str, str]
+
+    def run(self, program: str, *arguments: str, **settings: str) -> float:
+        """Run `quotemill` or `loaders`; return its seconds. Raises RuntimeError."""
+        env = os.environ | {
+            "QUOTEMILL_WAREHOUSE_URL": self.dsn,
+            "QUOTEMILL_HOME": str(self.folder),
+            "DBT_PROFILES_DIR": str(self.folder / "profiles"),
+            **self.settings,
+            **settings,
+        }
+        command = [str(Path(sys.executable).parent / program), *arguments]
+        started = time.perf_counter()
+        done = subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True)
+        seconds = time.perf_counter() - started
+        if done.returncode:
+            raise RuntimeError(f"{program} {arguments[:3]} failed: {done.stderr[-2000:]}")
+        return seconds
+
+
+@dataclass(frozen=True)
 class Pipeline:
     """A simulated market, an empty database, and the commands between them."""
 
@@ -64,7 +90,7 @@ class Pipeline:
 
     def change(self, minute_days: int, *datasets: str) -> Figures:
         """Load and build; seconds of each, rows written by both, rows read by the build."""
-        databases.settle(self.home.dsn)
+        settle(self.home.dsn)
         written = self._count(WRITTEN)
         as_of = ("--as-of", f"{self._ask('GET', 'state')['clock']}+08:00")
         options = [f"--dataset={name}" for name in datasets]
@@ -106,7 +132,7 @@ def pipeline(server: str, scratch: Path, size: Size) -> Iterator[Pipeline]:
         assert process.stdout is not None
         ready = process.stdout.readline().replace("control=", "")
         service, control = (part for part in ready.split() if "://" in part)
-        with databases.database(server) as dsn:
+        with database(server) as dsn:
             settings = {
                 "QUOTEMILL_TDX__BASE_URL": service,
                 "QUOTEMILL_TDX__CORPORATE_ACTIONS": str(actions),

@@ -1,10 +1,5 @@
-"""A desktop client's folder of real bars and events, its stocks repeated under other codes.
+"""A desktop client's folder of real bars and events, its stocks repeated under other codes."""
 
-python -m tests.benchmarks.real_market FOLDER [--stocks N]
-"""
-
-import argparse
-import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -12,11 +7,9 @@ from pathlib import Path
 
 from loaders.sandbox.tdx.client_files import Record, encode_gbbq
 from loaders.tdx.files import gbbq, tnf
-from tests.benchmarks.processes import ROOT
 
-SOURCE = ROOT.parent / "shared" / "data" / "client"
+SOURCE = Path(__file__).parents[2] / "shared" / "data" / "client"
 STOCKS = 3_120  # 4.1 M bars
-REAL, MADE_UP = "real", "made up"  # markets that parts measure
 BOARDS = ("sh60", "sz00", "sz30")
 LIST = tnf.FILES["sz"].older
 
@@ -94,17 +87,3 @@ def _copy_list(content: bytes, twins: dict[str, list[str]]) -> bytes:
         for record in records
         for code in twins.get(f"sz{record[:6].decode()}", ())
     )
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.real_market")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--stocks", type=int, default=STOCKS)
-    options = parser.parse_args()
-    codes = write_real_market(options.folder, options.stocks)
-    print(f"{options.folder}: {len(codes):,} stocks")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

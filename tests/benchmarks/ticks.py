@@ -1,4 +1,4 @@
-"""A day of ticks from frame to readable: our two ways, QuestDB's bare client, another adapter."""
+"""A day of ticks from frame to readable: our two ways, and QuestDB's bare client."""
 
 import random
 import tempfile
@@ -13,7 +13,6 @@ from statistics import median
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import questdb
 
 from loaders.ticks.questdb import server as questdb_server
@@ -25,27 +24,21 @@ from loaders.ticks.tables import MAIN_TICKS
 from quotemill.ticks.columns import DayKey
 from quotemill.ticks.questdb_http import Address, QuestdbHttp, StoreError
 from tests.benchmarks.page import Aim, at_least, paragraph, table
-from tests.benchmarks.peers import running_peer
 from tests.ticks import day_of_ticks
 
 TITLE = "Ticks into QuestDB"
-STAGE, ILP, CLIENT, ADAPTER = "stage", "ilp", "client", "vnpy_questdb"
+STAGE, ILP, CLIENT = "stage", "ilp", "client"
 DAY, DAYS = "write_day", "write_days"
-ADAPTER_DAYS = "vnpy_questdb, all days"
 WARM = 4  # rounds before those that count: the server's compilers above all
 SYMBOLS = [name for name in MAIN_TICKS.names if MAIN_TICKS.questdb_type(name) == "SYMBOL"]
 # neither side waits for the disk
 SETTINGS = QuestdbSettings(port=0, fsync=False)
-# the adapter uses PostgreSQL's protocol too, and sends no password over HTTP
-OPEN = {"pg.enabled": "true", "pg.net.bind.to": "127.0.0.1:0", "http.user": "", "http.password": ""}
 NAMES = {
     CLIENT: "QuestDB's client: a pandas frame",
     STAGE: "**the stage**: a Parquet file, one INSERT",
     ILP: "**ILP**: the client, our check of types",
     DAY: "`write_day` by the stage, all its checks",
     DAYS: "**`write_days`**, one transaction, all checks",
-    ADAPTER: "vnpy_questdb 1.0.0, a call for each day",
-    ADAPTER_DAYS: "vnpy_questdb 1.0.0, one call for all",
 }
 Save = Callable[[pa.Table], float]  # seconds from the frame until readers see it
 SaveAll = Callable[[list[pa.Table]], float]
@@ -78,7 +71,6 @@ def compare_paths(
     folder: Path,
     *,
     rounds: int,
-    with_peer: bool,
     say: Callable[[str], None],
     day_rows: int = 60_000,
     small_rows: int = 1_000,
@@ -87,10 +79,8 @@ def compare_paths(
     """Save a day a round by each path, then `small_days` varieties' days of `small_rows`."""
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder)))
-        address = questdb_server.start(home / "questdb", SETTINGS, conf=OPEN if with_peer else None)
+        address = questdb_server.start(home / "questdb", SETTINGS)
         stack.callback(questdb_server.remove, home / "questdb")
-        if with_peer:
-            address = Address(address.url)
         store = QuestdbStore(lambda: address, SETTINGS, label="bench")
         stack.callback(store.close)
         store.prepare()
@@ -100,12 +90,6 @@ def compare_paths(
             DAY: lambda day: _seconds(lambda: store.write_day(day)),
             CLIENT: stack.enter_context(_client(address)),
         }
-        if with_peer:
-            log = (home / "questdb" / "server.log").read_text()
-            pg_port = log.rpartition("pg-server listening on 127.0.0.1:")[2].split()[0]
-            ports = (address.url.rpartition(":")[2], pg_port)
-            save = stack.enter_context(running_peer(ADAPTER, home, *ports))
-            paths[ADAPTER] = lambda day: _save_file(save, home, day)
         each = {name: partial(_save_each, save) for name, save in paths.items()}
         whole, small = Results(day_rows), Results(small_rows)
         warm = min(WARM, rounds)
@@ -113,8 +97,6 @@ def compare_paths(
             results = whole if number >= 0 else Results(day_rows)
             results.save(each, [_day(day_rows, number)], number)
         together: dict[str, SaveAll] = each | {DAYS: partial(_save_together, store)}
-        if with_peer:
-            together[ADAPTER_DAYS] = lambda days: paths[ADAPTER](pa.concat_tables(days))
         for number in range(-warm, rounds):
             results = small if number >= 0 else Results(small_rows)
             days = [_day(small_rows, number, n) for n in range(small_days)]
@@ -157,11 +139,6 @@ def _save_together(store: QuestdbStore, days: list[pa.Table]) -> float:
     if errors:
         raise errors[0]
     return seconds
-
-
-def _save_file(save: Callable[[Path], dict[str, float]], home: Path, day: pa.Table) -> float:
-    pq.write_table(day, home / "peer.parquet")
-    return save(home / "peer.parquet")["seconds"]
 
 
 @contextmanager
@@ -207,30 +184,21 @@ def _create(address: Address, ddl: str) -> None:
 
 def section(results: list[Results]) -> tuple[str, list[Aim]]:
     whole, small = results
-    with_peer = ADAPTER in whole.seconds
     lines = []
-    measures = [CLIENT, ADAPTER] if with_peer else [CLIENT]
     for name in (path for path in NAMES if path in small.seconds):
         cells = [NAMES[name]]
         for size in results:
-            if name in size.seconds:
-                ratios = [f"{size.ratio(name, measure):.2f}" for measure in measures]
-                cells += [f"{size.rate(name):,.0f}", *ratios]
-            else:
-                cells += [""] * (1 + len(measures))
+            measured = name in size.seconds
+            rate = f"{size.rate(name):,.0f}" if measured else ""
+            cells += [rate, f"{size.ratio(name, CLIENT):.2f}" if measured else ""]
         lines.append(cells)
     head = ["path"]
     for size in results:
-        head += [f"{size.rows:,} ticks/s", "× client", *(["× adapter"] if with_peer else [])]
+        head += [f"{size.rows:,} ticks/s", "× client"]
     wanted = [
         at_least("stage", whole.ratio(STAGE, CLIENT), 1.3, "× client"),
         at_least("ILP", whole.ratio(ILP, CLIENT), 0.8, "× client"),
     ]
-    if with_peer:
-        wanted += [
-            at_least("stage", whole.ratio(STAGE, ADAPTER), 4, "× adapter"),
-            at_least("small days together", small.ratio(DAYS, ADAPTER), 10, "× adapter"),
-        ]
     text = (
         f"From an Arrow table until readers see it, on QuestDB {VERSION} without fsync: "
         f"{whole.rows:,} ticks, a day of one series; {small.rows:,} ticks, days of several "

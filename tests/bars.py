@@ -1,21 +1,15 @@
-"""The rows that every write path gets: bars as the TDX loader makes them, from arithmetic."""
+"""Bars as the TDX loader makes them, from arithmetic."""
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from loaders.tdx.tables import KLINE_DAILY, KLINE_MINUTE
-from loaders.warehouse.tables import FILE_NO, LOAD_ID, ROUTE_NO, LandedTable
 from tests.declared import conform
 
-BATCH = 50_000
-DAYS = 2_500
 MINUTES = 240
 FIRST_DAY = date(2010, 1, 4)
 FETCHED = datetime(2024, 1, 2, 8, tzinfo=UTC)
@@ -45,9 +39,6 @@ def minutes(codes: int, first: int, count: int, fetch: int = 0) -> pa.Table:
     return conform(pa.table(shared | own), KLINE_MINUTE)
 
 
-ROWS = {KLINE_DAILY.name: bars, KLINE_MINUTE.name: minutes}
-
-
 def _keys(codes: int, first: int, count: int) -> tuple[Ints, Ints]:
     """Code and time of each row, both as numbers."""
     return (
@@ -74,34 +65,3 @@ def _columns(code: Ints, day: Ints, time: Ints, route: str, fetch: int) -> dict[
         "fetched_at": pa.repeat(fetched, len(code)),
         "is_final": pa.repeat(True, len(code)),
     }
-
-
-def phase_rows(table: str, phase: str, codes: int, days: int) -> pa.Table:
-    """first: whole histories; again: the same, fetched later; new: 1 % of the days (one at least)
-    new, the rest the same."""
-    moved = {"first": 0, "again": 0, "new": max(1, days // 100)}[phase]
-    return ROWS[table](codes, moved, days, fetch=("first", "again", "new").index(phase))
-
-
-def write_files(folder: Path, table: str, codes: int, days: int) -> None:
-    for phase in ("first", "again", "new"):
-        pq.write_table(
-            phase_rows(table, phase, codes, days),
-            folder / f"{phase}.parquet",
-            row_group_size=BATCH,
-        )
-
-
-def stored(rows: pa.Table, table: LandedTable) -> pa.Table:
-    """The rows as the warehouse has them: of one route and file, where these are numbers."""
-    if table.numbered:
-        for name, kind in ((ROUTE_NO, pa.int16()), (FILE_NO, pa.int32())):
-            rows = rows.append_column(name, pa.repeat(pa.scalar(1, kind), rows.num_rows))
-    return rows.select([name for name in table.stored.names if name != LOAD_ID])
-
-
-def batches(path: Path) -> Iterator[pa.Table]:
-    """The rows of a file, 50,000 at a time: no path may hold them all because its input does."""
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(BATCH):
-            yield pa.Table.from_batches([batch])
