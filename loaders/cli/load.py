@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -122,7 +122,7 @@ def run_command(
 
     Example: loaders run tdx --codes sh600000,sz000002; loaders run tq --mode live
     """
-    requested = load_requested(**locals())
+    requested = load_requested(locals())
     if requested is None:
         return
     if any(result.total("rows_new") + result.total("rows_changed") for result in requested[1]):
@@ -132,49 +132,28 @@ def run_command(
 
 
 def load_requested(
-    *,
-    source: str | None,
-    dataset: list[str] | None,
-    codes: str | None,
-    codes_file: Path | None,
-    exchange: str | None,
-    since: str | None,
-    until: str | None,
-    day: str | None,
-    refetch: bool,
-    mode: str,
-    task: str | None,
-    slot: str | None,
-    run_day: bool,
-    symbols: str | None,
-    retry_missed: bool,
-    dry_run: bool,
-    accept_loss: bool,
-    concurrency: int | None,
-    batch_size: int | None,
-    as_of: str | None,
-    verbose: bool,
-    json: bool,
+    given: Mapping[str, Any],
 ) -> tuple[Settings, list[LoadResult]] | None:
-    """Load what the options of `loaders run` ask for; None where it was only previewed."""
-    flags = loads.tuning_flags(source, {"concurrency": concurrency, "batch_size": batch_size})
-    settings = load_settings(**flags)
-    shell.start_logs(settings, verbose)
+    """Load what the options of `run_command` ask for; None where it was only previewed."""
+    source, mode, task = given["source"], given["mode"], given["task"]
+    dataset, codes, symbols = given["dataset"], given["codes"], given["symbols"]
+    settings = load_settings(
+        **loads.tuning_flags(source, {name: given[name] for name in ("concurrency", "batch_size")})
+    )
+    shell.start_logs(settings, given["verbose"])
     if source is not None:
         sources.find(source)
+    flags = ("refetch", "run_day", "retry_missed")
     options = {
-        "exchange": exchange,
-        "date": day,
-        "refetch": "yes" if refetch else None,
-        "slot": slot,
-        "run_day": "yes" if run_day else None,
-        "retry_missed": "yes" if retry_missed else None,
+        **{name: given[name] for name in ("exchange", "slot")},
+        "date": given["day"],
+        **{name: "yes" for name in flags if given[name]},
     }
     if task is not None and mode != "incremental":
         raise UsageError("give one of --task and --mode")
     if symbols is not None and codes is not None:
         raise UsageError("give one of --symbols and --codes")
-    if accept_loss and (source is None or not dataset):
+    if given["accept_loss"] and (source is None or not dataset):
         raise UsageError(
             "--accept-loss needs a source and --dataset",
             hint="loaders run tdx --dataset codes --accept-loss",
@@ -183,16 +162,18 @@ def load_requested(
         source or "",
         mode=task or mode,
         datasets=tuple(dataset) if dataset else None,
-        keys=_symbols(symbols) if symbols is not None else _keys(codes, codes_file, exchange),
-        since=shell.parse_day(since),
-        until=shell.parse_day(until),
+        keys=_symbols(symbols)
+        if symbols is not None
+        else _keys(codes, given["codes_file"], given["exchange"]),
+        since=shell.parse_day(given["since"]),
+        until=shell.parse_day(given["until"]),
         options={name: value for name, value in options.items() if value is not None},
-        accept_loss=accept_loss,
+        accept_loss=given["accept_loss"],
     )
     names = [source] if source else name_configured(settings, "loaders sandbox tdx")
-    at = shell.parse_time(as_of)
-    if dry_run:
-        _print_previews(loads.preview(settings, request, names, at), json)
+    at = shell.parse_time(given["as_of"])
+    if given["dry_run"]:
+        _print_previews(loads.preview(settings, request, names, at), given["json"])
         return None
     results: list[LoadResult] = []
     for name in names:
@@ -232,15 +213,12 @@ def name_configured(settings: Settings, trial: str) -> list[str]:
     return ready
 
 
-RetriedSource = Annotated[
-    str | None, typer.Argument(help="tdx, or the job's number; not needed where one failed")
-]
-RetriedJob = Annotated[int | None, typer.Argument(help="its newest job if absent")]
-
-
 def retry_command(
-    source: RetriedSource = None,
-    job: RetriedJob = None,
+    source: Annotated[
+        str | None,
+        typer.Argument(help="tdx, or the job's number; not needed where one failed"),
+    ] = None,
+    job: Annotated[int | None, typer.Argument(help="its newest job if absent")] = None,
     as_of: AsOf = None,
     verbose: Verbose = False,
     json: JsonFlag = False,
@@ -251,19 +229,20 @@ def retry_command(
 
     Example: loaders retry tdx 12
     """
+    settings, loaded = retry_requested(locals())
+    finish(settings, [loaded], json)
+
+
+def retry_requested(given: Mapping[str, Any]) -> tuple[Settings, LoadResult]:
+    """Load what is left of the job that the options of `retry_command` name."""
     settings = load_settings()
-    finish(settings, [retry(settings, source, job, as_of=as_of, verbose=verbose)], json)
-
-
-def retry(
-    settings: Settings, source: str | None, job: int | None, *, as_of: str | None, verbose: bool
-) -> LoadResult:
-    """Load what is left of a job; without its number of the newest that failed."""
-    shell.start_logs(settings, verbose)
-    source, job = shell.parse_source_and_job(source, job)
+    shell.start_logs(settings, given["verbose"])
+    source, job = shell.parse_source_and_job(given["source"], given["job"])
     request = LoadRequest(source or loads.source_to_retry(settings, job), mode="incremental")
-    at = shell.parse_time(as_of)
-    return loads.try_load(settings, request, reporter, as_of=at, retry=True, retry_job=job)
+    at = shell.parse_time(given["as_of"])
+    return settings, loads.try_load(
+        settings, request, reporter, as_of=at, retry=True, retry_job=job
+    )
 
 
 def finish(settings: Settings, results: list[LoadResult], json: bool) -> None:

@@ -8,10 +8,9 @@ import typer
 
 from loaders import loads
 from loaders.cli import load, shell
-from loaders.cli.shell import AsOf, JsonFlag, Verbose
 from loaders.engine import metrics
 from loaders.engine.result import LoadResult
-from loaders.settings import Settings, load_settings
+from loaders.settings import Settings
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.cli import build
 from orchestration.run import build as builds
@@ -22,7 +21,7 @@ from quotemill.errors import INTERRUPTED, QuotemillError, most_severe
 
 @functools.wraps(load.run_command)  # with its options
 def load_command(**options: Any) -> None:
-    requested = load.load_requested(**options)
+    requested = load.load_requested(options)
     if requested is not None:
         settings, results = requested
         load.print_remaining_work(settings, results)
@@ -39,22 +38,18 @@ load_command.__doc__ = """Load what is asked for, and build what that touched.
     """
 
 
-def retry_command(
-    source: load.RetriedSource = None,
-    job: load.RetriedJob = None,
-    as_of: AsOf = None,
-    verbose: Verbose = False,
-    json: JsonFlag = False,
-) -> None:
-    """Load what is left of a job that failed or was interrupted, and build what that touched.
+@functools.wraps(load.retry_command)
+def retry_command(**options: Any) -> None:
+    settings, loaded = load.retry_requested(options)
+    _build_and_finish(settings, [loaded], {"load": loaded.as_json()}, json=options["json"])
+
+
+retry_command.__doc__ = """Load what is left of a job that failed or was interrupted, and build what that touched.
 
     For any source; without a number of the newest load that failed. `loaders retry` only loads.
 
     Example: quotemill retry 12
     """
-    settings = load_settings()
-    loaded = load.retry(settings, source, job, as_of=as_of, verbose=verbose)
-    _build_and_finish(settings, [loaded], {"load": loaded.as_json()}, json=json)
 
 
 def _build_and_finish(

@@ -13,7 +13,6 @@ import pytest
 import loaders.cli.jobs
 import loaders.cli.load
 import orchestration.cli.jobs
-import orchestration.cli.load
 from loaders.engine.load import Load
 from loaders.engine.progress import Silent
 from loaders.sandbox.tq.world import World
@@ -29,7 +28,7 @@ from tests.integration.ib import bench as ib
 from tests.integration.tdx_load import bench as tdx
 from tests.integration.tq import bench as tq
 
-COMMANDS = (loaders.cli.load, loaders.cli.jobs, orchestration.cli.jobs, orchestration.cli.load)
+COMMANDS = (loaders.cli.load, loaders.cli.jobs, orchestration.cli.jobs)
 
 
 @dataclass

@@ -37,10 +37,11 @@ def test_a_build_that_cannot_start_hides_no_failed_load(
     def fail(*_: Any, **__: Any) -> None:
         raise failure
 
-    for name in ("load_settings", "metrics.record", "load.retry", "open_warehouse", "builds.build"):
+    for name in ("metrics.record", "open_warehouse", "builds.build"):
         monkeypatch.setattr(f"orchestration.cli.load.{name}", lambda *_, **__: loaded)
     monkeypatch.setattr(f"orchestration.cli.load.{place}", fail)
-    monkeypatch.setattr("orchestration.cli.load.load.load_requested", lambda **_: requested)
+    monkeypatch.setattr("orchestration.cli.load.load.load_requested", lambda _: requested)
+    monkeypatch.setattr("orchestration.cli.load.load.retry_requested", lambda _: (None, loaded))
     monkeypatch.setattr("orchestration.cli.load.load.print_remaining_work", lambda *_: None)
 
     with pytest.raises(typer.Exit) as ended:
