@@ -6,7 +6,8 @@ table of the same figures beside it.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from markupsafe import Markup, escape
 
@@ -97,25 +98,35 @@ def _paths(line: Line, top: int, height: int, width: float) -> Iterator[tuple[in
 
 @dataclass(frozen=True)
 class Point:
-    """A value at a time, and the text that a pointer over it shows."""
+    """A value at a time, or at another figure, and the text that a pointer over it shows."""
 
-    at: datetime
+    at: Any  # a datetime, or a float; the same kind in all of a chart
     value: float
     text: str
 
 
-def chart(key: str, title: str, unit: str, series: Mapping[str, Sequence[Point]]) -> Markup:
+def chart(
+    key: str,
+    title: str,
+    unit: str,
+    series: Mapping[str, Sequence[Point]],
+    *,
+    joined: bool = False,
+) -> Markup:
     """Draw values over time, a mark each; series differ by colour and by shape.
 
-    Nothing before there are two times: the tables have the figures.
+    Nothing before there are two times: the tables have the figures. Points that are `joined` by a
+    line have an axis of their own values, which needs no zero.
     """
     points = [point for line in series.values() for point in line]
     if len({point.at for point in points}) < 2:
         return Markup("")
     first, last = min(p.at for p in points), max(p.at for p in points)
-    span = (last - first).total_seconds()
-    least = min(0.0, *(p.value for p in points))
-    most = max(0.0, *(p.value for p in points)) or (0.0 if least else 1.0)
+    least, most = min(p.value for p in points), max(p.value for p in points)
+    if not joined:
+        least, most = min(0.0, least), max(0.0, most)
+    if least == most:
+        most += 1.0
     left, right, top, bottom = 70, WIDTH - 16, 26, 182
     parts = [
         f'<svg viewBox="0 0 {WIDTH} 210" role="img" aria-labelledby="{key}-title">',
@@ -129,16 +140,23 @@ def chart(key: str, title: str, unit: str, series: Mapping[str, Sequence[Point]]
             f"{_short_number(least + part * (most - least))}</text>"
         )
     parts.append(f'<text x="{left - 6}" y="13" text-anchor="end">{escape(unit)}</text>')
-    is_daily = all(point.at.time() == time() for point in points)
-    for share_of_span, label in _time_labels(first, last, is_daily=is_daily):
+    for share_of_span, label in _labels(first, last):
         x = left + (right - left) * share_of_span
         anchor = "start" if share_of_span == 0 else "end" if share_of_span == 1 else "middle"
         parts.append(f'<text x="{x:.1f}" y="204" text-anchor="{anchor}">{label}</text>')
     for number, line in enumerate(series.values()):
         parts.append(f'<g class="s{number % 4}">')
-        for point in line:
-            x = left + (right - left) * (point.at - first).total_seconds() / span
-            y = bottom - (bottom - top) * (point.value - least) / (most - least)
+        places = [
+            (
+                left + (right - left) * ((point.at - first) / (last - first)),
+                bottom - (bottom - top) * (point.value - least) / (most - least),
+            )
+            for point in line
+        ]
+        if joined:
+            steps = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
+            parts.append(f'<path class="line" d="M{steps}"/>' if steps else "")
+        for point, (x, y) in zip(line, places, strict=True):
             parts.append(f"<g><title>{escape(point.text)}</title>{_mark(number, x, y)}</g>")
         parts.append("</g>")
     return Markup("".join([*parts, "</svg>"]))
@@ -152,17 +170,15 @@ def _short_number(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _time_labels(first: datetime, last: datetime, *, is_daily: bool) -> Iterator[tuple[float, str]]:
-    """Places on the time axis, 0 to 1, with labels that differ: days, or minutes of two days."""
-    is_long = last - first > timedelta(days=2)
-    pattern = "%Y-%m-%d" if is_daily or is_long else "%m-%d %H:%M"
+def _labels(first: Any, last: Any) -> Iterator[tuple[float, str]]:
+    """Places on the axis, 0 to 1, with labels that differ: figures, days, minutes of two days."""
+    pattern = "{:.4g}"
+    if isinstance(first, datetime):
+        pattern = "{:%Y-%m-%d}" if last - first > timedelta(days=2) else "{:%m-%d %H:%M}"
     before = ""
     for number in range(_TICKS):
         place = number / (_TICKS - 1)
-        if is_daily:  # a label stands at its day
-            days = (last - first) / timedelta(days=1)
-            place = round(days * place) / days
-        label = f"{first + (last - first) * place:{pattern}}"
+        label = pattern.format(first + (last - first) * place)
         if label != before:
             yield place, label
         before = label

@@ -1,14 +1,11 @@
 """Everything that the page shows, read once."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
-from typing import Any, TypeVar
 
 import psycopg
-from psycopg.rows import dict_row
 
 from loaders import sources
 from loaders.engine.check import Check
@@ -22,13 +19,9 @@ from orchestration.report.space import Space
 from orchestration.run import findings
 from orchestration.run.findings import Finding
 from quotemill.warehouse.postgres import Warehouse
-from quotemill.warehouse.schemas import has_relation
 
-T = TypeVar("T")
 SHOWN = 20  # findings listed for each check
 YEAR = timedelta(days=365)  # some 250 trading days
-VERDICTS = 40  # failed sessions of symbols, the newest
-SMILES = 4  # underlyings, as many as a chart tells apart
 
 
 @dataclass(frozen=True)
@@ -48,11 +41,7 @@ class FindingGroup:
 
 @dataclass(frozen=True)
 class Report:
-    """What the page shows, judged as of `as_of`.
-
-    `verdicts` are sessions of option chains that failed; `smiles` the volatilities of the newest
-    quotes of some underlyings by expiry, `option_days` figures of their sessions.
-    """
+    """What the page shows, judged as of `as_of`."""
 
     as_of: datetime
     since: date
@@ -61,9 +50,6 @@ class Report:
     runs: Runs
     grids: tuple[Grid, ...]
     findings: tuple[FindingGroup, ...]
-    verdicts: tuple[Mapping[str, Any], ...]
-    smiles: tuple[Mapping[str, Any], ...]
-    option_days: tuple[Mapping[str, Any], ...]
     space: Space | None
 
 
@@ -81,46 +67,25 @@ def gather(
     until = now.date() if newest is None or since else min(newest, now.date())
     since = since or until - YEAR
     if warehouse is None:
-        return Report(now, since, "none yet", state, Runs(), (), (), (), (), (), None)
+        return Report(now, since, "none yet", state, Runs(), (), (), None)
     with warehouse.connect() as conn:
         conn.execute("set transaction isolation level repeatable read, read only")
         # the whole market has 650,000 groups of a code and a column: keep them off the disk
         conn.execute("set local work_mem = '64MB'")
         if as_of:
             conn.execute("select set_config('quotemill.as_of', %s, false)", (as_of.isoformat(),))
-        options = warehouse.inner_schema("options")
-        qa = warehouse.inner_schema("qa")
-
-        def read_apart(what: str, read: Callable[[], list[T]]) -> list[T]:
-            """Rows of a part; one that cannot be read is a problem, and costs no other part."""
-            try:
+        grids: list[Grid] = []
+        for name in sources.MODULES:
+            try:  # one that cannot be read is a problem, and costs no other source its grids
                 with conn.transaction():
-                    return read()
+                    grids += coverage.grids(
+                        conn, warehouse, settings, since, now, state.freshness, until, [name]
+                    )
             except psycopg.Error as error:
                 if conn.closed:
                     raise
-                reason = " ".join(str(error).split())
-                text = f"{what} cannot be read: {reason}"
+                text = f"coverage of {name} cannot be read: {' '.join(str(error).split())}"
                 state.problems.append(Check("report", "warn", text, "quotemill findings"))
-                return []
-
-        def read_grids(source: str) -> list[Grid]:
-            return coverage.grids(
-                conn, warehouse, settings, since, now, state.freshness, until, [source]
-            )
-
-        smiles = read_apart(
-            "volatilities of options", lambda: _read_smiles(conn, options, since, now)
-        )
-        symbols = list(dict.fromkeys(row["symbol"] for row in smiles))
-        option_days = read_apart(
-            "sessions of options",
-            lambda: _read_option_days(conn, options, since, now, symbols),
-        )
-        verdicts = read_apart("verdicts on options", lambda: _read_verdicts(conn, qa, since, now))
-        grids: list[Grid] = []
-        for name in sources.MODULES:
-            grids += read_apart(f"coverage of {name}", partial(read_grids, name))
         return Report(
             as_of=now,
             since=since,
@@ -129,9 +94,6 @@ def gather(
             runs=runs.read(conn, datetime.combine(since, datetime.min.time(), UTC), now),
             grids=tuple(grids),
             findings=_group_findings(state.findings),
-            verdicts=tuple(verdicts),
-            smiles=tuple(smiles),
-            option_days=tuple(option_days),
             space=space.read(conn, settings),
         )
 
@@ -157,89 +119,3 @@ def _summarize(check: str, severity: str, group: list[Finding]) -> FindingGroup:
         acknowledged=counts["acknowledged"],
         shown=tuple(group[:SHOWN]),
     )
-
-
-def _read_verdicts(
-    conn: psycopg.Connection, qa: str, since: date, as_of: datetime
-) -> list[dict[str, Any]]:
-    if not has_relation(conn, f"{qa}.qa_option_day"):
-        return []
-    query = f"""
-        select symbol, trade_date, coverage_verdict, delayed_verdict, fallback_verdict, oi_verdict,
-            integrity_verdict, lag_verdict, slot_coverage, delayed_share, fallback_share, oi_share
-        from {qa}.qa_option_day
-        where verdict = 'fail' and trade_date >= %s
-            and trade_date <= (%s at time zone 'America/New_York')::date
-        order by trade_date desc, symbol limit {VERDICTS}
-    """
-    with conn.cursor(row_factory=dict_row) as cur:
-        return cur.execute(query.encode(), (since, as_of)).fetchall()
-
-
-def _read_smiles(
-    conn: psycopg.Connection, options: str, since: date, as_of: datetime
-) -> list[dict[str, Any]]:
-    """Rows by underlying and expiry of the newest session: those with most quotes, at their last.
-
-    Of slot and close view at the same time the slot, when both markets were open.
-    """
-    if not has_relation(conn, f"{options}.skew_25delta"):
-        return []
-    query = f"""
-        with quoted as (
-            select symbol, trade_date, sample_time, trading_class, expiry, dte, quote_count, atm_iv,
-                put_25delta_iv, call_25delta_iv, skew,
-                rank() over (
-                    partition by symbol order by sample_time desc, rollup_source_view desc
-                ) as age
-            from {options}.atm_term_structure
-            left join (
-                select symbol, trade_date, rollup_source_view, sample_time, trading_class, expiry,
-                    put_25delta_iv, call_25delta_iv, skew
-                from {options}.skew_25delta
-            ) as wings
-            using (symbol, trade_date, rollup_source_view, sample_time, trading_class, expiry)
-            where sample_time <= %(as_of)s and trade_date = (
-                select max(trade_date) from {options}.forwards
-                where trade_date >= %(since)s and sample_time <= %(as_of)s
-            )
-        )
-        select * from quoted
-        where age = 1 and symbol in (
-            select symbol from quoted where age = 1
-            group by symbol order by sum(quote_count) desc, symbol limit {SMILES}
-        )
-        order by symbol, expiry, trading_class
-    """
-    with conn.cursor(row_factory=dict_row) as cur:
-        return cur.execute(query.encode(), {"since": since, "as_of": as_of}).fetchall()
-
-
-def _read_option_days(
-    conn: psycopg.Connection, options: str, since: date, as_of: datetime, symbols: Sequence[str]
-) -> list[dict[str, Any]]:
-    """Rows by underlying and session, the newest first: volatilities of its last quotes, ratios."""
-    if not symbols:
-        return []
-    query = f"""
-        select symbol, trade_date, iv_30, iv_60, iv_90, volume_ratio, open_interest_ratio
-        from {options}.put_call_ratios
-        left join (
-            select symbol, trade_date, max(iv) filter (where days = 30) as iv_30,
-                max(iv) filter (where days = 60) as iv_60, max(iv) filter (where days = 90) as iv_90
-            from (
-                select distinct on (symbol, trade_date, days) symbol, trade_date, days, iv
-                from {options}.constant_maturity_iv
-                where trade_date >= %(since)s and sample_time <= %(as_of)s
-                    and symbol = any(%(symbols)s)
-                order by symbol, trade_date, days, sample_time desc, rollup_source_view desc
-            ) as last_quotes
-            group by symbol, trade_date
-        ) as maturities using (symbol, trade_date)
-        where trade_date >= %(since)s and symbol = any(%(symbols)s)
-            and trade_date <= (%(as_of)s at time zone 'America/New_York')::date
-        order by symbol, trade_date desc
-    """
-    with conn.cursor(row_factory=dict_row) as cur:
-        given = {"since": since, "as_of": as_of, "symbols": symbols}
-        return cur.execute(query.encode(), given).fetchall()

@@ -4,7 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, time
+from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -51,12 +51,13 @@ def write(report: Report, path: Path) -> Path:
 
 def render(report: Report) -> str:
     """The whole page as text."""
-    environment = make_environment("orchestration.report", ".")
+    environment = make_environment()
     return environment.get_template("page.html").render(
+        t=str,  # the console translates
         report=report,
+        status=report.status,
         charts=list(_run_charts(report)),
         sizes=list(_size_charts(report)),
-        option_charts=list(_option_charts(report)),
         growth=_measure_growth(report),
         heat_map=drawing.heat_map,
         share=drawing.share,
@@ -67,10 +68,10 @@ def render(report: Report) -> str:
     )
 
 
-def make_environment(package: str, folder: str) -> jinja2.Environment:
-    """Templates of the report or of the console, with the filters of both."""
+def make_environment(*others: jinja2.BaseLoader) -> jinja2.Environment:
+    """The report's templates and `others`, which may include them, with the filters of both."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader(package, folder),
+        loader=jinja2.ChoiceLoader([*others, jinja2.PackageLoader("orchestration.report", ".")]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -124,31 +125,6 @@ def _size_charts(report: Report) -> Iterator[Chart]:
     key, title = "space-chart", "Size of tables"
     if picture := drawing.chart(key, title, "MiB", series):
         yield key, title, picture, list(series)
-
-
-def _option_charts(report: Report) -> Iterator[Chart]:
-    """Charts of volatilities over expiries, of volatilities and ratios over sessions."""
-    smiles, days = report.smiles, report.option_days
-    for key, title, unit, rows, name, factor in (
-        ("terms", "Volatility at the money by expiry", "% a year", smiles, "atm_iv", 100),
-        ("skew", "Skew by expiry: put less call", "% a year", smiles, "skew", 100),
-        ("iv-30", "Volatility of 30 days by session", "% a year", days, "iv_30", 100),
-        ("iv-60", "Volatility of 60 days by session", "% a year", days, "iv_60", 100),
-        ("iv-90", "Volatility of 90 days by session", "% a year", days, "iv_90", 100),
-        ("volume", "Volume of puts over calls", "ratio", days, "volume_ratio", 1),
-        ("interest", "Open interest of puts over calls", "ratio", days, "open_interest_ratio", 1),
-    ):
-        series: dict[str, list[Point]] = defaultdict(list)
-        for row in rows:
-            if row[name] is None:
-                continue
-            value = factor * float(row[name])
-            day = row["expiry"] if rows is smiles else row["trade_date"]
-            shown = f"{value:.1f} %" if factor == 100 else f"{value:.2f}"
-            text = f"{row.get('trading_class', row['symbol'])} {day}: {shown}"
-            series[row["symbol"]].append(Point(datetime.combine(day, time(), UTC), value, text))
-        if picture := drawing.chart(f"{key}-chart", title, unit, series):
-            yield f"{key}-chart", title, picture, list(series)
 
 
 def _measure_growth(report: Report) -> dict[str, str]:

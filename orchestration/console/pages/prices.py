@@ -12,8 +12,8 @@ import psycopg
 import pyarrow as pa
 
 from orchestration.console.context import Console
-from orchestration.console.pages import smiles
 from orchestration.console.pages.site import add_or_explain
+from orchestration.report.drawing import Point, chart
 from quotemill.errors import UsageError
 from quotemill.readers import klines, main_contracts, option_chains
 from quotemill.readers.klines import Adjustment, Frequency
@@ -248,13 +248,15 @@ def gather_options(
         expiries = sorted({row["expiry"] for row in shown["rows"]})
         chosen = expiry if expiry in expiries else expiries[0]
         rows = [row for row in shown["rows"] if row["expiry"] == chosen]
-        series: dict[str, list[tuple[float, float]]] = {"call": [], "put": []}
+        series: dict[str, list[Point]] = {"call": [], "put": []}
         for row in rows:
             if row["iv"] is not None and math.isfinite(row["iv"]):
                 kind = "call" if row["option_right"].startswith("C") else "put"
-                series[kind].append((float(row["strike"]), row["iv"]))
+                strike = float(row["strike"])
+                text = f"{kind} {strike:g}: {row['iv']:.4f}"
+                series[kind].append(Point(strike, row["iv"], text))
         title = f"{symbol} {shown['day']} {chosen}"
-        picture = smiles.draw_smile(series, title)
+        picture = chart("smile", title, "volatility", series, joined=True)
         return {**shown, "expiries": expiries, "expiry": chosen, "rows": rows, "picture": picture}
 
     return add_or_explain(values, draw)

@@ -68,7 +68,7 @@ def name_static(name: str) -> str:
 
 @cache
 def _environment() -> jinja2.Environment:
-    environment = make_environment("orchestration.console", "templates")
+    environment = make_environment(jinja2.PackageLoader("orchestration.console", "templates"))
     environment.filters |= {
         "count": lambda number: f"{number:,f}" if isinstance(number, Decimal) else f"{number:,}",
         "plain": lambda number: f"{number:f}",

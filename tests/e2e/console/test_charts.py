@@ -177,10 +177,10 @@ def test_a_smile_is_a_line_through_the_volatilities_of_the_table(
     url: str, chromium: Browser
 ) -> None:
     page = chromium.open(f"{url}/prices/options?symbol=AAPL")
-    for kind, right in (("call", "C"), ("put", "P")):
-        style = f"getComputedStyle(document.querySelector('.candles path.line.{kind}'))"
+    for group, kind, right in (("s0", "call", "C"), ("s1", "put", "P")):
+        style = f"getComputedStyle(document.querySelector('.{group} path.line'))"
         assert page.ask(f"[{style}.fill, {style}.stroke !== 'none']") == ["none", True]
-        said = page.texts(f".candles circle.{kind} title")
+        said = page.texts(f"svg .{group} g title")
         rows = [row for row in page.table("chain") if row[1] == right]
         assert said == [f"{kind} {row[0]}: {row[5]}" for row in rows]
         assert len(rows) == 5

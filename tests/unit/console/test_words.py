@@ -14,7 +14,8 @@ VALUES = re.compile(r"""words?\.?\w*\s*=\s*\((.*?)\)""", re.DOTALL)
 def read_texts() -> set[str]:
     """Every text that a template or the code about pages passes to `t`, or marks by `_t`."""
     texts: set[str] = set()
-    for path in (PLACE / "templates").glob("*.html"):
+    shared = (PLACE.parent / "report").glob("_*.html")
+    for path in [*(PLACE / "templates").glob("*.html"), *shared]:
         texts |= set(CALLS.findall(path.read_text("utf-8")))
     for path in (PLACE / "pages").glob("*.py"):
         texts |= set(re.findall(r"""\bmark\(\s*"([^"]*)"\s*\)""", path.read_text("utf-8")))

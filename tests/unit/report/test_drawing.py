@@ -2,17 +2,13 @@
 
 import itertools
 import re
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
-from types import SimpleNamespace
-from typing import cast
+from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree
 
 import pytest
 
-from orchestration.report import drawing, page
+from orchestration.report import drawing
 from orchestration.report.drawing import Point
-from orchestration.report.gather import Report
 from orchestration.report.grid import MOST_COLUMNS, MOST_LINES, Grid, Line, split_columns
 from orchestration.report.page import keep_whole
 
@@ -107,12 +103,12 @@ def test_a_chart_says_its_unit_and_each_time_once(hours: int, labels: list[str])
     assert texts == ["0", "549 k", "1.1 M", "rows", *labels]
 
 
-def test_labels_of_daily_figures_stand_at_their_days() -> None:
-    points = [Point(datetime(2024, 5, day, tzinfo=UTC), 1.0, "") for day in (6, 7, 8)]
-    svg = drawing.chart("iv", "Volatility", "% a year", {"A": points})
-    labels = re.findall(r'<text x="([\d.]+)" y="204"[^>]*>([^<]+)<', svg)
-    marks = re.findall(r'<circle cx="([\d.]+)"', svg)
-    assert labels == list(zip(marks, ["2024-05-06", "2024-05-07", "2024-05-08"], strict=True))
+def test_joined_points_are_a_line_over_an_axis_of_their_values() -> None:
+    points = [Point(strike, iv, f"{strike:g}") for strike, iv in ((90.0, 0.3), (110.0, 0.2))]
+    svg = drawing.chart("smile", "A", "volatility", {"call": points, "put": []}, joined=True)
+    assert re.findall('class="line" d="([^"]+)"', svg) == ["M70.0 26.0L984.0 182.0"]
+    texts = [e.text for e in ElementTree.fromstring(svg).iter() if e.tag.endswith("text")]
+    assert texts == ["0.2", "0.25", "0.3", "volatility", "90", "94", "98", "102", "106", "110"]
 
 
 @pytest.mark.parametrize("count", [1, 7, 120, 121, 2500])
@@ -128,32 +124,3 @@ def test_dates_and_options_of_a_text_are_not_broken_and_the_text_is_escaped() ->
     assert text == (
         '&lt;b&gt; ends <span class="d">2026-11-20</span>: `x <span class="d">--new</span>`, sh-1'
     )
-
-
-def test_volatilities_and_ratios_of_options_have_a_chart_each() -> None:
-    days = [date(2026, 11, 24), date(2026, 11, 25)]
-    smiles = [
-        {"symbol": "A", "trading_class": "A", "expiry": day, "atm_iv": 0.2, "skew": skew}
-        for day, skew in zip(days, (-0.01, 0.03), strict=True)
-    ]
-    figures = {"iv_30": 0.2, "iv_60": 0.3, "iv_90": None}
-    ratios = {"volume_ratio": Decimal("0.5"), "open_interest_ratio": Decimal(2)}
-    sessions = [{"symbol": "A", "trade_date": day} | figures | ratios for day in days]
-    report = SimpleNamespace(smiles=smiles, option_days=sessions)
-    charts = {key: picture for key, _, picture, _ in page._option_charts(cast(Report, report))}
-    assert list(charts) == [
-        "terms-chart",
-        "skew-chart",
-        "iv-30-chart",
-        "iv-60-chart",
-        "volume-chart",
-        "interest-chart",
-    ]
-    assert "A 2026-11-24: -1.0 %" in charts["skew-chart"]
-    # the axis goes from -1 to 3
-    assert [text for text in (">-1<", ">1<", ">3<") if text in charts["skew-chart"]] == [
-        ">-1<",
-        ">1<",
-        ">3<",
-    ]
-    assert "A 2026-11-25: 2.00" in charts["interest-chart"]

@@ -156,9 +156,8 @@ def test_the_page_opens_without_errors_or_other_requests(
         "[...document.querySelectorAll('svg')].map(e => [e.getBoundingClientRect().width, "
         "e.querySelectorAll('path, circle').length])"
     )
-    # of builds, stages, retries, sizes, volatilities and two ratios; the loads are of one time, and
-    # two strikes show no skew: no chart
-    assert len(boxes) == len(report.grids) + 7
+    # of builds, stages, retries and sizes; the loads are of one time: no chart
+    assert len(boxes) == len(report.grids) + 4
     assert all(width > 600 and marks > 2 for width, marks in boxes)
 
 
@@ -199,11 +198,6 @@ def test_the_window_ends_at_the_newest_data(
     assert late.since == newest - gather.YEAR
     assert late.grids
     assert all(grid.there for grid in late.grids)
-    # what came after that time is not there, nor are verdicts that need no clock
-    used.execute("update quotemill_intermediate.int_option_days__counted set duplicate_count = 1")
-    early = gather.gather(settings, warehouse, TUESDAY.day, TUESDAY.at(20))
-    assert {row["trade_date"] for row in early.option_days} == {TUESDAY.day}
-    assert {row["trade_date"] for row in early.verdicts} == {TUESDAY.day}
 
 
 def test_the_numbers_of_the_page_equal_the_tables(opened: Page, used: psycopg.Connection) -> None:
@@ -258,33 +252,6 @@ def test_the_numbers_of_the_page_equal_the_tables(opened: Page, used: psycopg.Co
     )
     assert sum(int(row[2].replace(",", "")) for row in opened.table("contracts-lines")) == quotes
     assert quotes
-
-    [(slot, december), (_, january)] = used.execute(
-        "select sample_time, round(100 * atm_iv::numeric, 1) from options.atm_term_structure "
-        "where trade_date = '2026-11-27' and sample_time = '2026-11-27 18:00+00' "
-        "and rollup_source_view = 'intraday' order by expiry"
-    )
-    terms = opened.table("smiles-table")
-    assert [row[:5] for row in terms] == [
-        ["AAPL", "AAPL", "2026-12-18", "21", f"{december}"],
-        ["AAPL", "AAPL", "2027-01-15", "49", f"{january}"],
-    ]
-    assert {row[9] for row in terms} == {f"{slot:%Y-%m-%d %H:%M:%S}"}
-    titles = opened.texts("svg title")
-    assert f"AAPL 2027-01-15: {january} %" in titles
-    # of two sessions
-    for title in (
-        "Volatility at the money by expiry",
-        "Volume of puts over calls",
-        "Open interest of puts over calls",
-    ):
-        assert [text for text in titles if text.startswith(title)], title
-    sessions = used.execute(
-        "select trade_date::text, round(volume_ratio, 2)::text from options.put_call_ratios "
-        "where symbol = 'AAPL' order by 1 desc"
-    )
-    shown = [(row[1], row[5]) for row in opened.table("option-days-table")]
-    assert shown == sessions.fetchall()
 
     [(largest,)] = used.execute(
         "select n.nspname || '.' || c.relname from pg_class as c join pg_namespace as n on "
