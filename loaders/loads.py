@@ -34,7 +34,7 @@ Display = Callable[[], AbstractContextManager[Reporter]]
 
 
 class LoadOptions(TypedDict, total=False):
-    """What else a load takes.
+    """Further arguments of a load.
 
     as_of: replaces the clock
     retry: load what failed of the job `retry_job`, or of the newest one
@@ -166,7 +166,7 @@ def load_parts(
 def preview(
     settings: Settings, request: LoadRequest, names: Sequence[str], as_of: datetime | None
 ) -> "dict[str, Previewed]":
-    """What loads of the named sources would do. Raises UsageError where no source can say that."""
+    """Plans of loads of the named sources. Raises UsageError where no source has any."""
     previews = {name: sources.find(name).insight.preview for name in names}
     shown = {
         name: show(settings, find_warehouse(settings), replace(request, source=name), as_of)
@@ -201,7 +201,7 @@ def tuning_flags(source: str | None, given: Mapping[str, int | None]) -> dict[st
 
 
 def remaining_work(settings: Settings, names: Sequence[str]) -> list[str]:
-    """What loads of these sources have left to do, a line each."""
+    """Work that loads of these sources have left, a line each."""
     try:
         warehouse = find_warehouse(settings) if names else None
         if warehouse is None:

@@ -52,7 +52,7 @@ def ends_soon(now: datetime) -> bool:
 
 
 def describe_horizon() -> str:
-    """What it means that the announced holidays end."""
+    """A sentence about the end of the announced holidays."""
     end = horizon()
     return (
         f"the trading days of China's exchanges are known up to {end}: those of {end.year + 1} are "

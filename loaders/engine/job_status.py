@@ -238,7 +238,7 @@ def _list_messages(
 
 
 def _describe_task(task: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """What failed in a task, and its state."""
+    """A task's failed keys, and its state."""
     by_task = {"at": task["finished_at"], "task": task["task_no"], "dataset": task["dataset"]}
     for key, reason in task["failures"].items():
         yield {**by_task, "level": "warning", "event": reason, "code": key}

@@ -1,4 +1,4 @@
-"""What a source brings for operating it: scheduled jobs, fixes, and words of its log."""
+"""Operation of a source: scheduled jobs, fixes, and words of its log."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -39,7 +39,7 @@ class ScheduledJob:
 
 @dataclass(frozen=True)
 class Operations:
-    """What commands know of a source that they do not load.
+    """Facts of a source for commands that do not load it.
 
     missing     why the source cannot be loaded with these settings, or None
     jobs        what `quotemill schedule` starts while the source is configured, by name

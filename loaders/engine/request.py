@@ -1,4 +1,4 @@
-"""What a load is asked to do."""
+"""The request of a load."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ VERSION = 2  # of the form that jobs are stored in
 
 @dataclass(frozen=True)
 class LoadRequest:
-    """What to load. None means all keys, and the datasets of the mode.
+    """The request of a load. None means all keys, and the datasets of the mode.
 
     `mode` is init (whole histories), incremental (what is new), realtime (what is missing of the
     running session), or another mode of the source. Dates are the exchange's, both included.

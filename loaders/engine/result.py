@@ -18,7 +18,7 @@ NOT_DUE = "not due"  # status of a load for which there was nothing to do
 
 @dataclass(frozen=True)
 class LoadResult:
-    """What a load did. `status` is that of its job; `exit_code` follows from it.
+    """The result of a load. `status` is that of its job; `exit_code` follows from it.
 
     `counts`: requests, bytes of their answers, retries, fallbacks to another route, refused rows.
     """

@@ -104,7 +104,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class Previewed:
-    """What a load would do: lines for people, the same for scripts, the error it would raise."""
+    """A load's plan: lines for people, the same for scripts, the error it would raise."""
 
     lines: tuple[str, ...]
     detail: Mapping[str, Any]
@@ -113,7 +113,7 @@ class Previewed:
 
 @dataclass(frozen=True)
 class Requests:
-    """What loads of a source may be asked for, and when they run.
+    """Requests that a source takes, and when their loads run.
 
     modes: each with the datasets that it takes where none is named; none: no --dataset
     exchanges: what --exchange takes; none: it takes no --exchange
@@ -149,7 +149,7 @@ class Requests:
 
 @dataclass(frozen=True)
 class Insight:
-    """What commands, reports and models know of a source beside its loads.
+    """Facts of a source, beside its loads, for commands, reports and models.
 
     dbt_settings: settings that dbt's models read from ops.settings, by name
     due: the work that is left after a load, a line each with the command that does it
@@ -184,7 +184,7 @@ class Insight:
 
 @dataclass(frozen=True)
 class Source(Generic[C]):
-    """What the engine and the commands know of a source.
+    """A source, to the engine and the commands.
 
     name: of its settings section, of its tables' schema (`raw_<name>`) and, unless a lane says
         otherwise, of its dlt pipeline and lock

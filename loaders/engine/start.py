@@ -46,7 +46,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Start:
-    """What is known of a load before it begins. `as_of` replaces every clock."""
+    """A load before it begins. `as_of` replaces every clock."""
 
     settings: Settings
     source: "Source[Any]"
@@ -60,7 +60,7 @@ class Start:
         return self.as_of or datetime.now(UTC)
 
     def read_request(self, retry_job: int | None) -> Asked:
-        """What to load. Raises NothingToLoad, UsageError."""
+        """Read the request, or that of the retried job. Raises NothingToLoad, UsageError."""
         if not self.is_retry:
             return self._resolve()
         job, tasks = jobs.failed_tasks(self.warehouse, self.request.source, retry_job)

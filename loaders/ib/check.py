@@ -24,7 +24,7 @@ NEAREST = 3
 
 @dataclass(frozen=True)
 class OptionProbe:
-    """What an option was served as; None where nothing came, with the reason in `why`."""
+    """The kind of data of an option; None where nothing came, with the reason in `why`."""
 
     served_type: int | None
     name: str | None = None

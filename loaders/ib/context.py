@@ -1,4 +1,4 @@
-"""What a running load of option chains offers its datasets."""
+"""The context that a running load of option chains passes to its datasets."""
 
 import hashlib
 import math

@@ -1,4 +1,4 @@
-"""What can go wrong with a gateway, by who can fix it.
+"""Errors of a gateway, by who can fix them.
 
 No error carries an account number: texts of the gateway go through `events.mask` first.
 """

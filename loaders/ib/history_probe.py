@@ -1,4 +1,4 @@
-"""What the gateway has of a few contracts' past: printed after a week's last close, never landed.
+"""The past of a few contracts at the gateway: printed after a week's last close, never landed.
 
 The service has no day bars of options and counts requests, so it is a sample: `ib.history_probe`
 contracts, spread over the session's, in bars of eight hours. The first refusal for too many

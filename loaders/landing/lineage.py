@@ -20,7 +20,7 @@ _TEXTS = (SOURCE_ROUTE, LOAD_ID)
 
 @dataclass(frozen=True)
 class Numbers:
-    """What the rows of a file have instead of texts; `has_texts` where the table has them too."""
+    """Numbers of a file's rows instead of texts; `has_texts` where the table has them too."""
 
     routes: Mapping[str, int]
     file_no: int

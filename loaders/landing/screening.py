@@ -1,4 +1,4 @@
-"""What a landed table can hold. Other rows are rejected one by one, before anything is cast.
+"""Rows that a landed table can hold. Others are rejected one by one, before any cast.
 
 The limits are the declaration's (loaders.warehouse.tables.LandedTable): its types, `most`, within
 which the casts of the SQL models stay, and what PostgreSQL's text and indexes take.

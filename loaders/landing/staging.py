@@ -32,7 +32,7 @@ class Reason(NamedTuple):
 
 @dataclass
 class Staged:
-    """What COPY brought into the temp table `_land`.
+    """Rows that COPY brought into the temp table `_land`.
 
     read: rows of the file
     is_numbered: whether each row has its number in the file, as text had to do

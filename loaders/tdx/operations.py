@@ -1,4 +1,4 @@
-"""What commands know of the source that they do not load.
+"""Facts of the source for commands that do not load it.
 
 docs/how-to/schedule.md explains the times of its jobs.
 """
@@ -29,7 +29,7 @@ def missing_settings(settings: Settings) -> str | None:
 
 
 def describe_stale_fix(settings: Settings) -> str:
-    """What brings late data up to date; a client's folder is only as new as its downloads."""
+    """The fix of late data; a client's folder is only as new as its downloads."""
     if settings.tdx.base_url is not None:
         return "quotemill run"
     folder = settings.tdx.client or settings.tdx.vipdoc

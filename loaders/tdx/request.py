@@ -165,7 +165,7 @@ def _day(text: str) -> date:
 
 
 def when_busy(settings: Settings, request: LoadRequest) -> Literal["fail", "skip", "wait"]:
-    """What to do while another load of the source runs; a realtime load may skip."""
+    """The choice while another load of the source runs; a realtime load may skip."""
     if request.mode != "realtime":
         return "fail"
     return "wait" if settings.tdx.realtime_when_busy == "queue" else "skip"

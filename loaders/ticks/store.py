@@ -1,4 +1,4 @@
-"""What a tick store can do.
+"""The interface of a tick store.
 
 `loaders.ticks.open_store` opens the one that the settings name.
 
@@ -42,7 +42,7 @@ SCHEDULE = pa.schema(
 
 @dataclass(frozen=True)
 class Measured:
-    """What readers see of a day.
+    """The visible ticks of a day.
 
     `row_hash`: hash_a and hash_b as 16 hex digits. `book_levels`: the deepest level with a price in
     it.
@@ -148,7 +148,7 @@ class StoredDay(ContractDay):
         return replace(self, status="superseded", archive_file=None, archive_sha256=None)
 
     def find_differences(self, now: Measured) -> list[str]:
-        """What the row says otherwise than the ticks of the day."""
+        """Differences between the row and the ticks of the day."""
         return [
             f"{name}: the index says {getattr(self, name)}, the ticks {getattr(now, name)}"
             for name in _MEASURED
@@ -243,7 +243,7 @@ class TickStore(Protocol):
     def measure(self, symbol: str, contract: str, trading_day: date) -> Measured: ...
 
     def visible_ticks(self, trading_day: date | None = None) -> list[VisibleTicks]:
-        """What readers see, whatever the index says, by series, contract and day.
+        """The visible ticks, whatever the index says, by series, contract and day.
 
         One pass over six narrow columns of all ticks; `trading_day`: of those near it.
         """

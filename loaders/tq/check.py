@@ -108,7 +108,7 @@ def _first_day(settings: Settings, today: date) -> date:
 
 
 def _estimate(settings: Settings, window: Sequence[date]) -> Estimate:
-    """What the due days of a window take: all of it before the first schedule."""
+    """An estimate of a window's due days: all of it before the first schedule."""
     try:
         warehouse = find_warehouse(settings)
         due = estimate_due(settings, warehouse, window) if warehouse else None

@@ -1,4 +1,4 @@
-"""What a running load of China futures offers its datasets."""
+"""The context that a running load of China futures passes to its datasets."""
 
 import threading
 from collections import Counter

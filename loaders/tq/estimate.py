@@ -56,7 +56,7 @@ TICKS_STORED = (
 
 @dataclass(frozen=True)
 class Measured:
-    """What earlier loads of this home took.
+    """Measures of earlier loads of this home.
 
     ticks_per_day    of stored days; None with too few of them
     seconds_per_day  of loads of ticks; likewise
@@ -68,7 +68,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What days of ticks take: `gigabytes` in QuestDB."""
+    """Time and space for days of ticks: `gigabytes` in QuestDB."""
 
     days: int
     ticks: int
@@ -88,7 +88,7 @@ class Estimate:
 
 
 def estimate(days: int, settings: TqSettings, measured: Measured) -> Estimate:
-    """What so many days of ticks take; pure."""
+    """Time and space for so many days of ticks; pure."""
     per_day = measured.ticks_per_day or ASSUMED_TICKS
     client = per_day / TICKS_PER_SECOND + settings.pace
     assumed = (client + PROCESS_START / settings.days_per_process) / settings.concurrency
@@ -111,7 +111,7 @@ def count_unplanned(
 
 
 def read_measured(conn: psycopg.Connection) -> Measured:
-    """What this home has measured; nothing before its first loads."""
+    """Measures of this home; nothing before its first loads."""
     if not has_relation(conn, "raw_tq.symbol_day"):
         return Measured()
     [(ticks, stored)] = conn.execute(TICKS_STORED).fetchall()
@@ -125,7 +125,7 @@ def read_measured(conn: psycopg.Connection) -> Measured:
 def estimate_due(
     settings: Settings, warehouse: Warehouse, window: Sequence[date]
 ) -> Estimate | None:
-    """What the due days take, those of the window that no load planned included.
+    """Time and space for the due days, with those of the window that no load planned.
 
     None before the first schedule.
     """

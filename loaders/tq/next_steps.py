@@ -1,4 +1,4 @@
-"""What a load of China futures leaves to do, and the command that does it."""
+"""Work that a load of China futures leaves, and the command that does it."""
 
 from collections.abc import Sequence
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What commands know of the source that they do not load.
+"""Facts of the source for commands that do not load it.
 
 docs/how-to/schedule.md says why each job runs when it does.
 """

@@ -101,7 +101,7 @@ class LandedTable:
 
 @dataclass(frozen=True)
 class Batch:
-    """What lands together; each part may be missing.
+    """Rows that land together; each part may be missing.
 
     rows: of the table itself
     rejected: rows of the source's table of rejected rows

@@ -15,14 +15,14 @@ _LICENSED = ("compression", "continuous aggregates")
 
 @dataclass(frozen=True)
 class Timescale:
-    """What a database has: `edition` none, apache or tsl, and the extension's version."""
+    """TimescaleDB in a database: `edition` none, apache or tsl, and its version."""
 
     edition: str
     version: str | None = None
 
     @property
     def off(self) -> list[str]:
-        """What other editions have and this one lacks."""
+        """Parts of other editions that this one lacks."""
         lacks = {"none": ("hypertables", *_LICENSED), "apache": _LICENSED}
         return list(lacks.get(self.edition, ()))
 

@@ -10,7 +10,7 @@ DAILY = "timescale_daily"  # its key in ops.settings
 
 
 class TimescaleSettings(Section):
-    """What TimescaleDB, where the warehouse has it, does beyond minutes and ticks."""
+    """The use of TimescaleDB, where the warehouse has it, beyond minutes and ticks."""
 
     daily: bool = Field(
         False,

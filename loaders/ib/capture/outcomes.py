@@ -36,7 +36,7 @@ STOPPED = "not asked: the load was stopped before"
 
 @dataclass(frozen=True)
 class Target:
-    """What is captured: a slot or a session's close, into a table, as a kind of run."""
+    """A capture: of a slot or a session's close, into a table, as a kind of run."""
 
     point: Slot | Session
     table: str
@@ -137,7 +137,7 @@ def leave(
     symbols: Sequence[str],
     contracts: Mapping[str, Sequence[OptionContract]],
 ) -> Outcome:
-    """What a stop leaves: an error row for each contract without one, the queue, the tally."""
+    """Rows of a stop: an error for each contract without one, the queue, the tally."""
     work = _Work(ctx, target, chains=chains, symbols=symbols, contracts=contracts)
     work.plan_rest(STOPPED)
     queue: list[dict[str, Any]] = []

@@ -13,7 +13,7 @@ MOST_DIFFERENCE = timedelta(seconds=5)  # before slots are wrong
 
 
 async def compare_clocks(connection: "Connection", here: Clock, timeout: float) -> str | None:
-    """What is wrong with the gateway's clock; None where it is right, or not known."""
+    """Describe a wrong clock of the gateway; None where it is right, or not known."""
     try:
         difference = await connection.server_time(timeout) - here()
     except GatewayGone:  # the next request says so

@@ -44,7 +44,7 @@ class DailyBar:
 
 @dataclass(frozen=True)
 class Dividends:
-    """What a stock paid and is to pay a share; None where the gateway does not say it."""
+    """Dividends a share, paid and to pay; None where the gateway does not say."""
 
     past_12_months: Decimal | None
     next_12_months: Decimal | None

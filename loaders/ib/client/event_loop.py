@@ -1,4 +1,4 @@
-"""What ends on the event loop: connections, and the tasks of its thread."""
+"""The end of connections, and of the tasks of a thread, on the event loop."""
 
 import asyncio
 from typing import TYPE_CHECKING

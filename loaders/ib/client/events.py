@@ -1,4 +1,4 @@
-"""What a gateway said: recorded without account numbers, and classified."""
+"""Messages of a gateway, recorded without account numbers, and classified."""
 
 import re
 import threading

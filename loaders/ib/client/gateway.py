@@ -327,7 +327,7 @@ class Gateway:
         return self._request(lambda c: daily_bars.read_bars(c, underlying, timeout))
 
     def dividends(self, underlying: Underlying) -> Dividends | None:
-        """What a stock paid and is to pay, None where none is sent; raises as `read_dividends`."""
+        """Dividends paid and to pay, None where none is sent; raises as `read_dividends`."""
         patience = self._patience(None)
         return self._request(lambda c: daily_bars.read_dividends(c, underlying, patience))
 

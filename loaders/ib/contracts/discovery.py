@@ -24,7 +24,7 @@ class Reference:
 
 @dataclass
 class Discovery:
-    """What discovery knows of a symbol.
+    """Discovered facts of a symbol.
 
     impossible     candidates that do not exist
     further        may be listed too, nearest strikes first: replaces candidates that do not exist

@@ -1,4 +1,4 @@
-"""What may be listed of each symbol, asked of the gateway, and which of it fits a slot."""
+"""Contracts listed of each symbol, by the gateway, and which of them fit a slot."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,7 +16,7 @@ from quotemill.errors import DataQualityError, SettingsError, UpstreamError
 
 
 def find_candidates(ctx: Context, symbol: str) -> Discovery:
-    """What may be listed of a symbol, or why that is unknown."""
+    """Contracts that may be listed of a symbol, or why they are unknown."""
     discovery, day = Discovery(symbol), named_day(ctx.load.request)
     underlying = ctx.ask(lambda conn: landed.read_underlying(conn, symbol))
     if underlying is None or ctx.gone is not None:
@@ -104,7 +104,7 @@ def fit_slot(ctx: Context) -> SettingsError | None:
 
 
 def measure_slot(ctx: Context, counts: Mapping[str, int]) -> Estimate:
-    """What a slot takes, by the time of recent batches."""
+    """An estimate of a slot, by the time of recent batches."""
     size = ctx.settings.max_concurrent_snapshots
     hold_s = ctx.ask(lambda conn: landed.measure_batch_seconds(conn, size))
     return estimate_slot(ctx.settings, counts, hold_s)

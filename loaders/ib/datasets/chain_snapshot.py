@@ -130,7 +130,7 @@ def _read_good(ctx: Context, slot: Slot, symbols: Sequence[str]) -> set[int]:
 
 
 def _capture_missing(ctx: Context, slot: Slot, symbols: Sequence[str]) -> Iterator[Outcome]:
-    """What the slot lacks; it waits on once the next slot is near."""
+    """Contracts that the slot lacks; they wait on once the next slot is near."""
     target = _make_target(ctx, slot)
     if ctx.now() >= target.deadline:
         return iter([Outcome(make_key(symbol, slot), skipped=NOT_DUE) for symbol in symbols])

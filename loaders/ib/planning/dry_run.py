@@ -65,7 +65,7 @@ class SymbolPlan:
 def preview(
     settings: Settings, warehouse: Warehouse | None, request: LoadRequest, as_of: datetime | None
 ) -> Previewed:
-    """What the request does at a time, with the error that such a load would end with.
+    """The plan of a request at a time, with the error that such a load would end with.
 
     Raises UsageError, SettingsError; UpstreamError where a symbol has no contracts and the gateway
     cannot be reached.

@@ -1,4 +1,4 @@
-"""What is due: the request of a task with its slots, days and symbols named once.
+"""Due tasks: the request of each, with its slots, days and symbols named once.
 
 What a person types (`--slot now`) and what the clock asks for become the same options, so that a
 retry means the same slots. What is done already is known from the warehouse. One function for each
@@ -133,7 +133,7 @@ def has_landed(warehouse: Warehouse) -> bool:
 
 
 def describe_remaining(_: Settings, warehouse: Warehouse) -> Sequence[str]:
-    """What a load leaves to do, with the command that does it; asks the warehouse alone."""
+    """Work that a load leaves, with the command that does it; asks the warehouse alone."""
     query = (
         "select count(*)::int, count(distinct sample_time)::int from raw_ib.recapture "
         "where state = 'queued'"

@@ -1,4 +1,4 @@
-"""What contracts take of the rates, how many fit a slot, and which are left out where they do not.
+"""The share of the rates that contracts take, and which of them fit a slot.
 
 A batch costs a token; tokens come `per_minute`, and a sixth of a minute's may gather. A batch holds
 its lines for `hold_s`, and each contract and each underlying is a message on the wire. A slot must

@@ -123,7 +123,7 @@ def _capture(ctx: Context, step: Step, *, last: bool) -> Units:
 
 
 def _land_events(ctx: Context, *, last: bool) -> Units:
-    """What the gateway said since the last events landed."""
+    """Messages of the gateway since the last events landed."""
     ctx.take_pacing_events()
     ctx.is_last_step = last
     if ctx.unwritten_events or (ctx.gone is not None and last):

@@ -83,7 +83,7 @@ def lane_name(task: str) -> str:
 def when_busy(
     settings: Settings, request: LoadRequest
 ) -> Literal["fail", "skip", "wait"] | timedelta:
-    """What is due leaves a busy lane to the load that holds it; a slot waits for its lane."""
+    """Leave a busy lane to the load that holds it; a slot waits for its lane."""
     if DUE in request.options:
         return "skip"
     is_slot = task_name(request) == SNAPSHOT and "retry_missed" not in request.options

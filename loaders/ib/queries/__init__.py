@@ -1,1 +1,1 @@
-"""What the warehouse knows of option chains: queries of what has landed and of the loads."""
+"""Queries of option chains in the warehouse: of landed rows and of loads."""

@@ -1,1 +1,1 @@
-"""What a table of another edition of PostgreSQL needs of a load that a plain one does not."""
+"""Landing in tables of plain PostgreSQL, and what other editions replace of it."""

@@ -80,7 +80,7 @@ def read_stored(
     *,
     closes: int = 0,
 ) -> dict[str, Stored]:
-    """What is stored as final, by code, with one index probe for each end of a code.
+    """Read the final bars of each code, with one index probe for each end of it.
 
     period: needed if the table has several
     closes: number of newest closes to read

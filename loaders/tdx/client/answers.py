@@ -77,7 +77,7 @@ class Listing(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BarColumns(Columns):
-    """What bars of any length have besides their time, ascending.
+    """Columns of bars of any length besides their time, ascending.
 
     open, high, low, close: li (0.001 yuan; indices: 0.001 point); adjusted ones may be below 0
     volume: hands of 100 shares

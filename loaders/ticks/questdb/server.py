@@ -68,7 +68,7 @@ _REASONS = re.compile(r"could not|cannot|[Ii]nvalid|Exception|NetworkError|No sp
 
 @dataclass(frozen=True)
 class ServerStatus:
-    """What `quotemill questdb status` prints. `size_bytes` is the whole folder."""
+    """The answer of `quotemill questdb status`; `size_bytes` is the whole folder."""
 
     running: bool
     pid: int | None

@@ -316,7 +316,7 @@ class QuestdbStore:
         return measured_from_row(row)
 
     def _measure_days(self, keys: Sequence[DayKey]) -> list[Measured]:
-        """What readers see of each series and day, of any contract; a query for a trading day."""
+        """The visible ticks of each series and day, of any contract; a query a trading day."""
         seen: dict[tuple[str, date], Measured] = {}
         for day in sorted({key.trading_day for key in keys}):
             series = series_condition({key.symbol for key in keys if key.trading_day == day})

@@ -46,7 +46,7 @@ class Quote:
 
 @dataclass(frozen=True)
 class Licence:
-    """What an account may do, in the vendor's words; None where its servers do not say."""
+    """An account's permissions, in the vendor's words; None where its servers do not say."""
 
     features: tuple[str, ...]
     account_type: str | None

@@ -40,7 +40,7 @@ def list_keys(ctx: Context, varieties: Sequence[str]) -> tuple[str, ...]:
 
 @dataclass
 class Batch:
-    """What the outcomes of some contracts need, by variety or contract.
+    """Facts for the outcomes of some contracts, by variety or contract.
 
     `over`: those that expired with all bars, and are asked for earlier ones only: apart, so that a
     failure costs no other. `due`: the others that are asked for. `late`: those of either that are

@@ -46,7 +46,7 @@ Load = Callable[[LoadRequest], LoadResult]
 
 @dataclass
 class TickArchive:
-    """What an archiving did, or would do.
+    """The result of an archiving, or its plan.
 
     before     trading days before it were looked at
     days       trading days that were archived; contract_days, ticks and bytes of them

@@ -68,7 +68,7 @@ class WrittenFile(NamedTuple):
 
 
 class _RowGroup(NamedTuple):
-    """What the end of a file says of a day."""
+    """The record of a day at the end of a file."""
 
     number: int
     trading_day: str

@@ -26,7 +26,7 @@ from quotemill.warehouse.postgres import Warehouse
 
 @dataclass
 class RestoredTicks:
-    """What a restore did, or would do; `damaged`: days that stay archived, and why."""
+    """The result of a restore, or its plan; `damaged`: days that stay archived, and why."""
 
     dry_run: bool
     days: int = 0

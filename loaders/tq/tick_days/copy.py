@@ -37,7 +37,7 @@ TICKS = 1_000_000  # of days that are written together: some 250 MB
 
 @dataclass(frozen=True)
 class TickCopy:
-    """What a copy did.
+    """The result of a copy.
 
     source, target  labels of the stores
     days            days that the source has

@@ -51,7 +51,7 @@ class LedgerRow(StoredDay):
 
     @property
     def shared_fields(self) -> dict[str, Any]:
-        """What the store's own index row has too."""
+        """The fields that the store's own index row has too."""
         return {name: getattr(self, name) for name in STORED_FIELDS}
 
     def as_record(self, at: datetime) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a build holds of ticks, for manifests: schedule, rows and hashes."""
+"""Facts of the ticks in a build, for manifests: schedule, rows and hashes."""
 
 import hashlib
 from collections.abc import Collection, Mapping
@@ -33,7 +33,7 @@ SECRET = {
 def collect_facts(
     settings: Settings, warehouse: Warehouse, earlier: Mapping[str, Any] | None = None
 ) -> dict[str, Any] | None:
-    """What can be checked again later, and what made it.
+    """Facts that can be checked again later, and what made them.
 
     None before the first schedule.
 

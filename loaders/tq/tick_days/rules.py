@@ -176,7 +176,7 @@ def lacks_lots(lots: int | None, traded: int | None) -> bool:
 
 
 def describe_gap(ticks: pa.Table, traded: int | None, until: int | None = None) -> str | None:
-    """What the ticks of a day (columns `volume`, and `datetime_ns` where known) leave out.
+    """Describe the gap in a day's ticks (columns `volume`, `datetime_ns` where known).
 
     None where they account for it.
 

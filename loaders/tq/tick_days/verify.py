@@ -43,7 +43,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Verification:
-    """What `verify` compared.
+    """The result of `verify`.
 
     `first_l5_days`: by variety the first stored day with five levels of the order book; None: it
     has none. `short`: days whose ticks are as indexed, and less than their day bars. `archived`:

@@ -103,7 +103,7 @@ def system_account() -> Account:
 
 
 def _try(command: Sequence[str]) -> str:
-    """What a command printed as its errors, or that it is missing."""
+    """The errors that a command printed, or that it is missing."""
     try:
         return subprocess.run(command, capture_output=True, text=True).stderr.strip()
     except FileNotFoundError:

@@ -83,7 +83,7 @@ class Session:
         return bool(self.api._auth._has_feature(feature))
 
     def licence(self) -> dict[str, Any]:
-        """What the account may do and until when; its end is None where the servers do not say."""
+        """The account's permissions, and their end; None where the servers do not say."""
         auth, ends = self.api._auth, None
         with suppress(Exception):  # the client raises a bare one for any answer it cannot read
             _ = auth.expire_datetime
