@@ -66,7 +66,7 @@ def _name_free_codes(board: str, taken: Sequence[str]) -> Iterator[str]:
 
 def read_records(file: Path) -> Iterator[Record]:
     """All events of a gbbq, in the form that `encode_gbbq` takes."""
-    for row in gbbq.read(file).rows.to_pylist():
+    for row in gbbq.read_events(file).rows.to_pylist():
         first, second, third, fourth = (float(row[name]) for name in gbbq.VALUES)
         day = int(f"{row['event_date']:%Y%m%d}")
         yield row["code"], day, row["category"], (first, second, third, fourth)

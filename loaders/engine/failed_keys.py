@@ -101,7 +101,7 @@ def update(
     )
 
 
-def read(conn: psycopg.Connection) -> list[FailedKey]:
+def read_failures(conn: psycopg.Connection) -> list[FailedKey]:
     """All failed keys in the order in which they failed first; none in an older warehouse."""
     if not has_relation(conn, TABLE):
         return []
@@ -113,7 +113,7 @@ def read_known(conn: psycopg.Connection, job_id: int) -> list[FailedKey]:
     """The failed keys of a load that an earlier one had too, or that are acknowledged."""
     return [
         failure
-        for failure in read(conn)
+        for failure in read_failures(conn)
         if failure.job_id == job_id and (failure.first_job_id != job_id or failure.acknowledged_at)
     ]
 

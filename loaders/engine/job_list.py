@@ -129,7 +129,7 @@ def report(warehouse: Warehouse | None, limit: int = 10) -> dict[str, Any]:
             "select dataset, failures from ops.ingestion_job_tasks where failures <> '{}' "
             "and job_id = (select max(job_id) from ops.ingestion_jobs) order by task_no"
         ).fetchall()
-        unrepaired = failed_keys.read(conn)
+        unrepaired = failed_keys.read_failures(conn)
         datasets = cur.execute(
             "select source, dataset, count(*)::int as keys, min(last_success_date) as oldest, "
             "max(last_success_date) as newest, max(last_success_at) as at "

@@ -38,7 +38,7 @@ class Packages:
         """The cursors of a landed table, by key."""
         if self._state is None:
             self._state = self.pipeline.state
-        return cursors.read(self._state, self.source, resource)
+        return cursors.read_cursors(self._state, self.source, resource)
 
     def land(
         self,

@@ -44,7 +44,7 @@ def write(file: Path, samples: Iterable[Sample]) -> None:
         # no other command reads and replaces the file meanwhile
         lock.hold(file.parent, wait=math.inf, is_folder=True),
     ):
-        merged = {(s.name, s.label): s for s in [*_read(file), *samples]}
+        merged = {(s.name, s.label): s for s in [*_read_samples(file), *samples]}
         text = generate_latest(_Families(merged.values())).decode("utf-8")
         whole_file.write(file, text, mode=0o644)  # another user than ours collects it
 
@@ -92,7 +92,7 @@ class _Families:
             yield family
 
 
-def _read(file: Path) -> Iterator[Sample]:
+def _read_samples(file: Path) -> Iterator[Sample]:
     """Our samples in a file; none of a missing file or of one that is not in the format."""
     from prometheus_client.parser import text_string_to_metric_families
 

@@ -17,7 +17,7 @@ _STATE_KEY = "cursor"
 _VERSION = re.compile(r"(?: [0-9]+)+$")
 
 
-def read(pipeline_state: Mapping[str, Any], source: str, resource: str) -> dict[str, str]:
+def read_cursors(pipeline_state: Mapping[str, Any], source: str, resource: str) -> dict[str, str]:
     """The cursors of one resource from a pipeline's state, empty before the first load."""
     resources = pipeline_state.get("sources", {}).get(source, {}).get("resources", {})
     return dict(resources.get(resource, {}).get(_STATE_KEY, {}))

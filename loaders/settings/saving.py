@@ -57,7 +57,7 @@ def save_settings(
             )
     toml, dotenv = home / TOML, home / DOTENV
     with whole_file.explain_unwritable(home), _locked(home):
-        texts = {path: _read(path) for path in (toml, dotenv)}
+        texts = {path: _read_text(path) for path in (toml, dotenv)}
         secret = {n: v for n, v in values.items() if v is None or is_secret(n) or has_login(v)}
         plain = {n: None if n in secret else v for n, v in values.items()}
         new = {
@@ -178,7 +178,7 @@ def _clean(name: str, value: Any) -> Any:
     return value
 
 
-def _read(path: Path) -> str:
+def _read_text(path: Path) -> str:
     if path.is_symlink():
         raise SettingsError(f"{path} is a link", hint="change the file that it names by hand")
     try:

@@ -280,10 +280,10 @@ class Context:
     @cached_property
     def gbbq(self) -> "Gbbq":
         """The file gbbq, and stored later records. Raises DataQualityError."""
-        from loaders.tdx.files.gbbq import add_later, read
+        from loaders.tdx.files.gbbq import add_later, read_events
 
         assert self.gbbq_file is not None
-        content = read(self.gbbq_file)
+        content = read_events(self.gbbq_file)
         return self.ask(lambda conn: add_later(conn, content))
 
     @cached_property

@@ -114,7 +114,7 @@ class PostgresStore:
         fields, names = ("symbol", "contract", "day", "first", "last"), columns or TICKS.names
         values = dict(zip(fields, (*key, *(span or window(key.trading_day))), strict=True))
         where = f"{DAY} and ts between %(first)s and %(last)s and not is_deleted order by ts, seq"
-        rows = self._ask(lambda conn: _read(conn, MAIN_TICKS, where, values, names))
+        rows = self._ask(lambda conn: _read_rows(conn, MAIN_TICKS, where, values, names))
         return rows.cast(pa.schema([TICKS.field(name) for name in names]))
 
     def restamp(self, symbol: str, contract: str, stamps: Sequence[Stamp]) -> None:
@@ -338,7 +338,7 @@ def _put(conn: psycopg.Connection, table: StoreTable, rows: pa.Table) -> None:
     )
 
 
-def _read(
+def _read_rows(
     conn: psycopg.Connection,
     table: StoreTable,
     where: str = "true",
@@ -362,13 +362,13 @@ def _read_series(
     conn: psycopg.Connection, table: StoreTable, symbols: Collection[str] | None
 ) -> pa.Table:
     if symbols is None:
-        return _read(conn, table)
-    return _read(conn, table, "symbol = any(%(symbols)s)", {"symbols": list(symbols)})
+        return _read_rows(conn, table)
+    return _read_rows(conn, table, "symbol = any(%(symbols)s)", {"symbols": list(symbols)})
 
 
 def _schedule(conn: psycopg.Connection, symbol: str) -> pa.Table:
     where = "symbol = %(symbol)s and not is_deleted"
-    return index_tables.schedule_rows(_read(conn, MAIN_SCHEDULE, where, {"symbol": symbol}))
+    return index_tables.schedule_rows(_read_rows(conn, MAIN_SCHEDULE, where, {"symbol": symbol}))
 
 
 def _weeks(conn: psycopg.Connection) -> list[date]:

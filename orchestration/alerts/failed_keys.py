@@ -31,7 +31,7 @@ def check_failed_keys(conn: psycopg.Connection, verdicts: Verdicts) -> Verdicts:
     A load of other keys that succeeds resolves nothing. Acknowledged keys count no more.
     """
     entries = book.read(conn, only_open=True)
-    open_keys = [failure for failure in failed_keys.read(conn) if failure.is_open]
+    open_keys = [failure for failure in failed_keys.read_failures(conn) if failure.is_open]
     judged: dict[str, Cause | None] = {}
     for name in {n for n in (*verdicts, *entries) if n.startswith(_PREFIX)}:
         cause, entry = verdicts.get(name), entries.get(name)

@@ -52,7 +52,7 @@ def read(
     with warehouse.connect() as conn:
         _set_time(conn, as_of)
         listed = findings.read(conn, warehouse.inner_schema("qa"), severity=severity, states=states)
-        return Wrong(listed, failed_keys.read(conn))
+        return Wrong(listed, failed_keys.read_failures(conn))
 
 
 def acknowledge(

@@ -165,7 +165,7 @@ def make_retry(settings: Settings, jobs: Mapping[str, Any]) -> dg.SensorDefiniti
     )
     def retry() -> Iterator[dg.RunRequest]:
         warehouse = find_warehouse(settings)
-        failed = warehouse.ask(failed_keys.read) if warehouse else []
+        failed = warehouse.ask(failed_keys.read_failures) if warehouse else []
         for source, job_id in find_retries(failed, datetime.now(UTC)):
             if source in jobs:
                 step = {f"load_{source}": {"config": {"retry_job": job_id}}}

@@ -177,7 +177,7 @@ def acknowledge(
     where nothing has the number or name.
     """
     is_built = has_relation(conn, f"{qa}.findings")
-    if not is_built and not failed_keys.read(conn):
+    if not is_built and not failed_keys.read_failures(conn):
         raise UsageError("there are no findings yet", hint="quotemill run")
     count = 0
     with conn.transaction():

@@ -51,7 +51,7 @@ def shipped() -> Path:
     return find_project().root / "seeds" / "universe.csv"
 
 
-def read(path: Path) -> list[Member]:
+def read_members(path: Path) -> list[Member]:
     """The members of a file, heaviest first. Raises SettingsError where it is no such file.
 
     A wrong line is a member with a mistake and the weight that it says, or that of the line before:
@@ -109,14 +109,14 @@ def _member(place: str, row: dict[str, str], before: Sequence[Member]) -> Member
 
 def find_member(settings: IbSettings, symbol: str) -> Member:
     """The member of a symbol; a stock where the file does not name it any more."""
-    listed = read(settings.universe or shipped())
+    listed = read_members(settings.universe or shipped())
     members = {member.symbol: member for member in listed if not member.mistake}
     return members.get(symbol, Member(symbol, Decimal(0), "", is_enabled=False))
 
 
 def list_mistakes(settings: IbSettings) -> list[str]:
     """The lines of the file that are not loaded, each with what is wrong."""
-    listed = read(settings.universe or shipped())
+    listed = read_members(settings.universe or shipped())
     return [member.mistake for member in listed if member.mistake and member.is_enabled]
 
 
@@ -126,7 +126,7 @@ def groups(settings: IbSettings, symbols: Sequence[str] | None) -> list[tuple[st
     Raises SettingsError where all lines are wrong; UsageError for a symbol that no right one lists.
     """
     path = settings.universe or shipped()
-    members = read(path)
+    members = read_members(path)
     enabled = [member for member in members if member.is_enabled]
     chosen = enabled[: STAGE_SIZES.get(settings.stage, len(enabled))]
     mistakes = [member.mistake for member in chosen if member.mistake]

@@ -25,10 +25,10 @@ def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     for key in keys:
         if ctx.load.cancelling():
             return
-        yield _read(ctx, key, parse_symbol(key), date.fromisoformat(parse_point(key)), lacking)
+        yield _read_bar(ctx, key, parse_symbol(key), date.fromisoformat(parse_point(key)), lacking)
 
 
-def _read(ctx: Context, key: str, symbol: str, day: date, lacking: set[str]) -> Outcome:
+def _read_bar(ctx: Context, key: str, symbol: str, day: date, lacking: set[str]) -> Outcome:
     underlying = ctx.ask(lambda conn: read_underlying(conn, symbol))
     if underlying is None:
         return Outcome(key, skipped=f"{symbol} is not looked up yet: discovery comes first")

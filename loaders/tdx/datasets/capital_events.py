@@ -44,7 +44,7 @@ def _outcome(ctx: Context) -> Outcome:
             NAME, KEY, gbbq.PLACE, before, skipped=gbbq.NO_FILE, accepted_with=DATASETS
         )
     try:
-        if State.read(ctx.gbbq_file) == state_in(before):
+        if State.read_state(ctx.gbbq_file) == state_in(before):
             return Outcome(KEY, skipped=NOT_DUE)
         content = ctx.gbbq
     except DataQualityError as error:

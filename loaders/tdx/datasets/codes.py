@@ -129,8 +129,8 @@ def read_folder(
         if choice.unread:
             ctx.load.reporter.line(f"codes: {choice.unread}")
         try:
-            listed_on[exchange] = min(State.read(path).day, ctx.today)
-            names = tnf.read(path, exchange)
+            listed_on[exchange] = min(State.read_state(path).day, ctx.today)
+            names = tnf.read_names(path, exchange)
             read.setdefault(choice.generation, []).append(file)
         except DataQualityError as error:
             listed_on.pop(exchange, None)

@@ -55,7 +55,7 @@ def _ask_servers(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     from loaders.tdx.client.xdxr import QuoteServers, build_actions
 
     ctx.quote_servers = servers = ctx.quote_servers or QuoteServers()
-    stored = ctx.ask(lambda conn: Stored.read(conn, codes, "xdxr"))
+    stored = ctx.ask(lambda conn: Stored.read_stored(conn, codes, "xdxr"))
     try:
         for code in codes:
             if not ctx.room():
@@ -97,7 +97,7 @@ def _read_gbbq(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
             yield replace(outcome, cursor_key=f"{code} {gbbq.ROUTE}")
         return
     try:
-        state = State.read(ctx.gbbq_file)
+        state = State.read_state(ctx.gbbq_file)
         due = [code for code in codes if state_in(before[code]) != state]
         actions = gbbq.select_actions(ctx.gbbq, due) if due else {}
         state = ctx.gbbq.state if due else state
@@ -105,7 +105,7 @@ def _read_gbbq(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
         yield from (Outcome(code, failure=error.with_hint) for code in codes)
         return
     stored = (
-        ctx.ask(lambda conn: Stored.read(conn, due, gbbq.ROUTE))
+        ctx.ask(lambda conn: Stored.read_stored(conn, due, gbbq.ROUTE))
         if due
         else Stored(gbbq.ROUTE, {}, ())
     )
@@ -143,7 +143,7 @@ def _read_files(ctx: Context, source: Path, codes: Sequence[str]) -> Iterator[Ou
     by_code: dict[str, list[CorporateAction]] = {}
     for action in ctx.actions.rows:
         by_code.setdefault(action.code, []).append(action)
-    stored = ctx.ask(lambda conn: Stored.read(conn, codes, "csv"))
+    stored = ctx.ask(lambda conn: Stored.read_stored(conn, codes, "csv"))
     for code in codes:
         own_actions = ActionSet(by_code.get(code, []), refused, ctx.actions.covers)
         yield stored.outcome(ctx, code, own_actions, all_refusals=is_first)
@@ -164,7 +164,7 @@ class Stored:
     refusals: Sequence[Rejected]
 
     @classmethod
-    def read(cls, conn: psycopg.Connection, codes: Sequence[str], source: str) -> Self:
+    def read_stored(cls, conn: psycopg.Connection, codes: Sequence[str], source: str) -> Self:
         events: dict[str, list[dict[str, Any]]] = {}
         with conn.cursor(row_factory=dict_row) as cur:
             cur.execute(

@@ -66,7 +66,7 @@ def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
         if code in missed:
             return missed[code]
         reading = _Reading(ctx, code, wanted[code], absence, cursors.get(code))
-        return reading.reached(await reading.read())
+        return reading.reached(await reading.read_code())
 
     return ctx.file_notes.between(absence.settle(ctx.each(codes, load_code)), ctx.load.warn)
 
@@ -105,7 +105,7 @@ class _Reading:
         """Lacking days that are known to have minutes, ascending."""
         return sorted(self.lacking & (self.wanted.traded | set(records.days_in(self.bars))))
 
-    async def read(self) -> Outcome:
+    async def read_code(self) -> Outcome:
         absence, due_count = self.absence, len(self.wanted.traded)
         self._read_file()
         nothing_read = not (len(self.bars) or self.faults or self.rejected)
@@ -146,7 +146,9 @@ class _Reading:
             if before and not self._has_due_day(file) and (same := before.unchanged(file)):
                 self.state = same
                 return
-            read = vipdoc.read(file, self.code, ctx.instrument_type(self.code), PERIOD, ctx.clock())
+            read = vipdoc.read_bars(
+                file, self.code, ctx.instrument_type(self.code), PERIOD, ctx.clock()
+            )
         except DataQualityError as error:
             self._refuse_file(str(error))
             return

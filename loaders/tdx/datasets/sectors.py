@@ -54,11 +54,11 @@ def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
 
 def _outcome(ctx: Context, key: str, choice: Choice) -> Outcome:
     path, last = choice.path, ctx.load.cursors(SECTOR_MEMBER.name).get(key)
-    state = State.read(path)
+    state = State.read_state(path)
     if state == state_in(last):
         return Outcome(key, skipped=NOT_DUE)
     reading = Reading.make(state, ctx.clock(), last)
-    file = sectors.read(path, key)
+    file = sectors.read_sectors(path, key)
     before = ctx.ask(lambda conn: read_current(conn, sectors.KINDS[key]))
     _report(ctx, choice, file)
     if not file.memberships and not before:

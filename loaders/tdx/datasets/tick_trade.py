@@ -115,7 +115,7 @@ def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
         if absence.proven and wanted:
             return absence.skip(code, len(wanted))
         if wanted:
-            return await _Reading(ctx, code, absence).read(wanted)
+            return await _Reading(ctx, code, absence).read_days(wanted)
         return Outcome(code, failure=NO_BARS) if unknown else Outcome(code, skipped=NOT_DUE)
 
     return absence.settle(ctx.each(codes, load_code))
@@ -157,7 +157,7 @@ class _Reading:
     fallback: str | None = None
     empty: bool = True  # no answer had a tick
 
-    async def read(self, due: Sequence[Due]) -> Outcome:
+    async def read_days(self, due: Sequence[Due]) -> Outcome:
         gone: SourceGone | None = None
         try:
             today = self.ctx.service_day

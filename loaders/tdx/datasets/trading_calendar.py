@@ -99,7 +99,7 @@ def read_file_days(ctx: Context) -> list[date]:
     for index in INDICES:
         if index in ctx.day_files:
             try:
-                file = vipdoc.read(ctx.day_files[index], index, "index", "day", ctx.clock())
+                file = vipdoc.read_bars(ctx.day_files[index], index, "index", "day", ctx.clock())
                 if file.nonsense:
                     raise DataQualityError(f"{index}.day: {file.nonsense}")
                 come = file.bars[file.bars["day"] <= to_number(ctx.today)]

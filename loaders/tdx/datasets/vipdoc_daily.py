@@ -30,7 +30,7 @@ async def _load(ctx: Context, code: str) -> Outcome:
     path = ctx.file(code, PERIOD)
     if path is None:
         return Outcome(code, skipped=f"no file {code}.day")
-    file = vipdoc.read(path, code, ctx.instrument_type(code), PERIOD, ctx.clock())
+    file = vipdoc.read_bars(path, code, ctx.instrument_type(code), PERIOD, ctx.clock())
     good, refused = plausibility.check(code, file.bars, PERIOD, ctx.window)
     good["final"] = records.final_in_file(good)
     good = good[ctx.window.within(records.to_dates(good["day"]), stored=False)]

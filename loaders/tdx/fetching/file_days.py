@@ -79,7 +79,7 @@ class DayFiles:
                 return Outcome(key, skipped=NOT_DUE)
             return self.ctx.miss_bars(self.resource, key, cursor, PERIOD)
         try:
-            return self._read(key, cursor, stored)
+            return self._read_file(key, cursor, stored)
         except DataQualityError as error:
             return Outcome(key, failure=str(error))
 
@@ -95,7 +95,7 @@ class DayFiles:
             if text not in load.warnings:
                 load.warn(text)
 
-    def _read(self, key: str, cursor: date | None, stored: Stored | None) -> Outcome:
+    def _read_file(self, key: str, cursor: date | None, stored: Stored | None) -> Outcome:
         ctx, window, path = self.ctx, self.ctx.window, self.due[key]
         kind, before = ctx.instrument_type(key), self.states.get(key)
         now = State.try_read(path)
@@ -103,7 +103,7 @@ class DayFiles:
             is_final = (vipdoc.last_day(path) or date.max) <= cursor
             if is_final and (same := before.unchanged(path)):
                 return Outcome(key, skipped=NOT_DUE, cursor=make_cursor(cursor, same))
-        read = partial(vipdoc.read, path, key, kind, PERIOD, ctx.clock(), before=before)
+        read = partial(vipdoc.read_bars, path, key, kind, PERIOD, ctx.clock(), before=before)
         file = None
         if before and now and stored and cursor and now.size > before.size:
             grown = (now.size - before.size) // vipdoc.SIZE

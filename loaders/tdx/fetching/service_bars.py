@@ -93,7 +93,7 @@ def _read_file(ctx: Context, code: str, period: str) -> tuple[Records, list[Reje
     if file is None:
         return records.empty(), []
     try:
-        read = vipdoc.read(file, code, ctx.instrument_type(code), period, ctx.clock())
+        read = vipdoc.read_bars(file, code, ctx.instrument_type(code), period, ctx.clock())
         bars, refused = plausibility.check(code, read.bars, period, ctx.window)
     except DataQualityError:
         return records.empty(), []

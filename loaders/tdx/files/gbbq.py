@@ -59,13 +59,13 @@ class Gbbq(NamedTuple):
     state: State
 
 
-def read(path: Path) -> Gbbq:
+def read_events(path: Path) -> Gbbq:
     """Read the file's events.
 
     A record that cannot be true is refused; one of an unknown category stays. Raises
     DataQualityError for a file that is unreadable, cut short or something else.
     """
-    state = State.read(path)
+    state = State.read_state(path)
     content = read_content(path)
     announced = int.from_bytes(content[:_HEAD], "little")
     size = _HEAD + announced * _RECORD.itemsize

@@ -79,7 +79,7 @@ class SectorFile(NamedTuple):
     cut_line: int | None = None
 
 
-def read(path: Path, key: str) -> SectorFile:
+def read_sectors(path: Path, key: str) -> SectorFile:
     """Read the sectors of a key of KINDS.
 
     An empty file has no sector. Raises DataQualityError for a file that is unreadable

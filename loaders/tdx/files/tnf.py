@@ -7,7 +7,7 @@ A head of 50 bytes, then records: the code at 0 (six digits), the name in GBK, e
 
 A list with records of another size is refused as a whole: the place of its names is unknown.
 
-    read(path, "sz")   {"sz000001": "平安银行", …}
+    read_names(path, "sz")   {"sz000001": "平安银行", …}
 """
 
 from pathlib import Path
@@ -23,7 +23,7 @@ LAYOUTS = {"s": (360, slice(31, 76)), "m": (314, slice(23, 41))}
 _CODE = slice(0, 6)
 
 
-def read(path: Path, exchange: str) -> dict[str, str]:
+def read_names(path: Path, exchange: str) -> dict[str, str]:
     """Read the names by code (`sz000001`). Raises DataQualityError for another file."""
     content = read_content(path)
     size, name_place = LAYOUTS[path.stem[-1].lower()]

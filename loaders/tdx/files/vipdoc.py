@@ -75,7 +75,7 @@ def price_decimals(code: str, instrument_type: str) -> int:
     return 3 if instrument_type == "fund" or code.startswith("sh9") else 2
 
 
-def read(
+def read_bars(
     file: Path,
     code: str,
     instrument_type: str,

@@ -35,12 +35,12 @@ class State:
     def try_read(cls, file: Path) -> "State | None":
         """The current state of a file; None if it cannot be read."""
         try:
-            return cls.read(file)
+            return cls.read_state(file)
         except DataQualityError:
             return None
 
     @classmethod
-    def read(cls, file: Path) -> "State":
+    def read_state(cls, file: Path) -> "State":
         """The current state of a file. Raises DataQualityError if it cannot be read."""
         try:
             info = file.stat()
@@ -53,7 +53,7 @@ class State:
 
         None if they differ or this state has no checksum. Raises DataQualityError.
         """
-        now = State.read(file)
+        now = State.read_state(file)
         if now.size != self.size or not self.begins(file):
             return None
         return replace(now, checksum=self.checksum)

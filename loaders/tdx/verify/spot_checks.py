@@ -168,7 +168,7 @@ def _read_file(path: Path | None, code: str, instrument_type: str, as_of: dateti
     """The newest bars of a file. Raises DataQualityError for one that is missing or unreadable."""
     if path is None:
         raise DataQualityError(f"the client's folder has no file {code}.day")
-    file = vipdoc.read(path, code, instrument_type, "day", as_of, newest=NEWEST_BARS)
+    file = vipdoc.read_bars(path, code, instrument_type, "day", as_of, newest=NEWEST_BARS)
     numbers = {name: file.bars[name].tolist() for name in (*records.NUMBERS, "up", "down")}
     return Bars(
         dates=records.to_dates(file.bars["day"]),

@@ -130,7 +130,7 @@ class QuestdbStore:
         self, key: DayKey, columns: Sequence[str] = (), *, span: Span | None = None
     ) -> pa.Table:
         where, names = day_condition(*key, span), columns or TICKS.names
-        rows = self._connection.retry(lambda: self._read(MAIN_TICKS, where, "ts, seq", names))
+        rows = self._connection.retry(lambda: self._read_rows(MAIN_TICKS, where, "ts, seq", names))
         return rows.cast(pa.schema([TICKS.field(name) for name in names]))
 
     def restamp(self, symbol: str, contract: str, stamps: Sequence[Stamp]) -> None:
@@ -156,7 +156,7 @@ class QuestdbStore:
 
     def schedule(self, symbol: str) -> pa.Table:
         where = f"symbol = {literal(symbol)} and not is_deleted"
-        rows = self._connection.retry(lambda: self._read(MAIN_SCHEDULE, where))
+        rows = self._connection.retry(lambda: self._read_rows(MAIN_SCHEDULE, where))
         return index_tables.schedule_rows(rows)
 
     def put_index(self, rows: Sequence[IndexRow]) -> None:
@@ -165,7 +165,9 @@ class QuestdbStore:
 
     def index(self, symbols: Collection[str] | None = None) -> list[IndexRow]:
         where = series_condition(symbols)
-        return index_tables.index_rows(self._connection.retry(lambda: self._read(DAY_INDEX, where)))
+        return index_tables.index_rows(
+            self._connection.retry(lambda: self._read_rows(DAY_INDEX, where))
+        )
 
     def summary(self) -> StoreSummary:
         return self._connection.retry(self._summary)
@@ -176,7 +178,7 @@ class QuestdbStore:
 
     def no_data(self, symbols: Collection[str] | None = None) -> list[NoDataRow]:
         where = series_condition(symbols)
-        rows = self._connection.retry(lambda: self._read(NO_DATA_DAYS, where))
+        rows = self._connection.retry(lambda: self._read_rows(NO_DATA_DAYS, where))
         return index_tables.no_data_rows(rows)
 
     def close(self) -> None:
@@ -214,12 +216,12 @@ class QuestdbStore:
             self._require_own_warehouse(self._mark())
 
     def _require_own_warehouse(self, mark: WarehouseMark) -> None:
-        marked = self._read(WAREHOUSE)
+        marked = self._read_rows(WAREHOUSE)
         require_same(marked, mark, self.label)
         if not marked.num_rows:
             self._put(WAREHOUSE, mark.as_table())
             # of two that write at once the later one stays
-            require_same(self._read(WAREHOUSE), mark, self.label)
+            require_same(self._read_rows(WAREHOUSE), mark, self.label)
 
     def _check(self) -> list[str]:
         suspended = self._connection.http().suspended()
@@ -283,7 +285,7 @@ class QuestdbStore:
             self._require_sound(table)
             self.put_rows(table, as_stored(table, rows))
 
-    def _read(
+    def _read_rows(
         self,
         table: StoreTable,
         where: str = "1 = 1",
@@ -374,7 +376,7 @@ class QuestdbStore:
 
     def _read_index(self, symbol: str, contract: str) -> list[IndexRow]:
         where = f"symbol = {literal(symbol)} and underlying_contract = {literal(contract)}"
-        return index_tables.index_rows(self._read(DAY_INDEX, where))
+        return index_tables.index_rows(self._read_rows(DAY_INDEX, where))
 
 
 def _years(http: QuestdbHttp) -> list[str]:

@@ -95,7 +95,7 @@ class ClientProcess:
                 start_new_session=True,
             )
         self._lines: queue.Queue[dict[str, Any] | None] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        threading.Thread(target=self._read_messages, daemon=True).start()
         self._send(access)
 
     @property
@@ -169,7 +169,7 @@ class ClientProcess:
         except OSError as error:
             raise TqTransport(f"the futures client ended: {self._describe_end()}") from error
 
-    def _read(self) -> None:
+    def _read_messages(self) -> None:
         assert self._popen.stdout is not None
         with contextlib.suppress(ValueError, OSError):  # closed by `kill`
             for line in self._popen.stdout:

@@ -49,7 +49,7 @@ def read_recorded(folder: Path, contract: str, columns: list[str] | None = None)
     `columns`: those to read, `id` among them; all by default.
     """
     files = sorted((folder / contract).glob("*.parquet"))
-    tables = [t for file in files if (t := _read(file, columns)) is not None and t.num_rows]
+    tables = [t for file in files if (t := _read_file(file, columns)) is not None and t.num_rows]
     return _sort(pa.concat_tables(tables)) if tables else None
 
 
@@ -125,7 +125,7 @@ def delete_old(folder: Path, before: int) -> None:
 
 def _newest(file: Path) -> int | None:
     """The newest stamp (ns) of a file; None for a damaged one."""
-    table = _read(file, ["datetime_ns"]) if file.suffix == ".parquet" else None
+    table = _read_file(file, ["datetime_ns"]) if file.suffix == ".parquet" else None
     return pc.max(table["datetime_ns"]).as_py() if table is not None else None
 
 
@@ -148,7 +148,7 @@ def _values(column: Any) -> Any:
     return column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
 
 
-def _read(file: Path, columns: list[str] | None = None) -> Any | None:
+def _read_file(file: Path, columns: list[str] | None = None) -> Any | None:
     """The ticks of a file; None for one that a full disk or a crash left damaged."""
     try:
         return pq.read_table(file, columns=columns)

@@ -37,7 +37,7 @@ class Clock:
         self._clock, self._start, self._at = clock, start, time.monotonic()
         self._newest: datetime | None = None
 
-    def read(self, stamps: Stamps) -> datetime:
+    def read_time(self, stamps: Stamps) -> datetime:
         if self._start is None:
             return self._clock()
         elapsed = timedelta(seconds=time.monotonic() - self._at)
@@ -83,7 +83,7 @@ class Recorder:
             for item in items:
                 stamps = {variety: stamp for variety, (_, stamp) in item.items()}
                 self._report_mains({variety: contract for variety, (contract, _) in item.items()})
-                now = clock.read(stamps)
+                now = clock.read_time(stamps)
                 silence.note(stamps, now)
                 if silence.list_open(now):
                     self._report_clock(clock.find_offset(stamps, now))

@@ -232,7 +232,7 @@ class _Archiving:
         tables, visible = [], self._count_visible(day)
         for row in rows:
             try:
-                tables.append(self._read(row, visible[row.key]))
+                tables.append(self._read_day(row, visible[row.key]))
             except DataQualityError as error:
                 self.result.damaged[key_text(row.key)] = str(error)
         if len(tables) < len(rows):
@@ -254,7 +254,7 @@ class _Archiving:
             counts[part.key] += part.rows
         return counts
 
-    def _read(self, row: IndexRow, visible: int) -> pa.Table:
+    def _read_day(self, row: IndexRow, visible: int) -> pa.Table:
         """The ticks of a day, of the store or of its file. Raises DataQualityError."""
         return (
             files.read_day(self.folder, row) if row.is_archived else self._read_stored(row, visible)

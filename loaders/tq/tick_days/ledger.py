@@ -72,7 +72,7 @@ def read_ledger(
     names = (*STORED_FIELDS, "source_route")
     rows = (
         LedgerRow(**dict(zip(names, row, strict=True)))
-        for row in _read(conn, "raw_tq.symbol_day", names, symbols)
+        for row in _read_rows(conn, "raw_tq.symbol_day", names, symbols)
     )
     return {row.key: row for row in rows}
 
@@ -83,7 +83,7 @@ def read_no_data(
     """The landed days without data, or with too little, for which no ticks came since."""
     rows = (
         dict(zip(NO_DATA_FIELDS, row, strict=True))
-        for row in _read(conn, "raw_tq.no_data_day", NO_DATA_FIELDS, symbols)
+        for row in _read_rows(conn, "raw_tq.no_data_day", NO_DATA_FIELDS, symbols)
     )
     return {
         DayKey(row["symbol"], row["contract"], row["trading_day"]): row
@@ -174,7 +174,7 @@ def revision_record(
     }
 
 
-def _read(
+def _read_rows(
     conn: psycopg.Connection, table: str, names: tuple[str, ...], symbols: Collection[str] | None
 ) -> list[tuple[Any, ...]]:
     where = "" if symbols is None else " where symbol = any(%s)"

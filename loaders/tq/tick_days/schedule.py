@@ -80,7 +80,7 @@ def parse_key(text: str) -> DayKey:
 
 def read_schedule(conn: psycopg.Connection, schema: str) -> list[Scheduled]:
     """The whole schedule; empty before the first build."""
-    return _read(conn, schema, where="true", values={})
+    return _read_days(conn, schema, where="true", values={})
 
 
 def read_incomplete_days(
@@ -93,7 +93,7 @@ def read_incomplete_days(
         "contracts": [key.contract for key in others],
         "days": [key.trading_day for key in others],
     }
-    return _read(conn, schema, where=INCOMPLETE, values=values)
+    return _read_days(conn, schema, where=INCOMPLETE, values=values)
 
 
 def read_last_days(
@@ -115,7 +115,7 @@ def read_settled_days(conn: psycopg.Connection) -> dict[str, date | None]:
     return dict(conn.execute(SETTLED).fetchall())
 
 
-def _read(
+def _read_days(
     conn: psycopg.Connection, schema: str, *, where: LiteralString, values: Mapping[str, Any]
 ) -> list[Scheduled]:
     if not _is_built(conn, schema):

@@ -79,7 +79,7 @@ class Shore(LandingBench):
 
     def cursor(self) -> dict[str, str]:
         pipeline, _ = self.open()
-        return cursors.read(pipeline.state, "tdx", "price")
+        return cursors.read_cursors(pipeline.state, "tdx", "price")
 
     def closes(self) -> dict[str, int]:
         return dict(self.rows("select code, close from raw_tdx.price"))

@@ -104,11 +104,11 @@ def client_bench(open_loaded: OpenBench, cache: Path) -> Iterator[Bench]:
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int | None]]:
     """The files of bars that are read, each with how many of its last records."""
-    read, files = vipdoc.read, list[tuple[str, int | None]]()
+    read, files = vipdoc.read_bars, list[tuple[str, int | None]]()
 
     def counted(file: Path, *rest: Any, newest: int | None = None, **options: Any) -> vipdoc.File:
         files.append((file.name, newest))
         return read(file, *rest, newest=newest, **options)
 
-    monkeypatch.setattr(vipdoc, "read", counted)
+    monkeypatch.setattr(vipdoc, "read_bars", counted)
     return files

@@ -271,14 +271,14 @@ def test_a_file_written_during_a_load_is_read_by_the_next_one(
 ) -> None:
     old, new = (("sh600000", 20250602, 1, (cash, 0.0, 0.0, 0.0)) for cash in (1.0, 2.0))
     write(cache / "gbbq", encode_gbbq([old]), 4)
-    read = gbbq_file.read
+    read = gbbq_file.read_events
 
     def written_after(*args: Any) -> Any:
         result = read(*args)
         write(cache / "gbbq", encode_gbbq([new]), 5)
         return result
 
-    monkeypatch.setattr(gbbq_file, "read", written_after)
+    monkeypatch.setattr(gbbq_file, "read_events", written_after)
     client_bench.load(datasets=EVENTS)
     monkeypatch.undo()
     stored = (

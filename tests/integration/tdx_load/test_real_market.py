@@ -19,9 +19,9 @@ def test_copies_have_the_bars_events_and_names_of_their_originals(
     assert originals == codes[:130]
     lists = "T0002/hq_cache/szm.tnf"
     written, real = (
-        gbbq.read(folder / gbbq.PLACE).rows.to_pylist() for folder in (tmp_path, real_client)
+        gbbq.read_events(folder / gbbq.PLACE).rows.to_pylist() for folder in (tmp_path, real_client)
     )
-    names, real_names = (tnf.read(folder / lists, "sz") for folder in (tmp_path, real_client))
+    names, real_names = (tnf.read_names(folder / lists, "sz") for folder in (tmp_path, real_client))
     events: dict[str, list[object]] = {code: [] for code in codes}
     for row in written:
         if row["code"] in events:

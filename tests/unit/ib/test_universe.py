@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from loaders.ib.contracts.universe import find_member, groups, list_mistakes, read, shipped
+from loaders.ib.contracts.universe import find_member, groups, list_mistakes, read_members, shipped
 from loaders.ib.settings import IbSettings
 from loaders.ib.source import settings_for_dbt
 from loaders.settings import load_settings
@@ -18,7 +18,7 @@ def make_settings(stage: int, universe: Path | None = None) -> IbSettings:
 
 
 def test_the_examples_serve_every_stage() -> None:
-    assert len(read(shipped())) == 50
+    assert len(read_members(shipped())) == 50
     assert groups(make_settings(0), None) == [("AAPL",)]
     assert groups(make_settings(1), None) == [("AAPL", "MSFT")]
     tens = groups(make_settings(2), None)
@@ -112,12 +112,12 @@ def test_a_mistake_costs_its_line_alone_and_names_it(line: str, says: str, tmp_p
 def test_a_file_of_a_spreadsheet_is_read(tmp_path: Path) -> None:
     path = tmp_path / "own.csv"
     path.write_bytes(("\ufeff" + HEAD + "AAPL,1,A,TRUE\n,,,\n").replace("\n", "\r\n").encode())
-    assert [(m.symbol, m.is_enabled) for m in read(path)] == [("AAPL", True)]
+    assert [(m.symbol, m.is_enabled) for m in read_members(path)] == [("AAPL", True)]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"absent\.csv cannot be read"):
-        read(tmp_path / "absent.csv")
+        read_members(tmp_path / "absent.csv")
 
 
 def test_an_index_is_marked_and_may_name_its_exchange(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_an_index_is_marked_and_may_name_its_exchange(tmp_path: Path) -> None:
     head = "symbol,weight,group,enabled,sec_type,exchange\n"
     path.write_text(head + "SPX,9,A,true,IND,\nNDX,8,A,true,ind,NASDAQ\nAAPL,7,A,true,,\n")
     settings = make_settings(3, path)
-    assert [(m.symbol, m.sec_type, m.exchange) for m in read(path)] == [
+    assert [(m.symbol, m.sec_type, m.exchange) for m in read_members(path)] == [
         ("SPX", "IND", ""),
         ("NDX", "IND", "NASDAQ"),
         ("AAPL", "STK", ""),

@@ -18,7 +18,7 @@ from loaders.tdx.datasets.sectors import compare_generations, describe_loss, des
 from loaders.tdx.files import sectors, tnf
 from loaders.tdx.files.folder import Folder, scan_folder
 from loaders.tdx.files.generations import OLDER, TODAY, choose
-from loaders.tdx.files.sectors import Membership, read
+from loaders.tdx.files.sectors import Membership, read_sectors
 from loaders.tdx.settings import TdxSettings
 from quotemill.errors import DataQualityError
 
@@ -57,7 +57,7 @@ def test_a_folder_of_each_generation_is_read_whole(
         lists = choose(folder, pair)
         assert lists is not None
         assert (lists.generation, lists.unread) == (label, None)
-        names |= tnf.read(lists.path, exchange)
+        names |= tnf.read_names(lists.path, exchange)
     assert names == {s.code: s.name for s in MARKET.securities}
     assert {s.code: s.name for s in ClientMarket(tmp_path).securities} == names
     for key, kinds in sectors.KINDS.items():
@@ -65,7 +65,7 @@ def test_a_folder_of_each_generation_is_read_whole(
         if chosen is None:  # an older client's folder here has no further sectors
             assert (key, generation) == ("spblock.dat", "older")
             continue
-        file = read(chosen.path, key)
+        file = read_sectors(chosen.path, key)
         assert (file.generation, file.rejected, file.unknown) == (label, [], ())
         assert {m.sector_kind for m in file.memberships} == {*file.kinds} <= {*kinds}
         assert {m.member[-6:] for m in file.memberships} == {s.digits for s in STOCKS}
@@ -99,7 +99,7 @@ def test_a_check_names_the_files_and_their_generation(tmp_path: Path) -> None:
 def test_sectors_of_todays_client_are_named_with_what_is_unknown(tmp_path: Path) -> None:
     file = tmp_path / "infoharbor_block.dat"
     file.write_bytes(BLOCKS.encode("gb18030"))
-    index, concept = read(file, "block_zs.dat"), read(file, "block_gn.dat")
+    index, concept = read_sectors(file, "block_zs.dat"), read_sectors(file, "block_gn.dat")
     assert index.memberships == {Membership("index", "沪深300", "sz000001")}
     assert [(r.row_key, r.value) for r in index.rejected] == [
         ("infoharbor_block.dat ZS_沪深300 1", "7#600000")
@@ -111,7 +111,7 @@ def test_sectors_of_todays_client_are_named_with_what_is_unknown(tmp_path: Path)
         "1 of kind index name no member, such as 中证500",
     )
     assert {m.member for m in concept.memberships} == {"sz000016", "sh600036"}
-    assert {m.member for m in read(file, "block_fg.dat").memberships} == {"bj830799"}
+    assert {m.member for m in read_sectors(file, "block_fg.dat").memberships} == {"bj830799"}
 
 
 @pytest.mark.parametrize(
@@ -126,16 +126,16 @@ def test_what_is_no_file_of_todays_sectors_is_refused(
     file = tmp_path / "infoharbor_block.dat"
     file.write_bytes(content.encode("gb18030"))
     with pytest.raises(DataQualityError, match=reason):
-        read(file, "block_gn.dat")
+        read_sectors(file, "block_gn.dat")
 
 
 def test_a_sector_with_fewer_members_than_announced_is_a_loss(tmp_path: Path) -> None:
     make_folder(tmp_path, "today")
     path = tmp_path / "T0002/hq_cache/infoharbor_block.dat"
-    whole = read(path, "block_fg.dat")
+    whole = read_sectors(path, "block_fg.dat")
     assert describe_short(whole, whole.memberships) is None
     cut_short(path, 0.7)
-    cut = read(path, "block_fg.dat")
+    cut = read_sectors(path, "block_fg.dat")
     why = describe_short(cut, whole.memberships)
     assert why is not None
     assert re.fullmatch(r"[0-9]+ members of (基金重仓|高分红股), where it announces [0-9]+", why)
@@ -149,7 +149,7 @@ def test_further_sectors_name_the_members_of_large_indices(tmp_path: Path) -> No
     file.write_bytes(
         "#中证500\r\n1600000\r\n0000009\r\n#融资融券\r\n2430047\r\n00\r\n".encode("gbk")
     )
-    result = read(file, "spblock.dat")
+    result = read_sectors(file, "spblock.dat")
     assert result.memberships == {
         Membership("special", "中证500", "sh600000"),
         Membership("special", "中证500", "sz000009"),
@@ -181,7 +181,7 @@ def test_each_kind_of_a_file_is_one_that_the_models_know() -> None:
 def test_the_sixth_field_of_industries_is_the_research_industry(tmp_path: Path) -> None:
     file = tmp_path / "tdxhy.cfg"
     file.write_text("0|000001|T1001|||X500102\r\n1|600000|T1001|||\r\n2|920001|T1|||X1|?\r\n")
-    today = read(file, "tdxhy.cfg")
+    today = read_sectors(file, "tdxhy.cfg")
     assert today.memberships == {
         Membership("industry", "T1001", "sz000001"),
         Membership("industry_x", "X500102", "sz000001"),
@@ -198,7 +198,7 @@ def test_an_older_clients_sectors_are_no_measure_of_todays(tmp_path: Path) -> No
     def choose_and_read(key: str, today: str) -> sectors.SectorFile:
         path = folder.find(f"T0002/hq_cache/{today}")
         assert path is not None
-        return read(path, key)
+        return read_sectors(path, key)
 
     stored = {Membership("concept", "芯片", f"{n:06d}") for n in range(1000)}
     blocks = choose_and_read("block_gn.dat", "infoharbor_block.dat")

@@ -157,7 +157,7 @@ def record(code: str, name: str, size: int = 314) -> bytes:
 def test_a_list_tells_codes_and_names(tmp_path: Path) -> None:
     file = tmp_path / "szm.tnf"
     file.write_bytes(bytes(50) + record("000001", "平安银行") + record("399001", "深证成指"))
-    assert tnf.read(file, "sz") == {"sz000001": "平安银行", "sz399001": "深证成指"}
+    assert tnf.read_names(file, "sz") == {"sz000001": "平安银行", "sz399001": "深证成指"}
 
 
 @pytest.mark.parametrize(
@@ -168,9 +168,9 @@ def test_a_list_of_another_client_is_refused_by_name(tmp_path: Path, content: by
     file = tmp_path / "szm.tnf"
     file.write_bytes(content)
     with pytest.raises(DataQualityError, match=r"szm\.tnf"):
-        tnf.read(file, "sz")
+        tnf.read_names(file, "sz")
     with pytest.raises(DataQualityError, match="cannot be read"):
-        tnf.read(tmp_path / "shm.tnf", "sh")
+        tnf.read_names(tmp_path / "shm.tnf", "sh")
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_kinds_follow_from_codes(kind: str | None, codes: str) -> None:
 
 
 def test_real_lists_hold_what_is_known_of_the_market(real_client: Path) -> None:
-    names = tnf.read(real_client / "T0002/hq_cache/szm.tnf", "sz")
+    names = tnf.read_names(real_client / "T0002/hq_cache/szm.tnf", "sz")
     assert len(names) == 11_838
     assert names["sz000001"] == "平安银行"
     assert sum(classify_code(code) == "stock" for code in names) > 2_000

@@ -28,7 +28,7 @@ def reading(tmp_path: Path) -> Reading:
     def read(records: Iterable[Record]) -> Gbbq:
         file = tmp_path / "gbbq"
         file.write_bytes(client_files.encode_gbbq(records))
-        return gbbq.read(file)
+        return gbbq.read_events(file)
 
     return read
 
@@ -70,7 +70,7 @@ def test_records_are_those_of_pytdx(tmp_path: Path) -> None:
         )
     )
 
-    assert by_us(gbbq.read(file)) == by_pytdx(file)
+    assert by_us(gbbq.read_events(file)) == by_pytdx(file)
 
 
 def test_real_records_are_those_of_pytdx(real_client: Path, tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_real_records_are_those_of_pytdx(real_client: Path, tmp_path: Path) -> N
     file = tmp_path / "gbbq"  # the reader takes 10 s for all of them
     file.write_bytes(struct.pack("<I", count) + content[4 : 4 + 29 * count])
 
-    assert by_us(gbbq.read(file)) == by_pytdx(file)
+    assert by_us(gbbq.read_events(file)) == by_pytdx(file)
 
 
 def test_the_numbers_are_the_decimals_that_became_single_floats(reading: Reading) -> None:
@@ -148,9 +148,9 @@ def test_what_is_no_gbbq_is_refused_as_a_whole(tmp_path: Path) -> None:
         file = tmp_path / "gbbq"
         file.write_bytes(content)
         with pytest.raises(DataQualityError, match=said):
-            gbbq.read(file)
+            gbbq.read_events(file)
     with pytest.raises(DataQualityError, match="cannot be read"):
-        gbbq.read(tmp_path / "absent")
+        gbbq.read_events(tmp_path / "absent")
 
 
 def test_dividends_and_splits_become_events_and_the_rest_does_not(reading: Reading) -> None:
@@ -217,6 +217,6 @@ def test_a_file_written_while_it_is_read_is_not_taken_for_read(
         return content
 
     monkeypatch.setattr(Path, "read_bytes", written_meanwhile)
-    result = gbbq.read(file)
+    result = gbbq.read_events(file)
     assert (result.state, len(result.rows)) == (before, 1)
     assert State.try_read(file) != before

@@ -7,7 +7,7 @@ import pytest
 
 from loaders.sandbox.tdx.client_files import older_blocks
 from loaders.tdx.datasets.sectors import describe_cut, describe_loss, describe_short, list_changes
-from loaders.tdx.files.sectors import Membership, read
+from loaders.tdx.files.sectors import Membership, read_sectors
 from quotemill.errors import DataQualityError
 
 EVENING = datetime(2026, 1, 5, 17, tzinfo=UTC)  # 01:00 of the 6th in Shanghai
@@ -16,7 +16,7 @@ EVENING = datetime(2026, 1, 5, 17, tzinfo=UTC)  # 01:00 of the 6th in Shanghai
 def test_members_of_blocks_are_six_digits_and_what_is_not_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "block_gn.dat"
     file.write_bytes(older_blocks({"5G概念": ["000063", "600050", "60005"], "芯片": ["000063"]}))
-    result, rejected, *_ = read(file, file.name)
+    result, rejected, *_ = read_sectors(file, file.name)
     assert result == {
         Membership("concept", "5G概念", "000063"),
         Membership("concept", "5G概念", "600050"),
@@ -28,7 +28,7 @@ def test_members_of_blocks_are_six_digits_and_what_is_not_is_refused(tmp_path: P
 def test_a_line_of_industries_tells_three_classifications_and_the_exchange(tmp_path: Path) -> None:
     file = tmp_path / "tdxhy.cfg"
     file.write_text("0|000001|T1001|440101|H1201\r\n1|900955|T00||\n7|000001|T1|1|1\nbroken\n\n")
-    result, rejected, *_ = read(file, file.name)
+    result, rejected, *_ = read_sectors(file, file.name)
     assert result == {
         Membership("industry", "T1001", "sz000001"),
         Membership("industry_2", "440101", "sz000001"),
@@ -50,7 +50,7 @@ def test_a_file_that_is_cut_short_or_has_no_sector_is_refused_as_a_whole(tmp_pat
     ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(DataQualityError, match=said):
-            read(tmp_path / name, name)
+            read_sectors(tmp_path / name, name)
 
 
 @pytest.mark.parametrize("name", ["spblock.dat", "infoharbor_block.dat", "tdxhy.cfg"])
@@ -58,7 +58,7 @@ def test_an_empty_file_has_no_sector_which_is_a_loss_of_those_stored(
     tmp_path: Path, name: str
 ) -> None:
     (tmp_path / name).touch()
-    file = read(tmp_path / name, "block_gn.dat" if name.startswith("info") else name)
+    file = read_sectors(tmp_path / name, "block_gn.dat" if name.startswith("info") else name)
     assert file.memberships == set()
     stored = [Membership(file.kinds[0], "1", "sh600000")]
     assert describe_loss(file.memberships, stored)
@@ -67,10 +67,10 @@ def test_an_empty_file_has_no_sector_which_is_a_loss_of_those_stored(
 def test_only_a_line_that_is_cut_is_a_loss_until_it_is_accepted(tmp_path: Path) -> None:
     file = tmp_path / "tdxhy.cfg"
     file.write_text("0|000001|T1001|||X5001\n0|000002|T1001|||X5001")
-    whole = read(file, file.name)
+    whole = read_sectors(file, file.name)
     assert (len(whole.memberships), whole.cut_line) == (4, None)
     file.write_text("0|000001|T1001|||X5001\n0|000002|T1001|||X50")
-    cut = read(file, file.name)
+    cut = read_sectors(file, file.name)
     assert (len(cut.memberships), cut.cut_line) == (2, 2)
     assert describe_cut(cut, []) == describe_cut(cut, whole.memberships) is not None
     assert describe_cut(cut, cut.memberships) is None
@@ -79,7 +79,7 @@ def test_only_a_line_that_is_cut_is_a_loss_until_it_is_accepted(tmp_path: Path) 
 def test_a_short_sector_that_was_accepted_is_no_loss_again(tmp_path: Path) -> None:
     file = tmp_path / "infoharbor_block.dat"
     file.write_text("#GN_A,3,\n0#000001,0#000002\n#GN_B,5,\n")
-    short = read(file, "block_gn.dat")
+    short = read_sectors(file, "block_gn.dat")
     assert describe_short(short, [])
     assert describe_short(short, short.memberships) is None
     other = {Membership("concept", "A", code) for code in ("sz000001", "sz000003")}
@@ -90,10 +90,10 @@ def test_a_short_sector_that_was_accepted_is_no_loss_again(tmp_path: Path) -> No
 def test_real_files_are_read_whole(real_client: Path) -> None:
     counts = {"block_gn.dat": 164, "block_fg.dat": 118, "block_zs.dat": 70}
     for name, count in counts.items():
-        result, rejected, *_ = read(real_client / "T0002/hq_cache" / name, name)
+        result, rejected, *_ = read_sectors(real_client / "T0002/hq_cache" / name, name)
         assert len({membership.sector_name for membership in result}) == count
         assert rejected == []
-    result, rejected, *_ = read(real_client / "T0002/hq_cache/tdxhy.cfg", "tdxhy.cfg")
+    result, rejected, *_ = read_sectors(real_client / "T0002/hq_cache/tdxhy.cfg", "tdxhy.cfg")
     assert len({m.member for m in result}) == 4267
     assert {m.sector_kind for m in result} == {"industry", "industry_2", "industry_3"}
     assert rejected == []

@@ -68,7 +68,7 @@ def test_real_day_files_are_read_in_li_and_hands(
 ) -> None:
     file = real_tdx_data / "vipdoc" / code[:2] / "lday" / f"{code}.day"
 
-    result = vipdoc.read(file, code, kind, "day", NOW)
+    result = vipdoc.read_bars(file, code, kind, "day", NOW)
 
     bars, days = result.bars, records.to_dates(result.bars["day"])
     assert (len(bars), result.rejected, result.warning) == (count, [], None)
@@ -80,7 +80,7 @@ def test_real_day_files_are_read_in_li_and_hands(
 def test_a_day_file_of_a_fund_has_three_decimals(tmp_path: Path) -> None:
     file = written(tmp_path, "sh510300.day", day_record(20241108, 4125, 4130, 4120, 4126))
 
-    (row,) = vipdoc.read(file, "sh510300", "fund", "day", NOW).bars
+    (row,) = vipdoc.read_bars(file, "sh510300", "fund", "day", NOW).bars
 
     assert [row[name] for name in ("open", "high", "low", "close")] == [4125, 4130, 4120, 4126]
 
@@ -90,7 +90,7 @@ def test_a_day_with_too_many_shares_for_its_field_has_hands(real_client: Path) -
     for code in ("sh510050", "sh510300", "sh600104"):
         kind = "fund" if code.startswith("sh5") else "stock"
         file = real_client / "vipdoc/sh/lday" / f"{code}.day"
-        result = vipdoc.read(file, code, kind, "day", NOW)
+        result = vipdoc.read_bars(file, code, kind, "day", NOW)
         in_hands[code] = result.days_in_hands
         # turnover per share lies between the day's prices, on every day
         bars = result.bars
@@ -106,7 +106,7 @@ def test_records_that_do_not_ascend_or_have_no_day_are_refused(
     days = (20241107, 20241108, 20241107, 20241108, 20241131, 0, 20241111)
     file = written(tmp_path, "sh600000.day", *(day_record(d, 10, 12, 9, 11) for d in days))
 
-    result = vipdoc.read(file, "sh600000", "stock", "day", NOW)
+    result = vipdoc.read_bars(file, "sh600000", "stock", "day", NOW)
 
     assert records.days_in(result.bars) == [
         date(2024, 11, 7),
@@ -123,7 +123,7 @@ def test_records_that_do_not_ascend_or_have_no_day_are_refused(
 
 def days_of(tmp_path: Path, *days: int) -> vipdoc.File:
     file = written(tmp_path, "sh600000.day", *(day_record(d, 10, 12, 9, 11) for d in days))
-    return vipdoc.read(file, "sh600000", "stock", "day", NOW)
+    return vipdoc.read_bars(file, "sh600000", "stock", "day", NOW)
 
 
 def test_one_day_that_is_too_late_costs_none_that_follows_it(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_the_tail_of_a_file_that_is_being_written_is_ignored_with_a_word(tmp_pat
     record = day_record(20241108, 10, 12, 9, 11)
     file = written(tmp_path, "sh600000.day", record, record[:7])
 
-    result = vipdoc.read(file, "sh600000", "stock", "day", NOW)
+    result = vipdoc.read_bars(file, "sh600000", "stock", "day", NOW)
 
     assert len(result.bars) == 1
     assert result.warning == "sh600000.day: record 2 has only 7 bytes"
@@ -163,9 +163,9 @@ def test_minutes_are_rounded_to_the_decimals_of_the_instrument(tmp_path: Path) -
     fund = written(tmp_path, "b.lc1", minute(DAY, "09:31", 4.125, 4.127, 4.124, 4.126))
     number = records.to_number(DAY)
 
-    stock_bars = vipdoc.read(stock, "sh600000", "stock", "minute1", NOW).bars
-    fund_bars = vipdoc.read(fund, "sh510300", "fund", "minute1", NOW).bars
-    b_share_bars = vipdoc.read(fund, "sh900901", "stock", "minute1", NOW).bars
+    stock_bars = vipdoc.read_bars(stock, "sh600000", "stock", "minute1", NOW).bars
+    fund_bars = vipdoc.read_bars(fund, "sh510300", "fund", "minute1", NOW).bars
+    b_share_bars = vipdoc.read_bars(fund, "sh900901", "stock", "minute1", NOW).bars
 
     assert rows(stock_bars) == [(number, 571, 9850, 9870, 9840, 9860, 123, 1_000_000_000)]
     assert rows(fund_bars)[0][2:6] == rows(b_share_bars)[0][2:6] == (4125, 4127, 4124, 4126)
@@ -176,7 +176,7 @@ def test_the_volume_of_an_index_minute_is_kept_as_it_is(tmp_path: Path) -> None:
         tmp_path, "i.lc1", minute(DAY, "09:31", 3214.66, 3215.41, 3214.06, 3215.12, shares=5390247)
     )
 
-    result = vipdoc.read(file, "sh000001", "index", "minute1", NOW).bars
+    result = vipdoc.read_bars(file, "sh000001", "index", "minute1", NOW).bars
 
     assert rows(result)[0][2:7] == (3214660, 3215410, 3214060, 3215120, 5390247)
 
@@ -186,7 +186,7 @@ def test_old_five_minute_files_have_whole_numbers_for_prices(tmp_path: Path) -> 
     record = struct.pack("<HHIIIIfII", packed, 575, 985, 987, 984, 986, 1e6, 1000, 0)
     file = written(tmp_path, "sh600000.5", record)
 
-    result = vipdoc.read(file, "sh600000", "stock", "minute5", NOW).bars
+    result = vipdoc.read_bars(file, "sh600000", "stock", "minute5", NOW).bars
 
     assert rows(result)[0][1:6] == (575, 9850, 9870, 9840, 9860)
 
@@ -200,7 +200,7 @@ def test_noon_is_repaired_in_files_too_and_what_is_no_number_is_no_price(tmp_pat
         minute(date(2024, 11, 7), "15:00", 9.85, 9.85, 9.85, 9.85),
     )
 
-    result = vipdoc.read(file, "sh600000", "stock", "minute1", NOW)
+    result = vipdoc.read_bars(file, "sh600000", "stock", "minute1", NOW)
 
     assert [(int(b["label"]), int(b["source_label"])) for b in result.bars] == [
         (689, 689),
@@ -217,15 +217,15 @@ def test_rows_are_as_old_as_their_file_and_never_newer_than_the_load(
     moment = datetime(2024, 11, 8, 10, 0, tzinfo=UTC)
     for touched, expected in ((moment, moment), (datetime(2030, 1, 1, tzinfo=UTC), NOW)):
         os.utime(file, (touched.timestamp(), touched.timestamp()))
-        result = vipdoc.read(file, "sh600000", "stock", "minute1", NOW).bars
+        result = vipdoc.read_bars(file, "sh600000", "stock", "minute1", NOW).bars
         assert int(result["fetched"][0]) == records.microseconds(expected)
 
 
 def test_an_empty_file_has_no_bar_and_a_lost_one_is_a_fault(tmp_path: Path) -> None:
     empty = written(tmp_path, "sz000001.lc5")
-    assert len(vipdoc.read(empty, "sz000001", "stock", "minute5", NOW).bars) == 0
+    assert len(vipdoc.read_bars(empty, "sz000001", "stock", "minute5", NOW).bars) == 0
     with pytest.raises(DataQualityError, match=r"sz000001\.lc1 cannot be read"):
-        vipdoc.read(tmp_path / "sz000001.lc1", "sz000001", "stock", "minute1", NOW)
+        vipdoc.read_bars(tmp_path / "sz000001.lc1", "sz000001", "stock", "minute1", NOW)
 
 
 def test_a_read_tail_has_the_newest_records_and_the_state_of_the_whole(
@@ -233,14 +233,14 @@ def test_a_read_tail_has_the_newest_records_and_the_state_of_the_whole(
 ) -> None:
     days = [day_record(20241100 + day, 100, 100, 100, 100) for day in (4, 5, 5, 6, 7)]
     file = written(tmp_path, "sh600000.day", *days)
-    tail = vipdoc.read(file, "sh600000", "stock", "day", NOW, newest=4)
+    tail = vipdoc.read_bars(file, "sh600000", "stock", "day", NOW, newest=4)
     read_days = [str(day) for day in records.to_dates(tail.bars["day"])]
     assert read_days == ["2024-11-05", "2024-11-06", "2024-11-07"]
     assert tail.state == State.try_read(file)
     assert tail.state.size == 5 * 32
     [refused] = tail.rejected
     assert orjson.loads(refused.payload)["record"] == 3
-    whole = vipdoc.read(file, "sh600000", "stock", "day", NOW, newest=99)
+    whole = vipdoc.read_bars(file, "sh600000", "stock", "day", NOW, newest=99)
     assert len(whole.bars) == 4
 
 
@@ -249,7 +249,7 @@ def test_b_shares_are_in_thousandths_in_shanghai_and_cents_in_shenzhen(
     tmp_path: Path, code: str, li: int
 ) -> None:
     file = written(tmp_path, f"{code}.day", day_record(20241108, 825, 825, 825, 825))
-    assert vipdoc.read(file, code, "stock", "day", NOW).bars["close"].tolist() == [li]
+    assert vipdoc.read_bars(file, code, "stock", "day", NOW).bars["close"].tolist() == [li]
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
@@ -258,8 +258,8 @@ def test_a_file_of_random_bytes_is_refused_record_by_record(tmp_path: Path) -> N
     minute = struct.pack("<HH", 20 * 2048 + 1108, 571) + b"\x01\x00\xa0\x7f" * 4 + bytes(12)
     noise = bytes(range(256)) * 4 + b"\xff" * 64 + minute
     for name, read in (
-        ("sh600000.day", lambda f: vipdoc.read(f, "sh600000", "stock", "day", NOW)),
-        ("sh600000.lc1", lambda f: vipdoc.read(f, "sh600000", "stock", "minute1", NOW)),
+        ("sh600000.day", lambda f: vipdoc.read_bars(f, "sh600000", "stock", "day", NOW)),
+        ("sh600000.lc1", lambda f: vipdoc.read_bars(f, "sh600000", "stock", "minute1", NOW)),
     ):
         result = read(written(tmp_path, name, noise))
         assert len(result.bars) + len(result.rejected) >= len(noise) // 32

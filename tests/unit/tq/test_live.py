@@ -254,9 +254,9 @@ def test_a_clock_that_is_off_shows_by_a_tick_that_has_just_come() -> None:
 
 def test_a_given_clock_starts_there_and_follows_the_ticks() -> None:
     clock = Clock(lambda: MIDNIGHT, None)
-    assert clock.read({"a": MIDNIGHT + MINUTE}) == MIDNIGHT
+    assert clock.read_time({"a": MIDNIGHT + MINUTE}) == MIDNIGHT
     given = Clock(lambda: MIDNIGHT, MIDNIGHT)
-    assert MIDNIGHT <= given.read({"a": None}) < MIDNIGHT + MINUTE
-    later = given.read({"a": MIDNIGHT + 5 * MINUTE, "b": MIDNIGHT})
+    assert MIDNIGHT <= given.read_time({"a": None}) < MIDNIGHT + MINUTE
+    later = given.read_time({"a": MIDNIGHT + 5 * MINUTE, "b": MIDNIGHT})
     assert MIDNIGHT + 5 * MINUTE <= later < MIDNIGHT + 6 * MINUTE
-    assert later <= given.read({"a": MIDNIGHT + 5 * MINUTE}) < MIDNIGHT + 6 * MINUTE
+    assert later <= given.read_time({"a": MIDNIGHT + 5 * MINUTE}) < MIDNIGHT + 6 * MINUTE
