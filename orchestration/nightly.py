@@ -65,9 +65,11 @@ def run(
         result = replace(result, run_id=record.run_id)
         record.measure(result.metrics)
         if not result.was_stopped:
-            if "archive" in stages and "ib" in names:
+            if "archive" in stages:
                 now = as_of or pipeline.source_time(settings, requests) or datetime.now(UTC)
-                result = _add_stage(result, _run_archive(settings, result, reporter, now))
+                if "ib" in names:
+                    result = _add_stage(result, _run_archive(settings, result, reporter, now))
+                result = _add_stage(result, _drop_old_days(settings, result, now))
             if "alerts" in stages:
                 result = _add_stage(result, _send_alerts(settings, result, record.run_id))
             if "report" in stages:
@@ -175,6 +177,33 @@ def _run_archive(
         )
 
     return _time_stage("archive", archive)
+
+
+def _drop_old_days(settings: Settings, result: RunResult, as_of: datetime) -> Stage | None:
+    """Drop what is older than the `retain` of its table, as a build has read it.
+
+    None without such a table, and after a failure. Days that a model has yet to read, such as one
+    of another market schema, stay for a later night.
+    """
+    from orchestration.archive import old_days
+
+    is_built = result.error is None and all(build.succeeded for build in result.builds)
+    if not is_built or not old_days.is_retain_set():
+        return None
+
+    def drop() -> StageOutcome:
+        warehouse = open_warehouse(settings)
+        tables = old_days.find_retained_tables(settings, warehouse)
+        found = old_days.drop_old_days(warehouse, tables, as_of, dry_run=False)
+        texts = [
+            f"{days.table} before {days.before} "
+            + (f"stays: {', '.join(days.unread)} has yet to read it" if days.unread else "dropped")
+            for days in found
+        ]
+        shortened = sum(not days.unread for days in found)
+        return StageOutcome("; ".join(texts), figures={"tables_shortened": shortened})
+
+    return _time_stage("retention", drop)
 
 
 def _send_alerts(settings: Settings, result: RunResult, run_id: str) -> Stage:

@@ -6,6 +6,7 @@ schema of the database: what lands of old days is rolled up before it goes. The 
 name days that are dropped, as what was built of them stays.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -16,6 +17,7 @@ from psycopg import sql
 
 from loaders.settings import Settings
 from loaders.warehouse import timescale
+from loaders.warehouse.dbt_project import find_project
 from loaders.warehouse.distribution import is_distributed
 from orchestration.run.build import invoke
 from quotemill.errors import SettingsError
@@ -43,6 +45,7 @@ _UNREAD = """
     )
     order by 1
 """
+_RETAIN = re.compile(rb"""\bretain["']?\s*[:=]""")
 _TIME_TYPE = """
     select column_type::text from timescaledb_information.dimensions
     where dimension_number = 1 and hypertable_schema || '.' || hypertable_name = %s
@@ -74,6 +77,13 @@ class OldDays:
     table: str
     before: date
     unread: tuple[str, ...] = ()
+
+
+def is_retain_set() -> bool:
+    """Whether a file of the dbt project names a `retain`; to read it by dbt takes seconds."""
+    folder = find_project().dbt
+    files = [folder / "dbt_project.yml", *(folder / "models").rglob("*.[ys][mq]l")]
+    return any(_RETAIN.search(path.read_bytes()) for path in files)
 
 
 def find_retained_tables(settings: Settings, warehouse: Warehouse) -> list[RetainedTable]:

@@ -22,6 +22,7 @@ from orchestration.run.findings import Judgement
 from orchestration.run.stages import RunResult
 from quotemill.errors import UsageError
 from tests.bench import settings_at, warehouse_url
+from tests.integration.dbt.checkout import own_checkout
 
 
 @pytest.fixture
@@ -193,3 +194,32 @@ def test_unknown_stages_are_refused(settings: Settings) -> None:
     with pytest.raises(UsageError, match="unknown stage lod"):
         run(settings, loaded(), "lod")
     assert run(settings, loaded(4), "alerts").loads == ()
+
+
+@pytest.mark.long
+def test_a_night_drops_the_days_that_are_older_than_a_retain(
+    settings: Settings, builds: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = own_checkout(tmp_path / "checkout") / "models/staging/tdx/_tdx__sources.yml"
+    monkeypatch.chdir(tmp_path / "checkout")
+    days = "select now()::date - trade_date > 365 from raw_tdx.kline_minute order by 1"
+    rows(
+        settings,
+        "insert into raw_tdx.kline_minute (code, bar_end, trade_date, source_label, open, high, "
+        "low, close, volume, route_no, file_no, fetched_at, is_final) select 'sh600000', "
+        "day + interval '2 hours', day::date, '09:31', 1, 1, 1, 1, 1, 1, 1, now(), true from "
+        "unnest(array[now() - interval '2 years', now() - interval '9 days']) as day returning 1",
+    )
+
+    assert [stage.name for stage in run(settings, loaded()).stages] == ["alerts", "report"]
+    text = sources.read_text("utf-8")
+    sources.write_text(text.replace("order_by: bar_end", "retain: 1 year, order_by: bar_end"))
+    unread = "insert into ops.changes (table_name) values ('raw_tdx.kline_minute') returning 1"
+    rows(settings, unread)
+    waiting = run(settings, loaded()).stages[0]
+    assert (waiting.exit_code, "market.kline_5m has yet to read it" in waiting.summary) == (0, True)
+    assert len(rows(settings, days)) == 2
+    rows(settings, "delete from ops.changes returning 1")
+    dropped = run(settings, loaded()).stages[0]
+    assert (dropped.name, dropped.summary.endswith("dropped")) == ("retention", True)
+    assert rows(settings, days) == [(False,)]
