@@ -81,6 +81,10 @@ class VisibleTicks(ContractDay):
     schedule_hash: str
     rows: int
 
+    @property
+    def stamp(self) -> "Stamp":
+        return Stamp(self.trading_day, self.segment_id, self.schedule_hash)
+
 
 @dataclass(frozen=True)
 class MeasuredTicks(VisibleTicks):

@@ -4,10 +4,9 @@ From the days that are due and what this home has measured. Before it has measur
 liquid contract's ticks, and the pace of the client alone, without the network.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
-from itertools import groupby
 from typing import Any
 
 import psycopg
@@ -16,11 +15,11 @@ from loaders.engine.request import LoadRequest
 from loaders.engine.source import Previewed
 from loaders.settings import Settings
 from loaders.tq import landed
-from loaders.tq.next_steps import find_due_days
+from loaders.tq.next_steps import read_due_days
 from loaders.tq.request import check_request
 from loaders.tq.settings import TqSettings
 from loaders.tq.tick_days.plan import NOTHING_BUILT
-from loaders.tq.tick_days.schedule import read_last_days
+from loaders.tq.tick_days.schedule import Scheduled, read_last_days
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
 
@@ -122,6 +121,15 @@ def read_measured(conn: psycopg.Connection) -> Measured:
     )
 
 
+@dataclass(frozen=True)
+class _Due:
+    """Days that are due, and the first day that the schedule can have of each variety in it."""
+
+    days: Sequence[Scheduled]
+    planned_from: Mapping[str, date]
+    measured: Measured
+
+
 def estimate_due(
     settings: Settings, warehouse: Warehouse, window: Sequence[date]
 ) -> Estimate | None:
@@ -129,16 +137,10 @@ def estimate_due(
 
     None before the first schedule.
     """
-    schema = warehouse.inner_schema("futures")
-
-    def read(conn: psycopg.Connection) -> Estimate | None:
-        if not (planned := _planned_from(conn, settings, schema)):
-            return None
-        due = len(find_due_days(conn, settings, schema))
-        new = count_unplanned(settings.tq.varieties, window, planned)
-        return estimate(due + new, settings.tq, read_measured(conn))
-
-    return warehouse.ask(read)
+    if (due := _read_due(settings, warehouse)) is None:
+        return None
+    new = count_unplanned(settings.tq.varieties, window, due.planned_from)
+    return estimate(len(due.days) + new, settings.tq, due.measured)
 
 
 def preview(
@@ -146,49 +148,40 @@ def preview(
 ) -> Previewed:
     """The days of ticks that a load would fetch, by the schedule that is built."""
     check_request(settings, request)
-    unknown = Previewed((NOTHING_BUILT,), {"days": {}, "estimate": None})
-    if warehouse is None:
-        return unknown
-    schema = warehouse.inner_schema("futures")
-
-    def read(
-        conn: psycopg.Connection,
-    ) -> tuple[dict[str, list[date]], Measured, Collection[str]] | None:
-        if not (planned := _planned_from(conn, settings, schema)):
-            return None
-        days = sorted(find_due_days(conn, settings, schema), key=lambda day: day.variety)
-        grouped = groupby(days, key=lambda day: day.variety)
-        by_variety = {v: [d.trading_day for d in own] for v, own in grouped}
-        return by_variety, read_measured(conn), planned.keys()
-
-    if (answer := warehouse.ask(read)) is None:
-        return unknown
-    due, measured, planned = answer
+    if warehouse is None or (due := _read_due(settings, warehouse)) is None:
+        return Previewed((NOTHING_BUILT,), {"days": {}, "estimate": None})
     wanted = request.keys or tuple(settings.tq.varieties)
-    new = [variety for variety in wanted if variety not in planned]
-    due = {variety: _within(request, due[variety]) for variety in wanted if variety in due}
-    due = {variety: days for variety, days in due.items() if days}
-    whole = estimate(sum(map(len, due.values())), settings.tq, measured)
-    lines = [f"{v}: {len(days):,} days from {min(days)} to {max(days)}" for v, days in due.items()]
-    if new:
+    first, last = request.since or date.min, request.until or date.max
+    by_variety: dict[str, list[date]] = {variety: [] for variety in wanted}
+    for day in due.days:
+        if day.variety in by_variety and first <= day.trading_day <= last:
+            by_variety[day.variety].append(day.trading_day)
+    by_variety = {variety: days for variety, days in by_variety.items() if days}
+    whole = estimate(sum(map(len, by_variety.values())), settings.tq, due.measured)
+    lines = [
+        f"{v}: {len(days):,} days from {min(days)} to {max(days)}" for v, days in by_variety.items()
+    ]
+    if new := [variety for variety in wanted if variety not in due.planned_from]:
         lines.append(
             f"{', '.join(new)}: not in the schedule yet, and not counted here; "
             "`loaders check tq` estimates them too"
         )
-    detail = {"days": {v: len(days) for v, days in due.items()}, "estimate": whole.as_json()}
+    detail = {"days": {v: len(d) for v, d in by_variety.items()}, "estimate": whole.as_json()}
     return Previewed((*lines, str(whole)), detail)
 
 
-def _planned_from(conn: psycopg.Connection, settings: Settings, schema: str) -> dict[str, date]:
-    """The first day that the schedule can have, of each variety that has one; none before it."""
-    if not has_relation(conn, "raw_tq.symbol_day"):
-        return {}
-    built = read_last_days(conn, schema, settings.tq.varieties)
-    covered = {v: landed.coverage(conn, v, settings.tq.route) for v in built}
-    # none of this route: the schedule is by the other one, and no day is new
-    return {v: c.first_day if c else date.min for v, c in covered.items()}
+def _read_due(settings: Settings, warehouse: Warehouse) -> _Due | None:
+    """The due days; None before the first schedule."""
+    schema, varieties = warehouse.inner_schema("futures"), settings.tq.varieties
 
+    def read_days(conn: psycopg.Connection) -> _Due | None:
+        if not has_relation(conn, "raw_tq.symbol_day"):
+            return None
+        if not (built := read_last_days(conn, schema, varieties)):
+            return None
+        covered = {v: landed.coverage(conn, v, settings.tq.route) for v in built}
+        # none of this route: the schedule is by the other one, and no day is new
+        planned_from = {v: c.first_day if c else date.min for v, c in covered.items()}
+        return _Due(read_due_days(conn, settings, schema), planned_from, read_measured(conn))
 
-def _within(request: LoadRequest, days: Sequence[date]) -> list[date]:
-    first, last = request.since or date.min, request.until or date.max
-    return [day for day in days if first <= day <= last]
+    return warehouse.ask(read_days)

@@ -10,7 +10,7 @@ from loaders.settings import Settings
 from loaders.tq.datasets.tick_minute import MOST_DAYS, count_due_days
 from loaders.tq.tick_days.ledger import read_no_data, read_rejudged, read_short_days
 from loaders.tq.tick_days.recent_ticks import PERMISSION_SETTING
-from loaders.tq.tick_days.rules import find_backlog
+from loaders.tq.tick_days.rules import find_due_days
 from loaders.tq.tick_days.schedule import (
     Scheduled,
     read_incomplete_days,
@@ -58,23 +58,23 @@ def _to_build(conn: psycopg.Connection, settings: Settings, schema: str) -> list
     ]
 
 
-def find_due_days(conn: psycopg.Connection, settings: Settings, schema: str) -> list[Scheduled]:
+def read_due_days(conn: psycopg.Connection, settings: Settings, schema: str) -> list[Scheduled]:
     """The days of ticks that the next load downloads, by its own rules."""
     varieties = settings.tq.varieties
     rejudged = read_rejudged(conn, [f"KQ.m@{variety}" for variety in varieties])
     [(as_of,)] = conn.execute(LAST_LOAD)
-    return find_backlog(
+    return find_due_days(
         read_incomplete_days(conn, schema, varieties, rejudged),
         {},  # none of these days is complete
         {key: row["checked_at"] for key, row in read_no_data(conn).items() if key not in rejudged},
         read_settled_days(conn),
         as_of=as_of,
         recheck_after=timedelta(days=settings.tq.recheck_after),
-    ).missing
+    )
 
 
 def _to_fetch(conn: psycopg.Connection, settings: Settings, schema: str) -> list[str]:
-    days = find_due_days(conn, settings, schema)
+    days = read_due_days(conn, settings, schema)
     if not days:
         return []
     late = ", ".join(sorted({day.variety for day in days}))

@@ -205,5 +205,4 @@ def group_days(rows: Iterable[IndexRow]) -> Iterator[list[IndexRow]]:
 
 def _is_there(row: IndexRow, parts: Sequence[MeasuredTicks]) -> bool:
     """Whether the target has these ticks, with this stamp."""
-    stamps = {(part.segment_id, part.schedule_hash) for part in parts}
-    return agrees(row, parts) and stamps == {(row.segment_id, row.schedule_hash)}
+    return agrees(row, parts) and {part.stamp for part in parts} == {row.stamp}

@@ -34,7 +34,7 @@ from loaders.tq.tick_days.ledger import (
 )
 from loaders.tq.tick_days.recent_ticks import check_history, select_obtainable
 from loaders.tq.tick_days.records import ON_RECORD
-from loaders.tq.tick_days.rules import Backlog, find_backlog, find_changes, order_days
+from loaders.tq.tick_days.rules import find_changes, find_due_days, order_days
 from loaders.tq.tick_days.schedule import (
     COLUMNS,
     Scheduled,
@@ -156,19 +156,14 @@ def _fetch(ctx: Context) -> Iterator[Sequence[Unit]]:
         if unknown := sorted(named - {key_text(day.key) for day in days}):
             many = f"{len(unknown):,} of {len(named):,} days that were asked for"
             ctx.load.warn(f"{many} are not in the schedule: {unknown[0]}")
-        backlog = Backlog([], days)
     else:
-        backlog = _requested_backlog(ctx)
-        due = [*backlog.revised, *backlog.missing]
-        if due and not check_history(ctx):
-            taken = {day for day in due if ctx.answers.has(day.contract, day.trading_day)}
-            if others := [day for day in due if day not in taken]:
+        days = _requested_days(ctx)
+        if days and not check_history(ctx):
+            taken = {day for day in days if ctx.answers.has(day.contract, day.trading_day)}
+            if others := [day for day in days if day not in taken]:
                 taken |= set(select_obtainable(ctx, others))
-            backlog = Backlog(
-                [day for day in backlog.revised if day in taken],
-                [day for day in backlog.missing if day in taken],
-            )
-    for step in filter(None, order_days(backlog, failed)):
+            days = [day for day in days if day in taken]
+    for step in filter(None, order_days(days, ctx.index.rows, failed)):
         yield _units(ctx, step)
         yield from _change_days(ctx, {})
 
@@ -189,12 +184,12 @@ def _count_kept_answers(ctx: Context) -> None:
         ctx.load.reporter.line(f"{count:,} days of ticks that an earlier load fetched are at hand")
 
 
-def _requested_backlog(ctx: Context) -> Backlog:
+def _requested_days(ctx: Context) -> list[Scheduled]:
     """The days to download that the request means."""
     schedule = [day for day in ctx.schedule.values() if _is_requested(ctx, day)]
     if ctx.refetches and not schedule:
         ctx.load.warn("no scheduled day is among those to read again")
-    return find_backlog(
+    return find_due_days(
         schedule,
         ctx.index.rows,
         ctx.no_data.checked_at,

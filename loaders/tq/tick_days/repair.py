@@ -13,10 +13,10 @@ from loaders.engine.request import LoadRequest
 from loaders.engine.result import LoadResult
 from loaders.settings import Settings
 from loaders.ticks.open_store import open_store
-from loaders.ticks.store import Stamp
 from loaders.tq.request import TICK_LANE
 from loaders.tq.tick_archive.folder import tick_folder
 from loaders.tq.tick_days.ledger import read_ledger, require_same_store
+from loaders.tq.tick_days.rules import find_repairs
 from loaders.tq.tick_days.schedule import parse_key
 from loaders.tq.tick_days.verify import Verification, is_as_indexed, read_visible_days, verify
 from loaders.warehouse.lock import load_lock
@@ -60,9 +60,7 @@ def verify_and_repair(
 
 
 def take_out_unlisted(settings: Settings, warehouse: Warehouse) -> int:
-    """Flag visible ticks of days that the store's index does not have.
-
-    Returns how many.
+    """Flag visible ticks of days that the store's index does not have; how many.
 
     Ticks of the days that it has get its stamp. Raises StoreError for a store that lacks most days.
     """
@@ -70,13 +68,10 @@ def take_out_unlisted(settings: Settings, warehouse: Warehouse) -> int:
         store.prepare()
         visible, rows = read_visible_days(store), store.index()
         require_same_store(store.label, warehouse.ask(read_ledger), {row.key for row in rows})
-        indexed = {row.key: row for row in rows if row.is_visible}
-        for key in sorted(visible.keys() & indexed.keys()):
-            row = indexed[key]
-            stamps = {Stamp(p.trading_day, p.segment_id, p.schedule_hash) for p in visible[key]}
-            if stamps != {row.stamp}:
-                store.restamp(row.symbol, row.contract, [row.stamp])
-        return sum(store.supersede(*key) for key in sorted(visible.keys() - indexed.keys()))
+        restamped, unlisted = find_repairs(rows, visible)
+        for row in restamped:
+            store.restamp(row.symbol, row.contract, [row.stamp])
+        return sum(store.supersede(*key) for key in unlisted)
 
 
 def accept_loss(settings: Settings, warehouse: Warehouse, keys: Sequence[str]) -> None:

@@ -2,8 +2,8 @@
 
 Pure functions of the schedule, the store's index, the days without data and the day bars.
 
-missing    settled days of the schedule − complete − days on record that are not due again; short
-           days are among them
+due        settled days of the schedule − complete − days on record that are not due again; short
+           days are among them, and days that hold the ticks of another contract, which come first
 restamped  stored days of another segment now: no download
 judged     stored days that another day bar makes short, or complete: no download either
 outgrown   stored days whose contract the schedule has no more, once the new contract's ticks are
@@ -14,7 +14,7 @@ bar even where a whole session before it is missing. What is missing shows as on
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loaders.ticks.store import IndexRow
+from loaders.ticks.store import IndexRow, VisibleTicks
 from loaders.tq.tick_days.schedule import Scheduled
 from loaders.tq.trading_day import to_time
 from loaders.trading_time import SHANGHAI
@@ -43,18 +43,7 @@ NIGHT_AUCTION = (20 * 3600 + 50 * 60, 21 * 3600 + 60)  # seconds of the day: not
 CHINA = 8 * 3600  # seconds ahead of UTC
 
 
-@dataclass(frozen=True)
-class Backlog:
-    """Days to download, by contract and day.
-
-    `revised`: those whose day holds the ticks of another contract; they come first.
-    """
-
-    revised: list[Scheduled]
-    missing: list[Scheduled]
-
-
-def find_backlog(
+def find_due_days(
     schedule: Sequence[Scheduled],
     stored: Mapping[DayKey, IndexRow],
     no_data: Mapping[DayKey, datetime],
@@ -63,36 +52,32 @@ def find_backlog(
     as_of: datetime,
     recheck_after: timedelta,
     others: Collection[DayKey] = (),
-) -> Backlog:
-    """Days to download.
+) -> list[Scheduled]:
+    """Days to download, by contract and day.
 
     `no_data`: when each day on record as one without ticks, or with too few, was checked last; it
     is due again `recheck_after` later. `settled`: the newest trading day of each variety that is
     over. `others`: days to download whatever is stored or on record.
     """
-    visible = {key: row for key, row in stored.items() if row.is_visible}
-    held = {(key.symbol, key.trading_day) for key in visible}
-    backlog = Backlog([], [])
-    for day in sorted(schedule, key=lambda d: (d.symbol, d.contract, d.trading_day)):
-        last = settled.get(day.variety)
-        if last is None or day.trading_day > last:
-            continue
-        if day.key not in others and not _is_due(
-            visible.get(day.key), no_data.get(day.key), as_of, recheck_after
-        ):
-            continue
-        is_revised = day.key not in visible and (day.symbol, day.trading_day) in held
-        (backlog.revised if is_revised else backlog.missing).append(day)
-    return backlog
 
+    def is_due(day: Scheduled) -> bool:
+        row = stored.get(day.key)
+        if row is not None and row.status == "complete":
+            return False
+        checked_at = no_data.get(day.key)
+        # a check by a later clock does not count, as of a load without `--as-of` in a sandbox's
+        # home
+        return checked_at is None or not timedelta(0) <= as_of - checked_at < recheck_after
 
-def _is_due(
-    row: IndexRow | None, checked_at: datetime | None, as_of: datetime, recheck_after: timedelta
-) -> bool:
-    if row is not None and row.status == "complete":
-        return False
-    # a check by a later clock does not count, as of a load without `--as-of` in a sandbox's home
-    return checked_at is None or not timedelta(0) <= as_of - checked_at < recheck_after
+    return sorted(
+        (
+            day
+            for day in schedule
+            if day.trading_day <= (settled.get(day.variety) or date.min)
+            and (day.key in others or is_due(day))
+        ),
+        key=lambda day: (day.symbol, day.contract, day.trading_day),
+    )
 
 
 def find_changes(
@@ -147,22 +132,33 @@ def _outgrown(
 
 
 def order_days(
-    backlog: Backlog, failed_before: Collection[DayKey]
+    days: Sequence[Scheduled], stored: Mapping[DayKey, IndexRow], failed_before: Collection[DayKey]
 ) -> tuple[list[Scheduled], list[Scheduled], list[Scheduled]]:
-    """The days in three steps: revised, missing, and those that gave nothing in earlier loads.
+    """Days in three steps: revised, missing, and those that gave nothing in earlier loads.
 
-    Two of these in a row may end the load, and by then it knows whether the history gives any.
+    Revised: the day holds the ticks of another contract, which its own replace. Two days in a row
+    without ticks may end a load, and by the third step it knows whether the history gives any.
     """
-    revised, again = _split(backlog.revised, failed_before)
-    missing, missing_again = _split(backlog.missing, failed_before)
-    return revised, missing, [*again, *missing_again]
+    visible = {key for key, row in stored.items() if row.is_visible}
+    held = {(key.symbol, key.trading_day) for key in visible}
+    steps: tuple[list[Scheduled], list[Scheduled], list[Scheduled]] = ([], [], [])
+    for day in days:
+        is_revised = day.key not in visible and (day.symbol, day.trading_day) in held
+        steps[2 if day.key in failed_before else 0 if is_revised else 1].append(day)
+    return steps
 
 
-def _split(
-    days: Sequence[Scheduled], failed_before: Collection[DayKey]
-) -> tuple[list[Scheduled], list[Scheduled]]:
-    fresh = [day for day in days if day.key not in failed_before]
-    return fresh, [day for day in days if day.key in failed_before]
+def find_repairs(
+    indexed: Collection[IndexRow], visible: Mapping[DayKey, Sequence[VisibleTicks]]
+) -> tuple[list[IndexRow], list[DayKey]]:
+    """What needs no download: rows whose ticks get their stamp, and days without a row, to go."""
+    rows = {row.key: row for row in indexed if row.is_visible}
+    restamped = [
+        row
+        for key, row in sorted(rows.items())
+        if any(part.stamp != row.stamp for part in visible.get(key, ()))
+    ]
+    return restamped, sorted(visible.keys() - rows.keys())
 
 
 def traded_lots(ticks: pa.Table) -> int:

@@ -16,7 +16,7 @@ from loaders.tq.tick_days.batch import CheckedDay
 from loaders.tq.tick_days.fetch import NotAsked
 from loaders.tq.tick_days.no_data_days import record_empty_day
 from loaders.tq.tick_days.records import NoDataDays
-from loaders.tq.tick_days.rules import find_backlog
+from loaders.tq.tick_days.rules import find_due_days
 from quotemill.errors import DataQualityError
 from quotemill.warehouse.postgres import WarehouseAway
 from tests.ticks import quoted
@@ -51,7 +51,7 @@ class Nights:
 
     def is_missing(self, nights: float) -> bool:
         """Whether the load of that night asks for the first day."""
-        backlog = find_backlog(
+        due = find_due_days(
             [DAY],
             {},
             NoDataDays(self.store, ()).checked_at,  # type: ignore[arg-type]
@@ -59,7 +59,7 @@ class Nights:
             as_of=START + timedelta(nights),
             recheck_after=timedelta(days=30),
         )
-        return bool(backlog.missing)
+        return bool(due)
 
     def find_nothing(self, nights: float, *, traded: int | None = 10) -> Outcome:
         answer = TickAnswer(FIRST, None, 0, more_days_had_rows=False)

@@ -3,10 +3,10 @@
 from datetime import date, timedelta
 from typing import Any
 
-from loaders.ticks.store import IndexRow
+from loaders.ticks.store import IndexRow, VisibleTicks
 from loaders.tq.tick_days.ledger import LedgerRow, find_lagging, make_copy
 from loaders.tq.tick_days.records import StoreIndex
-from loaders.tq.tick_days.rules import Backlog, find_backlog, find_changes, order_days
+from loaders.tq.tick_days.rules import find_changes, find_due_days, find_repairs, order_days
 from loaders.tq.tick_days.schedule import Scheduled, key_text, parse_key
 from tests.unit.tq.loads import NOW, Store, index_row, scheduled
 
@@ -23,16 +23,18 @@ def backlog(
     schedule: list[Scheduled], *rows: IndexRow, settled: int = 31, **days: Any
 ) -> tuple[list[str], list[str]]:
     """The revised and the missing days."""
-    backlog = find_backlog(
+    stored = {row.key: row for row in rows}
+    due = find_due_days(
         schedule,
-        {row.key: row for row in rows},
+        stored,
         days.pop("no_data", {}),
         {"SHFE.cu": date(2025, 10, settled)},
         as_of=NOW,
         recheck_after=timedelta(days=30),
         **days,
     )
-    return names(backlog.revised), names(backlog.missing)
+    revised, missing, _ = order_days(due, stored, ())
+    return names(revised), names(missing)
 
 
 def names(days: list[Scheduled]) -> list[str]:
@@ -49,10 +51,10 @@ def changes(
 def test_a_complete_day_or_one_that_is_not_over_is_not_missing() -> None:
     assert backlog([on(13), on(14), on(15)], held(13), settled=14) == ([], ["A14"])
     assert backlog([on(13)], settled=12) == ([], [])
-    nothing_settled = find_backlog(
+    nothing_settled = find_due_days(
         [on(13)], {}, {}, {}, as_of=NOW, recheck_after=timedelta(days=30)
     )
-    assert nothing_settled == Backlog([], [])
+    assert nothing_settled == []
 
 
 def test_a_day_without_data_is_due_again_after_a_while() -> None:
@@ -149,10 +151,22 @@ def test_the_store_changes_what_it_has_otherwise() -> None:
 
 
 def test_days_that_gave_nothing_before_come_last() -> None:
-    days = Backlog([on(13), on(14), on(15)], [on(16), on(17), on(20)])
+    days = [on(day) for day in (13, 14, 15, 16, 17, 20)]
+    of_another = {row.key: row for row in (held(day, "B") for day in (13, 14, 15))}
     failed = {on(13).key, on(14).key, on(17).key}
-    revised, missing, again = map(names, order_days(days, failed))
+    revised, missing, again = map(names, order_days(days, of_another, failed))
     assert (revised, missing, again) == (["A15"], ["A16", "A20"], ["A13", "A14", "A17"])
+
+
+def test_a_repair_stamps_indexed_days_and_takes_out_the_others() -> None:
+    rows = [held(13), held(14), held(15)]
+    visible = {
+        row.key: [
+            VisibleTicks(*row.key, segment_id=segment, schedule_hash=row.schedule_hash, rows=1)
+        ]
+        for row, segment in [(rows[0], 1), (rows[1], 2), (held(16), 1)]
+    }
+    assert find_repairs(rows, visible) == ([rows[1]], [on(16).key])
 
 
 def test_keys_are_text_and_back() -> None:
