@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 PASSING = "what failed is of a moment: run the same command again while that lasts"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Load:
     """A running load: what a source needs besides its own client."""
 
@@ -55,8 +55,17 @@ class Load:
     retried: Sequence[Task] | None = None
     tasks: list[Task] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    gone: QuotemillError | None = None
+    errors: list[QuotemillError] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def gone(self) -> QuotemillError | None:
+        """The error that ended the source."""
+        return self.errors[-1] if self.errors else None
+
+    def give_up(self, error: QuotemillError) -> None:
+        """Ask the source for nothing any more."""
+        self.errors.append(error)
 
     def interrupt(self) -> None:
         """Stop after the current batch."""

@@ -36,6 +36,33 @@ C = TypeVar("C")  # the source's context: what its datasets need besides their k
 
 
 @dataclass(frozen=True)
+class Keys:
+    """Keys of a dataset that differ from the first column of its table's key.
+
+    only: the one key of a dataset that is read whole
+    of_row: the key that a row belongs to
+    part: the dataset's share of a table that several datasets land: its cursors end with it
+    most: keys that one call of `fetch` gets, where that is not the source's `slice_size`
+    """
+
+    only: str | None = None
+    of_row: Callable[[Mapping[str, Any]], str] | None = None
+    part: str | None = None
+    most: int | None = None
+
+
+@dataclass(frozen=True)
+class Moment(Generic[C]):
+    """Keys that name a moment: once that passed it is not loaded again.
+
+    Its failure is not stored as one to repair. `leave(context, keys)` yields, as parts, the rows of
+    keys that a stop left without an outcome: what says that they were not reached.
+    """
+
+    leave: Callable[[C, Sequence[str]], Iterator[Outcome]] | None = None
+
+
+@dataclass(frozen=True)
 class Dataset(Generic[C]):
     """One name that `--dataset` takes: a table, and how its rows are fetched key by key.
 
@@ -49,18 +76,7 @@ class Dataset(Generic[C]):
     load's clock and true. `route` is recorded with rejected rows too.
 
     `beside` is a further table that outcomes may have rows for; rows that it cannot hold are
-    rejected under its name. `only_key` is the one key of a dataset that is read whole. `part` names
-    the dataset's share of a table that several datasets land: the keys of its cursors end with it.
-    `key_of` returns the key that a row belongs to, where that is not its value in the first column
-    of the table's key.
-
-    `leave(context, keys)` yields, as parts, the rows of keys that a stop left without an outcome:
-    what says that they were not reached.
-
-    `slice_size` is how many keys one call of `fetch` gets at most, where that is not the source's.
-
-    `recurs` is False where a key names a moment: once that passed it is not loaded again, so its
-    failure is not stored as one to repair.
+    rejected under its name.
     """
 
     name: str
@@ -68,25 +84,26 @@ class Dataset(Generic[C]):
     route: str
     fetch: Callable[[C, Sequence[str]], Iterator[Outcome]]
     table: "Callable[[Sequence[Outcome]], pa.Table | list[dict[str, Any]]]" = records
-    part: str | None = None
-    key_of: Callable[[Mapping[str, Any]], str] | None = None
-    only_key: str | None = None
     beside: LandedTable | None = None
-    leave: Callable[[C, Sequence[str]], Iterator[Outcome]] | None = None
-    recurs: bool = True
-    slice_size: int | None = None
+    keys: Keys = Keys()
+    moment: Moment[C] | None = None
+
+    @property
+    def recurs(self) -> bool:
+        """Whether a later load repairs what failed."""
+        return self.moment is None
 
     def cursor_key(self, key: str) -> str:
-        return f"{key} {self.part}" if self.part else key
+        return f"{key} {self.keys.part}" if self.keys.part else key
 
     def cursor_of(self, row: Mapping[str, Any]) -> str:
         """The key of the cursor that moves with a row."""
-        first = self.landed.key[0]
-        return self.cursor_key(self.key_of(row) if self.key_of else str(row.get(first)))
+        of_row, first = self.keys.of_row, self.landed.key[0]
+        return self.cursor_key(of_row(row) if of_row else str(row.get(first)))
 
     def has_cursor(self, cursor_key: str) -> bool:
         """Whether this is a cursor of the dataset, in a table that it may share."""
-        return self.part is None or cursor_key.endswith(f" {self.part}")
+        return self.keys.part is None or cursor_key.endswith(f" {self.keys.part}")
 
 
 @dataclass(frozen=True)

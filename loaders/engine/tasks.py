@@ -105,7 +105,7 @@ class RunningTask:
         load, task = self.load, self.task
         task.status = "running"
         load.save(task)
-        size = self.dataset.slice_size or load.source.slice_size(load.settings)
+        size = self.dataset.keys.most or load.source.slice_size(load.settings)
         while (start := task.reached) < len(task.keys) and not load.stopping():
             outcomes = self.dataset.fetch(context, task.keys[start : start + size])
             try:
@@ -127,9 +127,10 @@ class RunningTask:
     def leave(self, context: Any) -> None:
         """Land what says which keys a stop left, of a task that did not begin too."""
         left = self.task.keys[self.task.reached :]
-        if self.dataset.leave is None or not left or self.load.gone is not None:
+        moment = self.dataset.moment
+        if moment is None or moment.leave is None or not left or self.load.gone is not None:
             return
-        outcomes = self.dataset.leave(context, left)
+        outcomes = moment.leave(context, left)
         while self._land_package(outcomes):
             pass
 
@@ -187,7 +188,7 @@ class RunningTask:
                     break
                 load.reporter.advance(task.dataset, 1)
                 if outcome.gone is not None:
-                    load.gone = outcome.gone
+                    load.give_up(outcome.gone)
                 self._count(outcome)
                 yield outcome
                 if load.gone is None and load.cancelling():
@@ -206,7 +207,7 @@ class RunningTask:
             task.cursor = {"key": outcome.key, "cursor": outcome.cursor, "package": self.package}
         if outcome.failure is not None:
             task.failures[outcome.key] = outcome.failure
-            if outcome.gone is None and not self.dataset.only_key:
+            if outcome.gone is None and not self.dataset.keys.only:
                 if outcome.failure in self.repeated:
                     self.repeated[outcome.failure].append(outcome.key)
                 else:
@@ -301,7 +302,7 @@ class RunningTask:
 
     def _report(self) -> None:
         load, task = self.load, self.task
-        if self.dataset.only_key and load.gone is None:
+        if self.dataset.keys.only and load.gone is None:
             for failure in task.failures.values():
                 load.warn(f"{task.dataset}: {failure}")
         for why, keys in self.repeated.items():

@@ -244,7 +244,7 @@ def stored(loads: Bench, dataset: str) -> Rows:
 def owner(dataset: str, key: tuple[Any, ...]) -> str:
     """The key of the load that a row or a cursor belongs to."""
     if dataset in STAND_ALONE:
-        return str(SOURCE.dataset(dataset).only_key)
+        return str(SOURCE.dataset(dataset).keys.only)
     if key[0] == "cursor":
         return str(key[1]) if dataset == "index_kline" else str(key[1]).partition(" ")[0]
     if dataset == "index_kline" and key[1] != "day":

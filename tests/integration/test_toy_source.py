@@ -19,7 +19,7 @@ from loaders.engine import failed_keys, jobs, tasks
 from loaders.engine.load import Load
 from loaders.engine.outcome import Outcome
 from loaders.engine.request import LoadRequest
-from loaders.engine.source import Insight, Requests
+from loaders.engine.source import Insight, Keys, Requests
 from loaders.settings import Settings
 from loaders.warehouse import lock as locks
 from loaders.warehouse.postgres import open_warehouse
@@ -75,7 +75,7 @@ def test_a_row_that_breaks_a_rule_is_rejected_alone(bench: Toy) -> None:
 def test_a_refused_newest_row_keeps_the_cursor_of_its_part(
     bench: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parted = replace(toy.SOURCE.dataset("price"), part="close")
+    parted = replace(toy.SOURCE.dataset("price"), keys=Keys(part="close"))
     monkeypatch.setattr(toy, "SOURCE", replace(toy.SOURCE, datasets=(parted,)))
     bench.write("cc", f"1,{10**18}\n")
     bench.load(keys=("AA", "cc"))

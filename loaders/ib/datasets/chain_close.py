@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 from operator import itemgetter
 
 from loaders.engine.outcome import Outcome
+from loaders.engine.source import Keys, Moment
 from loaders.ib.capture import outcomes
 from loaders.ib.capture.flags import DELAYED_TYPES, is_silent
 from loaders.ib.capture.outcomes import Target, capture
@@ -89,7 +90,6 @@ DATASET = Dataset(
     CHAIN_CLOSE,
     "market_data",
     fetch,
-    key_of=itemgetter("symbol"),
-    leave=leave,
-    recurs=False,
+    keys=Keys(of_row=itemgetter("symbol")),
+    moment=Moment(leave),
 )

@@ -10,6 +10,7 @@ from itertools import groupby
 from operator import itemgetter
 
 from loaders.engine.outcome import NOT_DUE, Outcome
+from loaders.engine.source import Keys, Moment
 from loaders.ib.capture import outcomes
 from loaders.ib.capture.outcomes import Target, capture, make_queue_row
 from loaders.ib.capture.rows import INTRADAY, RECAPTURE
@@ -173,8 +174,7 @@ DATASET = Dataset(
     CHAIN_SNAPSHOT,
     "market_data",
     fetch,
-    key_of=itemgetter("symbol"),
     beside=QUEUE,
-    leave=leave,
-    recurs=False,
+    keys=Keys(of_row=itemgetter("symbol")),
+    moment=Moment(leave),
 )

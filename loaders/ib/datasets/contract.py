@@ -14,6 +14,7 @@ from operator import itemgetter
 from typing import Any
 
 from loaders.engine.outcome import Outcome
+from loaders.engine.source import Keys
 from loaders.ib.client.error_codes import AMBIGUOUS, GATEWAY_GONE
 from loaders.ib.client.values import Candidate, Failure, OptionContract, Qualified
 from loaders.ib.context import Context, Dataset
@@ -143,6 +144,6 @@ DATASET = Dataset(
     CONTRACT,
     "contract_details",
     fetch,
-    key_of=itemgetter("symbol"),
     beside=FORMER_CONTRACT,
+    keys=Keys(of_row=itemgetter("symbol")),
 )

@@ -13,6 +13,7 @@ from operator import itemgetter
 from typing import Any
 
 from loaders.engine.outcome import Outcome
+from loaders.engine.source import Keys, Moment
 from loaders.ib.capture.open_interest_date import asof_date, find_older_session
 from loaders.ib.capture.rounds import split_batches
 from loaders.ib.client.values import OpenInterest, OptionContract
@@ -206,7 +207,7 @@ DATASET = Dataset(
     OPEN_INTEREST,
     ROUTE,
     fetch,
-    key_of=itemgetter("symbol"),
     beside=ENRICHMENT,
-    recurs=False,
+    keys=Keys(of_row=itemgetter("symbol")),
+    moment=Moment(),
 )

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from loaders.engine.outcome import Outcome
+from loaders.engine.source import Keys
 from loaders.ib.context import Context, Dataset
 from loaders.ib.queries import landed
 from loaders.ib.slots import Session, calendar_version, oldest_set, sessions_between
@@ -43,4 +44,4 @@ def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
     yield Outcome(KEY, rows, cursor=today)
 
 
-DATASET = Dataset("session", SESSION, "calendar", fetch, only_key=KEY)
+DATASET = Dataset("session", SESSION, "calendar", fetch, keys=Keys(only=KEY))

@@ -12,6 +12,7 @@ from operator import itemgetter
 from typing import Any
 
 from loaders.engine.outcome import Outcome
+from loaders.engine.source import Keys, Moment
 from loaders.ib.client.error_codes import ERROR_CODES, NO_CONTRACT
 from loaders.ib.client.values import Candidate, OptionContract
 from loaders.ib.context import Context, Dataset
@@ -110,7 +111,7 @@ DATASET = Dataset(
     SESSION_CONTRACT,
     "contract_details",
     fetch,
-    key_of=itemgetter("symbol"),
     beside=NEGATIVE_CONTRACT,
-    recurs=False,
+    keys=Keys(of_row=itemgetter("symbol")),
+    moment=Moment(),
 )

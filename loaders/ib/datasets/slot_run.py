@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from operator import itemgetter
 
 from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
+from loaders.engine.source import Keys, Moment
 from loaders.ib.capture.flags import DELAYED_TYPES
 from loaders.ib.context import Context, Dataset
 from loaders.ib.slots import date_in_new_york
@@ -56,8 +57,7 @@ DATASET = Dataset(
     SLOT_RUN,
     "market_data",
     fetch,
-    key_of=itemgetter("symbol"),
-    leave=leave,
-    recurs=False,
+    keys=Keys(of_row=itemgetter("symbol")),
+    moment=Moment(leave),
 )
-EVENTS = Dataset("gateway_event", GATEWAY_EVENT, "messages", fetch_events, recurs=False)
+EVENTS = Dataset("gateway_event", GATEWAY_EVENT, "messages", fetch_events, moment=Moment())

@@ -9,6 +9,7 @@ from datetime import date
 from typing import Any
 
 from loaders.engine.outcome import Outcome
+from loaders.engine.source import Keys, Moment
 from loaders.ib.client.daily_bars import Dividends, count_requests
 from loaders.ib.context import Context, Dataset
 from loaders.ib.errors import GatewayTimeout, NotPermitted, RequestFailed
@@ -103,7 +104,7 @@ DATASET = Dataset(
     UNDERLYING_DAILY,
     BARS_ROUTE,
     fetch,
-    key_of=lambda row: str(row["symbol"]),
     beside=UNDERLYING_DIVIDENDS,
-    recurs=False,
+    keys=Keys(of_row=lambda row: str(row["symbol"])),
+    moment=Moment(),
 )

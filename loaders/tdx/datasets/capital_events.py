@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loaders.engine.outcome import NOT_DUE, Outcome
+from loaders.engine.source import Keys
 from loaders.landing.change_feed import touch
 from loaders.landing.rejects import open_rejects, withdraw_settled
 from loaders.tdx.actions import CATEGORIES
@@ -109,4 +110,6 @@ def table(outcomes: Sequence[Outcome]) -> pa.Table:
     return pa.concat_tables(outcome.rows for outcome in outcomes if outcome.rows is not None)
 
 
-DATASET = Dataset(NAME, CAPITAL_EVENT, gbbq.ROUTE, fetch, table, key_of=lambda _: KEY, only_key=KEY)
+DATASET = Dataset(
+    NAME, CAPITAL_EVENT, gbbq.ROUTE, fetch, table, keys=Keys(of_row=lambda _: KEY, only=KEY)
+)

@@ -21,6 +21,7 @@ from typing import Any
 import psycopg
 
 from loaders.engine.outcome import Outcome
+from loaders.engine.source import Keys
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.context import Context, Dataset, Security
 from loaders.tdx.files import tnf
@@ -298,4 +299,4 @@ def build_records(rows: Sequence[Security], fetched_at: datetime) -> list[dict[s
     return [asdict(s) | {"exchange": s.code[:2]} | lineage for s in rows]
 
 
-DATASET = Dataset(NAME, SECURITY, "/api/codes", fetch, only_key=KEY)
+DATASET = Dataset(NAME, SECURITY, "/api/codes", fetch, keys=Keys(only=KEY))

@@ -18,6 +18,7 @@ import psycopg
 import pyarrow as pa
 
 from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
+from loaders.engine.source import Keys
 from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import long_bars, plausibility, records, stored_bars
 from loaders.tdx.bars.records import Records
@@ -210,5 +211,5 @@ DATASET = Dataset(
     ROUTE,
     fetch,
     table,
-    key_of=lambda row: _key(row["code"], row["period"]),
+    keys=Keys(of_row=lambda row: _key(row["code"], row["period"])),
 )

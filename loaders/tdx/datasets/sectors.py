@@ -18,6 +18,7 @@ from typing import Any
 import psycopg
 
 from loaders.engine.outcome import NOT_DUE, Outcome
+from loaders.engine.source import Keys
 from loaders.landing.rejects import open_rejects, withdraw_settled
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.datasets.codes import LEAST_SHARE
@@ -193,5 +194,9 @@ def list_changes(
 
 
 DATASET = Dataset(
-    NAME, SECTOR_MEMBER, "T0002/hq_cache", fetch, key_of=lambda row: _FILE_OF[row["sector_kind"]]
+    NAME,
+    SECTOR_MEMBER,
+    "T0002/hq_cache",
+    fetch,
+    keys=Keys(of_row=lambda row: _FILE_OF[row["sector_kind"]]),
 )

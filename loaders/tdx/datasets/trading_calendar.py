@@ -15,6 +15,7 @@ import psycopg
 
 from loaders import trading_time
 from loaders.engine.outcome import Outcome
+from loaders.engine.source import Keys
 from loaders.engine.window import Window
 from loaders.landing.change_feed import touch
 from loaders.landing.rejects import Rejected, open_rejects, withdraw_settled
@@ -231,4 +232,4 @@ def build_records(
     ]
 
 
-DATASET = Dataset(NAME, TRADING_DAY, "/api/workday/range", fetch, only_key=KEY)
+DATASET = Dataset(NAME, TRADING_DAY, "/api/workday/range", fetch, keys=Keys(only=KEY))

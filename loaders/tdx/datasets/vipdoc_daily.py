@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from loaders.engine.outcome import Outcome
+from loaders.engine.source import Keys
 from loaders.tdx.bars import plausibility, records
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import vipdoc
@@ -38,4 +39,4 @@ async def _load(ctx: Context, code: str) -> Outcome:
 
 
 table = partial(records.table, period=PERIOD)
-DATASET = Dataset("vipdoc_daily", KLINE_PERIOD, ROUTE, fetch, table, PERIOD)
+DATASET = Dataset("vipdoc_daily", KLINE_PERIOD, ROUTE, fetch, table, keys=Keys(part=PERIOD))

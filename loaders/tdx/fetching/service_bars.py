@@ -9,6 +9,7 @@ from datetime import date
 from functools import partial
 
 from loaders.engine.outcome import NOT_DUE, Outcome
+from loaders.engine.source import Keys
 from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import long_bars, plausibility, records, stored_bars
 from loaders.tdx.bars.records import Records
@@ -124,4 +125,4 @@ def make_dataset(name: str, period: str) -> Dataset:
     """Dataset of weeks, months or bars of 5, 15, 30 or 60 minutes."""
     fetch = partial(_fetch_timed if period in MINUTES_OF else _fetch_long, period)
     table = partial(records.table, period=period)
-    return Dataset(name, KLINE_PERIOD, ROUTE, fetch, table, period)
+    return Dataset(name, KLINE_PERIOD, ROUTE, fetch, table, keys=Keys(part=period))

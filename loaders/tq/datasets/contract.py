@@ -5,6 +5,7 @@ from functools import partial
 from operator import itemgetter
 
 from loaders.engine.outcome import Outcome
+from loaders.engine.source import Keys
 from loaders.tq.context import Context, Dataset
 from loaders.tq.tables import CONTRACT
 from quotemill.errors import UpstreamError
@@ -26,4 +27,6 @@ def _load_contracts(ctx: Context, variety: str) -> Outcome:
     return Outcome(variety, [row | lineage for row in answer.contracts])
 
 
-DATASET = Dataset("contract", CONTRACT, "instruments", fetch, key_of=itemgetter("variety"))
+DATASET = Dataset(
+    "contract", CONTRACT, "instruments", fetch, keys=Keys(of_row=itemgetter("variety"))
+)

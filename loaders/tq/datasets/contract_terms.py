@@ -14,6 +14,7 @@ from datetime import date
 from functools import partial
 
 from loaders.engine.outcome import NOT_DUE, Outcome
+from loaders.engine.source import Keys
 from loaders.tq import landed
 from loaders.tq.client.answers import Quote
 from loaders.tq.context import Context, Dataset
@@ -123,5 +124,5 @@ DATASET = Dataset(
     CONTRACT_TERMS,
     "quotes",
     fetch,
-    key_of=lambda row: landed.variety_of(row["contract"]),
+    keys=Keys(of_row=lambda row: landed.variety_of(row["contract"])),
 )

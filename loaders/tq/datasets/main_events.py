@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from loaders.engine.outcome import Outcome
+from loaders.engine.source import Keys
 from loaders.tq import landed
 from loaders.tq.client.answers import MainEvents
 from loaders.tq.context import Context, Dataset, describe
@@ -163,5 +164,5 @@ def _row_key(row: Any) -> str:
 
 
 DATASET = Dataset(
-    "main_events", MAIN_EVENT, "main_events", fetch, key_of=_row_key, beside=MAIN_HARVEST
+    "main_events", MAIN_EVENT, "main_events", fetch, beside=MAIN_HARVEST, keys=Keys(of_row=_row_key)
 )

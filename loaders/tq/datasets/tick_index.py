@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from operator import itemgetter
 
 from loaders.engine.outcome import Outcome
+from loaders.engine.source import Keys
 from loaders.tq.context import Context, Dataset
 from loaders.tq.tables import NO_DATA_DAY, SYMBOL_DAY, TICK_REVISION
 from loaders.tq.tick_days.ledger import (
@@ -56,8 +57,7 @@ DATASET = Dataset(
     SYMBOL_DAY,
     "index",
     fetch,
-    part="index",
-    key_of=itemgetter("symbol"),
     beside=TICK_REVISION,
+    keys=Keys(part="index", of_row=itemgetter("symbol")),
 )
 NO_DATA = Dataset("no_data_day", NO_DATA_DAY, "ticks", fetch_no_data)

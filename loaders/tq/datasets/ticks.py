@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from loaders.engine.outcome import Outcome, Stopped
+from loaders.engine.source import Keys
 from loaders.ticks.frame import day_frame
 from loaders.tq import landed
 from loaders.tq.client.answers import TickAnswer
@@ -199,8 +200,6 @@ DATASET = Dataset(
     SYMBOL_DAY,
     HISTORY,
     fetch,
-    part="ticks",
-    key_of=itemgetter("symbol"),
     beside=TICK_REVISION,
-    slice_size=1_000,
+    keys=Keys(part="ticks", of_row=itemgetter("symbol"), most=1_000),
 )

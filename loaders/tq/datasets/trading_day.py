@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from loaders.engine.outcome import Outcome
+from loaders.engine.source import Keys
 from loaders.tq import landed
 from loaders.tq.context import Context, Dataset
 from loaders.tq.tables import TRADING_DAY
@@ -50,4 +51,4 @@ def _load_calendar(ctx: Context, key: str) -> Outcome:
     return Outcome(key, rows, cursor=past[-1], failure=why if is_outdated else None)
 
 
-DATASET = Dataset("trading_day", TRADING_DAY, "holidays", fetch, only_key=KEY)
+DATASET = Dataset("trading_day", TRADING_DAY, "holidays", fetch, keys=Keys(only=KEY))

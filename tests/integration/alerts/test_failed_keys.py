@@ -11,6 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from loaders.engine.result import LoadResult
+from loaders.engine.source import Moment
 from loaders.settings import Settings
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.alerts import causes
@@ -59,7 +60,7 @@ def night(bench: Toy, hook: Hook) -> Night:  # noqa: F811
 def moments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the keys of the mode spot name a moment: they are not loaded again."""
     price, spot = toy.SOURCE.datasets
-    passing = replace(toy.SOURCE, datasets=(price, replace(spot, recurs=False)))
+    passing = replace(toy.SOURCE, datasets=(price, replace(spot, moment=Moment())))
     monkeypatch.setattr(toy, "SOURCE", passing)
 
 
