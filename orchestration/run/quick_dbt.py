@@ -48,7 +48,7 @@ def quick_dbt(processors: int | None = None) -> Iterator[None]:
     manager, collects = events.get_event_manager(), gc.isenabled()
     try:
         # dbt holds all that it parses, and each collection goes through it again. Before Python
-        # 3.13 one that comes while a thread evaluates a literal may end the model (decision 0019)
+        # 3.11.8 one that comes while a thread evaluates a literal may end the model (decision 0019)
         gc.disable()
         events.ctx_set_event_manager(quiet)
         for owner, name, value in replaced:
