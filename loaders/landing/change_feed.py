@@ -74,7 +74,7 @@ def touch(
     query = sql.SQL(
         "select c.code from {} where exists (select 1 from {} as t where t.{} = c.code)"
     ).format(
-        sql.SQL(find_edition(conn).relate_codes(conn, table, "%s")),
+        sql.SQL(find_edition(conn).relate_codes(conn, table.qualified, "%s")),
         sql.Identifier(table.dataset, table.name),
         sql.Identifier(str(table.entity)),
     )

@@ -13,7 +13,8 @@ from loaders.landing import indexes
 from loaders.settings import Settings
 from loaders.sources import landed_tables
 from loaders.ticks import store_state
-from loaders.warehouse import citus, distribution, hypertables, migrate, timescale
+from loaders.warehouse import migrate
+from loaders.warehouse.editions import find_edition
 from loaders.warehouse.migration_files import find_current_warehouse
 from loaders.warehouse.ownership import foreign_relations, privileges
 from orchestration.alerts import book, channels
@@ -131,26 +132,16 @@ def _list_unsent_causes(conn: psycopg.Connection) -> list[str]:
 def _check_database(warehouse: Warehouse, now: datetime) -> Iterator[Check]:
     with warehouse.connect() as conn:
         [(clock, version)] = conn.execute("select clock_timestamp(), version()")
-        edition = timescale.find(conn)
+        edition = find_edition(conn)
         needed = privileges(conn, warehouse.reader_role)
         foreign = foreign_relations(conn, migrate.schemas(warehouse, landed_tables()))
         others = migrate.other_market_schemas(conn, warehouse, landed_tables())
         unbuilt = list(check_indexes(conn, landed_tables()))
-        plain = [table.qualified for table in hypertables.left_plain(conn, landed_tables())]
-        hyper = [table.qualified for table in hypertables.left_hyper(conn, landed_tables())]
-        cluster = citus.find_version(conn)
-        local = [table.qualified for table in distribution.left_local(conn, landed_tables())]
-    extension = f"Citus {cluster}" if cluster else edition
+        extension = edition.describe(conn)
+        unconverted = list(edition.list_unconverted(conn, landed_tables()))
     yield Check("server", "ok", f"{version.split(' on ')[0]}, {extension}")
-    if local:
-        text = f"on the coordinator alone, not on the nodes of Citus: {', '.join(local)}"
-        yield Check("distribution", "ok", text, "quotemill warehouse distribute")
-    if plain:
-        text = f"plain tables, without the benefits of TimescaleDB: {', '.join(plain)}"
-        yield Check("hypertables", "ok", text, "quotemill warehouse upgrade-timescale")
-    if hyper:
-        text = f"hypertables, though timescale.daily is off: {', '.join(hyper)}"
-        yield Check("hypertables", "ok", text, "quotemill warehouse upgrade-timescale")
+    for name, text, fix in unconverted:
+        yield Check(name, "ok", text, fix)
     for schema, relations in foreign.items():
         listed = ", ".join(relations[:SHOWN])
         hint = "QUOTEMILL_MARKET_SCHEMA or QUOTEMILL_WAREHOUSE_URL chooses another place"

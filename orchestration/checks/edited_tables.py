@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import psycopg
 
-from loaders.warehouse.distribution import CODES, is_distributed, relate_codes
+from loaders.warehouse.editions import find_edition
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
 
@@ -91,7 +91,7 @@ def _list_recent_unmatched_codes(conn: psycopg.Connection, landed: str, built: s
     [(oldest,)] = conn.execute(f"select min(trade_date) from {landed}".encode())
     recent: set[str] = set()
     for table, since in ((landed, date.min), (built, oldest)):
-        relation = relate_codes("%s", is_distributed=is_distributed(conn, table))
+        relation = find_edition(conn).relate_codes(conn, table, "%s")
         rows = conn.execute(
             f"select c.code from {relation} where exists (select 1 from {table} as t "
             "where t.code = c.code and t.trade_date >= %s)".encode(),
@@ -102,20 +102,7 @@ def _list_recent_unmatched_codes(conn: psycopg.Connection, landed: str, built: s
 
 
 def _codes_of(conn: psycopg.Connection, table: str) -> set[str]:
-    """The codes that a table has, by steps through its key."""
-    if is_distributed(conn, table):
-        query = (
-            f"select c.code from {CODES} as c "
-            f"where exists (select 1 from {table} as t where t.code = c.code)"
-        )
-    else:
-        query = (
-            "with recursive codes as ("
-            f"(select code from {table} order by code limit 1) union all select "
-            f"(select t.code from {table} as t where t.code > c.code order by t.code limit 1) "
-            "from codes as c where c.code is not null) "
-            "select code from codes where code is not null"
-        )
+    query = find_edition(conn).query_codes(conn, table)
     return {code for (code,) in conn.execute(query.encode())}
 
 

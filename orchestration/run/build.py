@@ -16,8 +16,9 @@ from typing import Any
 from loaders import loads, log
 from loaders.engine.progress import Silent
 from loaders.settings import Settings
-from loaders.warehouse import citus, migration_files
+from loaders.warehouse import migration_files
 from loaders.warehouse.dbt_project import find_project
+from loaders.warehouse.editions import find_edition
 from loaders.warehouse.embedded.machine import machine
 from loaders.warehouse.postgres import find_warehouse, open_warehouse, require_warehouse
 from loaders.warehouse.profiles import write_profile
@@ -38,7 +39,6 @@ from quotemill.warehouse.refusals import explain_refusal
 # dbt's commands that write into the warehouse
 _WRITING = frozenset({"build", "run", "seed", "snapshot", "clone", "retry"})
 _LISTING = ("ls", "list")  # `--resource-type seed` of these writes nothing
-_LOST_NODE = re.compile(r"connection to the remote node (?:\S+@)?(\S+) failed")
 _READING = frozenset({"test", "show", "compile", "source", "docs"})  # tables of this version
 _LOG_LEVEL = "DBT_LOG_LEVEL_FILE"  # dbt's own variable
 
@@ -153,11 +153,9 @@ def build(
 
 
 def _refuse_lost_nodes(warehouse: Warehouse, failures: str) -> None:
-    """Raise UpstreamError where nodes of Citus are or were away: that is why the build failed."""
+    """Raise UpstreamError where nodes are or were away: that is why the build failed."""
     with warehouse.connect(autocommit=True) as conn:
-        lost = citus.list_lost_nodes(conn)
-    # one that was started again in between
-    lost = lost or sorted(set(_LOST_NODE.findall(failures)))
+        lost = find_edition(conn).list_lost_nodes(conn, failures)
     if lost:
         raise UpstreamError(
             f"the build failed, since nodes of Citus cannot be reached: {', '.join(lost)}",

@@ -124,13 +124,13 @@ def _read_ending(
 
 def _ending_query(conn: psycopg.Connection) -> str:
     return query(
-        "ending_minutes", codes=find_edition(conn).relate_codes(conn, KLINE_MINUTE)
+        "ending_minutes", codes=find_edition(conn).relate_codes(conn, KLINE_MINUTE.qualified)
     ).decode()
 
 
 def _read_newest_days(conn: psycopg.Connection, codes: Sequence[str]) -> list[tuple[str, Stored]]:
     sums = ", ".join(f"coalesce(sum(k.{name}), 0)::bigint as {name}" for name in NUMBERS)
-    keys = find_edition(conn).relate_codes(conn, KLINE_MINUTE, "%s")
+    keys = find_edition(conn).relate_codes(conn, KLINE_MINUTE.qualified, "%s")
     rows = conn.execute(query("newest_minute_days", sums=sums, codes=keys), (list(codes),))
     return [(code, Stored(day, count, tuple(sums))) for code, day, count, *sums in rows]
 

@@ -99,7 +99,7 @@ def read_stored(
         period=sql.SQL(" and t.period = {}").format(period) if period else sql.SQL(""),
         order=sql.Identifier(table.key[-1]),
     )
-    codes = find_edition(conn).relate_codes(conn, table, "%s")
+    codes = find_edition(conn).relate_codes(conn, table.qualified, "%s")
     first, newest = by_code_query + sql.SQL("asc"), by_code_query + sql.SQL("desc")
     rows = conn.execute(
         query.format(first=first, newest=newest, codes=sql.SQL(codes)),

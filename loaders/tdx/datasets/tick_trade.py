@@ -68,7 +68,7 @@ def read_due_days(
     edition = find_edition(conn)
     text = query(
         edition.name_query(conn, TICK_TRADE, "due_tick_days"),
-        codes=edition.relate_codes(conn, TICK_TRADE),
+        codes=edition.relate_codes(conn, TICK_TRADE.qualified),
     )
     rows = conn.execute(
         text,
