@@ -1,6 +1,7 @@
 """Fixtures of every test: real data, servers, databases empty or filled, dbt's project."""
 
 import asyncio
+import contextvars
 import fcntl
 import functools
 import gc
@@ -11,6 +12,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -374,6 +376,16 @@ def manifests() -> dict[str, Any]:
     return {}
 
 
+def call_in_thread(call: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """Call in a thread of its own and return or raise what the call does.
+
+    For each of its flags dbt finds the module of every frame of the stack, most of it pytest's.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        context = contextvars.copy_context()
+        return thread.submit(context.run, functools.partial(call, *args, **options)).result()
+
+
 def parse_project(folder: Path) -> Any:
     """Parse the project with the profile in `folder`; any warning or deprecation is an error."""
     from dbt.cli.main import dbtRunner
@@ -427,7 +439,7 @@ def quick_builds(parsed_project: tuple[Path, Any], manifests: dict[str, Any]) ->
 
     def invoke_parsed(settings: Settings, warehouse: Warehouse, *args: Any, **options: Any) -> Any:
         parsed = manifests.get(str(build.dbt_target(settings, warehouse)))
-        return invoke(settings, warehouse, *args, manifest=parsed, **options)
+        return call_in_thread(invoke, settings, warehouse, *args, manifest=parsed, **options)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "dbt_target", shared)

@@ -1,5 +1,6 @@
 """A prepared warehouse and dbt on it, in this process."""
 
+import dataclasses
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from loaders.warehouse.migrate import prepare
 from loaders.warehouse.profiles import write_profile
 from orchestration.run.quick_dbt import quick_dbt
 from quotemill.warehouse.postgres import Warehouse
-from tests.conftest import DBT_DATABASE
+from tests.conftest import DBT_DATABASE, call_in_thread
 from tests.integration.dbt.option_days import TABLES as OPTION_TABLES
 from tests.integration.dbt.option_days import land_days as land_option_days
 from tests.integration.dbt.price_market import fill_market as fill_price_market
@@ -107,7 +108,7 @@ def dbt_on(
         target = parsed if name == DBT_DATABASE else parsed.with_name(f"{parsed.name}_{name}")
         monkeypatch.setenv("DBT_TARGET_PATH", str(target))
         write_profile(warehouse, tmp_path / "profiles")
-        return lambda *args: run_dbt(manifests.get(os.environ["DBT_TARGET_PATH"]), *args)
+        return lambda *args: run_dbt(manifests, *args)
 
     return on
 
@@ -208,13 +209,31 @@ def real_market_dsn(
     return filled_database("real market", fill, DBT_DATABASE)
 
 
-def run_dbt(manifest: Any, *args: str) -> Outcome:
+def leave_out_tests(manifests: dict[str, Any], folder: str) -> Any:
+    """The parsed project of a target folder without dbt's tests; None: it is not parsed yet.
+
+    Also a command that runs none of them lists each several times, most of a small one's time.
+    """
+    bare = f"{folder} without tests"
+    if bare not in manifests and (whole := manifests.get(folder)):
+        models = {name: n for name, n in whole.nodes.items() if n.resource_type != "test"}
+        manifests[bare] = dataclasses.replace(whole, nodes=models, unit_tests={})
+        manifests[bare].build_flat_graph()
+    return manifests.get(bare)
+
+
+def run_dbt(manifests: dict[str, Any], *args: str) -> Outcome:
     from dbt.cli.main import dbtRunner
 
+    folder = os.environ["DBT_TARGET_PATH"]
+    if args[0] in ("run", "seed", "snapshot") or NO_TESTS[-1] in args:
+        manifest = leave_out_tests(manifests, folder)
+    else:
+        manifest = manifests.get(folder)
     # formatting unseen output takes a tenth of a command's time, writing artifacts half of it
     silent = ("--project-dir", str(PROJECT), "--quiet", "--log-level", "none", "--no-write-json")
     with quick_dbt():  # as our own commands; plain dbt makes the same (tests/e2e/test_pipeline.py)
-        result = dbtRunner(manifest).invoke([*args, *silent])
+        result = call_in_thread(dbtRunner(manifest).invoke, [*args, *silent])
     # an operation has a result without a node
     nodes = [n for n in getattr(result.result, "results", []) if hasattr(n, "node")]
     return Outcome(
