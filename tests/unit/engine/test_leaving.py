@@ -10,7 +10,7 @@ import pytest
 from loaders.engine import tasks
 from loaders.engine.jobs import Task
 from loaders.engine.outcome import Outcome
-from loaders.engine.source import Unit
+from loaders.engine.source import Moment, Unit
 from quotemill.errors import LockHeldError, UpstreamError
 
 
@@ -28,7 +28,7 @@ def stop_load(errors: dict[str, Exception]) -> tuple[list[str], list[str]]:
             left.append(name)
             yield Outcome(keys[0], is_part=True)
 
-        return MagicMock(leave=leave, beside=None)
+        return MagicMock(moment=Moment(leave), beside=None)
 
     load.source.open = nullcontext
     load.source.plan = lambda _: iter([[Unit(name, ("AAPL",)) for name in "abc"]])
