@@ -223,7 +223,7 @@ def undisturbed(stages: Stages, tmp_path_factory: pytest.TempPathFactory) -> dic
 def stored(loads: Bench, dataset: str) -> Rows:
     """The rows and published cursors of a dataset, apart from when and how they came."""
     table = TABLES[dataset]
-    period = SOURCE.dataset(dataset).part
+    period = SOURCE.dataset(dataset).keys.part
     apart = ["_dlt_load_id", "file_no", "fetched_at", "source_route", "route_no", "source_label"]
     stored_rows = loads.rows(
         f"select (to_jsonb(t) - %s::text[])::text from raw_tdx.{table.name} as t "
