@@ -99,10 +99,10 @@ def read_stored(
         period=sql.SQL(" and t.period = {}").format(period) if period else sql.SQL(""),
         order=sql.Identifier(table.key[-1]),
     )
-    codes = find_edition(conn).relate_codes(conn, table.qualified, "%s")
+    relation = find_edition(conn).relate_codes(conn, table.qualified, "%s")
     first, newest = by_code_query + sql.SQL("asc"), by_code_query + sql.SQL("desc")
     rows = conn.execute(
-        query.format(first=first, newest=newest, codes=sql.SQL(codes)),
+        query.format(first=first, newest=newest, codes=sql.SQL(relation)),
         (list(codes), max(closes, 1)),
     )
     by_code: dict[str, tuple[date, dict[date, int], dict[date, str]]] = {}
