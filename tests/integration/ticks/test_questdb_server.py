@@ -51,7 +51,7 @@ def test_a_server_from_its_start_to_its_removal(command: Command, home: Path) ->
     assert address.url == started["url"]
     assert address.password not in command("status").stdout + command("start").stdout
     assert _listening(started["pid"]) == [f"127.0.0.1:{address.url.rpartition(':')[2]}"]
-    for file in ("password", "conf/server.conf", "server.lock"):
+    for file in ("password", "conf/server.conf"):
         assert stat.S_IMODE((folder / file).stat().st_mode) == 0o600, file
     for path, user in (("/exec", None), ("/exp", None), ("/exec", ("quotemill", "wrong"))):
         answer = httpx.get(
