@@ -9,7 +9,11 @@ TOOLS := $(VENV)/.installed-tools
 .PHONY: bench soak clean
 .DEFAULT_GOAL := demo
 
-$(STAMP): requirements.lock pyproject.toml
+# plain dbt parses a clone by it until a load writes another one, with what connects to the warehouse
+dbt_project/profiles.yml:
+	cp dbt_project/profiles.before_load.yml $@
+
+$(STAMP): requirements.lock pyproject.toml | dbt_project/profiles.yml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "needs Python 3.11 or newer")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing $$(grep -c '==' requirements.lock) packages of requirements.lock into $(VENV)"

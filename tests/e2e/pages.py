@@ -61,6 +61,9 @@ NOT_RUN = {
 ARCHIVE = [("archive", "quotemill archive"), ("archive", "-- DuckDB"), ("archive", "quotemill res")]
 IN_QUESTDB = [("questdb", "select"), ("futures", "select ts"), ("questdb", "drop")]
 
+# run with the other commands of dbt: tests/e2e/test_dbt_commands.py
+DBT = [("dbt", "dbt parse"), ("dbt", "dbt build --prof"), ("dbt", "dbt build --select")]
+
 IB_SANDBOX = ("sandbox-ib", "loaders sandbox ib")
 OPTIONS = [
     ("options", "make install"),

@@ -26,6 +26,7 @@ from tests.conftest import require
 from tests.e2e.commands import ROOT, printed_sandbox, sandbox
 from tests.e2e.pages import (
     ARCHIVE,
+    DBT,
     FUTURES,
     IB_SANDBOX,
     IN_QUESTDB,
@@ -131,6 +132,7 @@ SCENES = [
     TQ_SANDBOX,
     *FUTURES,
     *ARCHIVE,
+    *DBT,
 ]
 
 
