@@ -60,7 +60,7 @@ def test_every_command_of_dbt_on_a_page_is_run() -> None:
 
 
 def test_commands_are_read_from_blocks_and_from_text() -> None:
-    text = "`cd x && dbt build` or\n`dbt test\n  -s a`, not `dbt.yml`\n```sh\n(dbt ls)  # all\n```\n"
+    text = "`cd x && dbt build`, `dbt test\n  -s a`, not `dbt.yml`\n```sh\n(dbt ls)  # all\n```\n"
     assert list(shown_commands(text)) == ["dbt ls", "dbt build", "dbt test -s a"]
 
 

@@ -64,3 +64,20 @@ def test_every_page_of_the_docs_is_reached_from_the_index() -> None:
     # docs/dbt holds blocks for the docs site of the models
     pages = {p for p in PAGES if p.is_relative_to(ROOT / "docs") and p.parent.name != "dbt"}
     assert {name(p) for p in pages - seen} == set()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "place"),
+    {
+        "a new dataset": "loaders/tdx/datasets/",
+        "an incremental model of your own": "docs/how-to/dbt.md",
+        "is repeated": "loaders/requests/http.py",
+        "`kline_daily_qfq`": "dbt_project/models/marts/market/kline_daily_qfq.sql",
+        "the hour of a job": "loaders/tdx/operations.py",
+    }.items(),
+)
+def test_where_to_change_what_names_the_place(wanted: str, place: str) -> None:
+    table = (ROOT / "CONTRIBUTING.md").read_text("utf-8").split("## Where to change what")[1]
+    [row] = [line for line in table.splitlines() if line.startswith("|") and wanted in line]
+    assert place in row
+    assert (ROOT / place).exists()
