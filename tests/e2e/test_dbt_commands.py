@@ -11,6 +11,7 @@ import yaml
 
 from loaders.warehouse.profiles import is_ours
 from tests.conftest import ROOT
+from tests.e2e.commands import sandbox
 from tests.e2e.terminal import checkout, environment, run
 
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
@@ -32,7 +33,7 @@ LOADED = {
     "dbt test --select test_type:unit": r"Done\. PASS=\d{3} WARN=0 ERROR=0",
     "dbt test --select tag:whole_tables": r"Done\. PASS=\d+ WARN=0 ERROR=0",
     "dbt test --select tag:source_keys": r"Done\. PASS=\d+ WARN=0 ERROR=0",
-    "dbt source freshness": r"PASS freshness of raw_tdx\.kline_daily",
+    "dbt source freshness": r"ERROR STALE freshness of raw_tdx\.kline_daily",  # by today's date
     "dbt docs generate": r"Catalog written to",
     "dbt run-operation apply_hypertables": r"Registered adapter",
     "quotemill dbt run-operation apply_hypertables": r"Registered adapter",
@@ -84,13 +85,15 @@ def test_a_fresh_clone_parses_and_a_build_says_what_to_do() -> None:
 def test_the_commands_of_dbt_do_what_their_page_says() -> None:
     with checkout() as folder:
         project = folder / "dbt_project"
-        run(folder, "quotemill demo --codes 12 --days 60")
+        settings = {"QUOTEMILL_HOME": str(folder / "home"), "DBT_WRITE_JSON": "true"}
+
+        def type_in(command: str, **more: str) -> str:
+            return run(folder, f"cd dbt_project && {command}", **settings, **more)
+
+        with sandbox("--codes", "6", "--days", "40") as url:
+            type_in("loaders run tdx", QUOTEMILL_TDX__BASE_URL=url)
         write_own_profile(project, Path(environment(folder)["HOME"]) / ".dbt")
         model = write_own_model(project, "large_days")
-        settings = {"QUOTEMILL_HOME": str(folder / "var" / "demo"), "DBT_WRITE_JSON": "true"}
-
-        def type_in(command: str) -> str:
-            return run(folder, f"cd dbt_project && {command}", **settings)
 
         printed = {}
         for command in LOADED:
@@ -99,7 +102,8 @@ def test_the_commands_of_dbt_do_what_their_page_says() -> None:
                 model.write_text("select no_column from {{ ref('kline_daily') }}", "utf-8")
                 type_in("! dbt build --select large_days")
                 model.write_text(text, "utf-8")
-            printed[command] = type_in(command)
+            is_stale = command == "dbt source freshness"
+            printed[command] = type_in(f"! {command}" if is_stale else command)
         wrong = {c: text for c, text in printed.items() if not re.search(LOADED[c], text)}
         assert wrong == {}
 
@@ -115,7 +119,7 @@ def test_the_commands_of_dbt_do_what_their_page_says() -> None:
 
 
 def write_own_profile(project: Path, folder: Path) -> None:
-    """The profile of the page, with the server's folder of the profile that the demo wrote."""
+    """The profile of the page, with the server of the profile that the load wrote."""
     [example] = re.findall(r"```yaml\n(.*?)```", page(), re.DOTALL)
     profile = yaml.safe_load(example)
     written = yaml.safe_load((project / "profiles.yml").read_text("utf-8"))["quotemill"]
