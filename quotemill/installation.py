@@ -13,7 +13,7 @@ from quotemill.errors import QuotemillError, SettingsError, UpstreamError
 
 
 def run_command(arguments: Sequence[str], home: Path) -> str:
-    """What a `quotemill` command of a home prints. Raises its error with its hint.
+    """Run a `quotemill` command of a home; return its output. Raises its error with its hint.
 
     The command of this installation, whatever packages the working directory has.
     """

@@ -25,7 +25,7 @@ def mask_values(text: str, mask: str) -> str:
 
 
 def find_passwords(address: str) -> set[str]:
-    """What may be the password in an address: as it is written there, and as it is sent."""
+    """List the possible passwords in an address: as it is written there, and as it is sent."""
     match = _PASSWORD.search(address)
     written = set(accumulate(match[1].split("@"), "{}@{}".format)) if match else set()
     written |= {quoted or plain for quoted, plain in _PARAMETER.findall(address)}

@@ -105,7 +105,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Message:
-    """What to send about an entry to the channels that have not accepted it yet."""
+    """The messages about an entry to the channels that have not accepted it yet."""
 
     entry: Entry
     is_recovery: bool
@@ -206,7 +206,7 @@ def resolve(entry: Entry, now: datetime) -> None:
     entry.channels = []
 
 
-def read(conn: psycopg.Connection, *, only_open: bool = False) -> dict[str, Entry]:
+def read_entries(conn: psycopg.Connection, *, only_open: bool = False) -> dict[str, Entry]:
     """Entries by cause, the newest first."""
     names = ", ".join(f.name for f in fields(Entry))
     where = "where recovered_at is null" if only_open else ""

@@ -232,7 +232,7 @@ def _check_jobs(
     judged = {f"job:{row['name']}" for row in rows}
     causes: dict[str, Cause | None] = {
         name: None
-        for name in book.read(conn, only_open=True)
+        for name in book.read_entries(conn, only_open=True)
         if name.startswith("job:") and name not in judged
     }
     for row in rows:
@@ -291,7 +291,7 @@ def _check_schedules(
 
     Jobs that another machine has configured are judged there.
     """
-    rows, entries = ledger.read_rows(conn), book.read(conn, only_open=True)
+    rows, entries = ledger.read_rows(conn), book.read_entries(conn, only_open=True)
     ready, _ = sources.configured(settings)
     known, wrong = jobs.survey(settings, rows)
     # an open cause is resolved unless it is found again below: a job may be gone without a row

@@ -80,11 +80,11 @@ def list_entries(
     settings: Settings, warehouse: Warehouse | None, *, with_resolved: bool = False
 ) -> list[Entry]:
     """Open alerts, the newest first; those found while there was no warehouse are in a file."""
-    stored = file_book.read(settings.home)
+    stored = file_book.read_entries(settings.home)
     if warehouse is not None:
         with warehouse.connect() as conn:
             if has_relation(conn, "ops.alerts"):
-                stored = file_book.merge(book.read(conn), stored)
+                stored = file_book.merge(book.read_entries(conn), stored)
     entries = [entry for entry in stored.values() if with_resolved or entry.is_open]
     return sorted(entries, key=lambda entry: entry.last_at, reverse=True)
 
@@ -97,12 +97,16 @@ def close(settings: Settings, name: str, now: datetime | None = None) -> Entry:
     now = now or datetime.now(UTC)
     warehouse = find_warehouse(settings)
     if warehouse is None:
-        entries = file_book.read(settings.home)
+        entries = file_book.read_entries(settings.home)
         closed = _close(entries, name, now)
         file_book.write(settings.home, entries.values())
         return closed
     with _locked(warehouse) as conn:
-        closed = _close(file_book.merge(book.read(conn), file_book.read(settings.home)), name, now)
+        closed = _close(
+            file_book.merge(book.read_entries(conn), file_book.read_entries(settings.home)),
+            name,
+            now,
+        )
         book.write(conn, [closed])
     return closed
 
@@ -144,7 +148,7 @@ def _notify_from_warehouse(
     settings: Settings, conn: psycopg.Connection, verdicts: Verdicts, now: datetime
 ) -> CheckResult:
     """Send from ops.alerts, and from what the file has stored while the warehouse was away."""
-    entries = file_book.merge(book.read(conn), file_book.read(settings.home))
+    entries = file_book.merge(book.read_entries(conn), file_book.read_entries(settings.home))
     messages = _update_book(settings, entries, verdicts, now)
     book.write(conn, entries.values())
     result = _send_all(settings, entries, messages, now)
@@ -155,7 +159,7 @@ def _notify_from_warehouse(
 
 def _notify_from_file(settings: Settings, verdicts: Verdicts, now: datetime) -> CheckResult:
     """Send from the book in a file. Without a channel no home is created for it."""
-    entries = file_book.read(settings.home)
+    entries = file_book.read_entries(settings.home)
     messages = _update_book(settings, entries, verdicts, now)
     result = _send_all(settings, entries, messages, now)
     if settings.alerts.urls:

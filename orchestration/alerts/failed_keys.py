@@ -30,7 +30,7 @@ def check_failed_keys(conn: psycopg.Connection, verdicts: Verdicts) -> Verdicts:
 
     A load of other keys that succeeds resolves nothing. Acknowledged keys count no more.
     """
-    entries = book.read(conn, only_open=True)
+    entries = book.read_entries(conn, only_open=True)
     open_keys = [failure for failure in failed_keys.read_failures(conn) if failure.is_open]
     judged: dict[str, Cause | None] = {}
     for name in {n for n in (*verdicts, *entries) if n.startswith(_PREFIX)}:
@@ -57,7 +57,7 @@ def list_subjects(source: str, tasks: Iterable[Task]) -> tuple[str, ...]:
 
 
 def read_subjects(conn: psycopg.Connection, run: Mapping[str, Any]) -> tuple[str, ...]:
-    """What failed in the loads of a recorded run of `loaders run`: subjects and keys.
+    """The failures in the loads of a recorded run of `loaders run`: subjects and keys.
 
     Acknowledged keys are left out. The run's process is the one that asked for the first load on
     its host, of the source that the command names.

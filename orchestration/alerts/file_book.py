@@ -17,7 +17,7 @@ from orchestration.alerts.book import Entry
 _TIMES = ("first_at", "last_at", "told_at", "recovered_at", "recovery_told_at")
 
 
-def read(home: Path) -> dict[str, Entry]:
+def read_entries(home: Path) -> dict[str, Entry]:
     """Entries by cause; none where the file is absent or damaged: sent twice beats not sent."""
     try:
         rows = json.loads(_place(home).read_text("utf-8"))

@@ -47,7 +47,7 @@ class DroppedDay:
 
 @dataclass
 class RetentionResult(Result):
-    """What was dropped, or would be in a dry run.
+    """The dropped rows and files, or those that a dry run would drop.
 
     remaining: old days and underlyings, and logs, that stay, with the reason
     damaged:   files that keep a day from being dropped

@@ -19,7 +19,7 @@ LOCK = "quotemill:archive"
 
 @dataclass
 class Result:
-    """What a command did; its JSON has the exit code too."""
+    """The result of a command; its JSON has the exit code too."""
 
     @property
     def exit_code(self) -> int:

@@ -27,7 +27,7 @@ _RENAME_BATCH = 100  # files renamed together
 
 @dataclass(frozen=True)
 class Request:
-    """What to archive; by default everything closed. `compact` None: as the settings say.
+    """The days to archive; by default everything closed. `compact` None: as the settings say.
 
     `check` reads every file of the archive.
     """

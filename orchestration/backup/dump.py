@@ -76,7 +76,7 @@ def dump(warehouse: Warehouse, file: Path, *, overwrite: bool = False) -> DumpRe
             os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             _write(warehouse, conn, server, part)
             conn.rollback()
-            read = dump_file.read(part, program)
+            read = dump_file.read_dump(part, program)
             names = tuple(table.qualified for table in read.hypertables)
             result = DumpResult(file, part.stat().st_size, len(read.entries), names)
             part.replace(file)

@@ -58,7 +58,7 @@ def schema_entry(line: str) -> str | None:
     return rest.rpartition(" ")[0] if mark else None
 
 
-def read(path: Path, program: Path) -> DumpFile:
+def read_dump(path: Path, program: Path) -> DumpFile:
     """Open a dump, once every byte of it was read; `program` is pg_restore.
 
     Raises QuotemillError for a file that is no dump or a damaged one.

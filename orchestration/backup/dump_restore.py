@@ -53,7 +53,7 @@ def restore(warehouse: Warehouse, file: Path, *, clean: bool) -> DumpResult:
     with warehouse.connect() as conn:
         server = inspect_server(conn)
         _refuse_while_writing(conn)
-        dumped = dump_file.read(file, server.tool("pg_restore"))
+        dumped = dump_file.read_dump(file, server.tool("pg_restore"))
         relations = _count_relations(conn, dumped.schemas)
         if relations and not clean:
             raise UsageError(
@@ -73,7 +73,7 @@ def restore(warehouse: Warehouse, file: Path, *, clean: bool) -> DumpResult:
 def count_occupied(warehouse: Warehouse, file: Path) -> int:
     """The number of relations that the warehouse already holds in the schemas of the dump."""
     with warehouse.connect() as conn:
-        dumped = dump_file.read(file, inspect_server(conn).tool("pg_restore"))
+        dumped = dump_file.read_dump(file, inspect_server(conn).tool("pg_restore"))
         return _count_relations(conn, dumped.schemas)
 
 

@@ -176,7 +176,7 @@ def scan(root: Path) -> tuple[list[Backup], list[str]]:
     backups, damaged = [], []
     for path in _folders(root):
         try:
-            backups.append(read(path))
+            backups.append(read_backup(path))
         except UsageError:
             if path.is_dir():  # else it was removed meanwhile
                 damaged.append(f"{path / MANIFEST} is missing")
@@ -197,7 +197,7 @@ def _folders(root: Path) -> list[Path]:
     return []
 
 
-def read(path: Path) -> Backup:
+def read_backup(path: Path) -> Backup:
     """The backup at a path, by its backup.json alone. Raises UsageError, QuotemillError."""
     try:
         manifest = json.loads((path / MANIFEST).read_text("utf-8"))
@@ -226,7 +226,7 @@ def find(root: Path, name: str | None) -> Backup:
     """
     if name is not None:
         path = Path(name).expanduser().absolute()
-        return read(root / name if not path.exists() and Path(name).name == name else path)
+        return read_backup(root / name if not path.exists() and Path(name).name == name else path)
     backups = list_backups(root)
     if not backups:
         raise UsageError(f"there is no backup in {root}", hint="quotemill backup")

@@ -97,7 +97,7 @@ def back_up(
                 text = f"{settings.home} cannot record where backups go: {error.strerror}"
                 report(f"warning: {text}")
                 log.write("warning", text, detail={"next": "the next backup tries again"})
-            backup = folders.read(path)
+            backup = folders.read_backup(path)
             ours = [b for b in folders.list_backups(root) if b.warehouse_id == own]
             oldest = ours[: -(keep or settings.backups_kept)]
             for old in oldest:

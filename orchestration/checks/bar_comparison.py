@@ -73,7 +73,7 @@ class Difference:
     evidence: str | None
 
 
-def read(
+def read_bars(
     conn: psycopg.Connection,
     run_id: int,
     not_loaded: Mapping[str, Mapping[str, str]],

@@ -125,7 +125,7 @@ def _check_alerts(settings: Settings, warehouse: Warehouse | None) -> Iterator[C
 
 
 def _list_unsent_causes(conn: psycopg.Connection) -> list[str]:
-    entries = book.read(conn) if has_relation(conn, "ops.alerts") else {}
+    entries = book.read_entries(conn) if has_relation(conn, "ops.alerts") else {}
     return [name for name, entry in entries.items() if entry.is_unsent]
 
 

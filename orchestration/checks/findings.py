@@ -1,4 +1,4 @@
-"""What is wrong with the data: findings, and keys that loads could not load, in one list."""
+"""Everything wrong with the data: findings, and keys that loads could not load, in one list."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -38,7 +38,7 @@ class Wrong:
         }
 
 
-def read(
+def read_wrong(
     warehouse: Warehouse | None,
     *,
     severity: str | None = None,
@@ -51,7 +51,9 @@ def read(
         return Wrong()
     with warehouse.connect() as conn:
         _set_time(conn, as_of)
-        listed = findings.read(conn, warehouse.inner_schema("qa"), severity=severity, states=states)
+        listed = findings.list_findings(
+            conn, warehouse.inner_schema("qa"), severity=severity, states=states
+        )
         return Wrong(listed, failed_keys.read_failures(conn))
 
 

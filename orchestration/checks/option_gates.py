@@ -11,7 +11,7 @@ from quotemill.errors import DataQualityError, UsageError
 from quotemill.warehouse.postgres import Warehouse
 
 
-def read(warehouse: Warehouse) -> list[dict[str, Any]]:
+def list_stages(warehouse: Warehouse) -> list[dict[str, Any]]:
     """Read qa.qa_option_gates. Raises UsageError before the first build."""
     with warehouse.connect() as conn:
         return _read(conn, warehouse)

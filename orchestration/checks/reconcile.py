@@ -120,7 +120,7 @@ def run(
     built = builds.build(settings, warehouse, report, arguments=["--select", *MODELS])
     _must_succeed(built, f"quotemill dbt build --select {' '.join(MODELS)}")
     with warehouse.connect() as conn:
-        comparisons, differences = bar_comparison.read(
+        comparisons, differences = bar_comparison.read_bars(
             conn,
             run_id,
             not_loaded,

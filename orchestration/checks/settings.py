@@ -1,4 +1,4 @@
-"""What settings must be beyond their own forms: an address, rules of the schedule."""
+"""Rules for settings beyond their own forms: an address, rules of the schedule."""
 
 from loaders.settings import Settings
 from orchestration.schedule import jobs
@@ -10,4 +10,4 @@ def check_settings(settings: Settings) -> None:
     if settings.warehouse_url is not None:
         address = settings.warehouse_url.get_secret_value()
         parse_address(address, settings.origin("warehouse_url"))
-    jobs.read(settings)
+    jobs.read_jobs(settings)

@@ -61,7 +61,7 @@ class Status:
         }
 
 
-def read(
+def read_status(
     warehouse: Warehouse | None,
     limit: int = 5,
     as_of: str | None = None,
@@ -93,7 +93,7 @@ def read(
         builds = build_record.recent(conn, limit)
         qa = warehouse.inner_schema("qa")
         freshness = _read_freshness(conn, qa)
-        rows = findings.read(conn, qa) if with_findings else []
+        rows = findings.list_findings(conn, qa) if with_findings else []
         actions = cur.execute(
             "select exists (select 1 from ops.ingestion_state where dataset = 'corporate_actions') "
             "or not exists (select 1 from ops.ingestion_jobs where source = 'tdx') as known"

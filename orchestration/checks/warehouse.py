@@ -45,7 +45,7 @@ def _check_status(
     conn: psycopg.Connection, settings: Settings, warehouse: Warehouse
 ) -> Iterator[Check]:
     """Problems of loads, builds and data, each with its fix."""
-    yield from status.read(warehouse, fixes=settings).problems
+    yield from status.read_status(warehouse, fixes=settings).problems
     yield from status.list_never_loaded(settings, job_list.newest_jobs(conn))
 
 

@@ -31,7 +31,7 @@ def status_command(
 
     at = shell.parse_time(as_of)
     settings = load_settings()
-    shown = status.read(
+    shown = status.read_status(
         find_current_warehouse(settings), limit, at.isoformat() if at else None, settings
     )
     if json:
@@ -114,7 +114,7 @@ def findings_command(
         done = wrong.acknowledge(warehouse, ack, reason, severity=severity, as_of=at)
         print(f"{done:,} acknowledged", file=sys.stderr)
     states = ("new",) if new else findings.STATES
-    shown = wrong.read(warehouse, severity=severity, states=states, as_of=at)
+    shown = wrong.read_wrong(warehouse, severity=severity, states=states, as_of=at)
     if json:
         shell.print_json(shown.as_json())
         return

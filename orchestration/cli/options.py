@@ -68,7 +68,7 @@ def list_command(json: JsonFlag = False) -> None:
     """
     from orchestration.checks import option_gates
 
-    rows = option_gates.read(require_warehouse(load_settings()))
+    rows = option_gates.list_stages(require_warehouse(load_settings()))
     if json:
         shell.print_json(rows)
         return

@@ -147,7 +147,7 @@ def url(
 
 
 def _reader_line(settings: Settings, form: ReaderForm) -> str:
-    """What a program of this machine takes to read; makes the role at first."""
+    """The address by which a program of this machine reads; makes the role at first."""
     _require_embedded(
         settings, "make a role there that may log in, name it as reader_role, then quotemill build"
     )

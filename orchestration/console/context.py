@@ -1,4 +1,4 @@
-"""What every route has: settings and warehouse of the moment, commands, limits, the clock."""
+"""The context of every route: settings and warehouse of the moment, commands, limits, the clock."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,6 @@ from typing import TypeVar
 
 import psycopg
 
-from loaders import sources
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.migration_files import find_current_warehouse
 from orchestration.console.access import Access
@@ -93,7 +92,3 @@ class Console:
         """As `read`; None before the first load."""
         warehouse = self.find_warehouse()
         return None if warehouse is None else warehouse.ask(work, patient=False)
-
-    def name_source(self, name: str) -> str:
-        """A source by its name. Raises UsageError for an unknown one."""
-        return sources.find(name).name

@@ -30,7 +30,7 @@ STATUS = {
 
 
 class NotThere(UsageError):
-    """What the path names does not exist."""
+    """The path names nothing that exists."""
 
 
 class Busy(LockHeldError):

@@ -1,4 +1,4 @@
-"""What every request passes first: where it comes from, who sends it, how much and how often.
+"""Checks that every request passes first: its origin, its sender, how much and how often.
 
 A page of another site, or a name that another site's DNS points here, gets nothing. A call that
 changes something comes from an open page, which has a token that no other site can read, or from a

@@ -32,7 +32,7 @@ BUILD = "build"  # name of the step
 
 
 class BuildConfig(dg.Config):
-    """What the build takes.
+    """The values that the build takes.
 
     as_of: the time that data are judged by, such as that of a sandbox's clock: 2025-12-12T18:00
     """

@@ -1,4 +1,4 @@
-"""What Dagster loads: `dagster dev -m orchestration.dagster.definitions`.
+"""The definitions that Dagster loads: `dagster dev -m orchestration.dagster.definitions`.
 
 Settings are read as every command reads them, from quotemill.toml and the environment of each
 process; none of them is in a run's configuration.
@@ -41,7 +41,7 @@ def define(settings: Settings) -> dg.Definitions:
     targets = {NIGHT: assets.make_job(NIGHT, names)}
     retries = {name: assets.make_job(f"retry_{name}", [name]) for name in names}
     schedules = []
-    for job in schedule_jobs.read(settings, read_rows(settings).values()).values():
+    for job in schedule_jobs.read_jobs(settings, read_rows(settings).values()).values():
         targets[job.name] = assets.make_scheduled_job(job)
         if job.timing is not None:
             schedules.append(make_schedule(job, job.timing, targets[job.name]))

@@ -18,7 +18,7 @@ Task = Mapping[str, Any]  # of the JSON of a load
 
 
 class LoadConfig(dg.Config):
-    """What a load takes.
+    """The values that a load takes.
 
     as_of: the time to load by, such as that of a sandbox's clock: 2025-12-12T18:00
     retry_job: load again what failed in this job, and nothing else

@@ -31,7 +31,7 @@ _ALL_MONTHS = tuple(range(1, 13))
 
 @dataclass(frozen=True)
 class Assets:
-    """What jobs select: the landed tables of each configured source, and the models."""
+    """The assets that jobs select: the landed tables of each configured source, and the models."""
 
     landed: Mapping[str, Sequence[dg.AssetKey]]
     models: Sequence[dg.AssetKey]

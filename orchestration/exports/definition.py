@@ -1,4 +1,4 @@
-"""What an export writes: which rows of which table or query, and in which form."""
+"""The definition of an export: the rows of a table or query, and the form of its files."""
 
 import json
 from dataclasses import asdict, dataclass

@@ -43,7 +43,7 @@ Files = Mapping[str, File]  # of a part (a month or a code) by path below the fo
 
 @dataclass
 class State:
-    """What is in a folder.
+    """The state of a folder.
 
     definition: what it is a copy of
     folder_id: the random name of the folder's cursor
@@ -128,7 +128,7 @@ class Folder(folders.Folder):
             os.close(file)
 
     def read_state(self) -> State | None:
-        """What an earlier export left; None in a new folder. Raises UsageError."""
+        """The state that an earlier export left; None in a new folder. Raises UsageError."""
         with self.usable():
             written = [path for path in (self.path(JOURNAL), self.path(MANIFEST)) if path.exists()]
             if not written:

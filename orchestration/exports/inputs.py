@@ -1,4 +1,4 @@
-"""What the rows of an export are made of, and what of it changed since an earlier one.
+"""The tables that the rows of an export are made of, and their changes since an earlier one.
 
 A position is a number of `market.changes`: every change up to it is in the files. The feed counts
 from the start in a restored warehouse, and forgets what no cursor waits for: a cursor of the
@@ -63,7 +63,7 @@ _MOST = 100_000  # rows of a table outside the feed, such as a seed, that are co
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the rows of an export are made of.
+    """The tables that the rows of an export are made of.
 
     tables: those that write to the feed, with the reach of their changes; None: all of it
     fingerprint: of everything else: queries of views, functions, small tables outside the feed
@@ -90,7 +90,7 @@ class Position:
 
 @dataclass(frozen=True)
 class Changes:
-    """What changed since a position: of all days and codes, unless `is_everything`.
+    """The changes since a position: of all days and codes, unless `is_everything`.
 
     spans: code (empty: every one), first and last day (None: open)
     """
@@ -100,7 +100,7 @@ class Changes:
 
 
 def read_inputs(conn: psycopg.Connection, source: Source) -> Inputs:
-    """What a source reads, down through views. In a transaction that is rolled back."""
+    """The tables that a source reads, down through views. In a transaction that is rolled back."""
     query = f"select * from {source.rows}".replace("%%", "%")
     with explaining():
         conn.execute(f"create temporary view quotemill_probe as {query}".encode())
@@ -134,7 +134,7 @@ def read_position(conn: psycopg.Connection) -> Position:
 def find_changes(
     conn: psycopg.Connection, inputs: Inputs, reader: str, since: int | None, fingerprint: str
 ) -> Changes:
-    """What of the inputs changed after the change `since`, which `reader` has seen.
+    """The inputs that changed after the change `since`, which `reader` has seen.
 
     fingerprint: of the inputs at that time
     """

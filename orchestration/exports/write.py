@@ -27,7 +27,7 @@ _TOGETHER, _TOGETHER_BYTES = 64, 2**26
 
 @dataclass
 class ExportResult:
-    """What an export did.
+    """The result of an export.
 
     rows, files, bytes: of the whole export
     written: parts (months or codes) that were written
@@ -128,7 +128,7 @@ def export_again(
 
 
 def _read_own_state(folder: Folder, form: Form, wanted: Definition) -> State | None:
-    """What is in the folder. Raises UsageError where it is not of this export."""
+    """Read the state of the folder. Raises UsageError where it is not of this export."""
     state = folder.read_state()
     if state is not None and state.definition != wanted:
         others = ", ".join(
@@ -153,7 +153,7 @@ def _plan(
     before: State | None,
     wanted: Definition,
 ) -> State:
-    """What of the folder stays; what has to be written is in `writing` then."""
+    """Find the files of the folder that stay; what has to be written is in `writing` then."""
     blank = State(wanted, secrets.token_hex(6), position.change_no, read.fingerprint, {})
     state = replace(before or blank, change_no=position.change_no, fingerprint=read.fingerprint)
     reader = inputs.name_reader(warehouse, state.folder_id)

@@ -41,7 +41,7 @@ class FindingGroup:
 
 @dataclass(frozen=True)
 class Report:
-    """What the page shows, judged as of `as_of`."""
+    """The content of the page, judged as of `as_of`."""
 
     as_of: datetime
     since: date
@@ -62,7 +62,7 @@ def gather(
     still shows what it holds.
     """
     now = (as_of or datetime.now(UTC)).astimezone(UTC)
-    state = status.read(warehouse, 5, as_of.isoformat() if as_of else None, settings)
+    state = status.read_status(warehouse, 5, as_of.isoformat() if as_of else None, settings)
     newest = max((row["last_date"] for row in state.freshness if row["last_date"]), default=None)
     until = now.date() if newest is None or since else min(newest, now.date())
     since = since or until - YEAR
@@ -91,10 +91,10 @@ def gather(
             since=since,
             warehouse=warehouse.label,
             status=state,
-            runs=runs.read(conn, datetime.combine(since, datetime.min.time(), UTC), now),
+            runs=runs.read_runs(conn, datetime.combine(since, datetime.min.time(), UTC), now),
             grids=tuple(grids),
             findings=_group_findings(state.findings),
-            space=space.read(conn, settings),
+            space=space.read_space(conn, settings),
         )
 
 

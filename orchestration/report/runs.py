@@ -40,7 +40,7 @@ class Runs:
         return [test for test in newest.values() if test["status"] != "passed"]
 
 
-def read(conn: psycopg.Connection, since: datetime, as_of: datetime) -> Runs:
+def read_runs(conn: psycopg.Connection, since: datetime, as_of: datetime) -> Runs:
     """Read what started between two times."""
     if not has_relation(conn, "ops.ingestion_jobs"):
         return Runs()

@@ -44,7 +44,7 @@ class Space:
         return [Metric(STAGE, name, SIZE, size) for name, size in self.sizes().items()]
 
 
-def read(conn: psycopg.Connection, settings: Settings) -> Space:
+def read_space(conn: psycopg.Connection, settings: Settings) -> Space:
     """Read the sizes, with indexes and the chunks of hypertables."""
     tables = space(conn, sorted(owned_schemas(conn)))
     total = sum(table["total_bytes"] or 0 for table in tables)

@@ -85,7 +85,7 @@ class Judgement:
         return f"{text}; cannot be read: {', '.join(self.unread)}" if self.unread else text
 
 
-def read(
+def list_findings(
     conn: psycopg.Connection,
     qa: str,
     *,

@@ -1,4 +1,4 @@
-"""What a check does with a job: start it or not, and its row afterwards. The only such place.
+"""The decision of a check: whether a job starts, and its row afterwards. The only such place.
 
 A job, its row of ops.schedules and a time in, a decision out. What lies before `due_through` was
 decided, so a clock that goes back starts nothing twice.
@@ -30,7 +30,7 @@ TRIES = 2  # of a start whose run was cut off: it may be what brings the machine
 
 @dataclass(frozen=True)
 class Verdict:
-    """What of a rule is due. Times are UTC.
+    """The due start of a rule. Times are UTC.
 
     through:   starts up to here are handled from now on
     start:     the start that is due, by the rule; None where none is
@@ -48,7 +48,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Decision:
-    """What a check does.
+    """The result of a check.
 
     row:       what is on record from now on
     start:     by the rule; None where none is made
@@ -201,7 +201,7 @@ def delay_start(name: str, start: datetime, jitter: int) -> datetime:
 
 
 def _judge(job: Job, row: Row, now: datetime) -> Verdict:
-    """What of the job's rule is due; nothing where it is off."""
+    """Find the due start of the job's rule; nothing where it is off."""
     through = row.due_through or now
     if job.timing is None:
         return Verdict(max(through, now))

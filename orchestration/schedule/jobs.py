@@ -101,7 +101,7 @@ class Job:
         return str(self.timing) if self.timing else "off"
 
 
-def read(settings: Settings, rows: Iterable[Row] = ()) -> dict[str, Job]:
+def read_jobs(settings: Settings, rows: Iterable[Row] = ()) -> dict[str, Job]:
     """The jobs of `survey`. Raises SettingsError where one cannot be read."""
     jobs, wrong = survey(settings, rows)
     for error in wrong.values():

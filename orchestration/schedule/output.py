@@ -1,4 +1,4 @@
-"""What jobs print: files `schedule-*.log` in the home's `logs`, appended by cron, systemd, launchd.
+"""Files `schedule-*.log` in the home's `logs`, to which cron, systemd, launchd append output.
 
 The JSON log holds what matters; these hold the last of what a terminal would have shown.
 """

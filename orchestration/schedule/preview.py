@@ -78,7 +78,7 @@ def simulate(jobs: Iterable[Job], rows: Mapping[str, Row], first: date, last: da
 
 
 def _notes(jobs: Iterable[Job], days: Iterable[date]) -> Iterable[str]:
-    """What is special about the days, by the calendars and zones of the jobs."""
+    """Remarks on the days, by the calendars and zones of the jobs."""
     timings = [job.timing for job in jobs if job.timing]
     calendars = sorted({timing.calendar for timing in timings} - {""})
     zones = sorted({timing.zone.key for timing in timings})

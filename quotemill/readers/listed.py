@@ -1,4 +1,4 @@
-"""What the warehouse has of what a reader asks for; for the rest, an error that names what is."""
+"""The part of a request that the warehouse has; for the rest an error that names what is there."""
 
 from collections.abc import Sequence
 from datetime import date

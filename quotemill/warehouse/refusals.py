@@ -1,4 +1,4 @@
-"""What the warehouse refuses its role, as an error with the grant or limit that is in the way.
+"""Refusals of the warehouse to its role, as an error with the grant or limit that is in the way.
 
 A server tells in its own language what it refuses. Only names are the same in every one: what
 they name, and which privilege is missing, is in the catalogue.

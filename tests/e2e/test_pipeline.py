@@ -155,7 +155,7 @@ def test_new_errors_end_a_run_with_5_and_open_ones_do_not(
     standing = run(market_bench)
     assert standing.judgement is not None
     assert (standing.exit_code, standing.judgement.counts["error"]) == (0, 1)
-    listed = status.read(open_warehouse(market_bench.settings)).findings
+    listed = status.read_status(open_warehouse(market_bench.settings)).findings
     assert [f.state for f in listed if f.severity == "error"] == ["standing"]
 
     market_bench.execute(spoil)
@@ -348,7 +348,7 @@ def test_a_second_market_schema_is_built_and_judged_by_tables_of_its_own(
         "table market.kline_daily_qfq order by 1, 2"
     )
     market_bench.execute("drop schema qa cascade")
-    assert len(status.read(warehouse).freshness) > 1
+    assert len(status.read_status(warehouse).freshness) > 1
     assert build.build(settings, warehouse, print, only_touched=True) is None
     ours = open_warehouse(market_bench.settings)
     remade = build.build(market_bench.settings, ours, print, only_touched=True)
@@ -362,7 +362,9 @@ def test_without_a_source_of_actions_status_and_findings_say_so(
 ) -> None:
     with opened(warehouse_dsn, tmp_path, corporate_actions=None) as made:
         result = run(made)
-        shown = status.read(open_warehouse(made.settings), as_of=f"{DAYS[-1]}T20:00:00+08:00")
+        shown = status.read_status(
+            open_warehouse(made.settings), as_of=f"{DAYS[-1]}T20:00:00+08:00"
+        )
 
         assert result.exit_code == 0
         assert [check.text for check in shown.problems] == [status.NO_ACTIONS] + [

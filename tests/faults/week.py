@@ -107,7 +107,7 @@ class Machine:
 
     def _jobs(self) -> dict[str, Job]:
         settings = load_settings(self.place.environment(), cwd=self.place.folder)
-        return jobs.read(settings, open_warehouse(settings).ask(ledger.read_rows))
+        return jobs.read_jobs(settings, open_warehouse(settings).ask(ledger.read_rows))
 
     def _run_due(self, at: datetime, wrong: timedelta) -> bool:
         shanghai = at.astimezone(SHANGHAI).replace(tzinfo=None)

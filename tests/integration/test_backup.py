@@ -213,7 +213,9 @@ def test_a_backup_of_a_newer_version_or_other_schema_is_refused(
     manifest["warehouse"]["migrations"].append("9999_later.sql")
     (backup.path / "backup.json").write_text(json.dumps(manifest))
     with pytest.raises(SettingsError, match="is newer"):
-        restore(bench.settings, bench.warehouse, folders.read(backup.path), Silent(), clean=True)
+        restore(
+            bench.settings, bench.warehouse, folders.read_backup(backup.path), Silent(), clean=True
+        )
 
 
 def test_a_damaged_backup_is_named_and_blocks_nothing(bench: Bench) -> None:

@@ -67,7 +67,7 @@ def night(
 
 
 def states(conn: psycopg.Connection) -> list[tuple[str, str]]:
-    return [(finding.check_name, finding.state) for finding in findings.read(conn, "qa")]
+    return [(finding.check_name, finding.state) for finding in findings.list_findings(conn, "qa")]
 
 
 def test_a_finding_rings_once_and_stands_until_it_is_gone(conn: psycopg.Connection) -> None:
@@ -79,7 +79,7 @@ def test_a_finding_rings_once_and_stands_until_it_is_gone(conn: psycopg.Connecti
     assert states(conn) == [("ohlc_order", "standing")]
 
     night(conn)
-    assert findings.read(conn, "qa") == []
+    assert findings.list_findings(conn, "qa") == []
     assert night(conn, ERROR).ringing == 1
 
 
@@ -105,7 +105,7 @@ def test_a_new_error_rings_beside_standing_ones(conn: psycopg.Connection) -> Non
     judged = night(conn, *others, ERROR)
     assert (judged.counts, judged.new, judged.ringing) == ({"error": 301}, {"error": 1}, 1)
     assert str(judged) == "301 error (1 new)"
-    assert [f.subject for f in findings.read(conn, "qa", states=("new",))] == ["sh600000"]
+    assert [f.subject for f in findings.list_findings(conn, "qa", states=("new",))] == ["sh600000"]
 
 
 @pytest.mark.parametrize(
@@ -227,13 +227,13 @@ def test_acknowledged_findings_are_listed_as_such_until_they_vanish(
 ) -> None:
     jump = ("price_jump", "warning", "sh600001", DAY, "open 5")
     night(conn, ERROR, jump, ("price_jump", "warning", "sh600002", DAY, "open 6"))
-    number = findings.read(conn, "qa", severity="error")[0].number
+    number = findings.list_findings(conn, "qa", severity="error")[0].number
     assert number is not None
 
     assert findings.acknowledge(conn, "qa", [str(number)], "halted", "ann@desk", None) == 1
     assert findings.acknowledge(conn, "qa", ["price_jump"], "known", "ann@desk", None) == 2
 
-    listed = findings.read(conn, "qa")
+    listed = findings.list_findings(conn, "qa")
     assert {finding.state for finding in listed} == {"acknowledged"}
     assert (listed[0].reason, listed[0].acknowledged_by) == ("halted", "ann@desk")
     assert listed[0].acknowledged_at is not None
@@ -250,7 +250,7 @@ def test_a_finding_no_run_has_judged_can_be_acknowledged(
 ) -> None:
     jump = ("price_jump", "error", "sh600001", DAY, "open 5")
     write_findings(conn, ERROR, jump)
-    assert [finding.number for finding in findings.read(conn, "qa")] == [None, None]
+    assert [finding.number for finding in findings.list_findings(conn, "qa")] == [None, None]
     assert findings.acknowledge(conn, "qa", ["price_jump"], "known", "ann@desk", None) == 1
     judged = night(conn, ERROR, jump)
     assert judged.ringing == 1
@@ -261,11 +261,11 @@ def test_one_of_several_alike_is_acknowledged_before_any_run(conn: psycopg.Conne
     alike = [("no_recent_bar", "warning", "kline_daily", DAY, code) for code in ("a", "b")]
     late = ("stale_dataset", "warning", "kline_daily", None, "nothing loaded")
     write_findings(conn, *alike, late)
-    first, second, stale = findings.read(conn, "qa")
+    first, second, stale = findings.list_findings(conn, "qa")
     assert (first.number, second.number, stale.number) == (None, None, None)
     names = (second.key, stale.key)
     assert findings.acknowledge(conn, "qa", names, "known", "me", None) == 2
-    known = findings.read(conn, "qa", states=("acknowledged",))
+    known = findings.list_findings(conn, "qa", states=("acknowledged",))
     assert [(f.check_name, f.evidence) for f in known] == [
         ("no_recent_bar", "b"),
         ("stale_dataset", "nothing loaded"),
@@ -278,11 +278,11 @@ def test_each_market_schema_has_separate_findings(conn: psycopg.Connection) -> N
     night(conn, ERROR)
     with conn.transaction(force_rollback=True):
         conn.execute("create schema qa_cn; create table qa_cn.findings as table qa.findings")
-        assert [finding.state for finding in findings.read(conn, "qa_cn")] == ["new"]
+        assert [finding.state for finding in findings.list_findings(conn, "qa_cn")] == ["new"]
         assert findings.judge(conn, "qa_cn", report=True).ringing == 1
         conn.execute("drop table matched")
         assert findings.judge(conn, "qa").new == {}
-        assert [finding.state for finding in findings.read(conn, "qa")] == ["standing"]
+        assert [finding.state for finding in findings.list_findings(conn, "qa")] == ["standing"]
 
 
 def test_thirty_thousand_standing_findings_cost_no_row(conn: psycopg.Connection) -> None:

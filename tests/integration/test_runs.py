@@ -281,11 +281,11 @@ def test_a_job_of_every_five_minutes_hides_no_other_job(settings: Settings) -> N
             at = begun + timedelta(minutes=5 * n)
             conn.execute(load, ("ib", "ib_remainder", "succeeded", at, at))
             conn.execute(run, (f"remainder-{n}", "ib_remainder", at))
-        shown = shown_runs.read(conn, begun, begun + timedelta(days=9))
+        shown = shown_runs.read_runs(conn, begun, begun + timedelta(days=9))
         assert [job["source"] for job in shown.loads] == ["ib"] * MOST + ["tdx"]
         assert [r["run_id"] for r in shown.runs][MOST - 1 :] == [f"remainder-{MOST}", "daily"]
-        early = shown_runs.read(conn, begun, begun + timedelta(minutes=5))
+        early = shown_runs.read_runs(conn, begun, begun + timedelta(minutes=5))
         assert (len(early.loads), len(early.runs)) == (2, 2)
         conn.commit()
-    problems = status.read(find_warehouse(settings)).problems
+    problems = status.read_status(find_warehouse(settings)).problems
     assert ("load 1 of tdx failed", "loaders retry 1") in [(c.text, c.fix) for c in problems]

@@ -34,10 +34,10 @@ def fixes(shown: status.Status) -> list[tuple[str, str]]:
 
 
 def test_status_of_an_empty_warehouse_says_what_to_type(made: Bench) -> None:
-    shown = status.read(open_warehouse(made.settings), settings=made.settings)
+    shown = status.read_status(open_warehouse(made.settings), settings=made.settings)
 
     with open_warehouse(made.settings).connect() as conn:
-        assert findings.read(conn, "qa") == []
+        assert findings.list_findings(conn, "qa") == []
     with pytest.raises(UsageError, match="no job running"):
         request_cancel(open_warehouse(made.settings))
 
@@ -51,13 +51,15 @@ def test_a_killed_build_is_shown_as_interrupted(made: Bench) -> None:
 
     def read_statuses() -> list[str]:
         with warehouse.connect() as conn:
-            recorded = runs.read(conn, datetime(2020, 1, 1, tzinfo=UTC), datetime.now(UTC)).builds
-        return [build["status"] for build in (*status.read(warehouse).builds, *recorded)]
+            recorded = runs.read_runs(
+                conn, datetime(2020, 1, 1, tzinfo=UTC), datetime.now(UTC)
+            ).builds
+        return [build["status"] for build in (*status.read_status(warehouse).builds, *recorded)]
 
     with build_lock(warehouse):
         assert read_statuses() == ["running"] * 2
     assert read_statuses() == ["interrupted"] * 2
-    assert ("build 1 interrupted", "quotemill build") in fixes(status.read(warehouse))
+    assert ("build 1 interrupted", "quotemill build") in fixes(status.read_status(warehouse))
 
 
 def test_a_configured_source_without_loads_is_reported(made: Bench) -> None:
@@ -68,7 +70,7 @@ def test_a_configured_source_without_loads_is_reported(made: Bench) -> None:
     problem = ("nothing of ib was loaded yet", "quotemill run ib")
     for read, is_named in ((settings, True), (made.settings, False)):
         checks = warehouse_checks.check(read, warehouse, datetime.now(UTC))
-        assert (problem in fixes(status.read(warehouse, settings=read))) == is_named
+        assert (problem in fixes(status.read_status(warehouse, settings=read))) == is_named
         assert (problem in [(check.text, check.fix) for check in checks]) == is_named
 
 
@@ -76,10 +78,10 @@ def test_status_reports_overdue_jobs_and_disabled_ones_of_stale_data(made: Bench
     made.load(codes=("sh600000",), datasets=("codes",))
     warehouse = open_warehouse(made.settings)
     night = datetime(2025, 6, 30, 10, tzinfo=UTC)
-    jobs = scheduled.read(made.settings)
+    jobs = scheduled.read_jobs(made.settings)
 
     def list_fixes(as_of: datetime) -> list[tuple[str, str]]:
-        shown = status.read(warehouse, as_of=as_of.isoformat(), settings=made.settings)
+        shown = status.read_status(warehouse, as_of=as_of.isoformat(), settings=made.settings)
         return [fix for fix in fixes(shown) if "tdx_daily" in fix[0]]
 
     with warehouse.connect() as conn:
@@ -126,7 +128,7 @@ def test_cancel_needs_a_job_while_several_sources_load(made: Bench) -> None:
 
 def test_status_without_ticks_shows_no_tick_store(made: Bench) -> None:
     made.load(codes=("sh600000",), datasets=("codes",))
-    shown = status.read(open_warehouse(made.settings), settings=made.settings)
+    shown = status.read_status(open_warehouse(made.settings), settings=made.settings)
     assert (shown.ticks, shown.as_json()["tick_store"]) == (None, None)
 
 

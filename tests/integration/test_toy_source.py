@@ -178,7 +178,7 @@ def test_a_retry_without_a_source_takes_the_only_failed_one(
     warehouse = open_warehouse(bench.settings)
     other = jobs.start_job(warehouse, "b", LoadRequest("b"), "init", datetime.now(UTC))
     jobs.finish_job(warehouse, other, "succeeded")
-    shown = status.read(warehouse)
+    shown = status.read_status(warehouse)
     problems = [(check.text, check.fix) for check in shown.problems]
     assert ("load 1 of toy partial: 1 keys failed", "loaders retry 1") in problems
     assert loads.source_to_retry(bench.settings, None) == "toy"

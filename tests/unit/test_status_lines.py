@@ -71,7 +71,7 @@ def test_each_dataset_is_printed_once(
         ticks=None,
         timescale=None,
     )
-    monkeypatch.setattr(status, "read", lambda *_: shown)
+    monkeypatch.setattr(status, "read_status", lambda *_: shown)
     monkeypatch.setattr(inspect, "find_current_warehouse", lambda _: None)
     monkeypatch.setattr(jobs, "print_failures", lambda _: None)
     inspect.status_command(limit=5, as_of=None, json=False)
@@ -92,5 +92,5 @@ def test_the_first_fix_is_a_command_that_works(
     variables: dict[str, str], fix: str, tmp_path: Path
 ) -> None:
     settings = load_settings(variables, cwd=tmp_path, home=tmp_path)
-    [problem] = status.read(None, settings=settings).problems
+    [problem] = status.read_status(None, settings=settings).problems
     assert (problem.text, problem.fix) == ("nothing was loaded yet", fix)

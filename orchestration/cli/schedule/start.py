@@ -140,7 +140,7 @@ def _readable(settings: Settings) -> tuple[dict[str, Job], dict[str, SettingsErr
 
 
 def _runner(settings: Callable[[], Settings], warehouse: Warehouse, as_of: str | None) -> Runner:
-    """What starts jobs, by the clock or at a moment given; `settings` are those of the moment."""
+    """The runner of jobs, by the clock or at a moment given; `settings` are those of the moment."""
 
     def notify(_: Job) -> None:
         nightly.notify_after_job(settings())

@@ -1,4 +1,4 @@
-"""What several routes answer with, and what they take in their paths."""
+"""Answers and parts of paths that several routes share."""
 
 from typing import Annotated, Any
 

@@ -37,7 +37,7 @@ class Database(Call):
 
 
 class ConnectionTest(Database):
-    """What to test: a `source`, or the warehouse, with the values given in place of the saved.
+    """A connection to test: a `source`, or the warehouse; values given replace the saved.
 
     The names are those of the variables DB_HOST, DB_PORT, DB_NAME, DB_USER, DB_PASSWORD, DB_SCHEMA,
     DB_SSLMODE. Without `host` the saved warehouse is tested. Without `password` the saved one is

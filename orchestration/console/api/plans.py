@@ -1,4 +1,4 @@
-"""What a load would do now, and what is left to do."""
+"""The plan of a load, and the work that is left."""
 
 from typing import Annotated, Any
 
@@ -16,7 +16,7 @@ from quotemill.warehouse.schemas import has_relation
 
 
 class PlanAnswer(Answer):
-    """What a load would do: lines for people, `detail` for scripts.
+    """The plan of a load: lines for people, `detail` for scripts.
 
     left: what is left to do, with the command that does it
     refusal: the error that such a load would end with
@@ -34,7 +34,7 @@ def routes(console: Console) -> APIRouter:
 
     @router.get("/ingestion/plan")
     def read_plan(source: Annotated[Word, Query()]) -> PlanAnswer:
-        """What a load of a source would do now: `loaders run ib --dry-run`, `loaders run tq`."""
+        """The plan of a load of a source: `loaders run ib --dry-run`, `loaders run tq`."""
         return describe_plan(console, source)
 
     return router

@@ -1,4 +1,4 @@
-"""What the data are like: freshness, findings and their acknowledgement, alerts, the report."""
+"""The quality of the data: freshness, findings and their acknowledgement, alerts, the report."""
 
 import base64
 import hashlib
@@ -81,7 +81,7 @@ class Findings(Answer):
 
 
 class AckCall(Call):
-    """What is known and stays, and why.
+    """Findings that are known and stay, and why.
 
     `names` are numbers, keys, checks, or failed keys (`kline_daily sh600000`).
     """
@@ -123,7 +123,7 @@ def routes(console: Console) -> APIRouter:
     @router.get("/freshness")
     def read_freshness() -> Freshness:
         """How far each dataset is loaded, and how far it should be: `quotemill status`."""
-        shown = status.read(
+        shown = status.read_status(
             console.find_warehouse(), 1, console.as_of, console.settings(), with_findings=False
         )
         rows = [FreshnessRow.model_validate(row) for row in shown.freshness]
@@ -135,9 +135,11 @@ def routes(console: Console) -> APIRouter:
         state: Annotated[list[State] | None, Query()] = None,
         limit: Annotated[int, Query(ge=1, le=MOST)] = 500,
     ) -> Findings:
-        """What is wrong with the data, most severe first: `quotemill findings`."""
+        """Everything wrong with the data, most severe first: `quotemill findings`."""
         values: dict[str, Any] = {"states": state} if state else {}
-        shown = wrong.read(console.find_warehouse(), severity=severity, as_of=console.at, **values)
+        shown = wrong.read_wrong(
+            console.find_warehouse(), severity=severity, as_of=console.at, **values
+        )
         counts = shown.counts
         return Findings(
             counts=counts.counts,

@@ -65,7 +65,7 @@ class SchedulesAnswer(Answer):
 
 
 class ScheduleCall(Call):
-    """What to change of a job.
+    """Changes of a job.
 
     `when` is off, every 5m in session (5, 10, 15, 30, 60), daily 17:30, or any other rule of
     `quotemill schedule`; null is as shipped. `enabled` turns it on or off for all machines of the
@@ -75,10 +75,6 @@ class ScheduleCall(Call):
     job: JobName
     when: Annotated[str, Field(max_length=200)] | None = None
     enabled: bool | None = None
-
-
-class RunCall(Call):
-    job: JobName
 
 
 def routes(console: Console) -> APIRouter:

@@ -82,7 +82,7 @@ class SettingsAnswer(Answer):
 
 
 class SettingsCall(Call):
-    """What to change: settings by their names; null takes one back to its default.
+    """Settings to change, by their names; null takes one back to its default.
 
     `database` is the warehouse by the parts that DB_HOST and its like name; without `password` the
     saved one stays, if server and user are the same. A value that is masked, as GET shows it, is

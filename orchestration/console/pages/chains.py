@@ -43,7 +43,7 @@ KINDS = {"complete": "good", "partial": "warn", "failed": "bad"}
 
 
 def gather_chains(console: Console) -> Mapping[str, Any]:
-    """What the warehouse knows; what is due follows by itself, since it may ask the gateway."""
+    """The chains that the warehouse knows; what is due follows, as it may ask the gateway."""
     settings = console.settings()
     warehouse = console.find_warehouse()
     values: dict[str, Any] = {
@@ -66,7 +66,7 @@ def gather_chains(console: Console) -> Mapping[str, Any]:
         return {"checked": checked, "matrix": _arrange_checks(checked.checks)}
 
     # an error before the first build
-    values = add_or_explain(values, lambda: {"stages": option_gates.read(warehouse)})
+    values = add_or_explain(values, lambda: {"stages": option_gates.list_stages(warehouse)})
     return add_or_explain(values, read_checks)
 
 
@@ -86,7 +86,7 @@ def _arrange_checks(checks: list[Check]) -> dict[str, Any]:
 
 
 def gather_due(console: Console) -> Mapping[str, Any]:
-    """What is due now, and the session's slots."""
+    """The tasks that are due now, and the session's slots."""
     shown = gather_plan(console, SOURCE)
     plan: PlanAnswer | None = shown["plan"]
     detail = plan.detail if plan else {}

@@ -40,7 +40,7 @@ def gather_form(console: Console) -> Mapping[str, Any]:
 
 
 def describe_source(name: str, settings: Settings, *, is_first: bool) -> dict[str, Any]:
-    """What the form of a load offers; `mode` is the one that it starts with."""
+    """The choices in the form of a load; `mode` is the one that it starts with."""
     source = sources.find(name)
     fields = section_types()[name].model_fields
     mode = FIRST if is_first and FIRST in source.requests.modes else USUAL

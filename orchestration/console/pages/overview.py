@@ -18,7 +18,9 @@ def gather(console: Console) -> Mapping[str, Any]:
     settings = console.settings()
     at = console.at
     as_of = at.isoformat() if at else None
-    shown = status.read(console.find_warehouse(), SHOWN, as_of, settings, with_findings=False)
+    shown = status.read_status(
+        console.find_warehouse(), SHOWN, as_of, settings, with_findings=False
+    )
     nights = console.read_any(lambda conn: history.recent(conn, NIGHTS)) or []
     return {
         "status": shown,

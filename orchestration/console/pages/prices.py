@@ -30,7 +30,7 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Chart:
-    """What the script of a chart starts from.
+    """The values that the script of a chart starts from.
 
     address: answers with rows as JSON, for `start` and `end`
     time, volume: names of columns

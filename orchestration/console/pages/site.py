@@ -1,4 +1,4 @@
-"""What every page shares: the templates, the language, the page's token, files beside it."""
+"""The parts that every page shares: templates, the language, its token, files beside it."""
 
 import hashlib
 import mimetypes

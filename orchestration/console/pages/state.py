@@ -22,7 +22,7 @@ CLOCKS_APART = timedelta(minutes=10)  # of this machine, which logs, and of the 
 
 
 def gather_history(console: Console, before: int | None) -> Mapping[str, Any]:
-    """What ran, the newest of each; of loads those `before` a number."""
+    """The newest runs, builds, loads and commands; of loads those `before` a number."""
     warehouse = console.find_warehouse()
     listed = console.commands.list_all()[:SHOWN]
     values: dict[str, Any] = {"runs": [], "builds": [], "jobs": []}
@@ -82,7 +82,9 @@ def gather_findings(
     """Findings and failed keys that match a filter; unknown words filter nothing."""
     severity = severity if severity in findings.SEVERITIES else None
     states = (state,) if state in findings.STATES else findings.STATES
-    shown = wrong.read(console.find_warehouse(), severity=severity, states=states, as_of=console.at)
+    shown = wrong.read_wrong(
+        console.find_warehouse(), severity=severity, states=states, as_of=console.at
+    )
     sought = text.strip().lower()
     matching = [f for f in shown.findings if sought in f"{f.check_name} {f.subject}".lower()]
     failed = [f for f in shown.failed_keys if sought in f"{f.dataset} {f.key}".lower()]

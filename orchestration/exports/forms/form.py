@@ -1,4 +1,4 @@
-"""What a form of files brings."""
+"""The parts of a form of files."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from quotemill.warehouse.postgres import Warehouse
 
 @dataclass(frozen=True)
 class Plan:
-    """What an export consists of now.
+    """The present parts of an export.
 
     parts: those that the rows have
     stale: names of parts that are to be written again, whatever the feed says

@@ -1,4 +1,4 @@
-"""What is installed of this folder, and whether it still starts the jobs as they are now."""
+"""The installed schedule of this folder, and whether it still starts the jobs as they are now."""
 
 import contextlib
 from collections.abc import Iterable, Iterator

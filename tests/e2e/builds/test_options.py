@@ -199,7 +199,7 @@ def test_a_day_passes_with_the_open_interest_of_the_next_morning(
     assert checked(WEDNESDAY.day)[::2] == ("FAIL", {"rows"})
 
     conn.execute(f"alter database {conn.info.dbname} set quotemill.as_of = '2026-11-27 12:00+00'")
-    states = [(row["state"], row["passed_sessions"]) for row in option_gates.read(warehouse)]
+    states = [(row["state"], row["passed_sessions"]) for row in option_gates.list_stages(warehouse)]
     assert states == [("open", 0), ("ready", 2), ("closed", 0), ("closed", 0)]
     with pytest.raises(DataQualityError, match="stage 1 is not open; 0 of 7 sessions"):
         option_gates.decide(warehouse, 2, "open", "owner", None)

@@ -174,7 +174,7 @@ def adjusted_alone(b: Bench, codes: Sequence[str], month: date) -> set[tuple[str
     models = ["--select", "int_corporate_actions__inferred", *reconcile.MODELS]
     build.build(b.settings, warehouse, b.heard.line, arguments=models)
     with warehouse.connect() as conn:
-        made, differences = bar_comparison.read(conn, run_id, {}, with_day_files=False)
+        made, differences = bar_comparison.read_bars(conn, run_id, {}, with_day_files=False)
     assert made[-1].check_name == "adjusted_bars"
     assert made[-1].compared > 0
     return {(d.code, d.likely_cause) for d in differences if d.check_name == "adjusted_bars"}

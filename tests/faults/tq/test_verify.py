@@ -45,7 +45,7 @@ def test_loaded_ticks_pass_verification(made: Bench) -> None:
         (),
     )
     assert verification.as_json()["first_l5_days"] == {"SHFE.cu": str(TRADED[0])}
-    shown = status.read(open_warehouse(made.settings), settings=made.settings)
+    shown = status.read_status(open_warehouse(made.settings), settings=made.settings)
     expected = f"the warehouse: {DAYS * 150:,} ticks on {DAYS} days of 1 series, up to {TRADED[-1]}"
     assert (str(shown.ticks), shown.ticks and shown.ticks.problems) == (expected, [])
     assert shown.as_json()["tick_store"] == {

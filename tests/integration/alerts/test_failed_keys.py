@@ -65,7 +65,7 @@ def moments(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def problems(toy: Toy) -> list[tuple[str, str]]:
-    shown = status.read(open_warehouse(toy.settings))
+    shown = status.read_status(open_warehouse(toy.settings))
     return [(check.text, check.fix) for check in shown.problems if "load" in check.fix]
 
 

@@ -167,7 +167,7 @@ def test_a_damaged_book_file_is_replaced(settings: Settings, tmp_path: Path) -> 
 def test_the_table_holds_the_book(settings: Settings) -> None:
     check(settings, load(4, "nobody answers"))
     with psycopg.connect(warehouse_url(settings)) as conn:
-        [entry] = book.read(conn, only_open=True).values()
+        [entry] = book.read_entries(conn, only_open=True).values()
     assert (entry.cause, entry.state, entry.count, entry.told_at) == ("load:tdx", "4", 1, NOW)
 
 

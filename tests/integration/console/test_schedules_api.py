@@ -134,7 +134,7 @@ def test_installed_lines_that_are_stale_say_so(open_console: Open, tmp_path: Pat
     from orchestration.schedule import jobs
 
     (tmp_path / "units").mkdir()
-    known = jobs.read(caller.console.settings()).values()
+    known = jobs.read_jobs(caller.console.settings()).values()
     for name, text in systemd.units(known, here, NOW.year).items():
         (tmp_path / "units" / name).write_text(text)
 

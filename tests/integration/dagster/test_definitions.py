@@ -59,7 +59,7 @@ def test_every_landed_table_that_dbt_reads_is_an_asset(defined: Any) -> None:
 
 @pytest.mark.long
 def test_each_scheduled_job_is_a_job_with_its_schedule(defined: Any, settings: Settings) -> None:
-    jobs = schedule_jobs.read(settings)
+    jobs = schedule_jobs.read_jobs(settings)
     repository = defined.get_repository_def()
     assert set(jobs) <= {job.name for job in repository.get_all_jobs()}
     schedules = {schedule.name: schedule for schedule in repository.schedule_defs}
@@ -72,7 +72,7 @@ def test_cron_names_every_start_of_each_job(settings: Settings) -> None:
     from orchestration.dagster.schedules import explain_skip, list_crontabs
 
     week = timedelta(days=8)
-    for job in schedule_jobs.read(settings).values():
+    for job in schedule_jobs.read_jobs(settings).values():
         if job.timing is None:
             continue
         zone = job.timing.zone
@@ -92,7 +92,7 @@ def test_cron_names_every_start_of_each_job(settings: Settings) -> None:
 def test_a_start_that_captures_the_moment_is_not_made_up_for(settings: Settings) -> None:
     from orchestration.dagster.schedules import explain_skip
 
-    jobs = schedule_jobs.read(settings)
+    jobs = schedule_jobs.read_jobs(settings)
     late = timedelta(hours=1)
     for name, is_made in (("ib_snapshot", False), ("tdx_daily", True)):
         timing = jobs[name].timing
@@ -105,7 +105,7 @@ def test_a_start_that_captures_the_moment_is_not_made_up_for(settings: Settings)
 def test_a_job_that_captures_the_moment_is_not_tried_again(settings: Settings) -> None:
     from orchestration.dagster.schedules import limit_runs
 
-    jobs = schedule_jobs.read(settings)
+    jobs = schedule_jobs.read_jobs(settings)
     snapshot, daily = limit_runs(jobs["ib_snapshot"]), limit_runs(jobs["tdx_daily"])
     assert snapshot == {"dagster/max_runtime": "1740", "dagster/max_retries": "0"}
     assert "dagster/max_retries" not in daily

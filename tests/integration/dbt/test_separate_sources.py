@@ -131,7 +131,7 @@ def test_a_check_that_cannot_be_read_rings_once_and_hides_no_other(
         """The findings of one night that are new errors."""
         with conn.transaction():
             findings.judge(conn, "qa", report=True)
-        errors = findings.read(conn, "qa", severity="error", states=["new"])
+        errors = findings.list_findings(conn, "qa", severity="error", states=["new"])
         return {f.subject for f in errors if f.check_name == UNREAD}
 
     stored = "select count(*) from ops.seen_findings where check_name <> %s"

@@ -352,13 +352,13 @@ def test_a_job_that_nothing_starts_is_reported_by_the_doctor(
         return check.status, check.text
 
     assert check_result(FRIDAY) == ("ok", "no job starts automatically")
-    daily = jobs.read(settings)["tdx_daily"]
+    daily = jobs.read_jobs(settings)["tdx_daily"]
     book.take(daily, FRIDAY - HOUR, forced=True)
     assert check_result(FRIDAY) == ("ok", "no job starts automatically")
     book.ran(daily, FRIDAY - HOUR)
     assert check_result(FRIDAY + timedelta(minutes=29)) == (
         "ok",
-        f"{len(jobs.read(settings))} jobs",
+        f"{len(jobs.read_jobs(settings))} jobs",
     )
     late = check_result(FRIDAY + timedelta(minutes=31))
     assert late == ("warn", "nothing started tdx_daily of 2026-11-20 09:30 UTC")

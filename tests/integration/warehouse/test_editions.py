@@ -42,7 +42,7 @@ def test_status_and_doctor_say_which_edition_is_used_and_what_is_off(
     warehouse = open_warehouse(settings)
     prepare(warehouse, landed_tables())
 
-    shown = status.read(warehouse).as_json()["timescale"]
+    shown = status.read_status(warehouse).as_json()["timescale"]
     checks = {check.name: check for check in doctor.examine(settings)}
     monkeypatch.setenv("QUOTEMILL_WAREHOUSE_URL", url)
     monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path))

@@ -24,7 +24,7 @@ def test_the_file_is_listed_where_there_is_no_warehouse(
     over = replace(ENTRY, cause=on_this_host("disk:home"), recovered_at=NIGHT)
     half = replace(ENTRY, cause="load:tdx", channels=["1 slack"])
     file_book.write(tmp_path, [over, ENTRY, half])
-    assert file_book.read(tmp_path)["load:tdx"] == half
+    assert file_book.read_entries(tmp_path)["load:tdx"] == half
     listed = CliRunner().invoke(app, ["alerts", "list"]).stdout
     assert f"{AWAY} since 2026-11-20 18:00 UTC, not sent: " in listed
     assert "load:tdx since 2026-11-20 18:00 UTC, sent only to 1 slack: " in listed

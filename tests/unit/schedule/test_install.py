@@ -45,7 +45,7 @@ def units(here: Place, tmp_path: Path) -> dict[str, str]:
     toml = '[schedule.tdx_realtime]\nwhen = "every 5m in session"\n'
     toml += '[schedule.odd]\ncommand = "status"\nwhen = "cron 0 8 13 * fri"\njitter = 60'
     (tmp_path / "quotemill.toml").write_text(toml, "utf-8")
-    known = jobs.read(load_settings(SOURCES, cwd=tmp_path))
+    known = jobs.read_jobs(load_settings(SOURCES, cwd=tmp_path))
     return dict(systemd.units(known.values(), here, 2026))
 
 
@@ -142,7 +142,7 @@ def test_a_timer_checks_all_jobs_after_the_boot_and_between_their_starts(
     looks = elapses(text, begin, 288)
     assert {b - a for a, b in pairwise(looks)} == {timedelta(minutes=10)}
     # beside a job's own timer it would only be in its way
-    shipped = jobs.read(load_settings(SOURCES, cwd=tmp_path / "none")).values()
+    shipped = jobs.read_jobs(load_settings(SOURCES, cwd=tmp_path / "none")).values()
     for job in shipped:
         assert not set(looks) & set(job.timing.starts(begin, looks[-1]) if job.timing else ())
 
@@ -168,7 +168,7 @@ def test_units_of_another_folder_are_refused_and_stay(
 ) -> None:
     folder = tmp_path / "units"
     write.systemd_units(units, folder)
-    job = next(iter(jobs.read(load_settings(SOURCES, cwd=tmp_path)).values()))
+    job = next(iter(jobs.read_jobs(load_settings(SOURCES, cwd=tmp_path)).values()))
     other = systemd.units([job], replace(here, folder=tmp_path / "other"), 2026)
     with pytest.raises(SettingsError, match=f"starts the jobs of {re.escape(str(here.folder))}"):
         write.systemd_units(other, folder)

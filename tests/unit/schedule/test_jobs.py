@@ -27,7 +27,7 @@ def configured(tmp_path: Path, toml: str = "", **environ: str) -> Settings:
 
 
 def test_each_source_ships_with_its_jobs_and_all_of_them_are_commands(tmp_path: Path) -> None:
-    known = jobs.read(configured(tmp_path, **SOURCES))
+    known = jobs.read_jobs(configured(tmp_path, **SOURCES))
     assert set(known) == {name for shipped in shipped_jobs().values() for name in shipped}
     for job in known.values():
         assert callable(find_command(job).callback), job.name
@@ -35,30 +35,35 @@ def test_each_source_ships_with_its_jobs_and_all_of_them_are_commands(tmp_path: 
 
 
 def test_futures_load_after_the_maintenance_and_again_if_it_lasts(tmp_path: Path) -> None:
-    job = jobs.read(configured(tmp_path, **SOURCES))["tq_daily"]
+    job = jobs.read_jobs(configured(tmp_path, **SOURCES))["tq_daily"]
     assert (job.rule, job.retry) == ("daily 19:45 Asia/Shanghai XSHG", 60)
 
 
 def test_jobs_of_a_source_that_is_not_configured_are_left_out(tmp_path: Path) -> None:
     toml = '[schedule.ib_close]\nwhen = "daily 17:10"'
-    assert set(jobs.read(configured(tmp_path, toml, **TDX))) == {*shipped_jobs()["tdx"], "backup"}
+    assert set(jobs.read_jobs(configured(tmp_path, toml, **TDX))) == {
+        *shipped_jobs()["tdx"],
+        "backup",
+    }
 
 
 def test_jobs_of_a_service_need_one(tmp_path: Path) -> None:
     folder = {"QUOTEMILL_TDX__CLIENT": str(tmp_path)}
     for_service = {"tdx_selftest", "tdx_reconcile"}
-    known = jobs.read(configured(tmp_path, **folder))
+    known = jobs.read_jobs(configured(tmp_path, **folder))
     assert set(known) == {*shipped_jobs()["tdx"], "backup"} - for_service
     toml = '[schedule.tdx_selftest]\nwhen = "off"'
-    assert jobs.read(configured(tmp_path, toml, **folder))["tdx_selftest"].timing is None
-    assert for_service < set(jobs.read(configured(tmp_path, **folder, **TDX)))
+    assert jobs.read_jobs(configured(tmp_path, toml, **folder))["tdx_selftest"].timing is None
+    assert for_service < set(jobs.read_jobs(configured(tmp_path, **folder, **TDX)))
     # nor does a slot that is not set have one
-    assert "ib_snapshot_before_close" not in jobs.read(configured(tmp_path, IB_HOST="127.0.0.1"))
+    assert "ib_snapshot_before_close" not in jobs.read_jobs(
+        configured(tmp_path, IB_HOST="127.0.0.1")
+    )
 
 
 def test_settings_change_only_what_they_name(tmp_path: Path) -> None:
     toml = '[schedule.tdx_daily]\nwhen = "daily 18:00"\njitter = 60'
-    job = jobs.read(configured(tmp_path, toml, **TDX))["tdx_daily"]
+    job = jobs.read_jobs(configured(tmp_path, toml, **TDX))["tdx_daily"]
     assert (job.rule, job.jitter) == ("daily 18:00 Asia/Shanghai XSHG", 60)
     assert (job.command, job.on_overlap) == (("quotemill", "run", "tdx"), "queue")
 
@@ -68,13 +73,13 @@ def test_a_variable_changes_a_job(tmp_path: Path) -> None:
         "QUOTEMILL_SCHEDULE__TDX_DAILY__WHEN": "off",
         "QUOTEMILL_SCHEDULE": "tdx_daily",
     }
-    assert jobs.read(configured(tmp_path, **environ))["tdx_daily"].timing is None
+    assert jobs.read_jobs(configured(tmp_path, **environ))["tdx_daily"].timing is None
 
 
 def test_an_empty_calendar_takes_every_day(tmp_path: Path) -> None:
     toml = '[schedule.tdx_daily]\ncalendar = ""'
     assert (
-        jobs.read(configured(tmp_path, toml, **TDX))["tdx_daily"].rule
+        jobs.read_jobs(configured(tmp_path, toml, **TDX))["tdx_daily"].rule
         == "daily 17:30 Asia/Shanghai"
     )
 
@@ -85,7 +90,7 @@ def test_a_job_of_ones_own(tmp_path: Path) -> None:
         command = "warehouse dump --overwrite '/backup/all of it.dump'"
         when = "weekly sat 20:00"
     """
-    job = jobs.read(configured(tmp_path, toml, **TDX))["dump"]
+    job = jobs.read_jobs(configured(tmp_path, toml, **TDX))["dump"]
     assert job.command[-1] == "/backup/all of it.dump"
     assert (job.rule, job.kind, job.source) == ("weekly sat 20:00 UTC", "warehouse", None)
 
@@ -117,7 +122,7 @@ def test_a_wrong_setting_is_named_with_what_is_allowed(
     tmp_path: Path, toml: str, says: str
 ) -> None:
     with pytest.raises(SettingsError, match=says):
-        jobs.read(configured(tmp_path, toml, **TDX))
+        jobs.read_jobs(configured(tmp_path, toml, **TDX))
 
 
 def test_a_job_that_cannot_be_read_keeps_no_other_from_being_read(tmp_path: Path) -> None:
@@ -135,17 +140,17 @@ def test_a_job_that_cannot_be_read_keeps_no_other_from_being_read(tmp_path: Path
 def test_a_job_whose_command_there_is_not_is_refused(tmp_path: Path) -> None:
     toml = '[schedule.x]\ncommand = "rnu tdx"\nwhen = "off"'
     with pytest.raises(SettingsError, match=r"schedule\.x: quotemill has no command rnu"):
-        find_command(jobs.read(configured(tmp_path, toml, **TDX))["x"])
+        find_command(jobs.read_jobs(configured(tmp_path, toml, **TDX))["x"])
 
 
 def test_a_job_whose_command_takes_no_such_option_is_refused(tmp_path: Path) -> None:
     toml = '[schedule.x]\ncommand = "run tdx --json --full"\nwhen = "off"'
     with pytest.raises(SettingsError, match=r"schedule\.x: `quotemill run .* takes no --full"):
-        find_command(jobs.read(configured(tmp_path, toml, **TDX))["x"])
+        find_command(jobs.read_jobs(configured(tmp_path, toml, **TDX))["x"])
 
 
 def test_every_shipped_job_is_a_command_that_takes_its_options(tmp_path: Path) -> None:
-    for job in jobs.read(configured(tmp_path, "", **TDX)).values():
+    for job in jobs.read_jobs(configured(tmp_path, "", **TDX)).values():
         find_command(job)
 
 
@@ -154,15 +159,15 @@ def test_every_shipped_job_is_a_command_that_takes_its_options(tmp_path: Path) -
 )
 def test_a_job_may_hand_options_on(tmp_path: Path, command: str) -> None:
     toml = f'[schedule.x]\ncommand = "{command}"\nwhen = "off"'
-    find_command(jobs.read(configured(tmp_path, toml, **TDX))["x"])
+    find_command(jobs.read_jobs(configured(tmp_path, toml, **TDX))["x"])
 
 
 def test_an_export_that_follows_has_a_job_of_its_own(tmp_path: Path) -> None:
     row = Row(name="export_bars_qfq", kind="export")
-    job = jobs.read(configured(tmp_path), [row])["export_bars_qfq"]
+    job = jobs.read_jobs(configured(tmp_path), [row])["export_bars_qfq"]
     assert job.command == ("quotemill", "export", "rows", "--follow", "bars_qfq")
     assert (job.kind, job.rule, job.on_overlap) == ("export", "daily 21:30 Asia/Shanghai", "queue")
     assert callable(find_command(job).callback)
     toml = '[schedule.export_bars_qfq]\nwhen = "daily 06:30"'
-    changed = jobs.read(configured(tmp_path, toml), [row])["export_bars_qfq"]
+    changed = jobs.read_jobs(configured(tmp_path, toml), [row])["export_bars_qfq"]
     assert (changed.rule, changed.command) == ("daily 06:30 Asia/Shanghai", job.command)
