@@ -1,7 +1,7 @@
 """What the pages point at exists: links, files and folders, make targets."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,28 +28,30 @@ def name(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
-def test_relative_links_lead_somewhere(page: Path) -> None:
+def dead_links(page: Path) -> list[str]:
     links_here = [t for t in links(page.read_text("utf-8")) if not re.match(r"https?:|#", t)]
     targets = {link: (page.parent / link.partition("#")[0]).resolve() for link in links_here}
-    assert [t for t, path in targets.items() if not path.exists() or path in MADE] == []
+    return [t for t, path in targets.items() if not path.exists() or path in MADE]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
-def test_mentioned_paths_exist(page: Path) -> None:
+def missing_paths(page: Path) -> list[str]:
     paths = [p for p in MENTIONED.findall(page.read_text("utf-8")) if not p.startswith(MADE_LATER)]
-    assert [p for p in paths if not (ROOT / p).exists()] == []
+    return [p for p in paths if not (ROOT / p).exists()]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
-def test_mentioned_make_targets_exist(page: Path) -> None:
+def unknown_make_targets(page: Path) -> list[str]:
     makefile = (ROOT / "Makefile").read_text("utf-8")
     targets = set(re.findall(r"^([a-z0-9-]+):", makefile, re.MULTILINE))
     text = page.read_text("utf-8")
     blocks = "".join(re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
     used = re.findall(r"`make ([a-z0-9-]+)", text)
     used += re.findall(r"^make ([a-z0-9-]+)", blocks, re.MULTILINE)
-    assert set(used) <= targets
+    return sorted(set(used) - targets)
+
+
+@pytest.mark.parametrize("find", [dead_links, missing_paths, unknown_make_targets])
+def test_what_the_pages_point_at_exists(find: Callable[[Path], list[str]]) -> None:
+    assert {name(page): wrong for page in PAGES if (wrong := find(page))} == {}
 
 
 def test_every_page_of_the_docs_is_reached_from_the_index() -> None:

@@ -16,7 +16,7 @@ import pytest
 from orchestration.console.pages import prices as pages
 from quotemill.readers import klines
 from tests.integration.console.conftest import Caller
-from tests.integration.console.price_tables import REFUSALS, check_refusal, insert, make_tables
+from tests.integration.console.price_tables import insert, make_tables
 
 Open = Callable[..., Caller]
 DAYS = [date(2024, 1, 1) + timedelta(days=n) for n in range(300)]
@@ -93,21 +93,35 @@ def test_more_rows_than_one_answer_holds_are_refused(prepared_dsn: str, caller: 
         assert klines.read_klines(conn, "market", security, most=300).num_rows == 300
 
 
-@pytest.mark.parametrize(
-    ("path", "status", "says"),
-    [
-        *REFUSALS,
-        ("klines/sh600000?freq=15m", 422, "quotemill build"),
-        ("klines/sh000001?adjust=qfq", 422, "nothing adjusts it"),
-        ("option-chain/NOPE/2026-11-24", 404, "symbols: BRK B"),
-        ("option-chain/BRK%20B/2026-11-30", 404, "days near it: 2026-11-24"),
-        ("option-chain/BRK%20B/2026-11-24?slot=03:00", 404, "slots of the day: 10:00"),
-    ],
-)
-def test_what_is_not_there_or_wrong_is_named(
-    caller: Caller, path: str, status: int, says: str
-) -> None:
-    check_refusal(caller, path, status, says)
+# path, status, a word of why
+REFUSALS = [
+    ("klines/sh600001", 404, "near it: sh600000 SH600000, sh600004"),
+    ("klines/sh6000", 422, "not a code"),
+    ("klines/sh600000'%20or%20'1'='1", 422, "code"),
+    ("klines/sh600000?freq=2d", 422, "freq"),
+    ("klines/sh600000?adjust=all", 422, "adjust"),
+    ("klines/sh600000?freq=1w", 422, "forward-adjusted"),
+    ("klines/sh600000?start=x'%3Bdrop", 422, "start"),
+    ("klines/sh600000?start=2024-06-05&end=2024-06-03", 422, "is before start"),
+    ("klines/sh600000?as_of=yesterday", 422, "as_of"),
+    ("klines/sh600000?format=xml", 422, "format"),
+    ("main-contracts/SHFE.xx", 404, "there are: SHFE.au"),
+    ("main-contracts/x'%20or%201=1", 422, "variety"),
+    ("option-chain/BRK%20B/2026-11-24?slot=x", 422, "slot"),
+    ("option-chain/BRK%20B/yesterday", 422, "day"),
+    ("option-chain/..%2f..%2fx/2026-11-24", 404, ""),
+    ("klines/sh600000?freq=15m", 422, "quotemill build"),
+    ("klines/sh000001?adjust=qfq", 422, "nothing adjusts it"),
+    ("option-chain/NOPE/2026-11-24", 404, "symbols: BRK B"),
+    ("option-chain/BRK%20B/2026-11-30", 404, "days near it: 2026-11-24"),
+    ("option-chain/BRK%20B/2026-11-24?slot=03:00", 404, "slots of the day: 10:00"),
+]
+
+
+def test_what_is_not_there_or_wrong_is_named(caller: Caller) -> None:
+    for path, status, says in REFUSALS:
+        answer = caller.get(f"/api/{path}")
+        assert (answer.status_code, says in answer.text) == (status, True), f"{path}: {answer.text}"
 
 
 def test_main_contracts_have_their_rolls_and_days_without_a_bar(caller: Caller) -> None:
@@ -116,6 +130,7 @@ def test_main_contracts_have_their_rolls_and_days_without_a_bar(caller: Caller) 
     [roll] = [row for row in rows if row["prev_contract"]]
     assert (roll["trading_day"], roll["underlying_contract"]) == (str(DAYS[200]), "SHFE.au2410")
     assert (rows[0]["close"], rows[-1]["close"]) == (500.0, None)
+    assert caller.get("/api/main-contracts/shfe.AU?format=csv").text.count("\n") == 301
 
 
 def test_a_chain_is_that_of_the_close_or_of_a_slot(caller: Caller) -> None:
