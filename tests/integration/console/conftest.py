@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 
 from loaders import log
+from orchestration.console.limits import Limits
 from tests.conftest import require
 from tests.homes import clean_environ
 
 ADDRESS = "http://127.0.0.1:8765"
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+NO_LIMIT = Limits(calls=10**6, changes=10**6)  # for a table of many calls
 
 
 @pytest.fixture(autouse=True)

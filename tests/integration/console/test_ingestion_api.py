@@ -12,66 +12,64 @@ from loaders import log
 from orchestration.console import processes
 from orchestration.console.limits import Limits
 from orchestration.console.starting import ALLOWED, find_options
-from tests.integration.console.conftest import Caller
+from tests.integration.console.conftest import NO_LIMIT, Caller
 
 Open = Callable[..., Caller]
 
 
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
-        ({"source": "nothing"}, 422),
-        ({"source": "tdx", "datasets": ["kline_dayly"]}, 422),
-        ({"source": "tdx", "datasets": ["kline_daily_qfq"]}, 422),
-        ({"source": "tdx", "mode": "--help"}, 422),
-        ({"source": "tdx", "codes": ["--as-of"]}, 422),
-        ({"source": "tdx", "codes": ["sh600000; rm -rf /"]}, 422),
-        ({"source": "tdx", "codes": ["'; drop table ops.runs; --"]}, 422),
-        ({"source": "tdx", "codes": ["sh600000"], "exchange": "sh"}, 422),
-        ({"source": "tdx", "codes": []}, 422),
-        ({"source": "tdx", "concurrency": 7}, 409),
-        ({"source": "ib", "concurrency": 1}, 422),
-        ({"source": "tq"}, 409),
-        ({"source": "tdx", "since": "2025-07-01", "until": "2025-06-01"}, 422),
-        ({"source": "tdx", "since": "yesterday"}, 422),
-        ({"source": "tdx", "shell": True}, 422),
-    ],
-)
-def test_a_wrong_load_is_refused_before_any_process(
-    open_console: Open, body: dict[str, Any], status: int
-) -> None:
-    caller = open_console({"QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9"})
-    answer = caller.call("/api/ingestion/start", body)
-    assert answer.status_code == status, answer.text
-    assert set(answer.json()) == {"error", "hint", "exit_code"}
-    assert caller.console.commands.list_all() == []
+WRONG_LOADS: list[tuple[dict[str, Any], int]] = [
+    ({"source": "nothing"}, 422),
+    ({"source": "tdx", "datasets": ["kline_dayly"]}, 422),
+    ({"source": "tdx", "datasets": ["kline_daily_qfq"]}, 422),
+    ({"source": "tdx", "mode": "--help"}, 422),
+    ({"source": "tdx", "codes": ["--as-of"]}, 422),
+    ({"source": "tdx", "codes": ["sh600000; rm -rf /"]}, 422),
+    ({"source": "tdx", "codes": ["'; drop table ops.runs; --"]}, 422),
+    ({"source": "tdx", "codes": ["sh600000"], "exchange": "sh"}, 422),
+    ({"source": "tdx", "codes": []}, 422),
+    ({"source": "tdx", "concurrency": 7}, 409),
+    ({"source": "ib", "concurrency": 1}, 422),
+    ({"source": "tq"}, 409),
+    ({"source": "tdx", "since": "2025-07-01", "until": "2025-06-01"}, 422),
+    ({"source": "tdx", "since": "yesterday"}, 422),
+    ({"source": "tdx", "shell": True}, 422),
+]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "quotemill run; rm -rf /",
-        "quotemill run --as-of 2020-01-01",
-        "quotemill run nothing",
-        "quotemill  run",
-        "quotemill run\ttdx",
-        "quotemill run\n",
-        "quotemill warehouse psql",
-        "quotemill dbt run",
-        "quotemill schedule enable ../x",
-        "quotemill schedule enable --help",
-        "quotemill retry 0",
-        "loaders sandbox tdx",
-        "rm -rf /",
-        "",
-        "$(id)",
-    ],
-)
-def test_a_command_that_is_not_listed_is_not_run(open_console: Open, text: str) -> None:
-    caller = open_console()
-    answer = caller.call("/api/commands", {"command": text})
-    assert answer.status_code == 422, answer.text
-    assert caller.console.commands.list_all() == []
+def test_a_wrong_load_is_refused_before_any_process(open_console: Open) -> None:
+    caller = open_console({"QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9"}, limits=NO_LIMIT)
+    for body, status in WRONG_LOADS:
+        answer = caller.call("/api/ingestion/start", body)
+        assert answer.status_code == status, (body, answer.text)
+        assert set(answer.json()) == {"error", "hint", "exit_code"}
+        assert caller.console.commands.list_all() == []
+
+
+NOT_LISTED = [
+    "quotemill run; rm -rf /",
+    "quotemill run --as-of 2020-01-01",
+    "quotemill run nothing",
+    "quotemill  run",
+    "quotemill run\ttdx",
+    "quotemill run\n",
+    "quotemill warehouse psql",
+    "quotemill dbt run",
+    "quotemill schedule enable ../x",
+    "quotemill schedule enable --help",
+    "quotemill retry 0",
+    "loaders sandbox tdx",
+    "rm -rf /",
+    "",
+    "$(id)",
+]
+
+
+def test_a_command_that_is_not_listed_is_not_run(open_console: Open) -> None:
+    caller = open_console(limits=NO_LIMIT)
+    for text in NOT_LISTED:
+        answer = caller.call("/api/commands", {"command": text})
+        assert answer.status_code == 422, (text, answer.text)
+        assert caller.console.commands.list_all() == []
 
 
 def test_the_commands_that_are_listed_exist_with_their_options() -> None:

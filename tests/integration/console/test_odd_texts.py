@@ -10,11 +10,9 @@ import psycopg
 import pytest
 
 from loaders import log
-from orchestration.console.limits import Limits
-from tests.integration.console.conftest import ADDRESS, Caller
+from tests.integration.console.conftest import ADDRESS, NO_LIMIT, Caller
 
 Open = Callable[..., Caller]
-NO_LIMIT = Limits(calls=10**6, changes=10**6)
 TEXTS = (
     "'; drop table ops.runs; --",
     "1 or 1=1",

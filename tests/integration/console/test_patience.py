@@ -118,29 +118,29 @@ def test_a_client_that_never_reads_is_cut_off() -> None:
         wait_until("the server gives up", ended.is_set)
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/static/../app.py",
-        "/../../etc/passwd",
-        "//etc/passwd",
-        "/static/%2e%2e%2fapp.py",
-        "/static/..\\app.py",
-        "/static/console.js/../../security.py",
-        "/api/jobs/1/log/../../../secret",
-        "http://evil.example/api/jobs",
-        "/%00",
-        "/%ff%fe",
-        "*",
-    ],
-)
-def test_a_path_that_climbs_leads_nowhere_on_the_wire(open_console: Open, path: str) -> None:
+CLIMBING = [
+    "/static/../app.py",
+    "/../../etc/passwd",
+    "//etc/passwd",
+    "/static/%2e%2e%2fapp.py",
+    "/static/..\\app.py",
+    "/static/console.js/../../security.py",
+    "/api/jobs/1/log/../../../secret",
+    "http://evil.example/api/jobs",
+    "/%00",
+    "/%ff%fe",
+    "*",
+]
+
+
+def test_a_path_that_climbs_leads_nowhere_on_the_wire(open_console: Open) -> None:
     from orchestration.console.app import create_app
 
     with serving(create_app(open_console().console)) as address:
-        answer = ask(address, path)
-    assert answer.split(" ")[1] in ("400", "404", "421", "422"), answer[:200]
-    assert "import" not in answer
+        answers = {path: ask(address, path) for path in CLIMBING}
+    for path, answer in answers.items():
+        assert answer.split(" ")[1] in ("400", "404", "421", "422"), (path, answer[:200])
+        assert "import" not in answer, path
 
 
 def test_two_hosts_and_a_smuggled_length_are_refused(open_console: Open) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.console.conftest import Caller
+from tests.integration.console.conftest import NO_LIMIT, Caller
 
 Open = Callable[..., Caller]
 SETTINGS = "/api/settings"
@@ -133,43 +133,43 @@ def test_what_a_variable_sets_is_refused_by_its_name(open_console: Open, tmp_pat
     assert not (tmp_path / "home" / ".env").exists()
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "status"),
-    [
-        ("log_days", 0, 409),
-        ("log_days", "'; drop table ops.runs; --", 409),
-        ("market_schema", "x; drop schema market cascade", 409),
-        ("warehouse_url", "very-secret nonsense", 409),
-        ("warehouse_url", "postgresql://a:very-secret@one,two/x", 409),
-        ("schedule.tdx_daily.when", "whenever", 409),
-        ("schedule.mine.when", "daily 10:00", 409),
-        ("nothing", 1, 422),
-        ("origins.x", 1, 422),
-        ("home", "/elsewhere", 422),
-        ("questdb.java", "/bin/sh", 422),
-        ("request_log", "/etc/cron.d/x", 422),
-        ("tq.auth_url", "http://evil.example", 422),  # it would get the saved password
-        ("schedule.tdx_daily.command", "warehouse dump --overwrite /etc/passwd", 422),
-        ("tdx", {"base_url": "http://x"}, 422),
-        ("tdx.indices", [["sh000001"]], 422),
-        ("log_days", 10**30, 422),
-        ("tq.password", "x\nQUOTEMILL_QUESTDB__JAVA=/bin/sh", 422),
-        ("tq.password", "**********", 422),
-        ("x" * 5000, 1, 422),
-        ("tdx.base_url", "http://" + "x" * 10_000, 422),
-        ("../../etc/passwd", "x", 422),
-    ],
-)
+WRONG_CHANGES: list[tuple[str, Any, int]] = [
+    ("log_days", 0, 409),
+    ("log_days", "'; drop table ops.runs; --", 409),
+    ("market_schema", "x; drop schema market cascade", 409),
+    ("warehouse_url", "very-secret nonsense", 409),
+    ("warehouse_url", "postgresql://a:very-secret@one,two/x", 409),
+    ("schedule.tdx_daily.when", "whenever", 409),
+    ("schedule.mine.when", "daily 10:00", 409),
+    ("nothing", 1, 422),
+    ("origins.x", 1, 422),
+    ("home", "/elsewhere", 422),
+    ("questdb.java", "/bin/sh", 422),
+    ("request_log", "/etc/cron.d/x", 422),
+    ("tq.auth_url", "http://evil.example", 422),  # it would get the saved password
+    ("schedule.tdx_daily.command", "warehouse dump --overwrite /etc/passwd", 422),
+    ("tdx", {"base_url": "http://x"}, 422),
+    ("tdx.indices", [["sh000001"]], 422),
+    ("log_days", 10**30, 422),
+    ("tq.password", "x\nQUOTEMILL_QUESTDB__JAVA=/bin/sh", 422),
+    ("tq.password", "**********", 422),
+    ("x" * 5000, 1, 422),
+    ("tdx.base_url", "http://" + "x" * 10_000, 422),
+    ("../../etc/passwd", "x", 422),
+]
+
+
 def test_a_wrong_change_writes_nothing_and_shows_no_value(
-    open_console: Open, tmp_path: Path, name: str, value: Any, status: int
+    open_console: Open, tmp_path: Path
 ) -> None:
-    caller = open_console({"QUOTEMILL_TDX__CLIENT": str(tmp_path)})
-    answer = put(caller, log_megabytes=9, **{name: value})
-    assert answer.status_code == status, answer.text
-    assert set(answer.json()) == {"error", "hint", "exit_code"}
-    assert "very-secret" not in answer.text
-    assert not (tmp_path / "home" / "quotemill.toml").exists()
-    assert not (tmp_path / "home" / ".env").exists()
+    caller = open_console({"QUOTEMILL_TDX__CLIENT": str(tmp_path)}, limits=NO_LIMIT)
+    for name, value, status in WRONG_CHANGES:
+        answer = put(caller, log_megabytes=9, **{name: value})
+        assert answer.status_code == status, (name, value, answer.text)
+        assert set(answer.json()) == {"error", "hint", "exit_code"}
+        assert "very-secret" not in answer.text
+        assert not (tmp_path / "home" / "quotemill.toml").exists(), (name, value)
+        assert not (tmp_path / "home" / ".env").exists(), (name, value)
 
 
 @pytest.mark.parametrize("body", [{}, {"values": {}}, {"values": []}, {"x": 1}, [], {"values": 1}])

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 import pytest
 
-from loaders.engine.outcome import SourceGone
 from loaders.requests.http import NoAnswerInTime, RetryableAnswer
 from loaders.sandbox.tdx.calls import Options
 from loaders.sandbox.tdx.replay import ReplayMarket
@@ -107,6 +106,7 @@ def test_every_security_of_the_lists_gives_plausible_bars(market: SyntheticMarke
         "latency:kline-all:seconds=0.05",
         "outage:calls=4",
         "refuse:kline-all:first=1:seconds=0.1",
+        "short:kline-all:first=1:keep=800",
         "duplicate:kline-all",
         "descending:kline-all",
         "extra-field:kline-all",
@@ -115,6 +115,7 @@ def test_every_security_of_the_lists_gives_plausible_bars(market: SyntheticMarke
 def test_a_passing_fault_changes_no_bar(
     market: SyntheticMarket, code: str, undisturbed: Bars, fault: str
 ) -> None:
+    assert len(undisturbed) > 800
     result, _, _ = asked(market, lambda c: c.kline_all(code), fault, bulk_timeout=0.5)
     assert columns(result) == columns(undisturbed)
 
@@ -144,38 +145,6 @@ def test_a_lasting_fault_fails_by_its_kind_after_the_tries_it_deserves(
 
     _, routes, _ = asked(market, failing, fault, bulk_timeout=0.2)
     assert routes.total() == requests
-
-
-def test_an_outage_that_lasts_ends_the_load(market: SyntheticMarket) -> None:
-    codes = stocks(market)
-
-    async def all_codes(client: TdxClient) -> list[Any]:
-        return await asyncio.gather(*map(client.kline_all, codes), return_exceptions=True)
-
-    results, routes, _ = asked(market, all_codes, "outage", outage_wait=60)
-    assert {type(r) for r in results} == {SourceGone}
-    # six in the air, then probes alone: after 1, 2, 4, 8, 16 and the 29 s left
-    assert (routes["kline-all"], routes["kline-history"]) == (6, 6)
-
-
-def test_a_history_cut_at_a_page_border_is_read_again(
-    market: SyntheticMarket, code: str, undisturbed: Bars
-) -> None:
-    assert len(undisturbed) > 800
-    result, routes, _ = asked(
-        market, lambda c: c.kline_all(code), "short:kline-all:first=1:keep=800"
-    )
-    assert columns(result) == columns(undisturbed)
-    assert routes["kline-all"] == 2
-
-
-def test_an_index_asked_as_a_stock_is_final_and_never_taken(market: SyntheticMarket) -> None:
-    async def wrong(client: TdxClient) -> None:
-        with pytest.raises(PermanentAnswer, match="empty body"):
-            await client.kline_all("sh000001")
-
-    _, routes, _ = asked(market, wrong)
-    assert routes.total() == 1
 
 
 def test_an_index_has_its_own_routes_and_their_answers_agree(market: SyntheticMarket) -> None:

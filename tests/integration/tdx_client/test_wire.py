@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from loaders.requests.http import NoAnswerInTime, RetryableAnswer
-from loaders.tdx.client.answers import Bars, PermanentAnswer
+from loaders.tdx.client.answers import Bars
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.settings import TdxSettings
 from quotemill.errors import UpstreamError
@@ -133,13 +133,6 @@ def test_an_answer_that_does_not_end_is_given_up_in_time(behaviour: Behaviour) -
     wire = Wire(behaviour)
     with pytest.raises(NoAnswerInTime):
         asked(wire, bulk_timeout=0.1, retries=0)
-
-
-def test_an_empty_body_is_final() -> None:
-    wire = Wire(plain(b""))
-    with pytest.raises(PermanentAnswer, match="empty body"):
-        asked(wire)
-    assert wire.seen == 1
 
 
 def test_tls_spoken_to_a_plain_service_is_named_at_once() -> None:

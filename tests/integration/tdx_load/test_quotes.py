@@ -1,6 +1,6 @@
 """Quotes and stock-info against the sandbox, and the counts of the market.
 
-Poisoned batches, an outage, a half-initialised service and missing parts.
+Poisoned batches, an outage and missing parts.
 """
 
 from collections.abc import Callable
@@ -104,19 +104,6 @@ def test_an_outage_ends_the_quotes_without_halving(
         bench.sandbox.faults.clear()
         assert bench.load(retry=True).exit_code == 0
         assert len(quoted(bench)) == 8
-
-
-def test_a_half_initialised_service_fails_funds_at_once_and_serves_stocks(
-    open_bench: OpenBench, eight_codes: SyntheticMarket
-) -> None:
-    faults = ["half-init:batch-quote", "half-init:quote"]
-    with open_bench(eight_codes, faults=faults) as bench:
-        result = bench.load(datasets=("quote_snapshot",))
-
-        failed = failures(result, "quote_snapshot")
-        assert set(failed) == FUNDS
-        assert all("restart the TDX service" in text for text in failed.values())
-        assert len(quoted(bench)) == 6
 
 
 def parts(bench: Bench, code: str) -> dict[str, tuple[Any, ...]]:
