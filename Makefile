@@ -9,7 +9,7 @@ TOOLS := $(VENV)/.installed-tools
 .PHONY: bench soak clean
 .DEFAULT_GOAL := demo
 
-# plain dbt parses a clone by it until a load writes another one, with what connects to the warehouse
+# plain dbt parses a clone by it until a load writes another one, which connects to the warehouse
 dbt_project/profiles.yml:
 	cp dbt_project/profiles.before_load.yml $@
 

@@ -194,13 +194,13 @@ def _drop_old_days(settings: Settings, result: RunResult, as_of: datetime) -> St
     def drop() -> StageOutcome:
         warehouse = open_warehouse(settings)
         tables = old_days.find_retained_tables(settings, warehouse)
-        found = old_days.drop_old_days(warehouse, tables, as_of, dry_run=False)
+        drops = old_days.drop_old_days(warehouse, tables, as_of, dry_run=False)
         texts = [
             f"{days.table} before {days.before} "
             + (f"stays: {', '.join(days.unread)} has yet to read it" if days.unread else "dropped")
-            for days in found
+            for days in drops
         ]
-        shortened = sum(not days.unread for days in found)
+        shortened = sum(not days.unread for days in drops)
         return StageOutcome("; ".join(texts), figures={"tables_shortened": shortened})
 
     return _time_stage("retention", drop)

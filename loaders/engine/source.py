@@ -40,13 +40,13 @@ class Keys:
     """Keys of a dataset that differ from the first column of its table's key.
 
     only: the one key of a dataset that is read whole
-    of_row: the key that a row belongs to
+    row_key: the key that a row belongs to
     part: the dataset's share of a table that several datasets land: its cursors end with it
     most: keys that one call of `fetch` gets, where that is not the source's `slice_size`
     """
 
     only: str | None = None
-    of_row: Callable[[Mapping[str, Any]], str] | None = None
+    row_key: Callable[[Mapping[str, Any]], str] | None = None
     part: str | None = None
     most: int | None = None
 
@@ -98,8 +98,8 @@ class Dataset(Generic[C]):
 
     def cursor_of(self, row: Mapping[str, Any]) -> str:
         """The key of the cursor that moves with a row."""
-        of_row, first = self.keys.of_row, self.landed.key[0]
-        return self.cursor_key(of_row(row) if of_row else str(row.get(first)))
+        row_key, first = self.keys.row_key, self.landed.key[0]
+        return self.cursor_key(row_key(row) if row_key else str(row.get(first)))
 
     def has_cursor(self, cursor_key: str) -> bool:
         """Whether this is a cursor of the dataset, in a table that it may share."""

@@ -90,6 +90,6 @@ DATASET = Dataset(
     CHAIN_CLOSE,
     "market_data",
     fetch,
-    keys=Keys(of_row=itemgetter("symbol")),
+    keys=Keys(row_key=itemgetter("symbol")),
     moment=Moment(leave),
 )

@@ -175,6 +175,6 @@ DATASET = Dataset(
     "market_data",
     fetch,
     beside=QUEUE,
-    keys=Keys(of_row=itemgetter("symbol")),
+    keys=Keys(row_key=itemgetter("symbol")),
     moment=Moment(leave),
 )

@@ -145,5 +145,5 @@ DATASET = Dataset(
     "contract_details",
     fetch,
     beside=FORMER_CONTRACT,
-    keys=Keys(of_row=itemgetter("symbol")),
+    keys=Keys(row_key=itemgetter("symbol")),
 )

@@ -208,6 +208,6 @@ DATASET = Dataset(
     ROUTE,
     fetch,
     beside=ENRICHMENT,
-    keys=Keys(of_row=itemgetter("symbol")),
+    keys=Keys(row_key=itemgetter("symbol")),
     moment=Moment(),
 )

@@ -112,6 +112,6 @@ DATASET = Dataset(
     "contract_details",
     fetch,
     beside=NEGATIVE_CONTRACT,
-    keys=Keys(of_row=itemgetter("symbol")),
+    keys=Keys(row_key=itemgetter("symbol")),
     moment=Moment(),
 )

@@ -57,7 +57,7 @@ DATASET = Dataset(
     SLOT_RUN,
     "market_data",
     fetch,
-    keys=Keys(of_row=itemgetter("symbol")),
+    keys=Keys(row_key=itemgetter("symbol")),
     moment=Moment(leave),
 )
 EVENTS = Dataset("gateway_event", GATEWAY_EVENT, "messages", fetch_events, moment=Moment())

@@ -105,6 +105,6 @@ DATASET = Dataset(
     BARS_ROUTE,
     fetch,
     beside=UNDERLYING_DIVIDENDS,
-    keys=Keys(of_row=lambda row: str(row["symbol"])),
+    keys=Keys(row_key=lambda row: str(row["symbol"])),
     moment=Moment(),
 )

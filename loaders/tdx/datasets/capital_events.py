@@ -111,5 +111,5 @@ def table(outcomes: Sequence[Outcome]) -> pa.Table:
 
 
 DATASET = Dataset(
-    NAME, CAPITAL_EVENT, gbbq.ROUTE, fetch, table, keys=Keys(of_row=lambda _: KEY, only=KEY)
+    NAME, CAPITAL_EVENT, gbbq.ROUTE, fetch, table, keys=Keys(row_key=lambda _: KEY, only=KEY)
 )

@@ -211,5 +211,5 @@ DATASET = Dataset(
     ROUTE,
     fetch,
     table,
-    keys=Keys(of_row=lambda row: _key(row["code"], row["period"])),
+    keys=Keys(row_key=lambda row: _key(row["code"], row["period"])),
 )

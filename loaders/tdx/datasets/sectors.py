@@ -198,5 +198,5 @@ DATASET = Dataset(
     SECTOR_MEMBER,
     "T0002/hq_cache",
     fetch,
-    keys=Keys(of_row=lambda row: _FILE_OF[row["sector_kind"]]),
+    keys=Keys(row_key=lambda row: _FILE_OF[row["sector_kind"]]),
 )

@@ -28,5 +28,5 @@ def _load_contracts(ctx: Context, variety: str) -> Outcome:
 
 
 DATASET = Dataset(
-    "contract", CONTRACT, "instruments", fetch, keys=Keys(of_row=itemgetter("variety"))
+    "contract", CONTRACT, "instruments", fetch, keys=Keys(row_key=itemgetter("variety"))
 )

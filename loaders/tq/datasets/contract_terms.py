@@ -124,5 +124,5 @@ DATASET = Dataset(
     CONTRACT_TERMS,
     "quotes",
     fetch,
-    keys=Keys(of_row=lambda row: landed.variety_of(row["contract"])),
+    keys=Keys(row_key=lambda row: landed.variety_of(row["contract"])),
 )

@@ -164,5 +164,10 @@ def _row_key(row: Any) -> str:
 
 
 DATASET = Dataset(
-    "main_events", MAIN_EVENT, "main_events", fetch, beside=MAIN_HARVEST, keys=Keys(of_row=_row_key)
+    "main_events",
+    MAIN_EVENT,
+    "main_events",
+    fetch,
+    beside=MAIN_HARVEST,
+    keys=Keys(row_key=_row_key),
 )

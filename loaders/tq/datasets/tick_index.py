@@ -58,6 +58,6 @@ DATASET = Dataset(
     "index",
     fetch,
     beside=TICK_REVISION,
-    keys=Keys(part="index", of_row=itemgetter("symbol")),
+    keys=Keys(part="index", row_key=itemgetter("symbol")),
 )
 NO_DATA = Dataset("no_data_day", NO_DATA_DAY, "ticks", fetch_no_data)

@@ -201,5 +201,5 @@ DATASET = Dataset(
     HISTORY,
     fetch,
     beside=TICK_REVISION,
-    keys=Keys(part="ticks", of_row=itemgetter("symbol"), most=1_000),
+    keys=Keys(part="ticks", row_key=itemgetter("symbol"), most=1_000),
 )

@@ -152,9 +152,9 @@ def test_the_store_changes_what_it_has_otherwise() -> None:
 
 def test_days_that_gave_nothing_before_come_last() -> None:
     days = [on(day) for day in (13, 14, 15, 16, 17, 20)]
-    of_another = {row.key: row for row in (held(day, "B") for day in (13, 14, 15))}
+    unrelated = {row.key: row for row in (held(day, "B") for day in (13, 14, 15))}
     failed = {on(13).key, on(14).key, on(17).key}
-    revised, missing, again = map(names, order_days(days, of_another, failed))
+    revised, missing, again = map(names, order_days(days, unrelated, failed))
     assert (revised, missing, again) == (["A15"], ["A16", "A20"], ["A13", "A14", "A17"])
 
 
