@@ -242,7 +242,7 @@ ARCHIVE = {
 }
 
 BACKUP = {
-    "dumped, not read back": before("orchestration.backup.dump_file:read"),
+    "dumped, not read back": before("orchestration.backup.dump_file:read_dump"),
     "dumped, not described": before("orchestration.backup.folder:describe"),
     "whole, without its name": before("orchestration.backup.folder:publish"),
     "the oldest half removed": before("shutil:rmtree"),
