@@ -179,8 +179,8 @@ def stop_after(made: Bench, requests: int) -> Callable[[Load], None]:
     """Stop a load once the gateway had more than so many requests."""
 
     def prepare(load: Load) -> None:
-        is_asked = load.cancelling
-        load.cancelling = (  # type: ignore[method-assign]
+        is_asked = load.watch.asked
+        load.watch.asked = (  # type: ignore[method-assign]
             lambda: is_asked() or made.sandbox.requests > requests
         )
 

@@ -47,7 +47,7 @@ def test_answers_are_counted_and_spread_over_the_symbols(made: Bench) -> None:
 
 def test_a_close_that_was_stopped_leaves_the_sample_to_the_next(made: Bench) -> None:
     def stop(load: Load) -> None:
-        load.cancelling = lambda: made.sandbox.requests > 20  # type: ignore[method-assign]
+        load.watch.asked = lambda: made.sandbox.requests > 20  # type: ignore[method-assign]
 
     stopped = made.at("2026-11-20T17:00:00").with_settings(history_probe=5)
     assert stopped.load("close", on_start=stop).status == "cancelled"
