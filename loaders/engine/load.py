@@ -32,7 +32,7 @@ from quotemill.warehouse.postgres import Warehouse, WarehouseAway
 if TYPE_CHECKING:
     from loaders.engine.source import Source
 
-PASSING = "what failed is of a moment: run the same command again while that lasts"
+PASSING = "what failed can be captured only now: run the same command again before its time is over"
 
 
 @dataclass(frozen=True)

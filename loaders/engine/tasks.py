@@ -75,7 +75,9 @@ def _leave(load: "Load", task: "RunningTask", context: Any) -> None:
     except (LockHeldError, WarehouseAway):
         raise
     except QuotemillError as error:
-        load.warn(f"{task.task.dataset}: what the stop left is not recorded: {error.with_hint}")
+        load.warn(
+            f"{task.task.dataset}: the keys that the stop left are not recorded: {error.with_hint}"
+        )
 
 
 def _announce(load: "Load", units: Sequence[Unit]) -> None:
@@ -319,7 +321,7 @@ class RunningTask:
             detail = {why: {"times": len(keys), "keys": keys[:5]} for why, keys in often}
             times = sum(map(len, self.fallbacks.values()))
             load.counts["fallbacks"] += times
-            event = f"{task.dataset}: {times:,} times another route was taken"
+            event = f"{task.dataset}: another route was taken {times:,} times"
             load.log("info", event, detail, task.task_no)
 
 

@@ -142,7 +142,7 @@ def _why(loads: list[LoadResult], code: int) -> str:
 
 
 def _may_retry(load: LoadResult) -> bool:
-    """Whether a retry can still load what failed: not what was of a moment."""
+    """Whether a retry can still load what failed: not what had to be captured at its time."""
     lasting = {data.name for data in sources.find(load.source).datasets if data.recurs}
     failed = {task.dataset for task in load.tasks if task.failures}
     return load.job_id is not None and not failed.isdisjoint(lasting)

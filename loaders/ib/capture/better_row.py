@@ -12,7 +12,7 @@ from typing import Any
 from loaders.ib.capture.flags import DELAYED_TYPES, LATE
 from loaders.ib.client.error_codes import NOT_ASKED
 
-NOT_YET = "not asked yet: its turn comes, or the load ended before"
+NOT_YET = "not asked yet: it waits for its turn, or the load ended first"
 _NEVER = datetime.min.replace(tzinfo=UTC)
 # columns of the rule, and the reason of an error
 COLUMNS = [

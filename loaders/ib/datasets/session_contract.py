@@ -74,7 +74,7 @@ def _use_older_set(ctx: Context, symbol: str, why: str) -> Outcome:
     day = named_day(ctx.load.request)
     chain = ctx.chains(day, [symbol]).get(symbol)
     if chain is None:
-        return Outcome(symbol, failure=f"{why}; no older set of contracts can stand in")
+        return Outcome(symbol, failure=f"{why}; no older set of contracts is near enough to use")
     if not chain.is_stale:
         return Outcome(symbol, failure=why)
     common = {
@@ -85,7 +85,7 @@ def _use_older_set(ctx: Context, symbol: str, why: str) -> Outcome:
         "source_route": "older_set",
     } | ctx.lineage
     rows = [common | _identify(contract) for contract in chain.contracts]
-    return Outcome(symbol, rows, failure=f"{why}; the contracts of {chain.set_date} stand in")
+    return Outcome(symbol, rows, failure=f"{why}; the contracts of {chain.set_date} are used")
 
 
 def _make_negative(ctx: Context, candidate: Candidate) -> dict[str, Any]:

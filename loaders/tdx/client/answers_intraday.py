@@ -111,7 +111,7 @@ def read_minute_points(reply: Reply, day: date | None) -> MinutePoints:
     whole = labels("minute1")
     for index, label in enumerate(clocks):
         if index >= len(whole) or label != whole[index]:
-            raise reply.wrong(index, "List.Time", f"{label!r} breaks the row of minutes")
+            raise reply.wrong(index, "List.Time", f"{label!r} does not follow the minute before it")
         if price[index] <= 0:
             raise reply.wrong(index, "List.Price", f"{price[index]} is not above 0")
         if number[index] < 0:

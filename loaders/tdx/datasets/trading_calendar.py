@@ -38,7 +38,7 @@ WITNESSES = ("service", "client")
 _FROZEN = (
     "restart the TDX service; if the exchange was shut that day, the next trading day ends this"
 )
-_RESTART = "restart the TDX service on its first time zone (TZ), then run again"
+_RESTART = "restart the TDX service with the time zone (TZ) that it had first, then run again"
 
 
 def stored(conn: psycopg.Connection) -> list[date]:

@@ -131,7 +131,7 @@ def _alert(place: Place) -> str:
     lines = [
         f"# {MARK} --systemd; edits are lost.",
         "[Unit]",
-        "Description=quotemill: tell of the failure of %i",
+        "Description=quotemill: report the failure of %i",
         "",
         "[Service]",
         "Type=oneshot",

@@ -40,6 +40,6 @@ def stop_load(errors: dict[str, Exception]) -> tuple[list[str], list[str]]:
 def test_a_task_that_cannot_be_left_does_not_keep_the_others_from_it() -> None:
     left, [warning] = stop_load({"b": UpstreamError("no time", hint="wait")})
     assert left == ["a", "c"]
-    assert warning == "b: what the stop left is not recorded: no time (wait)"
+    assert warning == "b: the keys that the stop left are not recorded: no time (wait)"
     with pytest.raises(LockHeldError):
         stop_load({"b": LockHeldError("another load holds it")})

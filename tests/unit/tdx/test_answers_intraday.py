@@ -170,7 +170,7 @@ def test_points_of_a_running_session_begin_at_its_first_minute() -> None:
     ids=["late start", "gap", "after the close", "with seconds"],
 )
 def test_points_whose_labels_break_the_row_of_minutes_are_refused(rows: Any) -> None:
-    with pytest.raises(WrongShape, match="breaks the row of minutes"):
+    with pytest.raises(WrongShape, match="does not follow the minute before it"):
         points(rows)
 
 
