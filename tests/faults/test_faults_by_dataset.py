@@ -262,7 +262,7 @@ def failures(result: LoadResult, dataset: str) -> set[str]:
 def failure_text(loads: Bench, result: LoadResult) -> str:
     """Failures, and the other ways in the job's log."""
     ways = loads.rows(
-        "select detail::text from ops.ingestion_logs where event like '%%another route was taken'"
+        "select detail::text from ops.ingestion_logs where event like '%%another route was taken%%'"
     )
     failed = [why for task in result.tasks for why in task.failures.values()]
     return "\n".join([*failed, *(json.dumps(json.loads(w), ensure_ascii=False) for (w,) in ways)])
