@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cached_property
@@ -17,9 +17,13 @@ from loaders.tq.client.answers import Instruments
 from loaders.tq.client.harvest import Harvest
 from loaders.tq.errors import TqAnswerError, TqClientError, TqTimeout, TqTransport, UnknownSymbol
 from loaders.tq.settings import TqSettings
+from loaders.tq.tick_days.ledger import LedgerRow, read_ledger, read_newest_time, read_no_data
+from loaders.tq.tick_days.records import NoDataDays, StoreIndex
+from loaders.tq.tick_days.schedule import Scheduled, read_schedule, read_settled_days
 from loaders.tq.trading_day import close_of, sessions_on, trading_day_of
 from loaders.trading_time import SHANGHAI
 from quotemill.errors import DataQualityError, UpstreamError
+from quotemill.ticks.columns import DayKey
 
 if TYPE_CHECKING:
     import psycopg
@@ -27,11 +31,7 @@ if TYPE_CHECKING:
     from loaders.engine.load import Load
     from loaders.ticks.store import IndexRow, TickStore
     from loaders.tq.live.stretch import Stretch
-    from loaders.tq.tick_days.ledger import LedgerRow
     from loaders.tq.tick_days.recent_ticks import RecentDay
-    from loaders.tq.tick_days.records import NoDataDays, StoreIndex
-    from loaders.tq.tick_days.schedule import Scheduled
-    from quotemill.ticks.columns import DayKey
 
 R = TypeVar("R")
 LAST_QUOTE = timedelta(minutes=5)  # before the close: a main contract is quoted until then
@@ -39,7 +39,7 @@ LAST_QUOTE = timedelta(minutes=5)  # before the close: a main contract is quoted
 
 @dataclass
 class Context:
-    """The state of a load.
+    """The state of a load; its properties are read from the warehouse or the store once.
 
     load, harvest  the load, and its answers from the servers
     recorded       of recorded ticks, by contract; kept between loads
@@ -52,15 +52,8 @@ class Context:
 
     In the lane of ticks:
 
-    store          the tick store
-    symbols        the scheduled series
-    schedule       as dbt built it
-    settled_days   the newest settled day of each variety
-    ledger         raw_tq.symbol_day, the landed copy of the store's index
-    newest_row     when the newest stored row about the store was written
+    store          the tick store, prepared
     changes        index rows that the task `tick_index` changes
-    by_name        whether the load was asked for these very days, as a repair does: an answer that
-                   is equal replaces stored ticks
     history        whether the account may download the history of ticks
     history_gave   whether the history gave ticks of any day in this load
     recent         without the permission: newest ticks of contracts by trading day, or the error
@@ -77,13 +70,7 @@ class Context:
     exchange_seen: dict[str, datetime | None] = field(default_factory=dict)
     stretch: "Stretch | None" = None
     store: "TickStore | None" = None
-    symbols: frozenset[str] = frozenset()
-    schedule: "dict[DayKey, Scheduled]" = field(default_factory=dict)
-    settled_days: dict[str, date | None] = field(default_factory=dict)
-    ledger: "dict[DayKey, LedgerRow]" = field(default_factory=dict)
-    newest_row: datetime | None = None
     changes: "dict[DayKey, IndexRow]" = field(default_factory=dict)
-    by_name: bool = False
     history: bool = True
     history_gave: bool = False
     recent: "dict[str, dict[date, RecentDay] | UpstreamError]" = field(default_factory=dict)
@@ -97,27 +84,73 @@ class Context:
         self.first_day = self.ask(lambda conn: landed.window_start(conn, start, self.today))
 
     @cached_property
-    def index(self) -> "StoreIndex":
-        """The store's index; needs a prepared store and the series."""
-        from loaders.tq.tick_days.records import StoreIndex
+    def schedule(self) -> dict[DayKey, Scheduled]:
+        """The days as dbt built them."""
+        schema = self.load.warehouse.inner_schema("futures")
+        return {day.key: day for day in self.ask(lambda conn: read_schedule(conn, schema))}
 
+    @cached_property
+    def symbols(self) -> frozenset[str]:
+        """The scheduled series."""
+        return frozenset(key.symbol for key in self.schedule)
+
+    @cached_property
+    def settled_days(self) -> dict[str, date | None]:
+        """The newest settled day of each variety."""
+        return self.ask(read_settled_days)
+
+    @cached_property
+    def index(self) -> StoreIndex:
+        """The store's index of the scheduled series."""
         assert self.store is not None
         return StoreIndex(self.store, self.symbols)
 
     @cached_property
-    def no_data(self) -> "NoDataDays":
-        """Days without ticks; needs a prepared store and the series."""
-        from loaders.tq.tick_days.records import NoDataDays
-
+    def no_data(self) -> NoDataDays:
+        """The store's days without ticks, or with too few."""
         assert self.store is not None
         return NoDataDays(self.store, self.symbols)
+
+    @cached_property
+    def ledger(self) -> dict[DayKey, LedgerRow]:
+        """raw_tq.symbol_day, the landed copy of `index`."""
+        return self.ask(lambda conn: read_ledger(conn, self.symbols))
+
+    @cached_property
+    def no_data_copies(self) -> dict[DayKey, dict[str, Any]]:
+        """raw_tq.no_data_day, the landed copy of what `no_data` has on record."""
+        return self.ask(lambda conn: read_no_data(conn, self.symbols))
+
+    @cached_property
+    def newest_row(self) -> datetime | None:
+        """When the newest row about the store landed, before those of this load."""
+        return self.ask(read_newest_time)
+
+    @cached_property
+    def named(self) -> Set[str]:
+        """Contract-days that the request or a retry names; a retry without a day has none."""
+        retried = [task for task in self.load.retried or () if task.dataset == "ticks"]
+        return {key for task in retried for key in task.keys} or self.requested_days
+
+    @property
+    def requested_days(self) -> Set[str]:
+        """Contract-days that the request names."""
+        return {key for key in self.load.request.keys or () if " " in key}
 
     @property
     def refetches(self) -> bool:
         """Whether the request reads complete days again."""
         return not self.load.request.options.keys().isdisjoint(("refetch", "date"))
 
-    def stored_day(self, key: "DayKey") -> "IndexRow | None":
+    @property
+    def by_name(self) -> bool:
+        """Whether the load was asked for these very days, as a repair does.
+
+        An answer that is equal replaces stored ticks then.
+        """
+        return bool(self.named) or self.refetches
+
+    def stored_day(self, key: DayKey) -> "IndexRow | None":
         """The index row of a day whose ticks readers see."""
         return self.index.find_visible(key)
 

@@ -11,13 +11,7 @@ from loaders.engine.outcome import Outcome
 from loaders.engine.source import Keys
 from loaders.tq.context import Context, Dataset
 from loaders.tq.tables import NO_DATA_DAY, SYMBOL_DAY, TICK_REVISION
-from loaders.tq.tick_days.ledger import (
-    make_copy,
-    no_data_record,
-    read_no_data,
-    revision_record,
-)
-from loaders.tq.tick_days.records import ON_RECORD
+from loaders.tq.tick_days.ledger import copy_no_data, make_copy, revision_record
 from loaders.tq.tick_days.schedule import parse_key
 
 
@@ -40,16 +34,15 @@ def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
 
 def fetch_no_data(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     """Copy the store's days without ticks; days that it has no more are superseded."""
-    copies = ctx.ask(lambda conn: read_no_data(conn, ctx.symbols))
-    at = ctx.ledger_time
+    rows, copies = ctx.no_data.on_record, ctx.no_data_copies
+    lineage = {"source_route": "ticks", "fetched_at": ctx.ledger_time, "is_final": True}
     for text in keys:
         key = parse_key(text)
-        row = ctx.no_data.get(key)
-        if row is not None and row.status in ON_RECORD:
-            yield Outcome(text, [no_data_record(row, at)])
+        if key in rows:
+            copy = copies[key] = copy_no_data(rows[key])
         else:
-            lineage = {"source_route": "ticks", "fetched_at": at, "is_final": True}
-            yield Outcome(text, [copies[key] | {"status": "superseded"} | lineage])
+            copy = copies.pop(key) | {"status": "superseded"}
+        yield Outcome(text, [copy | lineage])
 
 
 DATASET = Dataset(

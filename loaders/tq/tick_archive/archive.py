@@ -5,7 +5,7 @@ file, read back ▶ index rows ▶ every BATCH days: ticks leave the store
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
@@ -18,7 +18,6 @@ from loaders.engine.progress import Reporter
 from loaders.engine.request import LoadRequest
 from loaders.engine.result import LoadResult
 from loaders.settings import Settings
-from loaders.ticks.day_hash import measured
 from loaders.ticks.open_store import open_store
 from loaders.ticks.store import IndexRow, TickStore
 from loaders.tq.request import TICK_LANE
@@ -26,6 +25,7 @@ from loaders.tq.tick_archive import files
 from loaders.tq.tick_archive.due import Due, count_ticks, find_due
 from loaders.tq.tick_archive.folder import TickFolder, tick_folder
 from loaders.tq.tick_days.ledger import find_lagging, read_ledger, require_same_store
+from loaders.tq.tick_days.records import StoreIndex, read_indexed
 from loaders.tq.tick_days.repair import FOLLOW_STORE
 from loaders.tq.tick_days.schedule import Scheduled, key_text, read_schedule
 from loaders.tq.tick_days.verify import require_sound
@@ -105,8 +105,8 @@ def archive_ticks(
         index = read_own_index(store, warehouse)
         own = migrate.warehouse_id(warehouse)
         folder.require_own(own)
-        folder.require_there(index)
-        run = _Archiving(warehouse, store, index, folder, lock, as_of, result)
+        folder.require_there(index.rows.values())
+        run = _Archiving(warehouse, store, index.rows, folder, lock, as_of, result)
         run.check_files(reporter)
         due = run.find_due(settings.tq.varieties, before, short=short)
         if dry_run:
@@ -119,12 +119,12 @@ def archive_ticks(
     return result
 
 
-def read_own_index(store: TickStore, warehouse: Warehouse) -> list[IndexRow]:
+def read_own_index(store: TickStore, warehouse: Warehouse) -> StoreIndex:
     """The index of a sound store that has what loads stored. Raises StoreError."""
     store.prepare()
     require_sound(store)
-    index = store.index()
-    require_same_store(store.label, warehouse.ask(read_ledger), {row.key for row in index})
+    index = StoreIndex(store)
+    require_same_store(store.label, warehouse.ask(read_ledger), index.rows)
     return index
 
 
@@ -143,7 +143,7 @@ class _Archiving:
         self,
         warehouse: Warehouse,
         store: TickStore,
-        index: Sequence[IndexRow],
+        index: Mapping[DayKey, IndexRow],
         folder: TickFolder,
         lock: LoadLock,
         as_of: datetime,
@@ -151,7 +151,7 @@ class _Archiving:
     ) -> None:
         self.warehouse, self.store, self.folder = warehouse, store, folder
         self.lock, self.as_of, self.result = lock, as_of, result
-        self.index = {row.key: row for row in index}
+        self.index = dict(index)
         self.archived: set[DayKey] = set()  # days whose ticks may leave the store
         self.waiting: dict[str, list[DayKey]] = {}  # partitions that stay, and days that hold them
 
@@ -270,9 +270,7 @@ class _Archiving:
 
     def _read_stored(self, row: IndexRow, visible: int) -> pa.Table:
         """The ticks of a day in the store. Raises DataQualityError."""
-        ticks = self.store.read_day(row.key, span=row.span)
-        if differences := row.find_differences(measured(ticks)):
-            raise DataQualityError("; ".join(differences))
+        ticks = read_indexed(self.store, row)
         if visible != row.rows:
             raise DataQualityError(f"the index says {row.rows} ticks, the store has {visible}")
         return ticks

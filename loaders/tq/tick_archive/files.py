@@ -22,7 +22,7 @@ from loaders.engine.progress import Reporter
 from loaders.files.folder import readable
 from loaders.files.whole_file import hash_file, unfinished
 from loaders.ticks.day_hash import measured
-from loaders.ticks.frame import key_of
+from loaders.ticks.frame import key_of, stamp_day
 from loaders.ticks.store import IndexRow, StoredDay
 from loaders.tq.tick_archive.folder import TickFolder
 from quotemill.errors import DataQualityError
@@ -162,16 +162,7 @@ def read_day(folder: TickFolder, row: StoredDay, columns: Sequence[str] = ()) ->
         ticks = file.read_row_group(group.number).cast(TICKS)
     if differences := row.find_differences(measured(ticks)):
         raise Damaged(path, f"{row.contract}: {'; '.join(differences)}")
-    stamp = {
-        "underlying_contract": row.contract,
-        "segment_id": row.segment_id,
-        "schedule_hash": row.schedule_hash,
-    }
-    for name, value in stamp.items():
-        place, kind = TICKS.get_field_index(name), TICKS.field(name).type
-        values = pa.repeat(pa.scalar(value, kind), ticks.num_rows)
-        ticks = ticks.set_column(place, TICKS.field(name), values)
-    return ticks.select(columns) if columns else ticks
+    return ticks.select(columns) if columns else stamp_day(ticks, row)
 
 
 def find_damage(

@@ -3,12 +3,13 @@
     what the target has ▶ schedule ▶ days that it lacks ▶ days without data ▶ what only it has
 
 Each day is compared with the source's index before it is written as a load writes it: read back,
-then its index row. So a copy that was ended is continued by the next.
+then its index row. So a copy that was ended is continued by the next. Archived days come back to a
+store in the same way (loaders.tq.tick_archive.restore).
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -17,16 +18,15 @@ import pyarrow as pa
 
 from loaders.engine.progress import Reporter
 from loaders.settings import Settings
-from loaders.ticks.day_hash import measured
 from loaders.ticks.frame import checked
 from loaders.ticks.open_store import open_questdb, open_store
 from loaders.ticks.store import IndexRow, Measured, MeasuredTicks, TickStore, split_days
 from loaders.tq.request import TICK_LANE
-from loaders.tq.tick_days.records import StoreIndex
+from loaders.tq.tick_days.records import StoreIndex, read_indexed
 from loaders.tq.tick_days.schedule import key_text
 from loaders.tq.tick_days.verify import agrees, measure_days, require_sound
 from loaders.warehouse.lock import LoadLock, load_lock
-from quotemill.errors import UsageError
+from quotemill.errors import DataQualityError, UsageError
 from quotemill.ticks.columns import DayKey
 from quotemill.ticks.questdb_http import StoreAway, StoreError
 from quotemill.warehouse.postgres import Warehouse
@@ -115,29 +115,18 @@ def _copy(
     there = measure_days(target, reporter)
     for symbol in sorted({key.symbol for key in rows}):
         target.put_schedule(source.schedule(symbol))
-    unread, refused, written = dict[DayKey, str](), dict[DayKey, str](), list[IndexRow]()
-    reporter.start("days copied", len(wanted))
-    for group in group_days(wanted.values()):
-        lacking = [row for row in group if not _is_there(row, there.get(row.key, ()))]
-        read = [(row, _read_ticks(source, row)) for row in lacking]
-        unread |= {row.key: ticks for row, ticks in read if isinstance(ticks, str)}
-        sound = [(row, ticks) for row, ticks in read if not isinstance(ticks, str)]
-        lock.confirm()
-        results = index.write([(ticks, partial(_same_row, row)) for row, ticks in sound])
-        for (row, _), result in zip(sound, results, strict=True):
-            if isinstance(result, StoreError):
-                refused[row.key] = str(result)
-            else:
-                written.append(row)
-        reporter.advance("days copied", len(group))
+    lacking = [row for key, row in wanted.items() if not _is_there(row, there.get(key, ()))]
+    moved = move_days(
+        lacking, partial(read_indexed, source), index, lock, reporter, title="days copied"
+    )
     _copy_no_data(source, target)
     held = {key for key, row in index.rows.items() if row.is_visible} - archived
-    for key in unread.keys() & held:  # where the source's ticks are damaged, sound ones stay
+    for key in moved.unread.keys() & held:  # where the source's ticks are damaged, sound ones stay
         if agrees(index.rows[key], there.get(key, ())):
-            unread[key] += f"; {target.label} keeps its own ticks"
+            moved.unread[key] += f"; {target.label} keeps its own ticks"
             held.remove(key)
             there.pop(key, None)
-    damaged = unread | refused
+    damaged = moved.damaged
     others = {*there, *held} - (wanted.keys() - damaged.keys())
     lock.confirm()
     for key in sorted(others):
@@ -148,8 +137,8 @@ def _copy(
         target.label,
         days=len(wanted),
         archived=len(archived),
-        copied=len(written),
-        ticks=sum(row.rows for row in written),
+        copied=len(moved.written),
+        ticks=sum(row.rows for row in moved.written),
         taken_out=len(others - archived),
         damaged={key_text(key): damaged[key] for key in sorted(damaged)},
     )
@@ -169,20 +158,62 @@ def _require_no_others(
         )
 
 
-def _read_ticks(source: TickStore, row: IndexRow) -> pa.Table | str:
-    """The ticks of a day with the stamp of its index row; what is wrong with damaged ones."""
-    try:
-        ticks = source.read_day(row.key, span=row.span)
-        if differences := row.find_differences(measured(ticks)):
-            return "; ".join(differences)
-    except StoreAway:
-        raise
-    except StoreError as error:
-        return str(error)
-    for name, kind in (("segment_id", pa.int32()), ("schedule_hash", pa.string())):
-        stamps = pa.repeat(pa.scalar(getattr(row, name), kind), ticks.num_rows)
-        ticks = ticks.set_column(ticks.schema.get_field_index(name), name, stamps)
-    return checked(ticks)
+@dataclass
+class MovedDays:
+    """Days that were read elsewhere and written to a store.
+
+    written  their index rows
+    unread   why ticks of others could not be read as their index rows say
+    refused  why the store did not take others
+    """
+
+    written: list[IndexRow] = field(default_factory=list)
+    unread: dict[DayKey, str] = field(default_factory=dict)
+    refused: dict[DayKey, str] = field(default_factory=dict)
+
+    @property
+    def damaged(self) -> dict[DayKey, str]:
+        return self.unread | self.refused
+
+
+def move_days(
+    rows: Collection[IndexRow],
+    read: Callable[[IndexRow], pa.Table],
+    index: StoreIndex | None,
+    lock: LoadLock,
+    reporter: Reporter,
+    *,
+    title: str,
+    change: Callable[[IndexRow], IndexRow] = lambda row: row,
+) -> MovedDays:
+    """Read days and write those of a trading day together, then their index rows.
+
+    `read`: TICKS of a day; raises DataQualityError, StoreError. `index`: of the store to write
+    to; None only reads. `change`: the index row to write. Raises StoreAway.
+    """
+    moved = MovedDays()
+    reporter.start(title, len(rows))
+    for group in group_days(rows):
+        sound = []
+        for row in group:
+            try:
+                sound.append((checked(read(row)), change(row)))
+            except StoreAway:
+                raise
+            except (DataQualityError, StoreError) as error:
+                moved.unread[row.key] = str(error)
+        if index is None:
+            moved.written += [row for _, row in sound]
+        else:
+            lock.confirm()
+            results = index.write([(ticks, partial(_same_row, row)) for ticks, row in sound])
+            for (_, row), result in zip(sound, results, strict=True):
+                if isinstance(result, StoreError):
+                    moved.refused[row.key] = str(result)
+                else:
+                    moved.written.append(result)
+        reporter.advance(title, len(group))
+    return moved
 
 
 def _same_row(row: IndexRow, _: Measured) -> IndexRow:

@@ -150,10 +150,9 @@ def require_same_store(
         )
 
 
-def no_data_record(row: NoDataRow, at: datetime) -> dict[str, Any]:
-    """The record to land for a day without ticks."""
-    values = {name: getattr(row, name) for name in NO_DATA_FIELDS}
-    return values | {"source_route": "ticks", "fetched_at": at, "is_final": True}
+def copy_no_data(row: NoDataRow) -> dict[str, Any]:
+    """The copy of a day without ticks."""
+    return {name: getattr(row, name) for name in NO_DATA_FIELDS}
 
 
 def revision_record(

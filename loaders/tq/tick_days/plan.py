@@ -5,17 +5,15 @@
     without data are copied, and minutes made of ticks stored earlier, before and after
 
 What to do is a pure function of the schedule and the store's own records (loaders.tq.tick_days
-.rules). These are read once, and written through; what lands of them are copies.
+.rules). These and their landed copies are read once, by the context, and written through.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from functools import partial
 
-import pyarrow as pa
-
 from loaders.engine.source import Unit
-from loaders.ticks.store import SCHEDULE, IndexRow
+from loaders.ticks.store import IndexRow
 from loaders.tq import landed
 from loaders.tq.context import Context
 from loaders.tq.datasets import tick_minute
@@ -25,23 +23,14 @@ from loaders.tq.tick_archive.files import find_lost_files
 from loaders.tq.tick_archive.folder import tick_folder
 from loaders.tq.tick_days.fetch import split_days
 from loaders.tq.tick_days.ledger import (
+    copy_no_data,
     find_lagging,
-    read_ledger,
-    read_newest_time,
-    read_no_data,
     read_rejudged,
     require_same_store,
 )
 from loaders.tq.tick_days.recent_ticks import check_history, select_obtainable
-from loaders.tq.tick_days.records import ON_RECORD
-from loaders.tq.tick_days.rules import find_changes, find_due_days, order_days
-from loaders.tq.tick_days.schedule import (
-    COLUMNS,
-    Scheduled,
-    key_text,
-    read_schedule,
-    read_settled_days,
-)
+from loaders.tq.tick_days.rules import find_changes, find_due_days, find_untrue, order_days
+from loaders.tq.tick_days.schedule import Scheduled, key_text, make_schedule_table
 from loaders.tq.tick_days.verify import require_sound
 from quotemill.ticks.columns import DayKey
 
@@ -56,36 +45,33 @@ def plan_ticks(ctx: Context) -> Iterator[Sequence[Unit]]:
     store is not the one of earlier loads; SettingsError where it serves another warehouse.
     """
     assert ctx.store is not None
-    schema = ctx.load.warehouse.inner_schema("futures")
-    schedule = ctx.ask(lambda conn: read_schedule(conn, schema))
-    if not schedule:
+    if not ctx.schedule:
         ctx.load.reporter.line(NOTHING_BUILT)
         return
-    ctx.store.prepare()
-    require_sound(ctx.store)
     datasets = ctx.load.request.datasets or TICK_DATASETS
-    ctx.symbols = frozenset(day.symbol for day in schedule)
-    ctx.schedule = {day.key: day for day in schedule}
     ctx.days = ctx.ask(landed.trading_days)
-    ctx.settled_days = ctx.ask(read_settled_days)
-    ctx.newest_row = ctx.ask(read_newest_time)
-    ctx.ledger = ctx.ask(lambda conn: read_ledger(conn, ctx.symbols))
+    _check_store(ctx)
+    ctx.store.put_schedule(make_schedule_table(ctx.schedule.values()))
     traded = ctx.ask(lambda conn: read_rejudged(conn, ctx.symbols))
-    if "tick_index" not in (ctx.load.request.datasets or ()):
-        require_same_store(ctx.store.label, ctx.ledger, ctx.index.rows)
-    _list_archived_days_again(ctx)
-    _warn_of_lost_files(ctx)
-    ctx.store.put_schedule(_schedule_table(schedule))
-    ctx.no_data.take_back(traded)  # another bar starts another count of nights
-    ctx.no_data.take_back(_short_days_without_ticks(ctx))
+    ctx.no_data.take_back(find_untrue(ctx.no_data.rows.values(), ctx.index.rows, traded))
     yield from _change_days(ctx, traded)
-    _take_back_records(ctx)
     yield from _copy_records(ctx, datasets)  # those of a load that was ended early
     if "ticks" in datasets:
         yield from _fetch(ctx)
         end_reconciliation(ctx)
         yield from _copy_records(ctx, datasets)
     require_sound(ctx.store)
+
+
+def _check_store(ctx: Context) -> None:
+    """Refuse a store that is not the one of earlier loads; name and give back what it lost."""
+    assert ctx.store is not None
+    ctx.store.prepare()
+    require_sound(ctx.store)
+    if "tick_index" not in (ctx.load.request.datasets or ()):
+        require_same_store(ctx.store.label, ctx.ledger, ctx.index.rows)
+    _list_archived_days_again(ctx)
+    _warn_of_lost_files(ctx)
 
 
 def _copy_records(ctx: Context, datasets: Sequence[str]) -> Iterator[Sequence[Unit]]:
@@ -130,8 +116,8 @@ def _warn_of_lost_files(ctx: Context) -> None:
 
 def _change_days(ctx: Context, traded: Mapping[DayKey, int]) -> Iterator[Sequence[Unit]]:
     """Restamp days, judge others, take out outgrown ones; land the copies that lag."""
-    before, schedule = ctx.index.rows, list(ctx.schedule.values())
-    ctx.changes = find_changes(schedule, before, ctx.no_data.checked_at, traded)
+    before, schedule = ctx.index.rows, [*ctx.schedule.values()]
+    ctx.changes = find_changes(schedule, before, ctx.no_data.on_record, traded)
     held = [row for row in ctx.changes.values() if row.is_visible]
     restamped = sum(row.stamp != before[row.key].stamp for row in held)
     judged = sum(row.day_volume != before[row.key].day_volume for row in held)
@@ -147,8 +133,7 @@ def _change_days(ctx: Context, traded: Mapping[DayKey, int]) -> Iterator[Sequenc
 
 
 def _fetch(ctx: Context) -> Iterator[Sequence[Unit]]:
-    failed, named = ctx.no_data.failed, _named_keys(ctx)
-    ctx.by_name = bool(named) or ctx.refetches
+    failed, named = ctx.no_data.failed, ctx.named
     _count_kept_answers(ctx)
     if named:  # these alone, whatever is stored
         check_history(ctx)
@@ -173,7 +158,7 @@ def _count_kept_answers(ctx: Context) -> None:
 
     Those are of days that are complete, or that this load reads again.
     """
-    repaired = _requested_keys(ctx)
+    repaired = ctx.requested_days
     due = [
         (day.contract, day.trading_day)
         for key, day in ctx.schedule.items()
@@ -229,43 +214,9 @@ def _due_minutes(ctx: Context, days: Sequence[Scheduled]) -> Unit | None:
     return Unit("tick_minute", keys) if keys else None
 
 
-def _named_keys(ctx: Context) -> set[str]:
-    """Contract-days that a request or retry names; a retry without a day has none."""
-    retried = [task for task in ctx.load.retried or () if task.dataset == "ticks"]
-    return {key for task in retried for key in task.keys} or _requested_keys(ctx)
-
-
-def _requested_keys(ctx: Context) -> set[str]:
-    return {key for key in ctx.load.request.keys or () if " " in key}
-
-
-def _short_days_without_ticks(ctx: Context) -> list[DayKey]:
-    """Days on record as short whose ticks are gone, as after a revision: they are missing."""
-    short = (key for key, row in ctx.no_data.rows.items() if row.status == "short")
-    return [key for key in short if ctx.stored_day(key) is None]
-
-
-def _take_back_records(ctx: Context) -> None:
-    """Take back the records of complete days, and no-data records of days with ticks."""
-    for key, row in list(ctx.no_data.rows.items()):
-        stored = ctx.stored_day(key)
-        if stored is not None and (stored.status == "complete" or row.status == "no_data"):
-            ctx.no_data.take_back([key])
-
-
 def _find_no_data(ctx: Context) -> tuple[str, ...]:
     """Days without data whose landed copies are not as the store's record."""
-    copies = ctx.ask(lambda conn: read_no_data(conn, ctx.symbols))
-    rows = {key: row for key, row in ctx.no_data.rows.items() if row.status in ON_RECORD}
-    changed = {
-        key
-        for key, row in rows.items()
-        if key not in copies or any(getattr(row, n) != v for n, v in copies[key].items())
-    }
-    return tuple(map(key_text, sorted(changed | (copies.keys() - rows.keys()))))
-
-
-def _schedule_table(schedule: Sequence[Scheduled]) -> pa.Table:
-    columns = dict(zip(COLUMNS, zip(*schedule, strict=True), strict=True))
-    arrays = [pa.array(columns[field.name], field.type) for field in SCHEDULE]
-    return pa.table(arrays, schema=SCHEDULE)
+    rows, copies = ctx.no_data.on_record, ctx.no_data_copies
+    wanted = {key: copy_no_data(row) for key, row in rows.items()}
+    keys = sorted(wanted.keys() | copies.keys())
+    return tuple(key_text(key) for key in keys if wanted.get(key) != copies.get(key))

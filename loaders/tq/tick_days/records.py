@@ -12,11 +12,25 @@ from datetime import date, datetime
 
 import pyarrow as pa
 
+from loaders.ticks.day_hash import measured
+from loaders.ticks.frame import stamp_day
 from loaders.ticks.store import IndexRow, Measured, NoDataRow, Stamp, TickStore
+from quotemill.errors import DataQualityError
 from quotemill.ticks.columns import DayKey
 from quotemill.ticks.questdb_http import StoreError
 
 ON_RECORD = ("no_data", "short")  # statuses of days that are asked for again much later
+
+
+def read_indexed(store: TickStore, row: IndexRow) -> pa.Table:
+    """TICKS of a stored day, with the stamp of its index row.
+
+    Raises DataQualityError where they are not what the row says.
+    """
+    ticks = store.read_day(row.key, span=row.span)
+    if differences := row.find_differences(measured(ticks)):
+        raise DataQualityError("; ".join(differences))
+    return stamp_day(ticks, row)
 
 
 class StoreIndex:
@@ -95,9 +109,14 @@ class NoDataDays:
         self.rows = {row.key: row for row in store.no_data(symbols)}
 
     @property
+    def on_record(self) -> dict[DayKey, NoDataRow]:
+        """The days that are asked for again much later: no doubtful ones."""
+        return {key: row for key, row in self.rows.items() if row.status in ON_RECORD}
+
+    @property
     def checked_at(self) -> dict[DayKey, datetime]:
-        """When each day on record (no doubtful one) was checked last."""
-        return {key: r.checked_at for key, r in self.rows.items() if r.status in ON_RECORD}
+        """When each day on record was checked last."""
+        return {key: row.checked_at for key, row in self.on_record.items()}
 
     @property
     def failed(self) -> set[DayKey]:

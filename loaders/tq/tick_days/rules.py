@@ -8,12 +8,13 @@ restamped  stored days of another segment now: no download
 judged     stored days that another day bar makes short, or complete: no download either
 outgrown   stored days whose contract the schedule has no more, once the new contract's ticks are
            stored, or on record as none, or the day has no contract
+untrue     records of days without ticks, or with too few, that the store's days contradict
 
 A tick's volume counts from the start of its trading day, so the last tick alone adds up to the day
 bar even where a whole session before it is missing. What is missing shows as one large step.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -22,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loaders.ticks.store import IndexRow, VisibleTicks
+from loaders.ticks.store import IndexRow, NoDataRow, VisibleTicks
 from loaders.tq.tick_days.schedule import Scheduled
 from loaders.tq.trading_day import to_time
 from loaders.trading_time import SHANGHAI
@@ -99,6 +100,25 @@ def find_changes(
     for key in _outgrown(schedule, visible, no_data):
         rows[key] = rows[key].superseded()
     return {key: row for key, row in sorted(rows.items()) if row != stored[key]}
+
+
+def find_untrue(
+    no_data: Iterable[NoDataRow], stored: Mapping[DayKey, IndexRow], judged: Collection[DayKey]
+) -> list[DayKey]:
+    """Days to take off the record of those without ticks, or with too few.
+
+    Complete ones; those with ticks on record as having none; short ones whose ticks are gone, as
+    after a revision: they are missing. `judged`: days that another bar judges, which starts another
+    count of nights.
+    """
+
+    def is_untrue(record: NoDataRow) -> bool:
+        row = stored.get(record.key)
+        if row is None or not row.is_visible:
+            return record.status == "short"
+        return row.status == "complete" or record.status == "no_data"
+
+    return [record.key for record in no_data if record.key in judged or is_untrue(record)]
 
 
 def judge(row: IndexRow, traded: int) -> IndexRow:

@@ -5,22 +5,12 @@ from datetime import date
 from typing import Any, LiteralString, NamedTuple
 
 import psycopg
+import pyarrow as pa
 from psycopg import sql
 
+from loaders.ticks.store import SCHEDULE
 from quotemill.ticks.columns import DayKey
 
-# of futures.main_schedule, in the order of Scheduled
-COLUMNS = (
-    "variety",
-    "symbol",
-    "trading_day",
-    "underlying_contract",
-    "segment_id",
-    "prev_contract",
-    "is_switch",
-    "schedule_hash",
-    "source",
-)
 INCOMPLETE = """
     s.variety = any(%(varieties)s)
     and (
@@ -50,7 +40,7 @@ SETTLED = """
 
 
 class Scheduled(NamedTuple):
-    """A day of futures.main_schedule."""
+    """A day of futures.main_schedule: its columns in the order of SCHEDULE."""
 
     variety: str
     symbol: str
@@ -76,6 +66,12 @@ def parse_key(text: str) -> DayKey:
     """The key that `key_text` wrote. Raises ValueError."""
     symbol, contract, day = text.split(" ")
     return DayKey(symbol, contract, date.fromisoformat(day))
+
+
+def make_schedule_table(schedule: Collection[Scheduled]) -> pa.Table:
+    """SCHEDULE, as a store takes it."""
+    columns = zip(SCHEDULE, zip(*schedule, strict=True), strict=True)
+    return pa.table([pa.array(values, field.type) for field, values in columns], schema=SCHEDULE)
 
 
 def read_schedule(conn: psycopg.Connection, schema: str) -> list[Scheduled]:
@@ -120,7 +116,7 @@ def _read_days(
 ) -> list[Scheduled]:
     if not _is_built(conn, schema):
         return []
-    columns = sql.SQL(", ").join(sql.Identifier("s", name) for name in COLUMNS)
+    columns = sql.SQL(", ").join(sql.Identifier("s", name) for name in SCHEDULE.names)
     query = sql.SQL("select {} from {} as s where {} order by s.symbol, s.trading_day")
     rows = conn.execute(query.format(columns, _schedule(schema), sql.SQL(where)), values)
     return [Scheduled(*row) for row in rows]

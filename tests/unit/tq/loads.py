@@ -100,15 +100,14 @@ def context(
         clock=lambda: now,
         warehouse=SimpleNamespace(ask=lambda _: answer),
         request=LoadRequest("tq", options={"refetch": "yes"} if refetches else {}),
+        retried=None,
         warn=(said if said is not None else []).append,
     )
     nothing: Any = None
-    first = {
-        "harvest": nothing,
-        "recorded": Path("none"),
-        "answers": AnswerFiles(Path("none")),
-    } | values
     load.warehouse.ask = lambda _: settings.start
-    ctx = Context(load, store=store or Store(), **first)  # type: ignore[arg-type]
+    ctx = Context(load, nothing, Path("none"), AnswerFiles(Path("none")), store=store or Store())  # type: ignore[arg-type]
     load.warehouse.ask = lambda _: answer
+    known = {"schedule": {}, "settled_days": {}, "ledger": {}, "newest_row": None}
+    for name, value in (known | values).items():
+        setattr(ctx, name, value)
     return ctx

@@ -152,7 +152,7 @@ def test_a_stored_day_that_a_repair_does_not_get_is_never_on_record(
     nights.store.put_index([index_row(DAY)])
     for night in (0, 1, 2, 3, 30):
         ctx = nights.load(night)
-        ctx.by_name = True
+        ctx.named = {"the day"}
         outcome = ticks.check_day(ctx, DAY, error)
         assert "that are stored stay; `loaders run tq" in str(outcome.failure)
     assert nights.store.rows == {}

@@ -3,10 +3,16 @@
 from datetime import date, timedelta
 from typing import Any
 
-from loaders.ticks.store import IndexRow, VisibleTicks
+from loaders.ticks.store import EmptyStatus, IndexRow, NoDataRow, VisibleTicks
 from loaders.tq.tick_days.ledger import LedgerRow, find_lagging, make_copy
 from loaders.tq.tick_days.records import StoreIndex
-from loaders.tq.tick_days.rules import find_changes, find_due_days, find_repairs, order_days
+from loaders.tq.tick_days.rules import (
+    find_changes,
+    find_due_days,
+    find_repairs,
+    find_untrue,
+    order_days,
+)
 from loaders.tq.tick_days.schedule import Scheduled, key_text, parse_key
 from tests.unit.tq.loads import NOW, Store, index_row, scheduled
 
@@ -99,6 +105,25 @@ def test_a_short_day_is_missing_unless_on_record() -> None:
     assert backlog(schedule, *rows) == ([], ["A13"])
     assert backlog(schedule, *rows, no_data={key: NOW - timedelta(1)}) == ([], [])
     assert backlog(schedule, *rows, no_data={key: NOW - timedelta(40)}) == ([], ["A13"])
+
+
+def test_a_record_that_the_stored_days_contradict_is_taken_back() -> None:
+    def record(day: int, status: EmptyStatus) -> NoDataRow:
+        return NoDataRow(*on(day).key, "none", 1, NOW, NOW, nights=5, status=status)
+
+    records = [
+        record(13, "no_data"),
+        record(14, "short"),
+        record(15, "short"),
+        record(16, "doubtful"),
+        record(17, "doubtful"),
+    ]
+    stored = {row.key: row for row in (held(15, status="short"), held(16, status="short"))}
+    gone, judged = on(14).key, on(17).key
+    assert find_untrue(records, stored, [judged]) == [gone, judged]
+    whole = {row.key: row for row in (held(15), held(16, status="superseded"))}
+    whole[on(13).key] = held(13, status="short")
+    assert find_untrue(records, whole, []) == [on(13).key, gone, on(15).key]
 
 
 def test_days_to_read_again_are_missing_whatever_is_known_of_them() -> None:
