@@ -6,7 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from loaders.ticks.frame import day_frame
+from loaders.ticks.store import Measured, TickStore
 from quotemill.ticks.columns import LEVELS, DayKey
+from quotemill.ticks.questdb_http import StoreError
 
 KEY = DayKey("KQ.m@SHFE.cu", "SHFE.cu2601", date(2025, 11, 14))
 
@@ -50,3 +52,11 @@ def day_of_ticks(
         segment_id=segment,
         schedule_hash=f"{segment:016x}",
     )
+
+
+def write_day(store: TickStore, day: pa.Table) -> Measured:
+    """Write one day. Raises the error that it has as its result."""
+    [result] = store.write_days([day])
+    if isinstance(result, StoreError):
+        raise result
+    return result

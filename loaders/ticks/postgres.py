@@ -32,7 +32,6 @@ from loaders.ticks.store import (
     StoreSummary,
     VisibleTicks,
     read_back_error,
-    require_written,
 )
 from loaders.ticks.tables import (
     DAY_INDEX,
@@ -80,9 +79,6 @@ class PostgresStore:
             return shutil.disk_usage(folder).free if folder else None
         except OSError:  # the folder of a server in a container, or not readable
             return None
-
-    def write_day(self, day: pa.Table) -> Measured:
-        return require_written(self.write_days([day]))
 
     def write_days(self, days: Sequence[pa.Table]) -> list[Measured | StoreError]:
         ticks = sum(day.num_rows for day in days)

@@ -229,10 +229,6 @@ class TickStore(Protocol):
         """Free space of the disk under the store; None where it is unknown."""
         ...
 
-    def write_day(self, day: pa.Table) -> Measured:
-        """Write one day as `write_days` does; raises the error that it has as its result."""
-        ...
-
     def write_days(self, days: Sequence[pa.Table]) -> list[Measured | StoreError]:
         """Make these days (TICKS, checked) all that readers see of their series on those days.
 
@@ -316,14 +312,6 @@ class TickStore(Protocol):
     def no_data(self, symbols: Collection[str] | None = None) -> list[NoDataRow]: ...
 
     def close(self) -> None: ...
-
-
-def require_written(results: Sequence[Measured | StoreError]) -> Measured:
-    """The measures of the one day that was written. Raises its error."""
-    [result] = results
-    if isinstance(result, StoreError):
-        raise result
-    return result
 
 
 def split_days(days: Iterable[T], most: int, count: Callable[[T], int]) -> list[list[T]]:

@@ -24,7 +24,7 @@ from loaders.ticks.tables import MAIN_TICKS
 from quotemill.ticks.columns import DayKey
 from quotemill.ticks.questdb_http import Address, QuestdbHttp, StoreError
 from tests.benchmarks.page import Aim, at_least, paragraph, table
-from tests.ticks import day_of_ticks
+from tests.ticks import day_of_ticks, write_day
 
 TITLE = "Ticks into QuestDB"
 STAGE, ILP, CLIENT = "stage", "ilp", "client"
@@ -87,7 +87,7 @@ def compare_paths(
         paths: dict[str, Save] = {
             STAGE: stack.enter_context(_ours(address, "stage")),
             ILP: stack.enter_context(_ours(address, "ilp")),
-            DAY: lambda day: _seconds(lambda: store.write_day(day)),
+            DAY: lambda day: _seconds(lambda: write_day(store, day)),
             CLIENT: stack.enter_context(_client(address)),
         }
         each = {name: partial(_save_each, save) for name, save in paths.items()}

@@ -17,7 +17,7 @@ from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.tables import MAIN_TICKS
 from quotemill.ticks.questdb_http import QuestdbHttp, StoreAway
 from tests.integration.ticks.servers import SMALL, a_server, kill, open_at, start
-from tests.ticks import KEY, day_of_ticks
+from tests.ticks import KEY, day_of_ticks, write_day
 
 YESTERDAY = KEY._replace(trading_day=date(2025, 11, 13))
 
@@ -98,10 +98,10 @@ def test_a_day_is_whole_after_the_server_was_killed(
 ) -> None:
     store = open_at(folder, way)
     store.prepare()
-    before = store.write_day(day_of_ticks(1000, YESTERDAY))
+    before = write_day(store, day_of_ticks(1000, YESTERDAY))
     # of the day before the kill, in part another one: rows are added, changed and taken away
     old, day = day_of_ticks(2500, seed=1), day_of_ticks(2000, seed=2)
-    store.write_day(old)
+    write_day(store, old)
     writer = StageWriter if way == "stage" else IlpWriter
     with monkeypatch.context() as patch:
         if moment == "before the rows are sent":
@@ -112,7 +112,7 @@ def test_a_day_is_whole_after_the_server_was_killed(
             _before(QuestdbHttp, "wait_applied", killer.strike, patch)
         else:
             _before(QuestdbStore, "_measure_days", killer.strike, patch)
-        seen = store.write_day(day)
+        seen = write_day(store, day)
     killer.join()
     assert killer.threads, "the server was killed"
     assert seen == measured(day)
@@ -129,8 +129,8 @@ def test_a_server_that_stays_away_ends_the_load(folder: Path) -> None:
     store.prepare()
     server.stop(folder)
     with pytest.raises(StoreAway) as raised:
-        store.write_day(day_of_ticks(10))
+        write_day(store, day_of_ticks(10))
     assert raised.value.hint == "quotemill questdb start"
     start(folder)
-    assert store.write_day(day_of_ticks(10)).rows == 10
+    assert write_day(store, day_of_ticks(10)).rows == 10
     store.close()

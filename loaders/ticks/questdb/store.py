@@ -51,7 +51,6 @@ from loaders.ticks.store import (
     StoreSummary,
     VisibleTicks,
     read_back_error,
-    require_written,
     split_days,
 )
 from loaders.ticks.tables import (
@@ -105,9 +104,6 @@ class QuestdbStore:
 
     def free_bytes(self) -> int | None:
         return self._connection.retry(self._connection.free_bytes)
-
-    def write_day(self, day: pa.Table) -> Measured:
-        return require_written(self.write_days([day]))
 
     def write_days(self, days: Sequence[pa.Table]) -> list[Measured | StoreError]:
         most_rows = self._connection.retry(self._connection.writer).most_rows

@@ -10,6 +10,7 @@ from typing import Any
 from loaders.engine.progress import Reporter
 from loaders.settings import Settings
 from loaders.ticks.open_store import open_store
+from loaders.ticks.store import IndexRow
 from loaders.tq.request import TICK_LANE
 from loaders.tq.tick_archive.archive import Load, follow_index, read_own_index
 from loaders.tq.tick_archive.due import count_ticks
@@ -83,7 +84,7 @@ def restore_ticks(
                 hint="raw_tq.symbol_day names the file of each archived day as archive_file; a "
                 "variety is written as SHFE.cu",
             )
-        moved = move_days(
+        results = move_days(
             rows,
             partial(read_day, folder),
             None if dry_run else index,
@@ -92,8 +93,9 @@ def restore_ticks(
             title="days",
             change=lambda row: row.moved(None, None, as_of),
         )
-    damaged = {key_text(key): why for key, why in sorted(moved.damaged.items())}
-    result = RestoredTicks(dry_run, len(moved.written), count_ticks(moved.written), damaged)
+    written = [row for row in results.values() if isinstance(row, IndexRow)]
+    damaged = {key_text(k): str(e) for k, e in results.items() if not isinstance(e, IndexRow)}
+    result = RestoredTicks(dry_run, len(written), count_ticks(written), damaged)
     if not dry_run:
         follow_index(settings, warehouse, load)
     return result

@@ -9,7 +9,7 @@ store in the same way (loaders.tq.tick_archive.restore).
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -28,7 +28,7 @@ from loaders.tq.tick_days.verify import agrees, measure_days, require_sound
 from loaders.warehouse.lock import LoadLock, load_lock
 from quotemill.errors import DataQualityError, UsageError
 from quotemill.ticks.columns import DayKey
-from quotemill.ticks.questdb_http import StoreAway, StoreError
+from quotemill.ticks.questdb_http import StoreError
 from quotemill.warehouse.postgres import Warehouse
 
 PLACES = ("questdb", "warehouse")
@@ -116,17 +116,19 @@ def _copy(
     for symbol in sorted({key.symbol for key in rows}):
         target.put_schedule(source.schedule(symbol))
     lacking = [row for key, row in wanted.items() if not _is_there(row, there.get(key, ()))]
-    moved = move_days(
+    results = move_days(
         lacking, partial(read_indexed, source), index, lock, reporter, title="days copied"
     )
+    written = [row for row in results.values() if isinstance(row, IndexRow)]
+    damaged = {key: str(why) for key, why in results.items() if not isinstance(why, IndexRow)}
     _copy_no_data(source, target)
     held = {key for key, row in index.rows.items() if row.is_visible} - archived
-    for key in moved.unread.keys() & held:  # where the source's ticks are damaged, sound ones stay
-        if agrees(index.rows[key], there.get(key, ())):
-            moved.unread[key] += f"; {target.label} keeps its own ticks"
+    for key in damaged.keys() & held:  # where the source's ticks are damaged, sound ones stay
+        is_unread = isinstance(results[key], DataQualityError)
+        if is_unread and agrees(index.rows[key], there.get(key, ())):
+            damaged[key] += f"; {target.label} keeps its own ticks"
             held.remove(key)
             there.pop(key, None)
-    damaged = moved.damaged
     others = {*there, *held} - (wanted.keys() - damaged.keys())
     lock.confirm()
     for key in sorted(others):
@@ -137,8 +139,8 @@ def _copy(
         target.label,
         days=len(wanted),
         archived=len(archived),
-        copied=len(moved.written),
-        ticks=sum(row.rows for row in moved.written),
+        copied=len(written),
+        ticks=sum(row.rows for row in written),
         taken_out=len(others - archived),
         damaged={key_text(key): damaged[key] for key in sorted(damaged)},
     )
@@ -158,24 +160,6 @@ def _require_no_others(
         )
 
 
-@dataclass
-class MovedDays:
-    """Days that were read elsewhere and written to a store.
-
-    written  their index rows
-    unread   why ticks of others could not be read as their index rows say
-    refused  why the store did not take others
-    """
-
-    written: list[IndexRow] = field(default_factory=list)
-    unread: dict[DayKey, str] = field(default_factory=dict)
-    refused: dict[DayKey, str] = field(default_factory=dict)
-
-    @property
-    def damaged(self) -> dict[DayKey, str]:
-        return self.unread | self.refused
-
-
 def move_days(
     rows: Collection[IndexRow],
     read: Callable[[IndexRow], pa.Table],
@@ -185,35 +169,29 @@ def move_days(
     *,
     title: str,
     change: Callable[[IndexRow], IndexRow] = lambda row: row,
-) -> MovedDays:
+) -> dict[DayKey, IndexRow | DataQualityError | StoreError]:
     """Read days and write those of a trading day together, then their index rows.
 
-    `read`: TICKS of a day; raises DataQualityError, StoreError. `index`: of the store to write
-    to; None only reads. `change`: the index row to write. Raises StoreAway.
+    `read`: TICKS of a day; raises DataQualityError where they are not what the row says. `index`:
+    of the store to write to; None only reads. `change`: the index row to write. The result of a day
+    is its new index row, the error of reading it, or why the store did not take it.
     """
-    moved = MovedDays()
+    results: dict[DayKey, IndexRow | DataQualityError | StoreError] = {}
     reporter.start(title, len(rows))
     for group in group_days(rows):
-        sound = []
+        days = []
         for row in group:
             try:
-                sound.append((checked(read(row)), change(row)))
-            except StoreAway:
-                raise
-            except (DataQualityError, StoreError) as error:
-                moved.unread[row.key] = str(error)
-        if index is None:
-            moved.written += [row for _, row in sound]
-        else:
+                days.append((checked(read(row)), change(row)))
+            except DataQualityError as error:
+                results[row.key] = error
+        new: Sequence[IndexRow | StoreError] = [row for _, row in days]
+        if index is not None:
             lock.confirm()
-            results = index.write([(ticks, partial(_same_row, row)) for ticks, row in sound])
-            for (_, row), result in zip(sound, results, strict=True):
-                if isinstance(result, StoreError):
-                    moved.refused[row.key] = str(result)
-                else:
-                    moved.written.append(result)
+            new = index.write([(ticks, partial(_same_row, row)) for ticks, row in days])
+        results |= {row.key: result for (_, row), result in zip(days, new, strict=True)}
         reporter.advance(title, len(group))
-    return moved
+    return results
 
 
 def _same_row(row: IndexRow, _: Measured) -> IndexRow:

@@ -17,7 +17,7 @@ from loaders.ticks.frame import stamp_day
 from loaders.ticks.store import IndexRow, Measured, NoDataRow, Stamp, TickStore
 from quotemill.errors import DataQualityError
 from quotemill.ticks.columns import DayKey
-from quotemill.ticks.questdb_http import StoreError
+from quotemill.ticks.questdb_http import StoreAway, StoreError
 
 ON_RECORD = ("no_data", "short")  # statuses of days that are asked for again much later
 
@@ -25,9 +25,14 @@ ON_RECORD = ("no_data", "short")  # statuses of days that are asked for again mu
 def read_indexed(store: TickStore, row: IndexRow) -> pa.Table:
     """TICKS of a stored day, with the stamp of its index row.
 
-    Raises DataQualityError where they are not what the row says.
+    Raises DataQualityError where they are not what the row says, or cannot be read; StoreAway.
     """
-    ticks = store.read_day(row.key, span=row.span)
+    try:
+        ticks = store.read_day(row.key, span=row.span)
+    except StoreAway:
+        raise
+    except StoreError as error:
+        raise DataQualityError(str(error)) from None
     if differences := row.find_differences(measured(ticks)):
         raise DataQualityError("; ".join(differences))
     return stamp_day(ticks, row)

@@ -46,6 +46,7 @@ from tests.faults.tq.tick_archive import (
 )
 from tests.integration.tq.bench import Bench, bench, build_schedule
 from tests.integration.tq.worlds import DAYS, END, FIRST, SERIES, TRADED
+from tests.ticks import write_day
 
 
 def test_days_go_to_files_and_come_back_as_they_were(stored: Bench) -> None:
@@ -172,7 +173,7 @@ def test_ticks_that_the_index_does_not_name_stay_with_their_day(stored: Bench) -
         early = ticks.slice(0, 1).to_pylist()[0]
         early["ts"] -= timedelta(days=3)
         early["datetime_ns"] -= 3 * 86_400 * 10**9
-        store.write_day(pa.concat_tables([ticks, pa.Table.from_pylist([early], TICKS)]))
+        write_day(store, pa.concat_tables([ticks, pa.Table.from_pylist([early], TICKS)]))
     done = archive(stored)
     key = key_text(row.key)
     assert done.damaged == {key: f"the index says {row.rows} ticks, the store has {row.rows + 1}"}

@@ -26,7 +26,7 @@ from tests.integration.dbt.price_market import CODE, DAYS
 from tests.integration.dbt.raw import bar, land, security
 from tests.integration.dbt.raw_futures import contract
 from tests.peer_packages import require_peer_packages
-from tests.ticks import day_of_ticks
+from tests.ticks import day_of_ticks, write_day
 
 PAGE = ROOT / "docs" / "how-to" / "backtesters.md"
 TICKS = DayKey("KQ.m@CZCE.TA", "CZCE.TA2409", DAYS[3])
@@ -75,7 +75,7 @@ def filled(
     land(conn, "raw_tq.contract", [contract("CZCE.TA2409", "CZCE.TA", 2024, 9)])
     store = PostgresStore(warehouse)
     store.prepare()
-    store.write_day(day_of_ticks(10, TICKS))
+    write_day(store, day_of_ticks(10, TICKS))
     assert dbt("run", "-s", "symbol_dim", "+index_kline_daily", "+known_contracts").success
     return warehouse
 

@@ -5,13 +5,13 @@ from pathlib import Path
 from loaders.ticks.questdb.store import QuestdbStore
 from tests.e2e.pages import IN_QUESTDB, find
 from tests.integration.ticks.test_questdb import _sql
-from tests.ticks import KEY, day_of_ticks
+from tests.ticks import KEY, day_of_ticks, write_day
 
 
 def test_the_queries_of_pages_run_as_written(
     questdb_store: QuestdbStore, questdb_folder: Path
 ) -> None:
-    questdb_store.write_day(day_of_ticks(40, KEY))
+    write_day(questdb_store, day_of_ticks(40, KEY))
     whole, prices, dropped = (find(*block).body for block in IN_QUESTDB)
     assert len(_sql(questdb_folder, whole)) == 40
     assert len(_sql(questdb_folder, prices)) == 0  # another day

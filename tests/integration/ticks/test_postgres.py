@@ -14,7 +14,7 @@ from loaders.ticks.tables import MAIN_TICKS
 from quotemill.errors import SettingsError
 from quotemill.ticks.questdb_http import StoreError
 from tests.integration.ticks.conftest import a_warehouse
-from tests.ticks import KEY, day_of_ticks
+from tests.ticks import KEY, day_of_ticks, write_day
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_a_day_that_reads_back_differently_is_not_stored(
     with monkeypatch.context() as patch:
         patch.setattr(postgres, "_put", lambda conn, table, rows: put(conn, table, rows.slice(1)))
         with pytest.raises(StoreError, match="as 9 rows"):
-            store.write_day(day_of_ticks(10))
+            write_day(store, day_of_ticks(10))
     assert store.measure(*KEY).rows == 0
 
 
@@ -69,7 +69,7 @@ def test_nothing_is_written_to_a_nearly_full_disk(url: str, tmp_path: Path) -> N
         "too little for a day of ticks: free some space, or lower questdb.min_free_gb"
     )
     with pytest.raises(StoreError, match="GiB are free") as raised:
-        store.write_day(day_of_ticks(10))
+        write_day(store, day_of_ticks(10))
     assert "MIN_FREE_GB" in raised.value.hint
     assert store.measure(*KEY).rows == 0
     assert PostgresStore(a_warehouse(url, tmp_path), min_free_gb=10.0**-9).check() == []

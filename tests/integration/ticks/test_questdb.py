@@ -23,7 +23,7 @@ from orchestration.checks import doctor
 from quotemill.errors import SettingsError
 from quotemill.ticks.questdb_http import Address, QuestdbHttp, StoreError, Suspended
 from tests.integration.ticks.servers import SMALL, address_of, open_at
-from tests.ticks import KEY, day_of_ticks
+from tests.ticks import KEY, day_of_ticks, write_day
 
 TICKS_NAME = MAIN_TICKS.name
 
@@ -73,7 +73,7 @@ def test_a_server_on_another_disk_gets_rows_over_http(
     assert questdb_store.way == "ILP over HTTP"
     assert questdb_store.free_bytes() is None
     day = day_of_ticks(100)
-    assert questdb_store.write_day(day) == measured(day)
+    assert write_day(questdb_store, day) == measured(day)
 
 
 @pytest.mark.parametrize(
@@ -121,20 +121,20 @@ def test_a_suspended_table_is_named_and_gets_no_rows(
 ) -> None:
     day, longer = day_of_ticks(100), day_of_ticks(150)
     store = open_at(questdb_folder, way)
-    store.write_day(day)
+    write_day(store, day)
     _sql(questdb_folder, f"alter table {TICKS_NAME} suspend wal with 28, 'no space'")
     (problem,) = store.check()
     assert TICKS_NAME in problem
     assert "no space" in problem
     assert "quotemill questdb resume" in problem
     with pytest.raises(StoreError, match="no space") as raised:
-        store.write_day(longer)
+        write_day(store, longer)
     assert raised.value.hint == "quotemill questdb resume"
     assert store.measure(*KEY) == measured(day), "stored rows are still read"
     assert store.resume() == [TICKS_NAME]
     assert store.check() == []
     assert store.measure(*KEY) == measured(day), "nothing had been sent"
-    assert store.write_day(longer) == measured(longer)
+    assert write_day(store, longer) == measured(longer)
     store.close()
 
 
@@ -146,7 +146,7 @@ def test_a_table_suspended_during_a_load_loses_nothing(
     _sql(questdb_folder, f"alter table {TICKS_NAME} suspend wal")
     # the server says OK to the rows
     with pytest.raises(Suspended):
-        questdb_store.write_day(day)
+        write_day(questdb_store, day)
     assert questdb_store.measure(*KEY).rows == 0
     questdb_store.resume()
     assert questdb_store.measure(*KEY) == measured(day)
@@ -156,7 +156,7 @@ def test_partitions_in_parquet_are_named_with_the_way_back(
     questdb_store: QuestdbStore, questdb_folder: Path
 ) -> None:
     day, revised = day_of_ticks(3_000), day_of_ticks(3_000, seed=2)
-    questdb_store.write_day(day)
+    write_day(questdb_store, day)
     _sql(
         questdb_folder,
         f"alter table {TICKS_NAME} convert partition to parquet where ts < '2025-11-14'",
@@ -168,7 +168,7 @@ def test_partitions_in_parquet_are_named_with_the_way_back(
     _sql(questdb_folder, problem.rpartition("`")[0].rpartition("`")[2])
     questdb_store._connection.http().wait_applied(TICKS_NAME, 60.0)
     assert questdb_store.check() == []
-    assert questdb_store.write_day(revised) == measured(revised)
+    assert write_day(questdb_store, revised) == measured(revised)
     assert questdb_store.supersede(*KEY) == 3_000
 
 
@@ -201,7 +201,7 @@ def test_a_full_disk_is_reported_before_anything_is_written(
 ) -> None:
     greedy = open_at(questdb_folder, settings=SMALL.model_copy(update={"min_free_gb": 10.0**9}))
     with pytest.raises(StoreError, match="GiB are free") as raised:
-        greedy.write_day(day_of_ticks(10))
+        write_day(greedy, day_of_ticks(10))
     assert "MIN_FREE_GB" in raised.value.hint
     assert "questdb.min_free_gb" in greedy.check()[0]
     greedy.close()
@@ -219,7 +219,7 @@ def test_a_day_that_reads_back_differently_is_an_error(
     first, second = questdb_store.write_days([day_of_ticks(90), day_of_ticks(100, monday)])
     assert (isinstance(first, StoreError), second.rows) == (True, 100)
     with pytest.raises(StoreError, match=r"reads back .* as 99 rows .* sent were 100 rows"):
-        questdb_store.write_day(day_of_ticks(100))
+        write_day(questdb_store, day_of_ticks(100))
 
 
 def test_a_series_that_cannot_be_read_back_costs_no_other_of_its_day(
@@ -295,7 +295,7 @@ def test_the_password_is_shown_nowhere(
     assert address.password
     caplog.set_level(logging.DEBUG)
     store = open_at(questdb_folder, way)
-    store.write_day(day_of_ticks(50))
+    write_day(store, day_of_ticks(50))
     texts = [repr(store), store.label, store.way, repr(address), caplog.text]
     texts += [repr(vars(part)) for part in (store, store._connection)]
     with pytest.raises(StoreError) as raised:
@@ -310,7 +310,7 @@ def test_the_password_is_shown_nowhere(
 def test_names_with_quotes_are_plain_texts(questdb_store: QuestdbStore) -> None:
     key = KEY._replace(contract="it's'; drop", symbol="KQ.m@'")
     day = day_of_ticks(20, key)
-    assert questdb_store.write_day(day) == measured(day)
+    assert write_day(questdb_store, day) == measured(day)
     assert questdb_store.supersede(*key) == 20
 
 
@@ -346,7 +346,7 @@ def test_the_doctor_checks_the_store(
 
 def test_days_in_parquet_are_measured_like_others(questdb_store: QuestdbStore) -> None:
     for day in (KEY, KEY._replace(trading_day=date(2025, 11, 24))):
-        questdb_store.write_day(day_of_ticks(300, day, levels=2))
+        write_day(questdb_store, day_of_ticks(300, day, levels=2))
     before = [*chain(*questdb_store.measure_all())]
     assert sum(part.rows for part in before) == 600
     http = questdb_store._connection.http()

@@ -16,7 +16,7 @@ from loaders.ticks.questdb import server
 from orchestration.cli.questdb import app
 from quotemill.errors import QuotemillError, SettingsError, UpstreamError
 from tests.integration.ticks.servers import SMALL, address_of, kill, open_at, require_questdb
-from tests.ticks import KEY, day_of_ticks
+from tests.ticks import KEY, day_of_ticks, write_day
 
 Command = Callable[..., Any]
 
@@ -66,7 +66,7 @@ def test_a_server_from_its_start_to_its_removal(command: Command, home: Path) ->
 
     store = open_at(folder)
     store.prepare()
-    seen = store.write_day(day_of_ticks(100))
+    seen = write_day(store, day_of_ticks(100))
     kill(folder)
     status = json.loads(command("status", "--json").stdout)
     assert (status["running"], status["pid"], status["url"]) == (False, None, None)

@@ -28,7 +28,7 @@ from loaders.ticks.tables import DAY_INDEX
 from quotemill.ticks.columns import BOOK, QUOTED, DayKey
 from quotemill.ticks.questdb_http import StoreError
 from tests.conftest import ROOT, require
-from tests.ticks import KEY, day_of_ticks
+from tests.ticks import KEY, day_of_ticks, write_day
 
 MONDAY = DayKey(KEY.symbol, KEY.contract, date(2025, 11, 17))
 
@@ -41,7 +41,7 @@ def test_a_day_reads_back_as_it_was_written(store: TickStore) -> None:
     day = day_of_ticks(3000)
     assert pc.max(day["seq"]).as_py() >= 1, "the day has ties"
     assert day["ask_price5"].null_count, "and prices that are not there"
-    seen = store.write_day(day)
+    seen = write_day(store, day)
     assert seen == measured(day)
     assert seen.rows == 3000
     assert seen.book_levels == 5
@@ -66,7 +66,7 @@ def test_levels_that_are_not_given_are_in_the_hash(store: TickStore, depth: str)
     if depth == "some of each":
         prices = pa.array([None if n % 3 else 80_000.5 for n in range(300)], pa.float64())
         day = day.set_column(day.schema.get_field_index("ask_price5"), "ask_price5", prices)
-    assert store.write_day(day) == store.measure(*KEY) == measured(day)
+    assert write_day(store, day) == store.measure(*KEY) == measured(day)
 
 
 def test_an_unwritten_day_measures_as_nothing(store: TickStore) -> None:
@@ -77,38 +77,38 @@ def test_an_unwritten_day_measures_as_nothing(store: TickStore) -> None:
 
 def test_writing_again_changes_nothing(store: TickStore) -> None:
     day = day_of_ticks(500)
-    assert store.write_day(day) == store.write_day(day)
+    assert write_day(store, day) == write_day(store, day)
     assert store.read_day(KEY).equals(_sorted(day))
 
 
 def test_a_shorter_day_leaves_no_tick_of_the_longer_one(store: TickStore) -> None:
     long, short = day_of_ticks(500), day_of_ticks(500).slice(0, 320)
-    store.write_day(long)
-    assert store.write_day(short) == measured(short)
+    write_day(store, long)
+    assert write_day(store, short) == measured(short)
     assert store.read_day(KEY).equals(_sorted(short))
     # and a row that had gone comes back
-    assert store.write_day(long) == measured(long)
+    assert write_day(store, long) == measured(long)
     assert store.read_day(KEY).equals(_sorted(long))
 
 
 def test_changed_rows_are_replaced(store: TickStore) -> None:
-    store.write_day(day_of_ticks(500, seed=1))
+    write_day(store, day_of_ticks(500, seed=1))
     other = day_of_ticks(500, seed=2)
-    assert store.write_day(other) == measured(other)
+    assert write_day(store, other) == measured(other)
     assert store.read_day(KEY).equals(_sorted(other))
 
 
 def test_a_day_whose_contract_changes_is_not_mixed(store: TickStore) -> None:
     old, new = day_of_ticks(400), KEY._replace(contract="SHFE.cu2602")
-    store.write_day(old)
-    store.write_day(day_of_ticks(200, MONDAY))
+    write_day(store, old)
+    write_day(store, day_of_ticks(200, MONDAY))
     fresh = day_of_ticks(300, new, seed=3)
-    assert store.write_day(fresh) == measured(fresh)
+    assert write_day(store, fresh) == measured(fresh)
     assert store.measure(*new) == measured(fresh)
     assert store.measure(*KEY) == NOTHING
     assert store.measure(*MONDAY).rows == 200, "the other day keeps its contract"
     # the mapping is revised back
-    assert store.write_day(old) == measured(old)
+    assert write_day(store, old) == measured(old)
     assert store.measure(*new) == NOTHING
 
 
@@ -116,7 +116,7 @@ def test_days_and_series_do_not_touch_each_other(store: TickStore) -> None:
     zinc = DayKey("KQ.m@SHFE.zn", "SHFE.zn2601", KEY.trading_day)
     days = [day_of_ticks(100, key, seed=n) for n, key in enumerate((KEY, MONDAY, zinc))]
     for day in days:
-        store.write_day(day)
+        write_day(store, day)
     for key, day in zip((KEY, MONDAY, zinc), days, strict=True):
         assert store.measure(*key) == measured(day)
 
@@ -124,8 +124,8 @@ def test_days_and_series_do_not_touch_each_other(store: TickStore) -> None:
 def test_days_that_are_written_together_are_as_if_written_singly(store: TickStore) -> None:
     zinc = DayKey("KQ.m@SHFE.zn", "SHFE.zn2601", KEY.trading_day)
     old_zinc = zinc._replace(contract="SHFE.zn2512")
-    store.write_day(day_of_ticks(300, seed=8))
-    store.write_day(day_of_ticks(250, old_zinc, seed=9))
+    write_day(store, day_of_ticks(300, seed=8))
+    write_day(store, day_of_ticks(250, old_zinc, seed=9))
     days = [day_of_ticks(200, KEY), day_of_ticks(400, zinc, seed=2), day_of_ticks(90, MONDAY)]
     assert store.write_days(days) == list(map(measured, days))
     for key, day in zip((KEY, zinc, MONDAY), days, strict=True):
@@ -145,7 +145,7 @@ def test_a_day_that_the_store_refuses_costs_no_other(store: TickStore) -> None:
     assert f"{bad.contract} {bad.trading_day}" in str(refused)
     assert [store.measure(*key).rows for key in (KEY, MONDAY)] == [100, 90]
     with pytest.raises(StoreError):
-        store.write_day(days[1])
+        write_day(store, days[1])
 
 
 def test_a_friday_night_belongs_to_monday(store: TickStore) -> None:
@@ -154,14 +154,14 @@ def test_a_friday_night_belongs_to_monday(store: TickStore) -> None:
     ticks = ticks.set_column(0, "datetime_ns", pa.array([start + n for n in range(10)]))
     night = day_frame(ticks, MONDAY, segment_id=1, schedule_hash="0")
     friday = day_of_ticks(50)
-    store.write_day(friday)
-    assert store.write_day(night).rows == 10
+    write_day(store, friday)
+    assert write_day(store, night).rows == 10
     assert store.measure(*KEY) == measured(friday)
 
 
 def test_a_restamped_day_keeps_its_hash(store: TickStore) -> None:
     day, monday = day_of_ticks(300), day_of_ticks(200, MONDAY)
-    seen = [store.write_day(d) for d in (day, monday)]
+    seen = [write_day(store, d) for d in (day, monday)]
     store.put_index([_indexed(KEY, seen[0]), _indexed(MONDAY, seen[1])])
     store.restamp(KEY.symbol, KEY.contract, [Stamp(KEY.trading_day, 7, "f" * 16)])
     assert store.measure(*KEY) == seen[0]
@@ -175,21 +175,21 @@ def test_a_restamped_day_keeps_its_hash(store: TickStore) -> None:
 
 
 def test_a_superseded_day_is_invisible(store: TickStore) -> None:
-    seen = store.write_day(day_of_ticks(300))
+    seen = write_day(store, day_of_ticks(300))
     store.put_index([_indexed(KEY, seen)])
     assert store.supersede(*KEY) == 300
     assert store.measure(*KEY) == NOTHING
     assert [row.status for row in store.index()] == ["superseded"]
     assert store.supersede(*KEY) == 0
     # it comes back
-    assert store.write_day(day_of_ticks(300)) == seen
+    assert write_day(store, day_of_ticks(300)) == seen
 
 
 def test_visible_ticks_are_counted_by_day_and_stamp(store: TickStore) -> None:
     assert store.visible_ticks() == []
     new_year = MONDAY._replace(trading_day=date(2026, 1, 5))
     for key, rows in ((KEY, 300), (MONDAY, 200), (new_year, 100)):
-        store.write_day(day_of_ticks(rows, key))
+        write_day(store, day_of_ticks(rows, key))
     store.restamp(KEY.symbol, KEY.contract, [Stamp(MONDAY.trading_day, 7, "f" * 16)])
     first, second, third = store.visible_ticks()
     assert first == VisibleTicks(*KEY, segment_id=1, schedule_hash=f"{1:016x}", rows=300)
@@ -208,9 +208,9 @@ def test_all_days_are_measured_in_ranges(store: TickStore, monkeypatch: pytest.M
     days = {key: day_of_ticks(rows, key) for key, rows in ((KEY, 300), (new_year, 100))}
     days[MONDAY] = day_of_ticks(300, MONDAY, levels=1)
     for day in days.values():
-        store.write_day(day)
+        write_day(store, day)
     gone = MONDAY._replace(symbol="KQ.m@SHFE.zn")
-    store.write_day(day_of_ticks(50, gone))
+    write_day(store, day_of_ticks(50, gone))
     store.supersede(*gone)
     parts = [*chain(*store.measure_all())]
     assert {part.key for part in parts} == days.keys()
@@ -263,7 +263,7 @@ def test_the_schedule_is_the_last_built_one(store: TickStore) -> None:
 
 
 def test_preparing_again_keeps_stored_ticks(store: TickStore) -> None:
-    seen = store.write_day(day_of_ticks(50))
+    seen = write_day(store, day_of_ticks(50))
     store.prepare()
     assert store.measure(*KEY) == seen
     assert store.check() == []
@@ -279,7 +279,7 @@ def test_recorded_ticks_come_back_identically(store: TickStore) -> None:
     )
     key = DayKey("KQ.m@SHFE.cu", "SHFE.cu1909", date(2019, 9, 16))
     day = day_frame(quoted, key, segment_id=3, schedule_hash="0123456789abcdef")
-    seen = store.write_day(day)
+    seen = write_day(store, day)
     assert (seen.rows, seen.book_levels) == (200, 5)
     assert seen.first_ts == datetime(2019, 9, 16, 6, 1, 33, tzinfo=UTC)
     read = store.read_day(key)
