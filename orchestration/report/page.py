@@ -1,10 +1,10 @@
 """The page: one HTML file with style and pictures, no script, nothing external."""
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from loaders.settings import Settings
 from orchestration.report import drawing
 from orchestration.report.drawing import Point
 from orchestration.report.gather import Report
+from orchestration.report.runs import measure_seconds
 from orchestration.report.space import SIZE, STAGE
 from orchestration.schedule.ledger import OVERDUE
 
@@ -56,6 +57,8 @@ def render(report: Report) -> str:
         t=str,  # the console translates
         report=report,
         status=report.status,
+        problems=[*report.status.problems, *report.runs.failed_tests],
+        buttons=(),
         charts=list(_run_charts(report)),
         sizes=list(_size_charts(report)),
         growth=_measure_growth(report),
@@ -78,34 +81,47 @@ def make_environment(*others: jinja2.BaseLoader) -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {"bytes": format_bytes, "seconds": format_seconds, "time": format_time}
-    environment.filters |= {"whole": keep_whole, "status_class": name_status_class}
+    environment.filters |= {
+        "whole": keep_whole,
+        "status_class": name_status_class,
+        "count": lambda number: f"{number:,f}" if isinstance(number, Decimal) else f"{number:,}",
+        "took": lambda run: format_seconds(measure_seconds(run)),
+    }
+    environment.globals["link"] = lambda _, name: name  # the console has pages of each
     return environment
 
 
 def _run_charts(report: Report) -> Iterator[Chart]:
     """The charts about runs at two times or more."""
     runs = report.runs
-    load_seconds = _by_source(runs.loads, "seconds", "{:,.1f} s")
-    load_rows = _by_source(runs.loads, "rows", "{:,} rows")
-    builds = {"build": _points(runs.builds, "build_id", "seconds", "{:,.1f} s")}
+    loads = [(job["source"], f"load {job['job_id']} of {job['source']}", job) for job in runs.loads]
+    builds = [("build", f"build {build['build_id']}", build) for build in runs.builds]
     stages = {stage: (stage, None, "seconds") for stage in STAGES}
-    findings, retries = _figures(report, FINDINGS), _figures(report, TROUBLE)
     for key, title, unit, series in (
-        ("load-seconds", "Duration of loads", "seconds", load_seconds),
-        ("load-rows", "Rows that loads wrote", "rows", load_rows),
-        ("build-seconds", "Duration of builds", "seconds", builds),
+        ("load-seconds", "Duration of loads", "seconds", _points(loads, "seconds", "{:,.1f} s")),
+        ("load-rows", "Rows that loads wrote", "rows", _points(loads, "rows", "{:,} rows")),
+        ("build-seconds", "Duration of builds", "seconds", _points(builds, "seconds", "{:,.1f} s")),
         (
             "stage-seconds",
             "Duration of the stages of runs",
             "seconds",
             _figures(report, stages, "{:,.1f} s"),
         ),
-        ("findings-chart", "Findings at the end of runs", "findings", findings),
-        ("trouble-chart", "Retries, fallbacks and failures", "requests", retries),
+        (
+            "findings-chart",
+            "Findings at the end of runs",
+            "findings",
+            _figures(report, FINDINGS),
+        ),
+        (
+            "trouble-chart",
+            "Retries, fallbacks and failures",
+            "requests",
+            _figures(report, TROUBLE),
+        ),
     ):
-        filled = {name: points for name, points in sorted(series.items()) if points}
-        if picture := drawing.chart(key, title, unit, filled):
-            yield key, title, picture, list(filled)
+        if picture := drawing.chart(key, title, unit, dict(sorted(series.items()))):
+            yield key, title, picture, sorted(series)
 
 
 def _size_charts(report: Report) -> Iterator[Chart]:
@@ -117,7 +133,7 @@ def _size_charts(report: Report) -> Iterator[Chart]:
     past = _figures(report, {name: (STAGE, table, SIZE) for name, table in tables.items()})
     series = {
         name: [
-            *(replace(p, value=p.value / 2**20) for p in past[name]),
+            *(replace(p, value=p.value / 2**20) for p in past.get(name, ())),
             Point(report.as_of, now[table] / 2**20, f"now: {format_bytes(now[table])}"),
         ]
         for name, table in tables.items()
@@ -141,27 +157,17 @@ def _measure_growth(report: Report) -> dict[str, str]:
     return {name: ("−" if c < 0 else "+") + format_bytes(abs(c)) for name, c in changes.items()}
 
 
-def _points(rows: Iterable[Mapping[str, Any]], name: str, value: str, pattern: str) -> list[Point]:
-    """A point for each row that has the value."""
-    word = name.partition("_")[0]
-    return [
-        Point(
-            row["started_at"],
-            float(row[value]),
-            f"{word} {row[name]}, {format_time(row['started_at'])}: {pattern.format(row[value])}",
-        )
-        for row in rows
-        if row[value] is not None
-    ]
-
-
-def _by_source(
-    loads: Iterable[Mapping[str, Any]], value: str, pattern: str
+def _points(
+    rows: Iterable[tuple[str, str, Mapping[str, Any]]], value: str, pattern: str
 ) -> dict[str, list[Point]]:
-    sources: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for job in loads:
-        sources[job["source"]].append({**job, "load_id": f"{job['job_id']} of {job['source']}"})
-    return {name: _points(rows, "load_id", value, pattern) for name, rows in sources.items()}
+    """The points of rows that have a value, by series; a row comes with its series and name."""
+    series: dict[str, list[Point]] = {}
+    for label, name, row in rows:
+        if row[value] is not None:
+            text = f"{name}, {format_time(row['started_at'])}: {pattern.format(row[value])}"
+            point = Point(row["started_at"], float(row[value]), text)
+            series.setdefault(label, []).append(point)
+    return series
 
 
 def _figures(
@@ -171,18 +177,17 @@ def _figures(
 
     Without a source, a point is the sum over all sources.
     """
-    series = {}
+    rows = []
     for label, (stage, source, name) in wanted.items():
-        rows = []
         for run in report.runs.runs:
             values = [
                 value
                 for (measured_stage, measured_source, figure), value in run["figures"].items()
                 if (measured_stage, figure) == (stage, name) and source in (None, measured_source)
             ]
-            rows.append({**run, "value": sum(values) if values else None})
-        series[label] = _points(rows, "run_id", "value", pattern)
-    return series
+            total = {**run, "value": sum(values) if values else None}
+            rows.append((label, f"run {run['run_id']}", total))
+    return _points(rows, "value", pattern)
 
 
 def format_bytes(count: int | None) -> str:

@@ -8,8 +8,12 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from loaders.engine import job_list
+from loaders.engine import job_list, test_runs
+from loaders.engine.check import Check
+from orchestration.alerts import book
 from orchestration.run import build_record, history
+from orchestration.schedule import ledger
+from orchestration.schedule.jobs import Row as Job
 from quotemill.warehouse.schemas import has_relation
 
 Row = dict[str, Any]
@@ -30,14 +34,24 @@ class Runs:
     tests: Sequence[Row] = ()
     failed: Sequence[Row] = ()
     runs: Sequence[Row] = ()
-    alerts: Sequence[Row] = ()
-    jobs: Sequence[Row] = ()
+    alerts: Sequence[book.Entry] = ()
+    jobs: Sequence[Job] = ()
 
     @property
-    def failed_tests(self) -> list[Row]:
+    def failed_tests(self) -> list[Check]:
         """The newest self-test and verification of each source, where it did not pass."""
         newest = {(test["source"], test["kind"]): test for test in reversed(self.tests)}
-        return [test for test in newest.values() if test["status"] != "passed"]
+        return [
+            Check(
+                "self-test",
+                "fail",
+                f"{kind} of {source} at {test['started_at']:%Y-%m-%d %H:%M:%S}: "
+                f"{test['failed']} of {test['total']} checks failed",
+                f"loaders {kind} {source}",
+            )
+            for (source, kind), test in newest.items()
+            if test["status"] != "passed"
+        ]
 
 
 def read_runs(conn: psycopg.Connection, since: datetime, as_of: datetime) -> Runs:
@@ -45,16 +59,11 @@ def read_runs(conn: psycopg.Connection, since: datetime, as_of: datetime) -> Run
     if not has_relation(conn, "ops.ingestion_jobs"):
         return Runs()
     loads = [
-        job | {"seconds": _seconds(job), "rows": job["rows_new"] + job["rows_changed"]}
+        job | {"seconds": measure_seconds(job), "rows": job["rows_new"] + job["rows_changed"]}
         for job in job_list.jobs_between(conn, since, as_of, MOST)
     ]
     newest = {job["source"]: job["job_id"] for job in reversed(loads)}
     with conn.cursor(row_factory=dict_row) as cur:
-        tests = cur.execute(
-            "select * from ops.testing_runs where started_at between %s and %s "
-            "order by run_id desc limit %s",
-            (since, as_of, MOST),
-        ).fetchall()
         failed = cur.execute(
             """
             select j.source, t.job_id, t.dataset, t.status, t.failed, t.failures
@@ -64,23 +73,21 @@ def read_runs(conn: psycopg.Connection, since: datetime, as_of: datetime) -> Run
             """,
             (list(newest.values()), FAILED_TASKS),
         ).fetchall()
-        alerts = cur.execute(
-            "select * from ops.alerts where recovered_at is null order by severity, first_at"
-        ).fetchall()
-        # rows that no scheduler has looked at yet are no jobs of this machine
-        jobs = cur.execute(
-            "select * from ops.schedules where next_run_at is not null "
-            "or last_run_at is not null or not is_enabled order by name"
-        ).fetchall()
     builds = build_record.recent(conn, MOST, since, as_of)
+    tests = test_runs.list_runs(conn, MOST)
     return Runs(
         loads=loads,
-        builds=[build | {"seconds": _seconds(build)} for build in builds],
-        tests=tests,
+        builds=[build | {"seconds": measure_seconds(build)} for build in builds],
+        tests=[test for test in tests if since <= test["started_at"] <= as_of],
         failed=[task | {"shown": _describe_failures(task["failures"])} for task in failed],
         runs=_read_runs(conn, since, as_of),
-        alerts=alerts,
-        jobs=jobs,
+        alerts=[*book.read_entries(conn, only_open=True).values()],
+        # rows that no scheduler has looked at yet are no jobs of this machine
+        jobs=[
+            job
+            for job in ledger.read_rows(conn)
+            if job.next_run_at or job.last_run_at or not job.is_enabled
+        ],
     )
 
 
@@ -92,10 +99,13 @@ def _read_runs(conn: psycopg.Connection, since: datetime, as_of: datetime) -> li
     )
     for run_id, stage, source, name, value in conn.execute(query, (list(figures),)):
         figures[run_id][stage, source, name] = value
-    return [run | {"seconds": _seconds(run), "figures": figures[run["run_id"]]} for run in runs]
+    return [
+        run | {"seconds": measure_seconds(run), "figures": figures[run["run_id"]]} for run in runs
+    ]
 
 
-def _seconds(run: Row) -> float | None:
+def measure_seconds(run: Row) -> float | None:
+    """How long a run, load or build took; None while it runs."""
     if run["finished_at"] is None:
         return None
     taken: float = (run["finished_at"] - run["started_at"]).total_seconds()

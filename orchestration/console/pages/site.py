@@ -4,7 +4,6 @@ import hashlib
 import mimetypes
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import cache
 from importlib import metadata
 from importlib.resources import files
@@ -13,6 +12,7 @@ from typing import Any
 import jinja2
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
+from markupsafe import Markup
 
 from orchestration.console import security
 from orchestration.console.context import Console
@@ -69,11 +69,9 @@ def name_static(name: str) -> str:
 @cache
 def _environment() -> jinja2.Environment:
     environment = make_environment(jinja2.PackageLoader("orchestration.console", "templates"))
-    environment.filters |= {
-        "count": lambda number: f"{number:,f}" if isinstance(number, Decimal) else f"{number:,}",
-        "plain": lambda number: f"{number:f}",
-    }
+    environment.filters["plain"] = lambda number: f"{number:f}"
     environment.globals |= {
+        "link": lambda path, name: Markup('<a href="{}{}">{}</a>').format(path, name, name),
         "static": name_static,
         "navigation": NAVIGATION,
         "languages": LANGUAGES,
