@@ -24,9 +24,9 @@ from orchestration.schedule.ledger import OVERDUE
 SHOWN_RUNS = 25  # in tables; pictures show all of the window
 _NOT_BROKEN = r'<span class="d">\g<0></span>'
 LARGEST = 3  # tables in the picture of sizes, beside the sum of all
-STAGES = ("load", "build", "qa", "report")
 Chart = tuple[str, str, Markup, list[str]]  # key, title, picture, names of the series
 # series of a picture: the stage of a run, the source (None: the sum of all), and its figure
+STAGES = {stage: (stage, None, "seconds") for stage in ("load", "build", "qa", "report")}
 FINDINGS = {name: ("qa", None, f"{name}_findings") for name in ("error", "warning", "new")}
 TROUBLE = {
     name: ("load", None, name) for name in ("retries", "fallbacks", "refused", "failed_keys")
@@ -96,29 +96,15 @@ def _run_charts(report: Report) -> Iterator[Chart]:
     runs = report.runs
     loads = [(job["source"], f"load {job['job_id']} of {job['source']}", job) for job in runs.loads]
     builds = [("build", f"build {build['build_id']}", build) for build in runs.builds]
-    stages = {stage: (stage, None, "seconds") for stage in STAGES}
+    stages = _figures(report, STAGES, "{:,.1f} s")
+    findings, trouble = _figures(report, FINDINGS), _figures(report, TROUBLE)
     for key, title, unit, series in (
         ("load-seconds", "Duration of loads", "seconds", _points(loads, "seconds", "{:,.1f} s")),
         ("load-rows", "Rows that loads wrote", "rows", _points(loads, "rows", "{:,} rows")),
         ("build-seconds", "Duration of builds", "seconds", _points(builds, "seconds", "{:,.1f} s")),
-        (
-            "stage-seconds",
-            "Duration of the stages of runs",
-            "seconds",
-            _figures(report, stages, "{:,.1f} s"),
-        ),
-        (
-            "findings-chart",
-            "Findings at the end of runs",
-            "findings",
-            _figures(report, FINDINGS),
-        ),
-        (
-            "trouble-chart",
-            "Retries, fallbacks and failures",
-            "requests",
-            _figures(report, TROUBLE),
-        ),
+        ("stage-seconds", "Duration of the stages of runs", "seconds", stages),
+        ("findings-chart", "Findings at the end of runs", "findings", findings),
+        ("trouble-chart", "Retries, fallbacks and failures", "requests", trouble),
     ):
         if picture := drawing.chart(key, title, unit, dict(sorted(series.items()))):
             yield key, title, picture, sorted(series)
