@@ -1,10 +1,12 @@
-"""Child processes of sessions of their own, stopped in time with all that they started."""
+"""Child processes, stopped in time: those of sessions of their own with all that they started."""
 
 import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 # signals, and the seconds that a process gets to end after each
@@ -24,3 +26,27 @@ def end_group(
         with contextlib.suppress(subprocess.TimeoutExpired):
             return process.wait(seconds)
     return process.wait()
+
+
+@contextlib.contextmanager
+def running(
+    command: Sequence[str | Path], fail: Callable[[str], Exception], **options: Any
+) -> "Iterator[subprocess.Popen[bytes]]":
+    """A program at work, which a failing block kills; `options` are those of Popen.
+
+    Raises what `fail` makes of the messages of one that fails.
+    """
+    with tempfile.TemporaryFile() as errors:
+        with subprocess.Popen(command, stderr=errors, **options) as process:
+            try:
+                yield process
+            except BaseException:
+                process.kill()
+                raise
+            finally:
+                if process.stdin is not None:
+                    with contextlib.suppress(BrokenPipeError):  # it may end before it has read all
+                        process.stdin.close()
+        if process.returncode != 0:
+            errors.seek(0)
+            raise fail(errors.read().decode(errors="replace").strip())

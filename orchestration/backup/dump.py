@@ -8,16 +8,17 @@ they are copied one table after the other, in the snapshot that pg_dump reads.
 import os
 import shutil
 import subprocess
-import tempfile
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 import psycopg
 from psycopg import sql
 
+from loaders.files.process import running
 from loaders.warehouse.embedded.binaries import client_tool
 from loaders.warehouse.hypertables import Hypertable, hypertables
 from loaders.warehouse.ownership import owned_schemas
@@ -109,9 +110,8 @@ def _write(warehouse: Warehouse, conn: psycopg.Connection, server: Server, part:
         # quoted: no letter of it is a wildcard
         command += [f"--schema={sql.Identifier(name).as_string(None)}" for name in server.schemas]
     for table in beside:
-        part_name = (
-            "table-data" if table.time else "table"
-        )  # of a continuous aggregate no view either
+        # of a continuous aggregate no view either
+        part_name = "table-data" if table.time else "table"
         command.append(f"--exclude-{part_name}={table.identifier.as_string(None)}")
     if not beside:
         _run(warehouse, [*command, f"--file={part}"])
@@ -148,22 +148,17 @@ def _copy_out(table: Hypertable, snapshot: str) -> str:
 def _run(warehouse: Warehouse, command: Sequence[str | Path], out: IO[bytes] | None = None) -> None:
     """Run a program of PostgreSQL's; what it prints goes to `out`."""
     _, secret = warehouse.without_password()
-    with tempfile.TemporaryFile() as errors:
-        with subprocess.Popen(
-            command, env=dict(os.environ) | secret, stdout=subprocess.PIPE, stderr=errors
-        ) as process:
-            assert process.stdout is not None
-            if out is not None:
-                shutil.copyfileobj(process.stdout, out, dump_file.BLOCK)
-            else:
-                process.stdout.read()
-        if process.returncode != 0:
-            errors.seek(0)
-            raise failure(warehouse, Path(command[0]).name, errors.read().decode(errors="replace"))
+    fail = partial(failure, warehouse, Path(command[0]).name)
+    with running(command, fail, env=dict(os.environ) | secret, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        if out is not None:
+            shutil.copyfileobj(process.stdout, out, dump_file.BLOCK)
+        else:
+            process.stdout.read()
 
 
 def failure(warehouse: Warehouse, what: str, message: str) -> UpstreamError:
-    lines = warehouse.scrub(message.strip()).splitlines()[-12:]
+    lines = warehouse.scrub(message).splitlines()[-12:]
     return UpstreamError(
         f"{what} failed; nothing was changed:\n" + "\n".join(f"  {line}" for line in lines)
     )

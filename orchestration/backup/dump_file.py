@@ -8,15 +8,16 @@ import contextlib
 import json
 import shutil
 import subprocess
-import tempfile
 import threading
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
+from loaders.files.process import running
 from loaders.warehouse.hypertables import Hypertable
 from quotemill.errors import QuotemillError
 
@@ -76,27 +77,30 @@ def read_dump(path: Path, program: Path) -> DumpFile:
 
 @contextlib.contextmanager
 def pg_restore(
-    program: Path, path: Path, arguments: Sequence[str], errors: IO[bytes]
-) -> Iterator[subprocess.Popen[bytes]]:
-    """pg_restore at work on what pg_dump wrote, wherever that is; its messages go to `errors`."""
-    command = [str(program), *arguments]
+    program: Path, path: Path, arguments: Sequence[str], fail: Callable[[str], Exception]
+) -> Iterator[IO[bytes]]:
+    """What pg_restore prints of what pg_dump wrote, wherever that is; `fail`: as of `running`."""
+    command: list[str | Path] = [program, *arguments]
+    pipe = subprocess.PIPE
     if _is_plain(path):
-        command.append(str(path))
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors) as process:
-            yield process
+        with running([*command, path], fail, stdout=pipe) as process:
+            assert process.stdout is not None
+            yield process.stdout
         return
     with (
         zipfile.ZipFile(path) as file,
         file.open(PG_DUMP) as part,
-        subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
-        ) as process,
+        running(command, fail, stdin=pipe, stdout=pipe) as process,
     ):
         assert process.stdin is not None
+        assert process.stdout is not None
         feeder = threading.Thread(target=_feed, args=(part, process.stdin))
         feeder.start()
         try:
-            yield process
+            yield process.stdout
+        except BaseException:
+            process.kill()  # what it has not read holds up the feeder
+            raise
         finally:
             feeder.join()
 
@@ -126,14 +130,8 @@ def _hypertables(path: Path) -> list[Hypertable]:
 
 
 def _output(program: Path, path: Path, arguments: Sequence[str]) -> str:
-    with tempfile.TemporaryFile() as errors:
-        with pg_restore(program, path, arguments, errors) as process:
-            assert process.stdout is not None
-            text = process.stdout.read().decode()
-        if process.returncode != 0:
-            errors.seek(0)
-            raise _unreadable(path, errors.read().decode(errors="replace").strip())
-    return text
+    with pg_restore(program, path, arguments, partial(_unreadable, path)) as printed:
+        return printed.read().decode()
 
 
 def _unreadable(path: Path, reason: str) -> QuotemillError:

@@ -11,12 +11,13 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import IO
 
 import psycopg
 from psycopg import sql
 
+from loaders.files.process import running
 from loaders.warehouse.hypertables import (
     Hypertable,
     extension_schema,
@@ -263,7 +264,7 @@ class _Script:
 
     def __init__(self, warehouse: Warehouse, server: Server, dumped: DumpFile) -> None:
         self.warehouse, self.server, self.dumped = warehouse, server, dumped
-        self.errors: IO[bytes]
+        self.fail = partial(failure, warehouse, "the restore")
 
     def restored(self, entries: Sequence[str], *, clean: bool = False) -> Iterator[bytes]:
         """pg_restore's script of some entries. Raises UpstreamError where it breaks off."""
@@ -276,50 +277,25 @@ class _Script:
             arguments += ["--clean", "--if-exists"] if clean else []
             arguments.append(f"--use-list={selection.name}")
             program = self.server.tool("pg_restore")
-            with dump_file.pg_restore(program, self.dumped.path, arguments, self.errors) as process:
-                out = process.stdout
-                assert out is not None
-                try:
-                    yield from _without_unknown_settings(out)
-                except BaseException:
-                    process.kill()
-                    raise
-            if process.returncode != 0:
-                raise self._failure()
+            with dump_file.pg_restore(program, self.dumped.path, arguments, self.fail) as script:
+                yield from _without_unknown_settings(script)
 
     def run(self, parts: Generator[bytes, None, None]) -> None:
         """Send the parts in one transaction. COMMIT is sent once all were written to their end."""
         conninfo, secret = self.warehouse.without_password()
         psql: list[str | Path] = [self.server.tool("psql"), "-X", "-q", "-w", "-d", conninfo]
         psql += ["-v", "ON_ERROR_STOP=1"]
-        with tempfile.TemporaryFile() as self.errors, contextlib.closing(parts):
-            writer = subprocess.Popen(
-                psql,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=self.errors,
-                env=dict(os.environ) | secret,
-            )
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL}
+        env = dict(os.environ) | secret
+        with (
+            contextlib.closing(parts),
+            running(psql, self.fail, env=env, **pipes) as writer,
+            # psql met an error and ended; it says which
+            contextlib.suppress(BrokenPipeError),
+        ):
             assert writer.stdin is not None
-            try:
-                # it waits for pg_restore, which turns them off too, later
-                writer.stdin.write(f"{NO_TIMEOUTS};\nbegin;\n".encode())
-                for part in parts:
-                    writer.stdin.write(part)
-                writer.stdin.write(b"commit;\n")
-            except BrokenPipeError:
-                pass  # psql met an error and ended; it says which
-            except BaseException:
-                writer.kill()
-                raise
-            finally:
-                with contextlib.suppress(BrokenPipeError):
-                    writer.stdin.close()
-                failed = writer.wait() != 0
-            if failed:
-                raise self._failure()
-
-    def _failure(self) -> Exception:
-        self.errors.seek(0)
-        message = self.errors.read().decode(errors="replace")
-        return failure(self.warehouse, "the restore", message)
+            # it waits for pg_restore, which turns them off too, later
+            writer.stdin.write(f"{NO_TIMEOUTS};\nbegin;\n".encode())
+            for part in parts:
+                writer.stdin.write(part)
+            writer.stdin.write(b"commit;\n")

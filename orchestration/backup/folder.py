@@ -113,13 +113,7 @@ def record_root(root: Path, home: Path) -> None:
     known = _known(home)
     if root.is_relative_to(home) or str(root) in known:
         return
-    path, part = home / _KNOWN, home / f".{_KNOWN}.{os.getpid()}"
-    try:
-        part.write_text(json.dumps([*known, str(root)], indent=1), "utf-8")
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
+    whole_file.write(home / _KNOWN, json.dumps([*known, str(root)], indent=1), mode=0o644)
 
 
 def _known(home: Path) -> list[str]:

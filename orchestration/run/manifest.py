@@ -5,9 +5,7 @@ a chain of files shows whether one was changed or is missing. Build 12 wrote `bu
 `build-00000012-1.json` holds what was there later, before the next recorded build.
 """
 
-import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from loaders import sources
+from loaders.files import whole_file
 from loaders.settings import Settings
 from quotemill.errors import UsageError
 from quotemill.warehouse.postgres import Warehouse
@@ -114,15 +113,11 @@ def _write(folder: Path, build_id: int, number: int, facts: dict[str, Any]) -> P
         "build_id": build_id or None,
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "sources": facts,
-        "previous": before and {"file": before.name, "sha256": _sha256(before)},
+        "previous": before and {"file": before.name, "sha256": whole_file.hash_file(before)},
     }
     path = folder / (f"build-{build_id:08d}" + (f"-{number}" if number else "") + ".json")
-    part = path.with_suffix(".part")
-    with part.open("w", encoding="utf-8") as file:
-        json.dump(document, file, indent=1, sort_keys=True, ensure_ascii=False)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    text = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False)
+    whole_file.write(path, text, mode=0o644)
     return path
 
 
@@ -141,7 +136,7 @@ def check(settings: Settings, warehouse: Warehouse, path: Path) -> Check:
         before = path.parent / previous["file"]
         if not before.is_file():
             differences.append(f"previous: {previous['file']} is not there")
-        elif _sha256(before) != previous["sha256"]:
+        elif whole_file.hash_file(before) != previous["sha256"]:
             differences.append(f"previous: {previous['file']} was changed")
     return Check(str(path), tuple(document["sources"]), tuple(differences))
 
@@ -191,7 +186,3 @@ def _short(value: Any) -> str:
     if isinstance(value, list):
         return f"{len(value)} entries"
     return "nothing" if value is None else str(value)
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
