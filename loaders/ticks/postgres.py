@@ -272,9 +272,6 @@ def _prepare(conn: psycopg.Connection) -> None:
     claim_schemas(conn, [SCHEMA])
     for table in TABLES:
         conn.execute(table.postgres_ddl(SCHEMA).encode())
-        for name in set(table.added) - _columns(conn, table).keys():
-            column = f"{name} {table.postgres_type(name)}"
-            conn.execute(f"alter table {_name(table)} add column {column}".encode())
         columns = _columns(conn, table)
         for name in table.names:
             kind = {"timestamptz": "timestamp with time zone"}.get(

@@ -23,7 +23,6 @@ class StoreTable:
 
     `schema`: of its Arrow tables, in the order of the store's columns. `key`: a row replaces the
     one of the same key. `stored`: columns whose type in QuestDB differs from the usual one.
-    `added`: nullable columns that a table of an earlier version lacks.
     """
 
     name: str
@@ -31,7 +30,6 @@ class StoreTable:
     key: tuple[str, ...]
     partition: Literal["DAY", "YEAR"]
     stored: Mapping[str, str] = field(default_factory=dict)
-    added: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -136,7 +134,6 @@ DAY_INDEX = StoreTable(
     ),
     ("ts", "symbol", "underlying_contract", "ticks_kind"),
     "YEAR",
-    added=("archive_file", "archive_sha256"),
 )
 NO_DATA_DAYS = StoreTable(
     "ghtrader_no_data_days_v2",

@@ -6,8 +6,6 @@ from loaders.ticks.tables import QUESTDB_TABLES, StoreTable
 from quotemill.errors import SettingsError
 from quotemill.ticks.questdb_http import QuestdbHttp
 
-_PATIENCE = 60.0  # seconds for a column to be added
-
 
 def prepare_tables(http: QuestdbHttp) -> None:
     """Create or compare every table.
@@ -16,17 +14,8 @@ def prepare_tables(http: QuestdbHttp) -> None:
     """
     for table in QUESTDB_TABLES:
         http.rows(table.questdb_ddl())
-        _add_columns(http, table)
         # IF NOT EXISTS accepts a table of another shape
         _compare(http, table, _columns(http, table))
-
-
-def _add_columns(http: QuestdbHttp, table: StoreTable) -> None:
-    present = _columns(http, table) if table.added else {}
-    for name in table.added:  # the server takes no two of them in one statement
-        if name not in present:
-            http.rows(f"ALTER TABLE {table.name} ADD COLUMN {name} {table.questdb_type(name)}")
-            http.wait_applied(table.name, _PATIENCE)
 
 
 def _columns(http: QuestdbHttp, table: StoreTable) -> dict[str, dict[str, Any]]:

@@ -24,7 +24,6 @@ from loaders.ticks.store import (
     TickStore,
     VisibleTicks,
 )
-from loaders.ticks.tables import DAY_INDEX
 from quotemill.ticks.columns import BOOK, QUOTED, DayKey
 from quotemill.ticks.questdb_http import StoreError
 from tests.conftest import ROOT, require
@@ -309,30 +308,6 @@ def _indexed(key: DayKey, seen: Measured) -> IndexRow:
         run_id="run-1",
         updated_at=datetime(2025, 11, 20, 1, 2, 3, 456789, tzinfo=UTC),
     )
-
-
-def test_a_store_of_an_earlier_version_gets_columns_of_the_archive(store: TickStore) -> None:
-    row = _indexed(KEY, measured(day_of_ticks(10)))
-    store.put_index([row])
-    for column in DAY_INDEX.added:
-        drop = f"alter table {{}}{DAY_INDEX.name} drop column {column}"
-        if isinstance(store, PostgresStore):
-            alter = drop.format("ticks.").encode()
-            store._ask(lambda conn, alter=alter: conn.execute(alter))
-        else:
-            http = store._connection.http()  # type: ignore[attr-defined]
-            http.rows(drop.format(""))
-            http.wait_applied(DAY_INDEX.name, 60)
-            store.close()  # a connection that has sent rows goes on with the columns that it saw
-    for _ in range(2):
-        store.prepare()
-        assert store.index() == [row]
-    moved = row.moved("2025/2025-11-14.parquet", "a" * 64, row.updated_at)
-    store.put_index([moved])
-    assert store.index() == [moved]
-    store.supersede(*KEY)
-    [row] = store.index()
-    assert (row.status, row.archive_file, row.archive_sha256) == ("superseded", None, None)
 
 
 def _schedule(days: list[tuple[str, int]]) -> pa.Table:
