@@ -71,11 +71,7 @@ class Context:
     overdue: dict[str, date] = field(default_factory=dict)
     # corporate actions of the CSV files; None until these are read
     actions: "ActionSet | None" = None
-    # number of days whose volume the client's file has in hands, by file name
-    in_hands: dict[str, int] = field(default_factory=dict)
     file_notes: FileNotes = field(default_factory=FileNotes)
-    quote_servers: "QuoteServers | None" = None
-    servers_gone: str | None = None
     _gone: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -107,6 +103,13 @@ class Context:
         """The cursors of a landed table, by key: the newest final trading day."""
         stored = self.load.cursors(resource)
         return {key: date.fromisoformat(cursor[:10]) for key, cursor in stored.items()}
+
+    @cached_property
+    def quote_servers(self) -> "QuoteServers":
+        """The public servers that name corporate actions."""
+        from loaders.tdx.client.xdxr import QuoteServers
+
+        return QuoteServers()
 
     @cached_property
     def folder(self) -> "Folder | None":

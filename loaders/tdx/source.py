@@ -26,7 +26,6 @@ from loaders.tdx.client.event_loop import EventLoop
 from loaders.tdx.context import Context
 from loaders.tdx.coverage import read_coverage
 from loaders.tdx.doctor import check_setup
-from loaders.tdx.files.file_notes import warn_of_hands
 from loaders.tdx.plan import DATASETS, DEFAULTS, plan
 from loaders.tdx.request import check_request, resolve, when_busy
 from loaders.tdx.tables import TABLES
@@ -51,7 +50,6 @@ def opened(load: Load) -> Iterator[Context]:
             if client is not None:
                 loop.close(client)
     ctx.file_notes.say_rest(load.warn)
-    warn_of_hands(ctx.in_hands, load.warn)
     if client is not None:
         for name, count in sorted((client.unknown_fields + client.oddities).items()):
             load.warn(f"the service's answers: {name} ({count:,} times)")

@@ -117,12 +117,16 @@ class QuoteServers:
         self._hosts = list(hosts if hosts is not None else [(ip, port) for _, ip, port in hq_hosts])
         self._api: Any = None
         self._ever_answered = self._stopped = False
+        self._gone: SourceGone | None = None
 
     def ask(self, code: str) -> list[Mapping[str, Any]]:
         """Request the rows of one code from a few servers; blocks.
 
-        Raises SourceGone if no server is left or none ever answered, else UpstreamError.
+        Raises SourceGone if no server is left or none ever answered, and from then on, else
+        UpstreamError.
         """
+        if self._gone is not None:
+            raise self._gone
         why = "none is configured"
         for _ in range(min(MOST_SERVERS, len(self._hosts))):
             try:
@@ -136,9 +140,10 @@ class QuoteServers:
                 break
         text = f"no TDX quote server answered for {code} ({why})"
         hint = "the public servers come and go: try again later, or use CSV files"
-        raise (UpstreamError if self._hosts and self._ever_answered else SourceGone)(
-            text, hint=hint
-        )
+        if self._hosts and self._ever_answered:
+            raise UpstreamError(text, hint=hint)
+        self._gone = SourceGone(text, hint=hint)
+        raise self._gone
 
     def stop(self) -> None:
         """End a request that another thread is waiting for."""

@@ -11,7 +11,7 @@ from typing import Any, Self
 import psycopg
 from psycopg.rows import dict_row
 
-from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone, Stopped
+from loaders.engine.outcome import NOT_DUE, Outcome, Stopped
 from loaders.landing.rejects import Rejected, open_rejects, withdraw_settled
 from loaders.tdx.actions import ActionSet, CorporateAction
 from loaders.tdx.context import Context, Dataset
@@ -52,24 +52,17 @@ def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
 
 def _ask_servers(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Ask the quote servers for each code, in a thread as their client blocks."""
-    from loaders.tdx.client.xdxr import QuoteServers, build_actions
+    from loaders.tdx.client.xdxr import build_actions
 
-    ctx.quote_servers = servers = ctx.quote_servers or QuoteServers()
+    servers = ctx.quote_servers
     stored = ctx.ask(lambda conn: Stored.read_stored(conn, codes, "xdxr"))
     try:
         for code in codes:
             if not ctx.room():
                 return
-            if ctx.servers_gone:
-                yield Outcome(code, failure=ctx.servers_gone)
-                continue
             try:
                 answer = ctx.wait(asyncio.to_thread(servers.ask, code))
-            except SourceGone as error:  # the TDX service itself is not gone
-                ctx.servers_gone = str(error)
-                yield Outcome(code, failure=ctx.servers_gone)
-                continue
-            except UpstreamError as error:
+            except UpstreamError as error:  # where they are gone, the TDX service itself is not
                 yield Outcome(code, failure=str(error))
                 continue
             yield stored.outcome(ctx, code, build_actions(code, answer))

@@ -1,7 +1,7 @@
 """Warnings about the client's files: some of each kind in full, of the rest how many."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from loaders.engine.outcome import Outcome
@@ -11,8 +11,12 @@ MOST = 5  # of a kind that are said in full
 
 @dataclass
 class FileNotes:
-    """The notes of one load. They are said in its thread, and may be added in another."""
+    """The notes of one load. They are said in its thread, and may be added in another.
 
+    `in_hands`: the number of days whose volume a file has in hands, by its name.
+    """
+
+    in_hands: dict[str, int] = field(default_factory=dict)
     _counts: Counter[str] = field(default_factory=Counter)
     _unsaid: list[str] = field(default_factory=list)
 
@@ -32,17 +36,13 @@ class FileNotes:
             yield outcome
 
     def say_rest(self, warn: Callable[[str], None]) -> None:
-        """Say how many notes of each kind were not said."""
+        """Say how many notes of each kind were not said, and which days have volume in hands."""
         for kind, count in self._counts.items():
             if count > MOST:
                 warn(f"{count - MOST:,} more files {kind}")
-
-
-def warn_of_hands(in_hands: Mapping[str, int], warn: Callable[[str], None]) -> None:
-    """Say how many days of a load's files have their volume in hands, if any."""
-    if in_hands:
-        days, files = sum(in_hands.values()), len(in_hands)
-        warn(
-            f"{days:,} days in {files:,} files, such as {min(in_hands)}, have more shares than a"
-            " file can count: their volume is read as hands, which their turnover proves"
-        )
+        if self.in_hands:
+            days, files = sum(self.in_hands.values()), len(self.in_hands)
+            warn(
+                f"{days:,} days in {files:,} files, such as {min(self.in_hands)}, have more shares"
+                " than a file can count: their volume is read as hands, which their turnover proves"
+            )

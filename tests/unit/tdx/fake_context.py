@@ -31,7 +31,6 @@ def fake_context(**attributes: Any) -> Context:
     own = {"each": each, "wait": asyncio.run, "loop": SimpleNamespace(in_order=in_order)}
     own |= {"absence": absence, "service": attributes.get("client"), "file": lambda *_: None}
     own |= {
-        "in_hands": {},
         "file_notes": FileNotes(),
         "folder": None,
         "day_files": {},

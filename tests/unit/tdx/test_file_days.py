@@ -11,7 +11,6 @@ from typing import Any
 from loaders.engine.window import Window
 from loaders.settings import load_settings
 from loaders.tdx.fetching.file_days import DayFiles
-from loaders.tdx.files.file_notes import warn_of_hands
 from loaders.tdx.source import opened
 from tests.unit.tdx.fake_context import fake_context
 
@@ -47,7 +46,6 @@ def list_warnings(files: Mapping[str, Path], states: Mapping[str, str]) -> list[
         outcomes = (chosen.outcome(key, None, None) for key in part)
         assert [outcome.failure for outcome in chosen.with_warnings(outcomes)] == [None] * len(part)
     ctx.file_notes.say_rest(ctx.load.warn)
-    warn_of_hands(ctx.in_hands, ctx.load.warn)
     return warnings
 
 
@@ -93,6 +91,6 @@ def test_the_end_of_a_load_says_once_that_files_have_hands() -> None:
         warn=warnings.append,
     )
     with opened(load) as ctx:
-        ctx.in_hands |= {"sh510050.day": 8, "sh510300.day": 1}
+        ctx.file_notes.in_hands |= {"sh510050.day": 8, "sh510300.day": 1}
     [warning] = warnings
     assert warning.startswith("9 days in 2 files, such as sh510050.day, have more shares")
