@@ -75,13 +75,14 @@ def read_runs(conn: psycopg.Connection, since: datetime, as_of: datetime) -> Run
         ).fetchall()
     builds = build_record.recent(conn, MOST, since, as_of)
     tests = test_runs.list_runs(conn, MOST)
+    entries = book.read_entries(conn, only_open=True)
     return Runs(
         loads=loads,
         builds=[build | {"seconds": measure_seconds(build)} for build in builds],
         tests=[test for test in tests if since <= test["started_at"] <= as_of],
         failed=[task | {"shown": _describe_failures(task["failures"])} for task in failed],
         runs=_read_runs(conn, since, as_of),
-        alerts=[*book.read_entries(conn, only_open=True).values()],
+        alerts=sorted(entries.values(), key=lambda entry: (entry.severity, entry.first_at)),
         # rows that no scheduler has looked at yet are no jobs of this machine
         jobs=[
             job
