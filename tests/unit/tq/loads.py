@@ -105,7 +105,8 @@ def context(
     )
     nothing: Any = None
     load.warehouse.ask = lambda _: settings.start
-    ctx = Context(load, nothing, Path("none"), AnswerFiles(Path("none")), store=store or Store())  # type: ignore[arg-type]
+    given: Any = load
+    ctx = Context(given, nothing, Path("none"), AnswerFiles(Path("none")), store=store or Store())
     load.warehouse.ask = lambda _: answer
     known = {"schedule": {}, "settled_days": {}, "ledger": {}, "newest_row": None}
     for name, value in (known | values).items():
