@@ -73,7 +73,7 @@ class PostgresStore:
         return space_problems(self.label, self.free_bytes(), self._min_free_gb)
 
     def free_bytes(self) -> int | None:
-        """Known for a server on a socket of this machine that shows where its data are."""
+        """Free space under a server on a socket of this machine; None where it is unknown."""
         folder = self._ask(_data_directory)
         try:
             return shutil.disk_usage(folder).free if folder else None

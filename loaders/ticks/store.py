@@ -225,10 +225,6 @@ class TickStore(Protocol):
         """The problems of the store, each with its fix; empty: sound."""
         ...
 
-    def free_bytes(self) -> int | None:
-        """Free space of the disk under the store; None where it is unknown."""
-        ...
-
     def write_days(self, days: Sequence[pa.Table]) -> list[Measured | StoreError]:
         """Make these days (TICKS, checked) all that readers see of their series on those days.
 

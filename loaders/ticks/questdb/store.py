@@ -102,9 +102,6 @@ class QuestdbStore:
     def check(self) -> list[str]:
         return self._connection.retry(self._check)
 
-    def free_bytes(self) -> int | None:
-        return self._connection.retry(self._connection.free_bytes)
-
     def write_days(self, days: Sequence[pa.Table]) -> list[Measured | StoreError]:
         most_rows = self._connection.retry(self._connection.writer).most_rows
         batches: list[Sequence[pa.Table]] = [days]
