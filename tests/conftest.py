@@ -455,6 +455,7 @@ def quick_builds(parsed_project: tuple[Path, Any], manifests: dict[str, Any]) ->
         parsed = warehouse.params()["dbname"], warehouse.market_schema
         return target if parsed == (DBT_DATABASE, "market") else own(settings, warehouse)
 
+    @functools.wraps(invoke)
     def invoke_parsed(settings: Settings, warehouse: Warehouse, *args: Any, **options: Any) -> Any:
         parsed = manifests.get(str(build.dbt_target(settings, warehouse)))
         return call_in_thread(invoke, settings, warehouse, *args, manifest=parsed, **options)

@@ -1,6 +1,7 @@
 """A build or a warehouse that fails during `quotemill run`: the next run completes it."""
 
 import contextlib
+import inspect
 import os
 import signal
 import threading
@@ -17,7 +18,7 @@ from loaders.engine.signals import handled
 from loaders.warehouse.postgres import open_warehouse
 from orchestration import nightly
 from orchestration.checks import status
-from orchestration.run import build_record, findings, stages
+from orchestration.run import build, build_record, findings, stages
 from tests.e2e.test_pipeline import ADJUSTED, DAYS, run
 from tests.integration.tdx_load.bench import Bench
 
@@ -137,6 +138,8 @@ def test_ctrl_c_in_the_build_is_130_and_no_alert(
     market_bench.sandbox.set_clock(DAYS[-1])
     warehouse = open_warehouse(market_bench.settings)
     monkeypatch.setattr(loads, "try_load", lambda *_, **__: market_bench.load())
+    # dbt has the main thread, which alone hears Ctrl-C
+    monkeypatch.setattr(build, "invoke", inspect.unwrap(build.invoke))
 
     def interrupt() -> None:
         """Press Ctrl-C once the build waits for the locked table."""
