@@ -1,7 +1,5 @@
 """The settings that differ from defaults, as a settings file without secrets."""
 
-import json
-import re
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
@@ -10,24 +8,18 @@ from pydantic import BaseModel, SecretStr
 
 from loaders import log
 from loaders.settings import Settings
-
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
+from loaders.settings.saving import change_toml
 
 
 def without_secrets(settings: Settings) -> tuple[str, list[str]]:
     """Everything that is set, in TOML, and the names of the secrets, which are left out."""
-    lines, secret = ["# What was set when the backup was made. Secrets have to be set again."], []
-    for name in sorted(settings.origins):
-        value = _value(settings, name)
-        if value is None:
-            continue
-        if _is_secret(value):
-            secret.append(name)
-            lines.append(f"# {name}: a secret, from {log.scrub(settings.origin(name))}")
-        else:
-            key = ".".join(p if _BARE.fullmatch(p) else json.dumps(p) for p in name.split("."))
-            lines.append(f"{key} = {_toml(value)}")
-    return "\n".join(lines) + "\n", secret
+    values = {name: _value(settings, name) for name in sorted(settings.origins)}
+    secret = [name for name, value in values.items() if _is_secret(value)]
+    head = "# What was set when the backup was made. Secrets have to be set again.\n" + "".join(
+        f"# {name}: a secret, from {log.scrub(settings.origin(name))}\n" for name in secret
+    )
+    plain = {name: _plain(value) for name, value in values.items() if name not in secret}
+    return change_toml(head, plain), secret
 
 
 def _value(settings: Settings, dotted: str) -> Any:
@@ -47,11 +39,8 @@ def _is_secret(value: Any) -> bool:
     return isinstance(value, SecretStr) or log.scrub(str(value)) != str(value)
 
 
-def _toml(value: Any) -> str:
-    if isinstance(value, bool | int | float):
-        return str(value).lower()
-    if isinstance(value, date):
-        return value.isoformat()
+def _plain(value: Any) -> Any:
+    """A value as TOML can hold it; None where there is none."""
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    return json.dumps(str(value), ensure_ascii=False)
+        return [*map(_plain, value)]
+    return value if isinstance(value, bool | int | float | date | None) else str(value)
