@@ -54,7 +54,7 @@ def test_the_tables_are_created_as_declared(
 
 def test_a_server_of_this_machine_gets_rows_by_a_stage(questdb_store: QuestdbStore) -> None:
     assert questdb_store.way == "Parquet stage"
-    free = questdb_store.free_bytes()
+    free = questdb_store._connection.free_bytes()
     assert free is not None
     assert free > 0
 
@@ -71,7 +71,7 @@ def test_a_server_on_another_disk_gets_rows_over_http(
 
     monkeypatch.setattr(QuestdbHttp, "rows", elsewhere)
     assert questdb_store.way == "ILP over HTTP"
-    assert questdb_store.free_bytes() is None
+    assert questdb_store._connection.free_bytes() is None
     day = day_of_ticks(100)
     assert write_day(questdb_store, day) == measured(day)
 
