@@ -40,7 +40,7 @@ def _is_secret(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """A value as TOML can hold it; None where there is none."""
+    """A value as TOML can hold it, or None."""
     if isinstance(value, list | tuple):
         return [*map(_plain, value)]
     return value if isinstance(value, bool | int | float | date | None) else str(value)
