@@ -128,13 +128,11 @@ class Fork:
 class Command(Fork):
     """A command of ours; what it writes is kept until it ended."""
 
-    def __init__(
-        self, command: Sequence[str], *, env: Mapping[str, str], cwd: Path, own_group: bool = False
-    ) -> None:
+    def __init__(self, command: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> None:
         self._written = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115
         with Path(os.devnull).open() as nothing:
             files = [file.fileno() for file in (nothing, *self._written)]
-            super().__init__(command, env=env, cwd=cwd, files=files, own_group=own_group)
+            super().__init__(command, env=env, cwd=cwd, files=files)
 
     def communicate(self) -> tuple[str, str]:
         """Its output and errors, when it has ended."""

@@ -74,18 +74,3 @@ def undisturbed(new_scene: Callable[..., AbstractContextManager[Scene]]) -> dict
     with new_scene() as scene:
         assert scene.run().code == 0
         return scene.facts()
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """The counts of the matrices, in a few lines at the end."""
-    figures = [
-        value
-        for outcome in ("passed", "failed")
-        for report in terminalreporter.stats.get(outcome, [])
-        for name, value in getattr(report, "user_properties", [])
-        if name == "figures" and report.when == "call"
-    ]
-    if figures:
-        terminalreporter.section("fault matrices")
-        for line in figures:
-            terminalreporter.write_line(line)

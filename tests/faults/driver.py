@@ -6,17 +6,14 @@ GROUP and POINT name a point of tests.faults.points; with the point `none` nothi
 FAULTS_REPORT names a file for the point that was hit and how often each point came, as JSON; it
 is written before the kill and at the end of a command that ends by itself.
 FAULTS_SIGNAL names another signal than KILL. FAULTS_VICTIM lists what is killed, with commas
-between: `self`, a process number (0 is this process group), `clients` of a futures load,
-`questdb:FOLDER`. FAULTS_PATIENCE: how many seconds a load waits for its warehouse.
-FAULTS_LAND_AFTER: how many seconds of a capture land as one package. FAULTS_FILE_SIZE: bytes that
-no file may exceed.
+between: `self`, a process number, `clients` of a futures load, `questdb:FOLDER`. FAULTS_PATIENCE:
+how many seconds a load waits for its warehouse.
 """
 
 import importlib
 import inspect
 import json
 import os
-import resource
 import signal
 import sys
 import threading
@@ -42,15 +39,11 @@ class Killer:
         self.counts: Counter[str] = Counter()
         self.hit = ""
         self._lock = threading.Lock()
-        self._entered: set[str] = set()  # points whose first call within another one is still open
 
     def arm(self) -> None:
         for name, point in self.points.items():
-            if point.within:
-                self._wrap(point.within, name, self._enter, self._leave)
             for function in point.functions:
-                steps = (None, self._reach) if point.is_after else (self._reach, None)
-                self._wrap(function, name, *steps)
+                self._wrap(function, name, point.is_after)
 
     def report(self) -> None:
         if path := os.environ.get("FAULTS_REPORT"):
@@ -59,57 +52,39 @@ class Killer:
                 file.flush()
                 os.fsync(file.fileno())
 
-    def _enter(self, name: str, *_: Any) -> None:
-        self._entered.add(name)
-
-    def _leave(self, name: str, *_: Any) -> None:
-        self._entered.discard(name)
-
     def _reach(self, name: str, *args: Any) -> None:
         point = self.points[name]
         if not point.applies(*args):
             return
         with self._lock:
-            if point.within and name not in self._entered:
-                return
-            self._entered.discard(name)
             self.counts[name] += 1
             if name != self.target or self.counts[name] != self.nth:
                 return
             self.hit = f"{point.stage}: {name}"
             point.prepare(*args)
             self.report()
-            if point.delay:
-                threading.Timer(point.delay, strike, args).start()
-            else:
-                strike(*args)
+            strike(*args)
 
-    def _wrap(
-        self,
-        function: str,
-        name: str,
-        before: Callable[..., None] | None,
-        after: Callable[..., None] | None,
-    ) -> None:
+    def _wrap(self, function: str, name: str, is_after: bool) -> None:
         owner, attribute = resolve(function)
         original = getattr(owner, attribute)
         if inspect.iscoroutinefunction(original):
 
             async def replacement(*args: Any, **kwargs: Any) -> Any:
-                if before:
-                    before(name, *args)
+                if not is_after:
+                    self._reach(name, *args)
                 result = await original(*args, **kwargs)
-                if after:
-                    after(name, *args)
+                if is_after:
+                    self._reach(name, *args)
                 return result
         else:
 
             def replacement(*args: Any, **kwargs: Any) -> Any:
-                if before:
-                    before(name, *args)
+                if not is_after:
+                    self._reach(name, *args)
                 result = original(*args, **kwargs)
-                if after:
-                    after(name, *args)
+                if is_after:
+                    self._reach(name, *args)
                 return result
 
         setattr(owner, attribute, replacement)
@@ -144,6 +119,21 @@ def strike(*args: Any) -> None:
             os.kill(os.getpid() if victim == "self" else int(victim), number)
 
 
+def was_killed(work: Callable[[], object], point: Point) -> bool:
+    """Do some work in a child of this process that is killed at a point; whether it was.
+
+    Where nothing is open that both would use, this costs less than a command.
+    """
+    if (child := os.fork()) == 0:
+        try:
+            Killer({"": point}, "", point.nth).arm()
+            work()
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+
+
 def main() -> None:
     group, target, nth, program, *arguments = sys.argv[1:]
     killer = Killer(GROUPS[group], target, int(nth))
@@ -152,12 +142,6 @@ def main() -> None:
         from quotemill.warehouse import postgres
 
         postgres.PATIENCE = float(patience)
-    if seconds := os.environ.get("FAULTS_LAND_AFTER"):
-        from loaders.ib.capture import outcomes
-
-        outcomes.LAND_AFTER = float(seconds)
-    if size := os.environ.get("FAULTS_FILE_SIZE"):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (int(size), int(size)))
     if group == "tq":
         fork_clients(pytest.MonkeyPatch())
     sys.argv = [program, *arguments]

@@ -4,7 +4,7 @@ A group is a set of points that one command reaches; tests ask for a point by it
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,12 @@ LANDING = "inside the transaction"
 UNMARKED = "committed but not marked"
 CURSORS = "saving cursors"
 FOLDER = "renewing the folder"
-BUILDING = "building"
 STAGES = (FETCHING, SPOOLED, LANDING, UNMARKED, CURSORS, FOLDER)
 
 DELETED = "old ticks deleted, new ones not inserted"
 STRAIGHT = "copied straight into the table, not committed"
 BY_CODE = ("kline_daily", "minute_1m", "tick_trade")
 STATE_TABLE = "_dlt_pipeline_state"
-IN_THE_REQUEST = 0.002  # seconds after its first byte
 
 
 @dataclass(frozen=True)
@@ -29,9 +27,7 @@ class Point:
     """Before or after calls of functions, each named as `package.module:attribute.attribute`.
 
     `applies`: whether a call with these arguments counts.
-    `within`: only the first call in each call of this function counts.
     `prepare`: called with the arguments right before the kill.
-    `delay`: seconds between the call and the kill, while the call goes on.
     `nth`: the call at which the tests kill, where it is not drawn.
     """
 
@@ -40,9 +36,7 @@ class Point:
     stage: str = ""
     nth: int = 1
     applies: Callable[..., bool] = lambda *_: True
-    within: str = ""
     prepare: Callable[..., object] = lambda *_: None
-    delay: float = 0.0
 
 
 def before(*functions: str, stage: str = "", **options: Any) -> Point:
@@ -122,10 +116,10 @@ BUILD = {
     "the build is on record": after("orchestration.run.build_record:BuildRecord.begin"),
     "a command of dbt is about to begin": before("orchestration.run.build:invoke"),
     "dbt is done, the build not recorded": after("orchestration.run.build:invoke"),
-    "findings are about to be judged": before("orchestration.run.findings:judge"),
+    "a statement is about to be sent": before(
+        "dbt.adapters.sql.connections:SQLConnectionManager.add_query"
+    ),
 }
-BUILD = {name: replace(point, stage=BUILDING) for name, point in BUILD.items()}
-
 
 AROUND_PACKAGE = ("before the package", "before its rows", "after its rows", "after the package")
 
@@ -163,35 +157,22 @@ for _table in {table for tables in IB_TABLES.values() for table in tables}:
 
     IB[f"{_table}, answered"] = after(f"{TASK}._count", applies=_answers)
     IB |= package_points(_table)
-IB["batch, answered"] = after("loaders.ib.capture.rounds:Capturer._request_batch")
-
-
-def _is_insert(_: Any, query: str, *__: Any) -> bool:
-    return query.startswith("INSERT")
-
-
 POSTGRES_STORE = "loaders.ticks.postgres:PostgresStore"
 QUESTDB_STORE = "loaders.ticks.questdb.store:QuestdbStore"
-WRITING = f"{QUESTDB_STORE}.write_days"
+
+
+def in_stores(name: str) -> tuple[str, str]:
+    """A method of both stores."""
+    return f"{POSTGRES_STORE}.{name}", f"{QUESTDB_STORE}.{name}"
+
+
 # for each day of a load of ticks; what else is written, and reads of the store, do not count
 TQ_DAY = {
     "answered": before("loaders.tq.datasets.ticks:check_day"),
-    "written": after(f"{POSTGRES_STORE}.write_days", WRITING),
-    "indexed": after(f"{POSTGRES_STORE}.put_index", f"{QUESTDB_STORE}.put_index"),
+    "written": after(*in_stores("write_days")),
+    "indexed": after(*in_stores("put_index")),
 }
-TQ_SERVER = {
-    "before the rows": before("loaders.ticks.questdb.staging:StageWriter.send", within=WRITING),
-    "in the request": before(
-        "quotemill.ticks.questdb_http:QuestdbHttp.rows",
-        applies=_is_insert,
-        within=WRITING,
-        delay=IN_THE_REQUEST,
-    ),
-    "before they are applied": before(
-        "quotemill.ticks.questdb_http:QuestdbHttp.wait_applied", within=WRITING
-    ),
-    "before the reading": before(f"{QUESTDB_STORE}._measure_days", within=WRITING),
-}
+TQ_SERVER = {"sent, not applied": after("loaders.ticks.questdb.staging:StageWriter.send")}
 TQ_MAPPING = {
     "main contracts asked for": before("loaders.tq.datasets.main_events:_load_events"),
     "main contracts answered": after("loaders.tq.datasets.main_events:_load_events"),
@@ -206,7 +187,20 @@ TQ = (
     | package_points("main_event")
 )
 
-# `stage` is the command
+# `stage` is the command, here and below
+TICK_FILES = "loaders.tq.tick_archive.files"
+TICK_ARCHIVE = {
+    "a file is begun": before(f"{TICK_FILES}:_write", stage="archive", nth=2),
+    "it is read back": before(f"{TICK_FILES}:_require_equal", stage="archive", nth=2),
+    "it gets its name": before("pathlib:Path.replace", stage="archive", nth=2),
+    "its days are indexed": before(*in_stores("put_index"), stage="archive", nth=2),
+    "ticks are removed": before(*in_stores("remove_ticks"), stage="archive"),
+    "ticks are gone": after(*in_stores("remove_ticks"), stage="archive"),
+    "days come back": before(*in_stores("write_days"), stage="restore", nth=2),
+    "they are not indexed": before(*in_stores("put_index"), stage="restore", nth=2),
+    "some are indexed": after(*in_stores("put_index"), stage="restore", nth=2),
+}
+
 ARCHIVE_MODULES = "orchestration.archive"
 WRITE, CLOSE = (f"{ARCHIVE_MODULES}.folder:FileWriter.{name}" for name in ("write", "close"))
 RENAME_ALL = f"{ARCHIVE_MODULES}.folder:Folder.finish"
@@ -277,9 +271,10 @@ EXPORT = {
 
 GROUPS = {
     "tdx": TDX,
-    "run": TDX | BUILD,
+    "build": BUILD,
     "ib": IB,
     "tq": TQ,
+    "tick archive": TICK_ARCHIVE,
     "archive": ARCHIVE,
     "backup": BACKUP,
     "export": EXPORT,

@@ -1,7 +1,7 @@
 """A service, a warehouse and the commands between them, as a user has them: separate processes."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import psycopg
 
 from loaders.sandbox.tdx.service import TdxSandbox
 from loaders.trading_time import SHANGHAI
+from tests.bench import warehouse_url
 from tests.e2e.commands import Place
 from tests.forks import Command
 from tests.homes import clean_environ
@@ -143,12 +144,34 @@ def drive(
     *command: str,
     env: Mapping[str, str],
     cwd: Path = ROOT,
-    own_group: bool = False,
 ) -> Finished:
     """Run a command that kills itself, or others, at the nth call of a point; see the driver."""
     driven = ("driver", group, point, str(nth), *command)
     environ = clean_environ() | dict(env)
-    return ended(Command(driven, env=environ, cwd=cwd, own_group=own_group))
+    return ended(Command(driven, env=environ, cwd=cwd))
+
+
+def drive_load(
+    made: Any, source: str, point: str, nth: int, *words: str, own: Mapping[str, Any], **env: str
+) -> Finished:
+    """The load of a source's bench, with these settings of its own, in a process as in `drive`."""
+    place = {
+        "QUOTEMILL_WAREHOUSE_URL": warehouse_url(made.settings),
+        "QUOTEMILL_HOME": str(made.settings.home),
+        "DBT_PROFILES_DIR": str(made.settings.home),
+    }
+    given = _variables(f"QUOTEMILL_{source.upper()}", made.sandbox.settings() | own)
+    env = dict(given) | place | env
+    return drive(source, point, nth, "loaders", "run", source, *words, env=env)
+
+
+def _variables(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    """The variables of the environment that give a setting, or a section of them."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _variables(f"{name}__{key.upper()}", inner)
+    else:
+        yield name, ",".join(value) if isinstance(value, list) else str(value)
 
 
 def facts(dsn: str, *, times: bool = True) -> dict[str, list[tuple[Any, ...]]]:

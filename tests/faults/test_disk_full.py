@@ -1,7 +1,6 @@
 """No room for fetched rows: the message says so, and nothing is lost."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,15 +37,3 @@ def test_a_full_staging_folder_is_named_and_the_next_load_is_complete(
     filler.unlink()
     assert scene.run().code == 0
     assert_same(scene.facts(), undisturbed)
-
-
-def test_a_file_size_limit_has_the_message_of_a_full_disk(
-    open_scene: OpenScene, tmp_path: Path
-) -> None:
-    scene = open_scene()
-    scene.env["FAULTS_FILE_SIZE"] = "8192"
-    limited = scene.driven(tmp_path / "report", "none", 0)
-
-    assert limited.code == 1, limited.said
-    assert "no room left for fetched rows" in limited.said
-    assert scene.run().code == 0

@@ -31,6 +31,7 @@ ALL = frozenset({"all"})
 TABLES = {
     "codes": tables.SECURITY,
     "trading_calendar": tables.TRADING_DAY,
+    "kline_daily": tables.KLINE_DAILY,
     "stock_info": tables.STOCK_INFO,
     "minute_1m": tables.KLINE_MINUTE,
     "index_kline": tables.INDEX_KLINE,
@@ -43,6 +44,7 @@ TABLES = {
 }
 # they come first in every load; before the others the day bars of the new day have landed too
 STAND_ALONE = ("codes", "trading_calendar")
+FIRST = (*STAND_ALONE, "kline_daily")
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,10 @@ CASES = (
     ),
     Case("trading_calendar", ("html:workday/range",), frozenset({"SSE"}), "HTTP 502"),
     Case("trading_calendar", ("cut:workday/range:first=1",)),
+    # a code that trades has bars
+    Case("kline_daily", (f"empty:kline-all:code={STOCK}",), frozenset({STOCK}), "success without"),
+    Case("kline_daily", (f"error:*:code={STOCK}",), frozenset({STOCK}), "上游错误"),
+    Case("kline_daily", ("outage:kline-all:after=1",), None, "TDX service outage"),
     # three sources in one answer, each left out without a word; the third party's can break it
     Case("stock_info", ("ths-down:stock-info",), said="without kline_day", late=True),
     Case("stock_info", ("quote-mismatch:stock-info",), said="without quote", late=True),
@@ -286,7 +292,7 @@ def test_a_fault_costs_what_it_names_and_nothing_after_the_next_load(
     stages: Stages, undisturbed: dict[str, Rows], tmp_path: Path, case: Case
 ) -> None:
     expected = undisturbed[case.dataset]
-    start = stages.before if case.dataset in STAND_ALONE else stages.today
+    start = stages.before if case.dataset in FIRST else stages.today
     with stages.opened(stages.copy(start), tmp_path, faults=case.faults) as loads:
         before = stored(loads, case.dataset)
         loads.execute("truncate ops.ingestion_logs")

@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.bench import warehouse_url
 from tests.faults.points import AROUND_PACKAGE, IB_TABLES
-from tests.faults.scene import Finished, drive
+from tests.faults.scene import drive_load
 from tests.integration.ib.bench import QUICK, Bench, bench
 
 DICE = random.Random(20261119)
@@ -88,7 +87,8 @@ def test_what_a_kill_left_undone_the_same_load_does(
         said = events(whole)
         assert (said != set()) == bool(faults)
     with bench(filled_database(kind, fill), tmp_path / "killed", **like_it) as killed:
-        ended = die_at(killed, kill)
+        point, task = f"{kill.table}, {kill.where}", ("--task", kill.task)
+        ended = drive_load(killed, "ib", point, 1, *task, own=QUICK)
         assert ended.code == -signal.SIGKILL, ended.said
         again = killed.load(kill.task, **_options(kill.task))
         assert again.exit_code == 0, again
@@ -116,47 +116,3 @@ def events(made: Bench) -> set[tuple[Any, ...]]:
 
 def _options(task: str) -> dict[str, str]:
     return {"slot": "now"} if task == "snapshot" else {}
-
-
-# 44 contracts in four batches; the batch that is killed has answered, and not landed
-@pytest.mark.parametrize(
-    "batch", [3, *(pytest.param(number, marks=pytest.mark.soak) for number in (1, 2, 4))]
-)
-def test_a_kill_in_a_batch_of_a_slot_costs_that_batch_alone(
-    batch: int, filled_database: Callable[..., str], tmp_path: Path
-) -> None:
-    def fill(dsn: str) -> None:
-        with bench(dsn, tmp_path / "before") as first:
-            assert first.load("discover").exit_code == 0
-
-    rows = (
-        "select count(*)::int, count(*) filter (where not snapshot_error)::int "
-        "from raw_ib.chain_snapshot"
-    )
-    dsn, clock = filled_database("ib_contracts", fill), CLOCKS["snapshot"]
-    with bench(dsn, tmp_path / "killed", clock=clock) as killed:
-        kill = Kill("snapshot", "batch", "answered")
-        ended = die_at(killed, kill, nth=batch, FAULTS_LAND_AFTER="0")
-        assert ended.code == -signal.SIGKILL, ended.said
-        planned = 44 if batch > 1 else 0
-        assert killed.rows(rows) == [(planned, 14 * (batch - 1))]
-        again = killed.load("snapshot", slot="now")
-        assert (again.exit_code, killed.rows(rows)) == (0, [(44, 44)])
-
-
-def die_at(killed: Bench, kill: Kill, nth: int = 1, **environ: str) -> Finished:
-    """The load in a child process."""
-    given: dict[str, Any] = killed.sandbox.settings() | QUICK
-    rates = given.pop("rate_limits")
-    own = {f"QUOTEMILL_IB__{name.upper()}": str(value) for name, value in given.items()}
-    for name, rate in rates.items():
-        variable = f"QUOTEMILL_IB__RATE_LIMITS__{name.upper()}__PER_MINUTE"
-        own[variable] = str(rate["per_minute"])
-    place = {
-        "QUOTEMILL_WAREHOUSE_URL": warehouse_url(killed.settings),
-        "QUOTEMILL_HOME": str(killed.settings.home),
-        "DBT_PROFILES_DIR": str(killed.settings.home),
-    }
-    command = ("loaders", "run", "ib", "--task", kill.task)
-    point = f"{kill.table}, {kill.where}"
-    return drive("ib", point, nth, *command, env=own | place | environ)

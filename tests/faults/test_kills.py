@@ -1,10 +1,13 @@
 """A load killed at any point leaves nothing that the next load does not complete."""
 
+import json
 import random
 import secrets
-from collections import Counter
+import signal
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,8 +26,8 @@ from tests.faults.kills import (
     scenario,
     seed,
 )
-from tests.faults.points import DELETED, LANDING, STAGES, STRAIGHT, TDX
-from tests.faults.scene import Scene, assert_same
+from tests.faults.points import BUILD, DELETED, LANDING, STAGES, STRAIGHT, TDX
+from tests.faults.scene import Finished, Scene, assert_same, drive
 
 
 @pytest.fixture(scope="module")
@@ -107,22 +110,53 @@ def test_kills_of_an_import_cost_nothing_but_time(folder_import: Scenario, tmp_p
         print(what)
 
 
+@pytest.mark.long
+def test_kills_of_a_build_cost_nothing_but_time(
+    open_scene: Callable[..., Scene],
+    new_database: Callable[..., str],
+    days: list[date],
+    tmp_path: Path,
+) -> None:
+    """The build of a new day: one ends between its commands, others in the midst of statements."""
+    landed = open_scene(clock=days[-2], DBT_EXCLUDE_RESOURCE_TYPES="unit_test test")
+    for command in (landed.run, partial(landed.inside, "quotemill", "build")):
+        assert (done := command()).code == 0, done.said
+    landed.sandbox.set_clock(days[-1], restart=True)
+    assert landed.run().code == 0
+    rng, report = dice(31), tmp_path / "report"
+    # one home and one name, for which the project is parsed once
+    scene = replace(landed, dsn=None)
+
+    def build(point: str, nth: int) -> Finished:
+        scene.dsn = new_database("killed", template=landed.dsn)
+        env = scene.environ() | {"FAULTS_REPORT": str(report)}
+        return drive("build", point, nth, "quotemill", "build", env=env, cwd=scene.home)
+
+    assert (whole := build("none", 0)).code == 0, whole.said
+    expected, counts = market_tables(scene.dsn or ""), json.loads(report.read_text())["counts"]
+    *between, statement = BUILD
+    for point in (rng.choice(between), statement, statement):
+        nth = rng.randint(1, counts[point])
+        killed = build(point, nth)
+        assert killed.code == -signal.SIGKILL, f"{point}, {nth}: {killed.said}"
+        again = scene.inside("quotemill", "build")
+        assert again.code == 0, f"{point}, {nth}: {again.said}"
+        assert_same(market_tables(scene.dsn or ""), expected)
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("name", ["first_load", "second_day", "folder_import"])
 def test_kills_all_over_a_load_cost_nothing_but_time(
     name: str,
     request: pytest.FixtureRequest,
     tmp_path: Path,
-    record_property: Callable[[str, object], None],
 ) -> None:
     disturbed: Scenario = request.getfixturevalue(name)
-    rng = dice(number := secrets.randbelow(1_000_000))
-    kills: Counter[str] = Counter()
+    rng = dice(secrets.randbelow(1_000_000))
     scenes = []
     for point in [name for name in TDX if disturbed.counts.get(name)]:
         what, scene = kill(disturbed, point, rng, tmp_path / "report")
         print(what)
-        kills[TDX[point].stage] += 1
         scenes.append(scene)
     tables = []
     for scene in (disturbed.undisturbed, rng.choice(scenes)):
@@ -130,9 +164,3 @@ def test_kills_all_over_a_load_cost_nothing_but_time(
         assert built.code == 0, built.said
         tables.append(market_tables(scene.dsn or ""))
     assert_same(tables[1], tables[0])
-    record_property(
-        "figures",
-        f"{disturbed.name}: {kills.total()} kills ({SEED_VARIABLE}={seed(number)}); every table, "
-        f"cursor and job record as undisturbed, {len(tables[0])} market tables after a build too"
-        "\n    " + ", ".join(f"{stage} {count}" for stage, count in kills.items()),
-    )

@@ -19,11 +19,9 @@ from loaders.ticks.store import IndexRow
 from loaders.ticks.tables import MAIN_TICKS
 from loaders.tq.tick_days.verify import verify
 from loaders.warehouse.postgres import open_warehouse
-from quotemill.errors import UpstreamError
 from quotemill.ticks.questdb_http import QuestdbHttp
-from tests.bench import warehouse_url
 from tests.faults.points import AROUND_PACKAGE, TQ_DAY, TQ_MAPPING, TQ_SERVER
-from tests.faults.scene import Finished, drive
+from tests.faults.scene import Finished, drive_load
 from tests.integration.ticks.conftest import empty_questdb, questdb_folder  # noqa: F401
 from tests.integration.ticks.servers import SMALL, address_of, start
 from tests.integration.tq.bench import Bench, bench, build_schedule, count_days, kept_answers
@@ -36,13 +34,8 @@ DICE = random.Random(20251014)
 
 
 LANDINGS = [f"symbol_day, {where}" for where in AROUND_PACKAGE]
-# what is killed: the clients' processes, the load, QuestDB's server, the server and the load
-VICTIMS = {
-    "client": "clients",
-    "load": "self",
-    "server": "questdb:{folder}",
-    "both": "questdb:{folder},self",
-}
+# what is killed: the clients' processes, the load, QuestDB's server and the load
+VICTIMS = {"client": "clients", "load": "self", "both": "questdb:{folder},self"}
 
 
 class Kill(NamedTuple):
@@ -70,15 +63,13 @@ def draw_days(*of: tuple[str, str], days: int) -> list[Kill]:
 KILLS = [
     *draw_days(("client", "answered"), *(("load", point) for point in TQ_DAY), days=4),
     *(Kill("questdb", "load", point) for point in LANDINGS),
-    *draw_days(*((of, point) for of in ("server", "both") for point in TQ_SERVER), days=2),
+    *draw_days(*(("both", point) for point in TQ_SERVER), days=2),
 ]
 FEW = [
     Kill("postgres", "client", day=3),
     Kill("postgres", "load", LANDINGS[1]),
-    Kill("questdb", "both", "before they are applied", 4),
+    Kill("questdb", "both", "sent, not applied", 4),
 ]
-# exit codes of a load that outlives what is killed
-ENDS = {"client": 0, "server": UpstreamError.exit_code}
 
 
 @pytest.mark.parametrize(
@@ -90,7 +81,6 @@ def test_what_a_kill_left_undone_the_next_load_does(
     made: Bench,
     tmp_path: Path,
     request: pytest.FixtureRequest,
-    record_property: Callable[[str, object], None],
 ) -> None:
     """`made` is what an undisturbed load leaves."""
     environ, folder = {}, None
@@ -99,8 +89,8 @@ def test_what_a_kill_left_undone_the_next_load_does(
         folder = request.getfixturevalue("questdb_folder")
     with bench(world(), schedule_dsn, tmp_path / "killed", environ=environ) as killed:
         ended = die_at(killed, kill, environ, folder)
-        assert ended.code == ENDS.get(kill.victim, -signal.SIGKILL), ended.said
-        if kill.victim in ("server", "both"):
+        assert ended.code == (0 if kill.victim == "client" else -signal.SIGKILL), ended.said
+        if kill.victim == "both":
             assert folder is not None
             assert server.find_running(folder) is None
             port = int(environ["QUOTEMILL_QUESTDB_URL"].rpartition(":")[2])
@@ -108,7 +98,7 @@ def test_what_a_kill_left_undone_the_next_load_does(
             start(folder, same)
         landed = len(killed.rows(INDEX))
         assert (landed == DAYS) is (kill.victim == "client" or kill.point in LANDINGS[2:])
-        indexed, fetched = len(index_of(killed)), fetched_days(killed)
+        fetched = fetched_days(killed)
         asked_days(killed)
         result = killed.load("ticks")
         assert result.status == "succeeded", result
@@ -118,14 +108,13 @@ def test_what_a_kill_left_undone_the_next_load_does(
         verification = verify(killed.settings, open_warehouse(killed.settings), Silent())
         assert (verification.days, verification.differences) == (DAYS, ())
         assert killed.load("ticks").total("rows_new") == asked_days(killed) == 0
-    record_property("figures", f"{kill}: {indexed} of {DAYS} days stood, {landed} on record")
 
 
 VARIETIES = ("SHFE.cu", "SHFE.au", "DCE.m")
 STRIKES = [
     Kill("questdb", "load", "answered", 5),
     Kill("questdb", "load", "written", 2),
-    Kill("questdb", "both", "before they are applied", 2),
+    Kill("questdb", "both", "sent, not applied", 2),
     Kill("questdb", "load", "indexed", 2),
 ]
 
@@ -211,20 +200,11 @@ def die_at(
     mode: str = "ticks",
 ) -> Finished:
     """The load in a child process; it does not wait for a server that went away."""
-    given = killed.sandbox.settings() | {"pace": 0, "backoff": 0, "concurrency": 1}
-    given["varieties"] = ",".join(given["varieties"])
-    own = {f"QUOTEMILL_TQ__{name.upper()}": str(value) for name, value in given.items()}
-    place = {
-        "QUOTEMILL_WAREHOUSE_URL": warehouse_url(killed.settings),
-        "QUOTEMILL_HOME": str(killed.settings.home),
-        "QUOTEMILL_QUESTDB__WAIT": "0.2",
-        "DBT_PROFILES_DIR": str(killed.settings.home),
-    }
-    own |= place | environ | {"FAULTS_VICTIM": VICTIMS[kill.victim].format(folder=folder)}
-    as_of = ("--as-of", killed.sandbox.clock.isoformat())
-    return drive(
-        "tq", kill.point, kill.day, "loaders", "run", "tq", "--mode", mode, *as_of, env=own
-    )
+    own = {"pace": 0, "backoff": 0, "concurrency": 1}
+    env = environ | {"QUOTEMILL_QUESTDB__WAIT": "0.2"}
+    env["FAULTS_VICTIM"] = VICTIMS[kill.victim].format(folder=folder)
+    words = ("--mode", mode, "--as-of", killed.sandbox.clock.isoformat())
+    return drive_load(killed, "tq", kill.point, kill.day, *words, own=own, **env)
 
 
 def index_of(of: Bench) -> list[IndexRow]:

@@ -1,76 +1,90 @@
-"""A compaction that is cut short: no row is found twice, and the next run finishes it."""
+"""Archive, compaction, retention and restore killed at any step: the next run finishes them."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
+import psycopg
 import pytest
 
-from loaders.files import whole_file
 from loaders.files.whole_file import unfinished
 from loaders.settings import Settings
 from orchestration.archive import folder as folders
 from orchestration.archive import ledger, swap
 from orchestration.archive.folder import Folder
 from orchestration.archive.ledger import New
+from orchestration.archive.store import archive_lock
+from quotemill.errors import LockHeldError
 from quotemill.warehouse.postgres import Warehouse
-from tests.integration.dbt.option_days import PARTS, archived, files, rows
+from tests.faults.driver import was_killed
+from tests.faults.points import ARCHIVE, RENAME, after
+from tests.faults.scene import wait_until
+from tests.integration.dbt.option_days import (
+    LANDED,
+    TUESDAY,
+    VIEWS,
+    archived,
+    restored,
+    retained,
+    rows,
+    tables,
+)
+
+WORK = {
+    "archive": archived,
+    "compact": partial(archived, compact=True),
+    "retention": retained,
+    "restore": partial(restored, until=TUESDAY.day),
+}
 
 
-class Killed(BaseException):
-    """Nothing of ours catches it."""
+def is_free(warehouse: Warehouse) -> bool:
+    """Whether the server has ended the session of what was killed."""
+    try:
+        with archive_lock(warehouse):
+            return True
+    except LockHeldError:
+        return False
 
 
-Patch = pytest.MonkeyPatch
-pytestmark = pytest.mark.usefixtures("days")
-STEPS = ("planned", "removed", "renamed", "recorded")
-
-
-@pytest.mark.parametrize("step", STEPS)
-def test_cut_short_at_any_step_no_row_is_there_twice(
-    step: str, warehouse: Warehouse, settings: Settings, folder: Path, monkeypatch: Patch
+@pytest.mark.parametrize("point", ARCHIVE)
+def test_what_a_kill_left_undone_the_same_work_does(
+    point: str, days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
 ) -> None:
-    archived(settings, warehouse)
-    before = rows(folder)
-    views = {"views": ("chain_intraday",), "compact": True}
+    stage, landed = ARCHIVE[point].stage, tables(days, LANDED)
+    for name in list(WORK)[: list(WORK).index(stage)]:
+        assert WORK[name](settings, warehouse).exit_code == 0
+    assert was_killed(lambda: WORK[stage](settings, warehouse), ARCHIVE[point])
+    wait_until("the lock is free", lambda: is_free(warehouse))
+    left = rows(folder)
+    slots = "select count(*) from raw_ib.chain_snapshot where trade_date = %s"
+    [(count,)] = days.execute(slots.encode(), (TUESDAY.day,))
+    assert count == (0 if stage == "restore" else 112)
 
-    def struck(owner: Any, name: str, *, after: bool = False, nth: int = 1) -> None:
-        work, count = getattr(owner, name), [0]
-
-        def strike(*args: Any, **rest: Any) -> Any:
-            count[0] += 1
-            if count[0] == nth and not after:
-                raise Killed
-            result = work(*args, **rest)
-            if count[0] == nth:
-                raise Killed
-            return result
-
-        monkeypatch.setattr(owner, name, strike)
-
-    if step == "planned":
-        struck(swap, "_carry_out")
-    elif step == "removed":
-        struck(whole_file, "remove", after=True, nth=2)
-    elif step == "renamed":
-        struck(whole_file, "rename", after=True)
+    assert WORK[stage](settings, warehouse).exit_code == 0
+    whole = rows(folder)
+    assert whole.keys() == set(VIEWS)
+    # none was there twice, and all of them but within a swap
+    assert all(len(held) == len(set(held)) for held in left.values())
+    assert all(set(held) <= set(whole[view]) for view, held in left.items())
+    if stage in ("retention", "restore"):
+        assert left == whole
+    assert list(folder.rglob("*.new")) == []
+    assert days.execute("select count(*) from ops.archive_swaps").fetchone() == (0,)
+    if stage == "retention":
+        assert days.execute(slots.encode(), (TUESDAY.day,)).fetchone() == (0,)
     else:
-        struck(swap.ledger, "delete_files")
-    with pytest.raises(Killed):
-        archived(settings, warehouse, **views)
-    monkeypatch.undo()
-    left = rows(folder)["chain_intraday"]
-    assert len(left) == len(set(left))
-    assert set(left) <= set(before["chain_intraday"])
-    result = archived(settings, warehouse, **views)
-    assert (result.exit_code, result.finished) == (0, 1)
-    assert rows(folder) == before
-    assert [name for name in files(folder) if "chain_intraday" in name] == [PARTS[1]]
-    assert archived(settings, warehouse, check=True).damaged == []
+        assert tables(days, LANDED) == landed
+    checked = archived(settings, warehouse, check=True)
+    assert (checked.exit_code, checked.damaged, checked.files) == (0, [], 0)
 
 
 def test_rows_that_go_from_one_large_file_to_another_are_never_in_both(
-    warehouse: Warehouse, settings: Settings, folder: Path, monkeypatch: Patch
+    warehouse: Warehouse,
+    settings: Settings,
+    folder: Path,
+    days: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # a file for each partition
     monkeypatch.setattr(folders, "_WAITING", 1)
@@ -91,16 +105,8 @@ def test_rows_that_go_from_one_large_file_to_another_are_never_in_both(
         unfinished(folder / name).write_bytes((folder / old).read_bytes())
         contents = {p.place: p.content for p in held if p.path == old}
         new.append(New(replace(by_path[old], path=name), contents))
-    finish = whole_file.rename
-
-    def struck(path: Path) -> None:
-        finish(path)
-        raise Killed
-
-    monkeypatch.setattr(whole_file, "rename", struck)
-    with pytest.raises(Killed):
-        swap.replace_files(warehouse, Folder(folder, "test"), "options", [first, other], new)
-    monkeypatch.undo()
+    exchange = partial(swap.replace_files, warehouse, Folder(folder, "test"), "options")
+    assert was_killed(lambda: exchange([first, other], new), after(RENAME))
     left = rows(folder)["chain_intraday"]
     assert len(left) == len(set(left)) < len(before)
     done = archived(settings, warehouse, check=True)

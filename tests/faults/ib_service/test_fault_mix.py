@@ -73,21 +73,9 @@ def holds(sandbox: IbSandbox, mine: Gateway, contracts: list[OptionContract], se
 def test_no_contract_gets_lost_in_some_mixes_of_faults(
     tidy: IbSandbox, opened: Callable[..., Gateway]
 ) -> None:
-    _hold_all(tidy, opened, range(1, 4))
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("seeds", [range(first, first + 10) for first in range(100, 200, 10)])
-def test_no_contract_gets_lost_in_a_hundred_mixes_of_faults(
-    tidy: IbSandbox, opened: Callable[..., Gateway], seeds: range
-) -> None:
-    _hold_all(tidy, opened, seeds)
-
-
-def _hold_all(sandbox: IbSandbox, opened: Callable[..., Gateway], seeds: range) -> None:
     def sleep(_: float) -> None:
-        assert sandbox.wait_until_listening()
+        assert tidy.wait_until_listening()
 
-    contracts = [*some_contracts(sandbox, 8), *some_contracts(sandbox, 4, "MSFT")]
-    for seed in seeds:
-        holds(sandbox, opened(sleep=sleep), contracts, seed)
+    contracts = [*some_contracts(tidy, 8), *some_contracts(tidy, 4, "MSFT")]
+    for seed in range(1, 4):
+        holds(tidy, opened(sleep=sleep), contracts, seed)

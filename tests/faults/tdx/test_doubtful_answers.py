@@ -25,20 +25,6 @@ def test_a_narrower_answer_never_overwrites_wider_history(loaded_bench: Bench) -
     assert loaded_bench.klines() == before
 
 
-def test_an_empty_success_for_a_live_code_fails_until_a_retry(market_bench: Bench) -> None:
-    code = "sh600000"
-    market_bench.sandbox.faults.add(f"empty:kline-all:code={code}:first=4")
-
-    result = market_bench.load(datasets=BARS)
-
-    assert result.exit_code == 6
-    assert list(result.tasks[2].failures) == [code]
-    again = market_bench.load(retry=True)
-    assert again.exit_code == 0
-    assert [t.keys for t in again.tasks if t.dataset == "kline_daily"] == [(code,)]
-    assert code in {row[0] for row in market_bench.klines()}
-
-
 def test_a_code_that_vanishes_is_marked_and_its_bars_are_kept(open_bench: OpenBench) -> None:
     # of fewer codes one would be too large a share to be believed
     with open_bench(SyntheticMarket(codes=30, days=40, seed=3)) as bench:
@@ -52,40 +38,6 @@ def test_a_code_that_vanishes_is_marked_and_its_bars_are_kept(open_bench: OpenBe
         unlisted = bench.rows("select code from raw_tdx.security where not is_listed")
         assert unlisted == [("sz000001",)]
         assert bench.klines() == before
-
-
-def test_a_code_list_that_shrank_too_far_is_refused(loaded_bench: Bench) -> None:
-    loaded_bench.sandbox.faults.add("codes-vanish:codes:code=sz000001")
-
-    result = loaded_bench.load()
-
-    assert any("codes known before: refused" in warning for warning in result.warnings)
-    assert loaded_bench.rows("select bool_and(is_listed) from raw_tdx.security") == [(True,)]
-
-
-def test_a_code_list_without_an_exchange_is_refused_and_the_rest_loads(loaded_bench: Bench) -> None:
-    before = loaded_bench.rows("select * from raw_tdx.security order by code")
-    loaded_bench.sandbox.faults.add("codes-missing:codes:exchange=bj")
-
-    result = loaded_bench.load()
-
-    assert result.exit_code == 6
-    assert any("no code of bj" in warning for warning in result.warnings)
-    assert loaded_bench.rows("select * from raw_tdx.security order by code") == before
-
-
-@pytest.mark.parametrize("fault", ["calendar-empty", "calendar-short:keep=5"])
-def test_a_calendar_that_lost_days_is_a_failure_and_the_stored_one_stays(
-    loaded_bench: Bench, fault: str
-) -> None:
-    before = loaded_bench.rows("select * from raw_tdx.trading_day order by 1, 2")
-    loaded_bench.sandbox.faults.add(fault)
-
-    result = loaded_bench.load()
-
-    assert result.exit_code == 6
-    assert any("calendar" in warning for warning in result.warnings)
-    assert loaded_bench.rows("select * from raw_tdx.trading_day order by 1, 2") == before
 
 
 def test_an_old_hole_in_the_calendar_is_a_finding_and_newer_days_count(

@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-import pytest
-
 from loaders.sandbox.world.market import SyntheticMarket
 from tests.integration.tdx_load.bench import Bench, days_until
 from tests.integration.tdx_load.test_minutes import (
@@ -75,20 +73,6 @@ def test_prices_of_minutes_that_the_day_bar_contradicts_are_refused(
         assert bench.rows(MINUTES) == []
 
 
-def test_a_narrower_answer_changes_nothing_that_is_stored(market_bench: Bench) -> None:
-    load(market_bench)
-    expected = market_bench.rows(MINUTES)
-    set_faults(
-        market_bench, ["short:kline-history:keep=100", "short:kline-all:keep=100", "empty:minute"]
-    )
-
-    result = load(market_bench, mode="init")
-
-    assert result.exit_code == 6
-    assert "days lack minutes" in minutes_task(result).failures[STOCK]
-    assert market_bench.rows(MINUTES) == expected
-
-
 # what only a whole load tells; of the others the client's answers are held in test_fault_matrix.py
 FEW = [
     "duplicate:kline-history:page=300",
@@ -96,27 +80,15 @@ FEW = [
     "unfinished:kline-history:first=1",
     "empty:kline-history:first=1",
 ]
-FAULTS = [
-    *FEW,
-    "descending:kline-history",
-    "noon-label:kline-history",
-    "high-below-low:kline-history:row=-100",
-    "timeout:kline-history:first=2",
-    "cut:kline-history:first=1",
-    "error:kline-history:message=x",
-]
 
 
-@pytest.mark.parametrize(
-    "faults", [pytest.param(FEW, id="few"), pytest.param(FAULTS, marks=pytest.mark.soak, id="all")]
-)
 def test_whatever_goes_wrong_once_the_same_minutes_are_stored_in_the_end(
-    open_bench: OpenBench, small_market: SyntheticMarket, faults: list[str]
+    open_bench: OpenBench, small_market: SyntheticMarket
 ) -> None:
     with open_bench(small_market, minute_days=2) as bench:
         load(bench)
         expected = without_labels(bench.rows(MINUTES))
-        for fault in faults:
+        for fault in FEW:
             bench.execute("truncate raw_tdx.kline_minute")
             set_faults(bench, [fault])
             result = load(bench, datasets=("minute_1m",))

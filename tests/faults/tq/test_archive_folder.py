@@ -16,6 +16,7 @@ from loaders.tq.tick_days.schedule import key_text
 from loaders.warehouse.postgres import open_warehouse
 from quotemill.errors import DataQualityError, QuotemillError, SettingsError
 from quotemill.ticks.questdb_http import StoreError
+from tests.faults.points import Point, after, in_stores
 from tests.faults.tq.tick_archive import (
     DAMAGES,
     archive,
@@ -128,8 +129,7 @@ def test_a_disk_that_goes_away_during_an_archiving_takes_no_tick(
 def test_ticks_beside_a_damaged_file_stay_until_it_is_replaced(stored: Bench, damage: str) -> None:
     stored.load("ticks")
     before = read_ticks(stored)
-    step = ("store", "put_index")
-    assert killed(stored, lambda: archive(stored), step, after=True, nth=3)
+    assert killed(stored, lambda: archive(stored), after(*in_stores("put_index"), nth=3))
     damage_file(file_of(stored, TRADED[1]), damage, file_of(stored, TRADED[0]))
     done = archive(stored)
     assert (done.days, done.damaged, visible_days(stored)) == (DAYS - 2, {}, set())
@@ -145,7 +145,7 @@ def test_a_restored_day_whose_index_lags_is_not_removed_beside_a_damaged_file(
     before = read_ticks(stored)
     archive(stored)
     # the days come back, and their index rows do not
-    assert killed(stored, lambda: restore(stored), ("store", "put_index"), after=False, nth=1)
+    assert killed(stored, lambda: restore(stored), Point(in_stores("put_index")))
     file_of(stored, TRADED[0]).write_bytes(b"PAR1 of something else PAR1")
     archive(stored)
     is_whole(stored, archived=DAYS)

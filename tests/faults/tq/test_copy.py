@@ -1,8 +1,6 @@
 """`quotemill questdb copy` moves ticks between the warehouse and QuestDB without a download."""
 
 import json
-import os
-import signal
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -14,7 +12,6 @@ from pydantic import SecretStr
 
 from loaders.engine.progress import Silent
 from loaders.ticks.open_store import open_store
-from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.store import NoDataRow, TickStore
 from loaders.tq.tick_days import copy as copying
 from loaders.tq.tick_days.copy import TickCopy, copy_ticks
@@ -24,6 +21,8 @@ from loaders.warehouse.postgres import open_warehouse
 from orchestration.cli import questdb as commands
 from quotemill.errors import DataQualityError, LockHeldError, SettingsError, UsageError
 from quotemill.ticks.questdb_http import QuestdbHttp
+from tests.faults.driver import was_killed
+from tests.faults.points import Point, in_stores
 from tests.faults.tq.test_verify import DAY_INDEX, SCHEDULE, TICKS, change_a_price
 from tests.integration.ticks.servers import address_of
 from tests.integration.tq.bench import Bench
@@ -97,26 +96,8 @@ def test_ticks_move_to_questdb_and_back_without_a_download(made: Bench, moved: B
 
 
 def test_a_killed_copy_is_continued(made: Bench, moved: Bench) -> None:
-    def die_at_the_fourth() -> None:
-        calls = iter(range(4))
-        write = QuestdbStore.write_days
-
-        def strike(self: QuestdbStore, days: object) -> object:
-            if next(calls) == 3:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return write(self, days)  # type: ignore[arg-type]
-
-        QuestdbStore.write_days = strike  # type: ignore[method-assign,assignment]
-        copy(moved, "questdb")
-
-    if (child := os.fork()) == 0:
-        try:
-            die_at_the_fourth()
-        finally:
-            os._exit(1)
-    _, status = os.waitpid(child, 0)
-    assert os.WTERMSIG(status) == signal.SIGKILL
-
+    point = Point(in_stores("write_days"), nth=4)
+    assert was_killed(lambda: copy(moved, "questdb"), point)
     done = copy(moved, "questdb")
     assert (done.days, done.copied, done.taken_out) == (DAYS, DAYS - 3, 0)
     is_whole(moved)

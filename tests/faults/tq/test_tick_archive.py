@@ -28,6 +28,7 @@ from orchestration.cli import ticks as commands
 from quotemill.errors import DataQualityError, LockHeldError, UsageError
 from quotemill.ticks.columns import TICKS
 from quotemill.ticks.questdb_http import QuestdbHttp, StoreError
+from tests.faults.points import TICK_ARCHIVE, after, in_stores
 from tests.faults.tq.tick_archive import (
     FILES,
     LATE,
@@ -91,41 +92,20 @@ def test_days_go_to_files_and_come_back_as_they_were(stored: Bench) -> None:
     is_whole(stored, archived=DAYS)
 
 
-STEPS = [
-    (files, "_write"),
-    (files, "_require_equal"),
-    (Path, "replace"),
-    ("store", "put_index"),
-    ("store", "remove_ticks"),
-]
-
-
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("step", STEPS, ids=[name for _, name in STEPS])
-def test_an_archiving_that_was_killed_loses_nothing(
-    stored: Bench, step: tuple[Any, str], after: bool
-) -> None:
+@pytest.mark.parametrize("point", TICK_ARCHIVE)
+def test_what_a_kill_left_undone_the_same_command_does(stored: Bench, point: str) -> None:
     stored.load("ticks")
-    before = read_ticks(stored)
-    assert killed(stored, lambda: archive(stored), step, after=after, nth=2)
-    _ = archive(stored)
-    assert visible_days(stored) == set()
-    is_whole(stored, archived=DAYS)
-    assert not list((stored.settings.home / "tick-archive").glob("*/.*"))
-    restore(stored)
-    assert read_ticks(stored) == before
-
-
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("step", [("store", "write_days"), ("store", "put_index")])
-def test_a_restore_that_was_killed_is_finished(
-    stored: Bench, step: tuple[Any, str], after: bool
-) -> None:
-    stored.load("ticks")
-    before = read_ticks(stored)
-    archive(stored)
-    assert killed(stored, lambda: restore(stored), step, after=after, nth=2)
-    restore(stored)
+    before, step = read_ticks(stored), TICK_ARCHIVE[point]
+    if step.stage == "restore":
+        archive(stored)
+    work = {"archive": archive, "restore": restore}[step.stage]
+    assert killed(stored, lambda: work(stored), step)
+    work(stored)
+    if step.stage == "archive":
+        assert visible_days(stored) == set()
+        is_whole(stored, archived=DAYS)
+        assert not list((stored.settings.home / "tick-archive").glob("*/.*"))
+        restore(stored)
     assert read_ticks(stored) == before
     is_whole(stored, archived=0)
 
@@ -253,8 +233,7 @@ def test_what_differs_while_an_archiving_works_is_not_blamed(
 ) -> None:
     monkeypatch.setattr(verify_command, "load_settings", lambda: stored.settings)
     stored.load("ticks")
-    step = ("store", "put_index")
-    assert killed(stored, lambda: archive(stored), step, after=True, nth=3)
+    assert killed(stored, lambda: archive(stored), after(*in_stores("put_index"), nth=3))
     with load_lock(open_warehouse(stored.settings), "tq_ticks"):
         seen = verified(stored)
         assert seen.is_busy
@@ -329,7 +308,7 @@ def test_a_file_that_was_replaced_before_its_index_rows_is_finished(
         with opened(made) as store:
             [row] = [row for row in store.index() if row.is_visible and not row.is_archived]
             corrected = store.read_day(row.key)
-        assert killed(made, lambda: archive(made), (Path, "replace"), after=True, nth=1)
+        assert killed(made, lambda: archive(made), after("pathlib:Path.replace"))
         [difference] = verified(made).differences
         assert "though its ticks are" in difference.text
         assert archive(made).contract_days == 1

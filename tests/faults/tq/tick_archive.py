@@ -1,7 +1,5 @@
 """Archives of ticks for tests to drive: in PostgreSQL, or in QuestDB alone."""
 
-import os
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import date, datetime, timedelta
@@ -25,6 +23,8 @@ from loaders.trading_time import SHANGHAI
 from loaders.warehouse.lock import is_lane_busy
 from loaders.warehouse.postgres import open_warehouse
 from quotemill.ticks.columns import DayKey
+from tests.faults.driver import was_killed
+from tests.faults.points import Point
 from tests.faults.scene import wait_until
 from tests.integration.tq.bench import Bench
 from tests.integration.tq.test_ticks import asked_days
@@ -118,36 +118,10 @@ def is_whole(bench: Bench, archived: int) -> None:
     assert verification.archived == archived
 
 
-def killed(
-    bench: Bench, work: Callable[[], object], step: tuple[Any, str], *, after: bool, nth: int
-) -> bool:
-    """Whether a child was killed at the n-th call of a step, or at its only one."""
-    place, name = step
-    if place == "store":
-        with opened(bench) as store:
-            place = type(store)
-    if name == "remove_ticks":
-        nth = 1
-    inner = getattr(place, name)
-    calls = iter(range(1, 1000))
-
-    def strike(*args: Any, **options: Any) -> Any:
-        is_last = next(calls) == nth
-        if is_last and not after:
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = inner(*args, **options)
-        if is_last:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
-
-    if (child := os.fork()) == 0:
-        try:
-            setattr(place, name, strike)
-            work()
-        finally:
-            os._exit(1)
-    _, status = os.waitpid(child, 0)
+def killed(bench: Bench, work: Callable[[], object], point: Point) -> bool:
+    """Whether a child that did some work was killed at a point."""
+    was = was_killed(work, point)
     # a server ends the session of a killed client a moment later
     warehouse = open_warehouse(bench.settings)
     wait_until("the lock is free", lambda: not is_lane_busy(warehouse, TICK_LANE))
-    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+    return was

@@ -96,7 +96,7 @@ def files(folder: Path) -> list[str]:
 def rows(folder: Path) -> dict[str, list[str]]:
     """The rows of the whole folder by view, by the columns that all files have."""
     compared = {}
-    for view in VIEWS:
+    for view in filter(lambda view: (folder / f"view={view}").is_dir(), VIEWS):
         table = read(folder, view)
         names = sorted(set(table.column_names) - {"date", "underlying", "exchange"})
         compared[view] = sorted(map(str, table.select(names).to_pylist()))

@@ -11,19 +11,17 @@ from typing import Any, TypeVar
 
 import pytest
 
-from loaders.requests.http import NoAnswerInTime, RetryableAnswer
 from loaders.sandbox.tdx.calls import Options
 from loaders.sandbox.tdx.replay import ReplayMarket
 from loaders.sandbox.tdx.service import TdxSandbox
 from loaders.sandbox.world.actions import actions_csv
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.bars import plausibility, records
-from loaders.tdx.client.answers import Bars, EmptyAnswer, PermanentAnswer, UpstreamTimeout
+from loaders.tdx.client.answers import Bars
 from loaders.tdx.client.client import TdxClient
-from loaders.tdx.client.reply import WrongShape
 from loaders.tdx.files.actions_csv import read_actions
 from loaders.tdx.settings import TdxSettings
-from quotemill.errors import QuotemillError, UpstreamError
+from quotemill.errors import UpstreamError
 from tests.unit.tdx.fake_context import calendar
 
 T = TypeVar("T")
@@ -91,60 +89,6 @@ def test_every_security_of_the_lists_gives_plausible_bars(market: SyntheticMarke
     count, _, client = asked(market, everything)
     assert count > 8
     assert (client.unknown_fields, client.oddities) == ({}, {})
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        "reset:kline-all:first=2",
-        "cut:kline-all:first=2",
-        "html:kline-all:first=2",
-        "error:kline-all:first=2",
-        "timeout:kline-all:first=2",
-        "empty:kline-all:first=2",
-        "hang:kline-all:first=1",
-        "latency:kline-all:seconds=0.05",
-        "outage:calls=4",
-        "refuse:kline-all:first=1:seconds=0.1",
-        "short:kline-all:first=1:keep=800",
-        "duplicate:kline-all",
-        "descending:kline-all",
-        "extra-field:kline-all",
-    ],
-)
-def test_a_passing_fault_changes_no_bar(
-    market: SyntheticMarket, code: str, undisturbed: Bars, fault: str
-) -> None:
-    assert len(undisturbed) > 800
-    result, _, _ = asked(market, lambda c: c.kline_all(code), fault, bulk_timeout=0.5)
-    assert columns(result) == columns(undisturbed)
-
-
-@pytest.mark.parametrize(
-    ("fault", "kind", "requests"),
-    [
-        ("reset:kline-all", RetryableAnswer, 4),
-        ("cut:kline-all", RetryableAnswer, 4),
-        ("html:kline-all", RetryableAnswer, 4),
-        ("error:kline-all", RetryableAnswer, 4),
-        ("timeout:kline-all", UpstreamTimeout, 4),
-        ("empty:kline-all", EmptyAnswer, 4),
-        ("hang:kline-all", NoAnswerInTime, 4),
-        ("empty-body:kline-all", PermanentAnswer, 1),
-        ("missing-field:kline-all", WrongShape, 1),
-        ("string-number:kline-all", WrongShape, 1),
-    ],
-)
-def test_a_lasting_fault_fails_by_its_kind_after_the_tries_it_deserves(
-    market: SyntheticMarket, code: str, fault: str, kind: type, requests: int
-) -> None:
-    async def failing(client: TdxClient) -> None:
-        with pytest.raises(QuotemillError) as caught:
-            await client.kline_all(code)
-        assert type(caught.value) is kind
-
-    _, routes, _ = asked(market, failing, fault, bulk_timeout=0.2)
-    assert routes.total() == requests
 
 
 def test_an_index_has_its_own_routes_and_their_answers_agree(market: SyntheticMarket) -> None:
