@@ -81,7 +81,6 @@ WITH_A_SERVICE = [
     ("alerts", "quotemill findings --ack"),
 ]
 SAME_FILES = ("sandbox", "loaders sandbox tdx --data")
-OWN_FILES = [("tutorial", "loaders sandbox tdx"), ("tutorial", "export QUOTEMILL_HOME")]
 CLEAN_UP = [("tutorial", "QUOTEMILL_HOME=")]
 CLIENT = [
     ("README", "make install"),
@@ -116,7 +115,6 @@ SCENES = [
     *BUILD_AND_QUERY,
     *WITH_A_SERVICE,
     SAME_FILES,
-    *OWN_FILES,
     *CLEAN_UP,
     *CLIENT,
     OWN_SANDBOX,
@@ -161,15 +159,13 @@ def free_port() -> str:
 
 
 def write_own_files(folder: Path) -> None:
-    """Daily files of two codes and an index, and their corporate actions."""
+    """Daily files of two codes and an index."""
     folder.mkdir()
     days = [date(2025, 6, 2) + timedelta(days=n) for n in range(26)]
     for code in ("SH600000", "SZ000002", "SH000001"):
         rows = [f"{day},10.00,10.50,9.90,10.20,1000,1020000" for day in days if day.weekday() < 5]
         head = "date,open,high,low,close,volume_hands,amount_yuan"
         (folder / f"daily_{code}.csv").write_text("\n".join([head, *rows, ""]))
-    head = "code,ex_date,cash_per10_yuan,bonus_total_per10,rights_per10,rights_price_yuan"
-    (folder / "corporate_actions.csv").write_text(f"{head}\nSH600000,2025-06-12,4.1,0,0,0\n")
 
 
 def test_every_block_is_run_or_says_why_not(capsys: pytest.CaptureFixture[str]) -> None:
@@ -251,21 +247,11 @@ SQL
         run(folder, at_port(*CLEAN_UP).replace("rm -r", "rm -rf"))
 
 
-@pytest.mark.long
-def test_the_tutorials_own_files_run_as_written() -> None:
-    port = free_port()
-
-    def at_port(*scene: tuple[str, str]) -> str:
-        return join(*scene).replace("8080", port).replace("FOLDER", "files")
-
+def test_a_sandbox_serves_files_of_ones_own() -> None:
     with checkout() as folder:
         write_own_files(folder / "files")
-        with first_terminal(folder, at_port(SAME_FILES) + " --port 0"):
+        with first_terminal(folder, join(SAME_FILES).replace("FOLDER", "files --port 0")):
             pass
-        with first_terminal(folder, at_port(OWN_FILES[0])):
-            service = f"export QUOTEMILL_TDX__BASE_URL=http://127.0.0.1:{port}\n"
-            assert "(5 rows)" in run(folder, service + at_port(*OWN_FILES[1:]))
-        run(folder, "QUOTEMILL_HOME=$PWD/var/files quotemill warehouse stop")
 
 
 @pytest.mark.long
