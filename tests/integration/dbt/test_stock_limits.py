@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from tests.integration.dbt.conftest import NO_TESTS, Dbt
-from tests.integration.dbt.raw import action, bar, land, security, touch, trading_day, weekdays
+from tests.integration.dbt.raw import bar, land, security, trading_day, weekdays
 from tests.integration.dbt.raw_intraday import at, quote
 
 Conn = psycopg.Connection
@@ -201,49 +201,6 @@ def test_limits_follow_the_names_that_loads_saw(conn: Conn, dbt: Dbt) -> None:
         ("board", "False"),
         ("special_treatment", "False"),
     ]
-
-
-@pytest.mark.long
-@pytest.mark.usefixtures("models")
-def test_limits_built_day_by_day_equal_those_from_nothing(conn: Conn, dbt: Dbt) -> None:
-    days = weekdays(date(2023, 4, 3), 12)
-    codes = ("sh600000", "sh600001", "sz300001")
-    land(conn, "security", [named(code, f"N {code}", days[0]) for code in codes])
-    land(conn, "trading_day", [trading_day(day) for day in days[:8]])
-
-    def prices(n: int, *codes: str, **changes: object) -> None:
-        land(conn, "kline_daily", [bar(c, days[n], f"{10 * 1.1**n:.2f}", **changes) for c in codes])
-
-    for n in range(4):
-        prices(n, *codes[:2])
-    assert dbt(*LIMITS).success
-    # a listing, an event, a provisional bar, a day that is skipped
-    prices(5, *codes, is_final=False, high=99_000)
-    land(conn, "corporate_action", [action("sh600001", days[5], cash_per10_yuan="10")])
-    assert dbt(*LIMITS).success
-    prices(5, *codes)
-    prices(4, "sh600000")
-    land(conn, "security", [named("sh600001", "ST one", days[5])])
-    assert dbt(*LIMITS).success
-    # its listing in gbbq, a day that the calendar had too many, a high that was wrong
-    land(conn, "capital_event", [listing("sz300001", days[4])])
-    conn.execute("delete from raw_tdx.trading_day where trade_date = %s", (days[6],))
-    touch(conn, "trading_day")
-    prices(2, "sh600000", high=13_000)
-    land(conn, "trading_day", [trading_day(day) for day in days[8:]])
-    prices(7, *codes)
-    prices(8, "sz300001")
-    assert dbt(*LIMITS).success
-    as_they_came = conn.execute(TABLE).fetchall()
-    again = dbt(*LIMITS)
-    assert {m: n for m, n in again.written.items() if n > 0} == {}
-    assert conn.execute(TABLE).fetchall() == as_they_came
-    assert len(as_they_came) == 7 + 6 + 3
-
-    conn.execute("drop table quotemill_intermediate.int_daily_figures__computed cascade")
-    conn.execute("drop table quotemill_intermediate.int_limits__dated cascade")
-    assert dbt(*LIMITS).success
-    assert conn.execute(TABLE).fetchall() == as_they_came
 
 
 @pytest.mark.long
