@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.commands import Place
-from tests.e2e.test_schedule_command import promised
 from tests.faults.test_export_kills import claims, dbt_on, hashes, place, run  # noqa: F401
 from tests.small_disk import file_system
 
@@ -39,28 +38,3 @@ def test_a_full_disk_is_named_and_the_next_export_finishes(
     run(place, "export", "kline_daily", "--to", "parquet", str(moved))
     run(place, "export", "kline_daily", "--to", "parquet", str(tmp_path / "fresh"))
     assert hashes(moved) == hashes(tmp_path / "fresh") == claims(moved)
-
-
-def test_an_uninstalled_schedule_expects_no_start_of_exports(
-    place: Place,  # noqa: F811
-    tmp_path: Path,
-) -> None:
-    words = ("export", "kline_daily", "--to", "parquet", str(tmp_path / "copy"), "--follow", "copy")
-    run(place, *words)
-    shutil.rmtree(tmp_path / "copy" / "kline_daily")
-    for command in (
-        "disable export_copy",
-        "enable export_copy",
-        "run export_copy --now",
-        "run",
-        "list",
-    ):
-        done = place.inside("quotemill", "schedule", *command.split())
-        assert done.returncode == 0, done.stderr
-        assert "no source" not in done.stderr
-    assert hashes(tmp_path / "copy") == claims(tmp_path / "copy")
-    assert place.inside("quotemill", "schedule", "run", "tdx_daily").returncode == 2
-    assert "export_copy" in promised(place)
-    folder = str(tmp_path / "units")
-    place.inside("quotemill", "schedule", "uninstall", "--systemd", "--folder", folder)
-    assert promised(place) == []

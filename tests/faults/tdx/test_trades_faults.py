@@ -24,33 +24,6 @@ from tests.integration.tdx_load.test_trades import (  # noqa: F401
 OpenBench = Callable[..., AbstractContextManager[Bench]]
 
 
-def test_a_day_with_a_lost_page_never_lands_over_a_fuller_one(
-    open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date]
-) -> None:
-    day = days[-2]
-    lost = [f"short:{route}:keep=50" for route in ("trade-history/full", "minute-trade-all")]
-    with open_bench(tiny_market, tick_days=2, faults=lost) as bench:
-        result = load(bench)
-
-        assert stored(bench)[day][::2] == (50, False)
-        (task,) = [t for t in result.tasks if t.dataset == "tick_trade"]
-        assert "hands of ticks, but" in task.failures[STOCK]
-
-        bench.sandbox.faults.clear()
-        assert load(bench).exit_code == 0
-        whole = stored(bench)
-        assert whole[day] == (
-            len(tiny_market.ticks(STOCK, day)),
-            hands_of(tiny_market, STOCK, day),
-            True,
-        )
-
-        for rule in lost:
-            bench.sandbox.faults.add(rule)
-        assert load(bench, since=day).exit_code == 6
-        assert stored(bench) == whole
-
-
 @pytest.fixture
 def loaded(
     open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date]
