@@ -1,4 +1,4 @@
-"""Days of ticks that come in part, twice, or of another security: one bad day stops no other."""
+"""Days of ticks beside their day bar, or of another security."""
 # ruff: noqa: F811
 
 from collections.abc import Callable, Iterator
@@ -9,17 +9,7 @@ import pytest
 
 from loaders.sandbox.world.market import SyntheticMarket
 from tests.integration.tdx_load.bench import Bench
-from tests.integration.tdx_load.test_trades import (  # noqa: F401
-    FUND,
-    STOCK,
-    asked,
-    before_noon,
-    days,
-    hands_of,
-    load,
-    stored,
-    tiny_market,
-)
+from tests.integration.tdx_load.test_trades import STOCK, days, stored, tiny_market  # noqa: F401
 
 OpenBench = Callable[..., AbstractContextManager[Bench]]
 
