@@ -6,7 +6,6 @@ import os
 import signal
 import threading
 import time
-from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -43,19 +42,6 @@ def test_a_warehouse_that_restarts_while_findings_are_judged_costs_nothing(
     assert market_bench.rows("select count(*) from ops.judgements") == [(2,)]
 
 
-def test_a_refused_build_is_in_the_result_beside_the_loads(
-    market_bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stages, "BUILD_WAIT", 0.0)
-    with build_record.build_lock(open_warehouse(market_bench.settings)):
-        result = run(market_bench)
-    assert result.exit_code == 75
-    assert result.loads[0].status == "succeeded"
-    shown = result.as_json()
-    assert "another build" in shown["error"]
-    assert "quotemill status" in shown["hint"]
-
-
 def test_a_run_that_meets_another_build_waits_and_builds(
     market_bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,31 +66,6 @@ def test_rows_that_no_build_took_are_not_fresh(
     shown = {row["dataset"]: row for row in status.read_status(warehouse).freshness}
     assert shown["kline_daily"]["last_date"] == DAYS[-2]
     assert shown["kline_daily"]["is_stale"]
-
-
-def test_a_source_that_stands_still_becomes_an_alert(
-    market_bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    later = (DAYS[-2] + timedelta(days=14)).isoformat()
-    as_of = datetime.fromisoformat(f"{later}T18:00+08:00")
-    monkeypatch.setattr(loads, "try_load", lambda *_, **__: market_bench.load(clock=as_of))
-
-    result = nightly.run(
-        market_bench.settings,
-        ["tdx"],
-        lambda: contextlib.nullcontext(Silent()),
-        Silent(),
-        as_of=as_of,
-        only=("load", "build", "qa", "alerts"),
-    )
-
-    assert result.loads[0].exit_code == 0  # the service answers as ever
-    [(severity, message)] = market_bench.rows(
-        "select severity, message from ops.alerts"
-        " where cause = 'stale:tdx' and recovered_at is null"
-    )
-    assert severity == "error"
-    assert f"ends {DAYS[-2]}, " in message
 
 
 def test_a_failed_build_leaves_the_tables_and_is_repeated(market_bench: Bench) -> None:
