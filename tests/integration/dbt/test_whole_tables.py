@@ -17,7 +17,7 @@ from tests.integration.dbt.raw_futures import (
 )
 from tests.integration.dbt.raw_futures import land_days as land_futures_days
 from tests.integration.dbt.raw_intraday import at, quote, ticks
-from tests.integration.dbt.test_capital import capital, membership
+from tests.integration.dbt.test_capital import membership
 
 CODE, INDEX = "sh600000", "sh000001"
 DAYS = weekdays(date(2024, 6, 3), 6)
@@ -41,7 +41,9 @@ def test_rows_of_a_code_or_day_that_no_list_has_fail(
     land(conn, "trading_day", [trading_day(day) for day in DAYS])
     land(conn, "kline_daily", [bar(CODE, day, "10") for day in DAYS])
     land(conn, "corporate_action", [action(CODE, DAYS[2], cash_per10_yuan="1")])
-    land(conn, "capital_event", [capital(CODE, DAYS[1], 100, 200)])
+    shares = {"value1": 0, "value2": 0, "value3": 100, "value4": 200}
+    event = {"code": CODE, "event_date": DAYS[1], "category": 5, "seq": 1}
+    land(conn, "capital_event", [event | shares])
     land(conn, "sector_member", [membership("a", CODE, DAYS[0])])
     land(conn, "kline_minute", [minute(CODE, at(DAYS[3], "09:31"), "10")])
     land(conn, "tick_trade", ticks(CODE, DAYS[3], [("09:31", "10.20", 30, 0)]))

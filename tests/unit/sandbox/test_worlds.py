@@ -40,12 +40,12 @@ def test_the_same_arguments_make_the_same_futures() -> None:
 
 def test_the_order_of_questions_changes_no_quote() -> None:
     day, ten = date(2026, 11, 19), datetime(2026, 11, 19, 10, tzinfo=ET)
-    one, other = IbWorld(["AAPL", "MSFT"]), IbWorld(["MSFT", "AAPL"])
+    world, other = IbWorld(["AAPL", "MSFT"]), IbWorld(["MSFT", "AAPL"])
     other.spot("MSFT", ten)
-    first = [one.quote(row, ten) for row in one.chain("AAPL", day).values()]
+    first = [world.quote(row, ten) for row in world.chain("AAPL", day).values()]
     again = [other.quote(row, ten) for row in reversed([*other.chain("AAPL", day).values()])]
     assert again == list(reversed(first))
-    assert IbWorld(["AAPL"], seed=8).spot("AAPL", ten) != one.spot("AAPL", ten)
+    assert IbWorld(["AAPL"], seed=8).spot("AAPL", ten) != world.spot("AAPL", ten)
 
 
 @pytest.mark.parametrize(
