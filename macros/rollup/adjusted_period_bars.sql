@@ -5,7 +5,6 @@
 {% macro adjusted_period_bars(period) -%}
     {{ config(
         materialized='followed',
-        tags=['adjusted_prices'],
         unique_key=['code', period ~ '_start'],
         indexes=[{'columns': ['trade_date']}],
         meta={

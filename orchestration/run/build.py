@@ -19,7 +19,6 @@ from loaders.settings import Settings
 from loaders.warehouse import migration_files
 from loaders.warehouse.dbt_project import find_project
 from loaders.warehouse.editions import find_edition
-from loaders.warehouse.embedded.machine import machine
 from loaders.warehouse.postgres import find_warehouse, open_warehouse, require_warehouse
 from loaders.warehouse.profiles import write_profile
 from orchestration.run import manifest
@@ -217,8 +216,7 @@ def invoke(
         head += ["--warn-error-options", '{"error": ["NoNodesForSelectionCriteria"]}']
     stdout = contextlib.redirect_stdout(sys.stderr) if quiet else contextlib.nullcontext()
     seeds = readable_seeds(project.root / "seeds", target / "seeds", warehouse)
-    shared = machine().processors if warehouse.embedded else None
-    with quick_dbt(shared), stdout, seeds:
+    with quick_dbt(), stdout, seeds:
         from dbt.cli.main import dbtRunner
 
         outcome = dbtRunner(manifest).invoke([*head, *arguments, *options])

@@ -12,7 +12,6 @@
             'int_limits__dated': 'code',
         },
         'by': 'trade_date',
-        'work': 4,
     },
 ) }}
 

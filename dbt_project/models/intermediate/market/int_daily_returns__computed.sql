@@ -13,7 +13,6 @@
             'corporate_actions': 'code',
         },
         'by': 'trade_date',
-        'work': 5,
     },
 ) }}
 

@@ -1,6 +1,5 @@
 {{ config(
     materialized='followed',
-    tags=['adjusted_prices'],
     unique_key=['code', 'trade_date'],
     indexes=[{'columns': ['trade_date']}],
     meta={
