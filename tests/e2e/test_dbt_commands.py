@@ -1,14 +1,18 @@
 """Each command of dbt that a page shows is run as written, and does what dbt says it does."""
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import yaml
 
 from loaders.warehouse.profiles import is_ours
 from tests.conftest import ROOT
-from tests.e2e.terminal import checkout, run
+from tests.e2e.commands import sandbox
+from tests.e2e.terminal import checkout, environment, run
 
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 GENERATED = ("docs/reference", "docs/site")
@@ -75,3 +79,65 @@ def test_a_fresh_clone_parses_and_a_build_says_what_to_do() -> None:
         refusal = run(folder, "cd dbt_project && ! dbt build")
         assert "type make demo or quotemill run" in refusal
         assert not (folder / "user" / ".dbt").exists()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)  # a busy machine takes ten minutes
+def test_the_commands_of_dbt_do_what_their_page_says() -> None:
+    with checkout() as folder:
+        project = folder / "dbt_project"
+        settings = {"QUOTEMILL_HOME": str(folder / "home"), "DBT_WRITE_JSON": "true"}
+
+        def type_in(command: str, **more: str) -> str:
+            return run(folder, f"cd dbt_project && {command}", **settings, **more)
+
+        with sandbox("--codes", "6", "--days", "40") as url:
+            type_in("loaders run tdx", QUOTEMILL_TDX__BASE_URL=url)
+        write_own_profile(project, Path(environment(folder)["HOME"]) / ".dbt")
+        model = write_own_model(project, "large_days")
+
+        printed = {}
+        for command in LOADED:
+            if command == "dbt retry":
+                text = model.read_text("utf-8")
+                model.write_text("select no_column from {{ ref('kline_daily') }}", "utf-8")
+                type_in("! dbt build --select large_days")
+                model.write_text(text, "utf-8")
+            is_stale = command == "dbt source freshness"
+            printed[command] = type_in(f"! {command}" if is_stale else command)
+        wrong = {c: text for c, text in printed.items() if not re.search(LOADED[c], text)}
+        assert wrong == {}
+
+        catalog, manifest = (
+            json.loads((project / "target" / f"{name}.json").read_text("utf-8"))
+            for name in ("catalog", "manifest")
+        )
+        assert set(catalog["sources"]) == set(manifest["sources"])
+        assert all(c["type"] for s in catalog["sources"].values() for c in s["columns"].values())
+        assert "market_dev.kline_weekly_qfq" in printed[next(c for c in LOADED if "dev" in c)]
+        select = "select count(*) > 0 from market_dev.kline_weekly_qfq"
+        assert "t\n" in type_in(f"quotemill warehouse psql -tAc '{select}'")
+
+
+def write_own_profile(project: Path, folder: Path) -> None:
+    """The profile of the page, with the server of the profile that the load wrote."""
+    [example] = re.findall(r"```yaml\n(.*?)```", page(), re.DOTALL)
+    profile = yaml.safe_load(example)
+    written = yaml.safe_load((project / "profiles.yml").read_text("utf-8"))["quotemill"]
+    output = profile["quotemill"]["outputs"]["dev"]
+    output |= {k: v for k, v in written["outputs"]["warehouse"].items() if k != "schema"}
+    folder.mkdir(parents=True)
+    (folder / "profiles.yml").write_text(yaml.safe_dump(profile), "utf-8")
+
+
+def write_own_model(project: Path, name: str) -> Path:
+    """The model of the page."""
+    [text] = re.findall(rf"```text\n-- dbt_project/(\S+/{name}\.sql)\n(.*?)```", page(), re.DOTALL)
+    path = project / text[0]
+    path.parent.mkdir()
+    path.write_text(text[1], "utf-8")
+    return path
+
+
+def page() -> str:
+    return (ROOT / "docs" / "how-to" / "dbt.md").read_text("utf-8")
