@@ -38,7 +38,6 @@ _ACTION = (
     "float_shares_10k",
     "adjusts_price",
     "is_active",
-    "is_inferred",
 )
 
 

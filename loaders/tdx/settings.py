@@ -62,11 +62,6 @@ class TdxSettings(Section):
     realtime_when_busy: Literal["skip", "queue"] = Field(
         "skip", description="what a realtime load does while another load of the source runs"
     )
-    apply_inferred_actions: bool = Field(
-        False,
-        description="adjust prices by actions inferred from the vendor's series, where no source "
-        "has them",
-    )
 
     _web_address = field_validator("base_url")(check_web_address)
 

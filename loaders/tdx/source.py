@@ -90,7 +90,6 @@ SOURCE = Source(
     ),
     insight=Insight(
         dbt_settings=lambda settings: {
-            "apply_inferred_actions": str(settings.tdx.apply_inferred_actions).lower(),
             "corporate_actions": _kind(settings.tdx.actions_source),
         },
         log_keywords={

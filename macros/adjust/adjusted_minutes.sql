@@ -1,14 +1,12 @@
 {#
     The view of the minutes or longer bars within the day of `bars`, whose prices `prices` adjusts
-    with the coefficients of their day; `inferred` is the column of the segment that says whether
-    they rest on an inferred action. No bar spans an ex-date, and the adjustment keeps the order of
-    prices: an adjusted bar is the bar of the adjusted minutes. No CTE: see stg_tdx__kline_daily.
+    with the coefficients of their day. No bar spans an ex-date, and the adjustment keeps the order
+    of prices: an adjusted bar is the bar of the adjusted minutes. No CTE: see stg_tdx__kline_daily.
     `segments`: in place of those as of the newest day.
 
-    Example: adjusted_minutes(ref('kline_5m'), forward_adjusted(), 'has_inferred_action',
-    counts=['bar_count'])
+    Example: adjusted_minutes(ref('kline_5m'), forward_adjusted(), counts=['bar_count'])
 #}
-{% macro adjusted_minutes(bars, prices, inferred, counts=[], segments=none) -%}
+{% macro adjusted_minutes(bars, prices, counts=[], segments=none) -%}
     select
         b.code,
         b.bar_end,
@@ -16,7 +14,6 @@
         {{ prices }},
         b.volume_shares,
         b.amount_cny,
-        coalesce(s.{{ inferred }}, false) as has_inferred_action,
         {% for count in counts -%}
         b.{{ count }},
         {% endfor -%}
@@ -30,10 +27,10 @@
 
 {# The same of a table of bars longer than a minute, forward (qfq). #}
 {% macro forward_adjusted_bars(bars) -%}
-    {{ adjusted_minutes(bars, forward_adjusted(), 'has_inferred_action', ['bar_count']) }}
+    {{ adjusted_minutes(bars, forward_adjusted(), ['bar_count']) }}
 {%- endmacro %}
 
 {# The same of a table of bars longer than a minute, backward (hfq). #}
 {% macro backward_adjusted_bars(bars) -%}
-    {{ adjusted_minutes(bars, backward_adjusted(), 'has_inferred_action_before', ['bar_count']) }}
+    {{ adjusted_minutes(bars, backward_adjusted(), ['bar_count']) }}
 {%- endmacro %}

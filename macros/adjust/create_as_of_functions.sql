@@ -17,17 +17,17 @@
         {%- set prices = 'open numeric, high numeric, low numeric, close numeric'
             ~ ', volume_shares bigint, amount_cny numeric' -%}
         {%- set marks = 'is_final boolean, has_refused_action boolean' -%}
-        {%- set known = ['adjustment_segments', 'corporate_actions', 'trading_calendar'] -%}
+        {%- set known = ['adjustment_segments', 'trading_calendar'] -%}
         {%- set functions = [(
             'kline_daily_qfq', known + ['kline_daily'],
-            'code text, trade_date date, ' ~ prices ~ ', has_inferred_action boolean, ' ~ marks,
+            'code text, trade_date date, ' ~ prices ~ ', ' ~ marks,
             as_of_days(schema, segments)
         )] -%}
         {%- for period, name in [('week', 'weekly'), ('month', 'monthly')] -%}
             {%- do functions.append((
                 'kline_' ~ name ~ '_qfq', known + ['kline_daily', 'index_kline_daily'],
                 'code text, ' ~ period ~ '_start date, trade_date date, ' ~ prices
-                ~ ', bar_count integer, has_inferred_action boolean, ' ~ marks,
+                ~ ', bar_count integer, ' ~ marks,
                 as_of_periods(schema, period, next_day)
             )) -%}
         {%- endfor -%}
@@ -40,9 +40,9 @@
             {%- do functions.append((
                 'kline_' ~ name ~ '_qfq', known + ['kline_daily', bars],
                 'code text, bar_end timestamptz, trade_date date, ' ~ prices
-                ~ ', has_inferred_action boolean, ' ~ count ~ 'is_price_only boolean, ' ~ marks,
+                ~ ', ' ~ count ~ 'is_price_only boolean, ' ~ marks,
                 adjusted_minutes(
-                    schema ~ '.' ~ bars, forward_adjusted(), 'has_inferred_action',
+                    schema ~ '.' ~ bars, forward_adjusted(),
                     ['bar_count'] if count else [], segments='(' ~ segments ~ ')'
                 ) ~ '\n    where b.trade_date <= as_of_day'
             )) -%}
@@ -130,16 +130,7 @@
         n.backward_a as latest_a,
         n.backward_b as latest_b,
         o.price_decimals,
-        o.has_refused_action,
-        exists (
-            select 1 from {{ schema }}.corporate_actions as a
-            where
-                a.code = o.code
-                and a.is_inferred
-                and a.is_active
-                and a.ex_date >= o.valid_to
-                and a.ex_date < n.valid_to
-        ) as has_inferred_action
+        o.has_refused_action
     from {{ schema }}.adjustment_segments as o
     inner join {{ schema }}.adjustment_segments as n
         on o.code = n.code and n.valid_from <= {{ day }} and n.valid_to > {{ day }}
@@ -153,7 +144,6 @@
         {{ forward_adjusted() }},
         b.volume_shares,
         b.amount_cny,
-        coalesce(s.has_inferred_action, false),
         b.is_final,
         coalesce(s.has_refused_action, false)
     from {{ schema }}.kline_daily as b

@@ -11,7 +11,7 @@
         a.cash_per10_yuan * 0.1 * s.backward_a as cash_hfq
     from {{ actions }} as a
     inner join {{ segments }} as s on a.code = s.code and a.ex_date = s.valid_to
-    where a.is_active and a.category = 1 and not a.is_inferred
+    where a.is_active and a.category = 1
     {%- endset -%}
     select
         code,

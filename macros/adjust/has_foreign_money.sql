@@ -1,10 +1,9 @@
 {#
     Whether the money of an action is in another currency than the prices: sources give yuan, also
-    for B shares, which trade in dollars. An override is in the currency of the prices; an inferred
-    action comes from them.
+    for B shares, which trade in dollars. An override is in the currency of the prices.
 #}
 {% macro has_foreign_money() -%}
-    category = 1 and source not in ('override', 'inferred')
+    category = 1 and source <> 'override'
     and {{ stock_currency('code') }} <> 'CNY'
     and (cash_per10_yuan <> 0 or rights_per10 <> 0)
 {%- endmacro %}

@@ -36,7 +36,6 @@
         max(trade_date) as trade_date,
         {{ folded_bars('trade_date') | indent }},
         count(*)::integer as bar_count,
-        bool_or(has_inferred_action) as has_inferred_action,
         bool_and(is_final)
         and {{ period_is_over(
             period, period ~ '_start', market_day

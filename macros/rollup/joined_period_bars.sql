@@ -7,7 +7,7 @@
     {%- set start = period ~ '_start' -%}
     {%- set columns = [
         'trade_date', 'open', 'high', 'low', 'close', 'volume_shares', 'amount_cny', 'bar_count',
-        'has_inferred_action', 'is_final', 'has_refused_action',
+        'is_final', 'has_refused_action',
     ] -%}
     {%- set changed -%}
         (select old_code from {{ ref('code_changes') }}
@@ -27,7 +27,6 @@
         max(trade_date) as trade_date,
         {{ folded_bars('trade_date') | indent }},
         count(*)::integer as bar_count,
-        bool_or(has_inferred_action) as has_inferred_action,
         bool_and(is_final)
         and {{ period_is_over(period, start, ref('int_market_day__next')) | indent(8) }}
             as is_final,

@@ -1,7 +1,7 @@
 {#
     Create, once, what the models need besides tables: the exact product of numerics, and the
-    functions that compare a vendor's series with ours, value options and read checks. One statement
-    under a lock, so that two runs side by side do not race; where all exists it writes nothing.
+    functions that value options and read checks. One statement under a lock, so that two runs side
+    by side do not race; where all exists it writes nothing.
 #}
 {% macro prepare_intermediate() -%}
     {%- set schema = inner_schema() -%}
@@ -21,7 +21,6 @@
 
         -- functions of another text are replaced
         {% for function, text in [
-            ('affine_breaks', create_affine_breaks(schema)),
             ('implied_deviation', create_option_functions(schema)),
             ('read_findings', create_reading_functions(schema)),
         ] -%}

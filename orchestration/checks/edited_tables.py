@@ -118,7 +118,7 @@ def _list_unmatched_days(conn: psycopg.Connection, landed: str, built: str) -> l
 def _list_codes_with_lost_events(conn: psycopg.Connection, landed: str, built: str) -> list[str]:
     """Codes with an event in their segments that exists nowhere else.
 
-    It is not landed, was not added by hand, and is not inferred.
+    It is not landed, and was not added by hand.
     """
     actions = f"{built.rpartition('.')[0]}.corporate_actions"
     if not has_relation(conn, actions):
@@ -128,6 +128,6 @@ def _list_codes_with_lost_events(conn: psycopg.Connection, landed: str, built: s
         "where s.valid_from > '1900-01-01' and not exists "
         f"(select 1 from {landed} as l where l.code = s.code and l.ex_date = s.valid_from) "
         f"and not exists (select 1 from {actions} as a where a.code = s.code "
-        "and a.ex_date = s.valid_from and a.source in ('override', 'inferred')) order by 1".encode()
+        "and a.ex_date = s.valid_from and a.source = 'override') order by 1".encode()
     )
     return [code for (code,) in rows]

@@ -19,8 +19,8 @@ CAUSES = {
     "vendor_unadjusted": "The third party's series is raw where an event should show: it silently "
     "stopped adjusting. Nothing of ours is wrong; do not use that series.",
     "late_corporate_action": "One side knows a corporate action that the other does not; "
-    "the evidence names it. Where ours lacks it, renew the corporate actions and run again; "
-    "`market.inferred_actions` holds a proposal meanwhile.",
+    "the evidence names its day. Where ours lacks it, renew the corporate actions, "
+    "or add a line of that day to their CSV file, and run again.",
     "vendor_at_another_day": "The third party's prices are adjusted as of an earlier day: "
     "it does not have our newest event yet.",
     "unfinished_bar": "One side's bar was still growing when it was read. Load and compare again "

@@ -16,7 +16,6 @@
     ref('qa_newest_day'),
     ref('qa_incomplete_minutes'),
     ref('qa_tick_days'),
-    ref('qa_inferred_actions'),
     ref('qa_reconciliation'),
     ref('qa_futures_loads'),
     ref('qa_main_schedule'),

@@ -171,7 +171,7 @@ def adjusted_alone(b: Bench, codes: Sequence[str], month: date) -> set[tuple[str
     as_of, last = datetime(2025, 7, 1, tzinfo=UTC), reconcile.last_day(month)
     with warehouse.connect() as conn:
         run_id = reconcile.record(conn, as_of, month, last, 0, 1, codes)
-    models = ["--select", "int_corporate_actions__inferred", *reconcile.MODELS]
+    models = ["--select", *reconcile.MODELS]
     build.build(b.settings, warehouse, b.heard.line, arguments=models)
     with warehouse.connect() as conn:
         made, differences = bar_comparison.read_bars(conn, run_id, {}, with_day_files=False)

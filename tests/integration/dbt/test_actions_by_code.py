@@ -23,7 +23,6 @@ DAYS = weekdays(date(2024, 6, 3), 30)
 CODES = [*(f"sh60000{n}" for n in range(6)), "sz200002", "sh900901", "sh510300"]
 TABLES = {
     "int_corporate_actions__known": "quotemill_intermediate",
-    "int_adjustment__known_events": "quotemill_intermediate",
     "corporate_actions": "market",
     "adjustment_segments": "market",
     "kline_daily_qfq": "market",

@@ -141,26 +141,19 @@ def test_adjusted_bars_are_the_bars_of_adjusted_minutes(conn: psycopg.Connection
         ).fetchone() == (0,), way
 
 
-def test_a_segment_of_a_code_says_what_its_bars_rest_on(conn: psycopg.Connection, dbt: Dbt) -> None:
+def test_minutes_of_a_refused_action_are_marked(conn: psycopg.Connection, dbt: Dbt) -> None:
     land_minutes(conn)
     assert dbt(*BUILD).success
     conn.execute(
-        "update market.adjustment_segments set has_inferred_action = valid_from < %s, "
-        "has_inferred_action_before = valid_from >= %s, has_refused_action = true "
-        "where code = 'sh600000'",
-        (DAYS[1], DAYS[1]),
+        "update market.adjustment_segments set has_refused_action = true where code = 'sh600000'"
     )
 
-    for way, inferred in (("qfq", {DAYS[0]}), ("hfq", set(DAYS[1:]))):
+    for way in ("qfq", "hfq"):
         for name in ("minute", "5m", "60m"):
             marked = conn.execute(
-                "select distinct code, trade_date, has_inferred_action, has_refused_action "
-                f"from market.kline_{name}_{way}"
+                f"select distinct code from market.kline_{name}_{way} where has_refused_action"
             ).fetchall()
-            assert {(c, d) for c, d, is_marked, _ in marked if is_marked} == {
-                ("sh600000", day) for day in inferred
-            }, (way, name)
-            assert {c for c, _, _, refused in marked if refused} == {"sh600000"}, (way, name)
+            assert marked == [("sh600000",)], (way, name)
 
 
 def test_conditions_on_adjusted_bars_reach_the_index(conn: psycopg.Connection, dbt: Dbt) -> None:

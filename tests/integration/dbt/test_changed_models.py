@@ -112,7 +112,7 @@ def test_full_refresh_repairs_in_place_and_drops_nothing(
     conn.execute("delete from market.kline_daily_qfq where trade_date = %s", (DAYS[1],))
     conn.execute(
         "insert into market.kline_daily_qfq select 'sh1', trade_date, open, high, low, close, "
-        "volume_shares, amount_cny, has_inferred_action, is_final from market.kline_daily_qfq "
+        "volume_shares, amount_cny, is_final from market.kline_daily_qfq "
         "where trade_date = %s and code = 'sh600000'",
         (DAYS[2],),
     )

@@ -27,13 +27,17 @@ actions as (
     where is_active
 ),
 
--- all rows of a day in one
+-- All rows of a day in one: quantities add up; money for rights is the sum of the products. The
+-- money is per share held before a split of the same day.
 events as (
     select
         code,
         ex_date,
-        {{ daily_event() | indent(8) }},
-        bool_or(is_inferred) as is_inferred
+        trim_scale(
+            (1 + sum(case category when 11 then 0 else m - 1 end))
+            * {{ inner_schema() }}.nprod(case category when 11 then m else 1 end)
+        ) as m,
+        trim_scale(sum(c)) as c
     from actions
     group by code, ex_date
 ),
@@ -53,7 +57,6 @@ steps as (
         e.ex_date,
         e.m,
         e.c,
-        e.is_inferred,
         coalesce(
             (b.close - e.c + 0.000000000000000000000000) / nullif(e.m * b.close, 0), 1
         ) as k
@@ -82,8 +85,7 @@ openings as (
         date '1900-01-01' as valid_from,
         1::numeric as m,
         0::numeric as c,
-        1::numeric as k,
-        false as is_inferred
+        1::numeric as k
     from codes
     union all
     select
@@ -91,8 +93,7 @@ openings as (
         ex_date as valid_from,
         m,
         c,
-        k,
-        is_inferred
+        k
     from steps
     where ex_date > date '1900-01-01'
 ),
@@ -123,16 +124,7 @@ accumulated as (
         *,
         sum(previous_a * c) over (partition by code order by valid_from) as backward_b,
         lead(valid_from, 1, date '9999-12-31') over (partition by code order by valid_from)
-            as valid_to,
-        coalesce(
-            bool_or(is_inferred) over (
-                partition by code order by valid_from
-                rows between 1 following and unbounded following
-            ),
-            false
-        ) as has_inferred_action,
-        coalesce(bool_or(is_inferred) over (partition by code order by valid_from), false)
-            as has_inferred_action_before
+            as valid_to
     from multiplied
 ),
 
@@ -162,8 +154,6 @@ select
         round((w.backward_b - w.latest_b + 0.000000000000000000000000) / w.latest_a, 18)
     ) as forward_b,
     trim_scale(round(w.ratio_factor, 18)) as ratio_factor,
-    w.has_inferred_action,
-    w.has_inferred_action_before,
     coalesce(s.price_decimals, 2) as price_decimals,
     r.code is not null as has_refused_action
 from with_latest as w

@@ -12,7 +12,6 @@ select
             coalesce(s.price_decimals, 2)
         )::numeric(18, 3) as {{ price }}_52w_qfq,
     {% endfor -%}
-    coalesce(s.has_inferred_action or s.has_inferred_action_before, false) as has_inferred_action,
     r.is_final,
     coalesce(s.has_refused_action, false) as has_refused_action
 from {{ ref('int_daily_returns__computed') }} as r

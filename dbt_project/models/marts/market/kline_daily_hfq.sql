@@ -6,7 +6,6 @@ select
     b.volume_shares,
     b.amount_cny,
     coalesce(s.ratio_factor, 1)::numeric(38, 18) as ratio_factor,
-    coalesce(s.has_inferred_action_before, false) as has_inferred_action,
     b.is_final,
     coalesce(s.has_refused_action, false) as has_refused_action
 from {{ ref('stg_tdx__kline_daily') }} as b

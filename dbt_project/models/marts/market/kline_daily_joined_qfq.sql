@@ -20,8 +20,6 @@ select
     {% endfor -%}
     b.volume_shares,
     b.amount_cny,
-    coalesce(s.has_inferred_action or o.has_inferred_action, s.has_inferred_action, false)
-        as has_inferred_action,
     b.is_final,
     coalesce(s.has_refused_action or o.has_refused_action, s.has_refused_action, false)
         as has_refused_action

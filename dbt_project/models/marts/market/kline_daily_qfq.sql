@@ -49,7 +49,6 @@ segments as materialized (
         array_agg(backward_b order by valid_from) as backward_b,
         array_agg(factor order by valid_from) as factor,
         array_agg(shift order by valid_from) as shift,
-        array_agg(has_inferred_action order by valid_from) as has_inferred_action,
         0.5 - max(2::float8 ^ 30 * abs(factor) + abs(shift)) * 2::float8 ^ -50 as margin,
         case min(price_decimals) when 2 then 0.01 else 0.001 end as unit,
         min(latest_a) as latest_a,
@@ -68,7 +67,6 @@ placed as (
         s.backward_b,
         s.factor[width_bucket(b.trade_date, s.starts)] as factor,
         s.shift[width_bucket(b.trade_date, s.starts)] as shift,
-        s.has_inferred_action,
         case
             when (b.open_li | b.high_li | b.low_li | b.close_li) between 0 and 1073741823
                 then s.margin
@@ -102,7 +100,6 @@ select
     {% endfor -%}
     b.volume_shares,
     b.amount_cny,
-    coalesce(b.has_inferred_action[b.segment], false) as has_inferred_action,
     b.is_final,
     coalesce(b.has_refused_action, false) as has_refused_action
 from estimated as b

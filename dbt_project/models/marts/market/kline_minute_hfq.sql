@@ -1,3 +1,1 @@
-{{ adjusted_minutes(
-    ref('stg_tdx__kline_minute'), backward_adjusted(), 'has_inferred_action_before'
-) }}
+{{ adjusted_minutes(ref('stg_tdx__kline_minute'), backward_adjusted()) }}

@@ -1,1 +1,1 @@
-{{ adjusted_minutes(ref('stg_tdx__kline_minute'), forward_adjusted(), 'has_inferred_action') }}
+{{ adjusted_minutes(ref('stg_tdx__kline_minute'), forward_adjusted()) }}

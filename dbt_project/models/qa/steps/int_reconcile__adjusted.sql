@@ -20,6 +20,28 @@ bars as (
     group by run_id, code, trade_date, vendor_date
 ),
 
+-- by trade_date downwards: a bar that agrees, and the older ones that differ
+stretches as (
+    select
+        *,
+        count(*) filter (where not differs) over (partition by code order by trade_date desc)
+            as stretch
+    from bars
+),
+
+-- an event that one side lacks moves all older prices: five bars or more
+lacked as (
+    select
+        code,
+        min(trade_date) as first_date,
+        max(trade_date) filter (where differs) as last_date,
+        max(trade_date) as ex_date
+    from stretches
+    where stretch > 0
+    group by code, stretch
+    having count(*) > 5
+),
+
 verdicts as (
     select
         run_id,
@@ -138,26 +160,29 @@ select
     d.theirs,
     case
         when not d.is_final then 'unfinished_bar'
-        when i.ex_date is not null or d.trade_date < l.ex_date then 'late_corporate_action'
+        when d.trade_date < l.ex_date then 'late_corporate_action'
         when o.code is not null then 'vendor_at_another_day'
+        when e.code is not null then 'late_corporate_action'
         else 'unexplained'
     end as likely_cause,
     coalesce(
-        'the vendor knows an event of ' || i.ex_date || format(': m %s, c %s', i.m, i.c),
         'the vendor lacks our event of ' || l.ex_date,
+        'prices agree from ' || e.ex_date || ' on: ' || case
+            when
+                exists (
+                    select 1 from segments as s
+                    where
+                        s.code = e.code
+                        and s.valid_from > e.last_date
+                        and s.valid_from <= e.ex_date
+                )
+                then 'the vendor lacks our event of that day, or has other figures'
+            else 'we lack an event of that day'
+        end,
         format('as of %s; allowed: 0.011', d.vendor_date)
     ) as evidence,
     d.is_different
 from compared as d
 left join other_days as o on d.code = o.code and d.trade_date = o.trade_date
 left join lacking as l on d.code = l.code
-left join lateral (
-    select
-        e.ex_date,
-        e.m,
-        e.c
-    from {{ ref('int_corporate_actions__inferred') }} as e
-    where e.code = d.code and e.ex_date > d.trade_date
-    order by e.ex_date
-    limit 1
-) as i on true
+left join lacked as e on d.code = e.code and d.trade_date between e.first_date and e.last_date

@@ -67,15 +67,6 @@ class MarketChanges(SourceChanges):
         }
         raw.land(self.conn, "corporate_action", [raw.action(code, day, **changes)])
 
-    def land_vendor_prices(self) -> None:
-        code = self.random.choice(CODES)
-        factor = self.random.choice((0.5, 1, 1))
-        rows = []
-        for day in self.days_in_a_row(DAYS):
-            bar = raw.bar(code, day, f"{float(self.price()) * factor:.2f}")
-            rows.append({name: value for name, value in bar.items() if name != "amount"})
-        raw.land(self.conn, "kline_adjusted", rows)
-
     def land_capital(self) -> None:
         shares = {"value1": 0, "value2": 0, "value3": self.random.choice((0, 50, 70)), "value4": 90}
         event = {"code": self.random.choice(CODES), "event_date": self.random.choice(DAYS)}
@@ -120,10 +111,7 @@ class MarketChanges(SourceChanges):
         self.delete("raw_tdx.tick_trade", f"trade_date = '{self.random.choice(DAYS)}'")
 
     def change_market_setting(self) -> None:
-        if self.random.random() < 0.5:
-            self.set("corporate_actions", ("csv", "gbbq"))
-        else:
-            self.set("apply_inferred_actions", ("true", "false"))
+        self.set("corporate_actions", ("csv", "gbbq"))
 
     kinds = (
         "land_bars",
@@ -132,7 +120,6 @@ class MarketChanges(SourceChanges):
         "land_calendar",
         "delete_calendar",
         "land_action",
-        "land_vendor_prices",
         "land_capital",
         "delete_capital",
         "land_security",
