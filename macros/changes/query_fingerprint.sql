@@ -33,7 +33,15 @@
             select distinct f.oid, f.prosrc
             from views as v
             inner join used as u on v.oid = u.oid and u.refclassid = 'pg_proc'::regclass
-            inner join pg_proc as f on u.refobjid = f.oid
+            inner join pg_proc as o on u.refobjid = o.oid
+            -- one of ours may call another
+            inner join pg_proc as f
+                on
+                    o.oid = f.oid
+                    or (
+                        o.pronamespace = to_regnamespace('" ~ inner_schema() ~ "')
+                        and o.pronamespace = f.pronamespace
+                    )
         )
         select md5(concat_ws(
             ' ',
@@ -47,8 +55,7 @@
             ),
             (
                 select string_agg(
-                    concat_ws(' ', oid::regprocedure, prosrc, obj_description(oid, 'pg_proc')),
-                    ' ' order by oid::regprocedure::text
+                    concat_ws(' ', oid::regprocedure, prosrc), ' ' order by oid::regprocedure::text
                 ) from functions
             )
         ))

@@ -1,6 +1,5 @@
 {#
-    The functions that value options, called inside a PL/pgSQL block, and replaced there: views use
-    them. All are pure; null for what no price can be.
+    The functions that value options. All are pure; null for what no price can be.
 
     implied_deviation(x, b) solves Black's formula for w = volatility * sqrt(years), without a unit:
 
@@ -12,7 +11,21 @@
     steps of the third order (Householder) on ln(b), from a start that the tail of b suggests, are
     within 1e-6 for volatilities from 3 % to 300 % and b from 3e-7.
 #}
-{% macro create_option_functions(schema) -%}
+{% macro option_functions() -%}
+{%- set schema = inner_schema() -%}
+-- (1 - N(z)) / n(z) for z >= 0 by t = 1 / (1 + 0.28 z): a polynomial fitted for the smallest
+-- relative error, which is 7e-9 for all z. PostgreSQL 15 has no erf. Inlined where it is called.
+create or replace function {{ schema }}.mills_ratio(t double precision)
+returns double precision language sql immutable strict parallel safe as $function$
+    select t * (
+        0.279999998 + t * (0.280000524 + t * (0.258021606 + t * (0.214656991 + t * (
+            0.148390455 + t * (0.115079358 + t * (-0.074244594 + t * (0.203971941 + t * (
+                -0.315907095 + t * (0.179387918 + t * -0.036042956)
+            )))
+        ))))
+    ))
+$function$;
+
 create or replace function {{ schema }}.implied_deviation(x double precision, b double precision)
 returns double precision language plpgsql immutable strict parallel safe
 set search_path = pg_catalog as $function$
@@ -40,9 +53,9 @@ begin
         t1 := 1 / (1 + 0.28 * abs(d1));
         t2 := 1 / (1 + 0.28 * (w - d1));
         if d1 > 0 then
-            g := exp(x / 2) / vega - {{ mills_ratio('t1') }} - {{ mills_ratio('t2') }};
+            g := exp(x / 2) / vega - {{ schema }}.mills_ratio(t1) - {{ schema }}.mills_ratio(t2);
         else
-            g := {{ mills_ratio('t1') }} - {{ mills_ratio('t2') }};
+            g := {{ schema }}.mills_ratio(t1) - {{ schema }}.mills_ratio(t2);
         end if;
         g := greatest(g, 1e-12);
         bend := square / w - w / 4;
@@ -62,24 +75,7 @@ returns double precision language sql immutable strict parallel safe as $functio
     from (
         select
             0.3989422804014327 * exp(-least(z * z / 2, 300))
-            * {{ mills_ratio('(1 / (1 + 0.28 * abs(z)))') }} as tail
+            * {{ schema }}.mills_ratio(1 / (1 + 0.28 * abs(z))) as tail
     ) as t
 $function$;
-
-{{ american_functions(schema) }}
-{%- endmacro %}
-
-{#
-    (1 - N(z)) / n(z) for z >= 0 by `t` = 1 / (1 + 0.28 z): a polynomial fitted for the smallest
-    relative error, which is 7e-9 for all z. PostgreSQL 15 has no erf.
-#}
-{% macro mills_ratio(t) -%}
-    {%- set rest = namespace(text='-0.036042956') -%}
-    {%- for factor in [
-        '0.179387918', '-0.315907095', '0.203971941', '-0.074244594', '0.115079358',
-        '0.148390455', '0.214656991', '0.258021606', '0.280000524', '0.279999998'
-    ] -%}
-        {%- set rest.text = '(' ~ factor ~ ' + ' ~ t ~ ' * ' ~ rest.text ~ ')' -%}
-    {%- endfor -%}
-    {{ t }} * {{ rest.text }}
 {%- endmacro %}

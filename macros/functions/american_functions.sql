@@ -19,7 +19,8 @@
     the forward is not asked for carry: it would be mostly the noise between quotes of options and
     of the underlying.
 #}
-{% macro american_functions(schema) -%}
+{% macro american_functions() -%}
+{%- set schema = inner_schema() -%}
 create or replace function {{ schema }}.early_exercise(
     option_right text,
     spot double precision,
@@ -152,9 +153,9 @@ begin
                 t2 := 1 / (1 + 0.28 * (h - d1));
                 if d1 > 0 then
                     x := exp(x / 2)
-                        - vega * ({{ mills_ratio('t1') }} + {{ mills_ratio('t2') }});
+                        - vega * ({{ schema }}.mills_ratio(t1) + {{ schema }}.mills_ratio(t2));
                 else
-                    x := vega * ({{ mills_ratio('t1') }} - {{ mills_ratio('t2') }});
+                    x := vega * ({{ schema }}.mills_ratio(t1) - {{ schema }}.mills_ratio(t2));
                 end if;
                 e := e + discount * sqrt(price * strike) * x;
             end if;

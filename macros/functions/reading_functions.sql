@@ -1,12 +1,13 @@
 {#
     The functions read_findings and read_freshness: the rows of a check, and of a source's
-    freshness. Called inside a PL/pgSQL block.
+    freshness.
 
     A value that a model cannot cast, a table that is gone or damaged, a missing privilege: such an
     error ends no query, but is a finding after the rows that came before it. A lock, a
     full disk or a conflict ends the query as ever, since these are not about what is read.
 #}
-{% macro create_reading_functions(schema) -%}
+{% macro reading_functions() -%}
+{%- set schema = inner_schema() -%}
 create or replace function {{ schema }}.read_findings(relation text)
 returns table (check_name text, severity text, subject text, trade_date date, evidence text)
 language plpgsql stable rows 20 as $body$
