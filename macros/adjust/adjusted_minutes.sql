@@ -24,13 +24,3 @@
     left join {{ segments or ref('adjustment_segments') }} as s
         on b.code = s.code and b.trade_date >= s.valid_from and b.trade_date < s.valid_to
 {%- endmacro %}
-
-{# The same of a table of bars longer than a minute, forward (qfq). #}
-{% macro forward_adjusted_bars(bars) -%}
-    {{ adjusted_minutes(bars, forward_adjusted(), ['bar_count']) }}
-{%- endmacro %}
-
-{# The same of a table of bars longer than a minute, backward (hfq). #}
-{% macro backward_adjusted_bars(bars) -%}
-    {{ adjusted_minutes(bars, backward_adjusted(), ['bar_count']) }}
-{%- endmacro %}

@@ -23,17 +23,3 @@
         coalesce({{ segment }}.price_decimals, 2)
     )::numeric(18, 3)
 {%- endmacro %}
-
-{#
-    One of these prices of row `b` of kline_daily_qfq: by its estimate where that is farther from
-    half a unit than its error, else exactly.
-#}
-{% macro forward_adjusted_by_estimate(price) -%}
-    case
-        when abs(b.{{ price }}_estimate - round(b.{{ price }}_estimate)) < b.margin
-            then (round(b.{{ price }}_estimate)::bigint * b.unit)::numeric(18, 3)
-        else {{
-            forward_adjusted_price(in_yuan('b.' ~ price ~ '_li'), 'b', '[b.segment]') | indent(8)
-        }}
-    end
-{%- endmacro %}

@@ -1,7 +1,7 @@
 {#
     What a node reads down to what is stored, by the lineage: through views, to `tables` (landed
     ones and models, by their names in meta.follows) and `seeds`. The settings are not among them:
-    query_fingerprint has their values.
+    change_cursor has their values.
 #}
 {% macro stored_below(unique_id) -%}
     {%- set stored = {'tables': [], 'seeds': []} -%}
@@ -29,27 +29,4 @@
         'tables': stored['tables'] | reject('equalto', 'ops.settings') | unique | list,
         'seeds': stored['seeds'] | unique | list,
     }) }}
-{%- endmacro %}
-
-{# Refuse a model that would miss the changes of a table: one that it reads and does not follow. #}
-{% macro require_followed(tables, follows) -%}
-    {%- set missing = tables | reject('in', follows) | sort -%}
-    {%- if missing -%}
-        {{ exceptions.raise_compiler_error(
-            model.name ~ " reads " ~ missing | join(', ')
-            ~ " and does not follow it. Add it to meta.follows with the reach of its changes"
-        ) }}
-    {%- endif -%}
-{%- endmacro %}
-
-{# A hash of the rows of these seeds: the feed does not hold seeds. #}
-{% macro seed_hashes(seeds) -%}
-    {%- set hashes = [] -%}
-    {%- for seed in seeds -%}
-        {%- do hashes.append(run_query(
-            "select md5(coalesce(string_agg(s::text, ' ' order by s::text), '')) from "
-            ~ graph.nodes[seed].relation_name ~ " as s"
-        ).rows[0][0]) -%}
-    {%- endfor -%}
-    {{ return(hashes | join(' ')) }}
 {%- endmacro %}

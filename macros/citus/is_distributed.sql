@@ -5,13 +5,6 @@
     ).rows | length > 0) }}
 {%- endmacro %}
 
-{# Whether the database has Citus. #}
-{% macro has_citus() -%}
-    {{ return(execute and run_query(
-        "select 1 from pg_extension where extname = 'citus'"
-    ).rows | length > 0) }}
-{%- endmacro %}
-
 {#
     Spread an empty table over the nodes by code, in the colocation group of all: the rows of
     a code are on one node in every table. loaders/warehouse/distribution.py does the same.
@@ -48,4 +41,26 @@
 {# As default__joined_by_day: Citus takes no part of a query with OFFSET. #}
 {% macro citus__joined_by_day(relation) -%}
     inner join {{ relation }} as k on d.trade_date = k.trade_date
+{%- endmacro %}
+
+{# As default__joined_by_code: such a join goes to the nodes as it is. #}
+{% macro citus__joined_by_code(relation, condition) -%}
+    inner join {{ relation }} as k on s.code = k.code and {{ condition }}
+{%- endmacro %}
+
+{#
+    As default__not_stored_row, of minutes and ticks: these may be on other nodes, and no node takes
+    a row of another relation with them.
+#}
+{% macro citus__not_stored_row(dataset, relation, is_same) -%}
+    {%- if dataset not in ('tick_trade', 'minute_1m') -%}
+        {{ return(default__not_stored_row(dataset, relation, is_same)) }}
+    {%- endif -%}
+    not (
+        r.dataset = '{{ dataset }}'
+        and r.row_key in (
+            select r.row_key from {{ ref('stg_tdx__rejected_row') }} as r
+            inner join {{ relation }} as k on r.dataset = '{{ dataset }}' and {{ is_same }}
+        )
+    )
 {%- endmacro %}

@@ -3,7 +3,7 @@
     table with an outer join to a local one.
 #}
 {% macro postgres__get_empty_subquery_sql(select_sql, select_sql_header=none) -%}
-    {%- if not has_citus() -%}
+    {%- if not run_query("select 1 from pg_extension where extname = 'citus'").rows -%}
         {{ return(default__get_empty_subquery_sql(select_sql, select_sql_header)) }}
     {%- endif -%}
     {{ select_sql_header or '' }}

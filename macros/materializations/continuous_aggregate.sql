@@ -26,7 +26,17 @@
     {%- do run_query("create temporary view quotemill_probe as " ~ sql) -%}
     {%- set oldest = oldest_day(of) -%}
     {%- set cursor = change_cursor(of) -%}
-    {%- set is_other = existing is none or not is_continuous_query(existing) -%}
+    {%- set is_other = true -%}
+    {%- if existing is not none -%}
+        {%- set is_other = not run_query("
+            select 1 from timescaledb_information.continuous_aggregates
+            where
+                view_schema = '" ~ existing.schema ~ "'
+                and view_name = '" ~ existing.identifier ~ "'
+                and rtrim(view_definition, ';')
+                    = rtrim(pg_get_viewdef('pg_temp.quotemill_probe'::regclass), ';')
+        ").rows -%}
+    {%- endif -%}
     {%- do run_query("drop view quotemill_probe") -%}
     {%- if is_other -%}
         {%- do create_continuous_aggregate(target_relation, existing, sql) -%}
@@ -51,25 +61,24 @@
     {%- do refresh_continuous_aggregate(target_relation, of, spans) -%}
     {%- do run_query("begin") -%}
     {%- do rebuild_codes(target_relation, of, seen, cursor['now'], partial_days, first_day) -%}
-    {%- do forward_changes(of, seen, cursor['now']) -%}
+    {%- set name = this.schema ~ '.' ~ this.identifier -%}
+    {%- do run_query(
+        "insert into ops.changes (table_name, key, dates)
+        select '" ~ name ~ "', c.key, range_agg(c.dates)
+        from ops.changes as c
+        where " ~ change_condition(of, seen, cursor['now']) ~ " group by c.key"
+        if seen else "insert into ops.changes (table_name) values ('" ~ name ~ "')"
+    ) -%}
     {%- do move_cursor(cursor) -%}
-    {%- do leave_day(running) -%}
+    {#- the cursor passes the changes of the running day: the next build takes it -#}
+    {%- do run_query(
+        "update ops.change_cursors set left_day = " ~ ("'" ~ running ~ "'" if running else "null")
+        ~ " where reader = '" ~ name ~ "'"
+    ) -%}
     {{ adapter.commit() }}
     {{ run_hooks(post_hooks, inside_transaction=False) }}
     {{ return({'relations': [target_relation]}) }}
 {%- endmaterialization %}
-
-{# Whether the relation is a continuous aggregate of the query in pg_temp.quotemill_probe. #}
-{% macro is_continuous_query(existing) -%}
-    {{ return(run_query("
-        select 1 from timescaledb_information.continuous_aggregates
-        where
-            view_schema = '" ~ existing.schema ~ "'
-            and view_name = '" ~ existing.identifier ~ "'
-            and rtrim(view_definition, ';')
-                = rtrim(pg_get_viewdef('pg_temp.quotemill_probe'::regclass), ';')
-    ").rows | length > 0) }}
-{%- endmacro %}
 
 {# Create it in the place of `existing`; rows whose minutes are gone are carried over. #}
 {% macro create_continuous_aggregate(target_relation, existing, sql) -%}

@@ -46,7 +46,11 @@
     ) -%}
     {#- a cursor that no model moves would hold the feed for 90 days -#}
     {%- do run_query("delete from ops.change_cursors where reader = '" ~ name ~ "'") -%}
-    {%- if is_continuous_aggregate(existing) -%} {#- a view to dbt, whose `drop view` it refuses -#}
+    {%- if timescale_edition() == 'tsl' and run_query(
+        "select 1 from timescaledb_information.continuous_aggregates
+        where view_schema = '" ~ existing.schema ~ "'
+            and view_name = '" ~ existing.identifier ~ "'"
+    ).rows -%} {#- a view to dbt, whose `drop view` it refuses -#}
         {%- do run_query("drop materialized view " ~ existing ~ " cascade") -%}
         {%- do adapter.cache_dropped(existing) -%}
     {%- else -%}

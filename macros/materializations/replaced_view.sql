@@ -13,8 +13,28 @@
 
     {%- set change = 'query' -%}
     {%- if existing is not none -%}
-        {%- set change = view_change(existing, sql) if existing.is_view
-            else 'it is a ' ~ existing.type -%}
+        {%- if existing.is_view -%}
+            {#- 'other columns' are those that `create or replace` would refuse -#}
+            {%- do run_query("create temporary view quotemill_probe as (" ~ sql ~ ")") -%}
+            {%- set change = run_query("
+                select case
+                    when pg_get_viewdef('" ~ existing ~ "'::regclass)
+                        = pg_get_viewdef('pg_temp.quotemill_probe'::regclass)
+                        then 'none'
+                    when exists (
+                        select attnum, attname, atttypid, atttypmod from pg_attribute
+                        where attrelid = '" ~ existing ~ "'::regclass and attnum > 0
+                        except
+                        select attnum, attname, atttypid, atttypmod from pg_attribute
+                        where attrelid = 'pg_temp.quotemill_probe'::regclass
+                    ) then 'other columns'
+                    else 'query'
+                end
+            ").rows[0][0] -%}
+            {%- do run_query("drop view quotemill_probe") -%}
+        {%- else -%}
+            {%- set change = 'it is a ' ~ existing.type -%}
+        {%- endif -%}
         {%- if change not in ('none', 'query') -%}
             {%- do drop_unfit_relation(existing, change) -%}
         {%- endif -%}
@@ -32,28 +52,3 @@
 
     {{ return(finish_relation(target_relation)) }}
 {%- endmaterialization %}
-
-{#
-    What `create or replace` would change in a view: 'none', 'query', or 'other columns', where
-    PostgreSQL would refuse it.
-#}
-{% macro view_change(existing, sql) -%}
-    {%- do run_query("create temporary view quotemill_probe as (" ~ sql ~ ")") -%}
-    {%- set change = run_query("
-        select case
-            when pg_get_viewdef('" ~ existing ~ "'::regclass)
-                = pg_get_viewdef('pg_temp.quotemill_probe'::regclass)
-                then 'none'
-            when exists (
-                select attnum, attname, atttypid, atttypmod from pg_attribute
-                where attrelid = '" ~ existing ~ "'::regclass and attnum > 0
-                except
-                select attnum, attname, atttypid, atttypmod from pg_attribute
-                where attrelid = 'pg_temp.quotemill_probe'::regclass
-            ) then 'other columns'
-            else 'query'
-        end
-    ").rows[0][0] -%}
-    {%- do run_query("drop view quotemill_probe") -%}
-    {{ return(change) }}
-{%- endmacro %}

@@ -1,7 +1,6 @@
 {#
     The rows `k` of `relation` for the codes of the sample `s` that meet `condition`: by default
-    those of the days compared. `offset 0` keeps the planner to one index scan per code. Citus sends
-    a join as it is to the nodes of distributed tables, and refuses the other.
+    those of the days compared.
 #}
 {% macro sample_rows(
     relation, condition='k.trade_date between s.first_date and s.last_date'
@@ -12,13 +11,14 @@
         s.last_date,
         k.*
     from {{ ref('int_reconcile__sample') }} as s
-    {%- if has_citus() %}
-    inner join {{ relation }} as k on s.code = k.code and {{ condition }}
-    {%- else %}
+    {{ by_edition('joined_by_code')(relation, condition) }}
+{%- endmacro %}
+
+{# `offset 0` keeps the planner to one index scan per code. #}
+{% macro default__joined_by_code(relation, condition) -%}
     cross join lateral (
         select * from {{ relation }} as k
         where k.code = s.code and {{ condition }}
         offset 0
     ) as k
-    {%- endif %}
 {%- endmacro %}

@@ -1,18 +1,8 @@
 {#
-    The model of the adjusted bars of stocks and funds by week or month (`period`). A bar is final
-    once all its days are and the period is over: a code suspended at its end gets no more days.
+    The adjusted bars of stocks and funds by week or month (`period`). A bar is final once all its
+    days are and the period is over: a code suspended at its end gets no more days.
 #}
 {% macro adjusted_period_bars(period) -%}
-    {{ config(
-        materialized='followed',
-        unique_key=['code', period ~ '_start'],
-        indexes=[{'columns': ['trade_date']}],
-        meta={
-            'follows': {'kline_daily_qfq': 'day', 'int_market_day__next': 'from_day'},
-            'by': period ~ '_start',
-            'period': period,
-        },
-    ) }}
     with days as (
         select
             *,

@@ -1,17 +1,8 @@
 {#
-    The model of the bars of indices by week or month (`period`), from their days. A bar is final
-    once all its days are and the period is over.
+    The bars of indices by week or month (`period`), from their days. A bar is final once all its
+    days are and the period is over.
 #}
 {% macro index_period_bars(period) -%}
-    {{ config(
-        materialized='followed',
-        unique_key=['code', period ~ '_start'],
-        meta={
-            'follows': {'raw_tdx.index_kline': 'day', 'int_market_day__next': 'from_day'},
-            'by': period ~ '_start',
-            'period': period,
-        },
-    ) }}
     with days as (
         select
             *,

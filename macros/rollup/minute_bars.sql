@@ -1,30 +1,8 @@
 {#
-    The model of the bars of `minutes` minutes: from the shorter ones of `bars`, whose changes it
-    follows under the name `follows`, with `bar_count` as their count of minutes; as a continuous
-    aggregate from the landed minutes.
+    The bars of `minutes` minutes: from the shorter ones of `bars`, with `bar_count` as their count
+    of minutes; as a continuous aggregate from the landed minutes.
 #}
-{% macro minute_bars(minutes, bars, bar_count, follows) -%}
-    {{ config(
-        materialized='continuous_aggregate',
-        unique_key=['code', 'bar_end'],
-        indexes=[{'columns': ['trade_date']}],
-        meta={
-            'follows': {follows: 'day'},
-            'by': 'bar_end',
-            'outlives': 'raw_tdx.kline_minute',
-            'continuous': {
-                'of': 'raw_tdx.kline_minute',
-                'day_bars': 'raw_tdx.kline_daily',
-                'chunk': '3 months',
-                'segment_by': 'code',
-                'order_by': 'bar_end desc',
-                'compress_after': '14 days',
-                'refresh_from': '7 days',
-                'refresh_to': '0 days',
-                'refresh_every': '1 day',
-            },
-        },
-    ) }}
+{% macro minute_bars(minutes, bars, bar_count) -%}
     {%- set continuous = is_continuous() %}
     select
         code,
@@ -41,4 +19,19 @@
         time_bucket('1 day', bar_end),
         {% endif -%}
         {{ bucket_end(minutes) | indent }}
+{%- endmacro %}
+
+{# For meta.continuous: how TimescaleDB stores these bars and keeps them up. #}
+{% macro continuous_minutes() -%}
+    {{ return({
+        'of': 'raw_tdx.kline_minute',
+        'day_bars': 'raw_tdx.kline_daily',
+        'chunk': '3 months',
+        'segment_by': 'code',
+        'order_by': 'bar_end desc',
+        'compress_after': '14 days',
+        'refresh_from': '7 days',
+        'refresh_to': '0 days',
+        'refresh_every': '1 day',
+    }) }}
 {%- endmacro %}

@@ -1,8 +1,9 @@
 {#
     The statements that bring the hypertables of this project to the settings in meta.hypertable of
-    their models and landed tables; none where nothing differs. A plain table stays one.
+    their models and landed tables; none where nothing differs. A plain table stays one. Which
+    settings of somebody's own stay is printed, with --quiet too.
 
-    time            the column of time, by which make_hypertable cuts chunks
+    time            the column of time, by which chunks are cut
     chunk           the span of new chunks; another one in the database is somebody's own, and
                     stays unless dbt run-operation apply_hypertables is what runs
     segment_by, order_by, compress_after
@@ -29,14 +30,7 @@
             {%- do wanted.append(dict(meta, relation=name)) -%}
         {%- endif -%}
     {%- endfor -%}
-    {{ return(settings_changes(wanted, edition) if wanted else []) }}
-{%- endmacro %}
-
-{#
-    The statements that change the settings of the hypertables among these tables. Which settings of
-    somebody's own stay is printed, with --quiet too.
-#}
-{% macro settings_changes(wanted, edition) -%}
+    {%- if not wanted -%}{{ return([]) }}{%- endif -%}
     {%- set is_asked = flags.WHICH == 'run-operation' -%}
     {%- set statements = [] -%}
     {%- for statement, own in run_query("

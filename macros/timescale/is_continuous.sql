@@ -20,12 +20,3 @@
         where hypertable_schema = '" ~ name[0] ~ "' and hypertable_name = '" ~ name[1] ~ "'"
     ).rows | length > 0) }}
 {%- endmacro %}
-
-{# Whether a relation is a continuous aggregate. #}
-{% macro is_continuous_aggregate(relation) -%}
-    {{ return(timescale_edition() == 'tsl' and run_query(
-        "select 1 from timescaledb_information.continuous_aggregates
-        where view_schema = '" ~ relation.schema ~ "'
-            and view_name = '" ~ relation.identifier ~ "'"
-    ).rows | length > 0) }}
-{%- endmacro %}

@@ -88,6 +88,14 @@
 {% macro rebuild_codes(relation, of, seen, now, days, first_day) -%}
     {%- set rows_table = materialized_hypertable(relation) -%}
     {%- set names = model.columns | join(', ') ~ ', time_partition_col' -%}
+    {#- the server's view of the result of a refresh, with the bucket -#}
+    {%- set buckets = run_query("
+        select format('%I.%I', partial_view_schema, partial_view_name)
+        from _timescaledb_catalog.continuous_agg
+        where
+            user_view_schema = '" ~ relation.schema ~ "'
+            and user_view_name = '" ~ relation.identifier ~ "'
+    ").rows[0][0] -%}
     {%- for day in days -%}
         {%- if loop.first -%}
             {%- do run_query(
@@ -112,21 +120,10 @@
             {%- do run_query("delete from " ~ rows_table ~ " where " ~ code_rows) -%}
             {%- do run_query(
                 "insert into " ~ rows_table ~ " (" ~ names ~ ")
-                select " ~ names ~ " from " ~ bucket_query(relation) ~ " where " ~ code_rows
+                select " ~ names ~ " from " ~ buckets ~ " where " ~ code_rows
             ) -%}
         {%- endif -%}
     {%- endfor -%}
-{%- endmacro %}
-
-{# The server's view of the result of a refresh, with the bucket. #}
-{% macro bucket_query(relation) -%}
-    {{ return(run_query("
-        select format('%I.%I', partial_view_schema, partial_view_name)
-        from _timescaledb_catalog.continuous_agg
-        where
-            user_view_schema = '" ~ relation.schema ~ "'
-            and user_view_name = '" ~ relation.identifier ~ "'
-    ").rows[0][0]) }}
 {%- endmacro %}
 
 {#
@@ -183,15 +180,4 @@
     {%- endfor -%}
     {%- do run_query("reset timescaledb.max_tuples_decompressed_per_dml_transaction") -%}
     {%- do run_query("select pg_advisory_unlock(" ~ lock ~ ")") -%}
-{%- endmacro %}
-
-{# Record that what changed in the hypertable changed here, for the readers of this model. #}
-{% macro forward_changes(of, seen, now) -%}
-    {%- set name = this.schema ~ '.' ~ this.identifier -%}
-    {%- do run_query(
-        "insert into ops.changes (table_name, key, dates)
-        select '" ~ name ~ "', c.key, range_agg(c.dates)
-        from ops.changes as c where " ~ change_condition(of, seen, now) ~ " group by c.key"
-        if seen else "insert into ops.changes (table_name) values ('" ~ name ~ "')"
-    ) -%}
 {%- endmacro %}

@@ -38,11 +38,3 @@
         where reader = '" ~ this.schema ~ "." ~ this.identifier ~ "' and left_day is not null
     ").columns[0].values() | first) }}
 {%- endmacro %}
-
-{# Store the running day beside the cursor, which passes its changes: the next build takes it. #}
-{% macro leave_day(day) -%}
-    {%- do run_query(
-        "update ops.change_cursors set left_day = " ~ ("'" ~ day ~ "'" if day else "null") ~ "
-        where reader = '" ~ this.schema ~ "." ~ this.identifier ~ "'"
-    ) -%}
-{%- endmacro %}

@@ -2,8 +2,7 @@
     Expressions by column for a landed minute in our units: for the staging view, and for continuous
     aggregates, which have to read the landed table itself.
 
-    The service's decoder turns less than one hand into many: the turnover shows it (see
-    decoded_as_hands).
+    The service's decoder turns less than one hand into many: the turnover shows it.
 #}
 {% macro minute_columns() -%}
     {%- set columns = {} -%}
@@ -19,7 +18,12 @@
     {{ return(columns) }}
 {%- endmacro %}
 
-{# Whether the volume of a landed minute is an artefact of the decoder, by its turnover. #}
+{#
+    Whether the volume of a landed minute is an artefact of the decoder, by its turnover: it
+    corrupts 1, 3, 4, 9-16 and 33-64 shares (see decoded_volume) before it divides by 100, which
+    gives these numbers of hands.
+#}
 {% macro is_decoded_minute() -%}
-    {{ decoded_as_hands('volume') }} and amount < 99 * low * volume
+    volume in (1, 2, 3, 4, 5, 7, 10, 12, 15, 18, 20, 40, 81, 327)
+    and amount < 99 * low * volume
 {%- endmacro %}

@@ -15,19 +15,7 @@
     ('market_stats_snapshot', 'market_stats',
         "k.exchange = split_part(r.row_key, ' ', 1) and k.sampled_at > r.fetched_at"),
 ] -%}
-    {%- if has_citus() and table in ('tick_trade', 'kline_minute') -%}
-    {#- these may be on other nodes, and no node takes a row of another relation with them -#}
-    {%- do not_stored.append(
-        "not (r.dataset = '" ~ dataset ~ "' and r.row_key in (select r.row_key from "
-        ~ ref('stg_tdx__rejected_row') ~ " as r inner join " ~ ref('stg_tdx__' ~ table)
-        ~ " as k on r.dataset = '" ~ dataset ~ "' and " ~ is_same ~ "))"
-    ) -%}
-    {%- else -%}
-    {%- do not_stored.append(
-        "not exists (select 1 from " ~ ref('stg_tdx__' ~ table)
-        ~ " as k where r.dataset = '" ~ dataset ~ "' and " ~ is_same ~ ")"
-    ) -%}
-    {%- endif -%}
+    {%- do not_stored.append(not_stored_row(dataset, ref('stg_tdx__' ~ table), is_same)) -%}
 {%- endfor -%}
 
 with refused_actions as (

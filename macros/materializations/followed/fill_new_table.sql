@@ -13,11 +13,15 @@
 
 {# A hypertable on TimescaleDB, where meta.hypertable declares it. #}
 {% macro timescale__fill_new_table(target_relation, sql) -%}
-    {%- if not is_wanted_hypertable((config.get('meta') or {}).get('hypertable')) -%}
+    {%- set wanted = (config.get('meta') or {}).get('hypertable') -%}
+    {%- if not is_wanted_hypertable(wanted) -%}
         {{ return(default__fill_new_table(target_relation, sql)) }}
     {%- endif -%}
     {%- do create_empty_table(target_relation, sql) -%}
-    {%- do make_hypertable(target_relation) -%}
+    {%- do run_query(
+        "select create_hypertable('" ~ target_relation ~ "', by_range('" ~ wanted['time']
+        ~ "', interval '" ~ wanted['chunk'] ~ "'), create_default_indexes => false)"
+    ) -%}
     {%- call statement('main') -%}
         insert into {{ target_relation }} {{ as_contracted(sql) }}
     {%- endcall -%}

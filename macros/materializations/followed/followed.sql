@@ -17,13 +17,30 @@
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
     {%- do use_build_settings() -%}
 
-    {%- do create_probe_view(sql) -%}
+    {%- if config.get('contract').enforced -%}
+        {%- do get_assert_columns_equivalent(sql) -%}
+    {%- endif -%}
+    {%- do run_query("create temporary view quotemill_probe as " ~ as_contracted(sql)) -%}
     {%- set columns = none if existing is none else fit_existing_table(existing) -%}
     {%- set take = 'everything' -%}
     {%- if follows -%}
         {%- set stored = stored_below(model.unique_id) -%}
-        {%- do require_followed(stored['tables'], follows) -%}
-        {%- set cursor = change_cursor(follows | string ~ seed_hashes(stored['seeds'])) -%}
+        {%- set missing = stored['tables'] | reject('in', follows) | sort -%}
+        {%- if missing -%}
+            {{ exceptions.raise_compiler_error(
+                model.name ~ " reads " ~ missing | join(', ')
+                ~ " and does not follow it. Add it to meta.follows with the reach of its changes"
+            ) }}
+        {%- endif -%}
+        {#- the feed does not hold seeds -#}
+        {%- set seeds = [] -%}
+        {%- for seed in stored['seeds'] -%}
+            {%- do seeds.append(run_query(
+                "select md5(coalesce(string_agg(s::text, ' ' order by s::text), '')) from "
+                ~ graph.nodes[seed].relation_name ~ " as s"
+            ).rows[0][0]) -%}
+        {%- endfor -%}
+        {%- set cursor = change_cursor(follows | string ~ seeds | join(' ')) -%}
         {%- if columns and not should_full_refresh() -%}
             {%- set take = take_changes(cursor['seen'], cursor['now']) -%}
         {%- endif -%}
@@ -45,14 +62,6 @@
 
     {{ return(finish_relation(target_relation)) }}
 {%- endmaterialization %}
-
-{# Create a temporary view of the query, with the types of its contract. #}
-{% macro create_probe_view(sql) -%}
-    {%- if config.get('contract').enforced -%}
-        {%- do get_assert_columns_equivalent(sql) -%}
-    {%- endif -%}
-    {%- do run_query("create temporary view quotemill_probe as " ~ as_contracted(sql)) -%}
-{%- endmacro %}
 
 {#
     The columns of a table, after those were added that only the query in pg_temp.quotemill_probe

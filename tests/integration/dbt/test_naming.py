@@ -159,7 +159,7 @@ def test_a_model_follows_exactly_the_tables_that_it_reads(manifest: Any) -> None
                 tables |= read(below)
             elif below.resource_type == "model":
                 tables.add(below.name)
-        return tables - {"ops.settings"}  # by their values: see query_fingerprint
+        return tables - {"ops.settings"}  # by their values: see change_cursor
 
     tables = [m for m in list_models(manifest) if m.config.materialized != "replaced_view"]
     following = {m.name: set(m.config.meta.get("follows", ())) for m in tables}

@@ -60,6 +60,7 @@ select
     valid_from,
     valid_to,
     name,
-    {{ is_special_treatment('name') }} as is_st,
+    -- ST, *ST, SST, S*ST, and these behind what the exchange puts before a name on single days
+    name ~ '^(N|XD|XR|DR)?S?[*]?ST' as is_st,
     basis
 from stretches

@@ -1,1 +1,13 @@
-{{ minute_bars(15, ref('kline_5m'), 'sum(bar_count)', follows='kline_5m') }}
+{{ config(
+    materialized='continuous_aggregate',
+    unique_key=['code', 'bar_end'],
+    indexes=[{'columns': ['trade_date']}],
+    meta={
+        'follows': {'kline_5m': 'day'},
+        'by': 'bar_end',
+        'outlives': 'raw_tdx.kline_minute',
+        'continuous': continuous_minutes(),
+    },
+) }}
+
+{{ minute_bars(15, ref('kline_5m'), 'sum(bar_count)') }}

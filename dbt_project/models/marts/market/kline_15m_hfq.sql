@@ -1,1 +1,1 @@
-{{ backward_adjusted_bars(ref('kline_15m')) }}
+{{ adjusted_minutes(ref('kline_15m'), backward_adjusted(), counts=['bar_count']) }}

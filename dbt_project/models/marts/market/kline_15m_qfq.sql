@@ -1,1 +1,1 @@
-{{ forward_adjusted_bars(ref('kline_15m')) }}
+{{ adjusted_minutes(ref('kline_15m'), forward_adjusted(), counts=['bar_count']) }}

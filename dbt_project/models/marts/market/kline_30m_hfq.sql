@@ -1,1 +1,1 @@
-{{ backward_adjusted_bars(ref('kline_30m')) }}
+{{ adjusted_minutes(ref('kline_30m'), backward_adjusted(), counts=['bar_count']) }}

@@ -1,1 +1,1 @@
-{{ forward_adjusted_bars(ref('kline_30m')) }}
+{{ adjusted_minutes(ref('kline_30m'), forward_adjusted(), counts=['bar_count']) }}

@@ -1,1 +1,13 @@
-{{ minute_bars(5, ref('stg_tdx__kline_minute'), 'count(*)', follows='raw_tdx.kline_minute') }}
+{{ config(
+    materialized='continuous_aggregate',
+    unique_key=['code', 'bar_end'],
+    indexes=[{'columns': ['trade_date']}],
+    meta={
+        'follows': {'raw_tdx.kline_minute': 'day'},
+        'by': 'bar_end',
+        'outlives': 'raw_tdx.kline_minute',
+        'continuous': continuous_minutes(),
+    },
+) }}
+
+{{ minute_bars(5, ref('stg_tdx__kline_minute'), 'count(*)') }}

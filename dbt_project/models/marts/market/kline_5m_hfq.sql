@@ -1,1 +1,1 @@
-{{ backward_adjusted_bars(ref('kline_5m')) }}
+{{ adjusted_minutes(ref('kline_5m'), backward_adjusted(), counts=['bar_count']) }}

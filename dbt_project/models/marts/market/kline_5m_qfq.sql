@@ -1,1 +1,1 @@
-{{ forward_adjusted_bars(ref('kline_5m')) }}
+{{ adjusted_minutes(ref('kline_5m'), forward_adjusted(), counts=['bar_count']) }}

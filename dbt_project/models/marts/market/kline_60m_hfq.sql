@@ -1,1 +1,1 @@
-{{ backward_adjusted_bars(ref('kline_60m')) }}
+{{ adjusted_minutes(ref('kline_60m'), backward_adjusted(), counts=['bar_count']) }}

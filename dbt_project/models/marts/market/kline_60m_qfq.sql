@@ -1,1 +1,1 @@
-{{ forward_adjusted_bars(ref('kline_60m')) }}
+{{ adjusted_minutes(ref('kline_60m'), forward_adjusted(), counts=['bar_count']) }}

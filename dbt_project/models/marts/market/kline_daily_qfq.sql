@@ -91,12 +91,20 @@ estimated as (
     {{ computed_once() }}
 )
 
--- a code missing from the service's list has no segment
+-- A code missing from the service's list has no segment. A price is its estimate where that is
+-- farther from half a unit than its error.
 select
     b.code,
     b.trade_date,
     {% for price in prices -%}
-        {{ forward_adjusted_by_estimate(price) | indent(8) }} as {{ price }},
+        case
+            when abs(b.{{ price }}_estimate - round(b.{{ price }}_estimate)) < b.margin
+                then (round(b.{{ price }}_estimate)::bigint * b.unit)::numeric(18, 3)
+            else {{
+                forward_adjusted_price(in_yuan('b.' ~ price ~ '_li'), 'b', '[b.segment]')
+                | indent(12)
+            }}
+        end as {{ price }},
     {% endfor -%}
     b.volume_shares,
     b.amount_cny,

@@ -1,17 +1,4 @@
 {#
-    Whether the captured row `q` can stand for its contract: no error, at least one price of its own
-    day, bid and ask not crossed. The previous close is not a price of the day.
-#}
-{% macro is_good_quote(q) -%}
-    (
-        not {{ q }}.snapshot_error
-        and {{ price_of_day(q) }} is not null
-        and ({{ q }}.bid > {{ q }}.ask) is not true
-        and not 'slot_retry_exceeded' = any({{ q }}.data_quality_flag)
-    )
-{%- endmacro %}
-
-{#
     A price of its own day of the row `q`: bid, ask, or the last trade. Without a volume of the day
     the trade is of an earlier one.
 #}

@@ -1,12 +1,3 @@
-{# Make an empty table a hypertable, as meta.hypertable of its model says. #}
-{% macro make_hypertable(relation) -%}
-    {%- set wanted = config.get('meta')['hypertable'] -%}
-    {%- do run_query(
-        "select create_hypertable('" ~ relation ~ "', by_range('" ~ wanted['time'] ~ "', interval '"
-        ~ wanted['chunk'] ~ "'), create_default_indexes => false)"
-    ) -%}
-{%- endmacro %}
-
 {# Whether a table with this meta.hypertable is meant to be one: its `setting`, if any, is on. #}
 {% macro is_wanted_hypertable(wanted) -%}
     {%- if not wanted or not wanted.get('setting') -%}{{ return(wanted is not none) }}{%- endif -%}
