@@ -125,17 +125,34 @@ def test_a_build_of_no_rows_is_refused_and_deletes_none(
     assert conn.execute("table market.trading_calendar").fetchall() == stored
 
 
+def read_log(*command: str) -> list[str]:
+    """What a command of plain dbt logs."""
+    from dbt.cli.main import dbtRunner
+
+    texts: list[str] = []
+    runner = dbtRunner(callbacks=[lambda event: texts.append(event.info.msg)])
+    silent = ["--project-dir", str(PROJECT), "--log-level", "none", "--no-write-json"]
+    assert runner.invoke([*command, *silent]).success
+    return texts
+
+
+@pytest.mark.usefixtures("models", "dbt")
+def test_a_warning_of_plain_dbt_names_findings_and_their_command(conn: psycopg.Connection) -> None:
+    land(conn, "trading_day", [trading_day(day) for day in DAYS])
+    land(conn, "kline_daily", [bar("sh600000", date(2024, 1, 7), "10", volume=7)])
+    texts = read_log("build", "-s", "trading_calendar", "qa_non_trading_days")
+    assert (
+        "no_rows_qa_non_trading_days_: 1 x non_trading_day, such as sh600000 2024-01-07; "
+        "quotemill findings lists them"
+    ) in texts
+
+
 @pytest.mark.usefixtures("models", "dbt")
 def test_only_a_warehouse_with_day_bars_needs_corporate_actions(
     conn: psycopg.Connection,
 ) -> None:
-    from dbt.cli.main import dbtRunner
-
     def warns() -> bool:
-        texts: list[str] = []
-        runner = dbtRunner(callbacks=[lambda event: texts.append(event.info.msg)])
-        command = ["run", "-s", "trading_calendar", "--project-dir", str(PROJECT)]
-        assert runner.invoke([*command, "--log-level", "none", "--no-write-json"]).success
+        texts = read_log("run", "-s", "trading_calendar")
         return any("No source of corporate actions" in text for text in texts)
 
     land(conn, "trading_day", [trading_day(DAYS[0])])
