@@ -1,14 +1,14 @@
 """Coverage of all sources as grids: how much of the wanted data is there."""
 
-from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
 
 import psycopg
 
 from loaders import sources
+from loaders.engine.check import Check
 from loaders.engine.coverage import Period
 from loaders.settings import Settings
+from orchestration.checks.status import Status
 from orchestration.report import grid
 from orchestration.report.grid import Grid
 from quotemill.warehouse.postgres import Warehouse
@@ -20,24 +20,32 @@ def grids(
     settings: Settings,
     since: date,
     as_of: datetime,
-    freshness: Sequence[Mapping[str, Any]],
+    state: Status,
     until: date = date.max,
-    names: Iterable[str] = tuple(sources.MODULES),
 ) -> list[Grid]:
-    """A grid of each loaded dataset of the named sources; `freshness` has a row for each."""
+    """A grid of each loaded dataset, by the freshness of the state.
+
+    A source that cannot be read is one more of its problems, and costs no other its grids.
+    """
     schemas = {
         "market": warehouse.market_schema,
         **{name: warehouse.inner_schema(name) for name in ("futures", "options", "qa")},
     }
     due = {
         row["dataset"]: min(day, until)
-        for row in freshness
+        for row in state.freshness
         if (day := row["expected_date"] or row["last_date"])
     }
     period = Period(settings, schemas, since, as_of, due)
-    filled = [
-        grid.fill(conn, coverage)
-        for name in names
-        for coverage in sources.find(name).insight.coverage(conn, period)
-    ]
+    filled: list[Grid] = []
+    for name in sources.MODULES:
+        try:
+            with conn.transaction():
+                read = sources.find(name).insight.coverage(conn, period)
+                filled += [grid.fill(conn, coverage) for coverage in read]
+        except psycopg.Error as error:
+            if conn.closed:
+                raise
+            text = f"coverage of {name} cannot be read: {' '.join(str(error).split())}"
+            state.problems.append(Check("report", "warn", text, "quotemill findings"))
     return [filled_grid for filled_grid in filled if filled_grid.wanted]

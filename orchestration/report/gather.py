@@ -5,10 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-import psycopg
-
-from loaders import sources
-from loaders.engine.check import Check
 from loaders.settings import Settings
 from orchestration.checks import status
 from orchestration.checks.status import Status
@@ -74,25 +70,13 @@ def gather(
         conn.execute("set local work_mem = '64MB'")
         if as_of:
             conn.execute("select set_config('quotemill.as_of', %s, false)", (as_of.isoformat(),))
-        grids: list[Grid] = []
-        for name in sources.MODULES:
-            try:  # one that cannot be read is a problem, and costs no other source its grids
-                with conn.transaction():
-                    grids += coverage.grids(
-                        conn, warehouse, settings, since, now, state.freshness, until, [name]
-                    )
-            except psycopg.Error as error:
-                if conn.closed:
-                    raise
-                text = f"coverage of {name} cannot be read: {' '.join(str(error).split())}"
-                state.problems.append(Check("report", "warn", text, "quotemill findings"))
         return Report(
             as_of=now,
             since=since,
             warehouse=warehouse.label,
             status=state,
             runs=runs.read_runs(conn, datetime.combine(since, datetime.min.time(), UTC), now),
-            grids=tuple(grids),
+            grids=tuple(coverage.grids(conn, warehouse, settings, since, now, state, until)),
             findings=_group_findings(state.findings),
             space=space.read_space(conn, settings),
         )

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from loaders.settings import load_settings
+from orchestration.checks.status import Status
 from orchestration.report import coverage
 from orchestration.report.grid import MOST_COLUMNS, MOST_LINES, WORST, Grid
 from quotemill.warehouse.postgres import Warehouse
@@ -30,7 +31,9 @@ def read_grids(conn: psycopg.Connection, warehouse: Warehouse, tmp_path: Path) -
     ) -> dict[str, Grid]:
         settings = load_settings({"QUOTEMILL_HOME": str(tmp_path), **environ}, cwd=tmp_path)
         freshness = [{"dataset": name, "expected_date": day} for name, day in due.items()]
-        grids = coverage.grids(conn, warehouse, settings, since, as_of, freshness)
+        state = Status({}, [], freshness, [], [])
+        grids = coverage.grids(conn, warehouse, settings, since, as_of, state)
+        assert state.problems == []
         return {grid.key: grid for grid in grids}
 
     return read
