@@ -5,7 +5,7 @@
     (loaders/landing/change_feed.py).
 #}
 {% macro rows_for_feed(differing) -%}
-    {%- set key = entity() if entity() in config.get('unique_key') else "''" -%}
+    {%- set key = entity() if entity() in key_columns() else "''" -%}
     {%- set day = feed_date() -%}
     {%- if day -%}
     select

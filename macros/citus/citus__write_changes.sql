@@ -33,7 +33,7 @@
 
 {# The same for a distributed table; `table` is that of what differs. #}
 {% macro write_on_nodes(target_relation, sql, columns, taken, table) -%}
-    {%- set key = config.get('unique_key') -%}
+    {%- set key = key_columns() -%}
     {%- set names = columns | map(attribute='name') | list -%}
     {%- set rest = names | reject('in', key) | list -%}
     {%- set gone = names | select('in', key + [feed_date()]) | list -%}

@@ -115,7 +115,7 @@
     ) -%}
     {%- do create_indexes(target_relation) -%}
     {%- do run_query(
-        "create index on " ~ target_relation ~ " (" ~ config.get('unique_key') | join(', ') ~ ")"
+        "create index on " ~ target_relation ~ " (" ~ key_columns() | join(', ') ~ ")"
     ) -%}
     {%- if carried -%}
         {%- do run_query(

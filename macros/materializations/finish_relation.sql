@@ -1,5 +1,6 @@
 {# The end of a materialization that is one transaction; returns its result. #}
 {% macro finish_relation(target_relation) -%}
+    {%- do apply_grants(target_relation, config.get('grants')) -%}
     {%- do persist_docs(target_relation, model) -%}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {{ adapter.commit() }}

@@ -13,7 +13,8 @@
             ) }}
         {%- endif -%}
         {%- set read = ["('ops', 'change_cursors', 'left_day')"] -%}
-        {%- for node in graph.sources.values() -%}
+        {%- set ours = ['ops', 'raw_tdx', 'raw_ib', 'raw_tq'] -%}
+        {%- for node in graph.sources.values() if node.source_name in ours -%}
             {%- for column in node.columns if column not in ['route_no', 'file_no'] -%}
                 {%- set name = [node.schema, node.identifier, column] | join("', '") -%}
                 {%- do read.append("('" ~ name ~ "')") -%}

@@ -100,7 +100,8 @@ def declared(settings: Settings, warehouse: Warehouse) -> list[Declared]:
         if node.resource_type != "model":
             continue
         wanted = (node.config.meta or {}).get("hypertable")
-        key = tuple(node.config.unique_key or ())
+        unique = node.config.unique_key or ()
+        key = (unique,) if isinstance(unique, str) else tuple(unique)
         if node.config.materialized == "continuous_aggregate":
             tables.append(Declared(node.schema, node.alias, None, "", key))
         elif wanted:

@@ -69,7 +69,7 @@
 #}
 {% macro fit_existing_table(existing) -%}
     {%- set oid = "'" ~ existing ~ "'::regclass" -%}
-    {%- set key = config.get('unique_key') -%}
+    {%- set key = key_columns() -%}
     {%- set columns = run_query("
         select
             coalesce(q.attname, t.attname) as name,

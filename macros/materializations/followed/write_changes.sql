@@ -22,7 +22,7 @@
     sources are gone stay as they are (see preserved_rows).
 #}
 {% macro differing(target_relation, sql, columns, taken) -%}
-    {%- set key = config.get('unique_key') -%}
+    {%- set key = key_columns() -%}
     {%- set rest = columns | rejectattr('name', 'in', key) | list -%}
     {%- set keeps = preserved_rows() -%}
     create temporary table differing on commit drop as
@@ -70,7 +70,7 @@
     two rows of a month may open all between them. Plain PostgreSQL ignores the setting.
 #}
 {% macro delete_gone(target_relation) -%}
-    {%- set key = config.get('unique_key') -%}
+    {%- set key = key_columns() -%}
     {%- set by = (config.get('meta') or {}).get('by') -%}
     {%- set time = by if by in key else none -%}
     {%- set names = key | reject('equalto', time) | list -%}
@@ -112,7 +112,7 @@
 {%- endmacro %}
 
 {% macro upsert(target_relation, columns, differing) -%}
-    {%- set key = config.get('unique_key') -%}
+    {%- set key = key_columns() -%}
     {%- set names = columns | map(attribute='name') | list -%}
     {%- set rest = names | reject('in', key) | list -%}
     insert into {{ target_relation }} as d ({{ names | join(', ') }})

@@ -105,3 +105,50 @@ def test_a_view_of_a_reader_outlives_a_changed_view_below_it(
     assert built("run", "-s", "kline_daily").success
 
     assert conn.execute("select * from research.mine").fetchall() == [(11,)]
+
+
+def test_a_followed_model_of_a_user_has_a_key_of_one_name_and_grants(
+    conn: psycopg.Connection, built: Dbt, project: Path
+) -> None:
+    conn.execute("create role analyst")
+    (project / "models/mine/newest.sql").write_text(
+        "{{ config(materialized='followed', unique_key='code', grants={'select': ['analyst']}, "
+        "indexes=[{'columns': ['code'], 'unique': true}]) }} "
+        "select code, max(trade_date) as trade_date from {{ ref('kline_daily') }} group by code",
+        "utf-8",
+    )
+    (project / "models/mine/newest_view.sql").write_text(
+        "{{ config(materialized='replaced_view', grants={'select': ['analyst']}) }} "
+        "select * from {{ ref('newest') }}",
+        "utf-8",
+    )
+    try:
+        first = built("run", "-s", "newest", "newest_view")
+        assert first.success, first.error
+        stored = oids(conn, "market.newest")
+        land_days(conn, DAYS[30:31])
+        second = built("run", "-s", "newest", "newest_view")
+
+        assert second.success, second.error
+        assert second.written["newest"] == 2
+        assert oids(conn, "market.newest") == stored
+        for name in ("newest", "newest_view"):
+            may = "select has_table_privilege('analyst', %s, 'select')"
+            assert conn.execute(may, (f"market.{name}",)).fetchone() == (True,)
+    finally:
+        conn.execute("drop owned by analyst; drop role analyst")
+
+
+def test_models_of_a_user_read_no_private_model_and_have_sources_of_their_own(
+    built: Dbt, project: Path
+) -> None:
+    (project / "models/mine/_sources.yml").write_text(
+        "sources: [{name: mine, tables: [{name: prices, columns: [{name: not_there}]}]}]", "utf-8"
+    )
+    built_with_source = built("run", "-s", "as_view")
+    assert built_with_source.success, built_with_source.error
+
+    (project / "models/mine/inner.sql").write_text(
+        "select * from {{ ref('stg_tdx__kline_daily') }}", "utf-8"
+    )
+    assert "private" in str(built("run", "-s", "inner").error)
