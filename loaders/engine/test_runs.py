@@ -157,12 +157,24 @@ def save(conn: psycopg.Connection, record: Record) -> int:
     return int(run_id)
 
 
-def list_runs(conn: psycopg.Connection, limit: int) -> list[dict[str, Any]]:
-    """Recorded runs of all sources, the newest first; none in a warehouse without the table."""
+def list_runs(
+    conn: psycopg.Connection,
+    limit: int,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> list[dict[str, Any]]:
+    """Recorded runs of all sources that started between two times, the newest first.
+
+    None in a warehouse without the table.
+    """
     if not has_relation(conn, "ops.testing_runs"):
         return []
-    query = "select * from ops.testing_runs order by run_id desc limit %s"
-    return conn.cursor(row_factory=dict_row).execute(query, (limit,)).fetchall()
+    query = (
+        "select * from ops.testing_runs "
+        "where started_at between coalesce(%s::timestamptz, '-infinity') "
+        "and coalesce(%s::timestamptz, 'infinity') order by run_id desc limit %s"
+    )
+    return conn.cursor(row_factory=dict_row).execute(query, (since, until, limit)).fetchall()
 
 
 def read_run(

@@ -5,7 +5,10 @@
 #}
 {% macro prune_changes() -%}
     {%- if execute and flags.WHICH in ('build', 'run') -%}
-    delete from ops.change_cursors where moved_at < now() - interval '90 days';
+    delete from ops.change_cursors
+    where
+        moved_at < now() - interval '90 days'
+        or split_part(reader, '.', 2) in ('{{ removed_models() | join("', '") }}');
 
     with old as (
         delete from ops.changes

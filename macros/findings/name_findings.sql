@@ -5,7 +5,8 @@
 {% macro name_findings() -%}
     {%- if execute and not env_var('QUOTEMILL_BUILD_LOCK_HELD', '') -%}
         {%- for result in results
-            if result.status == 'warn' and result.node.name.startswith('no_rows_') -%}
+            if result.status == 'warn' and result.node.name.startswith('no_rows_')
+            and result.node.fqn[1] == 'qa' -%}
             {%- for row in run_query("
                 select
                     check_name,

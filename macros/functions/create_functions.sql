@@ -1,14 +1,22 @@
 {#
     At the start of a run: the functions that models call, in the schema of the intermediate models.
-    The lock keeps runs side by side from replacing one function at once, which is an error.
+    Other commands make them where there are none: who only tests need not own them. The lock keeps runs side by side from replacing one function at once, which is an error.
 #}
 {% macro create_functions() -%}
     {%- set schema = inner_schema() -%}
+    {%- if execute and (
+        flags.WHICH in ('build', 'run')
+        or run_query("select to_regproc('" ~ schema ~ ".nprod') is null").rows[0][0]
+    ) %}
     select pg_advisory_xact_lock(hashtextextended('quotemill:create_functions', 0));
     -- even `if not exists` would need a privilege that the writer may lack
-    {% if execute and not adapter.check_schema_exists(target.database, schema) -%}
-        create schema {{ schema }};
-    {%- endif %}
+    do $schema$
+    begin
+        if to_regnamespace('{{ schema }}') is null then
+            create schema {{ schema }};
+        end if;
+    end
+    $schema$;
     -- the exact product
     create or replace aggregate {{ schema }}.nprod(numeric) (
         sfunc = numeric_mul, stype = numeric, initcond = '1', parallel = safe
@@ -16,4 +24,5 @@
     {{ option_functions() }}
     {{ american_functions() }}
     {{ reading_functions() }}
+    {%- endif %}
 {%- endmacro %}

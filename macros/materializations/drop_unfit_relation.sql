@@ -1,19 +1,19 @@
 {#
     Drop a table or view that no longer fits its query, for the reason `why`. Its readers are
-    dropped with it: where this run builds each of them again, or no model makes it any more, or
-    with --full-refresh; else the build stops and lists them. A relation with rows that nothing
+    dropped with it: where this run builds each of them again, or an earlier version had it, or with
+    --full-refresh; else the build stops and lists them. A relation with rows that nothing
     could build again (see preserved_rows) is not dropped, unless they are `carried` over.
 #}
 {% macro drop_unfit_relation(existing, why, carried=false) -%}
     {%- set name = existing.schema ~ '.' ~ existing.identifier -%}
     {%- set reason = name ~ " no longer fits its query (" ~ why ~ ") and must be built again" -%}
     {%- if not carried -%}{%- do refuse_lost_rows(existing, reason) -%}{%- endif -%}
-    {%- set ours = run_query(
-        "select schema_name || '.' || relation_name from ops.managed_relation"
+    {%- set built = run_query(
+        "select schema_name || '.' || relation_name from ops.managed_relation
+        where relation_name in ('" ~ removed_models() | join("', '") ~ "')"
     ).columns[0].values() | list -%}
-    {%- for node in graph.nodes.values() if node.unique_id not in selected_resources -%}
-        {%- set made = node.schema ~ '.' ~ node.alias -%}
-        {%- if made in ours -%}{%- do ours.remove(made) -%}{%- endif -%}
+    {%- for node in graph.nodes.values() if node.unique_id in selected_resources -%}
+        {%- do built.append(node.schema ~ '.' ~ node.alias) -%}
     {%- endfor -%}
     {%- set readers = run_query("
         with recursive readers as (
@@ -34,7 +34,7 @@
         where c.oid <> '" ~ existing ~ "'::regclass and c.relnamespace <> pg_my_temp_schema()
         order by 1
     ").columns[0].values() -%}
-    {%- if not should_full_refresh() and readers | reject('in', ours) | list -%}
+    {%- if not should_full_refresh() and readers | reject('in', built) | list -%}
         {{ exceptions.raise_compiler_error(
             reason ~ ": dbt build --full-refresh --select " ~ this.identifier
             ~ "+ drops it, and with it " ~ readers | join(', ')

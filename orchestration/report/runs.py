@@ -74,12 +74,11 @@ def read_runs(conn: psycopg.Connection, since: datetime, as_of: datetime) -> Run
             (list(newest.values()), FAILED_TASKS),
         ).fetchall()
     builds = build_record.recent(conn, MOST, since, as_of)
-    tests = test_runs.list_runs(conn, MOST)
     entries = book.read_entries(conn, only_open=True)
     return Runs(
         loads=loads,
         builds=[build | {"seconds": measure_seconds(build)} for build in builds],
-        tests=[test for test in tests if since <= test["started_at"] <= as_of],
+        tests=test_runs.list_runs(conn, MOST, since, as_of),
         failed=[task | {"shown": _describe_failures(task["failures"])} for task in failed],
         runs=_read_runs(conn, since, as_of),
         alerts=sorted(entries.values(), key=lambda entry: (entry.severity, entry.first_at)),

@@ -25,11 +25,15 @@ stretches as (
     select
         *,
         count(*) filter (where not differs) over (partition by code order by trade_date desc)
-            as stretch
+            as stretch,
+        avg(differs::int) over (
+            partition by code order by trade_date
+            rows between unbounded preceding and 1 preceding
+        ) as differing_share
     from bars
 ),
 
--- an event that one side lacks moves all older prices: five bars or more
+-- an event that one side lacks moves all older prices, but few that agree by chance: five or more
 lacked as (
     select
         code,
@@ -39,7 +43,7 @@ lacked as (
     from stretches
     where stretch > 0
     group by code, stretch
-    having count(*) > 5
+    having count(*) > 5 and max(differing_share) filter (where not differs) >= 0.8
 ),
 
 verdicts as (
