@@ -270,3 +270,19 @@ def test_a_file_that_dbt_cannot_read_costs_a_line_or_keeps_the_lines_of_before(
     assert seed(f"{header}\n".encode()) == []
     assert findings(conn) == {}
     assert conn.execute(relation.encode()).fetchone() == before
+
+
+def test_tables_of_an_earlier_version_get_the_numbers_of_their_lines(
+    conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    schema, unnumbered = "quotemill_intermediate", "ib_error_codes"
+    own = "alter column line drop identity, alter column line drop not null"
+    conn.execute(f"alter table {schema}.{US} {own}".encode())
+    conn.execute(f"alter table {schema}.{unnumbered} drop column line".encode())
+
+    built = dbt("seed", "-s", US, unnumbered)
+
+    assert built.success, built.error
+    for name in (US, unnumbered):
+        numbers = f"select min(line), count(distinct line) = count(*) from {schema}.{name}"
+        assert conn.execute(numbers.encode()).fetchone() == (2, True)
