@@ -1,6 +1,7 @@
 {#
     At the start of a run: the functions that models call, in the schema of the intermediate models.
-    Other commands make them where there are none: who only tests need not own them. The lock keeps runs side by side from replacing one function at once, which is an error.
+    Other commands make them where there are none: who only tests need not own them. The lock
+    keeps runs side by side from replacing one function at once, which is an error.
 #}
 {% macro create_functions() -%}
     {%- set schema = inner_schema() -%}
