@@ -52,8 +52,7 @@
         of, seen, cursor['now'], oldest, but=partial_days, left=left_day(), running=running
     ) -%}
     {%- call statement('main') -%} select 1 where false {%- endcall -%}
-    {%- do apply_grants(target_relation, config.get('grants'), should_revoke=false) -%}
-    {%- do persist_docs(target_relation, model) -%}
+    {%- do grant_and_describe(target_relation) -%}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
 
     {#- dbt and its driver believe that this is still one transaction -#}
