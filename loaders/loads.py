@@ -20,10 +20,10 @@ from loaders.engine.request import LoadRequest
 from loaders.engine.result import LoadResult, not_due, stopped
 from loaders.settings import Settings
 from loaders.settings.sections import section_types
-from loaders.warehouse.dbt_project import find_project
 from loaders.warehouse.ownership import has_role
 from loaders.warehouse.postgres import find_warehouse, open_warehouse
 from quotemill.errors import INTERRUPTED, NotDue, QuotemillError, SettingsError, UsageError
+from quotemill.warehouse.dbt_project import find_project
 from quotemill.warehouse.postgres import Warehouse
 
 if TYPE_CHECKING:  # its module imports pyarrow

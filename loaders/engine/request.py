@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any
 
-from loaders.warehouse.dbt_project import find_project
 from quotemill.errors import UsageError
+from quotemill.warehouse.dbt_project import find_project
 
 VERSION = 2  # of the form that jobs are stored in
 

@@ -19,8 +19,8 @@ from loaders.tdx.client.event_loop import EventLoop
 from loaders.tdx.files.file_notes import FileNotes
 from loaders.tdx.settings import TdxSettings
 from loaders.warehouse.tables import LandedTable
-from quotemill.codes import classify_code
 from quotemill.errors import DataQualityError, UpstreamError, name_acceptance
+from quotemill.instrument_ranges import classify_code
 
 if TYPE_CHECKING:
     import psycopg

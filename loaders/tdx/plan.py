@@ -17,8 +17,10 @@ from loaders.tdx.datasets import (
     sectors,
     trading_calendar,
 )
+from loaders.tdx.files.vipdoc import UNTRADED, has_trade
 from loaders.tdx.settings import TdxSettings
 from quotemill.errors import UpstreamError
+from quotemill.instrument_ranges import classify_code, explain_kind
 
 # in the order of loading: day bars come before minutes and ticks, which are checked against them
 NAMES = (
@@ -53,7 +55,6 @@ PLANNED = NAMES[2:]
 CLIENT_DATASETS = {"capital_events": (capital_events.KEY,), "sectors": sectors.KEYS}
 WHOLE = ("index_kline", "market_stats_snapshot", *CLIENT_DATASETS)
 PER_CODE = tuple(n for n in PLANNED if n not in WHOLE)
-NOT_LISTED = "not in the service's code list (which never has B shares)"
 
 # datasets that the client's folder has without a service, with the period of its files of bars
 FILE_DATASETS: dict[str, str | None] = {
@@ -224,16 +225,33 @@ def _select_codes(ctx: Context) -> list[str]:
         if exchange and not any(c[:2] == exchange for c in loadable):
             raise UpstreamError(f"no code of exchange {exchange} is known")
         return selected
-    if not loadable:  # the list failed and nothing is stored: accept the codes as given
-        return sorted(request.keys)
-    unknown = sorted(set(request.keys) - set(loadable))
-    if unknown:
-        task = ctx.load.add_task("unknown_codes", unknown)
-        task.failures = dict.fromkeys(unknown, NOT_LISTED)
+    refused = {code: explain_kind(code) for code in request.keys if code not in loadable}
+    if loadable:  # else the list failed and nothing is stored: other codes are accepted as given
+        refused = {code: why or _explain_absence(ctx, code) for code, why in refused.items()}
+    failures = {code: why for code, why in sorted(refused.items()) if why}
+    if failures:
+        task = ctx.load.add_task("unknown_codes", list(failures))
+        task.failures = failures
         task.status = task.verdict
         ctx.load.save(task)
-        ctx.load.warn(f"{', '.join(unknown)}: {NOT_LISTED}")
-    return sorted(set(request.keys) - set(unknown))
+        for reason in dict.fromkeys(failures.values()):
+            codes = ", ".join(code for code, why in failures.items() if why == reason)
+            ctx.load.warn(f"{codes}: {reason}")
+    return sorted(set(request.keys) - set(failures))
+
+
+def _explain_absence(ctx: Context, code: str) -> str:
+    """Why no source that was asked has a code of a kind that is modelled."""
+    if classify_code(code) == "index":
+        return "an index: `loaders run tdx --dataset index_kline`, without codes, loads the indices"
+    if code in ctx.day_files and not has_trade(ctx.day_files[code]):
+        return f"its file of day bars {UNTRADED}"
+    places = []
+    if ctx.folder is not None and ctx.settings.files_first:
+        places.append("not in the client's folder")
+    if ctx.service is not None:
+        places.append("not in the service's code list (which never has B shares)")
+    return ", ".join(places)
 
 
 def _split_codes(dataset: str, keys: Sequence[str], settings: TdxSettings) -> list[Unit]:

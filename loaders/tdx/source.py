@@ -30,6 +30,7 @@ from loaders.tdx.plan import DATASETS, DEFAULTS, plan
 from loaders.tdx.request import check_request, resolve, when_busy
 from loaders.tdx.tables import TABLES
 from loaders.trading_time import resting_since
+from quotemill.instrument_ranges import known_ranges
 
 READY = time(16, 0)  # by then the service has the complete day
 
@@ -91,6 +92,7 @@ SOURCE = Source(
     insight=Insight(
         dbt_settings=lambda settings: {
             "corporate_actions": _kind(settings.tdx.actions_source),
+            "tdx_instrument_range_mistakes": "\n".join(known_ranges().mistakes),
         },
         log_keywords={
             "disconnect": (*DISCONNECT_WORDS, "is down", "is still down", "outage"),

@@ -44,9 +44,11 @@ SECURITY = landed_table(
         ("exchange", _TEXT),
         ("name", _TEXT),
         ("instrument_type", _TEXT),  # stock, fund, index: by the list that has it
+        ("price_decimals", _INT),  # by seeds/instrument_ranges.csv
         ("is_listed", pa.bool_()),  # false once it vanished from the lists
     ],
     key=("code",),
+    nullable=("price_decimals",),
 )
 
 TRADING_DAY = landed_table(

@@ -17,10 +17,10 @@ from psycopg import sql
 
 from loaders.settings import Settings
 from loaders.warehouse import timescale
-from loaders.warehouse.dbt_project import find_project
 from loaders.warehouse.distribution import is_distributed
 from orchestration.run.build import invoke
 from quotemill.errors import SettingsError
+from quotemill.warehouse.dbt_project import find_project
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
 

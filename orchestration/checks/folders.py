@@ -8,9 +8,9 @@ from pathlib import Path
 from loaders.engine.check import Check, run_checks
 from loaders.settings import Settings
 from loaders.warehouse import profiles
-from loaders.warehouse.dbt_project import find_project
 from loaders.warehouse.disks import existing_parent, list_disks
 from quotemill.errors import SettingsError
+from quotemill.warehouse.dbt_project import find_project
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
 

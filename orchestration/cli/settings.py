@@ -14,10 +14,10 @@ from loaders.cli.shell import JsonFlag
 from loaders.settings import load_settings
 from loaders.settings.listing import list_settings
 from loaders.settings.saving import save_settings
-from loaders.warehouse.dbt_project import find_project
 from orchestration.checks.settings import check_settings
 from quotemill.errors import UsageError
 from quotemill.settings.files import find_files
+from quotemill.warehouse.dbt_project import find_project
 
 FILE = "quotemill.toml"
 

@@ -17,7 +17,6 @@ from loaders import loads, log
 from loaders.engine.progress import Silent
 from loaders.settings import Settings
 from loaders.warehouse import migration_files
-from loaders.warehouse.dbt_project import find_project
 from loaders.warehouse.editions import find_edition
 from loaders.warehouse.postgres import find_warehouse, open_warehouse, require_warehouse
 from loaders.warehouse.profiles import write_profile
@@ -32,6 +31,7 @@ from quotemill.errors import (
     UpstreamError,
     UsageError,
 )
+from quotemill.warehouse.dbt_project import find_project
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.refusals import explain_refusal
 

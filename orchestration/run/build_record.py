@@ -22,9 +22,9 @@ from psycopg.rows import dict_row
 from loaders import log, sources
 from loaders.landing import change_feed
 from loaders.settings import Settings
-from loaders.warehouse.dbt_project import find_project
 from loaders.warehouse.lock import is_held
 from quotemill.errors import LockHeldError, UsageError
+from quotemill.warehouse.dbt_project import find_project
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import INNER_SCHEMAS
 

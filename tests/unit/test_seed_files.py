@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from loaders.settings import load_settings
-from loaders.warehouse.dbt_project import find_project
 from orchestration.run.seed_files import FOLDER, edited_columns, read_lines, readable_seeds
+from quotemill.warehouse.dbt_project import find_project
 from quotemill.warehouse.postgres import Warehouse
 
 PROJECT_SEEDS = find_project().root / "seeds"

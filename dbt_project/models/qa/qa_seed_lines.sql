@@ -17,11 +17,11 @@ with lines as (
     {% endfor %}
 ),
 
--- the loaders read the universe, and write into a setting what is wrong with it
+-- the loaders read two files, and write into settings what is wrong with them
 mistakes as (
     select regexp_split_to_table(value, '\n') as mistake
     from {{ ref('stg_ops__setting') }}
-    where key = 'ib_universe_mistakes' and value <> ''
+    where key in ('ib_universe_mistakes', 'tdx_instrument_range_mistakes') and value <> ''
 )
 
 select

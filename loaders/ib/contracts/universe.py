@@ -18,8 +18,8 @@ from typing import get_args
 
 from loaders.ib.client.values import SecType
 from loaders.ib.settings import IbSettings
-from loaders.warehouse.dbt_project import find_project
 from quotemill.errors import SettingsError, UsageError
+from quotemill.warehouse.dbt_project import find_project
 
 SYMBOL = re.compile(r"[A-Z][A-Z0-9]{0,9}([ .][A-Z])?")
 FIELDS = ("symbol", "weight", "group", "enabled")

@@ -5,16 +5,17 @@ are added. The service's list is complete at its time, so codes that it lacks ar
 A list with no code of an exchange, or with fewer than 95 % of the known codes, is a fault of the
 service, which leaves out an exchange whose list fails.
 
-The client's folder adds the codes in its lists and those with day bars, by the rules of
-quotemill.codes. The folder may be incomplete: a smaller folder delists nothing. A code
-that has day bars and is missing from the list of its exchange is no longer listed, unless it has
-bars since that list was written. Without a list that can be read, or with one that lost many codes,
-an exchange's codes stay listed or not as they were.
+The client's folder adds the codes in its lists and those with day bars, of the kinds that
+quotemill.instrument_ranges knows; none whose file has no traded share. The folder may be
+incomplete: a smaller folder delists nothing. A code that has day bars and is missing from the list
+of its exchange is no longer listed, unless it has bars since that list was written. Without a list
+that can be read, or with one that lost many codes, an exchange's codes stay listed or not as they
+were.
 """
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -27,17 +28,18 @@ from loaders.tdx.context import Context, Dataset, Security
 from loaders.tdx.files import tnf
 from loaders.tdx.files.folder import HQ_CACHE
 from loaders.tdx.files.generations import choose
-from loaders.tdx.files.vipdoc import last_day
+from loaders.tdx.files.vipdoc import has_trade, last_day
 from loaders.tdx.files.written import State
-from loaders.tdx.tables import SECURITY
-from quotemill.codes import classify_code
+from loaders.tdx.tables import KLINE_DAILY, SECURITY
 from quotemill.errors import DataQualityError, UpstreamError, name_acceptance
+from quotemill.instrument_ranges import OTHER_KINDS, classify_code, find_range, price_decimals
 
 NAME = "codes"
 KEY = "all"
 LEAST_SHARE = 0.95
 MOST_DELISTED, DELISTED_SHARE = 5, 0.005  # more than exchanges delist in a day
 STRAYS_NAMED = 5
+LOGGED = 500
 
 
 def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
@@ -114,12 +116,13 @@ def read_folder(
 ) -> tuple[dict[str, Security], list[str]]:
     """Map each code of the client's lists and day bars to its security; and the lists' faults.
 
-    Empty unless files come first. Instruments that are not modelled are counted and skipped.
+    Empty unless files come first. What is of no modelled kind, of no known range, or without a
+    traded share is counted, named and left out.
     """
     if ctx.folder is None or not ctx.settings.files_first:
         return {}, []
     securities: dict[str, Security] = {}
-    listed_on, left = dict[str, date](), Counter[str]()
+    listed_on, left = dict[str, date](), LeftOut(ctx)
     read: dict[str, list[str]] = {}
     unreadable: list[str] = []
     for exchange, pair in tnf.FILES.items():
@@ -145,17 +148,27 @@ def read_folder(
                 ctx.load.warn(fault)
             continue
         for code, name in names.items():
+            left.names[code] = name
             kind = classify_code(code)
             if kind is None:
-                left[file] += 1
+                left.add_kind(file, code)
             elif kind != "index" or code in ctx.day_files:
                 securities[code] = Security(code, name or code, kind, f"{HQ_CACHE}/{file}")
-    unnamed = sorted(ctx.day_files.keys() - securities.keys())
+    # what has bars stored had a trade
+    loaded = ctx.cursors(KLINE_DAILY.name) if ctx.day_files else {}
+    left.untraded = {
+        code
+        for code, path in ctx.day_files.items()
+        if classify_code(code) in ("stock", "fund") and code not in loaded and not has_trade(path)
+    }
+    securities = {code: s for code, s in securities.items() if code not in left.untraded}
+    unnamed = sorted(ctx.day_files.keys() - securities.keys() - left.untraded)
     delisted, losses = list_delisted(ctx, unnamed, listed_on, before)
     for code in unnamed:
         kind = classify_code(code)
         if kind is None:
-            left["names of files"] += 1
+            if code not in left.names:
+                left.add_kind("names of files", code)
             continue
         stored = before.get(code, Security(code, code, kind, ""))
         is_listed = stored.is_listed if code[:2] not in listed_on else code not in delisted
@@ -163,13 +176,51 @@ def read_folder(
         securities[code] = Security(code, stored.name, kind, "vipdoc/lday", is_listed)
     for generation, files in read.items():
         ctx.load.reporter.line(f"codes: {', '.join(files)} of {generation}")
-    for place, count in left.items():
-        ctx.load.reporter.line(
-            f"codes: {count:,} instruments of {place} are of a kind that is not modelled: skipped"
-        )
+    left.say()
     for path in ctx.folder.strays[:STRAYS_NAMED]:
         ctx.load.warn(f"{path} is not named for a code of its folder's exchange: skipped")
     return securities, [*unreadable, *losses]
+
+
+@dataclass
+class LeftOut:
+    """Codes of the folder that are not loaded, and their names in its lists."""
+
+    ctx: Context
+    names: dict[str, str] = field(default_factory=dict)
+    untraded: set[str] = field(default_factory=set)
+    _kinds: dict[str, Counter[str]] = field(default_factory=dict)
+    _unknown: dict[str, list[str]] = field(default_factory=dict)
+
+    def add_kind(self, place: str, code: str) -> None:
+        """Add a code of no modelled kind, named in a list or by a file."""
+        if known := find_range(code):
+            self._kinds.setdefault(place, Counter())[OTHER_KINDS[known.kind]] += 1
+        else:
+            self._unknown.setdefault(place, []).append(code)
+
+    def say(self) -> None:
+        """Say how many of each kind are left out; of what is odd two examples, in the log too."""
+        for place, kinds in self._kinds.items():
+            parts = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
+            self.ctx.load.reporter.line(
+                f"codes: {kinds.total():,} instruments of {place} are not modelled: {parts}"
+            )
+        for place, codes in self._unknown.items():
+            self._say_odd(
+                codes,
+                f"instruments of {place} are in no known range of codes",
+                "skipped; what trades needs a line in seeds/instrument_ranges.csv",
+            )
+        if self.untraded:
+            whose = "codes have no traded share in their whole file of day bars"
+            self._say_odd(sorted(self.untraded), whose, "not loaded")
+
+    def _say_odd(self, codes: Sequence[str], what: str, done: str) -> None:
+        named = (f"{code} {self.names.get(code, '')}".strip() for code in codes[:2])
+        text = f"codes: {len(codes):,} {what}, such as {' and '.join(named)}: {done}"
+        self.ctx.load.reporter.line(text)
+        self.ctx.load.log("info", text, {"codes": codes[:LOGGED]})
 
 
 def list_delisted(
@@ -208,10 +259,15 @@ def list_delisted(
 def _load_folder_alone(ctx: Context, securities: Mapping[str, Security]) -> Outcome:
     if not securities:
         assert ctx.folder is not None
+        lacks = (
+            "no code that trades"
+            if ctx.day_files
+            else "no code: neither a list nor a file of day bars"
+        )
         return Outcome(
             KEY,
-            failure=f"{ctx.folder.root} names no code: neither a list nor a file of day bars; "
-            "download day bars in the client, then run again",
+            failure=f"{ctx.folder.root} names {lacks};"
+            " download day bars in the client, then run again",
         )
     failure = None
     if not ctx.day_files and ctx.gone_files("kline_daily"):
@@ -251,15 +307,22 @@ async def listed(
     securities = {index: Security(index, index, "index", "settings") for index in indices}
     securities |= {x.code: Security(x.code, x.name, "fund", "/api/etf") for x in funds}
     securities |= {x.code: Security(x.code, x.name, "stock", "/api/codes") for x in stocks}
-    return [securities[code] for code in sorted(securities)]
+    return [s for _, s in sorted(securities.items()) if is_traded_kind(s.code, s.instrument_type)]
 
 
 def known(conn: psycopg.Connection) -> dict[str, Security]:
-    """Return the landed securities by code."""
+    """Return the landed securities by code, without those that are none by their range."""
     rows = conn.execute(
         "select code, name, instrument_type, source_route, is_listed from raw_tdx.security"
     )
-    return {row[0]: Security(*row) for row in rows}
+    securities = (Security(*row) for row in rows)
+    return {s.code: s for s in securities if is_traded_kind(s.code, s.instrument_type)}
+
+
+def is_traded_kind(code: str, instrument_type: str) -> bool:
+    """Whether a code is what a list says, which takes any number that begins like a fund's."""
+    known = find_range(code)
+    return instrument_type == "index" or known is None or known.kind not in OTHER_KINDS
 
 
 def merge(
@@ -296,7 +359,12 @@ _RESTART = "the service may have started without its upstream: restart it, then 
 def build_records(rows: Sequence[Security], fetched_at: datetime) -> list[dict[str, Any]]:
     """Turn securities into records of the landed table."""
     lineage = {"fetched_at": fetched_at, "is_final": True}
-    return [asdict(s) | {"exchange": s.code[:2]} | lineage for s in rows]
+    return [
+        asdict(s)
+        | {"exchange": s.code[:2], "price_decimals": price_decimals(s.code, s.instrument_type)}
+        | lineage
+        for s in rows
+    ]
 
 
 DATASET = Dataset(NAME, SECURITY, "/api/codes", fetch, keys=Keys(only=KEY))

@@ -98,6 +98,8 @@ class DayFiles:
     def _read_file(self, key: str, cursor: date | None, stored: Stored | None) -> Outcome:
         ctx, window, path = self.ctx, self.ctx.window, self.due[key]
         kind, before = ctx.instrument_type(key), self.states.get(key)
+        if cursor is None and kind != "index" and not vipdoc.has_trade(path):
+            return Outcome(key, skipped=f"{path.name} {vipdoc.UNTRADED}")
         now = State.try_read(path)
         if before and now and cursor and now.size == before.size:
             is_final = (vipdoc.last_day(path) or date.max) <= cursor

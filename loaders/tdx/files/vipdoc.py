@@ -2,9 +2,9 @@
 
 All files have little-endian records of 32 bytes and no header. The client appends to them: a file
 whose size is no multiple of 32 is being written, and its tail is ignored. A file holds what was
-known when it was last written; that time is the rows' `fetched_at`. Day prices are in cents for
-stocks and indices, in thousandths of a yuan for funds and Shanghai's B shares. A day with more
-shares than 32 bits can count has hands (100 shares) as its volume; turnover and prices show it.
+known when it was last written; that time is the rows' `fetched_at`. Day prices have the decimals of
+the code's range (quotemill.instrument_ranges). A day with more shares than 32 bits can count has
+hands (100 shares) as its volume; turnover and prices show it.
 
     lday/sh600000.day       u32 day, 4 × u32 price, f32 turnover in yuan, u32 volume
     minline/sh600000.lc1    u16 day, u16 minute of the bar's end, 4 × f32 price in yuan, f32, u32
@@ -31,9 +31,11 @@ from loaders.tdx.files.folder import FOLDERS
 from loaders.tdx.files.written import State
 from loaders.trading_time import SHANGHAI
 from quotemill.errors import DataQualityError
+from quotemill.instrument_ranges import price_decimals
 
 SIZE = 32
 UNFINISHED = "are cut or being written"
+UNTRADED = "has no traded share"
 _END = [("amount", "<f4"), ("volume", "<u4"), ("reserved", "<u4")]
 _DAY = np.dtype([("day", "<u4"), *((name, "<u4") for name in PRICES), *_END])
 _LABEL = [("day", "<u2"), ("label", "<u2")]
@@ -68,11 +70,6 @@ class File(NamedTuple):
         if count < MIN_REFUSED or count <= REFUSED_SHARE * size:
             return None
         return f"{count:,} of {size:,} records are refused: download it again in the client"
-
-
-def price_decimals(code: str, instrument_type: str) -> int:
-    """Decimals of an instrument's prices; a file scales its prices by them."""
-    return 3 if instrument_type == "fund" or code.startswith("sh9") else 2
 
 
 def read_bars(
@@ -153,6 +150,22 @@ def _has_hands(bars: Records) -> Mask:
         turnover <= shares * bars["high"] * (1 + ROUNDED)
     )
     return np.asarray((shares > MOST_SHARES) & fits)
+
+
+def has_trade(file: Path) -> bool:
+    """Whether a share was traded on any day of a file; of one that cannot be read that is open."""
+    try:
+        with file.open("rb", buffering=0) as opened:
+            count = os.fstat(opened.fileno()).st_size // SIZE
+            # most files end with a trade: one record is read
+            for first in (max(count - 1, 0), 0):
+                opened.seek(first * SIZE)
+                content = opened.read((count - first) * SIZE)
+                if np.frombuffer(content[: len(content) // SIZE * SIZE], _DAY)["volume"].any():
+                    return True
+    except OSError:
+        return True
+    return not count
 
 
 def first_day(file: Path) -> date | None:

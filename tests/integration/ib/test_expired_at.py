@@ -7,7 +7,7 @@ import psycopg
 from jinja2 import Environment
 
 from loaders.ib.slots import sessions_between
-from loaders.warehouse.dbt_project import find_project
+from quotemill.warehouse.dbt_project import find_project
 
 
 def test_options_end_at_the_close_of_each_session(new_database: Callable[..., str]) -> None:

@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from loaders.warehouse import profiles
-from loaders.warehouse.dbt_project import Project
 from loaders.warehouse.profiles import write_profile
 from quotemill.errors import SettingsError
+from quotemill.warehouse.dbt_project import Project
 from quotemill.warehouse.postgres import Warehouse
 
 

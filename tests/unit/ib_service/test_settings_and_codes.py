@@ -10,9 +10,9 @@ from loaders.ib.client.gateway import open_gateway
 from loaders.ib.errors import IbMissing
 from loaders.ib.settings import IbSettings
 from loaders.settings import load_settings
-from loaders.warehouse.dbt_project import find_project
 from quotemill.errors import SettingsError
 from quotemill.installation import install_hint
+from quotemill.warehouse.dbt_project import find_project
 
 
 def test_the_variables_that_users_of_a_gateway_have_are_understood(tmp_path: Path) -> None:

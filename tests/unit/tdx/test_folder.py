@@ -10,8 +10,8 @@ import pytest
 from loaders.tdx.files import tnf
 from loaders.tdx.files.folder import scan_folder
 from loaders.tdx.settings import TdxSettings
-from quotemill.codes import classify_code
 from quotemill.errors import DataQualityError, SettingsError
+from quotemill.instrument_ranges import classify_code
 from tests.homes import new_home
 
 

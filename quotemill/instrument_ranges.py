@@ -1,0 +1,154 @@
+"""Kinds of instruments by ranges of codes, as seeds/instrument_ranges.csv lists them.
+
+Neither a code nor the lists of the desktop client say what an instrument is. Of several ranges that
+hold a code the smallest counts, so that a line for a part of a range stands beside that of the
+whole.
+"""
+
+import csv
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from quotemill.errors import SettingsError
+from quotemill.warehouse.dbt_project import find_project
+
+MODELLED = ("stock", "fund", "index")
+# what is known and not loaded, in words
+OTHER_KINDS = {
+    "bond": "bonds",
+    "convertible_bond": "convertible bonds",
+    "open_fund": "open-ended funds",
+    "other": "offers, rights, votes or figures",
+    "preferred_share": "preferred shares",
+    "repo": "repurchases",
+    "vendor_index": "indices of the vendor",
+    "warrant": "warrants",
+}
+GUIDE = "docs/datasets/codes.md"
+EXCHANGES = ("sh", "sz", "bj")
+FIELDS = ("exchange", "first_code", "last_code", "kind", "price_decimals", "valid_since", "source")
+_DIGITS = re.compile(r"[0-9]{6}")
+_SINCE = re.compile(r"([0-9]{4}(-[0-9]{2}){0,2})?")
+
+
+@dataclass(frozen=True)
+class Range:
+    """Codes of one exchange and kind; both ends belong to it.
+
+    price_decimals: of its prices; None where the kind is not modelled
+    """
+
+    exchange: str
+    first_code: str
+    last_code: str
+    kind: str
+    price_decimals: int | None
+
+    @property
+    def size(self) -> int:
+        return int(self.last_code) - int(self.first_code)
+
+
+@dataclass(frozen=True)
+class RangeFile:
+    """The ranges of a file, the smallest first; and its wrong lines, which do not count."""
+
+    ranges: tuple[Range, ...]
+    mistakes: tuple[str, ...]
+
+
+def read_ranges(path: Path) -> RangeFile:
+    """Read a file of ranges. Raises SettingsError where it is no such file."""
+    try:
+        # other bytes than UTF-8 become U+FFFD, so that they cost their line alone
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            rows = csv.DictReader(file)
+            if missing := [name for name in FIELDS if name not in (rows.fieldnames or ())]:
+                raise SettingsError(f"{path} has no column {', '.join(missing)}")
+            lines = [(rows.line_num, row) for row in rows if any(row.values())]
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
+    except csv.Error as error:
+        raise SettingsError(f"{path} is no CSV file: {error}") from None
+    ranges, mistakes = list[Range](), list[str]()
+    for number, row in lines:
+        if None in row or None in row.values():
+            mistakes.append(
+                f"{path}, line {number}: as many cells as the header has; quote a comma"
+            )
+            continue
+        cells = {name: row[name].strip() for name in FIELDS}
+        if mistake := _find_mistake(cells, ranges):
+            mistakes.append(f"{path}, line {number}: {mistake}")
+            continue
+        decimals = int(cells["price_decimals"]) if cells["kind"] in MODELLED else None
+        ranges.append(Range(*(cells[name] for name in FIELDS[:4]), decimals))
+    return RangeFile(tuple(sorted(ranges, key=lambda r: r.size)), tuple(mistakes))
+
+
+def _find_mistake(cells: dict[str, str], before: Iterable[Range]) -> str | None:
+    exchange, first, last, kind, decimals, since, source = cells.values()
+    is_modelled = kind in MODELLED
+    rules = (
+        (exchange in EXCHANGES, f"exchange {exchange!r}; use {', '.join(EXCHANGES)}"),
+        (_DIGITS.fullmatch(first), f"first_code {first!r} is not six digits"),
+        (
+            _DIGITS.fullmatch(last) and first <= last,
+            f"last_code {last!r} is not six digits from it",
+        ),
+        (
+            is_modelled or kind in OTHER_KINDS,
+            f"kind {kind!r}; use {', '.join((*MODELLED, *OTHER_KINDS))}",
+        ),
+        (decimals in ("2", "3") or not (is_modelled or decimals), "price_decimals is not 2 or 3"),
+        (_SINCE.fullmatch(since), f"valid_since {since!r} is no day, month or year"),
+        (source and "\ufffd" not in source, "source is empty or not UTF-8 text"),
+        (
+            (exchange, first, last)
+            not in ((r.exchange, r.first_code, r.last_code) for r in before),
+            f"{exchange} {first} to {last} is there twice",
+        ),
+    )
+    return next((text for holds, text in rules if not holds), None)
+
+
+@cache
+def known_ranges() -> RangeFile:
+    """The project's ranges, read once per process. Raises SettingsError."""
+    return read_ranges(find_project().root / "seeds" / "instrument_ranges.csv")
+
+
+def find_range(code: str) -> Range | None:
+    """The smallest range that holds a code (`sh600000`); None where no range does."""
+    exchange, digits = code[:2], code[2:]
+    for known in known_ranges().ranges:
+        if known.exchange == exchange and known.first_code <= digits <= known.last_code:
+            return known
+    return None
+
+
+def classify_code(code: str) -> str | None:
+    """Kind of a code (`sh600000`): stock, fund or index; None if not modelled."""
+    known = find_range(code)
+    return known.kind if known and known.kind in MODELLED else None
+
+
+def price_decimals(code: str, instrument_type: str) -> int:
+    """Decimals of an instrument's prices, of its kind where no range of that kind has the code."""
+    known = find_range(code)
+    if known and known.kind == instrument_type and known.price_decimals is not None:
+        return known.price_decimals
+    return 3 if instrument_type == "fund" else 2
+
+
+def explain_kind(code: str) -> str | None:
+    """What a code is that cannot be loaded; None for one of a kind that is modelled."""
+    known = find_range(code)
+    if known is None:
+        return f"in no known range of codes ({GUIDE})"
+    if known.kind in MODELLED:
+        return None
+    return f"one of the {OTHER_KINDS[known.kind]}, which are not modelled ({GUIDE})"

@@ -1,0 +1,164 @@
+"""What of a desktop client's folder is no stock, fund or index, or is not traded."""
+
+import struct
+from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.conftest import shared_folder
+from tests.integration.tdx_load.bench import Bench, Heard, settings_for
+
+DAYS = (20250721, 20250722, 20250723)
+LOADED = "select code, count(*) from raw_tdx.kline_daily group by 1 order by 1"
+LISTED = "select code, instrument_type, price_decimals from raw_tdx.security order by 1"
+
+
+def open_folder(client: Path, dsn: str, home: Path, clock: datetime) -> Bench:
+    still: Any = SimpleNamespace(clock=clock)
+    tdx = {"client": str(client), "base_url": None, "corporate_actions": None}
+    return Bench(still, settings_for("", dsn, home, **tdx), Heard())
+
+
+def write_days(client: Path, code: str, price: int, volume: int) -> None:
+    """A file of day bars with one price, in the file's own unit."""
+    file = client / "vipdoc" / code[:2] / "lday" / f"{code}.day"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    turnover = float(volume * price / (1000 if code[2] == "5" else 100))
+    file.write_bytes(
+        b"".join(struct.pack("<5IfII", day, *[price] * 4, turnover, volume, 0) for day in DAYS)
+    )
+
+
+def write_list(client: Path, names: dict[str, str]) -> None:
+    """Shanghai's list of today's client."""
+    content = bytes(50)
+    for digits, name in names.items():
+        record = bytearray(360)
+        record[:6], text = digits.encode(), name.encode("gbk")
+        record[31 : 31 + len(text)] = text
+        content += bytes(record)
+    file = client / "T0002" / "hq_cache" / "shs.tnf"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Path:
+    """A folder with the index, a stock, an ETF of bonds of 2025, and what is none of these."""
+    folder = tmp_path / "client"
+    write_days(folder, "sh000001", 350_000, 4_000_000)
+    write_days(folder, "sh600000", 1_050, 80_000)
+    write_days(folder, "sh551030", 100_120, 5_000)
+    write_days(folder, "sh521099", 112_340, 0)
+    write_days(folder, "sh512881", 1_234, 0)
+    write_days(folder, "sh590007", 1_111, 100)
+    names = {"600000": "浦发银行", "512881": "证券申赎", "590007": "新品甲", "591008": "新品乙"}
+    write_list(folder, names | {"110099": "某转债"})
+    return folder
+
+
+CLOCK = datetime(2025, 7, 23, 18)
+
+
+def test_what_a_range_knows_and_what_trades_is_loaded(
+    client: Path, warehouse_dsn: str, tmp_path: Path
+) -> None:
+    bench = open_folder(client, warehouse_dsn, tmp_path, CLOCK)
+
+    assert bench.load().exit_code == 0, bench.heard.lines
+
+    assert bench.rows(LOADED) == [("sh551030", 3), ("sh600000", 3)]
+    assert bench.rows(LISTED) == [
+        ("sh000001", "index", 2),
+        ("sh551030", "fund", 3),
+        ("sh600000", "stock", 2),
+    ]
+    close = "select distinct close from raw_tdx.kline_daily where code = 'sh551030'"
+    assert bench.rows(close) == [(100_120,)]
+    said = "\n".join(bench.heard.lines)
+    assert "1 instruments of shs.tnf are not modelled: 1 convertible bonds" in said
+    assert "1 instruments of names of files are not modelled: 1 open-ended funds" in said
+    assert (
+        "2 instruments of shs.tnf are in no known range of codes, such as sh590007 新品甲 and"
+        " sh591008 新品乙: skipped; what trades needs a line in seeds/instrument_ranges.csv"
+    ) in said
+    untraded = (
+        "codes: 1 codes have no traded share in their whole file of day bars, such as"
+        " sh512881 证券申赎: not loaded"
+    )
+    assert untraded in said
+    noted = "select level, detail from ops.ingestion_logs where event = %s"
+    assert bench.rows(noted, untraded) == [("info", {"codes": ["sh512881"]})]
+
+
+def test_a_code_that_trades_at_last_is_loaded(
+    client: Path, warehouse_dsn: str, tmp_path: Path
+) -> None:
+    write_days(client, "sh600099", 900, 0)
+    bench = open_folder(client, warehouse_dsn, tmp_path, CLOCK)
+    assert bench.load().exit_code == 0
+    assert ("sh600099", 3) not in bench.rows(LOADED)
+
+    write_days(client, "sh600099", 900, 300)
+
+    assert bench.load().exit_code == 0
+    assert ("sh600099", 3) in bench.rows(LOADED)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("sh110099", "one of the convertible bonds, which are not modelled"),
+        ("sh521099", "one of the open-ended funds, which are not modelled"),
+        ("sh590007", "in no known range of codes (docs/datasets/codes.md)"),
+        ("sh512881", "its file of day bars has no traded share"),
+        ("sh000016", "an index: `loaders run tdx --dataset index_kline`"),
+        ("sz000002", "not in the client's folder"),
+    ],
+)
+def test_a_code_that_is_asked_for_and_not_loaded_is_told_why(
+    client: Path, warehouse_dsn: str, tmp_path: Path, code: str, reason: str
+) -> None:
+    bench = open_folder(client, warehouse_dsn, tmp_path, CLOCK)
+
+    result = bench.load(codes=[code, "sh600000"])
+
+    assert result.exit_code == 6
+    [task] = [task for task in result.tasks if task.failures]
+    assert task.failures[code].startswith(reason)
+    assert "service" not in task.failures[code]
+    assert bench.rows(LOADED) == [("sh600000", 3)]
+
+
+def test_open_ended_funds_and_creation_codes_of_a_real_folder_are_not_loaded(
+    warehouse_dsn: str, tmp_path: Path
+) -> None:
+    case = shared_folder("cases/tdx/03-open-ended-funds-sh519")
+    bench = open_folder(case, warehouse_dsn, tmp_path, datetime(2014, 8, 22, 18))
+
+    bench.load()
+
+    assert bench.rows(LOADED) == []
+    assert bench.rows(LISTED) == [("sh000001", "index", 2)]
+    said = "\n".join(bench.heard.lines)
+    assert "2 codes have no traded share" in said
+    assert "such as sh510051 and sh511885: not loaded" in said
+
+
+@pytest.mark.parametrize("code", ["sh113001", "sz128001", "sh204001"])
+def test_bonds_of_a_real_folder_are_named_as_not_modelled(
+    warehouse_dsn: str, tmp_path: Path, code: str
+) -> None:
+    case = shared_folder("cases/tdx/25-convertible-bonds")
+    bench = open_folder(case, warehouse_dsn, tmp_path, datetime(2014, 8, 22, 18))
+
+    result = bench.load(codes=[code])
+
+    kind = "repurchases" if code == "sh204001" else "convertible bonds"
+    reasons = [why for task in result.tasks for why in task.failures.values()]
+    assert f"one of the {kind}, which are not modelled (docs/datasets/codes.md)" in reasons
+    assert not any("service" in why for why in reasons)
+    assert bench.rows(LOADED) == []
