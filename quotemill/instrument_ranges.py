@@ -85,7 +85,8 @@ def read_ranges(path: Path) -> RangeFile:
             mistakes.append(f"{path}, line {number}: {mistake}")
             continue
         decimals = int(cells["price_decimals"]) if cells["kind"] in MODELLED else None
-        ranges.append(Range(*(cells[name] for name in FIELDS[:4]), decimals))
+        ends = cells["first_code"], cells["last_code"]
+        ranges.append(Range(cells["exchange"], *ends, cells["kind"], decimals))
     return RangeFile(tuple(sorted(ranges, key=lambda r: r.size)), tuple(mistakes))
 
 

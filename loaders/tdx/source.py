@@ -10,7 +10,7 @@ the checks of bars and ticks in bars/; each dataset has a module with its name i
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, time
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from loaders.tdx.plan import DATASETS, DEFAULTS, plan
 from loaders.tdx.request import check_request, resolve, when_busy
 from loaders.tdx.tables import TABLES
 from loaders.trading_time import resting_since
+from quotemill.errors import SettingsError
 from quotemill.instrument_ranges import known_ranges
 
 READY = time(16, 0)  # by then the service has the complete day
@@ -61,6 +62,13 @@ def _kind(source: Path | str | None) -> str:
     return "csv" if isinstance(source, Path) else source or ""
 
 
+def _settings_for_dbt(settings: Settings) -> dict[str, str]:
+    values = {"corporate_actions": _kind(settings.tdx.actions_source)}
+    with suppress(SettingsError):  # a load of tdx says what is wrong with the file
+        values["tdx_instrument_range_mistakes"] = "\n".join(known_ranges().mistakes)
+    return values
+
+
 def _slice_size(settings: Settings) -> int:
     """Codes in a package: many where nothing but files is read, as no answer can be lost."""
     tdx = settings.tdx
@@ -90,10 +98,7 @@ SOURCE = Source(
         rests_since=_rests_since,
     ),
     insight=Insight(
-        dbt_settings=lambda settings: {
-            "corporate_actions": _kind(settings.tdx.actions_source),
-            "tdx_instrument_range_mistakes": "\n".join(known_ranges().mistakes),
-        },
+        dbt_settings=_settings_for_dbt,
         log_keywords={
             "disconnect": (*DISCONNECT_WORDS, "is down", "is still down", "outage"),
             "timeout": ("no answer in time", "timed out", "timeout"),

@@ -1,7 +1,7 @@
 {#
     The code of a stock or fund as people write it: sh600000, SH600000, SHSE.600000, 600000.SH,
-    600000; null for another text. Six digits alone belong to one exchange, as in
-    quotemill/codes.py: an index has no corporate actions.
+    600000; null for another text. Six digits alone belong to one exchange, which their first digits
+    tell of stocks and funds: an index has no corporate actions.
 #}
 {% macro read_code(text) -%}
     {%- set names = 'shse|sse|ss|sh|xshg|szse|sz|xshe|bjse|bse|bj' -%}
@@ -19,9 +19,9 @@
                     then 'sh'
                 when coalesce(p.parts[1], p.parts[3]) in ('szse', 'sz', 'xshe') then 'sz'
                 when coalesce(p.parts[1], p.parts[3]) is not null then 'bj'
-                when p.parts[2] ~ '^(60|68|900|50|51|52|53|56|58)' then 'sh'
-                when p.parts[2] ~ '^(00|30|200|201|15|16|18)' then 'sz'
-                when p.parts[2] ~ '^(43|83|87|88|92)' then 'bj'
+                when p.parts[2] ~ '^(5|6|90)' then 'sh'
+                when p.parts[2] ~ '^(0|1|2|3)' then 'sz'
+                when p.parts[2] ~ '^(4|8|92)' then 'bj'
             end as exchange
         ) as e
         where p.parts[1] is null or p.parts[3] is null

@@ -47,7 +47,7 @@ def write_list(client: Path, names: dict[str, str]) -> None:
 
 @pytest.fixture
 def client(tmp_path: Path) -> Path:
-    """A folder with the index, a stock, an ETF of bonds of 2025, and what is none of these."""
+    """A folder with the index, a stock, an ETF of bonds of 2025, and what is no such code."""
     folder = tmp_path / "client"
     write_days(folder, "sh000001", 350_000, 4_000_000)
     write_days(folder, "sh600000", 1_050, 80_000)
@@ -119,7 +119,7 @@ def test_a_code_that_trades_at_last_is_loaded(
         ("sz000002", "not in the client's folder"),
     ],
 )
-def test_a_code_that_is_asked_for_and_not_loaded_is_told_why(
+def test_a_named_code_that_is_not_loaded_fails_with_the_reason(
     client: Path, warehouse_dsn: str, tmp_path: Path, code: str, reason: str
 ) -> None:
     bench = open_folder(client, warehouse_dsn, tmp_path, CLOCK)
