@@ -10,6 +10,7 @@ import psycopg
 
 from loaders.landing import change_feed as changes
 from loaders.sources import landed_tables
+from quotemill.instrument_ranges import price_decimals
 
 EXCHANGE = timezone(timedelta(hours=8))
 FETCHED = "2024-01-31 20:00+00"
@@ -83,6 +84,7 @@ def security(code: str, instrument_type: str = "stock") -> dict[str, object]:
         "exchange": code[:2],
         "name": code.upper(),
         "instrument_type": instrument_type,
+        "price_decimals": price_decimals(code, instrument_type),
         "is_listed": True,
     }
 

@@ -145,9 +145,12 @@ def test_rubbish_in_any_column_is_a_finding_and_costs_its_line(
     assert rows.fetchone() == (1,)
 
 
-def test_wrong_lines_of_the_universe_are_findings(conn: psycopg.Connection) -> None:
+@pytest.mark.parametrize("key", ["ib_universe_mistakes", "tdx_instrument_range_mistakes"])
+def test_wrong_lines_of_files_that_the_loaders_read_are_findings(
+    conn: psycopg.Connection, key: str
+) -> None:
     mistakes = "b.csv, line 3: weight 'x' is not a number\nown.csv, line 4: fewer cells"
-    conn.execute("insert into ops.settings values ('ib_universe_mistakes', %s)", (mistakes,))
+    conn.execute("insert into ops.settings values (%s, %s)", (key, mistakes))
     rest = ". This line does not count, the others do; fix: correct the line"
     assert conn.execute(
         "select subject, evidence from qa.findings where check_name = 'seed_line' order by 1"
