@@ -137,6 +137,12 @@ def classify_code(code: str) -> str | None:
     return known.kind if known and known.kind in MODELLED else None
 
 
+def is_other_kind(code: str) -> bool:
+    """Whether a range knows a code as none that is loaded, whatever a list calls it."""
+    known = find_range(code)
+    return known is not None and known.kind in OTHER_KINDS
+
+
 def price_decimals(code: str, instrument_type: str) -> int:
     """Decimals of an instrument's prices, of its kind where no range of that kind has the code."""
     known = find_range(code)

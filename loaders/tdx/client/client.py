@@ -16,6 +16,7 @@ from loaders.tdx.client.routes_quotes import QuoteRoutes
 from loaders.tdx.client.routes_trades import TradeRoutes
 from loaders.trading_time import FIRST_SHANGHAI_DAY
 from quotemill.errors import UpstreamError
+from quotemill.instrument_ranges import is_other_kind
 
 KNOWN_DAY = date(2019, 2, 1)
 
@@ -41,8 +42,12 @@ class TdxClient(BarRoutes, TradeRoutes, QuoteRoutes):
         return await self._listings("codes", "codes")
 
     async def etfs(self, *, expect_rows: bool = True) -> list[Listing]:
-        """All funds of the service's list. Its last_price is stale and not read."""
-        return await self._listings("etf", "list", expect_rows)
+        """All funds of the service's list, which takes any code that begins like a fund's.
+
+        Its last_price is stale and not read.
+        """
+        listed = await self._listings("etf", "list", expect_rows)
+        return [listing for listing in listed if not is_other_kind(listing.code)]
 
     async def workdays(self, start: date, end: date, *, expect_days: bool = False) -> list[date]:
         """Trading days in [start, end], none in the future; the newest may be missing.

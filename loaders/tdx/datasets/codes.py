@@ -32,7 +32,13 @@ from loaders.tdx.files.vipdoc import has_trade, last_day
 from loaders.tdx.files.written import State
 from loaders.tdx.tables import KLINE_DAILY, SECURITY
 from quotemill.errors import DataQualityError, UpstreamError, name_acceptance
-from quotemill.instrument_ranges import OTHER_KINDS, classify_code, find_range, price_decimals
+from quotemill.instrument_ranges import (
+    OTHER_KINDS,
+    classify_code,
+    find_range,
+    is_other_kind,
+    price_decimals,
+)
 
 NAME = "codes"
 KEY = "all"
@@ -307,7 +313,7 @@ async def listed(
     securities = {index: Security(index, index, "index", "settings") for index in indices}
     securities |= {x.code: Security(x.code, x.name, "fund", "/api/etf") for x in funds}
     securities |= {x.code: Security(x.code, x.name, "stock", "/api/codes") for x in stocks}
-    return [s for _, s in sorted(securities.items()) if is_traded_kind(s.code, s.instrument_type)]
+    return [securities[code] for code in sorted(securities)]
 
 
 def known(conn: psycopg.Connection) -> dict[str, Security]:
@@ -316,13 +322,9 @@ def known(conn: psycopg.Connection) -> dict[str, Security]:
         "select code, name, instrument_type, source_route, is_listed from raw_tdx.security"
     )
     securities = (Security(*row) for row in rows)
-    return {s.code: s for s in securities if is_traded_kind(s.code, s.instrument_type)}
-
-
-def is_traded_kind(code: str, instrument_type: str) -> bool:
-    """Whether a code is what a list says, which takes any number that begins like a fund's."""
-    known = find_range(code)
-    return instrument_type == "index" or known is None or known.kind not in OTHER_KINDS
+    return {
+        s.code: s for s in securities if s.instrument_type != "fund" or not is_other_kind(s.code)
+    }
 
 
 def merge(
