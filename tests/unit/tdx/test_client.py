@@ -272,3 +272,11 @@ def test_the_connection_test_tells_a_lost_quote_server_from_a_dead_service() -> 
     lost = failing("获取K线失败: write tcp a->b: use of closed network connection")
     with pytest.raises(UpstreamError, match="no connection to its quote server"):
         asked(ready([AS_OF], lost), lambda c: c.probe(AS_OF))
+
+
+def test_the_services_funds_are_those_that_trade_by_their_ranges() -> None:
+    codes = ("510300", "519001", "551030", "521099", "560000")
+    funds = [{"code": c, "name": "x", "exchange": "sh", "last_price": 1.0} for c in codes]
+    service = always(good({"total": len(funds), "list": funds}))
+    listed = asked(service, lambda c: c.etfs())
+    assert [x.code for x in listed] == ["sh510300", "sh551030", "sh560000"]
