@@ -215,7 +215,7 @@ def _select_codes(ctx: Context) -> list[str]:
         for s in ctx.securities.values()
         if s.instrument_type != "index" and (s.is_listed or s.code in ctx.day_files)
     ]
-    if request.keys is None and not loadable and {*PER_CODE} & {*choose_datasets(request)}:
+    if request.keys is None and not ctx.securities and {*PER_CODE} & {*choose_datasets(request)}:
         raise UpstreamError(
             "no code is known, so nothing can be requested",
             hint="the code list must load first: `loaders check tdx`",

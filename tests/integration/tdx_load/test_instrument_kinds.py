@@ -139,7 +139,7 @@ def test_open_ended_funds_and_creation_codes_of_a_real_folder_are_not_loaded(
     case = shared_folder("cases/tdx/03-open-ended-funds-sh519")
     bench = open_folder(case, warehouse_dsn, tmp_path, datetime(2014, 8, 22, 18))
 
-    bench.load()
+    assert bench.load().exit_code == 0, bench.heard.lines
 
     assert bench.rows(LOADED) == []
     assert bench.rows(LISTED) == [("sh000001", "index", 2)]
