@@ -51,7 +51,7 @@ async def _service(settings: Settings, now: datetime) -> Check:
 def _folder(folder: Folder, now: datetime) -> Check:
     """Contents and age of the client's folder; a stale one is a warning, no error."""
     newest = max(
-        (day for file in folder.bars("day").values() if (day := last_day(file))), default=None
+        (day for file in folder.bars("day").values() if (day := last_day(file, now))), default=None
     )
     counts = {period: len(folder.bars(period)) for period in ("day", "minute1", "minute5")}
     lists = _choose(folder, LISTS.values())

@@ -244,7 +244,7 @@ def list_delisted(
         code
         for code in unnamed
         if code[:2] in listed_on
-        and (last_day(ctx.day_files[code]) or date.min) < listed_on[code[:2]]
+        and (last_day(ctx.day_files[code], ctx.clock()) or date.min) < listed_on[code[:2]]
     }
     failures = []
     for exchange, day in listed_on.items():

@@ -159,6 +159,8 @@ class _Reading:
             return
         if read.warning:
             ctx.file_notes.add(vipdoc.UNFINISHED, f"{read.warning}; the rest is read")
+        if read.disorder:
+            ctx.file_notes.add(vipdoc.DISORDERED, read.disorder)
         day = read.bars["day"]
         keep = np.isin(day, records.to_numbers(wanted.days))
         if again or wanted.oldest is None:
@@ -188,7 +190,7 @@ class _Reading:
 
     def _has_due_day(self, file: Path) -> bool:
         """Check for a due day within the file's days: a later time may make it final."""
-        first, last = vipdoc.first_day(file), vipdoc.last_day(file)
+        first, last = vipdoc.first_day(file), vipdoc.last_day(file, self.ctx.clock())
         return not first or not last or any(first <= day <= last for day in self.wanted.days)
 
     def _refuse_file(self, why: str) -> None:

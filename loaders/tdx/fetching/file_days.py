@@ -102,7 +102,7 @@ class DayFiles:
             return Outcome(key, skipped=f"{path.name} {vipdoc.UNTRADED}")
         now = State.try_read(path)
         if before and now and cursor and now.size == before.size:
-            is_final = (vipdoc.last_day(path) or date.max) <= cursor
+            is_final = (vipdoc.last_day(path, ctx.clock()) or date.max) <= cursor
             if is_final and (same := before.unchanged(path)):
                 return Outcome(key, skipped=NOT_DUE, cursor=make_cursor(cursor, same))
         read = partial(vipdoc.read_bars, path, key, kind, PERIOD, ctx.clock(), before=before)
@@ -110,11 +110,18 @@ class DayFiles:
         if before and now and stored and cursor and now.size > before.size:
             grown = (now.size - before.size) // vipdoc.SIZE
             file = read(newest=grown + window.overlap)
-            if file.nonsense or not _joins(file.bars, cursor, stored, grown):
+            # only the whole file shows whether the day of a misplaced record is free
+            is_irregular = file.disorder or file.rejected
+            if is_irregular or not _joins(file.bars, cursor, stored, grown):
                 file = None
+            else:  # what is older was read before
+                oldest = min(stored.closes, default=date.min)
+                file = file._replace(bars=between(file.bars, oldest, date.max))
         file = file or read()
         if file.warning:
             ctx.file_notes.add(vipdoc.UNFINISHED, f"{file.warning}; the rest is read")
+        if file.disorder:
+            ctx.file_notes.add(vipdoc.DISORDERED, file.disorder)
         if before and file.state.size < before.size:
             shrank = f"{path.name} shrank from {before.size:,} to {file.state.size:,} bytes"
             ctx.file_notes.add("shrank", f"{shrank}; the stored rows stay")

@@ -12,30 +12,32 @@ hands (100 shares) as its volume; turnover and prices show it.
     fzline/sh600000.5       the same with u32 prices, of older clients
 """
 
-import os
 import zlib
-from bisect import bisect_left
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from loaders.engine.window import Window
 from loaders.landing.rejects import Rejected
-from loaders.tdx.bars import records
+from loaders.tdx.bars import plausibility, records
 from loaders.tdx.bars.records import PRICES, RECORD, Ints, Mask, Records
-from loaders.tdx.files.folder import FOLDERS
-from loaders.tdx.files.written import State
+from loaders.tdx.files.folder import FOLDERS, SUFFIXES
+from loaders.tdx.files.record_order import sort_records
+from loaders.tdx.files.written import State, read_content
 from loaders.trading_time import SHANGHAI
 from quotemill.errors import DataQualityError
 from quotemill.instrument_ranges import price_decimals
 
 SIZE = 32
+TAIL = 10  # records; the newest day of a file is among its last ones
 UNFINISHED = "are cut or being written"
 UNTRADED = "has no traded share"
+DISORDERED = "repeat records, or have them out of order"
 _END = [("amount", "<f4"), ("volume", "<u4"), ("reserved", "<u4")]
 _DAY = np.dtype([("day", "<u4"), *((name, "<u4") for name in PRICES), *_END])
 _LABEL = [("day", "<u2"), ("label", "<u2")]
@@ -44,6 +46,7 @@ _OLD_MINUTE = np.dtype([*_LABEL, *((name, "<u4") for name in PRICES), *_END])
 FIRST_MINUTE_YEAR = 2004
 MIN_REFUSED, REFUSED_SHARE = 3, 0.1
 MOST_SHARES = 2**32 - 1
+SATURDAY = 5
 ROUNDED = 1e-6  # turnover is a single float, and hands are whole
 
 
@@ -55,6 +58,8 @@ class File(NamedTuple):
     warning: a sentence about an ignored tail, or None.
     state: the file's state before it was read.
     days_in_hands: number of days with more shares than the field can hold.
+    disorder: a sentence about records that were sorted or repeat others, or None.
+    noise: refused records that speak against the file; minutes that repeat others do not.
     """
 
     bars: Records
@@ -62,11 +67,13 @@ class File(NamedTuple):
     warning: str | None
     state: State
     days_in_hands: int = 0
+    disorder: str | None = None
+    noise: int = 0
 
     @property
     def nonsense(self) -> str | None:
         """The reason to skip the whole file: too many refused records; else None."""
-        count, size = len(self.rejected), len(self.bars) + len(self.rejected)
+        count, size = self.noise, len(self.bars) + len(self.rejected)
         if count < MIN_REFUSED or count <= REFUSED_SHARE * size:
             return None
         return f"{count:,} of {size:,} records are refused: download it again in the client"
@@ -87,40 +94,34 @@ def read_bars(
     before: the state at the last reading; with `newest` its checksum is continued.
 
     Volumes are shares in the file and become hands. Those of an index stay as they are: hands in
-    day bars, no number of shares in minute bars. Refuses records with an impossible day, and the
-    fewest records without which the rest ascends in time. Records of days after `now` stay and do
-    not count in that order. The caller checks plausibility. Raises DataQualityError for an
-    unreadable file.
+    day bars, no number of shares in minute bars. Sorts the records and refuses those with an
+    impossible day, and all but one of those that differ and have the same time. The caller checks
+    plausibility, such as days after `now`. Raises DataQualityError for an unreadable file.
     """
     is_days = period == "day"
     layout = _DAY if is_days else _OLD_MINUTE if file.suffix.lower() == ".5" else _MINUTE
     raw, first, state, warning = _records(file, layout, newest, before)
     written_at = min(state.written_at, now)
-    written = raw["day"].astype(np.int64)
-    if not is_days:
-        written = ((written >> 11) + FIRST_MINUTE_YEAR) * 10_000 + (written & 2047)
+    written = _unpack_days(raw["day"])
     labels = np.full(len(raw), records.CLOSE) if is_days else raw["label"]
     days, is_day = read_days(written)
-    minutes = days.astype(np.int64) * records.DAY_MINUTES + labels
-    # a single day in the future must not cost all records after it
-    has_come = is_day & (
-        days.astype(np.int64) <= records.to_number(now.astimezone(SHANGHAI).date())
-    )
-    ascends = is_day.copy()
-    ascends[has_come] = _ascending(minutes[has_come])
+    times = days.astype(np.int64) * records.DAY_MINUTES + labels
+    order = sort_records(raw, days.astype(np.int64), times, is_day)
+    differs = f"records of one {'day' if is_days else 'minute'} must not differ"
     rejected = []
-    for i in np.flatnonzero(~ascends):
+    for i in np.flatnonzero(order.is_refused):
         place = str(written[i]) if is_days else f"{written[i]} {labels[i]}"
-        rule = "records must ascend in time" if is_day[i] else "must be a day of the calendar"
+        rule = differs if is_day[i] else "must be a day of the calendar"
         row = {name: raw[name][i].item() for name in raw.dtype.names or ()}
         where = {"code": code, "file": file.name, "record": first + int(i) + 1}
         payload = orjson.dumps(where | row).decode()
         field = "trade_date" if is_days else "bar_end"
         rejected.append(Rejected(f"{code} {place}", field, rule, place, payload))
-    good = records.select(raw, ascends)
+    noise = len(rejected) if is_days else int((~is_day).sum())
+    good = raw[order.taken]
     decimals = price_decimals(code, instrument_type)
     bars = np.zeros(len(good), RECORD)
-    bars["day"], bars["label"] = days[ascends].astype(np.int64), labels[ascends]
+    bars["day"], bars["label"] = days[order.taken].astype(np.int64), labels[order.taken]
     for name in PRICES:
         is_exact = good[name].dtype.kind == "u"
         whole = good[name].astype(np.int64) if is_exact else _li(good[name], decimals)
@@ -130,13 +131,15 @@ def read_bars(
     has_hands = _has_hands(bars) if is_days else np.zeros(len(bars), np.bool_)
     if instrument_type != "index":
         bars["volume"] //= np.where(has_hands, 1, 100)
-    if not is_days and (has_come & ascends).any():
+    come = bars[bars["day"] <= records.to_number(now.astimezone(SHANGHAI).date())]
+    if not is_days and len(come):
         # the file's time may be wrong, but a file is not written before its last bar ends
-        written_at = min(max(written_at, records.end_time(bars[has_come[ascends]][-1])), now)
+        written_at = min(max(written_at, records.end_time(come[-1])), now)
     bars = records.set_source(bars, f"vipdoc/{FOLDERS[period]}", written_at)
     days_in_hands = int(has_hands.sum()) if instrument_type != "index" else 0
     bars = bars if is_days else records.repair_noon(bars)
-    return File(bars, rejected, warning, state, days_in_hands)
+    disorder = f"{file.name}: {order.sentence}" if order.sentence else None
+    return File(bars, rejected, warning, state, days_in_hands, disorder, noise)
 
 
 def _has_hands(bars: Records) -> Mask:
@@ -155,42 +158,46 @@ def _has_hands(bars: Records) -> Mask:
 def has_trade(file: Path) -> bool:
     """Whether a share was traded on any day of a file; of one that cannot be read that is open."""
     try:
-        with file.open("rb", buffering=0) as opened:
-            count = os.fstat(opened.fileno()).st_size // SIZE
-            # most files end with a trade: one record is read
-            for first in (max(count - 1, 0), 0):
-                opened.seek(first * SIZE)
-                content = opened.read((count - first) * SIZE)
-                if np.frombuffer(content[: len(content) // SIZE * SIZE], _DAY)["volume"].any():
-                    return True
-    except OSError:
+        content = read_content(file)
+    except DataQualityError:
         return True
-    return not count
+    days = np.frombuffer(content[: len(content) // SIZE * SIZE], _DAY)
+    return not len(days) or bool(days["volume"].any())
 
 
 def first_day(file: Path) -> date | None:
     """The day of a file's first record; None without a readable one."""
-    return _day_at(file, is_last=False)
-
-
-def last_day(file: Path) -> date | None:
-    """The day of a file's last whole record; None without a readable one."""
-    return _day_at(file, is_last=True)
-
-
-def _day_at(file: Path, *, is_last: bool) -> date | None:
     is_days = file.suffix.lower() == ".day"
     try:
-        with file.open("rb", buffering=0) as opened:
-            count = os.fstat(opened.fileno()).st_size // SIZE
-            opened.seek(max(count - 1, 0) * SIZE if is_last else 0)
-            written = int.from_bytes(opened.read(4 if is_days else 2), "little")
-    except OSError:
+        start = read_content(file, size=4 if is_days else 2)
+    except DataQualityError:
         return None
-    if not is_days:
-        written = ((written >> 11) + FIRST_MINUTE_YEAR) * 10_000 + (written & 2047)
-    days, is_day = read_days(np.array([written]))
-    return date.fromisoformat(str(days[0])) if count and is_day[0] else None
+    days, is_day = read_days(_unpack_days(np.frombuffer(start, "<u4" if is_days else "<u2")))
+    return date.fromisoformat(str(days[0])) if is_day.any() else None
+
+
+def last_day(file: Path, now: datetime) -> date | None:
+    """The newest day that a load takes of a file's last records; None without one."""
+    today = now.astimezone(SHANGHAI).date()
+    window = Window([today], today, 0, lambda day: day.weekday() >= SATURDAY, today)
+    period = next(p for p, suffixes in SUFFIXES.items() if file.suffix.lower() in suffixes)
+    for newest in (TAIL, None):  # the whole file where its tail has none
+        try:
+            read = read_bars(file, file.stem, "stock", period, now, newest)
+            good, _ = plausibility.check(file.stem, read.bars, period, window)
+        except DataQualityError:
+            continue
+        if len(good) and not read.nonsense:
+            return records.to_date(good["day"][-1])
+    return None
+
+
+def _unpack_days(days: NDArray[Any]) -> Ints:
+    """Days as YYYYMMDD; those of minutes are packed in two bytes."""
+    written = days.astype(np.int64)
+    if days.dtype == "<u4":
+        return written
+    return ((written >> 11) + FIRST_MINUTE_YEAR) * 10_000 + (written & 2047)
 
 
 def _records(
@@ -201,15 +208,9 @@ def _records(
     Returns the records, the number before them, the state before reading and a warning about the
     tail. Raises DataQualityError.
     """
-    try:
-        with file.open("rb", buffering=0) as opened:
-            info = os.fstat(opened.fileno())
-            state = State(info.st_mtime_ns, info.st_size)
-            first = max(state.size // SIZE - newest, 0) if newest is not None else 0
-            opened.seek(first * SIZE)
-            content = opened.read(max(state.size - first * SIZE, 0))
-    except OSError as error:
-        raise DataQualityError(f"{file} cannot be read: {error.strerror}") from error
+    state = State.read_state(file)
+    first = max(state.size // SIZE - newest, 0) if newest is not None else 0
+    content = read_content(file, first * SIZE, state.size - first * SIZE)
     tail = len(content) % SIZE
     count = first + len(content) // SIZE
     warning = f"{file.name}: record {count + 1:,} has only {tail} bytes" if tail else None
@@ -233,25 +234,6 @@ def read_days(written: Ints) -> tuple[NDArray[np.datetime64], Mask]:
     days = first.astype("datetime64[D]") + np.where(sound, day - 1, 0)
     # the 31st of a shorter month is a day of the next month here
     return days, sound & (days.astype("datetime64[M]") == first)
-
-
-def _ascending(values: Ints) -> Mask:
-    """Mark the longest ascending selection, of several that with smaller values."""
-    if (np.diff(values) > 0).all():
-        return np.ones(len(values), np.bool_)
-    ends, places = list[int](), list[int]()  # last value and its place, per length of a selection
-    before = list[int]()
-    for place, value in enumerate(values.tolist()):
-        at = bisect_left(ends, value)
-        before.append(places[at - 1] if at else -1)
-        if ends[at : at + 1] != [value]:
-            ends[at : at + 1], places[at : at + 1] = [value], [place]
-    selected = np.zeros(len(values), np.bool_)
-    place = places[-1]
-    while place >= 0:
-        selected[place] = True
-        place = before[place]
-    return selected
 
 
 def _li(values: NDArray[np.float32], decimals: int) -> Ints:

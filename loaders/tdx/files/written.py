@@ -75,10 +75,12 @@ class State:
         return self.written_at.astimezone(SHANGHAI).date()
 
 
-def read_content(path: Path) -> bytes:
-    """The bytes of a file. Raises DataQualityError if it cannot be read."""
+def read_content(path: Path, start: int = 0, size: int = -1) -> bytes:
+    """The bytes of a file from `start` on, at most `size`. Raises DataQualityError."""
     try:
-        return path.read_bytes()
+        with path.open("rb", buffering=0) as opened:
+            opened.seek(start)
+            return opened.read(size)
     except OSError as error:
         raise DataQualityError(f"{path} cannot be read: {error.strerror}") from error
 

@@ -1,12 +1,14 @@
 """Day bars, codes and the calendar from the desktop client's folder alone."""
 
-from datetime import date, time, timedelta
+from datetime import date, datetime, time, timedelta
 
 import pytest
 
 from loaders.sandbox.tdx.client_files import instrument_list, write_client_files
 from loaders.sandbox.tdx.folder_faults import cut_short, fill_with_garbage, lose_exchange
 from loaders.sandbox.world.market import SyntheticMarket
+from loaders.tdx.check import check
+from loaders.trading_time import SHANGHAI
 from tests.integration.tdx_load.conftest import OpenBench
 from tests.integration.tdx_load.folder import (
     BARS,
@@ -213,6 +215,29 @@ def test_bad_files_are_named_and_the_rest_lands(folder: ClientFolder, days: list
     assert not {"sz300998", "sz000003"} & landed
     count = "select count(*) from raw_tdx.kline_daily where code = 'sz300001'"
     assert bench.rows(count) == [(len(late) // RECORD - 1,)]
+
+
+def test_misplaced_and_repeated_records_cost_no_day_and_hide_no_stale_folder(
+    folder: ClientFolder, days: list[date]
+) -> None:
+    folder.write()
+    file, index = folder.day_file(), folder.day_file("sh000001")
+    whole = file.read_bytes()
+    records = [whole[at : at + RECORD] for at in range(0, len(whole), RECORD)]
+    file.write_bytes(b"".join([*records[:5], records[-1], *records[5:-1], records[7]]))
+    late = int(f"{days[-1].year + 1}1202").to_bytes(4, "little") + index.read_bytes()[-28:]
+    index.write_bytes(index.read_bytes() + late)
+    bench = folder.load()
+    assert bench.rows(COUNT) == [(len(records),)]
+    assert any(f"{CODE}.day: record 7 is the first" in line for line in bench.heard.lines)
+    # of the older record that is added the whole file is read, and only its place is new
+    file.write_bytes(file.read_bytes() + records[3])
+    assert folder.load().rows(COUNT) == [(len(records),)]
+
+    later = datetime.combine(days[-1] + timedelta(days=40), time(18), SHANGHAI)
+    checked = check(bench.settings, later)
+    assert checked.figures["newest_day"] == days[-1]
+    assert "the client's folder is stale" in str(checked)
 
 
 def test_a_folder_that_cannot_be_read_is_named_and_the_rest_lands(folder: ClientFolder) -> None:

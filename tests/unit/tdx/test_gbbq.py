@@ -15,7 +15,7 @@ from loaders.sandbox.tdx.client_files import Record
 from loaders.tdx.datasets.capital_events import count_unknown
 from loaders.tdx.files import gbbq
 from loaders.tdx.files.gbbq import Gbbq, select_actions
-from loaders.tdx.files.written import State
+from loaders.tdx.files.written import State, read_content
 from quotemill.errors import DataQualityError
 
 DIVIDEND: Record = ("sh600000", 20080516, 1, (1.6, 8.45, 3, 0.3))
@@ -209,14 +209,14 @@ def test_a_file_written_while_it_is_read_is_not_taken_for_read(
 ) -> None:
     file = tmp_path / "gbbq"
     file.write_bytes(client_files.encode_gbbq([DIVIDEND]))
-    before, read_bytes = State.try_read(file), Path.read_bytes
+    before = State.try_read(file)
 
     def written_meanwhile(path: Path) -> bytes:
-        content = read_bytes(path)
+        content = read_content(path)
         path.write_bytes(client_files.encode_gbbq([DIVIDEND, CAPITAL]))
         return content
 
-    monkeypatch.setattr(Path, "read_bytes", written_meanwhile)
+    monkeypatch.setattr(gbbq, "read_content", written_meanwhile)
     result = gbbq.read_events(file)
     assert (result.state, len(result.rows)) == (before, 1)
     assert State.try_read(file) != before

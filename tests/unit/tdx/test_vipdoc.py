@@ -12,7 +12,9 @@ import pytest
 from loaders.tdx.bars import records
 from loaders.tdx.files import vipdoc
 from loaders.tdx.files.written import State
+from loaders.trading_time import published_days
 from quotemill.errors import DataQualityError
+from tests.conftest import shared_folder
 
 NOW = datetime(2025, 9, 1, tzinfo=UTC)
 DAY = date(2024, 11, 8)
@@ -100,44 +102,105 @@ def test_a_day_with_too_many_shares_for_its_field_has_hands(real_client: Path) -
     assert in_hands == {"sh510050": 8, "sh510300": 1, "sh600104": 0}
 
 
-def test_records_that_do_not_ascend_or_have_no_day_are_refused(
-    tmp_path: Path,
-) -> None:
-    days = (20241107, 20241108, 20241107, 20241108, 20241131, 0, 20241111)
-    file = written(tmp_path, "sh600000.day", *(day_record(d, 10, 12, 9, 11) for d in days))
-
-    result = vipdoc.read_bars(file, "sh600000", "stock", "day", NOW)
-
-    assert records.days_in(result.bars) == [
-        date(2024, 11, 7),
-        date(2024, 11, 8),
-        date(2024, 11, 11),
-    ]
-    assert [(r.value, r.rule) for r in result.rejected] == [
-        ("20241107", "records must ascend in time"),
-        ("20241108", "records must ascend in time"),
-        ("20241131", "must be a day of the calendar"),
-        ("0", "must be a day of the calendar"),
-    ]
-
-
 def days_of(tmp_path: Path, *days: int) -> vipdoc.File:
     file = written(tmp_path, "sh600000.day", *(day_record(d, 10, 12, 9, 11) for d in days))
     return vipdoc.read_bars(file, "sh600000", "stock", "day", NOW)
 
 
-def test_one_day_that_is_too_late_costs_none_that_follows_it(tmp_path: Path) -> None:
-    result = days_of(tmp_path, 20241107, 20250808, 20241108, 20241111, 20241112)
-    assert [day.day for day in records.days_in(result.bars)] == [7, 8, 11, 12]
-    assert [refused.value for refused in result.rejected] == ["20250808"]
+def test_records_without_a_day_are_refused_and_repeated_ones_read_once(tmp_path: Path) -> None:
+    result = days_of(tmp_path, 20241107, 20241108, 20241107, 20241108, 20241131, 0, 20241111)
+    assert [day.day for day in records.days_in(result.bars)] == [7, 8, 11]
+    assert [(r.value, r.rule) for r in result.rejected] == [
+        ("20241131", "must be a day of the calendar"),
+        ("0", "must be a day of the calendar"),
+    ]
+    assert result.disorder == "sh600000.day: 2 records repeat others byte for byte: read once"
+
+
+def test_a_misplaced_record_is_read_in_its_place(tmp_path: Path) -> None:
+    result = days_of(tmp_path, 20241107, 20250808, 20241108, 20991231, 20241111, 20241112)
+    days = [str(day) for day in records.to_dates(result.bars["day"])]
+    # a day in the future is left to the caller
+    newest = ["2025-08-08", "2099-12-31"]
+    assert days == ["2024-11-07", "2024-11-08", "2024-11-11", "2024-11-12", *newest]
+    assert (result.rejected, result.nonsense) == ([], None)
+    assert result.disorder is not None
+    assert result.disorder.startswith("sh600000.day: record 3 is the first")
+
+
+def test_of_two_records_of_a_day_the_first_stays_and_the_other_is_refused(tmp_path: Path) -> None:
+    days = [
+        day_record(20241100 + day, close, 12, 9, 11) for day, close in ((7, 10), (7, 9), (8, 9))
+    ]
+    result = vipdoc.read_bars(
+        written(tmp_path, "sh600000.day", *days), "sh600000", "stock", "day", NOW
+    )
+    assert result.bars["open"].tolist() == [100, 90]
+    [refused] = result.rejected
+    assert (refused.rule, refused.field) == ("records of one day must not differ", "trade_date")
+    assert orjson.loads(refused.payload)["record"] == 2
+
+
+@pytest.mark.parametrize(("first", "again"), [(240, 240), (90, 240), (240, 1)])
+def test_a_repeated_day_of_minutes_costs_at_most_that_day(
+    tmp_path: Path, first: int, again: int
+) -> None:
+    def day_of(day: date, count: int, price: float) -> list[bytes]:
+        labels = [f"{at // 60:02}:{at % 60:02}" for at in records.grid("minute1").tolist()]
+        return [minute(day, label, *[price] * 4) for label in labels[:count]]
+
+    other = day_of(date(2024, 11, 7), 240, 9.5)
+    twice = [*day_of(DAY, first, 9.8), *day_of(DAY, again, 9.9)]
+    file = written(tmp_path, "sz000002.lc1", *other, *twice)
+
+    result = vipdoc.read_bars(file, "sz000002", "stock", "minute1", NOW)
+
     assert result.nonsense is None
+    assert len(result.bars) == 480
+    # one of the two, unmixed: the longer one
+    assert set(result.bars["close"][240:].tolist()) == {9800 if first == 240 else 9900}
+    assert len(result.rejected) == min(first, again)
+    assert {refused.rule for refused in result.rejected} == {
+        "records of one minute must not differ"
+    }
+    same = written(tmp_path, "sz000003.lc1", *other, *other)
+    merged = vipdoc.read_bars(same, "sz000003", "stock", "minute1", NOW)
+    assert (len(merged.bars), merged.rejected) == (240, [])
+    assert merged.disorder == "sz000003.lc1: 240 records repeat others byte for byte: read once"
 
 
-def test_a_day_in_the_future_is_left_to_the_caller(tmp_path: Path) -> None:
-    result = days_of(tmp_path, 20241107, 20991231, 20241108, 20241111)
-    days = records.to_dates(result.bars["day"])
-    assert [str(day) for day in days] == ["2024-11-07", "2099-12-31", "2024-11-08", "2024-11-11"]
-    assert not result.rejected
+def test_the_newest_day_of_a_file_is_one_that_a_load_takes(tmp_path: Path) -> None:
+    known = published_days(date(2024, 9, 2), date(2024, 11, 8))
+    days = [*(int(f"{day:%Y%m%d}") for day in known), 20241112, 20241111]
+    for name, more in (
+        ("sh600001.day", [20991231]),
+        ("sh600002.day", [20250831]),  # a Sunday
+        ("sh600003.day", [0, 20241341]),
+        ("sh600004.day", [20990101, 20990102, 20990103]),
+    ):
+        file = written(tmp_path, name, *(day_record(d, 10, 12, 9, 11) for d in [*days, *more]))
+        assert vipdoc.last_day(file, NOW) == date(2024, 11, 12)
+    assert vipdoc.last_day(written(tmp_path, "sh600005.day"), NOW) is None
+    assert vipdoc.last_day(tmp_path / "absent.lc1", NOW) is None
+
+
+def test_real_disorder_costs_no_day() -> None:
+    folder = shared_folder("cases/tdx/11-duplicates-order-future-cut") / "vipdoc/sz/lday"
+    now = datetime(2026, 11, 26, tzinfo=UTC)
+    for code, count in (
+        ("sz002002", 56),
+        ("sz002003", 56),
+        ("sz002004", 56),
+        ("sz002005", 57),
+        ("sz002006", 56),
+    ):
+        file = folder / f"{code}.day"
+        result = vipdoc.read_bars(file, code, "stock", "day", now)
+        closes = dict(zip(records.to_dates(result.bars["day"]), result.bars["close"], strict=True))
+        assert len(closes) == len(result.bars) == count
+        assert closes[date(2026, 10, 9)] == 18_390
+        assert closes[date(2026, 9, 29)] == 17_980
+        assert vipdoc.last_day(file, now) == date(2026, 11, 25)
 
 
 def test_a_file_of_which_more_than_a_tenth_is_refused_is_none(tmp_path: Path) -> None:
@@ -203,11 +266,12 @@ def test_noon_is_repaired_in_files_too_and_what_is_no_number_is_no_price(tmp_pat
     result = vipdoc.read_bars(file, "sh600000", "stock", "minute1", NOW)
 
     assert [(int(b["label"]), int(b["source_label"])) for b in result.bars] == [
+        (900, 900),
         (689, 689),
         (690, 780),
     ]
-    assert int(result.bars[0]["close"]) == 0
-    assert [r.rule for r in result.rejected] == ["records must ascend in time"]
+    assert int(result.bars[1]["close"]) == 0
+    assert not result.rejected
 
 
 def test_rows_are_as_old_as_their_file_and_never_newer_than_the_load(
@@ -231,7 +295,8 @@ def test_an_empty_file_has_no_bar_and_a_lost_one_is_a_fault(tmp_path: Path) -> N
 def test_a_read_tail_has_the_newest_records_and_the_state_of_the_whole(
     tmp_path: Path,
 ) -> None:
-    days = [day_record(20241100 + day, 100, 100, 100, 100) for day in (4, 5, 5, 6, 7)]
+    days = [day_record(20241100 + day, 100, 100, 100, 100) for day in (4, 5, 6, 7)]
+    days.insert(2, day_record(20241105, 100, 100, 100, 99))
     file = written(tmp_path, "sh600000.day", *days)
     tail = vipdoc.read_bars(file, "sh600000", "stock", "day", NOW, newest=4)
     read_days = [str(day) for day in records.to_dates(tail.bars["day"])]
@@ -257,11 +322,12 @@ def test_a_file_of_random_bytes_is_refused_record_by_record(tmp_path: Path) -> N
     # a minute whose prices are signalling NaNs
     minute = struct.pack("<HH", 20 * 2048 + 1108, 571) + b"\x01\x00\xa0\x7f" * 4 + bytes(12)
     noise = bytes(range(256)) * 4 + b"\xff" * 64 + minute
+    different = len({noise[at : at + 32] for at in range(0, len(noise), 32)})
     for name, read in (
         ("sh600000.day", lambda f: vipdoc.read_bars(f, "sh600000", "stock", "day", NOW)),
         ("sh600000.lc1", lambda f: vipdoc.read_bars(f, "sh600000", "stock", "minute1", NOW)),
     ):
         result = read(written(tmp_path, name, noise))
-        assert len(result.bars) + len(result.rejected) >= len(noise) // 32
+        assert len(result.bars) + len(result.rejected) >= different
         if name.endswith(".day"):
             assert not len(result.bars)
