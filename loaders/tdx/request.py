@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Literal
+from zipfile import is_zipfile
 
 from loaders import trading_time
 from loaders.engine.request import LoadRequest, unknown_dataset
@@ -18,8 +19,8 @@ from quotemill.warehouse.postgres import Warehouse
 LAST = "last"
 OPTIONS = ("exchange", "date")
 FOLDERS = {
-    "client": "it is the desktop client's folder, with vipdoc and T0002 in it",
-    "vipdoc": "it is the folder `vipdoc` of the desktop client, with sh, sz and bj in it",
+    "client": "it is the desktop client's folder, with vipdoc and T0002 in it, or a zip of bars",
+    "vipdoc": "it is the folder `vipdoc` of the desktop client, with sh, sz and bj in it, or a zip",
 }
 
 
@@ -38,9 +39,10 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
     require_settings(settings)
     for name, what in FOLDERS.items():
         folder = getattr(settings.tdx, name)
-        if folder is not None and not folder.is_dir():
+        if folder is not None and not folder.is_dir() and not is_zipfile(folder):
             raise SettingsError(
-                f"setting tdx.{name} ({settings.origin(f'tdx.{name}')}): {folder} is not a folder",
+                f"setting tdx.{name} ({settings.origin(f'tdx.{name}')}): {folder} is not a folder"
+                " or a whole zip",
                 hint=what,
             )
     if request.mode not in plan.DEFAULTS:

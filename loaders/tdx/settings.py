@@ -44,8 +44,8 @@ class TdxSettings(Section):
     )
     client: Path | None = Field(
         None,
-        description="the desktop client's folder, which holds vipdoc and T0002; files come before "
-        "the service, which may be absent",
+        description="the desktop client's folder, which holds vipdoc and T0002, or a folder or zip "
+        "of the vendor's bars; files come before the service, which may be absent",
     )
     vipdoc: Path | None = Field(
         None, description="the client's folder `vipdoc` alone, where there is no more of it"

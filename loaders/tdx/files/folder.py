@@ -1,6 +1,7 @@
 """The desktop client's folder: its files by kind, however their names are written.
 
     scan_folder(settings)                the folder in the settings, scanned once; None without one
+    folder.form                          how it is laid out, in words
     folder.find("T0002/hq_cache/gbbq")   the path of that file, or None
     folder.bars("day")                   vipdoc/*/lday/*.day by code: {"sh600000": Path}; minutes
                                          ("minute1", "minute5") in the newer format if both exist
@@ -11,16 +12,22 @@
 Names match in any case (`VIPDOC/SH/LDAY/SH600000.DAY`). They also match with the backslashes that
 unpacking a Windows zip leaves in them (`vipdoc\\sh\\lday\\sh600000.day` is then one name). Nothing
 is written, so a read-only mount is enough.
+
+The vendor's downloads are the same without `vipdoc`, packed or not: `sh/lday/sh600000.day` of
+hsjday.zip, and `sh600000.day` of shlday.zip. Files have the names of the client's folder here. Of
+several forms in a folder the first counts, and its zips only if it has no bars beside them.
 """
 
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from loaders.tdx.files.written import State
+from loaders.tdx.files.zip_members import list_members
 from loaders.tdx.settings import TdxSettings
 from quotemill.errors import SettingsError
 
@@ -28,12 +35,19 @@ CODE = re.compile(r"(sh|sz|bj)[0-9]{6}")
 FOLDERS = {"day": "lday", "minute1": "minline", "minute5": "fzline"}
 SUFFIXES = {"day": (".day",), "minute1": (".lc1",), "minute5": (".lc5", ".5")}
 HQ_CACHE = "t0002/hq_cache"
+FORMS = (
+    "the client's folder",
+    "folders sh, sz and bj without vipdoc",
+    "files of bars without folders",
+)
 _VIPDOC = "vipdoc"
 _TOPS = (_VIPDOC, "t0002")
+_EXCHANGES = ("sh", "sz", "bj")
+_FLAT = re.compile(r"(sh|sz|bj)(l?day|minline|fzline|[0-9]*fz)")  # of shlday.zip, sh5fz.zip
 _BARS = {
     f"vipdoc/{exchange}/{folder}": (exchange, period)
     for period, folder in FOLDERS.items()
-    for exchange in ("sh", "sz", "bj")
+    for exchange in _EXCHANGES
 }
 _WANTED = (*_BARS, HQ_CACHE)
 
@@ -44,11 +58,13 @@ class Folder:
 
     files: by lower-case path with slashes, such as `vipdoc/sh/lday/sh600000.day`.
     unreadable: a sentence for each folder or file that cannot be read, by such a path.
+    form: one of FORMS, or of a zip.
     """
 
     root: Path
     files: Mapping[str, Path] = field(repr=False)
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    form: str = FORMS[0]
 
     @property
     def fault(self) -> str | None:
@@ -114,110 +130,172 @@ def scan_folder(settings: TdxSettings) -> Folder | None:
 
     A `vipdoc` in the settings replaces the one in the client's folder. Raises SettingsError.
     """
-    if settings.client is None and settings.vipdoc is None:
+    client, vipdoc = settings.client, settings.vipdoc
+    if client is None and vipdoc is None:
         return None
     files: dict[str, Path] = {}
     unreadable: dict[str, str] = {}
-    if settings.client is not None:
-        files = _walk(settings.client, "", "tdx.client", unreadable)
-        if settings.vipdoc is None and not files:
-            raise _explain_empty("tdx.client", settings.client, unreadable)
-    if settings.vipdoc is not None:
+    form = FORMS[0]
+    if client is not None:
+        files, form = _scan(client, "tdx.client", unreadable)
+        if (around := _find_client_around(client)) or (vipdoc is None and not files):
+            raise _explain_empty(client, unreadable, around)
+    if vipdoc is not None:
         files = {name: path for name, path in files.items() if not name.startswith("vipdoc/")}
-        vipdoc_files = _walk(settings.vipdoc, "vipdoc", "tdx.vipdoc", unreadable)
-        if not vipdoc_files and _find_folder(settings.vipdoc, _VIPDOC):
-            raise _explain_empty("tdx.vipdoc", settings.vipdoc, unreadable)
-        files |= vipdoc_files
-    return Folder(settings.client or settings.vipdoc or Path(), files, unreadable)
+        bars, form = _scan(vipdoc, "tdx.vipdoc", unreadable)
+        if form == FORMS[0] and (inner := _find_folder(vipdoc, _VIPDOC)):
+            raise SettingsError(
+                f"tdx.vipdoc names {vipdoc}, which has no file of the desktop client",
+                hint=f"it is the folder that holds sh and sz: tdx.vipdoc = {inner}",
+            )
+        files |= {name: path for name, path in bars.items() if name.startswith("vipdoc/")}
+    return Folder(client or vipdoc or Path(), files, unreadable, form)
 
 
-def _walk(root: Path, prefix: str, setting: str, unreadable: dict[str, str]) -> dict[str, Path]:
-    """The wanted files by their path in the client's folder. Raises SettingsError."""
-    if not root.is_dir():
-        raise SettingsError(
-            f"{setting} names {root}, which is not a folder",
-            hint="tdx.client is the folder that holds vipdoc and T0002,"
-            " tdx.vipdoc is vipdoc itself",
-        )
+def _scan(root: Path, setting: str, unreadable: dict[str, str]) -> tuple[dict[str, Path], str]:
+    """The wanted files by their path in the client's folder, and the form. Raises SettingsError."""
     try:
-        os.scandir(root).close()
+        entries = list(list_members(root) if root.is_file() else _walk(root, (), unreadable))
     except OSError as error:
+        what = "is not a folder" if isinstance(error, FileNotFoundError) else "cannot be read"
         raise SettingsError(
-            f"{setting}: {root} cannot be read: {error.strerror}",
-            hint="let the user that runs quotemill read the client's folder",
+            f"{setting} names {root}, which {what}: {error.strerror}",
+            hint="tdx.client is the folder that holds vipdoc and T0002, or a zip of bars,"
+            " and quotemill's user must be able to read it",
         ) from error
-    files: dict[str, Path] = {}
-    for name, path in _walk_below(root, prefix, unreadable):
-        twin = files.get(name)
-        # of `vipdoc` and `VIPDOC` side by side, the file written last counts
-        if twin is None or _read_time(path) > _read_time(twin):
-            files[name] = path
-    return files
+    files, form = _arrange(entries)
+    is_zip = root.is_file()
+    if not is_zip and not any(name.startswith("vipdoc/") for name in files):
+        zipped = list(_unzip(root, unreadable))
+        bars, its_form = _arrange(zipped)
+        if bars:
+            files, form, is_zip = files | bars, its_form, True
+    return files, f"a zip of {form}" if is_zip else form
 
 
-def _walk_below(
-    folder: Path | str, prefix: str, unreadable: dict[str, str]
-) -> Iterator[tuple[str, Path]]:
-    """Wanted files below `folder`, whose own path in the client's folder is `prefix`."""
-    try:
-        with os.scandir(folder) as entries:
-            listing = sorted(entries, key=lambda e: e.name)
-    except OSError as error:
-        unreadable[prefix] = f"{folder} cannot be read: {error.strerror}"
-        return
-    for entry in listing:
-        name = _inner_path(prefix, entry.name)
-        is_wanted = name.rpartition("/")[0] in _WANTED
-        if not is_wanted and not any(f"{w}/".startswith(f"{name}/") for w in _WANTED):
-            continue
+def _unzip(root: Path, unreadable: dict[str, str]) -> Iterator[tuple[str, Path]]:
+    """The files of the zips in a folder."""
+    for path in sorted(path for path in root.iterdir() if path.suffix.lower() == ".zip"):
         try:
-            is_folder, is_file = entry.is_dir(), entry.is_file()
+            yield from list_members(path)
+        except OSError as error:
+            unreadable[_VIPDOC] = f"{path} cannot be read: {error.strerror}"
+
+
+def _arrange(entries: Iterable[tuple[str, Path]]) -> tuple[dict[str, Path], str]:
+    """Files by their path in the client's folder, with bars of one form, and that form."""
+    by_form: dict[int, dict[str, Path]] = {form: {} for form in range(len(FORMS))}
+    for name, path in entries:
+        if place := _place_file(_split(name)):
+            form, inner = place
+            twin = by_form[form].get(inner)
+            # of `vipdoc` and `VIPDOC` side by side, the file written last counts
+            if twin is None or _read_time(path) > _read_time(twin):
+                by_form[form][inner] = path
+    has_bars = (form for form in by_form if any(n.startswith("vipdoc/") for n in by_form[form]))
+    form = next(has_bars, 0)
+    return by_form[0] | by_form[form], FORMS[form]
+
+
+def _split(name: str) -> tuple[str, ...]:
+    return tuple(part for part in re.split(r"[\\/]", name.lower()) if part)
+
+
+def _place_file(parts: tuple[str, ...]) -> tuple[int, str] | None:
+    """The form of a file's path and its path in the client's folder; None for an unwanted file."""
+    tops = [at for at, part in enumerate(parts) if part in _TOPS]
+    if tops:
+        inner = "/".join(parts[tops[0] :])
+        return (0, inner) if inner.rpartition("/")[0] in _WANTED else None
+    inner = "/".join((_VIPDOC, *parts[-3:]))
+    if inner.rpartition("/")[0] in _BARS:
+        return 1, inner
+    code, dot, suffix = parts[-1].partition(".")
+    period = next((p for p, suffixes in SUFFIXES.items() if dot + suffix in suffixes), None)
+    if period is None or not CODE.fullmatch(code):
+        return None
+    return 2, f"{_VIPDOC}/{code[:2]}/{FOLDERS[period]}/{parts[-1]}"
+
+
+def _place_folder(parts: tuple[str, ...]) -> str | None:
+    """A folder's path in the client's folder; None for one without wanted files."""
+    tops = [at for at, part in enumerate(parts) if part in _TOPS]
+    inner = "/".join(parts[tops[0] :] if tops else (_VIPDOC, *parts))
+    if any(f"{wanted}/".startswith(f"{inner}/") for wanted in _WANTED):
+        return inner
+    return f"{_VIPDOC}/{parts[0][:2]}" if len(parts) == 1 and _FLAT.fullmatch(parts[0]) else None
+
+
+def _walk(
+    folder: Path, parts: tuple[str, ...], unreadable: dict[str, str]
+) -> Iterator[tuple[str, Path]]:
+    """Files below `folder` that may be wanted, by their path in the root. Raises OSError."""
+    with os.scandir(folder) as entries:
+        listing = sorted(entries, key=lambda e: e.name)
+    for entry in listing:
+        inner = (*parts, *_split(entry.name))
+        place, path = _place_folder(inner), Path(entry.path)
+        try:
+            if entry.is_file():
+                yield "/".join(inner), path
+            elif place and entry.is_dir():
+                yield from _walk(path, inner, unreadable)
         except OSError as error:  # a link that leads to itself, a share that went away
-            unreadable[name] = f"{entry.path} cannot be read: {error.strerror}"
-            continue
-        if is_wanted and is_file:
-            yield name, Path(entry.path)
-        elif is_folder and not is_wanted:
-            yield from _walk_below(entry.path, name, unreadable)
+            if place:
+                unreadable[place] = f"{entry.path} cannot be read: {error.strerror}"
 
 
 def _read_time(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0
+    state = State.try_read(path)
+    return state.written_ns if state else 0
 
 
-def _explain_empty(setting: str, folder: Path, unreadable: Mapping[str, str]) -> SettingsError:
-    """The error for a folder without the client's files; its hint names a likely one."""
+def _find_client_around(folder: Path) -> Path | None:
+    """The client's folder if this is its vipdoc, or a folder in there; else None."""
+    if folder.is_file():
+        return None
+    folder = folder.absolute()
+    vipdoc = next((f for f in (folder, *folder.parents[:2]) if f.name.lower() == _VIPDOC), None)
+    return vipdoc.parent if vipdoc and _find_folder(vipdoc.parent, "t0002") else None
+
+
+def _explain_empty(
+    folder: Path, unreadable: Mapping[str, str], around: Path | None
+) -> SettingsError:
+    """The error for a folder without the client's files; its hint names one that has them."""
     if unreadable:
         first = next(iter(unreadable.values()))
         return SettingsError(
-            f"{setting}: {first}, and nothing else of the client is in {folder}",
+            f"tdx.client: {first}, and nothing else of the client is in {folder}",
             hint="let the user that runs quotemill read the client's folder",
         )
     inner = _find_folder(folder, _VIPDOC)
-    if setting == "tdx.vipdoc":
-        hint = f"it is the folder that holds sh and sz: tdx.vipdoc = {inner}"
-    elif inner is not None:
+    if inner is not None and not around:
         return SettingsError(
-            f"{setting} names {folder}, whose {inner.name} holds no file of bars",
+            f"tdx.client names {folder}, whose {inner.name} holds no file of bars",
             hint="download day bars in the client, then run again",
         )
-    elif folder.name.lower() == _VIPDOC or _find_folder(folder, "sh") or _find_folder(folder, "sz"):
-        hint = (
-            f"this looks like vipdoc itself: tdx.client = {folder.absolute().parent}, or tdx.vipdoc"
+    if around:
+        return SettingsError(
+            f"tdx.client names {folder}, which is a part of the client's folder",
+            hint=f"it is the folder that holds vipdoc and T0002: tdx.client = {around}",
         )
-    elif folder.name.lower() in ("t0002", "hq_cache"):
-        hint = "it is the folder that holds T0002, not T0002 itself"
-    else:
-        # a folder one level too high holds the client's folder directly
-        below = (f for f in _list_folders(folder) if _find_folder(f, _VIPDOC))
-        meant = next(below, None)
-        hint = f"it is the folder that holds vipdoc and T0002{f': {meant}' if meant else ''}"
+    near = (*folder.absolute().parents[:2], *_list_folders(folder))
+    meant = next((f"it may be tdx.client = {f}" for f in near if _has_bars(f)), None)
     return SettingsError(
-        f"{setting} names {folder}, which has no file of the desktop client", hint=hint
+        f"tdx.client names {folder}, which has no file of the desktop client",
+        hint=meant or "it is the folder that holds vipdoc and T0002, or the vendor's files of bars",
     )
+
+
+def _has_bars(folder: Path) -> bool:
+    """Whether the folder would do as tdx.client."""
+    try:
+        files, _ = _scan(folder, "", {})
+    except SettingsError:
+        return False
+    is_part = _find_client_around(folder)
+    return not is_part and any(name.startswith(f"{_VIPDOC}/") for name in files)
 
 
 def _find_folder(folder: Path, name: str) -> Path | None:
@@ -231,12 +309,3 @@ def _list_folders(folder: Path) -> Iterator[Path]:
             with contextlib.suppress(OSError):
                 if entry.is_dir():
                     yield Path(entry.path)
-
-
-def _inner_path(prefix: str, name: str) -> str:
-    """The path of an entry in the client's folder, from `vipdoc` or `T0002` on."""
-    parts = [part for part in name.lower().split("\\") if part]
-    if not prefix and len(parts) > 1:
-        tops = [i for i, part in enumerate(parts) if part in _TOPS]
-        parts = parts[tops[0] :] if tops else parts
-    return "/".join([prefix, *parts] if prefix else parts)

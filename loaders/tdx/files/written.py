@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from loaders.tdx.files.zip_members import Member
 from loaders.trading_time import SHANGHAI
 from quotemill.errors import DataQualityError
 
@@ -42,6 +43,8 @@ class State:
     @classmethod
     def read_state(cls, file: Path) -> "State":
         """The current state of a file. Raises DataQualityError if it cannot be read."""
+        if isinstance(file, Member):
+            return cls(file.written_ns, file.info.file_size)
         try:
             info = file.stat()
         except OSError as error:
@@ -78,6 +81,8 @@ class State:
 def read_content(path: Path, start: int = 0, size: int = -1) -> bytes:
     """The bytes of a file from `start` on, at most `size`. Raises DataQualityError."""
     try:
+        if isinstance(path, Member):
+            return path.read_bytes()[start : start + size if size >= 0 else None]
         with path.open("rb", buffering=0) as opened:
             opened.seek(start)
             return opened.read(size)

@@ -3,16 +3,21 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 
 from loaders.tdx.files import tnf
 from loaders.tdx.files.folder import scan_folder
+from loaders.tdx.files.vipdoc import read_bars
 from loaders.tdx.settings import TdxSettings
 from quotemill.errors import DataQualityError, SettingsError
 from quotemill.instrument_ranges import classify_code
+from tests.conftest import shared_folder
 from tests.homes import new_home
+from tests.unit.tdx.test_vipdoc import day_record
 
 
 def put(root: Path, *names: str) -> Path:
@@ -71,7 +76,7 @@ def test_what_is_no_folder_of_the_client_is_refused_with_what_it_should_be(tmp_p
     with pytest.raises(SettingsError, match=r"tdx\.client .* is not a folder"):
         scan_folder(TdxSettings(client=tmp_path / "absent"))
     with pytest.raises(SettingsError, match="no file of the desktop client"):
-        scan_folder(TdxSettings(client=put(tmp_path, "sh/lday/sh600000.day")))
+        scan_folder(TdxSettings(client=put(tmp_path, "lday/600000.day")))
 
 
 @contextmanager
@@ -119,21 +124,102 @@ def test_a_folder_that_nobody_may_read_is_refused() -> None:
             client.chmod(0o755)
 
 
+DAY = "sh600000.day"
+CLIENT = (f"tdx/vipdoc/sh/lday/{DAY}", "tdx/T0002/hq_cache/gbbq")
+
+
 @pytest.mark.parametrize(
-    ("named", "hint"),
+    ("files", "named", "meant"),
     [
-        ("tdx/vipdoc", "tdx.client = {root}/tdx,"),
-        ("tdx/T0002", "not T0002 itself"),
-        (".", "that holds vipdoc and T0002: {root}/tdx"),
+        (CLIENT, "tdx/vipdoc", "tdx"),
+        (CLIENT, "tdx/vipdoc/sh/lday", "tdx"),
+        (CLIENT, "tdx/T0002", "tdx"),
+        (CLIENT, "tdx/T0002/hq_cache", "tdx"),
+        (CLIENT, ".", "tdx"),
+        ((f"hsjday/sh/lday/{DAY}",), ".", "hsjday"),
+        ((f"hsjday/sh/lday/{DAY}",), "hsjday/sh", "hsjday"),
+        ((f"vipdoc/sh/lday/{DAY}",), "vipdoc/sh", "vipdoc"),
+        ((f"down/shlday/{DAY}", "down/szlday/sz000001.day"), ".", "down"),
     ],
 )
-def test_the_hint_for_a_wrong_folder_names_the_likely_right_one(
-    tmp_path: Path, named: str, hint: str
+def test_the_hint_for_a_wrong_folder_leads_to_the_bars(
+    tmp_path: Path, files: tuple[str, ...], named: str, meant: str
 ) -> None:
-    put(tmp_path, "tdx/vipdoc/sh/lday/sh600000.day", "tdx/T0002/hq_cache/gbbq")
-    with pytest.raises(SettingsError, match="no file of the desktop client") as refused:
+    put(tmp_path, *files)
+    with pytest.raises(SettingsError) as refused:
         scan_folder(TdxSettings(client=tmp_path / named))
-    assert hint.format(root=tmp_path) in refused.value.hint
+    hinted = Path(refused.value.hint.rpartition("tdx.client = ")[2])
+    assert hinted.samefile(tmp_path / meant)
+    folder = scan_folder(TdxSettings(client=hinted))
+    assert folder is not None
+    assert "sh600000" in folder.bars("day")
+
+
+FORMS = [
+    ("hsjday", "sh/lday/sh600519.day", "folders sh, sz and bj without vipdoc"),
+    ("hsjday", r"sz\lday\sz000858.day", "folders sh, sz and bj without vipdoc"),
+    ("vipdoc", "BJ/LDAY/BJ430047.DAY", "folders sh, sz and bj without vipdoc"),
+    ("shlday", "sh600519.day", "files of bars without folders"),
+    ("down", "szlday/sz000858.day", "files of bars without folders"),
+    ("tdx", "vipdoc/sh/lday/sh600519.day", "the client's folder"),
+]
+
+
+@pytest.mark.parametrize(("root", "name", "form"), FORMS)
+def test_the_vendors_downloads_are_read_packed_or_not(
+    tmp_path: Path, root: str, name: str, form: str
+) -> None:
+    code = Path(name.replace("\\", "/")).stem.lower()
+    file = tmp_path / root / name
+    file.parent.mkdir(parents=True)
+    file.write_bytes(day_record(20241108, 10, 12, 9, 11))
+    zipped = tmp_path / "zips" / f"{root}.zip"
+    zipped.parent.mkdir()
+    with ZipFile(zipped, "w", ZIP_DEFLATED) as archive:
+        archive.write(file, name)
+        archive.writestr(f"{name}.part", b"x")
+    packed = f"a zip of {form}"
+    # the folder, the zip, and a folder of zips
+    for place, seen in ((tmp_path / root, form), (zipped, packed), (zipped.parent, packed)):
+        folder = scan_folder(TdxSettings(client=place))
+        assert folder is not None
+        assert (folder.form, list(folder.bars("day"))) == (seen, [code])
+        path = folder.bars("day")[code]
+        bars = read_bars(path, code, "stock", "day", datetime(2025, 1, 1, tzinfo=UTC))
+        assert bars.bars["close"].tolist() == [110]
+        again = scan_folder(TdxSettings(vipdoc=place)) if root != "tdx" else folder
+        assert again is not None
+        assert [*again.bars("day")] == [code]
+
+
+def test_damaged_zips_are_named_and_cost_nothing_else(tmp_path: Path) -> None:
+    whole = tmp_path / "szlday.zip"
+    record = day_record(20241108, 10, 12, 9, 11)
+    with ZipFile(whole, "w") as archive:
+        archive.writestr("sz000858.day", record * 9)
+        archive.writestr("sz000001.day", record)
+    (tmp_path / "shlday.zip").write_bytes(whole.read_bytes()[:400])
+    with pytest.raises(SettingsError, match=r"shlday\.zip.* cannot be read: .*download it again"):
+        scan_folder(TdxSettings(client=tmp_path / "shlday.zip"))
+    whole.write_bytes(whole.read_bytes().replace(record * 9, record * 8 + bytes(32)))
+    folder = scan_folder(TdxSettings(client=tmp_path))
+    assert folder is not None
+    assert "shlday.zip cannot be read" in str(folder.fault)
+    now, files = datetime(2025, 1, 1, tzinfo=UTC), folder.bars("day")
+    with pytest.raises(
+        DataQualityError, match=r"szlday\.zip/sz000858\.day cannot be read: Bad CRC"
+    ):
+        read_bars(files["sz000858"], "sz000858", "stock", "day", now)
+    assert len(read_bars(files["sz000001"], "sz000001", "stock", "day", now).bars) == 1
+
+
+@pytest.mark.parametrize("root", ["hsjday", "shlday"])
+def test_a_real_download_is_read_as_it_is(root: str) -> None:
+    case = shared_folder("cases/tdx/23-vendor-zip-layout")
+    for place in (case / root, case / "hsjday"):
+        folder = scan_folder(TdxSettings(client=place))
+        assert folder is not None
+        assert [*folder.bars("day")] == ["sh600519"]
 
 
 def test_the_clients_folder_is_no_vipdoc_and_an_empty_vipdoc_is_accepted(
