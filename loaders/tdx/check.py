@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
 
@@ -14,7 +14,9 @@ from loaders.tdx.files.generations import Choice, Pair, choose
 from loaders.tdx.files.sectors import FILES as SECTORS
 from loaders.tdx.files.sectors import read_generation
 from loaders.tdx.files.tnf import FILES as LISTS
+from loaders.tdx.files.unread import describe_unread
 from loaders.tdx.files.vipdoc import last_day
+from loaders.tdx.files.written import State
 from loaders.tdx.request import require_settings
 from loaders.trading_time import SHANGHAI, newest_final, published_days
 from quotemill.errors import DataQualityError
@@ -68,11 +70,15 @@ def _folder(folder: Folder, now: datetime) -> Check:
     parts += [f"gbbq of {_written([gbbq])}"] if gbbq else ["no gbbq"]
     parts += list(_describe("sectors", sectors)) or ["no sectors"]
     parts += [f"not read, of an older client: {', '.join(unread)}"] if unread else []
+    not_read = describe_unread(folder)
+    parts += [f"not read: {'; '.join(not_read)}"] if not_read else []
     return describe_service(
-        f"{folder.root}: {', '.join(parts)}",
+        f"{folder.root} ({folder.form}): {', '.join(parts)}",
         _warnings(folder, newest, now),
         {
             "client": str(folder.root),
+            "form": folder.form,
+            "not_read": not_read,
             "day_files": counts["day"],
             "minute_files": counts["minute1"],
             "five_minute_files": counts["minute5"],
@@ -106,8 +112,7 @@ def _describe(what: str, choices: Sequence[Choice]) -> Iterator[str]:
 
 def _written(files: Iterable[Path]) -> str:
     """The day when the newest of some files was written, by the exchange's clock."""
-    newest = max(path.stat().st_mtime for path in files)
-    return datetime.fromtimestamp(newest, UTC).astimezone(SHANGHAI).date().isoformat()
+    return max(State.read_state(path).day for path in files).isoformat()
 
 
 def _warnings(folder: Folder, newest: date | None, now: datetime) -> Iterator[str]:

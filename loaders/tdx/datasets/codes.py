@@ -28,6 +28,7 @@ from loaders.tdx.context import Context, Dataset, Security
 from loaders.tdx.files import tnf
 from loaders.tdx.files.folder import HQ_CACHE
 from loaders.tdx.files.generations import choose
+from loaders.tdx.files.unread import describe_unread
 from loaders.tdx.files.vipdoc import has_trade, last_day
 from loaders.tdx.files.written import State
 from loaders.tdx.tables import KLINE_DAILY, SECURITY
@@ -183,6 +184,10 @@ def read_folder(
     for generation, files in read.items():
         ctx.load.reporter.line(f"codes: {', '.join(files)} of {generation}")
     left.say()
+    if not before:  # the first load
+        ctx.load.reporter.line(f"codes: {ctx.folder.root} is read as {ctx.folder.form}")
+        for sentence in describe_unread(ctx.folder):
+            ctx.load.reporter.line(f"codes: not read: {sentence}")
     for path in ctx.folder.strays[:STRAYS_NAMED]:
         ctx.load.warn(f"{path} is not named for a code of its folder's exchange: skipped")
     return securities, [*unreadable, *losses]

@@ -1,0 +1,54 @@
+"""What lies in the client's folder, looks like market data, and is not read."""
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from loaders.tdx.files.folder import SUFFIXES, Folder
+from loaders.tdx.files.zip_members import Member, list_members
+
+DEEPEST = 4  # folders below the client's
+# by the lower-case path in the folder, the first that matches
+KINDS = (
+    (r"(.*/)?ds/.*\.(day|lc1|lc5|5|1)", "bars of other markets, which have no dataset"),
+    (r".*\.1", "one-minute bars of an older client: download them again as .lc1"),
+    (r".*\.(day|lc1|lc5|5)", "bars outside the folders that are read"),
+    (r"(.*/)?gpcw[0-9]*\.(zip|dat)", "financial reports, which have no dataset"),
+    (r".*/base\.dbf", "figures of companies, which have no dataset"),
+    (r".*\.(zst|tic|trd)", "ticks of a session, which only a service has for a dataset"),
+    (r"(.*[^0-9])?[0-9]{6}\.(txt|csv|xls|xlsx|parquet)", "exported bars: the .day files are read"),
+    (r".*\.(zip|rar|7z)", "archives: name a zip of bars in tdx.client to read it alone"),
+)
+
+
+def describe_unread(folder: Folder) -> list[str]:
+    """A sentence for each folder and kind of files that are not read."""
+    bars = tuple(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
+    read = {path for name, path in folder.files.items() if name.endswith(bars)}
+    read |= {Path(path.archive.filename or "") for path in read if isinstance(path, Member)}
+    unread: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for name in _list_names(folder.root):
+        if folder.root / name in read:
+            continue
+        place, _, file = name.rpartition("/")
+        inner = name.lower().replace("\\", "/")
+        what = next((what for kind, what in KINDS if re.fullmatch(kind, inner)), None)
+        if what:
+            unread[place or ".", what].append(file)
+    return [
+        f"{len(files):,} file{'s' * (len(files) > 1)} in {place}, such as {min(files)}: {what}"
+        for (place, what), files in sorted(unread.items())
+    ]
+
+
+def _list_names(root: Path) -> Iterator[str]:
+    """Names of files below a folder, not too deep, or in a zip; what cannot be read has none."""
+    if root.is_file():
+        yield from (name for name, _ in list_members(root))
+        return
+    for folder, folders, files in os.walk(root):
+        place = Path(folder).relative_to(root)
+        folders[:] = sorted(folders) if len(place.parts) < DEEPEST else []
+        yield from ((place / file).as_posix() for file in files)
