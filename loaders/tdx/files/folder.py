@@ -148,6 +148,11 @@ def scan_folder(settings: TdxSettings) -> Folder | None:
                 f"tdx.vipdoc names {vipdoc}, which has no file of the desktop client",
                 hint=f"it is the folder that holds sh and sz: tdx.vipdoc = {inner}",
             )
+        if not bars and (near := _find_near(vipdoc, "tdx.vipdoc")):
+            raise SettingsError(
+                f"tdx.vipdoc names {vipdoc}, which has no file of bars",
+                hint=f"it may be tdx.vipdoc = {near}",
+            )
         files |= {name: path for name, path in bars.items() if name.startswith("vipdoc/")}
     return Folder(client or vipdoc or Path(), files, unreadable, form)
 
@@ -280,22 +285,24 @@ def _explain_empty(
             f"tdx.client names {folder}, which is a part of the client's folder",
             hint=f"it is the folder that holds vipdoc and T0002: tdx.client = {around}",
         )
-    near = (*folder.absolute().parents[:2], *_list_folders(folder))
-    meant = next((f"it may be tdx.client = {f}" for f in near if _has_bars(f)), None)
+    near = _find_near(folder, "tdx.client")
     return SettingsError(
         f"tdx.client names {folder}, which has no file of the desktop client",
-        hint=meant or "it is the folder that holds vipdoc and T0002, or the vendor's files of bars",
+        hint=f"it may be tdx.client = {near}"
+        if near
+        else "it is the folder that holds vipdoc and T0002, or the vendor's files of bars",
     )
 
 
-def _has_bars(folder: Path) -> bool:
-    """Whether the folder would do as tdx.client."""
-    try:
-        files, _ = _scan(folder, "", {})
-    except SettingsError:
-        return False
-    is_part = _find_client_around(folder)
-    return not is_part and any(name.startswith(f"{_VIPDOC}/") for name in files)
+def _find_near(folder: Path, setting: str) -> Path | None:
+    """A folder around this one, or in it, with bars that the setting takes; None without one."""
+    for near in (*folder.absolute().parents[:2], *_list_folders(folder)):
+        with contextlib.suppress(SettingsError):
+            files, form = _scan(near, setting, {})
+            is_wrong = form == FORMS[0] if setting == "tdx.vipdoc" else _find_client_around(near)
+            if not is_wrong and any(name.startswith(f"{_VIPDOC}/") for name in files):
+                return near
+    return None
 
 
 def _find_folder(folder: Path, name: str) -> Path | None:

@@ -183,7 +183,7 @@ def last_day(file: Path, now: datetime) -> date | None:
     period = next(p for p, suffixes in SUFFIXES.items() if file.suffix.lower() in suffixes)
     for newest in (TAIL, None):  # the whole file where its tail has none
         try:
-            read = read_bars(file, file.stem, "stock", period, now, newest)
+            read = read_bars(file, file.stem, "stock", period, now, newest=newest)
             good, _ = plausibility.check(file.stem, read.bars, period, window)
         except DataQualityError:
             continue

@@ -229,6 +229,9 @@ def test_the_clients_folder_is_no_vipdoc_and_an_empty_vipdoc_is_accepted(
     with pytest.raises(SettingsError, match=r"tdx\.vipdoc names") as refused:
         scan_folder(TdxSettings(vipdoc=client))
     assert f"tdx.vipdoc = {client / 'vipdoc'}" in refused.value.hint
+    with pytest.raises(SettingsError, match=r"tdx\.vipdoc names") as refused:
+        scan_folder(TdxSettings(vipdoc=client / "vipdoc/sh"))
+    assert refused.value.hint == f"it may be tdx.vipdoc = {client / 'vipdoc'}"
     (tmp_path / "new/vipdoc").mkdir(parents=True)
     with pytest.raises(SettingsError, match="vipdoc holds no file of bars") as refused:
         scan_folder(TdxSettings(client=tmp_path / "new"))
