@@ -12,6 +12,7 @@ import pytest
 from loaders.tdx.context import Context, Security
 from loaders.tdx.datasets import codes as dataset
 from loaders.tdx.datasets.codes import list_delisted, merge
+from tests.unit.tdx.test_vipdoc import day_record
 
 
 class Counting(list[Any]):
@@ -43,10 +44,11 @@ def test_a_list_is_not_read_again_for_each_code() -> None:
 def folder_context(folder: Path, days: dict[str, int], *, accepts: bool = False) -> Context:
     """A load of a folder whose day files have one bar each."""
     for code, day in days.items():
-        (folder / f"{code}.day").write_bytes(day.to_bytes(4, "little").ljust(32, b"\0"))
+        (folder / f"{code}.day").write_bytes(day_record(day, 10, 12, 9, 11))
     files = {code: folder / f"{code}.day" for code in days}
     load = SimpleNamespace(accepts_loss=lambda *_: accepts)
-    return cast(Context, SimpleNamespace(day_files=files, load=load))
+    now = datetime(2025, 6, 5, tzinfo=UTC)
+    return cast(Context, SimpleNamespace(day_files=files, load=load, clock=lambda: now))
 
 
 @pytest.mark.parametrize("accepts", [False, True])
