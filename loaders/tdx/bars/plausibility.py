@@ -23,6 +23,7 @@ from quotemill.errors import DataQualityError
 
 Rule: TypeAlias = tuple[str, str, Mask]  # field, what must hold, the bars that break it
 
+LATE = "day must not lie in the future"
 ALL_BROKEN = "every bar of the answer broke a rule"
 JUMP = 3
 MIN_BROKEN, BROKEN_SHARE = 3, 0.1
@@ -53,7 +54,9 @@ def check(
         *(_time_rules(bars, period, window) if timed else _day_rules(bars, window)),
     ]
     broken = np.logical_or.reduce([mask for _, _, mask in rules])
-    _refuse_nonsense(subject, rules, broken, name_worst=timed)
+    # a misdated day costs only itself, if there are others
+    counting = [rule for rule in rules if rule[1] != LATE or broken.all()]
+    _refuse_nonsense(subject, counting, name_worst=timed)
     good = records.select(bars, ~broken)
     if timed:
         _refuse_jumps(subject, good["close"], "{} times in {} bars")
@@ -86,7 +89,7 @@ def _number_rules(bars: Records, least: int, least_amount: int) -> Iterator[Rule
 def _day_rules(bars: Records, window: Window) -> Iterator[Rule]:
     future = bars["day"] > records.to_number(window.today)
     early = bars["day"] < records.to_number(FIRST_CHINESE_DAY)
-    yield "trade_date", "day must not lie in the future", future
+    yield "trade_date", LATE, future
     yield "trade_date", f"no exchange traded before {FIRST_CHINESE_DAY}", early
     shut = _shut(bars, window) & ~future & ~early
     yield "trade_date", "the exchange was closed on this day", shut
@@ -99,10 +102,12 @@ def _time_rules(bars: Records, period: str, window: Window) -> Iterator[Rule]:
     yield "bar_end", f"no bar of {period} ends so", ~np.isin(bars["label"], allowed)
     yield "bar_end", "bars of one label must not contradict each other", _contradicting(bars)
     ends = (records.to_minutes(bars) - records.ZONE_MINUTES) * MINUTE_US
+    late = bars["day"] > records.to_number(window.today)
+    yield "trade_date", LATE, late
     slack = (MINUTES_OF[period] + records.SLACK_MINUTES) * MINUTE_US
     if period == "hour":  # the running bar can span noon
         slack += 90 * MINUTE_US
-    yield "bar_end", "bar must not end in the future", ends > bars["fetched"] + slack
+    yield "bar_end", "bar must not end in the future", (ends > bars["fetched"] + slack) & ~late
     yield "trade_date", "the exchange was closed on this day", _shut(bars, window)
 
 
@@ -120,10 +125,9 @@ def _contradicting(bars: Records) -> Mask:
     return np.asarray(count[where] > 1)
 
 
-def _refuse_nonsense(
-    subject: str, rules: Sequence[Rule], broken: Mask, *, name_worst: bool
-) -> None:
+def _refuse_nonsense(subject: str, rules: Sequence[Rule], *, name_worst: bool) -> None:
     """Raise Implausible for an answer of mostly impossible bars."""
+    broken = np.logical_or.reduce([mask for _, _, mask in rules])
     count, size = int(broken.sum()), len(broken)
     if count < max(MIN_BROKEN, BROKEN_SHARE * size):
         return

@@ -129,7 +129,7 @@ def broken(**changes: Any) -> list[tuple[str, str]]:
             "bar_end",
             "bars of one label must not contradict each other",
         ),
-        ({"stamp": "2024-11-09T09:31:00"}, "bar_end", "bar must not end in the future"),
+        ({"stamp": "2024-11-09T09:31:00"}, "trade_date", "day must not lie in the future"),
     ],
 )
 def test_a_bar_that_cannot_be_true_is_refused_and_the_rest_is_kept(

@@ -9,7 +9,8 @@ import numpy as np
 import orjson
 import pytest
 
-from loaders.tdx.bars import records
+from loaders.engine.window import Window
+from loaders.tdx.bars import plausibility, records
 from loaders.tdx.files import vipdoc
 from loaders.tdx.files.written import State
 from loaders.trading_time import published_days
@@ -182,6 +183,23 @@ def test_the_newest_day_of_a_file_is_one_that_a_load_takes(tmp_path: Path) -> No
         assert vipdoc.last_day(file, NOW) == date(2024, 11, 12)
     assert vipdoc.last_day(written(tmp_path, "sh600005.day"), NOW) is None
     assert vipdoc.last_day(tmp_path / "absent.lc1", NOW) is None
+
+
+def test_days_in_the_future_cost_only_themselves(tmp_path: Path) -> None:
+    window = Window([NOW.date()], NOW.date(), 0, lambda _: False, NOW.date())
+    days = [day_record(day, 10, 12, 9, 11) for day in (20241107, 20241108, 20990101, 20990102)]
+    labels = [f"{at // 60:02}:{at % 60:02}" for at in records.grid("minute1").tolist()]
+    minutes = [minute(day, x, *[9.5] * 4) for day in (DAY, date(2030, 1, 1)) for x in labels]
+    for period, name, content in (("day", "a.day", days * 2), ("minute1", "b.lc1", minutes)):
+        file = written(tmp_path, name, *content)
+        read = vipdoc.read_bars(file, "sz000002", "stock", period, NOW)
+        good, refused = plausibility.check("sz000002", read.bars, period, window)
+        assert len(good) == len(refused) == len(read.bars) / 2
+        assert {row.rule for row in refused} == {plausibility.LATE}
+        nothing = read.bars[len(good) :]
+        if len(nothing) >= plausibility.MIN_BROKEN:
+            with pytest.raises(plausibility.Implausible):
+                plausibility.check("sz000002", nothing, period, window)
 
 
 def test_real_disorder_costs_no_day() -> None:
