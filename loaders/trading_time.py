@@ -18,6 +18,8 @@ SHANGHAI_FINAL = time(15, 5)
 SHANGHAI_CLOSE = time(15, 0)
 FIRST_SHANGHAI_DAY = date(1990, 12, 19)
 FIRST_CHINESE_DAY = date(1990, 12, 1)  # of Shenzhen's trial trading
+# before it Shenzhen traded on Saturdays, and not on some days of the calendar, which is Shanghai's
+FIRST_COMMON_DAY = date(1996, 1, 1)
 # exchanges by their code, and the library's calendars with all their early closes and holidays
 CALENDARS = {"XSHG": "SSE", "XNYS": "NYSE"}
 Span = tuple[datetime, datetime]

@@ -181,7 +181,10 @@ class Reader:
         return self._read_market(*chosen, codes, start, end, columns, float, batches)
 
     def calendar(self, start: Day = None, end: Day = None) -> Rows:
-        """Trading days: trade_date, previous_trade_date, next_trade_date, trade_day_number, …"""
+        """Trading days: trade_date, previous_trade_date, next_trade_date, trade_day_number, …
+
+        A row with `exchanges`, such as sz, is a day of these alone: Shenzhen's until 1995.
+        """
         table = ("trading_calendar", ("trade_date",), "trade_date")
         return self._rows(*table, None, start, end, None, False)
 

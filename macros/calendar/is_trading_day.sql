@@ -1,11 +1,13 @@
 {#
-    Whether the calendar has the date `day`, asked row by row by its key: of the bars that a `limit`
-    walks through only the first ones are looked at. As `exists` it may become a join of all of them
-    with the calendar.
+    Whether the day of the row `bar` (code, trade_date) is a trading day of its exchange, asked row
+    by row by the key of the calendar: of the bars that a `limit` walks through only the first ones
+    are looked at. As `exists` it may become a join of all of them with the calendar.
 #}
-{% macro is_trading_day(day) -%}
+{% macro is_trading_day(bar) -%}
     (
         select d.trade_date from {{ ref('trading_calendar') }} as d
-        where d.trade_date = {{ day }}
+        where
+            d.trade_date = {{ bar }}.trade_date
+            and (d.exchanges is null or strpos(d.exchanges, left({{ bar }}.code, 2)) > 0)
     ) is not null
 {%- endmacro %}

@@ -107,10 +107,14 @@ def _codes_of(conn: psycopg.Connection, table: str) -> set[str]:
 
 
 def _list_unmatched_days(conn: psycopg.Connection, landed: str, built: str) -> list[str]:
-    """Days that only one of the tables has; each has some ten thousand rows."""
+    """Days that only one of the tables has; each has some ten thousand rows.
+
+    A built day that bars alone show is meant to be there.
+    """
     rows = conn.execute(
         f"select trade_date::text from {landed} as l full join {built} as b using (trade_date) "
-        "where l.trade_date is null or b.trade_date is null group by trade_date order by 1".encode()
+        "where b.trade_date is null or (l.trade_date is null and b.source <> 'bars') "
+        "group by trade_date order by 1".encode()
     )
     return [day for (day,) in rows]
 

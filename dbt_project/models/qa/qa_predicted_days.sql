@@ -23,5 +23,8 @@ select
 from trading_calendar as c
 cross join spans as x
 where
-    (not c.is_served and c.trade_date between x.first_served_date and x.last_served_date)
-    or (not c.is_published and c.trade_date >= x.first_published_date)
+    c.exchanges is null
+    and (
+        (not c.is_served and c.trade_date between x.first_served_date and x.last_served_date)
+        or (not c.is_published and c.trade_date >= x.first_published_date)
+    )

@@ -18,7 +18,7 @@ from loaders.tdx.bars import records
 from loaders.tdx.bars.records import MINUTE_US, NO_AMOUNT, NUMBERS, PRICES, Ints, Mask, Records
 from loaders.tdx.client.answers_intraday import MINUTES_OF
 from loaders.tdx.tables import MOST
-from loaders.trading_time import FIRST_CHINESE_DAY
+from loaders.trading_time import FIRST_CHINESE_DAY, FIRST_COMMON_DAY
 from quotemill.errors import DataQualityError
 
 Rule: TypeAlias = tuple[str, str, Mask]  # field, what must hold, the bars that break it
@@ -51,7 +51,7 @@ def check(
     subject = code if timed else f"{route} {code}"
     rules = [
         *_number_rules(bars, -MOST["low"] if adjusted else 1, NO_AMOUNT if timed else 0),
-        *(_time_rules(bars, period, window) if timed else _day_rules(bars, window)),
+        *(_time_rules(code, bars, period, window) if timed else _day_rules(code, bars, window)),
     ]
     broken = np.logical_or.reduce([mask for _, _, mask in rules])
     # a misdated day costs only itself, if there are others
@@ -86,18 +86,18 @@ def _number_rules(bars: Records, least: int, least_amount: int) -> Iterator[Rule
         yield name, f"{name} must be at most {MOST[name]}", bars[name] > MOST[name]
 
 
-def _day_rules(bars: Records, window: Window) -> Iterator[Rule]:
+def _day_rules(code: str, bars: Records, window: Window) -> Iterator[Rule]:
     future = bars["day"] > records.to_number(window.today)
     early = bars["day"] < records.to_number(FIRST_CHINESE_DAY)
     yield "trade_date", LATE, future
     yield "trade_date", f"no exchange traded before {FIRST_CHINESE_DAY}", early
-    shut = _shut(bars, window) & ~future & ~early
+    shut = _shut(code, bars, window) & ~future & ~early
     yield "trade_date", "the exchange was closed on this day", shut
     # identical bars were merged when the answer was read, so any two differ
     yield "trade_date", "bars of one day must not contradict each other", _contradicting(bars)
 
 
-def _time_rules(bars: Records, period: str, window: Window) -> Iterator[Rule]:
+def _time_rules(code: str, bars: Records, period: str, window: Window) -> Iterator[Rule]:
     allowed = np.append(records.grid(period), records.NOON_ASKEW)
     yield "bar_end", f"no bar of {period} ends so", ~np.isin(bars["label"], allowed)
     yield "bar_end", "bars of one label must not contradict each other", _contradicting(bars)
@@ -108,13 +108,15 @@ def _time_rules(bars: Records, period: str, window: Window) -> Iterator[Rule]:
     if period == "hour":  # the running bar can span noon
         slack += 90 * MINUTE_US
     yield "bar_end", "bar must not end in the future", (ends > bars["fetched"] + slack) & ~late
-    yield "trade_date", "the exchange was closed on this day", _shut(bars, window)
+    yield "trade_date", "the exchange was closed on this day", _shut(code, bars, window)
 
 
-def _shut(bars: Records, window: Window) -> Mask:
+def _shut(code: str, bars: Records, window: Window) -> Mask:
     """Bars of days on which the exchange was closed according to every known calendar."""
     # most days are known, so a file is checked without a date object for each bar
     doubtful = bars["day"][~records.among(bars["day"], window.day_numbers)]
+    if code.startswith("sz"):
+        doubtful = doubtful[doubtful >= records.to_number(FIRST_COMMON_DAY)]
     return records.in_days(bars, filter(window.closed, records.to_dates(np.unique(doubtful))))
 
 

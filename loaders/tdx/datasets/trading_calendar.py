@@ -108,8 +108,9 @@ def read_file_days(ctx: Context) -> list[date]:
             except DataQualityError as error:
                 ctx.load.warn(str(error))
                 continue
-            if len(bars):
-                return to_dates(bars["day"])
+            # no Saturdays of Shenzhen's index either: they are days of that exchange alone
+            if days := [day for day in to_dates(bars["day"]) if day.weekday() < SATURDAY]:
+                return days
     return []
 
 

@@ -20,8 +20,10 @@ AS_OF = date(2024, 11, 8)
 DAY = date(2019, 2, 1)
 
 
-def check(bars: Bars, closed: Any = lambda _: False) -> tuple[Records, list[Rejected]]:
-    return plausibility.check("sh600000", records.from_answer(bars), "day", calendar(AS_OF, closed))
+def check(
+    bars: Bars, closed: Any = lambda _: False, code: str = "sh600000"
+) -> tuple[Records, list[Rejected]]:
+    return plausibility.check(code, records.from_answer(bars), "day", calendar(AS_OF, closed))
 
 
 def checked(
@@ -66,6 +68,21 @@ def test_a_bar_on_a_closed_day_is_rejected() -> None:
     good, rejected = checked([bar(d) for d in days(5, DAY)], closed=lambda d: d == DAY)
     assert len(good) == 4
     assert [r.rule for r in rejected] == ["the exchange was closed on this day"]
+
+
+@pytest.mark.parametrize(
+    ("code", "day", "count"),
+    [
+        ("sz000004", date(1992, 3, 7), 0),
+        ("sz399001", date(1993, 5, 2), 0),
+        ("sz000004", date(2020, 6, 6), 1),
+        ("sh600601", date(1992, 3, 7), 1),
+    ],
+)
+def test_a_day_of_shenzhen_alone_is_not_rejected(code: str, day: date, count: int) -> None:
+    bars = bars_of([bar(d) for d in days(5, day)])
+    _, rejected = check(bars, lambda d: d.weekday() >= 5 and d == day, code)
+    assert len(rejected) == count
 
 
 def test_bars_of_one_day_that_contradict_each_other_are_both_rejected() -> None:

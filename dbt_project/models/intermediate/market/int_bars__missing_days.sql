@@ -1,6 +1,7 @@
 -- A gap inside one answer or file says that nobody traded a code, unless most codes have it: then
 -- the days were not downloaded. Suspensions of half a market (July 2015) begin and end on days of
--- their own; a download leaves out the same days of each code.
+-- their own; a download leaves out the same days of each code. Until 1995 Shenzhen was shut on days
+-- of the calendar, which is Shanghai's, such as 1995-02-06 to 02-10.
 with served_days as (
     select trade_date
     from {{ ref('trading_calendar') }}
@@ -90,6 +91,7 @@ possible_days as (
     where
         c.lacking_count >= greatest(3, least(20, c.listed_count))
         and c.lacking_count * 2 > c.listed_count
+        and (c.exchange <> 'sz' or c.trade_date >= date '1996-01-01')
 ),
 
 possible_gaps as materialized (

@@ -93,7 +93,7 @@ placed as (
                     where
                         k.code = b.code
                         and k.trade_date < b.trade_date
-                        and {{ is_trading_day('k.trade_date') | indent(24) }}
+                        and {{ is_trading_day('k') | indent(24) }}
                     order by k.trade_date desc
                     limit 1
                 )

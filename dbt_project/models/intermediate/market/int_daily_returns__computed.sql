@@ -60,7 +60,11 @@ placed as (
         c.cash_units
     from bars as b
     left join codes as c on b.code = c.code
-    where (b.trade_date in (select trade_date from {{ ref('trading_calendar') }})) is true
+    where
+        b.trade_date in (
+            select d.trade_date from {{ ref('trading_calendar') }} as d where d.exchanges is null
+        )
+        or {{ is_trading_day('b') | indent(8) }}
     order by b.code, b.trade_date
     {{ computed_once() }}
 ),
@@ -184,7 +188,7 @@ left join lateral (
         and y.previous_bar_date is null
         and k.code = y.code
         and k.trade_date < y.trade_date
-        and {{ is_trading_day('k.trade_date') | indent(8) }}
+        and {{ is_trading_day('k') | indent(8) }}
     order by k.trade_date desc
     limit 1
 ) as l on true

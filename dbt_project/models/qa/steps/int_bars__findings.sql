@@ -70,7 +70,6 @@ with_last_bar as (
             where c.is_served and c.trade_date > p.trade_date and c.trade_date < b.trade_date
         ) as missing_count
     from suspect_bars as b
-    inner join trading_calendar as d on b.trade_date = d.trade_date
     cross join lateral (
         select
             k.trade_date,
@@ -79,12 +78,11 @@ with_last_bar as (
         where
             k.code = b.code
             and k.trade_date < b.trade_date
-            and (
-                select c.trade_date from trading_calendar as c where c.trade_date = k.trade_date
-            ) is not null
+            and {{ is_trading_day('k') | indent(12) }}
         order by k.trade_date desc
         limit 1
     ) as p
+    where {{ is_trading_day('b') | indent }}
 ),
 
 -- The first bar after a suspension may move freely. A fund is suspended a few days for a split:
