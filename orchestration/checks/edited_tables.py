@@ -42,7 +42,7 @@ def list_differences(warehouse: Warehouse) -> list[Difference]:
     # each build makes the whole calendar without a cursor; the adjusted prices after it have one
     calendar, segments = f"{market}.trading_calendar", f"{market}.adjustment_segments"
     pairs: list[tuple[str, str, str, str, _List]] = [
-        (bars, adjusted, adjusted, "codes", _list_unmatched_codes),
+        (bars, adjusted, adjusted, "codes", _list_unmatched_bars),
         (minutes, five, five, "codes", _list_recent_unmatched_codes),
         (ticks, tick_days, tick_days, "codes", _list_recent_unmatched_codes),
         (days, calendar, adjusted, "days", _list_unmatched_days),
@@ -73,6 +73,17 @@ def _is_up_to_date(conn: psycopg.Connection, reader: str, landed: str) -> bool:
 def _list_unmatched_codes(conn: psycopg.Connection, landed: str, built: str) -> list[str]:
     """Codes that only one of the tables has."""
     return sorted(_codes_of(conn, landed) ^ _codes_of(conn, built))
+
+
+def _list_unmatched_bars(conn: psycopg.Connection, landed: str, built: str) -> list[str]:
+    """Codes of day bars that only one of the tables has, but those that never traded."""
+    rows = conn.execute(
+        "select c.code from unnest(%s::text[]) as c (code) where exists "
+        f"(select 1 from {built} as t where t.code = c.code) or exists (select 1 from {landed} as t"
+        " where t.code = c.code and (t.volume <> 0 or t.amount <> 0)) order by 1".encode(),
+        (_list_unmatched_codes(conn, landed, built),),
+    )
+    return [code for (code,) in rows]
 
 
 def _list_recent_unmatched_codes(conn: psycopg.Connection, landed: str, built: str) -> list[str]:

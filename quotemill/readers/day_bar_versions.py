@@ -10,7 +10,7 @@ from quotemill.readers.listed import require_built
 from quotemill.warehouse.history import KNOWN_UNTIL, SUFFIX, find_start
 
 TABLE = "raw_tdx.kline_daily"
-_FROM = re.compile(rf"\bFROM {re.escape(TABLE)}(?=\s*;?\s*$)")
+_FROM = re.compile(rf"\bFROM {re.escape(TABLE)}(?=\s+WHERE\b)")
 # the view between market.kline_daily and the landed table, which gives its rows their units
 _STAGING = """
     select distinct pg_get_viewdef(c.oid)

@@ -1,4 +1,4 @@
-"""Client's folders with days that no calendar has."""
+"""Client's folders with days that no calendar has, and with days without a trade."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -36,13 +36,20 @@ def built(folder: Path, place: Path) -> Iterator[psycopg.Connection]:
             yield conn
 
 
-def write_file(folder: Path, code: str, days: Sequence[date]) -> None:
-    """Write day bars of one price each, a cent more day by day."""
+def write_file(
+    folder: Path, code: str, days: Sequence[date], turnover: float | None = None
+) -> None:
+    """Write day bars of one price each, a cent more day by day.
+
+    With a `turnover` the third and fourth have no share and that turnover.
+    """
     bars = np.zeros(len(days), RECORD)
     bars["day"] = [day.year * 10_000 + day.month * 100 + day.day for day in days]
     for name in ("open", "high", "low", "close"):
         bars[name] = 1000 + np.arange(len(days))
     bars["volume"], bars["amount"] = 100_000, bars["close"] * 1000
+    if turnover is not None:
+        bars["volume"][2:4], bars["amount"][2:4] = 0, turnover
     file = folder / "vipdoc" / code[:2] / "lday" / f"{code}.day"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(bars.tobytes())
@@ -89,3 +96,69 @@ def test_each_exchange_has_its_own_days_beside_both_indices(tmp_path: Path) -> N
             "max(trade_day_number) filter (where is_served) from market.trading_calendar"
         )
         assert calendar.fetchone() == (sorted([*first, *saturdays]), [*common], len(common))
+
+
+def test_rows_without_a_trade_are_a_suspension(cases: Path, tmp_path: Path) -> None:
+    with built(cases / "08-suspended-flat-rows", tmp_path) as market:
+        assert market.execute(ERRORS).fetchall() == []
+        landed = "select count(*) from raw_tdx.kline_daily where volume = 0"
+        assert market.execute(landed).fetchone() == (11,)
+        suspended = market.execute(
+            "select code, last_bar_date::text, trade_date::text, day_count from market.suspensions"
+        )
+        assert suspended.fetchall() == [("sh600568", "2018-05-31", "2018-06-19", 11)]
+        after = market.execute(
+            "select previous_bar_date::text, ret_1d from market.daily_returns "
+            "where trade_date between '2018-06-01' and '2018-06-19'"
+        )
+        assert after.fetchall() == [("2018-05-31", round(Decimal(650) / 656 - 1, 10))]
+        figures = market.execute(
+            "select previous_close from market.daily_basic where trade_date = '2018-06-19'"
+        )
+        assert figures.fetchone() == (Decimal("6.560"),)
+        weeks = market.execute(
+            "select week_start::text, bar_count from market.kline_weekly_qfq "
+            "where week_start between '2018-05-28' and '2018-06-18'"
+        )
+        assert sorted(weeks) == [("2018-05-28", 4), ("2018-06-18", 4)]
+        breadth = market.execute(
+            "select trade_date::text, flat_count, suspended_count "
+            "from market.market_stats_snapshot "
+            "where trade_date between '2018-06-15' and '2018-06-19' and exchange = 'sh'"
+        )
+        assert sorted(breadth) == [("2018-06-15", 0, 1), ("2018-06-19", 0, 0)]
+
+
+def test_funds_and_b_shares_without_a_trade_are_suspended_and_a_few_shares_are_one(
+    tmp_path: Path,
+) -> None:
+    days = published_days(date(2013, 6, 3), date(2013, 6, 28))
+    for code, turnover in {
+        "sh000001": None,
+        "sh900901": 0.0,
+        "sz200002": 5.877472e-39,
+        "sh510300": 0.0,
+        "sz000011": 500.0,  # fewer shares than a hand
+    }.items():
+        write_file(tmp_path / "client", code, days, turnover)
+
+    with built(tmp_path / "client", tmp_path) as market:
+        assert market.execute(ERRORS).fetchall() == []
+        suspended = market.execute(
+            "select code, last_bar_date, trade_date, day_count from market.suspensions order by 1"
+        )
+        stretch = (days[1], days[4], 2)
+        assert suspended.fetchall() == [
+            ("sh510300", *stretch),
+            ("sh900901", *stretch),
+            ("sz200002", *stretch),
+        ]
+        bars = market.execute("select code, count(*) from market.kline_daily group by 1 order by 1")
+        assert [count for _, count in bars] == [
+            len(days) - 2,
+            len(days) - 2,
+            len(days),
+            len(days) - 2,
+        ]
+        monthly = "select sum(bar_count) from market.kline_monthly_qfq where code = 'sh510300'"
+        assert market.execute(monthly).fetchone() == (len(days) - 2,)

@@ -1,11 +1,11 @@
--- A gap inside one answer is a suspension (market.suspensions); one that no answer covers was not
--- loaded. The early turnover is recorded on another par value: one line per code.
+-- A gap that an answer covers is a suspension (market.suspensions); another one was not loaded. The
+-- early turnover is recorded on another par value: one line per code.
 with judged as (
     select
         f.*,
         f.check_name = 'volume_mismatch' and f.trade_date < date '1994-01-01' as is_early
     from {{ ref('int_bars__findings') }} as f
-    left join {{ ref('stg_tdx__answer_gap') }} as g
+    left join {{ ref('int_bars__gaps') }} as g
         on
             f.check_name = 'missing_bars'
             and f.code = g.code

@@ -7,7 +7,7 @@ import psycopg
 from tests.integration.dbt import raw
 from tests.integration.dbt.conftest import Dbt
 
-MODELS = ("+qa_missing_days", "suspensions")
+MODELS = ("+qa_missing_days", "+suspensions")
 FIRST = date(2024, 6, 3)
 
 

@@ -32,6 +32,25 @@ dated_listings as (
     group by exchange, valid_from
 ),
 
+-- a day on which every stock is suspended is one too
+counted as (
+    select * from {{ ref('int_market__bars_counted') }}
+    union all
+    select distinct
+        left(u.code, 2) as exchange,
+        u.trade_date,
+        {%- for name in ['stock', 'up', 'down', 'flat', 'limit_up', 'limit_down'] %}
+        0 as {{ name }}_count{{ ',' if not loop.last }}
+        {%- endfor %}
+    from {{ ref('int_bars__untraded') }} as u
+    where
+        {{ is_trading_day('u') | indent(8) }}
+        and not exists (
+            select 1 from {{ ref('int_market__bars_counted') }} as c
+            where c.exchange = left(u.code, 2) and c.trade_date = u.trade_date
+        )
+),
+
 days as (
     select
         c.*,
@@ -41,7 +60,7 @@ days as (
                 order by coalesce(c.trade_date, l.valid_from)
             )
         )::bigint as listed_count
-    from {{ ref('int_market__bars_counted') }} as c
+    from counted as c
     full join dated_listings as l on c.exchange = l.exchange and c.trade_date = l.valid_from
 )
 
@@ -57,4 +76,4 @@ select
     limit_down_count,
     listed_count - stock_count as suspended_count
 from days
-where trade_date is not null
+where trade_date is not null and (stock_count > 0 or listed_count > 0)

@@ -13,7 +13,7 @@ stretches as (
         g.last_bar_date,
         g.trade_date,
         (n.served_number - n.is_served - l.served_number)::integer as day_count
-    from {{ ref('stg_tdx__answer_gap') }} as g
+    from {{ ref('int_bars__gaps') }} as g
     inner join numbered_days as l on g.last_bar_date = l.trade_date
     inner join numbered_days as n on g.trade_date = n.trade_date
 )

@@ -23,3 +23,4 @@ select
     close as close_li,
     amount as amount_li
 from {{ source('raw_tdx', 'kline_daily') }}
+where {{ is_traded() }}

@@ -33,8 +33,10 @@ class MarketChanges(SourceChanges):
 
     def land_bars(self) -> None:
         codes = self.random.sample(CODES, self.random.randrange(1, len(CODES)))
+        untraded = {"volume": 0, "amount": 0}
         bars = [
             raw.bar(code, day, self.price(), is_final=self.is_likely())
+            | ({} if self.is_likely() else untraded)
             for day in self.days_in_a_row(DAYS)
             for code in codes
         ]
