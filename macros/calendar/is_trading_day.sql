@@ -5,9 +5,12 @@
 #}
 {% macro is_trading_day(bar) -%}
     (
-        select d.trade_date from {{ ref('trading_calendar') }} as d
+        select open_day.trade_date from {{ ref('trading_calendar') }} as open_day
         where
-            d.trade_date = {{ bar }}.trade_date
-            and (d.exchanges is null or strpos(d.exchanges, left({{ bar }}.code, 2)) > 0)
+            open_day.trade_date = {{ bar }}.trade_date
+            and (
+                open_day.exchanges is null
+                or strpos(open_day.exchanges, left({{ bar }}.code, 2)) > 0
+            )
     ) is not null
 {%- endmacro %}

@@ -25,15 +25,15 @@ select
     l.trade_date as last_bar_date,
     n.trade_date
 from untraded as u
-cross join lateral (
+inner join lateral (
     select k.trade_date from {{ ref('stg_tdx__kline_daily') }} as k
     where k.code = u.code and k.trade_date > u.trade_date and k.trade_date < u.next_date
     order by k.trade_date
     limit 1
-) as n
-cross join lateral (
+) as n on true
+inner join lateral (
     select k.trade_date from {{ ref('stg_tdx__kline_daily') }} as k
     where k.code = u.code and k.trade_date < u.trade_date
     order by k.trade_date desc
     limit 1
-) as l
+) as l on true

@@ -39,9 +39,12 @@ counted as (
     select distinct
         left(u.code, 2) as exchange,
         u.trade_date,
-        {%- for name in ['stock', 'up', 'down', 'flat', 'limit_up', 'limit_down'] %}
-        0 as {{ name }}_count{{ ',' if not loop.last }}
-        {%- endfor %}
+        0 as stock_count,
+        0 as up_count,
+        0 as down_count,
+        0 as flat_count,
+        0 as limit_up_count,
+        0 as limit_down_count
     from {{ ref('int_bars__untraded') }} as u
     where
         {{ is_trading_day('u') | indent(8) }}

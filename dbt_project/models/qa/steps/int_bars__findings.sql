@@ -70,7 +70,7 @@ with_last_bar as (
             where c.is_served and c.trade_date > p.trade_date and c.trade_date < b.trade_date
         ) as missing_count
     from suspect_bars as b
-    cross join lateral (
+    inner join lateral (
         select
             k.trade_date,
             k.close
@@ -81,7 +81,7 @@ with_last_bar as (
             and {{ is_trading_day('k') | indent(12) }}
         order by k.trade_date desc
         limit 1
-    ) as p
+    ) as p on true
     where {{ is_trading_day('b') | indent }}
 ),
 
