@@ -8,6 +8,7 @@ import psycopg
 
 from tests.e2e.commands import Place, copy_project, sandbox
 from tests.homes import new_home
+from tests.real_bars import read_untraded_days
 
 CODES = ("sh600000", "sz000002")
 PRICES = ("open", "high", "low", "close")
@@ -50,8 +51,10 @@ def stored(conn: psycopg.Connection, code: str) -> dict[str, tuple[Decimal, ...]
 
 
 def expected(folder: Path, code: str) -> dict[str, tuple[Decimal, ...]]:
+    untraded = read_untraded_days(folder, code.upper())
     with (folder / f"expected_qfq_{code.upper()}.csv").open(newline="") as file:
         return {
             row["date"]: tuple(Decimal(row[f"qfq_{name}"]) for name in PRICES)
             for row in csv.DictReader(file)
+            if row["date"] not in untraded
         }

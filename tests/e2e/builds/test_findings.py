@@ -140,7 +140,8 @@ def read_log(*command: str) -> list[str]:
 def test_a_warning_of_plain_dbt_names_findings_and_their_command(conn: psycopg.Connection) -> None:
     land(conn, "trading_day", [trading_day(day) for day in DAYS])
     land(conn, "kline_daily", [bar("sh600000", date(2024, 1, 7), "10", volume=7)])
-    texts = read_log("build", "-s", "trading_calendar", "qa_non_trading_days")
+    models = ("int_bars__outside_calendar", "trading_calendar", "qa_non_trading_days")
+    texts = read_log("build", "-s", *models)
     assert (
         "no_rows_qa_non_trading_days_: 1 x non_trading_day, such as sh600000 2024-01-07; "
         "quotemill findings lists them"

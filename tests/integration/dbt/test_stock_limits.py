@@ -13,6 +13,7 @@ import pytest
 from tests.integration.dbt.conftest import NO_TESTS, Dbt
 from tests.integration.dbt.raw import bar, land, security, trading_day, weekdays
 from tests.integration.dbt.raw_intraday import at, quote
+from tests.real_bars import read_untraded_days
 
 Conn = psycopg.Connection
 LIMITS = ("build", "--select", "+limit_up_pool", *NO_TESTS)
@@ -34,11 +35,13 @@ def limits(conn: Conn, code: str, columns: str = "limit_rule, up_limit") -> list
 
 
 def days_with_last_close(folder: Path, code: str) -> Iterator[tuple[str, Decimal, dict[str, str]]]:
-    """Each day of a real stock that is no ex-date, with the close before."""
+    """Each traded day of a real stock that is no ex-date, with the close before."""
     with (folder / "corporate_actions.csv").open(newline="") as file:
         gone_ex = {row["ex_date"] for row in csv.DictReader(file) if row["code"] == code}
     with (folder / f"daily_{code}.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
+    untraded = read_untraded_days(folder, code)
+    rows = [row for row in rows if row["date"] not in untraded]
     for before, row in itertools.pairwise(rows):
         if row["date"] not in gone_ex and row["date"] >= "1996-12-16":
             yield row["date"], Decimal(before["close"]), row
