@@ -29,9 +29,9 @@ HEADER = ",".join(FIELDS)
         # ranges that came since 2020, and an ETF of bonds of 2025
         (
             "fund",
-            "sh508000 sh520500 sh530000 sh551030 sh551900 sh563300 sh589000 sz180101 sz159001",
+            "sh508000 sh520500 sh530000 sh551030 sh551900 sh563300 sh587000 sh589000 sz180101 sz159001",
         ),
-        ("index", "sh000688 sz399300 bj899050"),
+        ("index", "sh000688 sz399300 sz970070 sz980017 bj899050"),
         (None, "sh519001 sh519069 sh521001 sh580001 sh113001 sh118000 sh132001 sh204001 sh240001"),
         (None, "sz128001 sz123075 sz121500 sz131810 sz149278 sz395013 bj889001 sh590000 bj880301"),
     ],
