@@ -5,14 +5,18 @@
     meta={'by': 'trade_date'},
 ) }}
 
--- a code that left the list was listed until its last bar
+-- a code that left the list was listed until its last bar; one suspended at first before its first
 with listings as (
     select
-        exchange,
-        first_trade_date as valid_from,
+        d.exchange,
+        least(d.first_trade_date, u.first_date) as valid_from,
         1 as added
-    from {{ ref('symbol_dim') }}
-    where instrument_type = 'stock'
+    from {{ ref('symbol_dim') }} as d
+    left join lateral (
+        select min(b.trade_date) as first_date from {{ ref('int_bars__untraded') }} as b
+        where b.code = d.code and b.trade_date < d.first_trade_date
+    ) as u on true
+    where d.instrument_type = 'stock'
     union all
     select
         exchange,

@@ -29,15 +29,19 @@ with dated as (
     from {{ ref('stg_tdx__security') }} as s
 ),
 
--- On the first day loaded of an exchange every code has its first bar; and a code with events of
--- days before its first bar was listed then.
+-- On the first day loaded of an exchange every code has its first bar; and a code with events or days
+-- without a trade before its first bar was listed then.
 with_start as (
     select
         *,
         first_trade_date > min(first_trade_date) filter (where instrument_type = 'stock')
             over (partition by exchange)
-        and first_trade_date <= coalesce(first_event_date, first_trade_date) as begins_later
-    from dated
+        and first_trade_date <= coalesce(first_event_date, first_trade_date)
+        and not exists (
+            select 1 from {{ ref('stg_tdx__untraded_day') }} as u
+            where u.code = d.code and u.trade_date < d.first_trade_date
+        ) as begins_later
+    from dated as d
 )
 
 select
