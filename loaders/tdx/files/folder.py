@@ -184,7 +184,8 @@ def _unzip(root: Path, unreadable: dict[str, str]) -> Iterator[tuple[str, Path]]
         try:
             yield from list_members(path)
         except OSError as error:
-            unreadable[_VIPDOC] = f"{path} cannot be read: {error.strerror}"
+            others = f"{unreadable[_VIPDOC]}; " if _VIPDOC in unreadable else ""
+            unreadable[_VIPDOC] = f"{others}{path} cannot be read: {error.strerror}"
 
 
 def _arrange(entries: Iterable[tuple[str, Path]]) -> tuple[dict[str, Path], str]:
@@ -194,8 +195,8 @@ def _arrange(entries: Iterable[tuple[str, Path]]) -> tuple[dict[str, Path], str]
         if place := _place_file(_split(name)):
             form, inner = place
             twin = by_form[form].get(inner)
-            # of `vipdoc` and `VIPDOC` side by side, the file written last counts
-            if twin is None or _read_time(path) > _read_time(twin):
+            # of `vipdoc` and `VIPDOC` side by side the file written last counts, in a zip the later
+            if twin is None or _read_time(path) >= _read_time(twin):
                 by_form[form][inner] = path
     has_bars = (form for form in by_form if any(n.startswith("vipdoc/") for n in by_form[form]))
     form = next(has_bars, 0)
@@ -272,7 +273,7 @@ def _explain_empty(
         first = next(iter(unreadable.values()))
         return SettingsError(
             f"tdx.client: {first}, and nothing else of the client is in {folder}",
-            hint="let the user that runs quotemill read the client's folder",
+            hint="let the user that runs quotemill read it, or download it again",
         )
     inner = _find_folder(folder, _VIPDOC)
     if inner is not None and not around:

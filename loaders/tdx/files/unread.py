@@ -3,7 +3,7 @@
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from loaders.tdx.files.folder import SUFFIXES, Folder
@@ -27,10 +27,12 @@ def describe_unread(folder: Folder) -> list[str]:
     """A sentence for each folder and kind of files that are not read."""
     bars = tuple(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
     read = {path for name, path in folder.files.items() if name.endswith(bars)}
-    read |= {Path(path.archive.filename or "") for path in read if isinstance(path, Member)}
+    zips = {Path(path.archive.filename or "") for path in read if isinstance(path, Member)}
+    known = " ".join((*map(str, zips), *folder.unreadable.values()))
     unread: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for name in _list_names(folder.root):
-        if folder.root / name in read:
+    for name in _list_names(folder.root, zips):
+        path = folder.root / name
+        if path in read or str(path) in known:
             continue
         place, _, file = name.rpartition("/")
         inner = name.lower().replace("\\", "/")
@@ -43,10 +45,11 @@ def describe_unread(folder: Folder) -> list[str]:
     ]
 
 
-def _list_names(root: Path) -> Iterator[str]:
-    """Names of files below a folder, not too deep, or in a zip; what cannot be read has none."""
+def _list_names(root: Path, zips: Iterable[Path]) -> Iterator[str]:
+    """Names of files below a folder, not too deep, and in zips; what cannot be read has none."""
+    for path in sorted(path for path in zips if path.is_relative_to(root)):
+        yield from (member.relative_to(root).as_posix() for _, member in list_members(path))
     if root.is_file():
-        yield from (name for name, _ in list_members(root))
         return
     for folder, folders, files in os.walk(root):
         place = Path(folder).relative_to(root)

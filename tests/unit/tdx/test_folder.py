@@ -12,6 +12,7 @@ import pytest
 from loaders.tdx.files import tnf
 from loaders.tdx.files.folder import scan_folder
 from loaders.tdx.files.vipdoc import read_bars
+from loaders.tdx.files.written import read_content
 from loaders.tdx.settings import TdxSettings
 from quotemill.errors import DataQualityError, SettingsError
 from quotemill.instrument_ranges import classify_code
@@ -198,12 +199,14 @@ def test_damaged_zips_are_named_and_cost_nothing_else(tmp_path: Path) -> None:
     with ZipFile(whole, "w") as archive:
         archive.writestr("sz000858.day", record * 9)
         archive.writestr("sz000001.day", record)
-    (tmp_path / "shlday.zip").write_bytes(whole.read_bytes()[:400])
+    for name in ("bjlday.zip", "shlday.zip"):
+        (tmp_path / name).write_bytes(whole.read_bytes()[:400])
     with pytest.raises(SettingsError, match=r"shlday\.zip.* cannot be read: .*download it again"):
         scan_folder(TdxSettings(client=tmp_path / "shlday.zip"))
     whole.write_bytes(whole.read_bytes().replace(record * 9, record * 8 + bytes(32)))
     folder = scan_folder(TdxSettings(client=tmp_path))
     assert folder is not None
+    assert "bjlday.zip cannot be read" in str(folder.fault)
     assert "shlday.zip cannot be read" in str(folder.fault)
     now, files = datetime(2025, 1, 1, tzinfo=UTC), folder.bars("day")
     with pytest.raises(
@@ -211,6 +214,21 @@ def test_damaged_zips_are_named_and_cost_nothing_else(tmp_path: Path) -> None:
     ):
         read_bars(files["sz000858"], "sz000858", "stock", "day", now)
     assert len(read_bars(files["sz000001"], "sz000001", "stock", "day", now).bars) == 1
+    whole.unlink()
+    with pytest.raises(SettingsError, match=r"lday\.zip cannot be read") as raised:
+        scan_folder(TdxSettings(client=tmp_path))
+    assert "download it again" in str(raised.value.hint)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_of_two_files_of_a_name_in_a_zip_the_later_counts(tmp_path: Path) -> None:
+    record = day_record(20241108, 10, 12, 9, 11)
+    with ZipFile(tmp_path / "shlday.zip", "w") as archive:
+        archive.writestr("sh600000.day", record)
+        archive.writestr("sh600000.day", record * 2)
+    folder = scan_folder(TdxSettings(client=tmp_path))
+    assert folder is not None
+    assert len(read_content(folder.bars("day")["sh600000"])) == 2 * len(record)
 
 
 @pytest.mark.parametrize("root", ["hsjday", "shlday"])
