@@ -242,14 +242,17 @@ def _select_codes(ctx: Context) -> list[str]:
 
 def _explain_absence(ctx: Context, code: str) -> str:
     """Why no source that was asked has a code of a kind that is modelled."""
-    if classify_code(code) == "index":
+    is_index = classify_code(code) == "index"
+    if is_index and code in ctx.day_files:
         return "an index: `loaders run tdx --dataset index_kline`, without codes, loads the indices"
     if code in ctx.day_files and not has_trade(ctx.day_files[code]):
         return f"its file of day bars {UNTRADED}"
     places = []
     if ctx.folder is not None and ctx.settings.files_first:
         places.append("not in the client's folder")
-    if ctx.service is not None:
+    if ctx.service is not None and is_index:
+        places.append("an index that tdx.indices does not name")
+    elif ctx.service is not None:
         places.append("not in the service's code list (which never has B shares)")
     return ", ".join(places)
 

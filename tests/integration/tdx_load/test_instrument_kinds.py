@@ -116,12 +116,14 @@ def test_a_code_that_trades_at_last_is_loaded(
         ("sh590007", "in no known range of codes (docs/datasets/codes.md)"),
         ("sh512881", "its file of day bars has no traded share"),
         ("sh000016", "an index: `loaders run tdx --dataset index_kline`"),
+        ("sh000905", "not in the client's folder"),
         ("sz000002", "not in the client's folder"),
     ],
 )
 def test_a_named_code_that_is_not_loaded_fails_with_the_reason(
     client: Path, warehouse_dsn: str, tmp_path: Path, code: str, reason: str
 ) -> None:
+    write_days(client, "sh000016", 250_000, 1_000_000)
     bench = open_folder(client, warehouse_dsn, tmp_path, CLOCK)
 
     result = bench.load(codes=[code, "sh600000"])
