@@ -57,7 +57,7 @@ select
     'kline_daily' as subject,
     last_trade_date as trade_date,
     min(code) || case when count(*) > 1 then ' and ' || count(*) - 1 || ' more' else '' end
-    || ': no bar for five trading days and more: suspended, or the service has them no more'
+    || ': no bar for five trading days and more: suspended, or the source has them no more'
         as evidence
 from {{ ref('symbol_dim') }}
 where

@@ -17,8 +17,8 @@ select
     'trading_calendar' as subject,
     c.trade_date,
     case
-        when c.is_served then 'the service has a trading day that is not published'
-        else 'published as a trading day, but the service has none'
+        when c.is_served then 'the source has a trading day that is not published'
+        else 'published as a trading day, but the source has none'
     end as evidence
 from trading_calendar as c
 cross join spans as x
