@@ -29,7 +29,8 @@ HEADER = ",".join(FIELDS)
         # ranges that came since 2020, and an ETF of bonds of 2025
         (
             "fund",
-            "sh508000 sh520500 sh530000 sh551030 sh551900 sh563300 sh587000 sh589000 sz180101 sz159001",
+            "sh508000 sh520500 sh530000 sh551030 sh551900 sh563300 sh581000 sh589000 sz180101"
+            " sz159001",
         ),
         ("index", "sh000688 sz399300 sz970070 sz980017 bj899050"),
         (None, "sh519001 sh519069 sh521001 sh580001 sh113001 sh118000 sh132001 sh204001 sh240001"),

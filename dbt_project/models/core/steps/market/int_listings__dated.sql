@@ -29,8 +29,8 @@ with dated as (
     from {{ ref('stg_tdx__security') }} as s
 ),
 
--- On the first day loaded of an exchange every code has its first bar; and a code with events or days
--- without a trade before its first bar was listed then.
+-- On the first day loaded of an exchange every code has its first bar; and a code with events or
+-- days without a trade before its first bar was listed then.
 with_start as (
     select
         *,
