@@ -9,6 +9,7 @@ from pathlib import Path
 from loaders.engine.check import Check, describe_service
 from loaders.settings import Settings
 from loaders.tdx.client.client import TdxClient
+from loaders.tdx.datasets.trading_calendar import INDICES
 from loaders.tdx.files.folder import HQ_CACHE, Folder, scan_folder
 from loaders.tdx.files.generations import Choice, Pair, choose
 from loaders.tdx.files.sectors import FILES as SECTORS
@@ -52,9 +53,10 @@ async def _service(settings: Settings, now: datetime) -> Check:
 
 def _folder(folder: Folder, now: datetime) -> Check:
     """Contents and age of the client's folder; a stale one is a warning, no error."""
-    newest = max(
-        (day for file in folder.bars("day").values() if (day := last_day(file, now))), default=None
-    )
+    files = folder.bars("day")
+    calendar = [files[index] for index in INDICES if index in files]  # as a load has it
+    days = (day for file in (calendar or files.values()) if (day := last_day(file, now)))
+    newest = next(days, None) if calendar else max(days, default=None)
     counts = {period: len(folder.bars(period)) for period in ("day", "minute1", "minute5")}
     lists = _choose(folder, LISTS.values())
     sectors = [

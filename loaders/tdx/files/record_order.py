@@ -16,7 +16,8 @@ class Order(NamedTuple):
     """The records to read.
 
     taken: their places, ascending in time
-    is_refused: records without a time, and those that differ from a taken one of their time
+    is_refused: records without a time (of equal ones the first), and those that differ from a
+        taken one of their time
     sentence: about records that are sorted or repeat others, or None
     """
 
@@ -42,9 +43,11 @@ def sort_records(raw: Records, days: Ints, times: Ints, has_time: Mask) -> Order
     taken = places[order[is_first]]
     content = np.ascontiguousarray(raw).view("u8").reshape(len(raw), -1)
     others, their_taken = places[order], taken[np.cumsum(is_first) - 1]
-    is_refused = ~has_time
+    is_refused = np.zeros(len(raw), np.bool_)
     is_refused[others] = (content[others] != content[their_taken]).any(axis=1)
-    repeats = len(places) - len(taken) - int(is_refused[places].sum())
+    untimed = np.flatnonzero(~has_time)  # such as a tail of zeros: one of equal ones
+    is_refused[untimed[np.unique(content[untimed], axis=0, return_index=True)[1]]] = True
+    repeats = len(raw) - len(taken) - int(is_refused.sum())
     says = []
     if (np.diff(taken) < 0).any():
         at = int(places[np.flatnonzero(earlier)[0]]) + 1

@@ -64,6 +64,14 @@ def test_the_check_says_the_form_and_no_future_day(tmp_path: Path) -> None:
     assert "is stale: its newest day is 2026-11-24, 1 trading days ago" in str(checked)
 
 
+def test_the_newest_day_is_that_of_the_index_as_in_a_load(tmp_path: Path) -> None:
+    for code, day in (("sh000001", 20260924), ("sh600000", 20261002)):
+        name = f"vipdoc/sh/lday/{code}.day"
+        (put(tmp_path, name) / name).write_bytes(day_record(day, 10, 12, 9, 11))
+    checked = check(Settings(tdx=TdxSettings(client=tmp_path)), NOW)
+    assert "is stale: its newest day is 2026-09-24, 38 trading days ago" in str(checked)
+
+
 def test_a_real_folder_with_a_future_record_is_as_old_as_it_is() -> None:
     case = shared_folder("cases/tdx/11-duplicates-order-future-cut")
     checked = check(Settings(tdx=TdxSettings(client=case)), datetime(2027, 2, 1, tzinfo=UTC))

@@ -222,10 +222,17 @@ def test_real_disorder_costs_no_day() -> None:
 
 
 def test_a_file_of_which_more_than_a_tenth_is_refused_is_none(tmp_path: Path) -> None:
-    result = days_of(tmp_path, *range(20241101, 20241128), 0, 0, 0)
+    result = days_of(tmp_path, *range(20241101, 20241128), 0, 1, 2)
     assert result.nonsense is None
-    result = days_of(tmp_path, *range(20241101, 20241127), 0, 0, 0)
+    result = days_of(tmp_path, *range(20241101, 20241127), 0, 1, 2)
     assert result.nonsense == "3 of 29 records are refused: download it again in the client"
+
+
+def test_a_tail_of_equal_records_without_a_day_counts_once(tmp_path: Path) -> None:
+    file = written(tmp_path, "sh600000.day", day_record(20241108, 10, 12, 9, 11), bytes(32 * 40))
+    result = vipdoc.read_bars(file, "sh600000", "stock", "day", NOW)
+    assert (len(result.bars), len(result.rejected), result.nonsense) == (1, 1, None)
+    assert result.disorder == "sh600000.day: 39 records repeat others byte for byte: read once"
 
 
 def test_the_tail_of_a_file_that_is_being_written_is_ignored_with_a_word(tmp_path: Path) -> None:
