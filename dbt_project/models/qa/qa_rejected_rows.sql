@@ -27,7 +27,7 @@ with refused_actions as (
 open_rows as (
     select r.*
     from {{ ref('stg_tdx__rejected_row') }} as r
-    where not r.is_withdrawn and {{ not_stored | join(' and ') }}
+    where r.dataset <> 'codes' and not r.is_withdrawn and {{ not_stored | join(' and ') }}
 ),
 
 judged as (
@@ -95,3 +95,17 @@ select
 from refused_actions
 where rule = '{{ foreign_money_rule() }}'
 group by code
+union all
+-- such as an open-ended fund, whose net values look like bars
+select
+    'untraded_code' as check_name,
+    'info' as severity,
+    'codes' as subject,
+    null::date as trade_date,
+    format(
+        '%s without a traded share in the whole file of day bars, such as %s: not loaded',
+        count(*), min(r.code)
+    ) as evidence
+from {{ ref('stg_tdx__rejected_row') }} as r
+where r.dataset = 'codes' and not r.is_withdrawn
+having count(*) > 0

@@ -19,10 +19,12 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
+import orjson
 import psycopg
 
 from loaders.engine.outcome import Outcome
 from loaders.engine.source import Keys
+from loaders.landing.rejects import Rejected, open_rejects, withdraw_settled
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.context import Context, Dataset, Security
 from loaders.tdx.files import tnf
@@ -31,7 +33,7 @@ from loaders.tdx.files.generations import choose
 from loaders.tdx.files.unread import describe_unread
 from loaders.tdx.files.vipdoc import has_trade, last_day
 from loaders.tdx.files.written import State
-from loaders.tdx.tables import KLINE_DAILY, SECURITY
+from loaders.tdx.tables import KLINE_DAILY, REJECTED_ROW, SECURITY
 from quotemill.errors import DataQualityError, UpstreamError, name_acceptance
 from quotemill.instrument_ranges import (
     OTHER_KINDS,
@@ -58,7 +60,7 @@ def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
 
 def _fetched(ctx: Context) -> Iterator[Outcome]:
     before = ctx.ask(known)
-    in_folder, faults = read_folder(ctx, before)
+    in_folder, faults, untraded = read_folder(ctx, before)
     vanished: list[str] = []
     if ctx.service is None:
         vanished += sorted(
@@ -66,7 +68,8 @@ def _fetched(ctx: Context) -> Iterator[Outcome]:
         )
         if vanished:
             ctx.load.warn(f"codes: {_listed_no_more(vanished)}")
-        yield _add_failures(_load_folder_alone(ctx, in_folder), faults)
+        outcome = replace(_load_folder_alone(ctx, in_folder), rejected=untraded)
+        yield _add_failures(outcome, faults)
         return
     accepts_loss = ctx.load.request.accepts_loss_of(NAME)
 
@@ -94,7 +97,7 @@ def _fetched(ctx: Context) -> Iterator[Outcome]:
         ctx.load.warn(f"codes: {_listed_no_more(vanished)}")
     if outcome.rows is None and in_folder and ctx.mode != "realtime":
         outcome = _without_service(ctx, outcome, in_folder, before)
-    yield _add_failures(outcome, faults)
+    yield _add_failures(replace(outcome, rejected=untraded), faults)
 
 
 def _add_failures(outcome: Outcome, reasons: Iterable[str | None]) -> Outcome:
@@ -120,14 +123,15 @@ def _was_listed(before: Mapping[str, Security], code: str) -> bool:
 
 def read_folder(
     ctx: Context, before: Mapping[str, Security]
-) -> tuple[dict[str, Security], list[str]]:
-    """Map each code of the client's lists and day bars to its security; and the lists' faults.
+) -> tuple[dict[str, Security], list[str], list[Rejected]]:
+    """Map each code of the client's lists and day bars to its security.
 
-    Empty unless files come first. What is of no modelled kind, of no known range, or without a
-    traded share is counted, named and left out.
+    Also returns the lists' faults and the codes without a traded share. Empty unless files come
+    first. What is of no modelled kind, of no known range, or without a traded share is counted,
+    named and left out.
     """
     if ctx.folder is None or not ctx.settings.files_first:
-        return {}, []
+        return {}, [], []
     securities: dict[str, Security] = {}
     listed_on, left = dict[str, date](), LeftOut(ctx)
     read: dict[str, list[str]] = {}
@@ -190,7 +194,7 @@ def read_folder(
             ctx.load.reporter.line(f"codes: not read: {sentence}")
     for path in ctx.folder.strays[:STRAYS_NAMED]:
         ctx.load.warn(f"{path} is not named for a code of its folder's exchange: skipped")
-    return securities, [*unreadable, *losses]
+    return securities, [*unreadable, *losses], left.list_untraded()
 
 
 @dataclass
@@ -224,8 +228,22 @@ class LeftOut:
                 "skipped; what trades needs a line in seeds/instrument_ranges.csv",
             )
         if self.untraded:
-            whose = "codes have no traded share in their whole file of day bars"
+            whose = "without a traded share in the whole file of day bars"
             self._say_odd(sorted(self.untraded), whose, "not loaded")
+
+    def list_untraded(self) -> list[Rejected]:
+        """A rejected row for each code without a traded share that was not known before."""
+        rule = "what trades has a traded share in its file of day bars"
+        stored = self.ctx.ask(lambda conn: open_rejects(conn, REJECTED_ROW, NAME))
+        rejected = [
+            Rejected(
+                code, "volume", rule, "0", orjson.dumps({"code": code}).decode(), "vipdoc/lday"
+            )
+            for code in sorted(self.untraded)
+        ]
+        known_codes = {row.row_key for row in stored}
+        settled = withdraw_settled(stored, rejected, lambda _: True)
+        return [*(row for row in rejected if row.row_key not in known_codes), *settled]
 
     def _say_odd(self, codes: Sequence[str], what: str, done: str) -> None:
         named = (f"{code} {self.names.get(code, '')}".strip() for code in codes[:2])

@@ -86,7 +86,7 @@ def test_what_a_range_knows_and_what_trades_is_loaded(
         " sh591008 新品乙: skipped; what trades needs a line in seeds/instrument_ranges.csv"
     ) in said
     untraded = (
-        "codes: 1 codes have no traded share in their whole file of day bars, such as"
+        "codes: 1 without a traded share in the whole file of day bars, such as"
         " sh512881 证券申赎: not loaded"
     )
     assert untraded in said
@@ -102,10 +102,16 @@ def test_a_code_that_trades_at_last_is_loaded(
     assert bench.load().exit_code == 0
     assert ("sh600099", 3) not in bench.rows(LOADED)
 
+    untraded = "select row_key from raw_tdx.rejected_row where is_withdrawn is not true order by 1"
+    assert bench.rows(untraded) == [("sh512881",), ("sh600099",)]
+    again = bench.load()
+    assert (again.exit_code, again.total("rows_rejected")) == (0, 0)  # said once
+
     write_days(client, "sh600099", 900, 300)
 
     assert bench.load().exit_code == 0
     assert ("sh600099", 3) in bench.rows(LOADED)
+    assert bench.rows(untraded) == [("sh512881",)]
 
 
 @pytest.mark.parametrize(
@@ -146,7 +152,7 @@ def test_open_ended_funds_and_creation_codes_of_a_real_folder_are_not_loaded(
     assert bench.rows(LOADED) == []
     assert bench.rows(LISTED) == [("sh000001", "index", 2)]
     said = "\n".join(bench.heard.lines)
-    assert "2 codes have no traded share" in said
+    assert "2 without a traded share in the whole file of day bars" in said
     assert "such as sh510051 and sh511885: not loaded" in said
 
 

@@ -99,7 +99,7 @@ def test_codes_that_a_folder_delists_are_named(monkeypatch: pytest.MonkeyPatch) 
         today=date(2025, 6, 4),
     )
     now = {s.code: replace(s, is_listed=False) for s in (gone, known_gone)}
-    monkeypatch.setattr(dataset, "read_folder", lambda *_: (now, []))
+    monkeypatch.setattr(dataset, "read_folder", lambda *_: (now, [], []))
 
     [outcome] = dataset.fetch(cast(Context, ctx), ["all"])
 
