@@ -223,6 +223,9 @@ def ib(
         str,
         typer.Option(help="New York time: 2026-11-19 (18:00) or 2026-11-19T10:00:00."),
     ] = "2026-11-19T10:00:00",
+    zone: Annotated[
+        str, typer.Option(help="Time zone of the log-in: an IANA name such as Asia/Shanghai.")
+    ] = "America/New_York",
     speed: Annotated[
         float, typer.Option(min=0, help="Virtual seconds a second; at 0 the clock stands still.")
     ] = 0.0,
@@ -253,7 +256,7 @@ def ib(
     stocks = [*chosen, *invent_symbols(synthetic)]
     world = World(stocks, seed=seed, splits=splits, specials=specials)
     sandbox = IbSandbox(
-        world, fault or (), clock, speed=speed, port=port, control_port=control_port
+        world, fault or (), clock, speed=speed, port=port, control_port=control_port, zone=zone
     )
     with _run(sandbox):
         indices = sum(stock.is_index for stock in world.stocks.values())

@@ -62,7 +62,8 @@ def check(settings: Settings, _: datetime) -> Check:
     return describe_service(
         f"the gateway at {place} ({source}, version {probe.server_version}) serves "
         f"{WORDS[probe.served_type]} data of {symbol} and {WORDS[option.served_type]} data of its "
-        f"options to client {probe.client_id}; its clock differs by {seconds:+.0f} s",
+        f"options to client {probe.client_id}; its clock differs by {seconds:+.0f} s, its "
+        f"log-in is in the zone {probe.time_zone}",
         filter(None, warnings),
         {
             "source": source,
@@ -77,6 +78,7 @@ def check(settings: Settings, _: datetime) -> Check:
             "option_served_type": option.served_type,
             "server_time": probe.server_time,
             "clock_difference_s": seconds,
+            "time_zone": probe.time_zone,
         },
     )
 

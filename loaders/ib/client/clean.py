@@ -6,8 +6,12 @@ last trade. What a model computes as next to nothing is 0.
 """
 
 import math
+import re
 from datetime import date, datetime
 from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from loaders.ib.slots import date_in_new_york
 
 UNSET_ABOVE = 1e300
 NOTHING_BELOW = 1e-100
@@ -15,6 +19,7 @@ UNSET_INTEGER = 2_147_483_647
 NOT_COMPUTED = -2.0
 PLACES = 6
 MOST_PRICE = 10**7  # no share costs ten million dollars
+_MOMENT = re.compile(r"(\d{8})[ -]+(\d\d:\d\d:\d\d)[ -]+(\S.*)")
 
 
 def known(value: float | None) -> float | None:
@@ -60,13 +65,22 @@ def count(value: float | None) -> int | None:
 
 
 def day(text: str) -> date | None:
-    """The day of a text, which an hour and a zone may follow; None of any other, as of a month."""
-    if len(text) < 8:
-        return None
+    """The day of `20261218`, or in New York that of `20261219 05:00:00 Asia/Shanghai`.
+
+    None of any other text: of a month, or of a time in a zone that is not known.
+    """
     try:
-        return datetime.strptime(text[:8], "%Y%m%d").date()
-    except ValueError:
+        if moment := _MOMENT.fullmatch(text):
+            at = datetime.strptime(moment[1] + moment[2], "%Y%m%d%H:%M:%S")
+            return new_york_day(at.replace(tzinfo=ZoneInfo(moment[3])))
+        return datetime.strptime(text, "%Y%m%d").date() if len(text) == 8 else None
+    except (KeyError, ValueError, OSError):
         return None
+
+
+def new_york_day(at: date | datetime) -> date:
+    """The day in New York of a day or a time, as the client library reads either."""
+    return date_in_new_york(at) if isinstance(at, datetime) else at
 
 
 def _decimal(value: float) -> Decimal:

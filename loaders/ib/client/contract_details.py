@@ -114,8 +114,9 @@ async def previous_close(
         today = now.astimezone(NEW_YORK).date()
         for bar in reversed(bars):
             price = _close(bar.close)
-            if read_day(bar.at) < today and price is not None:
-                return PreviousClose(price, read_day(bar.at), "history")
+            day = clean.new_york_day(bar.at)
+            if day < today and price is not None:
+                return PreviousClose(price, day, "history")
         if failure is not None and failure.error_type == GATEWAY_GONE:
             raise make_error(failure, f"the previous close of {underlying.symbol}")
     for data_type in data_types:
@@ -285,11 +286,6 @@ def _multiplier(text: str) -> Decimal | None:
     except InvalidOperation:
         return None
     return number if number.is_finite() and 0 < number <= MOST_MULTIPLIER else None
-
-
-def read_day(at: date | datetime) -> date:
-    """The day of a bar in New York."""
-    return at.astimezone(NEW_YORK).date() if isinstance(at, datetime) else at
 
 
 def _to_datetime(at: date | datetime) -> datetime:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from loaders.ib.client import clean
-from loaders.ib.client.contract_details import make_error, read_day
+from loaders.ib.client.contract_details import make_error
 from loaders.ib.client.error_codes import PARTIAL
 from loaders.ib.client.raw_answers import Bar, Tick
 from loaders.ib.client.ticker import Patience, read_line
@@ -76,10 +76,10 @@ async def read_bars(
     adjusted, failure = ([], None) if underlying.is_index else await request("ADJUSTED_LAST")
     about = f"the adjusted closes of {underlying.symbol}"
     error = None if failure is None else make_error(failure, about)
-    closes = {read_day(bar.at): clean.traded_price(bar.close) for bar in adjusted}
+    closes = {clean.new_york_day(bar.at): clean.traded_price(bar.close) for bar in adjusted}
     rows = []
     for bar in trades:
-        day, prices = read_day(bar.at), _read_prices(bar)
+        day, prices = clean.new_york_day(bar.at), _read_prices(bar)
         if prices is not None:
             rows.append(DailyBar(day, *prices, clean.count(bar.volume), closes.get(day)))
     return rows, error

@@ -72,8 +72,7 @@ def open_gateway(
     `clock` (UTC) and `sleep` stand in for those of the machine. A first connection is tried again
     after each of `first_waits`; one that was lost at once, and then after each of
     `settings.retry_waits`. `cancelling` ends pauses early; a gateway without its servers is awaited
-    for `time_left` seconds at most. Raises SettingsError without a host,
-    IbMissing without the client.
+    for `time_left` seconds at most. Raises SettingsError without a host, IbMissing.
     """
     if settings.host is None:
         raise SettingsError(
@@ -270,6 +269,7 @@ class Gateway:
                 served_type=reading.tick.data_type,
                 server_time=server_time,
                 clock_difference=timedelta(seconds=round((server_time - here).total_seconds())),
+                time_zone=connection.time_zone or "unknown",
                 events=tuple(self._log.seen()),
                 failure=reading.failure,
             )

@@ -9,6 +9,7 @@ both.
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -18,6 +19,7 @@ from loaders.ib.client import clean
 from loaders.ib.client.error_codes import GATEWAY_GONE, NO_ANSWER, classify_code
 from loaders.ib.client.events import mask
 from loaders.ib.client.health import RESTORED_EMPTY, Farm, Health
+from loaders.ib.client.option_terms import find_last_day
 from loaders.ib.client.raw_answers import (
     ADVISORY,
     BROKE,
@@ -45,6 +47,8 @@ for name in ("ib_insync", "ib_async"):
     logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 OnMessage = Callable[[int, int, str, int | None], None]
+CONTRACT_DETAILS = 10  # number of the message
+LOG_IN_TIME = re.compile(rb"\0\d{8} \d\d:\d\d:\d\d ([^\0]+)\0")
 
 
 class ClientIdTaken(Exception):
@@ -70,8 +74,10 @@ class Connection:
         self.lost_messages = 0  # refused by the gateway, because too many came
         self.health = Health()
         self.client_id = 0
+        self.time_zone: str | None = None  # of the log-in, as the first message names it
         self._ib.errorEvent += self._on_error
-        self._ib.client.conn.hasData += lambda data: count("bytes", len(data))
+        self._ib.client.conn.hasData += self._on_data
+        self._read_last_days()
 
     async def open(self, host: str, port: int, client_id: int, timeout: float) -> None:
         """Raises ClientIdTaken, GatewayTimeout or GatewayGone."""
@@ -108,6 +114,27 @@ class Connection:
             if not opening.done():
                 opening.cancel()
             await asyncio.gather(opening, refused, return_exceptions=True)
+
+    def _read_last_days(self) -> None:
+        """Replace each last day of trading by that in New York, before the library cuts it.
+
+        It drops the zone, or splits the text where that has a hyphen.
+        """
+        decoder = self._ib.client.decoder
+        handle = decoder.handlers[CONTRACT_DETAILS]
+
+        def handle_details(fields: list[str]) -> None:
+            at = 4 if decoder.serverVersion >= 164 else 5
+            day = find_last_day(fields[at], fields[at + 5], fields[at + 7])
+            handle([*fields[:at], f"{day:%Y%m%d}" if day else fields[at], *fields[at + 1 :]])
+
+        decoder.handlers[CONTRACT_DETAILS] = handle_details
+
+    def _on_data(self, data: bytes) -> None:
+        count("bytes", len(data))
+        if self.time_zone is None:
+            said = LOG_IN_TIME.search(data)
+            self.time_zone = said[1].decode(errors="replace") if said else ""
 
     def close(self) -> None:
         self._ib.disconnect()
@@ -329,7 +356,7 @@ def _list_dividends(
     return (
         dividends.past12Months,
         dividends.next12Months,
-        day.date() if isinstance(day, datetime) else day,
+        clean.new_york_day(day) if day else None,
         dividends.nextAmount,
     )
 

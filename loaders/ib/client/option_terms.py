@@ -14,6 +14,7 @@ from datetime import date, datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from loaders.ib.client import clean
 from loaders.ib.slots import NEW_YORK, session_after, session_before, session_on
 
 Settlement = Literal["AM", "PM"]
@@ -62,6 +63,20 @@ def read_terms(
         return Terms(expiration, "AM", session.open_at, trades_until)
     session = session or session_before(expiration)
     return Terms(expiration, "PM", session.close_at, trades_until)
+
+
+def find_last_day(text: str, local_symbol: str, trading_class: str) -> date | None:
+    """The last day of trading, in New York, by `lastTradeDateOrContractMonth`.
+
+    Of an option that ends within two weeks that is the end of trading by the clock of the log-in:
+    `20261219 05:00:00 Asia/Shanghai`. Where its zone is not known, the clearing symbol tells.
+    """
+    day, expiration = clean.day(text), _read_expiration(local_symbol)
+    if day is not None or expiration is None:
+        return day
+    if trading_class in MORNING_CLASSES or session_on(expiration) is None:
+        return session_before(expiration).trade_date
+    return expiration
 
 
 def find_closing_time(liquid_hours: str, time_zone: str) -> str | None:

@@ -247,6 +247,7 @@ class Probe:
 
     served_type       what a quote of `symbol` was truly served as; None: `failure` says why
     clock_difference  gateway minus this machine, whole seconds
+    time_zone         of the log-in, as the gateway names it
     """
 
     server_version: int
@@ -257,6 +258,7 @@ class Probe:
     served_type: int | None
     server_time: datetime
     clock_difference: timedelta
+    time_zone: str
     events: tuple[ApiEvent, ...]
     failure: Failure | None = None
 

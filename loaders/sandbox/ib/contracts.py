@@ -14,12 +14,13 @@ from loaders.sandbox.ib.hours import (
 )
 from loaders.sandbox.ib.listing import Instrument
 from loaders.sandbox.ib.market_data import MarketData
-from loaders.sandbox.ib.wire import NO_ADJUSTED_BARS, NO_DAILY_BARS, Field, query_at
+from loaders.sandbox.ib.wire import NO_ADJUSTED_BARS, NO_DAILY_BARS, Field, in_zone, query_at
 from loaders.sandbox.ib.world import Quote
 
 if TYPE_CHECKING:
     from loaders.sandbox.ib.session import Session
 
+NEAR = timedelta(days=14)  # to the last day of trading
 EXCHANGES = ("AMEX", "CBOE", "ISE", "SMART")
 HOURS = {"30 mins": 0.5, "1 hour": 1.0, "8 hours": 8.0, "1 day": 24.0}
 
@@ -63,7 +64,10 @@ def _details(
     place = "SMART" if i.is_option or not i.stock.is_index else i.stock.primary
     fields: list[Field] = [8, request] if old else [request]
     kind = "OPT" if i.is_option else i.stock.sec_type
-    fields += [i.symbol, kind, i.expiry_text, i.strike, i.right]
+    last_day = i.expiry_text
+    if i.expiry is not None and i.expiry - today <= NEAR:
+        last_day = in_zone(i.closes_at(i.expiry), data.zone)
+    fields += [i.symbol, kind, last_day, i.strike, i.right]
     fields += [place, "USD", i.local_symbol, i.trading_class or i.symbol]
     fields += [i.trading_class or "NMS", conid, 0.01]
     fields += [100] if old else []

@@ -7,6 +7,7 @@ attributes, so only the market data type distinguishes them.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 from loaders.sandbox.faults import FaultPlan, Rule
 from loaders.sandbox.ib.hours import (
@@ -53,8 +54,12 @@ class View:
 
 
 class MarketData:
-    def __init__(self, world: World, faults: FaultPlan, clock: VirtualClock) -> None:
-        self.world, self.faults, self.clock = world, faults, clock
+    """`zone` is that of the log-in."""
+
+    def __init__(
+        self, world: World, faults: FaultPlan, clock: VirtualClock, zone: ZoneInfo
+    ) -> None:
+        self.world, self.faults, self.clock, self.zone = world, faults, clock, zone
         self._lost: set[str] = set()  # servers that do not answer
 
     def apply_notice(self, code: int) -> None:

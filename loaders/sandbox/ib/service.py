@@ -10,6 +10,7 @@ from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from loaders.sandbox.faults import FaultPlan, Rule
 from loaders.sandbox.ib.faults import CATALOGUE, is_within_hours
@@ -22,12 +23,23 @@ from loaders.sandbox.server.http_server import port_error
 from loaders.sandbox.server.loop_thread import LoopThread
 from loaders.sandbox.server.sandbox import Sandbox
 from loaders.sandbox.world.clock import parse_clock
+from quotemill.errors import UsageError
 
 ACCOUNT = "DUSANDBOX"
 EXAMPLE = "2026-11-19"  # of a clock, in hints
 DEFAULT_CLOCK = "2026-11-19T10:00:00"
 LOG_SIZE = 100_000
 MESSAGES_A_SECOND = 50  # limit of a real gateway
+
+
+def read_zone(name: str) -> ZoneInfo:
+    """Raises UsageError for an unknown time zone."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise UsageError(
+            f"unknown time zone {name!r}", hint="an IANA name such as Asia/Shanghai"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -45,7 +57,8 @@ class IbSandbox(Sandbox):
 
     `clock` is a date (18:00), a date-time or an ISO text, of New York; it stands still unless
     `speed` (virtual seconds a second) says otherwise. Ports 0 pick free ones; without
-    `control_port` there is no control port. `faults` are rules or their texts.
+    `control_port` there is no control port. `faults` are rules or their texts. `zone` is the time
+    zone of the log-in.
     """
 
     log: deque[Entry]
@@ -61,6 +74,7 @@ class IbSandbox(Sandbox):
         control_port: int | None = None,
         account: str = ACCOUNT,
         messages_a_second: int = MESSAGES_A_SECOND,
+        zone: str = "America/New_York",
     ) -> None:
         plan = FaultPlan(CATALOGUE, faults, is_on=lambda rule: is_within_hours(rule, self.clock))
         super().__init__(plan, deque(maxlen=LOG_SIZE), control_port)
@@ -71,7 +85,7 @@ class IbSandbox(Sandbox):
         }
         self.world = world or World()
         self.virtual_clock = VirtualClock(parse_clock(clock, EXAMPLE), speed)
-        self.market_data = MarketData(self.world, self.faults, self.virtual_clock)
+        self.market_data = MarketData(self.world, self.faults, self.virtual_clock, read_zone(zone))
         self.account, self.port, self.messages_a_second = account, port, messages_a_second
         self.errors_sent: Counter[int] = Counter()
         self.most_lines = self.requests = 0

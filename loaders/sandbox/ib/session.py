@@ -18,6 +18,7 @@ from loaders.sandbox.ib.wire import (
     SERVER_VERSION,
     Field,
     frame,
+    in_zone,
     query_at,
     read_fields,
     read_frame,
@@ -80,7 +81,7 @@ class Session:
             offer = (await read_frame(self._reader)).decode().split(" ")[0]
             low, _, high = offer[1:].partition("..")
             self.version = min(SERVER_VERSION, int(high or low))
-            self.send(self.version, f"{self.market_data.clock.now():%Y%m%d %H:%M:%S} US/Eastern")
+            self.send(self.version, in_zone(self.market_data.clock.now(), self.market_data.zone))
             while True:
                 fields = await read_fields(self._reader)
                 self._owner.log_message(self.client_id, fields)

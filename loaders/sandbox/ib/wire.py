@@ -3,6 +3,8 @@
 import asyncio
 import struct
 from collections.abc import Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from loaders.sandbox.ib.world import Query
 
@@ -81,6 +83,11 @@ REQUESTS = {
     104: "reqUserInfo",
 }
 Field = str | int | float | bool | None
+
+
+def in_zone(at: datetime, zone: ZoneInfo) -> str:
+    """A time as the gateway writes it for a log-in in a zone."""
+    return f"{at.astimezone(zone):%Y%m%d %H:%M:%S} {zone.key}"
 
 
 def frame(fields: Sequence[Field]) -> bytes:

@@ -140,6 +140,7 @@ def bench(
     clock: str = "2026-11-19T09:25:00",
     faults: Sequence[Rule | str] = (),
     splits: Sequence[Split] = (),
+    zone: str = "America/New_York",
     **ib: Any,
 ) -> Iterator[Bench]:
     """Serve a small market. Pauses move the sandbox's clock and take no time."""
@@ -148,7 +149,7 @@ def bench(
     environment = {"QUOTEMILL_WAREHOUSE_URL": dsn, "QUOTEMILL_HOME": str(home)}
     market = World(list(symbols), splits=splits)
     with (
-        IbSandbox(market, faults, clock, messages_a_second=MESSAGES_A_SECOND) as sandbox,
+        IbSandbox(market, faults, clock, messages_a_second=MESSAGES_A_SECOND, zone=zone) as sandbox,
         pytest.MonkeyPatch.context() as p,
     ):
         time = SandboxTime(sandbox)

@@ -162,6 +162,7 @@ def test_history_has_bars_of_hours(shared: Gateway, sandbox: IbSandbox) -> None:
 def test_the_probe_names_the_data_type_that_is_served(shared: Gateway) -> None:
     answers = shared.probe("MSFT")
     assert (answers.requested_type, answers.served_type, answers.failure) == (1, 1, None)
+    assert answers.time_zone == "America/New_York"
     assert (answers.accounts, answers.client_id, answers.server_version) == (1, 101, 176)
     assert answers.server_time == TEN
     times = {event.code: event.at for event in answers.events}

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from loaders.ib.client.option_terms import find_closing_time, read_terms
+from loaders.ib.client.option_terms import find_closing_time, find_last_day, read_terms
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,26 @@ def test_any_of_three_fields_names_a_settlement_at_the_open(
     opening = datetime(2026, 11, 20, 14, 30, tzinfo=UTC)
     read = terms.settlement, terms.expiration_date, terms.expires_at
     assert read == ("AM", date(2026, 11, 20), opening)
+
+
+@pytest.mark.parametrize(
+    ("text", "symbol", "trading_class", "day"),
+    [
+        ("20261218", "AAPL  261218C00200000", "AAPL", "2026-12-18"),
+        ("20261219 05:00:00 Asia/Shanghai", "AAPL  261218C00200000", "AAPL", "2026-12-18"),
+        ("20261218 05:15:00 Asia/Tokyo", "SPX   261218C06000000", "SPX", "2026-12-17"),
+        # a zone without a name of IANA
+        ("20261219 05:00:00 China Standard Time", "AAPL  261218C00200000", "AAPL", "2026-12-18"),
+        ("20261219 05:00:00", "AAPL  261219C00200000", "AAPL", "2026-12-18"),
+        ("20261218 05:15:00 CST", "SPX   261218C06000000", "SPX", "2026-12-17"),
+        ("202612", "", "", None),
+    ],
+)
+def test_the_last_day_of_trading_is_one_of_the_exchange(
+    text: str, symbol: str, trading_class: str, day: str | None
+) -> None:
+    expected = date.fromisoformat(day) if day else None
+    assert find_last_day(text, symbol, trading_class) == expected
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,9 @@ def test_account_numbers_are_masked_and_ordinary_words_are_not() -> None:
     assert mask(ordinary) == " ".join(ordinary.split())
 
 
-def test_a_month_is_no_day() -> None:
-    assert clean.day("20261119 15:00:00 US/Eastern") == clean.day("20261119") == date(2026, 11, 19)
-    assert [clean.day(text) for text in ("202611", "2026111", "", "20261301")] == [None] * 4
+def test_a_time_with_a_zone_is_a_day_of_new_york_and_a_month_is_none() -> None:
+    for text in ("20261218", "20261218 15:00:00 US/Central", "20261219 05:00:00 Asia/Shanghai"):
+        assert clean.day(text) == date(2026, 12, 18)
+    assert clean.day("20261218-16:00:00-America/Port-au-Prince") == date(2026, 12, 18)
+    unknown = ("202612", "2026121", "", "20261301", "20261219 05:00:00", "20261219 05:00:00 XYZ")
+    assert [clean.day(text) for text in unknown] == [None] * 6
