@@ -1,7 +1,7 @@
 """The source of US option chains, and the way of its data.
 
     lane ib_discover   session ▶ underlying ▶ option parameters ▶ what fits a slot ▶ contract
-                       ▶ session_contract
+                       ▶ unresolved_contract, session_contract
     lane ib_snapshot   session_contract ▶ chain_snapshot, recapture ▶ slot_run, gateway_event
     lane ib_close      session_contract ▶ chain_close ▶ slot_run, gateway_event
     lane ib_enrich     session_contract of the day before ▶ open_interest, enrichment
@@ -36,6 +36,7 @@ from loaders.ib.datasets import (
     slot_run,
     underlying,
     underlying_daily,
+    unresolved_contract,
 )
 from loaders.ib.doctor import check_setup
 from loaders.ib.pacing import MachineWaits, Waits
@@ -132,6 +133,7 @@ SOURCE = Source(
         underlying_daily.DATASET,
         contract.DATASET,
         session_contract.DATASET,
+        unresolved_contract.DATASET,
         chain_snapshot.DATASET,
         chain_close.DATASET,
         open_interest.DATASET,

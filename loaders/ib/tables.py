@@ -222,6 +222,22 @@ NEGATIVE_CONTRACT = landed_table(
     entity="symbol",
 )
 
+UNRESOLVED_CONTRACT = landed_table(
+    RAW_IB,
+    "unresolved_contract",  # listed, and not looked up yet
+    [
+        ("trade_date", _DATE),
+        ("symbol", _TEXT),
+        *_COMBINATION,
+        ("asked_at", _STAMP),
+        ("error_type", _TEXT),  # why; null once a later discovery knew
+    ],
+    key=("trade_date", "symbol", *(name for name, _ in _COMBINATION)),
+    most=_MOST,
+    nullable=("error_type",),
+    entity="symbol",
+)
+
 _QUOTE = [
     *((name, _PRICE) for name in ("bid", "ask", "last", "close_prev")),
     *((name, _BIG) for name in ("bid_size", "ask_size", "last_size", "volume")),
@@ -386,6 +402,7 @@ TABLES = (
     FORMER_CONTRACT,
     SESSION_CONTRACT,
     NEGATIVE_CONTRACT,
+    UNRESOLVED_CONTRACT,
     CHAIN_SNAPSHOT,
     CHAIN_CLOSE,
     OPEN_INTEREST,

@@ -166,6 +166,7 @@ class _Work:
         self.started_at = ctx.now()
         day, at, table = target.trade_date, target.at, target.table
         self.silent = ctx.ask(lambda conn: read_silent(conn, day, symbols))
+        self.unresolved = ctx.ask(lambda conn: landed.count_unresolved(conn, day, symbols))
         # stored rows, and those of this capture where they are better
         self.rows = ctx.ask(lambda conn: landed.read_captures(conn, table, day, at, symbols))
         self._by_conid = {c.conid: c for c in self.listed}
@@ -221,7 +222,8 @@ class _Work:
     ) -> Tally:
         """The tally of a symbol by its rows, as a row of slot_run too."""
         chosen, target = self.chosen[symbol], self.target
-        tally = Tally(len(chosen))
+        unresolved = 0 if target.run_type == RECAPTURE else self.unresolved.get(symbol, 0)
+        tally = Tally(len(chosen) + unresolved, errors=unresolved)
         for contract in chosen:
             tally.count(self.rows[contract.conid])
         # queued contracts may be of a set that another one has replaced since
@@ -339,10 +341,8 @@ def _describe_failure(
         return None
     if ctx.gone is not None:
         return str(ctx.gone)
-    kinds = Counter(
-        row["error_type"]
-        for row in rows
-        if row["error_type"] and row["snapshot_error"] and not is_silent(row)
-    )
-    why = f": {kinds.most_common(1)[0][0]}" if kinds else ""
+    failed = [row for row in rows if row["snapshot_error"] and not is_silent(row)]
+    kinds = Counter(row["error_type"] for row in failed if row["error_type"])
+    kinds["not looked up"] = tally.errors - len(failed)
+    why = f": {kinds.most_common(1)[0][0]}"
     return f"{tally.errors:,} of {tally.planned:,} contracts have no quote{why}"

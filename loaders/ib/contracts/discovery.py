@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 
-from loaders.ib.client.values import Candidate, ChainParams, OptionContract, Right, Underlying
+from loaders.ib.client.values import (
+    Candidate,
+    ChainParams,
+    Failure,
+    OptionContract,
+    Right,
+    Underlying,
+)
 from loaders.ib.contracts import expiries
 from loaders.ib.settings import IbSettings
 
@@ -28,7 +35,8 @@ class Discovery:
 
     impossible     candidates that do not exist
     further        may be listed too, nearest strikes first: replaces candidates that do not exist
-    unknown_count  candidates that may exist: the gateway did not answer
+    unresolved     candidates that may exist, with the reason why that is not known
+    waiting        those of an earlier discovery of the session
     failure        why discovery got no further
     """
 
@@ -40,7 +48,8 @@ class Discovery:
     contracts: list[OptionContract] = field(default_factory=list)
     impossible: list[Candidate] = field(default_factory=list)
     discovered_at: datetime | None = None
-    unknown_count: int = 0
+    unresolved: dict[Candidate, Failure] = field(default_factory=dict)
+    waiting: list[Candidate] = field(default_factory=list)
     failure: str | None = None
 
 

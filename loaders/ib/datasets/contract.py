@@ -15,7 +15,7 @@ from typing import Any
 
 from loaders.engine.outcome import Outcome
 from loaders.engine.source import Keys
-from loaders.ib.client.error_codes import AMBIGUOUS, GATEWAY_GONE
+from loaders.ib.client.error_codes import GATEWAY_GONE
 from loaders.ib.client.values import Candidate, Failure, OptionContract, Qualified
 from loaders.ib.context import Context, Dataset
 from loaders.ib.contracts.discovery import Discovery, take_replacements
@@ -28,7 +28,6 @@ from loaders.landing.rejects import Rejected, open_rejects, withdraw_settled
 from quotemill.errors import UpstreamError
 
 NOT_LANDED = ("right", "underlying_route", "terms")
-PERMANENT = (AMBIGUOUS, "invalid_request")
 
 
 def fetch(ctx: Context, symbols: Sequence[str]) -> Iterator[Outcome]:
@@ -51,17 +50,18 @@ def _qualify(ctx: Context, symbol: str, discovery: Discovery) -> Outcome:
             qualified.impossible.extend(answer.impossible)
             qualified.failed.extend(answer.failed)
             qualified.bad.extend(answer.bad)
-            if answer.failed or ctx.load.cancelling():
+            if len(answer.failed) == len(batch) or ctx.load.cancelling():
                 break
             more = take_replacements(discovery, answer.impossible)
             discovery.candidates = discovery.candidates + more
     except UpstreamError as error:
         ctx.record_loss(error)
+        lost = Failure(GATEWAY_GONE, None, str(error))
         if not looked_up:
             discovery.failure = str(error)
+            discovery.unresolved = {c: lost for c in batch if c not in known}
             return Outcome(symbol, failure=discovery.failure)
         # earlier answers count; the places of the others stay open until they are looked up again
-        lost = Failure(GATEWAY_GONE, None, str(error))
         qualified.failed.extend((candidate, lost) for candidate in batch)
         looked_up.update(batch)
     # a doubtful contract without an answer stays as it is
@@ -82,11 +82,8 @@ def _qualify(ctx: Context, symbol: str, discovery: Discovery) -> Outcome:
     discovery.contracts = sorted(
         [*still_known, *new], key=lambda c: (c.expiry, c.strike, c.right, c.conid)
     )
-    # an answer that fits nothing would be the same all day
-    passing = [
-        c for c, why in qualified.failed if why.error_type not in PERMANENT and c not in unchanged
-    ]
-    discovery.unknown_count, discovery.discovered_at = len(passing), ctx.now()
+    discovery.unresolved = {c: why for c, why in qualified.failed if c not in unchanged}
+    discovery.discovered_at = ctx.now()
     failure = None
     if qualified.failed:
         _, why = qualified.failed[0]

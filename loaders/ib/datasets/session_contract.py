@@ -46,7 +46,6 @@ def _freeze(ctx: Context, symbol: str, discovery: Discovery) -> Outcome:
     common = {
         "trade_date": day,
         "discovered_at": at,
-        "policy": REFRESH if refresh and policies else FREEZE,
         "first_seen_slot": first_slot if at > session.open_at else None,
         "source_route": "contract_details",
     } | ctx.lineage
@@ -65,8 +64,15 @@ def _freeze(ctx: Context, symbol: str, discovery: Discovery) -> Outcome:
             f"slots before {until} lack them"
         )
     # candidates without an answer are looked up again
-    cursor = None if discovery.unknown_count else refresh or f"{day}"
-    return Outcome(symbol, [common | _identify(contract) for contract in new], cursor=cursor)
+    cursor = None if discovery.unresolved else refresh or f"{day}"
+    is_refresh = bool(refresh and policies)
+
+    def choose_policy(contract: OptionContract) -> str:
+        # what an earlier discovery could not look up is wanted since then
+        return REFRESH if is_refresh and contract.candidate not in discovery.waiting else FREEZE
+
+    rows = [common | _identify(c) | {"policy": choose_policy(c)} for c in new]
+    return Outcome(symbol, rows, cursor=cursor)
 
 
 def _use_older_set(ctx: Context, symbol: str, why: str) -> Outcome:

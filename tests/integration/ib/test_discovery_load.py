@@ -64,6 +64,42 @@ def test_a_refresh_at_midday_only_adds(made: Bench) -> None:
     assert later.load("discover").total("rows_new") == 0
 
 
+def test_what_could_not_be_looked_up_is_wanted_until_it_is(
+    new_database: Callable[[], str], tmp_path: Path
+) -> None:
+    runs = "select planned, captured, errors, status from raw_ib.slot_run order by sample_time"
+    waiting = (
+        "select count(*)::int, count(error_type)::int, min(error_type) "
+        "from raw_ib.unresolved_contract"
+    )
+    few: dict[str, Any] = {"midday_refresh_enabled": True, "stage": 0, "symbols": ["MSFT"]}
+    few["universe"] = write_universe(tmp_path, ["MSFT"])
+    with bench(new_database(), tmp_path / "home", timeout=0.5, **few) as made:
+        world, now = made.sandbox.world, made.sandbox.clock
+        chain = [row for row in world.chain("MSFT", now.date()).values() if row.right == "P"]
+        nearest = sorted(chain, key=lambda row: abs(row.strike - world.spot("MSFT", now)))[:12]
+        for row in nearest:
+            made.sandbox.faults.add(f"details-hang:conid={row.conid}")
+        assert made.load("discover").exit_code == 6
+        [(count, _, why)] = made.rows(waiting)
+        assert (count > 1, why) == (True, "no_answer")
+        slot = made.at("2026-11-19T10:00:05").load("snapshot", slot="now")
+        assert slot.exit_code == 6
+        assert [task.failures for task in slot.tasks if task.failures] == [
+            {"MSFT 2026-11-19T15:00Z": f"{count} of 16 contracts have no quote: not looked up"}
+        ]
+        assert made.rows(runs) == [(16, 16 - count, count, "partial")]
+        made.sandbox.log.clear()
+        made.at("2026-11-19T10:10:00").load("discover")
+        assert len(made.sandbox.asked("reqContractDetails")) == count
+        made.sandbox.faults.clear()
+        assert made.at("2026-11-19T12:20:00").load("discover").exit_code == 0
+        assert made.rows(waiting) == [(count, 0, None)]
+        assert {row[1] for row in made.rows(SETS, "2026-11-19")} == {"session_freeze"}
+        assert made.at("2026-11-19T12:30:05").load("snapshot", slot="now").exit_code == 0
+        assert made.rows(runs)[1] == (16, 16, 0, "complete")
+
+
 @pytest.mark.parametrize("fault", ["secdef-empty:symbol=MSFT", "secdef-hang:symbol=MSFT"])
 def test_a_symbol_without_parameters_keeps_its_older_set(fault: str, made: Bench) -> None:
     made.sandbox.faults.add(fault)

@@ -1,0 +1,49 @@
+"""Dataset `unresolved_contract`: contracts that are listed and could not be looked up.
+
+They are wanted in the session like those that could, and asked for again by each discovery of it.
+"""
+
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
+from typing import Any
+
+from loaders.engine.outcome import Outcome
+from loaders.engine.source import Keys, Moment
+from loaders.ib.client.values import Candidate
+from loaders.ib.context import Context, Dataset
+from loaders.ib.planning.due import named_day
+from loaders.ib.tables import UNRESOLVED_CONTRACT
+
+
+def fetch(ctx: Context, symbols: Sequence[str]) -> Iterator[Outcome]:
+    for symbol in symbols:
+        discovery = ctx.discoveries[symbol]
+        rows = [_make_row(ctx, c, why.error_type) for c, why in discovery.unresolved.items()]
+        if discovery.failure is None:  # else nothing was asked about
+            settled = [c for c in discovery.waiting if c not in discovery.unresolved]
+            rows += [_make_row(ctx, candidate, None) for candidate in settled]
+        yield Outcome(symbol, rows)
+
+
+def _make_row(ctx: Context, candidate: Candidate, error_type: str | None) -> dict[str, Any]:
+    return {
+        "trade_date": named_day(ctx.load.request),
+        "symbol": candidate.symbol,
+        "trading_class": candidate.trading_class,
+        "expiry": candidate.expiry,
+        "strike": candidate.strike,
+        "option_right": candidate.right,
+        "asked_at": ctx.now(),
+        "error_type": error_type,
+        "source_route": "contract_details",
+    } | ctx.lineage
+
+
+DATASET = Dataset(
+    "unresolved_contract",
+    UNRESOLVED_CONTRACT,
+    "contract_details",
+    fetch,
+    keys=Keys(row_key=itemgetter("symbol")),
+    moment=Moment(),
+)
