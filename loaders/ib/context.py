@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from loaders.engine import source
 from loaders.ib.capture.rounds import Capturer
 from loaders.ib.capture.rows import Provenance
-from loaders.ib.client.error_codes import CLOCK_OFF
+from loaders.ib.client.error_codes import CLOCK_OFF, NOTICE
 from loaders.ib.client.gateway import Gateway
 from loaders.ib.client.values import ApiEvent
 from loaders.ib.contracts.discovery import Discovery
@@ -49,6 +49,7 @@ class Context:
     queue_until         when the queue gives way to the next slot
     unwritten_events    what the gateway said and has not landed; `written_events` counts the others
     gone                why no gateway answers any more; ends the load after its last step
+    notices             what the gateway noticed, each recorded once
     last_time           the newest time that the gateway named
     capture_ends        when pauses of the current capture end, on the clock of `waits`
     denied              symbols without live data
@@ -69,6 +70,7 @@ class Context:
     queue_until: datetime | None = None
     unwritten_events: list[ApiEvent] = field(default_factory=list)
     written_events: int = 0
+    notices: set[int] = field(default_factory=set)
     gone: UpstreamError | None = None
     is_last_step: bool = False
     last_time: datetime | None = None
@@ -216,10 +218,17 @@ class Context:
     def take_pacing_events(self) -> list[ApiEvent]:
         """Take what the gateway said; those events that complain of too many requests.
 
-        Plain information does not land, nor a contract that does not exist: it has its own table.
+        Plain information does not land, nor a contract that does not exist: it has its own table. Of
+        a notice, which may come with each request, the first lands.
         """
         new = self.gateway.take_events()
-        notable = [event for event in new if event.action not in ("info", "negative")]
+        notable = []
+        for event in new:
+            if event.action in ("info", "negative") or event.code in self.notices:
+                continue
+            if event.error_type == NOTICE:
+                self.notices.add(event.code)
+            notable.append(event)
         for event in notable:
             if event.code == CLOCK_OFF:
                 self.load.warn(event.message)

@@ -29,7 +29,8 @@ unknown_codes as (
         ) as evidence
     from {{ ref('stg_ib__gateway_event') }} as e
     left join {{ ref('ib_error_codes') }} as k on e.error_code = k.error_code
-    where k.error_code is null
+    -- 2100 to 2199 are notices
+    where k.error_code is null and e.error_code not between 2100 and 2199
     group by e.error_code
 ),
 

@@ -32,6 +32,7 @@ QUEUED = (
     error_codes.NO_ANSWER,
     error_codes.NO_PRICE,
     error_codes.NOT_ASKED,
+    error_codes.UNKNOWN,
     "client_id_in_use",
 )
 PARTIAL = error_codes.PARTIAL

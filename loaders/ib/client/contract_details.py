@@ -17,6 +17,7 @@ from loaders.ib.client.error_codes import (
     NO_CONTRACT,
     NO_PERMISSION,
     PACING,
+    UNKNOWN,
 )
 from loaders.ib.client.option_terms import read_terms
 from loaders.ib.client.raw_answers import Details, Tick
@@ -253,7 +254,9 @@ def make_error(failure: Failure, about: str) -> QuotemillError:
         text += f" (error {failure.error_code})"
     kinds: dict[str, tuple[type[QuotemillError], str]] = {
         GATEWAY_GONE: (GatewayGone, "is the gateway restarting? Run the same command again"),
-        NO_ANSWER: (GatewayTimeout, "run it again, or raise ib.timeout"),
+        **dict.fromkeys(
+            (NO_ANSWER, UNKNOWN), (GatewayTimeout, "run it again, or raise ib.timeout")
+        ),
         PACING: (PacingViolation, "too many requests: wait some minutes, or lower the rates"),
         NO_PERMISSION: (
             NotPermitted,

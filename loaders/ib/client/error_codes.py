@@ -11,7 +11,8 @@
 | next_id | try the next client id |
 | fatal | no further request makes sense: our mistake, or one that a person must fix |
 
-A number that is not in the table is `skip` and `unknown`, and is counted.
+2100 to 2199 are notices: what is not in the table is `wait` and `notice`. Any other number that is
+not in it is `wait` and `unknown`: only the time-out ends its request, without what has not come.
 """
 
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ PARTIAL = "partial"
 CLOCK_OFF = 0  # our own number, beside those of the gateway
 COMPETING_SESSION = "competing_session"
 UNKNOWN = "unknown"
+NOTICE = "notice"
 NOT_FROM_CODES = (GATEWAY_GONE, NO_ANSWER, NO_PRICE, NOT_ASKED)
 
 
@@ -90,12 +92,16 @@ ERROR_CODES: tuple[ErrorCode, ...] = (
 _BY_CODE = {row.code: row for row in ERROR_CODES}
 
 
+def is_notice(code: int) -> bool:
+    return 2100 <= code < 2200
+
+
 def classify_code(code: int, message: str = "") -> ErrorCode:
     """The row of a code. Three numbers mean two things each, which the text decides."""
     text = message.casefold()
     row = _BY_CODE.get(code)
     if row is None:
-        return ErrorCode(code, "not in the table", "skip", UNKNOWN)
+        return ErrorCode(code, "not in the table", "wait", NOTICE if is_notice(code) else UNKNOWN)
     if code in (162, 420) and "pacing" in text:
         return ErrorCode(code, "too many requests", "retry", PACING)
     if code == 162 and "permission" in text:

@@ -16,7 +16,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from loaders.ib.client import clean
-from loaders.ib.client.error_codes import GATEWAY_GONE, NO_ANSWER, classify_code
+from loaders.ib.client.error_codes import GATEWAY_GONE, NO_ANSWER, UNKNOWN, classify_code
 from loaders.ib.client.events import mask
 from loaders.ib.client.health import RESTORED_EMPTY, Farm, Health
 from loaders.ib.client.option_terms import find_last_day
@@ -42,7 +42,7 @@ try:
 except ImportError:  # where both are installed, the first
     from ib_async import IB, Contract
 
-# its lines hold positions and account numbers; what matters comes through `errorEvent`
+# its lines hold positions and account numbers; what matters comes through `_on_error`
 for name in ("ib_insync", "ib_async"):
     logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
@@ -75,7 +75,8 @@ class Connection:
         self.health = Health()
         self.client_id = 0
         self.time_zone: str | None = None  # of the log-in, as the first message names it
-        self._ib.errorEvent += self._on_error
+        # the library would end a request at any number that it does not know as a warning
+        self._ib.wrapper.error = self._on_error
         self._ib.client.conn.hasData += self._on_data
         self._read_last_days()
 
@@ -163,12 +164,15 @@ class Connection:
         text = mask(str(text), self.accounts)
         request = self._requests.get(number)
         self._on_message(number, code, text, request.conid if request else None)
+        row = classify_code(code, text)
+        is_end = row.action not in ENDS_NOTHING and code != ADVISORY
         if request is not None:
-            row = classify_code(code, text)
             request.codes.append((row, text))
             request.changed.set()
-            if row.action not in ENDS_NOTHING and code != ADVISORY:
-                self._ib.wrapper._endReq(number)
+        elif row.error_type == UNKNOWN:
+            is_end = True  # of a request of the library's own, at the log-in
+        if is_end:
+            self._ib.wrapper._endReq(number)
         if code == CLIENT_ID_IN_USE:
             self._refused.set()
         if code == TOO_FAST and request is None:
@@ -252,7 +256,7 @@ class Connection:
             while not request.is_over and time.monotonic() < deadline:
                 await request.wait(deadline - time.monotonic())
             if not request.is_over:
-                return [], Failure(NO_ANSWER, None, f"no answer for {timeout:g} s")
+                return [], request.explain_silence(f"no answer for {timeout:g} s")
             return list(request.result or []), request.failure()
         except OSError:
             return [], Failure(GATEWAY_GONE, None, BROKE)

@@ -9,7 +9,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from loaders.ib.client import clean
-from loaders.ib.client.error_codes import NO_ANSWER, NO_LINES, NO_PERMISSION, NO_PRICE, PARTIAL
+from loaders.ib.client.error_codes import (
+    NO_ANSWER,
+    NO_LINES,
+    NO_PERMISSION,
+    NO_PRICE,
+    PARTIAL,
+    UNKNOWN,
+)
 from loaders.ib.client.raw_answers import Tick
 from loaders.ib.client.ticker import (
     Enough,
@@ -137,7 +144,7 @@ def _lacks_line(reading: Reading) -> bool:
 def _may_get_more(reading: Reading) -> bool:
     """Whether more may come: the gateway did not say that it will not."""
     if reading.failure is not None:
-        return reading.failure.error_type == NO_ANSWER
+        return reading.failure.error_type in (NO_ANSWER, UNKNOWN)
     return not has_quote_and_greeks(reading.tick)
 
 

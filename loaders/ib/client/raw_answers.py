@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from loaders.ib.client.error_codes import GATEWAY_GONE, PARTIAL, ErrorCode
+from loaders.ib.client.error_codes import (
+    GATEWAY_GONE,
+    NO_ANSWER,
+    PARTIAL,
+    UNKNOWN,
+    ErrorCode,
+)
 from loaders.ib.client.values import Failure
 
 NAN = math.nan
@@ -127,9 +133,17 @@ class Request:
         row, text = ending[-1]
         return Failure(row.error_type, row.code, text)
 
+    def explain_silence(self, waited: str) -> Failure:
+        """Why nothing came in time: a number that is not known, if one came, else `waited`."""
+        said = [(row, text) for row, text in self.codes if row.error_type == UNKNOWN]
+        if not said:
+            return Failure(NO_ANSWER, None, waited)
+        row, text = said[-1]
+        return Failure(UNKNOWN, row.code, text)
+
     @property
     def is_advised(self) -> bool:
-        """Whether it has an error after which data may still come; the library ends it there."""
+        """Whether it has an error after which a part of the data may still come."""
         return any(row.error_type == PARTIAL or row.code == ADVISORY for row, _ in self.codes)
 
     async def wait(self, seconds: float) -> None:

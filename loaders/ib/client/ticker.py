@@ -1,8 +1,7 @@
 """A market data line held until there is enough, or no more comes. Deadlines are of real time.
 
 A snapshot ends by itself (after up to 11 seconds). A complete one that has not ended for `settle`
-seconds is cancelled, a stream always. Advisory errors end the library's wait, but not ours: data
-may still come.
+seconds is cancelled, a stream always. After an advisory error data may still come.
 """
 
 import math
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from loaders.ib.client.error_codes import GATEWAY_GONE, NO_ANSWER, NO_PERMISSION, PACING, PARTIAL
+from loaders.ib.client.error_codes import GATEWAY_GONE, NO_PERMISSION, PACING, PARTIAL
 from loaders.ib.client.health import LOST
 from loaders.ib.client.raw_answers import ADVISORY, BROKE, Tick
 from loaders.ib.client.values import SMART, Failure
@@ -90,11 +89,11 @@ async def read_line(
             return _make_reading(NOTHING, Failure(GATEWAY_GONE, None, BROKE), started)
         try:
             await _wait(line, enough, patience, linger=linger)
-            tick, failure, forgotten = line.tick(), _failure(line), line.request.is_forgotten
+            tick, failure, request = line.tick(), _failure(line), line.request
         finally:
             line.leave()
         missing = failure is None and not enough(tick)
-        if forgotten and missing:
+        if request.is_forgotten and missing:
             continue
         if missing and tick.data_type is None and not connection.health.is_good("quotes"):
             if await connection.health.wait(patience.connectivity, "quotes"):
@@ -106,7 +105,7 @@ async def read_line(
         if connection.lost_messages > lost:
             failure = Failure(PACING, 100, "the request may be among those that were too many")
         else:
-            failure = Failure(NO_ANSWER, None, f"nothing came for {patience.timeout:g} s")
+            failure = request.explain_silence(f"nothing came for {patience.timeout:g} s")
     return _make_reading(tick, failure, started)
 
 

@@ -28,6 +28,7 @@ HOURS = {"30 mins": 0.5, "1 hour": 1.0, "8 hours": 8.0, "1 day": 24.0}
 async def contract_details(session: "Session", fields: list[str]) -> None:
     request, data = int(fields[2]), session.market_data
     await session.lag()
+    session.notify(request, "contracts")
     today = data.clock.now().date()
     matches = data.world.find(query_at(fields, 3), today)
     if matches and data.strike("details-hang", matches[0]):
@@ -88,6 +89,7 @@ async def option_parameters(session: "Session", fields: list[str]) -> None:
     request, symbol, kind, conid = int(fields[1]), fields[2], fields[4], int(fields[5] or 0)
     data = session.market_data
     await session.lag()
+    session.notify(request, "contracts")
     if data.faults.strike("secdef-hang", symbol=symbol):
         return
     stock = data.world.stocks.get(symbol)
@@ -114,6 +116,7 @@ async def historical_bars(session: "Session", fields: list[str]) -> None:
     until, what = fields[15], fields[19]
     data = session.market_data
     await session.lag()
+    session.notify(request, "history")
     now = data.clock.now()
     matches = data.world.find(query, now.date())
     if not matches:

@@ -22,6 +22,7 @@ OFTEN = {"times": ""}
 ONCE = {"times": "1"}
 A_WHILE = {"after": "1", "seconds": "0.5"}
 HOURS = {"from": "", "until": ""}
+FARMS = ("quotes", "history", "contracts")
 
 _KINDS: dict[str, Kind] = {
     # the log-in
@@ -52,6 +53,10 @@ _KINDS: dict[str, Kind] = {
         {**SYMBOL, "code": "354", "delayed": "yes"},
     ),
     "competing": Kind("another log-in takes the market data (10197)", OFTEN),
+    "notice": Kind(
+        "a notice, or a number that nobody knows, before quotes, history or contracts",
+        {"code": "2176", "message": "", "at": "", **OFTEN},
+    ),
     "error": Kind(
         "a request for market data fails",
         {**CONTRACT, "code": "420", "message": "", **OFTEN},
@@ -107,6 +112,11 @@ def _check_clock(value: str) -> None:
     datetime.strptime(value, "%H%M")
 
 
+def _check_farm(value: str) -> None:
+    if value not in FARMS:
+        raise ValueError(f"at={value}; use {', '.join(FARMS)}")
+
+
 def _check_yes_no(value: str) -> None:
     if value not in ("yes", "no"):
         raise ValueError(f"delayed={value}; use yes or no")
@@ -119,6 +129,7 @@ CATALOGUE = Catalogue(
         **dict.fromkeys(("seconds", "jitter"), float),
         "share": check_share,
         "delayed": _check_yes_no,
+        "at": _check_farm,
         "since": date.fromisoformat,
         **dict.fromkeys(HOURS, _check_clock),
     },

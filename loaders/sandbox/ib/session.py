@@ -144,6 +144,11 @@ class Session:
         if seconds or jitter:
             await asyncio.sleep(seconds + jitter * random.random())
 
+    def notify(self, request: int, farm: str) -> None:
+        """Send what a fault says before the answer of a farm."""
+        if rule := self.market_data.faults.strike("notice", at=farm):
+            self.error(request, rule.integer("code"), rule.option("message"))
+
     def _time(self) -> int:
         ahead = self.market_data.number("clock-off", "seconds", 0.0)
         return int(self.market_data.clock.now().timestamp() + ahead)

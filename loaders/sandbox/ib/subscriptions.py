@@ -19,6 +19,7 @@ async def run_subscription(
 ) -> None:
     data = session.market_data
     await session.lag()
+    session.notify(request, "quotes")
     service = data.serve(instrument, session.data_type)
     if service.code:
         session.error(request, service.code, service.message)

@@ -25,6 +25,24 @@ def test_a_refused_request_waits_and_is_captured_later(made: Bench) -> None:
     assert made.rows(late) == [(True,)]
 
 
+def test_a_notice_before_each_quote_is_recorded_once(made: Bench) -> None:
+    made.sandbox.faults.add("notice:code=2176")
+    result = made.load("snapshot", slot="now")
+    assert (result.exit_code, counts(made)) == (0, [("AAPL", 28, 28), ("MSFT", 16, 16)])
+    assert made.rows("select error_code, action from raw_ib.gateway_event") == [(2176, "wait")]
+
+
+def test_what_an_unknown_number_leaves_unanswered_waits(made: Bench) -> None:
+    [(conid,)] = made.rows("select min(conid) from raw_ib.contract")
+    rule = made.sandbox.faults.add(f"error:conid={conid}:code=9876:message=What is this")
+    made.with_settings(quote_timeout=0.5).load("snapshot", slot="now")
+    failed = "select conid, error_type, error_code from raw_ib.chain_snapshot where snapshot_error"
+    assert made.rows(failed) == [(conid, "unknown", 9876)]
+    made.sandbox.faults.remove(rule)
+    made.at("2026-11-19T10:12:00").due()
+    assert made.rows(failed) == []
+
+
 def test_a_connection_that_breaks_in_the_middle_costs_no_row(made: Bench) -> None:
     made.sandbox.faults.add("disconnect:after=12:times=3")
     result = made.load("snapshot", slot="now")

@@ -166,10 +166,29 @@ def test_an_unknown_contract_is_impossible_and_a_crossed_quote_stays(
     assert not any(crossed[1:])
 
 
-def test_an_unknown_code_fails_its_row_and_is_reported(tidy: IbSandbox, shared: Gateway) -> None:
+@pytest.mark.parametrize("code", [2176, 2188, 2199, 9876])
+def test_a_number_before_an_answer_costs_nothing_of_it(
+    tidy: IbSandbox, opened: Opened, code: int
+) -> None:
+    contracts, mine = some_contracts(tidy, 3), opened()
+    stock = mine.stock("AAPL")
+    with fault(tidy, f"notice:code={code}"):
+        assert kinds(mine.quotes(contracts, 1)) == [None] * 3
+        assert mine.qualify([c.candidate for c in contracts]).contracts == contracts
+        assert mine.option_params(stock)
+        assert mine.previous_close(stock).source == "history"
+        bars, _ = mine.daily_bars(stock)
+        assert len(bars) == 252
+        assert all(row.open_interest for row in mine.open_interest(contracts))
+    assert {event.error_type for event in mine.take_events() if event.code == code} == {
+        "unknown" if code == 9876 else "notice"
+    }
+
+
+def test_an_unknown_code_fails_its_row_and_is_reported(tidy: IbSandbox, opened: Opened) -> None:
     contracts = [row.conid for row in listed(tidy)[:1]]
     with fault(tidy, f"error:conid={contracts[0]}:code=9876:message=What is this"):
-        (quote,) = shared.quotes(some_contracts(tidy, 1), 1)
+        (quote,) = opened().quotes(some_contracts(tidy, 1), 1, timeout=0.5)
     assert quote.failure is not None
     assert (quote.failure.error_type, quote.failure.error_code) == ("unknown", 9876)
     assert quote.failure.error_message == "What is this"

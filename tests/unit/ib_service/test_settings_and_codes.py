@@ -98,4 +98,5 @@ def test_the_text_decides_what_an_ambiguous_number_means() -> None:
     assert (denied.action, denied.error_type) == ("skip", "no_permission")
     assert classify_code(420, "Real-time pacing violation").action == "retry"
     unknown = classify_code(99999, "never heard of")
-    assert (unknown.action, unknown.error_type) == ("skip", "unknown")
+    assert (unknown.action, unknown.error_type) == ("wait", "unknown")
+    assert {classify_code(code).error_type for code in (2100, 2176, 2199)} == {"notice"}
