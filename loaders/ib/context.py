@@ -218,8 +218,8 @@ class Context:
     def take_pacing_events(self) -> list[ApiEvent]:
         """Take what the gateway said; those events that complain of too many requests.
 
-        Plain information does not land, nor a contract that does not exist: it has its own table. Of
-        a notice, which may come with each request, the first lands.
+        Plain information does not land, nor a contract that does not exist: it has its own table.
+        Of a notice, which may come with each request, the first lands.
         """
         new = self.gateway.take_events()
         notable = []

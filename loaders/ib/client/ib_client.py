@@ -47,6 +47,7 @@ for name in ("ib_insync", "ib_async"):
     logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 OnMessage = Callable[[int, int, str, int | None], None]
+SIGN_OF_LIFE = 5.0  # seconds in which a gateway that answers nothing must send its time
 CONTRACT_DETAILS = 10  # number of the message
 LOG_IN_TIME = re.compile(rb"\0\d{8} \d\d:\d\d:\d\d ([^\0]+)\0")
 
@@ -70,6 +71,7 @@ class Connection:
         self._on_message = on_message
         self._requests: dict[int, Request] = {}
         self._refused = asyncio.Event()
+        self._asking = asyncio.Lock()
         self._data_type: int | None = None
         self.lost_messages = 0  # refused by the gateway, because too many came
         self.health = Health()
@@ -194,6 +196,19 @@ class Connection:
             raise GatewayGone(BROKE) from error
         return at.astimezone(UTC)  # type: ignore[no-any-return]
 
+    async def is_alive(self) -> bool:
+        """Whether the gateway, which did not answer something, still answers; else leave it.
+
+        One that was stopped or restarted may leave a socket that stays open.
+        """
+        async with self._asking:
+            if self.is_open:
+                try:
+                    await self.server_time(SIGN_OF_LIFE)
+                except GatewayGone:
+                    self.close()
+            return self.is_open
+
     async def details(
         self, timeout: float, **contract: Any
     ) -> tuple[list[Details], Failure | None]:
@@ -244,6 +259,8 @@ class Connection:
         is_lost = unanswered and not self.health.is_good(farm)
         if is_lost and await self.health.wait(self._outage, farm):
             return await self._answer_once(send, timeout, contract)
+        if unanswered and not is_lost:
+            await self.is_alive()
         return rows, failure
 
     async def _answer_once(

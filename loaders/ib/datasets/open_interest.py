@@ -16,6 +16,7 @@ from loaders.engine.outcome import Outcome
 from loaders.engine.source import Keys, Moment
 from loaders.ib.capture.open_interest_date import asof_date, find_older_session
 from loaders.ib.capture.rounds import split_batches
+from loaders.ib.client.error_codes import GATEWAY_GONE
 from loaders.ib.client.values import OpenInterest, OptionContract
 from loaders.ib.context import Context, Dataset
 from loaders.ib.planning.estimate import INTEREST_BATCH
@@ -98,7 +99,10 @@ def _request(ctx: Context, contracts: Sequence[OptionContract]) -> list[OpenInte
             break
         ctx.oi_bucket.take()
         try:
-            answers += ctx.gateway.open_interest(batch, lines=lines)
+            came = ctx.gateway.open_interest(batch, lines=lines)
+            lost = [a.contract for a in came if a.failure and a.failure.error_type == GATEWAY_GONE]
+            answers += [answer for answer in came if answer.contract not in lost]
+            answers += ctx.gateway.open_interest(lost, lines=lines) if lost else []
         except UpstreamError as error:
             ctx.gone = error
     return answers

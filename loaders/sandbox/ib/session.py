@@ -44,6 +44,7 @@ class Session:
         self._reader, self._writer = reader, writer
         self.client_id, self.version, self.data_type = -1, SERVER_VERSION, 1
         self.lines: dict[int, asyncio.Task[None]] = {}
+        self._is_stalled = False
         self._jobs: set[asyncio.Task[None]] = set()
         self._stamp, self._breaches = time.monotonic(), 0
         self._tokens = self._messages_a_second()
@@ -85,7 +86,7 @@ class Session:
             while True:
                 fields = await read_fields(self._reader)
                 self._owner.log_message(self.client_id, fields)
-                if self._is_within_limit():
+                if not self._is_stalled and self._is_within_limit():
                     self._answer(fields)
         except (asyncio.IncompleteReadError, ConnectionError, struct.error, ValueError):
             pass  # the client left, or speaks something else
@@ -129,7 +130,7 @@ class Session:
             self._writer.close()
 
     def send(self, *fields: Field) -> None:
-        if not self._writer.is_closing():
+        if not self._is_stalled and not self._writer.is_closing():
             self._writer.write(frame(fields))
 
     def error(self, request: int, code: int, message: str = "") -> None:
@@ -198,6 +199,9 @@ class Session:
         count, faults = self._owner.count_request(), self.market_data.faults
         if faults.strike("disconnect", request=count):
             self.close(abort=True)
+            return
+        if faults.strike("stall", request=count):
+            self._is_stalled = True
             return
         if rule := faults.strike("restart", request=count):
             self._owner.restart(rule.number("seconds"))

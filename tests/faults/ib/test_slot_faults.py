@@ -1,5 +1,8 @@
 """Slots of option chains while the gateway refuses, breaks or is gone: no row is missing."""
 
+import pytest
+
+from loaders.ib.client import ib_client
 from tests.integration.ib.bench import Bench, new_york
 from tests.integration.ib.test_slots_load import FLAGS, counts
 
@@ -48,6 +51,20 @@ def test_a_connection_that_breaks_in_the_middle_costs_no_row(made: Bench) -> Non
     result = made.load("snapshot", slot="now")
     assert (result.status, result.exit_code) == ("succeeded", 0)
     assert counts(made) == [("AAPL", 28, 28), ("MSFT", 16, 16)]
+
+
+@pytest.mark.parametrize("clock", ["gateway", "machine"])
+def test_a_silent_socket_is_left_and_costs_no_row(
+    made: Bench, clock: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ib_client, "SIGN_OF_LIFE", 0.5)
+    made.sandbox.faults.add("stall:after=20")
+    hasty = made.with_settings(clock=clock, quote_timeout=0.5)
+    frozen = new_york("2026-11-19T10:00:05") if clock == "machine" else None
+    result = hasty.load("snapshot", as_of=frozen, slot="now")
+    assert (result.status, result.exit_code) == ("succeeded", 0)
+    assert counts(made) == [("AAPL", 28, 28), ("MSFT", 16, 16)]
+    assert made.time.pauses == []
 
 
 def test_an_absent_gateway_is_waited_for_and_leaves_error_rows(made: Bench) -> None:
