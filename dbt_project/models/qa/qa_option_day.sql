@@ -98,6 +98,7 @@ confirmations as (
         e.trade_date,
         bool_or(
             e.pass <> 'first'
+            and e.status <> 'stale'
             and e.attempted_at
             >= (s.next_trade_date + x.oi_published) at time zone 'America/New_York'
         ) as is_confirmed

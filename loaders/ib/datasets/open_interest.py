@@ -4,27 +4,36 @@ Keys are `AAPL 2026-11-19`; beside the rows lands the result of the attempt. The
 at about 06:30; before, the gateway shows those of the session before. A value lands under the
 session that it belongs to by the time at which it was read. Where a whole chain is unchanged (rule:
 loaders.ib.capture.open_interest_date) it is the older session's still: nothing is confirmed, the
-attempt is `stale`, and after the hour of publication it fails.
+attempt is `stale`, and after the hour of publication it fails. Where too many traded contracts are
+unchanged, those wait: the attempt is `stale` too, until a later one shows the same values, or the
+session is over.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, time, timedelta
 from operator import itemgetter
 from typing import Any
 
 from loaders.engine.outcome import Outcome
 from loaders.engine.source import Keys, Moment
-from loaders.ib.capture.open_interest_date import asof_date, find_older_session
+from loaders.ib.capture.open_interest_date import asof_date, compare_sessions
 from loaders.ib.capture.rounds import split_batches
 from loaders.ib.client.error_codes import GATEWAY_GONE
 from loaders.ib.client.values import OpenInterest, OptionContract
 from loaders.ib.context import Context, Dataset
 from loaders.ib.planning.estimate import INTEREST_BATCH
 from loaders.ib.queries import landed
-from loaders.ib.slots import date_in_new_york, parse_point, parse_symbol
+from loaders.ib.slots import (
+    at_new_york,
+    date_in_new_york,
+    parse_point,
+    parse_symbol,
+    session_on,
+)
 from loaders.ib.tables import ENRICHMENT, OPEN_INTEREST
 from quotemill.errors import UpstreamError
 
+SETTLED = timedelta(minutes=25)  # between two readings that agree
 MORNINGS = 3  # failed ones that are worth an alarm
 FAILED, STALE = "oi_enrichment_failed", "oi_stale"
 ROUTE = "open_interest"
@@ -49,7 +58,7 @@ def _attempt(ctx: Context, key: str, symbol: str, day: date) -> Outcome:
     values = {a.contract.conid: a for a in answers if a.open_interest is not None}
     known = ctx.ask(lambda conn: landed.read_open_interest(conn, [c.conid for c in eligible]))
     by_clock = asof_date(ctx.now(), ctx.settings.open_interest_published_at)
-    older = find_older_session(
+    shown = compare_sessions(
         {conid: a.open_interest for conid, a in values.items() if a.open_interest is not None},
         known,
         by_clock=by_clock,
@@ -57,7 +66,17 @@ def _attempt(ctx: Context, key: str, symbol: str, day: date) -> Outcome:
             lambda conn: landed.read_traded(conn, symbol, since, by_clock)
         ),
     )
-    asof = older or by_clock
+    older, asof = shown.older, shown.older or by_clock
+    # a doubtful value that was read before did not land
+    agrees = all(
+        known.get(conid, {}).get(day, a.open_interest if conid in shown.doubtful else None)
+        == a.open_interest
+        for conid, a in values.items()
+    )
+    is_doubtful = by_clock == day and shown.doubtful and not _is_settled(ctx, symbol, day, agrees)
+    answered = len(values)
+    if is_doubtful:
+        values = {conid: a for conid, a in values.items() if conid not in shown.doubtful}
     rows, counts = _make_rows(ctx, values, known, asof=asof, day=day, is_older=older is not None)
     confirmed = {conid for conid, days in known.items() if day in days}
     confirmed |= set(values) if asof == day else set()
@@ -66,6 +85,8 @@ def _attempt(ctx: Context, key: str, symbol: str, day: date) -> Outcome:
     is_enough = lacking <= len(eligible) * (1 - ctx.settings.min_oi_share)
     # before it is published, what is missing is not failed but pending
     status = "complete" if is_enough else "stale" if asof < day and values else "failed"
+    if is_doubtful:
+        status = "stale"
     row = {
         "trade_date": day,
         "symbol": symbol,
@@ -74,8 +95,8 @@ def _attempt(ctx: Context, key: str, symbol: str, day: date) -> Outcome:
         **counts,
         "eligible": len(eligible),
         "expired": len(chain.contracts) - len(eligible),
-        "failed": len(eligible) - len(values),
-        "stale": len(set(values) - confirmed),
+        "failed": len(eligible) - answered,
+        "stale": answered - len(set(values) & confirmed),
         "status": status,
         "source_route": ROUTE,
     } | ctx.lineage
@@ -88,6 +109,20 @@ def _attempt(ctx: Context, key: str, symbol: str, day: date) -> Outcome:
             ctx, row, answers, by_clock=by_clock, older=older, lacking=lacking
         ),
         beside=[row],
+    )
+
+
+def _is_settled(ctx: Context, symbol: str, day: date, agrees: bool) -> bool:
+    """Whether values that may be of two sessions count: read twice, or the session is over."""
+    now, today = ctx.now(), ctx.timetable.today
+    session = session_on(today)
+    if session is None or now >= session.close_at:
+        return True
+    published_at = time.fromisoformat(ctx.settings.open_interest_published_at)
+    attempts = ctx.ask(lambda conn: landed.read_enrichments(conn, [symbol], day))
+    return agrees and any(
+        trade_date == day and at_new_york(today, published_at) <= at <= now - SETTLED
+        for trade_date, _, at, _, _ in attempts
     )
 
 
@@ -172,7 +207,8 @@ def _describe_failure(
             ctx.load.log("info", f"{symbol} {day}: {none}", {})
         return None
     if status == "stale":
-        ctx.load.log("info", f"{symbol} {day}: the open interest is not published yet", {})
+        why = "not published yet" if by_clock < day else "of two sessions, and requested again"
+        ctx.load.log("info", f"{symbol} {day}: the open interest is {why}", {})
         return None
     why = next((a.failure.error_message for a in answers if a.failure), "no value came")
     if ctx.gone:

@@ -82,7 +82,7 @@ _KINDS: dict[str, Kind] = {
     "no-oi": Kind("no open interest", SHARE),
     "frozen-oi": Kind(
         "open interest stays as it was at the end of that day",
-        {**SYMBOL, "since": ""},
+        {**SHARE, "since": ""},
         needs=("since",),
     ),
     # contracts and history

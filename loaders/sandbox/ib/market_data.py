@@ -193,7 +193,7 @@ class MarketData:
         if self.is_hit("no-oi", instrument):
             return
         now = self.clock.now()
-        for rule in self.faults.find_rules("frozen-oi", symbol=instrument.symbol):
+        if rule := self.find_rule("frozen-oi", instrument):
             now = min(now, datetime.combine(date.fromisoformat(rule.option("since")), time.max, ET))
         if instrument.is_option:
             chain = [instrument]

@@ -107,6 +107,41 @@ def test_stale_open_interest_is_never_confirmed(made: Bench) -> None:
     assert newest == "2026-11-23"
 
 
+def test_open_interest_of_two_sessions_waits_until_two_readings_agree(made: Bench) -> None:
+    first = made.at("2026-11-20T07:30:00").load("enrich", symbols=["AAPL"])
+    assert first.exit_code == 0
+    made.at("2026-11-20T15:30:05").load("snapshot", symbols=["AAPL"])
+    made.execute("update raw_ib.chain_snapshot set volume = 1")
+    made.sandbox.faults.add("frozen-oi:since=2026-11-20:share=0.6")
+    states = "select status, stale, filled from raw_ib.enrichment order by attempted_at"
+    old = (
+        "select count(*)::int from raw_ib.open_interest as a inner join raw_ib.open_interest as b "
+        "using (conid, open_interest) "
+        "where a.oi_asof_date = '2026-11-19' and b.oi_asof_date = '2026-11-20'"
+    )
+    assert made.at("2026-11-23T06:35:00").load("enrich", symbols=["AAPL"]).exit_code == 0
+    [_, (status, doubtful, filled)] = made.rows(states)
+    assert (status, doubtful > filled > 0, made.rows(old)) == ("stale", True, [(0,)])
+    made.sandbox.faults.clear()
+    assert made.at("2026-11-23T07:30:00").load("enrich", symbols=["AAPL"]).exit_code == 0
+    assert made.rows(states)[2:] == [("complete", 0, doubtful)]
+
+
+def test_values_that_two_readings_show_count_although_they_are_unchanged(made: Bench) -> None:
+    made.at("2026-11-20T07:30:00").load("enrich", symbols=["AAPL"])
+    made.at("2026-11-20T15:30:05").load("snapshot", symbols=["AAPL"])
+    made.execute("update raw_ib.chain_snapshot set volume = 1")
+    made.sandbox.faults.add("frozen-oi:since=2026-11-20:share=0.5")
+    seen = []
+    for moment in ("06:35", "06:50", "07:05"):
+        made.at(f"2026-11-23T{moment}:00").load("enrich", symbols=["AAPL"])
+        seen.append(made.rows("select status from raw_ib.enrichment order by attempted_at desc")[0])
+    assert seen == [("stale",), ("stale",), ("complete",)]
+    count = "select count(*)::int from raw_ib.open_interest where oi_asof_date = '2026-11-20'"
+    [(eligible,)] = made.rows("select max(eligible) from raw_ib.enrichment where pass <> 'confirm'")
+    assert made.rows(count) == [(eligible,)]
+
+
 @pytest.mark.long
 def test_open_interest_of_a_hardly_traded_chain_may_be_unchanged(made: Bench) -> None:
     def morning(day: str) -> int:

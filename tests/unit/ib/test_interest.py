@@ -4,20 +4,20 @@ from datetime import date
 
 import pytest
 
-from loaders.ib.capture.open_interest_date import find_older_session
+from loaders.ib.capture.open_interest_date import Comparison, compare_sessions
 
 DAY, BEFORE, EARLIER = date(2026, 11, 19), date(2026, 11, 18), date(2026, 11, 17)
 CHAIN = {n: 10 * n for n in range(1, 201)}
 
 
-def older(
+def compare(
     changed: int, traded: int | None, *, stored: date = BEFORE, count: int = 200
-) -> date | None:
-    """The older session, where `changed` values differ and the first `traded` were traded."""
+) -> Comparison:
+    """The comparison of a chain, where `changed` values differ and the first `traded` were traded."""
     values = {n: v for n, v in CHAIN.items() if n <= count}
     known = {n: {stored: v + (n <= changed)} for n, v in values.items()}
     conids = None if traded is None else range(1, traded + 1)
-    return find_older_session(values, known, by_clock=DAY, traded=lambda _: conids)
+    return compare_sessions(values, known, by_clock=DAY, traded=lambda _: conids)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def older(
     ],
 )
 def test_an_unchanged_chain_is_old(changed: int, traded: int | None, is_older: bool) -> None:
-    assert (older(changed, traded) is not None) is is_older
+    assert (compare(changed, traded).older is not None) is is_older
 
 
 @pytest.mark.parametrize(
@@ -42,14 +42,25 @@ def test_an_unchanged_chain_is_old(changed: int, traded: int | None, is_older: b
 def test_in_a_hardly_traded_chain_the_traded_contracts_decide(
     changed: int, traded: int, is_older: bool
 ) -> None:
-    assert (older(changed, traded) is not None) is is_older
+    assert (compare(changed, traded).older is not None) is is_older
+
+
+@pytest.mark.parametrize(
+    ("changed", "traded", "doubtful"),
+    [(2, 100, 98), (40, 100, 60), (75, 100, 25), (76, 100, 0), (0, 4, 0), (3, 5, 2), (2, None, 0)],
+)
+def test_a_quarter_of_the_traded_contracts_is_too_much_to_be_unchanged(
+    changed: int, traded: int | None, doubtful: int
+) -> None:
+    comparison = compare(changed, traded)
+    assert (comparison.older, len(comparison.doubtful)) == (None, doubtful)
 
 
 def test_a_value_may_be_older_than_the_session_before() -> None:
     """Nothing was confirmed the day before: the chain is still that of the day before it."""
-    assert older(0, 200, stored=EARLIER) == EARLIER
+    assert compare(0, 200, stored=EARLIER).older == EARLIER
 
 
 def test_neither_one_contract_nor_the_day_itself_proves_anything() -> None:
-    assert older(0, None, count=1) is None
-    assert older(0, 200, stored=DAY) is None
+    assert compare(0, None, count=1) == Comparison()
+    assert compare(0, 200, stored=DAY) == Comparison()
