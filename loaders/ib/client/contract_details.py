@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
@@ -56,20 +56,29 @@ MOST_MULTIPLIER = 10**6
 async def find_underlying(
     connection: "Connection", symbol: str, sec_type: SecType, *, exchange: str, timeout: float
 ) -> Underlying:
-    """A stock, by SMART, or an index, at `exchange` or at the only one that has it."""
-    route, word = (SMART, "stocks") if sec_type == "STK" else (exchange, "indices")
+    """A stock, by SMART, or an index, of `exchange` or of the only one that has it."""
+    is_stock = sec_type == "STK"
     rows, failure = await connection.details(
-        timeout, symbol=symbol, secType=sec_type, exchange=route, currency="USD"
+        timeout,
+        symbol=symbol,
+        secType=sec_type,
+        exchange=SMART if is_stock else exchange,
+        primaryExchange=exchange if is_stock else "",
+        currency="USD",
     )
     if failure is not None and failure.error_type == NO_CONTRACT:
         raise UnknownUnderlying([symbol], sec_type)
     if failure is not None:
         raise make_error(failure, f"the contract of {symbol}")
-    if len(rows) != 1:
-        places = ", ".join(sorted(row.exchange for row in rows))
-        hint = f"name its exchange in the universe: {places}" if sec_type == "IND" else ""
-        raise RequestFailed(f"the gateway knows {len(rows)} {word} {symbol}", None, hint=hint)
-    row = rows[0]
+    listings = _by_number(rows)
+    if len(listings) != 1:
+        places = ", ".join(sorted(row.exchange for row in listings))
+        raise RequestFailed(
+            f"the gateway knows {len(listings)} {'stocks' if is_stock else 'indices'} {symbol}: "
+            f"{places}; name one in the column exchange of the universe",
+            None,
+        )
+    row = listings[0]
     return Underlying(symbol, row.conid, row.exchange, row.name, row.currency, sec_type)
 
 
@@ -176,7 +185,7 @@ async def _look_up(
     )
     if failure is not None:
         return failure
-    fitting = [row for row in rows if _fits(row, candidate)]
+    fitting = _by_number(row for row in rows if _fits(row, candidate))
     if len(fitting) != 1:
         text = f"{len(rows)} contracts came, {len(fitting)} of which fit"
         return Failure(AMBIGUOUS if fitting else "invalid_request", None, text)
@@ -215,6 +224,11 @@ async def find_owner(
     rows, _ = await connection.details(timeout, conId=contracts[0].conid, exchange=SMART)
     owners = [c for c in contracts if any(_fits(row, c.candidate) for row in rows)]
     return owners[0] if len(owners) == 1 else None
+
+
+def _by_number(rows: Iterable[Details]) -> list[Details]:
+    """The contracts of some rows: a gateway may send one for each of several exchanges."""
+    return list({row.conid: row for row in rows}.values())
 
 
 def _fits(row: Details, candidate: Candidate) -> bool:

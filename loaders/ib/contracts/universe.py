@@ -1,7 +1,7 @@
 """The universe of symbols, a CSV file of symbol, weight, group, enabled, and its stages.
 
-Two more columns may follow: `sec_type` (IND for an index; else a stock) and `exchange` (of an index
-that several have).
+Two more columns may follow: `sec_type` (IND for an index; else a stock) and `exchange`, the listing
+of a symbol that several exchanges have.
 
 Stage 0 is the heaviest symbol, 1 the two heaviest, 2 the ten heaviest in groups of three or four,
 3 all in their own groups, at least two. Each group lands before the next starts.

@@ -1,5 +1,6 @@
 """Answers about contracts: details, option parameters, historical bars."""
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -15,11 +16,12 @@ from loaders.sandbox.ib.hours import (
 from loaders.sandbox.ib.listing import Instrument
 from loaders.sandbox.ib.market_data import MarketData
 from loaders.sandbox.ib.wire import NO_ADJUSTED_BARS, NO_DAILY_BARS, Field, in_zone, query_at
-from loaders.sandbox.ib.world import Quote
+from loaders.sandbox.ib.world import Query, Quote
 
 if TYPE_CHECKING:
     from loaders.sandbox.ib.session import Session
 
+SECOND = 500_000_000  # numbers of second listings
 NEAR = timedelta(days=14)  # to the last day of trading
 EXCHANGES = ("AMEX", "CBOE", "ISE", "SMART")
 HOURS = {"30 mins": 0.5, "1 hour": 1.0, "8 hours": 8.0, "1 day": 24.0}
@@ -30,7 +32,7 @@ async def contract_details(session: "Session", fields: list[str]) -> None:
     await session.lag()
     session.notify(request, "contracts")
     today = data.clock.now().date()
-    matches = data.world.find(query_at(fields, 3), today)
+    matches = _list_matches(data, query_at(fields, 3), today)
     if matches and data.strike("details-hang", matches[0]):
         return
     if not matches or data.strike("flaky-contract", matches[0]):
@@ -39,6 +41,20 @@ async def contract_details(session: "Session", fields: list[str]) -> None:
     for instrument in matches:
         session.send(10, *_details(data, instrument, today, request, version=session.version))
     session.send(52, 1, request)
+
+
+def _list_matches(data: MarketData, query: Query, today: date) -> list[Instrument]:
+    """The contracts of a query, and those that faults add."""
+    matches = data.world.find(query, today)
+    matches += [match for match in matches if data.is_hit("row-twice", match)]
+    listed = data.world.stocks.get(query.symbol)
+    rules = data.faults.find_rules("two-listings", symbol=query.symbol)
+    if query.kind == "STK" and listed is not None and rules:
+        place = rules[-1].option("exchange")
+        twin = replace(listed, conid=SECOND + listed.number, primary=place)
+        if query.primary in ("", place):
+            matches.append(Instrument(twin.conid, twin))
+    return matches
 
 
 def _details(

@@ -95,6 +95,10 @@ _KINDS: dict[str, Kind] = {
         {**CONTRACT, "of": ""},
         needs=("of",),
     ),
+    "two-listings": Kind(
+        "a stock has a second listing, at another exchange", {**SYMBOL, "exchange": "LSEETF"}
+    ),
+    "row-twice": Kind("contract details come twice", SHARE),
     "bad-multiplier": Kind("contract details with another multiplier", {**SHARE, "value": ""}),
     "details-hang": Kind("contract details are never answered", {**SHARE, **OFTEN}),
     "history": Kind("historical data fail", {**SYMBOL, "code": "162", "message": "", **OFTEN}),

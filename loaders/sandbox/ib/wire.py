@@ -124,6 +124,7 @@ def query_at(fields: Sequence[str], at: int) -> Query:
         strike=float(given["strike"] or 0),
         right=given["right"],
         exchange=given["exchange"],
+        primary=given["primary"],
         currency=given["currency"],
         trading_class=given["class"],
     )

@@ -50,6 +50,7 @@ class Query:
     strike: float = 0.0
     right: str = ""
     exchange: str = ""
+    primary: str = ""
     currency: str = ""
     trading_class: str = ""
 
@@ -221,6 +222,7 @@ class World:
         if query.kind in ("STK", "IND"):
             match = self._by_conid[stock.conid]
             is_known = query.kind == stock.sec_type and match.is_known_at(query.exchange)
+            is_known &= query.primary in ("", stock.primary)
             return [match] if is_known else []
         return [
             row

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from loaders.ib.client.gateway import Gateway
-from loaders.ib.errors import GatewayTimeout
+from loaders.ib.errors import GatewayTimeout, RequestFailed
 from loaders.sandbox.ib.service import IbSandbox
 from loaders.sandbox.ib.world import Query
 from tests.integration.ib_service.conftest import Opened, fault, kinds, listed, some_contracts
@@ -151,6 +151,24 @@ def test_a_contract_request_that_hangs_is_not_impossible(tidy: IbSandbox, opened
     assert qualified.failed[0][1].error_type == "no_answer"
     assert qualified.contracts == [*contracts[:2], *contracts[3:]]
     assert qualified.impossible == []
+
+
+def test_the_exchange_settles_which_of_two_listings_a_stock_is(
+    tidy: IbSandbox, shared: Gateway
+) -> None:
+    with fault(tidy, "two-listings:symbol=MSFT"):
+        with pytest.raises(RequestFailed, match="2 stocks MSFT: LSEETF, NASDAQ; name"):
+            shared.stock("MSFT")
+        assert shared.find_underlying("MSFT", "STK", "NASDAQ").conid == 272093
+        assert shared.find_underlying("MSFT", "STK", "LSEETF").conid != 272093
+
+
+def test_two_rows_with_one_number_are_one_contract(tidy: IbSandbox, shared: Gateway) -> None:
+    contracts = some_contracts(tidy, 3)
+    with fault(tidy, "row-twice"):
+        qualified = shared.qualify([contract.candidate for contract in contracts])
+        assert shared.stock("AAPL").conid == 265598
+    assert (qualified.contracts, qualified.failed) == (contracts, [])
 
 
 def test_an_unknown_contract_is_impossible_and_a_crossed_quote_stays(

@@ -13,7 +13,7 @@ CHAIN = {n: 10 * n for n in range(1, 201)}
 def compare(
     changed: int, traded: int | None, *, stored: date = BEFORE, count: int = 200
 ) -> Comparison:
-    """The comparison of a chain, where `changed` values differ and the first `traded` were traded."""
+    """A chain where `changed` values differ and the first `traded` contracts were traded."""
     values = {n: v for n, v in CHAIN.items() if n <= count}
     known = {n: {stored: v + (n <= changed)} for n, v in values.items()}
     conids = None if traded is None else range(1, traded + 1)
