@@ -5,6 +5,7 @@ farm of market data no look-up. What cuts the gateway off altogether (LOST) hold
 """
 
 import asyncio
+import re
 from typing import Literal
 
 LOST, TWS_LOST, RESTORED_EMPTY, RESTORED = 1100, 2110, 1101, 1102
@@ -12,8 +13,34 @@ CUT_OFF = (LOST, TWS_LOST)  # from the servers, all of them
 Farm = Literal["quotes", "history", "contracts"]
 FARM_BROKEN: dict[int, Farm] = {2103: "quotes", 2105: "history", 2157: "contracts"}
 FARM_BACK = (2104, 2106, 2107, 2108, 2158)
-OURS = ("us", "secdef")  # farms of other markets may sleep
+CONTRACTS = "secdef"
+OURS = ("us", CONTRACTS)  # farms of other markets may sleep
 OTHERS = ("usfuture", "usbond", "uscrypto")
+
+
+def find_farm(text: str) -> str:
+    """The farm that a message names: `… is broken:usopt`, `… available upon demand.usfarm.nj`.
+
+    Those of contracts stand for each other: any of them answers.
+    """
+    if ":" in text:
+        name = text.rpartition(":")[2].strip(" .")
+    else:
+        last = text.strip(" .").rpartition(" ")[2]
+        name = last.partition(".")[2] or last
+    return CONTRACTS if name.startswith(CONTRACTS) else name
+
+
+def list_connected(text: str) -> set[str]:
+    """The farms that are connected by 1101 or 1102: `… are connected: usfarm; secdefil.`."""
+    words = re.split("(not connected|connected):", text)
+    lists = zip(words[1::2], words[2::2], strict=True)
+    return {
+        find_farm(name)
+        for word, names in lists
+        if word == "connected"
+        for name in re.split("[;,\\s]+", names)
+    }
 
 
 class Health:
@@ -29,11 +56,13 @@ class Health:
         return not self._is_cut_off and farm not in self._broken.values()
 
     def hear(self, code: int, text: str) -> None:
-        name = text.rpartition(":")[2].strip()
+        name = find_farm(text)
         if code in CUT_OFF:
             self._is_cut_off = True
         elif code in (RESTORED_EMPTY, RESTORED):
             self._is_cut_off = False
+            for back in list_connected(text):
+                self._broken.pop(back, None)
         elif code in FARM_BROKEN and name.startswith(OURS) and not name.startswith(OTHERS):
             self._broken[name] = FARM_BROKEN[code]
         elif code in FARM_BACK:

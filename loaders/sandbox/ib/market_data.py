@@ -30,7 +30,15 @@ LIVE, FROZEN, DELAYED, DELAYED_FROZEN = 1, 2, 3, 4
 PARTIAL = (10090, 10091)  # codes after which a part of the ticks still flows
 # servers that a notice is about
 LOSSES = {1100: "all", 2110: "all", 2103: "quotes", 2105: "history", 2157: "contracts"}
-RECOVERIES = {1101: "all", 1102: "all", 2104: "quotes", 2106: "history", 2158: "contracts"}
+RECOVERIES = {
+    1101: "all",
+    1102: "all",
+    2104: "quotes",
+    2106: "history",
+    2107: "history",
+    2108: "quotes",
+    2158: "contracts",
+}
 RECOVERY_CODES = {2103: 2104, 2105: 2106, 2157: 2158}
 CALL_INTEREST, PUT_INTEREST = 27, 28
 ABSURD = 1e8  # dollars a share
@@ -67,7 +75,8 @@ class MarketData:
         if code in LOSSES:
             self._lost.add(LOSSES[code])
         elif code in RECOVERIES:
-            self._lost.discard(RECOVERIES[code])
+            back = RECOVERIES[code]
+            self._lost -= set(self._lost) if back == "all" else {back}
 
     def has_lost(self, farm: str) -> bool:
         return bool(self._lost & {farm, "all"})

@@ -37,7 +37,10 @@ MESSAGES = {
     10197: "No market data during competing live session",
     1100: "Connectivity between IB and Trader Workstation has been lost.",
     1101: "Connectivity between IB and Trader Workstation has been restored- data lost.",
-    1102: "Connectivity between IB and Trader Workstation has been restored- data maintained.",
+    1102: (
+        "Connectivity between IB and Trader Workstation has been restored- data maintained. "
+        "All data farms are connected: usfarm; usopt; ushmds; secdefil."
+    ),
     2103: "Market data farm connection is broken:usopt",
     2104: "Market data farm connection is OK:usopt",
     2105: "HMDS data farm connection is broken:ushmds",
@@ -46,6 +49,8 @@ MESSAGES = {
         "Connectivity between Trader Workstation and server is broken. "
         "It will be restored automatically."
     ),
+    2107: "HMDS data farm connection is inactive but should be available upon demand.ushmds",
+    2108: "Market data farm connection is inactive but should be available upon demand.usopt",
     2157: "Sec-def data farm connection is broken:secdefnj",
     2158: "Sec-def data farm connection is OK:secdefnj",
 }

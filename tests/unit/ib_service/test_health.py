@@ -36,8 +36,21 @@ def test_a_farm_is_back_under_its_own_name_and_those_of_other_markets_do_not_cou
     assert not heard((2103, BROKEN), (2104, BACK.replace("usopt", "usfarm")))
     assert heard((2103, BROKEN), (2108, "inactive but should be available upon demand.usopt:usopt"))
     assert heard((2103, BROKEN.replace("usopt", "eurofarm")))
+    demand = "farm connection is inactive but should be available upon demand."
+    assert heard((2103, BROKEN), (2108, f"Market data {demand}usopt"))
+    assert heard((2103, f"{BROKEN}.nj"), (2108, f"Market data {demand}usopt.nj"))
+    assert not heard((2103, BROKEN), (2108, f"Market data {demand}usfarm.nj"))
+    hmds = "HMDS data farm connection is broken:ushmds"
+    assert heard((2105, hmds), (2107, f"HMDS data {demand}ushmds"), farm="history")
+    secdef = "Sec-def data farm connection is broken:secdefnj"
+    assert heard((2157, secdef), (2158, "… is OK:secdefil"), farm="contracts")
     assert heard((2103, BROKEN.replace("usopt", "usfuture")))
     assert not heard((2103, BROKEN), (1100, "lost"), (1102, "maintained"))
+    listed = "restored - data maintained. All data farms are connected: usfarm.nj; usopt; secdefil."
+    assert heard((2103, BROKEN), (1100, "lost"), (1102, listed))
+    some = "restored. Farms are connected: usfarm; Farms are not connected: ushmds; usopt."
+    assert not heard((2103, BROKEN), (1102, some))
+    assert heard((2103, BROKEN.replace("usopt", "usfarm")), (1102, some))
     assert heard((200, "No security definition has been found:usopt"))
 
 
