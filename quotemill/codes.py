@@ -1,4 +1,4 @@
-"""Codes as people and other tools write them, read as `sh600000`."""
+"""Codes as people and other tools write them, read as `sh600000` or `BRK B`."""
 
 import re
 from collections.abc import Iterable
@@ -13,6 +13,11 @@ _EXCHANGES = {
 }
 _NAMES = "|".join(sorted(_EXCHANGES, key=len, reverse=True))
 _FORM = re.compile(rf"(?:({_NAMES})[._]?)?([0-9]{{6}})(?:[._]?({_NAMES}))?")
+
+
+def read_us_symbol(text: str) -> str:
+    """A US symbol as tables have it: `BRK.B`, `BRK_B` and `BRK-B` are `BRK B`."""
+    return re.sub(r"[ ._/-]+(?=[A-Za-z]$)", " ", text.strip())
 
 
 def read_code(text: str) -> str:

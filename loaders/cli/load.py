@@ -16,6 +16,7 @@ from loaders.engine import metrics
 from loaders.engine.request import LoadRequest
 from loaders.engine.result import LoadResult
 from loaders.settings import Settings, load_settings
+from quotemill.codes import read_us_symbol
 from quotemill.errors import INTERRUPTED, SettingsError, UsageError, most_severe
 
 if TYPE_CHECKING:  # its module imports pyarrow
@@ -257,8 +258,8 @@ def finish(settings: Settings, results: list[LoadResult], json: bool) -> None:
 
 
 def _symbols(text: str) -> tuple[str, ...]:
-    """Symbols separated by commas; `BRK_B` stands for `BRK B`."""
-    symbols = tuple(dict.fromkeys(s.strip().replace("_", " ").upper() for s in text.split(",")))
+    """Symbols separated by commas; `BRK_B` and `BRK.B` stand for `BRK B`."""
+    symbols = tuple(dict.fromkeys(read_us_symbol(s).upper() for s in text.split(",")))
     if not all(symbols):
         raise UsageError("no symbol is given" if len(symbols) == 1 else "a symbol is empty")
     return symbols

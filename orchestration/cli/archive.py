@@ -13,6 +13,7 @@ from loaders.cli.shell import JsonFlag
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import require_warehouse
 from orchestration.run.metrics import measure_command
+from quotemill.codes import read_us_symbol
 from quotemill.errors import UsageError
 from quotemill.warehouse.postgres import Warehouse
 
@@ -265,7 +266,7 @@ def parse_symbols(symbols: str | None) -> tuple[str, ...] | None:
     """Underlyings by the names that `loaders run ib --symbols` takes. Raises UsageError."""
     if symbols is None:
         return None
-    names = tuple(s.strip().replace("_", " ").upper() for s in symbols.split(",") if s.strip())
+    names = tuple(read_us_symbol(s).upper() for s in symbols.split(",") if s.strip())
     if not names:
         raise UsageError("--symbols must not be empty")
     return names

@@ -5,6 +5,7 @@ from datetime import date
 import psycopg
 import pyarrow as pa
 
+from quotemill.codes import read_us_symbol
 from quotemill.readers.arrow import read_table
 from quotemill.readers.klines import MOST
 from quotemill.readers.listed import NotListed, require_built
@@ -35,7 +36,7 @@ def read_option_chain(
         where symbol = %(symbol)s and trade_date = %(day)s {where}
         order by expiry, option_right, strike
     """
-    values = {"symbol": symbol, "day": day, "slot": slot}
+    values = {"symbol": read_us_symbol(symbol), "day": day, "slot": slot}
     chain = read_table(conn, query, values, MOST)
     if chain.num_rows == 0:
         raise NotListed(
@@ -53,7 +54,9 @@ def list_slots(conn: psycopg.Connection, options: str, symbol: str, day: date) -
         f"select distinct slot_label from {options}.chain_intraday where symbol = %s "
         "and trade_date = %s and slot_label is not null and not snapshot_error order by slot_label"
     )
-    return [label for (label,) in conn.execute(query.encode(), (symbol, day)).fetchall()]
+    return [
+        label for (label,) in conn.execute(query.encode(), (read_us_symbol(symbol), day)).fetchall()
+    ]
 
 
 def list_chains(conn: psycopg.Connection, options: str) -> dict[str, date]:
@@ -74,7 +77,11 @@ def find_newest_day(conn: psycopg.Connection, options: str, symbol: str) -> date
         table = f"{options}.{name}"
         if has_relation(conn, table):
             query = f"select max(trade_date) from {table} where symbol = %s {condition}"
-            days += [day for (day,) in conn.execute(query.encode(), (symbol,)) if day is not None]
+            days += [
+                day
+                for (day,) in conn.execute(query.encode(), (read_us_symbol(symbol),))
+                if day is not None
+            ]
     return max(days, default=None)
 
 
@@ -86,7 +93,9 @@ def _name_near(conn: psycopg.Connection, options: str, symbol: str, day: date) -
         f"select trade_date from {table} where symbol = %s group by trade_date "
         "order by abs(trade_date - %s) limit 5"
     )
-    days = sorted(str(near) for (near,) in conn.execute(query.encode(), (symbol, day)))
+    days = sorted(
+        str(near) for (near,) in conn.execute(query.encode(), (read_us_symbol(symbol), day))
+    )
     if days:
         return f"days near it: {', '.join(days)}"
     return f"symbols: {', '.join(list_chains(conn, options)) or 'none'}"

@@ -12,16 +12,18 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import get_args
 
 from loaders.ib.client.values import SecType
 from loaders.ib.settings import IbSettings
+from quotemill.codes import read_us_symbol
 from quotemill.errors import SettingsError, UsageError
 from quotemill.warehouse.dbt_project import find_project
 
-SYMBOL = re.compile(r"[A-Z][A-Z0-9]{0,9}([ .][A-Z])?")
+SYMBOL = re.compile(r"[A-Z][A-Z0-9]{0,9}( [A-Z])?")
 FIELDS = ("symbol", "weight", "group", "enabled")
 SEC_TYPES = get_args(SecType)
 STAGE_SIZES = {0: 1, 1: 2, 2: 10}
@@ -51,6 +53,19 @@ def shipped() -> Path:
     return find_project().root / "seeds" / "universe.csv"
 
 
+@cache
+def share_classes() -> dict[str, str]:
+    """Symbols with a letter of their class by their form without a blank: those shipped."""
+    with shipped().open(encoding="utf-8") as file:
+        symbols = [row["symbol"] for row in csv.DictReader(file)]
+    return {join(symbol): symbol for symbol in symbols if " " in symbol}
+
+
+def join(symbol: str) -> str:
+    """A symbol without the blank before the letter of its class."""
+    return symbol.replace(" ", "")
+
+
 def read_members(path: Path) -> list[Member]:
     """The members of a file, heaviest first. Raises SettingsError where it is no such file.
 
@@ -76,7 +91,8 @@ def read_members(path: Path) -> list[Member]:
 
 
 def _member(place: str, row: dict[str, str], before: Sequence[Member]) -> Member:
-    symbol, on = (row["symbol"] or "").strip(), (row["enabled"] or "").strip().lower()
+    symbol, on = read_us_symbol(row["symbol"] or ""), (row["enabled"] or "").strip().lower()
+    symbol = share_classes().get(symbol, symbol)
     try:
         weight = Decimal(row["weight"] or "0")
     except InvalidOperation:
@@ -134,13 +150,14 @@ def groups(settings: IbSettings, symbols: Sequence[str] | None) -> list[tuple[st
     if not chosen:
         raise SettingsError(mistakes[0] if mistakes else f"no symbol of {path} is enabled")
     if symbols is not None:
-        known = {member.symbol: member for member in members if not member.mistake}
-        if unknown := [s for s in symbols if s not in known]:
+        known = {join(member.symbol): member for member in members if not member.mistake}
+        asked = {join(read_us_symbol(symbol)): symbol for symbol in symbols}
+        if unknown := [symbol for name, symbol in asked.items() if name not in known]:
             raise UsageError(
                 f"not in the universe: {', '.join(unknown)}",
                 hint=f"add it to {path}, or correct its name",
             )
-        chosen = [member for member in known.values() if member.symbol in symbols]
+        chosen = [member for name, member in known.items() if name in asked]
     if settings.stage < 3:
         names = [member.symbol for member in chosen]
         return split_evenly(names, -(-len(names) // GROUP_SIZE))

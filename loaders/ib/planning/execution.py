@@ -84,6 +84,8 @@ def plan_retry(request: LoadRequest, tasks: Sequence[Task]) -> list[Step]:
 
 def execute(ctx: Context) -> Units:
     """The tasks of a load, made from its steps."""
+    for mistake in universe.list_mistakes(ctx.settings):
+        ctx.load.warn(f"left out: {mistake}")
     request, retried = ctx.load.request, ctx.load.retried
     steps = plan_steps(ctx.settings, request)
     symbols = tuple(chain.from_iterable(universe.groups(ctx.settings, request.keys)))

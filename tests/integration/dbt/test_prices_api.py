@@ -97,6 +97,7 @@ def test_a_chain_is_that_of_the_close_or_of_a_slot(
     rows = caller.json(f"/api/option-chain/AAPL/2026-11-24?slot={slot}")["rows"]
     assert {row["slot_label"] for row in rows} == {slot}
     assert caller.json("/api/option-chain/BRK%20B/2026-11-24")["symbol"] == "BRK B"
+    assert caller.json("/api/option-chain/BRK.B/2026-11-24")["rows"]
     arrow = caller.get("/api/option-chain/AAPL/2026-11-24?format=arrow").content
     assert pa.ipc.open_stream(arrow).read_all().num_rows == len(expected)
     assert "," in caller.get("/api/option-chain/AAPL/2026-11-24?format=csv").text

@@ -181,6 +181,13 @@ def test_codes_and_days_count_in_their_usual_forms(conn: psycopg.Connection) -> 
     assert conn.execute(f"{reason} line = 11".encode()).fetchone() == ('split, "by" two',)
 
 
+def test_the_letter_of_a_share_class_follows_a_blank(conn: psycopg.Connection) -> None:
+    lines = [f"{name},2030-0{n}-01,split,4,1,test" for n, name in enumerate(("BRK.B", "brk_b"), 1)]
+    write_lines(conn, US, *lines)
+    read = "select distinct symbol from quotemill_staging.stg_seeds__us_corporate_action"
+    assert (conn.execute(read.encode()).fetchall(), findings(conn)) == ([("BRK B",)], {})
+
+
 def test_a_line_that_is_there_twice_counts_once(conn: psycopg.Connection) -> None:
     write_lines(conn, OVERRIDES, GOOD, GOOD.replace("checked", "again"), GOOD)
     write_lines(conn, US, US_GOOD)

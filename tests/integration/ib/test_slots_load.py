@@ -198,7 +198,7 @@ def test_an_unknown_symbol_costs_the_others_nothing(
     new_database: Callable[[], str], tmp_path: Path
 ) -> None:
     own = tmp_path / "universe.csv"
-    own.write_text("symbol,weight,group,enabled\nGONE,2,A,true\nAAPL,1,A,true\n")
+    own.write_text("symbol,weight,group,enabled\nGONE,2,A,true\nAAPL,1,A,true\naapl,1,A,true\n")
     clock = "2026-11-19T09:25:00"
     with bench(
         new_database(), tmp_path / "home", symbols=["AAPL"], universe=own, clock=clock
@@ -209,6 +209,7 @@ def test_an_unknown_symbol_costs_the_others_nothing(
             return [(x.tasks[-1].dataset, x.exit_code) for x in result]
 
         assert due("09:25:00") == [("session_contract", 6)]
+        assert any("line 4: unknown form of symbol 'aapl'" in line for line in made.heard.lines)
         assert due("09:26:00") == []
         captured = [("slot_run", 0), ("session_contract", 6), ("slot_run", 6)]
         assert due("10:00:05") == captured

@@ -109,6 +109,19 @@ def test_a_mistake_costs_its_line_alone_and_names_it(line: str, says: str, tmp_p
     assert find_member(settings, "AAPL").weight == 9
 
 
+@pytest.mark.parametrize("written", ["BRK B", "BRK.B", "BRK_B", "BRKB"])
+def test_the_letter_of_a_share_class_may_be_written_in_four_ways(
+    written: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "own.csv"
+    path.write_text(f"{HEAD}{written},9,A,true\nMSFT,8,A,true\nBRK_B,7,A,true\n")
+    settings = make_settings(3, path)
+    assert groups(settings, None) == [("BRK B",), ("MSFT",)]
+    assert list_mistakes(settings) == [f"{path}, line 4: symbol BRK B is there twice"]
+    for asked in ("BRK B", "BRK.B", "BRK_B", "BRKB"):
+        assert groups(settings, (asked,)) == [("BRK B",)]
+
+
 def test_a_file_of_a_spreadsheet_is_read(tmp_path: Path) -> None:
     path = tmp_path / "own.csv"
     path.write_bytes(("\ufeff" + HEAD + "AAPL,1,A,TRUE\n,,,\n").replace("\n", "\r\n").encode())

@@ -8,7 +8,7 @@ with cells as (
 typed as (
     select
         c.line,
-        upper(c.symbol) as symbol,
+        translate(upper(c.symbol), '._', '  ') as symbol,
         {{ read_day('c.ex_date') | indent(8) }} as ex_date,
         lower(c.type) as type,
         {{ read_number('c.ratio_num') }} as ratio_num,
