@@ -168,10 +168,10 @@ def run(
 ) -> Scan:
     """Scan the log in `folder`, or `files`, for the built-in keywords and `keywords`.
 
-    With `source` only its lines count. Raises UsageError for a file that is missing or unreadable.
+    With `source` only its lines count. Raises UsageError for a file that is missing or unreadable,
+    and as `split_keywords`.
     """
-    scan = Scan(since, until, max_total=max_total)
-    own = tuple(dict.fromkeys(word.strip().casefold() for word in keywords))
+    scan, own = Scan(since, until, max_total=max_total), split_keywords(keywords)
     for path in files or list_files(folder, since, until):
         scan.files[str(path)] = 0
         try:
@@ -182,6 +182,20 @@ def run(
         except OSError as error:
             raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     return scan
+
+
+def split_keywords(texts: Sequence[str]) -> tuple[str, ...]:
+    """The words of `A,B`, case-folded. Raises UsageError for one that no line can have."""
+    words = [word.strip() for text in texts for word in text.split(",")]
+    for word in words:
+        if not word:
+            raise UsageError("a keyword is empty")
+        if not word.isprintable() or _mask(word) != word:
+            raise UsageError(
+                f"keyword {word!r} matches no line",
+                hint="a line holds neither line breaks nor secrets nor account numbers",
+            )
+    return tuple(dict.fromkeys(word.casefold() for word in words))
 
 
 def list_files(folder: Path, since: datetime, until: datetime) -> list[Path]:

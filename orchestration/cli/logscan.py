@@ -33,7 +33,7 @@ def logscan_command(
     date: Annotated[str | None, typer.Option(help="A day in UTC instead.")] = None,
     keyword: Annotated[
         list[str] | None,
-        typer.Option(help="Search for these words too, in any case; may be repeated."),
+        typer.Option(help="Search for these words too, in any case: A,B; may be repeated."),
     ] = None,
     level: Annotated[
         str, typer.Option(help="The lowest level of lines in which words count.")
@@ -75,8 +75,6 @@ def logscan_command(
     if level not in log.LEVELS:
         allowed = ", ".join(log.LEVELS)
         raise UsageError(f"--level {level}: unknown", hint=f"allowed: {allowed}")
-    if any(not word.strip() for word in keyword or ()):
-        raise UsageError("a keyword is empty")
     if source not in (None, "dbt"):
         sources.find(str(source))
     settings = load_settings()

@@ -77,7 +77,7 @@ def test_window_source_and_level_narrow_a_scan(tmp_path: Path) -> None:
 
 def test_own_keywords_count_in_any_case_and_in_tracebacks(tmp_path: Path) -> None:
     write(tmp_path, line("Contract AAPL"), line("x", level="error", traceback="in Pacing.py"))
-    scan = logscan.run(tmp_path, DAY, NEXT, keywords=["aapl", "PACING.py"])
+    scan = logscan.run(tmp_path, DAY, NEXT, keywords=["aapl, PACING.py"])
     assert {word: hits.count for word, hits in scan.keywords.items()} == {
         **{"aapl": 1, "pacing.py": 1},
         **{"error": 1, "traceback": 1},
@@ -162,6 +162,9 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
         ([], ("nowhere", "--date", "2026-11-20"), 2, "nowhere"),
         ([], ("--level", "loud"), 2, "--level loud"),
         ([], ("--keyword", " "), 2, "a keyword is empty"),
+        ([], ("--keyword", "A,,B"), 2, "a keyword is empty"),
+        ([], ("--keyword", "U1234567"), 2, "matches no line"),
+        ([], ("--keyword", "a\nb"), 2, "matches no line"),
     ],
 )
 def test_the_command_prints_its_result_and_exits_with_its_code(

@@ -90,6 +90,7 @@ async def option_params(
     )
     if failure is not None:
         raise make_error(failure, f"the option parameters of {underlying.symbol}")
+    is_smart = any(row.exchange == SMART for row in rows)
     return [
         ChainParams(
             trading_class=row.trading_class,
@@ -98,7 +99,7 @@ async def option_params(
             strikes=tuple(s for value in row.strikes if (s := clean.strike(value)) is not None),
         )
         for row in sorted(rows, key=lambda row: row.trading_class)
-        if row.exchange == SMART
+        if row.exchange == SMART or not is_smart
     ]
 
 

@@ -104,7 +104,9 @@ def classify_code(code: int, message: str = "") -> ErrorCode:
         return ErrorCode(code, "not in the table", "wait", NOTICE if is_notice(code) else UNKNOWN)
     if code in (162, 420) and "pacing" in text:
         return ErrorCode(code, "too many requests", "retry", PACING)
-    if code == 162 and "permission" in text:
+    if code in (162, 420) and ("permission" in text or "subscri" in text):
+        if code == 420:
+            return ErrorCode(code, "no permission for live data", "degrade", NO_PERMISSION)
         return ErrorCode(code, "no permission for historical data", "skip", NO_PERMISSION)
     if code == 162 and "no data" in text:
         return ErrorCode(code, "no historical data", "skip", "history")

@@ -116,11 +116,14 @@ async def option_parameters(session: "Session", fields: list[str]) -> None:
     rows = list(data.world.chain(symbol, data.clock.now().date()).values())
     if data.faults.strike("secdef-empty", symbol=symbol):
         rows = []
+    places = ["CBOE", "SMART"] if stock.is_index else list(EXCHANGES)
+    if data.faults.strike("secdef-elsewhere", symbol=symbol):
+        places.remove("SMART")
     for trading_class in sorted({row.trading_class for row in rows}):
         own = [row for row in rows if row.trading_class == trading_class]
         expiries = sorted({row.expiry_text for row in own})
         strikes = sorted({row.strike for row in own})
-        for exchange in ("CBOE", "SMART") if stock.is_index else EXCHANGES:
+        for exchange in places:
             head: list[Field] = [75, request, exchange, conid, trading_class, 100]
             session.send(*head, len(expiries), *expiries, len(strikes), *strikes)
     session.send(76, request)

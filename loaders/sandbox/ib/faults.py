@@ -87,6 +87,9 @@ _KINDS: dict[str, Kind] = {
     ),
     # contracts and history
     "secdef-empty": Kind("no option parameters", {**SYMBOL, **OFTEN}),
+    "secdef-elsewhere": Kind(
+        "option parameters of other exchanges than SMART", {**SYMBOL, **OFTEN}
+    ),
     "secdef-hang": Kind("option parameters that never come", {**SYMBOL, **OFTEN}),
     "flaky-contract": Kind("a contract is not found although it exists", {**SHARE, **OFTEN}),
     "conid-zero": Kind("contract details without a number (0)", SHARE),

@@ -137,6 +137,9 @@ def test_option_parameters_may_be_empty_or_never_come(tidy: IbSandbox, opened: O
     apple = patient.stock("AAPL")
     with fault(tidy, "secdef-empty"):
         assert patient.option_params(apple) == []
+    named = patient.option_params(apple)
+    with fault(tidy, "secdef-elsewhere"):
+        assert set(patient.option_params(apple)) == set(named)
     with fault(tidy, "secdef-hang"), pytest.raises(GatewayTimeout, match="option parameters"):
         patient.option_params(apple)
     assert patient.option_params(apple)

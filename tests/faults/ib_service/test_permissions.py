@@ -34,6 +34,14 @@ def test_without_permission_rows_fail_or_are_a_quarter_of_an_hour_old(
     assert 10167 in {event.code for event in shared.take_events()}
 
 
+def test_an_invalid_request_for_want_of_permission_is_a_permission(
+    tidy: IbSandbox, opened: Opened
+) -> None:
+    with fault(tidy, "permission:code=420:symbol=AAPL"):
+        assert kinds(opened().quotes(some_contracts(tidy, 2), 1)) == ["no_permission"] * 2
+        assert kinds(opened().quotes(some_contracts(tidy, 2), 3)) == [None] * 2
+
+
 def test_a_part_without_permission_keeps_the_other_part(tidy: IbSandbox, shared: Gateway) -> None:
     contracts = some_contracts(tidy, 2)
     with fault(tidy, "permission:code=10090"):

@@ -97,6 +97,9 @@ def test_the_text_decides_what_an_ambiguous_number_means() -> None:
     denied = classify_code(162, "No market data permissions for AMEX OPT")
     assert (denied.action, denied.error_type) == ("skip", "no_permission")
     assert classify_code(420, "Real-time pacing violation").action == "retry"
+    for text in ("No market data permissions for NYSE STK", "Not subscribed to OPRA"):
+        assert classify_code(162, text).error_type == "no_permission"
+        assert classify_code(420, text).action == "degrade"
     unknown = classify_code(99999, "never heard of")
     assert (unknown.action, unknown.error_type) == ("wait", "unknown")
     assert {classify_code(code).error_type for code in (2100, 2176, 2199)} == {"notice"}
