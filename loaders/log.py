@@ -9,7 +9,8 @@ are deleted.
 `level` is info, warning, error or critical. The fields `schedule` (the scheduled job), `build` (the
 number of a running build), `task`, `dataset`, `code`, `attempt`, `detail` and `traceback` (of
 internal errors) appear where known.
-`source` is the source of a load, `dbt` for a build, null for a command. The outermost command makes
+`source` is the source of a load, `dbt` for a build, null for a command; `source_at` is the time by
+its clock, where that is not this machine's. The outermost command makes
 the id of a run and passes it to the commands that it starts, in the variable QUOTEMILL_RUN_ID.
 Nothing is written before a command starts the log. A log that cannot be written stops no command:
 that is reported once, and each further line is tried again.
@@ -117,8 +118,9 @@ def write(
     attempt: int | None = None,
     detail: Mapping[str, Any] | None = None,
     traceback: str | None = None,
+    source_at: datetime | None = None,
 ) -> None:
-    """Append a line; lines of several processes do not mix."""
+    """Append a line; lines of several processes do not mix. `source_at`: by the source's clock."""
     global _is_reported
     if _folder is None:
         return
@@ -129,6 +131,7 @@ def write(
         **_run,
         **({"build": _build} if _build is not None else {}),
         **{"source": source, "job": job},
+        **({"source_at": f"{source_at:%Y-%m-%dT%H:%M:%SZ}"} if source_at else {}),
         **{name: value for name, value in where.items() if value is not None},
         "event": event,
         **({"detail": detail} if detail else {}),

@@ -57,6 +57,8 @@ class Load:
     warnings: list[str] = field(default_factory=list)
     errors: list[QuotemillError] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    # the time of the source, UTC, where that is not this machine's
+    source_times: list[datetime] = field(default_factory=list)
 
     @property
     def gone(self) -> QuotemillError | None:
@@ -125,6 +127,7 @@ class Load:
             dataset=self.tasks[task_no - 1].dataset if task_no else None,
             code=code,
             detail=detail,
+            source_at=self.source_times[-1] if self.source_times else None,
         )
 
     def accepts_loss(self, dataset: str, loss: str) -> bool:

@@ -93,6 +93,8 @@ class Context:
         if self.gone is None or self.settings.clock == "machine":
             try:
                 self.last_time = self.gateway.now()
+                if self.settings.clock == "gateway":
+                    self.load.source_times[:] = [self.last_time]
             except UpstreamError as error:
                 self.record_loss(error)
         if self.last_time is None:

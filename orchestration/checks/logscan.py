@@ -31,6 +31,7 @@ _LAST = "logscan.json"  # in the home: the last scan of each source
 # words with a digit are counts, codes, times; a number before a colon identifies the error
 _VARIES = re.compile(r"(?<!\S)(?!\d+:)\S*\d\S*")
 ERROR, TRACEBACK = "error", "traceback"
+SOURCE_AT = b'"source_at"'
 # words to search for in lines of any source
 COMMON: Mapping[str, tuple[str, ...]] = {
     "lock": ("holds the lock", "lockheld"),
@@ -165,20 +166,26 @@ def run(
     keywords: Sequence[str] = (),
     level: str = LEAST,
     max_total: int | None = None,
+    is_day: bool = False,
 ) -> Scan:
     """Scan the log in `folder`, or `files`, for the built-in keywords and `keywords`.
 
-    With `source` only its lines count. Raises UsageError for a file that is missing or unreadable,
+    `is_day`: by the source's clock where a line has it, as of a sandbox's day, in any file. With `source` only its lines count. Raises UsageError for a file that is missing or unreadable,
     and as `split_keywords`.
     """
     scan, own = Scan(since, until, max_total=max_total), split_keywords(keywords)
-    for path in files or list_files(folder, since, until):
-        scan.files[str(path)] = 0
+    chosen = [*files] or list_files(folder, since, until)
+    others = sorted(set(folder.glob(log.FILES)) - set(chosen)) if is_day and not files else []
+    for path in [*chosen, *others]:
+        if path in chosen:
+            scan.files[str(path)] = 0
         try:
             with path.open("rb") as file:
                 for raw in _lines(file):
-                    scan.files[str(path)] += 1
-                    _count(scan, raw, source, own, level)
+                    if path in others and (raw is None or SOURCE_AT not in raw):
+                        continue
+                    scan.files[str(path)] = scan.files.get(str(path), 0) + 1
+                    _count(scan, raw, source, own, level, is_day=is_day)
         except OSError as error:
             raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     return scan
@@ -298,9 +305,15 @@ def _lines(file: BinaryIO) -> Iterator[bytes | None]:
 
 
 def _count(
-    scan: Scan, raw: bytes | None, source: str | None, own: Sequence[str], level: str
+    scan: Scan,
+    raw: bytes | None,
+    source: str | None,
+    own: Sequence[str],
+    level: str,
+    *,
+    is_day: bool,
 ) -> None:
-    line = _read(raw)
+    line = _read(raw, by_source=is_day)
     if line is None:
         scan.damaged += 1
         return
@@ -328,10 +341,10 @@ def _find_keywords(line: Line, own: Sequence[str]) -> list[str]:
     return hits + [word for word in own if word not in hits and word in whole]
 
 
-def _read(raw: bytes | None) -> Line | None:
+def _read(raw: bytes | None, *, by_source: bool = False) -> Line | None:
     try:
         fields = json.loads(raw or b"")
-        at = datetime.fromisoformat(fields["at"])
+        at = datetime.fromisoformat((by_source and fields.get("source_at")) or fields["at"])
         level = fields["level"].lower()
         event = fields["event"]
         source = fields.get("source") or "-"

@@ -1,8 +1,9 @@
 """`quotemill logscan`."""
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -30,7 +31,10 @@ def logscan_command(
             "the last scan with it."
         ),
     ] = None,
-    date: Annotated[str | None, typer.Option(help="A day in UTC instead.")] = None,
+    date: Annotated[
+        str | None,
+        typer.Option(help="A day of the source instead, in its time zone; of all sources in UTC."),
+    ] = None,
     keyword: Annotated[
         list[str] | None,
         typer.Option(help="Search for these words too, in any case: A,B; may be repeated."),
@@ -83,7 +87,11 @@ def logscan_command(
         folder = home / "logs"
         last = scans.read_last(home, source) if since == LAST else None
         start, end = _parse_window(
-            None if since == LAST else since, date, as_of, last.until if last else None
+            None if since == LAST else since,
+            date,
+            as_of,
+            last=last.until if last else None,
+            zone=_find_zone(source),
         )
         scan = scans.run(
             folder,
@@ -94,6 +102,7 @@ def logscan_command(
             keywords=keyword or (),
             level=level,
             max_total=max_total,
+            is_day=date is not None,
         )
         kinds = scans.list_known_kinds(last, scan)
         figures |= {
@@ -122,12 +131,26 @@ def logscan_command(
             raise DataQualityError(f"{count:,} lines of {window} {what}", hint="quotemill status")
 
 
+def _find_zone(source: str | None) -> tzinfo:
+    """The time zone in which a source's jobs are scheduled."""
+    if source not in sources.MODULES:
+        return UTC
+    jobs = sources.find_operations(str(source)).jobs.values()
+    return next((ZoneInfo(job.time_zone) for job in jobs), UTC)
+
+
 def _parse_window(
-    since: str | None, day: str | None, as_of: str | None, last: datetime | None
+    since: str | None,
+    day: str | None,
+    as_of: str | None,
+    *,
+    last: datetime | None,
+    zone: tzinfo,
 ) -> tuple[datetime, datetime]:
     if (parsed := shell.parse_day(day)) is not None:
-        start = datetime.combine(parsed, time(), UTC)
-        return start, start + timedelta(days=1)
+        days = (parsed, parsed + timedelta(days=1))
+        start, end = (datetime.combine(each, time(), zone).astimezone(UTC) for each in days)
+        return start, end
     end = shell.parse_time(as_of, UTC) or datetime.now(UTC)
     if last is not None and last < end:  # a clock may have gone back
         return last.astimezone(UTC), end.astimezone(UTC)

@@ -203,6 +203,24 @@ def scanned(
     return ended.value.code, err, json.loads(out)
 
 
+def test_a_day_is_one_of_the_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs = tmp_path / "home" / "logs"
+    evening = line("pacing at 20:00 in New York", at="01:00").replace("-20T", "-21T")
+    write(logs, evening, day="2026-11-21")
+    code, _, answer = scanned(tmp_path, monkeypatch, capsys, "ib", "--date", "2026-11-20")
+    assert (code, answer["found"], len(answer["files"])) == (0, 1, 1)
+    assert scanned(tmp_path, monkeypatch, capsys, "ib", "--date", "2026-11-21")[0] == 5
+    assert scanned(tmp_path, monkeypatch, capsys, "--date", "2026-11-21")[2]["found"] == 1
+    # what a sandbox's day says was written today
+    other = line("pacing").replace('"source"', '"source_at": "2025-03-04T15:00:00Z", "source"')
+    write(logs, other, day="2026-11-20")
+    code, _, answer = scanned(tmp_path, monkeypatch, capsys, "ib", "--date", "2025-03-04")
+    assert (code, answer["found"], len(answer["files"])) == (0, 1, 1)
+    assert scanned(tmp_path, monkeypatch, capsys, "ib", "--date", "2026-11-20")[2]["found"] == 1
+
+
 def test_the_scheduled_scan_counts_each_error_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

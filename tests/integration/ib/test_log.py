@@ -52,6 +52,14 @@ def test_requested_delayed_data_and_a_busy_client_id_are_no_error(made: Bench, l
     assert scan_log(log) == {}
 
 
+def test_a_day_of_the_sandbox_is_found(made: Bench, log: Path) -> None:
+    made.sandbox.faults.add("permission:code=354:symbol=MSFT")
+    made.load("snapshot", slot="10:00", symbols=["MSFT"])
+    start = datetime(2026, 11, 19, 5, tzinfo=UTC)
+    scan = logscan.run(log, start, start + timedelta(days=1), source="ib", is_day=True)
+    assert scan.keywords["permission"].count >= 1
+
+
 @pytest.mark.long
 def test_pacing_and_missing_answers_are_counted(made: Bench, log: Path) -> None:
     rule = made.sandbox.faults.add("error:code=420:message=Invalid query, pacing violation:times=1")
