@@ -170,8 +170,9 @@ def run(
 ) -> Scan:
     """Scan the log in `folder`, or `files`, for the built-in keywords and `keywords`.
 
-    `is_day`: by the source's clock where a line has it, as of a sandbox's day, in any file. With `source` only its lines count. Raises UsageError for a file that is missing or unreadable,
-    and as `split_keywords`.
+    With `source` only its lines count; with `is_day` at the time of the source's clock where they
+    have it, in whatever file: those of a sandbox's day. Raises UsageError for a file that is
+    missing or unreadable, and as `split_keywords`.
     """
     scan, own = Scan(since, until, max_total=max_total), split_keywords(keywords)
     chosen = [*files] or list_files(folder, since, until)
