@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from functools import cache
 from typing import Any
 
-from quotemill.errors import SettingsError
+from quotemill.errors import SettingsError, UsageError
 
 SHANGHAI = timezone(timedelta(hours=8), "Asia/Shanghai")
 # a day's bar is final five minutes after the close of 15:00
@@ -22,7 +22,20 @@ FIRST_CHINESE_DAY = date(1990, 12, 1)  # of Shenzhen's trial trading
 FIRST_COMMON_DAY = date(1996, 1, 1)
 # exchanges by their code, and the library's calendars with all their early closes and holidays
 CALENDARS = {"XSHG": "SSE", "XNYS": "NYSE"}
+DAY_WORDS = {"today": 0, "yesterday": 1}  # of a command line, with so many days back
 Span = tuple[datetime, datetime]
+
+
+def parse_day(text: str, today: date) -> date:
+    """A day as people type it: 2024-06-28, today, yesterday. Raises UsageError."""
+    if text in DAY_WORDS:
+        return today - timedelta(days=DAY_WORDS[text])
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"{text!r} is not a day like 2024-06-28", hint="or `today`, `yesterday`"
+        ) from None
 
 
 @cache

@@ -41,7 +41,11 @@ def run_command(
     until: Annotated[str | None, typer.Option(help="Take no day after this one.")] = None,
     day: Annotated[
         str | None,
-        typer.Option("--date", help="Read this trading day again; `last`: the newest finished."),
+        typer.Option(
+            "--date",
+            help="Read this trading day again: 2024-06-28, `today`, `yesterday`; `last`: the "
+            "newest finished.",
+        ),
     ] = None,
     mode: Annotated[
         str,
@@ -101,7 +105,12 @@ def run_command(
     ] = None,
     retry_missed: Annotated[
         bool,
-        typer.Option("--retry-missed", rich_help_panel=IB, help="Capture again what slots lack."),
+        typer.Option(
+            "--retry-missed",
+            "--replay-missed",
+            rich_help_panel=IB,
+            help="Capture again what slots lack.",
+        ),
     ] = False,
     as_of: AsOf = None,
     verbose: Verbose = False,
@@ -137,6 +146,7 @@ def load_requested(
 ) -> tuple[Settings, list[LoadResult]] | None:
     """Load what the options of `run_command` ask for; None where it was only previewed."""
     source, mode, task = given["source"], given["mode"], given["task"]
+    at = shell.parse_time(given["as_of"])
     dataset, codes, symbols = given["dataset"], given["codes"], given["symbols"]
     settings = load_settings(
         **loads.tuning_flags(source, {name: given[name] for name in ("concurrency", "batch_size")})
@@ -166,13 +176,12 @@ def load_requested(
         keys=_symbols(symbols)
         if symbols is not None
         else _keys(codes, given["codes_file"], given["exchange"]),
-        since=shell.parse_day(given["since"]),
-        until=shell.parse_day(given["until"]),
+        since=shell.parse_day(given["since"], as_of=at),
+        until=shell.parse_day(given["until"], as_of=at),
         options={name: value for name, value in options.items() if value is not None},
         accept_loss=given["accept_loss"],
     )
     names = [source] if source else name_configured(settings, "loaders sandbox tdx")
-    at = shell.parse_time(given["as_of"])
     if given["dry_run"]:
         _print_previews(loads.preview(settings, request, names, at), given["json"])
         return None

@@ -6,13 +6,13 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from datetime import date, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from loaders import log, sources
+from loaders import log, sources, trading_time
 from loaders.files import whole_file
 from loaders.requests import counts as request_counts
 from loaders.settings import Settings
@@ -30,7 +30,6 @@ ReplaceYes = Annotated[
     bool, typer.Option("--yes", help="Replace the content of the warehouse without asking.")
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Print each request and retry.")]
-T = TypeVar("T")
 _log = logging.getLogger("loaders")
 _level = logging.WARNING  # of lines on stderr
 _answered = False  # whether this process has printed its JSON
@@ -164,21 +163,20 @@ def parse_source_and_job(source: str | None, job: int | None) -> tuple[str | Non
     return source, job
 
 
-def parse_day(text: str | None) -> date | None:
-    """A day in the form 2024-06-28. Raises UsageError."""
-    return None if text is None else _parse(text, date.fromisoformat, "a day like 2024-06-28")
+def parse_day(
+    text: str | None, zone: tzinfo = SHANGHAI, as_of: datetime | None = None
+) -> date | None:
+    """A day; `today` and `yesterday` are in `zone`, that of the exchange. Raises UsageError."""
+    now = as_of or datetime.now(UTC)
+    return None if text is None else trading_time.parse_day(text, now.astimezone(zone).date())
 
 
 def parse_time(text: str | None, zone: tzinfo = SHANGHAI) -> datetime | None:
     """A time; without an offset it is in `zone`, that of the exchange. Raises UsageError."""
     if text is None:
         return None
-    time = _parse(text, datetime.fromisoformat, "a time like 2024-06-28T16:00")
-    return time if time.tzinfo else time.replace(tzinfo=zone)
-
-
-def _parse(text: str, parse: Callable[[str], T], wanted: str) -> T:
     try:
-        return parse(text)
+        time = datetime.fromisoformat(text)
     except ValueError:
-        raise UsageError(f"{text!r} is not {wanted}") from None
+        raise UsageError(f"{text!r} is not a time like 2024-06-28T16:00") from None
+    return time if time.tzinfo else time.replace(tzinfo=zone)

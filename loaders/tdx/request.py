@@ -87,7 +87,7 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
     if day and (request.since or request.until):
         raise UsageError("--date excludes --since and --until")
     if day and day != LAST:
-        _day(day)
+        trading_time.parse_day(day, date.max)  # what a word means, `resolve` says
     if request.since and request.until and request.since > request.until:
         raise UsageError("--since is later than --until")
     _check_codes(settings, request)
@@ -137,7 +137,7 @@ def resolve(_: Settings, warehouse: Warehouse, request: LoadRequest, now: dateti
     if named is None:
         return request
     today = now.astimezone(trading_time.SHANGHAI).date()
-    wanted = today if named == LAST else _day(named)
+    wanted = today if named == LAST else trading_time.parse_day(named, today)
     known = trading_calendar.trading_days(warehouse.ask(trading_calendar.stored), wanted)
     if named == LAST:
         day = trading_time.newest_final(known, now)
@@ -155,15 +155,6 @@ def resolve(_: Settings, warehouse: Warehouse, request: LoadRequest, now: dateti
         )
     options = {k: v for k, v in request.options.items() if k != "date"}
     return replace(request, options=options, since=day, until=day)
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise UsageError(
-            f"{text!r} is not a day like 2024-06-28", hint=f"or --date {LAST}"
-        ) from None
 
 
 def when_busy(settings: Settings, request: LoadRequest) -> Literal["fail", "skip", "wait"]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import date, datetime
 from typing import Literal
 
+from loaders import trading_time
 from loaders.engine.request import LoadRequest, unknown_dataset
 from loaders.settings import Settings
 from loaders.tq.errors import TqMissing
@@ -14,6 +15,7 @@ from loaders.tq.operations import missing_settings
 from loaders.tq.settings import VARIETY
 from quotemill.errors import SettingsError, UsageError
 from quotemill.installation import install_hint
+from quotemill.warehouse.postgres import Warehouse
 
 MAPPING, TICKS, CROSS_CHECK, LIVE = MODES = ("mapping", "ticks", "cross-check", "live")
 TICK_LANE, LIVE_LANE = "tq_ticks", "tq_live"
@@ -93,10 +95,16 @@ def _check_refetch(request: LoadRequest) -> None:
             "--refetch needs the days to read again", hint="--since and --until, or --date alone"
         )
     if day is not None and day != NEWEST_DAY:
-        try:
-            date.fromisoformat(day)
-        except ValueError:
-            raise UsageError(f"not a day: {day}", hint="write it as 2025-11-25") from None
+        trading_time.parse_day(day, date.max)  # what a word means, `resolve` says
+
+
+def resolve(_: Settings, __: Warehouse, request: LoadRequest, now: datetime) -> LoadRequest:
+    """The request with `--date today` or `yesterday` as a day."""
+    named = request.options.get("date", NEWEST_DAY)
+    if named == NEWEST_DAY:
+        return request
+    day = trading_time.parse_day(named, now.astimezone(trading_time.SHANGHAI).date())
+    return replace(request, options={**request.options, "date": f"{day}"})
 
 
 def parts(_: Settings, request: LoadRequest, __: datetime | None) -> Sequence[LoadRequest]:

@@ -26,6 +26,7 @@ from loaders.tq.request import (
     check_request,
     lane,
     parts,
+    resolve,
     when_busy,
 )
 from loaders.tq.tables import TABLES
@@ -92,6 +93,7 @@ SOURCE = Source(
     requests=Requests(
         modes=DATASETS_BY_MODE,
         check=check_request,
+        resolve=resolve,
         lane=lane,
         when_busy=when_busy,
         parts=parts,

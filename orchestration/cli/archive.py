@@ -10,6 +10,7 @@ import typer
 from loaders import log as runlog
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
+from loaders.ib.slots import NEW_YORK
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import require_warehouse
 from orchestration.run.metrics import measure_command
@@ -72,13 +73,13 @@ def archive_command(
     from loaders.cli.progress import reporter
     from orchestration.archive.write import Request, archive
 
-    settings = load_settings()
+    settings, at = load_settings(), parse_time(as_of)
     shell.start_logs(settings)
     require_warehouse(settings)
     request = Request(
         tuple(view or ()),
-        shell.parse_day(since),
-        shell.parse_day(until),
+        shell.parse_day(since, NEW_YORK, at),
+        shell.parse_day(until, NEW_YORK, at),
         parse_symbols(symbols),
         compact,
         check,
@@ -87,7 +88,7 @@ def archive_command(
     with measure_command(settings, "archive", "ib") as figures:
         warehouse = prepare_warehouse(settings)
         with reporter() as shown:
-            result = archive(settings, warehouse, request, shown, parse_time(as_of))
+            result = archive(settings, warehouse, request, shown, at)
         wrong = (result.narrower, result.damaged, result.refused, result.unknown)
         figures |= {
             "files": result.files,
@@ -190,13 +191,14 @@ def restore_command(
     from loaders.cli.progress import reporter
     from orchestration.archive.restore import Request, restore
 
-    first, last = parse_days(date, since, until)
+    at = parse_time(as_of)
+    first, last = parse_days(date, since, until, NEW_YORK, at)
     settings = load_settings()
     shell.start_logs(settings)
     request = Request(view, first, last, parse_symbols(symbols), dry_run)
     warehouse = prepare_warehouse(settings)
     with reporter() as shown:
-        result = restore(settings, warehouse, request, shown, parse_time(as_of))
+        result = restore(settings, warehouse, request, shown, at)
     log("error", "damaged", result.damaged)
     log("warning", "other rows", result.other)
     shell.print_answer(result.as_json(), json, lambda: _print_restored(result))
@@ -276,12 +278,14 @@ def parse_time(as_of: str | None, zone: tzinfo = UTC) -> datetime:
     return shell.parse_time(as_of, zone) or datetime.now(UTC)
 
 
-def parse_days(day: str | None, since: str | None, until: str | None) -> tuple[date, date]:
+def parse_days(
+    day: str | None, since: str | None, until: str | None, zone: tzinfo, as_of: datetime
+) -> tuple[date, date]:
     """First and last day of a restore, by its options. Raises UsageError."""
-    first = shell.parse_day(day or since)
+    first = shell.parse_day(day or since, zone, as_of)
     if first is None or (day and since) or (until and not since):
         raise UsageError("no days given", hint="--date 2026-11-24, or --since with --until")
-    last = first if day else shell.parse_day(until) or date.max
+    last = first if day else shell.parse_day(until, zone, as_of) or date.max
     if last < first:
         raise UsageError(f"{last} is before {first}")
     return first, last

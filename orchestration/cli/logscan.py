@@ -147,7 +147,7 @@ def _parse_window(
     last: datetime | None,
     zone: tzinfo,
 ) -> tuple[datetime, datetime]:
-    if (parsed := shell.parse_day(day)) is not None:
+    if (parsed := shell.parse_day(day, zone, shell.parse_time(as_of, UTC))) is not None:
         days = (parsed, parsed + timedelta(days=1))
         start, end = (datetime.combine(each, time(), zone).astimezone(UTC) for each in days)
         return start, end

@@ -33,7 +33,7 @@ def report_command(
     from orchestration.report import gather, page
 
     settings, at = load_settings(), shell.parse_time(as_of)
-    start = shell.parse_day(since)
+    start = shell.parse_day(since, as_of=at)
     if start and start > (at or datetime.now(UTC)).date():
         raise UsageError(f"--since {start} is in the future", hint="give a past day")
     path = out or page.default_path(settings)

@@ -99,8 +99,9 @@ def restore(
     from loaders.cli.progress import reporter
     from loaders.tq.tick_archive.restore import restore_ticks
 
-    first, last = parse_days(date, since, until)
-    settings, at = _settings(), parse_time(as_of, SHANGHAI)
+    at = parse_time(as_of, SHANGHAI)
+    first, last = parse_days(date, since, until, SHANGHAI, at)
+    settings = _settings()
     with reporter() as progress:
         from loaders import loads
 

@@ -33,6 +33,7 @@ from loaders.ib.planning.timetable import Timetable
 from loaders.ib.queries import landed, loads
 from loaders.ib.slots import NEW_YORK, Slot, make_key, parse_slot, session_before, session_on
 from loaders.settings import Settings
+from loaders.trading_time import parse_day
 from loaders.warehouse.postgres import find_warehouse
 from quotemill.errors import NotDue, UsageError
 from quotemill.warehouse.postgres import Warehouse
@@ -181,12 +182,26 @@ def find_last_chance(
     return {make_key(symbol, slot): conids for symbol, conids in missing.items() if conids}
 
 
+def _refuse_other_day(question: Question) -> None:
+    """Raises UsageError where `--date` is another day than today in New York."""
+    day = parse_day(question.options.get("date", "today"), question.today)
+    if day != question.today:
+        raise UsageError(
+            f"--date {day}: the quotes of a session can be had while it runs, not later or "
+            f"before; in New York it is {question.today}",
+            hint="--date today",
+        )
+
+
 def _find_snapshot(question: Question) -> Answer:
     options, conn = question.options, question.conn
+    _refuse_other_day(question)
     if "run_day" in options:
         names = [slot.name for slot in question.remaining_slots()]
         return {"slots": ",".join(names), "run_day": "true"}, None
     if "retry_missed" in options or question.due == "missed":
+        if options.get("slot", "now") != "now":
+            question.named_slot(options["slot"])  # of one that is over nothing waits
         _check_queue(question)
         return {"retry_missed": f"{question.now:%Y-%m-%dT%H:%MZ}"}, None
     if options.get("slot") == BEFORE_CLOSE:
@@ -257,6 +272,7 @@ def _find_discovery(question: Question) -> Answer:
 
 def _find_close(question: Question) -> Answer:
     """Today's close, from `close_snapshot_time` on; by the clock until `close_snapshot_until`."""
+    _refuse_other_day(question)
     session, ib, conn = question.session(), question.ib, question.conn
     if question.now < question.at(ib.close_snapshot_time):
         raise NotDue(f"the close snapshot is at {ib.close_snapshot_time} in New York")
@@ -323,12 +339,10 @@ def _find_interest(question: Question) -> Answer:
 
 def _read_day(text: str, today: date) -> date:
     """The day of `--date`. Raises UsageError where its open interest cannot be had."""
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"--date {text}: no day", hint="2026-11-19") from None
+    day = parse_day(text, today)
     if session_on(day) is None:
-        raise UsageError(f"--date {day}: no trading day")
+        before = session_before(day).trade_date
+        raise UsageError(f"--date {day}: no trading day", hint=f"the one before it is {before}")
     if day >= today:
         raise UsageError(
             f"--date {day}: the open interest of a session is published on the next morning"

@@ -19,18 +19,20 @@ class Task:
     """A task of the source; the mode of a request.
 
     dataset  what it captures; discovery's other datasets follow from the symbols of this one
-    options  of the command line
+    options  of the command line that imply it
+    further  options that it takes beside those
     """
 
     dataset: str
     options: Sequence[str] = ()
+    further: Sequence[str] = ()
 
 
 DISCOVER, SNAPSHOT, CLOSE, ENRICH, DAILY = "discover", "snapshot", "close", "enrich", "daily"
 TASKS = {
     DISCOVER: Task("contract"),
-    SNAPSHOT: Task("chain_snapshot", ("slot", "run_day", "retry_missed")),
-    CLOSE: Task("chain_close"),
+    SNAPSHOT: Task("chain_snapshot", ("slot", "run_day", "retry_missed"), ("date",)),
+    CLOSE: Task("chain_close", further=("date",)),
     ENRICH: Task("open_interest", ("date",)),
     DAILY: Task("underlying_daily"),
 }
@@ -53,11 +55,12 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
     if task not in (*TASKS, *ANY_TASK):
         raise UsageError(f"--task {request.mode}: unknown", hint=HINT)
     given = set(request.options) - {DUE}
-    fitting = TASKS[task].options if task in TASKS else ()
+    fitting = (*TASKS[task].options, *TASKS[task].further) if task in TASKS else ()
     if foreign := sorted(given.difference(fitting)):
         raise UsageError(f"--{foreign[0].replace('_', '-')} does not go with --task {task}")
-    if len(given) > 1:
-        raise UsageError("give one of --slot, --run-day and --retry-missed")
+    # what waits of a slot may be named; a whole day has all of them
+    if "run_day" in given and given & {"slot", "retry_missed"}:
+        raise UsageError("--run-day goes with neither --slot nor --retry-missed")
     if request.datasets is not None:
         raise UsageError("ib takes no --dataset: its tasks stand for them", hint=HINT)
     if request.since or request.until:

@@ -39,8 +39,10 @@ def test_a_day_without_trading_is_refused_with_the_trading_day_before_it(monday:
         monday.load(codes=(CODE,), datasets=("kline_daily",), options={"date": "2025-07-01"})
     with pytest.raises(UsageError, match="excludes"):
         monday.load(options={"date": "last"}, since=date(2025, 6, 1))
+    with pytest.raises(UsageError, match=r"2025-06-29 is not a trading day"):
+        monday.load(codes=(CODE,), datasets=("kline_daily",), options={"date": "yesterday"})
     with pytest.raises(UsageError, match="not a day like"):
-        monday.load(options={"date": "yesterday"})
+        monday.load(options={"date": "someday"})
 
 
 def test_last_means_the_newest_day_that_has_ended(monday: Bench) -> None:

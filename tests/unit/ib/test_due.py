@@ -47,6 +47,39 @@ def test_options_become_named_slots_and_days() -> None:
         resolved(make_request("snapshot", retry_missed="yes"), "2026-11-19T10:10:00")
 
 
+def test_words_for_days_are_those_of_new_york() -> None:
+    late = "2026-11-19T22:00:00"  # in UTC it is the next day
+    assert resolved(make_request("close", date="today"), late) == {"date": "2026-11-19"}
+    assert resolved(make_request("enrich", date="yesterday"), late)["date"] == "2026-11-18"
+    with pytest.raises(UsageError, match="2026-11-22: no trading day") as refused:
+        resolved(make_request("enrich", date="yesterday"), "2026-11-23T08:00:00")
+    assert refused.value.hint == "the one before it is 2026-11-20"
+    with pytest.raises(UsageError, match="'someday' is not a day like"):
+        resolved(make_request("close", date="someday"), late)
+
+
+def test_quotes_of_another_day_than_the_session_of_today_are_refused() -> None:
+    now = "2026-11-19T10:10:00"
+    assert resolved(make_request("snapshot", slot="10:00", date="2026-11-19"), now) == {
+        "slots": "2026-11-19T15:00Z"
+    }
+    for task, day in (
+        ("snapshot", "yesterday"),
+        ("snapshot", "2026-11-20"),
+        ("close", "yesterday"),
+    ):
+        with pytest.raises(UsageError, match="can be had while it runs"):
+            resolved(make_request(task, date=day), now)
+
+
+def test_what_waits_of_a_slot_that_is_over_is_not_asked_for() -> None:
+    queue = {"retry_missed": "yes"}
+    with pytest.raises(NotDue, match="09:30 is over"):
+        resolved(make_request("snapshot", slot="09:30", **queue), "2026-11-19T10:10:00")
+    with pytest.raises(NotDue, match="nothing waits"):
+        resolved(make_request("snapshot", slot="10:00", **queue), "2026-11-19T10:10:00")
+
+
 def test_each_task_has_its_hours() -> None:
     clock = {DUE: "now"}
     for request, now, why in (
@@ -68,7 +101,7 @@ def test_each_task_has_its_hours() -> None:
     for day, why in (
         ("2026-11-26", "no trading day"),
         ("2026-11-30", "next morning"),
-        ("today", "no day"),
+        ("today", "next morning"),
     ):
         with pytest.raises(UsageError, match=why):
             resolved(make_request("enrich", date=day), "2026-11-30T18:00:00")
@@ -144,7 +177,7 @@ def test_a_task_by_name_or_by_its_option_is_one_load() -> None:
     [
         (make_request("discovery"), "--task discovery: unknown"),
         (make_request("close", slot="now"), "--slot does not go with --task close"),
-        (make_request("snapshot", slot="now", run_day="yes"), "one of --slot, --run-day"),
+        (make_request("snapshot", slot="now", run_day="yes"), "--run-day goes with neither"),
         (LoadRequest("ib", mode="close", datasets=("contract",)), "takes no --dataset"),
         (LoadRequest("ib", mode="close", since=date(2026, 11, 1)), "--since"),
         (LoadRequest("ib", mode="close", keys=("NOPE",)), "not in the universe: NOPE"),
