@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TOOLS := $(VENV)/.installed-tools
 
-.PHONY: install dagster demo test test-e2e test-faults lint lint-sql lint-types format docs
-.PHONY: bench soak clean
+.PHONY: install dagster demo test test-e2e test-faults lint lint-sql lint-types format fmt docs
+.PHONY: bench soak compact clean
 .DEFAULT_GOAL := demo
 
 # plain dbt parses a clone by it until a load writes another one, which connects to the warehouse
@@ -74,6 +74,9 @@ format: $(TOOLS)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# an older name
+fmt: format
+
 # in a warehouse of its own: the models' tables are described, not somebody's data
 docs: export QUOTEMILL_HOME = $(CURDIR)/var/docs
 docs: export DBT_PROFILES_DIR = var/docs
@@ -89,6 +92,10 @@ docs: $(TOOLS)
 
 bench: $(TOOLS)
 	$(BIN)/python -m tests.benchmarks
+
+# what is archived of option chains, in few large files
+compact: $(STAMP)
+	$(BIN)/quotemill archive --compact
 
 soak: $(TOOLS)
 	$(BIN)/python -m pytest -n 2 --durations=10 --timeout=0 -m soak

@@ -15,8 +15,8 @@ Commands = Mapping[str, str | tuple[str, dict[str, Any]]]
 class _LazyCommands(MutableMapping[str, Any]):
     """Commands by name, each imported at its first use.
 
-    targets: `module:attribute` of a function or a Typer app, for a function also in a pair with
-    what `Typer.command` takes
+    targets: `module:attribute` of a function or a Typer app, also in a pair with what
+    `Typer.command` takes; of that an app has `hidden`
     """
 
     def __init__(self, targets: Commands) -> None:
@@ -50,6 +50,7 @@ def _import_command(name: str, target: str | tuple[str, dict[str, Any]]) -> Any:
     value = getattr(importlib.import_module(module), attribute)
     if isinstance(value, typer.Typer):
         command: Any = typer.main.get_group(value)
+        command.hidden = options.get("hidden", False)
     else:
         app = typer.Typer(add_completion=False)
         app.command(name, **options)(value)

@@ -54,8 +54,9 @@ def touch(
     table: "LandedTable",
     codes: Sequence[str] = (),
     since: date | None = None,
+    until: date | None = None,
 ) -> list[str]:
-    """Report rows that were edited by hand: of `codes`, or of every key; from `since` on.
+    """Report rows that were edited by hand: of `codes`, or of every key; of days, ends included.
 
     Returns the codes of which the table has no row. Raises UsageError where the table has no codes
     or no dates.
@@ -64,7 +65,7 @@ def touch(
         raise UsageError(f"{table.qualified} has no codes", hint="leave out --codes")
     if since and table.day is None:
         raise UsageError(f"{table.qualified} has no dates", hint="leave out --since")
-    dates = DateMultirange([DateRange(since, None)])
+    dates = DateMultirange([DateRange(since, until, "[]")])
     conn.cursor().executemany(
         "insert into ops.changes (table_name, key, dates) values (%s, %s, %s)",
         [(table.qualified, code, dates) for code in codes or [""]],

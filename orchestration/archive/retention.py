@@ -29,6 +29,7 @@ from quotemill.errors import DataQualityError, PartialError, most_severe
 from quotemill.warehouse.postgres import Warehouse
 
 VIEW = "chain_intraday"
+INTRADAY, ERRORS = VIEWS = ("intraday", "errors")  # of a retention: the slots, or the logs
 # models of slots, by their schema; int_option_days__counted follows them by its count
 READERS = {
     "options": ("forwards", "chain_daily_clean"),
@@ -103,16 +104,37 @@ def retain(
     *,
     dry_run: bool,
     older_than: int | None = None,
+    view: str | None = None,
 ) -> RetentionResult:
     """Drop slots older than so many days (`intraday_retain_days`), and logs of errors.
 
-    A dry run checks everything, files included. Raises UsageError before the first build,
-    LockHeldError.
+    Of the views `intraday` and `errors` one may be named; `older_than` is that of the slots unless
+    it is `errors`. A dry run checks everything, files included. Raises UsageError before the first
+    build, LockHeldError.
     """
-    days_back = settings.ib.intraday_retain_days if older_than is None else older_than
+    days_back = older_than or settings.ib.intraday_retain_days
+    log_days = settings.ib.error_log_retain_days
+    if view == ERRORS:
+        days_back = log_days = older_than or log_days
     before = closed.today(as_of) - timedelta(days=days_back)
     result = RetentionResult(dry_run, before)
-    with open_archive(settings, warehouse, dry_run=dry_run) as archive:
+    if view != ERRORS:
+        _drop_slots(settings, warehouse, reporter, as_of, result, days_back)
+    if view != INTRADAY:
+        _drop_logs(settings, warehouse, as_of, result, log_days)
+    return result
+
+
+def _drop_slots(
+    settings: Settings,
+    warehouse: Warehouse,
+    reporter: Reporter,
+    as_of: datetime,
+    result: RetentionResult,
+    days_back: int,
+) -> None:
+    before = result.before
+    with open_archive(settings, warehouse, dry_run=result.dry_run) as archive:
         with warehouse.connect() as conn:
             closed.set_verdict_time(conn, warehouse, as_of)
             query = f"{closed.LANDED_DAYS} select day from landed where day < %s order by 1"
@@ -122,8 +144,6 @@ def retain(
         for day in days:
             work.drop_day(day)
             reporter.advance(VIEW, 1)
-    _drop_logs(settings, warehouse, as_of, result)
-    return result
 
 
 class _Retention:
@@ -294,10 +314,14 @@ _CHANGED = "changed since it was archived; fix: quotemill archive"
 
 
 def _drop_logs(
-    settings: Settings, warehouse: Warehouse, as_of: datetime, result: RetentionResult
+    settings: Settings,
+    warehouse: Warehouse,
+    as_of: datetime,
+    result: RetentionResult,
+    days_back: int,
 ) -> None:
     """Drop log files by the day in their name, and what loads logged in the warehouse. UTC days."""
-    last = as_of.astimezone(UTC).date() - timedelta(days=settings.ib.error_log_retain_days)
+    last = as_of.astimezone(UTC).date() - timedelta(days=days_back)
     with warehouse.connect() as conn:
         statement = _OLD_LINES.format("select" if result.dry_run else "delete")
         result.log_lines = conn.execute(statement.encode(), (last,)).rowcount

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from loaders import log, sources
-from loaders.files import whole_file
-from quotemill.errors import DataQualityError, QuotemillError, UsageError
+from orchestration.checks.result_file import write_result
+from quotemill.errors import DataQualityError, UsageError
 
 LEAST = "warning"
 LONGEST = 1_000_000  # bytes of a line; a longer one is damaged
@@ -257,7 +257,7 @@ def read_last(home: Path, source: str | None) -> Last | None:
 def store(home: Path, source: str | None, scanned: Last) -> None:
     """Store a scan, so that the next one starts where it ended. Raises QuotemillError."""
     scans = _read_stored(home) | {source or "": scanned}
-    _write(home / _LAST, {name: asdict(scan) for name, scan in scans.items()})
+    write_result(home / _LAST, {name: asdict(scan) for name, scan in scans.items()})
 
 
 def list_known_kinds(before: Last | None, scan: Scan) -> tuple[str, ...]:
@@ -283,15 +283,7 @@ def _read_stored(home: Path) -> dict[str, Last]:
 
 def write_summary(scan: Scan, path: Path) -> None:
     """Write the whole scan as JSON or leave the file. Raises QuotemillError."""
-    _write(path, scan.as_json())
-
-
-def _write(path: Path, value: Any) -> None:
-    text = json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n"
-    hint = "name a file in a folder that this user may write to"
-    with whole_file.explain_unwritable(path, hint=hint, error=QuotemillError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        whole_file.write(path, text)
+    write_result(path, scan.as_json())
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes | None]:

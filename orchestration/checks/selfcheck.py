@@ -1,27 +1,32 @@
 """Daily checks of option chains: whether a session passes, and which symbols fail.
 
-They are the figures of qa.qa_option_day, three comparisons of the day's tables, and the storage:
-disk, archive, retention.
+They are the figures of qa.qa_option_day, of each symbol and of the groups that symbols run in, four
+comparisons of the day's tables, the exceptions of the day's log, and the storage: disk, archive,
+retention, sizes of compacted files.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
 
 from loaders.engine.check import Check
+from loaders.ib.contracts import universe
 from loaders.ib.settings import IbSettings
+from loaders.ib.slots import at_new_york
 from loaders.settings import Settings
 from loaders.warehouse.sql_files import read_sql
 from orchestration.archive.closed import require_chains
-from orchestration.checks import storage
-from quotemill.errors import UsageError
+from orchestration.checks import logscan, storage
+from quotemill.errors import SettingsError, UsageError
 from quotemill.warehouse.postgres import Warehouse
 
 PASS, FAIL, PENDING = "PASS", "FAIL", "PENDING"
+_LOGS = ("ib", "dbt", "-")  # of the loads, of the builds, of what ended before it had a source
 WORDS = {"ok": PASS, "fail": FAIL, "unknown": PENDING}
 # by verdicts of qa.qa_option_day
 _STATUSES = {word.lower(): status for status, word in WORDS.items()}
@@ -73,6 +78,7 @@ _COMPARED = {
         group by d.symbol
     """,
     "rows": read_sql(__package__, "selfcheck_rows"),
+    "open_interest": read_sql(__package__, "selfcheck_open_interest"),
 }
 _WRONG = {
     "types": ("unflagged_count",),
@@ -90,15 +96,25 @@ _FLAGS = """
 class Selfcheck:
     """Result of all checks; the subject of a check is its symbol.
 
-    status      FAIL if any check fails, else PENDING if any is unknown, else PASS
     trade_date  the session; None before the first one is over
     flags       rows of the day by flag
     """
 
-    status: str
     trade_date: date | None
     checks: list[Check]
     flags: dict[str, int]
+
+    @property
+    def status(self) -> str:
+        """FAIL if any check fails or there is none of a symbol, else PENDING, else PASS."""
+        statuses = {check.status for check in self.checks}
+        if not any(check.subject for check in self.checks):
+            statuses.add("fail")
+        return next(WORDS[status] for status in ("fail", "unknown", "ok") if status in statuses)
+
+    def keep_figures(self) -> "Selfcheck":
+        """The same with the figures of qa.qa_option_day alone."""
+        return replace(self, checks=[check for check in self.checks if check.name in _FIGURES])
 
     def as_json(self) -> dict[str, Any]:
         checks = [
@@ -148,16 +164,66 @@ def run(
             list(storage.check(conn, warehouse, settings, now)) if settings is not None else []
         )
         if day is None:
-            return Selfcheck(FAIL, None, storage_checks, {})
+            return Selfcheck(None, storage_checks, {})
         verdicts, others = _read_verdicts(conn, schemas, day)
         ib = settings.ib if settings is not None else IbSettings()
-        values = {"day": day, "window": ib.slot_window_minutes}
+        values = {
+            "day": day,
+            "window": ib.slot_window_minutes,
+            "reader": f"{schemas['options']}.chain_daily_clean",
+        }
         checks = [*verdicts, *_compare_tables(conn, schemas, values, others)]
         flags = conn.execute(_FLAGS.format(**schemas).encode(), {"day": day}).fetchall()
-    statuses = {check.status for check in checks} or {"fail"}
-    statuses |= {check.status for check in storage_checks}
-    status = next(WORDS[status] for status in ("fail", "unknown", "ok") if status in statuses)
-    return Selfcheck(status, day, [*checks, *storage_checks], dict(flags))
+    if settings is not None:
+        checks += [*_judge_groups(ib, verdicts), _count_exceptions(settings, day), *storage_checks]
+    return Selfcheck(day, checks, dict(flags))
+
+
+def _judge_groups(ib: IbSettings, verdicts: Sequence[Check]) -> Iterator[Check]:
+    """The slowest symbol's lag and the delayed share of each group, where symbols run in several.
+
+    A group has its batches one after another.
+    """
+    groups: list[tuple[str, ...]] = []
+    with contextlib.suppress(SettingsError):  # a load says what is wrong with the universe
+        groups = universe.groups(ib, None)
+    for number, symbols in enumerate(groups if len(groups) > 1 else (), 1):
+        of_group = [check for check in verdicts if check.subject in symbols]
+        lags = [c.figures["capture_lag_p95_s"] for c in of_group if c.name == "lag"]
+        delayed = [c.figures for c in of_group if c.name == "delayed"]
+        rows = sum(figures["data_count"] for figures in delayed)
+        if not rows:
+            continue
+        lag = max(lag for lag in lags if lag is not None)
+        share = sum(figures["delayed_count"] for figures in delayed) / rows
+        passes = lag <= ib.max_capture_lag_seconds and (
+            share < ib.max_delayed_share or share == ib.max_delayed_share == 1
+        )
+        figures = {
+            "symbols": ",".join(symbols),
+            "capture_lag_p95_s": lag,
+            "delayed_share": round(share, 4),
+        }
+        yield Check("group", "ok" if passes else "fail", subject=f"group {number}", figures=figures)
+
+
+def _count_exceptions(settings: Settings, day: date) -> Check:
+    """Exceptions in the log of a day in New York that nothing explained.
+
+    A gateway's clock is not that of the log, so all of its lines count for each day.
+    """
+    since, until = (at_new_york(at, time()) for at in (day, day + timedelta(days=1)))
+    if settings.ib.clock == "gateway":
+        since, until = datetime.min.replace(tzinfo=UTC), datetime.now(UTC)
+    scan = logscan.run(settings.home / "logs", since, until)
+    hits = scan.keywords.get(logscan.TRACEBACK)
+    of_chains = {name: n for name, n in (hits.by_source if hits else {}).items() if name in _LOGS}
+    figures = {
+        "line_count": scan.lines,
+        "exception_count": sum(of_chains.values()),
+        "last": hits.last if hits and of_chains else None,
+    }
+    return Check("exceptions", "fail" if of_chains else "ok", figures=figures)
 
 
 def _read_gateway_time(conn: psycopg.Connection) -> datetime | None:
@@ -219,6 +285,14 @@ def _compare_tables(
         for row in sorted(rows, key=lambda row: str(row["symbol"])):
             if row["symbol"] in left_out:
                 continue
-            status = "fail" if any(row[figure] for figure in _WRONG[name]) else "ok"
+            status = _judge_interest(row) if name == "open_interest" else "ok"
+            if any(row[figure] for figure in _WRONG.get(name, ())):
+                status = "fail"
             checks.append(Check(name, status, subject=row.pop("symbol"), figures=row))
     return checks
+
+
+def _judge_interest(row: Mapping[str, Any]) -> str:
+    if row["gained_count"] == row["lost_count"] == row["filled_count"]:
+        return "ok"
+    return "unknown" if row["is_unread"] else "fail"

@@ -41,7 +41,7 @@ app = lazy_app(
         "console": "orchestration.cli.console:console_command",
         "doctor": "orchestration.cli.inspect:doctor_command",
         "reconcile": "orchestration.cli.reconcile:reconcile_command",
-        "selfcheck": "orchestration.cli.options:selfcheck_command",
+        "selfcheck": "orchestration.cli.options.checks:selfcheck_command",
         "logscan": "orchestration.cli.logscan:logscan_command",
         "archive": "orchestration.cli.archive:archive_command",
         "retention": "orchestration.cli.archive:retention_command",
@@ -54,7 +54,9 @@ app = lazy_app(
         "questdb": "orchestration.cli.questdb:app",
         "ticks": "orchestration.cli.ticks:app",
         "manifest": "orchestration.cli.manifest:app",
-        "gate": "orchestration.cli.options:app",
+        "options": "orchestration.cli.options:app",
+        # the same; the help of `options` has it
+        "gate": ("orchestration.cli.options.gate:app", {"hidden": True}),
     },
     shows_version=True,
 )

@@ -114,13 +114,18 @@ def retention_command(
         int | None,
         typer.Option(min=1, metavar="DAYS", help="This time, instead of ib.intraday_retain_days."),
     ] = None,
+    view: Annotated[
+        str | None,
+        typer.Option(help="Only this: intraday (the slots), errors (the logs); all if absent."),
+    ] = None,
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
     """Delete slots of option chains that are old and archived, old logs, and days by `retain`.
 
     Slots go after ib.intraday_retain_days, or --older-than, once their files were read again and
-    match the warehouse; logs go after ib.error_log_retain_days; days of a table of the dbt project
+    match the warehouse; logs go after ib.error_log_retain_days, or with --view errors after
+    --older-than; days of a table of the dbt project
     whose settings have `retain` go after that, once they were built. What was built of them stays.
     Asks first on a terminal. Exit code 6 where old days stay: changed since, not built, or damaged.
 
@@ -128,16 +133,18 @@ def retention_command(
     """
     from loaders.cli.progress import reporter
     from orchestration.archive.old_days import drop_old_days, find_retained_tables
-    from orchestration.archive.retention import retain
+    from orchestration.archive.retention import ERRORS, VIEWS, retain
 
+    if view not in (None, *VIEWS):
+        raise UsageError(f"--view {view}: unknown", hint=f"one of {', '.join(VIEWS)}")
     settings = load_settings()
     shell.start_logs(settings)
     warehouse = prepare_warehouse(settings)
     if not (yes or dry_run) and sys.stdin.isatty():
-        days = f"more than {older_than or settings.ib.intraday_retain_days} days ago"
-        typer.confirm(
-            f"Drop archived slots of {days}, old logs and days by `retain`?", abort=True, err=True
-        )
+        slots = f"archived slots of more than {older_than or settings.ib.intraday_retain_days} "
+        what = "old logs" if view == ERRORS else f"{slots}days ago"
+        what += ", old logs and days by `retain`" if view is None else ""
+        typer.confirm(f"Drop {what}?", abort=True, err=True)
     with measure_command(settings, "retention", "ib") as figures:
         with reporter() as shown:
             result = retain(
@@ -147,15 +154,17 @@ def retention_command(
                 parse_time(as_of),
                 dry_run=dry_run,
                 older_than=older_than,
+                view=view,
             )
-        result.add_days(
-            drop_old_days(
-                warehouse,
-                find_retained_tables(settings, warehouse),
-                parse_time(as_of),
-                dry_run=dry_run,
+        if view is None:
+            result.add_days(
+                drop_old_days(
+                    warehouse,
+                    find_retained_tables(settings, warehouse),
+                    parse_time(as_of),
+                    dry_run=dry_run,
+                )
             )
-        )
         figures |= {
             "rows_dropped": 0 if dry_run else result.rows,
             "kept_partitions": len(result.remaining),

@@ -1,19 +1,21 @@
 """`quotemill build`, `dbt` and `docs`."""
 
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from loaders import loads
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
-from loaders.settings import load_settings
+from loaders.settings import Settings, load_settings
 from orchestration.run import build as builds
 from orchestration.run.build import BuildResult
 from orchestration.run.metrics import measure_builds, measure_command
 from quotemill.errors import UsageError
+from quotemill.warehouse.postgres import Warehouse
 
 
 def build_command(
@@ -33,12 +35,18 @@ def build_command(
 
     Example: quotemill build --select kline_daily_qfq+
     """
+    arguments = ["--select", select] if select else []
+    arguments += ["--full-refresh"] if full_refresh else []
+    build_chosen(lambda _, __: arguments, json=json)
+
+
+def build_chosen(choose: Callable[[Settings, Warehouse], Sequence[str]], *, json: bool) -> NoReturn:
+    """Build with the arguments of dbt that a command chooses, print the result, and exit."""
     settings = load_settings()
     shell.start_logs(settings)
     with measure_command(settings, "build") as figures:
         warehouse = loads.prepare_warehouse(settings, builds.stderr)
-        arguments = ["--select", select] if select else []
-        arguments += ["--full-refresh"] if full_refresh else []
+        arguments = choose(settings, warehouse)
         result = builds.build(settings, warehouse, builds.stderr.line, arguments=arguments)
         assert result is not None
         figures |= {metric.name: metric.value for metric in measure_builds([result])}

@@ -37,7 +37,11 @@ def logscan_command(
     ] = None,
     keyword: Annotated[
         list[str] | None,
-        typer.Option(help="Search for these words too, in any case: A,B; may be repeated."),
+        typer.Option(
+            "--keyword",
+            "--keywords",
+            help="Search for these words too, in any case: A,B; may be repeated.",
+        ),
     ] = None,
     level: Annotated[
         str, typer.Option(help="The lowest level of lines in which words count.")
@@ -53,6 +57,12 @@ def logscan_command(
     summary: Annotated[
         Path | None, typer.Option(help="Write the result to this file, as JSON.")
     ] = None,
+    write_summary: Annotated[
+        bool,
+        typer.Option(
+            "--write-summary", help="The same, to logs/errors/summary_20261120.json of the home."
+        ),
+    ] = False,
     as_of: Annotated[
         str | None, typer.Option("--as-of", help="Act as if it were this time (UTC).")
     ] = None,
@@ -68,6 +78,7 @@ def logscan_command(
     Example: quotemill logscan ib --date 2026-11-20 --summary summary.json
     """
     from orchestration.checks import logscan as scans
+    from orchestration.checks.result_file import name_file
     from orchestration.run.metrics import measure_command
 
     if since is not None and date is not None:
@@ -112,6 +123,9 @@ def logscan_command(
             "damaged_lines": scan.damaged,
             **({"error_kinds": len(kinds)} if scan.errors else {}),
         }
+        if write_summary and summary is None:
+            day = shell.parse_day(date, UTC, shell.parse_time(as_of, UTC)) or end.date()
+            summary = name_file(home, "errors", "summary", day)
         if summary is not None:
             scans.write_summary(scan, summary)
         shell.print_answer(scan.as_json(), json, lambda: _print(scan))

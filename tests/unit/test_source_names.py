@@ -20,7 +20,7 @@ NAMED_IN = {
     "orchestration/checks/selfcheck.py": {"ib"},  # of option chains
     "orchestration/checks/storage.py": {"ib"},
     "orchestration/cli/archive.py": {"ib"},
-    "orchestration/cli/options.py": {"ib"},
+    "orchestration/cli/options": {"ib"},
     "orchestration/cli/questdb.py": {"tq"},  # whose ticks are copied
     "orchestration/cli/reconcile.py": {"tdx"},
     "orchestration/cli/ticks.py": {"tq"},  # whose ticks are archived

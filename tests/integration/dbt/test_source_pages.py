@@ -88,7 +88,11 @@ def test_chains_show_the_checks_and_the_stages(chains: Caller, conn: psycopg.Con
     assert {word for row in checked.values() for word in row} <= {"PASS", "FAIL", "PENDING", "–"}
     stages = conn.execute("select stage, state from qa.qa_option_gates order by 1").fetchall()
     assert [(int(row[0]), row[1]) for row in read_rows(text, "stages")] == stages
-    for command in ("quotemill selfcheck ib", "quotemill gate list", "loaders run ib --dry-run"):
+    for command in (
+        "quotemill selfcheck ib",
+        "quotemill options gate list",
+        "loaders run ib --dry-run",
+    ):
         assert f"<code>{command}</code>" in text
 
 

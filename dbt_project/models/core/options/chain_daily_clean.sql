@@ -69,6 +69,7 @@ underlying_days as (
 sessions as (
     select
         trade_date,
+        slot_count,
         lag(trade_date) over (order by trade_date) as previous_trade_date,
         lead(open_at) over (order by trade_date) as next_open_at
     from {{ ref('stg_ib__session') }}
@@ -113,7 +114,8 @@ select
     c.asof_at,
     c.capture_lag_s,
     c.sample_time as rollup_source_time,
-    c.slot_30m as rollup_source_slot,
+    -- the close view is no slot: the number of the one whose time it has
+    coalesce(c.slot_30m, n.slot_count - 1)::integer as rollup_source_slot,
     c.rollup_source_view,
     case c.rung
         when 1 then 'close'

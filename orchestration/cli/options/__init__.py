@@ -1,0 +1,59 @@
+"""`quotemill options`: option chains, in the words of the older runbooks.
+
+Each command calls what stands for it elsewhere, and does nothing else.
+"""
+
+import os
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from loaders.cli.lazy import lazy_app
+
+
+def _use_settings(file: str | None) -> None:
+    if file is not None:
+        os.environ["QUOTEMILL_CONFIG"] = file
+
+
+def _take_settings(
+    config: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="The settings file, in place of QUOTEMILL_CONFIG.",
+            expose_value=False,
+            callback=_use_settings,
+        ),
+    ] = None,
+) -> None: ...
+
+
+class _OlderCommand(TyperCommand):
+    """A command that takes `--config` after its name, as theirs did."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        donor = typer.Typer(add_completion=False)
+        donor.command()(_take_settings)
+        self.params += typer.main.get_command(donor).params
+
+
+_OLDER = {"cls": _OlderCommand}
+
+app = lazy_app(
+    "Option chains in the words of the older runbooks, and the stages of their universe.",
+    {
+        "snapshot": ("orchestration.cli.options.loads:snapshot_command", _OLDER),
+        "close-snapshot": ("orchestration.cli.options.loads:close_command", _OLDER),
+        "enrichment": ("orchestration.cli.options.loads:enrichment_command", _OLDER),
+        "rollup": ("orchestration.cli.options.upkeep:rollup_command", _OLDER),
+        "qa": ("orchestration.cli.options.checks:qa_command", _OLDER),
+        "selfcheck": ("orchestration.cli.options.checks:day_command", _OLDER),
+        "logscan": ("orchestration.cli.options.upkeep:logscan_command", _OLDER),
+        "retention": ("orchestration.cli.options.upkeep:retention_command", _OLDER),
+        "schedule": ("orchestration.cli.options.upkeep:schedule_command", _OLDER),
+        "gate": "orchestration.cli.options.gate:app",
+    },
+)

@@ -1,0 +1,104 @@
+"""`quotemill options rollup`, `logscan`, `retention` and `schedule`."""
+
+import functools
+from datetime import date as date_type
+from typing import Annotated, Any
+
+import typer
+
+from loaders.cli import shell
+from loaders.cli.shell import EvaluatedAt, JsonFlag
+from loaders.landing import change_feed
+from loaders.settings import Settings
+from orchestration.cli import archive, build, logscan
+from orchestration.cli.options.checks import parse_session
+from quotemill.errors import UsageError
+from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation
+
+
+def rollup_command(
+    date: Annotated[str, typer.Option(help="The session: 2026-11-25, today, yesterday.")] = "today",
+    as_of: EvaluatedAt = None,
+    json: JsonFlag = False,
+) -> None:
+    """Build the rows of a session again, from its quotes on: `quotemill build` of these models.
+
+    Example: quotemill options rollup --date 2026-11-25
+    """
+
+    def choose_models(settings: Settings, warehouse: Warehouse) -> list[str]:
+        day = parse_session(settings, date, shell.parse_time(as_of))
+        assert day is not None
+        return touch_quotes(warehouse, day)
+
+    build.build_chosen(choose_models, json=json)
+
+
+def touch_quotes(warehouse: Warehouse, day: date_type) -> list[str]:
+    """Announce the quotes of a day; the arguments of a build of what is made of quotes.
+
+    The first build makes everything. Raises UsageError for a day without quotes.
+    """
+    from loaders.ib.tables import CHAIN_CLOSE, CHAIN_SNAPSHOT
+
+    quotes = (CHAIN_SNAPSHOT, CHAIN_CLOSE)
+    with warehouse.connect() as conn:
+        stored = [
+            table
+            for table in quotes
+            if conn.execute(
+                f"select 1 from {table.qualified} where trade_date = %s limit 1".encode(), (day,)
+            ).fetchone()
+        ]
+        if not stored:
+            raise UsageError(f"no quotes of {day} are stored", hint="--date of a captured session")
+        for table in stored:
+            change_feed.touch(conn, table, since=day, until=day)
+        if not has_relation(conn, f"{warehouse.inner_schema('qa')}.qa_option_day"):
+            return []
+    selected = [f"source:{table.qualified}+" for table in quotes]
+    return ["--select", *selected, "--exclude", "resource_type:unit_test"]
+
+
+@functools.wraps(logscan.logscan_command)  # with its options
+def logscan_command(**options: Any) -> None:
+    logscan.logscan_command(**options | {"source": options["source"] or "ib"})
+
+
+logscan_command.__doc__ = """Count the problems in the log: `quotemill logscan ib`.
+
+    Example: quotemill options logscan --date today --keywords pacing --write-summary --max-total 0
+    """
+
+
+@functools.wraps(archive.retention_command)
+def retention_command(**options: Any) -> None:
+    archive.retention_command(**options)
+
+
+retention_command.__doc__ = """Delete old slots, or old logs: `quotemill retention`.
+
+    Example: quotemill options retention --view intraday --older-than 60
+    """
+
+
+def schedule_command(
+    simulate: Annotated[
+        bool,
+        typer.Option("--simulate", help="Print what would start; the one use of this command."),
+    ] = False,
+    date: Annotated[
+        str, typer.Option(help="The day: 2026-11-27, today; of each job's own zone.")
+    ] = "today",
+    json: JsonFlag = False,
+) -> None:
+    """Print the jobs of a day with its slots: `quotemill schedule simulate`.
+
+    Example: quotemill options schedule --simulate --date 2026-11-27
+    """
+    from orchestration.cli.schedule.preview import simulate_command
+
+    if not simulate:
+        raise UsageError("give --simulate", hint="`quotemill schedule serve` starts the jobs")
+    simulate_command(date, json=json)
