@@ -106,7 +106,7 @@ class Selfcheck:
 
     @property
     def status(self) -> str:
-        """FAIL if any check fails or there is none of a symbol, else PENDING, else PASS."""
+        """FAIL if a check fails or no symbol has any, else PENDING, else PASS."""
         statuses = {check.status for check in self.checks}
         if not any(check.subject for check in self.checks):
             statuses.add("fail")
@@ -188,9 +188,9 @@ def _judge_groups(ib: IbSettings, verdicts: Sequence[Check]) -> Iterator[Check]:
     with contextlib.suppress(SettingsError):  # a load says what is wrong with the universe
         groups = universe.groups(ib, None)
     for number, symbols in enumerate(groups if len(groups) > 1 else (), 1):
-        of_group = [check for check in verdicts if check.subject in symbols]
-        lags = [c.figures["capture_lag_p95_s"] for c in of_group if c.name == "lag"]
-        delayed = [c.figures for c in of_group if c.name == "delayed"]
+        own = [check for check in verdicts if check.subject in symbols]
+        lags = [c.figures["capture_lag_p95_s"] for c in own if c.name == "lag"]
+        delayed = [c.figures for c in own if c.name == "delayed"]
         rows = sum(figures["data_count"] for figures in delayed)
         if not rows:
             continue
@@ -217,13 +217,13 @@ def _count_exceptions(settings: Settings, day: date) -> Check:
         since, until = datetime.min.replace(tzinfo=UTC), datetime.now(UTC)
     scan = logscan.run(settings.home / "logs", since, until)
     hits = scan.keywords.get(logscan.TRACEBACK)
-    of_chains = {name: n for name, n in (hits.by_source if hits else {}).items() if name in _LOGS}
+    counts = {name: n for name, n in (hits.by_source if hits else {}).items() if name in _LOGS}
     figures = {
         "line_count": scan.lines,
-        "exception_count": sum(of_chains.values()),
-        "last": hits.last if hits and of_chains else None,
+        "exception_count": sum(counts.values()),
+        "last": hits.last if hits and counts else None,
     }
-    return Check("exceptions", "fail" if of_chains else "ok", figures=figures)
+    return Check("exceptions", "fail" if counts else "ok", figures=figures)
 
 
 def _read_gateway_time(conn: psycopg.Connection) -> datetime | None:

@@ -58,7 +58,6 @@ def test_each_line_of_the_table_ends_as_it_says(
             words = shlex.split(calls if typed.startswith("make") else typed)
             done = place.inside(*words)
             ended.append((clock, typed, code, f"{done.returncode}", done.stderr))
-    print(json.dumps(json.loads((place.home / "logs/selfcheck/selfcheck_20261119.json").read_text()), indent=1))
     assert [line for line in ended if line[2] != line[3]] == []
     with psycopg.connect(given["QUOTEMILL_WAREHOUSE_URL"]) as conn:
         slots = conn.execute("select distinct slot_label from options.chain_intraday order by 1")
@@ -68,6 +67,11 @@ def test_each_line_of_the_table_ends_as_it_says(
             "open_interest is null from options.chain_daily_clean"
         )
         assert days.fetchall() == [(DAY, 13, "close", False)]
+        # a rollup is of its day alone
+        told = conn.execute(
+            "select distinct dates::text from ops.changes where table_name = 'raw_ib.chain_close'"
+        )
+        assert told.fetchall() == [("{[2026-11-19,2026-11-20)}",)]
     logs = place.home / "logs"
     figures = json.loads((logs / "metrics" / "metrics_20261119.json").read_text())
     assert {(check["name"], check["status"]) for check in figures["checks"]} == {

@@ -65,7 +65,7 @@ def qa_command(
     write: Annotated[
         Path | None,
         typer.Option(
-            help="Write them to this file; logs/metrics/metrics_20261125.json of the home if absent."
+            help="Write them to this file; logs/metrics/metrics_20261125.json of the home else."
         ),
     ] = None,
     as_of: EvaluatedAt = None,

@@ -80,6 +80,23 @@ def test_the_life_of_a_day(quotemill: Quotemill, conn: psycopg.Connection) -> No
         assert quotemill("retention", LATER, "--yes").returncode == 0
 
 
+def test_a_view_of_retention_leaves_the_other(quotemill: Quotemill, place: Place) -> None:
+    assert quotemill("archive", AFTER).returncode == 0
+    old = place.home / "logs" / "run-2026-12-01.jsonl"
+    old.parent.mkdir()
+    old.touch()  # 54 days before
+
+    def dropped(view: str, days: str) -> tuple[int, list[str]]:
+        done = quotemill("retention", LATER, "--view", view, "--older-than", days, "--json")
+        shown = json.loads(done.stdout)
+        return shown["rows"], shown["logs"]
+
+    assert dropped("errors", "60") == (0, [])
+    assert dropped("intraday", "60") == (112, [])
+    assert dropped("errors", "53") == (0, [old.name])
+    assert not old.exists()
+
+
 def test_errors_are_named_with_their_exit_code(
     quotemill: Quotemill, place: Place, conn: psycopg.Connection
 ) -> None:

@@ -1,0 +1,111 @@
+"""The self-check of groups, open interest, the day's log, and the files of the last compaction."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from loaders.engine.check import Check
+from loaders.settings import Settings
+from orchestration.checks import selfcheck
+from quotemill.warehouse.postgres import Warehouse
+from tests.integration.dbt.option_days import AFTER, TUESDAY, archived, settings_in
+
+UNIVERSE = """symbol,weight,group,enabled
+AAPL,2,tech,true
+BRK B,1,money,true
+MSFT,1,tech,true
+"""
+
+
+def find_checks(warehouse: Warehouse, settings: Settings, name: str) -> dict[str, Check]:
+    """The checks of a name of Tuesday, by subject."""
+    checks = selfcheck.run(warehouse, TUESDAY.day, AFTER, settings).checks
+    return {check.subject: check for check in checks if check.name == name}
+
+
+def test_groups_are_judged_by_their_slowest_symbol_and_all_their_rows(
+    days: psycopg.Connection, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    universe = tmp_path / "universe.csv"
+    universe.write_text(UNIVERSE)
+    settings = settings_in(tmp_path, stage=3, universe=universe)
+    groups = find_checks(warehouse, settings, "group")
+    assert {name: (c.status, c.figures["symbols"]) for name, c in groups.items()} == {
+        "group 1": ("ok", "BRK B"),
+        "group 2": ("ok", "AAPL,MSFT"),
+    }
+    assert groups["group 2"].figures["delayed_share"] == 0
+    slower = settings_in(tmp_path, stage=3, universe=universe, max_capture_lag_seconds=1)
+    assert {c.status for c in find_checks(warehouse, slower, "group").values()} == {"fail"}
+    # one group has no other to wait for
+    assert find_checks(warehouse, settings_in(tmp_path), "group") == {}
+
+
+def test_open_interest_gained_is_what_missing_oi_lost(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings
+) -> None:
+    def judged() -> tuple[str, Any, Any, Any]:
+        check = find_checks(warehouse, settings, "open_interest")["AAPL"]
+        names = ("gained_count", "lost_count", "filled_count")
+        return (check.status, *(check.figures[name] for name in names))
+
+    assert judged() == ("ok", 6, 6, 6)
+    conn = days
+    # a figure that came, and which the last build has not put on its row
+    conn.execute(
+        "update options.chain_daily_clean set open_interest = null, "
+        "data_quality_flag = '{missing_oi}' where (conid, trade_date) = (100, %s)",
+        (TUESDAY.day,),
+    )
+    assert judged() == ("fail", 6, 5, 5)
+    # it came after the build
+    conn.execute(
+        "insert into ops.changes (table_name, key, dates) "
+        "values ('raw_ib.open_interest', 'AAPL', datemultirange(daterange(%s, %s, '[]')))",
+        (TUESDAY.day, TUESDAY.day),
+    )
+    assert judged() == ("unknown", 6, 5, 5)
+
+
+def test_an_exception_in_the_log_of_the_day_in_new_york_fails(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings
+) -> None:
+    def write(at: str, **fields: object) -> tuple[str, int]:
+        line = {"at": at, "level": "critical", "event": "internal error", "traceback": "File x"}
+        path = settings.home / "logs" / f"run-{at[:10]}.jsonl"
+        path.parent.mkdir(exist_ok=True)
+        with path.open("a") as file:
+            file.write(json.dumps(line | fields) + "\n")
+        check = find_checks(warehouse, settings, "exceptions")[""]
+        return check.status, check.figures["exception_count"]
+
+    assert write("2026-11-24T04:59:00Z", source="ib") == ("ok", 0)  # Monday in New York
+    assert write("2026-11-24T15:00:00Z", source="tdx") == ("ok", 0)
+    assert write("2026-11-24T15:00:00Z", source="ib", traceback=None) == ("ok", 0)
+    assert write("2026-11-25T04:59:00Z", source="ib") == ("fail", 1)
+    assert write("2026-11-24T15:00:00Z", source=None) == ("fail", 2)
+
+
+def test_files_of_the_last_compaction_have_128_to_256_megabytes(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings
+) -> None:
+    archived(settings, warehouse)
+    assert find_checks(warehouse, settings, "files") == {}  # nothing was compacted
+
+    def judged(megabytes: int, *, rest: bool = False, days_ago: int = 0) -> tuple[str, int]:
+        days.execute(
+            "insert into ops.archive_files values ('options', %s, 'chain_intraday', 'zstd', 1, '', "
+            "%s, %s, now() - make_interval(days => %s))",
+            (f"file {megabytes}", megabytes * 10**6, rest, days_ago),
+        )
+        check = find_checks(warehouse, settings, "files")[""]
+        return check.status, check.figures["file_count"]
+
+    assert judged(192) == ("ok", 1)
+    assert judged(20, rest=True) == ("ok", 2)  # what is left of a month
+    assert judged(300, days_ago=7) == ("ok", 2)  # an earlier compaction
+    assert judged(127) == ("fail", 3)
+    days.execute("delete from ops.archive_files where size_bytes = 127000000")
+    assert judged(257) == ("fail", 3)
