@@ -214,7 +214,7 @@ def _count_exceptions(settings: Settings, day: date) -> Check:
     """
     since, until = (at_new_york(at, time()) for at in (day, day + timedelta(days=1)))
     if settings.ib.clock == "gateway":
-        since, until = datetime.min.replace(tzinfo=UTC), datetime.now(UTC)
+        since, until = datetime.fromtimestamp(0, UTC), datetime.now(UTC)
     scan = logscan.run(settings.home / "logs", since, until)
     hits = scan.keywords.get(logscan.TRACEBACK)
     counts = {name: n for name, n in (hits.by_source if hits else {}).items() if name in _LOGS}

@@ -68,10 +68,10 @@ def test_each_line_of_the_table_ends_as_it_says(
         )
         assert days.fetchall() == [(DAY, 13, "close", False)]
         # a rollup is of its day alone
-        told = conn.execute(
+        reported = conn.execute(
             "select distinct dates::text from ops.changes where table_name = 'raw_ib.chain_close'"
         )
-        assert told.fetchall() == [("{[2026-11-19,2026-11-20)}",)]
+        assert reported.fetchall() == [("{[2026-11-19,2026-11-20)}",)]
     logs = place.home / "logs"
     figures = json.loads((logs / "metrics" / "metrics_20261119.json").read_text())
     assert {(check["name"], check["status"]) for check in figures["checks"]} == {
@@ -117,6 +117,7 @@ def test_the_settings_file_is_named_after_the_command(tmp_path: Path) -> None:
         ("retention --view close", "one of intraday, errors"),
         ("schedule --date today", "give --simulate"),
         ("qa --date 2026-11-31", "'2026-11-31' is not a day"),
+        ("rollup --date 2026-11-18", "no quotes of 2026-11-18 are stored"),
     ],
 )
 def test_a_mistake_has_a_message_and_no_traceback(

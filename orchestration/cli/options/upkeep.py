@@ -1,6 +1,7 @@
 """`quotemill options rollup`, `logscan`, `retention` and `schedule`."""
 
 import functools
+import sys
 from datetime import date as date_type
 from typing import Annotated, Any
 
@@ -8,8 +9,9 @@ import typer
 
 from loaders.cli import shell
 from loaders.cli.shell import EvaluatedAt, JsonFlag
+from loaders.ib.slots import session_on
 from loaders.landing import change_feed
-from loaders.settings import Settings
+from loaders.settings import Settings, load_settings
 from orchestration.cli import archive, build, logscan
 from orchestration.cli.options.checks import parse_session
 from quotemill.errors import UsageError
@@ -30,6 +32,9 @@ def rollup_command(
     def choose_models(settings: Settings, warehouse: Warehouse) -> list[str]:
         day = parse_session(settings, date, shell.parse_time(as_of))
         assert day is not None
+        if session_on(day) is None:  # a timer need not know the holidays
+            print(f"nothing to roll up: {day} is no trading day", file=sys.stderr)
+            raise typer.Exit
         return touch_quotes(warehouse, day)
 
     build.build_chosen(choose_models, json=json)
@@ -101,4 +106,5 @@ def schedule_command(
 
     if not simulate:
         raise UsageError("give --simulate", hint="`quotemill schedule serve` starts the jobs")
-    simulate_command(date, json=json)
+    day = parse_session(load_settings(), date, None)
+    simulate_command(f"{day}", json=json)
