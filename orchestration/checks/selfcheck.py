@@ -204,7 +204,7 @@ def _judge_groups(ib: IbSettings, verdicts: Sequence[Check]) -> Iterator[Check]:
             "capture_lag_p95_s": lag,
             "delayed_share": round(share, 4),
         }
-        yield Check("group", "ok" if passes else "fail", subject=f"group {number}", figures=figures)
+        yield Check(f"group {number}", "ok" if passes else "fail", figures=figures)
 
 
 def _count_exceptions(settings: Settings, day: date) -> Check:

@@ -1,6 +1,7 @@
 """`quotemill options rollup`, `logscan`, `retention` and `schedule`."""
 
 import functools
+import inspect
 import sys
 from datetime import date as date_type
 from typing import Annotated, Any
@@ -68,9 +69,13 @@ def touch_quotes(warehouse: Warehouse, day: date_type) -> list[str]:
 
 @functools.wraps(logscan.logscan_command)  # with its options
 def logscan_command(**options: Any) -> None:
-    logscan.logscan_command(**options | {"source": options["source"] or "ib"})
+    logscan.logscan_command("ib", **options)
 
 
+_taken = inspect.signature(logscan.logscan_command)
+logscan_command.__signature__ = _taken.replace(  # type: ignore[attr-defined]
+    parameters=[taken for name, taken in _taken.parameters.items() if name != "source"]
+)
 logscan_command.__doc__ = """Count the problems in the log: `quotemill logscan ib`.
 
     Example: quotemill options logscan --date today --keywords pacing --write-summary --max-total 0
