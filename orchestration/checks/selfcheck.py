@@ -208,14 +208,9 @@ def _judge_groups(ib: IbSettings, verdicts: Sequence[Check]) -> Iterator[Check]:
 
 
 def _count_exceptions(settings: Settings, day: date) -> Check:
-    """Exceptions in the log of a day in New York that nothing explained.
-
-    A gateway's clock is not that of the log, so all of its lines count for each day.
-    """
+    """Exceptions in the log of a day in New York that nothing explained."""
     since, until = (at_new_york(at, time()) for at in (day, day + timedelta(days=1)))
-    if settings.ib.clock == "gateway":
-        since, until = datetime.fromtimestamp(0, UTC), datetime.now(UTC)
-    scan = logscan.run(settings.home / "logs", since, until)
+    scan = logscan.run(settings.home / "logs", since, until, is_day=True)
     hits = scan.keywords.get(logscan.TRACEBACK)
     counts = {name: n for name, n in (hits.by_source if hits else {}).items() if name in _LOGS}
     figures = {

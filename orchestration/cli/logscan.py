@@ -124,7 +124,10 @@ def logscan_command(
             **({"error_kinds": len(kinds)} if scan.errors else {}),
         }
         if write_summary and summary is None:
-            day = shell.parse_day(date, UTC, shell.parse_time(as_of, UTC)) or end.date()
+            day = (
+                shell.parse_day(date, _find_zone(source), shell.parse_time(as_of, UTC))
+                or end.date()
+            )
             summary = name_file(home, "errors", "summary", day)
         if summary is not None:
             scans.write_summary(scan, summary)
