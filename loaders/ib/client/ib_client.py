@@ -12,13 +12,18 @@ import logging
 import re
 import time
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from loaders.ib.client import clean
 from loaders.ib.client.error_codes import GATEWAY_GONE, NO_ANSWER, UNKNOWN, classify_code
 from loaders.ib.client.events import mask
 from loaders.ib.client.health import RESTORED_EMPTY, Farm, Health
+from loaders.ib.client.library_answers import (
+    list_dividends,
+    make_chain,
+    make_computation,
+    make_details,
+)
 from loaders.ib.client.option_terms import find_last_day
 from loaders.ib.client.raw_answers import (
     ADVISORY,
@@ -28,7 +33,6 @@ from loaders.ib.client.raw_answers import (
     TOO_FAST,
     Bar,
     Chain,
-    Computation,
     Details,
     Request,
     Tick,
@@ -218,7 +222,7 @@ class Connection:
         rows, failure = await self._answer(
             lambda n: send(n, described), timeout, "contracts", described
         )
-        return [_details(row) for row in rows], failure
+        return [make_details(row) for row in rows], failure
 
     async def chains(
         self, symbol: str, sec_type: str, conid: int, timeout: float
@@ -227,7 +231,7 @@ class Connection:
         rows, failure = await self._answer(
             lambda n: send(n, symbol, "", sec_type, conid), timeout, "contracts"
         )
-        return [_chain(row) for row in rows], failure
+        return [make_chain(row) for row in rows], failure
 
     async def bars(
         self,
@@ -342,72 +346,12 @@ class Line:
             volume=t.volume,
             call_interest=t.callOpenInterest,
             put_interest=t.putOpenInterest,
-            model=_make_computation(t.modelGreeks),
-            bid_model=_make_computation(t.bidGreeks),
-            ask_model=_make_computation(t.askGreeks),
-            dividends=_list_dividends(t.dividends),
+            model=make_computation(t.modelGreeks),
+            bid_model=make_computation(t.bidGreeks),
+            ask_model=make_computation(t.askGreeks),
+            dividends=list_dividends(t.dividends),
         )
 
     def leave(self) -> None:
         """Cancel the request if it is under way. Read the tick before: late ones are lost."""
         self._leave()
-
-
-def _make_computation(greeks: Any) -> Computation | None:
-    if greeks is None:
-        return None
-    return Computation(
-        iv=greeks.impliedVol,
-        delta=greeks.delta,
-        price=greeks.optPrice,
-        dividends=greeks.pvDividend,
-        gamma=greeks.gamma,
-        vega=greeks.vega,
-        theta=greeks.theta,
-        underlying=greeks.undPrice,
-    )
-
-
-def _list_dividends(
-    dividends: Any,
-) -> tuple[float | None, float | None, date | None, float | None] | None:
-    if dividends is None:
-        return None
-    day = dividends.nextDate
-    return (
-        dividends.past12Months,
-        dividends.next12Months,
-        clean.new_york_day(day) if day else None,
-        dividends.nextAmount,
-    )
-
-
-def _details(row: Any) -> Details:
-    contract = row.contract
-    return Details(
-        conid=int(contract.conId),
-        local_symbol=contract.localSymbol,
-        trading_class=contract.tradingClass,
-        multiplier=str(contract.multiplier or ""),
-        expiry=clean.day(contract.lastTradeDateOrContractMonth),
-        strike=float(contract.strike or 0),
-        right=str(contract.right or "")[:1],
-        exchange=contract.primaryExchange or contract.exchange,
-        currency=contract.currency,
-        name=row.longName,
-        underlying_conid=int(row.underConId or 0),
-        expiration=clean.day(row.realExpirationDate or ""),
-        liquid_hours=row.liquidHours or "",
-        time_zone=row.timeZoneId or "",
-    )
-
-
-def _chain(row: Any) -> Chain:
-    days = [day for text in row.expirations if (day := clean.day(text)) is not None]
-    return Chain(
-        exchange=row.exchange,
-        trading_class=row.tradingClass,
-        multiplier=str(row.multiplier or ""),
-        expirations=tuple(sorted(days)),
-        strikes=tuple(sorted(float(strike) for strike in row.strikes)),
-    )
