@@ -1,33 +1,82 @@
 -- so many on one day are one change of the exchange: one finding, not one of each stock
 {%- set most = 5 %}
-with proposed as (
+with compared as (
+    select
+        c.old_code,
+        c.new_code,
+        c.valid_from,
+        count(*) as day_count,
+        min(o.trade_date) as first_date,
+        max(o.trade_date) as last_date
+    from {{ ref('int_code_changes__found') }} as c
+    inner join {{ ref('stg_tdx__kline_daily') }} as o on c.old_code = o.code
+    inner join {{ ref('stg_tdx__kline_daily') }} as n
+        on
+            c.new_code = n.code
+            and o.trade_date = n.trade_date
+            and (o.open_li, o.high_li, o.low_li, o.close_li, o.amount_li)
+            = (n.open_li, n.high_li, n.low_li, n.close_li, n.amount_li)
+    group by c.old_code, c.new_code, c.valid_from
+),
+
+found as (
     select
         *,
-        count(*) over (partition by valid_from) as day_count,
+        count(*) over (partition by valid_from) as code_count,
         row_number() over (partition by valid_from order by old_code) as place
-    from {{ ref('int_code_changes__proposed') }}
+    from compared
+),
+
+known as (
+    select
+        c.old_code || ' is ' || c.new_code as change,
+        row_number() over (order by c.old_code) as place
+    from {{ ref('code_changes') }} as c
+    inner join {{ ref('symbol_dim') }} as o on c.old_code = o.code
+    inner join {{ ref('symbol_dim') }} as n on c.new_code = n.code
+    where
+        o.first_trade_date is not null
+        and n.first_trade_date is not null
+        and c.old_code not in (select f.old_code from found as f)
 )
 
 select
     'code_change_unknown' as check_name,
     'warning' as severity,
-    case when day_count > {{ most }} then day_count || ' codes' else old_code end as subject,
+    case when code_count > {{ most }} then code_count || ' codes' else old_code end as subject,
     valid_from as trade_date,
-    format('its bars end %s, those of %s begin %s', last_trade_date, new_code, valid_from)
+    format(
+        '%s and %s have the same prices and turnover on %s days from %s to %s: one stock, counted'
+        || ' under %s; fix: add ',
+        old_code, new_code, day_count, first_date, last_date, new_code
+    )
     || case
-        when day_count > {{ most }}
+        when code_count > {{ most }}
             then
-                format(' (%s), and so on: if they are the same stocks, ', old_code)
-                || 'add the rows of quotemill_intermediate.int_code_changes__proposed, and the '
-                || 'source, '
+                'the rows of quotemill_intermediate.int_code_changes__found, and the source, '
         else
             format(
-                '; if it is the same stock, add %s,%s,%s and the source ',
-                old_code, new_code, valid_from
+                '%s,%s,%s and the source ',
+                old_code, new_code, coalesce(valid_from::text, 'the first day of the new code')
             )
     end
     || format(
-        'to seeds/code_changes_known.csv; if not, add %s,none,, and the reason', old_code
+        'to seeds/code_changes_known.csv; if they are two stocks, add %s,none,, and the reason',
+        old_code
     ) as evidence
-from proposed
-where day_count <= {{ most }} or place = 1
+from found
+where code_count <= {{ most }} or place = 1
+union all
+select
+    'code_change_known' as check_name,
+    'info' as severity,
+    'kline_daily' as subject,
+    null as trade_date,
+    format(
+        '%s%s: stocks with bars under two codes, counted under the new one, as'
+        || ' seeds/code_changes_known.csv says',
+        string_agg(change, ', ' order by place) filter (where place <= {{ most }}),
+        case when count(*) > {{ most }} then ' and ' || count(*) - {{ most }} || ' more' end
+    ) as evidence
+from known
+having count(*) > 0

@@ -14,14 +14,22 @@ with newest_days as (
     from {{ ref('int_market_day__latest') }} as m
 ),
 
+-- a stock that got another code has newer days under that one
+listed as (
+    select * from {{ ref('symbol_dim') }} as s
+    where
+        s.is_listed
+        and s.instrument_type <> 'index'
+        and not exists (select 1 from {{ ref('symbol_dim') }} as n where n.former_code = s.code)
+),
+
 codes as (
     select
         n.as_of_date,
         s.code,
         s.last_trade_date < n.as_of_date as lacks_newest_day
     from newest_days as n
-    inner join {{ ref('symbol_dim') }} as s on n.first_date <= s.last_trade_date
-    where s.is_listed and s.instrument_type <> 'index'
+    inner join listed as s on n.first_date <= s.last_trade_date
 ),
 
 -- Few codes that all stop have no newest day to be judged by, but a calendar that goes on. One row
@@ -59,9 +67,6 @@ select
     min(code) || case when count(*) > 1 then ' and ' || count(*) - 1 || ' more' else '' end
     || ': no bar for five trading days and more: suspended, or the source has them no more'
         as evidence
-from {{ ref('symbol_dim') }}
-where
-    is_listed
-    and instrument_type <> 'index'
-    and last_trade_date < (select min(trade_date) from latest_days)
+from listed
+where last_trade_date < (select min(trade_date) from latest_days)
 group by last_trade_date

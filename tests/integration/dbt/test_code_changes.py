@@ -1,5 +1,6 @@
 """The history of a stock whose code changed goes on under the new code, also adjusted."""
 
+from collections.abc import Iterable, Iterator
 from datetime import date
 
 import psycopg
@@ -10,6 +11,7 @@ from tests.integration.dbt.raw import action, add_line, bar, land, security, tra
 
 DAYS = weekdays(date(2025, 4, 28), 12)
 CHANGED = DAYS.index(date(2025, 5, 6))
+Bar = dict[str, object]
 OLD, NEW, ALONE = "bj833819", "bj920819", "sh600000"
 EVENTS = {
     DAYS[2]: {"cash_per10_yuan": "1.3", "bonus_total_per10": "2"},
@@ -22,6 +24,14 @@ BUILD = (
     "+symbol_dim,config.materialized:followed",
     "+kline_weekly_qfq,config.materialized:followed",
     "kline_monthly_qfq",
+)
+MEMBER = {"sector_kind": "concept", "sector_name": "x", "valid_from": date(2025, 1, 1)}
+# what counts stocks
+COUNTS = (
+    "run",
+    "-s",
+    "+market_stats_snapshot,config.materialized:followed",
+    "+sectors,config.materialized:followed",
 )
 # all is built; a test lands its rows and builds the tables
 pytestmark = pytest.mark.usefixtures("models")
@@ -92,7 +102,9 @@ def test_a_stock_with_a_new_code_has_the_prices_of_one_that_kept_its(
         "select new_code, valid_from from market.code_changes where old_code = %s", (OLD,)
     )
     assert known.fetchall() == [(NEW, DAYS[CHANGED])]
-    assert conn.execute("select * from qa.qa_code_changes").fetchall() == []
+    [finding] = conn.execute("select check_name, severity, evidence from qa.qa_code_changes")
+    assert finding[:2] == ("code_change_known", "info")
+    assert finding[2].startswith(f"{OLD} is {NEW}: ")
 
 
 def test_a_history_that_the_new_code_has_too_counts_once(
@@ -113,8 +125,11 @@ def test_a_history_that_the_new_code_has_too_counts_once(
     assert joined(conn, "kline_daily_joined_qfq", NEW) == whole
 
 
-def test_codes_of_a_change_are_read_as_people_write_them(conn: psycopg.Connection) -> None:
+def test_codes_of_a_change_are_read_as_people_write_them(
+    conn: psycopg.Connection, dbt: Dbt
+) -> None:
     seed = "code_changes_known"
+    conn.execute(f"delete from quotemill_intermediate.{seed} where line > 7".encode())
     add_line(conn, seed, "430047.BJ,920047,2025/10/9,notice")
     add_line(conn, seed, "bj430090,none,,another stock")
     # each counts once, and a chain by its last code
@@ -122,6 +137,7 @@ def test_codes_of_a_change_are_read_as_people_write_them(conn: psycopg.Connectio
     add_line(conn, seed, "bj430198,bj920047,2025-10-09,notice")
     add_line(conn, seed, "bj430300,bj430047,2025-10-09,notice")
 
+    assert dbt("run", "-s", "code_changes").success
     added = conn.execute(
         "select * from market.code_changes where old_code like 'bj430%' and source = 'notice'"
     )
@@ -138,58 +154,184 @@ def test_codes_of_a_change_are_read_as_people_write_them(conn: psycopg.Connectio
     ]
 
 
-def test_a_code_that_ends_where_another_begins_is_proposed(
+# from January on, the last bars of old files in the middle of March
+LONG = weekdays(date(2025, 1, 1), 70)
+LAST = LONG.index(date(2025, 3, 11))
+SHAPES = {"a part": slice(0, LAST + 1), "all": slice(None)}
+
+
+def walk(code: str, days: list[date], start: int = 900, **changes: object) -> Iterator[Bar]:
+    """Bars of different prices, a cent apart; another `start`: another stock."""
+    for at, day in enumerate(LONG):
+        if day in days:
+            yield bar(code, day, f"{(start + at) / 100}", **changes)
+
+
+def land_walks(conn: psycopg.Connection, *walks: Iterable[Bar]) -> None:
+    land(conn, "trading_day", [trading_day(day) for day in LONG])
+    for rows in map(list, walks):
+        land(conn, "security", [security(str(rows[0]["code"]))])
+        land(conn, "kline_daily", rows)
+
+
+def counts(conn: psycopg.Connection, exchange: str, column: str = "stock_count") -> set[object]:
+    query = f"select {column} from market.market_stats_snapshot where exchange = %s"
+    return {count for (count,) in conn.execute(query.encode(), (exchange,))}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    ("old", "new", "other"),
+    [
+        ("bj830999", "bj920998", "bj920005"),
+        ("sz000099", "sz001899", "sz000001"),
+        ("sh601399", "sh601599", "sh600000"),
+    ],
+)
+def test_a_stock_with_one_history_under_two_codes_counts_once(
+    conn: psycopg.Connection, dbt: Dbt, old: str, new: str, other: str, shape: str
+) -> None:
+    days = LONG[SHAPES[shape]]
+    land_walks(conn, walk(old, days), walk(new, LONG), walk(other, LONG, 500))
+    members = [{**MEMBER, "member": code[2:]} for code in (old, new, other)]
+    land(conn, "sector_member", members)
+
+    assert dbt(*COUNTS).success
+
+    exchange = old[:2]
+    assert counts(conn, exchange) == {2}
+    assert counts(conn, exchange, "suspended_count") == {0}
+    assert conn.execute(
+        "select member_count, unlisted_member_count from market.sectors"
+    ).fetchall() == [(2, 0)]
+    follows = LONG[LAST + 1] if shape == "a part" else None
+    [(check, severity, subject, day, evidence)] = conn.execute("select * from qa.qa_code_changes")
+    assert (check, severity, subject, day) == ("code_change_unknown", "warning", old, follows)
+    assert evidence == (
+        f"{old} and {new} have the same prices and turnover on {len(days)} days from {LONG[0]} to "
+        f"{days[-1]}: one stock, counted under {new}; fix: add {old},{new},"
+        f"{follows or 'the first day of the new code'} and the source to "
+        f"seeds/code_changes_known.csv; if they are two stocks, add {old},none,, and the reason"
+    )
+    # bars of both codes are read as loaded, joined ones have each day once
+    bars = "select code, count(*) from market.{} where code <> %s group by 1 order by 1"
+    loaded = conn.execute(bars.format("kline_daily").encode(), (other,)).fetchall()
+    assert loaded == [(old, len(days)), (new, len(LONG))]
+    joined_bars = conn.execute(bars.format("kline_daily_joined").encode(), (other,)).fetchall()
+    assert joined_bars == [(new, len(LONG))]
+
+    add_line(conn, "code_changes_known", f"{old},{new},2025-03-12,notice")
+    assert dbt(*COUNTS).success
+    assert counts(conn, exchange) == {2}
+    assert conn.execute(bars.format("kline_daily_joined").encode(), (other,)).fetchall() == [
+        (new, len(LONG))
+    ]
+    severities = "select severity, evidence from qa.qa_code_changes"
+    [(severity, evidence)] = conn.execute(severities)
+    assert (severity, evidence.partition(":")[0]) == ("info", f"{old} is {new}")
+
+    conn.execute(
+        "delete from quotemill_intermediate.code_changes_known where old_code = %s", (old,)
+    )
+    add_line(conn, "code_changes_known", f"{old},none,,two stocks")
+    assert dbt(*COUNTS).success
+    assert max(counts(conn, exchange)) == 3
+    assert conn.execute("select * from qa.qa_code_changes").fetchall() == []
+
+
+def test_bars_that_are_alike_for_other_reasons_are_no_change(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:
-    codes = ("bj430047", "bj920047", "bj872925", "bj920926", "bj920925")
-    land(conn, "trading_day", [trading_day(day) for day in DAYS])
-    land(conn, "security", [security(code) for code in codes])
-    for code, first, last in (
-        ("bj430047", 0, 4),
-        ("bj920047", 5, 11),
-        ("bj872925", 0, 4),
-        ("bj920926", 5, 11),
-        # older than the end of the other: not the same stock
-        ("bj920925", 3, 11),
-    ):
-        land(conn, "kline_daily", [bar(code, DAYS[at], "10") for at in range(first, last + 1)])
-
-    assert dbt(*BUILD).success
-
-    proposed = conn.execute(
-        "select subject, trade_date, severity, evidence from qa.qa_code_changes"
-    )
-    assert proposed.fetchall() == [
-        (
-            "bj430047",
-            DAYS[5],
-            "warning",
-            f"its bars end {DAYS[4]}, those of bj920047 begin {DAYS[5]}; if it is the same stock, "
-            f"add bj430047,bj920047,{DAYS[5]} and the source to seeds/code_changes_known.csv; "
-            "if not, add bj430047,none,, and the reason",
-        )
+    untraded = [
+        bar(c, day, "10", volume=0, amount=0) for c in ("sz000010", "sz000011") for day in LONG
     ]
-    assert conn.execute("select count(*) from market.code_changes").fetchone() == (6,)
-    add_line(conn, "code_changes_known", "bj430047,none,,another stock")
+    land_walks(
+        conn,
+        # another exchange
+        walk("sh600001", LONG),
+        walk("sz000001", LONG),
+        # the same prices, another turnover
+        walk("sz000002", LONG, amount=1_000_000),
+        # few days
+        walk("sz000003", LONG[:30]),
+        # a long suspension
+        untraded[: len(LONG)],
+        untraded[len(LONG) :],
+    )
+
+    assert dbt(*COUNTS).success
+
+    assert (
+        conn.execute("select * from market.code_changes where source = 'identical bars'").fetchall()
+        == []
+    )
     assert conn.execute("select * from qa.qa_code_changes").fetchall() == []
-    dimension = "select current_code, former_code from market.symbol_dim where code = %s"
-    assert conn.execute(dimension, ("bj430047",)).fetchone() == ("bj430047", None)
+
+
+def test_one_code_of_two_counts_where_the_other_has_no_bar(
+    conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    """430047 ends where 920047 begins; of 832000 only the old file is there, of 920017 the new."""
+    before, after = LONG[: LAST + 1], LONG[LAST + 1 :]
+    land_walks(
+        conn,
+        walk("bj430047", before),
+        walk("bj920047", after),
+        walk("bj832000", LONG, 500),
+        walk("bj920017", LONG, 300),
+    )
+
+    assert dbt(*COUNTS).success
+
+    assert counts(conn, "bj") == {3}
+    assert counts(conn, "bj", "suspended_count") == {0}
+    stocks = "select code, count(*) from market.kline_daily_joined group by 1 order by 1"
+    assert conn.execute(stocks).fetchall() == [
+        ("bj920000", len(LONG)),
+        ("bj920017", len(LONG)),
+        ("bj920047", len(LONG)),
+    ]
+
+
+def test_a_pair_is_found_and_left_as_its_bars_change(conn: psycopg.Connection, dbt: Dbt) -> None:
+    """Month by month as if built from nothing."""
+    land_walks(conn, walk("sz000099", LONG[:20]), walk("sz001899", LONG))
+    found = "select old_code, new_code from market.code_changes where old_code = 'sz000099'"
+    for days, expected in (([], 0), (LONG[20:LAST], 1)):
+        land(conn, "kline_daily", list(walk("sz000099", days)))
+        assert dbt(*COUNTS).success
+        assert len(conn.execute(found).fetchall()) == expected
+        assert max(counts(conn, "sz")) == 2 - expected
+    land(conn, "kline_daily", [bar("sz000099", LONG[0], "1")])
+    assert dbt(*COUNTS).success
+    assert conn.execute(found).fetchall() == []
+    assert max(counts(conn, "sz")) == 2
+    tables = ("int_bars__hashed", "int_market__bars_counted")
+    query = "select t::text from quotemill_intermediate.{} as t order by 1"
+    stored = [conn.execute(query.format(table).encode()).fetchall() for table in tables]
+    assert dbt(*COUNTS, "--full-refresh").success
+    assert [conn.execute(query.format(table).encode()).fetchall() for table in tables] == stored
 
 
 def test_many_codes_that_change_on_a_day_are_one_finding(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:
-    pairs = [(f"bj8300{n:02}", f"bj9200{n:02}") for n in range(10, 16)]
-    land(conn, "trading_day", [trading_day(day) for day in DAYS])
-    land(conn, "security", [security(code) for pair in pairs for code in pair])
-    for old, new in pairs:
-        land(conn, "kline_daily", [bar(old, DAYS[4], "10"), bar(new, DAYS[5], "10")])
+    pairs = [(f"bj8300{n:02}", f"bj9203{n:02}") for n in range(10, 16)]
+    walks = [
+        walk(code, LONG if code == new else LONG[:LAST], 900 + 100 * at)
+        for at, (old, new) in enumerate(pairs)
+        for code in (old, new)
+    ]
+    land_walks(conn, *walks)
 
-    assert dbt(*BUILD).success
+    assert dbt(*COUNTS).success
 
     [finding] = conn.execute("select subject, trade_date, evidence from qa.qa_code_changes")
-    assert finding[:2] == ("6 codes", DAYS[5])
-    assert "int_code_changes__proposed" in finding[2]
-    proposed = "select old_code, new_code, valid_from from quotemill_intermediate."
-    rows = conn.execute(f"{proposed}int_code_changes__proposed order by 1".encode())
-    assert rows.fetchall() == [(*pair, DAYS[5]) for pair in pairs]
+    assert finding[:2] == ("6 codes", LONG[LAST])
+    assert "int_code_changes__found" in finding[2]
+    rows = conn.execute(
+        "select old_code, new_code, valid_from from quotemill_intermediate.int_code_changes__found "
+        "order by 1"
+    )
+    assert rows.fetchall() == [(*pair, LONG[LAST]) for pair in pairs]
+    assert counts(conn, "bj") == {6}

@@ -5,25 +5,36 @@
     meta={'by': 'trade_date'},
 ) }}
 
--- a code that left the list was listed until its last bar; one suspended at first before its first
-with listings as (
+-- under all its codes; the newest one says whether it is listed
+with stocks as (
     select
         d.exchange,
-        least(d.first_trade_date, u.first_date) as valid_from,
-        1 as added
+        min(least(d.first_trade_date, u.first_date)) as first_trade_date,
+        max(d.last_trade_date) as last_trade_date,
+        (array_agg(d.is_listed order by d.code = d.current_code desc))[1] as is_listed
     from {{ ref('symbol_dim') }} as d
     left join lateral (
         select min(b.trade_date) as first_date from {{ ref('int_bars__untraded') }} as b
         where b.code = d.code and b.trade_date < d.first_trade_date
     ) as u on true
     where d.instrument_type = 'stock'
+    group by d.exchange, d.current_code
+),
+
+-- what left the list was listed until its last bar; what was suspended at first before its first
+listings as (
+    select
+        exchange,
+        first_trade_date as valid_from,
+        1 as added
+    from stocks
     union all
     select
         exchange,
         last_trade_date + 1 as valid_from,
         -1 as added
-    from {{ ref('symbol_dim') }}
-    where instrument_type = 'stock' and not is_listed
+    from stocks
+    where not is_listed
 ),
 
 dated_listings as (

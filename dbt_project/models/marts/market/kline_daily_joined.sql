@@ -9,6 +9,12 @@
     b.amount_cny,
     b.is_final
 {%- endset %}
+{%- set new_code_has_day -%}
+    exists (
+        select 1 from {{ ref('stg_tdx__kline_daily') }} as n
+        where n.code = c.new_code and n.trade_date = b.trade_date
+    )
+{%- endset %}
 
 select
     b.code,
@@ -18,7 +24,9 @@ from {{ ref('stg_tdx__kline_daily') }} as b
 where
     not exists (
         select 1 from {{ ref('code_changes') }} as c
-        where c.old_code = b.code and c.valid_from > b.trade_date
+        where
+            c.old_code = b.code
+            and (c.valid_from > b.trade_date or {{ new_code_has_day | indent(12) }})
     )
 union all
 select
@@ -29,8 +37,4 @@ from {{ ref('code_changes') }} as c
 inner join {{ ref('stg_tdx__kline_daily') }} as b
     on c.old_code = b.code and c.valid_from > b.trade_date
 -- a source may have the history under the new code too
-where
-    not exists (
-        select 1 from {{ ref('stg_tdx__kline_daily') }} as n
-        where n.code = c.new_code and n.trade_date = b.trade_date
-    )
+where not {{ new_code_has_day }}

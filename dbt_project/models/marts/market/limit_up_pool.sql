@@ -35,4 +35,6 @@ inner join lateral (
             '-infinity'
         )
 ) as r on true
-where l.is_limit_up
+where
+    l.is_limit_up
+    and not {{ has_day_of_new_code('l', ref('stg_tdx__kline_daily')) | indent(4) }}
