@@ -1,0 +1,72 @@
+"""Client's folders in which a stock has a file under each of its codes."""
+
+import shutil
+from pathlib import Path
+
+import psycopg
+
+from tests.conftest import shared_folder
+from tests.e2e.test_unusual_days import ERRORS, built
+
+CASE = "06-beijing-switch"
+SWITCH = (("2025-09-30", 2, 0), ("2025-10-09", 2, 0))
+
+
+def counts(market: psycopg.Connection, exchange: str) -> tuple[tuple[object, ...], ...]:
+    return tuple(
+        market.execute(
+            "select trade_date::text, stock_count, suspended_count "
+            "from market.market_stats_snapshot where exchange = %s "
+            "and trade_date in ('2025-09-30', '2025-10-09') order by 1",
+            (exchange,),
+        )
+    )
+
+
+def test_a_stock_of_beijing_counts_once_before_and_after_its_switch(tmp_path: Path) -> None:
+    with built(shared_folder("cases") / "tdx" / CASE, tmp_path) as market:
+        assert market.execute(ERRORS).fetchall() == []
+        assert counts(market, "bj") == SWITCH
+        named = "select severity, evidence from qa.findings where evidence like '%%bj832000%%'"
+        [(severity, evidence)] = market.execute(named)
+        assert severity == "info"
+        assert evidence.startswith("bj430047 is bj920047, bj832000 is bj920000: ")
+        joined = "select code, count(*) from market.kline_daily_joined group by 1 order by 1"
+        assert market.execute(joined).fetchall() == [("bj920000", 701), ("bj920047", 701)]
+
+
+def test_a_change_that_no_seed_has_is_found_by_its_bars(tmp_path: Path) -> None:
+    """The old file ends in Shenzhen, and goes on in Shanghai."""
+    case, folder = shared_folder("cases") / "tdx" / CASE, tmp_path / "client"
+    shutil.copytree(case / "T0002", folder / "T0002")
+
+    def copy(code: str, name: str) -> None:
+        shutil.copy(
+            case / "vipdoc" / code[:2] / "lday" / f"{code}.day",
+            folder / "vipdoc" / name[:2] / "lday" / f"{name}.day",
+        )
+
+    for exchange in ("sh", "sz"):
+        (folder / "vipdoc" / exchange / "lday").mkdir(parents=True)
+    copy("sh000001", "sh000001")
+    copy("bj832000", "sz000099")
+    copy("bj920000", "sz001899")
+    copy("bj920000", "sh601399")
+    copy("bj920000", "sh601599")
+
+    with built(folder, tmp_path) as market:
+        assert market.execute(ERRORS).fetchall() == []
+        once = tuple((day, 1, 0) for day, _, _ in SWITCH)
+        assert (counts(market, "sz"), counts(market, "sh")) == (once, once)
+        found = market.execute(
+            "select subject, trade_date::text, evidence from qa.findings "
+            "where check_name = 'code_change_unknown' order by 1"
+        )
+        [shanghai, shenzhen] = found.fetchall()
+        assert shenzhen[:2] == ("sz000099", "2025-10-09")
+        assert "on 425 days from 2024-01-02 to 2025-09-30" in shenzhen[2]
+        assert "add sz000099,sz001899,2025-10-09 and the source" in shenzhen[2]
+        assert shanghai[:2] == ("sh601399", None)
+        assert "counted under sh601599" in shanghai[2]
+        joined = "select code, count(*) from market.kline_daily_joined group by 1 order by 1"
+        assert market.execute(joined).fetchall() == [("sh601599", 701), ("sz001899", 701)]
