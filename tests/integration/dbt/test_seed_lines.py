@@ -110,7 +110,13 @@ def write_lines(conn: psycopg.Connection, seed: str, *lines: str) -> None:
             "quotemill_intermediate.int_corporate_actions__overrides",
         ),
         (US, US_CELLS, US_GOOD, US_RUBBISH, "quotemill_intermediate.int_option_actions__listed"),
-        ("code_changes_known", CODE_CELLS, CODE_GOOD, CODE_RUBBISH, "market.code_changes"),
+        (
+            "code_changes_known",
+            CODE_CELLS,
+            CODE_GOOD,
+            CODE_RUBBISH,
+            "quotemill_staging.stg_seeds__code_change where rule is null",
+        ),
         (
             "price_limits",
             LIMIT_CELLS,
