@@ -1,11 +1,15 @@
 {#
-    Whether `relation` has a row of the same day (`day`) under the code that the stock of `row` got
-    later: where stocks are counted or ranked, that one counts.
+    Whether `relation` has a row of the same day (of the same `times`) under the code that the stock
+    of `row` got later: where stocks are counted or ranked, that one counts.
 #}
-{% macro has_day_of_new_code(row, relation, day='trade_date') -%}
+{% macro has_day_of_new_code(row, relation, times=['trade_date']) -%}
     exists (
         select 1 from {{ ref('code_changes') }} as c
         inner join {{ relation }} as n on c.new_code = n.code
-        where c.old_code = {{ row }}.code and n.{{ day }} = {{ row }}.{{ day }}
+        where
+            c.old_code = {{ row }}.code
+            {%- for time in times %}
+            and n.{{ time }} = {{ row }}.{{ time }}
+            {%- endfor %}
     )
 {%- endmacro %}

@@ -8,24 +8,36 @@
         'by': 'trade_date',
     },
 ) }}
+{%- set columns -%}
+    left(f.code, 2) as exchange,
+    f.trade_date,
+    f.close_li as close,
+    f.previous_close_li as previous_close,
+    f.close_li = f.up_limit_li as is_limit_up,
+    f.close_li = f.down_limit_li as is_limit_down
+{%- endset %}
 
-with figures as (
-    select * from {{ changed(ref('int_daily_figures__computed')) }}
-),
-
--- the exchange computed before: the planner would expect a group for each code and day, and sort
-bars as (
+-- The exchange computed before: the planner would expect a group for each code and day, and sort.
+-- Where two codes have a day of one stock, the newer one counts.
+with bars as (
     select
-        left(code, 2) as exchange,
-        trade_date,
-        close_li as close,
-        previous_close_li as previous_close,
-        close_li = up_limit_li as is_limit_up,
-        close_li = down_limit_li as is_limit_down
-    from figures as f
+        {{ columns | indent(8) }}
+    from (select * from {{ changed(ref('int_daily_figures__computed')) }}) as f
     where
-        limit_rule is not null
-        and not {{ has_day_of_new_code('f', ref('int_daily_figures__computed')) | indent(8) }}
+        f.limit_rule is not null
+        and f.code not in (select c.old_code from {{ ref('code_changes') }} as c)
+    union all
+    select
+        {{ columns | indent(8) }}
+    from {{ ref('code_changes') }} as c
+    inner join (select * from {{ changed(ref('int_daily_figures__computed')) }}) as f
+        on c.old_code = f.code
+    where
+        f.limit_rule is not null
+        and not exists (
+            select 1 from {{ ref('int_daily_figures__computed') }} as n
+            where n.code = c.new_code and n.trade_date = f.trade_date
+        )
     {{ computed_once() }}
 )
 

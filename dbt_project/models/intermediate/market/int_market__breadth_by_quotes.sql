@@ -22,7 +22,10 @@ quotes as not materialized (
     from {{ ref('stg_tdx__quote') }} as q
     inner join listed as l on q.code = l.code
     left join {{ ref('trading_calendar') }} as c on q.trade_date = c.trade_date
-    where not {{ has_day_of_new_code('q', ref('stg_tdx__quote'), 'sampled_at') | indent(4) }}
+    where
+        not {{ has_day_of_new_code(
+            'q', ref('stg_tdx__quote'), times=['trade_date', 'sampled_at']
+        ) | indent(8) }}
 ),
 
 with_limit as not materialized (
