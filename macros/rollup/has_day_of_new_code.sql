@@ -4,12 +4,12 @@
 #}
 {% macro has_day_of_new_code(row, relation, times=['trade_date']) -%}
     exists (
-        select 1 from {{ ref('code_changes') }} as c
-        inner join {{ relation }} as n on c.new_code = n.code
+        select 1 from {{ ref('code_changes') }} as later
+        inner join {{ relation }} as newer on later.new_code = newer.code
         where
-            c.old_code = {{ row }}.code
+            later.old_code = {{ row }}.code
             {%- for time in times %}
-            and n.{{ time }} = {{ row }}.{{ time }}
+            and newer.{{ time }} = {{ row }}.{{ time }}
             {%- endfor %}
     )
 {%- endmacro %}

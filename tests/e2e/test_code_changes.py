@@ -58,11 +58,11 @@ def test_a_change_that_no_seed_has_is_found_by_its_bars(tmp_path: Path) -> None:
         assert market.execute(ERRORS).fetchall() == []
         once = tuple((day, 1, 0) for day, _, _ in SWITCH)
         assert (counts(market, "sz"), counts(market, "sh")) == (once, once)
-        found = market.execute(
+        findings = market.execute(
             "select subject, trade_date::text, evidence from qa.findings "
             "where check_name = 'code_change_unknown' order by 1"
         )
-        [shanghai, shenzhen] = found.fetchall()
+        [shanghai, shenzhen] = findings.fetchall()
         assert shenzhen[:2] == ("sz000099", "2025-10-09")
         assert "on 425 days from 2024-01-02 to 2025-09-30" in shenzhen[2]
         assert "add sz000099,sz001899,2025-10-09 and the source" in shenzhen[2]

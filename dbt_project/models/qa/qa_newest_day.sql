@@ -16,7 +16,7 @@ with newest_days as (
 
 -- a stock that got another code has newer days under that one
 listed as (
-    select * from {{ ref('symbol_dim') }} as s
+    select s.* from {{ ref('symbol_dim') }} as s
     where
         s.is_listed
         and s.instrument_type <> 'index'

@@ -296,15 +296,15 @@ def test_one_code_of_two_counts_where_the_other_has_no_bar(
 def test_a_pair_is_found_and_left_as_its_bars_change(conn: psycopg.Connection, dbt: Dbt) -> None:
     """Month by month as if built from nothing."""
     land_walks(conn, walk("sz000099", LONG[:20]), walk("sz001899", LONG))
-    found = "select old_code, new_code from market.code_changes where old_code = 'sz000099'"
+    pairs = "select old_code, new_code from market.code_changes where old_code = 'sz000099'"
     for days, expected in (([], 0), (LONG[20:LAST], 1)):
         land(conn, "kline_daily", list(walk("sz000099", days)))
         assert dbt(*COUNTS).success
-        assert len(conn.execute(found).fetchall()) == expected
+        assert len(conn.execute(pairs).fetchall()) == expected
         assert max(counts(conn, "sz")) == 2 - expected
     land(conn, "kline_daily", [bar("sz000099", LONG[0], "1")])
     assert dbt(*COUNTS).success
-    assert conn.execute(found).fetchall() == []
+    assert conn.execute(pairs).fetchall() == []
     assert max(counts(conn, "sz")) == 2
     tables = ("int_bars__hashed", "int_market__bars_counted")
     query = "select t::text from quotemill_intermediate.{} as t order by 1"

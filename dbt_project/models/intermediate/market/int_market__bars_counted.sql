@@ -17,28 +17,28 @@
     f.close_li = f.down_limit_li as is_limit_down
 {%- endset %}
 
--- The exchange computed before: the planner would expect a group for each code and day, and sort.
--- Where two codes have a day of one stock, the newer one counts.
-with bars as (
+with figures as not materialized (
+    select * from {{ changed(ref('int_daily_figures__computed')) }}
+    where limit_rule is not null
+),
+
+-- Where two codes have a day of one stock, the newer one counts. A union, of whose exchanges the
+-- planner knows nothing: else it would expect a group for each code and day, and sort.
+bars as (
     select
         {{ columns | indent(8) }}
-    from (select * from {{ changed(ref('int_daily_figures__computed')) }}) as f
-    where
-        f.limit_rule is not null
-        and f.code not in (select c.old_code from {{ ref('code_changes') }} as c)
+    from figures as f
+    where f.code not in (select c.old_code from {{ ref('code_changes') }} as c)
     union all
     select
         {{ columns | indent(8) }}
     from {{ ref('code_changes') }} as c
-    inner join (select * from {{ changed(ref('int_daily_figures__computed')) }}) as f
-        on c.old_code = f.code
+    inner join figures as f on c.old_code = f.code
     where
-        f.limit_rule is not null
-        and not exists (
+        not exists (
             select 1 from {{ ref('int_daily_figures__computed') }} as n
             where n.code = c.new_code and n.trade_date = f.trade_date
         )
-    {{ computed_once() }}
 )
 
 select

@@ -73,7 +73,7 @@ followed as (
 changes as (
     select distinct on (new_code) *
     from followed
-    order by new_code, place desc
+    order by new_code asc, place desc
 )
 
 select
