@@ -40,8 +40,14 @@ def rows_read(conn: psycopg.Connection) -> dict[str, int]:
 
 
 def land_bars(conn: psycopg.Connection, days: list[date], price: str) -> None:
-    """The day bars of every code and of an index."""
-    raw.land(conn, "kline_daily", [raw.bar(code, day, price) for code in CODES for day in days])
+    """The day bars of every code, each with a turnover of its own, and of an index."""
+    turnover = int(float(price) * 100_000_000)
+    bars = [
+        raw.bar(code, day, price, amount=turnover + own)
+        for own, code in enumerate(CODES)
+        for day in days
+    ]
+    raw.land(conn, "kline_daily", bars)
     raw.land(
         conn,
         "index_kline",

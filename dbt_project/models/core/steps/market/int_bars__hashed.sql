@@ -3,7 +3,7 @@
     unique_key=['code', 'month_start'],
     indexes=[
         {'columns': ['code', 'month_start'], 'unique': true},
-        {'columns': ['bars_hash']},
+        {'columns': ['month_start']},
     ],
     meta={
         'follows': {'raw_tdx.kline_daily': 'day'},

@@ -5,29 +5,14 @@
     meta={'entity': 'old_code'},
 ) }}
 
--- prices and turnover of two months: no two stocks have them in common
-with shared_months as (
+-- no two stocks have the prices and turnover of two months in common
+with twins as (
     select
-        bars_hash,
         code,
-        bar_count
-    from {{ ref('int_bars__hashed') }}
-    where
-        bars_hash in (
-            select h.bars_hash from {{ ref('int_bars__hashed') }} as h
-            group by h.bars_hash having count(*) > 1
-        )
-),
-
-twins as (
-    select
-        o.code,
-        n.code as other_code
-    from shared_months as o
-    inner join shared_months as n
-        on o.bars_hash = n.bars_hash and o.code <> n.code and left(o.code, 2) = left(n.code, 2)
-    group by o.code, n.code
-    having sum(o.bar_count) >= 40
+        other_code
+    from {{ ref('int_bars__paired') }}
+    group by code, other_code
+    having sum(bar_count) >= 40
 ),
 
 -- the one that lives on comes last
