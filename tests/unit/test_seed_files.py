@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,17 @@ def test_the_seeds_that_users_edit_end_with_a_remark() -> None:
         "code_changes_known": "source",
         "price_limits": "source",
     }
+
+
+def test_the_seed_has_each_changed_code_of_beijing_once() -> None:
+    lines, _ = read_lines(
+        (PROJECT_SEEDS / "code_changes_known.csv").read_bytes(),
+        edited_columns(PROJECT_SEEDS)["code_changes_known"],
+    )
+    beijing = [line for line in lines if line[0].startswith("bj")]
+    assert len(beijing) == len({old for old, *_ in beijing}) == 248
+    assert len({new for _, new, *_ in beijing}) == 248
+    assert Counter(day for _, _, day, _ in beijing) == {"2025-05-06": 6, "2025-10-09": 242}
+    # where the last digits of two codes were the same
+    assert sum(old[-3:] != new[-3:] for old, new, *_ in beijing) == 26
+    assert ["bj870726", "bj920926"] in [line[:2] for line in beijing]
