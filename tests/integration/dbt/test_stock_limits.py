@@ -43,7 +43,8 @@ def days_with_last_close(folder: Path, code: str) -> Iterator[tuple[str, Decimal
     untraded = read_untraded_days(folder, code)
     rows = [row for row in rows if row["date"] not in untraded]
     for before, row in itertools.pairwise(rows):
-        if row["date"] not in gone_ex and row["date"] >= "1996-12-16":
+        is_traded = row["volume_hands"] != "0"
+        if is_traded and row["date"] not in gone_ex and row["date"] >= "1996-12-16":
             yield row["date"], Decimal(before["close"]), row
 
 
