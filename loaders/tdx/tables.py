@@ -1,7 +1,7 @@
 """Landed tables of the TDX source, in the source's own units.
 
-Prices and `amount` are in li (0.001 yuan), volumes in hands (100 shares). Codes are `sh600000`
-everywhere: lower-case exchange and six digits.
+Prices and `amount` are in li (0.001 yuan), volumes in hands (100 shares), those of stocks' bars in
+`volume_unit` shares. Codes are `sh600000` everywhere: lower-case exchange and six digits.
 """
 
 import pyarrow as pa
@@ -15,6 +15,8 @@ _TEXT, _DATE, _INT, _BIG = pa.string(), pa.date32(), pa.int32(), pa.int64()
 _STAMP = pa.timestamp("us", tz="UTC")
 _PRICES = [("open", _BIG), ("high", _BIG), ("low", _BIG), ("close", _BIG)]
 _BAR = [*_PRICES, ("volume", _BIG), ("amount", _BIG)]
+# shares per unit of `volume`: 1 in files, 100 from the service, null (100) in rows from before it
+_UNIT = ("volume_unit", pa.int16())
 # to read days of a code, and one day of the market; many rows share an entry, so both are small
 _BY_DAY = (("code", "trade_date"), ("trade_date", "code"))
 _EXACT = pa.decimal128(24, 9)  # actions have up to six decimals, single floats seven digits
@@ -61,9 +63,10 @@ TRADING_DAY = landed_table(
 KLINE_DAILY = landed_table(
     RAW_TDX,
     "kline_daily",
-    [("code", _TEXT), ("trade_date", _DATE), *_BAR],
+    [("code", _TEXT), ("trade_date", _DATE), *_BAR, _UNIT],
     key=("code", "trade_date"),
     most=MOST,
+    nullable=("volume_unit",),
     # to read one day of the whole market
     indexes=(("trade_date",),),
     time="trade_date",
@@ -98,9 +101,10 @@ INDEX_KLINE = landed_table(
 KLINE_PERIOD = landed_table(
     RAW_TDX,
     "kline_period",  # bars built by the source; ours come from days and minutes
-    _BARS_OF_PERIODS,  # day: from a .day file
+    [*_BARS_OF_PERIODS, _UNIT],  # day: from a .day file
     key=("code", "period", "bar_end"),
     most=MOST,
+    nullable=("volume_unit",),
 )
 
 KLINE_ADJUSTED = landed_table(
@@ -119,9 +123,8 @@ KLINE_MINUTE = landed_table(
         ("bar_end", _STAMP),
         ("trade_date", _DATE),
         ("source_label", _TEXT),  # HH:MM as delivered, before the repair of noon
-        *_PRICES,
-        ("volume", _BIG),  # hands, the odd shares of a minute cut off
-        ("amount", _BIG),
+        _UNIT,  # here it fills a gap before numbers of eight bytes
+        *_BAR,
     ],
     key=("code", "bar_end"),
     # no security trades 9 * 10^9 shares in a minute; multiplied by a price this still fits a bigint
@@ -129,7 +132,7 @@ KLINE_MINUTE = landed_table(
     indexes=_BY_DAY,
     time="bar_end",
     numbered=True,
-    nullable=("amount",),  # /api/minute knows price and volume only
+    nullable=("volume_unit", "amount"),  # /api/minute knows price and volume only
 )
 
 TICK_TRADE = landed_table(

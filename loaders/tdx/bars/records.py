@@ -7,6 +7,7 @@ end: day that names the bar, counted from 1970-01-01; differs from `day` in week
     (loaders.tdx.bars.long_bars)
 label: end of the bar in minutes from midnight on the exchange's clock
 source_label: the label as received; NO_LABEL for a day or longer
+unit: shares per unit of `volume`; no number of shares in minutes of an index
 
 A day runs from 09:30 to 11:30 and from 13:00 to 15:00.
 """
@@ -37,8 +38,10 @@ NUMBERS = (*PRICES, "volume", "amount")
 RECORD = np.dtype(
     [("day", "i4"), ("end", "i4"), ("label", "i2"), ("source_label", "i2")]
     + [(name, "i8") for name in NUMBERS]
-    + [("up", "i8"), ("down", "i8"), ("route", "i1"), ("fetched", "i8"), ("final", "?")]
+    + [("unit", "i2"), ("up", "i8"), ("down", "i8")]
+    + [("route", "i1"), ("fetched", "i8"), ("final", "?")]
 )
+HAND = 100  # shares
 NO_AMOUNT = -1  # the route does not report turnover
 NO_LABEL = 0
 ROUTES = (
@@ -124,9 +127,9 @@ def from_points(points: MinutePoints, divisor: int) -> Records:
     return repair_noon(set_source(records, f"/api/{points.source_route}", points.fetched_at))
 
 
-def set_source(bars: Records, route: str, fetched_at: datetime) -> Records:
-    """Set the route and fetch time of bars, and `end` to `day`, in place."""
-    bars["end"] = bars["day"]
+def set_source(bars: Records, route: str, fetched_at: datetime, unit: int = HAND) -> Records:
+    """Set the route, fetch time and unit of bars, and `end` to `day`, in place."""
+    bars["end"], bars["unit"] = bars["day"], unit
     bars["route"], bars["fetched"] = ROUTES.index(route), microseconds(fetched_at)
     return bars
 
@@ -296,6 +299,7 @@ def table(
         "trade_date": lambda: pa.array(column("day")).view(pa.date32()),
         "source_label": source_label,
         **{name: numbers(name) for name in (*PRICES, "volume")},
+        "volume_unit": numbers("unit"),
         "amount": amounts,
         "up_count": numbers("up"),
         "down_count": numbers("down"),
