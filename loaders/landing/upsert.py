@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from loaders.landing import volumes
 from loaders.landing.history import keep_versions_sql
 from loaders.landing.target import Target, names, quote
 from loaders.warehouse.tables import FILE_NO, LOAD_ID, ROUTE_NO, SOURCE_ROUTE
@@ -24,10 +25,25 @@ def replaces_sql(target: Target, columns: Sequence[str], new: Callable[[str], st
     """Whether a row replaces the stored row t: it differs, and is not worse.
 
     `new` writes its columns. What was fetched well ahead of now, by a wrong clock, is newer than
-    nothing, and the same row takes its place.
+    nothing, and the same row takes its place. The same bar with a finer volume is never older.
     """
     values = [c for c in columns if c not in target.key and c not in LINEAGE]
-    condition = f"({names(values, 't')}) is distinct from ({', '.join(map(new, values))})"
+    if volumes.UNIT not in columns:
+        return _replaces_sql(target, columns, new, _differ_sql(values, new))
+    values = [c for c in values if c not in volumes.COLUMNS]
+    same = [c for c in values if c not in volumes.ROUNDED]
+    is_finer = volumes.is_finer_sql(new, _stored)
+    differs = f"{_differ_sql(values, new)} or {is_finer} or not {volumes.agree_sql(new, _stored)}"
+    return (
+        f"({_replaces_sql(target, columns, new, differs)} or {is_finer} "
+        f"and not {_differ_sql(same, new)} and {new('is_final')} >= t.is_final)"
+    )
+
+
+def _replaces_sql(
+    target: Target, columns: Sequence[str], new: Callable[[str], str], differs: str
+) -> str:
+    condition = differs
     if "fetched_at" in columns:
         condition = f"({condition} or {target.is_ahead})"
     if "is_final" in columns:
@@ -38,6 +54,14 @@ def replaces_sql(target: Target, columns: Sequence[str], new: Callable[[str], st
             f"or {new('is_final')} > t.is_final)"
         )
     return condition
+
+
+def _differ_sql(values: Sequence[str], new: Callable[[str], str]) -> str:
+    return f"(({names(values, 't')}) is distinct from ({', '.join(map(new, values))}))"
+
+
+def _stored(column: str) -> str:
+    return f"t.{quote(column)}"
 
 
 def best_first_sql(target: Target, columns: Sequence[str]) -> str:
@@ -63,17 +87,25 @@ def upsert_sql(target: Target, columns: Sequence[str], *, distinct: bool = False
             select count(*), 0 from landed
         """.encode()
     keys = names(target.key)
+
+    def new(column: str) -> str:
+        return f"excluded.{quote(column)}"
+
     only, order = "", ""
     if distinct:
         only, order = f"distinct on ({keys})", f"order by {best_first_sql(target, columns)}"
-    update = ", ".join(f"{quote(c)} = excluded.{quote(c)}" for c in columns if c not in target.key)
+    update = ", ".join(
+        f"{quote(c)} = {volumes.finest_sql(c, columns, new, _stored)}"
+        for c in columns
+        if c not in target.key
+    )
     # a fresh row has no deleting transaction; a row that was updated carries ours
     return target.with_changes(
         f"""
             insert into {target.name} as t ({names(columns)})
             select {only} {target.casts(columns)} from _land {order}
             on conflict ({keys}) do update set {update}
-            where {replaces_sql(target, columns, lambda c: f"excluded.{quote(c)}")}
+            where {replaces_sql(target, columns, new)}
             returning (t.xmax = 0) as is_new,
         """,
         "select count(*) filter (where is_new), count(*) filter (where not is_new) from written",
