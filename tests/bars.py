@@ -60,6 +60,7 @@ def _columns(code: Ints, day: Ints, time: Ints, route: str, fetch: int) -> dict[
         "low": close - noise,
         "close": close,
         "volume": volume,
+        "volume_unit": pa.repeat(pa.scalar(100, pa.int16()), len(code)),
         "amount": volume * close * 100,
         "source_route": pa.repeat(route, len(code)),
         "fetched_at": pa.repeat(fetched, len(code)),

@@ -115,7 +115,7 @@ def _bars(stamps: list[str], rows: list[tuple[int, ...]]) -> Bars:
         return empty_bars()
     o, h, low, c, volume, amount = np.ascontiguousarray(np.array(rows, dtype=np.int64).T)
     nothing = np.zeros(len(stamps), dtype=np.int64)
-    return Bars(stamps, o, h, low, c, volume, amount, nothing, nothing)
+    return Bars(stamps, o, h, low, c, volume, amount, nothing, nothing, nothing)
 
 
 def _read_daily(file: Path) -> Bars:

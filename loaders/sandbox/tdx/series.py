@@ -182,10 +182,11 @@ def started_minutes(minutes: Bars, clock: datetime) -> Bars:
     started = minutes.slice(0, bisect_left(minutes.stamps, label))
     if not len(started) or started.stamps[-1] <= clock.isoformat()[:19]:
         return started
-    o, h, low, c, v, a, up, down = (column.copy() for column in started.columns())
+    o, h, low, c, v, a, up, down, odd = (column.copy() for column in started.columns())
     h[-1] = low[-1] = c[-1] = o[-1]
-    v[-1], a[-1] = v[-1] * clock.second // 60, a[-1] * clock.second // 60
-    return Bars(started.stamps, o, h, low, c, v, a, up, down)
+    for column in (v, a, odd):
+        column[-1] = column[-1] * clock.second // 60
+    return Bars(started.stamps, o, h, low, c, v, a, up, down, odd)
 
 
 def _noon_label(bars: Bars, clock: datetime) -> Bars:
@@ -222,7 +223,7 @@ def _adjust(bars: Bars, active: list[Event]) -> Bars:
         for column in columns:
             column[start:stop] = _affine(column[start:stop], a, b * 1000)
     o, h, low, c = columns
-    return Bars(bars.stamps, o, h, low, c, bars.volume, nothing, nothing, nothing)
+    return Bars(bars.stamps, o, h, low, c, bars.volume, nothing, nothing, nothing, bars.odd)
 
 
 def _affine(prices: Ints, a: Fraction, b: Fraction) -> list[int]:

@@ -105,7 +105,7 @@ def parse_day(number: int) -> date | None:
 
 
 def read_day_file(file: Path, code: str, kind: Kind) -> Bars:
-    """Bars of a .day file in li and hands, without records of impossible days."""
+    """Bars of a .day file, without records of impossible days."""
     content = file.read_bytes()
     rows = np.frombuffer(content[: len(content) // 32 * 32], DAY)
     days = [parse_day(int(number)) for number in rows["date"]]
@@ -118,10 +118,10 @@ def read_day_file(file: Path, code: str, kind: Kind) -> Bars:
     volume = rows["volume"].astype(np.int64)
     # of a day with more shares than 32 bits can count a file has hands
     is_hands = (volume * 100 > MOST_SHARES) & (amount > low * volume * 99)
-    volume //= np.where(is_hands | (kind == "index"), 1, 100)
+    volume, odd = np.divmod(volume, np.where(is_hands | (kind == "index"), 1, 100))
     nothing = np.zeros(len(rows), np.int64)
     stamps = [f"{day}T15:00:00" for day in days if day is not None]
-    return Bars(stamps, first, high, low, last, volume, amount, nothing, nothing)
+    return Bars(stamps, first, high, low, last, volume, amount, nothing, nothing, odd)
 
 
 def day_records(security: Security, bars: Bars) -> bytes:
@@ -133,7 +133,7 @@ def day_records(security: Security, bars: Bars) -> bytes:
 
 
 def minute_records(security: Security, bars: Bars) -> bytes:
-    """Records of an .lc1 or .lc5 file; odd shares are lost, as bars have hands."""
+    """Records of an .lc1 or .lc5 file."""
     rows = _rows(_MINUTE, security, bars, 1000)
     rows["date"] = [
         (int(s[:4]) - FIRST_YEAR) * 2048 + int(s[5:7]) * 100 + int(s[8:10]) for s in bars.stamps
@@ -150,5 +150,7 @@ def _rows(
     for name in _PRICES:
         rows[name] = getattr(bars, name) / scale
     rows["amount"] = bars.amount / 1000
-    rows["volume"] = bars.volume * (1 if security.kind == "index" else 100)
+    shares = bars.volume * 100 + bars.odd
+    in_hands = (shares > MOST_SHARES) | (security.kind == "index")
+    rows["volume"] = np.where(in_hands, bars.volume, shares)
     return rows

@@ -17,7 +17,11 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Bars:
-    """Parallel columns, ascending in time. `stamps` are 'YYYY-MM-DDTHH:MM:SS'."""
+    """Parallel columns, ascending in time.
+
+    stamps: 'YYYY-MM-DDTHH:MM:SS'
+    odd: shares beyond the hands of `volume`, which files have and the service cuts off
+    """
 
     stamps: list[str]
     open: Ints
@@ -28,6 +32,7 @@ class Bars:
     amount: Ints
     up: Ints
     down: Ints
+    odd: Ints
 
     def __len__(self) -> int:
         return len(self.stamps)
@@ -58,7 +63,7 @@ class Bars:
 
 def empty_bars() -> Bars:
     nothing = np.zeros(0, dtype=np.int64)
-    return Bars([], *([nothing] * 8))
+    return Bars([], *([nothing] * 9))
 
 
 def group_bars(bars: Bars, starts: Ints) -> Bars:
@@ -76,6 +81,7 @@ def group_bars(bars: Bars, starts: Ints) -> Bars:
         np.add.reduceat(bars.amount, starts),
         bars.up[ends],
         bars.down[ends],
+        np.add.reduceat(bars.odd, starts),
     )
 
 

@@ -41,18 +41,26 @@ def _stamps(day: str) -> list[str]:
 
 
 def make_minutes(
-    day: str, bar: tuple[int, ...], tick: int, seed: list[int], *, index: bool, odd_lots: bool
+    day: str,
+    bar: tuple[int, ...],
+    tick: int,
+    seed: list[int],
+    *,
+    index: bool,
+    odd: int,
+    odd_lots: bool,
 ) -> Bars:
     """240 bars of the day whose (open, high, low, close, volume, amount) is `bar`.
 
-    The turnover of a bar is between its low and its high times its shares. With `odd_lots` the
-    minutes trade single shares, whose hundredths the service cuts off; else whole hands. Volumes of
-    index minutes are turnover in units of 100 yuan, as the real ones are.
+    The turnover of a bar is between its low and its high times its shares. `odd` are the shares of
+    the day beyond its hands. With `odd_lots` all minutes trade single shares, else one minute has
+    these. Volumes of index minutes are turnover in units of 100 yuan, as the real ones are.
     """
     opened, high, low, close, volume, amount = bar
     rng = np.random.default_rng(seed)
     if not index and volume < THIN:
-        return _thin_day(day, bar, tick, rng)
+        return _thin_day(day, bar, tick, odd, rng)
+    total = volume * 100 + odd
     steps = rng.normal(0, 1, MINUTES)
     walk = np.concatenate([[0.0], np.cumsum(steps)])
     bridge = walk - np.linspace(0, 1, MINUTES + 1) * walk[-1]
@@ -60,7 +68,7 @@ def make_minutes(
     path = np.linspace(opened, close, MINUTES + 1) + bridge * scale
     if not index:  # towards the average price of the day
         arch = np.sin(np.linspace(0, np.pi, MINUTES + 1))
-        path += arch * (amount / (volume * 100) - path.mean()) / arch.mean()
+        path += arch * (amount / total - path.mean()) / arch.mean()
     points = np.clip(np.rint(path / tick) * tick, low, high).astype(np.int64)
     points[0], points[-1] = opened, close
     points[-3:-1] = points[-4]  # nothing trades in the two minutes of the closing auction
@@ -74,21 +82,24 @@ def make_minutes(
     nothing = np.zeros(MINUTES, dtype=np.int64)
     if index:
         amounts = _divide(weights, amount, 1)
-        volumes = amounts // 100_000 // 100 * 100
+        volumes, rest = amounts // 100_000 // 100 * 100, nothing
     else:
         price = (highs + lows + closes).astype(np.float64) / 3
-        weights = _tilt(weights, price, amount / (volume * 100))
-        shares = _divide(weights, volume * 100, 1 if odd_lots else 100)
+        weights = _tilt(weights, price, amount / total)
+        shares = _divide(weights, total, 1 if odd_lots else 100)
         money = price * shares
         amounts = np.rint(money * (amount / money.sum())).astype(np.int64)
         amounts[0] += amount - int(amounts.sum())
-        volumes = shares // 100
-    return Bars(_stamps(day), opens, highs, lows, closes, volumes, amounts, nothing, nothing)
+        volumes, rest = np.divmod(shares, 100)
+    return Bars(_stamps(day), opens, highs, lows, closes, volumes, amounts, nothing, nothing, rest)
 
 
 def _divide(weights: Floats, total: int, unit: int) -> Ints:
-    """Parts of `total` in multiples of `unit`, by weight; at least `LEAST` hands each."""
-    parts = np.floor(weights / weights.sum() * (total / unit)).astype(np.int64) * unit
+    """Parts of `total` in multiples of `unit`, by weight; at least `LEAST` hands each.
+
+    The largest has the rest too.
+    """
+    parts = np.floor(weights / weights.sum() * (total // unit)).astype(np.int64) * unit
     parts = np.where(weights > 0, np.maximum(parts, LEAST * 100), 0)
     parts[int(np.argmax(parts))] += total - int(parts.sum())
     return parts
@@ -110,7 +121,9 @@ def _tilt(weights: Floats, price: Floats, average: float) -> Floats:
     return weights * np.exp(bend * away)
 
 
-def _thin_day(day: str, bar: tuple[int, ...], tick: int, rng: np.random.Generator) -> Bars:
+def _thin_day(
+    day: str, bar: tuple[int, ...], tick: int, odd: int, rng: np.random.Generator
+) -> Bars:
     """A day of few trades: a minute without one repeats the price."""
     opened, high, low, close, volume, amount = bar
     count = min(volume, MINUTES)
@@ -124,7 +137,7 @@ def _thin_day(day: str, bar: tuple[int, ...], tick: int, rng: np.random.Generato
     free[[0, -1]] = False
     prices[0], prices[-1] = opened, close
     if free.any():
-        lacking = amount / 100 - float((prices * hands).sum())
+        lacking = amount * volume / (volume * 100 + odd) - float((prices * hands).sum())
         shifted = np.rint((prices + lacking / hands[free].sum()) / tick) * tick
         prices = np.where(free, np.clip(shifted, low, high), prices).astype(np.int64)
     tradable = np.delete(np.arange(MINUTES), [MINUTES - 3, MINUTES - 2])
@@ -144,11 +157,15 @@ def _thin_day(day: str, bar: tuple[int, ...], tick: int, rng: np.random.Generato
             last = int(seen[-1])
         else:
             columns[:, minute] = last
+    rest = np.zeros(MINUTES, dtype=np.int64)
+    busiest = int(np.argmax(volumes))
+    rest[busiest] = odd
+    money[busiest] += odd * columns[3, busiest]
     amounts = np.rint(money * (amount / money.sum())).astype(np.int64)
     amounts[int(np.argmax(amounts))] += amount - int(amounts.sum())
     nothing = np.zeros(MINUTES, dtype=np.int64)
     o, h, low_, c = columns
-    return Bars(_stamps(day), o, h, low_, c, volumes, amounts, nothing, nothing)
+    return Bars(_stamps(day), o, h, low_, c, volumes, amounts, nothing, nothing, rest)
 
 
 def group_minutes(bars: Bars, size: int) -> Ints:

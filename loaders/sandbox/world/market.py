@@ -118,6 +118,7 @@ class SyntheticMarket(World):
             _tick(role),
             [*self._seeds(role), day.toordinal()],
             index=role.kind == "index",
+            odd=int(bars.odd[at]),
             odd_lots=role.exchange == "bj" or role.digits.startswith("688"),
         )
 
@@ -223,11 +224,12 @@ class _Columns:
             yuan_per_share = np.full(self.length, 11.0)
             up = rng.integers(300, 1900, self.length)
             down = 2200 - up
+        odd = nothing if role.kind == "index" else rng.integers(0, 100, self.length)
         # turnover travels as a single float
         amount = np.floor(
-            (volume * 100 * yuan_per_share).astype(np.float32).astype(np.float64) * 1000
+            ((volume * 100 + odd) * yuan_per_share).astype(np.float32).astype(np.float64) * 1000
         )
-        columns = (self.open, high, low, self.close, volume, amount, up, down)
+        columns = (self.open, high, low, self.close, volume, amount, up, down, odd)
         return Bars(stamps, *(np.asarray(column).astype(np.int64) for column in columns))
 
 

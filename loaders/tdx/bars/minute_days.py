@@ -8,13 +8,13 @@ after the newest day bar of all given codes.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 import psycopg
 
 from loaders.tdx.bars import records, stored_bars
-from loaders.tdx.bars.decoded_volume import decoded_volume
-from loaders.tdx.bars.records import NO_AMOUNT, NUMBERS, Records
+from loaders.tdx.bars.records import HAND, NO_AMOUNT, PRICES, Ints, Records
 from loaders.tdx.bars.tick_days import DayBar
 from loaders.tdx.queries import query
 from loaders.tdx.tables import KLINE_MINUTE
@@ -23,18 +23,26 @@ from loaders.warehouse.editions import find_edition
 
 # share of a day's volume, which is a sum of many single floats
 SUM_TOLERANCE = 1e-4
-# in a day: each minute drops the shares that do not fill a hand
-LOST_HANDS = 240
+SUMMED = (*PRICES, "amount")
 
 SECOND_OF_AFTERNOON = timedelta(hours=-2, minutes=1)  # 13:01, from the close
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The newest day with final minutes: how many, and the sum of each column."""
+    """The newest day with final minutes.
+
+    count: number of minutes
+    unit: the coarsest unit of their volumes
+    shares, hands: sums of their volumes; a minute's odd shares count as no hand
+    sums: sum of each of SUMMED
+    """
 
     day: date
     count: int
+    unit: int
+    shares: int
+    hands: int
     sums: tuple[int, ...]
 
 
@@ -69,8 +77,8 @@ def wanted(
     newest = stored_bars.newest_days(conn, codes)
     if not days:
         return by_code
-    for code, day, low, high, volume, is_final in _bars(conn, codes, days, again):
-        by_code[code].days[day] = DayBar(low, high, volume) if is_final else None
+    for code, day, *bar, is_final in _bars(conn, codes, days, again):
+        by_code[code].days[day] = DayBar(*bar) if is_final else None
         by_code[code].traded.add(day)
     last = max(newest.values(), default=None)
     unknown = [
@@ -96,7 +104,7 @@ def wanted(
 
 def _bars(
     conn: psycopg.Connection, codes: Sequence[str], days: Sequence[date], again: bool
-) -> list[tuple[str, date, int, int, int, bool]]:
+) -> list[tuple[Any, ...]]:
     """Day bars of days without a final minute 15:00; with `again`, of all days."""
     rows = conn.execute(
         query("due_minute_days", ending=_ending_query(conn)),
@@ -129,20 +137,36 @@ def _ending_query(conn: psycopg.Connection) -> str:
 
 
 def _read_newest_days(conn: psycopg.Connection, codes: Sequence[str]) -> list[tuple[str, Stored]]:
-    sums = ", ".join(f"coalesce(sum(k.{name}), 0)::bigint as {name}" for name in NUMBERS)
+    sums = ", ".join(f"coalesce(sum(k.{name}), 0)::bigint as {name}" for name in SUMMED)
     keys = find_edition(conn).relate_codes(conn, KLINE_MINUTE.qualified, "%s")
     rows = conn.execute(query("newest_minute_days", sums=sums, codes=keys), (list(codes),))
-    return [(code, Stored(day, count, tuple(sums))) for code, day, count, *sums in rows]
+    return [
+        (code, Stored(day, count, unit, shares, hands, tuple(sums)))
+        for code, day, count, unit, shares, hands, *sums in rows
+    ]
 
 
 def same_as_stored(minutes: Records, stored: Stored) -> bool:
-    """Whether a day has the stored count of minutes and sum of each column."""
-    sums = tuple(int(np.maximum(minutes[name], 0).sum()) for name in NUMBERS)
-    return (len(minutes), sums) == (stored.count, stored.sums)
+    """Whether a day has the stored count of minutes and sum of each column.
+
+    Volumes are compared in the coarser unit. The same in a finer unit is not the same.
+    """
+    sums = tuple(int(np.maximum(minutes[name], 0).sum()) for name in SUMMED)
+    unit = int(minutes["unit"].max(initial=1))
+    if (len(minutes), sums) != (stored.count, stored.sums) or unit < stored.unit:
+        return False
+    shares = _shares(minutes)
+    if unit == HAND:
+        return int((shares // HAND).sum()) == stored.hands
+    return int(shares.sum()) == stored.shares
+
+
+def _shares(minutes: Records) -> Ints:
+    return np.asarray(minutes["volume"] * minutes["unit"])
 
 
 def find_misfits(minutes: Records, bars: Mapping[date, DayBar | None]) -> set[date]:
-    """Days whose minutes have more hands than the day bar, or too few to be rounding."""
+    """Days whose minutes have more shares than the day bar, or too few to be odd ones cut off."""
     return {
         day
         for day, bar in bars.items()
@@ -151,21 +175,27 @@ def find_misfits(minutes: Records, bars: Mapping[date, DayBar | None]) -> set[da
 
 
 def _fits(minutes: Records, bar: DayBar) -> bool:
+    """Whether the shares of minutes and of their day can be the same.
+
+    What counts in hands may have up to 99 shares more.
+    """
     if not len(minutes):
         return True
-    hands = cap_hands(minutes)
-    small = decoded_volume(bar.volume)
-    if small is not None and hands <= small:
+    shares, cut_off = cap_shares(minutes), int((minutes["unit"] - 1).sum())
+    small = bar.small_volume
+    if small is not None and shares < (small + 1) * HAND:
         return True
-    most = bar.volume * (1 + SUM_TOLERANCE) + 1
-    return bar.volume * (1 - SUM_TOLERANCE) - LOST_HANDS <= hands <= most
+    tolerance = SUM_TOLERANCE * bar.shares
+    least, most = bar.shares - tolerance - cut_off, bar.shares + tolerance + bar.unit - 1
+    return least <= shares <= most
 
 
-def cap_hands(minutes: Records) -> int:
-    """The hands of a day, with each minute limited to what its turnover can pay for."""
-    has_amount = minutes["amount"] != NO_AMOUNT
-    if not minutes["amount"][has_amount].any():
-        return int(minutes["volume"].sum())
-    payable = np.maximum(minutes["amount"], 0) / np.maximum(minutes["low"], 1) / 100
-    most = np.where(has_amount, np.floor(payable * (1 + 1e-5)) + 1, minutes["volume"])
-    return int(np.minimum(minutes["volume"], most).sum())
+def cap_shares(minutes: Records) -> int:
+    """The shares of a day, those of the service's minutes limited to what turnover can pay for."""
+    shares = _shares(minutes)
+    in_hands = (minutes["unit"] == HAND) & (minutes["amount"] != NO_AMOUNT)
+    if not minutes["amount"][in_hands].any():
+        return int(shares.sum())
+    payable = np.maximum(minutes["amount"], 0) / np.maximum(minutes["low"], 1) / HAND
+    most = (np.floor(payable * (1 + 1e-5)) + 1) * HAND
+    return int(np.where(in_hands, np.minimum(shares, most), shares).sum())

@@ -7,7 +7,7 @@ end: day that names the bar, counted from 1970-01-01; differs from `day` in week
     (loaders.tdx.bars.long_bars)
 label: end of the bar in minutes from midnight on the exchange's clock
 source_label: the label as received; NO_LABEL for a day or longer
-unit: shares per unit of `volume`; no number of shares in minutes of an index
+unit: shares per unit of `volume`, which is no number of shares in minutes of an index
 
 A day runs from 09:30 to 11:30 and from 13:00 to 15:00.
 """
@@ -177,9 +177,24 @@ def days_in(bars: Records) -> list[date]:
 
 
 def update_bars(before: Records, bars: Records, period: str) -> Records:
-    """Keep whole days of `before`; for other days prefer the later answer `bars`."""
+    """Keep whole days of `before`; for other days prefer the later answer `bars`.
+
+    Of two volumes that agree the finer one stays, as in the warehouse.
+    """
     settled = whole_days(before, period)
-    return merge_bars(bars[~in_days(bars, settled)], before)
+    merged = merge_bars(bars[~in_days(bars, settled)], before)
+    _, at, other = np.intersect1d(to_minutes(merged), to_minutes(before), return_indices=True)
+    finer = _is_finer(before[other], merged[at])
+    for name in ("volume", "unit"):
+        merged[name][at[finer]] = before[name][other[finer]]
+    return merged
+
+
+def _is_finer(bars: Records, others: Records) -> Mask:
+    """Which of some bars have the volume of `others` in a finer unit."""
+    coarser = np.maximum(bars["unit"], others["unit"])
+    volumes, theirs = (part["volume"] * part["unit"] // coarser for part in (bars, others))
+    return np.asarray((volumes == theirs) & (bars["unit"] < others["unit"]))
 
 
 def bars_back_to(window: Window, first: date, period: str, now: datetime) -> int:

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from loaders.landing.rejects import Rejected
 from loaders.tdx.bars.decoded_volume import decoded_volume
+from loaders.tdx.bars.records import HAND
 from loaders.tdx.client.answers_trades import Ticks
 from loaders.trading_time import SHANGHAI
 
@@ -36,15 +37,30 @@ _STAMP = pa.timestamp("us", tz="UTC")
 
 @dataclass(frozen=True, slots=True)
 class DayBar:
-    """The service's day bar.
+    """A day bar.
 
     low, high: prices in li
-    volume: hands as reported
+    volume: as reported
+    unit: shares per unit of volume
     """
 
     low: int
     high: int
     volume: int
+    unit: int = HAND
+
+    @property
+    def shares(self) -> int:
+        return self.volume * self.unit
+
+    @property
+    def hands(self) -> int:
+        return self.shares // HAND
+
+    @property
+    def small_volume(self) -> int | None:
+        """The small number of hands that the service may have reported so, or None."""
+        return decoded_volume(self.volume) if self.unit == HAND else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +212,9 @@ def is_whole(code: str, hands: int, ticks: int, bar: DayBar) -> bool:
 
 
 def _volumes(bar: DayBar) -> Sequence[int]:
-    """Possible volumes of a day bar, in hands."""
-    small = decoded_volume(bar.volume)
-    return (bar.volume,) if small is None else (bar.volume, small)
+    """Possible volumes of a day bar, in hands, which is what ticks have."""
+    small = bar.small_volume
+    return (bar.hands,) if small is None else (bar.hands, small)
 
 
 def build_table(days: Sequence[tuple[str, TickDay]]) -> pa.Table:

@@ -27,6 +27,7 @@ from loaders.tdx.bars.tick_days import find_divisor, is_tenfold
 from loaders.tdx.client.answers_intraday import TimedBars
 from loaders.tdx.client.routes_bars import HISTORY_LIMIT, INTRADAY_BARS
 from loaders.tdx.context import Context, Dataset, answer_or_fault
+from loaders.tdx.fetching.file_days import is_current
 from loaders.tdx.fetching.minutes_today import fetch_today
 from loaders.tdx.files import vipdoc
 from loaders.tdx.files.folder import FOLDERS
@@ -135,15 +136,19 @@ class _Reading:
         """Read the client's file if it has changed.
 
         Take due days, days before and after all stored ones, and the days by which the file grew.
+        Of a file that was not read yet, or otherwise, take the stored days too: it has their
+        shares, where the service has only hands.
         """
         ctx, window, wanted = self.ctx, self.ctx.window, self.wanted
         again = window.from_start or window.since is not None
         self.state = before = None if again else state_in(self.cursor)
         file = ctx.file(self.code, PERIOD)
-        if file is None or (before and State.try_read(file) == before):
+        read_before = before if is_current(before) else None
+        if file is None or (read_before and State.try_read(file) == read_before):
             return
         try:
-            if before and not self._has_due_day(file) and (same := before.unchanged(file)):
+            is_settled = read_before and not self._has_due_day(file)
+            if read_before and is_settled and (same := read_before.unchanged(file)):
                 self.state = same
                 return
             read = vipdoc.read_bars(
@@ -169,6 +174,8 @@ class _Reading:
             # Older days of a file that only grew were read before and dropped for their age.
             if not (before and before.begins(file)):
                 keep |= day < records.to_number(wanted.oldest)
+            if read_before is None:
+                keep |= day >= records.to_number(wanted.oldest)
             keep |= day > records.to_number(wanted.newest.day if wanted.newest else wanted.oldest)
             grown = (read.state.size - before.size) // vipdoc.SIZE if before else 0
             if grown > 0 and len(day):

@@ -82,10 +82,10 @@ def read_due_days(
         },
     )
     wanted, due = set(days), dict[str, list[Due]]()
-    for code, day, low, high, volume, hands, ticks, answered_on in rows:
+    for code, day, low, high, volume, unit, hands, ticks, answered_on in rows:
         if day in wanted:
             stored = None if hands is None else Stored(hands, ticks, answered_on)
-            due.setdefault(code, []).append(Due(day, DayBar(low, high, volume), stored))
+            due.setdefault(code, []).append(Due(day, DayBar(low, high, volume, unit), stored))
     return due
 
 
@@ -269,7 +269,7 @@ class _Reading:
         if _fits(self.code, tick_day, due.bar) or alike:
             self.landing.append(tick_days.mark_final(tick_day))
             return
-        text = f"{tick_day.hands:,} hands of ticks, but {due.bar.volume:,} of the day bar"
+        text = f"{tick_day.hands:,} hands of ticks, but {due.bar.hands:,} of the day bar"
         if before is None or tick_days.misfit(tick_day.hands, due.bar) < tick_days.misfit(
             before.hands, due.bar
         ):

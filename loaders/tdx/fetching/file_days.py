@@ -3,8 +3,9 @@
 A file that was not written since the last read is not opened; its state is in the cursor, after the
 day. From a file that grew, the new records and an overlap are read. The whole file is read where
 these do not join what is stored, or are fewer than the file grew by (it grew at its head), or where
-the file did not grow. A file of which only the time differs, such as a copy, is not read again.
-A file that lacks stored days within its own span is refused.
+the file did not grow, or an earlier version read it otherwise. A file of which only the time
+differs, such as a copy, is not read again. A file that lacks stored days within its own span is
+refused.
 
 Where a file and the service have the same day, the bar that was known later stays, as for any two
 bars. A file's bars count as known when the file was last written. The service is not asked for days
@@ -68,7 +69,7 @@ class DayFiles:
                 continue
             if before is not None and not again:
                 states[key] = before
-            if before is None or again or State.try_read(path) != before:
+            if again or not is_current(before) or State.try_read(path) != before:
                 due[key] = path
         return cls(ctx, resource, states, due, frozenset(read_before))
 
@@ -101,14 +102,15 @@ class DayFiles:
         if cursor is None and kind != "index" and not vipdoc.has_trade(path):
             return Outcome(key, skipped=f"{path.name} {vipdoc.UNTRADED}")
         now = State.try_read(path)
-        if before and now and cursor and now.size == before.size:
+        read_before = before if is_current(before) else None
+        if read_before and now and cursor and now.size == read_before.size:
             is_final = (vipdoc.last_day(path, ctx.clock()) or date.max) <= cursor
-            if is_final and (same := before.unchanged(path)):
+            if is_final and (same := read_before.unchanged(path)):
                 return Outcome(key, skipped=NOT_DUE, cursor=make_cursor(cursor, same))
         read = partial(vipdoc.read_bars, path, key, kind, PERIOD, ctx.clock(), before=before)
         file = None
-        if before and now and stored and cursor and now.size > before.size:
-            grown = (now.size - before.size) // vipdoc.SIZE
+        if read_before and now and stored and cursor and now.size > read_before.size:
+            grown = (now.size - read_before.size) // vipdoc.SIZE
             file = read(newest=grown + window.overlap)
             # only the whole file shows whether the day of a misplaced record is free
             is_irregular = file.disorder or file.rejected
@@ -209,6 +211,11 @@ class DayFiles:
         state = state_in(str(in_file.cursor or "")) or self.states.get(key)
         cursor = make_cursor(max(reached), state) if reached else None
         return replace(outcome, cursor=cursor, beside=[*in_file.beside, *answer.beside])
+
+
+def is_current(state: State | None) -> bool:
+    """Whether a file in this state was read as it would be now."""
+    return state is not None and state.form == vipdoc.FORM
 
 
 def reached_day(outcome: Outcome) -> date | None:

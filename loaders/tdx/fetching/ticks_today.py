@@ -73,7 +73,7 @@ def check_today(today: date, ticks: Ticks, before: DayBar | None, *, tenfold: bo
     by = tick_days.find_divisor(low, high, before, tenfold=tenfold, slack=tick_days.DAILY_MOVE)
     tick_day = tick_days.divide_prices(tick_day, by or (10 if tenfold else 1))
     alike = before is not None and (
-        tick_day.hands == before.volume
+        tick_day.hands == before.hands
         and before.low <= tick_day.price.min() <= tick_day.price.max() <= before.high
     )
     if alike:

@@ -3,8 +3,8 @@
 All files have little-endian records of 32 bytes and no header. The client appends to them: a file
 whose size is no multiple of 32 is being written, and its tail is ignored. A file holds what was
 known when it was last written; that time is the rows' `fetched_at`. Day prices have the decimals of
-the code's range (quotemill.instrument_ranges). A day with more shares than 32 bits can count has
-hands (100 shares) as its volume; turnover and prices show it.
+the code's range (quotemill.instrument_ranges). Volumes are single shares. A day with more shares
+than 32 bits can count has hands (100 shares) as its volume; turnover and prices show it.
 
     lday/sh600000.day       u32 day, 4 × u32 price, f32 turnover in yuan, u32 volume
     minline/sh600000.lc1    u16 day, u16 minute of the bar's end, 4 × f32 price in yuan, f32, u32
@@ -34,6 +34,7 @@ from quotemill.errors import DataQualityError
 from quotemill.instrument_ranges import price_decimals
 
 SIZE = 32
+FORM = "shares"  # a file that an earlier version read as hands is read once more
 TAIL = 10  # records; the newest day of a file is among its last ones
 UNFINISHED = "are cut or being written"
 UNTRADED = "has no traded share"
@@ -88,15 +89,15 @@ def read_bars(
     newest: int | None = None,
     before: State | None = None,
 ) -> File:
-    """Read the bars of a file (day, minute1, minute5), in li and hands.
+    """Read the bars of a file (day, minute1, minute5), in li and shares.
 
     newest: read only that many of the last records.
     before: the state at the last reading; with `newest` its checksum is continued.
 
-    Volumes are shares in the file and become hands. Those of an index stay as they are: hands in
-    day bars, no number of shares in minute bars. Sorts the records and refuses those with an
-    impossible day, and all but one of those that differ and have the same time. The caller checks
-    plausibility, such as days after `now`. Raises DataQualityError for an unreadable file.
+    Volumes of an index are hands in day bars, no number of shares in minute bars. Sorts the records
+    and refuses those with an impossible day, and all but one of those that differ and have the same
+    time. The caller checks plausibility, such as days after `now`. Raises DataQualityError for an
+    unreadable file.
     """
     is_days = period == "day"
     layout = _DAY if is_days else _OLD_MINUTE if file.suffix.lower() == ".5" else _MINUTE
@@ -128,15 +129,16 @@ def read_bars(
         bars[name] = whole * 10 ** (3 - decimals)
     bars["amount"] = _li(good["amount"], 3)
     bars["volume"] = good["volume"]
-    has_hands = _has_hands(bars) if is_days else np.zeros(len(bars), np.bool_)
-    if instrument_type != "index":
-        bars["volume"] //= np.where(has_hands, 1, 100)
     come = bars[bars["day"] <= records.to_number(now.astimezone(SHANGHAI).date())]
     if not is_days and len(come):
         # the file's time may be wrong, but a file is not written before its last bar ends
         written_at = min(max(written_at, records.end_time(come[-1])), now)
     bars = records.set_source(bars, f"vipdoc/{FOLDERS[period]}", written_at)
-    days_in_hands = int(has_hands.sum()) if instrument_type != "index" else 0
+    days_in_hands = 0
+    if instrument_type != "index":
+        has_hands = _has_hands(bars) if is_days else np.zeros(len(bars), np.bool_)
+        bars["unit"] = np.where(has_hands, records.HAND, 1)
+        days_in_hands = int(has_hands.sum())
     bars = bars if is_days else records.repair_noon(bars)
     disorder = f"{file.name}: {order.sentence}" if order.sentence else None
     return File(bars, rejected, warning, state, days_in_hands, disorder, noise)
@@ -208,7 +210,7 @@ def _records(
     Returns the records, the number before them, the state before reading and a warning about the
     tail. Raises DataQualityError.
     """
-    state = State.read_state(file)
+    state = replace(State.read_state(file), form=FORM)
     first = max(state.size // SIZE - newest, 0) if newest is not None else 0
     content = read_content(file, first * SIZE, state.size - first * SIZE)
     tail = len(content) % SIZE

@@ -3,9 +3,9 @@
 A file is a different version if its time or size differ. It need not be newer: people restore
 folders from older copies. If only the time differs, as after a copy without file times, the
 checksum decides; computing it takes a fraction of reading bars. A cursor stores the version after
-what it has reached:
+what it has reached, and how it was read, where that has changed:
 
-    2025-06-30 1751270400000000000 320000 3735928559
+    2025-06-30 1751270400000000000 320000 3735928559 shares
 """
 
 import zlib
@@ -26,11 +26,13 @@ class State:
     written_ns: time of the last write, nanoseconds since 1970 UTC.
     size: bytes.
     checksum: CRC-32 of the bytes; None if they were not read. States are equal without it.
+    form: how the bytes were read, which a later version may do otherwise; no part of equality.
     """
 
     written_ns: int
     size: int
     checksum: int | None = field(default=None, compare=False)
+    form: str = field(default="", compare=False)
 
     @classmethod
     def try_read(cls, file: Path) -> "State | None":
@@ -59,7 +61,7 @@ class State:
         now = State.read_state(file)
         if now.size != self.size or not self.begins(file):
             return None
-        return replace(now, checksum=self.checksum)
+        return replace(now, checksum=self.checksum, form=self.form)
 
     def begins(self, file: Path) -> bool:
         """Whether a file starts with the bytes of this state. Raises DataQualityError."""
@@ -117,10 +119,15 @@ def make_cursor(reached: object, state: State | None) -> str:
     if state is None:
         return str(reached)
     checksum = f" {state.checksum}" if state.checksum is not None else ""
-    return f"{reached} {state.written_ns} {state.size}{checksum}"
+    form = f" {state.form}" if state.form else ""
+    return f"{reached} {state.written_ns} {state.size}{checksum}{form}"
 
 
 def state_in(cursor: str | None) -> State | None:
     """The file's state in a cursor; None if no file was read."""
     numbers = (cursor or "").split(" ")[1:]
-    return State(*map(int, numbers)) if len(numbers) in (2, 3) else None
+    form = numbers.pop() if numbers and not numbers[-1].isdigit() else ""
+    if len(numbers) not in (2, 3):
+        return None
+    written_ns, size, *checksum = map(int, numbers)
+    return State(written_ns, size, checksum[0] if checksum else None, form)

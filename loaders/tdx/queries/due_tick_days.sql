@@ -1,11 +1,11 @@
 -- LIMIT keeps the planner from joining whole tables of bars and ticks instead
-select k.code, k.trade_date, k.low, k.high, k.volume, s.hands, s.ticks, s.answered_on
+select k.code, k.trade_date, k.low, k.high, k.volume, k.unit, s.hands, s.ticks, s.answered_on
 from {codes}
 cross join lateral (
-    select b.code, b.trade_date, b.low, b.high, b.volume
+    select b.code, b.trade_date, b.low, b.high, b.volume, coalesce(b.volume_unit, 100) as unit
     from raw_tdx.kline_daily as b
     where b.code = c.code and b.trade_date between %(first)s and %(last)s
-        and b.is_final and b.volume > 0
+        and b.is_final and b.volume * coalesce(b.volume_unit, 100) >= 100
     order by b.trade_date limit %(span)s
 ) as k
 left join lateral (

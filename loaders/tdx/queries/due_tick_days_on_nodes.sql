@@ -16,13 +16,13 @@ with stored as materialized (
         group by t.code
     ) as s on true
 )
-select k.code, k.trade_date, k.low, k.high, k.volume, s.hands, coalesce(s.ticks, 0), s.answered_on
+select k.code, k.trade_date, k.low, k.high, k.volume, k.unit, s.hands, coalesce(s.ticks, 0), s.answered_on
 from unnest(%(codes)s::text[]) as c (code)
 cross join lateral (
-    select b.code, b.trade_date, b.low, b.high, b.volume
+    select b.code, b.trade_date, b.low, b.high, b.volume, coalesce(b.volume_unit, 100) as unit
     from raw_tdx.kline_daily as b
     where b.code = c.code and b.trade_date between %(first)s and %(last)s
-        and b.is_final and b.volume > 0
+        and b.is_final and b.volume * coalesce(b.volume_unit, 100) >= 100
     order by b.trade_date limit %(span)s
 ) as k
 left join stored as s on k.code = s.code and k.trade_date = s.trade_date

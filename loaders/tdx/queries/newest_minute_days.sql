@@ -7,7 +7,12 @@ cross join lateral (
     where k.code = c.code and k.is_final order by k.bar_end desc limit 1
 ) as d
 cross join lateral (
-    select count(*) as minutes, {sums} from raw_tdx.kline_minute as k
+    select count(*) as minutes,
+        max(coalesce(k.volume_unit, 100)) as unit,
+        sum(k.volume * coalesce(k.volume_unit, 100))::bigint as shares,
+        sum(k.volume * coalesce(k.volume_unit, 100) / 100)::bigint as hands,
+        {sums}
+    from raw_tdx.kline_minute as k
     where k.code = c.code and k.is_final
         and k.bar_end between d.close - interval '6 hours' and d.close
 ) as s

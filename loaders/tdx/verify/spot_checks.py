@@ -19,7 +19,8 @@ from loaders.engine.progress import Reporter
 from loaders.engine.test_runs import Record
 from loaders.settings import Settings
 from loaders.tdx.bars import records
-from loaders.tdx.client.answers import EXCHANGES, Bars
+from loaders.tdx.bars.records import Records
+from loaders.tdx.client.answers import EXCHANGES
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.datasets import index_kline
 from loaders.tdx.files import vipdoc
@@ -39,7 +40,7 @@ NOT_BUILT = "not built yet: `quotemill build`"
 
 Evidence = dict[str, Any]
 Requested = Mapping[str, set[str]]  # keys by dataset
-Newest = dict[str, Bars | QuotemillError]  # by code
+Newest = dict[str, Records | QuotemillError]  # by code
 
 
 class Verification(Record):
@@ -139,7 +140,8 @@ async def _ask_service(
         bars: Newest = {}
         for code in codes:
             try:
-                bars[code] = await client.kline_all(code, limit=NEWEST_BARS, expect_rows=False)
+                answer = await client.kline_all(code, limit=NEWEST_BARS, expect_rows=False)
+                bars[code] = records.from_answer(answer)
             except QuotemillError as error:
                 bars[code] = error
     return {listing.code for listing in listed}, bars
@@ -164,18 +166,11 @@ def _read_files(settings: Settings, store: Store, codes: Sequence[str], as_of: d
     return bars
 
 
-def _read_file(path: Path | None, code: str, instrument_type: str, as_of: datetime) -> Bars:
+def _read_file(path: Path | None, code: str, instrument_type: str, as_of: datetime) -> Records:
     """The newest bars of a file. Raises DataQualityError for one that is missing or unreadable."""
     if path is None:
         raise DataQualityError(f"the client's folder has no file {code}.day")
-    file = vipdoc.read_bars(path, code, instrument_type, "day", as_of, newest=NEWEST_BARS)
-    numbers = {name: file.bars[name].tolist() for name in (*records.NUMBERS, "up", "down")}
-    return Bars(
-        dates=records.to_dates(file.bars["day"]),
-        **numbers,
-        source_route="vipdoc/lday",
-        fetched_at=file.state.written_at,
-    )
+    return vipdoc.read_bars(path, code, instrument_type, "day", as_of, newest=NEWEST_BARS).bars
 
 
 def _pass(name: str, check: Callable[[], Evidence]) -> list[Check]:
@@ -247,27 +242,34 @@ def _codes(store: Store, service: set[str] | None, exchange: str) -> Evidence:
     return seen
 
 
-def _day_bar(store: Store, theirs: Bars | QuotemillError, source: str, code: str) -> Evidence:
-    """Check that the newest final day bar equals the bar of that day at the source."""
+def _day_bar(store: Store, theirs: Records | QuotemillError, source: str, code: str) -> Evidence:
+    """Check that the newest final day bar equals the bar of that day at the source.
+
+    Volumes are compared in the coarser unit.
+    """
     ours = store.newest_day_bar(code)
     if isinstance(theirs, QuotemillError):
         raise CheckFailed(f"{source} gave no bars to compare with: {theirs}")
+    days = records.to_dates(theirs["day"])
     if ours is None:
-        if not len(theirs):
+        if not days:
             raise NotApplicable(f"{source} has no day bar of it either")
-        raise CheckFailed(
-            f"no final day bar is stored; the newest of {source} is of {theirs.dates[-1]}"
-        )
+        raise CheckFailed(f"no final day bar is stored; the newest of {source} is of {days[-1]}")
     day = ours["trade_date"]
-    if day not in theirs.dates:
-        newest = theirs.dates[-1] if len(theirs) else "none"
+    if day not in days:
+        newest = days[-1] if days else "none"
         raise CheckFailed(f"{source} has no bar of {day} among its newest; its newest is {newest}")
-    bar = theirs.row(theirs.dates.index(day))
-    unlike = {name: [ours[name], bar[name]] for name in BAR_FIELDS if ours[name] != bar[name]}
-    seen = {"trade_date": day.isoformat(), "service_newest": theirs.dates[-1].isoformat()}
+    bar = theirs[days.index(day)]
+    pairs = {name: (ours[name], int(bar[name])) for name in BAR_FIELDS}
+    units = ours["unit"], int(bar["unit"])
+    shares = ours["volume"] * units[0], int(bar["volume"]) * units[1]
+    pairs["volume"] = shares[0] // max(units), shares[1] // max(units)
+    unlike = {name: [a, b] for name, (a, b) in pairs.items() if a != b}
+    seen = {"trade_date": day.isoformat(), "service_newest": days[-1].isoformat()}
     if unlike:
         text = ", ".join(f"{name} {a}, {source} {b}" for name, (a, b) in unlike.items())
-        raise CheckFailed(f"{day}: stored {text} (li, hands)", {**seen, "differences": unlike})
+        counted = "shares" if max(units) == 1 else "hands"
+        raise CheckFailed(f"{day}: stored {text} (li, {counted})", {**seen, "differences": unlike})
     return seen
 
 

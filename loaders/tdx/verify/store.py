@@ -9,8 +9,8 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-# fields of a day bar that both the service and the warehouse have
-BAR_FIELDS = ("open", "high", "low", "close", "volume", "amount")
+# fields of a day bar that both the service and the warehouse have, in the same units
+BAR_FIELDS = ("open", "high", "low", "close", "amount")
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,11 @@ class Store:
         return {dataset: set(loaded) for dataset, loaded in rows}
 
     def newest_day_bar(self, code: str) -> dict[str, Any] | None:
-        """The newest final day bar: prices and amount in li, volume in hands; or None."""
+        """The newest final day bar: prices and amount in li, volume in units; or None."""
         with self.conn.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(
-                "select trade_date, open, high, low, close, volume, amount "
+                "select trade_date, open, high, low, close, volume, amount, "
+                "coalesce(volume_unit, 100) as unit "
                 "from raw_tdx.kline_daily where code = %s and is_final "
                 "order by trade_date desc limit 1",
                 (code,),

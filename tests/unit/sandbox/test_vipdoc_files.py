@@ -34,7 +34,7 @@ def test_real_day_files_come_out_as_they_went_in(real_tdx_data: Path) -> None:
         ):
             assert ours[:5] == theirs[:5]
             assert ours[5] == pytest.approx(theirs[5], rel=1e-6)
-            assert ours[6] // 100 == theirs[6] // 100
+            assert ours[6] == theirs[6]
 
 
 def test_a_folder_that_cannot_be_written_is_named(market: SyntheticMarket, tmp_path: Path) -> None:

@@ -208,8 +208,8 @@ def hands(*volumes: int, amounts: list[int] | None = None) -> records.Records:
     ("minutes", "day_volume", "fits"),
     [
         ((500_000, 499_900), 1_000_000, True),  # odd shares were cut off
-        ((500_000, 499_700), 1_000_000, True),  # 300 of 340 that rounding and cutting explain
-        ((500_000, 499_000), 1_000_000, False),
+        ((500_000, 499_899), 1_000_000, True),  # 101 of 102 that rounding and cutting explain
+        ((500_000, 499_897), 1_000_000, False),
         ((500_000, 500_050), 1_000_000, True),
         ((500_000, 500_200), 1_000_000, False),
         ((20, 20), 160, True),  # 40 hands, which the service reports as 160
@@ -230,4 +230,53 @@ def test_minutes_fit_a_day_bar_within_what_rounding_and_cutting_explain(
 def test_a_volume_beyond_its_turnover_counts_by_its_turnover() -> None:
     # one share, which the service reports as 32,768 of them
     result = hands(100, 327, amounts=[100 * 100 * PRICE, PRICE])
-    assert minute_days.cap_hands(result) == 101
+    assert minute_days.cap_shares(result) == 10_100
+
+
+def day_of_minutes(volume: int, unit: int) -> records.Records:
+    """240 minutes, each of so many units."""
+    minutes = records.from_answer(bars(stamps_of(DAY), volume=[volume] * 240))
+    minutes["amount"], minutes["unit"] = volume * unit * PRICE, unit
+    return minutes
+
+
+@pytest.mark.parametrize(
+    ("minutes", "bar", "fits"),
+    [
+        (day_of_minutes(137, 1), DayBar(PRICE, PRICE, 32_880, 1), True),
+        (day_of_minutes(137, 1), DayBar(PRICE, PRICE, 328), True),
+        (day_of_minutes(1, 100), DayBar(PRICE, PRICE, 32_880, 1), True),  # 37 shares cut off each
+        (day_of_minutes(100, 1), DayBar(PRICE, PRICE, 32_880, 1), False),  # 27 % are missing
+        (day_of_minutes(100, 1), DayBar(PRICE, PRICE, 328), False),
+        (day_of_minutes(137, 1)[:-1], DayBar(PRICE, PRICE, 32_880, 1), False),
+        (day_of_minutes(2, 100), DayBar(PRICE, PRICE, 32_880, 1), False),
+        (day_of_minutes(8, 1), DayBar(PRICE, PRICE, 2_056, 1), False),  # 16 hands of the service
+    ],
+)
+def test_the_tolerance_of_a_day_follows_from_the_units(
+    minutes: records.Records, bar: DayBar, fits: bool
+) -> None:
+    assert minute_days.find_misfits(minutes, {DAY: bar}) == (set() if fits else {DAY})
+
+
+def test_minutes_equal_the_stored_ones_in_the_coarser_unit() -> None:
+    """But shares are not the same as stored hands, so that they land."""
+    shares, hands = day_of_minutes(137, 1), day_of_minutes(1, 100)
+    hands["amount"] = shares["amount"]
+    sums = tuple(int(shares[name].sum()) for name in minute_days.SUMMED)
+    fine = minute_days.Stored(DAY, 240, 1, 32_880, 240, sums)
+    coarse = minute_days.Stored(DAY, 240, 100, 24_000, 240, sums)
+    assert minute_days.same_as_stored(shares, fine)
+    assert minute_days.same_as_stored(hands, fine)
+    assert minute_days.same_as_stored(hands, coarse)
+    assert not minute_days.same_as_stored(shares, coarse)
+    shares["volume"][0] += 1
+    assert not minute_days.same_as_stored(shares, fine)
+
+
+def test_a_later_answer_in_hands_keeps_the_shares_of_a_file() -> None:
+    file, answer = day_of_minutes(137, 1)[:3], day_of_minutes(1, 100)[1:4]
+    answer["volume"][1] = 7  # it differs
+    merged = records.update_bars(file, answer, "minute1")
+    assert merged["volume"].tolist() == [137, 137, 7, 1]
+    assert merged["unit"].tolist() == [1, 1, 100, 100]

@@ -49,8 +49,8 @@ def rows(result: records.Records) -> list[tuple[object, ...]]:
             "sh600000",
             "stock",
             6119,
-            ("1999-11-10", 29500, 29800, 27000, 27750, 1_740_850, 4_859_102_208_000),
-            ("2025-08-05", 13150, 13780, 13140, 13750, 1_336_465, 1_812_400_000_000),
+            ("1999-11-10", 29500, 29800, 27000, 27750, 174_085_000, 4_859_102_208_000),
+            ("2025-08-05", 13150, 13780, 13140, 13750, 133_646_594, 1_812_400_000_000),
         ),
         (
             "sh000001",
@@ -61,7 +61,7 @@ def rows(result: records.Records) -> list[tuple[object, ...]]:
         ),
     ],
 )
-def test_real_day_files_are_read_in_li_and_hands(
+def test_real_day_files_are_read_in_li_and_shares(
     real_tdx_data: Path,
     code: str,
     kind: str,
@@ -97,9 +97,10 @@ def test_a_day_with_too_many_shares_for_its_field_has_hands(real_client: Path) -
         in_hands[code] = result.days_in_hands
         # turnover per share lies between the day's prices, on every day
         bars = result.bars
-        hands = bars["volume"].astype(np.float64)
-        assert (hands * 100 * bars["low"] <= bars["amount"] * 1.000001).all()
-        assert ((hands + 1) * 100 * bars["high"] * 1.000001 >= bars["amount"]).all()
+        shares = bars["volume"].astype(np.float64) * bars["unit"]
+        assert (shares * bars["low"] <= bars["amount"] * 1.000001).all()
+        assert (shares * bars["high"] * 1.000001 >= bars["amount"]).all()
+        assert result.days_in_hands == int((bars["unit"] == records.HAND).sum())
     assert in_hands == {"sh510050": 8, "sh510300": 1, "sh600104": 0}
 
 
@@ -255,7 +256,8 @@ def test_minutes_are_rounded_to_the_decimals_of_the_instrument(tmp_path: Path) -
     fund_bars = vipdoc.read_bars(fund, "sh510300", "fund", "minute1", NOW).bars
     b_share_bars = vipdoc.read_bars(fund, "sh900901", "stock", "minute1", NOW).bars
 
-    assert rows(stock_bars) == [(number, 571, 9850, 9870, 9840, 9860, 123, 1_000_000_000)]
+    assert rows(stock_bars) == [(number, 571, 9850, 9870, 9840, 9860, 12345, 1_000_000_000)]
+    assert stock_bars["unit"].tolist() == [1]
     assert rows(fund_bars)[0][2:6] == rows(b_share_bars)[0][2:6] == (4125, 4127, 4124, 4126)
 
 

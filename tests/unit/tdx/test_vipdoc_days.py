@@ -50,7 +50,8 @@ def test_days_of_a_file_are_those_of_the_market(folder: Path, code: str) -> None
     table = vipdoc_daily.table([outcome])
     bars = MARKET.day_bars(code).slice(0, len(DAYS))
     assert table["close"].to_pylist() == bars.close.tolist()
-    assert table["volume"].to_pylist() == bars.volume.tolist()
+    assert table["volume"].to_pylist() == (100 * bars.volume + bars.odd).tolist()
+    assert set(table["volume_unit"].to_pylist()) == {1}
     assert table["amount"].to_pylist() == pytest.approx(bars.amount.tolist(), rel=1e-6)
     assert set(table["period"].to_pylist()) == {"day"}
     assert table["bar_end"][0].as_py() == datetime(*DAYS[0].timetuple()[:3], 7, tzinfo=UTC)
