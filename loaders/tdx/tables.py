@@ -127,8 +127,8 @@ KLINE_MINUTE = landed_table(
         *_BAR,
     ],
     key=("code", "bar_end"),
-    # no security trades 9 * 10^9 shares in a minute; multiplied by a price this still fits a bigint
-    most=MOST | {"volume": 9 * 10**7},
+    # no security trades 9 * 10^9 shares in a minute
+    most=MOST | {"volume": 9 * 10**9},
     indexes=_BY_DAY,
     time="bar_end",
     numbered=True,

@@ -2,7 +2,8 @@
     Expressions by column for a landed minute in our units: for the staging view, and for continuous
     aggregates, which have to read the landed table itself.
 
-    The service's decoder turns less than one hand into many: the turnover shows it.
+    The service's decoder turns less than one hand into many: the turnover shows it. A file has the
+    shares.
 #}
 {% macro minute_columns() -%}
     {%- set columns = {} -%}
@@ -11,7 +12,7 @@
     {%- endfor -%}
     {%- do columns.update({
         'volume_shares':
-            '100 * case when ' ~ is_decoded_minute() ~ ' then 0 else volume end',
+            'case when ' ~ is_decoded_minute() ~ ' then 0 else volume * ' ~ volume_unit() ~ ' end',
         'amount_cny': '(amount * 0.001)::numeric(20, 3)',
         'is_price_only': 'amount is null',
     }) -%}
@@ -25,5 +26,6 @@
 #}
 {% macro is_decoded_minute() -%}
     volume in (1, 2, 3, 4, 5, 7, 10, 12, 15, 18, 20, 40, 81, 327)
-    and amount < 99 * low * volume
+    and {{ volume_unit() }} = 100
+    and amount < 99::float8 * low * volume - 1000
 {%- endmacro %}

@@ -1,4 +1,4 @@
--- a dataset is wanted on every day that a code traded, from the code's first stored day
+-- a dataset is wanted on every day that a code traded a hand, from the code's first stored day
 with stored as materialized ({stored}),
 codes as (
     select code, min(trade_date) as first_date, row_number() over (order by code) as no,
@@ -13,6 +13,6 @@ cells as (
     from {market}.kline_daily as b
     inner join codes as c on b.code = c.code and b.trade_date >= c.first_date
     left join stored as s on b.code = s.code and b.trade_date = s.trade_date
-    where b.trade_date between %(since)s and %(until)s and b.volume_shares > 0
+    where b.trade_date between %(since)s and %(until)s and b.volume_shares >= 100
     group by 1, 2, 3, 4
 )

@@ -25,7 +25,7 @@ select
         when t.low < b.low or t.high > b.high then 'price_outside_day'
         when b.volume_flag = 'unreliable' then 'day_volume_unreliable'
         when
-            abs(b.volume_shares - t.volume_shares)
+            abs(b.volume_shares / 100 * 100 - t.volume_shares) -- ticks are in hands
             <= {{ tick_tolerance('t.code', 'b.volume_shares', 't.tick_count') }}
             then 'ok'
         when b.volume_shares > t.volume_shares then 'ticks_missing'

@@ -52,8 +52,8 @@ noon as (
         and not bool_or((bar_end at time zone 'Asia/Shanghai')::time = time '13:01')
 ),
 
--- Prices must be equal. A minute loses its odd shares; a sum loses a ten-thousandth to single
--- floats.
+-- Prices must be equal. In hands each part of a bar loses its odd shares; a sum loses a
+-- ten-thousandth to single floats.
 compared as (
     select
         coalesce(o.run_id, t.run_id) as run_id,
@@ -85,7 +85,10 @@ compared as (
         ('close', o.close, t.close, 0),
         (
             'volume_shares', o.volume_shares, t.volume_shares,
-            100 * (1 + coalesce(o.minutes, 0))
+            case
+                when o.volume_unit = 1 and t.volume_unit = 1 then 0
+                else 100 * (1 + coalesce(o.part_count, 0))
+            end
             + case when t.period = 'day' then 0.000001 else 0.0001 end * t.volume_shares
         ),
         (

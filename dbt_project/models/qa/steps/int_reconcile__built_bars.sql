@@ -11,7 +11,7 @@
 
 -- materialized: else Citus copies all day bars to join them
 with days as materialized (
-    {{ sample_rows(ref('kline_daily'), around_the_month) | indent }}
+    {{ sample_rows(ref('stg_tdx__kline_daily'), around_the_month) | indent }}
 ),
 
 periods_of_days as (
@@ -36,6 +36,8 @@ select
     max(trade_date) as trade_date,
     (max(trade_date) + time '15:00') at time zone 'Asia/Shanghai' as bar_end,
     {{ folded_bars('trade_date') }},
+    count(*)::integer as part_count,
+    max(volume_unit) as volume_unit,
     null::integer as minutes,
     null::integer as bar_minutes,
     bool_or(volume_flag <> 'ok') as has_odd_volume,
@@ -58,6 +60,8 @@ group by run_id, code, period, bucket
         close,
         volume_shares,
         amount_cny,
+        bar_count as part_count,
+        null::integer as volume_unit,
         bar_count as minutes,
         {{ minutes }} as bar_minutes,
         false as has_odd_volume,

@@ -1,10 +1,10 @@
 -- materialized: else Citus copies all day bars and days of ticks to join them
 with days as materialized (
-    {{ sample_rows(ref('kline_daily')) | indent }}
+    {{ sample_rows(ref('stg_tdx__kline_daily')) | indent }}
 ),
 
 minutes as (
-    {{ sample_minutes(ref('kline_minute_raw')) | indent }}
+    {{ sample_minutes(ref('stg_tdx__kline_minute')) | indent }}
 ),
 
 ticks as materialized (
@@ -19,6 +19,7 @@ parts as (
         trade_date,
         count(*)::integer as part_count,
         {{ folded_bars('bar_end') | indent }},
+        sum(volume_unit - 1)::integer as cut_off,
         bool_or(volume_flag in ('repaired', 'unreliable')) as has_odd_volume,
         bool_or(is_price_only) as is_price_only,
         bool_and(is_final) as is_final
@@ -37,6 +38,7 @@ parts as (
         last_price as close,
         volume_shares,
         null::numeric as amount_cny,
+        null::integer as cut_off,
         false as has_odd_volume,
         false as is_price_only,
         is_final
@@ -87,10 +89,11 @@ compared as (
         ('low', p.low, d.low, 0),
         ('close', p.close, d.close, 0),
         (
-            'volume_shares', p.volume_shares, d.volume_shares,
+            'volume_shares', p.volume_shares,
+            case s.period when 'tick' then d.volume_shares / 100 * 100 else d.volume_shares end,
             case s.period
                 when 'tick' then {{ tick_tolerance('d.code', 'd.volume_shares', 'p.part_count') }}
-                else {{ volume_tolerance('d.volume_shares') }} + 100 * p.part_count
+                else {{ volume_tolerance('d.volume_shares', 'd.volume_unit') }} + p.cut_off
             end
         ),
         ('amount_cny', p.amount_cny, d.amount_cny, 0.0001 * d.amount_cny)

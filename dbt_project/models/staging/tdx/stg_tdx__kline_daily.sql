@@ -1,17 +1,21 @@
 -- No CTE here, nor in the views that users read through it: PostgreSQL plans a view with one
 -- separately, and `order by trade_date desc limit 1` would read the whole history of a code.
 {%- set decoded = decoded_volume('volume') -%}
-{%- set is_repaired = 'not ' ~ turnover_fits('volume') ~ ' and ' ~ turnover_fits(decoded) %}
+{#- only the service decodes, and it has hands #}
+{%- set fits_decoded = volume_unit() ~ ' = 100 and ' ~ turnover_fits(decoded) -%}
+{%- set is_repaired = 'not ' ~ turnover_fits('volume') ~ ' and ' ~ fits_decoded %}
 
 select
     code,
     trade_date,
     {{ prices_in_yuan() }},
-    100 * case when {{ is_repaired }} then {{ decoded }} else volume end as volume_shares,
+    case when {{ is_repaired }} then 100 * {{ decoded }} else volume * {{ volume_unit() }} end
+        as volume_shares,
+    {{ volume_unit() }} as volume_unit,
     (amount * 0.001)::numeric(20, 3) as amount_cny,
     case
         when {{ turnover_fits('volume') }} then 'ok'
-        when {{ turnover_fits(decoded) }} then 'repaired'
+        when {{ fits_decoded }} then 'repaired'
         else 'unreliable'
     end as volume_flag,
     is_final,

@@ -9,10 +9,11 @@ select
     {{ prices_in_yuan() }},
     {{ in_units['volume_shares'] }}
         as volume_shares,
+    {{ volume_unit() }} as volume_unit,
     {{ in_units['amount_cny'] }} as amount_cny,
     case
         when amount is null then 'unchecked'
-        when amount between 99 * low * volume and 101 * high * (volume + 1) then 'ok'
+        when {{ turnover_fits('volume') }} then 'ok'
         when {{ is_decoded_minute() }} then 'repaired'
         else 'unreliable'
     end as volume_flag,
