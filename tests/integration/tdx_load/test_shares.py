@@ -1,0 +1,198 @@
+"""Volumes of files are single shares, beside a service that knows hands alone."""
+
+import os
+import shutil
+from datetime import UTC, date, datetime, time
+
+import numpy as np
+import pytest
+
+from loaders.engine.result import LoadResult
+from loaders.sandbox.world.market import SyntheticMarket
+from loaders.tdx.files import vipdoc
+from tests.conftest import shared_folder
+from tests.integration.tdx_load.bench import Bench
+from tests.integration.tdx_load.conftest import OpenBench
+from tests.integration.tdx_load.folder import CALENDAR_FILE, CODE, MINUTES, ClientFolder
+
+NOW = datetime(2026, 11, 26, 4, tzinfo=UTC)
+ODD = "bj920777"
+TABLES = ("kline_daily", "kline_minute")
+DAYS = """
+    select code, trade_date, volume * coalesce(volume_unit, 100) from raw_tdx.kline_daily
+    where code = any(%s)
+"""
+OF_MINUTES = """
+    select code, trade_date, sum(volume * coalesce(volume_unit, 100))::bigint
+    from raw_tdx.kline_minute where code = any(%s) group by 1, 2
+"""
+FINAL = "select count(*), bool_and(is_final) from raw_tdx.kline_minute"
+INTO_HANDS = """
+    update raw_tdx.{} set volume = volume / 100, volume_unit = null where volume_unit = 1
+"""
+
+
+@pytest.fixture
+def real(folder: ClientFolder) -> ClientFolder:
+    """A real folder of odd shares, in a copy whose times are the evening of its last day."""
+    shutil.copytree(shared_folder("cases/tdx/05-odd-shares"), folder.path)
+    for file in folder.path.rglob("*.*"):
+        file.chmod(0o644)
+        written = datetime(2026, 11, 25, 10, tzinfo=UTC).timestamp()
+        os.utime(file, (written, written))
+    return folder
+
+
+def load_real(folder: ClientFolder) -> Bench:
+    bench = folder.bench()
+    assert bench.load(clock=NOW, datasets=MINUTES).exit_code == 0, bench.heard.lines
+    return bench
+
+
+def test_odd_shares_of_a_real_folder_land_as_they_are(real: ClientFolder) -> None:
+    bench = load_real(real)
+    days = {
+        (code, str(day)): shares
+        for code, day, shares in bench.rows(DAYS, ["bj920555", ODD, "sh688555", "sh502000"])
+    }
+    assert (days["bj920555", "2026-09-01"], days["bj920555", "2026-09-02"]) == (151, 50)
+    assert {shares for (code, _), shares in days.items() if code == "sh688555"} == {20_377}
+    assert days["sh502000", "2016-01-04"] == 5
+    assert days[ODD, "2026-11-25"] == 32_880
+    assert bench.rows(OF_MINUTES, [ODD]) == [(ODD, date(2026, 11, 25), 32_880)]
+    assert bench.rows(FINAL) == [(240, True)]
+
+
+def test_a_day_whose_minutes_lack_a_quarter_of_its_shares_is_not_final(real: ClientFolder) -> None:
+    file = real.path / f"vipdoc/bj/minline/{ODD}.lc1"
+    info = file.stat()
+    bars = np.frombuffer(file.read_bytes(), vipdoc._MINUTE).copy()
+    assert set(bars["volume"]) == {137}
+    bars["volume"], bars["amount"] = 100, bars["amount"] * 100 / 137
+    file.write_bytes(bars.tobytes())
+    os.utime(file, ns=(info.st_atime_ns, info.st_mtime_ns))
+    assert load_real(real).rows(FINAL) == [(240, False)]
+
+
+def test_days_with_more_shares_than_a_file_counts_stay_hands(folder: ClientFolder) -> None:
+    shutil.copytree(shared_folder("cases/tdx/14-volume-over-32-bits"), folder.path)
+    bench = folder.bench()
+    assert bench.load(clock=NOW).exit_code == 0, bench.heard.lines
+    wanted = {
+        ("sh510180", date(2013, 6, 27)): 4_939_983_500,
+        ("sh601288", date(2015, 7, 6)): 4_372_088_000,
+        ("sh601988", date(2015, 6, 9)): 4_795_353_100,
+        ("sh601988", date(2015, 7, 8)): 5_109_897_400,
+        ("sz000725", date(2015, 5, 28)): 5_135_466_500,
+    }
+    shares = {(code, day): n for code, day, n in bench.rows(DAYS, [code for code, _ in wanted])}
+    assert {key: shares[key] for key in wanted} == wanted
+    in_hands = "select count(*) from raw_tdx.kline_daily where volume_unit = 100"
+    assert bench.rows(in_hands) == [(len(wanted),)]
+
+
+def shares_of(market: SyntheticMarket, days: list[date]) -> dict[tuple[str, date], int]:
+    """The shares of each stock's days, as the world has them."""
+    shares = {}
+    for security in market.securities:
+        if security.kind == "index":
+            continue
+        bars = market.day_bars(security.code)
+        for at in range(len(bars)):
+            day = date.fromisoformat(bars.day(at))
+            if day <= days[-1]:
+                count = int(bars.volume[at]) * 100 + int(bars.odd[at])
+                shares[security.code, day] = count
+    return shares
+
+
+def read_shares(bench: Bench, query: str = DAYS) -> dict[tuple[str, date], int]:
+    codes = [code for (code,) in bench.rows("select code from raw_tdx.security")]
+    return {(code, day): shares for code, day, shares in bench.rows(query, codes)}
+
+
+def require_none_lost(bench: Bench, folder: ClientFolder) -> None:
+    """Every day that a file has is stored with its shares, of days and of minutes."""
+    shares = shares_of(folder.market, folder.days)
+    files = {file.stem for file in (folder.path / "vipdoc").rglob("*.day")}
+    stored = {key: n for key, n in read_shares(bench).items() if key[0] in files}
+    assert stored == {key: n for key, n in shares.items() if key in stored}
+    assert any(n % 100 for n in stored.values())
+    minutes = {key: n for key, n in read_shares(bench, OF_MINUTES).items() if key[0] in files}
+    assert minutes
+    assert minutes == {key: shares[key] for key in minutes}
+
+
+@pytest.mark.parametrize("at", [time(15, 10), time(23)])
+def test_files_give_shares_to_the_services_bars_whenever_they_were_written(
+    folder: ClientFolder, open_bench: OpenBench, at: time
+) -> None:
+    with open_bench(folder.market) as served:
+        assert served.load(datasets=MINUTES).exit_code == 0
+        assert not any(n % 100 for n in read_shares(served).values())
+    folder.write(at=at, minutes=3)
+    bench = folder.bench()
+    clock = datetime.combine(folder.days[-1], time(23, 30))
+    result = bench.load(datasets=MINUTES, clock=clock)
+    assert (result.exit_code, result.total("rows_new")) == (0, 0), bench.heard.lines
+    require_none_lost(bench, folder)
+    with open_bench(folder.market) as served:  # and the service takes none of them back
+        served.load(mode="init", datasets=MINUTES)
+        require_none_lost(served, folder)
+
+
+def test_the_services_hands_replace_no_shares_of_files(
+    folder: ClientFolder, open_bench: OpenBench
+) -> None:
+    folder.write(minutes=3)
+    folder.load(datasets=MINUTES)
+    with open_bench(folder.market) as served:
+        served.sandbox.set_clock(datetime.combine(folder.days[-1], time(22)))
+        result = served.load(mode="init", datasets=MINUTES)
+        assert result.exit_code == 0
+        require_none_lost(served, folder)
+
+
+@pytest.fixture
+def older(folder: ClientFolder, monkeypatch: pytest.MonkeyPatch) -> ClientFolder:
+    """A folder that a version landed which made hands of shares."""
+    folder.write(minutes=3)
+    with monkeypatch.context() as patch:
+        patch.setattr(vipdoc, "FORM", "")
+        bench = folder.load(datasets=MINUTES)
+    for table in TABLES:
+        bench.execute(INTO_HANDS.format(table))
+    return folder
+
+
+def count_written(result: LoadResult) -> tuple[int, int, int]:
+    return result.exit_code, result.total("rows_new"), result.total("rows_changed")
+
+
+def test_a_stored_warehouse_gets_its_shares_by_one_plain_load(
+    older: ClientFolder, opened: list[tuple[str, int | None]]
+) -> None:
+    bench = older.bench()
+    days, minutes = (bench.rows(f"select count(*) from raw_tdx.{t}")[0][0] for t in TABLES)
+    assert count_written(bench.load(datasets=MINUTES)) == (0, 0, days + minutes)
+    assert bench.heard.lines
+    assert not [line for line in bench.heard.lines if line.startswith("warning")]
+    require_none_lost(bench, older)
+    opened.clear()
+    assert count_written(bench.load(datasets=MINUTES)) == (0, 0, 0)
+    assert opened == [(CALENDAR_FILE, None)]
+
+
+def test_a_file_that_grew_since_the_upgrade_is_read_whole_once(
+    older: ClientFolder, open_bench: OpenBench, opened: list[tuple[str, int | None]]
+) -> None:
+    file = older.day_file()
+    content = file.read_bytes()
+    file.write_bytes(content + content[-32:])
+    bench = older.bench()
+    bench.load(datasets=("kline_daily",))
+    assert (file.name, None) in opened
+    shares = {key: n for key, n in read_shares(bench).items() if key[0] == CODE}
+    assert shares == {
+        key: n for key, n in shares_of(older.market, older.days).items() if key[0] == CODE
+    }
