@@ -7,7 +7,8 @@ Data come from up to three places:
 - The folder of the TDX desktop client (tdx.client), in place of the service or before it: day and
   minute bars, code lists, sectors, and corporate actions in the file gbbq.
 - Corporate actions also come from CSV files or from the public TDX quote servers (xdxr).
-Rows land in schema raw_tdx in the source's own units, li (0.001 yuan) and hands (100 shares).
+Rows land in schema raw_tdx in the source's own units: li (0.001 yuan); hands (100 shares) from the
+service, shares from files.
 
 source.py: the flow of the data · client/: the service · files/: the client's files and CSV
 bars/: plausible bars and ticks · datasets/: one module each · plan.py: the tasks of a load
