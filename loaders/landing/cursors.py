@@ -1,8 +1,8 @@
 """Cursors: how far each key of a dataset has come. The only writer of cursor state.
 
 A cursor is text that orders as what it stands for does: a day, a slot. Numbers behind that say
-which version of a file was read, and have no order. Cursors live in dlt's resource state and move
-in the package that carries the rows, so they may lag the rows and never lead them.
+which version of a file was read, a word how, and have no order. Cursors live in dlt's resource
+state and move in the package that carries the rows, so they may lag the rows and never lead them.
 `ops.ingestion_state` is written from them for people to read.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 
 _STATE_KEY = "cursor"
-_VERSION = re.compile(r"(?: [0-9]+)+$")
+_VERSION = re.compile(r"(?: [0-9]+)+(?: [a-z]+)?$")
 
 
 def read_cursors(pipeline_state: Mapping[str, Any], source: str, resource: str) -> dict[str, str]:

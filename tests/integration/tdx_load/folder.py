@@ -18,7 +18,7 @@ RECORD = 32
 CALENDAR_FILE = "sh000001.day"
 MINUTES = (*CORE, "minute_1m")
 BARS = """
-    select code, trade_date, open, high, low, close, volume, is_final
+    select code, trade_date, open, high, low, close, volume * volume_unit / 100 as hands, is_final
     from raw_tdx.kline_daily order by code, trade_date
 """
 COUNT = f"select count(*) from raw_tdx.kline_daily where code = '{CODE}'"

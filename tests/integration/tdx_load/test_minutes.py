@@ -17,7 +17,8 @@ OpenBench = Callable[..., AbstractContextManager[Bench]]
 BOTH = ("kline_daily", "minute_1m")
 STOCK, FUND = "sh600000", "sh510300"
 MINUTES = """
-    select code, bar_end, source_label, open, high, low, close, volume, amount, is_final
+    select code, bar_end, source_label, open, high, low, close, volume * volume_unit / 100 as hands,
+        amount, is_final
     from raw_tdx.kline_minute order by code, bar_end
 """
 BY_DAY = """

@@ -189,7 +189,7 @@ def test_minutes_and_rollups_of_a_traded_code_are_expected_once_loaded(market: B
     missing = by_name(verified(market, sample=1))[f"{code} minute"]
     market.execute(
         f"insert into raw_tdx.kline_minute select '{code}', true, 1, 1, '{day} 07:00+00', '{day}', "
-        "'15:00', 1, 1, 1, 1, 1, 1, now()"
+        "'15:00', 100, 1, 1, 1, 1, 1, 1, now()"
     )
     market.execute("create table market.kline_5m as select 'sh000000' as code")
     market.execute(f"create table market.kline_15m as select '{code}' as code")
