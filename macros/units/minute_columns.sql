@@ -12,7 +12,8 @@
     {%- endfor -%}
     {%- do columns.update({
         'volume_shares':
-            'case when ' ~ is_decoded_minute() ~ ' then 0 else volume * ' ~ volume_unit() ~ ' end',
+            'case when volume_unit = 1 then volume when ' ~ is_decoded_minute()
+            ~ ' then 0 else 100 * volume end',
         'amount_cny': '(amount * 0.001)::numeric(20, 3)',
         'is_price_only': 'amount is null',
     }) -%}
@@ -20,12 +21,11 @@
 {%- endmacro %}
 
 {#
-    Whether the volume of a landed minute is an artefact of the decoder, by its turnover: it
+    Whether the volume of a landed minute in hands is an artefact of the decoder, by its turnover: it
     corrupts 1, 3, 4, 9-16 and 33-64 shares (see decoded_volume) before it divides by 100, which
     gives these numbers of hands.
 #}
 {% macro is_decoded_minute() -%}
     volume in (1, 2, 3, 4, 5, 7, 10, 12, 15, 18, 20, 40, 81, 327)
-    and {{ volume_unit() }} = 100
-    and amount < 99::float8 * low * volume - 1000
+    and amount < 99::float8 * low * volume
 {%- endmacro %}

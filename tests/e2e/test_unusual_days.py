@@ -98,6 +98,27 @@ def test_each_exchange_has_its_own_days_beside_both_indices(tmp_path: Path) -> N
         assert calendar.fetchone() == (sorted([*first, *saturdays]), [*common], len(common))
 
 
+def test_odd_shares_of_a_real_folder_reach_its_readers(cases: Path, tmp_path: Path) -> None:
+    with built(cases / "05-odd-shares", tmp_path) as market:
+        days = market.execute(
+            "select code, trade_date::text, volume_shares from market.kline_daily "
+            "where (code, trade_date) in (('bj920555', '2026-09-01'), ('bj920555', '2026-09-02'), "
+            "('bj920777', '2026-11-25'), ('sh502000', '2016-01-04'), ('sh688555', '2026-09-01'))"
+        )
+        assert {(code, day): shares for code, day, shares in days} == {
+            ("bj920555", "2026-09-01"): 151,
+            ("bj920555", "2026-09-02"): 50,
+            ("bj920777", "2026-11-25"): 32_880,
+            ("sh502000", "2016-01-04"): 5,
+            ("sh688555", "2026-09-01"): 20_377,
+        }
+        for bars in ("kline_minute_raw", "kline_5m", "kline_60m"):
+            total = f"select sum(volume_shares) from market.{bars} where trade_date = '2026-11-25'"
+            assert market.execute(total.encode()).fetchone() == (32_880,)
+        flags = "select volume_flag, count(*) from market.kline_daily group by 1"
+        assert market.execute(flags).fetchall() == [("ok", 574)]
+
+
 def test_rows_without_a_trade_are_a_suspension(cases: Path, tmp_path: Path) -> None:
     with built(cases / "08-suspended-flat-rows", tmp_path) as market:
         assert market.execute(ERRORS).fetchall() == []

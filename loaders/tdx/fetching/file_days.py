@@ -144,7 +144,9 @@ class DayFiles:
                 )
             return self._without_bars(key, cursor, before)
         if stored:
-            _refuse_loss(path, good, stored)
+            own = stored.closes_by(lambda route: route == ROUTE)
+            # what the service filled in is no reason to refuse a file that only is read otherwise
+            _refuse_loss(path, good, own if before and not read_before else stored.closes)
             others = stored.closes_by(lambda route: route != ROUTE)
             rejected += list_contradictions(key, good, others, ROUTE)
         whole = len(good) + len(file.bars) - len(bars)
@@ -255,11 +257,11 @@ def _other_closes(bars: Records, closes: Mapping[date, int]) -> dict[date, int]:
     }
 
 
-def _refuse_loss(path: Path, bars: Records, stored: Stored) -> None:
+def _refuse_loss(path: Path, bars: Records, stored: Iterable[date]) -> None:
     """Raise LostHistory for a file that lacks stored days within its own span."""
     first, last = (records.to_date(bars["day"][at]) for at in (0, -1))
-    held = set(records.to_dates(bars["day"][records.in_days(bars, stored.closes)]))
-    lost = sorted(day for day in stored.closes if first <= day <= last and day not in held)
+    held = set(records.to_dates(bars["day"][records.in_days(bars, stored)]))
+    lost = sorted(day for day in stored if first <= day <= last and day not in held)
     if lost:
         raise LostHistory(
             f"{path.name} lacks {len(lost)} stored days, the first {lost[0]};"

@@ -1,21 +1,25 @@
 -- No CTE here, nor in the views that users read through it: PostgreSQL plans a view with one
 -- separately, and `order by trade_date desc limit 1` would read the whole history of a code.
 {%- set decoded = decoded_volume('volume') -%}
-{#- only the service decodes, and it has hands #}
-{%- set fits_decoded = volume_unit() ~ ' = 100 and ' ~ turnover_fits(decoded) -%}
-{%- set is_repaired = 'not ' ~ turnover_fits('volume') ~ ' and ' ~ fits_decoded %}
+{%- set is_repaired = 'not ' ~ turnover_fits('volume') ~ ' and ' ~ turnover_fits(decoded) %}
 
 select
     code,
     trade_date,
     {{ prices_in_yuan() }},
-    case when {{ is_repaired }} then 100 * {{ decoded }} else volume * {{ volume_unit() }} end
-        as volume_shares,
+    -- only the service decodes, and it has hands
+    case
+        when volume_unit = 1 then volume
+        when {{ is_repaired }} then 100 * {{ decoded }}
+        else 100 * volume
+    end as volume_shares,
     {{ volume_unit() }} as volume_unit,
     (amount * 0.001)::numeric(20, 3) as amount_cny,
     case
+        when volume_unit = 1
+            then case when {{ turnover_fits('volume', 1) }} then 'ok' else 'unreliable' end
         when {{ turnover_fits('volume') }} then 'ok'
-        when {{ fits_decoded }} then 'repaired'
+        when {{ turnover_fits(decoded) }} then 'repaired'
         else 'unreliable'
     end as volume_flag,
     is_final,

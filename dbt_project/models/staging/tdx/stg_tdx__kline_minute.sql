@@ -13,6 +13,8 @@ select
     {{ in_units['amount_cny'] }} as amount_cny,
     case
         when amount is null then 'unchecked'
+        when volume_unit = 1
+            then case when {{ turnover_fits('volume', 1) }} then 'ok' else 'unreliable' end
         when {{ turnover_fits('volume') }} then 'ok'
         when {{ is_decoded_minute() }} then 'repaired'
         else 'unreliable'
