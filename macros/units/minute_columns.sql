@@ -21,7 +21,7 @@
 {%- endmacro %}
 
 {#
-    Whether the volume of a landed minute in hands is an artefact of the decoder, by its turnover: it
+    Whether the hands of a landed minute are an artefact of the decoder, by its turnover: it
     corrupts 1, 3, 4, 9-16 and 33-64 shares (see decoded_volume) before it divides by 100, which
     gives these numbers of hands.
 #}

@@ -8,8 +8,8 @@ differs, such as a copy, is not read again. A file that lacks stored days within
 refused.
 
 Where a file and the service have the same day, the bar that was known later stays, as for any two
-bars, and of volumes that agree the finer one (loaders.landing.volumes). A file's bars count as known
-when the file was last written. The service is not asked for days that a file has.
+bars, and of volumes that agree the finer one (loaders.landing.volumes). A file's bars count as
+known when the file was last written. The service is not asked for days that a file has.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

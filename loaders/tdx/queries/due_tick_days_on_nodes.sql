@@ -16,7 +16,8 @@ with stored as materialized (
         group by t.code
     ) as s on true
 )
-select k.code, k.trade_date, k.low, k.high, k.volume, k.unit, s.hands, coalesce(s.ticks, 0), s.answered_on
+select k.code, k.trade_date, k.low, k.high, k.volume, k.unit, s.hands, coalesce(s.ticks, 0),
+    s.answered_on
 from unnest(%(codes)s::text[]) as c (code)
 cross join lateral (
     select b.code, b.trade_date, b.low, b.high, b.volume, coalesce(b.volume_unit, 100) as unit

@@ -7,7 +7,8 @@ with ticks as materialized (
 select c.code, k.low, k.high, k.volume, k.unit, t.hands
 from unnest(%(codes)s::text[]) as c (code)
 left join lateral (
-    select b.low, b.high, b.volume, coalesce(b.volume_unit, 100) as unit from raw_tdx.kline_daily as b
+    select b.low, b.high, b.volume, coalesce(b.volume_unit, 100) as unit
+    from raw_tdx.kline_daily as b
     where b.code = c.code and b.trade_date < %(today)s and b.is_final
     order by b.trade_date desc limit 1
 ) as k on true

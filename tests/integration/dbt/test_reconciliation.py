@@ -274,7 +274,8 @@ def test_day_files_differ_from_real_bars_only_where_the_exchange_corrected(
                 **dict(
                     zip(("open", "high", "low", "close"), [10 * p for p in prices], strict=True)
                 ),
-                "volume": volume // 100,
+                "volume": volume,
+                "volume_unit": 1,
                 "amount": int(Decimal(amount) * 1000),
             }
         )

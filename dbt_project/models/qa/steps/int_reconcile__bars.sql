@@ -69,6 +69,7 @@ compared as (
         o.bar_minutes,
         coalesce(o.has_odd_volume, false) as has_odd_volume,
         coalesce(o.is_price_only, false) as is_price_only,
+        t.volume_unit as their_unit,
         f.field,
         f.ours,
         f.theirs,
@@ -127,7 +128,8 @@ select
             c.field = 'volume_shares'
             and (
                 c.has_odd_volume
-                or {{ decoded_volume('div(c.theirs, 100)') }} = c.ours / 100
+                or c.their_unit = 100
+                and {{ decoded_volume('div(c.theirs, 100)') }} = div(c.ours, 100)
             )
             then 'small_volume_decoding'
         when c.period = 'day' then 'correction'
