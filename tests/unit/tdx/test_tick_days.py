@@ -161,6 +161,12 @@ def test_small_volumes_that_the_service_decodes_wrongly_still_fit(hands: int) ->
     assert misfit(hands, DayBar(1, 1, shown)) == 0
 
 
+@pytest.mark.parametrize(("shares", "by"), [(20_377, 0), (20_399, 0), (20_400, 1), (32_768, 124)])
+def test_ticks_are_compared_with_the_hands_of_a_day_in_shares(shares: int, by: int) -> None:
+    # 32,768 shares are none that the service decoded
+    assert misfit(203, DayBar(1, 1, shares, 1)) == by
+
+
 def test_every_minute_may_lose_a_hand_on_single_share_boards_every_tick() -> None:
     result = to_tick_day(FRIDAY, ticks(volumes=(9,) * 300))
     assert is_whole("sh600000", result.hands, len(result), DayBar(10_000, 11_000, 2_940))
