@@ -28,6 +28,7 @@ BARS = landed_table(
         ("code", pa.string()),
         ("trade_date", pa.date32()),
         *((name, pa.int64()) for name in ("open", "high", "low", "close", "volume", "amount")),
+        ("volume_unit", pa.int16()),
     ],
     key=("code", "trade_date"),
     indexes=(("trade_date",), ("trade_date", "code")),
