@@ -4,7 +4,13 @@ import re
 from collections.abc import Iterable
 
 from quotemill.errors import UsageError
-from quotemill.instrument_ranges import EXCHANGES, classify_code, explain_kind, find_range
+from quotemill.instrument_ranges import (
+    EXCHANGES,
+    OTHER_NAMES,
+    classify_code,
+    explain_kind,
+    find_range,
+)
 
 _EXCHANGES = {
     **dict.fromkeys(("sh", "shse", "sse", "ss", "xshg"), "sh"),
@@ -24,7 +30,7 @@ def read_code(text: str) -> str:
     """Read `sh600000`, `SHSE.600000`, `600000.SH` or `600000`. Raises UsageError.
 
     Six digits alone must belong to one exchange: 000001 is a stock in Shenzhen, an index in
-    Shanghai.
+    Shanghai. 999999 is the vendor's name of that index.
     """
     match = _FORM.fullmatch(text.strip().lower())
     named = {_EXCHANGES[name] for name in (match[1], match[3]) if name} if match else set()
@@ -41,7 +47,8 @@ def read_code(text: str) -> str:
             f"{text} is ambiguous: {' or '.join(e + digits for e in possible)}",
             hint=f"name the exchange: {possible[-1]}{digits}",
         )
-    return possible[0] + digits
+    code = possible[0] + digits
+    return OTHER_NAMES.get(code, code)
 
 
 def read_codes(texts: Iterable[str]) -> tuple[str, ...]:

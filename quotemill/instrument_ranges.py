@@ -7,6 +7,7 @@ whole.
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -24,9 +25,10 @@ OTHER_KINDS = {
     "other": "offers, rights, votes or figures",
     "preferred_share": "preferred shares",
     "repo": "repurchases",
-    "vendor_index": "indices of the vendor",
     "warrant": "warrants",
 }
+# an index under the name that the vendor's clients give it
+OTHER_NAMES = {"sh999999": "sh000001"}
 GUIDE = "docs/datasets/codes.md"
 EXCHANGES = ("sh", "sz", "bj")
 FIELDS = ("exchange", "first_code", "last_code", "kind", "price_decimals", "valid_since", "source")
@@ -149,6 +151,16 @@ def price_decimals(code: str, instrument_type: str) -> int:
     if known and known.kind == instrument_type and known.price_decimals is not None:
         return known.price_decimals
     return 3 if instrument_type == "fund" else 2
+
+
+def describe_other_kinds(codes: Iterable[str], what: str) -> str | None:
+    """How many codes (`what`: as whose) are of which kinds that are not modelled; None if none."""
+    known = filter(None, map(find_range, codes))
+    kinds = Counter(OTHER_KINDS[r.kind] for r in known if r.kind in OTHER_KINDS)
+    if not kinds:
+        return None
+    parts = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
+    return f"{kinds.total():,} {what} are not modelled: {parts} ({GUIDE})"
 
 
 def explain_kind(code: str) -> str | None:

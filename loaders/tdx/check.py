@@ -16,11 +16,12 @@ from loaders.tdx.files.sectors import FILES as SECTORS
 from loaders.tdx.files.sectors import read_generation
 from loaders.tdx.files.tnf import FILES as LISTS
 from loaders.tdx.files.unread import describe_unread
-from loaders.tdx.files.vipdoc import last_day
+from loaders.tdx.files.vipdoc import describe_twins, last_day
 from loaders.tdx.files.written import State
 from loaders.tdx.request import require_settings
 from loaders.trading_time import SHANGHAI, newest_final, published_days
 from quotemill.errors import DataQualityError
+from quotemill.instrument_ranges import describe_other_kinds
 
 UNREADABLE_NAMED = 5
 
@@ -72,6 +73,8 @@ def _folder(folder: Folder, now: datetime) -> Check:
     parts += [f"gbbq of {_written([gbbq])}"] if gbbq else ["no gbbq"]
     parts += list(_describe("sectors", sectors)) or ["no sectors"]
     parts += [f"not read, of an older client: {', '.join(unread)}"] if unread else []
+    other_kinds = describe_other_kinds(folder.bars("day"), "of these codes")
+    parts += [other_kinds] if other_kinds else []
     not_read = describe_unread(folder)
     parts += [f"not read: {'; '.join(not_read)}"] if not_read else []
     return describe_service(
@@ -130,6 +133,7 @@ def _warnings(folder: Folder, newest: date | None, now: datetime) -> Iterator[st
             f"the client's folder is stale: its newest day is {newest}, {late:,} trading days ago; "
             "download day bars in the client, or take its newest copy"
         )
+    yield from describe_twins(folder, now)
     if folder.strays:
         yield (
             f"{len(folder.strays):,} files are not named for a code of their folder's exchange, "

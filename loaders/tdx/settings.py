@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from quotemill.errors import SettingsError
+from quotemill.instrument_ranges import OTHER_NAMES
 from quotemill.settings.section import Section, check_web_address
 
 
@@ -73,9 +74,9 @@ class TdxSettings(Section):
     @field_validator("indices", mode="before")
     @classmethod
     def _comma_list(cls, value: Any) -> Any:
-        return (
-            [v.strip() for v in value.split(",") if v.strip()] if isinstance(value, str) else value
-        )
+        if isinstance(value, str):
+            value = [v.strip() for v in value.split(",") if v.strip()]
+        return [OTHER_NAMES.get(v, v) for v in value] if isinstance(value, list) else value
 
     def require_service(self) -> str:
         """The address of the service. Raises SettingsError where none is configured."""

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from quotemill.codes import read_code
 from quotemill.errors import UsageError
+from quotemill.instrument_ranges import explain_kind
 from quotemill.readers.arrow import read_table
 from quotemill.readers.day_bar_versions import select_versions
 from quotemill.readers.listed import (
@@ -62,7 +63,8 @@ def find_security(conn: psycopg.Connection, market: str, text: str) -> Security:
         )
         near = conn.execute(query.encode(), {"code": code[:6]}).fetchall()
         names = ", ".join(f"{other} {name}" for other, name in near)
-        raise NotListed(f"there is no {code}", hint=f"near it: {names}" if names else "")
+        hint = explain_kind(code) or (f"near it: {names}" if names else "")
+        raise NotListed(f"there is no {code}", hint=hint)
     return Security(code, row[0], row[1] == "index")
 
 

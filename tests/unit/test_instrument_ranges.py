@@ -32,9 +32,11 @@ HEADER = ",".join(FIELDS)
             "sh508000 sh520500 sh530000 sh551030 sh551900 sh563300 sh581000 sh589000 sz180101"
             " sz159001",
         ),
-        ("index", "sh000688 sz399300 sz970070 sz980017 bj899050"),
+        ("index", "sh000688 sz399300 sz970070 sz980017 bj899050 sh880301 sh881001 sh999999"),
         (None, "sh519001 sh519069 sh521001 sh580001 sh113001 sh118000 sh132001 sh204001 sh240001"),
         (None, "sz128001 sz123075 sz121500 sz131810 sz149278 sz395013 bj889001 sh590000 bj880301"),
+        # the vendor's counts and averages are no indices: their prices do not hold together
+        (None, "sh880001 sh880005 sh880036"),
     ],
 )
 def test_the_kind_of_a_code_is_that_of_its_range(kind: str | None, codes: str) -> None:
@@ -56,7 +58,7 @@ def test_prices_have_the_decimals_of_their_range() -> None:
     [
         ("113001", "113001 is one of the convertible bonds, which are not modelled"),
         ("131810", "131810 is one of the repurchases"),
-        ("880301", "880301 is one of the indices of the vendor"),
+        ("880005", "880005 is one of the offers, rights, votes or figures"),
         ("590000", "590000 is in no known range of codes"),
     ],
 )
@@ -100,7 +102,7 @@ def test_a_line_of_ones_own_counts_and_a_wrong_one_costs_itself(tmp_path: Path) 
         "first_code '59' is not six digits",
         "last_code '590000' is not six digits from it",
         "kind 'funds'; use stock, fund, index, bond, convertible_bond, open_fund, other, "
-        "preferred_share, repo, vendor_index, warrant",
+        "preferred_share, repo, warrant",
         "price_decimals is not 2 or 3",
         "valid_since 'soon' is no day, month or year",
         "source is empty or not UTF-8 text",

@@ -31,13 +31,13 @@ from loaders.tdx.files import tnf
 from loaders.tdx.files.folder import HQ_CACHE
 from loaders.tdx.files.generations import choose
 from loaders.tdx.files.unread import describe_unread
-from loaders.tdx.files.vipdoc import has_trade, last_day
+from loaders.tdx.files.vipdoc import describe_twins, has_trade, last_day
 from loaders.tdx.files.written import State
 from loaders.tdx.tables import KLINE_DAILY, REJECTED_ROW, SECURITY
 from quotemill.errors import DataQualityError, UpstreamError, name_acceptance
 from quotemill.instrument_ranges import (
-    OTHER_KINDS,
     classify_code,
+    describe_other_kinds,
     find_range,
     is_other_kind,
     price_decimals,
@@ -192,6 +192,8 @@ def read_folder(
         ctx.load.reporter.line(f"codes: {ctx.folder.root} is read as {ctx.folder.form}")
         for sentence in describe_unread(ctx.folder):
             ctx.load.reporter.line(f"codes: not read: {sentence}")
+    for difference in describe_twins(ctx.folder, ctx.clock()):
+        ctx.load.warn(difference)
     for path in ctx.folder.strays[:STRAYS_NAMED]:
         ctx.load.warn(f"{path} is not named for a code of its folder's exchange: skipped")
     return securities, [*unreadable, *losses], left.list_untraded()
@@ -204,23 +206,19 @@ class LeftOut:
     ctx: Context
     names: dict[str, str] = field(default_factory=dict)
     untraded: set[str] = field(default_factory=set)
-    _kinds: dict[str, Counter[str]] = field(default_factory=dict)
+    _known: dict[str, list[str]] = field(default_factory=dict)
     _unknown: dict[str, list[str]] = field(default_factory=dict)
 
     def add_kind(self, place: str, code: str) -> None:
         """Add a code of no modelled kind, named in a list or by a file."""
-        if known := find_range(code):
-            self._kinds.setdefault(place, Counter())[OTHER_KINDS[known.kind]] += 1
-        else:
-            self._unknown.setdefault(place, []).append(code)
+        places = self._known if find_range(code) else self._unknown
+        places.setdefault(place, []).append(code)
 
     def say(self) -> None:
         """Say how many of each kind are left out; of what is odd two examples, in the log too."""
-        for place, kinds in self._kinds.items():
-            parts = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
-            self.ctx.load.reporter.line(
-                f"codes: {kinds.total():,} instruments of {place} are not modelled: {parts}"
-            )
+        for place, codes in self._known.items():
+            said = describe_other_kinds(codes, f"instruments of {place}")
+            self.ctx.load.reporter.line(f"codes: {said}")
         for place, codes in self._unknown.items():
             self._say_odd(
                 codes,

@@ -4,7 +4,8 @@
     folder.form                          how it is laid out, in words
     folder.find("T0002/hq_cache/gbbq")   the path of that file, or None
     folder.bars("day")                   vipdoc/*/lday/*.day by code: {"sh600000": Path}; minutes
-                                         ("minute1", "minute5") in the newer format if both exist
+                                         ("minute1", "minute5") in the newer format if both exist;
+                                         sh999999 is sh000001, unless that has a file too
     folder.strays                        files of bars not named as a code of their exchange
     folder.unreadable                    folders and files that cannot be read, each with the reason
     folder.hides("vipdoc/sz/…")          whether that path is below one of these
@@ -30,6 +31,7 @@ from loaders.tdx.files.written import State
 from loaders.tdx.files.zip_members import list_members
 from loaders.tdx.settings import TdxSettings
 from quotemill.errors import SettingsError
+from quotemill.instrument_ranges import OTHER_NAMES
 
 CODE = re.compile(r"(sh|sz|bj)[0-9]{6}")
 FOLDERS = {"day": "lday", "minute1": "minline", "minute5": "fzline"}
@@ -96,6 +98,10 @@ class Folder:
                 code = _read_code(name, period, suffix)
                 if code:
                     by_period[period][code] = path
+        for files in by_period.values():
+            for name, code in OTHER_NAMES.items():
+                if name in files:
+                    files.setdefault(code, files.pop(name))
         return by_period
 
     @cached_property

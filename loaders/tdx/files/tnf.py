@@ -15,6 +15,7 @@ from pathlib import Path
 from loaders.tdx.files.generations import Pair
 from loaders.tdx.files.written import read_content
 from quotemill.errors import DataQualityError
+from quotemill.instrument_ranges import OTHER_NAMES
 
 FILES = {exchange: Pair(f"{exchange}s.tnf", f"{exchange}m.tnf") for exchange in ("sh", "sz", "bj")}
 HEAD = 50
@@ -43,5 +44,6 @@ def read_names(path: Path, exchange: str) -> dict[str, str]:
                 f"{path.name}: record {at + 1} starts with {digits!r}, which is no code"
             )
         name = record[name_place].partition(b"\0")[0].decode("gbk", "replace").strip()
-        names.setdefault(f"{exchange}{digits.decode()}", name)
+        code = f"{exchange}{digits.decode()}"
+        names.setdefault(OTHER_NAMES.get(code, code), name)
     return names

@@ -13,6 +13,7 @@ than 32 bits can count has hands (100 shares) as its volume; turnover and prices
 """
 
 import zlib
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
@@ -26,12 +27,12 @@ from loaders.engine.window import Window
 from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import plausibility, records
 from loaders.tdx.bars.records import PRICES, RECORD, Ints, Mask, Records
-from loaders.tdx.files.folder import FOLDERS, SUFFIXES
+from loaders.tdx.files.folder import FOLDERS, SUFFIXES, Folder, name_bars
 from loaders.tdx.files.record_order import sort_records
 from loaders.tdx.files.written import State, read_content
 from loaders.trading_time import SHANGHAI
 from quotemill.errors import DataQualityError
-from quotemill.instrument_ranges import price_decimals
+from quotemill.instrument_ranges import OTHER_NAMES, price_decimals
 
 SIZE = 32
 FORM = "shares"  # a file that an earlier version read as hands is read once more
@@ -165,6 +166,26 @@ def has_trade(file: Path) -> bool:
         return True
     days = np.frombuffer(content[: len(content) // SIZE * SIZE], _DAY)
     return not len(days) or bool(days["volume"].any())
+
+
+def describe_twins(folder: Folder, now: datetime) -> Iterator[str]:
+    """A sentence for each file that lies beside one of the same index and differs from it."""
+    for name, code in OTHER_NAMES.items():
+        path, unread = folder.bars("day").get(code), folder.find(name_bars(name, "day"))
+        if path is None or unread in (None, path):
+            continue
+        assert unread is not None
+        try:
+            ours, theirs = (read_bars(file, code, "index", "day", now) for file in (path, unread))
+        except DataQualityError:
+            continue
+        columns = ["day", *records.NUMBERS]
+        if not np.array_equal(ours.bars[columns], theirs.bars[columns]):
+            days = [last_day(file, now) for file in (path, unread)]
+            yield (
+                f"{path.name} (to {days[0]}) and {unread.name} (to {days[1]}) are one index and"
+                f" differ: {path.name} is read; remove the one that is no longer written"
+            )
 
 
 def first_day(file: Path) -> date | None:

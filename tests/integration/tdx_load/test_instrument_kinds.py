@@ -1,13 +1,15 @@
 """What of a desktop client's folder is no stock, fund or index, or is not traded."""
 
 import struct
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from loaders.tdx.check import check
+from loaders.trading_time import SHANGHAI
 from tests.conftest import shared_folder
 from tests.integration.tdx_load.bench import Bench, Heard, settings_for
 
@@ -170,3 +172,66 @@ def test_bonds_of_a_real_folder_are_named_as_not_modelled(
     assert f"one of the {kind}, which are not modelled (docs/datasets/codes.md)" in reasons
     assert not any("service" in why for why in reasons)
     assert bench.rows(LOADED) == []
+
+
+INDICES = """
+    select code, count(*), count(*) filter (where is_final), min(trade_date), max(close)
+    from raw_tdx.index_kline group by 1 order by 1
+"""
+
+
+def test_indices_of_the_vendor_and_its_name_of_shanghais_are_loaded(
+    warehouse_dsn: str, tmp_path: Path
+) -> None:
+    case = shared_folder("cases/tdx/24-vendor-indices")
+    bench = open_folder(case, warehouse_dsn, tmp_path, datetime(2017, 4, 18, 18))
+
+    assert bench.load().exit_code == 0, bench.heard.lines
+
+    first = date(2011, 10, 10)
+    assert bench.rows(INDICES) == [
+        ("sh000001", 1343, 1343, first, 5_166_350),
+        ("sh880301", 1343, 1343, first, 893_840),
+    ]
+    days = "select count(*) from raw_tdx.trading_day where source = 'client'"
+    assert bench.rows(days) == [(1343,)]
+    assert bench.rows(LISTED) == [("sh000001", "index", 2), ("sh880301", "index", 2)]
+
+    result = bench.load(codes=["880301"])
+
+    reasons = {code: why for task in result.tasks for code, why in task.failures.items()}
+    assert list(reasons) == ["sh880301"]
+    assert reasons["sh880301"].startswith("an index: `loaders run tdx --dataset index_kline`")
+
+
+def test_an_index_with_a_file_of_each_name_is_loaded_once_and_a_difference_named(
+    client: Path, warehouse_dsn: str, tmp_path: Path
+) -> None:
+    write_days(client, "sh999999", 350_000, 4_000_000)
+    bench = open_folder(client, warehouse_dsn, tmp_path, CLOCK)
+    assert bench.load().exit_code == 0
+    assert [row[:2] for row in bench.rows(INDICES)] == [("sh000001", 3)]
+    assert not any("are one index" in line for line in bench.heard.lines)
+
+    write_days(client, "sh999999", 360_000, 4_000_000)
+
+    said = (
+        "sh000001.day (to 2025-07-23) and sh999999.day (to 2025-07-23) are one index and differ:"
+        " sh000001.day is read; remove the one that is no longer written"
+    )
+    result = bench.load()
+    assert (result.exit_code, said in result.warnings) == (0, True)
+    assert [row[:2] for row in bench.rows(INDICES)] == [("sh000001", 3)]
+    assert said in check(bench.settings, CLOCK.replace(tzinfo=SHANGHAI)).figures["warnings"]
+
+
+def test_a_check_names_kinds_that_are_not_modelled(warehouse_dsn: str, tmp_path: Path) -> None:
+    case = shared_folder("cases/tdx/25-convertible-bonds")
+    bench = open_folder(case, warehouse_dsn, tmp_path, datetime(2014, 8, 22, 18))
+
+    text = check(bench.settings, datetime(2014, 8, 22, 18, tzinfo=SHANGHAI)).text
+
+    assert (
+        "3 of these codes are not modelled: 2 convertible bonds, 1 repurchases"
+        " (docs/datasets/codes.md)"
+    ) in text

@@ -14,9 +14,14 @@ def test_a_code_is_understood_as_people_and_tools_write_it(text: str) -> None:
 
 
 def test_six_digits_alone_mean_the_only_exchange_that_has_them() -> None:
-    texts = ["600519", "300750", "159915", "510300", "830799", "000002.SZ", "300750.sz"]
-    codes = ("sh600519", "sz300750", "sz159915", "sh510300", "bj830799", "sz000002")
+    texts = ["600519", "300750", "159915", "510300", "830799", "880301", "000002.SZ", "300750.sz"]
+    codes = ("sh600519", "sz300750", "sz159915", "sh510300", "bj830799", "sh880301", "sz000002")
     assert read_codes(texts) == codes
+
+
+@pytest.mark.parametrize("text", ["999999", "sh999999", "999999.SH", "SHSE.999999", "000001.SH"])
+def test_the_vendors_name_of_shanghais_index_is_that_index(text: str) -> None:
+    assert read_code(text) == "sh000001"
 
 
 def test_digits_of_two_exchanges_are_refused_with_both_names() -> None:

@@ -293,7 +293,7 @@ def test_a_list_of_another_client_is_refused_by_name(tmp_path: Path, content: by
             "sh500038 sh502000 sh510050 sh560010 sh588000 sz150008 sz159915 sz160106 sz184801",
         ),
         ("index", "sh000001 sh000300 sz399001 sz399006 bj899050"),
-        (None, "sh880001 sh999999 sh019547 sh110059 sh204001 sz128014 sz031007 sz395001 sz131810"),
+        (None, "sh880001 sh019547 sh110059 sh204001 sz128014 sz031007 sz395001 sz131810"),
     ],
 )
 def test_kinds_follow_from_codes(kind: str | None, codes: str) -> None:
