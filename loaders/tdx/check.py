@@ -69,6 +69,7 @@ def _folder(folder: Folder, now: datetime) -> Check:
     gbbq = folder.find(f"{HQ_CACHE}/gbbq")
     parts = [f"day bars of {counts['day']:,} codes" + (f" to {newest}" if newest else "")]
     parts += [f"minutes of {counts['minute1']:,}"] if counts["minute1"] else []
+    parts += [f"five-minute bars of {counts['minute5']:,}"] if counts["minute5"] else []
     parts += list(_describe("lists", lists)) or ["no list of codes"]
     parts += [f"gbbq of {_written([gbbq])}"] if gbbq else ["no gbbq"]
     parts += list(_describe("sectors", sectors)) or ["no sectors"]

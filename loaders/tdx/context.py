@@ -127,8 +127,8 @@ class Context:
         """The client's files of day bars by code; none where the service comes first."""
         return self.folder.bars("day") if self.folder and self.settings.files_first else {}
 
-    def gone_files(self, resource: str, period: str = "day") -> frozenset[str]:
-        """Keys of a table whose file of bars was read before and is gone.
+    def gone_files(self, dataset: str, period: str = "day") -> frozenset[str]:
+        """Keys of a dataset whose file of bars was read before and is gone.
 
         None where the service comes first. A part of the folder that cannot be read is a failure
         of its own: its files are not gone.
@@ -136,30 +136,38 @@ class Context:
         from loaders.tdx.files.folder import name_bars
         from loaders.tdx.files.written import state_in
 
-        if resource not in self._gone:
-            folder, cursors = self.folder, self.load.cursors(resource)
-            self._gone[resource] = frozenset(
+        if dataset not in self._gone:
+            known = self._find_dataset(dataset)
+            folder, cursors = self.folder, self.load.cursors(known.landed.name)
+            read = {
+                key.removesuffix(known.cursor_key(""))
+                for key, cursor in cursors.items()
+                if known.has_cursor(key) and state_in(cursor)
+            }
+            self._gone[dataset] = frozenset(
                 code
-                for code, cursor in cursors.items()
+                for code in read
                 if folder is not None
                 and self.settings.files_first
                 and code not in folder.bars(period)
-                and state_in(cursor)
                 and not folder.hides(name_bars(code, period))
             )
-        return self._gone[resource]
+        return self._gone[dataset]
 
-    def lost_files(self, resource: str, period: str = "day") -> Mapping[str, str]:
+    def _find_dataset(self, name: str) -> "Dataset":
+        return next(d for d in self.load.source.datasets if d.name == name)
+
+    def lost_files(self, dataset: str, period: str = "day") -> Mapping[str, str]:
         """A sentence per exchange about the gone files of codes that are still listed."""
         from loaders.tdx.files.folder import name_bars
 
         gone = sorted(
             code
-            for code in self.gone_files(resource, period)
+            for code in self.gone_files(dataset, period)
             if code not in self.securities or self.securities[code].is_listed
         )
         examples = {code[:2]: name_bars(code, period) for code in reversed(gone)}
-        what = "day bars" if period == "day" else "minutes"
+        what = {"day": "day bars", "minute1": "minutes", "minute5": "five-minute bars"}[period]
         return {
             exchange: f"vipdoc/{exchange}: {count:,} files of {what} that were read before are"
             f" gone, such as {examples[exchange].rpartition('/')[2]}"
@@ -168,10 +176,9 @@ class Context:
 
     def miss_bars(self, dataset: str, key: str, cursor: date | None, period: str) -> Outcome:
         """The outcome of a key whose file of bars is gone: a failure, unless that is accepted."""
-        resource = next(d.landed.name for d in self.load.source.datasets if d.name == dataset)
-        loss = self.lost_files(resource, period).get(key[:2])
+        loss = self.lost_files(dataset, period).get(key[:2])
         outcome = Outcome(key, skipped="the client's folder has no file of it")
-        if loss is None or key not in self.gone_files(resource, period):
+        if loss is None or key not in self.gone_files(dataset, period):
             return outcome
         # without the file's state it is not missed
         accepted = replace(outcome, cursor=cursor)

@@ -14,6 +14,7 @@ from loaders.tdx.datasets import (
     codes,
     index_kline,
     kline_daily,
+    minute_5m,
     sectors,
     trading_calendar,
 )
@@ -30,6 +31,7 @@ NAMES = (
     "index_kline",
     "stock_info",
     "minute_1m",
+    "minute_5m",
     "tick_trade",
     "quote_snapshot",
     "market_stats_snapshot",
@@ -63,12 +65,13 @@ FILE_DATASETS: dict[str, str | None] = {
     "kline_daily": "day",
     "index_kline": None,
     "minute_1m": "minute1",
+    "minute_5m": "minute5",
     "vipdoc_daily": "day",
     "corporate_actions": None,
     **dict.fromkeys(CLIENT_DATASETS),
 }
 REALTIME = ("minute_1m", "tick_trade", "quote_snapshot")
-_ALWAYS = (*NAMES[:4], "minute_1m", "corporate_actions", *CLIENT_DATASETS)
+_ALWAYS = (*NAMES[:4], "minute_1m", "minute_5m", "corporate_actions", *CLIENT_DATASETS)
 DEFAULTS: dict[str, tuple[str, ...]] = {
     "init": (*_ALWAYS, "stock_info", "quote_snapshot"),
     "incremental": (*_ALWAYS, "tick_trade"),
@@ -173,13 +176,16 @@ def plan_request(ctx: Context, wanted: Sequence[str]) -> list[Unit]:
 
 
 def _available_codes(ctx: Context, name: str, wanted: Sequence[str]) -> Sequence[str]:
-    """The codes that a load can have rows of; without a service those with a file."""
-    period = FILE_DATASETS.get(name)
-    if ctx.service is not None or ctx.folder is None or ctx.load.request.keys or period is None:
+    """The codes that a load can have rows of: those with a file, where nothing else has them."""
+    period, request = FILE_DATASETS.get(name), ctx.load.request
+    in_files_alone = name == minute_5m.NAME
+    named = request.keys and (request.datasets or not in_files_alone)
+    if period is None or named or (ctx.service is not None and not in_files_alone):
         return wanted
+    if ctx.folder is None:
+        return ()
     # a code whose file is gone fails, rather than being left out
-    resource = next(dataset.landed.name for dataset in DATASETS if dataset.name == name)
-    files = {*ctx.folder.bars(period), *ctx.gone_files(resource, period)}
+    files = {*ctx.folder.bars(period), *ctx.gone_files(name, period)}
     return [code for code in wanted if code in files]
 
 
@@ -226,7 +232,9 @@ def _select_codes(ctx: Context) -> list[str]:
             raise UpstreamError(f"no code of exchange {exchange} is known")
         return selected
     refused = {code: explain_kind(code) for code in request.keys if code not in loadable}
-    if ctx.securities:  # else the list failed and nothing is stored: other codes are accepted as given
+    if (
+        ctx.securities
+    ):  # else the list failed and nothing is stored: other codes are accepted as given
         refused = {code: why or _explain_absence(ctx, code) for code, why in refused.items()}
     failures = {code: why for code, why in sorted(refused.items()) if why}
     if failures:

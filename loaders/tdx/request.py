@@ -10,7 +10,13 @@ from loaders.engine.request import LoadRequest, unknown_dataset
 from loaders.settings import Settings
 from loaders.tdx import plan
 from loaders.tdx.client.answers import EXCHANGES
-from loaders.tdx.datasets import index_kline, market_stats_snapshot, trading_calendar, vipdoc_daily
+from loaders.tdx.datasets import (
+    index_kline,
+    market_stats_snapshot,
+    minute_5m,
+    trading_calendar,
+    vipdoc_daily,
+)
 from loaders.tdx.operations import missing_settings
 from quotemill.codes import read_codes
 from quotemill.errors import SettingsError, UsageError
@@ -57,11 +63,10 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
     unknown = [d for d in request.datasets or () if d not in plan.NAMES]
     if unknown:
         raise unknown_dataset(unknown, plan.NAMES)
-    if vipdoc_daily.DATASET.name in (request.datasets or ()) and not (
-        settings.tdx.client or settings.tdx.vipdoc
-    ):
+    in_files = {vipdoc_daily.DATASET.name, minute_5m.NAME}.intersection(request.datasets or ())
+    if in_files and not (settings.tdx.client or settings.tdx.vipdoc):
         raise SettingsError(
-            f"dataset {vipdoc_daily.DATASET.name}: no folder of the desktop client is configured",
+            f"dataset {min(in_files)}: no folder of the desktop client is configured",
             hint="QUOTEMILL_TDX__CLIENT=/srv/tdx, or QUOTEMILL_TDX__VIPDOC=/srv/tdx/vipdoc",
         )
     wanted = plan.REALTIME if request.mode == "realtime" else request.datasets or ()

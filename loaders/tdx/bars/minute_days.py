@@ -1,11 +1,13 @@
 """Days of minutes that are due, and whether the minutes of a day fit its day bar.
 
+Minutes are bars of one or five minutes here (`period`: minute1 or minute5).
+
 A day is due if it has a day bar and no final minute at 15:00, so later loads fill gaps. Where day
 bars cannot decide, the days of the calendar are due: for a code without any day bar, and for days
 after the newest day bar of all given codes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
@@ -17,9 +19,10 @@ from loaders.tdx.bars import records, stored_bars
 from loaders.tdx.bars.records import HAND, NO_AMOUNT, PRICES, Ints, Records
 from loaders.tdx.bars.tick_days import DayBar
 from loaders.tdx.queries import query
-from loaders.tdx.tables import KLINE_MINUTE
+from loaders.tdx.tables import KLINE_MINUTE, KLINE_PERIOD
 from loaders.trading_time import close_of
 from loaders.warehouse.editions import find_edition
+from loaders.warehouse.tables import LandedTable
 
 # share of a day's volume, which is a sum of many single floats
 SUM_TOLERANCE = 1e-4
@@ -63,21 +66,48 @@ class Wanted:
     newest: Stored | None = None
 
 
+@dataclass(frozen=True)
+class _Landed:
+    """Where bars of a period land: a table, that of several periods or of this one alone."""
+
+    table: LandedTable
+    period: str | None = None
+
+    def query(self, conn: psycopg.Connection, name: str, place: str, **parts: str) -> bytes:
+        """A query of these bars; `place`: of the codes in it."""
+        return query(
+            name,
+            table=self.table.qualified,
+            period=f" and k.period = '{self.period}'" if self.period else "",
+            codes=find_edition(conn).relate_codes(conn, self.table.qualified, place),
+            **parts,
+        )
+
+
+_LANDED = {"minute1": _Landed(KLINE_MINUTE), "minute5": _Landed(KLINE_PERIOD, "minute5")}
+
+
 def wanted(
-    conn: psycopg.Connection, codes: Sequence[str], days: Sequence[date], *, again: bool
+    conn: psycopg.Connection,
+    codes: Sequence[str],
+    days: Sequence[date],
+    *,
+    period: str,
+    again: bool,
 ) -> dict[str, Wanted]:
     """The due ones of `days`, by code.
 
     days: ascending
     again: include days that are stored as final
     """
-    by_code = {code: Wanted() for code in codes}
-    for code, stored in stored_bars.read_stored(conn, KLINE_MINUTE, codes).items():
+    landed, by_code = _LANDED[period], {code: Wanted() for code in codes}
+    known = stored_bars.read_stored(conn, landed.table, codes, landed.period)
+    for code, stored in known.items():
         by_code[code].oldest = stored.first
     newest = stored_bars.newest_days(conn, codes)
     if not days:
         return by_code
-    for code, day, *bar, is_final in _bars(conn, codes, days, again):
+    for code, day, *bar, is_final in _bars(conn, landed, codes, days, again):
         by_code[code].days[day] = DayBar(*bar) if is_final else None
         by_code[code].traded.add(day)
     last = max(newest.values(), default=None)
@@ -89,25 +119,31 @@ def wanted(
     ]
     if unknown and not again:
         unknown_codes, unknown_days = {code for code, _ in unknown}, {day for _, day in unknown}
-        ended = set(_read_ending(conn, sorted(unknown_codes), sorted(unknown_days), timedelta(0)))
+        ended = set(
+            _read_ending(conn, landed, sorted(unknown_codes), sorted(unknown_days), timedelta(0))
+        )
         unknown = [pair for pair in unknown if pair not in ended]
     for code, day in unknown:
         by_code[code].days.setdefault(day, None)
     if again:
-        for code, day in _read_ending(conn, codes, days, SECOND_OF_AFTERNOON):
+        for code, day in _read_ending(conn, landed, codes, days, SECOND_OF_AFTERNOON):
             by_code[code].with_1301.add(day)
     else:
-        for code, stored_day in _read_newest_days(conn, codes):
+        for code, stored_day in _read_newest_days(conn, landed, codes):
             by_code[code].newest = stored_day
     return by_code
 
 
 def _bars(
-    conn: psycopg.Connection, codes: Sequence[str], days: Sequence[date], again: bool
+    conn: psycopg.Connection,
+    landed: _Landed,
+    codes: Sequence[str],
+    days: Sequence[date],
+    again: bool,
 ) -> list[tuple[Any, ...]]:
     """Day bars of days without a final minute 15:00; with `again`, of all days."""
     rows = conn.execute(
-        query("due_minute_days", ending=_ending_query(conn)),
+        query("due_minute_days", ending=_ending_query(conn, landed).decode()),
         {
             "codes": list(codes),
             "ends": [close_of(day) for day in days],
@@ -122,24 +158,28 @@ def _bars(
 
 
 def _read_ending(
-    conn: psycopg.Connection, codes: Sequence[str], days: Sequence[date], offset: timedelta
+    conn: psycopg.Connection,
+    landed: _Landed,
+    codes: Sequence[str],
+    days: Sequence[date],
+    offset: timedelta,
 ) -> list[tuple[str, date]]:
     """Days with a final minute that ends at the close plus `offset`."""
     ends = [close_of(day) + offset for day in days]
-    values = {"codes": list(codes), "ends": ends}
-    return conn.execute(_ending_query(conn).encode(), values).fetchall()
+    return conn.execute(
+        _ending_query(conn, landed), {"codes": list(codes), "ends": ends}
+    ).fetchall()
 
 
-def _ending_query(conn: psycopg.Connection) -> str:
-    return query(
-        "ending_minutes", codes=find_edition(conn).relate_codes(conn, KLINE_MINUTE.qualified)
-    ).decode()
+def _ending_query(conn: psycopg.Connection, landed: _Landed) -> bytes:
+    return landed.query(conn, "ending_minutes", "%(codes)s")
 
 
-def _read_newest_days(conn: psycopg.Connection, codes: Sequence[str]) -> list[tuple[str, Stored]]:
+def _read_newest_days(
+    conn: psycopg.Connection, landed: _Landed, codes: Sequence[str]
+) -> list[tuple[str, Stored]]:
     sums = ", ".join(f"coalesce(sum(k.{name}), 0)::bigint as {name}" for name in SUMMED)
-    keys = find_edition(conn).relate_codes(conn, KLINE_MINUTE.qualified, "%s")
-    rows = conn.execute(query("newest_minute_days", sums=sums, codes=keys), (list(codes),))
+    rows = conn.execute(landed.query(conn, "newest_minute_days", "%s", sums=sums), (list(codes),))
     return [
         (code, Stored(day, count, unit, shares, hands, tuple(sums)))
         for code, day, count, unit, shares, hands, *sums in rows
@@ -165,16 +205,34 @@ def _shares(minutes: Records) -> Ints:
     return np.asarray(minutes["volume"] * minutes["unit"])
 
 
-def find_misfits(minutes: Records, bars: Mapping[date, DayBar | None]) -> set[date]:
-    """Days whose minutes have more shares than the day bar, or too few to be odd ones cut off."""
+def read_day_bars(
+    conn: psycopg.Connection, code: str, days: Sequence[date]
+) -> dict[date, DayBar | None]:
+    """The finished day bars of a code on some days."""
+    rows = conn.execute(
+        "select trade_date, low, high, volume, coalesce(volume_unit, 100) from raw_tdx.kline_daily"
+        " where code = %s and trade_date = any(%s) and is_final and volume > 0",
+        (code, list(days)),
+    )
+    return {day: DayBar(*numbers) for day, *numbers in rows}
+
+
+def find_misfits(
+    minutes: Records, bars: Mapping[date, DayBar | None], may_lack: Collection[date] = ()
+) -> set[date]:
+    """Days whose minutes have more shares than the day bar, or too few to be odd ones cut off.
+
+    may_lack: days on which they may have too few
+    """
     return {
         day
         for day, bar in bars.items()
-        if bar is not None and not _fits(minutes[minutes["day"] == records.to_number(day)], bar)
+        if bar is not None
+        and not _fits(minutes[minutes["day"] == records.to_number(day)], bar, day in may_lack)
     }
 
 
-def _fits(minutes: Records, bar: DayBar) -> bool:
+def _fits(minutes: Records, bar: DayBar, may_lack: bool) -> bool:
     """Whether the shares of minutes and of their day can be the same.
 
     What counts in hands may have up to 99 shares more.
@@ -186,8 +244,8 @@ def _fits(minutes: Records, bar: DayBar) -> bool:
     if small is not None and shares < (small + 1) * HAND:
         return True
     tolerance = SUM_TOLERANCE * bar.shares
-    least, most = bar.shares - tolerance - cut_off, bar.shares + tolerance + bar.unit - 1
-    return least <= shares <= most
+    least = 0 if may_lack else bar.shares - tolerance - cut_off
+    return least <= shares <= bar.shares + tolerance + bar.unit - 1
 
 
 def cap_shares(minutes: Records) -> int:

@@ -2,8 +2,7 @@
 
 The minutes of a due day (loaders.tdx.bars.minute_days) come from the desktop client's file, else
 from the newest 800 bars, else from the whole series of 24,000. Days that none of these has come
-from the route of one day, which has only a price and a volume for each minute. A file that has not
-been written since its last reading is not opened: the cursor stores its state after the day.
+from the route of one day, which has only a price and a volume for each minute.
 
 A day is final when it has all minutes, fetched after 15:05, and they sum to the volume of the day
 bar. If the sum differs, the day is requested again on a later day and is then final, as some boards
@@ -11,9 +10,8 @@ trade after 15:00, which no minute shows. All other days land as provisional.
 """
 
 from collections.abc import Awaitable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 import orjson
@@ -21,17 +19,14 @@ import orjson
 from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
 from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import minute_days, plausibility, records, stored_bars
-from loaders.tdx.bars.minute_days import Wanted
-from loaders.tdx.bars.records import Ints, Mask, Records
+from loaders.tdx.bars.records import Mask, Records
 from loaders.tdx.bars.tick_days import find_divisor, is_tenfold
 from loaders.tdx.client.answers_intraday import TimedBars
 from loaders.tdx.client.routes_bars import HISTORY_LIMIT, INTRADAY_BARS
 from loaders.tdx.context import Context, Dataset, answer_or_fault
-from loaders.tdx.fetching.file_days import is_current
+from loaders.tdx.fetching.minute_files import FileReading, days_of_fetch, miss_files
 from loaders.tdx.fetching.minutes_today import fetch_today
-from loaders.tdx.files import vipdoc
 from loaders.tdx.files.folder import FOLDERS
-from loaders.tdx.files.written import State, make_cursor, state_in
 from loaders.tdx.missing_datasets import Absence, is_empty
 from loaders.tdx.tables import KLINE_MINUTE
 from quotemill.errors import DataQualityError, UpstreamError
@@ -41,7 +36,6 @@ SHORT_ROUTE, POINT_ROUTE = "/api/kline-history", "/api/minute"
 PERIOD = "minute1"
 A_DAY = 240  # minutes
 MOST_POINT_DAYS = 10  # one request each
-DAY_LENGTH = len("2024-06-28")
 MISFIT = (
     "the minutes do not sum to the day bar: provisional until they are asked for on a later day"
 )
@@ -53,44 +47,37 @@ def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
         return fetch_today(ctx, codes)
     days = ctx.window.newest(ctx.settings.minute_days)
     again = ctx.window.from_start or ctx.window.since is not None
-    wanted = ctx.ask(lambda conn: minute_days.wanted(conn, codes, days, again=again))
+    wanted = ctx.ask(lambda conn: minute_days.wanted(conn, codes, days, period=PERIOD, again=again))
     absence = ctx.absence(DATASET.name, KLINE_MINUTE)
     cursors = ctx.load.cursors(KLINE_MINUTE.name)
-    gone = set[str]() if ctx.service else ctx.gone_files(KLINE_MINUTE.name, PERIOD) & {*codes}
-    # not on the event loop, as an accepted loss is recorded
-    missed = {
-        code: ctx.miss_bars(DATASET.name, code, date.fromisoformat(cursors[code][:10]), PERIOD)
-        for code in sorted(gone)
-    }
+    missed = {} if ctx.service else miss_files(ctx, DATASET, codes, PERIOD)
 
     async def load_code(code: str) -> Outcome:
         if code in missed:
             return missed[code]
-        reading = _Reading(ctx, code, wanted[code], absence, cursors.get(code))
+        reading = _Reading(
+            ctx=ctx,
+            code=code,
+            period=PERIOD,
+            wanted=wanted[code],
+            cursor=cursors.get(code),
+            absence=absence,
+        )
         return reading.reached(await reading.read_code())
 
     return ctx.file_notes.between(absence.settle(ctx.each(codes, load_code)), ctx.load.warn)
 
 
-@dataclass
-class _Reading:
+@dataclass(kw_only=True)
+class _Reading(FileReading):
     """The minutes of one code during the reading.
 
-    state: state of the file version that was read so far.
     out_of_reach: days that no route has any more.
     unanswered: the request for the whole series failed.
     empty: no answer had a row.
     """
 
-    ctx: Context
-    code: str
-    wanted: Wanted
     absence: Absence
-    cursor: str | None
-    state: State | None = None
-    bars: Records = field(default_factory=records.empty)
-    rejected: list[Rejected] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
     ways: list[str] = field(default_factory=list)
     out_of_reach: set[date] = field(default_factory=set)
     unanswered: bool = False
@@ -108,7 +95,7 @@ class _Reading:
 
     async def read_code(self) -> Outcome:
         absence, due_count = self.absence, len(self.wanted.traded)
-        self._read_file()
+        self.read_file()
         nothing_read = not (len(self.bars) or self.faults or self.rejected)
         if not self.wanted.days and nothing_read:
             return Outcome(self.code, skipped=NOT_DUE)
@@ -126,83 +113,10 @@ class _Reading:
             return absence.skip(self.code, due_count)
         return self._outcome()
 
-    def reached(self, outcome: Outcome) -> Outcome:
-        """Add the version of the file that was read to the outcome's cursor."""
-        days = [str(day)[:DAY_LENGTH] for day in (outcome.cursor, self.cursor) if day]
-        cursor = make_cursor(max(days), self.state) if days else None
-        return replace(outcome, cursor=None if cursor == self.cursor else cursor)
-
-    def _read_file(self) -> None:
-        """Read the client's file if it has changed.
-
-        Take due days, days before and after all stored ones, and the days by which the file grew.
-        Of a file that was not read yet, or otherwise, take the stored days too: it has their
-        shares, where the service has only hands.
-        """
-        ctx, window, wanted = self.ctx, self.ctx.window, self.wanted
-        again = window.from_start or window.since is not None
-        self.state = before = None if again else state_in(self.cursor)
-        file = ctx.file(self.code, PERIOD)
-        read_before = before if is_current(before) else None
-        if file is None or (read_before and State.try_read(file) == read_before):
-            return
-        try:
-            is_settled = read_before and not self._has_due_day(file)
-            if read_before and is_settled and (same := read_before.unchanged(file)):
-                self.state = same
-                return
-            read = vipdoc.read_bars(
-                file, self.code, ctx.instrument_type(self.code), PERIOD, ctx.clock()
-            )
-        except DataQualityError as error:
-            self._refuse_file(str(error))
-            return
-        place = f"vipdoc/{FOLDERS[PERIOD]}/{file.name}"
-        self.rejected += [replace(row, source_route=place) for row in read.rejected]
-        if read.nonsense:
-            self._refuse_file(f"{file.name}: {read.nonsense}")
-            return
-        if read.warning:
-            ctx.file_notes.add(vipdoc.UNFINISHED, f"{read.warning}; the rest is read")
-        if read.disorder:
-            ctx.file_notes.add(vipdoc.DISORDERED, read.disorder)
-        day = read.bars["day"]
-        keep = np.isin(day, records.to_numbers(wanted.days))
-        if again or wanted.oldest is None:
-            keep[:] = True
-        else:
-            # Older days of a file that only grew were read before and dropped for their age.
-            if not (before and before.begins(file)):
-                keep |= day < records.to_number(wanted.oldest)
-            if read_before is None:
-                keep |= day >= records.to_number(wanted.oldest)
-            keep |= day > records.to_number(wanted.newest.day if wanted.newest else wanted.oldest)
-            grown = (read.state.size - before.size) // vipdoc.SIZE if before else 0
-            if grown > 0 and len(day):
-                keep |= day >= day[-grown:][0]
-        last = window.until or date.max
-        if ctx.load.as_of is not None:  # days after that time are no fault of the file
-            last = min(last, window.today)
-        asked = day <= records.to_number(last)
-        asked &= day >= records.to_number(window.since or date.min)
-        bars = read.bars[keep & asked]
-        try:
-            self.bars, refused = plausibility.check(self.code, bars, PERIOD, window)
-        except DataQualityError as error:
-            self._refuse_file(f"{file.name}: {error}")
-            return
-        self.rejected += [replace(row, source_route=place) for row in refused]
-        # Days that were left out today are wanted on another day.
-        self.state = read.state if asked.all() else None
-
-    def _has_due_day(self, file: Path) -> bool:
-        """Check for a due day within the file's days: a later time may make it final."""
-        first, last = vipdoc.first_day(file), vipdoc.last_day(file, self.ctx.clock())
-        return not first or not last or any(first <= day <= last for day in self.wanted.days)
-
-    def _refuse_file(self, why: str) -> None:
+    def refuse_file(self, why: str) -> None:
+        """Note why the file is not taken."""
         self.ways.append(f"{FOLDERS[PERIOD]} → {ROUTE}: the file cannot be read")
-        self.faults.append(why)
+        super().refuse_file(why)
 
     async def _ask_for_bars(self) -> None:
         """Request the newest bars if they reach the first lacking day, else all."""
@@ -296,7 +210,7 @@ class _Reading:
         bars = self.bars[self._to_land()]
         whole = records.whole_days(bars[bars["amount"] != records.NO_AMOUNT], PERIOD)
         misfits = minute_days.find_misfits(bars, self.wanted.days)
-        later = bars["day"] < _days_of_fetch(bars)
+        later = bars["day"] < days_of_fetch(bars)
         bars["final"] = records.fetched_after_close(bars) & (
             (records.in_days(bars, whole) & (later | ~records.in_days(bars, misfits)))
             | self._only_in_files(bars)
@@ -355,12 +269,6 @@ class _Reading:
 
 def _from_file(bars: Records) -> Mask:
     return np.asarray(bars["route"] == records.ROUTES.index("vipdoc/minline"))
-
-
-def _days_of_fetch(bars: Records) -> Ints:
-    """Return the exchange's day on which each bar was fetched."""
-    minutes = bars["fetched"] // records.MINUTE_US + records.ZONE_MINUTES
-    return np.asarray(minutes // records.DAY_MINUTES)
 
 
 DATASET = Dataset("minute_1m", KLINE_MINUTE, ROUTE, fetch, records.table)

@@ -1,6 +1,7 @@
 """Bars that the service builds: weeks, months, 5, 15, 30 and 60 minutes.
 
-Ours are built from days and minutes. The service's bars serve to check ours and are off by default.
+Ours are built from days and minutes. The service's bars serve to check ours and are off by default;
+those of five minutes are ours where a day has no minutes.
 All share the table raw_tdx.kline_period; a cursor's key is the code and the period.
 """
 
@@ -10,19 +11,14 @@ from functools import partial
 
 from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.engine.source import Keys
-from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import long_bars, plausibility, records, stored_bars
-from loaders.tdx.bars.records import Records
 from loaders.tdx.client.answers_intraday import MINUTES_OF, TimedBars
 from loaders.tdx.client.routes_bars import HISTORY_LIMIT
 from loaders.tdx.context import Context, Dataset
-from loaders.tdx.files import vipdoc
 from loaders.tdx.tables import KLINE_PERIOD
-from quotemill.errors import DataQualityError
 
 ROUTE = "/api/kline-all"
 SHORT_ROUTE = "/api/kline-history"
-IN_FILES = ("minute5",)
 
 
 def _fetch_long(period: str, ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
@@ -61,18 +57,8 @@ def _fetch_timed(period: str, ctx: Context, codes: Sequence[str]) -> Iterator[Ou
 async def _load_timed(ctx: Context, code: str, period: str, cursor: date | None) -> Outcome:
     window = ctx.window
     again = window.from_start or window.since is not None
-    collected, rejected = records.empty(), list[Rejected]()
-    if period in IN_FILES and (cursor is None or again):
-        collected, rejected = _read_file(ctx, code, period)
-    held = records.whole_days(collected, period)
-    # the file has the past; request only from its newest whole day on
-    start = max(held, default=None) if held else None if again else cursor
-    fallback = None
-    if start is None or window.wants(start) or again:
-        bars, fallback = await _ask(ctx, code, period, start)
-        good, refused = plausibility.check(code, records.from_answer(bars), period, window)
-        rejected += refused
-        collected = records.update_bars(collected, good, period)
+    bars, fallback = await _ask(ctx, code, period, None if again else cursor)
+    collected, rejected = plausibility.check(code, records.from_answer(bars), period, window)
     whole = records.whole_days(collected, period)
     collected["final"] = records.fetched_after_close(collected) & records.in_days(collected, whole)
     days = records.days_in(collected)
@@ -87,18 +73,6 @@ async def _load_timed(ctx: Context, code: str, period: str, cursor: date | None)
     failure = f"{len(lacking)} days lack bars, the newest {lacking[-1]}" if lacking else None
     landing = collected[records.in_days(collected, keep)]
     return records.outcome(code, landing, rejected, failure=failure, fallback=fallback)
-
-
-def _read_file(ctx: Context, code: str, period: str) -> tuple[Records, list[Rejected]]:
-    file = ctx.file(code, period)
-    if file is None:
-        return records.empty(), []
-    try:
-        read = vipdoc.read_bars(file, code, ctx.instrument_type(code), period, ctx.clock())
-        bars, refused = plausibility.check(code, read.bars, period, ctx.window)
-    except DataQualityError:
-        return records.empty(), []
-    return bars, [*read.rejected, *refused]
 
 
 async def _ask(

@@ -3,6 +3,6 @@
 select c.code, m.trade_date
 from {codes}
 cross join lateral (
-    select k.trade_date from raw_tdx.kline_minute as k
-    where k.code = c.code and k.bar_end = any(%(ends)s) and k.is_final offset 0
+    select k.trade_date from {table} as k
+    where k.code = c.code{period} and k.bar_end = any(%(ends)s) and k.is_final offset 0
 ) as m

@@ -6,12 +6,10 @@ Weeks, months, longer minutes and the adjusted series.
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import date, datetime, time
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from loaders.sandbox.tdx.vipdoc_files import write_vipdoc
 from loaders.sandbox.world.market import SyntheticMarket
 from tests.integration.tdx_load.bench import Bench, days_until
 
@@ -78,16 +76,10 @@ def test_an_unfinished_week_or_month_is_one_row_that_becomes_final(
 
 @pytest.mark.long
 def test_longer_minutes_come_whole_and_the_next_day_by_a_short_answer(
-    open_bench: OpenBench, small_market: SyntheticMarket, tmp_path: Path
+    open_bench: OpenBench, small_market: SyntheticMarket
 ) -> None:
     days = days_until(small_market)
-    write_vipdoc(
-        small_market,
-        tmp_path / "vipdoc",
-        until=datetime.combine(days[-3], time(18)),
-        codes=(STOCK,),
-    )
-    with open_bench(small_market, clock=days[-2], vipdoc=str(tmp_path / "vipdoc")) as bench:
+    with open_bench(small_market, clock=days[-2]) as bench:
         assert load(bench, TIMED).status == "succeeded"
         bench.sandbox.set_clock(days[-1])
         bench.sandbox.log.clear()
@@ -110,11 +102,6 @@ def test_longer_minutes_come_whole_and_the_next_day_by_a_short_answer(
         assert {p: (n, d, f) for p, n, d, f in counts} == {
             period: (len(days) * size, len(days), True) for period, size in sizes.items()
         }
-        from_files = bench.rows(
-            "select count(distinct trade_date) from raw_tdx.kline_period where source_route = %s",
-            "vipdoc/fzline",
-        )
-        assert from_files == [(len(days) - 2,)]
         hours = bench.rows(
             "select distinct (bar_end at time zone 'Asia/Shanghai')::time"
             " from raw_tdx.kline_period where period = 'hour' order by 1"

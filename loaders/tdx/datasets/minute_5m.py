@@ -1,0 +1,68 @@
+"""Dataset `minute_5m`: five-minute bars of stocks and funds in the desktop client's files.
+
+Files `.lc5` and `.5` land in raw_tdx.kline_period beside the service's bars of that length. Which
+days of a file land is as for minutes (loaders.tdx.fetching.minute_files).
+
+A day is final when it has all bars, written after 15:05, and they sum to the volume of its day bar,
+if there is one. They may fall short of it on boards that trade after 15:00, which no bar within the
+day shows, in a file of a later day. All other days land as provisional.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from loaders.engine.outcome import NOT_DUE, Outcome
+from loaders.engine.source import Keys
+from loaders.tdx.bars import minute_days, records
+from loaders.tdx.bars.minute_days import Wanted
+from loaders.tdx.context import Context, Dataset
+from loaders.tdx.fetching.minute_files import FileReading, days_of_fetch, miss_files
+from loaders.tdx.tables import KLINE_PERIOD
+
+NAME = "minute_5m"
+PERIOD = "minute5"
+ROUTE = "vipdoc/fzline"
+NO_FILE = "the client's folder has no file of it"
+MISFIT = "the bars do not sum to the day bar: provisional until the file is written again"
+AFTER_HOURS = ("sh68", "sz30")  # STAR since 2019-07-22, ChiNext since 2020-08-24
+
+
+def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
+    """Yield outcomes in the order of `codes`, like kline_daily.fetch."""
+    days = ctx.window.newest(ctx.settings.minute_days)
+    again = ctx.window.from_start or ctx.window.since is not None
+    wanted = ctx.ask(lambda conn: minute_days.wanted(conn, codes, days, period=PERIOD, again=again))
+    cursors = ctx.load.cursors(KLINE_PERIOD.name)
+    missed = miss_files(ctx, DATASET, codes, PERIOD)
+
+    def load_code(code: str) -> Outcome:
+        if code in missed:
+            return missed[code]
+        if ctx.file(code, PERIOD) is None:
+            return Outcome(code, skipped=NO_FILE)
+        return _load(ctx, code, wanted[code], cursors.get(DATASET.cursor_key(code)))
+
+    return ctx.file_notes.between(ctx.at_once(codes, load_code), ctx.load.warn)
+
+
+def _load(ctx: Context, code: str, wanted: Wanted, cursor: str | None) -> Outcome:
+    reading = FileReading(ctx=ctx, code=code, period=PERIOD, wanted=wanted, cursor=cursor)
+    reading.read_file()
+    bars = reading.bars
+    days = [day for day in records.days_in(bars) if day not in wanted.days]
+    older = ctx.ask(lambda conn: minute_days.read_day_bars(conn, code, days)) if days else {}
+    late = bars[bars["day"] < days_of_fetch(bars)] if code.startswith(AFTER_HOURS) else bars[:0]
+    misfits = minute_days.find_misfits(bars, wanted.days | older, records.days_in(late))
+    whole = records.whole_days(bars, PERIOD)
+    bars["final"] = records.fetched_after_close(bars) & records.in_days(bars, whole - misfits)
+    failure = reading.faults[-1] if reading.faults else None
+    fallback = MISFIT if misfits & whole else None
+    return reading.reached(
+        records.outcome(
+            code, bars, reading.rejected, failure=failure, skipped=NOT_DUE, fallback=fallback
+        )
+    )
+
+
+table = partial(records.table, period=PERIOD)
+DATASET = Dataset(NAME, KLINE_PERIOD, ROUTE, fetch, table, keys=Keys(part=f"{PERIOD} file"))

@@ -1,0 +1,146 @@
+"""Bars of one or five minutes in the client's files: which days of a file land.
+
+A file that has not been written since its last reading is not opened: the cursor stores its state
+after the day. From one that has come due days, days before and after all stored ones, and the days
+by which it grew.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from loaders.engine.outcome import Outcome
+from loaders.landing.rejects import Rejected
+from loaders.tdx.bars import plausibility, records
+from loaders.tdx.bars.minute_days import Wanted
+from loaders.tdx.bars.records import Ints, Records
+from loaders.tdx.context import Context, Dataset
+from loaders.tdx.fetching.file_days import is_current
+from loaders.tdx.files import vipdoc
+from loaders.tdx.files.folder import FOLDERS
+from loaders.tdx.files.written import State, make_cursor, state_in
+from quotemill.errors import DataQualityError
+
+DAY_LENGTH = len("2024-06-28")
+
+
+def miss_files(
+    ctx: Context, dataset: Dataset, codes: Iterable[str], period: str
+) -> dict[str, Outcome]:
+    """The outcomes of codes whose file was read before and is gone.
+
+    Not on the event loop, as an accepted loss is recorded.
+    """
+    cursors = ctx.load.cursors(dataset.landed.name)
+    outcomes = {}
+    for code in sorted(ctx.gone_files(dataset.name, period).intersection(codes)):
+        reached = date.fromisoformat(cursors[dataset.cursor_key(code)][:DAY_LENGTH])
+        outcomes[code] = ctx.miss_bars(dataset.name, code, reached, period)
+    return outcomes
+
+
+@dataclass(kw_only=True)
+class FileReading:
+    """The bars of one code during the reading.
+
+    period: minute1 or minute5.
+    state: state of the file version that was read so far.
+    faults: why a file, or an answer, was not taken.
+    """
+
+    ctx: Context
+    code: str
+    period: str
+    wanted: Wanted
+    cursor: str | None
+    state: State | None = None
+    bars: Records = field(default_factory=records.empty)
+    rejected: list[Rejected] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    def reached(self, outcome: Outcome) -> Outcome:
+        """Add the version of the file that was read to the outcome's cursor."""
+        days = [str(day)[:DAY_LENGTH] for day in (outcome.cursor, self.cursor) if day]
+        cursor = make_cursor(max(days), self.state) if days else None
+        return replace(outcome, cursor=None if cursor == self.cursor else cursor)
+
+    def read_file(self) -> None:
+        """Read the client's file if it has changed.
+
+        Take due days, days before and after all stored ones, and the days by which the file grew.
+        Of a file that was not read yet, or otherwise, take the stored days too: it has their
+        shares, where the service has only hands.
+        """
+        ctx, window, wanted = self.ctx, self.ctx.window, self.wanted
+        again = window.from_start or window.since is not None
+        self.state = before = None if again else state_in(self.cursor)
+        file = ctx.file(self.code, self.period)
+        read_before = before if is_current(before) else None
+        if file is None or (read_before and State.try_read(file) == read_before):
+            return
+        try:
+            is_settled = read_before and not self._has_due_day(file)
+            if read_before and is_settled and (same := read_before.unchanged(file)):
+                self.state = same
+                return
+            read = vipdoc.read_bars(
+                file, self.code, ctx.instrument_type(self.code), self.period, ctx.clock()
+            )
+        except DataQualityError as error:
+            self.refuse_file(str(error))
+            return
+        place = f"vipdoc/{FOLDERS[self.period]}/{file.name}"
+        self.rejected += [replace(row, source_route=place) for row in read.rejected]
+        if read.nonsense:
+            self.refuse_file(f"{file.name}: {read.nonsense}")
+            return
+        if read.warning:
+            ctx.file_notes.add(vipdoc.UNFINISHED, f"{read.warning}; the rest is read")
+        if read.disorder:
+            ctx.file_notes.add(vipdoc.DISORDERED, read.disorder)
+        day = read.bars["day"]
+        keep = np.isin(day, records.to_numbers(wanted.days))
+        if again or wanted.oldest is None:
+            keep[:] = True
+        else:
+            # Older days of a file that only grew were read before and dropped for their age.
+            if not (before and before.begins(file)):
+                keep |= day < records.to_number(wanted.oldest)
+            if read_before is None:
+                keep |= day >= records.to_number(wanted.oldest)
+            keep |= day > records.to_number(wanted.newest.day if wanted.newest else wanted.oldest)
+            grown = (read.state.size - before.size) // vipdoc.SIZE if before else 0
+            if grown > 0 and len(day):
+                keep |= day >= day[-grown:][0]
+        last = window.until or date.max
+        if ctx.load.as_of is not None:  # days after that time are no fault of the file
+            last = min(last, window.today)
+        asked = day <= records.to_number(last)
+        asked &= day >= records.to_number(window.since or date.min)
+        bars = read.bars[keep & asked]
+        try:
+            self.bars, refused = plausibility.check(self.code, bars, self.period, window)
+        except DataQualityError as error:
+            self.refuse_file(f"{file.name}: {error}")
+            return
+        self.rejected += [replace(row, source_route=place) for row in refused]
+        # Days that were left out today are wanted on another day.
+        self.state = read.state if asked.all() else None
+
+    def _has_due_day(self, file: Path) -> bool:
+        """Check for a due day within the file's days: a later time may make it final."""
+        first, last = vipdoc.first_day(file), vipdoc.last_day(file, self.ctx.clock())
+        return not first or not last or any(first <= day <= last for day in self.wanted.days)
+
+    def refuse_file(self, why: str) -> None:
+        """Note why the file is not taken."""
+        self.faults.append(why)
+
+
+def days_of_fetch(bars: Records) -> Ints:
+    """Return the exchange's day on which each bar was fetched."""
+    minutes = bars["fetched"] // records.MINUTE_US + records.ZONE_MINUTES
+    return np.asarray(minutes // records.DAY_MINUTES)

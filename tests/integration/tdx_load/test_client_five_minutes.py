@@ -1,0 +1,202 @@
+"""Five-minute bars from the desktop client's folder alone."""
+
+import shutil
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from loaders.sandbox.tdx.vipdoc_files import _MINUTE as FIVE_MINUTES
+from tests.conftest import shared_folder
+from tests.integration.tdx_load.bench import Bench, Heard, settings_for
+from tests.integration.tdx_load.folder import CALENDAR_FILE, ClientFolder, set_time
+
+CODE = "sh600011"
+DAYS = [date(2026, 11, day) for day in (19, 20, 23, 24, 25)]
+BY_DAY = """
+    select trade_date, count(*)::int, bool_and(is_final) from raw_tdx.kline_period
+    where period = 'minute5' and code = %s group by 1 order by 1
+"""
+WHOLE = [(day, 48, True) for day in DAYS]
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Path:
+    """A copy of a folder with day bars and five-minute bars only, which sum to the day bars."""
+    case = shared_folder("cases/tdx/20-five-minute-files-alone")
+    folder = Path(shutil.copytree(case, tmp_path / "client", copy_function=shutil.copyfile))
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755)
+        if path.is_file():
+            set_time(path, DAYS[-1])
+    edit(folder, multiply_volume)
+    return folder
+
+
+def multiply_volume(bars: np.ndarray) -> np.ndarray:
+    bars["volume"] *= 5
+    bars["volume"][::2] += 37  # odd shares
+    bars["volume"][1::2] -= 37
+    bars["amount"] = 10 * bars["volume"]
+    return bars
+
+
+def open_folder(client: Path, dsn: str, home: Path) -> Bench:
+    """A bench with nothing but a folder, on the evening of its newest day."""
+    still: Any = SimpleNamespace(clock=datetime(2026, 11, 25, 18))
+    tdx = {"client": str(client), "base_url": None, "corporate_actions": None}
+    return Bench(still, settings_for("", dsn, home, **tdx, minute_days=100), Heard())
+
+
+def five_minute_file(client: Path) -> Path:
+    return client / f"vipdoc/sh/fzline/{CODE}.lc5"
+
+
+def test_bars_that_miss_the_volume_of_their_days_are_provisional(
+    warehouse_dsn: str, tmp_path: Path
+) -> None:
+    case = shared_folder("cases/tdx/20-five-minute-files-alone")
+    bench = open_folder(case, warehouse_dsn, tmp_path)
+
+    assert bench.load(datasets=None).exit_code == 0, bench.heard.lines
+
+    assert bench.rows(BY_DAY, CODE) == [(day, 48, False) for day in DAYS]
+    said = "select detail from ops.ingestion_logs where detail::text like '%%do not sum to the day bar%%'"
+    assert bench.rows(said)
+
+
+def test_days_of_a_folder_without_minutes_land_whole_and_once(
+    client: Path, warehouse_dsn: str, tmp_path: Path, opened: list[tuple[str, int | None]]
+) -> None:
+    bench = open_folder(client, warehouse_dsn, tmp_path)
+
+    assert bench.load(datasets=None).exit_code == 0, bench.heard.lines
+
+    assert bench.rows(BY_DAY, CODE) == WHOLE
+    total = """
+        select sum(p.volume * p.volume_unit) = d.volume * d.volume_unit, min(p.volume)
+        from raw_tdx.kline_period as p
+        inner join raw_tdx.kline_daily as d using (code, trade_date)
+        where p.period = 'minute5' group by p.code, p.trade_date, d.volume, d.volume_unit
+    """
+    assert bench.rows(total) == [(True, 49_963)] * 5
+    routes = "select distinct source_route from raw_tdx.kline_period"
+    assert bench.rows(routes) == [("vipdoc/fzline",)]
+
+    opened.clear()
+    again = bench.load(datasets=None)
+    assert (again.exit_code, again.total("rows_new"), again.total("rows_changed")) == (0, 0, 0)
+    assert opened == [(CALENDAR_FILE, None)]
+
+
+def edit(client: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Change the records of the file of five-minute bars."""
+    file = five_minute_file(client)
+    file.write_bytes(change(np.frombuffer(file.read_bytes(), FIVE_MINUTES).copy()).tobytes())
+    set_time(file, DAYS[-1])
+
+
+def halve_volume(bars: np.ndarray) -> np.ndarray:
+    bars["volume"][48:96] //= 2
+    return bars
+
+
+def lose_a_bar(bars: np.ndarray) -> np.ndarray:
+    return np.delete(bars, 60)
+
+
+@pytest.mark.parametrize(("change", "count"), [(halve_volume, 48), (lose_a_bar, 47)])
+def test_a_day_that_misses_volume_or_a_bar_is_final_once_the_file_has_it(
+    client: Path,
+    warehouse_dsn: str,
+    tmp_path: Path,
+    change: Callable[[np.ndarray], np.ndarray],
+    count: int,
+) -> None:
+    whole = five_minute_file(client).read_bytes()
+    edit(client, change)
+    bench = open_folder(client, warehouse_dsn, tmp_path)
+
+    assert bench.load(datasets=None).exit_code == 0
+
+    assert bench.rows(BY_DAY, CODE) == [WHOLE[0], (DAYS[1], count, False), *WHOLE[2:]]
+
+    five_minute_file(client).write_bytes(whole)
+    assert bench.load(datasets=None).exit_code == 0
+    assert bench.rows(BY_DAY, CODE) == WHOLE
+
+
+def test_bars_of_boards_with_trade_after_hours_may_fall_short_of_the_day_later(
+    client: Path, warehouse_dsn: str, tmp_path: Path
+) -> None:
+    edit(client, halve_volume)
+    for file in (five_minute_file(client), client / f"vipdoc/sh/lday/{CODE}.day"):
+        file.rename(file.with_name(file.name.replace(CODE, "sh688011")))
+    bench = open_folder(client, warehouse_dsn, tmp_path)
+
+    assert bench.load(datasets=None).exit_code == 0
+
+    assert bench.rows(BY_DAY, "sh688011") == WHOLE
+
+
+def test_files_of_older_clients_are_read_and_a_lost_one_is_missed(
+    client: Path, warehouse_dsn: str, tmp_path: Path
+) -> None:
+    file = five_minute_file(client)
+    bars = np.frombuffer(file.read_bytes(), FIVE_MINUTES)
+    prices = ("open", "high", "low", "close")
+    older = bars.astype(
+        [(name, "<u4" if name in prices else bars.dtype[name]) for name in bars.dtype.names or ()]
+    )
+    for name in prices:
+        older[name] = np.rint(bars[name] * 100)
+    old_file = file.with_suffix(".5")
+    old_file.write_bytes(older.tobytes())
+    set_time(old_file, DAYS[-1])
+    file.unlink()
+    bench = open_folder(client, warehouse_dsn, tmp_path)
+    assert bench.load(datasets=None).exit_code == 0
+    assert bench.rows(BY_DAY, CODE) == WHOLE
+
+    old_file.unlink()
+    result = bench.load(datasets=None)
+    assert {key for task in result.tasks for key in task.failures} == {CODE}
+    assert any(
+        "five-minute bars that were read before are gone" in line for line in bench.heard.lines
+    )
+    assert bench.load(datasets=("minute_5m",), accept_loss=True).exit_code == 0
+    assert bench.load(datasets=None).exit_code == 0
+    assert bench.rows(BY_DAY, CODE) == WHOLE
+
+
+def test_a_refused_record_is_named_and_costs_its_day_alone(
+    client: Path, warehouse_dsn: str, tmp_path: Path
+) -> None:
+    def spoil(bars: np.ndarray) -> np.ndarray:
+        bars["high"][50] = 1.0
+        return bars
+
+    edit(client, spoil)
+    bench = open_folder(client, warehouse_dsn, tmp_path)
+
+    assert bench.load(datasets=None).exit_code == 0
+
+    assert bench.rows(BY_DAY, CODE) == [WHOLE[0], (DAYS[1], 47, False), *WHOLE[2:]]
+    refused = "select distinct dataset, row_key, source_route from raw_tdx.rejected_row"
+    place = f"vipdoc/fzline/{CODE}.lc5"
+    assert bench.rows(refused) == [("minute_5m", f"{CODE} 2026-11-20 09:45", place)]
+
+
+def test_days_by_which_a_file_of_five_minutes_grew_land(
+    folder: ClientFolder, days: list[date]
+) -> None:
+    folder.write(days[-3], minutes=3)
+    datasets = ("codes", "trading_calendar", "kline_daily", "minute_5m")
+    bench: Bench = folder.load(days[-3], datasets=datasets)
+    folder.write(minutes=5)
+    bench = folder.load(datasets=datasets)
+    assert bench.rows(BY_DAY, "sh600000") == [(day, 48, True) for day in days[-5:]]
