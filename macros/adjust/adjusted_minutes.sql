@@ -2,11 +2,11 @@
     The view of the minutes or longer bars within the day of `bars`, whose prices `prices` adjusts
     with the coefficients of their day. No bar spans an ex-date, and the adjustment keeps the order
     of prices: an adjusted bar is the bar of the adjusted minutes. No CTE: see stg_tdx__kline_daily.
-    `segments`: in place of those as of the newest day.
+    `segments`: in place of those as of the newest day; `last`: columns at the end.
 
     Example: adjusted_minutes(ref('kline_5m'), forward_adjusted(), counts=['bar_count'])
 #}
-{% macro adjusted_minutes(bars, prices, counts=[], segments=none) -%}
+{% macro adjusted_minutes(bars, prices, counts=[], segments=none, last=[]) -%}
     select
         b.code,
         b.bar_end,
@@ -20,6 +20,9 @@
         b.is_price_only,
         b.is_final,
         coalesce(s.has_refused_action, false) as has_refused_action
+        {%- for name in last %},
+        b.{{ name }}
+        {%- endfor %}
     from {{ bars }} as b
     left join {{ segments or ref('adjustment_segments') }} as s
         on b.code = s.code and b.trade_date >= s.valid_from and b.trade_date < s.valid_to

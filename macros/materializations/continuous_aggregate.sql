@@ -82,14 +82,16 @@
 
 {# Create it in the place of `existing`; rows whose minutes are gone are carried over. #}
 {% macro create_continuous_aggregate(target_relation, existing, sql) -%}
-    {%- set names = model.columns | join(', ') -%}
-    {%- set carried = existing is not none and not model.columns.keys() | reject(
+    {#- a column that it lacks is null in what is carried -#}
+    {%- set known = model.columns.keys() | select(
         'in', adapter.get_columns_in_relation(existing) | map(attribute='name') | list
-    ) | list -%}
+    ) | list if existing is not none else [] -%}
+    {%- set names = known | join(', ') -%}
+    {%- set carried = not key_columns() | reject('in', known) | list -%}
     {%- if carried -%}
         {%- do run_query(
             "create temporary table carried on commit drop as
-            select " ~ names ~ " from " ~ existing ~ " as stored where " ~ preserved_rows()
+            select " ~ names ~ " from " ~ existing ~ " as stored where " ~ preserved_rows(existing)
         ) -%}
     {%- endif -%}
     {%- if existing is not none -%}

@@ -61,7 +61,7 @@
 {# Refuse to drop a relation with rows that nothing could build again. #}
 {% macro refuse_lost_rows(existing, reason) -%}
     {%- set outlives = (config.get('meta') or {}).get('outlives') -%}
-    {%- set preserved = preserved_rows() if existing.is_table or outlives -%}
+    {%- set preserved = preserved_rows(existing) if existing.is_table or outlives -%}
     {%- if not preserved -%}{{ return(none) }}{%- endif -%}
     {%- set count, first, last = run_query(
         "select count(*), min(" ~ feed_date() ~ "), max(" ~ feed_date() ~ ") from "

@@ -1,8 +1,9 @@
 {#
     The bars of `minutes` minutes: from the shorter ones of `bars`, with `bar_count` as their count
-    of minutes; as a continuous aggregate from the landed minutes.
+    of minutes, and `expressions` as in rolled_up_columns; as a continuous aggregate from the landed
+    minutes.
 #}
-{% macro minute_bars(minutes, bars, bar_count) -%}
+{% macro minute_bars(minutes, bars, bar_count, expressions={}) -%}
     {%- set continuous = is_continuous() %}
     select
         code,
@@ -10,7 +11,7 @@
         max(trade_date) as trade_date,
         {{
             rolled_up_columns('count(*)', minute_columns(), cast=true) if continuous
-            else rolled_up_columns(bar_count)
+            else rolled_up_columns(bar_count, expressions)
         }}
     from {{ config.get('meta')['continuous']['of'] if continuous else changed(bars, by='bar_end') }}
     group by
@@ -25,6 +26,7 @@
 {% macro continuous_minutes() -%}
     {{ return({
         'of': 'raw_tdx.kline_minute',
+        'unless': 'minute_5m',
         'day_bars': 'raw_tdx.kline_daily',
         'chunk': '3 months',
         'segment_by': 'code',

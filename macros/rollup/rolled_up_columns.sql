@@ -22,5 +22,6 @@
         end{{ '::numeric(20, 3)' if cast else '' }} as amount_cny,
         {{ bar_count }}::integer as bar_count,
         bool_or({{ is_price_only }}) as is_price_only,
-        bool_and(is_final and not ({{ is_price_only }})) as is_final
+        bool_and(is_final and not ({{ is_price_only }})) as is_final,
+        max({{ expressions.get('source_minutes', 'source_minutes') }})::smallint as source_minutes
 {%- endmacro %}

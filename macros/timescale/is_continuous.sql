@@ -1,7 +1,8 @@
 {#
     Whether this model is a continuous aggregate in this warehouse: on TimescaleDB's community
-    edition, where the table that it reads (meta.continuous.of) is a hypertable. Detected at run
-    time; never in dbt's unit tests, so that one query is tested wherever they run.
+    edition, where the table that it reads (meta.continuous.of) is a hypertable, and nothing of the
+    dataset meta.continuous.unless was loaded, whose rows are in no such table. Detected at run time;
+    never in dbt's unit tests, so that one query is tested wherever they run.
 #}
 {% macro is_continuous() -%}
     {{ return(
@@ -9,6 +10,10 @@
         and model.resource_type == 'model'
         and timescale_edition() == 'tsl'
         and is_hypertable(config.get('meta')['continuous']['of'])
+        and not run_query(
+            "select 1 from ops.ingestion_state
+            where dataset = '" ~ config.get('meta')['continuous']['unless'] ~ "' limit 1"
+        ).rows
     ) }}
 {%- endmacro %}
 

@@ -16,6 +16,7 @@
             ~ ' then 0 else 100 * volume end',
         'amount_cny': '(amount * 0.001)::numeric(20, 3)',
         'is_price_only': 'amount is null',
+        'source_minutes': '1',
     }) -%}
     {{ return(columns) }}
 {%- endmacro %}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from typing import NamedTuple
 
 import psycopg
@@ -10,6 +11,7 @@ from loaders.warehouse.editions import find_edition
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
 
+OF_MINUTES = "coalesce(t.source_minutes, 1) = 1"
 _List = Callable[[psycopg.Connection, str, str], list[str]]
 
 
@@ -43,7 +45,7 @@ def list_differences(warehouse: Warehouse) -> list[Difference]:
     calendar, segments = f"{market}.trading_calendar", f"{market}.adjustment_segments"
     pairs: list[tuple[str, str, str, str, _List]] = [
         (bars, adjusted, adjusted, "codes", _list_unmatched_bars),
-        (minutes, five, five, "codes", _list_recent_unmatched_codes),
+        (minutes, five, five, "codes", partial(_list_recent_unmatched_codes, made_of=OF_MINUTES)),
         (ticks, tick_days, tick_days, "codes", _list_recent_unmatched_codes),
         (days, calendar, adjusted, "days", _list_unmatched_days),
         (actions, segments, segments, "codes", _list_codes_with_lost_events),
@@ -86,11 +88,15 @@ def _list_unmatched_bars(conn: psycopg.Connection, landed: str, built: str) -> l
     return [code for (code,) in rows]
 
 
-def _list_recent_unmatched_codes(conn: psycopg.Connection, landed: str, built: str) -> list[str]:
+def _list_recent_unmatched_codes(
+    conn: psycopg.Connection, landed: str, built: str, made_of: str = "true"
+) -> list[str]:
     """Codes that only one of the tables has, unless only older days are left.
 
     Built days older than the oldest landed day are meant to stay. A continuous aggregate returns no
     codes: it tracks edited rows itself.
+
+    made_of: a condition on the built rows that are made of landed ones
     """
     if conn.execute(
         "select 1 from pg_views where schemaname || '.' || viewname = %s", (built,)
@@ -101,11 +107,11 @@ def _list_recent_unmatched_codes(conn: psycopg.Connection, landed: str, built: s
         return []
     [(oldest,)] = conn.execute(f"select min(trade_date) from {landed}".encode())
     recent: set[str] = set()
-    for table, since in ((landed, date.min), (built, oldest)):
+    for table, since, rows_of in ((landed, date.min, "true"), (built, oldest, made_of)):
         relation = find_edition(conn).relate_codes(conn, table, "%s")
         rows = conn.execute(
             f"select c.code from {relation} where exists (select 1 from {table} as t "
-            "where t.code = c.code and t.trade_date >= %s)".encode(),
+            f"where t.code = c.code and t.trade_date >= %s and {rows_of})".encode(),
             (codes, since),
         )
         recent |= {code for (code,) in rows}

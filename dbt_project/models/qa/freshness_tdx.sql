@@ -65,9 +65,9 @@ loaded as (
     from states
     where
         dataset in (
-            'minute_1m', 'tick_trade', 'stock_info', 'quote_snapshot', 'market_stats_snapshot',
-            'kline_weekly', 'kline_monthly', 'kline_5m', 'kline_15m', 'kline_30m', 'kline_60m',
-            'kline_adjusted', 'capital_events', 'sectors'
+            'minute_1m', 'minute_5m', 'tick_trade', 'stock_info', 'quote_snapshot',
+            'market_stats_snapshot', 'kline_weekly', 'kline_monthly', 'kline_5m', 'kline_15m',
+            'kline_30m', 'kline_60m', 'kline_adjusted', 'capital_events', 'sectors'
         )
     group by dataset
 ),

@@ -11,6 +11,9 @@
     ('minute_1m', 'kline_minute', "k.code = r.code and k.source_label = r.source_label
         and k.bar_end >= r.trade_date::timestamp at time zone 'Asia/Shanghai'
         and k.bar_end < (r.trade_date + 1)::timestamp at time zone 'Asia/Shanghai'"),
+    ('minute_5m', 'kline_5m', same_day ~ " and to_char(
+        k.bar_end at time zone 'Asia/Shanghai', 'HH24:MI'
+    ) = r.source_label"),
     ('quote_snapshot', 'quote', 'k.code = r.code and k.sampled_at > r.fetched_at'),
     ('market_stats_snapshot', 'market_stats',
         "k.exchange = split_part(r.row_key, ' ', 1) and k.sampled_at > r.fetched_at"),

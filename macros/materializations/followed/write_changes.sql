@@ -40,7 +40,7 @@
         on {% for c in key %}made.{{ c }} = stored.{{ c }}{{ ' and ' if not loop.last }}{% endfor %}
     where
         {% if keeps -%}
-        ({{ keeps }}) is not true and
+        (stored.{{ key[0] }} is not null and ({{ keeps }})) is not true and
         {%- endif %}
         (made.{{ key[0] }} is null
         or stored.{{ key[0] }} is null

@@ -6,6 +6,7 @@
         'follows': {'kline_5m': 'day'},
         'by': 'bar_end',
         'outlives': 'raw_tdx.kline_minute',
+        'outlives_with': {'source_minutes': 1},
         'continuous': continuous_minutes(),
     },
 ) }}

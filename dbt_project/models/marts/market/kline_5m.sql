@@ -3,11 +3,13 @@
     unique_key=['code', 'bar_end'],
     indexes=[{'columns': ['trade_date']}],
     meta={
-        'follows': {'raw_tdx.kline_minute': 'day'},
+        'follows': {'raw_tdx.kline_minute': 'day', 'raw_tdx.kline_period': 'day'},
         'by': 'bar_end',
         'outlives': 'raw_tdx.kline_minute',
+        'outlives_with': {'source_minutes': 1},
         'continuous': continuous_minutes(),
     },
 ) }}
 
-{{ minute_bars(5, ref('stg_tdx__kline_minute'), 'count(*)') }}
+{{ minute_bars(5, ref('stg_tdx__kline_minute'), 'count(*)', {'source_minutes': '1'}) }}
+{{- landed_five_minutes() }}

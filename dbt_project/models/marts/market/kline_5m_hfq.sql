@@ -1,1 +1,3 @@
-{{ adjusted_minutes(ref('kline_5m'), backward_adjusted(), counts=['bar_count']) }}
+{{ adjusted_minutes(
+    ref('kline_5m'), backward_adjusted(), counts=['bar_count'], last=['source_minutes']
+) }}

@@ -97,6 +97,8 @@ compared as (
             case when t.period = 'day' then 0.000001 else 0.0001 end * t.amount_cny
         )
     ) as f (field, ours, theirs, tolerance)
+    -- a landed bar that is ours where a day has no minutes is not compared with itself
+    where o.is_landed_bar is not true
 )
 
 select

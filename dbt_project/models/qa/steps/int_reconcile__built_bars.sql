@@ -42,7 +42,8 @@ select
     null::integer as bar_minutes,
     bool_or(volume_flag <> 'ok') as has_odd_volume,
     false as is_price_only,
-    bool_and(is_final) as is_final
+    bool_and(is_final) as is_final,
+    false as is_landed_bar
 from periods_of_days
 group by run_id, code, period, bucket
 {%- for period, relation, minutes in rollups %}
@@ -66,7 +67,8 @@ group by run_id, code, period, bucket
         {{ minutes }} as bar_minutes,
         false as has_odd_volume,
         is_price_only,
-        is_final or is_price_only as is_final
+        is_final or is_price_only as is_final,
+        coalesce(source_minutes = {{ minutes }}, false) as is_landed_bar
     from (
         {{ sample_rows(ref(relation)) | indent }}
     ) as {{ relation }}
