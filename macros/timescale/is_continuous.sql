@@ -1,8 +1,9 @@
 {#
     Whether this model is a continuous aggregate in this warehouse: on TimescaleDB's community
-    edition, where the table that it reads (meta.continuous.of) is a hypertable, and nothing of the
-    dataset meta.continuous.unless was loaded, whose rows are in no such table. Detected at run time;
-    never in dbt's unit tests, so that one query is tested wherever they run.
+    edition, where the table that it reads (meta.continuous.of) is a hypertable. Not once rows of
+    the dataset meta.continuous.unless were loaded, which no aggregate of that table can have; but
+    one with bars whose minutes are gone stays, without those rows. Detected at run time; never in
+    dbt's unit tests, so that one query is tested wherever they run.
 #}
 {% macro is_continuous() -%}
     {{ return(
@@ -10,11 +11,30 @@
         and model.resource_type == 'model'
         and timescale_edition() == 'tsl'
         and is_hypertable(config.get('meta')['continuous']['of'])
-        and not run_query(
-            "select 1 from ops.ingestion_state
-            where dataset = '" ~ config.get('meta')['continuous']['unless'] ~ "' limit 1"
-        ).rows
+        and (not is_loaded(config.get('meta')['continuous']['unless']) or has_outlived_bars())
     ) }}
+{%- endmacro %}
+
+{# Whether rows of a dataset were ever loaded. #}
+{% macro is_loaded(dataset) -%}
+    {{ return(run_query(
+        "select 1 from ops.ingestion_state where dataset = '" ~ dataset ~ "' limit 1"
+    ).rows | length > 0) }}
+{%- endmacro %}
+
+{# Whether this model is a continuous aggregate with bars from before the oldest minute. #}
+{% macro has_outlived_bars() -%}
+    {%- if not run_query("
+        select 1 from timescaledb_information.continuous_aggregates
+        where view_schema = '" ~ this.schema ~ "' and view_name = '" ~ this.identifier ~ "'
+    ").rows -%}
+        {{ return(false) }}
+    {%- endif -%}
+    {%- set oldest = oldest_day(config.get('meta')['continuous']['of']) or 'infinity' -%}
+    {{ return(run_query(
+        "select 1 from " ~ this ~ "
+        where bar_end < '" ~ oldest ~ "'::timestamp at time zone 'UTC' limit 1"
+    ).rows | length > 0) }}
 {%- endmacro %}
 
 {# Whether a table, named with its schema, is a hypertable in this warehouse. #}

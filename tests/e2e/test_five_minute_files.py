@@ -87,7 +87,8 @@ def test_days_and_five_minutes_alone_give_bars_of_5_to_60_minutes(tmp_path: Path
 
 
 MADE_OF = """
-    select trade_date, source_minutes, count(*) as bars from market.kline_5m group by 1, 2 order by 1
+    select trade_date, source_minutes, count(*) as bars
+    from market.kline_5m group by 1, 2 order by 1
 """
 STOCKS = (
     "select stock_count from quotemill_intermediate.int_market__breadth_by_bars order by trade_date"

@@ -12,8 +12,8 @@
     {%- set meta = config.get('meta') or {} -%}
     {%- set table = meta.get('outlives') -%}
     {%- if not table -%}{{ return(meta.get('keeps')) }}{%- endif -%}
-    {%- set columns = model.columns.keys() if existing is none
-        else adapter.get_columns_in_relation(existing) | map(attribute='name') | list -%}
+    {%- set columns = adapter.get_columns_in_relation(existing) | map(attribute='name') | list
+        if existing else model.columns.keys() -%}
     {%- set rows = [] -%}
     {%- for name, value in meta.get('outlives_with', {}).items() if name in columns -%}
         {%- do rows.append('coalesce(stored.' ~ name ~ ', ' ~ value ~ ') = ' ~ value) -%}

@@ -14,7 +14,8 @@ from tests.integration.dbt.test_rollups import DAYS, LENGTHS, ROLLUPS, built
 pytestmark = pytest.mark.usefixtures("models")
 CODE, OTHER = "sh600000", "sz000001"
 BY_DAY = """
-    select trade_date, source_minutes, count(*), sum(volume_shares), sum(bar_count), max(close)::text
+    select trade_date, source_minutes, count(*), sum(volume_shares), sum(bar_count),
+        max(close)::text
     from market.kline_{}m where code = %s group by 1, 2 order by 1, 2
 """
 
@@ -37,12 +38,12 @@ def land_bars(conn: psycopg.Connection, rows: Iterable[dict[str, object]]) -> No
 
 def sources(conn: psycopg.Connection, code: str = CODE) -> list[tuple[date, int]]:
     """Days and the length of the bars that they are made of, the same in each table."""
-    found = {
+    by_length = {
         length: [row[:2] for row in conn.execute(BY_DAY.format(length), (code,))]
         for length in LENGTHS
     }
-    assert len({tuple(days) for days in found.values()}) == 1
-    return found[5]
+    assert len({tuple(days) for days in by_length.values()}) == 1
+    return by_length[5]
 
 
 def test_each_day_comes_from_its_minutes_else_from_its_landed_bars_in_any_order(
