@@ -69,6 +69,7 @@ compared as (
         o.bar_minutes,
         coalesce(o.has_odd_volume, false) as has_odd_volume,
         coalesce(o.is_price_only, false) as is_price_only,
+        coalesce(o.is_landed_bar, false) as is_landed_bar,
         t.volume_unit as their_unit,
         f.field,
         f.ours,
@@ -97,8 +98,6 @@ compared as (
             case when t.period = 'day' then 0.000001 else 0.0001 end * t.amount_cny
         )
     ) as f (field, ours, theirs, tolerance)
-    -- a landed bar that is ours where a day has no minutes is not compared with itself
-    where o.is_landed_bar is not true
 )
 
 select
@@ -148,4 +147,5 @@ select
     abs(c.ours - c.theirs) > c.tolerance as is_different
 from compared as c
 left join noon as n on c.code = n.code and c.trade_date = n.trade_date
-where c.ours is not null and c.theirs is not null
+-- a landed bar that is ours where a day has no minutes is not compared with itself
+where c.ours is not null and c.theirs is not null and not c.is_landed_bar
