@@ -161,6 +161,7 @@ def _rejected(landed: LandedTable, row: Mapping[str, Any], field: str, rule: str
 _NAMES = {
     pa.string().id: "a text",
     pa.bool_().id: "true or false",
+    pa.int16().id: "a whole number of 16 bits",
     pa.int32().id: "a whole number of 32 bits",
     pa.int64().id: "a whole number of 64 bits",
     pa.float64().id: "a number",
