@@ -61,13 +61,7 @@
     {%- set first_date = 't.first_date - ' ~ days_before if days_before else 't.first_date' -%}
     {%- set spans = [[first_date, 't.last_date']] -%}
     {%- if by == 'bar_end' -%}
-        {%- set ends = run_query("
-            select
-                coalesce(min(first_date), 'infinity')::text,
-                coalesce(max(last_date), '-infinity')::text
-            from taken
-        ").rows[0] -%}
-        {%- do spans.append(["'" ~ ends[0] ~ "'::date", "'" ~ ends[1] ~ "'::date"]) -%}
+        {%- do spans.append(taken_span()) -%}
     {%- endif -%}
     select taken_row.*
     from {{ taken }} as t
@@ -87,4 +81,15 @@
     ) as taken_row
     {#- no node takes a part that is limited as a whole -#}
     {{ ' offset 0' if taken == 'taken' }}
+{%- endmacro %}
+
+{# The first and last day taken, as literals. #}
+{% macro taken_span() -%}
+    {%- set ends = run_query("
+        select
+            coalesce(min(first_date), 'infinity')::text,
+            coalesce(max(last_date), '-infinity')::text
+        from taken
+    ").rows[0] -%}
+    {{ return(["'" ~ ends[0] ~ "'::date", "'" ~ ends[1] ~ "'::date"]) }}
 {%- endmacro %}

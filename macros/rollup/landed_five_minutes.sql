@@ -7,8 +7,15 @@
     {{ return('' if is_continuous() else by_edition('landed_five_minutes')()) }}
 {%- endmacro %}
 
-{# LIMIT keeps the planner from reading whole tables of minutes instead of probing for each day. #}
+{#
+    LIMIT keeps the planner from reading whole tables of minutes instead of probing for each day.
+    The literals leave out chunks, as in taken_rows.
+#}
 {% macro default__landed_five_minutes() %}
+{%- set spans = [['d.trade_date', 'd.trade_date']] -%}
+{%- if model.reads_taken -%}
+    {%- do spans.append(taken_span()) -%}
+{%- endif %}
 union all
 select
     f.code,
@@ -42,8 +49,10 @@ inner join (
         from {{ ref('stg_tdx__kline_minute') }} as m
         where
             m.code = d.code
-            and m.bar_end > d.trade_date::timestamp at time zone 'Asia/Shanghai'
-            and m.bar_end <= (d.trade_date + 1)::timestamp at time zone 'Asia/Shanghai'
+            {%- for first_date, last_date in spans %}
+            and m.bar_end > {{ first_date }}::timestamp at time zone 'Asia/Shanghai'
+            and m.bar_end <= ({{ last_date }} + 1)::timestamp at time zone 'Asia/Shanghai'
+            {%- endfor %}
         limit 1
     ) as m on true
     where m.code is null

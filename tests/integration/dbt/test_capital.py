@@ -51,7 +51,7 @@ def test_members_of_a_past_day_are_those_of_that_day(conn: psycopg.Connection, d
             membership("a", "300750", DAYS[2]),
         ],
     )
-    assert dbt("run", "--select", "sector_members", "sectors").success
+    assert dbt("run", "--select", "sector_members", "+sectors").success
 
     def members(day: date) -> list[str]:
         rows = conn.execute(

@@ -18,7 +18,7 @@ from tests.integration.dbt.two_codes import oids
 
 DAYS = weekdays(date(2024, 6, 3), 12)
 BARS = ("kline_5m", "kline_15m", "kline_30m")
-BUILD = ("run", "-s", "stg_tdx__kline_minute", *BARS, "kline_60m")
+BUILD = ("run", "-s", "+kline_5m", *BARS, "kline_60m")
 
 
 @pytest.fixture
@@ -333,6 +333,7 @@ COLUMNS = [
     ("bar_count", "integer"),
     ("is_price_only", "boolean"),
     ("is_final", "boolean"),
+    ("source_minutes", "smallint"),
 ]
 
 
@@ -380,7 +381,7 @@ def test_a_corrected_day_of_very_many_compressed_bars_is_refreshed(
         "from unnest(%s::text[]) as code, unnest(%s::timestamptz[]) as bar_end",
         (codes, ends),
     )
-    build = ("run", "-s", "stg_tdx__kline_minute", "kline_5m")
+    build = ("run", "-s", "+kline_5m")
     assert dbt(*build).success
     conn.execute(
         "select compress_chunk(format('%I.%I', chunk_schema, chunk_name)::regclass) "
