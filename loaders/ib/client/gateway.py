@@ -134,6 +134,13 @@ class Gateway:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def _request(self, request: "Callable[[Connection], Coroutine[Any, Any, T]]") -> T:
+        """The answer, of a new connection where the open one proves to be silent."""
+        connection = self._open()
+        try:
+            return self._run(request(connection))
+        except GatewayGone:
+            if not connection.is_silent:
+                raise
         return self._run(request(self._open()))
 
     def _open(self) -> "Connection":
@@ -334,8 +341,22 @@ class Gateway:
     def qualify(self, candidates: Sequence[Candidate]) -> Qualified:
         """Look candidates up, `qualify_batch_size` at once; each message obeys the wire limit."""
         s = self._settings
-        return self._request(
-            lambda c: contract_details.qualify(c, candidates, s.timeout, s.qualify_batch_size)
+
+        def look_up(wanted: Sequence[Candidate]) -> Qualified:
+            return self._request(
+                lambda c: contract_details.qualify(c, wanted, s.timeout, s.qualify_batch_size)
+            )
+
+        first = look_up(candidates)
+        if self._connection is None or not self._connection.is_silent:
+            return first
+        # what the silent connection left open
+        more = look_up([candidate for candidate, _ in first.failed])
+        return Qualified(
+            first.contracts + more.contracts,
+            first.impossible + more.impossible,
+            more.failed,
+            first.bad + more.bad,
         )
 
     def find_owner(self, contracts: Sequence[OptionContract]) -> OptionContract | None:

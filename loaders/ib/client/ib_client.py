@@ -76,6 +76,7 @@ class Connection:
         self._requests: dict[int, Request] = {}
         self._refused = asyncio.Event()
         self._asking = asyncio.Lock()
+        self.is_silent = False  # left, because the gateway answered nothing any more
         self._data_type: int | None = None
         self.lost_messages = 0  # refused by the gateway, because too many came
         self.health = Health()
@@ -210,6 +211,7 @@ class Connection:
                 try:
                     await self.server_time(SIGN_OF_LIFE)
                 except GatewayGone:
+                    self.is_silent = True
                     self.close()
             return self.is_open
 

@@ -32,7 +32,8 @@ _KINDS: dict[str, Kind] = {
     "latency": Kind("answers and first ticks come late", {"seconds": "0.2", "jitter": "0"}),
     "disconnect": Kind("a request breaks the connection", {"after": "1", **ONCE}),
     "stall": Kind(
-        "from a request on a connection stays open and answers nothing", {"after": "1", **ONCE}
+        "from a request on a connection stays open and answers nothing",
+        {"after": "1", "at": "quotes", **ONCE},
     ),
     "restart": Kind(
         "a request breaks all connections and closes the port for a while", {**A_WHILE, **ONCE}

@@ -4,6 +4,7 @@ import asyncio
 import random
 import struct
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,7 @@ class Session:
         self.client_id, self.version, self.data_type = -1, SERVER_VERSION, 1
         self.lines: dict[int, asyncio.Task[None]] = {}
         self._is_stalled = False
+        self._asked = Counter[str]()  # requests by farm
         self._jobs: set[asyncio.Task[None]] = set()
         self._stamp, self._breaches = time.monotonic(), 0
         self._tokens = self._messages_a_second()
@@ -104,9 +106,20 @@ class Session:
         self, answer: Callable[["Session", list[str]], Coroutine[Any, Any, None]], farm: str
     ) -> Callable[[list[str]], object]:
         """Ask the servers, which do not answer while they are lost."""
-        return lambda fields: (
-            None if self.market_data.has_lost(farm) else self._spawn(answer(self, fields))
+
+        def ask(fields: list[str]) -> None:
+            self._asked[farm] += 1
+            if not self._stalls(farm, self._asked[farm]) and not self.market_data.has_lost(farm):
+                self._spawn(answer(self, fields))
+
+        return ask
+
+    def _stalls(self, farm: str, count: int) -> bool:
+        """Whether the connection answers nothing from this request of a farm on."""
+        self._is_stalled = None is not self.market_data.faults.strike(
+            "stall", request=count, accept=lambda rule: rule.option("at") == farm
         )
+        return self._is_stalled
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
@@ -200,8 +213,7 @@ class Session:
         if faults.strike("disconnect", request=count):
             self.close(abort=True)
             return
-        if faults.strike("stall", request=count):
-            self._is_stalled = True
+        if self._stalls("quotes", count):
             return
         if rule := faults.strike("restart", request=count):
             self._owner.restart(rule.number("seconds"))

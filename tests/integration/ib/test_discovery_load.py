@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from loaders.ib.client import ib_client
 from loaders.ib.queries.landed import TERMS, read_chains
 from loaders.sandbox.ib.splits import Split
 from tests.integration.ib.bench import Bench, bench, write_universe
@@ -196,3 +197,17 @@ def test_terms_that_a_number_had_before_a_split_are_stored(
         assert made.rows("select count(*)::int from raw_ib.rejected_row") == [(0,)]
         assert made.load("discover").exit_code == 0
         assert made.table("former_contract") == former
+
+
+@pytest.mark.parametrize("where", ["at=contracts", "at=contracts:after=15", "at=history"])
+def test_a_silent_socket_is_left_and_costs_no_contract(
+    new_database: Callable[[], str],
+    tmp_path: Path,
+    where: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ib_client, "SIGN_OF_LIFE", 0.5)
+    with bench(new_database(), tmp_path, faults=[f"stall:{where}"], timeout=0.5) as made:
+        assert made.load("discover").exit_code == 0
+        assert [row[-1] for row in made.rows(SETS, "2026-11-19")] == [28, 16]
+        assert made.table("unresolved_contract") == []
