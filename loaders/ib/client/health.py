@@ -19,15 +19,16 @@ OTHERS = ("usfuture", "usbond", "uscrypto")
 
 
 def find_farm(text: str) -> str:
-    """The farm that a message names: `… is broken:usopt`, `… available upon demand.usfarm.nj`.
-
-    Those of contracts stand for each other: any of them answers.
-    """
+    """The farm that a message names: `… is broken:usopt`, `… available upon demand.usfarm.nj`."""
     if ":" in text:
-        name = text.rpartition(":")[2].strip(" .")
-    else:
-        last = text.strip(" .").rpartition(" ")[2]
-        name = last.partition(".")[2] or last
+        return _read_name(text.rpartition(":")[2])
+    last = text.strip(" .").rpartition(" ")[2]
+    return _read_name(last.partition(".")[2] or last)
+
+
+def _read_name(text: str) -> str:
+    """A farm's name; those of contracts stand for each other: any of them answers."""
+    name = text.strip(" .")
     return CONTRACTS if name.startswith(CONTRACTS) else name
 
 
@@ -36,7 +37,7 @@ def list_connected(text: str) -> set[str]:
     words = re.split("(not connected|connected):", text)
     lists = zip(words[1::2], words[2::2], strict=True)
     return {
-        find_farm(name)
+        _read_name(name)
         for word, names in lists
         if word == "connected"
         for name in re.split("[;,\\s]+", names)

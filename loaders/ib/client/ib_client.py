@@ -134,7 +134,7 @@ class Connection:
         def handle_details(fields: list[str]) -> None:
             at = 4 if decoder.serverVersion >= 164 else 5
             day = find_last_day(fields[at], fields[at + 5], fields[at + 7])
-            handle([*fields[:at], f"{day:%Y%m%d}" if day else fields[at], *fields[at + 1 :]])
+            handle([*fields[:at], f"{day:%Y%m%d}" if day else "", *fields[at + 1 :]])
 
         decoder.handlers[CONTRACT_DETAILS] = handle_details
 

@@ -2,13 +2,15 @@
 
 import dataclasses
 import math
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
 
 from loaders.ib.client.gateway import Gateway
 from loaders.ib.errors import GatewayTimeout, RequestFailed
+from loaders.sandbox.ib import contracts
+from loaders.sandbox.ib.listing import Instrument
 from loaders.sandbox.ib.service import IbSandbox
 from loaders.sandbox.ib.world import Query
 from tests.integration.ib_service.conftest import Opened, fault, kinds, listed, some_contracts
@@ -213,3 +215,14 @@ def test_an_unknown_code_fails_its_row_and_is_reported(tidy: IbSandbox, opened: 
     assert quote.failure is not None
     assert (quote.failure.error_type, quote.failure.error_code) == ("unknown", 9876)
     assert quote.failure.error_message == "What is this"
+
+
+def test_a_last_day_in_an_unknown_zone_and_without_a_clearing_symbol_fits_nothing(
+    tidy: IbSandbox, shared: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contracts, "in_zone", lambda at, _: f"{at:%Y%m%d %H:%M:%S} CST")
+    monkeypatch.setattr(contracts, "NEAR", timedelta(days=999))
+    monkeypatch.setattr(Instrument, "local_symbol", property(lambda _: "AAPL"))
+    wanted = [contract.candidate for contract in some_contracts(tidy, 2)]
+    answer = shared.qualify(wanted)
+    assert ([c for c, _ in answer.failed], answer.contracts) == (wanted, [])

@@ -48,6 +48,7 @@ def test_a_farm_is_back_under_its_own_name_and_those_of_other_markets_do_not_cou
     assert not heard((2103, BROKEN), (1100, "lost"), (1102, "maintained"))
     listed = "restored - data maintained. All data farms are connected: usfarm.nj; usopt; secdefil."
     assert heard((2103, BROKEN), (1100, "lost"), (1102, listed))
+    assert heard((2103, BROKEN.replace("usopt", "usfarm.nj")), (1102, listed))
     some = "restored. Farms are connected: usfarm; Farms are not connected: ushmds; usopt."
     assert not heard((2103, BROKEN), (1102, some))
     assert heard((2103, BROKEN.replace("usopt", "usfarm")), (1102, some))
