@@ -18,12 +18,15 @@ _EXCHANGES = {
     **dict.fromkeys(("bj", "bjse", "bse"), "bj"),
 }
 _NAMES = "|".join(sorted(_EXCHANGES, key=len, reverse=True))
+# written as one word; no other stock has that symbol
+_SHARE_CLASSES = {"BRKA": "BRK A", "BRKB": "BRK B", "BFA": "BF A", "BFB": "BF B"}
 _FORM = re.compile(rf"(?:({_NAMES})[._]?)?([0-9]{{6}})(?:[._]?({_NAMES}))?")
 
 
 def read_us_symbol(text: str) -> str:
-    """A US symbol as tables have it: `BRK.B`, `BRK_B` and `BRK-B` are `BRK B`."""
-    return re.sub(r"[ ._/-]+(?=[A-Za-z]$)", " ", text.strip())
+    """A US symbol as tables have it: `BRK.B`, `BRK_B`, `BRK-B` and `BRKB` are `BRK B`."""
+    symbol = re.sub(r"[ ._/-]+(?=[A-Za-z]$)", " ", text.strip())
+    return _SHARE_CLASSES.get(symbol, symbol)
 
 
 def read_code(text: str) -> str:

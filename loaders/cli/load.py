@@ -268,7 +268,7 @@ def finish(settings: Settings, results: list[LoadResult], json: bool) -> None:
 
 def _symbols(text: str) -> tuple[str, ...]:
     """Symbols separated by commas; `BRK_B` and `BRK.B` stand for `BRK B`."""
-    symbols = tuple(dict.fromkeys(read_us_symbol(s).upper() for s in text.split(",")))
+    symbols = tuple(dict.fromkeys(read_us_symbol(s.upper()) for s in text.split(",")))
     if not all(symbols):
         raise UsageError("no symbol is given" if len(symbols) == 1 else "a symbol is empty")
     return symbols

@@ -277,7 +277,7 @@ def parse_symbols(symbols: str | None) -> tuple[str, ...] | None:
     """Underlyings by the names that `loaders run ib --symbols` takes. Raises UsageError."""
     if symbols is None:
         return None
-    names = tuple(read_us_symbol(s).upper() for s in symbols.split(",") if s.strip())
+    names = tuple(read_us_symbol(s.upper()) for s in symbols.split(",") if s.strip())
     if not names:
         raise UsageError("--symbols must not be empty")
     return names

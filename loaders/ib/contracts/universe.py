@@ -12,7 +12,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import get_args
@@ -53,14 +52,6 @@ def shipped() -> Path:
     return find_project().root / "seeds" / "universe.csv"
 
 
-@cache
-def share_classes() -> dict[str, str]:
-    """Symbols with a letter of their class by their form without a blank: those shipped."""
-    with shipped().open(encoding="utf-8") as file:
-        symbols = [row["symbol"] for row in csv.DictReader(file)]
-    return {join(symbol): symbol for symbol in symbols if " " in symbol}
-
-
 def join(symbol: str) -> str:
     """A symbol without the blank before the letter of its class."""
     return symbol.replace(" ", "")
@@ -92,7 +83,6 @@ def read_members(path: Path) -> list[Member]:
 
 def _member(place: str, row: dict[str, str], before: Sequence[Member]) -> Member:
     symbol, on = read_us_symbol(row["symbol"] or ""), (row["enabled"] or "").strip().lower()
-    symbol = share_classes().get(symbol, symbol)
     try:
         weight = Decimal(row["weight"] or "0")
     except InvalidOperation:

@@ -8,6 +8,8 @@ from loaders.ib.contracts.universe import find_member, groups, list_mistakes, re
 from loaders.ib.settings import IbSettings
 from loaders.ib.source import settings_for_dbt
 from loaders.settings import load_settings
+from orchestration.cli.archive import parse_symbols
+from quotemill.codes import read_us_symbol
 from quotemill.errors import SettingsError, UsageError
 
 HEAD = "symbol,weight,group,enabled\n"
@@ -120,6 +122,8 @@ def test_the_letter_of_a_share_class_may_be_written_in_four_ways(
     assert list_mistakes(settings) == [f"{path}, line 4: symbol BRK B is there twice"]
     for asked in ("BRK B", "BRK.B", "BRK_B", "BRKB"):
         assert groups(settings, (asked,)) == [("BRK B",)]
+    assert read_us_symbol(written) == "BRK B"  # of readers
+    assert parse_symbols(written.lower()) == ("BRK B",)  # of the archive
 
 
 def test_a_file_of_a_spreadsheet_is_read(tmp_path: Path) -> None:
