@@ -191,11 +191,12 @@ def scanned(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     *arguments: str,
+    command: str = "logscan",
 ) -> tuple[Any, str, dict[str, Any]]:
     """Exit code, stderr and answer of the command over the log of a home in `folder`."""
     monkeypatch.setenv("QUOTEMILL_HOME", str(folder / "home"))
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", ["quotemill", "logscan", "--json", *arguments])
+    monkeypatch.setattr(sys, "argv", ["quotemill", *command.split(), "--json", *arguments])
     monkeypatch.setattr(shell, "_answered", False)
     with pytest.raises(SystemExit) as ended:
         shell.run_app(orchestration.cli.app)
@@ -219,6 +220,15 @@ def test_a_day_is_one_of_the_source(
     code, _, answer = scanned(tmp_path, monkeypatch, capsys, "ib", "--date", "2025-03-04")
     assert (code, answer["found"], len(answer["files"])) == (0, 1, 1)
     assert scanned(tmp_path, monkeypatch, capsys, "ib", "--date", "2026-11-20")[2]["found"] == 1
+
+
+def test_the_day_of_an_option_scan_is_by_a_time_in_utc(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "home" / "logs", line("pacing"))
+    arguments = ("--date", "yesterday", "--as-of", "2026-11-21T10:00")
+    answer = scanned(tmp_path, monkeypatch, capsys, *arguments, command="options logscan")[2]
+    assert (answer["since"], answer["found"]) == ("2026-11-20 05:00:00+00:00", 1)
 
 
 def test_the_scheduled_scan_counts_each_error_once(

@@ -3,6 +3,7 @@
 import functools
 import inspect
 import sys
+from datetime import UTC
 from datetime import date as date_type
 from typing import Annotated, Any
 
@@ -70,7 +71,7 @@ def touch_quotes(warehouse: Warehouse, day: date_type) -> list[str]:
 @functools.wraps(logscan.logscan_command)  # with its options
 def logscan_command(**options: Any) -> None:
     if options["date"] is not None:  # a word means the day that loads have
-        as_of = shell.parse_time(options["as_of"])
+        as_of = shell.parse_time(options["as_of"], UTC)
         options["date"] = f"{parse_session(load_settings(), options['date'], as_of)}"
     logscan.logscan_command("ib", **options)
 
