@@ -4,7 +4,7 @@ The clock says which session it ought to be. The values are an older session's s
 nothing, where
 
 * nearly every contract has the value that is stored of a session before (SAME_SHARE), and so have
-  those of them that were traded since, by what was captured; of these there are FEWEST_TRADED; or
+  those of them that were traded since, by what was captured; of these there are SURE_TRADED; or
 * every single contract has it, and no trade is on record.
 
 A contract whose value did not change is no sign by itself, and a trade may leave it as it was: in a
@@ -15,6 +15,7 @@ FEWEST_TRADED traded contracts or more, DOUBTFUL_SHARE that kept their value are
 doubtful. A trade keeps it where one side opens and the other closes: at even odds in half of the
 contracts with one trade, in 18 of 100 with ten; in the sandbox's chains it is 9, at most 12 of 100.
 So a quarter doubts a thinly traded chain without need now and then, which costs a further reading.
+Of less than SURE_TRADED all may have kept it: they are doubtful too, else they would wait all day.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -26,6 +27,7 @@ from loaders.ib.slots import at_new_york, date_in_new_york, session_before, sess
 SAME_SHARE = 0.99  # of a chain
 FEWEST = 2  # contracts that are worth a comparison
 FEWEST_TRADED = 5
+SURE_TRADED = 10  # none of which changed: by chance once in a thousand days, at even odds
 DOUBTFUL_SHARE = 0.25  # of the traded contracts
 
 
@@ -81,5 +83,7 @@ def compare_sessions(
     unmoved = moved & same
     if len(moved) < FEWEST_TRADED or len(unmoved) < DOUBTFUL_SHARE * len(moved):
         return Comparison()
-    is_older = min(len(same) / len(newest), len(unmoved) / len(moved)) >= SAME_SHARE
-    return Comparison(since) if is_older else Comparison(doubtful=frozenset(unmoved))
+    share = min(len(same) / len(newest), len(unmoved) / len(moved))
+    if len(moved) >= SURE_TRADED and share >= SAME_SHARE:
+        return Comparison(since)
+    return Comparison(doubtful=frozenset(unmoved))

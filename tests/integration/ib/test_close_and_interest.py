@@ -151,7 +151,7 @@ def test_open_interest_of_a_hardly_traded_chain_may_be_unchanged(made: Bench) ->
     assert made.at("2026-11-20T15:30:05").load("snapshot", symbols=["AAPL"]).exit_code == 0
     made.sandbox.faults.add("frozen-oi:since=2026-11-20")
     codes = []
-    for traded in (5, 4):
+    for traded in (10, 4):
         made.execute("update raw_ib.chain_snapshot set volume = 0")
         made.execute(
             "update raw_ib.chain_snapshot set volume = 1 where conid in (select conid "

@@ -37,7 +37,7 @@ def test_an_unchanged_chain_is_old(changed: int, traded: int | None, is_older: b
 
 
 @pytest.mark.parametrize(
-    ("changed", "traded", "is_older"), [(0, 4, False), (0, 5, True), (1, 20, False)]
+    ("changed", "traded", "is_older"), [(0, 4, False), (0, 9, False), (0, 10, True), (1, 20, False)]
 )
 def test_in_a_hardly_traded_chain_the_traded_contracts_decide(
     changed: int, traded: int, is_older: bool
@@ -47,7 +47,16 @@ def test_in_a_hardly_traded_chain_the_traded_contracts_decide(
 
 @pytest.mark.parametrize(
     ("changed", "traded", "doubtful"),
-    [(2, 100, 98), (40, 100, 60), (75, 100, 25), (76, 100, 0), (0, 4, 0), (3, 5, 2), (2, None, 0)],
+    [
+        (2, 100, 98),
+        (40, 100, 60),
+        (75, 100, 25),
+        (76, 100, 0),
+        (0, 4, 0),
+        (0, 9, 9),
+        (3, 5, 2),
+        (2, None, 0),
+    ],
 )
 def test_a_quarter_of_the_traded_contracts_is_too_much_to_be_unchanged(
     changed: int, traded: int | None, doubtful: int
