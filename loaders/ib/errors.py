@@ -17,11 +17,12 @@ class NotPermitted(SettingsError):
 class UnknownUnderlying(SettingsError):
     """The gateway knows no such stock or index; `symbols` names them."""
 
-    def __init__(self, symbols: list[str], sec_type: str = "STK") -> None:
+    def __init__(self, symbols: list[str], sec_type: str = "STK", exchange: str = "") -> None:
         hint = "US stocks by their symbol, in capitals: AAPL, BRK B; an index needs sec_type IND"
         if sec_type == "IND":
             hint = "an index by its symbol, in capitals, and its exchange: SPX at CBOE"
-        super().__init__(f"the gateway knows no {', '.join(symbols)}", hint=hint)
+        place = f" at {exchange}" if exchange else ""
+        super().__init__(f"the gateway knows no {', '.join(symbols)}{place}", hint=hint)
         self.symbols = symbols
 
 

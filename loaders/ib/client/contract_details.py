@@ -67,7 +67,7 @@ async def find_underlying(
         currency="USD",
     )
     if failure is not None and failure.error_type == NO_CONTRACT:
-        raise UnknownUnderlying([symbol], sec_type)
+        raise UnknownUnderlying([symbol], sec_type, exchange)
     if failure is not None:
         raise make_error(failure, f"the contract of {symbol}")
     listings = _by_number(rows)

@@ -16,7 +16,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import get_args
 
-from loaders.ib.client.values import SecType
+from loaders.ib.client.values import SMART, SecType
 from loaders.ib.settings import IbSettings
 from quotemill.codes import read_us_symbol
 from quotemill.errors import SettingsError, UsageError
@@ -99,6 +99,7 @@ def _member(place: str, row: dict[str, str], before: Sequence[Member]) -> Member
         (on not in (*ON, *OFF), f"enabled {row['enabled']!r} is neither true nor false"),
         (sec_type not in SEC_TYPES, f"sec_type {row.get('sec_type')!r}; use STK or IND"),
     )
+    exchange = (row.get("exchange") or "").strip().upper()
     mistake = next((f"{place}: {text}" for is_wrong, text in wrong if is_wrong), "")
     if not has_weight:
         weight = before[-1].weight if before else Decimal(MOST_WEIGHT)
@@ -108,7 +109,7 @@ def _member(place: str, row: dict[str, str], before: Sequence[Member]) -> Member
         (row["group"] or "").strip(),
         row["enabled"] is None or on not in OFF,
         "IND" if sec_type == "IND" else "STK",
-        (row.get("exchange") or "").strip(),
+        "" if exchange == SMART else exchange,  # a route to all of them
         mistake,
     )
 

@@ -207,8 +207,12 @@ def _describe_failure(
             ctx.load.log("info", f"{symbol} {day}: {none}", {})
         return None
     if status == "stale":
-        why = "not published yet" if by_clock < day else "of two sessions, and requested again"
-        ctx.load.log("info", f"{symbol} {day}: the open interest is {why}", {})
+        why = "not published yet" if by_clock < day else "of two sessions"
+        text = f"{symbol} {day}: the open interest is {why}; request it again in half an hour"
+        if attempt["pass"] == "manual":
+            ctx.load.warn(text)
+        else:  # the next pass does
+            ctx.load.log("info", text, {})
         return None
     why = next((a.failure.error_message for a in answers if a.failure), "no value came")
     if ctx.gone:

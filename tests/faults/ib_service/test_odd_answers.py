@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from loaders.ib.client.gateway import Gateway
-from loaders.ib.errors import GatewayTimeout, RequestFailed
+from loaders.ib.errors import GatewayTimeout, RequestFailed, UnknownUnderlying
 from loaders.sandbox.ib import contracts
 from loaders.sandbox.ib.listing import Instrument
 from loaders.sandbox.ib.service import IbSandbox
@@ -161,6 +161,8 @@ def test_a_contract_request_that_hangs_is_not_impossible(tidy: IbSandbox, opened
 def test_the_exchange_settles_which_of_two_listings_a_stock_is(
     tidy: IbSandbox, shared: Gateway
 ) -> None:
+    with pytest.raises(UnknownUnderlying, match="knows no MSFT at NOWHERE"):
+        shared.find_underlying("MSFT", "STK", "NOWHERE")
     with fault(tidy, "two-listings:symbol=MSFT"):
         with pytest.raises(RequestFailed, match="2 stocks MSFT: LSEETF, NASDAQ; name"):
             shared.stock("MSFT")

@@ -133,6 +133,10 @@ def test_values_that_two_readings_show_count_although_they_are_unchanged(made: B
     made.execute("update raw_ib.chain_snapshot set volume = 1")
     made.sandbox.faults.add("frozen-oi:since=2026-11-20:share=0.5")
     seen = []
+    first = made.at("2026-11-23T06:34:00").load("enrich", symbols=["AAPL"], date="2026-11-20")
+    assert first.warnings == (
+        "AAPL 2026-11-20: the open interest is of two sessions; request it again in half an hour",
+    )
     for moment in ("06:35", "06:50", "07:05"):
         made.at(f"2026-11-23T{moment}:00").load("enrich", symbols=["AAPL"])
         seen.append(made.rows("select status from raw_ib.enrichment order by attempted_at desc")[0])

@@ -140,7 +140,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_an_index_is_marked_and_may_name_its_exchange(tmp_path: Path) -> None:
     path = tmp_path / "own.csv"
     head = "symbol,weight,group,enabled,sec_type,exchange\n"
-    path.write_text(head + "SPX,9,A,true,IND,\nNDX,8,A,true,ind,NASDAQ\nAAPL,7,A,true,,\n")
+    path.write_text(head + "SPX,9,A,true,IND,\nNDX,8,A,true,ind,nasdaq\nAAPL,7,A,true,,SMART\n")
     settings = make_settings(3, path)
     assert [(m.symbol, m.sec_type, m.exchange) for m in read_members(path)] == [
         ("SPX", "IND", ""),
