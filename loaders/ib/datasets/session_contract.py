@@ -30,7 +30,10 @@ def fetch(ctx: Context, symbols: Sequence[str]) -> Iterator[Outcome]:
     for symbol in symbols:
         discovery = ctx.discoveries[symbol]
         if discovery.failure is not None or not discovery.contracts:
-            outcome = _use_older_set(ctx, symbol, discovery.failure or "no contract exists")
+            none = (
+                "no contract could be looked up" if discovery.unresolved else "no contract exists"
+            )
+            outcome = _use_older_set(ctx, symbol, discovery.failure or none)
         else:
             outcome = _freeze(ctx, symbol, discovery)
         yield replace(outcome, beside=[_make_negative(ctx, c) for c in discovery.impossible])

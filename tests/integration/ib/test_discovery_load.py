@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from loaders.ib.client import ib_client
+from loaders.ib.client import contract_details, ib_client
 from loaders.ib.queries.landed import TERMS, read_chains
 from loaders.sandbox.ib.splits import Split
 from tests.integration.ib.bench import Bench, bench, write_universe
@@ -211,3 +211,12 @@ def test_a_silent_socket_is_left_and_costs_no_contract(
         assert made.load("discover").exit_code == 0
         assert [row[-1] for row in made.rows(SETS, "2026-11-19")] == [28, 16]
         assert made.table("unresolved_contract") == []
+
+
+def test_contracts_that_could_not_be_looked_up_are_not_said_not_to_exist(
+    new_database: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contract_details, "_fits", lambda *_: False)
+    with bench(new_database(), tmp_path) as made:
+        failures = {task.dataset: task.failures for task in made.load("discover").tasks}
+    assert failures["session_contract"]["AAPL"].startswith("no contract could be looked up; ")
