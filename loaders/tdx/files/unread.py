@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from loaders.tdx.files.folder import SUFFIXES, Folder
+from loaders.tdx.files.folder import FOLDERS, SUFFIXES, Folder
 from loaders.tdx.files.zip_members import Member, list_members
+from quotemill.instrument_ranges import classify_code
 
 DEEPEST = 4  # folders below the client's
 # by the lower-case path in the folder, the first that matches
@@ -39,6 +40,13 @@ def describe_unread(folder: Folder) -> list[str]:
         what = next((what for kind, what in KINDS if re.fullmatch(kind, inner)), None)
         if what:
             unread[place or ".", what].append(file)
+    for period in ("minute1", "minute5"):
+        for code, path in folder.bars(period).items():
+            if classify_code(code) == "index":
+                place = f"vipdoc/{code[:2]}/{FOLDERS[period]}"
+                unread[place, "bars within the day of indices, which have no dataset"].append(
+                    path.name
+                )
     return [
         f"{len(files):,} file{'s' * (len(files) > 1)} in {place}, such as {min(files)}: {what}"
         for (place, what), files in sorted(unread.items())

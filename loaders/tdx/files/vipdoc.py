@@ -169,7 +169,10 @@ def has_trade(file: Path) -> bool:
 
 
 def describe_twins(folder: Folder, now: datetime) -> Iterator[str]:
-    """A sentence for each file that lies beside one of the same index and differs from it."""
+    """A sentence for each file beside one of the same index that has what this one has not.
+
+    An older copy that an update of the client left behind has nothing else.
+    """
     for name, code in OTHER_NAMES.items():
         path, unread = folder.bars("day").get(code), folder.find(name_bars(name, "day"))
         if path is None or unread in (None, path):
@@ -180,7 +183,8 @@ def describe_twins(folder: Folder, now: datetime) -> Iterator[str]:
         except DataQualityError:
             continue
         columns = ["day", *records.NUMBERS]
-        if not np.array_equal(ours.bars[columns], theirs.bars[columns]):
+        ours_rows, theirs_rows = ({*file.bars[columns].tolist()} for file in (ours, theirs))
+        if theirs_rows - ours_rows:
             days = [last_day(file, now) for file in (path, unread)]
             yield (
                 f"{path.name} (to {days[0]}) and {unread.name} (to {days[1]}) are one index and"

@@ -211,6 +211,9 @@ def test_an_index_with_a_file_of_each_name_is_loaded_once_and_a_difference_named
     bench = open_folder(client, warehouse_dsn, tmp_path, CLOCK)
     assert bench.load().exit_code == 0
     assert [row[:2] for row in bench.rows(INDICES)] == [("sh000001", 3)]
+    older = client / "vipdoc/sh/lday/sh999999.day"
+    older.write_bytes(older.read_bytes()[:-32])
+    assert bench.load().exit_code == 0
     assert not any("are one index" in line for line in bench.heard.lines)
 
     write_days(client, "sh999999", 360_000, 4_000_000)

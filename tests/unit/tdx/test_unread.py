@@ -19,6 +19,8 @@ NOW = datetime(2026, 11, 26, 4, tzinfo=UTC)
 CODES = ("vipdoc/sh/lday/sh600000.day", "vipdoc/sh/lday/sh60000.day", "T0002/hq_cache/gbbq")
 OTHERS = {
     "vipdoc/ds/lday/31#00700.day": "bars of other markets",
+    "vipdoc/sh/minline/sh000001.lc1": "bars within the day of indices",
+    "vipdoc/sz/fzline/sz399001.5": "bars within the day of indices",
     "vipdoc/cw/gpcw20250930.zip": "financial reports",
     "vipdoc/sz/minline/sz000001.1": "one-minute bars of an older client",
     "old/sh/lday/sh600001.day": "bars outside the folders that are read",
