@@ -12,7 +12,8 @@ minutes as (
     select
         k.code,
         k.trade_date,
-        sum(k.bar_count) as minute_count
+        sum(k.bar_count) as minute_count,
+        max(k.source_minutes) as source_minutes
     from newest_days as d
     {{ joined_by_day(ref('kline_30m')) | indent }}
     group by k.code, k.trade_date
@@ -20,7 +21,11 @@ minutes as (
 
 -- a code for which nothing was requested lacks nothing
 codes as (
-    select distinct code from minutes
+    select
+        code,
+        case min(source_minutes) when 5 then 'minute_5m' else 'minute_1m' end as dataset
+    from minutes
+    group by code
 ),
 
 -- as joined_by_day does; materialized: else Citus copies all day bars to join them
@@ -46,6 +51,7 @@ days as (
     select
         b.trade_date,
         b.code,
+        c.dataset,
         coalesce(m.minute_count, 0) as minute_count
     from bars as b
     inner join codes as c on b.code = c.code
@@ -56,7 +62,7 @@ days as (
 select
     'incomplete_minutes' as check_name,
     'warning' as severity,
-    'minute_1m' as subject,
+    dataset as subject,
     trade_date,
     format(
         '%s of %s codes with fewer than 239 minutes, such as %s with %s',
@@ -65,5 +71,5 @@ select
         (array_agg(minute_count order by code) filter (where minute_count < 239))[1]
     ) as evidence
 from days
-group by trade_date
+group by trade_date, dataset
 having count(*) filter (where minute_count < 239) > 0

@@ -6,13 +6,29 @@
 ) }}
 
 -- no two stocks have the prices and turnover of two months in common
-with twins as (
+with alike as materialized (
     select
         code,
-        other_code
+        other_code,
+        sum(bar_count) as bar_count
     from {{ ref('int_bars__paired') }}
     group by code, other_code
     having sum(bar_count) >= 40
+),
+
+-- two funds of money may, at 100 yuan each day; most of their bars differ
+twins as (
+    select
+        a.code,
+        a.other_code
+    from alike as a
+    left join {{ ref('int_bars__hashed') }} as c on a.code = c.code
+    left join {{ ref('int_bars__hashed') }} as o
+        on a.other_code = o.code and c.month_start = o.month_start and c.bars_hash <> o.bars_hash
+    group by a.code, a.other_code, a.bar_count
+    having
+        coalesce(sum(least(c.bar_count, o.bar_count)) filter (where o.code is not null), 0)
+        <= a.bar_count
 ),
 
 -- the one that lives on comes last
