@@ -8,9 +8,11 @@ whichever came first.
 from collections.abc import Callable, Sequence
 
 VOLUME, UNIT = COLUMNS = ("volume", "volume_unit")
+AMOUNT = "amount"
 HAND = 100  # shares
+LEAST_SHARE = 100  # of turnover, by which two sources may differ; a misread volume is far off
 # what two sources may write differently of the same bar: turnover is a single float
-ROUNDED = frozenset({"amount", "source_label", "is_final"})
+ROUNDED = frozenset({AMOUNT, "source_label", "is_final"})
 
 
 def is_finer_sql(row: Callable[[str], str], other: Callable[[str], str]) -> str:
@@ -22,11 +24,31 @@ def agree_sql(row: Callable[[str], str], other: Callable[[str], str]) -> str:
     """Whether two volumes are the same in the coarser unit of both.
 
     Hands beyond 2^24 are single floats at the source, so in two units they are compared as such.
+    Some small numbers of hands are misread there: of the same turnover they agree as well.
     """
     coarser = f"greatest({_unit(row)}, {_unit(other)})"
     first, second = (f"({r(VOLUME)} * {_unit(r)} / {coarser})::real" for r in (row, other))
+    misread = " or ".join(
+        f"{_unit(hands)} = {HAND} and {hands(VOLUME)} = {_misread_sql(shares)}"
+        for shares, hands in ((row, other), (other, row))
+    )
+    amounts = f"{row(AMOUNT)}, {other(AMOUNT)}"
+    paid = f"abs({row(AMOUNT)} - {other(AMOUNT)}) <= greatest({amounts}) / {LEAST_SHARE}"
     same = f"{row(VOLUME)} = {other(VOLUME)}"
-    return f"case when {_unit(row)} = {_unit(other)} then {same} else {first} = {second} end"
+    return (
+        f"case when {_unit(row)} = {_unit(other)} then {same} "
+        f"else {first} = {second} or coalesce(({misread}) and {paid}, false) end"
+    )
+
+
+def _misread_sql(row: Callable[[str], str]) -> str:
+    """What the service's decoder makes of a volume (loaders.tdx.bars.decoded_volume), or null."""
+    hands = f"({row(VOLUME)} * {_unit(row)} / {HAND})"
+    return (
+        f"case when {hands} between 9 and 16 then 264 + 256 * ({hands} - 9) "
+        f"when {hands} between 33 and 64 then 48 + 16 * ({hands} - 33) "
+        f"when {hands} = 1 then 32768 when {hands} = 3 then 4098 when {hands} = 4 then 8194 end"
+    )
 
 
 def finest_sql(

@@ -51,6 +51,21 @@ def bench(warehouse_dsn: str, tmp_path: Path) -> LandingBench:
     return LandingBench(warehouse_dsn, tmp_path, KLINE_DAILY)
 
 
+@pytest.mark.parametrize(
+    ("shares", "hands"), [(150, 32_768), (937, 264), (1_699, 2_056), (3_301, 48), (6_499, 544)]
+)
+def test_hands_that_the_service_misread_replace_no_shares(
+    bench: LandingBench, shares: int, hands: int
+) -> None:
+    fine, misread = Bar(shares, 1), Bar(hands, HAND, amount=400_900)
+    land(bench, {"file_first": fine, "grew": fine, "service_first": misread}, NOON)
+    grown = Bar(hands, HAND, amount=9_000_000)  # the number is right, as its turnover shows
+    land(bench, {"file_first": misread, "grew": grown, "service_first": fine}, NEXT_DAY)
+    stored = {code: row[:2] for code, *row in bench.rows(ROWS)}
+    right = [shares, 1]
+    assert stored == {"file_first": right, "grew": [hands, HAND], "service_first": right}
+
+
 def test_the_finer_volume_of_a_bar_stays_whichever_came_first(bench: LandingBench) -> None:
     shares, hands = Bar(20_377, 1), Bar(203, HAND)
     land(bench, {"file_first": shares, "service_first": hands, "of_before": Bar(203, None)}, NOON)
