@@ -318,7 +318,7 @@ def test_doctor_reports_rows_edited_by_hand_and_a_touch_builds_them(
     assert edited_tables.list_differences(warehouse) == []
     assert market_bench.rows(f"select 1 from market.kline_weekly_qfq where code = '{code}'") == []
     assert market_bench.rows(adjusted) == []
-    for wrong in ({"codes": " "}, {"since": "yesterday"}):
+    for wrong in ({"codes": " "}, {"since": "long ago"}):
         with pytest.raises(UsageError):
             touch_command("kline_daily", **({"codes": None, "since": None} | wrong))
 
