@@ -23,7 +23,7 @@ SLICED = {"QUOTEMILL_TDX__SLICE_SIZE": "4", "QUOTEMILL_TDX__BATCH_SIZE": "6"}
 FAULTS = ("holiday:kline-all:code=sh600000",)
 # what a day loads by default; and all that a first load can, with ticks
 DAY = ("--mode=incremental",)
-LOADED = {*DEFAULTS["init"], *DEFAULTS["incremental"]} - {*CLIENT_DATASETS}
+LOADED = {*DEFAULTS["init"], *DEFAULTS["incremental"]} - {*CLIENT_DATASETS, "minute_5m"}
 FIRST = ("--mode=init", *(f"--dataset={name}" for name in NAMES if name in LOADED))
 
 
