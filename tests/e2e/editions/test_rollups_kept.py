@@ -12,7 +12,7 @@ from tests.integration.dbt.raw_intraday import ticks
 
 DAYS = weekdays(date(2024, 6, 3), 3)
 CODES = ("sh600000", "sz000002")
-ROLLUPS = ("-s", "stg_tdx__kline_minute", "kline_5m", "kline_15m", "kline_30m")
+ROLLUPS = ("-s", "+kline_5m", "kline_15m", "kline_30m")
 
 
 def land_day(conn: psycopg.Connection, day: date, price: str = "10") -> None:
