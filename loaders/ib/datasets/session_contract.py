@@ -97,7 +97,8 @@ def _use_older_set(ctx: Context, symbol: str, why: str) -> Outcome:
     return Outcome(symbol, rows, failure=f"{why}; the contracts of {chain.set_date} are used")
 
 
-def _make_negative(ctx: Context, candidate: Candidate) -> dict[str, Any]:
+def make_candidate(ctx: Context, candidate: Candidate) -> dict[str, Any]:
+    """The columns of a contract that was looked up without a result."""
     return {
         "trade_date": named_day(ctx.load.request),
         "symbol": candidate.symbol,
@@ -105,10 +106,12 @@ def _make_negative(ctx: Context, candidate: Candidate) -> dict[str, Any]:
         "expiry": candidate.expiry,
         "strike": candidate.strike,
         "option_right": candidate.right,
-        "refused_at": ctx.now(),
-        "error_code": NO_SUCH,
         "source_route": "contract_details",
     } | ctx.lineage
+
+
+def _make_negative(ctx: Context, candidate: Candidate) -> dict[str, Any]:
+    return make_candidate(ctx, candidate) | {"refused_at": ctx.now(), "error_code": NO_SUCH}
 
 
 def _identify(contract: OptionContract) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from loaders.engine.outcome import Outcome
 from loaders.engine.source import Keys, Moment
 from loaders.ib.client.values import Candidate
 from loaders.ib.context import Context, Dataset
-from loaders.ib.planning.due import named_day
+from loaders.ib.datasets.session_contract import make_candidate
 from loaders.ib.tables import UNRESOLVED_CONTRACT
 
 
@@ -26,17 +26,7 @@ def fetch(ctx: Context, symbols: Sequence[str]) -> Iterator[Outcome]:
 
 
 def _make_row(ctx: Context, candidate: Candidate, error_type: str | None) -> dict[str, Any]:
-    return {
-        "trade_date": named_day(ctx.load.request),
-        "symbol": candidate.symbol,
-        "trading_class": candidate.trading_class,
-        "expiry": candidate.expiry,
-        "strike": candidate.strike,
-        "option_right": candidate.right,
-        "asked_at": ctx.now(),
-        "error_type": error_type,
-        "source_route": "contract_details",
-    } | ctx.lineage
+    return make_candidate(ctx, candidate) | {"asked_at": ctx.now(), "error_type": error_type}
 
 
 DATASET = Dataset(
