@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 VOLUME, UNIT = COLUMNS = ("volume", "volume_unit")
 AMOUNT = "amount"
 HAND = 100  # shares
-LEAST_SHARE = 100  # of turnover, by which two sources may differ; a misread volume is far off
+PARTS = 100  # sources may differ by one of so many parts of the turnover; misread ones do by more
 # what two sources may write differently of the same bar: turnover is a single float
 ROUNDED = frozenset({AMOUNT, "source_label", "is_final"})
 
@@ -33,7 +33,7 @@ def agree_sql(row: Callable[[str], str], other: Callable[[str], str]) -> str:
         for shares, hands in ((row, other), (other, row))
     )
     amounts = f"{row(AMOUNT)}, {other(AMOUNT)}"
-    paid = f"abs({row(AMOUNT)} - {other(AMOUNT)}) <= greatest({amounts}) / {LEAST_SHARE}"
+    paid = f"abs({row(AMOUNT)} - {other(AMOUNT)}) <= greatest({amounts}) / {PARTS}"
     same = f"{row(VOLUME)} = {other(VOLUME)}"
     return (
         f"case when {_unit(row)} = {_unit(other)} then {same} "

@@ -232,9 +232,8 @@ def _select_codes(ctx: Context) -> list[str]:
             raise UpstreamError(f"no code of exchange {exchange} is known")
         return selected
     refused = {code: explain_kind(code) for code in request.keys if code not in loadable}
-    if (
-        ctx.securities
-    ):  # else the list failed and nothing is stored: other codes are accepted as given
+    # without one the list failed and nothing is stored: other codes are accepted as given
+    if ctx.securities:
         refused = {code: why or _explain_absence(ctx, code) for code, why in refused.items()}
     failures = {code: why for code, why in sorted(refused.items()) if why}
     if failures:

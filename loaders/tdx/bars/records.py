@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from loaders.engine.outcome import Outcome
 from loaders.engine.window import Window
+from loaders.landing import volumes
 from loaders.landing.rejects import Rejected
 from loaders.tdx.client.answers import Bars
 from loaders.tdx.client.answers_intraday import MinutePoints, TimedBars, labels
@@ -41,7 +42,7 @@ RECORD = np.dtype(
     + [("unit", "i2"), ("up", "i8"), ("down", "i8")]
     + [("route", "i1"), ("fetched", "i8"), ("final", "?")]
 )
-HAND = 100  # shares
+HAND = volumes.HAND
 NO_AMOUNT = -1  # the route does not report turnover
 NO_LABEL = 0
 ROUTES = (
@@ -193,8 +194,8 @@ def update_bars(before: Records, bars: Records, period: str) -> Records:
 def _is_finer(bars: Records, others: Records) -> Mask:
     """Which of some bars have the volume of `others` in a finer unit."""
     coarser = np.maximum(bars["unit"], others["unit"])
-    volumes, theirs = (part["volume"] * part["unit"] // coarser for part in (bars, others))
-    return np.asarray((volumes == theirs) & (bars["unit"] < others["unit"]))
+    ours, theirs = (part["volume"] * part["unit"] // coarser for part in (bars, others))
+    return np.asarray((ours == theirs) & (bars["unit"] < others["unit"]))
 
 
 def bars_back_to(window: Window, first: date, period: str, now: datetime) -> int:
