@@ -18,7 +18,7 @@ class Window:
 
     `days` are all known trading days, ascending. `since` reads again from that day on, or starts
     the history of a code there; `until` excludes later days; `from_start` reads every history from
-    its start.
+    its start. `own_days` are further days of an exchange (counted from 1970-01-01), by evidence.
     """
 
     days: Sequence[date]
@@ -29,6 +29,7 @@ class Window:
     since: date | None = None
     until: date | None = None
     from_start: bool = False
+    own_days: "Callable[[str], NDArray[np.int64]] | None" = None
 
     @cached_property
     def day_numbers(self) -> "NDArray[np.int64]":

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, S
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from loaders.engine.load import Load
     from loaders.tdx.actions import ActionSet
+    from loaders.tdx.bars.records import Ints
     from loaders.tdx.client.xdxr import QuoteServers
     from loaders.tdx.files.folder import Folder
     from loaders.tdx.files.gbbq import Gbbq
@@ -326,6 +327,12 @@ class Context:
             # two calendars, because each alone can have a gap
             return days[0] <= day <= days[-1] and day not in known and day not in published
 
+        @cache
+        def own_days(exchange: str) -> "Ints":
+            from loaders.tdx.files.own_days import find_own_days
+
+            return find_own_days(self.day_files, exchange, closed)
+
         return Window(
             days=days,
             due=due,
@@ -335,6 +342,7 @@ class Context:
             since=request.since,
             until=request.until,
             from_start=self.mode == "init",
+            own_days=own_days,
         )
 
 

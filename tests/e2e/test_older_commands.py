@@ -88,7 +88,10 @@ def assert_target_calls(typed: str, calls: str) -> None:
     """A target of the Makefile is another one, or the command that it is said to be."""
     planned = {
         target: subprocess.run(
-            ["make", "--dry-run", *target.split()[1:]], cwd=ROOT, capture_output=True, text=True
+            ["make", "--dry-run", "--no-print-directory", *target.split()[1:]],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
         ).stdout
         for target in (typed, calls)
         if target.startswith("make")

@@ -67,6 +67,22 @@ def test_saturdays_of_a_real_stock_are_days_of_its_exchange(cases: Path, tmp_pat
         assert market.execute(own).fetchone() == (39, "sz")
 
 
+def test_a_saturday_of_shanghai_is_a_day_and_a_stray_record_is_none(tmp_path: Path) -> None:
+    common = published_days(date(1992, 3, 2), date(1992, 6, 30))
+    saturday, stray = date(1992, 5, 16), date(1992, 5, 23)
+    for code in ("sh000001", "sh600601", "sh600602", "sh600604"):
+        write_file(tmp_path / "client", code, sorted({*common, saturday}))
+    write_file(tmp_path / "client", "sh600606", sorted({*common, saturday, stray}))
+    with built(tmp_path / "client", tmp_path) as market:
+        assert market.execute(ERRORS).fetchall() == []
+        own = "select trade_date, exchanges from market.trading_calendar where source = 'bars'"
+        assert market.execute(own).fetchall() == [(saturday, "sh")]
+        bars = "select count(*) from market.kline_daily where trade_date = any(%s)"
+        assert market.execute(bars, ([saturday, stray],)).fetchone() == (4,)
+        monday = "select previous_bar_date from market.daily_returns where trade_date = %s"
+        assert {*market.execute(monday, (date(1992, 5, 18),))} == {(saturday,)}
+
+
 def test_each_exchange_has_its_own_days_beside_both_indices(tmp_path: Path) -> None:
     """The index of Shanghai is the calendar, so its load once refused Shenzhen's Saturdays."""
     common = published_days(date(1990, 12, 19), date(1995, 12, 29))

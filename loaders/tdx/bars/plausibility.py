@@ -117,6 +117,8 @@ def _shut(code: str, bars: Records, window: Window) -> Mask:
     doubtful = bars["day"][~records.among(bars["day"], window.day_numbers)]
     if code.startswith("sz"):
         doubtful = doubtful[doubtful >= records.to_number(FIRST_COMMON_DAY)]
+    if len(doubtful) and window.own_days is not None:
+        doubtful = doubtful[~np.isin(doubtful, window.own_days(code[:2]))]
     return records.in_days(bars, filter(window.closed, records.to_dates(np.unique(doubtful))))
 
 

@@ -160,12 +160,22 @@ def _has_hands(bars: Records) -> Mask:
 
 def has_trade(file: Path) -> bool:
     """Whether a share was traded on any day of a file; of one that cannot be read that is open."""
+    days = _peek_days(file)
+    return not len(days) or bool(days["volume"].any())
+
+
+def list_days(file: Path) -> Ints:
+    """Days of a file of day bars, counted from 1970-01-01; none of one that cannot be read."""
+    days, is_day = read_days(_unpack_days(_peek_days(file)["day"]))
+    return days[is_day].astype(np.int64)
+
+
+def _peek_days(file: Path) -> Records:
     try:
         content = read_content(file)
     except DataQualityError:
-        return True
-    days = np.frombuffer(content[: len(content) // SIZE * SIZE], _DAY)
-    return not len(days) or bool(days["volume"].any())
+        content = b""
+    return np.frombuffer(content[: len(content) // SIZE * SIZE], _DAY)
 
 
 def describe_twins(folder: Folder, now: datetime) -> Iterator[str]:

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from tests.integration.dbt import raw
-from tests.integration.dbt.conftest import REBUILD, UPDATE, Dbt
+from tests.integration.dbt.conftest import REBUILD, UPDATE, Dbt, wait_for_others
 from tests.integration.dbt.raw_intraday import ticks
 
 # all is built; a test lands its rows and builds the tables
@@ -30,6 +30,7 @@ CALENDARS = (
 
 def rows_read(conn: psycopg.Connection) -> dict[str, int]:
     """Rows that scans took from each table so far, by PostgreSQL's own count."""
+    wait_for_others(conn)
     rows = conn.execute(
         "select s.schemaname || '.' || s.relname, coalesce(s.seq_tup_read, 0) + coalesce(("
         "select sum(i.idx_tup_read)::bigint from pg_stat_user_indexes as i "

@@ -2,11 +2,13 @@
 
 import dataclasses
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from loaders.sources import landed_tables
@@ -246,3 +248,13 @@ def run_dbt(manifests: dict[str, Any], *args: str) -> Outcome:
             if n.node.resource_type == "model" and "rows_affected" in n.adapter_response
         },
     )
+
+
+def wait_for_others(conn: psycopg.Connection) -> None:
+    """Wait until the sessions of dbt have ended: only then PostgreSQL counts all they did."""
+    others = (
+        "select 1 from pg_stat_activity where datname = current_database() "
+        "and backend_type = 'client backend' and pid <> pg_backend_pid()"
+    )
+    while conn.execute(others).fetchone():
+        time.sleep(0.01)

@@ -10,7 +10,7 @@ import pytest
 
 from quotemill.warehouse.postgres import Warehouse
 from tests.conftest import EDITIONS
-from tests.integration.dbt.conftest import Dbt
+from tests.integration.dbt.conftest import Dbt, wait_for_others
 from tests.integration.dbt.hypertables import make_hypertable, make_plain
 from tests.integration.dbt.raw import EXCHANGE, land, minute, session_minutes, weekdays
 from tests.integration.dbt.test_rollups import Stored, assert_built
@@ -303,15 +303,9 @@ def test_one_new_day_writes_and_reads_the_same_at_four_times_the_history(
 
 
 def touched(conn: psycopg.Connection) -> dict[str, int]:
-    """Rows written into continuous aggregates and read from landed minutes.
+    """Rows written into continuous aggregates and read from landed minutes."""
 
-    By PostgreSQL's own count, which is complete once the sessions of dbt have ended."""
-    others = (
-        "select 1 from pg_stat_activity where datname = current_database() "
-        "and backend_type = 'client backend' and pid <> pg_backend_pid()"
-    )
-    while conn.execute(others).fetchone():
-        pass
+    wait_for_others(conn)
     [(written, read)] = conn.execute(
         "select coalesce(sum(s.n_tup_ins + s.n_tup_upd + s.n_tup_del) "
         "filter (where c.hypertable_name like '_materialized%'), 0)::integer, "
