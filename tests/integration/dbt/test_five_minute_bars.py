@@ -85,6 +85,47 @@ def test_each_day_comes_from_its_minutes_else_from_its_landed_bars_in_any_order(
     assert sources(conn, OTHER) == [(first, 5), (second, 1)]
 
 
+@pytest.mark.parametrize(
+    ("minutes", "minutes_final", "bars", "bars_final", "source"),
+    [
+        (1, False, 48, True, 5),
+        (239, True, 48, True, 1),
+        (238, True, 48, True, 5),
+        (240, False, 48, True, 5),
+        (240, False, 48, False, 1),
+        (100, True, 48, False, 5),
+        (100, False, 20, True, 1),
+        (101, False, 21, False, 5),
+    ],
+)
+def test_minutes_that_are_not_complete_do_not_hide_landed_bars_of_their_day(
+    minutes: int,
+    minutes_final: bool,
+    bars: int,
+    bars_final: bool,
+    source: int,
+    conn: psycopg.Connection,
+    dbt: Dbt,
+) -> None:
+    first, second, _ = DAYS
+    ends = session_minutes(second)[-minutes:]
+    land_bars(conn, five_minutes(CODE, first, "10"))
+    land_bars(conn, five_minutes(CODE, second, "10", is_final=bars_final)[:bars])
+    land(conn, "kline_minute", [minute(CODE, end, "11", is_final=minutes_final) for end in ends])
+    assert dbt("run", *ROLLUPS).success
+    assert sources(conn) == [(first, 5), (second, source)]
+    count = conn.execute(BY_DAY.format(15), (CODE,)).fetchall()[1][4]
+    assert count == (minutes if source == 1 else 5 * bars)
+
+    # the rest of the minutes lands: the day is theirs, in a build of what changed
+    land(conn, "kline_minute", [minute(CODE, end, "11") for end in session_minutes(second)])
+    assert dbt("run", *ROLLUPS).success
+    assert sources(conn) == [(first, 5), (second, 1)]
+    as_they_came = {length: built(conn, length) for length in LENGTHS}
+    assert dbt("run", "--full-refresh", *ROLLUPS).success
+    assert {length: built(conn, length) for length in LENGTHS} == as_they_came
+
+
 def test_bars_whose_minutes_were_dropped_by_age_stay_before_landed_bars(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:

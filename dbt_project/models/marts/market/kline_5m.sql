@@ -11,5 +11,6 @@
     },
 ) }}
 
-{{ minute_bars(5, ref('stg_tdx__kline_minute'), 'count(*)', {'source_minutes': '1'}) }}
-{{- landed_five_minutes() }}
+{{ with_landed_five_minutes(
+    minute_bars(5, ref('stg_tdx__kline_minute'), 'count(*)', {'source_minutes': '1'})
+) }}
