@@ -1,8 +1,8 @@
 """Bars of one or five minutes in the client's files: which days of a file land.
 
 A file that has not been written since its last reading is not opened: the cursor stores its state
-after the day. From one that has come due days, days before and after all stored ones, and the days
-by which it grew.
+after the day. One that begins with the bytes that were read gives due days, days after all stored
+ones, and those by which it grew; one with other bytes all its days, which may be corrected.
 """
 
 from collections.abc import Iterable
@@ -62,17 +62,21 @@ class FileReading:
     faults: list[str] = field(default_factory=list)
 
     def reached(self, outcome: Outcome) -> Outcome:
-        """Add the version of the file that was read to the outcome's cursor."""
+        """Add the version of the file that was read to the outcome's cursor.
+
+        Without any final day that has reached the day before its bars.
+        """
         days = [str(day)[:DAY_LENGTH] for day in (outcome.cursor, self.cursor) if day]
+        if not days and self.state and len(self.bars):
+            days = [str(records.to_date(self.bars["day"].min() - 1))]
         cursor = make_cursor(max(days), self.state) if days else None
         return replace(outcome, cursor=None if cursor == self.cursor else cursor)
 
     def read_file(self) -> None:
         """Read the client's file if it has changed.
 
-        Take due days, days before and after all stored ones, and the days by which the file grew.
-        Of a file that was not read yet, or otherwise, take the stored days too: it has their
-        shares, where the service has only hands.
+        Take the days of the module's docstring. Of a file that was read otherwise take the stored
+        days too: it has their shares, where the service has only hands.
         """
         ctx, window, wanted = self.ctx, self.ctx.window, self.wanted
         again = window.from_start or window.since is not None
@@ -103,16 +107,13 @@ class FileReading:
             ctx.file_notes.add(vipdoc.DISORDERED, read.disorder)
         day = read.bars["day"]
         keep = np.isin(day, records.to_numbers(wanted.days))
-        if again or wanted.oldest is None:
+        if wanted.oldest is None or before is None or not before.begins(file):
             keep[:] = True
-        else:
-            # Older days of a file that only grew were read before and dropped for their age.
-            if not (before and before.begins(file)):
-                keep |= day < records.to_number(wanted.oldest)
+        else:  # days before all stored ones were read before and dropped for their age
             if read_before is None:
                 keep |= day >= records.to_number(wanted.oldest)
             keep |= day > records.to_number(wanted.newest.day if wanted.newest else wanted.oldest)
-            grown = (read.state.size - before.size) // vipdoc.SIZE if before else 0
+            grown = (read.state.size - before.size) // vipdoc.SIZE
             if grown > 0 and len(day):
                 keep |= day >= day[-grown:][0]
         last = window.until or date.max

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -56,8 +56,8 @@ def five_minute_file(client: Path) -> Path:
     return client / f"vipdoc/sh/fzline/{CODE}.lc5"
 
 
-def test_bars_that_miss_the_volume_of_their_days_are_provisional(
-    warehouse_dsn: str, tmp_path: Path
+def test_bars_that_miss_the_volume_of_their_days_are_provisional_and_read_once(
+    warehouse_dsn: str, tmp_path: Path, opened: list[tuple[str, int | None]]
 ) -> None:
     case = shared_folder("cases/tdx/20-five-minute-files-alone")
     bench = open_folder(case, warehouse_dsn, tmp_path)
@@ -69,6 +69,11 @@ def test_bars_that_miss_the_volume_of_their_days_are_provisional(
         "select 1 from ops.ingestion_logs where strpos(detail::text, 'do not sum to the day') > 0"
     )
     assert bench.rows(said)
+
+    opened.clear()
+    again = bench.load(datasets=None)
+    assert (again.exit_code, again.total("rows_new"), again.total("rows_changed")) == (0, 0, 0)
+    assert opened == [(CALENDAR_FILE, None)]
 
 
 def test_days_of_a_folder_without_minutes_land_whole_and_once(
@@ -95,11 +100,11 @@ def test_days_of_a_folder_without_minutes_land_whole_and_once(
     assert opened == [(CALENDAR_FILE, None)]
 
 
-def edit(client: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
+def edit(client: Path, change: Callable[[np.ndarray], np.ndarray], at: time = time(18)) -> None:
     """Change the records of the file of five-minute bars."""
     file = five_minute_file(client)
     file.write_bytes(change(np.frombuffer(file.read_bytes(), FIVE_MINUTES).copy()).tobytes())
-    set_time(file, DAYS[-1])
+    set_time(file, DAYS[-1], at)
 
 
 def halve_volume(bars: np.ndarray) -> np.ndarray:
@@ -109,6 +114,31 @@ def halve_volume(bars: np.ndarray) -> np.ndarray:
 
 def lose_a_bar(bars: np.ndarray) -> np.ndarray:
     return np.delete(bars, 60)
+
+
+def test_corrected_final_days_of_a_file_of_the_same_size_land(
+    client: Path, warehouse_dsn: str, tmp_path: Path, opened: list[tuple[str, int | None]]
+) -> None:
+    def correct(bars: np.ndarray) -> np.ndarray:
+        bars["close"][50], bars["high"][50] = 10.02, 10.02
+        return bars
+
+    bench = open_folder(client, warehouse_dsn, tmp_path)
+    assert bench.load(datasets=None).exit_code == 0
+    edit(client, correct, at=time(18, 1))
+
+    corrected = bench.load(datasets=None)
+
+    assert (corrected.total("rows_new"), corrected.total("rows_changed")) == (0, 1)
+    assert bench.rows(BY_DAY, CODE) == WHOLE
+    close = "select close from raw_tdx.kline_period where bar_end = '2026-11-20 09:45+08'"
+    assert bench.rows(close) == [(10_020,)]
+
+    # only another time: the bytes are compared, and no bar is read
+    set_time(five_minute_file(client), DAYS[-1], time(18, 2))
+    opened.clear()
+    assert bench.load(datasets=None).total("rows_changed") == 0
+    assert opened == [(CALENDAR_FILE, None)]
 
 
 @pytest.mark.parametrize(("change", "count"), [(halve_volume, 48), (lose_a_bar, 47)])

@@ -2,8 +2,10 @@
 
 from datetime import date, time
 
+import numpy as np
 import pytest
 
+from loaders.sandbox.tdx.vipdoc_files import _MINUTE as MINUTE
 from tests.integration.tdx_load.folder import CALENDAR_FILE, CODE, MINUTES, ClientFolder
 
 MINUTES_BY_DAY = """
@@ -22,6 +24,22 @@ def test_a_file_of_minutes_that_was_not_written_since_is_not_opened(
     again = bench.load(datasets=MINUTES)
     assert (again.exit_code, again.total("rows_new"), again.total("rows_changed")) == (0, 0, 0)
     assert opened == [(CALENDAR_FILE, None)]
+
+
+def test_a_corrected_final_day_of_a_file_of_minutes_of_the_same_size_lands(
+    folder: ClientFolder, days: list[date]
+) -> None:
+    folder.write(minutes=3)
+    bench, file = folder.load(datasets=MINUTES), folder.minute_file()
+    high = "select high from raw_tdx.kline_minute where code = %s order by bar_end limit 1"
+    [(before,)] = bench.rows(high, CODE)
+    bars = np.frombuffer(file.read_bytes(), MINUTE).copy()
+    bars["high"][0] += 0.05
+    file.write_bytes(bars.tobytes())
+    corrected = bench.load(datasets=MINUTES)
+    assert (corrected.exit_code, corrected.total("rows_new")) == (0, 0)
+    assert corrected.total("rows_changed") == 1
+    assert bench.rows(high, CODE) == [(before + 50,)]
 
 
 @pytest.mark.long
