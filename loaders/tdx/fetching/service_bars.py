@@ -1,7 +1,7 @@
 """Bars that the service builds: weeks, months, 5, 15, 30 and 60 minutes.
 
 Ours are built from days and minutes. The service's bars serve to check ours and are off by default;
-those of five minutes are ours where a day has no minutes.
+those of five minutes are ours where a day has no complete minutes.
 All share the table raw_tdx.kline_period; a cursor's key is the code and the period.
 """
 

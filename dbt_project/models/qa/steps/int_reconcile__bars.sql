@@ -147,5 +147,5 @@ select
     abs(c.ours - c.theirs) > c.tolerance as is_different
 from compared as c
 left join noon as n on c.code = n.code and c.trade_date = n.trade_date
--- a landed bar that is ours where a day has no minutes is not compared with itself
+-- a landed bar that is ours where a day has no complete minutes is not compared with itself
 where c.ours is not null and c.theirs is not null and not c.is_landed_bar
