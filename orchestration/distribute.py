@@ -10,7 +10,7 @@ from psycopg import sql
 
 from loaders.sources import landed_tables
 from loaders.warehouse import citus, distribution
-from orchestration.run.build_record import build_lock
+from orchestration.archive.alone import alone
 from orchestration.timescale.conversion import unchanged
 from quotemill.errors import SettingsError
 from quotemill.warehouse.postgres import Warehouse
@@ -65,7 +65,7 @@ def distribute(
     warehouse has no Citus or a table cannot be distributed, LockHeldError where others use one;
     what was distributed before stays so.
     """
-    with build_lock(warehouse), warehouse.connect(autocommit=True) as conn:
+    with alone(warehouse), warehouse.connect(autocommit=True) as conn:
         version = citus.find_version(conn)
         if version is None:
             raise SettingsError(

@@ -17,7 +17,8 @@ from psycopg.rows import dict_row
 
 from loaders.engine import failed_keys
 from loaders.engine.request import LoadRequest
-from loaders.warehouse.lock import LOCK, is_held, load_lock
+from loaders.warehouse.lock import LOCK, load_lock
+from loaders.warehouse.turns import is_held
 from quotemill.errors import LockHeldError, UsageError
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation

@@ -101,7 +101,7 @@ class Start:
 
         pipeline, pending = load_job.open_pipeline(
             self.warehouse,
-            self.settings.home / "pipelines" / migrate.warehouse_id(self.warehouse),
+            self.settings.home / "pipelines" / migrate.content_id(self.warehouse),
             lane=self.source.lane_of(request),
             source=self.source.name,
             accepts_loss=(request.datasets or ()) if request.accept_loss else (),

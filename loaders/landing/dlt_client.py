@@ -10,6 +10,7 @@ from dlt.destinations.impl.postgres.configuration import (
 from dlt.destinations.impl.postgres.postgres import PostgresClient
 from psycopg.conninfo import make_conninfo
 
+from loaders.warehouse import turns
 from quotemill.warehouse.connections import take_unbroken
 from quotemill.warehouse.postgres import Warehouse
 
@@ -27,6 +28,7 @@ class LandingCredentials(PostgresCredentials):
 class LandingConfiguration(PostgresClientConfiguration):
     credentials: LandingCredentials = None  # type: ignore[assignment]  # dlt fills it in
     lane: str = ""  # whose packages these are
+    content: str = ""  # of the warehouse that they are fetched for
     accepts_loss: str = ""  # datasets, with spaces between
 
 
@@ -61,7 +63,6 @@ class KeptClient(PostgresClient):
     def _execute_schema_update_sql(self, *args: Any, **kwargs: Any) -> Any:
         # in its transaction: two first packages that make the same table at once break each other
         self.sql_client.execute_sql(
-            "select pg_advisory_xact_lock(hashtextextended(%s, 0))",
-            f"quotemill:dlt:{self.sql_client.dataset_name}",
+            turns.TAKE_ROW, name=f"quotemill:dlt:{self.sql_client.dataset_name}"
         )
         return super()._execute_schema_update_sql(*args, **kwargs)

@@ -17,6 +17,7 @@ import psycopg
 from psycopg import sql
 
 from loaders.landing.target import Target
+from loaders.warehouse import turns
 from loaders.warehouse.hypertables import is_hypertable
 from loaders.warehouse.lock import LOCK
 from loaders.warehouse.tables import LandedTable
@@ -129,24 +130,20 @@ def build_pending(
     to be closed where this raises.
     """
     for index in pending(conn, tables):
-        key = f"quotemill:index:{index.qualified}"
-        taken = conn.execute("select pg_try_advisory_lock(hashtextextended(%s, 0))", (key,))
-        if taken.fetchone() != (True,):
+        if turns.take(conn, f"quotemill:index:{index.qualified}"):
             continue
         if not _is_held(conn, index, lane):
             _build(conn, index, report)
-        conn.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (key,))
+        turns.let_go(conn)
 
 
 def _is_held(conn: psycopg.Connection, index: PendingIndex, lane: str) -> bool:
     """Whether another load that dropped the index still runs."""
     row = conn.execute(
-        "select 1 from ops.pending_indexes as p inner join pg_locks as l "
-        "on (l.classid::bigint << 32) | l.objid::bigint = hashtextextended(%s || p.lane, 0) "
-        "where p.schema_name = %s and p.index_name = %s and p.lane <> %s "
-        "and l.locktype = 'advisory' and l.objsubid = 1 and l.granted and l.database = "
-        "(select oid from pg_database where datname = current_database())",
-        (LOCK, index.schema, index.name, lane),
+        "select 1 from ops.pending_indexes as p "
+        "where p.schema_name = %s and p.index_name = %s and p.lane <> %s and "
+        + turns.is_held(f"'{LOCK}' || p.lane"),
+        (index.schema, index.name, lane),
     ).fetchone()
     return row is not None
 

@@ -25,17 +25,20 @@ from loaders.landing.history import keep_replaced
 from loaders.landing.staging import FileRows, Staged, copy_to_stage
 from loaders.landing.target import Target
 from loaders.landing.upsert import best_first_sql, replace_units, replaces_sql, upsert_sql
+from loaders.warehouse.migrate import CONTENT_ID
 from loaders.warehouse.postgres import NO_TIMEOUTS_ONCE
 from loaders.warehouse.tables import ROUTE_NO, SOURCE_ROUTE
+from quotemill.errors import LockHeldError
 
 
 def land_file(
-    conn: psycopg.Connection, path: Path, target: Target, *, file_id: str, lane: str
+    conn: psycopg.Connection, path: Path, target: Target, *, file_id: str, lane: str, content: str
 ) -> None:
     """Land a file; `file_id` is its package, a slash and its own name.
 
     No transaction is open before; that of the rows is left open for the caller to end. Raises what
-    PostgreSQL says where no single row is to blame.
+    PostgreSQL says where no single row is to blame, LockHeldError where a restore replaced the
+    content that the file was fetched for.
     """
     with pq.ParquetFile(path) as file:
         # a short transaction: readers of the table must not wait until the rows have landed
@@ -52,6 +55,7 @@ def land_file(
         routes = lineage.number_routes(conn, file) if has_numbers else {}
         # the transaction of the rows starts here; savepoints follow
         conn.execute(NO_TIMEOUTS_ONCE)
+        _require_content(conn, content)
         file_no = lineage.number_file(conn, file_id)
         numbers = lineage.Numbers(routes, file_no, SOURCE_ROUTE in target.types)
         table.begin(conn)
@@ -74,6 +78,16 @@ def land_file(
             "values (%s, %s, split_part(%s, '/', 1), %s, %s, %s, %s, %s) "
             "on conflict (file_id) do nothing",  # landed before: the first counts stay
             (file_no, file_id, file_id, target.schema, target.table, read, new, changed),
+        )
+
+
+def _require_content(conn: psycopg.Connection, content: str) -> None:
+    """Raises LockHeldError. From here to the end of the transaction a restore has to wait."""
+    query = "select value from ops.settings where key = %s"
+    if conn.execute(query, (CONTENT_ID,)).fetchone() != (content,):
+        raise LockHeldError(
+            "the warehouse was restored while this load ran: what it fetched is not landed",
+            hint="run it again",
         )
 
 

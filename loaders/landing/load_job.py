@@ -31,8 +31,9 @@ from loaders.landing.dlt_setup import own_context, spool_errors
 from loaders.landing.landed_file import land_file
 from loaders.landing.table_rejects import TooManyRejected, count_refused
 from loaders.landing.target import Target
+from loaders.warehouse.migrate import content_id
 from loaders.warehouse.tables import LOAD_ID, ROUTE_NO, SOURCE_ROUTE, Batch, LandedTable
-from quotemill.errors import QuotemillError, sqlstate, walk_causes
+from quotemill.errors import LockHeldError, QuotemillError, sqlstate, walk_causes
 from quotemill.warehouse.connections import connect
 from quotemill.warehouse.postgres import Warehouse, WarehouseAway
 
@@ -58,6 +59,7 @@ BAD_DATA = (
     psycopg.errors.StatementTooComplex,
     psycopg.errors.ConfigurationLimitExceeded,
 )
+_OURS = (TooManyRejected, LockHeldError)  # what our job raises; the same file fails again
 AWAY = (
     psycopg.OperationalError,
     psycopg2.OperationalError,
@@ -118,7 +120,12 @@ def open_pipeline(
 def _pipeline(
     warehouse: Warehouse, folder: Path, lane: str, source: str, accepts_loss: Iterable[str]
 ) -> dlt.Pipeline:
-    destination = landing(warehouse.dlt_url(), lane=lane, accepts_loss=" ".join(accepts_loss))
+    destination = landing(
+        warehouse.dlt_url(),
+        lane=lane,
+        content=content_id(warehouse),
+        accepts_loss=" ".join(accepts_loss),
+    )
     destination.warehouse = warehouse
     pipeline: Any = dlt.pipeline(
         lane,
@@ -266,7 +273,7 @@ def _away(pipeline: dlt.Pipeline, error: PipelineStepFailed) -> BaseException:
     if error.step == "load":
         pipeline.abort_packages()  # rewinds the cursors of rows that can never land
         jobs = [getattr(cause, "client_exception", None) for cause in causes]
-        refused = [c for job in jobs for c in walk_causes(job) if isinstance(c, TooManyRejected)]
+        refused = [c for job in jobs for c in walk_causes(job) if isinstance(c, _OURS)]
         if refused:
             raise refused[0] from error
     raise error
@@ -290,7 +297,7 @@ class UpsertCopyJob(RunnableLoadJob, HasFollowupJobs):
         try:
             with AT_ONCE, client.warehouse.lend(lambda: connect(url)) as conn:
                 self._land(conn, client)
-        except (*BAD_DATA, TooManyRejected) as error:  # the same file fails again: no retry
+        except (*BAD_DATA, *_OURS) as error:  # no retry
             raise DatabaseTerminalException(error) from error
         except psycopg.Error as error:
             raise DatabaseTransientException(error) from error
@@ -318,7 +325,8 @@ class UpsertCopyJob(RunnableLoadJob, HasFollowupJobs):
         if target.qualified in client.warehouse.history:
             target = replace(target, keeps_history=True)
         file_id = f"{self._load_id}/{self.job_id()}"
-        land_file(conn, Path(self._file_path), target, file_id=file_id, lane=config.lane)
+        path, lane, content = Path(self._file_path), config.lane, config.content
+        land_file(conn, path, target, file_id=file_id, lane=lane, content=content)
 
 
 class LandingClient(KeptClient):

@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 
 from loaders.warehouse import citus
-from loaders.warehouse.lock import unless_locked
+from loaders.warehouse.turns import unless_locked
 from quotemill.errors import SettingsError
 
 if TYPE_CHECKING:  # its module imports pyarrow

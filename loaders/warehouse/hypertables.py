@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import sql
 
-from loaders.warehouse.lock import unless_locked
 from loaders.warehouse.sql_files import read_sql
+from loaders.warehouse.turns import unless_locked
 from quotemill.warehouse.schemas import has_relation
 
 if TYPE_CHECKING:  # its module imports pyarrow

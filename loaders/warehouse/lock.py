@@ -1,17 +1,17 @@
 """The lock of a lane: one load at a time, on every machine that shares the warehouse."""
 
-import contextlib
 import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing
 from typing import Any
 
 import psycopg
 
 from loaders.files import lock
+from loaders.warehouse import turns
 from loaders.warehouse.embedded.places import unusable
 from quotemill.errors import LockHeldError, QuotemillError
 from quotemill.warehouse.postgres import Warehouse
@@ -20,25 +20,13 @@ LOCK = "quotemill:load:"  # and the lane: what the advisory lock is the hash of
 QUEUE_POLL = 0.5  # seconds between two tries while waiting for a lock
 RETAKE_TRIES = 10  # at a lock that a broken connection of ours may still hold
 WATCH_POLL = 1.0  # seconds between two checks for a cancel from another terminal
-BRIEFLY = "1s"  # that we may wait for a table in use, as others wait behind us
-
-
-def is_held(name: str) -> str:
-    """SQL: whether anybody holds this database's advisory lock of a name, an SQL expression."""
-    return f"""exists (
-        select 1 from pg_locks as l
-        where l.locktype = 'advisory' and l.objsubid = 1
-            and l.database = (
-                select d.oid from pg_database as d where d.datname = current_database()
-            )
-            and (l.classid::bigint << 32) | l.objid::bigint = hashtextextended({name}, 0)
-    )"""
 
 
 def is_lane_busy(warehouse: Warehouse, lane: str) -> bool:
     """Whether a load, or another work under its lock, runs now."""
-    query = f"select {is_held('%s')}".encode()
-    return warehouse.ask(lambda conn: conn.execute(query, [LOCK + lane]).fetchone() == (True,))
+    query = f"select {turns.is_held('%(name)s')}".encode()
+    name = {"name": LOCK + lane}
+    return warehouse.ask(lambda conn: conn.execute(query, name).fetchone() == (True,))
 
 
 class LoadLock:
@@ -54,7 +42,7 @@ class LoadLock:
         file = _take_file(warehouse, lane)
         if file is None:
             with warehouse.connect() as conn:
-                raise self._held(conn)
+                raise self._held(conn, "another process of this machine")
         self._file = file
         try:
             self._conn = self._taken()
@@ -81,22 +69,20 @@ class LoadLock:
                 return self._conn.execute(query.encode(), values).fetchone()
 
     def close(self) -> None:
-        # a server ends a session shortly after its client: the next load would meet a held lock
-        with contextlib.suppress(psycopg.Error), self._turn:
-            self._conn.execute("select pg_advisory_unlock_all()")
+        with self._turn:
+            turns.let_go(self._conn)
         self._conn.close()
         os.close(self._file)
 
     def _taken(self) -> psycopg.Connection:
         name = f"quotemill load lock: {self._lane}"
         conn = self._warehouse.connect(autocommit=True, application_name=name)
-        row = conn.execute(
-            "select pg_try_advisory_lock(hashtextextended(%s, 0))",
-            (LOCK + self._lane,),
-        ).fetchone()
-        if row != (True,):
-            with conn:
-                raise self._held(conn)
+        try:
+            if holder := turns.take(conn, LOCK + self._lane):
+                raise self._held(conn, holder)
+        except BaseException:
+            conn.close()
+            raise
         self._pid = conn.info.backend_pid
         return conn
 
@@ -119,8 +105,8 @@ class LoadLock:
                 return conn
         return self._taken()
 
-    def _held(self, conn: psycopg.Connection) -> LockHeldError:
-        holder = conn.execute(
+    def _held(self, conn: psycopg.Connection, holder: str) -> LockHeldError:
+        job = conn.execute(
             "select format('job %%s of %%s, running since %%s', job_id, requested_by, "
             "to_char(started_at, 'YYYY-MM-DD HH24:MI:SS TZ')) from ops.ingestion_jobs "
             "where lane = %s and status = 'running' order by job_id desc limit 1",
@@ -128,7 +114,7 @@ class LoadLock:
         ).fetchone()
         return LockHeldError(
             f"another load of {self._lane} holds the lock: "
-            + (holder[0] if holder else "it has only just started"),
+            + (job[0] if job else f"{holder}, which has no job yet"),
             hint="wait for it, or stop it by `loaders cancel`; `loaders status` shows it",
         )
 
@@ -229,16 +215,3 @@ def load_lock(
                 queue(f"waiting: {held}")
                 said = True
             time.sleep(QUEUE_POLL)
-
-
-@contextlib.contextmanager
-def unless_locked(conn: psycopg.Connection) -> Iterator[None]:
-    """A part of the caller's transaction that is skipped where others hold what it locks.
-
-    Every command prepares the warehouse, and none waits for an import.
-    """
-    [(timeout,)] = conn.execute("select current_setting('lock_timeout')")
-    with contextlib.suppress(psycopg.errors.LockNotAvailable), conn.transaction():
-        conn.execute("select set_config('lock_timeout', %s, true)", (BRIEFLY,))
-        yield
-        conn.execute("select set_config('lock_timeout', %s, true)", (timeout,))

@@ -13,8 +13,11 @@ from loaders.warehouse.editions import find_edition
 from loaders.warehouse.history import prepare_history
 from loaders.warehouse.ownership import claim_schemas, owned_schemas
 from loaders.warehouse.tables import LandedTable, create_indexes, create_tables
+from loaders.warehouse.turns import wait_for_turn
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import COMPAT, FIXED_SCHEMAS, INNER_SCHEMAS
+
+CONTENT_ID = "content_id"  # in ops.settings
 
 
 def prepare(
@@ -28,7 +31,7 @@ def prepare(
     tables = list(tables)
     with warehouse.connect() as conn:
         # one at a time: two first runs side by side must not race to create the same objects
-        conn.execute("select pg_advisory_xact_lock(hashtextextended('quotemill:migrate', 0))")
+        wait_for_turn(conn, "quotemill:migrate")
         claim_schemas(conn, schemas(warehouse, tables))
         migration_files.migrate(conn)
         _forget_dropped_schemas(conn)
@@ -51,12 +54,28 @@ def schemas(warehouse: Warehouse, tables: Iterable[LandedTable]) -> list[str]:
 
 
 def warehouse_id(warehouse: Warehouse) -> str:
-    """The random name that the warehouse got once: a package of rows is fetched for it."""
+    """The random name that the warehouse got once."""
     with warehouse.connect() as conn:
         [(name,)] = conn.execute(
             "insert into ops.settings values ('warehouse_id', %s) "
             "on conflict (key) do update set value = ops.settings.value returning value",
             (secrets.token_hex(6),),
+        )
+    return str(name)
+
+
+def content_id(warehouse: Warehouse) -> str:
+    """The random name of what the warehouse holds, another one after each restore.
+
+    Rows that were fetched for the former content must not land: their cursors are ahead of what
+    came back, and the days in between would stay missing.
+    """
+    with warehouse.connect() as conn:
+        [(name,)] = conn.execute(
+            "insert into ops.settings values (%s, coalesce("
+            "(select value from ops.settings where key = 'warehouse_id'), %s)) "
+            "on conflict (key) do update set value = ops.settings.value returning value",
+            (CONTENT_ID, secrets.token_hex(6)),
         )
     return str(name)
 

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from loaders.warehouse.turns import wait_for_turn
 from quotemill.errors import SettingsError
 from quotemill.warehouse.schemas import FIXED_SCHEMAS
 
@@ -44,7 +45,7 @@ def claim_schemas(conn: psycopg.Connection, schemas: Iterable[str]) -> None:
     """
     wanted = list(dict.fromkeys(["ops", *schemas]))
     with conn.transaction():
-        conn.execute("select pg_advisory_xact_lock(hashtextextended('quotemill:ownership', 0))")
+        wait_for_turn(conn, "quotemill:ownership")
         owned = owned_schemas(conn)
         foreign = {
             name: relations

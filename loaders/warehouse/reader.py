@@ -14,6 +14,7 @@ from psycopg import sql
 from loaders.files import whole_file
 from loaders.warehouse.embedded.access import READER
 from loaders.warehouse.ownership import owned_schemas
+from loaders.warehouse.turns import wait_for_turn
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import COMPAT
 
@@ -29,7 +30,7 @@ def admit_reader(warehouse: Warehouse) -> str:
     get the grant as they are made. Raises SettingsError where the home cannot hold the password.
     """
     with warehouse.connect() as conn:
-        conn.execute("select pg_advisory_xact_lock(hashtextextended('quotemill:reader', 0))")
+        wait_for_turn(conn, "quotemill:reader")
         password = _make_role(conn, warehouse.home)
         readable = {warehouse.market_schema, *map(warehouse.inner_schema, READABLE)}
         for schema in sorted(readable & owned_schemas(conn)):
@@ -51,7 +52,32 @@ def _make_role(conn: psycopg.Connection, home: Path) -> str:
             sql.Literal(verifier.decode()),
         )
     )
+    _close_to_others(conn)
     return password
+
+
+def _close_to_others(conn: psycopg.Connection) -> None:
+    """Take from everybody what a reader has no use for and could do harm with.
+
+    PostgreSQL lets each role that may connect make temporary tables and large objects, which fill
+    the disk, and hold advisory locks.
+    """
+    [(database, may_fill)] = conn.execute(
+        "select current_database(), has_database_privilege(%s, current_database(), 'temporary')",
+        (READER,),
+    )
+    if may_fill:
+        statement = "revoke temporary on database {} from public"
+        conn.execute(sql.SQL(statement).format(sql.Identifier(database)))
+    functions = conn.execute(
+        r"select oid::regprocedure::text from pg_proc where pronamespace = 'pg_catalog'::regnamespace"
+        r" and (proname ~ '^lo_|^pg_.*advisory' or proname in ('loread', 'lowrite'))"
+        r" and has_function_privilege(%s, oid, 'execute')",
+        (READER,),
+    ).fetchall()
+    if functions:
+        names = ", ".join(name for (name,) in functions)
+        conn.execute(f"revoke execute on function {names} from public".encode())
 
 
 def _read_password(home: Path) -> str:

@@ -11,7 +11,7 @@ import psycopg
 import pyarrow as pa
 from psycopg import sql
 
-from loaders.warehouse.lock import unless_locked
+from loaders.warehouse.turns import unless_locked
 
 # the lineage of every landed row; dlt adds the load id while it extracts
 STANDARD_FIELDS = [

@@ -108,7 +108,7 @@
         {%- endfor -%}
         do $create$
         begin
-            perform pg_advisory_xact_lock(hashtextextended('quotemill:create_as_of_functions', 0));
+            {{ lock_name('create_as_of_functions') }};
             {% for name, reads, columns, body in functions -%}
             {%- set function = schema ~ '.' ~ name ~ '_as_of' -%}
             if

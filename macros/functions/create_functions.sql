@@ -9,7 +9,7 @@
         flags.WHICH in ('build', 'run')
         or run_query("select to_regproc('" ~ schema ~ ".nprod') is null").rows[0][0]
     ) %}
-    select pg_advisory_xact_lock(hashtextextended('quotemill:create_functions', 0));
+    {{ lock_name('create_functions') }};
     -- even `if not exists` would need a privilege that the writer may lack
     do $schema$
     begin

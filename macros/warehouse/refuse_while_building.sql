@@ -1,8 +1,8 @@
 {#
     Refuse to write during another build.
 
-    During a build `quotemill` holds the advisory lock hashtextextended('quotemill:build', 0) on a
-    connection of its own and gives the process id of its backend to dbt in the environment variable
+    During a build `quotemill` holds an advisory lock (loaders/warehouse/turns.py) on a connection of
+    its own and gives the process id of its backend to dbt in the environment variable
     QUOTEMILL_BUILD_LOCK_HELD. So its own dbt passes, and a variable left over in a shell opens
     nothing. Plain dbt cannot hold a lock from start to end (it closes the connection of its hooks),
     so it only checks.
@@ -12,13 +12,16 @@
         {%- set holders = run_query("
             select l.pid, a.application_name, a.backend_start
             from pg_locks as l
-            left join pg_stat_activity as a on l.pid = a.pid
+            inner join pg_stat_activity as a on l.pid = a.pid
             where l.locktype = 'advisory'
                 and l.granted
                 and l.objsubid = 1
                 and l.database = (select oid from pg_database where datname = current_database())
                 and ((l.classid::bigint << 32) | l.objid::bigint)
-                    = hashtextextended('quotemill:build', 0)
+                    = hashtextextended('quotemill:build', coalesce(
+                        (select k.seed from ops.locks as k where k.name = 'quotemill:build'), 0
+                    ))
+                and has_table_privilege(a.usesysid, 'ops.locks', 'update')
         ") -%}
         {%- set own = env_var('QUOTEMILL_BUILD_LOCK_HELD', '') -%}
         {%- for holder in holders if holder['pid'] | string != own -%}

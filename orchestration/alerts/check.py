@@ -6,6 +6,7 @@ before anything is sent: a problem that is not on record would be sent by every 
 
 import contextlib
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,11 +15,12 @@ import psycopg
 
 from loaders import log, sources
 from loaders.settings import Settings, load_settings, read_environment_settings
+from loaders.warehouse import turns
 from loaders.warehouse.postgres import find_warehouse
 from orchestration.alerts import book, causes, channels, file_book
 from orchestration.alerts.book import Cause, Entry, Message, Verdicts, on_this_host
 from orchestration.alerts.failed_keys import check_failed_keys
-from quotemill.errors import QuotemillError, SettingsError, UsageError
+from quotemill.errors import LockHeldError, QuotemillError, SettingsError, UsageError
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.refusals import explain_refusal
 from quotemill.warehouse.schemas import has_relation
@@ -174,7 +176,11 @@ def _locked(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
     ) as conn:
         if not has_relation(conn, "ops.alerts"):
             raise SettingsError("the warehouse is of an older version", hint="quotemill run")
-        conn.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (_LOCK,))
+        until = time.monotonic() + turns.LIMIT
+        while holder := turns.take(conn, _LOCK):
+            if time.monotonic() >= until:
+                raise LockHeldError(f"{holder} checks alerts, still after {turns.LIMIT} seconds")
+            time.sleep(0.1)
         yield conn
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 
 from loaders.settings import Settings
-from loaders.warehouse import migrate
+from loaders.warehouse import migrate, turns
 from orchestration.archive import swap
 from orchestration.archive.folder import Folder, archive_folder
 from quotemill.errors import LockHeldError
@@ -73,12 +73,9 @@ def archive_lock(warehouse: Warehouse) -> Iterator[None]:
     with contextlib.closing(
         warehouse.connect(autocommit=True, application_name="quotemill archive lock")
     ) as conn:
-        [(is_taken,)] = conn.execute(
-            "select pg_try_advisory_lock(hashtextextended(%s, 0))", (LOCK,)
-        )
-        if not is_taken:
+        if holder := turns.take(conn, LOCK):
             raise LockHeldError(
-                "another archive, retention or restore of this warehouse is running",
+                f"another archive, retention or restore of this warehouse is running: {holder}",
                 hint="wait for it to end",
             )
         try:
@@ -86,6 +83,4 @@ def archive_lock(warehouse: Warehouse) -> Iterator[None]:
         except psycopg.OperationalError as error:
             raise warehouse.away(error) from None
         finally:
-            # the server may take a while to notice a closed connection
-            with contextlib.suppress(psycopg.Error):
-                conn.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (LOCK,))
+            turns.let_go(conn)

@@ -7,6 +7,7 @@ empty, and plain tables elsewhere. A continuous aggregate comes back as a plain 
 import contextlib
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -24,13 +25,14 @@ from loaders.warehouse.hypertables import (
     hypertables,
     make_hypertable,
 )
-from loaders.warehouse.lock import load_lock
+from loaders.warehouse.migrate import CONTENT_ID
 from loaders.warehouse.ownership import foreign_relations
 from loaders.warehouse.postgres import NO_TIMEOUTS
+from orchestration.archive.alone import alone
 from orchestration.backup import dump_file
 from orchestration.backup.dump import DumpResult, Server, failure, inspect_server
 from orchestration.backup.dump_file import DumpFile, schema_entry
-from quotemill.errors import LockHeldError, SettingsError, UsageError
+from quotemill.errors import SettingsError, UsageError
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
 
@@ -51,22 +53,24 @@ def restore(warehouse: Warehouse, file: Path, *, clean: bool) -> DumpResult:
     file = file.absolute()
     if not file.is_file():
         raise UsageError(f"{file} is not a file")
-    with warehouse.connect() as conn:
-        server = inspect_server(conn)
-        _refuse_while_writing(conn)
-        dumped = dump_file.read_dump(file, server.tool("pg_restore"))
-        relations = _count_relations(conn, dumped.schemas)
-        if relations and not clean:
-            raise UsageError(
-                f"the warehouse {warehouse.label} holds {relations} relations already",
-                hint="--yes replaces those that the dump holds too",
-            )
-        made = _made_hypertables(conn, dumped)
-        script = _Script(warehouse, server, dumped)
-        drops = _drop_statements(conn, dumped) if relations else []
-        present = {name for (name,) in conn.execute("select nspname from pg_namespace")}
-    script.run(_parts(script, dumped, made, drops, present, clean=relations > 0))
-    _discard_fetched(warehouse)
+    with alone(warehouse):
+        with warehouse.connect() as conn:
+            server = inspect_server(conn)
+            dumped = dump_file.read_dump(file, server.tool("pg_restore"))
+            relations = _count_relations(conn, dumped.schemas)
+            if relations and not clean:
+                raise UsageError(
+                    f"the warehouse {warehouse.label} holds {relations} relations already",
+                    hint="--yes replaces those that the dump holds too",
+                )
+            made = _made_hypertables(conn, dumped)
+            script = _Script(warehouse, server, dumped)
+            drops = _drop_statements(conn, dumped) if relations else []
+            present = {name for (name,) in conn.execute("select nspname from pg_namespace")}
+            former = _find_content(conn)
+        script.run(_parts(script, dumped, made, drops, present, clean=relations > 0))
+        if former is not None:  # rows that were fetched for it and never landed
+            shutil.rmtree(warehouse.home / "pipelines" / former, ignore_errors=True)
     names = tuple(table.qualified for table, _ in made)
     return DumpResult(file, file.stat().st_size, len(dumped.entries), names)
 
@@ -78,34 +82,27 @@ def count_occupied(warehouse: Warehouse, file: Path) -> int:
         return _count_relations(conn, dumped.schemas)
 
 
-def _refuse_while_writing(conn: psycopg.Connection) -> None:
-    holder = conn.execute(
-        "select application_name from pg_stat_activity where datname = current_database() "
-        "and application_name ~ '^quotemill (load|build|archive) lock' limit 1"
-    ).fetchone()
-    conn.rollback()
-    if holder:
-        raise LockHeldError(
-            f"a load, build or archive writes to the warehouse ({holder[0]})",
-            hint="wait for it, or stop it by `loaders cancel`",
-        )
+def _find_content(conn: psycopg.Connection) -> str | None:
+    """The name of the content (loaders.warehouse.migrate); None before the first load."""
+    if not has_relation(conn, "ops.settings"):
+        return None
+    query = "select value from ops.settings where key in (%s, 'warehouse_id') order by key limit 1"
+    row = conn.execute(query, (CONTENT_ID,)).fetchone()
+    return row[0] if row else None
 
 
-def _discard_fetched(warehouse: Warehouse) -> None:
-    """Remove rows that were fetched for the former content and never landed.
-
-    Their cursors are ahead of what came back, and the days in between would stay missing.
-    """
-    from loaders.warehouse.migrate import warehouse_id
-
-    with warehouse.connect() as conn:
-        if not has_relation(conn, "ops.settings"):
-            return
-    folder = warehouse.home / "pipelines" / warehouse_id(warehouse)
-    for lane in sorted(folder.glob("[!.]*/")):
-        # a held one belongs to the warehouse that the dump was made of, under the same name
-        with contextlib.suppress(LockHeldError), load_lock(warehouse, lane.name):
-            shutil.rmtree(lane)
+def _rename_content() -> bytes:
+    """The statement that gives what was restored a name of its own, where it has settings."""
+    return f"""
+        do $$
+        begin
+            if to_regclass('ops.settings') is not null then
+                insert into ops.settings values ('{CONTENT_ID}', '{secrets.token_hex(6)}')
+                on conflict (key) do update set value = excluded.value;
+            end if;
+        end
+        $$;
+    """.encode()
 
 
 def _count_relations(conn: psycopg.Connection, schemas: list[str]) -> int:
@@ -209,6 +206,7 @@ def _parts(
             )
     for block in script.restored(later):
         yield block.replace(b"ALTER TABLE ONLY ", b"ALTER TABLE ")  # its chunks have the key too
+    yield _rename_content()
 
 
 def _create(table: Hypertable) -> sql.Composed:

@@ -22,7 +22,7 @@ from psycopg.rows import dict_row
 from loaders import log, sources
 from loaders.landing import change_feed
 from loaders.settings import Settings
-from loaders.warehouse.lock import is_held
+from loaders.warehouse import turns
 from quotemill.errors import LockHeldError, UsageError
 from quotemill.warehouse.dbt_project import find_project
 from quotemill.warehouse.postgres import Warehouse
@@ -32,7 +32,7 @@ LOCK = "quotemill:build"
 WAIT_POLL = 1.0  # seconds between two tries while waiting for the lock
 # A running build holds the lock: a row that says running while nobody holds it was killed.
 STATUS = f"""
-    case when b.status = 'running' and not {is_held(f"'{LOCK}'")}
+    case when b.status = 'running' and not {turns.is_held(f"'{LOCK}'")}
     then 'interrupted' else b.status end
 """
 # what builds made in our schemas and somebody dropped, such as by `drop table … cascade`
@@ -154,34 +154,26 @@ def build_lock(warehouse: Warehouse, wait: Wait | None = None) -> Iterator[None]
     with contextlib.closing(
         warehouse.connect(autocommit=True, application_name="quotemill build lock")
     ) as conn:
-        os.environ["QUOTEMILL_BUILD_LOCK_HELD"] = str(_take_lock(conn, wait))
+        _take_lock(conn, wait)
+        os.environ["QUOTEMILL_BUILD_LOCK_HELD"] = str(conn.info.backend_pid)
         try:
             yield
         finally:
             del os.environ["QUOTEMILL_BUILD_LOCK_HELD"]
-            # the server may take a moment to notice that a connection was closed
-            with contextlib.suppress(psycopg.Error):
-                conn.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (LOCK,))
+            turns.let_go(conn)
 
 
-def _take_lock(conn: psycopg.Connection, wait: Wait | None) -> int:
-    """Take the build lock; return the server's process that holds it.
-
-    By trying again: a query that waits would hold back the other build.
-    """
-    query = "select pg_try_advisory_lock(hashtextextended(%s, 0)), pg_backend_pid()"
+def _take_lock(conn: psycopg.Connection, wait: Wait | None) -> None:
+    """Take the build lock by trying again: a query that waits would hold back the other build."""
     end: float | None = None
-    while True:
-        [(is_taken, pid)] = conn.execute(query, (LOCK,))
-        if is_taken:
-            return int(pid)
+    while holder := turns.take(conn, LOCK):
         if wait is not None and end is None:
             end = time.monotonic() + wait.seconds
             wait.report("build: waiting for another build, which writes to this warehouse")
         if wait is None or end is None or time.monotonic() >= end:
             after = f", still after {wait.seconds / 60:,.0f} minutes" if wait is not None else ""
             raise LockHeldError(
-                f"another build is writing to this warehouse{after}",
+                f"another build is writing to this warehouse{after}: {holder}",
                 hint="wait for it to end; `quotemill status` shows it",
             )
         time.sleep(min(WAIT_POLL, wait.seconds))

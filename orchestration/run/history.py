@@ -22,8 +22,8 @@ from loaders.engine import metrics
 from loaders.engine.metrics import Metric
 from loaders.engine.progress import Silent
 from loaders.settings import Settings
-from loaders.warehouse.lock import is_held
 from loaders.warehouse.sql_files import read_sql
+from loaders.warehouse.turns import is_held
 from quotemill.errors import QuotemillError, SettingsError, innermost
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation

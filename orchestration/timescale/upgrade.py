@@ -18,9 +18,9 @@ from loaders.settings import Settings
 from loaders.warehouse import timescale
 from loaders.warehouse.hypertables import TableName, hypertables
 from loaders.warehouse.ownership import owned_schemas
+from orchestration.archive.alone import alone
 from orchestration.backup import dump
 from orchestration.run.build import invoke
-from orchestration.run.build_record import build_lock
 from orchestration.timescale import conversion
 from quotemill.errors import SettingsError
 from quotemill.warehouse.postgres import Warehouse
@@ -130,7 +130,7 @@ def convert(
         tables = sorted(tables, key=lambda table: table.time is not None)
     else:
         tables = [table for table in tables if table.time]
-    with build_lock(warehouse), warehouse.connect(autocommit=True) as conn:
+    with alone(warehouse), warehouse.connect(autocommit=True) as conn:
         hyper = {table.qualified for table in hypertables(conn, sorted(owned_schemas(conn)))}
         stored = [(table, *_size(conn, table)) for table in tables if _exists(conn, table)]
         due, left = [], []

@@ -10,6 +10,7 @@ from psycopg import sql
 from loaders.warehouse.ownership import claim_schemas, has_role
 from loaders.warehouse.reader import admit_reader
 from loaders.warehouse.sql_files import read_sql
+from loaders.warehouse.turns import wait_for_turn
 from quotemill.errors import UsageError
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import COMPAT, has_relation
@@ -62,7 +63,7 @@ def make_views(warehouse: Warehouse, program: str, adjust: str = "none") -> list
     }
     with warehouse.connect() as conn:
         # one at a time; and it begins the transaction that a refusal undoes
-        conn.execute("select pg_advisory_xact_lock(hashtextextended('quotemill:compat', 0))")
+        wait_for_turn(conn, "quotemill:compat")
         claim_schemas(conn, [schema])
         views = [_make_view(conn, f"{schema}.{name}", name, fields) for name in names]
         if not any(view.is_made for view in views):

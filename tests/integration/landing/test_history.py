@@ -13,7 +13,7 @@ import pytest
 from loaders.landing.landed_file import land_file
 from loaders.landing.target import Target
 from loaders.settings import load_settings
-from loaders.warehouse.migrate import prepare
+from loaders.warehouse.migrate import content_id, prepare
 from loaders.warehouse.tables import LOAD_ID, Batch, landed_table
 from quotemill.errors import SettingsError
 from quotemill.warehouse.history import find_start
@@ -107,7 +107,7 @@ def test_a_load_that_is_killed_keeps_no_version(bench: LandingBench, tmp_path: P
     pq.write_table(rows.append_column(LOAD_ID, pa.array(["x"])), file)
     target = Target("raw_tdx", "bar", BAR.key, entity="code", day="trade_date", keeps_history=True)
     conn = bench.warehouse.connect()
-    land_file(conn, file, target, file_id="x/1", lane="tdx")
+    land_file(conn, file, target, file_id="x/1", lane="tdx", content=content_id(bench.warehouse))
     assert conn.execute("select count(*) from raw_tdx.bar_history").fetchone() == (1,)
     bench.rows("select pg_terminate_backend(%s)", conn.info.backend_pid)
     with pytest.raises(psycopg.OperationalError):

@@ -13,7 +13,7 @@ import pytest
 from loaders.landing import first_copy, lineage
 from loaders.landing.load_job import Landed
 from loaders.landing.rejects import rejected_rows
-from loaders.warehouse import lock, migrate
+from loaders.warehouse import migrate, turns
 from loaders.warehouse.tables import Batch, landed_table
 from tests.integration.landing.conftest import LandingBench
 
@@ -121,7 +121,7 @@ def test_rows_of_an_older_table_keep_their_texts_until_changed(bench: LandingBen
 def test_a_table_in_use_takes_texts_until_it_is_free(
     bench: LandingBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lock, "BRIEFLY", "10ms")
+    monkeypatch.setattr(turns, "BRIEFLY", "10ms")
     migrate.prepare(bench.warehouse, [BEFORE, REJECTED])
     before = columns(bench)
     with bench.warehouse.connect() as reader:

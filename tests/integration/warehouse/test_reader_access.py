@@ -93,6 +93,10 @@ def test_the_reader_reads_nothing_else(listening: Warehouse, schema: str) -> Non
         "alter role postgres login",
         "set role postgres",
         "create role other",
+        "create temporary table own (x int)",
+        "select lo_create(0)",
+        "select lo_from_bytea(0, 'x')",
+        "select pg_advisory_lock(1)",
     ],
 )
 def test_the_reader_changes_nothing(listening: Warehouse, statement: str) -> None:

@@ -1,0 +1,155 @@
+"""Locks of the warehouse that only its writers can take.
+
+Anybody who may log in can take an advisory lock, and pg_locks shows which. So ours are taken while
+the row of their name in ops.locks is locked, which needs UPDATE there, and the row says what the
+advisory lock is the hash of. Where a role that may not write there holds it, the row gets another
+seed: that role is left with a number that nobody asks for.
+"""
+
+import contextlib
+import secrets
+import time
+from collections.abc import Iterator
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from quotemill.errors import LockHeldError
+from quotemill.warehouse.schemas import has_relation
+
+LIMIT = 60  # seconds that a short turn of another command may last
+BRIEFLY = "1s"  # that we may wait for a table in use, as others wait behind us
+_TABLE = "ops.locks"  # missing before the first command that prepares the warehouse
+_POLL = 0.1  # seconds between two tries
+# SQL: take the lock `name` until the transaction ends
+TAKE_ROW = (
+    "insert into ops.locks (name) values (%(name)s) "
+    "on conflict (name) do update set name = excluded.name returning seed"
+)
+
+
+_SESSION = "select l.pid, a.usename::text as role, a.application_name, a.backend_start"
+_LOCKS = "from pg_locks as l inner join pg_stat_activity as a on l.pid = a.pid where l.granted"
+_ADVISORY = """
+    and l.locktype = 'advisory' and l.objsubid = 1
+    and l.database = (select d.oid from pg_database as d where d.datname = current_database())
+    and (l.classid::bigint << 32) | l.objid::bigint
+"""
+_FIRST_HOLDERS = f"{_SESSION} {_LOCKS} {_ADVISORY} = hashtextextended(%(name)s, 0)"
+_ROW_HOLDERS = (
+    f"{_SESSION} {_LOCKS} and l.relation = 'ops.locks'::regclass "
+    "and l.mode = 'RowExclusiveLock' and l.pid <> pg_backend_pid()"
+).encode()
+
+
+def key_of(name: str) -> str:
+    """SQL: the number of the advisory lock of a name, an SQL expression."""
+    return (
+        f"hashtextextended({name}, "
+        f"coalesce((select k.seed from ops.locks as k where k.name = {name}), 0))"
+    )
+
+
+def holders(name: str) -> str:
+    """SQL: sessions that hold the lock of a name, an SQL expression, and whether they may write."""
+    is_writer = "has_table_privilege(a.usesysid, 'ops.locks', 'update') as is_writer"
+    return f"{_SESSION}, {is_writer} {_LOCKS} {_ADVISORY} = {key_of(name)}"
+
+
+def is_held(name: str) -> str:
+    """SQL: whether a writer holds this database's lock of a name, an SQL expression."""
+    return f"exists (select from ({holders(name)}) as h where h.is_writer)"
+
+
+def take(conn: psycopg.Connection, name: str) -> str | None:
+    """Take a lock until the session ends or calls `let_go`.
+
+    Never waits for its holder. Returns a description of the writer that has it, None once taken.
+    `conn` is in autocommit.
+    """
+    if not has_relation(conn, _TABLE):
+        taken = "select pg_try_advisory_lock(hashtextextended(%s, 0))"
+        return None if conn.execute(taken, (name,)).fetchone() == (True,) else "another command"
+    with conn.transaction():
+        _wait_for_row(conn, name)
+        while True:
+            taken = f"select pg_try_advisory_lock({key_of('%(name)s')})"
+            if conn.execute(taken.encode(), {"name": name}).fetchone() == (True,):
+                return None
+            found = conn.execute(holders("%(name)s").encode(), {"name": name}).fetchall()
+            if writer := next((row for row in found if row[-1]), None):
+                return _describe(writer)
+            if found:
+                conn.execute(
+                    "update ops.locks set seed = %s where name = %s",
+                    (secrets.randbits(63), name),
+                )
+
+
+def let_go(conn: psycopg.Connection) -> None:
+    """Let go of what `take` took: a server ends a session shortly after its client."""
+    with contextlib.suppress(psycopg.Error):
+        conn.execute("select pg_advisory_unlock_all()")
+
+
+def wait_for_turn(conn: psycopg.Connection, name: str) -> None:
+    """Take a lock until the transaction of the caller ends.
+
+    Raises LockHeldError with the holder after LIMIT seconds.
+    """
+    if not has_relation(conn, _TABLE):
+        until = time.monotonic() + LIMIT
+        taken = b"select pg_try_advisory_xact_lock(hashtextextended(%s, 0))"
+        while conn.execute(taken, (name,)).fetchone() != (True,):
+            if time.monotonic() >= until:
+                raise _late(conn.execute(_FIRST_HOLDERS.encode(), {"name": name}).fetchone())
+            time.sleep(_POLL)
+    if has_relation(conn, _TABLE):  # the one before may have made it
+        _wait_for_row(conn, name)
+
+
+@contextlib.contextmanager
+def lock_timeout(conn: psycopg.Connection, limit: str) -> Iterator[None]:
+    """A part of the caller's transaction that waits for locks no longer than a limit, as '1s'.
+
+    Undone where it raises psycopg.errors.LockNotAvailable.
+    """
+    [(before,)] = conn.execute("select current_setting('lock_timeout')")
+    with conn.transaction():
+        conn.execute("select set_config('lock_timeout', %s, true)", (limit,))
+        yield
+        conn.execute("select set_config('lock_timeout', %s, true)", (before,))
+
+
+@contextlib.contextmanager
+def unless_locked(conn: psycopg.Connection) -> Iterator[None]:
+    """A part of the caller's transaction that is skipped where others hold what it locks.
+
+    Every command prepares the warehouse, and none waits for an import.
+    """
+    with contextlib.suppress(psycopg.errors.LockNotAvailable), lock_timeout(conn, BRIEFLY):
+        yield
+
+
+def _wait_for_row(conn: psycopg.Connection, name: str) -> None:
+    try:
+        with lock_timeout(conn, f"{LIMIT}s"):
+            conn.execute(TAKE_ROW, {"name": name})
+    except psycopg.errors.LockNotAvailable:
+        raise _late(conn.execute(_ROW_HOLDERS).fetchone()) from None
+
+
+def _late(holder: TupleRow | None) -> LockHeldError:
+    return LockHeldError(
+        f"{_describe(holder)} prepares the warehouse, still after {LIMIT} seconds",
+        hint="wait for it, or end it as a superuser: "
+        f"`select pg_terminate_backend({holder[0] if holder else 'pid'})`",
+    )
+
+
+def _describe(holder: TupleRow | None) -> str:
+    if holder is None:
+        return "another session"
+    pid, role, application, since = holder[:4]
+    at = f" since {since:%Y-%m-%d %H:%M:%S %Z}" if since else ""
+    return f"session {pid} of role {role} ({application or 'unnamed'}{at})"

@@ -1,0 +1,137 @@
+"""A load beside a restore: no row is skipped by a cursor that is ahead of what came back."""
+# ruff: noqa: F811
+
+import random
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from loaders.warehouse import lock
+from loaders.warehouse.postgres import open_warehouse
+from orchestration.backup.dump import dump
+from orchestration.backup.dump_restore import restore
+from quotemill.errors import LockHeldError
+from quotemill.warehouse.postgres import WarehouseAway
+from tests.faults.scene import wait_until
+from tests.toy.bench import FILES, Toy, bench  # noqa: F401
+
+SYMBOLS = sorted(FILES)
+
+
+def bench_with_dump(bench: Toy, file: Path) -> Toy:
+    """A warehouse that has loaded more than its dump holds; the files have more again."""
+    assert bench.load().status == "succeeded"
+    dump(open_warehouse(bench.settings), file)
+    return grow(bench) and bench
+
+
+def grow(bench: Toy) -> bool:
+    """A further line in each file."""
+    for symbol in SYMBOLS:
+        lines = (bench.folder / f"{symbol}.csv").read_text()
+        slot = len(lines.splitlines()) + 1
+        bench.write(symbol, f"{lines}{slot},{slot}\n")
+    return True
+
+
+def wanted(bench: Toy) -> list[tuple[str, str, int]]:
+    return sorted(
+        (symbol, slot, int(price))
+        for symbol in SYMBOLS
+        for slot, price in (
+            line.split(",") for line in (bench.folder / f"{symbol}.csv").read_text().splitlines()
+        )
+    )
+
+
+def restored(bench: Toy, file: Path) -> None:
+    """From another machine: the file of a lane's lock is not its own."""
+    settings = bench.settings.model_copy(update={"home": file.parent / "another"})
+    restore(open_warehouse(settings), file, clean=True)
+
+
+def test_no_restore_begins_beside_a_load(bench: Toy, tmp_path: Path) -> None:
+    bench_with_dump(bench, tmp_path / "dump")
+    reached = bench.block("cc")
+    with ThreadPoolExecutor(1) as other:
+        load = other.submit(bench.load)
+        release = reached()
+        with pytest.raises(LockHeldError, match=r"another load of toy .* job 2 "):
+            restored(bench, tmp_path / "dump")
+        release()
+        assert load.result().status == "succeeded"
+    assert bench.rows() == wanted(bench)
+
+
+def test_a_load_that_lost_its_lock_lands_nothing_after_a_restore(
+    bench: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connection breaks, and the restore takes the lock before it can."""
+    monkeypatch.setattr(lock, "WATCH_POLL", 60)
+    bench_with_dump(bench, tmp_path / "dump")
+    assert bench.load().status == "succeeded"
+    grow(bench)
+    reached = bench.block("cc")
+    with ThreadPoolExecutor(1) as other:
+        load = other.submit(bench.load)
+        release = reached()
+        end_lock(bench)
+        wait_until(
+            "the restore is done", lambda: not_held(lambda: restored(bench, tmp_path / "dump"))
+        )
+        release()
+        assert (load.result().exit_code, load.result().hint) == (75, "run it again")
+    assert bench.load().status == "succeeded"
+    assert bench.rows() == wanted(bench)
+
+
+def end_lock(bench: Toy) -> None:
+    with psycopg.connect(bench.dsn, autocommit=True) as conn:
+        conn.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity "
+            "where application_name = 'quotemill load lock: toy' and datname = current_database()"
+        )
+
+
+def not_held(call: Callable[[], object]) -> bool:
+    try:
+        call()
+    except (LockHeldError, WarehouseAway):  # also of the connection that was to take it
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    "times", [pytest.param(3, id="few"), pytest.param(100, marks=pytest.mark.soak, id="many")]
+)
+def test_no_interleaving_of_a_load_and_a_restore_loses_a_row(
+    bench: Toy, tmp_path: Path, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench_with_dump(bench, tmp_path / "dump")
+    monkeypatch.setattr(lock, "WATCH_POLL", 1.0)
+    chance, outcomes = random.Random(47), {"both": 0, "one was refused": 0}
+    for _ in range(times):
+        grow(bench)
+        early, late, lost = chance.random(), chance.random(), chance.random() < 0.5
+        with ThreadPoolExecutor(2) as threads:
+
+            def load(wait: float = early) -> bool:
+                time.sleep(wait)
+                return not_held(bench.load)
+
+            def put_back(wait: float = late) -> bool:
+                time.sleep(wait)
+                return not_held(lambda: restored(bench, tmp_path / "dump"))
+
+            both = threads.submit(load), threads.submit(put_back)
+            if lost:
+                time.sleep(early + chance.random() / 5)
+                end_lock(bench)
+            outcomes["both" if all(b.result() for b in both) else "one was refused"] += 1
+        assert bench.load().status == "succeeded"
+        assert bench.rows() == wanted(bench)
+    print(outcomes)
