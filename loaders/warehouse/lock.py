@@ -80,8 +80,10 @@ class LoadLock:
         try:
             if holder := turns.take(conn, LOCK + self._lane):
                 raise self._held(conn, holder)
-        except BaseException:
+        except BaseException as error:
             conn.close()
+            if isinstance(error, psycopg.OperationalError):
+                raise self._warehouse.away(error) from None
             raise
         self._pid = conn.info.backend_pid
         return conn
