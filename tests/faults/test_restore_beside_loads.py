@@ -14,8 +14,7 @@ from loaders.warehouse import lock
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.backup.dump import dump
 from orchestration.backup.dump_restore import restore
-from quotemill.errors import LockHeldError
-from quotemill.warehouse.postgres import WarehouseAway
+from quotemill.errors import LockHeldError, UpstreamError
 from tests.faults.scene import wait_until
 from tests.toy.bench import FILES, Toy, bench  # noqa: F401
 
@@ -34,7 +33,7 @@ def grow(bench: Toy) -> bool:
     for symbol in SYMBOLS:
         lines = (bench.folder / f"{symbol}.csv").read_text()
         slot = len(lines.splitlines()) + 1
-        bench.write(symbol, f"{lines}{slot},{slot}\n")
+        bench.write(symbol, f"{lines}9{slot:03},{slot}\n")  # slots ascend as text
     return True
 
 
@@ -100,7 +99,7 @@ def end_lock(bench: Toy) -> None:
 def not_held(call: Callable[[], object]) -> bool:
     try:
         call()
-    except (LockHeldError, WarehouseAway):  # also of the connection that was to take it
+    except (LockHeldError, UpstreamError):  # the server is away, or ended a deadlock
         return False
     return True
 

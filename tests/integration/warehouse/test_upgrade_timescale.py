@@ -21,7 +21,7 @@ from orchestration.timescale import upgrade as upgrade_timescale
 from orchestration.timescale.table_content import Content, content
 from orchestration.timescale.upgrade import Conversion, Declared, convert
 from quotemill.errors import LockHeldError, QuotemillError, SettingsError, UpstreamError, UsageError
-from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.postgres import Warehouse, WarehouseAway
 from tests.integration.warehouse.conftest import settings_for
 
 DatabaseOf = Callable[..., str]
@@ -235,7 +235,7 @@ def test_an_interrupted_upgrade_changes_nothing_and_can_be_repeated(
 
     with monkeypatch.context() as patch:
         patch.setattr(conversion, "to_hypertable", cut_short)
-        with pytest.raises(psycopg.OperationalError):
+        with pytest.raises(WarehouseAway):
             convert(settings, warehouse, TABLES, silent)
     monkeypatch.undo()
     assert hypertables(conn) == [DAYS.qualified]
