@@ -70,9 +70,10 @@ def _close_to_others(conn: psycopg.Connection) -> None:
         statement = "revoke temporary on database {} from public"
         conn.execute(sql.SQL(statement).format(sql.Identifier(database)))
     functions = conn.execute(
-        r"select oid::regprocedure::text from pg_proc where pronamespace = 'pg_catalog'::regnamespace"
-        r" and (proname ~ '^lo_|^pg_.*advisory' or proname in ('loread', 'lowrite'))"
-        r" and has_function_privilege(%s, oid, 'execute')",
+        "select oid::regprocedure::text from pg_proc "
+        "where pronamespace = 'pg_catalog'::regnamespace "
+        "and (proname ~ '^lo_|^pg_.*advisory' or proname in ('loread', 'lowrite')) "
+        "and has_function_privilege(%s, oid, 'execute')",
         (READER,),
     ).fetchall()
     if functions:

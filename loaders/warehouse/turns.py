@@ -74,10 +74,10 @@ def take(conn: psycopg.Connection, name: str) -> str | None:
             taken = f"select pg_try_advisory_lock({key_of('%(name)s')})"
             if conn.execute(taken.encode(), {"name": name}).fetchone() == (True,):
                 return None
-            found = conn.execute(holders("%(name)s").encode(), {"name": name}).fetchall()
-            if writer := next((row for row in found if row[-1]), None):
+            sessions = conn.execute(holders("%(name)s").encode(), {"name": name}).fetchall()
+            if writer := next((row for row in sessions if row[-1]), None):
                 return _describe(writer)
-            if found:
+            if sessions:
                 conn.execute(
                     "update ops.locks set seed = %s where name = %s",
                     (secrets.randbits(63), name),

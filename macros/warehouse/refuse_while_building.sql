@@ -1,8 +1,8 @@
 {#
     Refuse to write during another build.
 
-    During a build `quotemill` holds an advisory lock (loaders/warehouse/turns.py) on a connection of
-    its own and gives the process id of its backend to dbt in the environment variable
+    During a build `quotemill` holds a lock (loaders/warehouse/turns.py) on a connection of its own
+    and gives the process id of its backend to dbt in the environment variable
     QUOTEMILL_BUILD_LOCK_HELD. So its own dbt passes, and a variable left over in a shell opens
     nothing. Plain dbt cannot hold a lock from start to end (it closes the connection of its hooks),
     so it only checks.

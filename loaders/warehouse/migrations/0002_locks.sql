@@ -1,5 +1,5 @@
--- What an advisory lock of ours is the hash of: its name and this seed (loaders/warehouse/turns.py).
--- Only who may write here can lock a row.
+-- What an advisory lock of ours is the hash of: its name and this seed. Only who may write here can
+-- lock a row (loaders/warehouse/turns.py).
 create table ops.locks (
     name text primary key,
     seed bigint not null default 0

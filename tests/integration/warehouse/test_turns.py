@@ -84,12 +84,12 @@ def test_one_of_two_that_meet_a_stranger_gets_the_lock(
     name: str, warehouse: Warehouse, stranger: psycopg.Connection
 ) -> None:
     seize_all(stranger)
-    with warehouse.connect(autocommit=True) as one, warehouse.connect(autocommit=True) as two:
-        assert turns.take(one, name) is None
+    with warehouse.connect(autocommit=True) as first, warehouse.connect(autocommit=True) as second:
+        assert turns.take(first, name) is None
         stranger.execute("select pg_advisory_unlock_all()")
-        assert f"session {one.info.backend_pid} of role" in str(turns.take(two, name))
-        turns.let_go(one)
-        assert turns.take(two, name) is None
+        assert f"session {first.info.backend_pid} of role" in str(turns.take(second, name))
+        turns.let_go(first)
+        assert turns.take(second, name) is None
 
 
 def test_a_stranger_stops_no_command_that_prepares_the_warehouse(
