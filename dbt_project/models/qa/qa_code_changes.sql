@@ -4,6 +4,7 @@ with compared as (
     select
         c.old_code,
         c.new_code,
+        c.other_code,
         c.valid_from,
         count(*) as day_count,
         min(o.trade_date) as first_date,
@@ -12,11 +13,11 @@ with compared as (
     inner join {{ ref('stg_tdx__kline_daily') }} as o on c.old_code = o.code
     inner join {{ ref('stg_tdx__kline_daily') }} as n
         on
-            c.new_code = n.code
+            c.other_code = n.code
             and o.trade_date = n.trade_date
             and (o.open_li, o.high_li, o.low_li, o.close_li, o.amount_li)
             = (n.open_li, n.high_li, n.low_li, n.close_li, n.amount_li)
-    group by c.old_code, c.new_code, c.valid_from
+    group by c.old_code, c.new_code, c.other_code, c.valid_from
 ),
 
 found as (
@@ -48,7 +49,7 @@ select
     format(
         '%s and %s have the same prices and turnover on %s days from %s to %s: one stock, counted'
         || ' under %s; fix: add ',
-        old_code, new_code, day_count, first_date, last_date, new_code
+        old_code, other_code, day_count, first_date, last_date, new_code
     )
     || case
         when code_count > {{ most }}

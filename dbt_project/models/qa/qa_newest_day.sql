@@ -20,7 +20,10 @@ listed as (
     where
         s.is_listed
         and s.instrument_type <> 'index'
-        and not exists (select 1 from {{ ref('symbol_dim') }} as n where n.former_code = s.code)
+        and not exists (
+            select 1 from {{ ref('symbol_dim') }} as n
+            where n.code = s.current_code and n.code <> s.code
+        )
 ),
 
 codes as (

@@ -1,5 +1,6 @@
 """The history of a stock whose code changed goes on under the new code, also adjusted."""
 
+import re
 from collections.abc import Iterable, Iterator
 from datetime import date
 
@@ -132,24 +133,33 @@ def test_codes_of_a_change_are_read_as_people_write_them(
     conn.execute(f"delete from quotemill_intermediate.{seed} where line > 7".encode())
     add_line(conn, seed, "430047.BJ,920047,2025/10/9,notice")
     add_line(conn, seed, "bj430090,none,,another stock")
-    # each counts once, and a chain by its last code
+    # each counts once, and a chain leads to its last code
     add_line(conn, seed, "bj430047,bj920048,2025-10-09,notice")
-    add_line(conn, seed, "bj430198,bj920047,2025-10-09,notice")
-    add_line(conn, seed, "bj430300,bj430047,2025-10-09,notice")
+    add_line(conn, seed, "bj430300,bj430301,2024-10-09,notice")
+    add_line(conn, seed, "bj430301,bj430302,2025-10-09,notice")
+    add_line(conn, seed, "bj430400,bj430401,2025-10-09,notice")
+    add_line(conn, seed, "bj430401,bj430400,2025-10-10,notice")
 
     assert dbt("run", "-s", "code_changes").success
     added = conn.execute(
-        "select * from market.code_changes where old_code like 'bj430%' and source = 'notice'"
+        "select * from market.code_changes where old_code like 'bj430%' and source = 'notice' "
+        "order by 1"
     )
-    assert added.fetchall() == [("bj430047", "bj920047", date(2025, 10, 9), "notice")]
+    assert added.fetchall() == [
+        ("bj430047", "bj920047", date(2025, 10, 9), "notice"),
+        ("bj430300", "bj430302", date(2024, 10, 9), "notice"),
+        ("bj430301", "bj430302", date(2025, 10, 9), "notice"),
+    ]
     wrong = conn.execute("select subject, split_part(evidence, '.', 1) from qa.qa_seed_lines")
     line = f"seeds/{seed}.csv line"
     assert sorted(wrong.fetchall()) == [
         (f"{line} 10", "repeats line 8"),
-        (f"{line} 11", "repeats line 8"),
-        (
-            f"{line} 12",
-            "new_code = bj430047 breaks the rule: must be the last code, without a line of its own",
+        *(
+            (
+                f"{line} {n}",
+                f"new_code = {code} breaks the rule: must not lead back to the old code",
+            )
+            for n, code in ((13, "bj430401"), (14, "bj430400"))
         ),
     ]
 
@@ -237,6 +247,61 @@ def test_a_stock_with_one_history_under_two_codes_counts_once(
     assert dbt(*COUNTS).success
     assert max(counts(conn, exchange)) == 3
     assert conn.execute("select * from qa.qa_code_changes").fetchall() == []
+
+
+# of the first code, the second and the last, whose history begins in February
+CHAINS = {
+    "copies": (slice(45), slice(LAST + 1), slice(None)),
+    "parts": (slice(45), slice(66), slice(23, None)),
+}
+
+
+@pytest.mark.parametrize("known", [None, "sz000099,sz000199,2025-03-05,notice"])
+@pytest.mark.parametrize("chain", CHAINS)
+def test_a_stock_with_three_codes_counts_once_under_the_last(
+    conn: psycopg.Connection, dbt: Dbt, chain: str, known: str | None
+) -> None:
+    """The lines that the finding proposes settle it."""
+    first, second, last = (LONG[days] for days in CHAINS[chain])
+    codes = ("sz000099", "sz000199", "sz001899")
+    walks = zip(codes, (first, second, last), strict=True)
+    land_walks(conn, *(walk(*each) for each in walks), walk("sz000001", LONG, 500))
+    if known:
+        add_line(conn, "code_changes_known", known)
+
+    def built() -> list[object]:
+        assert dbt(*COUNTS).success
+        assert counts(conn, "sz") == {2}
+        assert counts(conn, "sz", "suspended_count") == {0}
+        queries = (
+            "select old_code, new_code, valid_from from market.code_changes where new_code='sz001899'",
+            "select code, current_code, former_code from market.symbol_dim",
+            "select * from market.market_stats_snapshot",
+            "select code, traded_code, trade_date, close from market.kline_daily_joined",
+        )
+        return [conn.execute(f"{query} order by 1, 2, 3".encode()).fetchall() for query in queries]
+
+    before = built()
+    changes, dimension, _, joined_bars = before
+    assert [row[:2] for row in changes] == [(code, codes[2]) for code in codes[:2]]
+    assert dimension[1:] == [
+        (codes[0], codes[2], None),
+        (codes[1], codes[2], None),
+        (codes[2], codes[2], codes[1]),
+    ]
+    assert [row[2] for row in joined_bars if row[0] == codes[2]] == LONG
+    assert len(joined_bars) == 2 * len(LONG)
+
+    evidences = conn.execute("select evidence from qa.qa_code_changes where severity <> 'info'")
+    lines = [re.findall(r"add (\S+) and the source", text)[0] for (text,) in evidences]
+    assert len(lines) == (1 if known else 2)
+    for line in lines:
+        add_line(conn, "code_changes_known", f"{line},notice")
+    assert built() == before
+    assert conn.execute("select severity from qa.qa_code_changes").fetchall() == [("info",)]
+    assert conn.execute("select * from qa.qa_seed_lines").fetchall() == []
+    assert dbt(*COUNTS, "--full-refresh").success
+    assert built() == before
 
 
 def test_bars_that_are_alike_for_other_reasons_are_no_change(

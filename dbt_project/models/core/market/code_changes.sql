@@ -5,17 +5,39 @@
     meta={'entity': 'old_code'},
 ) }}
 
+with recursive lines as (
+    select
+        old_code,
+        new_code,
+        valid_from,
+        source
+    from {{ ref('stg_seeds__code_change') }}
+    where rule is null and new_code is not null
+    union all
+    select
+        old_code,
+        new_code,
+        coalesce(valid_from, date '9999-12-31') as valid_from,
+        'identical bars' as source
+    from {{ ref('int_code_changes__found') }}
+),
+
+followed as (
+    select * from lines
+    union
+    select
+        f.old_code,
+        l.new_code,
+        f.valid_from,
+        f.source
+    from followed as f
+    inner join lines as l on f.new_code = l.old_code
+)
+
 select
     old_code,
     new_code,
     valid_from,
     source
-from {{ ref('stg_seeds__code_change') }}
-where rule is null and new_code is not null
-union all
-select
-    old_code,
-    new_code,
-    coalesce(valid_from, date '9999-12-31') as valid_from,
-    'identical bars' as source
-from {{ ref('int_code_changes__found') }}
+from followed
+where new_code not in (select l.old_code from lines as l)

@@ -23,7 +23,10 @@ select
 from {{ ref('stg_tdx__security') }} as s
 left join {{ ref('int_listings__dated') }} as d on s.code = d.code
 left join {{ ref('code_changes') }} as n on s.code = n.old_code
-left join {{ ref('code_changes') }} as o on s.code = o.new_code
+left join lateral (
+    select c.old_code from {{ ref('code_changes') }} as c
+    where c.new_code = s.code order by c.valid_from desc, c.old_code desc limit 1
+) as o on true
 -- one index scan per code; an aggregate would read every bar
 left join lateral (
     select b.trade_date as last_trade_date from {{ ref('stg_tdx__kline_daily') }} as b

@@ -34,11 +34,7 @@ bars as (
         {{ columns | indent(8) }}
     from {{ ref('code_changes') }} as c
     inner join figures as f on c.old_code = f.code
-    where
-        not exists (
-            select 1 from {{ ref('int_daily_figures__computed') }} as n
-            where n.code = c.new_code and n.trade_date = f.trade_date
-        )
+    where not {{ has_day_of_new_code('f', ref('int_daily_figures__computed')) | indent(4) }}
 )
 
 select

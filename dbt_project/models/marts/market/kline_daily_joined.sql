@@ -9,12 +9,7 @@
     b.amount_cny,
     b.is_final
 {%- endset %}
-{%- set new_code_has_day -%}
-    exists (
-        select 1 from {{ ref('stg_tdx__kline_daily') }} as n
-        where n.code = c.new_code and n.trade_date = b.trade_date
-    )
-{%- endset %}
+{%- set new_code_has_day = has_day_of_new_code('b', ref('stg_tdx__kline_daily')) %}
 
 select
     b.code,

@@ -1,5 +1,5 @@
 -- A line that breaks a rule says which, and has null for what cannot be read.
-with cells as (
+with recursive cells as (
     {{ seed_lines('code_changes_known', [
         'old_code', 'new_code', 'valid_from', 'source',
     ]) | indent(4) }}
@@ -17,6 +17,20 @@ typed as (
     from cells as c
 ),
 
+-- the codes that a line leads to: a stock may change its code again
+followed as (
+    select
+        line,
+        new_code
+    from typed
+    union
+    select
+        f.line,
+        t.new_code
+    from followed as f
+    inner join typed as t on f.new_code = t.old_code
+),
+
 judged as (
     select
         t.*,
@@ -30,23 +44,16 @@ judged as (
                 then array['valid_from', 'must be a day in the form 2025-05-06']
             when t.source is null
                 then array['source', 'must not be empty']
-            when exists (select 1 from typed as n where n.old_code = t.new_code)
-                then array['new_code', 'must be the last code, without a line of its own']
+            when (t.line, t.old_code) in (select f.line, f.new_code from followed as f)
+                then array['new_code', 'must not lead back to the old code']
         end as broken
     from typed as t
 ),
 
--- a stock has one code after another: no two for an old one, no two before a new one
 with_first as (
     select
         *,
-        least(
-            min(line) over (partition by broken is null, old_code),
-            case
-                when new_code is not null
-                    then min(line) over (partition by broken is null, new_code)
-            end
-        ) as first_line
+        min(line) over (partition by broken is null, old_code) as first_line
     from judged
 )
 

@@ -6,7 +6,7 @@
 ) }}
 
 -- no two stocks have the prices and turnover of two months in common
-with alike as materialized (
+with recursive alike as materialized (
     select
         code,
         other_code,
@@ -45,7 +45,7 @@ ranked as (
     where s.code in (select t.code from twins as t)
 ),
 
-known as (
+lines as (
     select
         old_code,
         new_code
@@ -53,36 +53,71 @@ known as (
     where rule is null
 ),
 
--- of three copies each is followed by the next
-followed as (
-    select distinct on (o.code)
-        o.code as old_code,
-        n.code as new_code,
-        o.last_trade_date,
-        o.place
-    from twins as t
-    inner join ranked as o on t.code = o.code
-    inner join ranked as n on t.other_code = n.code and o.place < n.place
+-- none says that a code is no other one
+pairs as (
+    select
+        code,
+        other_code
+    from twins
     where
         not exists (
-            select 1 from known as k
-            where k.old_code in (o.code, n.code) or k.new_code = n.code
+            select 1 from lines as l
+            where l.new_code is null and l.old_code in (twins.code, twins.other_code)
         )
-    order by o.code, n.place
+    union all
+    select
+        old_code as code,
+        new_code as other_code
+    from lines
+    where new_code is not null
+    union all
+    select
+        new_code as code,
+        old_code as other_code
+    from lines
+    where new_code is not null
+),
+
+-- each code with all codes of its stock, itself too
+stocks as (
+    select
+        code,
+        other_code
+    from pairs
+    union
+    select
+        s.code,
+        p.other_code
+    from stocks as s
+    inner join pairs as p on s.other_code = p.code
 ),
 
 changes as (
-    select distinct on (new_code) *
-    from followed
-    order by new_code asc, place desc
+    select distinct on (o.code)
+        o.code as old_code,
+        s.other_code as new_code,
+        (
+            select p.other_code from pairs as p
+            inner join ranked as r on p.other_code = r.code
+            where p.code = o.code
+            order by p.other_code = s.other_code desc, r.place desc limit 1
+        ) as other_code,
+        o.last_trade_date
+    from stocks as s
+    inner join ranked as o on s.code = o.code
+    left join ranked as n on s.other_code = n.code
+    where not exists (select 1 from lines as l where l.old_code in (s.code, s.other_code))
+    order by o.code asc, n.place desc
 )
 
 select
     c.old_code,
     c.new_code,
+    c.other_code,
     (
         select b.trade_date from {{ ref('stg_tdx__kline_daily') }} as b
         where b.code = c.new_code and b.trade_date > c.last_trade_date
         order by b.trade_date limit 1
     ) as valid_from
 from changes as c
+where c.old_code <> c.new_code
