@@ -26,7 +26,13 @@ from loaders.requests import counts as request_counts
 from loaders.settings import Settings
 from loaders.warehouse import lock as locks
 from loaders.warehouse.postgres import NO_TIMEOUTS
-from quotemill.errors import PartialError, QuotemillError, UpstreamError, innermost
+from quotemill.errors import (
+    PartialError,
+    QuotemillError,
+    UpstreamError,
+    UsageError,
+    innermost,
+)
 from quotemill.warehouse.postgres import Warehouse, WarehouseAway
 
 if TYPE_CHECKING:
@@ -260,7 +266,9 @@ def _finish(
             load.reporter.line(f"{failed:,} keys failed, all of them acknowledged")
             status, exit_code = "succeeded", 0
     text = str(error) if error else None
-    jobs.finish_job(load.warehouse, load.job_id, status, text)
+    # of a mistake in the request nothing is left that a retry could load
+    recorded = "succeeded" if isinstance(error, UsageError) and not failed else status
+    jobs.finish_job(load.warehouse, load.job_id, recorded, text)
     log_end(load, status, text, seconds)
     hint = ""
     if exit_code:

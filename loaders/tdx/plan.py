@@ -20,7 +20,7 @@ from loaders.tdx.datasets import (
 )
 from loaders.tdx.files.vipdoc import UNTRADED, has_trade
 from loaders.tdx.settings import TdxSettings
-from quotemill.errors import UpstreamError
+from quotemill.errors import UpstreamError, UsageError
 from quotemill.instrument_ranges import classify_code, explain_kind
 
 # in the order of loading: day bars come before minutes and ticks, which are checked against them
@@ -213,7 +213,7 @@ def plan_retry(tasks: Sequence[Task]) -> list[Unit] | None:
 
 
 def _select_codes(ctx: Context) -> list[str]:
-    """The codes of the request. Unknown codes fail in a separate task."""
+    """The codes of the request, without those that cannot be loaded. Raises UsageError."""
     request, exchange = ctx.load.request, ctx.load.request.options.get("exchange")
     # a code that is no longer listed can have a history in files
     loadable = [
@@ -235,16 +235,20 @@ def _select_codes(ctx: Context) -> list[str]:
     # without one the list failed and nothing is stored: other codes are accepted as given
     if ctx.securities:
         refused = {code: why or _explain_absence(ctx, code) for code, why in refused.items()}
-    failures = {code: why for code, why in sorted(refused.items()) if why}
-    if failures:
-        task = ctx.load.add_task("unknown_codes", list(failures))
-        task.failures = failures
-        task.status = task.verdict
-        ctx.load.save(task)
-        for reason in dict.fromkeys(failures.values()):
-            codes = ", ".join(code for code, why in failures.items() if why == reason)
-            ctx.load.warn(f"{codes}: {reason}")
-    return sorted(set(request.keys) - set(failures))
+    mistakes: dict[str, list[str]] = {}
+    for code, why in sorted(refused.items()):
+        if why:
+            mistakes.setdefault(why, []).append(code)
+    named = [f"{', '.join(codes)}: {why}" for why, codes in mistakes.items()]
+    wanted = sorted(set(request.keys).difference(*mistakes.values()))
+    if not wanted:
+        raise UsageError(
+            "; ".join(named),
+            hint="`loaders run tdx`, without --codes, loads all that can be loaded",
+        )
+    for text in named:
+        ctx.load.warn(text)
+    return wanted
 
 
 def _explain_absence(ctx: Context, code: str) -> str:

@@ -128,19 +128,27 @@ def test_a_code_that_trades_at_last_is_loaded(
         ("sz000002", "not in the client's folder"),
     ],
 )
-def test_a_named_code_that_is_not_loaded_fails_with_the_reason(
+def test_a_named_code_that_cannot_be_loaded_is_a_mistake_of_the_request(
     client: Path, warehouse_dsn: str, tmp_path: Path, code: str, reason: str
 ) -> None:
     write_days(client, "sh000016", 250_000, 1_000_000)
     bench = open_folder(client, warehouse_dsn, tmp_path, CLOCK)
 
+    alone = bench.load(codes=[code])
+
+    assert alone.exit_code == 2
+    assert str(alone.error).startswith(f"{code}: {reason}")
+    assert "service" not in str(alone.error)
+    assert alone.hint == "`loaders run tdx`, without --codes, loads all that can be loaded"
+
     result = bench.load(codes=[code, "sh600000"])
 
-    assert result.exit_code == 6
-    [task] = [task for task in result.tasks if task.failures]
-    assert task.failures[code].startswith(reason)
-    assert "service" not in task.failures[code]
+    assert (result.exit_code, result.hint) == (0, "")
+    assert alone.error in result.warnings
     assert bench.rows(LOADED) == [("sh600000", 3)]
+    # nothing is left to retry
+    assert bench.rows("select key from ops.failed_keys") == []
+    assert bench.rows("select distinct status from ops.ingestion_jobs") == [("succeeded",)]
 
 
 def test_open_ended_funds_and_creation_codes_of_a_real_folder_are_not_loaded(
@@ -168,9 +176,8 @@ def test_bonds_of_a_real_folder_are_named_as_not_modelled(
     result = bench.load(codes=[code])
 
     kind = "repurchases" if code == "sh204001" else "convertible bonds"
-    reasons = [why for task in result.tasks for why in task.failures.values()]
-    assert f"one of the {kind}, which are not modelled (docs/datasets/codes.md)" in reasons
-    assert not any("service" in why for why in reasons)
+    why = f"{code}: one of the {kind}, which are not modelled (docs/datasets/codes.md)"
+    assert (result.exit_code, result.error) == (2, why)
     assert bench.rows(LOADED) == []
 
 
@@ -199,9 +206,9 @@ def test_indices_of_the_vendor_and_its_name_of_shanghais_are_loaded(
 
     result = bench.load(codes=["880301"])
 
-    reasons = {code: why for task in result.tasks for code, why in task.failures.items()}
-    assert list(reasons) == ["sh880301"]
-    assert reasons["sh880301"].startswith("an index: `loaders run tdx --dataset index_kline`")
+    assert result.exit_code == 2
+    named = "sh880301: an index: `loaders run tdx --dataset index_kline`"
+    assert str(result.error).startswith(named)
 
 
 def test_an_index_with_a_file_of_each_name_is_loaded_once_and_a_difference_named(
