@@ -15,16 +15,15 @@ were.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from datetime import date, datetime
 from typing import Any
 
-import orjson
 import psycopg
 
 from loaders.engine.outcome import Outcome
 from loaders.engine.source import Keys
-from loaders.landing.rejects import Rejected, open_rejects, withdraw_settled
+from loaders.landing.rejects import Rejected
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.context import Context, Dataset, Security
 from loaders.tdx.files import tnf
@@ -33,12 +32,11 @@ from loaders.tdx.files.generations import choose
 from loaders.tdx.files.unread import describe_unread
 from loaders.tdx.files.vipdoc import describe_twins, has_trade, last_day
 from loaders.tdx.files.written import State
-from loaders.tdx.tables import KLINE_DAILY, REJECTED_ROW, SECURITY
+from loaders.tdx.left_out import LeftOut, find_traded
+from loaders.tdx.tables import SECURITY
 from quotemill.errors import DataQualityError, UpstreamError, name_acceptance
 from quotemill.instrument_ranges import (
     classify_code,
-    describe_other_kinds,
-    find_range,
     is_other_kind,
     price_decimals,
 )
@@ -48,7 +46,6 @@ KEY = "all"
 LEAST_SHARE = 0.95
 MOST_DELISTED, DELISTED_SHARE = 5, 0.005  # more than exchanges delist in a day
 STRAYS_NAMED = 5
-LOGGED = 500
 
 
 def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
@@ -165,12 +162,11 @@ def read_folder(
                 left.add_kind(file, code)
             elif kind != "index" or code in ctx.day_files:
                 securities[code] = Security(code, name or code, kind, f"{HQ_CACHE}/{file}")
-    # what has bars stored had a trade
-    loaded = ctx.cursors(KLINE_DAILY.name) if ctx.day_files else {}
+    traded = ctx.ask(lambda conn: find_traded(conn, ctx.day_files))
     left.untraded = {
         code
         for code, path in ctx.day_files.items()
-        if classify_code(code) in ("stock", "fund") and code not in loaded and not has_trade(path)
+        if classify_code(code) in ("stock", "fund") and code not in traded and not has_trade(path)
     }
     securities = {code: s for code, s in securities.items() if code not in left.untraded}
     unnamed = sorted(ctx.day_files.keys() - securities.keys() - left.untraded)
@@ -188,6 +184,7 @@ def read_folder(
     for generation, files in read.items():
         ctx.load.reporter.line(f"codes: {', '.join(files)} of {generation}")
     left.say()
+    left.drop_stored()
     if not before:  # the first load
         ctx.load.reporter.line(f"codes: {ctx.folder.root} is read as {ctx.folder.form}")
         for sentence in describe_unread(ctx.folder):
@@ -197,57 +194,6 @@ def read_folder(
     for path in ctx.folder.strays[:STRAYS_NAMED]:
         ctx.load.warn(f"{path} is not named for a code of its folder's exchange: skipped")
     return securities, [*unreadable, *losses], left.list_untraded()
-
-
-@dataclass
-class LeftOut:
-    """Codes of the folder that are not loaded, and their names in its lists."""
-
-    ctx: Context
-    names: dict[str, str] = field(default_factory=dict)
-    untraded: set[str] = field(default_factory=set)
-    _known: dict[str, list[str]] = field(default_factory=dict)
-    _unknown: dict[str, list[str]] = field(default_factory=dict)
-
-    def add_kind(self, place: str, code: str) -> None:
-        """Add a code of no modelled kind, named in a list or by a file."""
-        places = self._known if find_range(code) else self._unknown
-        places.setdefault(place, []).append(code)
-
-    def say(self) -> None:
-        """Say how many of each kind are left out; of what is odd two examples, in the log too."""
-        for place, codes in self._known.items():
-            said = describe_other_kinds(codes, f"instruments of {place}")
-            self.ctx.load.reporter.line(f"codes: {said}")
-        for place, codes in self._unknown.items():
-            self._say_odd(
-                codes,
-                f"instruments of {place} are in no known range of codes",
-                "skipped; what trades needs a line in seeds/instrument_ranges.csv",
-            )
-        if self.untraded:
-            whose = "without a traded share in the whole file of day bars"
-            self._say_odd(sorted(self.untraded), whose, "not loaded")
-
-    def list_untraded(self) -> list[Rejected]:
-        """A rejected row for each code without a traded share that was not known before."""
-        rule = "what trades has a traded share in its file of day bars"
-        stored = self.ctx.ask(lambda conn: open_rejects(conn, REJECTED_ROW, NAME))
-        rejected = [
-            Rejected(
-                code, "volume", rule, "0", orjson.dumps({"code": code}).decode(), "vipdoc/lday"
-            )
-            for code in sorted(self.untraded)
-        ]
-        known_codes = {row.row_key for row in stored}
-        settled = withdraw_settled(stored, rejected, lambda _: True)
-        return [*(row for row in rejected if row.row_key not in known_codes), *settled]
-
-    def _say_odd(self, codes: Sequence[str], what: str, done: str) -> None:
-        named = (f"{code} {self.names.get(code, '')}".strip() for code in codes[:2])
-        text = f"codes: {len(codes):,} {what}, such as {' and '.join(named)}: {done}"
-        self.ctx.load.reporter.line(text)
-        self.ctx.load.log("info", text, {"codes": codes[:LOGGED]})
 
 
 def list_delisted(
