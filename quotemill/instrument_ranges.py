@@ -15,17 +15,18 @@ from pathlib import Path
 
 from quotemill.errors import SettingsError
 from quotemill.warehouse.dbt_project import find_project
+from quotemill.wording import say_count
 
 MODELLED = ("stock", "fund", "index")
-# what is known and not loaded, in words
+# what is known and not loaded, in words for one and for several
 OTHER_KINDS = {
-    "bond": "bonds",
-    "convertible_bond": "convertible bonds",
-    "open_fund": "open-ended funds",
-    "other": "offers, rights, votes or figures",
-    "preferred_share": "preferred shares",
-    "repo": "repurchases",
-    "warrant": "warrants",
+    "bond": ("bond", "bonds"),
+    "convertible_bond": ("convertible bond", "convertible bonds"),
+    "open_fund": ("open-ended fund", "open-ended funds"),
+    "other": ("offer, right, vote or figure", "offers, rights, votes or figures"),
+    "preferred_share": ("preferred share", "preferred shares"),
+    "repo": ("repurchase", "repurchases"),
+    "warrant": ("warrant", "warrants"),
 }
 # an index under the name that the vendor's clients give it
 OTHER_NAMES = {"sh999999": "sh000001"}
@@ -159,8 +160,9 @@ def describe_other_kinds(codes: Iterable[str], what: str) -> str | None:
     kinds = Counter(OTHER_KINDS[r.kind] for r in known if r.kind in OTHER_KINDS)
     if not kinds:
         return None
-    parts = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
-    return f"{kinds.total():,} {what} are not modelled: {parts} ({GUIDE})"
+    parts = ", ".join(say_count(count, *kind) for kind, count in kinds.most_common())
+    verb = "is" if kinds.total() == 1 else "are"
+    return f"{kinds.total():,} {what} {verb} not modelled: {parts} ({GUIDE})"
 
 
 def explain_kind(code: str) -> str | None:
@@ -170,4 +172,4 @@ def explain_kind(code: str) -> str | None:
         return f"in no known range of codes ({GUIDE})"
     if known.kind in MODELLED:
         return None
-    return f"one of the {OTHER_KINDS[known.kind]}, which are not modelled ({GUIDE})"
+    return f"one of the {OTHER_KINDS[known.kind][1]}, which are not modelled ({GUIDE})"

@@ -17,11 +17,12 @@ from loaders.tdx.files.sectors import read_generation
 from loaders.tdx.files.tnf import FILES as LISTS
 from loaders.tdx.files.unread import describe_unread
 from loaders.tdx.files.vipdoc import describe_twins, last_day
-from loaders.tdx.files.written import State
+from loaders.tdx.files.written import State, read_content
 from loaders.tdx.request import require_settings
 from loaders.trading_time import SHANGHAI, newest_final, published_days
 from quotemill.errors import DataQualityError
 from quotemill.instrument_ranges import describe_other_kinds
+from quotemill.wording import say_count
 
 UNREADABLE_NAMED = 5
 
@@ -30,8 +31,9 @@ def check(settings: Settings, now: datetime) -> Check:
     """Check service and folder, if configured. Raises SettingsError, UpstreamError."""
     require_settings(settings)
     folder = scan_folder(settings.tdx)
-    parts = [_folder(folder, now)] if folder else []
-    if settings.tdx.base_url is not None:
+    has_service = settings.tdx.base_url is not None
+    parts = [_folder(folder, now, has_service=has_service)] if folder else []
+    if has_service:
         parts.insert(0, asyncio.run(_service(settings, now)))
     figures = {name: value for part in parts for name, value in part.figures.items()}
     return describe_service(
@@ -52,12 +54,14 @@ async def _service(settings: Settings, now: datetime) -> Check:
     )
 
 
-def _folder(folder: Folder, now: datetime) -> Check:
+def _folder(folder: Folder, now: datetime, *, has_service: bool) -> Check:
     """Contents and age of the client's folder; a stale one is a warning, no error."""
     files = folder.bars("day")
-    calendar = [files[index] for index in INDICES if index in files]  # as a load has it
-    days = (day for file in (calendar or files.values()) if (day := last_day(file, now)))
-    newest = next(days, None) if calendar else max(days, default=None)
+    # the calendar's, as a load has it
+    calendar = (last_day(files[index], now) for index in INDICES if index in files)
+    newest = next(filter(None, calendar), None)
+    if newest is None:
+        newest = max(filter(None, (last_day(file, now) for file in files.values())), default=None)
     counts = {period: len(folder.bars(period)) for period in ("day", "minute1", "minute5")}
     lists = _choose(folder, LISTS.values())
     sectors = [
@@ -67,7 +71,9 @@ def _folder(folder: Folder, now: datetime) -> Check:
     pairs = (*LISTS.values(), *SECTORS.values())
     unread = [pair.older for pair in pairs if (it := choose(folder, pair)) and it.unread]
     gbbq = folder.find(f"{HQ_CACHE}/gbbq")
-    parts = [f"day bars of {counts['day']:,} codes" + (f" to {newest}" if newest else "")]
+    parts = [
+        f"day bars of {say_count(counts['day'], 'code')}" + (f" to {newest}" if newest else "")
+    ]
     parts += [f"minutes of {counts['minute1']:,}"] if counts["minute1"] else []
     parts += [f"five-minute bars of {counts['minute5']:,}"] if counts["minute5"] else []
     parts += list(_describe("lists", lists)) or ["no list of codes"]
@@ -76,7 +82,7 @@ def _folder(folder: Folder, now: datetime) -> Check:
     parts += [f"not read, of an older client: {', '.join(unread)}"] if unread else []
     other_kinds = describe_other_kinds(folder.bars("day"), "of these codes")
     parts += [other_kinds] if other_kinds else []
-    not_read = describe_unread(folder)
+    not_read = describe_unread(folder, has_service=has_service)
     parts += [f"not read: {'; '.join(not_read)}"] if not_read else []
     return describe_service(
         f"{folder.root} ({folder.form}): {', '.join(parts)}",
@@ -123,6 +129,12 @@ def _written(files: Iterable[Path]) -> str:
 
 def _warnings(folder: Folder, newest: date | None, now: datetime) -> Iterator[str]:
     yield from islice(folder.unreadable.values(), UNREADABLE_NAMED)
+    for index in INDICES:
+        if file := folder.bars("day").get(index):
+            try:
+                read_content(file)
+            except DataQualityError as error:
+                yield str(error)
     if newest is None:
         yield f"{folder.root} has no day bars: download them in the client"
         return
@@ -131,12 +143,14 @@ def _warnings(folder: Folder, newest: date | None, now: datetime) -> Iterator[st
     if due is not None and due > newest:
         late = len(published_days(newest, due)) - 1
         yield (
-            f"the client's folder is stale: its newest day is {newest}, {late:,} trading days ago; "
+            f"the client's folder is stale: its newest day is {newest},"
+            f" {say_count(late, 'trading day')} ago; "
             "download day bars in the client, or take its newest copy"
         )
     yield from describe_twins(folder, now)
     if folder.strays:
         yield (
-            f"{len(folder.strays):,} files are not named for a code of their folder's exchange, "
+            f"{say_count(len(folder.strays), 'file is', 'files are')} not named for a code of the"
+            " folder's exchange, "
             f"such as {folder.strays[0]}"
         )

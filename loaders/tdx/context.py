@@ -21,6 +21,7 @@ from loaders.tdx.settings import TdxSettings
 from loaders.warehouse.tables import LandedTable
 from quotemill.errors import DataQualityError, UpstreamError, name_acceptance
 from quotemill.instrument_ranges import classify_code
+from quotemill.wording import say_count
 
 if TYPE_CHECKING:
     import psycopg
@@ -170,8 +171,13 @@ class Context:
         examples = {code[:2]: name_bars(code, period) for code in reversed(gone)}
         what = {"day": "day bars", "minute1": "minutes", "minute5": "five-minute bars"}[period]
         return {
-            exchange: f"vipdoc/{exchange}: {count:,} files of {what} that were read before are"
-            f" gone, such as {examples[exchange].rpartition('/')[2]}"
+            exchange: f"vipdoc/{exchange}: "
+            + say_count(
+                count,
+                f"file of {what} that was read before is",
+                f"files of {what} that were read before are",
+            )
+            + f" gone, such as {examples[exchange].rpartition('/')[2]}"
             for exchange, count in Counter(code[:2] for code in gone).items()
         }
 

@@ -13,6 +13,7 @@ from loaders.tdx.context import Context
 from loaders.tdx.tables import ANSWER_GAP, KLINE_DAILY, REJECTED_ROW, SECURITY
 from loaders.warehouse.editions import find_edition
 from quotemill.instrument_ranges import describe_other_kinds, find_range, is_other_kind
+from quotemill.wording import say_count
 
 DATASET = "codes"
 LOGGED = 500
@@ -36,17 +37,18 @@ class LeftOut:
     def say(self) -> None:
         """Say how many of each kind are left out; of what is odd two examples, in the log too."""
         for place, codes in self._known.items():
-            said = describe_other_kinds(codes, f"instruments of {place}")
+            said = describe_other_kinds(codes, f"of the instruments of {place}")
             self.ctx.load.reporter.line(f"codes: {said}")
         for place, codes in self._unknown.items():
             self._say_odd(
                 codes,
-                f"instruments of {place} are in no known range of codes",
+                (f"instrument of {place} is", f"instruments of {place} are"),
+                "in no known range of codes",
                 "skipped; what trades needs a line in seeds/instrument_ranges.csv",
             )
         if self.untraded:
             whose = "without a traded share in the whole file of day bars"
-            self._say_odd(sorted(self.untraded), whose, "not loaded")
+            self._say_odd(sorted(self.untraded), ("code", "codes"), whose, "not loaded")
 
     def list_untraded(self) -> list[Rejected]:
         """A rejected row for each code without a traded share that was not known before."""
@@ -66,11 +68,17 @@ class LeftOut:
         """Delete what an earlier version stored of codes without a traded share."""
         dropped = self.ctx.ask(lambda conn: drop_untraded(conn, self.untraded))
         if dropped:
-            self._say_odd(dropped, "stored codes have no traded share", "deleted, with their bars")
+            self._say_odd(
+                dropped,
+                ("stored code", "stored codes"),
+                "without a traded share",
+                "deleted, with bars",
+            )
 
-    def _say_odd(self, codes: Sequence[str], what: str, done: str) -> None:
+    def _say_odd(self, codes: Sequence[str], nouns: tuple[str, str], what: str, done: str) -> None:
         named = (f"{code} {self.names.get(code, '')}".strip() for code in codes[:2])
-        text = f"codes: {len(codes):,} {what}, such as {' and '.join(named)}: {done}"
+        count = say_count(len(codes), *nouns)
+        text = f"codes: {count} {what}, such as {' and '.join(named)}: {done}"
         self.ctx.load.reporter.line(text)
         self.ctx.load.log("info", text, {"codes": codes[:LOGGED]})
 

@@ -27,6 +27,7 @@ from loaders.tdx.files.written import Reading, State, state_in
 from loaders.tdx.lost_events import DATASETS, find_lost_events
 from loaders.tdx.tables import CAPITAL_EVENT, REJECTED_ROW
 from quotemill.errors import DataQualityError
+from quotemill.wording import say_count
 
 NAME = "capital_events"
 KEY = "all"
@@ -51,7 +52,9 @@ def _outcome(ctx: Context) -> Outcome:
     except DataQualityError as error:
         return Outcome(KEY, failure=error.with_hint)
     for category, count in count_unknown(content.rows).items():
-        ctx.load.warn(f"{NAME}: {count:,} records of the unknown category {category} land unused")
+        ctx.load.warn(
+            f"{NAME}: of the unknown category {category} {say_count(count, 'record')} landed unused"
+        )
     stored = ctx.ask(lambda conn: open_rejects(conn, REJECTED_ROW, NAME))
     rejected = [
         *content.rejected,

@@ -40,6 +40,7 @@ from quotemill.instrument_ranges import (
     is_other_kind,
     price_decimals,
 )
+from quotemill.wording import say_count
 
 NAME = "codes"
 KEY = "all"
@@ -187,7 +188,7 @@ def read_folder(
     left.drop_stored()
     if not before:  # the first load
         ctx.load.reporter.line(f"codes: {ctx.folder.root} is read as {ctx.folder.form}")
-        for sentence in describe_unread(ctx.folder):
+        for sentence in describe_unread(ctx.folder, has_service=ctx.service is not None):
             ctx.load.reporter.line(f"codes: not read: {sentence}")
     for difference in describe_twins(ctx.folder, ctx.clock()):
         ctx.load.warn(difference)
@@ -262,7 +263,8 @@ def _count_tolerated(known: Collection[str]) -> float:
 
 
 def _listed_no_more(codes: Sequence[str]) -> str:
-    return f"{len(codes)} codes are no longer listed: {', '.join(codes[:5])}"
+    count = say_count(len(codes), "code is", "codes are")
+    return f"{count} no longer listed: {', '.join(codes[:5])}"
 
 
 async def listed(

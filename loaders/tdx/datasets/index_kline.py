@@ -196,7 +196,9 @@ async def _load_minutes(ctx: Context, key: str, index: str, due: set[date]) -> O
         keep |= bars["day"] > records.to_number(window.due)
     bars = bars[keep]
     bars["final"] = records.fetched_after_close(bars) & records.in_days(bars, whole)
-    failure = f"{len(lacking)} days lack minutes, the newest {max(lacking)}" if lacking else None
+    failure = None
+    if lacking:
+        failure = f"{len(lacking)} of the due days came without minutes, the newest {max(lacking)}"
     return records.outcome(key, bars, rejected, failure=failure, fallback=fallback)
 
 

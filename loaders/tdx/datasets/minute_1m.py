@@ -264,7 +264,7 @@ class _Reading(FileReading):
         why = f": {self.faults[-1]}" if self.faults else ""
         if not lacking:
             return f"no minutes came{why}"
-        return f"{len(lacking)} days lack minutes, the newest {lacking[-1]}{why}"
+        return f"{len(lacking)} of the due days came without minutes, the newest {lacking[-1]}{why}"
 
 
 def _from_file(bars: Records) -> Mask:

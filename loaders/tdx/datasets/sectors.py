@@ -29,6 +29,7 @@ from loaders.tdx.files.written import Reading, State, state_in
 from loaders.tdx.tables import REJECTED_ROW, SECTOR_MEMBER
 from loaders.trading_time import SHANGHAI
 from quotemill.errors import DataQualityError, name_acceptance
+from quotemill.wording import say_count
 
 NAME = "sectors"
 KEYS = tuple(sectors.KINDS)
@@ -93,7 +94,7 @@ def _report(ctx: Context, choice: Choice, file: SectorFile) -> None:
     """Say which file is read, and what of it is not understood."""
     say, count = ctx.load.reporter.line, len({m.member for m in file.memberships})
     kinds = ", ".join(file.kinds)
-    say(f"sectors: {kinds} of {count:,} codes from {choice.name} of {file.generation}")
+    say(f"sectors: {kinds} of {say_count(count, 'code')} from {choice.name} of {file.generation}")
     if choice.unread:
         say(f"sectors: {choice.unread}")
     if file.cut_line:
@@ -145,7 +146,7 @@ def describe_short(file: SectorFile, before: Iterable[Membership]) -> str | None
         return None
     name, size, count = short[0]
     more = f" and {len(short) - 1:,} more such sectors" if len(short) > 1 else ""
-    return f"{size:,} members of {name}, where it announces {count:,}{more}"
+    return f"{say_count(size, 'member')} of {name}, where it announces {count:,}{more}"
 
 
 def _by_sector(memberships: Iterable[Membership]) -> Mapping[tuple[str, str], set[str]]:
@@ -158,14 +159,16 @@ def _by_sector(memberships: Iterable[Membership]) -> Mapping[tuple[str, str], se
 def describe_loss(present: Iterable[Membership], before: Iterable[Membership]) -> str | None:
     """Describe the loss if a file lost more codes or sectors of a kind than a market does."""
     current, known = list(present), list(before)
-    for what, name, most in (("codes", "member", 0), ("sectors", "sector_name", MOST_ENDED)):
+    for what, name, most in (("code", "member", 0), ("sector", "sector_name", MOST_ENDED)):
         counts, known_counts = (
             Counter(kind for kind, _ in {(it.sector_kind, getattr(it, name)) for it in memberships})
             for memberships in (current, known)
         )
         for kind, count in known_counts.items():
             if count - counts[kind] > max(most, (1 - LEAST_SHARE) * count):
-                return f"{counts[kind]:,} {what} of {kind}, where {count:,} were known before"
+                return (
+                    f"{say_count(counts[kind], what)} of {kind}, where {count:,} were known before"
+                )
     return None
 
 

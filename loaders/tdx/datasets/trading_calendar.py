@@ -26,6 +26,7 @@ from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import vipdoc
 from loaders.tdx.tables import REJECTED_ROW, TRADING_DAY
 from quotemill.errors import DataQualityError, UpstreamError, name_acceptance
+from quotemill.wording import say_count
 
 NAME = "trading_calendar"
 KEY = "SSE"
@@ -137,8 +138,7 @@ def drop_service_days(conn: psycopg.Connection, days: Sequence[date]) -> None:
 
 
 def _describe_lost(days: Sequence[date]) -> str:
-    count = f"{len(days):,} days" if len(days) > 1 else "a day"
-    return f"the service's trading calendar lost {count} it had, the first {days[0]}"
+    return f"the service's trading calendar lost {say_count(len(days), 'day')} it had, the first {days[0]}"
 
 
 def _reject_hole(day: date) -> Rejected:
@@ -149,10 +149,12 @@ def _reject_hole(day: date) -> Rejected:
 def _load_files_alone(ctx: Context, days: list[date]) -> Outcome:
     """Build the outcome without a service; an old folder is no fault."""
     if not days:
+        lacks, remedy = "has no file", "download day bars of the indices in the client"
+        if any(index in ctx.day_files for index in INDICES):
+            lacks, remedy = "has no sound file", "download that again"
         ctx.load.warn(
-            f"the client's folder has no file of {' or '.join(INDICES)},"
-            " whose days are the calendar: the published one is used instead;"
-            " download day bars of the indices in the client"
+            f"the client's folder {lacks} of {' or '.join(INDICES)},"
+            f" whose days are the calendar: the published one is used instead; {remedy}"
         )
         return Outcome(KEY, build_records([], ctx.clock()))
     missing = trading_time.published_days(days[-1] + timedelta(days=1), ctx.today)
@@ -160,7 +162,7 @@ def _load_files_alone(ctx: Context, days: list[date]) -> Outcome:
     if late:
         ctx.load.warn(
             f"the client's folder is stale: its newest day is {days[-1]},"
-            f" {len(late):,} trading days ago;"
+            f" {say_count(len(late), 'trading day')} ago;"
             " download day bars in the client, or take its newest copy"
         )
     return Outcome(KEY, build_records([], ctx.clock(), days), cursor=days[-1])

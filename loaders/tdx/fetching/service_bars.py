@@ -70,7 +70,9 @@ async def _load_timed(ctx: Context, code: str, period: str, cursor: date | None)
     behind = cursor or (days[0] if len(days) > 1 else date.min)
     due = min(window.due, last)
     lacking = [d for d in days if behind < d <= due and d >= first and d not in whole]
-    failure = f"{len(lacking)} days lack bars, the newest {lacking[-1]}" if lacking else None
+    failure = None
+    if lacking:
+        failure = f"{len(lacking)} of the due days came without bars, the newest {lacking[-1]}"
     landing = collected[records.in_days(collected, keep)]
     return records.outcome(code, landing, rejected, failure=failure, fallback=fallback)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from loaders.engine.outcome import Outcome
+from quotemill.wording import say_count
 
 MOST = 5  # of a kind that are said in full
 
@@ -41,8 +42,9 @@ class FileNotes:
             if count > MOST:
                 warn(f"{count - MOST:,} more files {kind}")
         if self.in_hands:
-            days, files = sum(self.in_hands.values()), len(self.in_hands)
+            days = say_count(sum(self.in_hands.values()), "day")
+            files = say_count(len(self.in_hands), "file")
             warn(
-                f"{days:,} days in {files:,} files, such as {min(self.in_hands)}, have more shares"
-                " than a file can count: their volume is read as hands, which their turnover proves"
+                f"{days} in {files}, such as {min(self.in_hands)}: more shares than a file can"
+                " count, so the volume is read as hands, which the turnover proves"
             )

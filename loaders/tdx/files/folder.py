@@ -16,7 +16,8 @@ is written, so a read-only mount is enough.
 
 The vendor's downloads are the same without `vipdoc`, packed or not: `sh/lday/sh600000.day` of
 hsjday.zip, and `sh600000.day` of shlday.zip. Files have the names of the client's folder here. Of
-several forms in a folder the first counts, and its zips only if it has no bars beside them.
+several forms in a folder the first counts, and its zips (in vipdoc, too) only if it has no bars
+beside them.
 """
 
 import contextlib
@@ -185,8 +186,10 @@ def _scan(root: Path, setting: str, unreadable: dict[str, str]) -> tuple[dict[st
 
 
 def _unzip(root: Path, unreadable: dict[str, str]) -> Iterator[tuple[str, Path]]:
-    """The files of the zips in a folder."""
-    for path in sorted(path for path in root.iterdir() if path.suffix.lower() == ".zip"):
+    """The files of the zips in a folder, and in its vipdoc."""
+    folders = filter(None, (root, _find_folder(root, _VIPDOC)))
+    paths = (path for folder in folders for path in sorted(folder.iterdir()))
+    for path in (path for path in paths if path.suffix.lower() == ".zip"):
         try:
             yield from list_members(path)
         except OSError as error:

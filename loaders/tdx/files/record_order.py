@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from loaders.tdx.bars.records import Ints, Mask, Records
+from quotemill.wording import say_count
 
 
 class Order(NamedTuple):
@@ -53,5 +54,7 @@ def sort_records(raw: Records, days: Ints, times: Ints, has_time: Mask) -> Order
         at = int(places[np.flatnonzero(earlier)[0]]) + 1
         says.append(f"record {at:,} is the first that is earlier than one before it: sorted")
     if repeats:
-        says.append(f"{repeats:,} records repeat others byte for byte: read once")
+        says.append(
+            f"{say_count(repeats, 'record repeats', 'records repeat')} others byte for byte: read once"
+        )
     return Order(taken, is_refused, "; ".join(says) or None)

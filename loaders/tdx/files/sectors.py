@@ -25,6 +25,7 @@ from loaders.landing.rejects import Rejected
 from loaders.tdx.files.generations import OLDER, TODAY, Pair
 from loaders.tdx.files.written import read_content
 from quotemill.errors import DataQualityError
+from quotemill.wording import say_count
 
 INDUSTRIES = ("industry", "industry_2", "industry_3", "industry_x")
 # the kinds of sectors in each file
@@ -241,7 +242,8 @@ def _industries(content: bytes) -> SectorFile:
         elif line.strip():
             value = line[:200].replace("\0", "\\0")
             rejected.append(Rejected(f"tdxhy.cfg:{number}", "code", _EXPLAIN_CODE, value, "{}"))
-    unknown = (f"{longer:,} lines have unknown fields after the sixth",) if longer else ()
+    lines_with = say_count(longer, "line has", "lines have")
+    unknown = (f"{lines_with} unknown fields after the sixth",) if longer else ()
     generation = _generation(lines)
     kinds = _INDUSTRIES_IN[generation]
     kinds += tuple(sorted({m.sector_kind for m in memberships} - {*kinds}))

@@ -4,11 +4,16 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
+from loaders.tdx.files import tnf
 from loaders.tdx.files.folder import FOLDERS, SUFFIXES, Folder
+from loaders.tdx.files.generations import choose
 from loaders.tdx.files.zip_members import Member, list_members
-from quotemill.instrument_ranges import classify_code
+from quotemill.errors import DataQualityError
+from quotemill.instrument_ranges import GUIDE, classify_code
+from quotemill.wording import say_count
 
 DEEPEST = 4  # folders below the client's
 # by the lower-case path in the folder, the first that matches
@@ -24,7 +29,7 @@ KINDS = (
 )
 
 
-def describe_unread(folder: Folder) -> list[str]:
+def describe_unread(folder: Folder, *, has_service: bool = False) -> list[str]:
     """A sentence for each folder and kind of files that are not read."""
     bars = tuple(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
     read = {path for name, path in folder.files.items() if name.endswith(bars)}
@@ -40,17 +45,32 @@ def describe_unread(folder: Folder) -> list[str]:
         what = next((what for kind, what in KINDS if re.fullmatch(kind, inner)), None)
         if what:
             unread[place or ".", what].append(file)
+    known_codes = {*folder.bars("day"), *_list_codes(folder)}
     for period in ("minute1", "minute5"):
         for code, path in folder.bars(period).items():
-            if classify_code(code) == "index":
-                place = f"vipdoc/{code[:2]}/{FOLDERS[period]}"
-                unread[place, "bars within the day of indices, which have no dataset"].append(
-                    path.name
-                )
+            kind = classify_code(code)
+            if kind == "index":
+                whose = "indices, which have no dataset"
+            elif kind is None:
+                whose = f"codes that are not modelled ({GUIDE})"
+            # a service lists further codes
+            elif not has_service and code not in known_codes:
+                whose = "codes without day bars and in no list: download their day bars"
+            else:
+                continue
+            place = f"vipdoc/{code[:2]}/{FOLDERS[period]}"
+            unread[place, f"bars within the day of {whose}"].append(path.name)
     return [
-        f"{len(files):,} file{'s' * (len(files) > 1)} in {place}, such as {min(files)}: {what}"
+        f"{say_count(len(files), 'file')} in {place}, such as {min(files)}: {what}"
         for (place, what), files in sorted(unread.items())
     ]
+
+
+def _list_codes(folder: Folder) -> Iterator[str]:
+    for exchange, pair in tnf.FILES.items():
+        if choice := choose(folder, pair):
+            with suppress(DataQualityError):
+                yield from tnf.read_names(choice.path, exchange)
 
 
 def _list_names(root: Path, zips: Iterable[Path]) -> Iterator[str]:

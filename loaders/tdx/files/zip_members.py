@@ -27,8 +27,10 @@ class Member(PosixPath):
             raise OSError(errno.EFBIG, f"{self.info.file_size:,} bytes unpacked are too many")
         try:
             return self.archive.read(self.info)
-        except (BadZipFile, RuntimeError, NotImplementedError, EOFError, zlib.error) as error:
-            raise OSError(errno.EIO, f"{error} (in the zip: download it again)") from error
+        except (BadZipFile, EOFError, zlib.error) as error:
+            raise OSError(errno.EIO, "it is damaged in the zip: download that again") from error
+        except (RuntimeError, NotImplementedError) as error:  # such as encrypted
+            raise OSError(errno.EIO, str(error)) from error
 
 
 def list_members(path: Path) -> Iterator[tuple[str, Member]]:

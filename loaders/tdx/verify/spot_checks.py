@@ -31,6 +31,7 @@ from loaders.trading_time import SHANGHAI
 from loaders.warehouse.space import space
 from quotemill.errors import DataQualityError, QuotemillError, UsageError
 from quotemill.warehouse.postgres import Warehouse
+from quotemill.wording import say_count
 
 NAMED = 5  # most codes that a message names
 NEWEST_BARS = 10  # bars requested from the service; the newest stored one should be among them
@@ -221,10 +222,10 @@ def _codes(store: Store, service: set[str] | None, exchange: str) -> Evidence:
     if not theirs and not ours:
         raise NotApplicable("neither the service nor the warehouse has a code of it")
     faults = [
-        f"{len(group)} {what} ({_name_some(group)})"
+        f"{len(group)} of the {what} ({_name_some(group)})"
         for group, what in (
-            (theirs - ours, "codes of the service are not stored as listed"),
-            (ours - theirs, "codes stored as listed are not in the service's lists"),
+            (theirs - ours, "service's codes not stored as listed"),
+            (ours - theirs, "codes stored as listed not in the service's lists"),
         )
         if group
     ]
@@ -232,9 +233,13 @@ def _codes(store: Store, service: set[str] | None, exchange: str) -> Evidence:
         here = {code for code in built if code[:2] == exchange}
         seen["symbol_dim"] = len(here)
         if lacking := set(stored) - here:
-            faults.append(f"symbol_dim lacks {len(lacking)} stored codes ({_name_some(lacking)})")
+            faults.append(
+                f"symbol_dim lacks {say_count(len(lacking), 'stored code')} ({_name_some(lacking)})"
+            )
         if surplus := here - set(stored):
-            faults.append(f"symbol_dim has {len(surplus)} codes more ({_name_some(surplus)})")
+            faults.append(
+                f"symbol_dim has {say_count(len(surplus), 'code')} more ({_name_some(surplus)})"
+            )
     else:
         seen["symbol_dim"] = NOT_BUILT
     if faults:

@@ -129,7 +129,7 @@ def test_vanished_codes_are_named_and_many_are_a_failure_once(
     market_bench.sandbox.faults.add("codes-vanish:code=sh600000")
     result = market_bench.load(datasets=BARS)
     assert result.exit_code == 0
-    named = "codes: 1 codes are no longer listed: sh600000"
+    named = "codes: 1 code is no longer listed: sh600000"
     assert named in result.warnings
     assert (named,) in market_bench.rows(
         "select event from ops.ingestion_logs where job_id = %s", result.job_id

@@ -1,13 +1,16 @@
 """The forms in which people have the vendor's bars, each to a loaded table."""
 
 import shutil
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 
 from loaders.sandbox.tdx.client_files import write_client_files
+from loaders.tdx.check import check
+from loaders.tdx.datasets.trading_calendar import INDICES
+from loaders.trading_time import SHANGHAI
 from quotemill.errors import SettingsError
 from tests.conftest import shared_folder
 from tests.integration.tdx_load.bench import Bench, settings_for
@@ -40,6 +43,13 @@ def download(folder: ClientFolder, form: str) -> Path:
     if form == "hsjday.zip":
         pack(place, vipdoc)
         return place
+    if form == "vipdoc":
+        zipped = folder.home / "hsjday.zip"
+        pack(zipped, vipdoc)
+        shutil.rmtree(vipdoc)
+        vipdoc.mkdir()
+        shutil.move(zipped, vipdoc)
+        return folder.path
     place.mkdir()
     for lday in vipdoc.glob("*/lday"):
         exchange = lday.parent.name
@@ -52,7 +62,7 @@ def download(folder: ClientFolder, form: str) -> Path:
     return place
 
 
-@pytest.mark.parametrize("form", ["hsjday.zip", "hsjday", "zips", "flat"])
+@pytest.mark.parametrize("form", ["hsjday.zip", "hsjday", "zips", "flat", "vipdoc"])
 def test_each_download_loads_every_bar_of_its_files(folder: ClientFolder, form: str) -> None:
     folder.write()
     files = (folder.path / "vipdoc").rglob("*.day")
@@ -81,6 +91,32 @@ def test_of_a_newer_zip_only_the_new_records_are_read(
     assert newest.count(11) > newest.count(None)
     after = dict(newer.rows(COUNTS))
     assert sum(after.values()) > sum(before.values())
+
+
+def test_damaged_indices_in_a_zip_are_named_and_nothing_else_is_missed(
+    folder: ClientFolder,
+) -> None:
+    folder.write()
+    place = download(folder, "hsjday.zip")
+    content = bytearray(place.read_bytes())
+    with ZipFile(place) as archive:
+        for member in archive.infolist():
+            if Path(member.filename).stem in INDICES:
+                start = member.header_offset + 30 + len(member.filename)
+                content[start : start + 9] = b"x" * 9
+    place.write_bytes(content)
+    bench = open_at(folder, place)
+
+    assert bench.load().exit_code == 6
+
+    damaged = f"{place}/sh/lday/sh000001.day cannot be read: it is damaged in the zip"
+    assert f"index_kline sh000001: {damaged}: download that again" in bench.heard.lines
+    lacks = "the client's folder has no sound file of sh000001 or sz399001, whose days are the"
+    said = "\n".join(bench.heard.lines)
+    assert (lacks in said, "Error -" in said) == (True, False)
+    checked = check(bench.settings, datetime.combine(folder.days[-1], time(18), SHANGHAI))
+    assert f" to {folder.days[-1]}" in checked.text
+    assert checked.figures["warnings"][0] == f"{damaged}: download that again"
 
 
 @pytest.mark.parametrize("named", ["vipdoc", "vipdoc/sh/lday", "T0002", ".."])

@@ -112,5 +112,5 @@ def test_a_file_with_fewer_members_is_taken_once_its_loss_is_accepted(
 
     accepted = client_bench.load(datasets=("sectors",), accept_loss=True)
     assert accepted.exit_code == 0
-    assert any("block_gn.dat has 1 codes of concept" in text for text in accepted.warnings)
+    assert any("block_gn.dat has 1 code of concept" in text for text in accepted.warnings)
     assert client_bench.rows(ended) == [(2,)]

@@ -83,14 +83,14 @@ def test_what_a_range_knows_and_what_trades_is_loaded(
     close = "select distinct close from raw_tdx.kline_daily where code = 'sh551030'"
     assert bench.rows(close) == [(100_120,)]
     said = "\n".join(bench.heard.lines)
-    assert "1 instruments of shs.tnf are not modelled: 1 convertible bonds" in said
-    assert "1 instruments of names of files are not modelled: 1 open-ended funds" in said
+    assert "1 of the instruments of shs.tnf is not modelled: 1 convertible bond (" in said
+    assert "1 of the instruments of names of files is not modelled: 1 open-ended fund (" in said
     assert (
         "2 instruments of shs.tnf are in no known range of codes, such as sh590007 新品甲 and"
         " sh591008 新品乙: skipped; what trades needs a line in seeds/instrument_ranges.csv"
     ) in said
     untraded = (
-        "codes: 1 without a traded share in the whole file of day bars, such as"
+        "codes: 1 code without a traded share in the whole file of day bars, such as"
         " sh512881 证券申赎: not loaded"
     )
     assert untraded in said
@@ -143,8 +143,8 @@ def test_what_an_earlier_version_stored_of_untraded_codes_is_deleted(
 
     assert bench.rows(LOADED) == [(code, 3) for code in kept]
     assert [code for code, *_ in bench.rows(LISTED)] == ["sh000001", *kept]
-    text = "codes: 2 stored codes have no traded share, such as sh512881 证券申赎 and sh521099:"
-    assert f"{text} deleted, with their bars" in bench.heard.lines
+    text = "codes: 2 stored codes without a traded share, such as sh512881 证券申赎 and sh521099:"
+    assert f"{text} deleted, with bars" in bench.heard.lines
     changed = (
         "select distinct key from ops.changes where table_name = 'raw_tdx.kline_daily'"
         " and dates = '{(,)}' order by 1"
@@ -205,7 +205,7 @@ def test_open_ended_funds_and_creation_codes_of_a_real_folder_are_not_loaded(
     assert bench.rows(LOADED) == []
     assert bench.rows(LISTED) == [("sh000001", "index", 2)]
     said = "\n".join(bench.heard.lines)
-    assert "2 without a traded share in the whole file of day bars" in said
+    assert "2 codes without a traded share in the whole file of day bars" in said
     assert "such as sh510051 and sh511885: not loaded" in said
 
 
@@ -285,6 +285,6 @@ def test_a_check_names_kinds_that_are_not_modelled(warehouse_dsn: str, tmp_path:
     text = check(bench.settings, datetime(2014, 8, 22, 18, tzinfo=SHANGHAI)).text
 
     assert (
-        "3 of these codes are not modelled: 2 convertible bonds, 1 repurchases"
+        "3 of these codes are not modelled: 2 convertible bonds, 1 repurchase"
         " (docs/datasets/codes.md)"
     ) in text

@@ -129,11 +129,11 @@ def test_codes_that_only_one_side_has_are_named(market: Bench) -> None:
     market.execute("update raw_tdx.security set is_listed = false where code = 'sh600000'")
     not_ours = by_name(verified(market))["codes sh"]
     market.execute("update raw_tdx.security set is_listed = true where code = 'sh600000'")
-    assert "1 codes of the service are not stored as listed (sh600000)" in not_ours.reason
+    assert "1 of the service's codes not stored as listed (sh600000)" in not_ours.reason
     assert (not_ours.evidence["difference"], not_ours.evidence["stored_as_delisted"]) == (-1, 1)
     market.sandbox.faults.add("codes-vanish:code=sh600000")
     not_theirs = by_name(verified(market))["codes sh"]
-    assert "1 codes stored as listed are not in the service's lists" in not_theirs.reason
+    assert "1 of the codes stored as listed not in the service's lists" in not_theirs.reason
 
 
 def test_a_service_that_gives_no_bars_is_a_failed_check(market: Bench) -> None:
@@ -175,7 +175,7 @@ def test_what_is_built_must_have_the_drawn_codes(market: Bench) -> None:
         )
     assert lines[f"{code} week"].status == "passed"
     assert lines[f"{code} month"].reason == f"market.kline_monthly_qfq has no row of {code}"
-    assert lines["codes sh"].reason == "symbol_dim lacks 1 stored codes (sh600000)"
+    assert lines["codes sh"].reason == "symbol_dim lacks 1 stored code (sh600000)"
     assert lines["codes sz"].status == "passed"
 
 

@@ -189,7 +189,7 @@ def test_the_sixth_field_of_industries_is_the_research_industry(tmp_path: Path) 
         Membership("industry", "T1", "bj920001"),
         Membership("industry_x", "X1", "bj920001"),
     }
-    assert today.unknown == ("1 lines have unknown fields after the sixth",)
+    assert today.unknown == ("1 line has unknown fields after the sixth",)
 
 
 def test_an_older_clients_sectors_are_no_measure_of_todays(tmp_path: Path) -> None:

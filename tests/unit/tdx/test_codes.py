@@ -104,7 +104,7 @@ def test_codes_that_a_folder_delists_are_named(monkeypatch: pytest.MonkeyPatch) 
     [outcome] = dataset.fetch(cast(Context, ctx), ["all"])
 
     assert outcome.failure is None
-    assert warnings == [f"codes: 1 codes are no longer listed: {gone.code}"]
+    assert warnings == [f"codes: 1 code is no longer listed: {gone.code}"]
 
 
 def test_gone_files_of_codes_that_are_listed_no_more_are_no_loss() -> None:

@@ -59,8 +59,8 @@ def test_days_in_hands_are_counted_and_hide_no_other_warning(tmp_path: Path) -> 
 
     assert said == [
         "sh600007.day shrank from 96 to 64 bytes; the stored rows stay",
-        "16 days in 8 files, such as sh600000.day, have more shares than a file can count: their"
-        " volume is read as hands, which their turnover proves",
+        "16 days in 8 files, such as sh600000.day: more shares than a file can count, so the"
+        " volume is read as hands, which the turnover proves",
     ]
 
 
@@ -93,4 +93,4 @@ def test_the_end_of_a_load_says_once_that_files_have_hands() -> None:
     with opened(load) as ctx:
         ctx.file_notes.in_hands |= {"sh510050.day": 8, "sh510300.day": 1}
     [warning] = warnings
-    assert warning.startswith("9 days in 2 files, such as sh510050.day, have more shares")
+    assert warning.startswith("9 days in 2 files, such as sh510050.day: more shares")

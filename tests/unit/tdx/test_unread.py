@@ -43,6 +43,24 @@ def test_market_data_that_is_not_read_is_named_by_folder_and_kind(
     assert sentence.startswith(f"1 file in {place or '.'}, such as {file}: {OTHERS[name]}")
 
 
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        ("sh600001", "codes without day bars and in no list: download their day bars"),
+        ("sh113001", "codes that are not modelled (docs/datasets/codes.md)"),
+    ],
+)
+def test_bars_within_the_day_of_codes_that_are_not_loaded_are_named(
+    tmp_path: Path, code: str, why: str
+) -> None:
+    put(tmp_path, *CODES, f"vipdoc/sh/fzline/{code}.lc5", "vipdoc/sh/fzline/sh600000.lc5")
+    folder = scan_folder(TdxSettings(client=tmp_path))
+    assert folder is not None
+    assert describe_unread(folder) == [
+        f"1 file in vipdoc/sh/fzline, such as {code}.lc5: bars within the day of {why}"
+    ]
+
+
 def test_in_a_zip_and_in_a_folder_of_zips_only_the_rest_is_named(tmp_path: Path) -> None:
     with ZipFile(tmp_path / "hsjday.zip", "w") as archive:
         for name in ("sh/lday/sh600000.day", "ds/lday/31#00700.day", "ds/lday/31#00701.day"):
@@ -61,9 +79,9 @@ def test_the_check_says_the_form_and_no_future_day(tmp_path: Path) -> None:
     content = b"".join(day_record(day, 10, 12, 9, 11) for day in days)
     (tmp_path / CODES[0]).write_bytes(content)
     checked = check(Settings(tdx=TdxSettings(client=tmp_path)), NOW)
-    assert f"{tmp_path} (the client's folder): day bars of 1 codes to 2026-11-24" in checked.text
+    assert f"{tmp_path} (the client's folder): day bars of 1 code to 2026-11-24" in checked.text
     assert "1 file in vipdoc/ds/lday" in checked.text
-    assert "is stale: its newest day is 2026-11-24, 1 trading days ago" in str(checked)
+    assert "is stale: its newest day is 2026-11-24, 1 trading day ago" in str(checked)
 
 
 def test_the_newest_day_is_that_of_the_index_as_in_a_load(tmp_path: Path) -> None:
