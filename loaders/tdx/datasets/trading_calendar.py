@@ -138,7 +138,8 @@ def drop_service_days(conn: psycopg.Connection, days: Sequence[date]) -> None:
 
 
 def _describe_lost(days: Sequence[date]) -> str:
-    return f"the service's trading calendar lost {say_count(len(days), 'day')} it had, the first {days[0]}"
+    count = say_count(len(days), "day")
+    return f"the service's trading calendar lost {count} it had, the first {days[0]}"
 
 
 def _reject_hole(day: date) -> Rejected:

@@ -54,7 +54,6 @@ def sort_records(raw: Records, days: Ints, times: Ints, has_time: Mask) -> Order
         at = int(places[np.flatnonzero(earlier)[0]]) + 1
         says.append(f"record {at:,} is the first that is earlier than one before it: sorted")
     if repeats:
-        says.append(
-            f"{say_count(repeats, 'record repeats', 'records repeat')} others byte for byte: read once"
-        )
+        count = say_count(repeats, "record repeats", "records repeat")
+        says.append(f"{count} others byte for byte: read once")
     return Order(taken, is_refused, "; ".join(says) or None)

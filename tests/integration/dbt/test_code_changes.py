@@ -274,7 +274,8 @@ def test_a_stock_with_three_codes_counts_once_under_the_last(
         assert counts(conn, "sz") == {2}
         assert counts(conn, "sz", "suspended_count") == {0}
         queries = (
-            "select old_code, new_code, valid_from from market.code_changes where new_code='sz001899'",
+            "select old_code, new_code, valid_from from market.code_changes "
+            "where new_code = 'sz001899'",
             "select code, current_code, former_code from market.symbol_dim",
             "select * from market.market_stats_snapshot",
             "select code, traded_code, trade_date, close from market.kline_daily_joined",

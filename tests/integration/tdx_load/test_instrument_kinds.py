@@ -136,13 +136,13 @@ def test_what_an_earlier_version_stored_of_untraded_codes_is_deleted(
             f"insert into raw_tdx.{table} (code, {columns}) select 'sh521099', {columns}"
             f" from raw_tdx.{table} where code = 'sh512881'"
         )
-    kept, untraded = ["sh551030", "sh600000"], ["sh512881", "sh521099"]
-    assert bench.rows(LOADED) == [(code, 3) for code in sorted(kept + untraded)]
+    traded, untraded = ["sh551030", "sh600000"], ["sh512881", "sh521099"]
+    assert bench.rows(LOADED) == [(code, 3) for code in sorted(traded + untraded)]
 
     assert bench.load().exit_code == 0
 
-    assert bench.rows(LOADED) == [(code, 3) for code in kept]
-    assert [code for code, *_ in bench.rows(LISTED)] == ["sh000001", *kept]
+    assert bench.rows(LOADED) == [(code, 3) for code in traded]
+    assert [code for code, *_ in bench.rows(LISTED)] == ["sh000001", *traded]
     text = "codes: 2 stored codes without a traded share, such as sh512881 证券申赎 and sh521099:"
     assert f"{text} deleted, with bars" in bench.heard.lines
     changed = (
@@ -156,7 +156,7 @@ def test_what_an_earlier_version_stored_of_untraded_codes_is_deleted(
 
     write_days(client, "sh512881", 900, 300)
     assert bench.load().exit_code == 0
-    assert bench.rows(LOADED) == [(code, 3) for code in ("sh512881", *kept)]
+    assert bench.rows(LOADED) == [(code, 3) for code in ("sh512881", *traded)]
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,11 @@ judged as (
                 then array['valid_from', 'must be a day in the form 2025-05-06']
             when t.source is null
                 then array['source', 'must not be empty']
-            when (t.line, t.old_code) in (select f.line, f.new_code from followed as f)
+            when
+                exists (
+                    select 1 from followed as f
+                    where f.line = t.line and f.new_code = t.old_code
+                )
                 then array['new_code', 'must not lead back to the old code']
         end as broken
     from typed as t
