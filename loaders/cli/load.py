@@ -43,8 +43,8 @@ def run_command(
         str | None,
         typer.Option(
             "--date",
-            help="Read this trading day again: 2024-06-28, `today`, `yesterday`; `last`: the "
-            "newest finished.",
+            help="Read this trading day again: 2024-06-28, `today`, `yesterday` (ib: the session "
+            "before today's); `last`: the newest finished.",
         ),
     ] = None,
     mode: Annotated[

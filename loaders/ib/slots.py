@@ -12,6 +12,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
 
+from loaders.trading_time import parse_day
+from quotemill.errors import NotDue, UsageError
+
 NEW_YORK = ZoneInfo("America/New_York")
 EVERY = timedelta(minutes=30)
 BEFORE_CLOSE = timedelta(minutes=15)
@@ -127,6 +130,22 @@ def session_before(day: date) -> Session:
 def session_after(day: date) -> Session:
     """The next session after a day."""
     return sessions_between(day + timedelta(days=1), day + timedelta(days=SEARCH_DAYS))[0]
+
+
+def parse_session_day(text: str, today: date) -> date:
+    """A session as people type it: its day, `today`, or `yesterday` for the one before today's.
+
+    Raises NotDue where today has none: a timer need not know the holidays. Raises UsageError.
+    """
+    day = session_before(today).trade_date if text == "yesterday" else parse_day(text, today)
+    if session_on(day) is None:
+        closed = f"{day} is no trading day of New York's exchanges"
+        if text == "today":
+            raise NotDue(f"{closed}; the next is {session_after(day).trade_date}")
+        raise UsageError(
+            f"--date {closed}", hint=f"the one before it is {session_before(day).trade_date}"
+        )
+    return day
 
 
 def oldest_set(day: date) -> date:

@@ -17,6 +17,7 @@ from tests.e2e.commands import ROOT, Place
 
 SMOKE = ROOT / "docs" / "how-to" / "ib-smoke.toml"
 DAY, NEXT = "2026-11-19", "2026-11-20"
+DAILY = ("snapshot", "enrichment", "rollup", "qa", "logscan", "schedule --simulate")
 ROW = re.compile(r"^\| (\d\d:\d\d) \| `([^`]+)` \| `([^`]+)` \| (\d+) \|", re.MULTILINE)
 TABLE = (ROOT / "docs" / "older-runbooks.md").read_text("utf-8").split("## Commands of options")[1]
 
@@ -120,6 +121,10 @@ def test_the_settings_file_is_named_after_the_command(tmp_path: Path) -> None:
         ("retention --view close", "one of intraday, errors"),
         ("schedule --date today", "give --simulate"),
         ("qa --date 2026-11-31", "'2026-11-31' is not a day"),
+        *(
+            (f"{command} --date 2026-11-21", "--date 2026-11-21 is no trading day of New York")
+            for command in DAILY
+        ),
         ("rollup --date 2026-11-18", "no quotes of 2026-11-18 are stored"),
     ],
 )
@@ -130,3 +135,15 @@ def test_a_mistake_has_a_message_and_no_traceback(
     place = Place(tmp_path, tmp_path / "home", given | {"QUOTEMILL_WAREHOUSE_URL": new_database()})
     done = place.inside("quotemill", "options", *command.split())
     assert (done.returncode, says in done.stderr) == (2, True), done.stderr
+
+
+def test_on_a_day_without_a_session_today_is_one_line(
+    gateway: IbSandbox, new_database: Callable[[], str], tmp_path: Path
+) -> None:
+    given = {f"QUOTEMILL_IB__{k.upper()}": str(v) for k, v in gateway.settings().items()}
+    place = Place(tmp_path, tmp_path / "home", given | {"QUOTEMILL_WAREHOUSE_URL": new_database()})
+    gateway.set_clock("2026-11-21T10:00:00")
+    for command in DAILY:
+        done = place.inside("quotemill", "options", *command.split(), "--date", "today")
+        says = "2026-11-21 is no trading day of New York" in done.stderr
+        assert (done.returncode, says) == (0, True), (command, done.stderr)

@@ -222,13 +222,14 @@ def test_a_day_is_one_of_the_source(
     assert scanned(tmp_path, monkeypatch, capsys, "ib", "--date", "2026-11-20")[2]["found"] == 1
 
 
-def test_the_day_of_an_option_scan_is_by_a_time_in_utc(
+def test_the_day_of_an_option_scan_is_by_a_time_in_new_york(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(tmp_path / "home" / "logs", line("pacing"))
-    arguments = ("--date", "yesterday", "--as-of", "2026-11-21T10:00")
-    answer = scanned(tmp_path, monkeypatch, capsys, *arguments, command="options logscan")[2]
-    assert (answer["since"], answer["found"]) == ("2026-11-20 05:00:00+00:00", 1)
+    for as_of in ("2026-11-22T22:00", "2026-11-23T02:00+00:00"):
+        arguments = ("--date", "yesterday", "--as-of", as_of)
+        answer = scanned(tmp_path, monkeypatch, capsys, *arguments, command="options logscan")[2]
+        assert (answer["since"], answer["found"]) == ("2026-11-20 05:00:00+00:00", 1)
 
 
 def test_the_scheduled_scan_counts_each_error_once(

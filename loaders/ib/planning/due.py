@@ -31,9 +31,15 @@ from loaders.ib.planning.request import (
 )
 from loaders.ib.planning.timetable import Timetable
 from loaders.ib.queries import landed, loads
-from loaders.ib.slots import NEW_YORK, Slot, make_key, parse_slot, session_before, session_on
+from loaders.ib.slots import (
+    NEW_YORK,
+    Slot,
+    make_key,
+    parse_session_day,
+    parse_slot,
+    session_before,
+)
 from loaders.settings import Settings
-from loaders.trading_time import parse_day
 from loaders.warehouse.postgres import find_warehouse
 from quotemill.errors import NotDue, UsageError
 from quotemill.warehouse.postgres import Warehouse
@@ -183,8 +189,8 @@ def find_last_chance(
 
 
 def _refuse_other_day(question: Question) -> None:
-    """Raises UsageError where `--date` is another day than today in New York."""
-    day = parse_day(question.options.get("date", "today"), question.today)
+    """Raises UsageError where `--date` is another day than today in New York; NotDue."""
+    day = parse_session_day(question.options.get("date", "today"), question.today)
     if day != question.today:
         raise UsageError(
             f"--date {day}: the quotes of a session can be had while it runs, not later or "
@@ -338,11 +344,8 @@ def _find_interest(question: Question) -> Answer:
 
 
 def _read_day(text: str, today: date) -> date:
-    """The day of `--date`. Raises UsageError where its open interest cannot be had."""
-    day = parse_day(text, today)
-    if session_on(day) is None:
-        before = session_before(day).trade_date
-        raise UsageError(f"--date {day}: no trading day", hint=f"the one before it is {before}")
+    """The day of `--date`. Raises UsageError where its open interest cannot be had; NotDue."""
+    day = parse_session_day(text, today)
     if day >= today:
         raise UsageError(
             f"--date {day}: the open interest of a session is published on the next morning"

@@ -20,7 +20,8 @@ from loaders.ib.slots import (
     at_new_york,
     date_in_new_york,
     latest_slot,
-    session_after,
+    parse_session_day,
+    require_session,
     session_before,
     session_on,
     within,
@@ -59,13 +60,7 @@ class Timetable:
 
     def session(self) -> Session:
         """Today's session. Raises NotDue on a day without one."""
-        session = session_on(self.today)
-        if session is None:
-            following = session_after(self.today)
-            raise NotDue(
-                f"no slot: {self.today} is no trading day; the next is {following.trade_date}"
-            )
-        return session
+        return require_session(parse_session_day("today", self.today))
 
     def finished_session(self) -> Session:
         """The newest session whose bars are final: two hours after its close.

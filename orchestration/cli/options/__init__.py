@@ -7,9 +7,11 @@ import os
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperOption
 
 from loaders.cli.lazy import lazy_app
+from loaders.cli.shell import parse_time
+from loaders.ib.slots import NEW_YORK
 
 
 def _use_settings(file: str | None) -> None:
@@ -31,13 +33,21 @@ def _take_settings(
 
 
 class _OlderCommand(TyperCommand):
-    """A command that takes `--config` after its name, as theirs did."""
+    """A command that takes `--config` after its name, as theirs did, and times in New York."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         donor = typer.Typer(add_completion=False)
         donor.command()(_take_settings)
         self.params += typer.main.get_command(donor).params
+        for param in self.params:
+            if isinstance(param, TyperOption) and param.name == "as_of":
+                param.help = "Act as if it were this time (2026-11-25T17:00, New York)."
+
+    def invoke(self, context: Any) -> Any:
+        if (at := parse_time(context.params.get("as_of"), NEW_YORK)) is not None:
+            context.params["as_of"] = at.isoformat()
+        return super().invoke(context)
 
 
 _OLDER = {"cls": _OlderCommand}

@@ -1,6 +1,7 @@
 """`quotemill selfcheck`, and `quotemill options selfcheck` and `qa`."""
 
 import datetime as dt
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,17 +10,18 @@ import typer
 from loaders import sources
 from loaders.cli import shell
 from loaders.cli.shell import EvaluatedAt
-from loaders.ib.slots import NEW_YORK
+from loaders.ib.slots import date_in_new_york, parse_session_day
 from loaders.settings import Settings, load_settings
 from loaders.trading_time import DAY_WORDS
 from loaders.warehouse.postgres import require_warehouse
-from quotemill.errors import DataQualityError, UsageError
+from quotemill.errors import DataQualityError, NotDue, UsageError
 
 Session = Annotated[
     str | None,
     typer.Option(
         "--date",
-        help="The session: 2026-11-25, today, yesterday; the newest finished one if absent.",
+        help="The session: 2026-11-25, today, yesterday (the one before today's); the newest "
+        "finished one if absent.",
     ),
 ]
 SelfcheckFile = Annotated[
@@ -84,10 +86,19 @@ def qa_command(
 def parse_session(
     settings: Settings, text: str | None, as_of: dt.datetime | None
 ) -> dt.date | None:
-    """A day in New York; its words by the clock of the loads. Raises UsageError."""
+    """A session by its day; its words by the clock of the loads. Raises UsageError.
+
+    Ends the command where today has none.
+    """
+    if text is None:
+        return None
     if as_of is None and text in DAY_WORDS:
         as_of = sources.find("ib").requests.now(settings)
-    return shell.parse_day(text, NEW_YORK, as_of)
+    try:
+        return parse_session_day(text, date_in_new_york(as_of or dt.datetime.now(dt.UTC)))
+    except NotDue as reason:
+        print(reason, file=sys.stderr)
+        raise typer.Exit from None
 
 
 def _check(kind: str, date: str | None, file: Path | None, as_of: str | None) -> None:

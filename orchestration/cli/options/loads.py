@@ -76,8 +76,8 @@ def enrichment_command(
         str | None,
         typer.Option(
             "--date",
-            help="The session whose open interest it is, which the next morning has: yesterday, "
-            "2026-11-25; the one before today's if absent.",
+            help="The session whose open interest it is, which the next morning has: 2026-11-25; "
+            "yesterday, or none, is the one before today's.",
         ),
     ] = None,
     fields: Annotated[

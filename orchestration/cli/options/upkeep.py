@@ -2,8 +2,6 @@
 
 import functools
 import inspect
-import sys
-from datetime import UTC
 from datetime import date as date_type
 from typing import Annotated, Any
 
@@ -11,7 +9,6 @@ import typer
 
 from loaders.cli import shell
 from loaders.cli.shell import EvaluatedAt, JsonFlag
-from loaders.ib.slots import session_on
 from loaders.landing import change_feed
 from loaders.settings import Settings, load_settings
 from orchestration.cli import archive, build, logscan
@@ -22,7 +19,10 @@ from quotemill.warehouse.schemas import has_relation
 
 
 def rollup_command(
-    date: Annotated[str, typer.Option(help="The session: 2026-11-25, today, yesterday.")] = "today",
+    date: Annotated[
+        str,
+        typer.Option(help="The session: 2026-11-25, today, yesterday (the one before today's)."),
+    ] = "today",
     as_of: EvaluatedAt = None,
     json: JsonFlag = False,
 ) -> None:
@@ -34,9 +34,6 @@ def rollup_command(
     def choose_models(settings: Settings, warehouse: Warehouse) -> list[str]:
         day = parse_session(settings, date, shell.parse_time(as_of))
         assert day is not None
-        if session_on(day) is None:  # a timer need not know the holidays
-            print(f"nothing to roll up: {day} is no trading day", file=sys.stderr)
-            raise typer.Exit
         return touch_quotes(warehouse, day)
 
     build.build_chosen(choose_models, json=json)
@@ -71,7 +68,7 @@ def touch_quotes(warehouse: Warehouse, day: date_type) -> list[str]:
 @functools.wraps(logscan.logscan_command)  # with its options
 def logscan_command(**options: Any) -> None:
     if options["date"] is not None:  # a word means the day that loads have
-        as_of = shell.parse_time(options["as_of"], UTC)
+        as_of = shell.parse_time(options["as_of"])
         options["date"] = f"{parse_session(load_settings(), options['date'], as_of)}"
     logscan.logscan_command("ib", **options)
 

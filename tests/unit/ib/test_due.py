@@ -51,11 +51,23 @@ def test_words_for_days_are_those_of_new_york() -> None:
     late = "2026-11-19T22:00:00"  # in UTC it is the next day
     assert resolved(make_request("close", date="today"), late) == {"date": "2026-11-19"}
     assert resolved(make_request("enrich", date="yesterday"), late)["date"] == "2026-11-18"
-    with pytest.raises(UsageError, match="2026-11-22: no trading day") as refused:
-        resolved(make_request("enrich", date="yesterday"), "2026-11-23T08:00:00")
-    assert refused.value.hint == "the one before it is 2026-11-20"
+    # the session before today: after a weekend, and on and after a holiday
+    for now, session in (("23", "20"), ("26", "25"), ("27", "25")):
+        at = f"2026-11-{now}T08:00:00"
+        day = resolved(make_request("enrich", date="yesterday"), at)["date"]
+        assert day == f"2026-11-{session}"
     with pytest.raises(UsageError, match="'someday' is not a day like"):
         resolved(make_request("close", date="someday"), late)
+
+
+@pytest.mark.parametrize("task", ["snapshot", "close", "enrich"])
+def test_a_day_without_a_session_is_refused_and_today_is_not_due(task: str) -> None:
+    closed = "2026-11-26T18:00:00"
+    with pytest.raises(NotDue, match="2026-11-26 is no trading day of New York's exchanges"):
+        resolved(make_request(task, date="today"), closed)
+    with pytest.raises(UsageError, match="--date 2026-11-22 is no trading day of") as refused:
+        resolved(make_request(task, date="2026-11-22"), closed)
+    assert refused.value.hint == "the one before it is 2026-11-20"
 
 
 def test_quotes_of_another_day_than_the_session_of_today_are_refused() -> None:
@@ -159,7 +171,7 @@ def test_without_a_task_the_minute_decides(
 
 def test_on_a_closed_day_nothing_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(due, "find_warehouse", lambda _: None)
-    with pytest.raises(NotDue, match="no slot: 2026-11-26 is no trading day"):
+    with pytest.raises(NotDue, match="2026-11-26 is no trading day"):
         due.split_request(IB, make_request(), new_york("2026-11-26T10:00:00"))
 
 
