@@ -203,13 +203,15 @@ def file_day(name: str) -> str | None:
 def write_error(error: QuotemillError, source: str | None = None) -> None:
     """Append an error that ended something. A wrong call or setting creates no home.
 
-    An internal error is logged with its traceback.
+    A wrong call is no problem of the day: its line is plain information. An internal error is
+    logged with its traceback.
     """
     if isinstance(error, UsageError | SettingsError) and (_folder is None or not _folder.is_dir()):
         return
     cause = error.__cause__ if type(error) is QuotemillError else None
+    level = "info" if isinstance(error, UsageError) else "error" if cause is None else "critical"
     write(
-        "error" if cause is None else "critical",
+        level,
         str(error),
         source=source or error.source,
         detail={"kind": type(error).__name__, "exit_code": error.exit_code, "hint": error.hint},

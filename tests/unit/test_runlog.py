@@ -163,7 +163,11 @@ def test_nothing_is_written_before_it_is_started_and_no_home_made_for_a_wrong_ca
     runlog.write_error(UpstreamError("no gateway"))
     runlog.write_error(UsageError("no such day"))
     runlog.stop()
-    assert [line["event"] for line in lines(folder)] == ["no gateway", "no such day"]
+    # what a user typed wrong is no error of the day
+    assert [(line["event"], line["level"]) for line in lines(folder)] == [
+        ("no gateway", "error"),
+        ("no such day", "info"),
+    ]
 
 
 def test_an_error_of_a_source_has_its_name_and_no_traceback(log: Path) -> None:
