@@ -337,11 +337,14 @@ def _describe_failure(
 ) -> str | None:
     if not tally.planned:
         return f"no contracts of {symbol}; fix: `loaders run ib --task discover`"
-    if not tally.errors:
+    failed = [row for row in rows if row["snapshot_error"] and not is_silent(row)]
+    if rows and not failed:
+        if tally.errors:  # no alarm each slot: discovery, which named them, has failed
+            many = f"{tally.errors:,} of {tally.planned:,} contracts"
+            ctx.load.warn(f"{symbol}: {many} are listed and could not be looked up")
         return None
     if ctx.gone is not None:
         return str(ctx.gone)
-    failed = [row for row in rows if row["snapshot_error"] and not is_silent(row)]
     kinds = Counter(row["error_type"] for row in failed if row["error_type"])
     kinds["not looked up"] = tally.errors - len(failed)
     why = f": {kinds.most_common(1)[0][0]}"

@@ -23,6 +23,7 @@ from loaders.ib.contracts.identity import drop_shared_numbers, find_former, reje
 from loaders.ib.planning.due import named_day
 from loaders.ib.queries import landed
 from loaders.ib.queries.silent_contracts import read_doubtful
+from loaders.ib.slots import oldest_set
 from loaders.ib.tables import CONTRACT, FORMER_CONTRACT, REJECTED_ROW
 from loaders.landing.rejects import Rejected, open_rejects, withdraw_settled
 from quotemill.errors import UpstreamError
@@ -84,10 +85,6 @@ def _qualify(ctx: Context, symbol: str, discovery: Discovery) -> Outcome:
     )
     discovery.unresolved = {c: why for c, why in qualified.failed if c not in unchanged}
     discovery.discovered_at = ctx.now()
-    failure = None
-    if qualified.failed:
-        _, why = qualified.failed[0]
-        failure = f"{len(qualified.failed):,} contracts could not be looked up: {why.error_message}"
     before = ctx.ask(lambda conn: landed.read_terms(conn, [c.conid for c in new]))
     first_seen = {conid: terms["first_seen_date"] for conid, terms in before.items()}
     source = {"source_route": "contract_details"} | ctx.lineage
@@ -96,9 +93,24 @@ def _qualify(ctx: Context, symbol: str, discovery: Discovery) -> Outcome:
         [_make_row(ctx, c, first_seen.get(c.conid, day)) for c in new],
         rejected=[*rejected, *_withdraw_rejects(ctx, symbol, rejected, qualified)],
         cursor=day,
-        failure=failure,
+        failure=_describe_unresolved(ctx, discovery, day),
         beside=[row | source for row in find_former(new, before, day)],
     )
+
+
+def _describe_unresolved(ctx: Context, discovery: Discovery, day: date) -> str | None:
+    """Why discovery failed: what a session before lacked already is no alarm each day."""
+    underlying, unresolved = discovery.underlying, discovery.unresolved
+    if not unresolved or underlying is None:
+        return None
+    what = f"{len(unresolved):,} contracts could not be looked up"
+    since = oldest_set(day)
+    lately = ctx.ask(lambda conn: landed.read_unresolved(conn, since, day, underlying))
+    why = next((why for candidate, why in unresolved.items() if candidate not in lately), None)
+    if why is not None:
+        return f"{what}: {why.error_message}"
+    ctx.load.warn(f"{discovery.symbol}: {what}, as before")
+    return None
 
 
 def _find_taken(ctx: Context, symbol: str, conids: Sequence[int]) -> dict[int, str]:

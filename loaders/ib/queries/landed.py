@@ -117,12 +117,15 @@ def read_impossible(
     return set(rows.fetchall())
 
 
-def read_unresolved(conn: psycopg.Connection, day: date, underlying: Underlying) -> list[Candidate]:
-    """Contracts of the session that could not be looked up yet."""
+def read_unresolved(
+    conn: psycopg.Connection, since: date, until: date, underlying: Underlying
+) -> list[Candidate]:
+    """Contracts that could not be looked up in some sessions."""
     rows = conn.execute(
-        "select trading_class, expiry, strike, option_right from raw_ib.unresolved_contract "
-        "where trade_date = %s and symbol = %s and error_type is not null",
-        (day, underlying.symbol),
+        "select distinct trading_class, expiry, strike, option_right "
+        "from raw_ib.unresolved_contract "
+        "where trade_date between %s and %s and symbol = %s and error_type is not null",
+        (since, until, underlying.symbol),
     )
     u = underlying
     return [
