@@ -184,9 +184,9 @@ async def _look_up(
         currency="USD",
         tradingClass=candidate.trading_class,
     )
-    if failure is not None:
-        return failure
     fitting = _by_number(row for row in rows if _fits(row, candidate))
+    if failure is not None and len(fitting) != 1:
+        return failure
     if len(fitting) != 1:
         text = f"{len(rows)} contracts came, {len(fitting)} of which fit"
         return Failure(AMBIGUOUS if fitting else "invalid_request", None, text)

@@ -278,9 +278,11 @@ class Connection:
             deadline = time.monotonic() + timeout
             while not request.is_over and time.monotonic() < deadline:
                 await request.wait(deadline - time.monotonic())
+            failure = None
             if not request.is_over:
-                return [], request.explain_silence(f"no answer for {timeout:g} s")
-            return list(request.result or []), request.failure()
+                failure = request.explain_silence(f"no answer for {timeout:g} s")
+                self._ib.wrapper._endReq(request.number)  # with the rows that came
+            return list(request.result or []), failure or request.failure()
         except OSError:
             return [], Failure(GATEWAY_GONE, None, BROKE)
         finally:

@@ -21,6 +21,7 @@ from loaders.sandbox.ib.world import Query, Quote
 if TYPE_CHECKING:
     from loaders.sandbox.ib.session import Session
 
+UNKNOWN_CODE = 9876
 SECOND = 500_000_000  # numbers of second listings
 NEAR = timedelta(days=14)  # to the last day of trading
 EXCHANGES = ("AMEX", "CBOE", "ISE", "SMART")
@@ -40,6 +41,9 @@ async def contract_details(session: "Session", fields: list[str]) -> None:
         return
     for instrument in matches:
         session.send(10, *_details(data, instrument, today, request, version=session.version))
+    if data.strike("details-cut", matches[0]):
+        session.error(request, UNKNOWN_CODE)
+        return
     session.send(52, 1, request)
 
 

@@ -104,6 +104,9 @@ _KINDS: dict[str, Kind] = {
     ),
     "row-twice": Kind("contract details come twice", SHARE),
     "bad-multiplier": Kind("contract details with another multiplier", {**SHARE, "value": ""}),
+    "details-cut": Kind(
+        "contract details without their end, an unknown number in its place", {**SHARE, **OFTEN}
+    ),
     "details-hang": Kind("contract details are never answered", {**SHARE, **OFTEN}),
     "history": Kind("historical data fail", {**SYMBOL, "code": "162", "message": "", **OFTEN}),
     "no-history": Kind("historical data without a bar", {**SYMBOL, **OFTEN}),

@@ -158,6 +158,16 @@ def test_a_contract_request_that_hangs_is_not_impossible(tidy: IbSandbox, opened
     assert qualified.impossible == []
 
 
+def test_rows_that_came_before_an_unknown_number_are_kept(tidy: IbSandbox, opened: Opened) -> None:
+    contracts, mine = some_contracts(tidy, 3), opened({"timeout": 0.5})
+    with fault(tidy, "details-cut"):
+        qualified = mine.qualify([contract.candidate for contract in contracts])
+        # of several listings one may not have come
+        with pytest.raises(GatewayTimeout, match="error 9876"):
+            mine.stock("AAPL")
+    assert (qualified.contracts, qualified.failed) == (contracts, [])
+
+
 def test_the_exchange_settles_which_of_two_listings_a_stock_is(
     tidy: IbSandbox, shared: Gateway
 ) -> None:
