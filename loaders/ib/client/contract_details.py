@@ -21,7 +21,7 @@ from loaders.ib.client.error_codes import (
 )
 from loaders.ib.client.option_terms import read_terms
 from loaders.ib.client.raw_answers import Details, Tick
-from loaders.ib.client.ticker import Patience, read_line
+from loaders.ib.client.ticker import Patience, read_single
 from loaders.ib.client.values import (
     SMART,
     BadContract,
@@ -132,7 +132,7 @@ async def previous_close(
             raise make_error(failure, f"the previous close of {underlying.symbol}")
     for data_type in data_types:
         connection.use_data_type(data_type)
-        reading = await read_line(
+        reading = await read_single(
             connection,
             underlying.conid,
             _has_close,

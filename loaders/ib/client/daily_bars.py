@@ -15,7 +15,7 @@ from loaders.ib.client import clean
 from loaders.ib.client.contract_details import make_error
 from loaders.ib.client.error_codes import PARTIAL
 from loaders.ib.client.raw_answers import Bar, Tick
-from loaders.ib.client.ticker import Patience, read_line
+from loaders.ib.client.ticker import Patience, read_single
 from loaders.ib.client.values import Failure, Underlying
 from quotemill.errors import QuotemillError
 
@@ -89,7 +89,7 @@ async def read_dividends(
     connection: "Connection", underlying: Underlying, patience: Patience
 ) -> Dividends | None:
     """The dividends of a stock, None where none is sent. Raises what `make_error` makes."""
-    reading = await read_line(
+    reading = await read_single(
         connection,
         underlying.conid,
         _has_dividends,

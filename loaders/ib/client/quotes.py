@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from loaders.ib.client import clean
 from loaders.ib.client.error_codes import (
-    GATEWAY_GONE,
     NO_ANSWER,
     NO_LINES,
     NO_PERMISSION,
@@ -20,6 +19,7 @@ from loaders.ib.client.error_codes import (
 )
 from loaders.ib.client.raw_answers import Tick
 from loaders.ib.client.ticker import (
+    SILENT,
     Enough,
     Patience,
     Reading,
@@ -137,10 +137,7 @@ async def _read_lines(
         lines //= 2
     silent = {n: r for n, r in readings.items() if r.failure and r.failure.error_type == NO_ANSWER}
     if silent and not await batch.connection.is_alive():
-        gone = Failure(
-            GATEWAY_GONE, None, "the connection is open, and the gateway answers nothing"
-        )
-        readings |= {conid: replace(reading, failure=gone) for conid, reading in silent.items()}
+        readings |= {conid: replace(reading, failure=SILENT) for conid, reading in silent.items()}
     return readings
 
 

@@ -7,11 +7,11 @@ seconds is cancelled, a stream always. After an advisory error data may still co
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from loaders.ib.client.error_codes import GATEWAY_GONE, NO_PERMISSION, PACING, PARTIAL
+from loaders.ib.client.error_codes import GATEWAY_GONE, NO_ANSWER, NO_PERMISSION, PACING, PARTIAL
 from loaders.ib.client.health import LOST
 from loaders.ib.client.raw_answers import ADVISORY, BROKE, Tick
 from loaders.ib.client.values import SMART, Failure
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MOST_REQUESTS = 3  # of one contract, while the gateway loses its servers and has them back
 Enough = Callable[[Tick], bool]
 NOTHING = Tick()
+SILENT = Failure(GATEWAY_GONE, None, "the connection is open, and the gateway answers nothing")
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,15 @@ async def read_line(
         else:
             failure = request.explain_silence(f"nothing came for {patience.timeout:g} s")
     return _make_reading(tick, failure, started)
+
+
+async def read_single(connection: "Connection", *arguments: Any, **options: Any) -> Reading:
+    """As `read_line`; one that stays silent on an open connection is lost with it."""
+    reading = await read_line(connection, *arguments, **options)
+    is_silent = reading.failure is not None and reading.failure.error_type == NO_ANSWER
+    if is_silent and not await connection.is_alive():
+        return replace(reading, failure=SILENT)
+    return reading
 
 
 async def _wait(line: "Line", enough: Enough, patience: Patience, *, linger: bool) -> None:

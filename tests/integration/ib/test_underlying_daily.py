@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from loaders.engine.request import LoadRequest
+from loaders.ib.client import ib_client
 from loaders.ib.client.history_budget import REQUESTS, HistoryBudget
 from loaders.loads import run_load
 from loaders.sandbox.ib.dividends import describe, ex_dates, quarterly_amount
@@ -82,6 +83,14 @@ def test_without_history_or_permission_a_symbol_is_left_out(market: Bench) -> No
     assert done.exit_code == 0
     assert sum("permissions" in line for line in market.heard.lines) == 1
     assert market.rows("select distinct symbol from raw_ib.underlying_daily") == [("SPX",)]
+
+
+def test_a_silent_socket_costs_no_dividends(market: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ib_client, "SIGN_OF_LIFE", 0.5)
+    market.sandbox.faults.add("stall:at=quotes")
+    done = market.at("2026-11-19T18:15:00").with_settings(quote_timeout=0.5).load("daily")
+    assert (done.exit_code, done.warnings) == (0, ())
+    assert market.rows("select symbol from raw_ib.underlying_dividends") == [("AAPL",)]
 
 
 def test_a_retry_on_a_later_day_dates_no_bars_back(market: Bench) -> None:

@@ -51,10 +51,10 @@ def test_dividends_that_fail_are_not_none(
 ) -> None:
     why = Failure(failure, None, "it failed") if failure else None
 
-    async def read_line(*_: object, **__: object) -> Reading:
+    async def read_single(*_: object, **__: object) -> Reading:
         return Reading(Tick(), why, datetime.now(UTC), 0.1)
 
-    monkeypatch.setattr(daily_bars, "read_line", read_line)
+    monkeypatch.setattr(daily_bars, "read_single", read_single)
     connection: Any = None
     if error is None:
         assert asyncio.run(daily_bars.read_dividends(connection, STOCK, PATIENCE)) is None
