@@ -18,8 +18,14 @@ _EXCHANGES = {
     **dict.fromkeys(("bj", "bjse", "bse"), "bj"),
 }
 _NAMES = "|".join(sorted(_EXCHANGES, key=len, reverse=True))
-# written as one word; no other stock has that symbol
-_SHARE_CLASSES = {"BRKA": "BRK A", "BRKB": "BRK B", "BFA": "BF A", "BFB": "BF B"}
+# classes with a letter of their own that may be written as one word: no other stock has it
+_LETTERS = {
+    **dict.fromkeys(("AKO", "BF", "BRK", "CRD", "GEF", "HEI", "LEN", "MOG"), "AB"),
+    **{"BIO": "B", "MKC": "V", "PBR": "A", "UHAL": "B", "WSO": "B"},
+}
+_SHARE_CLASSES = {
+    stock + letter: f"{stock} {letter}" for stock, letters in _LETTERS.items() for letter in letters
+}
 _FORM = re.compile(rf"(?:({_NAMES})[._]?)?([0-9]{{6}})(?:[._]?({_NAMES}))?")
 
 

@@ -94,7 +94,10 @@ def _member(place: str, row: dict[str, str], before: Sequence[Member]) -> Member
         (any(row[name] is None for name in FIELDS), "fewer cells than the header"),
         ("\ufffd" in str(row), "it is not UTF-8 text"),
         (not SYMBOL.fullmatch(symbol), f"unknown form of symbol {symbol!r}; such as AAPL or BRK B"),
-        (symbol in {m.symbol for m in before if not m.mistake}, f"symbol {symbol} is there twice"),
+        (
+            join(symbol) in {join(m.symbol) for m in before if not m.mistake},
+            f"symbol {symbol} is there twice",
+        ),
         (not has_weight, f"weight {row['weight']!r} is not a number from 0 to 10^9"),
         (on not in (*ON, *OFF), f"enabled {row['enabled']!r} is neither true nor false"),
         (sec_type not in SEC_TYPES, f"sec_type {row.get('sec_type')!r}; use STK or IND"),

@@ -126,6 +126,17 @@ def test_the_letter_of_a_share_class_may_be_written_in_four_ways(
     assert parse_symbols(written.lower()) == ("BRK B",)  # of the archive
 
 
+def test_another_class_is_one_symbol_too(tmp_path: Path) -> None:
+    assert [read_us_symbol(text) for text in ("HEIA", "HEI.A", "LENB", "LEN")] == [
+        *("HEI A", "HEI A", "LEN B", "LEN")
+    ]
+    path = tmp_path / "own.csv"
+    path.write_text(f"{HEAD}XYZ A,9,A,true\nXYZA,8,A,true\n")
+    settings = make_settings(3, path)
+    assert groups(settings, None) == groups(settings, ("XYZA",)) == [("XYZ A",)]
+    assert list_mistakes(settings) == [f"{path}, line 3: symbol XYZA is there twice"]
+
+
 def test_a_file_of_a_spreadsheet_is_read(tmp_path: Path) -> None:
     path = tmp_path / "own.csv"
     path.write_bytes(("\ufeff" + HEAD + "AAPL,1,A,TRUE\n,,,\n").replace("\n", "\r\n").encode())
