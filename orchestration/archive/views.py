@@ -167,7 +167,8 @@ VIEWS = (
         (tables.OPEN_INTEREST.qualified,),
         None,
         tables.OPEN_INTEREST,
-        {name: name for name in ("trade_date", *_LINEAGE)},
+        # it has is_final itself
+        {name: name for name in ("trade_date", *_LINEAGE) if name != "is_final"},
     ),
 )
 NAMES = tuple(view.name for view in VIEWS)

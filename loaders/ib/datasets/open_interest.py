@@ -5,12 +5,12 @@ at about 06:30; before, the gateway shows those of the session before. A value l
 session that it belongs to by the time at which it was read. Where a whole chain is unchanged (rule:
 loaders.ib.capture.open_interest_date) it is the older session's still: nothing is confirmed, the
 attempt is `stale`, and after the hour of publication it fails. Where too many traded contracts are
-unchanged, those wait: the attempt is `stale` too, until a later one shows the same values, or the
-session is over.
+unchanged, their values are provisional and the attempt is `stale` too, until all values are the
+same for SETTLED, or the session is over.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, time, timedelta
+from datetime import date, datetime, timedelta
 from operator import itemgetter
 from typing import Any
 
@@ -24,7 +24,6 @@ from loaders.ib.context import Context, Dataset
 from loaders.ib.planning.estimate import INTEREST_BATCH
 from loaders.ib.queries import landed
 from loaders.ib.slots import (
-    at_new_york,
     date_in_new_york,
     parse_point,
     parse_symbol,
@@ -33,10 +32,11 @@ from loaders.ib.slots import (
 from loaders.ib.tables import ENRICHMENT, OPEN_INTEREST
 from quotemill.errors import UpstreamError
 
-SETTLED = timedelta(minutes=25)  # between two readings that agree
+SETTLED = timedelta(minutes=30)  # both figures are shown for some 25 minutes
 MORNINGS = 3  # failed ones that are worth an alarm
 FAILED, STALE = "oi_enrichment_failed", "oi_stale"
 ROUTE = "open_interest"
+Readings = dict[int, tuple[int, datetime]]  # value, and since when it was so, by contract
 
 
 def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
@@ -67,17 +67,17 @@ def _attempt(ctx: Context, key: str, symbol: str, day: date) -> Outcome:
         ),
     )
     older, asof = shown.older, shown.older or by_clock
-    # a doubtful value that was read before did not land
-    agrees = all(
-        known.get(conid, {}).get(day, a.open_interest if conid in shown.doubtful else None)
-        == a.open_interest
-        for conid, a in values.items()
-    )
-    is_doubtful = by_clock == day and shown.doubtful and not _is_settled(ctx, symbol, day, agrees)
-    answered = len(values)
-    if is_doubtful:
-        values = {conid: a for conid, a in values.items() if conid not in shown.doubtful}
+    answered, doubtful, readings = len(values), dict[int, OpenInterest](), Readings()
+    if by_clock == day and shown.doubtful:
+        readings = ctx.ask(lambda conn: landed.read_readings(conn, list(values), day))
+        if not _is_settled(ctx, values, readings):
+            doubtful = {conid: values.pop(conid) for conid in shown.doubtful}
     rows, counts = _make_rows(ctx, values, known, asof=asof, day=day, is_older=older is not None)
+    rows += [
+        _make_row(ctx, answer, day, day) | {"is_final": False}
+        for conid, answer in doubtful.items()
+        if conid not in readings or readings[conid][0] != answer.open_interest
+    ]
     confirmed = {conid for conid, days in known.items() if day in days}
     confirmed |= set(values) if asof == day else set()
     lacking = len(eligible) - len(confirmed & {c.conid for c in eligible})
@@ -85,7 +85,7 @@ def _attempt(ctx: Context, key: str, symbol: str, day: date) -> Outcome:
     is_enough = lacking <= len(eligible) * (1 - ctx.settings.min_oi_share)
     # before it is published, what is missing is not failed but pending
     status = "complete" if is_enough else "stale" if asof < day and values else "failed"
-    if is_doubtful:
+    if doubtful:
         status = "stale"
     row = {
         "trade_date": day,
@@ -112,17 +112,16 @@ def _attempt(ctx: Context, key: str, symbol: str, day: date) -> Outcome:
     )
 
 
-def _is_settled(ctx: Context, symbol: str, day: date, agrees: bool) -> bool:
-    """Whether values that may be of two sessions count: read twice, or the session is over."""
-    now, today = ctx.now(), ctx.timetable.today
-    session = session_on(today)
+def _is_settled(ctx: Context, values: Mapping[int, OpenInterest], readings: Readings) -> bool:
+    """Whether values that may be of two sessions count: the same for long, or the session over."""
+    session, now = session_on(ctx.timetable.today), ctx.now()
     if session is None or now >= session.close_at:
         return True
-    published_at = time.fromisoformat(ctx.settings.open_interest_published_at)
-    attempts = ctx.ask(lambda conn: landed.read_enrichments(conn, [symbol], day))
-    return agrees and any(
-        trade_date == day and at_new_york(today, published_at) <= at <= now - SETTLED
-        for trade_date, _, at, _, _ in attempts
+    return all(
+        conid in readings
+        and readings[conid][0] == answer.open_interest
+        and readings[conid][1] <= now - SETTLED
+        for conid, answer in values.items()
     )
 
 
@@ -163,20 +162,21 @@ def _make_rows(
         counts["filled" if old is None else "same" if same else "changed"] += 1
         if same or (is_older and old is not None):
             continue
-        rows.append(
-            {
-                "conid": conid,
-                "oi_asof_date": asof,
-                "symbol": answer.contract.symbol,
-                "trade_date": day,
-                "open_interest": answer.open_interest,
-                "captured_at": answer.captured_at,
-                "ingest_id": ctx.ingest_id,
-                "source_route": ROUTE,
-            }
-            | ctx.lineage
-        )
+        rows.append(_make_row(ctx, answer, asof, day))
     return rows, counts
+
+
+def _make_row(ctx: Context, answer: OpenInterest, asof: date, day: date) -> dict[str, Any]:
+    return {
+        "conid": answer.contract.conid,
+        "oi_asof_date": asof,
+        "symbol": answer.contract.symbol,
+        "trade_date": day,
+        "open_interest": answer.open_interest,
+        "captured_at": answer.captured_at,
+        "ingest_id": ctx.ingest_id,
+        "source_route": ROUTE,
+    } | ctx.lineage
 
 
 def _describe_failure(

@@ -256,15 +256,28 @@ def measure_batch_seconds(conn: psycopg.Connection, batch_size: int) -> float | 
 def read_open_interest(
     conn: psycopg.Connection, conids: Sequence[int]
 ) -> dict[int, dict[date, int]]:
-    """Stored open interest of some contracts, by as-of date."""
+    """Stored open interest of some contracts, by as-of date, without what is provisional."""
     values: dict[int, dict[date, int]] = defaultdict(dict)
     rows = conn.execute(
-        "select conid, oi_asof_date, open_interest from raw_ib.open_interest where conid = any(%s)",
+        "select conid, oi_asof_date, open_interest from raw_ib.open_interest "
+        "where conid = any(%s) and is_final",
         (list(conids),),
     )
     for conid, day, value in rows:
         values[conid][day] = value
     return values
+
+
+def read_readings(
+    conn: psycopg.Connection, conids: Sequence[int], asof: date
+) -> dict[int, tuple[int, datetime]]:
+    """Stored open interest of a session by contract, provisional too, and since when it was so."""
+    rows = conn.execute(
+        "select conid, open_interest, captured_at from raw_ib.open_interest "
+        "where conid = any(%s) and oi_asof_date = %s",
+        (list(conids), asof),
+    )
+    return {conid: (value, at) for conid, value, at in rows}
 
 
 def read_traded(conn: psycopg.Connection, symbol: str, after: date, until: date) -> set[int] | None:

@@ -117,13 +117,17 @@ def test_open_interest_of_two_sessions_waits_until_two_readings_agree(made: Benc
     old = (
         "select count(*)::int from raw_ib.open_interest as a inner join raw_ib.open_interest as b "
         "using (conid, open_interest) "
-        "where a.oi_asof_date = '2026-11-19' and b.oi_asof_date = '2026-11-20'"
+        "where a.oi_asof_date = '2026-11-19' and b.oi_asof_date = '2026-11-20' and b.is_final"
     )
     assert made.at("2026-11-23T06:35:00").load("enrich", symbols=["AAPL"]).exit_code == 0
     [_, (status, doubtful, filled)] = made.rows(states)
     assert (status, doubtful > filled > 0, made.rows(old)) == ("stale", True, [(0,)])
+    # one reading is all there may be: its doubtful values are stored as such
+    provisional = "select count(*)::int from raw_ib.open_interest where not is_final"
+    assert made.rows(provisional) == [(doubtful,)]
     made.sandbox.faults.clear()
     assert made.at("2026-11-23T07:30:00").load("enrich", symbols=["AAPL"]).exit_code == 0
+    assert made.rows(provisional) == [(0,)]
     assert made.rows(states)[2:] == [("complete", 0, doubtful)]
 
 
@@ -144,6 +148,19 @@ def test_values_that_two_readings_show_count_although_they_are_unchanged(made: B
     count = "select count(*)::int from raw_ib.open_interest where oi_asof_date = '2026-11-20'"
     [(eligible,)] = made.rows("select max(eligible) from raw_ib.enrichment where pass <> 'confirm'")
     assert made.rows(count) == [(eligible,)]
+
+
+def test_two_readings_a_minute_apart_are_one(made: Bench) -> None:
+    made.at("2026-11-20T07:30:00").load("enrich", symbols=["AAPL"])
+    made.at("2026-11-20T15:30:05").load("snapshot", symbols=["AAPL"])
+    made.execute("update raw_ib.chain_snapshot set volume = 1")
+    seen = []
+    for share, moment in ((0.7, "06:34"), (0.5, "07:05"), (0.5, "07:06"), (0.5, "07:35")):
+        made.sandbox.faults.clear()
+        made.sandbox.faults.add(f"frozen-oi:since=2026-11-20:share={share}")
+        made.at(f"2026-11-23T{moment}:00").load("enrich", symbols=["AAPL"])
+        seen.append(made.rows("select status from raw_ib.enrichment order by attempted_at desc")[0])
+    assert seen == [("stale",), ("stale",), ("stale",), ("complete",)]
 
 
 @pytest.mark.long

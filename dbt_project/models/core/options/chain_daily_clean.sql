@@ -126,7 +126,7 @@ select
         'adjusted_contract': contract_term('is_adjusted'),
         'wide_spread': 'c.ask - c.bid > 0.5 * c.mid and c.mid > 0.10',
         'missing_oi': 'o.conid is null',
-        'oi_stale': "o.conid is null and e.last_status = 'stale'",
+        'oi_stale': "o.is_final is false or o.conid is null and e.last_status = 'stale'",
         'oi_late': 'o.captured_at >= n.next_open_at',
         'ref_price_stale': 'p.ref_price_date < n.previous_trade_date',
         'oi_enrichment_failed': 'o.conid is null and e.is_failed',

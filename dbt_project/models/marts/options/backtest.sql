@@ -57,7 +57,7 @@ left join lateral (
         i.open_interest,
         i.oi_asof_date
     from {{ ref('stg_ib__open_interest') }} as i
-    where i.conid = q.conid and i.captured_at <= q.captured_at
+    where i.conid = q.conid and i.captured_at <= q.captured_at and i.is_final
     order by i.oi_asof_date desc
     limit 1
 ) as o on true

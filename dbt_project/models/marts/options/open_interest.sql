@@ -7,7 +7,8 @@ select
     k.option_right,
     o.open_interest,
     o.captured_at,
-    o.ingest_id
+    o.ingest_id,
+    o.is_final
 from {{ ref('stg_ib__open_interest') }} as o
 inner join {{ ref('stg_ib__contract') }} as k on o.conid = k.conid
 {{ former_terms_joined('o', day='oi_asof_date') }}

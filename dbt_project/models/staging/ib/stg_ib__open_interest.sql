@@ -4,5 +4,6 @@ select
     symbol,
     open_interest,
     captured_at,
-    ingest_id
+    ingest_id,
+    is_final
 from {{ source('raw_ib', 'open_interest') }}
