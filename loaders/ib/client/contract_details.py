@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -252,7 +252,7 @@ async def history_sample(
             samples.append(skip_sample(contract, "not asked: too many requests"))
             continue
         bars, failure = await connection.bars(contract.conid, "5 D", "8 hours", timeout)
-        times = [_to_datetime(bar.at) for bar in bars]
+        times = [bar.at for bar in bars if isinstance(bar.at, datetime)]
         first, last = (times[0], times[-1]) if times else (None, None)
         samples.append(HistorySample(contract, len(bars), first, last, failure))
     return samples
@@ -304,9 +304,3 @@ def _multiplier(text: str) -> Decimal | None:
     except InvalidOperation:
         return None
     return number if number.is_finite() and 0 < number <= MOST_MULTIPLIER else None
-
-
-def _to_datetime(at: date | datetime) -> datetime:
-    if isinstance(at, datetime):
-        return at if at.tzinfo else at.replace(tzinfo=NEW_YORK)
-    return datetime(at.year, at.month, at.day, tzinfo=NEW_YORK)

@@ -249,7 +249,8 @@ class Connection:
         contract, client = Contract(conId=conid, exchange=route), self._ib.client
 
         def send(number: int) -> None:
-            client.reqHistoricalData(number, contract, "", duration, size, what, True, 1, False, [])
+            # times within a day as seconds: a zone of the log-in such as HKT has no known name
+            client.reqHistoricalData(number, contract, "", duration, size, what, True, 2, False, [])
 
         rows, failure = await self._answer(send, timeout, "history", contract)
         return [

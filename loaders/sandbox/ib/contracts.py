@@ -153,7 +153,9 @@ async def historical_bars(session: "Session", fields: list[str]) -> None:
     else:
         adjusted = what == "ADJUSTED_LAST"
         hours, days = HOURS.get(size, 24.0), _days(duration)
-        bars = _bars(session, matches[0], now, hours, days, adjusted=adjusted)
+        bars = _bars(
+            session, matches[0], now, hours, days, adjusted=adjusted, as_seconds=fields[20] == "2"
+        )
         if data.faults.strike("no-history", symbol=matches[0].symbol):
             bars = []
         session.send(17, request, "", "", len(bars) // 8, *bars)
@@ -172,13 +174,15 @@ def _bars(
     days: int,
     *,
     adjusted: bool,
+    as_seconds: bool,
 ) -> list[Field]:
     """Bars as fields: date, open, high, low, close, volume, average, count.
 
-    Prices are in the shares of today; `adjusted` for dividends since.
+    Prices are in the shares of today; `adjusted` for dividends since. Times within a day are
+    seconds since 1970, or texts in the zone of the log-in.
     """
-    world, fields = session.market_data.world, list[Field]()
-    today = now.date()
+    data, fields = session.market_data, list[Field]()
+    world, today = data.world, now.date()
     has_opened = is_session(today) and now >= session_open(today)
     newest = session_number(today if has_opened else session_until(today - timedelta(days=1)))
     for number in range(max(1, newest - days + 1), newest + 1):
@@ -191,7 +195,8 @@ def _bars(
                 more /= world.dividend_factor(instrument.symbol, day, today)
             quotes = (world.quote(instrument, at) for at in (start, end))
             first, last = (round(_middle(each) / more, 4) for each in quotes)
-            label = f"{day:%Y%m%d}" if hours > 8 else f"{start:%Y%m%d %H:%M:%S} US/Eastern"
+            within = f"{start.timestamp():.0f}" if as_seconds else in_zone(start, data.zone)
+            label = f"{day:%Y%m%d}" if hours > 8 else within
             middle = round((first + last) / 2, 4)
             fields += [label, first, max(first, last), min(first, last), last, 100, middle, 10]
             start = end
