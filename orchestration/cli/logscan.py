@@ -123,12 +123,12 @@ def logscan_command(
             "damaged_lines": scan.damaged,
             **({"error_kinds": len(kinds)} if scan.errors else {}),
         }
-        if write_summary and summary is None:
+        if write_summary:
             day = (
                 shell.parse_day(date, _find_zone(source), shell.parse_time(as_of, UTC))
                 or end.date()
             )
-            summary = name_file(home, "errors", "summary", day)
+            scans.write_summary(scan, name_file(home, "errors", "summary", day))
         if summary is not None:
             scans.write_summary(scan, summary)
         shell.print_answer(scan.as_json(), json, lambda: _print(scan))

@@ -232,6 +232,16 @@ def test_the_day_of_an_option_scan_is_by_a_time_in_new_york(
         assert (answer["since"], answer["found"]) == ("2026-11-20 05:00:00+00:00", 1)
 
 
+def test_a_summary_goes_to_a_file_and_to_the_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "home" / "logs", line("pacing"))
+    arguments = ("--date", "2026-11-20", "--write-summary", "--summary", "own.json")
+    answer = scanned(tmp_path, monkeypatch, capsys, *arguments)[2]
+    for place in ("own.json", "home/logs/errors/summary_20261120.json"):
+        assert json.loads((tmp_path / place).read_text())["found"] == answer["found"] == 1
+
+
 def test_the_scheduled_scan_counts_each_error_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -53,6 +53,7 @@ for name in ("ib_insync", "ib_async"):
 OnMessage = Callable[[int, int, str, int | None], None]
 SIGN_OF_LIFE = 5.0  # seconds in which a gateway that answers nothing must send its time
 CONTRACT_DETAILS = 10  # number of the message
+LONGEST_GREETING = 100  # bytes
 LOG_IN_TIME = re.compile(rb"\0\d{8} \d\d:\d\d:\d\d ([^\0]+)\0")
 
 
@@ -82,6 +83,7 @@ class Connection:
         self.health = Health()
         self.client_id = 0
         self.time_zone: str | None = None  # of the log-in, as the first message names it
+        self._greeting = b""
         # the library would end a request at any number that it does not know as a warning
         self._ib.wrapper.error = self._on_error
         self._ib.client.conn.hasData += self._on_data
@@ -140,9 +142,10 @@ class Connection:
 
     def _on_data(self, data: bytes) -> None:
         count("bytes", len(data))
-        if self.time_zone is None:
-            said = LOG_IN_TIME.search(data)
-            self.time_zone = said[1].decode(errors="replace") if said else ""
+        if self.time_zone is None and len(self._greeting) < LONGEST_GREETING:
+            self._greeting += data  # it may come in pieces
+            if said := LOG_IN_TIME.search(self._greeting):
+                self.time_zone = said[1].decode(errors="replace")
 
     def close(self) -> None:
         self._ib.disconnect()

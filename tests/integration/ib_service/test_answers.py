@@ -1,5 +1,6 @@
 """What a gateway answers where nothing goes wrong, compared with the market behind it."""
 
+import asyncio
 import sys
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -9,6 +10,7 @@ import pytest
 
 from loaders.ib import client as service
 from loaders.ib.client.gateway import Gateway, open_gateway
+from loaders.ib.client.ib_client import Connection
 from loaders.ib.client.library import check_client
 from loaders.ib.client.values import Candidate, Quote
 from loaders.ib.errors import UnknownUnderlying
@@ -188,3 +190,13 @@ def test_no_order_message_was_ever_sent(shared: Gateway, sandbox: IbSandbox) -> 
         "reqHistoricalData",
     }
     assert len(sandbox.asked("startApi")) == 1
+
+
+def test_the_zone_of_the_log_in_may_come_in_pieces() -> None:
+    async def greet() -> str | None:
+        connection = Connection(lambda *_: None, 50, 1.0)
+        for byte in b"\0\0\0\x24176\00020261119 10:00:00 Asia/Shanghai\0":
+            connection._on_data(bytes([byte]))
+        return connection.time_zone
+
+    assert asyncio.run(greet()) == "Asia/Shanghai"
