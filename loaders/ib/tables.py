@@ -6,6 +6,8 @@ sentinel. `trade_date` is the session's day in New York. A request that brought 
 with `snapshot_error`: no hole is silent.
 """
 
+from functools import partial
+
 import pyarrow as pa
 
 from loaders.ib.client.clean import MOST_PRICE
@@ -57,11 +59,11 @@ _MOST = (
     | {"pacing_events": 10**4}
     | {"trading_class": 500}  # bytes: forwards has an index on it
 )
+_table = partial(landed_table, RAW_IB, most=_MOST, entity="symbol")
 # models take what changed of a symbol on a day
 _BY_SYMBOL = (("symbol", "trade_date"),)
 
-SESSION = landed_table(
-    RAW_IB,
+SESSION = _table(
     "session",  # of NYSE, from the first loaded day to some days ahead
     [
         ("trade_date", _DATE),
@@ -72,12 +74,10 @@ SESSION = landed_table(
         ("slot_before_close_at", _STAMP),  # where the setting adds one
     ],
     key=("trade_date",),
-    most=_MOST,
     nullable=("slot_before_close_at",),
 )
 
-UNDERLYING = landed_table(
-    RAW_IB,
+UNDERLYING = _table(
     "underlying",
     [
         ("symbol", _TEXT),
@@ -89,7 +89,6 @@ UNDERLYING = landed_table(
     ],
     key=("symbol",),
     nullable=("name", "sec_type"),
-    entity="symbol",
 )
 
 # null of a contract that was looked up before these were read
@@ -99,8 +98,7 @@ _TERMS = [
     ("expires_at", _STAMP),
     ("trades_until", _TEXT),  # HH:MM in New York, of a usual day
 ]
-UNDERLYING_DAILY = landed_table(
-    RAW_IB,
+UNDERLYING_DAILY = _table(
     "underlying_daily",  # bars of regular hours, in the shares of `adjusted_as_of`
     [
         ("symbol", _TEXT),
@@ -111,13 +109,10 @@ UNDERLYING_DAILY = landed_table(
         ("adjusted_as_of", _DATE),
     ],
     key=("symbol", "trade_date"),
-    most=_MOST,
     nullable=("volume", "adjusted_close"),
-    entity="symbol",
 )
 
-UNDERLYING_DIVIDENDS = landed_table(
-    RAW_IB,
+UNDERLYING_DIVIDENDS = _table(
     "underlying_dividends",  # dollars a share, as the source said it on a day
     [
         ("symbol", _TEXT),
@@ -128,9 +123,7 @@ UNDERLYING_DIVIDENDS = landed_table(
         ("next_amount", _PRICE),
     ],
     key=("symbol", "trade_date"),
-    most=_MOST,
     nullable=("past_12_months", "next_12_months", "next_ex_date", "next_amount"),
-    entity="symbol",
 )
 
 _COMBINATION = [
@@ -145,8 +138,7 @@ _OPTION = [
     ("local_symbol", _TEXT),  # 21 characters, its root padded with blanks
 ]
 
-CONTRACT = landed_table(
-    RAW_IB,
+CONTRACT = _table(
     "contract",
     [
         ("conid", _BIG),
@@ -158,14 +150,11 @@ CONTRACT = landed_table(
         *_TERMS,
     ],
     key=("conid",),
-    most=_MOST,
     nullable=tuple(name for name, _ in _TERMS),
-    entity="symbol",
     day="first_seen_date",
 )
 
-FORMER_CONTRACT = landed_table(
-    RAW_IB,
+FORMER_CONTRACT = _table(
     "former_contract",  # terms that a contract had, such as before a split, under the same number
     [
         ("conid", _BIG),
@@ -174,13 +163,10 @@ FORMER_CONTRACT = landed_table(
         *_OPTION,
     ],
     key=("conid", "valid_to"),
-    most=_MOST,
-    entity="symbol",
     day="valid_to",
 )
 
-SESSION_CONTRACT = landed_table(
-    RAW_IB,
+SESSION_CONTRACT = _table(
     "session_contract",  # frozen before the open; later ones are added, none is taken away
     [
         ("trade_date", _DATE),
@@ -195,7 +181,6 @@ SESSION_CONTRACT = landed_table(
         ("ref_price_source", _TEXT),
     ],
     key=("trade_date", "conid"),
-    most=_MOST,
     nullable=(
         "stale_from_date",
         "first_seen_slot",
@@ -204,11 +189,9 @@ SESSION_CONTRACT = landed_table(
         "ref_price_source",
     ),
     indexes=_BY_SYMBOL,
-    entity="symbol",
 )
 
-NEGATIVE_CONTRACT = landed_table(
-    RAW_IB,
+NEGATIVE_CONTRACT = _table(
     "negative_contract",  # combinations that the source says do not exist
     [
         ("trade_date", _DATE),
@@ -218,12 +201,9 @@ NEGATIVE_CONTRACT = landed_table(
         ("error_code", _INT),
     ],
     key=("trade_date", "symbol", *(name for name, _ in _COMBINATION)),
-    most=_MOST,
-    entity="symbol",
 )
 
-UNRESOLVED_CONTRACT = landed_table(
-    RAW_IB,
+UNRESOLVED_CONTRACT = _table(
     "unresolved_contract",  # listed, and not looked up yet
     [
         ("trade_date", _DATE),
@@ -233,9 +213,7 @@ UNRESOLVED_CONTRACT = landed_table(
         ("error_type", _TEXT),  # why; null once a later discovery knew
     ],
     key=("trade_date", "symbol", *(name for name, _ in _COMBINATION)),
-    most=_MOST,
     nullable=("error_type",),
-    entity="symbol",
 )
 
 _QUOTE = [
@@ -278,30 +256,23 @@ _SNAPSHOT = [
     ("code_version", _TEXT),
 ]
 
-CHAIN_SNAPSHOT = landed_table(
-    RAW_IB,
+CHAIN_SNAPSHOT = _table(
     "chain_snapshot",
     _SNAPSHOT,
     key=("trade_date", "sample_time", "conid"),
-    most=_MOST,
     nullable=_NULLABLE,
     indexes=_BY_SYMBOL,
-    entity="symbol",
 )
 
-CHAIN_CLOSE = landed_table(
-    RAW_IB,
+CHAIN_CLOSE = _table(
     "chain_close",
     _SNAPSHOT,
     key=("trade_date", "conid"),
-    most=_MOST,
     nullable=(*_NULLABLE, "slot_30m"),
     indexes=_BY_SYMBOL,
-    entity="symbol",
 )
 
-OPEN_INTEREST = landed_table(
-    RAW_IB,
+OPEN_INTEREST = _table(
     "open_interest",
     [
         ("conid", _BIG),
@@ -313,13 +284,10 @@ OPEN_INTEREST = landed_table(
         ("ingest_id", _TEXT),
     ],
     key=("conid", "oi_asof_date"),
-    most=_MOST,
-    entity="symbol",
     day="oi_asof_date",
 )
 
-ENRICHMENT = landed_table(
-    RAW_IB,
+ENRICHMENT = _table(
     "enrichment",  # one attempt at the open interest of a session
     [
         ("trade_date", _DATE),
@@ -331,12 +299,9 @@ ENRICHMENT = landed_table(
         ("status", _TEXT),  # complete, stale, failed
     ],
     key=("trade_date", "symbol", "attempted_at"),
-    most=_MOST,
-    entity="symbol",
 )
 
-SLOT_RUN = landed_table(
-    RAW_IB,
+SLOT_RUN = _table(
     "slot_run",
     [
         ("trade_date", _DATE),
@@ -352,12 +317,9 @@ SLOT_RUN = landed_table(
     ],
     # the close view has the time of the last slot
     key=("trade_date", "sample_time", "symbol", "ingest_run_type"),
-    most=_MOST,
-    entity="symbol",
 )
 
-RECAPTURE = landed_table(
-    RAW_IB,
+RECAPTURE = _table(
     "recapture",  # contracts of a slot that are still to be captured
     [
         ("trade_date", _DATE),
@@ -371,12 +333,9 @@ RECAPTURE = landed_table(
         ("state", _TEXT),  # queued, done, expired
     ],
     key=("trade_date", "sample_time", "conid"),
-    most=_MOST,
-    entity="symbol",
 )
 
-GATEWAY_EVENT = landed_table(
-    RAW_IB,
+GATEWAY_EVENT = _table(
     "gateway_event",
     [
         ("ingest_id", _TEXT),
@@ -388,7 +347,6 @@ GATEWAY_EVENT = landed_table(
         ("text", _TEXT),
     ],
     key=("ingest_id", "seq"),
-    entity=None,
 )
 
 REJECTED_ROW = rejected_rows(RAW_IB)
