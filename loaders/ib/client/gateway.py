@@ -9,7 +9,7 @@ import asyncio
 import math
 import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -47,14 +47,11 @@ from loaders.requests.counts import count
 from quotemill.errors import QuotemillError, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from loaders.ib.client.ib_client import Connection
 
 T = TypeVar("T")
 SANDBOX_ACCOUNT = "DUSANDBOX"
-DELAYED_OR_FROZEN = 4  # market data type
-PAUSE_STEP = 0.5  # seconds between two calls of `cancelling`
+FROZEN, DELAYED_OR_FROZEN = 2, 4  # market data types
 
 
 @contextmanager
@@ -62,11 +59,11 @@ def open_gateway(
     settings: IbSettings,
     *,
     clock: Clock | None = None,
-    sleep: Sleep | None = None,
+    sleep: Sleep = time.sleep,
     cancelling: Callable[[], bool] = lambda: False,
     time_left: Callable[[], float] = lambda: math.inf,
     first_waits: Sequence[float] = (),
-) -> "Iterator[Gateway]":
+) -> Iterator["Gateway"]:
     """A gateway for as long as the context lasts; nothing is opened before the first request.
 
     `clock` (UTC) and `sleep` stand in for those of the machine. A first connection is tried again
@@ -100,7 +97,7 @@ class Gateway:
         self,
         settings: IbSettings,
         clock: Clock | None,
-        sleep: Sleep | None,
+        sleep: Sleep,
         cancelling: Callable[[], bool],
         time_left: Callable[[], float],
         first_waits: Sequence[float],
@@ -198,13 +195,8 @@ class Gateway:
 
     def _pause(self, seconds: float) -> bool:
         """False if the load is being cancelled."""
-        if self._sleep is not None:
-            if not self._cancelling():
-                self._sleep(seconds)
-            return not self._cancelling()
-        until = time.monotonic() + seconds
-        while not self._cancelling() and (left := until - time.monotonic()) > 0:
-            time.sleep(min(PAUSE_STEP, left))
+        if not self._cancelling():
+            self._sleep(seconds)
         return not self._cancelling()
 
     def now(self) -> datetime:
@@ -283,11 +275,9 @@ class Gateway:
 
         return self._request(read)
 
-    def stock(self, symbol: str) -> Underlying:
-        """A US stock. Raises UnknownUnderlying, RequestFailed, GatewayTimeout."""
-        return self.find_underlying(symbol, "STK")
-
-    def find_underlying(self, symbol: str, sec_type: SecType, exchange: str = "") -> Underlying:
+    def find_underlying(
+        self, symbol: str, sec_type: SecType = "STK", exchange: str = ""
+    ) -> Underlying:
         """A US stock or index. Raises UnknownUnderlying, RequestFailed, GatewayTimeout."""
         timeout = self._settings.timeout
         return self._request(
@@ -315,18 +305,12 @@ class Gateway:
         data_types = [settings.market_data_type]
         if settings.allow_fallback_to_delayed:
             data_types.append(DELAYED_OR_FROZEN)
-
-        async def close(connection: "Connection") -> PreviousClose:
-            return await contract_details.previous_close(
-                connection,
-                underlying,
-                now,
-                self._patience(None),
-                data_types=data_types,
-                by_history=by_history,
+        patience = self._patience(None)
+        return self._request(
+            lambda c: contract_details.previous_close(
+                c, underlying, now, patience, data_types=data_types, by_history=by_history
             )
-
-        return self._request(close)
+        )
 
     def daily_bars(self, underlying: Underlying) -> tuple[list[DailyBar], QuotemillError | None]:
         """A year of day bars, and why they lack adjusted closes; raises as `read_bars`."""
@@ -371,35 +355,29 @@ class Gateway:
         *,
         timeout: float | None = None,
         lines: int | None = None,
-        streaming: bool = False,
     ) -> list[Quote]:
         """One batch: a quote for each contract, in order, always.
 
         At most `lines` requests, the underlyings' included, are open at once; by default
         `settings.usable_lines`. First snapshots, then a streaming pass for rows that lack quotes or
-        greeks; `streaming` leaves the snapshots out. `timeout` (default `quote_timeout`) holds for
-        each pass. The type is a switch of the whole connection: to fall back, call again for what
-        failed with `NO_PERMISSION`, type 3 or 4. Pacing is not retried: rows fail with `pacing`.
+        greeks. `timeout` (default `quote_timeout`) holds for each pass. The type is a switch of the
+        whole connection: to fall back, call again for what failed with `NO_PERMISSION`, type 3 or
+        4. Pacing is not retried: rows fail with `pacing`.
         """
         return self._request(
-            lambda c: quotes.quotes(
-                self._batch(c, timeout, lines), contracts, market_data_type, streaming=streaming
-            )
+            lambda c: quotes.quotes(self._batch(c, timeout, lines), contracts, market_data_type)
         )
 
     def open_interest(
         self,
         contracts: Sequence[OptionContract],
         *,
-        market_data_type: int = 2,
         timeout: float | None = None,
         lines: int | None = None,
     ) -> list[OpenInterest]:
         """The open interest of each contract, in order, by the streaming generic tick 101."""
         return self._request(
-            lambda c: quotes.open_interest(
-                self._batch(c, timeout, lines), contracts, market_data_type
-            )
+            lambda c: quotes.open_interest(self._batch(c, timeout, lines), contracts, FROZEN)
         )
 
     def history_sample(self, contracts: Sequence[OptionContract]) -> list[HistorySample]:

@@ -50,21 +50,18 @@ class Batch:
     stamping: Stamping
 
 
-async def quotes(
-    batch: Batch, contracts: Sequence[OptionContract], data_type: int, *, streaming: bool
-) -> list[Quote]:
+async def quotes(batch: Batch, contracts: Sequence[OptionContract], data_type: int) -> list[Quote]:
     """One quote for each contract, in order; see `Gateway.quotes`."""
     batch.connection.use_data_type(data_type)
     routes = {contract.underlying_conid: contract.underlying_route for contract in contracts}
     numbers = [*routes, *(contract.conid for contract in contracts)]
     enough: dict[int, Enough] = dict.fromkeys(numbers, has_quote_and_greeks)
     enough |= {conid: has_quote if r == SMART else has_level for conid, r in routes.items()}
-    readings = await _read_lines(batch, numbers, enough, snapshot=not streaming, routes=routes)
-    if not streaming:
-        lacking = [c.conid for c in contracts if _may_get_more(readings[c.conid])]
-        again = await _read_lines(batch, lacking, enough, snapshot=False)
-        for conid, reading in again.items():
-            readings[conid] = _choose_better(readings[conid], reading)
+    readings = await _read_lines(batch, numbers, enough, snapshot=True, routes=routes)
+    lacking = [c.conid for c in contracts if _may_get_more(readings[c.conid])]
+    again = await _read_lines(batch, lacking, enough, snapshot=False)
+    for conid, reading in again.items():
+        readings[conid] = _choose_better(readings[conid], reading)
     stamp = await batch.stamping(batch.connection)
     return [
         _make_quote(

@@ -122,7 +122,7 @@ def test_a_farm_that_is_not_needed_delays_nothing(tidy: IbSandbox, opened: Opene
     tidy.notice(2105)
     with fault(tidy, f"mute:conid={contracts[0].conid}"):
         assert kinds(mine.quotes(contracts, 1, timeout=0.5)) == ["no_answer", None]
-    assert mine.previous_close(mine.stock("AAPL")).source == "ticker"
+    assert mine.previous_close(mine.find_underlying("AAPL")).source == "ticker"
     tidy.notice(2106)
     tidy.notice(2157)
     assert mine.previous_close(Underlying("AAPL", 265598, "NASDAQ")).source == "history"
@@ -202,9 +202,9 @@ def test_a_clock_that_is_off_is_reported_once(
     monkeypatch.setattr(gateway_module, "machine_clock", lambda: tidy.clock)
 
     def reports(mine: Gateway) -> list[str]:
-        mine.stock("AAPL")
+        mine.find_underlying("AAPL")
         mine.reconnect()
-        mine.stock("AAPL")
+        mine.find_underlying("AAPL")
         return [event.message for event in mine.take_events() if event.code == CLOCK_OFF]
 
     assert reports(opened({"clock": "machine"})) == []

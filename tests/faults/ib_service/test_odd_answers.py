@@ -125,7 +125,7 @@ def test_open_interest_changes_in_the_morning_and_may_be_missing(
 
 def test_the_close_before_the_open_is_yesterday_s(tidy: IbSandbox, shared: Gateway) -> None:
     tidy.set_clock("2026-11-20T09:25:00")
-    apple = shared.stock("AAPL")
+    apple = shared.find_underlying("AAPL")
     expected = Decimal(str(tidy.world.close_price("AAPL", date(2026, 11, 19))))
     by_bar = shared.previous_close(apple)
     assert (by_bar.price, by_bar.close_date) == (expected, date(2026, 11, 19))
@@ -136,7 +136,7 @@ def test_the_close_before_the_open_is_yesterday_s(tidy: IbSandbox, shared: Gatew
 
 def test_option_parameters_may_be_empty_or_never_come(tidy: IbSandbox, opened: Opened) -> None:
     patient = opened({"timeout": 1})
-    apple = patient.stock("AAPL")
+    apple = patient.find_underlying("AAPL")
     with fault(tidy, "secdef-empty"):
         assert patient.option_params(apple) == []
     named = patient.option_params(apple)
@@ -164,7 +164,7 @@ def test_rows_that_came_before_an_unknown_number_are_kept(tidy: IbSandbox, opene
         qualified = mine.qualify([contract.candidate for contract in contracts])
         # of several listings one may not have come
         with pytest.raises(GatewayTimeout, match="error 9876"):
-            mine.stock("AAPL")
+            mine.find_underlying("AAPL")
     assert (qualified.contracts, qualified.failed) == (contracts, [])
 
 
@@ -175,7 +175,7 @@ def test_the_exchange_settles_which_of_two_listings_a_stock_is(
         shared.find_underlying("MSFT", "STK", "NOWHERE")
     with fault(tidy, "two-listings:symbol=MSFT"):
         with pytest.raises(RequestFailed, match="2 stocks MSFT: LSEETF, NASDAQ; name"):
-            shared.stock("MSFT")
+            shared.find_underlying("MSFT")
         assert shared.find_underlying("MSFT", "STK", "NASDAQ").conid == 272093
         assert shared.find_underlying("MSFT", "STK", "LSEETF").conid != 272093
 
@@ -184,7 +184,7 @@ def test_two_rows_with_one_number_are_one_contract(tidy: IbSandbox, shared: Gate
     contracts = some_contracts(tidy, 3)
     with fault(tidy, "row-twice"):
         qualified = shared.qualify([contract.candidate for contract in contracts])
-        assert shared.stock("AAPL").conid == 265598
+        assert shared.find_underlying("AAPL").conid == 265598
     assert (qualified.contracts, qualified.failed) == (contracts, [])
 
 
@@ -206,7 +206,7 @@ def test_a_number_before_an_answer_costs_nothing_of_it(
     tidy: IbSandbox, opened: Opened, code: int
 ) -> None:
     contracts, mine = some_contracts(tidy, 3), opened()
-    stock = mine.stock("AAPL")
+    stock = mine.find_underlying("AAPL")
     with fault(tidy, f"notice:code={code}"):
         assert kinds(mine.quotes(contracts, 1)) == [None] * 3
         assert mine.qualify([c.candidate for c in contracts]).contracts == contracts

@@ -63,7 +63,6 @@ def test_no_line_is_left_open(tidy: IbSandbox, opened: Opened, code: int) -> Non
     contracts, mine = some_contracts(tidy, 3), opened()
     if code:
         tidy.faults.add(f"permission:code={code}")
-    mine.quotes(contracts, 1, streaming=True, timeout=1)
     mine.open_interest(contracts, timeout=1)
     with fault(tidy, "snapshot-end:seconds=3600"):
         mine.quotes(contracts, 1, timeout=1)
@@ -84,7 +83,7 @@ def test_the_probe_reports_a_delayed_account(tidy: IbSandbox, opened: Opened) ->
     with fault(tidy, "permission"), fault(tidy, "history"):
         assert opened({"market_data_type": 3}).probe("AAPL").served_type == 3
         other = opened({"allow_fallback_to_delayed": False})
-        stock = other.stock("MSFT")
+        stock = other.find_underlying("MSFT")
         with pytest.raises(NotPermitted) as caught:
             other.previous_close(stock)
         assert opened().previous_close(stock).source == "ticker"

@@ -70,7 +70,7 @@ def test_only_a_successor_takes_the_place_of_a_client(
 
 
 def test_a_stock_has_a_close_and_listed_options(shared: Gateway, sandbox: IbSandbox) -> None:
-    apple = shared.stock("AAPL")
+    apple = shared.find_underlying("AAPL")
     assert (apple.conid, apple.exchange, apple.currency) == (265598, "NASDAQ", "USD")
     close = shared.previous_close(apple)
     expected = sandbox.world.close_price("AAPL", date(2026, 11, 18))
@@ -83,7 +83,7 @@ def test_a_stock_has_a_close_and_listed_options(shared: Gateway, sandbox: IbSand
     assert params[1].strikes == tuple(sorted({cents(row.strike) for row in chain}))
     assert params[1].multiplier == 100
     with pytest.raises(UnknownUnderlying, match="NOPE"):
-        shared.stock("NOPE")
+        shared.find_underlying("NOPE")
 
 
 def test_every_candidate_is_a_contract_or_impossible(shared: Gateway, sandbox: IbSandbox) -> None:
@@ -109,7 +109,7 @@ def test_every_candidate_is_a_contract_or_impossible(shared: Gateway, sandbox: I
 def test_the_class_of_a_symbol_with_a_blank_has_no_blank(
     shared: Gateway, sandbox: IbSandbox
 ) -> None:
-    params = shared.option_params(shared.stock("BRK B"))
+    params = shared.option_params(shared.find_underlying("BRK B"))
     assert [row.trading_class for row in params] == ["BRKB"]
     (contract,) = some_contracts(sandbox, 1, "BRK B")
     assert shared.qualify([contract.candidate]).contracts == [contract]
@@ -136,12 +136,6 @@ def test_quotes_equal_the_market_and_repeat(shared: Gateway, sandbox: IbSandbox)
 def plain(quote: Quote) -> dict[str, object]:
     """Without how long it took."""
     return {name: value for name, value in vars(quote).items() if name != "hold_s"}
-
-
-def test_streams_and_snapshots_give_the_same_quotes(shared: Gateway, sandbox: IbSandbox) -> None:
-    contracts = some_contracts(sandbox, 6)
-    by_stream = shared.quotes(contracts, 1, streaming=True)
-    assert [plain(q) for q in by_stream] == [plain(q) for q in shared.quotes(contracts, 1)]
 
 
 def test_open_interest_is_of_the_contracts_own_side(shared: Gateway, sandbox: IbSandbox) -> None:
