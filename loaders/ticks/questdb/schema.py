@@ -1,5 +1,6 @@
 """Creation of the tables in QuestDB, and comparison with their declaration."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from loaders.ticks.tables import QUESTDB_TABLES, StoreTable
@@ -14,8 +15,21 @@ def prepare_tables(http: QuestdbHttp) -> None:
     """
     for table in QUESTDB_TABLES:
         http.rows(table.questdb_ddl())
-        # IF NOT EXISTS accepts a table of another shape
-        _compare(http, table, _columns(http, table))
+    # IF NOT EXISTS accepts a table of another shape
+    for problem, fix in find_shape_problems(http):
+        raise SettingsError(problem, hint=fix)
+
+
+def find_shape_problems(http: QuestdbHttp) -> Iterator[tuple[str, str]]:
+    """Problems of tables that would lose, double or refuse rows, each with its fix."""
+    rows = http.rows(
+        "select table_name, partitionBy, walEnabled, ttlValue, ttlUnit from tables() "
+        f"where table_name in ({', '.join(repr(table.name) for table in QUESTDB_TABLES)})"
+    )
+    stored = {row["table_name"]: row for row in rows}
+    for table in QUESTDB_TABLES:
+        if table.name in stored:
+            yield from _compare(table, stored[table.name], _columns(http, table))
 
 
 def _columns(http: QuestdbHttp, table: StoreTable) -> dict[str, dict[str, Any]]:
@@ -25,26 +39,42 @@ def _columns(http: QuestdbHttp, table: StoreTable) -> dict[str, dict[str, Any]]:
     return {row["column"]: row for row in rows}
 
 
-def _compare(http: QuestdbHttp, table: StoreTable, columns: dict[str, dict[str, Any]]) -> None:
+def _compare(
+    table: StoreTable, stored: dict[str, Any], columns: dict[str, dict[str, Any]]
+) -> Iterator[tuple[str, str]]:
+    named = f"the QuestDB table {table.name}"
+    if why := _find_foreign(table, stored, columns):
+        fix = f"move it away: RENAME TABLE {table.name} TO another_name"
+        yield f"{named} was not made by quotemill: {why}", fix
+        return
+    if not stored["walEnabled"]:
+        fix = f"run in QuestDB `ALTER TABLE {table.name} SET TYPE WAL`, then restart it"
+        yield f"{named} is not written by WAL any more", fix
+    if {name for name, row in columns.items() if row["upsertKey"]} != set(table.key):
+        keys = ", ".join(table.key)
+        fix = f"run in QuestDB `ALTER TABLE {table.name} DEDUP ENABLE UPSERT KEYS({keys})`"
+        yield f"{named} does not have the keys {keys}, and would hold rows twice", fix
+    if stored["ttlValue"]:
+        fix = (
+            f"run in QuestDB `ALTER TABLE {table.name} SET TTL 0h`, then "
+            "`loaders verify tq --repair` downloads what it dropped"
+        )
+        ttl = f"{stored['ttlValue']} {stored['ttlUnit']}"
+        yield f"{named} has a TTL of {ttl}, so QuestDB drops what is older", fix
+
+
+def _find_foreign(
+    table: StoreTable, stored: dict[str, Any], columns: dict[str, dict[str, Any]]
+) -> str | None:
+    """What no statement changes."""
     for name in table.names:
         kind = columns[name]["type"] if name in columns else None
         if kind is None:
-            _refuse(table, f"lacks the column {name}")
+            return f"lacks the column {name}"
         if kind != table.questdb_type(name):
-            _refuse(table, f"has {kind} as its column {name}, not {table.questdb_type(name)}")
-        if columns[name]["upsertKey"] != (name in table.key):
-            _refuse(table, f"its column {name} {'is no' if name in table.key else 'is a'} key")
+            return f"has {kind} as its column {name}, not {table.questdb_type(name)}"
     if not columns["ts"]["designated"]:
-        _refuse(table, "does not have ts as its designated timestamp")
-    (table_row,) = http.rows(
-        f"select partitionBy, walEnabled from tables() where table_name = '{table.name}'"
-    )
-    if table_row["partitionBy"] != table.partition or not table_row["walEnabled"]:
-        _refuse(table, f"is not partitioned by {table.partition} with WAL")
-
-
-def _refuse(table: StoreTable, why: str) -> None:
-    raise SettingsError(
-        f"the QuestDB table {table.name} was not made by quotemill: {why}",
-        hint=f"move it away: RENAME TABLE {table.name} TO another_name",
-    )
+        return "does not have ts as its designated timestamp"
+    if stored["partitionBy"] != table.partition:
+        return f"is not partitioned by {table.partition}"
+    return None

@@ -47,6 +47,12 @@ def start(
     server.start(folder, settings, conf={"dev.mode.enabled": "true"} | IDLE | dict(conf or {}))
 
 
+def restart(folder: Path, conf: Mapping[str, str] | None = None) -> None:
+    """As after a change of its configuration."""
+    server.stop(folder)
+    start(folder, conf=conf)
+
+
 @contextmanager
 def a_server(
     settings: QuestdbSettings = SMALL, conf: Mapping[str, str] | None = None

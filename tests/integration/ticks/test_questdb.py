@@ -22,7 +22,7 @@ from loaders.ticks.tables import MAIN_TICKS, QUESTDB_TABLES
 from orchestration.checks import doctor
 from quotemill.errors import SettingsError
 from quotemill.ticks.questdb_http import Address, QuestdbHttp, StoreError, Suspended
-from tests.integration.ticks.servers import SMALL, address_of, open_at
+from tests.integration.ticks.servers import SMALL, address_of, open_at, restart
 from tests.ticks import KEY, day_of_ticks, write_day
 
 TICKS_NAME = MAIN_TICKS.name
@@ -80,14 +80,13 @@ def test_a_server_on_another_disk_gets_rows_over_http(
     ("ddl", "why"),
     [
         ("(symbol symbol, at timestamp) timestamp(at) partition by day wal", "lacks the column ts"),
-        ("({columns}) timestamp(ts) partition by day wal", "its column ts is no key"),
         (
             "({volume_as_double}) timestamp(ts) partition by day wal dedup upsert keys({keys})",
             "has DOUBLE as its column volume, not LONG",
         ),
         (
             "({columns}) timestamp(ts) partition by month wal dedup upsert keys({keys})",
-            "is not partitioned by DAY with WAL",
+            "is not partitioned by DAY",
         ),
     ],
 )
@@ -113,6 +112,43 @@ def test_a_foreign_table_of_the_same_name_is_left_alone(
     assert why in str(raised.value)
     assert "RENAME TABLE" in raised.value.hint
     assert _sql(empty_questdb, f"select * from table_columns('{TICKS_NAME}')") == before
+
+
+@pytest.mark.parametrize(
+    ("change", "why", "mend"),
+    [
+        ("set ttl 1 week", "has a TTL of 1 WEEK", "set ttl 0h"),
+        (
+            "dedup disable",
+            "does not have the keys ts, symbol, underlying_contract, seq",
+            "dedup enable upsert keys(ts, symbol, underlying_contract, seq)",
+        ),
+        ("set type bypass wal", "is not written by WAL", "set type wal"),
+    ],
+)
+def test_a_table_that_would_lose_rows_is_refused_with_its_mending(
+    questdb_store: QuestdbStore, questdb_folder: Path, change: str, why: str, mend: str
+) -> None:
+    def alter(statement: str) -> None:
+        _sql(questdb_folder, statement)
+        if "type" in change:
+            restart(questdb_folder)
+        else:
+            questdb_store._connection.http().wait_applied(TICKS_NAME, 60.0)
+
+    day = day_of_ticks(100)
+    write_day(questdb_store, day)
+    alter(f"alter table {TICKS_NAME} {change}")
+    (problem,) = questdb_store.check()
+    assert f"{TICKS_NAME} {why}" in problem
+    with pytest.raises(SettingsError, match=why) as raised:
+        questdb_store.prepare()
+    statement = raised.value.hint.split("`")[1]
+    assert statement.lower() == f"alter table {TICKS_NAME} {mend}"
+    alter(statement)
+    questdb_store.prepare()
+    assert questdb_store.check() == []
+    assert questdb_store.measure(*KEY) == measured(day)
 
 
 @pytest.mark.parametrize("way", ["stage", "ilp"])
