@@ -84,6 +84,14 @@ class QuestdbHttp:
         answer = self._get("/exp", {"query": sql, "fmt": "parquet"})
         return pq.read_table(io.BytesIO(answer.content))
 
+    def parameters(self, *names: str) -> dict[str, str | None]:
+        """Values of the server's configuration, by name."""
+        rows = self.rows(
+            "select property_path, value from (show parameters) "
+            f"where property_path in ({', '.join(map(literal, names))})"
+        )
+        return {row["property_path"]: row["value"] for row in rows}
+
     def wait_applied(self, table: str, patience: float) -> None:
         """Wait until readers see all earlier writes. Raises Suspended, StoreError."""
         query = (

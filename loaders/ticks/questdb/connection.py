@@ -10,6 +10,7 @@ import pyarrow as pa
 from loaders.ticks.questdb.ilp import IlpWriter
 from loaders.ticks.questdb.staging import StageWriter, find_stage
 from loaders.ticks.settings import QuestdbSettings
+from quotemill.errors import SettingsError
 from quotemill.ticks.questdb_http import Address, QuestdbHttp, StoreAway, StoreError
 
 T = TypeVar("T")
@@ -88,6 +89,12 @@ class Connection:
             stage = find_stage(http) if self._way != "ilp" and _is_local(http.address) else None
             if self._way == "stage" and stage is None:
                 raise StoreError(f"{self._label} does not read Parquet files of this machine")
+            ilp = "line.http.enabled"
+            if stage is None and http.parameters(ilp).get(ilp) == "false":
+                raise SettingsError(
+                    f"{self._label} takes no rows over HTTP: its setting {ilp} is false",
+                    hint=f"write {ilp}=true into its server.conf, then restart it",
+                )
             self._writer = stage or IlpWriter(http.address)
         return self._writer
 

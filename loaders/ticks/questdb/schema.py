@@ -1,30 +1,35 @@
-"""Creation of the tables in QuestDB, and comparison with their declaration."""
+"""Comparison of the tables in QuestDB with their declaration, and their creation."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from loaders.ticks.tables import QUESTDB_TABLES, StoreTable
 from quotemill.errors import SettingsError
-from quotemill.ticks.questdb_http import QuestdbHttp
+from quotemill.ticks.questdb_http import QuestdbHttp, literal
 
 
 def prepare_tables(http: QuestdbHttp) -> None:
-    """Create or compare every table.
+    """Compare every table, then create those that are not there.
 
-    Raises SettingsError that names a table of another shape and what differs; StoreError.
+    Raises SettingsError for the first of find_problems; StoreError.
     """
+    for problem, fix in find_problems(http):
+        raise SettingsError(problem, hint=fix)
     for table in QUESTDB_TABLES:
         http.rows(table.questdb_ddl())
-    # IF NOT EXISTS accepts a table of another shape
-    for problem, fix in find_shape_problems(http):
-        raise SettingsError(problem, hint=fix)
 
 
-def find_shape_problems(http: QuestdbHttp) -> Iterator[tuple[str, str]]:
-    """Problems of tables that would lose, double or refuse rows, each with its fix."""
+def find_problems(http: QuestdbHttp) -> Iterator[tuple[str, str]]:
+    """Why the server takes no writes, and tables that lose or double rows, each with its fix."""
+    for name, value in http.parameters("readonly", "http.security.readonly").items():
+        if value == "true":
+            yield (
+                f"QuestDB at {http.address.url} takes no writes: its setting {name} is true",
+                f"write {name}=false into its server.conf, then restart it",
+            )
     rows = http.rows(
         "select table_name, partitionBy, walEnabled, ttlValue, ttlUnit from tables() "
-        f"where table_name in ({', '.join(repr(table.name) for table in QUESTDB_TABLES)})"
+        f"where table_name in ({', '.join(literal(table.name) for table in QUESTDB_TABLES)})"
     )
     stored = {row["table_name"]: row for row in rows}
     for table in QUESTDB_TABLES:

@@ -65,16 +65,12 @@ def find_stage(http: QuestdbHttp) -> StageWriter | None:
 
     Proved by a file that it reads back. None for a server that does not read this machine's disk.
     """
-    rows = http.rows(
-        "select property_path, value from (show parameters) "
-        "where property_path in ('cairo.root', 'cairo.sql.copy.root')"
-    )
-    places = {row["property_path"]: row["value"] for row in rows}
+    places = http.parameters("cairo.root", "cairo.sql.copy.root")
     folder = Path(places["cairo.sql.copy.root"] or "")
     if not folder.is_absolute() or not _reads_back(http, folder):
         return None
     # a relative root starts where, by default, the stage's folder is too
-    root = folder.parent / places["cairo.root"]
+    root = folder.parent / (places["cairo.root"] or "")
     return StageWriter(http, folder, root if root.is_dir() else folder)
 
 

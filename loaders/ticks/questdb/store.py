@@ -35,7 +35,7 @@ from loaders.ticks.questdb.rows import (
     range_condition,
     series_condition,
 )
-from loaders.ticks.questdb.schema import find_shape_problems, prepare_tables
+from loaders.ticks.questdb.schema import find_problems, prepare_tables
 from loaders.ticks.questdb.warehouse_mark import WarehouseMark, require_same
 from loaders.ticks.settings import QuestdbSettings
 from loaders.ticks.space import require_space, space_problems
@@ -217,16 +217,16 @@ class QuestdbStore:
             require_same(self._read_rows(WAREHOUSE), mark, self.label)
 
     def _check(self) -> list[str]:
-        suspended = self._connection.http().suspended()
+        http = self._connection.http()
+        suspended = http.suspended()
         problems = [
             f"{text}: its writes are stored and not visible; once the cause is fixed: "
             "quotemill questdb resume"
             for name, text in sorted(suspended.items())
             if name in TABLE_NAMES
         ]
-        shapes = find_shape_problems(self._connection.http())
-        problems += [f"{problem}: {fix}" for problem, fix in shapes]
-        problems += find_parquet_partitions(self._connection.http())
+        problems += [f"{problem}: {fix}" for problem, fix in find_problems(http)]
+        problems += find_parquet_partitions(http)
         free = self._connection.free_bytes()
         return problems + space_problems(self.label, free, self._settings.min_free_gb)
 

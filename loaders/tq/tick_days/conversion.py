@@ -5,6 +5,7 @@ hours. It is for lying outside of its trading day, from the evening of the day b
 """
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,7 @@ from loaders.ticks.frame import MOST
 from loaders.tq.trading_day import nanoseconds
 from quotemill.ticks.columns import QUOTED, DayKey
 
+UNSET = sys.float_info.max  # trading systems write it for a number that there is not
 AUCTION_S = 900  # before and after a session, when its auctions may be
 SHOWN = 20  # refused rows of a day that are stored one by one for each rule
 COUNTS = ("volume", "open_interest", *(n for n, kind in QUOTED if "_volume" in n))
@@ -45,6 +47,10 @@ def sift_ticks(answer: pa.Table, key: DayKey, start: datetime, end: datetime) ->
     The trading day lies between `start` (included) and `end`, in UTC.
     """
     ticks = answer.select(["datetime_ns", *(name for name, _ in QUOTED)]).combine_chunks()
+    for index, name in enumerate(ticks.column_names[1:], 1):
+        values = ticks[name].cast(pa.float64())
+        is_unset = pc.equal(pc.abs(values), UNSET)
+        ticks = ticks.set_column(index, name, pc.if_else(is_unset, None, values))
     stamps = np.asarray(ticks["datetime_ns"])
     first, last = nanoseconds(start), nanoseconds(end)
     is_missing = np.asarray(pc.is_null(ticks["volume"], nan_is_null=True))

@@ -151,6 +151,24 @@ def test_a_table_that_would_lose_rows_is_refused_with_its_mending(
     assert questdb_store.measure(*KEY) == measured(day)
 
 
+@pytest.mark.parametrize(
+    "setting", ["line.http.enabled=false", "http.security.readonly=true", "readonly=true"]
+)
+def test_a_setting_that_refuses_rows_is_named(
+    questdb_store: QuestdbStore, questdb_folder: Path, setting: str
+) -> None:
+    name, _, value = setting.partition("=")
+    restart(questdb_folder, {name: value})
+    store = open_at(questdb_folder, "ilp")
+    try:
+        with pytest.raises(SettingsError, match=f"its setting {name} is {value}"):
+            store.prepare()
+            store.write_days([day_of_ticks(10)])
+    finally:
+        store.close()
+        restart(questdb_folder)
+
+
 @pytest.mark.parametrize("way", ["stage", "ilp"])
 def test_a_suspended_table_is_named_and_gets_no_rows(
     questdb_store: QuestdbStore, questdb_folder: Path, way: str

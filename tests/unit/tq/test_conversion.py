@@ -1,5 +1,6 @@
 """Which ticks of an answer may be stored."""
 
+import sys
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -30,6 +31,14 @@ def test_ticks_in_order_of_their_day_pass_as_they_came() -> None:
     sifted = sift_ticks(given, KEY, START, END)
     assert (sifted.refused, sifted.rejected) == (0, [])
     assert sifted.ticks.equals(given.select(sifted.ticks.column_names))
+
+
+def test_the_largest_float_is_a_number_that_there_is_not() -> None:
+    most = sys.float_info.max
+    given = answer(last_price=[most, 2, 3, 4], bid_volume1=[-most, 2, 3, 4])
+    sifted = sift_ticks(given, KEY, START, END)
+    assert sifted.refused == 0
+    assert sifted.ticks.equals(answer(last_price=[None, 2, 3, 4], bid_volume1=[None, 2, 3, 4]))
 
 
 def test_late_ticks_and_empty_levels_of_the_book_pass() -> None:
