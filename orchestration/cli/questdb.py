@@ -97,7 +97,14 @@ def status(json: JsonFlag = False) -> None:
 
 
 @app.command()
-def resume(json: JsonFlag = False) -> None:
+def resume(
+    skip: Annotated[
+        bool,
+        typer.Option("--skip", help="Leave out writes of a damaged log; names and asks for each."),
+    ] = False,
+    yes: DeleteYes = False,
+    json: JsonFlag = False,
+) -> None:
     """Make suspended tables of the tick store apply their pending writes.
 
     Example: quotemill questdb resume
@@ -107,12 +114,28 @@ def resume(json: JsonFlag = False) -> None:
     settings = load_settings()
     if settings.questdb_url is None:
         raise UsageError("questdb_url is not set: ticks are stored in the warehouse")
+    lost: list[str] = []
+
+    def leave_out(write: str) -> bool:
+        if not skip:
+            return False
+        if not yes:
+            if not sys.stdin.isatty():
+                raise UsageError(f"this loses {write}", hint="--yes leaves it out without asking")
+            typer.confirm(f"Lose {write}?", abort=True, err=True)
+        lost.append(write)
+        if not json:
+            typer.echo(f"lost: {write}")
+        return True
+
     with closing(open_questdb(settings)) as store:
-        resumed = store.resume()
+        resumed = store.resume(leave_out)
     if json:
-        shell.print_json({"resumed": resumed})
+        shell.print_json({"resumed": resumed, "lost": lost})
         return
     typer.echo("\n".join(f"resumed: {name}" for name in resumed) or "no table is suspended")
+    if lost:
+        typer.echo("next: `loaders verify tq --repair` downloads what is lost")
 
 
 @app.command()

@@ -126,6 +126,17 @@ class QuestdbHttp:
         )
         return {row["name"]: suspension(row["name"], row) for row in rows}
 
+    def find_failing(self, table: str) -> tuple[int, str]:
+        """The transaction that a suspended table cannot apply, and when it was written."""
+        (state,) = self.rows(
+            f"select writerTxn, bufferedTxnSize from wal_tables() where name = '{table}'"
+        )
+        number = state["writerTxn"] + state["bufferedTxnSize"] + 1
+        rows = self.rows(
+            f"select timestamp from wal_transactions('{table}') where sequencerTxn = {number}"
+        )
+        return number, rows[0]["timestamp"] if rows else "at an unknown time"
+
     def _get(self, path: str, params: dict[str, str]) -> "httpx.Response":
         import httpx
 

@@ -177,13 +177,33 @@ class QuestdbStore:
     def close(self) -> None:
         self._connection.close()
 
-    def resume(self) -> list[str]:
-        """Make our suspended tables apply their pending writes; returns their names."""
+    def resume(self, skip: Callable[[str], bool] = lambda lost: False) -> list[str]:
+        """Make our suspended tables apply their pending writes; returns their names.
+
+        `skip`: whether to leave out a write that cannot be applied, as of a damaged log. Raises
+        Suspended where not.
+        """
         http = self._connection.http()
         names = [name for name in http.suspended() if name in TABLE_NAMES]
         for name in names:
-            http.rows(f"ALTER TABLE {name} RESUME WAL")
-            http.wait_applied(name, APPLY_PATIENCE)
+            statement = f"ALTER TABLE {name} RESUME WAL"
+            http.rows(statement)
+            while True:
+                try:
+                    http.wait_applied(name, APPLY_PATIENCE)
+                    break
+                except Suspended as error:
+                    number, written = http.find_failing(name)
+                    lost = f"transaction {number} of {name}, written {written}"
+                    beyond = f"{statement} FROM TXN {number + 1}"
+                    if not skip(lost):
+                        raise Suspended(
+                            f"{error}; {lost}, cannot be applied",
+                            hint="fix the cause and run it again; if the log itself is damaged, "
+                            f"`quotemill questdb resume --skip` leaves that out (`{beyond}`), then "
+                            "`loaders verify tq --repair` downloads what is lost",
+                        ) from None
+                    http.rows(beyond)
         return names
 
     @property
@@ -220,8 +240,8 @@ class QuestdbStore:
         http = self._connection.http()
         suspended = http.suspended()
         problems = [
-            f"{text}: its writes are stored and not visible; once the cause is fixed: "
-            "quotemill questdb resume"
+            f"{text}: its writes are stored and not visible; once the cause is fixed, or with "
+            "--skip if its log is damaged: quotemill questdb resume"
             for name, text in sorted(suspended.items())
             if name in TABLE_NAMES
         ]

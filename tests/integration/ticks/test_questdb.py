@@ -1,5 +1,6 @@
 """Problems of a QuestDB, and how they are reported."""
 
+import json
 import logging
 import socket
 from dataclasses import replace
@@ -9,20 +10,22 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
 from loaders.settings import Settings
 from loaders.ticks import store_state
 from loaders.ticks.day_hash import measured
 from loaders.ticks.open_store import open_questdb, store_label
-from loaders.ticks.questdb import connection
+from loaders.ticks.questdb import connection, server
 from loaders.ticks.questdb.day_writer import rows_to_write
 from loaders.ticks.questdb.ilp import IlpWriter
 from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.tables import MAIN_TICKS, QUESTDB_TABLES
 from orchestration.checks import doctor
-from quotemill.errors import SettingsError
+from orchestration.cli import app
+from quotemill.errors import SettingsError, UsageError
 from quotemill.ticks.questdb_http import Address, QuestdbHttp, StoreError, Suspended
-from tests.integration.ticks.servers import SMALL, address_of, open_at, restart
+from tests.integration.ticks.servers import SMALL, address_of, open_at, restart, start
 from tests.ticks import KEY, day_of_ticks, write_day
 
 TICKS_NAME = MAIN_TICKS.name
@@ -190,6 +193,46 @@ def test_a_suspended_table_is_named_and_gets_no_rows(
     assert store.measure(*KEY) == measured(day), "nothing had been sent"
     assert write_day(store, longer) == measured(longer)
     store.close()
+
+
+def test_a_damaged_log_is_left_out_by_name(
+    questdb_store: QuestdbStore, questdb_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day, lost = day_of_ticks(100), day_of_ticks(60, KEY._replace(trading_day=date(2025, 11, 17)))
+    write_day(questdb_store, day)
+    with monkeypatch.context() as patch:
+        patch.setattr(QuestdbStore, "_require_sound", lambda self, *tables: None)
+        _sql(questdb_folder, f"alter table {TICKS_NAME} suspend wal")
+        for unseen in (lost, lost):
+            with pytest.raises(Suspended):
+                write_day(questdb_store, unseen)
+    server.stop(questdb_folder)
+    for log in questdb_folder.glob(f"db/{TICKS_NAME}~*/wal*/*/_event"):
+        log.write_bytes(bytes(log.stat().st_size))  # as a power cut leaves it
+    start(questdb_folder)
+    (problem,) = questdb_store.check()
+    assert "--skip" in problem
+    with pytest.raises(Suspended, match=f"transaction 2 of {TICKS_NAME}, written 20") as raised:
+        questdb_store.resume()
+    assert "`quotemill questdb resume --skip`" in raised.value.hint
+    assert f"ALTER TABLE {TICKS_NAME} RESUME WAL FROM TXN 3" in raised.value.hint
+    assert "`loaders verify tq --repair`" in raised.value.hint
+    monkeypatch.setenv("QUOTEMILL_HOME", str(questdb_folder.parent))
+    monkeypatch.setenv("QUOTEMILL_QUESTDB_URL", "local")
+    resume = ["questdb", "resume", "--skip"]
+    refused = CliRunner().invoke(app, resume)
+    assert isinstance(refused.exception, UsageError), refused.output
+    done = CliRunner().invoke(app, [*resume, "--yes", "--json"])
+    assert done.exit_code == 0, done.output
+    answer = json.loads(done.stdout)
+    assert answer["resumed"] == [TICKS_NAME]
+    assert [text.partition(" of ")[0] for text in answer["lost"]] == [
+        "transaction 2",
+        "transaction 3",
+    ]
+    assert questdb_store.check() == []
+    assert questdb_store.measure(*KEY) == measured(day)
+    assert write_day(questdb_store, lost) == measured(lost)
 
 
 def test_a_table_suspended_during_a_load_loses_nothing(
