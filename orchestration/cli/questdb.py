@@ -74,7 +74,9 @@ def stop(json: JsonFlag = False) -> None:
 
 @app.command()
 def status(json: JsonFlag = False) -> None:
-    """Print whether the server runs, where its data are and where ticks go; starts nothing.
+    """Print where ticks go, then whether this home's server runs, and where its data are.
+
+    Starts nothing.
 
     Example: quotemill questdb status --json
     """
@@ -84,13 +86,15 @@ def status(json: JsonFlag = False) -> None:
     settings = load_settings()
     status = dataclasses.asdict(server.status(server.server_folder(settings.home)))
     store = {"tick_store": store_label(settings), "origin": settings.origin("questdb_url")}
-    facts = {**store, **status}
+    facts = {**store, "server": f"the QuestDB of {settings.home}", **status}
     if json:
         shell.print_json(facts)
         return
     for name, value in facts.items():
         if name == "size_bytes":
             name, value = "size", f"{int(str(value)) / 1e6:.1f} MB"
+        if name == "server" and value != store["tick_store"]:
+            value = f"{value}, which is not the tick store"
         if name == "running":
             value = "yes" if value else "no"
         typer.echo(f"{name.replace('_', ' '):11} {'-' if value is None else value}")

@@ -8,6 +8,7 @@ What to do is a pure function of the schedule and the store's own records (loade
 .rules). These and their landed copies are read once, by the context, and written through.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from functools import partial
@@ -57,10 +58,26 @@ def plan_ticks(ctx: Context) -> Iterator[Sequence[Unit]]:
     yield from _change_days(ctx, traded)
     yield from _copy_records(ctx, datasets)  # those of a load that was ended early
     if "ticks" in datasets:
+        _name_unmapped_days(ctx)
         yield from _fetch(ctx)
         end_reconciliation(ctx)
         yield from _copy_records(ctx, datasets)
     require_sound(ctx.store)
+
+
+def _name_unmapped_days(ctx: Context) -> None:
+    """Say which varieties have a newer day that is over, and no main contract of it."""
+    late: dict[date, list[str]] = defaultdict(list)
+    for variety in ctx.load.request.keys or ctx.settings.varieties:
+        known = ctx.ask(partial(landed.coverage, variety=variety, route=ctx.settings.route))
+        ended = ctx.last_ended_day(variety) if known else None
+        if known and ended and known.last_day < ended:
+            late[ended].append(variety)
+    for day, varieties in late.items():
+        ctx.load.reporter.line(
+            f"the schedule lacks {day} of {', '.join(varieties)}: `loaders run tq --mode mapping`, "
+            "then `quotemill build` adds it"
+        )
 
 
 def _check_store(ctx: Context) -> None:

@@ -38,6 +38,15 @@ def command(home: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     return lambda *args, **kwargs: CliRunner().invoke(app, list(args), **kwargs)
 
 
+def test_the_status_names_the_server_that_it_is_about(
+    command: Command, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert f"server      the QuestDB of {home}\n" in command("status").stdout
+    monkeypatch.setenv("QUOTEMILL_QUESTDB_URL", "http://ticks.example:9000")
+    shown = command("status").stdout
+    assert f"server      the QuestDB of {home}, which is not the tick store\n" in shown
+
+
 @pytest.mark.long
 def test_a_server_from_its_start_to_its_removal(command: Command, home: Path) -> None:
     folder = home / "questdb"
