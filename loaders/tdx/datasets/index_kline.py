@@ -26,6 +26,7 @@ from loaders.tdx.bars.stored_bars import Stored
 from loaders.tdx.client.answers_intraday import TimedBars
 from loaders.tdx.client.routes_bars import INDEX_LIMIT, INTRADAY_BARS
 from loaders.tdx.context import Context, Dataset, catch_failure
+from loaders.tdx.fetching.changed_history import check_history
 from loaders.tdx.fetching.file_days import DayFiles, reached_day
 from loaders.tdx.tables import INDEX_KLINE
 from loaders.trading_time import close_of
@@ -125,7 +126,8 @@ def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     files.warn_of_gone()
     # nobody asks the service for these; not on the event loop, as an accepted loss is recorded
     gone = {key: read_file(key) for key in files.read_before - {*ctx.settings.indices}}
-    return files.with_warnings(ctx.each(keys, load_key))
+    outcomes = check_history(ctx, DATASET, ctx.each(keys, load_key), stored, split_key)
+    return files.with_warnings(outcomes)
 
 
 async def _load(

@@ -23,6 +23,7 @@ from loaders.tdx.bars.stored_bars import Stored
 from loaders.tdx.client.answers import Bars
 from loaders.tdx.context import Context, Dataset, catch_failure
 from loaders.tdx.fetching import file_days
+from loaders.tdx.fetching.changed_history import check_history
 from loaders.tdx.fetching.file_days import DayFiles
 from loaders.tdx.tables import ANSWER_GAP, KLINE_DAILY
 
@@ -67,9 +68,8 @@ def fetch(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
         if code not in ctx.day_files and before.routes[before.newest] == file_days.ROUTE
         if (security := ctx.securities.get(code)) and not security.is_from_service
     }
-    return files.with_warnings(
-        _miss_files(ctx, ctx.each(codes, load_code), in_files_alone, cursors)
-    )
+    outcomes = check_history(ctx, DATASET, ctx.each(codes, load_code), stored)
+    return files.with_warnings(_miss_files(ctx, outcomes, in_files_alone, cursors))
 
 
 def _miss_files(

@@ -116,8 +116,13 @@ def test_an_overlap_that_disagrees_reloads_the_whole_history_of_the_code(
     days = days_until(small_market)
     code = "sh600000"
     with open_loaded(clock=days[-3]) as bench:
-        # as if the service had corrected the whole history of the code since
-        bench.rows("update raw_tdx.kline_daily set close = low where code = %s returning 1", code)
+        # as if the service had corrected the newest days of the code since
+        bench.rows(
+            "update raw_tdx.kline_daily set close = low"
+            " where code = %s and trade_date >= %s returning 1",
+            code,
+            days[-12],
+        )
         bench.sandbox.set_clock(days[-1])
 
         bench.load(datasets=BARS)
