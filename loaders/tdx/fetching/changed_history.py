@@ -24,6 +24,7 @@ from loaders.warehouse.tables import LandedTable
 REFUSED, CHANGED = "refused history", "history changed"
 RULE = "an answer has the closes of final bars"
 LEAST = 3  # compared bars: of fewer most is one
+CENT = 10  # li, to which files round the closes of indices
 SHOWN = 10  # newest closes that another answer must have, too
 
 
@@ -63,7 +64,7 @@ def _closes_of_service(outcome: Outcome) -> dict[date, int]:
 
 
 def _find_changes(new: Mapping[date, int], old: Mapping[date, int]) -> list[date]:
-    return [day for day, close in new.items() if old.get(day, close) != close]
+    return [day for day, close in new.items() if abs(old.get(day, close) - close) >= CENT]
 
 
 def _reader(

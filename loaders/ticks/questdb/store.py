@@ -177,7 +177,7 @@ class QuestdbStore:
     def close(self) -> None:
         self._connection.close()
 
-    def resume(self, skip: Callable[[str], bool] = lambda lost: False) -> list[str]:
+    def resume(self, skip: Callable[[str], bool] = lambda _: False) -> list[str]:
         """Make our suspended tables apply their pending writes; returns their names.
 
         `skip`: whether to leave out a write that cannot be applied, as of a damaged log. Raises

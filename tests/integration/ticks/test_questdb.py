@@ -118,7 +118,7 @@ def test_a_foreign_table_of_the_same_name_is_left_alone(
 
 
 @pytest.mark.parametrize(
-    ("change", "why", "mend"),
+    ("change", "why", "fix"),
     [
         ("set ttl 1 week", "has a TTL of 1 WEEK", "set ttl 0h"),
         (
@@ -129,8 +129,8 @@ def test_a_foreign_table_of_the_same_name_is_left_alone(
         ("set type bypass wal", "is not written by WAL", "set type wal"),
     ],
 )
-def test_a_table_that_would_lose_rows_is_refused_with_its_mending(
-    questdb_store: QuestdbStore, questdb_folder: Path, change: str, why: str, mend: str
+def test_a_table_that_would_lose_rows_is_refused_with_its_fix(
+    questdb_store: QuestdbStore, questdb_folder: Path, change: str, why: str, fix: str
 ) -> None:
     def alter(statement: str) -> None:
         _sql(questdb_folder, statement)
@@ -147,7 +147,7 @@ def test_a_table_that_would_lose_rows_is_refused_with_its_mending(
     with pytest.raises(SettingsError, match=why) as raised:
         questdb_store.prepare()
     statement = raised.value.hint.split("`")[1]
-    assert statement.lower() == f"alter table {TICKS_NAME} {mend}"
+    assert statement.lower() == f"alter table {TICKS_NAME} {fix}"
     alter(statement)
     questdb_store.prepare()
     assert questdb_store.check() == []
@@ -163,10 +163,14 @@ def test_a_setting_that_refuses_rows_is_named(
     name, _, value = setting.partition("=")
     restart(questdb_folder, {name: value})
     store = open_at(questdb_folder, "ilp")
+
+    def load() -> None:
+        store.prepare()
+        store.write_days([day_of_ticks(10)])
+
     try:
         with pytest.raises(SettingsError, match=f"its setting {name} is {value}"):
-            store.prepare()
-            store.write_days([day_of_ticks(10)])
+            load()
     finally:
         store.close()
         restart(questdb_folder)
