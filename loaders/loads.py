@@ -53,6 +53,7 @@ def prepare_warehouse(settings: Settings, reporter: Reporter) -> Warehouse:
     from loaders.warehouse import migrate
     from loaders.warehouse.profiles import write_profile
     from loaders.warehouse.reader import admit_reader
+    from quotemill.warehouse.connections import read_session
 
     warehouse = open_warehouse(settings)
     reporter.line(f"warehouse: {warehouse.label} ({warehouse.origin})")
@@ -65,7 +66,7 @@ def prepare_warehouse(settings: Settings, reporter: Reporter) -> Warehouse:
             f"warning: the reader role {role} does not exist, so nothing is granted to it: "
             f"create role {role}, then `quotemill build`"
         )
-    write_profile(warehouse, find_project().profiles(settings.home))
+    write_profile(warehouse, find_project().profiles(settings.home), warehouse.ask(read_session))
     return warehouse
 
 

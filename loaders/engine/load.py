@@ -25,7 +25,6 @@ from loaders.engine.start import NothingToLoad, Start
 from loaders.requests import counts as request_counts
 from loaders.settings import Settings
 from loaders.warehouse import lock as locks
-from loaders.warehouse.postgres import NO_TIMEOUTS
 from quotemill.errors import (
     PartialError,
     QuotemillError,
@@ -306,7 +305,6 @@ def _build_indexes(load: Load) -> None:
         return
     try:
         with load.warehouse.connect(autocommit=True) as conn:
-            conn.execute(NO_TIMEOUTS)
             indexes.build_pending(
                 conn, tables, load.source.lane_of(load.request), load.reporter.line
             )

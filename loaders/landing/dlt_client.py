@@ -2,16 +2,18 @@
 
 from typing import Any
 
+import psycopg2
 from dlt.common.configuration import configspec
 from dlt.destinations.impl.postgres.configuration import (
     PostgresClientConfiguration,
     PostgresCredentials,
 )
 from dlt.destinations.impl.postgres.postgres import PostgresClient
+from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
 from psycopg.conninfo import make_conninfo
 
 from loaders.warehouse import turns
-from quotemill.warehouse.connections import take_unbroken
+from quotemill.warehouse.connections import set_up_session, take_unbroken
 from quotemill.warehouse.postgres import Warehouse
 
 
@@ -32,11 +34,35 @@ class LandingConfiguration(PostgresClientConfiguration):
     accepts_loss: str = ""  # datasets, with spaces between
 
 
+class _Session(Psycopg2SqlClient):
+    """dlt's connection, with a session like all of ours."""
+
+    def open_connection(self) -> Any:
+        # dlt's own asks for a search path by an option that poolers refuse, and needs none
+        self._conn = psycopg2.connect(self.credentials.to_native_representation())
+        self._reset_connection()
+        return self._conn
+
+    def _reset_connection(self) -> None:
+        super()._reset_connection()
+        set_up_session(self._conn)
+
+
 class KeptClient(PostgresClient):
     """dlt's client of a package, whose connection stays open for those that follow."""
 
     warehouse: Warehouse
     connects = True
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        client = self.sql_client
+        self.sql_client = _Session(
+            client.dataset_name,
+            client.staging_dataset_name,
+            client.credentials,
+            client.capabilities,
+        )
 
     def __enter__(self) -> "KeptClient":
         if not self.connects:

@@ -26,7 +26,6 @@ from loaders.landing.staging import FileRows, Staged, copy_to_stage
 from loaders.landing.target import Target
 from loaders.landing.upsert import best_first_sql, replace_units, replaces_sql, upsert_sql
 from loaders.warehouse.migrate import CONTENT_ID
-from loaders.warehouse.postgres import NO_TIMEOUTS_ONCE
 from loaders.warehouse.tables import ROUTE_NO, SOURCE_ROUTE
 from quotemill.errors import LockHeldError
 
@@ -43,7 +42,6 @@ def land_file(
     with pq.ParquetFile(path) as file:
         # a short transaction: readers of the table must not wait until the rows have landed
         with conn.transaction():
-            conn.execute(NO_TIMEOUTS_ONCE)
             target = replace(target, types=_column_types(conn, target))
             table = open_table(conn, target, file)
             target = table.target
@@ -54,7 +52,6 @@ def land_file(
         has_numbers = ROUTE_NO in target.types
         routes = lineage.number_routes(conn, file) if has_numbers else {}
         # the transaction of the rows starts here; savepoints follow
-        conn.execute(NO_TIMEOUTS_ONCE)
         _require_content(conn, content)
         file_no = lineage.number_file(conn, file_id)
         numbers = lineage.Numbers(routes, file_no, SOURCE_ROUTE in target.types)

@@ -12,19 +12,12 @@ from quotemill.warehouse.opening import (
     build_embedded,
     explain_missing,
     name_warehouse,
+    refuse_pooler,
 )
 from quotemill.warehouse.postgres import Warehouse
-from quotemill.warehouse.refusals import LIMITS
 from quotemill.warehouse.schemas import check_market_schema
 
 OLDEST = 15  # PostgreSQL's major version
-# For a session whose work is as long as tables are large, in spite of those limits. Some servers
-# lack some of them. Asking pg_settings would take the server ten times as long.
-NO_TIMEOUTS = f"""
-    select set_config(name, '0', false) from unnest(array{list(LIMITS.values())}) as name
-    where current_setting(name, true) is not null
-"""
-NO_TIMEOUTS_ONCE = NO_TIMEOUTS.replace("false", "true")  # until the transaction ends
 
 
 def open_warehouse(settings: Settings, *, start: bool = True) -> Warehouse:
@@ -51,6 +44,7 @@ def open_warehouse(settings: Settings, *, start: bool = True) -> Warehouse:
                 hint=f"point {warehouse.origin} at a newer server, or remove it to use the "
                 "embedded one",
             )
+        refuse_pooler(warehouse, connection)
         find_edition(connection)
         # what libpq took from ~/.pgpass, PG* variables or its defaults must reach dlt and dbt too
         used = {"host": info.host, "port": str(info.port), "user": info.user}

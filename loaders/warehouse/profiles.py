@@ -1,5 +1,6 @@
 """dbt's profiles.yml: one below the home for our own commands, one where plain dbt looks."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,18 @@ THREADS = 4  # models that dbt builds side by side
 _PASSED_ON = ("sslmode", "sslrootcert", "sslcert", "sslkey", "connect_timeout", "keepalives_idle")
 
 
-def write_profile(warehouse: Warehouse, folder: Path) -> Path:
+def write_profile(
+    warehouse: Warehouse, folder: Path, session: Mapping[str, str] | None = None
+) -> Path:
     """Write profile `quotemill`, target `warehouse`, into `folder`.
+
+    session: the settings that plain dbt gives its sessions; our own commands do so without
 
     The file has mode 0600 and holds the password. It is replaced in one step, and only when
     something changed. A profiles.yml that we did not write is left alone: SettingsError.
     """
     path = folder / "profiles.yml"
-    text = f"{_MARK}\n{yaml.safe_dump(_profile(warehouse), sort_keys=False, allow_unicode=True)}"
+    text = f"{_MARK}\n{yaml.safe_dump(_profile(warehouse, session), sort_keys=False, allow_unicode=True)}"
     with whole_file.explain_unwritable(path, hint="DBT_PROFILES_DIR=<folder> puts it elsewhere"):
         if path.exists():
             before = path.read_text("utf-8")
@@ -43,7 +48,7 @@ def is_ours(path: Path) -> bool:
     return path.read_text("utf-8").startswith(_MARK)
 
 
-def _profile(warehouse: Warehouse) -> dict[str, Any]:
+def _profile(warehouse: Warehouse, session: Mapping[str, str] | None) -> dict[str, Any]:
     params = warehouse.params()
     output: dict[str, Any] = {
         "type": "postgres",
@@ -59,6 +64,10 @@ def _profile(warehouse: Warehouse) -> dict[str, Any]:
         if name in params:
             value = params[name]
             output[name] = int(value) if value.isdigit() else _literal(value)
+    if session is not None:
+        # the one setting that dbt hands on; libpq takes what a tab parts from it for the next one
+        others = (f"{name}={value}" for name, value in session.items() if name != "search_path")
+        output["search_path"] = "\t-c".join([session["search_path"], *others])
     return {"quotemill": {"target": "warehouse", "outputs": {"warehouse": output}}}
 
 

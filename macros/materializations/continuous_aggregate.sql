@@ -18,7 +18,6 @@
 
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
-    {%- do use_build_settings() -%}
 
     {%- if config.get('contract').enforced -%}
         {%- do get_assert_columns_equivalent(sql) -%}
@@ -57,7 +56,6 @@
 
     {#- dbt and its driver believe that this is still one transaction -#}
     {%- do run_query("commit") -%}
-    {%- do use_build_settings(for_session=true) -%}
     {%- do refresh_continuous_aggregate(target_relation, of, spans) -%}
     {%- do run_query("begin") -%}
     {%- do rebuild_codes(target_relation, of, seen, cursor['now'], partial_days, first_day) -%}

@@ -1,7 +1,5 @@
 {#
-    Refuse a TimescaleDB whose columnstore has other names (loaders/warehouse/timescale.py does the
-    same), and one in a schema outside the search path: our statements call its functions by their
-    bare names.
+    Refuse a TimescaleDB whose columnstore has other names, as loaders/warehouse/timescale.py does.
 #}
 {% macro timescale__start_run() -%}
     {%- set old = run_query("
@@ -17,19 +15,6 @@
             ~ " supported version is 2.18.0: older ones lack the functions of the columnstore."
             ~ " Install a newer version on the server, then in psql -X:"
             ~ " alter extension timescaledb update"
-        ) }}
-    {%- endfor -%}
-    {%- set hidden = run_query("
-        select n.nspname
-        from pg_extension as e
-        inner join pg_namespace as n on e.extnamespace = n.oid
-        where e.extname = 'timescaledb' and n.nspname <> all(current_schemas(true))
-    ") -%}
-    {%- for row in hidden -%}
-        {{ exceptions.raise_compiler_error(
-            "TimescaleDB is in the schema " ~ row['nspname']
-            ~ ", outside the search path; fix: alter role "
-            ~ target.user ~ ' set search_path = "$user", public, ' ~ row['nspname']
         ) }}
     {%- endfor -%}
 {%- endmacro %}

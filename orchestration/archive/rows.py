@@ -71,9 +71,6 @@ def partitions(
         "to stdout (format csv)"
     )
     _join_by_hash(conn)
-    # the server may be configured to write them otherwise
-    conn.execute("set local datestyle = 'ISO'")
-    conn.execute("set local extra_float_digits = 1")
     with conn.cursor().copy(query.encode(), {"day": day, "symbols": list(symbols)}) as copy:
         pieces = (
             (place, batch.slice(start, end - start))

@@ -5,6 +5,7 @@ server is ours alone and is dumped whole. A hypertable's rows are in chunks outs
 they are copied one table after the other, in the snapshot that pg_dump reads.
 """
 
+import io
 import os
 import shutil
 import subprocess
@@ -22,7 +23,6 @@ from loaders.files.process import running
 from loaders.warehouse.embedded.binaries import client_tool
 from loaders.warehouse.hypertables import Hypertable, hypertables
 from loaders.warehouse.ownership import owned_schemas
-from loaders.warehouse.postgres import NO_TIMEOUTS
 from orchestration.backup import dump_file
 from quotemill.errors import SettingsError, UpstreamError, UsageError
 from quotemill.warehouse.postgres import Warehouse
@@ -83,6 +83,8 @@ def dump(warehouse: Warehouse, file: Path, *, overwrite: bool = False) -> DumpRe
             part.replace(file)
         except OSError as error:
             raise UsageError(f"{file} cannot be written: {error.strerror}") from None
+        except psycopg.Error as error:
+            raise failure(warehouse, "the dump", str(error)) from None
         finally:
             part.unlink(missing_ok=True)
     return result
@@ -97,13 +99,12 @@ def inspect_server(conn: psycopg.Connection) -> Server:
 
 def _write(warehouse: Warehouse, conn: psycopg.Connection, server: Server, part: Path) -> None:
     conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-    # the snapshot is good for as long as this transaction, which waits for pg_dump
-    conn.execute(NO_TIMEOUTS)
+    # good for as long as this transaction, which waits for pg_dump
     [snapshot] = conn.execute("select pg_export_snapshot()").fetchone() or ("",)
     beside = [] if warehouse.embedded else hypertables(conn, server.schemas)
     conninfo, _ = warehouse.without_password()
     command: list[str | Path] = [server.tool("pg_dump"), "--format=custom", "--no-password"]
-    command += [f"--dbname={conninfo}", f"--snapshot={snapshot}"]
+    command += [f"--dbname={conninfo}", f"--snapshot={snapshot}", "--encoding=UTF8"]
     # its transaction ids mean nothing elsewhere
     command += [f"--exclude-table-data=ops.{name}" for name in ("changes", "change_cursors")]
     if not warehouse.embedded:
@@ -120,29 +121,20 @@ def _write(warehouse: Warehouse, conn: psycopg.Connection, server: Server, part:
         file.writestr(dump_file.HYPERTABLES, dump_file.hypertables_text(beside))
         with file.open(zipfile.ZipInfo(dump_file.PG_DUMP), "w", force_zip64=True) as out:
             _run(warehouse, command, out)
-        psql: list[str | Path] = [server.tool("psql"), "-X", "-q", "-w"]
-        psql += ["-v", "ON_ERROR_STOP=1", "-d", conninfo]
         for table in beside:
             rows = zipfile.ZipInfo(dump_file.member(table))
             rows.compress_type = zipfile.ZIP_DEFLATED
-            with file.open(rows, "w", force_zip64=True) as out:
-                _run(warehouse, [*psql, "-c", _copy_out(table, snapshot)], out)
+            with (
+                io.BufferedWriter(file.open(rows, "w", force_zip64=True), dump_file.BLOCK) as out,
+                conn.cursor().copy(_copy_out(table)) as lines,
+            ):
+                for line in lines:
+                    out.write(line)
 
 
-def _copy_out(table: Hypertable, snapshot: str) -> str:
-    return (
-        sql.SQL(
-            "begin isolation level repeatable read read only; set transaction snapshot {}; "
-            "set local statement_timeout = 0; "
-            "copy (select {} from {}) to stdout"
-        )
-        .format(
-            sql.Literal(snapshot),
-            sql.SQL(", ").join(sql.Identifier(name) for name, _ in table.columns),
-            table.identifier,
-        )
-        .as_string(None)
-    )
+def _copy_out(table: Hypertable) -> sql.Composed:
+    names = sql.SQL(", ").join(sql.Identifier(name) for name, _ in table.columns)
+    return sql.SQL("copy (select {} from {}) to stdout").format(names, table.identifier)
 
 
 def _run(warehouse: Warehouse, command: Sequence[str | Path], out: IO[bytes] | None = None) -> None:

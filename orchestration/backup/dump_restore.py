@@ -27,12 +27,12 @@ from loaders.warehouse.hypertables import (
 )
 from loaders.warehouse.migrate import CONTENT_ID
 from loaders.warehouse.ownership import foreign_relations
-from loaders.warehouse.postgres import NO_TIMEOUTS
 from orchestration.archive.alone import alone
 from orchestration.backup import dump_file
 from orchestration.backup.dump import DumpResult, Server, failure, inspect_server
 from orchestration.backup.dump_file import DumpFile, schema_entry
 from quotemill.errors import SettingsError, UsageError
+from quotemill.warehouse.connections import SESSION
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import has_relation
 
@@ -292,8 +292,7 @@ class _Script:
             contextlib.suppress(BrokenPipeError),
         ):
             assert writer.stdin is not None
-            # it waits for pg_restore, which turns them off too, later
-            writer.stdin.write(f"{NO_TIMEOUTS};\nbegin;\n".encode())
+            writer.stdin.write(f"{SESSION};\nbegin;\n".encode())
             for part in parts:
                 writer.stdin.write(part)
             writer.stdin.write(b"commit;\n")

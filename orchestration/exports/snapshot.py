@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import IsolationLevel, sql
 
-from loaders.warehouse.postgres import NO_TIMEOUTS_ONCE
 from quotemill.warehouse.postgres import Warehouse
 
 
@@ -26,7 +25,6 @@ class Snapshot:
     def reading(self) -> Iterator[psycopg.Connection]:
         """A transaction that reads the moment. Its locks end with it."""
         self._conn.execute(sql.SQL("set transaction snapshot {}").format(self.name))
-        self._conn.execute(NO_TIMEOUTS_ONCE)
         yield self._conn
         self._conn.rollback()
 
@@ -39,7 +37,6 @@ def hold_snapshot(warehouse: Warehouse) -> Iterator[Snapshot]:
             for connection in (holder, conn):
                 connection.isolation_level = IsolationLevel.REPEATABLE_READ
                 connection.read_only = True
-            holder.execute(NO_TIMEOUTS_ONCE)
             [(name,)] = holder.execute("select pg_export_snapshot()")
             yield Snapshot(name, conn)
     except psycopg.OperationalError as error:

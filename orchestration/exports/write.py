@@ -8,7 +8,6 @@ from pathlib import Path
 import psycopg
 
 from loaders.engine.progress import Reporter
-from loaders.warehouse.postgres import NO_TIMEOUTS_ONCE
 from orchestration.exports import inputs
 from orchestration.exports.definition import Definition
 from orchestration.exports.folder import Files, Folder, State
@@ -71,7 +70,6 @@ def export(
     if folder.root.exists():  # nothing is left behind in a folder that is refused
         _read_own_state(folder, form, wanted)
     with warehouse.connect() as probing:
-        probing.execute(NO_TIMEOUTS_ONCE)
         if following:
             check_new(probing, warehouse.market_schema, following)
         source = form.find_source(probing, warehouse, wanted)

@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import Any
 
 from quotemill.errors import SettingsError
-from quotemill.warehouse.connections import take_unbroken
+from quotemill.warehouse.connections import set_up_session, take_unbroken
 
 # what these are written for
 VERSIONS = {"dbt-core": "1.11."}
@@ -68,6 +68,13 @@ def keeping_connections() -> Any:
             super().__init__(*args, **options)
             self.idle: list[tuple[float, Any]] = []  # each with the time since when
 
+        @classmethod
+        def open(cls, connection: Any) -> Any:
+            opened = super().open(connection)
+            opened.handle.commit()  # the profile's role
+            _run_alone(opened.handle)
+            return opened
+
         def release(self) -> None:
             connection = self.get_if_exists()
             is_open = connection is not None and connection.state == ConnectionState.OPEN
@@ -106,11 +113,16 @@ def keeping_connections() -> Any:
 
 def _clear_session(handle: Any) -> None:
     """Roll back, and leave nothing in the session. Raises what the driver raises."""
-    is_autocommit = handle.autocommit
     handle.rollback()
-    handle.autocommit = True
+    # the second as the end of a connection does
+    _run_alone(handle, "discard all", "select pg_stat_force_next_flush()")
+
+
+def _run_alone(handle: Any, *statements: str) -> None:
+    """Run statements, each a transaction, then give the session our settings."""
+    is_autocommit, handle.autocommit = handle.autocommit, True
     with handle.cursor() as cursor:
-        cursor.execute("discard all")
-        # as the end of a connection does
-        cursor.execute("select pg_stat_force_next_flush()")
+        for statement in statements:
+            cursor.execute(statement)
+    set_up_session(handle)
     handle.autocommit = is_autocommit

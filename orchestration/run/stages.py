@@ -13,7 +13,7 @@ from loaders.engine.request import LoadRequest
 from loaders.engine.result import LoadResult, not_due, stopped
 from loaders.loads import Display
 from loaders.settings import Settings
-from loaders.warehouse.postgres import NO_TIMEOUTS_ONCE, open_warehouse
+from loaders.warehouse.postgres import open_warehouse
 from orchestration.run import build as builds
 from orchestration.run import findings, metrics
 from orchestration.run.build import BuildResult
@@ -197,7 +197,6 @@ def run(
         judged_as_of = as_of or source_time(settings, requests)
 
         def judge(conn: "psycopg.Connection") -> tuple[Judgement, tuple[Lag, ...]]:
-            conn.execute(NO_TIMEOUTS_ONCE)  # the checks read whole tables
             if judged_as_of:  # freshness as of the loads
                 values = (judged_as_of.isoformat(),)
                 conn.execute("select set_config('quotemill.as_of', %s, true)", values)

@@ -11,7 +11,6 @@ import psycopg
 from psycopg import sql
 
 from loaders.warehouse.hypertables import make_hypertable
-from loaders.warehouse.postgres import NO_TIMEOUTS
 from loaders.warehouse.sql_files import read_sql
 from orchestration.timescale.table_content import Content, content
 from quotemill.errors import LockHeldError, QuotemillError, SettingsError, UpstreamError
@@ -51,15 +50,11 @@ def to_plain(conn: psycopg.Connection, table: sql.Identifier, key: Sequence[str]
 
 @contextlib.contextmanager
 def unchanged(conn: psycopg.Connection, table: sql.Identifier) -> Iterator[list[Content]]:
-    """A transaction with the table locked, which is rolled back where its rows differ at the end.
-
-    The session has no timeouts from then on.
-    """
+    """A transaction with the table locked, which is rolled back where its rows differ at the end."""
     before: list[Content] = []
     name = table.as_string(None)
     try:
         with conn.transaction():
-            conn.execute(NO_TIMEOUTS)
             conn.execute(sql.SQL("set local lock_timeout = {}").format(_PATIENCE))
             conn.execute(sql.SQL("lock table {} in access exclusive mode").format(table))
             before.append(content(conn, table))

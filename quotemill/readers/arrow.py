@@ -33,8 +33,6 @@ _TYPES: Mapping[int, pa.DataType] = {
 }
 _NUMERIC, _TEXTS = 1700, 1009
 _LONGEST = 38  # digits of a decimal of 128 bits
-# a role may have others, in which Arrow reads no day
-_SESSION = "select set_config('datestyle', 'ISO', true), set_config('timezone', 'UTC', true)"
 
 
 def stream_rows(
@@ -53,7 +51,6 @@ def stream_rows(
     Raises psycopg's errors, the first here, others between batches.
     """
     text = ClientCursor(conn).mogrify(query.strip().rstrip(";"), values)
-    conn.execute(_SESSION.encode())
     described = conn.execute(f"select * from (\n{text}\n) as q limit 0".encode()).description or []
     fields = [pa.field(column.name, _find_type(column, as_float)) for column in described]
     schema = pa.schema(fields)

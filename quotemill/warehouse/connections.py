@@ -1,4 +1,8 @@
-"""Connections to the warehouse: how each is opened, and whether an idle one still is."""
+"""Connections to the warehouse: how each is opened, its session, and whether an idle one is open.
+
+Of a server, a database, a role and the environment (PGOPTIONS, PGTZ, …) a session inherits
+settings. What we rely on is set here for each, whoever opens it.
+"""
 
 import selectors
 from collections.abc import Callable
@@ -6,6 +10,9 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.sql import SQL, Identifier
+
+from quotemill.errors import SettingsError
 
 T = TypeVar("T")
 # Windows has no poll, and select takes no socket beyond 1024
@@ -21,14 +28,38 @@ WATCHFUL = {
     "keepalives_count": "3",
     "tcp_user_timeout": "30000",  # half of PATIENCE: a dead idle connection leaves time for another
 }
-# A rollback would take these back, so they come before any transaction. To compile the plan of a
-# view on views, such as qa.findings, takes a server a minute, and its query without that half a
-# second. A lock of ours is a session that waits; a server before 14 is yet to be refused.
-_SESSION = """
-    set time zone 'UTC';
-    set jit = off;
-    select set_config('idle_session_timeout', '0', false)
-    where current_setting('idle_session_timeout', true) is not null
+_SETTINGS = {
+    # the text of values, and how texts are read
+    "client_encoding": "UTF8",
+    "DateStyle": "ISO, MDY",
+    "IntervalStyle": "postgres",
+    "TimeZone": "UTC",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "quote_all_identifiers": "off",
+    "standard_conforming_strings": "on",
+    "array_nulls": "on",
+    "transform_null_equals": "off",
+    "default_transaction_isolation": "read committed",
+    # work is as long as tables are large, and a lock of ours is a session that waits
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+    "transaction_timeout": "0",  # of PostgreSQL 17
+    # to compile the plan of a view on views, such as qa.findings, takes a server a minute, and its
+    # query without that half a second
+    "jit": "off",
+}
+# before any transaction: a rollback would take it back
+SESSION = f"""
+    select set_config(name, value, false)
+    from (values {", ".join(map(str, _SETTINGS.items()))}) as settings (name, value)
+    where current_setting(name, true) is not null
+    union all
+    select set_config('search_path', concat_ws(', ', '"$user"', 'public', (
+        select extnamespace::regnamespace::text from pg_extension where extname = 'timescaledb'
+    )), false)
 """
 
 
@@ -38,14 +69,41 @@ def connect(
     application_name: str = "quotemill",
     kind: type[psycopg.Connection[Any]] = psycopg.Connection,
 ) -> psycopg.Connection:
-    """Connect as all of our sessions do. Raises what libpq says."""
+    """Connect as all of our sessions do.
+
+    Raises what libpq says, and SettingsError for a database that is not in UTF-8.
+    """
     params: dict[str, Any] = {"connect_timeout": 10} | WATCHFUL | conninfo_to_dict(url)
-    connection = kind.connect(
-        make_conninfo("", **params), autocommit=True, application_name=application_name
-    )
-    connection.execute(_SESSION)
+    # another encoding may be one that Python does not have
+    params |= {"client_encoding": "UTF8", "application_name": application_name}
+    connection = kind.connect(make_conninfo("", **params), autocommit=True)
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        database, user = connection.info.dbname, connection.info.user
+        connection.close()
+        create = SQL("create database {} owner {} encoding 'UTF8' locale 'C' template template0")
+        create = create.format(Identifier(f"{database}_utf8"), Identifier(user))
+        raise SettingsError(
+            f"the encoding of a warehouse must be UTF8; that of the database {database} is {encoding}",
+            hint=f"{create.as_string(None)}; then name that one in QUOTEMILL_WAREHOUSE_URL",
+        )
+    connection.execute(SESSION.encode())
     connection.autocommit = autocommit
     return connection
+
+
+def set_up_session(connection: Any) -> None:
+    """Make a session of psycopg2, which dlt and dbt use, one of ours. It commits each statement."""
+    connection.set_client_encoding("UTF8")  # what it encodes by; no statement tells it
+    with connection.cursor() as cursor:
+        cursor.execute(SESSION)
+
+
+def read_session(conn: psycopg.Connection) -> dict[str, str]:
+    """The settings of one of our sessions, without those that the server does not know."""
+    names = ["search_path", *_SETTINGS]
+    rows = conn.execute("select name, setting from pg_settings where name = any(%s)", (names,))
+    return dict(rows.fetchall())
 
 
 def take_unbroken(idle: list[T], connection_of: Callable[[T], Any] = lambda conn: conn) -> T | None:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from functools import partial
 
+import psycopg
+
 from quotemill.errors import SettingsError
 from quotemill.settings.model import TopSettings
 from quotemill.warehouse import embedded
@@ -29,8 +31,30 @@ def open_warehouse(settings: TopSettings) -> Warehouse:
         label = f"embedded PostgreSQL ({home})"
         start = partial(embedded.start_server, home)
         warehouse = build_embedded(settings, url, label, start)
-    warehouse.connect().close()
+    with warehouse.connect(autocommit=True) as conn:
+        refuse_pooler(warehouse, conn)
     return warehouse
+
+
+def refuse_pooler(warehouse: Warehouse, conn: psycopg.Connection) -> None:
+    """Raises SettingsError for a pooler that keeps no sessions: locks and settings are of one.
+
+    conn: commits each statement
+    """
+
+    def find_process(connection: psycopg.Connection) -> int:
+        [(process,)] = connection.execute("select pg_backend_pid()")
+        return int(process)
+
+    if find_process(conn) == conn.info.backend_pid:
+        return
+    with warehouse.connect(autocommit=True) as other:  # a pooler tells a number of its own
+        pairs = [(find_process(conn), find_process(other)) for _ in range(3)]
+    if len(set(pairs)) > 1 or pairs[0][0] == pairs[0][1]:
+        raise SettingsError(
+            f"a pooler that keeps no sessions answers for the warehouse {warehouse.label}",
+            hint=f"name the server's own port ({warehouse.origin}), or set its pool_mode=session",
+        )
 
 
 def name_warehouse(settings: TopSettings) -> Warehouse:

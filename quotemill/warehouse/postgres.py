@@ -16,11 +16,10 @@ import psycopg
 import stamina
 from psycopg.conninfo import make_conninfo
 
-from quotemill.errors import QuotemillError, SettingsError, UpstreamError, sqlstate
+from quotemill.errors import UpstreamError
 from quotemill.masks import HIDDEN, find_passwords
 from quotemill.warehouse.address import build_address, parse_address
 from quotemill.warehouse.connections import WATCHFUL, connect, take_unbroken
-from quotemill.warehouse.refusals import LIMITS, name_role
 
 T = TypeVar("T")
 PATIENCE = 60.0  # seconds that a load waits for a warehouse that restarts
@@ -129,7 +128,7 @@ class Warehouse:
     def connect(
         self, *, autocommit: bool = False, application_name: str = "quotemill"
     ) -> psycopg.Connection:
-        """Connect; the session's time zone is UTC. An embedded server that died is started again.
+        """Connect. An embedded server that died is started again.
 
         Raises WarehouseAway with the fix as its hint.
         """
@@ -222,17 +221,9 @@ class Warehouse:
             text = text.replace(password, HIDDEN)
         return text
 
-    def away(self, error: BaseException) -> QuotemillError:
-        """The error to raise when a connection failed or broke, or a limit ended its work."""
+    def away(self, error: BaseException) -> UpstreamError:
+        """The error to raise when a connection failed or broke."""
         reason = self.scrub(str(error).strip())
-        limit = LIMITS.get(sqlstate(error) or "")
-        if limit is not None and self._is_ended_by(limit, reason):
-            role = name_role(self.params().get("user"))
-            return SettingsError(
-                f"the warehouse {self.label} ended a statement by its {limit}: "
-                f"{reason.partition(chr(10))[0]}",
-                hint=f"alter role {role} set {limit} = 0, then run again; fetched rows are kept",
-            )
         fix = next((fix for part, fix in _FIXES if part in reason), "")
         if self.embedded:
             fix = f"quotemill warehouse {'status' if self.start else 'start'}"
@@ -240,21 +231,3 @@ class Warehouse:
             f"the warehouse {self.label} cannot be reached: {reason}",
             hint=(fix or _ANY_FIX).format(origin=self.origin),
         )
-
-    def _is_ended_by(self, limit: str, reason: str) -> bool:
-        """Whether sessions have the limit, and it was not somebody who cancelled the statement.
-
-        Both have one code, so the words are compared with those of a timeout, in any language.
-        """
-        try:
-            with connect(self.url, autocommit=True) as conn:
-                [(value,)] = conn.execute("select current_setting(%s, true)", (limit,))
-                if value in (None, "", "0") or limit != "statement_timeout":
-                    return value not in (None, "", "0")
-                conn.execute("set statement_timeout = '1ms'")
-                conn.execute("select pg_sleep(1)")
-        except psycopg.errors.QueryCanceled as timeout:
-            return (timeout.diag.message_primary or "") in reason
-        except psycopg.Error:
-            return False
-        return False

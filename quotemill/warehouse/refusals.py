@@ -1,4 +1,4 @@
-"""Refusals of the warehouse to its role, as an error with the grant or limit that is in the way.
+"""Refusals of the warehouse to its role, as an error with the grant that is in the way.
 
 A server tells in its own language what it refuses. Only names are the same in every one: what
 they name, and which privilege is missing, is in the catalogue.
@@ -9,15 +9,8 @@ import re
 from quotemill.errors import SettingsError, sqlstate, walk_causes
 from quotemill.settings.model import TopSettings
 
-DENIED, READ_ONLY = "42501", "25006"  # PostgreSQL's codes of errors
-# limits of a role or database, by the code of the error that they end work with
-LIMITS = {
-    "57014": "statement_timeout",
-    "25P03": "idle_in_transaction_session_timeout",
-    "25P04": "transaction_timeout",
-}
+DENIED, READ_ONLY, CANCELLED = "42501", "25006", "57014"  # PostgreSQL's codes of errors
 _SHOWN = 3  # objects of one name
-_WAIT = 5  # seconds for the server, which has just answered
 # an ASCII word, also between the characters of a language without blanks; no part of `für`
 _NAME = re.compile(r"(?<![\w$])(?<![À-ɏ])[A-Za-z_][\w$]*(?![À-ɏ])", re.ASCII)
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")  # a role's name that needs no quotes
@@ -73,16 +66,15 @@ order by o.object
 
 
 def explain_refusal(error: BaseException, settings: TopSettings | None) -> SettingsError | None:
-    """The refusal among the causes of an error, or the limit that ended its work, if any."""
-    refusals = (c for c in walk_causes(error) if sqlstate(c) in (DENIED, READ_ONLY, *LIMITS))
+    """The refusal among the causes of an error, if any."""
+    refusals = (c for c in walk_causes(error) if sqlstate(c) in (DENIED, READ_ONLY, CANCELLED))
     if (cause := next(refusals, None)) is None:
         return None
     url = settings.warehouse_url.get_secret_value() if settings and settings.warehouse_url else None
     reason, role = str(cause).strip().partition("\n")[0], _role(url)
-    if limit := LIMITS.get(sqlstate(cause) or ""):  # a cancelled statement has the same code
+    if sqlstate(cause) == CANCELLED:
         return SettingsError(
-            f"the warehouse ended the work: {reason}",
-            hint=f"unless somebody cancelled it: alter role {role} set {limit} = 0, then run again",
+            f"the warehouse ended the work: {reason}", hint="somebody cancelled it; run again"
         )
     if sqlstate(cause) == READ_ONLY:
         return SettingsError(
@@ -103,8 +95,10 @@ def _find_grants(url: str | None, reason: str) -> str:
         return ""
     import psycopg
 
+    from quotemill.warehouse.connections import connect
+
     try:
-        with psycopg.connect(url, connect_timeout=_WAIT) as conn:
+        with connect(url) as conn:
             rows = conn.execute(_GRANTS, (_NAME.findall(reason),)).fetchall()
     except psycopg.Error:
         return ""

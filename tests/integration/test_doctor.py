@@ -68,22 +68,6 @@ def test_a_read_only_server_is_reported(
     assert (check.status, check.exit_code) == ("fail", 3)
 
 
-def test_a_limit_of_the_role_is_named_by_every_check_that_it_ends(
-    settings: Settings, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    migrate.prepare(open_warehouse(settings), landed_tables())
-    monkeypatch.setenv("QUOTEMILL_HOME", str(settings.home))
-    conn.execute(f'alter database "{conn.info.dbname}" set statement_timeout = 100'.encode())
-    with conn.transaction():  # which others wait for
-        conn.execute("lock table ops.schedules, ops.ingestion_jobs in access exclusive mode")
-        checks = [check for check in doctor.examine(settings) if check.status == "fail"]
-    limited = {check.name: check for check in checks if "statement timeout" in check.text}
-    assert {"schedule", "status"} <= set(limited)
-    for check in limited.values():
-        assert (check.exit_code, "set statement_timeout = 0, then run" in check.fix) == (3, True)
-    assert not [check for check in checks if "internal error" in check.text]
-
-
 def test_folders_are_checked_before_there_is_a_warehouse(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,7 @@ from loaders.landing.dlt_setup import own_context
 from loaders.landing.load_job import Landed, UpsertCopyJob
 from loaders.warehouse import migrate
 from loaders.warehouse.tables import Batch, landed_table
+from quotemill.warehouse.connections import read_session
 from tests.declared import conform
 from tests.integration.landing.conftest import LandingBench
 
@@ -329,9 +330,6 @@ def test_a_package_of_many_tables_lands_by_four_connections_at_most(
     assert max(opened) <= 4
 
 
-OWN_SETTINGS = {"TimeZone", "jit", "idle_session_timeout"}
-
-
 def read_traces(conn: psycopg.Connection) -> tuple[set[str], int, int, set[str]]:
     """States of the other sessions, their locks, temp tables, and what the session itself set."""
     others = "from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
@@ -364,7 +362,7 @@ def test_packages_of_a_load_share_connections_unless_they_broke(
             if close == 4:
                 pooled.ask(lambda conn: conn.execute(others.encode()).fetchall())
             load_job.land(pipeline, pooled, "tdx", PRICE, [Batch(prices({"sh600000": close}))])
-        assert pooled.ask(read_traces) == ({"idle"}, 0, 0, OWN_SETTINGS)
+        assert pooled.ask(read_traces) == ({"idle"}, 0, 0, set(pooled.ask(read_session)))
     assert len(opened) <= 6
     assert shore.closes() == {"sh600000": 6}
 

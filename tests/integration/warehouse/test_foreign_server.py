@@ -18,7 +18,7 @@ from loaders.warehouse import migrate
 from loaders.warehouse.ownership import claim_schemas, owned_schemas, privileges
 from loaders.warehouse.tables import Batch
 from quotemill.errors import SettingsError, UpstreamError
-from quotemill.warehouse.postgres import Warehouse, WarehouseAway
+from quotemill.warehouse.postgres import Warehouse
 
 OpenAt = Callable[..., Warehouse]
 SCHEMAS = ["raw_tdx", "qa", "market"]
@@ -275,55 +275,3 @@ def test_two_concurrent_first_claims_agree(foreign_server: Any) -> None:
 def test_the_home_of_a_foreign_warehouse_gets_no_server(foreign_server: Any) -> None:
     foreign_server.warehouse("postgres", foreign_server.admin_password, "postgres")
     assert not (Path(foreign_server.home) / "postgres").exists()
-
-
-@pytest.fixture
-def slow_landing(foreign_server: Any, open_at: OpenAt, tmp_path: Path) -> Callable[[], int]:
-    """Land a row, which takes longer than the role's statement_timeout; the new rows."""
-    database, writer = foreign_server.fresh_database()
-    url = foreign_server.url(writer, foreign_server.writer_password, database)
-    warehouse = open_at(foreign_server.home, QUOTEMILL_WAREHOUSE_URL=url)
-    migrate.prepare(warehouse, [SECURITY])
-    with foreign_server.admin(database) as admin:
-        admin.execute(
-            "create function slow() returns trigger language plpgsql as "
-            "$$ begin perform pg_sleep(0.6); return new; end $$; "
-            "create trigger slow before insert on raw_tdx.security "
-            "for each row execute function slow(); "
-            f"alter role {writer} set statement_timeout = '300ms'".encode()
-        )
-
-    def land() -> int:
-        pipeline, pending = load_job.open_pipeline(warehouse, tmp_path, "tdx", "tdx")
-        bank = Security("sh600000", "PF Bank", "stock", "/api/codes")
-        records = build_records([bank], datetime(2024, 6, 28, tzinfo=UTC))
-        batch = Batch(pa.Table.from_pylist(records, SECURITY.schema))
-        return pending.new + load_job.land(pipeline, warehouse, "tdx", SECURITY, [batch]).new
-
-    return land
-
-
-def test_a_statement_timeout_of_the_role_ends_no_landing(slow_landing: Callable[[], int]) -> None:
-    assert slow_landing() == 1
-
-
-@pytest.mark.long
-def test_a_timeout_that_cannot_be_lifted_is_named_and_keeps_the_rows(
-    slow_landing: Callable[[], int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr("loaders.landing.landed_file.NO_TIMEOUTS_ONCE", "select 1")
-        with pytest.raises(SettingsError, match="by its statement_timeout") as caught:
-            slow_landing()
-    assert "set statement_timeout = 0" in caught.value.hint
-    assert slow_landing() == 1
-
-
-@pytest.mark.parametrize("text", ["canceling statement due to user request", "由于用户请求"])
-def test_a_statement_that_somebody_cancelled_is_no_limit(foreign_server: Any, text: str) -> None:
-    database, writer = foreign_server.fresh_database()
-    warehouse = foreign_server.warehouse(writer, foreign_server.writer_password, database)
-    assert isinstance(warehouse.away(psycopg.errors.QueryCanceled(text)), WarehouseAway)
-    with foreign_server.admin(database) as admin:
-        admin.execute(f"alter role {writer} set statement_timeout = '10min'".encode())
-    assert isinstance(warehouse.away(psycopg.errors.QueryCanceled(text)), WarehouseAway)

@@ -338,18 +338,6 @@ def test_a_server_error_is_quoted_with_the_converted_tables(
     assert any(line.startswith(f"{DAYS.qualified}: 900 rows, the same") for line in lines)
 
 
-def test_a_timeout_of_the_role_ends_no_conversion(
-    warehouse: Warehouse, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        conversion,
-        "make_hypertable",
-        lambda *_: sql.SQL("do $$ begin assert current_setting('statement_timeout') = '0'; end $$"),
-    )
-    conn.execute("set statement_timeout = '1min'")
-    conversion.to_hypertable(conn, MINUTES.identifier, "bar_end", "interval '1 month'")
-
-
 def test_plain_postgresql_has_nothing_to_upgrade(warehouse_dsn: str, tmp_path: Path) -> None:
     settings = settings_for(tmp_path, QUOTEMILL_WAREHOUSE_URL=warehouse_dsn)
     with pytest.raises(SettingsError, match="no TimescaleDB") as caught:
