@@ -12,6 +12,7 @@ from loaders.settings import Settings, load_settings
 from loaders.warehouse import migrate
 from loaders.warehouse.postgres import open_warehouse
 from loaders.warehouse.tables import LandedTable
+from quotemill.warehouse.connections import connect
 from quotemill.warehouse.postgres import Warehouse
 
 
@@ -37,7 +38,7 @@ class WarehouseQueries:
     settings: Settings
 
     def connect(self) -> psycopg.Connection:
-        return psycopg.connect(warehouse_url(self.settings))
+        return connect(warehouse_url(self.settings))
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with self.connect() as conn:

@@ -15,7 +15,6 @@ from loaders.sources import landed_tables
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.profiles import write_profile
 from orchestration.run.quick_dbt import quick_dbt
-from quotemill.warehouse.connections import read_session
 from quotemill.warehouse.postgres import Warehouse
 from tests.conftest import DBT_DATABASE, call_in_thread
 from tests.integration.dbt.option_days import TABLES as OPTION_TABLES
@@ -110,7 +109,7 @@ def dbt_on(
         name, parsed = warehouse.params()["dbname"], parsed_project[0]
         target = parsed if name == DBT_DATABASE else parsed.with_name(f"{parsed.name}_{name}")
         monkeypatch.setenv("DBT_TARGET_PATH", str(target))
-        write_profile(warehouse, tmp_path / "profiles", warehouse.ask(read_session))
+        write_profile(warehouse, tmp_path / "profiles")
         return lambda *args: run_dbt(manifests, *args)
 
     return on
