@@ -48,6 +48,7 @@ ADDED_BY = {
     "timescale": "TimescaleDB (.ci/timescale)",
     "tsl": "TimescaleDB's community edition (QUOTEMILL_TEST_TSL_URL)",
     "citus": "a cluster with Citus (QUOTEMILL_TEST_CITUS_URL)",
+    "pgbouncer": "PgBouncer (on PATH)",
     "peers": "packages of other projects (a network)",
     "dagster": "Dagster (make dagster)",
     "browser": "browser (.ci/browser)",
