@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import psycopg2
+import psycopg2  # type: ignore[import-untyped]
 from dlt.common.configuration import configspec
 from dlt.destinations.impl.postgres.configuration import (
     PostgresClientConfiguration,

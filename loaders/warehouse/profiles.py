@@ -27,7 +27,8 @@ def write_profile(
     something changed. A profiles.yml that we did not write is left alone: SettingsError.
     """
     path = folder / "profiles.yml"
-    text = f"{_MARK}\n{yaml.safe_dump(_profile(warehouse, session), sort_keys=False, allow_unicode=True)}"
+    profile = yaml.safe_dump(_profile(warehouse, session), sort_keys=False, allow_unicode=True)
+    text = f"{_MARK}\n{profile}"
     with whole_file.explain_unwritable(path, hint="DBT_PROFILES_DIR=<folder> puts it elsewhere"):
         if path.exists():
             before = path.read_text("utf-8")

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import psycopg
 from psycopg import sql
@@ -124,12 +124,13 @@ def _write(warehouse: Warehouse, conn: psycopg.Connection, server: Server, part:
         for table in beside:
             rows = zipfile.ZipInfo(dump_file.member(table))
             rows.compress_type = zipfile.ZIP_DEFLATED
+            part_file: Any = file.open(rows, "w", force_zip64=True)
             with (
-                io.BufferedWriter(file.open(rows, "w", force_zip64=True), dump_file.BLOCK) as out,
+                io.BufferedWriter(part_file, dump_file.BLOCK) as blocks,
                 conn.cursor().copy(_copy_out(table)) as lines,
             ):
                 for line in lines:
-                    out.write(line)
+                    blocks.write(line)
 
 
 def _copy_out(table: Hypertable) -> sql.Composed:

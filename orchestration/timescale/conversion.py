@@ -50,7 +50,7 @@ def to_plain(conn: psycopg.Connection, table: sql.Identifier, key: Sequence[str]
 
 @contextlib.contextmanager
 def unchanged(conn: psycopg.Connection, table: sql.Identifier) -> Iterator[list[Content]]:
-    """A transaction with the table locked, which is rolled back where its rows differ at the end."""
+    """A transaction with the table locked, rolled back where its rows differ at the end."""
     before: list[Content] = []
     name = table.as_string(None)
     try:

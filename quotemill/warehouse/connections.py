@@ -1,7 +1,7 @@
 """Connections to the warehouse: how each is opened, its session, and whether an idle one is open.
 
 Of a server, a database, a role and the environment (PGOPTIONS, PGTZ, …) a session inherits
-settings. What we rely on is set here for each, whoever opens it.
+settings. What we rely on is set here, for sessions of dlt and dbt too.
 """
 
 import selectors
@@ -81,10 +81,11 @@ def connect(
     if encoding != "UTF8":
         database, user = connection.info.dbname, connection.info.user
         connection.close()
-        create = SQL("create database {} owner {} encoding 'UTF8' locale 'C' template template0")
-        create = create.format(Identifier(f"{database}_utf8"), Identifier(user))
+        create = SQL(
+            "create database {} owner {} encoding 'UTF8' locale 'C' template template0"
+        ).format(Identifier(f"{database}_utf8"), Identifier(user))
         raise SettingsError(
-            f"the encoding of a warehouse must be UTF8; that of the database {database} is {encoding}",
+            f"the database {database} must be UTF8, and is {encoding}",
             hint=f"{create.as_string(None)}; then name that one in QUOTEMILL_WAREHOUSE_URL",
         )
     connection.execute(SESSION.encode())

@@ -67,8 +67,8 @@ def choose_values(conn: psycopg.Connection) -> dict[str, str]:
     """Another value than its own for each setting by which a user may change a result."""
     settings = conn.execute(
         "select name, setting, case vartype when 'bool' then '{on,off}' else enumvals end "
-        "from pg_settings where context = 'user' and not name = any(%s) and (category like "
-        "'Client Connection Defaults /%%' or category like 'Version and Platform Compatibility /%%')",
+        "from pg_settings where context = 'user' and not name = any(%s) "
+        "and category ~ '^(Client Connection Defaults|Version and Platform Compatibility) /'",
         (LEFT,),
     ).fetchall()
     others = {
