@@ -248,3 +248,18 @@ def test_a_pooler_by_session_takes_a_load(
     records = build_records([bank], datetime(2024, 6, 28, tzinfo=UTC))
     rows = pa.Table.from_pylist(records, SECURITY.schema)
     assert load_job.land(pipeline, warehouse, "tdx", SECURITY, [Batch(rows)]).new == 1
+
+
+def test_functions_of_timescaledb_are_found_in_any_schema(
+    apache_server: str, tmp_path: Path
+) -> None:
+    with psycopg.connect(apache_server, autocommit=True) as conn:
+        conn.execute("create database elsewhere template template0")
+    url = make_conninfo(apache_server, dbname="elsewhere")
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute('create schema "Other one"')
+        conn.execute('create extension timescaledb schema "Other one"')
+    warehouse = open_warehouse(settings_at(url, tmp_path))
+    for asking in (ask_by_psycopg, ask_by_our_dbt, ask_by_plain_dbt):
+        with asking(warehouse, tmp_path) as ask:
+            assert ask("select time_bucket('1 day', date '2024-06-28')::text") == [("2024-06-28",)]
