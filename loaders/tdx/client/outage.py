@@ -9,6 +9,7 @@ requests fail at once, and a later retry continues from the cursors.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 
 from loaders.engine.outcome import SourceGone
 from quotemill.errors import UpstreamError
@@ -87,8 +88,9 @@ class OutageGate:
 
     async def _until_back(self, cause: str) -> None:
         step = FIRST_STEP
-        down = "the TDX service is down; waiting for it (%s, up to %.0f s)"
-        log.warning(down, cause, self._budget)
+        until = datetime.now().astimezone() + timedelta(seconds=self._budget - self._waited)
+        down = "the TDX service is down (%s): trying again until %s; Ctrl-C ends"
+        log.warning(down, cause, f"{until:%X}")
         try:
             while self._waited < self._budget:
                 begun, pause = self._clock(), min(step, self._budget - self._waited)

@@ -1,6 +1,7 @@
 """Outages: one gate for all requests, one probe, a bounded wait."""
 
 import asyncio
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -227,3 +228,18 @@ def test_a_request_that_failed_in_an_outage_now_over_begins_no_new_one() -> None
 
     asyncio.run(scenario())
     assert pauses == [1]
+
+
+def test_a_refused_connection_says_at_once_until_when_it_is_tried_again() -> None:
+    said: list[tuple[float, str]] = []
+    service = Failing(lambda s: True, None)
+    shell.route_logs(lambda line: said.append((service.time, line)))
+    began = datetime.now()
+    asked(service, ask_all)
+    (time, first), *_ = said
+    before, _, after = first.partition(" until ")
+    shown = datetime.combine(began, datetime.strptime(after.partition(";")[0], "%X").time())
+    wait = round((shown - began).total_seconds()) % 86_400
+    assert (time, 179 <= wait <= 240) == (0, True)
+    assert before.endswith("no answer at tdx:8080): trying again")
+    assert after.endswith("; Ctrl-C ends")
