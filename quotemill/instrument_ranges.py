@@ -5,7 +5,6 @@ hold a code the smallest counts, so that a line for a part of a range stands bes
 whole.
 """
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from quotemill.errors import SettingsError
+from quotemill.foreign import read_records
 from quotemill.warehouse.dbt_project import find_project
 from quotemill.wording import say_count
 
@@ -65,27 +64,16 @@ class RangeFile:
 
 def read_ranges(path: Path) -> RangeFile:
     """Read a file of ranges. Raises SettingsError where it is no such file."""
-    try:
-        # other bytes than UTF-8 become U+FFFD, so that they cost their line alone
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            rows = csv.DictReader(file)
-            if missing := [name for name in FIELDS if name not in (rows.fieldnames or ())]:
-                raise SettingsError(f"{path} has no column {', '.join(missing)}")
-            lines = [(rows.line_num, row) for row in rows if any(row.values())]
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
-    except csv.Error as error:
-        raise SettingsError(f"{path} is no CSV file: {error}") from None
     ranges, mistakes = list[Range](), list[str]()
-    for number, row in lines:
+    for place, row in read_records(path, FIELDS):
+        if not any(row.values()):
+            continue
         if None in row or None in row.values():
-            mistakes.append(
-                f"{path}, line {number}: as many cells as the header has; quote a comma"
-            )
+            mistakes.append(f"{place}: as many cells as the header has; quote a comma")
             continue
         cells = {name: row[name].strip() for name in FIELDS}
         if mistake := _find_mistake(cells, ranges):
-            mistakes.append(f"{path}, line {number}: {mistake}")
+            mistakes.append(f"{place}: {mistake}")
             continue
         decimals = int(cells["price_decimals"]) if cells["kind"] in MODELLED else None
         ends = cells["first_code"], cells["last_code"]

@@ -18,6 +18,7 @@ from loaders.engine.result import LoadResult
 from loaders.settings import Settings, load_settings
 from quotemill.codes import read_us_symbol
 from quotemill.errors import INTERRUPTED, SettingsError, UsageError, most_severe
+from quotemill.foreign import CODES_FILE, read_text
 
 if TYPE_CHECKING:  # its module imports pyarrow
     from loaders.engine.source import Previewed
@@ -278,12 +279,7 @@ def _keys(text: str | None, file: Path | None, exchange: str | None) -> tuple[st
     if sum(option is not None for option in (text, file, exchange)) > 1:
         raise UsageError("give one of --codes, --codes-file and --exchange")
     if file is not None:
-        try:
-            text = file.read_text("utf-8-sig")
-        except OSError as error:
-            raise UsageError(f"{file} cannot be read: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise UsageError(f"{file} is not UTF-8 text") from None
+        text = read_text(file, CODES_FILE, UsageError).removeprefix("\ufeff")
     if text is None:
         return None
     keys = tuple(dict.fromkeys(text.replace(",", " ").split()))

@@ -2,7 +2,8 @@
 
 Nothing here knows the answers of a source. A source's client turns a Response into its own shapes
 and raises RetryableAnswer where another try may succeed. httpx takes long to import, so only what
-makes a client or a request imports it.
+makes a client or a request imports it. An answer beyond its limit, or that httpx cannot read, is an
+UpstreamError too, whatever was raised.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import stamina
@@ -22,6 +23,7 @@ from aiolimiter import AsyncLimiter
 
 from loaders.requests.counts import count
 from quotemill.errors import SettingsError, UpstreamError, walk_causes
+from quotemill.foreign import HTTP_ANSWER, check_packing, check_size, reading
 
 if TYPE_CHECKING:
     import httpx
@@ -43,6 +45,14 @@ class NoAnswerInTime(RetryableAnswer):
 
 class Unreachable(UpstreamError):
     """Nothing listens at the address. Quick retries are useless; see loaders.tdx.client.outage."""
+
+
+class Response(NamedTuple):
+    """A whole answer, unpacked. `headers` by name in any case."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +111,11 @@ def http_client(
         limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
         trust_env=False,
         follow_redirects=False,
-        headers={"User-Agent": "quotemill", "Accept": "application/json"},
+        headers={
+            "User-Agent": "quotemill",
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+        },
         transport=transport,
     )
 
@@ -119,12 +133,13 @@ async def send(
     *,
     limit: float,
     subject: str | None = None,
-) -> "httpx.Response":
+) -> Response:
     """GET `route` with `payload` as its query, or POST it as JSON.
 
     The whole answer must come within `limit` seconds. Messages name the request by `subject`, or by
     the values of the query. Raises NoAnswerInTime, Unreachable, RetryableAnswer for a broken
-    connection, UpstreamError for a failed TLS handshake.
+    connection or an answer that is none, UpstreamError for a failed TLS handshake and for an answer
+    that is too large.
     """
     import httpx
 
@@ -135,7 +150,7 @@ async def send(
     outcome = "cancelled"
     try:
         async with asyncio.timeout(limit):
-            response = await client.send(request)
+            response = await _receive(client, request, what)
         outcome = str(response.status_code)
         count("bytes", len(response.content))
         return response
@@ -162,9 +177,28 @@ async def send(
         raise RetryableAnswer(
             f"{what}: the connection broke ({str(error) or type(error).__name__})"
         ) from None
+    except UpstreamError as error:
+        outcome = str(error)
+        raise
     finally:
         count("requests")
         log.debug("request %s: %s in %.3f s", what, outcome, time.monotonic() - started)
+
+
+async def _receive(client: "httpx.AsyncClient", request: "httpx.Request", what: str) -> Response:
+    import httpx
+
+    content = bytearray()
+    with reading(what, RetryableAnswer, but=(httpx.HTTPError, TimeoutError)):
+        answer = await client.send(request, stream=True)
+        try:
+            check_packing(what, answer.headers, UpstreamError)
+            async for part in answer.aiter_bytes():
+                content += part
+                check_size(what, len(content), HTTP_ANSWER, UpstreamError)
+        finally:
+            await answer.aclose()
+        return Response(answer.status_code, answer.headers, bytes(content))
 
 
 async def retrying(policy: RetryPolicy, attempt: Callable[[], Awaitable[T]]) -> T:

@@ -21,6 +21,7 @@ from loaders.settings.listing import find_field, has_login, is_secret
 from loaders.settings.load import read_layers
 from loaders.settings.model import Settings
 from quotemill.errors import SettingsError, UsageError
+from quotemill.foreign import SETTINGS_FILE, read_text, reading
 from quotemill.settings.environment import PREFIX
 from quotemill.settings.files import DOTENV, TOML
 from quotemill.settings.merge import Layers, flatten
@@ -96,24 +97,22 @@ def change_toml(text: str, values: Mapping[str, Any]) -> str:
     Raises SettingsError where the file is written in a way that cannot be changed so.
     """
     import tomlkit
-    from tomlkit.exceptions import TOMLKitError
 
-    expected = flatten(tomllib.loads(text))
+    with reading(TOML, SettingsError):
+        expected = flatten(tomllib.loads(text))
     for name, value in values.items():
         expected.pop(name, None)
         if value is not None:
             expected[name] = value
     if expected == flatten(tomllib.loads(text)):
         return text
-    try:
+    with contextlib.suppress(SettingsError), reading(TOML, SettingsError):
         document = tomlkit.parse(text or MARK)
         for name, value in values.items():
             _put(document, name.split("."), value)
         changed = tomlkit.dumps(document)
         if flatten(tomllib.loads(changed)) == expected:
             return changed
-    except (TOMLKitError, tomllib.TOMLDecodeError, ValueError, TypeError, AttributeError):
-        pass
     raise SettingsError(
         f"{', '.join(values)} cannot be written into {TOML} of the home as it is",
         hint="change the file by hand",
@@ -123,7 +122,8 @@ def change_toml(text: str, values: Mapping[str, Any]) -> str:
 def change_dotenv(text: str, values: Mapping[str, Any]) -> str:
     """The text of a .env file with other values; other lines stay. Raises SettingsError."""
     variables = {PREFIX + name.upper().replace(".", "__"): v for name, v in values.items()}
-    bindings = list(parse_stream(io.StringIO(text)))
+    with reading(DOTENV, SettingsError):
+        bindings = list(parse_stream(io.StringIO(text)))
     others = "".join(b.original.string for b in bindings if b.key not in variables)
     if others and not others.endswith("\n"):
         others += "\n"
@@ -181,14 +181,11 @@ def _clean(name: str, value: Any) -> Any:
 def _read_text(path: Path) -> str:
     if path.is_symlink():
         raise SettingsError(f"{path} is a link", hint="change the file that it names by hand")
-    try:
-        if not path.stat().st_mode & _ANY_WRITE:  # a new file in its place would take no notice
-            raise SettingsError(f"{path} is read-only", hint="chmod u+w, or change it by hand")
-        return path.read_text("utf-8")
-    except FileNotFoundError:
+    if not path.exists():
         return ""
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{path} is not text in UTF-8: {error}") from None
+    if not path.stat().st_mode & _ANY_WRITE:  # a new file in its place would take no notice
+        raise SettingsError(f"{path} is read-only", hint="chmod u+w, or change it by hand")
+    return read_text(path, SETTINGS_FILE, SettingsError)
 
 
 def _read_variables(text: str) -> dict[str, str]:

@@ -16,6 +16,8 @@ import psycopg
 import yaml
 from psycopg import sql
 
+from quotemill.errors import SettingsError
+from quotemill.foreign import CSV_FILE, read_file
 from quotemill.warehouse.postgres import Warehouse, WarehouseAway
 
 # dbt_project.yml has the folder of seeds from here, or the project's own
@@ -43,6 +45,9 @@ def read_lines(content: bytes, columns: Sequence[str]) -> tuple[Rows, list[str]]
     """
     text = content.decode("utf-8-sig", errors="replace").replace("\0", "\ufffd")
     lines = [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")]
+    # the parser takes neither a carriage return within a line nor a cell beyond its limit
+    most = csv.field_size_limit()
+    lines = [x.replace("\r", "\ufffd") if len(x) <= most else "\ufffd" for x in lines]
     header, *cells_by_line = (next(csv.reader([line], skipinitialspace=True), []) for line in lines)
     names = [name.strip(" \t\u00a0\u3000").lower() for name in header]
     lacking = [name for name in columns if names.count(name) != 1]
@@ -64,9 +69,9 @@ def is_readable(content: bytes, columns: Sequence[str], rows: Rows) -> bool:
     """Whether dbt reads these rows from the file by itself."""
     try:
         text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
+        return list(csv.reader(io.StringIO(text))) == [list(columns), *rows]
+    except (UnicodeDecodeError, csv.Error):
         return False
-    return list(csv.reader(io.StringIO(text))) == [list(columns), *rows]
 
 
 def lines_of_before(warehouse: Warehouse, seed: str, columns: Sequence[str]) -> Rows:
@@ -91,7 +96,7 @@ def readable_seeds(seeds: Path, copies: Path, warehouse: Warehouse) -> Iterator[
     changed = {}
     for name, columns in edited_columns(seeds).items():
         path = seeds / f"{name}.csv"
-        content = path.read_bytes() if path.exists() else b""
+        content = read_file(path, CSV_FILE, SettingsError) if path.exists() else b""
         rows, lacking = read_lines(content, columns)
         if lacking:
             remark = _NO_HEADER + ", ".join(lacking)

@@ -5,6 +5,7 @@ DB_SCHEMA, DB_SSLMODE set already, those of an IB gateway IB_HOST and others; th
 QUOTEMILL_ form is absent.
 """
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from urllib.parse import quote
 from dotenv import dotenv_values
 
 from quotemill.errors import SettingsError
+from quotemill.foreign import SETTINGS_FILE, read_text, reading
 
 PREFIX = "QUOTEMILL_"
 # not settings: the place of the settings file, the run and the scheduled job that a command is part
@@ -70,12 +72,9 @@ def drop_foreign_values(merged: dict[str, Any], origins: dict[str, str]) -> None
 
 def read_dotenv(path: Path) -> dict[str, str]:
     """The variables of a .env file; none where it does not exist."""
-    try:
-        return {k: v for k, v in dotenv_values(path).items() if v is not None}
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{path} is not text in UTF-8: {error}") from None
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
+    with reading(path, SettingsError):
+        text = read_text(path, SETTINGS_FILE, SettingsError)
+        return {k: v for k, v in dotenv_values(stream=io.StringIO(text)).items() if v is not None}
 
 
 def build_database_url(env: Mapping[str, str]) -> str:

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from quotemill.errors import SettingsError
+from quotemill.foreign import SETTINGS_FILE, read_text, reading
 from quotemill.settings.environment import drop_foreign_values, read_variables
 from quotemill.settings.files import (
     DOTENV,
@@ -160,23 +161,13 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _read_text(path: Path) -> str:
     """The text of a settings file; empty without a file."""
-    if not path.is_file():
-        return ""
-    try:
-        return path.read_text("utf-8")
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{path} is not valid TOML: {error}") from None
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
+    return read_text(path, SETTINGS_FILE, SettingsError) if path.is_file() else ""
 
 
 def _parse_toml(path: Path, text: str) -> Layer:
-    try:
+    hint = "correct that line in an editor"
+    with reading(path, SettingsError, fault="is not valid TOML", hint=hint):
         values = flatten(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(
-            f"{path} is not valid TOML: {error}", hint="correct that line in an editor"
-        ) from None
     return {dotted: (value, str(path)) for dotted, value in values.items()}
 
 

@@ -3,20 +3,19 @@
 import io
 import json
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from quotemill.errors import SettingsError, UpstreamError
+from quotemill.foreign import QUESTDB_ANSWER, check_packing, collect, reading
 from quotemill.installation import run_command
 from quotemill.settings.model import TopSettings
-
-if TYPE_CHECKING:  # it takes long to import
-    import httpx
 
 USER = "quotemill"  # of a home's server
 LOCAL = "local"  # as questdb_url: the server of the home
@@ -70,19 +69,22 @@ class QuestdbHttp:
     def rows(self, sql: str) -> list[dict[str, Any]]:
         """Run one statement. Its rows by name; times are text, whole numbers are whole."""
         # else a LONG beyond 2^53 loses digits; with it every LONG is text
-        answer = self._get("/exec", {"query": sql, "quoteLargeNum": "true"}).json()
-        columns = answer.get("columns", [])
-        names = [column["name"] for column in columns]
-        rows = [dict(zip(names, row, strict=True)) for row in answer.get("dataset", [])]
-        for name in (column["name"] for column in columns if column["type"] == "LONG"):
-            for row in rows:
-                row[name] = None if row[name] is None else int(row[name])
-        return rows
+        content = self._get("/exec", {"query": sql, "quoteLargeNum": "true"})
+        with reading(self._place, StoreError):
+            answer = json.loads(content)
+            columns = answer.get("columns", [])
+            names = [column["name"] for column in columns]
+            rows = [dict(zip(names, row, strict=True)) for row in answer.get("dataset", [])]
+            for name in (column["name"] for column in columns if column["type"] == "LONG"):
+                for row in rows:
+                    row[name] = None if row[name] is None else int(row[name])
+            return rows
 
     def table(self, sql: str) -> pa.Table:
         """The answer of a query, as Arrow: SYMBOL as text, TIMESTAMP in UTC."""
-        answer = self._get("/exp", {"query": sql, "fmt": "parquet"})
-        return pq.read_table(io.BytesIO(answer.content))
+        content = self._get("/exp", {"query": sql, "fmt": "parquet"})
+        with reading(self._place, StoreError):
+            return pq.read_table(io.BytesIO(content))
 
     def parameters(self, *names: str) -> dict[str, str | None]:
         """Values of the server's configuration, by name."""
@@ -137,11 +139,16 @@ class QuestdbHttp:
         )
         return number, rows[0]["timestamp"] if rows else "at an unknown time"
 
-    def _get(self, path: str, params: dict[str, str]) -> "httpx.Response":
+    def _get(self, path: str, params: dict[str, str]) -> bytes:
         import httpx
 
         try:
-            answer = self._client.get(path, params=params)
+            with (
+                reading(self._place, StoreError, but=(httpx.TransportError,)),
+                self._client.stream("GET", path, params=params) as answer,
+            ):
+                check_packing(self._place, answer.headers, StoreError)
+                content = collect(answer.iter_bytes(), self._place, QUESTDB_ANSWER, StoreError)
         except httpx.TransportError as error:
             raise self._away(error) from None
         if answer.status_code in (401, 403):
@@ -152,8 +159,12 @@ class QuestdbHttp:
         if answer.status_code >= 500:
             raise self._away(answer.status_code)
         if answer.status_code != 200:
-            raise Refused(f"QuestDB refused: {_reason(answer)}")
-        return answer
+            raise Refused(f"QuestDB refused: {_reason(answer.status_code, content)}")
+        return content
+
+    @property
+    def _place(self) -> str:
+        return f"the answer of QuestDB at {self.address.url}"
 
     def _away(self, why: object) -> StoreAway:
         reason = type(why).__name__ if isinstance(why, Exception) else f"HTTP {why}"
@@ -220,8 +231,7 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _reason(answer: "httpx.Response") -> str:
-    try:
-        return str(answer.json()["error"])
-    except (ValueError, KeyError, TypeError):
-        return f"HTTP {answer.status_code} {answer.text[:200]}"
+def _reason(status: int, content: bytes) -> str:
+    with suppress(StoreError), reading("error", StoreError):
+        return str(json.loads(content)["error"])
+    return f"HTTP {status} {content[:200].decode(errors='replace')}"

@@ -13,6 +13,7 @@ from loaders.ib.client.error_codes import (
     AMBIGUOUS,
     COMPETING_SESSION,
     GATEWAY_GONE,
+    INVALID_REQUEST,
     NO_ANSWER,
     NO_CONTRACT,
     NO_PERMISSION,
@@ -44,7 +45,8 @@ from loaders.ib.errors import (
     RequestFailed,
     UnknownUnderlying,
 )
-from quotemill.errors import QuotemillError
+from quotemill.errors import QuotemillError, UpstreamError
+from quotemill.foreign import reading
 
 if TYPE_CHECKING:
     from loaders.ib.client.ib_client import Connection
@@ -184,12 +186,22 @@ async def _look_up(
         currency="USD",
         tradingClass=candidate.trading_class,
     )
+    try:
+        with reading(f"the contract of {candidate.symbol}", UpstreamError):
+            return _choose(rows, failure, candidate)
+    except UpstreamError as error:
+        return Failure(INVALID_REQUEST, None, str(error))
+
+
+def _choose(
+    rows: Sequence[Details], failure: Failure | None, candidate: Candidate
+) -> OptionContract | BadContract | Failure:
     fitting = _by_number(row for row in rows if _fits(row, candidate))
     if failure is not None and len(fitting) != 1:
         return failure
     if len(fitting) != 1:
         text = f"{len(rows)} contracts came, {len(fitting)} of which fit"
-        return Failure(AMBIGUOUS if fitting else "invalid_request", None, text)
+        return Failure(AMBIGUOUS if fitting else INVALID_REQUEST, None, text)
     row, rule = fitting[0], "must be a number above 0"
     multiplier = _multiplier(row.multiplier)
     if row.conid <= 0:

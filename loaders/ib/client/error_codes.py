@@ -35,6 +35,7 @@ PARTIAL = "partial"
 CLOCK_OFF = 0  # our own number, beside those of the gateway
 COMPETING_SESSION = "competing_session"
 UNKNOWN = "unknown"
+INVALID_REQUEST = "invalid_request"
 NOTICE = "notice"
 NOT_FROM_CODES = (GATEWAY_GONE, NO_ANSWER, NO_PRICE, NOT_ASKED)
 

@@ -13,13 +13,20 @@ import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from loaders.ib.client.error_codes import GATEWAY_GONE, NO_ANSWER, UNKNOWN, classify_code
+from loaders.ib.client.error_codes import (
+    GATEWAY_GONE,
+    INVALID_REQUEST,
+    NO_ANSWER,
+    UNKNOWN,
+    classify_code,
+)
 from loaders.ib.client.events import mask
 from loaders.ib.client.health import RESTORED_EMPTY, Farm, Health
 from loaders.ib.client.library_answers import (
     list_dividends,
+    make_bar,
     make_chain,
     make_computation,
     make_details,
@@ -40,6 +47,8 @@ from loaders.ib.client.raw_answers import (
 from loaders.ib.client.values import Failure
 from loaders.ib.errors import GatewayGone, GatewayTimeout
 from loaders.requests.counts import count
+from quotemill.errors import DataQualityError, UpstreamError
+from quotemill.foreign import IB_MESSAGE, check_size, reading
 
 try:
     from ib_insync import IB, Contract
@@ -50,6 +59,8 @@ except ImportError:  # where both are installed, the first
 for name in ("ib_insync", "ib_async"):
     logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
+T = TypeVar("T")
+log = logging.getLogger(__name__)
 OnMessage = Callable[[int, int, str, int | None], None]
 SIGN_OF_LIFE = 5.0  # seconds in which a gateway that answers nothing must send its time
 CONTRACT_DETAILS = 10  # number of the message
@@ -142,6 +153,14 @@ class Connection:
 
     def _on_data(self, data: bytes) -> None:
         count("bytes", len(data))
+        # what the library holds of a message that has not come whole
+        held: bytes = self._ib.client._data
+        announced = int.from_bytes(held[:4], "big") if len(held) >= 4 else 0
+        try:
+            check_size("a message of the gateway", announced, IB_MESSAGE)
+        except DataQualityError as error:
+            log.warning("%s: the connection is left", error)
+            self._ib.client.conn.disconnect()  # so that the library fails what waits
         if self.time_zone is None and len(self._greeting) < LONGEST_GREETING:
             self._greeting += data  # it may come in pieces
             if said := LOG_IN_TIME.search(self._greeting):
@@ -224,19 +243,17 @@ class Connection:
         """Contracts that fit a description in the library's own names."""
         described = Contract(**contract)
         send = self._ib.client.reqContractDetails
-        rows, failure = await self._answer(
-            lambda n: send(n, described), timeout, "contracts", described
+        return await self._answer(
+            lambda n: send(n, described), timeout, "contracts", make_details, described
         )
-        return [make_details(row) for row in rows], failure
 
     async def chains(
         self, symbol: str, sec_type: str, conid: int, timeout: float
     ) -> tuple[list[Chain], Failure | None]:
         send = self._ib.client.reqSecDefOptParams
-        rows, failure = await self._answer(
-            lambda n: send(n, symbol, "", sec_type, conid), timeout, "contracts"
+        return await self._answer(
+            lambda n: send(n, symbol, "", sec_type, conid), timeout, "contracts", make_chain
         )
-        return [make_chain(row) for row in rows], failure
 
     async def bars(
         self,
@@ -255,15 +272,27 @@ class Connection:
             # times within a day as seconds: a zone of the log-in such as HKT has no known name
             client.reqHistoricalData(number, contract, "", duration, size, what, True, 2, False, [])
 
-        rows, failure = await self._answer(send, timeout, "history", contract)
-        return [
-            Bar(row.date, row.open, row.high, row.low, row.close, float(row.volume)) for row in rows
-        ], failure
+        return await self._answer(send, timeout, "history", make_bar, contract)
 
     async def _answer(
-        self, send: Callable[[int], object], timeout: float, farm: Farm, contract: Any = None
-    ) -> tuple[list[Any], Failure | None]:
+        self,
+        send: Callable[[int], object],
+        timeout: float,
+        farm: Farm,
+        make: Callable[[Any], T],
+        contract: Any = None,
+    ) -> tuple[list[T], Failure | None]:
         """An answer; requested once more where the gateway had lost the servers that it needs."""
+        rows, failure = await self._answer_twice(send, timeout, farm, contract)
+        try:
+            with reading(f"the gateway's answer about {farm}", UpstreamError):
+                return [make(row) for row in rows], failure
+        except UpstreamError as error:
+            return [], Failure(INVALID_REQUEST, None, str(error))
+
+    async def _answer_twice(
+        self, send: Callable[[int], object], timeout: float, farm: Farm, contract: Any
+    ) -> tuple[list[Any], Failure | None]:
         rows, failure = await self._answer_once(send, timeout, contract)
         unanswered = failure is not None and failure.error_type == NO_ANSWER
         is_lost = unanswered and not self.health.is_good(farm)

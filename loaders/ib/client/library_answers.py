@@ -1,10 +1,13 @@
 """Objects of the client library as raw answers, without its types."""
 
+from contextlib import suppress
 from datetime import date
 from typing import Any
 
 from loaders.ib.client import clean
-from loaders.ib.client.raw_answers import Chain, Computation, Details
+from loaders.ib.client.raw_answers import Bar, Chain, Computation, Details
+from quotemill.errors import DataQualityError
+from quotemill.foreign import reading
 
 
 def make_computation(greeks: Any) -> Computation | None:
@@ -27,13 +30,10 @@ def list_dividends(
 ) -> tuple[float | None, float | None, date | None, float | None] | None:
     if dividends is None:
         return None
-    day = dividends.nextDate
-    return (
-        dividends.past12Months,
-        dividends.next12Months,
-        clean.new_york_day(day) if day else None,
-        dividends.nextAmount,
-    )
+    day = None
+    with suppress(DataQualityError), reading("the next day of a dividend"):
+        day = clean.new_york_day(dividends.nextDate) if dividends.nextDate else None
+    return dividends.past12Months, dividends.next12Months, day, dividends.nextAmount
 
 
 def make_details(row: Any) -> Details:
@@ -54,6 +54,11 @@ def make_details(row: Any) -> Details:
         liquid_hours=row.liquidHours or "",
         time_zone=row.timeZoneId or "",
     )
+
+
+def make_bar(row: Any) -> Bar:
+    clean.new_york_day(row.date)  # raises for a time that has none
+    return Bar(row.date, row.open, row.high, row.low, row.close, float(row.volume))
 
 
 def make_chain(row: Any) -> Chain:

@@ -7,7 +7,6 @@ Stage 0 is the heaviest symbol, 1 the two heaviest, 2 the ten heaviest in groups
 3 all in their own groups, at least two. Each group lands before the next starts.
 """
 
-import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from loaders.ib.client.values import SMART, SecType
 from loaders.ib.settings import IbSettings
 from quotemill.codes import read_us_symbol
 from quotemill.errors import SettingsError, UsageError
+from quotemill.foreign import read_records, reading
 from quotemill.warehouse.dbt_project import find_project
 
 SYMBOL = re.compile(r"[A-Z][A-Z0-9]{0,9}( [A-Z])?")
@@ -63,21 +63,11 @@ def read_members(path: Path) -> list[Member]:
     A wrong line is a member with a mistake and the weight that it says, or that of the line before:
     without its place others would move up a stage, so that another set of symbols is captured.
     """
-    try:
-        # other bytes than UTF-8 become U+FFFD, so that they cost their line alone
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            rows = csv.DictReader(file)
-            if missing := [name for name in FIELDS if name not in (rows.fieldnames or ())]:
-                raise SettingsError(f"{path} has no column {', '.join(missing)}")
-            members: list[Member] = []
-            for row in rows:
-                if any(cell for name, cell in row.items() if name is not None):
-                    place = f"{path}, line {rows.line_num}"
-                    members.append(_member(place, row, members))
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
-    except csv.Error as error:
-        raise SettingsError(f"{path} is no CSV file: {error}") from None
+    members: list[Member] = []
+    with reading(path, SettingsError):
+        for place, row in read_records(path, FIELDS):
+            if any(cell for name, cell in row.items() if name is not None):
+                members.append(_member(place, row, members))
     return sorted(members, key=lambda m: (-m.weight, bool(m.mistake), m.symbol))
 
 

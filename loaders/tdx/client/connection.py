@@ -9,12 +9,14 @@ import re
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence, Sized
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from loaders.requests.http import (
     NoAnswerInTime,
+    Response,
     RetryPolicy,
     Unreachable,
     http_client,
@@ -27,7 +29,9 @@ from loaders.tdx.client.answers import EmptyAnswer, Outage, PermanentAnswer, Ups
 from loaders.tdx.client.outage import OutageGate
 from loaders.tdx.client.reply import Reply, WrongShape
 from loaders.tdx.settings import TdxSettings
-from quotemill.errors import UpstreamError, UsageError
+from loaders.trading_time import SHANGHAI
+from quotemill.errors import DataQualityError, UpstreamError, UsageError
+from quotemill.foreign import reading
 
 if TYPE_CHECKING:  # it takes long to import
     import httpx
@@ -113,9 +117,10 @@ class Connection:
                 reply = await self._once(
                     route, params, bulk=bulk, subject=subject, codes=codes, upstream=upstream
                 )
-                result = read(reply)
+                what = f"{route} {subject or ''}".rstrip()
+                with reading(f"the answer to {what}"):
+                    result = read(reply)
                 if due and not result:
-                    what = f"{route} {subject or ''}".rstrip()
                     raise EmptyAnswer(f"{what}: success without {due}")
                 return result
 
@@ -161,7 +166,7 @@ class Connection:
         return reply
 
     def _open_reply(
-        self, route: str, subject: str, response: "httpx.Response", fetched_at: datetime
+        self, route: str, subject: str, response: Response, fetched_at: datetime
     ) -> Reply:
         status, content = response.status_code, response.content
         data = answers.open_envelope(route, subject, status, content, self.unknown_fields)
@@ -184,12 +189,12 @@ class Connection:
             return 0
 
 
-def _read_date(response: "httpx.Response") -> datetime | None:
-    try:
+def _read_date(response: Response) -> datetime | None:
+    """The time of an answer, in exchange time; None without one that has a day there."""
+    with suppress(DataQualityError), reading("Date"):
         sent_at = parsedate_to_datetime(response.headers["Date"])
-        return sent_at if sent_at.tzinfo else sent_at.replace(tzinfo=UTC)
-    except (KeyError, ValueError):
-        return None
+        return (sent_at if sent_at.tzinfo else sent_at.replace(tzinfo=UTC)).astimezone(SHANGHAI)
+    return None
 
 
 def check_code(code: str) -> None:

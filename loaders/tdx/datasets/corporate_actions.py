@@ -22,6 +22,7 @@ from loaders.tdx.lost_events import DATASETS
 from loaders.tdx.tables import CORPORATE_ACTION, REJECTED_ROW
 from loaders.warehouse.tables import STANDARD_FIELDS
 from quotemill.errors import DataQualityError, LockHeldError, UpstreamError
+from quotemill.foreign import reading
 
 NO_SOURCE = (
     "no source of corporate actions is configured, so adjusted prices equal raw ones: "
@@ -62,10 +63,12 @@ def _ask_servers(ctx: Context, codes: Sequence[str]) -> Iterator[Outcome]:
                 return
             try:
                 answer = ctx.wait(asyncio.to_thread(servers.ask, code))
+                with reading(f"the answer of a quote server for {code}", UpstreamError):
+                    actions = build_actions(code, answer)
             except UpstreamError as error:  # where they are gone, the TDX service itself is not
                 yield Outcome(code, failure=str(error))
                 continue
-            yield stored.outcome(ctx, code, build_actions(code, answer))
+            yield stored.outcome(ctx, code, actions)
     except (Stopped, LockHeldError, KeyboardInterrupt):
         servers.stop()
         raise

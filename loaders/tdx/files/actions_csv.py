@@ -23,6 +23,7 @@ from loaders.tdx.actions import (
 from loaders.tdx.tables import ACTION_AMOUNTS, ACTION_COUNTS
 from loaders.trading_time import FIRST_CHINESE_DAY
 from quotemill.errors import SettingsError
+from quotemill.foreign import CSV_FILE, read_file
 
 REQUIRED = (
     "code",
@@ -109,10 +110,7 @@ def _open_csv(path: Path) -> tuple[list[str], Iterator[tuple[int, list[str] | st
 
     A row is one line, so a stray quote cannot swallow the rest; a line that is not CSV stays text.
     """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise SettingsError(f"cannot read {path}: {error.strerror}") from None
+    raw = read_file(path, CSV_FILE, SettingsError)
     lines = raw.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     first = _cells(lines[0])
     header = [] if isinstance(first, str) else [c.strip().lower() for c in first]
@@ -226,7 +224,7 @@ def _category(record: Mapping[str, str]) -> int:
     text = record.get("category", "")
     if text == "":
         return ADJUSTMENT
-    if not (text.isascii() and text.isdigit() and int(text[:4]) in CATEGORIES):
+    if not (re.fullmatch("[0-9]{1,4}", text) and int(text) in CATEGORIES):
         raise _BadRow("category", "must be a whole number from 1 to 14", text)
     return int(text)
 

@@ -31,7 +31,8 @@ from pathlib import Path
 from loaders.tdx.files.written import State
 from loaders.tdx.files.zip_members import list_members
 from loaders.tdx.settings import TdxSettings
-from quotemill.errors import SettingsError
+from quotemill.errors import DataQualityError, SettingsError
+from quotemill.foreign import reading
 from quotemill.instrument_ranges import OTHER_NAMES
 
 CODE = re.compile(r"(sh|sz|bj)[0-9]{6}")
@@ -167,13 +168,13 @@ def scan_folder(settings: TdxSettings) -> Folder | None:
 def _scan(root: Path, setting: str, unreadable: dict[str, str]) -> tuple[dict[str, Path], str]:
     """The wanted files by their path in the client's folder, and the form. Raises SettingsError."""
     try:
-        entries = list(list_members(root) if root.is_file() else _walk(root, (), unreadable))
-    except OSError as error:
-        what = "is not a folder" if isinstance(error, FileNotFoundError) else "cannot be read"
+        with reading(root):
+            entries = list(list_members(root) if root.is_file() else _walk(root, (), unreadable))
+    except DataQualityError as error:
         raise SettingsError(
-            f"{setting} names {root}, which {what}: {error.strerror}",
-            hint="tdx.client is the folder that holds vipdoc and T0002, or a zip of bars,"
-            " and quotemill's user must be able to read it",
+            f"setting {setting}: {error}",
+            hint="tdx.client is the folder that holds vipdoc and T0002, or a zip of bars (download"
+            " it again if it is not whole), and quotemill's user must be able to read it",
         ) from error
     files, form = _arrange(entries)
     is_zip = root.is_file()
@@ -192,9 +193,9 @@ def _unzip(root: Path, unreadable: dict[str, str]) -> Iterator[tuple[str, Path]]
     for path in (path for path in paths if path.suffix.lower() == ".zip"):
         try:
             yield from list_members(path)
-        except OSError as error:
+        except DataQualityError as error:
             others = f"{unreadable[_VIPDOC]}; " if _VIPDOC in unreadable else ""
-            unreadable[_VIPDOC] = f"{others}{path} cannot be read: {error.strerror}"
+            unreadable[_VIPDOC] = f"{others}{error}: download it again"
 
 
 def _arrange(entries: Iterable[tuple[str, Path]]) -> tuple[dict[str, Path], str]:

@@ -27,6 +27,7 @@ from loaders.tdx.files.vipdoc import read_days
 from loaders.tdx.files.written import State, read_content
 from loaders.tdx.tables import CAPITAL_EVENT
 from quotemill.errors import DataQualityError
+from quotemill.foreign import reads_file
 
 ROUTE: Final = "gbbq"
 PLACE: Final = "T0002/hq_cache/gbbq"
@@ -59,6 +60,7 @@ class Gbbq(NamedTuple):
     state: State
 
 
+@reads_file
 def read_events(path: Path) -> Gbbq:
     """Read the file's events.
 

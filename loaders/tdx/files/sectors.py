@@ -25,6 +25,7 @@ from loaders.landing.rejects import Rejected
 from loaders.tdx.files.generations import OLDER, TODAY, Pair
 from loaders.tdx.files.written import read_content
 from quotemill.errors import DataQualityError
+from quotemill.foreign import reads_file
 from quotemill.wording import say_count
 
 INDUSTRIES = ("industry", "industry_2", "industry_3", "industry_x")
@@ -80,6 +81,7 @@ class SectorFile(NamedTuple):
     cut_line: int | None = None
 
 
+@reads_file
 def read_sectors(path: Path, key: str) -> SectorFile:
     """Read the sectors of a key of KINDS.
 
@@ -108,6 +110,7 @@ def owns_rejected(key: str, row_key: str) -> bool:
     return row_key.startswith((key, f"{BLOCKS} {_PREFIXES.get(key, key)}_"))
 
 
+@reads_file
 def read_generation(path: Path) -> str:
     """The generation of a file of sectors. Raises DataQualityError."""
     if path.name.lower().endswith("tdxhy.cfg"):

@@ -15,6 +15,7 @@ from pathlib import Path
 from loaders.tdx.files.generations import Pair
 from loaders.tdx.files.written import read_content
 from quotemill.errors import DataQualityError
+from quotemill.foreign import reads_file
 from quotemill.instrument_ranges import OTHER_NAMES
 
 FILES = {exchange: Pair(f"{exchange}s.tnf", f"{exchange}m.tnf") for exchange in ("sh", "sz", "bj")}
@@ -24,6 +25,7 @@ LAYOUTS = {"s": (360, slice(31, 76)), "m": (314, slice(23, 41))}
 _CODE = slice(0, 6)
 
 
+@reads_file
 def read_names(path: Path, exchange: str) -> dict[str, str]:
     """Read the names by code (`sz000001`). Raises DataQualityError for another file."""
     content = read_content(path)

@@ -32,6 +32,7 @@ from loaders.tdx.files.record_order import sort_records
 from loaders.tdx.files.written import State, read_content
 from loaders.trading_time import SHANGHAI
 from quotemill.errors import DataQualityError
+from quotemill.foreign import reads_file
 from quotemill.instrument_ranges import OTHER_NAMES, price_decimals
 
 SIZE = 32
@@ -81,6 +82,7 @@ class File(NamedTuple):
         return f"{count:,} of {size:,} records are refused: download it again in the client"
 
 
+@reads_file
 def read_bars(
     file: Path,
     code: str,

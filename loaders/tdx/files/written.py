@@ -17,6 +17,9 @@ from typing import NamedTuple
 from loaders.tdx.files.zip_members import Member
 from loaders.trading_time import SHANGHAI
 from quotemill.errors import DataQualityError
+from quotemill.foreign import CLIENT_FILE, DAY_BARS, MINUTE_BARS, check_size, read_file, reading
+
+LIMITS = {".day": DAY_BARS, ".lc1": MINUTE_BARS, ".lc5": MINUTE_BARS, ".5": MINUTE_BARS}
 
 
 @dataclass(frozen=True)
@@ -82,14 +85,12 @@ class State:
 
 def read_content(path: Path, start: int = 0, size: int = -1) -> bytes:
     """The bytes of a file from `start` on, at most `size`. Raises DataQualityError."""
-    try:
-        if isinstance(path, Member):
-            return path.read_bytes()[start : start + size if size >= 0 else None]
-        with path.open("rb", buffering=0) as opened:
-            opened.seek(start)
-            return opened.read(size)
-    except OSError as error:
-        raise DataQualityError(f"{path} cannot be read: {error.strerror}") from error
+    limit = LIMITS.get(path.suffix.lower(), CLIENT_FILE)
+    if not isinstance(path, Member):
+        return read_file(path, limit, start=start, size=size)
+    check_size(path, path.info.file_size, limit)
+    with reading(path):
+        return path.read_bytes()[start : start + size if size >= 0 else None]
 
 
 class Reading(NamedTuple):

@@ -5,13 +5,12 @@
 A file counts as written when the zip was: times in a zip have no time zone.
 """
 
-import errno
-import zlib
 from collections.abc import Iterator
+from io import BufferedReader, FileIO
 from pathlib import Path, PosixPath
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from zipfile import ZipFile, ZipInfo
 
-MOST_BYTES = 2**28  # unpacked, of a file
+from quotemill.foreign import ZIP_DIRECTORY, check_size, reading
 
 
 class Member(PosixPath):
@@ -22,26 +21,37 @@ class Member(PosixPath):
     written_ns: int
 
     def read_bytes(self) -> bytes:
-        """The unpacked bytes. Raises OSError, also for a damaged or encrypted file."""
-        if self.info.file_size > MOST_BYTES:
-            raise OSError(errno.EFBIG, f"{self.info.file_size:,} bytes unpacked are too many")
-        try:
-            return self.archive.read(self.info)
-        except (BadZipFile, EOFError, zlib.error) as error:
-            raise OSError(errno.EIO, "it is damaged in the zip: download that again") from error
-        except (RuntimeError, NotImplementedError) as error:  # such as encrypted
-            raise OSError(errno.EIO, str(error)) from error
+        """The unpacked bytes, no more than `info` has; any error for a damaged or encrypted file."""
+        return self.archive.read(self.info)
+
+
+class _Bytes(BufferedReader):
+    """The bytes of a zip. Its last ones say how long the directory before them is."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        check_size(self.name, size or 0, ZIP_DIRECTORY)
+        return super().read(size)
+
+
+class _Zip(ZipFile):
+    """A zip that is open for as long as one of its members is known."""
+
+    def __init__(self, opened: _Bytes) -> None:
+        self._opened = opened
+        super().__init__(opened)
+
+    def __del__(self) -> None:
+        super().__del__()
+        self._opened.close()
 
 
 def list_members(path: Path) -> Iterator[tuple[str, Member]]:
-    """The files of a zip by their names in it. Raises OSError for what is no whole zip."""
-    written_ns = path.stat().st_mtime_ns
-    try:
-        archive = ZipFile(path)
-    except BadZipFile as error:
-        raise OSError(errno.EIO, "it is no zip, or a part of one: download it again") from error
-    for info in archive.infolist():
+    """The files of a zip by their names in it. Raises DataQualityError for what is no whole zip."""
+    with reading(path):
+        written_ns = path.stat().st_mtime_ns
+        archive = _Zip(_Bytes(FileIO(path)))
+        names = [(info.filename, Member(path, info.filename), info) for info in archive.infolist()]
+    for name, member, info in names:
         if not info.is_dir():
-            member = Member(path, info.filename)
             member.archive, member.info, member.written_ns = archive, info, written_ns
-            yield info.filename, member
+            yield name, member

@@ -15,6 +15,7 @@ from platformdirs import user_cache_dir
 from loaders.requests.http import internet_client
 from loaders.ticks.settings import QuestdbSettings
 from quotemill.errors import SettingsError, UpstreamError, innermost
+from quotemill.foreign import QUESTDB_JAR, check_size, reading
 from quotemill.installation import install_hint
 from quotemill.masks import mask_logins
 
@@ -124,22 +125,17 @@ _HINT = "set questdb.repository to a Maven repository, or questdb.jar to a file"
 
 
 def _by_http(base: str, target: Path) -> None:
-    import httpx  # takes long to import
-
     url = f"{base}/org/questdb/questdb/{VERSION}/{_NAME}"
-    try:
-        with (
-            internet_client(60.0) as client,
-            client.stream("GET", url) as answer,
-            target.open("wb") as file,
-        ):
-            answer.raise_for_status()
-            for part in answer.iter_bytes(1 << 20):
-                file.write(part)
-    except httpx.HTTPError as error:
-        raise UpstreamError(
-            f"QuestDB's jar cannot be fetched: {innermost(error)}", hint=_HINT
-        ) from None
+    with (
+        reading(url, UpstreamError, but=(OSError,), hint=_HINT),
+        internet_client(60.0) as client,
+        client.stream("GET", url) as answer,
+        target.open("wb") as file,
+    ):
+        answer.raise_for_status()
+        for part in answer.iter_bytes(1 << 20):
+            file.write(part)
+            check_size(url, file.tell(), QUESTDB_JAR, UpstreamError)
 
 
 def _is_pinned(path: Path) -> bool:

@@ -25,6 +25,7 @@ from loaders.files import lock
 from loaders.ticks.questdb.jar import VERSION, Java, fetch_jar, find_java
 from loaders.ticks.settings import QuestdbSettings
 from quotemill.errors import SettingsError, UpstreamError
+from quotemill.foreign import reading
 from quotemill.ticks.questdb_http import USER, Address
 
 LOCK = "server.lock"  # has the number of the process that holds it
@@ -324,15 +325,19 @@ def _answers(address: Address) -> bool:
     import httpx
 
     try:
-        with httpx.Client(trust_env=False, timeout=10.0) as client:
-            answer = client.get(
+        with (
+            reading(address.url, UpstreamError),
+            httpx.Client(trust_env=False, timeout=10.0) as client,
+            client.stream(
+                "GET",
                 f"{address.url}/exec",
                 params={"query": "select 1"},
                 auth=(address.user or "", address.password or ""),
-            )
-    except httpx.HTTPError:
+            ) as answer,
+        ):
+            return answer.status_code == 200
+    except UpstreamError:
         return False
-    return answer.status_code == 200
 
 
 def _reap(pid: int) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from loaders.tq.errors import TqAnswerError
 from loaders.tq.tables import to_decimal
 from loaders.tq.trading_day import to_time
+from quotemill.foreign import reading
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -100,6 +101,10 @@ class TickAnswer:
     is_earlier: bool = False
 
 
+_READING = reading("an answer of the futures client", TqAnswerError)
+
+
+@_READING
 def instruments(answer: dict[str, Any]) -> Instruments:
     contracts = [
         {**row, "expire_date": _day(row["expire_date"]), "price_tick": Decimal(row["price_tick"])}
@@ -110,6 +115,7 @@ def instruments(answer: dict[str, Any]) -> Instruments:
     return Instruments(sessions, contracts, seen, tuple(answer["left_out"]))
 
 
+@_READING
 def quote(answer: dict[str, Any]) -> Quote:
     given = {n: v for n, v in answer.items() if n not in ("contract", "quoted_at")}
     numbers = {n: None if v is None else to_decimal(float(v)) for n, v in given.items()}
@@ -117,23 +123,48 @@ def quote(answer: dict[str, Any]) -> Quote:
     return Quote(answer["contract"], None if at is None else to_time(at), numbers)
 
 
+@_READING
+def days(answer: list[str]) -> list[date]:
+    return [date.fromisoformat(day) for day in answer]
+
+
+@_READING
+def moment(ns: int | None) -> datetime | None:
+    return None if ns is None else to_time(ns)
+
+
+@_READING
+def settlements(answer: list[tuple[str, str]]) -> dict[date, Decimal]:
+    return {date.fromisoformat(day): to_decimal(float(price)) for day, price in answer}
+
+
+@_READING
+def heads(answer: dict[str, tuple[str, int]]) -> dict[str, tuple[str, datetime | None]]:
+    """The contract of each variety and its newest stamp, None before the first tick."""
+    return {v: (contract, to_time(ns) if ns > 0 else None) for v, (contract, ns) in answer.items()}
+
+
+@_READING
 def licence(answer: dict[str, Any]) -> Licence:
     given = {**answer, "features": tuple(answer["features"]), "ends": _day(answer["ends"])}
     return Licence(**given)
 
 
+@_READING
 def main_events(answer: dict[str, Any]) -> MainEvents:
     first_day, last_day = (_day(answer[name]) for name in ("first_day", "last_day"))
     events = [(to_time(ns), contract) for ns, contract in answer["events"]]
     return MainEvents(answer["route"], first_day, last_day, events)
 
 
+@_READING
 def tick_answer(answer: dict[str, Any]) -> TickAnswer:
     path = answer["path"] and Path(answer["path"])
     trading_day = date.fromisoformat(answer["trading_day"])
     return TickAnswer(trading_day, path, answer["rows"], answer["more_days_had_rows"])
 
 
+@_READING
 def take_table(path: Path) -> "pa.Table":
     """The rows of a Parquet file, which is deleted."""
     import pyarrow.parquet as pq
@@ -143,11 +174,13 @@ def take_table(path: Path) -> "pa.Table":
     return table
 
 
+@_READING
 def daily_table(path: Path) -> "pa.Table":
     """Columns of the table contract_daily, from a Parquet file, which is deleted."""
     return _bars(take_table(path))
 
 
+@_READING
 def minute_table(path: Path) -> "pa.Table":
     """Columns of the table contract_minute, from a Parquet file, which is deleted."""
     import pyarrow as pa

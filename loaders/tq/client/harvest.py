@@ -40,8 +40,7 @@ from loaders.tq.errors import (
     UnknownSymbol,
 )
 from loaders.tq.settings import TqSettings
-from loaders.tq.tables import to_decimal
-from loaders.tq.trading_day import nanoseconds, to_time
+from loaders.tq.trading_day import nanoseconds
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -104,8 +103,8 @@ class Harvest:
 
     def calendar(self, first: date, last: date) -> list[date]:
         """Trading days of the exchanges, as far as the published holidays reach."""
-        days = self._ask("calendar", {"first": first.isoformat(), "last": last.isoformat()})
-        return [date.fromisoformat(day) for day in days]
+        window = {"first": first.isoformat(), "last": last.isoformat()}
+        return answers.days(self._ask("calendar", window))
 
     def instruments(self, varieties: Sequence[str]) -> Instruments:
         """Every contract of the varieties that the servers know, expired ones included."""
@@ -113,8 +112,7 @@ class Harvest:
 
     def exchange_seen_at(self, exchange: str) -> datetime | None:
         """The newest quote of any main contract of an exchange, UTC; None without a quote."""
-        ns = self._ask("exchange_seen_at", {"exchange": exchange})
-        return None if ns is None else to_time(ns)
+        return answers.moment(self._ask("exchange_seen_at", {"exchange": exchange}))
 
     def main_events(self, variety: str, first: date, last: date, route: str) -> MainEvents:
         """`route`: backtest, which covers no day without data yet, or history.
@@ -150,7 +148,7 @@ class Harvest:
         """
         window = {"first": first.isoformat(), "last": last.isoformat(), "days": days}
         rows = self._ask_until_refused("settlements", {"contract": contract, **window})
-        return {date.fromisoformat(day): to_decimal(float(price)) for day, price in rows}
+        return answers.settlements(rows)
 
     def terms(self, contracts: Sequence[str]) -> list[Quote]:
         """The quotes of contracts that the servers list, in this order."""
@@ -207,10 +205,7 @@ class Harvest:
                 for item in process.items("live", args):
                     self._note_answer()
                     failed = 0
-                    yield {
-                        variety: (contract, to_time(ns) if ns > 0 else None)
-                        for variety, (contract, ns) in item.items()
-                    }
+                    yield answers.heads(item)
             except TqTransport as error:
                 failed = self._put_off(error, failed)
             finally:  # it records until its end

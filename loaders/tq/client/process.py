@@ -37,6 +37,7 @@ from loaders.tq.errors import (
     UnknownSymbol,
 )
 from loaders.tq.settings import TqSettings
+from quotemill.foreign import TQ_ANSWER, check_size, reading
 from quotemill.installation import install_hint
 
 PROGRAM = "loaders.tq.client.program"
@@ -94,7 +95,7 @@ class ClientProcess:
                 env=_environment(settings, home),
                 start_new_session=True,
             )
-        self._lines: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self._lines: queue.Queue[bytes] = queue.Queue()
         threading.Thread(target=self._read_messages, daemon=True).start()
         self._send(access)
 
@@ -136,10 +137,11 @@ class ClientProcess:
             elif "item" in message:
                 yield message["item"]
             elif "error" in message:
-                answer = message["error"]
-                raise _to_error(answer | {"message": self._mask(answer["message"])})
+                with reading(f"the answer to {call}", TqClientError):
+                    answer = message["error"]
+                    raise _to_error(answer | {"message": self._mask(answer["message"])})
             else:
-                self._result = message["result"]
+                self._result = message.get("result")
                 return
 
     def _next(self, call: str, silence: float) -> dict[str, Any]:
@@ -154,12 +156,12 @@ class ClientProcess:
                     hint="raise tq.timeout or tq.connect_timeout to wait longer",
                 )
             try:
-                message = self._lines.get(timeout=min(POLL_SECONDS, left))
+                line = self._lines.get(timeout=min(POLL_SECONDS, left))
             except queue.Empty:
                 continue
-            if message is None:
+            if not line:
                 raise TqTransport(f"the futures client ended during {call}: {self._describe_end()}")
-            return message
+            return _parse(line, f"the answer to {call}")
 
     def _send(self, message: dict[str, Any]) -> None:
         assert self._popen.stdin is not None
@@ -172,15 +174,15 @@ class ClientProcess:
     def _read_messages(self) -> None:
         assert self._popen.stdout is not None
         with contextlib.suppress(ValueError, OSError):  # closed by `kill`
-            for line in self._popen.stdout:
-                self._lines.put(json.loads(line))
-        self._lines.put(None)
+            while line := self._popen.stdout.readline(TQ_ANSWER.most + 1):
+                self._lines.put(line)
+        self._lines.put(b"")
 
     def _describe_end(self) -> str:
         try:
             how = f"exit code {self._popen.wait(END_SECONDS)}"
         except subprocess.TimeoutExpired:  # the caller kills it
-            how = "its output ended, or cannot be read, and it goes on"
+            how = "its output ended, and it goes on"
         try:
             lines = self._errors.read_text(errors="replace").strip().splitlines()
         except OSError:
@@ -198,6 +200,13 @@ class ClientProcess:
         for form in sorted(forms, key=len, reverse=True):
             text = text.replace(form, HIDDEN)
         return text
+
+
+def _parse(line: bytes, place: str) -> dict[str, Any]:
+    """A message of the client. Raises TqClientError: what follows it is not to be trusted."""
+    check_size(place, len(line), TQ_ANSWER, TqClientError)
+    with reading(place, TqClientError):
+        return dict(json.loads(line))
 
 
 def _environment(settings: TqSettings, home: Path) -> dict[str, str]:

@@ -13,6 +13,7 @@ from loaders.tq.client import process
 from loaders.tq.client.process import ClientProcess
 from loaders.tq.errors import TqAuthError, TqTransport
 from loaders.tq.settings import TqSettings
+from quotemill.foreign import Limit
 
 ACCOUNT, PASSWORD = "some body@home", "some body@home1"
 IN_AN_ADDRESS = ("some%20body%40home", "some+body%40home")
@@ -52,10 +53,22 @@ def test_the_last_output_of_a_client_shows_neither(client: Callable[..., ClientP
     assert 'exit code 3, {"account": "***", "password": "***"' in str(ended.value)
 
 
-@pytest.mark.parametrize("program", ["exec >&-", "echo no answer"])
-def test_a_client_that_sends_nothing_more_and_goes_on_is_not_awaited(
-    client: Callable[..., ClientProcess], monkeypatch: pytest.MonkeyPatch, program: str
+@pytest.mark.parametrize(
+    ("program", "why"),
+    [
+        ("exec >&-", "its output ended, and it goes on"),
+        ("echo no answer", "the answer to login cannot be read: "),
+        ("echo 5", "the answer to login cannot be read: "),
+        (r"head -c 20000 /dev/zero | tr '\0' '['; echo", "the answer to login cannot be read: "),
+        ("""echo '{"error": 5}'""", "the answer to login cannot be read: "),
+        ("head -c 2000 /dev/zero", "the answer to login is too large: 1,001 bytes or more"),
+    ],
+)
+def test_a_client_that_sends_no_answer_and_goes_on_is_not_awaited(
+    client: Callable[..., ClientProcess], monkeypatch: pytest.MonkeyPatch, program: str, why: str
 ) -> None:
     monkeypatch.setattr(process, "END_SECONDS", 0.05)
-    with pytest.raises(TqTransport, match="or cannot be read, and it goes on"):
+    if "too large" in why:
+        monkeypatch.setattr(process, "TQ_ANSWER", Limit("an answer of the futures client", 1000))
+    with pytest.raises(TqTransport, match=why):
         client(f"{program}; read more").ask("login", {})

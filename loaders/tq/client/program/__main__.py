@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 import queue
+import resource
 import sys
 import threading
 import types
@@ -21,6 +22,7 @@ from loaders.tq.client.program import (
 )
 from loaders.tq.client.program.failure import classify
 from loaders.tq.client.program.session import Session
+from quotemill.foreign import TQ_MEMORY
 
 CALLS: dict[str, Callable[..., Any]] = {
     "login": Session.login,
@@ -63,6 +65,13 @@ def prepare() -> None:
         os.environ[name] = ",".join(filter(None, (given, "127.0.0.1", "localhost")))
 
 
+def limit_memory(most: int) -> None:
+    """Let an answer that would fill the machine's memory be a MemoryError of its question."""
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+
+
 def read_requests(lines: TextIO) -> Iterator[dict[str, Any]]:
     """Requests, read by a thread: the end of the input ends the process in any call."""
     waiting: queue.Queue[dict[str, Any]] = queue.Queue()
@@ -89,6 +98,7 @@ def main() -> None:
             out.flush()
 
     prepare()
+    limit_memory(TQ_MEMORY.most)
     requests = read_requests(sys.stdin)
     access = next(requests)
     session = Session(access, send)

@@ -12,6 +12,7 @@ from typing import Any
 
 from loaders.tq.client.program.codes import server_code
 from loaders.tq.client.program.failure import Failure, is_barred
+from quotemill.foreign import TQ_MESSAGE
 
 CST = timezone(timedelta(hours=8))
 LOGIN_SECONDS = 30
@@ -63,7 +64,6 @@ class Session:
         if self._api is not None:  # else there would be two connections
             _close(self._api)
             self._api = None
-        raise_refused_backtests()
         # as the name service has it for a backtest
         url = {"_md_url": f"{self._md_url}?backtest=true"} if self._md_url else {}
         api = self._open(backtest=tqsdk.TqBacktest(first, last), **url)
@@ -180,6 +180,7 @@ class Session:
     def _open(self, **options: Any) -> Any:
         import tqsdk
 
+        adapt_connections()
         if not self._has_access:
             self._preflight()
             self._has_access = True
@@ -213,11 +214,11 @@ class Session:
             raise Failure(kind, why) from error
 
 
-def raise_refused_backtests() -> None:
-    """Let a refused backtest raise the client's own error.
+def adapt_connections() -> None:
+    """Limit what one message unpacks to, and let a refused backtest raise the client's own error.
 
-    It did up to version 13 of websockets; with later ones the client tries for a minute, and then
-    reports a time-out.
+    The client takes messages of any size. A refusal raised up to version 13 of websockets; with
+    later ones the client tries for a minute, and then reports a time-out.
     """
     import websockets
     from tqsdk.exceptions import TqBacktestPermissionError
@@ -225,6 +226,9 @@ def raise_refused_backtests() -> None:
     from websockets.exceptions import InvalidStatus
 
     class Connect(connect):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **{**options, "max_size": TQ_MESSAGE.most})
+
         async def __aenter__(self) -> Any:
             try:
                 return await super().__aenter__()
