@@ -23,7 +23,8 @@ class QuotemillError(Exception):
     source: str | None = None  # the source whose load it ended, where that is known
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
+        # what others sent may have a null byte or half a character, which nothing could store
+        super().__init__(message.encode(errors="backslashreplace").decode().replace("\0", "\\0"))
         self.hint = hint
 
     @property

@@ -137,9 +137,8 @@ def reading(
         raise
     except Exception as cause:
         why = isinstance(cause, OSError) and cause.strerror
-        # a null byte or half a character in it could not be stored
-        said = (why or innermost(cause))[:_SHOWN].encode("utf-8", "backslashreplace").decode()
-        raise error(f"{place} {fault}: {said}".replace("\0", "\\0"), hint=hint) from cause
+        said = (why or innermost(cause))[:_SHOWN]
+        raise error(f"{place} {fault}: {said}", hint=hint) from cause
 
 
 def reads_file(parse: Callable[Concatenate[Path, P], T]) -> Callable[Concatenate[Path, P], T]:

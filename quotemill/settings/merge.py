@@ -52,6 +52,7 @@ class Layers(Generic[S]):
     above: tuple[Layer, ...]
     has_file: bool
 
+    @reading("the settings", SettingsError)
     def merge(self) -> S:
         """The settings. Raises SettingsError that names the field and what it allows."""
         merged: dict[str, Any] = {}
@@ -80,6 +81,7 @@ class Layers(Generic[S]):
         return replace(self, own=own)
 
 
+@reading("the settings", SettingsError)
 def read_layers(
     model: type[S],
     environ: Mapping[str, str] | None = None,

@@ -14,6 +14,7 @@ than 32 bits can count has hands (100 shares) as its volume; turnover and prices
 
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
@@ -32,7 +33,7 @@ from loaders.tdx.files.record_order import sort_records
 from loaders.tdx.files.written import State, read_content
 from loaders.trading_time import SHANGHAI
 from quotemill.errors import DataQualityError
-from quotemill.foreign import reads_file
+from quotemill.foreign import reading, reads_file
 from quotemill.instrument_ranges import OTHER_NAMES, price_decimals
 
 SIZE = 32
@@ -206,13 +207,12 @@ def describe_twins(folder: Folder, now: datetime) -> Iterator[str]:
 
 def first_day(file: Path) -> date | None:
     """The day of a file's first record; None without a readable one."""
-    is_days = file.suffix.lower() == ".day"
-    try:
-        start = read_content(file, size=4 if is_days else 2)
-    except DataQualityError:
-        return None
-    days, is_day = read_days(_unpack_days(np.frombuffer(start, "<u4" if is_days else "<u2")))
-    return date.fromisoformat(str(days[0])) if is_day.any() else None
+    size = 4 if file.suffix.lower() == ".day" else 2
+    with suppress(DataQualityError), reading(file):
+        start = np.frombuffer(read_content(file, size=size), f"<u{size}")
+        days, is_day = read_days(_unpack_days(start))
+        return date.fromisoformat(str(days[0])) if is_day.any() else None
+    return None
 
 
 def last_day(file: Path, now: datetime) -> date | None:
