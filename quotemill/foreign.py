@@ -66,7 +66,7 @@ def check_packing(
     """Raise `error` for an answer packed in a way that can hide any size in a few bytes."""
     packing = headers.get("Content-Encoding", "")
     if packing.strip().lower() not in PACKINGS:
-        raise error(f"{place} is packed as {packing[:40]!r}, which nobody asked for")
+        raise error(f"{place} is packed as {packing[:40]!r}, which was not asked for")
 
 
 def collect(

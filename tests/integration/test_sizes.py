@@ -1,0 +1,226 @@
+"""Answers and files beyond their limit: refused while they come, by name, size and limit."""
+
+import asyncio
+import io
+import re
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
+
+import httpx
+import pytest
+import websockets
+from websockets.asyncio.server import serve
+
+from loaders.ib.client.ib_client import Connection
+from loaders.ib.errors import GatewayGone
+from loaders.tdx.client.client import TdxClient
+from loaders.tdx.files.folder import scan_folder
+from loaders.tdx.files.written import read_content
+from loaders.tdx.settings import TdxSettings
+from loaders.tq.client.program import session
+from orchestration.run.seed_files import edited_columns, readable_seeds
+from quotemill import foreign
+from quotemill.errors import DataQualityError, QuotemillError, SettingsError, UpstreamError
+from quotemill.foreign import HTTP_ANSWER, Limit
+from quotemill.ticks import questdb_http
+from quotemill.ticks.questdb_http import Address, QuestdbHttp, StoreError
+from quotemill.warehouse.dbt_project import find_project
+from tests.integration.test_foreign_bytes import CALLS, FILES
+
+HUGE = 300 * 2**30
+NOT_ASKED: Any = None  # a warehouse
+PROGRAM = "loaders.tq.client.program.__main__"
+SMALL = Limit("a small answer", 1000)
+GOOD = b'{"code":0,"message":"","data":{"Count":0,"List":null}}'
+
+
+@asynccontextmanager
+async def endless_zeros(packing: str) -> AsyncIterator[str]:
+    """A service that answers sz000001 well, and anything else with zeros until nobody listens."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        if b"code=sz000001" in request:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(GOOD) + GOOD)
+            return
+        writer.write(f"HTTP/1.1 200 OK\r\nContent-Encoding: {packing}\r\n\r\n".encode())
+        packed = zlib.compressobj(wbits=31)
+        try:
+            while not writer.is_closing():
+                block = bytes(2**22)
+                writer.write(packed.compress(block) if "gzip" in packing else block)
+                await writer.drain()
+        except ConnectionError:
+            pass
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+
+
+def ask(name: str, packing: str) -> tuple[QuotemillError, int]:
+    """The error of a call, and the bars of another code that is asked at the same time."""
+
+    async def once() -> Any:
+        async with endless_zeros(packing) as url:
+            given = TdxSettings(base_url=url, retries=0, outage_wait=0)
+            async with TdxClient(given) as client:
+                return await asyncio.gather(
+                    CALLS[name](client),
+                    client.intraday("sz000001", expect_rows=False),
+                    return_exceptions=True,
+                )
+
+    error, bars = asyncio.run(once())
+    return error, len(bars)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_bomb_of_gzip_costs_its_request_alone(name: str) -> None:
+    error, _ = ask(name, "gzip")
+    assert isinstance(error, UpstreamError)
+    route = re.escape("/api/")
+    limit = f"an answer of the TDX service has at most {HTTP_ANSWER.most:,}"
+    assert re.match(
+        rf"{route}\S+ .*is too large: [0-9,]+ bytes or more, where {limit}$", str(error)
+    )
+
+
+def test_what_is_not_packed_has_the_same_limit() -> None:
+    assert "is too large: 33," in str(ask("codes", "identity")[0])
+
+
+def test_gzip_within_gzip_is_refused_unread() -> None:
+    assert str(ask("codes", "gzip, gzip")[0]).endswith(
+        "is packed as 'gzip, gzip', which was not asked for"
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name != "sh600001.day"])
+def test_a_sparse_file_of_300_gb_is_refused_unread(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    with path.open("wb") as file:
+        if name == "bars.zip":  # whose directory would be of 4 GB
+            file.seek(HUGE - 22)
+            file.write(struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, 2**32 - 2, 0, 0))
+        file.truncate(HUGE)
+    if name == "sh600001.lc1":
+        assert FILES[name](path) == (None, None)
+        return
+    with pytest.raises(QuotemillError) as refused:
+        FILES[name](path)
+    assert re.search(
+        r"is too large: [0-9,]+ bytes or more, where .* at most [0-9,]+", str(refused.value)
+    )
+    assert str(path) in str(refused.value)
+
+
+def test_a_device_without_an_end_is_read_to_the_limit_alone() -> None:
+    with pytest.raises(DataQualityError, match=r"/dev/zero is too large: 1,001 bytes"):
+        foreign.read_file(Path("/dev/zero"), SMALL)
+
+
+def test_a_file_in_a_zip_has_the_limit_of_its_kind(tmp_path: Path) -> None:
+    with ZipFile(tmp_path / "day.zip", "w", ZIP_DEFLATED) as archive:
+        archive.writestr("sh600000.day", bytes(5 * 2**20))
+        archive.writestr("sh600001.day", bytes(32))
+    folder = scan_folder(TdxSettings(client=tmp_path / "day.zip"))
+    assert folder is not None
+    days = folder.bars("day")
+    with pytest.raises(DataQualityError, match=r"sh600000\.day is too large: 5,242,880 bytes"):
+        read_content(days["sh600000"])
+    assert len(read_content(days["sh600001"])) == 32
+
+
+def test_a_sparse_seed_is_refused_unread(tmp_path: Path) -> None:
+    seeds = find_project().root / "seeds"
+    (tmp_path / "_seeds.yml").write_bytes((seeds / "_seeds.yml").read_bytes())
+    name = next(iter(edited_columns(seeds)))
+    with (tmp_path / f"{name}.csv").open("wb") as file:
+        file.truncate(HUGE)
+    with (
+        pytest.raises(SettingsError, match=rf"{name}\.csv is too large"),
+        readable_seeds(tmp_path, tmp_path / "copies", NOT_ASKED),
+    ):
+        pass
+
+
+def test_a_message_of_a_gateway_is_refused_by_its_length(caplog: pytest.LogCaptureFixture) -> None:
+    async def announce(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"\x7f\xff\xff\xff" + bytes(100))
+        await writer.drain()
+
+    async def connect() -> None:
+        server = await asyncio.start_server(announce, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        try:
+            await Connection(lambda *_: None, 40, 0.0).open("127.0.0.1", port, 1, 20)
+        finally:
+            server.close()
+
+    with pytest.raises(GatewayGone):
+        asyncio.run(connect())
+
+
+def test_a_message_of_the_futures_servers_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websockets, "connect", websockets.connect)
+    monkeypatch.setattr(session, "TQ_MESSAGE", SMALL)
+    session.adapt_connections()
+
+    async def exchange() -> None:
+        async def send(connection: Any) -> None:
+            await connection.send(" " * 2000)
+
+        async with (
+            serve(send, "127.0.0.1", 0) as server,
+            websockets.connect(
+                f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}", max_size=None
+            ) as client,
+        ):
+            await client.recv()
+
+    with pytest.raises(websockets.ConnectionClosed, match="1009"):
+        asyncio.run(exchange())
+
+
+def test_the_futures_client_does_not_fill_the_machines_memory() -> None:
+    fill = f"{PROGRAM}.limit_memory(2**30); bytearray(2**31)"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import {PROGRAM}; {fill}"], stderr=subprocess.PIPE, check=False
+    )
+    assert done.stderr.splitlines()[-1] == b"MemoryError"
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_an_answer_of_questdb_has_a_limit(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    monkeypatch.setattr(questdb_http, "QUESTDB_ANSWER", SMALL)
+    http = QuestdbHttp(Address("http://q:9000"))
+    answer = httpx.Response(status, stream=httpx.ByteStream(bytes(2000)))
+    http._client = httpx.Client(
+        base_url="http://q:9000", transport=httpx.MockTransport(lambda _: answer)
+    )
+    for call in (http.rows, http.table):
+        with pytest.raises(StoreError, match=r"QuestDB at http://q:9000 is too large: 2,000 bytes"):
+            call("select 1")
+
+
+def test_parts_are_counted_while_they_come() -> None:
+    taken = io.BytesIO()
+
+    def parts() -> Any:
+        while True:
+            taken.write(bytes(600))
+            yield bytes(600)
+
+    with pytest.raises(UpstreamError, match="it is too large: 1,200 bytes"):
+        foreign.collect(parts(), "it", SMALL, UpstreamError)
+    assert len(taken.getvalue()) == 1200
