@@ -48,7 +48,8 @@ async def endless_zeros(packing: str) -> AsyncIterator[str]:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await reader.readuntil(b"\r\n\r\n")
         if b"code=sz000001" in request:
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(GOOD) + GOOD)
+            writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + GOOD)
+            writer.close()
             return
         writer.write(f"HTTP/1.1 200 OK\r\nContent-Encoding: {packing}\r\n\r\n".encode())
         packed = zlib.compressobj(wbits=31)
@@ -57,6 +58,7 @@ async def endless_zeros(packing: str) -> AsyncIterator[str]:
                 block = bytes(2**22)
                 writer.write(packed.compress(block) if "gzip" in packing else block)
                 await writer.drain()
+                await asyncio.sleep(0)  # the client is on the same loop
         except ConnectionError:
             pass
 
@@ -163,12 +165,14 @@ def test_a_message_of_a_gateway_is_refused_by_its_length(caplog: pytest.LogCaptu
         server = await asyncio.start_server(announce, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         try:
-            await Connection(lambda *_: None, 40, 0.0).open("127.0.0.1", port, 1, 20)
+            await Connection(lambda *_: None, 40, 0.0).open("127.0.0.1", port, 1, 1)
         finally:
             server.close()
 
     with pytest.raises(GatewayGone):
         asyncio.run(connect())
+    (record,) = caplog.records
+    assert "too large: 2,147,483,647 bytes" in record.getMessage()
 
 
 def test_a_message_of_the_futures_servers_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,10 +208,8 @@ def test_the_futures_client_does_not_fill_the_machines_memory() -> None:
 def test_an_answer_of_questdb_has_a_limit(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
     monkeypatch.setattr(questdb_http, "QUESTDB_ANSWER", SMALL)
     http = QuestdbHttp(Address("http://q:9000"))
-    answer = httpx.Response(status, stream=httpx.ByteStream(bytes(2000)))
-    http._client = httpx.Client(
-        base_url="http://q:9000", transport=httpx.MockTransport(lambda _: answer)
-    )
+    transport = httpx.MockTransport(lambda _: httpx.Response(status, content=bytes(2000)))
+    http._client = httpx.Client(base_url="http://q:9000", transport=transport)
     for call in (http.rows, http.table):
         with pytest.raises(StoreError, match=r"QuestDB at http://q:9000 is too large: 2,000 bytes"):
             call("select 1")

@@ -160,7 +160,7 @@ class Connection:
             check_size("a message of the gateway", announced, IB_MESSAGE)
         except DataQualityError as error:
             log.warning("%s: the connection is left", error)
-            self._ib.client.conn.disconnect()  # so that the library fails what waits
+            self._ib.client.conn.transport.abort()  # the library then fails what waits
         if self.time_zone is None and len(self._greeting) < LONGEST_GREETING:
             self._greeting += data  # it may come in pieces
             if said := LOG_IN_TIME.search(self._greeting):
