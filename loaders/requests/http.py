@@ -138,7 +138,7 @@ async def send(
 
     The whole answer must come within `limit` seconds. Messages name the request by `subject`, or by
     the values of the query. Raises NoAnswerInTime, Unreachable, RetryableAnswer for a broken
-    connection or an answer that is none, UpstreamError for a failed TLS handshake and for an answer
+    connection or an answer that is not HTTP, UpstreamError for a failed TLS handshake or an answer
     that is too large.
     """
     import httpx

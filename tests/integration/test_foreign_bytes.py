@@ -1,4 +1,4 @@
-"""Whatever comes from outside, a parser gives a result or an error of ours: arbitrary bytes.
+"""Of arbitrary bytes from outside every parser makes a result or an error of ours.
 
 The parsers, each fed with arbitrary bytes, and with good ones that were damaged somewhere:
 
@@ -6,7 +6,7 @@ The parsers, each fed with arbitrary bytes, and with good ones that were damaged
     JSON of TDX        every route that a load asks, by the client, and the self-test's own reader
     quote servers      rows of corporate actions
     files of TDX       .day, .lc1, .lc5, .5, tnf of both clients, gbbq, sectors of both, zips
-    messages of IB     the stream of its socket; contracts, chains, bars, ticks as the library has them
+    messages of IB     the stream of its socket; contracts, chains, bars, ticks of the library
     messages of TqSdk  lines of the client's process, and every kind of answer
     QuestDB            rows in JSON, tables in Parquet
     CSV files          corporate actions, universe, ranges of instruments, seeds, lists of codes
@@ -69,16 +69,29 @@ FIRST, LAST = date(2024, 1, 1), date(2025, 6, 30)
 # what no number, day or text of a sane sender is
 ODD_TEXTS = st.sampled_from(
     [
-        *("", "0" * 5000, "9" * 5000, "-1", "1e400", "nan", "inf", "\0", "\ud800", "٣", "é"),
-        *("99999999999999999999", "Fri, 31 Dec 9999 23:59:59 -1400", "0001-01-01", "00010101"),
-        *("Mon, 01 Jan 99999999999 00:00:00 GMT", "99991231 23:59:59 US/Eastern", "[" * 3000),
-        *(
-            "Thu, 01 Jan 0001 00:00:00 +1400",
-            "2025-02-30T15:00:00+08:00",
-            "a\rb",
-            '"',
-            "x" * 140_000,
-        ),
+        "",
+        "0" * 5000,
+        "9" * 5000,
+        "-1",
+        "1e400",
+        "nan",
+        "inf",
+        "\0",
+        "\ud800",
+        "٣",
+        "é",
+        "99999999999999999999",
+        "Fri, 31 Dec 9999 23:59:59 -1400",
+        "0001-01-01",
+        "00010101",
+        "Mon, 01 Jan 99999999999 00:00:00 GMT",
+        "99991231 23:59:59 US/Eastern",
+        "[" * 3000,
+        "Thu, 01 Jan 0001 00:00:00 +1400",
+        "2025-02-30T15:00:00+08:00",
+        "a\rb",
+        '"',
+        "x" * 140_000,
     ]
 )
 ODD_NUMBERS = st.sampled_from(
@@ -221,8 +234,17 @@ def raw_transport(answer: bytes) -> httpx.AsyncBaseTransport:
 
 
 HEADERS = (
-    *("Date", "Content-Length", "Content-Encoding", "Content-Type", "Retry-After", "Location"),
-    *("Transfer-Encoding", "Set-Cookie", "Connection", "Age", "Expires"),
+    "Date",
+    "Content-Length",
+    "Content-Encoding",
+    "Content-Type",
+    "Retry-After",
+    "Location",
+    "Transfer-Encoding",
+    "Set-Cookie",
+    "Connection",
+    "Age",
+    "Expires",
 )
 
 
@@ -277,8 +299,16 @@ def test_json_in_the_self_test(content: bytes) -> None:
 
 ACTION = {
     "category": 1,
-    **{"year": 2024, "month": 6, "day": 28, "fenhong": 1.5, "songzhuangu": 0.0, "peigu": 0.0},
-    **{"peigujia": 0.0, "houzongguben": None, "panhouliutong": None, "suogu": None},
+    "year": 2024,
+    "month": 6,
+    "day": 28,
+    "fenhong": 1.5,
+    "songzhuangu": 0.0,
+    "peigu": 0.0,
+    "peigujia": 0.0,
+    "houzongguben": None,
+    "panhouliutong": None,
+    "suogu": None,
 }
 
 
@@ -429,6 +459,7 @@ def test_the_stream_of_a_gateway(messages: Sequence[list[str] | bytes]) -> None:
     gateway = connection()
     gateway._ib.client._serverVersion = gateway._ib.client.decoder.serverVersion = 176
     gateway._ib.client._apiReady = True
+    gateway._ib.client.conn.transport = SimpleNamespace(abort=lambda: None)
     for message in messages:
         if isinstance(message, list):
             fields = "".join(f"{field}\0" for field in message).encode("utf-8", "surrogatepass")
@@ -439,17 +470,30 @@ def test_the_stream_of_a_gateway(messages: Sequence[list[str] | bytes]) -> None:
 
 CANDIDATE = Candidate("AAPL", 265598, "AAPL", date(2026, 12, 18), Decimal(150), "C")
 CONTRACT = {
-    **{"conId": 1, "localSymbol": "AAPL  261218C00150000", "tradingClass": "AAPL"},
-    **{"multiplier": "100", "lastTradeDateOrContractMonth": "20261218", "strike": 150.0},
-    **{"right": "C", "exchange": "SMART", "primaryExchange": "", "currency": "USD"},
+    "conId": 1,
+    "localSymbol": "AAPL  261218C00150000",
+    "tradingClass": "AAPL",
+    "multiplier": "100",
+    "lastTradeDateOrContractMonth": "20261218",
+    "strike": 150.0,
+    "right": "C",
+    "exchange": "SMART",
+    "primaryExchange": "",
+    "currency": "USD",
 }
 DETAILS = {
-    **{"longName": "APPLE", "underConId": 265598, "realExpirationDate": "20261218"},
-    **{"liquidHours": "20261218:0930-20261218:1600", "timeZoneId": "US/Eastern"},
+    "longName": "APPLE",
+    "underConId": 265598,
+    "realExpirationDate": "20261218",
+    "liquidHours": "20261218:0930-20261218:1600",
+    "timeZoneId": "US/Eastern",
 }
 CHAIN = {
-    **{"exchange": "SMART", "tradingClass": "AAPL", "multiplier": "100"},
-    **{"expirations": ["20261218"], "strikes": [150.0]},
+    "exchange": "SMART",
+    "tradingClass": "AAPL",
+    "multiplier": "100",
+    "expirations": ["20261218"],
+    "strikes": [150.0],
 }
 BAR = {"date": date(2026, 1, 5), **dict.fromkeys(("open", "high", "low", "close", "volume"), 1.0)}
 TIMES = st.datetimes() | st.datetimes(timezones=st.timezones()) | st.dates()
@@ -514,8 +558,16 @@ TICKERS = st.builds(
     ),
     **dict.fromkeys(
         (
-            *("bid", "ask", "last", "close", "bidSize", "askSize", "lastSize", "volume"),
-            *("callOpenInterest", "putOpenInterest"),
+            "bid",
+            "ask",
+            "last",
+            "close",
+            "bidSize",
+            "askSize",
+            "lastSize",
+            "volume",
+            "callOpenInterest",
+            "putOpenInterest",
         ),
         st.floats(),
     ),

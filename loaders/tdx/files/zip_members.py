@@ -21,7 +21,7 @@ class Member(PosixPath):
     written_ns: int
 
     def read_bytes(self) -> bytes:
-        """The unpacked bytes, no more than `info` has; any error for a damaged or encrypted file."""
+        """The unpacked bytes, as many as `info` has; any error for a damaged or encrypted file."""
         return self.archive.read(self.info)
 
 

@@ -127,7 +127,7 @@ _HINT = "set questdb.repository to a Maven repository, or questdb.jar to a file"
 def _by_http(base: str, target: Path) -> None:
     url = f"{base}/org/questdb/questdb/{VERSION}/{_NAME}"
     with (
-        reading(url, UpstreamError, but=(OSError,), hint=_HINT),
+        reading("QuestDB's jar", UpstreamError, but=(OSError,), hint=_HINT),
         internet_client(60.0) as client,
         client.stream("GET", url) as answer,
         target.open("wb") as file,
@@ -135,7 +135,7 @@ def _by_http(base: str, target: Path) -> None:
         answer.raise_for_status()
         for part in answer.iter_bytes(1 << 20):
             file.write(part)
-            check_size(url, file.tell(), QUESTDB_JAR, UpstreamError)
+            check_size("QuestDB's jar", file.tell(), QUESTDB_JAR, UpstreamError)
 
 
 def _is_pinned(path: Path) -> bool:
