@@ -198,7 +198,8 @@ def test_files_of_older_clients_are_read_and_a_lost_one_is_missed(
     result = bench.load(datasets=None)
     assert {key for task in result.tasks for key in task.failures} == {CODE}
     assert any(
-        "five-minute bars that were read before are gone" in line for line in bench.heard.lines
+        "file of five-minute bars that was read before is gone" in line
+        for line in bench.heard.lines
     )
     assert bench.load(datasets=("minute_5m",), accept_loss=True).exit_code == 0
     assert bench.load(datasets=None).exit_code == 0

@@ -402,7 +402,7 @@ def test_files_that_are_gone_are_a_failure_of_their_codes_until_accepted(
     [(index, reason)] = failed["index_kline"].items()
     assert index == "sz399001"
     assert "loaders run tdx --dataset index_kline --accept-loss" in reason
-    said = [line for line in bench.heard.lines if "are gone" in line]
+    said = [line for line in bench.heard.lines if "read before" in line]
     assert len(said) == 3  # the first stock, how many others, and the index
     assert bench.rows(BARS) == before
     unreadable.unlink()
