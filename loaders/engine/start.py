@@ -97,11 +97,11 @@ class Start:
     def open_packages(self, request: LoadRequest) -> Packages:
         """The pipeline of the lane; rows that an interrupted run had fetched land first."""
         from loaders.landing import load_job
-        from loaders.warehouse import migrate
+        from loaders.warehouse.content import content_id
 
         pipeline, pending = load_job.open_pipeline(
             self.warehouse,
-            self.settings.home / "pipelines" / migrate.content_id(self.warehouse),
+            self.settings.home / "pipelines" / content_id(self.warehouse),
             lane=self.source.lane_of(request),
             source=self.source.name,
             accepts_loss=(request.datasets or ()) if request.accept_loss else (),

@@ -25,7 +25,7 @@ from loaders.landing.history import keep_replaced
 from loaders.landing.staging import FileRows, Staged, copy_to_stage
 from loaders.landing.target import Target
 from loaders.landing.upsert import best_first_sql, replace_units, replaces_sql, upsert_sql
-from loaders.warehouse.migrate import CONTENT_ID
+from loaders.warehouse.content import CONTENT_ID
 from loaders.warehouse.tables import ROUTE_NO, SOURCE_ROUTE
 from quotemill.errors import LockHeldError
 

@@ -31,7 +31,7 @@ from loaders.landing.dlt_setup import own_context, spool_errors
 from loaders.landing.landed_file import land_file
 from loaders.landing.table_rejects import TooManyRejected, count_refused
 from loaders.landing.target import Target
-from loaders.warehouse.migrate import content_id
+from loaders.warehouse.content import content_id
 from loaders.warehouse.tables import LOAD_ID, ROUTE_NO, SOURCE_ROUTE, Batch, LandedTable
 from quotemill.errors import LockHeldError, QuotemillError, sqlstate, walk_causes
 from quotemill.warehouse.connections import connect

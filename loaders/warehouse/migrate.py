@@ -17,8 +17,6 @@ from loaders.warehouse.turns import wait_for_turn
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import COMPAT, FIXED_SCHEMAS, INNER_SCHEMAS
 
-CONTENT_ID = "content_id"  # in ops.settings
-
 
 def prepare(
     warehouse: Warehouse, tables: Iterable[LandedTable], settings: Mapping[str, str] | None = None
@@ -60,22 +58,6 @@ def warehouse_id(warehouse: Warehouse) -> str:
             "insert into ops.settings values ('warehouse_id', %s) "
             "on conflict (key) do update set value = ops.settings.value returning value",
             (secrets.token_hex(6),),
-        )
-    return str(name)
-
-
-def content_id(warehouse: Warehouse) -> str:
-    """The random name of what the warehouse holds, another one after each restore.
-
-    Rows that were fetched for the former content must not land: their cursors are ahead of what
-    came back, and the days in between would stay missing.
-    """
-    with warehouse.connect() as conn:
-        [(name,)] = conn.execute(
-            "insert into ops.settings values (%s, coalesce("
-            "(select value from ops.settings where key = 'warehouse_id'), %s)) "
-            "on conflict (key) do update set value = ops.settings.value returning value",
-            (CONTENT_ID, secrets.token_hex(6)),
         )
     return str(name)
 

@@ -56,7 +56,7 @@ def holders(name: str) -> str:
 
 def is_held(name: str) -> str:
     """SQL: whether a writer holds this database's lock of a name, an SQL expression."""
-    return f"exists (select from ({holders(name)}) as h where h.is_writer)"
+    return f"exists (select 1 from ({holders(name)}) as h where h.is_writer)"
 
 
 def take(conn: psycopg.Connection, name: str) -> str | None:
@@ -131,7 +131,9 @@ def unless_locked(conn: psycopg.Connection) -> Iterator[None]:
 
 def _is_made(conn: psycopg.Connection) -> bool:
     """Whether the warehouse was ever prepared; also for a role that may not look into ops."""
-    query = "select from pg_class where relnamespace = to_regnamespace('ops') and relname = 'locks'"
+    query = (
+        "select 1 from pg_class where relnamespace = to_regnamespace('ops') and relname = 'locks'"
+    )
     return conn.execute(query).fetchone() is not None
 
 

@@ -19,13 +19,13 @@ import psycopg
 from psycopg import sql
 
 from loaders.files.process import running
+from loaders.warehouse.content import CONTENT_ID
 from loaders.warehouse.hypertables import (
     Hypertable,
     extension_schema,
     hypertables,
     make_hypertable,
 )
-from loaders.warehouse.migrate import CONTENT_ID
 from loaders.warehouse.ownership import foreign_relations
 from orchestration.archive.alone import alone
 from orchestration.backup import dump_file
@@ -83,7 +83,7 @@ def count_occupied(warehouse: Warehouse, file: Path) -> int:
 
 
 def _find_content(conn: psycopg.Connection) -> str | None:
-    """The name of the content (loaders.warehouse.migrate); None before the first load."""
+    """The name of the content (loaders.warehouse.content); None before the first load."""
     if not has_relation(conn, "ops.settings"):
         return None
     query = "select value from ops.settings where key in (%s, 'warehouse_id') order by key limit 1"

@@ -13,7 +13,8 @@ import pytest
 from loaders.landing.landed_file import land_file
 from loaders.landing.target import Target
 from loaders.settings import load_settings
-from loaders.warehouse.migrate import content_id, prepare
+from loaders.warehouse.content import content_id
+from loaders.warehouse.migrate import prepare
 from loaders.warehouse.tables import LOAD_ID, Batch, landed_table
 from quotemill.errors import SettingsError
 from quotemill.warehouse.history import find_start

@@ -210,9 +210,7 @@ def test_damaged_zips_are_named_and_cost_nothing_else(tmp_path: Path) -> None:
     assert "bjlday.zip cannot be read" in str(folder.fault)
     assert "shlday.zip cannot be read" in str(folder.fault)
     now, files = datetime(2025, 1, 1, tzinfo=UTC), folder.bars("day")
-    with pytest.raises(
-        DataQualityError, match=r"szlday\.zip/sz000858\.day cannot be read: BadZipFile: Bad CRC"
-    ):
+    with pytest.raises(DataQualityError, match=r"szlday\.zip/sz000858\.day .*: it is damaged"):
         read_bars(files["sz000858"], "sz000858", "stock", "day", now)
     assert len(read_bars(files["sz000001"], "sz000001", "stock", "day", now).bars) == 1
     whole.unlink()
