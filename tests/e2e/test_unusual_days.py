@@ -91,8 +91,11 @@ def test_each_exchange_has_its_own_days_beside_both_indices(tmp_path: Path) -> N
     shut = published_days(date(1995, 2, 6), date(1995, 2, 10))
     own = sorted({*common, *saturdays, *first} - {*shut})
     stocks = ("sz000002", "sz000004", "sz000005")
-    for code in ("sh000001", "sh600601"):
-        write_file(tmp_path / "client", code, common)
+    extra = date(1994, 3, 5)  # a Saturday of Shanghai, on which one of four stocks did not trade
+    traders = ("sh600602", "sh600603", "sh600604")
+    write_file(tmp_path / "client", "sh600601", common)
+    for code in ("sh000001", *traders):
+        write_file(tmp_path / "client", code, sorted([*common, extra]))
     for code in stocks:
         write_file(tmp_path / "client", code, own)
     write_file(tmp_path / "client", "sz399001", own[2:])
@@ -103,7 +106,8 @@ def test_each_exchange_has_its_own_days_beside_both_indices(tmp_path: Path) -> N
             "select code, count(*) from market.daily_returns group by 1 order by 1"
         )
         in_sz = [(code, len(own)) for code in stocks]
-        assert returns.fetchall() == [("sh600601", len(common)), *in_sz]
+        in_sh = [("sh600601", len(common)), *((code, len(common) + 1) for code in traders)]
+        assert returns.fetchall() == [*in_sh, *in_sz]
         index = "select count(*) from market.index_kline_daily where code = 'sz399001'"
         assert market.execute(index).fetchone() == (len(own) - 2,)
         calendar = market.execute(
@@ -112,6 +116,8 @@ def test_each_exchange_has_its_own_days_beside_both_indices(tmp_path: Path) -> N
             "max(trade_day_number) filter (where is_served) from market.trading_calendar"
         )
         assert calendar.fetchone() == (sorted([*first, *saturdays]), [*common], len(common))
+        in_sh_alone = "select trade_date from market.trading_calendar where exchanges = 'sh'"
+        assert market.execute(in_sh_alone).fetchall() == [(extra,)]
 
 
 def test_odd_shares_of_a_real_folder_reach_its_readers(cases: Path, tmp_path: Path) -> None:

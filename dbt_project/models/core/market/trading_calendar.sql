@@ -44,7 +44,7 @@ own_days as (
     from counted
     where
         (exchange = 'sz' and trade_date < date '1996-01-01')
-        or (code_count >= greatest(3, least(20, codes_before)) and code_count * 2 > codes_before)
+        or (code_count >= 3 and code_count * 2 > codes_before)
     group by trade_date
 ),
 
