@@ -6,8 +6,9 @@ beside them, up to the end of the announced holidays. `source` marks the origin.
 source knows is a trading day.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import orjson
@@ -24,6 +25,7 @@ from loaders.tdx.bars.records import to_dates, to_number
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import vipdoc
+from loaders.tdx.files.own_days import find_own_days
 from loaders.tdx.tables import REJECTED_ROW, TRADING_DAY
 from quotemill.errors import DataQualityError, UpstreamError, name_acceptance
 from quotemill.wording import say_count
@@ -96,7 +98,11 @@ def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
 
 
 def read_file_days(ctx: Context) -> list[date]:
-    """Return plausible days of the client's index file, up to today; maybe none."""
+    """Return plausible days of the client's index file, up to today; maybe none.
+
+    A day that the exchange did not publish must be in the files of most codes, too: a single
+    record is no day of the calendar, on which all codes would lack a bar.
+    """
     plain = Window([ctx.today], ctx.today, 0, lambda day: day.weekday() >= SATURDAY, ctx.today)
     for index in INDICES:
         if index in ctx.day_files:
@@ -109,10 +115,23 @@ def read_file_days(ctx: Context) -> list[date]:
             except DataQualityError as error:
                 ctx.load.warn(str(error))
                 continue
+            days = to_dates(bars["day"])
+            published = set(trading_time.published_days(days[0], days[-1])) if days else set()
+            unpublished = partial(_is_unpublished, published)
+            proved = {*to_dates(find_own_days(ctx.day_files, index[:2], unpublished))}
             # no Saturdays of Shenzhen's index either: they are days of that exchange alone
-            if days := [day for day in to_dates(bars["day"]) if day.weekday() < SATURDAY]:
+            if days := [
+                day
+                for day in days
+                if day.weekday() < SATURDAY and (not unpublished(day) or day in proved)
+            ]:
                 return days
     return []
+
+
+def _is_unpublished(published: Collection[date], day: date) -> bool:
+    """Whether it is no day of the published calendar, which ends with the announced holidays."""
+    return day not in published and day <= trading_time.horizon()
 
 
 def withdraw(conn: psycopg.Connection, days: Sequence[date]) -> None:

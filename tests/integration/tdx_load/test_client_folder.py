@@ -347,29 +347,22 @@ def test_an_old_list_delists_no_code_that_has_newer_bars(
     assert [code for (code,) in folder.load(written).rows(delisted)] == [newer, ended]
 
 
-def test_a_bad_day_of_the_index_is_no_trading_day_for_good(
-    folder: ClientFolder, days: list[date]
-) -> None:
+def test_a_bad_day_of_the_index_is_no_trading_day(folder: ClientFolder, days: list[date]) -> None:
+    """One stray record on a holiday was a day on which all codes lacked a bar."""
     folder.write()
-    file = folder.day_file("sh000001")
-    whole = file.read_bytes()
-    pause = timedelta(days=1)
-    friday = next(at for at, day in enumerate(days) if day.weekday() == 4)
-    holiday = next(
-        at for at, day in enumerate(days[:-1]) if day.weekday() < 4 and days[at + 1] > day + pause
-    )
-    bad = whole
-    for at in sorted((friday, holiday), reverse=True):
-        day, end = f"{days[at] + pause:%Y%m%d}", RECORD * (at + 1)
-        record = int(day).to_bytes(4, "little") + whole[RECORD * at + 4 : end]
-        bad = bad[:end] + record + bad[end:]
-    file.write_bytes(bad)
+    index = folder.day_file("sh000001")
+    whole = {file: file.read_bytes() for file in index.parent.iterdir()}
+    saturday = next(day for day in days if day.weekday() == 4) + timedelta(days=1)
+    weekdays = (days[0] + timedelta(days=n) for n in range(60))
+    holiday = next(day for day in weekdays if day.weekday() < 5 and day not in days)
     bench = folder.bench()
-    bench.load()
-    assert [day for (day,) in bench.rows(CALENDAR)] == sorted([*days, days[holiday] + pause])
-    file.write_bytes(whole)
-    bench.load()
-    assert [day for (day,) in bench.rows(CALENDAR)] == days
+    for bad, known in (({index}, days), ({*whole}, sorted([*days, holiday])), (set(), days)):
+        for file, content in whole.items():
+            stray = [int(f"{day:%Y%m%d}").to_bytes(4, "little") for day in (saturday, holiday)]
+            added = b"".join(day + content[4:RECORD] for day in stray if file in bad)
+            file.write_bytes(content + added)
+        bench.load()
+        assert [day for (day,) in bench.rows(CALENDAR)] == known
 
 
 @pytest.mark.long
