@@ -5,11 +5,14 @@
 A file counts as written when the zip was: times in a zip have no time zone.
 """
 
+import zlib
 from collections.abc import Iterator
 from io import BufferedReader, FileIO
+from lzma import LZMAError
 from pathlib import Path, PosixPath
-from zipfile import ZipFile, ZipInfo
+from zipfile import BadZipFile, ZipFile, ZipInfo
 
+from quotemill.errors import DataQualityError
 from quotemill.foreign import ZIP_DIRECTORY, check_size, reading
 
 
@@ -22,7 +25,12 @@ class Member(PosixPath):
 
     def read_bytes(self) -> bytes:
         """The unpacked bytes, as many as `info` has; any error for a damaged or encrypted file."""
-        return self.archive.read(self.info)
+        try:
+            return self.archive.read(self.info)
+        except (BadZipFile, EOFError, LZMAError, zlib.error) as error:  # in words of no user
+            raise DataQualityError(
+                f"{self} cannot be read: it is damaged in the zip: download that again"
+            ) from error
 
 
 class _Bytes(BufferedReader):
