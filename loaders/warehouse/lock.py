@@ -14,6 +14,7 @@ from loaders.files import lock
 from loaders.warehouse import turns
 from loaders.warehouse.embedded.places import unusable
 from quotemill.errors import LockHeldError, QuotemillError
+from quotemill.warehouse.connections import find_process
 from quotemill.warehouse.postgres import Warehouse
 
 LOCK = "quotemill:load:"  # and the lane: what the advisory lock is the hash of
@@ -85,7 +86,7 @@ class LoadLock:
             if isinstance(error, psycopg.OperationalError):
                 raise self._warehouse.away(error) from None
             raise
-        self._pid = conn.info.backend_pid
+        self._pid = find_process(conn)
         return conn
 
     def _taken_again(self) -> psycopg.Connection:

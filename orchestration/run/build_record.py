@@ -24,6 +24,7 @@ from loaders.landing import change_feed
 from loaders.settings import Settings
 from loaders.warehouse import turns
 from quotemill.errors import LockHeldError, UsageError
+from quotemill.warehouse.connections import find_process
 from quotemill.warehouse.dbt_project import find_project
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import INNER_SCHEMAS
@@ -155,7 +156,7 @@ def build_lock(warehouse: Warehouse, wait: Wait | None = None) -> Iterator[None]
         warehouse.connect(autocommit=True, application_name="quotemill build lock")
     ) as conn:
         _take_lock(conn, wait)
-        os.environ["QUOTEMILL_BUILD_LOCK_HELD"] = str(conn.info.backend_pid)
+        os.environ["QUOTEMILL_BUILD_LOCK_HELD"] = str(find_process(conn))
         try:
             yield
         finally:

@@ -107,6 +107,12 @@ def read_session(conn: psycopg.Connection) -> dict[str, str]:
     return dict(rows.fetchall())
 
 
+def find_process(conn: psycopg.Connection) -> int:
+    """The number of a session's process, of the server: a pooler tells one of its own."""
+    [(process,)] = conn.execute("select pg_backend_pid()")
+    return int(process)
+
+
 def take_unbroken(idle: list[T], connection_of: Callable[[T], Any] = lambda conn: conn) -> T | None:
     """One of the idle connections, or of what has them, off the list.
 

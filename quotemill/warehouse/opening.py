@@ -9,6 +9,7 @@ from quotemill.errors import SettingsError
 from quotemill.settings.model import TopSettings
 from quotemill.warehouse import embedded
 from quotemill.warehouse.address import label_address, parse_address
+from quotemill.warehouse.connections import find_process
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import check_market_schema
 
@@ -41,11 +42,6 @@ def refuse_pooler(warehouse: Warehouse, conn: psycopg.Connection) -> None:
 
     conn: commits each statement
     """
-
-    def find_process(connection: psycopg.Connection) -> int:
-        [(process,)] = connection.execute("select pg_backend_pid()")
-        return int(process)
-
     if find_process(conn) == conn.info.backend_pid:
         return
     with warehouse.connect(autocommit=True) as other:  # a pooler tells a number of its own

@@ -31,6 +31,7 @@ from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import open_warehouse
 from loaders.warehouse.profiles import write_profile
 from loaders.warehouse.tables import Batch
+from orchestration.run.build_record import build_lock
 from orchestration.run.quick_dbt import quick_dbt
 from quotemill.warehouse.connections import read_session
 from quotemill.warehouse.postgres import Warehouse
@@ -248,6 +249,12 @@ def test_a_pooler_by_session_takes_a_load(
     records = build_records([bank], datetime(2024, 6, 28, tzinfo=UTC))
     rows = pa.Table.from_pylist(records, SECURITY.schema)
     assert load_job.land(pipeline, warehouse, "tdx", SECURITY, [Batch(rows)]).new == 1
+    with build_lock(warehouse), foreign_server.admin() as conn:
+        holder = conn.execute(
+            "select pid::text from pg_stat_activity where application_name = 'quotemill build lock'"
+        )
+        # by which our dbt passes its own lock
+        assert holder.fetchall() == [(os.environ["QUOTEMILL_BUILD_LOCK_HELD"],)]
 
 
 def test_functions_of_timescaledb_are_found_in_any_schema(
