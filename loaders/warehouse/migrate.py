@@ -29,7 +29,7 @@ def prepare(
     tables = list(tables)
     with warehouse.connect() as conn:
         # one at a time: two first runs side by side must not race to create the same objects
-        wait_for_turn(conn, "quotemill:migrate")
+        wait_for_turn(conn, MIGRATE)
         claim_schemas(conn, schemas(warehouse, tables))
         migration_files.migrate(conn)
         _forget_dropped_schemas(conn)

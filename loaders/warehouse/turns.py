@@ -16,6 +16,7 @@ from psycopg.rows import TupleRow
 
 from quotemill.errors import LockHeldError
 
+MIGRATE = "quotemill:migrate"  # the lock of who prepares a warehouse
 LIMIT = 60  # seconds that a short turn of another command may last
 BRIEFLY = "1s"  # that we may wait for a table in use, as others wait behind us
 _POLL = 0.1  # seconds between two tries

@@ -11,9 +11,10 @@ from psycopg.conninfo import make_conninfo
 from loaders.sources import landed_tables
 from loaders.warehouse import turns
 from loaders.warehouse.lock import LOCK, is_lane_busy, load_lock
-from loaders.warehouse.migrate import prepare
+from loaders.warehouse.migrate import MIGRATE, prepare
 from orchestration.alerts.check import _locked
 from orchestration.archive import store
+from orchestration.archive.alone import alone
 from orchestration.run import build_record
 from quotemill.errors import LockHeldError
 from quotemill.warehouse.postgres import Warehouse
@@ -113,12 +114,22 @@ def test_a_stranger_at_the_very_first_command_is_named(
     prepare(empty, landed_tables())
 
 
+def test_nobody_prepares_an_empty_warehouse_beside_a_restore(
+    new_database: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "LIMIT", 0.2)
+    empty = Warehouse(new_database(), "test", False, "market", None, "test", tmp_path)
+    with alone(empty), pytest.raises(LockHeldError, match="quotemill warehouse lock"):
+        prepare(empty, landed_tables())
+    prepare(empty, landed_tables())
+
+
 def test_a_writer_that_takes_too_long_is_named(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(turns, "LIMIT", 1)
     with warehouse.connect(application_name="slow") as slow:
-        turns.wait_for_turn(slow, "quotemill:migrate")
+        turns.wait_for_turn(slow, MIGRATE)
         pid = slow.info.backend_pid
         with pytest.raises(LockHeldError, match=rf"session {pid} of role \w+ \(slow since 20"):
             prepare(warehouse, landed_tables())
