@@ -65,10 +65,12 @@ def restore(warehouse: Warehouse, file: Path, *, clean: bool) -> DumpResult:
                 )
             made = _made_hypertables(conn, dumped)
             script = _Script(warehouse, server, dumped)
-            drops = _drop_statements(conn, dumped) if relations else []
+            built = _read_built(conn)
+            drops = _drop_statements(conn, dumped, built) if relations else []
             present = {name for (name,) in conn.execute("select nspname from pg_namespace")}
             former = _find_content(conn)
-        script.run(_parts(script, dumped, made, drops, present, clean=relations > 0))
+        last = [_rename_content(), *_record_built(built)]
+        script.run(_parts(script, dumped, made, drops, present, last, clean=relations > 0))
         if former is not None:  # rows that were fetched for it and never landed
             shutil.rmtree(warehouse.home / "pipelines" / former, ignore_errors=True)
     names = tuple(table.qualified for table, _ in made)
@@ -89,6 +91,25 @@ def _find_content(conn: psycopg.Connection) -> str | None:
     query = "select value from ops.settings where key in (%s, 'warehouse_id') order by key limit 1"
     row = conn.execute(query, (CONTENT_ID,)).fetchone()
     return row[0] if row else None
+
+
+def _read_built(conn: psycopg.Connection) -> list[tuple[str, str]]:
+    """Schema and name of each relation that builds made here."""
+    if not has_relation(conn, "ops.managed_relation"):
+        return []
+    query = "select schema_name, relation_name from ops.managed_relation"
+    return conn.execute(query).fetchall()
+
+
+def _record_built(built: Iterable[tuple[str, str]]) -> Iterator[bytes]:
+    """The statements that record them again: a build refuses tables that it did not make."""
+    for row in built:
+        yield _line(
+            sql.SQL(
+                "insert into ops.managed_relation (schema_name, relation_name) values ({}) "
+                "on conflict do nothing"
+            ).format(sql.SQL(", ").join(map(sql.Literal, row)))
+        )
 
 
 def _rename_content() -> bytes:
@@ -134,32 +155,36 @@ def _made_hypertables(
     ]
 
 
-def _drop_statements(conn: psycopg.Connection, dumped: DumpFile) -> list[bytes]:
+def _drop_statements(
+    conn: psycopg.Connection, dumped: DumpFile, made: Iterable[tuple[str, str]]
+) -> list[bytes]:
     """Statements that drop what those of pg_restore do not.
 
     A continuous aggregate is no table to them, a hypertable's key cannot be dropped by ONLY, and
     they do not know a table that a dump holds as an aggregate, or that is a view now. Views that
-    read them go before, and come back with the dump; one that it lacks stops the restore.
+    read them go before, and come back with the dump, or with a build those that it lacks; one of
+    the user stops the restore.
     """
     relations = [match.groups() for line in dumped.entries if (match := _RELATION.match(line))]
     named = {t.qualified for t in dumped.hypertables if t.time is None}
     dumped_names = named | {f"{schema}.{name}" for _, schema, name in relations}
-    stored = [t for t in hypertables(conn, dumped.schemas) if t.qualified in dumped_names]
-    aggregates = {t.qualified for t in stored if t.time is None}
-    tables = named | {t.qualified for t in stored if t.time}
+    built = {f"{schema}.{name}" for schema, name in made} - dumped_names
+    stored = hypertables(conn, dumped.schemas)
+    aggregates = {t.qualified for t in stored if t.time is None} & (dumped_names | built)
+    tables = named | {t.qualified for t in stored if t.time} & dumped_names
     # what was a table when the dump was made may be a view now
     replaced = {f"{schema}.{name}" for kind, schema, name in relations if kind == "TABLE"}
     replaced -= aggregates | tables
     views = {f"{schema}.{name}" for kind, schema, name in relations if kind == "VIEW"} - aggregates
-    if not aggregates | tables:
+    if not aggregates | tables | built:
         views = set()
     present = conn.execute(
         "select format('%%I.%%I', n.nspname, c.relname), n.nspname || '.' || c.relname, "
         "c.relkind::text from pg_class as c inner join pg_namespace as n on c.relnamespace = n.oid "
         "where n.nspname || '.' || c.relname = any(%s) and c.relkind::text in ('v', 'r', 'p')",
-        ([*views, *replaced, *aggregates, *tables],),
+        ([*views, *built, *replaced, *aggregates, *tables],),
     ).fetchall()
-    gone = views | replaced
+    gone = views | replaced | built - aggregates
     plain = [name for name, qualified, kind in present if kind == "v" and qualified in gone]
     dropped = [f"drop view {', '.join(plain)}"] if plain else []
     dropped += [f"drop materialized view {name}" for name, q, _ in present if q in aggregates]
@@ -173,6 +198,7 @@ def _parts(
     made: Sequence[tuple[Hypertable, sql.Composed]],
     drops: Iterable[bytes],
     present: set[str],
+    last: Iterable[bytes],
     *,
     clean: bool,
 ) -> Generator[bytes, None, None]:
@@ -206,7 +232,7 @@ def _parts(
             )
     for block in script.restored(later):
         yield block.replace(b"ALTER TABLE ONLY ", b"ALTER TABLE ")  # its chunks have the key too
-    yield _rename_content()
+    yield from last
 
 
 def _create(table: Hypertable) -> sql.Composed:

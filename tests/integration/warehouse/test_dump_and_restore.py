@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
+from loaders.warehouse.migrate import prepare
+from loaders.warehouse.migration_files import is_current, shipped
 from loaders.warehouse.ownership import claim_schemas
 from orchestration.backup.dump import dump
 from orchestration.backup.dump_restore import restore
 from quotemill.errors import QuotemillError, SettingsError, UpstreamError, UsageError
 from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.schemas import has_relation
 
 OpenAt = Callable[..., Warehouse]
 
@@ -116,6 +119,41 @@ def test_a_view_of_the_user_on_ours_stops_a_replacement_and_nothing_is_lost(
     with pytest.raises(UpstreamError, match="nothing was changed"):
         restore(filled, dumped, clean=True)
     assert _checksum(filled) == before
+
+
+def test_a_later_build_loses_its_views_alone_to_a_restore(
+    filled: Warehouse, tmp_path: Path
+) -> None:
+    prepare(filled, [])
+    dump(filled, tmp_path / "w.dump")
+    before = _checksum(filled)
+    with filled.connect() as conn:
+        conn.execute("create view market.later as select * from raw_tdx.bar")
+        conn.execute("create or replace view market.bar as select * from market.later")
+        conn.execute("create table market.made as select * from market.later")
+        record = "insert into ops.managed_relation values ('market', 'later'), ('market', 'made')"
+        conn.execute(record)
+    restore(filled, tmp_path / "w.dump", clean=True)
+    assert _checksum(filled) == before
+    with filled.connect() as conn:
+        assert not has_relation(conn, "market.later")  # the next build makes it
+        made = conn.execute("select relation_name from ops.managed_relation order by 1")
+        assert made.fetchall() == [("later",), ("made",)]  # else it would refuse the table
+
+
+def test_a_warehouse_with_an_older_dump_is_brought_up_to_date_again(
+    filled: Warehouse, tmp_path: Path
+) -> None:
+    prepare(filled, [])
+    with filled.connect() as conn:
+        conn.execute("drop table ops.locks")
+        conn.execute("delete from ops.schema_migrations where name <> %s", (shipped()[0],))
+    dump(filled, tmp_path / "w.dump")
+    prepare(filled, [])
+    restore(filled, tmp_path / "w.dump", clean=True)
+    prepare(filled, [])
+    with filled.connect() as conn:
+        assert is_current(conn)
 
 
 def test_a_users_schema_of_the_same_name_is_never_replaced(
