@@ -13,7 +13,7 @@ from loaders.warehouse.editions import find_edition
 from loaders.warehouse.history import prepare_history
 from loaders.warehouse.ownership import claim_schemas, owned_schemas
 from loaders.warehouse.tables import LandedTable, create_indexes, create_tables
-from loaders.warehouse.turns import wait_for_turn
+from loaders.warehouse.turns import MIGRATE, wait_for_turn
 from quotemill.warehouse.postgres import Warehouse
 from quotemill.warehouse.schemas import COMPAT, FIXED_SCHEMAS, INNER_SCHEMAS
 

@@ -8,7 +8,6 @@ from loaders import sources
 from loaders.engine.jobs import JOBS
 from loaders.warehouse import turns
 from loaders.warehouse.lock import load_lock
-from loaders.warehouse.migrate import MIGRATE
 from orchestration.archive.store import archive_lock
 from orchestration.run.build_record import build_lock
 from quotemill.errors import LockHeldError
@@ -27,7 +26,7 @@ def alone(warehouse: Warehouse) -> Iterator[None]:
         conn = warehouse.connect(autocommit=True, application_name="quotemill warehouse lock")
         held.enter_context(closing(conn))
         if not has_relation(conn, JOBS):
-            if holder := turns.take(conn, MIGRATE):
+            if holder := turns.take(conn, turns.MIGRATE):
                 raise LockHeldError(f"{holder} prepares the warehouse", hint="wait for it to end")
             held.callback(turns.let_go, conn)
         lanes = set[str]()

@@ -27,7 +27,6 @@ from loaders.warehouse.hypertables import (
     make_hypertable,
 )
 from loaders.warehouse.ownership import foreign_relations
-from orchestration.archive.alone import alone
 from orchestration.backup import dump_file
 from orchestration.backup.dump import DumpResult, Server, failure, inspect_server
 from orchestration.backup.dump_file import DumpFile, schema_entry
@@ -50,6 +49,8 @@ def restore(warehouse: Warehouse, file: Path, *, clean: bool) -> DumpResult:
     create are never replaced (SettingsError), nor anything while a load or a build runs
     (LockHeldError). Owners become the connecting role; grants are left to the next build.
     """
+    from orchestration.archive.alone import alone  # it imports pyarrow
+
     file = file.absolute()
     if not file.is_file():
         raise UsageError(f"{file} is not a file")

@@ -11,7 +11,8 @@ from psycopg.conninfo import make_conninfo
 from loaders.sources import landed_tables
 from loaders.warehouse import turns
 from loaders.warehouse.lock import LOCK, is_lane_busy, load_lock
-from loaders.warehouse.migrate import MIGRATE, prepare
+from loaders.warehouse.migrate import prepare
+from loaders.warehouse.turns import MIGRATE
 from orchestration.alerts.check import _locked
 from orchestration.archive import store
 from orchestration.archive.alone import alone
