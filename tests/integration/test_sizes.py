@@ -15,8 +15,6 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import httpx
 import pytest
-import websockets
-from websockets.asyncio.server import serve
 
 from loaders.ib.client.ib_client import Connection
 from loaders.ib.errors import GatewayGone
@@ -24,7 +22,6 @@ from loaders.tdx.client.client import TdxClient
 from loaders.tdx.files.folder import scan_folder
 from loaders.tdx.files.written import read_content
 from loaders.tdx.settings import TdxSettings
-from loaders.tq.client.program import session
 from orchestration.run.seed_files import edited_columns, readable_seeds
 from quotemill import foreign
 from quotemill.errors import DataQualityError, QuotemillError, SettingsError, UpstreamError
@@ -175,25 +172,33 @@ def test_a_message_of_a_gateway_is_refused_by_its_length(caplog: pytest.LogCaptu
     assert "too large: 2,147,483,647 bytes" in record.getMessage()
 
 
-def test_a_message_of_the_futures_servers_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websockets, "connect", websockets.connect)
-    monkeypatch.setattr(session, "TQ_MESSAGE", SMALL)
-    session.adapt_connections()
+# the futures client's library replaces the class of all loggers that come after it
+EXCHANGE = """
+import asyncio, websockets
+from websockets.asyncio.server import serve
+from loaders.tq.client.program import session
+from quotemill.foreign import Limit
 
-    async def exchange() -> None:
-        async def send(connection: Any) -> None:
-            await connection.send(" " * 2000)
-
-        async with (
-            serve(send, "127.0.0.1", 0) as server,
-            websockets.connect(
-                f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}", max_size=None
-            ) as client,
-        ):
+async def exchange():
+    async def send(connection):
+        await connection.send(" " * 2000)
+    async with serve(send, "127.0.0.1", 0) as server:
+        address = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with websockets.connect(address, max_size=None) as client:
             await client.recv()
 
-    with pytest.raises(websockets.ConnectionClosed, match="1009"):
-        asyncio.run(exchange())
+session.TQ_MESSAGE = Limit("a message", 1000)
+session.adapt_connections()
+asyncio.run(exchange())
+"""
+
+
+def test_a_message_of_the_futures_servers_has_a_limit() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", EXCHANGE], capture_output=True, text=True, check=False
+    )
+    last = done.stderr.splitlines()[-1]
+    assert (done.returncode, "1009 (message too big)" in last) == (1, True), done.stderr
 
 
 def test_the_futures_client_does_not_fill_the_machines_memory() -> None:
