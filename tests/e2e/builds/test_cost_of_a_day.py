@@ -116,8 +116,11 @@ def test_one_day_reads_and_writes_the_same_at_four_times_the_history(
     four_times = cost_of_one_day(conn, dbt, days)
 
     # the days that have bars are found one after the other, at two reads of findings
-    # a list of codes is read or not, by the plan; returns look back a year
+    # a list of codes is read or not, and that of changed codes whole or by its index for each code,
+    # by the plan; returns look back a year
+    [(changes,)] = conn.execute("select count(*) from market.code_changes")
     allowed = {
+        "market.code_changes": changes * len(CODES),
         "raw_tdx.kline_daily": 2 * 3 * HISTORY + (YEAR - HISTORY) * len(CODES),
         "market.symbol_dim": 2 * len(CODES),
     }
