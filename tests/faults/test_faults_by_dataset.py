@@ -167,7 +167,12 @@ CASES = (
     Case("kline_weekly", ("holiday:kline-all",), rejected="the exchange was closed on this day"),
     # as minutes, but nothing stands in for bars of five
     Case("kline_5m", ("error:kline-history",), said="/api/kline-history → /api/kline-all"),
-    Case("kline_5m", ("short:kline-history:keep=10", "short:kline-all:keep=10"), CODES, "lack"),
+    Case(
+        "kline_5m",
+        ("short:kline-history:keep=10", "short:kline-all:keep=10"),
+        CODES,
+        "came without",
+    ),
     Case("kline_5m", ("noon-label:kline-history",)),
     Case("kline_5m", ("descending:kline-history",)),
     Case("kline_5m", (f"timeout:*:code={STOCK}",), frozenset({STOCK}), "超时"),
