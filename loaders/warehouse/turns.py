@@ -23,10 +23,8 @@ _POLL = 0.1  # seconds between two tries
 # SQL: take the lock `name` until the transaction ends
 TAKE_ROW = (
     "insert into ops.locks (name) values (%(name)s) "
-    "on conflict (name) do update set name = excluded.name returning seed"
+    "on conflict (name) do update set name = excluded.name"
 )
-
-
 _SESSION = "select l.pid, a.usename::text as role, a.application_name, a.backend_start"
 _LOCKS = "from pg_locks as l inner join pg_stat_activity as a on l.pid = a.pid where l.granted"
 _ADVISORY = """
@@ -41,7 +39,7 @@ _ROW_HOLDERS = (
 ).encode()
 
 
-def key_of(name: str) -> str:
+def _key_of(name: str) -> str:
     """SQL: the number of the advisory lock of a name, an SQL expression."""
     return (
         f"hashtextextended({name}, "
@@ -49,15 +47,15 @@ def key_of(name: str) -> str:
     )
 
 
-def holders(name: str) -> str:
+def _holders(name: str) -> str:
     """SQL: sessions that hold the lock of a name, an SQL expression, and whether they may write."""
     is_writer = "has_table_privilege(a.usesysid, 'ops.locks', 'update') as is_writer"
-    return f"{_SESSION}, {is_writer} {_LOCKS} {_ADVISORY} = {key_of(name)}"
+    return f"{_SESSION}, {is_writer} {_LOCKS} {_ADVISORY} = {_key_of(name)}"
 
 
 def is_held(name: str) -> str:
     """SQL: whether a writer holds this database's lock of a name, an SQL expression."""
-    return f"exists (select 1 from ({holders(name)}) as h where h.is_writer)"
+    return f"exists (select 1 from ({_holders(name)}) as h where h.is_writer)"
 
 
 def take(conn: psycopg.Connection, name: str) -> str | None:
@@ -72,10 +70,10 @@ def take(conn: psycopg.Connection, name: str) -> str | None:
     with conn.transaction():
         _wait_for_row(conn, name)
         while True:
-            taken = f"select pg_try_advisory_lock({key_of('%(name)s')})"
+            taken = f"select pg_try_advisory_lock({_key_of('%(name)s')})"
             if conn.execute(taken.encode(), {"name": name}).fetchone() == (True,):
                 return None
-            sessions = conn.execute(holders("%(name)s").encode(), {"name": name}).fetchall()
+            sessions = conn.execute(_holders("%(name)s").encode(), {"name": name}).fetchall()
             if writer := next((row for row in sessions if row[-1]), None):
                 return _describe(writer)
             if sessions:
