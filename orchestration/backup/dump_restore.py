@@ -30,9 +30,9 @@ from loaders.warehouse.ownership import foreign_relations
 from orchestration.backup import dump_file
 from orchestration.backup.dump import DumpResult, Server, failure, inspect_server
 from orchestration.backup.dump_file import DumpFile, schema_entry
-from quotemill.errors import SettingsError, UsageError
+from quotemill.errors import SettingsError, UpstreamError, UsageError
 from quotemill.warehouse.connections import SESSION
-from quotemill.warehouse.postgres import Warehouse
+from quotemill.warehouse.postgres import Warehouse, WarehouseAway
 from quotemill.warehouse.schemas import has_relation
 
 # PostgreSQL 17.12 (November 2026) numbers columns by this option. A pg_dump older than the server
@@ -70,8 +70,14 @@ def restore(warehouse: Warehouse, file: Path, *, clean: bool) -> DumpResult:
             drops = _drop_statements(conn, dumped, built) if relations else []
             present = {name for (name,) in conn.execute("select nspname from pg_namespace")}
             former = _find_content(conn)
-        last = [_rename_content(), *_record_built(built)]
-        script.run(_parts(script, dumped, made, drops, present, last, clean=relations > 0))
+        content = secrets.token_hex(6)
+        last = [_rename_content(content), *_record_built(built)]
+        parts = _parts(script, dumped, made, drops, present, last, clean=relations > 0)
+        try:
+            script.run(parts)
+        except UpstreamError as error:
+            if _ask_content(warehouse, error) != content:
+                raise
         if former is not None:  # rows that were fetched for it and never landed
             shutil.rmtree(warehouse.home / "pipelines" / former, ignore_errors=True)
     names = tuple(table.qualified for table, _ in made)
@@ -113,13 +119,25 @@ def _record_built(built: Iterable[tuple[str, str]]) -> Iterator[bytes]:
         )
 
 
-def _rename_content() -> bytes:
+def _ask_content(warehouse: Warehouse, error: UpstreamError) -> str | None:
+    """The name of the content after an error. Raises UpstreamError where nobody can tell it."""
+    try:
+        return warehouse.ask(_find_content)
+    except WarehouseAway as away:
+        reason = str(error).partition("\n")[2].strip()
+        raise UpstreamError(
+            f"the restore broke off, all of it is there or nothing was changed: {reason}; {away}",
+            hint=f"{away.hint}; when it answers, restore again: that is right in both cases",
+        ) from None
+
+
+def _rename_content(content: str) -> bytes:
     """The statement that gives what was restored a name of its own, where it has settings."""
     return f"""
         do $$
         begin
             if to_regclass('ops.settings') is not null then
-                insert into ops.settings values ('{CONTENT_ID}', '{secrets.token_hex(6)}')
+                insert into ops.settings values ('{CONTENT_ID}', '{content}')
                 on conflict (key) do update set value = excluded.value;
             end if;
         end

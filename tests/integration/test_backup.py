@@ -19,12 +19,19 @@ from loaders.ticks.store import StoredDay
 from loaders.warehouse.lock import load_lock
 from loaders.warehouse.migrate import prepare, warehouse_id
 from loaders.warehouse.postgres import open_warehouse
+from orchestration.backup import dump_restore
 from orchestration.backup import folder as folders
 from orchestration.backup.restore import restore
 from orchestration.backup.write import BackupResult, back_up
 from orchestration.checks import doctor
 from orchestration.run.build_record import build_lock
-from quotemill.errors import LockHeldError, QuotemillError, SettingsError, UsageError
+from quotemill.errors import (
+    LockHeldError,
+    QuotemillError,
+    SettingsError,
+    UpstreamError,
+    UsageError,
+)
 from quotemill.ticks.columns import DayKey
 from quotemill.warehouse.postgres import Warehouse
 from tests.bench import WarehouseQueries, prepared_warehouse, settings_at
@@ -154,6 +161,28 @@ def test_a_restore_brings_the_rows_back_and_prints_next_steps(
     bench.execute("delete from ops.settings where key = 'planted'")
     restore(bench.settings, bench.warehouse, backup, Silent(), clean=True)
     assert ("planted", "row") in bench.rows(own)
+
+
+@pytest.mark.parametrize("before_it", [False, True])
+def test_a_restore_says_which_content_is_there_when_the_server_went_away(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, before_it: bool
+) -> None:
+    backup = bench.back_up().backup
+    bench.execute("delete from ops.settings where key = 'planted'")
+    rename = dump_restore._rename_content
+    away = b"select pg_terminate_backend(pg_backend_pid());"
+
+    def break_off(*content: str) -> bytes:
+        return rename(*content) + (away if before_it else b"commit;" + away)
+
+    monkeypatch.setattr(dump_restore, "_rename_content", break_off)
+    if before_it:
+        with pytest.raises(UpstreamError, match="nothing was changed"):
+            restore(bench.settings, bench.warehouse, backup, Silent(), clean=True)
+    else:
+        assert restore(bench.settings, bench.warehouse, backup, Silent(), clean=True).objects
+    planted = bench.rows("select value from ops.settings where key = 'planted'")
+    assert planted == ([] if before_it else [("row",)])
 
 
 def test_old_backups_of_this_warehouse_alone_are_pruned(
