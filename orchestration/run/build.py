@@ -15,6 +15,7 @@ from typing import Any
 
 from loaders import loads, log
 from loaders.engine.progress import Silent
+from loaders.files.folder import NO_ROOM
 from loaders.settings import Settings
 from loaders.warehouse import migration_files
 from loaders.warehouse.editions import find_edition
@@ -30,6 +31,8 @@ from quotemill.errors import (
     SettingsError,
     UpstreamError,
     UsageError,
+    sqlstate,
+    walk_causes,
 )
 from quotemill.warehouse.dbt_project import find_project
 from quotemill.warehouse.postgres import Warehouse
@@ -39,16 +42,21 @@ from quotemill.warehouse.refusals import explain_refusal
 _WRITING = frozenset({"build", "run", "seed", "snapshot", "clone", "retry"})
 _LISTING = ("ls", "list")  # `--resource-type seed` of these writes nothing
 _READING = frozenset({"test", "show", "compile", "source", "docs"})  # tables of this version
+_GROUP = "warehouse"  # of every model of ours (dbt_project.yml)
 _LOG_LEVEL = "DBT_LOG_LEVEL_FILE"  # dbt's own variable
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A test or model that did not pass: `status` is warn, fail or error."""
+    """A test or model that did not pass: `status` is warn, fail or error.
+
+    by_user: a model that is not one of ours
+    """
 
     name: str
     status: str
     message: str
+    by_user: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,9 +84,9 @@ class BuildResult:
     def exit_code(self) -> int:
         if self.succeeded:
             return 0
+        failed = [finding for finding in self.findings if finding.status != "warn"]
         # a test that could not be made says nothing about the data
-        is_error = any(finding.status == "error" for finding in self.findings)
-        is_quality = self.tests_failed and not is_error
+        is_quality = failed and all(f.status == "fail" or f.by_user for f in failed)
         return DataQualityError.exit_code if is_quality else QuotemillError.exit_code
 
     @property
@@ -113,7 +121,7 @@ def build(
     `only_touched`: build only what depends on tables that loads wrote since the last good build.
     `wait`: seconds to wait for another build; None: LockHeldError at once.
     None if nothing was touched. A build that failed is in the result and in ops.builds. Raises
-    UpstreamError where it failed since nodes of Citus are away.
+    UpstreamError where the server or nodes of Citus were away, or its disk is full.
     """
     patience = None if wait is None else Wait(wait, report)
     with recorded_build(settings, warehouse, patience) as record:
@@ -186,8 +194,8 @@ def invoke(
 ) -> Any:
     """Run dbt in this process with our project, profile and target.
 
-    Returns dbt's own result. dbt prints to stdout; with `quiet` only its errors appear, on stderr.
-    A selector that matches nothing is an error unless `lenient`. `manifest`: the project as dbt has
+    Returns dbt's own result. dbt prints to stdout; with `quiet` it prints nothing, and its errors
+    are in its log. Raises UpstreamError where a failure is the server's. A selector that matches nothing is an error unless `lenient`. `manifest`: the project as dbt has
     parsed it; None: dbt reads its files, or what it kept of them in the target.
     """
     project = find_project()
@@ -209,19 +217,21 @@ def invoke(
     ]
     head = ["--no-send-anonymous-usage-stats"]
     if quiet:
-        head.append("--quiet")
+        head += ["--log-level", "none"]
         if _LOG_LEVEL not in os.environ:
             head += ["--log-level-file", "info"]  # else some 3,000 lines in each build
     if not lenient:
         head += ["--warn-error-options", '{"error": ["NoNodesForSelectionCriteria"]}']
     stdout = contextlib.redirect_stdout(sys.stderr) if quiet else contextlib.nullcontext()
     seeds = readable_seeds(project.root / "seeds", target / "seeds", warehouse)
-    with quick_dbt(), stdout, seeds:
+    with quick_dbt() as lost, stdout, seeds:
         from dbt.cli.main import dbtRunner
 
         outcome = dbtRunner(manifest).invoke([*head, *arguments, *options])
     if isinstance(outcome.exception, KeyboardInterrupt):  # dbt has cancelled its queries
         raise outcome.exception
+    if lost and not outcome.success:
+        raise warehouse.away(next(filter(sqlstate, lost), lost[0]))
     if outcome.exception is not None and not outcome.result:
         raise _dbt_error(outcome.exception, settings)
     return outcome
@@ -272,7 +282,7 @@ def make_docs(settings: Settings, output: Path | None) -> Path:
     return output
 
 
-def _dbt_error(error: BaseException, settings: Settings) -> QuotemillError:
+def _dbt_error(error: Exception, settings: Settings) -> QuotemillError:
     if refusal := explain_refusal(error, settings):
         return refusal
     text = " ".join(str(error).split())
@@ -280,7 +290,16 @@ def _dbt_error(error: BaseException, settings: Settings) -> QuotemillError:
         return UsageError(text, hint="`quotemill dbt ls` lists what can be selected")
     if type(error).__name__ in ("DbtUsageException", "BadOptionUsage", "NoSuchOption"):
         return UsageError(text, hint="quotemill dbt --help")
-    return SettingsError(f"dbt: {text}", hint="quotemill dbt debug shows more")
+    disk = (c for c in walk_causes(error) if isinstance(c, OSError) and c.errno in NO_ROOM)
+    if full := next(disk, None):
+        hint = f"free some space on the disk of {settings.home}, then run again"
+        return UpstreamError(f"no room left for dbt's files: {full}", hint=hint)
+    from dbt_common.exceptions import DbtRuntimeError
+
+    if not isinstance(error, DbtRuntimeError):
+        return log.explain(error)
+    hint = f"correct it, then run again; {settings.home / 'logs' / 'dbt.log'} has more"
+    return SettingsError(f"dbt: {text}", hint=hint)
 
 
 def _summarize(
@@ -306,7 +325,8 @@ def _summarize(
             test = getattr(node.node, "test_metadata", None)
             if status == "warn" and test and test.name == "no_rows":
                 message = _count_findings(warehouse, node.node.compiled_code)
-            findings.append(Finding(node.node.name, status, message))
+            by_user = kind == "model" and node.node.group != _GROUP
+            findings.append(Finding(node.node.name, status, message, by_user))
     return BuildResult(
         build_id=build_id,
         succeeded=bool(outcome.success),

@@ -12,30 +12,35 @@ from importlib.metadata import version
 from operator import itemgetter
 from typing import Any
 
-from quotemill.errors import SettingsError
+import psycopg2
+
+from quotemill.errors import SettingsError, sqlstate, walk_causes
 from quotemill.warehouse.connections import set_up_session, take_unbroken
 
 # what these are written for
 VERSIONS = {"dbt-core": "1.11."}
+# PostgreSQL's codes: connections that break, a full disk, too many of them, a server that stops
+_LOST = ("08", "53100", "53300", "57P0")
 IDLE = 30.0  # seconds; firewalls and servers end what idles for longer
 
 
 @contextlib.contextmanager
-def quick_dbt() -> Iterator[None]:
+def quick_dbt() -> Iterator[list[BaseException]]:
     """Let the nodes of dbt's commands in this process share connections.
 
-    Raises SettingsError with versions of dbt that this was not written for.
+    Yields the errors of a server that is away or full: of those dbt keeps the text alone. Raises SettingsError with versions of dbt that this was not written for.
     """
     _check_versions()
     from dbt.adapters.postgres.impl import PostgresAdapter
 
     own, collects = PostgresAdapter.ConnectionManager, gc.isenabled()
+    lost: list[BaseException] = []
     try:
         # Before Python 3.11.8 a collection that comes while a thread evaluates a literal may end
         # the model (decision 0019)
         gc.disable()
-        PostgresAdapter.ConnectionManager = keeping_connections()
-        yield
+        PostgresAdapter.ConnectionManager = keeping_connections(lost)
+        yield lost
     finally:
         PostgresAdapter.ConnectionManager = own
         if collects:
@@ -52,14 +57,24 @@ def _check_versions() -> None:
             )
 
 
-def keeping_connections() -> Any:
+def keeping_connections(lost: list[BaseException]) -> Any:
     """Make dbt's connection manager, whose next node takes the connection of one that ended.
+
+    lost: gets the errors of a server that is away or full
 
     dbt opens one for each node. The first queries of a new one fill its caches, which is half of
     what the server does for a build without rows.
     """
     from dbt.adapters.contracts.connection import ConnectionState
     from dbt.adapters.postgres.connections import PostgresConnectionManager
+
+    @contextlib.contextmanager
+    def noting_losses() -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            lost.extend(filter(_is_loss, walk_causes(error)))
+            raise
 
     class KeptConnections(PostgresConnectionManager):  # type: ignore[misc]
         """Connections for nodes of any thread, each with a session like a new one."""
@@ -70,10 +85,16 @@ def keeping_connections() -> Any:
 
         @classmethod
         def open(cls, connection: Any) -> Any:
-            opened = super().open(connection)
-            opened.handle.commit()  # the profile's role
-            _run_alone(opened.handle)
+            with noting_losses():
+                opened = super().open(connection)
+                opened.handle.commit()  # the profile's role
+                _run_alone(opened.handle)
             return opened
+
+        @contextlib.contextmanager
+        def exception_handler(self, sql: str) -> Iterator[None]:
+            with noting_losses(), super().exception_handler(sql):
+                yield
 
         def release(self) -> None:
             connection = self.get_if_exists()
@@ -109,6 +130,13 @@ def keeping_connections() -> Any:
             return None
 
     return KeptConnections
+
+
+def _is_loss(error: BaseException) -> bool:
+    """Whether an error is of a server that is away or full, not of what was asked."""
+    code = sqlstate(error)
+    broken = isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
+    return broken if code is None else code.startswith(_LOST)
 
 
 def _clear_session(handle: Any) -> None:

@@ -16,14 +16,18 @@ import psycopg
 import stamina
 from psycopg.conninfo import make_conninfo
 
-from quotemill.errors import UpstreamError
+from quotemill.errors import UpstreamError, sqlstate
 from quotemill.masks import HIDDEN, find_passwords
 from quotemill.warehouse.address import build_address, parse_address
 from quotemill.warehouse.connections import WATCHFUL, connect, take_unbroken
 
 T = TypeVar("T")
 PATIENCE = 60.0  # seconds that a load waits for a warehouse that restarts
+_NO_ROOM = "53100"  # PostgreSQL's code of a full disk
+_CROWDED = "close other connections, or raise max_connections of the server"
 _FIXES = [  # fragments of libpq's messages, and what to do about each
+    ("too many ", _CROWDED),  # clients; connections for a role or a database
+    ("remaining connection slots", _CROWDED),
     ("password authentication failed", "check user and password ({origin})"),
     ("no password supplied", "add the password to the URL ({origin}), or to ~/.pgpass"),
     ("no pg_hba.conf entry", "the server's pg_hba.conf must admit this user from this machine"),
@@ -31,8 +35,6 @@ _FIXES = [  # fragments of libpq's messages, and what to do about each
     ('role "', "make the role (createuser), or correct the name ({origin})"),
     ("could not translate host name", "check the host's name ({origin})"),
     ("SSL", "check sslmode and the certificates ({origin})"),
-    ("too many clients", "close other connections, or raise max_connections"),
-    ("remaining connection slots", "close other connections, or raise max_connections"),
     ("connections to the node", "start that node of Citus, then run the command again"),
     ("remote node", "start that node of Citus, then run the command again"),
     ("starting up", "the server is starting or recovering: run the command again in a moment"),
@@ -222,10 +224,15 @@ class Warehouse:
         return text
 
     def away(self, error: BaseException) -> UpstreamError:
-        """The error to raise when a connection failed or broke."""
-        reason = self.scrub(str(error).strip())
+        """The error to raise when a connection failed or broke, or the server's disk is full."""
+        reason = self.scrub(" ".join(str(error).split()))
+        if sqlstate(error) == _NO_ROOM:
+            return UpstreamError(
+                f"the warehouse {self.label} has no room left: {reason}",
+                hint="free some space on the disk of its server, then run again: nothing is lost",
+            )
         fix = next((fix for part, fix in _FIXES if part in reason), "")
-        if self.embedded:
+        if self.embedded and fix != _CROWDED:
             fix = f"quotemill warehouse {'status' if self.start else 'start'}"
         return WarehouseAway(
             f"the warehouse {self.label} cannot be reached: {reason}",

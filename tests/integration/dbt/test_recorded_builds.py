@@ -11,11 +11,18 @@ import pytest
 from loaders import log
 from loaders.settings import Settings
 from orchestration.checks import logscan
-from orchestration.run.build import build
+from orchestration.run.build import BuildResult, build
 from orchestration.run.build_record import recorded_build
-from quotemill.errors import LockHeldError, UsageError
+from quotemill.errors import (
+    LockHeldError,
+    QuotemillError,
+    SettingsError,
+    UpstreamError,
+    UsageError,
+)
 from quotemill.warehouse.postgres import Warehouse
 from tests.bench import settings_at
+from tests.integration.dbt.checkout import own_checkout
 from tests.integration.dbt.conftest import PROJECT, Dbt
 from tests.integration.dbt.raw import bar, land, security
 from tests.integration.dbt.two_codes import CODES, DAYS, land_days
@@ -167,3 +174,69 @@ def test_the_lock_is_held_and_passed_to_dbt(
             pass
         assert dbt("run", "--select", "symbol_dim").success
     assert conn.execute("select count(*) from ops.builds").fetchone() == (1,)  # none was begun
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("raise disk_full using message = 'could not extend file'", "has no room left: could not"),
+        ("perform pg_terminate_backend(pg_backend_pid())", "terminating connection"),
+    ],
+)
+def test_a_full_disk_and_a_server_that_dies_in_a_build_are_exit_4(
+    settings: Settings, warehouse: Warehouse, conn: psycopg.Connection, fault: str, said: str
+) -> None:
+    conn.execute("drop view quotemill_staging.stg_tq__contract cascade")
+    make = "create function fail() returns event_trigger language plpgsql as 'begin {}; end'"
+    conn.execute(make.format(fault.replace("'", "''")).encode())
+    conn.execute(
+        "create event trigger fails on ddl_command_start when tag in ('CREATE VIEW') "
+        "execute function fail()"
+    )
+
+    with pytest.raises(UpstreamError, match=said) as raised:
+        build(settings, warehouse, print, arguments=["--select", "stg_tq__contract"])
+
+    assert "\n" not in str(raised.value)
+    assert raised.value.hint
+    [(status, _, error, _)] = conn.execute(NEWEST)
+    assert status == "failed"
+    assert said in error
+
+
+@pytest.mark.long
+def test_a_model_of_a_user_that_fails_is_exit_5_and_one_that_does_not_compile_3(
+    settings: Settings,
+    warehouse: Warehouse,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    project = own_checkout(tmp_path / "checkout")
+    monkeypatch.chdir(project)
+    monkeypatch.delenv("DBT_LOG_LEVEL_FILE", raising=False)
+    monkeypatch.setattr("orchestration.run.build.dbt_target", lambda *_: tmp_path / "target")
+    model = project / "models" / "own" / "rates.sql"
+    model.parent.mkdir()
+
+    def build_with(text: str) -> BuildResult | None:
+        model.write_text(text, "utf-8")
+        return build(settings, warehouse, lambda _: None, arguments=["--select", "rates"])
+
+    for wrong in ("select no_column", "select {{ no_macro() }}"):
+        failed = build_with(wrong)
+        assert failed is not None
+        assert failed.exit_code == 5, failed.failures
+    with pytest.raises(SettingsError, match="rates") as raised:
+        build_with("select {{ 1 as x")
+    assert "dbt.log" in raised.value.hint
+
+    def break_down(*_: object) -> None:
+        raise ZeroDivisionError("of dbt")
+
+    monkeypatch.setattr("dbt.task.build.BuildTask.run", break_down)
+    with pytest.raises(QuotemillError, match="internal error: ZeroDivisionError") as broken:
+        build_with("select 1 as x")
+    assert broken.value.exit_code == 1
+    assert "Traceback" in (settings.home / "logs" / "dbt.log").read_text("utf-8")
+    assert "Traceback" not in "".join(capfd.readouterr())

@@ -8,14 +8,20 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
+import psycopg
 import pytest
 
 from loaders.warehouse.embedded import binaries, postmaster
 from loaders.warehouse.embedded import server as embedded
+from loaders.warehouse.migration_files import find_current_warehouse
+from orchestration.checks import doctor
 from quotemill.errors import SettingsError, UpstreamError
+from quotemill.warehouse import postgres
 from quotemill.warehouse.postgres import Warehouse
 from tests.integration.warehouse.clients import client as open_client
+from tests.integration.warehouse.conftest import settings_for
 
 OpenAt = Callable[..., Warehouse]
 
@@ -45,6 +51,24 @@ def test_the_server_has_no_network_port_and_a_private_socket(
     }
     tcp = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
     assert not inodes & {line.split()[9] for line in tcp.splitlines() if len(line.split()) > 9}
+
+
+def test_status_and_doctor_answer_at_once_where_all_connections_are_taken(
+    running_warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_for(running_warehouse.home)
+    tries = Mock(wraps=postgres.connect)
+    monkeypatch.setattr(postgres, "connect", tries)
+    with contextlib.ExitStack() as taken:
+        with pytest.raises(psycopg.OperationalError, match="too many"):
+            while True:
+                taken.enter_context(psycopg.connect(running_warehouse.url))
+        with pytest.raises(UpstreamError, match="too many clients") as away:
+            find_current_warehouse(settings)  # of `status`
+        [check] = [c for c in doctor.examine(settings) if c.name == "warehouse"]
+    assert away.value.hint == check.fix
+    assert "close other connections, or raise max_connections" in check.fix
+    assert (check.status, check.exit_code, tries.call_count) == ("fail", 4, 4)
 
 
 def test_a_running_server_is_reused(running_home: Path, open_at: OpenAt) -> None:
