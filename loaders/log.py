@@ -39,6 +39,7 @@ from pydantic import BaseModel, SecretStr
 from loaders.settings import Settings, load_settings
 from quotemill.errors import QuotemillError, SettingsError, UsageError, innermost
 from quotemill.masks import HIDDEN, find_passwords, mask_logins
+from quotemill.settings.folders import make_private
 from quotemill.settings.section import Section
 from quotemill.warehouse.refusals import explain_refusal
 
@@ -139,7 +140,7 @@ def write(
     }
     line = json.dumps(_clean(fields), ensure_ascii=False) + "\n"
     try:
-        _folder.mkdir(parents=True, exist_ok=True)
+        make_private(_folder)
         data, day = line.encode("utf-8", "replace"), f"{at:%Y-%m-%d}.jsonl"
         _append(_folder / f"run-{day}", data)
         if level in ("error", "critical"):
@@ -243,7 +244,7 @@ def _keep_traceback(error: Exception) -> str:
     text = scrub("".join(format_exception(error)))
     try:
         folder = _folder or load_settings().home / "logs"
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private(folder)
         path = folder / f"error-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.log"
         path.write_text(text, "utf-8")
     except Exception:  # without a place to write, the terminal must do

@@ -34,6 +34,7 @@ from loaders.landing.target import Target
 from loaders.warehouse.content import content_id
 from loaders.warehouse.tables import LOAD_ID, ROUTE_NO, SOURCE_ROUTE, Batch, LandedTable
 from quotemill.errors import LockHeldError, QuotemillError, sqlstate, walk_causes
+from quotemill.settings.folders import make_private
 from quotemill.warehouse.connections import connect
 from quotemill.warehouse.postgres import Warehouse, WarehouseAway
 
@@ -97,7 +98,7 @@ def open_pipeline(
     while the warehouse is away.
     """
     with spool_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private(folder)
     with own_context(folder), spool_errors(folder):
         pipeline = _pipeline(warehouse, folder, lane, source, accepts_loss)
         landed = Landed()

@@ -24,6 +24,7 @@ from quotemill.errors import SettingsError, UsageError
 from quotemill.foreign import SETTINGS_FILE, read_text, reading
 from quotemill.settings.environment import PREFIX
 from quotemill.settings.files import DOTENV, TOML
+from quotemill.settings.folders import make_private
 from quotemill.settings.merge import Layers, flatten
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}(\.[a-z][a-z0-9_]{0,62}){0,3}")
@@ -196,7 +197,7 @@ def _read_variables(text: str) -> dict[str, str]:
 @contextlib.contextmanager
 def _locked(home: Path) -> Iterator[None]:
     """One writer of the home's files at a time."""
-    home.mkdir(parents=True, exist_ok=True)
+    make_private(home)
     # the folder itself is what a check of alerts locks
     with lock.hold(home / LOCK, wait=math.inf):
         yield

@@ -15,6 +15,7 @@ from loaders.warehouse import turns
 from loaders.warehouse.embedded.places import unusable
 from quotemill.errors import LockHeldError, QuotemillError
 from quotemill.warehouse.connections import find_process
+from quotemill.settings.folders import make_private
 from quotemill.warehouse.postgres import Warehouse
 
 LOCK = "quotemill:load:"  # and the lane: what the advisory lock is the hash of
@@ -190,7 +191,7 @@ def _take_file(warehouse: Warehouse, lane: str) -> int | None:
 
     folder = warehouse.home / "pipelines"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private(folder)
         return lock.take(folder / f"{warehouse_id(warehouse)}-{lane}.lock")
     except OSError as error:
         raise unusable(folder, error) from None

@@ -9,6 +9,7 @@ from loaders.engine.check import Check, run_checks
 from loaders.settings import Settings
 from loaders.warehouse import profiles
 from loaders.warehouse.disks import existing_parent, list_disks
+from loaders.warehouse.embedded.places import server_account
 from quotemill.errors import SettingsError
 from quotemill.warehouse.dbt_project import find_project
 from quotemill.warehouse.postgres import Warehouse
@@ -44,14 +45,19 @@ def _existing_parent(folder: Path, hint: str) -> Path:
         raise SettingsError(f"{folder} cannot be written", hint=hint) from None
 
 
-def _check_home(settings: Settings) -> tuple[Check, ...]:
-    """Check that loads can stage, log and lock below the home."""
+def _check_home(settings: Settings) -> Iterator[Check]:
+    """Check that loads can stage, log and lock below the home, and other users cannot enter it."""
     for folder in (settings.home, settings.home / "logs"):
         hint = "make its user the one who runs this, or set QUOTEMILL_HOME"
         parent = _existing_parent(folder, hint)
         if not os.access(parent, os.W_OK | os.X_OK):
             raise SettingsError(f"{parent} cannot be written", hint=hint)
-    return ()
+    home = settings.home
+    if home.is_dir() and home.stat().st_mode & 0o007:
+        fix = f"chmod o-rwx {home}"
+        if account := server_account(home) if settings.warehouse_url is None else None:
+            fix = f"chgrp {account.gid} {home} && chmod 710 {home}"  # which the server enters
+        yield Check("home", "warn", f"other users may enter {home} and read its files", fix)
 
 
 def _check_profile(settings: Settings) -> tuple[Check, ...]:

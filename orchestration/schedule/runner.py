@@ -24,6 +24,7 @@ from orchestration.schedule.due import Decision
 from orchestration.schedule.jobs import Job, Row
 from quotemill.errors import LockHeldError, PartialError, SettingsError, most_severe
 from quotemill.installation import install_hint
+from quotemill.settings.folders import make_private
 from quotemill.warehouse.postgres import Warehouse
 
 INTERRUPTED = 128 + signal.SIGINT
@@ -185,7 +186,7 @@ class Runner:
         name = f"{warehouse_id(self.warehouse)}-{quote(job.name, safe=' ')}.lock"
         folder = self.warehouse.home / "schedule"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_private(folder)
             file = locks.take(folder / name)
         except OSError as error:
             raise unusable(folder, error) from None

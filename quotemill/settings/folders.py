@@ -22,6 +22,16 @@ def require_absolute(settings: TopSettings, name: str, folder: Path) -> Path:
     return folder
 
 
+def make_private(folder: Path) -> None:
+    """Make a folder and those above it that are missing, for this user alone.
+
+    The embedded server of root is another user's, who passes through.
+    """
+    missing = [level for level in (folder, *folder.parents) if not level.exists()]
+    for level in reversed(missing):
+        level.mkdir(mode=0o755 if os.geteuid() == 0 else 0o700, exist_ok=True)
+
+
 def refuse_relative(variable: str, value: str, cwd: Path, other: str) -> NoReturn:
     """Raise SettingsError that names the folder that is meant."""
     here = cwd.absolute()

@@ -106,6 +106,18 @@ def test_every_port_of_compose_yaml_is_bound_to_this_machine() -> None:
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
+def test_compose_yaml_starts_no_server_without_a_password() -> None:
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))["services"]
+    given = [
+        value
+        for name in ("postgres", "questdb")
+        for key, value in services[name]["environment"].items()
+        if key.endswith("PASSWORD")
+    ]
+    assert len(given) == 2
+    assert all(re.match(r"\$\{\w+_PASSWORD:\?", value) for value in given)
+
+
 def test_compose_yaml_has_what_a_schedule_in_a_container_needs() -> None:
     service = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))["services"]["quotemill"]
     # a password in an address would need escapes; alerts carry the machine's name

@@ -11,6 +11,7 @@ from loaders import sources
 from loaders.engine.check import Check
 from loaders.settings import Settings, load_settings
 from orchestration.checks import folders
+from quotemill.settings.folders import make_private
 
 NOW = datetime(2025, 6, 30, tzinfo=UTC)
 
@@ -90,3 +91,23 @@ def test_a_disk_that_fills_is_reported_before_it_is_full(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     checks = [c for c in folders.check(settings(tmp_path), None) if c.name == "disk"]
     assert [check.status for check in checks] == [status]
+
+
+def test_a_home_that_other_users_may_enter_is_named(tmp_path: Path) -> None:
+    home = tmp_path / "open"
+    home.mkdir()
+    home.chmod(0o755)
+    away = settings(home, WAREHOUSE_URL="postgresql:///nothing")
+    [check] = find_problems(away)
+    assert (check.name, check.status, check.fix) == ("home", "warn", f"chmod o-rwx {home}")
+    home.chmod(0o750)
+    assert find_problems(away) == []
+
+
+def test_a_home_that_a_command_makes_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    make_private(tmp_path / "home" / "logs")
+    modes = [folder.stat().st_mode & 0o777 for folder in (tmp_path / "home").glob("**/")]
+    assert modes == [0o700, 0o700]

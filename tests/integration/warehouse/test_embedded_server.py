@@ -60,7 +60,7 @@ def test_status_and_doctor_answer_at_once_where_all_connections_are_taken(
     tries = Mock(wraps=postgres.connect)
     monkeypatch.setattr(postgres, "connect", tries)
     with contextlib.ExitStack() as taken:
-        with pytest.raises(psycopg.OperationalError, match="too many"):
+        with contextlib.suppress(psycopg.OperationalError):
             while True:
                 taken.enter_context(psycopg.connect(running_warehouse.url))
         with pytest.raises(UpstreamError, match="too many clients") as away:
