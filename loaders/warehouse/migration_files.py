@@ -44,7 +44,7 @@ def find_current_warehouse(settings: Settings) -> Warehouse | None:
     """
     warehouse = find_warehouse(settings)
     if warehouse is not None:
-        warehouse.ask(refuse_outdated, patient=False)  # somebody looks, and is told what is wrong
+        warehouse.ask(refuse_outdated, patient=False)  # who looks gets an answer at once
     return warehouse
 
 

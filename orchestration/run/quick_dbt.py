@@ -12,7 +12,7 @@ from importlib.metadata import version
 from operator import itemgetter
 from typing import Any
 
-import psycopg2
+import psycopg2  # type: ignore[import-untyped]
 
 from quotemill.errors import SettingsError, sqlstate, walk_causes
 from quotemill.warehouse.connections import set_up_session, take_unbroken
@@ -28,7 +28,8 @@ IDLE = 30.0  # seconds; firewalls and servers end what idles for longer
 def quick_dbt() -> Iterator[list[BaseException]]:
     """Let the nodes of dbt's commands in this process share connections.
 
-    Yields the errors of a server that is away or full: of those dbt keeps the text alone. Raises SettingsError with versions of dbt that this was not written for.
+    Yields the errors of a server that is away or full: of those dbt keeps the text alone. Raises
+    SettingsError with versions of dbt that this was not written for.
     """
     _check_versions()
     from dbt.adapters.postgres.impl import PostgresAdapter
