@@ -1,8 +1,9 @@
-"""Rules for settings beyond their own forms: an address, rules of the schedule."""
+"""Rules for settings beyond their own forms: an address, a schema, rules of the schedule."""
 
 from loaders.settings import Settings
 from orchestration.schedule import jobs
 from quotemill.warehouse.address import parse_address
+from quotemill.warehouse.schemas import check_market_schema
 
 
 def check_settings(settings: Settings) -> None:
@@ -10,4 +11,5 @@ def check_settings(settings: Settings) -> None:
     if settings.warehouse_url is not None:
         address = settings.warehouse_url.get_secret_value()
         parse_address(address, settings.origin("warehouse_url"))
+    check_market_schema(settings.market_schema, settings.origin("market_schema"))
     jobs.read_jobs(settings)

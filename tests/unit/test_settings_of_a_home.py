@@ -246,3 +246,7 @@ def test_the_command_writes_and_takes_out(tmp_path: Path) -> None:
     assert "log_days = 30\n    default" in done.stdout
     refused = place.inside("quotemill", "settings", "--set", "log_days=0")
     assert refused.returncode == 3
+    taken = place.inside("quotemill", "settings", "--set", "market_schema=pg_catalog")
+    assert taken.returncode == 3
+    assert "pg_catalog is taken by PostgreSQL" in taken.stderr
+    assert "market_schema" not in (place.home / "quotemill.toml").read_text()

@@ -137,6 +137,8 @@ WRONG_CHANGES: list[tuple[str, Any, int]] = [
     ("log_days", 0, 409),
     ("log_days", "'; drop table ops.runs; --", 409),
     ("market_schema", "x; drop schema market cascade", 409),
+    ("market_schema", "pg_catalog", 409),
+    ("market_schema", "raw_tdx", 409),
     ("warehouse_url", "very-secret nonsense", 409),
     ("warehouse_url", "postgresql://a:very-secret@one,two/x", 409),
     ("schedule.tdx_daily.when", "whenever", 409),
