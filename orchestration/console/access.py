@@ -1,48 +1,92 @@
-"""Who may use the console: the secret of its pages, and the token of scripts and other machines.
+"""Who may use the console: a link that works once, the session of a browser, the token of scripts.
 
-Both are in the folder `console` of the home, which only its user may read: the secret as it is, so
-that an open page outlives a restart, the token as its hash alone.
+Links and the token are in the folder `console` of the home, which only its user may read, each as
+its hash alone: any console of the home takes them. A session ends with the process that gave it.
 """
 
 import contextlib
 import hashlib
 import hmac
 import json
-import os
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from aiolimiter import AsyncLimiter
+
+from loaders import log
 from loaders.files import whole_file
-from quotemill.errors import SettingsError
 
 TOKEN_BYTES = 32
-SIGNED_IN = timedelta(days=30)  # how long a browser that gave the token may stay
-CLOCK_STEP = timedelta(days=1)  # by which a clock may be set back and a session go on
-_SECRET, _TOKEN = "secret", "token.json"
+SIGNED_IN = timedelta(days=30)  # how long a browser may stay
+LINK_LASTS = timedelta(hours=1)
+FAILURES = 20  # in a minute that are answered and logged one by one
+_TOKEN, _LINKS = "token.json", "links"
 
 
 @dataclass(frozen=True)
 class Access:
-    """The secrets below `folder`, which is made at the first use.
+    """The token and links below `folder`, which is made at the first use, and this process' sessions.
 
-    Where that cannot be written, an open page lasts until the end of this process.
-
-    The page of a browser has an id in a cookie; its forms send what `page_token` makes of it. A
-    browser that gave the token has a session in another cookie.
+    The page of a browser has its session in a cookie; its forms send what `page_token` makes of it.
     """
 
     folder: Path
-    _own: bytes = field(
-        default_factory=lambda: secrets.token_bytes(TOKEN_BYTES), repr=False, compare=False
+    _sessions: dict[str, datetime] = field(default_factory=dict, repr=False, compare=False)
+    _failures: AsyncLimiter = field(
+        default_factory=lambda: AsyncLimiter(FAILURES, 60), repr=False, compare=False
     )
 
-    def page_token(self, page_id: str) -> str:
-        return self._sign(f"page {page_id}")
+    def new_link(self, now: datetime) -> str:
+        """The key of a new link, which works once within an hour."""
+        links = self.folder / _LINKS
+        self._make_folder()
+        with whole_file.explain_unwritable(links):
+            links.mkdir(mode=0o700, exist_ok=True)
+            for path in links.iterdir():
+                if not self._is_new(path, now):
+                    path.unlink(missing_ok=True)
+            key = secrets.token_urlsafe(TOKEN_BYTES)
+            whole_file.write(links / _digest(key), (now + LINK_LASTS).isoformat())
+        return key
 
-    def is_page_token(self, page_id: str, token: str) -> bool:
-        return bool(page_id) and _equal(self.page_token(page_id), token)
+    def use_link(self, key: str, now: datetime) -> bool:
+        """Whether this is the key of a link; then it is none any more."""
+        path = self.folder / _LINKS / _digest(key)
+        is_new = self._is_new(path, now)
+        try:
+            path.unlink()  # of two callers at once one gets it
+        except OSError:
+            return False
+        return is_new
+
+    @staticmethod
+    def _is_new(link: Path, now: datetime) -> bool:
+        try:
+            return now < datetime.fromisoformat(link.read_text("utf-8"))
+        except (OSError, ValueError):
+            return False
+
+    def new_session(self, now: datetime) -> str:
+        """A session of 30 days."""
+        for session, until in list(self._sessions.items()):
+            if until <= now:
+                self._sessions.pop(session, None)
+        session = secrets.token_urlsafe(TOKEN_BYTES)
+        self._sessions[_digest(session)] = now + SIGNED_IN
+        return session
+
+    def is_session(self, session: str, now: datetime) -> bool:
+        until = self._sessions.get(_digest(session))
+        return until is not None and now < until
+
+    @staticmethod
+    def page_token(session: str) -> str:
+        return _digest(f"page {session}")
+
+    def is_page_token(self, session: str, token: str) -> bool:
+        return _equal(self.page_token(session), token)
 
     def new_token(self, now: datetime) -> str:
         """Make a token of 32 random bytes in place of the last one; only its hash stays."""
@@ -52,72 +96,23 @@ class Access:
         whole_file.write(self.folder / _TOKEN, json.dumps(stored) + "\n")
         return token
 
-    @property
-    def token_made_at(self) -> datetime | None:
-        """When the token was made; None before the first."""
-        stored = self._stored()
-        return datetime.fromisoformat(stored["made_at"]) if stored else None
-
     def is_token(self, token: str) -> bool:
         """Whether this is the token; takes the same time for each that is not."""
         stored = self._stored()
-        return _equal(stored["sha256"] if stored else "0" * 64, _digest(token)) and bool(stored)
+        return _equal(stored or "0" * 64, _digest(token)) and bool(stored)
 
-    def new_session(self, now: datetime) -> str:
-        """A session that ends with the token, or in 30 days."""
-        until = int((now + SIGNED_IN).timestamp())
-        nonce = secrets.token_urlsafe(16)
-        return f"{until}.{nonce}.{self._sign(self._session_text(str(until), nonce))}"
-
-    def is_session(self, session: str, now: datetime) -> bool:
-        until, _, rest = session.partition(".")
-        nonce, _, signature = rest.partition(".")
-        if not (until.isascii() and until.isdigit() and len(until) < 12 and self._stored()):
+    async def note_failure(self, text: str, client: str) -> bool:
+        """Log that a caller was refused; False where too many were of late, and nothing is logged."""
+        if not self._failures.has_capacity():
             return False
-        is_ours = _equal(self._sign(self._session_text(until, nonce)), signature)
-        left = int(until) - now.timestamp()
-        # one of a time when the clock was years ahead does not last for years
-        return is_ours and 0 < left <= (SIGNED_IN + CLOCK_STEP).total_seconds()
+        await self._failures.acquire()
+        log.write("warning", f"the console refused {text}", detail={"client": client})
+        return True
 
-    def _session_text(self, until: str, nonce: str) -> str:
-        return f"session {(self._stored() or {}).get('sha256')} {until} {nonce}"
-
-    def _stored(self) -> dict[str, str] | None:
-        try:
-            stored = json.loads((self.folder / _TOKEN).read_text("utf-8"))
-            return {"sha256": str(stored["sha256"]), "made_at": str(stored["made_at"])}
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-    def _sign(self, text: str) -> str:
-        return hmac.new(self._secret(), text.encode(), hashlib.sha256).hexdigest()
-
-    def _secret(self) -> bytes:
-        """The stored secret; where the home cannot hold one, that of this process."""
-        path = self.folder / _SECRET
-        with contextlib.suppress(OSError):
-            stored = path.read_bytes()
-            if len(stored) == TOKEN_BYTES:
-                return stored
-        try:
-            self._make_folder()
-            # written whole under a name of its own: of two servers at once the first one's counts
-            part = self.folder / f".{_SECRET}.{os.getpid()}"
-            try:
-                descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(secrets.token_bytes(TOKEN_BYTES))
-                    file.flush()
-                    os.fsync(descriptor)
-                with contextlib.suppress(FileExistsError):
-                    os.link(part, path)
-            finally:
-                part.unlink(missing_ok=True)
-            stored = path.read_bytes()
-        except (OSError, SettingsError):
-            return self._own
-        # a part of one, that a full disk or a crash of other programs left, protects nothing
-        return stored if len(stored) == TOKEN_BYTES else self._own
+    def _stored(self) -> str | None:
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            return str(json.loads((self.folder / _TOKEN).read_text("utf-8"))["sha256"])
+        return None
 
     def _make_folder(self) -> None:
         with whole_file.explain_unwritable(self.folder, hint="`home` names a folder of this user"):
@@ -125,8 +120,8 @@ class Access:
             self.folder.chmod(0o700)
 
 
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _equal(expected: str, given: str) -> bool:

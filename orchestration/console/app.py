@@ -35,20 +35,16 @@ from orchestration.console.watching import JobWatch
 from quotemill.errors import QuotemillError, UsageError
 
 DESCRIPTION = (
-    "Each call is the function behind a command of quotemill, which its description names. A call "
-    "that changes something needs `authorization: Bearer TOKEN` from a script; "
-    "`quotemill console --token` makes the token. An error has `error`, `hint` and the `exit_code` "
-    "of the command."
+    "Each call is the function behind a command of quotemill, which its description names, and "
+    "needs `authorization: Bearer TOKEN` from a script; `quotemill console --token` makes the "
+    "token. An error has `error`, `hint` and the `exit_code` of the command."
 )
 
 
-def create_app(
-    console: Console, *, names: tuple[str, ...] = (), needs_token: bool = False
-) -> Guard:
+def create_app(console: Console, *, names: tuple[str, ...] = ()) -> Guard:
     """The whole application.
 
     names: hosts that requests may name, beside loopback and the address they came in by
-    needs_token: whether every caller must have the token, as away from loopback
     """
     watch = JobWatch(console)
 
@@ -90,14 +86,7 @@ def create_app(
     app.include_router(pages.routes(console, watch, site))
     _answer_errors(app, site)
     inner: Application = app
-    return Guard(
-        inner,
-        console.access,
-        console.clock,
-        console.limits,
-        names=names,
-        needs_token=needs_token,
-    )
+    return Guard(inner, console.access, console.clock, console.limits, names=names)
 
 
 def _explain_wrong_call(error: Any) -> UsageError:

@@ -33,6 +33,10 @@ class NotThere(UsageError):
     """The path names nothing that exists."""
 
 
+class Forbidden(UsageError):
+    """The caller is not known."""
+
+
 class Busy(LockHeldError):
     """A limit is reached; later the same call works."""
 
@@ -41,6 +45,8 @@ def find_status(error: QuotemillError) -> int:
     """The HTTP status of an error."""
     if isinstance(error, NotThere):
         return 404
+    if isinstance(error, Forbidden):
+        return 403
     if isinstance(error, Busy):
         return 429
     return STATUS.get(error.exit_code, 500)

@@ -1,20 +1,21 @@
 """Checks that every request passes first: its origin, its sender, how much and how often.
 
-A page of another site, or a name that another site's DNS points here, gets nothing. A call that
-changes something comes from an open page, which has a token that no other site can read, or from a
-script with the console's token. Away from loopback every call needs a session or that token.
+A page of another site, or a name that another site's DNS points here, gets nothing. Every caller,
+also another user of this machine, needs the session of a browser that used a link, or the console's
+token. A call that changes something brings that token, or one of an open page, which no other site
+can read.
 """
 
 import asyncio
 import re
-import secrets
 from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from http.cookies import CookieError, SimpleCookie
+from datetime import datetime, timedelta
 from typing import Any
 
 from aiolimiter import AsyncLimiter
+from starlette.requests import Request
+from starlette.responses import Response
 
 from orchestration.console.access import Access
 from orchestration.console.errors import describe, find_status, record_fault, send_json
@@ -27,13 +28,13 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 SIGN_IN = "/sign-in"
-# without a session: the form for the token, what it looks like, and where it is sent
+NO_SESSION = "open the console by the link that `quotemill console --link` prints"
+TOO_MANY, WAIT = "too many failed tries", "wait a minute"
+# without a session: the page of a link, what it looks like, and where its key is sent
 _OPEN_PATHS = (SIGN_IN, "/api/session")
 _OPEN_FOLDER = "/static/"
 PAGE_HEADER = "x-quotemill-page"
-PAGE_ID = "quotemill.page_id"  # in the scope
 _READING = ("GET", "HEAD")
-_PAGE_ID = re.compile(r"[A-Za-z0-9_-]{20,64}")
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -63,7 +64,6 @@ class Guard:
     """An ASGI application around another.
 
     names: hosts that a request may name, beside loopback and the address that it came in by
-    needs_token: whether each caller must have the token, as away from loopback
     """
 
     app: Application
@@ -71,12 +71,13 @@ class Guard:
     clock: Callable[[], datetime]
     limits: Limits = field(default_factory=Limits)
     names: Collection[str] = ()
-    needs_token: bool = False
     _calls: AsyncLimiter = field(init=False)
+    _strangers: AsyncLimiter = field(init=False)  # take nothing from the calls of others
     _changes: AsyncLimiter = field(init=False)
 
     def __post_init__(self) -> None:
         self._calls = AsyncLimiter(self.limits.calls, 1)
+        self._strangers = AsyncLimiter(self.limits.calls, 1)
         self._changes = AsyncLimiter(self.limits.changes, 1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,17 +88,21 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
             return
         request = _Request(scope)
-        started = False
+        started = is_refused = False
 
         async def answer(message: MutableMapping[str, Any]) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message["headers"] = _add_headers(message["headers"], request)
+                message["headers"] = _add_headers(message["headers"])
+                if is_refused:
+                    message["status"] = 401
             await send(message)
 
         try:
-            await self._admit(request)
+            if not await self._admit(request):
+                is_refused = True
+                scope["path"] = SIGN_IN
             if request.method not in _READING:
                 receive = await self._take_body(receive)
             await self.app(scope, receive, answer)
@@ -109,33 +114,42 @@ class Guard:
                 known = record_fault(error)
                 await send_json(answer, find_status(known), describe(known))
 
-    async def _admit(self, request: "_Request") -> None:
-        """Let a request pass. Raises Refused."""
+    async def _admit(self, request: "_Request") -> bool:
+        """Let a request pass; False where a person gets the page to sign in. Raises Refused."""
         self._check_host(request)
         _check_origin(request)
-        await _take(self._calls)
-        is_known = self._is_token(request)
-        if self.needs_token and not is_known and not _is_open(request.path):
-            session = request.cookies.get(request.cookie("session"), "")
-            if not self.access.is_session(session, self.clock()):
-                _ask_for_token(request)
+        is_script = await self._is_token(request)
+        is_known = is_script or self.access.is_session(request.session, self.clock())
+        await _take(self._calls if is_known else self._strangers)
+        if not is_known and not _is_open(request.path):
+            await self._note_failure(request, "without a session")
+            if request.wants_page:
+                return False
+            raise Refused(
+                401, NO_SESSION, "a script sends the token that `quotemill console --token` makes"
+            )
         if request.method in _READING:
-            _give_page_id(request)
-            return
-        await _take(self._changes)
+            return True
+        if is_known:
+            await _take(self._changes)
         kind = request.header("content-type").partition(";")[0].strip().lower()
         if kind != "application/json":
             raise Refused(
                 415, "a call that changes something is JSON", "content-type: application/json"
             )
-        page_id = request.cookies.get(request.cookie("page"), "")
-        if not is_known and not self.access.is_page_token(page_id, request.header(PAGE_HEADER)):
-            raise Refused(
-                403,
-                "this call needs the token of an open page, or the console's own",
-                "open the page again; a script sends `authorization: Bearer TOKEN`, and "
-                "`quotemill console --token` makes the token",
-            )
+        given = request.header(PAGE_HEADER)
+        if is_script or _is_open(request.path) or self.access.is_page_token(request.session, given):
+            return True
+        raise Refused(
+            403,
+            "this call needs the token of an open page, or the console's own",
+            "open the page again; a script sends `authorization: Bearer TOKEN`, and "
+            "`quotemill console --token` makes the token",
+        )
+
+    async def _note_failure(self, request: "_Request", why: str) -> bool:
+        text = f"{request.method} {request.path[:200]} {why}"
+        return await self.access.note_failure(text, request.client)
 
     def _check_host(self, request: "_Request") -> None:
         """Refuse a name that is not ours: DNS of another site may point here."""
@@ -150,20 +164,22 @@ class Guard:
                 "open it by the address that `quotemill console` printed",
             )
 
-    def _is_token(self, request: "_Request") -> bool:
+    async def _is_token(self, request: "_Request") -> bool:
         """Whether the request brings the token. Raises Refused for another one."""
         given = request.headers("authorization")
         if not given:
             return False
         kind, _, token = given[0].partition(" ")
-        if len(given) > 1 or kind.lower() != "bearer" or not self.access.is_token(token.strip()):
-            raise Refused(
-                401,
-                "this is not the console's token",
-                "`quotemill console --token` makes another one",
-                ("www-authenticate", "Bearer"),
-            )
-        return True
+        if len(given) == 1 and kind.lower() == "bearer" and self.access.is_token(token.strip()):
+            return True
+        if not await self._note_failure(request, "with a wrong token"):
+            raise Refused(429, TOO_MANY, WAIT, ("retry-after", "60"))
+        raise Refused(
+            401,
+            "this is not the console's token",
+            "`quotemill console --token` makes another one",
+            ("www-authenticate", "Bearer"),
+        )
 
     async def _take_body(self, receive: Receive) -> Receive:
         """Read the whole body, in bounds of size and time; pass it on as one message."""
@@ -193,42 +209,47 @@ class Guard:
 
 
 class _Request:
-    """A request's own parts, and the cookie that its answer sets."""
+    """A request's own parts."""
 
     def __init__(self, scope: Scope) -> None:
-        self.scope = scope
+        request = Request(scope)
+        self.scope, self.headers = scope, request.headers.getlist
         self.method, self.path = scope["method"], scope["path"]
-        self.cookies = _read_cookies(self.headers("cookie"))
-        self.sets: str | None = None
-
-    def headers(self, name: str) -> list[str]:
-        wanted = name.encode()
-        return [v.decode("latin-1") for n, v in self.scope["headers"] if n.lower() == wanted]
+        self.session = read_cookie(request, "session")
+        self.client = request.client.host if request.client else ""
 
     def header(self, name: str) -> str:
         """A header that may come once; empty otherwise."""
         values = self.headers(name)
         return values[0] if len(values) == 1 else ""
 
-    def cookie(self, name: str) -> str:
-        """The name of a cookie: browsers share them between the ports of a host."""
-        port = (self.scope.get("server") or ("", 0))[1]
-        return f"quotemill_{port}_{name}"
-
-
-def set_cookie(name: str, value: str, *, seconds: int | None = None) -> str:
-    """A header that sets a cookie which no script and no other site can use."""
-    age = "" if seconds is None else f"; Max-Age={seconds}"
-    return f"{name}={value}; Path=/; HttpOnly; SameSite=Strict{age}"
+    @property
+    def wants_page(self) -> bool:
+        is_page = self.method in _READING and not self.path.startswith("/api/")
+        return is_page and "text/html" in self.header("accept")
 
 
 def cookie_name(scope: Scope, name: str) -> str:
-    return _Request(scope).cookie(name)
+    """The name of a cookie: browsers share them between the ports of a host."""
+    port = (scope.get("server") or ("", 0))[1]
+    return f"quotemill_{port}_{name}"
 
 
-def read_cookie(scope: Scope, name: str) -> str:
-    request = _Request(scope)
-    return request.cookies.get(request.cookie(name), "")
+def read_cookie(request: Request, name: str) -> str:
+    return str(request.cookies.get(cookie_name(request.scope, name), ""))
+
+
+def set_cookie(
+    response: Response, request: Request, name: str, value: str, lasts: timedelta
+) -> None:
+    """Set a cookie which no script and no other site can use."""
+    response.set_cookie(
+        cookie_name(request.scope, name),
+        value,
+        int(lasts.total_seconds()),
+        httponly=True,
+        samesite="strict",
+    )
 
 
 def _check_origin(request: _Request) -> None:
@@ -252,46 +273,8 @@ def _is_open(path: str) -> bool:
     return path in _OPEN_PATHS or path.startswith(_OPEN_FOLDER)
 
 
-def _ask_for_token(request: _Request) -> None:
-    """Send a person to the form for the token, and tell a script to bring it."""
-    if request.method == "GET" and not request.path.startswith("/api/"):
-        raise Refused(303, "sign in first", SIGN_IN, ("location", SIGN_IN))
-    raise Refused(
-        401,
-        "this console is open to other machines, so each caller needs its token",
-        "send `authorization: Bearer TOKEN`, as `quotemill console` printed it",
-        ("www-authenticate", "Bearer"),
-    )
-
-
-def _give_page_id(request: _Request) -> None:
-    """Put the id of the caller's page into the scope; a page gets one at its first visit."""
-    name = request.cookie("page")
-    page_id = request.cookies.get(name, "")
-    if not _PAGE_ID.fullmatch(page_id):
-        page_id = secrets.token_urlsafe(24)
-        if not request.path.startswith(("/api/", _OPEN_FOLDER)):
-            request.sets = set_cookie(name, page_id)
-    request.scope[PAGE_ID] = page_id
-
-
-def _add_headers(
-    headers: Iterable[tuple[bytes, bytes]], request: _Request
-) -> list[tuple[bytes, bytes]]:
+def _add_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """Our headers, where the answer has none of that name."""
     own = [(name.lower(), value) for name, value in headers]
     names = {name for name, _ in own}
-    own += [(n.encode(), v.encode()) for n, v in _HEADERS.items() if n.encode() not in names]
-    if request.sets is not None:
-        own.append((b"set-cookie", request.sets.encode()))
-    return own
-
-
-def _read_cookies(headers: Iterable[str]) -> dict[str, str]:
-    cookies: dict[str, str] = {}
-    for header in headers:
-        try:
-            cookies |= {name: morsel.value for name, morsel in SimpleCookie(header).items()}
-        except CookieError:
-            continue
-    return cookies
+    return own + [(n.encode(), v.encode()) for n, v in _HEADERS.items() if n.encode() not in names]

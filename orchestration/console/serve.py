@@ -1,4 +1,4 @@
-"""Listen: the address, the token where one is needed, and clients that take their time."""
+"""Listen: the address, the link that opens it, and clients that take their time."""
 
 import asyncio
 import errno
@@ -12,10 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from loaders.engine import signals
+from loaders.files import lock, whole_file
 from loaders.settings import Settings
 from orchestration.console.access import Access
 from quotemill.errors import SettingsError, UsageError
@@ -28,20 +31,45 @@ HOST, PORT = "127.0.0.1", 8765
 NEXT_PORTS = 20  # tried where the first is in use
 CONNECTIONS = 300  # open at a time
 GRACE = 2  # seconds that streams get to end
+RUNNING = "running"  # of the console's folder: a file for each that runs
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a console listens; `token` only where it was made just now."""
+    """Where a console listens.
+
+    link: opens it in a browser, once
+    is_local: whether this machine alone reaches it
+    """
 
     url: str
-    needs_token: bool
-    token: str | None = None
+    link: str
+    is_local: bool
 
 
 def make_token(settings: Settings) -> str:
     """A new token in place of the last one, which counts from the next request on."""
     return Access(settings.home / "console").new_token(datetime.now(UTC))
+
+
+def make_link(settings: Settings, port: int | None) -> str:
+    """A new link of the console that runs, at `port` or the newest. Raises UsageError without one."""
+    access = Access(settings.home / "console")
+    files = [path for path in (access.folder / RUNNING).glob("*") if lock.is_held(path)]
+    files.sort(key=lambda path: path.stat().st_mtime)
+    urls = [path.read_text("utf-8") for path in files]
+    if port is not None:
+        urls = [url for url in urls if urlsplit(url).port == port]
+    if not urls:
+        raise UsageError(
+            f"no console of {settings.home} runs" + (f" at port {port}" if port else ""),
+            hint="`quotemill console` starts one and prints its link",
+        )
+    return _name_link(urls[-1], access)
+
+
+def _name_link(url: str, access: Access) -> str:
+    return f"{url}sign-in#{access.new_link(datetime.now(UTC))}"
 
 
 def serve(
@@ -70,16 +98,11 @@ def serve(
         raise SettingsError(f"the console needs {error.name}", hint=hint) from None
     listening = _bind(host, port)
     shown = f"[{host}]" if ":" in host else host
-    needs_token = not is_loopback(host)
+    is_local = is_loopback(host)
     console = Console(Path.cwd(), dict(os.environ), lambda: datetime.now(UTC), as_of)
-    token = None
-    if needs_token and console.access.token_made_at is None:
-        token = console.access.new_token(datetime.now(UTC))
     own = (shown.lower(), socket.gethostname().lower(), socket.getfqdn().lower())
     with _collecting_nothing():
-        app = create_app(
-            console, names=own if needs_token else (shown.lower(),), needs_token=needs_token
-        )
+        app = create_app(console, names=own[:1] if is_local else own)
 
     class Server(uvicorn.Server):
         @contextmanager
@@ -101,12 +124,33 @@ def serve(
         limit_concurrency=CONNECTIONS,
         timeout_graceful_shutdown=GRACE,
     )
-    address = Address(f"http://{shown}:{listening.getsockname()[1]}/", needs_token, token)
-    with listening:
+    url = f"http://{shown}:{listening.getsockname()[1]}/"
+    address = Address(url, _name_link(url, console.access), is_local)
+    with listening, _listing_as_running(console.access.folder, url) as running:
         announce(address)
         if opens:
-            webbrowser.open(address.url)
+            _open_link(address.link, running.with_suffix(".html"))
         Server(config).run(sockets=[listening])
+
+
+@contextmanager
+def _listing_as_running(folder: Path, url: str) -> Iterator[Path]:
+    """Let `--link` find this console: by a file with its address, whose lock it holds."""
+    path = folder / RUNNING / str(os.getpid())
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    try:
+        with lock.hold(path):
+            path.write_text(url, "utf-8")
+            yield path
+    finally:
+        path.unlink(missing_ok=True)
+        path.with_suffix(".html").unlink(missing_ok=True)
+
+
+def _open_link(link: str, page: Path) -> None:
+    """Open a browser by a file that leads to the link: all users see the words of a command."""
+    whole_file.write(page, f'<meta http-equiv="refresh" content="0;url={escape(link)}">\n')
+    webbrowser.open(page.as_uri())
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Signing in: a browser on another machine gives the token once."""
+"""Signing in: a browser gives the key of a link, or the token, once."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from orchestration.console import security
 from orchestration.console.access import SIGNED_IN
 from orchestration.console.api.answers import Answer, Call
 from orchestration.console.context import Console
-from quotemill.errors import UsageError
+from orchestration.console.errors import Busy, Forbidden
 
 
 class Token(Call):
@@ -24,16 +24,20 @@ def routes(console: Console) -> APIRouter:
     router = APIRouter(tags=["session"])
 
     @router.post("/session")
-    def sign_in(call: Token, request: Request, response: Response) -> SignedIn:
-        """Exchange the console's token for a session of this browser, of 30 days."""
-        if not console.access.is_token(call.token.get_secret_value().strip()):
-            raise UsageError(
-                "this is not the console's token", hint="`quotemill console --token` makes another"
+    async def sign_in(call: Token, request: Request, response: Response) -> SignedIn:
+        """Exchange the key of a link, or the token, for a session of this browser, of 30 days."""
+        given, now = call.token.get_secret_value().strip(), console.clock()
+        access = console.access
+        if not access.use_link(given, now) and not access.is_token(given):
+            client = request.client.host if request.client else ""
+            if not await access.note_failure("a wrong or used link", client):
+                raise Busy(security.TOO_MANY, hint=security.WAIT)
+            raise Forbidden(
+                "this link was used or is too old, or the token is wrong",
+                hint="`quotemill console --link` prints another link",
             )
-        session = console.access.new_session(console.clock())
-        name = security.cookie_name(request.scope, "session")
-        seconds = int(SIGNED_IN.total_seconds())
-        response.headers["set-cookie"] = security.set_cookie(name, session, seconds=seconds)
+        session = access.new_session(now)
+        security.set_cookie(response, request, "session", session, SIGNED_IN)
         return SignedIn(ok=True)
 
     return router

@@ -4,6 +4,7 @@ import hashlib
 import mimetypes
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 from importlib import metadata
 from importlib.resources import files
@@ -34,6 +35,7 @@ NAVIGATION: tuple[tuple[str, str], ...] = (
     ("/prices", mark("Prices")),
     ("/settings", mark("Settings")),
 )
+A_YEAR = timedelta(days=365)
 # files by name: their package and what they are called there
 STATIC = {
     "report.css": ("orchestration.report", "page.css"),
@@ -106,14 +108,14 @@ class Site:
     ) -> HTMLResponse:
         """A page, or a part of one, in the language of its reader."""
         language, chosen = self._language(request)
-        page_id = request.scope[security.PAGE_ID]
+        session = security.read_cookie(request, "session")
         text = (
             _environment()
             .get_template(template)
             .render(
                 t=Words(language),
                 language=language,
-                page_token=self.console.access.page_token(page_id),
+                page_token=self.console.access.page_token(session) if session else "",
                 path=request.url.path,
                 as_of=self.console.as_of,
                 **values,
@@ -121,9 +123,7 @@ class Site:
         )
         response = HTMLResponse(text, status)
         if chosen:
-            name = security.cookie_name(request.scope, "language")
-            cookie = security.set_cookie(name, language, seconds=31_536_000)
-            response.headers.append("set-cookie", cookie)
+            security.set_cookie(response, request, "language", language, A_YEAR)
         return response
 
     def show(
@@ -142,5 +142,5 @@ class Site:
         asked = request.query_params.get("lang")
         if asked in LANGUAGES:
             return str(asked), True
-        known = security.read_cookie(request.scope, "language")
+        known = security.read_cookie(request, "language")
         return (known if known in LANGUAGES else "en"), False

@@ -9,7 +9,7 @@
       headers: { "content-type": "application/json", "x-quotemill-page": token },
       body: JSON.stringify(body),
     });
-    if (answer.status === 401) location.assign("/sign-in"); // there is another token, or 30 days are over
+    if (answer.status === 401) location.assign("/sign-in"); // the console is another one, or 30 days are over
     return { ok: answer.ok, document: await answer.json() };
   }
 
@@ -112,7 +112,8 @@
   async function refresh(part) {
     try {
       const answer = await fetch(part.dataset.part);
-      if (answer.ok) replace(part, await answer.text());
+      if (answer.status === 401) location.assign("/sign-in");
+      else if (answer.ok) replace(part, await answer.text());
       else if (part.dataset.lazy !== undefined) say(part, (await answer.json()).error, true);
     } catch (error) { // the server is away; what is shown stays until it answers again
       if (part.dataset.lazy !== undefined) say(part, String(error), true);
@@ -179,10 +180,21 @@
     }, 2000);
   }
 
+  // the key of a link is behind #, which no server, log or history has
+  function useLink() {
+    const form = document.getElementById("sign-in"), key = location.hash.slice(1);
+    if (!form || !key) return;
+    history.replaceState(null, "", location.pathname);
+    form.elements.token.value = key;
+    form.requestSubmit();
+  }
+
   document.addEventListener("submit", submit);
   document.addEventListener("change", tickDefaults);
   document.addEventListener("input", writeCommand);
   document.addEventListener("change", writeCommand);
+  addEventListener("hashchange", useLink);
+  useLink();
   document.querySelectorAll("pre").forEach(showEnd);
   document.querySelectorAll("[data-events]").forEach(watch);
   document.querySelectorAll("[data-poll]").forEach(poll);

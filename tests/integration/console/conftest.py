@@ -30,7 +30,7 @@ def _needs_the_extra() -> None:
 
 @dataclass
 class Caller:
-    """A browser at a console: it keeps cookies, and sends the token of its page."""
+    """A browser at a console: it has a session, keeps cookies, and sends the token of its page."""
 
     console: Any
     client: Any
@@ -74,7 +74,6 @@ def open_console(tmp_path: Path) -> Iterator[Callable[..., Caller]]:
             settings: Mapping[str, str] | None = None,
             *,
             names: tuple[str, ...] = (),
-            needs_token: bool = False,
             clock: Callable[[], datetime] = lambda: NOW,
             **values: Any,
         ) -> Caller:
@@ -82,8 +81,10 @@ def open_console(tmp_path: Path) -> Iterator[Callable[..., Caller]]:
             environ |= {"PATH": os.environ["PATH"]} | dict(settings or {})
             console = Console(tmp_path, environ, clock, **values)
             log.start(console.settings().home / "logs")  # as the command does
-            app = create_app(console, names=names, needs_token=needs_token)
+            app = create_app(console, names=names)
             client = stack.enter_context(TestClient(app, base_url=ADDRESS, follow_redirects=False))
+            session = console.access.new_session(clock())
+            client.cookies.set("quotemill_8765_session", session, domain="127.0.0.1")
             return Caller(console, client)
 
         yield opened

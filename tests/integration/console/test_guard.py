@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from orchestration.console.access import FAILURES
 from orchestration.console.limits import Limits
+from orchestration.console.pages.site import NAVIGATION
 from orchestration.console.security import Guard
-from tests.integration.console.conftest import ADDRESS, NOW, Caller
+from tests.integration.console.conftest import ADDRESS, NO_LIMIT, NOW, Caller
 
 Open = Callable[..., Caller]
 TEST = "/api/connection/test"
@@ -67,14 +69,102 @@ def test_a_change_needs_the_token_of_an_open_page(open_console: Open) -> None:
     token = caller.token
     caller.client.cookies.clear()
     own = {"origin": ADDRESS, "x-quotemill-page": token}
-    error_of(caller.client.post(TEST, json={}, headers=own), 403)
+    error_of(caller.client.post(TEST, json={}, headers=own), 401)
 
 
-def test_the_cookie_is_for_no_script_and_no_other_site(open_console: Open) -> None:
-    sent = open_console().get("/").headers["set-cookie"]
-    assert sent.startswith("quotemill_8765_page=")
-    assert "; HttpOnly" in sent
-    assert "; SameSite=Strict" in sent
+def use_link(caller: Caller, key: str) -> Any:
+    """What the script of the page to sign in does with a link."""
+    return caller.client.post("/api/session", json={"token": key}, headers={"origin": ADDRESS})
+
+
+def test_another_user_of_this_machine_reads_and_changes_nothing(open_console: Open) -> None:
+    caller = open_console(limits=NO_LIMIT)
+    calls = caller.json("/api/openapi.json")["paths"]
+    token = caller.token
+    caller.client.cookies.clear()
+    own = {"origin": ADDRESS, "x-quotemill-page": token}
+    tried = 0
+    for path, methods in calls.items():
+        for method in methods:
+            if path != "/api/session":
+                address = re.sub(r"{\w+}", "1", path)
+                answer = caller.client.request(method, address, json={}, headers=own)
+                assert "quotemill console --link" in error_of(answer, 401), (method, path)
+                tried += 1
+    assert tried > 30
+    for path in [*dict(NAVIGATION), "/report", "/jobs/1/part", "/nothing"]:
+        error_of(caller.get(path), 401)
+        page = caller.get(path, headers={"accept": "text/html"})
+        assert page.status_code == 401
+        assert "quotemill console --link" in page.text
+        assert "set-cookie" not in page.headers
+    assert caller.get("/static/console.js").status_code == 200
+
+
+def test_a_link_works_once_and_for_an_hour(open_console: Open) -> None:
+    times = [NOW]
+    caller = open_console(clock=lambda: times[0])
+    caller.client.cookies.clear()
+    key = caller.console.access.new_link(NOW)
+    opened = use_link(caller, key)
+    assert opened.status_code == 200
+    sent = opened.headers["set-cookie"].lower()
+    assert sent.startswith("quotemill_8765_session=")
+    assert "; httponly" in sent
+    assert "; samesite=strict" in sent
+    assert caller.get("/api/health").status_code == 200
+    caller.client.cookies.clear()
+    assert "used or is too old" in error_of(use_link(caller, key), 403)
+    error_of(caller.get("/api/health"), 401)
+    late = caller.console.access.new_link(NOW)
+    times[0] = NOW + timedelta(hours=1)
+    error_of(use_link(caller, late), 403)
+    # each browser has a link of its own; the home has no key, and nobody else may read there
+    keys = [caller.console.access.new_link(times[0]) for _ in range(2)]
+    links = caller.console.access.folder / "links"
+    assert {path.stat().st_mode & 0o077 for path in [links, *links.iterdir()]} == {0}
+    assert not any(key in path.name + path.read_text() for path in links.iterdir() for key in keys)
+    assert [use_link(caller, key).status_code for key in keys] == [200, 200]
+    assert list(links.iterdir()) == []
+
+
+def test_failed_tries_are_logged_without_their_keys_and_limited(open_console: Open) -> None:
+    caller = open_console(limits=NO_LIMIT)
+    session = dict(caller.client.cookies)
+    caller.client.cookies.clear()
+    key = caller.console.access.new_link(NOW)
+    bearer = {"authorization": "Bearer wrong-token"}
+    statuses = [use_link(caller, f"wrong-key-{n}").status_code for n in range(FAILURES)]
+    assert statuses == [403] * FAILURES
+    error_of(use_link(caller, "wrong-key"), 429)
+    error_of(caller.get("/api/health", headers=bearer), 429)
+    [log] = (caller.console.settings().home / "logs").glob("run-*.jsonl")
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    refused = [line for line in lines if "the console refused" in line["event"]]
+    assert len(refused) == FAILURES
+    assert {line["level"] for line in refused} == {"warning"}
+    assert "wrong-" not in log.read_text()
+    # they lock nobody out: neither who has a session, nor who has a link
+    assert use_link(caller, key).status_code == 200
+    caller.client.cookies.clear()
+    caller.client.cookies.update(session)
+    assert caller.get("/api/health").status_code == 200
+
+
+def test_a_session_ends_with_its_console_or_after_30_days(open_console: Open) -> None:
+    times = [NOW]
+    caller = open_console(clock=lambda: times[0])
+    times[0] = NOW + timedelta(days=29)
+    assert caller.get("/api/health").status_code == 200
+    times[0] = NOW + timedelta(days=31)
+    error_of(caller.get("/api/health"), 401)
+    next_one = open_console()
+    assert next_one.get("/api/health").status_code == 200
+    next_one.client.cookies = caller.client.cookies
+    assert "quotemill console --link" in error_of(next_one.get("/api/health"), 401)
+    for forged in ("", "1", "99999999999..", "x" * 43):
+        next_one.client.cookies.set("quotemill_8765_session", forged, domain="127.0.0.1")
+        error_of(next_one.get("/api/health"), 401)
 
 
 def test_a_script_brings_the_token_which_is_stored_as_its_hash_alone(open_console: Open) -> None:
@@ -93,40 +183,15 @@ def test_a_script_brings_the_token_which_is_stored_as_its_hash_alone(open_consol
         error_of(caller.get("/api/jobs", headers=sent), 401)
 
 
-def test_away_from_loopback_every_caller_needs_the_token_or_a_session(open_console: Open) -> None:
-    times = [NOW]
-    caller = open_console(names=("quotes.lan",), needs_token=True, clock=lambda: times[0])
+def test_a_browser_on_another_machine_may_give_the_token(open_console: Open) -> None:
+    caller = open_console(names=("quotes.lan",))
     token = caller.console.access.new_token(NOW)
     caller.client.base_url = "http://quotes.lan:8765"
     error_of(caller.get("/api/health"), 401)
-    sent_to = caller.get("/")
-    assert (sent_to.status_code, sent_to.headers["location"]) == (303, "/sign-in")
-    assert caller.get("/static/console.js").status_code == 200
-
-    own = {"origin": "http://quotes.lan:8765", "x-quotemill-page": caller.token}
-
-    def sign_in(given: str) -> Any:
-        return caller.client.post("/api/session", json={"token": given}, headers=own)
-
-    assert "not the console's token" in error_of(sign_in("x" * 43), 422)
-    error_of(caller.get("/"), 303)
-    assert sign_in(token).status_code == 200
+    own = {"origin": "http://quotes.lan:8765"}
+    body = {"token": token}
+    assert caller.client.post("/api/session", json=body, headers=own).status_code == 200
     assert caller.get("/").status_code == 200
-    assert caller.get("/api/health").status_code == 200
-    times[0] = NOW + timedelta(days=31)
-    error_of(caller.get("/api/health"), 401)
-    # a clock that is set back costs nobody the session; one that was far ahead gives no longer one
-    times[0] = NOW - timedelta(hours=1)
-    assert caller.get("/api/health").status_code == 200
-    times[0] = NOW - timedelta(days=400)
-    error_of(caller.get("/api/health"), 401)
-    times[0] = NOW
-    assert caller.get("/api/health").status_code == 200
-    caller.console.access.new_token(NOW)
-    error_of(caller.get("/api/health"), 401)
-    for forged in ("", "1", "99999999999..", f"{int(NOW.timestamp()) + 9}.a.{'0' * 64}"):
-        caller.client.cookies.set("quotemill_8765_session", forged, domain="quotes.lan")
-        error_of(caller.get("/api/health"), 401)
 
 
 def test_a_body_beyond_the_limit_or_of_another_kind_is_refused(open_console: Open) -> None:

@@ -12,7 +12,7 @@ from loaders import log
 from orchestration.console import processes
 from orchestration.console.limits import Limits
 from orchestration.console.starting import ALLOWED, find_options
-from tests.integration.console.conftest import NO_LIMIT, Caller
+from tests.integration.console.conftest import NO_LIMIT, NOW, Caller
 
 Open = Callable[..., Caller]
 
@@ -195,6 +195,6 @@ def test_a_command_is_stopped_and_only_that(open_console: Open) -> None:
 @pytest.mark.parametrize("run_id", ["x", "..", "20261120T093000-0000", "..%2fsecret", "%00"])
 def test_an_output_that_climbs_is_none(open_console: Open, run_id: str) -> None:
     caller = open_console()
-    caller.console.access.page_token("x" * 20)  # the secret is beside the folder of commands
+    caller.console.access.new_token(NOW)  # its hash is beside the folder of commands
     for path in (f"/api/commands/{run_id}", f"/api/commands/{run_id}/output"):
         assert caller.get(path).status_code == 404

@@ -43,6 +43,10 @@ def ask(address: tuple[str, int], path: str, *lines: str) -> str:
         return read_all(client)
 
 
+def bring_token(console: Any) -> str:
+    return f"Authorization: Bearer {console.access.new_token(console.clock())}"
+
+
 def read_all(client: socket.socket) -> str:
     data = b""
     with contextlib.suppress(ConnectionResetError):
@@ -54,12 +58,12 @@ def read_all(client: socket.socket) -> str:
 def test_headers_that_trickle_end_by_the_clock_and_delay_nobody(open_console: Open) -> None:
     from orchestration.console.app import create_app
 
-    app = create_app(open_console(limits=LIMITS).console)
-    with serving(app) as address:
+    console = open_console(limits=LIMITS).console
+    with serving(create_app(console)) as address:
         slow = [socket.create_connection(address) for _ in range(20)]
         for client in slow:
             client.sendall(b"GET / HTTP/1.1\r\nHost: local")
-        assert ask(address, "/api/health").startswith("HTTP/1.1 200")
+        assert ask(address, "/api/health", bring_token(console)).startswith("HTTP/1.1 200")
         for client in slow:
             with contextlib.suppress(OSError):
                 client.sendall(b"host\r\n")
@@ -72,14 +76,13 @@ def test_a_body_that_trickles_gets_408(open_console: Open) -> None:
     from orchestration.console.app import create_app
 
     console = open_console(limits=LIMITS).console
-    token = console.access.new_token(console.clock())
     with serving(create_app(console)) as address, socket.create_connection(address) as client:
         head = [
             "POST /api/connection/test HTTP/1.1",
             "Host: localhost",
             "Content-Type: application/json",
             "Content-Length: 1000",
-            f"Authorization: Bearer {token}",
+            bring_token(console),
         ]
         client.sendall(("\r\n".join(head) + "\r\n\r\n{").encode())
         assert read_all(client).startswith("HTTP/1.1 408")
@@ -136,8 +139,10 @@ CLIMBING = [
 def test_a_path_that_climbs_leads_nowhere_on_the_wire(open_console: Open) -> None:
     from orchestration.console.app import create_app
 
-    with serving(create_app(open_console().console)) as address:
-        answers = {path: ask(address, path) for path in CLIMBING}
+    console = open_console().console
+    token = bring_token(console)
+    with serving(create_app(console)) as address:
+        answers = {path: ask(address, path, token) for path in CLIMBING}
     for path, answer in answers.items():
         assert answer.split(" ")[1] in ("400", "404", "421", "422"), (path, answer[:200])
         assert "import" not in answer, path
@@ -146,9 +151,11 @@ def test_a_path_that_climbs_leads_nowhere_on_the_wire(open_console: Open) -> Non
 def test_two_hosts_and_a_smuggled_length_are_refused(open_console: Open) -> None:
     from orchestration.console.app import create_app
 
-    with serving(create_app(open_console().console)) as address:
-        assert ask(address, "/", "Host: evil.example").split(" ")[1] in ("400", "421")
-        both = ask(address, "/", "Content-Length: 3", "Transfer-Encoding: chunked")
+    console = open_console().console
+    token = bring_token(console)
+    with serving(create_app(console)) as address:
+        assert ask(address, "/", token, "Host: evil.example").split(" ")[1] in ("400", "421")
+        both = ask(address, "/", token, "Content-Length: 3", "Transfer-Encoding: chunked")
         assert both == "" or both.split(" ")[1] in ("200", "400")
         large = ask(address, "/", f"X-Large: {'x' * 1_000_000}")
         assert large == "" or large.split(" ")[1] in ("400", "431")
