@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -132,6 +132,15 @@ class Browser:
         while self._read().get("method") != "Page.loadEventFired":
             pass
         return self._page
+
+    def set_cookies(self, url: str, cookies: Mapping[str, str]) -> None:
+        """Give the pages of a server their cookies."""
+        fixed = {"url": url, "httpOnly": True, "sameSite": "Strict"}
+        values = [{"name": name, "value": value, **fixed} for name, value in cookies.items()]
+        self._send("Storage.setCookies", cookies=values)
+
+    def clear_cookies(self) -> None:
+        self._send("Storage.clearCookies")
 
     def _send(self, method: str, **params: Any) -> dict[str, Any]:
         self._number += 1

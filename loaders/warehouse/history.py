@@ -14,13 +14,8 @@ from quotemill.errors import SettingsError
 from quotemill.warehouse.history import KEY, KNOWN_UNTIL, SUFFIX
 
 
-def prepare_history(
-    conn: psycopg.Connection, wanted: Collection[str], tables: Iterable[LandedTable]
-) -> None:
-    """Make the tables of what is `wanted`, and forget since when others were.
-
-    Raises SettingsError for a name that is no landed table.
-    """
+def find_kept_tables(wanted: Collection[str], tables: Iterable[LandedTable]) -> list[LandedTable]:
+    """The tables of `history.keep`. Raises SettingsError for a name that is no landed table."""
     known = {table.qualified: table for table in tables}
     for name in sorted(wanted):
         if name not in known:
@@ -28,7 +23,18 @@ def prepare_history(
                 f"setting history.keep: there is no landed table {name}",
                 hint=f"there are: {', '.join(sorted(known))}",
             )
-        _make_table(conn, known[name])
+    return [known[name] for name in sorted(wanted)]
+
+
+def prepare_history(
+    conn: psycopg.Connection, wanted: Collection[str], tables: Iterable[LandedTable]
+) -> None:
+    """Make the tables of what is `wanted`, and forget since when others were.
+
+    Raises SettingsError for a name that is no landed table.
+    """
+    for table in find_kept_tables(wanted, tables):
+        _make_table(conn, table)
     conn.execute(
         "delete from ops.settings where starts_with(key, %s) and key <> all(%s)",
         (KEY, [KEY + name for name in wanted]),

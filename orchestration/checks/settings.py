@@ -1,5 +1,6 @@
-"""Rules for settings beyond their own forms: an address, a schema, rules of the schedule."""
+"""Rules for settings beyond their own forms, by the checks of what uses them."""
 
+from loaders import sources
 from loaders.settings import Settings
 from orchestration.schedule import jobs
 from quotemill.warehouse.address import parse_address
@@ -12,4 +13,12 @@ def check_settings(settings: Settings) -> None:
         address = settings.warehouse_url.get_secret_value()
         parse_address(address, settings.origin("warehouse_url"))
     check_market_schema(settings.market_schema, settings.origin("market_schema"))
+    if settings.questdb_url is not None:
+        from loaders.ticks.open_store import store_label  # takes long to import, as the next does
+
+        store_label(settings)
+    if settings.history.tables:
+        from loaders.warehouse.history import find_kept_tables
+
+        find_kept_tables(settings.history.tables, sources.landed_tables())
     jobs.read_jobs(settings)

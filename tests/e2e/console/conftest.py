@@ -4,9 +4,10 @@ import importlib.util
 import json
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests import browser
@@ -25,7 +26,7 @@ def _needs_the_extra() -> None:
 
 
 class Server:
-    """A running console: its process, its address, its token if it was printed."""
+    """A running console: its process, its address, and a client that used its link."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         assert process.stdout is not None
@@ -36,7 +37,16 @@ class Server:
             assert line, "the console has ended"
             text += line
         printed = json.loads(text)
-        self.url, self.token = printed["url"].rstrip("/"), printed["token"]
+        self.url = printed["url"].rstrip("/")
+        self.client = sign_in(self.url, printed["link"])
+
+
+def sign_in(url: str, link: str) -> httpx.Client:
+    """A client whose cookies are those of a browser that opened a link."""
+    client = httpx.Client(base_url=url, timeout=60)
+    body = {"token": link.partition("#")[2]}
+    client.post("/api/session", json=body).raise_for_status()
+    return client
 
 
 @contextmanager
@@ -50,16 +60,27 @@ def console(place: Place, *options: str) -> Iterator[Server]:
         text=True,
     )
     try:
-        yield Server(process)
+        server = Server(process)
+        with closing(server.client):
+            yield server
     finally:
         process.terminate()
         process.wait(60)
 
 
 @pytest.fixture
-def start_console() -> Iterator[Callable[..., Server]]:
+def start_console(request: pytest.FixtureRequest) -> Iterator[Callable[..., Server]]:
+    """Start a console, and sign in the browser of a test that has one."""
     with ExitStack() as stack:
-        yield lambda place, *options: stack.enter_context(console(place, *options))
+
+        def start(place: Place, *options: str) -> Server:
+            server = stack.enter_context(console(place, *options))
+            if "chromium" in request.fixturenames:
+                opened = request.getfixturevalue("chromium")
+                opened.set_cookies(server.url, dict(server.client.cookies))
+            return server
+
+        yield start
 
 
 @pytest.fixture

@@ -131,14 +131,14 @@ def test_the_prices_of_a_built_warehouse_are_drawn_as_stored(
     tmp_path: Path, built_dsn: str, start_console: Start, chromium: Browser
 ) -> None:
     place = Place(tmp_path, tmp_path / "home", {"QUOTEMILL_WAREHOUSE_URL": built_dsn})
-    url = start_console(place, "--port", "0", "--as-of", AS_OF).url
-    page = chromium.open(f"{url}/prices")
+    server = start_console(place, "--port", "0", "--as-of", AS_OF)
+    page = chromium.open(f"{server.url}/prices")
     field = "document.querySelector('form[action=\"/prices\"] [name=code]')"
     page.ask(f"void ({field}.value = 'sh600000')")
     page.ask(f"void {field}.form.submit()")
     page.wait_for("document.readyState === 'complete' && !!document.querySelector('#bars')")
     page.wait_for("!!document.querySelector('[data-chart] svg .wick')")
-    document = httpx.get(f"{url}/api/klines/sh600000?adjust=qfq").json()
+    document = server.client.get("/api/klines/sh600000?adjust=qfq").json()
     with psycopg.connect(built_dsn) as conn:
         stored = conn.execute(
             "select trade_date::text, close from market.kline_daily_qfq "

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
 import psycopg
 import pytest
 
@@ -86,13 +85,16 @@ def test_a_hidden_page_keeps_no_stream_and_a_seen_one_has_the_end(
     assert page.console == []
 
 
-def test_a_page_whose_session_is_over_leads_to_the_form_for_the_token(
+def test_a_page_whose_console_is_another_one_leads_to_the_way_in(
     tmp_path: Path, start_console: Start, chromium: Browser
 ) -> None:
-    url = start_console(Place(tmp_path, tmp_path / "home"), "--port", "0").url
-    page = chromium.open(f"{url}/settings")
-    refusal = "new Response('{}', {status: 401, headers: {'content-type': 'application/json'}})"
-    page.ask(f"void (window.fetch = async () => {refusal})")
+    place = Place(tmp_path, tmp_path / "home")
+    first = start_console(place, "--port", "0")
+    page = chromium.open(f"{first.url}/settings")
+    first.process.terminate()
+    first.process.wait(60)
+    start_console(place, "--port", first.url.rpartition(":")[2]).client.close()
+    chromium.set_cookies(first.url, dict(first.client.cookies))  # those of before
     page.ask("void document.querySelector('#database button').click()")
     page.wait_for("location.pathname === '/sign-in' && !!document.querySelector('[name=token]')")
 
@@ -102,13 +104,13 @@ def test_a_reader_who_leaves_in_the_middle_of_a_log_holds_no_connection(
 ) -> None:
     add_messages(conn, 100_000)
     place = Place(tmp_path, tmp_path / "home", {"QUOTEMILL_WAREHOUSE_URL": prepared_dsn})
-    url = start_console(place, "--port", "0").url
+    client = start_console(place, "--port", "0").client
     for _ in range(3):
-        with httpx.stream("GET", f"{url}/api/jobs/1/log") as answer:
+        with client.stream("GET", "/api/jobs/1/log") as answer:
             assert '"event": "starts"' in next(answer.iter_lines())
     held = (
         "select count(*) from pg_stat_activity where application_name = 'quotemill console' "
         "and state <> 'idle' and datname = current_database()"
     )
     wait_until("no reading goes on", lambda: conn.execute(held).fetchone() == (0,))
-    assert httpx.get(f"{url}/api/jobs/1/log").text.count("\n") == 100_202
+    assert client.get("/api/jobs/1/log").text.count("\n") == 100_202

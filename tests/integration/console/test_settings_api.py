@@ -139,6 +139,8 @@ WRONG_CHANGES: list[tuple[str, Any, int]] = [
     ("market_schema", "x; drop schema market cascade", 409),
     ("market_schema", "pg_catalog", 409),
     ("market_schema", "raw_tdx", 409),
+    ("questdb_url", "postgresql://db:very-secret@db/x", 409),
+    ("history.keep", ["raw_tdx.nothing"], 409),
     ("warehouse_url", "very-secret nonsense", 409),
     ("warehouse_url", "postgresql://a:very-secret@one,two/x", 409),
     ("schedule.tdx_daily.when", "whenever", 409),
