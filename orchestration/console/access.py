@@ -27,7 +27,7 @@ _TOKEN, _LINKS = "token.json", "links"
 
 @dataclass(frozen=True)
 class Access:
-    """The token and links below `folder`, which is made at the first use, and this process' sessions.
+    """The token and links below `folder`, made at the first use, and sessions of this process.
 
     The page of a browser has its session in a cookie; its forms send what `page_token` makes of it.
     """
@@ -52,7 +52,7 @@ class Access:
         return key
 
     def use_link(self, key: str, now: datetime) -> bool:
-        """Whether this is the key of a link; then it is none any more."""
+        """Whether this is the key of a link, which is then used up."""
         path = self.folder / _LINKS / _digest(key)
         is_new = self._is_new(path, now)
         try:
@@ -102,7 +102,7 @@ class Access:
         return _equal(stored or "0" * 64, _digest(token)) and bool(stored)
 
     async def note_failure(self, text: str, client: str) -> bool:
-        """Log that a caller was refused; False where too many were of late, and nothing is logged."""
+        """Log that a caller was refused; False, and no line, where too many were of late."""
         if not self._failures.has_capacity():
             return False
         await self._failures.acquire()

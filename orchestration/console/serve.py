@@ -53,7 +53,7 @@ def make_token(settings: Settings) -> str:
 
 
 def make_link(settings: Settings, port: int | None) -> str:
-    """A new link of the console that runs, at `port` or the newest. Raises UsageError without one."""
+    """A new link of the console at `port`, or the newest. Raises UsageError where none runs."""
     access = Access(settings.home / "console")
     files = [path for path in (access.folder / RUNNING).glob("*") if lock.is_held(path)]
     files.sort(key=lambda path: path.stat().st_mtime)

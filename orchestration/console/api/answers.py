@@ -68,8 +68,8 @@ _ERROR = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorAns
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"content": _ERROR, "description": text}
     for status, text in {
-        401: "the token is missing or wrong",
-        403: "not from an open page of this console",
+        401: "without a session, or with a wrong token",
+        403: "not from an open page of this console, or a wrong link",
         404: "there is no such thing",
         409: "a setting is missing or wrong, or another run holds the lock",
         413: "the body is too large",
