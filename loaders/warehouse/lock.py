@@ -14,8 +14,8 @@ from loaders.files import lock
 from loaders.warehouse import turns
 from loaders.warehouse.embedded.places import unusable
 from quotemill.errors import LockHeldError, QuotemillError
-from quotemill.warehouse.connections import find_process
 from quotemill.settings.folders import make_private
+from quotemill.warehouse.connections import find_process
 from quotemill.warehouse.postgres import Warehouse
 
 LOCK = "quotemill:load:"  # and the lane: what the advisory lock is the hash of
