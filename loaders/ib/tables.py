@@ -296,7 +296,7 @@ ENRICHMENT = _table(
         ("pass", _TEXT),  # first, confirm, late (after the open), manual
         *((name, _INT) for name in ("eligible", "filled", "same", "changed", "stale", "failed")),
         ("expired", _INT),
-        ("status", _TEXT),  # complete, stale, failed
+        ("status", _TEXT),  # complete, provisional, stale, failed
     ],
     key=("trade_date", "symbol", "attempted_at"),
 )

@@ -79,11 +79,14 @@ def compare_sessions(
     conids = traded(since)
     if conids is None:
         return Comparison(since if len(same) == len(newest) else None)
-    moved = newest.keys() & set(conids)
+    # one that is not what an earlier session had may be what that of `since` has
+    silent = {conid for conid, day in newest.items() if day < since} - same
+    compared = newest.keys() - silent
+    moved = compared & set(conids)
     unmoved = moved & same
     if len(moved) < FEWEST_TRADED or len(unmoved) < DOUBTFUL_SHARE * len(moved):
         return Comparison()
-    share = min(len(same) / len(newest), len(unmoved) / len(moved))
+    share = min(len(same) / len(compared), len(unmoved) / len(moved))
     if len(moved) >= SURE_TRADED and share >= SAME_SHARE:
         return Comparison(since)
-    return Comparison(doubtful=frozenset(unmoved))
+    return Comparison(doubtful=frozenset(unmoved | silent & set(conids)))

@@ -5,11 +5,12 @@ at about 06:30; before, the gateway shows those of the session before. A value l
 session that it belongs to by the time at which it was read. Where a whole chain is unchanged (rule:
 loaders.ib.capture.open_interest_date) it is the older session's still: nothing is confirmed, the
 attempt is `stale`, and after the hour of publication it fails. Where too many traded contracts are
-unchanged, their values are provisional and the attempt is `stale` too, until all values are the
-same for SETTLED, or the session is over.
+unchanged, their values and the attempt are provisional until all values are the same for SETTLED,
+or the session is over whose morning it was: the next attempt, whenever it comes, lands them as
+final. What is final is not doubted again.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from operator import itemgetter
 from typing import Any
@@ -27,7 +28,8 @@ from loaders.ib.slots import (
     date_in_new_york,
     parse_point,
     parse_symbol,
-    session_on,
+    session_after,
+    session_before,
 )
 from loaders.ib.tables import ENRICHMENT, OPEN_INTEREST
 from quotemill.errors import UpstreamError
@@ -67,17 +69,23 @@ def _attempt(ctx: Context, key: str, symbol: str, day: date) -> Outcome:
         ),
     )
     older, asof = shown.older, shown.older or by_clock
-    answered, doubtful, readings = len(values), dict[int, OpenInterest](), Readings()
-    if by_clock == day and shown.doubtful:
-        readings = ctx.ask(lambda conn: landed.read_readings(conn, list(values), day))
-        if not _is_settled(ctx, values, readings):
-            doubtful = {conid: values.pop(conid) for conid in shown.doubtful}
+    is_over = ctx.now() >= session_after(by_clock).close_at
+    answered = set(values)
+    doubtful, readings = dict[int, OpenInterest](), Readings()
+    if not is_over and (doubted := _drop_older(values, known, shown.doubtful, by_clock)):
+        readings = ctx.ask(lambda conn: landed.read_readings(conn, list(values), by_clock))
+        if not _is_settled(values, readings, now=ctx.now()):
+            doubtful = {conid: values.pop(conid) for conid in doubted}
     rows, counts = _make_rows(ctx, values, known, asof=asof, day=day, is_older=older is not None)
     rows += [
         _make_row(ctx, answer, day, day) | {"is_final": False}
         for conid, answer in doubtful.items()
-        if conid not in readings or readings[conid][0] != answer.open_interest
+        # those of another day than the requested one are left to its own request
+        if by_clock == day and (conid not in readings or readings[conid][0] != answer.open_interest)
     ]
+    rows += _end_doubt(
+        ctx, symbol, rows, by_clock if is_over else session_before(by_clock).trade_date
+    )
     confirmed = {conid for conid, days in known.items() if day in days}
     confirmed |= set(values) if asof == day else set()
     lacking = len(eligible) - len(confirmed & {c.conid for c in eligible})
@@ -85,8 +93,8 @@ def _attempt(ctx: Context, key: str, symbol: str, day: date) -> Outcome:
     is_enough = lacking <= len(eligible) * (1 - ctx.settings.min_oi_share)
     # before it is published, what is missing is not failed but pending
     status = "complete" if is_enough else "stale" if asof < day and values else "failed"
-    if doubtful:
-        status = "stale"
+    if doubtful and by_clock == day:
+        status = "provisional"
     row = {
         "trade_date": day,
         "symbol": symbol,
@@ -95,8 +103,8 @@ def _attempt(ctx: Context, key: str, symbol: str, day: date) -> Outcome:
         **counts,
         "eligible": len(eligible),
         "expired": len(chain.contracts) - len(eligible),
-        "failed": len(eligible) - answered,
-        "stale": answered - len(set(values) & confirmed),
+        "failed": len(eligible) - len(answered),
+        "stale": len(answered - confirmed),
         "status": status,
         "source_route": ROUTE,
     } | ctx.lineage
@@ -112,17 +120,45 @@ def _attempt(ctx: Context, key: str, symbol: str, day: date) -> Outcome:
     )
 
 
-def _is_settled(ctx: Context, values: Mapping[int, OpenInterest], readings: Readings) -> bool:
-    """Whether values that may be of two sessions count: the same for long, or the session over."""
-    session, now = session_on(ctx.timetable.today), ctx.now()
-    if session is None or now >= session.close_at:
-        return True
+def _drop_older(
+    values: dict[int, OpenInterest],
+    known: Mapping[int, Mapping[date, int]],
+    doubtful: Iterable[int],
+    day: date,
+) -> list[int]:
+    """Those doubtful contracts that have no final value of the session yet.
+
+    Of the others a value that is not the final one is dropped: it is that of the session before.
+    """
+    doubted = []
+    for conid in doubtful:
+        final = known[conid].get(day)
+        if final is None:
+            doubted.append(conid)
+        elif final != values[conid].open_interest:
+            del values[conid]
+    return doubted
+
+
+def _is_settled(values: Mapping[int, OpenInterest], readings: Readings, *, now: datetime) -> bool:
+    """Whether values that may be of two sessions have been the same for long."""
     return all(
         conid in readings
         and readings[conid][0] == answer.open_interest
         and readings[conid][1] <= now - SETTLED
         for conid, answer in values.items()
     )
+
+
+def _end_doubt(
+    ctx: Context, symbol: str, rows: Sequence[Mapping[str, Any]], until: date
+) -> list[dict[str, Any]]:
+    """Final rows of what is provisional of sessions until a day, where `rows` has no newer ones."""
+    newer = {(row["conid"], row["oi_asof_date"]) for row in rows}
+    provisional = ctx.ask(lambda conn: landed.read_provisional(conn, symbol, until))
+    return [
+        row | ctx.lineage for row in provisional if (row["conid"], row["oi_asof_date"]) not in newer
+    ]
 
 
 def _request(ctx: Context, contracts: Sequence[OptionContract]) -> list[OpenInterest]:
@@ -206,8 +242,8 @@ def _describe_failure(
         if lacking:
             ctx.load.log("info", f"{symbol} {day}: {none}", {})
         return None
-    if status == "stale":
-        why = "not published yet" if by_clock < day else "of two sessions"
+    if status in ("stale", "provisional"):
+        why = "not published yet" if status == "stale" else "of two sessions"
         text = f"{symbol} {day}: the open interest is {why}; request it again in half an hour"
         if attempt["pass"] == "manual":
             ctx.load.warn(text)

@@ -280,6 +280,19 @@ def read_readings(
     return {conid: (value, at) for conid, value, at in rows}
 
 
+def read_provisional(conn: psycopg.Connection, symbol: str, until: date) -> list[dict[str, Any]]:
+    """The rows of open interest, of sessions until a day, that are provisional."""
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(
+            "select conid, oi_asof_date, symbol, trade_date, open_interest, captured_at, "
+            "ingest_id, source_route from raw_ib.open_interest "
+            "where not is_final and conid in (select conid from raw_ib.contract where symbol = %s) "
+            "and oi_asof_date = any(array(select trade_date from raw_ib.enrichment "
+            "where symbol = %s and status = 'provisional' and trade_date <= %s))",
+            (symbol, symbol, until),
+        ).fetchall()
+
+
 def read_traded(conn: psycopg.Connection, symbol: str, after: date, until: date) -> set[int] | None:
     """Contracts traded after a day, up to another; None where no volume was captured."""
     rows = conn.execute(

@@ -65,6 +65,19 @@ def test_a_quarter_of_the_traded_contracts_is_too_much_to_be_unchanged(
     assert (comparison.older, len(comparison.doubtful)) == (None, doubtful)
 
 
+def test_what_ended_in_doubt_is_no_witness_of_the_next_morning() -> None:
+    """Of 100 traded contracts 60 got no final value; of the other 40 a half is unchanged."""
+    values = dict.fromkeys(range(100), 7)
+    known = {n: {EARLIER: 5} if n < 60 else {EARLIER: 5, BEFORE: 6} for n in values}
+    half = {n: {**days, BEFORE: 7} if n >= 80 else days for n, days in known.items()}
+
+    def compare_all(stored: dict[int, dict[date, int]]) -> Comparison:
+        return compare_sessions(values, stored, by_clock=DAY, traded=lambda _: values)
+
+    assert compare_all(known) == Comparison()
+    assert compare_all(half).doubtful == {*range(60), *range(80, 100)}
+
+
 def test_a_value_may_be_older_than_the_session_before() -> None:
     """Nothing was confirmed the day before: the chain is still that of the day before it."""
     assert compare(0, 200, stored=EARLIER).older == EARLIER
