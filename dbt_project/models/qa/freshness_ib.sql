@@ -19,7 +19,7 @@ loaded as (
         max(trade_date) as last_date,
         1 as due_after
     from {{ ref('stg_ib__enrichment') }}
-    where status = 'complete'
+    where status in ('complete', 'provisional')
     having count(*) > 0
 ),
 

@@ -98,10 +98,11 @@ confirmations as (
         e.trade_date,
         bool_or(
             e.pass <> 'first'
-            and e.status <> 'stale'
+            and e.status not in ('stale', 'provisional')
             and e.attempted_at
             >= (s.next_trade_date + x.oi_published) at time zone 'America/New_York'
-        ) as is_confirmed
+        ) as is_confirmed,
+        bool_or(e.status = 'provisional') and not bool_or(e.status = 'complete') as is_doubtful
     from {{ ref('stg_ib__enrichment') }} as e
     inner join numbered as s on e.trade_date = s.trade_date
     cross join limits as x
@@ -114,6 +115,7 @@ shares as (
         s.is_early_close,
         m.moment >= least(s.judged_at, v.whole_at) as is_judged,
         coalesce(c.is_confirmed, false) or coalesce(m.moment >= n.open_at, false) as is_oi_due,
+        coalesce(c.is_doubtful and m.moment < n.close_at, false) as is_oi_doubtful,
         round(d.covered_slot_count / nullif(d.slot_count, 0)::numeric, 4) as slot_coverage,
         round(d.delayed_count / nullif(d.data_count, 0)::numeric, 4) as delayed_share,
         round(1 - d.close_count / nullif(d.daily_count, 0)::numeric, 4) as fallback_share,
@@ -138,7 +140,7 @@ verdicts as (
             end as {{ name }}_verdict,
         {% endfor -%}
         case
-            when not d.is_judged then 'pending'
+            when not d.is_judged or d.is_oi_doubtful then 'pending'
             when d.oi_share >= x.min_oi_share then 'pass'
             when d.daily_count > 0 and d.oi_eligible_count = 0 then 'pass'
             when d.is_oi_due or d.daily_count = 0 then 'fail'

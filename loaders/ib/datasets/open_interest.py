@@ -59,7 +59,8 @@ def _attempt(ctx: Context, key: str, symbol: str, day: date) -> Outcome:
     answers = _request(ctx, eligible)
     values = {a.contract.conid: a for a in answers if a.open_interest is not None}
     known = ctx.ask(lambda conn: landed.read_open_interest(conn, [c.conid for c in eligible]))
-    by_clock = asof_date(ctx.now(), ctx.settings.open_interest_published_at)
+    now = ctx.now()
+    by_clock = asof_date(now, ctx.settings.open_interest_published_at)
     shown = compare_sessions(
         {conid: a.open_interest for conid, a in values.items() if a.open_interest is not None},
         known,
@@ -69,12 +70,12 @@ def _attempt(ctx: Context, key: str, symbol: str, day: date) -> Outcome:
         ),
     )
     older, asof = shown.older, shown.older or by_clock
-    is_over = ctx.now() >= session_after(by_clock).close_at
+    is_over = now >= session_after(by_clock).close_at
     answered = set(values)
     doubtful, readings = dict[int, OpenInterest](), Readings()
     if not is_over and (doubted := _drop_older(values, known, shown.doubtful, by_clock)):
         readings = ctx.ask(lambda conn: landed.read_readings(conn, list(values), by_clock))
-        if not _is_settled(values, readings, now=ctx.now()):
+        if not _is_settled(values, readings, now=now):
             doubtful = {conid: values.pop(conid) for conid in doubted}
     rows, counts = _make_rows(ctx, values, known, asof=asof, day=day, is_older=older is not None)
     rows += [

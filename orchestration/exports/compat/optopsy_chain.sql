@@ -13,7 +13,8 @@ select
     c.theta,
     c.vega,
     c.volume_contracts as volume,
-    c.open_interest
+    -- the format has no flag of what may be of the session before
+    case when not 'oi_stale' = any(c.data_quality_flag) then c.open_interest end as open_interest
 from {options}.chain_daily_clean as c
 where
     not c.is_adjusted

@@ -34,6 +34,9 @@ pytestmark = pytest.mark.usefixtures("models")
 JANUARY = date(2027, 1, 15)
 AAPL = chain("AAPL", 100, [DECEMBER, JANUARY], [95, 100, 105])
 MSFT = chain("MSFT", 200, [DECEMBER], [400])
+RATIOS_ARE_FINAL = (
+    "select is_open_interest_final from options.put_call_ratios where open_interest_count > 0"
+)
 TABLES = (
     "run",
     "-s",
@@ -98,8 +101,14 @@ def test_day_by_day_equals_from_nothing_in_every_time_zone(
     land(conn, "raw_ib.chain_close", [closing(option, WEDNESDAY, 101) for option in AAPL])
     assert written() == (12,)
     # on the next morning: only what it is about, of one day
-    land(conn, "raw_ib.open_interest", [open_interest(o, WEDNESDAY.day, 50) for o in AAPL[:5]])
+    interest = [open_interest(o, WEDNESDAY.day, 50) for o in AAPL[:5]]
+    land(conn, "raw_ib.open_interest", [row | {"is_final": False} for row in interest])
     assert written("int_option_days__counted") == (5, 1)
+    assert conn.execute(RATIOS_ARE_FINAL).fetchall() == [(False,)]
+    # a morning later it counts as final: the flag alone changes
+    land(conn, "raw_ib.open_interest", interest)
+    assert written("int_option_days__counted") == (5, 0)
+    assert conn.execute(RATIOS_ARE_FINAL).fetchall() == [(True,)]
     # a better row of a slot that stands for nothing, and rows of an error that came back as quotes
     land(conn, "raw_ib.chain_snapshot", [failed(quote(AAPL[0], FRIDAY, 7, 101))])
     land(conn, "raw_ib.chain_snapshot", [quote(AAPL[0], FRIDAY, 6, 101)])

@@ -215,6 +215,16 @@ def test_optopsy_computes_with_our_chains(
     assert len(trades) == 3
 
 
+def test_optopsy_gets_no_open_interest_of_perhaps_the_session_before(
+    filled: Warehouse, conn: psycopg.Connection
+) -> None:
+    make_views(filled, "optopsy")
+    flags = "data_quality_flag = case option_right when 'C' then '{oi_stale}' else '{}' end::text[]"
+    conn.execute(f"update options.chain_daily_clean set open_interest = 7, {flags}".encode())
+    sides = "select distinct option_type, open_interest from compat.optopsy_chain order by 1"
+    assert conn.execute(sides).fetchall() == [("c", None), ("p", 7)]
+
+
 def test_backtrader_trades_on_our_frame(
     filled: Warehouse, price_market: str, tmp_path: Path
 ) -> None:

@@ -96,12 +96,13 @@ class OptionChanges(SourceChanges):
         session = self.random.choice(SESSIONS)
         options = self.random.sample(AAPL, 2)
         interest = [open_interest(o, session.day, self.random.randrange(9)) for o in options]
-        raw.land(self.conn, "raw_ib.open_interest", interest)
+        state = {"is_final": self.is_likely()}
+        raw.land(self.conn, "raw_ib.open_interest", [row | state for row in interest])
 
     def land_enrichment(self) -> None:
         day = self.random.choice(SESSIONS).day
         at = f"{day + timedelta(days=1)} {self.random.choice((11, 13, 15))}:30+00"
-        status = self.random.choice(("complete", "stale", "failed"))
+        status = self.random.choice(("complete", "provisional", "stale", "failed"))
         which = self.random.choice(("first", "confirm", "late"))
         raw.land(self.conn, "raw_ib.enrichment", [enrichment(day, at, which, status)])
 
